@@ -1,0 +1,28 @@
+# Third-party libraries. OpenSSL and Botan come from .deps (scripts/setup.sh); the rest are Debian packages.
+set(DEPS ${CMAKE_SOURCE_DIR}/.deps)
+foreach(library openssl botan)
+  if(NOT EXISTS ${DEPS}/${library}/.complete)
+    message(FATAL_ERROR ".deps/${library} is missing: run `make setup` first")
+  endif()
+endforeach()
+
+add_library(ssl SHARED IMPORTED)
+add_library(crypto SHARED IMPORTED)
+file(REAL_PATH ${DEPS}/openssl OPENSSL_PREFIX)
+set_target_properties(crypto PROPERTIES IMPORTED_LOCATION ${OPENSSL_PREFIX}/lib/libcrypto.so.3 INTERFACE_INCLUDE_DIRECTORIES ${OPENSSL_PREFIX}/include)
+set_target_properties(ssl PROPERTIES IMPORTED_LOCATION ${OPENSSL_PREFIX}/lib/libssl.so.3 INTERFACE_INCLUDE_DIRECTORIES ${OPENSSL_PREFIX}/include)
+target_link_libraries(ssl INTERFACE crypto)
+
+file(REAL_PATH ${DEPS}/botan BOTAN_PREFIX)
+add_library(botan STATIC IMPORTED)
+set_target_properties(botan PROPERTIES IMPORTED_LOCATION ${BOTAN_PREFIX}/lib/libbotan-3.a INTERFACE_INCLUDE_DIRECTORIES ${BOTAN_PREFIX}/include/botan-3)
+
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS json)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(tomlplusplus REQUIRED)
+find_package(SQLite3 REQUIRED)
+# fmt 9's consteval format check does not compile with clang 19; the check at run time stays.
+target_compile_definitions(fmt::fmt INTERFACE FMT_CONSTEVAL=)

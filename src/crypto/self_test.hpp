@@ -1,0 +1,11 @@
+// Power-on known-answer tests of every primitive in use; an element that fails one does not start.
+#pragma once
+
+#include "base/result.hpp"
+
+namespace qanat::crypto {
+
+/// Names the primitive that fails. Under 50 ms.
+Result<void> power_on_self_test();
+
+}  // namespace qanat::crypto

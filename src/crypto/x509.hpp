@@ -1,0 +1,146 @@
+// Certificates, requests and status responses (RFC 5280, 2986, 6960, 9881; SM2 objects carry and are verified with the standard
+// distinguishing id 1234567812345678). Only OpenSSL touches DER; keys come and go as raw scalars, seeds and points.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/clock.hpp"
+#include "base/id.hpp"
+#include "base/identity.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "crypto/suite.hpp"
+
+namespace qanat::crypto {
+
+/// What a certificate's key is.
+enum class KeyAlgorithm : std::uint8_t { sm2, ecdsa_p384, ml_dsa_65, ml_dsa_87 };
+std::string_view name(KeyAlgorithm algorithm) noexcept;
+KeyAlgorithm classical_key(const Suite& suite) noexcept;
+KeyAlgorithm ml_dsa_key(const Suite& suite) noexcept;
+
+/// A private key that signs X.509 objects and TLS handshakes: a scalar (SM2, P-384) or a seed (ML-DSA).
+struct PrivateKey {
+  KeyAlgorithm algorithm{};
+  Secret secret;
+};
+/// Its public half: point or ML-DSA public key.
+Result<Bytes> public_octets(const PrivateKey& key);
+
+/// What a subjectAltName may hold here.
+struct SubjectNames {
+  std::string common_name;
+  std::optional<Identity> element;  // URI:qanat://…
+  std::optional<Number> number;     // URI:tel:+…
+  std::vector<std::string> dns;     // for listeners that foreign clients use
+  bool operator==(const SubjectNames&) const = default;
+};
+
+class Certificate {
+ public:
+  /// Parses one DER certificate; rejects trailing octets.
+  static Result<Certificate> parse(ByteView der);
+  static Result<std::vector<Certificate>> parse_pem_chain(std::string_view pem);
+
+  [[nodiscard]] const Bytes& der() const noexcept;
+  [[nodiscard]] std::string pem() const;
+  [[nodiscard]] Bytes fingerprint(Hash hash) const;
+  [[nodiscard]] KeyAlgorithm key_algorithm() const noexcept;
+  [[nodiscard]] const Bytes& public_key() const noexcept;  // point or ML-DSA public key
+  [[nodiscard]] const SubjectNames& names() const noexcept;
+  [[nodiscard]] UnixMs not_before() const noexcept;
+  [[nodiscard]] UnixMs not_after() const noexcept;
+  [[nodiscard]] const Bytes& serial() const noexcept;  // big-endian magnitude
+  [[nodiscard]] bool is_ca() const noexcept;
+  [[nodiscard]] const std::string& subject() const noexcept;  // one-line, for people
+
+  struct State;
+  [[nodiscard]] const State& state() const noexcept { return *state_; }
+
+ private:
+  std::shared_ptr<const State> state_;  // immutable; shared by copies of the value
+};
+
+class CertificateRequest {
+ public:
+  /// Parses a PKCS#10 and checks its self-signature (possession of the key): `denied` if it does not hold.
+  static Result<CertificateRequest> parse(ByteView der);
+  [[nodiscard]] const Bytes& der() const noexcept;
+  [[nodiscard]] KeyAlgorithm key_algorithm() const noexcept;
+  [[nodiscard]] const Bytes& public_key() const noexcept;
+  [[nodiscard]] const SubjectNames& names() const noexcept;
+
+  struct State;
+
+ private:
+  std::shared_ptr<const State> state_;  // immutable; shared by copies of the value
+};
+
+Result<Bytes> make_request(const PrivateKey& key, const SubjectNames& names);
+
+enum class CertificateUse : std::uint8_t { root_ca, issuing_ca, tls_and_signing };  // key usages of the three profiles
+
+struct CertificateTemplate {
+  CertificateUse use{};
+  SubjectNames names;
+  KeyAlgorithm key_algorithm{};
+  Bytes public_key;
+  Bytes serial;  // 16 octets, first bit clear
+  UnixMs not_before = 0;
+  UnixMs not_after = 0;
+};
+
+/// Signs the template. `issuer` absent: self-signed by `issuer_key` (a root).
+Result<Certificate> issue(const CertificateTemplate& wanted, const Certificate* issuer, const PrivateKey& issuer_key);
+
+/// Roots and issuing CAs that this process trusts, given as certificates; leaf chains are built from it.
+class TrustStore {
+ public:
+  TrustStore(std::vector<Certificate> roots, std::vector<Certificate> intermediates);
+  /// Chain to a root, validity at `now`, key usage. `denied` says which step failed.
+  Result<void> verify(const Certificate& leaf, UnixMs now) const;
+  /// The issuing CA of the leaf among the intermediates (by name and signature), or nullptr.
+  [[nodiscard]] const Certificate* issuer_of(const Certificate& leaf) const;
+  [[nodiscard]] const std::vector<Certificate>& roots() const noexcept { return roots_; }
+  [[nodiscard]] const std::vector<Certificate>& intermediates() const noexcept { return intermediates_; }
+
+ private:
+  std::vector<Certificate> roots_;
+  std::vector<Certificate> intermediates_;
+};
+
+// ---- status (OCSP) ----
+
+enum class CertStatus : std::uint8_t { good, revoked, unknown };
+
+struct StatusAnswer {
+  CertStatus status{};
+  UnixMs this_update = 0;
+  UnixMs next_update = 0;
+};
+
+/// DER OCSPRequest for one certificate with a nonce (RFC 9654).
+Result<Bytes> make_status_request(const Certificate& cert, const Certificate& issuer, ByteView nonce);
+
+struct StatusQuery {
+  Bytes serial;
+  Bytes issuer_key_hash;  // SHA-1 or SHA-256 of the issuer's key, as the CertID has it
+  Bytes nonce;            // empty if none
+};
+/// The single CertID of a request; a request for several is invalid_argument.
+Result<StatusQuery> parse_status_request(ByteView der);
+/// True if the query's CertID names `issuer`.
+bool query_names_issuer(ByteView request_der, const Certificate& issuer);
+
+/// DER OCSPResponse (successful) signed by the issuing CA itself; `next_update` = this_update + lifetime_s.
+Result<Bytes> make_status_response(ByteView request_der, const StatusAnswer& answer, const Certificate& issuer, const PrivateKey& issuer_key);
+/// DER OCSPResponse with a non-successful status (RFC 6960 §2.3): 1 malformedRequest, 2 internalError, 6 unauthorized.
+Bytes make_status_error(int response_status);
+
+/// Checks signature (by `issuer`), CertID, nonce and times. `denied` if any does not hold.
+Result<StatusAnswer> verify_status_response(ByteView response_der, const Certificate& cert, const Certificate& issuer, ByteView nonce, UnixMs now);
+
+}  // namespace qanat::crypto

@@ -1,0 +1,41 @@
+// The calling side: a keep-alive pool of connections to one element.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "net/http.hpp"
+#include "net/tls.hpp"
+
+namespace qanat::net {
+
+struct Target {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 0;
+  Identity expected;  // the server's certificate must carry exactly this SAN; anything else is refused
+};
+
+struct Call {
+  std::string method;
+  std::string path;
+  std::string query;
+  std::string content_type;
+  ByteView body;
+  std::string request_id;
+};
+
+/// Thread-safe; calls block. Sends `Qanat-Deadline-Ms` with what remains. A pooled connection that the server closed meanwhile is replaced
+/// once, and only if nothing of the request was answered and the request had not been sent in full.
+class Client {
+ public:
+  /// `identity` absent: an anonymous caller (first enrolment). `status` empty: server status is not asked (used towards CAS, whose answers are signed).
+  static std::unique_ptr<Client> create(Target target, std::shared_ptr<const TlsIdentity> identity, std::shared_ptr<const crypto::TrustStore> trust, StatusCheck status);
+  virtual ~Client() = default;
+  /// Any complete answer is a value, also 4xx and 5xx; unavailable if no answer could be had, deadline_exceeded, unauthenticated if the
+  /// server is not who it should be.
+  virtual Result<Response> call(const Call& call, Deadline deadline) = 0;
+  [[nodiscard]] virtual const Target& target() const noexcept = 0;
+};
+
+}  // namespace qanat::net

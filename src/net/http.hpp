@@ -1,0 +1,59 @@
+// Requests and responses as values, and who the peer is. No transport here.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/bytes.hpp"
+#include "base/clock.hpp"
+#include "base/identity.hpp"
+#include "base/result.hpp"
+#include "crypto/x509.hpp"
+
+namespace qanat::net {
+
+/// The other end of a connection. `certificate` is absent only on routes that allow an anonymous caller (enrolment).
+struct Peer {
+  std::optional<crypto::Certificate> certificate;  // chain, validity, status and SAN already checked
+  std::optional<Identity> identity;
+  std::string address;  // "127.0.0.1:40322", for logs
+};
+
+struct Request {
+  std::string method;  // "GET", "POST"
+  std::string path;    // without query
+  std::string query;   // after '?', undecoded
+  std::string content_type;
+  Bytes body;
+  Deadline deadline;
+  Peer peer;
+  std::string request_id;  // 16 hex digits, from the caller or drawn here; in every log line and audit record
+};
+
+struct Response {
+  unsigned status = 200;
+  std::string content_type;
+  Bytes body;
+};
+
+/// ErrorCode ↔ HTTP status: one table.
+unsigned http_status(ErrorCode code) noexcept;
+/// The error's JSON body {"code":…,"message":…} with its status.
+Response error_response(const Error& error);
+/// The Error of a non-2xx answer (its JSON body where it has one).
+Error error_of(const Response& response);
+
+/// One line of the route table: who may call it, how much they may send, what answers.
+struct Route {
+  std::string point;  // reference point "Km-1", for logs and audit
+  std::string method;
+  std::string path;   // exact match
+  KindSet callers;
+  bool anonymous = false;       // a caller without certificate is let through (first enrolment)
+  std::size_t body_max = 64 * 1024;
+  std::string request_type;     // the content type that a body must have; empty: no body
+  std::function<Result<Response>(const Request&)> answer;  // runs on a worker thread; blocking is allowed until the deadline
+};
+
+}  // namespace qanat::net

@@ -1,0 +1,84 @@
+#include <array>
+
+#include "base/check.hpp"
+#include "points/points.hpp"
+
+namespace qanat::points {
+namespace {
+
+constexpr KindSet operators{Kind::op};
+constexpr KindSet every_element{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::cas, Kind::iam, Kind::ccs};
+constexpr KindSet nobody{};
+constexpr std::size_t small = 4 * 1024;
+constexpr std::size_t one_message = 32 * 1024;  // the largest QFC2 message (KeyDeliver with certificates) is under 20 KiB
+constexpr std::size_t key_block = 512 * 1024;
+
+constexpr std::array table{
+    // endpoint, point, identity, callers, callees, method, path, request, response, body_max, anonymous
+    EndpointRow{Endpoint::km1_enrol, "Km-1", "Ia-2", nobody, {Kind::kms}, "POST", "/km/1/enrol", type_qfc2, type_qfc2, one_message, true},
+    EndpointRow{Endpoint::km1_receipt, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/receipt", type_qfc2, "", one_message, false},
+    EndpointRow{Endpoint::km1_application, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/application", type_qfc2, type_qfc2, one_message, false},
+    EndpointRow{Endpoint::km1_application_v1, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/v1/application", type_octets, type_octets, one_message, false},
+    EndpointRow{Endpoint::km1_ack, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/ack", type_qfc2, "", one_message, false},
+    EndpointRow{Endpoint::km2_offer, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/offer", type_qfc2, type_qfc2, one_message, false},
+    EndpointRow{Endpoint::km2_confirm, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/confirm", type_qfc2, "", one_message, false},
+    EndpointRow{Endpoint::km3_take, "Km-3", "Ia-12", {Kind::kms}, {Kind::qkm}, "POST", "/km/3/take", type_json, type_json, small, false},
+    EndpointRow{Endpoint::km3_fetch, "Km-3", "Ia-12", {Kind::kms}, {Kind::qkm}, "POST", "/km/3/fetch", type_json, type_json, small, false},
+    EndpointRow{Endpoint::km3_done, "Km-3", "Ia-12", {Kind::kms}, {Kind::qkm}, "POST", "/km/3/done", type_json, "", small, false},
+    EndpointRow{Endpoint::km3_status, "Km-3", "Ia-12", {Kind::kms}, {Kind::qkm}, "GET", "/km/3/status", "", type_json, 0, false},
+    EndpointRow{Endpoint::kq1_block, "Kq-1", "Ia-15", {Kind::qkd}, {Kind::qkm}, "POST", "/kq/1/block", type_json, type_json, key_block, false},
+    EndpointRow{Endpoint::kq1_control, "Kq-1", "Ia-15", {Kind::qkd}, {Kind::qkm}, "GET", "/kq/1/control", "", type_json, 0, false},
+    EndpointRow{Endpoint::kq2_state, "Kq-2", "Ia-16", {Kind::qkm}, {Kind::qkdnc}, "POST", "/kq/2/state", type_json, "", small, false},
+    EndpointRow{Endpoint::kq2_route, "Kq-2", "Ia-16", {Kind::qkm}, {Kind::qkdnc}, "POST", "/kq/2/route", type_json, type_json, small, false},
+    EndpointRow{Endpoint::ce1_enrol, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/ce/1/enrol", type_json, type_json, one_message, true},
+    EndpointRow{Endpoint::ce1_terminal, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/ce/1/terminal", type_json, type_json, 2 * one_message, false},
+    EndpointRow{Endpoint::ce4_enrol, "Ce-4", "Ia-13", qkdn, {Kind::cas}, "POST", "/ce/4/enrol", type_json, type_json, one_message, true},
+    EndpointRow{Endpoint::cq1_status, "Cq-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/cq/1/status", type_ocsp_request, type_ocsp_response, small, false},
+    EndpointRow{Endpoint::cq2_status, "Cq-2", "Ia-3", apps, {Kind::cas}, "POST", "/cq/2/status", type_ocsp_request, type_ocsp_response, small, false},
+    EndpointRow{Endpoint::cq3_status, "Cq-3", "Ia-13", qkdn, {Kind::cas}, "POST", "/cq/3/status", type_ocsp_request, type_ocsp_response, small, false},
+    EndpointRow{Endpoint::ma1_account, "Ma-1", "Ia-1", apps, {Kind::cmsp}, "GET", "/ma/1/account", "", type_json, 0, false},
+    EndpointRow{Endpoint::ma2_register, "Ma-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "POST", "/ma/2/register", type_json, "", small, false},
+    EndpointRow{Endpoint::ma2_locate, "Ma-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "POST", "/ma/2/locate", type_qfc2, type_qfc2, one_message, false},
+    EndpointRow{Endpoint::ma2_notify, "Ma-2", "Ia-6", {Kind::cmsp}, {Kind::kms}, "POST", "/ma/2/notify", type_qfc2, "", one_message, false},
+    EndpointRow{Endpoint::id1_subscriber, "Id-1", "Ia-8", {Kind::kms}, {Kind::iam}, "POST", "/id/1/subscriber", type_json, type_json, small, false},
+    EndpointRow{Endpoint::pm1_token, "Pm-1", "Ia-8", {Kind::kms}, {Kind::iam}, "POST", "/pm/1/token", type_json, type_json, small, false},
+    EndpointRow{Endpoint::ua1_record, "Ua-1", "Ia-8", {Kind::kms}, {Kind::iam}, "POST", "/ua/1/record", type_json, "", small, false},
+    EndpointRow{Endpoint::x1_relay, "X-1", "", {Kind::qkm}, {Kind::qkm}, "POST", "/x/1/relay", type_octets, type_octets, one_message, false},
+    EndpointRow{Endpoint::x2_channel, "X-2", "", {Kind::qkd}, {Kind::qkd}, "POST", "/x/2/channel", type_octets, type_octets, 4 * key_block, false},
+    EndpointRow{Endpoint::x3_enrolment, "X-3", "", {Kind::cas}, {Kind::iam}, "POST", "/x/3/enrolment", type_json, type_json, one_message, false},
+    EndpointRow{Endpoint::x4_enrol, "X-4", "", {Kind::cmsp, Kind::iam, Kind::ccs, Kind::op}, {Kind::cas}, "POST", "/x/4/enrol", type_json, type_json, one_message, true},
+    EndpointRow{Endpoint::x4_status, "X-4", "", {Kind::cmsp, Kind::iam, Kind::ccs, Kind::op}, {Kind::cas}, "POST", "/x/4/status", type_ocsp_request, type_ocsp_response, small, false},
+    EndpointRow{Endpoint::x5_subscriber, "X-5", "", operators, {Kind::iam}, "POST", "/x/5/subscriber", type_json, type_json, small, false},
+    EndpointRow{Endpoint::x5_account, "X-5", "", operators, {Kind::cmsp}, "POST", "/x/5/account", type_json, "", small, false},
+    EndpointRow{Endpoint::x5_revoke, "X-5", "", operators, {Kind::cas}, "POST", "/x/5/revoke", type_json, type_json, small, false},
+    EndpointRow{Endpoint::x6_health, "X-6", "", operators, every_element, "GET", "/x/6/health", "", type_json, 0, false},
+};
+static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
+
+constexpr bool in_order() {
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (static_cast<std::size_t>(table[i].endpoint) != i) return false;
+  }
+  return true;
+}
+static_assert(in_order(), "row(Endpoint) indexes the table");
+
+// Nobody is anonymous except at the first enrolment.
+constexpr bool anonymous_only_to_enrol() {
+  for (const EndpointRow& line : table) {
+    if (line.anonymous && !line.path.ends_with("/enrol")) return false;
+  }
+  return true;
+}
+static_assert(anonymous_only_to_enrol());
+
+}  // namespace
+
+std::span<const EndpointRow> all_endpoints() noexcept { return table; }
+
+const EndpointRow& row(Endpoint endpoint) noexcept {
+  CHECK(endpoint < Endpoint::count_);
+  return table[static_cast<std::size_t>(endpoint)];
+}
+
+}  // namespace qanat::points

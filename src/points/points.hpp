@@ -1,0 +1,107 @@
+// The 55 reference points of the paper (section 2.2) and our extension rows, as data. Server routing, client calls, authorisation, audit
+// and `qanat points` all read these tables: the reference-point table is the access-control policy.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/identity.hpp"
+#include "net/http.hpp"
+
+namespace qanat::points {
+
+/// One reference point. `extension` rows (X-n) are ours, outside the paper's 55.
+struct Point {
+  std::string_view id;       // "Km-1"
+  std::string_view between;  // "KMA ↔ App"
+  std::string_view carries;
+  bool extension;
+};
+std::span<const Point> all_points() noexcept;
+const Point* find_point(std::string_view id) noexcept;
+
+/// Every request that one element may send to another. The order is that of the table in endpoints.cpp.
+enum class Endpoint : std::uint8_t {
+  km1_enrol,
+  km1_receipt,
+  km1_application,
+  km1_application_v1,
+  km1_ack,
+  km2_offer,
+  km2_confirm,
+  km3_take,
+  km3_fetch,
+  km3_done,
+  km3_status,
+  kq1_block,
+  kq1_control,
+  kq2_state,
+  kq2_route,
+  ce1_enrol,
+  ce1_terminal,
+  ce4_enrol,
+  cq1_status,
+  cq2_status,
+  cq3_status,
+  ma1_account,
+  ma2_register,
+  ma2_locate,
+  ma2_notify,
+  id1_subscriber,
+  pm1_token,
+  ua1_record,
+  x1_relay,
+  x2_channel,
+  x3_enrolment,
+  x4_enrol,
+  x4_status,
+  x5_subscriber,
+  x5_account,
+  x5_revoke,
+  x6_health,
+  count_,
+};
+
+/// One row: who may call whom, with what.
+struct EndpointRow {
+  Endpoint endpoint;
+  std::string_view point;     // id of the reference point it belongs to
+  std::string_view identity;  // id of the Ia row that authenticates it ("" where the paper has none)
+  KindSet callers;
+  KindSet callees;
+  std::string_view method;
+  std::string_view path;
+  std::string_view request_type;   // content type, "" for none
+  std::string_view response_type;  // "" for an empty answer
+  std::size_t body_max;
+  bool anonymous;  // a caller without certificate is let through: first enrolment only
+};
+std::span<const EndpointRow> all_endpoints() noexcept;
+const EndpointRow& row(Endpoint endpoint) noexcept;
+
+/// What answers an endpoint in this process.
+struct Handler {
+  Endpoint endpoint;
+  std::function<Result<net::Response>(const net::Request&)> answer;
+};
+/// Routes for net::Server, every access rule taken from the table. CHECKs that `self` is among the row's callees.
+std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers);
+
+/// The tests that drive a point, by reference-point id: taken from the test sources when the program is built.
+struct Evidence {
+  std::string_view point;
+  std::string_view test;
+  bool refusal;  // the test shows a refusal (otherwise an acceptance)
+};
+std::span<const Evidence> all_evidence() noexcept;
+/// True where at least one accepting and one refusing test drive the point over the wire.
+bool working(std::string_view point) noexcept;
+
+inline constexpr std::string_view type_qfc2 = "application/qfc2";
+inline constexpr std::string_view type_json = "application/json";
+inline constexpr std::string_view type_ocsp_request = "application/ocsp-request";
+inline constexpr std::string_view type_ocsp_response = "application/ocsp-response";
+inline constexpr std::string_view type_octets = "application/octet-stream";
+
+}  // namespace qanat::points
