@@ -20,7 +20,7 @@ std::string_view name(Outcome outcome) noexcept;
 Outcome outcome_of(ErrorCode code) noexcept;
 
 struct Event {
-  std::string_view action;   // "km-1.application", "tls.handshake", "key.destroyed" …
+  std::string_view action;  // "km-1.application", "tls.handshake", "key.destroyed" …
   Outcome outcome{};
   std::string_view subject;  // who: SAN URI, uid
   std::string_view object;   // on what: sid_wk, key id, serial

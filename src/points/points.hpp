@@ -26,7 +26,6 @@ enum class Endpoint : std::uint8_t {
   km1_enrol,
   km1_receipt,
   km1_application,
-  km1_application_v1,
   km1_ack,
   km2_offer,
   km2_confirm,

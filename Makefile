@@ -1,0 +1,62 @@
+# The front door. Every target sets up what it needs (packages, OpenSSL 3.5, Botan 3.12), so each works on a fresh Debian 12.
+SHELL := /bin/bash
+JOBS ?= $(shell nproc)
+RELEASE := build/release
+ASAN := build/asan
+TSAN := build/tsan
+QANAT := $(RELEASE)/apps/qanat/qanat
+
+.PHONY: help setup build demo test check bench fuzz lint clean
+help:
+	@echo "make demo    set up, build, start a two-domain network and make one encrypted call: results in out/demo"
+	@echo "make test    set up, build and pass the tests"
+	@echo "make check   the longer set: thread sanitizer, clang-tidy, header self-containment, long fuzzing"
+	@echo "make bench   measure; report in out/bench"
+	@echo "make fuzz    fuzz every parser for FUZZ_SECONDS (default 600) each"
+
+setup:
+	@scripts/setup.sh
+
+$(RELEASE)/build.ninja: setup
+	@cmake --preset release > /dev/null
+
+build: $(RELEASE)/build.ninja
+	@ninja -C $(RELEASE) -j $(JOBS) qanat
+
+demo: build
+	@$(QANAT) demo --state out/demo/network --out out/demo
+
+test: $(RELEASE)/build.ninja
+	@mkdir -p out
+	@ninja -C $(RELEASE) -j $(JOBS)
+	@cmake --preset asan > /dev/null
+	@ninja -C $(ASAN) -j $(JOBS) unit_tests fuzz_targets
+	@ctest --test-dir $(ASAN) -j $(JOBS) --output-on-failure --no-tests=error -Q -O out/asan.log || { tail -60 out/asan.log; exit 1; }
+	@grep -E 'tests passed' out/asan.log | sed 's/^/asan+ubsan and fuzzing: /'
+	@ctest --test-dir $(RELEASE) -j $(JOBS) --output-on-failure --no-tests=error
+
+check: test lint
+	@cmake --preset tsan > /dev/null
+	@ninja -C $(TSAN) -j $(JOBS) unit_tests
+	@ctest --test-dir $(TSAN) -j $(JOBS) --output-on-failure --no-tests=error
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
+
+lint: $(RELEASE)/build.ninja
+	@mkdir -p out
+	@ninja -C $(RELEASE) -j $(JOBS) all_verify_interface_header_sets
+	@run-clang-tidy-19 -quiet -p $(RELEASE) -j $(JOBS) '$(CURDIR)/(src|apps)/.*' > out/clang-tidy.log 2>&1 || { grep -E 'error:|warning:' out/clang-tidy.log | sort -u | head -50; exit 1; }
+	@echo "clang-tidy: clean"
+
+FUZZ_SECONDS ?= 600
+fuzz: setup
+	@cmake --preset asan > /dev/null
+	@ninja -C $(ASAN) -j $(JOBS) fuzz_targets
+	@for target in $(ASAN)/tests/fuzz_*; do [ -x $$target ] && [ -f $$target ] || continue; name=$${target##*/fuzz_}; echo "fuzzing $$name"; \
+	  $$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 $(ASAN)/corpus/$$name || exit 1; done
+
+bench: $(RELEASE)/build.ninja
+	@ninja -C $(RELEASE) -j $(JOBS) qanat qanat-bench
+	@$(RELEASE)/bench/qanat-bench --out out/bench
+
+clean:
+	@rm -rf build out

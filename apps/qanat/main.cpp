@@ -1,0 +1,215 @@
+// The command line: one program, a sub-command per element and per thing that people do.
+#include <CLI/CLI.hpp>
+
+#include "commands.hpp"
+#include "element.hpp"
+#include "launch.hpp"
+
+namespace qanat::app {
+namespace {
+
+/// `example` stands at the end of the command's --help.
+CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& what, const std::string& example) {
+  CLI::App* command = parent.add_subcommand(name, what);
+  command->footer("\nExample:\n  " + example);
+  return command;
+}
+
+struct ElementCommand {
+  const char* name;
+  const char* what;
+  int (*run)(const std::filesystem::path& config);
+};
+constexpr ElementCommand element_commands[] = {
+    {"cas", "run the certificate authority system", run_cas},
+    {"iam", "run identity and access management", run_iam},
+    {"cmsp", "run the cryptography management service platform", run_cmsp},
+    {"ccs", "run the co-crypto system", run_ccs},
+    {"kms", "run the key management service of a domain", run_kms},
+    {"qkm", "run a quantum key manager", run_qkm},
+    {"qkdnc", "run the QKD network controller", run_qkdnc},
+    {"qkd", "run one end of a QKD link (simulated photons)", run_qkd},
+};
+
+class CommandLine {
+ public:
+  CommandLine() {
+    app_.require_subcommand(1);
+    app_.set_version_flag("--version", "qanat 0.1.0");
+    app_.footer("\nExample:\n  qanat up &  qanat enrol A B  qanat call --from A --to B");
+    add_elements();
+    add_network_commands();
+    add_call_commands();
+    add_terminal_commands();
+    add_inspection_commands();
+  }
+
+  int run(int argc, char** argv) {
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      // CLI11 answers --help and --version in this way too.
+      if (error.get_exit_code() == 0) return app_.exit(error);
+      std::fprintf(stderr, "qanat: %s; see qanat %s--help\n", error.what(), argc > 1 && argv[1][0] != '-' ? (std::string(argv[1]) + " ").c_str() : "");
+      return 2;
+    }
+    return action_();
+  }
+
+ private:
+  void on(CLI::App* command, std::function<int()> action) {
+    command->callback([this, action = std::move(action)] { action_ = action; });
+  }
+  void network_option(CLI::App* command) {
+    command->add_option_function<std::string>("--network", [this](const std::string& name) { folder_ = Network::default_folder(name); }, "name of the network (default: default)");
+    command->add_option("--state", folder_, "folder of the network, instead of --network");
+  }
+  void json_flag(CLI::App* command) {
+    command->add_flag_callback("--json", [this] { output_ = Output::json; }, "print JSON");
+  }
+
+  void add_elements() {
+    for (const ElementCommand& element : element_commands) {
+      CLI::App* command = add_command(app_, element.name, element.what, std::string("qanat ") + element.name + " --config /etc/qanat/" + element.name + ".toml");
+      command->group("Elements");
+      command->add_option("--config", config_, "configuration file")->required();
+      on(command, [this, &element] { return element.run(config_); });
+    }
+  }
+
+  void add_network_commands() {
+    CLI::App* command = add_command(app_, "up", "run a whole two-domain network on this machine until Ctrl-C", "qanat up --network lab");
+    network_option(command);
+    command->add_flag("--fresh", up_.fresh, "throw the network's state away and begin anew");
+    command->add_option("--suite", up_.network.suite, "algorithm suite of a new network")->check(CLI::IsMember({"GM-hybrid", "INTL-hybrid"}));
+    command->add_option("--distance", up_.network.distance_km, "fibre length of each simulated QKD link of a new network, km")->check(CLI::Range(0.0, 150.0));
+    command->add_flag_callback("--no-pqc-fallback", [this] { up_.network.pqc_fallback = false; }, "new network: refuse calls for which there is no quantum key");
+    command->add_option("--block", up_.network.block_sifted_bits, "sifted key-basis bits per QKD block of a new network")->check(CLI::Range(10000, 10000000));
+    command->add_option("--status-fresh-ms", up_.network.status_fresh_ms, "new network: how long a certificate status is not asked again")->check(CLI::Range(0, 3600000));
+    command->add_option("--status-lifetime-s", up_.network.status_lifetime_s, "new network: validity of a certificate status")->check(CLI::Range(1, 86400));
+    command->add_option("--token-lifetime-s", up_.network.token_lifetime_s, "new network: validity of access tokens")->check(CLI::Range(1, 86400));
+    command->add_option("--key-lifetime-ms", up_.network.key_lifetime_ms, "new network: how long an undelivered working key is kept")->check(CLI::Range(100, 3600000));
+    on(command, [this] {
+      up_.folder = folder_;
+      return up(up_);
+    });
+
+    command = add_command(app_, "enrol", "provision and enrol terminals (A and C in domain a, B in domain b)", "qanat enrol A B C");
+    network_option(command);
+    json_flag(command);
+    command->add_option("terminals", terminals_, "terminal uids")->required();
+    on(command, [this] { return enrol(folder_, terminals_, output_); });
+
+    command = add_command(app_, "status", "health and counters of every element", "qanat status --json");
+    network_option(command);
+    json_flag(command);
+    on(command, [this] { return status(folder_, output_); });
+
+    command = add_command(app_, "revoke", "revoke a terminal's certificates", "qanat revoke B");
+    network_option(command);
+    json_flag(command);
+    command->add_option("terminal", terminal_, "terminal uid")->required();
+    on(command, [this] { return revoke(folder_, terminal_, output_); });
+
+    command = add_command(app_, "subscriber", "suspend or resume a subscriber", "qanat subscriber suspend B");
+    network_option(command);
+    command->add_option("operation", operation_, "suspend or resume")->required()->check(CLI::IsMember({"suspend", "resume"}));
+    command->add_option("terminal", terminal_, "terminal uid")->required();
+    on(command, [this] { return subscriber(folder_, terminal_, operation_); });
+
+    command = add_command(app_, "service", "open or close the encrypted-call service of a number", "qanat service closed B");
+    network_option(command);
+    command->add_option("setting", operation_, "open or closed")->required()->check(CLI::IsMember({"open", "closed"}));
+    command->add_option("terminal", terminal_, "terminal uid")->required();
+    on(command, [this] { return service(folder_, terminal_, operation_); });
+  }
+
+  void call_options(CLI::App* command) {
+    network_option(command);
+    command->add_option("--from", call_.from, "calling terminal");
+    command->add_option("--to", call_.to, "called terminal");
+    command->add_option("--out", call_.out, "folder for the WAV files, the capture and summary.json");
+    command->add_option("--say", call_.caller_wav, "what the caller says: WAV, 16 bit, mono, 8000 Hz");
+    command->add_option("--answer-with", call_.callee_wav, "what the called says");
+    command->add_option("--pace", call_.pace, "speed of the voice; 1 is real time")->check(CLI::Range(0.1, 100.0));
+  }
+
+  void add_call_commands() {
+    CLI::App* command = add_command(app_, "call", "one encrypted call between two terminals of a network", "qanat call --from A --to C --out out/call");
+    call_options(command);
+    json_flag(command);
+    on(command, [this] {
+      call_.folder = folder_;
+      call_.output = output_;
+      return call(call_);
+    });
+    command = add_command(app_, "demo", "start a fresh network, enrol two terminals, make one call across the domains", "qanat demo --out out/demo");
+    call_options(command);
+    on(command, [this] {
+      up_.folder = folder_;
+      up_.fresh = true;
+      return demo(up_, call_);
+    });
+  }
+
+  void add_terminal_commands() {
+    CLI::App* terminal = add_command(app_, "terminal", "one terminal's process (qanat enrol and qanat call start these)", "qanat terminal enrol --config A.toml");
+    terminal->group("Elements");
+    terminal->require_subcommand(1);
+    CLI::App* command = add_command(*terminal, "enrol", "make keys and obtain certificates", "qanat terminal enrol --config A.toml");
+    command->add_option("--config", config_, "configuration file")->required();
+    on(command, [this] { return terminal_enrol(config_); });
+    for (const char* name : {"call", "answer"}) {
+      const bool placing = std::string_view(name) == "call";
+      command = add_command(*terminal, name, placing ? "place one call" : "answer one call",
+                            placing ? "qanat terminal call --config A.toml --number +8655120000002 --port 5060 --say in.wav --record heard.wav"
+                                    : "qanat terminal answer --config B.toml --say in.wav --record heard.wav");
+      command->add_option("--config", terminal_call_.config, "configuration file")->required();
+      command->add_option("--say", terminal_call_.wav_in, "WAV to say")->required();
+      command->add_option("--record", terminal_call_.wav_out, "WAV to write what is heard to")->required();
+      command->add_option("--pace", terminal_call_.pace, "speed of the voice; 1 is real time");
+      if (placing) {
+        command->add_option("--number", terminal_call_.callee_number, "number to call")->required();
+        command->add_option("--port", terminal_call_.callee_port, "SIP port of the called terminal on the loopback interface")->required();
+        command->add_option("--capture", terminal_call_.capture, "pcapng file to write");
+      }
+      on(command, [this, placing] { return placing ? terminal_place(terminal_call_) : terminal_answer(terminal_call_); });
+    }
+  }
+
+  void add_inspection_commands() {
+    CLI::App* command = add_command(app_, "points", "the reference points, their endpoints, and the tests that prove them", "qanat points --json");
+    json_flag(command);
+    command->add_flag_callback("--all", [this] { rows_ = PointRows::with_extensions; }, "with the extension rows");
+    on(command, [this] { return points_list(rows_, output_); });
+    CLI::App* audit = add_command(app_, "audit", "audit records", "qanat audit verify FILE…");
+    audit->require_subcommand(1);
+    command = add_command(*audit, "verify", "check the chain of audit records", "qanat audit verify ~/.local/state/qanat/default/state/kms-a/audit.jsonl");
+    json_flag(command);
+    command->add_option("files", files_, "audit.jsonl files")->required();
+    on(command, [this] { return audit_verify(files_, output_); });
+  }
+
+  CLI::App app_{"Qanat: cryptographic infrastructure that fuses quantum key distribution with post-quantum cryptography"};
+  std::function<int()> action_ = [] { return 2; };
+  std::filesystem::path config_;
+  std::filesystem::path folder_ = Network::default_folder("default");
+  UpOptions up_;
+  CallOptions call_{.folder = {}, .from = "A", .to = "B", .out = "out/call", .caller_wav = default_voice("caller.wav"), .callee_wav = default_voice("callee.wav"),
+                    .pace = 1, .output = Output::people, .program = own_program()};
+  TerminalCall terminal_call_;
+  std::vector<std::string> terminals_;
+  std::string terminal_;
+  std::string operation_;
+  std::vector<std::filesystem::path> files_;
+  Output output_ = Output::people;
+  PointRows rows_ = PointRows::paper;
+};
+
+}  // namespace
+}  // namespace qanat::app
+
+int main(int argc, char** argv) {
+  qanat::app::CommandLine command_line;
+  return command_line.run(argc, argv);
+}

@@ -1,0 +1,156 @@
+#include "network.hpp"
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+namespace qanat::app {
+namespace {
+
+constexpr std::int64_t format_version = 1;
+
+/// Ports that nobody listens on now. All are held open until every one is chosen, so that none is given twice.
+Result<std::vector<std::uint16_t>> free_ports(std::size_t count) {
+  std::vector<int> sockets;
+  std::vector<std::uint16_t> ports;
+  bool failed = false;
+  for (std::size_t i = 0; i < count && !failed; ++i) {
+    const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    failed = descriptor < 0 || ::bind(descriptor, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+             ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0;
+    if (descriptor >= 0) sockets.push_back(descriptor);
+    ports.push_back(ntohs(address.sin_port));
+  }
+  for (const int descriptor : sockets) ::close(descriptor);
+  if (failed) return fail(ErrorCode::unavailable, "no free port on the loopback interface");
+  return ports;
+}
+
+struct Seat {
+  const char* domain;
+  Kind kind;
+  const char* name;
+  std::vector<std::string> peers;
+};
+
+/// The paper's Figure 1 on one machine: two domains, one trusted relay between them.
+std::vector<Seat> seats() {
+  std::vector<Seat> out{
+      {"core", Kind::cas, "cas", {"iam"}},
+      {"core", Kind::iam, "iam", {"cas"}},
+      {"core", Kind::cmsp, "cmsp", {"cas", "iam", "kms-a", "kms-b"}},
+      {"core", Kind::ccs, "ccs", {"cas"}},
+      {"core", Kind::qkdnc, "qkdnc", {"cas"}},
+      {"a", Kind::kms, "kms-a", {"cas", "iam", "cmsp", "qkm-a", "kms-b"}},
+      {"b", Kind::kms, "kms-b", {"cas", "iam", "cmsp", "qkm-b", "kms-a"}},
+      {"a", Kind::qkm, "qkm-a", {"cas", "qkdnc", "qkm-r"}},
+      {"core", Kind::qkm, "qkm-r", {"cas", "qkdnc", "qkm-a", "qkm-b"}},
+      {"b", Kind::qkm, "qkm-b", {"cas", "qkdnc", "qkm-r"}},
+      {"a", Kind::qkd, "qkd-ar-alice", {"cas", "qkm-a", "qkd-ar-bob"}},
+      {"core", Kind::qkd, "qkd-ar-bob", {"cas", "qkm-r", "qkd-ar-alice"}},
+      {"core", Kind::qkd, "qkd-rb-alice", {"cas", "qkm-r", "qkd-rb-bob"}},
+      {"b", Kind::qkd, "qkd-rb-bob", {"cas", "qkm-b", "qkd-rb-alice"}},
+  };
+  Seat op{"core", Kind::op, "operator", {}};
+  for (const Seat& seat : out) op.peers.emplace_back(seat.name);
+  out.push_back(op);
+  return out;
+}
+
+}  // namespace
+
+std::filesystem::path Network::default_folder(const std::string& name) {
+  const char* state = std::getenv("XDG_STATE_HOME");
+  const char* home = std::getenv("HOME");
+  const std::filesystem::path base = state != nullptr && *state != '\0' ? std::filesystem::path(state)
+                                                                        : std::filesystem::path(home != nullptr ? home : "/var/lib") / ".local" / "state";
+  return base / "qanat" / name;
+}
+
+Result<Network> Network::plan(std::filesystem::path folder, NetworkOptions options) {
+  Network out;
+  out.folder_ = std::filesystem::absolute(folder);
+  out.options_ = std::move(options);
+  const std::vector<Seat> all = seats();
+  ASSIGN_OR_RETURN(const std::vector<std::uint16_t> ports, free_ports(all.size()));
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    out.elements_.push_back({.identity = {.domain = all[i].domain, .kind = all[i].kind, .name = all[i].name}, .port = ports[i], .peers = all[i].peers, .started = all[i].kind != Kind::op});
+  }
+  for (const Identity& spare : out.options_.spares) out.elements_.push_back({.identity = spare, .port = 0, .peers = {"cas"}, .started = false});
+  out.terminals_ = {{.uid = "A", .number = "+8655110000001", .domain = "a", .kms = "kms-a"},
+                    {.uid = "B", .number = "+8655120000002", .domain = "b", .kms = "kms-b"},
+                    {.uid = "C", .number = "+8655110000003", .domain = "a", .kms = "kms-a"}};
+  out.links_ = {{.name = "a-r", .from = "qkm-a", .to = "qkm-r", .distance_km = out.options_.distance_km},
+                {.name = "r-b", .from = "qkm-b", .to = "qkm-r", .distance_km = out.options_.distance_km}};
+  return out;
+}
+
+Result<const ElementPlan*> Network::element(const std::string& name) const {
+  const auto found = std::ranges::find(elements_, name, &ElementPlan::name);
+  if (found == elements_.end()) return fail(ErrorCode::not_found, "the network has no element '" + name + "'");
+  return &*found;
+}
+
+Result<const TerminalPlan*> Network::terminal(const std::string& uid) const {
+  const auto found = std::ranges::find(terminals_, uid, &TerminalPlan::uid);
+  if (found != terminals_.end()) return &*found;
+  std::string known;
+  for (const TerminalPlan& terminal : terminals_) known += (known.empty() ? "" : ", ") + terminal.uid;
+  return fail(ErrorCode::not_found, "the network has no terminal '" + uid + "': use one of " + known);
+}
+
+Result<Network> Network::read(std::filesystem::path folder) {
+  const std::filesystem::path file = folder / "network.json";
+  std::ifstream in(file);
+  if (!in) return fail(ErrorCode::not_found, "no network in " + folder.string() + ": start one with `qanat up`");
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  auto parsed = wire::Json::parse(text);
+  if (!parsed) return fail_in(file.string(), parsed.error());
+  const wire::Json& json = *parsed;
+  ASSIGN_OR_RETURN(const std::int64_t version, json.integer("format"));
+  if (version != format_version) return fail(ErrorCode::conflict, file.string() + ": written by another version; start afresh with `qanat up --fresh`");
+  Network out;
+  out.folder_ = std::filesystem::absolute(folder);
+  ASSIGN_OR_RETURN(out.options_.suite, json.text("suite"));
+  ASSIGN_OR_RETURN(const std::vector<wire::Json> elements, json.array("elements"));
+  for (const wire::Json& element : elements) {
+    ASSIGN_OR_RETURN(const std::string uri, element.text("identity"));
+    ASSIGN_OR_RETURN(const Identity identity, Identity::parse_uri(uri));
+    ASSIGN_OR_RETURN(const std::int64_t port, element.integer("port", 0, 65535));
+    ASSIGN_OR_RETURN(const std::vector<std::string> peers, element.texts("peers"));
+    ASSIGN_OR_RETURN(const bool started, element.boolean("started"));
+    out.elements_.push_back({.identity = identity, .port = static_cast<std::uint16_t>(port), .peers = peers, .started = started});
+  }
+  ASSIGN_OR_RETURN(const std::vector<wire::Json> terminals, json.array("terminals"));
+  for (const wire::Json& terminal : terminals) {
+    TerminalPlan one;
+    ASSIGN_OR_RETURN(one.uid, terminal.text("uid"));
+    ASSIGN_OR_RETURN(one.number, terminal.text("number"));
+    ASSIGN_OR_RETURN(one.domain, terminal.text("domain"));
+    ASSIGN_OR_RETURN(one.kms, terminal.text("kms"));
+    out.terminals_.push_back(std::move(one));
+  }
+  ASSIGN_OR_RETURN(const std::vector<wire::Json> links, json.array("links"));
+  for (const wire::Json& link : links) {
+    LinkPlan one;
+    ASSIGN_OR_RETURN(one.name, link.text("name"));
+    ASSIGN_OR_RETURN(one.from, link.text("from"));
+    ASSIGN_OR_RETURN(one.to, link.text("to"));
+    ASSIGN_OR_RETURN(one.distance_km, link.number("distance_km"));
+    out.links_.push_back(std::move(one));
+  }
+  return out;
+}
+
+}  // namespace qanat::app

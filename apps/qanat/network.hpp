@@ -1,0 +1,86 @@
+// A network on one machine as a plan: which elements there are, their identities, ports, peers and files. `qanat up` writes it once and
+// reuses it; every other command reads it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/identity.hpp"
+#include "base/result.hpp"
+#include "wire/json.hpp"
+
+namespace qanat::app {
+
+struct ElementPlan {
+  Identity identity;
+  std::uint16_t port = 0;
+  std::vector<std::string> peers;  // element names that it calls
+  bool started = true;             // false: an identity that may enrol, without a process of this network (the operator; spares)
+
+  [[nodiscard]] const std::string& name() const { return identity.name; }
+};
+
+struct TerminalPlan {
+  std::string uid;     // "A"
+  std::string number;  // "+8655110000001"
+  std::string domain;
+  std::string kms;
+};
+
+struct LinkPlan {
+  std::string name;  // "a-r"
+  std::string from;  // QKM names, alphabetical
+  std::string to;
+  double distance_km = 0;
+};
+
+struct NetworkOptions {
+  std::string suite = "GM-hybrid";
+  bool pqc_fallback = true;
+  std::int64_t block_sifted_bits = 100000;
+  std::int64_t status_fresh_ms = 5000;
+  std::int64_t status_lifetime_s = 60;
+  std::int64_t token_lifetime_s = 300;
+  std::int64_t key_lifetime_ms = 60000;
+  double distance_km = 50;
+  std::vector<Identity> spares;  // further elements that may enrol; they call CAS alone and are never started
+};
+
+class Network {
+ public:
+  /// The folder of the network `name`: $XDG_STATE_HOME/qanat/<name>, or below ~/.local/state.
+  static std::filesystem::path default_folder(const std::string& name);
+
+  /// The standard two-domain plan with free ports; nothing is written yet.
+  static Result<Network> plan(std::filesystem::path folder, NetworkOptions options);
+  /// Reads <folder>/network.json; not_found if there is none.
+  static Result<Network> read(std::filesystem::path folder);
+  /// Makes everything a first start needs: folders (0700), master keys, site keys, the CA ceremony, enrolment secrets, configurations, network.json.
+  Result<void> create() const;
+
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+  [[nodiscard]] const std::vector<ElementPlan>& elements() const { return elements_; }
+  [[nodiscard]] const std::vector<TerminalPlan>& terminals() const { return terminals_; }
+  [[nodiscard]] const std::vector<LinkPlan>& links() const { return links_; }
+  [[nodiscard]] const NetworkOptions& options() const { return options_; }
+  Result<const ElementPlan*> element(const std::string& name) const;
+  /// The terminal by uid; the failure lists those that there are.
+  Result<const TerminalPlan*> terminal(const std::string& uid) const;
+
+  [[nodiscard]] std::filesystem::path config_of(const std::string& name) const { return folder_ / "config" / (name + ".toml"); }
+  [[nodiscard]] std::filesystem::path state_of(const std::string& name) const { return folder_ / "state" / name; }
+  [[nodiscard]] std::filesystem::path secret_of(const std::string& name) const { return folder_ / "secrets" / name; }
+  [[nodiscard]] std::filesystem::path trust() const { return folder_ / "trust"; }
+
+ private:
+  friend class NetworkFiles;
+  std::filesystem::path folder_;
+  NetworkOptions options_;
+  std::vector<ElementPlan> elements_;
+  std::vector<TerminalPlan> terminals_;
+  std::vector<LinkPlan> links_;
+};
+
+}  // namespace qanat::app

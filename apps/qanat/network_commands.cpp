@@ -1,0 +1,130 @@
+// up, enrol, status, revoke, subscriber, service.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <cstdio>
+
+#include "commands.hpp"
+#include "launch.hpp"
+#include "network_session.hpp"
+#include "operator.hpp"
+#include "steps_view.hpp"
+
+namespace qanat::app {
+
+int complain(const Error& error) {
+  fmt::print(stderr, "qanat: {}\n", error.message);
+  return 1;
+}
+
+namespace {
+
+void print_table(const Network& network) {
+  fmt::print("\n  {:<14} {:<34} {:>6}  {}\n", "element", "identity", "port", "configuration");
+  for (const ElementPlan& element : network.elements()) {
+    if (!element.started) continue;
+    fmt::print("  {:<14} {:<34} {:>6}  {}\n", element.name(), element.identity.uri(), element.port, network.config_of(element.name()).filename().string());
+  }
+  fmt::print("\n  certificates: TLS and messages {} under {}; logs, audit records and databases: {}\n",
+             network.options().suite == "GM-hybrid" ? "ML-DSA-65 + SM2" : "ML-DSA-87 + ECDSA P-384", network.trust().string(), (network.folder() / "state").string());
+  for (const LinkPlan& link : network.links()) {
+    fmt::print("  QKD link {} ({} – {}): simulated photons, {} km of fibre\n", link.name, link.from, link.to, link.distance_km);
+  }
+}
+
+void await_signal() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  int received = 0;
+  sigwait(&signals, &received);
+}
+
+template <class Work>
+int with_operator(const std::filesystem::path& folder, Work&& work) {
+  const auto done = [&]() -> Result<void> {
+    ASSIGN_OR_RETURN(const Network network, Network::read(folder));
+    if (!network_is_running(network)) return fail(ErrorCode::unavailable, "the network is not running: start it with `qanat up`");
+    ASSIGN_OR_RETURN(const auto op, Operator::open(network));
+    return work(network, *op);
+  }();
+  return done ? 0 : complain(done.error());
+}
+
+}  // namespace
+
+int up(const UpOptions& options) {
+  block_signals();
+  const auto session = NetworkSession::start(options, [](const std::string& name) { fmt::print("  ready  {}\n", name); std::fflush(stdout); });
+  if (!session) return complain(session.error());
+  print_table((*session)->network());
+  fmt::print("\n  The network runs. Next: qanat enrol A B C; qanat call --from A --to B; qanat status; qanat points. Ctrl-C stops it.\n");
+  std::fflush(stdout);
+  await_signal();
+  fmt::print("\n  stopping\n");
+  return 0;
+}
+
+int enrol(const std::filesystem::path& folder, const std::vector<std::string>& terminals, Output output) {
+  return with_operator(folder, [&](const Network& network, Operator& op) -> Result<void> {
+    for (const std::string& uid : terminals) {
+      ASSIGN_OR_RETURN(const TerminalPlan* plan, network.terminal(uid));
+      ASSIGN_OR_RETURN(const wire::Json result, enrol_terminal(network, own_program(), op, *plan));
+      if (output == Output::json) {
+        fmt::print("{}\n", result.dump());
+      } else {
+        fmt::print("  enrolled {} ({}) at {}\n", plan->uid, plan->number, plan->kms);
+      }
+    }
+    return {};
+  });
+}
+
+int status(const std::filesystem::path& folder, Output output) {
+  return with_operator(folder, [&](const Network& network, Operator& op) -> Result<void> {
+    wire::Json all = wire::Json::array();
+    for (const ElementPlan& element : network.elements()) {
+      if (!element.started) continue;
+      const auto health = op.health(element.name());
+      if (output == Output::json) {
+        all.push(health ? *health : wire::Json::object({{"identity", element.identity.uri()}, {"status", "unreachable"}, {"reason", health.error().message}}));
+      } else {
+        fmt::print("  {:<14} {}\n", element.name(), health ? health->dump() : "unreachable: " + health.error().message);
+      }
+    }
+    if (output == Output::json) fmt::print("{}\n", all.pretty());
+    return {};
+  });
+}
+
+int revoke(const std::filesystem::path& folder, const std::string& terminal, Output output) {
+  return with_operator(folder, [&](const Network& network, Operator& op) -> Result<void> {
+    ASSIGN_OR_RETURN(const TerminalPlan* plan, network.terminal(terminal));
+    ASSIGN_OR_RETURN(const std::vector<std::string> serials, op.revoke({.domain = plan->domain, .kind = Kind::app1, .name = plan->uid}));
+    wire::Json list = wire::Json::array();
+    for (const std::string& serial : serials) list.push(serial);
+    if (output == Output::json) {
+      fmt::print("{}\n", wire::Json::object({{"revoked", list}}).dump());
+    } else {
+      fmt::print("  revoked {} certificate(s) of terminal {}\n", serials.size(), terminal);
+    }
+    return {};
+  });
+}
+
+int subscriber(const std::filesystem::path& folder, const std::string& terminal, const std::string& operation) {
+  return with_operator(folder, [&](const Network& network, Operator& op) -> Result<void> {
+    TRY(network.terminal(terminal));
+    return op.set_subscriber(terminal, operation);
+  });
+}
+
+int service(const std::filesystem::path& folder, const std::string& terminal, const std::string& setting) {
+  return with_operator(folder, [&](const Network& network, Operator& op) -> Result<void> {
+    ASSIGN_OR_RETURN(const TerminalPlan* plan, network.terminal(terminal));
+    return op.set_service(*plan, setting);
+  });
+}
+
+}  // namespace qanat::app

@@ -1,0 +1,245 @@
+// What `qanat up` writes before a network's first start: keys, the CA ceremony, and one configuration per element.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "base/clock.hpp"
+#include "crypto/kdf.hpp"
+#include "crypto/random.hpp"
+#include "network.hpp"
+#include "services/cas/ceremony.hpp"
+
+namespace qanat::app {
+namespace {
+
+/// A new file of mode 0600 with `size` random octets in hexadecimal; an existing one is kept.
+Result<void> write_secret(const std::filesystem::path& file, std::size_t size, crypto::Rng& rng) {
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (descriptor < 0) return errno == EEXIST ? Result<void>() : fail(ErrorCode::internal, file.string() + ": cannot be written");
+  const Secret secret = rng.secret(size);
+  Secret digits(2 * size);
+  constexpr std::string_view alphabet = "0123456789abcdef";
+  for (std::size_t i = 0; i < size; ++i) {
+    digits.writable()[2 * i] = static_cast<std::uint8_t>(alphabet[secret.reveal()[i] >> 4U]);
+    digits.writable()[2 * i + 1] = static_cast<std::uint8_t>(alphabet[secret.reveal()[i] & 15U]);
+  }
+  const ssize_t written = ::write(descriptor, digits.reveal().data(), digits.size());
+  const bool ok = written == static_cast<ssize_t>(digits.size()) && ::fsync(descriptor) == 0;
+  ::close(descriptor);
+  if (!ok) return fail(ErrorCode::internal, file.string() + ": cannot be written");
+  return {};
+}
+
+Result<Secret> read_secret_text(const std::filesystem::path& file, std::size_t digits) {
+  std::ifstream in(file, std::ios::binary);
+  Secret out(digits);
+  in.read(reinterpret_cast<char*>(out.writable().data()), static_cast<std::streamsize>(digits));
+  if (static_cast<std::size_t>(in.gcount()) != digits) return fail(ErrorCode::internal, file.string() + ": is not whole");
+  return Result<Secret>(std::move(out));
+}
+
+Result<void> write_text(const std::filesystem::path& file, const std::string& text) {
+  const std::filesystem::path part = file.string() + ".part";
+  {
+    std::ofstream out(part, std::ios::binary | std::ios::trunc);
+    out << text;
+    if (!out.flush()) return fail(ErrorCode::internal, part.string() + ": cannot be written");
+  }
+  std::error_code error;
+  std::filesystem::rename(part, file, error);
+  if (error) return fail(ErrorCode::internal, file.string() + ": " + error.message());
+  return {};
+}
+
+/// TOML text in double quotes.
+std::string quoted(const std::filesystem::path& path) {
+  std::string out = "\"";
+  for (const char c : path.string()) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+constexpr std::size_t enrolment_secret_size = 32;
+constexpr std::size_t site_key_size = 32;
+constexpr std::size_t pre_shared_size = 4096;  // authentication key of a QKD pair until its first blocks refill it (docs/quantum.md)
+constexpr std::size_t fibre_seed_size = 32;
+
+/// Which site's key an element uses: its own domain's; the relay between the domains is the site "core".
+std::filesystem::path site_key(const Network& network, const std::string& domain) { return network.secret_of("site-" + domain + ".key"); }
+
+}  // namespace
+
+class NetworkFiles {
+ public:
+  NetworkFiles(const Network& network, crypto::Rng& rng) : network_(network), rng_(rng) {}
+
+  Result<void> write() {
+    TRY(make_folders());
+    TRY(make_secrets());
+    TRY(hold_ceremony());
+    for (const ElementPlan& element : network_.elements()) TRY(write_text(network_.config_of(element.name()), config(element)));
+    for (const TerminalPlan& terminal : network_.terminals()) TRY(write_text(network_.config_of(terminal.uid), config(terminal)));
+    return write_text(network_.folder() / "network.json", description().pretty() + "\n");
+  }
+
+ private:
+  Result<void> make_folders() {
+    std::error_code error;
+    for (const char* name : {"", "config", "state", "secrets", "trust", "offline-root", "logs"}) {
+      const std::filesystem::path folder = network_.folder() / name;
+      std::filesystem::create_directories(folder, error);
+      std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
+      if (error) return fail(ErrorCode::internal, folder.string() + ": " + error.message());
+    }
+    return {};
+  }
+
+  Result<void> make_secrets() {
+    for (const ElementPlan& element : network_.elements()) {
+      if (element.identity.kind != Kind::cas) TRY(write_secret(network_.secret_of(element.name() + ".enrolment"), enrolment_secret_size, rng_));
+      TRY(write_secret(site_key(network_, element.identity.domain), site_key_size, rng_));
+    }
+    for (const LinkPlan& link : network_.links()) {
+      TRY(write_secret(network_.secret_of("link-" + link.name + ".psk"), pre_shared_size, rng_));
+      TRY(write_secret(network_.secret_of("link-" + link.name + ".simulated-fibre"), fibre_seed_size, rng_));
+    }
+    return {};
+  }
+
+  Result<void> hold_ceremony() {
+    ASSIGN_OR_RETURN(const crypto::Suite* suite, crypto::find_suite(network_.options().suite));
+    cas::CeremonyPlan plan;
+    plan.suite = suite;
+    plan.offline = network_.folder() / "offline-root";
+    plan.trust = network_.trust();
+    plan.state = network_.state_of("cas");
+    plan.master_key = network_.secret_of("cas.master");
+    plan.now_ms = SystemClock().now_ms();
+    for (const ElementPlan& element : network_.elements()) {
+      if (element.identity.kind == Kind::cas) continue;
+      ASSIGN_OR_RETURN(const Secret secret, read_secret_text(network_.secret_of(element.name() + ".enrolment"), 2 * enrolment_secret_size));
+      // CAS is given the hash alone; what the element proves with is derived from it (Node::enrol_at_cas).
+      plan.elements.push_back({.identity = element.identity, .proof_key = Secret::copy_of(crypto::digest(crypto::Hash::sha256, {as_bytes("qanat enrolment"), secret.reveal()}))});
+    }
+    std::error_code error;
+    std::filesystem::create_directories(plan.state, error);
+    return cas::hold_ceremony(plan);
+  }
+
+  std::string common(const Identity& identity, std::uint16_t port, std::int64_t workers, const std::vector<std::string>& peers) const {
+    const std::string& name = identity.name;
+    std::string out = fmt::format("[node]\nidentity = \"{}\"\nstate = {}\ntrust = {}\nmaster_key = {}\nenrolment_secret = {}\nsuite = \"{}\"\nport = {}\n\n", identity.uri(),
+                                  quoted(network_.state_of(name)), quoted(network_.trust()), quoted(network_.secret_of(name + ".master")),
+                                  quoted(network_.secret_of(name + ".enrolment")), network_.options().suite, port);
+    out += fmt::format("[limits]\nworker_threads = {}\n\n[status]\nfresh_ms = {}\n\n", workers, network_.options().status_fresh_ms);
+    for (const std::string& peer : peers) {
+      const ElementPlan* element = *network_.element(peer);
+      out += fmt::format("[peers.{}]\nidentity = \"{}\"\nport = {}\n\n", peer, element->identity.uri(), element->port);
+    }
+    return out;
+  }
+
+  std::string config(const ElementPlan& element) const {
+    const Identity& identity = element.identity;
+    const bool busy = identity.kind == Kind::kms || identity.kind == Kind::qkm;
+    return common(identity, element.port, busy ? 32 : 8, element.peers) + own_table(identity);
+  }
+
+  std::string own_table(const Identity& identity) const {
+    const NetworkOptions& options = network_.options();
+    switch (identity.kind) {
+      case Kind::cas: return fmt::format("[cas]\nstatus_lifetime_s = {}\n", options.status_lifetime_s);
+      case Kind::iam: return fmt::format("[iam]\ntoken_lifetime_s = {}\n", options.token_lifetime_s);
+      case Kind::kms:
+        return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\n", quoted(site_key(network_, identity.domain)), options.pqc_fallback,
+                           options.key_lifetime_ms);
+      case Kind::qkm: return qkm_table(identity);
+      case Kind::qkd: return qkd_table(identity);
+      default: return "";
+    }
+  }
+
+  std::string qkm_table(const Identity& identity) const {
+    std::string out = fmt::format("[qkm]\nsite_key = {}\ncontroller = \"qkdnc\"\n", quoted(site_key(network_, identity.domain)));
+    for (const LinkPlan& link : network_.links()) {
+      if (link.from != identity.name && link.to != identity.name) continue;
+      out += fmt::format("\n[qkm.links.{}]\npeer = \"{}\"\nqkd = \"{}\"\n", link.name, link.from == identity.name ? link.to : link.from, own_qkd(link, identity.name));
+    }
+    // Quantum keys are shared between the domains that have a KMS.
+    for (const ElementPlan& element : network_.elements()) {
+      const Identity& other = element.identity;
+      const bool has_kms = std::ranges::any_of(network_.elements(), [&](const ElementPlan& one) { return one.started && one.identity.kind == Kind::kms && one.identity.domain == other.domain; });
+      if (!element.started || other.kind != Kind::qkm || !has_kms || other.domain == identity.domain || identity.domain == "core") continue;
+      out += fmt::format("\n[qkm.domains.{}]\nqkm = \"{}\"\n", other.domain, other.name);
+    }
+    return out;
+  }
+
+  /// The end of the link that works for this QKM.
+  std::string own_qkd(const LinkPlan& link, const std::string& qkm) const {
+    std::string short_name = link.name;
+    std::erase(short_name, '-');
+    for (const ElementPlan& element : network_.elements()) {
+      if (element.name().starts_with("qkd-" + short_name + "-") && std::ranges::find(element.peers, qkm) != element.peers.end()) return element.name();
+    }
+    return "";
+  }
+
+  std::string qkd_table(const Identity& identity) const {
+    // "qkd-<link without dash>-<role>"
+    for (const LinkPlan& link : network_.links()) {
+      std::string short_name = link.name;
+      std::erase(short_name, '-');
+      const std::string prefix = "qkd-" + short_name + "-";
+      if (!identity.name.starts_with(prefix)) continue;
+      const bool alice = identity.name.ends_with("alice");
+      const std::vector<std::string>& peers = (*network_.element(identity.name))->peers;
+      const auto qkm = std::ranges::find_if(peers, [](const std::string& name) { return name.starts_with("qkm-"); });
+      return fmt::format(
+          "[qkd]\nlink = \"{}\"\nrole = \"{}\"\npeer = \"{}\"\nqkm = \"{}\"\nsite_key = {}\npre_shared_key = {}\nsimulated_fibre_seed = {}\ndistance_km = {}\nblock_size = {}\n",
+          link.name, alice ? "alice" : "bob", prefix + (alice ? "bob" : "alice"), *qkm, quoted(site_key(network_, identity.domain)),
+          quoted(network_.secret_of("link-" + link.name + ".psk")), quoted(network_.secret_of("link-" + link.name + ".simulated-fibre")), link.distance_km,
+          network_.options().block_sifted_bits);
+    }
+    return "";
+  }
+
+  std::string config(const TerminalPlan& terminal) const {
+    const Identity identity{.domain = terminal.domain, .kind = Kind::app1, .name = terminal.uid};
+    return common(identity, 0, 1, {"cas", "cmsp", terminal.kms}) + fmt::format("[terminal]\nuid = \"{}\"\nnumber = \"{}\"\nkms = \"{}\"\n", terminal.uid, terminal.number, terminal.kms);
+  }
+
+  wire::Json description() const {
+    wire::Json elements = wire::Json::array();
+    for (const ElementPlan& element : network_.elements()) {
+      wire::Json peers = wire::Json::array();
+      for (const std::string& peer : element.peers) peers.push(peer);
+      elements.push(wire::Json::object({{"identity", element.identity.uri()}, {"port", element.port}, {"peers", peers}, {"started", element.started}}));
+    }
+    wire::Json terminals = wire::Json::array();
+    for (const TerminalPlan& terminal : network_.terminals()) {
+      terminals.push(wire::Json::object({{"uid", terminal.uid}, {"number", terminal.number}, {"domain", terminal.domain}, {"kms", terminal.kms}}));
+    }
+    wire::Json links = wire::Json::array();
+    for (const LinkPlan& link : network_.links()) {
+      links.push(wire::Json::object({{"name", link.name}, {"from", link.from}, {"to", link.to}, {"distance_km", link.distance_km}}));
+    }
+    return wire::Json::object({{"format", 1}, {"suite", network_.options().suite}, {"elements", elements}, {"terminals", terminals}, {"links", links}});
+  }
+
+  const Network& network_;
+  crypto::Rng& rng_;
+};
+
+Result<void> Network::create() const {
+  ASSIGN_OR_RETURN(const std::unique_ptr<crypto::Rng> rng, crypto::open_rng());
+  return NetworkFiles(*this, *rng).write();
+}
+
+}  // namespace qanat::app

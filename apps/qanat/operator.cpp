@@ -1,0 +1,87 @@
+#include "operator.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <thread>
+
+namespace qanat::app {
+namespace {
+
+constexpr std::chrono::milliseconds answer_max{5000};
+constexpr std::chrono::milliseconds turn_max{10000};  // waiting for another command to finish with the operator's identity
+constexpr std::size_t secret_digits = 64;
+
+Deadline soon() { return Deadline::after(answer_max); }
+
+Result<void> write_once(const std::filesystem::path& file, std::string_view digits) {
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  const bool ok = descriptor >= 0 && ::write(descriptor, digits.data(), digits.size()) == static_cast<ssize_t>(digits.size()) && ::fsync(descriptor) == 0;
+  if (descriptor >= 0) ::close(descriptor);
+  if (!ok) return fail(ErrorCode::internal, file.string() + ": cannot be written");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Operator>> Operator::open(const Network& network) {
+  ASSIGN_OR_RETURN(node::Config config, node::Config::read(network.config_of("operator")));
+  const node::Settings settings = node::Settings::read(config);
+  TRY(config.finish());
+  const Deadline turn = Deadline::after(turn_max);
+  while (true) {
+    auto node = node::Node::open(settings);
+    if (!node && node.error().code == ErrorCode::conflict && !turn.passed()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));  // another command holds the operator's records
+      continue;
+    }
+    if (!node) return fail(node.error());
+    TRY((*node)->enrol(soon()));
+    return std::unique_ptr<Operator>(new Operator(network, *std::move(node)));
+  }
+}
+
+Result<void> Operator::provision(const TerminalPlan& terminal) {
+  const wire::Json create = wire::Json::object({{"op", "create"},
+                                                {"uid", terminal.uid},
+                                                {"number", terminal.number},
+                                                {"home_kms", terminal.kms},
+                                                {"domain", terminal.domain},
+                                                {"device", "app1"}});
+  const auto made = node_->call_json(points::Endpoint::x5_subscriber, "iam", create, soon(), node_->new_request_id());
+  if (!made && made.error().code != ErrorCode::conflict) return fail(made.error());
+  if (made) {
+    ASSIGN_OR_RETURN(const std::string secret, made->text("enrolment_secret"));
+    if (secret.size() != secret_digits) return fail(ErrorCode::internal, "IAM: enrolment secret of the wrong size");
+    TRY(write_once(network_.secret_of(terminal.uid + ".enrolment"), secret));
+  }
+  return set_service(terminal, "open");
+}
+
+Result<wire::Json> Operator::subscriber(const std::string& uid) {
+  return node_->call_json(points::Endpoint::x5_subscriber, "iam", wire::Json::object({{"op", "show"}, {"uid", uid}}), soon(), node_->new_request_id());
+}
+
+Result<void> Operator::set_subscriber(const std::string& uid, const std::string& operation) {
+  TRY(node_->call_json(points::Endpoint::x5_subscriber, "iam", wire::Json::object({{"op", operation}, {"uid", uid}}), soon(), node_->new_request_id()));
+  return {};
+}
+
+Result<void> Operator::set_service(const TerminalPlan& terminal, const std::string& service) {
+  TRY(node_->call_json(points::Endpoint::x5_account, "cmsp",
+                       wire::Json::object({{"number", terminal.number}, {"uid", terminal.uid}, {"kms", terminal.kms}, {"service", service}}), soon(),
+                       node_->new_request_id()));
+  return {};
+}
+
+Result<std::vector<std::string>> Operator::revoke(const Identity& identity) {
+  ASSIGN_OR_RETURN(const wire::Json answer,
+                   node_->call_json(points::Endpoint::x5_revoke, "cas", wire::Json::object({{"identity", identity.uri()}}), soon(), node_->new_request_id()));
+  return answer.texts("revoked");
+}
+
+Result<wire::Json> Operator::health(const std::string& element) {
+  return node_->call_json(points::Endpoint::x6_health, element, wire::Json::object(), soon(), node_->new_request_id());
+}
+
+}  // namespace qanat::app

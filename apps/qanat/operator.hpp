@@ -1,0 +1,35 @@
+// What an operator does to a running network, with the operator's own certificate: subscribers, accounts, revocation, health.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "network.hpp"
+#include "node/node.hpp"
+
+namespace qanat::app {
+
+class Operator {
+ public:
+  /// Opens the operator's node and enrols it the first time. One at a time per network.
+  static Result<std::unique_ptr<Operator>> open(const Network& network);
+
+  /// Creates the subscriber at IAM and opens the account at CMSP, and writes the enrolment secret where the terminal's configuration says.
+  /// A subscriber that exists already keeps its secret.
+  Result<void> provision(const TerminalPlan& terminal);
+  /// IAM's record of the subscriber: "status", "enrolled" …
+  Result<wire::Json> subscriber(const std::string& uid);
+  Result<void> set_subscriber(const std::string& uid, const std::string& operation);  // "suspend", "resume"
+  Result<void> set_service(const TerminalPlan& terminal, const std::string& service);   // "open", "closed"
+  /// Revokes every live certificate of the identity; their serials.
+  Result<std::vector<std::string>> revoke(const Identity& identity);
+  /// An element's health answer.
+  Result<wire::Json> health(const std::string& element);
+
+ private:
+  Operator(const Network& network, std::unique_ptr<node::Node> node) : network_(network), node_(std::move(node)) {}
+  const Network& network_;
+  std::unique_ptr<node::Node> node_;
+};
+
+}  // namespace qanat::app

@@ -1,0 +1,92 @@
+// The process behind `qanat terminal …`: one terminal, its events and its result as JSON lines on standard output.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "commands.hpp"
+#include "terminal/process.hpp"
+
+namespace qanat::app {
+namespace {
+
+constexpr std::chrono::milliseconds answer_wait_max{60000};  // for somebody to call
+
+struct Opened {
+  std::unique_ptr<node::Node> node;
+  terminal::TerminalSettings settings;
+};
+
+Result<Opened> open_terminal(const std::filesystem::path& file) {
+  ASSIGN_OR_RETURN(node::Config config, node::Config::read(file));
+  node::Settings common = node::Settings::read(config);
+  terminal::TerminalSettings own = terminal::TerminalSettings::read(config);
+  TRY(config.finish());
+  std::error_code error;
+  std::filesystem::create_directories(common.state, error);
+  TRY(node::open_log(common.state, common.identity.name, common.log_level));
+  ASSIGN_OR_RETURN(auto node, node::Node::open(std::move(common)));
+  return Opened{.node = std::move(node), .settings = std::move(own)};
+}
+
+void print_line(const wire::Json& json) {
+  std::printf("%s\n", json.dump().c_str());
+  std::fflush(stdout);
+}
+
+int finish(const Result<wire::Json>& result) {
+  if (!result) {
+    fmt::print(stderr, "{}\n", result.error().message);
+    return 1;
+  }
+  print_line(wire::Json::object({{"event", "result"}, {"result", *result}}));
+  return 0;
+}
+
+terminal::SoundPlan sound_of(const TerminalCall& call) { return {.wav_in = call.wav_in, .wav_out = call.wav_out, .capture = call.capture}; }
+
+}  // namespace
+
+std::filesystem::path default_voice(const std::string& name) {
+  std::error_code error;
+  const std::filesystem::path installed = std::filesystem::read_symlink("/proc/self/exe", error).parent_path().parent_path() / "share" / "qanat" / "voice" / name;
+  if (!error && std::filesystem::exists(installed, error)) return installed;
+  return std::filesystem::path(QANAT_VOICE_FOLDER) / name;
+}
+
+int terminal_enrol(const std::filesystem::path& config) {
+  signal(SIGPIPE, SIG_IGN);
+  const auto result = [&]() -> Result<wire::Json> {
+    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    return terminal::enrol_terminal(*opened.node, opened.settings);
+  }();
+  return finish(result);
+}
+
+int terminal_place(const TerminalCall& call) {
+  signal(SIGPIPE, SIG_IGN);
+  const auto result = [&]() -> Result<wire::Json> {
+    ASSIGN_OR_RETURN(Opened opened, open_terminal(call.config));
+    opened.settings.pace = call.pace;
+    const terminal::CallPlan plan{.callee = Number(call.callee_number),
+                                  .callee_sip = {.host = "127.0.0.1", .port = call.callee_port},
+                                  .sound = sound_of(call),
+                                  .event = print_line};
+    return terminal::place_call(*opened.node, opened.settings, plan);
+  }();
+  return finish(result);
+}
+
+int terminal_answer(const TerminalCall& call) {
+  signal(SIGPIPE, SIG_IGN);
+  const auto result = [&]() -> Result<wire::Json> {
+    ASSIGN_OR_RETURN(Opened opened, open_terminal(call.config));
+    opened.settings.pace = call.pace;
+    const auto listening = [](std::uint16_t port) { print_line(wire::Json::object({{"event", "listening"}, {"port", port}})); };
+    return terminal::answer_call(*opened.node, opened.settings, {.sound = sound_of(call), .wait_max = answer_wait_max, .event = print_line}, listening);
+  }();
+  return finish(result);
+}
+
+}  // namespace qanat::app

@@ -1,0 +1,76 @@
+#include "ground.hpp"
+
+#include <cstdlib>
+#include <thread>
+
+namespace qanat::bench {
+namespace {
+
+constexpr std::chrono::milliseconds look_every{500};
+constexpr double rest_max = 0.05;  // of one processor: what all simulators together may use while they are called at rest
+
+}  // namespace
+
+Ground::Ground(std::filesystem::path folder, app::Network network, std::string program)
+    : folder_(std::move(folder)), network_(std::move(network)), program_(std::move(program)) {}
+
+Ground::~Ground() {
+  op_.reset();
+  running_.reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(folder_, ignored);
+}
+
+Result<std::unique_ptr<Ground>> Ground::lay(const GroundOptions& options) {
+  const std::filesystem::path within = options.within.empty() ? std::filesystem::temp_directory_path() : options.within;
+  std::error_code error;
+  std::filesystem::create_directories(within, error);
+  std::string pattern = (within / "qanat-bench-XXXXXX").string();
+  if (::mkdtemp(pattern.data()) == nullptr) return fail(ErrorCode::internal, within.string() + ": no temporary folder can be made here");
+  const std::filesystem::path folder = pattern;
+  auto network = app::Network::plan(folder, {});
+  if (!network) return fail(network.error());
+  std::unique_ptr<Ground> ground(new Ground(folder, *std::move(network), options.program));
+  TRY(ground->start());
+  return Result<std::unique_ptr<Ground>>(std::move(ground));
+}
+
+Result<void> Ground::start() {
+  ASSIGN_OR_RETURN(suite_, crypto::find_suite(network_.options().suite));
+  ASSIGN_OR_RETURN(rng_, crypto::open_rng());
+  std::error_code error;
+  std::filesystem::create_directories(scratch(), error);
+  if (error) return fail(ErrorCode::internal, scratch().string() + ": " + error.message());
+  TRY(network_.create());
+  ASSIGN_OR_RETURN(running_, app::RunningNetwork::start(network_, program_, {}));
+  ASSIGN_OR_RETURN(op_, app::Operator::open(network_));
+  ASSIGN_OR_RETURN(trust_, node::read_trust(network_.trust()));
+  return {};
+}
+
+Result<net::Target> Ground::target(const std::string& element) const {
+  ASSIGN_OR_RETURN(const app::ElementPlan* plan, network_.element(element));
+  return net::Target{.host = "127.0.0.1", .port = plan->port, .expected = plan->identity};
+}
+
+bool Ground::await_calm(std::chrono::milliseconds longest) {
+  std::vector<ProcessClock> simulators;
+  for (const app::ElementPlan& element : network_.elements()) {
+    if (element.identity.kind != Kind::qkd) continue;
+    if (const auto clock = clock_of(element.name())) simulators.push_back(*clock);
+  }
+  const auto used = [&] {
+    double out = 0;
+    for (const ProcessClock& clock : simulators) out += clock.cpu_s();
+    return out;
+  };
+  const Deadline deadline = Deadline::after(longest);
+  while (true) {
+    const double before = used();
+    std::this_thread::sleep_for(look_every);
+    if (used() - before < rest_max * std::chrono::duration<double>(look_every).count()) return true;
+    if (deadline.passed()) return false;
+  }
+}
+
+}  // namespace qanat::bench

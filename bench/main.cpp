@@ -1,0 +1,100 @@
+// `make bench`: starts a network, measures it, writes the report. Everything that it starts ends with it.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <signal.h>
+
+#include "call_setup.hpp"
+#include "deliveries.hpp"
+
+namespace qanat::bench {
+namespace {
+
+constexpr std::chrono::milliseconds calm_max{60000};
+
+struct Options {
+  std::filesystem::path out = "out/bench";
+  std::filesystem::path within;
+  std::string program;
+  std::size_t rounds = 7;
+  bool quick = false;
+};
+
+/// What is measured how often.
+struct Amounts {
+  DeliveryPlan deliveries;
+  CallPlan calls;
+  std::size_t turns = 100;
+  std::size_t writes = 300;
+};
+
+Amounts amounts_of(const Options& options) {
+  Amounts out;
+  out.deliveries.rounds = options.rounds;
+  if (options.quick) {
+    out.deliveries = {.terminals = 8, .rounds = 1, .senders = 4};
+    out.calls.calls = 3;
+    out.turns = 10;
+    out.writes = 20;
+  }
+  return out;
+}
+
+void say(const std::string& text) {
+  fmt::print("  {}\n", text);
+  std::fflush(stdout);
+}
+
+void await_calm(Ground& ground, Report& report, const std::string& before) {
+  if (!ground.await_calm(calm_max)) report.remark("the QKD simulators were still at work before: " + before);
+}
+
+Result<void> measure(const Options& options) {
+  const Amounts amounts = amounts_of(options);
+  Report report;
+  if (options.quick) report.remark("a quick run, to see that everything works: its numbers say little");
+  say("starting a network");
+  ASSIGN_OR_RETURN(const auto ground, Ground::lay({.program = options.program, .within = options.within}));
+  say(fmt::format("enrolling {} terminals", amounts.deliveries.terminals));
+  ASSIGN_OR_RETURN(const auto terminals, enrol_terminals(*ground, amounts.deliveries.terminals));
+
+  await_calm(*ground, report, "deliveries");
+  say("working key deliveries");
+  TRY(measure_deliveries(*ground, terminals, amounts.deliveries, report));
+  say("primitives and round trips");
+  Report context;  // comes behind the calls
+  ASSIGN_OR_RETURN(const Primitives primitives, measure_primitives(*ground, amounts.turns, context));
+  ASSIGN_OR_RETURN(const Travel travel, measure_travel(*ground, *terminals.front(), amounts.turns, context));
+  TRY(measure_durable_writes(*ground, amounts.writes, context));
+  say("calls across two domains");
+  TRY(measure_calls(*ground, amounts.calls, primitives, travel, report));
+  report.append(std::move(context));
+  if (const auto casualty = ground->running().casualty()) return fail(ErrorCode::internal, "an element ended during the run: " + *casualty);
+  TRY(report.write(options.out));
+  fmt::print("\n{}\n", report.markdown());
+  return {};
+}
+
+int run(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  app::block_signals();
+  Options options;
+  options.program = (std::filesystem::path(app::own_program()).parent_path().parent_path() / "apps" / "qanat" / "qanat").string();
+  CLI::App command("Measures a network of real processes on this machine; each figure as a ratio to what cannot be surpassed in the same run.");
+  command.footer("\nExample:\n  qanat-bench --out out/bench");
+  command.add_option("--out", options.out, "folder for report.md and report.json")->capture_default_str();
+  command.add_option("--program", options.program, "the qanat program that is measured")->capture_default_str();
+  command.add_option("--within", options.within, "where the network's temporary folder is made");
+  command.add_option("--rounds", options.rounds, "rounds of working key deliveries")->check(CLI::Range(1, 1000))->capture_default_str();
+  command.add_flag("--quick", options.quick, "small amounts, to see whether it runs");
+  CLI11_PARSE(command, argc, argv);
+  if (const auto done = measure(options); !done) {
+    fmt::print(stderr, "qanat-bench: {}\n", done.error().message);
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace qanat::bench
+
+int main(int argc, char** argv) { return qanat::bench::run(argc, argv); }

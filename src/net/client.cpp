@@ -1,0 +1,136 @@
+#include "net/client.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "net/connection.hpp"
+#include "net/routes.hpp"
+
+namespace qanat::net {
+namespace {
+
+constexpr std::size_t idle_connections_max = 16;           // kept for the next call; a further one is closed
+constexpr std::chrono::milliseconds idle_kept_for{30000};  // less than ServerLimits::idle_max, so that the server seldom closes first
+static_assert(idle_kept_for.count() < 60000);
+
+using steady = std::chrono::steady_clock;
+
+/// What would end the request line or a header, or start another, never reaches the wire.
+Result<void> check_call(const Call& call) {
+  const bool printable = is_visible_text(call.method) && is_visible_text(call.path) && is_visible_text(call.query) && is_visible_text(call.request_id) &&
+                         std::ranges::all_of(call.content_type, [](char c) { return c >= ' ' && c < '\x7f'; });
+  if (!printable || call.method.empty() || !call.path.starts_with('/') || call.path.contains('?') || call.path.contains('#')) {
+    return fail(ErrorCode::invalid_argument, "client: method, path, query, request id or content type is not one that HTTP can carry");
+  }
+  return {};
+}
+
+class PooledClient final : public Client {
+ public:
+  PooledClient(Target target, std::shared_ptr<const TlsIdentity> identity, std::shared_ptr<const crypto::TrustStore> trust, StatusCheck status)
+      : target_(std::move(target)), trust_(std::move(trust)), status_(std::move(status)), context_(make_client_context(identity.get())) {}
+
+  Result<Response> call(const Call& call, Deadline deadline) override;
+  [[nodiscard]] const Target& target() const noexcept override { return target_; }
+
+ private:
+  Result<std::unique_ptr<Connection>> dial(Deadline deadline);
+  Result<void> check_status(Connection& connection, Deadline deadline) const;
+  std::unique_ptr<Connection> take_idle();
+  void give_back(std::unique_ptr<Connection> connection);
+  Error in_call(const Call& call, Error error) const;
+
+  const Target target_;
+  const std::shared_ptr<const crypto::TrustStore> trust_;  // shared with the element's server
+  const StatusCheck status_;
+  Result<TlsContext> context_;  // a failure to build it is every call's answer
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Connection>> idle_;  // under mutex_; the last one used is the last
+};
+
+Error PooledClient::in_call(const Call& call, Error error) const {
+  error.message.insert(0, target_.expected.uri() + ": " + call.method + ' ' + call.path + ": ");
+  return error;
+}
+
+Result<Response> PooledClient::call(const Call& call, Deadline deadline) {
+  TRY(check_call(call));
+  if (!context_) return fail(context_.error());
+  if (deadline.passed()) return fail(in_call(call, {ErrorCode::deadline_exceeded, "the deadline had passed"}));
+  std::unique_ptr<Connection> connection = take_idle();
+  const bool reused = connection != nullptr;
+  if (!reused) {
+    auto dialled = dial(deadline);
+    if (!dialled) return fail(in_call(call, dialled.error()));
+    connection = std::move(*dialled);
+  } else if (auto good = check_status(*connection, deadline); !good) {
+    return fail(in_call(call, good.error()));
+  }
+  Exchanged exchanged = connection->exchange(call, deadline);
+  // Nothing came back on a kept connection: the server closed it between two calls. A request is safe to send again, its id tells.
+  if (!exchanged.answer && reused && exchanged.untouched && !deadline.passed()) {
+    auto dialled = dial(deadline);
+    if (!dialled) return fail(in_call(call, dialled.error()));
+    connection = std::move(*dialled);
+    exchanged = connection->exchange(call, deadline);
+  }
+  if (!exchanged.answer) return fail(in_call(call, exchanged.answer.error()));
+  if (exchanged.keep) give_back(std::move(connection));
+  return std::move(exchanged.answer);
+}
+
+Result<std::unique_ptr<Connection>> PooledClient::dial(Deadline deadline) {
+  std::unique_ptr<Connection> connection = make_connection(**context_, *trust_, target_.expected);
+  TRY(connection->open(target_.host, target_.port, deadline));
+  TRY(check_status(*connection, deadline));
+  return Result<std::unique_ptr<Connection>>(std::move(connection));
+}
+
+/// Asks at the first use of a connection, and again when the last answer is older than status_recheck.
+Result<void> PooledClient::check_status(Connection& connection, Deadline deadline) const {
+  if (!status_) return {};
+  if (connection.status_good_at && steady::now() - *connection.status_good_at < status_recheck) return {};
+  const Result<void> good = status_(connection.server_certificate(), deadline);
+  if (good) {
+    connection.status_good_at = steady::now();
+    return {};
+  }
+  const ErrorCode code = good.error().code;
+  const bool unknown = code == ErrorCode::unavailable || code == ErrorCode::deadline_exceeded;
+  return fail(unknown ? code : ErrorCode::unauthenticated, "server certificate's status: " + good.error().message);
+}
+
+std::unique_ptr<Connection> PooledClient::take_idle() {
+  std::vector<std::unique_ptr<Connection>> old;  // closed after the lock is released
+  const std::lock_guard lock(mutex_);
+  const steady::time_point now = steady::now();
+  while (!idle_.empty()) {
+    std::unique_ptr<Connection> connection = std::move(idle_.back());
+    idle_.pop_back();
+    if (now - connection->idle_since < idle_kept_for && connection->is_open()) return connection;
+    old.push_back(std::move(connection));
+  }
+  return nullptr;
+}
+
+void PooledClient::give_back(std::unique_ptr<Connection> connection) {
+  connection->idle_since = steady::now();
+  std::unique_ptr<Connection> oldest;
+  const std::lock_guard lock(mutex_);
+  if (idle_.size() >= idle_connections_max || (!idle_.empty() && connection->idle_since - idle_.front()->idle_since >= idle_kept_for)) {
+    oldest = std::move(idle_.front());
+    idle_.erase(idle_.begin());
+  }
+  idle_.push_back(std::move(connection));
+}
+
+}  // namespace
+
+std::unique_ptr<Client> Client::create(Target target, std::shared_ptr<const TlsIdentity> identity, std::shared_ptr<const crypto::TrustStore> trust,
+                                       StatusCheck status) {
+  CHECK(trust != nullptr);
+  return std::make_unique<PooledClient>(std::move(target), std::move(identity), std::move(trust), std::move(status));
+}
+
+}  // namespace qanat::net

@@ -1,0 +1,42 @@
+// One connection of a client: blocking, with a deadline on everything, on the caller's thread. Private to net/.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "net/client.hpp"
+#include "net/tls_context.hpp"
+
+namespace qanat::net {
+
+inline constexpr std::size_t response_body_max = 1024 * 1024;
+inline constexpr std::size_t response_head_max = 16 * 1024;
+
+struct Exchanged {
+  Result<Response> answer;
+  bool untouched = false;  // the connection ended before the first octet of an answer
+  bool keep = false;       // a further request may follow
+};
+
+class Connection {
+ public:
+  virtual ~Connection() = default;
+  /// Connects and shakes hands. unauthenticated if the certificate does not hold or is not `expected`'s.
+  virtual Result<void> open(const std::string& host, std::uint16_t port, Deadline deadline) = 0;
+  /// After open(): the server's certificate, verified.
+  [[nodiscard]] virtual const crypto::Certificate& server_certificate() const = 0;
+  virtual Exchanged exchange(const Call& call, Deadline deadline) = 0;
+  /// False if the server has closed meanwhile, or sent what nobody asked for.
+  [[nodiscard]] virtual bool is_open() = 0;
+
+  // The pool's notes.
+  std::optional<std::chrono::steady_clock::time_point> status_good_at;
+  std::chrono::steady_clock::time_point idle_since;
+};
+
+/// The context and the trust store must outlive the connection.
+std::unique_ptr<Connection> make_connection(SSL_CTX& context, const crypto::TrustStore& trust, const Identity& expected);
+
+}  // namespace qanat::net

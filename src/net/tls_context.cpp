@@ -1,0 +1,123 @@
+#include "net/tls_context.hpp"
+
+#include <openssl/err.h>
+#include <openssl/x509.h>
+
+#include "base/check.hpp"
+#include "crypto/x509_openssl.hpp"
+
+namespace qanat::net {
+namespace {
+
+std::string last_reason() {
+  const unsigned long code = ERR_peek_last_error();
+  ERR_clear_error();
+  return tls_reason(code);
+}
+
+int check_index() {
+  static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+bool is_ml_dsa(crypto::KeyAlgorithm algorithm) noexcept {
+  return algorithm == crypto::KeyAlgorithm::ml_dsa_65 || algorithm == crypto::KeyAlgorithm::ml_dsa_87;
+}
+
+Result<void> check_peer(PeerCheck& check, X509* leaf) {
+  ASSIGN_OR_RETURN(check.certificate, crypto::Certificate::parse(crypto::to_der<i2d_X509>(leaf)));
+  const crypto::Certificate& certificate = *check.certificate;
+  if (!is_ml_dsa(certificate.key_algorithm())) {
+    return fail(ErrorCode::denied, "certificate has a " + std::string(name(certificate.key_algorithm())) + " key where only ML-DSA is accepted");
+  }
+  if (certificate.is_ca()) return fail(ErrorCode::denied, "certificate is a CA's");
+  TRY(check.trust->verify(certificate, SystemClock().now_ms()));
+  if (!certificate.names().element) return fail(ErrorCode::denied, "certificate names no element");
+  if (check.expected && *certificate.names().element != *check.expected) {
+    return fail(ErrorCode::unauthenticated, "certificate is " + certificate.names().element->uri() + "'s, not " + check.expected->uri() + "'s");
+  }
+  return {};
+}
+
+/// Replaces OpenSSL's chain building: the intermediates come from our trust store, never from the peer.
+int verify_peer(X509_STORE_CTX* store, void*) noexcept {
+  SSL* const connection = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  PeerCheck* const check = static_cast<PeerCheck*>(SSL_get_ex_data(connection, check_index()));
+  CHECK(check != nullptr);
+  X509* const leaf = X509_STORE_CTX_get0_cert(store);
+  const crypto::ErrorScope errors;
+  const Result<void> verdict = check_peer(*check, leaf);
+  if (verdict) {
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 1;
+  }
+  check->refused = verdict.error();
+  // The number chooses the alert (RFC 8446 §6.2): certificate_expired tells an element that it must renew, bad_certificate the rest.
+  const bool expired = check->certificate && check->certificate->not_after() < SystemClock().now_ms();
+  X509_STORE_CTX_set_error(store, expired ? X509_V_ERR_CERT_HAS_EXPIRED : X509_V_ERR_CERT_UNTRUSTED);
+  return 0;
+}
+
+Result<void> set_policy(SSL_CTX* context) {
+  const bool set = SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 && SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
+                   SSL_CTX_set1_groups_list(context, tls_groups) == 1 && SSL_CTX_set1_sigalgs_list(context, tls_signature_algorithms) == 1 &&
+                   SSL_CTX_set1_client_sigalgs_list(context, tls_signature_algorithms) == 1 &&
+                   SSL_CTX_set_ciphersuites(context, tls_cipher_suites) == 1 && SSL_CTX_set_num_tickets(context, 0) == 1;
+  if (!set) return fail(ErrorCode::internal, "tls: this OpenSSL does not have the required algorithms: " + last_reason());
+  // Every connection is a full handshake: resumption would carry an identity past its revocation.
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
+  SSL_CTX_set_cert_verify_callback(context, verify_peer, nullptr);
+  return {};
+}
+
+Result<void> show_identity(SSL_CTX* context, const TlsIdentity& identity) {
+  if (identity.chain.empty()) return fail(ErrorCode::invalid_argument, "tls: identity has no certificate");
+  if (!is_ml_dsa(identity.key.algorithm)) return fail(ErrorCode::invalid_argument, "tls: identity has a key that is not ML-DSA");
+  if (SSL_CTX_use_certificate(context, crypto::native(identity.chain.front())) != 1) {
+    return fail(ErrorCode::invalid_argument, "tls: certificate of " + identity.chain.front().subject() + ": " + last_reason());
+  }
+  for (std::size_t i = 1; i < identity.chain.size(); ++i) {
+    if (SSL_CTX_add1_chain_cert(context, crypto::native(identity.chain[i])) != 1) {
+      return fail(ErrorCode::invalid_argument, "tls: chain certificate of " + identity.chain[i].subject() + ": " + last_reason());
+    }
+  }
+  ASSIGN_OR_RETURN(const crypto::EvpKey key, crypto::to_openssl(identity.key));
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1 || SSL_CTX_check_private_key(context) != 1) {
+    return fail(ErrorCode::invalid_argument, "tls: the key is not the one of " + identity.chain.front().subject() + ": " + last_reason());
+  }
+  return {};
+}
+
+Result<TlsContext> make_context(const SSL_METHOD* method) {
+  TlsContext context(SSL_CTX_new(method));
+  if (!context) return fail(ErrorCode::internal, "tls: no context: " + last_reason());
+  TRY(set_policy(context.get()));
+  return Result<TlsContext>(std::move(context));
+}
+
+}  // namespace
+
+Result<TlsContext> make_server_context(const TlsIdentity& identity, ClientCertificate client) {
+  ASSIGN_OR_RETURN(TlsContext context, make_context(TLS_server_method()));
+  TRY(show_identity(context.get(), identity));
+  SSL_CTX_set_verify(context.get(), client == ClientCertificate::required ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_PEER, nullptr);
+  return Result<TlsContext>(std::move(context));
+}
+
+Result<TlsContext> make_client_context(const TlsIdentity* identity) {
+  ASSIGN_OR_RETURN(TlsContext context, make_context(TLS_client_method()));
+  if (identity != nullptr) TRY(show_identity(context.get(), *identity));
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  return Result<TlsContext>(std::move(context));
+}
+
+void attach(SSL* connection, PeerCheck* check) { CHECK(SSL_set_ex_data(connection, check_index(), check) == 1); }
+
+std::string tls_reason(unsigned long code) {
+  const char* const reason = ERR_reason_error_string(code);
+  return reason != nullptr ? reason : "TLS error " + std::to_string(code);
+}
+
+}  // namespace qanat::net

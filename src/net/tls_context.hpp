@@ -1,0 +1,44 @@
+// The one place that says what TLS is here (tls.hpp's constants), as OpenSSL contexts for both sides, and the check of the peer's
+// certificate. Private to net/.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "net/tls.hpp"
+
+namespace qanat::net {
+
+/// A certificate's status is asked anew on a connection that lives longer than this.
+inline constexpr std::chrono::milliseconds status_recheck{5000};
+
+/// What became of the peer's certificate in one handshake. Lives as long as the SSL object that it is attached to.
+struct PeerCheck {
+  const crypto::TrustStore* trust = nullptr;
+  std::optional<Identity> expected;               // a client's: whose certificate the server must show
+  std::optional<crypto::Certificate> certificate;  // set as soon as it was parsed, also when it is then refused
+  std::optional<Error> refused;                   // why the handshake was ended by us, if it was
+};
+
+struct FreeContext {
+  void operator()(SSL_CTX* context) const noexcept { SSL_CTX_free(context); }
+};
+using TlsContext = std::unique_ptr<SSL_CTX, FreeContext>;
+
+enum class ClientCertificate : unsigned char { required, optional };
+
+/// invalid_argument if the chain is empty or the key is not the leaf's.
+Result<TlsContext> make_server_context(const TlsIdentity& identity, ClientCertificate client);
+/// `identity` may be nullptr: an anonymous caller.
+Result<TlsContext> make_client_context(const TlsIdentity* identity);
+
+/// Before the handshake: where the verification finds its trust and leaves its verdict.
+void attach(SSL* connection, PeerCheck* check);
+
+/// OpenSSL's words for an error code of its queue ("no suitable key share").
+std::string tls_reason(unsigned long code);
+
+}  // namespace qanat::net

@@ -1,0 +1,104 @@
+// What every process does: settings, identity, device, audit, clients to its peers, server, health, orderly stop. An element opens a Node,
+// builds its own service on it, and serves.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "audit/audit.hpp"
+#include "crypto/device.hpp"
+#include "crypto/random.hpp"
+#include "net/client.hpp"
+#include "net/server.hpp"
+#include "node/credentials.hpp"
+#include "node/settings.hpp"
+#include "node/status.hpp"
+#include "points/points.hpp"
+#include "wire/json.hpp"
+
+namespace qanat::node {
+
+/// Status checking when the process is CAS itself: it looks into its own records.
+using LocalStatus = net::StatusCheck;
+
+class Node {
+ public:
+  /// Runs the power-on self-tests, opens device, audit log and trust. No network yet.
+  static Result<std::unique_ptr<Node>> open(Settings settings);
+  ~Node();
+
+  /// Loads this element's credentials, or enrols at CAS with the one-time secret (waiting for CAS until the deadline).
+  Result<void> enrol(Deadline deadline);
+  /// For a terminal, which enrols through its KMS and never calls enrol(): its credentials from now on, with status checks at CAS.
+  Result<void> install_credentials(Credentials credentials);
+  /// CAS issues its own: credentials come from its own hands, status from its own records.
+  void use_credentials(Credentials credentials, LocalStatus status);
+
+  /// Starts the server with these handlers and a health answer, and prints the readiness line `ready <uri> <port>` on standard output.
+  Result<void> serve(std::vector<points::Handler> handlers);
+  /// Blocks until SIGINT or SIGTERM, then stops the server in order.
+  void run_until_stopped();
+  void stop();
+  [[nodiscard]] bool stopping() const noexcept { return stopping_; }
+
+  /// Calls `endpoint` of the named peer. A 2xx answer is the value; anything else the Error that the peer sent.
+  Result<net::Response> call(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id, std::string_view query = "");
+  /// JSON in, JSON out (an empty answer is an empty object).
+  Result<wire::Json> call_json(points::Endpoint endpoint, std::string_view peer, const wire::Json& body, Deadline deadline, std::string_view request_id);
+  /// Name of the only peer of this kind (and domain, if given); not_found otherwise.
+  Result<std::string> peer_of(Kind kind, std::string_view domain = "") const;
+
+  /// Certificate status, as for connections; also step 5.
+  Result<void> check_status(const crypto::Certificate& cert, Deadline deadline);
+  /// Chain, validity and status.
+  Result<void> check_certificate(const crypto::Certificate& cert, Deadline deadline);
+
+  /// Durable before it returns; the caller refuses its action if this fails.
+  Result<void> record(const audit::Event& event) { return audit_->append(event); }
+
+  [[nodiscard]] const Settings& settings() const noexcept { return settings_; }
+  [[nodiscard]] const Identity& identity() const noexcept { return settings_.identity; }
+  [[nodiscard]] const crypto::Suite& suite() const noexcept { return *settings_.suite; }
+  [[nodiscard]] const Clock& clock() const noexcept { return clock_; }
+  [[nodiscard]] crypto::Rng& rng() noexcept { return *rng_; }
+  [[nodiscard]] crypto::CryptoDevice& device() noexcept { return *device_; }
+  [[nodiscard]] const crypto::TrustStore& trust() const noexcept { return *trust_; }
+  [[nodiscard]] const Credentials& credentials() const noexcept { return *credentials_; }
+  [[nodiscard]] std::uint16_t port() const noexcept;
+  /// Counters and facts for the health answer: the element's own, asked each time.
+  void describe_health(std::function<void(wire::Json&)> describe) { describe_health_ = std::move(describe); }
+  std::string new_request_id() { return to_hex(rng_->bytes(8)); }
+
+ private:
+  explicit Node(Settings settings);
+  Result<void> make_clients();
+  Result<Credentials> enrol_at_cas(CredentialStore& store, Deadline deadline);
+  Result<net::Response> health(const net::Request& request);
+  void record_refusal(const net::Refusal& refusal);
+
+  Settings settings_;
+  SystemClock clock_;
+  std::unique_ptr<crypto::Rng> rng_;
+  std::unique_ptr<crypto::CryptoDevice> device_;
+  std::unique_ptr<audit::Log> audit_;
+  std::shared_ptr<const crypto::TrustStore> trust_;  // shared with the server and every client
+  std::optional<Credentials> credentials_;
+  std::unique_ptr<net::Client> cas_;  // without a status check of its own: CAS's status answers are signed
+  std::unique_ptr<StatusChecker> status_;
+  LocalStatus local_status_;
+  std::map<std::string, std::unique_ptr<net::Client>, std::less<>> clients_;
+  std::unique_ptr<net::Server> server_;
+  std::function<void(wire::Json&)> describe_health_;
+  std::atomic<bool> stopping_ = false;
+  UnixMs started_ms_ = 0;
+};
+
+/// The trust folder's roots and issuing CAs.
+Result<std::shared_ptr<const crypto::TrustStore>> read_trust(const std::filesystem::path& folder);
+
+/// Renders a JSON answer.
+net::Response json_response(const wire::Json& body);
+
+}  // namespace qanat::node

@@ -1,0 +1,71 @@
+#include "node/settings.hpp"
+
+namespace qanat::node {
+namespace {
+
+LogLevel read_level(Config& table) {
+  const std::string text = table.text("log", "note");
+  if (text == "debug") return LogLevel::debug;
+  if (text == "warning") return LogLevel::warning;
+  if (text == "error") return LogLevel::error;
+  if (text != "note") table.reject("log", "must be debug, note, warning or error");
+  return LogLevel::note;
+}
+
+Identity read_identity(Config& table, std::string_view key) {
+  auto identity = Identity::parse_uri(table.text(key));
+  if (!identity) {
+    table.reject(key, identity.error().message);
+    return {};
+  }
+  return *std::move(identity);
+}
+
+void read_limits(Config& table, net::ServerLimits& limits) {
+  limits.connections_max = static_cast<std::size_t>(table.integer("connections_max", 1, 100000, static_cast<std::int64_t>(limits.connections_max)));
+  limits.worker_threads = static_cast<std::size_t>(table.integer("worker_threads", 1, 256, static_cast<std::int64_t>(limits.worker_threads)));
+  limits.head_and_body_max = std::chrono::milliseconds(table.integer("slow_client_ms", 10, 600000, limits.head_and_body_max.count()));
+  limits.handshake_max = std::chrono::milliseconds(table.integer("handshake_ms", 10, 600000, limits.handshake_max.count()));
+  limits.request_max = std::chrono::milliseconds(table.integer("request_ms", 10, 600000, limits.request_max.count()));
+}
+
+}  // namespace
+
+Settings Settings::read(Config& config) {
+  Settings out;
+  Config node = config.table("node");
+  out.identity = read_identity(node, "identity");
+  out.state = node.text("state");
+  out.trust = node.text("trust");
+  out.master_key = node.text("master_key");
+  out.enrolment_secret = node.text("enrolment_secret", "");
+  const auto suite = crypto::find_suite(node.text("suite", "GM-hybrid"));
+  if (suite) {
+    out.suite = *suite;
+  } else {
+    node.reject("suite", suite.error().message);
+  }
+  out.policy_epoch = static_cast<std::uint32_t>(node.integer("policy_epoch", 1, 0xFFFFFFFF, 1));
+  out.server.address = node.text("address", "127.0.0.1");
+  out.server.port = static_cast<std::uint16_t>(node.integer("port", 0, 65535, 0));
+  out.log_level = read_level(node);
+  Config limits = config.table("limits");
+  read_limits(limits, out.server.limits);
+
+  Config status = config.table("status");
+  out.status.fresh = std::chrono::milliseconds(status.integer("fresh_ms", 0, 86400000, out.status.fresh.count()));
+  out.status.serve_unexpired_when_down = status.flag("serve_unexpired_when_down", out.status.serve_unexpired_when_down);
+
+  Config peers = config.table("peers");
+  for (const std::string& name : peers.table_names()) {
+    Config peer = peers.table(name);
+    net::Target target;
+    target.expected = read_identity(peer, "identity");
+    target.host = peer.text("address", "127.0.0.1");
+    target.port = static_cast<std::uint16_t>(peer.integer("port", 1, 65535));
+    out.peers.emplace(name, std::move(target));
+  }
+  return out;
+}
+
+}  // namespace qanat::node

@@ -1,0 +1,40 @@
+// What every element's configuration has in common: tables [node], [status], [peers.<name>].
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "base/identity.hpp"
+#include "crypto/suite.hpp"
+#include "net/client.hpp"
+#include "net/server.hpp"
+#include "node/config.hpp"
+#include "node/log.hpp"
+
+namespace qanat::node {
+
+struct StatusSettings {
+  std::chrono::milliseconds fresh{5000};     // an answer younger than this is not asked again
+  bool serve_unexpired_when_down = true;     // CAS silent: accept an answer whose nextUpdate has not passed
+};
+
+struct Settings {
+  Identity identity;
+  std::filesystem::path state;               // folder, mode 0700
+  std::filesystem::path trust;               // folder with root-*.pem and issuing-*.pem
+  std::filesystem::path master_key;          // the software device's
+  std::filesystem::path enrolment_secret;    // one-time; deleted after use
+  const crypto::Suite* suite = nullptr;
+  std::uint32_t policy_epoch = 1;
+  net::ServerSettings server;
+  StatusSettings status;
+  std::map<std::string, net::Target> peers;  // by element name
+  LogLevel log_level = LogLevel::note;
+
+  /// Reads the common tables; the element reads its own from the same Config and then calls finish().
+  static Settings read(Config& config);
+};
+
+}  // namespace qanat::node

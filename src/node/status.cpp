@@ -1,0 +1,72 @@
+#include "node/status.hpp"
+
+namespace qanat::node {
+namespace {
+
+constexpr std::size_t entries_max = 100000;  // beyond this one is forgotten, and asked again when needed
+constexpr std::size_t nonce_size = 32;       // RFC 9654 §2.1
+
+Result<void> judge(const crypto::StatusAnswer& answer, const crypto::Certificate& cert) {
+  switch (answer.status) {
+    case crypto::CertStatus::good: return {};
+    case crypto::CertStatus::revoked: return fail(ErrorCode::denied, "certificate of " + cert.subject() + " is revoked");
+    case crypto::CertStatus::unknown: return fail(ErrorCode::denied, "certificate of " + cert.subject() + " is unknown to its CA");
+  }
+  return fail(ErrorCode::internal, "status: no such value");
+}
+
+}  // namespace
+
+points::Endpoint status_endpoint(Kind kind) noexcept {
+  if (kind == Kind::kms) return points::Endpoint::cq1_status;
+  if (apps.has(kind)) return points::Endpoint::cq2_status;
+  if (qkdn.has(kind)) return points::Endpoint::cq3_status;
+  return points::Endpoint::x4_status;
+}
+
+StatusChecker::StatusChecker(StatusSettings settings, points::Endpoint endpoint, net::Client& cas, const crypto::TrustStore& trust, crypto::Rng& rng,
+                             const Clock& clock)
+    : settings_(settings), endpoint_(endpoint), cas_(cas), trust_(trust), rng_(rng), clock_(clock) {}
+
+Result<void> StatusChecker::check(const crypto::Certificate& cert, Deadline deadline) {
+  const Bytes fingerprint = cert.fingerprint(crypto::Hash::sha256);
+  std::optional<Entry> known;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = entries_.find(fingerprint); found != entries_.end()) known = found->second;
+  }
+  const UnixMs now = clock_.now_ms();
+  if (known && now < known->asked_at + static_cast<UnixMs>(settings_.fresh.count())) return judge(known->answer, cert);
+
+  const Result<crypto::StatusAnswer> answer = ask(cert, deadline);
+  if (!answer) {
+    const bool silent = answer.error().code == ErrorCode::unavailable || answer.error().code == ErrorCode::deadline_exceeded;
+    if (silent && settings_.serve_unexpired_when_down && known && now < known->answer.next_update) return judge(known->answer, cert);
+    return fail_in("certificate status", answer.error());
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (entries_.size() >= entries_max) entries_.erase(entries_.begin());
+    entries_.insert_or_assign(fingerprint, Entry{.answer = *answer, .asked_at = now});
+  }
+  return judge(*answer, cert);
+}
+
+Result<crypto::StatusAnswer> StatusChecker::ask(const crypto::Certificate& cert, Deadline deadline) {
+  const crypto::Certificate* issuer = trust_.issuer_of(cert);
+  if (issuer == nullptr) return fail(ErrorCode::denied, cert.subject() + " was not issued by a CA of this network");
+  const Bytes nonce = rng_.bytes(nonce_size);
+  ASSIGN_OR_RETURN(const Bytes request, crypto::make_status_request(cert, *issuer, nonce));
+  const points::EndpointRow& line = points::row(endpoint_);
+  const net::Call call{.method = std::string(line.method),
+                       .path = std::string(line.path),
+                       .query = "",
+                       .content_type = std::string(line.request_type),
+                       .body = request,
+                       .request_id = to_hex(rng_.bytes(8))};
+  ASSIGN_OR_RETURN(const net::Response response, cas_.call(call, deadline));
+  if (response.status != 200) return fail(net::error_of(response));
+  return crypto::verify_status_response(response.body, cert, *issuer, nonce, clock_.now_ms());
+}
+
+}  // namespace qanat::node

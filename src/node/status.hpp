@@ -1,0 +1,43 @@
+// Certificate status by OCSP at CAS, cached while fresh: the check behind every connection (both ways) and behind step 5.
+#pragma once
+
+#include <map>
+#include <mutex>
+
+#include "crypto/random.hpp"
+#include "crypto/x509.hpp"
+#include "net/client.hpp"
+#include "node/settings.hpp"
+#include "points/points.hpp"
+
+namespace qanat::node {
+
+class StatusChecker {
+ public:
+  /// `endpoint`: the Cq row of this element's kind. `cas` must outlive the checker.
+  StatusChecker(StatusSettings settings, points::Endpoint endpoint, net::Client& cas, const crypto::TrustStore& trust, crypto::Rng& rng, const Clock& clock);
+
+  /// good → value; revoked or unknown → denied; no answer and no usable earlier one → unavailable.
+  Result<void> check(const crypto::Certificate& cert, Deadline deadline);
+
+ private:
+  struct Entry {
+    crypto::StatusAnswer answer;
+    UnixMs asked_at;
+  };
+  Result<crypto::StatusAnswer> ask(const crypto::Certificate& cert, Deadline deadline);
+
+  const StatusSettings settings_;
+  const points::Endpoint endpoint_;
+  net::Client& cas_;
+  const crypto::TrustStore& trust_;
+  crypto::Rng& rng_;
+  const Clock& clock_;
+  std::mutex mutex_;
+  std::map<Bytes, Entry> entries_;  // by certificate fingerprint
+};
+
+/// The Cq (or X-4) row by which an element of this kind asks for status.
+points::Endpoint status_endpoint(Kind kind) noexcept;
+
+}  // namespace qanat::node

@@ -1,0 +1,49 @@
+// Finite-key length of decoy-state BB84 with two decoys: Lim, Curty, Walenta, Xu, Zbinden, "Concise security bounds for practical
+// decoy-state quantum key distribution", PRA 89, 022307 (2014), equations (1)-(5). Names are the paper's.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "base/result.hpp"
+#include "quantum/qkd/photonics/link.hpp"
+
+namespace qanat::qkd {
+
+inline constexpr std::string_view lim2014_name = "Lim 2014";
+
+/// Events of one basis by intensity. Real numbers, because the link model works with expectations.
+using Counts = std::array<double, intensity_count>;
+
+struct LimInput {
+  std::array<double, intensity_count> mu{};  // mean photon numbers
+  std::array<double, intensity_count> p{};   // their probabilities
+  Counts n_X{};                              // sifted events, key basis
+  Counts n_Z{};                              // sifted events, check basis
+  Counts m_Z{};                              // errors among n_Z
+  double lambda_EC = 0.0;                    // bits disclosed during error correction and verification
+  double eps_sec = 0.0;
+  double eps_cor = 0.0;
+};
+
+struct LimBound {
+  double tau0 = 0.0;   // probability that a pulse holds no photon
+  double tau1 = 0.0;   // … exactly one
+  double s_X0 = 0.0;   // vacuum events in the key basis, at least (clamped at 0)
+  double s_X1 = 0.0;   // single-photon events in the key basis, at least
+  double s_Z1 = 0.0;   // single-photon events in the check basis, at least
+  double v_Z1 = 0.0;   // errors among those, at most
+  double phi_X = 0.5;  // phase error rate of the single-photon events in the key basis, at most
+  double l = 0.0;      // secret bits before rounding down; zero or negative: no key
+
+  /// Whole secret bits; 0 when there is no key.
+  [[nodiscard]] std::uint64_t length() const { return l >= 1.0 ? static_cast<std::uint64_t>(l) : 0; }
+};
+
+/// Binary entropy in bits; 0 at both ends.
+double binary_entropy(double x);
+/// Equation (5)'s gamma(a, b, c, d).
+double lim_gamma(double a, double b, double c, double d);
+LimBound lim2014(const LimInput& input);
+
+}  // namespace qanat::qkd

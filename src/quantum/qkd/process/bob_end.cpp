@@ -1,0 +1,54 @@
+#include "quantum/qkd/process/bob_end.hpp"
+
+namespace qanat::qkd {
+
+Result<void> BobEnd::turn(Deadline deadline) {
+  const auto done = [&]() -> Result<void> {
+    if (!session_) TRY(connect(deadline));
+    return exchange(deadline);
+  }();
+  if (done) return done;
+  session_.reset();
+  outgoing_.clear();
+  runner_.set_connected(false);
+  runner_.note_failure(done.error().message);
+  return done;
+}
+
+Result<void> BobEnd::connect(Deadline deadline) {
+  // A greeting costs a one-time key: make sure of Alice before one is spent.
+  TRY(send_(write_exchange({.connection = ConnectionId(), .wants_run = false, .frames = {}}), deadline));
+  ASSIGN_OR_RETURN(DurableState state, runner_.load_state());
+  session_.emplace(SessionParts<BobDevice>{runner_.parts().settings, *device_, runner_.parts().random, runner_.parts().clock}, std::move(state));
+  connection_ = runner_.parts().random.id<ConnectionId>();
+  outgoing_.clear();
+  runner_.count_session();
+  TRY(carry_out(session_->start()));
+  return {};
+}
+
+Result<bool> BobEnd::carry_out(Step step) {
+  const std::optional<Error> ended = step.ended;
+  ASSIGN_OR_RETURN(std::vector<Bytes> frames, runner_.carry_out(std::move(step)));
+  for (Bytes& frame : frames) outgoing_.push_back(std::move(frame));
+  return !ended;
+}
+
+Result<void> BobEnd::exchange(Deadline deadline) {
+  const Exchange request{.connection = connection_, .wants_run = run_, .frames = std::exchange(outgoing_, {})};
+  ASSIGN_OR_RETURN(const Bytes octets, send_(write_exchange(request), deadline));
+  ASSIGN_OR_RETURN(const Exchange reply, parse_exchange(octets));
+  if (reply.connection != connection_) return fail(ErrorCode::denied, "X-2: the answer belongs to another connection");
+  for (const Bytes& frame : reply.frames) {
+    ASSIGN_OR_RETURN(const bool alive, carry_out(session_->receive(frame)));
+    if (alive) continue;
+    // What it still has to say tells Alice why; whether she hears it makes no difference here.
+    const Exchange last{.connection = connection_, .wants_run = false, .frames = std::exchange(outgoing_, {})};
+    if (!last.frames.empty()) (void)send_(write_exchange(last), deadline);
+    return fail(ErrorCode::conflict, "the session has ended: " + runner_.facts().last_failure);
+  }
+  runner_.set_connected(true);
+  return {};
+}
+
+}  // namespace qanat::qkd

@@ -1,0 +1,278 @@
+#include "quantum/qkd/process/service.hpp"
+
+#include <thread>
+
+#include "crypto/site_key.hpp"
+#include "node/crash_point.hpp"
+#include "quantum/qkd/photonics/simulated_device.hpp"
+#include "quantum/qkd/process/alice_end.hpp"
+#include "quantum/qkd/process/bob_end.hpp"
+#include "quantum/qkd/process/secret_file.hpp"
+#include "wire/base64.hpp"
+
+namespace qanat::qkd {
+namespace {
+
+constexpr std::chrono::milliseconds hold_max{1000};        // how long Alice keeps an exchange waiting
+constexpr std::chrono::milliseconds exchange_max{30000};   // with the processing of a whole block's step
+constexpr std::chrono::milliseconds control_max{3000};     // the QKM holds a poll for half of it
+constexpr std::chrono::milliseconds delivery_max{10000};
+constexpr std::chrono::milliseconds pause_first{500};
+constexpr std::chrono::milliseconds pause_max{15000};
+constexpr std::int64_t backlog_max = 8;  // undelivered blocks; with more the link rests
+constexpr std::size_t pre_shared_unit = 2 * one_time_key_size;
+
+Result<crypto::SiteKey> read_site_key(const std::filesystem::path& file) {
+  if (file.empty()) return Result<crypto::SiteKey>(crypto::SiteKey::from_secret(Secret(link_key_bits / 8)));
+  return crypto::SiteKey::read(file);
+}
+
+/// The state that an end begins with. Block ids count on from the time of installation: a link that is charged anew does not repeat them, so
+/// its keys have ids that no QKM has seen.
+Result<void> make_first_state(Records& records, const QkdSettings& settings, UnixMs now) {
+  ASSIGN_OR_RETURN(const auto known, records.load_state());
+  if (known) return {};
+  ASSIGN_OR_RETURN(const Secret preshared, read_secret_file(settings.pre_shared_key, pre_shared_unit, pool_keys_max));
+  ASSIGN_OR_RETURN(DurableState state, DurableState::fresh(preshared));
+  state.last_started = now;
+  return records.commit(state.encode(), settings.session.link, {});
+}
+
+Bytes wrapping_context(const LinkId& link, std::uint64_t block_id) {
+  OctetWriter out;
+  out.octets(as_bytes("kq-1"));
+  out.octets(link.view());
+  out.u64(block_id);
+  return out.take();
+}
+
+wire::Json describe(const BlockSummary& block) {
+  return wire::Json::object({{"qber", block.qber_key},
+                             {"qber_check", block.qber_check},
+                             {"key_bits", block.key_bits},
+                             {"rate_bps", block.rate_bps()},
+                             {"simulated", true},
+                             {"simulated_time_s", block.simulated_time_s},
+                             {"wall_ms", block.wall_ms}});
+}
+
+}  // namespace
+
+struct QkdService::Parts {
+  Parts(node::Node& node_, QkdSettings settings_, std::unique_ptr<Records> records_, crypto::SiteKey site_key_)
+      : node(node_), settings(std::move(settings_)), records(std::move(records_)), site_key(std::move(site_key_)) {}
+
+  node::Node& node;
+  QkdSettings settings;
+  std::unique_ptr<Records> records;
+  crypto::SiteKey site_key;
+  std::unique_ptr<AliceEnd> alice;  // one of the two
+  std::unique_ptr<BobEnd> bob;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool stopping = false;
+  bool block_waits = false;
+  std::thread controller;
+  std::thread deliverer;
+  std::thread dialler;
+
+  Result<void> make_end();
+  void set_run(bool run);
+  [[nodiscard]] EndFacts facts() const { return alice ? alice->facts() : bob->facts(); }
+  bool pause(std::chrono::milliseconds span);
+  void obey_qkm();
+  void bring_blocks();
+  void dial();
+  Result<bool> ask_orders(bool have);
+  Result<bool> bring_one();
+  Result<net::Response> exchange(const net::Request& request);
+  void describe_health(wire::Json& body);
+};
+
+Result<void> QkdService::Parts::make_end() {
+  ASSIGN_OR_RETURN(Secret seed, read_secret_file(settings.simulated_fibre_seed, fibre_seed_size, 1));
+  const EndParts parts{.settings = settings.session, .records = *records, .random = node.rng(), .clock = node.clock(), .block_stored = [this] {
+                         {
+                           const std::lock_guard lock(mutex);
+                           block_waits = true;
+                         }
+                         changed.notify_all();
+                       }};
+  if (settings.role == Role::alice) {
+    ASSIGN_OR_RETURN(auto device, open_simulated_alice(settings.session.parameters, std::move(seed)));
+    alice = std::make_unique<AliceEnd>(parts, std::move(device));
+    return {};
+  }
+  ASSIGN_OR_RETURN(auto device, open_simulated_bob(settings.session.parameters, std::move(seed)));
+  bob = std::make_unique<BobEnd>(parts, std::move(device), [this](ByteView octets, Deadline deadline) -> Result<Bytes> {
+    ASSIGN_OR_RETURN(net::Response response, node.call(points::Endpoint::x2_channel, settings.peer.text(), octets, deadline, node.new_request_id()));
+    return std::move(response.body);
+  });
+  return {};
+}
+
+void QkdService::Parts::set_run(bool run) {
+  if (alice) alice->set_run(run);
+  if (bob) bob->set_run(run);
+}
+
+bool QkdService::Parts::pause(std::chrono::milliseconds span) {
+  std::unique_lock lock(mutex);
+  return !changed.wait_for(lock, span, [this] { return stopping; });
+}
+
+Result<bool> QkdService::Parts::ask_orders(bool have) {
+  const std::string query = "link=" + settings.session.link.text() + "&have=" + (have ? "1" : "0");
+  ASSIGN_OR_RETURN(const net::Response response,
+                   node.call(points::Endpoint::kq1_control, settings.qkm.text(), {}, Deadline::after(control_max), node.new_request_id(), query));
+  ASSIGN_OR_RETURN(const wire::Json answer, wire::Json::parse(response.body));
+  TRY(answer.only({"run"}));
+  return answer.boolean("run");
+}
+
+void QkdService::Parts::obey_qkm() {
+  bool run = false;
+  while (pause(std::chrono::milliseconds(0))) {
+    const auto orders = ask_orders(run);
+    const auto backlog = records->backlog();
+    run = orders.value_or(false);
+    set_run(run && backlog && *backlog < backlog_max);
+    if (orders) continue;
+    node::log(node::LogLevel::warning, "orders: {}", orders.error().message);
+    pause(pause_first);
+  }
+}
+
+/// True if a block was brought; false if there is none.
+Result<bool> QkdService::Parts::bring_one() {
+  ASSIGN_OR_RETURN(const auto block, records->next_undelivered());
+  if (!block) return false;
+  const LinkId& link = settings.session.link;
+  const Bytes wrapped = site_key.wrap(wrapping_context(link, block->block_id), block->keys, node.rng());
+  const wire::Json body = wire::Json::object({{"link", link.text()},
+                                              {"block_id", block->block_id},
+                                              {"keys", wire::to_base64(wrapped)},
+                                              {"count", block->keys.size() * 8 / link_key_bits},
+                                              {"report", describe(block->summary)}});
+  const auto told = node.call_json(points::Endpoint::kq1_block, settings.qkm.text(), body, Deadline::after(delivery_max), node.new_request_id());
+  // conflict: the QKM has a later block already and will never take this one.
+  if (!told && told.error().code != ErrorCode::conflict) return fail(told.error());
+  if (!told) node::log(node::LogLevel::error, "block {} is lost: {}", block->block_id, told.error().message);
+  node::crash_point("qkd.block.accepted");
+  TRY(records->delivered(block->block_id));
+  return true;
+}
+
+void QkdService::Parts::bring_blocks() {
+  std::chrono::milliseconds wait = pause_first;
+  while (true) {
+    const auto brought = bring_one();
+    if (!brought) node::log(node::LogLevel::warning, "block: {}", brought.error().message);
+    std::unique_lock lock(mutex);
+    if (stopping) return;
+    if (brought && *brought) {
+      wait = pause_first;
+      continue;
+    }
+    if (brought) {
+      changed.wait(lock, [this] { return stopping || block_waits; });
+    } else {
+      changed.wait_for(lock, wait, [this] { return stopping; });
+      wait = std::min(2 * wait, pause_max);
+    }
+    block_waits = false;
+  }
+}
+
+void QkdService::Parts::dial() {
+  std::chrono::milliseconds wait = pause_first;
+  std::uint64_t blocks = 0;
+  while (pause(std::chrono::milliseconds(0))) {
+    const auto done = bob->turn(Deadline::after(exchange_max));
+    if (const std::uint64_t now = bob->facts().blocks; now != blocks) {
+      blocks = now;
+      wait = pause_first;
+    }
+    if (done) continue;
+    node::log(node::LogLevel::warning, "link {}: {}", settings.session.link.text(), done.error().message);
+    pause(wait);
+    wait = std::min(2 * wait, pause_max);
+  }
+}
+
+Result<net::Response> QkdService::Parts::exchange(const net::Request& request) {
+  const auto peer = node.settings().peers.find(settings.peer.text());
+  const bool is_peer = peer != node.settings().peers.end() ? peer->second.expected == *request.peer.identity : request.peer.identity->name == settings.peer.text();
+  auto answer = [&]() -> Result<Bytes> {
+    if (!is_peer) return fail(ErrorCode::denied, request.peer.identity->uri() + " is not at the other end of link " + settings.session.link.text());
+    if (!alice) return fail(ErrorCode::conflict, "X-2: this end dials itself");
+    return alice->answer(request.body, request.deadline.sooner_of(hold_max));
+  }();
+  if (!answer) {
+    TRY(node.record({.action = "x-2.channel", .outcome = audit::outcome_of(answer.error().code), .subject = request.peer.identity->uri(),
+                     .object = settings.session.link.text(), .reason = answer.error().message, .request_id = request.request_id}));
+    return fail(answer.error());
+  }
+  return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = std::move(*answer)};
+}
+
+void QkdService::Parts::describe_health(wire::Json& body) {
+  const EndFacts now = facts();
+  const LinkParameters& optics = settings.session.parameters;
+  body.set("simulated", true);
+  body.set("link", settings.session.link.text());
+  body.set("role", name(settings.role));
+  body.set("simulated_fibre", wire::Json::object({{"distance_km", optics.distance_km},
+                                                  {"attenuation_db_per_km", optics.attenuation_db_per_km},
+                                                  {"gate_rate_hz", optics.gate_rate_hz},
+                                                  {"intercepted_share", optics.intercepted_share}}));
+  body.set("connected", now.connected);
+  body.set("sessions", now.sessions);
+  body.set("blocks", now.blocks);
+  body.set("failed_blocks", now.failed_blocks);
+  if (now.last_block) body.set("last_block", describe(*now.last_block));
+  body.set("last_failure", now.last_failure);
+  if (const auto backlog = records->backlog()) body.set("undelivered_blocks", *backlog);
+  if (const auto state = records->load_state(); state && *state) {
+    body.set("authentication_keys", wire::Json::object({{"alice_to_bob", (*state)->pool.stock(Direction::alice_to_bob)},
+                                                        {"bob_to_alice", (*state)->pool.stock(Direction::bob_to_alice)}}));
+  }
+}
+
+QkdService::QkdService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+QkdService::~QkdService() { stop(); }
+
+Result<std::unique_ptr<QkdService>> QkdService::open(node::Node& node, QkdSettings settings) {
+  ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "qkd.db", node.device()));
+  ASSIGN_OR_RETURN(auto site_key, read_site_key(settings.site_key));
+  TRY(make_first_state(*records, settings, node.clock().now_ms()));
+  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(records), std::move(site_key));
+  TRY(parts->make_end());
+  node.describe_health([&those = *parts](wire::Json& body) { those.describe_health(body); });
+  return std::unique_ptr<QkdService>(new QkdService(std::move(parts)));
+}
+
+std::vector<points::Handler> QkdService::handlers() {
+  return {{points::Endpoint::x2_channel, [this](const net::Request& request) { return parts_->exchange(request); }}};
+}
+
+void QkdService::start() {
+  Parts& parts = *parts_;
+  parts.controller = std::thread([&parts] { parts.obey_qkm(); });
+  parts.deliverer = std::thread([&parts] { parts.bring_blocks(); });
+  if (parts.bob) parts.dialler = std::thread([&parts] { parts.dial(); });
+}
+
+void QkdService::stop() {
+  {
+    const std::lock_guard lock(parts_->mutex);
+    parts_->stopping = true;
+  }
+  parts_->changed.notify_all();
+  for (std::thread* thread : {&parts_->controller, &parts_->deliverer, &parts_->dialler}) {
+    if (thread->joinable()) thread->join();
+  }
+}
+
+}  // namespace qanat::qkd

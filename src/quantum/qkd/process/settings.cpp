@@ -1,0 +1,81 @@
+#include "quantum/qkd/process/settings.hpp"
+
+#include "node/subscriber.hpp"
+
+namespace qanat::qkd {
+namespace {
+
+ElementName read_name(node::Config& table, std::string_view key) {
+  auto name = node::parse_element_name(table.text(key));
+  if (name) return *std::move(name);
+  table.reject(key, name.error().message);
+  return {};
+}
+
+LinkParameters read_parameters(node::Config& table) {
+  LinkParameters out;
+  out.distance_km = table.real("distance_km", 0.0, 1000.0, out.distance_km);
+  out.attenuation_db_per_km = table.real("attenuation_db_per_km", 0.0, 10.0, out.attenuation_db_per_km);
+  out.receiver_loss_db = table.real("receiver_loss_db", 0.0, 60.0, out.receiver_loss_db);
+  out.detector_efficiency = table.real("detector_efficiency", 1e-6, 1.0, out.detector_efficiency);
+  out.dark_count_probability = table.real("dark_count_probability", 0.0, 0.1, out.dark_count_probability);
+  out.afterpulse_probability = table.real("afterpulse_probability", 0.0, 0.5, out.afterpulse_probability);
+  out.misalignment_error = table.real("misalignment_error", 0.0, 0.5, out.misalignment_error);
+  out.gate_rate_hz = table.real("gate_rate_hz", 1.0, 1e12, out.gate_rate_hz);
+  out.dead_time_s = table.real("dead_time_s", 0.0, 1.0, out.dead_time_s);
+  out.intensity[0] = table.real("mu_signal", 0.0, 2.0, out.intensity[0]);
+  out.intensity[1] = table.real("mu_decoy", 0.0, 2.0, out.intensity[1]);
+  out.intensity[2] = table.real("mu_vacuum", 0.0, 2.0, out.intensity[2]);
+  out.intensity_probability[0] = table.real("p_signal", 1e-6, 1.0, out.intensity_probability[0]);
+  out.intensity_probability[1] = table.real("p_decoy", 1e-6, 1.0, out.intensity_probability[1]);
+  out.intensity_probability[2] = 1.0 - out.intensity_probability[0] - out.intensity_probability[1];
+  out.key_basis_probability = table.real("key_basis_probability", 0.01, 0.99, out.key_basis_probability);
+  out.intercepted_share = table.real("intercepted_share", 0.0, 1.0, out.intercepted_share);
+  return out;
+}
+
+LeakModel read_leak_model(node::Config& table) {
+  const std::string text = table.text("leak_model", "both_directions");
+  if (text == "alice_parities") return LeakModel::alice_parities;
+  if (text != "both_directions") table.reject("leak_model", "must be both_directions or alice_parities");
+  return LeakModel::both_directions;
+}
+
+}  // namespace
+
+std::string_view name(Role role) noexcept {
+  switch (role) {
+    case Role::alice: return "alice";
+    case Role::bob: return "bob";
+  }
+  return "";
+}
+
+QkdSettings QkdSettings::read(node::Config& config) {
+  QkdSettings out;
+  node::Config table = config.table("qkd");
+  const std::string role = table.text("role");
+  if (role != "alice" && role != "bob") table.reject("role", "must be alice or bob");
+  out.role = role == "bob" ? Role::bob : Role::alice;
+  out.peer = read_name(table, "peer");
+  out.qkm = read_name(table, "qkm");
+  out.site_key = table.text("site_key", "");
+  out.pre_shared_key = table.text("pre_shared_key");
+  out.simulated_fibre_seed = table.text("simulated_fibre_seed");
+
+  SessionSettings& session = out.session;
+  session.link = LinkId(table.text("link"));
+  session.parameters = read_parameters(table);
+  session.block_size = static_cast<std::size_t>(
+      table.integer("block_size", block_size_min, process_block_size_max, static_cast<std::int64_t>(session.block_size)));
+  session.eps_sec = table.real("eps_sec", 1e-30, 0.5, session.eps_sec);
+  session.eps_cor = table.real("eps_cor", 1e-30, 0.5, session.eps_cor);
+  session.qber_max = table.real("qber_max", 0.001, 0.499, session.qber_max);
+  session.leak_model = read_leak_model(table);
+  session.authentication_reserve = static_cast<std::size_t>(table.integer("authentication_reserve", 2, 1000, static_cast<std::int64_t>(session.authentication_reserve)));
+  session.authentication_target = static_cast<std::size_t>(table.integer("authentication_target", 4, 2048, static_cast<std::int64_t>(session.authentication_target)));
+  if (const auto valid = session.validate(); !valid) table.reject("link", valid.error().message);
+  return out;
+}
+
+}  // namespace qanat::qkd

@@ -1,0 +1,280 @@
+#include <algorithm>
+
+#include "quantum/qkd/amplification/toeplitz.hpp"
+#include "quantum/qkd/reconciliation/permutation.hpp"
+#include "quantum/qkd/reconciliation/verification.hpp"
+#include "quantum/qkd/session/endpoint.hpp"
+
+namespace qanat::qkd {
+namespace {
+
+enum class State : std::uint8_t { fresh, awaiting_hello, idle, sifting, reconciling, awaiting_close, awaiting_confirm };
+
+std::string_view name(State state) {
+  switch (state) {
+    case State::fresh:
+      return "not started";
+    case State::awaiting_hello:
+      return "waiting for the greeting";
+    case State::idle:
+      return "idle";
+    case State::sifting:
+      return "sifting";
+    case State::reconciling:
+      return "correcting errors";
+    case State::awaiting_close:
+      return "waiting for the end of the block";
+    case State::awaiting_confirm:
+      return "waiting for the confirmation";
+  }
+  return "";
+}
+
+}  // namespace
+
+struct BobSession::Impl final : Endpoint {
+  Impl(SessionParts<BobDevice> parts, DurableState state)
+      : Endpoint(parts.settings, Direction::bob_to_alice, std::move(state)), device(parts.device), random(parts.random), clock(parts.clock) {}
+
+  Result<void> dispatch(Step& step, const Frame& frame);
+  Result<void> on_hello(Step& step, const Hello& hello);
+  Result<void> on_begin(Step& step, const Frame& frame);
+  Result<void> on_verdict(Step& step, const VerdictMessage& message);
+  Result<void> on_parities(Step& step, const Bytes& parities);
+  Result<void> on_close(Step& step, const Close& close);
+  Result<PreparedBlock> finish_key(const Close& close);
+  Result<void> on_confirm(Step& step);
+  void send_chunk(Step& step);
+  void ask(Step& step);
+  void give_up(Step& step, const Error& error);
+  void become_idle();
+
+  BobDevice& device;
+  crypto::Rng& random;
+  const Clock& clock;
+  State now = State::fresh;
+
+  // Of the block under way.
+  UnixMs began_ms = 0;
+  Bytes nonce;
+  DetectionRecord record;
+  std::size_t first_of_chunk = 0;
+  std::size_t chunk = 0;
+  Sifted sifted;
+  std::optional<ParityCorrector> corrector;
+  std::size_t open_questions = 0;
+};
+
+void BobSession::Impl::become_idle() {
+  now = State::idle;
+  record = DetectionRecord();
+  sifted = Sifted();
+  corrector.reset();
+}
+
+void BobSession::Impl::give_up(Step& step, const Error& error) {
+  fail_block(step, error);
+  become_idle();
+}
+
+Result<void> BobSession::Impl::dispatch(Step& step, const Frame& frame) {
+  if (frame.type == MessageType::begin && now == State::idle) return on_begin(step, frame);
+  if (frame.type == MessageType::hello && now == State::awaiting_hello) {
+    ASSIGN_OR_RETURN(const Hello hello, Hello::read(frame.body));
+    return on_hello(step, hello);
+  }
+  if (frame.block_id != block_id_) return fail(ErrorCode::conflict, "qkd session: message of another block");
+  const bool may_fail = now == State::sifting || now == State::reconciling || now == State::awaiting_close;
+  if (frame.type == MessageType::block_failed && may_fail) {
+    step.failed = BlockFailure{.block_id = block_id_, .error = reason_of(frame)};
+    become_idle();
+    return {};
+  }
+  if (frame.type == MessageType::verdict && now == State::sifting) {
+    ASSIGN_OR_RETURN(const VerdictMessage message, VerdictMessage::read(frame.body, chunk));
+    return on_verdict(step, message);
+  }
+  if (frame.type == MessageType::parity_answer && now == State::reconciling) {
+    ASSIGN_OR_RETURN(const Bytes parities, read_parities(frame.body, open_questions));
+    return on_parities(step, parities);
+  }
+  if (frame.type == MessageType::close && now == State::awaiting_close) {
+    ASSIGN_OR_RETURN(const Close close, Close::read(frame.body));
+    return on_close(step, close);
+  }
+  if (frame.type == MessageType::confirm && now == State::awaiting_confirm) return on_confirm(step);
+  return unexpected(frame.type, name(now));
+}
+
+Result<void> BobSession::Impl::on_hello(Step& step, const Hello& hello) {
+  TRY(check_peer(hello));
+  if (state_.prepared) {
+    // Alice's decision stands in her last committed block; hers was tagged together with our nonce, so it is today's.
+    PreparedBlock block = std::move(*state_.prepared);
+    state_.prepared.reset();
+    if (hello.last_committed == block.block_id) {
+      ASSIGN_OR_RETURN(KeyBlock released, state_.commit(std::move(block)));
+      step.deliver.push_back(std::move(released));
+    } else {
+      step.dropped = block.block_id;
+    }
+  }
+  if (hello.last_committed != state_.last_committed || !pools_match(hello)) {
+    return fail(ErrorCode::conflict, "handshake: the ends remember different blocks or authentication keys; a new pre-shared key is needed");
+  }
+  state_.last_started = std::max(state_.last_started, hello.last_started);
+  become_idle();
+  return {};
+}
+
+Result<void> BobSession::Impl::on_begin(Step& step, const Frame& frame) {
+  ASSIGN_OR_RETURN(const Begin begin, Begin::read(frame.body));
+  if (frame.block_id <= state_.last_started) return fail(ErrorCode::conflict, "qkd session: block " + std::to_string(frame.block_id) + " was begun before");
+  block_id_ = frame.block_id;  // not yet remembered: `begin` has no tag, and a forged number must not block the later ones
+  began_ms = clock.now_ms();
+  nonce = random.bytes(nonce_size);
+  const std::size_t clicks = clicks_needed(settings_.block_size, settings_.parameters.key_basis_probability);
+  if (auto started = device.start(run_id(settings_.link, block_id_, begin.nonce, nonce)); !started) {
+    give_up(step, started.error());
+    return {};
+  }
+  auto collected = device.collect(clicks);
+  if (!collected || collected->indices.size() != clicks) {
+    give_up(step, collected ? Error{.code = ErrorCode::internal, .message = "Bob's device: fewer clicks than it was asked for"} : collected.error());
+    return {};
+  }
+  record = std::move(*collected);
+  sifted = Sifted(clicks);
+  first_of_chunk = 0;
+  now = State::sifting;
+  send_chunk(step);
+  return {};
+}
+
+void BobSession::Impl::send_chunk(Step& step) {
+  chunk = std::min(clicks_per_chunk, record.indices.size() - first_of_chunk);
+  const Detections detections{
+      .nonce = nonce, .total = static_cast<std::uint32_t>(record.indices.size()), .gates = record.gates, .clicks = announce(record, first_of_chunk, chunk)};
+  send_untagged(step, MessageType::detections, detections.write());
+}
+
+Result<void> BobSession::Impl::on_verdict(Step& step, const VerdictMessage& message) {
+  const bool is_last = first_of_chunk + chunk == record.indices.size();
+  if (is_last == message.shuffle_seed.empty()) return fail(ErrorCode::invalid_argument, "sifting: the seed belongs to the last verdict");
+  TRY(apply(message.verdict, record, first_of_chunk, sifted));
+  first_of_chunk += chunk;
+  if (!is_last) {
+    send_chunk(step);
+    return {};
+  }
+  if (auto enough = check_sifted(settings_, sifted.key(), sifted.check()); !enough) {
+    give_up(step, enough.error());
+    return {};
+  }
+  // The check basis goes through the same optics: its error rate, never taken as zero, is the guess for the key basis.
+  const double guess = static_cast<double>(sifted.check().total_errors() + 1) / static_cast<double>(sifted.check().total() + 1);
+  corrector.emplace(sifted.take_bits(), message.shuffle_seed, guess);
+  now = State::reconciling;
+  ask(step);
+  return {};
+}
+
+void BobSession::Impl::ask(Step& step) {
+  const auto questions = corrector->next();
+  if (!questions) {
+    give_up(step, questions.error());
+    return;
+  }
+  open_questions = questions->size();
+  if (!questions->empty()) {
+    send_untagged(step, MessageType::parity_query, write_queries(*questions));
+    return;
+  }
+  now = State::awaiting_close;
+  send_untagged(step, MessageType::reconciled, Reconciled{.asked = corrector->asked(), .corrected = corrector->corrected()}.write());
+}
+
+Result<void> BobSession::Impl::on_parities(Step& step, const Bytes& parities) {
+  TRY(corrector->learn(parities));
+  ask(step);
+  return {};
+}
+
+Result<PreparedBlock> BobSession::Impl::finish_key(const Close& close) {
+  const BlockFacts facts{
+      .key = sifted.key(), .check = sifted.check(), .parities = corrector->asked(), .corrected = corrector->corrected(), .gates = record.gates};
+  ASSIGN_OR_RETURN(BlockReport report, assess(settings_, facts));
+  const std::uint64_t refill_bits = (std::uint64_t{close.refill_alice_to_bob} + close.refill_bob_to_alice) * one_time_key_bits;
+  if (close.length != report.length || refill_bits > report.length) return fail(ErrorCode::conflict, "the ends computed different key lengths");
+  report.authentication_bits_refilled = refill_bits;
+  const Secret corrected = corrector->take_bits();
+  const Secret packed = pack_bits(corrected);
+  if (!equal_constant_time(verification_hash(close.verification_key, packed), close.verification_hash)) {
+    return fail(ErrorCode::denied, "verification: the corrected keys differ");
+  }
+  ASSIGN_OR_RETURN(Secret output, toeplitz_hash(packed, corrected.size(), close.toeplitz_seed, report.length));
+  report.wall_ms = clock.now_ms() - began_ms;
+  return Result<PreparedBlock>(PreparedBlock{.block_id = block_id_,
+                                             .output = std::move(output),
+                                             .refill_alice_to_bob = close.refill_alice_to_bob,
+                                             .refill_bob_to_alice = close.refill_bob_to_alice,
+                                             .report = std::move(report)});
+}
+
+Result<void> BobSession::Impl::on_close(Step& step, const Close& close) {
+  auto finished = finish_key(close);
+  if (!finished) {
+    give_up(step, finished.error());
+    return {};
+  }
+  state_.prepared = std::move(*finished);
+  state_.last_started = block_id_;
+  now = State::awaiting_confirm;
+  return send_tagged(step, MessageType::ack, {});
+}
+
+Result<void> BobSession::Impl::on_confirm(Step& step) {
+  PreparedBlock block = std::move(*state_.prepared);
+  state_.prepared.reset();
+  ASSIGN_OR_RETURN(KeyBlock released, state_.commit(std::move(block)));
+  step.deliver.push_back(std::move(released));
+  become_idle();
+  return {};
+}
+
+BobSession::BobSession(SessionParts<BobDevice> parts, DurableState state) : impl_(std::make_unique<Impl>(parts, std::move(state))) {}
+BobSession::BobSession(BobSession&&) noexcept = default;
+BobSession& BobSession::operator=(BobSession&&) noexcept = default;
+BobSession::~BobSession() = default;
+
+bool BobSession::idle() const noexcept { return impl_->now == State::idle && !impl_->ended_; }
+
+Step BobSession::start() {
+  CHECK(impl_->now == State::fresh);
+  Step step;
+  impl_->now = State::awaiting_hello;
+  const Result<void> outcome = impl_->send_tagged(step, MessageType::hello, impl_->own_hello(impl_->random.bytes(nonce_size)).write());
+  return impl_->finish(std::move(step), outcome);
+}
+
+Step BobSession::receive(ByteView octets) {
+  Step step;
+  if (impl_->ended_) {
+    step.ended = Error{.code = ErrorCode::conflict, .message = "qkd session: has ended"};
+    return step;
+  }
+  const Result<void> outcome = [&]() -> Result<void> {
+    ASSIGN_OR_RETURN(const Frame frame, impl_->channel_.receive(octets, impl_->state_.pool));
+    if (is_tagged(frame.type)) impl_->state_changed_ = true;
+    if (frame.type == MessageType::abort) {
+      impl_->peer_ended_ = true;
+      return fail(Endpoint::reason_of(frame));
+    }
+    // `begin` opens a transcript; it is itself the first entry.
+    if (frame.type == MessageType::begin) impl_->channel_.restart_transcript(octets);
+    return impl_->dispatch(step, frame);
+  }();
+  return impl_->finish(std::move(step), outcome);
+}
+
+}  // namespace qanat::qkd

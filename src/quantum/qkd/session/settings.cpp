@@ -1,0 +1,44 @@
+#include "quantum/qkd/session/settings.hpp"
+
+#include "crypto/kdf.hpp"
+#include "quantum/qkd/authentication/pool.hpp"
+#include "quantum/qkd/reconciliation/cascade.hpp"
+#include "quantum/qkd/reconciliation/verification.hpp"
+#include "quantum/qkd/sifting/sifting.hpp"
+
+namespace qanat::qkd {
+
+Result<void> SessionSettings::validate() const {
+  if (link.empty() || link.text().size() > link_id_size_max) return fail(ErrorCode::invalid_argument, "link id: must have 1 to 64 octets");
+  TRY(parameters.validate());
+  if (block_size < block_size_min || block_size > block_size_max) {
+    return fail(ErrorCode::invalid_argument, "block_size = " + std::to_string(block_size) + ": must be between 100 and 4000000");
+  }
+  if (clicks_needed(block_size, parameters.key_basis_probability) > block_bits_max) {
+    return fail(ErrorCode::invalid_argument, "block_size and key_basis_probability: more than 2^24 clicks per block");
+  }
+  if (!(eps_sec > 0.0 && eps_sec < 1.0 && eps_cor > 0.0 && eps_cor < 1.0))
+    return fail(ErrorCode::invalid_argument, "eps_sec and eps_cor: must lie between 0 and 1");
+  if (eps_cor < verification_collision(block_bits_max / 8)) return fail(ErrorCode::invalid_argument, "eps_cor: smaller than the verification hash can promise");
+  if (!(qber_max > 0.0 && qber_max < 0.5)) return fail(ErrorCode::invalid_argument, "qber_max: must lie between 0 and 0.5");
+  if (authentication_target > pool_keys_max / 2 || authentication_reserve >= authentication_target) {
+    return fail(ErrorCode::invalid_argument, "authentication reserve and target: reserve < target <= 2048");
+  }
+  return {};
+}
+
+Bytes SessionSettings::fingerprint() const {
+  OctetWriter out;
+  out.text(link.text());
+  out.octets(parameters.encode());
+  out.u64(block_size);
+  out.f64(eps_sec);
+  out.f64(eps_cor);
+  out.f64(qber_max);
+  out.u8(static_cast<std::uint8_t>(leak_model));
+  out.u64(authentication_reserve);
+  out.u64(authentication_target);
+  return crypto::digest(crypto::Hash::sha256, out.take());
+}
+
+}  // namespace qanat::qkd

@@ -1,0 +1,88 @@
+#include "quantum/qkd/sifting/sifting.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.hpp"
+
+namespace qanat::qkd {
+
+std::size_t clicks_needed(std::size_t block_size, double key_basis_probability) {
+  const double match = key_basis_probability * key_basis_probability;
+  const auto wanted = static_cast<double>(block_size);
+  // n clicks give n match ± 6 sqrt(n match (1 - match)) events; solved for n, a little generously.
+  const double slack = 6.0 * std::sqrt(wanted * (1.0 - match));
+  return static_cast<std::size_t>(std::ceil((wanted + slack + 36.0) / match));
+}
+
+void Sifted::add_key_bit(std::uint8_t bit, Intensity intensity) {
+  CHECK(size_ < bits_.size());
+  bits_.writable()[size_++] = bit;
+  ++key_.detections[index_of(intensity)];
+}
+
+void Sifted::add_check(Intensity intensity, bool is_error) {
+  ++check_.detections[index_of(intensity)];
+  if (is_error) ++check_.errors[index_of(intensity)];
+}
+
+Secret Sifted::take_bits() {
+  Secret out = Secret::copy_of(bits_.reveal().first(size_));
+  bits_ = Secret();
+  return out;
+}
+
+Announcement announce(const DetectionRecord& record, std::size_t first, std::size_t count) {
+  Announcement out;
+  const auto from = static_cast<std::ptrdiff_t>(first);
+  const auto to = static_cast<std::ptrdiff_t>(first + count);
+  out.indices.assign(record.indices.begin() + from, record.indices.begin() + to);
+  out.bases.assign(record.bases.begin() + from, record.bases.begin() + to);
+  for (std::size_t i = first; i < first + count; ++i) {
+    if (record.bases[i] == Basis::check_z) out.check_bits.push_back(record.bits.reveal()[i]);
+  }
+  return out;
+}
+
+Verdict judge(const EmissionRecord& sent, const Announcement& announced, Sifted& sifted) {
+  Verdict out;
+  out.marks.reserve(sent.bases.size());
+  std::size_t check_at = 0;
+  const ByteView bits = sent.bits.reveal();
+  for (std::size_t i = 0; i < sent.bases.size(); ++i) {
+    const bool is_check = announced.bases[i] == Basis::check_z;
+    const std::uint8_t bob_check_bit = is_check ? announced.check_bits[check_at++] : 0;
+    if (sent.bases[i] != announced.bases[i]) {
+      out.marks.push_back(Verdict::dropped);
+      continue;
+    }
+    out.marks.push_back(static_cast<std::uint8_t>(1 + index_of(sent.intensities[i])));
+    if (is_check) {
+      out.check_bits.push_back(bits[i]);
+      sifted.add_check(sent.intensities[i], bits[i] != bob_check_bit);
+    } else {
+      sifted.add_key_bit(bits[i], sent.intensities[i]);
+    }
+  }
+  return out;
+}
+
+Result<void> apply(const Verdict& verdict, const DetectionRecord& record, std::size_t first, Sifted& sifted) {
+  std::size_t check_at = 0;
+  const ByteView bits = record.bits.reveal();
+  for (std::size_t i = 0; i < verdict.marks.size(); ++i) {
+    if (verdict.marks[i] == Verdict::dropped) continue;
+    const auto intensity = all_intensities[verdict.marks[i] - 1U];
+    const std::size_t click = first + i;
+    if (record.bases[click] == Basis::key_x) {
+      sifted.add_key_bit(bits[click], intensity);
+    } else {
+      if (check_at == verdict.check_bits.size()) return fail(ErrorCode::invalid_argument, "sifting: Alice's check bits do not fit her verdict");
+      sifted.add_check(intensity, verdict.check_bits[check_at++] != bits[click]);
+    }
+  }
+  if (check_at != verdict.check_bits.size()) return fail(ErrorCode::invalid_argument, "sifting: Alice's check bits do not fit her verdict");
+  return {};
+}
+
+}  // namespace qanat::qkd

@@ -1,0 +1,107 @@
+#include "quantum/qkm/link_handlers.hpp"
+
+#include "node/crash_point.hpp"
+#include "node/recorded.hpp"
+#include "wire/writer.hpp"
+
+namespace qanat::qkm {
+namespace {
+
+constexpr std::chrono::milliseconds poll_max{5000};
+constexpr std::chrono::milliseconds stop_look_every{250};  // a poll that waits ends this soon when the process stops
+constexpr std::int64_t keys_per_block_max = 16384;
+constexpr std::int64_t block_id_max = std::int64_t{1} << 53;
+
+Bytes block_context(const LinkId& link, std::uint64_t block_id) {
+  wire::Writer out;
+  out.raw(as_bytes("kq-1"));
+  out.raw(link.view());
+  out.u64(block_id);
+  return *std::move(out).finish();
+}
+
+Result<LinkReport> read_report(const wire::Json& report) {
+  LinkReport out;
+  ASSIGN_OR_RETURN(out.qber, report.number("qber"));
+  ASSIGN_OR_RETURN(out.rate_bps, report.number("rate_bps"));
+  ASSIGN_OR_RETURN(out.simulated, report.boolean("simulated"));
+  return out;
+}
+
+/// The value of `name` in "link=a-r&have=1".
+std::string_view query_value(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const std::string_view pair = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), pair.size() + 1));
+    if (pair.starts_with(name) && pair.substr(name.size()).starts_with('=')) return pair.substr(name.size() + 1);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<const LinkSettings*> LinkHandlers::check_caller(const net::Request& request, const LinkId& link) const {
+  const Identity& caller = *request.peer.identity;
+  const auto settings = parts_.settings.links.find(link);
+  if (settings == parts_.settings.links.end() || caller.name != settings->second.qkd.text() || caller.domain != parts_.node.identity().domain) {
+    return fail(ErrorCode::denied, caller.name + " does not serve a link '" + link.text() + "' of this QKM");
+  }
+  return &settings->second;
+}
+
+Result<LinkHandlers::Incoming> LinkHandlers::read_block(const net::Request& request) const {
+  ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
+  TRY(body.only({"link", "block_id", "keys", "count", "report"}));
+  Incoming out;
+  ASSIGN_OR_RETURN(const std::string link, body.text("link"));
+  out.block.link = LinkId(link);
+  ASSIGN_OR_RETURN(const LinkSettings* settings, check_caller(request, out.block.link));
+  out.block.peer = settings->peer;
+  ASSIGN_OR_RETURN(const std::int64_t block_id, body.integer("block_id", 1, block_id_max));
+  out.block.block_id = static_cast<std::uint64_t>(block_id);
+  ASSIGN_OR_RETURN(const std::int64_t count, body.integer("count", 1, keys_per_block_max));
+  ASSIGN_OR_RETURN(const Bytes wrapped, body.base64("keys"));
+  ASSIGN_OR_RETURN(out.block.keys, parts_.wrapping.key.unwrap(block_context(out.block.link, out.block.block_id), wrapped));
+  if (out.block.keys.size() != static_cast<std::size_t>(count) * link_key_size) return fail(ErrorCode::invalid_argument, "count: is not the number of keys");
+  ASSIGN_OR_RETURN(const wire::Json report, body.object("report"));
+  ASSIGN_OR_RETURN(out.report, read_report(report));
+  return Result<Incoming>(std::move(out));
+}
+
+Result<net::Response> LinkHandlers::block(const net::Request& request) {
+  return node::recorded(parts_.node, "kq-1.block", request, [&](node::Deed& deed) -> Result<net::Response> {
+    ASSIGN_OR_RETURN(const Incoming incoming, read_block(request));
+    deed.object = incoming.block.link.text() + "/" + std::to_string(incoming.block.block_id);
+    ASSIGN_OR_RETURN(const std::uint64_t next, parts_.store.transact([&](store::Transaction& transaction) -> Result<std::uint64_t> {
+      TRY(parts_.link_keys.ingest(transaction, incoming.block, parts_.node.clock().now_ms()));
+      return parts_.link_keys.next_block(transaction, incoming.block.link);
+    }));
+    node::crash_point("qkm.ingest.stored");
+    parts_.links.set_report(incoming.block.link, incoming.report, parts_.node.clock().now_ms());
+    parts_.arrivals.ring();
+    TRY(refresh_stock());
+    return node::json_response(wire::Json::object({{"next_block", next}}));
+  });
+}
+
+Result<net::Response> LinkHandlers::control(const net::Request& request) {
+  const LinkId link{std::string(query_value(request.query, "link"))};
+  TRY(check_caller(request, link));
+  const bool have = query_value(request.query, "have") == "1";
+  const Deadline until = Deadline::after(std::min(poll_max, request.deadline.remaining() / 2));  // the answer has its way to go
+  bool run = have;
+  do {
+    run = parts_.links.await_run(link, have, until.sooner_of(stop_look_every), parts_.node.clock());
+  } while (run == have && !until.passed() && !parts_.node.stopping());
+  return node::json_response(wire::Json::object({{"run", run}}));
+}
+
+Result<void> LinkHandlers::refresh_stock() {
+  for (const auto& [link, settings] : parts_.settings.links) {
+    ASSIGN_OR_RETURN(const LinkStock stock, parts_.store.transact([&](store::Transaction& transaction) { return parts_.link_keys.stock(transaction, link); }));
+    parts_.links.set_stock(link, stock);
+  }
+  return {};
+}
+
+}  // namespace qanat::qkm

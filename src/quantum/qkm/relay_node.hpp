@@ -1,0 +1,83 @@
+// This QKM's part in relays: begins them, passes them on, ends them. No sockets: what goes to a neighbour leaves through RelayPorts.
+//
+// Link keys are reserved durably before a message leaves and destroyed whatever comes back; a receiver destroys its copies before it looks
+// at the message. Whoever is left without an answer therefore never uses a key again that the other end may have seen.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <span>
+
+#include "quantum/qkm/arrivals.hpp"
+#include "quantum/qkm/link_keys.hpp"
+#include "quantum/qkm/relay_message.hpp"
+#include "quantum/qkm/relayed_keys.hpp"
+
+namespace qanat::qkm {
+
+/// For the audit record: what was done with one key.
+struct KeyEvent {
+  std::string_view action;  // "link_key.used", "relayed_key.delivered" …
+  KeyId key;
+  std::string subject;  // with or for whom
+  std::string request_id;
+};
+
+/// What a relay needs from outside. All may block until the deadline; all may be called from several threads.
+struct RelayPorts {
+  /// Brings a message to a neighbour and its answer back.
+  std::function<Result<Bytes>(const ElementName& neighbour, ByteView message, Deadline deadline, const std::string& request_id)> send;
+  /// The nodes from the next hop to `destination`.
+  std::function<Result<std::vector<ElementName>>(const ElementName& destination, Deadline deadline, const std::string& request_id)> route;
+  /// Durable when it returns; on failure the key is not used.
+  std::function<Result<void>(std::span<const KeyEvent> events)> record;
+};
+
+struct RelayPlace {
+  ElementName self;
+  std::string domain;
+  std::map<ElementName, LinkId> links;           // by neighbour
+  std::map<std::string, ElementName> end_nodes;  // the QKM of each domain that keys are shared with
+  std::chrono::milliseconds lifetime{60000};     // a far key that nobody fetches is destroyed after this; a near key after half of it
+};
+
+class RelayNode {
+ public:
+  struct Parts {
+    store::Store& store;
+    LinkKeys& link_keys;
+    RelayedKeys& relayed_keys;
+    crypto::CryptoDevice& device;
+    const Clock& clock;
+    Arrivals& arrivals;
+  };
+  RelayNode(RelayPlace place, Parts parts, RelayPorts ports) : place_(std::move(place)), parts_(parts), ports_(std::move(ports)) {}
+
+  /// A fresh secret to the QKM of `domain`, known to be held there when this returns: one more near key, `generated`.
+  Result<KeyId> relay_to(const std::string& domain, Deadline deadline, const std::string& request_id);
+  /// A message from a neighbour, whose name the connection proved. The answer is given when the key is stored at the destination.
+  Result<Bytes> receive(const ElementName& sender, ByteView message, Deadline deadline, const std::string& request_id);
+
+  [[nodiscard]] const RelayPlace& place() const noexcept { return place_; }
+
+ private:
+  struct Crossed {
+    KeyId pad_id;
+    KeyId mac_id;
+    Result<Bytes> answer;
+  };
+  Result<void> check(const ElementName& sender, const RelayHeader& header) const;
+  void await_block(const RelayHeader& header, Deadline deadline);
+  Result<HopKeys> take_in(const RelayHeader& header, const std::string& request_id);
+  Result<Crossed> cross(RelayHeader header, const Secret& secret, Deadline deadline, const std::string& request_id);
+  Result<void> burn(const KeyId& pad_id, const KeyId& mac_id);
+  Result<Bytes> pass_on(RelayHeader header, const Secret& secret, Deadline deadline, const std::string& request_id);
+  Result<Bytes> keep(const RelayHeader& header, const Secret& secret);
+  Result<RelayHeader> begin(const std::string& domain, Deadline deadline, const std::string& request_id);
+
+  const RelayPlace place_;
+  const Parts parts_;
+  const RelayPorts ports_;
+};
+
+}  // namespace qanat::qkm

@@ -1,0 +1,53 @@
+#include "quantum/qkm/settings.hpp"
+
+#include <algorithm>
+
+#include "node/subscriber.hpp"
+
+namespace qanat::qkm {
+namespace {
+
+ElementName read_name(node::Config& table, std::string_view key) {
+  auto name = node::parse_element_name(table.text(key));
+  if (name) return *std::move(name);
+  table.reject(key, name.error().message);
+  return {};
+}
+
+void read_links(node::Config& table, QkmSettings& out) {
+  node::Config links = table.table("links");
+  for (const std::string& name : links.table_names()) {
+    node::Config link = links.table(name);
+    const LinkSettings settings{.peer = read_name(link, "peer"), .qkd = read_name(link, "qkd")};
+    if (std::ranges::any_of(out.links, [&](const auto& other) { return other.second.peer == settings.peer; })) {
+      link.reject("peer", "another link leads to the same QKM");
+    }
+    out.links.emplace(LinkId(name), settings);
+  }
+}
+
+}  // namespace
+
+QkmSettings QkmSettings::read(node::Config& config) {
+  QkmSettings out;
+  node::Config table = config.table("qkm");
+  out.site_key = table.text("site_key", "");
+  out.controller = ElementName(table.text("controller", ""));
+  out.marks.low = table.integer("low_water", 2, 1000000, out.marks.low);
+  out.marks.high = table.integer("high_water", 2, 1000000, out.marks.high);
+  if (out.marks.high < out.marks.low) table.reject("high_water", "must not be below low_water");
+  out.keys_max = table.integer("keys_max", 4, 4000000, std::max(out.keys_max, 4 * out.marks.high));
+  if (out.keys_max < 4 * out.marks.high) table.reject("keys_max", "must be at least four times high_water");
+  out.pool_target = static_cast<std::size_t>(table.integer("pool_target", 0, 1000, static_cast<std::int64_t>(out.pool_target)));
+  out.lifetime = std::chrono::milliseconds(table.integer("relayed_key_lifetime_ms", 1000, 3600000, out.lifetime.count()));
+  out.route_fresh = std::chrono::milliseconds(table.integer("route_fresh_ms", 0, 60000, out.route_fresh.count()));
+  read_links(table, out);
+  node::Config domains = table.table("domains");
+  for (const std::string& domain : domains.table_names()) {
+    node::Config entry = domains.table(domain);
+    out.domains.emplace(domain, read_name(entry, "qkm"));
+  }
+  return out;
+}
+
+}  // namespace qanat::qkm

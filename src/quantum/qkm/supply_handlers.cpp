@@ -1,0 +1,129 @@
+#include "quantum/qkm/supply_handlers.hpp"
+
+#include "node/recorded.hpp"
+#include "wire/base64.hpp"
+
+namespace qanat::qkm {
+namespace {
+
+constexpr std::chrono::milliseconds fetch_wait_max{2000};
+
+/// Somewhat before the request's own, so that the refusal arrives in time.
+Deadline fetch_deadline(Deadline request) { return Deadline::after(std::min(fetch_wait_max, request.remaining() * 9 / 10)); }
+
+Result<std::vector<KeyId>> read_key_ids(const wire::Json& body) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> texts, body.texts("key_ids"));
+  if (texts.empty() || texts.size() > keys_per_request_max) return fail(ErrorCode::invalid_argument, "key_ids: must be 1 to 4");
+  std::vector<KeyId> out;
+  for (const std::string& text : texts) {
+    ASSIGN_OR_RETURN(const KeyId id, KeyId::parse_hex(text));
+    out.push_back(id);
+  }
+  return out;
+}
+
+Result<KeySupply::Session> read_session(const wire::Json& body, const net::Request& request) {
+  KeySupply::Session out;
+  ASSIGN_OR_RETURN(out.peer_domain, body.text("peer_domain"));
+  ASSIGN_OR_RETURN(const std::string sid_wk, body.text("sid_wk"));
+  ASSIGN_OR_RETURN(out.sid_wk, SidWk::parse_hex(sid_wk));
+  out.kms = request.peer.identity->uri();
+  out.request_id = request.request_id;
+  return out;
+}
+
+}  // namespace
+
+Result<SiteWrapping> SiteWrapping::read(const std::filesystem::path& file) {
+  if (file.empty()) return Result<SiteWrapping>(SiteWrapping{.key = crypto::SiteKey::from_secret(Secret(link_key_size)), .is_charged = false});
+  ASSIGN_OR_RETURN(crypto::SiteKey key, crypto::SiteKey::read(file));
+  return Result<SiteWrapping>(SiteWrapping{.key = std::move(key), .is_charged = true});
+}
+
+Result<void> SupplyHandlers::check_caller(const net::Request& request) const {
+  if (request.peer.identity->domain == parts_.node.identity().domain) return {};
+  return fail(ErrorCode::denied, "keys of domain " + parts_.node.identity().domain + " are for its own KMS");
+}
+
+Result<net::Response> SupplyHandlers::answer(std::span<const RelayedKey> keys) {
+  wire::Json list = wire::Json::array();
+  for (const RelayedKey& key : keys) {
+    const Bytes wrapped = parts_.wrapping.key.wrap(concat({as_bytes("km-3"), key.id.view()}), key.key, parts_.node.rng());
+    list.push(wire::Json::object({{"path_id", key.path_id.hex()},
+                                  {"key_id", key.id.hex()},
+                                  {"key", wire::to_base64(wrapped)},
+                                  {"relays", key.relays},
+                                  {"grade", parts_.wrapping.grade()}}));
+  }
+  return node::json_response(wire::Json::object({{"keys", list}}));
+}
+
+Result<net::Response> SupplyHandlers::take_keys(const net::Request& request, std::string& session_id) {
+  TRY(check_caller(request));
+  ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
+  TRY(body.only({"peer_domain", "sid_wk", "count", "kms"}));
+  ASSIGN_OR_RETURN(const KeySupply::Session session, read_session(body, request));
+  session_id = session.sid_wk.hex();
+  ASSIGN_OR_RETURN(const std::int64_t count, body.integer("count", 1, keys_per_request_max));
+  ASSIGN_OR_RETURN(const std::string kms, body.text("kms"));
+  if (kms != request.peer.identity->name) return fail(ErrorCode::denied, "kms: the caller is " + request.peer.identity->name);
+  node::StepTrace::Timer timer(parts_.trace, 9);
+  ASSIGN_OR_RETURN(const std::vector<RelayedKey> keys, parts_.supply.take(session, static_cast<std::size_t>(count), request.deadline));
+  for (const RelayedKey& key : keys) timer.done(session_id, key.way);
+  parts_.taken();
+  return answer(keys);
+}
+
+Result<net::Response> SupplyHandlers::fetch_keys(const net::Request& request, std::string& session_id) {
+  TRY(check_caller(request));
+  ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
+  TRY(body.only({"peer_domain", "key_ids", "sid_wk"}));
+  ASSIGN_OR_RETURN(const KeySupply::Session session, read_session(body, request));
+  session_id = session.sid_wk.hex();
+  ASSIGN_OR_RETURN(const std::vector<KeyId> ids, read_key_ids(body));
+  ASSIGN_OR_RETURN(const std::vector<RelayedKey> keys, parts_.supply.fetch(session, ids, fetch_deadline(request.deadline)));
+  return answer(keys);
+}
+
+namespace {
+
+/// The keys themselves are on record one by one ("relayed_key.delivered"); what is left is a refusal.
+Result<net::Response> record_refusal(node::Node& node, std::string_view action, const net::Request& request, const std::string& session, Result<net::Response> answer) {
+  if (answer) return answer;
+  TRY(node.record({.action = action,
+                   .outcome = audit::outcome_of(answer.error().code),
+                   .subject = request.peer.identity->uri(),
+                   .object = session,
+                   .reason = answer.error().message,
+                   .request_id = request.request_id}));
+  return answer;
+}
+
+}  // namespace
+
+Result<net::Response> SupplyHandlers::take(const net::Request& request) {
+  std::string session;
+  auto answer = take_keys(request, session);
+  return record_refusal(parts_.node, "km-3.take", request, session, std::move(answer));
+}
+
+Result<net::Response> SupplyHandlers::fetch(const net::Request& request) {
+  std::string session;
+  auto answer = fetch_keys(request, session);
+  return record_refusal(parts_.node, "km-3.fetch", request, session, std::move(answer));
+}
+
+Result<net::Response> SupplyHandlers::done(const net::Request& request) {
+  return node::recorded(parts_.node, "km-3.done", request, [&](node::Deed& deed) -> Result<net::Response> {
+    TRY(check_caller(request));
+    ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
+    TRY(body.only({"key_ids", "used"}));
+    ASSIGN_OR_RETURN(const std::vector<KeyId> ids, read_key_ids(body));
+    ASSIGN_OR_RETURN(const bool used, body.boolean("used"));
+    for (const KeyId& id : ids) deed.object += (deed.object.empty() ? "" : " ") + id.hex();
+    TRY(parts_.supply.done(ids, used ? RelayedKeys::Use::confirmed : RelayedKeys::Use::unused));
+    return net::Response{.status = 204, .content_type = "", .body = {}};
+  });
+}
+
+}  // namespace qanat::qkm

@@ -1,0 +1,46 @@
+// Km-3 on the wire: JSON in, keys wrapped under the site key out.
+#pragma once
+
+#include "crypto/site_key.hpp"
+#include "node/node.hpp"
+#include "node/steps.hpp"
+#include "quantum/qkm/links.hpp"
+#include "quantum/qkm/supply.hpp"
+
+namespace qanat::qkm {
+
+inline constexpr std::size_t keys_per_request_max = 4;
+
+/// The key that wraps what travels within the site, and what keys that went under it are worth.
+struct SiteWrapping {
+  crypto::SiteKey key;
+  bool is_charged = false;  // false: a key of zeros, which keeps the form and protects nothing
+
+  static Result<SiteWrapping> read(const std::filesystem::path& file);
+  [[nodiscard]] std::string_view grade() const { return is_charged ? "qkd" : "pqc"; }
+};
+
+class SupplyHandlers {
+ public:
+  struct Parts {
+    node::Node& node;
+    KeySupply& supply;
+    const SiteWrapping& wrapping;
+    node::StepTrace& trace;
+    std::function<void()> taken;  // the pool is smaller now
+  };
+  explicit SupplyHandlers(Parts parts) : parts_(std::move(parts)) {}
+
+  Result<net::Response> take(const net::Request& request);
+  Result<net::Response> fetch(const net::Request& request);
+  Result<net::Response> done(const net::Request& request);
+
+ private:
+  Result<void> check_caller(const net::Request& request) const;
+  Result<net::Response> answer(std::span<const RelayedKey> keys);
+  Result<net::Response> take_keys(const net::Request& request, std::string& session);
+  Result<net::Response> fetch_keys(const net::Request& request, std::string& session);
+  const Parts parts_;
+};
+
+}  // namespace qanat::qkm

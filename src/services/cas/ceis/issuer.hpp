@@ -1,0 +1,46 @@
+// Issuing: the intention is durable before anything is signed, what is signed is durable before anything is handed out, and the same request
+// gets the same certificates however often it comes and wherever the process died in between.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "crypto/random.hpp"
+#include "services/cas/records.hpp"
+
+namespace qanat::cas {
+
+/// A request that has passed the policy.
+struct Order {
+  crypto::SubjectNames names;  // `element` is set
+  Bytes request_hash;
+  std::optional<std::int64_t> expectation;
+  Overlap overlap = Overlap::refused;
+  std::chrono::milliseconds lifetime{};
+  crypto::CertificateRequest ml_dsa;
+  std::optional<crypto::CertificateRequest> classical;
+};
+
+struct Issued {
+  crypto::Certificate ml_dsa;
+  std::optional<crypto::Certificate> classical;
+};
+
+class Issuer {
+ public:
+  Issuer(Records& records, const Authorities& authorities, crypto::Rng& rng) : records_(records), authorities_(authorities), rng_(rng) {}
+
+  Result<Issued> issue(const Order& order, UnixMs now);
+
+ private:
+  Result<crypto::Certificate> sign(const Order& order, const Intention& intention) const;
+
+  Records& records_;
+  const Authorities& authorities_;
+  crypto::Rng& rng_;
+};
+
+/// A fresh serial: 16 octets, the first bit clear and the second set, so that every serial is positive and equally long in DER.
+Bytes draw_serial(crypto::Rng& rng);
+
+}  // namespace qanat::cas

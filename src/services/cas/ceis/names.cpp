@@ -1,0 +1,25 @@
+#include "services/cas/ceis/names.hpp"
+
+namespace qanat::cas {
+
+crypto::SubjectNames element_names(const Identity& identity) { return {.common_name = identity.name, .element = identity, .number = std::nullopt, .dns = {}}; }
+
+crypto::SubjectNames terminal_names(const Identity& identity, const Number& number) {
+  return {.common_name = identity.name, .element = identity, .number = number, .dns = {}};
+}
+
+Result<crypto::CertificateRequest> check_request(ByteView der, const crypto::SubjectNames& wanted, crypto::KeyAlgorithm algorithm) {
+  const std::string where = "request for the " + std::string(crypto::name(algorithm)) + " certificate of " + wanted.element->uri();
+  auto request = crypto::CertificateRequest::parse(der);
+  if (!request) return fail_in(where, request.error());
+  if (request->key_algorithm() != algorithm) {
+    return fail(ErrorCode::denied, where + ": its key is of algorithm " + std::string(crypto::name(request->key_algorithm())));
+  }
+  const crypto::SubjectNames& asked = request->names();
+  if (asked.element != wanted.element) return fail(ErrorCode::denied, where + ": asks for the name of another element");
+  if (asked.number != wanted.number) return fail(ErrorCode::denied, where + ": asks for another number than the subscriber's");
+  if (asked.dns != wanted.dns) return fail(ErrorCode::denied, where + ": asks for DNS names");
+  return request;
+}
+
+}  // namespace qanat::cas

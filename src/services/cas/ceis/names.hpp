@@ -1,0 +1,17 @@
+// Which names a certificate may bear, and what a request must ask for: the issuing policy. Pure.
+#pragma once
+
+#include "crypto/x509.hpp"
+
+namespace qanat::cas {
+
+/// An element: its URI.
+crypto::SubjectNames element_names(const Identity& identity);
+/// A terminal: its URI, `qanat://<domain>/<device>/<uid>`, and `tel:` with its number.
+crypto::SubjectNames terminal_names(const Identity& identity, const Number& number);
+
+/// The request if its self-signature holds, its key is of this algorithm, and it asks for exactly the alternative names of `wanted`. The common
+/// name is not a name that anybody checks: the certificate gets that of `wanted`. `denied` or `invalid_argument`, saying what does not fit.
+Result<crypto::CertificateRequest> check_request(ByteView der, const crypto::SubjectNames& wanted, crypto::KeyAlgorithm algorithm);
+
+}  // namespace qanat::cas

@@ -1,0 +1,265 @@
+#include "services/cas/records.hpp"
+
+#include "crypto/kdf.hpp"
+
+namespace qanat::cas {
+namespace {
+
+constexpr std::array migrations{
+    store::Migration{1, R"sql(
+      CREATE TABLE authority (
+        branch TEXT PRIMARY KEY CHECK (branch IN ('ml_dsa', 'classical')),
+        certificate BLOB NOT NULL,   -- DER of the issuing CA
+        sealed_key BLOB NOT NULL     -- its seed or scalar
+      ) STRICT;
+      CREATE TABLE expected (
+        id INTEGER PRIMARY KEY,
+        identity TEXT NOT NULL,
+        fingerprint BLOB NOT NULL UNIQUE,  -- SHA-256 of the proof key: no secret is expected twice
+        sealed_proof_key BLOB NOT NULL,
+        added_ms INTEGER NOT NULL,
+        used_for BLOB                      -- hash of the request that it was spent on
+      ) STRICT;
+      CREATE INDEX expected_identity ON expected (identity);
+      CREATE TABLE certificate (
+        serial BLOB PRIMARY KEY,
+        branch TEXT NOT NULL CHECK (branch IN ('ml_dsa', 'classical')),
+        identity TEXT NOT NULL,
+        request_hash BLOB NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('intended', 'issued', 'abandoned')),
+        not_before_ms INTEGER NOT NULL,
+        not_after_ms INTEGER NOT NULL,
+        der BLOB,
+        revoked_ms INTEGER,
+        CHECK ((state = 'issued') = (der IS NOT NULL)),
+        UNIQUE (request_hash, branch)
+      ) STRICT;
+      CREATE INDEX certificate_identity ON certificate (identity))sql"},
+};
+
+Bytes authority_context(Branch branch) { return store::column_context("authority.sealed_key", as_bytes(name(branch))); }
+Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }
+
+std::int64_t integer(UnixMs at) { return static_cast<std::int64_t>(at); }
+
+struct RecordedRow {
+  Recorded recorded;
+  std::string state;
+  bool revoked = false;
+};
+
+Result<std::vector<RecordedRow>> rows_of(store::Transaction& transaction, ByteView request_hash) {
+  std::vector<RecordedRow> out;
+  TRY(transaction.query(
+      "SELECT branch, serial, not_before_ms, not_after_ms, der, state, revoked_ms FROM certificate WHERE request_hash = ? ORDER BY branch DESC", {request_hash},
+      [&](const store::Row& row) {
+        const Branch branch = row.text(0) == name(Branch::ml_dsa) ? Branch::ml_dsa : Branch::classical;
+        out.push_back({.recorded = {.intention = {.branch = branch,
+                                                  .serial = row.blob(1),
+                                                  .not_before = static_cast<UnixMs>(row.integer(2)),
+                                                  .not_after = static_cast<UnixMs>(row.integer(3))},
+                                    .der = row.is_null(4) ? Bytes() : row.blob(4)},
+                       .state = row.text(5),
+                       .revoked = !row.is_null(6)});
+      }));
+  return out;
+}
+
+/// What the same request was promised before, if that still stands.
+Result<std::vector<Recorded>> still_good(std::vector<RecordedRow> rows, UnixMs now) {
+  std::vector<Recorded> out;
+  for (RecordedRow& row : rows) {
+    if (row.state == "abandoned") return fail(ErrorCode::conflict, "this request was given up in favour of a later one");
+    if (row.revoked) return fail(ErrorCode::denied, "the certificates of this request are revoked: enrolling again takes a new secret");
+    if (row.recorded.intention.not_after <= now) {
+      return fail(ErrorCode::denied, "the certificates of this request have expired: enrolling again takes a new secret");
+    }
+    out.push_back(std::move(row.recorded));
+  }
+  return out;
+}
+
+Result<void> spend(store::Transaction& transaction, std::int64_t expectation, ByteView request_hash) {
+  ASSIGN_OR_RETURN(const std::int64_t changed,
+                   transaction.run("UPDATE expected SET used_for = ? WHERE id = ? AND used_for IS NULL", {request_hash, expectation}));
+  if (changed != 1) return fail(ErrorCode::conflict, "the enrolment secret was used for another request");
+  return {};
+}
+
+Result<void> make_room(store::Transaction& transaction, const Issuance& issuance, UnixMs now) {
+  const std::string uri = issuance.identity.uri();
+  std::int64_t live = 0;
+  TRY(transaction.query("SELECT count(*) FROM certificate WHERE identity = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ?",
+                        {std::string_view(uri), integer(now)}, [&](const store::Row& row) { live = row.integer(0); }));
+  if (live > 0 && issuance.overlap == Overlap::refused) {
+    return fail(ErrorCode::conflict, uri + " has a live certificate: it must expire or be revoked first");
+  }
+  // Whoever made an earlier request that never came to an end has begun anew.
+  TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE identity = ? AND state = 'intended'", {std::string_view(uri)}));
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Records>> Records::open(const std::filesystem::path& file, crypto::CryptoDevice& device) {
+  ASSIGN_OR_RETURN(auto store, store::Store::open(file, migrations));
+  return std::unique_ptr<Records>(new Records(std::move(store), device));
+}
+
+Result<void> Records::keep_authorities(const Authorities& authorities) {
+  return store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    for (const Branch branch : all_branches) {
+      const Authority& authority = authorities.of(branch);
+      ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(authority_context(branch), authority.key.secret));
+      TRY(transaction.run("INSERT INTO authority (branch, certificate, sealed_key) VALUES (?, ?, ?)",
+                          {name(branch), ByteView(authority.certificate.der()), ByteView(sealed)}));
+    }
+    return {};
+  });
+}
+
+Result<Authorities> Records::authorities(const crypto::Suite& suite) {
+  const auto read = [&](Branch branch) -> Result<Authority> {
+    Bytes der;
+    Bytes sealed;
+    TRY(store_->transact([&](store::Transaction& transaction) {
+      return transaction.query("SELECT certificate, sealed_key FROM authority WHERE branch = ?", {name(branch)}, [&](const store::Row& row) {
+        der = row.blob(0);
+        sealed = row.blob(1);
+      });
+    }));
+    if (der.empty()) return fail(ErrorCode::not_found, "cas.db holds no issuing CA: the ceremony has not been held");
+    ASSIGN_OR_RETURN(crypto::Certificate certificate, crypto::Certificate::parse(der));
+    if (certificate.key_algorithm() != key_algorithm(suite, branch)) {
+      return fail(ErrorCode::invalid_argument, "the issuing CA " + certificate.subject() + " is not of suite " + std::string(suite.name));
+    }
+    ASSIGN_OR_RETURN(Secret secret, device_.unseal(authority_context(branch), sealed));
+    crypto::PrivateKey key{.algorithm = certificate.key_algorithm(), .secret = std::move(secret)};
+    return Result<Authority>(Authority{.certificate = std::move(certificate), .key = std::move(key)});
+  };
+  ASSIGN_OR_RETURN(Authority ml_dsa, read(Branch::ml_dsa));
+  ASSIGN_OR_RETURN(Authority classical, read(Branch::classical));
+  return Result<Authorities>(Authorities{.ml_dsa = std::move(ml_dsa), .classical = std::move(classical)});
+}
+
+Result<void> Records::expect(std::span<const ExpectedElement> elements, UnixMs now) {
+  return store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    for (const ExpectedElement& element : elements) {
+      const std::string uri = element.identity.uri();
+      const Bytes fingerprint = crypto::digest(crypto::Hash::sha256, element.proof_key.reveal());
+      ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(expected_context(fingerprint), element.proof_key));
+      TRY(transaction.run("INSERT INTO expected (identity, fingerprint, sealed_proof_key, added_ms) VALUES (?, ?, ?, ?)",
+                          {std::string_view(uri), ByteView(fingerprint), ByteView(sealed), integer(now)}));
+    }
+    return {};
+  });
+}
+
+Result<std::vector<Expectation>> Records::expectations(const Identity& identity) {
+  struct Sealed {
+    std::int64_t id;
+    Bytes fingerprint;
+    Bytes key;
+    Bytes used_for;
+  };
+  std::vector<Sealed> rows;
+  const std::string uri = identity.uri();
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query(
+        "SELECT id, fingerprint, sealed_proof_key, used_for FROM expected WHERE identity = ? ORDER BY id DESC", {std::string_view(uri)},
+        [&](const store::Row& row) {
+          rows.push_back({.id = row.integer(0), .fingerprint = row.blob(1), .key = row.blob(2), .used_for = row.is_null(3) ? Bytes() : row.blob(3)});
+        });
+  }));
+  std::vector<Expectation> out;
+  for (const Sealed& row : rows) {
+    ASSIGN_OR_RETURN(Secret key, device_.unseal(expected_context(row.fingerprint), row.key));
+    out.push_back({.id = row.id, .proof_key = std::move(key), .used_for = row.used_for});
+  }
+  return Result<std::vector<Expectation>>(std::move(out));
+}
+
+Result<std::vector<Recorded>> Records::intend(const Issuance& issuance, UnixMs now) {
+  return store_->transact([&](store::Transaction& transaction) -> Result<std::vector<Recorded>> {
+    ASSIGN_OR_RETURN(std::vector<RecordedRow> known, rows_of(transaction, issuance.request_hash));
+    if (!known.empty()) return still_good(std::move(known), now);
+    TRY(make_room(transaction, issuance, now));
+    if (issuance.expectation) TRY(spend(transaction, *issuance.expectation, issuance.request_hash));
+    const std::string uri = issuance.identity.uri();
+    std::vector<Recorded> out;
+    for (const Intention& intention : issuance.intentions) {
+      TRY(transaction.run(
+          "INSERT INTO certificate (serial, branch, identity, request_hash, state, not_before_ms, not_after_ms) VALUES (?, ?, ?, ?, 'intended', ?, ?)",
+          {ByteView(intention.serial), name(intention.branch), std::string_view(uri), ByteView(issuance.request_hash), integer(intention.not_before),
+           integer(intention.not_after)}));
+      out.push_back({.intention = intention, .der = {}});
+    }
+    return out;
+  });
+}
+
+Result<std::vector<Recorded>> Records::complete(ByteView request_hash, const std::vector<std::pair<Bytes, Bytes>>& serials_and_der) {
+  return store_->transact([&](store::Transaction& transaction) -> Result<std::vector<Recorded>> {
+    for (const auto& [serial, der] : serials_and_der) {
+      TRY(transaction.run("UPDATE certificate SET state = 'issued', der = ? WHERE serial = ? AND state = 'intended'", {ByteView(der), ByteView(serial)}));
+    }
+    ASSIGN_OR_RETURN(const std::vector<RecordedRow> rows, rows_of(transaction, request_hash));
+    std::vector<Recorded> out;
+    for (const RecordedRow& row : rows) {
+      if (row.state != "issued") return fail(ErrorCode::conflict, "this request was given up in favour of a later one");
+      out.push_back(row.recorded);
+    }
+    return out;
+  });
+}
+
+Result<std::vector<Bytes>> Records::revoke(const Identity& identity, UnixMs now) {
+  const std::string uri = identity.uri();
+  return store_->transact([&](store::Transaction& transaction) -> Result<std::vector<Bytes>> {
+    std::int64_t known = 0;
+    TRY(transaction.query("SELECT count(*) FROM certificate WHERE identity = ?", {std::string_view(uri)},
+                          [&](const store::Row& row) { known = row.integer(0); }));
+    if (known == 0) return fail(ErrorCode::not_found, uri + " has no certificate");
+    std::vector<Bytes> serials;
+    TRY(transaction.query(
+        "SELECT serial FROM certificate WHERE identity = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? ORDER BY branch DESC",
+        {std::string_view(uri), integer(now)}, [&](const store::Row& row) { serials.push_back(row.blob(0)); }));
+    for (const Bytes& serial : serials) {
+      TRY(transaction.run("UPDATE certificate SET revoked_ms = ? WHERE serial = ?", {integer(now), ByteView(serial)}));
+    }
+    // What was meant to be issued and never was must not be completed after the revocation.
+    TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE identity = ? AND state = 'intended'", {std::string_view(uri)}));
+    return serials;
+  });
+}
+
+Result<crypto::CertStatus> Records::status(Branch branch, ByteView serial) {
+  crypto::CertStatus out = crypto::CertStatus::unknown;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT revoked_ms FROM certificate WHERE serial = ? AND branch = ? AND state = 'issued'", {serial, name(branch)},
+                             [&](const store::Row& row) { out = row.is_null(0) ? crypto::CertStatus::good : crypto::CertStatus::revoked; });
+  }));
+  return out;
+}
+
+Result<crypto::CertStatus> Records::status(const crypto::Certificate& certificate) {
+  crypto::CertStatus out = crypto::CertStatus::unknown;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT revoked_ms FROM certificate WHERE serial = ? AND der = ?", {ByteView(certificate.serial()), ByteView(certificate.der())},
+                             [&](const store::Row& row) { out = row.is_null(0) ? crypto::CertStatus::good : crypto::CertStatus::revoked; });
+  }));
+  return out;
+}
+
+Result<Records::Counts> Records::counts() {
+  Counts out;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT count(*), count(revoked_ms) FROM certificate WHERE state = 'issued'", {}, [&](const store::Row& row) {
+      out.issued = row.integer(0);
+      out.revoked = row.integer(1);
+    });
+  }));
+  return out;
+}
+
+}  // namespace qanat::cas

@@ -1,0 +1,90 @@
+// cas.db: the issuing keys (sealed), who may enrol, and every certificate from the moment it was meant to be issued.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "crypto/device.hpp"
+#include "services/cas/authority.hpp"
+#include "store/store.hpp"
+
+namespace qanat::cas {
+
+/// An element that may enrol once: `proof_key` is SHA-256("qanat enrolment" ‖ the 64 hexadecimal digits of its one-time secret).
+struct ExpectedElement {
+  Identity identity;
+  Secret proof_key;
+};
+
+/// A one-time secret as CAS knows it. `used_for`: the request that it was spent on, empty if none.
+struct Expectation {
+  std::int64_t id = 0;
+  Secret proof_key;
+  Bytes used_for;
+};
+
+/// What is about to be signed; durable before any signature exists, so that no certificate can leave CAS unrecorded.
+struct Intention {
+  Branch branch{};
+  Bytes serial;  // 16 octets, first bit clear
+  UnixMs not_before = 0;
+  UnixMs not_after = 0;
+};
+
+enum class Overlap : std::uint8_t {
+  refused,  // one live bundle per identity: the old one must have expired or been revoked
+  allowed,  // CAS's own certificate is replaced before it expires
+};
+
+struct Issuance {
+  Identity identity;
+  Bytes request_hash;                       // names the request: the same one again gets the same certificates
+  std::optional<std::int64_t> expectation;  // the one-time secret that is spent on it
+  Overlap overlap = Overlap::refused;
+  std::vector<Intention> intentions;  // one or two, of different branches
+};
+
+/// A certificate of a request: intended (`der` empty) or issued.
+struct Recorded {
+  Intention intention;
+  Bytes der;
+};
+
+class Records {
+ public:
+  static Result<std::unique_ptr<Records>> open(const std::filesystem::path& file, crypto::CryptoDevice& device);
+
+  /// Both issuing CAs; `conflict` if there are some already.
+  Result<void> keep_authorities(const Authorities& authorities);
+  Result<Authorities> authorities(const crypto::Suite& suite);
+
+  Result<void> expect(std::span<const ExpectedElement> elements, UnixMs now);
+  /// Every one-time secret of this identity, the latest first.
+  Result<std::vector<Expectation>> expectations(const Identity& identity);
+
+  /// Records the intention, or gives back what is recorded for the same request (with the serials to go on with). `conflict`: the secret was
+  /// spent on another request, the request was given up, or a live certificate stands in the way; `denied`: its certificates are no longer good.
+  Result<std::vector<Recorded>> intend(const Issuance& issuance, UnixMs now);
+  /// Records signed certificates. Whoever comes first wins; the answer is what stands in the record.
+  Result<std::vector<Recorded>> complete(ByteView request_hash, const std::vector<std::pair<Bytes, Bytes>>& serials_and_der);
+
+  /// Revokes every live certificate of the identity; their serials. `not_found` if it never had one.
+  Result<std::vector<Bytes>> revoke(const Identity& identity, UnixMs now);
+  Result<crypto::CertStatus> status(Branch branch, ByteView serial);
+  /// good only if exactly this certificate was issued here and is not revoked.
+  Result<crypto::CertStatus> status(const crypto::Certificate& certificate);
+
+  struct Counts {
+    std::int64_t issued = 0;
+    std::int64_t revoked = 0;
+  };
+  Result<Counts> counts();
+
+ private:
+  Records(std::unique_ptr<store::Store> store, crypto::CryptoDevice& device) : store_(std::move(store)), device_(device) {}
+  std::unique_ptr<store::Store> store_;
+  crypto::CryptoDevice& device_;
+};
+
+}  // namespace qanat::cas

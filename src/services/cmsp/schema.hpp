@@ -1,0 +1,36 @@
+// cmsp.db: accounts, where their holders are registered, and the sessions that were opened.
+#pragma once
+
+#include <array>
+
+#include "store/store.hpp"
+
+namespace qanat::cmsp {
+
+inline constexpr std::array migrations{
+    store::Migration{1, R"sql(
+      CREATE TABLE account (
+        number TEXT PRIMARY KEY,
+        uid TEXT NOT NULL UNIQUE,
+        kms TEXT NOT NULL,
+        service TEXT NOT NULL CHECK (service IN ('open', 'closed'))
+      ) STRICT;
+      CREATE TABLE registration (
+        number TEXT PRIMARY KEY REFERENCES account (number) ON DELETE CASCADE,
+        kms TEXT NOT NULL,
+        registered_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE session (
+        sid_wk BLOB PRIMARY KEY,
+        open_hash BLOB NOT NULL,      -- message hash of the SessionOpen
+        num_call TEXT NOT NULL,
+        num_called TEXT NOT NULL,
+        kms_a TEXT NOT NULL,
+        kms_b TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('opened', 'granted')),
+        opened_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX session_opened ON session (opened_ms))sql"},
+};
+
+}  // namespace qanat::cmsp

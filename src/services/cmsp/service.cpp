@@ -1,0 +1,175 @@
+#include "services/cmsp/service.hpp"
+
+#include "node/crash_point.hpp"
+#include "node/subscriber.hpp"
+#include "services/cmsp/schema.hpp"
+
+namespace qanat::cmsp {
+namespace {
+
+using points::Endpoint;
+
+constexpr int step_locate = 7;
+constexpr int step_notify = 8;
+
+const net::Response empty_response{.status = 200, .content_type = "", .body = {}};
+
+Result<Number> read_number(const wire::Json& json) {
+  ASSIGN_OR_RETURN(const std::string text, json.text("number"));
+  return node::parse_number(text);
+}
+
+Result<Uid> read_uid(const wire::Json& json) {
+  ASSIGN_OR_RETURN(const std::string text, json.text("uid"));
+  return node::parse_uid(text);
+}
+
+Result<Account> read_account(ByteView body) {
+  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(body));
+  TRY(json.only({"number", "uid", "kms", "service"}));
+  Account out;
+  ASSIGN_OR_RETURN(out.number, read_number(json));
+  ASSIGN_OR_RETURN(out.uid, read_uid(json));
+  ASSIGN_OR_RETURN(const std::string kms, json.text("kms"));
+  ASSIGN_OR_RETURN(out.kms, node::parse_element_name(kms));
+  ASSIGN_OR_RETURN(const std::string service, json.text("service"));
+  ASSIGN_OR_RETURN(out.service, parse_service(service));
+  return out;
+}
+
+/// The caller's name if it is the KMS that this network knows by that name: another domain's might bear the same.
+Result<ElementName> known_kms(const node::Node& node, const Identity& caller) {
+  const auto peer = node.settings().peers.find(caller.name);
+  if (peer == node.settings().peers.end() || peer->second.expected != caller) return fail(ErrorCode::denied, caller.uri() + " is no KMS of this network");
+  return ElementName(caller.name);
+}
+
+template <class M>
+M answer_of(const wire::SessionFields& fields) {
+  M out;
+  static_cast<wire::SessionFields&>(out) = fields;
+  return out;
+}
+
+/// Signed by this element and put into an envelope with its certificates.
+template <class M>
+Result<Bytes> sign(node::Node& node, const M& message) {
+  const node::MessageSigner& signer = *node.credentials().messages;
+  ASSIGN_OR_RETURN(auto made, wire::sign_message(node.suite(), node.settings().policy_epoch, message, signer.signer, signer.fps, node.rng()));
+  return node::enclose(signer, std::move(made.octets));
+}
+
+}  // namespace
+
+CmspService::CmspService(node::Node& node, NotifyKms notify, std::unique_ptr<store::Store> store)
+    : node_(node),
+      notify_(std::move(notify)),
+      store_(std::move(store)),
+      accounts_(*store_),
+      sessions_(*store_),
+      senders_(node),
+      steps_(node.settings().state) {}
+
+Result<std::unique_ptr<CmspService>> CmspService::open(node::Node& node) {
+  return open(node, [&node](const ElementName& kms, ByteView envelope, const net::Request& request) -> Result<void> {
+    TRY(node.call(Endpoint::ma2_notify, kms.text(), envelope, request.deadline, request.request_id));
+    return {};
+  });
+}
+
+Result<std::unique_ptr<CmspService>> CmspService::open(node::Node& node, NotifyKms notify) {
+  if (!node.credentials().messages) return fail(ErrorCode::internal, "CMSP has no keys to sign messages with");
+  ASSIGN_OR_RETURN(auto store, store::Store::open(node.settings().state / "cmsp.db", migrations));
+  std::unique_ptr<CmspService> service(new CmspService(node, std::move(notify), std::move(store)));
+  node.describe_health([raw = service.get()](wire::Json& body) {
+    const auto counts = raw->accounts_.counts();
+    if (counts) body.set("accounts", counts->accounts).set("registrations", counts->registrations);
+  });
+  return Result<std::unique_ptr<CmspService>>(std::move(service));
+}
+
+std::vector<points::Handler> CmspService::handlers() {
+  using Work = Result<net::Response> (CmspService::*)(const net::Request&, node::Deed&);
+  const auto handler = [this](Endpoint endpoint, std::string_view action, Work work) {
+    return points::Handler{endpoint, [this, action, work](const net::Request& request) {
+                             return node::recorded(node_, action, request, [&](node::Deed& deed) { return (this->*work)(request, deed); });
+                           }};
+  };
+  return {handler(Endpoint::x5_account, "x-5.account", &CmspService::administer), handler(Endpoint::ma1_account, "ma-1.account", &CmspService::show_account),
+          handler(Endpoint::ma2_register, "ma-2.register", &CmspService::enter_registration),
+          handler(Endpoint::ma2_locate, "ma-2.locate", &CmspService::locate)};
+}
+
+Result<net::Response> CmspService::administer(const net::Request& request, node::Deed& deed) {
+  ASSIGN_OR_RETURN(const Account account, read_account(request.body));
+  deed.object = account.number.text() + " " + std::string(name(account.service));
+  const auto peer = node_.settings().peers.find(account.kms.text());
+  if (peer == node_.settings().peers.end() || peer->second.expected.kind != Kind::kms) {
+    return fail(ErrorCode::not_found, "there is no KMS '" + account.kms.text() + "' in this network");
+  }
+  TRY(accounts_.put(account));
+  return empty_response;
+}
+
+Result<net::Response> CmspService::show_account(const net::Request& request, node::Deed& deed) {
+  const std::optional<Number>& number = request.peer.certificate->names().number;
+  if (!number) return fail(ErrorCode::denied, "the caller's certificate names no number");
+  deed.object = number->text();
+  ASSIGN_OR_RETURN(const Account account, accounts_.find(*number));
+  if (account.uid.text() != request.peer.identity->name) return fail(ErrorCode::denied, number->text() + " is now another subscriber's number");
+  return node::json_response(
+      wire::Json::object({{"number", account.number.text()}, {"uid", account.uid.text()}, {"kms", account.kms.text()}, {"service", name(account.service)}}));
+}
+
+Result<net::Response> CmspService::enter_registration(const net::Request& request, node::Deed& deed) {
+  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+  TRY(json.only({"uid", "number"}));
+  ASSIGN_OR_RETURN(const Uid uid, read_uid(json));
+  ASSIGN_OR_RETURN(const Number number, read_number(json));
+  deed.object = number.text();
+  ASSIGN_OR_RETURN(const ElementName kms, known_kms(node_, *request.peer.identity));
+  TRY(accounts_.enter_registration(number, uid, kms, node_.clock().now_ms()));
+  return empty_response;
+}
+
+/// The SessionOpen in the body, signed by the KMS at the other end of the connection, for this suite and policy, and fresh.
+Result<wire::Framed<wire::SessionOpen>> CmspService::read_open(const net::Request& request) {
+  ASSIGN_OR_RETURN(const wire::Envelope envelope, wire::parse_envelope(request.body));
+  ASSIGN_OR_RETURN(auto open, wire::parse<wire::SessionOpen>(envelope.message));
+  if (open.header.suite != node_.suite().id) return fail(ErrorCode::denied, "SessionOpen: of another suite than this network's");
+  if (open.header.policy_epoch < node_.settings().policy_epoch) {
+    return fail(ErrorCode::denied, "SessionOpen: made under policy epoch " + std::to_string(open.header.policy_epoch) + ", which is over");
+  }
+  const Identity& caller = *request.peer.identity;
+  ASSIGN_OR_RETURN(const std::shared_ptr<const node::Sender> sender, senders_.check(envelope.classical, envelope.ml_dsa, caller, request.deadline));
+  TRY(wire::verify(open, sender->verifier, sender->fps));
+  ASSIGN_OR_RETURN(const ElementName kms, known_kms(node_, caller));
+  TRY(check_sender(open.message, kms, sender->fps, node_.clock().now_ms()));
+  return Result<wire::Framed<wire::SessionOpen>>(std::move(open));
+}
+
+Result<net::Response> CmspService::locate(const net::Request& request, node::Deed& deed) {
+  node::StepTrace::Timer locating(steps_, step_locate);
+  ASSIGN_OR_RETURN(const auto open, read_open(request));
+  const wire::SessionOpen& asked = open.message;
+  const std::string session = asked.sid_wk.hex();
+  deed.object = session + " " + asked.num_call.text() + " " + asked.num_called.text();
+  ASSIGN_OR_RETURN(const Located located, sessions_.open(asked, open.hash, node_.clock().now_ms()));
+  node::crash_point("cmsp.session.opened");
+  locating.done(session, "CMSP locates " + asked.num_called.text() + " at " + located.kms_b.text());
+
+  node::StepTrace::Timer notifying(steps_, step_notify);
+  const wire::SessionFields fields = answer_fields(open, located, node_.clock().now_ms());
+  ASSIGN_OR_RETURN(const Bytes notify, sign(node_, answer_of<wire::SessionNotify>(fields)));
+  if (const auto accepted = notify_(located.kms_b, notify, request); !accepted) {
+    return fail_in("callee " + asked.num_called.text(), accepted.error());
+  }
+  node::crash_point("cmsp.notify.sent");
+  ASSIGN_OR_RETURN(const Bytes grant, sign(node_, answer_of<wire::SessionGrant>(fields)));
+  TRY(sessions_.granted(asked.sid_wk));
+  node::crash_point("cmsp.session.granted");
+  notifying.done(session, "CMSP notifies " + located.kms_b.text() + " and grants the session to " + asked.kms_a.text());
+  return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = grant};
+}
+
+}  // namespace qanat::cmsp

@@ -1,0 +1,45 @@
+// CMSP: accounts and the location of callees (CAM) behind Ma-1, Ma-2 and the extension row X-5.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "node/node.hpp"
+#include "node/recorded.hpp"
+#include "node/senders.hpp"
+#include "node/steps.hpp"
+#include "services/cmsp/cam/accounts.hpp"
+#include "services/cmsp/cam/sessions.hpp"
+
+namespace qanat::cmsp {
+
+/// Hands a SessionNotify in its envelope to a KMS (Ma-2); a value when that one accepted it.
+using NotifyKms = std::function<Result<void>(const ElementName& kms, ByteView envelope, const net::Request& request)>;
+
+class CmspService {
+ public:
+  static Result<std::unique_ptr<CmspService>> open(node::Node& node);
+  /// The same with another way to the KMSs than the network.
+  static Result<std::unique_ptr<CmspService>> open(node::Node& node, NotifyKms notify);
+
+  std::vector<points::Handler> handlers();
+
+ private:
+  CmspService(node::Node& node, NotifyKms notify, std::unique_ptr<store::Store> store);
+
+  Result<net::Response> administer(const net::Request& request, node::Deed& deed);
+  Result<net::Response> show_account(const net::Request& request, node::Deed& deed);
+  Result<net::Response> enter_registration(const net::Request& request, node::Deed& deed);
+  Result<net::Response> locate(const net::Request& request, node::Deed& deed);
+  Result<wire::Framed<wire::SessionOpen>> read_open(const net::Request& request);
+
+  node::Node& node_;
+  const NotifyKms notify_;
+  const std::unique_ptr<store::Store> store_;
+  Accounts accounts_;
+  Sessions sessions_;
+  node::SenderDirectory senders_;
+  node::StepTrace steps_;
+};
+
+}  // namespace qanat::cmsp

@@ -1,0 +1,149 @@
+#include "services/kms/kim/enrolment.hpp"
+
+#include "node/crash_point.hpp"
+#include "node/senders.hpp"
+#include "wire/base64.hpp"
+
+namespace qanat::kms {
+namespace {
+
+Result<std::vector<Bytes>> chain_of(const wire::Json& answer, std::string_view name) {
+  std::vector<Bytes> out;
+  ASSIGN_OR_RETURN(const std::vector<std::string> texts, answer.texts(name));
+  if (texts.empty() || texts.size() > wire::chain_certificates_max) return fail(ErrorCode::invalid_argument, "CAS: chain '" + std::string(name) + "' has no certificate or too many");
+  for (const std::string& text : texts) {
+    ASSIGN_OR_RETURN(Bytes der, wire::from_base64(text));
+    out.push_back(std::move(der));
+  }
+  return out;
+}
+
+Bytes encryption_context(const Uid& uid) { return store::column_context("terminal.sealed_encryption", uid.view()); }
+
+}  // namespace
+
+Result<net::Response> EnrolmentService::enrol(const net::Request& http) {
+  ASSIGN_OR_RETURN(const auto request, wire::parse<wire::Enrol>(http.body));
+  auto done = answer(http, request);
+  const bool ok = done.has_value();
+  TRY(node_.record({.action = "km-1.enrol", .outcome = ok ? audit::Outcome::success : audit::outcome_of(done.error().code), .subject = request.message.uid.text(),
+                    .object = request.message.number.text(), .reason = ok ? "" : std::string_view(done.error().message), .request_id = http.request_id}));
+  return done;
+}
+
+Result<net::Response> EnrolmentService::answer(const net::Request& http, const wire::Framed<wire::Enrol>& request) {
+  const wire::Enrol& asked = request.message;
+  if (request.suite != &node_.suite()) return fail(ErrorCode::denied, "Enrol: suite " + std::string(request.suite->name) + " is not this network's");
+  if (asked.kms_id.text() != node_.identity().name) return fail(ErrorCode::denied, "Enrol: is for KMS " + asked.kms_id.text());
+  if (!apps.has(asked.device_kind)) return fail(ErrorCode::invalid_argument, "Enrol: not a kind of terminal");
+  if (asked.encryption_keys != wire::EncryptionKeys::kms_made) return fail(ErrorCode::denied, "Enrol: the policy in force is that the KMS makes encryption keys");
+
+  // The same request again (its answer was lost): the same answer, as long as the terminal has not confirmed it.
+  ASSIGN_OR_RETURN(const auto known, store_.transact([&](store::Transaction& transaction) { return find_enrolment(transaction, asked.uid); }));
+  Bytes message;
+  if (known && known->h_enrol == request.hash && !known->answer.empty()) {
+    message = known->answer;
+  } else {
+    node::StepTrace::Timer step2(trace_, 2);
+    ASSIGN_OR_RETURN(const Certificates certificates, certificates_for(request, http.deadline, http.request_id));
+    step2.done(asked.uid.text(), "signing certificates (classical and ML-DSA) registered through " + node_.identity().name);
+    node::crash_point("kms.enrol.certified");
+    ASSIGN_OR_RETURN(message, inject(request, certificates));
+    node::crash_point("kms.enrol.stored");
+    ASSIGN_OR_RETURN(const std::string cmsp, node_.peer_of(Kind::cmsp));
+    TRY(node_.call_json(points::Endpoint::ma2_register, cmsp, wire::Json::object({{"uid", asked.uid.text()}, {"number", asked.number.text()}}), http.deadline,
+                        http.request_id));
+  }
+  return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = node::enclose(*node_.credentials().messages, std::move(message))};
+}
+
+Result<EnrolmentService::Certificates> EnrolmentService::certificates_for(const wire::Framed<wire::Enrol>& request, Deadline deadline,
+                                                                          const std::string& request_id) {
+  // IDM knows the subscriber and whose KMS he belongs to; CAS asks IAM itself whether the enrolment secret was the right one.
+  ASSIGN_OR_RETURN(const std::string iam, node_.peer_of(Kind::iam));
+  ASSIGN_OR_RETURN(const wire::Json subscriber,
+                   node_.call_json(points::Endpoint::id1_subscriber, iam, wire::Json::object({{"uid", request.message.uid.text()}}), deadline, request_id));
+  ASSIGN_OR_RETURN(const std::string number, subscriber.text("number"));
+  ASSIGN_OR_RETURN(const std::string home, subscriber.text("home_kms"));
+  if (number != request.message.number.text() || home != node_.identity().name) {
+    return fail(ErrorCode::denied, "Enrol: " + request.message.uid.text() + " with number " + request.message.number.text() + " is not a subscriber of " + node_.identity().name);
+  }
+  ASSIGN_OR_RETURN(const std::string cas, node_.peer_of(Kind::cas));
+  ASSIGN_OR_RETURN(const wire::Json answer,
+                   node_.call_json(points::Endpoint::ce1_terminal, cas,
+                                   wire::Json::object({{"uid", request.message.uid.text()}, {"enrol", wire::to_base64(request.octets)}}), deadline, request_id));
+  Certificates out;
+  ASSIGN_OR_RETURN(out.classical, chain_of(answer, "classical"));
+  ASSIGN_OR_RETURN(out.ml_dsa, chain_of(answer, "ml_dsa"));
+  return out;
+}
+
+Result<Bytes> EnrolmentService::inject(const wire::Framed<wire::Enrol>& request, const Certificates& certificates) {
+  const crypto::Suite& suite = node_.suite();
+  ASSIGN_OR_RETURN(const crypto::Decapsulator pair, crypto::Decapsulator::generate(suite, node_.rng()));
+  const crypto::DecapsulationSecret secret = pair.secret();
+  // Until the terminal confirms, the private keys stay here, sealed: without them a lost answer would leave a terminal that cannot read.
+  const Secret both = Secret::concat({&secret.scalar, &secret.ml_kem_seed});
+  ASSIGN_OR_RETURN(const Bytes sealed, node_.device().seal(encryption_context(request.message.uid), both));
+  ASSIGN_OR_RETURN(const Bytes message, deliver(request, certificates, pair.encapsulation_key(), pair.secret()));
+  const Enrolment enrolment{.terminal = {.uid = request.message.uid,
+                                         .number = request.message.number,
+                                         .classical = certificates.classical.front(),
+                                         .ml_dsa = certificates.ml_dsa.front(),
+                                         .encryption = pair.encapsulation_key(),
+                                         .enc_kid = wire::key_id_of(suite, pair.encapsulation_key()),
+                                         .confirmed = false},
+                            .h_enrol = request.hash,
+                            .answer = message,
+                            .sealed_encryption = sealed};
+  TRY(store_.transact([&](store::Transaction& transaction) { return save_enrolment(transaction, enrolment); }));
+  return message;
+}
+
+Result<Bytes> EnrolmentService::deliver(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::EncapsulationKey& encryption,
+                                        crypto::DecapsulationSecret secret) {
+  const crypto::Suite& suite = node_.suite();
+  const node::MessageSigner& own = *node_.credentials().messages;
+  ASSIGN_OR_RETURN(const crypto::Encapsulation made, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, request.message.ephemeral, node_.rng()));
+  const Secret ss = wire::hybrid_secret(suite, wire::transcript(made, request.message.ephemeral), wire::enrol_context(request.hash));
+  ASSIGN_OR_RETURN(const Bytes chain_classical, wire::encode_chain(certificates.classical));
+  ASSIGN_OR_RETURN(const Bytes chain_pq, wire::encode_chain(certificates.ml_dsa));
+  wire::EnrolDeliver message{.h_enrol = request.hash,
+                             .uid = request.message.uid,
+                             .chain_classical = chain_classical,
+                             .chain_pq = chain_pq,
+                             .encryption_keys = wire::EncryptionKeys::kms_made,
+                             .ct_classical = made.ct_classical,
+                             .ct_ml_kem = made.ct_ml_kem,
+                             .enc_kid = wire::key_id_of(suite, encryption),
+                             .ts_ms = node_.clock().now_ms(),
+                             .sealed = {}};
+  const wire::EnrolPayload payload{.encryption = std::move(secret), .kms = own.fps};
+  ASSIGN_OR_RETURN(const wire::EnrolDeliver sealed, wire::seal_enrol(suite, node_.settings().policy_epoch, std::move(message), ss, payload));
+  ASSIGN_OR_RETURN(const auto framed, wire::sign_message(suite, node_.settings().policy_epoch, sealed, own.signer, own.fps, node_.rng()));
+  return framed.octets;
+}
+
+Result<net::Response> EnrolmentService::receipt(const net::Request& http) {
+  ASSIGN_OR_RETURN(const auto receipt, wire::parse<wire::EnrolReceipt>(http.body));
+  const Uid& uid = receipt.message.uid;
+  ASSIGN_OR_RETURN(const auto known, store_.transact([&](store::Transaction& transaction) { return find_enrolment(transaction, uid); }));
+  if (!known || !http.peer.certificate || http.peer.certificate->der() != known->terminal.ml_dsa) {
+    return fail(ErrorCode::denied, "EnrolReceipt: the connection is not that of a terminal " + uid.text() + " that enrols here");
+  }
+  ASSIGN_OR_RETURN(const crypto::Certificate classical, crypto::Certificate::parse(known->terminal.classical));
+  ASSIGN_OR_RETURN(const crypto::Verifier verifier,
+                   crypto::Verifier::from_key(node_.suite(), {.point = classical.public_key(), .ml_dsa = http.peer.certificate->public_key()}));
+  TRY(wire::verify(receipt, verifier, wire::fingerprints(node_.suite(), known->terminal.classical, known->terminal.ml_dsa)));
+  if (!known->terminal.confirmed) {
+    if (receipt.message.h_deliver != crypto::digest(node_.suite().hash, known->answer)) return fail(ErrorCode::denied, "EnrolReceipt: is not for the answer that was given");
+    if (!receipt.message.ok) return fail(ErrorCode::conflict, "EnrolReceipt: the terminal could not open its keys; it must enrol again");
+    TRY(store_.transact([&](store::Transaction& transaction) { return confirm_terminal(transaction, uid); }));
+    node::crash_point("kms.enrol.confirmed");
+  }
+  TRY(node_.record({.action = "km-1.receipt", .outcome = audit::Outcome::success, .subject = uid.text(), .object = to_hex(known->terminal.enc_kid), .reason = "",
+                    .request_id = http.request_id}));
+  return net::Response{.status = 204, .content_type = "", .body = {}};
+}
+
+}  // namespace qanat::kms

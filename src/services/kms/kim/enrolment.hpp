@@ -1,0 +1,35 @@
+// Steps 1 and 2 at the KMS: agent for a terminal's certificates, maker of its encryption keys (policy of the paper), and their injection
+// sealed to the terminal. The private keys are wiped when the terminal confirms.
+#pragma once
+
+#include "node/node.hpp"
+#include "node/steps.hpp"
+#include "services/kms/kp/terminals.hpp"
+#include "wire/key_schedule.hpp"
+
+namespace qanat::kms {
+
+class EnrolmentService {
+ public:
+  EnrolmentService(node::Node& node, store::Store& store, node::StepTrace& trace) : node_(node), store_(store), trace_(trace) {}
+
+  Result<net::Response> enrol(const net::Request& http);    // km1_enrol: 01 Enrol → envelope with 02 EnrolDeliver
+  Result<net::Response> receipt(const net::Request& http);  // km1_receipt: 03
+
+ private:
+  struct Certificates {
+    std::vector<Bytes> classical;  // DER, leaf first
+    std::vector<Bytes> ml_dsa;
+  };
+  Result<net::Response> answer(const net::Request& http, const wire::Framed<wire::Enrol>& request);
+  Result<Certificates> certificates_for(const wire::Framed<wire::Enrol>& request, Deadline deadline, const std::string& request_id);
+  Result<Bytes> inject(const wire::Framed<wire::Enrol>& request, const Certificates& certificates);
+  Result<Bytes> deliver(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::EncapsulationKey& encryption,
+                        crypto::DecapsulationSecret secret);
+
+  node::Node& node_;
+  store::Store& store_;
+  node::StepTrace& trace_;
+};
+
+}  // namespace qanat::kms

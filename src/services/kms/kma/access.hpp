@@ -1,0 +1,26 @@
+// Step 6: is this terminal allowed to apply? Its access token from earlier if it still holds, otherwise a new one from IAM.
+#pragma once
+
+#include "node/node.hpp"
+#include "node/senders.hpp"
+#include "services/kms/kp/terminals.hpp"
+#include "store/store.hpp"
+
+namespace qanat::kms {
+
+class Access {
+ public:
+  Access(node::Node& node, store::Store& store, node::SenderDirectory& senders) : node_(node), store_(store), senders_(senders) {}
+
+  /// The new token to deliver, empty if the one that `token_ref` names still holds. denied if IAM refuses; unavailable if it cannot be asked.
+  Result<Bytes> token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, Deadline deadline, const std::string& request_id);
+
+ private:
+  Result<bool> still_holds(const Uid& uid, ByteView token_ref);
+
+  node::Node& node_;
+  store::Store& store_;
+  node::SenderDirectory& senders_;
+};
+
+}  // namespace qanat::kms

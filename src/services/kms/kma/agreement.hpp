@@ -1,0 +1,84 @@
+// Steps 7–9 across domains: the session through CMSP, quantum keys from the QKM, and the agreement of the two KMSs on one working key.
+#pragma once
+
+#include <condition_variable>
+#include <map>
+#include <mutex>
+
+#include "crypto/site_key.hpp"
+#include "node/node.hpp"
+#include "node/senders.hpp"
+#include "node/steps.hpp"
+#include "services/kms/kma/ledger.hpp"
+#include "services/kms/kp/terminals.hpp"
+#include "services/kms/settings.hpp"
+#include "wire/key_schedule.hpp"
+#include "wire/qfc2.hpp"
+
+namespace qanat::kms {
+
+/// The quantum key shares of one agreement.
+struct QuantumShares {
+  std::vector<wire::ShareRef> refs;
+  std::vector<Secret> keys;  // same order
+  std::uint8_t relays_min = 0;
+  bool quantum_grade = true;  // false if any of them travelled without a site key
+
+  [[nodiscard]] wire::Assurance assurance(std::size_t used) const;
+};
+
+class Agreement {
+ public:
+  Agreement(node::Node& node, store::Store& store, Ledger& ledger, node::SenderDirectory& senders, node::StepTrace& trace, const KmsSettings& settings,
+            crypto::SiteKey site_key);
+
+  /// The caller's side: afterwards the caller's leg is `reserved` here and the callee's leg at the other KMS.
+  Result<void> as_caller(const wire::Framed<wire::KeyRequest>& request, const Terminal& caller, Deadline deadline, const std::string& request_id);
+
+  // The callee's side.
+  Result<net::Response> notify(const net::Request& request);   // ma2_notify
+  Result<net::Response> offer(const net::Request& request);    // km2_offer
+  Result<net::Response> confirm(const net::Request& request);  // km2_confirm
+
+  /// Wakes who waits in wait_for_leg.
+  void leg_changed();
+  /// Blocks until the callee's leg of the session has left `generated`; deadline_exceeded otherwise. Waiting takes a worker thread, and what is
+  /// waited for needs one too: at most half of them may wait, a further caller gets `exhausted` and applies again.
+  Result<StoredKey> wait_for_leg(const SidWk& sid_wk, Deadline deadline);
+
+ private:
+  struct Pending {
+    Bytes kc_a;
+    Bytes h_accept;
+    Identity kms_a;
+    std::vector<wire::ShareRef> shares;
+    UnixMs expires_ms;
+  };
+
+  Result<wire::Framed<wire::SessionGrant>> open_session(const wire::Framed<wire::KeyRequest>& request, const Terminal& caller, Deadline deadline,
+                                                        const std::string& request_id);
+  Result<QuantumShares> take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id);
+  Result<QuantumShares> fetch_shares(const std::string& peer_domain, const wire::KmsOffer& offer, Deadline deadline, const std::string& request_id);
+  Result<QuantumShares> unwrap_shares(const wire::Json& answer) const;
+  void shares_done(const std::vector<wire::ShareRef>& refs, bool used, Deadline deadline, const std::string& request_id);
+  Result<wire::SessionNotify> announced(const SidWk& sid_wk);
+  Result<WorkingKey> agree(const wire::Framed<wire::KeyRequest>& request, const Terminal& caller, const wire::Framed<wire::SessionGrant>& grant,
+                           const QuantumShares& shares, Deadline deadline, const std::string& request_id);
+  Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const wire::SessionNotify& session, const Identity& kms_a, QuantumShares shares);
+  Result<StoredKey> wait_locked(const SidWk& sid_wk, Deadline deadline, std::unique_lock<std::mutex>& lock);
+  Result<void> check_fresh(UnixMs ts_ms, std::string_view message) const;
+
+  node::Node& node_;
+  store::Store& store_;
+  Ledger& ledger_;
+  node::SenderDirectory& senders_;
+  node::StepTrace& trace_;
+  const KmsSettings& settings_;
+  crypto::SiteKey site_key_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::size_t waiting_ = 0;
+  std::map<SidWk, Pending> pending_;  // accepted offers that wait for their confirmation
+};
+
+}  // namespace qanat::kms

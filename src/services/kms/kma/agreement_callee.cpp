@@ -1,0 +1,184 @@
+// The callee's side of the agreement: KMS-B.
+#include "node/crash_point.hpp"
+#include "node/log.hpp"
+#include "services/kms/kma/agreement.hpp"
+
+namespace qanat::kms {
+
+using store::KeyState;
+
+namespace {
+
+constexpr std::size_t pending_max = 4096;  // accepted offers without confirmation; a further offer is refused until some expire
+
+}  // namespace
+
+Result<net::Response> Agreement::notify(const net::Request& request) {
+  ASSIGN_OR_RETURN(const wire::Envelope envelope, wire::parse_envelope(request.body));
+  ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, *request.peer.identity, request.deadline));
+  ASSIGN_OR_RETURN(const auto notify, wire::parse<wire::SessionNotify>(envelope.message));
+  TRY(wire::verify(notify, signer->verifier, signer->fps));
+  const wire::SessionNotify& session = notify.message;
+  TRY(check_fresh(session.ts_ms, "SessionNotify"));
+  if (session.kms_b.text() != node_.identity().name) return fail(ErrorCode::denied, "SessionNotify: is for KMS " + session.kms_b.text());
+  const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(settings_.wk_lifetime.count());
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
+    if (!callee || !callee->confirmed) return fail(ErrorCode::not_found, session.num_called.text() + " has no enrolled terminal at " + node_.identity().name);
+    if (!session.uid_b.empty() && callee->uid != session.uid_b) return fail(ErrorCode::denied, "SessionNotify: " + session.num_called.text() + " is not " + session.uid_b.text());
+    TRY(transaction.run("INSERT INTO announced_session (sid_wk, notify, expires_ms) VALUES (?, ?, ?)",
+                        {session.sid_wk.view(), ByteView(notify.octets), static_cast<std::int64_t>(expires)}));
+    return {};
+  }));
+  TRY(node_.record({.action = "ma-2.notify", .outcome = audit::Outcome::success, .subject = session.uid_a.text(), .object = session.sid_wk.hex(), .reason = "",
+                    .request_id = request.request_id}));
+  node::crash_point("kms.session.announced");
+  return net::Response{.status = 204, .content_type = "", .body = {}};
+}
+
+Result<wire::SessionNotify> Agreement::announced(const SidWk& sid_wk) {
+  Bytes octets;
+  UnixMs expires = 0;
+  TRY(store_.transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT notify, expires_ms FROM announced_session WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) {
+      octets = row.blob(0);
+      expires = static_cast<UnixMs>(row.integer(1));
+    });
+  }));
+  if (octets.empty()) return fail(ErrorCode::not_found, "session " + sid_wk.hex() + " was not announced by CMSP");
+  if (node_.clock().now_ms() >= expires) return fail(ErrorCode::deadline_exceeded, "session " + sid_wk.hex() + " has expired");
+  ASSIGN_OR_RETURN(const auto notify, wire::parse<wire::SessionNotify>(octets));
+  return notify.message;
+}
+
+Result<net::Response> Agreement::offer(const net::Request& request) {
+  ASSIGN_OR_RETURN(const wire::Envelope envelope, wire::parse_envelope(request.body));
+  const Identity& kms_a = *request.peer.identity;
+  ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, kms_a, request.deadline));
+  ASSIGN_OR_RETURN(const auto offer, wire::parse<wire::KmsOffer>(envelope.message));
+  TRY(wire::verify(offer, signer->verifier, signer->fps));
+  TRY(check_fresh(offer.message.ts_ms, "KmsOffer"));
+  ASSIGN_OR_RETURN(const wire::SessionNotify session, announced(offer.message.sid_wk));
+  // The offer must be for the session as CMSP announced it, from the KMS that CMSP named.
+  if (offer.message.fps != signer->fps || session.kms_a_fps != signer->fps || offer.message.kms_a.text() != kms_a.name || session.kms_a.text() != kms_a.name ||
+      offer.message.kms_b.text() != node_.identity().name || offer.message.sid_call != session.sid_call) {
+    return fail(ErrorCode::denied, "KmsOffer: does not fit the session that CMSP announced");
+  }
+  node::StepTrace::Timer step9(trace_, 9);
+  auto shares = fetch_shares(kms_a.domain, offer.message, request.deadline, request.request_id);
+  if (!shares) {
+    if (!settings_.pqc_fallback) return fail_in("no quantum key, and policy allows no fallback", shares.error());
+    node::log(node::LogLevel::warning, "session {}: {}", offer.message.sid_wk.hex(), shares.error().message);
+    shares = QuantumShares{};
+  }
+  node::crash_point("kms.shares.fetched");
+  auto answer = accept(offer, session, kms_a, *std::move(shares));
+  if (answer) step9.done(offer.message.sid_wk.hex(), "the same key agreed");
+  return answer;
+}
+
+Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offer, const wire::SessionNotify& session, const Identity& kms_a,
+                                        QuantumShares shares) {
+  const crypto::Suite& suite = node_.suite();
+  const node::MessageSigner& own = *node_.credentials().messages;
+  ASSIGN_OR_RETURN(const crypto::Encapsulation made, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, offer.message.ephemeral, node_.rng()));
+  wire::KmsAccept accept{.sid_wk = offer.message.sid_wk,
+                         .h_offer = offer.hash,
+                         .nonce = node_.rng().bytes(wire::nonce_size),
+                         .ct_classical = made.ct_classical,
+                         .ct_ml_kem = made.ct_ml_kem,
+                         .ok_bitmap = 0,
+                         .fps = own.fps};
+  std::vector<const Secret*> used;
+  for (std::size_t i = 0; i < offer.message.shares.size(); ++i) {
+    for (std::size_t j = 0; j < shares.refs.size(); ++j) {
+      if (shares.refs[j] != offer.message.shares[i]) continue;
+      accept.ok_bitmap = static_cast<std::uint8_t>(accept.ok_bitmap | 1U << i);
+      used.push_back(&shares.keys[j]);
+    }
+  }
+  ASSIGN_OR_RETURN(auto answer, wire::sign_message(suite, node_.settings().policy_epoch, accept, own.signer, own.fps, node_.rng()));
+  const Bytes th9 = wire::th9_of(suite, offer.octets, answer.octets);
+  const Secret k_q = wire::combine_shares(used);
+  const wire::KmsKeys keys = wire::derive_kms_keys(suite, th9, k_q, made.ss_classical, made.ss_ml_kem, accept.sid_wk, offer.message.sid_call);
+  wire::append_confirmation(answer, keys.kc_b);
+
+  const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(settings_.wk_lifetime.count());
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
+    if (!callee) return fail(ErrorCode::not_found, session.num_called.text() + " is not served here");
+    return ledger_.add(transaction, {.sid_wk = accept.sid_wk,
+                                     .leg = wire::Role::callee,
+                                     .sid_call = session.sid_call,
+                                     .uid = callee->uid,
+                                     .wk = keys.wk.duplicate(),
+                                     .assurance = shares.assurance(used.size()),
+                                     .n_paths = static_cast<std::uint8_t>(used.size()),
+                                     .path_min = used.empty() ? std::uint8_t{0} : shares.relays_min,
+                                     .th9 = th9,
+                                     .peer_uid = session.uid_a,
+                                     .peer_number = session.num_call,
+                                     .peer_kms = session.kms_a,
+                                     .peer_fps = wire::no_fingerprints(suite),
+                                     .expires_ms = expires});
+  }));
+  node::crash_point("kms.wk.accepted");
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(pending_, [now = node_.clock().now_ms()](const auto& entry) { return entry.second.expires_ms <= now; });
+    if (pending_.size() >= pending_max) return fail(ErrorCode::exhausted, "too many agreements wait for confirmation");
+    pending_.insert_or_assign(accept.sid_wk, Pending{.kc_a = keys.kc_a, .h_accept = answer.hash, .kms_a = kms_a, .shares = shares.refs, .expires_ms = expires});
+  }
+  return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = node::enclose(own, answer.octets)};
+}
+
+Result<net::Response> Agreement::confirm(const net::Request& request) {
+  ASSIGN_OR_RETURN(const auto confirm, wire::parse<wire::KmsConfirm>(request.body));
+  const SidWk& sid_wk = confirm.message.sid_wk;
+  Pending pending;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = pending_.find(sid_wk);
+    if (found == pending_.end()) return fail(ErrorCode::not_found, "KmsConfirm: no agreement on session " + sid_wk.hex() + " waits for it");
+    pending = found->second;
+  }
+  if (pending.kms_a != *request.peer.identity || pending.h_accept != confirm.message.h_accept || !equal_constant_time(pending.kc_a, confirm.message.kc_a)) {
+    return fail(ErrorCode::denied, "KmsConfirm: key confirmation does not hold");
+  }
+  TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::callee, KeyState::reserved); }));
+  node::crash_point("kms.wk.callee_reserved");
+  {
+    const std::lock_guard lock(mutex_);
+    pending_.erase(sid_wk);
+  }
+  leg_changed();
+  shares_done(pending.shares, true, request.deadline, request.request_id);
+  return net::Response{.status = 204, .content_type = "", .body = {}};
+}
+
+void Agreement::leg_changed() {
+  const std::lock_guard lock(mutex_);
+  changed_.notify_all();
+}
+
+Result<StoredKey> Agreement::wait_for_leg(const SidWk& sid_wk, Deadline deadline) {
+  std::unique_lock lock(mutex_);
+  if (waiting_ >= node_.settings().server.limits.worker_threads / 2) return fail(ErrorCode::exhausted, "too many callees wait for their caller's key; apply again");
+  ++waiting_;
+  auto leg = wait_locked(sid_wk, deadline, lock);
+  --waiting_;
+  return leg;
+}
+
+Result<StoredKey> Agreement::wait_locked(const SidWk& sid_wk, Deadline deadline, std::unique_lock<std::mutex>& lock) {
+  while (true) {
+    // Looked up under the lock that leg_changed() takes: a change between the look and the wait is not missed.
+    ASSIGN_OR_RETURN(std::optional<StoredKey> leg, store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::callee); }));
+    if (leg && leg->state != KeyState::generated) return Result<StoredKey>(*std::move(leg));
+    if (changed_.wait_until(lock, deadline.at()) == std::cv_status::timeout) {
+      return fail(ErrorCode::deadline_exceeded, "session " + sid_wk.hex() + ": the caller's side has not agreed on a key");
+    }
+  }
+}
+
+}  // namespace qanat::kms

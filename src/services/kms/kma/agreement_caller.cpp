@@ -1,0 +1,146 @@
+// The caller's side of the agreement: KMS-A.
+#include "node/crash_point.hpp"
+#include "node/log.hpp"
+#include "services/kms/kma/agreement.hpp"
+
+namespace qanat::kms {
+
+using store::KeyState;
+
+Agreement::Agreement(node::Node& node, store::Store& store, Ledger& ledger, node::SenderDirectory& senders, node::StepTrace& trace,
+                     const KmsSettings& settings, crypto::SiteKey site_key)
+    : node_(node), store_(store), ledger_(ledger), senders_(senders), trace_(trace), settings_(settings), site_key_(std::move(site_key)) {}
+
+Result<void> Agreement::check_fresh(UnixMs ts_ms, std::string_view message) const {
+  const UnixMs now = node_.clock().now_ms();
+  const UnixMs off = ts_ms > now ? ts_ms - now : now - ts_ms;
+  if (off <= static_cast<UnixMs>(settings_.clock_window.count())) return {};
+  return fail(ErrorCode::denied, std::string(message) + ": its time is " + std::to_string(off) + " ms off, more than the clock window");
+}
+
+Result<wire::Framed<wire::SessionGrant>> Agreement::open_session(const wire::Framed<wire::KeyRequest>& request, const Terminal& caller, Deadline deadline,
+                                                                 const std::string& request_id) {
+  const node::MessageSigner& own = *node_.credentials().messages;
+  wire::SessionOpen open;
+  open.sid_wk = request.message.sid_wk;
+  open.sid_call = request.message.sid_call;
+  open.num_call = request.message.num_call;
+  open.num_called = request.message.num_called;
+  open.uid_a = caller.uid;
+  open.kms_a = ElementName(node_.identity().name);
+  open.hreq_a = request.hash;
+  open.prev_hash = Bytes(node_.suite().digest);
+  open.kms_a_fps = own.fps;
+  open.kms_b_fps = wire::no_fingerprints(node_.suite());
+  open.ts_ms = node_.clock().now_ms();
+  ASSIGN_OR_RETURN(const auto sent, wire::sign_message(node_.suite(), node_.settings().policy_epoch, open, own.signer, own.fps, node_.rng()));
+  ASSIGN_OR_RETURN(const std::string cmsp, node_.peer_of(Kind::cmsp));
+  ASSIGN_OR_RETURN(const net::Response response,
+                   node_.call(points::Endpoint::ma2_locate, cmsp, node::enclose(own, sent.octets), deadline, request_id));
+  ASSIGN_OR_RETURN(const wire::Envelope envelope, wire::parse_envelope(response.body));
+  ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, node_.settings().peers.at(cmsp).expected, deadline));
+  ASSIGN_OR_RETURN(auto grant, wire::parse<wire::SessionGrant>(envelope.message));
+  TRY(wire::verify(grant, signer->verifier, signer->fps));
+  const wire::SessionGrant& said = grant.message;
+  TRY(check_fresh(said.ts_ms, "SessionGrant"));
+  if (said.sid_wk != open.sid_wk || said.sid_call != open.sid_call || said.num_call != open.num_call || said.num_called != open.num_called ||
+      said.uid_a != open.uid_a || said.kms_a != open.kms_a || said.hreq_a != open.hreq_a || said.prev_hash != sent.hash || said.kms_a_fps != own.fps) {
+    return fail(ErrorCode::denied, "SessionGrant: does not answer the session that was opened");
+  }
+  return Result<wire::Framed<wire::SessionGrant>>(std::move(grant));
+}
+
+Result<void> Agreement::as_caller(const wire::Framed<wire::KeyRequest>& request, const Terminal& caller, Deadline deadline, const std::string& request_id) {
+  const SidWk& sid_wk = request.message.sid_wk;
+  node::StepTrace::Timer step7(trace_, 7);
+  ASSIGN_OR_RETURN(const auto grant, open_session(request, caller, deadline, request_id));
+  step7.done(sid_wk.hex(), "session opened with CMSP: " + grant.message.num_called.text() + " is served by " + grant.message.kms_b.text());
+  const auto peer = node_.settings().peers.find(grant.message.kms_b.text());
+  if (peer == node_.settings().peers.end()) return fail(ErrorCode::unavailable, "KMS " + grant.message.kms_b.text() + " is not among this KMS's peers");
+  node::crash_point("kms.session.granted");
+
+  node::StepTrace::Timer step9(trace_, 9);
+  auto shares = take_shares(peer->second.expected.domain, sid_wk, deadline, request_id);
+  if (!shares) {
+    TRY(node_.record({.action = "km-3.take", .outcome = audit::outcome_of(shares.error().code), .subject = caller.uid.text(), .object = sid_wk.hex(),
+                      .reason = shares.error().message, .request_id = request_id}));
+    if (!settings_.pqc_fallback) return fail_in("no quantum key, and policy allows no fallback", shares.error());
+    node::log(node::LogLevel::warning, "session {}: agreeing by PQC alone: {}", sid_wk.hex(), shares.error().message);
+    shares = QuantumShares{};
+  }
+  node::crash_point("kms.shares.taken");
+  auto key = agree(request, caller, grant, *shares, deadline, request_id);
+  if (!key) {
+    shares_done(shares->refs, false, deadline, request_id);
+    return fail(key.error());
+  }
+  TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::caller, KeyState::reserved); }));
+  node::crash_point("kms.wk.reserved");
+  step9.done(sid_wk.hex(), key->n_paths > 0 ? std::to_string(key->n_paths) + " quantum key(s) relayed over " + std::to_string(key->path_min) + " trusted node(s), combined with ML-KEM and ECDH"
+                                            : std::string("no quantum key: agreed by ML-KEM and ECDH alone"));
+  shares_done(shares->refs, true, deadline, request_id);
+  return {};
+}
+
+Result<WorkingKey> Agreement::agree(const wire::Framed<wire::KeyRequest>& request, const Terminal& caller, const wire::Framed<wire::SessionGrant>& grant,
+                                    const QuantumShares& shares, Deadline deadline, const std::string& request_id) {
+  const crypto::Suite& suite = node_.suite();
+  const node::MessageSigner& own = *node_.credentials().messages;
+  const std::string& kms_b = grant.message.kms_b.text();
+  ASSIGN_OR_RETURN(const crypto::Decapsulator ephemeral, crypto::Decapsulator::generate(suite, node_.rng()));
+  const wire::KmsOffer offer{.sid_wk = request.message.sid_wk,
+                             .sid_call = request.message.sid_call,
+                             .kms_a = ElementName(node_.identity().name),
+                             .kms_b = grant.message.kms_b,
+                             .h_grant = grant.hash,
+                             .nonce = node_.rng().bytes(wire::nonce_size),
+                             .ts_ms = node_.clock().now_ms(),
+                             .shares = shares.refs,
+                             .ephemeral = ephemeral.encapsulation_key(),
+                             .fps = own.fps};
+  ASSIGN_OR_RETURN(const auto sent, wire::sign_message(suite, node_.settings().policy_epoch, offer, own.signer, own.fps, node_.rng()));
+  ASSIGN_OR_RETURN(const net::Response response, node_.call(points::Endpoint::km2_offer, kms_b, node::enclose(own, sent.octets), deadline, request_id));
+  ASSIGN_OR_RETURN(const wire::Envelope envelope, wire::parse_envelope(response.body));
+  ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, node_.settings().peers.at(kms_b).expected, deadline));
+  ASSIGN_OR_RETURN(const auto accept, wire::parse<wire::KmsAccept>(envelope.message));
+  TRY(wire::verify(accept, signer->verifier, signer->fps));
+  const bool names_shares_not_offered = accept.message.ok_bitmap >> offer.shares.size() != 0;
+  if (accept.message.sid_wk != offer.sid_wk || accept.message.h_offer != sent.hash || accept.message.fps != signer->fps || names_shares_not_offered) {
+    return fail(ErrorCode::denied, "KmsAccept: does not answer the offer that was made");
+  }
+  ASSIGN_OR_RETURN(const crypto::SharedSecrets secrets,
+                   ephemeral.decapsulate(crypto::KemForm::to_ephemeral, accept.message.ct_classical, accept.message.ct_ml_kem));
+  std::vector<const Secret*> used;
+  for (std::size_t i = 0; i < shares.keys.size(); ++i) {
+    if ((accept.message.ok_bitmap >> i & 1U) != 0) used.push_back(&shares.keys[i]);
+  }
+  if (used.empty() && !settings_.pqc_fallback) return fail(ErrorCode::exhausted, kms_b + " holds none of the quantum keys, and policy allows no fallback");
+  const Bytes th9 = wire::th9_of(suite, sent.octets, accept.without_confirmation());
+  const Secret k_q = wire::combine_shares(used);
+  const wire::KmsKeys keys = wire::derive_kms_keys(suite, th9, k_q, secrets.classical, secrets.ml_kem, offer.sid_wk, offer.sid_call);
+  if (!equal_constant_time(keys.kc_b, accept.confirmation())) return fail(ErrorCode::denied, "KmsAccept: key confirmation does not hold: the two KMSs have different keys");
+
+  WorkingKey key{.sid_wk = offer.sid_wk,
+                 .leg = wire::Role::caller,
+                 .sid_call = offer.sid_call,
+                 .uid = caller.uid,
+                 .wk = keys.wk.duplicate(),
+                 .assurance = shares.assurance(used.size()),
+                 .n_paths = static_cast<std::uint8_t>(used.size()),
+                 .path_min = used.empty() ? std::uint8_t{0} : shares.relays_min,
+                 .th9 = th9,
+                 .peer_uid = grant.message.uid_b,
+                 .peer_number = grant.message.num_called,
+                 .peer_kms = grant.message.kms_b,
+                 .peer_fps = wire::no_fingerprints(suite),
+                 .expires_ms = node_.clock().now_ms() + static_cast<UnixMs>(settings_.wk_lifetime.count())};
+  TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.add(transaction, key); }));
+  node::crash_point("kms.wk.generated");
+  const wire::KmsConfirm confirm{.sid_wk = offer.sid_wk, .h_accept = accept.hash, .kc_a = keys.kc_a};
+  ASSIGN_OR_RETURN(const auto confirmed, wire::frame(suite, node_.settings().policy_epoch, confirm));
+  TRY(node_.call(points::Endpoint::km2_confirm, kms_b, confirmed.octets, deadline, request_id));
+  node::crash_point("kms.wk.peer_confirmed");
+  return Result<WorkingKey>(std::move(key));
+}
+
+}  // namespace qanat::kms

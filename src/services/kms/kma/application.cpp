@@ -1,0 +1,202 @@
+#include "services/kms/kma/application.hpp"
+
+#include "node/crash_point.hpp"
+
+namespace qanat::kms {
+
+using store::KeyState;
+
+Result<net::Response> Application::apply(const net::Request& http) {
+  ASSIGN_OR_RETURN(const Request request, wire::parse<wire::KeyRequest>(http.body));
+  auto answer = granted(http, request);
+  if (!answer) {
+    TRY(node_.record({.action = "km-1.application", .outcome = audit::outcome_of(answer.error().code), .subject = request.message.uid.text(),
+                      .object = request.message.sid_wk.hex(), .reason = answer.error().message, .request_id = http.request_id}));
+    reporter_.report({.uid = request.message.uid, .action = "application", .outcome = std::string(name(answer.error().code)), .object = request.message.sid_wk.hex()});
+  }
+  return answer;
+}
+
+Result<net::Response> Application::granted(const net::Request& http, const Request& request) {
+  const std::string session = request.message.sid_wk.hex();
+  ASSIGN_OR_RETURN(const Terminal terminal, authenticate(http, request));
+  node::crash_point("kms.application.checked");
+
+  node::StepTrace::Timer step6(trace_, 6);
+  ASSIGN_OR_RETURN(Bytes token, access_.token_for(terminal, request.message.fps, request.message.token_ref, http.deadline, http.request_id));
+  step6.done(session, token.empty() ? "the token from earlier still holds" : "new token for " + terminal.uid.text() + " from IAM");
+
+  ASSIGN_OR_RETURN(const StoredKey leg, leg_for(http, request, terminal));
+  if (leg.key.assurance < request.message.min_assurance) {
+    return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(leg.key.assurance)) + ", the terminal demands " +
+                                       std::to_string(static_cast<int>(request.message.min_assurance)));
+  }
+  node::StepTrace::Timer step11(trace_, 11);
+  ASSIGN_OR_RETURN(const auto delivery, deliver(request, terminal, leg, std::move(token)));
+  TRY(node_.record({.action = "km-1.delivered", .outcome = audit::Outcome::success, .subject = terminal.uid.text(), .object = session, .reason = "",
+                    .request_id = http.request_id}));
+  // Durable before it is sent: a key that left is never delivered again.
+  TRY(store_.transact([&](store::Transaction& transaction) {
+    return ledger_.delivered(transaction, request.message.sid_wk, request.message.role, delivery.hash);
+  }));
+  node::crash_point("kms.wk.delivered");
+  step11.done(session, "working key sealed to " + terminal.uid.text() + " under both encapsulations");
+  reporter_.report({.uid = terminal.uid, .action = "application", .outcome = "delivered", .object = session});
+  return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
+}
+
+Result<Terminal> Application::terminal_of(const net::Request& http, const Uid& uid) {
+  ASSIGN_OR_RETURN(const std::optional<Terminal> terminal,
+                   store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
+  if (!terminal || !terminal->confirmed) return fail(ErrorCode::denied, "no terminal " + uid.text() + " is enrolled at " + node_.identity().name);
+  if (!http.peer.certificate || http.peer.certificate->der() != terminal->ml_dsa) {
+    return fail(ErrorCode::denied, "the connection is not that of terminal " + uid.text());
+  }
+  return *terminal;
+}
+
+Result<Terminal> Application::authenticate(const net::Request& http, const Request& request) {
+  ASSIGN_OR_RETURN(Terminal terminal, terminal_of(http, request.message.uid));
+  TRY(check_envelope(request, terminal));
+  ASSIGN_OR_RETURN(const crypto::Certificate classical, crypto::Certificate::parse(terminal.classical));
+  const crypto::Certificate& ml_dsa = *http.peer.certificate;
+  ASSIGN_OR_RETURN(const crypto::Verifier verifier,
+                   crypto::Verifier::from_key(node_.suite(), {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}));
+  TRY(wire::verify(request, verifier, request.message.fps));
+  TRY(remember(request));
+
+  node::StepTrace::Timer step5(trace_, 5);
+  TRY(node_.check_certificate(classical, http.deadline));
+  TRY(node_.check_certificate(ml_dsa, http.deadline));
+  step5.done(request.message.sid_wk.hex(), "both certificates of " + terminal.uid.text() + " are good");
+  return terminal;
+}
+
+Result<void> Application::check_envelope(const Request& request, const Terminal& terminal) const {
+  const wire::KeyRequest& message = request.message;
+  const auto denied = [](const std::string& why) { return fail(ErrorCode::denied, "KeyRequest: " + why); };
+  if (request.suite != &node_.suite()) return denied("suite " + std::string(request.suite->name) + " is not this network's");
+  if (request.header.policy_epoch != node_.settings().policy_epoch) return denied("policy epoch " + std::to_string(request.header.policy_epoch) + " is not in force");
+  if (message.kms_id.text() != node_.identity().name) return denied("is for KMS " + message.kms_id.text());
+  if (message.fps != wire::fingerprints(node_.suite(), terminal.classical, terminal.ml_dsa)) return denied("names other certificates than the terminal's");
+  if (message.enc_kid != terminal.enc_kid) return denied("names another encryption key than the terminal's");
+  const Number& own = message.role == wire::Role::caller ? message.num_call : message.num_called;
+  if (own != terminal.number) return denied(own.text() + " is not the number of " + terminal.uid.text());
+  if ((message.flags & ~wire::flag_eph) != 0) return denied("asks for something that is not in force here (flags " + std::to_string(message.flags) + ")");
+  const UnixMs now = node_.clock().now_ms();
+  const UnixMs off = message.ts_ms > now ? message.ts_ms - now : now - message.ts_ms;
+  if (off > static_cast<UnixMs>(settings_.clock_window.count())) return denied("its time is " + std::to_string(off) + " ms off, more than the clock window");
+  return {};
+}
+
+Result<void> Application::remember(const Request& request) {
+  // Kept for as long as check_envelope would let the same octets through: both sides of the window.
+  const auto forget = static_cast<std::int64_t>(request.message.ts_ms + static_cast<UnixMs>(settings_.clock_window.count()));
+  const auto stored = store_.transact([&](store::Transaction& transaction) {
+    return transaction.run("INSERT INTO replay (h_req, forget_ms) VALUES (?, ?)", {ByteView(request.hash), forget});
+  });
+  if (!stored && stored.error().code == ErrorCode::conflict) return fail(ErrorCode::conflict, "KeyRequest: this application was made before (replay)");
+  if (!stored) return fail(stored.error());
+  return {};
+}
+
+Result<StoredKey> Application::leg_for(const net::Request& http, const Request& request, const Terminal& terminal) {
+  const wire::KeyRequest& message = request.message;
+  if (message.role == wire::Role::caller) {
+    ASSIGN_OR_RETURN(const auto local, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, message.num_called); }));
+    if (local) {
+      TRY(draw_local(request, terminal, *local, http.request_id));
+    } else {
+      TRY(agreement_.as_caller(request, terminal, http.deadline, http.request_id));
+    }
+    ASSIGN_OR_RETURN(auto leg, store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, message.sid_wk, message.role); }));
+    if (!leg) return fail(ErrorCode::internal, "working key " + message.sid_wk.hex() + " is not in the ledger");
+    return Result<StoredKey>(*std::move(leg));
+  }
+  ASSIGN_OR_RETURN(StoredKey leg, agreement_.wait_for_leg(message.sid_wk, http.deadline.sooner_of(settings_.callee_wait)));
+  // What the caller's side announced must be what the callee was told over SIP; otherwise somebody pretends to call.
+  if (leg.key.uid != terminal.uid || leg.key.sid_call != message.sid_call || leg.key.peer_number != message.num_call) {
+    return fail(ErrorCode::denied, "KeyRequest: session " + message.sid_wk.hex() + " is between others");
+  }
+  if (leg.state != KeyState::reserved) return fail(ErrorCode::conflict, "session " + message.sid_wk.hex() + ": its key was delivered before");
+  return Result<StoredKey>(std::move(leg));
+}
+
+Result<void> Application::draw_local(const Request& request, const Terminal& caller, const Terminal& callee, const std::string& request_id) {
+  const wire::KeyRequest& message = request.message;
+  if (!callee.confirmed) return fail(ErrorCode::not_found, message.num_called.text() + " has no enrolled terminal");
+  node::StepTrace::Timer step7(trace_, 7);
+  ASSIGN_OR_RETURN(const Secret wk, node_.device().random(wire::wk_size));
+  const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(settings_.wk_lifetime.count());
+  const auto leg_of = [&](wire::Role role, const Terminal& owner, const Terminal& peer) {
+    return WorkingKey{.sid_wk = message.sid_wk, .leg = role, .sid_call = message.sid_call, .uid = owner.uid, .wk = wk.duplicate(),
+                      .assurance = wire::Assurance::local_rng, .n_paths = 0, .path_min = 0, .th9 = wire::no_th9(node_.suite()), .peer_uid = peer.uid,
+                      .peer_number = peer.number, .peer_kms = ElementName(node_.identity().name),
+                      .peer_fps = wire::fingerprints(node_.suite(), peer.classical, peer.ml_dsa), .expires_ms = expires};
+  };
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(ledger_.add(transaction, leg_of(wire::Role::caller, caller, callee)));
+    return ledger_.add(transaction, leg_of(wire::Role::callee, callee, caller));
+  }));
+  node::crash_point("kms.local.generated");
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(ledger_.advance(transaction, message.sid_wk, wire::Role::caller, KeyState::reserved));
+    return ledger_.advance(transaction, message.sid_wk, wire::Role::callee, KeyState::reserved);
+  }));
+  node::crash_point("kms.local.reserved");
+  agreement_.leg_changed();
+  step7.done(message.sid_wk.hex(), "both numbers are served here: working key from the crypto device (request " + request_id + ")");
+  return {};
+}
+
+Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const Request& request, const Terminal& terminal, const StoredKey& leg, Bytes token) {
+  const crypto::Suite& suite = node_.suite();
+  const node::MessageSigner& own = *node_.credentials().messages;
+  const wire::KeyRequest& asked = request.message;
+  node::StepTrace::Timer step10(trace_, 10);
+  const crypto::EncapsulationKey& key = terminal.encryption;
+  step10.done(asked.sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool");
+
+  ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, crypto::encapsulate(suite, crypto::KemForm::to_static, key, node_.rng()));
+  Secret ss = wire::hybrid_secret(suite, wire::transcript(fixed, key), wire::deliver_context(request.hash));
+  wire::KeyDeliver message{.h_req = request.hash, .sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = asked.uid, .kms_id = asked.kms_id,
+                           .nonce = node_.rng().bytes(wire::nonce_size), .ts_ms = node_.clock().now_ms(), .expiry_ms = leg.key.expires_ms, .flags = asked.flags,
+                           .enc_kid = terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},
+                           .eph_ct_ml_kem = {}, .sealed = {}, .fps = own.fps};
+  if ((asked.flags & wire::flag_eph) != 0) {
+    ASSIGN_OR_RETURN(const crypto::Encapsulation fresh, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, asked.ephemeral, node_.rng()));
+    ss = wire::mix_ephemeral(suite, ss, wire::transcript(fresh, asked.ephemeral));
+    message.eph_ct_classical = fresh.ct_classical;
+    message.eph_ct_ml_kem = fresh.ct_ml_kem;
+  }
+  const wire::KeyDeliverPayload payload{.wk = leg.key.wk.duplicate(), .assurance = leg.key.assurance, .injected = false, .n_paths = leg.key.n_paths,
+                                        .path_min = leg.key.path_min, .peer_uid = leg.key.peer_uid, .peer_num = leg.key.peer_number,
+                                        .peer_kms = leg.key.peer_kms, .peer_fps = leg.key.peer_fps, .th9 = leg.key.th9, .token = std::move(token)};
+  ASSIGN_OR_RETURN(const wire::KeyDeliver sealed, wire::seal_key_deliver(suite, node_.settings().policy_epoch, std::move(message), ss, payload));
+  return wire::sign_message(suite, node_.settings().policy_epoch, sealed, own.signer, own.fps, node_.rng());
+}
+
+Result<net::Response> Application::acknowledge(const net::Request& http) {
+  ASSIGN_OR_RETURN(const auto ack, wire::parse<wire::DeliverAck>(http.body));
+  const wire::DeliverAck& message = ack.message;
+  ASSIGN_OR_RETURN(const Terminal terminal, terminal_of(http, message.uid));
+  ASSIGN_OR_RETURN(const crypto::Certificate classical, crypto::Certificate::parse(terminal.classical));
+  ASSIGN_OR_RETURN(const crypto::Verifier verifier,
+                   crypto::Verifier::from_key(node_.suite(), {.point = classical.public_key(), .ml_dsa = http.peer.certificate->public_key()}));
+  TRY(wire::verify(ack, verifier, wire::fingerprints(node_.suite(), terminal.classical, terminal.ml_dsa)));
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    for (const wire::Role role : {wire::Role::caller, wire::Role::callee}) {
+      ASSIGN_OR_RETURN(const auto leg, ledger_.find(transaction, message.sid_wk, role));
+      if (!leg || leg->key.uid != terminal.uid || leg->h_deliver != message.h_deliver) continue;
+      if (message.ok) TRY(ledger_.advance(transaction, message.sid_wk, role, KeyState::confirmed));
+      return ledger_.advance(transaction, message.sid_wk, role, KeyState::destroyed);
+    }
+    return fail(ErrorCode::not_found, "DeliverAck: no delivery on session " + message.sid_wk.hex() + " to " + message.uid.text());
+  }));
+  node::crash_point("kms.wk.destroyed");
+  TRY(node_.record({.action = "km-1.destroyed", .outcome = message.ok ? audit::Outcome::success : audit::Outcome::failure, .subject = terminal.uid.text(),
+                    .object = message.sid_wk.hex(), .reason = message.ok ? "" : "the terminal could not use the key", .request_id = http.request_id}));
+  return net::Response{.status = 204, .content_type = "", .body = {}};
+}
+
+}  // namespace qanat::kms

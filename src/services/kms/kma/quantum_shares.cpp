@@ -1,0 +1,84 @@
+// Km-3 as the KMS uses it: quantum key shares for a peer domain, by id, unwrapped under the site key.
+#include <algorithm>
+#include <set>
+
+#include "node/crash_point.hpp"
+#include "node/log.hpp"
+#include "services/kms/kma/agreement.hpp"
+#include "wire/base64.hpp"
+
+namespace qanat::kms {
+namespace {
+
+constexpr std::chrono::milliseconds quantum_wait_max{2000};  // of the request's time, at most this much goes into waiting for quantum keys
+
+}  // namespace
+
+wire::Assurance QuantumShares::assurance(std::size_t used) const {
+  if (used == 0 || !quantum_grade) return wire::Assurance::pqc;
+  std::set<PathId> paths;
+  for (const wire::ShareRef& ref : refs) paths.insert(ref.path_id);
+  return used >= 2 && paths.size() == used ? wire::Assurance::disjoint_qkd_paths : wire::Assurance::one_qkd_path;
+}
+
+Result<QuantumShares> Agreement::unwrap_shares(const wire::Json& answer) const {
+  QuantumShares out;
+  ASSIGN_OR_RETURN(const std::vector<wire::Json> keys, answer.array("keys"));
+  if (keys.size() > wire::shares_max) return fail(ErrorCode::invalid_argument, "Km-3: more keys than were asked for");
+  for (const wire::Json& key : keys) {
+    ASSIGN_OR_RETURN(const std::string path, key.text("path_id"));
+    ASSIGN_OR_RETURN(const std::string id, key.text("key_id"));
+    ASSIGN_OR_RETURN(const PathId path_id, PathId::parse_hex(path));
+    ASSIGN_OR_RETURN(const KeyId key_id, KeyId::parse_hex(id));
+    ASSIGN_OR_RETURN(const Bytes wrapped, key.base64("key"));
+    ASSIGN_OR_RETURN(const std::string grade, key.text("grade"));
+    ASSIGN_OR_RETURN(const std::int64_t relays, key.integer("relays", 0, 255));
+    ASSIGN_OR_RETURN(Secret share, site_key_.unwrap(concat({as_bytes("km-3"), key_id.view()}), wrapped));
+    if (share.size() != wire::wk_size) return fail(ErrorCode::invalid_argument, "Km-3: key " + key_id.hex() + " is not 32 octets");
+    out.refs.push_back({.path_id = path_id, .key_id = key_id});
+    out.keys.push_back(std::move(share));
+    out.quantum_grade = out.quantum_grade && grade == "qkd";
+    out.relays_min = out.refs.size() == 1 ? static_cast<std::uint8_t>(relays) : std::min(out.relays_min, static_cast<std::uint8_t>(relays));
+  }
+  return Result<QuantumShares>(std::move(out));
+}
+
+Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id) {
+  ASSIGN_OR_RETURN(const std::string qkm, node_.peer_of(Kind::qkm, node_.identity().domain));
+  ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::km3_take, qkm,
+                                                            wire::Json::object({{"peer_domain", peer_domain},
+                                                                                {"sid_wk", sid_wk.hex()},
+                                                                                {"count", settings_.quantum_shares},
+                                                                                {"kms", node_.identity().name}}),
+                                                            deadline.sooner_of(quantum_wait_max), request_id));
+  return unwrap_shares(answer);
+}
+
+Result<QuantumShares> Agreement::fetch_shares(const std::string& peer_domain, const wire::KmsOffer& offer, Deadline deadline, const std::string& request_id) {
+  if (offer.shares.empty()) return QuantumShares{};
+  ASSIGN_OR_RETURN(const std::string qkm, node_.peer_of(Kind::qkm, node_.identity().domain));
+  wire::Json ids = wire::Json::array();
+  for (const wire::ShareRef& ref : offer.shares) ids.push(ref.key_id.hex());
+  ASSIGN_OR_RETURN(const wire::Json answer,
+                   node_.call_json(points::Endpoint::km3_fetch, qkm,
+                                   wire::Json::object({{"peer_domain", peer_domain}, {"key_ids", ids}, {"sid_wk", offer.sid_wk.hex()}}),
+                                   deadline.sooner_of(quantum_wait_max), request_id));
+  ASSIGN_OR_RETURN(QuantumShares shares, unwrap_shares(answer));
+  for (const wire::ShareRef& ref : shares.refs) {
+    if (std::ranges::find(offer.shares, ref) == offer.shares.end()) return fail(ErrorCode::invalid_argument, "Km-3: key " + ref.key_id.hex() + " was not asked for");
+  }
+  return Result<QuantumShares>(std::move(shares));
+}
+
+void Agreement::shares_done(const std::vector<wire::ShareRef>& refs, bool used, Deadline deadline, const std::string& request_id) {
+  if (refs.empty()) return;
+  wire::Json ids = wire::Json::array();
+  for (const wire::ShareRef& ref : refs) ids.push(ref.key_id.hex());
+  const auto qkm = node_.peer_of(Kind::qkm, node_.identity().domain);
+  if (!qkm) return;
+  // The QKM destroys delivered keys by itself after a time; this only tells it earlier.
+  const auto told = node_.call_json(points::Endpoint::km3_done, *qkm, wire::Json::object({{"key_ids", ids}, {"used", used}}), deadline, request_id);
+  if (!told) node::log(node::LogLevel::warning, "request {}: {}", request_id, told.error().message);
+}
+
+}  // namespace qanat::kms

@@ -1,0 +1,68 @@
+// The KMS's database: one list of migrations, the tables of its modules in one place.
+#pragma once
+
+#include <array>
+
+#include "store/store.hpp"
+
+namespace qanat::kms {
+
+inline constexpr std::array migrations{
+    store::Migration{1, R"sql(
+      -- KP: the terminals of this domain and their public keys. sealed_encryption holds the private encryption keys that the KMS made, only
+      -- until the terminal has confirmed that it has them.
+      CREATE TABLE terminal (
+        uid TEXT PRIMARY KEY,
+        number TEXT NOT NULL UNIQUE,
+        h_enrol BLOB NOT NULL,
+        classical BLOB NOT NULL,
+        ml_dsa BLOB NOT NULL,
+        enc_point BLOB NOT NULL,
+        enc_ml_kem BLOB NOT NULL,
+        enc_kid BLOB NOT NULL,
+        answer BLOB,
+        sealed_encryption BLOB,
+        confirmed INTEGER NOT NULL
+      ) STRICT;
+      -- KMA: one row per working key and leg (1 caller, 2 callee). sealed_wk is NULL once the key is destroyed.
+      CREATE TABLE working_key (
+        sid_wk BLOB NOT NULL,
+        leg INTEGER NOT NULL CHECK (leg IN (1, 2)),
+        state TEXT NOT NULL,
+        sid_call BLOB NOT NULL,
+        uid TEXT NOT NULL,
+        sealed_wk BLOB,
+        assurance INTEGER NOT NULL,
+        n_paths INTEGER NOT NULL,
+        path_min INTEGER NOT NULL,
+        th9 BLOB NOT NULL,
+        peer_uid TEXT NOT NULL,
+        peer_number TEXT NOT NULL,
+        peer_kms TEXT NOT NULL,
+        peer_fp_classical BLOB NOT NULL,
+        peer_fp_ml_dsa BLOB NOT NULL,
+        h_deliver BLOB,
+        expires_ms INTEGER NOT NULL,
+        PRIMARY KEY (sid_wk, leg)
+      ) STRICT;
+      CREATE INDEX working_key_live ON working_key (expires_ms) WHERE state <> 'destroyed';
+      -- Step 8 at the callee's KMS: sessions that CMSP has announced.
+      CREATE TABLE announced_session (
+        sid_wk BLOB PRIMARY KEY,
+        notify BLOB NOT NULL,
+        expires_ms INTEGER NOT NULL
+      ) STRICT;
+      -- Applications seen, by message hash, for as long as their time is within the clock window.
+      CREATE TABLE replay (
+        h_req BLOB PRIMARY KEY,
+        forget_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX replay_forget ON replay (forget_ms);
+      CREATE TABLE token (
+        uid TEXT PRIMARY KEY,
+        digest BLOB NOT NULL,
+        expires_ms INTEGER NOT NULL
+      ) STRICT)sql"},
+};
+
+}  // namespace qanat::kms

@@ -1,0 +1,124 @@
+#include "services/kms/service.hpp"
+
+#include "node/log.hpp"
+#include "services/kms/kim/enrolment.hpp"
+#include "services/kms/kma/application.hpp"
+#include "services/kms/schema.hpp"
+
+namespace qanat::kms {
+namespace {
+
+constexpr std::chrono::milliseconds sweep_every{1000};
+
+}  // namespace
+
+struct KmsService::Parts {
+  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, crypto::SiteKey site_key)
+      : node(node_),
+        settings(std::move(settings_)),
+        store(std::move(store_)),
+        trace(node.settings().state),
+        ledger(node.device()),
+        senders(node),
+        access(node, *store, senders),
+        agreement(node, *store, ledger, senders, trace, settings, std::move(site_key)),
+        reporter(node),
+        application(node, *store, ledger, agreement, access, reporter, trace, settings),
+        enrolment(node, *store, trace) {}
+
+  node::Node& node;
+  KmsSettings settings;
+  std::unique_ptr<store::Store> store;
+  node::StepTrace trace;
+  Ledger ledger;
+  node::SenderDirectory senders;
+  Access access;
+  Agreement agreement;
+  Reporter reporter;
+  Application application;
+  EnrolmentService enrolment;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool stopping = false;
+  std::thread sweeper;
+
+  /// Destroys what is past its time and forgets what may be forgotten; the destroyed sessions go into the audit record.
+  Result<void> sweep(Ledger::Sweep which);
+  void run_sweeper();
+};
+
+Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
+  const UnixMs now = node.clock().now_ms();
+  ASSIGN_OR_RETURN(const std::vector<SidWk> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<SidWk>> {
+    TRY(transaction.run("DELETE FROM replay WHERE forget_ms < ?", {static_cast<std::int64_t>(now)}));
+    TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
+    return ledger.sweep(transaction, which, now);
+  }));
+  for (const SidWk& sid_wk : destroyed) {
+    TRY(node.record({.action = "wk.expired", .outcome = audit::Outcome::success, .subject = "", .object = sid_wk.hex(),
+                     .reason = which == Ledger::Sweep::at_start ? "left over from before the restart" : "past its time", .request_id = ""}));
+  }
+  return {};
+}
+
+void KmsService::Parts::run_sweeper() {
+  std::unique_lock lock(mutex);
+  while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
+    lock.unlock();
+    if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
+    lock.lock();
+  }
+}
+
+KmsService::KmsService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+KmsService::~KmsService() { stop(); }
+
+Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettings settings) {
+  ASSIGN_OR_RETURN(auto store, store::Store::open(node.settings().state / "kms.db", migrations));
+  ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
+  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key));
+  TRY(parts->sweep(Ledger::Sweep::at_start));
+  Parts& those = *parts;
+  node.describe_health([&those](wire::Json& body) {
+    const auto census = those.store->transact([&](store::Transaction& transaction) { return those.ledger.census(transaction); });
+    if (census) {
+      wire::Json keys = wire::Json::object();
+      for (std::size_t i = 0; i < census->size(); ++i) keys.set(store::name(store::all_key_states[i]), (*census)[i]);
+      body.set("working_keys", keys);
+    }
+    body.set("behaviour_records_dropped", those.reporter.dropped());
+  });
+  return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
+}
+
+std::vector<points::Handler> KmsService::handlers() {
+  using points::Endpoint;
+  Parts& parts = *parts_;
+  return {
+      {Endpoint::km1_enrol, [&](const net::Request& request) { return parts.enrolment.enrol(request); }},
+      {Endpoint::km1_receipt, [&](const net::Request& request) { return parts.enrolment.receipt(request); }},
+      {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }},
+      {Endpoint::km1_ack, [&](const net::Request& request) { return parts.application.acknowledge(request); }},
+      {Endpoint::ma2_notify, [&](const net::Request& request) { return parts.agreement.notify(request); }},
+      {Endpoint::km2_offer, [&](const net::Request& request) { return parts.agreement.offer(request); }},
+      {Endpoint::km2_confirm, [&](const net::Request& request) { return parts.agreement.confirm(request); }},
+  };
+}
+
+void KmsService::start() {
+  parts_->reporter.start();
+  parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
+}
+
+void KmsService::stop() {
+  {
+    const std::lock_guard lock(parts_->mutex);
+    parts_->stopping = true;
+  }
+  parts_->changed.notify_all();
+  if (parts_->sweeper.joinable()) parts_->sweeper.join();
+  parts_->reporter.stop();
+}
+
+}  // namespace qanat::kms

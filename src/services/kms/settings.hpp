@@ -1,0 +1,22 @@
+// What a KMS's configuration says beyond the common tables: [kms].
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+
+#include "node/config.hpp"
+
+namespace qanat::kms {
+
+struct KmsSettings {
+  std::filesystem::path site_key;                      // shared with this site's QKM
+  std::chrono::milliseconds wk_lifetime{60000};        // a key that is not fetched and confirmed by then is destroyed
+  std::chrono::milliseconds clock_window{120000};      // how far a request's time may be off
+  std::chrono::milliseconds callee_wait{5000};         // how long the callee's application waits for the caller's
+  std::int64_t quantum_shares = 1;                     // quantum keys per working key across domains
+  bool pqc_fallback = true;                            // no quantum key: agree by PQC alone, and say so in the result
+
+  static KmsSettings read(node::Config& config);
+};
+
+}  // namespace qanat::kms

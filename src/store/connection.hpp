@@ -1,0 +1,67 @@
+// One SQLite connection with the settings that the store promises. Private to store: elements see Store and Transaction alone.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/result.hpp"
+#include "store/store.hpp"
+
+namespace qanat::store {
+
+/// How long a statement waits for another process that reads the file (a backup) before it fails.
+inline constexpr int busy_wait_ms = 5000;
+/// Prepared statements kept; an element has far fewer distinct texts of SQL.
+inline constexpr std::size_t statements_cached_max = 256;
+inline constexpr std::size_t sql_octets_max = 65536;
+
+class Connection {
+ public:
+  /// Opens an existing file and sets and reads back every setting. `internal` if it is no sound database.
+  static Result<std::unique_ptr<Connection>> open(const std::filesystem::path& file);
+
+  Result<std::int64_t> run(std::string_view sql, std::span<const Value> values);
+  Result<void> query(std::string_view sql, std::span<const Value> values, const std::function<void(const Row&)>& each);
+  /// Several statements without values, one after the other (a migration).
+  Result<void> run_script(std::string_view sql);
+  /// False outside BEGIN … COMMIT, and also after an error upon which SQLite itself rolled back (disk full, I/O error).
+  [[nodiscard]] bool in_transaction() const noexcept { return sqlite3_get_autocommit(database_.get()) == 0; }
+
+ private:
+  struct Close {
+    void operator()(sqlite3* database) const noexcept { (void)sqlite3_close_v2(database); }
+  };
+  struct Finalize {
+    void operator()(sqlite3_stmt* statement) const noexcept { (void)sqlite3_finalize(statement); }
+  };
+  using StatementPointer = std::unique_ptr<sqlite3_stmt, Finalize>;
+  struct Prepared {
+    StatementPointer statement;
+    bool lent = false;
+  };
+  struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const noexcept { return std::hash<std::string_view>()(text); }
+  };
+  class Lease;
+
+  explicit Connection(sqlite3* database) : database_(database) {}
+  Result<void> apply_settings();
+  Result<void> check_integrity();
+  Result<StatementPointer> prepare(std::string_view sql);
+  Result<Lease> borrow(std::string_view sql);
+  Result<void> bind(sqlite3_stmt* statement, std::string_view sql, std::span<const Value> values);
+  [[nodiscard]] std::unexpected<Error> failure(int code, std::string_view sql) const;
+
+  std::unique_ptr<sqlite3, Close> database_;  // before the statements: it is closed after they are finalized
+  std::unordered_map<std::string, Prepared, TextHash, std::equal_to<>> prepared_;
+};
+
+}  // namespace qanat::store

@@ -1,0 +1,94 @@
+#include "terminal/key_client.hpp"
+
+#include <condition_variable>
+
+#include "node/log.hpp"
+
+namespace qanat::terminal {
+namespace {
+
+constexpr std::chrono::milliseconds retry_first{100};
+constexpr std::chrono::milliseconds retry_longest{800};
+
+/// Worth another application: the KMS (or something behind it) had nothing to give just now.
+bool may_pass(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::exhausted:
+    case ErrorCode::unavailable: return true;
+    case ErrorCode::invalid_argument:
+    case ErrorCode::unauthenticated:
+    case ErrorCode::denied:
+    case ErrorCode::not_found:
+    case ErrorCode::conflict:
+    case ErrorCode::deadline_exceeded:
+    case ErrorCode::internal: return false;
+  }
+  return false;
+}
+
+double ms_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Waits without outlasting a stop request.
+void pause(std::chrono::milliseconds span, const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, stop, span, [] { return false; });
+}
+
+}  // namespace
+
+Result<WorkingKey> KeyClient::fetch(const KeyWanted& wanted, Deadline deadline, const std::stop_token& stop) {
+  parts_.observe({.event = "session", .step = {}, .what = wanted.sid_wk.hex(), .ms = {}});
+  std::optional<Error> first;
+  for (auto wait = retry_first;; wait = std::min(2 * wait, retry_longest)) {
+    auto key = attempt(wanted, deadline);
+    if (key) return key;
+    if (!first) first = key.error();
+    if (!may_pass(key.error().code) || stop.stop_requested() || deadline.remaining() <= wait) {
+      // A session whose first application was served but whose answer was lost refuses the next one: the first reason is the one that helps.
+      return *first == key.error() ? fail(key.error()) : fail_in("after " + first->message, key.error());
+    }
+    node::log(node::LogLevel::warning, "session {}: applying again: {}", wanted.sid_wk.hex(), key.error().message);
+    pause(wait, stop);
+  }
+}
+
+Result<WorkingKey> KeyClient::attempt(const KeyWanted& wanted, Deadline deadline) {
+  const Applicant& applicant = parts_.applicant;
+  ASSIGN_OR_RETURN(const auto kms, parts_.check_kms(deadline));
+  const auto started = std::chrono::steady_clock::now();
+  ASSIGN_OR_RETURN(const auto token_ref, parts_.store.token_ref());
+  ASSIGN_OR_RETURN(auto application,
+                   KeyApplication::make(applicant, wanted, token_ref.value_or(Bytes(applicant.suite.digest)), parts_.clock.now_ms(), parts_.rng));
+  parts_.observe({.event = "step", .step = 4, .what = "working key application signed (classical and ML-DSA) for " + applicant.kms.text(), .ms = ms_since(started)});
+
+  const auto sent = std::chrono::steady_clock::now();
+  ASSIGN_OR_RETURN(const Bytes answer, parts_.send(points::Endpoint::km1_application, application.octets(), deadline));
+  ASSIGN_OR_RETURN(const auto delivery, application.authenticate(answer, *kms));
+  auto opened = application.open(delivery, *kms, parts_.clock.now_ms());
+  if (!opened) {
+    send_acknowledgement(application, delivery.hash, false, deadline);
+    return fail(opened.error());
+  }
+  if (!opened->token_ref.empty()) TRY(parts_.store.save_token_ref(opened->token_ref));
+  parts_.observe({.event = "step", .step = 11, .what = "working key delivered by " + applicant.kms.text() + " and opened", .ms = ms_since(sent)});
+  delivered_.emplace(std::move(application));
+  return Result<WorkingKey>(std::move(opened->key));
+}
+
+void KeyClient::acknowledge(const Bytes& h_deliver, Deadline deadline) {
+  if (!delivered_) return;
+  send_acknowledgement(*delivered_, h_deliver, true, deadline);
+  delivered_.reset();
+}
+
+void KeyClient::send_acknowledgement(const KeyApplication& application, const Bytes& h_deliver, bool ok, Deadline deadline) {
+  const auto message = application.acknowledgement(h_deliver, ok, parts_.rng);
+  const auto sent = message ? parts_.send(points::Endpoint::km1_ack, *message, deadline) : message;
+  if (!sent) node::log(node::LogLevel::warning, "DeliverAck: {} (the KMS destroys the key when it expires)", sent.error().message);
+}
+
+}  // namespace qanat::terminal

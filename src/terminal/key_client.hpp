@@ -1,0 +1,43 @@
+// Steps 4 and 11 over Km-1: applies to this terminal's KMS until it has a key that fits, or a final refusal.
+#pragma once
+
+#include <memory>
+#include <mutex>
+
+#include "points/points.hpp"
+#include "terminal/key_delivery.hpp"
+#include "terminal/terminal_store.hpp"
+
+namespace qanat::terminal {
+
+/// Sends one message to the KMS on Km-1 and returns its answer.
+using SendToKms = std::function<Result<Bytes>(points::Endpoint endpoint, ByteView message, Deadline deadline)>;
+/// The KMS by its pinned certificates, as good now (chain, validity, status) as when they were pinned.
+using CheckKms = std::function<Result<std::shared_ptr<const node::Sender>>(Deadline deadline)>;
+
+class KeyClient final : public KeySource {
+ public:
+  struct Parts {
+    const Applicant& applicant;
+    TerminalStore& store;
+    const Clock& clock;
+    crypto::Rng& rng;
+    SendToKms send;
+    CheckKms check_kms;
+    CallObserver observe;  // steps 4 and 11 as they happen
+  };
+  explicit KeyClient(Parts parts) : parts_(std::move(parts)) {}
+
+  /// Where the KMS has no key just now, or cannot be reached, it is asked again with a fresh application until the deadline.
+  Result<WorkingKey> fetch(const KeyWanted& wanted, Deadline deadline, const std::stop_token& stop) override;
+  void acknowledge(const Bytes& h_deliver, Deadline deadline) override;
+
+ private:
+  Result<WorkingKey> attempt(const KeyWanted& wanted, Deadline deadline);
+  void send_acknowledgement(const KeyApplication& application, const Bytes& h_deliver, bool ok, Deadline deadline);
+
+  Parts parts_;
+  std::optional<KeyApplication> delivered_;  // the application that brought the key, for its acknowledgement
+};
+
+}  // namespace qanat::terminal

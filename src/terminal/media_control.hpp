@@ -1,0 +1,41 @@
+// What an end says about its media besides the media: SRTCP on the media port (RFC 5761). Only an end that has finished Ax can make such a
+// packet, which is why the callee's first one is the confirmation that the caller waits for before it sends any sound.
+//
+//   confirmation  receiver report (RFC 3550 §6.4.2): the callee has the keys
+//   farewell      sender report ‖ BYE (§6.4.1, §6.6): all was sent, and how many packets that were, so that losses at the end count too
+#pragma once
+
+#include "base/result.hpp"
+#include "crypto/random.hpp"
+#include "terminal/srtp.hpp"
+
+namespace qanat::terminal {
+
+/// RTCP and not RTP, of datagrams that begin like either (RFC 5761 §4): packet type 192..223.
+bool is_rtcp(ByteView datagram) noexcept;
+/// RTP or RTCP, protected or not (RFC 7983): first octet 128..191.
+bool is_media(ByteView datagram) noexcept;
+
+class MediaControl {
+ public:
+  /// The keys of the two directions, as for MediaSession::arm.
+  static Result<MediaControl> arm(crypto::Aead aead, const MediaKeys& send, const MediaKeys& receive, const SidWk& sid_wk, crypto::Rng& rng);
+
+  Result<Bytes> confirmation();
+  Result<Bytes> farewell(std::uint32_t packets_sent);
+
+  enum class Heard : std::uint8_t { nothing, confirmation, farewell };
+  /// Whatever a datagram holds: `nothing` unless it is authentic and one of the two.
+  Heard receive(ByteView datagram);
+  /// What the other end's farewell said it has sent.
+  [[nodiscard]] std::optional<std::uint32_t> announced_packets() const noexcept { return announced_; }
+
+ private:
+  MediaControl(SrtpSender sender, SrtpReceiver receiver) : sender_(std::move(sender)), receiver_(std::move(receiver)) {}
+
+  SrtpSender sender_;
+  SrtpReceiver receiver_;
+  std::optional<std::uint32_t> announced_;
+};
+
+}  // namespace qanat::terminal

@@ -1,0 +1,210 @@
+#include "terminal/process.hpp"
+
+#include "terminal/call.hpp"
+#include "terminal/enrolment.hpp"
+#include "terminal/key_client.hpp"
+#include "terminal/octet_file.hpp"
+#include "terminal/wav.hpp"
+
+namespace qanat::terminal {
+namespace {
+
+constexpr std::chrono::milliseconds enrol_max{15'000};
+constexpr std::chrono::milliseconds peer_check_max{3'000};
+
+std::filesystem::path state_of(const node::Node& node, std::string_view file) { return node.settings().state / file; }
+
+Result<void> check_settings(const node::Node& node, const TerminalSettings& settings) {
+  if (!apps.has(node.identity().kind)) return fail(ErrorCode::invalid_argument, node.identity().uri() + " is not a terminal");
+  if (node.identity().name != settings.uid.text()) {
+    return fail(ErrorCode::invalid_argument, "terminal.uid = '" + settings.uid.text() + "' is not the name in " + node.identity().uri());
+  }
+  const auto kms = node.settings().peers.find(settings.kms);
+  if (kms == node.settings().peers.end() || kms->second.expected.kind != Kind::kms) {
+    return fail(ErrorCode::invalid_argument, "terminal.kms = '" + settings.kms + "': no KMS of this name among the peers");
+  }
+  return {};
+}
+
+/// Step 1 goes without a certificate of our own: there is none yet. The MAC names the requester, the answer is signed.
+Result<Bytes> enrol_anonymously(node::Node& node, const std::string& kms, ByteView message, Deadline deadline) {
+  const points::EndpointRow& line = points::row(points::Endpoint::km1_enrol);
+  const auto client = net::Client::create(node.settings().peers.at(kms), nullptr, std::make_shared<const crypto::TrustStore>(node.trust()), {});
+  ASSIGN_OR_RETURN(const net::Response response, client->call({.method = std::string(line.method),
+                                                               .path = std::string(line.path),
+                                                               .query = "",
+                                                               .content_type = std::string(line.request_type),
+                                                               .body = message,
+                                                               .request_id = node.new_request_id()},
+                                                              deadline));
+  if (response.status != 200) return fail_in("Km-1 to " + kms, net::error_of(response));
+  return response.body;
+}
+
+Result<Bytes> send_to_kms(node::Node& node, const std::string& kms, points::Endpoint endpoint, ByteView message, Deadline deadline) {
+  ASSIGN_OR_RETURN(net::Response response, node.call(endpoint, kms, message, deadline, node.new_request_id()));
+  return std::move(response.body);
+}
+
+/// What an enrolled terminal needs for a call, loaded from its state. Everything is destroyed when the call is over.
+struct Loaded {
+  std::unique_ptr<TerminalStore> store;
+  std::optional<crypto::Decapsulator> encryption;
+  std::unique_ptr<node::SenderDirectory> senders;
+  Bytes kms_classical;
+  Bytes kms_ml_dsa;
+};
+
+Result<Loaded> load(node::Node& node, const TerminalSettings& settings) {
+  TRY(check_settings(node, settings));
+  Loaded out;
+  ASSIGN_OR_RETURN(out.store, TerminalStore::open(state_of(node, "terminal.db"), node.device()));
+  ASSIGN_OR_RETURN(const EnrolmentStage stage, out.store->stage());
+  if (stage != EnrolmentStage::confirmed) return fail(ErrorCode::not_found, settings.uid.text() + " is not enrolled: run `qanat enrol` first");
+  ASSIGN_OR_RETURN(TerminalStore::Delivered delivered, out.store->delivered());
+  ASSIGN_OR_RETURN(out.encryption, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
+  out.kms_classical = std::move(delivered.kms_classical);
+  out.kms_ml_dsa = std::move(delivered.kms_ml_dsa);
+  ASSIGN_OR_RETURN(const auto credential_store, node::CredentialStore::open(state_of(node, "credentials.db"), node.device(), node.suite()));
+  ASSIGN_OR_RETURN(auto credentials, credential_store->load());
+  if (!credentials || !credentials->messages) return fail(ErrorCode::internal, "credentials.db: no certificates, though the enrolment is confirmed");
+  TRY(node.install_credentials(std::move(*credentials)));
+  out.senders = std::make_unique<node::SenderDirectory>(node);
+  return Result<Loaded>(std::move(out));
+}
+
+/// Events of the call's thread and the key thread, one at a time, as JSON.
+CallObserver observer(const EventSink& sink) {
+  auto mutex = std::make_shared<std::mutex>();  // shared by the copies of the observer
+  return [mutex, sink](const CallEvent& event) {
+    if (!sink) return;
+    const auto now_us = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    wire::Json out = wire::Json::object({{"event", event.event}, {"t_us", now_us}});
+    if (event.step) out.set("step", *event.step);
+    out.set("what", event.what);
+    if (event.ms) out.set("ms", *event.ms);
+    const std::lock_guard lock(*mutex);
+    sink(out);
+  };
+}
+
+wire::Json rejected(const CallReport& report) {
+  wire::Json out = wire::Json::object();
+  for (std::size_t i = 0; i < srtp_drop_reasons; ++i) out.set(name(static_cast<SrtpDrop>(i)), report.srtp.dropped[i]);
+  out.set("foreign_payload", report.foreign_payloads);
+  return out;
+}
+
+wire::Json to_json(const CallReport& report, const SoundPlan& plan) {
+  return wire::Json::object({{"sid_wk", report.sid_wk.hex()},
+                             {"sid_call", report.sid_call.hex()},
+                             {"wk_fingerprint", report.wk_fingerprint},
+                             {"assurance", static_cast<int>(report.assurance)},
+                             {"n_paths", report.n_paths},
+                             {"path_min", report.path_min},
+                             {"peer_uid", report.peer_uid.text()},
+                             {"peer_number", report.peer_number.text()},
+                             {"peer_kms", report.peer_kms.text()},
+                             {"sas", to_hex(report.sas)},
+                             {"packets_sent", report.packets_sent},
+                             {"packets_received", report.packets_received},
+                             {"packets_lost", report.packets_lost},
+                             {"packets_rejected", rejected(report)},
+                             {"setup_ms", report.setup_ms},
+                             {"invite_to_answer_ms", report.invite_to_answer_ms},
+                             {"invite_to_wk_ms", report.invite_to_wk_ms},
+                             {"invite_to_ax_ms", report.invite_to_ax_ms},
+                             {"ended", name(report.ended)},
+                             {"wav_sent", plan.wav_in.string()},
+                             {"wav_heard", plan.wav_out.string()},
+                             {"capture", plan.capture.string()}});
+}
+
+/// The frame of both directions: `hold` places or answers on the opened call.
+Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings, const SoundPlan& plan, const EventSink& sink, std::chrono::milliseconds wait_max,
+                             const std::function<Result<CallReport>(Call&)>& hold) {
+  ASSIGN_OR_RETURN(Loaded loaded, load(node, settings));
+  ASSIGN_OR_RETURN(std::vector<std::int16_t> said, read_wav(plan.wav_in));
+  const node::MessageSigner& signer = *node.credentials().messages;
+  const std::uint32_t policy_epoch = node.settings().policy_epoch;
+  const Applicant applicant{.suite = node.suite(),
+                            .policy_epoch = policy_epoch,
+                            .uid = settings.uid,
+                            .kms = ElementName(settings.kms),
+                            .signer = signer,
+                            .encryption = *loaded.encryption,
+                            .min_assurance = settings.min_assurance};
+  const CallObserver observe = observer(sink);
+  KeyClient keys({.applicant = applicant,
+                  .store = *loaded.store,
+                  .clock = node.clock(),
+                  .rng = node.rng(),
+                  .send = [&](points::Endpoint endpoint, ByteView message, Deadline deadline) { return send_to_kms(node, settings.kms, endpoint, message, deadline); },
+                  .check_kms =
+                      [&](Deadline deadline) {
+                        return loaded.senders->check(loaded.kms_classical, loaded.kms_ml_dsa, node.settings().peers.at(settings.kms).expected, deadline);
+                      },
+                  .observe = observe});
+  const CallParty party{.number = settings.number,
+                        .kms = applicant.kms,
+                        .ax = {.suite = node.suite(),
+                               .policy_epoch = policy_epoch,
+                               .signer = signer,
+                               .check_peer = check_peer_with(*loaded.senders, peer_check_max),
+                               .rng = node.rng()},
+                        .keys = keys,
+                        .observe = observe};
+  CallSettings call_settings{.sip = settings.sip, .pace = settings.pace};
+  call_settings.wait_max = wait_max;
+  ASSIGN_OR_RETURN(const auto call, Call::open(party, call_settings, std::move(said)));
+  auto report = hold(*call);
+  if (!plan.capture.empty()) TRY(write_file(plan.capture, call->capture().octets()));
+  TRY(node.record({.action = "ax-1.call",
+                   .outcome = report ? audit::Outcome::success : audit::outcome_of(report.error().code),
+                   .subject = settings.number.text(),
+                   .object = report ? std::string_view(report->peer_number.text()) : std::string_view(),
+                   .reason = report ? std::string_view() : std::string_view(report.error().message),
+                   .request_id = ""}));
+  if (!report) return fail(report.error());
+  TRY(write_wav(plan.wav_out, report->heard));
+  return to_json(*report, plan);
+}
+
+}  // namespace
+
+Result<wire::Json> enrol_terminal(node::Node& node, const TerminalSettings& settings) {
+  TRY(check_settings(node, settings));
+  ASSIGN_OR_RETURN(const auto store, TerminalStore::open(state_of(node, "terminal.db"), node.device()));
+  ASSIGN_OR_RETURN(const auto credentials, node::CredentialStore::open(state_of(node, "credentials.db"), node.device(), node.suite()));
+  const EnrolmentTransport transport{
+      .enrol = [&](ByteView message, Deadline deadline) { return enrol_anonymously(node, settings.kms, message, deadline); },
+      .receipt = [&](ByteView message, Deadline deadline) -> Result<void> {
+        TRY(send_to_kms(node, settings.kms, points::Endpoint::km1_receipt, message, deadline));
+        return {};
+      }};
+  Enrolment enrolment(node, settings, *credentials, *store, transport);
+  TRY(enrolment.run(Deadline::after(enrol_max)));
+  ASSIGN_OR_RETURN(const TerminalStore::Delivered delivered, store->delivered());
+  ASSIGN_OR_RETURN(const auto pair, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
+  const node::MessageSigner& own = *node.credentials().messages;
+  return wire::Json::object({{"uid", settings.uid.text()},
+                             {"number", settings.number.text()},
+                             {"kms", settings.kms},
+                             {"serial_ml_dsa", to_hex(own.ml_dsa.serial())},
+                             {"serial_classical", to_hex(own.classical.serial())},
+                             {"enc_kid", to_hex(wire::key_id_of(node.suite(), pair.encapsulation_key()))}});
+}
+
+Result<wire::Json> place_call(node::Node& node, const TerminalSettings& settings, const CallPlan& plan) {
+  return hold_call(node, settings, plan.sound, plan.event, {}, [&](Call& call) { return call.place(plan.callee, plan.callee_sip); });
+}
+
+Result<wire::Json> answer_call(node::Node& node, const TerminalSettings& settings, const AnswerPlan& plan,
+                               const std::function<void(std::uint16_t sip_port)>& listening) {
+  return hold_call(node, settings, plan.sound, plan.event, plan.wait_max, [&](Call& call) {
+    listening(call.sip_endpoint().port);
+    return call.answer();
+  });
+}
+
+}  // namespace qanat::terminal

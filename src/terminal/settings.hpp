@@ -1,0 +1,22 @@
+// What a terminal's configuration says beyond the common tables: [terminal].
+#pragma once
+
+#include "node/config.hpp"
+#include "net/udp.hpp"
+#include "wire/qfc2_header.hpp"
+
+namespace qanat::terminal {
+
+struct TerminalSettings {
+  Uid uid;          // the name in this terminal's identity
+  Number number;    // E.164
+  std::string kms;  // the subscriber's KMS: a name among [peers]
+  net::Endpoint sip{.host = "127.0.0.1", .port = 0};  // where SIP is heard; port 0: any free one. Media uses the same address
+  double pace = 1.0;                                   // how much faster than in real time media is played: for tests
+  wire::Assurance min_assurance = wire::Assurance::local_rng;
+
+  /// `uid` and `number` must be well formed, the address IPv4.
+  static TerminalSettings read(node::Config& config);
+};
+
+}  // namespace qanat::terminal

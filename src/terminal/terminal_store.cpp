@@ -1,0 +1,137 @@
+#include "terminal/terminal_store.hpp"
+
+#include <array>
+
+namespace qanat::terminal {
+namespace {
+
+constexpr std::array migrations{
+    store::Migration{1, R"sql(
+      CREATE TABLE enrolment (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        stage TEXT NOT NULL CHECK (stage IN ('asked', 'delivered', 'confirmed')),
+        message BLOB NOT NULL,
+        sealed_ephemeral BLOB,     -- NULL once the answer was accepted
+        answer BLOB,               -- from 'delivered' on, like all that follows
+        sealed_encryption BLOB,
+        kms_classical BLOB,
+        kms_ml_dsa BLOB
+      ) STRICT;
+      CREATE TABLE token (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        sealed_digest BLOB NOT NULL
+      ) STRICT)sql"},
+};
+
+Bytes context(std::string_view column) { return store::column_context(column, {}); }
+
+constexpr std::string_view ephemeral_column = "enrolment.sealed_ephemeral";
+constexpr std::string_view encryption_column = "enrolment.sealed_encryption";
+constexpr std::string_view token_column = "token.sealed_digest";
+
+Result<Bytes> seal(crypto::CryptoDevice& device, std::string_view column, const crypto::DecapsulationSecret& secret) {
+  return device.seal(context(column), Secret::concat({&secret.scalar, &secret.ml_kem_seed}));
+}
+
+Result<crypto::DecapsulationSecret> unseal(crypto::CryptoDevice& device, std::string_view column, ByteView sealed) {
+  ASSIGN_OR_RETURN(const Secret both, device.unseal(context(column), sealed));
+  if (both.size() <= crypto::seed_ml_kem) return fail(ErrorCode::internal, "terminal.db: " + std::string(column) + " is too short");
+  const ByteView octets = both.reveal();
+  return Result<crypto::DecapsulationSecret>(crypto::DecapsulationSecret{.scalar = Secret::copy_of(octets.first(octets.size() - crypto::seed_ml_kem)),
+                                                                        .ml_kem_seed = Secret::copy_of(octets.last(crypto::seed_ml_kem))});
+}
+
+}  // namespace
+
+Result<std::unique_ptr<TerminalStore>> TerminalStore::open(const std::filesystem::path& file, crypto::CryptoDevice& device) {
+  ASSIGN_OR_RETURN(auto store, store::Store::open(file, migrations));
+  return Result<std::unique_ptr<TerminalStore>>(std::unique_ptr<TerminalStore>(new TerminalStore(std::move(store), device)));
+}
+
+Result<EnrolmentStage> TerminalStore::stage() {
+  std::string text;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT stage FROM enrolment", {}, [&](const store::Row& row) { text = row.text(0); });
+  }));
+  if (text == "asked") return EnrolmentStage::asked;
+  if (text == "delivered") return EnrolmentStage::delivered;
+  if (text == "confirmed") return EnrolmentStage::confirmed;
+  return EnrolmentStage::none;
+}
+
+Result<void> TerminalStore::save_asked(const Asked& asked) {
+  ASSIGN_OR_RETURN(const Bytes sealed, seal(device_, ephemeral_column, asked.ephemeral));
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.run("INSERT OR REPLACE INTO enrolment (one, stage, message, sealed_ephemeral) VALUES (1, 'asked', ?, ?)",
+                           {ByteView(asked.message), ByteView(sealed)});
+  }));
+  return {};
+}
+
+Result<TerminalStore::Asked> TerminalStore::asked() {
+  Bytes message;
+  Bytes sealed;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT message, sealed_ephemeral FROM enrolment WHERE stage = 'asked'", {}, [&](const store::Row& row) {
+      message = row.blob(0);
+      sealed = row.blob(1);
+    });
+  }));
+  if (message.empty()) return fail(ErrorCode::not_found, "terminal.db: no enrolment waits for its answer");
+  ASSIGN_OR_RETURN(auto ephemeral, unseal(device_, ephemeral_column, sealed));
+  return Result<Asked>(Asked{.message = std::move(message), .ephemeral = std::move(ephemeral)});
+}
+
+Result<void> TerminalStore::save_delivered(const Delivered& delivered) {
+  ASSIGN_OR_RETURN(const Bytes sealed, seal(device_, encryption_column, delivered.encryption));
+  ASSIGN_OR_RETURN(const std::int64_t changed, store_->transact([&](store::Transaction& transaction) {
+    return transaction.run(
+        "UPDATE enrolment SET stage = 'delivered', sealed_ephemeral = NULL, answer = ?, sealed_encryption = ?, kms_classical = ?, kms_ml_dsa = ?"
+        " WHERE stage = 'asked'",
+        {ByteView(delivered.answer), ByteView(sealed), ByteView(delivered.kms_classical), ByteView(delivered.kms_ml_dsa)});
+  }));
+  if (changed != 1) return fail(ErrorCode::conflict, "terminal.db: no enrolment waits for its answer");
+  return {};
+}
+
+Result<TerminalStore::Delivered> TerminalStore::delivered() {
+  Delivered out;
+  Bytes sealed;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT answer, sealed_encryption, kms_classical, kms_ml_dsa FROM enrolment WHERE stage <> 'asked'", {},
+                             [&](const store::Row& row) {
+                               out.answer = row.blob(0);
+                               sealed = row.blob(1);
+                               out.kms_classical = row.blob(2);
+                               out.kms_ml_dsa = row.blob(3);
+                             });
+  }));
+  if (sealed.empty()) return fail(ErrorCode::not_found, "this terminal is not enrolled: run `qanat enrol` first");
+  ASSIGN_OR_RETURN(out.encryption, unseal(device_, encryption_column, sealed));
+  return Result<Delivered>(std::move(out));
+}
+
+Result<void> TerminalStore::save_confirmed() {
+  TRY(store_->transact([](store::Transaction& transaction) { return transaction.run("UPDATE enrolment SET stage = 'confirmed' WHERE stage = 'delivered'", {}); }));
+  return {};
+}
+
+Result<std::optional<Bytes>> TerminalStore::token_ref() {
+  Bytes sealed;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT sealed_digest FROM token", {}, [&](const store::Row& row) { sealed = row.blob(0); });
+  }));
+  if (sealed.empty()) return std::optional<Bytes>{};
+  ASSIGN_OR_RETURN(const Secret digest, device_.unseal(context(token_column), sealed));
+  return std::optional<Bytes>(to_bytes(digest.reveal()));
+}
+
+Result<void> TerminalStore::save_token_ref(ByteView digest) {
+  ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(token_column), Secret::copy_of(digest)));
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.run("INSERT OR REPLACE INTO token (one, sealed_digest) VALUES (1, ?)", {ByteView(sealed)});
+  }));
+  return {};
+}
+
+}  // namespace qanat::terminal

@@ -1,0 +1,4 @@
+// expect: ignoring return value of function declared with 'nodiscard' attribute
+#include "base/result.hpp"
+
+void forget() { qanat::fail(qanat::ErrorCode::denied, "not said"); }

@@ -1,0 +1,7 @@
+// expect: no viable conversion from 'const Id<KeyIdTag, [...]>' to 'const Id<SidWkTag, [...]>'
+#include "base/id.hpp"
+
+qanat::SidWk session_of(const qanat::KeyId& key) {
+  const qanat::SidWk session = key;
+  return session;
+}

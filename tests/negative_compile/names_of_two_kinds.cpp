@@ -1,0 +1,7 @@
+// expect: no viable conversion from 'const Name<NumberTag>' to 'const Name<UidTag>'
+#include "base/id.hpp"
+
+qanat::Uid subscriber_of(const qanat::Number& number) {
+  const qanat::Uid subscriber = number;
+  return subscriber;
+}

@@ -1,0 +1,4 @@
+// expect: no viable conversion from 'const qanat::Secret' to 'ByteView'
+#include "base/secret.hpp"
+
+std::string print(const qanat::Secret& secret) { return qanat::to_hex(secret); }

@@ -1,0 +1,64 @@
+#include "test_terminal.hpp"
+
+namespace qanat::test {
+
+Result<std::unique_ptr<TestTerminal>> TestTerminal::open(const app::Network& network, const std::string& uid) {
+  std::unique_ptr<TestTerminal> out(new TestTerminal);
+  ASSIGN_OR_RETURN(node::Config config, node::Config::read(network.config_of(uid)));
+  node::Settings common = node::Settings::read(config);
+  out->settings_ = terminal::TerminalSettings::read(config);
+  TRY(config.finish());
+  ASSIGN_OR_RETURN(out->node_, node::Node::open(std::move(common)));
+  node::Node& node = *out->node_;
+  ASSIGN_OR_RETURN(out->store_, terminal::TerminalStore::open(node.settings().state / "terminal.db", node.device()));
+  ASSIGN_OR_RETURN(auto delivered, out->store_->delivered());
+  ASSIGN_OR_RETURN(out->encryption_, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
+  out->kms_classical_ = delivered.kms_classical;
+  out->kms_ml_dsa_ = delivered.kms_ml_dsa;
+  ASSIGN_OR_RETURN(const auto store, node::CredentialStore::open(node.settings().state / "credentials.db", node.device(), node.suite()));
+  ASSIGN_OR_RETURN(auto credentials, store->load());
+  if (!credentials) return fail(ErrorCode::not_found, uid + " has no credentials");
+  TRY(node.install_credentials(*std::move(credentials)));
+  out->senders_ = std::make_unique<node::SenderDirectory>(node);
+  out->applicant_.emplace(terminal::Applicant{.suite = node.suite(),
+                                              .policy_epoch = node.settings().policy_epoch,
+                                              .uid = out->settings_.uid,
+                                              .kms = ElementName(out->settings_.kms),
+                                              .signer = *node.credentials().messages,
+                                              .encryption = *out->encryption_,
+                                              .min_assurance = out->settings_.min_assurance});
+  return Result<std::unique_ptr<TestTerminal>>(std::move(out));
+}
+
+Result<std::shared_ptr<const node::Sender>> TestTerminal::kms() {
+  return senders_->check(kms_classical_, kms_ml_dsa_, node_->settings().peers.at(settings_.kms).expected, Deadline::after(std::chrono::seconds(3)));
+}
+
+Result<Bytes> TestTerminal::send(points::Endpoint endpoint, ByteView message) {
+  ASSIGN_OR_RETURN(net::Response response, node_->call(endpoint, settings_.kms, message, Deadline::after(std::chrono::seconds(10)), node_->new_request_id()));
+  return std::move(response.body);
+}
+
+Result<terminal::WorkingKey> TestTerminal::apply(const terminal::KeyWanted& wanted, Deadline deadline) {
+  terminal::KeyClient keys({.applicant = *applicant_,
+                            .store = *store_,
+                            .clock = node_->clock(),
+                            .rng = node_->rng(),
+                            .send =
+                                [&](points::Endpoint endpoint, ByteView message, Deadline until) -> Result<Bytes> {
+                                  ASSIGN_OR_RETURN(net::Response response, node_->call(endpoint, settings_.kms, message, until, node_->new_request_id()));
+                                  return std::move(response.body);
+                                },
+                            .check_kms = [&](Deadline) { return kms(); },
+                            .observe = [](const terminal::CallEvent&) {}});
+  std::stop_source stop;
+  ASSIGN_OR_RETURN(terminal::WorkingKey key, keys.fetch(wanted, deadline, stop.get_token()));
+  keys.acknowledge(key.h_deliver, deadline);
+  return Result<terminal::WorkingKey>(std::move(key));
+}
+
+Result<terminal::KeyApplication> TestTerminal::application(const terminal::KeyWanted& wanted) {
+  return terminal::KeyApplication::make(*applicant_, wanted, Bytes(node_->suite().digest), node_->clock().now_ms(), node_->rng());
+}
+
+}  // namespace qanat::test

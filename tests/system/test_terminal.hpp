@@ -1,0 +1,44 @@
+// An enrolled terminal driven inside the test process, with access to each message that it sends and gets.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "network.hpp"
+#include "node/node.hpp"
+#include "node/senders.hpp"
+#include "terminal/key_client.hpp"
+#include "terminal/settings.hpp"
+
+namespace qanat::test {
+
+class TestTerminal {
+ public:
+  static Result<std::unique_ptr<TestTerminal>> open(const app::Network& network, const std::string& uid);
+
+  /// Steps 4 and 11 with acknowledgement, as the product does them.
+  Result<terminal::WorkingKey> apply(const terminal::KeyWanted& wanted, Deadline deadline);
+  /// A signed application, to be sent by hand.
+  Result<terminal::KeyApplication> application(const terminal::KeyWanted& wanted);
+  /// Sends octets to this terminal's KMS on Km-1.
+  Result<Bytes> send(points::Endpoint endpoint, ByteView message);
+  Result<std::shared_ptr<const node::Sender>> kms();
+
+  [[nodiscard]] const Number& number() const { return settings_.number; }
+  [[nodiscard]] const terminal::TerminalSettings& settings() const { return settings_; }
+  [[nodiscard]] node::Node& node() { return *node_; }
+  [[nodiscard]] const terminal::Applicant& applicant() const { return *applicant_; }
+
+ private:
+  TestTerminal() = default;
+  terminal::TerminalSettings settings_;
+  std::unique_ptr<node::Node> node_;
+  std::unique_ptr<terminal::TerminalStore> store_;
+  std::optional<crypto::Decapsulator> encryption_;
+  std::unique_ptr<node::SenderDirectory> senders_;
+  std::optional<terminal::Applicant> applicant_;
+  Bytes kms_classical_;
+  Bytes kms_ml_dsa_;
+};
+
+}  // namespace qanat::test

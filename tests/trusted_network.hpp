@@ -1,0 +1,161 @@
+// A small network of trust without sockets: roots and issuing CAs of both branches, elements with credentials, and nodes opened in folders
+// of their own. Time is the real one, because a Node's clock is.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "node/node.hpp"
+#include "temporary_directory.hpp"
+
+namespace qanat::test {
+
+inline constexpr UnixMs day_ms = 86'400'000;
+inline Deadline soon() { return Deadline::after(std::chrono::seconds(5)); }
+
+template <class T>
+T must(Result<T> result) {
+  if (!result) ADD_FAILURE() << result.error().message;
+  CHECK(result.has_value());
+  return std::move(*result);
+}
+inline void must(const Result<void>& result) { ASSERT_TRUE(result) << result.error().message; }
+
+/// The code of what must be a refusal.
+template <class T>
+ErrorCode refusal(const Result<T>& result) {
+  EXPECT_FALSE(result.has_value()) << "was granted";
+  return result ? ErrorCode{} : result.error().code;
+}
+
+inline Identity identity(std::string_view uri) { return must(Identity::parse_uri(uri)); }
+
+/// The handler of one endpoint, as the server would call it.
+inline std::function<Result<net::Response>(const net::Request&)> handler_of(const std::vector<points::Handler>& handlers, points::Endpoint endpoint) {
+  for (const points::Handler& handler : handlers) {
+    if (handler.endpoint == endpoint) return handler.answer;
+  }
+  CHECK(false && "no such handler");
+  return {};
+}
+
+inline net::Request request_from(std::optional<Identity> caller, Bytes body, std::optional<crypto::Certificate> certificate = {}) {
+  return {.method = "POST",
+          .path = "/",
+          .query = "",
+          .content_type = "",
+          .body = std::move(body),
+          .deadline = soon(),
+          .peer = {.certificate = std::move(certificate), .identity = std::move(caller), .address = "127.0.0.1:1"},
+          .request_id = "0123456789abcdef"};
+}
+inline net::Request json_request(std::optional<Identity> caller, const wire::Json& body) { return request_from(std::move(caller), to_bytes(body.dump())); }
+inline wire::Json json_of(const Result<net::Response>& response) {
+  EXPECT_TRUE(response) << (response ? "" : response.error().message);
+  return response && !response->body.empty() ? must(wire::Json::parse(response->body)) : wire::Json::object();
+}
+
+class TrustedNetwork {
+ public:
+  explicit TrustedNetwork(crypto::SuiteId suite = crypto::SuiteId::gm_hybrid) : suite_(crypto::suite(suite)), rng_(must(crypto::open_rng())) {
+    std::filesystem::create_directories(trust());
+    for (const bool classical : {false, true}) {
+      const crypto::KeyAlgorithm algorithm = classical ? crypto::classical_key(suite_) : crypto::ml_dsa_key(suite_);
+      const std::string label(crypto::name(algorithm));
+      const auto root_key = make_key(classical);
+      const auto root = certify("root " + label, {}, crypto::CertificateUse::root_ca, root_key, nullptr, root_key);
+      auto key = make_key(classical);
+      auto issuing = certify("issuing " + label, {}, crypto::CertificateUse::issuing_ca, key, &root, root_key);
+      write("root-" + label + ".pem", root.pem());
+      write("issuing-" + label + ".pem", issuing.pem());
+      (classical ? classical_ : ml_dsa_).emplace(Branch{std::move(issuing), std::move(key)});
+    }
+  }
+
+  [[nodiscard]] const crypto::Suite& suite() const { return suite_; }
+  crypto::Rng& rng() { return *rng_; }
+  [[nodiscard]] std::filesystem::path trust() const { return directory_ / "trust"; }
+  [[nodiscard]] std::filesystem::path state_of(const Identity& who) const { return directory_ / who.name; }
+
+  node::Credentials credentials(const Identity& who, std::optional<Number> number = {}) {
+    crypto::Signer signer = must(crypto::Signer::generate(suite_, *rng_));
+    crypto::SigningSecret secret = signer.secret();
+    crypto::PrivateKey classical_key{.algorithm = crypto::classical_key(suite_), .secret = std::move(secret.scalar)};
+    crypto::PrivateKey ml_dsa_key{.algorithm = crypto::ml_dsa_key(suite_), .secret = std::move(secret.ml_dsa_seed)};
+    const crypto::SubjectNames names{.common_name = who.name, .element = who, .number = std::move(number), .dns = {}};
+    const auto use = crypto::CertificateUse::tls_and_signing;
+    const auto ml_dsa = certify(who.name, names, use, ml_dsa_key, &ml_dsa_->certificate, ml_dsa_->key);
+    const auto classical = certify(who.name, names, use, classical_key, &classical_->certificate, classical_->key);
+    node::Credentials out;
+    out.messages.emplace(node::MessageSigner{
+        .signer = std::move(signer), .classical = classical, .ml_dsa = ml_dsa, .fps = wire::fingerprints(suite_, classical.der(), ml_dsa.der())});
+    out.tls = std::make_shared<net::TlsIdentity>(net::TlsIdentity{.chain = {ml_dsa, ml_dsa_->certificate}, .key = std::move(ml_dsa_key)});
+    return out;
+  }
+
+  /// A node in this network that knows `peers` by name; every certificate's status is what `status` says (absent: good).
+  std::unique_ptr<node::Node> open_node(const Identity& who, const std::vector<Identity>& peers, node::LocalStatus status = {}) {
+    auto node = open_node_without_credentials(who, peers);
+    if (!status) status = [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; };
+    node->use_credentials(credentials(who), std::move(status));
+    return node;
+  }
+  std::unique_ptr<node::Node> open_node_without_credentials(const Identity& who, const std::vector<Identity>& peers) {
+    return open_node_in(state_of(who), trust(), who, peers, suite_);
+  }
+  static std::unique_ptr<node::Node> open_node_in(const std::filesystem::path& state, const std::filesystem::path& trust, const Identity& who,
+                                                  const std::vector<Identity>& peers, const crypto::Suite& suite) {
+    node::Settings settings;
+    settings.identity = who;
+    settings.state = state;
+    settings.trust = trust;
+    settings.master_key = state.string() + ".master";
+    settings.suite = &suite;
+    for (const Identity& peer : peers) settings.peers.emplace(peer.name, net::Target{.host = "127.0.0.1", .port = 1, .expected = peer});
+    return must(node::Node::open(std::move(settings)));
+  }
+
+ private:
+  struct Branch {
+    crypto::Certificate certificate;
+    crypto::PrivateKey key;
+  };
+
+  crypto::PrivateKey make_key(bool classical) {
+    crypto::SigningSecret secret = must(crypto::Signer::generate(suite_, *rng_)).secret();
+    if (classical) return {.algorithm = crypto::classical_key(suite_), .secret = std::move(secret.scalar)};
+    return {.algorithm = crypto::ml_dsa_key(suite_), .secret = std::move(secret.ml_dsa_seed)};
+  }
+  crypto::Certificate certify(const std::string& common_name, crypto::SubjectNames names, crypto::CertificateUse use, const crypto::PrivateKey& key,
+                              const crypto::Certificate* issuer, const crypto::PrivateKey& issuer_key) {
+    names.common_name = common_name;
+    Bytes serial = rng_->bytes(16);
+    serial.front() = 0x41;
+    const UnixMs now = SystemClock().now_ms();
+    return must(crypto::issue({.use = use,
+                               .names = std::move(names),
+                               .key_algorithm = key.algorithm,
+                               .public_key = must(crypto::public_octets(key)),
+                               .serial = std::move(serial),
+                               .not_before = now - day_ms,
+                               .not_after = now + day_ms},
+                              issuer, issuer_key));
+  }
+  void write(const std::string& file, const std::string& text) const { std::ofstream(trust() / file, std::ios::binary) << text; }
+
+  TemporaryDirectory directory_;
+  const crypto::Suite& suite_;
+  std::unique_ptr<crypto::Rng> rng_;
+  std::optional<Branch> ml_dsa_;
+  std::optional<Branch> classical_;
+};
+
+/// True if the element's audit record holds this text.
+inline bool audited(const std::filesystem::path& state, std::string_view text) {
+  std::ifstream in(state / "audit.jsonl", std::ios::binary);
+  const std::string all(std::istreambuf_iterator<char>(in), {});
+  return all.contains(text);
+}
+
+}  // namespace qanat::test

@@ -1,0 +1,97 @@
+#include "node/config.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "node/settings.hpp"
+#include "temporary_directory.hpp"
+
+namespace qanat::node {
+namespace {
+
+class ConfigTest : public testing::Test {
+ protected:
+  Config read(const std::string& text) {
+    std::ofstream(file()) << text;
+    auto config = Config::read(file());
+    EXPECT_TRUE(config) << config.error().message;
+    return *config;
+  }
+  std::filesystem::path file() const { return folder_ / "kms.toml"; }
+
+  test::TemporaryDirectory folder_;
+};
+
+TEST_F(ConfigTest, ReadsValuesAndAbsentOnesAreTheDefault) {
+  Config config = read("[pool]\nkeys_max = 7\nname = \"x\"\non = true\nlist = [\"a\", \"b\"]\nratio = 0.5\n");
+  Config pool = config.table("pool");
+  EXPECT_EQ(pool.integer("keys_max", 1, 10, 3), 7);
+  EXPECT_EQ(pool.integer("other", 1, 10, 3), 3);
+  EXPECT_EQ(pool.text("name", ""), "x");
+  EXPECT_TRUE(pool.flag("on", false));
+  EXPECT_EQ(pool.texts("list"), (std::vector<std::string>{"a", "b"}));
+  EXPECT_DOUBLE_EQ(pool.real("ratio", 0, 1, 0.1), 0.5);
+  EXPECT_EQ(config.table("absent").integer("keys_max", 1, 10, 4), 4);
+  EXPECT_TRUE(config.finish());
+}
+
+TEST_F(ConfigTest, ComplaintNamesFileLineKeyAndBounds) {
+  Config config = read("\n\n[pool]\nkeys_max = 0\n");
+  (void)config.table("pool").integer("keys_max", 1, 1000000, 1);
+  EXPECT_EQ(config.finish().error().message, "kms.toml:4: pool.keys_max = 0: must be between 1 and 1000000");
+}
+
+TEST_F(ConfigTest, RefusesAKeyThatNobodyReads) {
+  Config config = read("[pool]\nkeys_max = 2\nkeys_mx = 3\n");
+  (void)config.table("pool").integer("keys_max", 1, 10, 1);
+  EXPECT_EQ(config.finish().error().message, "kms.toml:3: pool.keys_mx: no such setting");
+}
+
+TEST_F(ConfigTest, RefusesATableThatNobodyReads) {
+  Config config = read("[pol]\nx = 1\n");
+  EXPECT_EQ(config.finish().error().message, "kms.toml:1: pol: no such setting");
+}
+
+TEST_F(ConfigTest, RefusesAValueOfAnotherType) {
+  const std::pair<const char*, const char*> cases[] = {{"number = \"7\"", "must be a whole number"}, {"text = 7", "must be a text in quotes"}, {"flag = 1", "must be true or false"}};
+  for (const auto& [line, complaint] : cases) {
+    Config config = read(line);
+    (void)config.integer("number", 0, 9, 0);
+    (void)config.text("text", "");
+    (void)config.flag("flag", false);
+    const auto done = config.finish();
+    ASSERT_FALSE(done) << line;
+    EXPECT_NE(done.error().message.find(complaint), std::string::npos) << done.error().message;
+  }
+}
+
+TEST_F(ConfigTest, RequiredKeyIsRequired) {
+  Config config = read("");
+  (void)config.text("site_key");
+  EXPECT_EQ(config.finish().error().message, "kms.toml:1: site_key: is required");
+}
+
+TEST_F(ConfigTest, MalformedFileAndMissingFileAreFailures) {
+  std::ofstream(file()) << "[pool\n";
+  EXPECT_EQ(Config::read(file()).error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(Config::read(folder_ / "none.toml").error().code, ErrorCode::not_found);
+}
+
+TEST_F(ConfigTest, CommonSettingsRefuseABadIdentityAndAnUnknownSuite) {
+  const std::string rest = "state = \"/tmp/x\"\ntrust = \"/tmp/y\"\nmaster_key = \"/tmp/z\"\n";
+  for (const std::string& bad : {std::string("identity = \"qanat://a/kmss/kms-a\"\n"), std::string("identity = \"qanat://a/kms/kms-a\"\nsuite = \"GM\"\n")}) {
+    Config config = read("[node]\n" + bad + rest);
+    (void)Settings::read(config);
+    EXPECT_FALSE(config.finish()) << bad;
+  }
+  Config config = read("[node]\nidentity = \"qanat://a/kms/kms-a\"\n" + rest + "[peers.cas]\nidentity = \"qanat://core/cas/cas\"\nport = 4000\n");
+  const Settings settings = Settings::read(config);
+  ASSERT_TRUE(config.finish());
+  EXPECT_EQ(settings.identity.name, "kms-a");
+  EXPECT_EQ(settings.peers.at("cas").expected.kind, Kind::cas);
+  EXPECT_EQ(settings.peers.at("cas").port, 4000);
+}
+
+}  // namespace
+}  // namespace qanat::node

@@ -1,0 +1,122 @@
+#include "points/points.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+namespace qanat::points {
+namespace {
+
+TEST(PointsTest, ThePaperHasFiftyFive) {
+  std::map<std::string, int> families;
+  std::set<std::string_view> ids;
+  int paper = 0;
+  for (const Point& point : all_points()) {
+    EXPECT_TRUE(ids.insert(point.id).second) << point.id;
+    if (point.extension) continue;
+    ++paper;
+    ++families[std::string(point.id.substr(0, point.id.find('-')))];
+  }
+  EXPECT_EQ(paper, 55);
+  EXPECT_EQ(families, (std::map<std::string, int>{{"Mo", 2}, {"Md", 1}, {"Ma", 2}, {"Mc", 2}, {"Km", 3}, {"Kq", 2}, {"Cs", 1}, {"Cc", 1}, {"Ck", 1}, {"Ce", 4}, {"Cq", 3},
+                                                  {"Cd", 3}, {"Ia", 16}, {"Id", 3}, {"Pm", 3}, {"Ua", 3}, {"Ax", 3}, {"Dx", 2}}));
+}
+
+TEST(PointsTest, EveryEndpointBelongsToAPointAndNamesItsIaRow) {
+  std::set<std::pair<std::string_view, std::string_view>> paths;
+  for (const EndpointRow& line : all_endpoints()) {
+    ASSERT_NE(find_point(line.point), nullptr) << line.path;
+    EXPECT_TRUE(line.identity.empty() || find_point(line.identity) != nullptr) << line.path;
+    EXPECT_EQ(line.identity.empty(), find_point(line.point)->extension) << line.path << ": points of the paper have an Ia row, ours have none";
+    EXPECT_TRUE(paths.insert({line.method, line.path}).second) << line.path << " twice";
+    EXPECT_TRUE(line.method == "GET" || line.method == "POST");
+    EXPECT_EQ(line.method == "GET", line.body_max == 0) << line.path;
+  }
+}
+
+/// The access rules as people reviewed them. A change of who may call what must be a visible change here.
+TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
+  std::string table;
+  for (const EndpointRow& line : all_endpoints()) {
+    table += std::string(line.method) + " " + std::string(line.path) + ":";
+    for (const Kind kind : all_kinds) {
+      if (line.callers.has(kind)) table += " " + std::string(name(kind));
+    }
+    table += line.anonymous ? " anonymous ->" : " ->";
+    for (const Kind kind : all_kinds) {
+      if (line.callees.has(kind)) table += " " + std::string(name(kind));
+    }
+    table += "\n";
+  }
+  EXPECT_EQ(table,
+            "POST /km/1/enrol: anonymous -> kms\n"
+            "POST /km/1/receipt: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /km/1/application: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /km/1/ack: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /km/2/offer: kms -> kms\n"
+            "POST /km/2/confirm: kms -> kms\n"
+            "POST /km/3/take: kms -> qkm\n"
+            "POST /km/3/fetch: kms -> qkm\n"
+            "POST /km/3/done: kms -> qkm\n"
+            "GET /km/3/status: kms -> qkm\n"
+            "POST /kq/1/block: qkd -> qkm\n"
+            "GET /kq/1/control: qkd -> qkm\n"
+            "POST /kq/2/state: qkm -> qkdnc\n"
+            "POST /kq/2/route: qkm -> qkdnc\n"
+            "POST /ce/1/enrol: kms anonymous -> cas\n"
+            "POST /ce/1/terminal: kms -> cas\n"
+            "POST /ce/4/enrol: qkd qkm qkdnc anonymous -> cas\n"
+            "POST /cq/1/status: kms -> cas\n"
+            "POST /cq/2/status: app1 app2 app3 dev1 dev2 -> cas\n"
+            "POST /cq/3/status: qkd qkm qkdnc -> cas\n"
+            "GET /ma/1/account: app1 app2 app3 dev1 dev2 -> cmsp\n"
+            "POST /ma/2/register: kms -> cmsp\n"
+            "POST /ma/2/locate: kms -> cmsp\n"
+            "POST /ma/2/notify: cmsp -> kms\n"
+            "POST /id/1/subscriber: kms -> iam\n"
+            "POST /pm/1/token: kms -> iam\n"
+            "POST /ua/1/record: kms -> iam\n"
+            "POST /x/1/relay: qkm -> qkm\n"
+            "POST /x/2/channel: qkd -> qkd\n"
+            "POST /x/3/enrolment: cas -> iam\n"
+            "POST /x/4/enrol: cmsp iam ccs operator anonymous -> cas\n"
+            "POST /x/4/status: cmsp iam ccs operator -> cas\n"
+            "POST /x/5/subscriber: operator -> iam\n"
+            "POST /x/5/account: operator -> cmsp\n"
+            "POST /x/5/revoke: operator -> cas\n"
+            "GET /x/6/health: operator -> qkd qkm qkdnc kms cmsp cas iam ccs\n");
+}
+
+TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {
+  std::vector<Handler> handlers;
+  handlers.push_back({Endpoint::km3_take, [](const net::Request&) -> Result<net::Response> { return net::Response{}; }});
+  const auto made = routes(Kind::qkm, std::move(handlers));
+  ASSERT_EQ(made.size(), 1U);
+  EXPECT_EQ(made[0].path, "/km/3/take");
+  EXPECT_TRUE(made[0].callers.has(Kind::kms));
+  EXPECT_FALSE(made[0].callers.has(Kind::app1));
+  EXPECT_FALSE(made[0].anonymous);
+  EXPECT_EQ(made[0].request_type, type_json);
+}
+
+TEST(PointsDeathTest, AnElementCannotAnswerWhatIsNotItsOwn) {
+  std::vector<Handler> handlers;
+  handlers.push_back({Endpoint::km3_take, [](const net::Request&) -> Result<net::Response> { return net::Response{}; }});
+  EXPECT_DEATH((void)routes(Kind::kms, std::move(handlers)), "callees.has");
+}
+
+TEST(PointsTest, WorkingMeansAcceptedAndRefused) {
+  for (const Point& point : all_points()) {
+    bool accepted = false;
+    bool refused = false;
+    for (const Evidence& evidence : all_evidence()) {
+      if (evidence.point == point.id) (evidence.refusal ? refused : accepted) = true;
+    }
+    EXPECT_EQ(working(point.id), accepted && refused) << point.id;
+  }
+  EXPECT_FALSE(working("Cs-1"));
+}
+
+}  // namespace
+}  // namespace qanat::points

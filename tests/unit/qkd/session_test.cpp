@@ -1,0 +1,272 @@
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "harness.hpp"
+#include "quantum/qkd/session/message.hpp"
+
+namespace qanat::qkd {
+namespace {
+
+using test::Link;
+
+TEST(SessionTest, BothEndsDeliverTheSameBlocksAndReports) {
+  Link link(test::quick_settings());
+  link.connect();
+  link.run();
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(link.alice->idle());
+    link.begin_block();
+    link.run();
+  }
+  EXPECT_TRUE(link.ends_agree());
+  ASSERT_GE(link.alice_store.delivered.size(), 4U);
+  const KeyBlock& block = link.alice_store.delivered.begin()->second;
+  EXPECT_EQ(block.report.bound, "Lim 2014");
+  EXPECT_GE(block.report.n_sift, 6000U);
+  EXPECT_EQ(block.report.leak_all, 2 * block.report.leak_one_way);
+  EXPECT_EQ(block.report.leak_charged, static_cast<double>(block.report.leak_all) + 128.0);
+  EXPECT_EQ(block.report.authentication_bits_spent, 768U);
+  EXPECT_EQ(block.bit_count + block.report.authentication_bits_refilled, block.report.length);
+  EXPECT_EQ(block.bits.size(), (block.bit_count + 7) / 8);
+  EXPECT_GT(block.report.simulated_time_s, 0.0);
+}
+
+TEST(SessionTest, BlocksDifferFromEachOtherAndAreNotConstant) {
+  Link link(test::quick_settings());
+  link.connect();
+  link.run();
+  for (int i = 0; i < 3; ++i) {
+    link.begin_block();
+    link.run();
+  }
+  std::set<std::string> first_octets;
+  int ones = 0;
+  int bits = 0;
+  for (const auto& [id, block] : link.alice_store.delivered) {
+    first_octets.insert(to_hex(block.bits.reveal().first(16)));
+    for (const std::uint8_t octet : block.bits.reveal().first(block.bit_count / 8)) ones += std::popcount(octet);
+    bits += static_cast<int>(block.bit_count / 8 * 8);
+  }
+  EXPECT_EQ(first_octets.size(), link.alice_store.delivered.size());
+  EXPECT_NEAR(static_cast<double>(ones) / bits, 0.5, 0.1);
+}
+
+TEST(SessionTest, PoolsStayAlignedAndRefillFromTheYield) {
+  SessionSettings settings = test::quick_settings();
+  settings.authentication_target = 41;  // above what is left after the handshake
+  Link link(settings);
+  link.connect();
+  link.run();
+  link.begin_block();
+  link.run();
+  ASSERT_EQ(link.alice_store.delivered.size(), 1U);
+  EXPECT_GT(link.alice_store.delivered.begin()->second.report.authentication_bits_refilled, 0U);
+  const DurableState alice = std::move(*DurableState::decode(link.alice_store.state.reveal()));
+  const DurableState bob = std::move(*DurableState::decode(link.bob_store.state.reveal()));
+  for (const Direction direction : {Direction::alice_to_bob, Direction::bob_to_alice}) {
+    EXPECT_EQ(alice.pool.end(direction), bob.pool.end(direction));
+    EXPECT_EQ(alice.pool.stock(direction), bob.pool.stock(direction));
+    EXPECT_GT(alice.pool.end(direction), 40U);
+    for (std::uint64_t at = alice.pool.end(direction) - alice.pool.stock(direction); at < alice.pool.end(direction); ++at) {
+      EXPECT_TRUE(equal_secret(**alice.pool.expected(direction, at), **bob.pool.expected(direction, at)));
+    }
+  }
+}
+
+/// For each message of a block in turn: the connection is cut there and both processes restart from their stores.
+TEST(SessionTest, EndsAgreeAfterACutAtEveryMessage) {
+  Link uncut(test::quick_settings());
+  uncut.connect();
+  uncut.run();
+  uncut.begin_block();
+  uncut.run();
+  const std::size_t messages = uncut.moved;
+  ASSERT_EQ(uncut.alice_store.delivered.size(), 1U);
+  ASSERT_GT(messages, 20U);
+  std::size_t completed_later = 0;
+  std::size_t dropped = 0;
+  for (std::size_t cut = 0; cut < messages; ++cut) {
+    Link link(test::quick_settings());
+    link.connect();
+    bool begun = false;
+    for (std::size_t i = 0; i < cut && link.move_one(); ++i) {
+      if (!begun && link.alice->idle()) {
+        link.begin_block();
+        begun = true;
+      }
+    }
+    const bool alice_had_released = !link.alice_store.delivered.empty();
+    ASSERT_FALSE(!alice_had_released && !link.bob_store.delivered.empty()) << "Bob released first, cut " << cut;
+    const std::size_t bob_before = link.bob_store.delivered.size();
+    link.connect();
+    link.run();
+    ASSERT_TRUE(link.alice_store.ended.empty() && link.bob_store.ended.empty()) << cut;
+    ASSERT_TRUE(link.ends_agree()) << "after message " << cut;
+    ASSERT_EQ(link.alice_store.delivered.size(), alice_had_released ? 1U : 0U);
+    completed_later += link.bob_store.delivered.size() - bob_before;
+    dropped += link.bob_store.dropped.size();
+    link.begin_block();
+    link.run();
+    ASSERT_TRUE(link.ends_agree()) << "block after cut " << cut;
+    ASSERT_EQ(link.alice_store.delivered.size() + link.alice_store.failures.size(), alice_had_released ? 2U : 1U) << cut;
+  }
+  EXPECT_EQ(completed_later, 1U);  // the confirmation was lost
+  EXPECT_EQ(dropped, 1U);          // the acknowledgement was lost
+}
+
+/// kill -9 of both ends at arbitrary messages, restarts from the stores.
+TEST(SessionTest, NoOneTimeKeyIsUsedTwiceAcrossCrashes) {
+  Link link(test::quick_settings());
+  std::set<std::pair<bool, std::uint64_t>> used;
+  const auto watch = [&used](test::InFlight& flight, std::deque<test::InFlight>&) {
+    const auto frame = parse_frame(flight.frame);
+    if (frame && is_tagged(frame->type)) EXPECT_TRUE(used.emplace(flight.to == test::Side::alice, frame->key_position).second);
+    return true;
+  };
+  test::SeededRng random(3);
+  for (int round = 0; round < 8; ++round) {
+    link.connect();
+    bool begun = false;
+    const std::uint64_t limit = random.below(160);
+    for (std::uint64_t i = 0; i < limit && link.move_one(watch); ++i) {
+      if (!begun && link.alice->idle()) {
+        link.begin_block();
+        begun = true;
+      }
+    }
+  }
+  EXPECT_GT(used.size(), 12U);
+  EXPECT_TRUE(link.no_block_differs());
+}
+
+TEST(SessionTest, AnInterceptedLinkYieldsNothingAndSaysWhy) {
+  SessionSettings settings = test::quick_settings();
+  settings.parameters.intercepted_share = 1.0;
+  Link link(settings);
+  link.connect();
+  link.run();
+  link.begin_block();
+  link.run();
+  EXPECT_TRUE(link.alice_store.delivered.empty());
+  EXPECT_TRUE(link.bob_store.delivered.empty());
+  ASSERT_EQ(link.bob_store.failures.size(), 1U);
+  ASSERT_EQ(link.alice_store.failures.size(), 1U);
+  EXPECT_NE(link.bob_store.failures[0].error.message.find("error rate 0.2"), std::string::npos);
+  EXPECT_NE(link.alice_store.failures[0].error.message.find("error rate 0.2"), std::string::npos);
+  EXPECT_TRUE(link.alice->idle());
+  EXPECT_TRUE(link.bob->idle());
+}
+
+TEST(SessionTest, ABlockWithoutSecretBitsYieldsNothingAndSaysWhy) {
+  SessionSettings settings = test::quick_settings();
+  settings.eps_sec = 1e-10;
+  settings.block_size = 1000;
+  Link link(settings);
+  link.connect();
+  link.run();
+  link.begin_block();
+  link.run();
+  EXPECT_TRUE(link.alice_store.delivered.empty());
+  ASSERT_EQ(link.alice_store.failures.size(), 1U);
+  ASSERT_EQ(link.bob_store.failures.size(), 1U);
+  EXPECT_NE(link.bob_store.failures[0].error.message.find("no secret bit is left"), std::string::npos);
+}
+
+TEST(SessionTest, StopsAtTheReserveOfAuthenticationKeys) {
+  SessionSettings settings = test::quick_settings();
+  settings.block_size = 500;  // yields nothing, so nothing refills
+  settings.authentication_reserve = 39;
+  settings.authentication_target = 40;
+  Link link(settings);
+  link.connect();
+  link.run();
+  link.begin_block();
+  ASSERT_EQ(link.alice_store.failures.size(), 1U);
+  EXPECT_EQ(link.alice_store.failures[0].error.code, ErrorCode::exhausted);
+  EXPECT_TRUE(link.network.empty());
+}
+
+TEST(SessionTest, EndsWithDifferentSettingsOrKeysDoNotWorkTogether) {
+  Link link(test::quick_settings());
+  link.bob_store.state = DurableState::fresh(test::secret_of(64 * 40, 999))->encode();
+  link.connect();
+  link.run();
+  ASSERT_EQ(link.alice_store.ended.size(), 1U);
+  EXPECT_EQ(link.alice_store.ended[0].code, ErrorCode::denied);
+  EXPECT_EQ(link.bob_store.ended.size(), 1U);
+
+  SessionSettings other = test::quick_settings();
+  other.eps_sec = 0.04;
+  EXPECT_NE(other.fingerprint(), test::quick_settings().fingerprint());
+}
+
+TEST(SessionTest, ARestoredBackupOfOneEndIsNoticed) {
+  Link link(test::quick_settings());
+  const Secret backup = link.alice_store.state.duplicate();
+  link.connect();
+  link.run();
+  link.begin_block();
+  link.run();
+  ASSERT_EQ(link.alice_store.delivered.size(), 1U);
+  link.alice_store.state = backup.duplicate();
+  link.connect();
+  link.run();
+  EXPECT_FALSE(link.alice->idle());
+  EXPECT_EQ(link.alice_store.ended.size(), 1U);
+}
+
+TEST(SettingsTest, RefusesWhatCannotWork) {
+  const auto refused = [](auto change) {
+    SessionSettings settings = test::quick_settings();
+    change(settings);
+    return !settings.validate();
+  };
+  EXPECT_TRUE(test::quick_settings().validate());
+  EXPECT_TRUE(refused([](SessionSettings& s) { s.link = LinkId(""); }));
+  EXPECT_TRUE(refused([](SessionSettings& s) { s.block_size = 10; }));
+  EXPECT_TRUE(refused([](SessionSettings& s) { s.eps_sec = 0.0; }));
+  EXPECT_TRUE(refused([](SessionSettings& s) { s.eps_cor = 1e-40; }));
+  EXPECT_TRUE(refused([](SessionSettings& s) { s.qber_max = 0.6; }));
+  EXPECT_TRUE(refused([](SessionSettings& s) { s.authentication_reserve = 100; }));
+}
+
+TEST(KeyBlockTest, SplitsIntoKeysWhoseIdsBothEndsCompute) {
+  KeyBlock block{.block_id = 3, .bits = test::secret_of(100, 1), .bit_count = 800, .report = {}};
+  const auto keys = split(LinkId("a-r"), block);
+  ASSERT_EQ(keys.size(), 3U);
+  EXPECT_TRUE(equal(keys[1].key.reveal(), block.bits.reveal().subspan(32, 32)));
+  EXPECT_EQ(keys[2].id, key_id(LinkId("a-r"), 3, 2));
+  EXPECT_NE(keys[2].id, key_id(LinkId("a-r"), 4, 2));
+  EXPECT_NE(keys[2].id, key_id(LinkId("r-b"), 3, 2));
+  // printf 'qanat qkd key id\0\3a-r\0\0\0\0\0\0\0\3\0\0\0\2' | sha256sum
+  EXPECT_EQ(keys[2].id.hex(), "14f730b868d7fb19ee76842826ccff55");
+}
+
+TEST(DemoBlockTest, TheDemoLinksYieldKeyInTime) {
+  for (const double distance_km : {10.0, 50.0}) {
+    SessionSettings settings;
+    settings.link = LinkId("a-r");
+    settings.parameters.distance_km = distance_km;
+    Link link(settings);
+    link.connect();
+    link.run();
+    const auto began = std::chrono::steady_clock::now();
+    link.begin_block();
+    link.run();
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
+    ASSERT_TRUE(link.ends_agree());
+    ASSERT_EQ(link.alice_store.delivered.size(), 1U) << (link.alice_store.failures.empty() ? "" : link.alice_store.failures[0].error.message);
+    const KeyBlock& block = link.alice_store.delivered.begin()->second;
+    const BlockReport& report = block.report;
+    RecordProperty("l_" + std::to_string(static_cast<int>(distance_km)), std::to_string(report.length));
+    std::printf("%g km: l %llu of n_X %llu, qber %.4f/%.4f, parities %llu, phi %.4f, refill %llu, simulated %.3f s, both sides %lld ms, %zu messages\n",
+                distance_km, static_cast<unsigned long long>(report.length), static_cast<unsigned long long>(report.n_sift), report.qber_key, report.qber_check,
+                static_cast<unsigned long long>(report.leak_one_way), report.phase_error_bound,
+                static_cast<unsigned long long>(report.authentication_bits_refilled), report.simulated_time_s, static_cast<long long>(took), link.moved);
+    EXPECT_GT(block.bit_count, 256U);
+  }
+}
+
+}  // namespace
+}  // namespace qanat::qkd

@@ -1,0 +1,180 @@
+// QKM cores in one process: each with its own database and device, joined by a transport that a test may cut, delay or alter.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "quantum/qkm/routes.hpp"
+#include "quantum/qkm/schema.hpp"
+#include "quantum/qkm/supply.hpp"
+#include "temporary_directory.hpp"
+
+namespace qanat::qkm::test {
+
+class SettableClock final : public Clock {
+ public:
+  [[nodiscard]] UnixMs now_ms() const override { return now_; }
+  void advance(UnixMs span) { now_ += span; }
+
+ private:
+  std::atomic<UnixMs> now_ = 1'800'000'000'000;
+};
+
+inline crypto::Rng& rng() {
+  static const std::unique_ptr<crypto::Rng> generator = std::move(*crypto::open_rng());
+  return *generator;
+}
+
+inline const SidWk some_session{Bytes(16, 7)};
+inline Deadline soon() { return Deadline::after(std::chrono::seconds(10)); }
+inline Deadline at_once() { return Deadline::after(std::chrono::milliseconds(0)); }
+
+class Network;
+
+/// One QKM without sockets. restart() is what a crash leaves: the database, and nothing else.
+class Core {
+ public:
+  Core(Network& network, std::string name, std::string domain, std::map<ElementName, LinkId> links, std::map<std::string, ElementName> ends);
+
+  void open();
+  void restart() {
+    close();
+    open();
+    recovered = store->transact([&](store::Transaction& transaction) { return link_keys->recover(transaction, clock.now_ms()); }).value_or(std::vector<KeyId>());
+    lost = store->transact([&](store::Transaction& transaction) { return relayed_keys->recover(transaction, clock.now_ms()); }).value_or(std::vector<KeyId>());
+  }
+  void close() {
+    supply.reset();
+    relay.reset();
+    relayed_keys.reset();
+    link_keys.reset();
+    store.reset();
+  }
+  [[nodiscard]] LinkStock stock(const LinkId& link) {
+    return *store->transact([&](store::Transaction& transaction) { return link_keys->stock(transaction, link); });
+  }
+  [[nodiscard]] std::optional<store::KeyState> link_key_state(const KeyId& id) {
+    return *store->transact([&](store::Transaction& transaction) { return link_keys->state_of(transaction, id); });
+  }
+  [[nodiscard]] std::optional<store::KeyState> relayed_key_state(const KeyId& id) {
+    return *store->transact([&](store::Transaction& transaction) { return relayed_keys->state_of(transaction, id); });
+  }
+  [[nodiscard]] std::int64_t count(std::string_view sql) {
+    std::int64_t out = -1;
+    (void)store->transact([&](store::Transaction& transaction) { return transaction.query(sql, {}, [&](const store::Row& row) { out = row.integer(0); }); });
+    return out;
+  }
+  /// How often each key is on record as used here.
+  [[nodiscard]] std::map<KeyId, int> uses(std::string_view action) {
+    const std::lock_guard lock(events_mutex);
+    std::map<KeyId, int> out;
+    for (const auto& [what, key] : events) {
+      if (what == action) ++out[key];
+    }
+    return out;
+  }
+  [[nodiscard]] KeySupply::Session session(std::string peer_domain) const {
+    return {.peer_domain = std::move(peer_domain), .sid_wk = some_session, .kms = "kms", .request_id = "1"};
+  }
+
+  Network& network;
+  const ElementName name;
+  const std::string domain;
+  const std::map<ElementName, LinkId> links;
+  const std::map<std::string, ElementName> ends;
+  qanat::test::TemporaryDirectory directory;
+  SettableClock clock;
+  Arrivals arrivals;
+  std::unique_ptr<crypto::CryptoDevice> device;
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<LinkKeys> link_keys;
+  std::unique_ptr<RelayedKeys> relayed_keys;
+  std::unique_ptr<RelayNode> relay;
+  std::unique_ptr<KeySupply> supply;
+  std::vector<KeyId> recovered;
+  std::vector<KeyId> lost;
+  std::mutex events_mutex;
+  std::vector<std::pair<std::string, KeyId>> events;
+  bool record_fails = false;
+};
+
+/// qkm-a —(a-r)— qkm-r —(r-b)— qkm-b
+class Network {
+ public:
+  /// Stands between sender and receiver of each message: what it returns is what the sender gets.
+  using Deliver = std::function<Result<Bytes>(ByteView message)>;
+  using Wire = std::function<Result<Bytes>(const ElementName& from, const ElementName& to, ByteView message, const Deliver& deliver)>;
+
+  Network() {
+    const std::map<std::string, ElementName> ends{{"a", ElementName("qkm-a")}, {"b", ElementName("qkm-b")}};
+    add("qkm-a", "a", {{ElementName("qkm-r"), LinkId("a-r")}}, ends);
+    add("qkm-r", "r", {{ElementName("qkm-a"), LinkId("a-r")}, {ElementName("qkm-b"), LinkId("r-b")}}, ends);
+    add("qkm-b", "b", {{ElementName("qkm-r"), LinkId("r-b")}}, ends);
+  }
+  void add(const std::string& name, const std::string& domain, std::map<ElementName, LinkId> links, std::map<std::string, ElementName> ends) {
+    cores_[ElementName(name)] = std::make_unique<Core>(*this, name, domain, std::move(links), std::move(ends));
+  }
+  Core& a() { return *cores_.at(ElementName("qkm-a")); }
+  Core& r() { return *cores_.at(ElementName("qkm-r")); }
+  Core& b() { return *cores_.at(ElementName("qkm-b")); }
+
+  Result<Bytes> carry(const ElementName& from, const ElementName& to, ByteView message, Deadline deadline) {
+    const Deliver deliver = [&](ByteView octets) { return cores_.at(to)->relay->receive(from, octets, deadline, "1"); };
+    return wire ? wire(from, to, message, deliver) : deliver(message);
+  }
+  Result<std::vector<ElementName>> route(const ElementName& from, const ElementName& to) const {
+    if (from != ElementName("qkm-r") && to != ElementName("qkm-r")) return std::vector{ElementName("qkm-r"), to};
+    return std::vector{to};
+  }
+  /// A finished block, at one end or at both.
+  static void give(Core& core, const LinkId& link, const ElementName& peer, std::uint64_t block_id, std::size_t keys) {
+    LinkBlock block{.link = link, .peer = peer, .block_id = block_id, .keys = Secret(keys * link_key_size)};
+    std::span<std::uint8_t> octets = block.keys.writable();
+    for (std::size_t i = 0; i < octets.size(); ++i) octets[i] = static_cast<std::uint8_t>(17 * i + i / 256 + 5 * block_id + link.text().size() + static_cast<std::size_t>(link.text()[0]));
+    const auto done = core.store->transact([&](store::Transaction& transaction) { return core.link_keys->ingest(transaction, block, core.clock.now_ms()); });
+    ASSERT_TRUE(done) << done.error().message;
+    core.arrivals.ring();
+  }
+  void fill(std::uint64_t block_id, std::size_t keys) {
+    give(a(), LinkId("a-r"), r().name, block_id, keys);
+    give(r(), LinkId("a-r"), a().name, block_id, keys);
+    give(r(), LinkId("r-b"), b().name, block_id, keys);
+    give(b(), LinkId("r-b"), r().name, block_id, keys);
+  }
+
+  Wire wire;
+
+ private:
+  std::map<ElementName, std::unique_ptr<Core>> cores_;
+};
+
+inline Core::Core(Network& network_, std::string name_, std::string domain_, std::map<ElementName, LinkId> links_, std::map<std::string, ElementName> ends_)
+    : network(network_), name(std::move(name_)), domain(std::move(domain_)), links(std::move(links_)), ends(std::move(ends_)) {
+  device = std::move(*crypto::open_software_device(directory / "master.key", rng()));
+  open();
+}
+
+inline void Core::open() {
+  store = std::move(*store::Store::open(directory / "qkm.db", migrations));
+  link_keys = std::make_unique<LinkKeys>(*device, name, 100000);
+  relayed_keys = std::make_unique<RelayedKeys>(*device);
+  const auto record = [this](std::span<const KeyEvent> batch) -> Result<void> {
+    if (record_fails) return fail(ErrorCode::internal, "audit: disk full");
+    const std::lock_guard lock(events_mutex);
+    for (const KeyEvent& event : batch) events.emplace_back(event.action, event.key);
+    return {};
+  };
+  relay = std::make_unique<RelayNode>(
+      RelayPlace{.self = name, .domain = domain, .links = links, .end_nodes = ends, .lifetime = std::chrono::seconds(60)},
+      RelayNode::Parts{*store, *link_keys, *relayed_keys, *device, clock, arrivals},
+      RelayPorts{.send = [this](const ElementName& to, ByteView message, Deadline deadline, const std::string&) { return network.carry(name, to, message, deadline); },
+                 .route = [this](const ElementName& to, Deadline, const std::string&) { return network.route(name, to); },
+                 .record = record});
+  supply = std::make_unique<KeySupply>(KeySupply::Parts{*store, *relayed_keys, *relay, clock, arrivals, record});
+}
+
+}  // namespace qanat::qkm::test

@@ -1,0 +1,203 @@
+#include "quantum/qkm/link_keys.hpp"
+
+#include <thread>
+
+#include "harness.hpp"
+
+namespace qanat::qkm {
+namespace {
+
+using store::KeyState;
+using test::Core;
+using test::Network;
+
+const LinkId link_ar("a-r");
+
+// Computed with Python's hashlib; tests/unit/qkd/process_test.cpp holds the QKD to the same value.
+TEST(LinkKeysTest, KeyIdsAreThoseOfTheQkd) { EXPECT_EQ(link_key_id(link_ar, 1763819548123, 41).hex(), "cb11edce17e739fbb2739000ce07a654"); }
+
+TEST(LinkKeysTest, EachKeyHasExactlyOneOwner) {
+  const ElementName a("qkm-a");
+  const ElementName r("qkm-r");
+  for (std::uint32_t index = 0; index < 10; ++index) EXPECT_NE(owner_of(index, a, r), owner_of(index, r, a)) << index;
+  EXPECT_EQ(owner_of(0, a, r), Owner::self);
+  EXPECT_EQ(owner_of(1, a, r), Owner::peer);
+}
+
+class LinkKeysFixture : public testing::Test {
+ protected:
+  template <class Work>
+  auto run(Core& core, Work&& work) {
+    return core.store->transact([&](store::Transaction& transaction) { return work(*core.link_keys, transaction); });
+  }
+  Result<HopKeys> reserve(Core& core) {
+    return run(core, [&](LinkKeys& keys, store::Transaction& transaction) { return keys.reserve(transaction, link_ar, core.clock.now_ms()); });
+  }
+  Result<LinkKeys::Receipt> receive(Core& core, const KeyId& pad, const KeyId& mac) {
+    return run(core, [&](LinkKeys& keys, store::Transaction& transaction) { return keys.receive(transaction, link_ar, pad, mac, core.clock.now_ms()); });
+  }
+  Network network_;
+};
+
+TEST_F(LinkKeysFixture, BothEndsFindTheSameKeyUnderTheSameId) {
+  network_.fill(1, 10);
+  const auto mine = reserve(network_.a());
+  ASSERT_TRUE(mine) << mine.error().message;
+  const auto theirs = receive(network_.r(), mine->pad.id, mine->mac.id);
+  ASSERT_TRUE(theirs && theirs->keys);
+  EXPECT_TRUE(equal_secret(mine->pad.key, theirs->keys->pad.key));
+  EXPECT_TRUE(equal_secret(mine->mac.key, theirs->keys->mac.key));
+  EXPECT_FALSE(equal_secret(mine->pad.key, mine->mac.key));
+}
+
+TEST_F(LinkKeysFixture, TheEndsNeverChooseTheSameKey) {
+  network_.fill(1, 20);
+  std::set<KeyId> chosen;
+  for (int i = 0; i < 5; ++i) {
+    for (Core* core : {&network_.a(), &network_.r()}) {
+      const auto keys = reserve(*core);
+      ASSERT_TRUE(keys);
+      EXPECT_TRUE(chosen.insert(keys->pad.id).second);
+      EXPECT_TRUE(chosen.insert(keys->mac.id).second);
+    }
+  }
+  EXPECT_EQ(reserve(network_.a()).error(), (Error{ErrorCode::exhausted, "link a-r has no key left"}));
+  EXPECT_EQ(reserve(network_.r()).error().code, ErrorCode::exhausted);
+}
+
+TEST_F(LinkKeysFixture, EightThreadsNeverReserveOneKeyTwice) {
+  network_.fill(1, 400);
+  std::mutex mutex;
+  std::vector<KeyId> reserved;
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 8; ++t) {
+      threads.emplace_back([&] {
+        while (const auto keys = reserve(network_.a())) {
+          const std::lock_guard lock(mutex);
+          reserved.push_back(keys->pad.id);
+          reserved.push_back(keys->mac.id);
+        }
+      });
+    }
+  }
+  EXPECT_EQ(reserved.size(), 200U);
+  EXPECT_EQ(std::set<KeyId>(reserved.begin(), reserved.end()).size(), 200U);
+}
+
+TEST_F(LinkKeysFixture, AKeyThatTheSenderDoesNotOwnIsRefusedAndStays) {
+  network_.fill(1, 10);
+  const auto own_of_r = reserve(network_.r());
+  ASSERT_TRUE(own_of_r);
+  // qkm-r names its own keys to itself, as a neighbour with wrong ideas would.
+  const LinkStock before = network_.r().stock(link_ar);
+  const KeyId owned_by_r = link_key_id(link_ar, 1, 5);
+  const KeyId owned_by_a = link_key_id(link_ar, 1, 4);
+  const auto refused = receive(network_.r(), owned_by_r, owned_by_a);
+  ASSERT_TRUE(refused);
+  EXPECT_FALSE(refused->keys);
+  EXPECT_EQ(refused->refusal.code, ErrorCode::denied);
+  EXPECT_EQ(network_.r().stock(link_ar).own, before.own);
+  EXPECT_EQ(network_.r().link_key_state(owned_by_r), KeyState::generated);
+  EXPECT_EQ(network_.r().link_key_state(owned_by_a), KeyState::destroyed) << "the sender's own key is used up with the refusal";
+}
+
+TEST_F(LinkKeysFixture, AUsedKeyIsRefusedTheSecondTime) {
+  network_.fill(1, 10);
+  const auto keys = reserve(network_.a());
+  ASSERT_TRUE(receive(network_.r(), keys->pad.id, keys->mac.id)->keys);
+  const auto again = receive(network_.r(), keys->pad.id, keys->mac.id);
+  EXPECT_FALSE(again->keys);
+  EXPECT_EQ(again->refusal.code, ErrorCode::conflict);
+}
+
+TEST_F(LinkKeysFixture, AKeyOfAnotherLinkIsRefused) {
+  network_.fill(1, 10);
+  const auto refused = receive(network_.r(), link_key_id(LinkId("r-b"), 1, 1), link_key_id(link_ar, 1, 0));
+  EXPECT_FALSE(refused->keys);
+  EXPECT_EQ(refused->refusal.code, ErrorCode::denied);
+}
+
+TEST_F(LinkKeysFixture, AKeyNamedBeforeItsBlockCameIsBurntBeforeItComes) {
+  Network::give(network_.a(), link_ar, network_.r().name, 1, 10);
+  const auto keys = reserve(network_.a());
+  const auto refused = receive(network_.r(), keys->pad.id, keys->mac.id);
+  EXPECT_EQ(refused->refusal.code, ErrorCode::not_found);
+  Network::give(network_.r(), link_ar, network_.a().name, 1, 10);
+  EXPECT_EQ(network_.r().link_key_state(keys->pad.id), KeyState::destroyed);
+  EXPECT_EQ(network_.r().stock(link_ar).peer, 3);
+  EXPECT_FALSE(receive(network_.r(), keys->pad.id, keys->mac.id)->keys);
+}
+
+TEST_F(LinkKeysFixture, ABlockBroughtTwiceCountsOnce) {
+  network_.fill(3, 10);
+  EXPECT_EQ(network_.a().stock(link_ar).own, 5);
+  Network::give(network_.a(), link_ar, network_.r().name, 3, 10);
+  EXPECT_EQ(network_.a().stock(link_ar).own, 5);
+  EXPECT_EQ(*run(network_.a(), [](LinkKeys& keys, store::Transaction& transaction) { return keys.next_block(transaction, link_ar); }), 4U);
+}
+
+TEST_F(LinkKeysFixture, ABlockOlderThanTheNewestIsRefused) {
+  network_.fill(3, 10);
+  const LinkBlock old{.link = link_ar, .peer = network_.r().name, .block_id = 2, .keys = Secret(64)};
+  const auto refused = run(network_.a(), [&](LinkKeys& keys, store::Transaction& transaction) { return keys.ingest(transaction, old, 1); });
+  EXPECT_EQ(refused.error().code, ErrorCode::conflict);
+  const LinkBlock ragged{.link = link_ar, .peer = network_.r().name, .block_id = 4, .keys = Secret(65)};
+  EXPECT_EQ(run(network_.a(), [&](LinkKeys& keys, store::Transaction& transaction) { return keys.ingest(transaction, ragged, 1); }).error().code,
+            ErrorCode::invalid_argument);
+}
+
+TEST_F(LinkKeysFixture, ReservedKeysAreBurntByARestartAndOthersAreNot) {
+  network_.fill(1, 10);
+  Core& a = network_.a();
+  const auto keys = reserve(a);
+  ASSERT_TRUE(keys);
+  a.restart();
+  EXPECT_EQ(a.recovered.size(), 2U);
+  EXPECT_EQ(a.link_key_state(keys->pad.id), KeyState::destroyed);
+  EXPECT_EQ(a.link_key_state(keys->mac.id), KeyState::destroyed);
+  EXPECT_EQ(a.stock(link_ar).own, 3);
+  EXPECT_EQ(a.stock(link_ar).peer, 5);
+  const auto next = reserve(a);
+  ASSERT_TRUE(next);
+  EXPECT_NE(next->pad.id, keys->pad.id);
+}
+
+TEST_F(LinkKeysFixture, ADestroyedKeyLeavesNoOctetsBehind) {
+  network_.fill(1, 10);
+  const auto keys = reserve(network_.a());
+  ASSERT_TRUE(run(network_.a(), [&](LinkKeys& ledger, store::Transaction& transaction) { return ledger.destroy(transaction, keys->pad.id, 1); }));
+  EXPECT_EQ(network_.a().count("SELECT count(*) FROM link_key WHERE state = 'destroyed'"), 1);
+  EXPECT_EQ(network_.a().count("SELECT count(*) FROM link_key WHERE state = 'destroyed' AND sealed IS NOT NULL"), 0);
+  const auto again = run(network_.a(), [&](LinkKeys& ledger, store::Transaction& transaction) { return ledger.destroy(transaction, keys->pad.id, 1); });
+  EXPECT_EQ(again.error().code, ErrorCode::conflict);
+}
+
+TEST_F(LinkKeysFixture, OldBlocksGiveWayAtBothEndsAlike) {
+  qanat::test::TemporaryDirectory directory;
+  for (Core* core : {&network_.a(), &network_.r()}) {
+    core->link_keys = std::make_unique<LinkKeys>(*core->device, core->name, 25);
+    const ElementName peer = core == &network_.a() ? network_.r().name : network_.a().name;
+    for (std::uint64_t block = 1; block <= 4; ++block) Network::give(*core, link_ar, peer, block, 10);
+  }
+  EXPECT_EQ(network_.a().stock(link_ar).own, 10);
+  EXPECT_EQ(network_.a().stock(link_ar).peer, 10);
+  const auto keys = reserve(network_.a());
+  EXPECT_EQ(keys->pad.id, link_key_id(link_ar, 3, 0));
+  EXPECT_TRUE(receive(network_.r(), keys->pad.id, keys->mac.id)->keys);
+}
+
+TEST_F(LinkKeysFixture, ForgottenKeysStayRefused) {
+  network_.fill(1, 10);
+  const auto keys = reserve(network_.a());
+  ASSERT_TRUE(receive(network_.r(), keys->pad.id, keys->mac.id)->keys);
+  network_.r().clock.advance(1000);
+  ASSERT_TRUE(run(network_.r(), [&](LinkKeys& ledger, store::Transaction& transaction) { return ledger.forget(transaction, network_.r().clock.now_ms()); }));
+  EXPECT_EQ(network_.r().link_key_state(keys->pad.id), std::nullopt);
+  EXPECT_FALSE(receive(network_.r(), keys->pad.id, keys->mac.id)->keys);
+  Network::give(network_.r(), link_ar, network_.a().name, 1, 10);
+  EXPECT_FALSE(receive(network_.r(), keys->pad.id, keys->mac.id)->keys);
+}
+
+}  // namespace
+}  // namespace qanat::qkm

@@ -1,0 +1,276 @@
+#include "store/store.hpp"
+
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#include <fstream>
+#include <stdexcept>
+#include <thread>
+
+#include "file_size_limit.hpp"
+#include "store_fixture.hpp"
+
+namespace qanat::store {
+namespace {
+
+using StoreTest = StoreFixture;
+using Ids = std::vector<std::int64_t>;
+
+TEST_F(StoreTest, KeepsWhatWasCommittedAcrossReopening) {
+  ASSERT_TRUE(insert(*open(), 7));
+  EXPECT_EQ(ids(*open()), Ids{7});
+}
+
+TEST_F(StoreTest, ReturnsTheValueOfTheWork) {
+  const auto store = open();
+  const auto one = store->transact([](Transaction& transaction) -> Result<std::unique_ptr<int>> {
+    TRY(transaction.run("INSERT INTO entry (id) VALUES (1)", {}));
+    return Result<std::unique_ptr<int>>(std::make_unique<int>(42));
+  });
+  ASSERT_TRUE(one);
+  EXPECT_EQ(**one, 42);
+}
+
+TEST_F(StoreTest, RollsBackWhenTheWorkFailsAndReturnsItsFailure) {
+  const auto store = open();
+  const auto refused = store->transact([](Transaction& transaction) -> Result<int> {
+    TRY(transaction.run("INSERT INTO entry (id) VALUES (1)", {}));
+    return fail(ErrorCode::denied, "not today");
+  });
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), (Error{ErrorCode::denied, "not today"}));
+  EXPECT_EQ(ids(*store), Ids{});
+}
+
+TEST_F(StoreTest, RollsBackWhenTheWorkThrowsAndLetsTheExceptionThrough) {
+  const auto store = open();
+  const auto throwing = [](Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO entry (id) VALUES (1)", {}));
+    throw std::runtime_error("broken work");
+  };
+  EXPECT_THROW((void)store->transact(throwing), std::runtime_error);
+  EXPECT_EQ(ids(*store), Ids{});
+  EXPECT_TRUE(insert(*store, 2));
+}
+
+TEST_F(StoreTest, SurvivesAnExceptionThrownByARowCallback) {
+  const auto store = open();
+  ASSERT_TRUE(insert(*store, 1));
+  const auto throwing = [](Transaction& transaction) -> Result<void> {
+    return transaction.query("SELECT id FROM entry", {}, [](const Row&) { throw std::runtime_error("broken callback"); });
+  };
+  EXPECT_THROW((void)store->transact(throwing), std::runtime_error);
+  EXPECT_EQ(ids(*store), Ids{1});
+}
+
+TEST_F(StoreTest, StoresEveryKindOfValueAndReadsItBack) {
+  const Bytes octets{0, 1, 255};
+  const std::string label("a\0b", 3);
+  const auto done = open()->transact([&](Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO entry (id, label, octets) VALUES (?, ?, ?)", {std::int64_t{INT64_MIN}, std::string_view(label), ByteView(octets)}));
+    TRY(transaction.run("INSERT INTO entry (id, label, octets) VALUES (?, ?, ?)", {std::int64_t{1}, std::monostate{}, std::monostate{}}));
+    TRY(transaction.run("INSERT INTO entry (id, label, octets) VALUES (?, ?, ?)", {std::int64_t{2}, std::string_view(), ByteView()}));
+    int seen = 0;
+    TRY(transaction.query("SELECT id, label, octets FROM entry ORDER BY id", {}, [&](const Row& row) {
+      EXPECT_EQ(row.integer(0), seen == 0 ? INT64_MIN : seen);
+      EXPECT_EQ(row.is_null(1), seen == 1);
+      EXPECT_EQ(row.is_null(2), seen == 1);
+      EXPECT_EQ(row.text(1), seen == 0 ? label : "");
+      EXPECT_EQ(row.blob(2), seen == 0 ? octets : Bytes());
+      ++seen;
+    }));
+    EXPECT_EQ(seen, 3);
+    return {};
+  });
+  EXPECT_TRUE(done) << done.error().message;
+}
+
+TEST_F(StoreTest, CountsTheRowsThatAStatementChanged) {
+  const auto store = open();
+  for (const std::int64_t id : {1, 2, 3}) ASSERT_TRUE(insert(*store, id));
+  const auto counted = store->transact([](Transaction& transaction) -> Result<void> {
+    EXPECT_EQ(transaction.run("UPDATE entry SET octets = x'00' WHERE id > ?", {std::int64_t{1}}).value_or(-1), 2);
+    EXPECT_EQ(transaction.run("UPDATE entry SET octets = x'00' WHERE id > ?", {std::int64_t{3}}).value_or(-1), 0);
+    EXPECT_EQ(transaction.run("SELECT id FROM entry", {}).value_or(-1), 0);
+    return {};
+  });
+  EXPECT_TRUE(counted);
+}
+
+TEST_F(StoreTest, ViolatedConstraintIsAConflictThatHasTheSqlAndNoValue) {
+  const auto store = open();
+  constexpr std::string_view sql = "INSERT INTO entry (label) VALUES (?)";
+  const auto labelled = [&](Transaction& transaction) { return transaction.run(sql, {std::string_view("private-value")}); };
+  ASSERT_TRUE(store->transact(labelled));
+  const auto twice = store->transact(labelled);
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().code, ErrorCode::conflict);
+  EXPECT_TRUE(twice.error().message.contains(sql)) << twice.error().message;
+  EXPECT_FALSE(twice.error().message.contains("private-value")) << twice.error().message;
+
+  const auto orphan = store->transact([](Transaction& transaction) { return transaction.run("INSERT INTO note (entry, text) VALUES (99, '')", {}); });
+  ASSERT_FALSE(orphan) << "foreign keys are off";
+  EXPECT_EQ(orphan.error().code, ErrorCode::conflict);
+  const auto wrong_type = store->transact([](Transaction& transaction) { return transaction.run("INSERT INTO entry (octets) VALUES ('text')", {}); });
+  ASSERT_FALSE(wrong_type) << "the table is not STRICT";
+}
+
+TEST_F(StoreTest, WorkMayGoOnAfterAConflict) {
+  const auto store = open();
+  ASSERT_TRUE(insert(*store, 1));
+  const auto done = store->transact([](Transaction& transaction) -> Result<void> {
+    EXPECT_FALSE(transaction.run("INSERT INTO entry (id) VALUES (?)", {std::int64_t{1}}));
+    TRY(transaction.run("INSERT INTO entry (id) VALUES (?)", {std::int64_t{2}}));
+    return {};
+  });
+  EXPECT_TRUE(done);
+  EXPECT_EQ(ids(*store), (Ids{1, 2}));
+}
+
+TEST_F(StoreTest, WrongSqlIsInternalAndHasTheSql) {
+  const auto store = open();
+  for (const std::string_view sql : {"SELEC 1", "SELECT nothing FROM nowhere", "SELECT 1; SELECT 2", "", "SELECT ?"}) {
+    const auto refused = store->transact([&](Transaction& transaction) { return transaction.run(sql, {}); });
+    ASSERT_FALSE(refused) << sql;
+    EXPECT_EQ(refused.error().code, ErrorCode::internal);
+    EXPECT_TRUE(refused.error().message.contains(sql));
+  }
+}
+
+TEST_F(StoreTest, StatementThatEndsTheTransactionIsNotTakenForACommit) {
+  const auto store = open();
+  const auto refused = store->transact([](Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("ROLLBACK", {}));
+    EXPECT_FALSE(transaction.run("INSERT INTO entry (id) VALUES (1)", {}));
+    return {};
+  });
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::internal);
+  EXPECT_EQ(ids(*store), Ids{});
+}
+
+TEST_F(StoreTest, RowCallbackMayRunTheSameSql) {
+  const auto store = open();
+  for (const std::int64_t id : {1, 2, 3}) ASSERT_TRUE(insert(*store, id));
+  int pairs = 0;
+  const auto done = store->transact([&](Transaction& transaction) {
+    constexpr std::string_view sql = "SELECT id FROM entry";
+    return transaction.query(sql, {}, [&](const Row&) { EXPECT_TRUE(transaction.query(sql, {}, [&](const Row&) { ++pairs; })); });
+  });
+  EXPECT_TRUE(done);
+  EXPECT_EQ(pairs, 9);
+}
+
+TEST_F(StoreTest, ManyDistinctStatementsDoNotGrowTheCacheWithoutBound) {
+  const auto store = open();
+  const auto done = store->transact([](Transaction& transaction) -> Result<void> {
+    for (int i = 0; i < 1000; ++i) {
+      std::int64_t seen = -1;
+      TRY(transaction.query("SELECT " + std::to_string(i), {}, [&](const Row& row) { seen = row.integer(0); }));
+      EXPECT_EQ(seen, i);
+    }
+    return {};
+  });
+  EXPECT_TRUE(done);
+}
+
+TEST_F(StoreTest, EightThreadsLoseNoUpdate) {
+  const auto store = open();
+  ASSERT_TRUE(store->transact([](Transaction& transaction) { return transaction.run("INSERT INTO entry (id, label) VALUES (1, '0')", {}); }));
+  constexpr int threads = 8;
+  constexpr int rounds = 25;
+  const auto count_up = [&] {
+    for (int i = 0; i < rounds; ++i) {
+      const auto done = store->transact([](Transaction& transaction) -> Result<void> {
+        std::int64_t before = 0;
+        TRY(transaction.query("SELECT CAST(label AS INTEGER) FROM entry WHERE id = 1", {}, [&](const Row& row) { before = row.integer(0); }));
+        TRY(transaction.run("UPDATE entry SET label = CAST(? AS TEXT) WHERE id = 1", {before + 1}));
+        return {};
+      });
+      EXPECT_TRUE(done);
+    }
+  };
+  {
+    std::vector<std::jthread> running;
+    for (int i = 0; i < threads; ++i) running.emplace_back(count_up);
+  }
+  std::string label;
+  ASSERT_TRUE(store->transact(
+      [&](Transaction& transaction) { return transaction.query("SELECT label FROM entry", {}, [&](const Row& row) { label = row.text(0); }); }));
+  EXPECT_EQ(label, std::to_string(threads * rounds));
+}
+
+TEST_F(StoreTest, RunsWithTheSettingsThatMakeACommitDurable) {
+  const auto done = open()->transact([](Transaction& transaction) -> Result<void> {
+    const auto setting = [&](std::string_view pragma) {
+      std::string answer;
+      EXPECT_TRUE(transaction.query(pragma, {}, [&](const Row& row) { answer = row.text(0); }));
+      return answer;
+    };
+    EXPECT_EQ(setting("PRAGMA journal_mode"), "wal");
+    EXPECT_EQ(setting("PRAGMA synchronous"), "2");
+    EXPECT_EQ(setting("PRAGMA foreign_keys"), "1");
+    EXPECT_EQ(setting("PRAGMA secure_delete"), "1");
+    return {};
+  });
+  EXPECT_TRUE(done);
+}
+
+TEST_F(StoreTest, FilesAreReadableByTheirOwnerAlone) {
+  std::ofstream(file()).close();
+  ASSERT_EQ(::chmod(file().c_str(), 0644), 0);
+  const auto store = open();
+  ASSERT_TRUE(insert(*store, 1));
+  for (const std::string_view suffix : {"", "-wal", "-shm", ".lock"}) {
+    struct stat status {};
+    ASSERT_EQ(::stat((file().string() + std::string(suffix)).c_str(), &status), 0) << suffix;
+    EXPECT_EQ(status.st_mode & 07777U, 0600U) << suffix;
+  }
+}
+
+TEST_F(StoreTest, FullDiskRefusesTheCommitAndKeepsWhatWasThere) {
+  auto store = open();
+  ASSERT_TRUE(insert(*store, 1));
+  const Bytes large(256 * 1024, 1);
+  {
+    const test::FileSizeLimit full(64 * 1024);
+    const auto refused =
+        store->transact([&](Transaction& transaction) { return transaction.run("INSERT INTO entry (id, octets) VALUES (2, ?)", {ByteView(large)}); });
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::internal);
+  }
+  EXPECT_EQ(ids(*store), Ids{1});
+  EXPECT_TRUE(insert(*store, 3)) << "goes on when there is room again";
+  store.reset();
+  EXPECT_EQ(ids(*open()), (Ids{1, 3}));
+}
+
+TEST_F(StoreTest, DeletedOctetsAreNotInTheFile) {
+  const std::string marker = "marker-of-a-sealed-key-0123456789";
+  auto store = open();
+  ASSERT_TRUE(
+      store->transact([&](Transaction& transaction) { return transaction.run("INSERT INTO entry (id, label) VALUES (1, ?)", {std::string_view(marker)}); }));
+  ASSERT_TRUE(store->transact([&](Transaction& transaction) { return transaction.run("DELETE FROM entry", {}); }));
+  store.reset();  // closing moves the log into the file and removes it
+  std::ifstream stream(file(), std::ios::binary);
+  const std::string content((std::istreambuf_iterator<char>(stream)), {});
+  EXPECT_GT(content.size(), 0U);
+  EXPECT_FALSE(content.contains(marker));
+  EXPECT_FALSE(std::filesystem::exists(file().string() + "-wal"));
+}
+
+using StoreDeathTest = StoreFixture;
+TEST_F(StoreDeathTest, TransactInsideItsOwnWorkStopsTheProcess) {
+  const auto store = open();
+  EXPECT_DEATH((void)store->transact([&](Transaction&) { return insert(*store, 1); }), "CHECK");
+}
+
+TEST(ColumnContextTest, NamesTheColumnAndTheRow) {
+  const Bytes id{0x0a, 0xff};
+  EXPECT_EQ(as_text(column_context("kms.wk.key", id)), "kms.wk.key/0aff");
+  EXPECT_NE(column_context("kms.wk.key", Bytes{1}), column_context("kms.wk.key", Bytes{2}));
+  EXPECT_NE(column_context("kms.wk.key", Bytes{1}), column_context("qkm.key.octets", Bytes{1}));
+}
+
+}  // namespace
+}  // namespace qanat::store

@@ -1,0 +1,156 @@
+#include "terminal/key_client.hpp"
+
+#include "kms_double.hpp"
+#include "temporary_directory.hpp"
+
+namespace qanat::terminal {
+namespace {
+
+using namespace test;
+using namespace std::chrono_literals;
+using points::Endpoint;
+
+class KeyClientTest : public testing::Test {
+ protected:
+  KeyClientTest()
+      : device_(crypto::open_software_device(folder_ / "master.key", rng_).value()),
+        store_(TerminalStore::open(folder_ / "terminal.db", *device_).value()),
+        alice_(net_.signer(Kind::app1, "alice", alice_number)),
+        encryption_(crypto::Decapsulator::generate(net_.suite(), rng_).value()),
+        kms_{.net = net_, .signer = net_.signer(Kind::kms, "kms-a")},
+        kms_sender_(net_.sender(kms_.signer)),
+        applicant_{.suite = net_.suite(), .policy_epoch = 1, .uid = Uid("alice"), .kms = ElementName("kms-a"), .signer = alice_, .encryption = encryption_, .min_assurance = wire::Assurance::local_rng} {}
+
+  /// A client whose KMS answers applications with `answers` in turn, the last one again and again.
+  using Answer = std::function<Result<Bytes>(ByteView application)>;
+  std::unique_ptr<KeyClient> client(std::vector<Answer> answers) {
+    answers_ = std::move(answers);
+    return std::make_unique<KeyClient>(KeyClient::Parts{
+        .applicant = applicant_,
+        .store = *store_,
+        .clock = clock_,
+        .rng = rng_,
+        .send = [this](Endpoint endpoint, ByteView message, Deadline /*deadline*/) -> Result<Bytes> {
+          if (endpoint == Endpoint::km1_ack) {
+            acknowledged_.push_back(wire::parse<wire::DeliverAck>(message).value().message);
+            return Bytes{};
+          }
+          applications_.push_back(to_bytes(message));
+          return answers_[std::min(applications_.size(), answers_.size()) - 1](message);
+        },
+        .check_kms = [this](Deadline /*deadline*/) -> Result<std::shared_ptr<const node::Sender>> {
+          if (kms_revoked_) return fail(ErrorCode::denied, "certificate of kms-a is revoked");
+          return kms_sender_;
+        },
+        .observe = [this](const CallEvent& event) { steps_.push_back(event.step.value_or(0)); }});
+  }
+  Answer good(Bytes token = {}) {
+    return [this, token = std::move(token)](ByteView application) -> Result<Bytes> {
+      return kms_.deliver(application, encryption_.encapsulation_key(), {.wk = Secret(32), .token = token});
+    };
+  }
+  static Answer failing(ErrorCode code) {
+    return [code](ByteView) -> Result<Bytes> { return fail(code, "no key just now"); };
+  }
+  Result<WorkingKey> fetch(KeyClient& from, std::chrono::milliseconds within = 5s) { return from.fetch(alice_calls_bob(), Deadline::after(within), {}); }
+
+  qanat::test::TemporaryDirectory folder_;
+  SmallNetwork& net_ = network(crypto::SuiteId::gm_hybrid);
+  FixedRng rng_{17};
+  SystemClock clock_;
+  std::unique_ptr<crypto::CryptoDevice> device_;
+  std::unique_ptr<TerminalStore> store_;
+  node::MessageSigner alice_;
+  crypto::Decapsulator encryption_;
+  KmsDouble kms_;
+  std::shared_ptr<const node::Sender> kms_sender_;
+  Applicant applicant_;
+  bool kms_revoked_ = false;
+  std::vector<Answer> answers_;
+  std::vector<Bytes> applications_;
+  std::vector<wire::DeliverAck> acknowledged_;
+  std::vector<int> steps_;
+};
+
+TEST_F(KeyClientTest, AKeyIsFetchedAcknowledgedAndItsStepsReported) {
+  const auto keys = client({good()});
+  const auto key = fetch(*keys);
+  ASSERT_TRUE(key) << key.error().message;
+  EXPECT_TRUE(acknowledged_.empty()) << "the call goes on first";
+  keys->acknowledge(key->h_deliver, Deadline::after(1s));
+  ASSERT_EQ(acknowledged_.size(), 1U);
+  EXPECT_TRUE(acknowledged_.front().ok);
+  EXPECT_EQ(acknowledged_.front().h_deliver, key->h_deliver);
+  EXPECT_EQ(steps_, (std::vector{4, 11}));
+}
+
+TEST_F(KeyClientTest, WhatMayPassIsTriedAgainWithAFreshApplication) {
+  const auto keys = client({failing(ErrorCode::exhausted), failing(ErrorCode::unavailable), good()});
+  ASSERT_TRUE(fetch(*keys));
+  ASSERT_EQ(applications_.size(), 3U);
+  EXPECT_NE(applications_[0], applications_[1]);
+  const auto first = wire::parse<wire::KeyRequest>(applications_[0]).value().message;
+  const auto second = wire::parse<wire::KeyRequest>(applications_[1]).value().message;
+  EXPECT_NE(first.nonce, second.nonce);
+  EXPECT_NE(first.ephemeral, second.ephemeral);
+  EXPECT_EQ(first.sid_wk, second.sid_wk);
+}
+
+TEST_F(KeyClientTest, WithoutAKeyTheDeadlineEndsTheAttempts) {
+  const auto keys = client({failing(ErrorCode::exhausted)});
+  const auto key = fetch(*keys, 400ms);
+  ASSERT_FALSE(key);
+  EXPECT_EQ(key.error().code, ErrorCode::exhausted);
+  EXPECT_GE(applications_.size(), 2U);
+}
+
+TEST_F(KeyClientTest, ARefusalIsFinal) {
+  const auto keys = client({failing(ErrorCode::denied), good()});
+  ASSERT_FALSE(fetch(*keys));
+  EXPECT_EQ(applications_.size(), 1U);
+}
+
+TEST_F(KeyClientTest, ADeliveryThatDoesNotFitIsRefusedAndTheKmsIsTold) {
+  const auto keys = client({[this](ByteView application) -> Result<Bytes> {
+    return kms_.deliver(application, encryption_.encapsulation_key(), {.wk = Secret(32), .peer_number = Number("+869999")});
+  }});
+  ASSERT_FALSE(fetch(*keys));
+  ASSERT_EQ(acknowledged_.size(), 1U);
+  EXPECT_FALSE(acknowledged_.front().ok);
+}
+
+TEST_F(KeyClientTest, AnAlteredDeliveryIsRefusedAndNobodyIsTold) {
+  const auto keys = client({[this](ByteView application) -> Result<Bytes> {
+    Bytes answer = kms_.deliver(application, encryption_.encapsulation_key(), {.wk = Secret(32)});
+    answer.back() ^= 1;
+    return answer;
+  }});
+  ASSERT_FALSE(fetch(*keys));
+  EXPECT_TRUE(acknowledged_.empty());
+}
+
+TEST_F(KeyClientTest, ARevokedKmsIsNotAsked) {
+  kms_revoked_ = true;
+  const auto keys = client({good()});
+  ASSERT_FALSE(fetch(*keys));
+  EXPECT_TRUE(applications_.empty());
+}
+
+TEST_F(KeyClientTest, TheTokensDigestIsKeptForTheNextApplication) {
+  const wire::Token message{.uid = Uid("alice"), .token_id = rng_.id<wire::TokenId>(), .kms_id = ElementName("kms-a"), .holder = alice_.fps, .issued_ms = now_ms(),
+                            .expires_ms = now_ms() + hour_ms, .level_max = wire::Assurance::disjoint_qkd_paths};
+  const Bytes token = wire::sign_message(net_.suite(), 1, message, kms_.signer.signer, kms_.signer.fps, rng_).value().octets;
+  const auto keys = client({good(token), good()});
+  ASSERT_TRUE(fetch(*keys));
+  EXPECT_EQ(wire::parse<wire::KeyRequest>(applications_[0]).value().message.token_ref, Bytes(net_.suite().digest)) << "none yet";
+  ASSERT_TRUE(fetch(*keys));
+  const Bytes digest = crypto::digest(net_.suite().hash, token);
+  EXPECT_EQ(wire::parse<wire::KeyRequest>(applications_[1]).value().message.token_ref, digest);
+  // Durable, and another start of the program finds it.
+  store_.reset();
+  store_ = TerminalStore::open(folder_ / "terminal.db", *device_).value();
+  EXPECT_EQ(store_->token_ref().value(), std::optional(digest));
+}
+
+}  // namespace
+}  // namespace qanat::terminal
