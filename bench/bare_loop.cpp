@@ -16,9 +16,21 @@ Result<BareLoop> BareLoop::prepare(Ground& ground) {
 Result<BareDelivery> BareLoop::delivery_for(const BenchTerminal& terminal, const terminal::KeyApplication& application) const {
   ASSIGN_OR_RETURN(auto request, wire::parse<wire::KeyRequest>(application.octets()));
   const wire::KeyRequest& asked = request.message;
-  wire::KeyDeliver answer{.h_req = request.hash, .sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = asked.uid, .kms_id = asked.kms_id,
-                          .nonce = Bytes(wire::nonce_size), .ts_ms = asked.ts_ms, .expiry_ms = asked.ts_ms + lifetime_ms, .flags = asked.flags,
-                          .enc_kid = asked.enc_kid, .ct_classical = {}, .ct_ml_kem = {}, .eph_ct_classical = {}, .eph_ct_ml_kem = {}, .sealed = {},
+  wire::KeyDeliver answer{.h_req = request.hash,
+                          .sid_wk = asked.sid_wk,
+                          .sid_call = asked.sid_call,
+                          .uid = asked.uid,
+                          .kms_id = asked.kms_id,
+                          .nonce = Bytes(wire::nonce_size),
+                          .ts_ms = asked.ts_ms,
+                          .expiry_ms = asked.ts_ms + lifetime_ms,
+                          .flags = asked.flags,
+                          .enc_kid = asked.enc_kid,
+                          .ct_classical = {},
+                          .ct_ml_kem = {},
+                          .eph_ct_classical = {},
+                          .eph_ct_ml_kem = {},
+                          .sealed = {},
                           .fps = wire::no_fingerprints(*suite_)};
   const wire::Fingerprints fps = asked.fps;
   return BareDelivery{.request = std::move(request),
@@ -42,9 +54,17 @@ Result<void> BareLoop::turn(const BareDelivery& delivery) {
   message.ct_ml_kem = fixed.ct_ml_kem;
   message.eph_ct_classical = fresh.ct_classical;
   message.eph_ct_ml_kem = fresh.ct_ml_kem;
-  const wire::KeyDeliverPayload payload{.wk = rng_->secret(wire::wk_size), .assurance = wire::Assurance::local_rng, .injected = false, .n_paths = 0, .path_min = 0,
-                                        .peer_uid = asked.uid, .peer_num = asked.num_called, .peer_kms = asked.kms_id,
-                                        .peer_fps = delivery.fps, .th9 = wire::no_th9(suite), .token = {}};
+  const wire::KeyDeliverPayload payload{.wk = rng_->secret(wire::wk_size),
+                                        .assurance = wire::Assurance::local_rng,
+                                        .injected = false,
+                                        .n_paths = 0,
+                                        .path_min = 0,
+                                        .peer_uid = asked.uid,
+                                        .peer_num = asked.num_called,
+                                        .peer_kms = asked.kms_id,
+                                        .peer_fps = delivery.fps,
+                                        .th9 = wire::no_th9(suite),
+                                        .token = {}};
   ASSIGN_OR_RETURN(const wire::KeyDeliver sealed, wire::seal_key_deliver(suite, policy_epoch, std::move(message), ss, payload));
   TRY(wire::sign_message(suite, policy_epoch, sealed, signer_, sealed.fps, *rng_));
   return {};

@@ -70,19 +70,16 @@ Result<Bytes> BenchTerminal::ask(Ground& ground, const app::TerminalPlan& plan, 
 
 Result<void> BenchTerminal::accept(Ground& ground, const net::Target& kms, terminal::TerminalStore::Asked asked, ByteView envelope, crypto::Signer signer) {
   const crypto::Suite& suite = ground.suite();
-  const terminal::EnrolmentJudge judge{.suite = suite,
-                                       .policy_epoch = policy_epoch,
-                                       .trust = *ground.trust(),
-                                       .kms = kms.expected,
-                                       .own_names = names_,
-                                       .now = SystemClock().now_ms()};
+  const terminal::EnrolmentJudge judge{
+      .suite = suite, .policy_epoch = policy_epoch, .trust = *ground.trust(), .kms = kms.expected, .own_names = names_, .now = SystemClock().now_ms()};
   ASSIGN_OR_RETURN(const terminal::EnrolmentAnswer answer, terminal::judge_enrolment(judge, asked, envelope));
   const crypto::Certificate& classical = answer.classical_chain.front();
   const crypto::Certificate& ml_dsa = answer.ml_dsa_chain.front();
   crypto::SigningSecret keys = signer.secret();
   tls_ = std::make_shared<const net::TlsIdentity>(
       net::TlsIdentity{.chain = answer.ml_dsa_chain, .key = {.algorithm = crypto::ml_dsa_key(suite), .secret = std::move(keys.ml_dsa_seed)}});
-  signer_.emplace(node::MessageSigner{.signer = std::move(signer), .classical = classical, .ml_dsa = ml_dsa, .fps = wire::fingerprints(suite, classical.der(), ml_dsa.der())});
+  signer_.emplace(node::MessageSigner{
+      .signer = std::move(signer), .classical = classical, .ml_dsa = ml_dsa, .fps = wire::fingerprints(suite, classical.der(), ml_dsa.der())});
   ASSIGN_OR_RETURN(encryption_, crypto::Decapsulator::from_secret(suite, answer.delivered.encryption));
   ASSIGN_OR_RETURN(const auto kms_classical, crypto::Certificate::parse(answer.delivered.kms_classical));
   ASSIGN_OR_RETURN(const auto kms_ml_dsa, crypto::Certificate::parse(answer.delivered.kms_ml_dsa));

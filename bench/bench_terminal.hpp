@@ -8,6 +8,7 @@
 #include "node/credentials.hpp"
 #include "node/senders.hpp"
 #include "terminal/key_delivery.hpp"
+#include "terminal/terminal_store.hpp"
 
 namespace qanat::bench {
 

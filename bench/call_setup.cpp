@@ -34,7 +34,9 @@ Result<std::vector<double>> times_of(std::size_t turns, Work&& work) {
 std::vector<CostLine> critical_path(const Primitives& one, const Travel& travel) {
   return {
       {.what = "connections opened: caller to CAS, to its KMS", .count = 2, .unit_ms = travel.connection},
-      {.what = "round trips: application 1, CMSP 1, notification 1, Km-3 take, fetch and done at both ends 4, offer 1, confirmation 1", .count = 9, .unit_ms = travel.round_trip},
+      {.what = "round trips: application 1, CMSP 1, notification 1, Km-3 take, fetch and done at both ends 4, offer 1, confirmation 1",
+       .count = 9,
+       .unit_ms = travel.round_trip},
       {.what = "round trips for status: caller of its KMS 2, callee of the caller 2, caller of the callee 2", .count = 6, .unit_ms = travel.round_trip},
       {.what = "status answers for two certificates, signed and verified: the same three", .count = 3, .unit_ms = one.statuses},
       {.what = "certificate chains of two certificates: caller, KMS-A 3, CMSP, KMS-B 2, callee, caller again", .count = 9, .unit_ms = one.chains},
@@ -148,8 +150,15 @@ Result<Travel> measure_travel(Ground& ground, BenchTerminal& terminal, std::size
   ASSIGN_OR_RETURN(const std::vector<double> on_new, times_of(turns, [&] { return ask(*net::Client::create(cas, terminal.tls(), ground.trust(), {})); }));
   out.connection = median(on_new) - median(on_kept);
 
-  report.add(quantile_row("round trip on a kept connection, p50", trips, 0.5, {}, "a health request from the operator to KMS-A: mutual TLS, HTTP, JSON; no cryptography of the protocol"));
-  report.add({.name = "connection set-up", .value = out.connection, .unit = "ms", .limit = {}, .ratio = {}, .value_spread = {}, .ratio_spread = {},
+  report.add(quantile_row("round trip on a kept connection, p50", trips, 0.5, {},
+                          "a health request from the operator to KMS-A: mutual TLS, HTTP, JSON; no cryptography of the protocol"));
+  report.add({.name = "connection set-up",
+              .value = out.connection,
+              .unit = "ms",
+              .limit = {},
+              .ratio = {},
+              .value_spread = {},
+              .ratio_spread = {},
               .note = fmt::format("median of {} status questions to CAS on new connections less the median on a kept one", turns)});
   return out;
 }
@@ -169,8 +178,9 @@ Result<void> measure_calls(Ground& ground, const CallPlan& plan, const Primitive
   double limit = 0;
   for (const CostLine& line : lines) limit += line.ms();
   const std::string note = fmt::format(
-      "INVITE sent → first RTP packet that the caller could decipher, A (domain a) to B (domain b), {} calls; each call runs two new terminal processes, so that their "
-      "connections are opened and their certificates' status is asked within the time. Limit: the sum of the table below.",
+      "INVITE sent → first RTP packet that the caller could decipher, A (domain a) to B (domain b), {} calls; each call runs two new terminal processes, so "
+      "that their connections are opened and their certificates' status is asked within the time. Limit: the sum of the table below, which leaves out what "
+      "the elements wait for the disk (audit records and store commits, see their rows).",
       times.setup_ms.size());
   report.add(quantile_row("call set-up, p50", times.setup_ms, 0.5, limit, note));
   report.add(quantile_row("call set-up, p99", times.setup_ms, 0.99, limit, "the same calls; with fewer than 100 of them it is the slowest"));

@@ -22,7 +22,8 @@ class ProcessClock {
  public:
   static Result<ProcessClock> of(pid_t pid) {
     clockid_t clock{};
-    if (pid <= 0 || ::clock_getcpuclockid(pid, &clock) != 0) return fail(ErrorCode::not_found, "process " + std::to_string(pid) + " has no clock: it does not run");
+    if (pid <= 0 || ::clock_getcpuclockid(pid, &clock) != 0)
+      return fail(ErrorCode::not_found, "process " + std::to_string(pid) + " has no clock: it does not run");
     return ProcessClock(clock);
   }
   [[nodiscard]] double cpu_s() const { return seconds_of(clock_); }

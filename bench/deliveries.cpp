@@ -233,24 +233,32 @@ Result<void> measure_deliveries(Ground& ground, std::span<const std::unique_ptr<
   if (late > 0) report.remark(fmt::format("{} of {} rounds with fresh certificate status took too long and are left out", late, plan.rounds));
 
   const std::string common = fmt::format(
-      "steps 4–11 in one domain, F_EPH, {} terminals, so {} deliveries a round (caller's and callee's leg each count), {} connections kept open, applications signed "
-      "beforehand; user and system time of the KMS process alone, from before the first request until the process has come to rest; both legs' working keys are opened "
-      "and compared afterwards.",
+      "steps 4–11 in one domain, F_EPH, {} terminals, so {} deliveries a round (caller's and callee's leg each count), {} connections kept open, "
+      "applications signed beforehand; user and system time of the KMS process alone, from before the first request until the process has come to rest; both "
+      "legs' working keys are opened and compared afterwards.",
       terminals.size(), terminals.size(), terminals.size());
   const std::string limit =
-      " Limit: the same applications in this process: both signatures verified under a verifying key parsed each time, static and ephemeral encapsulation, key schedule, "
-      "seal, both signatures made (thread's processor time).";
+      " Limit: the same applications in this process: both signatures verified under a verifying key parsed each time, static and ephemeral encapsulation, "
+      "key schedule, seal, both signatures made (thread's processor time).";
   if (!good.ratio.empty()) {
-    report.add(row_of("WK deliveries per KMS CPU second", good.per_cpu_s, good.ratio, good.limit,
-                      common + " The access token and both certificates' status are known from less than status_fresh_ms before. Acknowledgements are outside." + limit));
+    report.add(row_of(
+        "WK deliveries per KMS CPU second", good.per_cpu_s, good.ratio, good.limit,
+        common + " The access token and both certificates' status are known from less than status_fresh_ms before. Acknowledgements are outside." + limit));
     report.add(row_of("… acknowledgements included", good.with_acknowledgement, good.ratio_with_acknowledgement, good.limit,
-                      "the same rounds, with the KMS's work for the terminals' DeliverAck (two signatures verified, key destroyed); the limit is that of the deliveries alone."));
+                      "the same rounds, with the KMS's work for the terminals' DeliverAck (two signatures verified, key destroyed); the limit is that of the "
+                      "deliveries alone."));
   }
-  report.add(row_of("… with certificate status asked anew", stale.per_cpu_s, stale.ratio, stale.limit,
-                    "as the first row, but the status of both certificates is older than status_fresh_ms: each delivery asks CAS twice. Acknowledgements are outside."));
+  report.add(row_of(
+      "… with certificate status asked anew", stale.per_cpu_s, stale.ratio, stale.limit,
+      "as the first row, but the status of both certificates is older than status_fresh_ms: each delivery asks CAS twice. Acknowledgements are outside."));
   const std::vector<double>& wall = good.per_wall_s.empty() ? stale.per_wall_s : good.per_wall_s;
-  report.add({.name = "WK deliveries per second, all processes on this machine", .value = median(wall), .unit = "1/s", .limit = {}, .ratio = {},
-              .value_spread = spread_of(wall), .ratio_spread = {},
+  report.add({.name = "WK deliveries per second, all processes on this machine",
+              .value = median(wall),
+              .unit = "1/s",
+              .limit = {},
+              .ratio = {},
+              .value_spread = spread_of(wall),
+              .ratio_spread = {},
               .note = fmt::format("the rounds of the first row by the clock: {} senders, the client's own work included.", plan.senders)});
   return {};
 }

@@ -11,7 +11,7 @@ namespace qanat::bench {
 struct DeliveryPlan {
   std::size_t terminals = 64;  // even; each verifying key is met once per round, after all the others
   std::size_t rounds = 7;
-  std::size_t senders = 4;     // threads, each with its own connections
+  std::size_t senders = 4;  // threads, each with its own connections
 };
 
 /// Enrols plan.terminals terminals in domain a.

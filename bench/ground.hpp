@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "crypto/random.hpp"
 #include "cpu_clock.hpp"
+#include "crypto/random.hpp"
 #include "launch.hpp"
 #include "network.hpp"
 #include "operator.hpp"

@@ -1,7 +1,8 @@
 // `make bench`: starts a network, measures it, writes the report. Everything that it starts ends with it.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <CLI/CLI.hpp>
 
 #include "call_setup.hpp"
 #include "deliveries.hpp"
@@ -44,6 +45,13 @@ void say(const std::string& text) {
   std::fflush(stdout);
 }
 
+/// Whoever else used the machine shows here: calls wait for the processor and the disk, processor time does not.
+double load() {
+  double one_minute = 0;
+  ::getloadavg(&one_minute, 1);
+  return one_minute;
+}
+
 void await_calm(Ground& ground, Report& report, const std::string& before) {
   if (!ground.await_calm(calm_max)) report.remark("the QKD simulators were still at work before: " + before);
 }
@@ -51,6 +59,7 @@ void await_calm(Ground& ground, Report& report, const std::string& before) {
 Result<void> measure(const Options& options) {
   const Amounts amounts = amounts_of(options);
   Report report;
+  const double load_before = load();
   if (options.quick) report.remark("a quick run, to see that everything works: its numbers say little");
   say("starting a network");
   ASSIGN_OR_RETURN(const auto ground, Ground::lay({.program = options.program, .within = options.within}));
@@ -69,6 +78,7 @@ Result<void> measure(const Options& options) {
   TRY(measure_calls(*ground, amounts.calls, primitives, travel, report));
   report.append(std::move(context));
   if (const auto casualty = ground->running().casualty()) return fail(ErrorCode::internal, "an element ended during the run: " + *casualty);
+  report.remark(fmt::format("load average of the machine: {:.1f} before the run, {:.1f} at its end", load_before, load()));
   TRY(report.write(options.out));
   fmt::print("\n{}\n", report.markdown());
   return {};
@@ -76,7 +86,6 @@ Result<void> measure(const Options& options) {
 
 int run(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
-  app::block_signals();
   Options options;
   options.program = (std::filesystem::path(app::own_program()).parent_path().parent_path() / "apps" / "qanat" / "qanat").string();
   CLI::App command("Measures a network of real processes on this machine; each figure as a ratio to what cannot be surpassed in the same run.");

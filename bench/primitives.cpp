@@ -35,7 +35,8 @@ struct Certified {
   crypto::PrivateKey issuer_key;
 };
 
-Result<Certified> certify(Ground& ground, crypto::KeyAlgorithm algorithm, std::vector<crypto::Certificate>& roots, std::vector<crypto::Certificate>& intermediates) {
+Result<Certified> certify(Ground& ground, crypto::KeyAlgorithm algorithm, std::vector<crypto::Certificate>& roots,
+                          std::vector<crypto::Certificate>& intermediates) {
   const bool classical = algorithm == crypto::classical_key(ground.suite());
   const UnixMs now = SystemClock().now_ms();
   std::optional<crypto::Certificate> above;
@@ -171,7 +172,14 @@ Result<void> measure_encapsulations(Ground& ground, std::size_t turns, Primitive
 constexpr std::array store_migrations{store::Migration{1, "CREATE TABLE written (id INTEGER PRIMARY KEY, octets BLOB NOT NULL) STRICT"}};
 
 Row context_row(std::string name, double value, std::string unit, std::string note) {
-  return {.name = std::move(name), .value = value, .unit = std::move(unit), .limit = {}, .ratio = {}, .value_spread = {}, .ratio_spread = {}, .note = std::move(note)};
+  return {.name = std::move(name),
+          .value = value,
+          .unit = std::move(unit),
+          .limit = {},
+          .ratio = {},
+          .value_spread = {},
+          .ratio_spread = {},
+          .note = std::move(note)};
 }
 
 double per_second(std::size_t count, std::chrono::steady_clock::time_point start) {
@@ -211,7 +219,8 @@ Result<void> measure_durable_writes(Ground& ground, std::size_t writes, Report& 
   for (std::size_t i = 0; i < writes; ++i) {
     TRY(log->append({.action = "bench.record", .outcome = audit::Outcome::success, .subject = "bench", .object = "", .reason = "", .request_id = ""}));
   }
-  report.add(context_row("audit records per second", per_second(writes, start), "1/s", "one thread, each record on disk before the next begins; temporary folder's file system"));
+  report.add(context_row("audit records per second", per_second(writes, start), "1/s",
+                         "one thread, each record on disk before the next begins; temporary folder's file system"));
   ASSIGN_OR_RETURN(const auto store, store::Store::open(ground.scratch() / "bench.db", store_migrations));
   const Bytes octets = ground.rng().bytes(64);
   start = std::chrono::steady_clock::now();

@@ -72,7 +72,9 @@ std::string shown(double value) {
 }
 
 std::string shown(const std::optional<double>& value) { return value ? shown(*value) : "–"; }
-std::string shown(const std::optional<Spread>& spread) { return spread ? fmt::format("{} … {} ({})", shown(spread->low), shown(spread->high), spread->samples) : "–"; }
+std::string shown(const std::optional<Spread>& spread) {
+  return spread ? fmt::format("{} … {} ({})", shown(spread->low), shown(spread->high), spread->samples) : "–";
+}
 
 wire::Json json_of(const Spread& spread) { return wire::Json::object({{"low", spread.low}, {"high", spread.high}, {"samples", spread.samples}}); }
 
@@ -96,13 +98,16 @@ void Report::append(Report other) {
 std::string Report::markdown() const {
   const Machine machine = this_machine();
   std::string out = "# What it costs\n\n";
-  out += fmt::format("- machine: {}, {} cores, {}\n- compiler: {}\n- commit: {}\n- date: {}\n- again: `make bench` (writes `out/bench/report.md` and `report.json`)\n", machine.cpu,
-                     machine.cores, machine.kernel, machine.compiler, this_commit(), now_utc());
+  out += fmt::format(
+      "- machine: {}, {} cores, {}\n- compiler: {}\n- commit: {}\n- date: {}\n- again: `make bench` (writes `out/bench/report.md` and `report.json`)\n",
+      machine.cpu, machine.cores, machine.kernel, machine.compiler, this_commit(), now_utc());
   for (const std::string& remark : remarks_) out += "- " + remark + "\n";
-  out += "\n| quantity | value | unit | limit | ratio | ratio: lowest … highest (samples) | value: lowest … highest (samples) |\n|---|---:|---|---:|---:|---|---|\n";
+  out +=
+      "\n| quantity | value | unit | limit | ratio | ratio: lowest … highest (samples) | value: lowest … highest (samples) "
+      "|\n|---|---:|---|---:|---:|---|---|\n";
   for (const Row& row : rows_) {
-    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} |\n", row.name, shown(row.value), row.unit, shown(row.limit), row.ratio ? fmt::format("**{:.3f}**", *row.ratio) : "–",
-                       shown(row.ratio_spread), shown(row.value_spread));
+    out += fmt::format("| {} | {} | {} | {} | {} | {} | {} |\n", row.name, shown(row.value), row.unit, shown(row.limit),
+                       row.ratio ? fmt::format("**{:.3f}**", *row.ratio) : "–", shown(row.ratio_spread), shown(row.value_spread));
   }
   out += "\nA ratio of 1 is at the limit. Both sides of a ratio come from this run, from the same library and generator.\n\n## What is counted\n\n";
   for (const Row& row : rows_) {
@@ -128,12 +133,13 @@ wire::Json Report::json() const {
   for (const CostLine& line : call_limit_) lines.push(wire::Json::object({{"what", line.what}, {"count", line.count}, {"unit_ms", line.unit_ms}}));
   wire::Json remarks = wire::Json::array();
   for (const std::string& remark : remarks_) remarks.push(remark);
-  return wire::Json::object({{"machine", wire::Json::object({{"cpu", machine.cpu}, {"cores", machine.cores}, {"kernel", machine.kernel}, {"compiler", machine.compiler}})},
-                             {"commit", this_commit()},
-                             {"date", now_utc()},
-                             {"remarks", remarks},
-                             {"rows", rows},
-                             {"call_limit", lines}});
+  return wire::Json::object(
+      {{"machine", wire::Json::object({{"cpu", machine.cpu}, {"cores", machine.cores}, {"kernel", machine.kernel}, {"compiler", machine.compiler}})},
+       {"commit", this_commit()},
+       {"date", now_utc()},
+       {"remarks", remarks},
+       {"rows", rows},
+       {"call_limit", lines}});
 }
 
 Result<void> Report::write(const std::filesystem::path& folder) const {

@@ -21,6 +21,12 @@ constexpr std::chrono::milliseconds call_max{120000};
 constexpr std::chrono::milliseconds look_every{10};
 constexpr std::chrono::milliseconds stop_grace{3000};
 
+constexpr std::int64_t settle_us = 60000;  // lines younger than this may still be overtaken
+
+std::int64_t now_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
 /// One terminal's process as the call sees it.
 struct Side {
   std::string uid;
@@ -41,7 +47,10 @@ class CallRun {
   Result<void> follow();
   Result<void> read_events(Side& side);
   Result<void> take_event(Side& side, const wire::Json& event);
-  void show(const StepLine& line);
+  void note(StepLine line);
+  /// What ended before then, in order: the sources report with a little delay against each other.
+  void show_until(std::int64_t end_us);
+  void show(const StepLine& line) const;
   Result<wire::Json> conclude();
 
   const Network& network_;
@@ -52,6 +61,7 @@ class CallRun {
   std::uint16_t callee_port_ = 0;
   std::vector<std::string> sessions_;
   std::vector<StepLine> lines_;
+  std::vector<StepLine> unshown_;
   std::int64_t first_us_ = 0;
 };
 
@@ -86,11 +96,22 @@ Result<std::unique_ptr<Child>> CallRun::start_terminal(const std::string& uid, s
   return Child::start({.program = options_.program, .arguments = std::move(arguments), .environment = {}, .standard_error = network_.folder() / "logs" / (uid + ".err")});
 }
 
-void CallRun::show(const StepLine& line) {
+void CallRun::note(StepLine line) {
   lines_.push_back(line);
-  if (options_.output == Output::json) return;
-  const double since = first_us_ == 0 ? 0 : static_cast<double>(line.end_us - first_us_) / 1000;
-  fmt::print("  {:>2}  {:<12} {:<92} {:>8.2f} ms   t+{:.1f} ms\n", line.step, line.element, line.what, line.ms, since);
+  if (options_.output == Output::people) unshown_.push_back(std::move(line));
+}
+
+void CallRun::show_until(std::int64_t end_us) {
+  std::ranges::sort(unshown_, {}, &StepLine::end_us);
+  const auto first_later = std::ranges::find_if(unshown_, [&](const StepLine& line) { return line.end_us > end_us; });
+  for (auto line = unshown_.begin(); line != first_later; ++line) show(*line);
+  unshown_.erase(unshown_.begin(), first_later);
+}
+
+void CallRun::show(const StepLine& line) const {
+  const bool within_call = first_us_ != 0 && line.end_us >= first_us_;
+  fmt::print("  {:>2}  {:<12} {:<96} {:>8.2f} ms{}\n", line.step, line.element, line.what, line.ms,
+             within_call ? fmt::format("   t+{:.1f} ms", static_cast<double>(line.end_us - first_us_) / 1000) : std::string());
   std::fflush(stdout);
 }
 
@@ -113,7 +134,7 @@ Result<void> CallRun::take_event(Side& side, const wire::Json& event) {
     line.step = static_cast<int>(step);
     line.ms = ms.value_or(0);
     if (first_us_ == 0) first_us_ = line.end_us - static_cast<std::int64_t>(line.ms * 1000);
-    show(line);
+    note(std::move(line));
   }
   return {};
 }
@@ -142,10 +163,12 @@ Result<void> CallRun::follow() {
     ::poll(wait.data(), wait.size(), static_cast<int>(look_every.count()));
     TRY(read_events(caller_));
     TRY(read_events(callee_));
-    for (const StepLine& line : tail_.poll(sessions_)) show(line);
+    for (StepLine& line : tail_.poll(sessions_)) note(std::move(line));
+    show_until(now_us() - settle_us);
     // The callee would wait for a caller who is gone.
     if (caller_.closed && !callee_.closed && !caller_.result) callee_.child->terminate();
   }
+  show_until(now_us());
   for (Side* side : {&caller_, &callee_}) {
     const int code = side->child->stop(stop_grace);
     if (!side->result && side == &caller_) return fail(ErrorCode::unavailable, "terminal " + side->uid + ": " + side->child->last_words());
@@ -158,7 +181,8 @@ Result<wire::Json> CallRun::run() {
   std::error_code error;
   std::filesystem::create_directories(options_.out, error);
   if (error) return fail(ErrorCode::invalid_argument, options_.out.string() + ": " + error.message());
-  for (const StepLine& line : enrolment_steps(network_, {options_.from, options_.to})) show(line);
+  for (StepLine& line : enrolment_steps(network_, {options_.from, options_.to})) note(std::move(line));
+  show_until(now_us());
   TRY(start_sides());
   TRY(follow());
   return conclude();

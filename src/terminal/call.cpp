@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t inbox_max = 4096;  // more than a second of media; what is beyond is lost, as on a network
 constexpr std::chrono::milliseconds closing_max{1500};
+constexpr std::chrono::milliseconds unseen_max{300};  // to learn whether anybody has received the INVITE at all
 constexpr std::chrono::milliseconds drain_max{250};
 constexpr int no_working_key = 480;  // Temporarily Unavailable, RFC 3261 §21.4.18
 
@@ -145,23 +146,27 @@ void Call::on_time(Time now) {
       if (heard_all() || now >= drain_until_) close(std::nullopt);
       break;
     case Phase::closing:
-      // After giving up a call that rings, stay for the late 200: it gets ACK and BYE instead of silence.
-      if (now >= closing_until_ || (sip_agent_->idle() && !(rings_ && !answered_))) phase_ = Phase::over;
-      break;
     case Phase::over: break;
   }
+  if (phase_ == Phase::closing && (now >= closing_until_ || (sip_agent_->idle() && !lingers_))) phase_ = Phase::over;
 }
 
 void Call::take(const Arrived& arrived) {
   const net::Endpoint& local = arrived.port == Port::sip ? sip_port_->local() : media_port_->local();
   (void)capture_.add_udp(arrived.time_ns, arrived.datagram.from, local, arrived.datagram.octets);
   if (arrived.port == Port::sip) {
-    // A final response after giving up is the last of the call; the agent deals with it.
-    if (phase_ == Phase::closing && sip_agent_->idle() && !as_text(arrived.datagram.octets).starts_with("SIP/2.0 1")) rings_ = false;
+    if (lingers_) linger(arrived.datagram.octets);
     take_sip(sip_agent_->receive(arrived.datagram.from, arrived.datagram.octets, std::chrono::steady_clock::now()));
   } else {
     on_media(arrived.datagram);
   }
+}
+
+// After giving up a call that somebody has received, the caller stays for the late 200: it gets ACK and BYE instead of silence.
+void Call::linger(ByteView sip_datagram) {
+  const bool provisional = as_text(sip_datagram).starts_with("SIP/2.0 1");
+  if (provisional) closing_until_ = std::chrono::steady_clock::now() + closing_max;
+  lingers_ = provisional;
 }
 
 void Call::take_sip(Result<SipOutput> output) {
@@ -251,13 +256,14 @@ void Call::close(std::optional<Error> why) {
   closing_until_ = now + closing_max;
   if (carrier_) carrier_->settle();
   key_thread_.request_stop();
-  if (sip_agent_->idle()) {
-    if (role_ == wire::Role::caller) rings_ = false;  // the call is over at both ends
-    return;
-  }
+  if (sip_agent_->idle()) return;  // the call is over at both ends
+  const bool is_caller = role_ == wire::Role::caller;
   // A callee that has not answered says why; every other state has one way to hang up.
-  const bool unanswered = role_ == wire::Role::callee && !answered_;
-  if (auto output = unanswered ? sip_agent_->reject(no_working_key, "No Working Key", now) : sip_agent_->hang_up(now)) take_sip(std::move(output));
+  auto output = is_caller || answered_ ? sip_agent_->hang_up(now) : sip_agent_->reject(no_working_key, "No Working Key", now);
+  if (output) take_sip(std::move(output));
+  if (!is_caller || answered_) return;
+  lingers_ = true;
+  if (!rings_) closing_until_ = now + unseen_max;
 }
 
 void Call::send(Port port, const net::Endpoint& to, ByteView octets) {

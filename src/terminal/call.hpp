@@ -107,6 +107,7 @@ class Call {
   Time next_wake() const;
   void on_time(Time now);
   void take(const Arrived& arrived);
+  void linger(ByteView sip_datagram);
   void take_sip(Result<SipOutput> output);
   void on_sip(const SipEvent& event);
   void on_incoming(const IncomingCall& call);
@@ -149,6 +150,7 @@ class Call {
   Time wait_until_{};
   Time closing_until_{};
   bool rings_ = false;     // caller: somebody at the other end has the INVITE
+  bool lingers_ = false;   // caller: gave up before an answer, and stays for one that may still come
   bool answered_ = false;  // caller: the 200 came; callee: it was sent
   Number caller_;
   Number called_;

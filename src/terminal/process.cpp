@@ -1,5 +1,6 @@
 #include "terminal/process.hpp"
 
+#include "node/steps.hpp"
 #include "terminal/call.hpp"
 #include "terminal/enrolment.hpp"
 #include "terminal/key_client.hpp"
@@ -158,7 +159,7 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
   call_settings.wait_max = wait_max;
   ASSIGN_OR_RETURN(const auto call, Call::open(party, call_settings, std::move(said)));
   auto report = hold(*call);
-  if (!plan.capture.empty()) TRY(write_file(plan.capture, call->capture().octets()));
+  const auto captured = plan.capture.empty() ? Result<void>() : write_file(plan.capture, call->capture().octets());
   TRY(node.record({.action = "ax-1.call",
                    .outcome = report ? audit::Outcome::success : audit::outcome_of(report.error().code),
                    .subject = settings.number.text(),
@@ -166,6 +167,7 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                    .reason = report ? std::string_view() : std::string_view(report.error().message),
                    .request_id = ""}));
   if (!report) return fail(report.error());
+  TRY(captured);
   TRY(write_wav(plan.wav_out, report->heard));
   return to_json(*report, plan);
 }
@@ -182,8 +184,12 @@ Result<wire::Json> enrol_terminal(node::Node& node, const TerminalSettings& sett
         TRY(send_to_kms(node, settings.kms, points::Endpoint::km1_receipt, message, deadline));
         return {};
       }};
+  ASSIGN_OR_RETURN(const EnrolmentStage before, store->stage());
+  node::StepTrace trace(node.settings().state);
+  node::StepTrace::Timer step1(trace, 1);
   Enrolment enrolment(node, settings, *credentials, *store, transport);
   TRY(enrolment.run(Deadline::after(enrol_max)));
+  if (before != EnrolmentStage::confirmed) step1.done(settings.uid.text(), "signing keys made here, certificates in place, encryption keys injected by " + settings.kms);
   ASSIGN_OR_RETURN(const TerminalStore::Delivered delivered, store->delivered());
   ASSIGN_OR_RETURN(const auto pair, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
   const node::MessageSigner& own = *node.credentials().messages;

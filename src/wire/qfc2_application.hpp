@@ -11,7 +11,7 @@
 
 namespace qanat::wire {
 
-inline constexpr Bounds token_bounds{0, 4096};
+inline constexpr Bounds token_bounds{0, 6144};  // of INTL-hybrid, whose signatures are 4,723 octets
 inline constexpr Bounds deliver_sealed_bounds{16, 8192};
 
 /// 04, terminal → KMS, signed by the terminal.

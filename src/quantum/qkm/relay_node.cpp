@@ -7,9 +7,6 @@
 namespace qanat::qkm {
 namespace {
 
-// The ends of a link release a block a round trip apart, and each then brings it to its QKM: a message may overtake the block of its keys.
-constexpr std::chrono::milliseconds block_wait_max{500};
-
 std::string describe_way(const RelayHeader& header, const KeyId& pad, const KeyId& mac) {
   std::string over;
   for (std::size_t i = 1; i + 1 < header.path.size(); ++i) over += (i == 1 ? "" : ", ") + header.path[i].text();
@@ -114,7 +111,7 @@ Result<void> RelayNode::check(const ElementName& sender, const RelayHeader& head
 }
 
 void RelayNode::await_block(const RelayHeader& header, Deadline deadline) {
-  const Deadline until = deadline.sooner_of(block_wait_max);
+  const Deadline until = deadline.sooner_of(place_.block_wait);
   while (true) {
     const std::uint64_t seen = parts_.arrivals.count();
     const auto here = parts_.store.transact([&](store::Transaction& transaction) -> Result<bool> {

@@ -39,6 +39,8 @@ struct RelayPlace {
   std::map<ElementName, LinkId> links;           // by neighbour
   std::map<std::string, ElementName> end_nodes;  // the QKM of each domain that keys are shared with
   std::chrono::milliseconds lifetime{60000};     // a far key that nobody fetches is destroyed after this; a near key after half of it
+  // The ends of a link release a block a round trip apart, and each then brings it to its QKM: a message may overtake the block of its keys.
+  std::chrono::milliseconds block_wait{500};
 };
 
 class RelayNode {

@@ -21,7 +21,11 @@ constexpr std::chrono::milliseconds relay_pause_max{8000};  // between attempts 
 constexpr UnixMs forget_after_ms = 24ULL * 3600 * 1000;
 
 RelayPlace place_of(const node::Node& node, const QkmSettings& settings) {
-  RelayPlace out{.self = ElementName(node.identity().name), .domain = node.identity().domain, .links = {}, .end_nodes = settings.domains, .lifetime = settings.lifetime};
+  RelayPlace out;
+  out.self = ElementName(node.identity().name);
+  out.domain = node.identity().domain;
+  out.end_nodes = settings.domains;
+  out.lifetime = settings.lifetime;
   for (const auto& [link, entry] : settings.links) out.links.emplace(entry.peer, link);
   return out;
 }

@@ -61,7 +61,8 @@ inline constexpr std::array migrations{
       CREATE TABLE token (
         uid TEXT PRIMARY KEY,
         digest BLOB NOT NULL,
-        expires_ms INTEGER NOT NULL
+        expires_ms INTEGER NOT NULL,
+        level_max INTEGER NOT NULL
       ) STRICT)sql"},
 };
 

@@ -83,7 +83,7 @@ class Core {
 
   Network& network;
   const ElementName name;
-  const std::string domain;
+  std::string domain;
   const std::map<ElementName, LinkId> links;
   const std::map<std::string, ElementName> ends;
   qanat::test::TemporaryDirectory directory;
@@ -100,6 +100,7 @@ class Core {
   std::mutex events_mutex;
   std::vector<std::pair<std::string, KeyId>> events;
   bool record_fails = false;
+  std::chrono::milliseconds block_wait{10};
 };
 
 /// qkm-a —(a-r)— qkm-r —(r-b)— qkm-b
@@ -169,7 +170,7 @@ inline void Core::open() {
     return {};
   };
   relay = std::make_unique<RelayNode>(
-      RelayPlace{.self = name, .domain = domain, .links = links, .end_nodes = ends, .lifetime = std::chrono::seconds(60)},
+      RelayPlace{.self = name, .domain = domain, .links = links, .end_nodes = ends, .lifetime = std::chrono::seconds(60), .block_wait = block_wait},
       RelayNode::Parts{*store, *link_keys, *relayed_keys, *device, clock, arrivals},
       RelayPorts{.send = [this](const ElementName& to, ByteView message, Deadline deadline, const std::string&) { return network.carry(name, to, message, deadline); },
                  .route = [this](const ElementName& to, Deadline, const std::string&) { return network.route(name, to); },

@@ -42,7 +42,10 @@ class KeyClientTest : public testing::Test {
           if (kms_revoked_) return fail(ErrorCode::denied, "certificate of kms-a is revoked");
           return kms_sender_;
         },
-        .observe = [this](const CallEvent& event) { steps_.push_back(event.step.value_or(0)); }});
+        .observe =
+            [this](const CallEvent& event) {
+              if (event.step) steps_.push_back(*event.step);
+            }});
   }
   Answer good(Bytes token = {}) {
     return [this, token = std::move(token)](ByteView application) -> Result<Bytes> {

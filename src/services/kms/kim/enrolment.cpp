@@ -50,10 +50,11 @@ Result<net::Response> EnrolmentService::answer(const net::Request& http, const w
     node::crash_point("kms.enrol.certified");
     ASSIGN_OR_RETURN(message, inject(request, certificates));
     node::crash_point("kms.enrol.stored");
-    ASSIGN_OR_RETURN(const std::string cmsp, node_.peer_of(Kind::cmsp));
-    TRY(node_.call_json(points::Endpoint::ma2_register, cmsp, wire::Json::object({{"uid", asked.uid.text()}, {"number", asked.number.text()}}), http.deadline,
-                        http.request_id));
   }
+  // Said each time, also for an answer that is given again: the first time may have ended before this.
+  ASSIGN_OR_RETURN(const std::string cmsp, node_.peer_of(Kind::cmsp));
+  TRY(node_.call_json(points::Endpoint::ma2_register, cmsp, wire::Json::object({{"uid", asked.uid.text()}, {"number", asked.number.text()}}), http.deadline,
+                      http.request_id));
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = node::enclose(*node_.credentials().messages, std::move(message))};
 }
 

@@ -5,21 +5,24 @@
 
 namespace qanat::kms {
 
-Result<bool> Access::still_holds(const Uid& uid, ByteView token_ref) {
+Result<std::optional<Access::Granted>> Access::still_holds(const Uid& uid, ByteView token_ref) {
   Bytes known;
   UnixMs expires = 0;
+  Granted granted;
   TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT digest, expires_ms FROM token WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row& row) {
+    return transaction.query("SELECT digest, expires_ms, level_max FROM token WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row& row) {
       known = row.blob(0);
       expires = static_cast<UnixMs>(row.integer(1));
+      granted.level_max = static_cast<wire::Assurance>(row.integer(2));
     });
   }));
-  return !known.empty() && equal(known, token_ref) && node_.clock().now_ms() < expires;
+  if (known.empty() || !equal(known, token_ref) || node_.clock().now_ms() >= expires) return std::optional<Granted>{};
+  return std::optional(std::move(granted));
 }
 
-Result<Bytes> Access::token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, Deadline deadline, const std::string& request_id) {
-  ASSIGN_OR_RETURN(const bool holds, still_holds(terminal.uid, token_ref));
-  if (holds) return Bytes{};
+Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, Deadline deadline, const std::string& request_id) {
+  ASSIGN_OR_RETURN(std::optional<Granted> holds, still_holds(terminal.uid, token_ref));
+  if (holds) return *std::move(holds);
 
   ASSIGN_OR_RETURN(const std::string iam, node_.peer_of(Kind::iam));
   ASSIGN_OR_RETURN(const wire::Json answer,
@@ -35,10 +38,11 @@ Result<Bytes> Access::token_for(const Terminal& terminal, const wire::Fingerprin
   TRY(wire::check_token(token.message, fps, terminal.uid, ElementName(node_.identity().name), node_.clock().now_ms()));
   const Bytes digest = crypto::digest(node_.suite().hash, octets);
   TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.run("INSERT OR REPLACE INTO token (uid, digest, expires_ms) VALUES (?, ?, ?)",
-                           {std::string_view(terminal.uid.text()), ByteView(digest), static_cast<std::int64_t>(token.message.expires_ms)});
+    return transaction.run("INSERT OR REPLACE INTO token (uid, digest, expires_ms, level_max) VALUES (?, ?, ?, ?)",
+                           {std::string_view(terminal.uid.text()), ByteView(digest), static_cast<std::int64_t>(token.message.expires_ms),
+                            static_cast<std::int64_t>(token.message.level_max)});
   }));
-  return octets;
+  return Granted{.token = octets, .level_max = token.message.level_max};
 }
 
 }  // namespace qanat::kms

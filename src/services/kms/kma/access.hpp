@@ -12,11 +12,15 @@ class Access {
  public:
   Access(node::Node& node, store::Store& store, node::SenderDirectory& senders) : node_(node), store_(store), senders_(senders) {}
 
-  /// The new token to deliver, empty if the one that `token_ref` names still holds. denied if IAM refuses; unavailable if it cannot be asked.
-  Result<Bytes> token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, Deadline deadline, const std::string& request_id);
+  struct Granted {
+    Bytes token;  // a new one to deliver; empty if the one that `token_ref` names still holds
+    wire::Assurance level_max = wire::Assurance::local_rng;
+  };
+  /// denied if IAM refuses; unavailable if it cannot be asked.
+  Result<Granted> token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, Deadline deadline, const std::string& request_id);
 
  private:
-  Result<bool> still_holds(const Uid& uid, ByteView token_ref);
+  Result<std::optional<Granted>> still_holds(const Uid& uid, ByteView token_ref);
 
   node::Node& node_;
   store::Store& store_;

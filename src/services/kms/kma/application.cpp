@@ -23,8 +23,9 @@ Result<net::Response> Application::granted(const net::Request& http, const Reque
   node::crash_point("kms.application.checked");
 
   node::StepTrace::Timer step6(trace_, 6);
-  ASSIGN_OR_RETURN(Bytes token, access_.token_for(terminal, request.message.fps, request.message.token_ref, http.deadline, http.request_id));
-  step6.done(session, token.empty() ? "the token from earlier still holds" : "new token for " + terminal.uid.text() + " from IAM");
+  ASSIGN_OR_RETURN(Access::Granted access, access_.token_for(terminal, request.message.fps, request.message.token_ref, http.deadline, http.request_id));
+  step6.done(session, access.token.empty() ? "the token from earlier still holds" : "new token for " + terminal.uid.text() + " from IAM");
+  if (request.message.min_assurance > access.level_max) return fail(ErrorCode::denied, "the subscriber may not demand keys of this assurance");
 
   ASSIGN_OR_RETURN(const StoredKey leg, leg_for(http, request, terminal));
   if (leg.key.assurance < request.message.min_assurance) {
@@ -32,7 +33,7 @@ Result<net::Response> Application::granted(const net::Request& http, const Reque
                                        std::to_string(static_cast<int>(request.message.min_assurance)));
   }
   node::StepTrace::Timer step11(trace_, 11);
-  ASSIGN_OR_RETURN(const auto delivery, deliver(request, terminal, leg, std::move(token)));
+  ASSIGN_OR_RETURN(const auto delivery, deliver(request, terminal, leg, std::move(access.token)));
   TRY(node_.record({.action = "km-1.delivered", .outcome = audit::Outcome::success, .subject = terminal.uid.text(), .object = session, .reason = "",
                     .request_id = http.request_id}));
   // Durable before it is sent: a key that left is never delivered again.
@@ -154,7 +155,10 @@ Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const Request& reque
   const node::MessageSigner& own = *node_.credentials().messages;
   const wire::KeyRequest& asked = request.message;
   node::StepTrace::Timer step10(trace_, 10);
-  const crypto::EncapsulationKey& key = terminal.encryption;
+  // Read again, not taken from the look-up of step 4: while the key was agreed the terminal may have enrolled anew.
+  ASSIGN_OR_RETURN(const auto pooled, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, terminal.uid); }));
+  if (!pooled || pooled->enc_kid != asked.enc_kid) return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
+  const crypto::EncapsulationKey& key = pooled->encryption;
   step10.done(asked.sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool");
 
   ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, crypto::encapsulate(suite, crypto::KemForm::to_static, key, node_.rng()));

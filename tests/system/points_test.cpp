@@ -1,0 +1,301 @@
+// Each reference point of the call, driven over the wire as its caller would and as somebody who may not.
+#include <fstream>
+
+#include "crypto/kdf.hpp"
+#include "crypto/site_key.hpp"
+#include "point_test.hpp"
+#include "test_network.hpp"
+#include "wire/base64.hpp"
+#include "wire/token.hpp"
+
+namespace qanat::test {
+namespace {
+
+using points::Endpoint;
+using wire::Json;
+
+class PointsOverTheWire : public SharedNetwork {
+ protected:
+  static void SetUpTestSuite() {
+    options_.spares = {{.domain = "b", .kind = Kind::kms, .name = "kms-spare"}, {.domain = "core", .kind = Kind::qkm, .name = "qkm-spare"}};
+    options_.status_fresh_ms = 200;
+    SharedNetwork::SetUpTestSuite();
+    if (!net().ok()) return;
+    for (const char* uid : {"A", "B", "C"}) net().enrol(uid);
+    net().await_quantum_keys();
+  }
+
+  static Json parsed(const Result<net::Response>& response) {
+    EXPECT_TRUE(response) << (response ? "" : response.error().message);
+    if (!response) return {};
+    EXPECT_EQ(response->status / 100, 2U) << as_text(response->body);
+    const auto json = Json::parse(response->body);
+    return json ? *json : Json();
+  }
+  static unsigned status_of(const Result<net::Response>& response) {
+    EXPECT_TRUE(response) << (response ? "" : response.error().message);
+    return response ? response->status : 0;
+  }
+  /// Refused because of what the caller is, and the refusal is on record at the callee.
+  static void expect_not_allowed(const std::string& caller, Endpoint endpoint, const std::string& callee) {
+    const std::string body = "{}";
+    const bool empty = points::row(endpoint).request_type.empty();
+    EXPECT_EQ(status_of(net().call(caller, endpoint, callee, empty ? ByteView() : as_bytes(body))), 403U);
+    net().expect_audit(callee, std::string(points::row(endpoint).point), "");
+  }
+  static Secret site_secret(const std::string& site, const std::string& key_id, const Bytes& wrapped) {
+    const auto key = crypto::SiteKey::read(net().network().secret_of("site-" + site + ".key"));
+    EXPECT_TRUE(key);
+    auto out = key->unwrap(concat({as_bytes("km-3"), *from_hex(key_id)}), wrapped);
+    EXPECT_TRUE(out) << (out ? "" : out.error().message);
+    return out ? std::move(*out) : Secret();
+  }
+  static Json take(const std::string& kms, const std::string& qkm, const std::string& peer) {
+    return parsed(net().call_json(kms, Endpoint::km3_take, qkm,
+                                  Json::object({{"peer_domain", peer}, {"sid_wk", to_hex(net().rng().bytes(16))}, {"count", 1}, {"kms", kms}})));
+  }
+  /// Asks for the status of `cert` as `caller`.
+  static crypto::CertStatus status_seen_by(const std::string& caller, Endpoint endpoint, const crypto::Certificate& cert) {
+    const crypto::Certificate* issuer = net().trust().issuer_of(cert);
+    const Bytes nonce = net().rng().bytes(32);
+    const auto response = net().call(caller, endpoint, "cas", crypto::make_status_request(cert, *issuer, nonce).value());
+    EXPECT_TRUE(response) << (response ? "" : response.error().message);
+    if (!response) return crypto::CertStatus::unknown;
+    EXPECT_EQ(response->status, 200U) << as_text(response->body);
+    const auto answer = crypto::verify_status_response(response->body, cert, *issuer, nonce, SystemClock().now_ms());
+    EXPECT_TRUE(answer) << (answer ? "" : answer.error().message);
+    return answer ? answer->status : crypto::CertStatus::unknown;
+  }
+};
+
+POINT_TEST(PointsOverTheWire, Km_1, accepts, AnApplicationFromEachEndGivesBothTheSameKey) {
+  const auto across = net().apply("A", "B");
+  ASSERT_TRUE(across.agree()) << across.reasons();
+  EXPECT_EQ(across.caller->assurance, wire::Assurance::one_qkd_path);
+  EXPECT_EQ(across.callee->peer_number, net().terminal("A").number());
+  const auto within = net().apply("A", "C");
+  ASSERT_TRUE(within.agree()) << within.reasons();
+  EXPECT_EQ(within.caller->assurance, wire::Assurance::local_rng);
+  EXPECT_FALSE(equal_secret(across.caller->wk, within.caller->wk));
+}
+
+POINT_TEST(PointsOverTheWire, Km_1, refuses, ElementsAndMalformedApplications) {
+  expect_not_allowed("kms-b", Endpoint::km1_application, "kms-a");
+  expect_not_allowed("qkm-a", Endpoint::km1_ack, "kms-a");
+  EXPECT_EQ(status_of(net().call("A", Endpoint::km1_application, "kms-a", as_bytes("QFC2 but no message"))), 400U);
+  EXPECT_EQ(status_of(net().call("", Endpoint::km1_enrol, "kms-a", as_bytes("no message"))), 400U);
+}
+
+POINT_TEST(PointsOverTheWire, Km_2, accepts, TwoKmsAgreeOnOneKey) {
+  const auto pair = net().apply("B", "A");  // the other way round: kms-b offers, kms-a accepts
+  ASSERT_TRUE(pair.agree()) << pair.reasons();
+  EXPECT_EQ(pair.caller->peer_kms.text(), "kms-a");
+  EXPECT_EQ(pair.callee->peer_kms.text(), "kms-b");
+  EXPECT_EQ(pair.caller->n_paths, 1);
+  EXPECT_EQ(pair.caller->path_min, 1);
+}
+
+POINT_TEST(PointsOverTheWire, Km_2, refuses, OffersThatNobodyAnnounced) {
+  expect_not_allowed("A", Endpoint::km2_offer, "kms-b");
+  EXPECT_EQ(status_of(net().call("kms-a", Endpoint::km2_offer, "kms-b", as_bytes("garbage"))), 400U);
+  const wire::KmsConfirm unasked{.sid_wk = net().rng().id<SidWk>(), .h_accept = Bytes(net().suite().digest), .kc_a = Bytes(net().suite().digest)};
+  EXPECT_EQ(status_of(net().call("kms-a", Endpoint::km2_confirm, "kms-b", wire::frame(net().suite(), 1, unasked).value().octets)), 404U);
+}
+
+POINT_TEST(PointsOverTheWire, Km_3, accepts, TheFarEndFetchesTheSameQuantumKeyById) {
+  const Json near = take("kms-a", "qkm-a", "b");
+  const Json key = near.array("keys").value().at(0);
+  const std::string id = key.text("key_id").value();
+  EXPECT_EQ(key.text("grade").value(), "qkd");
+  Json ids = Json::array();
+  ids.push(id);
+  const Json far = parsed(net().call_json("kms-b", Endpoint::km3_fetch, "qkm-b", Json::object({{"peer_domain", "a"}, {"key_ids", ids}, {"sid_wk", to_hex(net().rng().bytes(16))}})));
+  const Json same = far.array("keys").value().at(0);
+  EXPECT_EQ(same.text("key_id").value(), id);
+  const Secret at_a = site_secret("a", id, key.base64("key").value());
+  const Secret at_b = site_secret("b", id, same.base64("key").value());
+  ASSERT_EQ(at_a.size(), 32U);
+  EXPECT_TRUE(equal_secret(at_a, at_b));
+}
+
+POINT_TEST(PointsOverTheWire, Km_3, refuses, ASecondDeliveryAndOthers) {
+  expect_not_allowed("qkd-ar-alice", Endpoint::km3_take, "qkm-a");
+  expect_not_allowed("A", Endpoint::km3_status, "qkm-a");
+  const std::string id = take("kms-a", "qkm-a", "b").array("keys").value().at(0).text("key_id").value();
+  Json ids = Json::array();
+  ids.push(id);
+  const Json fetch = Json::object({{"peer_domain", "a"}, {"key_ids", ids}, {"sid_wk", to_hex(net().rng().bytes(16))}});
+  parsed(net().call_json("kms-b", Endpoint::km3_fetch, "qkm-b", fetch));
+  EXPECT_NE(status_of(net().call_json("kms-b", Endpoint::km3_fetch, "qkm-b", fetch)) / 100, 2U) << "a quantum key was delivered twice";
+  EXPECT_EQ(status_of(net().call_json("kms-b", Endpoint::km3_take, "qkm-a", Json::object({{"peer_domain", "b"}, {"sid_wk", to_hex(net().rng().bytes(16))}, {"count", 1}, {"kms", "kms-b"}}))),
+            403U)
+      << "a QKM serves the KMS of its own site alone";
+}
+
+POINT_TEST(PointsOverTheWire, Kq_1, accepts, AQkdLearnsWhetherToRun) {
+  EXPECT_TRUE(parsed(net().call("qkd-ar-alice", Endpoint::kq1_control, "qkm-a", {}, "link=a-r&have=0")).has("run"));
+  EXPECT_FALSE(net().audit("qkm-a", "kq-1").empty()) << "blocks that came in are on record";
+}
+
+POINT_TEST(PointsOverTheWire, Kq_1, refuses, BlocksFromOthers) {
+  expect_not_allowed("kms-a", Endpoint::kq1_block, "qkm-a");
+  const Json foreign = Json::object({{"link", "a-r"}, {"block_id", 1000000}, {"keys", wire::to_base64(net().rng().bytes(80))}, {"count", 1}, {"report", Json::object()}});
+  EXPECT_EQ(status_of(net().call_json("qkd-rb-alice", Endpoint::kq1_block, "qkm-a", foreign)), 403U);
+  EXPECT_NE(status_of(net().call_json("qkd-ar-alice", Endpoint::kq1_block, "qkm-a", foreign)) / 100, 2U) << "keys that are not wrapped under the site key";
+}
+
+POINT_TEST(PointsOverTheWire, Kq_2, accepts, TheControllerGivesTheRoute) {
+  const Json answer = parsed(net().call_json("qkm-a", Endpoint::kq2_route, "qkdnc", Json::object({{"to", "qkm-b"}})));
+  EXPECT_EQ(answer.texts("route").value(), (std::vector<std::string>{"qkm-r", "qkm-b"}));
+  EXPECT_EQ(answer.hex("path_id").value().size(), 8U);
+}
+
+POINT_TEST(PointsOverTheWire, Kq_2, refuses, OthersAndUnknownDestinations) {
+  expect_not_allowed("kms-a", Endpoint::kq2_route, "qkdnc");
+  EXPECT_NE(status_of(net().call_json("qkm-a", Endpoint::kq2_route, "qkdnc", Json::object({{"to", "qkm-nowhere"}}))) / 100, 2U);
+  EXPECT_EQ(status_of(net().call_json("qkm-a", Endpoint::kq2_route, "qkdnc", Json::object({{"destination", "qkm-b"}}))), 400U);
+}
+
+POINT_TEST(PointsOverTheWire, Ce_1, accepts, AKmsEnrolsWithItsOneTimeSecret) {
+  const auto identity = net().enrol_spare("kms-spare");
+  ASSERT_TRUE(identity);
+  EXPECT_EQ(identity->chain.front().names().element->uri(), "qanat://b/kms/kms-spare");
+  EXPECT_TRUE(net().trust().verify(identity->chain.front(), SystemClock().now_ms()));
+  EXPECT_FALSE(std::filesystem::exists(net().network().secret_of("kms-spare.enrolment"))) << "the secret is spent";
+}
+
+/// An enrolment request for `identity` over fresh keys with a proof that nobody can know.
+Json forged_enrolment(TestNetwork& net, const Identity& identity) {
+  const crypto::Signer keys = crypto::Signer::generate(net.suite(), net.rng()).value();
+  const crypto::SubjectNames names{.common_name = identity.name, .element = identity, .number = {}, .dns = {}};
+  const Bytes csr = crypto::make_request({.algorithm = crypto::ml_dsa_key(net.suite()), .secret = keys.secret().ml_dsa_seed}, names).value();
+  return Json::object({{"identity", identity.uri()}, {"nonce", to_hex(net.rng().bytes(32))}, {"proof", to_hex(net.rng().bytes(32))}, {"ml_dsa", wire::to_base64(csr)}});
+}
+
+POINT_TEST(PointsOverTheWire, Ce_1, refuses, AWrongProofAndOthersTerminals) {
+  const unsigned refused = status_of(net().call_json("", Endpoint::ce1_enrol, "cas", forged_enrolment(net(), {.domain = "a", .kind = Kind::kms, .name = "kms-a"})));
+  EXPECT_TRUE(refused == 401U || refused == 403U || refused == 409U) << refused;
+  expect_not_allowed("A", Endpoint::ce1_terminal, "cas");
+}
+
+POINT_TEST(PointsOverTheWire, Ce_4, accepts, AQkmEnrolsWithItsOneTimeSecret) {
+  const auto identity = net().enrol_spare("qkm-spare");
+  ASSERT_TRUE(identity);
+  EXPECT_EQ(identity->chain.front().names().element->kind, Kind::qkm);
+}
+
+POINT_TEST(PointsOverTheWire, Ce_4, refuses, AnIdentityThatNobodyExpects) {
+  const unsigned refused = status_of(net().call_json("", Endpoint::ce4_enrol, "cas", forged_enrolment(net(), {.domain = "a", .kind = Kind::qkm, .name = "qkm-evil"})));
+  EXPECT_TRUE(refused == 401U || refused == 403U || refused == 404U) << refused;
+  // A KMS's identity cannot be had at the QKDN's door either.
+  const unsigned other_kind = status_of(net().call_json("", Endpoint::ce4_enrol, "cas", forged_enrolment(net(), {.domain = "a", .kind = Kind::kms, .name = "kms-a"})));
+  EXPECT_TRUE(other_kind / 100 == 4U) << other_kind;
+}
+
+POINT_TEST(PointsOverTheWire, Cq_1, accepts, AKmsLearnsThatACertificateIsGood) {
+  EXPECT_EQ(status_seen_by("kms-a", Endpoint::cq1_status, net().identity_of("A")->chain.front()), crypto::CertStatus::good);
+}
+POINT_TEST(PointsOverTheWire, Cq_1, refuses, OthersAndMalformedRequests) {
+  expect_not_allowed("A", Endpoint::cq1_status, "cas");
+  const auto answer = net().call("kms-a", Endpoint::cq1_status, "cas", as_bytes("not DER"));
+  ASSERT_TRUE(answer) << answer.error().message;
+  const crypto::Certificate cert = net().identity_of("A")->chain.front();
+  EXPECT_FALSE(crypto::verify_status_response(answer->body, cert, *net().trust().issuer_of(cert), {}, SystemClock().now_ms()));
+}
+
+POINT_TEST(PointsOverTheWire, Cq_2, accepts, ATerminalLearnsThatACertificateIsGood) {
+  EXPECT_EQ(status_seen_by("A", Endpoint::cq2_status, net().identity_of("kms-a")->chain.front()), crypto::CertStatus::good);
+}
+POINT_TEST(PointsOverTheWire, Cq_2, refuses, Others) { expect_not_allowed("kms-a", Endpoint::cq2_status, "cas"); }
+
+POINT_TEST(PointsOverTheWire, Cq_3, accepts, AQkmLearnsThatACertificateIsGoodOrRevoked) {
+  EXPECT_EQ(status_seen_by("qkm-a", Endpoint::cq3_status, net().identity_of("qkm-r")->chain.front()), crypto::CertStatus::good);
+  const crypto::Certificate cert = net().identity_of("kms-spare")->chain.front();
+  ASSERT_TRUE(net().op().revoke(*cert.names().element));
+  EXPECT_EQ(status_seen_by("qkm-a", Endpoint::cq3_status, cert), crypto::CertStatus::revoked);
+}
+POINT_TEST(PointsOverTheWire, Cq_3, refuses, Others) { expect_not_allowed("A", Endpoint::cq3_status, "cas"); }
+
+POINT_TEST(PointsOverTheWire, Ma_1, accepts, ATerminalReadsItsAccount) {
+  const Json account = parsed(net().call("A", Endpoint::ma1_account, "cmsp", {}));
+  EXPECT_EQ(account.text("number").value(), net().terminal("A").number().text());
+  EXPECT_EQ(account.text("service").value(), "open");
+}
+POINT_TEST(PointsOverTheWire, Ma_1, refuses, Others) { expect_not_allowed("kms-a", Endpoint::ma1_account, "cmsp"); }
+
+POINT_TEST(PointsOverTheWire, Ma_2, accepts, TheCalleesKmsIsLocatedAndNotified) {
+  const auto pair = net().apply("A", "B");
+  ASSERT_TRUE(pair.agree()) << pair.reasons();
+  EXPECT_FALSE(net().audit("kms-b", "ma-2.notify").empty());
+}
+POINT_TEST(PointsOverTheWire, Ma_2, refuses, NumbersOfOthers) {
+  expect_not_allowed("A", Endpoint::ma2_locate, "cmsp");
+  EXPECT_EQ(status_of(net().call_json("kms-b", Endpoint::ma2_register, "cmsp", Json::object({{"uid", "A"}, {"number", net().terminal("A").number().text()}}))), 403U);
+  EXPECT_EQ(status_of(net().call("kms-a", Endpoint::ma2_locate, "cmsp", as_bytes("garbage"))), 400U);
+  expect_not_allowed("kms-a", Endpoint::ma2_notify, "kms-b");
+}
+
+POINT_TEST(PointsOverTheWire, Id_1, accepts, AKmsLooksUpItsSubscriber) {
+  const Json subscriber = parsed(net().call_json("kms-a", Endpoint::id1_subscriber, "iam", Json::object({{"uid", "A"}})));
+  EXPECT_EQ(subscriber.text("home_kms").value(), "kms-a");
+  EXPECT_EQ(subscriber.text("status").value(), "active");
+}
+POINT_TEST(PointsOverTheWire, Id_1, refuses, OthersAndUnknownSubscribers) {
+  expect_not_allowed("A", Endpoint::id1_subscriber, "iam");
+  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::id1_subscriber, "iam", Json::object({{"uid", "nobody"}}))), 404U);
+}
+
+Json token_request(TestNetwork& net, const std::string& uid) {
+  const node::MessageSigner& signer = *net.terminal(uid).node().credentials().messages;
+  return Json::object({{"uid", uid}, {"fp_classical", to_hex(signer.fps.classical)}, {"fp_ml_dsa", to_hex(signer.fps.pq)}});
+}
+
+POINT_TEST(PointsOverTheWire, Pm_1, accepts, ATokenBoundToItsHolder) {
+  const Json answer = parsed(net().call_json("kms-a", Endpoint::pm1_token, "iam", token_request(net(), "A")));
+  const auto classical = crypto::Certificate::parse(answer.base64("classical").value()).value();
+  const auto ml_dsa = crypto::Certificate::parse(answer.base64("ml_dsa").value()).value();
+  EXPECT_EQ(ml_dsa.names().element->kind, Kind::iam);
+  const auto verifier = crypto::Verifier::from_key(net().suite(), {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}).value();
+  const auto token = wire::open_token(answer.base64("token").value(), verifier, wire::fingerprints(net().suite(), classical.der(), ml_dsa.der()));
+  ASSERT_TRUE(token) << token.error().message;
+  const UnixMs now = SystemClock().now_ms();
+  const wire::Fingerprints holder = net().terminal("A").node().credentials().messages->fps;
+  EXPECT_TRUE(wire::check_token(token->message, holder, Uid("A"), ElementName("kms-a"), now));
+  EXPECT_FALSE(wire::check_token(token->message, net().terminal("C").node().credentials().messages->fps, Uid("C"), ElementName("kms-a"), now));
+  EXPECT_FALSE(wire::check_token(token->message, holder, Uid("A"), ElementName("kms-a"), token->message.expires_ms + 1)) << "it expires";
+}
+POINT_TEST(PointsOverTheWire, Pm_1, refuses, AnotherKmsAndSuspendedSubscribers) {
+  EXPECT_EQ(status_of(net().call_json("kms-b", Endpoint::pm1_token, "iam", token_request(net(), "A"))), 403U);
+  expect_not_allowed("A", Endpoint::pm1_token, "iam");
+  ASSERT_TRUE(net().op().set_subscriber("C", "suspend"));
+  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::pm1_token, "iam", token_request(net(), "C"))), 403U);
+  ASSERT_TRUE(net().op().set_subscriber("C", "resume"));
+}
+
+Json behaviour(std::size_t count) {
+  Json records = Json::array();
+  for (std::size_t i = 0; i < count; ++i) records.push(Json::object({{"time_ms", SystemClock().now_ms()}, {"uid", "A"}, {"action", "application"}, {"outcome", "delivered"}, {"object", "x"}}));
+  return Json::object({{"records", records}});
+}
+
+POINT_TEST(PointsOverTheWire, Ua_1, accepts, BehaviourRecordsOfAKms) {
+  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::ua1_record, "iam", behaviour(2))) / 100, 2U);
+}
+POINT_TEST(PointsOverTheWire, Ua_1, refuses, OthersAndTooManyAtOnce) {
+  expect_not_allowed("qkm-a", Endpoint::ua1_record, "iam");
+  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::ua1_record, "iam", behaviour(65))) / 100, 4U);
+}
+
+POINT_TEST(PointsOverTheWire, X_6, accepts, TheOperatorSeesEveryElementsHealth) {
+  for (const app::ElementPlan& element : net().network().elements()) {
+    if (!element.started) continue;
+    const auto health = net().op().health(element.name());
+    ASSERT_TRUE(health) << health.error().message;
+    EXPECT_EQ(health->text("status").value(), "ready");
+  }
+  EXPECT_TRUE(net().op().health("qkd-ar-alice")->boolean("simulated").value()) << "photons are simulated, and it says so";
+}
+POINT_TEST(PointsOverTheWire, X_6, refuses, Others) { expect_not_allowed("A", Endpoint::x6_health, "kms-a"); }
+
+}  // namespace
+}  // namespace qanat::test

@@ -1,0 +1,254 @@
+// The two ends as their processes drive them: exchanges over a line that may be cut anywhere, state and blocks on disk.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "harness.hpp"
+#include "quantum/qkd/process/alice_end.hpp"
+#include "quantum/qkd/process/bob_end.hpp"
+#include "quantum/qkd/process/secret_file.hpp"
+#include "quantum/qkd/session/message.hpp"
+#include "temporary_directory.hpp"
+
+namespace qanat::qkd {
+namespace {
+
+// Computed with Python's hashlib; tests/unit/qkm/link_keys_test.cpp holds the QKM to the same value.
+TEST(KeyIdTest, IsTheOneThatTheQkmComputes) { EXPECT_EQ(key_id(LinkId("a-r"), 1763819548123, 41).hex(), "cb11edce17e739fbb2739000ce07a654"); }
+
+class SecretFileTest : public testing::Test {
+ protected:
+  std::filesystem::path write(std::string_view text, mode_t mode = 0600) {
+    const std::filesystem::path file = directory_ / "secret";
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << text;
+    ::chmod(file.c_str(), mode);
+    return file;
+  }
+  qanat::test::TemporaryDirectory directory_;
+};
+
+TEST_F(SecretFileTest, HoldsHexadecimalDigitsInWholeUnits) {
+  const auto secret = read_secret_file(write("00ff1a2b\n"), 2, 4);
+  ASSERT_TRUE(secret) << secret.error().message;
+  EXPECT_EQ(to_hex(secret->reveal()), "00ff1a2b");
+}
+
+TEST_F(SecretFileTest, AnythingElseIsRefused) {
+  EXPECT_EQ(read_secret_file(write("00ff1a2b", 0644), 2, 4).error().code, ErrorCode::denied);
+  EXPECT_EQ(read_secret_file(directory_ / "absent", 2, 4).error().code, ErrorCode::not_found);
+  for (const std::string_view text : {"", "\n", "00ff1a", "00ff1a2", "00FF", "00fg", "00ff 00ff", "00ff00ff00ff00ff00ff", "00ff\n\n"}) {
+    EXPECT_EQ(read_secret_file(write(text), 2, 4).error().code, ErrorCode::invalid_argument) << text;
+  }
+}
+
+TEST(ExchangeTest, IsReadAsItWasWritten) {
+  const Bytes frame = write_frame(MessageType::begin, 1, 0, Bytes(nonce_size), 0);
+  const Exchange exchange{.connection = ConnectionId(Bytes(16, 5)), .wants_run = true, .frames = {frame, frame}};
+  const auto read = parse_exchange(write_exchange(exchange));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->connection, exchange.connection);
+  EXPECT_TRUE(read->wants_run);
+  EXPECT_EQ(read->frames, exchange.frames);
+}
+
+TEST(ExchangeTest, CutAndMalformedOnesAreRefused) {
+  const Bytes frame = write_frame(MessageType::begin, 1, 0, Bytes(nonce_size), 0);
+  const Bytes whole = write_exchange({.connection = ConnectionId(Bytes(16, 5)), .wants_run = true, .frames = {frame}});
+  const std::size_t head = whole.size() - frame.size();
+  for (std::size_t size = 0; size < whole.size(); ++size) EXPECT_EQ(parse_exchange(ByteView(whole).first(size)).has_value(), size == head) << size;
+  Bytes version = whole;
+  version[0] = 9;
+  EXPECT_FALSE(parse_exchange(version));
+  Bytes flag = whole;
+  flag[17] = 2;
+  EXPECT_FALSE(parse_exchange(flag));
+}
+
+/// One process: records that survive it, and the end that does not.
+template <class End>
+struct Process {
+  qanat::test::TemporaryDirectory directory;
+  std::unique_ptr<crypto::Rng> random = std::move(*crypto::open_rng());
+  std::unique_ptr<crypto::CryptoDevice> device = std::move(*crypto::open_software_device(directory / "master.key", *random));
+  std::unique_ptr<Records> records;
+  std::unique_ptr<End> end;
+  int blocks_stored = 0;
+};
+
+class ProcessTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    restart_alice();
+    restart_bob();
+    for (Records* records : {alice_.records.get(), bob_.records.get()}) {
+      const auto fresh = DurableState::fresh(test::secret_of(2 * one_time_key_size * 60, test::preshared_seed));
+      ASSERT_TRUE(records->commit(fresh->encode(), settings_.link, {}));
+    }
+  }
+  template <class End>
+  EndParts parts(Process<End>& process) {
+    return {.settings = settings_, .records = *process.records, .random = *process.random, .clock = clock_, .block_stored = [&process] { ++process.blocks_stored; }};
+  }
+  template <class End>
+  void reopen(Process<End>& process) {
+    process.end.reset();
+    process.records.reset();
+    process.records = std::move(*Records::open(process.directory / "qkd.db", *process.device));
+  }
+  void restart_alice() {
+    reopen(alice_);
+    alice_.end = std::make_unique<AliceEnd>(parts(alice_), std::move(*open_simulated_alice(settings_.parameters, test::secret_of(fibre_seed_size, test::fibre_seed))));
+  }
+  void restart_bob() {
+    reopen(bob_);
+    bob_.end = std::make_unique<BobEnd>(parts(bob_), std::move(*open_simulated_bob(settings_.parameters, test::secret_of(fibre_seed_size, test::fibre_seed))),
+                                        [this](ByteView octets, Deadline) { return line_(octets); });
+  }
+  Result<Bytes> answer(ByteView octets) { return alice_.end->answer(octets, Deadline::after(std::chrono::milliseconds(0))); }
+  Result<void> turn() { return bob_.end->turn(Deadline::after(std::chrono::seconds(10))); }
+  /// Turns until each end has handed on `blocks` more, or nothing more happens.
+  void run_until(std::uint64_t blocks) {
+    alice_.end->set_run(true);
+    for (int i = 0; i < 2000 && bob_.end->facts().blocks < blocks; ++i) (void)turn();
+    alice_.end->set_run(false);
+  }
+  template <class End>
+  std::map<std::uint64_t, Secret> take_all(Process<End>& process) {
+    std::map<std::uint64_t, Secret> out;
+    while (true) {
+      auto block = process.records->next_undelivered();
+      if (!block || !*block) return out;
+      EXPECT_TRUE(process.records->delivered((*block)->block_id));
+      out.emplace((*block)->block_id, std::move((*block)->keys));
+    }
+  }
+  void expect_same_blocks(std::size_t least) {
+    const auto mine = take_all(alice_);
+    const auto theirs = take_all(bob_);
+    EXPECT_GE(mine.size(), least);
+    ASSERT_EQ(mine.size(), theirs.size());
+    for (const auto& [id, keys] : mine) {
+      ASSERT_TRUE(theirs.contains(id));
+      EXPECT_TRUE(equal_secret(keys, theirs.at(id)));
+      EXPECT_EQ(keys.size() % 32, 0U);
+      EXPECT_GT(keys.size(), 0U);
+    }
+  }
+
+  SessionSettings settings_ = test::quick_settings();
+  SystemClock clock_;
+  std::function<Result<Bytes>(ByteView)> line_ = [this](ByteView octets) { return answer(octets); };
+  Process<AliceEnd> alice_;
+  Process<BobEnd> bob_;
+  bool restart_alice_later_ = false;
+};
+
+TEST_F(ProcessTest, BothEndsKeepTheSameBlocksForTheirQkms) {
+  run_until(3);
+  EXPECT_EQ(alice_.end->facts().blocks, 3U);
+  EXPECT_EQ(bob_.end->facts().sessions, 1U);
+  EXPECT_EQ(alice_.blocks_stored, 3);
+  EXPECT_TRUE(bob_.end->facts().last_block.has_value());
+  EXPECT_GT(bob_.end->facts().last_block->rate_bps(), 0.0);
+  expect_same_blocks(3);
+}
+
+TEST_F(ProcessTest, WithoutOrdersNoBlockIsBegun) {
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(turn());
+  EXPECT_EQ(bob_.end->facts().blocks, 0U);
+  EXPECT_TRUE(alice_.end->facts().connected);
+}
+
+TEST_F(ProcessTest, EitherSitesOrderBeginsABlock) {
+  bob_.end->set_run(true);
+  for (int i = 0; i < 500 && bob_.end->facts().blocks == 0; ++i) ASSERT_TRUE(turn());
+  EXPECT_EQ(bob_.end->facts().blocks, 1U);
+}
+
+TEST_F(ProcessTest, BlocksStayUntilTheQkmHasThemAcrossRestarts) {
+  run_until(2);
+  restart_alice();
+  restart_bob();
+  EXPECT_EQ(*alice_.records->backlog(), 2);
+  const auto first = alice_.records->next_undelivered();
+  const auto again = alice_.records->next_undelivered();
+  ASSERT_TRUE(first && *first && again && *again);
+  EXPECT_EQ((*first)->block_id, (*again)->block_id);
+  expect_same_blocks(2);
+  EXPECT_EQ(*alice_.records->backlog(), 0);
+}
+
+TEST_F(ProcessTest, AnAbsentAliceCostsNoAuthenticationKey) {
+  line_ = [](ByteView) -> Result<Bytes> { return fail(ErrorCode::unavailable, "connection refused"); };
+  const std::size_t before = (*bob_.records->load_state())->pool.stock(Direction::bob_to_alice);
+  for (int i = 0; i < 100; ++i) EXPECT_FALSE(turn());
+  EXPECT_EQ((*bob_.records->load_state())->pool.stock(Direction::bob_to_alice), before);
+}
+
+TEST_F(ProcessTest, AnExchangeOfAnEarlierConnectionIsRefused) {
+  Bytes earlier;
+  line_ = [&](ByteView octets) {
+    earlier = to_bytes(octets);
+    return answer(octets);
+  };
+  ASSERT_TRUE(turn());
+  const Bytes greeting = earlier;
+  restart_bob();
+  ASSERT_TRUE(turn());
+  Exchange stale = *parse_exchange(greeting);
+  stale.frames.clear();
+  EXPECT_EQ(answer(write_exchange(stale)).error().code, ErrorCode::conflict);
+  // The greeting itself, replayed, spends nothing and leaves the present connection as it is.
+  EXPECT_TRUE(answer(greeting));
+  ASSERT_TRUE(turn());
+  EXPECT_EQ(bob_.end->facts().sessions, 1U);
+  run_until(1);
+  expect_same_blocks(1);
+}
+
+/// Cuts the line, and restarts ends, at the n-th exchange, for every n that a block takes: no key is ever at one end alone for good.
+class CutTest : public ProcessTest, public testing::WithParamInterface<int> {};
+
+TEST_P(CutTest, AfterALossAnywhereTheEndsAgreeAgain) {
+  // Counts what a session and one block take.
+  int exchanges = 0;
+  line_ = [&](ByteView octets) {
+    ++exchanges;
+    return answer(octets);
+  };
+  run_until(1);
+  const int per_block = exchanges;
+  int at = 0;
+  int cut = -1;
+  line_ = [&](ByteView octets) -> Result<Bytes> {
+    const bool now = at++ == cut;
+    if (now && GetParam() == 0) return fail(ErrorCode::unavailable, "request lost");
+    auto reply = answer(octets);
+    if (now && GetParam() == 1) return fail(ErrorCode::unavailable, "answer lost");
+    if (now && GetParam() == 2) restart_alice_later_ = true;
+    return reply;
+  };
+  for (int n = 0; n < per_block; n += 1 + per_block / 12) {
+    at = 0;
+    cut = n;
+    const std::uint64_t before = bob_.end->facts().blocks;
+    alice_.end->set_run(true);
+    for (int i = 0; i < 400 && bob_.end->facts().blocks < before + 2; ++i) {
+      (void)turn();
+      if (std::exchange(restart_alice_later_, false)) {
+        restart_alice();
+        alice_.end->set_run(true);
+      }
+    }
+    EXPECT_GE(bob_.end->facts().blocks, before + 1) << "after a cut at exchange " << n;
+  }
+  cut = -1;
+  (void)turn();
+  expect_same_blocks(3);
+}
+
+INSTANTIATE_TEST_SUITE_P(Losses, CutTest, testing::Values(0, 1, 2));
+
+}  // namespace
+}  // namespace qanat::qkd

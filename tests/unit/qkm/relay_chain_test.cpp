@@ -1,0 +1,392 @@
+// Three QKMs in a chain: a key comes out at both ends or at neither, and no link key is used twice, whatever the wire does.
+#include <thread>
+
+#include "harness.hpp"
+
+namespace qanat::qkm {
+namespace {
+
+using store::KeyState;
+using test::Core;
+using test::Network;
+using test::soon;
+
+class RelayChain : public testing::Test {
+ protected:
+  void SetUp() override { network_.fill(1, 40); }
+
+  Result<RelayedKey> take_one() {
+    auto taken = a().supply->take(a().session("b"), 1, soon());
+    if (!taken) return fail(taken.error());
+    return std::move(taken->front());
+  }
+  Result<RelayedKey> fetch_one(const KeyId& id) {
+    auto fetched = b().supply->fetch(b().session("a"), std::array{id}, test::at_once());
+    if (!fetched) return fail(fetched.error());
+    return std::move(fetched->front());
+  }
+  /// No key is on record as used twice at one node, and none is left half-used.
+  void expect_no_key_used_twice() {
+    for (Core* core : {&a(), &network_.r(), &b()}) {
+      for (const auto& [key, times] : core->uses("link_key.used")) EXPECT_EQ(times, 1) << core->name.text() << " " << key.hex();
+      for (const auto& [key, times] : core->uses("relayed_key.delivered")) EXPECT_EQ(times, 1) << core->name.text() << " " << key.hex();
+      EXPECT_EQ(core->count("SELECT count(*) FROM link_key WHERE state = 'reserved'"), 0) << core->name.text();
+      EXPECT_EQ(core->count("SELECT count(*) FROM link_key WHERE state = 'destroyed' AND sealed IS NOT NULL"), 0) << core->name.text();
+    }
+  }
+  /// After a relay that failed the next one works.
+  void expect_next_relay_works() {
+    network_.wire = {};
+    const auto taken = take_one();
+    ASSERT_TRUE(taken) << taken.error().message;
+    const auto fetched = fetch_one(taken->id);
+    ASSERT_TRUE(fetched) << fetched.error().message;
+    EXPECT_TRUE(equal_secret(taken->key, fetched->key));
+    expect_no_key_used_twice();
+  }
+  Core& a() { return network_.a(); }
+  Core& b() { return network_.b(); }
+  Network network_;
+};
+
+TEST_F(RelayChain, BothEndsReceiveTheSameKeyUnderTheSameIdAndPath) {
+  const auto taken = take_one();
+  ASSERT_TRUE(taken) << taken.error().message;
+  const auto fetched = fetch_one(taken->id);
+  ASSERT_TRUE(fetched) << fetched.error().message;
+  EXPECT_TRUE(equal_secret(taken->key, fetched->key));
+  EXPECT_EQ(taken->path_id, fetched->path_id);
+  EXPECT_EQ(taken->relays, 1);
+  EXPECT_EQ(fetched->relays, 1);
+  EXPECT_NE(taken->way.find("over qkm-r"), std::string::npos) << taken->way;
+  EXPECT_EQ(a().stock(LinkId("a-r")).own, 18);
+  EXPECT_EQ(network_.r().stock(LinkId("a-r")).peer, 18);
+  EXPECT_EQ(network_.r().stock(LinkId("r-b")).own, 18);
+  EXPECT_EQ(b().stock(LinkId("r-b")).peer, 18);
+  expect_no_key_used_twice();
+}
+
+TEST_F(RelayChain, WhatCrossesTheWireIsNeverTheKeyNorTwiceTheSame) {
+  std::set<Bytes> ciphertexts;
+  network_.wire = [&](const ElementName&, const ElementName&, ByteView message, const Network::Deliver& deliver) {
+    EXPECT_TRUE(ciphertexts.insert(parse_relay(message)->ciphertext).second);
+    return deliver(message);
+  };
+  const auto taken = take_one();
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(ciphertexts.size(), 2U);
+  EXPECT_FALSE(ciphertexts.contains(to_bytes(taken->key.reveal())));
+}
+
+TEST_F(RelayChain, AKeyIsDeliveredOnceAtEachEnd) {
+  const auto taken = take_one();
+  ASSERT_TRUE(taken);
+  ASSERT_TRUE(fetch_one(taken->id));
+  const auto again = fetch_one(taken->id);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, ErrorCode::conflict);
+  const auto next = take_one();
+  ASSERT_TRUE(next);
+  EXPECT_NE(next->id, taken->id);
+  EXPECT_EQ(a().count("SELECT count(*) FROM relayed_key WHERE state = 'delivered' AND sealed IS NOT NULL"), 0);
+}
+
+TEST_F(RelayChain, ALostRequestBurnsTheKeysAndTheSecret) {
+  for (const std::string lost_towards : {"qkm-r", "qkm-b"}) {
+    network_.wire = [&](const ElementName&, const ElementName& to, ByteView message, const Network::Deliver& deliver) -> Result<Bytes> {
+      if (to.text() == lost_towards) return fail(ErrorCode::deadline_exceeded, "no answer");
+      return deliver(message);
+    };
+    const auto taken = take_one();
+    ASSERT_FALSE(taken);
+    EXPECT_EQ(taken.error().code, ErrorCode::deadline_exceeded);
+    EXPECT_EQ(a().count("SELECT count(*) FROM relayed_key WHERE state <> 'destroyed' AND state <> 'delivered'"), 0);
+    EXPECT_EQ(b().count("SELECT count(*) FROM relayed_key WHERE state = 'generated'"), 0);
+    expect_next_relay_works();
+  }
+}
+
+TEST_F(RelayChain, ALostAnswerLeavesNoKeyAtTheNearEndAndTheFarOneExpires) {
+  for (const std::string lost_from : {"qkm-r", "qkm-b"}) {
+    network_.wire = [&](const ElementName&, const ElementName& to, ByteView message, const Network::Deliver& deliver) -> Result<Bytes> {
+      auto answer = deliver(message);
+      if (to.text() == lost_from) return fail(ErrorCode::unavailable, "connection reset");
+      return answer;
+    };
+    ASSERT_FALSE(take_one());
+    EXPECT_EQ(a().count("SELECT count(*) FROM relayed_key WHERE state = 'generated'"), 0);
+    EXPECT_EQ(b().count("SELECT count(*) FROM relayed_key WHERE state = 'generated'"), 1) << "the far end cannot know yet";
+    b().clock.advance(60001);
+    const auto swept = b().store->transact([&](store::Transaction& transaction) { return b().relayed_keys->sweep(transaction, b().clock.now_ms()); });
+    ASSERT_TRUE(swept);
+    EXPECT_EQ(b().count("SELECT count(*) FROM relayed_key WHERE state = 'generated'"), 0);
+    EXPECT_EQ(b().count("SELECT count(*) FROM relayed_key WHERE state = 'destroyed' AND sealed IS NOT NULL"), 0);
+    expect_next_relay_works();
+  }
+}
+
+TEST_F(RelayChain, AnAlteredOctetAnywhereGivesNoKey) {
+  network_.fill(2, 1200);
+  std::size_t position = 0;
+  std::size_t size = 1;
+  for (const std::string towards : {"qkm-r", "qkm-b"}) {
+    for (position = 0, size = 1; position < size; ++position) {
+      network_.wire = [&](const ElementName&, const ElementName& to, ByteView message, const Network::Deliver& deliver) -> Result<Bytes> {
+        if (to.text() != towards) return deliver(message);
+        size = message.size();
+        Bytes altered = to_bytes(message);
+        altered[position] ^= 0x04;
+        return deliver(altered);
+      };
+      ASSERT_FALSE(take_one()) << towards << ", octet " << position;
+      EXPECT_EQ(b().count("SELECT count(*) FROM relayed_key"), 0) << towards << ", octet " << position;
+    }
+    EXPECT_GT(size, 100U);
+  }
+  expect_next_relay_works();
+}
+
+TEST_F(RelayChain, AnAlteredAnswerGivesNoKey) {
+  std::size_t position = 0;
+  std::size_t size = 1;
+  for (; position < size; ++position) {
+    network_.wire = [&](const ElementName&, const ElementName& to, ByteView message, const Network::Deliver& deliver) -> Result<Bytes> {
+      auto answer = deliver(message);
+      if (to.text() != "qkm-b" || !answer) return answer;
+      size = answer->size();
+      (*answer)[position] ^= 1;
+      return answer;
+    };
+    if (a().stock(LinkId("a-r")).own < 4) network_.fill(2 + position, 40);
+    ASSERT_FALSE(take_one()) << "octet " << position;
+  }
+  EXPECT_EQ(size, 49U);
+  EXPECT_EQ(a().count("SELECT count(*) FROM relayed_key"), 0);
+  expect_next_relay_works();
+}
+
+TEST_F(RelayChain, AMessageDeliveredTwiceIsRefusedTheSecondTime) {
+  int refused = 0;
+  network_.wire = [&](const ElementName&, const ElementName&, ByteView message, const Network::Deliver& deliver) -> Result<Bytes> {
+    auto answer = deliver(message);
+    const auto second = deliver(message);
+    EXPECT_FALSE(second);
+    if (!second && second.error().code == ErrorCode::conflict) ++refused;
+    return answer;
+  };
+  const auto taken = take_one();
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(refused, 2);
+  ASSERT_TRUE(fetch_one(taken->id));
+  expect_no_key_used_twice();
+}
+
+TEST_F(RelayChain, AMessageFromAnotherSenderIsRefused) {
+  network_.wire = [&](const ElementName& from, const ElementName& to, ByteView message, const Network::Deliver& deliver) -> Result<Bytes> {
+    if (to.text() != "qkm-r") return deliver(message);
+    const auto as_b = network_.r().relay->receive(ElementName("qkm-b"), message, soon(), "1");
+    EXPECT_FALSE(as_b);
+    EXPECT_EQ(as_b.error().code, ErrorCode::denied);
+    EXPECT_EQ(from, ElementName("qkm-a"));
+    return deliver(message);
+  };
+  EXPECT_TRUE(take_one());
+}
+
+TEST_F(RelayChain, ARelayThatClaimsAnotherOriginIsRefused) {
+  // qkm-r draws a key of its own for qkm-b and claims that domain a drew it: b knows which QKM is domain a's.
+  network_.r().close();
+  network_.r().domain = "a";
+  network_.r().open();
+  const auto forged = network_.r().relay->relay_to("b", soon(), "1");
+  ASSERT_FALSE(forged);
+  EXPECT_EQ(forged.error().code, ErrorCode::denied);
+  EXPECT_EQ(b().count("SELECT count(*) FROM relayed_key"), 0);
+}
+
+TEST_F(RelayChain, WithoutLinkKeysTheRefusalNamesTheLink) {
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(take_one());
+  EXPECT_EQ(take_one().error(), (Error{ErrorCode::exhausted, "link a-r has no key left"}));
+  Network::give(a(), LinkId("a-r"), network_.r().name, 2, 40);
+  Network::give(network_.r(), LinkId("a-r"), a().name, 2, 40);
+  EXPECT_EQ(take_one().error(), (Error{ErrorCode::exhausted, "link r-b has no key left"}));
+}
+
+TEST_F(RelayChain, ADomainWithoutQkmIsNotFound) {
+  const auto taken = a().supply->take(a().session("c"), 1, soon());
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, ErrorCode::not_found);
+}
+
+TEST_F(RelayChain, ARelayWaitsForTheBlockThatIsOnItsWay) {
+  Network::give(a(), LinkId("a-r"), network_.r().name, 2, 40);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(take_one());
+  Network::give(network_.r(), LinkId("r-b"), b().name, 2, 40);
+  Network::give(b(), LinkId("r-b"), network_.r().name, 2, 40);
+  network_.r().close();
+  network_.r().block_wait = std::chrono::seconds(10);
+  network_.r().open();
+  std::jthread late([&] { Network::give(network_.r(), LinkId("a-r"), a().name, 2, 40); });
+  const auto taken = take_one();
+  EXPECT_TRUE(taken) << taken.error().message;
+}
+
+TEST_F(RelayChain, WithoutAuditRecordNothingIsSentAndTheKeysAreBurnt) {
+  bool sent = false;
+  network_.wire = [&](const ElementName&, const ElementName&, ByteView message, const Network::Deliver& deliver) -> Result<Bytes> {
+    sent = true;
+    return deliver(message);
+  };
+  a().record_fails = true;
+  EXPECT_FALSE(take_one());
+  EXPECT_FALSE(sent);
+  EXPECT_EQ(a().stock(LinkId("a-r")).own, 18);
+  a().record_fails = false;
+  expect_next_relay_works();
+}
+
+TEST_F(RelayChain, ARestartDestroysWhatNobodyHasReceived) {
+  ASSERT_TRUE(a().relay->relay_to("b", soon(), "1"));
+  const auto taken = take_one();
+  ASSERT_TRUE(taken);
+  ASSERT_TRUE(a().relay->relay_to("b", soon(), "1"));
+  a().restart();
+  EXPECT_EQ(a().lost.size(), 1U);
+  EXPECT_EQ(a().count("SELECT count(*) FROM relayed_key WHERE sealed IS NOT NULL"), 0);
+  EXPECT_EQ(a().relayed_key_state(taken->id), KeyState::delivered);
+  b().restart();
+  EXPECT_EQ(b().lost.size(), 2U);
+  EXPECT_FALSE(fetch_one(taken->id)) << "destroyed at the restart: never handed out afterwards";
+  expect_next_relay_works();
+}
+
+TEST_F(RelayChain, TakeFromThePoolUsesNoWire) {
+  ASSERT_TRUE(a().relay->relay_to("b", soon(), "1"));
+  ASSERT_TRUE(a().relay->relay_to("b", soon(), "1"));
+  EXPECT_EQ(*a().supply->missing("b", 4), 2U);
+  network_.wire = [](const ElementName&, const ElementName&, ByteView, const Network::Deliver&) -> Result<Bytes> { return fail(ErrorCode::unavailable, "cut"); };
+  const auto taken = a().supply->take(a().session("b"), 2, soon());
+  ASSERT_TRUE(taken) << taken.error().message;
+  EXPECT_EQ(taken->size(), 2U);
+  EXPECT_EQ(*a().supply->missing("b", 4), 4U);
+}
+
+TEST_F(RelayChain, APooledKeyIsNotHandedOutWhenTheFarEndMayHaveDestroyedIt) {
+  const auto pooled = a().relay->relay_to("b", soon(), "1");
+  ASSERT_TRUE(pooled);
+  a().clock.advance(30001);
+  const auto taken = take_one();
+  ASSERT_TRUE(taken);
+  EXPECT_NE(taken->id, *pooled);
+}
+
+TEST_F(RelayChain, AFetchWaitsForAKeyOnItsWay) {
+  Result<std::vector<RelayedKey>> fetched;
+  KeyId id;
+  std::jthread far;
+  network_.wire = [&](const ElementName&, const ElementName& to, ByteView message, const Network::Deliver& deliver) -> Result<Bytes> {
+    if (to.text() == "qkm-b") {
+      id = parse_relay(message)->header.relay_id;
+      far = std::jthread([&] { fetched = b().supply->fetch(b().session("a"), std::array{id}, soon()); });
+    }
+    return deliver(message);
+  };
+  const auto taken = take_one();
+  ASSERT_TRUE(taken);
+  far.join();
+  ASSERT_TRUE(fetched) << fetched.error().message;
+  EXPECT_TRUE(equal_secret(taken->key, fetched->front().key));
+}
+
+TEST_F(RelayChain, AFetchOfAKeyThatDoesNotComeOrIsNotTheirsIsRefused) {
+  EXPECT_EQ(fetch_one(KeyId(Bytes(16, 9))).error().code, ErrorCode::not_found);
+  const auto taken = take_one();
+  ASSERT_TRUE(taken);
+  const auto wrong_domain = b().supply->fetch(b().session("c"), std::array{taken->id}, test::at_once());
+  EXPECT_EQ(wrong_domain.error().code, ErrorCode::denied);
+  const auto near_end = a().supply->fetch(a().session("b"), std::array{taken->id}, test::at_once());
+  EXPECT_EQ(near_end.error().code, ErrorCode::denied);
+  EXPECT_TRUE(fetch_one(taken->id)) << "refusals leave the key where it is";
+}
+
+TEST_F(RelayChain, DoneDestroysConfirmedAndUnusedKeysAndMayBeRepeated) {
+  const auto first = take_one();
+  const auto second = take_one();
+  ASSERT_TRUE(first && second);
+  ASSERT_TRUE(a().supply->done(std::array{first->id}, RelayedKeys::Use::confirmed));
+  ASSERT_TRUE(a().supply->done(std::array{second->id}, RelayedKeys::Use::unused));
+  EXPECT_EQ(a().relayed_key_state(first->id), KeyState::destroyed);
+  EXPECT_EQ(a().relayed_key_state(second->id), KeyState::destroyed);
+  EXPECT_TRUE(a().supply->done(std::array{first->id}, RelayedKeys::Use::confirmed));
+  EXPECT_EQ(a().supply->done(std::array{KeyId(Bytes(16, 9))}, RelayedKeys::Use::unused).error().code, ErrorCode::not_found);
+  // A key that was never fetched cannot have been confirmed.
+  EXPECT_EQ(b().supply->done(std::array{first->id}, RelayedKeys::Use::confirmed).error().code, ErrorCode::conflict);
+}
+
+TEST_F(RelayChain, EightThreadsInBothDirectionsShareNoKey) {
+  network_.fill(2, 400);
+  std::mutex mutex;
+  std::map<KeyId, Secret> at_a;
+  std::map<KeyId, Secret> at_b;
+  std::atomic<int> failures = 0;
+  const auto work = [&](Core& near, Core& far, const std::string& far_domain, const std::string& near_domain, std::map<KeyId, Secret>& near_keys, std::map<KeyId, Secret>& far_keys) {
+    for (int i = 0; i < 12; ++i) {
+      auto taken = near.supply->take(near.session(far_domain), 1 + static_cast<std::size_t>(i % 2), soon());
+      if (!taken) {
+        ++failures;
+        continue;
+      }
+      for (RelayedKey& key : *taken) {
+        auto fetched = far.supply->fetch(far.session(near_domain), std::array{key.id}, soon());
+        if (!fetched) {
+          ++failures;
+          continue;
+        }
+        const std::lock_guard lock(mutex);
+        EXPECT_TRUE(near_keys.emplace(key.id, std::move(key.key)).second);
+        EXPECT_TRUE(far_keys.emplace(key.id, std::move(fetched->front().key)).second);
+      }
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&] { work(a(), b(), "b", "a", at_a, at_b); });
+      threads.emplace_back([&] { work(b(), a(), "a", "b", at_b, at_a); });
+    }
+  }
+  EXPECT_EQ(failures, 0);
+  EXPECT_EQ(at_a.size(), 8U * 18U);
+  for (const auto& [id, key] : at_a) EXPECT_TRUE(equal_secret(key, at_b.at(id)));
+  expect_no_key_used_twice();
+}
+
+// Any sequence of losses, at random: whatever both ends handed out is equal, and no key is used twice.
+TEST_F(RelayChain, RandomLossesNeverMisalignTheEnds) {
+  network_.fill(2, 600);
+  const Bytes dice = test::rng().bytes(400);
+  std::size_t thrown = 0;
+  network_.wire = [&](const ElementName&, const ElementName&, ByteView message, const Network::Deliver& deliver) -> Result<Bytes> {
+    const std::uint8_t die = dice[thrown++ % dice.size()];
+    if (die < 40) return fail(ErrorCode::unavailable, "lost");
+    auto answer = deliver(message);
+    if (die < 80) return fail(ErrorCode::unavailable, "answer lost");
+    if (die < 100) (void)deliver(message);
+    return answer;
+  };
+  int delivered = 0;
+  for (int i = 0; i < 80; ++i) {
+    if (i % 20 == 10) network_.r().restart();
+    const auto taken = take_one();
+    if (!taken) continue;
+    const auto fetched = fetch_one(taken->id);
+    ASSERT_TRUE(fetched) << fetched.error().message;
+    EXPECT_TRUE(equal_secret(taken->key, fetched->key));
+    ++delivered;
+  }
+  EXPECT_GT(delivered, 10);
+  expect_no_key_used_twice();
+}
+
+}  // namespace
+}  // namespace qanat::qkm
