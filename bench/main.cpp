@@ -95,7 +95,11 @@ int run(int argc, char** argv) {
   command.add_option("--within", options.within, "where the network's temporary folder is made");
   command.add_option("--rounds", options.rounds, "rounds of working key deliveries")->check(CLI::Range(1, 1000))->capture_default_str();
   command.add_flag("--quick", options.quick, "small amounts, to see whether it runs");
-  CLI11_PARSE(command, argc, argv);
+  try {
+    command.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return command.exit(error) == 0 ? 0 : 2;  // --help comes this way too
+  }
   if (const auto done = measure(options); !done) {
     fmt::print(stderr, "qanat-bench: {}\n", done.error().message);
     return 1;

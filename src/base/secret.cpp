@@ -22,7 +22,7 @@ constexpr std::array<std::size_t, 10> class_sizes{32, 64, 128, 256, 512, 1024, 2
 std::uint8_t* map_locked(std::size_t size) {
   void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(memory != MAP_FAILED);
-  // Past the limit mlock fails: the memory is then swappable but still excluded from dumps and wiped. The node reports the limit at start.
+  // Past the limit (RLIMIT_MEMLOCK) mlock fails: the memory is then swappable, but still excluded from dumps and wiped.
   (void)::mlock(memory, size);
   (void)::madvise(memory, size, MADV_DONTDUMP);
   (void)::madvise(memory, size, MADV_WIPEONFORK);

@@ -57,8 +57,8 @@ Result<terminal::WorkingKey> TestTerminal::apply(const terminal::KeyWanted& want
   return Result<terminal::WorkingKey>(std::move(key));
 }
 
-Result<terminal::KeyApplication> TestTerminal::application(const terminal::KeyWanted& wanted) {
-  return terminal::KeyApplication::make(*applicant_, wanted, Bytes(node_->suite().digest), node_->clock().now_ms(), node_->rng());
+Result<terminal::KeyApplication> TestTerminal::application(const terminal::KeyWanted& wanted, const std::optional<Bytes>& token_ref) {
+  return terminal::KeyApplication::make(*applicant_, wanted, token_ref.value_or(Bytes(node_->suite().digest)), node_->clock().now_ms(), node_->rng());
 }
 
 }  // namespace qanat::test

@@ -18,8 +18,10 @@ class TestTerminal {
 
   /// Steps 4 and 11 with acknowledgement, as the product does them.
   Result<terminal::WorkingKey> apply(const terminal::KeyWanted& wanted, Deadline deadline);
-  /// A signed application, to be sent by hand.
-  Result<terminal::KeyApplication> application(const terminal::KeyWanted& wanted);
+  /// A signed application, to be sent by hand; it refers to the token with this digest (none: to no token).
+  Result<terminal::KeyApplication> application(const terminal::KeyWanted& wanted, const std::optional<Bytes>& token_ref = {});
+  /// Digest of the access token that came with the last key, if one did.
+  Result<std::optional<Bytes>> token_ref() { return store_->token_ref(); }
   /// Sends octets to this terminal's KMS on Km-1.
   Result<Bytes> send(points::Endpoint endpoint, ByteView message);
   Result<std::shared_ptr<const node::Sender>> kms();

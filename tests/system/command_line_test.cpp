@@ -1,0 +1,100 @@
+// The program as people and scripts meet it: help with an example everywhere, one line that says the mend for every mistake, JSON that parses.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <set>
+
+#include "temporary_directory.hpp"
+#include "wire/json.hpp"
+
+namespace qanat::test {
+namespace {
+
+struct Outcome {
+  int code = -1;
+  std::string out;
+  std::string error;
+};
+
+class CommandLine : public testing::Test {
+ protected:
+  Outcome run(const std::string& arguments) {
+    Outcome outcome;
+    const std::filesystem::path errors = folder_ / "stderr";
+    FILE* pipe = ::popen((std::string(QANAT_PROGRAM) + " " + arguments + " 2>" + errors.string()).c_str(), "r");
+    EXPECT_NE(pipe, nullptr);
+    std::array<char, 4096> chunk{};
+    while (const std::size_t size = std::fread(chunk.data(), 1, chunk.size(), pipe)) outcome.out.append(chunk.data(), size);
+    const int status = ::pclose(pipe);
+    outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    FILE* file = std::fopen(errors.c_str(), "r");
+    while (const std::size_t size = std::fread(chunk.data(), 1, chunk.size(), file)) outcome.error.append(chunk.data(), size);
+    std::fclose(file);
+    return outcome;
+  }
+  TemporaryDirectory folder_;
+};
+
+TEST_F(CommandLine, EveryCommandHasHelpWithAnExample) {
+  for (const char* command : {"", "cas", "iam", "cmsp", "ccs", "kms", "qkm", "qkdnc", "qkd", "up", "enrol", "status", "revoke", "subscriber", "service", "call", "demo", "points", "audit",
+                              "audit verify", "terminal", "terminal enrol", "terminal call", "terminal answer"}) {
+    const Outcome outcome = run(std::string(command) + " --help");
+    EXPECT_EQ(outcome.code, 0) << command;
+    EXPECT_NE(outcome.out.find("Example:"), std::string::npos) << command;
+  }
+}
+
+TEST_F(CommandLine, EachMistakeIsOneLineThatSaysTheMend) {
+  const std::string nowhere = "--state " + (folder_ / "nothing").string();
+  const std::pair<std::string, const char*> cases[] = {
+      {"", "--help"},
+      {"cal", "--help"},
+      {"call --form A", "--help"},
+      {"kms", "--config"},
+      {"kms --config /nonexistent/kms.toml", "/nonexistent/kms.toml"},
+      {"up --suite GM", "--suite"},
+      {"enrol A " + nowhere, "qanat up"},
+      {"status " + nowhere, "qanat up"},
+      {"call --from A --to A " + nowhere, "--to"},
+      {"audit verify /nonexistent/audit.jsonl --json", ""},
+  };
+  for (const auto& [arguments, mend] : cases) {
+    const Outcome outcome = run(arguments);
+    EXPECT_NE(outcome.code, 0) << arguments;
+    if (*mend == '\0') continue;
+    EXPECT_EQ(std::ranges::count(outcome.error, '\n'), 1) << arguments << ": " << outcome.error;
+    EXPECT_NE(outcome.error.find(mend), std::string::npos) << arguments << ": " << outcome.error;
+  }
+}
+
+TEST_F(CommandLine, PointsAreAListOfFiftyFiveObjects) {
+  const auto parse = [](const Outcome& outcome) {
+    const auto json = wire::Json::parse(outcome.out);
+    EXPECT_TRUE(json) << json.error().message;
+    return json->as_array().value();
+  };
+  const auto paper = parse(run("points --json"));
+  ASSERT_EQ(paper.size(), 55U);
+  std::set<std::string> working;
+  for (const wire::Json& point : paper) {
+    for (const char* member : {"id", "between"}) EXPECT_FALSE(point.text(member).value().empty());
+    const bool works = point.boolean("working").value();
+    EXPECT_TRUE(point.array("endpoints"));
+    if (!works) continue;
+    working.insert(point.text("id").value());
+    EXPECT_GE(point.texts("tests").value().size(), 2U) << "a working point has a test that is accepted and one that is refused";
+    EXPECT_FALSE(point.texts("endpoints").value().empty());
+  }
+  for (const char* id : {"Km-1", "Km-2", "Km-3", "Kq-1", "Kq-2", "Ce-1", "Ce-4", "Cq-1", "Cq-2", "Cq-3", "Ma-1", "Ma-2", "Id-1", "Pm-1", "Ua-1", "Ax-1", "Ia-2", "Ia-6", "Ia-7", "Ia-8", "Ia-9",
+                         "Ia-12", "Ia-13", "Ia-15", "Ia-16"}) {
+    EXPECT_TRUE(working.contains(id)) << id;
+  }
+  EXPECT_FALSE(working.contains("Cs-1")) << "co-signing is not there yet";
+  EXPECT_GT(parse(run("points --json --all")).size(), 55U);
+}
+
+}  // namespace
+}  // namespace qanat::test
