@@ -32,6 +32,7 @@ std::filesystem::path lock_file(const Network& network) { return network.folder(
   ::dup2(output, STDOUT_FILENO);
   ::dup2(error_output, STDERR_FILENO);
   const int null = ::open("/dev/null", O_RDONLY);
+  if (null < 0) ::_exit(127);
   ::dup2(null, STDIN_FILENO);
   ::execve(arguments.front(), arguments.data(), environment.data());
   ::_exit(127);

@@ -2,7 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.hpp"
-#include "element.hpp"
+#include "elements.hpp"
 #include "launch.hpp"
 
 namespace qanat::app {

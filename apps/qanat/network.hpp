@@ -44,6 +44,7 @@ struct NetworkOptions {
   std::int64_t status_lifetime_s = 60;
   std::int64_t token_lifetime_s = 300;
   std::int64_t key_lifetime_ms = 60000;
+  bool profile_v1 = false;  // KMSs serve the paper's own messages too (docs/protocol/v1.md)
   double distance_km = 50;
   std::vector<Identity> spares;  // further elements that may enrol; they call CAS alone and are never started
 };

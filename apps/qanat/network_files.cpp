@@ -157,8 +157,8 @@ class NetworkFiles {
       case Kind::cas: return fmt::format("[cas]\nstatus_lifetime_s = {}\n", options.status_lifetime_s);
       case Kind::iam: return fmt::format("[iam]\ntoken_lifetime_s = {}\n", options.token_lifetime_s);
       case Kind::kms:
-        return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\n", quoted(site_key(network_, identity.domain)), options.pqc_fallback,
-                           options.key_lifetime_ms);
+        return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\nprofile_v1 = {}\n", quoted(site_key(network_, identity.domain)),
+                           options.pqc_fallback, options.key_lifetime_ms, options.profile_v1);
       case Kind::qkm: return qkm_table(identity);
       case Kind::qkd: return qkd_table(identity);
       default: return "";

@@ -42,20 +42,33 @@ Result<std::unique_ptr<Operator>> Operator::open(const Network& network) {
 }
 
 Result<void> Operator::provision(const TerminalPlan& terminal) {
-  const wire::Json create = wire::Json::object({{"op", "create"},
-                                                {"uid", terminal.uid},
-                                                {"number", terminal.number},
-                                                {"home_kms", terminal.kms},
-                                                {"domain", terminal.domain},
-                                                {"device", "app1"}});
-  const auto made = node_->call_json(points::Endpoint::x5_subscriber, "iam", create, soon(), node_->new_request_id());
-  if (!made && made.error().code != ErrorCode::conflict) return fail(made.error());
-  if (made) {
-    ASSIGN_OR_RETURN(const std::string secret, made->text("enrolment_secret"));
-    if (secret.size() != secret_digits) return fail(ErrorCode::internal, "IAM: enrolment secret of the wrong size");
-    TRY(write_once(network_.secret_of(terminal.uid + ".enrolment"), secret));
+  ASSIGN_OR_RETURN(const std::optional<std::string> secret, new_subscriber(terminal));
+  if (secret) {
+    if (secret->size() != secret_digits) return fail(ErrorCode::internal, "IAM: enrolment secret of the wrong size");
+    TRY(write_once(network_.secret_of(terminal.uid + ".enrolment"), *secret));
   }
   return set_service(terminal, "open");
+}
+
+Result<std::optional<std::string>> Operator::new_subscriber(const TerminalPlan& terminal) {
+  const auto ask = [&](const wire::Json& body) { return node_->call_json(points::Endpoint::x5_subscriber, "iam", body, soon(), node_->new_request_id()); };
+  auto made = ask(wire::Json::object({{"op", "create"},
+                                      {"uid", terminal.uid},
+                                      {"number", terminal.number},
+                                      {"home_kms", terminal.kms},
+                                      {"domain", terminal.domain},
+                                      {"device", "app1"}}));
+  if (!made && made.error().code == ErrorCode::conflict) {
+    if (std::filesystem::exists(network_.secret_of(terminal.uid + ".enrolment"))) return std::optional<std::string>();
+    // Without a secret the subscriber has used it, or IAM's answer was lost; then IAM gives a new one.
+    ASSIGN_OR_RETURN(const wire::Json known, subscriber(terminal.uid));
+    ASSIGN_OR_RETURN(const bool enrolled, known.boolean("enrolled"));
+    if (enrolled) return std::optional<std::string>();
+    made = ask(wire::Json::object({{"op", "new_secret"}, {"uid", terminal.uid}}));
+  }
+  TRY(made);
+  ASSIGN_OR_RETURN(std::string secret, made->text("enrolment_secret"));
+  return std::optional<std::string>(std::move(secret));
 }
 
 Result<wire::Json> Operator::subscriber(const std::string& uid) {

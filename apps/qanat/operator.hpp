@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "network.hpp"
@@ -15,7 +16,7 @@ class Operator {
   static Result<std::unique_ptr<Operator>> open(const Network& network);
 
   /// Creates the subscriber at IAM and opens the account at CMSP, and writes the enrolment secret where the terminal's configuration says.
-  /// A subscriber that exists already keeps its secret.
+  /// A subscriber that exists already keeps its secret; if that was lost before it was used, it gets a new one.
   Result<void> provision(const TerminalPlan& terminal);
   /// IAM's record of the subscriber: "status", "enrolled" …
   Result<wire::Json> subscriber(const std::string& uid);
@@ -27,6 +28,8 @@ class Operator {
   Result<wire::Json> health(const std::string& element);
 
  private:
+  /// The enrolment secret; nothing if the subscriber has one, or has used it.
+  Result<std::optional<std::string>> new_subscriber(const TerminalPlan& terminal);
   Operator(const Network& network, std::unique_ptr<node::Node> node) : network_(network), node_(std::move(node)) {}
   const Network& network_;
   std::unique_ptr<node::Node> node_;

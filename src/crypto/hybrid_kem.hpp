@@ -1,4 +1,4 @@
-// Hybrid key encapsulation, design: `ss_H = Expand(Extract(label, ss_PQ‖ss_T), label ‖ H(cts‖eks) ‖ H(ctx))` (docs/protocol).
+// Hybrid key encapsulation (own design, modelled in formal/): `ss_H = Expand(Extract(label, ss_PQ‖ss_T), label ‖ H(cts‖eks) ‖ H(ctx))` (docs/protocol).
 //
 // Two forms of the classical half: to a *static* key (SM2 public-key encryption of 32 drawn octets; P-384: ephemeral-static ECDH)
 // and to an *ephemeral* key (ECDH on the suite's curve, shared secret = x coordinate). ML-KEM is the same in both.

@@ -19,7 +19,7 @@ Bytes hmac(Hash hash, const Secret& key, std::initializer_list<ByteView> parts);
 
 /// HKDF-Extract(salt, ikm): a PRK of digest_size octets.
 Secret hkdf_extract(Hash hash, ByteView salt, const Secret& ikm);
-/// HKDF-Extract where the salt is the secret one (design: Extract(ss_H, …)).
+/// HKDF-Extract where the salt is the secret one (Extract(ss_H, …) in docs/protocol).
 Secret hkdf_extract(Hash hash, const Secret& salt, const Secret& ikm);
 /// HKDF-Expand(prk, info, size), size <= 255 * digest_size. `info` is the parts, one after the other.
 Secret hkdf_expand(Hash hash, const Secret& prk, std::initializer_list<ByteView> info, std::size_t size);

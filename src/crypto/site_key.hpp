@@ -1,4 +1,4 @@
-// The symmetric key of one site (design: "the last metre of a quantum key"): every key that travels between QKD, QKM and KMS of a site is
+// The symmetric key of one site ("the last metre of a quantum key"): every key that travels between QKD, QKM and KMS of a site is
 // wrapped under it besides TLS, so that the quantum leg does not lean on public-key secrecy. Charged by file at installation.
 #pragma once
 

@@ -262,6 +262,7 @@ Result<void> Node::check_status(const crypto::Certificate& cert, Deadline deadli
 }
 
 Result<void> Node::check_certificate(const crypto::Certificate& cert, Deadline deadline) {
+  if (status_) return status_->check_with_chain(cert, deadline);
   TRY(trust_->verify(cert, clock_.now_ms()));
   return check_status(cert, deadline);
 }

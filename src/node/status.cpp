@@ -52,6 +52,24 @@ Result<void> StatusChecker::check(const crypto::Certificate& cert, Deadline dead
   return judge(*answer, cert);
 }
 
+Result<void> StatusChecker::check_with_chain(const crypto::Certificate& cert, Deadline deadline) {
+  const Bytes fingerprint = cert.fingerprint(crypto::Hash::sha256);
+  const UnixMs now = clock_.now_ms();
+  bool held = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = chains_held_.find(fingerprint);
+    held = found != chains_held_.end() && now < found->second + static_cast<UnixMs>(settings_.fresh.count()) && now >= cert.not_before() && now < cert.not_after();
+  }
+  if (!held) {
+    TRY(trust_.verify(cert, now));
+    const std::lock_guard lock(mutex_);
+    if (chains_held_.size() >= entries_max) chains_held_.erase(chains_held_.begin());
+    chains_held_.insert_or_assign(fingerprint, now);
+  }
+  return check(cert, deadline);
+}
+
 Result<crypto::StatusAnswer> StatusChecker::ask(const crypto::Certificate& cert, Deadline deadline) {
   const crypto::Certificate* issuer = trust_.issuer_of(cert);
   if (issuer == nullptr) return fail(ErrorCode::denied, cert.subject() + " was not issued by a CA of this network");

@@ -19,6 +19,9 @@ class StatusChecker {
 
   /// good → value; revoked or unknown → denied; no answer and no usable earlier one → unavailable.
   Result<void> check(const crypto::Certificate& cert, Deadline deadline);
+  /// The same with chain and validity. A chain that held is not computed again while it is as young as a fresh status; the leaf's own
+  /// validity is looked at each time.
+  Result<void> check_with_chain(const crypto::Certificate& cert, Deadline deadline);
 
  private:
   struct Entry {
@@ -34,7 +37,8 @@ class StatusChecker {
   crypto::Rng& rng_;
   const Clock& clock_;
   std::mutex mutex_;
-  std::map<Bytes, Entry> entries_;  // by certificate fingerprint
+  std::map<Bytes, Entry> entries_;       // by certificate fingerprint
+  std::map<Bytes, UnixMs> chains_held_;  // by certificate fingerprint: when the chain was last verified
 };
 
 /// The Cq (or X-4) row by which an element of this kind asks for status.

@@ -8,7 +8,7 @@
 
 namespace qanat::node {
 
-StepTrace::StepTrace(std::filesystem::path state) : descriptor_(::open((state / "steps.jsonl").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {}
+StepTrace::StepTrace(const std::filesystem::path& state) : descriptor_(::open((state / "steps.jsonl").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {}
 
 void StepTrace::done(int step, std::string_view session, std::string_view what, std::chrono::steady_clock::duration took) {
   const auto now_us = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();

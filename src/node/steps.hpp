@@ -14,7 +14,7 @@ namespace qanat::node {
 
 class StepTrace {
  public:
-  explicit StepTrace(std::filesystem::path state);
+  explicit StepTrace(const std::filesystem::path& state);
 
   /// One finished step: number 1..12, the session (SID_WK hex; the uid for steps 1 and 2), what was done, how long.
   void done(int step, std::string_view session, std::string_view what, std::chrono::steady_clock::duration took);

@@ -19,6 +19,7 @@ constexpr std::array table{
     EndpointRow{Endpoint::km1_receipt, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/receipt", type_qfc2, "", one_message, false},
     EndpointRow{Endpoint::km1_application, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/application", type_qfc2, type_qfc2, one_message, false},
     EndpointRow{Endpoint::km1_ack, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/ack", type_qfc2, "", one_message, false},
+    EndpointRow{Endpoint::km1_application_v1, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/v1/application", type_octets, type_octets, one_message, false},
     EndpointRow{Endpoint::km2_offer, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/offer", type_qfc2, type_qfc2, one_message, false},
     EndpointRow{Endpoint::km2_confirm, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/confirm", type_qfc2, "", one_message, false},
     EndpointRow{Endpoint::km3_take, "Km-3", "Ia-12", {Kind::kms}, {Kind::qkm}, "POST", "/km/3/take", type_json, type_json, small, false},

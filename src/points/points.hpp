@@ -27,6 +27,7 @@ enum class Endpoint : std::uint8_t {
   km1_receipt,
   km1_application,
   km1_ack,
+  km1_application_v1,
   km2_offer,
   km2_confirm,
   km3_take,

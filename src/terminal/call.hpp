@@ -36,7 +36,7 @@ struct CallSettings {
   std::chrono::milliseconds wait_max{60'000};  // callee: until somebody calls
   std::chrono::milliseconds setup_max{10'000};  // from the INVITE to confirmed Ax
   std::chrono::milliseconds key_max{6'000};     // from the INVITE to the working key
-  std::chrono::milliseconds hold_max{1'000};    // callee: how long the 200 waits for the working key (design 07)
+  std::chrono::milliseconds hold_max{1'000};    // callee: how long the 200 waits for the working key
 };
 
 /// What a call that was held has to tell.

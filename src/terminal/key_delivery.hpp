@@ -10,7 +10,7 @@
 
 namespace qanat::terminal {
 
-inline constexpr UnixMs delivery_clock_window_ms = 120'000;  // design 10: how far the KMS's clock and ours may be apart
+inline constexpr UnixMs delivery_clock_window_ms = 120'000;  // how far the KMS's clock and ours may be apart
 inline constexpr UnixMs delivery_lifetime_max_ms = 3'600'000;  // a working key is for one call that begins now
 
 /// The applicant: this terminal as its KMS knows it. Outlives the applications.

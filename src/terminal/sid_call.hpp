@@ -15,7 +15,7 @@ inline constexpr std::size_t number_octets_max = 32;
 /// "+" and digits only, 3..32 octets.
 Result<Number> parse_number(std::string_view text);
 
-/// SM3 (whatever the suite) over label "QFCI-v2 sid_call", caller, callee and nonce, each behind one octet of length.
+/// wire::make_sid_call with the nonce's type.
 SidCall make_sid_call(const Number& caller, const Number& callee, const CallNonce& nonce);
 
 /// The 16 octets that stand in SIP's Session-ID header (RFC 7989), as 32 hexadecimal digits.

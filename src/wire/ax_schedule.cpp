@@ -8,7 +8,7 @@ namespace qanat::wire {
 namespace {
 
 constexpr std::size_t tag_key_size = 32;
-constexpr std::size_t zero_size = 32;        // design: 0^32 in every suite; as HMAC's key shorter zeros are the same, as its message not
+constexpr std::size_t zero_size = 32;        // 0^32 in every suite; as HMAC's key shorter zeros are the same, as its message not
 constexpr std::size_t media_salt_size = 12;  // RFC 7714 §8.1
 
 SealingKey sealing_key(const crypto::Suite& suite, const Secret& handshake, ByteView key_label, ByteView iv_label, ByteView transcript_hash) {

@@ -30,9 +30,9 @@ std::unexpected<Error> bad(const char* why) { return fail(ErrorCode::invalid_arg
 // `text` without padding.
 Result<Bytes> decode(std::string_view text, std::string_view alphabet) {
   if (text.size() % 4 == 1) return bad("cut short");
-  std::array<std::int8_t, 256> value{};
+  std::array<std::int16_t, 256> value{};
   value.fill(-1);
-  for (std::size_t i = 0; i < alphabet.size(); ++i) value[static_cast<unsigned char>(alphabet[i])] = static_cast<std::int8_t>(i);
+  for (std::size_t i = 0; i < alphabet.size(); ++i) value[static_cast<unsigned char>(alphabet[i])] = static_cast<std::int16_t>(i);
   Bytes out;
   out.reserve(text.size() * 3 / 4);
   std::uint32_t bits = 0;

@@ -87,7 +87,7 @@ Result<KeyDeliverPayload> open_key_deliver(const Framed<KeyDeliver>& message, co
 /// What people compare and logs may show: 16 hexadecimal digits that do not help to find WK.
 std::string wk_fingerprint(const crypto::Suite& suite, const Secret& wk);
 
-/// SID_CALL: SM3, in every suite, over the length-prefixed label, both numbers and the caller's 16-octet nonce (design 07).
+/// SID_CALL: SM3, in every suite, over the length-prefixed label, both numbers and the caller's 16-octet nonce.
 SidCall make_sid_call(const Number& caller, const Number& callee, ByteView nonce);
 
 }  // namespace qanat::wire

@@ -77,7 +77,7 @@ struct Fingerprints {
 Fingerprints no_fingerprints(const crypto::Suite& suite);
 Fingerprints fingerprints(const crypto::Suite& suite, ByteView classical_der, ByteView pq_der);
 
-/// How a working key came to be (design: 1 local RNG … 4 node-disjoint QKD paths).
+/// How a working key came to be (1 local RNG … 4 node-disjoint QKD paths).
 enum class Assurance : std::uint8_t { local_rng = 1, pqc = 2, one_qkd_path = 3, disjoint_qkd_paths = 4 };
 enum class Role : std::uint8_t { caller = 1, callee = 2 };
 

@@ -6,6 +6,7 @@
 
 #include "crypto/aead.hpp"
 #include "crypto/suite.hpp"
+#include "wire/qfc2_codec.hpp"
 #include "wire/reader.hpp"
 
 namespace qanat::wire::v1 {
@@ -59,12 +60,22 @@ struct Decode {
       failure = std::move(parsed).error();
     }
   }
-  template <class Tag>
-  void operator()(Name<Tag>& name) {
-    name = Name<Tag>(std::string(as_text(next())));
+  // What reaches the KMS's store and its audit record is text, as in v2.
+  void operator()(Uid& uid) {
+    const std::string_view letters = as_text(next());
+    require(letters.size() >= uid_bounds.min && letters.size() <= uid_bounds.max && is_identifier(letters), "uid: must be 1 to 64 printable ASCII letters without space");
+    uid = Uid(std::string(letters));
+  }
+  void operator()(Number& number) {
+    const std::string_view letters = as_text(next());
+    require(letters.size() >= number_bounds.min && letters.size() <= number_bounds.max && is_e164(letters), "number: must be '+' and digits");
+    number = Number(std::string(letters));
   }
   void operator()(Bytes& octets) { octets = to_bytes(next()); }
 
+  void require(bool holds, std::string_view what) {
+    if (!holds && !failure) failure = Error{ErrorCode::invalid_argument, "v1 " + std::string(what)};
+  }
   ByteView next() {
     if (failure) return {};
     auto octets = in.opaque("v1 field", field_bounds);

@@ -11,7 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* octets, std::size_t si
     (void)unprotect(input, *message, key, key);
     // What can be read can be written, and says the same.
     const auto again = protect(message->header, key, key, key);
-    if (!again || !equal(ByteView(*again).first(message->authenticated - relay_secret_size), input.first(message->authenticated - relay_secret_size))) __builtin_trap();
+    if (!again || !equal(ByteView(*again).first(message->authenticated - relay_secret_size), input.first(message->authenticated - relay_secret_size)))
+      __builtin_trap();
   }
   (void)parse_relay_answer(input, KeyId(Bytes(16, 0)));
   return 0;

@@ -68,7 +68,7 @@ constexpr std::array rows{
     Row{"Ia-9", Endpoint::km2_confirm, "kms-a", "kms-b", 404, "A", "kms-spare", unasked_confirmation},
     Row{"Ia-12", Endpoint::km3_status, "kms-a", "qkm-a", 200, "qkd-ar-alice", "kms-spare", no_body},
     Row{"Ia-13", Endpoint::cq3_status, "qkm-a", "cas", 200, "kms-a", "qkm-spare", status_request},
-    Row{"Ia-15", Endpoint::kq1_control, "qkd-ar-alice", "qkm-a", 200, "kms-a", "qkd-spare", no_body, "have=0"},
+    Row{"Ia-15", Endpoint::kq1_control, "qkd-ar-alice", "qkm-a", 200, "kms-a", "qkd-spare", no_body, "link=a-r&have=0"},
     Row{"Ia-16", Endpoint::kq2_route, "qkm-a", "qkdnc", 200, "qkd-ar-alice", "qkm-spare", route},
 };
 
@@ -196,7 +196,7 @@ class IaOverTheWire : public SharedNetwork {
     const auto early = root.leaf(names, now + hour_ms, now + 2 * hour_ms);
     expect_no_connection(row, {"tls.connection", "not valid before", uri}, early);
     const auto foreign = Mint::with_foreign_root(net()).leaf(names, now - 1000, now + hour_ms);
-    expect_no_connection(row, {"tls.connection", "signature", uri}, foreign);
+    expect_no_connection(row, {"tls.connection", "not issued under a trusted root", uri}, foreign);
   }
 
   static void refuses_weak_handshakes(const Row& row) {

@@ -11,8 +11,8 @@ std::vector<std::string> key_holders(const app::Network& network);
 
 /// Every element's audit record is one unbroken chain.
 void expect_whole_audit_chains(TestNetwork& network);
-/// No element used a link key, handed out a relayed key or delivered a working key to the same terminal more than once, and no key was
-/// received over a link that its owner had not put on record as used.
+/// No element used a link key, handed out a relayed key or delivered a working key to the same terminal more than once, and no link key was
+/// used anywhere but at the two ends of its link.
 void expect_each_key_used_once(TestNetwork& network);
 /// Working keys end within their lifetime, and what is past its use holds no octets. The KMSs do not run meanwhile; they stopped at `stopped`.
 void expect_no_key_outlives_its_use(const app::Network& network, UnixMs stopped);

@@ -74,7 +74,7 @@ std::string TestNetwork::Pair::reasons() const {
   return "caller: " + (caller ? std::string("has a key") : caller.error().message) + "; callee: " + (callee ? std::string("has a key") : callee.error().message);
 }
 
-TestNetwork::Pair TestNetwork::apply(const std::string& from, const std::string& to) {
+TestNetwork::Pair TestNetwork::apply(const std::string& from, const std::string& to, std::chrono::milliseconds max) {
   TestTerminal& caller = terminal(from);
   TestTerminal& callee = terminal(to);
   const auto sid_wk = rng_->id<SidWk>();
@@ -82,7 +82,7 @@ TestNetwork::Pair TestNetwork::apply(const std::string& from, const std::string&
   const auto wanted = [&](wire::Role role) {
     return terminal::KeyWanted{.role = role, .sid_wk = sid_wk, .sid_call = sid_call, .caller = caller.number(), .called = callee.number()};
   };
-  const Deadline deadline = Deadline::after(request_max);
+  const Deadline deadline = Deadline::after(max);
   Pair out{.caller = fail(ErrorCode::internal, "did not run"), .callee = fail(ErrorCode::internal, "did not run")};
   std::thread other([&] { out.callee = callee.apply(wanted(wire::Role::callee), deadline); });
   out.caller = caller.apply(wanted(wire::Role::caller), deadline);

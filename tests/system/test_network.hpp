@@ -43,7 +43,7 @@ class TestNetwork {
     [[nodiscard]] bool agree() const { return caller && callee && equal_secret(caller->wk, callee->wk); }
     [[nodiscard]] std::string reasons() const;
   };
-  Pair apply(const std::string& from, const std::string& to);
+  Pair apply(const std::string& from, const std::string& to, std::chrono::milliseconds max = std::chrono::seconds(10));
 
   /// The TLS credentials of an element, terminal or spare, read from its own store (which it has open only while it enrols).
   std::shared_ptr<const net::TlsIdentity> identity_of(const std::string& name);

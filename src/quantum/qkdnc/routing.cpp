@@ -9,8 +9,8 @@ namespace qanat::qkdnc {
 namespace {
 
 constexpr std::int64_t hop_cost = 1000;
-constexpr std::int64_t stock_plenty = 64;        // keys; from here on more makes no difference
-constexpr std::int64_t shortage_cost = 2000;     // of a stock of nothing; two hops round it are worth as much
+constexpr std::int64_t stock_plenty = 64;     // keys; from here on more makes no difference
+constexpr std::int64_t shortage_cost = 2000;  // of a stock of nothing; two hops round it are worth as much
 constexpr std::int64_t not_alive_cost = 500;
 constexpr std::int64_t unusable_cost = 1000000;  // more than any path of usable edges
 constexpr std::int64_t keys_per_relay = 2;
@@ -26,7 +26,8 @@ struct Label {
 
 std::int64_t cost_of(const Edge& edge) {
   const std::int64_t stock = std::clamp<std::int64_t>(edge.stock, 0, stock_plenty);
-  return hop_cost + shortage_cost * (stock_plenty - stock) / stock_plenty + (edge.alive ? 0 : not_alive_cost) + (edge.stock < keys_per_relay ? unusable_cost : 0);
+  return hop_cost + shortage_cost * (stock_plenty - stock) / stock_plenty + (edge.alive ? 0 : not_alive_cost) +
+         (edge.stock < keys_per_relay ? unusable_cost : 0);
 }
 
 std::optional<std::vector<ElementName>> cheapest_path(std::span<const Edge> edges, const ElementName& from, const ElementName& to) {

@@ -58,11 +58,13 @@ Result<std::uint64_t> LinkKeys::next_block(store::Transaction& transaction, cons
 
 Result<void> LinkKeys::ingest(store::Transaction& transaction, const LinkBlock& block, UnixMs now) {
   const std::size_t count = block.keys.size() / link_key_size;
-  if (count == 0 || block.keys.size() % link_key_size != 0) return fail(ErrorCode::invalid_argument, "link block: " + std::to_string(block.keys.size()) + " octets are no whole keys");
+  if (count == 0 || block.keys.size() % link_key_size != 0)
+    return fail(ErrorCode::invalid_argument, "link block: " + std::to_string(block.keys.size()) + " octets are no whole keys");
   ASSIGN_OR_RETURN(const std::uint64_t next, next_block(transaction, block.link));
   if (block.block_id + 1 == next && block.block_id != 0) return {};
   if (block.block_id < next) {
-    return fail(ErrorCode::conflict, "link " + block.link.text() + ": block " + std::to_string(block.block_id) + " is older than the newest one, " + std::to_string(next - 1));
+    return fail(ErrorCode::conflict,
+                "link " + block.link.text() + ": block " + std::to_string(block.block_id) + " is older than the newest one, " + std::to_string(next - 1));
   }
   const std::string_view link = block.link.text();
   const auto block_id = static_cast<std::int64_t>(block.block_id);
@@ -73,10 +75,10 @@ Result<void> LinkKeys::ingest(store::Transaction& transaction, const LinkBlock& 
     ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(id), key));
     const auto own = static_cast<std::int64_t>(owner_of(i, self_, block.peer));
     // A row that is there already is of a key that was burnt before it came: it stays so.
-    TRY(transaction.run(
-        "INSERT INTO link_key (key_id, link, block_id, position, own, state, sealed, changed_ms) VALUES (?, ?, ?, ?, ?, 'generated', ?, ?)"
-        " ON CONFLICT (key_id) DO NOTHING",
-        {id.view(), link, block_id, std::int64_t{i}, own, ByteView(sealed), number(now)}));
+    TRY(
+        transaction.run("INSERT INTO link_key (key_id, link, block_id, position, own, state, sealed, changed_ms) VALUES (?, ?, ?, ?, ?, 'generated', ?, ?)"
+                        " ON CONFLICT (key_id) DO NOTHING",
+                        {id.view(), link, block_id, std::int64_t{i}, own, ByteView(sealed), number(now)}));
   }
   return drop_old_blocks(transaction, block.link, now);
 }
@@ -103,7 +105,9 @@ Result<HopKeys> LinkKeys::reserve(store::Transaction& transaction, const LinkId&
   };
   std::vector<Found> found;
   TRY(transaction.query("SELECT key_id, sealed FROM link_key WHERE link = ? AND own = 1 AND state = 'generated' ORDER BY block_id, position LIMIT 2",
-                        {std::string_view(link.text())}, [&](const store::Row& row) { found.push_back({KeyId(row.blob(0)), row.blob(1)}); }));
+                        {std::string_view(link.text())}, [&](const store::Row& row) {
+                          found.push_back({KeyId(row.blob(0)), row.blob(1)});
+                        }));
   if (found.size() < 2) return fail(ErrorCode::exhausted, "link " + link.text() + " has no key left");
   HopKeys out;
   for (std::size_t i = 0; i < 2; ++i) {
@@ -165,7 +169,8 @@ Result<bool> LinkKeys::known(store::Transaction& transaction, const KeyId& id) {
 
 Result<std::optional<KeyState>> LinkKeys::state_of(store::Transaction& transaction, const KeyId& id) {
   std::optional<KeyState> state;
-  TRY(transaction.query("SELECT state FROM link_key WHERE key_id = ?", {id.view()}, [&](const store::Row& row) { state = store::key_state_from_name(row.text(0)); }));
+  TRY(transaction.query("SELECT state FROM link_key WHERE key_id = ?", {id.view()},
+                        [&](const store::Row& row) { state = store::key_state_from_name(row.text(0)); }));
   return state;
 }
 
@@ -183,7 +188,8 @@ Result<void> LinkKeys::destroy(store::Transaction& transaction, const KeyId& id,
 
 Result<std::vector<KeyId>> LinkKeys::recover(store::Transaction& transaction, UnixMs now) {
   std::vector<KeyId> out;
-  TRY(transaction.query("SELECT key_id FROM link_key WHERE state IN ('reserved', 'delivered')", {}, [&](const store::Row& row) { out.emplace_back(row.blob(0)); }));
+  TRY(transaction.query("SELECT key_id FROM link_key WHERE state IN ('reserved', 'delivered')", {},
+                        [&](const store::Row& row) { out.emplace_back(row.blob(0)); }));
   for (const KeyId& id : out) TRY(destroy(transaction, id, now));
   return out;
 }

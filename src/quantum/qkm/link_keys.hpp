@@ -3,7 +3,7 @@
 //
 // Both ends hold the same keys under the same ids. Each key has one owner, the end that may choose it for sending; the other end uses a
 // key only when the owner names it. So the ends never choose the same key for two purposes, whatever messages are lost (checked by
-// exhaustive search, docs/formal/align.pml).
+// exhaustive search, formal/align.pml).
 #pragma once
 
 #include <optional>

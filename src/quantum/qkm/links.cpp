@@ -52,11 +52,8 @@ std::vector<LinkView> Links::view(UnixMs now) const {
   const std::lock_guard lock(mutex_);
   std::vector<LinkView> out;
   for (const auto& [link, state] : states_) {
-    out.push_back({.link = link,
-                   .stock = state.stock,
-                   .report = state.report,
-                   .runs = state.runs,
-                   .alive = state.heard_ms != 0 && now < state.heard_ms + alive_ms});
+    out.push_back(
+        {.link = link, .stock = state.stock, .report = state.report, .runs = state.runs, .alive = state.heard_ms != 0 && now < state.heard_ms + alive_ms});
   }
   return out;
 }

@@ -54,7 +54,8 @@ Result<RelayHeader> read_header(wire::Reader& in) {
   ASSIGN_OR_RETURN(out.path, read_path(in));
   if (path_id_of(out.path) != path_id) return fail(ErrorCode::invalid_argument, "relay.path_id: is not that of the path");
   ASSIGN_OR_RETURN(out.hop, in.u8("relay.hop"));
-  if (out.hop == 0 || out.hop >= out.path.size()) return fail(ErrorCode::invalid_argument, "relay.hop = " + std::to_string(out.hop) + ": lies outside of the path");
+  if (out.hop == 0 || out.hop >= out.path.size())
+    return fail(ErrorCode::invalid_argument, "relay.hop = " + std::to_string(out.hop) + ": lies outside of the path");
   ASSIGN_OR_RETURN(out.pad_id, read_id<KeyId>(in, "relay.pad_id"));
   ASSIGN_OR_RETURN(out.mac_id, read_id<KeyId>(in, "relay.mac_id"));
   if (out.pad_id == out.mac_id) return fail(ErrorCode::invalid_argument, "relay.mac_id: one link key cannot be pad and MAC key");
@@ -121,7 +122,8 @@ Result<Secret> unprotect(ByteView octets, const RelayMessage& message, const Sec
   TRY(check_size(pad, "relay: pad"));
   TRY(check_size(mac_key, "relay: MAC key"));
   if (!equal_constant_time(crypto::poly1305(mac_key, octets.first(message.authenticated)), message.tag)) {
-    return fail(ErrorCode::denied, "relay " + message.header.relay_id.hex() + ": the tag does not hold; the message was altered, or the link's ends hold different keys");
+    return fail(ErrorCode::denied,
+                "relay " + message.header.relay_id.hex() + ": the tag does not hold; the message was altered, or the link's ends hold different keys");
   }
   Secret secret = Secret::copy_of(message.ciphertext);
   secret.xor_with(pad);
@@ -135,9 +137,7 @@ Bytes relay_confirmation(const Secret& secret, const KeyId& relay_id) {
   return crypto::hmac(crypto::Hash::sha256, expand(secret, "qanat relay confirm"), {relay_id.view()});
 }
 
-Bytes write_relay_answer(const KeyId& relay_id, ByteView confirmation) {
-  return concat({Bytes{relay_version}, relay_id.view(), confirmation});
-}
+Bytes write_relay_answer(const KeyId& relay_id, ByteView confirmation) { return concat({Bytes{relay_version}, relay_id.view(), confirmation}); }
 
 Result<Bytes> parse_relay_answer(ByteView octets, const KeyId& relay_id) {
   wire::Reader in(octets);

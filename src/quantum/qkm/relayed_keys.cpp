@@ -15,17 +15,18 @@ Result<void> RelayedKeys::add(store::Transaction& transaction, const RelayedKey&
   ASSIGN_OR_RETURN(const auto known, state_of(transaction, key.id));
   if (known) return fail(ErrorCode::conflict, what(key.id) + ": came before");
   ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(key.id), key.key));
-  TRY(transaction.run(
-      "INSERT INTO relayed_key (key_id, near, peer_domain, path_id, relays, way, state, sealed, expires_ms, changed_ms)"
-      " VALUES (?, ?, ?, ?, ?, ?, 'generated', ?, ?, ?)",
-      {key.id.view(), static_cast<std::int64_t>(key.end), std::string_view(key.peer_domain), key.path_id.view(), std::int64_t{key.relays},
-       std::string_view(key.way), ByteView(sealed), number(key.expires_ms), number(now)}));
+  TRY(
+      transaction.run("INSERT INTO relayed_key (key_id, near, peer_domain, path_id, relays, way, state, sealed, expires_ms, changed_ms)"
+                      " VALUES (?, ?, ?, ?, ?, ?, 'generated', ?, ?, ?)",
+                      {key.id.view(), static_cast<std::int64_t>(key.end), std::string_view(key.peer_domain), key.path_id.view(), std::int64_t{key.relays},
+                       std::string_view(key.way), ByteView(sealed), number(key.expires_ms), number(now)}));
   return {};
 }
 
 Result<std::optional<KeyState>> RelayedKeys::state_of(store::Transaction& transaction, const KeyId& id) {
   std::optional<KeyState> state;
-  TRY(transaction.query("SELECT state FROM relayed_key WHERE key_id = ?", {id.view()}, [&](const store::Row& row) { state = store::key_state_from_name(row.text(0)); }));
+  TRY(transaction.query("SELECT state FROM relayed_key WHERE key_id = ?", {id.view()},
+                        [&](const store::Row& row) { state = store::key_state_from_name(row.text(0)); }));
   return state;
 }
 
@@ -41,10 +42,12 @@ Result<void> RelayedKeys::advance(store::Transaction& transaction, const KeyId& 
   return {};
 }
 
-Result<std::vector<KeyId>> RelayedKeys::reserve(store::Transaction& transaction, std::string_view peer_domain, const SidWk& sid_wk, std::size_t count, UnixMs now) {
+Result<std::vector<KeyId>> RelayedKeys::reserve(store::Transaction& transaction, std::string_view peer_domain, const SidWk& sid_wk, std::size_t count,
+                                                UnixMs now) {
   std::vector<KeyId> out;
-  TRY(transaction.query("SELECT key_id FROM relayed_key WHERE near = 1 AND peer_domain = ? AND state = 'generated' AND expires_ms > ? ORDER BY expires_ms LIMIT ?",
-                        {peer_domain, number(now), static_cast<std::int64_t>(count)}, [&](const store::Row& row) { out.emplace_back(row.blob(0)); }));
+  TRY(transaction.query(
+      "SELECT key_id FROM relayed_key WHERE near = 1 AND peer_domain = ? AND state = 'generated' AND expires_ms > ? ORDER BY expires_ms LIMIT ?",
+      {peer_domain, number(now), static_cast<std::int64_t>(count)}, [&](const store::Row& row) { out.emplace_back(row.blob(0)); }));
   for (const KeyId& id : out) {
     TRY(advance(transaction, id, KeyState::reserved, now));
     TRY(transaction.run("UPDATE relayed_key SET sid_wk = ? WHERE key_id = ?", {sid_wk.view(), id.view()}));
@@ -113,7 +116,8 @@ Result<std::vector<KeyId>> RelayedKeys::sweep(store::Transaction& transaction, U
 
 Result<std::vector<KeyId>> RelayedKeys::recover(store::Transaction& transaction, UnixMs now) {
   std::vector<KeyId> out;
-  TRY(transaction.query("SELECT key_id FROM relayed_key WHERE state IN ('generated', 'reserved')", {}, [&](const store::Row& row) { out.emplace_back(row.blob(0)); }));
+  TRY(transaction.query("SELECT key_id FROM relayed_key WHERE state IN ('generated', 'reserved')", {},
+                        [&](const store::Row& row) { out.emplace_back(row.blob(0)); }));
   for (const KeyId& id : out) TRY(advance(transaction, id, KeyState::destroyed, now));
   return out;
 }
@@ -125,8 +129,8 @@ Result<void> RelayedKeys::forget(store::Transaction& transaction, UnixMs before)
 
 Result<std::map<std::string, std::int64_t>> RelayedKeys::stock(store::Transaction& transaction, UnixMs now) {
   std::map<std::string, std::int64_t> out;
-  TRY(transaction.query("SELECT peer_domain, count(*) FROM relayed_key WHERE near = 1 AND state = 'generated' AND expires_ms > ? GROUP BY peer_domain", {number(now)},
-                        [&](const store::Row& row) { out[row.text(0)] = row.integer(1); }));
+  TRY(transaction.query("SELECT peer_domain, count(*) FROM relayed_key WHERE near = 1 AND state = 'generated' AND expires_ms > ? GROUP BY peer_domain",
+                        {number(now)}, [&](const store::Row& row) { out[row.text(0)] = row.integer(1); }));
   return out;
 }
 

@@ -24,7 +24,7 @@ struct RelayedKey {
   std::uint8_t relays = 0;  // trusted nodes between the ends
   std::string way;          // for display: over which nodes, which link keys were used up
   Secret key;
-  UnixMs expires_ms = 0;    // destroyed then, if nobody took it
+  UnixMs expires_ms = 0;  // destroyed then, if nobody took it
 };
 
 class RelayedKeys {

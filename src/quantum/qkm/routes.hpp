@@ -19,7 +19,8 @@ class Routes {
   using Nodes = std::vector<ElementName>;
   using Ask = std::function<Result<Nodes>(const ElementName& destination, Deadline deadline, const std::string& request_id)>;
 
-  Routes(std::set<ElementName> neighbours, std::chrono::milliseconds fresh, Ask ask) : neighbours_(std::move(neighbours)), fresh_(fresh), ask_(std::move(ask)) {}
+  Routes(std::set<ElementName> neighbours, std::chrono::milliseconds fresh, Ask ask)
+      : neighbours_(std::move(neighbours)), fresh_(fresh), ask_(std::move(ask)) {}
 
   /// When the controller does not answer: the route it gave last, however old, or straight to a neighbour. A controller that says there is no
   /// route is believed.

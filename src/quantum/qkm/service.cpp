@@ -42,9 +42,11 @@ std::vector<LinkId> link_ids(const QkmSettings& settings) {
   return out;
 }
 
-Result<Routes::Nodes> ask_controller(node::Node& node, const ElementName& controller, const ElementName& destination, Deadline deadline, const std::string& request_id) {
+Result<Routes::Nodes> ask_controller(node::Node& node, const ElementName& controller, const ElementName& destination, Deadline deadline,
+                                     const std::string& request_id) {
   if (controller.empty()) return fail(ErrorCode::unavailable, "no controller is configured, and " + destination.text() + " is no neighbour");
-  ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(points::Endpoint::kq2_route, controller.text(), wire::Json::object({{"to", destination.text()}}), deadline, request_id));
+  ASSIGN_OR_RETURN(const wire::Json answer,
+                   node.call_json(points::Endpoint::kq2_route, controller.text(), wire::Json::object({{"to", destination.text()}}), deadline, request_id));
   TRY(answer.only({"route", "path_id"}));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, answer.texts("route"));
   Routes::Nodes out;
@@ -115,7 +117,8 @@ struct QkmService::Parts {
 };
 
 RelayPorts QkmService::Parts::ports() {
-  return {.send = [this](const ElementName& neighbour, ByteView message, Deadline deadline, const std::string& id) { return send(neighbour, message, deadline, id); },
+  return {.send = [this](const ElementName& neighbour, ByteView message, Deadline deadline,
+                         const std::string& id) { return send(neighbour, message, deadline, id); },
           .route = [this](const ElementName& to, Deadline deadline, const std::string& id) { return routes.find(to, deadline, id); },
           .record = [this](std::span<const KeyEvent> events) { return record_together(node, events); }};
 }
@@ -133,11 +136,16 @@ Result<net::Response> QkmService::Parts::relayed(const net::Request& request) {
   const Identity& sender = *request.peer.identity;
   const auto configured = node.settings().peers.find(sender.name);
   auto answer = [&]() -> Result<Bytes> {
-    if (configured == node.settings().peers.end() || configured->second.expected != sender) return fail(ErrorCode::denied, sender.uri() + " is no neighbour of this QKM");
+    if (configured == node.settings().peers.end() || configured->second.expected != sender)
+      return fail(ErrorCode::denied, sender.uri() + " is no neighbour of this QKM");
     return relay.receive(ElementName(sender.name), request.body, request.deadline, request.request_id);
   }();
   if (!answer) {
-    TRY(node.record({.action = "x-1.relay", .outcome = audit::outcome_of(answer.error().code), .subject = sender.uri(), .object = "", .reason = answer.error().message,
+    TRY(node.record({.action = "x-1.relay",
+                     .outcome = audit::outcome_of(answer.error().code),
+                     .subject = sender.uri(),
+                     .object = "",
+                     .reason = answer.error().message,
                      .request_id = request.request_id}));
     return fail(answer.error());
   }
@@ -145,7 +153,8 @@ Result<net::Response> QkmService::Parts::relayed(const net::Request& request) {
 }
 
 Result<net::Response> QkmService::Parts::status(const net::Request& request) {
-  if (request.peer.identity->domain != node.identity().domain) return fail(ErrorCode::denied, "the stock of domain " + node.identity().domain + " is for its own KMS");
+  if (request.peer.identity->domain != node.identity().domain)
+    return fail(ErrorCode::denied, "the stock of domain " + node.identity().domain + " is for its own KMS");
   ASSIGN_OR_RETURN(const auto stock, store->transact([&](store::Transaction& transaction) { return relayed_keys.stock(transaction, node.clock().now_ms()); }));
   wire::Json peers = wire::Json::array();
   for (const auto& [domain, end_node] : settings.domains) {
@@ -191,7 +200,8 @@ Result<void> QkmService::Parts::report() {
                                   {"qber", link.report.qber},
                                   {"alive", link.alive}}));
   }
-  TRY(node.call_json(points::Endpoint::kq2_state, settings.controller.text(), wire::Json::object({{"links", list}}), Deadline::after(report_max), node.new_request_id()));
+  TRY(node.call_json(points::Endpoint::kq2_state, settings.controller.text(), wire::Json::object({{"links", list}}), Deadline::after(report_max),
+                     node.new_request_id()));
   return {};
 }
 

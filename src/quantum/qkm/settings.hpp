@@ -17,14 +17,14 @@ struct LinkSettings {
 };
 
 struct QkmSettings {
-  std::filesystem::path site_key;               // empty: keys travel under TLS alone, and count as PQC-grade
+  std::filesystem::path site_key;  // empty: keys travel under TLS alone, and count as PQC-grade
   std::map<LinkId, LinkSettings> links;
-  std::map<std::string, ElementName> domains;   // the QKM of each domain that keys are shared with
-  ElementName controller;                       // empty: routes lead straight to neighbours
-  WaterMarks marks{.low = 256, .high = 1024};   // keys, per link and direction
-  std::int64_t keys_max = 65536;                // per link
-  std::size_t pool_target = 4;                  // keys relayed beforehand, per domain; 0: every relay on demand
-  std::chrono::milliseconds lifetime{60000};    // of a relayed key that nobody fetches
+  std::map<std::string, ElementName> domains;  // the QKM of each domain that keys are shared with
+  ElementName controller;                      // empty: routes lead straight to neighbours
+  WaterMarks marks{.low = 256, .high = 1024};  // keys, per link and direction
+  std::int64_t keys_max = 65536;               // per link
+  std::size_t pool_target = 4;                 // keys relayed beforehand, per domain; 0: every relay on demand
+  std::chrono::milliseconds lifetime{60000};   // of a relayed key that nobody fetches
   std::chrono::milliseconds route_fresh{3000};
 
   static QkmSettings read(node::Config& config);

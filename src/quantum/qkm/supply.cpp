@@ -71,7 +71,8 @@ Result<void> KeySupply::done(std::span<const KeyId> ids, RelayedKeys::Use use) {
 }
 
 Result<std::size_t> KeySupply::missing(const std::string& domain, std::size_t target) {
-  ASSIGN_OR_RETURN(const auto stock, parts_.store.transact([&](store::Transaction& transaction) { return parts_.relayed_keys.stock(transaction, parts_.clock.now_ms()); }));
+  ASSIGN_OR_RETURN(const auto stock,
+                   parts_.store.transact([&](store::Transaction& transaction) { return parts_.relayed_keys.stock(transaction, parts_.clock.now_ms()); }));
   const auto found = stock.find(domain);
   const std::size_t there = found == stock.end() ? 0 : static_cast<std::size_t>(found->second);
   return target - std::min(there, target);

@@ -88,7 +88,8 @@ Result<net::Response> SupplyHandlers::fetch_keys(const net::Request& request, st
 namespace {
 
 /// The keys themselves are on record one by one ("relayed_key.delivered"); what is left is a refusal.
-Result<net::Response> record_refusal(node::Node& node, std::string_view action, const net::Request& request, const std::string& session, Result<net::Response> answer) {
+Result<net::Response> record_refusal(node::Node& node, std::string_view action, const net::Request& request, const std::string& session,
+                                     Result<net::Response> answer) {
   if (answer) return answer;
   TRY(node.record({.action = action,
                    .outcome = audit::outcome_of(answer.error().code),

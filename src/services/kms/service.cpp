@@ -21,7 +21,7 @@ struct KmsService::Parts {
         ledger(node.device()),
         senders(node),
         access(node, *store, senders),
-        agreement(node, *store, ledger, senders, trace, settings, std::move(site_key)),
+        agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
         reporter(node),
         application(node, *store, ledger, agreement, access, reporter, trace, settings),
         enrolment(node, *store, trace) {}
@@ -33,6 +33,7 @@ struct KmsService::Parts {
   Ledger ledger;
   node::SenderDirectory senders;
   Access access;
+  Errands errands;
   Agreement agreement;
   Reporter reporter;
   Application application;
@@ -75,6 +76,10 @@ KmsService::KmsService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) 
 KmsService::~KmsService() { stop(); }
 
 Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettings settings) {
+  if (settings.profile_v1) {
+    if (node.suite().id != crypto::SuiteId::gm_hybrid) return fail(ErrorCode::invalid_argument, "kms.profile_v1: there is no profile v1 in suite " + std::string(node.suite().name));
+    node::log(node::LogLevel::warning, "profile v1 is on: working keys that go out in it are protected by TLS alone");
+  }
   ASSIGN_OR_RETURN(auto store, store::Store::open(node.settings().state / "kms.db", migrations));
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
   auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key));
@@ -100,6 +105,7 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::km1_receipt, [&](const net::Request& request) { return parts.enrolment.receipt(request); }},
       {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }},
       {Endpoint::km1_ack, [&](const net::Request& request) { return parts.application.acknowledge(request); }},
+      {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},
       {Endpoint::ma2_notify, [&](const net::Request& request) { return parts.agreement.notify(request); }},
       {Endpoint::km2_offer, [&](const net::Request& request) { return parts.agreement.offer(request); }},
       {Endpoint::km2_confirm, [&](const net::Request& request) { return parts.agreement.confirm(request); }},
@@ -107,6 +113,7 @@ std::vector<points::Handler> KmsService::handlers() {
 }
 
 void KmsService::start() {
+  parts_->errands.start();
   parts_->reporter.start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
 }
@@ -118,6 +125,7 @@ void KmsService::stop() {
   }
   parts_->changed.notify_all();
   if (parts_->sweeper.joinable()) parts_->sweeper.join();
+  parts_->errands.stop();
   parts_->reporter.stop();
 }
 

@@ -14,6 +14,7 @@ KmsSettings KmsSettings::read(node::Config& config) {
   out.callee_wait = milliseconds("callee_wait_ms", out.callee_wait, 30000);
   out.quantum_shares = table.integer("quantum_shares", 1, 4, out.quantum_shares);
   out.pqc_fallback = table.flag("pqc_fallback", out.pqc_fallback);
+  out.profile_v1 = table.flag("profile_v1", out.profile_v1);
   return out;
 }
 

@@ -15,6 +15,7 @@ struct KmsSettings {
   std::chrono::milliseconds callee_wait{5000};         // how long the callee's application waits for the caller's
   std::int64_t quantum_shares = 1;                     // quantum keys per working key across domains
   bool pqc_fallback = true;                            // no quantum key: agree by PQC alone, and say so in the result
+  bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison
 
   static KmsSettings read(node::Config& config);
 };

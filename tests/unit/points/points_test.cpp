@@ -54,6 +54,7 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /km/1/receipt: app1 app2 app3 dev1 dev2 -> kms\n"
             "POST /km/1/application: app1 app2 app3 dev1 dev2 -> kms\n"
             "POST /km/1/ack: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /km/1/v1/application: app1 app2 app3 dev1 dev2 -> kms\n"
             "POST /km/2/offer: kms -> kms\n"
             "POST /km/2/confirm: kms -> kms\n"
             "POST /km/3/take: kms -> qkm\n"

@@ -8,7 +8,7 @@
 namespace qanat::qkd {
 namespace {
 
-/// Computed independently from the paper's equations (design 04, section 1.2, count test vector).
+/// Computed independently from the paper's equations.
 LimInput count_vector() {
   return {.mu = {0.427, 0.229, 2e-4},
           .p = {0.375, 0.449, 0.176},
@@ -141,7 +141,7 @@ double best_rate(double distance_km, double n_X) {
   return best;
 }
 
-/// Secret bits per pulse (design 04, section 1.2, table; parameters of Lim et al., figure 1).
+/// Secret bits per pulse (parameters of Lim et al., figure 1; computed independently).
 TEST(Lim2014Test, ReproducesThePublishedTable) {
   struct Row {
     double distance_km;

@@ -88,7 +88,9 @@ class ProcessTest : public testing::Test {
   }
   template <class End>
   EndParts parts(Process<End>& process) {
-    return {.settings = settings_, .records = *process.records, .random = *process.random, .clock = clock_, .block_stored = [&process] { ++process.blocks_stored; }};
+    return {.settings = settings_, .records = *process.records, .random = *process.random, .clock = clock_, .block_stored = [&process] {
+              ++process.blocks_stored;
+            }};
   }
   template <class End>
   void reopen(Process<End>& process) {
@@ -98,7 +100,8 @@ class ProcessTest : public testing::Test {
   }
   void restart_alice() {
     reopen(alice_);
-    alice_.end = std::make_unique<AliceEnd>(parts(alice_), std::move(*open_simulated_alice(settings_.parameters, test::secret_of(fibre_seed_size, test::fibre_seed))));
+    alice_.end =
+        std::make_unique<AliceEnd>(parts(alice_), std::move(*open_simulated_alice(settings_.parameters, test::secret_of(fibre_seed_size, test::fibre_seed))));
   }
   void restart_bob() {
     reopen(bob_);

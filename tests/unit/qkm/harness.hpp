@@ -44,7 +44,8 @@ class Core {
   void restart() {
     close();
     open();
-    recovered = store->transact([&](store::Transaction& transaction) { return link_keys->recover(transaction, clock.now_ms()); }).value_or(std::vector<KeyId>());
+    recovered =
+        store->transact([&](store::Transaction& transaction) { return link_keys->recover(transaction, clock.now_ms()); }).value_or(std::vector<KeyId>());
     lost = store->transact([&](store::Transaction& transaction) { return relayed_keys->recover(transaction, clock.now_ms()); }).value_or(std::vector<KeyId>());
   }
   void close() {
@@ -135,7 +136,8 @@ class Network {
   static void give(Core& core, const LinkId& link, const ElementName& peer, std::uint64_t block_id, std::size_t keys) {
     LinkBlock block{.link = link, .peer = peer, .block_id = block_id, .keys = Secret(keys * link_key_size)};
     std::span<std::uint8_t> octets = block.keys.writable();
-    for (std::size_t i = 0; i < octets.size(); ++i) octets[i] = static_cast<std::uint8_t>(17 * i + i / 256 + 5 * block_id + link.text().size() + static_cast<std::size_t>(link.text()[0]));
+    for (std::size_t i = 0; i < octets.size(); ++i)
+      octets[i] = static_cast<std::uint8_t>(17 * i + i / 256 + 5 * block_id + link.text().size() + static_cast<std::size_t>(link.text()[0]));
     const auto done = core.store->transact([&](store::Transaction& transaction) { return core.link_keys->ingest(transaction, block, core.clock.now_ms()); });
     ASSERT_TRUE(done) << done.error().message;
     core.arrivals.ring();
@@ -172,9 +174,10 @@ inline void Core::open() {
   relay = std::make_unique<RelayNode>(
       RelayPlace{.self = name, .domain = domain, .links = links, .end_nodes = ends, .lifetime = std::chrono::seconds(60), .block_wait = block_wait},
       RelayNode::Parts{*store, *link_keys, *relayed_keys, *device, clock, arrivals},
-      RelayPorts{.send = [this](const ElementName& to, ByteView message, Deadline deadline, const std::string&) { return network.carry(name, to, message, deadline); },
-                 .route = [this](const ElementName& to, Deadline, const std::string&) { return network.route(name, to); },
-                 .record = record});
+      RelayPorts{
+          .send = [this](const ElementName& to, ByteView message, Deadline deadline, const std::string&) { return network.carry(name, to, message, deadline); },
+          .route = [this](const ElementName& to, Deadline, const std::string&) { return network.route(name, to); },
+          .record = record});
   supply = std::make_unique<KeySupply>(KeySupply::Parts{*store, *relayed_keys, *relay, clock, arrivals, record});
 }
 

@@ -264,7 +264,9 @@ TEST_F(RelayChain, TakeFromThePoolUsesNoWire) {
   ASSERT_TRUE(a().relay->relay_to("b", soon(), "1"));
   ASSERT_TRUE(a().relay->relay_to("b", soon(), "1"));
   EXPECT_EQ(*a().supply->missing("b", 4), 2U);
-  network_.wire = [](const ElementName&, const ElementName&, ByteView, const Network::Deliver&) -> Result<Bytes> { return fail(ErrorCode::unavailable, "cut"); };
+  network_.wire = [](const ElementName&, const ElementName&, ByteView, const Network::Deliver&) -> Result<Bytes> {
+    return fail(ErrorCode::unavailable, "cut");
+  };
   const auto taken = a().supply->take(a().session("b"), 2, soon());
   ASSERT_TRUE(taken) << taken.error().message;
   EXPECT_EQ(taken->size(), 2U);
@@ -329,7 +331,8 @@ TEST_F(RelayChain, EightThreadsInBothDirectionsShareNoKey) {
   std::map<KeyId, Secret> at_a;
   std::map<KeyId, Secret> at_b;
   std::atomic<int> failures = 0;
-  const auto work = [&](Core& near, Core& far, const std::string& far_domain, const std::string& near_domain, std::map<KeyId, Secret>& near_keys, std::map<KeyId, Secret>& far_keys) {
+  const auto work = [&](Core& near, Core& far, const std::string& far_domain, const std::string& near_domain, std::map<KeyId, Secret>& near_keys,
+                        std::map<KeyId, Secret>& far_keys) {
     for (int i = 0; i < 12; ++i) {
       auto taken = near.supply->take(near.session(far_domain), 1 + static_cast<std::size_t>(i % 2), soon());
       if (!taken) {

@@ -194,8 +194,8 @@ TEST(SdpTest, RefusesToWriteWhatCouldNotBeRead) {
 
 TEST(SidCallTest, IsSm3OverTheLengthPrefixedFields) {
   const CallNonce nonce(from_hex("000102030405060708090a0b0c0d0e0f").value());
-  // Computed with: printf '\x10QFCI-v2 sid_call\x07+861001\x07+861002\x10' + nonce | openssl dgst -sm3
-  EXPECT_EQ(make_sid_call(Number("+861001"), Number("+861002"), nonce).hex(), "d69c304fe5fc7217493aac0b1e028ff7c8f7f55d90f75b74e5c37c8fcba15b18");
+  // Computed with: printf '\x10QFCI-v2 sid call\x07+861001\x07+861002\x10' + nonce | openssl dgst -sm3
+  EXPECT_EQ(make_sid_call(Number("+861001"), Number("+861002"), nonce).hex(), "c11f290e0348399dbf5adf33e21d7e29fed46aa5d82b0ffe912cf2c1d0323290");
 }
 
 TEST(SidCallTest, DiffersForEachFieldAndForFieldsThatRunTogether) {

@@ -99,7 +99,7 @@ TEST_P(KnownAnswersTest, EveryMessageOfTheScriptWasLookedAt) {
   EXPECT_EQ(must(a.json().object("kems")).names().size(), 13U);
 }
 
-// Sizes that design 10 §2 prints for suite 0x0201 (there: uid and kms_id of 23 octets in sum, numbers of 13).
+// Sizes that docs/protocol prints for suite 0x0201 (there: uid and kms_id of 23 octets in sum, numbers of 13).
 TEST(QfcSizesTest, AreTheDesigns) {
   const Answers a{0};
   KeyRequest request = key_request_of(a, 0);

@@ -1,4 +1,4 @@
-// Profile v1 works as the paper prints it, and falls to substitution as design 10 §1 says; v2 does not.
+// Profile v1 works as the paper prints it, and falls to substitution as docs/protocol/v1.md says; v2 does not.
 #include "wire/v1.hpp"
 
 #include <gtest/gtest.h>

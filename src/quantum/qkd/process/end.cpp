@@ -23,8 +23,8 @@ Result<std::vector<Bytes>> StepRunner::carry_out(Step step) {
   }
   const std::string& link = parts_.settings.link.text();
   for (const KeyBlock& block : step.deliver) {
-    node::log(node::LogLevel::note, "link {}: block {}: {} key bits, error rate {:.4f}, {:.2f} s of simulated time in {} ms", link, block.block_id, block.bit_count,
-              block.report.qber_key, block.report.simulated_time_s, block.report.wall_ms);
+    node::log(node::LogLevel::note, "link {}: block {}: {} key bits, error rate {:.4f}, {:.2f} s of simulated time in {} ms", link, block.block_id,
+              block.bit_count, block.report.qber_key, block.report.simulated_time_s, block.report.wall_ms);
   }
   if (step.failed) node::log(node::LogLevel::warning, "link {}: block {} gives no key: {}", link, step.failed->block_id, step.failed->error.message);
   if (step.dropped) node::log(node::LogLevel::warning, "link {}: block {} was not released by the other end and is destroyed", link, *step.dropped);

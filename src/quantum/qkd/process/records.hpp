@@ -15,9 +15,9 @@ namespace qanat::qkd {
 struct BlockSummary {
   double qber_key = 0.0;
   double qber_check = 0.0;
-  std::uint64_t key_bits = 0;       // handed on, after authentication took its share
-  double simulated_time_s = 0.0;    // how long the optics would have taken
-  std::uint64_t wall_ms = 0;        // how long the simulation and the processing took
+  std::uint64_t key_bits = 0;     // handed on, after authentication took its share
+  double simulated_time_s = 0.0;  // how long the optics would have taken
+  std::uint64_t wall_ms = 0;      // how long the simulation and the processing took
 
   /// Over the optics' own time.
   [[nodiscard]] double rate_bps() const { return simulated_time_s > 0.0 ? static_cast<double>(key_bits) / simulated_time_s : 0.0; }

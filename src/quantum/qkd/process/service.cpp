@@ -13,9 +13,9 @@
 namespace qanat::qkd {
 namespace {
 
-constexpr std::chrono::milliseconds hold_max{1000};        // how long Alice keeps an exchange waiting
-constexpr std::chrono::milliseconds exchange_max{30000};   // with the processing of a whole block's step
-constexpr std::chrono::milliseconds control_max{3000};     // the QKM holds a poll for half of it
+constexpr std::chrono::milliseconds hold_max{1000};       // how long Alice keeps an exchange waiting
+constexpr std::chrono::milliseconds exchange_max{30000};  // with the processing of a whole block's step
+constexpr std::chrono::milliseconds control_max{3000};    // the QKM holds a poll for half of it
 constexpr std::chrono::milliseconds delivery_max{10000};
 constexpr std::chrono::milliseconds pause_first{500};
 constexpr std::chrono::milliseconds pause_max{15000};
@@ -203,15 +203,20 @@ void QkdService::Parts::dial() {
 
 Result<net::Response> QkdService::Parts::exchange(const net::Request& request) {
   const auto peer = node.settings().peers.find(settings.peer.text());
-  const bool is_peer = peer != node.settings().peers.end() ? peer->second.expected == *request.peer.identity : request.peer.identity->name == settings.peer.text();
+  const bool is_peer =
+      peer != node.settings().peers.end() ? peer->second.expected == *request.peer.identity : request.peer.identity->name == settings.peer.text();
   auto answer = [&]() -> Result<Bytes> {
     if (!is_peer) return fail(ErrorCode::denied, request.peer.identity->uri() + " is not at the other end of link " + settings.session.link.text());
     if (!alice) return fail(ErrorCode::conflict, "X-2: this end dials itself");
     return alice->answer(request.body, request.deadline.sooner_of(hold_max));
   }();
   if (!answer) {
-    TRY(node.record({.action = "x-2.channel", .outcome = audit::outcome_of(answer.error().code), .subject = request.peer.identity->uri(),
-                     .object = settings.session.link.text(), .reason = answer.error().message, .request_id = request.request_id}));
+    TRY(node.record({.action = "x-2.channel",
+                     .outcome = audit::outcome_of(answer.error().code),
+                     .subject = request.peer.identity->uri(),
+                     .object = settings.session.link.text(),
+                     .reason = answer.error().message,
+                     .request_id = request.request_id}));
     return fail(answer.error());
   }
   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = std::move(*answer)};

@@ -45,8 +45,10 @@ LeakModel read_leak_model(node::Config& table) {
 
 std::string_view name(Role role) noexcept {
   switch (role) {
-    case Role::alice: return "alice";
-    case Role::bob: return "bob";
+    case Role::alice:
+      return "alice";
+    case Role::bob:
+      return "bob";
   }
   return "";
 }
@@ -66,14 +68,16 @@ QkdSettings QkdSettings::read(node::Config& config) {
   SessionSettings& session = out.session;
   session.link = LinkId(table.text("link"));
   session.parameters = read_parameters(table);
-  session.block_size = static_cast<std::size_t>(
-      table.integer("block_size", block_size_min, process_block_size_max, static_cast<std::int64_t>(session.block_size)));
+  session.block_size =
+      static_cast<std::size_t>(table.integer("block_size", block_size_min, process_block_size_max, static_cast<std::int64_t>(session.block_size)));
   session.eps_sec = table.real("eps_sec", 1e-30, 0.5, session.eps_sec);
   session.eps_cor = table.real("eps_cor", 1e-30, 0.5, session.eps_cor);
   session.qber_max = table.real("qber_max", 0.001, 0.499, session.qber_max);
   session.leak_model = read_leak_model(table);
-  session.authentication_reserve = static_cast<std::size_t>(table.integer("authentication_reserve", 2, 1000, static_cast<std::int64_t>(session.authentication_reserve)));
-  session.authentication_target = static_cast<std::size_t>(table.integer("authentication_target", 4, 2048, static_cast<std::int64_t>(session.authentication_target)));
+  session.authentication_reserve =
+      static_cast<std::size_t>(table.integer("authentication_reserve", 2, 1000, static_cast<std::int64_t>(session.authentication_reserve)));
+  session.authentication_target =
+      static_cast<std::size_t>(table.integer("authentication_target", 4, 2048, static_cast<std::int64_t>(session.authentication_target)));
   if (const auto valid = session.validate(); !valid) table.reject("link", valid.error().message);
   return out;
 }

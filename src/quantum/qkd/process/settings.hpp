@@ -17,8 +17,8 @@ inline constexpr std::size_t process_block_size_max = 1'000'000;
 
 struct QkdSettings {
   Role role{};
-  ElementName peer;  // the QKD at the other end of the link
-  ElementName qkm;   // the site's QKM
+  ElementName peer;                            // the QKD at the other end of the link
+  ElementName qkm;                             // the site's QKM
   std::filesystem::path site_key;              // empty: keys travel to the QKM under TLS alone
   std::filesystem::path pre_shared_key;        // authenticates the first handshakes; read once, when there is no state yet
   std::filesystem::path simulated_fibre_seed;  // what both simulated devices draw the same events from

@@ -8,7 +8,7 @@
 
 namespace qanat::cmsp {
 
-/// How far the sender's clock may be off (design: ±120 s); an older SessionOpen is a replay.
+/// How far the sender's clock may be off (±120 s); an older SessionOpen is a replay.
 inline constexpr UnixMs clock_window_ms = 120'000;
 
 /// Who is called, and the KMS that serves that number.

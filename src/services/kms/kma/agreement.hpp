@@ -9,6 +9,8 @@
 #include "node/node.hpp"
 #include "node/senders.hpp"
 #include "node/steps.hpp"
+#include "services/kms/kma/asked.hpp"
+#include "services/kms/kma/errands.hpp"
 #include "services/kms/kma/ledger.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "services/kms/settings.hpp"
@@ -29,11 +31,11 @@ struct QuantumShares {
 
 class Agreement {
  public:
-  Agreement(node::Node& node, store::Store& store, Ledger& ledger, node::SenderDirectory& senders, node::StepTrace& trace, const KmsSettings& settings,
-            crypto::SiteKey site_key);
+  Agreement(node::Node& node, store::Store& store, Ledger& ledger, node::SenderDirectory& senders, node::StepTrace& trace, Errands& errands,
+            const KmsSettings& settings, crypto::SiteKey site_key);
 
   /// The caller's side: afterwards the caller's leg is `reserved` here and the callee's leg at the other KMS.
-  Result<void> as_caller(const wire::Framed<wire::KeyRequest>& request, const Terminal& caller, Deadline deadline, const std::string& request_id);
+  Result<void> as_caller(const Asked& asked, const Terminal& caller, Deadline deadline, const std::string& request_id);
 
   // The callee's side.
   Result<net::Response> notify(const net::Request& request);   // ma2_notify
@@ -55,14 +57,16 @@ class Agreement {
     UnixMs expires_ms;
   };
 
-  Result<wire::Framed<wire::SessionGrant>> open_session(const wire::Framed<wire::KeyRequest>& request, const Terminal& caller, Deadline deadline,
+  Result<wire::Framed<wire::SessionGrant>> open_session(const Asked& asked, const Terminal& caller, Deadline deadline,
                                                         const std::string& request_id);
   Result<QuantumShares> take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id);
   Result<QuantumShares> fetch_shares(const std::string& peer_domain, const wire::KmsOffer& offer, Deadline deadline, const std::string& request_id);
   Result<QuantumShares> unwrap_shares(const wire::Json& answer) const;
-  void shares_done(const std::vector<wire::ShareRef>& refs, bool used, Deadline deadline, const std::string& request_id);
+  /// Tells the QKM in the background: it destroys delivered keys by itself after a time, this only makes it sooner.
+  enum class Fate : std::uint8_t { used, unused };
+  void shares_done(const std::vector<wire::ShareRef>& refs, Fate fate, const std::string& request_id);
   Result<wire::SessionNotify> announced(const SidWk& sid_wk);
-  Result<WorkingKey> agree(const wire::Framed<wire::KeyRequest>& request, const Terminal& caller, const wire::Framed<wire::SessionGrant>& grant,
+  Result<WorkingKey> agree(const Asked& asked, const Terminal& caller, const wire::Framed<wire::SessionGrant>& grant,
                            const QuantumShares& shares, Deadline deadline, const std::string& request_id);
   Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const wire::SessionNotify& session, const Identity& kms_a, QuantumShares shares);
   Result<StoredKey> wait_locked(const SidWk& sid_wk, Deadline deadline, std::unique_lock<std::mutex>& lock);
@@ -73,6 +77,7 @@ class Agreement {
   Ledger& ledger_;
   node::SenderDirectory& senders_;
   node::StepTrace& trace_;
+  Errands& errands_;
   const KmsSettings& settings_;
   crypto::SiteKey site_key_;
   std::mutex mutex_;

@@ -152,7 +152,7 @@ Result<net::Response> Agreement::confirm(const net::Request& request) {
     pending_.erase(sid_wk);
   }
   leg_changed();
-  shares_done(pending.shares, true, request.deadline, request.request_id);
+  shares_done(pending.shares, Fate::used, request.request_id);
   return net::Response{.status = 204, .content_type = "", .body = {}};
 }
 

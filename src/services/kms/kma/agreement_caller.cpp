@@ -8,8 +8,8 @@ namespace qanat::kms {
 using store::KeyState;
 
 Agreement::Agreement(node::Node& node, store::Store& store, Ledger& ledger, node::SenderDirectory& senders, node::StepTrace& trace,
-                     const KmsSettings& settings, crypto::SiteKey site_key)
-    : node_(node), store_(store), ledger_(ledger), senders_(senders), trace_(trace), settings_(settings), site_key_(std::move(site_key)) {}
+                     Errands& errands, const KmsSettings& settings, crypto::SiteKey site_key)
+    : node_(node), store_(store), ledger_(ledger), senders_(senders), trace_(trace), errands_(errands), settings_(settings), site_key_(std::move(site_key)) {}
 
 Result<void> Agreement::check_fresh(UnixMs ts_ms, std::string_view message) const {
   const UnixMs now = node_.clock().now_ms();
@@ -18,17 +18,17 @@ Result<void> Agreement::check_fresh(UnixMs ts_ms, std::string_view message) cons
   return fail(ErrorCode::denied, std::string(message) + ": its time is " + std::to_string(off) + " ms off, more than the clock window");
 }
 
-Result<wire::Framed<wire::SessionGrant>> Agreement::open_session(const wire::Framed<wire::KeyRequest>& request, const Terminal& caller, Deadline deadline,
+Result<wire::Framed<wire::SessionGrant>> Agreement::open_session(const Asked& asked, const Terminal& caller, Deadline deadline,
                                                                  const std::string& request_id) {
   const node::MessageSigner& own = *node_.credentials().messages;
   wire::SessionOpen open;
-  open.sid_wk = request.message.sid_wk;
-  open.sid_call = request.message.sid_call;
-  open.num_call = request.message.num_call;
-  open.num_called = request.message.num_called;
+  open.sid_wk = asked.sid_wk;
+  open.sid_call = asked.sid_call;
+  open.num_call = asked.num_call;
+  open.num_called = asked.num_called;
   open.uid_a = caller.uid;
   open.kms_a = ElementName(node_.identity().name);
-  open.hreq_a = request.hash;
+  open.hreq_a = asked.hash;
   open.prev_hash = Bytes(node_.suite().digest);
   open.kms_a_fps = own.fps;
   open.kms_b_fps = wire::no_fingerprints(node_.suite());
@@ -50,10 +50,10 @@ Result<wire::Framed<wire::SessionGrant>> Agreement::open_session(const wire::Fra
   return Result<wire::Framed<wire::SessionGrant>>(std::move(grant));
 }
 
-Result<void> Agreement::as_caller(const wire::Framed<wire::KeyRequest>& request, const Terminal& caller, Deadline deadline, const std::string& request_id) {
-  const SidWk& sid_wk = request.message.sid_wk;
+Result<void> Agreement::as_caller(const Asked& asked, const Terminal& caller, Deadline deadline, const std::string& request_id) {
+  const SidWk& sid_wk = asked.sid_wk;
   node::StepTrace::Timer step7(trace_, 7);
-  ASSIGN_OR_RETURN(const auto grant, open_session(request, caller, deadline, request_id));
+  ASSIGN_OR_RETURN(const auto grant, open_session(asked, caller, deadline, request_id));
   step7.done(sid_wk.hex(), "session opened with CMSP: " + grant.message.num_called.text() + " is served by " + grant.message.kms_b.text());
   const auto peer = node_.settings().peers.find(grant.message.kms_b.text());
   if (peer == node_.settings().peers.end()) return fail(ErrorCode::unavailable, "KMS " + grant.message.kms_b.text() + " is not among this KMS's peers");
@@ -69,27 +69,27 @@ Result<void> Agreement::as_caller(const wire::Framed<wire::KeyRequest>& request,
     shares = QuantumShares{};
   }
   node::crash_point("kms.shares.taken");
-  auto key = agree(request, caller, grant, *shares, deadline, request_id);
+  auto key = agree(asked, caller, grant, *shares, deadline, request_id);
   if (!key) {
-    shares_done(shares->refs, false, deadline, request_id);
+    shares_done(shares->refs, Fate::unused, request_id);
     return fail(key.error());
   }
   TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::caller, KeyState::reserved); }));
   node::crash_point("kms.wk.reserved");
   step9.done(sid_wk.hex(), key->n_paths > 0 ? std::to_string(key->n_paths) + " quantum key(s) relayed over " + std::to_string(key->path_min) + " trusted node(s), combined with ML-KEM and ECDH"
                                             : std::string("no quantum key: agreed by ML-KEM and ECDH alone"));
-  shares_done(shares->refs, true, deadline, request_id);
+  shares_done(shares->refs, Fate::used, request_id);
   return {};
 }
 
-Result<WorkingKey> Agreement::agree(const wire::Framed<wire::KeyRequest>& request, const Terminal& caller, const wire::Framed<wire::SessionGrant>& grant,
+Result<WorkingKey> Agreement::agree(const Asked& asked, const Terminal& caller, const wire::Framed<wire::SessionGrant>& grant,
                                     const QuantumShares& shares, Deadline deadline, const std::string& request_id) {
   const crypto::Suite& suite = node_.suite();
   const node::MessageSigner& own = *node_.credentials().messages;
   const std::string& kms_b = grant.message.kms_b.text();
   ASSIGN_OR_RETURN(const crypto::Decapsulator ephemeral, crypto::Decapsulator::generate(suite, node_.rng()));
-  const wire::KmsOffer offer{.sid_wk = request.message.sid_wk,
-                             .sid_call = request.message.sid_call,
+  const wire::KmsOffer offer{.sid_wk = asked.sid_wk,
+                             .sid_call = asked.sid_call,
                              .kms_a = ElementName(node_.identity().name),
                              .kms_b = grant.message.kms_b,
                              .h_grant = grant.hash,

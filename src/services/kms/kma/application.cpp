@@ -6,44 +6,78 @@ namespace qanat::kms {
 
 using store::KeyState;
 
+namespace {
+
+Asked asked_of(const wire::Framed<wire::KeyRequest>& request) {
+  const wire::KeyRequest& message = request.message;
+  return {.sid_wk = message.sid_wk,
+          .sid_call = message.sid_call,
+          .role = message.role,
+          .num_call = message.num_call,
+          .num_called = message.num_called,
+          .min_assurance = message.min_assurance,
+          .token_ref = message.token_ref,
+          .fps = message.fps,
+          .hash = request.hash};
+}
+
+}  // namespace
+
 Result<net::Response> Application::apply(const net::Request& http) {
   ASSIGN_OR_RETURN(const Request request, wire::parse<wire::KeyRequest>(http.body));
-  auto answer = granted(http, request);
+  return recorded(http, "km-1.application", request.message.uid, request.message.sid_wk, granted(http, request));
+}
+
+Result<net::Response> Application::recorded(const net::Request& http, std::string_view action, const Uid& uid, const SidWk& sid_wk, Result<net::Response> answer) {
   if (!answer) {
-    TRY(node_.record({.action = "km-1.application", .outcome = audit::outcome_of(answer.error().code), .subject = request.message.uid.text(),
-                      .object = request.message.sid_wk.hex(), .reason = answer.error().message, .request_id = http.request_id}));
-    reporter_.report({.uid = request.message.uid, .action = "application", .outcome = std::string(name(answer.error().code)), .object = request.message.sid_wk.hex()});
+    TRY(node_.record({.action = action, .outcome = audit::outcome_of(answer.error().code), .subject = uid.text(), .object = sid_wk.hex(),
+                      .reason = answer.error().message, .request_id = http.request_id}));
+    reporter_.report({.uid = uid, .action = "application", .outcome = std::string(name(answer.error().code)), .object = sid_wk.hex()});
   }
   return answer;
 }
 
 Result<net::Response> Application::granted(const net::Request& http, const Request& request) {
-  const std::string session = request.message.sid_wk.hex();
   ASSIGN_OR_RETURN(const Terminal terminal, authenticate(http, request));
-  node::crash_point("kms.application.checked");
-
-  node::StepTrace::Timer step6(trace_, 6);
-  ASSIGN_OR_RETURN(Access::Granted access, access_.token_for(terminal, request.message.fps, request.message.token_ref, http.deadline, http.request_id));
-  step6.done(session, access.token.empty() ? "the token from earlier still holds" : "new token for " + terminal.uid.text() + " from IAM");
-  if (request.message.min_assurance > access.level_max) return fail(ErrorCode::denied, "the subscriber may not demand keys of this assurance");
-
-  ASSIGN_OR_RETURN(const StoredKey leg, leg_for(http, request, terminal));
-  if (leg.key.assurance < request.message.min_assurance) {
-    return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(leg.key.assurance)) + ", the terminal demands " +
-                                       std::to_string(static_cast<int>(request.message.min_assurance)));
-  }
+  const Asked asked = asked_of(request);
+  ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal));
   node::StepTrace::Timer step11(trace_, 11);
-  ASSIGN_OR_RETURN(const auto delivery, deliver(request, terminal, leg, std::move(access.token)));
-  TRY(node_.record({.action = "km-1.delivered", .outcome = audit::Outcome::success, .subject = terminal.uid.text(), .object = session, .reason = "",
-                    .request_id = http.request_id}));
-  // Durable before it is sent: a key that left is never delivered again.
-  TRY(store_.transact([&](store::Transaction& transaction) {
-    return ledger_.delivered(transaction, request.message.sid_wk, request.message.role, delivery.hash);
-  }));
-  node::crash_point("kms.wk.delivered");
-  step11.done(session, "working key sealed to " + terminal.uid.text() + " under both encapsulations");
-  reporter_.report({.uid = terminal.uid, .action = "application", .outcome = "delivered", .object = session});
+  ASSIGN_OR_RETURN(const auto delivery, deliver(request, terminal, granted.leg, std::move(granted.token)));
+  TRY(hand_over(http, asked, terminal, delivery.hash, OwnCopy::kept_until_acknowledged));
+  step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations");
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
+}
+
+Result<Application::Grant> Application::grant(const net::Request& http, const Asked& asked, const Terminal& terminal) {
+  node::crash_point("kms.application.checked");
+  node::StepTrace::Timer step6(trace_, 6);
+  ASSIGN_OR_RETURN(Access::Granted access, access_.token_for(terminal, asked.fps, asked.token_ref, http.deadline, http.request_id));
+  step6.done(asked.sid_wk.hex(), access.token.empty() ? "the token from earlier still holds" : "new token for " + terminal.uid.text() + " from IAM");
+  if (asked.min_assurance > access.level_max) return fail(ErrorCode::denied, "the subscriber may not demand keys of this assurance");
+
+  ASSIGN_OR_RETURN(StoredKey leg, leg_for(http, asked, terminal));
+  if (leg.key.assurance < asked.min_assurance) {
+    return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(leg.key.assurance)) + ", the terminal demands " +
+                                       std::to_string(static_cast<int>(asked.min_assurance)));
+  }
+  return Result<Grant>(Grant{.token = std::move(access.token), .leg = std::move(leg)});
+}
+
+Result<void> Application::hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, ByteView h_deliver, OwnCopy copy) {
+  const std::string session = asked.sid_wk.hex();
+  const bool destroyed = copy == OwnCopy::destroyed;
+  // Durable before it is sent: a key that left is never delivered again. And before it is on record: of two applications for one leg, or of
+  // one before and one after a crash, only that which took the key says so.
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(ledger_.delivered(transaction, asked.sid_wk, asked.role, h_deliver));
+    if (destroyed) TRY(ledger_.advance(transaction, asked.sid_wk, asked.role, KeyState::destroyed));
+    return {};
+  }));
+  TRY(node_.record({.action = "km-1.delivered", .outcome = audit::Outcome::success, .subject = terminal.uid.text(), .object = session,
+                    .reason = destroyed ? "profile v1 has no acknowledgement: destroyed here at once" : "", .request_id = http.request_id}));
+  node::crash_point("kms.wk.delivered");
+  reporter_.report({.uid = terminal.uid, .action = "application", .outcome = "delivered", .object = session});
+  return {};
 }
 
 Result<Terminal> Application::terminal_of(const net::Request& http, const Uid& uid) {
@@ -65,12 +99,16 @@ Result<Terminal> Application::authenticate(const net::Request& http, const Reque
                    crypto::Verifier::from_key(node_.suite(), {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}));
   TRY(wire::verify(request, verifier, request.message.fps));
   TRY(remember(request));
+  TRY(check_certificates(http, request.message.sid_wk, terminal, classical));
+  return terminal;
+}
 
+Result<void> Application::check_certificates(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, const crypto::Certificate& classical) {
   node::StepTrace::Timer step5(trace_, 5);
   TRY(node_.check_certificate(classical, http.deadline));
-  TRY(node_.check_certificate(ml_dsa, http.deadline));
-  step5.done(request.message.sid_wk.hex(), "both certificates of " + terminal.uid.text() + " are good");
-  return terminal;
+  TRY(node_.check_certificate(*http.peer.certificate, http.deadline));
+  step5.done(sid_wk.hex(), "both certificates of " + terminal.uid.text() + " are good");
+  return {};
 }
 
 Result<void> Application::check_envelope(const Request& request, const Terminal& terminal) const {
@@ -101,36 +139,34 @@ Result<void> Application::remember(const Request& request) {
   return {};
 }
 
-Result<StoredKey> Application::leg_for(const net::Request& http, const Request& request, const Terminal& terminal) {
-  const wire::KeyRequest& message = request.message;
-  if (message.role == wire::Role::caller) {
-    ASSIGN_OR_RETURN(const auto local, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, message.num_called); }));
+Result<StoredKey> Application::leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal) {
+  if (asked.role == wire::Role::caller) {
+    ASSIGN_OR_RETURN(const auto local, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, asked.num_called); }));
     if (local) {
-      TRY(draw_local(request, terminal, *local, http.request_id));
+      TRY(draw_local(asked, terminal, *local, http.request_id));
     } else {
-      TRY(agreement_.as_caller(request, terminal, http.deadline, http.request_id));
+      TRY(agreement_.as_caller(asked, terminal, http.deadline, http.request_id));
     }
-    ASSIGN_OR_RETURN(auto leg, store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, message.sid_wk, message.role); }));
-    if (!leg) return fail(ErrorCode::internal, "working key " + message.sid_wk.hex() + " is not in the ledger");
+    ASSIGN_OR_RETURN(auto leg, store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, asked.sid_wk, asked.role); }));
+    if (!leg) return fail(ErrorCode::internal, "working key " + asked.sid_wk.hex() + " is not in the ledger");
     return Result<StoredKey>(*std::move(leg));
   }
-  ASSIGN_OR_RETURN(StoredKey leg, agreement_.wait_for_leg(message.sid_wk, http.deadline.sooner_of(settings_.callee_wait)));
+  ASSIGN_OR_RETURN(StoredKey leg, agreement_.wait_for_leg(asked.sid_wk, http.deadline.sooner_of(settings_.callee_wait)));
   // What the caller's side announced must be what the callee was told over SIP; otherwise somebody pretends to call.
-  if (leg.key.uid != terminal.uid || leg.key.sid_call != message.sid_call || leg.key.peer_number != message.num_call) {
-    return fail(ErrorCode::denied, "KeyRequest: session " + message.sid_wk.hex() + " is between others");
+  if (leg.key.uid != terminal.uid || leg.key.sid_call != asked.sid_call || leg.key.peer_number != asked.num_call) {
+    return fail(ErrorCode::denied, "session " + asked.sid_wk.hex() + " is between others");
   }
-  if (leg.state != KeyState::reserved) return fail(ErrorCode::conflict, "session " + message.sid_wk.hex() + ": its key was delivered before");
+  if (leg.state != KeyState::reserved) return fail(ErrorCode::conflict, "session " + asked.sid_wk.hex() + ": its key was delivered before");
   return Result<StoredKey>(std::move(leg));
 }
 
-Result<void> Application::draw_local(const Request& request, const Terminal& caller, const Terminal& callee, const std::string& request_id) {
-  const wire::KeyRequest& message = request.message;
-  if (!callee.confirmed) return fail(ErrorCode::not_found, message.num_called.text() + " has no enrolled terminal");
+Result<void> Application::draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id) {
+  if (!callee.confirmed) return fail(ErrorCode::not_found, asked.num_called.text() + " has no enrolled terminal");
   node::StepTrace::Timer step7(trace_, 7);
   ASSIGN_OR_RETURN(const Secret wk, node_.device().random(wire::wk_size));
   const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(settings_.wk_lifetime.count());
   const auto leg_of = [&](wire::Role role, const Terminal& owner, const Terminal& peer) {
-    return WorkingKey{.sid_wk = message.sid_wk, .leg = role, .sid_call = message.sid_call, .uid = owner.uid, .wk = wk.duplicate(),
+    return WorkingKey{.sid_wk = asked.sid_wk, .leg = role, .sid_call = asked.sid_call, .uid = owner.uid, .wk = wk.duplicate(),
                       .assurance = wire::Assurance::local_rng, .n_paths = 0, .path_min = 0, .th9 = wire::no_th9(node_.suite()), .peer_uid = peer.uid,
                       .peer_number = peer.number, .peer_kms = ElementName(node_.identity().name),
                       .peer_fps = wire::fingerprints(node_.suite(), peer.classical, peer.ml_dsa), .expires_ms = expires};
@@ -141,26 +177,29 @@ Result<void> Application::draw_local(const Request& request, const Terminal& cal
   }));
   node::crash_point("kms.local.generated");
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(ledger_.advance(transaction, message.sid_wk, wire::Role::caller, KeyState::reserved));
-    return ledger_.advance(transaction, message.sid_wk, wire::Role::callee, KeyState::reserved);
+    TRY(ledger_.advance(transaction, asked.sid_wk, wire::Role::caller, KeyState::reserved));
+    return ledger_.advance(transaction, asked.sid_wk, wire::Role::callee, KeyState::reserved);
   }));
   node::crash_point("kms.local.reserved");
   agreement_.leg_changed();
-  step7.done(message.sid_wk.hex(), "both numbers are served here: working key from the crypto device (request " + request_id + ")");
+  step7.done(asked.sid_wk.hex(), "both numbers are served here: working key from the crypto device (request " + request_id + ")");
   return {};
+}
+
+Result<crypto::EncapsulationKey> Application::pooled_key(const SidWk& sid_wk, const Terminal& terminal) {
+  node::StepTrace::Timer step10(trace_, 10);
+  // Read again, not taken from the look-up of step 4: while the key was agreed the terminal may have enrolled anew.
+  ASSIGN_OR_RETURN(auto pooled, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, terminal.uid); }));
+  if (!pooled || pooled->enc_kid != terminal.enc_kid) return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
+  step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool");
+  return std::move(pooled->encryption);
 }
 
 Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const Request& request, const Terminal& terminal, const StoredKey& leg, Bytes token) {
   const crypto::Suite& suite = node_.suite();
   const node::MessageSigner& own = *node_.credentials().messages;
   const wire::KeyRequest& asked = request.message;
-  node::StepTrace::Timer step10(trace_, 10);
-  // Read again, not taken from the look-up of step 4: while the key was agreed the terminal may have enrolled anew.
-  ASSIGN_OR_RETURN(const auto pooled, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, terminal.uid); }));
-  if (!pooled || pooled->enc_kid != asked.enc_kid) return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
-  const crypto::EncapsulationKey& key = pooled->encryption;
-  step10.done(asked.sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool");
-
+  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(asked.sid_wk, terminal));
   ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, crypto::encapsulate(suite, crypto::KemForm::to_static, key, node_.rng()));
   Secret ss = wire::hybrid_secret(suite, wire::transcript(fixed, key), wire::deliver_context(request.hash));
   wire::KeyDeliver message{.h_req = request.hash, .sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = asked.uid, .kms_id = asked.kms_id,

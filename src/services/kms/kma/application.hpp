@@ -10,6 +10,7 @@
 #include "services/kms/kma/reporter.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "services/kms/settings.hpp"
+#include "wire/v1.hpp"
 
 namespace qanat::kms {
 
@@ -21,20 +22,46 @@ class Application {
 
   /// km1_application: KeyRequest → KeyDeliver. Every refusal is in the audit record before it is answered.
   Result<net::Response> apply(const net::Request& request);
+  /// km1_application_v1: the same in profile v1, refused unless the settings switch it on. What v1 lacks (freshness, a tie to the request, fresh
+  /// keys, acknowledgement) is not made up for: docs/protocol/v1.md.
+  Result<net::Response> apply_v1(const net::Request& request);
   /// km1_ack: the terminal has the key (or could not open it); the KMS destroys its copy.
   Result<net::Response> acknowledge(const net::Request& request);
 
  private:
   using Request = wire::Framed<wire::KeyRequest>;
 
+  // Profile v2.
   Result<net::Response> granted(const net::Request& http, const Request& request);
   Result<Terminal> authenticate(const net::Request& http, const Request& request);
-  Result<Terminal> terminal_of(const net::Request& http, const Uid& uid);
   Result<void> check_envelope(const Request& request, const Terminal& terminal) const;
   Result<void> remember(const Request& request);
-  Result<StoredKey> leg_for(const net::Request& http, const Request& request, const Terminal& terminal);
-  Result<void> draw_local(const Request& request, const Terminal& caller, const Terminal& callee, const std::string& request_id);
   Result<wire::Framed<wire::KeyDeliver>> deliver(const Request& request, const Terminal& terminal, const StoredKey& leg, Bytes token);
+
+  // Profile v1 (application_v1.cpp).
+  Result<net::Response> granted_v1(const net::Request& http, const wire::v1::KeyApplication& message);
+  Result<Asked> authenticate_v1(const net::Request& http, const wire::v1::KeyApplication& message, const Terminal& terminal);
+  Result<Bytes> deliver_v1(const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token);
+
+  // Both.
+  /// The answer as it is; a refusal is on record first.
+  Result<net::Response> recorded(const net::Request& http, std::string_view action, const Uid& uid, const SidWk& sid_wk, Result<net::Response> answer);
+  Result<Terminal> terminal_of(const net::Request& http, const Uid& uid);
+  /// Step 5.
+  Result<void> check_certificates(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, const crypto::Certificate& classical);
+  /// Steps 6 to 9: what an authenticated terminal gets.
+  struct Grant {
+    Bytes token;  // a new access token; empty if the one that it holds is good
+    StoredKey leg;
+  };
+  Result<Grant> grant(const net::Request& http, const Asked& asked, const Terminal& terminal);
+  Result<StoredKey> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal);
+  Result<void> draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id);
+  /// Step 10; conflict if the terminal has enrolled anew since `terminal` was looked up.
+  Result<crypto::EncapsulationKey> pooled_key(const SidWk& sid_wk, const Terminal& terminal);
+  /// The delivery on record and in the ledger, before it is sent: a key that left is never delivered again.
+  enum class OwnCopy : std::uint8_t { kept_until_acknowledged, destroyed };
+  Result<void> hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, ByteView h_deliver, OwnCopy copy);
 
   node::Node& node_;
   store::Store& store_;

@@ -70,15 +70,17 @@ Result<QuantumShares> Agreement::fetch_shares(const std::string& peer_domain, co
   return Result<QuantumShares>(std::move(shares));
 }
 
-void Agreement::shares_done(const std::vector<wire::ShareRef>& refs, bool used, Deadline deadline, const std::string& request_id) {
+void Agreement::shares_done(const std::vector<wire::ShareRef>& refs, Fate fate, const std::string& request_id) {
   if (refs.empty()) return;
   wire::Json ids = wire::Json::array();
   for (const wire::ShareRef& ref : refs) ids.push(ref.key_id.hex());
-  const auto qkm = node_.peer_of(Kind::qkm, node_.identity().domain);
-  if (!qkm) return;
-  // The QKM destroys delivered keys by itself after a time; this only tells it earlier.
-  const auto told = node_.call_json(points::Endpoint::km3_done, *qkm, wire::Json::object({{"key_ids", ids}, {"used", used}}), deadline, request_id);
-  if (!told) node::log(node::LogLevel::warning, "request {}: {}", request_id, told.error().message);
+  const wire::Json body = wire::Json::object({{"key_ids", ids}, {"used", fate == Fate::used}});
+  errands_.post([this, body, request_id] {
+    const auto qkm = node_.peer_of(Kind::qkm, node_.identity().domain);
+    if (!qkm) return;
+    const auto told = node_.call_json(points::Endpoint::km3_done, *qkm, body, Deadline::after(quantum_wait_max), request_id);
+    if (!told) node::log(node::LogLevel::warning, "request {}: {}", request_id, told.error().message);
+  });
 }
 
 }  // namespace qanat::kms

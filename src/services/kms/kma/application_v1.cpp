@@ -1,0 +1,66 @@
+// Steps 4, 5, 10 and 11 in profile v1, the paper's own bytes.
+#include "services/kms/kma/application.hpp"
+
+namespace qanat::kms {
+namespace {
+
+constexpr std::string_view action_v1 = "km-1.application_v1";
+
+std::unexpected<Error> denied(const std::string& why) { return fail(ErrorCode::denied, "KeyApplication (v1): " + why); }
+
+}  // namespace
+
+Result<net::Response> Application::apply_v1(const net::Request& http) {
+  if (!settings_.profile_v1) {
+    const std::string who = http.peer.identity ? http.peer.identity->uri() : http.peer.address;
+    TRY(node_.record({.action = action_v1, .outcome = audit::outcome_of(ErrorCode::denied), .subject = who, .object = "", .reason = "profile v1 is off",
+                      .request_id = http.request_id}));
+    return fail(ErrorCode::denied, "profile v1 is off");
+  }
+  ASSIGN_OR_RETURN(const wire::v1::KeyApplication message, wire::v1::parse_application(http.body));
+  return recorded(http, action_v1, message.uid, message.sid_wk, granted_v1(http, message));
+}
+
+Result<net::Response> Application::granted_v1(const net::Request& http, const wire::v1::KeyApplication& message) {
+  ASSIGN_OR_RETURN(const Terminal terminal, terminal_of(http, message.uid));
+  ASSIGN_OR_RETURN(const Asked asked, authenticate_v1(http, message, terminal));
+  ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal));
+  node::StepTrace::Timer step11(trace_, 11);
+  ASSIGN_OR_RETURN(const Bytes octets, deliver_v1(asked, terminal, granted.leg, std::move(granted.token)));
+  TRY(hand_over(http, asked, terminal, crypto::digest(node_.suite().hash, octets), OwnCopy::destroyed));
+  step11.done(asked.sid_wk.hex(), "working key for " + terminal.uid.text() + " in profile v1");
+  return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = octets};
+}
+
+Result<Asked> Application::authenticate_v1(const net::Request& http, const wire::v1::KeyApplication& message, const Terminal& terminal) {
+  if (message.cert_sm2 != terminal.classical || message.cert_pqc != terminal.ml_dsa) return denied("brings other certificates than the terminal's");
+  if (message.num_call == message.num_called) return denied("a call from " + message.num_call.text() + " to itself");
+  // The paper's application does not say on which side of the call its sender is; its number does.
+  const bool calls = message.num_call == terminal.number;
+  if (!calls && message.num_called != terminal.number) return denied("neither number is that of " + terminal.uid.text());
+
+  ASSIGN_OR_RETURN(const crypto::Certificate classical, crypto::Certificate::parse(terminal.classical));
+  TRY(wire::v1::verify(message, {.point = classical.public_key(), .ml_dsa = http.peer.certificate->public_key()}));
+  TRY(check_certificates(http, message.sid_wk, terminal, classical));
+  const crypto::Suite& suite = node_.suite();
+  return Asked{.sid_wk = message.sid_wk,
+               .sid_call = message.sid_call,
+               .role = calls ? wire::Role::caller : wire::Role::callee,
+               .num_call = message.num_call,
+               .num_called = message.num_called,
+               .min_assurance = wire::Assurance::local_rng,
+               .token_ref = message.token.empty() ? Bytes(suite.digest) : crypto::digest(suite.hash, message.token),
+               .fps = wire::fingerprints(suite, terminal.classical, terminal.ml_dsa),
+               .hash = crypto::digest(suite.hash, http.body)};
+}
+
+Result<Bytes> Application::deliver_v1(const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token) {
+  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(asked.sid_wk, terminal));
+  wire::v1::KeyDistribution message{.sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = terminal.uid, .encrypted_wk = {}, .encap_sm2 = {}, .encap_pqc = {},
+                                    .sign_sm2 = {}, .sign_pqc = {}, .token = std::move(token)};
+  TRY(wire::v1::seal_wk(message, key, leg.key.wk, node_.rng()));
+  wire::v1::sign(message, node_.credentials().messages->signer, node_.rng());
+  return wire::v1::encode(message);
+}
+
+}  // namespace qanat::kms

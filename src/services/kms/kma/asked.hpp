@@ -1,0 +1,21 @@
+// What an application asks for, whichever message profile it came in. Everything after the message itself (token, session, agreement, ledger)
+// works on this.
+#pragma once
+
+#include "wire/qfc2.hpp"
+
+namespace qanat::kms {
+
+struct Asked {
+  SidWk sid_wk;
+  SidCall sid_call;
+  wire::Role role{};
+  Number num_call;
+  Number num_called;
+  wire::Assurance min_assurance = wire::Assurance::local_rng;
+  Bytes token_ref;         // digest of the access token that the terminal holds; zero for none
+  wire::Fingerprints fps;  // of the certificates that the application is signed with
+  Bytes hash;              // of the whole application; SessionOpen names it
+};
+
+}  // namespace qanat::kms

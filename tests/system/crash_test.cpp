@@ -1,0 +1,406 @@
+// kill -9 at every named place, and at random ones: whatever dies whenever, after its restart the next call works, no key is used twice and
+// none outlives its time.
+#include <atomic>
+#include <cstdlib>
+#include <fstream>
+#include <random>
+#include <regex>
+#include <set>
+#include <thread>
+
+#include "crypto/kdf.hpp"
+#include "key_ledger_check.hpp"
+
+namespace qanat::test {
+namespace {
+
+using app::RunningNetwork;
+
+constexpr std::int64_t key_lifetime_ms = 5000;
+constexpr std::chrono::milliseconds attempt_max{2500};
+constexpr std::chrono::seconds crash_max{25};
+constexpr std::chrono::seconds recovery_max{20};
+
+/// What reaches a crash point.
+enum class Trigger : std::uint8_t {
+  across,      // A calls B, in the other domain
+  within,      // A calls C, in the same domain
+  enrolment,   // a new terminal is provisioned and enrols
+  key_supply,  // the element's QKM is made to want link keys, so that its QKDs work
+  suspension,  // the operator suspends and resumes a subscriber
+  revocation,  // the operator revokes a terminal's certificates
+};
+
+struct CrashRow {
+  std::string_view element;  // "terminal": the one that enrols
+  std::string_view place;
+  Trigger trigger;
+};
+
+constexpr CrashRow kms_caller_side[]{
+    {"kms-a", "kms.application.checked", Trigger::across}, {"kms-a", "kms.session.granted", Trigger::across},
+    {"kms-a", "kms.shares.taken", Trigger::across},        {"kms-a", "kms.wk.generated", Trigger::across},
+    {"kms-a", "kms.wk.peer_confirmed", Trigger::across},   {"kms-a", "kms.wk.reserved", Trigger::across},
+    {"kms-a", "kms.wk.delivered", Trigger::across},        {"kms-a", "kms.wk.destroyed", Trigger::across},
+};
+constexpr CrashRow kms_callee_side[]{
+    {"kms-b", "kms.application.checked", Trigger::across}, {"kms-b", "kms.session.announced", Trigger::across},
+    {"kms-b", "kms.shares.fetched", Trigger::across},      {"kms-b", "kms.wk.accepted", Trigger::across},
+    {"kms-b", "kms.wk.callee_reserved", Trigger::across},  {"kms-b", "kms.wk.delivered", Trigger::across},
+    {"kms-b", "kms.wk.destroyed", Trigger::across},
+};
+constexpr CrashRow kms_same_domain[]{
+    {"kms-a", "kms.application.checked", Trigger::within}, {"kms-a", "kms.local.generated", Trigger::within},
+    {"kms-a", "kms.local.reserved", Trigger::within},      {"kms-a", "kms.wk.delivered", Trigger::within},
+    {"kms-a", "kms.wk.destroyed", Trigger::within},
+};
+constexpr CrashRow kms_enrolment[]{
+    {"kms-a", "kms.enrol.certified", Trigger::enrolment},
+    {"kms-a", "kms.enrol.stored", Trigger::enrolment},
+    {"kms-a", "kms.enrol.confirmed", Trigger::enrolment},
+};
+constexpr CrashRow qkm_near_end[]{
+    {"qkm-a", "qkm.relay.reserved", Trigger::across}, {"qkm-a", "qkm.relay.sent", Trigger::across},    {"qkm-a", "qkm.take.reserved", Trigger::across},
+    {"qkm-a", "qkm.take.delivered", Trigger::across}, {"qkm-a", "qkm.done.destroyed", Trigger::across},
+};
+constexpr CrashRow qkm_relay[]{
+    {"qkm-r", "qkm.relay.received", Trigger::across},
+    {"qkm-r", "qkm.relay.reserved", Trigger::across},
+    {"qkm-r", "qkm.relay.sent", Trigger::across},
+    {"qkm-r", "qkm.relay.forwarded", Trigger::across},
+};
+constexpr CrashRow qkm_far_end[]{
+    {"qkm-b", "qkm.relay.received", Trigger::across},
+    {"qkm-b", "qkm.relay.stored", Trigger::across},
+    {"qkm-b", "qkm.fetch.delivered", Trigger::across},
+    {"qkm-b", "qkm.done.destroyed", Trigger::across},
+};
+constexpr CrashRow qkm_ingest[]{
+    {"qkm-a", "qkm.ingest.stored", Trigger::key_supply},
+    {"qkm-r", "qkm.ingest.stored", Trigger::key_supply},
+    {"qkm-b", "qkm.ingest.stored", Trigger::key_supply},
+};
+constexpr CrashRow qkd_ends[]{
+    {"qkd-ar-alice", "qkd.state.stored", Trigger::key_supply},   {"qkd-ar-bob", "qkd.state.stored", Trigger::key_supply},
+    {"qkd-ar-alice", "qkd.block.stored", Trigger::key_supply},   {"qkd-ar-bob", "qkd.block.stored", Trigger::key_supply},
+    {"qkd-ar-alice", "qkd.block.accepted", Trigger::key_supply}, {"qkd-ar-bob", "qkd.block.accepted", Trigger::key_supply},
+};
+constexpr CrashRow core_services[]{
+    {"cas", "cas.issue.intended", Trigger::enrolment},        {"cas", "cas.issue.signed", Trigger::enrolment},
+    {"cas", "cas.issue.recorded", Trigger::enrolment},        {"cas", "cas.terminal.attested", Trigger::enrolment},
+    {"cas", "cas.revoke.recorded", Trigger::revocation},      {"iam", "iam.subscriber.created", Trigger::enrolment},
+    {"iam", "iam.subscriber.changed", Trigger::suspension},   {"iam", "iam.enrol.used", Trigger::enrolment},
+    {"iam", "iam.behaviour.appended", Trigger::across},       {"cmsp", "cmsp.account.entered", Trigger::enrolment},
+    {"cmsp", "cmsp.registration.entered", Trigger::enrolment}, {"cmsp", "cmsp.session.opened", Trigger::across},
+    {"cmsp", "cmsp.notify.sent", Trigger::across},            {"cmsp", "cmsp.session.granted", Trigger::across},
+};
+constexpr CrashRow terminal_enrolment[]{
+    {"terminal", "terminal.enrol.asked", Trigger::enrolment},
+    {"terminal", "terminal.enrol.certified", Trigger::enrolment},
+    {"terminal", "terminal.enrol.delivered", Trigger::enrolment},
+    {"terminal", "terminal.enrol.confirmed", Trigger::enrolment},
+};
+constexpr std::span<const CrashRow> all_rows[]{kms_caller_side, kms_callee_side, kms_same_domain, kms_enrolment, qkm_near_end,      qkm_relay,
+                                               qkm_far_end,     qkm_ingest,      qkd_ends,        core_services, terminal_enrolment};
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+void write(const std::filesystem::path& file, const std::string& text) { std::ofstream(file, std::ios::binary | std::ios::trunc) << text; }
+
+std::string replaced(std::string text, const std::string& from, const std::string& to) {
+  for (auto at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) text.replace(at, from.size(), to);
+  return text;
+}
+
+/// A network in which calls are made while its processes die.
+class CallsUnderCrashes : public SharedNetwork {
+ protected:
+  static void SetUpTestSuite() {
+    options_.key_lifetime_ms = key_lifetime_ms;
+    SharedNetwork::SetUpTestSuite();
+    fingerprints_.clear();
+    sessions_with_key_ = 0;
+    if (!net().ok()) return;
+    for (const char* uid : {"A", "B", "C"}) net().enrol(uid);
+    net().await_quantum_keys();
+  }
+
+  /// One call's keys. Two that came are equal, and no key was ever had before.
+  static TestNetwork::Pair call(const std::string& from, const std::string& to) {
+    auto pair = net().apply(from, to, attempt_max);
+    if (pair.caller && pair.callee) EXPECT_TRUE(pair.agree()) << "both ends have a key, and not the same";
+    const auto& one = pair.caller ? pair.caller : pair.callee;
+    if (!one) return pair;
+    ++sessions_with_key_;
+    EXPECT_TRUE(fingerprints_.insert(to_hex(crypto::digest(crypto::Hash::sha256, one->wk.reveal()))).second) << "a working key came back";
+    return pair;
+  }
+
+  /// The next call works, with a quantum key where it crosses domains; not necessarily at the first attempt, since stock may have to be made.
+  static void expect_calls_to_work(const std::string& from, const std::string& to, wire::Assurance least) {
+    std::string reasons;
+    const Deadline deadline = Deadline::after(recovery_max);
+    while (true) {
+      const auto pair = call(from, to);
+      if (pair.agree() && pair.caller->assurance >= least && pair.callee->assurance == pair.caller->assurance) return;
+      reasons += "\n  " + pair.reasons();
+      if (deadline.passed()) break;
+    }
+    ADD_FAILURE() << "no call from " << from << " to " << to << ":" << reasons;
+  }
+
+  static std::set<std::string> fingerprints_;
+  static std::size_t sessions_with_key_;
+};
+
+std::set<std::string> CallsUnderCrashes::fingerprints_;
+std::size_t CallsUnderCrashes::sessions_with_key_ = 0;
+
+class CrashAtEveryStep : public CallsUnderCrashes {
+ protected:
+  void TearDown() override {
+    if (moved_) expect_keys_in_order(net());
+  }
+
+  void survive_all(std::span<const CrashRow> rows) {
+    moved_ = true;
+    for (const CrashRow& row : rows) {
+      const testing::ScopedTrace trace(__FILE__, __LINE__, std::string(row.element) + " dies at " + std::string(row.place));
+      row.element == "terminal" ? survive_terminal(row) : survive(row);
+      if (HasFatalFailure()) return;
+    }
+  }
+
+ private:
+  /// The element dies at the row's place during what leads there, starts again, and the network goes on.
+  void survive(const CrashRow& row) {
+    const std::string element(row.element);
+    const app::TerminalPlan newcomer = row.trigger == Trigger::enrolment || row.trigger == Trigger::revocation ? new_terminal() : app::TerminalPlan{};
+    if (row.trigger == Trigger::revocation) ASSERT_TRUE(enrol(newcomer, QANAT_PROGRAM, {}));
+    const std::filesystem::path crashed = next_mark();
+    const KeyHunger hunger(row);
+    net().running().stop_element(element, RunningNetwork::Ending::orderly);
+    // What works in the background may get there before the element is ready.
+    const auto armed = net().running().start_element(element, QANAT_CRASH_PROGRAM, armed_at(row, crashed));
+    EXPECT_TRUE(armed || std::filesystem::exists(crashed)) << armed.error().message;
+
+    std::atomic<bool> dead = false;
+    std::thread trying([&] {
+      while (!dead) attempt(row.trigger, newcomer);
+    });
+    TestNetwork::await("its death", [&] { return !net().running().lives(element); }, crash_max);
+    dead = true;
+    EXPECT_TRUE(std::filesystem::exists(crashed)) << "the place was not reached";
+    hunger.end();
+    net().running().stop_element(element, RunningNetwork::Ending::kill);
+    const auto restarted = net().running().start_element(element);
+    trying.join();
+    ASSERT_TRUE(restarted) << restarted.error().message;
+    go_on(row.trigger, newcomer);
+  }
+
+  void survive_terminal(const CrashRow& row) {
+    const app::TerminalPlan newcomer = new_terminal();
+    const std::filesystem::path crashed = next_mark();
+    EXPECT_FALSE(enrol(newcomer, QANAT_CRASH_PROGRAM, armed_at(row, crashed)));
+    EXPECT_TRUE(std::filesystem::exists(crashed)) << "the place was not reached";
+    go_on(row.trigger, newcomer);
+  }
+
+  static void attempt(Trigger trigger, const app::TerminalPlan& newcomer) {
+    switch (trigger) {
+      case Trigger::across: static_cast<void>(call("A", "B")); return;
+      case Trigger::within: static_cast<void>(call("A", "C")); return;
+      case Trigger::enrolment: static_cast<void>(enrol(newcomer, QANAT_PROGRAM, {})); return;
+      case Trigger::key_supply: static_cast<void>(call("B", "A")); return;
+      case Trigger::suspension: static_cast<void>(net().op().set_subscriber("C", "suspend")); return;
+      case Trigger::revocation: static_cast<void>(net().op().revoke({.domain = newcomer.domain, .kind = Kind::app1, .name = newcomer.uid})); return;
+    }
+  }
+
+  /// After the restart: what was interrupted can be done again, and calls work.
+  static void go_on(Trigger trigger, const app::TerminalPlan& newcomer) {
+    switch (trigger) {
+      case Trigger::within: expect_calls_to_work("A", "C", wire::Assurance::local_rng); return;
+      case Trigger::across:
+      case Trigger::key_supply: expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path); return;
+      case Trigger::enrolment: {
+        const auto enrolled = enrol(newcomer, QANAT_PROGRAM, {});
+        ASSERT_TRUE(enrolled) << enrolled.error().message;
+        expect_calls_to_work("B", newcomer.uid, wire::Assurance::one_qkd_path);
+        return;
+      }
+      case Trigger::suspension:
+        ASSERT_TRUE(net().op().set_subscriber("C", "resume"));
+        expect_calls_to_work("A", "C", wire::Assurance::local_rng);
+        return;
+      case Trigger::revocation: {
+        // Recorded before the crash: the retry finds nothing more to revoke, and the terminal is refused.
+        const auto again = net().op().revoke({.domain = newcomer.domain, .kind = Kind::app1, .name = newcomer.uid});
+        ASSERT_TRUE(again) << again.error().message;
+        EXPECT_FALSE(call(newcomer.uid, "B").caller);
+        expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);
+        return;
+      }
+    }
+  }
+
+  /// While it lives, the QKM that the row's element serves (or is) wants more link keys than it can have; it learns so when it starts.
+  class KeyHunger {
+   public:
+    explicit KeyHunger(const CrashRow& row) {
+      if (row.trigger != Trigger::key_supply) return;
+      const std::string element(row.element);
+      qkm_ = element.starts_with("qkm-") ? element : qkm_of(element);
+      config_ = text_of(net().network().config_of(qkm_));
+      write(net().network().config_of(qkm_), replaced(config_, "[qkm]\n", "[qkm]\nlow_water = 100000\nhigh_water = 200000\n"));
+      if (qkm_ != element) restart();
+      restart_at_end_ = qkm_ != element;
+    }
+    KeyHunger(const KeyHunger&) = delete;
+    KeyHunger& operator=(const KeyHunger&) = delete;
+    ~KeyHunger() = default;
+    void end() const {
+      if (qkm_.empty()) return;
+      write(net().network().config_of(qkm_), config_);
+      if (restart_at_end_) restart();
+    }
+
+   private:
+    static std::string qkm_of(const std::string& qkd) {
+      const auto& peers = (*net().network().element(qkd))->peers;
+      return *std::ranges::find_if(peers, [](const std::string& peer) { return peer.starts_with("qkm-"); });
+    }
+    void restart() const {
+      net().running().stop_element(qkm_, RunningNetwork::Ending::orderly);
+      const auto started = net().running().start_element(qkm_);
+      EXPECT_TRUE(started) << started.error().message;
+    }
+    std::string qkm_;
+    std::string config_;
+    bool restart_at_end_ = false;
+  };
+
+  static std::vector<std::string> armed_at(const CrashRow& row, const std::filesystem::path& crashed) {
+    return {"QANAT_CRASH_AT=" + std::string(row.place), "QANAT_CRASH_ONCE=" + crashed.string()};
+  }
+  static std::filesystem::path next_mark() { return net().network().folder() / ("crashed-" + std::to_string(++count_)); }
+
+  /// A further subscriber of domain a, configured like C.
+  static app::TerminalPlan new_terminal() {
+    const app::TerminalPlan& model = **net().network().terminal("C");
+    app::TerminalPlan out = model;
+    const std::string number = std::to_string(100 + ++count_);
+    out.uid = "T" + number;
+    out.number = "+8655110000" + number;
+    std::string config = text_of(net().network().config_of(model.uid));
+    config = replaced(replaced(config, "/" + model.uid + "\"", "/" + out.uid + "\""), "/" + model.uid + ".", "/" + out.uid + ".");
+    config = replaced(replaced(config, "uid = \"" + model.uid + "\"", "uid = \"" + out.uid + "\""), model.number, out.number);
+    write(net().network().config_of(out.uid), config);
+    std::filesystem::create_directories(net().network().state_of(out.uid));
+    std::filesystem::permissions(net().network().state_of(out.uid), std::filesystem::perms::owner_all);
+    return out;
+  }
+
+  /// Provisions the terminal and runs its own enrolment to the end.
+  static Result<void> enrol(const app::TerminalPlan& plan, const std::string& program, std::vector<std::string> environment) {
+    TRY(net().op().provision(plan));
+    ASSIGN_OR_RETURN(const auto child, app::Child::start({.program = program,
+                                                          .arguments = {"terminal", "enrol", "--config", net().network().config_of(plan.uid).string()},
+                                                          .environment = std::move(environment),
+                                                          .standard_error = net().network().folder() / "logs" / (plan.uid + ".err")}));
+    const Deadline deadline = Deadline::after(crash_max);
+    while (true) {
+      ASSIGN_OR_RETURN(const auto line, child->read_line(deadline));
+      if (!line) break;
+    }
+    if (child->stop(attempt_max) != 0) return fail(ErrorCode::unavailable, "terminal " + plan.uid + ": " + child->last_words());
+    return {};
+  }
+
+  bool moved_ = false;
+  static int count_;
+};
+
+int CrashAtEveryStep::count_ = 0;
+
+TEST_F(CrashAtEveryStep, NamesEveryCrashPointOfTheSources) {
+  std::set<std::string> listed;
+  for (const auto rows : all_rows) {
+    for (const CrashRow& row : rows) listed.emplace(row.place);
+  }
+  std::set<std::string> placed;
+  const std::regex reached(R"(crash_point\(([^;{]*)\);)");
+  const std::regex name(R"re("([a-z_.]+)")re");
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(QANAT_SOURCE_DIR "/src")) {
+    if (entry.path().extension() != ".cpp") continue;
+    const std::string text = text_of(entry.path());
+    for (std::sregex_iterator use(text.begin(), text.end(), reached), end; use != end; ++use) {
+      const std::string arguments = (*use)[1];
+      for (std::sregex_iterator found(arguments.begin(), arguments.end(), name); found != end; ++found) placed.insert((*found)[1]);
+    }
+  }
+  EXPECT_GT(placed.size(), 30U);
+  EXPECT_EQ(listed, placed) << "a place without a row is a place where nobody has seen the process die";
+}
+
+TEST_F(CrashAtEveryStep, TheCallersKms) { survive_all(kms_caller_side); }
+TEST_F(CrashAtEveryStep, TheCalleesKms) { survive_all(kms_callee_side); }
+TEST_F(CrashAtEveryStep, TheKmsOfBothInOneDomain) { survive_all(kms_same_domain); }
+TEST_F(CrashAtEveryStep, TheKmsDuringAnEnrolment) { survive_all(kms_enrolment); }
+TEST_F(CrashAtEveryStep, TheQkmThatBeginsARelay) { survive_all(qkm_near_end); }
+TEST_F(CrashAtEveryStep, TheQkmThatPassesARelayOn) { survive_all(qkm_relay); }
+TEST_F(CrashAtEveryStep, TheQkmThatARelayReaches) { survive_all(qkm_far_end); }
+TEST_F(CrashAtEveryStep, AQkmThatTakesInABlock) { survive_all(qkm_ingest); }
+TEST_F(CrashAtEveryStep, AnEndOfAQuantumLink) { survive_all(qkd_ends); }
+TEST_F(CrashAtEveryStep, TheServicesOfTheCore) { survive_all(core_services); }
+TEST_F(CrashAtEveryStep, ATerminalDuringItsEnrolment) { survive_all(terminal_enrolment); }
+
+TEST_F(CrashAtEveryStep, LeavesNoWorkingKeyBehind) {
+  expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);
+  expect_all_working_keys_to_end(net());
+}
+
+constexpr int random_kills = 20;
+constexpr int longest_life_ms = 500;
+constexpr const char* seed_variable = "QANAT_TEST_SEED";
+
+std::uint32_t seed_of_this_run() {
+  const char* given = std::getenv(seed_variable);
+  return given != nullptr ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10)) : std::random_device()();
+}
+
+class CrashRandomly : public CallsUnderCrashes {};
+
+TEST_F(CrashRandomly, AnyHolderOfKeysDuringAStreamOfCalls) {
+  const std::uint32_t seed = seed_of_this_run();
+  const testing::ScopedTrace trace(__FILE__, __LINE__, std::string(seed_variable) + "=" + std::to_string(seed));
+  std::mt19937 random(seed);
+  const std::vector<std::string> victims = key_holders(net().network());
+  const std::size_t before = sessions_with_key_;
+
+  std::atomic<bool> over = false;
+  std::thread calling([&] {
+    while (!over) static_cast<void>(call("A", "B"));
+  });
+  for (int i = 0; i < random_kills; ++i) {
+    const std::string& victim = victims[random() % victims.size()];
+    const Deadline moment = Deadline::after(std::chrono::milliseconds(random() % longest_life_ms));
+    TestNetwork::await("the moment", [&] { return moment.passed(); });
+    net().running().stop_element(victim, RunningNetwork::Ending::kill);
+    const auto restarted = net().running().start_element(victim);
+    EXPECT_TRUE(restarted) << restarted.error().message;
+  }
+  over = true;
+  calling.join();
+  expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);
+  EXPECT_GT(sessions_with_key_, before);
+  expect_all_working_keys_to_end(net());
+  expect_keys_in_order(net());
+}
+
+}  // namespace
+}  // namespace qanat::test
