@@ -20,6 +20,7 @@ namespace {
 constexpr std::chrono::milliseconds call_max{120000};
 constexpr std::chrono::milliseconds look_every{10};
 constexpr std::chrono::milliseconds stop_grace{3000};
+constexpr std::chrono::milliseconds last_words_max{1500};
 
 constexpr std::int64_t settle_us = 60000;  // lines younger than this may still be overtaken
 
@@ -156,6 +157,7 @@ Result<void> CallRun::read_events(Side& side) {
 
 Result<void> CallRun::follow() {
   const Deadline deadline = Deadline::after(call_max);
+  std::optional<Deadline> caller_gone;
   while (!caller_.closed || !callee_.closed) {
     if (deadline.passed()) return fail(ErrorCode::deadline_exceeded, "the call did not end in time");
     std::array<pollfd, 2> wait{pollfd{.fd = caller_.closed ? -1 : caller_.child->output(), .events = POLLIN, .revents = 0},
@@ -165,15 +167,19 @@ Result<void> CallRun::follow() {
     TRY(read_events(callee_));
     for (StepLine& line : tail_.poll(sessions_)) note(std::move(line));
     show_until(now_us() - settle_us);
-    // The callee would wait for a caller who is gone.
-    if (caller_.closed && !callee_.closed && !caller_.result) callee_.child->terminate();
+    // The callee would wait for a caller who is gone; but it may be about to say why.
+    if (caller_.closed && !caller_.result && !caller_gone) caller_gone = Deadline::after(last_words_max);
+    if (caller_gone && caller_gone->passed() && !callee_.closed) callee_.child->terminate();
   }
   show_until(now_us());
+  std::string why;
   for (Side* side : {&caller_, &callee_}) {
     const int code = side->child->stop(stop_grace);
-    if (!side->result && side == &caller_) return fail(ErrorCode::unavailable, "terminal " + side->uid + ": " + side->child->last_words());
-    if (code != 0 || !side->result) return fail(ErrorCode::unavailable, "terminal " + side->uid + ": " + side->child->last_words());
+    if (code == 0 && side->result) continue;
+    // Both ends have their reason; the callee's is often the one that helps.
+    why += (why.empty() ? "terminal " : "; terminal ") + side->uid + ": " + side->child->last_words();
   }
+  if (!why.empty()) return fail(ErrorCode::unavailable, why);
   return {};
 }
 
@@ -315,9 +321,10 @@ int demo(const UpOptions& network_options, CallOptions options) {
   const Network& network = (*session)->network();
   fmt::print("  {:<14} {:<34} {:>6}  {}\n", "element", "identity", "port", "certificate");
   for (const ElementPlan& element : network.elements()) {
-    if (element.started) fmt::print("  {:<14} {:<34} {:>6}  ML-DSA, TLS 1.3 X25519MLKEM768\n", element.name(), element.identity.uri(), element.port);
+    if (!element.started) continue;
+    fmt::print("  {:<14} {:<34} {:>6}  {}\n", element.name(), element.identity.uri(), element.port, (*session)->running().certificate_of(element.name()));
   }
-  fmt::print("\n");
+  fmt::print("\n  all connections: TLS 1.3, both ends by these certificates, key exchange X25519MLKEM768\n\n");
   if (const auto ready = make_ready(network, options); !ready) return complain(ready.error());
   fmt::print("\n{} calls {}\n\n  step element      what{:<88}     took\n", options.from, options.to, "");
   return report(run_call(network, options), network, options);

@@ -1,6 +1,7 @@
 #include "launch.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <sstream>
 #include <thread>
 
 namespace qanat::app {
@@ -51,6 +53,9 @@ Result<std::unique_ptr<Child>> Child::start(const ProcessPlan& plan) {
   for (char** entry = ::environ; *entry != nullptr; ++entry) environment.push_back(*entry);
   for (std::string& text : texts.environment) environment.push_back(text.data());
   environment.push_back(nullptr);
+  std::error_code no_file_yet;
+  const std::uintmax_t size = std::filesystem::file_size(plan.standard_error, no_file_yet);
+  const std::uintmax_t words_from = no_file_yet ? 0 : size;
   std::array<int, 2> pipe_ends{};
   const int error_output = ::open(plan.standard_error.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (error_output < 0) return fail(ErrorCode::internal, plan.standard_error.string() + ": cannot be written");
@@ -66,7 +71,7 @@ Result<std::unique_ptr<Child>> Child::start(const ProcessPlan& plan) {
     ::close(pipe_ends[0]);
     return fail(ErrorCode::internal, "no further process can be started");
   }
-  return std::unique_ptr<Child>(new Child(pid, pipe_ends[0], plan.standard_error));
+  return std::unique_ptr<Child>(new Child(pid, pipe_ends[0], plan.standard_error, words_from));
 }
 
 Child::~Child() {
@@ -119,6 +124,7 @@ int Child::stop(std::chrono::milliseconds grace) {
 
 std::string Child::last_words() const {
   std::ifstream in(standard_error_);
+  in.seekg(static_cast<std::streamoff>(words_from_));
   std::string line;
   std::string last;
   while (std::getline(in, line)) {
@@ -164,7 +170,7 @@ Result<void> RunningNetwork::launch(const ElementPlan& element, const std::strin
                                              .arguments = {std::string(name(element.identity.kind)), "--config", network_.config_of(element.name()).string()},
                                              .environment = std::move(environment),
                                              .standard_error = network_.folder() / "logs" / (element.name() + ".err")}));
-  running_.push_back({.name = element.name(), .child = std::move(child)});
+  running_.push_back({.name = element.name(), .child = std::move(child), .certificate = ""});
   return {};
 }
 
@@ -198,8 +204,25 @@ Result<void> RunningNetwork::await_ready(Running& running) {
   while (true) {
     ASSIGN_OR_RETURN(const auto line, running.child->read_line(deadline));
     if (!line) return fail(ErrorCode::unavailable, running.name + " did not start: " + running.child->last_words());
-    if (line->starts_with("ready ")) return {};
+    if (!line->starts_with("ready ")) continue;
+    std::istringstream words(*line);
+    std::string ready;
+    std::string uri;
+    std::string port;
+    std::string algorithm;
+    std::string fingerprint;
+    std::int64_t not_after_ms = 0;
+    words >> ready >> uri >> port >> algorithm >> fingerprint >> not_after_ms;
+    const std::chrono::year_month_day day(std::chrono::floor<std::chrono::days>(std::chrono::sys_time(std::chrono::milliseconds(not_after_ms))));
+    running.certificate = fmt::format("{} {}… until {}-{:02}-{:02}", algorithm, fingerprint, static_cast<int>(day.year()), static_cast<unsigned>(day.month()),
+                                      static_cast<unsigned>(day.day()));
+    return {};
   }
+}
+
+std::string RunningNetwork::certificate_of(const std::string& name) const {
+  const auto found = std::ranges::find(running_, name, &Running::name);
+  return found == running_.end() ? "" : found->certificate;
 }
 
 std::optional<std::string> RunningNetwork::casualty() {

@@ -47,10 +47,12 @@ class Child {
   [[nodiscard]] std::string last_words() const;
 
  private:
-  Child(pid_t pid, int output, std::filesystem::path standard_error) : pid_(pid), output_(output), standard_error_(std::move(standard_error)) {}
+  Child(pid_t pid, int output, std::filesystem::path standard_error, std::uintmax_t words_from)
+      : pid_(pid), output_(output), standard_error_(std::move(standard_error)), words_from_(words_from) {}
   pid_t pid_;
   int output_;
   std::filesystem::path standard_error_;
+  std::uintmax_t words_from_;  // what the file held before this child began
   std::string buffer_;
   std::optional<int> status_;
 };
@@ -67,6 +69,8 @@ class RunningNetwork {
   /// SIGTERM and wait, or SIGKILL.
   enum class Ending : std::uint8_t { orderly, kill };
   void stop_element(const std::string& name, Ending ending);
+  /// What a running element shows: "ML-DSA-65 3f2a… until 2027-02-20".
+  [[nodiscard]] std::string certificate_of(const std::string& name) const;
   /// True while the element's process lives.
   bool lives(const std::string& name);
   /// The element's process, while it is one of this network's; -1 otherwise.
@@ -79,6 +83,7 @@ class RunningNetwork {
   struct Running {
     std::string name;
     std::unique_ptr<Child> child;
+    std::string certificate;
   };
   RunningNetwork(const Network& network, std::string program, int lock) : network_(network), program_(std::move(program)), lock_(lock) {}
   Result<void> launch(const ElementPlan& element, const std::string& program, std::vector<std::string> environment);

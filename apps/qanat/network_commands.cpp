@@ -19,14 +19,13 @@ int complain(const Error& error) {
 
 namespace {
 
-void print_table(const Network& network) {
-  fmt::print("\n  {:<14} {:<34} {:>6}  {}\n", "element", "identity", "port", "configuration");
+void print_table(const Network& network, const RunningNetwork& running) {
+  fmt::print("\n  {:<14} {:<34} {:>6}  {}\n", "element", "identity", "port", "certificate");
   for (const ElementPlan& element : network.elements()) {
-    if (!element.started) continue;
-    fmt::print("  {:<14} {:<34} {:>6}  {}\n", element.name(), element.identity.uri(), element.port, network.config_of(element.name()).filename().string());
+    if (element.started) fmt::print("  {:<14} {:<34} {:>6}  {}\n", element.name(), element.identity.uri(), element.port, running.certificate_of(element.name()));
   }
-  fmt::print("\n  certificates: TLS and messages {} under {}; logs, audit records and databases: {}\n",
-             network.options().suite == "GM-hybrid" ? "ML-DSA-65 + SM2" : "ML-DSA-87 + ECDSA P-384", network.trust().string(), (network.folder() / "state").string());
+  fmt::print("\n  roots and issuing CAs: {}; configurations: {}; databases, logs and audit records: {}\n", network.trust().string(), (network.folder() / "config").string(),
+             (network.folder() / "state").string());
   for (const LinkPlan& link : network.links()) {
     fmt::print("  QKD link {} ({} – {}): simulated photons, {} km of fibre\n", link.name, link.from, link.to, link.distance_km);
   }
@@ -58,7 +57,7 @@ int up(const UpOptions& options) {
   block_signals();
   const auto session = NetworkSession::start(options, [](const std::string& name) { fmt::print("  ready  {}\n", name); std::fflush(stdout); });
   if (!session) return complain(session.error());
-  print_table((*session)->network());
+  print_table((*session)->network(), (*session)->running());
   fmt::print("\n  The network runs. Next: qanat enrol A B C; qanat call --from A --to B; qanat status; qanat points. Ctrl-C stops it.\n");
   std::fflush(stdout);
   await_signal();

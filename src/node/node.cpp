@@ -186,7 +186,9 @@ Result<void> Node::serve(std::vector<points::Handler> handlers) {
   const net::StatusCheck check = [this](const crypto::Certificate& cert, Deadline deadline) { return check_status(cert, deadline); };
   ASSIGN_OR_RETURN(server_, net::Server::start(settings_.server, *credentials_->tls, trust_, points::routes(identity().kind, std::move(handlers)), check,
                                                [this](const net::Refusal& refusal) { record_refusal(refusal); }));
-  std::printf("ready %s %u\n", identity().uri().c_str(), static_cast<unsigned>(server_->port()));
+  const crypto::Certificate& shown = credentials_->tls->chain.front();
+  std::printf("ready %s %u %s %s %llu\n", identity().uri().c_str(), static_cast<unsigned>(server_->port()), std::string(name(shown.key_algorithm())).c_str(),
+              to_hex(shown.fingerprint(crypto::Hash::sha256)).substr(0, 16).c_str(), static_cast<unsigned long long>(shown.not_after()));
   std::fflush(stdout);
   log(LogLevel::note, "ready {} on port {}", identity().uri(), server_->port());
   return {};

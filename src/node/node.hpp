@@ -36,7 +36,8 @@ class Node {
   /// CAS issues its own: credentials come from its own hands, status from its own records.
   void use_credentials(Credentials credentials, LocalStatus status);
 
-  /// Starts the server with these handlers and a health answer, and prints the readiness line `ready <uri> <port>` on standard output.
+  /// Starts the server with these handlers and a health answer, and prints the readiness line on standard output:
+  /// `ready <uri> <port> <certificate's key algorithm> <its SHA-256, first 16 digits> <notAfter, Unix ms>`.
   Result<void> serve(std::vector<points::Handler> handlers);
   /// Blocks until SIGINT or SIGTERM, then stops the server in order.
   void run_until_stopped();

@@ -43,9 +43,7 @@ Bytes application(TestNetwork& network) {
   return caller.application(wanted).value().octets();
 }
 
-Bytes registration(TestNetwork& network) {
-  return to_bytes(Json::object({{"uid", "A"}, {"number", (*network.network().terminal("A"))->number}}).dump());
-}
+Bytes registration(TestNetwork& network) { return to_bytes(Json::object({{"uid", "A"}, {"number", (*network.network().terminal("A"))->number}}).dump()); }
 
 Bytes status_request(TestNetwork& network) {
   const crypto::Certificate cert = network.identity_of("iam")->chain.front();
@@ -132,7 +130,8 @@ class IaOverTheWire : public SharedNetwork {
     SCOPED_TRACE(record.action + ": " + record.reason);
     const std::size_t before = count(row, record);
     attempt();
-    TestNetwork::await("an audit record of " + std::string(row.callee), [&] { return count(row, record) == before + 1; }, std::chrono::seconds(5));
+    TestNetwork::await(
+        "an audit record of " + std::string(row.callee), [&] { return count(row, record) == before + 1; }, std::chrono::seconds(5));
   }
   /// Refused in the handshake: no answer at all.
   static void expect_no_connection(const Row& row, const Record& record, const std::shared_ptr<const net::TlsIdentity>& identity) {
@@ -167,9 +166,8 @@ class IaOverTheWire : public SharedNetwork {
   }
 
   static void refuses_nobody(const Row& row) {
-    const bool enrols = std::ranges::any_of(points::all_endpoints(), [&](const points::EndpointRow& line) {
-      return line.anonymous && line.callees.has(identity_in_plan(row.callee).kind);
-    });
+    const bool enrols = std::ranges::any_of(
+        points::all_endpoints(), [&](const points::EndpointRow& line) { return line.anonymous && line.callees.has(identity_in_plan(row.callee).kind); });
     if (enrols) {  // its server lets callers without certificate in as far as the enrolment
       expect_status(row, {std::string(points::row(row.endpoint).point), "needs a client certificate", "127.0.0.1:"}, 401, nullptr);
     } else {
@@ -217,7 +215,8 @@ class IaOverTheWire : public SharedNetwork {
   /// The other direction: a member of the network that is not the callee, and one that has the callee's names from another root.
   static void caller_refuses_other_servers(const Row& row) {
     const auto call_at = [&](std::uint16_t port) {
-      const auto client = net::Client::create({.host = "127.0.0.1", .port = port, .expected = identity_in_plan(row.callee)}, net().identity_of(row.caller), net().shared_trust(), {});
+      const auto client = net::Client::create({.host = "127.0.0.1", .port = port, .expected = identity_in_plan(row.callee)}, net().identity_of(row.caller),
+                                              net().shared_trust(), {});
       return send(row, *client);
     };
     const auto at_ccs = call_at(port_of("ccs"));

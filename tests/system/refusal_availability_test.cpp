@@ -1,4 +1,7 @@
 // What happens to a call when an element that it needs is gone: refused, or served from state that has not expired, never unverified.
+#include <fstream>
+#include <sstream>
+
 #include "refusals.hpp"
 
 namespace qanat::test {
@@ -42,9 +45,9 @@ class Availability : public Refusals {
 
 class ExpiredToken : public Availability {
  protected:
-  static constexpr UnixMs lifetime_ms = 1000;
+  static constexpr UnixMs lifetime_ms = 2000;  // enough for one application on a busy machine
   static void SetUpTestSuite() {
-    options_.token_lifetime_s = 1;
+    options_.token_lifetime_s = lifetime_ms / 1000;
     start_with({"A", "B"});
   }
 };
@@ -64,7 +67,7 @@ TEST_F(ExpiredToken, IsWorthNothingWhenIamIsDown) {
   ASSERT_TRUE(reference && *reference);
   kill("iam");
   await_time("the token's end", granted + lifetime_ms);
-  expect_refused(apply_once("A", number_of("B"), *reference), ErrorCode::unavailable, "Pm-1 to iam");
+  expect_refused([&] { return apply_once("A", number_of("B"), *reference); }, ErrorCode::unavailable, "Pm-1 to iam");
   start("iam");
   expect_agreement("A", "B");
 }
@@ -81,9 +84,9 @@ TEST_F(IamDown, AnUnexpiredTokenServesAndNobodyGetsANewOne) {
   EXPECT_EQ(tokens_for("A"), before) << "a token that holds is not asked for again";
   kill("iam");
   expect_agreement("A", "B");
-  expect_refused(apply_once("C", number_of("A")), ErrorCode::unavailable, "Pm-1 to iam");
+  expect_refused([&] { return apply_once("C", number_of("A")); }, ErrorCode::unavailable, "Pm-1 to iam");
   // A reference to a token that is not the one granted is as good as none.
-  expect_refused(apply_once("A", number_of("B"), net().rng().bytes(net().suite().digest)), ErrorCode::unavailable, "Pm-1 to iam");
+  expect_refused([&] { return apply_once("A", number_of("B"), net().rng().bytes(net().suite().digest)); }, ErrorCode::unavailable, "Pm-1 to iam");
   start("iam");
   expect_agreement("C", "A");
 }
@@ -168,13 +171,31 @@ TEST_F(NoQuantumKey, FallsBackToPqcWherePolicyAllowsAndBothEndsSeeIt) {
 
 TEST_F(NoQuantumKey, IsNoReasonForLessThanTheTerminalDemands) {
   const Bytes demanding = changed("A", number_of("B"), [](wire::KeyRequest& message) { message.min_assurance = wire::Assurance::one_qkd_path; });
-  expect_refused(net().terminal("A").send(Endpoint::km1_application, demanding), ErrorCode::denied, "the key would rest on assurance 2, the terminal demands 3");
+  expect_refused([&] { return net().terminal("A").send(Endpoint::km1_application, demanding); }, ErrorCode::denied,
+                 "the key would rest on assurance 2, the terminal demands 3");
 }
 
 TEST_F(NoQuantumKey, DoesNotConcernCallsWithinOneDomain) {
   const auto pair = net().apply("A", "C");
   ASSERT_TRUE(pair.agree()) << pair.reasons();
   EXPECT_EQ(pair.caller->assurance, wire::Assurance::local_rng);
+}
+
+TEST_F(NoQuantumKey, IsJudgedByThePolicyOfTheCalleesDomainToo) {
+  // kms-b is told to allow no fallback; kms-a still does, and offers an agreement without quantum keys.
+  const std::filesystem::path file = net().network().config_of("kms-b");
+  std::string text = (std::stringstream() << std::ifstream(file).rdbuf()).str();
+  const std::string allowed = "pqc_fallback = true";
+  const std::size_t at = text.find(allowed);
+  ASSERT_NE(at, std::string::npos);
+  std::ofstream(file) << std::string(text).replace(at, allowed.size(), "pqc_fallback = false");
+  kill("kms-b");
+  start("kms-b");
+  expect_refused([&] { return apply_once("A", number_of("B")); }, ErrorCode::exhausted, "no quantum key, and policy allows no fallback");
+  net().expect_audit("kms-b", "km-2.offer", "policy allows no fallback");
+  std::ofstream(file) << text;
+  kill("kms-b");
+  start("kms-b");
 }
 
 class NoQuantumKeyNoFallback : public QuantumKeysGone {
@@ -186,7 +207,7 @@ class NoQuantumKeyNoFallback : public QuantumKeysGone {
 };
 
 TEST_F(NoQuantumKeyNoFallback, RefusesTheCallWithTheReason) {
-  expect_refused(apply_once("A", number_of("B")), ErrorCode::exhausted, "no quantum key, and policy allows no fallback");
+  expect_refused([&] { return apply_once("A", number_of("B")); }, ErrorCode::exhausted, "no quantum key, and policy allows no fallback");
   net().expect_audit("kms-a", "km-3.take", "no key left");
 }
 

@@ -22,7 +22,7 @@ class RefusedApplications : public Refusals {
 
 TEST_F(RefusedApplications, OfASubscriberThatIsNotEnrolled) {
   const Bytes octets = changed("A", number_of("B"), [](wire::KeyRequest& message) { message.uid = Uid("nobody"); });
-  expect_refused(net().terminal("A").send(Endpoint::km1_application, octets), ErrorCode::denied, "no terminal nobody is enrolled at kms-a");
+  expect_refused([&] { return net().terminal("A").send(Endpoint::km1_application, octets); }, ErrorCode::denied, "no terminal nobody is enrolled at kms-a");
 }
 
 TEST_F(RefusedApplications, OfATerminalWithAnotherTerminalsCertificate) {
@@ -33,25 +33,25 @@ TEST_F(RefusedApplications, OfATerminalWithAnotherTerminalsCertificate) {
   net().expect_audit("kms-a", "km-1.application", "the connection is not that of terminal A");
   // … and A claims to be C.
   const Bytes octets = changed("A", number_of("B"), [](wire::KeyRequest& message) { message.uid = Uid("C"); });
-  expect_refused(net().terminal("A").send(Endpoint::km1_application, octets), ErrorCode::denied, "the connection is not that of terminal C");
+  expect_refused([&] { return net().terminal("A").send(Endpoint::km1_application, octets); }, ErrorCode::denied, "the connection is not that of terminal C");
 }
 
 TEST_F(RefusedApplications, WithANumberThatIsNotTheCallers) {
   const Bytes octets = changed("A", number_of("B"), [](wire::KeyRequest& message) { message.num_call = number_of("C"); });
-  expect_refused(net().terminal("A").send(Endpoint::km1_application, octets), ErrorCode::denied, "is not the number of A");
+  expect_refused([&] { return net().terminal("A").send(Endpoint::km1_application, octets); }, ErrorCode::denied, "is not the number of A");
 }
 
 TEST_F(RefusedApplications, ForACalleeInNoDomain) {
-  expect_refused(apply_once("A", Number("+8655990000009")), ErrorCode::not_found, "is in no domain");
+  expect_refused([&] { return apply_once("A", Number("+8655990000009")); }, ErrorCode::not_found, "is in no domain");
   net().expect_audit("cmsp", "ma-2.locate", "+8655990000009 is in no domain");
 }
 
 TEST_F(RefusedApplications, ForACalleeWithoutTheServiceUntilItIsOpenAgain) {
   const app::TerminalPlan& b = **net().network().terminal("B");
   ASSERT_TRUE(net().op().set_service(b, "closed"));
-  expect_refused(apply_once("A", number_of("B")), ErrorCode::denied, "callee +8655120000002 has not opened the service");
+  expect_refused([&] { return apply_once("A", number_of("B")); }, ErrorCode::denied, "callee +8655120000002 has not opened the service");
   net().expect_audit("cmsp", "ma-2.locate", "has not opened the service");
-  expect_refused(apply_once("B", number_of("A")), ErrorCode::denied, "caller +8655120000002 has not opened the service", "kms-b");
+  expect_refused([&] { return apply_once("B", number_of("A")); }, ErrorCode::denied, "caller +8655120000002 has not opened the service", "kms-b");
   ASSERT_TRUE(net().op().set_service(b, "open"));
   const auto pair = net().apply("A", "B");
   EXPECT_TRUE(pair.agree()) << pair.reasons();
@@ -59,7 +59,7 @@ TEST_F(RefusedApplications, ForACalleeWithoutTheServiceUntilItIsOpenAgain) {
 
 TEST_F(RefusedApplications, OfASuspendedSubscriberUntilItIsResumed) {
   ASSERT_TRUE(net().op().set_subscriber("B", "suspend"));
-  expect_refused(apply_once("B", number_of("A")), ErrorCode::denied, "suspended", "kms-b");
+  expect_refused([&] { return apply_once("B", number_of("A")); }, ErrorCode::denied, "suspended", "kms-b");
   net().expect_audit("iam", "pm-1.token", "suspended");
   ASSERT_TRUE(net().op().set_subscriber("B", "resume"));
   const auto pair = net().apply("B", "A");
@@ -84,14 +84,12 @@ TEST_F(RefusedApplications, ThatWereMadeBeforeAlsoAfterARestart) {
   const Bytes octets = application("A", number_of("B")).octets();
   const auto served = net().terminal("A").send(Endpoint::km1_application, octets);
   ASSERT_TRUE(served) << served.error().message;
-  expect_refused(net().terminal("A").send(Endpoint::km1_application, octets), ErrorCode::conflict, "made before (replay)");
+  expect_refused([&] { return net().terminal("A").send(Endpoint::km1_application, octets); }, ErrorCode::conflict, "made before (replay)");
 
   net().running().stop_element("kms-a", app::RunningNetwork::Ending::kill);
   const auto started = net().running().start_element("kms-a");
   ASSERT_TRUE(started) << started.error().message;
-  const std::size_t before = net().audit("kms-a", "km-1.application", "replay").size();
-  expect_refused(net().terminal("A").send(Endpoint::km1_application, octets), ErrorCode::conflict, "made before (replay)");
-  EXPECT_EQ(net().audit("kms-a", "km-1.application", "replay").size(), before + 1) << "the cache outlived the process";
+  expect_refused([&] { return net().terminal("A").send(Endpoint::km1_application, octets); }, ErrorCode::conflict, "made before (replay)");
 }
 
 TEST_F(RefusedApplications, ADeliveryWithAnyOctetAlteredIsRefusedByTheTerminal) {
@@ -143,7 +141,7 @@ TEST_F(RefusedApplications, OfATerminalWhoseCertificateIsRevoked) {
   ASSERT_TRUE(before) << before.error().message;
   ASSERT_TRUE(net().op().revoke(c.node().identity()));
   // On the connection that was good a moment ago the application itself is checked (step 5) …
-  expect_refused(apply_once("C", number_of("A")), ErrorCode::denied, "is revoked");
+  expect_refused([&] { return apply_once("C", number_of("A")); }, ErrorCode::denied, "is revoked");
   // … and a new connection does not come as far as that.
   const auto refused = net().call("C", Endpoint::km1_application, "kms-a", application("C", number_of("A")).octets());
   ASSERT_TRUE(refused) << refused.error().message;
@@ -162,13 +160,15 @@ class RefusedOctets : public Refusals {
   /// A's request with another content type or body than the product would send.
   static Result<net::Response> post(ByteView body, std::string_view content_type = points::type_qfc2) {
     const points::EndpointRow& line = points::row(Endpoint::km1_application);
-    return net().client("kms-a", net().identity_of("A"))->call({.method = std::string(line.method),
-                                                                .path = std::string(line.path),
-                                                                .query = "",
-                                                                .content_type = std::string(content_type),
-                                                                .body = body,
-                                                                .request_id = to_hex(net().rng().bytes(8))},
-                                                               Deadline::after(std::chrono::seconds(10)));
+    return net()
+        .client("kms-a", net().identity_of("A"))
+        ->call({.method = std::string(line.method),
+                .path = std::string(line.path),
+                .query = "",
+                .content_type = std::string(content_type),
+                .body = body,
+                .request_id = to_hex(net().rng().bytes(8))},
+               Deadline::after(std::chrono::seconds(10)));
   }
   static void expect_answer(const Result<net::Response>& answer, unsigned status, const std::string& reason) {
     ASSERT_TRUE(answer) << answer.error().message;
@@ -205,11 +205,12 @@ TEST_F(RefusedOctets, MalformedBodiesWithWhatAndWhere) {
     out[at] = value;
     return out;
   };
-  const Bytes ack = wire::sign_message(net().suite(), 1,
-                                       wire::DeliverAck{.sid_wk = net().rng().id<SidWk>(), .uid = Uid("A"), .h_deliver = Bytes(net().suite().digest), .ok = true},
-                                       net().terminal("A").applicant().signer.signer, net().terminal("A").applicant().signer.fps, net().rng())
-                        .value()
-                        .octets;
+  const Bytes ack =
+      wire::sign_message(net().suite(), 1,
+                         wire::DeliverAck{.sid_wk = net().rng().id<SidWk>(), .uid = Uid("A"), .h_deliver = Bytes(net().suite().digest), .ok = true},
+                         net().terminal("A").applicant().signer.signer, net().terminal("A").applicant().signer.fps, net().rng())
+          .value()
+          .octets;
   Bytes longer = good;
   longer.push_back(0);
   struct Case {
@@ -219,6 +220,7 @@ TEST_F(RefusedOctets, MalformedBodiesWithWhatAndWhere) {
   for (const Case& one : {Case{{}, "header"}, Case{to_bytes("QFC"), "header"}, Case{with(0, 'X'), "magic"}, Case{with(4, 9), "version"},
                           Case{to_bytes(ByteView(good).first(good.size() / 2)), "octets"}, Case{longer, "octets"}, Case{ack, "DeliverAck"}}) {
     expect_answer(post(one.body), 400, one.reason);
+    net().expect_audit("kms-a", "km-1.application", one.reason);
   }
   expect_still_serving();
 }
@@ -234,10 +236,18 @@ TEST_F(RefusedOctets, RandomMutationsOfARequestNeverHarmTheKms) {
     const std::size_t at = below(octets.size());
     const auto here = octets.begin() + static_cast<std::ptrdiff_t>(at);
     switch (below(5)) {
-      case 0: octets[at] = static_cast<std::uint8_t>(octets[at] + 1 + below(255)); break;
-      case 1: octets.resize(at); break;
-      case 2: octets.insert(here, 1 + below(300), static_cast<std::uint8_t>(below(256))); break;
-      case 3: octets.erase(here, here + static_cast<std::ptrdiff_t>(1 + below(octets.size() - at))); break;
+      case 0:
+        octets[at] = static_cast<std::uint8_t>(octets[at] + 1 + below(255));
+        break;
+      case 1:
+        octets.resize(at);
+        break;
+      case 2:
+        octets.insert(here, 1 + below(300), static_cast<std::uint8_t>(below(256)));
+        break;
+      case 3:
+        octets.erase(here, here + static_cast<std::ptrdiff_t>(1 + below(octets.size() - at)));
+        break;
       default:  // a length field in the body's fixed part, or whatever else is there, becomes as large as it can
         octets[at % 200] = static_cast<std::uint8_t>(octets[at % 200] ^ 0xFF);
         break;

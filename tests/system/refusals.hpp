@@ -34,13 +34,15 @@ class Refusals : public SharedNetwork {
     return wire::sign_message(applicant.suite, applicant.policy_epoch, message, applicant.signer.signer, applicant.signer.fps, net().rng()).value().octets;
   }
 
-  /// Refused with this code, for a reason that the message names, and the KMS has the application on record with it.
-  template <class T>
-  static void expect_refused(const Result<T>& answer, ErrorCode code, const std::string& reason, const std::string& kms = "kms-a") {
+  /// The attempt is refused with this code, for a reason that the message names, and the KMS has put it on record with that reason.
+  template <class Attempt>
+  static void expect_refused(Attempt attempt, ErrorCode code, const std::string& reason, const std::string& kms = "kms-a") {
+    const std::size_t before = net().audit(kms, "km-1.application", reason).size();
+    const auto answer = attempt();
     ASSERT_FALSE(answer) << "was served";
     EXPECT_EQ(answer.error().code, code) << answer.error().message;
     EXPECT_NE(answer.error().message.find(reason), std::string::npos) << answer.error().message;
-    net().expect_audit(kms, "km-1.application", reason);
+    EXPECT_EQ(net().audit(kms, "km-1.application", reason).size(), before + 1) << "records of " << kms << " that say: " << reason;
   }
 };
 

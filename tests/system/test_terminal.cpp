@@ -61,4 +61,30 @@ Result<terminal::KeyApplication> TestTerminal::application(const terminal::KeyWa
   return terminal::KeyApplication::make(*applicant_, wanted, token_ref.value_or(Bytes(node_->suite().digest)), node_->clock().now_ms(), node_->rng());
 }
 
+Result<wire::v1::KeyApplication> TestTerminal::application_v1(const terminal::KeyWanted& wanted) {
+  const node::MessageSigner& own = *node_->credentials().messages;
+  wire::v1::KeyApplication message{.sid_wk = wanted.sid_wk, .sid_call = wanted.sid_call, .uid = settings_.uid, .num_call = wanted.caller, .num_called = wanted.called,
+                                   .sign_sm2 = {}, .sign_pqc = {}, .cert_sm2 = own.classical.der(), .cert_pqc = own.ml_dsa.der(), .token = token_v1_};
+  wire::v1::sign(message, own.signer, node_->rng());
+  return message;
+}
+
+Result<Bytes> TestTerminal::apply_v1(const terminal::KeyWanted& wanted, Deadline deadline) {
+  ASSIGN_OR_RETURN(const wire::v1::KeyApplication message, application_v1(wanted));
+  ASSIGN_OR_RETURN(const Bytes octets, wire::v1::encode(message));
+  ASSIGN_OR_RETURN(net::Response response, node_->call(points::Endpoint::km1_application_v1, settings_.kms, octets, deadline, node_->new_request_id()));
+  return std::move(response.body);
+}
+
+Result<Secret> TestTerminal::accept_v1(const terminal::KeyWanted& wanted, ByteView answer) {
+  ASSIGN_OR_RETURN(const auto sender, kms());
+  ASSIGN_OR_RETURN(const wire::v1::KeyDistribution message, wire::v1::parse_distribution(answer));
+  TRY(wire::v1::verify(message, {.point = sender->classical.public_key(), .ml_dsa = sender->ml_dsa.public_key()}));
+  if (message.sid_wk != wanted.sid_wk || message.sid_call != wanted.sid_call || message.uid != settings_.uid) {
+    return fail(ErrorCode::denied, "KeyDistribution (v1): is for another session or subscriber");
+  }
+  if (!message.token.empty()) token_v1_ = message.token;
+  return wire::v1::open_wk(message, *encryption_);
+}
+
 }  // namespace qanat::test

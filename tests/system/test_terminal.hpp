@@ -9,6 +9,7 @@
 #include "node/senders.hpp"
 #include "terminal/key_client.hpp"
 #include "terminal/settings.hpp"
+#include "wire/v1.hpp"
 
 namespace qanat::test {
 
@@ -20,6 +21,14 @@ class TestTerminal {
   Result<terminal::WorkingKey> apply(const terminal::KeyWanted& wanted, Deadline deadline);
   /// A signed application, to be sent by hand; it refers to the token with this digest (none: to no token).
   Result<terminal::KeyApplication> application(const terminal::KeyWanted& wanted, const std::optional<Bytes>& token_ref = {});
+
+  /// A signed application of profile v1, with the access token from the last distribution.
+  Result<wire::v1::KeyApplication> application_v1(const terminal::KeyWanted& wanted);
+  /// Steps 4 and 11 in profile v1, without acceptance: what the KMS answers, as it came over the wire.
+  Result<Bytes> apply_v1(const terminal::KeyWanted& wanted, Deadline deadline);
+  /// All that a terminal of profile v1 can check: both signatures of its KMS, session and subscriber. Then it takes the working key.
+  Result<Secret> accept_v1(const terminal::KeyWanted& wanted, ByteView answer);
+
   /// Digest of the access token that came with the last key, if one did.
   Result<std::optional<Bytes>> token_ref() { return store_->token_ref(); }
   /// Sends octets to this terminal's KMS on Km-1.
@@ -41,6 +50,7 @@ class TestTerminal {
   std::optional<terminal::Applicant> applicant_;
   Bytes kms_classical_;
   Bytes kms_ml_dsa_;
+  Bytes token_v1_;  // which profile v1 sends itself
 };
 
 }  // namespace qanat::test

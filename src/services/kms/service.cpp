@@ -10,6 +10,20 @@ namespace {
 
 constexpr std::chrono::milliseconds sweep_every{1000};
 
+using Answer = std::function<Result<net::Response>(const net::Request&)>;
+
+/// What is granted, the work itself records with its session; that it was refused is recorded here, before it is answered.
+Answer refusals_recorded(node::Node& node, std::string_view action, Answer work) {
+  return [&node, action, work = std::move(work)](const net::Request& request) -> Result<net::Response> {
+    auto answer = work(request);
+    if (!answer) {
+      TRY(node.record({.action = action, .outcome = audit::outcome_of(answer.error().code), .subject = request.peer.identity->uri(), .object = "",
+                       .reason = answer.error().message, .request_id = request.request_id}));
+    }
+    return answer;
+  };
+}
+
 }  // namespace
 
 struct KmsService::Parts {
@@ -102,13 +116,13 @@ std::vector<points::Handler> KmsService::handlers() {
   Parts& parts = *parts_;
   return {
       {Endpoint::km1_enrol, [&](const net::Request& request) { return parts.enrolment.enrol(request); }},
-      {Endpoint::km1_receipt, [&](const net::Request& request) { return parts.enrolment.receipt(request); }},
+      {Endpoint::km1_receipt, refusals_recorded(parts.node, "km-1.receipt", [&](const net::Request& request) { return parts.enrolment.receipt(request); })},
       {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }},
-      {Endpoint::km1_ack, [&](const net::Request& request) { return parts.application.acknowledge(request); }},
+      {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); })},
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},
-      {Endpoint::ma2_notify, [&](const net::Request& request) { return parts.agreement.notify(request); }},
-      {Endpoint::km2_offer, [&](const net::Request& request) { return parts.agreement.offer(request); }},
-      {Endpoint::km2_confirm, [&](const net::Request& request) { return parts.agreement.confirm(request); }},
+      {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
+      {Endpoint::km2_offer, refusals_recorded(parts.node, "km-2.offer", [&](const net::Request& request) { return parts.agreement.offer(request); })},
+      {Endpoint::km2_confirm, refusals_recorded(parts.node, "km-2.confirm", [&](const net::Request& request) { return parts.agreement.confirm(request); })},
   };
 }
 

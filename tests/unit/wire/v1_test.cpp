@@ -65,6 +65,25 @@ TEST_F(V1Test, ContainersRefuseOtherKindsAndLengths) {
   EXPECT_FALSE(v1::parse_distribution(concat({octets, Bytes{0}})).has_value());
 }
 
+// What they name goes into the KMS's store and its audit record.
+TEST_F(V1Test, ContainersRefuseNamesThatAreNone) {
+  v1::KeyApplication good;
+  good.uid = alice;
+  good.num_call = caller;
+  good.num_called = callee;
+  EXPECT_TRUE(v1::parse_application(must(v1::encode(good))).has_value());
+  for (const std::string& uid : {std::string(), std::string("two words"), std::string("line\n"), std::string("\xff"), std::string(65, 'a')}) {
+    auto message = good;
+    message.uid = Uid(uid);
+    EXPECT_FALSE(v1::parse_application(must(v1::encode(message))).has_value()) << '"' << uid << '"';
+  }
+  for (const std::string& number : {std::string(), std::string("+1"), std::string("8613800000001"), std::string("+86138x"), "+" + std::string(32, '1')}) {
+    auto message = good;
+    message.num_called = Number(number);
+    EXPECT_FALSE(v1::parse_application(must(v1::encode(message))).has_value()) << '"' << number << '"';
+  }
+}
+
 // Weakness 3: raw concatenation of variable-length fields.
 TEST_F(V1Test, TwoApplicationsShareOneSignature) {
   v1::KeyApplication first;

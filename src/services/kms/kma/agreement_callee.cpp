@@ -66,9 +66,13 @@ Result<net::Response> Agreement::offer(const net::Request& request) {
   }
   node::StepTrace::Timer step9(trace_, 9);
   auto shares = fetch_shares(kms_a.domain, offer.message, request.deadline, request.request_id);
+  if (shares && shares->refs.empty()) shares = fail(ErrorCode::exhausted, "the offer of " + kms_a.name + " names none");
   if (!shares) {
+    // This domain's own policy counts, whatever the caller's domain allows itself.
+    TRY(node_.record({.action = "km-3.fetch", .outcome = audit::outcome_of(shares.error().code), .subject = session.uid_a.text(),
+                      .object = offer.message.sid_wk.hex(), .reason = shares.error().message, .request_id = request.request_id}));
     if (!settings_.pqc_fallback) return fail_in("no quantum key, and policy allows no fallback", shares.error());
-    node::log(node::LogLevel::warning, "session {}: {}", offer.message.sid_wk.hex(), shares.error().message);
+    node::log(node::LogLevel::warning, "session {}: agreeing by PQC alone: {}", offer.message.sid_wk.hex(), shares.error().message);
     shares = QuantumShares{};
   }
   node::crash_point("kms.shares.fetched");

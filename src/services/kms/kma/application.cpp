@@ -24,8 +24,13 @@ Asked asked_of(const wire::Framed<wire::KeyRequest>& request) {
 }  // namespace
 
 Result<net::Response> Application::apply(const net::Request& http) {
-  ASSIGN_OR_RETURN(const Request request, wire::parse<wire::KeyRequest>(http.body));
-  return recorded(http, "km-1.application", request.message.uid, request.message.sid_wk, granted(http, request));
+  const auto request = wire::parse<wire::KeyRequest>(http.body);
+  if (!request) {  // names no subscriber or session that could be relied on: on record under who sent it
+    TRY(node_.record({.action = "km-1.application", .outcome = audit::outcome_of(request.error().code), .subject = http.peer.identity->uri(), .object = "",
+                      .reason = request.error().message, .request_id = http.request_id}));
+    return fail(request.error());
+  }
+  return recorded(http, "km-1.application", request->message.uid, request->message.sid_wk, granted(http, *request));
 }
 
 Result<net::Response> Application::recorded(const net::Request& http, std::string_view action, const Uid& uid, const SidWk& sid_wk, Result<net::Response> answer) {

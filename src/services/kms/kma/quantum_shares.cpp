@@ -18,7 +18,8 @@ wire::Assurance QuantumShares::assurance(std::size_t used) const {
   if (used == 0 || !quantum_grade) return wire::Assurance::pqc;
   std::set<PathId> paths;
   for (const wire::ShareRef& ref : refs) paths.insert(ref.path_id);
-  return used >= 2 && paths.size() == used ? wire::Assurance::disjoint_qkd_paths : wire::Assurance::one_qkd_path;
+  // Which of them were used is not known here: unless all were, two may have come over the same path.
+  return used >= 2 && used == refs.size() && paths.size() == used ? wire::Assurance::disjoint_qkd_paths : wire::Assurance::one_qkd_path;
 }
 
 Result<QuantumShares> Agreement::unwrap_shares(const wire::Json& answer) const {

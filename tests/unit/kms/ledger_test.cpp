@@ -1,0 +1,309 @@
+// The ledger of working keys: only transitions of the lifecycle table, one key per session and leg, octets gone when a key is destroyed,
+// sealed columns bound to their rows.
+#include "services/kms/kma/ledger.hpp"
+
+#include <set>
+
+#include "services/kms/schema.hpp"
+#include "trusted_network.hpp"
+
+namespace qanat::kms {
+namespace {
+
+using store::KeyState;
+using test::must;
+using wire::Role;
+
+constexpr UnixMs now = 1'700'000'000'000;
+constexpr UnixMs lifetime = 60'000;
+
+class LedgerTest : public testing::Test {
+ protected:
+  LedgerTest() { open(); }
+
+  void open() {
+    store_.reset();
+    device_ = must(crypto::open_software_device(folder_ / "master", *rng_));
+    store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+    ledger_ = std::make_unique<Ledger>(*device_);
+  }
+  template <class Work>
+  auto in_transaction(Work&& work) {
+    return store_->transact(std::forward<Work>(work));
+  }
+
+  WorkingKey key(const SidWk& sid_wk, Role leg = Role::caller, UnixMs expires = now + lifetime) {
+    return {.sid_wk = sid_wk,
+            .leg = leg,
+            .sid_call = rng_->id<SidCall>(),
+            .uid = Uid("alice"),
+            .wk = rng_->secret(wire::wk_size),
+            .assurance = wire::Assurance::one_qkd_path,
+            .n_paths = 1,
+            .path_min = 2,
+            .th9 = rng_->bytes(32),
+            .peer_uid = Uid("bob"),
+            .peer_number = Number("+8613900000002"),
+            .peer_kms = ElementName("kms-b"),
+            .peer_fps = {.classical = rng_->bytes(32), .pq = rng_->bytes(32)},
+            .expires_ms = expires};
+  }
+  Result<void> add(const WorkingKey& key) {
+    return in_transaction([&](store::Transaction& transaction) { return ledger_->add(transaction, key); });
+  }
+  SidWk added(Role leg = Role::caller, UnixMs expires = now + lifetime) {
+    const auto sid_wk = rng_->id<SidWk>();
+    must(add(key(sid_wk, leg, expires)));
+    return sid_wk;
+  }
+  Result<std::optional<StoredKey>> find(const SidWk& sid_wk, Role leg = Role::caller) {
+    return in_transaction([&](store::Transaction& transaction) { return ledger_->find(transaction, sid_wk, leg); });
+  }
+  StoredKey there(const SidWk& sid_wk, Role leg = Role::caller) {
+    auto found = must(find(sid_wk, leg));
+    CHECK(found.has_value());
+    return *std::move(found);
+  }
+  Result<void> advance(const SidWk& sid_wk, KeyState to, Role leg = Role::caller) {
+    return in_transaction([&](store::Transaction& transaction) { return ledger_->advance(transaction, sid_wk, leg, to); });
+  }
+  Result<void> deliver(const SidWk& sid_wk, ByteView h_deliver, Role leg = Role::caller) {
+    return in_transaction([&](store::Transaction& transaction) { return ledger_->delivered(transaction, sid_wk, leg, h_deliver); });
+  }
+  std::set<SidWk> swept(Ledger::Sweep which, UnixMs at) {
+    const auto out = must(in_transaction([&](store::Transaction& transaction) { return ledger_->sweep(transaction, which, at); }));
+    return {out.begin(), out.end()};
+  }
+  std::vector<std::int64_t> census() {
+    return must(in_transaction([&](store::Transaction& transaction) { return ledger_->census(transaction); }));
+  }
+  /// A leg that was led to `state` on the longest way.
+  SidWk in_state(KeyState state, UnixMs expires = now + lifetime) {
+    const SidWk sid_wk = added(Role::caller, expires);
+    for (const KeyState next : store::all_key_states) {
+      if (next != KeyState::generated && next <= state) must(advance(sid_wk, next));
+    }
+    return sid_wk;
+  }
+  /// Whether the row of the leg still has a sealed key.
+  bool holds_octets(const SidWk& sid_wk) {
+    bool out = false;
+    must(in_transaction([&](store::Transaction& transaction) {
+      return transaction.query("SELECT sealed_wk IS NOT NULL FROM working_key WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) { out = out || row.integer(0) != 0; });
+    }));
+    return out;
+  }
+  Bytes sealed(const SidWk& sid_wk, Role leg = Role::caller) {
+    Bytes out;
+    must(in_transaction([&](store::Transaction& transaction) {
+      return transaction.query("SELECT sealed_wk FROM working_key WHERE sid_wk = ? AND leg = ?", {sid_wk.view(), static_cast<std::int64_t>(leg)},
+                               [&](const store::Row& row) { out = row.blob(0); });
+    }));
+    return out;
+  }
+  void put_sealed(const SidWk& sid_wk, Role leg, const Bytes& octets) {
+    must(in_transaction([&](store::Transaction& transaction) -> Result<void> {
+      TRY(transaction.run("UPDATE working_key SET sealed_wk = ? WHERE sid_wk = ? AND leg = ?", {ByteView(octets), sid_wk.view(), static_cast<std::int64_t>(leg)}));
+      return {};
+    }));
+  }
+
+  test::TemporaryDirectory folder_;
+  std::unique_ptr<crypto::Rng> rng_ = must(crypto::open_rng());
+  std::unique_ptr<crypto::CryptoDevice> device_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<Ledger> ledger_;
+};
+
+TEST_F(LedgerTest, KeyComesBackAsItWentIn) {
+  const WorkingKey in = key(rng_->id<SidWk>(), Role::callee);
+  must(add(in));
+  open();  // after a restart too
+  const StoredKey out = there(in.sid_wk, Role::callee);
+  EXPECT_EQ(out.state, KeyState::generated);
+  EXPECT_TRUE(equal_secret(out.key.wk, in.wk));
+  EXPECT_EQ(out.key.sid_wk, in.sid_wk);
+  EXPECT_EQ(out.key.leg, in.leg);
+  EXPECT_EQ(out.key.sid_call, in.sid_call);
+  EXPECT_EQ(out.key.uid, in.uid);
+  EXPECT_EQ(out.key.assurance, in.assurance);
+  EXPECT_EQ(out.key.n_paths, in.n_paths);
+  EXPECT_EQ(out.key.path_min, in.path_min);
+  EXPECT_EQ(out.key.th9, in.th9);
+  EXPECT_EQ(out.key.peer_uid, in.peer_uid);
+  EXPECT_EQ(out.key.peer_number, in.peer_number);
+  EXPECT_EQ(out.key.peer_kms, in.peer_kms);
+  EXPECT_EQ(out.key.peer_fps, in.peer_fps);
+  EXPECT_EQ(out.key.expires_ms, in.expires_ms);
+  EXPECT_TRUE(out.h_deliver.empty());
+}
+
+TEST_F(LedgerTest, FindsNothingWhereThereIsNoSuchLeg) {
+  const SidWk sid_wk = added(Role::caller);
+  EXPECT_FALSE(must(find(sid_wk, Role::callee)).has_value());
+  EXPECT_FALSE(must(find(rng_->id<SidWk>())).has_value());
+  EXPECT_EQ(test::refusal(advance(sid_wk, KeyState::reserved, Role::callee)), ErrorCode::not_found);
+  EXPECT_EQ(test::refusal(deliver(rng_->id<SidWk>(), rng_->bytes(32))), ErrorCode::not_found);
+}
+
+TEST_F(LedgerTest, MakesExactlyTheTransitionsOfTheTable) {
+  for (const KeyState from : store::all_key_states) {
+    for (const KeyState to : store::all_key_states) {
+      const SidWk sid_wk = in_state(from);
+      const auto done = advance(sid_wk, to);
+      const std::string what = std::string(store::name(from)) + " to " + std::string(store::name(to));
+      EXPECT_EQ(done.has_value(), store::may(from, to)) << what;
+      if (!done) {
+        EXPECT_EQ(done.error().code, ErrorCode::conflict) << what;
+      }
+      EXPECT_EQ(there(sid_wk).state, done ? to : from) << what;
+    }
+  }
+}
+
+TEST_F(LedgerTest, DeliversAReservedKeyOnceAndNamesTheDelivery) {
+  const SidWk sid_wk = in_state(KeyState::generated);
+  const Bytes first = rng_->bytes(32);
+  EXPECT_EQ(test::refusal(deliver(sid_wk, first)), ErrorCode::conflict) << "a key that nobody reserved";
+  must(advance(sid_wk, KeyState::reserved));
+  must(deliver(sid_wk, first));
+  EXPECT_EQ(there(sid_wk).state, KeyState::delivered);
+  EXPECT_EQ(there(sid_wk).h_deliver, first);
+  EXPECT_EQ(test::refusal(deliver(sid_wk, rng_->bytes(32))), ErrorCode::conflict);
+  EXPECT_EQ(there(sid_wk).h_deliver, first) << "the refused delivery has left no trace";
+}
+
+TEST_F(LedgerTest, DeliveryAndDestructionInOneTransactionLeaveNoKey) {
+  const SidWk sid_wk = in_state(KeyState::reserved);
+  const Bytes h_deliver = rng_->bytes(32);
+  must(in_transaction([&](store::Transaction& transaction) -> Result<void> {
+    TRY(ledger_->delivered(transaction, sid_wk, Role::caller, h_deliver));
+    return ledger_->advance(transaction, sid_wk, Role::caller, KeyState::destroyed);
+  }));
+  EXPECT_EQ(there(sid_wk).state, KeyState::destroyed);
+  EXPECT_EQ(there(sid_wk).h_deliver, h_deliver);
+  EXPECT_FALSE(holds_octets(sid_wk));
+  EXPECT_EQ(test::refusal(deliver(sid_wk, h_deliver)), ErrorCode::conflict);
+}
+
+TEST_F(LedgerTest, SessionIsUsedOncePerLegInAnyState) {
+  for (const KeyState state : store::all_key_states) {
+    const SidWk sid_wk = in_state(state);
+    EXPECT_EQ(test::refusal(add(key(sid_wk, Role::caller))), ErrorCode::conflict) << store::name(state);
+    EXPECT_TRUE(add(key(sid_wk, Role::callee))) << "the other leg is another matter";
+    EXPECT_EQ(there(sid_wk).state, state);
+  }
+}
+
+TEST_F(LedgerTest, LegsOfOneSessionLiveApart) {
+  const auto sid_wk = rng_->id<SidWk>();
+  const WorkingKey caller = key(sid_wk, Role::caller);
+  const WorkingKey callee = key(sid_wk, Role::callee);
+  must(add(caller));
+  must(add(callee));
+  must(advance(sid_wk, KeyState::destroyed, Role::caller));
+  EXPECT_EQ(there(sid_wk, Role::callee).state, KeyState::generated);
+  EXPECT_TRUE(equal_secret(there(sid_wk, Role::callee).key.wk, callee.wk));
+}
+
+TEST_F(LedgerTest, DestroyedKeyHoldsNoOctetsFromWhateverState) {
+  for (const KeyState state : {KeyState::generated, KeyState::reserved, KeyState::delivered, KeyState::confirmed}) {
+    const SidWk sid_wk = in_state(state);
+    ASSERT_TRUE(holds_octets(sid_wk)) << store::name(state);
+    must(advance(sid_wk, KeyState::destroyed));
+    EXPECT_FALSE(holds_octets(sid_wk)) << store::name(state);
+    EXPECT_EQ(there(sid_wk).key.wk.size(), 0U) << store::name(state);
+  }
+}
+
+TEST_F(LedgerTest, ATransactionThatFailsChangesNothing) {
+  const SidWk sid_wk = in_state(KeyState::reserved);
+  const auto done = in_transaction([&](store::Transaction& transaction) -> Result<void> {
+    TRY(ledger_->advance(transaction, sid_wk, Role::caller, KeyState::destroyed));
+    return ledger_->advance(transaction, sid_wk, Role::caller, KeyState::delivered);
+  });
+  EXPECT_EQ(test::refusal(done), ErrorCode::conflict);
+  EXPECT_EQ(there(sid_wk).state, KeyState::reserved);
+  EXPECT_TRUE(holds_octets(sid_wk));
+}
+
+TEST_F(LedgerTest, StoredColumnIsNotTheKey) {
+  const auto sid_wk = rng_->id<SidWk>();
+  const WorkingKey in = key(sid_wk);
+  must(add(in));
+  const Bytes stored = sealed(sid_wk);
+  const ByteView wk = in.wk.reveal();
+  EXPECT_GT(stored.size(), wk.size());
+  EXPECT_TRUE(std::ranges::search(stored, wk.first(8)).empty());
+}
+
+TEST_F(LedgerTest, SealedColumnOpensOnlyInItsOwnRow) {
+  const auto sid_wk = rng_->id<SidWk>();
+  must(add(key(sid_wk, Role::caller)));
+  must(add(key(sid_wk, Role::callee)));
+  const SidWk other = added();
+  const Bytes caller = sealed(sid_wk, Role::caller);
+
+  put_sealed(other, Role::caller, caller);
+  EXPECT_EQ(test::refusal(find(other, Role::caller)), ErrorCode::denied) << "another session's row";
+  put_sealed(sid_wk, Role::callee, caller);
+  EXPECT_EQ(test::refusal(find(sid_wk, Role::callee)), ErrorCode::denied) << "the other leg's row";
+  EXPECT_TRUE(find(sid_wk, Role::caller)) << "its own row";
+  Bytes altered = caller;
+  altered.back() ^= 1U;
+  put_sealed(sid_wk, Role::caller, altered);
+  EXPECT_EQ(test::refusal(find(sid_wk, Role::caller)), ErrorCode::denied);
+}
+
+TEST_F(LedgerTest, AnotherDeviceOpensNothing) {
+  const SidWk sid_wk = added();
+  const auto other = must(crypto::open_software_device(folder_ / "other-master", *rng_));
+  Ledger foreign(*other);
+  const auto found = in_transaction([&](store::Transaction& transaction) { return foreign.find(transaction, sid_wk, Role::caller); });
+  EXPECT_EQ(test::refusal(found), ErrorCode::denied);
+}
+
+TEST_F(LedgerTest, SweepDestroysWhatIsPastItsTimeInWhateverState) {
+  std::set<SidWk> due;
+  for (const KeyState state : {KeyState::generated, KeyState::reserved, KeyState::delivered, KeyState::confirmed}) due.insert(in_state(state, now));
+  const SidWk alive = in_state(KeyState::reserved, now + 1);
+  in_state(KeyState::destroyed, now);
+
+  EXPECT_EQ(swept(Ledger::Sweep::expired, now), due) << "those that are destroyed already are not named again";
+  for (const SidWk& sid_wk : due) {
+    EXPECT_EQ(there(sid_wk).state, KeyState::destroyed);
+    EXPECT_FALSE(holds_octets(sid_wk));
+  }
+  EXPECT_EQ(there(alive).state, KeyState::reserved);
+  EXPECT_TRUE(swept(Ledger::Sweep::expired, now).empty());
+}
+
+TEST_F(LedgerTest, SweepAtTheStartAlsoDestroysWhoseAgreementDiedWithTheProcess) {
+  const SidWk generated = in_state(KeyState::generated);
+  const SidWk reserved = in_state(KeyState::reserved);
+  const SidWk delivered = in_state(KeyState::delivered);
+  const SidWk late = in_state(KeyState::reserved, now - 1);
+
+  EXPECT_EQ(swept(Ledger::Sweep::at_start, now), (std::set<SidWk>{generated, late}));
+  EXPECT_EQ(there(generated).state, KeyState::destroyed);
+  EXPECT_FALSE(holds_octets(generated));
+  EXPECT_EQ(there(reserved).state, KeyState::reserved) << "it is promised: its terminal may still fetch it";
+  EXPECT_EQ(there(delivered).state, KeyState::delivered) << "waits for its acknowledgement";
+}
+
+TEST_F(LedgerTest, SweepWhileRunningLeavesAgreementsAlone) {
+  const SidWk generated = in_state(KeyState::generated);
+  EXPECT_TRUE(swept(Ledger::Sweep::expired, now).empty());
+  EXPECT_EQ(there(generated).state, KeyState::generated);
+}
+
+TEST_F(LedgerTest, CensusCountsLegsByState) {
+  EXPECT_EQ(census(), (std::vector<std::int64_t>{0, 0, 0, 0, 0}));
+  for (const KeyState state : store::all_key_states) {
+    for (int i = 0; i <= static_cast<int>(state); ++i) in_state(state);
+  }
+  EXPECT_EQ(census(), (std::vector<std::int64_t>{1, 2, 3, 4, 5}));
+}
+
+}  // namespace
+}  // namespace qanat::kms

@@ -1,0 +1,79 @@
+// [kms]: defaults, bounds, and that nothing but what is known is taken.
+#include "services/kms/settings.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "temporary_directory.hpp"
+
+namespace qanat::kms {
+namespace {
+
+class KmsSettingsTest : public testing::Test {
+ protected:
+  /// The settings in a [kms] table with these lines beside the site key.
+  Result<KmsSettings> read(const std::string& lines, const std::string& site_key = "site_key = \"/tmp/site.key\"\n") {
+    const std::filesystem::path file = folder_ / "kms.toml";
+    std::ofstream(file) << "[kms]\n" << site_key << lines;
+    ASSIGN_OR_RETURN(node::Config config, node::Config::read(file));
+    const KmsSettings out = KmsSettings::read(config);
+    TRY(config.finish());
+    return out;
+  }
+
+  test::TemporaryDirectory folder_;
+};
+
+TEST_F(KmsSettingsTest, DefaultsAreThoseOfTheReference) {
+  const auto settings = read("");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->site_key, "/tmp/site.key");
+  EXPECT_EQ(settings->wk_lifetime, std::chrono::seconds(60));
+  EXPECT_EQ(settings->clock_window, std::chrono::seconds(120));
+  EXPECT_EQ(settings->callee_wait, std::chrono::seconds(5));
+  EXPECT_EQ(settings->quantum_shares, 1);
+  EXPECT_TRUE(settings->pqc_fallback);
+  EXPECT_FALSE(settings->profile_v1) << "the paper's own messages are served only where somebody asks for them";
+}
+
+TEST_F(KmsSettingsTest, TakesWhatIsWithinItsBounds) {
+  const auto settings = read("wk_lifetime_ms = 3600000\nclock_window_ms = 1\ncallee_wait_ms = 30000\nquantum_shares = 4\npqc_fallback = false\nprofile_v1 = true\n");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->wk_lifetime, std::chrono::hours(1));
+  EXPECT_EQ(settings->clock_window, std::chrono::milliseconds(1));
+  EXPECT_EQ(settings->callee_wait, std::chrono::seconds(30));
+  EXPECT_EQ(settings->quantum_shares, 4);
+  EXPECT_FALSE(settings->pqc_fallback);
+  EXPECT_TRUE(settings->profile_v1);
+}
+
+TEST_F(KmsSettingsTest, RefusesWhatIsOutOfBounds) {
+  const std::pair<const char*, std::int64_t> most[] = {{"wk_lifetime_ms", 3600000}, {"clock_window_ms", 600000}, {"callee_wait_ms", 30000}, {"quantum_shares", 4}};
+  for (const auto& [name, max] : most) {
+    for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-1}, max + 1}) {
+      const std::string line = std::string(name) + " = " + std::to_string(value);
+      const auto settings = read(line + "\n");
+      ASSERT_FALSE(settings) << line;
+      EXPECT_EQ(settings.error().message, "kms.toml:3: kms." + line + ": must be between 1 and " + std::to_string(max));
+    }
+    EXPECT_TRUE(read(std::string(name) + " = " + std::to_string(max) + "\n")) << name;
+  }
+}
+
+TEST_F(KmsSettingsTest, RefusesOtherTypesAndUnknownSettings) {
+  EXPECT_FALSE(read("pqc_fallback = 1\n"));
+  EXPECT_FALSE(read("profile_v1 = \"on\"\n")) << "a switch is true or false";
+  const auto unknown = read("profile_v0 = true\n");
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().message, "kms.toml:3: kms.profile_v0: no such setting");
+}
+
+TEST_F(KmsSettingsTest, SiteKeyIsRequired) {
+  const auto settings = read("", "");
+  ASSERT_FALSE(settings);
+  EXPECT_NE(settings.error().message.find("kms.site_key: is required"), std::string::npos) << settings.error().message;
+}
+
+}  // namespace
+}  // namespace qanat::kms

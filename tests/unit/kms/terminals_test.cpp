@@ -1,0 +1,127 @@
+// KP's pool: terminals and their keys, and what an enrolment leaves until the terminal confirms.
+#include "services/kms/kp/terminals.hpp"
+
+#include "services/kms/schema.hpp"
+#include "trusted_network.hpp"
+
+namespace qanat::kms {
+namespace {
+
+using test::must;
+
+class TerminalsTest : public testing::Test {
+ protected:
+  Enrolment enrolment(std::string uid, std::string number) {
+    return {.terminal = {.uid = Uid(std::move(uid)),
+                         .number = Number(std::move(number)),
+                         .classical = rng_->bytes(100),
+                         .ml_dsa = rng_->bytes(200),
+                         .encryption = {.point = rng_->bytes(65), .ml_kem = rng_->bytes(1184)},
+                         .enc_kid = rng_->bytes(32),
+                         .confirmed = false},
+            .h_enrol = rng_->bytes(32),
+            .answer = rng_->bytes(300),
+            .sealed_encryption = rng_->bytes(124)};
+  }
+  Result<void> save(const Enrolment& one) {
+    return store_->transact([&](store::Transaction& transaction) { return save_enrolment(transaction, one); });
+  }
+  std::optional<Enrolment> found(const Uid& uid) {
+    return must(store_->transact([&](store::Transaction& transaction) { return find_enrolment(transaction, uid); }));
+  }
+  template <class Key>
+  std::optional<Terminal> terminal(const Key& key) {
+    return must(store_->transact([&](store::Transaction& transaction) { return find_terminal(transaction, key); }));
+  }
+  void confirm(const Uid& uid) {
+    must(store_->transact([&](store::Transaction& transaction) { return confirm_terminal(transaction, uid); }));
+  }
+  static void expect_same(const Terminal& got, const Terminal& wanted) {
+    EXPECT_EQ(got.uid, wanted.uid);
+    EXPECT_EQ(got.number, wanted.number);
+    EXPECT_EQ(got.classical, wanted.classical);
+    EXPECT_EQ(got.ml_dsa, wanted.ml_dsa);
+    EXPECT_EQ(got.encryption, wanted.encryption);
+    EXPECT_EQ(got.enc_kid, wanted.enc_kid);
+  }
+
+  test::TemporaryDirectory folder_;
+  std::unique_ptr<crypto::Rng> rng_ = must(crypto::open_rng());
+  std::unique_ptr<store::Store> store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+};
+
+TEST_F(TerminalsTest, EnrolmentComesBackWholeUntilItIsConfirmed) {
+  const Enrolment in = enrolment("alice", "+8613800000001");
+  must(save(in));
+  const auto out = found(in.terminal.uid);
+  ASSERT_TRUE(out);
+  expect_same(out->terminal, in.terminal);
+  EXPECT_FALSE(out->terminal.confirmed);
+  EXPECT_EQ(out->h_enrol, in.h_enrol);
+  EXPECT_EQ(out->answer, in.answer) << "a lost answer is given again";
+  EXPECT_EQ(out->sealed_encryption, in.sealed_encryption);
+}
+
+TEST_F(TerminalsTest, TerminalIsFoundByUidAndByNumber) {
+  const Enrolment alice = enrolment("alice", "+8613800000001");
+  const Enrolment carol = enrolment("carol", "+8613800000003");
+  must(save(alice));
+  must(save(carol));
+  expect_same(terminal(Uid("alice")).value(), alice.terminal);
+  expect_same(terminal(Number("+8613800000003")).value(), carol.terminal);
+  EXPECT_FALSE(terminal(Uid("bob")));
+  EXPECT_FALSE(terminal(Number("+8613900000002")));
+  EXPECT_FALSE(found(Uid("bob")));
+}
+
+TEST_F(TerminalsTest, ConfirmationErasesPrivateKeysAndTheAnswer) {
+  const Enrolment in = enrolment("alice", "+8613800000001");
+  must(save(in));
+  confirm(in.terminal.uid);
+  const auto out = found(in.terminal.uid);
+  ASSERT_TRUE(out);
+  EXPECT_TRUE(out->terminal.confirmed);
+  EXPECT_TRUE(out->answer.empty());
+  EXPECT_TRUE(out->sealed_encryption.empty());
+  EXPECT_EQ(out->h_enrol, in.h_enrol);
+  expect_same(out->terminal, in.terminal);
+  EXPECT_TRUE(terminal(in.terminal.uid)->confirmed);
+}
+
+TEST_F(TerminalsTest, ConfirmationIsOfOneTerminalAlone) {
+  const Enrolment alice = enrolment("alice", "+8613800000001");
+  const Enrolment carol = enrolment("carol", "+8613800000003");
+  must(save(alice));
+  must(save(carol));
+  confirm(alice.terminal.uid);
+  EXPECT_FALSE(found(carol.terminal.uid)->terminal.confirmed);
+  EXPECT_EQ(found(carol.terminal.uid)->sealed_encryption, carol.sealed_encryption);
+}
+
+TEST_F(TerminalsTest, EnrolmentAnewTakesThePlaceOfTheOldOneAndMustBeConfirmedAgain) {
+  const Enrolment first = enrolment("alice", "+8613800000001");
+  must(save(first));
+  confirm(first.terminal.uid);
+  const Enrolment second = enrolment("alice", "+8613800000001");
+  must(save(second));
+  const auto out = found(Uid("alice"));
+  ASSERT_TRUE(out);
+  expect_same(out->terminal, second.terminal);
+  EXPECT_FALSE(out->terminal.confirmed);
+  EXPECT_EQ(out->answer, second.answer);
+}
+
+TEST_F(TerminalsTest, TerminalThatMadeItsOwnKeysLeavesNoPrivateOnes) {
+  Enrolment in = enrolment("alice", "+8613800000001");
+  in.sealed_encryption.clear();
+  must(save(in));
+  bool absent = false;
+  must(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT sealed_encryption IS NULL FROM terminal", {}, [&](const store::Row& row) { absent = row.integer(0) != 0; });
+  }));
+  EXPECT_TRUE(absent);
+  EXPECT_TRUE(found(in.terminal.uid)->sealed_encryption.empty());
+}
+
+}  // namespace
+}  // namespace qanat::kms
