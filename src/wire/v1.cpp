@@ -63,12 +63,14 @@ struct Decode {
   // What reaches the KMS's store and its audit record is text, as in v2.
   void operator()(Uid& uid) {
     const std::string_view letters = as_text(next());
-    require(letters.size() >= uid_bounds.min && letters.size() <= uid_bounds.max && is_identifier(letters), "uid: must be 1 to 64 printable ASCII letters without space");
+    const bool fits = letters.size() >= uid_bounds.min && letters.size() <= uid_bounds.max;
+    require(fits && is_identifier(letters), "uid: must be 1 to 64 octets of printable ASCII without space");
     uid = Uid(std::string(letters));
   }
   void operator()(Number& number) {
     const std::string_view letters = as_text(next());
-    require(letters.size() >= number_bounds.min && letters.size() <= number_bounds.max && is_e164(letters), "number: must be '+' and digits");
+    const bool fits = letters.size() >= number_bounds.min && letters.size() <= number_bounds.max;
+    require(fits && is_e164(letters), "number: must be '+' and 2 to 31 digits");
     number = Number(std::string(letters));
   }
   void operator()(Bytes& octets) { octets = to_bytes(next()); }

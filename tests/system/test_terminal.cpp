@@ -63,8 +63,16 @@ Result<terminal::KeyApplication> TestTerminal::application(const terminal::KeyWa
 
 Result<wire::v1::KeyApplication> TestTerminal::application_v1(const terminal::KeyWanted& wanted) {
   const node::MessageSigner& own = *node_->credentials().messages;
-  wire::v1::KeyApplication message{.sid_wk = wanted.sid_wk, .sid_call = wanted.sid_call, .uid = settings_.uid, .num_call = wanted.caller, .num_called = wanted.called,
-                                   .sign_sm2 = {}, .sign_pqc = {}, .cert_sm2 = own.classical.der(), .cert_pqc = own.ml_dsa.der(), .token = token_v1_};
+  wire::v1::KeyApplication message{.sid_wk = wanted.sid_wk,
+                                   .sid_call = wanted.sid_call,
+                                   .uid = settings_.uid,
+                                   .num_call = wanted.caller,
+                                   .num_called = wanted.called,
+                                   .sign_sm2 = {},
+                                   .sign_pqc = {},
+                                   .cert_sm2 = own.classical.der(),
+                                   .cert_pqc = own.ml_dsa.der(),
+                                   .token = token_v1_};
   wire::v1::sign(message, own.signer, node_->rng());
   return message;
 }

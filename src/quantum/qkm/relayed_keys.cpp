@@ -116,7 +116,7 @@ Result<std::vector<KeyId>> RelayedKeys::sweep(store::Transaction& transaction, U
 
 Result<std::vector<KeyId>> RelayedKeys::recover(store::Transaction& transaction, UnixMs now) {
   std::vector<KeyId> out;
-  TRY(transaction.query("SELECT key_id FROM relayed_key WHERE state IN ('generated', 'reserved')", {},
+  TRY(transaction.query("SELECT key_id FROM relayed_key WHERE state = 'reserved'", {},
                         [&](const store::Row& row) { out.emplace_back(row.blob(0)); }));
   for (const KeyId& id : out) TRY(advance(transaction, id, KeyState::destroyed, now));
   return out;

@@ -47,7 +47,8 @@ class RelayedKeys {
 
   /// Destroys what is past its time. Returns the ids.
   Result<std::vector<KeyId>> sweep(store::Transaction& transaction, UnixMs now);
-  /// After a restart: keys that nobody has received are destroyed. Returns their ids.
+  /// After a restart: keys that were promised to a request which died with the process are destroyed; their ids. A key in stock stays: both ends
+  /// confirmed it, and the other end still counts on it.
   Result<std::vector<KeyId>> recover(store::Transaction& transaction, UnixMs now);
   /// Drops the rows of keys that were destroyed before `before`.
   Result<void> forget(store::Transaction& transaction, UnixMs before);

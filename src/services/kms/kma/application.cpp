@@ -33,7 +33,8 @@ Result<net::Response> Application::apply(const net::Request& http) {
   return recorded(http, "km-1.application", request->message.uid, request->message.sid_wk, granted(http, *request));
 }
 
-Result<net::Response> Application::recorded(const net::Request& http, std::string_view action, const Uid& uid, const SidWk& sid_wk, Result<net::Response> answer) {
+Result<net::Response> Application::recorded(const net::Request& http, std::string_view action, const Uid& uid, const SidWk& sid_wk,
+                                            Result<net::Response> answer) {
   if (!answer) {
     TRY(node_.record({.action = action, .outcome = audit::outcome_of(answer.error().code), .subject = uid.text(), .object = sid_wk.hex(),
                       .reason = answer.error().message, .request_id = http.request_id}));

@@ -13,7 +13,11 @@ std::unexpected<Error> denied(const std::string& why) { return fail(ErrorCode::d
 Result<net::Response> Application::apply_v1(const net::Request& http) {
   if (!settings_.profile_v1) {
     const std::string who = http.peer.identity ? http.peer.identity->uri() : http.peer.address;
-    TRY(node_.record({.action = action_v1, .outcome = audit::outcome_of(ErrorCode::denied), .subject = who, .object = "", .reason = "profile v1 is off",
+    TRY(node_.record({.action = action_v1,
+                      .outcome = audit::outcome_of(ErrorCode::denied),
+                      .subject = who,
+                      .object = "",
+                      .reason = "profile v1 is off",
                       .request_id = http.request_id}));
     return fail(ErrorCode::denied, "profile v1 is off");
   }
@@ -56,8 +60,15 @@ Result<Asked> Application::authenticate_v1(const net::Request& http, const wire:
 
 Result<Bytes> Application::deliver_v1(const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token) {
   ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(asked.sid_wk, terminal));
-  wire::v1::KeyDistribution message{.sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = terminal.uid, .encrypted_wk = {}, .encap_sm2 = {}, .encap_pqc = {},
-                                    .sign_sm2 = {}, .sign_pqc = {}, .token = std::move(token)};
+  wire::v1::KeyDistribution message{.sid_wk = asked.sid_wk,
+                                    .sid_call = asked.sid_call,
+                                    .uid = terminal.uid,
+                                    .encrypted_wk = {},
+                                    .encap_sm2 = {},
+                                    .encap_pqc = {},
+                                    .sign_sm2 = {},
+                                    .sign_pqc = {},
+                                    .token = std::move(token)};
   TRY(wire::v1::seal_wk(message, key, leg.key.wk, node_.rng()));
   wire::v1::sign(message, node_.credentials().messages->signer, node_.rng());
   return wire::v1::encode(message);
