@@ -18,7 +18,8 @@ struct PairV1 {
   Result<Secret> callee = fail(ErrorCode::internal, "did not run");
   [[nodiscard]] bool agree() const { return caller && callee && equal_secret(*caller, *callee); }
   [[nodiscard]] std::string reasons() const {
-    return "caller: " + (caller ? std::string("has a key") : caller.error().message) + "; callee: " + (callee ? std::string("has a key") : callee.error().message);
+    return "caller: " + (caller ? std::string("has a key") : caller.error().message) +
+           "; callee: " + (callee ? std::string("has a key") : callee.error().message);
   }
 };
 
@@ -202,9 +203,17 @@ TEST_F(ProfileV1, TheSameSubstitutionFailsOnV2) {
   const auto kms = terminal.kms().value();
   const UnixMs now = SystemClock().now_ms();
 
-  const wire::KeyDeliverPayload attackers{.wk = net().rng().secret(wire::wk_size), .assurance = wire::Assurance::local_rng, .injected = false, .n_paths = 0,
-                                          .path_min = 0, .peer_uid = Uid("B"), .peer_num = wanted.called, .peer_kms = ElementName("kms-b"),
-                                          .peer_fps = wire::no_fingerprints(net().suite()), .th9 = wire::no_th9(net().suite()), .token = {}};
+  const wire::KeyDeliverPayload attackers{.wk = net().rng().secret(wire::wk_size),
+                                          .assurance = wire::Assurance::local_rng,
+                                          .injected = false,
+                                          .n_paths = 0,
+                                          .path_min = 0,
+                                          .peer_uid = Uid("B"),
+                                          .peer_num = wanted.called,
+                                          .peer_kms = ElementName("kms-b"),
+                                          .peer_fps = wire::no_fingerprints(net().suite()),
+                                          .th9 = wire::no_th9(net().suite()),
+                                          .token = {}};
   const auto request = wire::parse<wire::KeyRequest>(application->octets()).value();
   const auto seen = wire::parse<wire::KeyDeliver>(*answer).value();
   const Bytes forged = substitute(net().suite(), request, seen, terminal.applicant().encryption.encapsulation_key(), attackers, net().rng());

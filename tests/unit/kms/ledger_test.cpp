@@ -89,7 +89,8 @@ class LedgerTest : public testing::Test {
   bool holds_octets(const SidWk& sid_wk) {
     bool out = false;
     must(in_transaction([&](store::Transaction& transaction) {
-      return transaction.query("SELECT sealed_wk IS NOT NULL FROM working_key WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) { out = out || row.integer(0) != 0; });
+      return transaction.query("SELECT sealed_wk IS NOT NULL FROM working_key WHERE sid_wk = ?", {sid_wk.view()},
+                               [&](const store::Row& row) { out = out || row.integer(0) != 0; });
     }));
     return out;
   }
@@ -103,7 +104,8 @@ class LedgerTest : public testing::Test {
   }
   void put_sealed(const SidWk& sid_wk, Role leg, const Bytes& octets) {
     must(in_transaction([&](store::Transaction& transaction) -> Result<void> {
-      TRY(transaction.run("UPDATE working_key SET sealed_wk = ? WHERE sid_wk = ? AND leg = ?", {ByteView(octets), sid_wk.view(), static_cast<std::int64_t>(leg)}));
+      TRY(transaction.run("UPDATE working_key SET sealed_wk = ? WHERE sid_wk = ? AND leg = ?",
+                          {ByteView(octets), sid_wk.view(), static_cast<std::int64_t>(leg)}));
       return {};
     }));
   }

@@ -38,7 +38,8 @@ TEST_F(KmsSettingsTest, DefaultsAreThoseOfTheReference) {
 }
 
 TEST_F(KmsSettingsTest, TakesWhatIsWithinItsBounds) {
-  const auto settings = read("wk_lifetime_ms = 3600000\nclock_window_ms = 1\ncallee_wait_ms = 30000\nquantum_shares = 4\npqc_fallback = false\nprofile_v1 = true\n");
+  const auto settings =
+      read("wk_lifetime_ms = 3600000\nclock_window_ms = 1\ncallee_wait_ms = 30000\nquantum_shares = 4\npqc_fallback = false\nprofile_v1 = true\n");
   ASSERT_TRUE(settings) << settings.error().message;
   EXPECT_EQ(settings->wk_lifetime, std::chrono::hours(1));
   EXPECT_EQ(settings->clock_window, std::chrono::milliseconds(1));
@@ -49,7 +50,8 @@ TEST_F(KmsSettingsTest, TakesWhatIsWithinItsBounds) {
 }
 
 TEST_F(KmsSettingsTest, RefusesWhatIsOutOfBounds) {
-  const std::pair<const char*, std::int64_t> most[] = {{"wk_lifetime_ms", 3600000}, {"clock_window_ms", 600000}, {"callee_wait_ms", 30000}, {"quantum_shares", 4}};
+  const std::pair<const char*, std::int64_t> most[] = {
+      {"wk_lifetime_ms", 3600000}, {"clock_window_ms", 600000}, {"callee_wait_ms", 30000}, {"quantum_shares", 4}};
   for (const auto& [name, max] : most) {
     for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-1}, max + 1}) {
       const std::string line = std::string(name) + " = " + std::to_string(value);
