@@ -17,7 +17,7 @@ readonly PACKAGES=(
 readonly OPENSSL_MIN=3.5.7
 readonly BOTAN_MIN='3.12.0'
 readonly BOTAN_MODULES=sm2,sm3,sm4,sm4_gfni,pcurves_sm2p256v1,pcurves_secp384r1,ecdsa,ecdh,ml_dsa,ml_kem,gcm,ctr,hkdf,hmac,system_rng,auto_rng,hmac_drbg,ghash_cpu,aes_vaes,aes_ni,sha2_32_x86,sha2_64,shake,kmac,locking_allocator,poly1305
-readonly OPENSSL_FLAGS=(shared no-docs no-legacy no-engine no-module no-async no-zlib no-comp enable-ec_nistp_64_gcc_128)
+readonly OPENSSL_FLAGS=(shared no-docs no-legacy no-engine no-module no-async no-zlib no-comp no-tests enable-ec_nistp_64_gcc_128)
 
 say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -87,7 +87,10 @@ unpack_newest() {
 build_openssl() {
   local prefix=$1
   ./Configure linux-x86_64 --prefix="$prefix" --libdir=lib --openssldir="$prefix/ssl" -Wl,-rpath,"$prefix/lib" "${OPENSSL_FLAGS[@]}" > configure.log
-  make -j"$(nproc)" build_libs build_apps > build.log 2>&1 || { tail -30 build.log >&2; return 1; }
+  # One target after the other: each runs a make of its own, and two of them at once would build the same files.
+  for target in build_libs build_programs; do
+    make -j"$(nproc)" "$target" >> build.log 2>&1 || { grep -m5 -B5 -E '\*\*\*|error:' build.log >&2; return 1; }
+  done
   make install_sw > install.log 2>&1 || { tail -30 install.log >&2; return 1; }
   mkdir -p "$prefix/vectors"
   cp -r test/recipes/30-test_evp_data/. "$prefix/vectors/"
@@ -98,7 +101,7 @@ build_botan() {
   local prefix=$1
   python3 configure.py --cc=clang --cc-bin=clang++-19 --minimized-build --disable-shared-library --build-targets=static \
     --enable-modules="$BOTAN_MODULES" --without-documentation --prefix="$prefix" --libdir=lib > configure.log
-  make -j"$(nproc)" > build.log 2>&1 || { tail -30 build.log >&2; return 1; }
+  make -j"$(nproc)" > build.log 2>&1 || { grep -m5 -B5 -E '\*\*\*|error:' build.log >&2; return 1; }
   make install > install.log 2>&1 || { tail -30 install.log >&2; return 1; }
   cp -r src/tests/data "$prefix/vectors"
   cp license.txt "$prefix/vectors/"

@@ -16,7 +16,7 @@ enum class ErrorCode : std::uint8_t {
   denied,             // the caller is known and may not do this
   not_found,          // the thing named does not exist
   conflict,           // it exists already, was used already, or its state does not allow this
-  exhausted,          // a limited resource (keys, room, rate) is used up for now
+  exhausted,          // a limited resource (keys, room, rate) is used up at present
   unavailable,        // another element did not answer or is not ready
   deadline_exceeded,  // the time that the caller granted ran out
   internal,           // ours: storage, device, or a broken invariant that was caught
