@@ -1,4 +1,8 @@
 // expect: ignoring return value of function declared with 'nodiscard' attribute
 #include "base/result.hpp"
 
-void forget() { qanat::fail(qanat::ErrorCode::denied, "not said"); }
+void forget() {
+  // offending begin
+  qanat::fail(qanat::ErrorCode::denied, "not said");
+  // offending end
+}

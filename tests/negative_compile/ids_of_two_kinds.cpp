@@ -2,6 +2,8 @@
 #include "base/id.hpp"
 
 qanat::SidWk session_of(const qanat::KeyId& key) {
+  // offending begin
   const qanat::SidWk session = key;
-  return session;
+  // offending end
+  return qanat::SidWk(key.view());
 }

@@ -3,4 +3,9 @@
 
 void deliver(const qanat::SidWk& session, const qanat::KeyId& key);
 
-void swapped(const qanat::SidWk& session, const qanat::KeyId& key) { deliver(key, session); }
+void both_ways(const qanat::SidWk& session, const qanat::KeyId& key) {
+  deliver(session, key);
+  // offending begin
+  deliver(key, session);
+  // offending end
+}

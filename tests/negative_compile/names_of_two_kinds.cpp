@@ -2,6 +2,8 @@
 #include "base/id.hpp"
 
 qanat::Uid subscriber_of(const qanat::Number& number) {
+  // offending begin
   const qanat::Uid subscriber = number;
-  return subscriber;
+  // offending end
+  return qanat::Uid(number.text());
 }
