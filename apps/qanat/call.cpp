@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdio>
 #include <fstream>
+#include <thread>
 
 #include "commands.hpp"
 #include "network_session.hpp"
@@ -21,6 +22,7 @@ constexpr std::chrono::milliseconds call_max{120000};
 constexpr std::chrono::milliseconds look_every{10};
 constexpr std::chrono::milliseconds stop_grace{3000};
 constexpr std::chrono::milliseconds last_words_max{1500};
+constexpr std::chrono::milliseconds first_key_max{10000};
 
 constexpr std::int64_t settle_us = 60000;  // lines younger than this may still be overtaken
 
@@ -282,6 +284,41 @@ int report(const Result<wire::Json>& summary, const Network& network, const Call
 
 }  // namespace
 
+namespace {
+
+/// True once the caller's QKM holds a relayed key for the called domain.
+bool quantum_key_in_stock(const Network& network, Operator& op, const std::string& from_domain, const std::string& to_domain) {
+  for (const ElementPlan& element : network.elements()) {
+    if (!element.started || element.identity.kind != Kind::qkm || element.identity.domain != from_domain) continue;
+    const auto health = op.health(element.name());
+    const auto pools = health ? health->array("relayed_keys") : Result<std::vector<wire::Json>>(fail(health.error()));
+    if (!pools) continue;
+    for (const wire::Json& pool : *pools) {
+      if (pool.text("domain").value_or("") == to_domain && pool.integer("stock").value_or(0) > 0) return true;
+    }
+  }
+  return false;
+}
+
+/// A network that has just started has no quantum key for its first seconds: a call at once would rest on PQC alone. Waits a little; if none
+/// comes, the KMSs' policy decides.
+void await_quantum_key(const Network& network, Operator& op, const TerminalPlan& from, const TerminalPlan& to, Output output) {
+  if (from.domain == to.domain) return;
+  const auto began = std::chrono::steady_clock::now();
+  const Deadline deadline = Deadline::after(first_key_max);
+  bool in_stock = quantum_key_in_stock(network, op, from.domain, to.domain);
+  if (in_stock) return;
+  while (!in_stock && !deadline.passed()) {
+    std::this_thread::sleep_for(look_every);
+    in_stock = quantum_key_in_stock(network, op, from.domain, to.domain);
+  }
+  if (output == Output::json) return;
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  fmt::print("  {} ({:.1f} s)\n", in_stock ? "waited for the first quantum keys from the simulated links" : "waited in vain for quantum keys", seconds);
+}
+
+}  // namespace
+
 Result<void> make_ready(const Network& network, const CallOptions& options) {
   ASSIGN_OR_RETURN(const TerminalPlan* from, network.terminal(options.from));
   ASSIGN_OR_RETURN(const TerminalPlan* to, network.terminal(options.to));
@@ -293,6 +330,7 @@ Result<void> make_ready(const Network& network, const CallOptions& options) {
     TRY(enrol_terminal(network, options.program, *op, *terminal));
     if (options.output == Output::people) fmt::print("  enrolled terminal {} ({}) in domain {}\n", terminal->uid, terminal->number, terminal->domain);
   }
+  await_quantum_key(network, *op, *from, *to, options.output);
   return {};
 }
 
