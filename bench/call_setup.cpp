@@ -34,12 +34,12 @@ Result<std::vector<double>> times_of(std::size_t turns, Work&& work) {
 std::vector<CostLine> critical_path(const Primitives& one, const Travel& travel) {
   return {
       {.what = "connections opened: caller to CAS, to its KMS", .count = 2, .unit_ms = travel.connection},
-      {.what = "round trips: application 1, CMSP 1, notification 1, Km-3 take, fetch and done at both ends 4, offer 1, confirmation 1",
-       .count = 9,
+      {.what = "round trips: application 1, CMSP 1, notification 1, Km-3 take and fetch 2, offer 1, confirmation 1",
+       .count = 7,
        .unit_ms = travel.round_trip},
       {.what = "round trips for status: caller of its KMS 2, callee of the caller 2, caller of the callee 2", .count = 6, .unit_ms = travel.round_trip},
       {.what = "status answers for two certificates, signed and verified: the same three", .count = 3, .unit_ms = one.statuses},
-      {.what = "certificate chains of two certificates: caller, KMS-A 3, CMSP, KMS-B 2, callee, caller again", .count = 9, .unit_ms = one.chains},
+      {.what = "certificate chains of two certificates, where a new process meets them: caller of its KMS, callee of the caller, caller of the callee", .count = 3, .unit_ms = one.chains},
       {.what = "signatures made: KeyRequest, SessionOpen, -Notify, -Grant, KmsOffer, KmsAccept, KeyDeliver, AX2, AX3", .count = 9, .unit_ms = one.sign},
       {.what = "signatures verified, key met for the first time: KeyRequest, KeyDeliver, AX2, AX3", .count = 4, .unit_ms = one.verify_parsed},
       {.what = "signatures verified, key known: SessionOpen, -Notify, -Grant, KmsOffer, KmsAccept", .count = 5, .unit_ms = one.verify_kept},
