@@ -210,6 +210,11 @@ class CommandLine {
 }  // namespace qanat::app
 
 int main(int argc, char** argv) {
-  qanat::app::CommandLine command_line;
-  return command_line.run(argc, argv);
+  try {
+    qanat::app::CommandLine command_line;
+    return command_line.run(argc, argv);
+  } catch (const std::exception& error) {  // out of memory, or a fault of a library: nothing here throws on purpose
+    std::fprintf(stderr, "qanat: %s\n", error.what());
+    return 1;
+  }
 }

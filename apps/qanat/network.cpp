@@ -78,7 +78,7 @@ std::filesystem::path Network::default_folder(const std::string& name) {
   return base / "qanat" / name;
 }
 
-Result<Network> Network::plan(std::filesystem::path folder, NetworkOptions options) {
+Result<Network> Network::plan(const std::filesystem::path& folder, NetworkOptions options) {
   Network out;
   out.folder_ = std::filesystem::absolute(folder);
   out.options_ = std::move(options);
@@ -110,7 +110,7 @@ Result<const TerminalPlan*> Network::terminal(const std::string& uid) const {
   return fail(ErrorCode::not_found, "the network has no terminal '" + uid + "': use one of " + known);
 }
 
-Result<Network> Network::read(std::filesystem::path folder) {
+Result<Network> Network::read(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "network.json";
   std::ifstream in(file);
   if (!in) return fail(ErrorCode::not_found, "no network in " + folder.string() + ": start one with `qanat up`");

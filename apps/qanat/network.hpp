@@ -55,9 +55,9 @@ class Network {
   static std::filesystem::path default_folder(const std::string& name);
 
   /// The standard two-domain plan with free ports; nothing is written yet.
-  static Result<Network> plan(std::filesystem::path folder, NetworkOptions options);
+  static Result<Network> plan(const std::filesystem::path& folder, NetworkOptions options);
   /// Reads <folder>/network.json; not_found if there is none.
-  static Result<Network> read(std::filesystem::path folder);
+  static Result<Network> read(const std::filesystem::path& folder);
   /// Makes everything a first start needs: folders (0700), master keys, site keys, the CA ceremony, enrolment secrets, configurations, network.json.
   Result<void> create() const;
 

@@ -208,7 +208,7 @@ Result<Bytes> make_status_request(const Certificate& cert, const Certificate& is
   const OcspRequest request(OCSP_REQUEST_new());
   OcspCertId id = cert_id(EVP_sha256(), issuer, X509_get0_serialNumber(native(cert)));
   if (!request || !id || OCSP_request_add0_id(request.get(), id.get()) == nullptr) return openssl_failure("status request");
-  static_cast<void>(id.release());  // the request's now
+  [[maybe_unused]] const auto* const owned_by_request = id.release();
   if (!nonce.empty()) {
     Bytes copy = to_bytes(nonce);
     if (OCSP_request_add1_nonce(request.get(), copy.data(), static_cast<int>(copy.size())) != 1) return openssl_failure("status request");

@@ -66,7 +66,7 @@ void fields(Codec& c, M& m) {
   const auto level = static_cast<std::uint8_t>(octet & ~assurance_injected);
   c.require(level >= 1 && level <= 4, "assurance", "must be 1 to 4");
   if constexpr (!std::is_const_v<M>) {
-    m.assurance = static_cast<Assurance>(level);
+    if (level >= 1 && level <= 4) m.assurance = static_cast<Assurance>(level);
     m.injected = (octet & assurance_injected) != 0;
   }
   c.u8("n_paths", m.n_paths);
@@ -99,7 +99,9 @@ void fields(Codec& c, M& m) {
   auto code = static_cast<std::uint8_t>(static_cast<unsigned>(m.code) + 1U);
   c.u8("code", code);
   c.require(code >= 1 && code <= code_max, "code", "must be 1 to 9");
-  if constexpr (!std::is_const_v<M>) m.code = static_cast<ErrorCode>(code - 1);
+  if constexpr (!std::is_const_v<M>) {
+    if (code >= 1 && code <= code_max) m.code = static_cast<ErrorCode>(code - 1);
+  }
   c.text("reason", m.reason, reason_bounds);
   c.require(std::ranges::all_of(m.reason, [](char letter) { return static_cast<unsigned char>(letter) >= 0x20 && letter != 0x7f; }), "reason",
             "has control characters");
