@@ -88,7 +88,7 @@ Result<void> add_alternative(GENERAL_NAMES* names, int kind, std::string_view te
   if (!name || !value || ASN1_STRING_set(value.get(), text.data(), static_cast<int>(text.size())) != 1) return openssl_failure("subjectAltName");
   GENERAL_NAME_set0_value(name.get(), kind, value.release());
   if (sk_GENERAL_NAME_push(names, name.get()) <= 0) return openssl_failure("subjectAltName");
-  static_cast<void>(name.release());
+  [[maybe_unused]] const auto* const owned_by_names = name.release();
   return {};
 }
 

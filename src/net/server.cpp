@@ -6,6 +6,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <cstdlib>
 #include <set>
 
 #include "net/session.hpp"
@@ -39,7 +40,13 @@ class TlsServer final : public Server {
         retry_(served_.io),
         work_(asio::make_work_guard(served_.io)) {}
 
-  ~TlsServer() override { stop(stop_grace); }
+  ~TlsServer() override {
+    try {
+      stop(stop_grace);
+    } catch (const std::exception&) {
+      std::abort();  // a thread that cannot be joined would go on with this object gone
+    }
+  }
 
   Result<void> listen(const std::string& address, std::uint16_t port) {
     const std::string where = address + ':' + std::to_string(port);
@@ -168,7 +175,7 @@ Result<void> check_limits(const ServerLimits& limits) {
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::start(ServerSettings settings, const TlsIdentity& identity, std::shared_ptr<const crypto::TrustStore> trust,
+Result<std::unique_ptr<Server>> Server::start(const ServerSettings& settings, const TlsIdentity& identity, std::shared_ptr<const crypto::TrustStore> trust,
                                               std::vector<Route> routes, StatusCheck status, RefusalSink refused) {
   CHECK(trust != nullptr);
   TRY(check_limits(settings.limits));

@@ -33,7 +33,7 @@ struct ServerSettings {
 class Server {
  public:
   /// Binds and starts; unavailable if the port is taken. `status` may be empty (CAS checks in its own route handlers' table: it passes its own function).
-  static Result<std::unique_ptr<Server>> start(ServerSettings settings, const TlsIdentity& identity, std::shared_ptr<const crypto::TrustStore> trust,
+  static Result<std::unique_ptr<Server>> start(const ServerSettings& settings, const TlsIdentity& identity, std::shared_ptr<const crypto::TrustStore> trust,
                                                std::vector<Route> routes, StatusCheck status, RefusalSink refused);
   virtual ~Server() = default;  // stops
   [[nodiscard]] virtual std::uint16_t port() const noexcept = 0;

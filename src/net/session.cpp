@@ -378,7 +378,7 @@ asio::awaitable<void> TlsSession::say_goodbye(After after) {
 
 }  // namespace
 
-void record(Served& served, Refusal refusal) {
+void record(Served& served, const Refusal& refusal) {
   if (!served.refused) return;
   if (!served.recorder.submit([&sink = served.refused, refusal] { sink(refusal); })) served.refused(refusal);
 }

@@ -27,7 +27,7 @@ struct Served {
 };
 
 /// To the sink on the recorder; on the calling thread if the recorder's queue is full, so that no refusal is lost.
-void record(Served& served, Refusal refusal);
+void record(Served& served, const Refusal& refusal);
 
 class Session {
  public:

@@ -143,7 +143,7 @@ class SipAgent {
   /// What in the answer does not belong to the offer, in words; nothing if all does.
   [[nodiscard]] std::optional<std::string> mismatch(const SipMessage& message, SessionDescription& answer) const;
   [[nodiscard]] SipMessage request(std::string_view method, std::uint32_t sequence, const std::string& branch) const;
-  void acknowledge(SipMessage ack, SipOutput& out);
+  void acknowledge(const SipMessage& ack, SipOutput& out);
   void send_bye(CallEnded why, SipTime now, SipOutput& out);
 
   // sip_callee.cpp

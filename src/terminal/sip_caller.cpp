@@ -49,7 +49,7 @@ SipMessage SipAgent::request(std::string_view method, std::uint32_t sequence, co
   return message;
 }
 
-void SipAgent::acknowledge(SipMessage ack, SipOutput& out) {
+void SipAgent::acknowledge(const SipMessage& ack, SipOutput& out) {
   dialog_.ack = SipDatagram{.to = dialog_.peer, .octets = encode_sip(ack)};
   out.send.push_back(*dialog_.ack);
 }

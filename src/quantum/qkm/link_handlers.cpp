@@ -89,11 +89,10 @@ Result<net::Response> LinkHandlers::control(const net::Request& request) {
   TRY(check_caller(request, link));
   const bool have = query_value(request.query, "have") == "1";
   const Deadline until = Deadline::after(std::min(poll_max, request.deadline.remaining() / 2));  // the answer has its way to go
-  bool run = have;
-  do {
-    run = parts_.links.await_run(link, have, until.sooner_of(stop_look_every), parts_.node.clock());
-  } while (run == have && !until.passed() && !parts_.node.stopping());
-  return node::json_response(wire::Json::object({{"run", run}}));
+  while (true) {
+    const bool run = parts_.links.await_run(link, have, until.sooner_of(stop_look_every), parts_.node.clock());
+    if (run != have || until.passed() || parts_.node.stopping()) return node::json_response(wire::Json::object({{"run", run}}));
+  }
 }
 
 Result<void> LinkHandlers::refresh_stock() {
