@@ -51,6 +51,7 @@ bool Links::await_run(const LinkId& link, bool have, Deadline deadline, const Cl
 std::vector<LinkView> Links::view(UnixMs now) const {
   const std::lock_guard lock(mutex_);
   std::vector<LinkView> out;
+  out.reserve(states_.size());
   for (const auto& [link, state] : states_) {
     out.push_back(
         {.link = link, .stock = state.stock, .report = state.report, .runs = state.runs, .alive = state.heard_ms != 0 && now < state.heard_ms + alive_ms});

@@ -38,6 +38,7 @@ std::set<ElementName> neighbours_of(const QkmSettings& settings) {
 
 std::vector<LinkId> link_ids(const QkmSettings& settings) {
   std::vector<LinkId> out;
+  out.reserve(settings.links.size());
   for (const auto& [link, entry] : settings.links) out.push_back(link);
   return out;
 }
