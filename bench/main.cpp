@@ -3,8 +3,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 
 #include "call_setup.hpp"
+#include "controller.hpp"
 #include "deliveries.hpp"
 
 namespace qanat::bench {
@@ -18,6 +21,9 @@ struct Options {
   std::string program;
   std::size_t rounds = 7;
   bool quick = false;
+  std::vector<std::string> only;
+
+  [[nodiscard]] bool wants(std::string_view part) const { return only.empty() || std::ranges::find(only, part) != only.end(); }
 };
 
 /// What is measured how often.
@@ -56,11 +62,9 @@ void await_calm(Ground& ground, Report& report, const std::string& before) {
   if (!ground.await_calm(calm_max)) report.remark("the QKD simulators were still at work before: " + before);
 }
 
-Result<void> measure(const Options& options) {
+/// WK deliveries and calls, over a network of real processes.
+Result<void> measure_calls_over_network(const Options& options, Report& report) {
   const Amounts amounts = amounts_of(options);
-  Report report;
-  const double load_before = load();
-  if (options.quick) report.remark("a quick run, to see that everything works: its numbers say little");
   say("starting a network");
   ASSIGN_OR_RETURN(const auto ground, Ground::lay({.program = options.program, .within = options.within}));
   say(fmt::format("enrolling {} terminals", amounts.deliveries.terminals));
@@ -78,10 +82,39 @@ Result<void> measure(const Options& options) {
   TRY(measure_calls(*ground, amounts.calls, primitives, travel, report));
   report.append(std::move(context));
   if (const auto casualty = ground->running().casualty()) return fail(ErrorCode::internal, "an element ended during the run: " + *casualty);
+  return {};
+}
+
+/// The parts of the report, each measured by itself: `--only` names them.
+struct Part {
+  std::string_view name;
+  std::string_view what;
+  Result<void> (*measure)(const Options&, Report&);
+};
+constexpr std::array parts{
+    Part{"calls", "working key deliveries and call set-up", measure_calls_over_network},
+    Part{"controller", "routes in networks of 100 to 10,000 QKMs", [](const Options&, Report& report) { return measure_controller(report); }},
+};
+
+Result<void> measure(const Options& options) {
+  Report report;
+  const double load_before = load();
+  if (options.quick) report.remark("a quick run, to see that everything works: its numbers say little");
+  for (const Part& part : parts) {
+    if (!options.wants(part.name)) continue;
+    say(std::string(part.what));
+    TRY(part.measure(options, report));
+  }
   report.remark(fmt::format("load average of the machine: {:.1f} before the run, {:.1f} at its end", load_before, load()));
   TRY(report.write(options.out));
   fmt::print("\n{}\n", report.markdown());
   return {};
+}
+
+std::string part_names() {
+  std::string out;
+  for (const Part& part : parts) out += (out.empty() ? "" : ", ") + std::string(part.name);
+  return out;
 }
 
 int run(int argc, char** argv) {
@@ -94,6 +127,9 @@ int run(int argc, char** argv) {
   command.add_option("--program", options.program, "the qanat program that is measured")->capture_default_str();
   command.add_option("--within", options.within, "where the network's temporary folder is made");
   command.add_option("--rounds", options.rounds, "rounds of working key deliveries")->check(CLI::Range(1, 1000))->capture_default_str();
+  std::vector<std::string> known;
+  for (const Part& part : parts) known.emplace_back(part.name);
+  command.add_option("--only", options.only, "measure these parts alone: " + part_names())->check(CLI::IsMember(known))->delimiter(',');
   command.add_flag("--quick", options.quick, "small amounts, to see whether it runs");
   try {
     command.parse(argc, argv);

@@ -28,7 +28,7 @@ constexpr std::array table{
     EndpointRow{Endpoint::km3_status, "Km-3", "Ia-12", {Kind::kms}, {Kind::qkm}, "GET", "/km/3/status", "", type_json, 0, false},
     EndpointRow{Endpoint::kq1_block, "Kq-1", "Ia-15", {Kind::qkd}, {Kind::qkm}, "POST", "/kq/1/block", type_json, type_json, key_block, false},
     EndpointRow{Endpoint::kq1_control, "Kq-1", "Ia-15", {Kind::qkd}, {Kind::qkm}, "GET", "/kq/1/control", "", type_json, 0, false},
-    EndpointRow{Endpoint::kq2_state, "Kq-2", "Ia-16", {Kind::qkm}, {Kind::qkdnc}, "POST", "/kq/2/state", type_json, "", small, false},
+    EndpointRow{Endpoint::kq2_state, "Kq-2", "Ia-16", {Kind::qkm}, {Kind::qkdnc}, "POST", "/kq/2/state", type_json, type_json, 4 * small, false},
     EndpointRow{Endpoint::kq2_route, "Kq-2", "Ia-16", {Kind::qkm}, {Kind::qkdnc}, "POST", "/kq/2/route", type_json, type_json, small, false},
     EndpointRow{Endpoint::ce1_enrol, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/ce/1/enrol", type_json, type_json, one_message, true},
     EndpointRow{Endpoint::ce1_terminal, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/ce/1/terminal", type_json, type_json, 2 * one_message, false},
@@ -52,6 +52,8 @@ constexpr std::array table{
     EndpointRow{Endpoint::x5_account, "X-5", "", operators, {Kind::cmsp}, "POST", "/x/5/account", type_json, "", small, false},
     EndpointRow{Endpoint::x5_revoke, "X-5", "", operators, {Kind::cas}, "POST", "/x/5/revoke", type_json, type_json, small, false},
     EndpointRow{Endpoint::x6_health, "X-6", "", operators, every_element, "GET", "/x/6/health", "", type_json, 0, false},
+    EndpointRow{Endpoint::x7_lead, "X-7", "", {Kind::qkdnc}, {Kind::qkdnc}, "POST", "/x/7/lead", type_json, type_json, small, false},
+    EndpointRow{Endpoint::x8_nodes, "X-8", "Ia-11", {Kind::op, Kind::cmsp}, {Kind::qkdnc}, "GET", "/restconf/data/etsi-qkd-sdn-node:qkd_node", "", type_json, 0, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

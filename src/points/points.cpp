@@ -70,6 +70,8 @@ constexpr std::array table{
     Point{"X-4", "CMSP, IAM, CCS, operator ↔ CAS", "their own certificates and certificate status", true},
     Point{"X-5", "operator ↔ IAM, CMSP, CAS", "subscribers, accounts, revocation", true},
     Point{"X-6", "operator ↔ every element", "health and counters", true},
+    Point{"X-7", "QKDNC ↔ QKDNC", "which of two controllers leads", true},
+    Point{"X-8", "operator, CMSP ↔ QKDNC", "the quantum network in the shape of ETSI GS QKD 015", true},
 };
 
 constexpr std::size_t paper_points = 55;

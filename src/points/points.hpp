@@ -60,6 +60,8 @@ enum class Endpoint : std::uint8_t {
   x5_account,
   x5_revoke,
   x6_health,
+  x7_lead,
+  x8_nodes,
   count_,
 };
 

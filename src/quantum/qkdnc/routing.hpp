@@ -1,31 +1,38 @@
-// The cheapest path through the relay network, as a pure function of its links.
+// What a link costs to relay over, and what a path is called: the policy behind the searches of graph.hpp.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
-#include <vector>
+#include <string_view>
 
 #include "base/id.hpp"
+#include "base/result.hpp"
 
 namespace qanat::qkdnc {
 
-inline constexpr std::size_t path_nodes_max = 16;  // with both ends; longer than a relay may be is no path
+inline constexpr std::size_t path_nodes_max = 128;  // with both ends; longer than a relay may be is no path
+inline constexpr std::size_t paths_max = 4;        // node-disjoint, of one answer
 
-/// One direction of a link: what `from` may send with.
-struct Edge {
-  ElementName from;
-  ElementName to;
-  std::int64_t stock = 0;  // keys
-  bool alive = true;       // its QKDs make new ones
+/// How urgent a demand for keys is. background may not empty links; urgent goes before capacity that others were promised.
+enum class Priority : std::uint8_t { background, normal, urgent };
+std::string_view name(Priority priority) noexcept;
+Result<Priority> priority_from_name(std::string_view text);
+
+/// One direction of a link as its sender reported it.
+struct LinkState {
+  std::int64_t stock = 0;  // keys that the sender may still send with
+  double rate_bps = 0.0;   // of new secret bits, over the optics' own time
+  double qber = 0.0;
+  double loss_db = 0.0;
+  bool alive = false;  // its QKDs make new keys
 };
 
-/// What an edge costs: a hop, more when keys run short, far more when there are not enough for one relay: such an edge is taken only where
-/// there is no other way.
-std::int64_t cost_of(const Edge& edge);
-
-/// The nodes from `from` to `to`, both included; of several cheapest paths the one that sorts first. Nothing if there is none.
-std::optional<std::vector<ElementName>> cheapest_path(std::span<const Edge> edges, const ElementName& from, const ElementName& to);
+/// What an arc costs: a hop, more when keys run short, far more when there are not enough for one relay: such a link is taken only where there
+/// is no other way.
+std::int64_t cost_of(const LinkState& link);
+/// Relayed keys of 256 bits that a link's rate sustains per second in one direction. Either direction owns half of the link's keys; a batch's
+/// one authentication key is not counted.
+double relays_per_second(const LinkState& link);
 
 /// The first 8 octets of SHA-256 over the nodes' names, each behind its length (one octet). The QKMs compute the same.
 PathId path_id_of(std::span<const ElementName> path);

@@ -1,29 +1,51 @@
-// The controller of the quantum key distribution network: hears the QKMs' reports and tells them the ways (Kq-2). It never sees a key.
+// The controller of the quantum key distribution network: hears the QKMs' reports and tells them the ways (Kq-2), shows the network to an SDN
+// controller above, and keeps in step with a second controller.
 #pragma once
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 #include "node/node.hpp"
+#include "quantum/qkdnc/leadership.hpp"
+#include "quantum/qkdnc/records.hpp"
 #include "quantum/qkdnc/settings.hpp"
-#include "quantum/qkdnc/topology.hpp"
 
 namespace qanat::qkdnc {
 
 class QkdncService {
  public:
   static Result<std::unique_ptr<QkdncService>> open(node::Node& node, QkdncSettings settings);
+  ~QkdncService() { stop(); }
+
   std::vector<points::Handler> handlers();
+  /// Begins to watch over silence: of QKMs, and of the other controller.
+  void start();
+  void stop();
 
  private:
-  QkdncService(node::Node& node, QkdncSettings settings) : node_(node), topology_(settings.report_fresh_ms) {}
+  QkdncService(node::Node& node, QkdncSettings settings, std::unique_ptr<Records> records, std::uint64_t term);
   Result<net::Response> state(const net::Request& request);
   Result<net::Response> route(const net::Request& request);
+  Result<net::Response> lead(const net::Request& request);
+  Result<net::Response> sdn(const net::Request& request);
   void describe(wire::Json& body);
+  void watch();
+  Result<void> take_lead_if_due();
+  void tell_other();
+  bool pause(std::chrono::milliseconds span);
 
   node::Node& node_;
-  std::mutex mutex_;
-  Topology topology_;  // nothing is stored: QKMs report every second
+  const QkdncSettings settings_;
+  const std::unique_ptr<Records> records_;
+  std::mutex mutex_;  // guards what is below
+  Topology topology_;
+  Leadership leadership_;
+  bool acts_ = false;  // leads, and the term is stored
+  std::condition_variable changed_;
+  bool stopping_ = false;
+  std::thread watcher_;
 };
 
 }  // namespace qanat::qkdnc

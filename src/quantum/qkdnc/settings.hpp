@@ -1,20 +1,17 @@
 // What a QKDNC's configuration says beyond the common tables: [qkdnc].
 #pragma once
 
-#include "base/clock.hpp"
 #include "node/config.hpp"
+#include "quantum/qkdnc/topology.hpp"
 
 namespace qanat::qkdnc {
 
 struct QkdncSettings {
-  UnixMs report_fresh_ms = 10000;  // a QKM that has been silent for longer is not relayed over
+  TopologyPolicy topology;
+  std::optional<ElementName> other;  // the second controller, which takes over when this one falls silent, and the other way round
+  UnixMs takeover_ms = 3000;
 
-  static QkdncSettings read(node::Config& config) {
-    QkdncSettings out;
-    node::Config table = config.table("qkdnc");
-    out.report_fresh_ms = static_cast<UnixMs>(table.integer("report_fresh_ms", 100, 600000, static_cast<std::int64_t>(out.report_fresh_ms)));
-    return out;
-  }
+  static QkdncSettings read(node::Config& config);
 };
 
 }  // namespace qanat::qkdnc

@@ -2,161 +2,38 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <random>
-#include <set>
-
 namespace qanat::qkdnc {
 namespace {
 
-using Path = std::vector<ElementName>;
-
-Path path_of(std::initializer_list<const char*> names) {
-  Path out;
-  for (const char* name : names) out.emplace_back(name);
-  return out;
-}
-
-void both_ways(std::vector<Edge>& edges, const char* one, const char* other, std::int64_t stock = 100) {
-  edges.push_back({.from = ElementName(one), .to = ElementName(other), .stock = stock, .alive = true});
-  edges.push_back({.from = ElementName(other), .to = ElementName(one), .stock = stock, .alive = true});
-}
-
 // Computed with Python's hashlib; tests/unit/qkm/relay_message_test.cpp holds the QKM to the same value.
-TEST(RoutingTest, PathIdIsTheStartOfADigestOverTheNames) { EXPECT_EQ(path_id_of(path_of({"qkm-a", "qkm-r", "qkm-b"})).hex(), "8f3d2b69c05aeb72"); }
-
-TEST(RoutingTest, TheShorterPathIsTakenWhileItHasKeys) {
-  std::vector<Edge> edges;
-  both_ways(edges, "a", "r");
-  both_ways(edges, "r", "b");
-  both_ways(edges, "a", "s");
-  both_ways(edges, "s", "t");
-  both_ways(edges, "t", "b");
-  EXPECT_EQ(cheapest_path(edges, ElementName("a"), ElementName("b")), path_of({"a", "r", "b"}));
-  EXPECT_EQ(cheapest_path(edges, ElementName("b"), ElementName("a")), path_of({"b", "r", "a"}));
+TEST(RoutingTest, PathIdIsTheStartOfADigestOverTheNames) {
+  const std::vector<ElementName> path{ElementName("qkm-a"), ElementName("qkm-r"), ElementName("qkm-b")};
+  EXPECT_EQ(path_id_of(path).hex(), "8f3d2b69c05aeb72");
 }
 
-TEST(RoutingTest, APathWithKeysIsPreferredToAShorterOneWithout) {
-  std::vector<Edge> edges;
-  both_ways(edges, "a", "r", 1);
-  both_ways(edges, "r", "b", 100);
-  both_ways(edges, "a", "s");
-  both_ways(edges, "s", "t");
-  both_ways(edges, "t", "b");
-  EXPECT_EQ(cheapest_path(edges, ElementName("a"), ElementName("b")), path_of({"a", "s", "t", "b"}));
-}
-
-TEST(RoutingTest, APathWithoutKeysIsStillAPathWhereThereIsNoOther) {
-  std::vector<Edge> edges;
-  both_ways(edges, "a", "r", 0);
-  both_ways(edges, "r", "b", 0);
-  EXPECT_EQ(cheapest_path(edges, ElementName("a"), ElementName("b")), path_of({"a", "r", "b"}));
-}
-
-TEST(RoutingTest, OnlyTheSendersKeysCount) {
-  std::vector<Edge> edges;
-  both_ways(edges, "a", "r");
-  both_ways(edges, "r", "b");
-  both_ways(edges, "a", "s");
-  both_ways(edges, "s", "b");
-  edges[1].stock = 0;  // r towards a: not on the way from a to b
-  EXPECT_EQ(cheapest_path(edges, ElementName("a"), ElementName("b")), path_of({"a", "r", "b"}));
-  EXPECT_EQ(cheapest_path(edges, ElementName("b"), ElementName("a")), path_of({"b", "s", "a"}));
-}
-
-TEST(RoutingTest, OfEqualPathsTheFirstByNameIsTaken) {
-  std::vector<Edge> edges;
-  both_ways(edges, "a", "s");
-  both_ways(edges, "s", "b");
-  both_ways(edges, "a", "r");
-  both_ways(edges, "r", "b");
-  EXPECT_EQ(cheapest_path(edges, ElementName("a"), ElementName("b")), path_of({"a", "r", "b"}));
-}
-
-TEST(RoutingTest, UnconnectedAndEqualEndsHaveNoPath) {
-  std::vector<Edge> edges;
-  both_ways(edges, "a", "r");
-  both_ways(edges, "s", "b");
-  EXPECT_EQ(cheapest_path(edges, ElementName("a"), ElementName("b")), std::nullopt);
-  EXPECT_EQ(cheapest_path(edges, ElementName("a"), ElementName("a")), std::nullopt);
-  EXPECT_EQ(cheapest_path({}, ElementName("a"), ElementName("b")), std::nullopt);
-}
-
-TEST(RoutingTest, NoPathIsLongerThanARelayMayBe) {
-  std::vector<Edge> edges;
-  for (int i = 0; i < 20; ++i) {
-    both_ways(edges, ("n" + std::to_string(10 + i)).c_str(), ("n" + std::to_string(11 + i)).c_str());
-  }
-  EXPECT_EQ(cheapest_path(edges, ElementName("n10"), ElementName("n25"))->size(), path_nodes_max);
-  EXPECT_EQ(cheapest_path(edges, ElementName("n10"), ElementName("n26")), std::nullopt);
-}
-
-TEST(RoutingTest, MoreKeysNeverMakeAnEdgeDearer) {
-  Edge edge{.from = ElementName("a"), .to = ElementName("b"), .stock = 0, .alive = true};
-  std::int64_t last = cost_of(edge);
-  for (edge.stock = 1; edge.stock < 200; ++edge.stock) {
-    EXPECT_LE(cost_of(edge), last);
-    last = cost_of(edge);
-    Edge dead = edge;
+TEST(RoutingTest, MoreKeysNeverMakeALinkDearerAndADeadOneIsDearer) {
+  LinkState link{.stock = 0, .alive = true};
+  std::int64_t last = cost_of(link);
+  for (link.stock = 1; link.stock < 200; ++link.stock) {
+    EXPECT_LE(cost_of(link), last);
+    last = cost_of(link);
+    LinkState dead = link;
     dead.alive = false;
-    EXPECT_GT(cost_of(dead), cost_of(edge));
+    EXPECT_GT(cost_of(dead), cost_of(link));
   }
 }
 
-std::int64_t cost_of_path(const std::vector<Edge>& edges, const Path& path) {
-  std::int64_t total = 0;
-  for (std::size_t i = 0; i + 1 < path.size(); ++i) {
-    std::int64_t best = -1;
-    for (const Edge& edge : edges) {
-      if (edge.from == path[i] && edge.to == path[i + 1] && (best < 0 || cost_of(edge) < best)) best = cost_of(edge);
-    }
-    EXPECT_GE(best, 0) << "an edge that is not there";
-    total += best;
-  }
-  return total;
+TEST(RoutingTest, ALinkWithoutKeysForOneRelayIsDearerThanAnyPathOfOthers) {
+  const std::int64_t dear = cost_of({.stock = 1, .alive = true});
+  EXPECT_GT(dear, static_cast<std::int64_t>(path_nodes_max) * cost_of({.stock = 2, .alive = false}));
 }
 
-/// The least cost by trying every order of every subset of nodes.
-std::optional<std::int64_t> cheapest_by_trying(const std::vector<Edge>& edges, const ElementName& at, const ElementName& to, std::set<ElementName>& visited) {
-  if (at == to) return 0;
-  std::optional<std::int64_t> best;
-  visited.insert(at);
-  for (const Edge& edge : edges) {
-    if (edge.from != at || visited.contains(edge.to)) continue;
-    const auto rest = cheapest_by_trying(edges, edge.to, to, visited);
-    if (rest && (!best || *rest + cost_of(edge) < *best)) best = *rest + cost_of(edge);
-  }
-  visited.erase(at);
-  return best;
-}
+TEST(RoutingTest, ARateSustainsOneRelayPer512Bits) { EXPECT_DOUBLE_EQ(relays_per_second({.rate_bps = 5120.0}), 10.0); }
 
-TEST(RoutingTest, OnRandomNetworksThePathIsSimpleAndAsCheapAsAnyOther) {
-  std::mt19937 random(20261122);
-  for (int round = 0; round < 400; ++round) {
-    const unsigned nodes = 2 + random() % 5;
-    std::vector<Edge> edges;
-    for (unsigned i = 0; i < nodes; ++i) {
-      for (unsigned j = 0; j < nodes; ++j) {
-        if (i == j || random() % 10 < 4) continue;
-        edges.push_back({.from = ElementName(std::string(1, static_cast<char>('a' + i))),
-                         .to = ElementName(std::string(1, static_cast<char>('a' + j))),
-                         .stock = static_cast<std::int64_t>(random() % 100),
-                         .alive = random() % 4 != 0});
-      }
-    }
-    std::ranges::shuffle(edges, random);
-    std::set<ElementName> visited;
-    const auto least = cheapest_by_trying(edges, ElementName("a"), ElementName("b"), visited);
-    const auto path = cheapest_path(edges, ElementName("a"), ElementName("b"));
-    ASSERT_EQ(path.has_value(), least.has_value());
-    if (!path) continue;
-    EXPECT_EQ(path->front(), ElementName("a"));
-    EXPECT_EQ(path->back(), ElementName("b"));
-    EXPECT_EQ(std::set<ElementName>(path->begin(), path->end()).size(), path->size());
-    EXPECT_EQ(cost_of_path(edges, *path), *least);
-    std::ranges::shuffle(edges, random);
-    EXPECT_EQ(cheapest_path(edges, ElementName("a"), ElementName("b")), path) << "the order of reports makes no difference";
-  }
+TEST(RoutingTest, PrioritiesHaveNamesAndOthersAreRefused) {
+  for (const Priority priority : {Priority::background, Priority::normal, Priority::urgent}) EXPECT_EQ(*priority_from_name(name(priority)), priority);
+  EXPECT_EQ(priority_from_name("high").error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(priority_from_name("").error().code, ErrorCode::invalid_argument);
 }
 
 }  // namespace

@@ -7,55 +7,198 @@ namespace {
 
 const ElementName a("qkm-a");
 const ElementName r("qkm-r");
+const ElementName s("qkm-s");
 const ElementName b("qkm-b");
 
-ReportedLink link(const char* name, const ElementName& peer, std::int64_t stock = 100) {
-  return {.link = name, .peer = peer, .stock = stock, .rate_bps = 0.0, .qber = 0.0, .alive = true};
+ReportedLink link(const char* name, const ElementName& peer, std::int64_t stock = 100, double rate_bps = 51200.0) {
+  return {.link = name, .peer = peer, .state = {.stock = stock, .rate_bps = rate_bps, .qber = 0.01, .loss_db = 10.0, .alive = true}};
+}
+ReportedLink dead(const char* name, const ElementName& peer) {
+  ReportedLink out = link(name, peer);
+  out.state.alive = false;
+  return out;
 }
 
 Topology chain(UnixMs now) {
-  Topology topology(10000);
+  Topology topology({});
   topology.report(a, {link("a-r", r)}, now);
   topology.report(r, {link("a-r", a), link("r-b", b)}, now);
   topology.report(b, {link("r-b", r)}, now);
   return topology;
 }
 
+/// Two ways, over r and over s.
+void report_ring(Topology& topology, UnixMs now) {
+  topology.report(a, {link("a-r", r), link("a-s", s)}, now);
+  topology.report(r, {link("a-r", a), link("r-b", b)}, now);
+  topology.report(s, {link("a-s", a), link("s-b", b)}, now);
+  topology.report(b, {link("r-b", r), link("s-b", s)}, now);
+}
+
+Demand to_b(std::size_t paths = 1) { return {.from = a, .to = b, .paths = paths}; }
+
 TEST(TopologyTest, TheRouteLeadsOverTheReportedLinks) {
-  const auto route = chain(1000).route(a, b, 1000);
-  ASSERT_TRUE(route) << route.error().message;
-  EXPECT_EQ(route->path, (std::vector{a, r, b}));
-  EXPECT_EQ(route->id, path_id_of(route->path));
+  Topology topology = chain(1000);
+  const auto routes = topology.routes(to_b(), 1000);
+  ASSERT_TRUE(routes) << routes.error().message;
+  ASSERT_EQ(routes->size(), 1U);
+  EXPECT_EQ(routes->front().path, (std::vector{a, r, b}));
+  EXPECT_EQ(routes->front().id, path_id_of(routes->front().path));
 }
 
 TEST(TopologyTest, AQkmThatNeverReportedIsNotFound) {
-  const auto route = chain(1000).route(a, ElementName("qkm-x"), 1000);
-  EXPECT_EQ(route.error(), (Error{ErrorCode::not_found, "no QKM qkm-x has reported"}));
+  Topology topology = chain(1000);
+  EXPECT_EQ(topology.routes({.from = a, .to = ElementName("qkm-x")}, 1000).error(), (Error{ErrorCode::not_found, "no QKM qkm-x has reported"}));
 }
 
 TEST(TopologyTest, ASilentRelayIsNotRelayedOver) {
   Topology topology = chain(1000);
   topology.report(a, {link("a-r", r)}, 12000);
   topology.report(b, {link("r-b", r)}, 12000);
-  EXPECT_EQ(topology.route(a, b, 12000).error(), (Error{ErrorCode::unavailable, "no path leads from qkm-a to qkm-b at present"}));
+  EXPECT_EQ(topology.routes(to_b(), 12000).error(), (Error{ErrorCode::unavailable, "no path leads from qkm-a to qkm-b at present"}));
   topology.report(r, {link("a-r", a), link("r-b", b)}, 12500);
-  EXPECT_TRUE(topology.route(a, b, 12500));
+  EXPECT_TRUE(topology.routes(to_b(), 12500));
 }
 
 TEST(TopologyTest, ASilentEndIsUnavailable) {
   Topology topology = chain(1000);
-  EXPECT_TRUE(topology.route(a, b, 10999));
+  EXPECT_TRUE(topology.routes(to_b(), 10999));
   topology.report(a, {link("a-r", r)}, 11000);
   topology.report(r, {link("a-r", a), link("r-b", b)}, 11000);
-  EXPECT_EQ(topology.route(a, b, 11000).error(), (Error{ErrorCode::unavailable, "QKM qkm-b has not reported lately"}));
+  EXPECT_EQ(topology.routes(to_b(), 11000).error(), (Error{ErrorCode::unavailable, "QKM qkm-b has not reported lately"}));
 }
 
-TEST(TopologyTest, ARouteToItselfIsNoRoute) { EXPECT_EQ(chain(1000).route(a, a, 1000).error().code, ErrorCode::invalid_argument); }
-
-TEST(TopologyTest, ALaterReportReplacesTheEarlierOne) {
+TEST(TopologyTest, ARouteToItselfIsNoRoute) {
   Topology topology = chain(1000);
-  topology.report(r, {link("a-r", a)}, 2000);
-  EXPECT_EQ(topology.route(a, b, 2000).error().code, ErrorCode::unavailable);
+  EXPECT_EQ(topology.routes({.from = a, .to = a}, 1000).error().code, ErrorCode::invalid_argument);
+}
+
+TEST(TopologyTest, ALinkToAQkmThatDoesNotReportLeadsNowhere) {
+  Topology topology({});
+  topology.report(a, {link("a-r", r)}, 1000);
+  topology.report(b, {link("r-b", r)}, 1000);
+  EXPECT_EQ(topology.routes(to_b(), 1000).error().code, ErrorCode::unavailable);
+}
+
+TEST(TopologyTest, AfterARestartKnownQkmsAreUnavailableUntilTheyReport) {
+  Topology topology({});
+  topology.remember(a, {link("a-r", r)});
+  topology.remember(r, {link("a-r", a), link("r-b", b)});
+  topology.remember(b, {link("r-b", r)});
+  EXPECT_EQ(topology.routes(to_b(), 1000).error().code, ErrorCode::unavailable) << "known, therefore not not_found";
+  topology.report(a, {link("a-r", r)}, 1000);
+  topology.report(b, {link("r-b", r)}, 1000);
+  EXPECT_EQ(topology.routes(to_b(), 1000).error().code, ErrorCode::unavailable);
+  topology.report(r, {link("a-r", a), link("r-b", b)}, 1000);
+  EXPECT_TRUE(topology.routes(to_b(), 1000));
+}
+
+TEST(TopologyTest, TwoPathsShareNoRelay) {
+  Topology topology({});
+  report_ring(topology, 1000);
+  const auto routes = topology.routes(to_b(2), 1000);
+  ASSERT_TRUE(routes);
+  ASSERT_EQ(routes->size(), 2U);
+  EXPECT_EQ(routes->at(0).path, (std::vector{a, r, b}));
+  EXPECT_EQ(routes->at(1).path, (std::vector{a, s, b}));
+  EXPECT_EQ(chain(1000).routes(to_b(2), 1000)->size(), 1U) << "as many as there are";
+}
+
+TEST(TopologyTest, ALostLinkOfARouteInUseIsToldToItsUserOnceAndTheRouteIsAnother) {
+  Topology topology({});
+  report_ring(topology, 1000);
+  ASSERT_EQ(topology.routes(to_b(), 1000)->front().path, (std::vector{a, r, b}));
+  EXPECT_TRUE(topology.changed(a).empty());
+  topology.report(r, {link("a-r", a), dead("r-b", b)}, 1100);
+  EXPECT_EQ(topology.changed(a), (std::vector{b}));
+  EXPECT_TRUE(topology.changed(a).empty());
+  EXPECT_EQ(topology.counts().rerouted, 1U);
+  EXPECT_EQ(topology.routes(to_b(), 1200)->front().path, (std::vector{a, s, b}));
+}
+
+TEST(TopologyTest, ASilentRelayOfARouteInUseIsRoutedAround) {
+  Topology topology({});
+  report_ring(topology, 1000);
+  ASSERT_TRUE(topology.routes({.from = b, .to = a}, 1000));
+  topology.report(a, {link("a-r", r), link("a-s", s)}, 9000);
+  topology.report(s, {link("a-s", a), link("s-b", b)}, 9000);
+  topology.report(b, {link("r-b", r), link("s-b", s)}, 9000);
+  ASSERT_TRUE(topology.routes({.from = b, .to = a}, 9000));
+  topology.expire(11500);
+  EXPECT_EQ(topology.changed(b), (std::vector{a}));
+  EXPECT_EQ(topology.routes({.from = b, .to = a}, 11500)->front().path, (std::vector{b, s, a}));
+}
+
+TEST(TopologyTest, ALinkThatNobodyUsesIsLostQuietly) {
+  Topology topology({});
+  report_ring(topology, 1000);
+  ASSERT_TRUE(topology.routes(to_b(), 1000));
+  topology.report(s, {link("a-s", a), dead("s-b", b)}, 1100);
+  EXPECT_TRUE(topology.changed(a).empty());
+  EXPECT_EQ(topology.counts().rerouted, 0U);
+}
+
+TEST(TopologyTest, BackgroundDemandsLeaveTheReserve) {
+  Topology topology({});
+  topology.report(a, {link("a-b", b, 63)}, 1000);
+  topology.report(b, {link("a-b", a)}, 1000);
+  Demand demand = to_b();
+  EXPECT_TRUE(topology.routes(demand, 1000));
+  demand.priority = Priority::background;
+  const auto refused = topology.routes(demand, 1000);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::exhausted);
+  EXPECT_NE(refused.error().message.find("qkm-a"), std::string::npos);
+  topology.report(a, {link("a-b", b, 64)}, 1000);
+  EXPECT_TRUE(topology.routes(demand, 1000));
+}
+
+TEST(TopologyTest, ARateIsPromisedOnceAndComesBackWithItsLease) {
+  Topology topology({});
+  // 51,200 bit/s sustain 100 relays a second.
+  topology.report(a, {link("a-r", r)}, 1000);
+  topology.report(r, {link("a-r", a), link("r-b", b), link("r-s", s)}, 1000);
+  topology.report(b, {link("r-b", r)}, 1000);
+  topology.report(s, {link("r-s", r)}, 1000);
+  Demand first = to_b();
+  first.keys_per_s = 70.0;
+  EXPECT_TRUE(topology.routes(first, 1000));
+  EXPECT_TRUE(topology.routes(first, 1500)) << "asking again is not asking for more";
+  Demand second{.from = a, .to = s, .keys_per_s = 40.0};
+  EXPECT_EQ(topology.routes(second, 1500).error().code, ErrorCode::exhausted);
+  second.priority = Priority::urgent;
+  EXPECT_TRUE(topology.routes(second, 1500)) << "urgent goes before what others were promised";
+  second.priority = Priority::normal;
+  second.keys_per_s = 30.0;
+  EXPECT_TRUE(topology.routes(second, 1500));
+  first.keys_per_s = 80.0;
+  EXPECT_EQ(topology.routes(first, 1600).error().code, ErrorCode::exhausted);
+  // The second's lease ends; reports keep the nodes fresh.
+  const UnixMs later = 12000;
+  topology.report(a, {link("a-r", r)}, later);
+  topology.report(r, {link("a-r", a), link("r-b", b), link("r-s", s)}, later);
+  topology.report(b, {link("r-b", r)}, later);
+  topology.report(s, {link("r-s", r)}, later);
+  EXPECT_TRUE(topology.routes(first, later));
+}
+
+TEST(TopologyTest, APathLongerThanARelayMayBeGivesWayToAShorterDearOne) {
+  Topology topology({});
+  const auto node = [](std::size_t i) { return ElementName("n" + std::to_string(100 + i)); };
+  const std::size_t length = path_nodes_max + 2;
+  const ElementName first = node(0);
+  const ElementName last = node(length - 1);
+  for (std::size_t i = 0; i < length; ++i) {
+    std::vector<ReportedLink> links;
+    if (i > 0) links.push_back(link("back", node(i - 1)));
+    if (i + 1 < length) links.push_back(link("on", node(i + 1)));
+    if (i == 0) links.push_back(link("dear", last, 1));
+    if (i + 1 == length) links.push_back(link("dear", first, 1));
+    topology.report(node(i), links, 1000);
+  }
+  const auto routes = topology.routes({.from = first, .to = last}, 1000);
+  ASSERT_TRUE(routes);
+  EXPECT_EQ(routes->front().path, (std::vector{first, last}));
 }
 
 }  // namespace

@@ -1,0 +1,28 @@
+#include "quantum/qkdnc/settings.hpp"
+
+#include "node/subscriber.hpp"
+
+namespace qanat::qkdnc {
+
+QkdncSettings QkdncSettings::read(node::Config& config) {
+  QkdncSettings out;
+  node::Config table = config.table("qkdnc");
+  const auto milliseconds = [&table](std::string_view key, std::int64_t low, std::int64_t high, UnixMs absent) {
+    return static_cast<UnixMs>(table.integer(key, low, high, static_cast<std::int64_t>(absent)));
+  };
+  out.topology.report_fresh_ms = milliseconds("report_fresh_ms", 100, 600000, out.topology.report_fresh_ms);
+  out.topology.lease_ms = milliseconds("lease_ms", 1000, 600000, out.topology.lease_ms);
+  out.topology.background_reserve = table.integer("background_reserve", 0, 1000000, out.topology.background_reserve);
+  out.takeover_ms = milliseconds("takeover_ms", 500, 60000, out.takeover_ms);
+  const std::string other = table.text("other", "");
+  if (other.empty()) return out;
+  auto name = node::parse_element_name(other);
+  if (name) {
+    out.other = *std::move(name);
+  } else {
+    table.reject("other", name.error().message);
+  }
+  return out;
+}
+
+}  // namespace qanat::qkdnc
