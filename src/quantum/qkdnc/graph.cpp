@@ -2,10 +2,35 @@
 
 #include <algorithm>
 #include <limits>
-#include <queue>
-#include <tuple>
+#include <numeric>
+
+#include "base/check.hpp"
 
 namespace qanat::qkdnc {
+namespace {
+
+// What waits to be searched is one number, so that a heap of ten thousands compares words: the cost above, the index below.
+constexpr unsigned index_bits = 25;  // of a side of a node: 2^24 nodes
+constexpr std::int64_t cost_max = std::int64_t{1} << (63 - index_bits);
+
+std::uint64_t entry_of(std::int64_t cost, std::uint32_t index) {
+  CHECK(cost < cost_max && index < (1U << index_bits));
+  return static_cast<std::uint64_t>(cost) << index_bits | index;
+}
+std::uint32_t index_of(std::uint64_t entry) { return static_cast<std::uint32_t>(entry & ((1U << index_bits) - 1)); }
+
+void push(std::vector<std::uint64_t>& heap, std::uint64_t entry) {
+  heap.push_back(entry);
+  std::ranges::push_heap(heap, std::greater<>());
+}
+std::uint64_t pop(std::vector<std::uint64_t>& heap) {
+  std::ranges::pop_heap(heap, std::greater<>());
+  const std::uint64_t out = heap.back();
+  heap.pop_back();
+  return out;
+}
+
+}  // namespace
 
 NodeIndex Graph::add(const ElementName& node) {
   const auto [found, is_new] = index_.try_emplace(node, static_cast<NodeIndex>(names_.size()));
@@ -22,6 +47,17 @@ std::optional<NodeIndex> Graph::find(const ElementName& node) const {
   return found == index_.end() ? std::nullopt : std::optional(found->second);
 }
 
+std::uint32_t Graph::rank(NodeIndex node) const {
+  if (ranks_.size() != names_.size()) {
+    std::vector<NodeIndex> order(names_.size());
+    std::iota(order.begin(), order.end(), NodeIndex{0});
+    std::ranges::sort(order, {}, [this](NodeIndex i) -> const ElementName& { return names_[i]; });
+    ranks_.resize(names_.size());
+    for (std::uint32_t i = 0; i < order.size(); ++i) ranks_[order[i]] = i;
+  }
+  return ranks_[node];
+}
+
 Search::Label& Search::label(NodeIndex node) {
   Label& out = labels_[node];
   if (out.round != round_) out = Label{.cost = std::numeric_limits<std::int64_t>::max(), .hops = 0, .before = no_node, .round = round_, .settled = false};
@@ -32,44 +68,45 @@ Search::Label& Search::label(NodeIndex node) {
 bool Search::better(const Label& a, const Label& b) const {
   if (a.cost != b.cost) return a.cost < b.cost;
   if (a.hops != b.hops) return a.hops < b.hops;
-  return b.before != no_node && a.before != b.before && graph_.name(a.before) < graph_.name(b.before);
+  return b.before != no_node && a.before != b.before && graph_.rank(a.before) < graph_.rank(b.before);
 }
 
-std::optional<NodePath> Search::search(NodeIndex from, NodeIndex to, bool by_cost) {
+std::optional<NodePath> Search::search(NodeIndex from, NodeIndex to, By by, std::span<const NodeIndex> avoided) {
   if (from == to || !graph_.is_open(from) || !graph_.is_open(to)) return std::nullopt;
   labels_.resize(graph_.size());
   ++round_;
-  using Entry = std::tuple<std::int64_t, std::uint32_t, NodeIndex>;
-  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> open;
-  label(from).cost = 0;
-  open.emplace(0, 0, from);
-  while (!open.empty()) {
-    const NodeIndex node = std::get<2>(open.top());
-    open.pop();
+  for (const NodeIndex node : avoided) label(node).settled = node != to;
+  label(from) = Label{.cost = 0, .hops = 0, .before = no_node, .round = round_, .settled = false};
+  open_.clear();
+  push(open_, entry_of(0, from));
+  bool found = false;
+  while (!open_.empty() && !found) {
+    const NodeIndex node = index_of(pop(open_));
     Label& here = labels_[node];
     if (here.settled) continue;
     here.settled = true;
-    if (node == to) break;
+    found = node == to;
+    if (found) break;
     for (const Arc& arc : graph_.arcs(node)) {
-      if (!graph_.is_open(arc.to)) continue;
       Label& there = label(arc.to);
-      if (there.settled) continue;
-      const Label next{.cost = here.cost + (by_cost ? arc.cost : 1), .hops = here.hops + 1, .before = node, .round = round_, .settled = false};
+      if (there.settled || !graph_.is_open(arc.to)) continue;
+      const Label next{.cost = here.cost + (by == By::cost ? arc.cost : 1), .hops = here.hops + 1, .before = node, .round = round_, .settled = false};
       if (!better(next, there)) continue;
-      const bool cheaper = next.cost != there.cost || next.hops != there.hops;
+      const bool cheaper = next.cost < there.cost;
       there = next;
-      if (cheaper) open.emplace(next.cost, next.hops, arc.to);
+      if (cheaper) push(open_, entry_of(next.cost, arc.to));
     }
   }
-  if (!label(to).settled) return std::nullopt;
+  if (!found) return std::nullopt;
   NodePath path;
   for (NodeIndex node = to; node != no_node; node = labels_[node].before) path.push_back(node);
   std::ranges::reverse(path);
   return path;
 }
 
-std::optional<NodePath> Search::cheapest(NodeIndex from, NodeIndex to) { return search(from, to, true); }
-std::optional<NodePath> Search::shortest(NodeIndex from, NodeIndex to) { return search(from, to, false); }
+std::optional<NodePath> Search::cheapest(NodeIndex from, NodeIndex to) { return search(from, to, By::cost, {}); }
+std::optional<NodePath> Search::shortest(NodeIndex from, NodeIndex to) { return search(from, to, By::nodes, {}); }
+std::optional<NodePath> Search::cheapest_around(NodeIndex from, NodeIndex to, std::span<const NodeIndex> avoided) { return search(from, to, By::cost, avoided); }
 
 /// Unit flows of least cost over the graph in which every node but the ends is split into an entrance and an exit joined by one unit of
 /// room: paths that share no node are units of such a flow. Each round augments by a shortest path of the residual graph; potentials keep
@@ -87,33 +124,28 @@ struct Search::Flow {
 
   bool augment() {
     std::ranges::fill(steps_, Step{});
-    using Entry = std::pair<std::int64_t, std::uint32_t>;
-    std::priority_queue<Entry, std::vector<Entry>, std::greater<>> open;
+    open_.clear();
     const auto relax = [&](std::uint32_t at, std::uint32_t next, std::int64_t cost) {
       const std::int64_t distance = steps_[at].distance + cost + potential_[at] - potential_[next];
       if (distance >= steps_[next].distance) return;
       steps_[next].distance = distance;
       steps_[next].before = at;
-      open.emplace(distance, next);
+      push(open_, entry_of(distance, next));
     };
     steps_[exit_of(from_)].distance = 0;
-    open.emplace(0, exit_of(from_));
-    std::int64_t reached = std::numeric_limits<std::int64_t>::max();
-    while (!open.empty()) {
-      const std::uint32_t at = open.top().second;
-      open.pop();
+    push(open_, entry_of(0, exit_of(from_)));
+    const std::uint32_t goal = entrance_of(to_);
+    while (!open_.empty() && !steps_[goal].settled) {
+      const std::uint32_t at = index_of(pop(open_));
       if (steps_[at].settled) continue;
       steps_[at].settled = true;
-      if (at == entrance_of(to_)) {
-        reached = steps_[at].distance;
-        break;
-      }
-      expand(at, relax);
+      if (at != goal) expand(at, relax);
     }
-    if (reached == std::numeric_limits<std::int64_t>::max()) return false;
+    if (!steps_[goal].settled) return false;
     // Sides that were not settled are at least as far as the goal: raising their potential by its distance keeps reduced costs at 0 or more.
+    const std::int64_t reached = steps_[goal].distance;
     for (std::size_t i = 0; i < steps_.size(); ++i) potential_[i] += steps_[i].settled ? steps_[i].distance : reached;
-    push();
+    take();
     return true;
   }
 
@@ -161,7 +193,7 @@ struct Search::Flow {
   }
 
   /// Along the path just found: forward arcs gain the unit, backward ones lose it. Losses first, so that a node can change its tail.
-  void push() {
+  void take() {
     std::vector<std::pair<NodeIndex, NodeIndex>> gained;
     for (std::uint32_t at = entrance_of(to_); at != exit_of(from_); at = steps_[at].before) {
       const std::uint32_t before = steps_[at].before;
@@ -190,6 +222,7 @@ struct Search::Flow {
   std::vector<Step> steps_;
   std::vector<NodeIndex> into_;  // where the unit through this node comes from
   std::vector<NodeIndex> into_goal_;
+  std::vector<std::uint64_t> open_;  // a heap
 };
 
 std::vector<NodePath> Search::disjoint(NodeIndex from, NodeIndex to, std::size_t count) {
@@ -213,7 +246,7 @@ std::vector<NodePath> Search::disjoint(NodeIndex from, NodeIndex to, std::size_t
     const std::int64_t cost_a = cost_of(a);
     const std::int64_t cost_b = cost_of(b);
     if (cost_a != cost_b) return cost_a < cost_b;
-    return std::ranges::lexicographical_compare(a, b, [this](NodeIndex x, NodeIndex y) { return graph_.name(x) < graph_.name(y); });
+    return std::ranges::lexicographical_compare(a, b, [this](NodeIndex x, NodeIndex y) { return graph_.rank(x) < graph_.rank(y); });
   });
   return paths;
 }

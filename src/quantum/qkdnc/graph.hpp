@@ -28,6 +28,9 @@ class Graph {
   [[nodiscard]] const ElementName& name(NodeIndex node) const { return names_[node]; }
   [[nodiscard]] std::size_t size() const noexcept { return names_.size(); }
 
+  /// Where the node's name stands in the order of all names: who goes first between equals.
+  [[nodiscard]] std::uint32_t rank(NodeIndex node) const;
+
   /// What leaves `node` from now on.
   void set_arcs(NodeIndex node, std::vector<Arc> arcs) { arcs_[node] = std::move(arcs); }
   [[nodiscard]] std::span<const Arc> arcs(NodeIndex node) const { return arcs_[node]; }
@@ -40,6 +43,7 @@ class Graph {
   std::vector<std::vector<Arc>> arcs_;
   std::vector<bool> open_;
   std::unordered_map<ElementName, NodeIndex> index_;
+  mutable std::vector<std::uint32_t> ranks_;  // made when they are asked for and a node has come
 };
 
 using NodePath = std::vector<NodeIndex>;
@@ -54,6 +58,8 @@ class Search {
   std::optional<NodePath> cheapest(NodeIndex from, NodeIndex to);
   /// The path with the fewest nodes.
   std::optional<NodePath> shortest(NodeIndex from, NodeIndex to);
+  /// The cheapest path that enters none of `avoided` but may begin and end there.
+  std::optional<NodePath> cheapest_around(NodeIndex from, NodeIndex to, std::span<const NodeIndex> avoided);
   /// Up to `count` paths that share no node but their ends, of least total cost (Suurballe 1974, Suurballe and Tarjan 1984, over split nodes):
   /// as many as there are, cheapest first. That pair need not contain the cheapest single path.
   std::vector<NodePath> disjoint(NodeIndex from, NodeIndex to, std::size_t count);
@@ -67,12 +73,14 @@ class Search {
     bool settled = false;
   };
   struct Flow;
-  std::optional<NodePath> search(NodeIndex from, NodeIndex to, bool by_cost);
+  enum class By : std::uint8_t { cost, nodes };
+  std::optional<NodePath> search(NodeIndex from, NodeIndex to, By by, std::span<const NodeIndex> avoided);
   [[nodiscard]] bool better(const Label& a, const Label& b) const;
   Label& label(NodeIndex node);
 
   const Graph& graph_;
   std::vector<Label> labels_;
+  std::vector<std::uint64_t> open_;  // a heap
   std::uint32_t round_ = 0;
 };
 

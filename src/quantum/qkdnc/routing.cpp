@@ -29,6 +29,8 @@ Result<Priority> priority_from_name(std::string_view text) {
   return static_cast<Priority>(found - priority_names.begin());
 }
 
+bool is_usable(const LinkState& link) { return link.alive || link.stock >= keys_per_relay; }
+
 std::int64_t cost_of(const LinkState& link) {
   const std::int64_t stock = std::clamp<std::int64_t>(link.stock, 0, stock_plenty);
   return hop_cost + shortage_cost * (stock_plenty - stock) / stock_plenty + (link.alive ? 0 : not_alive_cost) +

@@ -27,6 +27,8 @@ struct LinkState {
   bool alive = false;  // its QKDs make new keys
 };
 
+/// A link whose QKDs rest can be relayed over while it has keys.
+bool is_usable(const LinkState& link);
 /// What an arc costs: a hop, more when keys run short, far more when there are not enough for one relay: such a link is taken only where there
 /// is no other way.
 std::int64_t cost_of(const LinkState& link);

@@ -7,25 +7,33 @@ namespace {
 
 bool same_shape(const std::vector<ReportedLink>& a, const std::vector<ReportedLink>& b) {
   return std::ranges::equal(a, b, [](const ReportedLink& x, const ReportedLink& y) {
-    return x.peer == y.peer && x.state.alive == y.state.alive && (cost_of(x.state) == cost_of(y.state));
+    return x.peer == y.peer && cost_of(x.state) == cost_of(y.state);
   });
 }
 
-/// Links that `before` had alive and `after` has not.
+/// A link that could be relayed over and no longer can.
 bool lost_a_link(const std::vector<ReportedLink>& before, const std::vector<ReportedLink>& after) {
   return std::ranges::any_of(before, [&](const ReportedLink& old) {
-    if (!old.state.alive) return false;
+    if (!is_usable(old.state)) return false;
     const auto now = std::ranges::find(after, old.peer, &ReportedLink::peer);
-    return now == after.end() || !now->state.alive;
+    return now == after.end() || !is_usable(now->state);
   });
 }
 
 }  // namespace
 
-void Topology::report(const ElementName& qkm, std::vector<ReportedLink> links, UnixMs now) {
+NodeIndex Topology::node_of(const ElementName& qkm) {
   const NodeIndex node = graph_.add(qkm);
+  entry_at_.resize(graph_.size());
+  through_.resize(graph_.size());
+  return node;
+}
+
+void Topology::report(const ElementName& qkm, std::vector<ReportedLink> links, UnixMs now) {
+  const NodeIndex node = node_of(qkm);
   const bool came_back = !graph_.is_open(node) || !entries_.contains(qkm);
   Entry& entry = entries_[qkm];
+  entry_at_[node] = &entry;
   const bool reshaped = !same_shape(entry.links, links);
   const bool lost = lost_a_link(entry.links, links);
   entry.links = std::move(links);
@@ -36,8 +44,11 @@ void Topology::report(const ElementName& qkm, std::vector<ReportedLink> links, U
 }
 
 void Topology::remember(const ElementName& qkm, std::vector<ReportedLink> links) {
-  graph_.set_open(graph_.add(qkm), false);
-  entries_[qkm] = Entry{.links = std::move(links), .reported_ms = 0};
+  const NodeIndex node = node_of(qkm);
+  graph_.set_open(node, false);
+  Entry& entry = entries_[qkm];
+  entry = Entry{.links = std::move(links), .reported_ms = 0};
+  entry_at_[node] = &entry;
   rebuild_arcs(qkm);
 }
 
@@ -45,7 +56,7 @@ void Topology::rebuild_arcs(const ElementName& qkm) {
   std::vector<Arc> arcs;
   for (const ReportedLink& link : entries_.at(qkm).links) {
     const bool is_known = graph_.find(link.peer).has_value();
-    const NodeIndex peer = graph_.add(link.peer);
+    const NodeIndex peer = node_of(link.peer);
     if (!is_known) graph_.set_open(peer, false);  // until it speaks for itself
     arcs.push_back({.to = peer, .cost = cost_of(link.state)});
   }
@@ -53,17 +64,28 @@ void Topology::rebuild_arcs(const ElementName& qkm) {
 }
 
 void Topology::expire(UnixMs now) {
+  if (now < nothing_ends_before_ms_) return;
+  UnixMs next = now + policy_.report_fresh_ms;
   for (const auto& [qkm, entry] : entries_) {
     const NodeIndex node = *graph_.find(qkm);
-    if (!graph_.is_open(node) || is_fresh(entry, now)) continue;
+    if (!graph_.is_open(node)) continue;
+    if (is_fresh(entry, now)) {
+      next = std::min(next, entry.reported_ms + policy_.report_fresh_ms);
+      continue;
+    }
     graph_.set_open(node, false);
     reroute_around(qkm);
   }
   for (auto lease = leases_.begin(); lease != leases_.end();) {
-    const auto next = std::next(lease);
-    if (now >= lease->second.until_ms) release(lease->first);
-    lease = next;
+    const auto after = std::next(lease);
+    if (now >= lease->second.until_ms) {
+      release(lease->first);
+    } else {
+      next = std::min(next, lease->second.until_ms);
+    }
+    lease = after;
   }
+  nothing_ends_before_ms_ = next;
 }
 
 Route Topology::named(const NodePath& path) const {
@@ -91,10 +113,11 @@ std::vector<Route> Topology::find(NodeIndex from, NodeIndex to, std::size_t coun
 }
 
 const LinkState* Topology::link(const Hop& hop) const {
-  const auto entry = entries_.find(hop.first);
-  if (entry == entries_.end()) return nullptr;
-  const auto found = std::ranges::find(entry->second.links, hop.second, &ReportedLink::peer);
-  return found == entry->second.links.end() ? nullptr : &found->state;
+  const auto node = graph_.find(hop.first);
+  if (!node || entry_at_[*node] == nullptr) return nullptr;
+  const std::vector<ReportedLink>& links = entry_at_[*node]->links;
+  const auto found = std::ranges::find(links, hop.second, &ReportedLink::peer);
+  return found == links.end() ? nullptr : &found->state;
 }
 
 Result<void> Topology::admit(const Demand& demand, const std::vector<Route>& routes, UnixMs now) const {
@@ -145,12 +168,7 @@ void Topology::release(const LeaseKey& key) {
   const auto lease = leases_.find(key);
   if (lease == leases_.end()) return;
   for (const Route& route : lease->second.routes) {
-    for (const ElementName& node : route.path) {
-      const auto through = through_.find(node);
-      if (through == through_.end()) continue;
-      through->second.erase(key);
-      if (through->second.empty()) through_.erase(through);
-    }
+    for (const ElementName& node : route.path) through_[*graph_.find(node)].erase(&lease->first);
     for (std::size_t i = 0; i + 1 < route.path.size() && lease->second.demand.keys_per_s > 0.0; ++i) {
       const auto reserved = reserved_.find({route.path[i], route.path[i + 1]});
       if (reserved == reserved_.end()) continue;
@@ -163,11 +181,13 @@ void Topology::release(const LeaseKey& key) {
 
 void Topology::install(const LeaseKey& key, Lease lease) {
   release(key);
-  for (const Route& route : lease.routes) {
-    for (const ElementName& node : route.path) through_[node].insert(key);
-    for (std::size_t i = 0; i + 1 < route.path.size() && lease.demand.keys_per_s > 0.0; ++i) reserved_[{route.path[i], route.path[i + 1]}] += lease.demand.keys_per_s;
+  const auto& [place, installed] = *leases_.emplace(key, std::move(lease)).first;
+  for (const Route& route : installed.routes) {
+    for (const ElementName& node : route.path) through_[*graph_.find(node)].insert(&place);
+    for (std::size_t i = 0; i + 1 < route.path.size() && installed.demand.keys_per_s > 0.0; ++i) {
+      reserved_[{route.path[i], route.path[i + 1]}] += installed.demand.keys_per_s;
+    }
   }
-  leases_.emplace(key, std::move(lease));
 }
 
 bool Topology::holds(const Route& route) const {
@@ -176,21 +196,59 @@ bool Topology::holds(const Route& route) const {
     if (!node || !graph_.is_open(*node)) return false;
     if (i + 1 == route.path.size()) break;
     const LinkState* const state = link({route.path[i], route.path[i + 1]});
-    if (state == nullptr || !state->alive) return false;
+    if (state == nullptr || !is_usable(*state)) return false;
   }
   return true;
 }
 
+/// The path's good head and tail, joined by the cheapest way that touches neither elsewhere.
+std::optional<Route> Topology::joined(const NodePath& path, std::size_t last_good, std::size_t first_good) {
+  const auto at = [&path](std::size_t i) { return path.begin() + static_cast<std::ptrdiff_t>(i); };
+  NodePath avoided(path.begin(), at(last_good));
+  avoided.insert(avoided.end(), at(last_good + 1), path.end());
+  std::erase(avoided, path[first_good]);
+  const auto round = search_.cheapest_around(path[last_good], path[first_good], avoided);
+  if (!round || last_good + round->size() + (path.size() - first_good - 1) > path_nodes_max) return std::nullopt;
+  NodePath whole(path.begin(), at(last_good));
+  whole.insert(whole.end(), round->begin(), round->end());
+  whole.insert(whole.end(), at(first_good + 1), path.end());
+  Route out = named(whole);
+  return holds(out) ? std::optional(std::move(out)) : std::nullopt;
+}
+
+/// The route with what broke of it gone round: searched for near the break, however long the route is. Valid at once; the cheapest of all
+/// comes with the QKM's next question.
+std::optional<Route> Topology::detour(const Route& route) {
+  NodePath path;
+  for (const ElementName& name : route.path) path.push_back(*graph_.find(name));
+  const auto is_whole = [&](std::size_t i) {
+    const LinkState* const state = link({route.path[i], route.path[i + 1]});
+    return graph_.is_open(path[i]) && graph_.is_open(path[i + 1]) && state != nullptr && is_usable(*state);
+  };
+  std::size_t last_good = 0;
+  while (last_good + 1 < path.size() && is_whole(last_good)) ++last_good;
+  std::size_t first_good = path.size() - 1;
+  while (first_good > 0 && is_whole(first_good - 1)) --first_good;
+  if (last_good >= first_good) return std::nullopt;
+  if (auto out = joined(path, last_good, first_good)) return out;
+  // The node before the break may itself have lost everything: from the one before it.
+  return last_good > 0 ? joined(path, last_good - 1, first_good) : std::nullopt;
+}
+
 void Topology::reroute_around(const ElementName& qkm) {
-  const auto touched = through_.find(qkm);
-  if (touched == through_.end()) return;
-  const std::set<LeaseKey> keys = touched->second;
+  std::vector<LeaseKey> keys;
+  for (const LeaseKey* key : through_[*graph_.find(qkm)]) keys.push_back(*key);
   for (const LeaseKey& key : keys) {
     Lease lease = leases_.at(key);
     if (std::ranges::all_of(lease.routes, [this](const Route& route) { return holds(route); })) continue;
     ++rerouted_;
     changed_[key.first].insert(key.second);
-    std::vector<Route> other = find(*graph_.find(key.first), *graph_.find(key.second), lease.demand.paths);
+    std::vector<Route> other;
+    // Detours of disjoint routes could meet; these are searched for together.
+    if (lease.routes.size() == 1) {
+      if (auto around = detour(lease.routes.front())) other.push_back(std::move(*around));
+    }
+    if (other.empty()) other = find(*graph_.find(key.first), *graph_.find(key.second), lease.demand.paths);
     if (other.empty()) {
       release(key);  // the QKM hears it when it asks
       continue;

@@ -85,8 +85,11 @@ class Topology {
   [[nodiscard]] const LinkState* link(const Hop& hop) const;
   [[nodiscard]] bool holds(const Route& route) const;
   [[nodiscard]] Route named(const NodePath& path) const;
+  NodeIndex node_of(const ElementName& qkm);
   void rebuild_arcs(const ElementName& qkm);
   void reroute_around(const ElementName& qkm);
+  [[nodiscard]] std::optional<Route> detour(const Route& route);
+  [[nodiscard]] std::optional<Route> joined(const NodePath& path, std::size_t last_good, std::size_t first_good);
   void release(const LeaseKey& key);
   void install(const LeaseKey& key, Lease lease);
 
@@ -95,10 +98,12 @@ class Topology {
   Search search_;
   std::map<ElementName, Entry> entries_;
   std::map<LeaseKey, Lease> leases_;
-  std::map<ElementName, std::set<LeaseKey>> through_;  // by node: leases whose routes touch it
+  std::vector<const Entry*> entry_at_;                 // by node; entries_ keeps them where they are
+  std::vector<std::set<const LeaseKey*>> through_;     // by node: keys in leases_ of those whose routes touch it
   std::map<Hop, double> reserved_;                     // keys per second
   std::map<ElementName, std::set<ElementName>> changed_;
   std::uint64_t rerouted_ = 0;
+  UnixMs nothing_ends_before_ms_ = 0;  // neither a report's freshness nor a lease: reports only put it off
 };
 
 }  // namespace qanat::qkdnc

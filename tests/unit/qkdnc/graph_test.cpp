@@ -112,6 +112,16 @@ TEST(GraphTest, FewerPathsAreGivenWhereThereAreNoMore) {
   EXPECT_EQ(net.disjoint("a", "b", 3), (std::vector<Names>{{"a", "r", "b"}, {"a", "b"}}));
 }
 
+TEST(GraphTest, AWayRoundEntersNothingThatItShallAvoid) {
+  Net net;
+  net.both("a", "r").both("r", "b").both("a", "s", 5).both("s", "b", 5);
+  const std::vector<NodeIndex> avoided{net.at("r")};
+  const auto path = Search(net.graph()).cheapest_around(net.at("a"), net.at("b"), avoided);
+  EXPECT_EQ(path, (NodePath{net.at("a"), net.at("s"), net.at("b")}));
+  const std::vector<NodeIndex> both{net.at("r"), net.at("s")};
+  EXPECT_EQ(Search(net.graph()).cheapest_around(net.at("a"), net.at("b"), both), std::nullopt);
+}
+
 TEST(GraphTest, TwoArcDisjointPathsThroughOneNodeAreNotNodeDisjoint) {
   Net net;
   net.arc("a", "p").arc("a", "q").arc("p", "m").arc("q", "m").arc("m", "s").arc("m", "t").arc("s", "b").arc("t", "b");

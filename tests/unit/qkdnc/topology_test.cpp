@@ -14,7 +14,7 @@ ReportedLink link(const char* name, const ElementName& peer, std::int64_t stock 
   return {.link = name, .peer = peer, .state = {.stock = stock, .rate_bps = rate_bps, .qber = 0.01, .loss_db = 10.0, .alive = true}};
 }
 ReportedLink dead(const char* name, const ElementName& peer) {
-  ReportedLink out = link(name, peer);
+  ReportedLink out = link(name, peer, 0);
   out.state.alive = false;
   return out;
 }
@@ -127,6 +127,48 @@ TEST(TopologyTest, ASilentRelayOfARouteInUseIsRoutedAround) {
   topology.expire(11500);
   EXPECT_EQ(topology.changed(b), (std::vector{a}));
   EXPECT_EQ(topology.routes({.from = b, .to = a}, 11500)->front().path, (std::vector{b, s, a}));
+}
+
+TEST(TopologyTest, ABreakInALongRouteIsGoneRoundWhereItIs) {
+  Topology topology({});
+  const auto node = [](const char* row, int i) { return ElementName(row + std::to_string(i)); };
+  constexpr int length = 6;
+  const auto report = [&](UnixMs now, int broken) {
+    for (int i = 0; i < length; ++i) {
+      for (const char* row : {"n", "o"}) {  // a ladder; its upper side costs more
+        std::vector<ReportedLink> links{link("rung", node(row == std::string("n") ? "o" : "n", i))};
+        const auto along = [&](int to) {
+          const bool is_broken = row == std::string("n") && broken >= 0 && std::min(i, to) == broken;
+          ReportedLink out = link("along", node(row, to), row == std::string("n") ? 100 : 30);
+          if (is_broken) out = dead("along", node(row, to));
+          links.push_back(out);
+        };
+        if (i > 0) along(i - 1);
+        if (i + 1 < length) along(i + 1);
+        topology.report(node(row, i), links, now);
+      }
+    }
+  };
+  report(1000, -1);
+  const ElementName from = node("n", 0);
+  const ElementName to = node("n", length - 1);
+  ASSERT_EQ(topology.routes({.from = from, .to = to}, 1000)->front().path.size(), 6U);
+  report(1100, 2);
+  EXPECT_EQ(topology.changed(from), (std::vector{to}));
+  const auto again = topology.routes({.from = from, .to = to}, 1100);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->front().path.size(), 8U);
+  EXPECT_EQ(topology.counts().rerouted, 1U);
+}
+
+TEST(TopologyTest, ALinkWhoseQkdsRestIsRelayedOverWhileItHasKeys) {
+  Topology topology = chain(1000);
+  ASSERT_TRUE(topology.routes(to_b(), 1000));
+  ReportedLink resting = link("r-b", b, 50);
+  resting.state.alive = false;
+  topology.report(r, {link("a-r", a), resting}, 1100);
+  EXPECT_TRUE(topology.changed(a).empty());
+  EXPECT_TRUE(topology.routes(to_b(), 1100));
 }
 
 TEST(TopologyTest, ALinkThatNobodyUsesIsLostQuietly) {
