@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "wire/writer.hpp"
-
 namespace qanat::qkm {
 namespace {
 
@@ -89,32 +87,11 @@ struct KeyStock::Row {
   }
 };
 
-KeyId key_id(const BatchId& batch, std::uint32_t index) {
-  wire::Writer out;
-  out.raw(batch.view());
-  out.u32(index);
-  return KeyId(*std::move(out).finish());
-}
-BatchId batch_of(const KeyId& id) { return BatchId(id.view().first(BatchId::size)); }
-std::uint32_t index_of(const KeyId& id) {
-  std::uint32_t out = 0;
-  for (const std::uint8_t octet : id.view().subspan(BatchId::size)) out = out << 8U | octet;
-  return out;
-}
-
-std::string KeyRun::text() const {
-  if (count == 1) return id(0).hex();
-  return batch.hex() + "[" + std::to_string(first) + ".." + std::to_string(std::uint64_t{first} + count - 1) + "]";
-}
-
-std::size_t keys_in(std::span<const KeyRun> runs) {
-  std::size_t out = 0;
-  for (const KeyRun& run : runs) out += run.count;
-  return out;
-}
-
 Secret slice_keys(const Secret& keys, std::size_t first, std::size_t size) {
   return Secret::copy_of(keys.reveal().subspan(first * stock_key_size, size * stock_key_size));
+}
+void put_keys(Secret& keys, std::size_t first, const Secret& some) {
+  std::ranges::copy(some.reveal(), keys.writable().subspan(first * stock_key_size, some.size()).begin());
 }
 Secret Taken::key(std::uint32_t at) const { return slice_keys(keys, at, 1); }
 

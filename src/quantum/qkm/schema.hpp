@@ -105,6 +105,13 @@ inline constexpr std::array migrations{
         changed_ms INTEGER NOT NULL
       ) STRICT;
       CREATE INDEX key_burnt_age ON key_burnt (changed_ms))sql"},
+    // The keys of the old tables have ids that no neighbour names any more: they are given up. Blocks that came before the change stay refused.
+    store::Migration{3, R"sql(
+      INSERT INTO key_stock (name) SELECT DISTINCT 'link/' || link FROM link_block;
+      INSERT INTO key_delivery (stock, seq, keys) SELECT 'link/' || link, max(block_id), 0 FROM link_block GROUP BY link;
+      DROP TABLE link_block;
+      DROP TABLE link_key;
+      DROP TABLE relayed_key)sql"},
 };
 
 }  // namespace qanat::qkm
