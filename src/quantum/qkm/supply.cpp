@@ -88,7 +88,12 @@ Result<std::vector<Path>> KeySupply::ways(const std::string& domain, const Quali
 }
 
 Result<void> KeySupply::relay_over(const Path& path, const std::string& domain, std::size_t keys, Deadline deadline, const std::string& request_id) {
-  const auto relayed = parts_.relay({.domain = domain, .path = path, .keys = keys}, deadline, request_id);
+  auto relayed = parts_.relay({.domain = domain, .path = path, .keys = keys}, deadline, request_id);
+  // A link that is short of keys carries a smaller batch.
+  while (!relayed && relayed.error().code == ErrorCode::exhausted && keys > 1) {
+    keys /= 2;
+    relayed = parts_.relay({.domain = domain, .path = path, .keys = keys}, deadline, request_id);
+  }
   if (!relayed) {
     parts_.routes.distrust(path);
     return fail(relayed.error());
@@ -174,10 +179,7 @@ Result<void> KeySupply::fill(const std::string& domain, std::size_t paths, std::
     const auto pool = std::ranges::find(pools, known[i], &Pool::path);
     const std::size_t there = pool == pools.end() ? 0 : static_cast<std::size_t>(pool->keys);
     if (2 * there >= target) continue;
-    // In batches that a link with few keys can still carry.
-    const std::size_t missing = std::min(target - there, relay_secrets_max);
-    auto done = relay_over(known[i], domain, missing, deadline, request_id);
-    if (!done && done.error().code == ErrorCode::exhausted && missing > 1) done = relay_over(known[i], domain, 1, deadline, request_id);
+    auto done = relay_over(known[i], domain, std::min<std::size_t>(target - there, relay_secrets_max), deadline, request_id);
     if (!done) out = std::move(done);
   }
   return out;
