@@ -11,7 +11,7 @@
 namespace qanat::qkdnc {
 
 inline constexpr std::size_t path_nodes_max = 128;  // with both ends; longer than a relay may be is no path
-inline constexpr std::size_t paths_max = 4;        // node-disjoint, of one answer
+inline constexpr std::size_t paths_max = 8;        // node-disjoint, of one answer
 
 /// How urgent a demand for keys is. background may not empty links; urgent goes before capacity that others were promised.
 enum class Priority : std::uint8_t { background, normal, urgent };
@@ -35,6 +35,10 @@ std::int64_t cost_of(const LinkState& link);
 /// Relayed keys of 256 bits that a link's rate sustains per second in one direction. Either direction owns half of the link's keys; a batch's
 /// one authentication key is not counted.
 double relays_per_second(const LinkState& link);
+
+/// Up to `most` paths, no two with a common node between the ends: the cheapest, then the cheapest without its nodes, and so on. Not always as many
+/// as there could be: a cheapest path may block two others.
+std::vector<std::vector<ElementName>> separate_paths(std::vector<Edge> edges, const ElementName& from, const ElementName& to, std::size_t most);
 
 /// The first 8 octets of SHA-256 over the nodes' names, each behind its length (one octet). The QKMs compute the same.
 PathId path_id_of(std::span<const ElementName> path);

@@ -1,8 +1,10 @@
 #include "quantum/qkdnc/service.hpp"
 
 #include "node/log.hpp"
+#include "node/recorded.hpp"
 #include "node/subscriber.hpp"
 #include "quantum/qkdnc/sdn_view.hpp"
+#include "wire/base64.hpp"
 
 namespace qanat::qkdnc {
 namespace {
@@ -78,10 +80,11 @@ std::string_view query_value(std::string_view query, std::string_view name) {
 
 }  // namespace
 
-QkdncService::QkdncService(node::Node& node, QkdncSettings settings, std::unique_ptr<Records> records, std::uint64_t term)
+QkdncService::QkdncService(node::Node& node, QkdncSettings settings, std::unique_ptr<Records> records, std::uint64_t term, ControllerKeys keys)
     : node_(node),
       settings_(std::move(settings)),
       records_(std::move(records)),
+      centralised_(std::move(keys), node.rng(), ports()),
       topology_(settings_.topology),
       leadership_({.self = ElementName(node.identity().name), .other = settings_.other, .silence_ms = settings_.takeover_ms}, term, node.clock().now_ms()) {}
 
@@ -89,11 +92,29 @@ Result<std::unique_ptr<QkdncService>> QkdncService::open(node::Node& node, Qkdnc
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "qkdnc.db"));
   ASSIGN_OR_RETURN(const std::uint64_t term, records->term());
   ASSIGN_OR_RETURN(const std::vector<Records::Known> known, records->known());
-  std::unique_ptr<QkdncService> service(new QkdncService(node, std::move(settings), std::move(records), term));
+  ControllerKeys keys;
+  for (const auto& [qkm, file] : settings.controller_keys) {
+    ASSIGN_OR_RETURN(crypto::SiteKey key, crypto::SiteKey::read(file));
+    keys.emplace(qkm, std::move(key));
+  }
+  std::unique_ptr<QkdncService> service(new QkdncService(node, std::move(settings), std::move(records), term, std::move(keys)));
   for (const Records::Known& one : known) service->topology_.remember(one.qkm, one.links);
   TRY(service->take_lead_if_due());
   node.describe_health([&those = *service](wire::Json& body) { those.describe(body); });
   return Result<std::unique_ptr<QkdncService>>(std::move(service));
+}
+
+Centralised::Ports QkdncService::ports() {
+  return {.report = [this](const ElementName& qkm, const points::CentralReportOrder& order, Deadline deadline,
+                           const std::string& id) -> Result<points::CentralReport> {
+            ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::kq2_report, qkm.text(), points::write(order), deadline, id));
+            return points::read_central_report(answer, order.relay.keys);
+          },
+          .deliver = [this](const ElementName& qkm, const points::CentralHandover& delivery, Deadline deadline, const std::string& id) -> Result<Bytes> {
+            ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::kq2_deliver, qkm.text(), points::write(delivery), deadline, id));
+            TRY(answer.only({"confirmation"}));
+            return answer.base64("confirmation");
+          }};
 }
 
 std::vector<points::Handler> QkdncService::handlers() {
@@ -101,6 +122,7 @@ std::vector<points::Handler> QkdncService::handlers() {
   return {
       {Endpoint::kq2_state, [this](const net::Request& request) { return state(request); }},
       {Endpoint::kq2_route, [this](const net::Request& request) { return route(request); }},
+      {Endpoint::kq2_relay, [this](const net::Request& request) { return relay(request); }},
       {Endpoint::x7_lead, [this](const net::Request& request) { return lead(request); }},
       {Endpoint::x8_nodes, [this](const net::Request& request) { return sdn(request); }},
   };
@@ -129,14 +151,31 @@ Result<net::Response> QkdncService::state(const net::Request& request) {
 Result<net::Response> QkdncService::route(const net::Request& request) {
   ASSIGN_OR_RETURN(const Demand demand, read_demand(request));
   const auto found = [&]() -> Result<std::vector<Route>> {
+    TRY(check_leads());
     const std::lock_guard lock(mutex_);
-    if (!acts_) return fail(ErrorCode::unavailable, "controller " + node_.identity().name + " does not lead: ask the other one");
     return topology_.routes(demand, node_.clock().now_ms());
   }();
   if (!found) return fail(found.error());
   wire::Json routes = wire::Json::array();
   for (const Route& one : *found) routes.push(qkdnc::describe(one));
   return node::json_response(wire::Json::object({{"routes", routes}}));
+}
+
+Result<void> QkdncService::check_leads() const {
+  const std::lock_guard lock(mutex_);
+  if (acts_) return {};
+  return fail(ErrorCode::unavailable, "controller " + node_.identity().name + " does not lead: ask the other one");
+}
+
+Result<net::Response> QkdncService::relay(const net::Request& request) {
+  return node::recorded(node_, "kq-2.relay", request, [&](node::Deed& deed) -> Result<net::Response> {
+    ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
+    ASSIGN_OR_RETURN(const points::CentralHandover order, points::read_central_handover(body));
+    deed.object = order.relay.relay_id.hex();
+    TRY(check_leads());
+    ASSIGN_OR_RETURN(const Bytes confirmation, centralised_.relay(ElementName(request.peer.identity->name), order, request.deadline, request.request_id));
+    return node::json_response(wire::Json::object({{"confirmation", wire::to_base64(confirmation)}}));
+  });
 }
 
 Result<net::Response> QkdncService::lead(const net::Request& request) {

@@ -1,5 +1,5 @@
 // The controller of the quantum key distribution network: hears the QKMs' reports and tells them the ways (Kq-2), shows the network to an SDN
-// controller above, and keeps in step with a second controller.
+// controller above, and keeps in step with a second controller. It never sees a key, also where it relays (centralised.hpp).
 #pragma once
 
 #include <condition_variable>
@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "node/node.hpp"
+#include "quantum/qkdnc/centralised.hpp"
 #include "quantum/qkdnc/leadership.hpp"
 #include "quantum/qkdnc/records.hpp"
 #include "quantum/qkdnc/settings.hpp"
@@ -25,11 +26,16 @@ class QkdncService {
   void stop();
 
  private:
-  QkdncService(node::Node& node, QkdncSettings settings, std::unique_ptr<Records> records, std::uint64_t term);
+  using ControllerKeys = std::map<ElementName, crypto::SiteKey>;
+  QkdncService(node::Node& node, QkdncSettings settings, std::unique_ptr<Records> records, std::uint64_t term, ControllerKeys keys);
   Result<net::Response> state(const net::Request& request);
   Result<net::Response> route(const net::Request& request);
+  Result<net::Response> relay(const net::Request& request);
   Result<net::Response> lead(const net::Request& request);
   Result<net::Response> sdn(const net::Request& request);
+  [[nodiscard]] Centralised::Ports ports();
+  /// unavailable unless this controller leads.
+  [[nodiscard]] Result<void> check_leads() const;
   void describe(wire::Json& body);
   void watch();
   Result<void> take_lead_if_due();
@@ -39,7 +45,8 @@ class QkdncService {
   node::Node& node_;
   const QkdncSettings settings_;
   const std::unique_ptr<Records> records_;
-  std::mutex mutex_;  // guards what is below
+  Centralised centralised_;
+  mutable std::mutex mutex_;  // guards what is below
   Topology topology_;
   Leadership leadership_;
   bool acts_ = false;  // leads, and the term is stored

@@ -14,6 +14,11 @@ QkdncSettings QkdncSettings::read(node::Config& config) {
   out.topology.lease_ms = milliseconds("lease_ms", 1000, 600000, out.topology.lease_ms);
   out.topology.background_reserve = table.integer("background_reserve", 0, 1000000, out.topology.background_reserve);
   out.takeover_ms = milliseconds("takeover_ms", 500, 60000, out.takeover_ms);
+  node::Config keys = table.table("controller_keys");
+  for (const std::string& qkm : keys.table_names()) {
+    node::Config entry = keys.table(qkm);
+    out.controller_keys.emplace(ElementName(qkm), entry.text("file"));
+  }
   const std::string other = table.text("other", "");
   if (other.empty()) return out;
   auto name = node::parse_element_name(other);

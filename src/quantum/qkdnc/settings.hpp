@@ -1,5 +1,8 @@
-// What a QKDNC's configuration says beyond the common tables: [qkdnc].
+// What a QKDNC's configuration says beyond the common tables: [qkdnc], [qkdnc.controller_keys.<qkm>].
 #pragma once
+
+#include <filesystem>
+#include <map>
 
 #include "node/config.hpp"
 #include "quantum/qkdnc/topology.hpp"
@@ -10,6 +13,7 @@ struct QkdncSettings {
   TopologyPolicy topology;
   std::optional<ElementName> other;  // the second controller, which takes over when this one falls silent, and the other way round
   UnixMs takeover_ms = 3000;
+  std::map<ElementName, std::filesystem::path> controller_keys;  // by QKM, for centralised relays
 
   static QkdncSettings read(node::Config& config);
 };
