@@ -36,10 +36,6 @@ std::int64_t cost_of(const LinkState& link);
 /// one authentication key is not counted.
 double relays_per_second(const LinkState& link);
 
-/// Up to `most` paths, no two with a common node between the ends: the cheapest, then the cheapest without its nodes, and so on. Not always as many
-/// as there could be: a cheapest path may block two others.
-std::vector<std::vector<ElementName>> separate_paths(std::vector<Edge> edges, const ElementName& from, const ElementName& to, std::size_t most);
-
 /// The first 8 octets of SHA-256 over the nodes' names, each behind its length (one octet). The QKMs compute the same.
 PathId path_id_of(std::span<const ElementName> path);
 
