@@ -371,8 +371,20 @@ Result<void> KeyStock::burn(store::Transaction& transaction, const StockName& st
 Result<std::size_t> KeyStock::drop(store::Transaction& transaction, const StockName& stock, const BatchId& batch, UnixMs now) {
   ASSIGN_OR_RETURN(const std::optional<Row> row, find(transaction, batch));
   if (!row || row->owner != Owner::self || row->stock != stock.text()) return std::size_t{0};
-  ASSIGN_OR_RETURN(const std::vector<KeyRun> rest, end(transaction, *row, "the peer has not got it", now));
-  return keys_in(rest);
+  std::int64_t seq = 0;
+  TRY(transaction.query("SELECT seq FROM key_chunk WHERE id = ?", {row->id}, [&](const store::Row& found) { seq = found.integer(0); }));
+  std::vector<Row> chunks;
+  if (seq == 0) chunks.push_back(*row);
+  if (seq != 0) {
+    TRY(transaction.query("SELECT id, batch_id, stock, own, size, expires_ms, about, gone FROM key_chunk WHERE stock = ? AND own = 1 AND seq = ?",
+                          {std::string_view(stock.text()), seq}, [&](const store::Row& found) { chunks.push_back(Row::of(found)); }));
+  }
+  std::size_t out = 0;
+  for (const Row& chunk : chunks) {
+    ASSIGN_OR_RETURN(const std::vector<KeyRun> rest, end(transaction, chunk, "the peer has not got it", now));
+    out += keys_in(rest);
+  }
+  return out;
 }
 
 }  // namespace qanat::qkm

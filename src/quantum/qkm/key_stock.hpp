@@ -106,7 +106,8 @@ class KeyStock {
   Result<void> advance(store::Transaction& transaction, const KeyRun& run, store::KeyState to, UnixMs now);
   /// The same, with a new time after which sweep() destroys it.
   Result<void> deliver(store::Transaction& transaction, const KeyRun& run, UnixMs until_ms, UnixMs now);
-  /// What is left of an own chunk that the peer says it never had. Zero if it is not here, or the peer's.
+  /// What is left of an own chunk that the peer says it never had, and of all own chunks of its delivery, since a delivery is added whole or not at
+  /// all. The number of keys: zero if the chunk is not here, or the peer's.
   Result<std::size_t> drop(store::Transaction& transaction, const StockName& stock, const BatchId& batch, UnixMs now);
 
   /// Where a key's chunk is or was; nothing if it was never here or is forgotten.

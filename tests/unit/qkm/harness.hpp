@@ -8,6 +8,7 @@
 #include <mutex>
 #include <set>
 
+#include "crypto/kdf.hpp"
 #include "quantum/qkm/routes.hpp"
 #include "quantum/qkm/schema.hpp"
 #include "quantum/qkm/supply.hpp"
@@ -166,10 +167,10 @@ class Network {
   /// What both ends of a link hold after its block.
   static Secret block_keys(const LinkId& link, std::uint64_t block_id, std::size_t keys) {
     Secret out(keys * link_key_size);
-    std::span<std::uint8_t> octets = out.writable();
-    for (std::size_t i = 0; i < octets.size(); ++i)
-      octets[i] = static_cast<std::uint8_t>(17 * i + i / 256 + 5 * block_id + link.text().size() + 31 * static_cast<std::size_t>(link.text()[0]) +
-                                            7 * static_cast<std::size_t>(link.text().back()));
+    for (std::size_t i = 0; i < keys; ++i) {
+      const std::string name = link.text() + " " + std::to_string(block_id) + " " + std::to_string(i);
+      std::ranges::copy(crypto::digest(crypto::Hash::sha256, as_bytes(name)), out.writable().subspan(i * link_key_size).begin());
+    }
     return out;
   }
   /// A finished block, at one end or at both.

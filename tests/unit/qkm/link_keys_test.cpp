@@ -172,24 +172,24 @@ TEST_F(LinkKeysFixture, ReservedKeysAreBurntByARestartAndOthersAreNot) {
   EXPECT_EQ(a.stock(link_ar).peer, 5);
   const auto next = reserve(a);
   ASSERT_TRUE(next);
-  EXPECT_NE(next->pad.id, keys->runs.front().id(0));
+  EXPECT_NE(next->runs.front().id(0), keys->runs.front().id(0));
 }
 
-TEST_F(LinkKeysFixture, ADestroyedKeyLeavesNoOctetsBehind) {
+TEST_F(LinkKeysFixture, AReservedKeyIsDestroyedOnceAndWasNeverSealedAgain) {
   network_.fill(1, 10);
   const auto keys = reserve(network_.a());
-  ASSERT_TRUE(run(network_.a(), [&](LinkKeys& ledger, store::Transaction& transaction) { return ledger.destroy(transaction, keys->runs.front().id(0), 1); }));
-  EXPECT_EQ(network_.a().count("SELECT count(*) FROM link_key WHERE state = 'destroyed'"), 1);
-  EXPECT_EQ(network_.a().count("SELECT count(*) FROM link_key WHERE state = 'destroyed' AND sealed IS NOT NULL"), 0);
-  const auto again =
-      run(network_.a(), [&](LinkKeys& ledger, store::Transaction& transaction) { return ledger.destroy(transaction, keys->runs.front().id(0), 1); });
-  EXPECT_EQ(again.error().code, ErrorCode::conflict);
+  const auto destroy = [&] {
+    return run(network_.a(), [&](LinkKeys& ledger, store::Transaction& transaction) { return ledger.destroy(transaction, keys->runs, 1); });
+  };
+  EXPECT_EQ(network_.a().count("SELECT length(sealed) FROM key_chunk WHERE own = 1"), 3 * 32 + 28) << "three of five keys are left";
+  ASSERT_TRUE(destroy());
+  EXPECT_EQ(destroy().error().code, ErrorCode::conflict);
 }
 
 TEST_F(LinkKeysFixture, OldBlocksGiveWayAtBothEndsAlike) {
   qanat::test::TemporaryDirectory directory;
   for (Core* core : {&network_.a(), &network_.r()}) {
-    core->link_keys = std::make_unique<LinkKeys>(*core->device, core->name, 25);
+    core->link_keys = std::make_unique<LinkKeys>(*core->keys, core->name, 25);
     const ElementName peer = core == &network_.a() ? network_.r().name : network_.a().name;
     for (std::uint64_t block = 1; block <= 4; ++block) Network::give(*core, link_ar, peer, block, 10);
   }

@@ -312,8 +312,11 @@ TEST_F(RelayChain, AFetchOfAKeyThatDoesNotComeOrIsNotTheirsIsRefused) {
   ASSERT_TRUE(taken);
   const auto wrong_domain = b().supply->fetch(b().session("c"), std::array{taken->id}, test::at_once());
   EXPECT_EQ(wrong_domain.error().code, ErrorCode::denied);
-  const auto near_end = a().supply->fetch(a().session("b"), std::array{taken->id}, test::at_once());
-  EXPECT_EQ(near_end.error().code, ErrorCode::denied);
+  EXPECT_EQ(a().supply->fetch(a().session("b"), std::array{taken->id}, test::at_once()).error().code, ErrorCode::conflict) << "handed out there already";
+  const auto pooled = a().relay_to("b");
+  ASSERT_TRUE(pooled);
+  const auto near_end = a().supply->fetch(a().session("b"), std::array{key_id(*pooled, 0)}, test::at_once());
+  EXPECT_EQ(near_end.error().code, ErrorCode::denied) << "only the other domain fetches what was drawn here";
   EXPECT_TRUE(fetch_one(taken->id)) << "refusals leave the key where it is";
 }
 
