@@ -48,6 +48,7 @@ LinkParameters at(const LinkParameters& base, Bound bound, const Point& x) {
     }
     case Bound::gllp:
       link.intensity[0] += gllp_nu_min;
+      link.intensity[2] = 0.0;
       link.intensity[1] = gllp_nu_min + (link.intensity[0] - gllp_nu_min) * to_unit(x[2]);
       link.intensity_probability[1] = std::max(gllp_decoy_probability_min, (1.0 - link.intensity_probability[0]) * to_unit(x[4]));
       link.intensity_probability[2] = std::max(gllp_decoy_probability_min, 1.0 - link.intensity_probability[0] - link.intensity_probability[1]);

@@ -7,8 +7,8 @@ namespace {
 
 std::string link_in_words(const LinkParameters& link) {
   return "Link: " + general_text(link.attenuation_db_per_km) + " dB/km, receiver " + general_text(link.receiver_loss_db) + " dB, detectors " +
-         general_text(100.0 * link.detector_efficiency) + " %, dark counts " + general_text(link.dark_count_probability) + " per gate, misalignment " +
-         general_text(100.0 * link.misalignment_error) + " %, " + general_text(link.gate_rate_hz / 1e6) + " MHz, dead time " +
+         general_text(100.0 * link.detector_efficiency) + " %, dark counts " + general_text(link.dark_count_probability) + " per gate, afterpulses " +
+         general_text(100.0 * link.afterpulse_probability) + " %, misalignment " + general_text(100.0 * link.misalignment_error) + " %, " + general_text(link.gate_rate_hz / 1e6) + " MHz, dead time " +
          general_text(link.dead_time_s * 1e9) + " ns";
 }
 

@@ -17,6 +17,7 @@ constexpr double left = 92.0;
 constexpr double right = 930.0;
 constexpr double top = 84.0;
 constexpr double bottom = 500.0;
+constexpr double marker_room = 8.0;  // a marker on an axis is drawn whole
 constexpr double legend_top = 572.0;
 constexpr double legend_row = 36.0;
 constexpr std::size_t legend_columns = 3;
@@ -136,7 +137,10 @@ std::string rule(double x1, double y1, double x2, double y2, std::string_view co
                           {"stroke-width", general_text(thickness)}});
 }
 
-Attributes field() { return {{"x", place(left)}, {"y", place(top)}, {"width", place(right - left)}, {"height", place(bottom - top)}}; }
+/// The field between the axes, with room around it.
+Attributes field(double room) {
+  return {{"x", place(left - room)}, {"y", place(top - room)}, {"width", place(right - left + 2 * room)}, {"height", place(bottom - top + 2 * room)}};
+}
 
 std::string grid(const Axes& axes, const Plot& plot) {
   constexpr TextLook label{.anchor = "middle", .size = 14.0};
@@ -157,7 +161,7 @@ std::string grid(const Axes& axes, const Plot& plot) {
     out += rule(axes.x(value), top, axes.x(value), bottom, "#d9d9d9", 1.0);
     out += text(axes.x(value), bottom + 20, {.anchor = "middle", .colour = "#333333"}, general_text(value));
   }
-  Attributes frame = field();
+  Attributes frame = field(0.0);
   frame.insert(frame.end(), {{"fill", "none"}, {"stroke", "#333333"}, {"stroke-width", "1.2"}});
   out += element("rect", frame);
   out += text((left + right) / 2, bottom + 46, label, plot.x_label);
@@ -255,7 +259,7 @@ std::string svg_plot(const Plot& plot) {
                     "\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\">\n";
   out += element("title", {}, plot.title);
   out += element("rect", {{"width", "100%"}, {"height", "100%"}, {"fill", "#ffffff"}});
-  out += "<clipPath id=\"field\">" + element("rect", field()) + "</clipPath>\n";
+  out += "<clipPath id=\"field\">" + element("rect", field(marker_room)) + "</clipPath>\n";
   out += text(margin, 34, {.size = 19.0, .weight = "bold"}, plot.title);
   out += text(margin, 58, {.size = 12.5, .colour = "#555555"}, plot.subtitle);
   out += grid(axes, plot) + drawing(plot, axes);
