@@ -64,13 +64,14 @@ TEST(PublishedCurvesTest, AllHaveASourceAndFall) {
 }
 
 TEST(SvgPlotTest, DrawsLinesThatEndAndMarkersWithBars) {
-  const Plot plot{.title = "t",
-                  .subtitle = "",
-                  .x_label = "x in km",
-                  .y_label = "y in bit/s",
-                  .series = {{.label = "line", .source = "", .style = SeriesStyle::line, .points = {{.x = 0, .y = 1e5}, {.x = 50, .y = 1e3}, {.x = 100, .y = 0}}},
-                             {.label = "points", .source = "", .style = SeriesStyle::markers, .points = {{.x = 10, .y = 2e4, .y_low = 1e4, .y_high = 3e4}}}},
-                  .footer = ""};
+  const Plot plot{
+      .title = "t",
+      .subtitle = "",
+      .x_label = "x in km",
+      .y_label = "y in bit/s",
+      .series = {{.label = "line", .source = "", .style = SeriesStyle::line, .points = {{.x = 0, .y = 1e5}, {.x = 50, .y = 1e3}, {.x = 100, .y = 0}}},
+                 {.label = "points", .source = "", .style = SeriesStyle::markers, .points = {{.x = 10, .y = 2e4, .y_low = 1e4, .y_high = 3e4}}}},
+      .footer = ""};
   const std::string svg = svg_plot(plot);
   EXPECT_EQ(svg, svg_plot(plot));
   EXPECT_TRUE(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""));
@@ -98,12 +99,13 @@ TEST(SvgPlotTest, EscapesWhatItIsTold) {
 
 TEST(SvgPlotTest, SaysSoWhenThereIsNothingToDraw) {
   const double none = std::numeric_limits<double>::quiet_NaN();
-  const std::string svg = svg_plot({.title = "t",
-                                    .subtitle = "",
-                                    .x_label = "",
-                                    .y_label = "",
-                                    .series = {{.label = "l", .source = "", .style = SeriesStyle::line, .points = {{.x = 10, .y = 0}, {.x = none, .y = 1}, {.x = 1, .y = none}}}},
-                                    .footer = ""});
+  const std::string svg =
+      svg_plot({.title = "t",
+                .subtitle = "",
+                .x_label = "",
+                .y_label = "",
+                .series = {{.label = "l", .source = "", .style = SeriesStyle::line, .points = {{.x = 10, .y = 0}, {.x = none, .y = 1}, {.x = 1, .y = none}}}},
+                .footer = ""});
   EXPECT_NE(svg.find("no secret key"), std::string::npos);
   EXPECT_EQ(svg.find("nan"), std::string::npos);
   EXPECT_EQ(svg.find("inf"), std::string::npos);

@@ -14,7 +14,7 @@ constexpr double gllp_decoy_probability_min = 1e-3;
 constexpr int rounds_of_a_search = 4;  // a simplex that has collapsed early is opened again
 constexpr int evaluations_per_round = 1500;
 constexpr double flat = 1e-11;
-constexpr double easy_block = 1e9;       // sifted bits
+constexpr double easy_block = 1e9;  // sifted bits
 constexpr int turns = 8;
 constexpr double step_of_descent = 0.3;  // of the logarithm of the block size
 
@@ -165,9 +165,7 @@ class Simplex {
     sort();
   }
 
-  void sort() {
-    std::ranges::sort(corners_, {}, &Corner::value);
-  }
+  void sort() { std::ranges::sort(corners_, {}, &Corner::value); }
 
   const std::function<double(const Point&)>& f_;
   std::vector<Corner> corners_;

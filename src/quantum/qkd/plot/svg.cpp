@@ -57,9 +57,7 @@ struct Axes {
   int decade_high = 1;
 
   [[nodiscard]] double x(double value) const { return left + (right - left) * value / x_last; }
-  [[nodiscard]] double y(double value) const {
-    return bottom - (bottom - top) * (std::log10(value) - decade_low) / (decade_high - decade_low);
-  }
+  [[nodiscard]] double y(double value) const { return bottom - (bottom - top) * (std::log10(value) - decade_low) / (decade_high - decade_low); }
 };
 
 bool drawn(const PlotPoint& point) { return point.y > 0.0 && std::isfinite(point.y) && point.x >= 0.0 && std::isfinite(point.x); }
@@ -129,12 +127,9 @@ std::string text(double x, double y, const TextLook& look, std::string_view cont
 }
 
 std::string rule(double x1, double y1, double x2, double y2, std::string_view colour, double thickness) {
-  return element("line", {{"x1", place(x1)},
-                          {"y1", place(y1)},
-                          {"x2", place(x2)},
-                          {"y2", place(y2)},
-                          {"stroke", std::string(colour)},
-                          {"stroke-width", general_text(thickness)}});
+  return element(
+      "line",
+      {{"x1", place(x1)}, {"y1", place(y1)}, {"x2", place(x2)}, {"y2", place(y2)}, {"stroke", std::string(colour)}, {"stroke-width", general_text(thickness)}});
 }
 
 /// The field between the axes, with room around it.
@@ -255,8 +250,8 @@ std::string svg_plot(const Plot& plot) {
   const auto rows = static_cast<double>((plot.series.size() + legend_columns - 1) / legend_columns);
   const double height = legend_top + rows * legend_row + (plot.footer.empty() ? 0.0 : 20.0);
   const std::string size = general_text(width) + " " + general_text(height);
-  std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + general_text(width) + "\" height=\"" + general_text(height) + "\" viewBox=\"0 0 " + size +
-                    "\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\">\n";
+  std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + general_text(width) + "\" height=\"" + general_text(height) + "\" viewBox=\"0 0 " +
+                    size + "\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\">\n";
   out += element("title", {}, plot.title);
   out += element("rect", {{"width", "100%"}, {"height", "100%"}, {"fill", "#ffffff"}});
   out += "<clipPath id=\"field\">" + element("rect", field(marker_room)) + "</clipPath>\n";
