@@ -258,14 +258,14 @@ TEST(SimulatedFibreTest, KeepsTheDeadTime) {
 TEST(SimulatedFibreTest, HoldsMoreSinglePhotonsThanTheBoundClaims) {
   const LinkParameters link;
   const Tally seen = tally(link, 300'000);
-  const LimBound bound = lim2014({.mu = link.intensity,
-                                  .p = link.intensity_probability,
-                                  .n_X = seen.key,
-                                  .n_Z = seen.check,
-                                  .m_Z = seen.check_errors,
-                                  .lambda_EC = 0,
-                                  .eps_sec = 1e-10,
-                                  .eps_cor = 1e-15});
+  const LimBound bound = lim2014(LimInput{.mu = link.intensity,
+                                          .p = link.intensity_probability,
+                                          .n_X = seen.key,
+                                          .n_Z = seen.check,
+                                          .m_Z = seen.check_errors,
+                                          .lambda_EC = 0,
+                                          .eps_sec = 1e-10,
+                                          .eps_cor = 1e-15});
   EXPECT_GT(bound.s_X1, 0.0);
   EXPECT_LE(bound.s_X1, seen.key_vacuum_and_single[1]);
   EXPECT_LE(bound.s_X0, seen.key_vacuum_and_single[0]);
