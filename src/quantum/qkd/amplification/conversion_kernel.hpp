@@ -21,24 +21,53 @@ namespace qanat::qkd::gf2 {
 
 struct ConversionStep {
   std::uint8_t block = 0;     // log2 of bits
-  std::uint8_t distance = 0;  // log2 of bits
+  std::uint8_t distance = 0;  // log2 of bits, or one of the sequences below
 };
+/// Sequences of steps that are done in registers. rows: the twelve of ConversionPlan::add(8, 8, 0), in each 256 bits.
+inline constexpr std::uint8_t sequence_levels = 0xfd;    // block 11: (11,2) (10,1) (9,0)
+inline constexpr std::uint8_t sequence_eight_rows = 0xfe;  // block 11: (11,8) (10,8), rows
+inline constexpr std::uint8_t sequence_rows = 0xff;      // block 8: rows
 
 /// The steps of one conversion in the order of `forward`.
 struct ConversionPlan {
   std::array<ConversionStep, 128> steps{};
   std::size_t count = 0;
 
+  /// rows are wanted, but may still wait: they commute with the steps that move whole rows of 256 bits.
+  bool rows_wait = false;
+
+  void push(unsigned block, unsigned distance) { steps.at(count++) = {.block = static_cast<std::uint8_t>(block), .distance = static_cast<std::uint8_t>(distance)}; }
   /// Of a polynomial of 2^m coefficients of 2^unit bits each.
   void add(unsigned m, unsigned k, unsigned unit) {
     if (k >= m) k = m - 1;  // the topmost bit of i is a power 0 or 1 of one s_b in either basis
     if (k == 0) return;
+    if (m == 8 && unit == 0) {
+      rows_wait = true;
+      return;
+    }
+    if (m == 4 && k == 3 && unit == 8 && rows_wait) {
+      push(12, 9);
+      push(11, sequence_eight_rows);
+      push(12, 10);
+      rows_wait = false;
+      return;
+    }
     const unsigned q = std::bit_floor(k);
     for (unsigned level = m; level > q; --level) {
-      steps[count++] = {.block = static_cast<std::uint8_t>(level + unit), .distance = static_cast<std::uint8_t>(level - 1 - q + unit)};
+      if (level == 11 && q == 8 && unit == 0) {
+        push(11, sequence_levels);
+        break;
+      }
+      push(level + unit, level - 1 - q + unit);
     }
     add(q, q, unit);
     add(m - q, k - q, unit + q);
+  }
+  /// Of 2^bits_log bits as a whole.
+  void add_all(unsigned bits_log) {
+    add(bits_log, bits_log - element_bits_log, 0);
+    if (rows_wait) push(8, sequence_rows);
+    rows_wait = false;
   }
 };
 ConversionPlan conversion_plan(unsigned bits_log, bool reversed);
@@ -48,7 +77,6 @@ constexpr bool undoes_in_reverse(MapForm form) { return form == MapForm::inverse
 template <class V>
 struct Conversion {
   static constexpr std::size_t lanes = sizeof(V) / sizeof(std::uint64_t);
-  static constexpr unsigned row_log = 8;    // steps up to this block are done in registers, all at once
   static constexpr unsigned leaf_log = 15;  // bits that stay in the first-level cache
 
   static V load(const std::uint64_t* at) {
@@ -84,7 +112,7 @@ struct Conversion {
     add(high + end, last >> shift | after << (64 - shift));
   }
 
-  /// One step on one block of more than 2^row_log bits.
+  /// One step on one block of more than 2^8 bits.
   template <MapForm form>
   static void step(ConversionStep s, std::uint64_t* block) {
     const std::size_t half = std::size_t{1} << (s.block - 7);  // words
@@ -182,7 +210,7 @@ struct Conversion {
     }
   }
 
-  /// The steps of ConversionPlan::add(8, 8, 0), on rows whose words stand in w[0] … w[3].
+  /// sequence_rows, on rows whose words stand in w[0] … w[3].
   template <MapForm form>
   static void rows(std::array<V, 4>& w) {
     if constexpr (!undoes_in_reverse(form)) {
@@ -213,34 +241,24 @@ struct Conversion {
       step_in_rows<form, 8, 3>(w);
     }
   }
-  static constexpr std::size_t row_steps = 12;
-
-  /// Word i of `lanes` rows of four words <-> w[i].
-  static void load_rows(const std::uint64_t* at, std::array<V, 4>& w) {
+  /// Rows of four words each, in `lanes` rows: v[…] as they stand in memory, w[i] the word i of all.
+  template <MapForm form>
+  static void rows_in_place(V* v) {
+    std::array<V, 4> w;
     if constexpr (lanes == 4) {
-      const V a = load(at);
-      const V b = load(at + 4);
-      const V c = load(at + 8);
-      const V d = load(at + 12);
-      transpose(a, b, c, d, w);
+      transpose(v[0], v[1], v[2], v[3], w);
+      rows<form>(w);
+      std::array<V, 4> back;
+      transpose(w[0], w[1], w[2], w[3], back);
+      for (std::size_t i = 0; i < 4; ++i) v[i] = back[i];
     } else {
-      const V a = load(at);
-      const V b = load(at + 2);
-      const V c = load(at + 4);
-      const V d = load(at + 6);
-      w = {__builtin_shufflevector(a, c, 0, 2), __builtin_shufflevector(a, c, 1, 3), __builtin_shufflevector(b, d, 0, 2), __builtin_shufflevector(b, d, 1, 3)};
-    }
-  }
-  static void store_rows(std::uint64_t* at, const std::array<V, 4>& w) {
-    if constexpr (lanes == 4) {
-      std::array<V, 4> r;
-      transpose(w[0], w[1], w[2], w[3], r);
-      for (std::size_t i = 0; i < 4; ++i) store(at + 4 * i, r[i]);
-    } else {
-      store(at, __builtin_shufflevector(w[0], w[1], 0, 2));
-      store(at + 2, __builtin_shufflevector(w[2], w[3], 0, 2));
-      store(at + 4, __builtin_shufflevector(w[0], w[1], 1, 3));
-      store(at + 6, __builtin_shufflevector(w[2], w[3], 1, 3));
+      w = {__builtin_shufflevector(v[0], v[2], 0, 2), __builtin_shufflevector(v[0], v[2], 1, 3), __builtin_shufflevector(v[1], v[3], 0, 2),
+           __builtin_shufflevector(v[1], v[3], 1, 3)};
+      rows<form>(w);
+      v[0] = __builtin_shufflevector(w[0], w[1], 0, 2);
+      v[1] = __builtin_shufflevector(w[2], w[3], 0, 2);
+      v[2] = __builtin_shufflevector(w[0], w[1], 1, 3);
+      v[3] = __builtin_shufflevector(w[2], w[3], 1, 3);
     }
   }
   static void transpose(V a, V b, V c, V d, std::array<V, 4>& out)
@@ -256,23 +274,113 @@ struct Conversion {
     out[3] = __builtin_shufflevector(odd_ab, odd_cd, 2, 3, 6, 7);
   }
 
+  /// (…, a3) (b0, b1, b2, b3) -> (a3, b0, b1, b2), and (a0, a1, a2, a3) (b0, …) -> (a1, a2, a3, b0).
+  static V before(V a, V b) {
+    if constexpr (lanes == 4) return __builtin_shufflevector(a, b, 3, 4, 5, 6);
+    else return __builtin_shufflevector(a, b, 1, 2);
+  }
+  static V after(V a, V b) {
+    if constexpr (lanes == 4) return __builtin_shufflevector(a, b, 1, 2, 3, 4);
+    else return __builtin_shufflevector(a, b, 1, 2);
+  }
+  /// One step on the block in v[0] … v[2 half - 1]; distance less than a word.
+  template <MapForm form, unsigned distance, std::size_t half>
+  static void step_in_vectors(V* v) {
+    constexpr unsigned shift = 1U << distance;
+    constexpr V zero{};
+    V* low = v;
+    V* high = v + half;
+    if constexpr (form == MapForm::forward) high[0] ^= first_from_last(high[half - 1] >> (64 - shift));
+    if constexpr (form == MapForm::inverse_transposed) high[half - 1] ^= last_from_first(high[0] << (64 - shift));
+    for (std::size_t i = 0; i < half; ++i) {
+      if constexpr (form == MapForm::forward || form == MapForm::inverse) {
+        low[i] ^= high[i] << shift | before(i > 0 ? high[i - 1] : zero, high[i]) >> (64 - shift);
+      } else {
+        high[i] ^= low[i] >> shift | after(low[i], i + 1 < half ? low[i + 1] : zero) << (64 - shift);
+      }
+    }
+    if constexpr (form == MapForm::inverse) high[0] ^= first_from_last(high[half - 1] >> (64 - shift));
+    if constexpr (form == MapForm::transposed) high[half - 1] ^= last_from_first(high[0] << (64 - shift));
+  }
+  static V first_from_last(V v) { return before(v, V{}); }
+  static V last_from_first(V v) { return after(V{}, v); }
+
+  /// One step on 2 half rows of 256 bits, by one row.
+  template <MapForm form, std::size_t half>
+  static void step_by_row(V* v) {
+    constexpr std::size_t row = 4 / lanes;  // V
+    constexpr std::size_t middle = half * row;
+    constexpr std::size_t end = 2 * middle;
+    if constexpr (form == MapForm::forward) add_vectors<row>(v + middle, v + end - row);
+    if constexpr (form == MapForm::inverse_transposed) add_vectors<row>(v + end - row, v + middle);
+    if constexpr (form == MapForm::forward || form == MapForm::inverse) {
+      add_vectors<middle - row>(v + row, v + middle);
+    } else {
+      add_vectors<middle - row>(v + middle, v + row);
+    }
+    if constexpr (form == MapForm::inverse) add_vectors<row>(v + middle, v + end - row);
+    if constexpr (form == MapForm::transposed) add_vectors<row>(v + end - row, v + middle);
+  }
+  template <std::size_t count>
+  static void add_vectors(V* to, const V* from) {
+    for (std::size_t i = 0; i < count; ++i) to[i] ^= from[i];
+  }
+
+  static constexpr std::size_t eight_rows = 8 * 4 / lanes;  // V
+  template <MapForm form>
+  static void levels(V* v) {
+    constexpr std::size_t n = eight_rows;
+    if constexpr (!undoes_in_reverse(form)) {
+      step_in_vectors<form, 2, n / 2>(v);
+      for (std::size_t i = 0; i < n; i += n / 2) step_in_vectors<form, 1, n / 4>(v + i);
+      for (std::size_t i = 0; i < n; i += n / 4) step_in_vectors<form, 0, n / 8>(v + i);
+    } else {
+      for (std::size_t i = 0; i < n; i += n / 4) step_in_vectors<form, 0, n / 8>(v + i);
+      for (std::size_t i = 0; i < n; i += n / 2) step_in_vectors<form, 1, n / 4>(v + i);
+      step_in_vectors<form, 2, n / 2>(v);
+    }
+  }
+  template <MapForm form>
+  static void eight_row_steps(V* v) {
+    constexpr std::size_t n = eight_rows;
+    if constexpr (!undoes_in_reverse(form)) {
+      step_by_row<form, 4>(v);
+      step_by_row<form, 2>(v);
+      step_by_row<form, 2>(v + n / 2);
+    }
+    for (std::size_t i = 0; i < n; i += 4) rows_in_place<form>(v + i);
+    if constexpr (undoes_in_reverse(form)) {
+      step_by_row<form, 2>(v);
+      step_by_row<form, 2>(v + n / 2);
+      step_by_row<form, 4>(v);
+    }
+  }
+  template <MapForm form>
+  static void sequence(std::uint8_t which, std::uint64_t* words, std::size_t size) {
+    for (std::size_t at = 0; at < size; at += eight_rows * lanes) {
+      std::array<V, eight_rows> v;
+      for (std::size_t i = 0; i < eight_rows; ++i) v[i] = load(words + at + i * lanes);
+      if (which == sequence_levels) {
+        levels<form>(v.data());
+      } else if (which == sequence_eight_rows) {
+        eight_row_steps<form>(v.data());
+      } else {
+        for (std::size_t i = 0; i < eight_rows; i += 4) rows_in_place<form>(v.data() + i);
+      }
+      for (std::size_t i = 0; i < eight_rows; ++i) store(words + at + i * lanes, v[i]);
+    }
+  }
+
   /// All of `steps` on a region of 2^region bits, in the first-level cache.
   template <MapForm form>
   static void leaf(std::span<const ConversionStep> steps, std::uint64_t* words, unsigned region) {
     const std::size_t size = std::size_t{1} << (region - 6);
-    for (std::size_t i = 0; i < steps.size();) {
-      if (steps[i].block > row_log) {
-        for (std::size_t at = 0; at < size; at += std::size_t{1} << (steps[i].block - 6)) step<form>(steps[i], words + at);
-        ++i;
-        continue;
+    for (const ConversionStep& s : steps) {
+      if (s.distance >= sequence_levels) {
+        sequence<form>(s.distance, words, size);
+      } else {
+        for (std::size_t at = 0; at < size; at += std::size_t{1} << (s.block - 6)) step<form>(s, words + at);
       }
-      for (std::size_t at = 0; at < size; at += 4 * lanes) {
-        std::array<V, 4> w;
-        load_rows(words + at, w);
-        rows<form>(w);
-        store_rows(words + at, w);
-      }
-      i += row_steps;
     }
   }
 

@@ -55,7 +55,7 @@ const Kernels& kernels(CarrylessPath path) {
 
 ConversionPlan conversion_plan(unsigned bits_log, bool reversed) {
   ConversionPlan plan;
-  plan.add(bits_log, bits_log - element_bits_log, 0);
+  plan.add_all(bits_log);
   if (reversed) std::reverse(plan.steps.begin(), plan.steps.begin() + static_cast<std::ptrdiff_t>(plan.count));
   return plan;
 }
