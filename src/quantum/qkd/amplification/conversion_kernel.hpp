@@ -1,81 +1,20 @@
-// The change of basis before and after the additive Fourier transform, over GF(2) on packed words: shifts and XORs only. It turns the
-// coefficients of f, of degree below 2^m, into those of
-//   f = sum over j < 2^(m-k), i < 2^k of c(j, i) s_k(x)^j X_i(x),   X_i = product of s_b(x) over the set bits b of i,
-// with c(j, i) at bit j 2^k + i. For k = m it is the conversion of Lin, Al-Naffouri, Han and Chung (IEEE Trans. IT 62(11), 6284, 2016).
-//
-// It is a list of steps (block, distance). A step works on every block of 2^block bits: for i from the last bit of the block down to its
-// middle, bit[i - half + 2^distance] ^= bit[i]. That divides by (x^Q + x)^(half/Q) = x^half + x^(half/Q), the powers of
-// s_q = x^Q + x for q a power of two and Q = 2^q.
+// The steps of conversion_plan.hpp on packed words: shifts and XORs only, no table and no branch that depends on the data.
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 
+#include "quantum/qkd/amplification/conversion_plan.hpp"
 #include "quantum/qkd/amplification/kernels.hpp"
 
 namespace qanat::qkd::gf2 {
 
-struct ConversionStep {
-  std::uint8_t block = 0;     // log2 of bits
-  std::uint8_t distance = 0;  // log2 of bits, or one of the sequences below
-};
-/// Sequences of steps that are done in registers. rows: the twelve of ConversionPlan::add(8, 8, 0), in each 256 bits.
-inline constexpr std::uint8_t sequence_levels = 0xfd;    // block 11: (11,2) (10,1) (9,0)
-inline constexpr std::uint8_t sequence_eight_rows = 0xfe;  // block 11: (11,8) (10,8), rows
-inline constexpr std::uint8_t sequence_rows = 0xff;      // block 8: rows
-
-/// The steps of one conversion in the order of `forward`.
-struct ConversionPlan {
-  std::array<ConversionStep, 128> steps{};
-  std::size_t count = 0;
-
-  /// rows are wanted, but may still wait: they commute with the steps that move whole rows of 256 bits.
-  bool rows_wait = false;
-
-  void push(unsigned block, unsigned distance) { steps.at(count++) = {.block = static_cast<std::uint8_t>(block), .distance = static_cast<std::uint8_t>(distance)}; }
-  /// Of a polynomial of 2^m coefficients of 2^unit bits each.
-  void add(unsigned m, unsigned k, unsigned unit) {
-    if (k >= m) k = m - 1;  // the topmost bit of i is a power 0 or 1 of one s_b in either basis
-    if (k == 0) return;
-    if (m == 8 && unit == 0) {
-      rows_wait = true;
-      return;
-    }
-    if (m == 4 && k == 3 && unit == 8 && rows_wait) {
-      push(12, 9);
-      push(11, sequence_eight_rows);
-      push(12, 10);
-      rows_wait = false;
-      return;
-    }
-    const unsigned q = std::bit_floor(k);
-    for (unsigned level = m; level > q; --level) {
-      if (level == 11 && q == 8 && unit == 0) {
-        push(11, sequence_levels);
-        break;
-      }
-      push(level + unit, level - 1 - q + unit);
-    }
-    add(q, q, unit);
-    add(m - q, k - q, unit + q);
-  }
-  /// Of 2^bits_log bits as a whole.
-  void add_all(unsigned bits_log) {
-    add(bits_log, bits_log - element_bits_log, 0);
-    if (rows_wait) push(8, sequence_rows);
-    rows_wait = false;
-  }
-};
-ConversionPlan conversion_plan(unsigned bits_log, bool reversed);
-
-constexpr bool undoes_in_reverse(MapForm form) { return form == MapForm::inverse || form == MapForm::transposed; }
-
-template <class V>
+template <class Lanes>
 struct Conversion {
+  using V = typename Lanes::V;
   static constexpr std::size_t lanes = sizeof(V) / sizeof(std::uint64_t);
   static constexpr unsigned leaf_log = 15;  // bits that stay in the first-level cache
 
@@ -261,9 +200,7 @@ struct Conversion {
       v[3] = __builtin_shufflevector(w[2], w[3], 1, 3);
     }
   }
-  static void transpose(V a, V b, V c, V d, std::array<V, 4>& out)
-    requires(lanes == 4)
-  {
+  static void transpose(V a, V b, V c, V d, std::array<V, 4>& out) requires(lanes == 4) {
     const V even_ab = __builtin_shufflevector(a, b, 0, 4, 2, 6);
     const V odd_ab = __builtin_shufflevector(a, b, 1, 5, 3, 7);
     const V even_cd = __builtin_shufflevector(c, d, 0, 4, 2, 6);
@@ -276,12 +213,16 @@ struct Conversion {
 
   /// (…, a3) (b0, b1, b2, b3) -> (a3, b0, b1, b2), and (a0, a1, a2, a3) (b0, …) -> (a1, a2, a3, b0).
   static V before(V a, V b) {
-    if constexpr (lanes == 4) return __builtin_shufflevector(a, b, 3, 4, 5, 6);
-    else return __builtin_shufflevector(a, b, 1, 2);
+    if constexpr (lanes == 4)
+      return __builtin_shufflevector(a, b, 3, 4, 5, 6);
+    else
+      return __builtin_shufflevector(a, b, 1, 2);
   }
   static V after(V a, V b) {
-    if constexpr (lanes == 4) return __builtin_shufflevector(a, b, 1, 2, 3, 4);
-    else return __builtin_shufflevector(a, b, 1, 2);
+    if constexpr (lanes == 4)
+      return __builtin_shufflevector(a, b, 1, 2, 3, 4);
+    else
+      return __builtin_shufflevector(a, b, 1, 2);
   }
   /// One step on the block in v[0] … v[2 half - 1]; distance less than a word.
   template <MapForm form, unsigned distance, std::size_t half>

@@ -55,7 +55,7 @@ void copy_backwards(Words to, ByteView octets, std::size_t end, std::size_t coun
   std::size_t w = 0;
   const auto first_of = [&](std::size_t word) { return static_cast<std::ptrdiff_t>(end) - static_cast<std::ptrdiff_t>(word_bits * (word + 1)); };
   const auto slow = [&] { to[w] = mirrored(bits_at(octets, first_of(w))); };
-  for (; w < words && static_cast<std::size_t>(first_of(w) + 72) / 8 + 1 > octets.size(); ++w) slow();
+  for (; w<words&& static_cast<std::size_t>(first_of(w) + 72) / 8 + 1> octets.size(); ++w) slow();
   const auto shift = static_cast<unsigned>(first_of(w) & 7);
   const std::size_t fast_end = std::min(words, end / word_bits);
   if (w < fast_end) {
