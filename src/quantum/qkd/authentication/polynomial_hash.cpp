@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <new>
 
 #include "base/check.hpp"
 #include "quantum/qkd/authentication/polynomial_sum.hpp"
