@@ -17,13 +17,13 @@ struct DegreeShares {
   std::array<std::uint32_t, 4> shares;
 };
 constexpr std::array<DegreeShares, 7> degree_table = {{
-    {.rows_per_mille = 55, .shares = {200, 6800, 600, 2400}},
-    {.rows_per_mille = 90, .shares = {400, 6700, 500, 2400}},
-    {.rows_per_mille = 170, .shares = {668, 6582, 200, 2550}},
-    {.rows_per_mille = 250, .shares = {1200, 6200, 200, 2400}},
-    {.rows_per_mille = 350, .shares = {1800, 5800, 200, 2200}},
-    {.rows_per_mille = 500, .shares = {2400, 5400, 200, 2000}},
-    {.rows_per_mille = 620, .shares = {2600, 5200, 200, 2000}},
+    {.rows_per_mille = 55, .shares = {520, 5470, 1160, 2850}},
+    {.rows_per_mille = 90, .shares = {700, 5840, 670, 2790}},
+    {.rows_per_mille = 170, .shares = {920, 6410, 70, 2600}},
+    {.rows_per_mille = 250, .shares = {1300, 6400, 0, 2300}},
+    {.rows_per_mille = 350, .shares = {1800, 6200, 0, 2000}},
+    {.rows_per_mille = 500, .shares = {2400, 5700, 0, 1900}},
+    {.rows_per_mille = 620, .shares = {2800, 5400, 0, 1800}},
 }};
 
 /// SplitMix64 (Steele, Lea, Flood 2014).

@@ -32,4 +32,8 @@ std::size_t needed_rows(std::size_t columns, double error_rate) noexcept {
   return static_cast<std::size_t>(std::ceil(rows));
 }
 
+std::size_t hopeless_rows(std::size_t columns, double error_rate) noexcept {
+  return static_cast<std::size_t>(1.03 * entropy_of_error_rate(error_rate) * static_cast<double>(columns));
+}
+
 }  // namespace qanat::qkd

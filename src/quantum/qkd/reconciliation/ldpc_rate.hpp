@@ -14,5 +14,7 @@ double error_rate_of_entropy(double entropy) noexcept;
 std::size_t first_rows(std::size_t columns, double error_rate) noexcept;
 /// Rows with which a frame that shows this error rate about decodes.
 std::size_t needed_rows(std::size_t columns, double error_rate) noexcept;
+/// Rows below which an attempt at such a frame is in vain.
+std::size_t hopeless_rows(std::size_t columns, double error_rate) noexcept;
 
 }  // namespace qanat::qkd
