@@ -295,6 +295,17 @@ TEST(LdpcCodeTest, HasNoCycleOfLengthFourWhereFramesAreFull) {
   }
 }
 
+TEST(LdpcCodeTest, IsTheCodeThatTheOtherEndBuilds) {
+  // FNV-1a over every edge after every extension, as first built: another value means that older ends no longer understand us.
+  std::uint64_t sum = 0xcbf29ce484222325U;
+  for (const auto& [columns, rows] : {std::pair{512U, 88U}, std::pair{512U, 31U}, std::pair{77U, 20U}}) {
+    const LdpcCode code(columns, rows);
+    for (const LdpcRow& row : code.rows(code.total_rows()))
+      for (const LdpcEdge& edge : row) sum = (sum ^ (std::uint64_t{edge.column} << 8 | edge.shift)) * 0x100000001b3U;
+  }
+  EXPECT_EQ(sum, 8328347110507982951U);
+}
+
 TEST(LdpcCodeTest, AColumnIsInARowOnce) {
   for (const std::size_t columns : {16U, 17U, 100U, 512U}) {
     for (const std::size_t rows : {ldpc_rows_min, LdpcCode::rows_max(columns)}) {

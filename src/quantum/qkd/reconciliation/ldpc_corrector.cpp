@@ -194,7 +194,7 @@ class LdpcCorrector final : public ReconciliationCorrector {
     const std::size_t left = state.plan->code().total_rows() - now;
     if (left == 0) return ldpc_in_the_clear;
     const std::size_t needed = needed_rows(frames_.columns(frame), graph.error_rate(weight(state.difference)));
-    const std::size_t wanted = std::max(now + 1 + now / rows_per_step, needed) - now;
+    const std::size_t wanted = std::max(now + std::max<std::size_t>(1, (now + rows_per_step / 2) / rows_per_step), needed) - now;
     return static_cast<std::uint8_t>(std::min({wanted, left, std::size_t{ldpc_in_the_clear - 1}}));
   }
 

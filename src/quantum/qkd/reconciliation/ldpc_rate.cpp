@@ -11,7 +11,7 @@ namespace {
 
 /// Measured: the multiple of Shannon's limit at which about nine in ten frames decode. Codes with few parities, and short ones, are farther from it.
 double efficiency(std::size_t columns, double entropy) noexcept {
-  return 1.155 + 0.006 / entropy + 0.04 * (std::sqrt(static_cast<double>(ldpc_columns_max) / static_cast<double>(columns)) - 1);
+  return 1.155 + 0.0056 / entropy + 0.04 * (std::sqrt(static_cast<double>(ldpc_columns_max) / static_cast<double>(columns)) - 1);
 }
 
 }  // namespace
