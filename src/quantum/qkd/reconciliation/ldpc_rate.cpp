@@ -32,7 +32,7 @@ double error_rate_of_entropy(double entropy) noexcept {
 }
 
 std::size_t first_rows(std::size_t columns, double error_rate) noexcept {
-  return std::clamp(needed_rows(columns, std::min(error_rate, 0.15)), ldpc_rows_min, LdpcCode::rows_max(columns));
+  return std::clamp(needed_rows(columns, std::min(error_rate, 0.15)), LdpcCode::rows_min(columns), LdpcCode::rows_max(columns));
 }
 
 std::size_t needed_rows(std::size_t columns, double error_rate) noexcept {
