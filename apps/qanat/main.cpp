@@ -80,6 +80,7 @@ class CommandLine {
   void relay_options(CLI::App* command) {
     command->add_option("--relay", relay_, "how keys cross the trusted relays of a new network")->check(CLI::IsMember({"hop-by-hop", "centralised", "multipath"}));
     command->add_option("--paths", up_.network.paths, "new network: separate paths between the domains, each with a relay of its own")->check(CLI::Range(1, 2));
+    command->add_option("--controllers", up_.network.controllers, "new network: controllers of the relay network, of which one leads")->check(CLI::Range(1, 2));
   }
   UpOptions up_options() {
     up_.folder = folder_;

@@ -57,8 +57,20 @@ void add_second_relay(std::vector<Seat>& seats) {
   seats.push_back({"b", Kind::qkd, "qkd-r2b-bob", {"cas", "qkm-b", "qkd-r2b-alice"}});
 }
 
+/// A second controller, which takes over when the first falls silent. The last to be added: it knows every QKM that the first knows.
+void add_second_controller(std::vector<Seat>& seats) {
+  const auto first = std::ranges::find(seats, Kind::qkdnc, &Seat::kind);
+  Seat second{first->domain, Kind::qkdnc, "qkdnc-2", first->peers};
+  second.peers.emplace_back("qkdnc");
+  first->peers.emplace_back("qkdnc-2");
+  for (Seat& seat : seats) {
+    if (seat.kind == Kind::qkm) seat.peers.emplace_back("qkdnc-2");
+  }
+  seats.push_back(std::move(second));
+}
+
 /// The paper's Figure 1 on one machine: two domains, one trusted relay between them, or two.
-std::vector<Seat> seats(std::int64_t paths) {
+std::vector<Seat> seats(const NetworkOptions& options) {
   std::vector<Seat> out{
       {"core", Kind::cas, "cas", {"iam"}},
       {"core", Kind::iam, "iam", {"cas"}},
@@ -75,7 +87,8 @@ std::vector<Seat> seats(std::int64_t paths) {
       {"core", Kind::qkd, "qkd-rb-alice", {"cas", "qkm-r", "qkd-rb-bob"}},
       {"b", Kind::qkd, "qkd-rb-bob", {"cas", "qkm-b", "qkd-rb-alice"}},
   };
-  if (paths > 1) add_second_relay(out);
+  if (options.paths > 1) add_second_relay(out);
+  if (options.controllers > 1) add_second_controller(out);
   Seat op{"core", Kind::op, "operator", {}};
   for (const Seat& seat : out) op.peers.emplace_back(seat.name);
   out.push_back(op);
@@ -97,7 +110,7 @@ Result<Network> Network::plan(const std::filesystem::path& folder, NetworkOption
   out.folder_ = std::filesystem::absolute(folder);
   out.options_ = std::move(options);
   if (out.options_.relay == "multipath") out.options_.paths = 2;
-  const std::vector<Seat> all = seats(out.options_.paths);
+  const std::vector<Seat> all = seats(out.options_);
   ASSIGN_OR_RETURN(const std::vector<std::uint16_t> ports, free_ports(all.size()));
   for (std::size_t i = 0; i < all.size(); ++i) {
     out.elements_.push_back({.identity = {.domain = all[i].domain, .kind = all[i].kind, .name = all[i].name}, .port = ports[i], .peers = all[i].peers, .started = all[i].kind != Kind::op});
@@ -152,6 +165,8 @@ Result<Network> Network::read(const std::filesystem::path& folder) {
   ASSIGN_OR_RETURN(const auto paths, json.optional_integer("paths", 1, 2));
   out.options_.relay = relay.value_or(out.options_.relay);
   out.options_.paths = paths.value_or(1);
+  ASSIGN_OR_RETURN(const auto controllers, json.optional_integer("controllers", 1, 2));
+  out.options_.controllers = controllers.value_or(1);
   ASSIGN_OR_RETURN(const std::vector<wire::Json> elements, json.array("elements"));
   for (const wire::Json& element : elements) {
     ASSIGN_OR_RETURN(const std::string uri, element.text("identity"));

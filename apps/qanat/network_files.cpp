@@ -165,13 +165,14 @@ class NetworkFiles {
                            quoted(site_key(network_, identity.domain)), options.pqc_fallback, options.key_lifetime_ms, options.profile_v1, options.paths);
       case Kind::qkm: return qkm_table(identity);
       case Kind::qkd: return qkd_table(identity);
-      case Kind::qkdnc: return qkdnc_table();
+      case Kind::qkdnc: return qkdnc_table(identity);
       default: return "";
     }
   }
 
-  std::string qkdnc_table() const {
+  std::string qkdnc_table(const Identity& identity) const {
     std::string out = "[qkdnc]\n";
+    if (network_.options().controllers > 1) out += fmt::format("other = \"{}\"\n", identity.name == "qkdnc" ? "qkdnc-2" : "qkdnc");
     for (const ElementPlan& element : network_.elements()) {
       if (!element.started || element.identity.kind != Kind::qkm) continue;
       out += fmt::format("\n[qkdnc.controller_keys.{}]\nfile = {}\n", element.name(), quoted(controller_key(network_, element.name())));
@@ -186,8 +187,9 @@ class NetworkFiles {
 
   std::string qkm_table(const Identity& identity) const {
     const bool centralised = network_.options().relay == "centralised";
-    std::string out = fmt::format("[qkm]\nsite_key = {}\ncontrollers = [\"qkdnc\"]\ncontroller_key = {}\nrelay = \"{}\"\npaths = {}\n",
-                                  quoted(site_key(network_, identity.domain)), quoted(controller_key(network_, identity.name)),
+    std::string out = fmt::format("[qkm]\nsite_key = {}\ncontrollers = [{}]\ncontroller_key = {}\nrelay = \"{}\"\npaths = {}\n",
+                                  quoted(site_key(network_, identity.domain)), network_.options().controllers > 1 ? "\"qkdnc\", \"qkdnc-2\"" : "\"qkdnc\"",
+                                  quoted(controller_key(network_, identity.name)),
                                   centralised ? "centralised" : "hop_by_hop", network_.options().paths);
     for (const LinkPlan& link : network_.links()) {
       if (link.from != identity.name && link.to != identity.name) continue;
@@ -251,7 +253,7 @@ class NetworkFiles {
     for (const LinkPlan& link : network_.links()) {
       links.push(wire::Json::object({{"name", link.name}, {"from", link.from}, {"to", link.to}, {"distance_km", link.distance_km}}));
     }
-    return wire::Json::object({{"format", 1}, {"suite", network_.options().suite}, {"relay", network_.options().relay}, {"paths", network_.options().paths}, {"elements", elements}, {"terminals", terminals}, {"links", links}});
+    return wire::Json::object({{"format", 1}, {"suite", network_.options().suite}, {"relay", network_.options().relay}, {"paths", network_.options().paths}, {"controllers", network_.options().controllers}, {"elements", elements}, {"terminals", terminals}, {"links", links}});
   }
 
   const Network& network_;
