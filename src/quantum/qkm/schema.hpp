@@ -48,6 +48,63 @@ inline constexpr std::array migrations{
       CREATE INDEX relayed_key_stock ON relayed_key (near, peer_domain, expires_ms) WHERE state = 'generated';
       CREATE INDEX relayed_key_live ON relayed_key (expires_ms) WHERE state <> 'destroyed';
       CREATE INDEX relayed_key_destroyed ON relayed_key (changed_ms) WHERE state = 'destroyed')sql"},
+    store::Migration{2, R"sql(
+      -- What is shared with one peer (key_stock.hpp). Counters, so that nothing is ever counted: keys here that this end or the peer chooses; keys of
+      -- the deliveries that still count, as they came; rows of key_burnt and destroyed rows of key_run.
+      CREATE TABLE key_stock (
+        name TEXT PRIMARY KEY,
+        own INTEGER NOT NULL DEFAULT 0 CHECK (own >= 0),
+        peer INTEGER NOT NULL DEFAULT 0 CHECK (peer >= 0),
+        delivered INTEGER NOT NULL DEFAULT 0,
+        burnt INTEGER NOT NULL DEFAULT 0,
+        evidence INTEGER NOT NULL DEFAULT 0
+      ) STRICT;
+      -- Deliveries that still count; the newest always does.
+      CREATE TABLE key_delivery (
+        stock TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        keys INTEGER NOT NULL,
+        PRIMARY KEY (stock, seq)
+      ) STRICT;
+      -- Up to 256 keys. own = 1: this end chooses. gone: a bit per key; sealed: those that are not gone, one after the other. A chunk of which
+      -- nothing is left has no row.
+      CREATE TABLE key_chunk (
+        id INTEGER PRIMARY KEY,
+        batch_id BLOB NOT NULL UNIQUE,
+        stock TEXT NOT NULL,
+        own INTEGER NOT NULL CHECK (own IN (0, 1)),
+        seq INTEGER NOT NULL,
+        size INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        about TEXT NOT NULL,
+        gone BLOB NOT NULL,
+        sealed BLOB NOT NULL
+      ) STRICT;
+      CREATE INDEX key_chunk_order ON key_chunk (stock, own, seq);
+      CREATE INDEX key_chunk_expiry ON key_chunk (expires_ms) WHERE expires_ms > 0;
+      -- Keys that left their chunk: "count" of them from "first" on. No octets are here. until_ms 0: not swept.
+      CREATE TABLE key_run (
+        batch_id BLOB NOT NULL,
+        first INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        stock TEXT NOT NULL,
+        state TEXT NOT NULL,
+        holder TEXT NOT NULL,
+        until_ms INTEGER NOT NULL,
+        changed_ms INTEGER NOT NULL,
+        PRIMARY KEY (batch_id, first)
+      ) STRICT, WITHOUT ROWID;
+      CREATE INDEX key_run_due ON key_run (until_ms) WHERE state <> 'destroyed' AND until_ms > 0;
+      CREATE INDEX key_run_open ON key_run (stock) WHERE state <> 'destroyed';
+      CREATE INDEX key_run_destroyed ON key_run (changed_ms) WHERE state = 'destroyed';
+      -- Keys that the peer named before their chunk was here: gone before they come.
+      CREATE TABLE key_burnt (
+        batch_id BLOB PRIMARY KEY,
+        stock TEXT NOT NULL,
+        gone BLOB NOT NULL,
+        changed_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX key_burnt_age ON key_burnt (changed_ms))sql"},
 };
 
 }  // namespace qanat::qkm
