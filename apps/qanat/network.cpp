@@ -16,7 +16,39 @@ namespace {
 
 constexpr std::int64_t format_version = 1;
 
-/// Ports that nobody listens on now. All are held open until every one is chosen, so that none is given twice.
+struct Seat {
+  const char* domain;
+  Kind kind;
+  const char* name;
+  std::vector<std::string> peers;
+};
+
+/// The paper's Figure 1 on one machine: two domains, one trusted relay between them.
+std::vector<Seat> seats() {
+  std::vector<Seat> out{
+      {"core", Kind::cas, "cas", {"iam"}},
+      {"core", Kind::iam, "iam", {"cas"}},
+      {"core", Kind::cmsp, "cmsp", {"cas", "iam", "kms-a", "kms-b"}},
+      {"core", Kind::ccs, "ccs", {"cas"}},
+      {"core", Kind::qkdnc, "qkdnc", {"cas"}},
+      {"a", Kind::kms, "kms-a", {"cas", "iam", "cmsp", "qkm-a", "kms-b"}},
+      {"b", Kind::kms, "kms-b", {"cas", "iam", "cmsp", "qkm-b", "kms-a"}},
+      {"a", Kind::qkm, "qkm-a", {"cas", "qkdnc", "qkm-r", "qkm-b"}},
+      {"core", Kind::qkm, "qkm-r", {"cas", "qkdnc", "qkm-a", "qkm-b"}},
+      {"b", Kind::qkm, "qkm-b", {"cas", "qkdnc", "qkm-r", "qkm-a"}},
+      {"a", Kind::qkd, "qkd-ar-alice", {"cas", "qkm-a", "qkd-ar-bob"}},
+      {"core", Kind::qkd, "qkd-ar-bob", {"cas", "qkm-r", "qkd-ar-alice"}},
+      {"core", Kind::qkd, "qkd-rb-alice", {"cas", "qkm-r", "qkd-rb-bob"}},
+      {"b", Kind::qkd, "qkd-rb-bob", {"cas", "qkm-b", "qkd-rb-alice"}},
+  };
+  Seat op{"core", Kind::op, "operator", {}};
+  for (const Seat& seat : out) op.peers.emplace_back(seat.name);
+  out.push_back(op);
+  return out;
+}
+
+}  // namespace
+
 Result<std::vector<std::uint16_t>> free_ports(std::size_t count) {
   std::vector<int> sockets;
   std::vector<std::uint16_t> ports;
@@ -36,39 +68,6 @@ Result<std::vector<std::uint16_t>> free_ports(std::size_t count) {
   if (failed) return fail(ErrorCode::unavailable, "no free port on the loopback interface");
   return ports;
 }
-
-struct Seat {
-  const char* domain;
-  Kind kind;
-  const char* name;
-  std::vector<std::string> peers;
-};
-
-/// The paper's Figure 1 on one machine: two domains, one trusted relay between them.
-std::vector<Seat> seats() {
-  std::vector<Seat> out{
-      {"core", Kind::cas, "cas", {"iam"}},
-      {"core", Kind::iam, "iam", {"cas"}},
-      {"core", Kind::cmsp, "cmsp", {"cas", "iam", "kms-a", "kms-b"}},
-      {"core", Kind::ccs, "ccs", {"cas"}},
-      {"core", Kind::qkdnc, "qkdnc", {"cas"}},
-      {"a", Kind::kms, "kms-a", {"cas", "iam", "cmsp", "qkm-a", "kms-b"}},
-      {"b", Kind::kms, "kms-b", {"cas", "iam", "cmsp", "qkm-b", "kms-a"}},
-      {"a", Kind::qkm, "qkm-a", {"cas", "qkdnc", "qkm-r"}},
-      {"core", Kind::qkm, "qkm-r", {"cas", "qkdnc", "qkm-a", "qkm-b"}},
-      {"b", Kind::qkm, "qkm-b", {"cas", "qkdnc", "qkm-r"}},
-      {"a", Kind::qkd, "qkd-ar-alice", {"cas", "qkm-a", "qkd-ar-bob"}},
-      {"core", Kind::qkd, "qkd-ar-bob", {"cas", "qkm-r", "qkd-ar-alice"}},
-      {"core", Kind::qkd, "qkd-rb-alice", {"cas", "qkm-r", "qkd-rb-bob"}},
-      {"b", Kind::qkd, "qkd-rb-bob", {"cas", "qkm-b", "qkd-rb-alice"}},
-  };
-  Seat op{"core", Kind::op, "operator", {}};
-  for (const Seat& seat : out) op.peers.emplace_back(seat.name);
-  out.push_back(op);
-  return out;
-}
-
-}  // namespace
 
 std::filesystem::path Network::default_folder(const std::string& name) {
   const char* state = std::getenv("XDG_STATE_HOME");

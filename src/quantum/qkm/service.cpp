@@ -8,6 +8,7 @@
 #include "quantum/qkm/link_handlers.hpp"
 #include "quantum/qkm/recording.hpp"
 #include "quantum/qkm/routes.hpp"
+#include "quantum/qkm/sae_front.hpp"
 #include "quantum/qkm/schema.hpp"
 
 namespace qanat::qkm {
@@ -79,7 +80,10 @@ struct QkmService::Parts {
         relay(place_of(node, settings), {*store, link_keys, relayed_keys, node.device(), node.clock(), arrivals}, ports()),
         supply({*store, relayed_keys, relay, node.clock(), arrivals, [this](std::span<const KeyEvent> events) { return record_together(node, events); }}),
         supply_handlers({node, supply, wrapping, trace, [this] { pool_changed.ring(); }}),
-        link_handlers({node, *store, link_keys, links, arrivals, wrapping, settings}) {}
+        link_handlers({node, *store, link_keys, links, arrivals, wrapping, settings}),
+        sae_stock(node.device()) {
+    if (settings.sae) sae.emplace(node, *store, sae_stock, *settings.sae, settings.domains);
+  }
 
   node::Node& node;
   QkmSettings settings;
@@ -96,6 +100,8 @@ struct QkmService::Parts {
   KeySupply supply;
   SupplyHandlers supply_handlers;
   LinkHandlers link_handlers;
+  KeyStock sae_stock;
+  std::optional<SaeFront> sae;
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -107,6 +113,7 @@ struct QkmService::Parts {
   RelayPorts ports();
   Result<Bytes> send(const ElementName& neighbour, ByteView message, Deadline deadline, const std::string& request_id);
   Result<net::Response> relayed(const net::Request& request);
+  Result<net::Response> activated(const net::Request& request);
   Result<net::Response> status(const net::Request& request);
   Result<void> recover();
   Result<void> sweep();
@@ -151,6 +158,11 @@ Result<net::Response> QkmService::Parts::relayed(const net::Request& request) {
     return fail(answer.error());
   }
   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = std::move(*answer)};
+}
+
+Result<net::Response> QkmService::Parts::activated(const net::Request& request) {
+  if (!sae) return fail(ErrorCode::unavailable, "this QKM serves no SAEs");
+  return sae->activated(request);
 }
 
 Result<net::Response> QkmService::Parts::status(const net::Request& request) {
@@ -259,6 +271,7 @@ Result<std::unique_ptr<QkmService>> QkmService::open(node::Node& node, QkmSettin
   auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(wrapping));
   TRY(parts->recover());
   TRY(parts->link_handlers.refresh_stock());
+  if (parts->sae) TRY(parts->sae->start());
   node.describe_health([&those = *parts](wire::Json& body) { those.describe(body); });
   return std::unique_ptr<QkmService>(new QkmService(std::move(parts)));
 }
@@ -274,6 +287,7 @@ std::vector<points::Handler> QkmService::handlers() {
       {Endpoint::kq1_block, [&](const net::Request& request) { return parts.link_handlers.block(request); }},
       {Endpoint::kq1_control, [&](const net::Request& request) { return parts.link_handlers.control(request); }},
       {Endpoint::x1_relay, [&](const net::Request& request) { return parts.relayed(request); }},
+      {Endpoint::x1_activate, [&](const net::Request& request) { return parts.activated(request); }},
   };
 }
 
@@ -281,6 +295,7 @@ void QkmService::start() {
   parts_->housekeeper = std::thread([&parts = *parts_] {
     while (parts.pause(report_every)) {
       if (const auto swept = parts.sweep(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
+      if (const auto swept = parts.sae ? parts.sae->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
       if (const auto read = parts.link_handlers.refresh_stock(); !read) node::log(node::LogLevel::error, "stock: {}", read.error().message);
     }
   });
@@ -306,6 +321,7 @@ void QkmService::stop() {
   }
   parts_->changed.notify_all();
   parts_->pool_changed.ring();
+  if (parts_->sae) parts_->sae->stop();
   for (std::thread* thread : {&parts_->housekeeper, &parts_->reporter, &parts_->relayer}) {
     if (thread->joinable()) thread->join();
   }
