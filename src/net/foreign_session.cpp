@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "net/foreign_tls.hpp"
-
 namespace qanat::net {
 
 using boost::asio::ip::tcp;

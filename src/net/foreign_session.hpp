@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "net/foreign_protocol.hpp"
-#include "net/tls_context.hpp"
+#include "net/foreign_tls.hpp"
 #include "net/workers.hpp"
 
 namespace qanat::net {
@@ -85,7 +85,7 @@ class ForeignSession : public std::enable_shared_from_this<ForeignSession> {
   ForeignLoop& loop_;
   boost::asio::ip::tcp::socket socket_;
   std::unique_ptr<SSL, decltype([](SSL* ssl) { SSL_free(ssl); })> ssl_;
-  PeerCheck check_;
+  ForeignPeerCheck check_;
   std::string address_;
   std::unique_ptr<ForeignProtocol> protocol_;
   State state_ = State::handshake;

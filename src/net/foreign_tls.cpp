@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "crypto/x509_openssl.hpp"
+#include "net/tls_policy.hpp"
 
 namespace qanat::net {
 namespace {
@@ -22,7 +23,7 @@ std::unexpected<Error> refused_file(const std::filesystem::path& file, std::stri
 
 /// OpenSSL's own chain building and purpose check (serverAuth or clientAuth) under the configured roots, then the names.
 int verify_foreign_peer(X509_STORE_CTX* store, void*) noexcept {
-  PeerCheck& check = check_of(store);
+  auto& check = static_cast<ForeignPeerCheck&>(check_of(store));  // make_foreign_context() asks for one
   if (X509_verify_cert(store) != 1) {
     check.refused = Error{ErrorCode::unauthenticated, X509_verify_cert_error_string(X509_STORE_CTX_get_error(store))};
     return 0;
@@ -33,7 +34,7 @@ int verify_foreign_peer(X509_STORE_CTX* store, void*) noexcept {
     X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
     return 0;
   }
-  check.foreign_names = std::move(*names);
+  check.names = std::move(*names);
   return 1;
 }
 
@@ -102,9 +103,9 @@ Result<TlsContext> make_foreign_context(TlsSide side, const ForeignTls& files) {
   return Result<TlsContext>(std::move(context));
 }
 
-ForeignPeer describe_peer(SSL* connection, const PeerCheck& check, std::string address) {
+ForeignPeer describe_peer(SSL* connection, const ForeignPeerCheck& check, std::string address) {
   const char* const group = SSL_get0_group_name(connection);
-  ForeignPeer out{.names = check.foreign_names,
+  ForeignPeer out{.names = check.names,
                   .address = std::move(address),
                   .protocol = SSL_get_version(connection),
                   .group = group != nullptr ? group : "",

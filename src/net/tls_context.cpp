@@ -5,6 +5,7 @@
 
 #include "base/check.hpp"
 #include "crypto/x509_openssl.hpp"
+#include "net/tls_policy.hpp"
 
 namespace qanat::net {
 namespace {

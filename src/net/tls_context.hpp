@@ -21,7 +21,6 @@ struct PeerCheck {
   std::optional<Identity> expected;               // a client's: whose certificate the server must show
   std::optional<crypto::Certificate> certificate;  // set as soon as it was parsed, also when it is then refused
   std::optional<Error> refused;                   // why the handshake was ended by us, if it was
-  std::vector<std::string> foreign_names;          // of a certificate that others issued (foreign_tls.hpp): URIs, DNS names, common name
 };
 
 struct FreeContext {
@@ -36,13 +35,8 @@ Result<TlsContext> make_server_context(const TlsIdentity& identity, ClientCertif
 /// `identity` may be nullptr: an anonymous caller.
 Result<TlsContext> make_client_context(const TlsIdentity* identity);
 
-/// Sets the policy on a new context. Every connection is a full handshake: resumption would carry an identity past its revocation.
-Result<void> set_policy(SSL_CTX* context, const TlsPolicy& policy);
-
 /// Before the handshake: where the verification finds its trust and leaves its verdict.
 void attach(SSL* connection, PeerCheck* check);
-/// What attach() was given, for a verification callback; never nullptr.
-PeerCheck& check_of(X509_STORE_CTX* store);
 
 /// OpenSSL's words for an error code of its queue ("no suitable key share").
 std::string tls_reason(unsigned long code);

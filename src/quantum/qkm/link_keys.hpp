@@ -11,6 +11,7 @@
 
 #include "base/clock.hpp"
 #include "crypto/device.hpp"
+#include "quantum/qkm/key_stock.hpp"
 #include "store/lifecycle.hpp"
 #include "store/store.hpp"
 
@@ -22,8 +23,6 @@ inline constexpr std::size_t link_key_size = 32;
 
 /// The first 16 octets of SHA-256("qanat qkd key id" ‖ u16 length ‖ link id ‖ u64 block id ‖ u32 index): as at the link's QKD.
 KeyId link_key_id(const LinkId& link, std::uint64_t block_id, std::uint32_t index);
-
-enum class Owner : std::uint8_t { peer = 0, self = 1 };
 /// Keys with even index belong to the QKM whose name sorts first.
 Owner owner_of(std::uint32_t index, const ElementName& self, const ElementName& peer);
 
