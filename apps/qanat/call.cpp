@@ -341,11 +341,12 @@ int call(const CallOptions& options) {
   if (!network || !network_is_running(*network)) {
     if (!network && network.error().code != ErrorCode::not_found) return complain(network.error());
     if (options.output == Output::people) fmt::print("  no network runs in {}: starting one for this call\n", options.folder.string());
-    auto started = NetworkSession::start({.folder = options.folder, .network = {}, .fresh = false}, {});
+    auto started = NetworkSession::start({.folder = options.folder, .network = options.network, .fresh = false}, {});
     if (!started) return complain(started.error());
     own = *std::move(started);
     network = own->network();
   }
+  if (const auto fits = network->check_relay(options.relay); !fits) return complain(fits.error());
   if (const auto ready = make_ready(*network, options); !ready) return complain(ready.error());
   return report(run_call(*network, options), *network, options);
 }

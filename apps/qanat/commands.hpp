@@ -28,6 +28,8 @@ struct CallOptions {
   double pace = 1;
   Output output = Output::people;
   std::string program;           // the qanat program that the terminals run
+  std::string relay = {};        // how the network must relay; empty: any way will do
+  NetworkOptions network = {};   // of a network that is started for the call
 };
 
 int up(const UpOptions& options);

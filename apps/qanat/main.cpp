@@ -77,6 +77,16 @@ class CommandLine {
     }
   }
 
+  void relay_options(CLI::App* command) {
+    command->add_option("--relay", relay_, "how keys cross the trusted relays of a new network")->check(CLI::IsMember({"hop-by-hop", "centralised", "multipath"}));
+    command->add_option("--paths", up_.network.paths, "new network: separate paths between the domains, each with a relay of its own")->check(CLI::Range(1, 2));
+  }
+  UpOptions up_options() {
+    up_.folder = folder_;
+    if (!relay_.empty()) up_.network.relay = relay_;
+    return up_;
+  }
+
   void add_network_commands() {
     CLI::App* command = add_command(app_, "up", "run a whole two-domain network on this machine until Ctrl-C", "qanat up --network lab");
     network_option(command);
@@ -89,10 +99,8 @@ class CommandLine {
     command->add_option("--status-lifetime-s", up_.network.status_lifetime_s, "new network: validity of a certificate status")->check(CLI::Range(1, 86400));
     command->add_option("--token-lifetime-s", up_.network.token_lifetime_s, "new network: validity of access tokens")->check(CLI::Range(1, 86400));
     command->add_option("--key-lifetime-ms", up_.network.key_lifetime_ms, "new network: how long an undelivered working key is kept")->check(CLI::Range(100, 3600000));
-    on(command, [this] {
-      up_.folder = folder_;
-      return up(up_);
-    });
+    relay_options(command);
+    on(command, [this] { return up(up_options()); });
 
     command = add_command(app_, "enrol", "provision and enrol terminals (A and C in domain a, B in domain b)", "qanat enrol A B C");
     network_option(command);
@@ -138,17 +146,20 @@ class CommandLine {
     CLI::App* command = add_command(app_, "call", "one encrypted call between two terminals of a network", "qanat call --from A --to C --out out/call");
     call_options(command);
     json_flag(command);
+    relay_options(command);
     on(command, [this] {
       call_.folder = folder_;
+      call_.relay = relay_;
+      call_.network = up_options().network;
       call_.output = output_;
       return call(call_);
     });
     command = add_command(app_, "demo", "start a fresh network, enrol two terminals, make one call across the domains", "qanat demo --out out/demo");
     call_options(command);
+    relay_options(command);
     on(command, [this] {
-      up_.folder = folder_;
       up_.fresh = true;
-      return demo(up_, call_);
+      return demo(up_options(), call_);
     });
   }
 
@@ -195,6 +206,7 @@ class CommandLine {
   std::filesystem::path config_;
   std::filesystem::path folder_ = Network::default_folder("default");
   UpOptions up_;
+  std::string relay_;
   CallOptions call_{.folder = {}, .from = "A", .to = "B", .out = "out/call", .caller_wav = default_voice("caller.wav"), .callee_wav = default_voice("callee.wav"),
                     .pace = 1, .output = Output::people, .program = own_program()};
   TerminalCall terminal_call_;

@@ -23,14 +23,27 @@ struct Seat {
   std::vector<std::string> peers;
 };
 
-/// The paper's Figure 1 on one machine: two domains, one trusted relay between them.
-std::vector<Seat> seats() {
+/// A second trusted relay, at a site of its own, on a path that shares no node with the first.
+void add_second_relay(std::vector<Seat>& seats) {
+  for (Seat& seat : seats) {
+    const std::string name = seat.name;
+    if (name == "qkm-a" || name == "qkm-b" || name == "qkdnc") seat.peers.emplace_back("qkm-r2");
+  }
+  seats.push_back({"relay2", Kind::qkm, "qkm-r2", {"cas", "qkdnc", "qkm-a", "qkm-b"}});
+  seats.push_back({"a", Kind::qkd, "qkd-ar2-alice", {"cas", "qkm-a", "qkd-ar2-bob"}});
+  seats.push_back({"relay2", Kind::qkd, "qkd-ar2-bob", {"cas", "qkm-r2", "qkd-ar2-alice"}});
+  seats.push_back({"relay2", Kind::qkd, "qkd-r2b-alice", {"cas", "qkm-r2", "qkd-r2b-bob"}});
+  seats.push_back({"b", Kind::qkd, "qkd-r2b-bob", {"cas", "qkm-b", "qkd-r2b-alice"}});
+}
+
+/// The paper's Figure 1 on one machine: two domains, one trusted relay between them, or two.
+std::vector<Seat> seats(std::int64_t paths) {
   std::vector<Seat> out{
       {"core", Kind::cas, "cas", {"iam"}},
       {"core", Kind::iam, "iam", {"cas"}},
       {"core", Kind::cmsp, "cmsp", {"cas", "iam", "kms-a", "kms-b"}},
       {"core", Kind::ccs, "ccs", {"cas"}},
-      {"core", Kind::qkdnc, "qkdnc", {"cas"}},
+      {"core", Kind::qkdnc, "qkdnc", {"cas", "qkm-a", "qkm-r", "qkm-b"}},
       {"a", Kind::kms, "kms-a", {"cas", "iam", "cmsp", "qkm-a", "kms-b"}},
       {"b", Kind::kms, "kms-b", {"cas", "iam", "cmsp", "qkm-b", "kms-a"}},
       {"a", Kind::qkm, "qkm-a", {"cas", "qkdnc", "qkm-r", "qkm-b"}},
@@ -41,6 +54,7 @@ std::vector<Seat> seats() {
       {"core", Kind::qkd, "qkd-rb-alice", {"cas", "qkm-r", "qkd-rb-bob"}},
       {"b", Kind::qkd, "qkd-rb-bob", {"cas", "qkm-b", "qkd-rb-alice"}},
   };
+  if (paths > 1) add_second_relay(out);
   Seat op{"core", Kind::op, "operator", {}};
   for (const Seat& seat : out) op.peers.emplace_back(seat.name);
   out.push_back(op);
@@ -81,7 +95,8 @@ Result<Network> Network::plan(const std::filesystem::path& folder, NetworkOption
   Network out;
   out.folder_ = std::filesystem::absolute(folder);
   out.options_ = std::move(options);
-  const std::vector<Seat> all = seats();
+  if (out.options_.relay == "multipath") out.options_.paths = 2;
+  const std::vector<Seat> all = seats(out.options_.paths);
   ASSIGN_OR_RETURN(const std::vector<std::uint16_t> ports, free_ports(all.size()));
   for (std::size_t i = 0; i < all.size(); ++i) {
     out.elements_.push_back({.identity = {.domain = all[i].domain, .kind = all[i].kind, .name = all[i].name}, .port = ports[i], .peers = all[i].peers, .started = all[i].kind != Kind::op});
@@ -92,6 +107,10 @@ Result<Network> Network::plan(const std::filesystem::path& folder, NetworkOption
                     {.uid = "C", .number = "+8655110000003", .domain = "a", .kms = "kms-a"}};
   out.links_ = {{.name = "a-r", .from = "qkm-a", .to = "qkm-r", .distance_km = out.options_.distance_km},
                 {.name = "r-b", .from = "qkm-b", .to = "qkm-r", .distance_km = out.options_.distance_km}};
+  if (out.options_.paths > 1) {
+    out.links_.push_back({.name = "a-r2", .from = "qkm-a", .to = "qkm-r2", .distance_km = out.options_.distance_km});
+    out.links_.push_back({.name = "r2-b", .from = "qkm-b", .to = "qkm-r2", .distance_km = out.options_.distance_km});
+  }
   return out;
 }
 
@@ -109,6 +128,12 @@ Result<const TerminalPlan*> Network::terminal(const std::string& uid) const {
   return fail(ErrorCode::not_found, "the network has no terminal '" + uid + "': use one of " + known);
 }
 
+Result<void> Network::check_relay(const std::string& wanted) const {
+  if (wanted.empty() || wanted == options_.relay) return {};
+  return fail(ErrorCode::conflict, "the network in " + folder_.string() + " relays " + options_.relay + ": for " + wanted +
+                                       " stop it and start it anew with `qanat up --fresh --relay " + wanted + "`");
+}
+
 Result<Network> Network::read(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "network.json";
   std::ifstream in(file);
@@ -122,6 +147,10 @@ Result<Network> Network::read(const std::filesystem::path& folder) {
   Network out;
   out.folder_ = std::filesystem::absolute(folder);
   ASSIGN_OR_RETURN(out.options_.suite, json.text("suite"));
+  ASSIGN_OR_RETURN(const auto relay, json.optional_text("relay"));
+  ASSIGN_OR_RETURN(const auto paths, json.optional_integer("paths", 1, 2));
+  out.options_.relay = relay.value_or(out.options_.relay);
+  out.options_.paths = paths.value_or(1);
   ASSIGN_OR_RETURN(const std::vector<wire::Json> elements, json.array("elements"));
   for (const wire::Json& element : elements) {
     ASSIGN_OR_RETURN(const std::string uri, element.text("identity"));

@@ -44,6 +44,8 @@ struct NetworkOptions {
   std::int64_t status_lifetime_s = 60;
   std::int64_t token_lifetime_s = 300;
   std::int64_t key_lifetime_ms = 60000;
+  std::string relay = "hop-by-hop";  // how keys cross the relays: hop-by-hop, centralised, or multipath (hop by hop over two separate paths)
+  std::int64_t paths = 1;            // relays between the domains, each on a path of its own: 1 or 2
   bool profile_v1 = false;  // KMSs serve the paper's own messages too (docs/protocol/v1.md)
   double distance_km = 50;
   std::vector<Identity> spares;  // further elements that may enrol; they call CAS alone and are never started
@@ -66,6 +68,8 @@ class Network {
   [[nodiscard]] const std::vector<TerminalPlan>& terminals() const { return terminals_; }
   [[nodiscard]] const std::vector<LinkPlan>& links() const { return links_; }
   [[nodiscard]] const NetworkOptions& options() const { return options_; }
+  /// conflict, saying what to do, if this network does not relay in this way ("": any will do).
+  Result<void> check_relay(const std::string& wanted) const;
   Result<const ElementPlan*> element(const std::string& name) const;
   /// The terminal by uid; the failure lists those that there are.
   Result<const TerminalPlan*> terminal(const std::string& uid) const;

@@ -73,6 +73,9 @@ constexpr std::size_t fibre_seed_size = 32;
 /// Which site's key an element uses: its own domain's; the relay between the domains is the site "core".
 std::filesystem::path site_key(const Network& network, const std::string& domain) { return network.secret_of("site-" + domain + ".key"); }
 
+/// What a QKM and the controllers share, for centralised relays.
+std::filesystem::path controller_key(const Network& network, const std::string& qkm) { return network.secret_of("controller-" + qkm + ".key"); }
+
 }  // namespace
 
 class NetworkFiles {
@@ -104,6 +107,7 @@ class NetworkFiles {
     for (const ElementPlan& element : network_.elements()) {
       if (element.identity.kind != Kind::cas) TRY(write_secret(network_.secret_of(element.name() + ".enrolment"), enrolment_secret_size, rng_));
       TRY(write_secret(site_key(network_, element.identity.domain), site_key_size, rng_));
+      if (element.identity.kind == Kind::qkm) TRY(write_secret(controller_key(network_, element.name()), site_key_size, rng_));
     }
     for (const LinkPlan& link : network_.links()) {
       TRY(write_secret(network_.secret_of("link-" + link.name + ".psk"), pre_shared_size, rng_));
@@ -157,16 +161,34 @@ class NetworkFiles {
       case Kind::cas: return fmt::format("[cas]\nstatus_lifetime_s = {}\n", options.status_lifetime_s);
       case Kind::iam: return fmt::format("[iam]\ntoken_lifetime_s = {}\n", options.token_lifetime_s);
       case Kind::kms:
-        return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\nprofile_v1 = {}\n", quoted(site_key(network_, identity.domain)),
-                           options.pqc_fallback, options.key_lifetime_ms, options.profile_v1);
+        return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\nprofile_v1 = {}\nquantum_paths = {}\n",
+                           quoted(site_key(network_, identity.domain)), options.pqc_fallback, options.key_lifetime_ms, options.profile_v1, options.paths);
       case Kind::qkm: return qkm_table(identity);
       case Kind::qkd: return qkd_table(identity);
+      case Kind::qkdnc: return qkdnc_table();
       default: return "";
     }
   }
 
+  std::string qkdnc_table() const {
+    std::string out = "[qkdnc]\n";
+    for (const ElementPlan& element : network_.elements()) {
+      if (!element.started || element.identity.kind != Kind::qkm) continue;
+      out += fmt::format("\n[qkdnc.controller_keys.{}]\nfile = {}\n", element.name(), quoted(controller_key(network_, element.name())));
+    }
+    return out;
+  }
+
+  bool has_kms(const std::string& domain) const {
+    return std::ranges::any_of(network_.elements(),
+                               [&](const ElementPlan& one) { return one.started && one.identity.kind == Kind::kms && one.identity.domain == domain; });
+  }
+
   std::string qkm_table(const Identity& identity) const {
-    std::string out = fmt::format("[qkm]\nsite_key = {}\ncontroller = \"qkdnc\"\n", quoted(site_key(network_, identity.domain)));
+    const bool centralised = network_.options().relay == "centralised";
+    std::string out = fmt::format("[qkm]\nsite_key = {}\ncontrollers = [\"qkdnc\"]\ncontroller_key = {}\nrelay = \"{}\"\npaths = {}\n",
+                                  quoted(site_key(network_, identity.domain)), quoted(controller_key(network_, identity.name)),
+                                  centralised ? "centralised" : "hop_by_hop", network_.options().paths);
     for (const LinkPlan& link : network_.links()) {
       if (link.from != identity.name && link.to != identity.name) continue;
       out += fmt::format("\n[qkm.links.{}]\npeer = \"{}\"\nqkd = \"{}\"\n", link.name, link.from == identity.name ? link.to : link.from, own_qkd(link, identity.name));
@@ -174,8 +196,7 @@ class NetworkFiles {
     // Quantum keys are shared between the domains that have a KMS.
     for (const ElementPlan& element : network_.elements()) {
       const Identity& other = element.identity;
-      const bool has_kms = std::ranges::any_of(network_.elements(), [&](const ElementPlan& one) { return one.started && one.identity.kind == Kind::kms && one.identity.domain == other.domain; });
-      if (!element.started || other.kind != Kind::qkm || !has_kms || other.domain == identity.domain || identity.domain == "core") continue;
+      if (!element.started || other.kind != Kind::qkm || other.domain == identity.domain || !has_kms(other.domain) || !has_kms(identity.domain)) continue;
       out += fmt::format("\n[qkm.domains.{}]\nqkm = \"{}\"\n", other.domain, other.name);
     }
     return out;
@@ -230,7 +251,7 @@ class NetworkFiles {
     for (const LinkPlan& link : network_.links()) {
       links.push(wire::Json::object({{"name", link.name}, {"from", link.from}, {"to", link.to}, {"distance_km", link.distance_km}}));
     }
-    return wire::Json::object({{"format", 1}, {"suite", network_.options().suite}, {"elements", elements}, {"terminals", terminals}, {"links", links}});
+    return wire::Json::object({{"format", 1}, {"suite", network_.options().suite}, {"relay", network_.options().relay}, {"paths", network_.options().paths}, {"elements", elements}, {"terminals", terminals}, {"links", links}});
   }
 
   const Network& network_;

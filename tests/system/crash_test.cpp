@@ -60,8 +60,13 @@ constexpr CrashRow kms_enrolment[]{
     {"kms-a", "kms.enrol.confirmed", Trigger::enrolment},
 };
 constexpr CrashRow qkm_near_end[]{
-    {"qkm-a", "qkm.relay.reserved", Trigger::across}, {"qkm-a", "qkm.relay.sent", Trigger::across},    {"qkm-a", "qkm.take.reserved", Trigger::across},
+    {"qkm-a", "qkm.relay.reserved", Trigger::across}, {"qkm-a", "qkm.relay.sent", Trigger::across},
     {"qkm-a", "qkm.take.delivered", Trigger::across}, {"qkm-a", "qkm.done.destroyed", Trigger::across},
+};
+constexpr CrashRow qkm_centralised[]{
+    {"qkm-a", "qkm.central.spent", Trigger::across},
+    {"qkm-r", "qkm.central.reported", Trigger::across},
+    {"qkm-b", "qkm.central.stored", Trigger::across},
 };
 constexpr CrashRow qkm_relay[]{
     {"qkm-r", "qkm.relay.received", Trigger::across},
@@ -100,7 +105,7 @@ constexpr CrashRow terminal_enrolment[]{
     {"terminal", "terminal.enrol.delivered", Trigger::enrolment},
     {"terminal", "terminal.enrol.confirmed", Trigger::enrolment},
 };
-constexpr std::span<const CrashRow> all_rows[]{kms_caller_side, kms_callee_side, kms_same_domain, kms_enrolment, qkm_near_end,      qkm_relay,
+constexpr std::span<const CrashRow> all_rows[]{kms_caller_side, kms_callee_side, kms_same_domain, kms_enrolment, qkm_near_end,      qkm_relay, qkm_centralised,
                                                qkm_far_end,     qkm_ingest,      qkd_ends,        core_services, terminal_enrolment};
 
 std::string text_of(const std::filesystem::path& file) {
@@ -358,6 +363,17 @@ TEST_F(CrashAtEveryStep, AQkmThatTakesInABlock) { survive_all(qkm_ingest); }
 TEST_F(CrashAtEveryStep, AnEndOfAQuantumLink) { survive_all(qkd_ends); }
 TEST_F(CrashAtEveryStep, TheServicesOfTheCore) { survive_all(core_services); }
 TEST_F(CrashAtEveryStep, ATerminalDuringItsEnrolment) { survive_all(terminal_enrolment); }
+
+/// The same in a network whose controller relays.
+class CrashDuringCentralisedRelay : public CrashAtEveryStep {
+ protected:
+  static void SetUpTestSuite() {
+    options_.relay = "centralised";
+    CallsUnderCrashes::SetUpTestSuite();
+  }
+};
+
+TEST_F(CrashDuringCentralisedRelay, AQkmThatReportsToTheController) { survive_all(qkm_centralised); }
 
 TEST_F(CrashAtEveryStep, LeavesNoWorkingKeyBehind) {
   expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);

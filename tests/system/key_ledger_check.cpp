@@ -1,9 +1,12 @@
 #include "key_ledger_check.hpp"
 
 #include <map>
+#include <regex>
 #include <set>
+#include <sstream>
 
 #include "audit/audit.hpp"
+#include "base/key_run.hpp"
 #include "quantum/qkm/schema.hpp"
 #include "services/kms/schema.hpp"
 #include "store/lifecycle.hpp"
@@ -16,11 +19,31 @@ constexpr UnixMs sweep_slack_ms = 3000;
 
 bool is_used_once(const std::string& action) { return action == "link_key.used" || action == "relayed_key.delivered" || action == "km-1.delivered"; }
 
+/// The keys that a QKM's record names: ids, and runs of ids, "<batch>[3..17]".
+std::vector<std::string> keys_named(const std::string& text) {
+  static const std::regex run("([0-9a-f]{24})\\[([0-9]+)\\.\\.([0-9]+)\\]");
+  std::vector<std::string> out;
+  std::istringstream words(text);
+  for (std::string word; words >> word;) {
+    std::smatch parts;
+    if (!std::regex_match(word, parts, run)) {
+      out.push_back(word);
+      continue;
+    }
+    const auto batch = BatchId::parse_hex(parts[1].str());
+    for (auto i = std::stoul(parts[2].str()); batch && i <= std::stoul(parts[3].str()); ++i) out.push_back(key_id(*batch, static_cast<std::uint32_t>(i)).hex());
+  }
+  return out;
+}
+
 /// What an audit record says was used. A session's working key goes to two terminals, which two same-domain legs tell apart.
-std::string use_of(const wire::Json& entry) {
+std::vector<std::string> uses_of(const wire::Json& entry) {
   const std::string action = entry.text("action").value_or("");
-  const std::string key = action + " " + entry.text("object").value_or("");
-  return action == "km-1.delivered" ? key + " to " + entry.text("subject").value_or("") : key;
+  const std::string object = entry.text("object").value_or("");
+  if (action == "km-1.delivered") return {action + " " + object + " to " + entry.text("subject").value_or("")};
+  std::vector<std::string> out;
+  for (const std::string& key : keys_named(object)) out.push_back(action + " " + key);
+  return out;
 }
 
 std::vector<std::string> started(const app::Network& network) {
@@ -39,7 +62,8 @@ std::vector<std::string> of_kind(const app::Network& network, Kind kind) {
   return out;
 }
 
-void read(const std::filesystem::path& file, std::span<const store::Migration> migrations, std::string_view sql, const std::function<void(const store::Row&)>& each) {
+void read(const std::filesystem::path& file, std::span<const store::Migration> migrations, std::string_view sql,
+          const std::function<void(const store::Row&)>& each) {
   const auto database = store::Store::open(file, migrations);
   ASSERT_TRUE(database) << database.error().message;
   const auto done = (*database)->transact([&](store::Transaction& transaction) { return transaction.query(sql, {}, each); });
@@ -48,20 +72,34 @@ void read(const std::filesystem::path& file, std::span<const store::Migration> m
 
 struct LinkKeyRow {
   bool own = false;
-  std::string state;
+  bool here = false;  // in stock, to be used
 };
-using LinkKeys = std::map<std::string, LinkKeyRow>;
+using LinkKeys = std::map<KeyId, LinkKeyRow>;
 
+/// Keys that the database knows of, by link: in their chunk, or gone from it.
 std::map<std::string, LinkKeys> link_keys_of(const app::Network& network, const std::string& qkm) {
+  const std::filesystem::path database = network.state_of(qkm) / "qkm.db";
+  constexpr std::string_view prefix = "link/";
   std::map<std::string, LinkKeys> out;
-  read(network.state_of(qkm) / "qkm.db", qkm::migrations, "SELECT link, key_id, own, state, sealed IS NULL FROM link_key", [&](const store::Row& row) {
-    const std::string id = to_hex(row.blob(1));
-    out[row.text(0)][id] = {.own = row.integer(2) == 1, .state = row.text(3)};
-    EXPECT_EQ(row.text(3) == "destroyed", row.integer(4) == 1) << qkm << ": link key " << id << " is " << row.text(3);
+  read(database, qkm::migrations, "SELECT stock, batch_id, own, size, gone, length(sealed) FROM key_chunk", [&](const store::Row& row) {
+    const BatchId batch(row.blob(1));
+    const Bytes gone = row.blob(4);
+    std::int64_t left = 0;
+    for (std::uint32_t i = 0; i < static_cast<std::uint32_t>(row.integer(3)); ++i) {
+      const bool here = ((gone[i / 8] >> (i % 8)) & 1U) == 0;
+      left += here ? 1 : 0;
+      if (row.text(0).starts_with(prefix)) out[row.text(0).substr(prefix.size())][key_id(batch, i)] = {.own = row.integer(2) == 1, .here = here};
+    }
+    EXPECT_EQ(row.integer(5), 32 * left + 28) << qkm << ": chunk " << batch.hex() << " has octets of other keys than those that are left";
+    EXPECT_GT(left, 0) << qkm << ": chunk " << batch.hex() << " is empty and still there";
   });
-  read(network.state_of(qkm) / "qkm.db", qkm::migrations, "SELECT key_id, state, sealed IS NULL FROM relayed_key", [&](const store::Row& row) {
-    const bool in_stock = row.text(1) == "generated" || row.text(1) == "reserved";
-    EXPECT_EQ(in_stock, row.integer(2) == 0) << qkm << ": relayed key " << to_hex(row.blob(0)) << " is " << row.text(1);
+  read(database, qkm::migrations, "SELECT stock, batch_id, first, count, state FROM key_run", [&](const store::Row& row) {
+    for (std::int64_t i = 0; i < row.integer(3); ++i) {
+      const KeyId id = key_id(BatchId(row.blob(1)), static_cast<std::uint32_t>(row.integer(2) + i));
+      if (!row.text(0).starts_with(prefix)) continue;
+      LinkKeyRow& key = out[row.text(0).substr(prefix.size())][id];
+      EXPECT_FALSE(key.here) << qkm << ": link key " << id.hex() << " is " << row.text(4) << " and in stock";
+    }
   });
   return out;
 }
@@ -69,13 +107,10 @@ std::map<std::string, LinkKeys> link_keys_of(const app::Network& network, const 
 void expect_agreement(const std::string& link, const std::string& owner, const LinkKeys& at_owner, const std::string& other, const LinkKeys& at_other) {
   for (const auto& [id, mine] : at_owner) {
     const auto theirs = at_other.find(id);
-    if (theirs == at_other.end()) continue;
-    if (mine.own) {
-      EXPECT_FALSE(theirs->second.own) << "link " << link << ": key " << id << " belongs to both ends";
-      // The other way round is no harm: a key whose message was lost is destroyed at its owner and is never used by the other.
-      EXPECT_FALSE(mine.state == "generated" && theirs->second.state != "generated")
-          << "link " << link << ": " << owner << " would still use key " << id << ", which is " << theirs->second.state << " at " << other;
-    }
+    if (theirs == at_other.end() || !mine.own || !mine.here) continue;
+    EXPECT_FALSE(theirs->second.own) << "link " << link << ": key " << id.hex() << " belongs to both ends";
+    // The other way round is no harm: a key whose message was lost is destroyed at its owner and is never used by the other.
+    EXPECT_TRUE(theirs->second.here) << "link " << link << ": " << owner << " would still use key " << id.hex() << ", which is gone at " << other;
   }
 }
 
@@ -91,10 +126,13 @@ void expect_whole_audit_chains(TestNetwork& network) {
   for (const std::string& element : started(network.network())) {
     // Of an element that runs the last line may be half written at the moment of a look.
     Result<std::size_t> verified = fail(ErrorCode::internal, "did not look");
-    TestNetwork::await("a whole audit chain of " + element, [&] {
-      verified = audit::verify(network.network().state_of(element) / "audit.jsonl");
-      return verified.has_value();
-    }, std::chrono::seconds(3));
+    TestNetwork::await(
+        "a whole audit chain of " + element,
+        [&] {
+          verified = audit::verify(network.network().state_of(element) / "audit.jsonl");
+          return verified.has_value();
+        },
+        std::chrono::seconds(3));
     EXPECT_TRUE(verified) << element << ": " << verified.error().message;
   }
 }
@@ -106,8 +144,9 @@ void expect_each_key_used_once(TestNetwork& network) {
     for (const wire::Json& entry : network.audit(element, "")) {
       const std::string action = entry.text("action").value_or("");
       if (!is_used_once(action) || entry.text("outcome").value_or("") != "success") continue;
-      EXPECT_TRUE(uses.insert(use_of(entry)).second) << element << ": " << use_of(entry) << " a second time";
-      if (action == "link_key.used") used_over[entry.text("object").value_or("")][element] = entry.text("subject").value_or("");
+      for (const std::string& use : uses_of(entry)) EXPECT_TRUE(uses.insert(use).second) << element << ": " << use << " a second time";
+      if (action != "link_key.used") continue;
+      for (const std::string& key : keys_named(entry.text("object").value_or(""))) used_over[key][element] = entry.text("subject").value_or("");
     }
     const auto kind = (*network.network().element(element))->identity.kind;
     EXPECT_EQ(!uses.empty(), kind == Kind::kms || kind == Kind::qkm) << element << " has " << uses.size() << " uses of keys on record";
@@ -157,15 +196,18 @@ void expect_keys_in_order(TestNetwork& network) {
 void expect_all_working_keys_to_end(TestNetwork& network) {
   const auto lifetime = std::chrono::milliseconds(network.network().options().key_lifetime_ms + static_cast<std::int64_t>(2 * sweep_slack_ms));
   for (const std::string& kms : of_kind(network.network(), Kind::kms)) {
-    TestNetwork::await("every working key at " + kms + " to be destroyed", [&] {
-      const auto health = network.op().health(kms);
-      const auto census = health ? health->object("working_keys") : health;
-      if (!census) return false;
-      return std::ranges::all_of(store::all_key_states, [&](store::KeyState state) {
-        const std::int64_t count = census->integer(store::name(state)).value_or(-1);
-        return state == store::KeyState::destroyed ? count > 0 : count == 0;
-      });
-    }, lifetime);
+    TestNetwork::await(
+        "every working key at " + kms + " to be destroyed",
+        [&] {
+          const auto health = network.op().health(kms);
+          const auto census = health ? health->object("working_keys") : health;
+          if (!census) return false;
+          return std::ranges::all_of(store::all_key_states, [&](store::KeyState state) {
+            const std::int64_t count = census->integer(store::name(state)).value_or(-1);
+            return state == store::KeyState::destroyed ? count > 0 : count == 0;
+          });
+        },
+        lifetime);
   }
 }
 

@@ -118,6 +118,12 @@ POINT_TEST(PointsOverTheWire, Km_3, accepts, TheFarEndFetchesTheSameQuantumKeyBy
   EXPECT_TRUE(equal_secret(at_a, at_b));
 }
 
+POINT_TEST(PointsOverTheWire, Km_3, accepts, ANoticeSaysWhenThereAreKeys) {
+  const Json notice = parsed(net().call("kms-a", Endpoint::km3_notice, "qkm-a", {}, "peer_domain=b&least=1"));
+  EXPECT_EQ(notice.text("peer_domain").value(), "b");
+  EXPECT_GE(notice.integer("stock").value(), 1);
+}
+
 POINT_TEST(PointsOverTheWire, Km_3, refuses, ASecondDeliveryAndOthers) {
   expect_not_allowed("qkd-ar-alice", Endpoint::km3_take, "qkm-a");
   expect_not_allowed("A", Endpoint::km3_status, "qkm-a");
@@ -146,14 +152,17 @@ POINT_TEST(PointsOverTheWire, Kq_1, refuses, BlocksFromOthers) {
 
 POINT_TEST(PointsOverTheWire, Kq_2, accepts, TheControllerGivesTheRoute) {
   const Json answer = parsed(net().call_json("qkm-a", Endpoint::kq2_route, "qkdnc", Json::object({{"to", "qkm-b"}})));
-  EXPECT_EQ(answer.texts("route").value(), (std::vector<std::string>{"qkm-r", "qkm-b"}));
-  EXPECT_EQ(answer.hex("path_id").value().size(), 8U);
+  const Json route = answer.array("routes").value().at(0);
+  EXPECT_EQ(route.texts("route").value(), (std::vector<std::string>{"qkm-r", "qkm-b"}));
+  EXPECT_EQ(route.hex("path_id").value().size(), 8U);
 }
 
 POINT_TEST(PointsOverTheWire, Kq_2, refuses, OthersAndUnknownDestinations) {
   expect_not_allowed("kms-a", Endpoint::kq2_route, "qkdnc");
   EXPECT_NE(status_of(net().call_json("qkm-a", Endpoint::kq2_route, "qkdnc", Json::object({{"to", "qkm-nowhere"}}))) / 100, 2U);
   EXPECT_EQ(status_of(net().call_json("qkm-a", Endpoint::kq2_route, "qkdnc", Json::object({{"destination", "qkm-b"}}))), 400U);
+  expect_not_allowed("qkm-r", Endpoint::kq2_report, "qkm-a");
+  expect_not_allowed("kms-a", Endpoint::kq2_relay, "qkdnc");
 }
 
 POINT_TEST(PointsOverTheWire, Ce_1, accepts, AKmsEnrolsWithItsOneTimeSecret) {

@@ -52,6 +52,22 @@ std::optional<std::vector<ElementName>> cheapest_path(std::span<const Edge> edge
   return std::nullopt;
 }
 
+std::vector<std::vector<ElementName>> separate_paths(std::vector<Edge> edges, const ElementName& from, const ElementName& to, std::size_t most) {
+  std::vector<std::vector<ElementName>> out;
+  while (out.size() < most) {
+    auto path = cheapest_path(edges, from, to);
+    if (!path) break;
+    const auto inner = std::span(*path).subspan(1, path->size() - 2);
+    const auto is_used = [&](const Edge& edge) {
+      const bool is_direct = inner.empty() && edge.from == from && edge.to == to;
+      return is_direct || std::ranges::find(inner, edge.from) != inner.end() || std::ranges::find(inner, edge.to) != inner.end();
+    };
+    std::erase_if(edges, is_used);
+    out.push_back(std::move(*path));
+  }
+  return out;
+}
+
 PathId path_id_of(std::span<const ElementName> path) {
   Bytes names;
   for (const ElementName& node : path) {

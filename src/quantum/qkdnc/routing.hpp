@@ -27,6 +27,10 @@ std::int64_t cost_of(const Edge& edge);
 /// The nodes from `from` to `to`, both included; of several cheapest paths the one that sorts first. Nothing if there is none.
 std::optional<std::vector<ElementName>> cheapest_path(std::span<const Edge> edges, const ElementName& from, const ElementName& to);
 
+/// Up to `most` paths, no two with a common node between the ends: the cheapest, then the cheapest without its nodes, and so on. Not always as many
+/// as there could be: a cheapest path may block two others.
+std::vector<std::vector<ElementName>> separate_paths(std::vector<Edge> edges, const ElementName& from, const ElementName& to, std::size_t most);
+
 /// The first 8 octets of SHA-256 over the nodes' names, each behind its length (one octet). The QKMs compute the same.
 PathId path_id_of(std::span<const ElementName> path);
 

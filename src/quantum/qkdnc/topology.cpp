@@ -7,6 +7,11 @@ void Topology::report(const ElementName& qkm, std::vector<ReportedLink> links, U
 }
 
 Result<Route> Topology::route(const ElementName& from, const ElementName& to, UnixMs now) const {
+  ASSIGN_OR_RETURN(std::vector<Route> found, routes(from, to, 1, now));
+  return std::move(found.front());
+}
+
+Result<std::vector<Route>> Topology::routes(const ElementName& from, const ElementName& to, std::size_t most, UnixMs now) const {
   if (from == to) return fail(ErrorCode::invalid_argument, to.text() + " needs no route to itself");
   if (!entries_.contains(to)) return fail(ErrorCode::not_found, "no QKM " + to.text() + " has reported");
   for (const ElementName& end : {from, to}) {
@@ -22,10 +27,12 @@ Result<Route> Topology::route(const ElementName& from, const ElementName& to, Un
       edges.push_back({.from = qkm, .to = link.peer, .stock = link.stock, .alive = link.alive});
     }
   }
-  auto path = cheapest_path(edges, from, to);
-  if (!path) return fail(ErrorCode::unavailable, "no path leads from " + from.text() + " to " + to.text() + " at present");
-  Route out{.path = std::move(*path), .id = {}};
-  out.id = path_id_of(out.path);
+  std::vector<Route> out;
+  for (std::vector<ElementName>& path : separate_paths(std::move(edges), from, to, most)) {
+    const PathId id = path_id_of(path);
+    out.push_back({.path = std::move(path), .id = id});
+  }
+  if (out.empty()) return fail(ErrorCode::unavailable, "no path leads from " + from.text() + " to " + to.text() + " at present");
   return out;
 }
 

@@ -33,6 +33,8 @@ class Topology {
   void report(const ElementName& qkm, std::vector<ReportedLink> links, UnixMs now);
   /// not_found: `to` has never reported. unavailable: one of the ends is silent, or no path of reporting QKMs joins them.
   [[nodiscard]] Result<Route> route(const ElementName& from, const ElementName& to, UnixMs now) const;
+  /// Up to `most` routes, the best first, no two with a common node between the ends.
+  [[nodiscard]] Result<std::vector<Route>> routes(const ElementName& from, const ElementName& to, std::size_t most, UnixMs now) const;
 
   struct Entry {
     std::vector<ReportedLink> links;

@@ -82,6 +82,15 @@ Result<void> KeyStock::deliver(store::Transaction& transaction, const KeyRun& ru
   return {};
 }
 
+Result<std::optional<StockName>> KeyStock::stock_with(store::Transaction& transaction, const KeyId& id) {
+  std::optional<StockName> out;
+  TRY(transaction.query("SELECT stock FROM key_chunk WHERE batch_id = ?", {batch_of(id).view()}, [&](const store::Row& row) { out = StockName(row.text(0)); }));
+  if (out) return out;
+  ASSIGN_OR_RETURN(const auto run, run_with(transaction, batch_of(id), index_of(id)));
+  if (run) out = StockName(run->stock);
+  return out;
+}
+
 Result<std::optional<KeyState>> KeyStock::state_of(store::Transaction& transaction, const KeyId& id) {
   const BatchId batch = batch_of(id);
   const std::uint32_t index = index_of(id);

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <bit>
 
-#include "wire/writer.hpp"
-
 namespace qanat::qkm {
 namespace {
 
@@ -89,32 +87,11 @@ struct KeyStock::Row {
   }
 };
 
-KeyId key_id(const BatchId& batch, std::uint32_t index) {
-  wire::Writer out;
-  out.raw(batch.view());
-  out.u32(index);
-  return KeyId(*std::move(out).finish());
-}
-BatchId batch_of(const KeyId& id) { return BatchId(id.view().first(BatchId::size)); }
-std::uint32_t index_of(const KeyId& id) {
-  std::uint32_t out = 0;
-  for (const std::uint8_t octet : id.view().subspan(BatchId::size)) out = out << 8U | octet;
-  return out;
-}
-
-std::string KeyRun::text() const {
-  if (count == 1) return id(0).hex();
-  return batch.hex() + "[" + std::to_string(first) + ".." + std::to_string(std::uint64_t{first} + count - 1) + "]";
-}
-
-std::size_t keys_in(std::span<const KeyRun> runs) {
-  std::size_t out = 0;
-  for (const KeyRun& run : runs) out += run.count;
-  return out;
-}
-
 Secret slice_keys(const Secret& keys, std::size_t first, std::size_t size) {
   return Secret::copy_of(keys.reveal().subspan(first * stock_key_size, size * stock_key_size));
+}
+void put_keys(Secret& keys, std::size_t first, const Secret& some) {
+  std::ranges::copy(some.reveal(), keys.writable().subspan(first * stock_key_size, some.size()).begin());
 }
 Secret Taken::key(std::uint32_t at) const { return slice_keys(keys, at, 1); }
 
@@ -394,8 +371,20 @@ Result<void> KeyStock::burn(store::Transaction& transaction, const StockName& st
 Result<std::size_t> KeyStock::drop(store::Transaction& transaction, const StockName& stock, const BatchId& batch, UnixMs now) {
   ASSIGN_OR_RETURN(const std::optional<Row> row, find(transaction, batch));
   if (!row || row->owner != Owner::self || row->stock != stock.text()) return std::size_t{0};
-  ASSIGN_OR_RETURN(const std::vector<KeyRun> rest, end(transaction, *row, "the peer has not got it", now));
-  return keys_in(rest);
+  std::int64_t seq = 0;
+  TRY(transaction.query("SELECT seq FROM key_chunk WHERE id = ?", {row->id}, [&](const store::Row& found) { seq = found.integer(0); }));
+  std::vector<Row> chunks;
+  if (seq == 0) chunks.push_back(*row);
+  if (seq != 0) {
+    TRY(transaction.query("SELECT id, batch_id, stock, own, size, expires_ms, about, gone FROM key_chunk WHERE stock = ? AND own = 1 AND seq = ?",
+                          {std::string_view(stock.text()), seq}, [&](const store::Row& found) { chunks.push_back(Row::of(found)); }));
+  }
+  std::size_t out = 0;
+  for (const Row& chunk : chunks) {
+    ASSIGN_OR_RETURN(const std::vector<KeyRun> rest, end(transaction, chunk, "the peer has not got it", now));
+    out += keys_in(rest);
+  }
+  return out;
 }
 
 }  // namespace qanat::qkm

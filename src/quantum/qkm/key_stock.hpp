@@ -17,40 +17,19 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "base/key_run.hpp"
 #include "crypto/device.hpp"
 #include "store/lifecycle.hpp"
 #include "store/store.hpp"
 
 namespace qanat::qkm {
 
-struct BatchTag;
 struct StockTag;
-using BatchId = Id<BatchTag, 12>;  // a chunk, the same at both ends: random, or a digest
-using StockName = Name<StockTag>;  // "link/a-r", "domain/b/8f3d2b69c05aeb72"
+using StockName = Name<StockTag>;  // "link/a-r", "domain/b/qkm-a>qkm-r>qkm-b"
 
 inline constexpr std::size_t stock_key_size = 32;
 inline constexpr std::uint32_t chunk_keys_max = 256;
 inline constexpr std::size_t about_max = 1024;
-
-/// A key's id is its batch id ‖ u32 index, so that one probe of the table of chunks finds it.
-KeyId key_id(const BatchId& batch, std::uint32_t index);
-BatchId batch_of(const KeyId& id);
-std::uint32_t index_of(const KeyId& id);
-
-/// Keys `first` … `first` + `count` - 1 of a batch.
-struct KeyRun {
-  BatchId batch;
-  std::uint32_t first = 0;
-  std::uint32_t count = 0;
-
-  static KeyRun one(const KeyId& id) { return {.batch = batch_of(id), .first = index_of(id), .count = 1}; }
-  [[nodiscard]] KeyId id(std::uint32_t at) const { return key_id(batch, first + at); }
-  /// "<batch>[3..17]", or the key's id if it is one.
-  [[nodiscard]] std::string text() const;
-  auto operator<=>(const KeyRun&) const = default;
-};
-/// Of all runs together.
-std::size_t keys_in(std::span<const KeyRun> runs);
 
 enum class Owner : std::uint8_t { peer = 0, self = 1 };
 
@@ -85,6 +64,8 @@ struct StockLevel {
 
 /// `size` keys of `keys` from `first` on.
 Secret slice_keys(const Secret& keys, std::size_t first, std::size_t size);
+/// `some` in the place of `keys` that begins at key `first`.
+void put_keys(Secret& keys, std::size_t first, const Secret& some);
 
 class KeyStock {
  public:
@@ -125,9 +106,12 @@ class KeyStock {
   Result<void> advance(store::Transaction& transaction, const KeyRun& run, store::KeyState to, UnixMs now);
   /// The same, with a new time after which sweep() destroys it.
   Result<void> deliver(store::Transaction& transaction, const KeyRun& run, UnixMs until_ms, UnixMs now);
-  /// What is left of an own chunk that the peer says it never had. Zero if it is not here, or the peer's.
+  /// What is left of an own chunk that the peer says it never had, and of all own chunks of its delivery, since a delivery is added whole or not at
+  /// all. The number of keys: zero if the chunk is not here, or the peer's.
   Result<std::size_t> drop(store::Transaction& transaction, const StockName& stock, const BatchId& batch, UnixMs now);
 
+  /// Where a key's chunk is or was; nothing if it was never here or is forgotten.
+  Result<std::optional<StockName>> stock_with(store::Transaction& transaction, const KeyId& id);
   /// The key's state; nothing if it was never here or is forgotten.
   Result<std::optional<store::KeyState>> state_of(store::Transaction& transaction, const KeyId& id);
   /// Does not count what is past its time.

@@ -2,6 +2,7 @@
 
 #include "node/crash_point.hpp"
 #include "node/recorded.hpp"
+#include "quantum/qkm/query.hpp"
 #include "wire/writer.hpp"
 
 namespace qanat::qkm {
@@ -26,16 +27,6 @@ Result<LinkReport> read_report(const wire::Json& report) {
   ASSIGN_OR_RETURN(out.rate_bps, report.number("rate_bps"));
   ASSIGN_OR_RETURN(out.simulated, report.boolean("simulated"));
   return out;
-}
-
-/// The value of `name` in "link=a-r&have=1".
-std::string_view query_value(std::string_view query, std::string_view name) {
-  while (!query.empty()) {
-    const std::string_view pair = query.substr(0, query.find('&'));
-    query.remove_prefix(std::min(query.size(), pair.size() + 1));
-    if (pair.starts_with(name) && pair.substr(name.size()).starts_with('=')) return pair.substr(name.size() + 1);
-  }
-  return {};
 }
 
 }  // namespace
@@ -72,7 +63,7 @@ Result<net::Response> LinkHandlers::block(const net::Request& request) {
   return node::recorded(parts_.node, "kq-1.block", request, [&](node::Deed& deed) -> Result<net::Response> {
     ASSIGN_OR_RETURN(const Incoming incoming, read_block(request));
     deed.object = incoming.block.link.text() + "/" + std::to_string(incoming.block.block_id);
-    ASSIGN_OR_RETURN(const std::uint64_t next, parts_.store.transact([&](store::Transaction& transaction) -> Result<std::uint64_t> {
+    ASSIGN_OR_RETURN(const std::uint64_t next, parts_.commits.transact([&](store::Transaction& transaction) -> Result<std::uint64_t> {
       TRY(parts_.link_keys.ingest(transaction, incoming.block, parts_.node.clock().now_ms()));
       return parts_.link_keys.next_block(transaction, incoming.block.link);
     }));
@@ -97,7 +88,9 @@ Result<net::Response> LinkHandlers::control(const net::Request& request) {
 
 Result<void> LinkHandlers::refresh_stock() {
   for (const auto& [link, settings] : parts_.settings.links) {
-    ASSIGN_OR_RETURN(const LinkStock stock, parts_.store.transact([&](store::Transaction& transaction) { return parts_.link_keys.stock(transaction, link); }));
+    ASSIGN_OR_RETURN(const LinkStock stock, parts_.commits.transact([&](store::Transaction& transaction) {
+      return parts_.link_keys.stock(transaction, link, parts_.node.clock().now_ms());
+    }));
     parts_.links.set_stock(link, stock);
   }
   return {};

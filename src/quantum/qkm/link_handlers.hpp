@@ -11,7 +11,7 @@ class LinkHandlers {
  public:
   struct Parts {
     node::Node& node;
-    store::Store& store;
+    GroupCommit& commits;
     LinkKeys& link_keys;
     Links& links;
     Arrivals& arrivals;

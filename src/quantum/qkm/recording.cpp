@@ -1,34 +1,27 @@
 #include "quantum/qkm/recording.hpp"
 
-#include <thread>
-
 namespace qanat::qkm {
 namespace {
 
-constexpr std::size_t together_max = 8;
+constexpr std::size_t keys_text_max = 1000;  // of one record, which cuts off at 1024; what is longer goes into several
 
-Result<void> record_one(node::Node& node, const KeyEvent& event) {
-  return node.record({.action = event.action,
-                      .outcome = audit::Outcome::success,
-                      .subject = event.subject,
-                      .object = event.key.hex(),
-                      .reason = "",
-                      .request_id = event.request_id});
+Result<void> record_part(node::Node& node, const KeyEvent& event, std::string_view keys) {
+  return node.record(
+      {.action = event.action, .outcome = audit::Outcome::success, .subject = event.subject, .object = keys, .reason = "", .request_id = event.request_id});
 }
 
 }  // namespace
 
 Result<void> record_together(node::Node& node, std::span<const KeyEvent> events) {
-  while (!events.empty()) {
-    const auto group = events.first(std::min(events.size(), together_max));
-    events = events.subspan(group.size());
-    std::vector<Result<void>> outcomes(group.size());
-    {
-      std::vector<std::jthread> writers;
-      for (std::size_t i = 1; i < group.size(); ++i) writers.emplace_back([&, i] { outcomes[i] = record_one(node, group[i]); });
-      outcomes[0] = record_one(node, group[0]);
+  for (const KeyEvent& event : events) {
+    std::string_view rest = event.keys;
+    while (rest.size() > keys_text_max) {
+      const std::size_t end = rest.rfind(' ', keys_text_max);
+      if (end == std::string_view::npos) break;
+      TRY(record_part(node, event, rest.substr(0, end)));
+      rest.remove_prefix(end + 1);
     }
-    for (const Result<void>& outcome : outcomes) TRY(outcome);
+    TRY(record_part(node, event, rest));
   }
   return {};
 }

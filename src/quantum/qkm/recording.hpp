@@ -1,4 +1,4 @@
-// Several key events into the audit record at once.
+// Key events into the audit record.
 #pragma once
 
 #include "node/node.hpp"
@@ -6,8 +6,7 @@
 
 namespace qanat::qkm {
 
-/// Durable when it returns. The log commits in groups what several threads append: that is how a few events cost one or two waits for the
-/// disk, not one each.
+/// Durable when it returns. One record per event, however many keys it names.
 Result<void> record_together(node::Node& node, std::span<const KeyEvent> events);
 
 }  // namespace qanat::qkm

@@ -1,9 +1,13 @@
-// a secret on one hop of its relay, under two link keys that are used for nothing else: one as one-time pad, one as one-time
-// Poly1305 key over everything before the tag. Both belong to the sender's half of the link's keys. Octets (integers big-endian):
-//   u8 version ‖ relay id 16 ‖ path id 8 ‖ origin domain<1..32> ‖ destination domain<1..32> ‖ u8 nodes ‖ nodes × name<1..64> ‖ u8 hop ‖
-//   pad key id 16 ‖ MAC key id 16 ‖ ciphertext 32 ‖ tag 16
-// and the answer, which the destination makes and the nodes on the way pass back unchanged:
-//   u8 version ‖ relay id 16 ‖ confirmation 32
+// X-1, version 2: a batch of secrets on one hop of its relay, under link keys that are used for nothing else: one as one-time Poly1305 key
+// over everything before the tag, the others as one-time pads. All belong to the sender's half of the link's keys. Octets (integers
+// big-endian):
+//   u8 version ‖ relay id 12 ‖ path id 8 ‖ origin domain<1..32> ‖ destination domain<1..32> ‖ u8 nodes ‖ nodes × name<1..64> ‖ u8 hop ‖
+//   u16 secrets ‖ u8 runs ‖ runs × (batch id 12 ‖ u16 first ‖ u16 count) ‖ ciphertext 32 × secrets ‖ tag 16
+// The first key of the first run is the MAC key, the others are the pads in their order. The answer: either the destination's, which the
+// nodes on the way pass back unchanged,
+//   u8 version ‖ u8 1 ‖ relay id 12 ‖ confirmation 32
+// or the next node's own, which has not got the chunks that the link keys lie in,
+//   u8 version ‖ u8 2 ‖ relay id 12 ‖ u8 chunks ‖ chunks × batch id 12
 #pragma once
 
 #include <span>
@@ -12,11 +16,14 @@
 #include "base/id.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
+#include "quantum/qkm/link_keys.hpp"
 
 namespace qanat::qkm {
 
-inline constexpr std::uint8_t relay_version = 1;
+inline constexpr std::uint8_t relay_version = 2;
 inline constexpr std::size_t relay_secret_size = 32;
+inline constexpr std::size_t relay_secrets_max = chunk_keys_max;  // what comes out at an end is one chunk of its stock
+inline constexpr std::size_t relay_runs_max = 128;
 inline constexpr std::size_t relay_tag_size = 16;
 inline constexpr std::size_t relay_confirmation_size = 32;
 inline constexpr std::size_t relay_nodes_max = 16;  // with both ends
@@ -26,13 +33,13 @@ inline constexpr std::size_t relay_nodes_max = 16;  // with both ends
 PathId path_id_of(std::span<const ElementName> path);
 
 struct RelayHeader {
-  KeyId relay_id;  // also the id of the key that comes out at both ends
+  BatchId relay_id;  // also of the keys that come out at both ends
   std::string origin_domain;
   std::string destination_domain;
   std::vector<ElementName> path;  // origin … destination, every node once
   std::uint8_t hop = 1;           // the receiver's place in the path
-  KeyId pad_id;
-  KeyId mac_id;
+  std::uint16_t secrets = 0;
+  std::vector<KeyRun> runs;  // secrets + 1 link keys
 
   [[nodiscard]] const ElementName& sender() const { return path[hop - 1U]; }
   [[nodiscard]] const ElementName& receiver() const { return path[hop]; }
@@ -50,20 +57,25 @@ struct RelayMessage {
   std::size_t authenticated = 0;  // octets in front of the tag
 };
 
-/// invalid_argument if the header could not be parsed again, or the secret or a key is not 32 octets.
-Result<Bytes> protect(const RelayHeader& header, const Secret& secret, const Secret& pad, const Secret& mac_key);
-/// Checks form alone: a path of 2 to 16 different nodes, its id, the hop within it, two different key ids.
+/// invalid_argument if the header could not be parsed again, or its runs, the secrets and the keys do not fit together.
+Result<Bytes> protect(const RelayHeader& header, const Secret& secrets, const HopKeys& keys);
+/// Checks form alone: a path of 2 to 16 different nodes, its id, the hop within it, runs of as many keys as belong.
 Result<RelayMessage> parse_relay(ByteView octets);
-/// The secret; denied if the tag does not hold. `octets` are those that `message` was parsed from.
-Result<Secret> unprotect(ByteView octets, const RelayMessage& message, const Secret& pad, const Secret& mac_key);
+/// The secrets; denied if the tag does not hold. `octets` are those that `message` was parsed from.
+Result<Secret> unprotect(ByteView octets, const RelayMessage& message, const HopKeys& keys);
 
-/// The key that the ends deliver, and the proof that the destination holds the same secret. Independent of one another (HKDF-Expand with
-/// different labels), so that the confirmation tells nothing about the key.
-Secret relayed_key(const Secret& secret);
-Bytes relay_confirmation(const Secret& secret, const KeyId& relay_id);
+/// The keys that the ends deliver, and the proof that the destination holds the same secrets. Independent of one another (HKDF with different
+/// labels), so that the confirmation tells nothing about the keys.
+Secret relayed_keys(const Secret& secrets);
+Bytes relay_confirmation(const Secret& secrets, const BatchId& relay_id);
 
-Bytes write_relay_answer(const KeyId& relay_id, ByteView confirmation);
-/// The confirmation; denied if the answer is to another relay.
-Result<Bytes> parse_relay_answer(ByteView octets, const KeyId& relay_id);
+struct RelayAnswer {
+  Bytes confirmation;  // empty: the keys did not arrive, because these chunks are not there
+  std::vector<BatchId> missing;
+};
+Bytes write_relay_answer(const BatchId& relay_id, ByteView confirmation);
+Bytes write_relay_missing(const BatchId& relay_id, std::span<const BatchId> missing);
+/// denied if the answer is to another relay.
+Result<RelayAnswer> parse_relay_answer(ByteView octets, const BatchId& relay_id);
 
 }  // namespace qanat::qkm

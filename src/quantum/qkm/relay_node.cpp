@@ -1,99 +1,104 @@
 #include "quantum/qkm/relay_node.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "node/crash_point.hpp"
 
 namespace qanat::qkm {
 namespace {
 
-std::string describe_way(const RelayHeader& header, const KeyId& pad, const KeyId& mac) {
-  std::string over;
-  for (std::size_t i = 1; i + 1 < header.path.size(); ++i) over += (i == 1 ? "" : ", ") + header.path[i].text();
-  return (over.empty() ? "relayed directly" : "relayed over " + over) + ": link keys " + pad.hex() + " and " + mac.hex() + " used and destroyed";
-}
+constexpr int crossings_max = 3;  // of one hop, while the neighbour has not got the chunks that were chosen
 
 }  // namespace
 
-Result<RelayHeader> RelayNode::begin(const std::string& domain, Deadline deadline, const std::string& request_id) {
-  const auto end_node = place_.end_nodes.find(domain);
-  if (end_node == place_.end_nodes.end()) return fail(ErrorCode::not_found, "no QKM is configured for domain " + domain);
-  ASSIGN_OR_RETURN(const std::vector<ElementName> onward, ports_.route(end_node->second, deadline, request_id));
-  RelayHeader header;
-  header.relay_id = parts_.device.rng().id<KeyId>();
-  header.origin_domain = place_.domain;
-  header.destination_domain = domain;
-  header.path.push_back(place_.self);
-  header.path.insert(header.path.end(), onward.begin(), onward.end());
-  if (onward.empty() || header.destination() != end_node->second || header.path.size() > relay_nodes_max) {
-    return fail(ErrorCode::unavailable, "the route to " + end_node->second.text() + " is none");
-  }
-  return header;
+std::string text_of(std::span<const KeyRun> runs) {
+  std::string out;
+  for (const KeyRun& run : runs) out += (out.empty() ? "" : " ") + run.text();
+  return out;
 }
 
-Result<KeyId> RelayNode::relay_to(const std::string& domain, Deadline deadline, const std::string& request_id) {
-  ASSIGN_OR_RETURN(const RelayHeader header, begin(domain, deadline, request_id));
+std::string describe_way(std::span<const ElementName> path, std::span<const KeyRun> runs) {
+  std::string over;
+  for (std::size_t i = 1; i + 1 < path.size(); ++i) over += (i == 1 ? "" : ", ") + path[i].text();
+  return (over.empty() ? "relayed directly" : "relayed over " + over) + ": link keys " + text_of(runs) + " used and destroyed";
+}
+
+Result<void> check_order(const RelayPlace& place, const RelayOrder& order) {
+  const auto end_node = place.end_nodes.find(order.domain);
+  if (end_node == place.end_nodes.end()) return fail(ErrorCode::not_found, "no QKM is configured for domain " + order.domain);
+  const std::set<ElementName> nodes(order.path.begin(), order.path.end());
+  if (order.path.size() < 2 || order.path.size() > relay_nodes_max || nodes.size() != order.path.size() || order.path.front() != place.self ||
+      order.path.back() != end_node->second) {
+    return fail(ErrorCode::unavailable, "the route to " + end_node->second.text() + " is none");
+  }
+  if (!place.links.contains(order.path[1])) return fail(ErrorCode::unavailable, order.path[1].text() + " is no neighbour of " + place.self.text());
+  if (order.keys == 0 || order.keys > relay_secrets_max) return fail(ErrorCode::invalid_argument, "a relay brings 1 to 256 keys");
+  return {};
+}
+
+Result<BatchId> RelayNode::relay(const RelayOrder& order, Deadline deadline, const std::string& request_id) {
+  TRY(check_order(place_, order));
+  RelayHeader header;
+  header.relay_id = parts_.device.rng().id<BatchId>();
+  header.origin_domain = place_.domain;
+  header.destination_domain = order.domain;
+  header.path = order.path;
+  header.secrets = static_cast<std::uint16_t>(order.keys);
   // Counted from before the far end can have it, and half as long: what is handed out here can still be fetched there.
   const UnixMs expires = parts_.clock.now_ms() + static_cast<UnixMs>(place_.lifetime.count()) / 2;
-  ASSIGN_OR_RETURN(const Secret secret, parts_.device.random(relay_secret_size));
-  ASSIGN_OR_RETURN(const Crossed crossed, cross(header, secret, deadline, request_id));
-
-  const Result<void> confirmed = [&]() -> Result<void> {
-    if (!crossed.answer) return fail(crossed.answer.error());
-    ASSIGN_OR_RETURN(const Bytes confirmation, parse_relay_answer(*crossed.answer, header.relay_id));
-    if (equal_constant_time(confirmation, relay_confirmation(secret, header.relay_id))) return {};
-    return fail(ErrorCode::denied, "relay " + header.relay_id.hex() + ": " + header.destination().text() + " holds another secret");
-  }();
-  if (!confirmed) {
-    TRY(burn(crossed.pad_id, crossed.mac_id));
-    return fail(confirmed.error());
+  ASSIGN_OR_RETURN(const Secret secrets, parts_.device.random(order.keys * relay_secret_size));
+  ASSIGN_OR_RETURN(const Crossed crossed, cross(header, secrets, deadline, request_id));
+  if (!equal_constant_time(crossed.answer.confirmation, relay_confirmation(secrets, header.relay_id))) {
+    return fail(ErrorCode::denied, "relay " + header.relay_id.hex() + ": " + header.destination().text() + " holds other secrets");
   }
-  const RelayedKey key{.id = header.relay_id,
-                       .end = End::near,
-                       .peer_domain = domain,
-                       .path_id = path_id_of(header.path),
-                       .relays = header.relays(),
-                       .way = describe_way(header, crossed.pad_id, crossed.mac_id),
-                       .key = relayed_key(secret),
-                       .expires_ms = expires};
-  TRY(parts_.store.transact([&](store::Transaction& transaction) -> Result<void> {
-    const UnixMs now = parts_.clock.now_ms();
-    TRY(parts_.link_keys.destroy(transaction, crossed.pad_id, now));
-    TRY(parts_.link_keys.destroy(transaction, crossed.mac_id, now));
-    return parts_.relayed_keys.add(transaction, key, now);
-  }));
+  const RelayedBatch batch{.id = header.relay_id,
+                           .end = End::near,
+                           .peer_domain = order.domain,
+                           .path = header.path,
+                           .way = describe_way(header.path, crossed.runs),
+                           .keys = relayed_keys(secrets),
+                           .expires_ms = expires};
+  TRY(parts_.commits.transact([&](store::Transaction& transaction) { return parts_.relayed_keys.add(transaction, batch, parts_.clock.now_ms()); }));
   return header.relay_id;
 }
 
-Result<RelayNode::Crossed> RelayNode::cross(RelayHeader header, const Secret& secret, Deadline deadline, const std::string& request_id) {
+// The neighbour may lack a block that this end has, when its QKD lost it: then other keys are taken, and what is left of that block is dropped.
+Result<RelayNode::Crossed> RelayNode::cross(RelayHeader header, const Secret& secrets, Deadline deadline, const std::string& request_id) {
+  for (int attempt = 1;; ++attempt) {
+    ASSIGN_OR_RETURN(Crossed crossed, cross_once(header, secrets, deadline, request_id));
+    if (!crossed.answer.confirmation.empty()) return crossed;
+    const ElementName& next = header.receiver();
+    TRY(parts_.commits.transact([&](store::Transaction& transaction) {
+      return parts_.link_keys.drop(transaction, place_.links.at(next), crossed.answer.missing, parts_.clock.now_ms());
+    }));
+    if (attempt == crossings_max || deadline.passed())
+      return fail(ErrorCode::unavailable, "relay " + header.relay_id.hex() + ": " + next.text() + " has not got the link keys that this end has");
+  }
+}
+
+Result<RelayNode::Crossed> RelayNode::cross_once(RelayHeader& header, const Secret& secrets, Deadline deadline, const std::string& request_id) {
   const ElementName next = header.receiver();
   const auto link = place_.links.find(next);
   if (link == place_.links.end()) return fail(ErrorCode::unavailable, next.text() + " is no neighbour of " + place_.self.text());
-  ASSIGN_OR_RETURN(const HopKeys keys, parts_.store.transact([&](store::Transaction& transaction) {
-    return parts_.link_keys.reserve(transaction, link->second, parts_.clock.now_ms());
+  ASSIGN_OR_RETURN(const std::vector<Taken> taken, parts_.commits.transact([&](store::Transaction& transaction) {
+    return parts_.link_keys.reserve(transaction, link->second, header.secrets + 1U, parts_.clock.now_ms());
   }));
   node::crash_point("qkm.relay.reserved");
-  header.pad_id = keys.pad.id;
-  header.mac_id = keys.mac.id;
-  Crossed out{.pad_id = keys.pad.id, .mac_id = keys.mac.id, .answer = Bytes()};
-  const std::array events{KeyEvent{.action = "link_key.used", .key = keys.pad.id, .subject = next.text(), .request_id = request_id},
-                          KeyEvent{.action = "link_key.used", .key = keys.mac.id, .subject = next.text(), .request_id = request_id}};
-  const auto sent = [&]() -> Result<Bytes> {
+  ASSIGN_OR_RETURN(const HopKeys keys, hop_keys(taken));
+  header.runs = keys.runs;
+  const auto sent = [&]() -> Result<RelayAnswer> {
+    const std::array events{KeyEvent{.action = "link_key.used", .keys = text_of(keys.runs), .subject = next.text(), .request_id = request_id}};
     TRY(ports_.record(events));
-    ASSIGN_OR_RETURN(const Bytes message, protect(header, secret, keys.pad.key, keys.mac.key));
-    return ports_.send(next, message, deadline, request_id);
+    ASSIGN_OR_RETURN(const Bytes message, protect(header, secrets, keys));
+    ASSIGN_OR_RETURN(const Bytes octets, ports_.send(next, message, deadline, request_id));
+    return parse_relay_answer(octets, header.relay_id);
   };
-  out.answer = sent();
+  const auto answer = sent();
   node::crash_point("qkm.relay.sent");
-  return Result<Crossed>(std::move(out));
-}
-
-Result<void> RelayNode::burn(const KeyId& pad_id, const KeyId& mac_id) {
-  return parts_.store.transact([&](store::Transaction& transaction) -> Result<void> {
-    const UnixMs now = parts_.clock.now_ms();
-    TRY(parts_.link_keys.destroy(transaction, pad_id, now));
-    return parts_.link_keys.destroy(transaction, mac_id, now);
-  });
+  TRY(parts_.commits.transact([&](store::Transaction& transaction) { return parts_.link_keys.destroy(transaction, keys.runs, parts_.clock.now_ms()); }));
+  if (!answer) return fail(answer.error());
+  return Crossed{.runs = keys.runs, .answer = *answer};
 }
 
 Result<void> RelayNode::check(const ElementName& sender, const RelayHeader& header) const {
@@ -110,64 +115,60 @@ Result<void> RelayNode::check(const ElementName& sender, const RelayHeader& head
   return {};
 }
 
-void RelayNode::await_block(const RelayHeader& header, Deadline deadline) {
+void RelayNode::await_blocks(const RelayHeader& header, Deadline deadline) {
   const Deadline until = deadline.sooner_of(place_.block_wait);
   while (true) {
     const std::uint64_t seen = parts_.arrivals.count();
-    const auto here = parts_.store.transact([&](store::Transaction& transaction) -> Result<bool> {
-      ASSIGN_OR_RETURN(const bool pad, parts_.link_keys.known(transaction, header.pad_id));
-      if (!pad) return false;
-      return parts_.link_keys.known(transaction, header.mac_id);
-    });
+    const auto here = parts_.commits.transact([&](store::Transaction& transaction) { return parts_.link_keys.known(transaction, header.runs); });
     if (!here || *here || !parts_.arrivals.wait(seen, until)) return;
   }
 }
 
-Result<HopKeys> RelayNode::take_in(const RelayHeader& header, const std::string& request_id) {
+Result<KeyStock::Receipt> RelayNode::take_in(const RelayHeader& header, const std::string& request_id) {
   const LinkId& link = place_.links.at(header.sender());
-  ASSIGN_OR_RETURN(LinkKeys::Receipt receipt, parts_.store.transact([&](store::Transaction& transaction) {
-    return parts_.link_keys.receive(transaction, link, header.pad_id, header.mac_id, parts_.clock.now_ms());
+  ASSIGN_OR_RETURN(KeyStock::Receipt receipt, parts_.commits.transact([&](store::Transaction& transaction) {
+    return parts_.link_keys.receive(transaction, link, header.runs, parts_.clock.now_ms());
   }));
   node::crash_point("qkm.relay.received");
-  if (!receipt.keys) return fail_in("link " + link.text(), receipt.refusal);
-  const std::array events{KeyEvent{.action = "link_key.used", .key = header.pad_id, .subject = header.sender().text(), .request_id = request_id},
-                          KeyEvent{.action = "link_key.used", .key = header.mac_id, .subject = header.sender().text(), .request_id = request_id}};
+  if (receipt.refusal) return Result<KeyStock::Receipt>(std::move(receipt));
+  const std::array events{KeyEvent{.action = "link_key.used", .keys = text_of(header.runs), .subject = header.sender().text(), .request_id = request_id}};
   TRY(ports_.record(events));
-  return Result<HopKeys>(std::move(*receipt.keys));
+  return Result<KeyStock::Receipt>(std::move(receipt));
 }
 
 Result<Bytes> RelayNode::receive(const ElementName& sender, ByteView octets, Deadline deadline, const std::string& request_id) {
   ASSIGN_OR_RETURN(const RelayMessage message, parse_relay(octets));
   TRY(check(sender, message.header));
-  await_block(message.header, deadline);
-  ASSIGN_OR_RETURN(const HopKeys keys, take_in(message.header, request_id));
-  ASSIGN_OR_RETURN(const Secret secret, unprotect(octets, message, keys.pad.key, keys.mac.key));
-  if (message.header.destination() == place_.self) return keep(message.header, secret);
-  return pass_on(message.header, secret, deadline, request_id);
+  await_blocks(message.header, deadline);
+  ASSIGN_OR_RETURN(const KeyStock::Receipt receipt, take_in(message.header, request_id));
+  if (!receipt.missing.empty()) return write_relay_missing(message.header.relay_id, receipt.missing);
+  if (receipt.refusal) return fail_in("link " + place_.links.at(sender).text(), *receipt.refusal);
+  ASSIGN_OR_RETURN(const HopKeys keys, hop_keys(receipt.keys));
+  ASSIGN_OR_RETURN(const Secret secrets, unprotect(octets, message, keys));
+  if (message.header.destination() == place_.self) return keep(message.header, secrets);
+  return pass_on(message.header, secrets, deadline, request_id);
 }
 
-Result<Bytes> RelayNode::pass_on(RelayHeader header, const Secret& secret, Deadline deadline, const std::string& request_id) {
+Result<Bytes> RelayNode::pass_on(RelayHeader header, const Secret& secrets, Deadline deadline, const std::string& request_id) {
   ++header.hop;
-  ASSIGN_OR_RETURN(Crossed crossed, cross(std::move(header), secret, deadline, request_id));
+  ASSIGN_OR_RETURN(const Crossed crossed, cross(header, secrets, deadline, request_id));
   node::crash_point("qkm.relay.forwarded");
-  TRY(burn(crossed.pad_id, crossed.mac_id));
-  return std::move(crossed.answer);
+  return write_relay_answer(header.relay_id, crossed.answer.confirmation);
 }
 
-Result<Bytes> RelayNode::keep(const RelayHeader& header, const Secret& secret) {
+Result<Bytes> RelayNode::keep(const RelayHeader& header, const Secret& secrets) {
   const UnixMs now = parts_.clock.now_ms();
-  const RelayedKey key{.id = header.relay_id,
-                       .end = End::far,
-                       .peer_domain = header.origin_domain,
-                       .path_id = path_id_of(header.path),
-                       .relays = header.relays(),
-                       .way = describe_way(header, header.pad_id, header.mac_id),
-                       .key = relayed_key(secret),
-                       .expires_ms = now + static_cast<UnixMs>(place_.lifetime.count())};
-  TRY(parts_.store.transact([&](store::Transaction& transaction) { return parts_.relayed_keys.add(transaction, key, now); }));
+  const RelayedBatch batch{.id = header.relay_id,
+                           .end = End::far,
+                           .peer_domain = header.origin_domain,
+                           .path = header.path,
+                           .way = describe_way(header.path, header.runs),
+                           .keys = relayed_keys(secrets),
+                           .expires_ms = now + static_cast<UnixMs>(place_.lifetime.count())};
+  TRY(parts_.commits.transact([&](store::Transaction& transaction) { return parts_.relayed_keys.add(transaction, batch, now); }));
   node::crash_point("qkm.relay.stored");
   parts_.arrivals.ring();
-  return write_relay_answer(header.relay_id, relay_confirmation(secret, header.relay_id));
+  return write_relay_answer(header.relay_id, relay_confirmation(secrets, header.relay_id));
 }
 
 }  // namespace qanat::qkm

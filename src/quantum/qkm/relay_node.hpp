@@ -1,4 +1,4 @@
-// This QKM's part in relays: begins them, passes them on, ends them. No sockets: what goes to a neighbour leaves through RelayPorts.
+// This QKM's part in relays hop by hop: begins them, passes them on, ends them. No sockets: what goes to a neighbour leaves through RelayPorts.
 //
 // Link keys are reserved durably before a message leaves and destroyed whatever comes back; a receiver destroys its copies before it looks
 // at the message. Whoever is left without an answer therefore never uses a key again that the other end may have seen.
@@ -9,27 +9,29 @@
 #include <span>
 
 #include "quantum/qkm/arrivals.hpp"
+#include "quantum/qkm/group_commit.hpp"
 #include "quantum/qkm/link_keys.hpp"
 #include "quantum/qkm/relay_message.hpp"
 #include "quantum/qkm/relayed_keys.hpp"
 
 namespace qanat::qkm {
 
-/// For the audit record: what was done with one key.
+/// For the audit record: what was done with some keys.
 struct KeyEvent {
   std::string_view action;  // "link_key.used", "relayed_key.delivered" …
-  KeyId key;
-  std::string subject;  // with or for whom
+  std::string keys;         // ids, or runs of ids (KeyRun::text), with spaces between
+  std::string subject;      // with or for whom
   std::string request_id;
 };
+std::string text_of(std::span<const KeyRun> runs);
+
+using Path = std::vector<ElementName>;  // with both ends
 
 /// What a relay needs from outside. All may block until the deadline; all may be called from several threads.
 struct RelayPorts {
   /// Brings a message to a neighbour and its answer back.
   std::function<Result<Bytes>(const ElementName& neighbour, ByteView message, Deadline deadline, const std::string& request_id)> send;
-  /// The nodes from the next hop to `destination`.
-  std::function<Result<std::vector<ElementName>>(const ElementName& destination, Deadline deadline, const std::string& request_id)> route;
-  /// Durable when it returns; on failure the key is not used.
+  /// Durable when it returns; on failure the keys are not used.
   std::function<Result<void>(std::span<const KeyEvent> events)> record;
 };
 
@@ -43,10 +45,17 @@ struct RelayPlace {
   std::chrono::milliseconds block_wait{500};
 };
 
+/// What a relay is to bring, and over which nodes.
+struct RelayOrder {
+  std::string domain;
+  Path path;  // from this QKM to that of the domain
+  std::size_t keys = 1;
+};
+
 class RelayNode {
  public:
   struct Parts {
-    store::Store& store;
+    GroupCommit& commits;
     LinkKeys& link_keys;
     RelayedKeys& relayed_keys;
     crypto::CryptoDevice& device;
@@ -55,31 +64,34 @@ class RelayNode {
   };
   RelayNode(RelayPlace place, Parts parts, RelayPorts ports) : place_(std::move(place)), parts_(parts), ports_(std::move(ports)) {}
 
-  /// A fresh secret to the QKM of `domain`, known to be held there when this returns: one more near key, `generated`.
-  Result<KeyId> relay_to(const std::string& domain, Deadline deadline, const std::string& request_id);
-  /// A message from a neighbour, whose name the connection proved. The answer is given when the key is stored at the destination.
+  /// Fresh secrets to the QKM of the order's domain, known to be held there when this returns: so many more near keys.
+  Result<BatchId> relay(const RelayOrder& order, Deadline deadline, const std::string& request_id);
+  /// A message from a neighbour, whose name the connection proved. The answer is given when the keys are stored at the destination.
   Result<Bytes> receive(const ElementName& sender, ByteView message, Deadline deadline, const std::string& request_id);
 
   [[nodiscard]] const RelayPlace& place() const noexcept { return place_; }
 
  private:
   struct Crossed {
-    KeyId pad_id;
-    KeyId mac_id;
-    Result<Bytes> answer;
+    std::vector<KeyRun> runs;
+    RelayAnswer answer;
   };
   Result<void> check(const ElementName& sender, const RelayHeader& header) const;
-  void await_block(const RelayHeader& header, Deadline deadline);
-  Result<HopKeys> take_in(const RelayHeader& header, const std::string& request_id);
-  Result<Crossed> cross(RelayHeader header, const Secret& secret, Deadline deadline, const std::string& request_id);
-  Result<void> burn(const KeyId& pad_id, const KeyId& mac_id);
-  Result<Bytes> pass_on(RelayHeader header, const Secret& secret, Deadline deadline, const std::string& request_id);
-  Result<Bytes> keep(const RelayHeader& header, const Secret& secret);
-  Result<RelayHeader> begin(const std::string& domain, Deadline deadline, const std::string& request_id);
+  void await_blocks(const RelayHeader& header, Deadline deadline);
+  Result<KeyStock::Receipt> take_in(const RelayHeader& header, const std::string& request_id);
+  Result<Crossed> cross(RelayHeader header, const Secret& secrets, Deadline deadline, const std::string& request_id);
+  Result<Crossed> cross_once(RelayHeader& header, const Secret& secrets, Deadline deadline, const std::string& request_id);
+  Result<Bytes> pass_on(RelayHeader header, const Secret& secrets, Deadline deadline, const std::string& request_id);
+  Result<Bytes> keep(const RelayHeader& header, const Secret& secrets);
 
   const RelayPlace place_;
   const Parts parts_;
   const RelayPorts ports_;
 };
+
+/// invalid_argument unless the path leads from `self` to the QKM of the domain over nodes that are named once.
+Result<void> check_order(const RelayPlace& place, const RelayOrder& order);
+/// For display: over which nodes, with which link keys at this end.
+std::string describe_way(std::span<const ElementName> path, std::span<const KeyRun> runs);
 
 }  // namespace qanat::qkm

@@ -1,136 +1,128 @@
 #include "quantum/qkm/relayed_keys.hpp"
 
+#include <algorithm>
+
 namespace qanat::qkm {
 namespace {
 
 using store::KeyState;
 
-std::string what(const KeyId& id) { return "relayed key " + id.hex(); }
-Bytes context(const KeyId& id) { return store::column_context("relayed_key.sealed", id.view()); }
-std::int64_t number(UnixMs time) { return static_cast<std::int64_t>(time); }
+constexpr char between_nodes = '>';  // no name has it
+
+StockName stock_name(std::string_view domain, std::span<const ElementName> path) {
+  std::string out = std::string(domain_stocks) + std::string(domain) + "/";
+  for (std::size_t i = 0; i < path.size(); ++i) out += (i == 0 ? "" : std::string(1, between_nodes)) + path[i].text();
+  return StockName(std::move(out));
+}
+
+/// The domain and the path that a stock is named after.
+Result<Pool> read_name(const StockName& stock) {
+  std::string_view rest = stock.text();
+  rest.remove_prefix(std::min(rest.size(), domain_stocks.size()));
+  const std::size_t slash = rest.find('/');
+  if (slash == std::string_view::npos) return fail(ErrorCode::internal, stock.text() + ": is no pool of relayed keys");
+  Pool out{.peer_domain = std::string(rest.substr(0, slash)), .path = {}, .keys = 0};
+  rest.remove_prefix(slash + 1);
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find(between_nodes), rest.size());
+    out.path.emplace_back(std::string(rest.substr(0, end)));
+    rest.remove_prefix(std::min(rest.size(), end + 1));
+  }
+  if (out.path.size() < 2) return fail(ErrorCode::internal, stock.text() + ": has no path");
+  return out;
+}
+
+RelayedKey one_key(const Taken& taken, const std::vector<ElementName>& path) {
+  return {.id = taken.run.id(0), .path = path, .way = taken.about, .key = taken.key(0)};
+}
 
 }  // namespace
 
-Result<void> RelayedKeys::add(store::Transaction& transaction, const RelayedKey& key, UnixMs now) {
-  ASSIGN_OR_RETURN(const auto known, state_of(transaction, key.id));
-  if (known) return fail(ErrorCode::conflict, what(key.id) + ": came before");
-  ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(key.id), key.key));
-  TRY(
-      transaction.run("INSERT INTO relayed_key (key_id, near, peer_domain, path_id, relays, way, state, sealed, expires_ms, changed_ms)"
-                      " VALUES (?, ?, ?, ?, ?, ?, 'generated', ?, ?, ?)",
-                      {key.id.view(), static_cast<std::int64_t>(key.end), std::string_view(key.peer_domain), key.path_id.view(), std::int64_t{key.relays},
-                       std::string_view(key.way), ByteView(sealed), number(key.expires_ms), number(now)}));
-  return {};
+bool are_disjoint(std::span<const ElementName> one, std::span<const ElementName> other) {
+  if (one.size() == 2 && other.size() == 2) return false;  // one link twice
+  const auto inner = one.subspan(1, one.size() - 2);
+  return std::ranges::none_of(inner, [&](const ElementName& node) { return std::ranges::find(other, node) != other.end(); });
 }
 
-Result<std::optional<KeyState>> RelayedKeys::state_of(store::Transaction& transaction, const KeyId& id) {
-  std::optional<KeyState> state;
-  TRY(transaction.query("SELECT state FROM relayed_key WHERE key_id = ?", {id.view()},
-                        [&](const store::Row& row) { state = store::key_state_from_name(row.text(0)); }));
-  return state;
-}
-
-Result<void> RelayedKeys::advance(store::Transaction& transaction, const KeyId& id, KeyState to, UnixMs now) {
-  ASSIGN_OR_RETURN(const auto from, state_of(transaction, id));
-  if (!from) return fail(ErrorCode::not_found, what(id) + ": is not here");
-  TRY(store::check_transition(*from, to, what(id)));
-  // A key that was handed out is never handed out again: its octets have no more business here.
-  const bool keeps_octets = to == KeyState::generated || to == KeyState::reserved;
-  const std::string_view sql = keeps_octets ? "UPDATE relayed_key SET state = ?, changed_ms = ? WHERE key_id = ?"
-                                            : "UPDATE relayed_key SET state = ?, changed_ms = ?, sealed = NULL WHERE key_id = ?";
-  TRY(transaction.run(sql, {store::name(to), number(now), id.view()}));
-  return {};
-}
-
-Result<std::vector<KeyId>> RelayedKeys::reserve(store::Transaction& transaction, std::string_view peer_domain, const SidWk& sid_wk, std::size_t count,
-                                                UnixMs now) {
-  std::vector<KeyId> out;
-  TRY(transaction.query(
-      "SELECT key_id FROM relayed_key WHERE near = 1 AND peer_domain = ? AND state = 'generated' AND expires_ms > ? ORDER BY expires_ms LIMIT ?",
-      {peer_domain, number(now), static_cast<std::int64_t>(count)}, [&](const store::Row& row) { out.emplace_back(row.blob(0)); }));
-  for (const KeyId& id : out) {
-    TRY(advance(transaction, id, KeyState::reserved, now));
-    TRY(transaction.run("UPDATE relayed_key SET sid_wk = ? WHERE key_id = ?", {sid_wk.view(), id.view()}));
+std::vector<Pool> disjoint_pools(std::span<const Pool> pools, std::size_t count) {
+  if (count == 0) return {};
+  for (std::size_t i = 0; i < pools.size(); ++i) {
+    if (pools[i].keys < 1) continue;
+    std::vector<Pool> out{pools[i]};
+    if (count == 1) return out;
+    std::vector<Pool> rest;
+    for (const Pool& pool : pools.subspan(i + 1)) {
+      if (are_disjoint(pools[i].path, pool.path)) rest.push_back(pool);
+    }
+    std::vector<Pool> others = disjoint_pools(rest, count - 1);
+    if (others.empty()) continue;
+    out.insert(out.end(), others.begin(), others.end());
+    return out;
   }
-  return out;
+  return {};
+}
+
+Result<void> RelayedKeys::add(store::Transaction& transaction, const RelayedBatch& batch, UnixMs now) {
+  std::vector<Chunk> chunks;
+  chunks.push_back({.batch = batch.id,
+                    .owner = batch.end == End::near ? Owner::self : Owner::peer,
+                    .keys = batch.keys.duplicate(),
+                    .about = batch.way.substr(0, about_max),
+                    .expires_ms = batch.expires_ms});
+  TRY(stock_.add(transaction, stock_name(batch.peer_domain, batch.path), {}, chunks, now));
+  return {};
+}
+
+Result<std::vector<RelayedKey>> RelayedKeys::take(store::Transaction& transaction, const Pool& pool, const Handout& handout, UnixMs now) {
+  ASSIGN_OR_RETURN(const std::vector<Taken> taken,
+                   stock_.claim(transaction, stock_name(pool.peer_domain, pool.path), {.least = handout.least, .most = handout.most, .each = true},
+                                {.state = KeyState::delivered, .holder = handout.holder, .until_ms = handout.keep_until}, now));
+  std::vector<RelayedKey> out;
+  for (const Taken& one : taken) out.push_back(one_key(one, pool.path));
+  return Result<std::vector<RelayedKey>>(std::move(out));
 }
 
 Result<std::vector<KeyId>> RelayedKeys::absent(store::Transaction& transaction, std::span<const KeyId> ids) {
   std::vector<KeyId> out;
   for (const KeyId& id : ids) {
-    ASSIGN_OR_RETURN(const auto state, state_of(transaction, id));
+    ASSIGN_OR_RETURN(const auto state, stock_.state_of(transaction, id));
     if (!state) out.push_back(id);
   }
   return out;
 }
 
-Result<void> RelayedKeys::reserve_far(store::Transaction& transaction, const KeyId& id, std::string_view peer_domain, const SidWk& sid_wk, UnixMs now) {
-  std::optional<std::pair<std::int64_t, std::string>> found;
-  std::int64_t expires = 0;
-  TRY(transaction.query("SELECT near, peer_domain, expires_ms FROM relayed_key WHERE key_id = ?", {id.view()}, [&](const store::Row& row) {
-    found = {row.integer(0), row.text(1)};
-    expires = row.integer(2);
-  }));
-  if (!found) return fail(ErrorCode::not_found, what(id) + ": is not here");
-  if (found->first != static_cast<std::int64_t>(End::far)) return fail(ErrorCode::denied, what(id) + ": was drawn here; only the other domain fetches it");
-  if (found->second != peer_domain) return fail(ErrorCode::denied, what(id) + ": is not shared with domain " + std::string(peer_domain));
-  TRY(advance(transaction, id, KeyState::reserved, now));
-  if (expires <= number(now)) return fail(ErrorCode::not_found, what(id) + ": is past its time");
-  TRY(transaction.run("UPDATE relayed_key SET sid_wk = ? WHERE key_id = ?", {sid_wk.view(), id.view()}));
-  return {};
-}
-
-Result<RelayedKey> RelayedKeys::deliver(store::Transaction& transaction, const KeyId& id, UnixMs keep_until, UnixMs now) {
-  RelayedKey out;
-  out.id = id;
-  Bytes sealed;
-  TRY(transaction.query("SELECT near, peer_domain, path_id, relays, way, sealed FROM relayed_key WHERE key_id = ?", {id.view()}, [&](const store::Row& row) {
-    out.end = row.integer(0) == 1 ? End::near : End::far;
-    out.peer_domain = row.text(1);
-    out.path_id = PathId(row.blob(2));
-    out.relays = static_cast<std::uint8_t>(row.integer(3));
-    out.way = row.text(4);
-    if (!row.is_null(5)) sealed = row.blob(5);
-  }));
-  TRY(advance(transaction, id, KeyState::delivered, now));
-  ASSIGN_OR_RETURN(out.key, device_.unseal(context(id), sealed));
-  out.expires_ms = keep_until;
-  TRY(transaction.run("UPDATE relayed_key SET expires_ms = ? WHERE key_id = ?", {number(keep_until), id.view()}));
-  return Result<RelayedKey>(std::move(out));
+Result<RelayedKey> RelayedKeys::fetch(store::Transaction& transaction, const KeyId& id, std::string_view peer_domain, const Handout& handout, UnixMs now) {
+  ASSIGN_OR_RETURN(const auto stock, stock_.stock_with(transaction, id));
+  if (!stock || !stock->text().starts_with(domain_stocks)) return fail(ErrorCode::not_found, "relayed key " + id.hex() + ": is not here");
+  ASSIGN_OR_RETURN(const Pool pool, read_name(*stock));
+  if (pool.peer_domain != peer_domain) return fail(ErrorCode::denied, "relayed key " + id.hex() + ": is not shared with domain " + std::string(peer_domain));
+  ASSIGN_OR_RETURN(const KeyStock::Receipt receipt,
+                   stock_.redeem(transaction, *stock, std::array{KeyRun::one(id)},
+                                 {.state = KeyState::delivered, .holder = handout.holder, .until_ms = handout.keep_until}, KeyStock::Unknown::leave, now));
+  if (receipt.refusal) return fail_in("relayed key", *receipt.refusal);
+  return Result<RelayedKey>(one_key(receipt.keys.front(), pool.path));
 }
 
 Result<void> RelayedKeys::done(store::Transaction& transaction, const KeyId& id, Use use, UnixMs now) {
   ASSIGN_OR_RETURN(const auto state, state_of(transaction, id));
   if (state == KeyState::destroyed) return {};
-  if (use == Use::confirmed) TRY(advance(transaction, id, KeyState::confirmed, now));
-  return advance(transaction, id, KeyState::destroyed, now);
+  if (!state) return fail(ErrorCode::not_found, "relayed key " + id.hex() + ": is not here");
+  if (state == KeyState::generated) return fail(ErrorCode::conflict, "relayed key " + id.hex() + ": was not handed out");
+  const KeyRun run = KeyRun::one(id);
+  if (use == Use::confirmed) TRY(stock_.advance(transaction, run, KeyState::confirmed, now));
+  return stock_.advance(transaction, run, KeyState::destroyed, now);
 }
 
-Result<std::vector<KeyId>> RelayedKeys::sweep(store::Transaction& transaction, UnixMs now) {
-  std::vector<KeyId> out;
-  TRY(transaction.query("SELECT key_id FROM relayed_key WHERE state <> 'destroyed' AND expires_ms <= ?", {number(now)},
-                        [&](const store::Row& row) { out.emplace_back(row.blob(0)); }));
-  for (const KeyId& id : out) TRY(advance(transaction, id, KeyState::destroyed, now));
-  return out;
-}
-
-Result<std::vector<KeyId>> RelayedKeys::recover(store::Transaction& transaction, UnixMs now) {
-  std::vector<KeyId> out;
-  TRY(transaction.query("SELECT key_id FROM relayed_key WHERE state = 'reserved'", {},
-                        [&](const store::Row& row) { out.emplace_back(row.blob(0)); }));
-  for (const KeyId& id : out) TRY(advance(transaction, id, KeyState::destroyed, now));
-  return out;
-}
-
-Result<void> RelayedKeys::forget(store::Transaction& transaction, UnixMs before) {
-  TRY(transaction.run("DELETE FROM relayed_key WHERE state = 'destroyed' AND changed_ms < ?", {number(before)}));
-  return {};
-}
-
-Result<std::map<std::string, std::int64_t>> RelayedKeys::stock(store::Transaction& transaction, UnixMs now) {
-  std::map<std::string, std::int64_t> out;
-  TRY(transaction.query("SELECT peer_domain, count(*) FROM relayed_key WHERE near = 1 AND state = 'generated' AND expires_ms > ? GROUP BY peer_domain",
-                        {number(now)}, [&](const store::Row& row) { out[row.text(0)] = row.integer(1); }));
+Result<std::vector<Pool>> RelayedKeys::pools(store::Transaction& transaction, std::string_view peer_domain, UnixMs now) {
+  const std::string prefix = std::string(domain_stocks) + (peer_domain.empty() ? "" : std::string(peer_domain) + "/");
+  ASSIGN_OR_RETURN(const std::vector<StockName> names, stock_.stocks(transaction, prefix));
+  std::vector<Pool> out;
+  for (const StockName& name : names) {
+    ASSIGN_OR_RETURN(Pool pool, read_name(name));
+    ASSIGN_OR_RETURN(const StockLevel level, stock_.level(transaction, name, now));
+    pool.keys = level.own;
+    out.push_back(std::move(pool));
+  }
   return out;
 }
 

@@ -1,64 +1,83 @@
-// Keys that came out of a relay and wait for the KMS of this domain. The near end drew the secret, the far end received it; a key is
-// handed out once at each end. Every change is a transition of store/lifecycle.hpp inside the caller's transaction.
+// Keys that came out of a relay and wait for the KMS of this domain: one stock (key_stock.hpp) per peer domain and path. The near end drew
+// the secrets and chooses, the far end received them; a key is handed out once at each end.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <span>
 #include <vector>
 
-#include "base/clock.hpp"
-#include "crypto/device.hpp"
-#include "store/lifecycle.hpp"
-#include "store/store.hpp"
+#include "quantum/qkm/key_stock.hpp"
+#include "quantum/qkm/relay_message.hpp"
 
 namespace qanat::qkm {
 
+inline constexpr std::string_view domain_stocks = "domain/";
+
 enum class End : std::uint8_t { far = 0, near = 1 };
+
+struct RelayedBatch {
+  BatchId id;
+  End end{};
+  std::string peer_domain;
+  std::vector<ElementName> path;  // from the QKM that drew it to the one that received it
+  std::string way;                // for display: over which nodes, which link keys were used up
+  Secret keys;                    // 32 octets each
+  UnixMs expires_ms = 0;          // destroyed then, if nobody took it
+};
 
 struct RelayedKey {
   KeyId id;
-  End end{};
-  std::string peer_domain;
-  PathId path_id;
-  std::uint8_t relays = 0;  // trusted nodes between the ends
-  std::string way;          // for display: over which nodes, which link keys were used up
+  std::vector<ElementName> path;
+  std::string way;
   Secret key;
-  UnixMs expires_ms = 0;  // destroyed then, if nobody took it
+
+  [[nodiscard]] PathId path_id() const { return path_id_of(path); }
+  /// Trusted nodes between the ends.
+  [[nodiscard]] std::uint8_t relays() const { return static_cast<std::uint8_t>(path.size() - 2); }
 };
+
+/// Near keys that came over one path.
+struct Pool {
+  std::string peer_domain;
+  std::vector<ElementName> path;
+  std::int64_t keys = 0;
+};
+/// True if the paths share no node but their ends.
+bool are_disjoint(std::span<const ElementName> one, std::span<const ElementName> other);
+/// `count` of the pools, each with a key and no two with a common node between the ends; empty if there are none.
+std::vector<Pool> disjoint_pools(std::span<const Pool> pools, std::size_t count);
 
 class RelayedKeys {
  public:
-  explicit RelayedKeys(crypto::CryptoDevice& device) : device_(device) {}
+  explicit RelayedKeys(KeyStock& stock) : stock_(stock) {}
 
-  /// In state `generated`; conflict if the id was ever here.
-  Result<void> add(store::Transaction& transaction, const RelayedKey& key, UnixMs now);
-  /// At most `count` near keys for the domain, soonest to expire first, now reserved for the session.
-  Result<std::vector<KeyId>> reserve(store::Transaction& transaction, std::string_view peer_domain, const SidWk& sid_wk, std::size_t count, UnixMs now);
+  /// conflict if the batch came before.
+  Result<void> add(store::Transaction& transaction, const RelayedBatch& batch, UnixMs now);
+  /// Near keys of one pool, handed out: `least` to `most`, the oldest first; exhausted if there are fewer. `keep_until`: see KeyStock::sweep.
+  struct Handout {
+    std::size_t least = 1;
+    std::size_t most = 1;
+    std::string holder{};  // for whom
+    UnixMs keep_until = 0;
+  };
+  Result<std::vector<RelayedKey>> take(store::Transaction& transaction, const Pool& pool, const Handout& handout, UnixMs now);
   /// Those of `ids` that are not here in any state.
   Result<std::vector<KeyId>> absent(store::Transaction& transaction, std::span<const KeyId> ids);
-  /// A far key for the session: reserved. not_found, denied for a key of another domain or end, conflict if it was taken before.
-  Result<void> reserve_far(store::Transaction& transaction, const KeyId& id, std::string_view peer_domain, const SidWk& sid_wk, UnixMs now);
-  /// A reserved key, handed out: its octets leave the database now, and it may be handed out no more. `keep_until`: see sweep().
-  Result<RelayedKey> deliver(store::Transaction& transaction, const KeyId& id, UnixMs keep_until, UnixMs now);
+  /// A far key, handed out. not_found; denied for a key of another domain or end; conflict if it was taken before.
+  Result<RelayedKey> fetch(store::Transaction& transaction, const KeyId& id, std::string_view peer_domain, const Handout& handout, UnixMs now);
   /// The receiver has no more need of it. `confirmed`: both KMSs proved that they hold it. Destroyed already: nothing happens.
   enum class Use : std::uint8_t { confirmed, unused };
   Result<void> done(store::Transaction& transaction, const KeyId& id, Use use, UnixMs now);
 
-  /// Destroys what is past its time. Returns the ids.
-  Result<std::vector<KeyId>> sweep(store::Transaction& transaction, UnixMs now);
-  /// After a restart: keys that were promised to a request which died with the process are destroyed; their ids. A key in stock stays: both ends
+  /// After a restart: keys that were promised to a request which died with the process are destroyed. A key in stock stays: both ends
   /// confirmed it, and the other end still counts on it.
-  Result<std::vector<KeyId>> recover(store::Transaction& transaction, UnixMs now);
-  /// Drops the rows of keys that were destroyed before `before`.
-  Result<void> forget(store::Transaction& transaction, UnixMs before);
-  /// Near keys to be had now, by peer domain.
-  Result<std::map<std::string, std::int64_t>> stock(store::Transaction& transaction, UnixMs now);
-  Result<std::optional<store::KeyState>> state_of(store::Transaction& transaction, const KeyId& id);
+  Result<std::vector<KeyRun>> recover(store::Transaction& transaction, UnixMs now) { return stock_.recover(transaction, domain_stocks, false, now); }
+  /// The pools for one domain; "" for all.
+  Result<std::vector<Pool>> pools(store::Transaction& transaction, std::string_view peer_domain, UnixMs now);
+  Result<std::optional<store::KeyState>> state_of(store::Transaction& transaction, const KeyId& id) { return stock_.state_of(transaction, id); }
 
  private:
-  Result<void> advance(store::Transaction& transaction, const KeyId& id, store::KeyState to, UnixMs now);
-  crypto::CryptoDevice& device_;
+  KeyStock& stock_;
 };
 
 }  // namespace qanat::qkm

@@ -105,7 +105,14 @@ inline constexpr std::array migrations{
         changed_ms INTEGER NOT NULL
       ) STRICT;
       CREATE INDEX key_burnt_age ON key_burnt (changed_ms))sql"},
+    // The keys of the old tables have ids that no neighbour names any more: they are given up. Blocks that came before the change stay refused.
     store::Migration{3, R"sql(
+      INSERT INTO key_stock (name) SELECT DISTINCT 'link/' || link FROM link_block;
+      INSERT INTO key_delivery (stock, seq, keys) SELECT 'link/' || link, max(block_id), 0 FROM link_block GROUP BY link;
+      DROP TABLE link_block;
+      DROP TABLE link_key;
+      DROP TABLE relayed_key)sql"},
+    store::Migration{4, R"sql(
       -- Keys that SAEs of this site may fetch (sae_assignments.hpp): ids first, first + stride, … of one batch. slaves: names, one a line. gone: for each
       -- slave a bit per key; sealed: the keys of "octets" each, zero where every slave has had it. A row of which nothing is left goes.
       CREATE TABLE sae_key (

@@ -4,22 +4,25 @@
 #include <thread>
 
 #include "node/log.hpp"
-#include "node/subscriber.hpp"
+#include "node/recorded.hpp"
+#include "quantum/qkm/central_node.hpp"
+#include "quantum/qkm/controllers.hpp"
 #include "quantum/qkm/link_handlers.hpp"
 #include "quantum/qkm/recording.hpp"
-#include "quantum/qkm/routes.hpp"
 #include "quantum/qkm/sae_front.hpp"
 #include "quantum/qkm/schema.hpp"
+#include "wire/base64.hpp"
 
 namespace qanat::qkm {
 namespace {
 
 constexpr std::chrono::milliseconds report_every{1000};
-constexpr std::chrono::milliseconds report_max{1000};
 constexpr std::chrono::milliseconds relay_max{2000};  // of a relay beforehand
 constexpr std::chrono::milliseconds relay_look_every{500};
 constexpr std::chrono::milliseconds relay_pause_max{8000};  // between attempts while relays fail
 constexpr UnixMs forget_after_ms = 24ULL * 3600 * 1000;
+constexpr std::int64_t evidence_max = 1000000;  // runs of destroyed keys; the audit record has them all
+constexpr std::size_t swept_at_once_max = 1000;
 
 RelayPlace place_of(const node::Node& node, const QkmSettings& settings) {
   RelayPlace out;
@@ -44,45 +47,30 @@ std::vector<LinkId> link_ids(const QkmSettings& settings) {
   return out;
 }
 
-Result<Routes::Nodes> ask_controller(node::Node& node, const ElementName& controller, const ElementName& destination, Deadline deadline,
-                                     const std::string& request_id) {
-  if (controller.empty()) return fail(ErrorCode::unavailable, "no controller is configured, and " + destination.text() + " is no neighbour");
-  ASSIGN_OR_RETURN(const wire::Json answer,
-                   node.call_json(points::Endpoint::kq2_route, controller.text(), wire::Json::object({{"to", destination.text()}}), deadline, request_id));
-  TRY(answer.only({"route", "path_id"}));
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, answer.texts("route"));
-  Routes::Nodes out;
-  for (const std::string& name : names) {
-    ASSIGN_OR_RETURN(ElementName hop, node::parse_element_name(name));
-    out.push_back(std::move(hop));
-  }
-  ASSIGN_OR_RETURN(const std::string path, answer.text("path_id"));
-  Routes::Nodes whole{ElementName(node.identity().name)};
-  whole.insert(whole.end(), out.begin(), out.end());
-  if (path != path_id_of(whole).hex()) return fail(ErrorCode::unavailable, "the controller's path id is not that of its route");
-  return out;
-}
-
 }  // namespace
 
 struct QkmService::Parts {
-  Parts(node::Node& node_, QkmSettings settings_, std::unique_ptr<store::Store> store_, SiteWrapping wrapping_)
+  Parts(node::Node& node_, QkmSettings settings_, std::unique_ptr<store::Store> store_, SiteWrapping wrapping_, std::optional<crypto::SiteKey> controller_key)
       : node(node_),
         settings(std::move(settings_)),
         store(std::move(store_)),
         wrapping(std::move(wrapping_)),
         trace(node.settings().state),
-        link_keys(node.device(), ElementName(node.identity().name), settings.keys_max),
-        relayed_keys(node.device()),
+        commits(*store),
+        stock(node.device()),
+        link_keys(stock, ElementName(node.identity().name), settings.keys_max),
+        relayed_keys(stock),
         links(link_ids(settings), settings.marks),
-        routes(neighbours_of(settings), settings.route_fresh,
-               [this](const ElementName& to, Deadline deadline, const std::string& id) { return ask_controller(node, settings.controller, to, deadline, id); }),
-        relay(place_of(node, settings), {*store, link_keys, relayed_keys, node.device(), node.clock(), arrivals}, ports()),
-        supply({*store, relayed_keys, relay, node.clock(), arrivals, [this](std::span<const KeyEvent> events) { return record_together(node, events); }}),
-        supply_handlers({node, supply, wrapping, trace, [this] { pool_changed.ring(); }}),
-        link_handlers({node, *store, link_keys, links, arrivals, wrapping, settings}),
-        sae_stock(node.device()) {
-    if (settings.sae) sae.emplace(node, *store, sae_stock, *settings.sae, settings.domains);
+        controllers(node, settings),
+        routes(
+            ElementName(node.identity().name), neighbours_of(settings), settings.route_fresh,
+            [this](const ElementName& to, std::size_t paths, Deadline deadline, const std::string& id) { return controllers.routes(to, paths, deadline, id); }),
+        relay(place_of(node, settings), relay_parts(), ports()),
+        central(make_central(std::move(controller_key))),
+        supply({commits, relayed_keys, way(), routes, place_of(node, settings), node.clock(), arrivals, record()}),
+        supply_handlers({node, supply, wrapping, trace, arrivals, [this] { pool_changed.ring(); }}),
+        link_handlers({node, commits, link_keys, links, arrivals, wrapping, settings}) {
+    if (settings.sae) sae.emplace(node, *store, stock, *settings.sae, settings.domains);
   }
 
   node::Node& node;
@@ -90,17 +78,20 @@ struct QkmService::Parts {
   std::unique_ptr<store::Store> store;
   SiteWrapping wrapping;
   node::StepTrace trace;
-  Arrivals arrivals;      // link keys and far keys
+  Arrivals arrivals;      // keys came: link keys, far keys, near keys
   Arrivals pool_changed;  // near keys were taken
+  GroupCommit commits;
+  KeyStock stock;
   LinkKeys link_keys;
   RelayedKeys relayed_keys;
   Links links;
+  Controllers controllers;
   Routes routes;
   RelayNode relay;
+  std::optional<CentralNode> central;  // with a controller key
   KeySupply supply;
   SupplyHandlers supply_handlers;
   LinkHandlers link_handlers;
-  KeyStock sae_stock;
   std::optional<SaeFront> sae;
 
   std::mutex mutex;
@@ -111,13 +102,21 @@ struct QkmService::Parts {
   std::thread relayer;
 
   RelayPorts ports();
+  decltype(RelayPorts::record) record() {
+    return [this](std::span<const KeyEvent> events) { return record_together(node, events); };
+  }
+  RelayNode::Parts relay_parts() { return {commits, link_keys, relayed_keys, node.device(), node.clock(), arrivals}; }
+  std::optional<CentralNode> make_central(std::optional<crypto::SiteKey> controller_key);
+  /// How this QKM relays: by the configuration.
+  KeySupply::Relay way();
   Result<Bytes> send(const ElementName& neighbour, ByteView message, Deadline deadline, const std::string& request_id);
   Result<net::Response> relayed(const net::Request& request);
   Result<net::Response> activated(const net::Request& request);
   Result<net::Response> status(const net::Request& request);
+  Result<net::Response> report_x(const net::Request& request);
+  Result<net::Response> take_delivery(const net::Request& request);
   Result<void> recover();
   Result<void> sweep();
-  Result<void> report();
   bool fill_pools();
   void describe(wire::Json& body);
   /// False when the service stops, after `span` otherwise.
@@ -127,16 +126,28 @@ struct QkmService::Parts {
 RelayPorts QkmService::Parts::ports() {
   return {.send = [this](const ElementName& neighbour, ByteView message, Deadline deadline,
                          const std::string& id) { return send(neighbour, message, deadline, id); },
-          .route = [this](const ElementName& to, Deadline deadline, const std::string& id) { return routes.find(to, deadline, id); },
-          .record = [this](std::span<const KeyEvent> events) { return record_together(node, events); }};
+          .record = record()};
+}
+
+std::optional<CentralNode> QkmService::Parts::make_central(std::optional<crypto::SiteKey> controller_key) {
+  if (!controller_key) return std::nullopt;
+  return std::optional<CentralNode>(std::in_place, place_of(node, settings), relay_parts(), *std::move(controller_key),
+                                    CentralNode::Ports{.order = [this](const points::CentralHandover& order, Deadline deadline,
+                                                                       const std::string& id) { return controllers.order(order, deadline, id); },
+                                                       .record = record()});
+}
+
+KeySupply::Relay QkmService::Parts::way() {
+  return [this](const RelayOrder& order, Deadline deadline, const std::string& id) {
+    // Between neighbours there is nothing to report: the link's own keys carry it.
+    const bool by_controller = settings.relay == RelayWay::centralised && order.path.size() > 2;
+    return by_controller ? central->relay(order, deadline, id) : relay.relay(order, deadline, id);
+  };
 }
 
 Result<Bytes> QkmService::Parts::send(const ElementName& neighbour, ByteView message, Deadline deadline, const std::string& request_id) {
   auto response = node.call(points::Endpoint::x1_relay, neighbour.text(), message, deadline, request_id);
-  if (!response) {
-    for (const auto& [domain, end_node] : settings.domains) routes.distrust(end_node);
-    return fail(response.error());
-  }
+  if (!response) return fail(response.error());
   return std::move(response->body);
 }
 
@@ -168,23 +179,44 @@ Result<net::Response> QkmService::Parts::activated(const net::Request& request) 
 Result<net::Response> QkmService::Parts::status(const net::Request& request) {
   if (request.peer.identity->domain != node.identity().domain)
     return fail(ErrorCode::denied, "the stock of domain " + node.identity().domain + " is for its own KMS");
-  ASSIGN_OR_RETURN(const auto stock, store->transact([&](store::Transaction& transaction) { return relayed_keys.stock(transaction, node.clock().now_ms()); }));
   wire::Json peers = wire::Json::array();
   for (const auto& [domain, end_node] : settings.domains) {
-    const auto found = stock.find(domain);
-    peers.push(wire::Json::object({{"domain", domain}, {"stock", found == stock.end() ? std::int64_t{0} : found->second}, {"qkm", end_node.text()}}));
+    ASSIGN_OR_RETURN(const std::int64_t keys, supply.stock(domain));
+    peers.push(wire::Json::object({{"domain", domain}, {"stock", keys}, {"qkm", end_node.text()}}));
   }
   return node::json_response(wire::Json::object({{"peers", peers}}));
+}
+
+Result<net::Response> QkmService::Parts::report_x(const net::Request& request) {
+  return node::recorded(node, "kq-2.report", request, [&](node::Deed& deed) -> Result<net::Response> {
+    if (!central || !controllers.has(*request.peer.identity)) return fail(ErrorCode::denied, request.peer.identity->uri() + " is no controller of this QKM");
+    ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
+    ASSIGN_OR_RETURN(const points::CentralReportOrder order, points::read_central_report_order(body));
+    deed.object = order.relay.relay_id.hex();
+    ASSIGN_OR_RETURN(const points::CentralReport report, central->report(order, request.deadline, request.request_id));
+    return node::json_response(points::write(report));
+  });
+}
+
+Result<net::Response> QkmService::Parts::take_delivery(const net::Request& request) {
+  return node::recorded(node, "kq-2.deliver", request, [&](node::Deed& deed) -> Result<net::Response> {
+    if (!central || !controllers.has(*request.peer.identity)) return fail(ErrorCode::denied, request.peer.identity->uri() + " is no controller of this QKM");
+    ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
+    ASSIGN_OR_RETURN(const points::CentralHandover delivery, points::read_central_handover(body));
+    deed.object = delivery.relay.relay_id.hex();
+    ASSIGN_OR_RETURN(const Bytes confirmation, central->deliver(delivery, request.deadline, request.request_id));
+    return node::json_response(wire::Json::object({{"confirmation", wire::to_base64(confirmation)}}));
+  });
 }
 
 Result<void> QkmService::Parts::recover() {
   std::vector<KeyEvent> events;
   TRY(store->transact([&](store::Transaction& transaction) -> Result<void> {
     const UnixMs now = node.clock().now_ms();
-    ASSIGN_OR_RETURN(const std::vector<KeyId> burnt, link_keys.recover(transaction, now));
-    ASSIGN_OR_RETURN(const std::vector<KeyId> lost, relayed_keys.recover(transaction, now));
-    for (const KeyId& id : burnt) events.push_back({.action = "link_key.burnt_at_start", .key = id, .subject = "", .request_id = ""});
-    for (const KeyId& id : lost) events.push_back({.action = "relayed_key.destroyed_at_start", .key = id, .subject = "", .request_id = ""});
+    ASSIGN_OR_RETURN(const std::vector<KeyRun> burnt, link_keys.recover(transaction, now));
+    ASSIGN_OR_RETURN(const std::vector<KeyRun> lost, relayed_keys.recover(transaction, now));
+    if (!burnt.empty()) events.push_back({.action = "link_key.burnt_at_start", .keys = text_of(burnt), .subject = "", .request_id = ""});
+    if (!lost.empty()) events.push_back({.action = "relayed_key.destroyed_at_start", .keys = text_of(lost), .subject = "", .request_id = ""});
     return {};
   }));
   return record_together(node, events);
@@ -192,45 +224,24 @@ Result<void> QkmService::Parts::recover() {
 
 Result<void> QkmService::Parts::sweep() {
   std::vector<KeyEvent> events;
-  TRY(store->transact([&](store::Transaction& transaction) -> Result<void> {
+  TRY(commits.transact([&](store::Transaction& transaction) -> Result<void> {
     const UnixMs now = node.clock().now_ms();
-    ASSIGN_OR_RETURN(const std::vector<KeyId> expired, relayed_keys.sweep(transaction, now));
-    for (const KeyId& id : expired) events.push_back({.action = "relayed_key.expired", .key = id, .subject = "", .request_id = ""});
-    TRY(link_keys.forget(transaction, now - forget_after_ms));
-    return relayed_keys.forget(transaction, now - forget_after_ms);
+    ASSIGN_OR_RETURN(const std::vector<KeyRun> expired, stock.sweep(transaction, swept_at_once_max, now));
+    if (!expired.empty()) events.push_back({.action = "relayed_key.expired", .keys = text_of(expired), .subject = "", .request_id = ""});
+    return stock.forget(transaction, now - forget_after_ms, evidence_max);
   }));
   return record_together(node, events);
-}
-
-Result<void> QkmService::Parts::report() {
-  if (settings.controller.empty()) return {};
-  wire::Json list = wire::Json::array();
-  for (const LinkView& link : links.view(node.clock().now_ms())) {
-    list.push(wire::Json::object({{"link", link.link.text()},
-                                  {"peer", settings.links.at(link.link).peer.text()},
-                                  {"stock", link.stock.own},
-                                  {"rate_bps", link.report.rate_bps},
-                                  {"qber", link.report.qber},
-                                  {"alive", link.alive}}));
-  }
-  TRY(node.call_json(points::Endpoint::kq2_state, settings.controller.text(), wire::Json::object({{"links", list}}), Deadline::after(report_max),
-                     node.new_request_id()));
-  return {};
 }
 
 /// True if every pool has what it should.
 bool QkmService::Parts::fill_pools() {
   bool full = true;
   for (const auto& [domain, end_node] : settings.domains) {
-    if (domain == node.identity().domain) continue;
-    const auto missing = supply.missing(domain, settings.pool_target);
-    for (std::size_t i = 0; missing && i < *missing && !node.stopping(); ++i) {
-      const auto done = relay.relay_to(domain, Deadline::after(relay_max), node.new_request_id());
-      if (done) continue;
-      node::log(node::LogLevel::warning, "relay to domain {}: {}", domain, done.error().message);
-      full = false;
-      break;
-    }
+    if (domain == node.identity().domain || node.stopping()) continue;
+    const auto done = supply.fill(domain, settings.paths, settings.pool_target, Deadline::after(relay_max), node.new_request_id());
+    if (done) continue;
+    node::log(node::LogLevel::warning, "relay to domain {}: {}", domain, done.error().message);
+    full = false;
   }
   return full;
 }
@@ -249,11 +260,15 @@ void QkmService::Parts::describe(wire::Json& body) {
                                   {"alive", link.alive}}));
   }
   body.set("links", list);
-  wire::Json pools = wire::Json::array();
-  if (const auto stock = store->transact([&](store::Transaction& transaction) { return relayed_keys.stock(transaction, node.clock().now_ms()); })) {
-    for (const auto& [domain, count] : *stock) pools.push(wire::Json::object({{"domain", domain}, {"stock", count}}));
+  wire::Json list_of_pools = wire::Json::array();
+  const auto pools = commits.transact([&](store::Transaction& transaction) { return relayed_keys.pools(transaction, "", node.clock().now_ms()); });
+  for (const Pool& pool : pools.value_or(std::vector<Pool>())) {
+    std::string path;
+    for (const ElementName& hop : pool.path) path += (path.empty() ? "" : " ") + hop.text();
+    list_of_pools.push(wire::Json::object({{"domain", pool.peer_domain}, {"path", path}, {"stock", pool.keys}}));
   }
-  body.set("relayed_keys", pools);
+  body.set("relayed_keys", list_of_pools);
+  body.set("relay", settings.relay == RelayWay::centralised ? "centralised" : "hop_by_hop");
   body.set("grade", wrapping.grade());
 }
 
@@ -268,7 +283,11 @@ QkmService::~QkmService() { stop(); }
 Result<std::unique_ptr<QkmService>> QkmService::open(node::Node& node, QkmSettings settings) {
   ASSIGN_OR_RETURN(auto store, store::Store::open(node.settings().state / "qkm.db", migrations));
   ASSIGN_OR_RETURN(SiteWrapping wrapping, SiteWrapping::read(settings.site_key));
-  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(wrapping));
+  std::optional<crypto::SiteKey> controller_key;
+  if (!settings.controller_key.empty()) {
+    ASSIGN_OR_RETURN(controller_key, crypto::SiteKey::read(settings.controller_key));
+  }
+  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(wrapping), std::move(controller_key));
   TRY(parts->recover());
   TRY(parts->link_handlers.refresh_stock());
   if (parts->sae) TRY(parts->sae->start());
@@ -284,6 +303,9 @@ std::vector<points::Handler> QkmService::handlers() {
       {Endpoint::km3_fetch, [&](const net::Request& request) { return parts.supply_handlers.fetch(request); }},
       {Endpoint::km3_done, [&](const net::Request& request) { return parts.supply_handlers.done(request); }},
       {Endpoint::km3_status, [&](const net::Request& request) { return parts.status(request); }},
+      {Endpoint::km3_notice, [&](const net::Request& request) { return parts.supply_handlers.notice(request); }},
+      {Endpoint::kq2_report, [&](const net::Request& request) { return parts.report_x(request); }},
+      {Endpoint::kq2_deliver, [&](const net::Request& request) { return parts.take_delivery(request); }},
       {Endpoint::kq1_block, [&](const net::Request& request) { return parts.link_handlers.block(request); }},
       {Endpoint::kq1_control, [&](const net::Request& request) { return parts.link_handlers.control(request); }},
       {Endpoint::x1_relay, [&](const net::Request& request) { return parts.relayed(request); }},
@@ -301,7 +323,8 @@ void QkmService::start() {
   });
   parts_->reporter = std::thread([&parts = *parts_] {
     while (parts.pause(report_every)) {
-      if (const auto told = parts.report(); !told) node::log(node::LogLevel::debug, "report: {}", told.error().message);
+      if (const auto told = parts.controllers.report(parts.links.view(parts.node.clock().now_ms())); !told)
+        node::log(node::LogLevel::debug, "report: {}", told.error().message);
     }
   });
   parts_->relayer = std::thread([&parts = *parts_] {

@@ -14,6 +14,13 @@ ElementName read_name(node::Config& table, std::string_view key) {
   return {};
 }
 
+RelayWay read_relay(node::Config& table) {
+  const std::string text = table.text("relay", "hop_by_hop");
+  if (text == "centralised") return RelayWay::centralised;
+  if (text != "hop_by_hop") table.reject("relay", "must be \"hop_by_hop\" or \"centralised\"");
+  return RelayWay::hop_by_hop;
+}
+
 void read_links(node::Config& table, QkmSettings& out) {
   node::Config links = table.table("links");
   for (const std::string& name : links.table_names()) {
@@ -32,11 +39,23 @@ QkmSettings QkmSettings::read(node::Config& config) {
   QkmSettings out;
   node::Config table = config.table("qkm");
   out.site_key = table.text("site_key", "");
-  out.controller = ElementName(table.text("controller", ""));
-  out.marks.low = table.integer("low_water", 2, 1000000, out.marks.low);
-  out.marks.high = table.integer("high_water", 2, 1000000, out.marks.high);
+  for (const std::string& controller : table.texts("controllers")) {
+    auto name = node::parse_element_name(controller);
+    if (name) {
+      out.controllers.push_back(*std::move(name));
+    } else {
+      table.reject("controllers", name.error().message);
+    }
+  }
+  out.relay = read_relay(table);
+  out.controller_key = table.text("controller_key", "");
+  if (out.relay == RelayWay::centralised && (out.controllers.empty() || out.controller_key.empty()))
+    table.reject("relay", "\"centralised\" needs controllers and a controller_key");
+  out.paths = static_cast<std::size_t>(table.integer("paths", 1, static_cast<std::int64_t>(paths_max), static_cast<std::int64_t>(out.paths)));
+  out.marks.low = table.integer("low_water", 2, 10000000, out.marks.low);
+  out.marks.high = table.integer("high_water", 2, 10000000, out.marks.high);
   if (out.marks.high < out.marks.low) table.reject("high_water", "must not be below low_water");
-  out.keys_max = table.integer("keys_max", 4, 4000000, std::max(out.keys_max, 4 * out.marks.high));
+  out.keys_max = table.integer("keys_max", 4, 40000000, std::max(out.keys_max, 4 * out.marks.high));
   if (out.keys_max < 4 * out.marks.high) table.reject("keys_max", "must be at least four times high_water");
   out.pool_target = static_cast<std::size_t>(table.integer("pool_target", 0, 1000, static_cast<std::int64_t>(out.pool_target)));
   out.lifetime = std::chrono::milliseconds(table.integer("relayed_key_lifetime_ms", 1000, 3600000, out.lifetime.count()));

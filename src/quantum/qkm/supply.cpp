@@ -1,68 +1,155 @@
 #include "quantum/qkm/supply.hpp"
 
+#include <algorithm>
+
 #include "node/crash_point.hpp"
 
 namespace qanat::qkm {
+namespace {
+
+constexpr std::chrono::milliseconds reserve_for_answer{200};
+constexpr std::chrono::milliseconds look_again_every{250};  // while keys cannot be had: link keys ring no bell here
+
+std::string ids_of(std::span<const RelayedKey> keys) {
+  std::string out;
+  for (const RelayedKey& key : keys) out += (out.empty() ? "" : " ") + key.id.hex();
+  return out;
+}
+
+bool is_good_enough(const Path& path, const Quality& quality) { return path.size() - 2 <= quality.relays_max; }
+
+}  // namespace
+
+Result<Secret> combine(std::span<const RelayedKey> shares) {
+  if (shares.empty()) return fail(ErrorCode::invalid_argument, "a key has one share at least");
+  Secret out = shares.front().key.duplicate();
+  for (const RelayedKey& share : shares) {
+    if (share.key.size() != relay_secret_size) return fail(ErrorCode::invalid_argument, "share " + share.id.hex() + ": is not 32 octets");
+  }
+  for (const RelayedKey& share : shares.subspan(1)) out.xor_with(share.key);
+  return Result<Secret>(std::move(out));
+}
+
+Result<std::vector<RelayedKey>> KeySupply::from_pools(const Session& session, std::size_t least, std::size_t most) {
+  return parts_.commits.transact([&](store::Transaction& transaction) -> Result<std::vector<RelayedKey>> {
+    const UnixMs now = parts_.clock.now_ms();
+    ASSIGN_OR_RETURN(std::vector<Pool> pools, parts_.relayed_keys.pools(transaction, session.peer_domain, now));
+    std::erase_if(pools, [&](const Pool& pool) { return pool.keys < 1 || !is_good_enough(pool.path, session.quality); });
+    RelayedKeys::Handout handout{.holder = session.sid_wk.hex() + " " + session.kms, .keep_until = now + static_cast<UnixMs>(parts_.place.lifetime.count())};
+    std::vector<RelayedKey> out;
+    if (session.quality.paths > 1) {
+      pools = disjoint_pools(pools, session.quality.paths);
+      if (pools.empty())
+        return fail(ErrorCode::exhausted, "no keys over " + std::to_string(session.quality.paths) + " separate paths to domain " + session.peer_domain);
+      least = most = session.quality.paths;
+    }
+    for (std::size_t i = 0; i < pools.size() && out.size() < most; ++i) {
+      handout.most = session.quality.paths > 1 ? 1 : std::min(most - out.size(), static_cast<std::size_t>(pools[i].keys));
+      ASSIGN_OR_RETURN(std::vector<RelayedKey> keys, parts_.relayed_keys.take(transaction, pools[i], handout, now));
+      std::ranges::move(keys, std::back_inserter(out));
+    }
+    if (out.size() < least) return fail(ErrorCode::exhausted, "no key in stock for domain " + session.peer_domain);
+    return Result<std::vector<RelayedKey>>(std::move(out));
+  });
+}
 
 Result<std::vector<RelayedKey>> KeySupply::take(const Session& session, std::size_t count, Deadline deadline) {
-  std::vector<KeyId> reserved;
   while (true) {
-    ASSIGN_OR_RETURN(const std::vector<KeyId> found, parts_.store.transact([&](store::Transaction& transaction) {
-      return parts_.relayed_keys.reserve(transaction, session.peer_domain, session.sid_wk, count - reserved.size(), parts_.clock.now_ms());
-    }));
-    reserved.insert(reserved.end(), found.begin(), found.end());
-    if (reserved.size() == count) break;
-    // Another session may take what this relay brings, but then that session's own relay brings one more.
-    if (const auto relayed = parts_.relay.relay_to(session.peer_domain, deadline, session.request_id); !relayed) {
-      if (reserved.empty()) return fail(relayed.error());
-      break;
+    const std::uint64_t seen = parts_.arrivals.count();
+    auto taken = from_pools(session, count, count);
+    if (!taken && taken.error().code == ErrorCode::exhausted) {
+      // Another session may take what this relay brings, but then that session's own relay brings one more.
+      const auto brought = bring(session, count, deadline);
+      if (brought) continue;
+      taken = from_pools(session, 1, count);
+      const bool may_wait = session.waits && brought.error().code != ErrorCode::not_found && deadline.remaining() > reserve_for_answer;
+      if (!taken && may_wait) {
+        parts_.arrivals.wait(seen, deadline.sooner_of(look_again_every));
+        continue;
+      }
+      if (!taken) return fail(brought.error());
     }
+    if (!taken) return taken;
+    node::crash_point("qkm.take.delivered");
+    return recorded(session, *std::move(taken));
   }
-  node::crash_point("qkm.take.reserved");
-  ASSIGN_OR_RETURN(std::vector<RelayedKey> out, deliver(session, reserved));
-  node::crash_point("qkm.take.delivered");
-  return Result<std::vector<RelayedKey>>(std::move(out));
+}
+
+Result<std::vector<Path>> KeySupply::ways(const std::string& domain, const Quality& quality, Deadline deadline, const std::string& request_id) {
+  const auto end_node = parts_.place.end_nodes.find(domain);
+  if (end_node == parts_.place.end_nodes.end()) return fail(ErrorCode::not_found, "no QKM is configured for domain " + domain);
+  // One more than needed, so that there is another when one fails.
+  ASSIGN_OR_RETURN(std::vector<Path> paths, parts_.routes.find(end_node->second, quality.paths + 1, deadline, request_id));
+  std::erase_if(paths, [&](const Path& path) { return !is_good_enough(path, quality); });
+  if (paths.size() < quality.paths)
+    return fail(ErrorCode::unavailable, "domain " + domain + " is reached over " + std::to_string(paths.size()) + " separate paths of that quality, not " +
+                                            std::to_string(quality.paths));
+  return paths;
+}
+
+Result<void> KeySupply::relay_over(const Path& path, const std::string& domain, std::size_t keys, Deadline deadline, const std::string& request_id) {
+  auto relayed = parts_.relay({.domain = domain, .path = path, .keys = keys}, deadline, request_id);
+  // A link that is short of keys carries a smaller batch.
+  while (!relayed && relayed.error().code == ErrorCode::exhausted && keys > 1) {
+    keys /= 2;
+    relayed = parts_.relay({.domain = domain, .path = path, .keys = keys}, deadline, request_id);
+  }
+  if (!relayed) {
+    parts_.routes.distrust(path);
+    return fail(relayed.error());
+  }
+  parts_.arrivals.ring();
+  return {};
+}
+
+/// As many keys over one path, whichever works; or one key over each of several.
+Result<void> KeySupply::bring(const Session& session, std::size_t keys, Deadline deadline) {
+  if (deadline.remaining() <= reserve_for_answer) return fail(ErrorCode::deadline_exceeded, "no key came from domain " + session.peer_domain + " in time");
+  ASSIGN_OR_RETURN(const std::vector<Path> paths, ways(session.peer_domain, session.quality, deadline, session.request_id));
+  Result<void> last;
+  std::size_t served = 0;
+  for (std::size_t i = 0; i < paths.size() && served < session.quality.paths; ++i) {
+    // While other paths are left, none may use up all the time.
+    const std::size_t left = paths.size() - i;
+    const Deadline until = left == 1 ? deadline : deadline.sooner_of(std::max(deadline.remaining() / static_cast<int>(left), reserve_for_answer));
+    last = relay_over(paths[i], session.peer_domain, session.quality.paths > 1 ? 1 : keys, until, session.request_id);
+    if (last) ++served;
+  }
+  if (served == session.quality.paths) return {};
+  return last;
 }
 
 Result<std::vector<RelayedKey>> KeySupply::fetch(const Session& session, std::span<const KeyId> ids, Deadline deadline) {
   while (true) {
     const std::uint64_t seen = parts_.arrivals.count();
     ASSIGN_OR_RETURN(const std::vector<KeyId> absent,
-                     parts_.store.transact([&](store::Transaction& transaction) { return parts_.relayed_keys.absent(transaction, ids); }));
+                     parts_.commits.transact([&](store::Transaction& transaction) { return parts_.relayed_keys.absent(transaction, ids); }));
     if (absent.empty()) break;
     if (!parts_.arrivals.wait(seen, deadline)) return fail(ErrorCode::not_found, "relayed key " + absent.front().hex() + ": has not come");
   }
-  TRY(parts_.store.transact([&](store::Transaction& transaction) -> Result<void> {
-    for (const KeyId& id : ids) TRY(parts_.relayed_keys.reserve_far(transaction, id, session.peer_domain, session.sid_wk, parts_.clock.now_ms()));
-    return {};
-  }));
-  ASSIGN_OR_RETURN(std::vector<RelayedKey> out, deliver(session, ids));
-  node::crash_point("qkm.fetch.delivered");
-  return Result<std::vector<RelayedKey>>(std::move(out));
-}
-
-Result<std::vector<RelayedKey>> KeySupply::deliver(const Session& session, std::span<const KeyId> reserved) {
-  const UnixMs now = parts_.clock.now_ms();
-  const UnixMs keep_until = now + static_cast<UnixMs>(parts_.relay.place().lifetime.count());
-  auto out = parts_.store.transact([&](store::Transaction& transaction) -> Result<std::vector<RelayedKey>> {
+  ASSIGN_OR_RETURN(std::vector<RelayedKey> out, parts_.commits.transact([&](store::Transaction& transaction) -> Result<std::vector<RelayedKey>> {
+    const UnixMs now = parts_.clock.now_ms();
+    const RelayedKeys::Handout handout{.holder = session.sid_wk.hex() + " " + session.kms,
+                                       .keep_until = now + static_cast<UnixMs>(parts_.place.lifetime.count())};
     std::vector<RelayedKey> keys;
-    for (const KeyId& id : reserved) {
-      ASSIGN_OR_RETURN(RelayedKey key, parts_.relayed_keys.deliver(transaction, id, keep_until, now));
+    for (const KeyId& id : ids) {
+      ASSIGN_OR_RETURN(RelayedKey key, parts_.relayed_keys.fetch(transaction, id, session.peer_domain, handout, now));
       keys.push_back(std::move(key));
     }
     return Result<std::vector<RelayedKey>>(std::move(keys));
-  });
-  if (!out) return out;
-  std::vector<KeyEvent> events;
-  for (const KeyId& id : reserved) {
-    events.push_back({.action = "relayed_key.delivered", .key = id, .subject = session.kms, .request_id = session.request_id});
-  }
+  }));
+  node::crash_point("qkm.fetch.delivered");
+  return recorded(session, std::move(out));
+}
+
+Result<std::vector<RelayedKey>> KeySupply::recorded(const Session& session, std::vector<RelayedKey> keys) {
+  const std::array events{KeyEvent{.action = "relayed_key.delivered", .keys = ids_of(keys), .subject = session.kms, .request_id = session.request_id}};
   TRY(parts_.record(events));
-  return out;
+  return Result<std::vector<RelayedKey>>(std::move(keys));
 }
 
 Result<void> KeySupply::done(std::span<const KeyId> ids, RelayedKeys::Use use) {
-  TRY(parts_.store.transact([&](store::Transaction& transaction) -> Result<void> {
+  TRY(parts_.commits.transact([&](store::Transaction& transaction) -> Result<void> {
     for (const KeyId& id : ids) TRY(parts_.relayed_keys.done(transaction, id, use, parts_.clock.now_ms()));
     return {};
   }));
@@ -70,12 +157,32 @@ Result<void> KeySupply::done(std::span<const KeyId> ids, RelayedKeys::Use use) {
   return {};
 }
 
-Result<std::size_t> KeySupply::missing(const std::string& domain, std::size_t target) {
-  ASSIGN_OR_RETURN(const auto stock,
-                   parts_.store.transact([&](store::Transaction& transaction) { return parts_.relayed_keys.stock(transaction, parts_.clock.now_ms()); }));
-  const auto found = stock.find(domain);
-  const std::size_t there = found == stock.end() ? 0 : static_cast<std::size_t>(found->second);
-  return target - std::min(there, target);
+Result<std::int64_t> KeySupply::stock(const std::string& domain) {
+  ASSIGN_OR_RETURN(const std::vector<Pool> pools, parts_.commits.transact([&](store::Transaction& transaction) {
+    return parts_.relayed_keys.pools(transaction, domain, parts_.clock.now_ms());
+  }));
+  std::int64_t out = 0;
+  for (const Pool& pool : pools) out += pool.keys;
+  return out;
+}
+
+Result<void> KeySupply::fill(const std::string& domain, std::size_t paths, std::size_t target, Deadline deadline, const std::string& request_id) {
+  if (target == 0) return {};
+  const auto end_node = parts_.place.end_nodes.find(domain);
+  if (end_node == parts_.place.end_nodes.end()) return fail(ErrorCode::not_found, "no QKM is configured for domain " + domain);
+  ASSIGN_OR_RETURN(const std::vector<Path> known, parts_.routes.find(end_node->second, paths, deadline, request_id));
+  ASSIGN_OR_RETURN(const std::vector<Pool> pools, parts_.commits.transact([&](store::Transaction& transaction) {
+    return parts_.relayed_keys.pools(transaction, domain, parts_.clock.now_ms());
+  }));
+  Result<void> out;
+  for (std::size_t i = 0; i < std::min(paths, known.size()); ++i) {
+    const auto pool = std::ranges::find(pools, known[i], &Pool::path);
+    const std::size_t there = pool == pools.end() ? 0 : static_cast<std::size_t>(pool->keys);
+    if (2 * there >= target) continue;
+    auto done = relay_over(known[i], domain, std::min<std::size_t>(target - there, relay_secrets_max), deadline, request_id);
+    if (!done) out = std::move(done);
+  }
+  return out;
 }
 
 }  // namespace qanat::qkm

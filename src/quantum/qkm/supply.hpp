@@ -1,19 +1,32 @@
-// Km-3: hands relayed keys to the KMS of this domain, each once. The near end takes (from the pool that was relayed beforehand, or by a
+// Km-3: hands relayed keys to the KMS of this domain, each once. The near end takes (from the pools that were relayed beforehand, or by a
 // relay on demand), the far end fetches by id what the near end took.
 #pragma once
 
 #include "quantum/qkm/relay_node.hpp"
+#include "quantum/qkm/routes.hpp"
 
 namespace qanat::qkm {
 
+inline constexpr std::size_t paths_max = 4;
+
+/// What the keys of one take must be worth.
+struct Quality {
+  std::size_t paths = 1;                     // so many keys, each over another path; no node between the ends is on two of them
+  std::size_t relays_max = relay_nodes_max;  // trusted nodes between the ends
+};
+
 class KeySupply {
  public:
+  /// Relays now, by whichever way the configuration says.
+  using Relay = std::function<Result<BatchId>(const RelayOrder& order, Deadline deadline, const std::string& request_id)>;
   struct Parts {
-    store::Store& store;
+    GroupCommit& commits;
     RelayedKeys& relayed_keys;
-    RelayNode& relay;
+    Relay relay;
+    Routes& routes;
+    RelayPlace place;
     const Clock& clock;
-    Arrivals& arrivals;
+    Arrivals& arrivals;  // far keys, and near keys in the pools
     decltype(RelayPorts::record) record;
   };
   explicit KeySupply(Parts parts) : parts_(std::move(parts)) {}
@@ -23,19 +36,32 @@ class KeySupply {
     SidWk sid_wk;
     std::string kms;  // who asks, for the record
     std::string request_id;
+    Quality quality{};
+    bool waits = false;  // for keys that cannot be had at once, until the deadline
   };
-  /// 1 to `count` keys shared with the peer domain; fewer than `count` if the deadline or the link keys allow no more.
+  /// 1 to `count` keys shared with the peer domain; fewer than `count` if the deadline or the link keys allow no more. With a quality of two or
+  /// more paths: exactly one key per path, or a failure.
   Result<std::vector<RelayedKey>> take(const Session& session, std::size_t count, Deadline deadline);
   /// All of `ids`, which the peer domain's KMS named; waits for those that are still on their way. not_found if one does not come.
   Result<std::vector<RelayedKey>> fetch(const Session& session, std::span<const KeyId> ids, Deadline deadline);
   Result<void> done(std::span<const KeyId> ids, RelayedKeys::Use use);
 
-  /// How many keys the pool for `domain` lacks to have `target`.
-  Result<std::size_t> missing(const std::string& domain, std::size_t target);
+  /// Relays until each of the `paths` best paths to the domain has `target` keys in its pool, if it has fewer than half. False if that failed.
+  Result<void> fill(const std::string& domain, std::size_t paths, std::size_t target, Deadline deadline, const std::string& request_id);
+  /// How many keys can be taken for a domain at once.
+  Result<std::int64_t> stock(const std::string& domain);
 
  private:
-  Result<std::vector<RelayedKey>> deliver(const Session& session, std::span<const KeyId> reserved);
+  Result<std::vector<RelayedKey>> from_pools(const Session& session, std::size_t least, std::size_t most);
+  Result<void> bring(const Session& session, std::size_t keys, Deadline deadline);
+  Result<std::vector<Path>> ways(const std::string& domain, const Quality& quality, Deadline deadline, const std::string& request_id);
+  Result<void> relay_over(const Path& path, const std::string& domain, std::size_t keys, Deadline deadline, const std::string& request_id);
+  Result<std::vector<RelayedKey>> recorded(const Session& session, std::vector<RelayedKey> keys);
   const Parts parts_;
 };
+
+/// The key that two ends have when each has the same shares: their XOR, so that whoever lacks one share knows nothing of it. One share is the key
+/// itself. invalid_argument unless all are 32 octets and there is one.
+Result<Secret> combine(std::span<const RelayedKey> shares);
 
 }  // namespace qanat::qkm

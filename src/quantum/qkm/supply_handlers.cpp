@@ -7,17 +7,35 @@ namespace qanat::qkm {
 namespace {
 
 constexpr std::chrono::milliseconds fetch_wait_max{2000};
+constexpr std::chrono::milliseconds notice_max{5000};
+constexpr std::chrono::milliseconds stop_look_every{250};  // a poll that waits ends this soon when the process stops
 
 /// Somewhat before the request's own, so that the refusal arrives in time.
 Deadline fetch_deadline(Deadline request) { return Deadline::after(std::min(fetch_wait_max, request.remaining() * 9 / 10)); }
 
 Result<std::vector<KeyId>> read_key_ids(const wire::Json& body) {
   ASSIGN_OR_RETURN(const std::vector<std::string> texts, body.texts("key_ids"));
-  if (texts.empty() || texts.size() > keys_per_request_max) return fail(ErrorCode::invalid_argument, "key_ids: must be 1 to 4");
+  if (texts.empty() || texts.size() > keys_per_request_max) return fail(ErrorCode::invalid_argument, "key_ids: must be 1 to 64");
   std::vector<KeyId> out;
   for (const std::string& text : texts) {
     ASSIGN_OR_RETURN(const KeyId id, KeyId::parse_hex(text));
     out.push_back(id);
+  }
+  return out;
+}
+
+Result<Quality> read_quality(const wire::Json& body) {
+  Quality out;
+  if (!body.has("quality")) return out;
+  ASSIGN_OR_RETURN(const wire::Json quality, body.object("quality"));
+  TRY(quality.only({"paths", "relays_max"}));
+  if (quality.has("paths")) {
+    ASSIGN_OR_RETURN(const std::int64_t paths, quality.integer("paths", 1, static_cast<std::int64_t>(paths_max)));
+    out.paths = static_cast<std::size_t>(paths);
+  }
+  if (quality.has("relays_max")) {
+    ASSIGN_OR_RETURN(const std::int64_t relays, quality.integer("relays_max", 0, static_cast<std::int64_t>(relay_nodes_max)));
+    out.relays_max = static_cast<std::size_t>(relays);
   }
   return out;
 }
@@ -49,10 +67,10 @@ Result<net::Response> SupplyHandlers::answer(std::span<const RelayedKey> keys) {
   wire::Json list = wire::Json::array();
   for (const RelayedKey& key : keys) {
     const Bytes wrapped = parts_.wrapping.key.wrap(concat({as_bytes("km-3"), key.id.view()}), key.key, parts_.node.rng());
-    list.push(wire::Json::object({{"path_id", key.path_id.hex()},
+    list.push(wire::Json::object({{"path_id", key.path_id().hex()},
                                   {"key_id", key.id.hex()},
                                   {"key", wire::to_base64(wrapped)},
-                                  {"relays", key.relays},
+                                  {"relays", key.relays()},
                                   {"grade", parts_.wrapping.grade()}}));
   }
   return node::json_response(wire::Json::object({{"keys", list}}));
@@ -61,11 +79,16 @@ Result<net::Response> SupplyHandlers::answer(std::span<const RelayedKey> keys) {
 Result<net::Response> SupplyHandlers::take_keys(const net::Request& request, std::string& session_id) {
   TRY(check_caller(request));
   ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
-  TRY(body.only({"peer_domain", "sid_wk", "count", "kms"}));
-  ASSIGN_OR_RETURN(const KeySupply::Session session, read_session(body, request));
+  TRY(body.only({"peer_domain", "sid_wk", "count", "kms", "quality", "wait"}));
+  ASSIGN_OR_RETURN(KeySupply::Session session, read_session(body, request));
+  ASSIGN_OR_RETURN(session.quality, read_quality(body));
+  ASSIGN_OR_RETURN(const auto waits, body.optional_boolean("wait"));
+  session.waits = waits.value_or(false);
   session_id = session.sid_wk.hex();
   ASSIGN_OR_RETURN(const std::int64_t count, body.integer("count", 1, keys_per_request_max));
   ASSIGN_OR_RETURN(const std::string kms, body.text("kms"));
+  if (session.quality.paths > 1 && static_cast<std::size_t>(count) != session.quality.paths)
+    return fail(ErrorCode::invalid_argument, "count: keys over separate paths are one per path");
   if (kms != request.peer.identity->name) return fail(ErrorCode::denied, "kms: the caller is " + request.peer.identity->name);
   node::StepTrace::Timer timer(parts_.trace, 9);
   ASSIGN_OR_RETURN(const std::vector<RelayedKey> keys, parts_.supply.take(session, static_cast<std::size_t>(count), request.deadline));
@@ -87,7 +110,7 @@ Result<net::Response> SupplyHandlers::fetch_keys(const net::Request& request, st
 
 namespace {
 
-/// The keys themselves are on record one by one ("relayed_key.delivered"); what is left is a refusal.
+/// The keys themselves are on record by their ids ("relayed_key.delivered"); what is left is a refusal.
 Result<net::Response> record_refusal(node::Node& node, std::string_view action, const net::Request& request, const std::string& session,
                                      Result<net::Response> answer) {
   if (answer) return answer;
@@ -125,6 +148,21 @@ Result<net::Response> SupplyHandlers::done(const net::Request& request) {
     TRY(parts_.supply.done(ids, used ? RelayedKeys::Use::confirmed : RelayedKeys::Use::unused));
     return net::Response{.status = 204, .content_type = "", .body = {}};
   });
+}
+
+Result<net::Response> SupplyHandlers::notice(const net::Request& request) {
+  TRY(check_caller(request));
+  const std::string domain(query_value(request.query, "peer_domain"));
+  ASSIGN_OR_RETURN(const std::int64_t least, query_number(request.query, "least", 1, 1000000));
+  const Deadline until = Deadline::after(std::min(notice_max, request.deadline.remaining() / 2));  // the answer has its way to go
+  while (true) {
+    const std::uint64_t seen = parts_.arrivals.count();
+    ASSIGN_OR_RETURN(const std::int64_t stock, parts_.supply.stock(domain));
+    if (stock >= least || until.passed() || parts_.node.stopping()) {
+      return node::json_response(wire::Json::object({{"peer_domain", domain}, {"stock", stock}}));
+    }
+    parts_.arrivals.wait(seen, until.sooner_of(stop_look_every));
+  }
 }
 
 }  // namespace qanat::qkm

@@ -5,11 +5,12 @@
 #include "node/node.hpp"
 #include "node/steps.hpp"
 #include "quantum/qkm/links.hpp"
+#include "quantum/qkm/query.hpp"
 #include "quantum/qkm/supply.hpp"
 
 namespace qanat::qkm {
 
-inline constexpr std::size_t keys_per_request_max = 4;
+inline constexpr std::size_t keys_per_request_max = 64;
 
 /// The key that wraps what travels within the site, and what keys that went under it are worth.
 struct SiteWrapping {
@@ -27,13 +28,16 @@ class SupplyHandlers {
     KeySupply& supply;
     const SiteWrapping& wrapping;
     node::StepTrace& trace;
-    std::function<void()> taken;  // the pool is smaller now
+    const Arrivals& arrivals;     // near keys came
+    std::function<void()> taken;  // the pools are smaller now
   };
   explicit SupplyHandlers(Parts parts) : parts_(std::move(parts)) {}
 
   Result<net::Response> take(const net::Request& request);
   Result<net::Response> fetch(const net::Request& request);
   Result<net::Response> done(const net::Request& request);
+  /// Push notice: answers as soon as there are `least` keys for a domain, at the latest after a few seconds, with what there is.
+  Result<net::Response> notice(const net::Request& request);
 
  private:
   Result<void> check_caller(const net::Request& request) const;

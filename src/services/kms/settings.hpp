@@ -13,6 +13,7 @@ struct KmsSettings {
   std::chrono::milliseconds wk_lifetime{60000};        // a key that is not fetched and confirmed by then is destroyed
   std::chrono::milliseconds clock_window{120000};      // how far a request's time may be off
   std::chrono::milliseconds callee_wait{5000};         // how long the callee's application waits for the caller's
+  std::int64_t quantum_paths = 1;                      // above 1: one quantum key over each of so many separate paths, where they can be had
   std::int64_t quantum_shares = 1;                     // quantum keys per working key across domains
   bool pqc_fallback = true;                            // no quantum key: agree by PQC alone, and say so in the result
   bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison

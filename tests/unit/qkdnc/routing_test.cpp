@@ -159,5 +159,26 @@ TEST(RoutingTest, OnRandomNetworksThePathIsSimpleAndAsCheapAsAnyOther) {
   }
 }
 
+TEST(RoutingTest, SeparatePathsShareNoNodeBetweenTheirEnds) {
+  const auto both_ways = [](const char* one, const char* other) {
+    return std::vector<Edge>{{.from = ElementName(one), .to = ElementName(other), .stock = 64},
+                             {.from = ElementName(other), .to = ElementName(one), .stock = 64}};
+  };
+  std::vector<Edge> edges;
+  for (const auto& [one, other] :
+       {std::pair{"a", "r"}, std::pair{"r", "b"}, std::pair{"a", "s"}, std::pair{"s", "t"}, std::pair{"t", "b"}, std::pair{"r", "t"}}) {
+    for (const Edge& edge : both_ways(one, other)) edges.push_back(edge);
+  }
+  const auto paths = separate_paths(edges, ElementName("a"), ElementName("b"), 5);
+  ASSERT_EQ(paths.size(), 2U);
+  EXPECT_EQ(paths[0], (std::vector{ElementName("a"), ElementName("r"), ElementName("b")}));
+  EXPECT_EQ(paths[1], (std::vector{ElementName("a"), ElementName("s"), ElementName("t"), ElementName("b")}));
+  EXPECT_EQ(separate_paths(edges, ElementName("a"), ElementName("b"), 1).size(), 1U);
+  for (const Edge& edge : both_ways("a", "b")) edges.push_back(edge);
+  const auto direct = separate_paths(edges, ElementName("a"), ElementName("b"), 5);
+  ASSERT_EQ(direct.size(), 3U) << "the link itself, once, and the two ways round it";
+  EXPECT_EQ(direct[0].size(), 2U);
+}
+
 }  // namespace
 }  // namespace qanat::qkdnc

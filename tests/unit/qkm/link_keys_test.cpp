@@ -13,8 +13,11 @@ using test::Network;
 
 const LinkId link_ar("a-r");
 
-// Computed with Python's hashlib; tests/unit/qkd/process_test.cpp holds the QKD to the same value.
-TEST(LinkKeysTest, KeyIdsAreThoseOfTheQkd) { EXPECT_EQ(link_key_id(link_ar, 1763819548123, 41).hex(), "cb11edce17e739fbb2739000ce07a654"); }
+// Computed with Python's hashlib and struct: the 41st key is number 20 of chunk 1, the 300th is number 22 of chunk 4.
+TEST(LinkKeysTest, AKeyIdIsADigestOfItsChunkAndItsPlace) {
+  EXPECT_EQ(link_key_id(link_ar, 1763819548123, 41).hex(), "a63af36589f4b544ca29c65800000014");
+  EXPECT_EQ(link_key_id(link_ar, 1763819548123, 300).hex(), "b645861fee9dc3d26f97340b00000016");
+}
 
 TEST(LinkKeysTest, EachKeyHasExactlyOneOwner) {
   const ElementName a("qkm-a");
@@ -30,12 +33,24 @@ class LinkKeysFixture : public testing::Test {
   auto run(Core& core, Work&& work) {
     return core.store->transact([&](store::Transaction& transaction) { return work(*core.link_keys, transaction); });
   }
-  Result<HopKeys> reserve(Core& core) {
-    return run(core, [&](LinkKeys& keys, store::Transaction& transaction) { return keys.reserve(transaction, link_ar, core.clock.now_ms()); });
+  Result<HopKeys> reserve(Core& core, std::size_t count = 2) {
+    const auto taken =
+        run(core, [&](LinkKeys& keys, store::Transaction& transaction) { return keys.reserve(transaction, link_ar, count, core.clock.now_ms()); });
+    if (!taken) return fail(taken.error());
+    return hop_keys(*taken);
   }
-  Result<LinkKeys::Receipt> receive(Core& core, const KeyId& pad, const KeyId& mac) {
-    return run(core, [&](LinkKeys& keys, store::Transaction& transaction) { return keys.receive(transaction, link_ar, pad, mac, core.clock.now_ms()); });
+  /// What came of the keys that were named; `keys` only if none was refused.
+  struct Received {
+    std::optional<HopKeys> keys;
+    Error refusal{};
+  };
+  Received receive(Core& core, const std::vector<KeyRun>& runs) {
+    auto receipt = run(core, [&](LinkKeys& keys, store::Transaction& transaction) { return keys.receive(transaction, link_ar, runs, core.clock.now_ms()); });
+    EXPECT_TRUE(receipt);
+    if (receipt->refusal) return {.keys = std::nullopt, .refusal = *receipt->refusal};
+    return {.keys = std::move(*hop_keys(receipt->keys))};
   }
+  Received receive(Core& core, const KeyId& one, const KeyId& other) { return receive(core, {KeyRun::one(one), KeyRun::one(other)}); }
   Network network_;
 };
 
@@ -43,11 +58,11 @@ TEST_F(LinkKeysFixture, BothEndsFindTheSameKeyUnderTheSameId) {
   network_.fill(1, 10);
   const auto mine = reserve(network_.a());
   ASSERT_TRUE(mine) << mine.error().message;
-  const auto theirs = receive(network_.r(), mine->pad.id, mine->mac.id);
-  ASSERT_TRUE(theirs && theirs->keys);
-  EXPECT_TRUE(equal_secret(mine->pad.key, theirs->keys->pad.key));
-  EXPECT_TRUE(equal_secret(mine->mac.key, theirs->keys->mac.key));
-  EXPECT_FALSE(equal_secret(mine->pad.key, mine->mac.key));
+  const auto theirs = receive(network_.r(), mine->runs);
+  ASSERT_TRUE(theirs.keys) << theirs.refusal.message;
+  EXPECT_TRUE(equal_secret(mine->pads, theirs.keys->pads));
+  EXPECT_TRUE(equal_secret(mine->mac, theirs.keys->mac));
+  EXPECT_FALSE(equal_secret(mine->pads, mine->mac));
 }
 
 TEST_F(LinkKeysFixture, TheEndsNeverChooseTheSameKey) {
@@ -57,11 +72,10 @@ TEST_F(LinkKeysFixture, TheEndsNeverChooseTheSameKey) {
     for (Core* core : {&network_.a(), &network_.r()}) {
       const auto keys = reserve(*core);
       ASSERT_TRUE(keys);
-      EXPECT_TRUE(chosen.insert(keys->pad.id).second);
-      EXPECT_TRUE(chosen.insert(keys->mac.id).second);
+      for (const KeyId& key : test::keys_named(text_of(keys->runs))) EXPECT_TRUE(chosen.insert(key).second);
     }
   }
-  EXPECT_EQ(reserve(network_.a()).error(), (Error{ErrorCode::exhausted, "link a-r has no key left"}));
+  EXPECT_EQ(reserve(network_.a()).error(), (Error{ErrorCode::exhausted, "link/a-r has no key left"}));
   EXPECT_EQ(reserve(network_.r()).error().code, ErrorCode::exhausted);
 }
 
@@ -75,8 +89,7 @@ TEST_F(LinkKeysFixture, EightThreadsNeverReserveOneKeyTwice) {
       threads.emplace_back([&] {
         while (const auto keys = reserve(network_.a())) {
           const std::lock_guard lock(mutex);
-          reserved.push_back(keys->pad.id);
-          reserved.push_back(keys->mac.id);
+          for (const KeyId& key : test::keys_named(text_of(keys->runs))) reserved.push_back(key);
         }
       });
     }
@@ -94,9 +107,8 @@ TEST_F(LinkKeysFixture, AKeyThatTheSenderDoesNotOwnIsRefusedAndStays) {
   const KeyId owned_by_r = link_key_id(link_ar, 1, 5);
   const KeyId owned_by_a = link_key_id(link_ar, 1, 4);
   const auto refused = receive(network_.r(), owned_by_r, owned_by_a);
-  ASSERT_TRUE(refused);
-  EXPECT_FALSE(refused->keys);
-  EXPECT_EQ(refused->refusal.code, ErrorCode::denied);
+  EXPECT_FALSE(refused.keys);
+  EXPECT_EQ(refused.refusal.code, ErrorCode::denied);
   EXPECT_EQ(network_.r().stock(link_ar).own, before.own);
   EXPECT_EQ(network_.r().link_key_state(owned_by_r), KeyState::generated);
   EXPECT_EQ(network_.r().link_key_state(owned_by_a), KeyState::destroyed) << "the sender's own key is used up with the refusal";
@@ -105,28 +117,28 @@ TEST_F(LinkKeysFixture, AKeyThatTheSenderDoesNotOwnIsRefusedAndStays) {
 TEST_F(LinkKeysFixture, AUsedKeyIsRefusedTheSecondTime) {
   network_.fill(1, 10);
   const auto keys = reserve(network_.a());
-  ASSERT_TRUE(receive(network_.r(), keys->pad.id, keys->mac.id)->keys);
-  const auto again = receive(network_.r(), keys->pad.id, keys->mac.id);
-  EXPECT_FALSE(again->keys);
-  EXPECT_EQ(again->refusal.code, ErrorCode::conflict);
+  ASSERT_TRUE(receive(network_.r(), keys->runs).keys);
+  const auto again = receive(network_.r(), keys->runs);
+  EXPECT_FALSE(again.keys);
+  EXPECT_EQ(again.refusal.code, ErrorCode::conflict);
 }
 
 TEST_F(LinkKeysFixture, AKeyOfAnotherLinkIsRefused) {
   network_.fill(1, 10);
   const auto refused = receive(network_.r(), link_key_id(LinkId("r-b"), 1, 1), link_key_id(link_ar, 1, 0));
-  EXPECT_FALSE(refused->keys);
-  EXPECT_EQ(refused->refusal.code, ErrorCode::denied);
+  EXPECT_FALSE(refused.keys);
+  EXPECT_EQ(refused.refusal.code, ErrorCode::denied);
 }
 
 TEST_F(LinkKeysFixture, AKeyNamedBeforeItsBlockCameIsBurntBeforeItComes) {
   Network::give(network_.a(), link_ar, network_.r().name, 1, 10);
   const auto keys = reserve(network_.a());
-  const auto refused = receive(network_.r(), keys->pad.id, keys->mac.id);
-  EXPECT_EQ(refused->refusal.code, ErrorCode::not_found);
+  const auto refused = receive(network_.r(), keys->runs);
+  EXPECT_EQ(refused.refusal.code, ErrorCode::not_found);
   Network::give(network_.r(), link_ar, network_.a().name, 1, 10);
-  EXPECT_EQ(network_.r().link_key_state(keys->pad.id), KeyState::destroyed);
+  EXPECT_EQ(network_.r().link_key_state(keys->runs.front().id(0)), KeyState::destroyed);
   EXPECT_EQ(network_.r().stock(link_ar).peer, 3);
-  EXPECT_FALSE(receive(network_.r(), keys->pad.id, keys->mac.id)->keys);
+  EXPECT_FALSE(receive(network_.r(), keys->runs).keys);
 }
 
 TEST_F(LinkKeysFixture, ABlockBroughtTwiceCountsOnce) {
@@ -153,50 +165,53 @@ TEST_F(LinkKeysFixture, ReservedKeysAreBurntByARestartAndOthersAreNot) {
   const auto keys = reserve(a);
   ASSERT_TRUE(keys);
   a.restart();
-  EXPECT_EQ(a.recovered.size(), 2U);
-  EXPECT_EQ(a.link_key_state(keys->pad.id), KeyState::destroyed);
-  EXPECT_EQ(a.link_key_state(keys->mac.id), KeyState::destroyed);
+  EXPECT_EQ(keys_in(a.recovered), 2U);
+  EXPECT_EQ(a.link_key_state(keys->runs.front().id(0)), KeyState::destroyed);
+  EXPECT_EQ(a.link_key_state(keys->runs.front().id(1)), KeyState::destroyed);
   EXPECT_EQ(a.stock(link_ar).own, 3);
   EXPECT_EQ(a.stock(link_ar).peer, 5);
   const auto next = reserve(a);
   ASSERT_TRUE(next);
-  EXPECT_NE(next->pad.id, keys->pad.id);
+  EXPECT_NE(next->runs.front().id(0), keys->runs.front().id(0));
 }
 
-TEST_F(LinkKeysFixture, ADestroyedKeyLeavesNoOctetsBehind) {
+TEST_F(LinkKeysFixture, AReservedKeyIsDestroyedOnceAndWasNeverSealedAgain) {
   network_.fill(1, 10);
   const auto keys = reserve(network_.a());
-  ASSERT_TRUE(run(network_.a(), [&](LinkKeys& ledger, store::Transaction& transaction) { return ledger.destroy(transaction, keys->pad.id, 1); }));
-  EXPECT_EQ(network_.a().count("SELECT count(*) FROM link_key WHERE state = 'destroyed'"), 1);
-  EXPECT_EQ(network_.a().count("SELECT count(*) FROM link_key WHERE state = 'destroyed' AND sealed IS NOT NULL"), 0);
-  const auto again = run(network_.a(), [&](LinkKeys& ledger, store::Transaction& transaction) { return ledger.destroy(transaction, keys->pad.id, 1); });
-  EXPECT_EQ(again.error().code, ErrorCode::conflict);
+  const auto destroy = [&] {
+    return run(network_.a(), [&](LinkKeys& ledger, store::Transaction& transaction) { return ledger.destroy(transaction, keys->runs, 1); });
+  };
+  EXPECT_EQ(network_.a().count("SELECT length(sealed) FROM key_chunk WHERE own = 1"), 3 * 32 + 28) << "three of five keys are left";
+  ASSERT_TRUE(destroy());
+  EXPECT_EQ(destroy().error().code, ErrorCode::conflict);
 }
 
 TEST_F(LinkKeysFixture, OldBlocksGiveWayAtBothEndsAlike) {
   qanat::test::TemporaryDirectory directory;
   for (Core* core : {&network_.a(), &network_.r()}) {
-    core->link_keys = std::make_unique<LinkKeys>(*core->device, core->name, 25);
+    core->link_keys = std::make_unique<LinkKeys>(*core->keys, core->name, 25);
     const ElementName peer = core == &network_.a() ? network_.r().name : network_.a().name;
     for (std::uint64_t block = 1; block <= 4; ++block) Network::give(*core, link_ar, peer, block, 10);
   }
   EXPECT_EQ(network_.a().stock(link_ar).own, 10);
   EXPECT_EQ(network_.a().stock(link_ar).peer, 10);
   const auto keys = reserve(network_.a());
-  EXPECT_EQ(keys->pad.id, link_key_id(link_ar, 3, 0));
-  EXPECT_TRUE(receive(network_.r(), keys->pad.id, keys->mac.id)->keys);
+  EXPECT_EQ(keys->runs.front().id(0), link_key_id(link_ar, 3, 0));
+  EXPECT_TRUE(receive(network_.r(), keys->runs).keys);
 }
 
 TEST_F(LinkKeysFixture, ForgottenKeysStayRefused) {
   network_.fill(1, 10);
   const auto keys = reserve(network_.a());
-  ASSERT_TRUE(receive(network_.r(), keys->pad.id, keys->mac.id)->keys);
+  ASSERT_TRUE(receive(network_.r(), keys->runs).keys);
   network_.r().clock.advance(1000);
-  ASSERT_TRUE(run(network_.r(), [&](LinkKeys& ledger, store::Transaction& transaction) { return ledger.forget(transaction, network_.r().clock.now_ms()); }));
-  EXPECT_EQ(network_.r().link_key_state(keys->pad.id), std::nullopt);
-  EXPECT_FALSE(receive(network_.r(), keys->pad.id, keys->mac.id)->keys);
+  ASSERT_TRUE(
+      run(network_.r(), [&](LinkKeys&, store::Transaction& transaction) { return network_.r().keys->forget(transaction, network_.r().clock.now_ms(), 1000); }));
+  EXPECT_EQ(network_.r().count("SELECT count(*) FROM key_run"), 0);
+  EXPECT_EQ(network_.r().link_key_state(keys->runs.front().id(0)), KeyState::destroyed) << "its chunk remembers";
+  EXPECT_FALSE(receive(network_.r(), keys->runs).keys);
   Network::give(network_.r(), link_ar, network_.a().name, 1, 10);
-  EXPECT_FALSE(receive(network_.r(), keys->pad.id, keys->mac.id)->keys);
+  EXPECT_FALSE(receive(network_.r(), keys->runs).keys);
 }
 
 }  // namespace

@@ -57,51 +57,60 @@ TEST_F(LinksFixture, ALinkIsAliveWhileItsQkdIsHeardOf) {
 
 class RoutesFixture : public testing::Test {
  protected:
+  using Paths = std::vector<Routes::Path>;
   Routes routes(std::chrono::milliseconds fresh) {
-    return Routes({ElementName("qkm-r")}, fresh, [this](const ElementName&, Deadline, const std::string&) {
+    return Routes(self_, {r_, r2_}, fresh, [this](const ElementName&, std::size_t, Deadline, const std::string&) {
       ++asked_;
       return answer_;
     });
   }
-  Result<Routes::Nodes> find(Routes& routes, const char* to) { return routes.find(ElementName(to), test::soon(), "1"); }
-  const Routes::Nodes over_r_{ElementName("qkm-r"), ElementName("qkm-b")};
+  static Result<Paths> find(Routes& routes, const char* to, std::size_t paths = 1) { return routes.find(ElementName(to), paths, test::soon(), "1"); }
+  const ElementName self_{"qkm-a"};
+  const ElementName r_{"qkm-r"};
+  const ElementName r2_{"qkm-r2"};
+  const ElementName b_{"qkm-b"};
+  const Paths both_{{self_, r_, b_}, {self_, r2_, b_}};
   int asked_ = 0;
-  Result<Routes::Nodes> answer_ = over_r_;
+  Result<Paths> answer_ = both_;
 };
 
-TEST_F(RoutesFixture, ARouteIsKeptUntilItIsOldOrDistrusted) {
+TEST_F(RoutesFixture, RoutesAreKeptUntilTheyAreOldOrDistrusted) {
   Routes known = routes(std::chrono::hours(1));
-  EXPECT_EQ(find(known, "qkm-b").value(), over_r_);
-  EXPECT_EQ(find(known, "qkm-b").value(), over_r_);
+  EXPECT_EQ(find(known, "qkm-b").value(), both_);
+  EXPECT_EQ(find(known, "qkm-b").value(), both_);
   EXPECT_EQ(asked_, 1);
-  known.distrust(ElementName("qkm-b"));
-  EXPECT_EQ(find(known, "qkm-b").value(), over_r_);
+  known.distrust(both_[0]);
+  EXPECT_EQ(find(known, "qkm-b").value(), both_);
   EXPECT_EQ(asked_, 2);
+  EXPECT_TRUE(find(known, "qkm-b", 2));
+  EXPECT_EQ(asked_, 3) << "more paths than were asked for before";
 }
 
-TEST_F(RoutesFixture, WithoutControllerTheLastRouteOrTheNeighbourItselfServes) {
+TEST_F(RoutesFixture, WithoutControllerTheLastRoutesOrTheNeighbourItselfServe) {
   Routes known = routes(std::chrono::milliseconds(0));
-  EXPECT_EQ(find(known, "qkm-b").value(), over_r_);
-  answer_ = Result<Routes::Nodes>(fail(ErrorCode::unavailable, "no answer"));
-  EXPECT_EQ(find(known, "qkm-b").value(), over_r_);
-  EXPECT_EQ(find(known, "qkm-r").value(), Routes::Nodes{ElementName("qkm-r")});
+  EXPECT_EQ(find(known, "qkm-b").value(), both_);
+  answer_ = Result<Paths>(fail(ErrorCode::unavailable, "no answer"));
+  EXPECT_EQ(find(known, "qkm-b").value(), both_);
+  known.distrust(both_[0]);
+  EXPECT_EQ(find(known, "qkm-b").value(), (Paths{both_[1], both_[0]})) << "the one that failed is tried last";
+  EXPECT_EQ(find(known, "qkm-r").value(), (Paths{{self_, r_}}));
   EXPECT_EQ(find(known, "qkm-c").error().code, ErrorCode::unavailable);
 }
 
 TEST_F(RoutesFixture, AControllerThatKnowsNoWayIsBelieved) {
   Routes known = routes(std::chrono::milliseconds(0));
-  answer_ = Result<Routes::Nodes>(fail(ErrorCode::not_found, "no QKM qkm-r has reported"));
+  answer_ = Result<Paths>(fail(ErrorCode::not_found, "no QKM qkm-r has reported"));
   EXPECT_EQ(find(known, "qkm-r").error().code, ErrorCode::not_found);
 }
 
 TEST_F(RoutesFixture, ARouteThatCannotBeFollowedIsNotTaken) {
   Routes known = routes(std::chrono::milliseconds(0));
-  answer_ = Routes::Nodes{ElementName("qkm-x"), ElementName("qkm-b")};
-  EXPECT_EQ(find(known, "qkm-b").error().code, ErrorCode::unavailable);
-  answer_ = Routes::Nodes{ElementName("qkm-r")};
-  EXPECT_EQ(find(known, "qkm-b").error().code, ErrorCode::unavailable);
-  answer_ = Routes::Nodes{};
-  EXPECT_EQ(find(known, "qkm-b").error().code, ErrorCode::unavailable);
+  for (const Routes::Path& bad : Paths{{self_, ElementName("qkm-x"), b_}, {self_, r_}, {self_}, {}, {r_, b_}}) {
+    answer_ = Paths{bad};
+    EXPECT_EQ(find(known, "qkm-b").error().code, ErrorCode::unavailable);
+  }
+  answer_ = Paths{{self_, r_}, both_[1]};
+  EXPECT_EQ(find(known, "qkm-b").value(), Paths{both_[1]}) << "the others are";
 }
 
 }  // namespace

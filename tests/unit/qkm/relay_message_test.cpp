@@ -5,51 +5,66 @@
 namespace qanat::qkm {
 namespace {
 
-Secret secret_of(std::uint8_t octet) { return Secret::copy_of(Bytes(relay_secret_size, octet)); }
+const BatchId chunk(Bytes(BatchId::size, 2));
+const BatchId next_chunk(Bytes(BatchId::size, 3));
+
+Secret secrets_of(std::uint8_t octet, std::size_t count = 3) { return Secret::copy_of(Bytes(count * relay_secret_size, octet)); }
 
 RelayHeader header() {
-  return {.relay_id = KeyId(Bytes(16, 1)),
+  return {.relay_id = BatchId(Bytes(BatchId::size, 1)),
           .origin_domain = "a",
           .destination_domain = "b",
           .path = {ElementName("qkm-a"), ElementName("qkm-r"), ElementName("qkm-b")},
           .hop = 1,
-          .pad_id = KeyId(Bytes(16, 2)),
-          .mac_id = KeyId(Bytes(16, 3))};
+          .secrets = 3,
+          .runs = {{chunk, 5, 1}, {chunk, 7, 1}, {next_chunk, 0, 2}}};
 }
+HopKeys keys(std::uint8_t mac = 5) { return {.runs = header().runs, .mac = secrets_of(mac, 1), .pads = secrets_of(4)}; }
 
-TEST(RelayMessageTest, TheReceiverReadsTheHeaderAndTheSecret) {
-  const auto octets = protect(header(), secret_of(9), secret_of(4), secret_of(5));
-  ASSERT_TRUE(octets);
+TEST(RelayMessageTest, TheReceiverReadsTheHeaderAndTheSecrets) {
+  const auto octets = protect(header(), secrets_of(9), keys());
+  ASSERT_TRUE(octets) << octets.error().message;
   const auto message = parse_relay(*octets);
   ASSERT_TRUE(message) << message.error().message;
   EXPECT_EQ(message->header, header());
   EXPECT_EQ(message->header.sender(), ElementName("qkm-a"));
   EXPECT_EQ(message->header.receiver(), ElementName("qkm-r"));
   EXPECT_EQ(message->header.relays(), 1);
-  const auto secret = unprotect(*octets, *message, secret_of(4), secret_of(5));
-  ASSERT_TRUE(secret);
-  EXPECT_TRUE(equal_secret(*secret, secret_of(9)));
+  const auto secrets = unprotect(*octets, *message, keys());
+  ASSERT_TRUE(secrets);
+  EXPECT_TRUE(equal_secret(*secrets, secrets_of(9)));
 }
 
-TEST(RelayMessageTest, TheCiphertextIsTheSecretUnderTheOneTimePad) {
-  const auto octets = protect(header(), secret_of(0x0f), secret_of(0x33), secret_of(5));
+TEST(RelayMessageTest, TheCiphertextIsTheSecretsUnderTheOneTimePads) {
+  const auto octets = protect(header(), secrets_of(0x0f), keys());
   ASSERT_TRUE(octets);
-  EXPECT_EQ(parse_relay(*octets)->ciphertext, Bytes(relay_secret_size, 0x0f ^ 0x33));
+  EXPECT_EQ(parse_relay(*octets)->ciphertext, Bytes(3 * relay_secret_size, 0x0f ^ 4));
+}
+
+TEST(RelayMessageTest, ABatchOf256IsOneMessage) {
+  RelayHeader full = header();
+  full.secrets = 256;
+  full.runs = {{chunk, 0, 256}, {next_chunk, 9, 1}};
+  const HopKeys many{.runs = full.runs, .mac = secrets_of(5, 1), .pads = secrets_of(4, 256)};
+  const auto octets = protect(full, secrets_of(9, 256), many);
+  ASSERT_TRUE(octets) << octets.error().message;
+  EXPECT_LT(octets->size(), 32U * 256 + 128) << "what a batch adds to its keys";
+  EXPECT_TRUE(equal_secret(*unprotect(*octets, *parse_relay(*octets), many), secrets_of(9, 256)));
 }
 
 TEST(RelayMessageTest, EveryAlteredOctetIsRefused) {
-  const auto octets = protect(header(), secret_of(9), secret_of(4), secret_of(5));
+  const auto octets = protect(header(), secrets_of(9), keys());
   ASSERT_TRUE(octets);
   for (std::size_t i = 0; i < octets->size(); ++i) {
     Bytes altered = *octets;
     altered[i] ^= 0x20;
     const auto message = parse_relay(altered);
-    if (message) EXPECT_FALSE(unprotect(altered, *message, secret_of(4), secret_of(5))) << "octet " << i;
+    if (message && message->header.secrets == 3) EXPECT_FALSE(unprotect(altered, *message, keys())) << "octet " << i;
   }
 }
 
 TEST(RelayMessageTest, EveryCutOrLengthenedMessageIsRefused) {
-  const auto octets = protect(header(), secret_of(9), secret_of(4), secret_of(5));
+  const auto octets = protect(header(), secrets_of(9), keys());
   ASSERT_TRUE(octets);
   for (std::size_t size = 0; size < octets->size(); ++size) EXPECT_FALSE(parse_relay(ByteView(*octets).first(size)));
   Bytes longer = *octets;
@@ -58,9 +73,9 @@ TEST(RelayMessageTest, EveryCutOrLengthenedMessageIsRefused) {
 }
 
 TEST(RelayMessageTest, ADifferentKeyOpensNothing) {
-  const auto octets = protect(header(), secret_of(9), secret_of(4), secret_of(5));
+  const auto octets = protect(header(), secrets_of(9), keys());
   ASSERT_TRUE(octets);
-  const auto refused = unprotect(*octets, *parse_relay(*octets), secret_of(4), secret_of(6));
+  const auto refused = unprotect(*octets, *parse_relay(*octets), keys(6));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::denied);
 }
@@ -69,8 +84,11 @@ TEST(RelayMessageTest, HeadersThatMakeNoSenseAreNotWritten) {
   const auto refused = [](const std::function<void(RelayHeader&)>& spoil) {
     RelayHeader spoilt = header();
     spoil(spoilt);
-    return !protect(spoilt, secret_of(9), secret_of(4), secret_of(5));
+    HopKeys with = keys();
+    with.runs = spoilt.runs;
+    return !protect(spoilt, secrets_of(9), with);
   };
+  EXPECT_FALSE(refused([](RelayHeader&) {}));
   EXPECT_TRUE(refused([](RelayHeader& h) { h.hop = 0; }));
   EXPECT_TRUE(refused([](RelayHeader& h) { h.hop = 3; }));
   EXPECT_TRUE(refused([](RelayHeader& h) { h.path.resize(1); }));
@@ -79,9 +97,15 @@ TEST(RelayMessageTest, HeadersThatMakeNoSenseAreNotWritten) {
   EXPECT_TRUE(refused([](RelayHeader& h) { h.path[1] = ElementName("two words"); }));
   EXPECT_TRUE(refused([](RelayHeader& h) { h.origin_domain = ""; }));
   EXPECT_TRUE(refused([](RelayHeader& h) { h.destination_domain = "B!"; }));
-  EXPECT_TRUE(refused([](RelayHeader& h) { h.mac_id = h.pad_id; }));
-  EXPECT_FALSE(protect(header(), Secret(31), secret_of(4), secret_of(5)));
-  EXPECT_FALSE(protect(header(), secret_of(9), Secret(16), secret_of(5)));
+  EXPECT_TRUE(refused([](RelayHeader& h) { h.secrets = 0; }));
+  EXPECT_TRUE(refused([](RelayHeader& h) { h.runs.clear(); }));
+  EXPECT_TRUE(refused([](RelayHeader& h) { h.runs[2].count = 3; })) << "a key too many";
+  EXPECT_TRUE(refused([](RelayHeader& h) { h.runs[2].first = 255; })) << "beyond the chunk";
+  EXPECT_TRUE(refused([](RelayHeader& h) { h.runs[1].first = 5; })) << "one key as MAC key and pad";
+  EXPECT_TRUE(refused([](RelayHeader& h) { h.runs[2] = {chunk, 6, 2}; })) << "one key as pad twice";
+  EXPECT_FALSE(protect(header(), secrets_of(9, 2), keys()));
+  EXPECT_FALSE(protect(header(), secrets_of(9), {.runs = header().runs, .mac = secrets_of(5, 1), .pads = secrets_of(4, 2)}));
+  EXPECT_FALSE(protect(header(), secrets_of(9), {.runs = {{chunk, 0, 4}}, .mac = secrets_of(5, 1), .pads = secrets_of(4)}));
 }
 
 // Computed with Python's hashlib; tests/unit/qkdnc/routing_test.cpp holds the controller to the same value.
@@ -91,24 +115,46 @@ TEST(RelayMessageTest, PathIdIsTheStartOfADigestOverTheNames) {
   EXPECT_NE(path_id_of(shifted), path_id_of(header().path));
 }
 
-TEST(RelayMessageTest, KeyAndConfirmationAreNeitherEqualNorTheSecret) {
-  const Secret secret = secret_of(9);
-  const Secret key = relayed_key(secret);
-  EXPECT_EQ(key.size(), 32U);
-  EXPECT_FALSE(equal_secret(key, secret));
-  EXPECT_NE(relay_confirmation(secret, KeyId(Bytes(16, 1))), relay_confirmation(secret, KeyId(Bytes(16, 2))));
-  EXPECT_NE(relay_confirmation(secret, KeyId(Bytes(16, 1))), relay_confirmation(secret_of(8), KeyId(Bytes(16, 1))));
+TEST(RelayMessageTest, KeysAndConfirmationAreNeitherEqualNorTheSecrets) {
+  Secret secrets = secrets_of(9, 2);
+  put_keys(secrets, 1, secrets_of(8, 1));
+  const Secret out = relayed_keys(secrets);
+  EXPECT_EQ(out.size(), 64U);
+  EXPECT_FALSE(equal_secret(slice_keys(out, 0, 1), slice_keys(out, 1, 1)));
+  EXPECT_FALSE(equal_secret(slice_keys(out, 0, 1), slice_keys(secrets, 0, 1)));
+  EXPECT_TRUE(equal_secret(slice_keys(out, 0, 1), relayed_keys(secrets_of(9, 1)))) << "each key is of its own secret alone";
+  const BatchId one(Bytes(12, 1));
+  EXPECT_NE(relay_confirmation(secrets, one), relay_confirmation(secrets, BatchId(Bytes(12, 2))));
+  for (std::size_t i = 0; i < 64; ++i) {
+    Secret other = secrets.duplicate();
+    other.writable()[i] ^= 1;
+    EXPECT_NE(relay_confirmation(secrets, one), relay_confirmation(other, one)) << "octet " << i;
+  }
 }
 
 TEST(RelayMessageTest, AnAnswerToAnotherRelayIsRefused) {
-  const KeyId id(Bytes(16, 1));
+  const BatchId id(Bytes(12, 1));
   const Bytes answer = write_relay_answer(id, Bytes(relay_confirmation_size, 4));
-  EXPECT_EQ(parse_relay_answer(answer, id).value(), Bytes(relay_confirmation_size, 4));
-  EXPECT_EQ(parse_relay_answer(answer, KeyId(Bytes(16, 2))).error().code, ErrorCode::denied);
+  EXPECT_EQ(parse_relay_answer(answer, id)->confirmation, Bytes(relay_confirmation_size, 4));
+  EXPECT_EQ(parse_relay_answer(answer, BatchId(Bytes(12, 2))).error().code, ErrorCode::denied);
   EXPECT_FALSE(parse_relay_answer(ByteView(answer).first(answer.size() - 1), id));
-  Bytes later = answer;
-  later[0] = 2;
-  EXPECT_FALSE(parse_relay_answer(later, id));
+  for (const std::size_t at : {0U, 1U}) {
+    Bytes other = answer;
+    other[at] = 7;
+    EXPECT_FALSE(parse_relay_answer(other, id));
+  }
+}
+
+TEST(RelayMessageTest, AnAnswerNamesTheChunksThatAreMissing) {
+  const BatchId id(Bytes(12, 1));
+  const std::vector<BatchId> missing{chunk, next_chunk};
+  const Bytes answer = write_relay_missing(id, missing);
+  const auto read = parse_relay_answer(answer, id);
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(read->confirmation.empty());
+  EXPECT_EQ(read->missing, missing);
+  EXPECT_FALSE(parse_relay_answer(ByteView(answer).first(answer.size() - 1), id));
+  EXPECT_FALSE(parse_relay_answer(write_relay_missing(id, {}), id));
 }
 
 }  // namespace

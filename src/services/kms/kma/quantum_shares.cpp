@@ -46,13 +46,24 @@ Result<QuantumShares> Agreement::unwrap_shares(const wire::Json& answer) const {
 
 Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id) {
   ASSIGN_OR_RETURN(const std::string qkm, node_.peer_of(Kind::qkm, node_.identity().domain));
-  ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::km3_take, qkm,
-                                                            wire::Json::object({{"peer_domain", peer_domain},
-                                                                                {"sid_wk", sid_wk.hex()},
-                                                                                {"count", settings_.quantum_shares},
-                                                                                {"kms", node_.identity().name}}),
-                                                            deadline.sooner_of(quantum_wait_max), request_id));
-  return unwrap_shares(answer);
+  const auto take = [&](std::int64_t count, std::int64_t paths, Deadline until) -> Result<QuantumShares> {
+    ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::km3_take, qkm,
+                                                              wire::Json::object({{"peer_domain", peer_domain},
+                                                                                  {"sid_wk", sid_wk.hex()},
+                                                                                  {"count", count},
+                                                                                  {"kms", node_.identity().name},
+                                                                                  {"quality", wire::Json::object({{"paths", paths}})}}),
+                                                              until, request_id));
+    return unwrap_shares(answer);
+  };
+  const Deadline until = deadline.sooner_of(quantum_wait_max);
+  if (settings_.quantum_paths > 1) {
+    auto split = take(settings_.quantum_paths, settings_.quantum_paths, until.sooner_of(until.remaining() / 2));
+    if (split) return split;
+    // A key over one path is worth less, and `assurance` says so; without any the callers would have none.
+    node::log(node::LogLevel::warning, "request {}: no keys over {} separate paths: {}", request_id, settings_.quantum_paths, split.error().message);
+  }
+  return take(settings_.quantum_shares, 1, until);
 }
 
 Result<QuantumShares> Agreement::fetch_shares(const std::string& peer_domain, const wire::KmsOffer& offer, Deadline deadline, const std::string& request_id) {

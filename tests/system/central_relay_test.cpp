@@ -1,0 +1,267 @@
+// The centralised relay (design: docs/relay.md), controller and QKMs in one process: what comes out at the ends, and what each party learns.
+#include "base/key_run.hpp"
+#include "quantum/qkdnc/centralised.hpp"
+#include "quantum/qkm/central_node.hpp"
+#include "unit/qkm/harness.hpp"
+
+namespace qanat::qkm {
+namespace {
+
+using points::CentralHandover;
+using points::CentralReport;
+using points::CentralReportOrder;
+using test::Core;
+using test::Network;
+using test::soon;
+
+constexpr std::size_t keys_per_block = 80;
+constexpr std::size_t nodes = 4;  // qkm-a, n1, n2, qkm-b: n1 and n2 are neighbours of an end and of one another
+
+crypto::SiteKey controller_key_of(const ElementName& qkm) {
+  Secret key(32);
+  for (std::size_t i = 0; i < qkm.text().size(); ++i) key.writable()[i] = static_cast<std::uint8_t>(qkm.text()[i]);
+  return crypto::SiteKey::from_secret(std::move(key));
+}
+
+Secret sum(const Secret& one, const Secret& other) {
+  Secret out = one.duplicate();
+  out.xor_with(other);
+  return out;
+}
+
+class CentralRelayTest : public testing::Test {
+ protected:
+  CentralRelayTest() : network_(Network::Empty()) {
+    const std::map<std::string, ElementName> ends{{"a", ElementName("qkm-a")}, {"b", ElementName("qkm-b")}};
+    for (std::size_t i = 0; i < nodes; ++i) path_.emplace_back(i == 0 ? "qkm-a" : i + 1 == nodes ? "qkm-b" : "n" + std::to_string(i));
+    for (std::size_t i = 0; i < nodes; ++i) {
+      std::map<ElementName, LinkId> links;
+      if (i > 0) links.emplace(path_[i - 1], link(i));
+      if (i + 1 < nodes) links.emplace(path_[i + 1], link(i + 1));
+      network_.add(path_[i].text(), i == 0 ? "a" : i + 1 == nodes ? "b" : "core", links, ends);
+    }
+    network_.find_paths = [this](const ElementName&, const ElementName&) { return std::vector<Path>{path_}; };
+    for (std::size_t i = 1; i < nodes; ++i) {
+      Network::give(network_.at(path_[i - 1].text()), link(i), path_[i], 1, keys_per_block);
+      Network::give(network_.at(path_[i].text()), link(i), path_[i - 1], 1, keys_per_block);
+    }
+    std::map<ElementName, crypto::SiteKey> keys;
+    for (const ElementName& node : path_) {
+      keys.emplace(node, controller_key_of(node));
+      central_.emplace(node, make_node(network_.at(node.text())));
+    }
+    controller_ = std::make_unique<qkdnc::Centralised>(
+        std::move(keys), test::rng(),
+        qkdnc::Centralised::Ports{.report = [this](const ElementName& qkm, const CentralReportOrder& order, Deadline deadline,
+                                                   const std::string& id) { return report(qkm, order, deadline, id); },
+                                  .deliver = [this](const ElementName& qkm, const CentralHandover& delivery, Deadline deadline,
+                                                    const std::string& id) { return deliver(qkm, delivery, deadline, id); }});
+  }
+  static LinkId link(std::size_t i) { return LinkId("l" + std::to_string(i)); }
+
+  std::unique_ptr<CentralNode> make_node(Core& core) {
+    const RelayPlace place{.self = core.name,
+                           .domain = core.domain,
+                           .links = core.links,
+                           .end_nodes = core.ends,
+                           .lifetime = std::chrono::seconds(60),
+                           .block_wait = std::chrono::milliseconds(10)};
+    return std::make_unique<CentralNode>(
+        place, RelayNode::Parts{*core.commits, *core.link_keys, *core.relayed_keys, *core.device, core.clock, core.arrivals}, controller_key_of(core.name),
+        CentralNode::Ports{.order = [this, &core](const CentralHandover& order, Deadline deadline, const std::string& id) -> Result<Bytes> {
+                             if (lost_ == "order") return fail(ErrorCode::deadline_exceeded, "no answer");
+                             views_.push_back({.hop = 0, .runs = order.runs, .x = order.x, .relay = order.relay});
+                             auto out = controller_->relay(core.name, order, deadline, id);
+                             if (lost_ == "confirmation") return fail(ErrorCode::deadline_exceeded, "no answer");
+                             return out;
+                           },
+                           .record = [&core](std::span<const KeyEvent> events) -> Result<void> {
+                             for (const KeyEvent& event : events) core.events.emplace_back(event.action, event.keys);
+                             return {};
+                           }});
+  }
+  Result<CentralReport> report(const ElementName& qkm, const CentralReportOrder& order, Deadline deadline, const std::string& id) {
+    auto out = central_.at(qkm)->report(order, deadline, id);
+    last_order_ = order;
+    if (out) views_.push_back({.hop = order.hop, .runs = out->runs, .x = out->x, .relay = order.relay});
+    if (lost_ == qkm.text()) return fail(ErrorCode::deadline_exceeded, "no answer");
+    if (out && altered_ == qkm.text()) {
+      // A relay that lies: sealed as it should be, over another x.
+      const Bytes context = points::central_context(order.relay, order.hop, out->runs);
+      Secret x = *controller_key_of(qkm).unwrap(context, out->x);
+      x.writable()[5] ^= 1;
+      out->x = controller_key_of(qkm).wrap(context, x, test::rng());
+    }
+    return out;
+  }
+  Result<Bytes> deliver(const ElementName& qkm, const CentralHandover& delivery, Deadline deadline, const std::string& id) {
+    views_.push_back({.hop = nodes - 1, .runs = delivery.runs, .x = delivery.x, .relay = delivery.relay});
+    return central_.at(qkm)->deliver(delivery, deadline, id);
+  }
+  Result<BatchId> relay(std::size_t keys) { return central_.at(path_.front())->relay({.domain = "b", .path = path_, .keys = keys}, soon(), "1"); }
+
+  /// The link keys of a run, as both ends of link i hold them.
+  static Secret keys_of(std::size_t i, std::span<const KeyRun> runs) {
+    std::map<KeyId, std::uint32_t> places;
+    for (std::uint32_t k = 0; k < keys_per_block; ++k) places.emplace(link_key_id(link(i), 1, k), k);
+    const Secret block = Network::block_keys(link(i), 1, keys_per_block);
+    Secret out(keys_in(runs) * 32);
+    std::size_t at = 0;
+    for (const KeyRun& run : runs) {
+      for (std::uint32_t k = 0; k < run.count; ++k) put_keys(out, at++, slice_keys(block, places.at(run.id(k)), 1));
+    }
+    return out;
+  }
+  void expect_no_key_used_twice() {
+    for (const ElementName& node : path_) {
+      for (const auto& [key, times] : network_.at(node.text()).uses("link_key.used")) EXPECT_EQ(times, 1) << node.text() << " " << key.hex();
+    }
+  }
+
+  /// One x as the controller has it: sealed, and what is public about it.
+  struct View {
+    std::uint8_t hop = 0;
+    std::vector<KeyRun> runs;
+    Bytes x;
+    points::CentralRelay relay;
+    [[nodiscard]] Secret opened() const {
+      return std::move(*controller_key_of(relay.path[hop]).unwrap(points::central_context(relay, hop, runs), x));
+    }
+  };
+
+  Network network_;
+  Path path_;
+  std::map<ElementName, std::unique_ptr<CentralNode>> central_;
+  std::unique_ptr<qkdnc::Centralised> controller_;
+  std::vector<View> views_;
+  CentralReportOrder last_order_;
+  std::string lost_;
+  std::string altered_;
+};
+
+TEST_F(CentralRelayTest, BothEndsReceiveTheSameKeysAndEachLinkKeyServedOnce) {
+  const auto batch = relay(20);
+  ASSERT_TRUE(batch) << batch.error().message;
+  Core& a = network_.a();
+  Core& b = network_.b();
+  const auto taken = a.supply->take(a.session("b"), 20, soon());
+  ASSERT_TRUE(taken) << taken.error().message;
+  std::vector<KeyId> ids;
+  for (const RelayedKey& key : *taken) ids.push_back(key.id);
+  const auto fetched = b.supply->fetch(b.session("a"), ids, test::at_once());
+  ASSERT_TRUE(fetched) << fetched.error().message;
+  for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_TRUE(equal_secret(taken->at(i).key, fetched->at(i).key));
+  EXPECT_EQ(taken->front().relays(), 2);
+  for (std::size_t i = 1; i < nodes; ++i) EXPECT_EQ(network_.at(path_[i - 1].text()).stock(link(i)).own, 20) << "one key per link and secret, none for a MAC";
+  expect_no_key_used_twice();
+}
+
+/// Sums over GF(2) of the unknowns S, k1, k2, k3: bit 0 is S, bit i is ki.
+using Combination = unsigned;
+constexpr Combination secret = 1U;
+constexpr Combination key(unsigned i) { return 1U << i; }
+bool spans(const std::vector<Combination>& known, Combination wanted) {
+  for (std::size_t choice = 0; choice < (std::size_t{1} << known.size()); ++choice) {
+    Combination sum_of_choice = 0;
+    for (std::size_t i = 0; i < known.size(); ++i) sum_of_choice ^= ((choice >> i) & 1U) != 0 ? known[i] : 0U;
+    if (sum_of_choice == wanted) return true;
+  }
+  return false;
+}
+
+// The unknowns are uniform and independent, so a party whose values are linear combinations of them learns nothing of S exactly if S is not
+// in their span. First: the values of a real relay are these combinations. Then: whose span has S.
+TEST_F(CentralRelayTest, WhatEachPartyLearnsIsWhatTheRankSays) {
+  ASSERT_TRUE(relay(5));
+  ASSERT_EQ(views_.size(), nodes) << "the order, two reports, the delivery";
+  std::vector<Secret> unknowns(4);
+  for (std::size_t i = 1; i < nodes; ++i) unknowns[i] = keys_of(i, views_[i - 1].runs);
+  unknowns[0] = sum(views_[0].opened(), unknowns[1]);
+  const auto value = [&](Combination combination) {
+    Secret out(unknowns[0].size());
+    for (unsigned i = 0; i < 4; ++i) {
+      if (((combination >> i) & 1U) != 0) out.xor_with(unknowns[i]);
+    }
+    return out;
+  };
+  const std::vector<Combination> reports{secret ^ key(1), key(1) ^ key(2), key(2) ^ key(3)};
+  for (std::size_t i = 0; i < reports.size(); ++i) EXPECT_TRUE(equal_secret(views_[i].opened(), value(reports[i]))) << "x" << i;
+  const Combination delivered = secret ^ key(3);
+  EXPECT_TRUE(equal_secret(views_[3].opened(), value(delivered))) << "X";
+  const auto taken = network_.a().supply->take(network_.a().session("b"), 1, soon());
+  ASSERT_TRUE(taken);
+  EXPECT_TRUE(equal_secret(taken->front().key, slice_keys(relayed_keys(unknowns[0]), 0, 1))) << "S is what the keys are made of";
+
+  std::vector<Combination> controller = reports;
+  controller.push_back(delivered);
+  EXPECT_FALSE(spans(controller, secret)) << "the controller alone";
+  for (const auto& relay_keys : {std::vector{key(1), key(2)}, std::vector{key(2), key(3)}}) {
+    EXPECT_FALSE(spans(relay_keys, secret)) << "a relay alone, without the reports";
+    std::vector<Combination> both = controller;
+    both.insert(both.end(), relay_keys.begin(), relay_keys.end());
+    EXPECT_TRUE(spans(both, secret)) << "the controller together with a relay: the limit of this variant, stated in docs/relay.md";
+  }
+  EXPECT_FALSE(spans({key(1), key(2), key(3)}, secret)) << "all relays together, without the reports";
+  EXPECT_TRUE(spans({key(1), secret ^ key(1)}, secret)) << "which is why x0 travels sealed also against n1";
+  EXPECT_TRUE(spans({key(3), delivered}, secret)) << "and X against n2";
+}
+
+TEST_F(CentralRelayTest, WhatTravelsOpensForNobodyButTheControllerAndItsSender) {
+  ASSERT_TRUE(relay(3));
+  for (const View& view : views_) {
+    for (const ElementName& node : path_) {
+      const auto opened = controller_key_of(node).unwrap(points::central_context(view.relay, view.hop, view.runs), view.x);
+      EXPECT_EQ(opened.has_value(), node == path_[view.hop]) << node.text() << " at hop " << int{view.hop};
+    }
+    const auto moved = static_cast<std::uint8_t>(view.hop + 1);
+    EXPECT_FALSE(controller_key_of(path_[view.hop]).unwrap(points::central_context(view.relay, moved, view.runs), view.x)) << "another hop's";
+  }
+}
+
+TEST_F(CentralRelayTest, ALostMessageBurnsTheKeysAndLeavesNoneAtTheNearEnd) {
+  for (const std::string lost : {"order", "n1", "n2", "confirmation"}) {
+    lost_ = lost;
+    EXPECT_FALSE(relay(2)) << lost;
+    EXPECT_EQ(*network_.a().supply->stock("b"), 0) << lost;
+    lost_.clear();
+    EXPECT_TRUE(relay(2)) << "after the loss of " << lost;
+    network_.a().clock.advance(30001);  // its keys are past their time
+  }
+  expect_no_key_used_twice();
+}
+
+TEST_F(CentralRelayTest, AReportThatLiesIsCaughtByTheConfirmation) {
+  for (const std::string liar : {"n1", "n2"}) {
+    altered_ = liar;
+    const auto refused = relay(2);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::denied);
+    EXPECT_EQ(*network_.a().supply->stock("b"), 0);
+  }
+  altered_.clear();
+  EXPECT_TRUE(relay(2));
+}
+
+TEST_F(CentralRelayTest, AnOrderThatComesAgainIsRefusedAndUsesNoKey) {
+  ASSERT_TRUE(relay(2));
+  const auto again = central_.at(ElementName("n2"))->report(last_order_, soon(), "1");
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, ErrorCode::conflict);
+  EXPECT_EQ(network_.at("n2").stock(link(3)).own, 38) << "its own keys are not touched";
+  CentralReportOrder misled = last_order_;
+  misled.hop = 1;
+  EXPECT_EQ(central_.at(ElementName("n2"))->report(misled, soon(), "1").error().code, ErrorCode::denied) << "that hop is another's";
+}
+
+TEST_F(CentralRelayTest, TheControllerTakesOrdersOfTheFirstNodeAloneAndSharesAKeyWithAll) {
+  CentralHandover order{.relay = {.relay_id = BatchId(Bytes(12, 1)), .origin_domain = "a", .destination_domain = "b", .path = path_, .keys = 1},
+                        .runs = {{BatchId(Bytes(12, 2)), 0, 1}},
+                        .x = Bytes(80)};
+  EXPECT_EQ(controller_->relay(ElementName("n1"), order, soon(), "1").error().code, ErrorCode::denied);
+  EXPECT_EQ(controller_->relay(path_.front(), order, soon(), "1").error().code, ErrorCode::denied) << "an x that was not sealed for this";
+  order.relay.path[2] = ElementName("stranger");
+  EXPECT_EQ(controller_->relay(path_.front(), order, soon(), "1").error().code, ErrorCode::unavailable);
+}
+
+}  // namespace
+}  // namespace qanat::qkm
