@@ -16,9 +16,9 @@ constexpr Named all_saes[]{{"sae-a", "a", "qkm-a"}, {"sae-b", "b", "qkm-b"}, {"s
 
 std::string table(const SaeDemo& demo, const crypto::PemFiles& own, const std::string& qkm, const std::string& extra) {
   std::string out = fmt::format(
-      "\n[sae]\nport = {}\netsi004_port = {}\nserve = [\"etsi014\", \"skip\", \"etsi020\"]\nroots = \"{}\"\n{}\n[sae.chains.ecdsa]\ncertificate = \"{}\"\nkey = "
+      "\n[sae]\nport = {}\nserve = [\"etsi014\", \"skip\", \"etsi020\"]\nroots = \"{}\"\n{}\n[sae.chains.ecdsa]\ncertificate = \"{}\"\nkey = "
       "\"{}\"\n",
-      demo.ports.at(qkm), demo.streams.at(qkm), demo.root.certificate.string(), extra, own.certificate.string(), own.key.string());
+      demo.ports.at(qkm), demo.root.certificate.string(), extra, own.certificate.string(), own.key.string());
   for (const Named& one : all_saes) out += fmt::format("\n[sae.names.{}]\ndomain = \"{}\"\nkme = \"{}\"\n", one.sae, one.domain, one.kme);
   return out;
 }
@@ -39,11 +39,10 @@ Result<SaeDemo> prepare_saes(const Network& network, const std::string& extra) {
     out.saes[one.sae] = files(one.sae);
     TRY(crypto::make_foreign_leaf(out.saes[one.sae], {.common_name = one.sae, .uris = {}, .dns = {}, .addresses = {}}, crypto::ForeignKey::ecdsa_p256, out.root));
   }
-  ASSIGN_OR_RETURN(const std::vector<std::uint16_t> ports, free_ports(4));
+  ASSIGN_OR_RETURN(const std::vector<std::uint16_t> ports, free_ports(2));
   const std::string qkms[] = {"qkm-a", "qkm-b"};
   for (std::size_t i = 0; i < 2; ++i) {
     out.ports[qkms[i]] = ports[i];
-    out.streams[qkms[i]] = ports[2 + i];
     const crypto::PemFiles own = files(qkms[i]);
     TRY(crypto::make_foreign_leaf(own, {.common_name = qkms[i], .uris = {}, .dns = {"localhost"}, .addresses = {"127.0.0.1"}}, crypto::ForeignKey::ecdsa_p256,
                                   out.root));

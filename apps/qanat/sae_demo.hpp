@@ -12,7 +12,6 @@ struct SaeDemo {
   crypto::PemFiles root;                          // of the SAEs and of the QKMs' certificates towards them
   std::map<std::string, crypto::PemFiles> saes;   // "sae-a" and "sae-c" in domain a, "sae-b" in domain b
   std::map<std::string, std::uint16_t> ports;     // of ETSI GS QKD 014 and its like, by QKM
-  std::map<std::string, std::uint16_t> streams;   // of ETSI GS QKD 004, by QKM
 };
 
 /// After Network::create(), before the QKMs start: writes <folder>/sae and appends to the configurations of qkm-a and qkm-b. `extra`: further lines of the

@@ -105,7 +105,7 @@ class Provider {
   virtual void fetch(Fetch fetch, Done<Delivery> done) = 0;
   /// Stores keys that came from another key manager until their targets fetch them. conflict: an id is there already.
   virtual void accept(ExternalKeys keys, Done<void> done) = 0;
-  /// Destroys keys that were accepted and not fetched yet; the ids of those that were there.
+  /// Destroys keys that the SAE initiated and that are not fetched yet, all of them if `ids` is empty; the ids of those that were there.
   virtual void discard(const SaeId& initiator, std::vector<KeyId> ids, Done<std::vector<KeyId>> done) = 0;
   /// Random octets of the element's own generator.
   virtual Result<Secret> random(std::size_t octets) = 0;

@@ -185,6 +185,18 @@ Result<std::vector<kme::Key>> Assignments::Fetching::fetch(const kme::SaeId& sla
 
 Result<std::vector<KeyId>> Assignments::Fetching::discard(const kme::SaeId& master, std::span<const KeyId> ids) {
   std::vector<KeyId> out;
+  std::vector<KeyId> all;
+  if (ids.empty()) {
+    TRY(transaction_.query("SELECT batch_id, first, stride, count FROM sae_key WHERE master = ? AND until_ms > ? LIMIT 4096",
+                           {std::string_view(master.text()), static_cast<std::int64_t>(now_)}, [&](const store::Row& row) {
+                             const IdRun run{.batch = BatchId(row.blob(0)),
+                                             .first = static_cast<std::uint32_t>(row.integer(1)),
+                                             .stride = static_cast<std::uint32_t>(row.integer(2)),
+                                             .count = static_cast<std::uint32_t>(row.integer(3))};
+                             for (std::uint32_t i = 0; i < run.count; ++i) all.push_back(run.id(i));
+                           }));
+    ids = all;
+  }
   for (const KeyId& id : ids) {
     std::uint32_t at = 0;
     const auto row = find(id, at);

@@ -1,6 +1,8 @@
 // The QKM's north side for software that others wrote: the registry, the delivery engine, and the listeners with one adapter per standard.
 #pragma once
 
+#include "net/foreign_client.hpp"
+#include "net/workers.hpp"
 #include "node/node.hpp"
 #include "quantum/qkm/sae_delivery.hpp"
 #include "quantum/qkm/sae_settings.hpp"
@@ -23,10 +25,16 @@ class SaeFront {
  private:
   DeliveryPlace place(std::map<std::string, ElementName> domains) const;
   DeliveryPorts ports();
+  Result<std::vector<net::ForeignService>> services();
+  /// On an io thread: the acknowledgement waits for a thread of its own. Goes nowhere but where the configuration lets it.
+  void send_ack(const std::string& kme, const std::string& url, std::string body);
+  void record_refusal(const net::Refusal& refusal);
 
   node::Node& node_;
   const SaeSettings settings_;
   SaeDelivery delivery_;
+  std::unique_ptr<net::ForeignClient> client_;  // of other makers' key managers
+  net::Workers acks_;
   std::unique_ptr<net::ForeignListener> listener_;
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "net/foreign_client.hpp"
+
 namespace qanat::qkm {
 namespace {
 
@@ -66,8 +68,14 @@ std::optional<SaeSettings> SaeSettings::read(node::Config& config, const std::st
   out.registry = read_names(table, own_domain);
   out.lifetime = std::chrono::milliseconds(table.integer("key_lifetime_ms", 1000, 30LL * 86400000, out.lifetime.count()));
   out.max_key_count = table.integer("max_key_count", 1, 1000000000, out.max_key_count);
-  const std::int64_t stream = table.integer("etsi004_port", 0, 65535, 0);
-  if (stream != 0) out.stream_port = static_cast<std::uint16_t>(stream);
+  node::Config callbacks = table.table("callbacks");
+  for (const std::string& kme : callbacks.table_names()) {
+    node::Config entry = callbacks.table(kme);
+    const std::string prefix = entry.text("prefix");
+    const auto url = net::ForeignUrl::parse(prefix);
+    if (!url || !prefix.ends_with('/')) entry.reject("prefix", "must be https://host:port/ with a path that ends in '/'");
+    out.callbacks.emplace(kme, prefix);
+  }
   return out;
 }
 

@@ -1,4 +1,5 @@
-// What a QKM's configuration says of software that others wrote and that gets keys from it: [sae], [sae.chains.<name>], [sae.names.<name>]. Off when absent.
+// What a QKM's configuration says of software that others wrote and that gets keys from it: [sae], [sae.chains.<name>], [sae.names.<name>],
+// [sae.callbacks]. Off when absent.
 #pragma once
 
 #include <optional>
@@ -17,7 +18,7 @@ struct SaeSettings {
   kme::SaeRegistry registry;
   std::chrono::milliseconds lifetime{3600000};  // of a key that nobody fetches
   std::int64_t max_key_count = 10000000;        // what ETSI GS QKD 014's status tells
-  std::optional<std::uint16_t> stream_port;     // of the ETSI GS QKD 004 listener, which has the same certificates
+  std::map<std::string, std::string> callbacks;  // ETSI GS QKD 020: where acknowledgements to a key manager may go, "https://host:port/"
 
   /// Nothing if there is no table [sae]. `own_domain`: names of this domain are served here.
   static std::optional<SaeSettings> read(node::Config& config, const std::string& own_domain);
