@@ -152,4 +152,17 @@ Secret cut_keys(const Secret& stock_keys, std::uint32_t octets) {
   return out;
 }
 
+Secret joined_keys(const std::vector<Secret>& parts) {
+  std::size_t size = 0;
+  for (const Secret& part : parts) size += part.size();
+  Secret out(size);
+  auto at = out.writable().begin();
+  for (const Secret& part : parts) at = std::ranges::copy(part.reveal(), at).out;
+  return out;
+}
+
+Secret some_keys(const Secret& keys, std::size_t first, std::size_t count, std::size_t octets) {
+  return Secret::copy_of(keys.reveal().subspan(first * octets, count * octets));
+}
+
 }  // namespace qanat::qkm

@@ -49,5 +49,9 @@ Result<Activation> read_activation(ByteView octets);
 
 /// The keys of `octets` each that `stock_keys` (32 octets each, in order) make.
 Secret cut_keys(const Secret& stock_keys, std::uint32_t octets);
+/// One after the other.
+Secret joined_keys(const std::vector<Secret>& parts);
+/// `count` keys of `octets` each, from the key `first` on.
+Secret some_keys(const Secret& keys, std::size_t first, std::size_t count, std::size_t octets);
 
 }  // namespace qanat::qkm

@@ -110,12 +110,7 @@ Result<void> SaeDelivery::take_in(store::Transaction& transaction, const Identit
       runs.push_back(run.run);
     }
     if (!missing.empty()) continue;  // nothing of this message counts; what it named is used up
-    std::size_t size = 0;
-    for (const Secret& part : parts) size += part.size();
-    Secret stock_keys(size);
-    auto at = stock_keys.writable().begin();
-    for (const Secret& part : parts) at = std::ranges::copy(part.reveal(), at).out;
-    Secret keys = cut_keys(stock_keys, group.octets);
+    Secret keys = cut_keys(joined_keys(parts), group.octets);
     if (group.carried) keys.xor_with(Secret::copy_of(group.carried->padded));
     std::size_t next = 0;
     std::string text = group.master.text() + " >";
@@ -123,14 +118,13 @@ Result<void> SaeDelivery::take_in(store::Transaction& transaction, const Identit
     for (const KeyRun& run : runs) text += ' ' + run.text();
     evidence.push_back(std::move(text));
     for (const IdRun& ids : group.carried ? group.carried->ids : id_runs(runs, group.stride())) {
-      const std::size_t length = std::size_t{ids.count} * group.octets;
       TRY(assignments_.add(transaction, {.ids = ids,
                                          .octets = group.octets,
                                          .master = group.master,
                                          .slaves = group.slaves,
-                                         .keys = Secret::copy_of(keys.reveal().subspan(next, length)),
+                                         .keys = some_keys(keys, next, ids.count, group.octets),
                                          .until_ms = now + static_cast<UnixMs>(place_.lifetime.count())}));
-      next += length;
+      next += ids.count;
     }
   }
   return {};

@@ -11,19 +11,6 @@ namespace {
 constexpr int attempts_max = 3;  // a chunk that the far end never had costs one
 constexpr std::chrono::milliseconds activation_max{5000};
 
-Secret joined(const std::vector<Secret>& parts) {
-  std::size_t size = 0;
-  for (const Secret& part : parts) size += part.size();
-  Secret out(size);
-  auto at = out.writable().begin();
-  for (const Secret& part : parts) at = std::ranges::copy(part.reveal(), at).out;
-  return out;
-}
-
-Secret slice(const Secret& keys, std::size_t first, std::size_t count, std::size_t octets) {
-  return Secret::copy_of(keys.reveal().subspan(first * octets, count * octets));
-}
-
 std::vector<KeyRun> plain(std::span<const StockRun> runs) {
   std::vector<KeyRun> out;
   for (const StockRun& run : runs) out.push_back(run.run);
@@ -117,7 +104,7 @@ Result<void> SaeDelivery::Selling::claim(store::Transaction& transaction, Group&
                                   .carried = std::nullopt};
   }
   group.ids = id_runs(plain(group.runs), group.stride);
-  group.keys = cut_keys(joined(parts), group.octets);
+  group.keys = cut_keys(joined_keys(parts), group.octets);
   for (const auto& [domain, slaves] : group.slaves_at) {
     if (domain == delivery_.place_.domain) {
       TRY(keep_local(transaction, group));
@@ -185,7 +172,7 @@ Result<void> SaeDelivery::Selling::keep_local(store::Transaction& transaction, c
                                                  .octets = group.octets,
                                                  .master = group.order().master.sae,
                                                  .slaves = group.slaves_at.at(delivery_.place_.domain),
-                                                 .keys = slice(group.keys, at, ids.count, group.octets),
+                                                 .keys = some_keys(group.keys, at, ids.count, group.octets),
                                                  .until_ms = until}));
     at += ids.count;
   }
@@ -196,7 +183,7 @@ Result<void> SaeDelivery::Selling::keep_local(store::Transaction& transaction, c
 Result<void> SaeDelivery::Selling::carry(store::Transaction& transaction, Group& group, const std::string& domain, std::vector<kme::SaeId> slaves) {
   ActivatedKeys message{.master = group.order().master.sae, .slaves = std::move(slaves), .octets = group.octets, .runs = {}, .carried = std::nullopt};
   ASSIGN_OR_RETURN(const std::vector<Secret> parts, take(transaction, domain, group.number() * group.stride, group, message.runs));
-  Secret padded = cut_keys(joined(parts), group.octets);
+  Secret padded = cut_keys(joined_keys(parts), group.octets);
   padded.xor_with(group.keys);
   message.carried = Carried{.ids = group.ids, .padded = to_bytes(padded.reveal())};
   group.messages[domain] = std::move(message);
@@ -255,7 +242,7 @@ void SaeDelivery::Selling::deal_out() {
           ++run;
           within = 0;
         }
-        sale->keys.push_back({.id = group.ids[run].id(within++), .octets = slice(group.keys, next++, 1, group.octets)});
+        sale->keys.push_back({.id = group.ids[run].id(within++), .octets = some_keys(group.keys, next++, 1, group.octets)});
       }
     }
     group.keys = Secret();

@@ -40,7 +40,7 @@ TEST_F(Etsi020Test, KeysAreAcceptedKeptForTheirTargetAndAcknowledged) {
             R"("initiator_sae_id":"sae-b","target_sae_id":"sae-a"}])");
 }
 
-TEST_F(Etsi020Test, OnlyAKnownKeyManagerBringsKeysAndOnlyOfItsOwnSaes) {
+TEST_F(Etsi020Test, OnlyAKnownKmeBringsKeysAndOnlyOfItsOwnSaes) {
   EXPECT_EQ(bring(body(), "kme-x").status, 401U);
   EXPECT_EQ(bring(body("AQEBAQEBAQE=", "sae-a", "sae-c")).status, 401U);
   EXPECT_EQ(bring(body("AQEBAQEBAQE=", "sae-b", "nobody")).status, 400U);

@@ -331,7 +331,7 @@ TEST_F(SaeDeliveryTest, QuotasUnknownSlavesAndImpossibleDemandsAreRefused) {
   EXPECT_EQ(a.level("b").own, 298);
 }
 
-TEST_F(SaeDeliveryTest, KeysOfAnotherKeyManagerAreKeptUntilTheyAreFetchedOrVoided) {
+TEST_F(SaeDeliveryTest, KeysOfAnotherMakersKmeAreKeptUntilTheyAreFetchedOrVoided) {
   kme::ExternalKeys keys{.initiator = SaeId("far-sae"), .targets = {SaeId("sae-b")}, .keys = {}, .from = caller("other-kme"), .deadline = test::soon()};
   const auto first = rng().id<KeyId>();
   const auto second = rng().id<KeyId>();
@@ -348,6 +348,17 @@ TEST_F(SaeDeliveryTest, KeysOfAnotherKeyManagerAreKeptUntilTheyAreFetchedOrVoide
   EXPECT_TRUE(fetch(b, "sae-b", wanted, "far-sae"));
   wanted.keys[0].id = second;
   EXPECT_FALSE(fetch(b, "sae-b", wanted, "far-sae"));
+}
+
+TEST_F(SaeDeliveryTest, VoidingWithoutIdsTakesWhatTheSaeInitiatedAndNothingElse) {
+  const auto mine = get(order(a, {SaeId("sae-b")}, 3));
+  const auto others = get(order(a, {SaeId("sae-b")}, 1, 256, "sae-a2"));
+  ASSERT_TRUE(mine && others);
+  std::promise<Result<std::vector<KeyId>>> voided;
+  b.delivery->discard(SaeId("sae-a"), {}, [&](Result<std::vector<KeyId>> ids) { voided.set_value(std::move(ids)); });
+  EXPECT_EQ(voided.get_future().get()->size(), 3U);
+  EXPECT_FALSE(fetch(b, "sae-b", *mine));
+  EXPECT_TRUE(fetch(b, "sae-b", *others, "sae-a2"));
 }
 
 TEST(IdRuns, FollowTheStockKeysOverTheEndsOfChunks) {
