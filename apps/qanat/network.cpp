@@ -16,27 +16,6 @@ namespace {
 
 constexpr std::int64_t format_version = 1;
 
-/// Ports that nobody listens on now. All are held open until every one is chosen, so that none is given twice.
-Result<std::vector<std::uint16_t>> free_ports(std::size_t count) {
-  std::vector<int> sockets;
-  std::vector<std::uint16_t> ports;
-  bool failed = false;
-  for (std::size_t i = 0; i < count && !failed; ++i) {
-    const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    failed = descriptor < 0 || ::bind(descriptor, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-             ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0;
-    if (descriptor >= 0) sockets.push_back(descriptor);
-    ports.push_back(ntohs(address.sin_port));
-  }
-  for (const int descriptor : sockets) ::close(descriptor);
-  if (failed) return fail(ErrorCode::unavailable, "no free port on the loopback interface");
-  return ports;
-}
-
 struct Seat {
   const char* domain;
   Kind kind;
@@ -79,9 +58,9 @@ std::vector<Seat> seats(const NetworkOptions& options) {
       {"core", Kind::qkdnc, "qkdnc", {"cas", "qkm-a", "qkm-r", "qkm-b"}},
       {"a", Kind::kms, "kms-a", {"cas", "iam", "cmsp", "qkm-a", "kms-b"}},
       {"b", Kind::kms, "kms-b", {"cas", "iam", "cmsp", "qkm-b", "kms-a"}},
-      {"a", Kind::qkm, "qkm-a", {"cas", "qkdnc", "qkm-r"}},
+      {"a", Kind::qkm, "qkm-a", {"cas", "qkdnc", "qkm-r", "qkm-b"}},
       {"core", Kind::qkm, "qkm-r", {"cas", "qkdnc", "qkm-a", "qkm-b"}},
-      {"b", Kind::qkm, "qkm-b", {"cas", "qkdnc", "qkm-r"}},
+      {"b", Kind::qkm, "qkm-b", {"cas", "qkdnc", "qkm-r", "qkm-a"}},
       {"a", Kind::qkd, "qkd-ar-alice", {"cas", "qkm-a", "qkd-ar-bob"}},
       {"core", Kind::qkd, "qkd-ar-bob", {"cas", "qkm-r", "qkd-ar-alice"}},
       {"core", Kind::qkd, "qkd-rb-alice", {"cas", "qkm-r", "qkd-rb-bob"}},
@@ -96,6 +75,26 @@ std::vector<Seat> seats(const NetworkOptions& options) {
 }
 
 }  // namespace
+
+Result<std::vector<std::uint16_t>> free_ports(std::size_t count) {
+  std::vector<int> sockets;
+  std::vector<std::uint16_t> ports;
+  bool failed = false;
+  for (std::size_t i = 0; i < count && !failed; ++i) {
+    const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    failed = descriptor < 0 || ::bind(descriptor, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+             ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0;
+    if (descriptor >= 0) sockets.push_back(descriptor);
+    ports.push_back(ntohs(address.sin_port));
+  }
+  for (const int descriptor : sockets) ::close(descriptor);
+  if (failed) return fail(ErrorCode::unavailable, "no free port on the loopback interface");
+  return ports;
+}
 
 std::filesystem::path Network::default_folder(const std::string& name) {
   const char* state = std::getenv("XDG_STATE_HOME");

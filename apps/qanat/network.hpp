@@ -89,4 +89,7 @@ class Network {
   std::vector<LinkPlan> links_;
 };
 
+/// Ports that nobody listens on now. All are held open until every one is chosen, so that none is given twice.
+Result<std::vector<std::uint16_t>> free_ports(std::size_t count);
+
 }  // namespace qanat::app

@@ -65,6 +65,11 @@ Result<EvpKey> to_openssl(const PrivateKey& key);
 /// Borrowed: lives as long as a copy of `cert` does. Not const only because OpenSSL's readers are not; nobody may change it.
 X509* native(const Certificate& cert) noexcept;
 
+/// What a certificate that others issued calls its holder, best first: the URIs of its subjectAltName, the DNS names, the common name. `denied` if one
+/// is a qanat URI (our own elements are never taken for a foreign client), or if there is no name; invalid_argument if a name is over 256 octets, is not
+/// UTF-8 or holds control characters.
+Result<std::vector<std::string>> foreign_names(X509* certificate);
+
 // ---- for crypto only ----
 
 /// GB/T 32918.2 with GB/T 35276 §10: the default identity of a signer.

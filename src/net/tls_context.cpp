@@ -5,6 +5,7 @@
 
 #include "base/check.hpp"
 #include "crypto/x509_openssl.hpp"
+#include "net/tls_policy.hpp"
 
 namespace qanat::net {
 namespace {
@@ -41,9 +42,7 @@ Result<void> check_peer(PeerCheck& check, X509* leaf) {
 
 /// Replaces OpenSSL's chain building: the intermediates come from our trust store, never from the peer.
 int verify_peer(X509_STORE_CTX* store, void*) noexcept {
-  SSL* const connection = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-  PeerCheck* const check = static_cast<PeerCheck*>(SSL_get_ex_data(connection, check_index()));
-  CHECK(check != nullptr);
+  PeerCheck* const check = &check_of(store);
   X509* const leaf = X509_STORE_CTX_get0_cert(store);
   const crypto::ErrorScope errors;
   const Result<void> verdict = check_peer(*check, leaf);
@@ -56,20 +55,6 @@ int verify_peer(X509_STORE_CTX* store, void*) noexcept {
   const bool expired = check->certificate && check->certificate->not_after() < SystemClock().now_ms();
   X509_STORE_CTX_set_error(store, expired ? X509_V_ERR_CERT_HAS_EXPIRED : X509_V_ERR_CERT_UNTRUSTED);
   return 0;
-}
-
-Result<void> set_policy(SSL_CTX* context) {
-  const bool set = SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 && SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
-                   SSL_CTX_set1_groups_list(context, tls_groups) == 1 && SSL_CTX_set1_sigalgs_list(context, tls_signature_algorithms) == 1 &&
-                   SSL_CTX_set1_client_sigalgs_list(context, tls_signature_algorithms) == 1 &&
-                   SSL_CTX_set_ciphersuites(context, tls_cipher_suites) == 1 && SSL_CTX_set_num_tickets(context, 0) == 1;
-  if (!set) return fail(ErrorCode::internal, "tls: this OpenSSL does not have the required algorithms: " + last_reason());
-  // Every connection is a full handshake: resumption would carry an identity past its revocation.
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-  SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-  SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
-  SSL_CTX_set_cert_verify_callback(context, verify_peer, nullptr);
-  return {};
 }
 
 Result<void> show_identity(SSL_CTX* context, const TlsIdentity& identity) {
@@ -93,11 +78,27 @@ Result<void> show_identity(SSL_CTX* context, const TlsIdentity& identity) {
 Result<TlsContext> make_context(const SSL_METHOD* method) {
   TlsContext context(SSL_CTX_new(method));
   if (!context) return fail(ErrorCode::internal, "tls: no context: " + last_reason());
-  TRY(set_policy(context.get()));
+  TRY(set_policy(context.get(), element_policy));
+  SSL_CTX_set_cert_verify_callback(context.get(), verify_peer, nullptr);
   return Result<TlsContext>(std::move(context));
 }
 
 }  // namespace
+
+Result<void> set_policy(SSL_CTX* context, const TlsPolicy& policy) {
+  const bool old = policy.version_min == TlsVersion::tls_1_2;
+  const bool set = SSL_CTX_set_min_proto_version(context, old ? TLS1_2_VERSION : TLS1_3_VERSION) == 1 &&
+                   SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 && SSL_CTX_set1_groups_list(context, policy.groups) == 1 &&
+                   SSL_CTX_set1_sigalgs_list(context, policy.signature_algorithms) == 1 &&
+                   SSL_CTX_set1_client_sigalgs_list(context, policy.signature_algorithms) == 1 &&
+                   SSL_CTX_set_ciphersuites(context, policy.cipher_suites) == 1 && (!old || SSL_CTX_set_cipher_list(context, policy.ciphers_of_tls_1_2) == 1) &&
+                   SSL_CTX_set_num_tickets(context, 0) == 1;
+  if (!set) return fail(ErrorCode::internal, "tls: this OpenSSL does not have the required algorithms: " + last_reason());
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+  SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
+  return {};
+}
 
 Result<TlsContext> make_server_context(const TlsIdentity& identity, ClientCertificate client) {
   ASSIGN_OR_RETURN(TlsContext context, make_context(TLS_server_method()));
@@ -114,6 +115,13 @@ Result<TlsContext> make_client_context(const TlsIdentity* identity) {
 }
 
 void attach(SSL* connection, PeerCheck* check) { CHECK(SSL_set_ex_data(connection, check_index(), check) == 1); }
+
+PeerCheck& check_of(X509_STORE_CTX* store) {
+  const auto* const connection = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  auto* const check = static_cast<PeerCheck*>(SSL_get_ex_data(connection, check_index()));
+  CHECK(check != nullptr);
+  return *check;
+}
 
 std::string tls_reason(unsigned long code) {
   const char* const reason = ERR_reason_error_string(code);

@@ -48,6 +48,7 @@ constexpr std::array table{
     EndpointRow{Endpoint::pm1_token, "Pm-1", "Ia-8", {Kind::kms}, {Kind::iam}, "POST", "/pm/1/token", type_json, type_json, small, false},
     EndpointRow{Endpoint::ua1_record, "Ua-1", "Ia-8", {Kind::kms}, {Kind::iam}, "POST", "/ua/1/record", type_json, "", one_message, false},
     EndpointRow{Endpoint::x1_relay, "X-1", "", {Kind::qkm}, {Kind::qkm}, "POST", "/x/1/relay", type_octets, type_octets, one_message, false},
+    EndpointRow{Endpoint::x1_activate, "X-1", "", {Kind::qkm}, {Kind::qkm}, "POST", "/x/1/activate", type_json, type_json, key_block, false},
     EndpointRow{Endpoint::x2_channel, "X-2", "", {Kind::qkd}, {Kind::qkd}, "POST", "/x/2/channel", type_octets, type_octets, 4 * key_block, false},
     EndpointRow{Endpoint::x3_enrolment, "X-3", "", {Kind::cas}, {Kind::iam}, "POST", "/x/3/enrolment", type_json, type_json, one_message, false},
     EndpointRow{Endpoint::x4_enrol, "X-4", "", {Kind::cmsp, Kind::iam, Kind::ccs, Kind::op}, {Kind::cas}, "POST", "/x/4/enrol", type_json, type_json, one_message, true},

@@ -56,6 +56,7 @@ enum class Endpoint : std::uint8_t {
   pm1_token,
   ua1_record,
   x1_relay,
+  x1_activate,
   x2_channel,
   x3_enrolment,
   x4_enrol,

@@ -112,6 +112,29 @@ inline constexpr std::array migrations{
       DROP TABLE link_block;
       DROP TABLE link_key;
       DROP TABLE relayed_key)sql"},
+    store::Migration{4, R"sql(
+      -- Keys that SAEs of this site may fetch (sae_assignments.hpp): ids first, first + stride, … of one batch. slaves: names, one a line. gone: for each
+      -- slave a bit per key; sealed: the keys of "octets" each, zero where every slave has had it. A row of which nothing is left goes.
+      CREATE TABLE sae_key (
+        batch_id BLOB NOT NULL,
+        first INTEGER NOT NULL,
+        stride INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        octets INTEGER NOT NULL,
+        master TEXT NOT NULL,
+        slaves TEXT NOT NULL,
+        gone BLOB NOT NULL,
+        sealed BLOB NOT NULL,
+        until_ms INTEGER NOT NULL,
+        PRIMARY KEY (batch_id, first)
+      ) STRICT;
+      CREATE INDEX sae_key_due ON sae_key (until_ms);
+      -- Activations that were carried out: the same message again does nothing.
+      CREATE TABLE sae_activation (
+        id BLOB PRIMARY KEY,
+        at_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX sae_activation_age ON sae_activation (at_ms))sql"},
 };
 
 }  // namespace qanat::qkm

@@ -9,6 +9,7 @@
 #include "quantum/qkm/controllers.hpp"
 #include "quantum/qkm/link_handlers.hpp"
 #include "quantum/qkm/recording.hpp"
+#include "quantum/qkm/sae_front.hpp"
 #include "quantum/qkm/schema.hpp"
 #include "wire/base64.hpp"
 
@@ -68,7 +69,9 @@ struct QkmService::Parts {
         central(make_central(std::move(controller_key))),
         supply({commits, relayed_keys, way(), routes, place_of(node, settings), node.clock(), arrivals, record()}),
         supply_handlers({node, supply, wrapping, trace, arrivals, [this] { pool_changed.ring(); }}),
-        link_handlers({node, commits, link_keys, links, arrivals, wrapping, settings}) {}
+        link_handlers({node, commits, link_keys, links, arrivals, wrapping, settings}) {
+    if (settings.sae) sae.emplace(node, *store, stock, *settings.sae, settings.domains);
+  }
 
   node::Node& node;
   QkmSettings settings;
@@ -89,6 +92,7 @@ struct QkmService::Parts {
   KeySupply supply;
   SupplyHandlers supply_handlers;
   LinkHandlers link_handlers;
+  std::optional<SaeFront> sae;
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -107,6 +111,7 @@ struct QkmService::Parts {
   KeySupply::Relay way();
   Result<Bytes> send(const ElementName& neighbour, ByteView message, Deadline deadline, const std::string& request_id);
   Result<net::Response> relayed(const net::Request& request);
+  Result<net::Response> activated(const net::Request& request);
   Result<net::Response> status(const net::Request& request);
   Result<net::Response> report_x(const net::Request& request);
   Result<net::Response> take_delivery(const net::Request& request);
@@ -164,6 +169,11 @@ Result<net::Response> QkmService::Parts::relayed(const net::Request& request) {
     return fail(answer.error());
   }
   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = std::move(*answer)};
+}
+
+Result<net::Response> QkmService::Parts::activated(const net::Request& request) {
+  if (!sae) return fail(ErrorCode::unavailable, "this QKM serves no SAEs");
+  return sae->activated(request);
 }
 
 Result<net::Response> QkmService::Parts::status(const net::Request& request) {
@@ -280,6 +290,7 @@ Result<std::unique_ptr<QkmService>> QkmService::open(node::Node& node, QkmSettin
   auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(wrapping), std::move(controller_key));
   TRY(parts->recover());
   TRY(parts->link_handlers.refresh_stock());
+  if (parts->sae) TRY(parts->sae->start());
   node.describe_health([&those = *parts](wire::Json& body) { those.describe(body); });
   return std::unique_ptr<QkmService>(new QkmService(std::move(parts)));
 }
@@ -298,6 +309,7 @@ std::vector<points::Handler> QkmService::handlers() {
       {Endpoint::kq1_block, [&](const net::Request& request) { return parts.link_handlers.block(request); }},
       {Endpoint::kq1_control, [&](const net::Request& request) { return parts.link_handlers.control(request); }},
       {Endpoint::x1_relay, [&](const net::Request& request) { return parts.relayed(request); }},
+      {Endpoint::x1_activate, [&](const net::Request& request) { return parts.activated(request); }},
   };
 }
 
@@ -305,6 +317,7 @@ void QkmService::start() {
   parts_->housekeeper = std::thread([&parts = *parts_] {
     while (parts.pause(report_every)) {
       if (const auto swept = parts.sweep(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
+      if (const auto swept = parts.sae ? parts.sae->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
       if (const auto read = parts.link_handlers.refresh_stock(); !read) node::log(node::LogLevel::error, "stock: {}", read.error().message);
     }
   });
@@ -335,6 +348,7 @@ void QkmService::stop() {
   }
   parts_->changed.notify_all();
   parts_->pool_changed.ring();
+  if (parts_->sae) parts_->sae->stop();
   for (std::thread* thread : {&parts_->housekeeper, &parts_->reporter, &parts_->relayer}) {
     if (thread->joinable()) thread->join();
   }

@@ -66,6 +66,9 @@ QkmSettings QkmSettings::read(node::Config& config) {
     node::Config entry = domains.table(domain);
     out.domains.emplace(domain, read_name(entry, "qkm"));
   }
+  node::Config node = config.table("node");
+  const auto self = Identity::parse_uri(node.text("identity", ""));
+  out.sae = SaeSettings::read(config, self ? self->domain : "");
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include "base/id.hpp"
 #include "node/config.hpp"
 #include "quantum/qkm/links.hpp"
+#include "quantum/qkm/sae_settings.hpp"
 #include "quantum/qkm/supply.hpp"
 
 namespace qanat::qkm {
@@ -36,6 +37,7 @@ struct QkmSettings {
   std::size_t pool_target = 8;                 // keys relayed beforehand, per domain and path; 0: every relay on demand
   std::chrono::milliseconds lifetime{60000};   // of a relayed key that nobody fetches
   std::chrono::milliseconds route_fresh{3000};
+  std::optional<SaeSettings> sae;              // keys for software that others wrote; absent: none is served
 
   static QkmSettings read(node::Config& config);
 };

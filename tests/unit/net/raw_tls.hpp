@@ -79,6 +79,11 @@ class RawTls {
     return out;
   }
   std::string read_all() { return read_until(""); }
+  /// After the handshake: what the peer's certificate has a key of.
+  [[nodiscard]] std::string peer_key_type() {
+    const X509* const certificate = SSL_get0_peer_certificate(ssl_.get());
+    return certificate != nullptr ? EVP_PKEY_get0_type_name(X509_get0_pubkey(certificate)) : "";
+  }
   void close() {
     if (descriptor_ >= 0) ::close(descriptor_);
     descriptor_ = -1;

@@ -1,0 +1,34 @@
+#include "kme/caller.hpp"
+
+#include <algorithm>
+
+namespace qanat::kme {
+
+std::optional<Caller> caller_of(const SaeRegistry& registry, const net::ForeignRequest& request) {
+  const Sae* const sae = registry.identify(request.peer->names);
+  if (sae == nullptr) return std::nullopt;
+  Caller out = stranger(request);
+  out.sae = sae->id;
+  return out;
+}
+
+Caller stranger(const net::ForeignRequest& request) {
+  return {.sae = SaeId(request.peer->names.empty() ? request.peer->address : request.peer->names.front()),
+          .address = request.peer->address,
+          .group = request.peer->group,
+          .quantum_safe = request.peer->quantum_safe,
+          .request_id = request.request_id};
+}
+
+net::ForeignResponse json_answer(unsigned status, std::string_view text) {
+  return {.status = status, .content_type = "application/json", .body = Secret::copy_of(as_bytes(text))};
+}
+
+bool is_json(std::string_view content_type) {
+  std::string_view type = content_type.substr(0, content_type.find(';'));
+  while (type.ends_with(' ')) type.remove_suffix(1);
+  constexpr std::string_view wanted = "application/json";
+  return std::ranges::equal(type, wanted, [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b; });
+}
+
+}  // namespace qanat::kme

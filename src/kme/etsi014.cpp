@@ -1,0 +1,187 @@
+#include "kme/etsi014.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "kme/key_id_text.hpp"
+#include "kme/secret_text.hpp"
+#include "net/foreign_routes.hpp"
+
+namespace qanat::kme::etsi014 {
+namespace {
+
+// Clause 5, word for word.
+constexpr const char* size_not_octets = "size shall be a multiple of 8";
+constexpr const char* mandatory_unknown = "not all extension_mandatory parameters are supported";
+constexpr const char* mandatory_unmet = "not all extension_mandatory request options could be met";
+
+std::unexpected<Error> bad(std::string why) { return fail(ErrorCode::invalid_argument, std::move(why)); }
+
+Result<std::uint32_t> check_number(std::int64_t number, const Limits& limits) {
+  if (number >= 1 && number <= limits.max_key_per_request) return static_cast<std::uint32_t>(number);
+  return bad("number shall be between 1 and " + std::to_string(limits.max_key_per_request));
+}
+
+Result<std::uint32_t> check_size(std::int64_t size, const Limits& limits) {
+  if (size % 8 != 0) return bad(size_not_octets);
+  if (size >= limits.min_key_size && size <= limits.max_key_size) return static_cast<std::uint32_t>(size);
+  return bad("size shall be between " + std::to_string(limits.min_key_size) + " and " + std::to_string(limits.max_key_size) + " bits");
+}
+
+Result<std::vector<SaeId>> read_saes(const wire::Json& body, const Limits& limits) {
+  std::vector<SaeId> out;
+  if (!body.has("additional_slave_SAE_IDs")) return out;
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, body.texts("additional_slave_SAE_IDs"));
+  if (names.size() > limits.max_sae_id_count) return bad("additional_slave_SAE_IDs: at most " + std::to_string(limits.max_sae_id_count));
+  for (const std::string& name : names) out.emplace_back(name);
+  return out;
+}
+
+enum class Must : std::uint8_t { be_met, be_tried };
+
+/// One parameter of an extension object. A value of the wrong type is bad in either list; a mandatory parameter that is not ours is refused, an optional one
+/// passed over (clause 6.2).
+Result<void> read_parameter(const wire::Json& object, const std::string& name, Must must, KeyRequest& out) {
+  if (name == extension_paths) {
+    ASSIGN_OR_RETURN(const std::int64_t paths, object.integer(name, 1, 64));
+    if (must == Must::be_met) out.demands.paths = std::max(out.demands.paths, static_cast<std::uint32_t>(paths));
+    return {};
+  }
+  if (name == extension_assurance) {
+    ASSIGN_OR_RETURN(const std::string assurance, object.text(name));
+    if (assurance != "quantum" && assurance != "any") return bad(mandatory_unmet);
+    if (must == Must::be_met && assurance == "quantum") out.demands.quantum = true;
+    return {};
+  }
+  if (name == extension_transport) {
+    ASSIGN_OR_RETURN(const bool wanted, object.boolean(name));
+    if (must == Must::be_met && wanted) out.quantum_safe_transport = true;
+    return {};
+  }
+  if (must == Must::be_met) return bad(mandatory_unknown);
+  return {};
+}
+
+Result<void> read_extensions(const wire::Json& body, std::string_view list, Must must, KeyRequest& out) {
+  ASSIGN_OR_RETURN(const auto objects, body.optional_array(list));
+  if (!objects) return {};
+  for (const wire::Json& object : *objects) {
+    if (!object.is_object()) return bad(std::string(list) + ": shall be an array of objects");
+    for (const std::string& name : object.names()) TRY(read_parameter(object, name, must, out));
+  }
+  return {};
+}
+
+Result<std::int64_t> read_integer(std::string_view name, std::string_view text) {
+  std::int64_t out = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  if (error != std::errc() || end != text.data() + text.size()) return bad(std::string(name) + " shall be an integer");
+  return out;
+}
+
+}  // namespace
+
+Result<KeyRequest> read_key_request(ByteView body, const Limits& limits) {
+  KeyRequest out{.number = 1, .size = limits.key_size, .additional_slaves = {}, .demands = {}};
+  if (body.empty()) return out;
+  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(body));
+  TRY(json.only({"number", "size", "additional_slave_SAE_IDs", "extension_mandatory", "extension_optional"}));
+  ASSIGN_OR_RETURN(const auto number, json.optional_integer("number"));
+  if (number) {
+    ASSIGN_OR_RETURN(out.number, check_number(*number, limits));
+  }
+  ASSIGN_OR_RETURN(const auto size, json.optional_integer("size"));
+  if (size) {
+    ASSIGN_OR_RETURN(out.size, check_size(*size, limits));
+  }
+  ASSIGN_OR_RETURN(out.additional_slaves, read_saes(json, limits));
+  TRY(read_extensions(json, "extension_mandatory", Must::be_met, out));
+  TRY(read_extensions(json, "extension_optional", Must::be_tried, out));
+  return out;
+}
+
+Result<KeyRequest> read_key_query(std::string_view query, const Limits& limits) {
+  KeyRequest out{.number = 1, .size = limits.key_size, .additional_slaves = {}, .demands = {}};
+  ASSIGN_OR_RETURN(const auto pairs, net::read_query(query));
+  bool number_seen = false;
+  bool size_seen = false;
+  for (const auto& [name, value] : pairs) {
+    bool& seen = name == "number" ? number_seen : size_seen;
+    if ((name != "number" && name != "size") || seen) return bad("GET takes number and size, each once; other parameters need POST");
+    seen = true;
+    ASSIGN_OR_RETURN(const std::int64_t read, read_integer(name, value));
+    if (name == "number") {
+      ASSIGN_OR_RETURN(out.number, check_number(read, limits));
+    } else {
+      ASSIGN_OR_RETURN(out.size, check_size(read, limits));
+    }
+  }
+  return out;
+}
+
+Result<std::vector<KeyId>> read_key_ids(ByteView body, const Limits& limits) {
+  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(body));
+  TRY(json.only({"key_IDs", "key_IDs_extension"}));
+  TRY(json.optional_object("key_IDs_extension"));
+  ASSIGN_OR_RETURN(const std::vector<wire::Json> list, json.array("key_IDs"));
+  if (list.empty() || list.size() > limits.max_key_per_request) return bad("key_IDs: 1 to " + std::to_string(limits.max_key_per_request) + " belong here");
+  std::vector<KeyId> out;
+  for (const wire::Json& entry : list) {
+    TRY(entry.only({"key_ID", "key_ID_extension"}));
+    TRY(entry.optional_object("key_ID_extension"));
+    ASSIGN_OR_RETURN(const std::string text, entry.text("key_ID"));
+    ASSIGN_OR_RETURN(const KeyId id, from_uuid(text));
+    if (std::ranges::find(out, id) != out.end()) return bad("key_IDs: " + text + " stands there twice");
+    out.push_back(id);
+  }
+  return out;
+}
+
+Result<std::vector<KeyId>> read_key_id_query(std::string_view query) {
+  ASSIGN_OR_RETURN(const auto pairs, net::read_query(query));
+  if (pairs.size() != 1 || pairs.front().first != "key_ID") return bad("GET takes one key_ID; several need POST");
+  ASSIGN_OR_RETURN(const KeyId id, from_uuid(pairs.front().second));
+  return std::vector{id};
+}
+
+Secret render_key_container(const Delivery& delivery, const Caller& caller) {
+  constexpr std::string_view begin = R"({"keys":[)";
+  constexpr std::string_view id_field = R"({"key_ID":")";
+  constexpr std::string_view key_field = R"(","key":")";
+  constexpr std::string_view key_end = R"("})";
+  const std::string end = R"(],"key_container_extension":{"qanat_transport":{"quantum_safe":)" + std::string(caller.quantum_safe ? "true" : "false") +
+                          R"(,"group":)" + wire::Json(caller.group).dump() + "}}}";
+  std::size_t size = begin.size() + end.size() + delivery.keys.size() - std::min<std::size_t>(1, delivery.keys.size());
+  for (const Key& key : delivery.keys) size += id_field.size() + uuid_size + key_field.size() + base64_size(key.octets.size()) + key_end.size();
+  SecretText out(size);
+  out.add(begin);
+  for (std::size_t i = 0; i < delivery.keys.size(); ++i) {
+    if (i > 0) out.add(",");
+    out.add(id_field).add(to_uuid(delivery.keys[i].id)).add(key_field).add_base64(delivery.keys[i].octets.reveal()).add(key_end);
+  }
+  out.add(end);
+  return std::move(out).finish();
+}
+
+std::string render_status(const StockStatus& status, const SaeId& master, const SaeId& slave) {
+  return wire::Json::object({{"source_KME_ID", status.source_kme},
+                             {"target_KME_ID", status.target_kme},
+                             {"master_SAE_ID", master.text()},
+                             {"slave_SAE_ID", slave.text()},
+                             {"key_size", status.limits.key_size},
+                             {"stored_key_count", status.stored_key_count},
+                             {"max_key_count", status.max_key_count},
+                             {"max_key_per_request", status.limits.max_key_per_request},
+                             {"max_key_size", status.limits.max_key_size},
+                             {"min_key_size", status.limits.min_key_size},
+                             {"max_SAE_ID_count", status.limits.max_sae_id_count}})
+      .dump();
+}
+
+std::string render_error(std::string_view message) {
+  std::string plain(message);
+  std::ranges::replace_if(plain, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');  // it may quote what came, and JSON is UTF-8
+  return wire::Json::object({{"message", plain}}).dump();
+}
+
+}  // namespace qanat::kme::etsi014

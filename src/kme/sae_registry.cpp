@@ -1,0 +1,46 @@
+#include "kme/sae_registry.hpp"
+
+namespace qanat::kme {
+namespace {
+
+constexpr std::size_t name_octets_max = 256;
+constexpr UnixMs second_ms = 1000;
+
+}  // namespace
+
+Result<SaeRegistry> SaeRegistry::make(std::vector<Sae> saes) {
+  SaeRegistry out;
+  for (Sae& sae : saes) {
+    const SaeId id = sae.id;
+    if (id.empty() || id.text().size() > name_octets_max) return fail(ErrorCode::invalid_argument, "SAE: a name must have 1 to 256 octets");
+    if (!out.saes_.emplace(id, std::move(sae)).second) return fail(ErrorCode::invalid_argument, "SAE " + id.text() + ": stands twice in the configuration");
+  }
+  return out;
+}
+
+const Sae* SaeRegistry::find(const SaeId& id) const {
+  const auto found = saes_.find(id);
+  return found == saes_.end() ? nullptr : &found->second;
+}
+
+const Sae* SaeRegistry::identify(const std::vector<std::string>& names) const {
+  for (const std::string& name : names) {
+    const Sae* const sae = find(SaeId(name));
+    if (sae != nullptr && sae->here) return sae;
+  }
+  return nullptr;
+}
+
+Result<void> Quotas::spend(const Sae& sae, std::uint32_t keys, UnixMs now) {
+  if (sae.keys_per_second == 0) return {};
+  const std::lock_guard lock(mutex_);
+  Window& window = windows_[sae.id];
+  if (window.second != now / second_ms) window = {.second = now / second_ms, .spent = 0};
+  if (window.spent + keys > sae.keys_per_second) {
+    return fail(ErrorCode::exhausted, "SAE " + sae.id.text() + " may order " + std::to_string(sae.keys_per_second) + " keys a second");
+  }
+  window.spent += keys;
+  return {};
+}
+
+}  // namespace qanat::kme

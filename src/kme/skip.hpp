@@ -1,0 +1,35 @@
+// Cisco's Secure Key Integration Protocol (draft-cisco-skip-02): an encryptor asks for a fresh key with its id, its peer for the key with that id; the id
+// travels in IKEv2 as PPK_ID (RFC 8784). The SAE of the certificate is the local system; remoteSystemID names the other one.
+#pragma once
+
+#include "kme/sae_registry.hpp"
+#include "net/foreign.hpp"
+
+namespace qanat::kme::skip {
+
+/// GET /key?remoteSystemID=…&size=…: who shares the key, and its size in bits (256 if not said).
+struct KeyQuery {
+  SaeId remote;
+  std::uint32_t size = 256;
+};
+Result<KeyQuery> read_key_query(std::string_view query, const Limits& limits);
+/// GET /key/{keyId}?remoteSystemID=…: 32 hexadecimal digits. The remote system may be left out.
+struct KeyIdQuery {
+  KeyId id;
+  SaeId remote;
+};
+Result<KeyIdQuery> read_key_id_query(std::string_view id, std::string_view query);
+/// GET /entropy?minentropy=…, bits: 256 if not said, a multiple of 8, at most 4096.
+Result<std::uint32_t> read_entropy_query(std::string_view query);
+
+/// {"keyId": hex, "key": hex}.
+Secret render_key(const Key& key);
+/// {"randomStr": hex, "minentropy": bits}.
+Secret render_entropy(const Secret& octets);
+/// {"entropy":true,"key":true,"algorithm":…,"localSystemID":…,"remoteSystemID":[…]}: the names of this and of the others' SAEs.
+std::string render_capabilities(const SaeRegistry& registry, const SaeId& local);
+
+/// /capabilities, /key, /key/{keyId}, /entropy. Provider and registry must outlive the listener.
+net::ForeignService make_service(Provider& provider, const SaeRegistry& registry);
+
+}  // namespace qanat::kme::skip

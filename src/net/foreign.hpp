@@ -1,0 +1,104 @@
+// A listener for software that others wrote (encryptors, scripts, key managers of other makers): TLS 1.2 or 1.3 with certificates both ways, the client's
+// issued under roots that the configuration names, classical groups allowed next to the hybrid one. An element's certificate (`qanat://`) is refused.
+// Answers are given later, from any thread; no thread waits for a request.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/secret.hpp"
+#include "net/tls.hpp"
+
+namespace qanat::net {
+
+/// A certificate chain (PEM, leaf first) and its private key (PEM, not encrypted, readable by its owner alone).
+struct ForeignChain {
+  std::filesystem::path certificate;
+  std::filesystem::path key;
+};
+
+struct ForeignTls {
+  std::vector<ForeignChain> chains;  // one ECDSA and one ML-DSA chain on one port: the client gets the best that it can verify
+  std::filesystem::path roots;       // whose certificates the peers' must be issued under: PEM (several) or DER (one)
+  std::filesystem::path crls;        // PEM; every peer's certificate must then be covered by one. Empty: revocation is not asked
+};
+
+/// The other end of a connection.
+struct ForeignPeer {
+  std::vector<std::string> names;  // of its certificate: URIs, DNS names, common name
+  std::string address;
+  std::string protocol;       // "TLSv1.3"
+  std::string group;          // of the key exchange, as OpenSSL spells it
+  bool quantum_safe = false;  // the group is the hybrid one
+};
+
+struct ForeignRequest {
+  std::shared_ptr<const ForeignPeer> peer;  // shared by the connection and its requests
+  std::vector<std::string> parameters;      // what stands for each "{}" of the pattern, percent-decoded
+  std::string query;                        // after '?', undecoded
+  std::string content_type;
+  Bytes body;
+  Deadline deadline;
+  std::string request_id;
+};
+
+/// The body is a Secret because it may hold keys.
+struct ForeignResponse {
+  unsigned status = 200;
+  std::string content_type;
+  Secret body;
+};
+/// To be called once, from any thread. Not called before the request's deadline: the service's refusal with 503 goes out, and a later call does nothing.
+using ForeignReply = std::move_only_function<void(ForeignResponse)>;
+
+struct ForeignRoute {
+  std::string point;    // "ETSI 014", for the audit
+  std::string method;
+  std::string pattern;  // "/api/v1/keys/{}/status": "{}" stands for one segment
+  std::size_t body_max = 0;  // octets; 0: a body is refused
+  std::function<void(ForeignRequest, ForeignReply)> answer;  // on an io thread: must not block
+};
+
+/// The routes of one standard, and how it says no.
+struct ForeignService {
+  std::string prefix;  // of its paths; a refusal below it is rendered by `refuse`
+  std::vector<ForeignRoute> routes;
+  std::function<ForeignResponse(unsigned status, std::string_view why)> refuse;
+};
+
+struct ForeignLimits {
+  std::size_t connections_max = 1024;  // a further one is closed at once
+  std::size_t head_max = 16 * 1024;    // octets
+  std::chrono::milliseconds handshake_max{5000};
+  std::chrono::milliseconds message_max{5000};  // from the first octet of a request to its last, and for an answer to be taken: a slow client is cut off
+  std::chrono::milliseconds idle_max{60000};    // between requests
+  std::chrono::milliseconds request_max{10000};  // for the answer to be found
+  std::size_t io_threads = 1;
+};
+
+struct ForeignSettings {
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 0;  // 0: any free port
+  ForeignTls tls;
+  ForeignLimits limits;
+};
+
+/// Owns its threads. Requests of one connection are answered in their order, one at a time (pipelined ones wait in the socket).
+class ForeignListener {
+ public:
+  /// HTTP/1.1 services. invalid_argument for files that do not fit together, unavailable if the port is taken. Refusals of net's own (handshake, path,
+  /// limits) go to the sink before they are answered.
+  static Result<std::unique_ptr<ForeignListener>> start(const ForeignSettings& settings, std::vector<ForeignService> services, RefusalSink refused);
+  virtual ~ForeignListener() = default;  // stops
+  [[nodiscard]] virtual std::uint16_t port() const noexcept = 0;
+  /// Stops accepting, lets requests that run be answered (at most `grace`), then closes. Idempotent.
+  virtual void stop(std::chrono::milliseconds grace) = 0;
+};
+
+}  // namespace qanat::net

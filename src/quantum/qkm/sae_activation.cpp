@@ -1,0 +1,168 @@
+#include "quantum/qkm/sae_activation.hpp"
+
+#include <algorithm>
+
+#include "wire/base64.hpp"
+
+namespace qanat::qkm {
+namespace {
+
+constexpr std::size_t groups_max = 1024;
+constexpr std::size_t runs_max = 4096;
+constexpr std::size_t slaves_max = 64;
+constexpr std::size_t name_octets_max = 256;
+constexpr std::int64_t octets_max = 4096 / 8;
+constexpr std::int64_t index_max = UINT32_MAX;
+
+Result<kme::SaeId> read_sae(std::string text) {
+  const bool plain = std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  if (text.empty() || text.size() > name_octets_max || !plain) return fail(ErrorCode::invalid_argument, "activation: not the name of an SAE");
+  return kme::SaeId(std::move(text));
+}
+
+Result<std::uint32_t> read_number(const wire::Json& from, std::string_view name, std::int64_t min, std::int64_t max) {
+  ASSIGN_OR_RETURN(const std::int64_t number, from.integer(name, min, max));
+  return static_cast<std::uint32_t>(number);
+}
+
+Result<BatchId> read_batch(const wire::Json& from) {
+  ASSIGN_OR_RETURN(const std::string text, from.text("batch"));
+  return BatchId::parse_hex(text);
+}
+
+Result<StockRun> read_run(const wire::Json& from) {
+  TRY(from.only({"stock", "batch", "first", "count"}));
+  StockRun out;
+  ASSIGN_OR_RETURN(out.stock, from.text("stock"));
+  if (out.stock.size() > name_octets_max) return fail(ErrorCode::invalid_argument, "activation: not the name of a stock");
+  ASSIGN_OR_RETURN(out.run.batch, read_batch(from));
+  ASSIGN_OR_RETURN(out.run.first, read_number(from, "first", 0, chunk_keys_max - 1));
+  ASSIGN_OR_RETURN(out.run.count, read_number(from, "count", 1, chunk_keys_max));
+  return out;
+}
+
+Result<Carried> read_carried(const wire::Json& from) {
+  TRY(from.only({"ids", "padded"}));
+  Carried out;
+  ASSIGN_OR_RETURN(out.padded, from.base64("padded"));
+  ASSIGN_OR_RETURN(const std::vector<wire::Json> ids, from.array("ids"));
+  if (ids.empty() || ids.size() > runs_max) return fail(ErrorCode::invalid_argument, "activation: carried ids");
+  for (const wire::Json& entry : ids) {
+    TRY(entry.only({"batch", "first", "stride", "count"}));
+    IdRun run;
+    ASSIGN_OR_RETURN(run.batch, read_batch(entry));
+    ASSIGN_OR_RETURN(run.first, read_number(entry, "first", 0, index_max));
+    ASSIGN_OR_RETURN(run.stride, read_number(entry, "stride", 1, octets_max));
+    ASSIGN_OR_RETURN(run.count, read_number(entry, "count", 1, assignment_keys_max));
+    out.ids.push_back(run);
+  }
+  return out;
+}
+
+Result<void> check(const ActivatedKeys& group) {
+  std::size_t stock_keys = 0;
+  for (const StockRun& run : group.runs) stock_keys += run.run.count;
+  if (stock_keys == 0 || stock_keys % group.stride() != 0) return fail(ErrorCode::invalid_argument, "activation: the stock keys do not make whole keys");
+  if (!group.carried) return {};
+  std::size_t carried = 0;
+  for (const IdRun& ids : group.carried->ids) carried += ids.count;
+  if (carried != stock_keys / group.stride() || group.carried->padded.size() != carried * group.octets) {
+    return fail(ErrorCode::invalid_argument, "activation: pads and what they carry are not of one length");
+  }
+  return {};
+}
+
+Result<ActivatedKeys> read_group(const wire::Json& from) {
+  TRY(from.only({"master", "slaves", "octets", "runs", "carried"}));
+  ActivatedKeys out;
+  ASSIGN_OR_RETURN(std::string master, from.text("master"));
+  ASSIGN_OR_RETURN(out.master, read_sae(std::move(master)));
+  ASSIGN_OR_RETURN(const std::vector<std::string> slaves, from.texts("slaves"));
+  if (slaves.empty() || slaves.size() > slaves_max) return fail(ErrorCode::invalid_argument, "activation: slaves");
+  for (const std::string& slave : slaves) {
+    ASSIGN_OR_RETURN(kme::SaeId id, read_sae(slave));
+    out.slaves.push_back(std::move(id));
+  }
+  ASSIGN_OR_RETURN(out.octets, read_number(from, "octets", 1, octets_max));
+  ASSIGN_OR_RETURN(const std::vector<wire::Json> runs, from.array("runs"));
+  for (const wire::Json& entry : runs) {
+    ASSIGN_OR_RETURN(StockRun run, read_run(entry));
+    out.runs.push_back(std::move(run));
+  }
+  if (from.has("carried")) {
+    ASSIGN_OR_RETURN(const wire::Json carried, from.object("carried"));
+    ASSIGN_OR_RETURN(out.carried, read_carried(carried));
+  }
+  TRY(check(out));
+  return out;
+}
+
+}  // namespace
+
+wire::Json write_activation(const Activation& activation) {
+  std::vector<wire::Json> groups;
+  for (const ActivatedKeys& group : activation.groups) {
+    std::vector<wire::Json> slaves;
+    for (const kme::SaeId& slave : group.slaves) slaves.emplace_back(slave.text());
+    std::vector<wire::Json> runs;
+    for (const StockRun& run : group.runs) {
+      runs.push_back(wire::Json::object({{"stock", run.stock}, {"batch", run.run.batch.hex()}, {"first", run.run.first}, {"count", run.run.count}}));
+    }
+    wire::Json entry = wire::Json::object({{"master", group.master.text()},
+                                           {"slaves", wire::Json::array(std::move(slaves))},
+                                           {"octets", group.octets},
+                                           {"runs", wire::Json::array(std::move(runs))}});
+    if (group.carried) {
+      std::vector<wire::Json> ids;
+      for (const IdRun& run : group.carried->ids) {
+        ids.push_back(wire::Json::object({{"batch", run.batch.hex()}, {"first", run.first}, {"stride", run.stride}, {"count", run.count}}));
+      }
+      entry.set("carried", wire::Json::object({{"ids", wire::Json::array(std::move(ids))}, {"padded", wire::to_base64(group.carried->padded)}}));
+    }
+    groups.push_back(std::move(entry));
+  }
+  return wire::Json::object({{"id", activation.id.hex()}, {"groups", wire::Json::array(std::move(groups))}});
+}
+
+Result<Activation> read_activation(ByteView octets) {
+  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(octets));
+  TRY(json.only({"id", "groups"}));
+  Activation out;
+  ASSIGN_OR_RETURN(const std::string id, json.text("id"));
+  ASSIGN_OR_RETURN(out.id, ActivationId::parse_hex(id));
+  ASSIGN_OR_RETURN(const std::vector<wire::Json> groups, json.array("groups"));
+  if (groups.empty() || groups.size() > groups_max) return fail(ErrorCode::invalid_argument, "activation: groups");
+  std::size_t stock_keys = 0;
+  for (const wire::Json& entry : groups) {
+    ASSIGN_OR_RETURN(ActivatedKeys group, read_group(entry));
+    for (const StockRun& run : group.runs) stock_keys += run.run.count;
+    if (stock_keys > activation_keys_max) return fail(ErrorCode::invalid_argument, "activation: more than " + std::to_string(activation_keys_max) + " keys");
+    out.groups.push_back(std::move(group));
+  }
+  return out;
+}
+
+Secret cut_keys(const Secret& stock_keys, std::uint32_t octets) {
+  const std::size_t step = (octets + stock_key_size - 1) / stock_key_size * stock_key_size;
+  const std::size_t count = stock_keys.size() / step;
+  Secret out(count * octets);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::ranges::copy(stock_keys.reveal().subspan(i * step, octets), out.writable().begin() + static_cast<std::ptrdiff_t>(i * octets));
+  }
+  return out;
+}
+
+Secret joined_keys(const std::vector<Secret>& parts) {
+  std::size_t size = 0;
+  for (const Secret& part : parts) size += part.size();
+  Secret out(size);
+  auto at = out.writable().begin();
+  for (const Secret& part : parts) at = std::ranges::copy(part.reveal(), at).out;
+  return out;
+}
+
+Secret some_keys(const Secret& keys, std::size_t first, std::size_t count, std::size_t octets) {
+  return Secret::copy_of(keys.reveal().subspan(first * octets, count * octets));
+}
+
+}  // namespace qanat::qkm

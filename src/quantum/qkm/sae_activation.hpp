@@ -1,0 +1,57 @@
+// What one QKM tells another when an SAE at its site was given keys (X-1 activate): which keys of the common stock now belong to which SAEs of the
+// receiver's site. Reading and writing alone; no I/O.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "quantum/qkm/sae_assignments.hpp"
+#include "wire/json.hpp"
+
+namespace qanat::qkm {
+
+struct ActivationTag;
+using ActivationId = Id<ActivationTag, 16>;
+
+/// Keys of one of the stocks that the two share; `stock` is what stands behind "domain/<peer's domain>/" in its name, the same at both ends.
+struct StockRun {
+  std::string stock;
+  KeyRun run;
+};
+
+/// Keys of another pair of sites, brought over under keys of the common stock as a one-time pad (multicast over several domains).
+struct Carried {
+  std::vector<IdRun> ids;
+  Bytes padded;  // key ⊕ pad, one key after the other; the pad of a key is the beginning of the stock keys that are its turn
+};
+
+struct ActivatedKeys {
+  kme::SaeId master;
+  std::vector<kme::SaeId> slaves;  // of the receiver's site
+  std::uint32_t octets = 0;        // of one key
+  std::vector<StockRun> runs;      // the keys themselves, or the pads
+  std::optional<Carried> carried;
+
+  [[nodiscard]] std::uint32_t stride() const { return (octets + static_cast<std::uint32_t>(stock_key_size) - 1) / static_cast<std::uint32_t>(stock_key_size); }
+};
+
+struct Activation {
+  ActivationId id;  // the same again: nothing more happens
+  std::vector<ActivatedKeys> groups;
+};
+
+inline constexpr std::size_t activation_keys_max = 4096;  // stock keys of one message
+
+wire::Json write_activation(const Activation& activation);
+/// invalid_argument for what does not fit together: no keys, a number of stock keys that is no multiple of the stride, pads that are not as long as what
+/// they cover.
+Result<Activation> read_activation(ByteView octets);
+
+/// The keys of `octets` each that `stock_keys` (32 octets each, in order) make.
+Secret cut_keys(const Secret& stock_keys, std::uint32_t octets);
+/// One after the other.
+Secret joined_keys(const std::vector<Secret>& parts);
+/// `count` keys of `octets` each, from the key `first` on.
+Secret some_keys(const Secret& keys, std::size_t first, std::size_t count, std::size_t octets);
+
+}  // namespace qanat::qkm

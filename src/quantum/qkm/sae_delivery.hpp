@@ -1,0 +1,107 @@
+// Keys for SAEs, out of the stocks that this QKM shares with other sites: the provider behind ETSI GS QKD 014, 004, 020 and SKIP.
+//
+// An order at the near end takes keys out of the common stock (one transaction), tells the far end's QKM which SAEs they now belong to (X-1 activate; it
+// takes them out of its stock and stores them for those SAEs, one transaction), and is answered only then: a key can be fetched at the far end before the
+// near end has it. Orders that come together share the transactions, the message and the audit record. Whatever is killed at whatever place: a key whose
+// octets have left a stock is never used again, and a key that was answered is at the far end.
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "audit/audit.hpp"
+#include "base/identity.hpp"
+#include "kme/sae_registry.hpp"
+#include "quantum/qkm/batches.hpp"
+#include "quantum/qkm/sae_activation.hpp"
+
+namespace qanat::qkm {
+
+struct DeliveryPlace {
+  std::string kme;     // this QKM's name
+  std::string domain;  // this site's
+  std::map<std::string, ElementName> domains;  // the QKM of each other site
+  kme::Limits limits;
+  std::int64_t max_key_count = 0;  // that a stock holds, for ETSI 014's status
+  std::chrono::milliseconds lifetime{3600000};  // of a key that nobody fetches
+  std::size_t sellers = 2;  // batches of orders under way at a time: one waits for the far end while the next is taken from the stock
+};
+
+/// All may block until the deadline; all may be called from several threads.
+struct DeliveryPorts {
+  /// The far QKM's answer to an activation.
+  std::function<Result<wire::Json>(const ElementName& qkm, const wire::Json& activation, Deadline deadline)> activate;
+  std::function<Result<void>(const audit::Event& event)> record;
+  /// Whether keys of this stock are what an order demands.
+  std::function<bool(const StockName& stock, const kme::Demands& demands)> meets;
+};
+
+struct DeliveryParts {
+  store::Store& store;
+  KeyStock& stock;
+  crypto::CryptoDevice& device;
+  const Clock& clock;
+  const kme::SaeRegistry& registry;
+};
+
+class SaeDelivery final : public kme::Provider {
+ public:
+  SaeDelivery(DeliveryPlace place, DeliveryParts parts, DeliveryPorts ports);
+  ~SaeDelivery() override;
+
+  [[nodiscard]] kme::Limits limits() const override { return place_.limits; }
+  void status(const kme::SaeId& master, const kme::SaeId& slave, kme::Done<kme::StockStatus> done) override;
+  void take(kme::Order order, kme::Done<kme::Delivery> done) override;
+  void fetch(kme::Fetch fetch, kme::Done<kme::Delivery> done) override;
+  void accept(kme::ExternalKeys keys, kme::Done<void> done) override;
+  void discard(const kme::SaeId& initiator, std::vector<KeyId> ids, kme::Done<std::vector<KeyId>> done) override;
+  Result<Secret> random(std::size_t octets) override { return parts_.device.random(octets); }
+  void record_refusal(const kme::Caller& caller, std::string_view action, std::string why, std::move_only_function<void()> then) override;
+
+  /// The far end's half: what another QKM says that it gave to an SAE of its own. The answer names batches that never came here.
+  Result<wire::Json> activated(const Identity& sender, ByteView message);
+  /// Destroys what nobody fetched in time.
+  Result<void> sweep();
+  /// Answers what is under way, then takes no more. Idempotent.
+  void stop();
+
+  /// "domain/<domain>/<suffix>": the stocks shared with a site.
+  static std::string stock_prefix(const std::string& domain) { return "domain/" + domain + "/"; }
+
+ private:
+  struct Sale {
+    kme::Order order;
+    kme::Done<kme::Delivery> done;
+    std::optional<Error> failed;
+    std::vector<kme::Key> keys;
+  };
+  struct Group;  // sales that differ in nothing but their number
+  class Selling;
+  /// One piece of work of the other queue, which shares a transaction and a record with its neighbours.
+  struct Errand {
+    std::function<Result<void>(store::Transaction&, Assignments::Fetching&)> work;  // stands or falls alone
+    std::function<std::pair<std::string_view, std::string>()> evidence;             // action and object, for the audit; empty: none
+    std::move_only_function<void(Result<void>)> finish;
+    std::string subject;
+    std::string request_id;
+  };
+
+  void sell(std::vector<Sale> sales);
+  void run_errands(std::vector<Errand> errands);
+  void submit(Errand errand);
+  Result<void> take_in(store::Transaction& transaction, const Identity& sender, const Activation& activation, UnixMs now, std::vector<BatchId>& missing,
+                       std::vector<std::string>& evidence);
+  /// Items that fit into one record stand in one; durable when it returns.
+  Result<void> record(std::string_view action, audit::Outcome outcome, std::string_view subject, std::span<const std::string> items, std::string_view why,
+                      std::string_view request_id);
+
+  const DeliveryPlace place_;
+  DeliveryParts parts_;
+  DeliveryPorts ports_;
+  Assignments assignments_;
+  kme::Quotas quotas_;
+  Batches<Sale> sales_;
+  Batches<Errand> errands_;
+};
+
+}  // namespace qanat::qkm

@@ -1,0 +1,117 @@
+#include "quantum/qkm/sae_front.hpp"
+
+#include "kme/etsi014.hpp"
+#include "kme/etsi020.hpp"
+#include "kme/skip.hpp"
+#include "node/log.hpp"
+
+namespace qanat::qkm {
+namespace {
+
+constexpr std::chrono::milliseconds stop_grace{2000};
+constexpr std::chrono::milliseconds ack_max{10000};
+constexpr std::size_t acks_waiting_max = 1024;
+
+}  // namespace
+
+SaeFront::SaeFront(node::Node& node, store::Store& store, KeyStock& stock, SaeSettings settings, std::map<std::string, ElementName> domains)
+    : node_(node),
+      settings_(std::move(settings)),
+      delivery_(place(std::move(domains)),
+                {.store = store, .stock = stock, .device = node.device(), .clock = node.clock(), .registry = settings_.registry}, ports()),
+      acks_(1, acks_waiting_max) {}
+
+DeliveryPlace SaeFront::place(std::map<std::string, ElementName> domains) const {
+  domains.erase(node_.identity().domain);
+  return {.kme = node_.identity().name,
+          .domain = node_.identity().domain,
+          .domains = std::move(domains),
+          .limits = {},
+          .max_key_count = settings_.max_key_count,
+          .lifetime = settings_.lifetime};
+}
+
+DeliveryPorts SaeFront::ports() {
+  return {.activate = [this](const ElementName& qkm, const wire::Json& activation, Deadline deadline) {
+            return node_.call_json(points::Endpoint::x1_activate, qkm.text(), activation, deadline, node_.new_request_id());
+          },
+          .record = [this](const audit::Event& event) { return node_.record(event); },
+          // Stocks do not say yet over how many disjoint paths their keys came: an order that demands more than one is not met.
+          .meets = [](const StockName&, const kme::Demands& demands) { return demands.paths <= 1 && !demands.quantum; }};
+}
+
+Result<std::vector<net::ForeignService>> SaeFront::services() {
+  std::vector<net::ForeignService> out;
+  for (const SaeStandard standard : settings_.served) {
+    switch (standard) {
+      case SaeStandard::etsi014:
+        out.push_back(kme::etsi014::make_service(delivery_, settings_.registry));
+        break;
+      case SaeStandard::skip:
+        out.push_back(kme::skip::make_service(delivery_, settings_.registry));
+        break;
+      case SaeStandard::etsi020:
+        ASSIGN_OR_RETURN(client_, net::ForeignClient::create({.chains = {settings_.listener.tls.chains.front()},
+                                                              .roots = settings_.listener.tls.roots,
+                                                              .crls = settings_.listener.tls.crls}));
+        out.push_back(kme::etsi020::make_service(delivery_, settings_.registry, [this](const std::string& kme, const std::string& url, std::string body) {
+          send_ack(kme, url, std::move(body));
+        }));
+        break;
+    }
+  }
+  return Result<std::vector<net::ForeignService>>(std::move(out));
+}
+
+void SaeFront::send_ack(const std::string& kme, const std::string& url, std::string body) {
+  const auto allowed = settings_.callbacks.find(kme);
+  const auto target = net::ForeignUrl::parse(url);
+  if (allowed == settings_.callbacks.end() || !target || !url.starts_with(allowed->second)) {
+    node::log(node::LogLevel::warning, "acknowledgement to {}: its callback address is not one that the configuration allows", kme);
+    return;
+  }
+  const bool taken = acks_.submit([this, kme, target = *target, body = std::move(body)] {
+    const auto answer = client_->call("POST", target, "application/json", as_bytes(body), Deadline::after(ack_max));
+    if (!answer) node::log(node::LogLevel::warning, "acknowledgement to {}: {}", kme, answer.error().message);
+  });
+  if (!taken) node::log(node::LogLevel::warning, "acknowledgement to {}: too many wait", kme);
+}
+
+void SaeFront::record_refusal(const net::Refusal& refusal) {
+  const auto written = node_.record({.action = refusal.point.empty() ? "sae.connection" : refusal.point,
+                                     .outcome = audit::outcome_of(refusal.code),
+                                     .subject = refusal.peer,
+                                     .object = "",
+                                     .reason = refusal.reason,
+                                     .request_id = ""});
+  if (!written) node::log(node::LogLevel::error, "audit: {}", written.error().message);
+}
+
+Result<void> SaeFront::start() {
+  ASSIGN_OR_RETURN(std::vector<net::ForeignService> served, services());
+  ASSIGN_OR_RETURN(listener_,
+                   net::ForeignListener::start(settings_.listener, std::move(served), [this](const net::Refusal& refusal) { record_refusal(refusal); }));
+  node::log(node::LogLevel::note, "keys for SAEs on port {}", listener_->port());
+  return {};
+}
+
+void SaeFront::stop() {
+  if (listener_) listener_->stop(stop_grace);
+  delivery_.stop();
+  acks_.stop(net::Waiting::drop);
+}
+
+Result<net::Response> SaeFront::activated(const net::Request& request) {
+  const Identity& sender = *request.peer.identity;
+  auto answer = delivery_.activated(sender, request.body);
+  if (answer) return node::json_response(*answer);
+  TRY(node_.record({.action = "x-1.activate",
+                    .outcome = audit::outcome_of(answer.error().code),
+                    .subject = sender.uri(),
+                    .object = "",
+                    .reason = answer.error().message,
+                    .request_id = request.request_id}));
+  return fail(answer.error());
+}
+
+}  // namespace qanat::qkm

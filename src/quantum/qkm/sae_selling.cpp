@@ -1,0 +1,267 @@
+#include "quantum/qkm/sae_selling.hpp"
+
+#include <algorithm>
+
+#include "node/crash_point.hpp"
+#include "node/log.hpp"
+
+namespace qanat::qkm {
+namespace {
+
+constexpr int attempts_max = 3;  // a chunk that the far end never had costs one
+constexpr std::chrono::milliseconds activation_max{5000};
+
+std::vector<KeyRun> plain(std::span<const StockRun> runs) {
+  std::vector<KeyRun> out;
+  for (const StockRun& run : runs) out.push_back(run.run);
+  return out;
+}
+
+/// What sales must have in common to be one group.
+std::string group_of(const kme::Order& order) {
+  std::string out = order.master.sae.text();
+  for (const kme::SaeId& slave : order.slaves) out += '\n' + slave.text();
+  return out + '\n' + std::to_string(order.size) + ' ' + std::to_string(order.demands.paths) + (order.demands.quantum ? " q" : " -") + order.master.group;
+}
+
+}  // namespace
+
+SaeDelivery::Selling::Selling(SaeDelivery& delivery, std::vector<Sale>& sales)
+    : delivery_(delivery), id_(delivery.parts_.device.rng().id<ActivationId>()), groups_(gather(sales)), deadline_(Deadline::after(activation_max)) {
+  for (Group& group : groups_) open_.push_back(&group);
+}
+
+std::vector<SaeDelivery::Group> SaeDelivery::Selling::gather(std::vector<Sale>& sales) const {
+  std::map<std::string, Group> groups;
+  for (Sale& sale : sales) {
+    if (sale.order.deadline.passed()) {
+      sale.failed = Error{ErrorCode::deadline_exceeded, "the order waited too long"};
+      continue;
+    }
+    Group& group = groups[group_of(sale.order)];
+    group.sales.push_back(&sale);
+    if (group.sales.size() > 1) continue;
+    group.octets = sale.order.size / 8;
+    group.stride = (group.octets + static_cast<std::uint32_t>(stock_key_size) - 1) / static_cast<std::uint32_t>(stock_key_size);
+    for (const kme::SaeId& slave : sale.order.slaves) {
+      const std::string& domain = delivery_.parts_.registry.find(slave)->domain;
+      group.slaves_at[domain].push_back(slave);
+      if (group.home.empty() && domain != delivery_.place_.domain) group.home = domain;
+    }
+  }
+  std::vector<Group> out;
+  for (auto& [name, group] : groups) out.push_back(std::move(group));
+  return out;
+}
+
+void SaeDelivery::Selling::run() {
+  for (int attempt = 0; attempt < attempts_max && !open_.empty(); ++attempt) {
+    const Result<void> claimed = delivery_.parts_.store.transact([&](store::Transaction& transaction) { return claim(transaction); });
+    node::crash_point("qkm.sae.claimed");
+    if (!claimed) {
+      for (Group* group : open_) group->fail_all(claimed.error());
+      return;
+    }
+    open_ = activate();
+    node::crash_point("qkm.sae.activated");
+  }
+  for (Group* group : open_) group->fail_all({ErrorCode::unavailable, "the far end's stock does not have the keys of ours"});
+  deal_out();
+}
+
+Result<void> SaeDelivery::Selling::claim(store::Transaction& transaction) {
+  for (Group* group : open_) TRY(claim(transaction, *group));
+  return {};
+}
+
+Result<void> SaeDelivery::Selling::claim(store::Transaction& transaction, Group& group) {
+  group.runs.clear();
+  group.messages.clear();
+  // As many of the sales as every stock concerned can bear, in the order in which they came.
+  for (const auto& [domain, slaves] : group.slaves_at) {
+    if (domain == delivery_.place_.domain) continue;
+    ASSIGN_OR_RETURN(const std::int64_t there, available(transaction, domain, group.order().demands));
+    std::int64_t left = there / group.stride;
+    std::erase_if(group.sales, [&](Sale* sale) {
+      left -= sale->order.number;
+      if (left >= 0) return false;
+      left += sale->order.number;
+      sale->failed = Error{ErrorCode::exhausted, "too few keys in stock for domain " + domain};
+      return true;
+    });
+    if (group.sales.empty()) return {};
+  }
+  std::vector<Secret> parts;
+  const std::uint32_t stock_keys = group.number() * group.stride;
+  if (group.home.empty()) {
+    TRY(make_local(group, stock_keys, parts));
+  } else {
+    ASSIGN_OR_RETURN(parts, take(transaction, group.home, stock_keys, group, group.runs));
+    group.messages[group.home] = {.master = group.order().master.sae,
+                                  .slaves = group.slaves_at.at(group.home),
+                                  .octets = group.octets,
+                                  .runs = group.runs,
+                                  .carried = std::nullopt};
+  }
+  group.ids = id_runs(plain(group.runs), group.stride);
+  group.keys = cut_keys(joined_keys(parts), group.octets);
+  for (const auto& [domain, slaves] : group.slaves_at) {
+    if (domain == delivery_.place_.domain) {
+      TRY(keep_local(transaction, group));
+    } else if (domain != group.home) {
+      TRY(carry(transaction, group, domain, slaves));
+    }
+  }
+  return {};
+}
+
+Result<std::int64_t> SaeDelivery::Selling::available(store::Transaction& transaction, const std::string& domain, const kme::Demands& demands) {
+  std::int64_t out = 0;
+  ASSIGN_OR_RETURN(const std::vector<StockName> names, delivery_.parts_.stock.stocks(transaction, stock_prefix(domain)));
+  for (const StockName& name : names) {
+    if (!delivery_.ports_.meets(name, demands)) continue;
+    ASSIGN_OR_RETURN(const StockLevel level, delivery_.parts_.stock.level(transaction, name, delivery_.parts_.clock.now_ms()));
+    out += level.own;
+  }
+  return out;
+}
+
+/// Exactly so many keys, out of the site's stocks one after the other.
+Result<std::vector<Secret>> SaeDelivery::Selling::take(store::Transaction& transaction, const std::string& domain, std::uint32_t stock_keys,
+                                                       const Group& group, std::vector<StockRun>& runs) {
+  const std::string prefix = stock_prefix(domain);
+  const UnixMs now = delivery_.parts_.clock.now_ms();
+  std::vector<Secret> out;
+  ASSIGN_OR_RETURN(const std::vector<StockName> names, delivery_.parts_.stock.stocks(transaction, prefix));
+  std::size_t missing = stock_keys;
+  for (const StockName& name : names) {
+    if (missing == 0 || !delivery_.ports_.meets(name, group.order().demands)) continue;
+    ASSIGN_OR_RETURN(const StockLevel level, delivery_.parts_.stock.level(transaction, name, now));
+    const std::size_t most = std::min(missing, static_cast<std::size_t>(level.own));
+    if (most == 0) continue;
+    // Destroyed at once: their octets now exist in this process alone, until they are handed over.
+    const Onward onward{.state = store::KeyState::destroyed, .holder = "sae " + group.order().master.sae.text(), .until_ms = 0};
+    ASSIGN_OR_RETURN(std::vector<Taken> taken, delivery_.parts_.stock.claim(transaction, name, {.least = most, .most = most, .each = false}, onward, now));
+    for (Taken& part : taken) {
+      missing -= part.run.count;
+      runs.push_back({.stock = name.text().substr(prefix.size()), .run = part.run});
+      out.push_back(std::move(part.keys));
+    }
+  }
+  if (missing > 0) return fail(ErrorCode::exhausted, "too few keys in stock for domain " + domain);
+  return Result<std::vector<Secret>>(std::move(out));
+}
+
+/// Master and slaves at one site: no key needs to travel. Octets of the device, under ids of a batch of their own.
+Result<void> SaeDelivery::Selling::make_local(Group& group, std::uint32_t stock_keys, std::vector<Secret>& parts) {
+  for (std::uint32_t made = 0; made < stock_keys;) {
+    const std::uint32_t count = std::min(stock_keys - made, chunk_keys_max / group.stride * group.stride);
+    ASSIGN_OR_RETURN(Secret keys, delivery_.parts_.device.random(std::size_t{count} * stock_key_size));
+    parts.push_back(std::move(keys));
+    group.runs.push_back({.stock = "", .run = {.batch = delivery_.parts_.device.rng().id<BatchId>(), .first = 0, .count = count}});
+    made += count;
+  }
+  return {};
+}
+
+Result<void> SaeDelivery::Selling::keep_local(store::Transaction& transaction, const Group& group) {
+  std::size_t at = 0;
+  const UnixMs until = delivery_.parts_.clock.now_ms() + static_cast<UnixMs>(delivery_.place_.lifetime.count());
+  for (const IdRun& ids : group.ids) {
+    TRY(delivery_.assignments_.add(transaction, {.ids = ids,
+                                                 .octets = group.octets,
+                                                 .master = group.order().master.sae,
+                                                 .slaves = group.slaves_at.at(delivery_.place_.domain),
+                                                 .keys = some_keys(group.keys, at, ids.count, group.octets),
+                                                 .until_ms = until}));
+    at += ids.count;
+  }
+  return {};
+}
+
+/// A further site gets the same keys under a one-time pad of the stock that it shares with us.
+Result<void> SaeDelivery::Selling::carry(store::Transaction& transaction, Group& group, const std::string& domain, std::vector<kme::SaeId> slaves) {
+  ActivatedKeys message{.master = group.order().master.sae, .slaves = std::move(slaves), .octets = group.octets, .runs = {}, .carried = std::nullopt};
+  ASSIGN_OR_RETURN(const std::vector<Secret> parts, take(transaction, domain, group.number() * group.stride, group, message.runs));
+  Secret padded = cut_keys(joined_keys(parts), group.octets);
+  padded.xor_with(group.keys);
+  message.carried = Carried{.ids = group.ids, .padded = to_bytes(padded.reveal())};
+  group.messages[domain] = std::move(message);
+  return {};
+}
+
+std::vector<SaeDelivery::Group*> SaeDelivery::Selling::activate() {
+  std::map<std::string, std::vector<Group*>> by_domain;
+  for (Group* group : open_) {
+    if (group->sales.empty()) continue;
+    for (const auto& [domain, message] : group->messages) by_domain[domain].push_back(group);
+  }
+  std::vector<Group*> again;
+  for (const auto& [domain, groups] : by_domain) {
+    Activation message{.id = delivery_.parts_.device.rng().id<ActivationId>(), .groups = {}};
+    for (Group* group : groups) message.groups.push_back(group->messages.at(domain));
+    const auto answer = delivery_.ports_.activate(delivery_.place_.domains.at(domain), write_activation(message), deadline_);
+    if (!answer) {
+      for (Group* group : groups) group->fail_all({ErrorCode::unavailable, "domain " + domain + ": " + answer.error().message});
+      continue;
+    }
+    const auto names = answer->texts("missing");
+    if (names && names->empty()) continue;
+    std::vector<BatchId> missing;
+    for (const std::string& name : names ? *names : std::vector<std::string>()) {
+      if (const auto batch = BatchId::parse_hex(name)) missing.push_back(*batch);
+    }
+    drop(domain, missing);
+    for (Group* group : groups) {
+      if (std::ranges::find(again, group) == again.end()) again.push_back(group);
+    }
+  }
+  return again;
+}
+
+/// The far end never had these chunks: nobody will ever be able to use what is left of them.
+void SaeDelivery::Selling::drop(const std::string& domain, std::span<const BatchId> missing) {
+  const auto dropped = delivery_.parts_.store.transact([&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(const std::vector<StockName> names, delivery_.parts_.stock.stocks(transaction, stock_prefix(domain)));
+    for (const StockName& name : names) {
+      for (const BatchId& batch : missing) TRY(delivery_.parts_.stock.drop(transaction, name, batch, delivery_.parts_.clock.now_ms()));
+    }
+    return {};
+  });
+  if (!dropped) node::log(node::LogLevel::error, "chunks that domain {} never had: {}", domain, dropped.error().message);
+}
+
+void SaeDelivery::Selling::deal_out() {
+  for (Group& group : groups_) {
+    std::size_t next = 0;  // key of the group
+    std::size_t run = 0;
+    std::uint32_t within = 0;
+    for (Sale* sale : group.sales) {
+      for (std::uint32_t i = 0; i < sale->order.number; ++i) {
+        if (within == group.ids[run].count) {
+          ++run;
+          within = 0;
+        }
+        sale->keys.push_back({.id = group.ids[run].id(within++), .octets = some_keys(group.keys, next++, 1, group.octets)});
+      }
+    }
+    group.keys = Secret();
+  }
+}
+
+std::vector<std::string> SaeDelivery::Selling::evidence() const {
+  std::vector<std::string> out;
+  for (const Group& group : groups_) {
+    if (group.sales.empty()) continue;
+    const kme::Order& order = group.order();
+    std::string text = order.master.sae.text() + " >";
+    for (const kme::SaeId& slave : order.slaves) text += ' ' + slave.text();
+    text += ", " + std::to_string(group.number()) + " x " + std::to_string(order.size) + " bit, " + order.master.group +
+            (order.master.quantum_safe ? ":" : " (not quantum-safe):");
+    for (const StockRun& run : group.runs) text += ' ' + run.run.text();
+    out.push_back(std::move(text));
+  }
+  return out;
+}
+
+}  // namespace qanat::qkm

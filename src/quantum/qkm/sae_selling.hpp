@@ -1,0 +1,66 @@
+// The near end of one batch of orders: which keys of which stocks become whose. Private to sae_delivery.
+#pragma once
+
+#include "quantum/qkm/sae_delivery.hpp"
+
+namespace qanat::qkm {
+
+/// Sales for the same master, slaves, size and demands: they share keys that follow each other in the stock.
+struct SaeDelivery::Group {
+  std::vector<Sale*> sales;
+  std::map<std::string, std::vector<kme::SaeId>> slaves_at;  // by domain
+  std::string home;                                          // the first slave's domain that is not ours, whose stock the keys come from; empty: none
+  std::uint32_t octets = 0;
+  std::uint32_t stride = 1;
+
+  // What one attempt made of it.
+  std::vector<StockRun> runs;
+  std::vector<IdRun> ids;
+  Secret keys;  // one after the other
+  std::map<std::string, ActivatedKeys> messages;  // by domain
+
+  [[nodiscard]] std::uint32_t number() const {
+    std::uint32_t out = 0;
+    for (const Sale* sale : sales) out += sale->order.number;
+    return out;
+  }
+  [[nodiscard]] const kme::Order& order() const { return sales.front()->order; }
+  void fail_all(const Error& error) {
+    for (Sale* sale : sales) sale->failed = error;
+    sales.clear();
+  }
+};
+
+class SaeDelivery::Selling {
+ public:
+  Selling(SaeDelivery& delivery, std::vector<Sale>& sales);
+
+  /// Until every sale has its keys, at the far ends too, or its failure.
+  void run();
+  [[nodiscard]] const ActivationId& id() const { return id_; }
+  /// "sae-a > sae-b 3 x 256 bit over X25519: <ids>".
+  [[nodiscard]] std::vector<std::string> evidence() const;
+
+ private:
+  std::vector<Group> gather(std::vector<Sale>& sales) const;
+  Result<void> claim(store::Transaction& transaction);
+  Result<void> claim(store::Transaction& transaction, Group& group);
+  Result<std::vector<Secret>> take(store::Transaction& transaction, const std::string& domain, std::uint32_t stock_keys, const Group& group,
+                                   std::vector<StockRun>& runs);
+  Result<std::int64_t> available(store::Transaction& transaction, const std::string& domain, const kme::Demands& demands);
+  Result<void> make_local(Group& group, std::uint32_t stock_keys, std::vector<Secret>& parts);
+  Result<void> keep_local(store::Transaction& transaction, const Group& group);
+  Result<void> carry(store::Transaction& transaction, Group& group, const std::string& domain, std::vector<kme::SaeId> slaves);
+  /// The groups that must be tried anew because the far end never had the chunk.
+  std::vector<Group*> activate();
+  void drop(const std::string& domain, std::span<const BatchId> missing);
+  void deal_out();
+
+  SaeDelivery& delivery_;
+  ActivationId id_;
+  std::vector<Group> groups_;
+  std::vector<Group*> open_;  // those that the present attempt is about
+  Deadline deadline_;
+};
+
+}  // namespace qanat::qkm

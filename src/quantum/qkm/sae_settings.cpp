@@ -1,0 +1,82 @@
+#include "quantum/qkm/sae_settings.hpp"
+
+#include <algorithm>
+
+#include "net/foreign_client.hpp"
+
+namespace qanat::qkm {
+namespace {
+
+std::vector<SaeStandard> read_standards(node::Config& table) {
+  std::vector<SaeStandard> out;
+  for (const std::string& name : table.texts("serve")) {
+    if (name == "etsi014") {
+      out.push_back(SaeStandard::etsi014);
+    } else if (name == "skip") {
+      out.push_back(SaeStandard::skip);
+    } else if (name == "etsi020") {
+      out.push_back(SaeStandard::etsi020);
+    } else {
+      table.reject("serve", "'" + name + "' is none of etsi014, skip, etsi020");
+    }
+  }
+  return out;
+}
+
+kme::SaeRegistry read_names(node::Config& table, const std::string& own_domain) {
+  std::vector<kme::Sae> out;
+  node::Config names = table.table("names");
+  for (const std::string& name : names.table_names()) {
+    node::Config entry = names.table(name);
+    kme::Sae sae{.id = kme::SaeId(entry.text("id", name)), .domain = entry.text("domain"), .kme = entry.text("kme"), .here = false, .keys_per_second = 0};
+    sae.here = sae.domain == own_domain;
+    sae.keys_per_second = static_cast<std::uint32_t>(entry.integer("keys_per_second", 0, 1000000, 0));
+    const bool plain = std::ranges::none_of(sae.id.text(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+    if (!plain) entry.reject("id", "must not hold control characters");
+    out.push_back(std::move(sae));
+  }
+  auto registry = kme::SaeRegistry::make(std::move(out));
+  if (registry) return *std::move(registry);
+  table.reject("names", registry.error().message);
+  return {};
+}
+
+void read_listener(node::Config& table, net::ForeignSettings& out) {
+  out.address = table.text("address", "127.0.0.1");
+  out.port = static_cast<std::uint16_t>(table.integer("port", 0, 65535, 0));
+  out.tls.roots = table.text("roots");
+  out.tls.crls = table.text("crls", "");
+  node::Config chains = table.table("chains");
+  for (const std::string& name : chains.table_names()) {
+    node::Config chain = chains.table(name);
+    out.tls.chains.push_back({.certificate = chain.text("certificate"), .key = chain.text("key")});
+  }
+  if (out.tls.chains.empty()) table.reject("chains", "at least one chain is needed");
+  out.limits.connections_max = static_cast<std::size_t>(table.integer("connections_max", 1, 100000, static_cast<std::int64_t>(out.limits.connections_max)));
+  out.limits.io_threads = static_cast<std::size_t>(table.integer("io_threads", 1, 64, static_cast<std::int64_t>(out.limits.io_threads)));
+}
+
+}  // namespace
+
+std::optional<SaeSettings> SaeSettings::read(node::Config& config, const std::string& own_domain) {
+  const std::vector<std::string> tables = config.table_names();
+  if (std::ranges::find(tables, "sae") == tables.end()) return std::nullopt;
+  node::Config table = config.table("sae");
+  SaeSettings out;
+  read_listener(table, out.listener);
+  out.served = read_standards(table);
+  out.registry = read_names(table, own_domain);
+  out.lifetime = std::chrono::milliseconds(table.integer("key_lifetime_ms", 1000, 30LL * 86400000, out.lifetime.count()));
+  out.max_key_count = table.integer("max_key_count", 1, 1000000000, out.max_key_count);
+  node::Config callbacks = table.table("callbacks");
+  for (const std::string& kme : callbacks.table_names()) {
+    node::Config entry = callbacks.table(kme);
+    const std::string prefix = entry.text("prefix");
+    const auto url = net::ForeignUrl::parse(prefix);
+    if (!url || !prefix.ends_with('/')) entry.reject("prefix", "must be https://host:port/ with a path that ends in '/'");
+    out.callbacks.emplace(kme, prefix);
+  }
+  return out;
+}
+
+}  // namespace qanat::qkm

@@ -1,0 +1,27 @@
+// What a QKM's configuration says of software that others wrote and that gets keys from it: [sae], [sae.chains.<name>], [sae.names.<name>],
+// [sae.callbacks]. Off when absent.
+#pragma once
+
+#include <optional>
+
+#include "kme/sae_registry.hpp"
+#include "net/foreign.hpp"
+#include "node/config.hpp"
+
+namespace qanat::qkm {
+
+enum class SaeStandard : std::uint8_t { etsi014, skip, etsi020 };
+
+struct SaeSettings {
+  net::ForeignSettings listener;
+  std::vector<SaeStandard> served;
+  kme::SaeRegistry registry;
+  std::chrono::milliseconds lifetime{3600000};  // of a key that nobody fetches
+  std::int64_t max_key_count = 10000000;        // what ETSI GS QKD 014's status tells
+  std::map<std::string, std::string> callbacks;  // ETSI GS QKD 020: where acknowledgements to a key manager may go, "https://host:port/"
+
+  /// Nothing if there is no table [sae]. `own_domain`: names of this domain are served here.
+  static std::optional<SaeSettings> read(node::Config& config, const std::string& own_domain);
+};
+
+}  // namespace qanat::qkm

@@ -1,0 +1,14 @@
+// target: qanat_qkm
+// What one QKM tells another of its SAEs' keys: whatever is read is written and read again as the same.
+#include "base/check.hpp"
+#include "quantum/qkm/sae_activation.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace qanat;
+  const auto read = qkm::read_activation(ByteView(data, size));
+  if (!read) return 0;
+  const std::string text = qkm::write_activation(*read).dump();
+  const auto again = qkm::read_activation(as_bytes(text));
+  CHECK(again && qkm::write_activation(*again).dump() == text);
+  return 0;
+}

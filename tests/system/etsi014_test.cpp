@@ -1,0 +1,148 @@
+// ETSI GS QKD 014 between two real QKMs, spoken to by curl as two SAEs with ECDSA certificates over a classical group: what an operator's encryptors do.
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <fstream>
+
+#include "sae_demo.hpp"
+#include "test_network.hpp"
+
+namespace qanat::test {
+namespace {
+
+struct Answer {
+  int status = 0;
+  std::string body;
+  [[nodiscard]] wire::Json json() const { return wire::Json::parse(std::string_view(body)).value_or(wire::Json()); }
+};
+
+class Etsi014System : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    network_ = std::make_unique<TestNetwork>();
+    if (!network_->ok()) return;
+    for (const char* qkm : {"qkm-a", "qkm-b"}) network_->running().stop_element(qkm, app::RunningNetwork::Ending::orderly);
+    auto demo = app::prepare_saes(network_->network());
+    ASSERT_TRUE(demo) << demo.error().message;
+    demo_ = *std::move(demo);
+    for (const char* qkm : {"qkm-a", "qkm-b"}) {
+      const auto started = network_->running().start_element(qkm);
+      ASSERT_TRUE(started) << started.error().message;
+    }
+    network_->await_quantum_keys();
+  }
+  static void TearDownTestSuite() { network_.reset(); }
+  void SetUp() override { ASSERT_TRUE(network_ && network_->ok()); }
+
+  /// curl with the SAE's certificate; `arguments` before the address.
+  static Answer curl(const std::string& sae, const std::string& qkm, const std::string& path, const std::string& arguments = "") {
+    const crypto::PemFiles& files = demo_.saes.at(sae);
+    const std::string command = "curl -sS --max-time 20 --cacert " + demo_.root.certificate.string() + " --cert " + files.certificate.string() + " --key " +
+                                files.key.string() + " -w '\\n%{http_code}' " + arguments + " 'https://localhost:" + std::to_string(demo_.ports.at(qkm)) + path + "' 2>&1";
+    std::string out;
+    FILE* const pipe = ::popen(command.c_str(), "r");
+    std::array<char, 4096> chunk{};
+    while (pipe != nullptr) {
+      const std::size_t size = std::fread(chunk.data(), 1, chunk.size(), pipe);
+      if (size == 0) break;
+      out.append(chunk.data(), size);
+    }
+    if (pipe != nullptr) ::pclose(pipe);
+    const std::size_t line = out.rfind('\n');
+    return {.status = std::atoi(out.c_str() + (line == std::string::npos ? 0 : line + 1)), .body = out.substr(0, line)};
+  }
+  static Answer post(const std::string& sae, const std::string& qkm, const std::string& path, const std::string& body) {
+    return curl(sae, qkm, path, "-H 'Content-Type: application/json' -d '" + body + "'");
+  }
+  static void await_stock(std::int64_t keys) {
+    TestNetwork::await("keys for the SAEs", [&] {
+      const auto stored = curl("sae-a", "qkm-a", "/api/v1/keys/sae-b/status").json().integer("stored_key_count");
+      return stored && *stored >= keys;
+    }, std::chrono::seconds(60));
+  }
+  static std::unique_ptr<TestNetwork> network_;
+  static app::SaeDemo demo_;
+};
+std::unique_ptr<TestNetwork> Etsi014System::network_;
+app::SaeDemo Etsi014System::demo_;
+
+TEST_F(Etsi014System, StatusIsAnswered) {
+  const Answer answer = curl("sae-a", "qkm-a", "/api/v1/keys/sae-b/status");
+  EXPECT_EQ(answer.status, 200) << answer.body;
+  EXPECT_EQ(answer.json().text("source_KME_ID").value_or(""), "qkm-a");
+  EXPECT_EQ(answer.json().text("target_KME_ID").value_or(""), "qkm-b");
+}
+
+TEST_F(Etsi014System, BothSaesGetTheSameKeyAndTheSlaveOnlyOnce) {
+  await_stock(2);
+  const Answer enc = post("sae-a", "qkm-a", "/api/v1/keys/sae-b/enc_keys", R"({"number":2,"size":256})");
+  ASSERT_EQ(enc.status, 200) << enc.body;
+  const auto keys = *enc.json().array("keys");
+  ASSERT_EQ(keys.size(), 2U);
+  const std::string id = *keys[0].text("key_ID");
+  const Answer dec = curl("sae-b", "qkm-b", "/api/v1/keys/sae-a/dec_keys?key_ID=" + id);
+  ASSERT_EQ(dec.status, 200) << dec.body;
+  EXPECT_EQ(*dec.json().array("keys")->at(0).text("key"), *keys[0].text("key"));
+  // Debian's curl has no hybrid group: the answer says so.
+  EXPECT_FALSE(*enc.json().object("key_container_extension")->object("qanat_transport")->boolean("quantum_safe"));
+  const Answer again = curl("sae-b", "qkm-b", "/api/v1/keys/sae-a/dec_keys?key_ID=" + id);
+  EXPECT_EQ(again.status, 400);
+  EXPECT_EQ(again.json().text("message").value_or(""), "one or more keys specified are not found on KME");
+  const Answer second = post("sae-b", "qkm-b", "/api/v1/keys/sae-a/dec_keys", R"({"key_IDs":[{"key_ID":")" + *keys[1].text("key_ID") + R"("}]})");
+  EXPECT_EQ(second.status, 200) << second.body;
+}
+
+TEST_F(Etsi014System, ASlaveAtTheSameSiteGetsItsKey) {
+  const Answer enc = curl("sae-a", "qkm-a", "/api/v1/keys/sae-c/enc_keys?number=1&size=512");
+  ASSERT_EQ(enc.status, 200) << enc.body;
+  const auto key = enc.json().array("keys")->at(0);
+  const Answer other = curl("sae-a", "qkm-a", "/api/v1/keys/sae-a/dec_keys?key_ID=" + *key.text("key_ID"));
+  EXPECT_EQ(other.status, 401);
+  EXPECT_EQ(other.body, "");
+  const Answer dec = curl("sae-c", "qkm-a", "/api/v1/keys/sae-a/dec_keys?key_ID=" + *key.text("key_ID"));
+  ASSERT_EQ(dec.status, 200) << dec.body;
+  EXPECT_EQ(*dec.json().array("keys")->at(0).text("key"), *key.text("key"));
+}
+
+TEST_F(Etsi014System, RefusalsHaveTheStandardsStatusAndWords) {
+  EXPECT_EQ(post("sae-a", "qkm-a", "/api/v1/keys/sae-b/enc_keys", R"({"size":12})").json().text("message").value_or(""), "size shall be a multiple of 8");
+  EXPECT_EQ(curl("sae-a", "qkm-a", "/api/v1/keys/nobody/enc_keys").status, 400);
+  EXPECT_EQ(curl("sae-b", "qkm-a", "/api/v1/keys/sae-a/status").status, 401);  // served by the other KME
+  EXPECT_EQ(curl("sae-a", "qkm-a", "/api/v1/keys/sae-b/other").status, 404);
+  network_->expect_audit("qkm-a", "etsi014.enc_keys", "size shall be a multiple of 8");
+}
+
+TEST_F(Etsi014System, NoCertificateNoAnswer) {
+  const std::string command = "curl -sS --max-time 20 --cacert " + demo_.root.certificate.string() + " https://localhost:" +
+                              std::to_string(demo_.ports.at("qkm-a")) + "/api/v1/keys/sae-b/status >/dev/null 2>&1";
+  EXPECT_NE(WEXITSTATUS(std::system(command.c_str())), 0);
+  network_->expect_audit("qkm-a", "sae.connection", "peer did not return a certificate");
+}
+
+TEST_F(Etsi014System, AKeyThatWasAnsweredSurvivesTheDeathOfTheFarKme) {
+  await_stock(1);
+  const Answer enc = curl("sae-a", "qkm-a", "/api/v1/keys/sae-b/enc_keys");
+  ASSERT_EQ(enc.status, 200) << enc.body;
+  network_->running().stop_element("qkm-b", app::RunningNetwork::Ending::kill);
+  EXPECT_EQ(curl("sae-a", "qkm-a", "/api/v1/keys/sae-b/enc_keys").status, 503);
+  const auto started = network_->running().start_element("qkm-b");
+  ASSERT_TRUE(started) << started.error().message;
+  const auto key = enc.json().array("keys")->at(0);
+  const Answer dec = curl("sae-b", "qkm-b", "/api/v1/keys/sae-a/dec_keys?key_ID=" + *key.text("key_ID"));
+  ASSERT_EQ(dec.status, 200) << dec.body;
+  EXPECT_EQ(*dec.json().array("keys")->at(0).text("key"), *key.text("key"));
+}
+
+TEST_F(Etsi014System, SkipSpeaksOnTheSamePort) {
+  const Answer capabilities = curl("sae-a", "qkm-a", "/capabilities");
+  EXPECT_EQ(capabilities.status, 200);
+  EXPECT_EQ(capabilities.json().text("localSystemID").value_or(""), "sae-a");
+  const Answer made = curl("sae-a", "qkm-a", "/key?remoteSystemID=sae-c");
+  ASSERT_EQ(made.status, 200) << made.body;
+  const Answer got = curl("sae-c", "qkm-a", "/key/" + *made.json().text("keyId"));
+  EXPECT_EQ(*got.json().text("key"), *made.json().text("key"));
+}
+
+}  // namespace
+}  // namespace qanat::test

@@ -1,0 +1,73 @@
+// draft-cisco-skip-02: capabilities, keys and entropy, and what is refused.
+#include "kme/skip.hpp"
+
+#include "provider_double.hpp"
+#include "wire/json.hpp"
+
+namespace qanat::kme::skip {
+namespace {
+
+using test::ask;
+
+class SkipTest : public testing::Test {
+ protected:
+  test::Answered key(const std::string& query, const std::string& sae = "sae-a") { return ask(service, {.pattern = "/key", .query = query, .sae = sae}); }
+  test::Answered by_id(const std::string& id, const std::string& query = "", const std::string& sae = "sae-c") {
+    return ask(service, {.pattern = "/key/{}", .parameters = {id}, .query = query, .sae = sae});
+  }
+  static wire::Json json(const test::Answered& answer) { return wire::Json::parse(std::string_view(answer.body)).value_or(wire::Json()); }
+
+  test::ProviderDouble provider;
+  net::ForeignService service = make_service(provider, test::registry());
+};
+
+TEST_F(SkipTest, CapabilitiesNameBothSides) {
+  const auto answer = json(ask(service, {.pattern = "/capabilities"}));
+  EXPECT_TRUE(*answer.boolean("entropy") && *answer.boolean("key"));
+  EXPECT_EQ(*answer.text("localSystemID"), "sae-a");
+  EXPECT_EQ(answer.texts("remoteSystemID")->size(), 3U);
+}
+
+TEST_F(SkipTest, AKeyIsGivenInHexadecimalAndItsPeerGetsItByIdOnce) {
+  const auto made = json(key("remoteSystemID=sae-c&size=128"));
+  EXPECT_EQ(*made.text("keyId"), test::key_id(1).hex());
+  EXPECT_EQ(*made.text("key"), "01010101010101010101010101010101");
+  EXPECT_EQ(by_id(*made.text("keyId"), "remoteSystemID=sae-a").status, 200U);
+  EXPECT_EQ(by_id(*made.text("keyId")).status, 400U);  // zeroised when it was read
+}
+
+TEST_F(SkipTest, AnIdOfAnothersKeyTellsAsLittleAsOneThatIsUnknown) {
+  ASSERT_EQ(key("remoteSystemID=sae-c").status, 200U);
+  const auto others = by_id(test::key_id(1).hex(), "", "sae-a");
+  const auto unknown = by_id(test::key_id(9).hex());
+  EXPECT_EQ(others.status, 400U);
+  EXPECT_EQ(others.body, unknown.body);
+}
+
+TEST_F(SkipTest, EntropyComesInTheAmountAskedFor) {
+  const auto answer = json(ask(service, {.pattern = "/entropy", .query = "minentropy=128"}));
+  EXPECT_EQ(answer.text("randomStr")->size(), 32U);
+  EXPECT_EQ(*answer.integer("minentropy"), 128);
+  EXPECT_EQ(json(ask(service, {.pattern = "/entropy"})).text("randomStr")->size(), 64U);
+}
+
+TEST_F(SkipTest, BadRequestsAreRefused) {
+  for (const char* query : {"", "size=256", "remoteSystemID=", "remoteSystemID=nobody", "remoteSystemID=sae-c&size=7", "remoteSystemID=sae-c&size=99999",
+                            "remoteSystemID=sae-c&remoteSystemID=sae-b", "remoteSystemID=sae-c&x=1"}) {
+    EXPECT_EQ(key(query).status, 400U) << query;
+  }
+  for (const char* id : {"12", "zz", "a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a001"}) EXPECT_EQ(by_id(id).status, 400U) << id;
+  for (const char* query : {"minentropy=0", "minentropy=12", "minentropy=x", "minentropy=8192", "bits=8"}) {
+    EXPECT_EQ(ask(service, {.pattern = "/entropy", .query = query}).status, 400U) << query;
+  }
+}
+
+TEST_F(SkipTest, StrangersAndAnEmptyStockAreRefused) {
+  EXPECT_EQ(key("remoteSystemID=sae-c", "sae-b").status, 401U);
+  EXPECT_EQ(ask(service, {.pattern = "/capabilities", .sae = "nobody"}).status, 401U);
+  provider.fails = Error{ErrorCode::exhausted, "too few keys in stock"};
+  EXPECT_EQ(key("remoteSystemID=sae-c").status, 503U);
+}
+
+}  // namespace
+}  // namespace qanat::kme::skip

@@ -1,0 +1,271 @@
+// The listener for software that others wrote, over real TLS: who is let in, what is negotiated, what is answered, who is cut off.
+#include "net/foreign.hpp"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "crypto/foreign_issue.hpp"
+#include "pki.hpp"
+#include "raw_tls.hpp"
+#include "temporary_directory.hpp"
+
+namespace qanat::net {
+namespace {
+
+using crypto::ForeignKey;
+using crypto::PemFiles;
+
+/// A root, an ECDSA and an ML-DSA chain of the listener, and clients' certificates: made once, they cost some milliseconds.
+struct Files {
+  qanat::test::TemporaryDirectory folder;
+  PemFiles root, other_root, server, server_ml_dsa, sae, sae_uri, stranger, element;
+
+  Files() {
+    const auto make = [&](const char* name) { return PemFiles{.certificate = folder / (std::string(name) + ".pem"), .key = folder / (std::string(name) + ".key")}; };
+    root = make("root"), other_root = make("other"), server = make("server"), server_ml_dsa = make("server-ml-dsa"), sae = make("sae");
+    sae_uri = make("sae-uri"), stranger = make("stranger"), element = make("element");
+    EXPECT_TRUE(crypto::make_foreign_root(root, "Root", ForeignKey::ecdsa_p384));
+    EXPECT_TRUE(crypto::make_foreign_root(other_root, "Other root", ForeignKey::ecdsa_p256));
+    leaf(server, "kme", ForeignKey::ecdsa_p256, root);
+    leaf(server_ml_dsa, "kme", ForeignKey::ml_dsa_65, root);
+    leaf(sae, "sae-a", ForeignKey::ecdsa_p256, root);
+    leaf(stranger, "sae-a", ForeignKey::ecdsa_p256, other_root);
+    EXPECT_TRUE(crypto::make_foreign_leaf(sae_uri, {.common_name = "cn", .uris = {"urn:sae:1"}, .dns = {"sae.example"}, .addresses = {}}, ForeignKey::ecdsa_p384, root));
+    EXPECT_TRUE(crypto::make_foreign_leaf(element, {.common_name = "x", .uris = {"QANAT://a/kms/kms-a"}, .dns = {}, .addresses = {}}, ForeignKey::ecdsa_p256, root));
+  }
+  static void leaf(const PemFiles& out, const char* name, ForeignKey key, const PemFiles& issuer) {
+    const auto made = crypto::make_foreign_leaf(out, {.common_name = name, .uris = {}, .dns = {}, .addresses = {}}, key, issuer);
+    EXPECT_TRUE(made) << made.error().message;
+  }
+};
+
+Files& files() {
+  static Files shared;
+  return shared;
+}
+
+struct ClientPolicy {
+  const char* groups = "X25519MLKEM768:x25519:secp256r1";
+  const char* signature_algorithms = "ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384:rsa_pss_rsae_sha256";
+  int version = TLS1_3_VERSION;
+};
+
+test::RawContext client_context(const PemFiles* identity, ClientPolicy policy = {}) {
+  test::RawContext context(SSL_CTX_new(TLS_client_method()));
+  EXPECT_EQ(SSL_CTX_set_max_proto_version(context.get(), policy.version), 1);
+  EXPECT_EQ(SSL_CTX_set1_groups_list(context.get(), policy.groups), 1);
+  EXPECT_EQ(SSL_CTX_set1_sigalgs_list(context.get(), policy.signature_algorithms), 1);
+  if (identity != nullptr) {
+    EXPECT_EQ(SSL_CTX_use_certificate_file(context.get(), identity->certificate.c_str(), SSL_FILETYPE_PEM), 1);
+    EXPECT_EQ(SSL_CTX_use_PrivateKey_file(context.get(), identity->key.c_str(), SSL_FILETYPE_PEM), 1);
+  }
+  return context;
+}
+
+class ForeignListenerTest : public testing::Test {
+ protected:
+  void start(ForeignLimits limits = {}) {
+    ForeignSettings settings;
+    settings.limits = limits;
+    settings.tls = {.chains = {{files().server.certificate, files().server.key}, {files().server_ml_dsa.certificate, files().server_ml_dsa.key}},
+                    .roots = files().root.certificate,
+                    .crls = {}};
+    const auto text = [](std::string_view body) { return Secret::copy_of(as_bytes(body)); };
+    ForeignService service{.prefix = "/x/", .routes = {}, .refuse = [text](unsigned status, std::string_view why) {
+                             return ForeignResponse{.status = status, .content_type = "application/json", .body = text("{\"no\":\"" + std::string(why) + "\"}")};
+                           }};
+    service.routes.push_back({.point = "x", .method = "GET", .pattern = "/x/{}/who", .body_max = 0, .answer = [text](const ForeignRequest& request, ForeignReply reply) {
+                                std::string names;
+                                for (const std::string& name : request.peer->names) names += name + ' ';
+                                reply({.status = 200, .content_type = "text/plain", .body = text(request.parameters[0] + '|' + names + '|' + request.peer->group +
+                                                                                                (request.peer->quantum_safe ? "|safe" : "|classical"))});
+                              }});
+    service.routes.push_back({.point = "x", .method = "POST", .pattern = "/x/echo", .body_max = 64, .answer = [](const ForeignRequest& request, ForeignReply reply) {
+                                reply({.status = 200, .content_type = "text/plain", .body = Secret::copy_of(request.body)});
+                              }});
+    service.routes.push_back({.point = "x", .method = "GET", .pattern = "/x/later", .body_max = 0, .answer = [this](const ForeignRequest&, ForeignReply reply) {
+                                const std::lock_guard lock(mutex_);
+                                held_.push_back(std::move(reply));
+                                changed_.notify_all();
+                              }});
+    std::vector<ForeignService> services;
+    services.push_back(std::move(service));
+    auto started = ForeignListener::start(settings, std::move(services), [this](const Refusal& refusal) {
+      const std::lock_guard lock(mutex_);
+      refusals_.push_back(refusal.reason);
+      changed_.notify_all();
+    });
+    ASSERT_TRUE(started) << started.error().message;
+    listener_ = std::move(*started);
+  }
+  ForeignReply held() {
+    std::unique_lock lock(mutex_);
+    EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(10), [this] { return !held_.empty(); }));
+    ForeignReply out = std::move(held_.front());
+    held_.erase(held_.begin());
+    return out;
+  }
+  bool refused(std::string_view part) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] {
+      for (const std::string& reason : refusals_) {
+        if (reason.contains(part)) return true;
+      }
+      return false;
+    });
+  }
+  std::string ask(const PemFiles* identity, std::string_view request, ClientPolicy policy = {}) {
+    const test::RawContext context = client_context(identity, policy);
+    test::RawTls tls = test::RawTls::to(listener_->port(), *context);
+    if (!tls.connect()) return "no handshake";
+    tls.write(request);
+    return tls.read_all();
+  }
+  static constexpr const char* who = "GET /x/sae%2Fb/who HTTP/1.1\r\nHost: k\r\nConnection: close\r\n\r\n";
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<ForeignReply> held_;
+  std::vector<std::string> refusals_;
+  std::unique_ptr<ForeignListener> listener_;  // last: its threads use what stands above
+};
+
+TEST_F(ForeignListenerTest, AnswersAClientOfAConfiguredRootAndTellsTheHandlerWhoItIs) {
+  start();
+  const std::string answer = ask(&files().sae, who);
+  EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\n")) << answer;
+  EXPECT_TRUE(answer.ends_with("\r\n\r\nsae/b|sae-a |X25519MLKEM768|safe")) << answer;
+  EXPECT_TRUE(ask(&files().sae_uri, who).contains("|urn:sae:1 sae.example cn |"));
+}
+
+TEST_F(ForeignListenerTest, TellsAClassicalGroupFromAQuantumSafeOne) {
+  start();
+  EXPECT_TRUE(ask(&files().sae, who, {.groups = "x25519"}).ends_with("|x25519|classical"));
+  EXPECT_TRUE(ask(&files().sae, who, {.groups = "secp256r1"}).ends_with("|secp256r1|classical"));
+  // The client guesses x25519 and can do the hybrid: it is asked for that (HelloRetryRequest).
+  EXPECT_TRUE(ask(&files().sae, who, {.groups = "*x25519:X25519MLKEM768"}).ends_with("|X25519MLKEM768|safe"));
+}
+
+TEST_F(ForeignListenerTest, SpeaksTls12ToThoseWhoCanDoNoBetter) {
+  start();
+  EXPECT_TRUE(ask(&files().sae, who, {.groups = "x25519", .version = TLS1_2_VERSION}).contains("|classical"));
+  EXPECT_EQ(ask(&files().sae, who, {.groups = "x25519", .version = TLS1_1_VERSION}), "no handshake");
+}
+
+TEST_F(ForeignListenerTest, ShowsTheMlDsaChainToThoseWhoCanVerifyIt) {
+  start();
+  const auto key_type = [&](const char* algorithms) {
+    const test::RawContext context = client_context(&files().sae, {.signature_algorithms = algorithms});
+    test::RawTls tls = test::RawTls::to(listener_->port(), *context);
+    EXPECT_TRUE(tls.connect());
+    return tls.peer_key_type();
+  };
+  EXPECT_EQ(key_type("mldsa65:ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384"), "ML-DSA-65");
+  EXPECT_EQ(key_type("ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384"), "EC");
+}
+
+TEST_F(ForeignListenerTest, RefusesACertificateOfAnotherRootAndNoneAtAll) {
+  start();
+  EXPECT_FALSE(ask(&files().stranger, who).contains("200"));
+  EXPECT_TRUE(refused("handshake: "));
+  EXPECT_FALSE(ask(nullptr, who).contains("200"));
+  EXPECT_TRUE(refused("peer did not return a certificate"));
+}
+
+TEST_F(ForeignListenerTest, RefusesAnElementsIdentityWhoeverIssuedIt) {
+  start();
+  EXPECT_FALSE(ask(&files().element, who).contains("200"));
+  EXPECT_TRUE(refused("is an element's"));
+}
+
+TEST_F(ForeignListenerTest, RefusesWithTheServicesOwnWords) {
+  start();
+  EXPECT_TRUE(ask(&files().sae, "GET /x/nowhere HTTP/1.1\r\n\r\n").contains("HTTP/1.1 404 Not Found"));
+  const std::string wrong = ask(&files().sae, "DELETE /x/a/who HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(wrong.contains("HTTP/1.1 405") && wrong.contains("Allow: GET\r\n") && wrong.ends_with("{\"no\":\"this path takes GET\"}")) << wrong;
+  EXPECT_TRUE(ask(&files().sae, "GET /x/%zz/who HTTP/1.1\r\n\r\n").contains("HTTP/1.1 400"));
+  EXPECT_TRUE(ask(&files().sae, "POST /x/echo HTTP/1.1\r\nContent-Length: 65\r\n\r\n").contains("over 64 octets"));
+  EXPECT_TRUE(ask(&files().sae, "POST /x/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n" + std::string(80, 'a') + "\r\n0\r\n\r\n").contains("over 64 octets"));
+  EXPECT_TRUE(ask(&files().sae, "GET /x/a/who HTTP/1.1\r\nContent-Length: 1\r\n\r\na").contains("takes no body"));
+  EXPECT_TRUE(ask(&files().sae, "nonsense\r\n\r\n").contains("HTTP/1.1 400"));
+  EXPECT_TRUE(ask(&files().sae, "GET / HTTP/1.1\r\nX: " + std::string(17000, 'a') + "\r\n\r\n").contains("HTTP/1.1 431"));
+  EXPECT_TRUE(refused("this path takes GET"));
+}
+
+TEST_F(ForeignListenerTest, AnswersPipelinedRequestsInTheirOrder) {
+  start();
+  const auto post = [](const std::string& body, const std::string& more) {
+    return "POST /x/echo HTTP/1.1\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + more + "\r\n" + body;
+  };
+  const std::string answers = ask(&files().sae, post("first", "") + post("second", "") + post("third", "Connection: close\r\n"));
+  const std::size_t first = answers.find("\r\n\r\nfirst");
+  const std::size_t second = answers.find("\r\n\r\nsecond");
+  const std::size_t third = answers.find("\r\n\r\nthird");
+  EXPECT_TRUE(first < second && second < third && third != std::string::npos) << answers;
+}
+
+TEST_F(ForeignListenerTest, AnAnswerMayComeLaterFromAnotherThread) {
+  start();
+  const test::RawContext context = client_context(&files().sae);
+  test::RawTls tls = test::RawTls::to(listener_->port(), *context);
+  ASSERT_TRUE(tls.connect());
+  tls.write("GET /x/later HTTP/1.1\r\n\r\n");
+  ForeignReply reply = held();
+  std::thread([&] { reply({.status = 200, .content_type = "", .body = Secret::copy_of(as_bytes("at last"))}); }).join();
+  EXPECT_TRUE(tls.read_until("at last").contains("200 OK"));
+}
+
+TEST_F(ForeignListenerTest, AnAnswerThatNeverComesIsAServiceUnavailableAndALateOneIsDropped) {
+  start({.request_max = std::chrono::milliseconds(50)});
+  const test::RawContext context = client_context(&files().sae);
+  test::RawTls tls = test::RawTls::to(listener_->port(), *context);
+  ASSERT_TRUE(tls.connect());
+  tls.write("GET /x/later HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(tls.read_all().contains("HTTP/1.1 503"));
+  held()({.status = 200, .content_type = "", .body = Secret::copy_of(as_bytes("too late"))});
+}
+
+TEST_F(ForeignListenerTest, CutsOffASlowClient) {
+  start({.message_max = std::chrono::milliseconds(50)});
+  EXPECT_TRUE(ask(&files().sae, "GET /x/a/who HT").contains("HTTP/1.1 408"));
+}
+
+TEST_F(ForeignListenerTest, ClosesAnIdleConnectionAndARefusedOneMore) {
+  start({.connections_max = 1, .idle_max = std::chrono::milliseconds(50)});
+  const test::RawContext context = client_context(&files().sae);
+  test::RawTls first = test::RawTls::to(listener_->port(), *context);
+  ASSERT_TRUE(first.connect());
+  test::RawTls second = test::RawTls::to(listener_->port(), *context);
+  EXPECT_FALSE(second.connect());
+  EXPECT_TRUE(refused("too many connections"));
+  EXPECT_EQ(first.read_all(), "");
+}
+
+TEST_F(ForeignListenerTest, StopsWithAnAnswerOutstandingAndItsReplyMayStillBeCalled) {
+  start();
+  const test::RawContext context = client_context(&files().sae);
+  test::RawTls tls = test::RawTls::to(listener_->port(), *context);
+  ASSERT_TRUE(tls.connect());
+  tls.write("GET /x/later HTTP/1.1\r\n\r\n");
+  ForeignReply reply = held();
+  listener_->stop(std::chrono::milliseconds(10));
+  listener_.reset();
+  reply({.status = 200, .content_type = "", .body = {}});
+  EXPECT_FALSE(tls.read_all().contains("200"));
+}
+
+TEST(ForeignTls, AKeyThatOthersMayReadIsRefused) {
+  qanat::test::TemporaryDirectory folder;
+  const PemFiles mine{.certificate = folder / "c.pem", .key = folder / "k.pem"};
+  Files::leaf(mine, "kme", ForeignKey::ecdsa_p256, files().root);
+  std::filesystem::permissions(mine.key, std::filesystem::perms::group_read, std::filesystem::perm_options::add);
+  ForeignSettings settings;
+  settings.tls = {.chains = {{mine.certificate, mine.key}}, .roots = files().root.certificate, .crls = {}};
+  const auto started = ForeignListener::start(settings, {}, {});
+  ASSERT_FALSE(started);
+  EXPECT_TRUE(started.error().message.contains("others than its owner"));
+}
+
+}  // namespace
+}  // namespace qanat::net

@@ -1,0 +1,373 @@
+// Keys for SAEs over two and three key managers in one process: what is answered can be fetched at the far end, once, by those who were named, whatever
+// was lost or killed in between.
+#include "quantum/qkm/sae_delivery.hpp"
+
+#include <future>
+
+#include "harness.hpp"
+
+namespace qanat::qkm {
+namespace {
+
+using kme::Delivery;
+using kme::SaeId;
+using test::rng;
+using test::SettableClock;
+
+constexpr std::chrono::seconds answer_max{20};
+
+/// One key manager: its database outlives restart(), nothing else does.
+struct Site {
+  Site(std::string domain_, std::map<std::string, ElementName> others) : domain(std::move(domain_)), domains(std::move(others)) {
+    registry = *kme::SaeRegistry::make({sae("sae-a", "a"), sae("sae-a2", "a"), sae("sae-b", "b"), sae("sae-b2", "b"), sae("sae-c", "c"),
+                                        sae("frugal", "a", 2)});
+    device = *crypto::open_software_device(folder / "master", rng());
+    open();
+  }
+  kme::Sae sae(const char* name, const char* at, std::uint32_t quota = 0) const {
+    return {.id = SaeId(name), .domain = at, .kme = std::string("qkm-") + at, .here = domain == at, .keys_per_second = quota};
+  }
+  [[nodiscard]] Identity identity() const { return {.domain = domain, .kind = Kind::qkm, .name = "qkm-" + domain}; }
+
+  void open() {
+    store = *store::Store::open(folder / "qkm.db", migrations);
+    stock = std::make_unique<KeyStock>(*device);
+    delivery = std::make_unique<SaeDelivery>(
+        DeliveryPlace{.kme = "qkm-" + domain, .domain = domain, .domains = domains, .limits = {}, .max_key_count = 1000, .lifetime = std::chrono::seconds(60)},
+        DeliveryParts{.store = *store, .stock = *stock, .device = *device, .clock = clock, .registry = registry},
+        DeliveryPorts{.activate = [this](const ElementName& qkm, const wire::Json& message, Deadline) -> Result<wire::Json> {
+                        if (cut) return fail(ErrorCode::unavailable, "the line is cut");
+                        const std::string text = message.dump();
+                        auto answer = peers.at(qkm.text())->delivery->activated(identity(), as_bytes(text));
+                        if (answer_lost) return fail(ErrorCode::unavailable, "the answer was lost");
+                        return answer;
+                      },
+                      .record = [this](const audit::Event& event) -> Result<void> {
+                        const std::lock_guard lock(mutex);
+                        if (audit_broken) return fail(ErrorCode::internal, "disk full");
+                        records.push_back(std::string(event.action) + " " + std::string(audit::name(event.outcome)) + " " + std::string(event.subject) + " " +
+                                          std::string(event.object) + " " + std::string(event.reason));
+                        return {};
+                      },
+                      .meets = [](const StockName&, const kme::Demands& demands) { return demands.paths <= 1; }});
+  }
+  void restart() {
+    delivery.reset();
+    stock.reset();
+    store.reset();
+    open();
+  }
+  [[nodiscard]] StockLevel level(const std::string& peer) {
+    return *store->transact([&](store::Transaction& transaction) { return stock->level(transaction, StockName("domain/" + peer + "/t"), clock.now_ms()); });
+  }
+  [[nodiscard]] std::int64_t rows() {
+    std::int64_t out = -1;
+    (void)store->transact([&](store::Transaction& transaction) {
+      return transaction.query("SELECT count(*) FROM sae_key", {}, [&](const store::Row& row) { out = row.integer(0); });
+    });
+    return out;
+  }
+  [[nodiscard]] bool recorded(std::string_view part) {
+    const std::lock_guard lock(mutex);
+    return std::ranges::any_of(records, [&](const std::string& record) { return record.contains(part); });
+  }
+
+  qanat::test::TemporaryDirectory folder;
+  const std::string domain;
+  std::map<std::string, ElementName> domains;
+  SettableClock clock;
+  kme::SaeRegistry registry;
+  std::unique_ptr<crypto::CryptoDevice> device;
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<KeyStock> stock;
+  std::map<std::string, Site*> peers;
+  std::atomic<bool> cut = false;
+  std::atomic<bool> answer_lost = false;
+  std::atomic<bool> audit_broken = false;
+  std::mutex mutex;
+  std::vector<std::string> records;
+  std::unique_ptr<SaeDelivery> delivery;  // last: its threads use what stands above
+};
+
+class SaeDeliveryTest : public testing::Test {
+ protected:
+  SaeDeliveryTest() {
+    for (Site* site : {&a, &b, &c}) site->peers = {{"qkm-a", &a}, {"qkm-b", &b}, {"qkm-c", &c}};
+    share(a, b, 300);
+    share(a, c, 40);
+  }
+  static Chunk chunk(const BatchId& batch, Owner owner, const Secret& keys) {
+    return {.batch = batch, .owner = owner, .keys = keys.duplicate(), .about = "", .expires_ms = 0};
+  }
+  /// Keys that `near` may choose, in chunks of at most 100, at both ends (or at the near end alone).
+  static void share(Site& near, Site& far, std::uint32_t count, bool at_both = true) {
+    for (std::uint32_t done = 0; done < count;) {
+      const std::uint32_t size = std::min<std::uint32_t>(100, count - done);
+      const auto batch = rng().id<BatchId>();
+      const Secret keys = rng().secret(std::size_t{size} * stock_key_size);
+      const auto add = [&](Site& site, const std::string& peer, Owner owner) {
+        const Chunk one[] = {chunk(batch, owner, keys)};
+        const auto added = site.store->transact(
+            [&](store::Transaction& transaction) { return site.stock->add(transaction, StockName("domain/" + peer + "/t"), {}, one, site.clock.now_ms()); });
+        ASSERT_TRUE(added) << added.error().message;
+      };
+      add(near, far.domain, Owner::self);
+      if (at_both) add(far, near.domain, Owner::peer);
+      done += size;
+    }
+  }
+  static kme::Caller caller(const char* sae) { return {.sae = SaeId(sae), .address = "192.0.2.1:1", .group = "x25519", .quantum_safe = false, .request_id = "01"}; }
+  static std::future<Result<Delivery>> order(Site& site, std::vector<SaeId> slaves, std::uint32_t number = 1, std::uint32_t size = 256, const char* master = "sae-a") {
+    auto promise = std::make_shared<std::promise<Result<Delivery>>>();
+    auto out = promise->get_future();
+    site.delivery->take({.master = caller(master), .slaves = std::move(slaves), .number = number, .size = size, .demands = {}, .standard = "etsi014", .deadline = test::soon()},
+                        [promise](Result<Delivery> delivery) { promise->set_value(std::move(delivery)); });
+    return out;
+  }
+  static Result<Delivery> get(std::future<Result<Delivery>> future) {
+    if (future.wait_for(answer_max) != std::future_status::ready) return fail(ErrorCode::deadline_exceeded, "no answer in this test");
+    return future.get();
+  }
+  static Result<Delivery> fetch(Site& site, const char* slave, const Delivery& of, const char* master = "sae-a") {
+    auto promise = std::make_shared<std::promise<Result<Delivery>>>();
+    auto future = promise->get_future();
+    kme::Fetch wanted{.slave = caller(slave), .master = SaeId(master), .ids = {}, .standard = "etsi014", .deadline = test::soon()};
+    for (const kme::Key& key : of.keys) wanted.ids.push_back(key.id);
+    site.delivery->fetch(std::move(wanted), [promise](Result<Delivery> delivery) { promise->set_value(std::move(delivery)); });
+    return get(std::move(future));
+  }
+  static bool same(const Delivery& x, const Delivery& y) {
+    return std::ranges::equal(x.keys, y.keys, [](const kme::Key& k, const kme::Key& l) { return k.id == l.id && equal_secret(k.octets, l.octets); });
+  }
+
+  Site a{"a", {{"b", ElementName("qkm-b")}, {"c", ElementName("qkm-c")}}};
+  Site b{"b", {{"a", ElementName("qkm-a")}}};
+  Site c{"c", {{"a", ElementName("qkm-a")}}};
+};
+
+TEST_F(SaeDeliveryTest, AKeyThatWasAnsweredIsFetchedAtTheFarEndOnce) {
+  const auto sold = get(order(a, {SaeId("sae-b")}, 3));
+  ASSERT_TRUE(sold) << sold.error().message;
+  EXPECT_EQ(sold->keys.size(), 3U);
+  const auto fetched = fetch(b, "sae-b", *sold);
+  ASSERT_TRUE(fetched) << fetched.error().message;
+  EXPECT_TRUE(same(*sold, *fetched));
+  const auto again = fetch(b, "sae-b", *sold);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, ErrorCode::not_found);
+  EXPECT_EQ(b.rows(), 0);
+  EXPECT_TRUE(a.recorded("sae.enc_keys success  sae-a > sae-b, 3 x 256 bit, x25519 (not quantum-safe):"));
+  EXPECT_TRUE(b.recorded("sae.activated success qanat://a/qkm/qkm-a"));
+  EXPECT_TRUE(b.recorded("sae.dec_keys success sae-b"));
+}
+
+TEST_F(SaeDeliveryTest, OnlyTheNamedSaeGetsItAndOnlyUnderTheMastersName) {
+  const auto sold = get(order(a, {SaeId("sae-b")}));
+  ASSERT_TRUE(sold);
+  EXPECT_EQ(fetch(b, "sae-b2", *sold).error().code, ErrorCode::denied);
+  EXPECT_EQ(fetch(b, "sae-b", *sold, "sae-a2").error().code, ErrorCode::not_found);
+  EXPECT_TRUE(b.recorded("sae.dec_keys refused sae-b2"));
+  EXPECT_TRUE(fetch(b, "sae-b", *sold));
+}
+
+TEST_F(SaeDeliveryTest, AllOrNoneOfAListIsGiven) {
+  auto first = get(order(a, {SaeId("sae-b")}));
+  auto second = get(order(a, {SaeId("sae-b")}));
+  ASSERT_TRUE(first && second);
+  ASSERT_TRUE(fetch(b, "sae-b", *first));
+  Delivery both;
+  both.keys.push_back({.id = second->keys[0].id, .octets = {}});
+  both.keys.push_back({.id = first->keys[0].id, .octets = {}});
+  EXPECT_EQ(fetch(b, "sae-b", both).error().code, ErrorCode::not_found);
+  EXPECT_TRUE(fetch(b, "sae-b", *second));
+}
+
+TEST_F(SaeDeliveryTest, SizesBelowAndAboveAStockKeyAgreeAtBothEnds) {
+  for (const std::uint32_t size : {64U, 128U, 248U, 264U, 512U, 4096U}) {
+    const std::int64_t before = a.level("b").own;
+    const auto sold = get(order(a, {SaeId("sae-b")}, 2, size));
+    ASSERT_TRUE(sold) << size << ": " << sold.error().message;
+    EXPECT_EQ(sold->keys[1].octets.size(), size / 8);
+    EXPECT_EQ(before - a.level("b").own, 2 * ((size + 255) / 256));
+    const auto fetched = fetch(b, "sae-b", *sold);
+    ASSERT_TRUE(fetched) << size << ": " << fetched.error().message;
+    EXPECT_TRUE(same(*sold, *fetched)) << size;
+  }
+}
+
+TEST_F(SaeDeliveryTest, SeveralSlavesOfSeveralSitesGetTheSameKeyOnceEach) {
+  const auto sold = get(order(a, {SaeId("sae-b"), SaeId("sae-b2"), SaeId("sae-c"), SaeId("sae-a2")}, 2, 320));
+  ASSERT_TRUE(sold) << sold.error().message;
+  for (const auto& [site, slave] : {std::pair{&b, "sae-b"}, {&b, "sae-b2"}, {&c, "sae-c"}, {&a, "sae-a2"}}) {
+    const auto fetched = fetch(*site, slave, *sold);
+    ASSERT_TRUE(fetched) << slave << ": " << fetched.error().message;
+    EXPECT_TRUE(same(*sold, *fetched)) << slave;
+    EXPECT_FALSE(fetch(*site, slave, *sold)) << slave;
+  }
+  EXPECT_EQ(b.rows() + c.rows() + a.rows(), 0);
+  EXPECT_EQ(a.level("c").own, 40 - 4);  // the pads
+}
+
+TEST_F(SaeDeliveryTest, ASlaveAtTheSameSiteNeedsNoStock) {
+  const auto sold = get(order(a, {SaeId("sae-a2")}, 5, 512));
+  ASSERT_TRUE(sold) << sold.error().message;
+  EXPECT_EQ(a.level("b").own, 300);
+  const auto fetched = fetch(a, "sae-a2", *sold);
+  ASSERT_TRUE(fetched);
+  EXPECT_TRUE(same(*sold, *fetched));
+}
+
+TEST_F(SaeDeliveryTest, ManyAtOnceShareTheirWayAndNoKeyIsGivenTwice) {
+  std::vector<std::future<Result<Delivery>>> orders;
+  for (int i = 0; i < 300; ++i) orders.push_back(order(a, {SaeId(i % 3 == 0 ? "sae-b2" : "sae-b")}));
+  std::set<KeyId> ids;
+  for (std::size_t i = 0; i < orders.size(); ++i) {
+    auto sold = get(std::move(orders[i]));
+    ASSERT_TRUE(sold) << sold.error().message;
+    EXPECT_TRUE(ids.insert(sold->keys[0].id).second);
+    auto fetched = fetch(b, i % 3 == 0 ? "sae-b2" : "sae-b", *sold);
+    ASSERT_TRUE(fetched) << fetched.error().message;
+    EXPECT_TRUE(same(*sold, *fetched));
+  }
+  EXPECT_EQ(a.level("b").own, 0);
+  EXPECT_EQ(get(order(a, {SaeId("sae-b")})).error().code, ErrorCode::exhausted);
+  EXPECT_TRUE(a.recorded("sae.enc_keys failure"));
+}
+
+TEST_F(SaeDeliveryTest, TooFewKeysRefuseOnlyThoseForWhomThereAreNone) {
+  const auto much = get(order(a, {SaeId("sae-c")}, 39));
+  ASSERT_TRUE(much);
+  EXPECT_EQ(get(order(a, {SaeId("sae-c")}, 2)).error().code, ErrorCode::exhausted);
+  EXPECT_TRUE(get(order(a, {SaeId("sae-c")}, 1)));
+}
+
+TEST_F(SaeDeliveryTest, WhileTheFarEndIsSilentNothingIsAnsweredAndNoKeyComesBack) {
+  a.cut = true;
+  EXPECT_EQ(get(order(a, {SaeId("sae-b")})).error().code, ErrorCode::unavailable);
+  a.cut = false;
+  a.answer_lost = true;
+  EXPECT_EQ(get(order(a, {SaeId("sae-b")})).error().code, ErrorCode::unavailable);
+  a.answer_lost = false;
+  EXPECT_EQ(a.level("b").own, 298);  // both are burnt
+  const auto sold = get(order(a, {SaeId("sae-b")}));
+  ASSERT_TRUE(sold);
+  EXPECT_TRUE(fetch(b, "sae-b", *sold));
+}
+
+TEST_F(SaeDeliveryTest, AnActivationThatComesTwiceDoesNothingMore) {
+  const std::string batch = rng().id<BatchId>().hex();
+  const Secret keys = rng().secret(2 * stock_key_size);
+  const Chunk one[] = {chunk(*BatchId::parse_hex(batch), Owner::peer, keys)};
+  ASSERT_TRUE(b.store->transact([&](store::Transaction& t) { return b.stock->add(t, StockName("domain/a/t"), {}, one, b.clock.now_ms()); }));
+  const std::string message = R"({"id":"00112233445566778899aabbccddeeff","groups":[{"master":"sae-a","slaves":["sae-b"],"octets":32,"runs":[{"stock":"t","batch":")" +
+                              batch + R"(","first":0,"count":2}]}]})";
+  ASSERT_TRUE(b.delivery->activated(a.identity(), as_bytes(message)));
+  ASSERT_TRUE(b.delivery->activated(a.identity(), as_bytes(message)));
+  EXPECT_EQ(b.rows(), 1);
+}
+
+TEST_F(SaeDeliveryTest, OnlyTheSitesOwnQkmMayActivateAndOnlyForItsOwnSaes) {
+  const auto message = [](const char* master, const char* slave) {
+    return R"({"id":"00112233445566778899aabbccddeeff","groups":[{"master":")" + std::string(master) + R"(","slaves":[")" + slave +
+           R"("],"octets":32,"runs":[{"stock":"t","batch":"000102030405060708090a0b","first":0,"count":1}]}]})";
+  };
+  const auto code = [&](const Identity& sender, const std::string& text) { return b.delivery->activated(sender, as_bytes(text)).error().code; };
+  EXPECT_EQ(code({.domain = "c", .kind = Kind::qkm, .name = "qkm-c"}, message("sae-c", "sae-b")), ErrorCode::denied);
+  EXPECT_EQ(code({.domain = "a", .kind = Kind::qkm, .name = "qkm-x"}, message("sae-a", "sae-b")), ErrorCode::denied);
+  EXPECT_EQ(code(a.identity(), message("sae-c", "sae-b")), ErrorCode::denied);
+  EXPECT_EQ(code(a.identity(), message("sae-a", "sae-a2")), ErrorCode::denied);
+  EXPECT_EQ(code(a.identity(), "{}"), ErrorCode::invalid_argument);
+}
+
+TEST_F(SaeDeliveryTest, AChunkThatTheFarEndNeverHadIsGivenUpAndTheOrderMetFromAnother) {
+  ASSERT_TRUE(get(order(a, {SaeId("sae-b")}, 100)) && get(order(a, {SaeId("sae-b")}, 100)) && get(order(a, {SaeId("sae-b")}, 100)));
+  share(a, b, 10, false);
+  share(a, b, 10);
+  const auto sold = get(order(a, {SaeId("sae-b")}, 4));
+  ASSERT_TRUE(sold) << sold.error().message;
+  EXPECT_TRUE(fetch(b, "sae-b", *sold));
+  EXPECT_EQ(a.level("b").own, 6);
+}
+
+TEST_F(SaeDeliveryTest, WhatWasAnsweredSurvivesTheDeathOfBothEnds) {
+  const auto sold = get(order(a, {SaeId("sae-b"), SaeId("sae-a2")}, 2));
+  ASSERT_TRUE(sold);
+  a.restart();
+  b.restart();
+  const auto far = fetch(b, "sae-b", *sold);
+  const auto near = fetch(a, "sae-a2", *sold);
+  ASSERT_TRUE(far && near);
+  EXPECT_TRUE(same(*sold, *far) && same(*sold, *near));
+  b.restart();
+  EXPECT_FALSE(fetch(b, "sae-b", *sold));
+}
+
+TEST_F(SaeDeliveryTest, WhatCannotBeRecordedIsNotDelivered) {
+  a.audit_broken = true;
+  EXPECT_EQ(get(order(a, {SaeId("sae-b")})).error().code, ErrorCode::internal);
+  a.audit_broken = false;
+  const auto sold = get(order(a, {SaeId("sae-b")}));
+  ASSERT_TRUE(sold);
+  b.audit_broken = true;
+  EXPECT_FALSE(fetch(b, "sae-b", *sold));
+}
+
+TEST_F(SaeDeliveryTest, AKeyThatNobodyFetchesIsDestroyedAtItsTime) {
+  const auto sold = get(order(a, {SaeId("sae-b")}));
+  ASSERT_TRUE(sold);
+  b.clock.advance(60'001);
+  EXPECT_FALSE(fetch(b, "sae-b", *sold));
+  ASSERT_TRUE(b.delivery->sweep());
+  EXPECT_EQ(b.rows(), 0);
+  EXPECT_TRUE(b.recorded("sae.expired success"));
+}
+
+TEST_F(SaeDeliveryTest, QuotasUnknownSlavesAndImpossibleDemandsAreRefused) {
+  EXPECT_TRUE(get(order(a, {SaeId("sae-b")}, 2, 256, "frugal")));
+  EXPECT_EQ(get(order(a, {SaeId("sae-b")}, 1, 256, "frugal")).error().code, ErrorCode::exhausted);
+  EXPECT_EQ(get(order(a, {SaeId("sae-x")})).error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(get(order(a, {SaeId("sae-b")}, 1, 255)).error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(get(order(a, {SaeId("sae-b")}, 1, 256, "sae-b")).error().code, ErrorCode::denied);
+  EXPECT_EQ(a.level("b").own, 298);
+}
+
+TEST_F(SaeDeliveryTest, KeysOfAnotherMakersKmeAreKeptUntilTheyAreFetchedOrVoided) {
+  kme::ExternalKeys keys{.initiator = SaeId("far-sae"), .targets = {SaeId("sae-b")}, .keys = {}, .from = caller("other-kme"), .deadline = test::soon()};
+  const auto first = rng().id<KeyId>();
+  const auto second = rng().id<KeyId>();
+  keys.keys.push_back({.id = first, .octets = rng().secret(32)});
+  keys.keys.push_back({.id = second, .octets = rng().secret(32)});
+  std::promise<Result<void>> taken;
+  b.delivery->accept(std::move(keys), [&](Result<void> outcome) { taken.set_value(std::move(outcome)); });
+  ASSERT_TRUE(taken.get_future().get());
+  std::promise<Result<std::vector<KeyId>>> voided;
+  b.delivery->discard(SaeId("far-sae"), {second, rng().id<KeyId>()}, [&](Result<std::vector<KeyId>> ids) { voided.set_value(std::move(ids)); });
+  EXPECT_EQ(*voided.get_future().get(), std::vector{second});
+  Delivery wanted;
+  wanted.keys.push_back({.id = first, .octets = {}});
+  EXPECT_TRUE(fetch(b, "sae-b", wanted, "far-sae"));
+  wanted.keys[0].id = second;
+  EXPECT_FALSE(fetch(b, "sae-b", wanted, "far-sae"));
+}
+
+TEST_F(SaeDeliveryTest, VoidingWithoutIdsTakesWhatTheSaeInitiatedAndNothingElse) {
+  const auto mine = get(order(a, {SaeId("sae-b")}, 3));
+  const auto others = get(order(a, {SaeId("sae-b")}, 1, 256, "sae-a2"));
+  ASSERT_TRUE(mine && others);
+  std::promise<Result<std::vector<KeyId>>> voided;
+  b.delivery->discard(SaeId("sae-a"), {}, [&](Result<std::vector<KeyId>> ids) { voided.set_value(std::move(ids)); });
+  EXPECT_EQ(voided.get_future().get()->size(), 3U);
+  EXPECT_FALSE(fetch(b, "sae-b", *mine));
+  EXPECT_TRUE(fetch(b, "sae-b", *others, "sae-a2"));
+}
+
+TEST(IdRuns, FollowTheStockKeysOverTheEndsOfChunks) {
+  const BatchId x{Bytes(12, 1)};
+  const BatchId y{Bytes(12, 2)};
+  const KeyRun runs[] = {{.batch = x, .first = 10, .count = 5}, {.batch = y, .first = 0, .count = 4}};
+  EXPECT_EQ(id_runs(runs, 1), (std::vector<IdRun>{{x, 10, 1, 5}, {y, 0, 1, 4}}));
+  EXPECT_EQ(id_runs(runs, 3), (std::vector<IdRun>{{x, 10, 3, 2}, {y, 1, 3, 1}}));
+}
+
+}  // namespace
+}  // namespace qanat::qkm
