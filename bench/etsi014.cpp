@@ -34,11 +34,11 @@ class Filler {
                      store_->transact([&](store::Transaction& transaction) { return stock.level(transaction, name, SystemClock().now_ms()); }));
     return static_cast<std::size_t>(std::max(level.own, level.peer));
   }
-  Result<void> add(const qkm::StockName& name, std::span<const qkm::BatchId> batches, qkm::Owner owner, const Secret& keys) {
+  Result<void> add(const qkm::StockName& name, std::span<const BatchId> batches, qkm::Owner owner, const Secret& keys) {
     qkm::KeyStock stock(*device_);
     for (; !batches.empty(); batches = batches.subspan(std::min(batches.size(), chunks_together))) {
       std::vector<qkm::Chunk> chunks;
-      for (const qkm::BatchId& batch : batches.first(std::min(batches.size(), chunks_together))) {
+      for (const BatchId& batch : batches.first(std::min(batches.size(), chunks_together))) {
         chunks.push_back({.batch = batch, .owner = owner, .keys = keys.duplicate(), .about = "", .expires_ms = 0});
       }
       TRY(store_->transact([&](store::Transaction& transaction) { return stock.add(transaction, name, {}, chunks, SystemClock().now_ms()); }));
@@ -135,9 +135,9 @@ class Measurement {
     const qkm::StockName at_a("domain/b/bench");
     const qkm::StockName at_b("domain/a/bench");
     ASSIGN_OR_RETURN(const std::size_t there, near.level(at_a));
-    std::vector<qkm::BatchId> batches;
+    std::vector<BatchId> batches;
     for (std::size_t missing = keys - std::min(there, keys); missing > 0; missing -= std::min<std::size_t>(missing, qkm::chunk_keys_max)) {
-      batches.push_back(rng_->id<qkm::BatchId>());
+      batches.push_back(rng_->id<BatchId>());
     }
     // One block of octets for every chunk: what the keys are makes no difference to what they cost.
     const Secret octets = rng_->secret(std::size_t{qkm::chunk_keys_max} * qkm::stock_key_size);

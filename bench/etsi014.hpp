@@ -14,7 +14,7 @@ struct Etsi014Plan {
   std::filesystem::path within;       // where the temporary folder is made
   std::vector<std::size_t> stocks{1000, 1000000, 10000000};  // keys stored before each measurement, rising
   std::size_t requests = 40000;       // of each measurement; a stock that is smaller is filled again as often as it takes
-  std::size_t connections = 128;
+  std::size_t connections = 256;
 };
 
 /// Rows: requests per processor second of both KMEs together, per wall second with the client on the machine, latency, and how flat it is over the stocks.

@@ -24,7 +24,7 @@ struct DeliveryPlace {
   kme::Limits limits;
   std::int64_t max_key_count = 0;  // that a stock holds, for ETSI 014's status
   std::chrono::milliseconds lifetime{3600000};  // of a key that nobody fetches
-  std::size_t sellers = 2;  // batches of orders under way at a time: one waits for the far end while the next is taken from the stock
+  std::size_t sellers = 1;  // batches of orders under way at a time; one makes the largest batches, which costs the least processor time per key
 };
 
 /// All may block until the deadline; all may be called from several threads.
