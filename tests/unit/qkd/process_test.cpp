@@ -83,7 +83,7 @@ class ProcessTest : public testing::Test {
     restart_bob();
     for (Records* records : {alice_.records.get(), bob_.records.get()}) {
       const auto fresh = DurableState::fresh(test::secret_of(2 * one_time_key_size * 60, test::preshared_seed));
-      ASSERT_TRUE(records->commit(fresh->encode(), settings_.link, {}));
+      ASSERT_TRUE(records->commit(fresh->encode(), {}));
     }
   }
   template <class End>

@@ -31,7 +31,8 @@ class BobEnd {
   std::atomic<bool> run_ = false;
   std::optional<BobSession> session_;
   ConnectionId connection_;
-  std::vector<Bytes> outgoing_;
+  FrameInlet inlet_;
+  FrameOutlet outlet_;
 };
 
 }  // namespace qanat::qkd

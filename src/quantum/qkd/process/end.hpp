@@ -25,6 +25,7 @@ struct EndFacts {
   std::uint64_t failed_blocks = 0;
   std::uint64_t sessions = 0;
   bool connected = false;
+  std::uint64_t last_block_id = 0;
   std::optional<BlockSummary> last_block;
   std::string last_failure;  // of a block or of a session
 };
