@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 namespace qanat::qkd {
 namespace {
@@ -10,40 +9,31 @@ namespace {
 // eps_sec is spent in 21 equal parts (paper, appendix B4); the constant stands in (1), in the deviations and in gamma.
 constexpr double error_terms = 21.0;
 
-double total(const Counts& counts) { return std::accumulate(counts.begin(), counts.end(), 0.0); }
-
 /// n^±_k = (e^k / p_k) (n_k ± sqrt((n/2) ln(21/eps_sec))), Hoeffding.
 struct Corrected {
   Counts low{};
   Counts high{};
 };
 
-Corrected corrected(const Counts& counts, const LimInput& input) {
-  const double deviation = std::sqrt(total(counts) / 2.0 * std::log(error_terms / input.eps_sec));
+Corrected corrected(const CountRanges& counts, const Evidence& input) {
+  const double deviation = hoeffding_deviation(total_high(counts), input.eps_sec / error_terms);
   Corrected out;
   for (std::size_t k = 0; k < intensity_count; ++k) {
     const double weight = std::exp(input.mu[k]) / input.p[k];
-    out.low[k] = weight * (counts[k] - deviation);
-    out.high[k] = weight * (counts[k] + deviation);
+    out.low[k] = weight * (counts[k].low - deviation);
+    out.high[k] = weight * (counts[k].high + deviation);
   }
   return out;
 }
 
-/// tau_n = sum over k of p_k e^-k k^n / n!
-double tau(const LimInput& input, unsigned n) {
-  double sum = 0.0;
-  for (std::size_t k = 0; k < intensity_count; ++k) sum += input.p[k] * std::exp(-input.mu[k]) * (n == 0 ? 1.0 : input.mu[k]);
-  return sum;
-}
-
 /// Equation (2).
-double vacuum_events(const Corrected& n, const LimInput& input, double tau0) {
+double vacuum_events(const Corrected& n, const Evidence& input, double tau0) {
   const auto& mu = input.mu;
   return std::max(0.0, tau0 * (mu[1] * n.low[2] - mu[2] * n.high[1]) / (mu[1] - mu[2]));
 }
 
 /// Equation (3).
-double single_photon_events(const Corrected& n, const LimInput& input, double tau0, double tau1, double vacuum) {
+double single_photon_events(const Corrected& n, const Evidence& input, double tau0, double tau1, double vacuum) {
   const auto& mu = input.mu;
   const double multi_photon = (mu[1] * mu[1] - mu[2] * mu[2]) / (mu[0] * mu[0]) * (n.high[0] - vacuum / tau0);
   const double denominator = mu[0] * (mu[1] - mu[2]) - mu[1] * mu[1] + mu[2] * mu[2];
@@ -52,24 +42,15 @@ double single_photon_events(const Corrected& n, const LimInput& input, double ta
 
 }  // namespace
 
-double binary_entropy(double x) {
-  if (x <= 0.0 || x >= 1.0) return 0.0;
-  return -x * std::log2(x) - (1.0 - x) * std::log2(1.0 - x);
-}
+double lim_gamma(double a, double b, double c, double d) { return fung_deviation(a, b, c, d, error_terms); }
 
-double lim_gamma(double a, double b, double c, double d) {
-  const double spread = (1.0 - b) * b;
-  const double argument = (c + d) / (c * d * spread) * error_terms * error_terms / (a * a);
-  return std::sqrt((c + d) * spread / (c * d * std::log(2.0)) * std::log2(argument));
-}
-
-LimBound lim2014(const LimInput& input) {
+LimBound lim2014(const Evidence& input) {
   LimBound out;
-  out.tau0 = tau(input, 0);
-  out.tau1 = tau(input, 1);
-  const Corrected key = corrected(input.n_X, input);
-  const Corrected check = corrected(input.n_Z, input);
-  const Corrected errors = corrected(input.m_Z, input);
+  out.tau0 = photon_number_probability(input.mu, input.p, 0);
+  out.tau1 = photon_number_probability(input.mu, input.p, 1);
+  const Corrected key = corrected(input.n_key, input);
+  const Corrected check = corrected(input.n_check, input);
+  const Corrected errors = corrected(input.m_check, input);
   out.s_X0 = vacuum_events(key, input, out.tau0);
   out.s_X1 = single_photon_events(key, input, out.tau0, out.tau1, out.s_X0);
   out.s_Z1 = single_photon_events(check, input, out.tau0, out.tau1, vacuum_events(check, input, out.tau0));
@@ -82,6 +63,19 @@ LimBound lim2014(const LimInput& input) {
   out.l = out.s_X0 + out.s_X1 - out.s_X1 * binary_entropy(out.phi_X) - input.lambda_EC - 6.0 * std::log2(error_terms / input.eps_sec) -
           std::log2(2.0 / input.eps_cor);  // (1)
   return out;
+}
+
+LimBound lim2014(const LimInput& input) {
+  return lim2014(exactly({.bound = Bound::lim_2014,
+                          .mu = input.mu,
+                          .p = input.p,
+                          .n_key = input.n_X,
+                          .m_key = {},
+                          .n_check = input.n_Z,
+                          .m_check = input.m_Z,
+                          .lambda_EC = input.lambda_EC,
+                          .eps_sec = input.eps_sec,
+                          .eps_cor = input.eps_cor}));
 }
 
 }  // namespace qanat::qkd

@@ -6,14 +6,15 @@
 #include <cstdint>
 
 #include "base/result.hpp"
-#include "quantum/qkd/photonics/link.hpp"
+#include "quantum/qkd/keyrate/evidence.hpp"
+#include "quantum/qkd/keyrate/statistics.hpp"
 
 namespace qanat::qkd {
 
 inline constexpr std::string_view lim2014_name = "Lim 2014";
 
 /// Events of one basis by intensity. Real numbers, because the link model works with expectations.
-using Counts = std::array<double, intensity_count>;
+using Counts = IntensityCounts;
 
 struct LimInput {
   std::array<double, intensity_count> mu{};  // mean photon numbers
@@ -40,10 +41,11 @@ struct LimBound {
   [[nodiscard]] std::uint64_t length() const { return l >= 1.0 ? static_cast<std::uint64_t>(l) : 0; }
 };
 
-/// Binary entropy in bits; 0 at both ends.
-double binary_entropy(double x);
 /// Equation (5)'s gamma(a, b, c, d).
 double lim_gamma(double a, double b, double c, double d);
+/// Of a block with these counts. Checks nothing; key_length (bound.hpp) does.
 LimBound lim2014(const LimInput& input);
+/// Of any block within the ranges.
+LimBound lim2014(const Evidence& evidence);
 
 }  // namespace qanat::qkd

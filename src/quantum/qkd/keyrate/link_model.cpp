@@ -2,23 +2,53 @@
 
 #include <cmath>
 
-namespace qanat::qkd {
+#include "quantum/qkd/keyrate/statistics.hpp"
 
-PulseStatistics pulse_statistics(const LinkParameters& link) {
+namespace qanat::qkd {
+namespace {
+
+double click(PulseModel model, double photons, double dark) {
+  switch (model) {
+    case PulseModel::two_detectors:
+    case PulseModel::wiesemann_2026:
+      return 1.0 - (1.0 - 2.0 * dark) * std::exp(-photons);
+    case PulseModel::rusca_2018:
+    case PulseModel::gllp_2005:
+      return 2.0 * dark - std::expm1(-photons);
+  }
+  return 0.0;
+}
+
+/// The share of all clicks that blinds the detectors: every one, but in Rusca et al. (appendix B, c_DT) only those where the bases match.
+double blinding_share(PulseModel model, double key_share, double check_share) {
+  switch (model) {
+    case PulseModel::rusca_2018:
+      return key_share + check_share;
+    case PulseModel::two_detectors:
+    case PulseModel::wiesemann_2026:
+    case PulseModel::gllp_2005:
+      return 1.0;
+  }
+  return 1.0;
+}
+
+}  // namespace
+
+PulseStatistics pulse_statistics(const LinkParameters& link, PulseModel model) {
   const double eta = link.transmittance();
   const double dark = link.dark_count_probability;
   PulseStatistics out;
   for (std::size_t k = 0; k < intensity_count; ++k) {
     const double photons = eta * link.intensity[k];
-    out.click[k] = 1.0 - (1.0 - 2.0 * dark) * std::exp(-photons);
+    out.click[k] = click(model, photons, dark);
     out.detection[k] = out.click[k] * (1.0 + link.afterpulse_probability);
     out.error[k] = dark - link.misalignment_error * std::expm1(-photons) + link.afterpulse_probability * out.click[k] / 2.0;
   }
   return out;
 }
 
-ExpectedBlock expected_block(const LinkParameters& link, const BlockTarget& target) {
-  const PulseStatistics pulse = pulse_statistics(link);
+Result<ExpectedBlock> expected_block(const LinkParameters& link, Bound bound, const BlockTarget& target) {
+  const PulseStatistics pulse = pulse_statistics(link, target.model);
   const double key_share = link.key_basis_probability * link.key_basis_probability;
   const double check_share = (1.0 - link.key_basis_probability) * (1.0 - link.key_basis_probability);
   double detection = 0.0;
@@ -28,20 +58,28 @@ ExpectedBlock expected_block(const LinkParameters& link, const BlockTarget& targ
     error += link.intensity_probability[k] * pulse.error[k];
   }
   ExpectedBlock out;
-  out.pulses = target.n_X / (key_share * detection);
+  out.qber = error / detection;
+  const double live_pulses = target.n_key / (key_share * detection);
+  out.pulses = live_pulses * (1.0 + link.gate_rate_hz * link.dead_time_s * detection * blinding_share(target.model, key_share, check_share));
+  out.seconds = out.pulses / link.gate_rate_hz;
+  BoundInput& input = out.input;
   for (std::size_t k = 0; k < intensity_count; ++k) {
-    const double sent = out.pulses * link.intensity_probability[k];
-    out.input.n_X[k] = sent * key_share * pulse.detection[k];
-    out.input.n_Z[k] = sent * check_share * pulse.detection[k];
-    out.input.m_Z[k] = sent * check_share * pulse.error[k];
+    const double sent = live_pulses * link.intensity_probability[k];
+    input.n_key[k] = sent * key_share * pulse.detection[k];
+    input.m_key[k] = sent * key_share * pulse.error[k];
+    input.n_check[k] = sent * check_share * pulse.detection[k];
+    input.m_check[k] = sent * check_share * pulse.error[k];
   }
-  out.input.mu = link.intensity;
-  out.input.p = link.intensity_probability;
-  out.input.lambda_EC = target.f_EC * target.n_X * binary_entropy(error / detection);
-  out.input.eps_sec = target.eps_sec;
-  out.input.eps_cor = target.eps_cor;
-  out.bound = lim2014(out.input);
-  return out;
+  input.bound = bound;
+  input.mu = link.intensity;
+  input.p = link.intensity_probability;
+  input.key_basis_probability = link.key_basis_probability;
+  input.pulses = out.pulses;
+  input.lambda_EC = target.f_EC * target.n_key * binary_entropy(out.qber);
+  input.eps_sec = target.eps_sec;
+  input.eps_cor = target.eps_cor;
+  ASSIGN_OR_RETURN(out.output, key_length(input));
+  return Result<ExpectedBlock>(std::move(out));
 }
 
 }  // namespace qanat::qkd
