@@ -142,7 +142,7 @@ TEST(SessionTest, NoOneTimeKeyIsUsedTwiceAcrossCrashes) {
 
 TEST(SessionTest, AnInterceptedLinkYieldsNothingAndSaysWhy) {
   SessionSettings settings = test::quick_settings();
-  settings.parameters.intercepted_share = 1.0;
+  settings.parameters.eavesdropper = {.attack = Attack::intercept_resend, .share = 1.0};
   Link link(settings);
   link.connect();
   link.run();

@@ -8,6 +8,7 @@
 #include "base/id.hpp"
 #include "base/secret.hpp"
 #include "quantum/qkd/photonics/link.hpp"
+#include "quantum/qkd/photonics/monitor.hpp"
 
 namespace qanat::qkd {
 
@@ -28,6 +29,7 @@ struct DetectionRecord {
   std::vector<Basis> bases;
   Secret bits;
   std::uint64_t gates = 0;  // that the run has taken, clicks or not
+  MonitorRecord monitor;    // for check_monitor(): a block whose detectors were not their own masters gives no key
 };
 
 class AliceDevice {

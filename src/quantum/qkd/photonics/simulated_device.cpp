@@ -74,20 +74,40 @@ class SimulatedBob final : public BobDevice {
       return fail(ErrorCode::invalid_argument, "simulated Bob: cannot collect " + std::to_string(count) + " clicks");
     SimulatedFibre fibre(parameters_, seed_, *run_);
     run_.reset();
-    DetectionRecord record{.indices = {}, .bases = {}, .bits = Secret(count), .gates = 0};
+    DetectionRecord record{.indices = {}, .bases = {}, .bits = Secret(count), .gates = 0, .monitor = {}};
+    MonitorRecord& monitor = record.monitor;
+    std::array<std::uint64_t, 2> avalanches{};
+    const std::span<std::uint8_t> bits = record.bits.writable();
     record.indices.reserve(count);
     record.bases.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
       const Click click = fibre.next();
       record.indices.push_back(click.index);
       record.bases.push_back(click.bob_basis);
-      record.bits.writable()[i] = click.bob_bit ? 1 : 0;
+      bits[i] = click.bob_bit ? 1 : 0;
+      monitor.double_clicks += click.is_double ? 1 : 0;
+      for (unsigned detector = 0; detector < 2; ++detector) {
+        const unsigned fired = click.fired >> detector & 1U;
+        monitor.firings[detector] += fired;
+        avalanches[detector] += click.is_forced ? 0 : fired;
+      }
     }
     record.gates = record.indices.back() + 1;
+    monitor.gates = record.gates;
+    monitor.photocurrent_a = photocurrents(avalanches, record.gates);
     return Result<DetectionRecord>(std::move(record));
   }
 
  private:
+  [[nodiscard]] std::array<double, 2> photocurrents(const std::array<std::uint64_t, 2>& avalanches, std::uint64_t gates) const {
+    const double seconds = static_cast<double>(gates) / parameters_.gate_rate_hz;
+    const bool is_blinded = parameters_.eavesdropper.attack == Attack::detector_blinding;
+    const double bright_light = is_blinded ? parameters_.eavesdropper.share * blinding_photocurrent_a : 0.0;
+    std::array<double, 2> out{};
+    for (std::size_t i = 0; i < 2; ++i) out[i] = bright_light + static_cast<double>(avalanches[i]) * avalanche_charge_c / seconds;
+    return out;
+  }
+
   LinkParameters parameters_;
   Secret seed_;
   std::optional<RunId> run_;

@@ -223,7 +223,8 @@ void QkdService::Parts::describe_health(wire::Json& body) {
   body.set("simulated_fibre", wire::Json::object({{"distance_km", optics.distance_km},
                                                   {"attenuation_db_per_km", optics.attenuation_db_per_km},
                                                   {"gate_rate_hz", optics.gate_rate_hz},
-                                                  {"intercepted_share", optics.intercepted_share}}));
+                                                  {"eavesdropper", name(optics.eavesdropper.attack)},
+                                                  {"eavesdropper_share", optics.eavesdropper.attacked_share()}}));
   body.set("post_processing", describe(settings.session));
   body.set("connected", now.connected);
   body.set("sessions", now.sessions);

@@ -1,5 +1,7 @@
 #include "quantum/qkd/process/settings.hpp"
 
+#include <cmath>
+
 #include "node/subscriber.hpp"
 
 namespace qanat::qkd {
@@ -12,25 +14,54 @@ ElementName read_name(node::Config& table, std::string_view key) {
   return {};
 }
 
-LinkParameters read_parameters(node::Config& table) {
-  LinkParameters out;
-  out.distance_km = table.real("distance_km", 0.0, 1000.0, out.distance_km);
-  out.attenuation_db_per_km = table.real("attenuation_db_per_km", 0.0, 10.0, out.attenuation_db_per_km);
-  out.receiver_loss_db = table.real("receiver_loss_db", 0.0, 60.0, out.receiver_loss_db);
+double read_third_probability(double first, double second) {
+  // 1 - 0.7 - 0.3 is not quite 0 in binary, and 0 means one decoy.
+  const double rest = 1.0 - first - second;
+  return std::abs(rest) < 1e-9 ? 0.0 : rest;
+}
+
+void read_detectors(node::Config& table, LinkParameters& out) {
   out.detector_efficiency = table.real("detector_efficiency", 1e-6, 1.0, out.detector_efficiency);
   out.dark_count_probability = table.real("dark_count_probability", 0.0, 0.1, out.dark_count_probability);
   out.afterpulse_probability = table.real("afterpulse_probability", 0.0, 0.5, out.afterpulse_probability);
-  out.misalignment_error = table.real("misalignment_error", 0.0, 0.5, out.misalignment_error);
-  out.gate_rate_hz = table.real("gate_rate_hz", 1.0, 1e12, out.gate_rate_hz);
+  out.afterpulse_decay_s = table.real("afterpulse_decay_s", 0.0, 1.0, out.afterpulse_decay_s);
   out.dead_time_s = table.real("dead_time_s", 0.0, 1.0, out.dead_time_s);
+  if (const auto scope = dead_time_scope_from_name(table.text("dead_time_scope", name(out.dead_time_scope)))) {
+    out.dead_time_scope = *scope;
+  } else {
+    table.reject("dead_time_scope", scope.error().message);
+  }
+  out.recovery_time_s = table.real("recovery_time_s", 0.0, 1.0, out.recovery_time_s);
+  out.timing_jitter_s = table.real("timing_jitter_s", 0.0, 1.0, out.timing_jitter_s);
+  out.effective_gate_width_s = table.real("effective_gate_width_s", 1e-15, 1.0, out.effective_gate_width_s);
+  out.gate_rate_hz = table.real("gate_rate_hz", 1.0, 1e12, out.gate_rate_hz);
+  out.photocurrent_limit_a = table.real("photocurrent_limit_a", 0.0, 1.0, out.photocurrent_limit_a);
+}
+
+void read_source(node::Config& table, LinkParameters& out) {
   out.intensity[0] = table.real("mu_signal", 0.0, 2.0, out.intensity[0]);
   out.intensity[1] = table.real("mu_decoy", 0.0, 2.0, out.intensity[1]);
   out.intensity[2] = table.real("mu_vacuum", 0.0, 2.0, out.intensity[2]);
   out.intensity_probability[0] = table.real("p_signal", 1e-6, 1.0, out.intensity_probability[0]);
   out.intensity_probability[1] = table.real("p_decoy", 1e-6, 1.0, out.intensity_probability[1]);
-  out.intensity_probability[2] = 1.0 - out.intensity_probability[0] - out.intensity_probability[1];
+  out.intensity_probability[2] = read_third_probability(out.intensity_probability[0], out.intensity_probability[1]);
   out.key_basis_probability = table.real("key_basis_probability", 0.01, 0.99, out.key_basis_probability);
-  out.intercepted_share = table.real("intercepted_share", 0.0, 1.0, out.intercepted_share);
+}
+
+LinkParameters read_parameters(node::Config& table) {
+  LinkParameters out;
+  out.distance_km = table.real("distance_km", 0.0, 1000.0, out.distance_km);
+  out.attenuation_db_per_km = table.real("attenuation_db_per_km", 0.0, 10.0, out.attenuation_db_per_km);
+  out.receiver_loss_db = table.real("receiver_loss_db", 0.0, 60.0, out.receiver_loss_db);
+  out.misalignment_error = table.real("misalignment_error", 0.0, 0.5, out.misalignment_error);
+  read_detectors(table, out);
+  read_source(table, out);
+  if (const auto attack = attack_from_name(table.text("eavesdropper", name(out.eavesdropper.attack)))) {
+    out.eavesdropper.attack = *attack;
+  } else {
+    table.reject("eavesdropper", attack.error().message);
+  }
+  out.eavesdropper.share = table.real("eavesdropper_share", 0.0, 1.0, out.eavesdropper.share);
   return out;
 }
 

@@ -139,6 +139,10 @@ Result<void> BobSession::Impl::on_begin(Step& step, const Frame& frame) {
     give_up(step, collected ? Error{.code = ErrorCode::internal, .message = "Bob's device: fewer clicks than it was asked for"} : collected.error());
     return {};
   }
+  if (auto sound = check_monitor(collected->monitor, settings_.parameters); !sound) {
+    give_up(step, sound.error());
+    return {};
+  }
   record = std::move(*collected);
   sifted = Sifted(clicks);
   first_of_chunk = 0;
