@@ -127,7 +127,7 @@ class Link {
       const auto other = bob_store.delivered.find(id);
       if (other == bob_store.delivered.end()) continue;
       BlockReport bob_report = other->second.report;
-      bob_report.wall_ms = block.report.wall_ms;
+      bob_report.times = block.report.times;
       if (!equal_secret(block.bits, other->second.bits) || block.bit_count != other->second.bit_count || !(bob_report == block.report)) return false;
     }
     return true;

@@ -42,27 +42,53 @@ TEST_F(SecretFileTest, AnythingElseIsRefused) {
   }
 }
 
+Exchange sample_exchange() {
+  return {.connection = ConnectionId(Bytes(16, 5)), .wants_run = true, .has_more = false, .piece = write_frame(MessageType::begin, 1, 0, Bytes(nonce_size), 0)};
+}
+
 TEST(ExchangeTest, IsReadAsItWasWritten) {
-  const Bytes frame = write_frame(MessageType::begin, 1, 0, Bytes(nonce_size), 0);
-  const Exchange exchange{.connection = ConnectionId(Bytes(16, 5)), .wants_run = true, .frames = {frame, frame}};
+  const Exchange exchange = sample_exchange();
   const auto read = parse_exchange(write_exchange(exchange));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->connection, exchange.connection);
   EXPECT_TRUE(read->wants_run);
-  EXPECT_EQ(read->frames, exchange.frames);
+  EXPECT_FALSE(read->has_more);
+  EXPECT_EQ(read->piece, exchange.piece);
 }
 
-TEST(ExchangeTest, CutAndMalformedOnesAreRefused) {
-  const Bytes frame = write_frame(MessageType::begin, 1, 0, Bytes(nonce_size), 0);
-  const Bytes whole = write_exchange({.connection = ConnectionId(Bytes(16, 5)), .wants_run = true, .frames = {frame}});
-  const std::size_t head = whole.size() - frame.size();
-  for (std::size_t size = 0; size < whole.size(); ++size) EXPECT_EQ(parse_exchange(ByteView(whole).first(size)).has_value(), size == head) << size;
+TEST(ExchangeTest, MalformedAndOverlongOnesAreRefused) {
+  const Bytes whole = write_exchange(sample_exchange());
+  for (std::size_t size = 0; size < exchange_head_size; ++size) EXPECT_FALSE(parse_exchange(ByteView(whole).first(size))) << size;
   Bytes version = whole;
   version[0] = 9;
   EXPECT_FALSE(parse_exchange(version));
   Bytes flag = whole;
-  flag[17] = 2;
+  flag[17] = 4;
   EXPECT_FALSE(parse_exchange(flag));
+  EXPECT_TRUE(parse_exchange(Bytes(concat({ByteView(whole).first(exchange_head_size), Bytes(exchange_piece_max)}))));
+  EXPECT_FALSE(parse_exchange(Bytes(concat({ByteView(whole).first(exchange_head_size), Bytes(exchange_piece_max + 1)}))));
+}
+
+TEST(FrameStreamTest, FramesLongerThanAPieceComeOutWhole) {
+  const std::vector<Bytes> frames{write_frame(MessageType::begin, 1, 0, Bytes(16, 1), 0), write_frame(MessageType::answer, 1, 1, Bytes(5'000'000, 2), 0),
+                                  write_frame(MessageType::question, 1, 2, Bytes(3, 3), 0)};
+  FrameOutlet outlet;
+  for (const Bytes& frame : frames) outlet.add(frame);
+  FrameInlet inlet;
+  std::vector<Bytes> out;
+  std::size_t pieces = 0;
+  while (!outlet.empty()) {
+    const Bytes piece = outlet.take();
+    ASSERT_LE(piece.size(), exchange_piece_max);
+    const auto some = inlet.take(piece);
+    ASSERT_TRUE(some);
+    out.insert(out.end(), some->begin(), some->end());
+    ++pieces;
+  }
+  EXPECT_EQ(out, frames);
+  EXPECT_FALSE(inlet.awaits_more());
+  EXPECT_EQ(pieces, 6U);
+  EXPECT_FALSE(inlet.take(Bytes(8, 0xff)));  // no frame is as long as that says
 }
 
 /// One process: records that survive it, and the end that does not.
@@ -200,7 +226,7 @@ TEST_F(ProcessTest, AnExchangeOfAnEarlierConnectionIsRefused) {
   restart_bob();
   ASSERT_TRUE(turn());
   Exchange stale = *parse_exchange(greeting);
-  stale.frames.clear();
+  stale.piece.clear();
   EXPECT_EQ(answer(write_exchange(stale)).error().code, ErrorCode::conflict);
   // The greeting itself, replayed, spends nothing and leaves the present connection as it is.
   EXPECT_TRUE(answer(greeting));

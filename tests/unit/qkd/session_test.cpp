@@ -3,6 +3,7 @@
 #include <set>
 
 #include "harness.hpp"
+#include "quantum/qkd/reconciliation/verification.hpp"
 #include "quantum/qkd/session/message.hpp"
 
 namespace qanat::qkd {
@@ -22,10 +23,13 @@ TEST(SessionTest, BothEndsDeliverTheSameBlocksAndReports) {
   EXPECT_TRUE(link.ends_agree());
   ASSERT_GE(link.alice_store.delivered.size(), 4U);
   const KeyBlock& block = link.alice_store.delivered.begin()->second;
-  EXPECT_EQ(block.report.bound, "Lim 2014");
+  EXPECT_EQ(block.report.bound, Bound::lim_2014);
+  EXPECT_EQ(block.report.reconciliation, ReconciliationMethod::cascade);
   EXPECT_GE(block.report.n_sift, 6000U);
-  EXPECT_EQ(block.report.leak_all, 2 * block.report.leak_one_way);
-  EXPECT_EQ(block.report.leak_charged, static_cast<double>(block.report.leak_all) + 128.0);
+  EXPECT_EQ(block.report.leak_charged, static_cast<double>(block.report.disclosed.by_alice + block.report.disclosed.by_bob) + verification_leak_bits);
+  EXPECT_EQ(block.report.key_counts[0] + block.report.key_counts[1] + block.report.key_counts[2], block.report.n_sift);
+  EXPECT_GT(block.report.key_errors[0] + block.report.key_errors[1] + block.report.key_errors[2], 0U);
+  EXPECT_EQ(block.report.agreement.size(), agreement_size);
   EXPECT_EQ(block.report.authentication_bits_spent, 768U);
   EXPECT_EQ(block.bit_count + block.report.authentication_bits_refilled, block.report.length);
   EXPECT_EQ(block.bits.size(), (block.bit_count + 7) / 8);
@@ -231,16 +235,34 @@ TEST(SettingsTest, RefusesWhatCannotWork) {
   EXPECT_TRUE(refused([](SessionSettings& s) { s.authentication_reserve = 100; }));
 }
 
-TEST(KeyBlockTest, SplitsIntoKeysWhoseIdsBothEndsCompute) {
-  KeyBlock block{.block_id = 3, .bits = test::secret_of(100, 1), .bit_count = 800, .report = {}};
-  const auto keys = split(LinkId("a-r"), block);
-  ASSERT_EQ(keys.size(), 3U);
-  EXPECT_TRUE(equal(keys[1].key.reveal(), block.bits.reveal().subspan(32, 32)));
-  EXPECT_EQ(keys[2].id, key_id(LinkId("a-r"), 3, 2));
-  EXPECT_NE(keys[2].id, key_id(LinkId("a-r"), 4, 2));
-  EXPECT_NE(keys[2].id, key_id(LinkId("r-b"), 3, 2));
+TEST(KeyBlockTest, GoesOutInPiecesOfWholeKeysWithIdsThatBothEndsCompute) {
+  const KeyBlock small{.block_id = 3, .bits = test::secret_of(100, 1), .bit_count = 800, .report = {}};
+  const auto one = in_pieces(small);
+  ASSERT_EQ(one.size(), 1U);
+  EXPECT_EQ(one[0].block_id, 3U);
+  EXPECT_EQ(one[0].bit_count, 768U);
+  EXPECT_TRUE(equal(one[0].bits.reveal(), small.bits.reveal().first(96)));
+  EXPECT_NE(key_id(LinkId("a-r"), 3, 2), key_id(LinkId("a-r"), 4, 2));
+  EXPECT_NE(key_id(LinkId("a-r"), 3, 2), key_id(LinkId("r-b"), 3, 2));
   // printf 'qanat qkd key id\0\3a-r\0\0\0\0\0\0\0\3\0\0\0\2' | sha256sum
-  EXPECT_EQ(keys[2].id.hex(), "14f730b868d7fb19ee76842826ccff55");
+  EXPECT_EQ(key_id(LinkId("a-r"), 3, 2).hex(), "14f730b868d7fb19ee76842826ccff55");
+
+  const KeyBlock large{.block_id = 10, .bits = test::secret_of(piece_bits_max / 8 + 100, 2), .bit_count = piece_bits_max + 800, .report = {}};
+  const auto two = in_pieces(large);
+  ASSERT_EQ(two.size(), 2U);
+  EXPECT_EQ(two[0].bit_count, piece_bits_max);
+  EXPECT_EQ(two[1].block_id, 11U);
+  EXPECT_TRUE(equal(two[1].bits.reveal(), large.bits.reveal().subspan(piece_bits_max / 8, 96)));
+}
+
+TEST(KeyBlockTest, BlocksOfALinkAreFarEnoughApartForTheirPieces) {
+  for (const std::size_t size : {std::size_t{100'000}, std::size_t{10'000'000}}) {
+    SessionSettings settings = test::quick_settings();
+    settings.block_size = size;
+    // No block yields more than it has clicks.
+    const std::size_t most = clicks_needed(size, settings.parameters.key_basis_probability);
+    EXPECT_GE(settings.ids_per_block() * piece_bits_max, most);
+  }
 }
 
 TEST(DemoBlockTest, TheDemoLinksYieldKeyInTime) {
@@ -260,9 +282,9 @@ TEST(DemoBlockTest, TheDemoLinksYieldKeyInTime) {
     const KeyBlock& block = link.alice_store.delivered.begin()->second;
     const BlockReport& report = block.report;
     RecordProperty("l_" + std::to_string(static_cast<int>(distance_km)), std::to_string(report.length));
-    std::printf("%g km: l %llu of n_X %llu, qber %.4f/%.4f, parities %llu, phi %.4f, refill %llu, simulated %.3f s, both sides %lld ms, %zu messages\n",
+    std::printf("%g km: l %llu of n_key %llu, qber %.4f/%.4f, disclosed %llu, phase error %.4f, refill %llu, simulated %.3f s, both sides %lld ms, %zu messages\n",
                 distance_km, static_cast<unsigned long long>(report.length), static_cast<unsigned long long>(report.n_sift), report.qber_key, report.qber_check,
-                static_cast<unsigned long long>(report.leak_one_way), report.phase_error_bound,
+                static_cast<unsigned long long>(report.disclosed.by_alice), report.phase_error,
                 static_cast<unsigned long long>(report.authentication_bits_refilled), report.simulated_time_s, static_cast<long long>(took), link.moved);
     EXPECT_GT(block.bit_count, 256U);
   }
