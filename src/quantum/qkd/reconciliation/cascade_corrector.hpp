@@ -1,0 +1,115 @@
+// Bob's side of Cascade over frames: block parities in three passes with growing blocks, every odd block searched by halves, every parity that
+// was learnt kept, so that a correction in one pass reopens the smallest piece of the other passes that it makes odd; at the end parities of
+// random subsets of each frame and of the whole key, until a batch of the latter shows no difference.
+//
+// All unfinished frames advance with every message. Bob tells for each parity that he got whether his own differs, and which pieces he searches
+// next. His messages follow from those differences and what both ends know, so they tell about his key at most as many bits as he got parities:
+// that is what disclosed().by_bob counts.
+//
+// What remains undetected: a batch of 32 subset parities shows a given remaining pattern of errors with probability 1 - 2^-32 (the subsets of one
+// batch are windows of a random sequence, each shifted by one word against the one before; the highest word that the pattern touches meets a
+// new random word in each of them, so the parities are independent), and the subsets of the last batch were not used before. So a key of any
+// number of frames is left with an error with probability about 2^-32 per batch, far below what the frames' own six would give. The sequence comes from
+// xoshiro256**, not from true randomness: this is an argument, not a proof, and the verification hash is what decides.
+#pragma once
+
+#include <optional>
+
+#include "quantum/qkd/reconciliation/cascade_subset.hpp"
+
+namespace qanat::qkd::cascade {
+
+inline constexpr std::uint32_t rounds_max = 20'000;
+
+class Corrector final : public ReconciliationCorrector {
+ public:
+  /// `setup` has passed check_setup().
+  Corrector(const ReconciliationSetup& setup, Secret key, const Kernels& with);
+
+  [[nodiscard]] Result<std::optional<Bytes>> next() override;
+  [[nodiscard]] Result<void> learn(ByteView answer) override;
+  [[nodiscard]] Disclosed disclosed() const noexcept override { return {.by_alice = asked_, .by_bob = asked_}; }
+  [[nodiscard]] std::uint64_t corrected() const noexcept override { return corrected_; }
+  [[nodiscard]] Secret take_bits() override;
+
+ private:
+  enum class Asked : std::uint8_t { nothing, pieces, blocks, confirmations, subset };
+  struct SubsetSearch {
+    std::uint32_t number = 0;
+    SubsetRange range;
+  };
+  struct Frame {
+    Asked asked = Asked::nothing;
+    bool started = false;     // the answer is among those of what started
+    std::uint8_t opened = 1;  // passes whose blocks are known
+    std::uint8_t pass = 0;    // that the searches are in
+    bool confirming = false;
+    std::uint32_t differ = 0;             // the frame's subset parities that differ
+    std::vector<std::uint16_t> searches;  // odd pieces whose left half was asked about
+    std::array<std::vector<std::uint16_t>, passes> odd;  // pieces that became odd; some may be even again
+    SubsetSearch subset;
+  };
+
+  [[nodiscard]] std::uint64_t* bits(std::size_t frame) noexcept { return bits_words_ + frame * frame_words; }
+  /// By node: Bob's parity while Alice's is not known, then whether the two differ.
+  [[nodiscard]] std::uint64_t* tree(std::size_t frame, std::size_t pass) noexcept { return trees_words_ + (frame * passes + pass) * frame_words; }
+  /// By node: the parities of both halves are known.
+  [[nodiscard]] std::uint64_t* split(std::size_t frame, std::size_t pass) noexcept { return split_.data() + (frame * passes + pass) * frame_words; }
+
+  [[nodiscard]] Result<void> learn_first_pass(ByteView answer);
+  void learn_halves(std::size_t frame, std::uint64_t* ordered, BitReader& in, BitWriter& out);
+  [[nodiscard]] Result<void> learn_searches(ByteView answer);
+  void learn_frame(std::size_t frame, BitReader& in, BitWriter& out);
+  void learn_pieces(std::size_t frame, BitReader& in, BitWriter& out);
+  void learn_blocks(std::size_t frame, BitReader& in);
+  void learn_subset(SubsetSearch& search, Asked& asked, BitReader& in, BitWriter& out);
+  void learn_key(BitReader& in, BitWriter& out);
+
+  /// Lets an idle frame begin what it has to do next; false if nothing.
+  bool start(std::size_t frame);
+  bool start_pieces(std::size_t frame);
+  void search_piece(std::size_t frame, std::uint8_t pass, Node node);
+  /// Of a frame, or of the key; false if it ended at once.
+  bool start_subset(std::size_t place, SubsetSearch& search, std::uint32_t first, std::uint32_t differ);
+  /// With all frames idle: what the whole key's subset parities ask for.
+  void advance_key();
+  /// True if it ended at once, in a flipped bit.
+  bool start_key();
+  void write_start(std::size_t place, std::uint8_t kind);
+  void flip(std::size_t frame, std::uint32_t word, std::uint32_t bit);
+  void toggle(std::size_t frame, std::uint8_t pass, std::uint32_t word, std::uint32_t bit);
+
+  const Kernels& with_;
+  std::size_t key_bits_;
+  std::optional<KeyLayout> layout_;  // not for a key that is disclosed whole
+  Secret key_;
+  Secret bits_;
+  Secret trees_;
+  std::uint64_t* bits_words_ = nullptr;
+  std::uint64_t* trees_words_ = nullptr;
+  std::vector<std::uint64_t> split_;
+  std::vector<Frame> frames_;
+
+  std::size_t level_ = 0;  // of the first pass
+  bool blocks_known_ = false;
+  Asked key_asked_ = Asked::nothing;
+  bool key_started_ = false;
+  bool key_batch_clean_ = false;
+  std::uint32_t key_batches_ = 0;
+  std::uint32_t key_differ_ = 0;
+  SubsetSearch key_search_;
+
+  Bytes question_;  // empty: the correction is complete
+  Bytes starts_;
+  std::size_t last_start_ = 0;  // the place of the last start record, plus 1
+  bool waiting_ = false;        // for an answer
+  bool broken_ = false;
+  bool diverged_ = false;
+  std::uint64_t going_ = 0;    // parities that the next answer brings for what goes on
+  std::uint64_t starting_ = 0;  // and for what started
+  std::uint64_t asked_ = 0;
+  std::uint64_t corrected_ = 0;
+  std::uint32_t rounds_ = 0;
+};
+
+}  // namespace qanat::qkd::cascade

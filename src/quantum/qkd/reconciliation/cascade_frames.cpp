@@ -1,0 +1,229 @@
+#include "quantum/qkd/reconciliation/cascade_frames.hpp"
+
+#include <algorithm>
+
+namespace qanat::qkd::cascade {
+namespace {
+
+constexpr std::size_t columns = 8;  // matrices that are transposed together: as many words as a cache line has
+using Matrices = std::array<std::array<std::uint64_t, columns>, 64>;
+
+#define QANAT_ALWAYS_INLINE inline __attribute__((always_inline))
+
+/// Exchanges the off-diagonal blocks of `distance` x `distance` bits.
+template <unsigned distance>
+QANAT_ALWAYS_INLINE void exchange(Matrices& m, std::uint64_t mask) {
+  for (unsigned base = 0; base < 64; base += 2 * distance) {
+    for (unsigned k = base; k < base + distance; ++k) {
+      for (std::size_t c = 0; c < columns; ++c) {
+        const std::uint64_t t = (m[k][c] >> distance ^ m[k + distance][c]) & mask;
+        m[k + distance][c] ^= t;
+        m[k][c] ^= t << distance;
+      }
+    }
+  }
+}
+
+QANAT_ALWAYS_INLINE void transpose_inline(Matrices& m) {
+  exchange<32>(m, 0x00000000ffffffffULL);
+  exchange<16>(m, 0x0000ffff0000ffffULL);
+  exchange<8>(m, 0x00ff00ff00ff00ffULL);
+  exchange<4>(m, 0x0f0f0f0f0f0f0f0fULL);
+  exchange<2>(m, 0x3333333333333333ULL);
+  exchange<1>(m, 0x5555555555555555ULL);
+}
+
+QANAT_ALWAYS_INLINE bool subset_parity_inline(const std::uint64_t* words, const std::uint64_t* subset, std::size_t count) {
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < count; ++i) sum ^= words[i] & subset[i];
+  return (std::popcount(sum) & 1) != 0;
+}
+
+void transpose_portable(Matrices& m) { transpose_inline(m); }
+bool subset_parity_portable(const std::uint64_t* words, const std::uint64_t* subset, std::size_t count) {
+  return subset_parity_inline(words, subset, count);
+}
+
+struct PortableBits {
+  /// The bits of `value` under the ones of `mask`, moved together at the low end.
+  static std::uint64_t extract(std::uint64_t value, std::uint64_t mask) noexcept {
+    if (mask == ~std::uint64_t{0}) return value;
+    std::uint64_t out = 0;
+    for (unsigned i = 0; mask != 0; ++i, mask &= mask - 1) out |= (value >> std::countr_zero(mask) & 1U) << i;
+    return out;
+  }
+  /// The inverse: the low bits of `value` under the ones of `mask`.
+  static std::uint64_t deposit(std::uint64_t value, std::uint64_t mask) noexcept {
+    std::uint64_t out = 0;
+    for (; mask != 0; value >>= 1, mask &= mask - 1) out |= (value & 1U) << std::countr_zero(mask);
+    return out;
+  }
+  static unsigned count(std::uint64_t mask) noexcept { return static_cast<unsigned>(std::popcount(mask)); }
+};
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) void transpose_avx2(Matrices& m) { transpose_inline(m); }
+__attribute__((target("avx2,popcnt"))) bool subset_parity_avx2(const std::uint64_t* words, const std::uint64_t* subset, std::size_t count) {
+  return subset_parity_inline(words, subset, count);
+}
+
+/// The instructions by name, so that they can stand within functions that are compiled for every x86-64.
+struct Bmi2Bits {
+  static std::uint64_t extract(std::uint64_t value, std::uint64_t mask) noexcept {
+    std::uint64_t out = 0;
+    asm("pextq %2, %1, %0" : "=r"(out) : "r"(value), "r"(mask));
+    return out;
+  }
+  static std::uint64_t deposit(std::uint64_t value, std::uint64_t mask) noexcept {
+    std::uint64_t out = 0;
+    asm("pdepq %2, %1, %0" : "=r"(out) : "r"(value), "r"(mask));
+    return out;
+  }
+  static unsigned count(std::uint64_t mask) noexcept {
+    std::uint64_t out = 0;
+    asm("popcntq %1, %0" : "=r"(out) : "r"(mask) : "cc");
+    return static_cast<unsigned>(out);
+  }
+};
+
+bool has_fast_path() noexcept {
+  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+  return has;
+}
+#endif
+
+template <class Bits>
+void put_tops(const PassLayout& layout, std::size_t level, const std::uint64_t* tree, BitWriter& out) {
+  for (std::size_t h = level; h < 2 * level; ++h) out.put(Bits::extract(tree[h], layout.present[h]), Bits::count(layout.present[h]));
+}
+
+template <class Bits>
+void take_tops(const PassLayout& layout, std::size_t level, const std::uint64_t* tree, std::uint64_t* split, BitReader& in, BitWriter& out) {
+  for (std::size_t h = level; h < 2 * level; ++h) {
+    const std::uint64_t present = layout.present[h];
+    const unsigned count = Bits::count(present);
+    split[h] = Bits::deposit(in.get(count), present) ^ tree[h];
+    out.put(Bits::extract(split[h], present), count);
+  }
+}
+
+template <class Bits>
+void get_tops(const PassLayout& layout, std::size_t level, std::uint64_t* split, BitReader& in) {
+  for (std::size_t h = level; h < 2 * level; ++h) split[h] = Bits::deposit(in.get(Bits::count(layout.present[h])), layout.present[h]);
+}
+
+QANAT_ALWAYS_INLINE std::uint64_t asked(const PassLayout& layout, std::size_t h, std::uint64_t split) {
+  return split & layout.present[2 * h] & layout.present[2 * h + 1];
+}
+
+template <class Bits>
+void put_halves(const PassLayout& layout, std::size_t level, const std::uint64_t* words, const std::uint64_t* split, BitWriter& out) {
+  for (std::size_t h = level; h < 2 * level; ++h) {
+    const std::uint64_t mask = asked(layout, h, split[h]);
+    out.put(Bits::extract(words[2 * (h - level)], mask), Bits::count(mask));
+  }
+}
+
+template <class Bits>
+void take_halves(const PassLayout& layout, std::size_t level, const std::uint64_t* words, const std::uint64_t* split, std::uint64_t* below, BitReader& in,
+                 BitWriter& out) {
+  for (std::size_t h = level; h < 2 * level; ++h) {
+    const std::uint64_t mask = asked(layout, h, split[h]);
+    const unsigned count = Bits::count(mask);
+    const std::size_t left = 2 * (h - level);
+    const std::uint64_t differ = Bits::deposit(in.get(count), mask) ^ (words[left] & mask);
+    out.put(Bits::extract(differ, mask), count);
+    below[left] = differ | (split[h] & ~layout.present[2 * h + 1]);
+    below[left + 1] = split[h] & ~below[left];
+  }
+}
+
+template <class Bits>
+void get_halves(const PassLayout& layout, std::size_t level, const std::uint64_t* split, std::uint64_t* below, BitReader& in) {
+  for (std::size_t h = level; h < 2 * level; ++h) {
+    const std::uint64_t mask = asked(layout, h, split[h]);
+    const std::size_t left = 2 * (h - level);
+    below[left] = Bits::deposit(in.get(Bits::count(mask)), mask) | (split[h] & ~layout.present[2 * h + 1]);
+    below[left + 1] = split[h] & ~below[left];
+  }
+}
+
+template <class Bits>
+constexpr Kernels kernels_with(bool (*subset_parity)(const std::uint64_t*, const std::uint64_t*, std::size_t), void (*transpose)(Matrices&)) {
+  return {.transpose = transpose,
+          .subset_parity = subset_parity,
+          .put_tops = put_tops<Bits>,
+          .take_tops = take_tops<Bits>,
+          .get_tops = get_tops<Bits>,
+          .put_halves = put_halves<Bits>,
+          .take_halves = take_halves<Bits>,
+          .get_halves = get_halves<Bits>};
+}
+
+/// Word `index` of a packed key; what the key lacks are zeros.
+std::uint64_t load_word(ByteView key, std::size_t index) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, key.data() + 8 * index, std::min<std::size_t>(8, key.size() - 8 * index));
+  return word;
+}
+
+}  // namespace
+
+const Kernels& portable_kernels() noexcept {
+  static constexpr Kernels portable = kernels_with<PortableBits>(subset_parity_portable, transpose_portable);
+  return portable;
+}
+
+const Kernels& kernels() noexcept {
+#if defined(__x86_64__)
+  static constexpr Kernels fast = kernels_with<Bmi2Bits>(subset_parity_avx2, transpose_avx2);
+  if (has_fast_path()) return fast;
+#endif
+  return portable_kernels();
+}
+
+void spread_key(const Kernels& with, ByteView key, std::size_t key_bits, std::span<std::uint64_t> frames) {
+  const std::size_t matrices = key_bits / (64 * 64);
+  Matrices m;
+  for (std::size_t g = 0; g < matrices; g += columns) {
+    const std::size_t width = std::min(columns, matrices - g);
+    for (std::size_t i = 0; i < 64; ++i) std::memcpy(m[i].data(), key.data() + 8 * (g + matrices * i), 8 * width);
+    with.transpose(m);
+    for (std::size_t i = 0; i < 64; ++i) std::memcpy(&frames[g + matrices * i], m[i].data(), 8 * width);
+  }
+  for (std::size_t w = 64 * matrices; 64 * w < key_bits; ++w) frames[w] = load_word(key, w);
+  if (key_bits % 64 != 0) frames[key_bits / 64] &= ~std::uint64_t{0} >> (64 - key_bits % 64);
+  wipe({reinterpret_cast<std::uint8_t*>(&m), sizeof(m)});
+}
+
+void gather_key(const Kernels& with, std::span<const std::uint64_t> frames, std::size_t key_bits, std::span<std::uint8_t> key) {
+  const std::size_t matrices = key_bits / (64 * 64);
+  Matrices m;
+  for (std::size_t g = 0; g < matrices; g += columns) {
+    const std::size_t width = std::min(columns, matrices - g);
+    for (std::size_t i = 0; i < 64; ++i) std::memcpy(m[i].data(), &frames[g + matrices * i], 8 * width);
+    with.transpose(m);
+    for (std::size_t i = 0; i < 64; ++i) std::memcpy(key.data() + 8 * (g + matrices * i), m[i].data(), 8 * width);
+  }
+  for (std::size_t w = 64 * matrices; 64 * w < key_bits; ++w) std::memcpy(key.data() + 8 * w, &frames[w], std::min<std::size_t>(8, key.size() - 8 * w));
+  wipe({reinterpret_cast<std::uint8_t*>(&m), sizeof(m)});
+}
+
+void order_words(const PassLayout& layout, const std::uint64_t* bits, std::uint64_t* ordered) {
+  for (std::size_t u = 0; u < frame_words; ++u) ordered[u] = std::rotl(bits[layout.source[u]], layout.turn[u]);
+}
+
+void build_tree(const PassLayout& layout, const std::uint64_t* bits, std::uint64_t* tree) {
+  for (std::size_t u = 0; u < frame_words; u += 2) {
+    tree[(frame_words + u) / 2] = std::rotl(bits[layout.source[u]], layout.turn[u]) ^ std::rotl(bits[layout.source[u + 1]], layout.turn[u + 1]);
+  }
+  for (std::size_t h = frame_words / 2 - 1; h > 0; --h) tree[h] = tree[2 * h] ^ tree[2 * h + 1];
+  std::uint64_t joined = 0;
+  for (Node node = 63; node > 0; --node) {
+    const std::uint64_t pair = node >= 32 ? tree[1] >> (2 * node - 64) : joined >> (2 * node);
+    joined |= ((pair ^ pair >> 1) & 1U) << node;
+  }
+  tree[0] = joined;
+}
+
+}  // namespace qanat::qkd::cascade

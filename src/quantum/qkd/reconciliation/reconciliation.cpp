@@ -1,0 +1,40 @@
+#include "quantum/qkd/reconciliation/reconciliation.hpp"
+
+#include "quantum/qkd/reconciliation/cascade_corrector.hpp"
+#include "quantum/qkd/reconciliation/cascade_reference.hpp"
+
+namespace qanat::qkd {
+
+std::string_view name(ReconciliationMethod method) noexcept {
+  switch (method) {
+    case ReconciliationMethod::cascade:
+      return "cascade";
+    case ReconciliationMethod::ldpc:
+      return "ldpc";
+  }
+  return "unknown";
+}
+
+Result<std::unique_ptr<ReconciliationReference>> make_reference(const ReconciliationSetup& setup, const Secret& key) {
+  switch (setup.method) {
+    case ReconciliationMethod::cascade:
+      TRY(cascade::check_setup(setup, key.size()));
+      return std::make_unique<cascade::Reference>(setup, key, cascade::kernels());
+    case ReconciliationMethod::ldpc:
+      return fail(ErrorCode::invalid_argument, "error correction: this build has no LDPC codes");
+  }
+  return fail(ErrorCode::invalid_argument, "error correction: unknown method");
+}
+
+Result<std::unique_ptr<ReconciliationCorrector>> make_corrector(const ReconciliationSetup& setup, Secret key) {
+  switch (setup.method) {
+    case ReconciliationMethod::cascade:
+      TRY(cascade::check_setup(setup, key.size()));
+      return std::make_unique<cascade::Corrector>(setup, std::move(key), cascade::kernels());
+    case ReconciliationMethod::ldpc:
+      return fail(ErrorCode::invalid_argument, "error correction: this build has no LDPC codes");
+  }
+  return fail(ErrorCode::invalid_argument, "error correction: unknown method");
+}
+
+}  // namespace qanat::qkd
