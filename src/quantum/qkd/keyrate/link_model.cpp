@@ -7,6 +7,9 @@
 namespace qanat::qkd {
 namespace {
 
+constexpr int fixed_point_rounds = 30;
+constexpr double fixed_point_tolerance = 1e-10;
+
 double click(PulseModel model, double photons, double dark) {
   switch (model) {
     case PulseModel::two_detectors:
@@ -30,6 +33,18 @@ double blinding_share(PulseModel model, double key_share, double check_share) {
       return 1.0;
   }
   return 1.0;
+}
+
+/// A longer key allows a larger eps_sec and so a longer key: from above to the largest length that is its own consequence.
+Result<void> assess(ExpectedBlock& block, const BlockTarget& target) {
+  double length = target.n_key / 10.0;
+  for (int i = 0; i < fixed_point_rounds; ++i) {
+    if (target.eps_sec_per_bit > 0.0) block.input.eps_sec = target.eps_sec_per_bit * length;
+    ASSIGN_OR_RETURN(block.output, key_length(block.input));
+    if (target.eps_sec_per_bit <= 0.0 || block.output.length < 1.0 || std::abs(block.output.length - length) < fixed_point_tolerance * length) break;
+    length = block.output.length;
+  }
+  return {};
 }
 
 }  // namespace
@@ -78,7 +93,7 @@ Result<ExpectedBlock> expected_block(const LinkParameters& link, Bound bound, co
   input.lambda_EC = target.f_EC * target.n_key * binary_entropy(out.qber);
   input.eps_sec = target.eps_sec;
   input.eps_cor = target.eps_cor;
-  ASSIGN_OR_RETURN(out.output, key_length(input));
+  TRY(assess(out, target));
   return Result<ExpectedBlock>(std::move(out));
 }
 

@@ -28,6 +28,7 @@ struct BlockTarget {
   double f_EC = 1.16;  // lambda_EC = f_EC n_key h(QBER)
   double eps_sec = 1e-10;
   double eps_cor = 1e-15;
+  double eps_sec_per_bit = 0.0;  // if positive, eps_sec is this times the length instead (Lim et al.'s kappa)
   PulseModel model = PulseModel::two_detectors;
 };
 

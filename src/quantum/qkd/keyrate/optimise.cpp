@@ -11,9 +11,12 @@ using Point = std::vector<double>;
 constexpr double mu_max = 1.0;        // brighter signals never help: two photons are no secret
 constexpr double gllp_nu_min = 0.01;  // see best_parameters
 constexpr double gllp_decoy_probability_min = 1e-3;
-constexpr int rounds = 4;  // a simplex that has collapsed early is opened again
+constexpr int rounds_of_a_search = 4;  // a simplex that has collapsed early is opened again
 constexpr int evaluations_per_round = 1500;
 constexpr double flat = 1e-11;
+constexpr double easy_block = 1e9;       // sifted bits
+constexpr int turns = 8;
+constexpr double step_of_descent = 0.3;  // of the logarithm of the block size
 
 double to_unit(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 double from_unit(double u) {
@@ -63,11 +66,18 @@ Point coordinates(const LinkParameters& link, Bound bound) {
   return x;
 }
 
-/// Bits per second; where there is no key, negative and less so the nearer one is (the disclosed bits per second).
-double rate_at(const LinkParameters& link, Bound bound, const BlockTarget& target) {
+/// What is minimised. Any key is better than none, the faster the better; without key, the less is missing per sifted bit (not per second: that would
+/// prefer a block that never ends).
+double cost_of(const LinkParameters& link, Bound bound, const BlockTarget& target) {
   const Result<ExpectedBlock> block = expected_block(link, bound, target);
-  if (!block || !std::isfinite(block->output.length)) return -1e30;
-  return block->output.length / block->seconds;
+  if (!block || !std::isfinite(block->output.length)) return 1e30;
+  return block->output.length > 0.0 ? -block->bits_per_second() : -block->output.length / target.n_key;
+}
+
+Point best_from(Point x, const LinkParameters& link, Bound bound, const BlockTarget& target, int rounds) {
+  const std::function<double(const Point&)> cost = [&](const Point& at_x) { return cost_of(at(link, bound, at_x), bound, target); };
+  for (int round = 0; round < rounds; ++round) x = minimise(cost, x, 0.5, flat, evaluations_per_round);
+  return x;
 }
 
 LinkParameters with_choice(const LinkParameters& link, Bound bound, double q, double mu1, double mu2, double p1) {
@@ -163,6 +173,40 @@ class Simplex {
   int evaluations_ = 0;
 };
 
+/// From several starting points, among them one that comes down from larger blocks: small ones give key only near their optimum, where a search
+/// from afar sees a plain.
+Point search(const LinkParameters& link, Bound bound, const BlockTarget& target) {
+  std::vector<Point> found;
+  for (const LinkParameters& start : {suited_to(link, bound), with_choice(link, bound, 0.9, 0.45, 0.15, 0.7), with_choice(link, bound, 0.7, 0.45, 0.2, 0.3)}) {
+    found.push_back(best_from(coordinates(start, bound), link, bound, target, rounds_of_a_search));
+  }
+  Point x = coordinates(with_choice(link, bound, 0.9, 0.45, 0.2, 0.5), bound);
+  const double descent = std::max(1.0, easy_block / target.n_key);
+  const int steps = static_cast<int>(std::ceil(std::log(descent) / step_of_descent)) + 1;
+  for (int i = 0; i <= steps; ++i) {
+    BlockTarget on_the_way = target;
+    on_the_way.n_key = target.n_key * std::pow(descent, 1.0 - static_cast<double>(i) / steps);
+    x = best_from(x, link, bound, on_the_way, i < steps ? 1 : rounds_of_a_search);
+  }
+  found.push_back(x);
+  return *std::ranges::min_element(found, {}, [&](const Point& point) { return cost_of(at(link, bound, point), bound, target); });
+}
+
+/// With eps_sec in proportion to the length: first in turns (best parameters for this eps_sec, eps_sec of that length), which comes near, then together.
+Point search_in_proportion(const LinkParameters& link, Bound bound, const BlockTarget& target) {
+  BlockTarget fixed = target;
+  fixed.eps_sec_per_bit = 0.0;
+  fixed.eps_sec = target.eps_sec_per_bit * target.n_key / 10.0;
+  Point x = search(link, bound, fixed);
+  for (int i = 0; i < turns; ++i) {
+    const Result<ExpectedBlock> block = expected_block(at(link, bound, x), bound, fixed);
+    if (!block || block->output.length < 1.0) break;
+    fixed.eps_sec = target.eps_sec_per_bit * block->output.length;
+    x = best_from(x, link, bound, fixed, 1);
+  }
+  return best_from(x, link, bound, target, rounds_of_a_search);
+}
+
 }  // namespace
 
 std::vector<double> minimise(const std::function<double(const std::vector<double>&)>& f, std::vector<double> start, double step, double tolerance,
@@ -181,20 +225,7 @@ LinkParameters suited_to(const LinkParameters& link, Bound bound) {
 }
 
 Result<Optimum> best_parameters(const LinkParameters& link, Bound bound, const BlockTarget& target) {
-  const std::array starts{suited_to(link, bound), with_choice(link, bound, 0.9, 0.45, 0.15, 0.7), with_choice(link, bound, 0.7, 0.45, 0.2, 0.3),
-                          with_choice(link, bound, 0.5, 0.3, 0.15, 0.4)};
-  const std::function<double(const Point&)> cost = [&](const Point& x) { return -rate_at(at(link, bound, x), bound, target); };
-  Point best;
-  double lowest = 0.0;
-  for (const LinkParameters& start : starts) {
-    Point x = coordinates(start, bound);
-    for (int round = 0; round < rounds; ++round) x = minimise(cost, x, 0.5, flat, evaluations_per_round);
-    const double here = cost(x);
-    if (best.empty() || here < lowest) {
-      lowest = here;
-      best = x;
-    }
-  }
+  const Point best = target.eps_sec_per_bit > 0.0 ? search_in_proportion(link, bound, target) : search(link, bound, target);
   Optimum out;
   out.link = at(link, bound, best);
   ASSIGN_OR_RETURN(out.block, expected_block(out.link, bound, target));

@@ -1,5 +1,6 @@
 #include "quantum/qkd/keyrate/statistics.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 namespace qanat::qkd {
@@ -22,7 +23,7 @@ double serfling_deviation(double c, double d, double eps) { return std::sqrt((c 
 double fung_deviation(double eps, double b, double c, double d, double terms) {
   const double spread = (1.0 - b) * b;
   const double argument = (c + d) / (c * d * spread) * terms * terms / (eps * eps);
-  return std::sqrt((c + d) * spread / (c * d * std::log(2.0)) * std::log2(argument));
+  return std::sqrt((c + d) * spread / (c * d * std::log(2.0)) * std::max(0.0, std::log2(argument)));  // 0 beyond some 1e24 events
 }
 
 }  // namespace qanat::qkd
