@@ -1,6 +1,7 @@
 #include "quantum/qkd/photonics/detectors.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace qanat::qkd {
 namespace {
@@ -36,7 +37,7 @@ unsigned Detectors::take_afterpulses(std::uint64_t gate) {
 }
 
 bool Detectors::sees_one(std::uint64_t gate, std::size_t detector, unsigned photons, FibreRandom& random) const {
-  if (photons == 0 || recovery_gates_ <= 0.0 || !was_blind_[detector]) return photons > 0;
+  if (recovery_gates_ <= 0.0 || !was_blind_[detector]) return photons > 0;
   // Counted from the end of the dead time to the middle of the gate.
   const double missing = std::exp(-(static_cast<double>(gate - ready_from_[detector]) + 0.5) / recovery_gates_);
   for (unsigned i = 0; i < photons; ++i) {
@@ -56,7 +57,7 @@ unsigned Detectors::fire(std::uint64_t gate, const GateEvent& event, FibreRandom
   for (std::size_t detector = 0; detector < 2; ++detector) {
     if (gate < ready_from_[detector]) continue;
     ready |= 1U << detector;
-    if (sees_one(gate, detector, event.arrivals[detector], random)) fired |= 1U << detector;
+    fired |= static_cast<unsigned>(sees_one(gate, detector, event.arrivals[detector], random)) << detector;
   }
   fired = (fired | event.forced) & ready;
   if (fired != 0) remember(gate, fired, !event.is_blinded, random);
@@ -64,14 +65,19 @@ unsigned Detectors::fire(std::uint64_t gate, const GateEvent& event, FibreRandom
 }
 
 void Detectors::remember(std::uint64_t gate, unsigned fired, bool is_avalanche, FibreRandom& random) {
+  const std::uint64_t ready = gate + 1 + dead_gates_;
+  const unsigned blind = scope_ == DeadTimeScope::receiver ? 3U : fired;
   for (unsigned detector = 0; detector < 2; ++detector) {
-    const bool did_fire = (fired >> detector & 1U) != 0;
-    if (!did_fire && scope_ == DeadTimeScope::detector) continue;
-    ready_from_[detector] = gate + 1 + dead_gates_;
+    if ((blind >> detector & 1U) == 0) continue;
+    ready_from_[detector] = ready;
     was_blind_[detector] = true;
-    if (!did_fire || !is_avalanche || !random.chance(afterpulse_probability_)) continue;
+  }
+  if (!is_avalanche) return;
+  // The lowest detector that fired, then the other if it did too.
+  for (unsigned left = fired; left != 0; left &= left - 1) {
+    if (!random.chance(afterpulse_probability_)) continue;
     const double delay = std::min(random.exponential() * afterpulse_decay_gates_, longest_delay_gates);
-    afterpulses_.push_back({.gate = ready_from_[detector] + static_cast<std::uint64_t>(delay), .detector = detector});
+    afterpulses_.push_back({.gate = ready + static_cast<std::uint64_t>(delay), .detector = static_cast<unsigned>(std::countr_zero(left))});
     std::ranges::push_heap(afterpulses_, std::greater());
   }
 }

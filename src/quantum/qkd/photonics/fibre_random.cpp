@@ -28,6 +28,24 @@ void FibreRandom::refill() {
   at_ = 0;
 }
 
+PoissonTable::PoissonTable(double mean) : mean_(mean) {
+  double term = std::exp(-mean);
+  double sum = term;
+  for (unsigned n = 0; n < entries; ++n) {
+    below_[n] = sum;
+    term *= mean / (n + 1);
+    sum += term;
+  }
+}
+
+unsigned PoissonTable::invert_tail(double u) const {
+  unsigned count = entries;
+  double term = below_[0];
+  for (unsigned n = 1; n <= entries; ++n) term *= mean_ / n;
+  for (double sum = below_[entries - 1] + term; u >= sum && term > 0.0; sum += term) term *= mean_ / ++count;
+  return count;
+}
+
 std::array<std::uint64_t, 4> words_at(const Secret& key, std::uint64_t index) {
   const Secret octets = crypto::ctr_keystream(crypto::BlockCipher::aes_256, key, counter_block(index), 32);
   std::array<std::uint64_t, 4> words{};

@@ -40,18 +40,8 @@ class FibreRandom {
   }
   /// Exponentially distributed with mean 1.
   double exponential() { return -std::log1p(-uniform()); }
-  /// Poisson with a small mean, by inversion; `none` is e^-mean.
-  unsigned poisson(double mean, double none) { return invert_poisson(mean, none, uniform()); }
-  /// The same given that it is not 0. The mean must be positive.
-  unsigned poisson_at_least_one(double mean, double none) { return std::max(1U, invert_poisson(mean, none, none + uniform() * (1.0 - none))); }
 
  private:
-  static unsigned invert_poisson(double mean, double none, double u) {
-    unsigned count = 0;
-    double cumulative = none;
-    for (double term = none; u >= cumulative && term > 0.0; cumulative += term) term *= mean / ++count;
-    return count;
-  }
   void refill();
 
   Secret key_;
@@ -61,6 +51,32 @@ class FibreRandom {
   std::uint64_t chunk_ = 0;
   std::uint64_t coins_ = 0;
   unsigned coins_left_ = 0;
+};
+
+/// Poisson numbers of one small mean, by inversion. The first entries are counted without a branch: which photon number comes is exactly
+/// what a processor cannot predict.
+class PoissonTable {
+ public:
+  PoissonTable() = default;
+  explicit PoissonTable(double mean);
+
+  unsigned draw(FibreRandom& random) const { return invert(random.uniform()); }
+  /// Given that the number is not 0. The mean must be positive.
+  unsigned draw_at_least_one(FibreRandom& random) const { return std::max(1U, invert(below_[0] + random.uniform() * (1.0 - below_[0]))); }
+  /// e^-mean.
+  [[nodiscard]] double none() const { return below_[0]; }
+
+ private:
+  static constexpr unsigned entries = 4;
+  [[nodiscard]] unsigned invert(double u) const {
+    unsigned count = 0;
+    for (const double bound : below_) count += u >= bound ? 1U : 0U;
+    return count < entries ? count : invert_tail(u);
+  }
+  [[nodiscard]] unsigned invert_tail(double u) const;
+
+  double mean_ = 0.0;
+  std::array<double, entries> below_{1.0, 1.0, 1.0, 1.0};  // P(at most n)
 };
 
 /// Four words that depend on the key and `index` alone.

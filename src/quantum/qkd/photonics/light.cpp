@@ -6,37 +6,41 @@ namespace qanat::qkd {
 namespace {
 
 constexpr double longest_skip_gates = 0x1p60;
+constexpr unsigned basis_bits = 31;
+constexpr std::uint64_t basis_mask = (std::uint64_t{1} << basis_bits) - 1;
 
 double unit(std::uint64_t word) { return static_cast<double>(word >> 11) * 0x1p-53; }
 
 }  // namespace
 
 Light::Light(const LinkParameters& parameters)
-    : parameters_(parameters), no_dark_((1.0 - parameters.dark_count_probability) * (1.0 - parameters.dark_count_probability)) {
+    : parameters_(parameters),
+      no_dark_((1.0 - parameters.dark_count_probability) * (1.0 - parameters.dark_count_probability)),
+      key_basis_below_(static_cast<std::uint64_t>(std::llround(parameters.key_basis_probability * 0x1p31))) {
   if (parameters.eavesdropper.attack == Attack::photon_number_splitting) plan_ = plan_splitting(parameters);
   const double eta = parameters.transmittance();
   for (std::size_t k = 0; k < intensity_count; ++k) {
     const double mean = parameters.intensity[k];
     // Loss thins a Poisson number into independent Poisson numbers of detected and lost photons.
-    detected_[k] = {.value = eta * mean, .none = std::exp(-eta * mean)};
-    lost_[k] = {.value = (1.0 - eta) * mean, .none = std::exp(-(1.0 - eta) * mean)};
+    detected_[k] = PoissonTable(eta * mean);
+    lost_[k] = PoissonTable((1.0 - eta) * mean);
+    sent_[k] = PoissonTable(mean);
     add_ways(k);
   }
   double quiet = 0.0;
   for (double& weight : quiet_weight_) weight = quiet += weight;
   for (double& weight : quiet_weight_) weight /= quiet;
   skip_scale_ = 1.0 / std::log1p(-event_probability_);
-  // The likeliest first: the search below is linear.
-  std::ranges::sort(ways_, std::greater(), &Way::weight);
+  way_below_.fill(event_probability_);
   double sum = 0.0;
-  for (Way& way : ways_) way.weight = sum += way.weight;
+  for (std::size_t i = 0; i + 1 < ways_.size(); ++i) way_below_[i] = sum += ways_[i].weight;
 }
 
 void Light::add_ways(std::size_t k) {
   const Intensity intensity = all_intensities[k];
   const double sent = parameters_.intensity_probability[k];
   const double share = parameters_.eavesdropper.attacked_share();
-  double light = 1.0 - detected_[k].none;
+  double light = 1.0 - detected_[k].none();
   const auto add = [&](double weight, bool is_attacked, Source source) {
     if (weight > 0.0) ways_.push_back({.weight = weight, .intensity = intensity, .is_attacked = is_attacked, .source = source});
     event_probability_ += weight;
@@ -71,16 +75,30 @@ Intensity Light::pick_quiet_intensity(double u) const {
   return u < quiet_weight_[1] || parameters_.decoy_protocol() == DecoyProtocol::one_decoy ? Intensity::decoy : Intensity::vacuum;
 }
 
+const Light::Way& Light::pick_way(double u) const {
+  std::size_t at = 0;
+  for (const double bound : way_below_) at += u >= bound ? 1U : 0U;
+  return ways_[at];
+}
+
 void Light::draw_choices(GateEvent& event, FibreRandom& random) const {
-  event.alice_basis = pick_basis(random.uniform());
-  event.bob_basis = pick_basis(random.uniform());
-  event.alice_bit = random.coin();
+  // Both bases and the bit from one word: a basis choice has a resolution of 2^-31.
+  const std::uint64_t word = random.word();
+  event.alice_basis = static_cast<Basis>((word & basis_mask) >= key_basis_below_);
+  event.bob_basis = static_cast<Basis>((word >> basis_bits & basis_mask) >= key_basis_below_);
+  event.alice_bit = word >> 63 != 0;
+}
+
+unsigned Light::draw_undetected_split(std::size_t k, FibreRandom& random) const {
+  unsigned photons = 0;
+  do {
+    photons = sent_[k].draw(random);
+  } while (random.chance(plan_.yield(photons)));
+  return photons;
 }
 
 GateEvent Light::eventful(FibreRandom& random) const {
-  const double u = random.uniform() * event_probability_;
-  const Way* way = ways_.data();
-  while (way != &ways_.back() && u >= way->weight) ++way;
+  const Way* const way = &pick_way(random.uniform() * event_probability_);
   GateEvent event;
   event.intensity = way->intensity;
   draw_choices(event, random);
@@ -95,13 +113,11 @@ GateEvent Light::eventful(FibreRandom& random) const {
     if (way->source == Source::light) {
       draw_split_photons(event, random);
     } else {
-      // Nothing detected: a number of photons that yields nothing.
-      do event.photons = random.poisson(parameters_.intensity[k], std::exp(-parameters_.intensity[k]));
-      while (random.chance(plan_.yield(event.photons)));
+      event.photons = draw_undetected_split(k, random);
     }
   } else {
-    const unsigned detected = way->source == Source::light ? random.poisson_at_least_one(detected_[k].value, detected_[k].none) : 0;
-    event.photons = detected + random.poisson(lost_[k].value, lost_[k].none);
+    const unsigned detected = way->source == Source::light ? detected_[k].draw_at_least_one(random) : 0;
+    event.photons = detected + lost_[k].draw(random);
     // Intercept-resend: half of the intercepted pulses were measured in the other basis and arrive random.
     spread(event, detected, attack == Attack::intercept_resend && random.coin(), random);
   }
@@ -124,11 +140,9 @@ void Light::draw_split_photons(GateEvent& event, FibreRandom& random) const {
 }
 
 void Light::spread(GateEvent& event, unsigned detected, bool is_scrambled, FibreRandom& random) const {
-  const bool is_random = is_scrambled || event.alice_basis != event.bob_basis;
-  for (unsigned i = 0; i < detected; ++i) {
-    const bool outcome = is_random ? random.coin() : event.alice_bit != random.chance(parameters_.misalignment_error);
-    ++event.arrivals[outcome ? 1 : 0];
-  }
+  // In another basis than it was sent in, a photon goes either way.
+  const double wrong = is_scrambled || event.alice_basis != event.bob_basis ? 0.5 : parameters_.misalignment_error;
+  for (unsigned i = 0; i < detected; ++i) ++event.arrivals[event.alice_bit != random.chance(wrong) ? 1 : 0];
 }
 
 void Light::draw_dark(GateEvent& event, Source source, FibreRandom& random) const {
@@ -155,17 +169,16 @@ GateEvent Light::quiet(FibreRandom& random) const {
   event.is_blinded = attack == Attack::detector_blinding;
   draw_choices(event, random);
   if (attack == Attack::photon_number_splitting) {
-    do event.photons = random.poisson(parameters_.intensity[k], std::exp(-parameters_.intensity[k]));
-    while (random.chance(plan_.yield(event.photons)));
+    event.photons = draw_undetected_split(k, random);
   } else {
-    event.photons = random.poisson(lost_[k].value, lost_[k].none);
+    event.photons = lost_[k].draw(random);
   }
   return event;
 }
 
 GateEvent Light::quiet_choice(const std::array<std::uint64_t, 4>& words) const {
   GateEvent event;
-  event.alice_basis = pick_basis(unit(words[0]));
+  event.alice_basis = static_cast<Basis>((words[0] & basis_mask) >= key_basis_below_);
   event.intensity = pick_quiet_intensity(unit(words[1]));
   event.alice_bit = (words[2] & 1U) != 0;
   return event;

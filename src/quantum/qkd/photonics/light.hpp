@@ -39,22 +39,20 @@ class Light {
 
  private:
   enum class Source : std::uint8_t { light, dark };
-  /// One way in which a gate becomes eventful. `weight` is cumulative over the list.
+  /// One way in which a gate becomes eventful.
   struct Way {
     double weight = 0.0;
     Intensity intensity{};
     bool is_attacked = false;
     Source source{};
   };
-  struct Mean {
-    double value = 0.0;
-    double none = 1.0;  // e^-value
-  };
+  static constexpr std::size_t ways_max = 4 * intensity_count;
 
   void add_ways(std::size_t k);
   [[nodiscard]] Intensity pick_quiet_intensity(double u) const;
-  [[nodiscard]] Basis pick_basis(double u) const { return u < parameters_.key_basis_probability ? Basis::key_x : Basis::check_z; }
   void draw_choices(GateEvent& event, FibreRandom& random) const;
+  [[nodiscard]] const Way& pick_way(double u) const;
+  unsigned draw_undetected_split(std::size_t k, FibreRandom& random) const;
   void draw_split_photons(GateEvent& event, FibreRandom& random) const;
   void draw_dark(GateEvent& event, Source source, FibreRandom& random) const;
   void spread(GateEvent& event, unsigned detected, bool is_scrambled, FibreRandom& random) const;
@@ -64,9 +62,12 @@ class Light {
   double no_dark_;  // that neither detector has a dark count
   double event_probability_ = 0.0;
   double skip_scale_ = 0.0;  // 1 / ln(1 - event probability)
+  std::uint64_t key_basis_below_;  // of 31 random bits
   std::vector<Way> ways_;
-  std::array<Mean, intensity_count> detected_{};
-  std::array<Mean, intensity_count> lost_{};
+  std::array<double, ways_max> way_below_{};  // cumulative weights of ways_
+  std::array<PoissonTable, intensity_count> detected_{};
+  std::array<PoissonTable, intensity_count> lost_{};
+  std::array<PoissonTable, intensity_count> sent_{};
   std::array<double, intensity_count> quiet_weight_{};    // cumulative; P(intensity | no event)
   std::array<double, intensity_count> quiet_attacked_{};  // P(attacked | no event, intensity)
   SplittingPlan plan_;
