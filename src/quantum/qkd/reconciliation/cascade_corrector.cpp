@@ -1,6 +1,7 @@
 #include "quantum/qkd/reconciliation/cascade_corrector.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <utility>
 
@@ -11,7 +12,7 @@ namespace {
 
 std::unexpected<Error> malformed() { return fail(ErrorCode::invalid_argument, "error correction: malformed answer"); }
 /// How many odd pieces of a pass a frame searches at a time: what a correction in one pass settles in another need not be asked there.
-std::array<std::size_t, passes> searches_at_once{4096, 16, 4};
+std::array<std::size_t, passes> searches_at_once{getenv("W0") ? strtoul(getenv("W0"), nullptr, 10) : 4096, getenv("W1") ? strtoul(getenv("W1"), nullptr, 10) : 16, getenv("W2") ? strtoul(getenv("W2"), nullptr, 10) : 4};
 constexpr std::size_t octets_for(std::uint64_t bits) noexcept { return static_cast<std::size_t>((bits + 7) / 8); }
 
 }  // namespace
@@ -25,17 +26,16 @@ Corrector::Corrector(const ReconciliationSetup& setup, Secret key, const Kernels
   layout_.emplace(setup);
   const std::size_t words = layout_->frames * frame_words;
   bits_ = Secret(8 * words);
-  trees_ = Secret(8 * passes * words);
+  trees_ = Secret(8 * passes * layout_->frames * tree_words);
   bits_words_ = words_of(bits_);
   trees_words_ = words_of(trees_);
-  split_.resize(passes * words);
   frames_.resize(layout_->frames);
   spread_key(with_, key_.writable(), key_bits_, {bits_words_, words});
   question_ = {static_cast<std::uint8_t>(Stage::tops)};
   level_ = first_top(layout_->exponents[0]) / 64;
   for (std::size_t f = 0; f < frames_.size(); ++f) {
     const PassLayout& pass = layout_->of(f).pass[0];
-    build_tree(pass, bits(f), tree(f, 0));
+    build_tree(pass, bits(f), tree_memory(f, 0));
     for (std::size_t h = level_; h < 2 * level_; ++h) going_ += static_cast<unsigned>(std::popcount(pass.present[h]));
   }
 }
@@ -85,14 +85,14 @@ Result<void> Corrector::learn_first_pass(ByteView answer) {
   const bool last = blocks_known_ && level_ == frame_words / 2;
   question_ = {static_cast<std::uint8_t>(last ? Stage::searches : Stage::halves)};
   BitWriter out(question_);
-  Secret ordered(8 * frame_words);
+  Secret scratch(8 * 2 * frame_words);
   Bytes unsent;
   BitWriter sink(unsent);
   for (std::size_t f = 0; f < frames_.size(); ++f) {
     if (blocks_known_) {
-      learn_halves(f, words_of(ordered), in, last ? sink : out);
+      learn_halves(f, words_of(scratch), in, last ? sink : out);
     } else {
-      with_.take_tops(layout_->of(f).pass[0], level_, tree(f, 0), split(f, 0), in, out);
+      with_.take_tops(layout_->of(f).pass[0], level_, tree_memory(f, 0), split(f), in, out);
     }
   }
   if (!in.finished()) return malformed();
@@ -108,35 +108,38 @@ Result<void> Corrector::learn_first_pass(ByteView answer) {
   for (std::size_t f = 0; f < frames_.size(); ++f) {
     const PassLayout& pass = layout_->of(f).pass[0];
     for (std::size_t h = level_; h < 2 * level_; ++h)
-      going_ += static_cast<unsigned>(std::popcount(split(f, 0)[h] & pass.present[2 * h] & pass.present[2 * h + 1]));
+      going_ += static_cast<unsigned>(std::popcount(split(f)[h] & pass.present[2 * h] & pass.present[2 * h + 1]));
   }
   out.finish();
   return {};
 }
 
-void Corrector::learn_halves(std::size_t f, std::uint64_t* ordered, BitReader& in, BitWriter& out) {
+void Corrector::learn_halves(std::size_t f, std::uint64_t* scratch, BitReader& in, BitWriter& out) {
   const PassLayout& pass = layout_->of(f).pass[0];
-  std::uint64_t* nodes = tree(f, 0);
-  std::uint64_t* searched = split(f, 0);
+  std::uint64_t* searched = split(f);
   if (level_ < frame_words / 2) {
-    with_.take_halves(pass, level_, nodes + 2 * level_, searched, searched + 2 * level_, in, out);
+    with_.take_halves(pass, level_, tree_memory(f, 0) + 2 * level_, searched, searched + 2 * level_, in, out);
     return;
   }
-  order_words(pass, bits(f), ordered);
+  order_words(pass, bits(f), scratch);
   std::array<std::uint64_t, frame_words> errors;  // of bits; Alice knows them too
-  with_.take_halves(pass, level_, ordered, searched, errors.data(), in, out);
+  with_.take_halves(pass, level_, scratch, searched, errors.data(), in, out);
   for (std::size_t u = 0; u < frame_words; ++u) {
     bits(f)[pass.source[u]] ^= std::rotr(errors[u], pass.turn[u]);
     corrected_ += static_cast<unsigned>(std::popcount(errors[u]));
   }
   // All that is known is even now: the blocks, and both halves of what was searched. The rest are Bob's parities.
-  build_tree(pass, bits(f), nodes);
+  std::uint64_t* known = scratch + frame_words;
+  std::copy(searched, searched + frame_words, known);
+  build_tree(pass, bits(f), scratch);
   const std::size_t blocks = first_top(layout_->exponents[0]) / 64;
-  std::fill(nodes, nodes + 2 * blocks, 0);
+  std::fill(scratch, scratch + 2 * blocks, 0);
+  std::fill(known, known + blocks, 0);
   for (std::size_t h = blocks; h < frame_words / 2; ++h) {
-    nodes[2 * h] &= ~searched[h];
-    nodes[2 * h + 1] &= ~searched[h];
+    scratch[2 * h] &= ~known[h];
+    scratch[2 * h + 1] &= ~known[h];
   }
+  tree(f, 0).fill(scratch, known);
 }
 
 Result<void> Corrector::learn_searches(ByteView answer) {
@@ -149,6 +152,7 @@ Result<void> Corrector::learn_searches(ByteView answer) {
   last_start_ = 0;
   bool idle = true;
   for (std::size_t f = 0; f < frames_.size(); ++f) {
+    if (f + 1 < frames_.size()) prefetch(f + 1);
     Frame& frame = frames_[f];
     if (frame.asked != Asked::nothing) {
       learn_frame(f, frame.started ? started : going, out);
@@ -209,54 +213,85 @@ void Corrector::learn_pieces(std::size_t f, BitReader& in, BitWriter& out) {
   Frame& frame = frames_[f];
   const FrameLayout& layout = layout_->of(f);
   const PassLayout& pass = layout.pass[frame.pass];
-  std::uint64_t* nodes = tree(f, frame.pass);
-  std::uint64_t* known = split(f, frame.pass);
+  const SearchTree nodes = tree(f, frame.pass);
   std::size_t kept = 0;
   for (const std::uint16_t search : frame.searches) {
     const Node left = left_child(search);
-    const Node right = right_sibling(left);
-    const bool differs = in.get(1) != (parity_of(pass, bits(f), nodes, left) ? 1U : 0U);
-    Node node = differs ? left : right;
+    bool own = false;
     if (left < leaf_first) {
-      const std::uint64_t left_bit = std::uint64_t{1} << (left & 63U);
-      const std::uint64_t right_bit = std::uint64_t{1} << (right & 63U);
-      nodes[left >> 6] = differs ? nodes[left >> 6] | left_bit : nodes[left >> 6] & ~left_bit;
-      nodes[right >> 6] = differs ? nodes[right >> 6] & ~right_bit : nodes[right >> 6] | right_bit;
-      out.put(differs ? 1 : 0, 1);
+      own = nodes.parity(left);
+    } else {
+      const BitPlace place = place_of(pass, left);
+      own = (bits(f)[place.word] >> place.bit & 1U) != 0;
+    }
+    const std::uint64_t differs = in.get(1) ^ (own ? 1U : 0U);
+    Node node = differs != 0 ? left : right_sibling(left);
+    if (left < leaf_first) {
+      out.put(differs, 1);
       if (layout.padded) {
-        for (Node only = 0; node < leaf_first && (only = only_child(pass, node)) != 0; node = only) {
-          known[node >> 6] |= std::uint64_t{1} << (node & 63U);
-          if (only < leaf_first) nodes[only >> 6] |= std::uint64_t{1} << (only & 63U);
-        }
+        for (Node only = 0; node < leaf_first && (only = only_child(pass, node)) != 0;) node = only;
       }
       if (node < leaf_first) {
-        known[node >> 6] |= std::uint64_t{1} << (node & 63U);
         frame.searches[kept++] = static_cast<std::uint16_t>(node);
         continue;
       }
     }
-    const BitPlace place = place_of(pass, node);
-    flip(f, place.word, place.bit);
+    frame.ended.push_back(node);
   }
   frame.searches.resize(kept);
+  for (const Node leaf : frame.ended) {
+    tree(f, frame.pass).settle_search(leaf, 2 * first_top(layout_->exponents[frame.pass]));
+    flip(f, frame.pass, place_of(pass, leaf));
+  }
+  frame.ended.clear();
   if (kept == 0) frame.asked = Asked::nothing;
+}
+
+void Corrector::prefetch(std::size_t f) noexcept {
+  const Frame& frame = frames_[f];
+  if (frame.asked != Asked::pieces) return;
+  const PassLayout& pass = layout_->of(f).pass[frame.pass];
+  const SearchTree nodes = tree(f, frame.pass);
+  for (const std::uint16_t search : frame.searches) {
+    const Node left = left_child(search);
+    if (left < leaf_first) {
+      nodes.prefetch(left);
+      continue;
+    }
+    // The search ends in one of two bits, which the other passes will hear of.
+    const std::size_t u = (left - leaf_first) >> 6;
+    nodes.prefetch_low(u);
+    for (std::size_t side = u; side < u + 2; ++side) {
+      const std::size_t word = pass.source[side];
+      __builtin_prefetch(bits(f) + word, 1);
+      for (std::size_t other = 0; other < frame.opened; ++other) {
+        if (other != frame.pass) tree(f, other).prefetch_low(layout_->of(f).pass[other].place[word]);
+      }
+    }
+  }
 }
 
 void Corrector::learn_blocks(std::size_t f, BitReader& in) {
   Frame& frame = frames_[f];
   const std::uint8_t number = frame.opened++;
   const PassLayout& pass = layout_->of(f).pass[number];
-  std::uint64_t* nodes = tree(f, number);
-  build_tree(pass, bits(f), nodes);
+  std::array<std::uint64_t, frame_words> plain;
+  build_tree(pass, bits(f), plain.data());
+  SearchTree nodes = tree(f, number);
+  nodes.fill(plain.data(), nullptr);
+  wipe({reinterpret_cast<std::uint8_t*>(plain.data()), sizeof(plain)});
   // Everything known is even when a pass is opened, so the frame as a whole is: the last block follows from the others.
   std::uint64_t sum = 0;
   for (Node node = first_top(layout_->exponents[number]); node <= pass.last_top; ++node) {
     if (!pass.has(node)) continue;
-    const std::uint64_t differs = node == pass.last_top ? sum : in.get(1) ^ (tree_bit(nodes, node) ? 1U : 0U);
+    const std::uint64_t differs = node == pass.last_top ? sum : in.get(1) ^ (nodes.parity(node) ? 1U : 0U);
     sum ^= differs;
-    const std::uint64_t bit = std::uint64_t{1} << (node & 63U);
-    nodes[node >> 6] = differs != 0 ? nodes[node >> 6] | bit : nodes[node >> 6] & ~bit;
-    if (differs != 0) frame.odd[number].push_back(static_cast<std::uint16_t>(node));
+    if (differs != 0) {
+      nodes.set_odd(node);
+      frame.odd[number].push_back(static_cast<std::uint16_t>(node));
+    } else {
+      nodes.set_even(node);
+    }
   }
 }
 
@@ -267,7 +302,7 @@ void Corrector::learn_subset(SubsetSearch& search, Asked& asked, BitReader& in, 
   out.put(differs ? 1 : 0, 1);
   if (!search.range.is_bit()) return;
   asked = Asked::nothing;
-  flip(search.range.first_word / frame_words, search.range.first_word % frame_words, search.range.first_lane);
+  flip(search.range.first_word / frame_words, passes, search.range.bit_place());
 }
 
 void Corrector::learn_key(BitReader& in, BitWriter& out) {
@@ -314,9 +349,8 @@ bool Corrector::start_pieces(std::size_t f) {
   for (std::uint8_t p = 0; p < frame.opened; ++p) {
     std::vector<std::uint16_t>& odd = frame.odd[p];
     if (odd.empty()) continue;
-    const std::uint64_t* nodes = tree(f, p);
-    const std::uint64_t* known = split(f, p);
-    std::erase_if(odd, [&](std::uint16_t node) { return !tree_bit(nodes, node) || tree_bit(known, node); });
+    const SearchTree nodes = tree(f, p);
+    std::erase_if(odd, [&](std::uint16_t node) { return !nodes.parity(node) || nodes.known_below(node); });
     std::ranges::sort(odd, std::greater{});
     odd.erase(std::ranges::unique(odd).begin(), odd.end());
     if (odd.empty()) continue;
@@ -344,20 +378,17 @@ bool Corrector::start_pieces(std::size_t f) {
 void Corrector::search_piece(std::size_t f, std::uint8_t p, Node node) {
   const FrameLayout& layout = layout_->of(f);
   const PassLayout& pass = layout.pass[p];
-  std::uint64_t* nodes = tree(f, p);
-  std::uint64_t* known = split(f, p);
-  while (node < leaf_first) {
-    known[node >> 6] |= std::uint64_t{1} << (node & 63U);
-    const Node only = layout.padded ? only_child(pass, node) : 0;
-    if (only == 0) {
-      frames_[f].searches.push_back(static_cast<std::uint16_t>(node));
-      return;
-    }
-    if (only < leaf_first) nodes[only >> 6] |= std::uint64_t{1} << (only & 63U);
-    node = only;
+  SearchTree nodes = tree(f, p);
+  nodes.set_known_below(node);
+  if (layout.padded) {
+    for (Node only = 0; node < leaf_first && (only = only_child(pass, node)) != 0;) node = only;
   }
-  const BitPlace place = place_of(pass, node);
-  flip(f, place.word, place.bit);
+  if (node < leaf_first) {
+    frames_[f].searches.push_back(static_cast<std::uint16_t>(node));
+    return;
+  }
+  nodes.settle_search(node, 2 * first_top(layout_->exponents[p]));
+  flip(f, p, place_of(pass, node));
 }
 
 bool Corrector::start_subset(std::size_t place, SubsetSearch& search, std::uint32_t first, std::uint32_t differ) {
@@ -365,7 +396,7 @@ bool Corrector::start_subset(std::size_t place, SubsetSearch& search, std::uint3
   search.number = first + number;
   search.range = settle(*layout_, search.number, place == frames_.size() ? whole_key(*layout_) : whole_frame(place));
   if (search.range.is_bit()) {
-    flip(search.range.first_word / frame_words, search.range.first_word % frame_words, search.range.first_lane);
+    flip(search.range.first_word / frame_words, passes, search.range.bit_place());
     return false;
   }
   write_start(place, static_cast<std::uint8_t>(Start::confirmation));
@@ -406,40 +437,23 @@ void Corrector::write_start(std::size_t place, std::uint8_t kind) {
   starts_.push_back(kind);
 }
 
-void Corrector::flip(std::size_t f, std::uint32_t word, std::uint32_t bit) {
+void Corrector::flip(std::size_t f, std::size_t searched, BitPlace at) {
   Frame& frame = frames_[f];
-  bits(f)[word] ^= std::uint64_t{1} << bit;
+  bits(f)[at.word] ^= std::uint64_t{1} << at.bit;
   ++corrected_;
-  for (std::uint8_t p = 0; p < frame.opened; ++p) toggle(f, p, word, bit);
+  for (std::size_t p = 0; p < frame.opened; ++p) {
+    if (p == searched) continue;
+    const PassLayout& pass = layout_->of(f).pass[p];
+    const std::uint32_t place = pass.place[at.word];
+    const Node leaf = leaf_first + 64 * place + ((at.bit + pass.turn[place]) & 63U);
+    if (const Node piece = tree(f, p).flip_above(leaf, 2 * first_top(layout_->exponents[p])); piece != 0)
+      frame.odd[p].push_back(static_cast<std::uint16_t>(piece));
+  }
   if (!frame.confirming) return;
-  for (std::uint32_t i = 0; i < frame_confirmations; ++i) frame.differ ^= static_cast<std::uint32_t>(layout_->subset(f, i)[word] >> bit & 1U) << i;
+  for (std::uint32_t i = 0; i < frame_confirmations; ++i) frame.differ ^= static_cast<std::uint32_t>(layout_->subset(f, i)[at.word] >> at.bit & 1U) << i;
   if (key_batches_ == 0) return;
   const std::uint32_t first = frame_confirmations + key_confirmations * (key_batches_ - 1);
-  for (std::uint32_t i = 0; i < key_confirmations; ++i) key_differ_ ^= static_cast<std::uint32_t>(layout_->subset(f, first + i)[word] >> bit & 1U) << i;
-}
-
-/// Everything above the bit changes; the smallest known piece that holds it, unless it is the bit itself, may have become odd.
-void Corrector::toggle(std::size_t f, std::uint8_t p, std::uint32_t word, std::uint32_t bit) {
-  const PassLayout& pass = layout_->of(f).pass[p];
-  std::uint64_t* nodes = tree(f, p);
-  const std::uint64_t* known = split(f, p);
-  const Node top_end = 2 * first_top(layout_->exponents[p]);
-  const std::uint32_t place = pass.place[word];
-  Node node = parent(leaf_first + 64 * place + ((bit + pass.turn[place]) & 63U));
-  Node piece = 0;
-  bool inside = !tree_bit(known, node);
-  while (true) {
-    nodes[node >> 6] ^= std::uint64_t{1} << (node & 63U);
-    if (node < top_end) break;
-    const Node above = parent(node);
-    if (inside && tree_bit(known, above)) {
-      piece = node;
-      inside = false;
-    }
-    node = above;
-  }
-  if (inside) piece = node;
-  if (piece != 0 && tree_bit(nodes, piece)) frames_[f].odd[p].push_back(static_cast<std::uint16_t>(piece));
+  for (std::uint32_t i = 0; i < key_confirmations; ++i) key_differ_ ^= static_cast<std::uint32_t>(layout_->subset(f, first + i)[at.word] >> at.bit & 1U) << i;
 }
 
 }  // namespace qanat::qkd::cascade

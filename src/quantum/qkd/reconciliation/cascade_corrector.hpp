@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "quantum/qkd/reconciliation/cascade_subset.hpp"
+#include "quantum/qkd/reconciliation/cascade_tree.hpp"
 
 namespace qanat::qkd::cascade {
 
@@ -46,18 +47,21 @@ class Corrector final : public ReconciliationCorrector {
     bool confirming = false;
     std::uint32_t differ = 0;             // the frame's subset parities that differ
     std::vector<std::uint16_t> searches;  // odd pieces whose left half was asked about
+    std::vector<Node> ended;              // bits in which searches ended, still to be flipped
     std::array<std::vector<std::uint16_t>, passes> odd;  // pieces that became odd; some may be even again
     SubsetSearch subset;
   };
 
   [[nodiscard]] std::uint64_t* bits(std::size_t frame) noexcept { return bits_words_ + frame * frame_words; }
-  /// By node: Bob's parity while Alice's is not known, then whether the two differ.
-  [[nodiscard]] std::uint64_t* tree(std::size_t frame, std::size_t pass) noexcept { return trees_words_ + (frame * passes + pass) * frame_words; }
-  /// By node: the parities of both halves are known.
-  [[nodiscard]] std::uint64_t* split(std::size_t frame, std::size_t pass) noexcept { return split_.data() + (frame * passes + pass) * frame_words; }
+  [[nodiscard]] std::uint64_t* tree_memory(std::size_t frame, std::size_t pass) noexcept { return trees_words_ + (frame * passes + pass) * tree_words; }
+  [[nodiscard]] SearchTree tree(std::size_t frame, std::size_t pass) noexcept { return SearchTree(tree_memory(frame, pass)); }
+  /// During the first pass its tree's memory holds the plain tree and, behind it, the plain words of what differs.
+  [[nodiscard]] std::uint64_t* split(std::size_t frame) noexcept { return tree_memory(frame, 0) + frame_words; }
 
   [[nodiscard]] Result<void> learn_first_pass(ByteView answer);
-  void learn_halves(std::size_t frame, std::uint64_t* ordered, BitReader& in, BitWriter& out);
+  void learn_halves(std::size_t frame, std::uint64_t* scratch, BitReader& in, BitWriter& out);
+  /// Fetches what learn_frame() will touch in a frame.
+  void prefetch(std::size_t frame) noexcept;
   [[nodiscard]] Result<void> learn_searches(ByteView answer);
   void learn_frame(std::size_t frame, BitReader& in, BitWriter& out);
   void learn_pieces(std::size_t frame, BitReader& in, BitWriter& out);
@@ -76,8 +80,8 @@ class Corrector final : public ReconciliationCorrector {
   /// True if it ended at once, in a flipped bit.
   bool start_key();
   void write_start(std::size_t place, std::uint8_t kind);
-  void flip(std::size_t frame, std::uint32_t word, std::uint32_t bit);
-  void toggle(std::size_t frame, std::uint8_t pass, std::uint32_t word, std::uint32_t bit);
+  /// `searched`: the pass whose search ended in this bit; `passes` if none did.
+  void flip(std::size_t frame, std::size_t searched, BitPlace at);
 
   const Kernels& with_;
   std::size_t key_bits_;
@@ -87,7 +91,6 @@ class Corrector final : public ReconciliationCorrector {
   Secret trees_;
   std::uint64_t* bits_words_ = nullptr;
   std::uint64_t* trees_words_ = nullptr;
-  std::vector<std::uint64_t> split_;
   std::vector<Frame> frames_;
 
   std::size_t level_ = 0;  // of the first pass

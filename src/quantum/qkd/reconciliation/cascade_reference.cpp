@@ -112,7 +112,10 @@ Result<void> Reference::tell_searches(ByteView question, BitWriter& going, BitWr
   const std::uint64_t octets = (going_ + 7) / 8;
   if (question.size() < octets) return malformed();
   BitReader in(question.first(octets));
-  for (std::size_t f = 0; f < frames_.size(); ++f) go_on(f, in, going);
+  for (std::size_t f = 0; f < frames_.size(); ++f) {
+    if (f + 1 < frames_.size()) prefetch(f + 1);
+    go_on(f, in, going);
+  }
   if (key_search_) go_on(key_search_, in, going);
   if (!in.finished() || in.octets() != octets) return malformed();
   ByteView starts = question.subspan(octets);
@@ -125,6 +128,22 @@ Result<void> Reference::tell_searches(ByteView question, BitWriter& going, BitWr
   going_ = key_search_ ? 1 : 0;
   for (const Frame& frame : frames_) going_ += frame.searches.size() + (frame.subset ? 1 : 0);
   return {};
+}
+
+void Reference::prefetch(std::size_t f) noexcept {
+  const Frame& frame = frames_[f];
+  const PassLayout& pass = layout_->of(f).pass[frame.pass];
+  const std::uint64_t* parities = tree(f, frame.pass);
+  for (const std::uint16_t search : frame.searches) {
+    const Node node = left_child(left_child(search));  // those of the right child are in the same cache line
+    if (node < leaf_first) {
+      __builtin_prefetch(parities + (node >> 6));
+    } else {
+      const std::size_t u = (node - leaf_first) >> 6;
+      __builtin_prefetch(bits(f) + pass.source[u]);
+      __builtin_prefetch(bits(f) + pass.source[u + 2]);
+    }
+  }
 }
 
 void Reference::go_on(std::size_t f, BitReader& in, BitWriter& out) {

@@ -33,6 +33,8 @@ class Reference final : public ReconciliationReference {
   void tell_tops(BitWriter& out);
   [[nodiscard]] Result<void> tell_halves(ByteView question, BitWriter& out);
   [[nodiscard]] Result<void> tell_searches(ByteView question, BitWriter& going, BitWriter& started);
+  /// Fetches what go_on() will read in a frame.
+  void prefetch(std::size_t frame) noexcept;
   void go_on(std::size_t frame, BitReader& in, BitWriter& out);
   void go_on(std::optional<SubsetSearch>& search, BitReader& in, BitWriter& out);
   void tell_half(std::optional<SubsetSearch>& search, BitWriter& out);

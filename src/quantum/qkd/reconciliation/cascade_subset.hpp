@@ -14,6 +14,8 @@ struct SubsetRange {
   std::uint32_t first_lane = 0;
   std::uint32_t lanes = 64;
 
+  /// Of a single bit, within its frame.
+  [[nodiscard]] BitPlace bit_place() const noexcept { return {.word = static_cast<std::uint32_t>(first_word % frame_words), .bit = first_lane}; }
   [[nodiscard]] bool is_bit() const noexcept { return words == 1 && lanes == 1; }
   [[nodiscard]] SubsetRange left() const noexcept {
     SubsetRange half = *this;
