@@ -19,9 +19,13 @@ namespace {
 constexpr std::size_t slab_size = 256 * 1024;
 constexpr std::array<std::size_t, 10> class_sizes{32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384};
 
+constexpr std::size_t huge_page = 2 * 1024 * 1024;
+
 std::uint8_t* map_locked(std::size_t size) {
   void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   CHECK(memory != MAP_FAILED);
+  // Key material of a whole block of QKD: the faults of ordinary pages would cost as much time as a pass over it.
+  if (size >= huge_page) (void)::madvise(memory, size, MADV_HUGEPAGE);
   // Past the limit (RLIMIT_MEMLOCK) mlock fails: the memory is then swappable, but still excluded from dumps and wiped.
   (void)::mlock(memory, size);
   (void)::madvise(memory, size, MADV_DONTDUMP);
@@ -30,7 +34,7 @@ std::uint8_t* map_locked(std::size_t size) {
 }
 
 std::size_t page_rounded(std::size_t size) {
-  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto page = size >= huge_page ? huge_page : static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   return (size + page - 1) / page * page;
 }
 

@@ -152,7 +152,10 @@ Result<void> Corrector::learn_searches(ByteView answer) {
   last_start_ = 0;
   bool idle = true;
   for (std::size_t f = 0; f < frames_.size(); ++f) {
-    if (f + 1 < frames_.size()) prefetch(f + 1);
+    if (f + 4 < frames_.size()) __builtin_prefetch(&frames_[f + 4]);
+    if (f + 4 < frames_.size()) __builtin_prefetch(reinterpret_cast<const char*>(&frames_[f + 4]) + 64);
+    if (f + 3 < frames_.size()) __builtin_prefetch(frames_[f + 3].searches.data());
+    if (f + 2 < frames_.size()) prefetch(f + 2);
     Frame& frame = frames_[f];
     if (frame.asked != Asked::nothing) {
       learn_frame(f, frame.started ? started : going, out);
@@ -260,12 +263,12 @@ void Corrector::prefetch(std::size_t f) noexcept {
     }
     // The search ends in one of two bits, which the other passes will hear of.
     const std::size_t u = (left - leaf_first) >> 6;
-    nodes.prefetch_low(u);
+    nodes.prefetch_above(u);
     for (std::size_t side = u; side < u + 2; ++side) {
       const std::size_t word = pass.source[side];
       __builtin_prefetch(bits(f) + word, 1);
       for (std::size_t other = 0; other < frame.opened; ++other) {
-        if (other != frame.pass) tree(f, other).prefetch_low(layout_->of(f).pass[other].place[word]);
+        if (other != frame.pass) tree(f, other).prefetch_above(layout_->of(f).pass[other].place[word]);
       }
     }
   }

@@ -1,4 +1,4 @@
-// Bob's tree of a pass while he searches: which parities are known and which differ. Held in blocks of three levels, two cache lines each, so that
+// Bob's tree of a pass while he searches: which parities are known and which differ. Held in blocks of two levels, one cache line each, so that
 // the way from a bit up to its block touches few lines: the trees of all frames do not fit into a cache, and this way is what costs time.
 #pragma once
 
@@ -6,25 +6,22 @@
 
 namespace qanat::qkd::cascade {
 
-/// 128 blocks of the levels over 2 to 8 bits, 16 of those up to 64, 2 of those up to 512, and one for the rest. A block is eight words of
-/// parities (by the place of the word in a heap of three levels) and eight of "both halves are known".
-inline constexpr std::size_t tree_block_words = 16;
-inline constexpr std::size_t tree_blocks = 128 + 16 + 2 + 1;
-inline constexpr std::size_t tree_words = tree_blocks * tree_block_words;
+/// 256 blocks of the levels over 2 and 4 bits, 64 of the next two levels, and so on. Of a block's eight words 1 to 3 are parities (the upper
+/// level, then the two words of the lower one) and 5 to 7 "both halves are known"; word 0 of the plain tree has its place in the last block.
+inline constexpr std::size_t tree_block_words = 8;
+inline constexpr std::array<std::size_t, 6> tree_blocks_before{0, 256, 320, 336, 340, 341};
+inline constexpr std::size_t tree_words = tree_blocks_before.back() * tree_block_words;
 
 /// Where word h of the plain tree is.
 inline constexpr std::array<std::uint16_t, frame_words> tree_slots = [] {
   std::array<std::uint16_t, frame_words> slots{};
-  slots[0] = static_cast<std::uint16_t>((tree_blocks - 1) * tree_block_words);
-  slots[1] = static_cast<std::uint16_t>(slots[0] + 1);
-  for (std::size_t h = 2; h < frame_words; ++h) {
-    const auto level = static_cast<std::size_t>(11 - std::bit_width(h));  // 1 right above the bits, 9 below word 1
-    const std::size_t within_level = h - std::bit_floor(h);
-    const std::size_t inner = (level - 1) % 3;  // 0: the lowest of the block's levels
-    const std::size_t first_block = level <= 3 ? 0 : level <= 6 ? 128 : 144;
-    const std::size_t block = first_block + (within_level >> (2 - inner));
-    const std::size_t in_heap = (std::size_t{4} >> inner) + (within_level & ((std::size_t{4} >> inner) - 1));
-    slots[h] = static_cast<std::uint16_t>(block * tree_block_words + in_heap);
+  slots[0] = static_cast<std::uint16_t>(tree_blocks_before[4] * tree_block_words);
+  for (std::size_t h = 1; h < frame_words; ++h) {
+    const auto level = static_cast<std::size_t>(10 - std::bit_width(h));  // 0 right above the bits, 9 at word 1
+    const std::size_t within = h - std::bit_floor(h);
+    const bool upper = level % 2 == 1;
+    const std::size_t block = tree_blocks_before[level / 2] + (upper ? within : within / 2);
+    slots[h] = static_cast<std::uint16_t>(block * tree_block_words + (upper ? 1 : 2 + within % 2));
   }
   return slots;
 }();
@@ -35,23 +32,24 @@ class SearchTree {
 
   /// Bob's parity while Alice's is not known; then whether the two differ.
   [[nodiscard]] bool parity(Node node) const noexcept { return (words_[slot(node)] >> (node & 63U) & 1U) != 0; }
-  [[nodiscard]] bool known_below(Node node) const noexcept { return (words_[slot(node) + 8] >> (node & 63U) & 1U) != 0; }
+  [[nodiscard]] bool known_below(Node node) const noexcept { return (words_[slot(node) + 4] >> (node & 63U) & 1U) != 0; }
   void set_even(Node node) noexcept { words_[slot(node)] &= ~bit(node); }
   void set_odd(Node node) noexcept { words_[slot(node)] |= bit(node); }
   void flip(Node node) noexcept { words_[slot(node)] ^= bit(node); }
-  void set_known_below(Node node) noexcept { words_[slot(node) + 8] |= bit(node); }
+  void set_known_below(Node node) noexcept { words_[slot(node) + 4] |= bit(node); }
   void prefetch(Node node) const noexcept { __builtin_prefetch(words_ + slot(node)); }
-  /// The lowest block over the word at a place, as if it were about to be changed.
-  void prefetch_low(std::size_t place) const noexcept {
-    __builtin_prefetch(words_ + (place / 8) * tree_block_words, 1);
-    __builtin_prefetch(words_ + (place / 8) * tree_block_words + 8, 1);
+  /// The lowest blocks over the word at a place, which are about to be changed.
+  void prefetch_above(std::size_t place) const noexcept {
+    __builtin_prefetch(words_ + (place / 4) * tree_block_words, 1);
+    __builtin_prefetch(words_ + (tree_blocks_before[1] + place / 16) * tree_block_words, 1);
+    __builtin_prefetch(words_ + (tree_blocks_before[2] + place / 64) * tree_block_words, 1);
   }
 
   /// From a plain tree and plain words of "known below"; with a null pointer nothing is.
   void fill(const std::uint64_t* plain, const std::uint64_t* known) noexcept {
     for (std::size_t h = 0; h < frame_words; ++h) {
       words_[tree_slots[h]] = plain[h];
-      words_[tree_slots[h] + 8] = known == nullptr ? 0 : known[h];
+      words_[tree_slots[h] + 4] = known == nullptr ? 0 : known[h];
     }
   }
 
