@@ -20,9 +20,9 @@ inline constexpr unsigned photons_max = 32;
 
 /// How the splitting attack is set, so that the clicks over all intensities are as many as without it (or as near as she gets).
 struct SplittingPlan {
-  double single_pass = 0.0;     // share of single photons that she lets pass
-  double forwarded = 0.0;       // that a photon which she sends on is detected: her own channel and Bob's receiver
-  double receiver = 0.0;        // the same for a single photon that she lets pass
+  double single_pass = 0.0;  // share of single photons that she lets pass
+  double forwarded = 0.0;    // that a photon which she sends on is detected: her own channel and Bob's receiver
+  double receiver = 0.0;     // the same for a single photon that she lets pass
   /// Y_n: that a pulse of n photons is detected (dark counts apart).
   [[nodiscard]] double yield(unsigned photons) const;
   /// The same averaged over a coherent pulse of this mean.

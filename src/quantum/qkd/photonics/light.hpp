@@ -15,11 +15,11 @@ struct GateEvent {
   Intensity intensity{};
   bool alice_bit = false;
   Basis bob_basis{};
-  unsigned photons = 0;                 // that left Alice
-  std::array<unsigned, 2> arrivals{};   // photons that each detector would detect
-  unsigned dark = 0;                    // mask of dark counts
-  unsigned forced = 0;                  // mask of detectors that an attacker's bright light makes click
-  bool is_blinded = false;              // bright light keeps the detectors from avalanching
+  unsigned photons = 0;                // that left Alice
+  std::array<unsigned, 2> arrivals{};  // photons that each detector would detect
+  unsigned dark = 0;                   // mask of dark counts
+  unsigned forced = 0;                 // mask of detectors that an attacker's bright light makes click
+  bool is_blinded = false;             // bright light keeps the detectors from avalanching
 };
 
 class Light {
@@ -61,7 +61,7 @@ class Light {
   LinkParameters parameters_;
   double no_dark_;  // that neither detector has a dark count
   double event_probability_ = 0.0;
-  double skip_scale_ = 0.0;  // 1 / ln(1 - event probability)
+  double skip_scale_ = 0.0;        // 1 / ln(1 - event probability)
   std::uint64_t key_basis_below_;  // of 31 random bits
   std::vector<Way> ways_;
   std::array<double, ways_max> way_below_{};  // cumulative weights of ways_

@@ -57,11 +57,11 @@ struct LinkParameters {
   double afterpulse_decay_s = 100e-9;    // that second firing comes with this decay constant after the dead time
   double dead_time_s = 50e-9;
   DeadTimeScope dead_time_scope = DeadTimeScope::receiver;
-  double recovery_time_s = 0.0;           // after the dead time the efficiency comes back as 1 - e^(-t / recovery time); 0: at once
-  double timing_jitter_s = 10e-12;        // standard deviation of a photon's detection time
+  double recovery_time_s = 0.0;             // after the dead time the efficiency comes back as 1 - e^(-t / recovery time); 0: at once
+  double timing_jitter_s = 10e-12;          // standard deviation of a photon's detection time
   double effective_gate_width_s = 100e-12;  // a photon whose detection falls outside is lost
-  double gate_rate_hz = 1e9;              // gate frequency: pulses, and gates, per second
-  double photocurrent_limit_a = 10e-6;    // mean current of one detector above which its monitor alarms; 0: the receiver has no such monitor
+  double gate_rate_hz = 1e9;                // gate frequency: pulses, and gates, per second
+  double photocurrent_limit_a = 10e-6;      // mean current of one detector above which its monitor alarms; 0: the receiver has no such monitor
   // Source.
   std::array<double, intensity_count> intensity{0.48, 0.21, 2e-4};              // mean photon numbers mu1 > mu2 + mu3, mu2 > mu3 >= 0
   std::array<double, intensity_count> intensity_probability{0.14, 0.56, 0.30};  // of choosing each; they add up to 1; the third 0: one decoy

@@ -31,7 +31,8 @@ Result<void> check_photocurrent(const MonitorRecord& record, const LinkParameter
 double double_click_share(const LinkParameters& link) {
   const double click = link.click_probability();
   double share = double_click_probability(link) / click;
-  const double unready_gates = link.recovery_time_s * link.gate_rate_hz + (link.dead_time_scope == DeadTimeScope::detector ? static_cast<double>(link.dead_gates()) : 0.0);
+  const double unready_gates =
+      link.recovery_time_s * link.gate_rate_hz + (link.dead_time_scope == DeadTimeScope::detector ? static_cast<double>(link.dead_gates()) : 0.0);
   const double ready = 1.0 / (1.0 + unready_gates * click / 2.0);
   share *= ready * ready;
   return share / (1.0 + link.afterpulse_probability);
