@@ -1,77 +1,157 @@
 #include "quantum/qkd/amplification/toeplitz.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
-#include <cstdint>
 #include <cstring>
-#include <vector>
+
+#include "quantum/qkd/amplification/polynomial.hpp"
 
 namespace qanat::qkd {
 namespace {
 
+static_assert(std::endian::native == std::endian::little, "octets are read as little-endian words");
+
 constexpr std::size_t word_bits = 64;
-constexpr std::size_t rows_at_once = 4;  // of output bits that share one pass over the key
+/// Below, the whole product by Karatsuba is faster than its middle by transforms.
+constexpr std::size_t transform_bits_min = std::size_t{1} << 15;
+constexpr std::size_t columns_min = 4096;
+
+using Words = std::span<std::uint64_t>;
 
 std::size_t words_for(std::size_t bits) { return (bits + word_bits - 1) / word_bits; }
+std::uint64_t low_bits(std::size_t count) { return count >= word_bits ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1; }
 
-/// Little-endian words of octets, zero padded.
-void load_words(ByteView octets, std::span<std::uint64_t> words) {
-  for (std::size_t i = 0; i < octets.size(); ++i) words[i / 8] |= std::uint64_t{octets[i]} << (8 * (i % 8));
+std::uint64_t word_of(const std::uint8_t* at) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, at, sizeof(word));
+  return word;
+}
+/// 64 bits from bit `shift` < 8 of *at on; reads nine octets.
+std::uint64_t bits_of(const std::uint8_t* at, unsigned shift) { return word_of(at) >> shift | word_of(at + 1) << (8 - shift); }
+
+/// The bits [first, first + 64) of octets; what is outside of them is zero. Where they lie is public, so the branches may ask.
+std::uint64_t bits_at(ByteView octets, std::ptrdiff_t first) {
+  std::uint64_t out = 0;
+  for (std::ptrdiff_t i = 0; i < 64; i += 8) {
+    const std::ptrdiff_t octet = (first + i) >> 3;
+    const auto shift = static_cast<unsigned>((first + i) & 7);
+    const auto get = [&](std::ptrdiff_t index) { return index >= 0 && index < std::ssize(octets) ? unsigned{octets[static_cast<std::size_t>(index)]} : 0U; };
+    out |= std::uint64_t{(get(octet) >> shift | get(octet + 1) << (8 - shift)) & 0xffU} << i;
+  }
+  return out;
 }
 
-/// XOR over t of key[t] & row[t], for four rows.
-std::array<std::uint64_t, rows_at_once> masked_sums(std::span<const std::uint64_t> key, const std::array<const std::uint64_t*, rows_at_once>& row) {
-  std::uint64_t a = 0;
-  std::uint64_t b = 0;
-  std::uint64_t c = 0;
-  std::uint64_t d = 0;
-  for (std::size_t t = 0; t < key.size(); ++t) {
-    a ^= key[t] & row[0][t];
-    b ^= key[t] & row[1][t];
-    c ^= key[t] & row[2][t];
-    d ^= key[t] & row[3][t];
+std::uint64_t mirrored(std::uint64_t w) {
+  w = (w >> 1 & 0x5555'5555'5555'5555) | (w & 0x5555'5555'5555'5555) << 1;
+  w = (w >> 2 & 0x3333'3333'3333'3333) | (w & 0x3333'3333'3333'3333) << 2;
+  w = (w >> 4 & 0x0f0f'0f0f'0f0f'0f0f) | (w & 0x0f0f'0f0f'0f0f'0f0f) << 4;
+  return std::byteswap(w);
+}
+
+/// to[m] = octets[end - 1 - m] for m < count, then zeros.
+void copy_backwards(Words to, ByteView octets, std::size_t end, std::size_t count) {
+  const std::size_t words = words_for(count);
+  std::size_t w = 0;
+  const auto first_of = [&](std::size_t word) { return static_cast<std::ptrdiff_t>(end) - static_cast<std::ptrdiff_t>(word_bits * (word + 1)); };
+  const auto slow = [&] { to[w] = mirrored(bits_at(octets, first_of(w))); };
+  for (; w < words && static_cast<std::size_t>(first_of(w) + 72) / 8 + 1 > octets.size(); ++w) slow();
+  const auto shift = static_cast<unsigned>(first_of(w) & 7);
+  const std::size_t fast_end = std::min(words, end / word_bits);
+  if (w < fast_end) {
+    const std::uint8_t* at = octets.data() + first_of(w) / 8;
+    for (; w < fast_end; ++w, at -= sizeof(std::uint64_t)) to[w] = mirrored(bits_of(at, shift));
   }
-  return {a, b, c, d};
+  for (; w < words; ++w) slow();
+  if (words > 0) to[words - 1] &= low_bits(count - word_bits * (words - 1));
+  std::ranges::fill(to.subspan(words), 0);
+}
+
+/// to[m] = octets[first + m] for m < count, then zeros.
+void copy_forwards(Words to, ByteView octets, std::size_t first, std::size_t count) {
+  const std::size_t words = words_for(count);
+  for (std::size_t w = 0; w < words; ++w) {
+    const std::size_t bit = first + word_bits * w;
+    const bool inside = bit / 8 + 9 <= octets.size();
+    to[w] = inside ? bits_of(octets.data() + bit / 8, static_cast<unsigned>(bit & 7)) : bits_at(octets, static_cast<std::ptrdiff_t>(bit));
+  }
+  if (words > 0) to[words - 1] &= low_bits(count - word_bits * (words - 1));
+  std::ranges::fill(to.subspan(words), 0);
+}
+
+/// out[j] ^= product[first + j] for all bits of out.
+void add_bits(std::span<std::uint8_t> out, std::span<const std::uint64_t> product, std::size_t first) {
+  const auto shift = static_cast<unsigned>(first % word_bits);
+  std::size_t w = first / word_bits;
+  for (std::size_t at = 0; at < out.size(); at += sizeof(std::uint64_t), ++w) {
+    std::uint64_t word = product[w] >> shift;
+    if (shift != 0 && w + 1 < product.size()) word |= product[w + 1] << (word_bits - shift);
+    const std::size_t size = std::min(sizeof(word), out.size() - at);
+    std::uint64_t sum = 0;
+    std::memcpy(&sum, out.data() + at, size);
+    sum ^= word;
+    std::memcpy(out.data() + at, &sum, size);
+  }
+}
+
+/// out ^= T k2 as the middle of the whole product.
+void add_by_product(std::span<std::uint8_t> out, ByteView key, std::size_t key_bits, ByteView seed, std::size_t output_bits, CarrylessPath path) {
+  const std::size_t columns = key_bits - output_bits;
+  SecretArray<std::uint64_t> a(words_for(columns));
+  SecretArray<std::uint64_t> b(words_for(key_bits));
+  SecretArray<std::uint64_t> product(a.view().size() + b.view().size());
+  copy_forwards(a.view(), key, output_bits, columns);
+  copy_forwards(b.view(), seed, 0, key_bits - 1);
+  multiply(product.view(), a.view(), b.view(), path);
+  add_bits(out, product.view(), columns - 1);
+}
+
+/// out ^= T k2 by transposed transforms. With k2 backwards, K[m] = key[key_bits - 1 - m], it is the sum over m of K[m] seed[j + m]; K is taken
+/// in pieces, each with the seed from its first m on.
+void add_by_transform(std::span<std::uint8_t> out, ByteView key, std::size_t key_bits, ByteView seed, std::size_t output_bits, const TransformSplit& split,
+                      TransformProduct& transform) {
+  const std::size_t columns = key_bits - output_bits;
+  const std::size_t chunk = split.chunk * word_bits;
+  for (std::size_t m = 0; m < columns; m += chunk) {
+    copy_backwards(transform.bits(), key, key_bits - m, std::min(chunk, columns - m));
+    transform.load_factor();
+    copy_forwards(transform.bits(), seed, m, std::min(key_bits - 1 - m, transform.bits().size() * word_bits));
+    transform.correlate();
+  }
+  transform.take_sum();
+  add_bits(out, transform.bits(), 0);
+  transform.wipe();
 }
 
 }  // namespace
 
-std::size_t toeplitz_seed_size(std::size_t key_bits, std::size_t output_bits) { return (key_bits + output_bits - 1 + 7) / 8; }
+std::size_t toeplitz_seed_size(std::size_t key_bits, std::size_t /*output_bits*/) { return (key_bits - 1 + 7) / 8; }
 
-Result<Secret> toeplitz_hash(const Secret& key, std::size_t key_bits, ByteView seed, std::size_t output_bits) {
-  if (key_bits == 0 || output_bits == 0 || output_bits > key_bits) {
+Result<Secret> ToeplitzHasher::hash(const Secret& key, std::size_t key_bits, ByteView seed, std::size_t output_bits) {
+  if (output_bits == 0 || output_bits >= key_bits || key_bits > toeplitz_key_bits_max) {
     return fail(ErrorCode::invalid_argument, "privacy amplification: " + std::to_string(output_bits) + " bits out of " + std::to_string(key_bits));
   }
   if (key.size() != (key_bits + 7) / 8 || seed.size() != toeplitz_seed_size(key_bits, output_bits)) {
     return fail(ErrorCode::invalid_argument, "privacy amplification: key or seed has the wrong length");
   }
-  const std::size_t key_words = words_for(key_bits);
-  Secret key_buffer(key_words * sizeof(std::uint64_t));
-  const std::span<std::uint64_t> key_view(reinterpret_cast<std::uint64_t*>(key_buffer.writable().data()), key_words);
-  load_words(key.reveal(), key_view);
-
-  // Row j is the seed from bit j on. One copy of the seed per shift of 0..63 bits makes every row start at a word.
-  const std::size_t row_words = words_for(key_bits + output_bits) + 2;
-  std::vector<std::uint64_t> seed_words(row_words + 1);
-  load_words(seed, seed_words);
-  std::vector<std::vector<std::uint64_t>> shifted(word_bits, std::vector<std::uint64_t>(row_words));
-  for (std::size_t s = 0; s < word_bits; ++s) {
-    for (std::size_t t = 0; t < row_words; ++t) {
-      shifted[s][t] = s == 0 ? seed_words[t] : seed_words[t] >> s | seed_words[t + 1] << (word_bits - s);
+  const ByteView octets = key.reveal();
+  Secret out = Secret::copy_of(octets.first((output_bits + 7) / 8));
+  if (key_bits < transform_bits_min || key_bits - output_bits < columns_min) {
+    add_by_product(out.writable(), octets, key_bits, seed, output_bits, path_);
+  } else {
+    const TransformSplit split = best_split(words_for(key_bits - output_bits), words_for(output_bits));
+    if (!transform_ || transform_->bits_log() != split.bits_log) {
+      transform_.reset();
+      transform_.emplace(path_, split.bits_log);
     }
+    add_by_transform(out.writable(), octets, key_bits, seed, output_bits, split, *transform_);
   }
-
-  Secret out((output_bits + 7) / 8);
-  const auto octets = out.writable();
-  for (std::size_t j = 0; j < output_bits; j += rows_at_once) {
-    std::array<const std::uint64_t*, rows_at_once> row{};
-    for (std::size_t r = 0; r < rows_at_once; ++r) row[r] = shifted[(j + r) % word_bits].data() + (j + r) / word_bits;
-    const auto sums = masked_sums(key_view, row);
-    for (std::size_t r = 0; r < rows_at_once && j + r < output_bits; ++r) {
-      octets[(j + r) / 8] |= static_cast<std::uint8_t>((static_cast<unsigned>(std::popcount(sums[r])) & 1U) << ((j + r) % 8));
-    }
-  }
+  if (output_bits % 8 != 0) out.writable().back() &= static_cast<std::uint8_t>((1U << (output_bits % 8)) - 1);
   return Result<Secret>(std::move(out));
+}
+
+Result<Secret> toeplitz_hash(const Secret& key, std::size_t key_bits, ByteView seed, std::size_t output_bits) {
+  return ToeplitzHasher().hash(key, key_bits, seed, output_bits);
 }
 
 }  // namespace qanat::qkd

@@ -56,4 +56,13 @@ void TransformProduct::take_sum() {
   summed_ = false;
 }
 
+void TransformProduct::wipe() noexcept {
+  bits_.wipe();
+  factor_.wipe();
+  sum_.wipe();
+  term_.wipe();
+  scratch_.wipe();
+  summed_ = false;
+}
+
 }  // namespace qanat::qkd

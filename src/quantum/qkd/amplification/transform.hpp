@@ -25,6 +25,7 @@ class SecretArray {
   explicit SecretArray(std::size_t count) : octets_(count * sizeof(T)), view_(reinterpret_cast<T*>(octets_.writable().data()), count) {}
   [[nodiscard]] std::span<T> view() noexcept { return view_; }
   [[nodiscard]] T* data() noexcept { return view_.data(); }
+  void wipe() noexcept { qanat::wipe(octets_.writable()); }
 
  private:
   Secret octets_;
@@ -49,6 +50,10 @@ class TransformProduct {
   /// bits() becomes the sum of (sum over m of factor[m] bits[j + m]) at j, right for each j up to 2^bits_log - 1 minus the largest degree of
   /// a factor. The sum is empty again.
   void take_sum();
+
+  /// Overwrites all buffers; the object can be used again.
+  void wipe() noexcept;
+  [[nodiscard]] unsigned bits_log() const { return bits_log_; }
 
  private:
   [[nodiscard]] std::size_t points() const { return std::size_t{1} << points_log_; }
