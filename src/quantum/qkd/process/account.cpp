@@ -36,6 +36,9 @@ wire::Json describe(const LinkId& link, std::uint64_t block_id, const BlockSumma
                              {"leak_model", name(report.leak_model)},
                              {"leak", report.leak_charged},
                              {"bound", name(report.bound)},
+                             {"length_rule", name(report.length_rule)},
+                             {"rung", report.rung},
+                             {"thresholds", to_hex(report.thresholds)},
                              {"vacuum_events", report.vacuum},
                              {"single_photon_events", report.single},
                              {"single_photon_check_events", report.single_check},
@@ -56,6 +59,7 @@ wire::Json describe(const LinkId& link, std::uint64_t block_id, const BlockSumma
 wire::Json describe(const SessionSettings& settings) {
   return wire::Json::object({{"reconciliation", name(settings.reconciliation)},
                              {"bound", name(settings.effective_bound())},
+                             {"length_rule", name(settings.length_rule)},
                              {"leak_model", name(settings.leak_model)},
                              {"block_size", settings.block_size},
                              {"eps_sec", settings.eps_sec},
@@ -67,9 +71,9 @@ wire::Json describe(const SessionSettings& settings) {
 
 std::string account_of(const BlockReport& report) {
   return fmt::format(
-      "{}: l {} from n_key {} (errors {}), n_check {} (errors {}), mu {}, p {}, q {}, pulses {}, leak {} ({}, {}: {} + {}), eps_sec {}, eps_cor {}; vacuum "
+      "{}, {} length: l {} from n_key {} (errors {}), n_check {} (errors {}), mu {}, p {}, q {}, pulses {}, leak {} ({}, {}: {} + {}), eps_sec {}, eps_cor {}; vacuum "
       "{:.1f}, single {:.1f}, single in check {:.1f} with errors {:.1f}, phase error {:.5f}; error rate {:.4f}; {:.3f} s of simulated time",
-      name(report.bound), report.length, fmt::join(report.key_counts, "/"), fmt::join(report.key_errors, "/"), fmt::join(report.check_counts, "/"),
+      name(report.bound), name(report.length_rule), report.length, fmt::join(report.key_counts, "/"), fmt::join(report.key_errors, "/"), fmt::join(report.check_counts, "/"),
       fmt::join(report.check_errors, "/"), fmt::join(report.mu, "/"), fmt::join(report.p, "/"), report.key_basis_probability, report.gates,
       report.leak_charged, name(report.leak_model), name(report.reconciliation), report.disclosed.by_alice, report.disclosed.by_bob, report.eps_sec,
       report.eps_cor, report.vacuum, report.single, report.single_check, report.single_errors, report.phase_error, report.qber_key, report.simulated_time_s);

@@ -127,6 +127,11 @@ QkdSettings QkdSettings::read(node::Config& config) {
   session.qber_max = table.real("qber_max", 0.001, 0.499, session.qber_max);
   session.reconciliation = read_reconciliation(table);
   session.bound = read_bound(table);
+  if (const auto rule = length_rule_from_name(table.text("length_rule", name(session.length_rule)))) {
+    session.length_rule = *rule;
+  } else {
+    table.reject("length_rule", rule.error().message);
+  }
   session.leak_model = read_leak_model(table);
   session.authentication_reserve =
       static_cast<std::size_t>(table.integer("authentication_reserve", 2, 1000, static_cast<std::int64_t>(session.authentication_reserve)));

@@ -50,6 +50,32 @@ BlockReport gather(const SessionSettings& settings, const SiftedBlock& block, co
   return out;
 }
 
+BoundInput input_of(const BlockReport& report) {
+  return {.bound = report.bound,
+          .mu = report.mu,
+          .p = report.p,
+          .key_basis_probability = report.key_basis_probability,
+          .pulses = static_cast<double>(report.gates),
+          .n_key = to_counts(report.key_counts),
+          .m_key = to_counts(report.key_errors),
+          .n_check = to_counts(report.check_counts),
+          .m_check = to_counts(report.check_errors),
+          .lambda_EC = report.leak_charged,
+          .eps_sec = report.eps_sec,
+          .eps_cor = report.eps_cor};
+}
+
+/// By the link's length rule, which is noted in the report.
+Result<BoundOutput> length_of(const SessionSettings& settings, BlockReport& report) {
+  report.length_rule = settings.length_rule;
+  if (settings.length_rule == LengthRule::observed) return key_length(input_of(report));
+  ASSIGN_OR_RETURN(const AcceptanceLadder ladder, settings.acceptance_ladder());
+  ASSIGN_OR_RETURN(FixedLength fixed, fixed_length(ladder, input_of(report)));
+  report.rung = static_cast<std::uint8_t>(fixed.rung);
+  report.thresholds = crypto::digest(crypto::Hash::sha256, encode(ladder[fixed.rung]));
+  return Result<BoundOutput>(std::move(fixed.output));
+}
+
 }  // namespace
 
 double expected_error_rate(const BasisCounts& check) {
@@ -71,18 +97,7 @@ Result<BlockReport> assess(const SessionSettings& settings, const SiftedBlock& b
   }
   BlockReport report = gather(settings, block, reconciled);
   TRY(check_rate("key", report.qber_key, settings.qber_max));
-  ASSIGN_OR_RETURN(const BoundOutput bound, key_length({.bound = report.bound,
-                                                        .mu = report.mu,
-                                                        .p = report.p,
-                                                        .key_basis_probability = report.key_basis_probability,
-                                                        .pulses = static_cast<double>(report.gates),
-                                                        .n_key = to_counts(report.key_counts),
-                                                        .m_key = to_counts(report.key_errors),
-                                                        .n_check = to_counts(report.check_counts),
-                                                        .m_check = to_counts(report.check_errors),
-                                                        .lambda_EC = report.leak_charged,
-                                                        .eps_sec = report.eps_sec,
-                                                        .eps_cor = report.eps_cor}));
+  ASSIGN_OR_RETURN(const BoundOutput bound, length_of(settings, report));
   report.vacuum = bound.vacuum;
   report.single = bound.single;
   report.single_check = bound.single_check;

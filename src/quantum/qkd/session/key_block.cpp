@@ -32,6 +32,13 @@ Enum read_choice(OctetReader& in, Enum first, Enum last) {
   return first;
 }
 
+/// `size` octets or none.
+Bytes read_digest(OctetReader& in, std::size_t size) {
+  const std::size_t octets = in.u8();
+  if (octets != 0 && octets != size) in.refuse();
+  return to_bytes(in.octets(in.failed() ? 0 : octets));
+}
+
 }  // namespace
 
 std::string_view name(LeakModel model) noexcept {
@@ -59,6 +66,10 @@ void BlockReport::write_shared(OctetWriter& out) const {
   out.u8(static_cast<std::uint8_t>(leak_model));
   out.f64(leak_charged);
   out.u8(static_cast<std::uint8_t>(bound));
+  out.u8(static_cast<std::uint8_t>(length_rule));
+  out.u8(rung);
+  out.u8(static_cast<std::uint8_t>(thresholds.size()));
+  out.octets(thresholds);
   for (const double value : {vacuum, single, single_check, single_errors, phase_error}) out.f64(value);
   out.u64(length);
   out.f64(eps_sec);
@@ -92,6 +103,9 @@ Result<BlockReport> BlockReport::read(OctetReader& in) {
   report.leak_model = read_choice(in, LeakModel::one_way, LeakModel::both_directions);
   report.leak_charged = in.f64();
   report.bound = read_choice(in, Bound::wiesemann_2026, Bound::gllp);
+  report.length_rule = read_choice(in, LengthRule::fixed, LengthRule::observed);
+  report.rung = in.u8();
+  report.thresholds = read_digest(in, thresholds_digest_size);
   for (double* value : {&report.vacuum, &report.single, &report.single_check, &report.single_errors, &report.phase_error}) *value = in.f64();
   report.length = in.u64();
   report.eps_sec = in.f64();
@@ -99,9 +113,7 @@ Result<BlockReport> BlockReport::read(OctetReader& in) {
   report.authentication_bits_spent = in.u64();
   report.authentication_bits_refilled = in.u64();
   report.simulated_time_s = in.f64();
-  const std::size_t agreement_octets = in.u8();
-  if (agreement_octets != 0 && agreement_octets != agreement_size) in.refuse();
-  report.agreement = to_bytes(in.octets(in.failed() ? 0 : agreement_octets));
+  report.agreement = read_digest(in, agreement_size);
   report.times.began_ms = in.u64();
   report.times.wall_ms = in.u64();
   if (in.failed()) return fail(ErrorCode::invalid_argument, "block report: malformed");

@@ -7,7 +7,7 @@
 #include "base/clock.hpp"
 #include "base/id.hpp"
 #include "base/secret.hpp"
-#include "quantum/qkd/keyrate/bound.hpp"
+#include "quantum/qkd/keyrate/acceptance.hpp"
 #include "quantum/qkd/octets.hpp"
 #include "quantum/qkd/photonics/link.hpp"
 #include "quantum/qkd/reconciliation/reconciliation.hpp"
@@ -18,6 +18,7 @@ struct LinkTag;
 using LinkId = Name<LinkTag>;
 inline constexpr std::size_t link_id_size_max = 64;
 inline constexpr std::size_t agreement_size = 32;
+inline constexpr std::size_t thresholds_digest_size = 32;
 
 /// Which disclosures of error correction are charged. Counting only one direction of Cascade is disputed (Tupkary, Luetkenhaus,
 /// arXiv:2307.00576): Bob's questions show his parities too. `both_directions` charges what either side's key gave away and is the default.
@@ -50,6 +51,9 @@ struct BlockReport {
   LeakModel leak_model = LeakModel::both_directions;
   double leak_charged = 0.0;  // lambda_EC: by the model, with the verification hash
   Bound bound{};
+  LengthRule length_rule = LengthRule::observed;
+  std::uint8_t rung = 0;  // fixed length: which of the ladder
+  Bytes thresholds;       // fixed length: SHA-256 of the rung's thresholds
   double vacuum = 0.0;  // what the bound says: see BoundOutput
   double single = 0.0;
   double single_check = 0.0;

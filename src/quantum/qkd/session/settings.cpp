@@ -2,17 +2,42 @@
 
 #include "crypto/kdf.hpp"
 #include "quantum/qkd/authentication/pool.hpp"
+#include "quantum/qkd/keyrate/link_model.hpp"
 #include "quantum/qkd/reconciliation/verification.hpp"
 #include "quantum/qkd/sifting/sifting.hpp"
 
 namespace qanat::qkd {
 namespace {
+
 constexpr std::size_t clicks_per_block_max = std::size_t{1} << 30;
-}
+
+// How the thresholds of fixed-length blocks are laid: an honest block of a link that is as configured leaves them with at most this probability …
+constexpr double abort_probability = 1e-3;
+constexpr double drift = 0.03;                            // … and a link may be this far from its configuration;
+constexpr std::array<double, 3> error_factors{1.3, 2.0, 3.0};  // rungs for links with more errors than expected.
+constexpr double efficiency_cascade = 1.08;               // of error correction, with room for small blocks
+constexpr double efficiency_ldpc = 1.35;
+
+}  // namespace
 
 Bound SessionSettings::effective_bound() const {
   if (bound) return *bound;
   return parameters.intensity_probability[index_of(Intensity::vacuum)] > 0.0 ? Bound::lim_2014 : Bound::wiesemann_2026;
+}
+
+Result<AcceptanceLadder> SessionSettings::acceptance_ladder() const {
+  const double match = parameters.key_basis_probability * parameters.key_basis_probability;
+  const double one_way = reconciliation == ReconciliationMethod::cascade ? efficiency_cascade : efficiency_ldpc;
+  const bool counts_twice = reconciliation == ReconciliationMethod::cascade && leak_model == LeakModel::both_directions;
+  ASSIGN_OR_RETURN(const ExpectedBlock expected,
+                   expected_block(parameters, effective_bound(),
+                                  {.n_key = match * static_cast<double>(clicks_needed(block_size, parameters.key_basis_probability)),
+                                   .f_EC = counts_twice ? 2.0 * one_way : one_way,
+                                   .eps_sec = eps_sec,
+                                   .eps_cor = eps_cor}));
+  BoundInput input = expected.input;
+  input.lambda_EC += verification_leak_bits;
+  return propose_ladder(input, abort_probability, drift, error_factors);
 }
 
 std::uint64_t SessionSettings::ids_per_block() const {
@@ -36,6 +61,9 @@ Result<void> SessionSettings::validate() const {
   if (authentication_target > pool_keys_max / 2 || authentication_reserve >= authentication_target) {
     return fail(ErrorCode::invalid_argument, "authentication reserve and target: reserve < target <= 2048");
   }
+  // The bound says whether it suits the link's decoys.
+  TRY(expected_block(parameters, effective_bound(), {.n_key = static_cast<double>(block_size), .eps_sec = eps_sec, .eps_cor = eps_cor}));
+  if (length_rule == LengthRule::fixed) TRY(acceptance_ladder());
   return {};
 }
 
@@ -49,6 +77,7 @@ Bytes SessionSettings::fingerprint() const {
   out.f64(qber_max);
   out.u8(static_cast<std::uint8_t>(reconciliation));
   out.u8(static_cast<std::uint8_t>(effective_bound()));
+  out.u8(static_cast<std::uint8_t>(length_rule));
   out.u8(static_cast<std::uint8_t>(leak_model));
   out.u64(authentication_reserve);
   out.u64(authentication_target);
