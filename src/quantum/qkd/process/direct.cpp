@@ -3,37 +3,31 @@
 namespace qanat::qkd {
 namespace {
 
-/// Sends and tells what a step holds; the number of blocks that ended in it. The error of a session that has ended.
-Result<std::size_t> carry_out(FrameStream& channel, const Step& step, const DirectEvents& events) {
-  std::size_t ended_blocks = 0;
-  for (const KeyBlock& block : step.deliver) {
-    events.finished(block);
-    ++ended_blocks;
-  }
+/// Tells and sends what a step holds; the error of a session that has ended.
+Result<void> carry_out(FrameStream& channel, const Step& step, const DirectEvents& events) {
+  for (const KeyBlock& block : step.deliver) events.finished(block);
   for (const Bytes& frame : step.send) TRY(channel.send(frame));
-  if (step.failed) {
-    events.failed(*step.failed);
-    ++ended_blocks;
-  }
+  if (step.failed) events.failed(*step.failed);
   if (step.ended) return fail(*step.ended);
-  return ended_blocks;
+  return {};
 }
 
 }  // namespace
 
-Result<void> run_alice(FrameStream& channel, SessionParts<AliceDevice> parts, DurableState state, std::size_t blocks, const DirectEvents& events) {
+Result<void> run_alice(FrameStream& channel, SessionParts<AliceDevice> parts, DurableState state, const std::function<bool()>& more,
+                       const DirectEvents& events) {
   AliceSession session(parts, std::move(state));
-  std::size_t done = 0;
+  bool greeted = false;
   while (true) {
-    if (session.idle() && done < blocks) {
-      ASSIGN_OR_RETURN(const std::size_t ended, carry_out(channel, session.begin_block(), events));
-      done += ended;
-      if (session.idle()) continue;
+    if (session.idle()) {
+      greeted = true;
+      if (!more()) break;
+      TRY(carry_out(channel, session.begin_block(), events));
+      continue;
     }
-    if (done >= blocks) break;
-    ASSIGN_OR_RETURN(const Bytes frame, channel.receive());
-    ASSIGN_OR_RETURN(const std::size_t ended, carry_out(channel, session.receive(frame), events));
-    done += ended;
+    const auto frame = channel.receive();
+    if (!frame) return fail(frame.error().code, frame.error().message + (greeted ? "" : ", before it greeted"));
+    TRY(carry_out(channel, session.receive(*frame), events));
   }
   channel.close();
   return {};

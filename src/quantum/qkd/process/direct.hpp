@@ -15,8 +15,10 @@ struct DirectEvents {
   std::function<void(const BlockFailure&)> failed;
 };
 
-/// Alice makes `blocks` blocks, good or failed, and closes the channel. Fails when the session or the channel ends before.
-Result<void> run_alice(FrameStream& channel, SessionParts<AliceDevice> parts, DurableState state, std::size_t blocks, const DirectEvents& events);
+/// Alice makes block after block, good or failed, while `more` says so, and then closes the channel. Fails when the session or the channel ends
+/// before.
+Result<void> run_alice(FrameStream& channel, SessionParts<AliceDevice> parts, DurableState state, const std::function<bool()>& more,
+                       const DirectEvents& events);
 /// Bob works until Alice closes the channel between two blocks.
 Result<void> run_bob(FrameStream& channel, SessionParts<BobDevice> parts, DurableState state, const DirectEvents& events);
 
