@@ -1,6 +1,7 @@
 #include "quantum/qkd/reconciliation/ldpc_decoder.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::size_t iterations_max = 60;
 constexpr std::size_t evolution_max = 80;
+constexpr double standstill = 0.97;
 constexpr std::int8_t certain = 127;
 
 /// The ensemble that the code is one of, at the error rate for which this many rows are `efficiency` times the Shannon limit.
@@ -160,6 +162,7 @@ LdpcDecoding LdpcDecoder::decode(const LdpcGraph& graph, std::span<const Circula
   const std::span<const double> expected = graph.unsatisfied();
   const auto iterate = kernel_ == LdpcKernel::avx2 ? iterate_avx2 : iterate_portable;
   LdpcDecoding out;
+  std::array<std::size_t, 8> history{};
   std::size_t step = 0;
   while (out.iterations < iterations_max) {
     const std::size_t unsatisfied = iterate({.graph = graph, .beliefs = beliefs_.data(), .messages = messages_.data(), .parity = parity_.data(), .step = step});
@@ -170,10 +173,13 @@ LdpcDecoding LdpcDecoder::decode(const LdpcGraph& graph, std::span<const Circula
       for (std::size_t row = 0; row < difference.size() && out.solved; ++row) out.solved = row_parities(graph.shape()[row], errors) == difference[row];
       if (out.solved) return out;
     }
+    // What has come to a standstill is given up: a few more parities help sooner than many more iterations.
+    std::size_t& before = history[out.iterations % history.size()];
+    if (out.iterations > history.size() && static_cast<double>(unsatisfied) > standstill * static_cast<double>(before)) return out;
+    before = unsatisfied;
     // The step whose checks were as often unsatisfied tells where the decoding is; the worth of the next iteration's messages is that of the next step.
-    step = 0;
+    step = std::min<std::size_t>(1, expected.size() - 1);
     while (step + 1 < expected.size() && expected[step] > static_cast<double>(unsatisfied)) ++step;
-    if (out.iterations >= 1 && step == 0) step = std::min<std::size_t>(1, expected.size() - 1);
   }
   return out;
 }
