@@ -85,6 +85,7 @@ class Lane {
   Channel channel_;
   crypto::Rng& random_;
   DurableState state_;
+  ToeplitzHasher hasher_;
   std::uint64_t block_id_ = 0;
   Bytes received_;
   Bytes digests_;
@@ -94,7 +95,7 @@ class Lane {
 Result<void> Lane::alice_block(SiftedBlock block) {
   block_id_ = block.block_id;
   channel_.restart_transcript();
-  AliceDistillation distillation(settings_, std::move(block), random_);
+  AliceDistillation distillation(settings_, std::move(block), random_, hasher_);
   VerdictMessage opening;
   {
     const Share share(tally_.reconciliation_s);
@@ -129,7 +130,7 @@ Result<void> Lane::alice_block(SiftedBlock block) {
 Result<void> Lane::bob_block(SiftedBlock block) {
   block_id_ = block.block_id;
   channel_.restart_transcript();
-  BobDistillation distillation(settings_, std::move(block));
+  BobDistillation distillation(settings_, std::move(block), hasher_);
   ASSIGN_OR_RETURN(const Frame opening, receive());
   ASSIGN_OR_RETURN(const VerdictMessage verdict, VerdictMessage::read(opening.body, 0));
   Outgoing next;

@@ -7,7 +7,7 @@
 
 #include "quantum/qkd/amplification/field128.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 
 __extension__ typedef unsigned __int128 Wide;
 
@@ -33,4 +33,4 @@ inline Wide carryless_product(std::uint64_t a, std::uint64_t b) {
   return sum;
 }
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

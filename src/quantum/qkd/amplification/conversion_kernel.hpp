@@ -17,7 +17,7 @@
 
 #include "quantum/qkd/amplification/kernels.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 
 struct ConversionStep {
   std::uint8_t block = 0;     // log2 of bits
@@ -43,7 +43,7 @@ struct ConversionPlan {
 };
 ConversionPlan conversion_plan(unsigned bits_log, bool reversed);
 
-constexpr bool undoes_in_reverse(Direction2 direction) { return direction == Direction2::inverse || direction == Direction2::transposed; }
+constexpr bool undoes_in_reverse(MapForm form) { return form == MapForm::inverse || form == MapForm::transposed; }
 
 template <class V>
 struct Conversion {
@@ -85,49 +85,49 @@ struct Conversion {
   }
 
   /// One step on one block of more than 2^row_log bits.
-  template <Direction2 direction>
+  template <MapForm form>
   static void step(ConversionStep s, std::uint64_t* block) {
     const std::size_t half = std::size_t{1} << (s.block - 7);  // words
     std::uint64_t* low = block;
     std::uint64_t* high = block + half;
     if (s.distance < 6) {
       const unsigned shift = 1U << s.distance;
-      if constexpr (direction == Direction2::forward) high[0] ^= high[half - 1] >> (64 - shift);
-      if constexpr (direction == Direction2::inverse_transposed) high[half - 1] ^= high[0] << (64 - shift);
-      if constexpr (direction == Direction2::forward || direction == Direction2::inverse) {
+      if constexpr (form == MapForm::forward) high[0] ^= high[half - 1] >> (64 - shift);
+      if constexpr (form == MapForm::inverse_transposed) high[half - 1] ^= high[0] << (64 - shift);
+      if constexpr (form == MapForm::forward || form == MapForm::inverse) {
         add_shifted_up(low, high, half, shift);
       } else {
         add_shifted_down(high, low, half, shift);
       }
-      if constexpr (direction == Direction2::inverse) high[0] ^= high[half - 1] >> (64 - shift);
-      if constexpr (direction == Direction2::transposed) high[half - 1] ^= high[0] << (64 - shift);
+      if constexpr (form == MapForm::inverse) high[0] ^= high[half - 1] >> (64 - shift);
+      if constexpr (form == MapForm::transposed) high[half - 1] ^= high[0] << (64 - shift);
       return;
     }
     const std::size_t shift = std::size_t{1} << (s.distance - 6);
-    if constexpr (direction == Direction2::forward) add_words(high, high + half - shift, shift);
-    if constexpr (direction == Direction2::inverse_transposed) add_words(high + half - shift, high, shift);
-    if constexpr (direction == Direction2::forward || direction == Direction2::inverse) {
+    if constexpr (form == MapForm::forward) add_words(high, high + half - shift, shift);
+    if constexpr (form == MapForm::inverse_transposed) add_words(high + half - shift, high, shift);
+    if constexpr (form == MapForm::forward || form == MapForm::inverse) {
       add_words(low + shift, high, half - shift);
     } else {
       add_words(high, low + shift, half - shift);
     }
-    if constexpr (direction == Direction2::inverse) add_words(high, high + half - shift, shift);
-    if constexpr (direction == Direction2::transposed) add_words(high + half - shift, high, shift);
+    if constexpr (form == MapForm::inverse) add_words(high, high + half - shift, shift);
+    if constexpr (form == MapForm::transposed) add_words(high + half - shift, high, shift);
   }
 
   /// One step within words.
-  template <Direction2 direction, unsigned block, unsigned distance>
+  template <MapForm form, unsigned block, unsigned distance>
   static void step_in_words(V& w) {
     constexpr unsigned half = 1U << (block - 1);
     constexpr unsigned shift = half - (1U << distance);
     constexpr std::uint64_t top = bits_of_each_block(block, 2 * half - (1U << distance), 2 * half);
     constexpr std::uint64_t rest = bits_of_each_block(block, half, 2 * half - (1U << distance));
-    if constexpr (direction == Direction2::forward) w ^= (w & top) >> shift;
-    if constexpr (direction == Direction2::forward || direction == Direction2::inverse) w ^= (w & rest) >> shift;
-    if constexpr (direction == Direction2::inverse) w ^= (w & top) >> shift;
-    if constexpr (direction == Direction2::inverse_transposed) w ^= w << shift & top;
-    if constexpr (direction == Direction2::transposed || direction == Direction2::inverse_transposed) w ^= w << shift & rest;
-    if constexpr (direction == Direction2::transposed) w ^= w << shift & top;
+    if constexpr (form == MapForm::forward) w ^= (w & top) >> shift;
+    if constexpr (form == MapForm::forward || form == MapForm::inverse) w ^= (w & rest) >> shift;
+    if constexpr (form == MapForm::inverse) w ^= (w & top) >> shift;
+    if constexpr (form == MapForm::inverse_transposed) w ^= w << shift & top;
+    if constexpr (form == MapForm::transposed || form == MapForm::inverse_transposed) w ^= w << shift & rest;
+    if constexpr (form == MapForm::transposed) w ^= w << shift & top;
   }
   static constexpr std::uint64_t bits_of_each_block(unsigned block, unsigned from, unsigned to) {
     std::uint64_t mask = 0;
@@ -151,14 +151,14 @@ struct Conversion {
   }
 
   /// One step on the 2 half words of a block, distance up to a word.
-  template <Direction2 direction, unsigned distance, std::size_t half>
+  template <MapForm form, unsigned distance, std::size_t half>
   static void step_across_words(V* low) {
     constexpr unsigned shift = 1U << distance;
     V* high = low + half;
-    if constexpr (direction == Direction2::forward) high[0] ^= carried_up<shift>(high[half - 1]);
-    if constexpr (direction == Direction2::inverse_transposed) high[half - 1] ^= carried_down<shift>(high[0]);
+    if constexpr (form == MapForm::forward) high[0] ^= carried_up<shift>(high[half - 1]);
+    if constexpr (form == MapForm::inverse_transposed) high[half - 1] ^= carried_down<shift>(high[0]);
     for (std::size_t w = 0; w < half; ++w) {
-      if constexpr (direction == Direction2::forward || direction == Direction2::inverse) {
+      if constexpr (form == MapForm::forward || form == MapForm::inverse) {
         if constexpr (shift < 64) low[w] ^= high[w] << shift;
         if (w > 0) low[w] ^= carried_up<shift>(high[w - 1]);
       } else {
@@ -166,51 +166,51 @@ struct Conversion {
         if (w + 1 < half) high[w] ^= carried_down<shift>(low[w + 1]);
       }
     }
-    if constexpr (direction == Direction2::inverse) high[0] ^= carried_up<shift>(high[half - 1]);
-    if constexpr (direction == Direction2::transposed) high[half - 1] ^= carried_down<shift>(high[0]);
+    if constexpr (form == MapForm::inverse) high[0] ^= carried_up<shift>(high[half - 1]);
+    if constexpr (form == MapForm::transposed) high[half - 1] ^= carried_down<shift>(high[0]);
   }
 
-  template <Direction2 direction, unsigned block, unsigned distance>
+  template <MapForm form, unsigned block, unsigned distance>
   static void step_in_rows(std::array<V, 4>& w) {
     if constexpr (block == 8) {
-      step_across_words<direction, distance, 2>(w.data());
+      step_across_words<form, distance, 2>(w.data());
     } else if constexpr (block == 7) {
-      step_across_words<direction, distance, 1>(w.data());
-      step_across_words<direction, distance, 1>(w.data() + 2);
+      step_across_words<form, distance, 1>(w.data());
+      step_across_words<form, distance, 1>(w.data() + 2);
     } else {
-      for (V& v : w) step_in_words<direction, block, distance>(v);
+      for (V& v : w) step_in_words<form, block, distance>(v);
     }
   }
 
   /// The steps of ConversionPlan::add(8, 8, 0), on rows whose words stand in w[0] … w[3].
-  template <Direction2 direction>
+  template <MapForm form>
   static void rows(std::array<V, 4>& w) {
-    if constexpr (!undoes_in_reverse(direction)) {
-      step_in_rows<direction, 8, 3>(w);
-      step_in_rows<direction, 7, 2>(w);
-      step_in_rows<direction, 6, 1>(w);
-      step_in_rows<direction, 5, 0>(w);
-      step_in_rows<direction, 4, 1>(w);
-      step_in_rows<direction, 3, 0>(w);
-      step_in_rows<direction, 2, 0>(w);
-      step_in_rows<direction, 4, 2>(w);
-      step_in_rows<direction, 8, 5>(w);
-      step_in_rows<direction, 7, 4>(w);
-      step_in_rows<direction, 6, 4>(w);
-      step_in_rows<direction, 8, 6>(w);
+    if constexpr (!undoes_in_reverse(form)) {
+      step_in_rows<form, 8, 3>(w);
+      step_in_rows<form, 7, 2>(w);
+      step_in_rows<form, 6, 1>(w);
+      step_in_rows<form, 5, 0>(w);
+      step_in_rows<form, 4, 1>(w);
+      step_in_rows<form, 3, 0>(w);
+      step_in_rows<form, 2, 0>(w);
+      step_in_rows<form, 4, 2>(w);
+      step_in_rows<form, 8, 5>(w);
+      step_in_rows<form, 7, 4>(w);
+      step_in_rows<form, 6, 4>(w);
+      step_in_rows<form, 8, 6>(w);
     } else {
-      step_in_rows<direction, 8, 6>(w);
-      step_in_rows<direction, 6, 4>(w);
-      step_in_rows<direction, 7, 4>(w);
-      step_in_rows<direction, 8, 5>(w);
-      step_in_rows<direction, 4, 2>(w);
-      step_in_rows<direction, 2, 0>(w);
-      step_in_rows<direction, 3, 0>(w);
-      step_in_rows<direction, 4, 1>(w);
-      step_in_rows<direction, 5, 0>(w);
-      step_in_rows<direction, 6, 1>(w);
-      step_in_rows<direction, 7, 2>(w);
-      step_in_rows<direction, 8, 3>(w);
+      step_in_rows<form, 8, 6>(w);
+      step_in_rows<form, 6, 4>(w);
+      step_in_rows<form, 7, 4>(w);
+      step_in_rows<form, 8, 5>(w);
+      step_in_rows<form, 4, 2>(w);
+      step_in_rows<form, 2, 0>(w);
+      step_in_rows<form, 3, 0>(w);
+      step_in_rows<form, 4, 1>(w);
+      step_in_rows<form, 5, 0>(w);
+      step_in_rows<form, 6, 1>(w);
+      step_in_rows<form, 7, 2>(w);
+      step_in_rows<form, 8, 3>(w);
     }
   }
   static constexpr std::size_t row_steps = 12;
@@ -257,19 +257,19 @@ struct Conversion {
   }
 
   /// All of `steps` on a region of 2^region bits, in the first-level cache.
-  template <Direction2 direction>
+  template <MapForm form>
   static void leaf(std::span<const ConversionStep> steps, std::uint64_t* words, unsigned region) {
     const std::size_t size = std::size_t{1} << (region - 6);
     for (std::size_t i = 0; i < steps.size();) {
       if (steps[i].block > row_log) {
-        for (std::size_t at = 0; at < size; at += std::size_t{1} << (steps[i].block - 6)) step<direction>(steps[i], words + at);
+        for (std::size_t at = 0; at < size; at += std::size_t{1} << (steps[i].block - 6)) step<form>(steps[i], words + at);
         ++i;
         continue;
       }
       for (std::size_t at = 0; at < size; at += 4 * lanes) {
         std::array<V, 4> w;
         load_rows(words + at, w);
-        rows<direction>(w);
+        rows<form>(w);
         store_rows(words + at, w);
       }
       i += row_steps;
@@ -277,37 +277,37 @@ struct Conversion {
   }
 
   /// Depth first: what concerns a half of the region alone is done with while that half is in the cache.
-  template <Direction2 direction>
+  template <MapForm form>
   static void run(std::span<const ConversionStep> steps, std::uint64_t* words, unsigned region) {
-    if (region <= leaf_log) return leaf<direction>(steps, words, region);
+    if (region <= leaf_log) return leaf<form>(steps, words, region);
     for (std::size_t i = 0; i < steps.size();) {
       if (steps[i].block == region) {
-        step<direction>(steps[i], words);
+        step<form>(steps[i], words);
         ++i;
         continue;
       }
       std::size_t end = i;
       while (end < steps.size() && steps[end].block < region) ++end;
-      run<direction>(steps.subspan(i, end - i), words, region - 1);
-      run<direction>(steps.subspan(i, end - i), words + (std::size_t{1} << (region - 7)), region - 1);
+      run<form>(steps.subspan(i, end - i), words, region - 1);
+      run<form>(steps.subspan(i, end - i), words + (std::size_t{1} << (region - 7)), region - 1);
       i = end;
     }
   }
 
-  static void convert(std::uint64_t* words, unsigned bits_log, Direction2 direction) {
-    const ConversionPlan plan = conversion_plan(bits_log, undoes_in_reverse(direction));
+  static void convert(std::uint64_t* words, unsigned bits_log, MapForm form) {
+    const ConversionPlan plan = conversion_plan(bits_log, undoes_in_reverse(form));
     const std::span steps(plan.steps.data(), plan.count);
-    switch (direction) {
-      case Direction2::forward:
-        return run<Direction2::forward>(steps, words, bits_log);
-      case Direction2::inverse:
-        return run<Direction2::inverse>(steps, words, bits_log);
-      case Direction2::transposed:
-        return run<Direction2::transposed>(steps, words, bits_log);
-      case Direction2::inverse_transposed:
-        return run<Direction2::inverse_transposed>(steps, words, bits_log);
+    switch (form) {
+      case MapForm::forward:
+        return run<MapForm::forward>(steps, words, bits_log);
+      case MapForm::inverse:
+        return run<MapForm::inverse>(steps, words, bits_log);
+      case MapForm::transposed:
+        return run<MapForm::transposed>(steps, words, bits_log);
+      case MapForm::inverse_transposed:
+        return run<MapForm::inverse_transposed>(steps, words, bits_log);
     }
   }
 };
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

@@ -2,7 +2,7 @@
 
 #include "base/check.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 namespace {
 
 constexpr unsigned degree = 128;
@@ -93,4 +93,4 @@ const TransformConstants& transform_constants() {
   return constants;
 }
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 
 struct Element {
   std::uint64_t low = 0;
@@ -51,4 +51,4 @@ const TransformConstants& transform_constants();
 /// Bit by bit; for constants and tests.
 Element multiply_bitwise(Element a, Element b);
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

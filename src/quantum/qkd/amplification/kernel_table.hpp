@@ -12,7 +12,7 @@
 #include "quantum/qkd/amplification/transform_kernel.hpp"
 #include "quantum/qkd/amplification/transpose_kernel.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 
 template <class Lanes>
 constexpr Kernels kernel_table() {
@@ -25,4 +25,4 @@ constexpr Kernels kernel_table() {
           .scale_add = PointwiseKernel<Lanes>::scale_add};
 }
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

@@ -5,7 +5,7 @@
 #include "base/check.hpp"
 #include "quantum/qkd/amplification/conversion_kernel.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 
 std::string_view name(CarrylessPath path) {
   switch (path) {
@@ -60,4 +60,4 @@ ConversionPlan conversion_plan(unsigned bits_log, bool reversed) {
   return plan;
 }
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

@@ -7,7 +7,7 @@
 
 #include "quantum/qkd/amplification/field128.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 
 enum class CarrylessPath : std::uint8_t {
   portable,  // integer multiplications with holes between the bits
@@ -17,7 +17,7 @@ enum class CarrylessPath : std::uint8_t {
 std::string_view name(CarrylessPath path);
 
 /// A linear map over GF(2), its inverse, its transpose (as a matrix over GF(2)) and the inverse of that.
-enum class Direction2 : std::uint8_t { forward, inverse, transposed, inverse_transposed };
+enum class MapForm : std::uint8_t { forward, inverse, transposed, inverse_transposed };
 
 /// Which of the two bases of GF(2^128) the elements are in when they leave for, or come from, bits. Multiplication by a field element is
 /// symmetric with respect to the form B(a, b) = top coefficient of a b, not with respect to the dot product of the bits; `dual` passes
@@ -29,12 +29,12 @@ struct Kernels {
   /// scratch: product_scratch(words) words.
   void (*multiply)(std::uint64_t* product, const std::uint64_t* a, const std::uint64_t* b, std::size_t words, std::uint64_t* scratch);
   /// The change of basis of transform.hpp, in place, on 2^bits_log bits.
-  void (*convert)(std::uint64_t* words, unsigned bits_log, Direction2 direction);
+  void (*convert)(std::uint64_t* words, unsigned bits_log, MapForm form);
   /// 128 rows of 2^points_log bits <-> 2^points_log elements. scratch: transpose_scratch words, aligned to 32 octets.
   void (*gather)(const std::uint64_t* words, Element* elements, unsigned points_log, Basis basis, std::uint64_t* scratch);
   void (*scatter)(const Element* elements, std::uint64_t* words, unsigned points_log, Basis basis, std::uint64_t* scratch);
   /// The additive Fourier transform on 2^points_log elements, in place.
-  void (*transform)(Element* elements, unsigned points_log, Direction2 direction);
+  void (*transform)(Element* elements, unsigned points_log, MapForm form);
   /// a[i] = a[i] b[i], or sum[i] += a[i] b[i].
   void (*scale)(Element* a, const Element* b, std::size_t count);
   void (*scale_add)(Element* sum, const Element* a, const Element* b, std::size_t count);
@@ -55,4 +55,4 @@ const Kernels& portable_kernels();
 const Kernels& pclmul_kernels();
 const Kernels& vpclmul_kernels();
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

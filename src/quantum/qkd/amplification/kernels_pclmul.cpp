@@ -14,7 +14,7 @@
 #pragma clang attribute push(__attribute__((target("pclmul,sse4.1"))), apply_to = function)
 #include "quantum/qkd/amplification/kernel_table.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 namespace {
 
 struct PclmulLanes {
@@ -85,11 +85,11 @@ const Kernels& pclmul_kernels() {
   return table;
 }
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2
 #pragma clang attribute pop
 
 #else
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 const Kernels& pclmul_kernels() { return portable_kernels(); }
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2
 #endif

@@ -1,7 +1,7 @@
 #include "quantum/qkd/amplification/carryless.hpp"
 #include "quantum/qkd/amplification/kernel_table.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 namespace {
 
 struct PortableLanes {
@@ -54,4 +54,4 @@ const Kernels& portable_kernels() {
   return table;
 }
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

@@ -14,7 +14,7 @@
 #pragma clang attribute push(__attribute__((target("avx2,bmi2,pclmul,vpclmulqdq"))), apply_to = function)
 #include "quantum/qkd/amplification/kernel_table.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 namespace {
 
 struct VpclmulLanes {
@@ -91,11 +91,11 @@ const Kernels& vpclmul_kernels() {
   return table;
 }
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2
 #pragma clang attribute pop
 
 #else
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 const Kernels& vpclmul_kernels() { return portable_kernels(); }
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2
 #endif

@@ -7,7 +7,7 @@
 #include "base/check.hpp"
 #include "quantum/qkd/amplification/transform.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 namespace {
 
 using Words = std::span<std::uint64_t>;
@@ -70,6 +70,7 @@ TransformSplit best_split(std::size_t long_words, std::size_t short_words) {
       best = {.bits_log = bits_log, .chunk = (long_words + chunks - 1) / chunks, .chunks = chunks};
     }
   }
+  best.chunks = (long_words + best.chunk - 1) / best.chunk;
   return best;
 }
 
@@ -89,4 +90,4 @@ void multiply(Words product, WordView a, WordView b, CarrylessPath path) {
   }
 }
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

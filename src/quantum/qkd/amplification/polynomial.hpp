@@ -8,7 +8,7 @@
 
 #include "quantum/qkd/amplification/kernels.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 
 /// product = a b. product.size() = a.size() + b.size(), neither empty; it overlaps neither.
 /// Scratch, wiped: up to 6 times the product where the transform is used (from about 2^17 bits on), else up to 14 times the shorter operand.
@@ -26,4 +26,4 @@ inline constexpr std::size_t transform_short_words_max = std::size_t{1} << (tran
 /// From so many words of the shorter operand on, the transform is the faster way.
 std::size_t transform_words_min(CarrylessPath path);
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

@@ -7,7 +7,7 @@
 
 #include "quantum/qkd/amplification/kernels.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 
 template <class Lanes>
 struct ProductKernel {
@@ -50,4 +50,4 @@ struct ProductKernel {
   }
 };
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

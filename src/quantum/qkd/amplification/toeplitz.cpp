@@ -95,21 +95,21 @@ void add_bits(std::span<std::uint8_t> out, std::span<const std::uint64_t> produc
 }
 
 /// out ^= T k2 as the middle of the whole product.
-void add_by_product(std::span<std::uint8_t> out, ByteView key, std::size_t key_bits, ByteView seed, std::size_t output_bits, CarrylessPath path) {
+void add_by_product(std::span<std::uint8_t> out, ByteView key, std::size_t key_bits, ByteView seed, std::size_t output_bits, gf2::CarrylessPath path) {
   const std::size_t columns = key_bits - output_bits;
-  SecretArray<std::uint64_t> a(words_for(columns));
-  SecretArray<std::uint64_t> b(words_for(key_bits));
-  SecretArray<std::uint64_t> product(a.view().size() + b.view().size());
+  gf2::SecretArray<std::uint64_t> a(words_for(columns));
+  gf2::SecretArray<std::uint64_t> b(words_for(key_bits));
+  gf2::SecretArray<std::uint64_t> product(a.view().size() + b.view().size());
   copy_forwards(a.view(), key, output_bits, columns);
   copy_forwards(b.view(), seed, 0, key_bits - 1);
-  multiply(product.view(), a.view(), b.view(), path);
+  gf2::multiply(product.view(), a.view(), b.view(), path);
   add_bits(out, product.view(), columns - 1);
 }
 
 /// out ^= T k2 by transposed transforms. With k2 backwards, K[m] = key[key_bits - 1 - m], it is the sum over m of K[m] seed[j + m]; K is taken
 /// in pieces, each with the seed from its first m on.
-void add_by_transform(std::span<std::uint8_t> out, ByteView key, std::size_t key_bits, ByteView seed, std::size_t output_bits, const TransformSplit& split,
-                      TransformProduct& transform) {
+void add_by_transform(std::span<std::uint8_t> out, ByteView key, std::size_t key_bits, ByteView seed, std::size_t output_bits, const gf2::TransformSplit& split,
+                      gf2::TransformProduct& transform) {
   const std::size_t columns = key_bits - output_bits;
   const std::size_t chunk = split.chunk * word_bits;
   for (std::size_t m = 0; m < columns; m += chunk) {
@@ -139,7 +139,7 @@ Result<Secret> ToeplitzHasher::hash(const Secret& key, std::size_t key_bits, Byt
   if (key_bits < transform_bits_min || key_bits - output_bits < columns_min) {
     add_by_product(out.writable(), octets, key_bits, seed, output_bits, path_);
   } else {
-    const TransformSplit split = best_split(words_for(key_bits - output_bits), words_for(output_bits));
+    const gf2::TransformSplit split = gf2::best_split(words_for(key_bits - output_bits), words_for(output_bits));
     if (!transform_ || transform_->bits_log() != split.bits_log) {
       transform_.reset();
       transform_.emplace(path_, split.bits_log);

@@ -29,7 +29,7 @@ std::size_t toeplitz_seed_size(std::size_t key_bits, std::size_t output_bits);
 /// memory anew costs about as much as a third of the arithmetic.
 class ToeplitzHasher {
  public:
-  explicit ToeplitzHasher(CarrylessPath path = fastest_path()) : path_(path) {}
+  explicit ToeplitzHasher(gf2::CarrylessPath path = gf2::fastest_path()) : path_(path) {}
 
   /// Bits are numbered as in pack_bits. `key` holds key_bits bits, `seed` toeplitz_seed_size() octets: fresh, random, public once the raw key
   /// is fixed and never used twice. 0 < output_bits < key_bits <= toeplitz_key_bits_max, else invalid_argument. Time depends on the lengths alone.
@@ -37,8 +37,8 @@ class ToeplitzHasher {
   Result<Secret> hash(const Secret& key, std::size_t key_bits, ByteView seed, std::size_t output_bits);
 
  private:
-  CarrylessPath path_;
-  std::optional<TransformProduct> transform_;
+  gf2::CarrylessPath path_;
+  std::optional<gf2::TransformProduct> transform_;
 };
 
 /// One block.

@@ -4,7 +4,7 @@
 
 #include "base/check.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 
 TransformProduct::TransformProduct(CarrylessPath path, unsigned bits_log)
     : kernels_(kernels(path)),
@@ -18,28 +18,28 @@ TransformProduct::TransformProduct(CarrylessPath path, unsigned bits_log)
 }
 
 void TransformProduct::load_factor() {
-  kernels_.convert(bits_.data(), bits_log_, Direction2::forward);
+  kernels_.convert(bits_.data(), bits_log_, MapForm::forward);
   kernels_.gather(bits_.data(), factor_.data(), points_log_, Basis::power, scratch_.data());
-  kernels_.transform(factor_.data(), points_log_, Direction2::forward);
+  kernels_.transform(factor_.data(), points_log_, MapForm::forward);
 }
 
 void TransformProduct::multiply() {
   CHECK(!summed_);
-  kernels_.convert(bits_.data(), bits_log_, Direction2::forward);
+  kernels_.convert(bits_.data(), bits_log_, MapForm::forward);
   kernels_.gather(bits_.data(), sum_.data(), points_log_, Basis::power, scratch_.data());
-  kernels_.transform(sum_.data(), points_log_, Direction2::forward);
+  kernels_.transform(sum_.data(), points_log_, MapForm::forward);
   kernels_.scale(sum_.data(), factor_.data(), points());
-  kernels_.transform(sum_.data(), points_log_, Direction2::inverse);
+  kernels_.transform(sum_.data(), points_log_, MapForm::inverse);
   kernels_.scatter(sum_.data(), bits_.data(), points_log_, Basis::power, scratch_.data());
-  kernels_.convert(bits_.data(), bits_log_, Direction2::inverse);
+  kernels_.convert(bits_.data(), bits_log_, MapForm::inverse);
 }
 
 void TransformProduct::correlate() {
   if (summed_ && term_.view().empty()) term_ = SecretArray<Element>(points());
   SecretArray<Element>& values = summed_ ? term_ : sum_;
-  kernels_.convert(bits_.data(), bits_log_, Direction2::inverse_transposed);
+  kernels_.convert(bits_.data(), bits_log_, MapForm::inverse_transposed);
   kernels_.gather(bits_.data(), values.data(), points_log_, Basis::dual, scratch_.data());
-  kernels_.transform(values.data(), points_log_, Direction2::inverse_transposed);
+  kernels_.transform(values.data(), points_log_, MapForm::inverse_transposed);
   if (summed_) {
     kernels_.scale_add(sum_.data(), values.data(), factor_.data(), points());
   } else {
@@ -50,9 +50,9 @@ void TransformProduct::correlate() {
 
 void TransformProduct::take_sum() {
   CHECK(summed_);
-  kernels_.transform(sum_.data(), points_log_, Direction2::transposed);
+  kernels_.transform(sum_.data(), points_log_, MapForm::transposed);
   kernels_.scatter(sum_.data(), bits_.data(), points_log_, Basis::dual, scratch_.data());
-  kernels_.convert(bits_.data(), bits_log_, Direction2::transposed);
+  kernels_.convert(bits_.data(), bits_log_, MapForm::transposed);
   summed_ = false;
 }
 
@@ -65,4 +65,4 @@ void TransformProduct::wipe() noexcept {
   summed_ = false;
 }
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

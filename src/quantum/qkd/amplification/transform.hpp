@@ -15,7 +15,7 @@
 #include "base/secret.hpp"
 #include "quantum/qkd/amplification/kernels.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 
 /// Octets of a Secret seen as words or elements. Zero at first, wiped at the end.
 template <class T>
@@ -71,4 +71,4 @@ class TransformProduct {
 inline constexpr unsigned transform_bits_log_min = 8 + element_bits_log;
 inline constexpr unsigned transform_bits_log_max = transform_points_log_max + element_bits_log;
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

@@ -10,15 +10,15 @@
 
 #include "quantum/qkd/amplification/kernels.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 
-template <class Lanes, Direction2 direction>
+template <class Lanes, MapForm form>
 struct AdditiveTransform {
   using V = typename Lanes::V;
   using Constant = typename Lanes::Constant;
   static constexpr std::size_t wide = sizeof(V) / sizeof(Element);
   static constexpr unsigned leaf_log = 8;  // elements that stay in the first-level cache beside the constants; even
-  static constexpr bool downwards = direction == Direction2::forward || direction == Direction2::inverse_transposed;
+  static constexpr bool downwards = form == MapForm::forward || form == MapForm::inverse_transposed;
 
   const TransformConstants& constants;
   unsigned points_log;
@@ -38,13 +38,13 @@ struct AdditiveTransform {
   }
 
   static void butterfly(V& a, V& b, const Constant& t) {
-    if constexpr (direction == Direction2::forward) {
+    if constexpr (form == MapForm::forward) {
       a ^= Lanes::times(b, t);
       b ^= a;
-    } else if constexpr (direction == Direction2::inverse) {
+    } else if constexpr (form == MapForm::inverse) {
       b ^= a;
       a ^= Lanes::times(b, t);
-    } else if constexpr (direction == Direction2::inverse_transposed) {
+    } else if constexpr (form == MapForm::inverse_transposed) {
       b ^= Lanes::times(a, t);
       a ^= b;
     } else {
@@ -162,17 +162,17 @@ struct PointwiseKernel {
   using V = typename Lanes::V;
   static constexpr std::size_t wide = sizeof(V) / sizeof(Element);
 
-  static void transform(Element* elements, unsigned points_log, Direction2 direction) {
+  static void transform(Element* elements, unsigned points_log, MapForm form) {
     const TransformConstants& constants = transform_constants();
-    switch (direction) {
-      case Direction2::forward:
-        return AdditiveTransform<Lanes, Direction2::forward>{constants, points_log}.all(elements);
-      case Direction2::inverse:
-        return AdditiveTransform<Lanes, Direction2::inverse>{constants, points_log}.all(elements);
-      case Direction2::transposed:
-        return AdditiveTransform<Lanes, Direction2::transposed>{constants, points_log}.all(elements);
-      case Direction2::inverse_transposed:
-        return AdditiveTransform<Lanes, Direction2::inverse_transposed>{constants, points_log}.all(elements);
+    switch (form) {
+      case MapForm::forward:
+        return AdditiveTransform<Lanes, MapForm::forward>{constants, points_log}.all(elements);
+      case MapForm::inverse:
+        return AdditiveTransform<Lanes, MapForm::inverse>{constants, points_log}.all(elements);
+      case MapForm::transposed:
+        return AdditiveTransform<Lanes, MapForm::transposed>{constants, points_log}.all(elements);
+      case MapForm::inverse_transposed:
+        return AdditiveTransform<Lanes, MapForm::inverse_transposed>{constants, points_log}.all(elements);
     }
   }
   static void scale(Element* a, const Element* b, std::size_t count) {
@@ -185,4 +185,4 @@ struct PointwiseKernel {
   }
 };
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

@@ -9,7 +9,7 @@
 
 #include "quantum/qkd/amplification/kernels.hpp"
 
-namespace qanat::qkd {
+namespace qanat::qkd::gf2 {
 
 template <class Lanes>
 struct BitTranspose {
@@ -113,4 +113,4 @@ struct BitTranspose {
   }
 };
 
-}  // namespace qanat::qkd
+}  // namespace qanat::qkd::gf2

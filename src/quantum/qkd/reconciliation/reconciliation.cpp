@@ -2,6 +2,7 @@
 
 #include "quantum/qkd/reconciliation/cascade_corrector.hpp"
 #include "quantum/qkd/reconciliation/cascade_reference.hpp"
+#include "quantum/qkd/reconciliation/ldpc.hpp"
 
 namespace qanat::qkd {
 
@@ -21,7 +22,7 @@ Result<std::unique_ptr<ReconciliationReference>> make_reference(const Reconcilia
       TRY(cascade::check_setup(setup, key.size()));
       return std::make_unique<cascade::Reference>(setup, key, cascade::kernels());
     case ReconciliationMethod::ldpc:
-      return fail(ErrorCode::invalid_argument, "error correction: this build has no LDPC codes");
+      return make_ldpc_reference(setup, key);
   }
   return fail(ErrorCode::invalid_argument, "error correction: unknown method");
 }
@@ -32,7 +33,7 @@ Result<std::unique_ptr<ReconciliationCorrector>> make_corrector(const Reconcilia
       TRY(cascade::check_setup(setup, key.size()));
       return std::make_unique<cascade::Corrector>(setup, std::move(key), cascade::kernels());
     case ReconciliationMethod::ldpc:
-      return fail(ErrorCode::invalid_argument, "error correction: this build has no LDPC codes");
+      return make_ldpc_corrector(setup, std::move(key));
   }
   return fail(ErrorCode::invalid_argument, "error correction: unknown method");
 }

@@ -43,6 +43,7 @@ struct AliceSession::Impl final : Endpoint {
   crypto::Rng& random;
   const Clock& clock;
   State now = State::awaiting_hello;
+  ToeplitzHasher hasher;
 
   // Of the block under way.
   UnixMs began_ms = 0;
@@ -134,7 +135,7 @@ Result<void> AliceSession::Impl::on_detections(Step& step, const Detections& det
   clicks_seen += detections.clicks.indices.size();
   last_index = detections.clicks.indices.back();
   if (clicks_seen == detections.total) {
-    distillation.emplace(settings_, sifted.take(block_id_, gates), random);
+    distillation.emplace(settings_, sifted.take(block_id_, gates), random, hasher);
     ASSIGN_OR_RETURN(answer.seed, distillation->start());
     now = State::reconciling;
   }

@@ -49,6 +49,7 @@ struct BobSession::Impl final : Endpoint {
   crypto::Rng& random;
   const Clock& clock;
   State now = State::fresh;
+  ToeplitzHasher hasher;
 
   // Of the block under way.
   UnixMs began_ms = 0;
@@ -169,7 +170,7 @@ Result<void> BobSession::Impl::on_verdict(Step& step, const VerdictMessage& mess
   }
   const std::uint64_t gates = record.gates;
   record = DetectionRecord();
-  distillation.emplace(settings_, sifted.take(block_id_, gates));
+  distillation.emplace(settings_, sifted.take(block_id_, gates), hasher);
   if (auto started = distillation->start(message.seed); !started) {
     give_up(step, started.error());
     return {};

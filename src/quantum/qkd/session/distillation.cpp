@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "crypto/aead.hpp"
-#include "quantum/qkd/amplification/toeplitz.hpp"
 #include "quantum/qkd/reconciliation/verification.hpp"
 
 namespace qanat::qkd {
@@ -61,7 +60,7 @@ Result<AliceDistillation::Closing> AliceDistillation::close(const Reconciled& re
   close.verification_hash = verification_hash(close.verification_key, block_.key);
   report.agreement = report.digest(settings_.link, block_.block_id, close.verification_key, close.verification_hash);
   close.agreement = report.agreement;
-  ASSIGN_OR_RETURN(Secret output, toeplitz_hash(block_.key, block_.key_bits, close.toeplitz_seed, report.length));
+  ASSIGN_OR_RETURN(Secret output, hasher_.hash(block_.key, block_.key_bits, close.toeplitz_seed, report.length));
   block_.key = Secret();
   return Closing{.message = std::move(close),
                  .block = {.block_id = block_.block_id,
@@ -106,7 +105,7 @@ Result<PreparedBlock> BobDistillation::finish(const Close& close) {
   if (!equal_constant_time(verification_hash(close.verification_key, corrected_), close.verification_hash)) {
     return fail(ErrorCode::denied, "verification: the corrected keys differ");
   }
-  ASSIGN_OR_RETURN(Secret output, toeplitz_hash(corrected_, block_.key_bits, close.toeplitz_seed, report.length));
+  ASSIGN_OR_RETURN(Secret output, hasher_.hash(corrected_, block_.key_bits, close.toeplitz_seed, report.length));
   corrected_ = Secret();
   return PreparedBlock{.block_id = block_.block_id,
                        .output = std::move(output),

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "crypto/random.hpp"
+#include "quantum/qkd/amplification/toeplitz.hpp"
 #include "quantum/qkd/session/assessment.hpp"
 #include "quantum/qkd/session/state.hpp"
 
@@ -28,9 +29,9 @@ struct RefillWish {
 
 class AliceDistillation {
  public:
-  /// Both references outlive the object.
-  AliceDistillation(const SessionSettings& settings, SiftedBlock block, crypto::Rng& random)
-      : settings_(settings), random_(random), block_(std::move(block)) {}
+  /// The references outlive the object. `hasher` keeps its buffers from block to block.
+  AliceDistillation(const SessionSettings& settings, SiftedBlock block, crypto::Rng& random, ToeplitzHasher& hasher)
+      : settings_(settings), random_(random), hasher_(hasher), block_(std::move(block)) {}
   AliceDistillation(const AliceDistillation&) = delete;  // the error correction refers to the key in here
   AliceDistillation& operator=(const AliceDistillation&) = delete;
 
@@ -49,14 +50,16 @@ class AliceDistillation {
  private:
   const SessionSettings& settings_;
   crypto::Rng& random_;
+  ToeplitzHasher& hasher_;
   SiftedBlock block_;
   std::unique_ptr<ReconciliationReference> reference_;
 };
 
 class BobDistillation {
  public:
-  /// The reference outlives the object.
-  BobDistillation(const SessionSettings& settings, SiftedBlock block) : settings_(settings), block_(std::move(block)) {}
+  /// As for Alice.
+  BobDistillation(const SessionSettings& settings, SiftedBlock block, ToeplitzHasher& hasher)
+      : settings_(settings), hasher_(hasher), block_(std::move(block)) {}
 
   /// With Alice's seed; then ask().
   [[nodiscard]] Result<void> start(ByteView seed);
@@ -69,6 +72,7 @@ class BobDistillation {
 
  private:
   const SessionSettings& settings_;
+  ToeplitzHasher& hasher_;
   SiftedBlock block_;  // with the key as it was sifted, until it has been compared with the corrected one
   std::unique_ptr<ReconciliationCorrector> corrector_;
   Secret corrected_;
