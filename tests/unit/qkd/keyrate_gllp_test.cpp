@@ -82,9 +82,8 @@ TEST(GllpTest, ReproducesTheRates) {
     double endless;
     double vacuum_weak;
   };
-  for (const Row& row :
-       {Row{0, 2.5546e-3, 2.4142e-3}, Row{20, 9.6245e-4, 9.0777e-4}, Row{50, 2.2260e-4, 2.0962e-4}, Row{80, 4.9899e-5, 4.6847e-5},
-        Row{100, 1.7184e-5, 1.6020e-5}, Row{120, 4.8146e-6, 4.3686e-6}, Row{140, 2.4647e-7, 7.3779e-8}}) {  // five digits each
+  for (const Row& row : {Row{0, 2.5546e-3, 2.4142e-3}, Row{20, 9.6245e-4, 9.0777e-4}, Row{50, 2.2260e-4, 2.0962e-4}, Row{80, 4.9899e-5, 4.6847e-5},
+                         Row{100, 1.7184e-5, 1.6020e-5}, Row{120, 4.8146e-6, 4.3686e-6}, Row{140, 2.4647e-7, 7.3779e-8}}) {  // five digits each
     EXPECT_NEAR(endless_decoys_rate(row.distance_km) / row.endless, 1.0, 4e-5) << row.distance_km;
     EXPECT_NEAR(vacuum_weak_rate(row.distance_km) / row.vacuum_weak, 1.0, 4e-5) << row.distance_km;
   }

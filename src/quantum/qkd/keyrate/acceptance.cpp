@@ -94,7 +94,8 @@ Result<void> accept(const AcceptanceThresholds& thresholds, const BoundInput& ob
   TRY(check_range("errors in the check basis", observed.m_check, agreed.m_check));
   TRY(check_range("errors in the key basis", observed.m_key, agreed.m_key));
   if (!(observed.lambda_EC <= agreed.lambda_EC)) {
-    return fail(ErrorCode::denied, "block not accepted: " + std::to_string(observed.lambda_EC) + " bits disclosed, agreed at most " + std::to_string(agreed.lambda_EC));
+    return fail(ErrorCode::denied,
+                "block not accepted: " + std::to_string(observed.lambda_EC) + " bits disclosed, agreed at most " + std::to_string(agreed.lambda_EC));
   }
   return {};
 }

@@ -38,13 +38,13 @@ struct BoundInput {
 };
 
 struct BoundOutput {
-  double vacuum = 0.0;        // vacuum events in the key basis, at least (0 where the bound does not use them)
-  double single = 0.0;        // single-photon events in the key basis, at least
-  double single_check = 0.0;  // single-photon events in the check basis, at least
-  double single_errors = 0.0; // errors among those, at most
-  double phase_error = 0.5;   // of the single-photon events in the key basis, at most
-  double length = 0.0;        // secret bits before rounding down; zero or negative: no key
-  std::string why;            // if there is no key: which quantity left none
+  double vacuum = 0.0;         // vacuum events in the key basis, at least (0 where the bound does not use them)
+  double single = 0.0;         // single-photon events in the key basis, at least
+  double single_check = 0.0;   // single-photon events in the check basis, at least
+  double single_errors = 0.0;  // errors among those, at most
+  double phase_error = 0.5;    // of the single-photon events in the key basis, at most
+  double length = 0.0;         // secret bits before rounding down; zero or negative: no key
+  std::string why;             // if there is no key: which quantity left none
 
   /// Whole secret bits; 0 when there is no key.
   [[nodiscard]] std::uint64_t bits() const { return length >= 1.0 ? static_cast<std::uint64_t>(length) : 0; }

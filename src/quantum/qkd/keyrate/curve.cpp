@@ -9,7 +9,7 @@ constexpr double published_db_per_km = 0.2;  // where a source gives decibels, k
 
 // Lim et al., PRA 89, 022307 (2014), parameters of figure 1; best parameters at each distance, secret bits per pulse. Computed from the paper's
 // equations, independently of this program; the paper prints a figure, no numbers.
-constexpr std::array lim_1e5{PublishedPoint{0, 1.308e-3},  PublishedPoint{25, 3.995e-4},  PublishedPoint{50, 1.236e-4}, PublishedPoint{75, 3.745e-5},
+constexpr std::array lim_1e5{PublishedPoint{0, 1.308e-3},   PublishedPoint{25, 3.995e-4},  PublishedPoint{50, 1.236e-4}, PublishedPoint{75, 3.745e-5},
                              PublishedPoint{100, 1.040e-5}, PublishedPoint{125, 2.091e-6}, PublishedPoint{150, 1.176e-7}};
 constexpr std::array lim_1e7{PublishedPoint{0, 5.355e-3},   PublishedPoint{25, 1.647e-3},  PublishedPoint{50, 5.139e-4},  PublishedPoint{75, 1.593e-4},
                              PublishedPoint{100, 4.766e-5}, PublishedPoint{125, 1.312e-5}, PublishedPoint{150, 2.635e-6}, PublishedPoint{175, 3.137e-8}};
@@ -26,10 +26,12 @@ constexpr std::array rusca_1e7{at_db(0, 5.105e6),  at_db(10, 2.286e6), at_db(20,
                                at_db(30, 5.044e4), at_db(40, 5074),    at_db(50, 468.6),   at_db(60, 17.0)};
 
 // Wiesemann et al., arXiv:2405.16578: default parameters of the authors' program (625 MHz, perfect detectors, 2 % errors), bit/s as it prints them.
-constexpr std::array wiesemann_1e7{PublishedPoint{0, 43346362.331},  PublishedPoint{25, 9285753.272}, PublishedPoint{50, 2390195.937}, PublishedPoint{75, 696941.169},
-                                   PublishedPoint{100, 213889.548}, PublishedPoint{125, 66497.915},  PublishedPoint{150, 20429.890},  PublishedPoint{200, 1346.907}};
-constexpr std::array wiesemann_1e8{PublishedPoint{0, 61000238.142},  PublishedPoint{25, 15724435.778}, PublishedPoint{50, 4533675.815}, PublishedPoint{75, 1386452.144},
-                                   PublishedPoint{100, 433182.802}, PublishedPoint{125, 136022.101},  PublishedPoint{150, 42484.459},  PublishedPoint{200, 3625.374}};
+constexpr std::array wiesemann_1e7{PublishedPoint{0, 43346362.331}, PublishedPoint{25, 9285753.272}, PublishedPoint{50, 2390195.937},
+                                   PublishedPoint{75, 696941.169},  PublishedPoint{100, 213889.548}, PublishedPoint{125, 66497.915},
+                                   PublishedPoint{150, 20429.890},  PublishedPoint{200, 1346.907}};
+constexpr std::array wiesemann_1e8{PublishedPoint{0, 61000238.142}, PublishedPoint{25, 15724435.778}, PublishedPoint{50, 4533675.815},
+                                   PublishedPoint{75, 1386452.144}, PublishedPoint{100, 433182.802},  PublishedPoint{125, 136022.101},
+                                   PublishedPoint{150, 42484.459},  PublishedPoint{200, 3625.374}};
 
 constexpr std::array toshiba{PublishedPoint{10, 13.72e6}};  // 2 dB
 constexpr std::array ustc{PublishedPoint{10, 115.8e6}};

@@ -1,7 +1,7 @@
 // What a link is expected to yield, for planning, acceptance thresholds and tests; a block's length comes from its own counts or from thresholds.
 #pragma once
 
-#include "quantum/qkd/keyrate/bound.hpp"
+#include "quantum/qkd/keyrate/lim2014.hpp"
 
 namespace qanat::qkd {
 

@@ -43,8 +43,8 @@ PhotonEvents photon_events(const Evidence& input, const CountRanges& n, const Co
   // An empty pulse gives a random bit: half of the vacuum events are errors, so the errors limit them.
   const double vacuum_high = std::min(all, 2.0 * (tau0 * std::min(weight1 * m1_high, weight2 * m2_high) + deviation));
   const double ratio = mu2 / mu1;
-  out.single =
-      std::clamp(tau1 * mu1 / (mu2 * (mu1 - mu2)) * (weight2 * n2_low - ratio * ratio * weight1 * n1_high - (1.0 - ratio * ratio) / tau0 * vacuum_high), 0.0, all);
+  out.single = std::clamp(
+      tau1 * mu1 / (mu2 * (mu1 - mu2)) * (weight2 * n2_low - ratio * ratio * weight1 * n1_high - (1.0 - ratio * ratio) / tau0 * vacuum_high), 0.0, all);
   out.single_errors = std::clamp(tau1 / (mu1 - mu2) * (weight1 * m1_high - weight2 * m2_low), 0.0, all);
   return out;
 }

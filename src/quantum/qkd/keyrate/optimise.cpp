@@ -14,7 +14,7 @@ constexpr double gllp_decoy_probability_min = 1e-3;
 constexpr int rounds_of_a_search = 4;  // a simplex that has collapsed early is opened again
 constexpr int evaluations_per_round = 1500;
 constexpr double flat = 1e-11;
-constexpr double easy_block = 1e9;       // sifted bits
+constexpr double easy_block = 1e9;  // sifted bits
 constexpr int turns = 8;
 constexpr double step_of_descent = 0.3;  // of the logarithm of the block size
 
@@ -48,6 +48,7 @@ LinkParameters at(const LinkParameters& base, Bound bound, const Point& x) {
     }
     case Bound::gllp:
       link.intensity[0] += gllp_nu_min;
+      link.intensity[2] = 0.0;
       link.intensity[1] = gllp_nu_min + (link.intensity[0] - gllp_nu_min) * to_unit(x[2]);
       link.intensity_probability[1] = std::max(gllp_decoy_probability_min, (1.0 - link.intensity_probability[0]) * to_unit(x[4]));
       link.intensity_probability[2] = std::max(gllp_decoy_probability_min, 1.0 - link.intensity_probability[0] - link.intensity_probability[1]);
@@ -164,9 +165,7 @@ class Simplex {
     sort();
   }
 
-  void sort() {
-    std::ranges::sort(corners_, {}, &Corner::value);
-  }
+  void sort() { std::ranges::sort(corners_, {}, &Corner::value); }
 
   const std::function<double(const Point&)>& f_;
   std::vector<Corner> corners_;

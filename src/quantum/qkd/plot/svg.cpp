@@ -17,6 +17,7 @@ constexpr double left = 92.0;
 constexpr double right = 930.0;
 constexpr double top = 84.0;
 constexpr double bottom = 500.0;
+constexpr double marker_room = 8.0;  // a marker on an axis is drawn whole
 constexpr double legend_top = 572.0;
 constexpr double legend_row = 36.0;
 constexpr std::size_t legend_columns = 3;
@@ -56,9 +57,7 @@ struct Axes {
   int decade_high = 1;
 
   [[nodiscard]] double x(double value) const { return left + (right - left) * value / x_last; }
-  [[nodiscard]] double y(double value) const {
-    return bottom - (bottom - top) * (std::log10(value) - decade_low) / (decade_high - decade_low);
-  }
+  [[nodiscard]] double y(double value) const { return bottom - (bottom - top) * (std::log10(value) - decade_low) / (decade_high - decade_low); }
 };
 
 bool drawn(const PlotPoint& point) { return point.y > 0.0 && std::isfinite(point.y) && point.x >= 0.0 && std::isfinite(point.x); }
@@ -128,15 +127,15 @@ std::string text(double x, double y, const TextLook& look, std::string_view cont
 }
 
 std::string rule(double x1, double y1, double x2, double y2, std::string_view colour, double thickness) {
-  return element("line", {{"x1", place(x1)},
-                          {"y1", place(y1)},
-                          {"x2", place(x2)},
-                          {"y2", place(y2)},
-                          {"stroke", std::string(colour)},
-                          {"stroke-width", general_text(thickness)}});
+  return element(
+      "line",
+      {{"x1", place(x1)}, {"y1", place(y1)}, {"x2", place(x2)}, {"y2", place(y2)}, {"stroke", std::string(colour)}, {"stroke-width", general_text(thickness)}});
 }
 
-Attributes field() { return {{"x", place(left)}, {"y", place(top)}, {"width", place(right - left)}, {"height", place(bottom - top)}}; }
+/// The field between the axes, with room around it.
+Attributes field(double room) {
+  return {{"x", place(left - room)}, {"y", place(top - room)}, {"width", place(right - left + 2 * room)}, {"height", place(bottom - top + 2 * room)}};
+}
 
 std::string grid(const Axes& axes, const Plot& plot) {
   constexpr TextLook label{.anchor = "middle", .size = 14.0};
@@ -157,7 +156,7 @@ std::string grid(const Axes& axes, const Plot& plot) {
     out += rule(axes.x(value), top, axes.x(value), bottom, "#d9d9d9", 1.0);
     out += text(axes.x(value), bottom + 20, {.anchor = "middle", .colour = "#333333"}, general_text(value));
   }
-  Attributes frame = field();
+  Attributes frame = field(0.0);
   frame.insert(frame.end(), {{"fill", "none"}, {"stroke", "#333333"}, {"stroke-width", "1.2"}});
   out += element("rect", frame);
   out += text((left + right) / 2, bottom + 46, label, plot.x_label);
@@ -251,11 +250,11 @@ std::string svg_plot(const Plot& plot) {
   const auto rows = static_cast<double>((plot.series.size() + legend_columns - 1) / legend_columns);
   const double height = legend_top + rows * legend_row + (plot.footer.empty() ? 0.0 : 20.0);
   const std::string size = general_text(width) + " " + general_text(height);
-  std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + general_text(width) + "\" height=\"" + general_text(height) + "\" viewBox=\"0 0 " + size +
-                    "\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\">\n";
+  std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + general_text(width) + "\" height=\"" + general_text(height) + "\" viewBox=\"0 0 " +
+                    size + "\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\">\n";
   out += element("title", {}, plot.title);
   out += element("rect", {{"width", "100%"}, {"height", "100%"}, {"fill", "#ffffff"}});
-  out += "<clipPath id=\"field\">" + element("rect", field()) + "</clipPath>\n";
+  out += "<clipPath id=\"field\">" + element("rect", field(marker_room)) + "</clipPath>\n";
   out += text(margin, 34, {.size = 19.0, .weight = "bold"}, plot.title);
   out += text(margin, 58, {.size = 12.5, .colour = "#555555"}, plot.subtitle);
   out += grid(axes, plot) + drawing(plot, axes);

@@ -11,8 +11,8 @@ enum class SeriesStyle : unsigned char { line, dashed, markers, hollow_markers }
 
 struct PlotPoint {
   double x = 0.0;
-  double y = 0.0;       // not positive: nothing is drawn here, and a line ends before
-  double y_low = 0.0;   // error bar; none unless 0 < y_low < y_high
+  double y = 0.0;      // not positive: nothing is drawn here, and a line ends before
+  double y_low = 0.0;  // error bar; none unless 0 < y_low < y_high
   double y_high = 0.0;
 };
 
