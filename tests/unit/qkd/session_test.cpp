@@ -36,6 +36,64 @@ TEST(SessionTest, BothEndsDeliverTheSameBlocksAndReports) {
   EXPECT_GT(block.report.simulated_time_s, 0.0);
 }
 
+TEST(SessionTest, OneWayErrorCorrectionMakesTheSameKeysAtBothEnds) {
+  Link link(test::quick_settings(ReconciliationMethod::ldpc));
+  link.connect();
+  link.run();
+  for (int i = 0; i < 3; ++i) {
+    link.begin_block();
+    link.run();
+  }
+  EXPECT_TRUE(link.ends_agree());
+  ASSERT_GE(link.alice_store.delivered.size(), 2U);
+  const BlockReport& report = link.alice_store.delivered.begin()->second.report;
+  EXPECT_EQ(report.reconciliation, ReconciliationMethod::ldpc);
+  EXPECT_EQ(report.leak_model, LeakModel::one_way);
+  EXPECT_EQ(report.leak_charged, static_cast<double>(report.disclosed.by_alice) + verification_leak_bits);
+}
+
+TEST(SessionTest, OneDecoyLinksAreAssessedByWiesemannAndNeedTheKeysErrors) {
+  SessionSettings settings = test::quick_settings();
+  settings.parameters.intensity = {0.5, 0.15, 0.0};
+  settings.parameters.intensity_probability = {0.6, 0.4, 0.0};
+  settings.block_size = 20'000;
+  ASSERT_TRUE(settings.validate());
+  Link link(settings);
+  link.connect();
+  link.run();
+  link.begin_block();
+  link.run();
+  ASSERT_EQ(link.alice_store.delivered.size(), 1U) << (link.bob_store.failures.empty() ? "" : link.bob_store.failures[0].error.message);
+  const BlockReport& report = link.alice_store.delivered.begin()->second.report;
+  EXPECT_EQ(report.bound, Bound::wiesemann_2026);
+  EXPECT_EQ(report.key_counts[2] + report.key_errors[2], 0U);
+  EXPECT_GT(report.key_errors[0], 0U);
+  EXPECT_GT(report.key_errors[1], 0U);
+  EXPECT_TRUE(link.ends_agree());
+}
+
+TEST(SessionTest, FixedLengthsComeFromThresholdsThatStandInTheReport) {
+  SessionSettings settings = test::quick_settings();
+  settings.block_size = 40'000;
+  settings.length_rule = LengthRule::fixed;
+  ASSERT_TRUE(settings.validate());
+  Link link(settings);
+  link.connect();
+  link.run();
+  for (int i = 0; i < 2; ++i) {
+    link.begin_block();
+    link.run();
+  }
+  ASSERT_EQ(link.alice_store.delivered.size(), 2U) << (link.bob_store.failures.empty() ? "" : link.bob_store.failures[0].error.message);
+  EXPECT_TRUE(link.ends_agree());
+  const BlockReport& first = link.alice_store.delivered.begin()->second.report;
+  const BlockReport& second = std::next(link.alice_store.delivered.begin())->second.report;
+  EXPECT_EQ(first.length_rule, LengthRule::fixed);
+  EXPECT_EQ(first.thresholds.size(), thresholds_digest_size);
+  if (first.rung == second.rung) EXPECT_EQ(first.length, second.length);
+  EXPECT_NE(first.n_sift, second.n_sift);
+}
+
 TEST(SessionTest, BlocksDifferFromEachOtherAndAreNotConstant) {
   Link link(test::quick_settings());
   link.connect();
@@ -79,19 +137,21 @@ TEST(SessionTest, PoolsStayAlignedAndRefillFromTheYield) {
 }
 
 /// For each message of a block in turn: the connection is cut there and both processes restart from their stores.
-TEST(SessionTest, EndsAgreeAfterACutAtEveryMessage) {
-  Link uncut(test::quick_settings());
+class CutSessionTest : public testing::TestWithParam<ReconciliationMethod> {};
+
+TEST_P(CutSessionTest, EndsAgreeAfterACutAtEveryMessage) {
+  Link uncut(test::quick_settings(GetParam()));
   uncut.connect();
   uncut.run();
   uncut.begin_block();
   uncut.run();
   const std::size_t messages = uncut.moved;
   ASSERT_EQ(uncut.alice_store.delivered.size(), 1U);
-  ASSERT_GT(messages, 20U);
+  ASSERT_GT(messages, 8U);
   std::size_t completed_later = 0;
   std::size_t dropped = 0;
   for (std::size_t cut = 0; cut < messages; ++cut) {
-    Link link(test::quick_settings());
+    Link link(test::quick_settings(GetParam()));
     link.connect();
     bool begun = false;
     for (std::size_t i = 0; i < cut && link.move_one(); ++i) {
@@ -118,6 +178,8 @@ TEST(SessionTest, EndsAgreeAfterACutAtEveryMessage) {
   EXPECT_EQ(completed_later, 1U);  // the confirmation was lost
   EXPECT_EQ(dropped, 1U);          // the acknowledgement was lost
 }
+
+INSTANTIATE_TEST_SUITE_P(Methods, CutSessionTest, testing::Values(ReconciliationMethod::cascade, ReconciliationMethod::ldpc), test::method_name);
 
 /// kill -9 of both ends at arbitrary messages, restarts from the stores.
 TEST(SessionTest, NoOneTimeKeyIsUsedTwiceAcrossCrashes) {
@@ -232,6 +294,8 @@ TEST(SettingsTest, RefusesWhatCannotWork) {
   EXPECT_TRUE(refused([](SessionSettings& s) { s.eps_sec = 0.0; }));
   EXPECT_TRUE(refused([](SessionSettings& s) { s.eps_cor = 1e-40; }));
   EXPECT_TRUE(refused([](SessionSettings& s) { s.qber_max = 0.6; }));
+  EXPECT_TRUE(refused([](SessionSettings& s) { s.bound = Bound::wiesemann_2026; }));  // two decoys are sent
+  EXPECT_TRUE(refused([](SessionSettings& s) { s.block_size = block_size_max + 1; }));
   EXPECT_TRUE(refused([](SessionSettings& s) { s.authentication_reserve = 100; }));
 }
 

@@ -15,6 +15,12 @@ ReconciliationSetup setup_of(const SessionSettings& settings, const SiftedBlock&
   return {.method = settings.reconciliation, .key_bits = block.key_bits, .error_rate = expected_error_rate(block.check), .seed = to_bytes(seed)};
 }
 
+/// That a frame can hold it.
+Result<void> check_size(ByteView body) {
+  if (body.size() + frame_header_size + frame_trailer_size <= frame_size_max) return {};
+  return fail(ErrorCode::exhausted, "error correction: a message of " + std::to_string(body.size()) + " octets; blocks must be smaller");
+}
+
 /// As good as the generator's own octets, and at the speed that seeds of megabytes need: AES-256 in counter mode under a key that the
 /// generator drew for this seed alone.
 Bytes public_seed(crypto::Rng& random, std::size_t size) {
@@ -36,7 +42,9 @@ Result<Bytes> AliceDistillation::start() {
 
 Result<Bytes> AliceDistillation::answer(ByteView question) {
   if (!reference_) return fail(ErrorCode::conflict, "error correction: the sifted key does not suit");
-  return reference_->answer(question);
+  ASSIGN_OR_RETURN(Bytes answer, reference_->answer(question));
+  TRY(check_size(answer));
+  return Result<Bytes>(std::move(answer));
 }
 
 Result<AliceDistillation::Closing> AliceDistillation::close(const Reconciled& reconciled, const RefillWish& wish) {
@@ -78,8 +86,11 @@ Result<void> BobDistillation::start(ByteView seed) {
 
 Result<Outgoing> BobDistillation::ask() {
   CHECK(corrector_);
-  ASSIGN_OR_RETURN(auto question, corrector_->next());
-  if (question) return Outgoing{.type = MessageType::question, .body = std::move(*question)};
+  ASSIGN_OR_RETURN(std::optional<Bytes> question, corrector_->next());
+  if (question) {
+    TRY(check_size(*question));
+    return Outgoing{.type = MessageType::question, .body = std::move(*question)};
+  }
   reconciled_.emplace();
   reconciled_->disclosed = corrector_->disclosed();
   corrected_ = corrector_->take_bits();
