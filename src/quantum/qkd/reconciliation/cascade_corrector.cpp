@@ -1,18 +1,16 @@
 #include "quantum/qkd/reconciliation/cascade_corrector.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <functional>
 #include <utility>
-
-#include "base/check.hpp"
 
 namespace qanat::qkd::cascade {
 namespace {
 
 std::unexpected<Error> malformed() { return fail(ErrorCode::invalid_argument, "error correction: malformed answer"); }
 /// How many odd pieces of a pass a frame searches at a time: what a correction in one pass settles in another need not be asked there.
-std::array<std::size_t, passes> searches_at_once{getenv("W0") ? strtoul(getenv("W0"), nullptr, 10) : 4096, getenv("W1") ? strtoul(getenv("W1"), nullptr, 10) : 16, getenv("W2") ? strtoul(getenv("W2"), nullptr, 10) : 4};
+constexpr std::array<std::size_t, passes> searches_at_once{frame_bits, 96, 8};
+constexpr std::size_t settle_behind = 3;  // frames
 constexpr std::size_t octets_for(std::uint64_t bits) noexcept { return static_cast<std::size_t>((bits + 7) / 8); }
 
 }  // namespace
@@ -151,22 +149,24 @@ Result<void> Corrector::learn_searches(ByteView answer) {
   starting_ = 0;
   last_start_ = 0;
   bool idle = true;
-  for (std::size_t f = 0; f < frames_.size(); ++f) {
-    if (f + 4 < frames_.size()) __builtin_prefetch(&frames_[f + 4]);
-    if (f + 4 < frames_.size()) __builtin_prefetch(reinterpret_cast<const char*>(&frames_[f + 4]) + 64);
-    if (f + 3 < frames_.size()) __builtin_prefetch(frames_[f + 3].searches.data());
-    if (f + 2 < frames_.size()) prefetch(f + 2);
-    Frame& frame = frames_[f];
-    if (frame.asked != Asked::nothing) {
-      learn_frame(f, frame.started ? started : going, out);
+  // What a frame's answers say, then, a few frames later, once the memory is there that they change, the changes.
+  for (std::size_t f = 0; f < frames_.size() + settle_behind; ++f) {
+    if (f < frames_.size()) {
+      prefetch(f);
+      Frame& frame = frames_[f];
+      if (frame.asked != Asked::nothing) learn_frame(f, frame.started ? started : going, out);
       frame.started = false;
     }
+    if (f < settle_behind) continue;
+    const std::size_t settled = f - settle_behind;
+    Frame& frame = frames_[settled];
+    settle_frame(settled);
     if (frame.asked == Asked::pieces) {
       going_ += frame.searches.size();
     } else if (frame.asked == Asked::subset) {
       ++going_;
     } else {
-      start(f);
+      start(settled);
     }
     idle = idle && frame.asked == Asked::nothing;
   }
@@ -217,59 +217,71 @@ void Corrector::learn_pieces(std::size_t f, BitReader& in, BitWriter& out) {
   const FrameLayout& layout = layout_->of(f);
   const PassLayout& pass = layout.pass[frame.pass];
   const SearchTree nodes = tree(f, frame.pass);
+  const std::size_t count = frame.searches.size();
   std::size_t kept = 0;
-  for (const std::uint16_t search : frame.searches) {
-    const Node left = left_child(search);
-    bool own = false;
-    if (left < leaf_first) {
-      own = nodes.parity(left);
-    } else {
-      const BitPlace place = place_of(pass, left);
-      own = (bits(f)[place.word] >> place.bit & 1U) != 0;
-    }
-    const std::uint64_t differs = in.get(1) ^ (own ? 1U : 0U);
-    Node node = differs != 0 ? left : right_sibling(left);
-    if (left < leaf_first) {
-      out.put(differs, 1);
+  for (std::size_t first = 0; first < count; first += 64) {
+    const std::size_t end = std::min(count, first + 64);
+    std::uint64_t answers = in.get(static_cast<unsigned>(end - first));
+    std::uint64_t told = 0;
+    unsigned tell = 0;
+    for (std::size_t i = first; i < end; ++i, answers >>= 1) {
+      const Node left = left_child(frame.searches[i]);
+      if (left >= leaf_first) {
+        const BitPlace place = place_of(pass, left);
+        const std::uint64_t differs = (answers ^ bits(f)[place.word] >> place.bit) & 1U;
+        frame.ended.push_back(differs != 0 ? left : right_sibling(left));
+        continue;
+      }
+      const std::uint64_t differs = (answers ^ (nodes.parity(left) ? 1U : 0U)) & 1U;
+      told |= differs << tell++;
+      Node node = differs != 0 ? left : right_sibling(left);
       if (layout.padded) {
         for (Node only = 0; node < leaf_first && (only = only_child(pass, node)) != 0;) node = only;
       }
       if (node < leaf_first) {
         frame.searches[kept++] = static_cast<std::uint16_t>(node);
-        continue;
+      } else {
+        frame.ended.push_back(node);
       }
     }
-    frame.ended.push_back(node);
+    out.put(told, tell);
   }
   frame.searches.resize(kept);
+  if (kept == 0) frame.asked = Asked::nothing;
   for (const Node leaf : frame.ended) {
-    tree(f, frame.pass).settle_search(leaf, 2 * first_top(layout_->exponents[frame.pass]));
+    const std::size_t word = place_of(pass, leaf).word;
+    __builtin_prefetch(bits(f) + word, 1);
+    nodes.prefetch_siblings((leaf - leaf_first) >> 6);
+    for (std::size_t p = 0; p < frame.opened; ++p) tree(f, p).prefetch_above(layout.pass[p].place[word]);
+  }
+}
+
+void Corrector::settle_frame(std::size_t f) {
+  Frame& frame = frames_[f];
+  const PassLayout& pass = layout_->of(f).pass[frame.pass];
+  for (const Node leaf : frame.ended) {
+    tree(f, frame.pass).settle_search((leaf - leaf_first) >> 6, leaf & 63U, layout_->exponents[frame.pass]);
     flip(f, frame.pass, place_of(pass, leaf));
   }
   frame.ended.clear();
-  if (kept == 0) frame.asked = Asked::nothing;
 }
 
 void Corrector::prefetch(std::size_t f) noexcept {
-  const Frame& frame = frames_[f];
-  if (frame.asked != Asked::pieces) return;
-  const PassLayout& pass = layout_->of(f).pass[frame.pass];
-  const SearchTree nodes = tree(f, frame.pass);
+  if (f + 4 < frames_.size()) {
+    __builtin_prefetch(&frames_[f + 4]);
+    __builtin_prefetch(&frames_[f + 4].odd);
+  }
+  if (f + 3 < frames_.size()) __builtin_prefetch(frames_[f + 3].searches.data());
+  if (f + 2 >= frames_.size() || frames_[f + 2].asked != Asked::pieces) return;
+  const Frame& frame = frames_[f + 2];
+  const PassLayout& pass = layout_->of(f + 2).pass[frame.pass];
+  const SearchTree nodes = tree(f + 2, frame.pass);
   for (const std::uint16_t search : frame.searches) {
     const Node left = left_child(search);
     if (left < leaf_first) {
       nodes.prefetch(left);
-      continue;
-    }
-    // The search ends in one of two bits, which the other passes will hear of.
-    const std::size_t u = (left - leaf_first) >> 6;
-    nodes.prefetch_above(u);
-    for (std::size_t side = u; side < u + 2; ++side) {
-      const std::size_t word = pass.source[side];
-      __builtin_prefetch(bits(f) + word, 1);
-      for (std::size_t other = 0; other < frame.opened; ++other) {
-        if (other != frame.pass) tree(f, other).prefetch_above(layout_->of(f).pass[other].place[word]);
-      }
+    } else {
+      __builtin_prefetch(bits(f + 2) + place_of(pass, left).word, 1);
     }
   }
 }
@@ -357,11 +369,10 @@ bool Corrector::start_pieces(std::size_t f) {
     std::ranges::sort(odd, std::greater{});
     odd.erase(std::ranges::unique(odd).begin(), odd.end());
     if (odd.empty()) continue;
-    std::size_t count = std::min<std::size_t>(odd.size(), searches_at_once.at(p));
+    std::size_t count = std::min<std::size_t>(odd.size(), searches_at_once[p]);
     frame.pass = p;
-    std::vector<std::uint16_t> chosen(odd.begin(), odd.begin() + static_cast<std::ptrdiff_t>(count));
+    for (std::size_t i = 0; i < count; ++i) search_piece(f, p, odd[i]);
     odd.erase(odd.begin(), odd.begin() + static_cast<std::ptrdiff_t>(count));
-    for (const std::uint16_t node : chosen) search_piece(f, p, node);
     if (frame.searches.empty()) return false;  // they ended at once, in bits with nothing but padding around them
     frame.asked = Asked::pieces;
     frame.started = true;
@@ -390,7 +401,7 @@ void Corrector::search_piece(std::size_t f, std::uint8_t p, Node node) {
     frames_[f].searches.push_back(static_cast<std::uint16_t>(node));
     return;
   }
-  nodes.settle_search(node, 2 * first_top(layout_->exponents[p]));
+  nodes.settle_search((node - leaf_first) >> 6, node & 63U, layout_->exponents[p]);
   flip(f, p, place_of(pass, node));
 }
 
@@ -448,8 +459,7 @@ void Corrector::flip(std::size_t f, std::size_t searched, BitPlace at) {
     if (p == searched) continue;
     const PassLayout& pass = layout_->of(f).pass[p];
     const std::uint32_t place = pass.place[at.word];
-    const Node leaf = leaf_first + 64 * place + ((at.bit + pass.turn[place]) & 63U);
-    if (const Node piece = tree(f, p).flip_above(leaf, 2 * first_top(layout_->exponents[p])); piece != 0)
+    if (const Node piece = tree(f, p).flip_above(place, (at.bit + pass.turn[place]) & 63U, layout_->exponents[p]); piece != 0)
       frame.odd[p].push_back(static_cast<std::uint16_t>(piece));
   }
   if (!frame.confirming) return;

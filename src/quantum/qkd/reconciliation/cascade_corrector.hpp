@@ -60,8 +60,10 @@ class Corrector final : public ReconciliationCorrector {
 
   [[nodiscard]] Result<void> learn_first_pass(ByteView answer);
   void learn_halves(std::size_t frame, std::uint64_t* scratch, BitReader& in, BitWriter& out);
-  /// Fetches what learn_frame() will touch in a frame.
+  /// Fetches what learn_frame() will read in the frames after this one.
   void prefetch(std::size_t frame) noexcept;
+  /// Flips the bits in which searches ended.
+  void settle_frame(std::size_t frame);
   [[nodiscard]] Result<void> learn_searches(ByteView answer);
   void learn_frame(std::size_t frame, BitReader& in, BitWriter& out);
   void learn_pieces(std::size_t frame, BitReader& in, BitWriter& out);

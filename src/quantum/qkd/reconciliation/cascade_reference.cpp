@@ -1,6 +1,6 @@
 #include "quantum/qkd/reconciliation/cascade_reference.hpp"
 
-#include "base/check.hpp"
+#include <utility>
 
 namespace qanat::qkd::cascade {
 namespace {
@@ -41,20 +41,21 @@ Reference::Reference(const ReconciliationSetup& setup, const Secret& key, const 
 }
 
 Result<Bytes> Reference::answer(ByteView question) {
-  if (failed_ || question.empty() || question[0] != static_cast<std::uint8_t>(expected_)) return malformed();
-  failed_ = true;  // until this one turns out well
+  if (std::exchange(failed_, true)) return malformed();  // until this one turns out well
+  if (question.empty() || question[0] != static_cast<std::uint8_t>(expected_)) return malformed();
   Bytes answer;
   Bytes started;
   BitWriter out(answer);
   BitWriter out_started(started);
   const ByteView rest = question.subspan(1);
+  const ByteView key = key_.reveal();
   if (expected_ == Stage::whole || expected_ == Stage::tops) {
     if (!rest.empty()) return malformed();
     if (expected_ == Stage::tops) {
-      spread_key(with_, key_.reveal(), key_bits_, {bits_words_, bits_.size() / 8});
+      spread_key(with_, key, key_bits_, {bits_words_, bits_.size() / 8});
       tell_tops(out);
     } else {
-      for (std::size_t i = 0; i < key_bits_; ++i) out.put(key_.reveal()[i / 8] >> (i % 8) & 1U, 1);
+      for (std::size_t i = 0; i < key_bits_; ++i) out.put(key[i / 8] >> (i % 8) & 1U, 1);
     }
   } else if (expected_ == Stage::halves) {
     TRY(tell_halves(rest, out));
@@ -208,10 +209,12 @@ bool Reference::start_searches(std::size_t f, std::uint8_t pass_number, ByteView
   for (std::size_t i = 0; i < count; ++i) {
     const Node node = in[2 + 2 * i] | Node{in[3 + 2 * i]} << 8;
     if (node < lowest || (layout.padded && (!pass.has(node) || only_child(pass, node) != 0))) return false;
-    out.put(parity_of(pass, bits(f), tree(f, pass_number), left_child(node)) ? 1 : 0, 1);
-    if (node < last_level_first) frame.searches.push_back(static_cast<std::uint16_t>(node));
+    if (node < last_level_first) __builtin_prefetch(tree(f, pass_number) + (left_child(node) >> 6));
+    frame.searches.push_back(static_cast<std::uint16_t>(node));
   }
   in = in.subspan(2 + 2 * count);
+  for (const std::uint16_t node : frame.searches) out.put(parity_of(pass, bits(f), tree(f, pass_number), left_child(node)) ? 1 : 0, 1);
+  std::erase_if(frame.searches, [](std::uint16_t node) { return node >= last_level_first; });  // those end with this answer
   return true;
 }
 

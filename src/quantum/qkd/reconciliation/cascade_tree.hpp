@@ -35,7 +35,6 @@ class SearchTree {
   [[nodiscard]] bool known_below(Node node) const noexcept { return (words_[slot(node) + 4] >> (node & 63U) & 1U) != 0; }
   void set_even(Node node) noexcept { words_[slot(node)] &= ~bit(node); }
   void set_odd(Node node) noexcept { words_[slot(node)] |= bit(node); }
-  void flip(Node node) noexcept { words_[slot(node)] ^= bit(node); }
   void set_known_below(Node node) noexcept { words_[slot(node) + 4] |= bit(node); }
   void prefetch(Node node) const noexcept { __builtin_prefetch(words_ + slot(node)); }
   /// The lowest blocks over the word at a place, which are about to be changed.
@@ -43,6 +42,11 @@ class SearchTree {
     __builtin_prefetch(words_ + (place / 4) * tree_block_words, 1);
     __builtin_prefetch(words_ + (tree_blocks_before[1] + place / 16) * tree_block_words, 1);
     __builtin_prefetch(words_ + (tree_blocks_before[2] + place / 64) * tree_block_words, 1);
+  }
+  /// Those besides them that settle_search() changes.
+  void prefetch_siblings(std::size_t place) const noexcept {
+    __builtin_prefetch(words_ + (place / 4 ^ 1U) * tree_block_words, 1);
+    __builtin_prefetch(words_ + (tree_blocks_before[1] + (place / 16 ^ 1U)) * tree_block_words, 1);
   }
 
   /// From a plain tree and plain words of "known below"; with a null pointer nothing is.
@@ -53,42 +57,43 @@ class SearchTree {
     }
   }
 
-  /// The search that began at the first node above `leaf` that is known below ended there: everything on the way is known, and even once the bit
-  /// is flipped; what is above changes.
-  void settle_search(Node leaf, Node top_end) noexcept {
-    Node node = parent(leaf);
-    for (;; node = parent(node)) {
-      const Node left = left_child(node);
-      if (left < leaf_first) {
-        set_even(left);
-        set_even(right_sibling(left));
-      }
-      if (known_below(node)) break;
-      set_known_below(node);
-    }
-    for (flip(node); node >= top_end;) {
-      node = parent(node);
-      flip(node);
+  /// The search that began at the first node above the bit that is known below ended in the bit: everything on the way is known, and even once the
+  /// bit is flipped; what is above changes. `exponent`: of the pass's blocks.
+  void settle_search(std::uint32_t place, std::uint32_t lane, unsigned exponent) noexcept {
+    unsigned start = 0;
+    while (start + 1 < exponent && !known_below(above(place, lane, start))) ++start;
+    for (unsigned level = 0; level < exponent; ++level) {
+      const Node node = above(place, lane, level);
+      const std::uint64_t way = level < start ? ~std::uint64_t{0} : 0;  // the same steps for all, because a branch would often be foreseen wrongly
+      const Node sibling = node < 128 ? node ^ 1U : node ^ 64U;
+      std::uint64_t* words = words_ + slot(node);
+      words[0] = (words[0] ^ (bit(node) & ~way)) & ~(bit(node) & way);
+      words[4] |= bit(node) & way;
+      words_[slot(sibling)] &= ~(bit(sibling) & way);
     }
   }
 
-  /// A bit was flipped by another pass: everything above it changes. The smallest known piece that holds it if that is odd now; otherwise,
+  /// The bit was flipped by another pass: everything above it changes. The smallest known piece that holds it if that is odd now; otherwise,
   /// or if the bit itself is known, 0.
-  Node flip_above(Node leaf, Node top_end) noexcept {
-    Node node = parent(leaf);
-    Node piece = known_below(node) ? 0 : node;
-    bool below = piece != 0;
-    flip(node);
-    while (node >= top_end) {
-      node = parent(node);
-      flip(node);
-      below = below && !known_below(node);
-      if (below) piece = node;
+  Node flip_above(std::uint32_t place, std::uint32_t lane, unsigned exponent) noexcept {
+    std::uint32_t known = 0;
+    std::uint32_t odd = 0;
+    for (unsigned level = 0; level < exponent; ++level) {
+      const Node node = above(place, lane, level);
+      std::uint64_t* words = words_ + slot(node);
+      words[0] ^= bit(node);
+      odd |= static_cast<std::uint32_t>(words[0] >> (node & 63U) & 1U) << level;
+      known |= static_cast<std::uint32_t>(words[4] >> (node & 63U) & 1U) << level;
     }
-    return piece != 0 && parity(piece) ? piece : 0;
+    const unsigned level = known == 0 ? exponent - 1 : static_cast<unsigned>(std::countr_zero(known)) - 1;
+    return (known & 1U) == 0 && (odd >> level & 1U) != 0 ? above(place, lane, level) : 0;
   }
 
  private:
+  /// The node `level` levels above the first one over the bit.
+  static Node above(std::uint32_t place, std::uint32_t lane, unsigned level) noexcept {
+    return level < 10 ? ((Node{frame_words} + place) >> (level + 1)) << 6 | lane : (64 + lane) >> (level - 9);
+  }
   static std::size_t slot(Node node) noexcept { return tree_slots[node >> 6]; }
   static std::uint64_t bit(Node node) noexcept { return std::uint64_t{1} << (node & 63U); }
   std::uint64_t* words_;
