@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <random>
 
 #include "cpu_clock.hpp"
@@ -91,7 +92,7 @@ Result<void> measure_ldpc(Report& report) {
       ASSIGN_OR_RETURN(const Run run, correct_once(error_rate, random));
       all.push_back(run);
     }
-    const auto add = [&](std::string_view what, double Run::* of, std::string unit, std::string note) {
+    const auto add = [&](std::string_view what, double Run::*of, std::string unit, std::string note) {
       std::vector<double> values;
       for (const Run& run : all) values.push_back(run.*of);
       report.add({.name = fmt::format("LDPC, QBER {} %: {}", error_rate * 100, what),

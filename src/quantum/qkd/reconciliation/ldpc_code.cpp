@@ -23,7 +23,7 @@ constexpr std::array<DegreeShares, 7> degree_table = {{
     {.rows_per_mille = 250, .shares = {1300, 6400, 0, 2300}},
     {.rows_per_mille = 350, .shares = {1800, 6200, 0, 2000}},
     {.rows_per_mille = 500, .shares = {2270, 6150, 0, 1580}},
-    {.rows_per_mille = 620, .shares = {2700, 5900, 0, 1400}},
+    {.rows_per_mille = 620, .shares = {2650, 6130, 0, 1220}},
 }};
 
 /// SplitMix64 (Steele, Lea, Flood 2014).

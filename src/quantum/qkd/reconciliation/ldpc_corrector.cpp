@@ -113,7 +113,7 @@ class LdpcCorrector final : public ReconciliationCorrector {
 
   void take_rows(OctetReader& in, std::size_t frame, std::size_t rows) {
     Frame& state = state_[frame];
-    const LdpcFrameBits bits(key_.reveal(), frames_, frame);
+    const LdpcFrameBits bits(key_, frames_, frame);
     const LdpcCode& code = state.plan->code();
     for (std::size_t i = 0; i < rows; ++i) {
       const std::size_t row = state.difference.size();
@@ -177,7 +177,7 @@ class LdpcCorrector final : public ReconciliationCorrector {
     if (hopeless_rows(columns, shown) > state.difference.size()) return false;
     std::vector<Circulant> errors(columns);
     if (!decoder_.decode(graph, state.difference, frames_.bits(frame), errors).solved) return false;
-    LdpcFrameBits bits(key_.reveal(), frames_, frame);
+    LdpcFrameBits bits(key_, frames_, frame);
     for (std::size_t column = 0; column < columns; ++column)
       for (std::size_t half = 0; half < 2; ++half) bits.columns()[column][half] ^= errors[column][half];
     if (check_.of(bits.columns()) == state.check) {

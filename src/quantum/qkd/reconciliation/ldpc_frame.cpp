@@ -46,9 +46,10 @@ class Kept {
 
 }  // namespace
 
-LdpcFrameBits::LdpcFrameBits(ByteView key, const LdpcFrames& frames, std::size_t frame) : columns_(frames.columns(frame)) {
-  for (std::size_t i = 0; i < frames.octets(frame); ++i)
-    columns_[i / circulant_octets][i / 8 % 2] |= std::uint64_t{key[frame * frame_bits / 8 + i]} << (i % 8 * 8);
+LdpcFrameBits::LdpcFrameBits(const Secret& key, const LdpcFrames& frames, std::size_t frame)
+    : columns_((frames.bits(frame) + circulant_bits - 1) / circulant_bits) {
+  const ByteView octets = key.reveal().subspan(frame * frame_bits / 8, frames.octets(frame));
+  for (std::size_t i = 0; i < octets.size(); ++i) columns_[i / circulant_octets][i / 8 % 2] |= std::uint64_t{octets[i]} << (i % 8 * 8);
   const std::size_t bits = frames.bits(frame);
   if (const std::size_t used = bits % 64; used != 0) columns_[bits / circulant_bits][bits / 64 % 2] &= (std::uint64_t{1} << used) - 1;
 }
@@ -56,8 +57,7 @@ LdpcFrameBits::LdpcFrameBits(ByteView key, const LdpcFrames& frames, std::size_t
 LdpcFrameBits::~LdpcFrameBits() { wipe({reinterpret_cast<std::uint8_t*>(columns_.data()), columns_.size() * sizeof(Circulant)}); }
 
 void LdpcFrameBits::write(std::span<std::uint8_t> key, const LdpcFrames& frames, std::size_t frame) const {
-  for (std::size_t i = 0; i < frames.octets(frame); ++i)
-    key[frame * frame_bits / 8 + i] = static_cast<std::uint8_t>(columns_[i / circulant_octets][i / 8 % 2] >> (i % 8 * 8));
+  for (std::size_t i = 0; i < frames.octets(frame); ++i) key[frame * frame_bits / 8 + i] = octet(i);
 }
 
 LdpcCheck::LdpcCheck(ByteView seed) {

@@ -34,13 +34,15 @@ struct LdpcFrames {
 /// The frame as the code sees it, wiped when it goes.
 class LdpcFrameBits {
  public:
-  /// Octets of the key; unused bits of the last one count as zero.
-  LdpcFrameBits(ByteView key, const LdpcFrames& frames, std::size_t frame);
+  /// Unused bits of the key's last octet count as zero.
+  LdpcFrameBits(const Secret& key, const LdpcFrames& frames, std::size_t frame);
   ~LdpcFrameBits();
   LdpcFrameBits(const LdpcFrameBits&) = delete;
   LdpcFrameBits& operator=(const LdpcFrameBits&) = delete;
   [[nodiscard]] std::span<const Circulant> columns() const noexcept { return columns_; }
   [[nodiscard]] std::span<Circulant> columns() noexcept { return columns_; }
+  /// Octet i of the frame.
+  [[nodiscard]] std::uint8_t octet(std::size_t i) const noexcept { return static_cast<std::uint8_t>(columns_[i / circulant_octets][i / 8 % 2] >> (i % 8 * 8)); }
   /// Back into the key's octets.
   void write(std::span<std::uint8_t> key, const LdpcFrames& frames, std::size_t frame) const;
 

@@ -100,8 +100,7 @@ __attribute__((target("avx2"), always_inline)) inline std::array<__m256i, vector
   const std::int8_t* message = work.messages + edge * lanes;
   std::array<__m256i, vectors> into;
 #pragma clang loop unroll(full)
-  for (std::size_t v = 0; v < vectors; ++v)
-    into[v] = _mm256_subs_epi8(load(belief + (at.turn + v * vector_octets) % lanes), load(message + v * vector_octets));
+  for (std::size_t v = 0; v < vectors; ++v) into[v] = _mm256_subs_epi8(load(belief + (at.turn + v * vector_octets) % lanes), load(message + v * vector_octets));
   return into;
 }
 

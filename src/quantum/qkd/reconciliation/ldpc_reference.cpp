@@ -36,10 +36,8 @@ class LdpcReference final : public ReconciliationReference {
   }
 
   void write_clear(OctetWriter& out, std::size_t frame) {
-    const ByteView octets = key_.reveal().subspan(frame * frame_bits / 8, frames_.octets(frame));
-    out.octets(octets.first(octets.size() - 1));
-    const unsigned used = frames_.bits(frame) % 8;
-    out.u8(used == 0 ? octets.back() : static_cast<std::uint8_t>(octets.back() & ((1U << used) - 1)));
+    const LdpcFrameBits bits(key_, frames_, frame);
+    for (std::size_t i = 0; i < frames_.octets(frame); ++i) out.u8(bits.octet(i));
     count(frame, frames_.bits(frame));
   }
 
@@ -65,7 +63,7 @@ class LdpcReference final : public ReconciliationReference {
         write_clear(out, frame);
         continue;
       }
-      const LdpcFrameBits bits(key_.reveal(), frames_, frame);
+      const LdpcFrameBits bits(key_, frames_, frame);
       const std::size_t first = rows[frames_.is_short(frame) ? 1 : 0];
       state_[frame].code = ldpc_code(frames_.columns(frame), first);
       write_rows(out, frame, first, bits);
@@ -113,7 +111,7 @@ class LdpcReference final : public ReconciliationReference {
         state_[frame].code = nullptr;
         continue;
       }
-      write_rows(out, frame, wanted[i], LdpcFrameBits(key_.reveal(), frames_, frame));
+      write_rows(out, frame, wanted[i], LdpcFrameBits(key_, frames_, frame));
       count(frame, wanted[i] * circulant_bits);
     }
     outstanding_ = std::move(still);
