@@ -101,7 +101,7 @@ std::optional<double> carryless_product_s(gf2::CarrylessPath path) {
 
 /// Carry-less products that the transforms of one block take.
 double products_of_block(std::size_t key_bits, std::size_t output_bits) {
-  const gf2::TransformSplit split = gf2::best_split((key_bits - output_bits + 63) / 64, (output_bits + 63) / 64);
+  const gf2::TransformSplit split = gf2::best_split(key_bits - output_bits, output_bits);
   const unsigned points_log = split.bits_log - gf2::element_bits_log;
   const auto points = static_cast<double>(std::size_t{1} << points_log);
   const auto chunks = static_cast<double>(split.chunks);

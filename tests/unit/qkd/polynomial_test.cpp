@@ -77,10 +77,8 @@ TEST(PolynomialTest, EdgesOfTheRange) {
 
 TEST(PolynomialTest, UnbalancedOperandsAreCutIntoSeveralTransforms) {
   test::SeededRng random(4);
-  const TransformSplit split = best_split(40'000, 1100);
+  const TransformSplit split = best_split(64 * 40'000, 64 * 1100);
   EXPECT_GT(split.chunks, 1U);
-  EXPECT_GE(split.chunk * split.chunks, 40'000U);
-  EXPECT_LE(split.chunk + 1100, std::size_t{1} << (split.bits_log - 6));
   const test::Polynomial a = test::random_polynomial(40'000, random);
   const test::Polynomial b = test::random_polynomial(1100, random);
   const test::Polynomial expected = test::gf2x_product(a, b);
@@ -93,15 +91,22 @@ TEST(PolynomialTest, UnbalancedOperandsAreCutIntoSeveralTransforms) {
 TEST(PolynomialTest, EverySplitFitsItsTransform) {
   test::SeededRng random(5);
   for (int i = 0; i < 2000; ++i) {
-    const std::size_t long_words = 1 + random.below(std::size_t{1} << random.below(26));
-    const std::size_t short_words = 1 + random.below(std::size_t{1} << random.below(24));
-    const TransformSplit split = best_split(long_words, short_words);
+    const std::size_t long_bits = 1 + random.below(std::size_t{1} << random.below(33));
+    const std::size_t short_bits = 1 + random.below(std::size_t{1} << random.below(31));
+    const TransformSplit split = best_split(long_bits, short_bits);
     ASSERT_GE(split.bits_log, transform_bits_log_min);
     ASSERT_LE(split.bits_log, transform_bits_log_max);
-    ASSERT_LE(split.chunk + short_words, std::size_t{1} << (split.bits_log - 6));
-    ASSERT_GE(split.chunk * split.chunks, long_words);
-    ASSERT_LT(split.chunk * (split.chunks - 1), long_words);
+    ASSERT_LE(split.chunk + short_bits, std::size_t{1} << split.bits_log);
+    ASSERT_GE(split.chunk * split.chunks, long_bits);
+    ASSERT_LT(split.chunk * (split.chunks - 1), long_bits);
+    if (split.chunks > 1) ASSERT_EQ(split.chunk % 64, 0U);
   }
+}
+
+TEST(PolynomialTest, WhatFillsATransformToTheLastBitIsNotCut) {
+  const TransformSplit split = best_split((std::size_t{1} << 20) - 419'430, 419'430);
+  EXPECT_EQ(split.bits_log, 20U);
+  EXPECT_EQ(split.chunks, 1U);
 }
 
 TEST(PolynomialTest, LargeProductsHaveTheRightRemainder) {

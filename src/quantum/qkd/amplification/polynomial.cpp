@@ -13,6 +13,9 @@ namespace {
 using Words = std::span<std::uint64_t>;
 using WordView = std::span<const std::uint64_t>;
 
+constexpr std::size_t word_bits = 64;
+constexpr std::size_t transform_short_words_max = transform_short_bits_max / word_bits;
+
 std::size_t granules(std::size_t words) { return (words + product_granule - 1) / product_granule * product_granule; }
 
 /// to[at …] ^= from, as far as `to` reaches (what is beyond is zero).
@@ -39,12 +42,13 @@ void multiply_karatsuba(Words product, WordView longer, WordView shorter, Carryl
 }
 
 void multiply_transformed(Words product, WordView longer, WordView shorter, CarrylessPath path) {
-  const TransformSplit split = best_split(longer.size(), shorter.size());
+  const TransformSplit split = best_split(word_bits * longer.size(), word_bits * shorter.size());
+  const std::size_t chunk = split.chunk / word_bits;
   TransformProduct transform(path, split.bits_log);
   std::ranges::copy(shorter, transform.bits().begin());
   transform.load_factor();
-  for (std::size_t at = 0; at < longer.size(); at += split.chunk) {
-    const WordView piece = longer.subspan(at, std::min(split.chunk, longer.size() - at));
+  for (std::size_t at = 0; at < longer.size(); at += chunk) {
+    const WordView piece = longer.subspan(at, std::min(chunk, longer.size() - at));
     std::ranges::fill(std::ranges::copy(piece, transform.bits().begin()).out, transform.bits().end(), 0);
     transform.multiply();
     add_at(product, at, transform.bits().first(piece.size() + shorter.size()));
@@ -55,22 +59,24 @@ void multiply_transformed(Words product, WordView longer, WordView shorter, Carr
 
 std::size_t transform_words_min(CarrylessPath path) { return path == CarrylessPath::portable ? 256 : 1024; }
 
-TransformSplit best_split(std::size_t long_words, std::size_t short_words) {
-  CHECK(short_words <= transform_short_words_max);
-  const auto log_of = [](std::size_t words) { return std::max(static_cast<unsigned>(std::bit_width(words - 1)) + 6, transform_bits_log_min); };
+TransformSplit best_split(std::size_t long_bits, std::size_t short_bits) {
+  CHECK(long_bits > 0 && short_bits > 0 && short_bits <= transform_short_bits_max);
+  const auto log_of = [](std::size_t bits) { return std::max(static_cast<unsigned>(std::bit_width(bits - 1)), transform_bits_log_min); };
   TransformSplit best;
   double least = std::numeric_limits<double>::infinity();
-  for (unsigned bits_log = std::min(log_of(long_words + short_words), transform_bits_log_max); bits_log >= log_of(short_words + 1); --bits_log) {
-    const std::size_t chunk = std::min(long_words, (std::size_t{1} << (bits_log - 6)) - short_words);
-    const std::size_t chunks = (long_words + chunk - 1) / chunk;
+  const unsigned most = std::min(log_of(long_bits + short_bits), transform_bits_log_max);
+  const unsigned least_log = std::min(most, log_of(short_bits + word_bits));
+  for (unsigned bits_log = most; bits_log >= least_log; --bits_log) {
+    const std::size_t room = (std::size_t{1} << bits_log) - short_bits;
+    const std::size_t chunk_max = room >= long_bits ? long_bits : room / word_bits * word_bits;
+    const std::size_t chunks = (long_bits + chunk_max - 1) / chunk_max;
     // A transform of 2^l bits takes about 2^l (l + 8) units; there is one of the short operand and two for each chunk.
     const double cost = static_cast<double>(2 * chunks + 1) * static_cast<double>(std::size_t{1} << bits_log) * (bits_log + 8);
     if (cost < least) {
       least = cost;
-      best = {.bits_log = bits_log, .chunk = (long_words + chunks - 1) / chunks, .chunks = chunks};
+      best = {.bits_log = bits_log, .chunk = chunk_max, .chunks = chunks};
     }
   }
-  best.chunks = (long_words + best.chunk - 1) / best.chunk;
   return best;
 }
 

@@ -16,13 +16,13 @@ void multiply(std::span<std::uint64_t> product, std::span<const std::uint64_t> a
 
 /// How an operation on a long and a short operand is cut into transforms.
 struct TransformSplit {
-  unsigned bits_log = 0;    // each transform carries 2^bits_log bits
-  std::size_t chunk = 0;    // words of the long operand at a time
+  unsigned bits_log = 0;   // each transform carries 2^bits_log bits
+  std::size_t chunk = 0;   // bits of the long operand at a time, a multiple of 64 unless it is all of them
   std::size_t chunks = 0;
 };
-/// The cheapest; short_words + chunk words fit a transform. short_words <= transform_short_words_max.
-TransformSplit best_split(std::size_t long_words, std::size_t short_words);
-inline constexpr std::size_t transform_short_words_max = std::size_t{1} << (transform_points_log_max + element_bits_log - 7);
+/// The cheapest; short_bits + chunk bits fit a transform. short_bits <= transform_short_bits_max.
+TransformSplit best_split(std::size_t long_bits, std::size_t short_bits);
+inline constexpr std::size_t transform_short_bits_max = std::size_t{1} << (transform_points_log_max + element_bits_log - 1);
 /// From so many words of the shorter operand on, the transform is the faster way.
 std::size_t transform_words_min(CarrylessPath path);
 

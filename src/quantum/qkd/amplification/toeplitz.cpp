@@ -111,9 +111,8 @@ void add_by_product(std::span<std::uint8_t> out, ByteView key, std::size_t key_b
 void add_by_transform(std::span<std::uint8_t> out, ByteView key, std::size_t key_bits, ByteView seed, std::size_t output_bits, const gf2::TransformSplit& split,
                       gf2::TransformProduct& transform) {
   const std::size_t columns = key_bits - output_bits;
-  const std::size_t chunk = split.chunk * word_bits;
-  for (std::size_t m = 0; m < columns; m += chunk) {
-    copy_backwards(transform.bits(), key, key_bits - m, std::min(chunk, columns - m));
+  for (std::size_t m = 0; m < columns; m += split.chunk) {
+    copy_backwards(transform.bits(), key, key_bits - m, std::min(split.chunk, columns - m));
     transform.load_factor();
     copy_forwards(transform.bits(), seed, m, std::min(key_bits - 1 - m, transform.bits().size() * word_bits));
     transform.correlate();
@@ -139,7 +138,7 @@ Result<Secret> ToeplitzHasher::hash(const Secret& key, std::size_t key_bits, Byt
   if (key_bits < transform_bits_min || key_bits - output_bits < columns_min) {
     add_by_product(out.writable(), octets, key_bits, seed, output_bits, path_);
   } else {
-    const gf2::TransformSplit split = gf2::best_split(words_for(key_bits - output_bits), words_for(output_bits));
+    const gf2::TransformSplit split = gf2::best_split(key_bits - output_bits, output_bits);
     if (!transform_ || transform_->bits_log() != split.bits_log) {
       transform_.reset();
       transform_.emplace(path_, split.bits_log);
