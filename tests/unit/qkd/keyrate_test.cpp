@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "quantum/qkd/keyrate/lim2014.hpp"
 #include "quantum/qkd/keyrate/optimise.hpp"
@@ -192,6 +193,12 @@ TEST(LinkModelTest, DetectsErrsAndCountsAsThePaperSays) {
   EXPECT_NEAR(pulse.click[0], click, 1e-12);
   EXPECT_NEAR(pulse.detection[0], click * 1.04, 1e-12);
   EXPECT_NEAR(pulse.error[0], 6e-7 + 5e-3 * (1.0 - std::exp(-0.1 * 0.42)) + 0.02 * click, 1e-12);
+}
+
+TEST(LinkModelTest, RefusesABlockWithoutEvents) {
+  for (const double n_key : {0.0, -1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    EXPECT_EQ(expected_block(paper_link(0.0), Bound::lim_2014, {.n_key = n_key}).error().code, ErrorCode::invalid_argument);
+  }
 }
 
 TEST(LinkModelTest, CountsTheTimeInWhichTheDetectorsAreBlind) {

@@ -47,7 +47,10 @@ struct BoundOutput {
   std::string why;             // if there is no key: which quantity left none
 
   /// Whole secret bits; 0 when there is no key.
-  [[nodiscard]] std::uint64_t bits() const { return length >= 1.0 ? static_cast<std::uint64_t>(length) : 0; }
+  [[nodiscard]] std::uint64_t bits() const {
+    if (!(length >= 1.0)) return 0;
+    return length < 0x1p63 ? static_cast<std::uint64_t>(length) : std::uint64_t{1} << 63U;  // endless keys, in models
+  }
 };
 
 /// invalid_argument when the intensities or counts do not suit the bound (two decoys where it takes one, …); otherwise an answer, also when

@@ -38,7 +38,7 @@ struct LimBound {
   double l = 0.0;      // secret bits before rounding down; zero or negative: no key
 
   /// Whole secret bits; 0 when there is no key.
-  [[nodiscard]] std::uint64_t length() const { return l >= 1.0 ? static_cast<std::uint64_t>(l) : 0; }
+  [[nodiscard]] std::uint64_t length() const { return BoundOutput{.length = l, .why = {}}.bits(); }
 };
 
 /// Equation (5)'s gamma(a, b, c, d).

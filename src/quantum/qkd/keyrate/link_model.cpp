@@ -63,6 +63,7 @@ PulseStatistics pulse_statistics(const LinkParameters& link, PulseModel model) {
 }
 
 Result<ExpectedBlock> expected_block(const LinkParameters& link, Bound bound, const BlockTarget& target) {
+  if (!(target.n_key > 0.0)) return fail(ErrorCode::invalid_argument, "expected block: n_key = " + std::to_string(target.n_key) + ": must be positive");
   const PulseStatistics pulse = pulse_statistics(link, target.model);
   const double key_share = link.key_basis_probability * link.key_basis_probability;
   const double check_share = (1.0 - link.key_basis_probability) * (1.0 - link.key_basis_probability);

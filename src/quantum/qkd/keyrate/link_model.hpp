@@ -42,7 +42,7 @@ struct ExpectedBlock {
   [[nodiscard]] double bits_per_pulse() const { return output.length > 0.0 ? output.length / pulses : 0.0; }
   [[nodiscard]] double bits_per_second() const { return output.length > 0.0 ? output.length / seconds : 0.0; }
 };
-/// invalid_argument as for key_length.
+/// invalid_argument as for key_length, and for a target without events.
 Result<ExpectedBlock> expected_block(const LinkParameters& link, Bound bound, const BlockTarget& target);
 
 }  // namespace qanat::qkd
