@@ -38,7 +38,7 @@ void events(ByteView input) {
 }
 
 /// The form is unique but for a not-a-number's bits.
-void entries(ByteView input, Side side) {
+void entries(ByteView input, RecordingSide side) {
   SideReader reader(octets_in_memory(input), "fuzz", side);
   std::ostringstream out;
   SideWriter writer(out, side);
@@ -61,10 +61,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
       events(body);
       break;
     case 1:
-      entries(body, Side::alice);
+      entries(body, RecordingSide::alice);
       break;
     default:
-      entries(body, Side::bob);
+      entries(body, RecordingSide::bob);
       break;
   }
   return 0;

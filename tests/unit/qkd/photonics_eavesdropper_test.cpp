@@ -53,14 +53,14 @@ Block block(const LinkParameters& link, std::size_t clicks) {
 
 /// By Lim et al., with error correction at 1.16 times the Shannon limit.
 LimBound bound(const LinkParameters& link, const Block& block) {
-  return lim2014({.mu = link.intensity,
-                  .p = link.intensity_probability,
-                  .n_X = block.key,
-                  .n_Z = block.check,
-                  .m_Z = block.check_errors,
-                  .lambda_EC = 1.16 * Block::sum(block.key) * binary_entropy(block.error_rate()),
-                  .eps_sec = 1e-10,
-                  .eps_cor = 1e-15});
+  return lim2014(LimInput{.mu = link.intensity,
+                          .p = link.intensity_probability,
+                          .n_X = block.key,
+                          .n_Z = block.check,
+                          .m_Z = block.check_errors,
+                          .lambda_EC = 1.16 * Block::sum(block.key) * binary_entropy(block.error_rate()),
+                          .eps_sec = 1e-10,
+                          .eps_cor = 1e-15});
 }
 
 /// A link of 100 km that gives key as long as nobody is on it.

@@ -44,7 +44,7 @@ Result<std::vector<TimedEvent>> read_events(ByteView input) {
   }
 }
 
-Result<std::vector<SideEntry>> read_side(ByteView input, Side side) {
+Result<std::vector<SideEntry>> read_side(ByteView input, RecordingSide side) {
   SideReader reader(octets_in_memory(input), "side", side);
   std::vector<SideEntry> out;
   for (;;) {
@@ -122,36 +122,36 @@ TEST(SideFileTest, ReadsAndWritesTheWorkedExamples) {
   const std::vector<SideEntry> alice{{.basis = Basis::key_x, .bit = true, .intensity = Intensity::signal},
                                      {.basis = Basis::check_z, .bit = false, .intensity = Intensity::decoy}};
   const std::vector<SideEntry> bob{{.basis = Basis::key_x, .bit = true, .intensity = {}}, {.basis = Basis::check_z, .bit = false, .intensity = {}}};
-  EXPECT_EQ(*read_side(alice_side, Side::alice), alice);
-  EXPECT_EQ(*read_side(bob_side, Side::bob), bob);
-  SideReader reader(octets_in_memory(bob_side), "side", Side::bob);
+  EXPECT_EQ(*read_side(alice_side, RecordingSide::alice), alice);
+  EXPECT_EQ(*read_side(bob_side, RecordingSide::bob), bob);
+  SideReader reader(octets_in_memory(bob_side), "side", RecordingSide::bob);
   for (auto entry = reader.next(); entry && *entry; entry = reader.next()) {
   }
   EXPECT_EQ(reader.trailer().gates, 2U);
   EXPECT_EQ(reader.trailer().photocurrent_a, (std::array{1e-7, 2e-7}));
   std::ostringstream out;
-  SideWriter writer(out, Side::bob);
+  SideWriter writer(out, RecordingSide::bob);
   for (const SideEntry& entry : bob) writer.write(entry);
   ASSERT_TRUE(writer.finish({.entries = 0, .gates = 2, .photocurrent_a = std::array{1e-7, 2e-7}}));
   EXPECT_TRUE(equal(as_bytes(out.str()), bob_side));
 }
 
 TEST(SideFileTest, RefusesWhatIsMalformed) {
-  EXPECT_FALSE(read_side(alice_side, Side::bob));
-  EXPECT_FALSE(read_side({}, Side::alice));
+  EXPECT_FALSE(read_side(alice_side, RecordingSide::bob));
+  EXPECT_FALSE(read_side({}, RecordingSide::alice));
   for (const auto& [at, value] : {std::pair<std::size_t, std::uint8_t>{0, 'X'}, {9, 1}, {16, 0x11}, {16, 0x0d}, {19, 3}, {27, 1}}) {
     Bytes input = alice_side;
     input[at] = value;
-    const auto entries = read_side(input, Side::alice);
+    const auto entries = read_side(input, RecordingSide::alice);
     ASSERT_FALSE(entries) << at;
     EXPECT_NE(entries.error().message.find("side: offset"), std::string::npos);
   }
   for (std::size_t size = 0; size < alice_side.size(); ++size) {
-    EXPECT_FALSE(read_side(ByteView(alice_side).first(size), Side::alice)) << size;
+    EXPECT_FALSE(read_side(ByteView(alice_side).first(size), RecordingSide::alice)) << size;
   }
   Bytes longer = alice_side;
   longer.push_back(0);
-  EXPECT_FALSE(read_side(longer, Side::alice));
+  EXPECT_FALSE(read_side(longer, RecordingSide::alice));
 }
 
 TEST(EventClockTest, GivesEachTagTheNearestPulseWithinTheWindow) {

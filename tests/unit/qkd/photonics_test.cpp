@@ -42,6 +42,34 @@ Tally tally(const LinkParameters& link, std::size_t clicks) {
   return out;
 }
 
+TEST(FibreRandomTest, ExponentialAndPoissonNumbersFollowTheirLaws) {
+  FibreRandom random(test::secret_of(32, 6));
+  constexpr int draws = 2'000'000;
+  constexpr double width = 0.25;
+  std::array<double, 48> histogram{};  // up to 12, beyond the ziggurat's tail at 7.7
+  for (int i = 0; i < draws; ++i) {
+    const double x = random.exponential();
+    ASSERT_GE(x, 0.0);
+    if (x < width * histogram.size()) histogram[static_cast<std::size_t>(x / width)] += 1;
+  }
+  for (std::size_t i = 0; i < histogram.size(); ++i) {
+    const double from = width * static_cast<double>(i);
+    const double expected = draws * (std::exp(-from) - std::exp(-from - width));
+    EXPECT_NEAR(histogram[i], expected, 6.0 * std::sqrt(expected + 1.0)) << from;
+  }
+  const Ziggurat& table = exponential_ziggurat();  // the uppermost layer ends at height 1
+  EXPECT_NEAR(table.edge[0] * std::exp(-table.edge[1]) / table.edge[255] + table.height[255], 1.0, 1e-12);
+
+  for (const double mean : {0.0, 0.01, 0.5, 2.0}) {
+    const PoissonTable poisson(mean);
+    std::array<double, 12> counts{};
+    for (int i = 0; i < draws / 4; ++i) counts[std::min(11U, poisson.draw(random.uniform()))] += 1;
+    double expected = draws / 4.0 * std::exp(-mean);
+    for (unsigned n = 0; n < 11; expected *= mean / ++n) EXPECT_NEAR(counts[n], expected, 6.0 * std::sqrt(expected + 1.0)) << mean << ' ' << n;
+    if (mean > 0.0) EXPECT_GE(poisson.draw_at_least_one(0.0), 1U);
+  }
+}
+
 TEST(SimulatedFibreTest, HasTheStatisticsOfTheLinkModel) {
   LinkParameters link;
   link.dead_time_s = 0.0;
@@ -230,14 +258,14 @@ TEST(SimulatedFibreTest, KeepsTheDeadTime) {
 TEST(SimulatedFibreTest, HoldsMoreSinglePhotonsThanTheBoundClaims) {
   const LinkParameters link;
   const Tally seen = tally(link, 300'000);
-  const LimBound bound = lim2014({.mu = link.intensity,
-                                  .p = link.intensity_probability,
-                                  .n_X = seen.key,
-                                  .n_Z = seen.check,
-                                  .m_Z = seen.check_errors,
-                                  .lambda_EC = 0,
-                                  .eps_sec = 1e-10,
-                                  .eps_cor = 1e-15});
+  const LimBound bound = lim2014(LimInput{.mu = link.intensity,
+                                          .p = link.intensity_probability,
+                                          .n_X = seen.key,
+                                          .n_Z = seen.check,
+                                          .m_Z = seen.check_errors,
+                                          .lambda_EC = 0,
+                                          .eps_sec = 1e-10,
+                                          .eps_cor = 1e-15});
   EXPECT_GT(bound.s_X1, 0.0);
   EXPECT_LE(bound.s_X1, seen.key_vacuum_and_single[1]);
   EXPECT_LE(bound.s_X0, seen.key_vacuum_and_single[0]);

@@ -15,7 +15,7 @@ struct Files {
   SideWriter side;
 };
 
-Result<Files> create(const Recording& recording, Side side, double gate_rate_hz) {
+Result<Files> create(const Recording& recording, RecordingSide side, double gate_rate_hz) {
   TRY(recording.clock.validate());
   if (recording.clock.gate_rate_hz != gate_rate_hz) return fail(ErrorCode::invalid_argument, "export: the clock's gate frequency is not the link's");
   ASSIGN_OR_RETURN(EventWriter events, EventWriter::create(recording.events));
@@ -59,8 +59,8 @@ Result<double> export_events(const LinkParameters& link, const Secret& fibre_see
   if (request.pulses == ExportedPulses::all && seen.gates > pulses_max) {
     return fail(ErrorCode::invalid_argument, "export: " + std::to_string(seen.gates) + " pulses are too many to write them all");
   }
-  ASSIGN_OR_RETURN(Files alice_files, create(request.alice, Side::alice, link.gate_rate_hz));
-  ASSIGN_OR_RETURN(Files bob_files, create(request.bob, Side::bob, link.gate_rate_hz));
+  ASSIGN_OR_RETURN(Files alice_files, create(request.alice, RecordingSide::alice, link.gate_rate_hz));
+  ASSIGN_OR_RETURN(Files bob_files, create(request.bob, RecordingSide::bob, link.gate_rate_hz));
   SimulatedFibre fibre(link, fibre_seed, run);
   FibreRandom arrival(fibre_key(fibre_seed, run, "qanat simulated fibre: arrival times"));
   std::uint64_t next_pulse = 0;

@@ -266,21 +266,21 @@ Result<std::optional<SideEntry>> SideReader::next() {
   }
   if (octet[0] > 0x0f) return in_.refuse(offset, "unused bits are set");
   const std::uint8_t decoy_class = octet[0] >> 2U;
-  if ((decoy_class == side_no_class) != (side_ == Side::bob)) return in_.refuse(offset, "a decoy class belongs to Alice's entries and to no others");
+  if ((decoy_class == side_no_class) != (side_ == RecordingSide::bob)) return in_.refuse(offset, "a decoy class belongs to Alice's entries and to no others");
   ++entries_;
   SideEntry entry{.basis = (octet[0] & 2U) != 0 ? Basis::check_z : Basis::key_x, .bit = (octet[0] & 1U) != 0, .intensity = {}};
   if (decoy_class != side_no_class) entry.intensity = all_intensities[decoy_class];
   return std::optional(entry);
 }
 
-Result<SideWriter> SideWriter::create(const std::filesystem::path& file, Side side) {
+Result<SideWriter> SideWriter::create(const std::filesystem::path& file, RecordingSide side) {
   ASSIGN_OR_RETURN(auto out, create_private(file));
   SideWriter writer(*out, side);
   writer.file_ = std::move(out);
   return Result<SideWriter>(std::move(writer));
 }
 
-SideWriter::SideWriter(std::ostream& out, Side side) : out_(&out) {
+SideWriter::SideWriter(std::ostream& out, RecordingSide side) : out_(&out) {
   std::array<char, side_header_octets> header{};
   std::copy(side_magic.begin(), side_magic.end(), header.begin());
   header[side_magic.size()] = static_cast<char>(side);

@@ -100,7 +100,7 @@ class EventWriter {
   std::uint64_t last_time_ = 0;
 };
 
-enum class Side : std::uint8_t { alice = 1, bob = 2 };
+enum class RecordingSide : std::uint8_t { alice = 1, bob = 2 };
 
 /// What the side file says about one event.
 struct SideEntry {
@@ -119,7 +119,7 @@ struct SideTrailer {
 
 class SideReader {
  public:
-  SideReader(std::unique_ptr<OctetSource> source, std::string name, Side side) : in_(std::move(source), std::move(name)), side_(side) {}
+  SideReader(std::unique_ptr<OctetSource> source, std::string name, RecordingSide side) : in_(std::move(source), std::move(name)), side_(side) {}
   /// The next entry, nothing at the end, which includes that the trailer fits. invalid_argument: malformed; says where.
   Result<std::optional<SideEntry>> next();
   /// After the end.
@@ -130,7 +130,7 @@ class SideReader {
   Result<void> read_trailer();
 
   OctetStream in_;
-  Side side_;
+  RecordingSide side_;
   bool is_open_ = false;
   bool is_ended_ = false;
   std::uint64_t entries_ = 0;
@@ -139,8 +139,8 @@ class SideReader {
 
 class SideWriter {
  public:
-  static Result<SideWriter> create(const std::filesystem::path& file, Side side);
-  SideWriter(std::ostream& out, Side side);
+  static Result<SideWriter> create(const std::filesystem::path& file, RecordingSide side);
+  SideWriter(std::ostream& out, RecordingSide side);
   /// Alice's entries have an intensity, Bob's have none.
   void write(const SideEntry& entry);
   /// `trailer.entries` is counted here.

@@ -21,6 +21,27 @@ Secret fibre_key(const Secret& seed, const RunId& run, std::string_view purpose)
   return crypto::hkdf_expand(crypto::Hash::sha256, prk, {as_bytes(purpose)}, 32);
 }
 
+const Ziggurat& exponential_ziggurat() {
+  static const Ziggurat table = [] {
+    constexpr double tail = 7.69711747013104972;       // where the lowest layer gives way to the tail
+    constexpr double area = 3.9496598225815571993e-3;  // of each layer, the lowest with its tail
+    Ziggurat out;
+    out.edge[0] = area * std::exp(tail);
+    out.edge[1] = tail;
+    for (std::size_t i = 2; i < Ziggurat::layers; ++i) out.edge[i] = -std::log(area / out.edge[i - 1] + std::exp(-out.edge[i - 1]));
+    for (std::size_t i = 0; i <= Ziggurat::layers; ++i) out.height[i] = std::exp(-out.edge[i]);
+    return out;
+  }();
+  return table;
+}
+
+double FibreRandom::exponential_at_the_edge(std::size_t layer, double x) {
+  // The tail of an exponential looks like the whole.
+  if (layer == 0) return ziggurat_->edge[1] - std::log1p(-uniform());
+  const double height = ziggurat_->height[layer] + uniform() * (ziggurat_->height[layer + 1] - ziggurat_->height[layer]);
+  return height < std::exp(-x) ? x : exponential();
+}
+
 void FibreRandom::refill() {
   // Chunks differ in the upper half of the counter block, so that their counters never meet.
   buffer_ = crypto::ctr_keystream(crypto::BlockCipher::aes_256, key_, counter_block(chunk_++), keystream_chunk);

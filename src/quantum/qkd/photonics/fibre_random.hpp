@@ -14,6 +14,15 @@ namespace qanat::qkd {
 /// The key for one use of one run: HKDF-SHA-256 with the run's id as salt and `purpose` as info, 32 octets.
 Secret fibre_key(const Secret& seed, const RunId& run, std::string_view purpose);
 
+/// The layers of Marsaglia and Tsang's ziggurat (J. Statistical Software 5 (8), 2000) under e^-x: 256 pieces of equal area. Exact, and 98 times
+/// out of 100 without a logarithm.
+struct Ziggurat {
+  static constexpr std::size_t layers = 256;
+  std::array<double, layers + 1> edge{};    // where each layer ends, the widest first, then 0
+  std::array<double, layers + 1> height{};  // e^-edge
+};
+const Ziggurat& exponential_ziggurat();
+
 class FibreRandom {
  public:
   explicit FibreRandom(Secret key) : key_(std::move(key)) {}
@@ -39,11 +48,18 @@ class FibreRandom {
     return value;
   }
   /// Exponentially distributed with mean 1.
-  double exponential() { return -std::log1p(-uniform()); }
+  double exponential() {
+    const std::uint64_t bits = word();
+    const std::size_t layer = bits % Ziggurat::layers;  // the low bits; the number is made of others
+    const double x = static_cast<double>(bits >> 11) * 0x1p-53 * ziggurat_->edge[layer];
+    return x < ziggurat_->edge[layer + 1] ? x : exponential_at_the_edge(layer, x);
+  }
 
  private:
   void refill();
+  double exponential_at_the_edge(std::size_t layer, double x);
 
+  const Ziggurat* ziggurat_ = &exponential_ziggurat();
   Secret key_;
   Secret buffer_;
   const std::uint8_t* words_ = nullptr;  // of buffer_
@@ -60,9 +76,10 @@ class PoissonTable {
   PoissonTable() = default;
   explicit PoissonTable(double mean);
 
-  unsigned draw(FibreRandom& random) const { return invert(random.uniform()); }
+  /// From a uniform number in [0, 1).
+  [[nodiscard]] unsigned draw(double uniform) const { return invert(uniform); }
   /// Given that the number is not 0. The mean must be positive.
-  unsigned draw_at_least_one(FibreRandom& random) const { return std::max(1U, invert(below_[0] + random.uniform() * (1.0 - below_[0]))); }
+  [[nodiscard]] unsigned draw_at_least_one(double uniform) const { return std::max(1U, invert(below_[0] + uniform * (1.0 - below_[0]))); }
   /// e^-mean.
   [[nodiscard]] double none() const { return below_[0]; }
 

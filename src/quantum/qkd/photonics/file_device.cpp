@@ -15,13 +15,13 @@ Result<EventReader> open_events(const Recording& recording) {
   return Result<EventReader>(EventReader(std::move(source), recording.events.string()));
 }
 
-Result<SideReader> open_side(const Recording& recording, Side side) {
+Result<SideReader> open_side(const Recording& recording, RecordingSide side) {
   ASSIGN_OR_RETURN(auto source, open_octet_file(recording.side));
   return Result<SideReader>(SideReader(std::move(source), recording.side.string(), side));
 }
 
 /// Reads a side file through, so that a damaged one is refused before any of it is used.
-Result<SideTrailer> check_side(const Recording& recording, Side side) {
+Result<SideTrailer> check_side(const Recording& recording, RecordingSide side) {
   ASSIGN_OR_RETURN(SideReader reader, open_side(recording, side));
   for (;;) {
     ASSIGN_OR_RETURN(const auto entry, reader.next());
@@ -213,8 +213,8 @@ class FileBob final : public BobDevice {
 
 Result<std::unique_ptr<AliceDevice>> open_file_alice(const Recording& recording) {
   ASSIGN_OR_RETURN(EventReader events, open_events(recording));
-  TRY(check_side(recording, Side::alice));
-  ASSIGN_OR_RETURN(SideReader side, open_side(recording, Side::alice));
+  TRY(check_side(recording, RecordingSide::alice));
+  ASSIGN_OR_RETURN(SideReader side, open_side(recording, RecordingSide::alice));
   ASSIGN_OR_RETURN(UsedMark mark, UsedMark::open(recording.events));
   return Result<std::unique_ptr<AliceDevice>>(std::make_unique<FileAlice>(RecordedEvents(recording, std::move(events), std::move(side)), std::move(mark)));
 }
@@ -224,9 +224,9 @@ Result<std::unique_ptr<BobDevice>> open_file_bob(const Recording& recording, cry
   std::optional<SideReader> side;
   std::optional<std::array<double, 2>> photocurrent;
   if (!recording.side.empty()) {
-    ASSIGN_OR_RETURN(const SideTrailer trailer, check_side(recording, Side::bob));
+    ASSIGN_OR_RETURN(const SideTrailer trailer, check_side(recording, RecordingSide::bob));
     photocurrent = trailer.photocurrent_a;
-    ASSIGN_OR_RETURN(side, open_side(recording, Side::bob));
+    ASSIGN_OR_RETURN(side, open_side(recording, RecordingSide::bob));
   }
   ASSIGN_OR_RETURN(UsedMark mark, UsedMark::open(recording.events));
   return Result<std::unique_ptr<BobDevice>>(

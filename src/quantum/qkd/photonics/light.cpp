@@ -30,10 +30,10 @@ Light::Light(const LinkParameters& parameters)
   double quiet = 0.0;
   for (double& weight : quiet_weight_) weight = quiet += weight;
   for (double& weight : quiet_weight_) weight /= quiet;
-  skip_scale_ = 1.0 / std::log1p(-event_probability_);
-  way_below_.fill(event_probability_);
+  skip_scale_ = -1.0 / std::log1p(-event_probability_);
+  way_below_.fill(2.0);  // never reached
   double sum = 0.0;
-  for (std::size_t i = 0; i + 1 < ways_.size(); ++i) way_below_[i] = sum += ways_[i].weight;
+  for (std::size_t i = 0; i < ways_.size(); ++i) way_below_[i] = sum += ways_[i].weight;
 }
 
 void Light::add_ways(std::size_t k) {
@@ -65,7 +65,8 @@ void Light::add_ways(std::size_t k) {
 }
 
 std::uint64_t Light::quiet_gates(FibreRandom& random) const {
-  const double skip = std::log(1.0 - random.uniform()) * skip_scale_;
+  // The whole part of an exponential number is geometric.
+  const double skip = random.exponential() * skip_scale_;
   return static_cast<std::uint64_t>(std::min(skip, longest_skip_gates));
 }
 
@@ -75,9 +76,12 @@ Intensity Light::pick_quiet_intensity(double u) const {
   return u < quiet_weight_[1] || parameters_.decoy_protocol() == DecoyProtocol::one_decoy ? Intensity::decoy : Intensity::vacuum;
 }
 
-const Light::Way& Light::pick_way(double u) const {
+const Light::Way& Light::pick_way(double& uniform) const {
+  const double u = uniform * event_probability_;
   std::size_t at = 0;
   for (const double bound : way_below_) at += u >= bound ? 1U : 0U;
+  at = std::min(at, ways_.size() - 1);  // rounding at the upper end
+  uniform = std::min((u - way_below_[at] + ways_[at].weight) / ways_[at].weight, 0x1.fffffffffffffp-1);
   return ways_[at];
 }
 
@@ -92,13 +96,14 @@ void Light::draw_choices(GateEvent& event, FibreRandom& random) const {
 unsigned Light::draw_undetected_split(std::size_t k, FibreRandom& random) const {
   unsigned photons = 0;
   do {
-    photons = sent_[k].draw(random);
+    photons = sent_[k].draw(random.uniform());
   } while (random.chance(plan_.yield(photons)));
   return photons;
 }
 
 GateEvent Light::eventful(FibreRandom& random) const {
-  const Way* const way = &pick_way(random.uniform() * event_probability_);
+  double of_way = random.uniform();
+  const Way* const way = &pick_way(of_way);
   GateEvent event;
   event.intensity = way->intensity;
   draw_choices(event, random);
@@ -109,6 +114,8 @@ GateEvent Light::eventful(FibreRandom& random) const {
     const double q = parameters_.key_basis_probability;
     event.bob_basis = random.chance(q * q / (q * q + (1.0 - q) * (1.0 - q))) ? Basis::key_x : Basis::check_z;
   }
+  double of_dark = random.uniform();
+  draw_dark(event, way->source, of_dark, random);
   if (attack == Attack::photon_number_splitting) {
     if (way->source == Source::light) {
       draw_split_photons(event, random);
@@ -116,12 +123,11 @@ GateEvent Light::eventful(FibreRandom& random) const {
       event.photons = draw_undetected_split(k, random);
     }
   } else {
-    const unsigned detected = way->source == Source::light ? detected_[k].draw_at_least_one(random) : 0;
-    event.photons = detected + lost_[k].draw(random);
+    const unsigned detected = way->source == Source::light ? detected_[k].draw_at_least_one(of_way) : 0;
+    event.photons = detected + lost_[k].draw(of_dark);
     // Intercept-resend: half of the intercepted pulses were measured in the other basis and arrive random.
     spread(event, detected, attack == Attack::intercept_resend && random.coin(), random);
   }
-  draw_dark(event, way->source, random);
   if (attack == Attack::detector_blinding) take_over(event, random);
   return event;
 }
@@ -145,12 +151,16 @@ void Light::spread(GateEvent& event, unsigned detected, bool is_scrambled, Fibre
   for (unsigned i = 0; i < detected; ++i) ++event.arrivals[event.alice_bit != random.chance(wrong) ? 1 : 0];
 }
 
-void Light::draw_dark(GateEvent& event, Source source, FibreRandom& random) const {
+void Light::draw_dark(GateEvent& event, Source source, double& uniform, FibreRandom& random) const {
   const double dark = parameters_.dark_count_probability;
   // Cut [0, 1) into: neither, the first alone, the second alone, both; the first piece is left out where at least one is needed.
-  const double u = source == Source::dark ? no_dark_ + random.uniform() * (1.0 - no_dark_) : random.uniform();
-  if (u < no_dark_) return;
+  const double u = source == Source::dark ? no_dark_ + uniform * (1.0 - no_dark_) : uniform;
+  if (u < no_dark_) {
+    uniform = u / no_dark_;
+    return;
+  }
   event.dark = u < no_dark_ + dark * (1.0 - dark) ? 1U : u < no_dark_ + 2.0 * dark * (1.0 - dark) ? 2U : 3U;
+  uniform = random.uniform();
 }
 
 void Light::take_over(GateEvent& event, FibreRandom& random) {
@@ -171,7 +181,7 @@ GateEvent Light::quiet(FibreRandom& random) const {
   if (attack == Attack::photon_number_splitting) {
     event.photons = draw_undetected_split(k, random);
   } else {
-    event.photons = lost_[k].draw(random);
+    event.photons = lost_[k].draw(random.uniform());
   }
   return event;
 }

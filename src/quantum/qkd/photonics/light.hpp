@@ -51,10 +51,11 @@ class Light {
   void add_ways(std::size_t k);
   [[nodiscard]] Intensity pick_quiet_intensity(double u) const;
   void draw_choices(GateEvent& event, FibreRandom& random) const;
-  [[nodiscard]] const Way& pick_way(double u) const;
+  /// A draw leaves its number behind as a fresh one: where in its interval it fell is uniform and says nothing more.
+  const Way& pick_way(double& uniform) const;
   unsigned draw_undetected_split(std::size_t k, FibreRandom& random) const;
   void draw_split_photons(GateEvent& event, FibreRandom& random) const;
-  void draw_dark(GateEvent& event, Source source, FibreRandom& random) const;
+  void draw_dark(GateEvent& event, Source source, double& uniform, FibreRandom& random) const;
   void spread(GateEvent& event, unsigned detected, bool is_scrambled, FibreRandom& random) const;
   static void take_over(GateEvent& event, FibreRandom& random);
 
