@@ -7,6 +7,7 @@
 #include "harness.hpp"
 #include "quantum/qkd/process/alice_end.hpp"
 #include "quantum/qkd/process/bob_end.hpp"
+#include "quantum/qkd/process/first_key.hpp"
 #include "quantum/qkd/process/secret_file.hpp"
 #include "quantum/qkd/session/message.hpp"
 #include "temporary_directory.hpp"
@@ -43,7 +44,7 @@ TEST_F(SecretFileTest, AnythingElseIsRefused) {
 }
 
 Exchange sample_exchange() {
-  return {.connection = ConnectionId(Bytes(16, 5)), .wants_run = true, .has_more = false, .piece = write_frame(MessageType::begin, 1, 0, Bytes(nonce_size), 0)};
+  return {.connection = ConnectionId(Bytes(16, 5)), .wants_run = true, .has_more = false, .is_first_key = false, .piece = write_frame(MessageType::begin, 1, 0, Bytes(nonce_size), 0)};
 }
 
 TEST(ExchangeTest, IsReadAsItWasWritten) {
@@ -63,7 +64,7 @@ TEST(ExchangeTest, MalformedAndOverlongOnesAreRefused) {
   version[0] = 9;
   EXPECT_FALSE(parse_exchange(version));
   Bytes flag = whole;
-  flag[17] = 4;
+  flag[17] = 8;
   EXPECT_FALSE(parse_exchange(flag));
   EXPECT_TRUE(parse_exchange(Bytes(concat({ByteView(whole).first(exchange_head_size), Bytes(exchange_piece_max)}))));
   EXPECT_FALSE(parse_exchange(Bytes(concat({ByteView(whole).first(exchange_head_size), Bytes(exchange_piece_max + 1)}))));
@@ -114,7 +115,7 @@ class ProcessTest : public testing::Test {
   }
   template <class End>
   EndParts parts(Process<End>& process) {
-    return {.settings = settings_, .records = *process.records, .random = *process.random, .clock = clock_, .block_stored = [&process] {
+    return {.settings = settings_, .records = *process.records, .random = *process.random, .clock = clock_, .suite = &crypto::suite(crypto::SuiteId::intl_hybrid), .block_stored = [&process] {
               ++process.blocks_stored;
             }};
   }
@@ -234,6 +235,63 @@ TEST_F(ProcessTest, AnExchangeOfAnEarlierConnectionIsRefused) {
   EXPECT_EQ(bob_.end->facts().sessions, 1U);
   run_until(1);
   expect_same_blocks(1);
+}
+
+class FirstKeyTest : public ProcessTest {
+ protected:
+  void SetUp() override {
+    settings_.first_key = FirstKey::pqc;
+    restart_alice();
+    restart_bob();
+  }
+};
+
+TEST_F(FirstKeyTest, EndsWithoutAnyAgreeOnOneAndMakeKeys) {
+  run_until(2);
+  EXPECT_EQ(bob_.end->facts().blocks, 2U);
+  EXPECT_EQ(alice_.end->facts().last_block->report.first_key, FirstKey::pqc);
+  expect_same_blocks(2);
+}
+
+TEST_F(FirstKeyTest, AnAnswerThatWasLostIsAskedForAgain) {
+  bool lose = true;
+  line_ = [&](ByteView octets) -> Result<Bytes> {
+    auto reply = answer(octets);
+    if (parse_exchange(octets)->is_first_key && std::exchange(lose, false)) return fail(ErrorCode::unavailable, "answer lost");
+    return reply;
+  };
+  run_until(1);
+  EXPECT_FALSE(lose);
+  expect_same_blocks(1);
+}
+
+TEST_F(FirstKeyTest, IsNotAgreedAgainOnceABlockWasFinished) {
+  run_until(1);
+  const auto request = FirstKeyRequest::make(crypto::suite(crypto::SuiteId::intl_hybrid), *bob_.random);
+  Exchange again = sample_exchange();
+  again.connection = ConnectionId();
+  again.is_first_key = true;
+  again.piece = request->message();
+  EXPECT_EQ(answer(write_exchange(again)).error().code, ErrorCode::denied);
+  settings_.first_key = FirstKey::pre_shared;
+  EXPECT_EQ(answer(write_exchange(again)).error().code, ErrorCode::denied);
+}
+
+TEST(FirstKeyMessageTest, DependsOnLinkAndOnEveryOctetOfTheAnswer) {
+  const crypto::Suite& suite = crypto::suite(crypto::SuiteId::intl_hybrid);
+  test::SeededRng random(5);
+  const auto request = FirstKeyRequest::make(suite, random);
+  ASSERT_TRUE(request);
+  const auto made = answer_first_key(suite, LinkId("a-r"), request->message(), random);
+  ASSERT_TRUE(made);
+  EXPECT_TRUE(equal_secret(*request->finish(LinkId("a-r"), made->message), made->preshared));
+  EXPECT_FALSE(equal_secret(*request->finish(LinkId("r-b"), made->message), made->preshared));
+  Bytes altered = made->message;
+  altered.back() ^= 1;
+  EXPECT_FALSE(equal_secret(*request->finish(LinkId("a-r"), altered), made->preshared));
+  altered.pop_back();
+  EXPECT_FALSE(request->finish(LinkId("a-r"), altered));
+  EXPECT_FALSE(answer_first_key(suite, LinkId("a-r"), altered, random));
 }
 
 /// Cuts the line, and restarts ends, at the n-th exchange, for every n that a block takes: no key is ever at one end alone for good.

@@ -49,6 +49,7 @@ wire::Json describe(const LinkId& link, std::uint64_t block_id, const BlockSumma
                              {"eps_cor", report.eps_cor},
                              {"authentication_bits_spent", report.authentication_bits_spent},
                              {"authentication_bits_refilled", report.authentication_bits_refilled},
+                             {"first_key", name(report.first_key)},
                              {"agreement", to_hex(report.agreement)},
                              {"began_ms", report.times.began_ms},
                              {"simulated", true},
@@ -65,6 +66,7 @@ wire::Json describe(const SessionSettings& settings) {
                              {"eps_sec", settings.eps_sec},
                              {"eps_cor", settings.eps_cor},
                              {"qber_max", settings.qber_max},
+                             {"first_key", name(settings.first_key)},
                              {"authentication_reserve", settings.authentication_reserve},
                              {"authentication_target", settings.authentication_target}});
 }

@@ -1,5 +1,6 @@
 #include "quantum/qkd/process/alice_end.hpp"
 
+#include "quantum/qkd/process/first_key.hpp"
 #include "quantum/qkd/session/message.hpp"
 
 namespace qanat::qkd {
@@ -37,7 +38,12 @@ void AliceEnd::rest() {
 
 Result<Bytes> AliceEnd::answer(ByteView octets, Deadline hold) {
   ASSIGN_OR_RETURN(const Exchange request, parse_exchange(octets));
-  Exchange reply{.connection = request.connection, .wants_run = false, .has_more = false, .piece = {}};
+  Exchange reply{.connection = request.connection, .wants_run = false, .has_more = false, .is_first_key = false, .piece = {}};
+  if (request.is_first_key) {
+    reply.is_first_key = true;
+    ASSIGN_OR_RETURN(reply.piece, agree_first_key(request.piece));
+    return write_exchange(reply);
+  }
   // Bob only asks whether Alice is there: a greeting costs a one-time key, and shall not be spent on a dead line.
   if (request.connection == ConnectionId()) return write_exchange(reply);
   bool may_begin = false;
@@ -57,6 +63,17 @@ Result<Bytes> AliceEnd::answer(ByteView octets, Deadline hold) {
   reply.piece = outlet_.take();
   reply.has_more = !outlet_.empty();
   return write_exchange(reply);
+}
+
+Result<Bytes> AliceEnd::agree_first_key(ByteView request) {
+  const std::lock_guard lock(work_);
+  ASSIGN_OR_RETURN(const bool may, runner_.may_agree_first_key());
+  if (!may) return fail(ErrorCode::denied, "X-2: this end has its first key; a new one must be ordered here");
+  const EndParts& parts = runner_.parts();
+  ASSIGN_OR_RETURN(FirstKeyAnswer answer, answer_first_key(*parts.suite, parts.settings.link, request, parts.random));
+  disconnect();
+  TRY(runner_.begin_from(answer.preshared));
+  return std::move(answer.message);
 }
 
 Result<void> AliceEnd::take(const Exchange& request, FrameOutlet& last_words) {

@@ -20,6 +20,8 @@ class AliceEnd {
   [[nodiscard]] EndFacts facts() const { return runner_.facts(); }
 
  private:
+  /// Bob has no keys yet. denied unless this link agrees on its first key, and only before the first block.
+  Result<Bytes> agree_first_key(ByteView request);
   /// Takes the request's piece of the stream. What a session that ends by it has still to say goes to `last_words`.
   Result<void> take(const Exchange& request, FrameOutlet& last_words);
   Result<void> connect(const Exchange& request, FrameOutlet& last_words);

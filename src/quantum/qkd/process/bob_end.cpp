@@ -1,5 +1,7 @@
 #include "quantum/qkd/process/bob_end.hpp"
 
+#include "quantum/qkd/process/first_key.hpp"
+
 namespace qanat::qkd {
 
 Result<void> BobEnd::turn(Deadline deadline) {
@@ -17,7 +19,8 @@ Result<void> BobEnd::turn(Deadline deadline) {
 
 Result<void> BobEnd::connect(Deadline deadline) {
   // A greeting costs a one-time key: make sure of Alice before one is spent.
-  TRY(send_(write_exchange({.connection = ConnectionId(), .wants_run = false, .has_more = false, .piece = {}}), deadline));
+  TRY(send_(write_exchange({.connection = ConnectionId(), .wants_run = false, .has_more = false, .is_first_key = false, .piece = {}}), deadline));
+  TRY(agree_first_key(deadline));
   ASSIGN_OR_RETURN(DurableState state, runner_.load_state());
   session_.emplace(SessionParts<BobDevice>{runner_.parts().settings, *device_, runner_.parts().random, runner_.parts().clock}, std::move(state));
   connection_ = runner_.parts().random.id<ConnectionId>();
@@ -28,6 +31,24 @@ Result<void> BobEnd::connect(Deadline deadline) {
   return {};
 }
 
+Result<void> BobEnd::agree_first_key(Deadline deadline) {
+  const EndParts& parts = runner_.parts();
+  ASSIGN_OR_RETURN(const bool may, runner_.may_agree_first_key());
+  ASSIGN_OR_RETURN(const std::optional<DurableState> state, parts.records.load_state());
+  if (!may || state) return {};
+  ASSIGN_OR_RETURN(const FirstKeyRequest request, FirstKeyRequest::make(*parts.suite, parts.random));
+  ASSIGN_OR_RETURN(const Bytes octets, send_(write_exchange({.connection = ConnectionId(),
+                                                             .wants_run = false,
+                                                             .has_more = false,
+                                                             .is_first_key = true,
+                                                             .piece = request.message()}),
+                                             deadline));
+  ASSIGN_OR_RETURN(const Exchange reply, parse_exchange(octets));
+  if (!reply.is_first_key) return fail(ErrorCode::denied, "X-2: Alice does not agree on a first key");
+  ASSIGN_OR_RETURN(const Secret preshared, request.finish(parts.settings.link, reply.piece));
+  return runner_.begin_from(preshared);
+}
+
 Result<bool> BobEnd::carry_out(Step step) {
   const std::optional<Error> ended = step.ended;
   ASSIGN_OR_RETURN(std::vector<Bytes> frames, runner_.carry_out(std::move(step)));
@@ -36,7 +57,7 @@ Result<bool> BobEnd::carry_out(Step step) {
 }
 
 Result<void> BobEnd::exchange(Deadline deadline) {
-  Exchange request{.connection = connection_, .wants_run = run_, .has_more = false, .piece = outlet_.take()};
+  Exchange request{.connection = connection_, .wants_run = run_, .has_more = false, .is_first_key = false, .piece = outlet_.take()};
   request.has_more = !outlet_.empty();
   ASSIGN_OR_RETURN(const Bytes octets, send_(write_exchange(request), deadline));
   ASSIGN_OR_RETURN(const Exchange reply, parse_exchange(octets));
@@ -46,7 +67,7 @@ Result<void> BobEnd::exchange(Deadline deadline) {
     ASSIGN_OR_RETURN(const bool alive, carry_out(session_->receive(frame)));
     if (alive) continue;
     // What it still has to say tells Alice why; whether she hears it makes no difference here.
-    const Exchange last{.connection = connection_, .wants_run = false, .has_more = false, .piece = outlet_.take()};
+    const Exchange last{.connection = connection_, .wants_run = false, .has_more = false, .is_first_key = false, .piece = outlet_.take()};
     if (!last.piece.empty()) (void)send_(write_exchange(last), deadline);
     return fail(ErrorCode::conflict, "the session has ended: " + runner_.facts().last_failure);
   }

@@ -40,6 +40,18 @@ Result<DurableState> StepRunner::load_state() {
   return Result<DurableState>(std::move(*state));
 }
 
+Result<bool> StepRunner::may_agree_first_key() {
+  if (parts_.suite == nullptr || parts_.settings.first_key != FirstKey::pqc) return false;
+  ASSIGN_OR_RETURN(const std::optional<DurableState> state, parts_.records.load_state());
+  return !state || (state->last_committed == 0 && !state->prepared);
+}
+
+Result<void> StepRunner::begin_from(const Secret& preshared) {
+  ASSIGN_OR_RETURN(DurableState state, DurableState::fresh(preshared));
+  state.last_started = parts_.clock.now_ms();
+  return parts_.records.commit(state.encode(), {});
+}
+
 EndFacts StepRunner::facts() const {
   const std::lock_guard lock(mutex_);
   return facts_;

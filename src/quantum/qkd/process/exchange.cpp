@@ -8,7 +8,8 @@ namespace qanat::qkd {
 namespace {
 constexpr std::uint8_t flag_wants_run = 1;
 constexpr std::uint8_t flag_has_more = 2;
-constexpr std::uint8_t all_flags = flag_wants_run | flag_has_more;
+constexpr std::uint8_t flag_first_key = 4;
+constexpr std::uint8_t all_flags = flag_wants_run | flag_has_more | flag_first_key;
 }  // namespace
 
 Bytes write_exchange(const Exchange& exchange) {
@@ -16,7 +17,8 @@ Bytes write_exchange(const Exchange& exchange) {
   out.reserve(exchange_head_size + exchange.piece.size());
   out.push_back(exchange_version);
   append(out, exchange.connection.view());
-  out.push_back(static_cast<std::uint8_t>((exchange.wants_run ? flag_wants_run : 0) | (exchange.has_more ? flag_has_more : 0)));
+  out.push_back(static_cast<std::uint8_t>((exchange.wants_run ? flag_wants_run : 0) | (exchange.has_more ? flag_has_more : 0) |
+                                           (exchange.is_first_key ? flag_first_key : 0)));
   append(out, exchange.piece);
   return out;
 }
@@ -31,6 +33,7 @@ Result<Exchange> parse_exchange(ByteView octets) {
   return Exchange{.connection = ConnectionId(connection),
                   .wants_run = (flags & flag_wants_run) != 0,
                   .has_more = (flags & flag_has_more) != 0,
+                  .is_first_key = (flags & flag_first_key) != 0,
                   .piece = to_bytes(octets.last(in.left()))};
 }
 

@@ -1,7 +1,8 @@
 // what one POST from Bob to Alice carries, and its answer. Octets:
 //   u8 version ‖ connection id 16 ‖ u8 flags ‖ a piece of the stream of frames
 // The connection id is Bob's, drawn for each session; all zero and no piece: he only asks whether Alice is there. In the answer the
-// connection id is the same one. Flags: 1 the sender wants to run, 2 the sender has more of the stream. Frames may be longer than a piece:
+// connection id is the same one. Flags: 1 the sender wants to run, 2 the sender has more of the stream, 4 the piece is
+// no part of a stream but of the agreement on a first key (first_key.hpp), and the connection id is zero. Frames may be longer than a piece:
 // each way is a stream, cut where the pieces end.
 #pragma once
 
@@ -24,6 +25,7 @@ struct Exchange {
   ConnectionId connection;
   bool wants_run = false;
   bool has_more = false;
+  bool is_first_key = false;
   Bytes piece;
 };
 

@@ -32,7 +32,7 @@ Result<crypto::SiteKey> read_site_key(const std::filesystem::path& file) {
 /// its keys have ids that no QKM has seen.
 Result<void> make_first_state(Records& records, const QkdSettings& settings, UnixMs now) {
   ASSIGN_OR_RETURN(const auto known, records.load_state());
-  if (known) return {};
+  if (known || settings.session.first_key == FirstKey::pqc) return {};
   ASSIGN_OR_RETURN(const Secret preshared, read_secret_file(settings.pre_shared_key, pre_shared_unit, pool_keys_max));
   ASSIGN_OR_RETURN(DurableState state, DurableState::fresh(preshared));
   state.last_started = now;
@@ -83,7 +83,7 @@ struct QkdService::Parts {
 
 Result<void> QkdService::Parts::make_end() {
   ASSIGN_OR_RETURN(Secret seed, read_secret_file(settings.simulated_fibre_seed, fibre_seed_size, 1));
-  const EndParts parts{.settings = settings.session, .records = *records, .random = node.rng(), .clock = node.clock(), .block_stored = [this] {
+  const EndParts parts{.settings = settings.session, .records = *records, .random = node.rng(), .clock = node.clock(), .suite = &node.suite(), .block_stored = [this] {
                          {
                            const std::lock_guard lock(mutex);
                            block_waits = true;

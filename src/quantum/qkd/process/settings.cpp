@@ -114,7 +114,10 @@ QkdSettings QkdSettings::read(node::Config& config) {
   out.peer = read_name(table, "peer");
   out.qkm = read_name(table, "qkm");
   out.site_key = table.text("site_key", "");
-  out.pre_shared_key = table.text("pre_shared_key");
+  const std::string first_key = table.text("first_key", name(FirstKey::pre_shared));
+  if (first_key != name(FirstKey::pre_shared) && first_key != name(FirstKey::pqc)) table.reject("first_key", "must be pre_shared or pqc");
+  out.session.first_key = first_key == name(FirstKey::pqc) ? FirstKey::pqc : FirstKey::pre_shared;
+  if (out.session.first_key == FirstKey::pre_shared) out.pre_shared_key = table.text("pre_shared_key");
   out.simulated_fibre_seed = table.text("simulated_fibre_seed");
 
   SessionSettings& session = out.session;

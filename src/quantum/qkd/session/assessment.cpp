@@ -43,6 +43,7 @@ BlockReport gather(const SessionSettings& settings, const SiftedBlock& block, co
   const std::uint64_t parities = reconciled.disclosed.by_alice + (settings.leak_model == LeakModel::both_directions ? reconciled.disclosed.by_bob : 0);
   out.leak_charged = static_cast<double>(parities) + verification_leak_bits;
   out.bound = settings.effective_bound();
+  out.first_key = settings.first_key;
   out.eps_sec = settings.eps_sec;
   out.eps_cor = settings.eps_cor;
   out.simulated_time_s = static_cast<double>(block.gates) / link.gate_rate_hz;

@@ -51,6 +51,16 @@ std::string_view name(LeakModel model) noexcept {
   return "";
 }
 
+std::string_view name(FirstKey first_key) noexcept {
+  switch (first_key) {
+    case FirstKey::pre_shared:
+      return "pre_shared";
+    case FirstKey::pqc:
+      return "pqc";
+  }
+  return "";
+}
+
 void BlockReport::write_shared(OctetWriter& out) const {
   out.u64(n_sift);
   for (const CountArray& counts : {key_counts, key_errors, check_counts, check_errors}) write_all(out, counts);
@@ -76,6 +86,7 @@ void BlockReport::write_shared(OctetWriter& out) const {
   out.f64(eps_cor);
   out.u64(authentication_bits_spent);
   out.u64(authentication_bits_refilled);
+  out.u8(static_cast<std::uint8_t>(first_key));
   out.f64(simulated_time_s);
 }
 
@@ -112,6 +123,7 @@ Result<BlockReport> BlockReport::read(OctetReader& in) {
   report.eps_cor = in.f64();
   report.authentication_bits_spent = in.u64();
   report.authentication_bits_refilled = in.u64();
+  report.first_key = read_choice(in, FirstKey::pre_shared, FirstKey::pqc);
   report.simulated_time_s = in.f64();
   report.agreement = read_digest(in, agreement_size);
   report.times.began_ms = in.u64();

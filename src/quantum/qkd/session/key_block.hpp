@@ -26,6 +26,12 @@ enum class LeakModel : std::uint8_t { one_way, both_directions };
 /// "one_way", "both_directions".
 std::string_view name(LeakModel model) noexcept;
 
+/// Where a link's first authentication keys came from: brought to both ends, or agreed with post-quantum cryptography (process/first_key.hpp), which
+/// makes the link's start rest on assumptions about computing.
+enum class FirstKey : std::uint8_t { pre_shared, pqc };
+/// "pre_shared", "pqc".
+std::string_view name(FirstKey first_key) noexcept;
+
 /// When a block was made, at this end: the one part of a report that differs between the ends.
 struct BlockTimes {
   UnixMs began_ms = 0;
@@ -64,6 +70,7 @@ struct BlockReport {
   double eps_cor = 0.0;
   std::uint64_t authentication_bits_spent = 0;     // on this block's tags
   std::uint64_t authentication_bits_refilled = 0;  // out of `length`, into the pools
+  FirstKey first_key = FirstKey::pre_shared;
   double simulated_time_s = 0.0;                   // gates / gate rate: how long the optics would have taken
   Bytes agreement;                                 // 32 octets: a digest of all of the above and of the verification of the key
   BlockTimes times;

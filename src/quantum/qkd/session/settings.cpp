@@ -79,6 +79,7 @@ Bytes SessionSettings::fingerprint() const {
   out.u8(static_cast<std::uint8_t>(effective_bound()));
   out.u8(static_cast<std::uint8_t>(length_rule));
   out.u8(static_cast<std::uint8_t>(leak_model));
+  out.u8(static_cast<std::uint8_t>(first_key));
   out.u64(authentication_reserve);
   out.u64(authentication_target);
   return crypto::digest(crypto::Hash::sha256, out.take());

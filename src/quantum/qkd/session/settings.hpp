@@ -22,6 +22,7 @@ struct SessionSettings {
   std::optional<Bound> bound;  // none: by the number of decoys, see effective_bound()
   LengthRule length_rule = LengthRule::observed;
   LeakModel leak_model = LeakModel::both_directions;
+  FirstKey first_key = FirstKey::pre_shared;
   std::size_t authentication_reserve = 8;  // keys per direction that blocks leave for reconnecting
   std::size_t authentication_target = 64;  // keys per direction that each block fills up to out of its yield
 
