@@ -156,8 +156,8 @@ Result<void> measure_cascade(Report& report) {
     f.ratio = 1.0 / f.value;
     report.add(std::move(f));
     report.add(row(at + ": both sides on one core", speed, "Mb/s",
-                   fmt::format("key bits / (processor time of Alice and Bob), messages written and parsed; Alice alone {:.0f}, Bob alone {:.0f} Mb/s", median(alice),
-                               median(bob))));
+                   fmt::format("key bits / (processor time of Alice and Bob), messages written and parsed; Alice alone {:.0f}, Bob alone {:.0f} Mb/s",
+                               median(alice), median(bob))));
     report.add(row(at + ": frame error rate", {static_cast<double>(wrong) / static_cast<double>(runs * (key_bits / qkd::frame_bits))}, "",
                    fmt::format("of {} frames of 2^16 bits", runs * (key_bits / qkd::frame_bits))));
     report.add(row(at + ": round trips", rounds, "", "for all 256 frames together"));

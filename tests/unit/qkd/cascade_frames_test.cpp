@@ -90,7 +90,8 @@ Outcome reconcile(std::size_t bits, double rate, double guess, std::uint64_t see
   EXPECT_EQ(out.alice.by_alice, out.alice.by_bob);
   EXPECT_LE(out.alice.by_alice, bits);
   if (!out.error) EXPECT_EQ(out.corrected, errors);
-  if (efficiency != nullptr) *efficiency = static_cast<double>(out.alice.by_alice) / (static_cast<double>(bits) * entropy(static_cast<double>(errors) / static_cast<double>(bits)));
+  if (efficiency != nullptr)
+    *efficiency = static_cast<double>(out.alice.by_alice) / (static_cast<double>(bits) * entropy(static_cast<double>(errors) / static_cast<double>(bits)));
   return out;
 }
 
@@ -99,7 +100,8 @@ TEST(CascadeFramesTest, EndsWithEqualKeysAtTheStatedEfficiency) {
     double rate;
     double efficiency;
   };
-  for (const Bound& bound : {Bound{0.005, 1.05}, Bound{0.01, 1.045}, Bound{0.02, 1.045}, Bound{0.03, 1.045}, Bound{0.05, 1.05}, Bound{0.08, 1.065}, Bound{0.11, 1.07}}) {
+  for (const Bound& bound :
+       {Bound{0.005, 1.05}, Bound{0.01, 1.045}, Bound{0.02, 1.045}, Bound{0.03, 1.045}, Bound{0.05, 1.05}, Bound{0.08, 1.065}, Bound{0.11, 1.07}}) {
     double efficiency = 0;
     const Outcome outcome = reconcile(16 * frame_bits, bound.rate, bound.rate, 1, &efficiency);
     EXPECT_FALSE(outcome.error);

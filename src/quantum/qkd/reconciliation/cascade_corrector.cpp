@@ -10,7 +10,7 @@ namespace {
 std::unexpected<Error> malformed() { return fail(ErrorCode::invalid_argument, "error correction: malformed answer"); }
 /// How many odd pieces of a pass a frame searches at a time: what a correction in one pass settles in another need not be asked there.
 constexpr std::array<std::size_t, passes> searches_at_once{frame_bits, 96, 8};
-constexpr std::size_t settle_behind = 3;  // frames
+constexpr std::size_t settle_behind = 4;  // frames
 constexpr std::size_t octets_for(std::uint64_t bits) noexcept { return static_cast<std::size_t>((bits + 7) / 8); }
 
 }  // namespace
@@ -266,22 +266,26 @@ void Corrector::settle_frame(std::size_t f) {
   frame.ended.clear();
 }
 
-void Corrector::prefetch(std::size_t f) noexcept {
-  if (f + 4 < frames_.size()) {
-    __builtin_prefetch(&frames_[f + 4]);
-    __builtin_prefetch(&frames_[f + 4].odd);
+void Corrector::prefetch(std::size_t now) noexcept {
+  if (now + 6 < frames_.size()) {
+    __builtin_prefetch(&frames_[now + 6]);
+    __builtin_prefetch(&frames_[now + 6].odd);
   }
-  if (f + 3 < frames_.size()) __builtin_prefetch(frames_[f + 3].searches.data());
-  if (f + 2 >= frames_.size() || frames_[f + 2].asked != Asked::pieces) return;
-  const Frame& frame = frames_[f + 2];
-  const PassLayout& pass = layout_->of(f + 2).pass[frame.pass];
-  const SearchTree nodes = tree(f + 2, frame.pass);
+  if (now + 4 < frames_.size()) {
+    __builtin_prefetch(frames_[now + 4].searches.data());
+    for (const auto& odd : frames_[now + 4].odd) __builtin_prefetch(odd.data());
+  }
+  const std::size_t f = now + 2;
+  if (f >= frames_.size() || frames_[f].asked != Asked::pieces) return;
+  const Frame& frame = frames_[f];
+  const PassLayout& pass = layout_->of(f).pass[frame.pass];
+  const SearchTree nodes = tree(f, frame.pass);
   for (const std::uint16_t search : frame.searches) {
     const Node left = left_child(search);
     if (left < leaf_first) {
       nodes.prefetch(left);
     } else {
-      __builtin_prefetch(bits(f + 2) + place_of(pass, left).word, 1);
+      __builtin_prefetch(bits(f) + place_of(pass, left).word, 1);
     }
   }
 }

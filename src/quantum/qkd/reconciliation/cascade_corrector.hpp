@@ -45,9 +45,9 @@ class Corrector final : public ReconciliationCorrector {
     std::uint8_t opened = 1;  // passes whose blocks are known
     std::uint8_t pass = 0;    // that the searches are in
     bool confirming = false;
-    std::uint32_t differ = 0;             // the frame's subset parities that differ
-    std::vector<std::uint16_t> searches;  // odd pieces whose left half was asked about
-    std::vector<Node> ended;              // bits in which searches ended, still to be flipped
+    std::uint32_t differ = 0;                            // the frame's subset parities that differ
+    std::vector<std::uint16_t> searches;                 // odd pieces whose left half was asked about
+    std::vector<Node> ended;                             // bits in which searches ended, still to be flipped
     std::array<std::vector<std::uint16_t>, passes> odd;  // pieces that became odd; some may be even again
     SubsetSearch subset;
   };
@@ -110,7 +110,7 @@ class Corrector final : public ReconciliationCorrector {
   bool waiting_ = false;        // for an answer
   bool broken_ = false;
   bool diverged_ = false;
-  std::uint64_t going_ = 0;    // parities that the next answer brings for what goes on
+  std::uint64_t going_ = 0;     // parities that the next answer brings for what goes on
   std::uint64_t starting_ = 0;  // and for what started
   std::uint64_t asked_ = 0;
   std::uint64_t corrected_ = 0;

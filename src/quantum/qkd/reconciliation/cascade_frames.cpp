@@ -40,9 +40,7 @@ QANAT_ALWAYS_INLINE bool subset_parity_inline(const std::uint64_t* words, const 
 }
 
 void transpose_portable(Matrices& m) { transpose_inline(m); }
-bool subset_parity_portable(const std::uint64_t* words, const std::uint64_t* subset, std::size_t count) {
-  return subset_parity_inline(words, subset, count);
-}
+bool subset_parity_portable(const std::uint64_t* words, const std::uint64_t* subset, std::size_t count) { return subset_parity_inline(words, subset, count); }
 
 struct PortableBits {
   /// The bits of `value` under the ones of `mask`, moved together at the low end.

@@ -49,8 +49,8 @@ struct Kernels {
   /// Alice: the parities of the left halves, where both halves are present.
   void (*put_halves)(const PassLayout& layout, std::size_t level, const std::uint64_t* words, const std::uint64_t* split, BitWriter& out);
   /// Bob: reads those, gives which nodes below differ and writes whether the left one does.
-  void (*take_halves)(const PassLayout& layout, std::size_t level, const std::uint64_t* words, const std::uint64_t* split, std::uint64_t* below,
-                      BitReader& in, BitWriter& out);
+  void (*take_halves)(const PassLayout& layout, std::size_t level, const std::uint64_t* words, const std::uint64_t* split, std::uint64_t* below, BitReader& in,
+                      BitWriter& out);
   /// Alice: reads whether the left halves differ.
   void (*get_halves)(const PassLayout& layout, std::size_t level, const std::uint64_t* split, std::uint64_t* below, BitReader& in);
 };

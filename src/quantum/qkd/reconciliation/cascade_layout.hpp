@@ -26,7 +26,7 @@ inline constexpr std::uint32_t key_confirmations = 32;
 inline constexpr std::uint32_t key_batches_max = 32;
 
 using Node = std::uint32_t;
-inline constexpr Node leaf_first = frame_bits;         // from here on a node is a bit
+inline constexpr Node leaf_first = frame_bits;            // from here on a node is a bit
 inline constexpr Node last_level_first = leaf_first / 2;  // from here on a node's children are bits
 
 constexpr Node left_child(Node node) noexcept { return node < 64 ? 2 * node : ((node & ~63U) << 1) | (node & 63U); }

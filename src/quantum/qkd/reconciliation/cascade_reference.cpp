@@ -114,8 +114,8 @@ Result<void> Reference::tell_searches(ByteView question, BitWriter& going, BitWr
   if (question.size() < octets) return malformed();
   BitReader in(question.first(octets));
   for (std::size_t f = 0; f < frames_.size(); ++f) {
-    if (f + 4 < frames_.size()) __builtin_prefetch(&frames_[f + 4]);
-    if (f + 3 < frames_.size()) __builtin_prefetch(frames_[f + 3].searches.data());
+    if (f + 6 < frames_.size()) __builtin_prefetch(&frames_[f + 6]);
+    if (f + 4 < frames_.size()) __builtin_prefetch(frames_[f + 4].searches.data());
     if (f + 2 < frames_.size()) prefetch(f + 2);
     go_on(f, in, going);
   }

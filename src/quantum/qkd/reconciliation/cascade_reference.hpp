@@ -24,7 +24,7 @@ class Reference final : public ReconciliationReference {
     std::uint8_t opened = 1;  // passes whose blocks were asked about
     std::uint8_t pass = 0;    // that the searches are in
     bool confirming = false;
-    std::vector<std::uint16_t> searches;   // nodes whose left half was told last
+    std::vector<std::uint16_t> searches;  // nodes whose left half was told last
     std::optional<SubsetSearch> subset;
   };
 

@@ -42,6 +42,7 @@ class SearchTree {
     __builtin_prefetch(words_ + (place / 4) * tree_block_words, 1);
     __builtin_prefetch(words_ + (tree_blocks_before[1] + place / 16) * tree_block_words, 1);
     __builtin_prefetch(words_ + (tree_blocks_before[2] + place / 64) * tree_block_words, 1);
+    __builtin_prefetch(words_ + (tree_blocks_before[3] + place / 256) * tree_block_words, 1);
   }
   /// Those besides them that settle_search() changes.
   void prefetch_siblings(std::size_t place) const noexcept {
