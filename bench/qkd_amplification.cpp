@@ -57,7 +57,7 @@ Row rate_row(std::string name, double amount, const std::vector<double>& seconds
 }
 
 #if defined(__x86_64__)
-constexpr std::size_t chains = 10;          // independent, so that the throughput counts and not the latency
+constexpr std::size_t chains = 10;  // independent, so that the throughput counts and not the latency
 constexpr std::size_t turns_of_chains = 1'000'000;
 
 __attribute__((target("pclmul"))) void run_pclmul() {
@@ -123,16 +123,18 @@ Result<void> measure_blocks(crypto::Rng& random, gf2::CarrylessPath path, std::o
     };
     ASSIGN_OR_RETURN(const std::vector<double> seconds, seconds_of_work(work));
     const auto megabits = static_cast<double>(key_bits) / 1e6;
-    report.add(rate_row(fmt::format("privacy amplification, n = 2^{}, {}", log, name(path)), megabits, seconds, "Mb/s", limit,
-                        fmt::format("bits of reconciled key per processor second of one core, output {} of them; block after block in one ToeplitzHasher. The limit is "
-                                    "the time of the transforms' carry-less products alone at the throughput measured in this run",
-                                    output_ratio)));
+    report.add(rate_row(
+        fmt::format("privacy amplification, n = 2^{}, {}", log, name(path)), megabits, seconds, "Mb/s", limit,
+        fmt::format("bits of reconciled key per processor second of one core, output {} of them; block after block in one ToeplitzHasher. The limit is "
+                    "the time of the transforms' carry-less products alone at the throughput measured in this run",
+                    output_ratio)));
     if (path != gf2::fastest_path()) continue;
     ASSIGN_OR_RETURN(const std::vector<double> alone, seconds_of_work([&]() -> Result<void> {
                        TRY(qkd::toeplitz_hash(key, key_bits, seed, output_bits));
                        return {};
                      }));
-    report.add(rate_row(fmt::format("… a single block, 2^{}", log), megabits, alone, "Mb/s", limit, "the same by toeplitz_hash(): its memory is mapped and locked anew"));
+    report.add(rate_row(fmt::format("… a single block, 2^{}", log), megabits, alone, "Mb/s", limit,
+                        "the same by toeplitz_hash(): its memory is mapped and locked anew"));
   }
   return {};
 }

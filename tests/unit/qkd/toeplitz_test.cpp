@@ -92,7 +92,8 @@ TEST(ToeplitzTest, LargeBlocksEqualTheMiddleOfGf2xsProduct) {
 TEST(ToeplitzTest, AHasherServesBlockAfterBlock) {
   test::SeededRng random(3);
   ToeplitzHasher hasher;
-  for (const auto& [n, r] : std::initializer_list<std::pair<std::size_t, std::size_t>>{{40'000, 16'000}, {40'000, 15'000}, {140'000, 14'000}, {500, 20}, {140'000, 14'001}}) {
+  for (const auto& [n, r] :
+       std::initializer_list<std::pair<std::size_t, std::size_t>>{{40'000, 16'000}, {40'000, 15'000}, {140'000, 14'000}, {500, 20}, {140'000, 14'001}}) {
     const Secret key = masked_key(n, random);
     const Bytes seed = random.bytes(toeplitz_seed_size(n, r));
     EXPECT_TRUE(equal_secret(*hasher.hash(key, n, seed, r), *toeplitz_hash(key, n, seed, r)));

@@ -151,9 +151,8 @@ TEST(TransformTest, GivesTheValuesOfThePolynomialOnTheCoset) {
   const TransformConstants& constants = transform_constants();
   for (const unsigned points_log : {8U, 9U}) {
     const test::Polynomial f = test::random_polynomial(std::size_t{2} << points_log, random);
-    const std::vector<Element> values =
-        transformed(CarrylessPath::portable, gathered(CarrylessPath::portable, converted(CarrylessPath::portable, f, MapForm::forward), Basis::power),
-                    MapForm::forward);
+    const std::vector<Element> values = transformed(
+        CarrylessPath::portable, gathered(CarrylessPath::portable, converted(CarrylessPath::portable, f, MapForm::forward), Basis::power), MapForm::forward);
     for (const std::size_t p : {std::size_t{0}, std::size_t{1}, std::size_t{6}, std::size_t{201}, values.size() - 1}) {
       Element point = constants.coset[points_log].value;
       for (unsigned i = 0; i < points_log; ++i) {

@@ -1,54 +1,21 @@
-// The change of basis before and after the additive Fourier transform, over GF(2) on packed words: shifts and XORs only. It turns the
-// coefficients of f, of degree below 2^m, into those of
-//   f = sum over j < 2^(m-k), i < 2^k of c(j, i) s_k(x)^j X_i(x),   X_i = product of s_b(x) over the set bits b of i,
-// with c(j, i) at bit j 2^k + i. For k = m it is the conversion of Lin, Al-Naffouri, Han and Chung (IEEE Trans. IT 62(11), 6284, 2016).
-//
-// It is a list of steps (block, distance). A step works on every block of 2^block bits: for i from the last bit of the block down to its
-// middle, bit[i - half + 2^distance] ^= bit[i]. That divides by (x^Q + x)^(half/Q) = x^half + x^(half/Q), the powers of
-// s_q = x^Q + x for q a power of two and Q = 2^q.
+// The steps of conversion_plan.hpp on packed words: shifts and XORs only, no table and no branch that depends on the data.
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <span>
 
+#include "quantum/qkd/amplification/conversion_plan.hpp"
 #include "quantum/qkd/amplification/kernels.hpp"
 
 namespace qanat::qkd::gf2 {
 
-struct ConversionStep {
-  std::uint8_t block = 0;     // log2 of bits
-  std::uint8_t distance = 0;  // log2 of bits
-};
-
-/// The steps of one conversion in the order of `forward`.
-struct ConversionPlan {
-  std::array<ConversionStep, 128> steps{};
-  std::size_t count = 0;
-
-  /// Of a polynomial of 2^m coefficients of 2^unit bits each.
-  void add(unsigned m, unsigned k, unsigned unit) {
-    if (k >= m) k = m - 1;  // the topmost bit of i is a power 0 or 1 of one s_b in either basis
-    if (k == 0) return;
-    const unsigned q = std::bit_floor(k);
-    for (unsigned level = m; level > q; --level) {
-      steps[count++] = {.block = static_cast<std::uint8_t>(level + unit), .distance = static_cast<std::uint8_t>(level - 1 - q + unit)};
-    }
-    add(q, q, unit);
-    add(m - q, k - q, unit + q);
-  }
-};
-ConversionPlan conversion_plan(unsigned bits_log, bool reversed);
-
-constexpr bool undoes_in_reverse(MapForm form) { return form == MapForm::inverse || form == MapForm::transposed; }
-
-template <class V>
+template <class Lanes>
 struct Conversion {
+  using V = typename Lanes::V;
   static constexpr std::size_t lanes = sizeof(V) / sizeof(std::uint64_t);
-  static constexpr unsigned row_log = 8;    // steps up to this block are done in registers, all at once
   static constexpr unsigned leaf_log = 15;  // bits that stay in the first-level cache
 
   static V load(const std::uint64_t* at) {
@@ -84,7 +51,7 @@ struct Conversion {
     add(high + end, last >> shift | after << (64 - shift));
   }
 
-  /// One step on one block of more than 2^row_log bits.
+  /// One step on one block of more than 2^8 bits.
   template <MapForm form>
   static void step(ConversionStep s, std::uint64_t* block) {
     const std::size_t half = std::size_t{1} << (s.block - 7);  // words
@@ -182,7 +149,7 @@ struct Conversion {
     }
   }
 
-  /// The steps of ConversionPlan::add(8, 8, 0), on rows whose words stand in w[0] … w[3].
+  /// sequence_rows, on rows whose words stand in w[0] … w[3].
   template <MapForm form>
   static void rows(std::array<V, 4>& w) {
     if constexpr (!undoes_in_reverse(form)) {
@@ -213,39 +180,27 @@ struct Conversion {
       step_in_rows<form, 8, 3>(w);
     }
   }
-  static constexpr std::size_t row_steps = 12;
-
-  /// Word i of `lanes` rows of four words <-> w[i].
-  static void load_rows(const std::uint64_t* at, std::array<V, 4>& w) {
+  /// Rows of four words each, in `lanes` rows: v[…] as they stand in memory, w[i] the word i of all.
+  template <MapForm form>
+  static void rows_in_place(V* v) {
+    std::array<V, 4> w;
     if constexpr (lanes == 4) {
-      const V a = load(at);
-      const V b = load(at + 4);
-      const V c = load(at + 8);
-      const V d = load(at + 12);
-      transpose(a, b, c, d, w);
+      transpose(v[0], v[1], v[2], v[3], w);
+      rows<form>(w);
+      std::array<V, 4> back;
+      transpose(w[0], w[1], w[2], w[3], back);
+      for (std::size_t i = 0; i < 4; ++i) v[i] = back[i];
     } else {
-      const V a = load(at);
-      const V b = load(at + 2);
-      const V c = load(at + 4);
-      const V d = load(at + 6);
-      w = {__builtin_shufflevector(a, c, 0, 2), __builtin_shufflevector(a, c, 1, 3), __builtin_shufflevector(b, d, 0, 2), __builtin_shufflevector(b, d, 1, 3)};
+      w = {__builtin_shufflevector(v[0], v[2], 0, 2), __builtin_shufflevector(v[0], v[2], 1, 3), __builtin_shufflevector(v[1], v[3], 0, 2),
+           __builtin_shufflevector(v[1], v[3], 1, 3)};
+      rows<form>(w);
+      v[0] = __builtin_shufflevector(w[0], w[1], 0, 2);
+      v[1] = __builtin_shufflevector(w[2], w[3], 0, 2);
+      v[2] = __builtin_shufflevector(w[0], w[1], 1, 3);
+      v[3] = __builtin_shufflevector(w[2], w[3], 1, 3);
     }
   }
-  static void store_rows(std::uint64_t* at, const std::array<V, 4>& w) {
-    if constexpr (lanes == 4) {
-      std::array<V, 4> r;
-      transpose(w[0], w[1], w[2], w[3], r);
-      for (std::size_t i = 0; i < 4; ++i) store(at + 4 * i, r[i]);
-    } else {
-      store(at, __builtin_shufflevector(w[0], w[1], 0, 2));
-      store(at + 2, __builtin_shufflevector(w[2], w[3], 0, 2));
-      store(at + 4, __builtin_shufflevector(w[0], w[1], 1, 3));
-      store(at + 6, __builtin_shufflevector(w[2], w[3], 1, 3));
-    }
-  }
-  static void transpose(V a, V b, V c, V d, std::array<V, 4>& out)
-    requires(lanes == 4)
-  {
+  static void transpose(V a, V b, V c, V d, std::array<V, 4>& out) requires(lanes == 4) {
     const V even_ab = __builtin_shufflevector(a, b, 0, 4, 2, 6);
     const V odd_ab = __builtin_shufflevector(a, b, 1, 5, 3, 7);
     const V even_cd = __builtin_shufflevector(c, d, 0, 4, 2, 6);
@@ -256,23 +211,117 @@ struct Conversion {
     out[3] = __builtin_shufflevector(odd_ab, odd_cd, 2, 3, 6, 7);
   }
 
+  /// (…, a3) (b0, b1, b2, b3) -> (a3, b0, b1, b2), and (a0, a1, a2, a3) (b0, …) -> (a1, a2, a3, b0).
+  static V before(V a, V b) {
+    if constexpr (lanes == 4)
+      return __builtin_shufflevector(a, b, 3, 4, 5, 6);
+    else
+      return __builtin_shufflevector(a, b, 1, 2);
+  }
+  static V after(V a, V b) {
+    if constexpr (lanes == 4)
+      return __builtin_shufflevector(a, b, 1, 2, 3, 4);
+    else
+      return __builtin_shufflevector(a, b, 1, 2);
+  }
+  /// One step on the block in v[0] … v[2 half - 1]; distance less than a word.
+  template <MapForm form, unsigned distance, std::size_t half>
+  static void step_in_vectors(V* v) {
+    constexpr unsigned shift = 1U << distance;
+    constexpr V zero{};
+    V* low = v;
+    V* high = v + half;
+    if constexpr (form == MapForm::forward) high[0] ^= first_from_last(high[half - 1] >> (64 - shift));
+    if constexpr (form == MapForm::inverse_transposed) high[half - 1] ^= last_from_first(high[0] << (64 - shift));
+    for (std::size_t i = 0; i < half; ++i) {
+      if constexpr (form == MapForm::forward || form == MapForm::inverse) {
+        low[i] ^= high[i] << shift | before(i > 0 ? high[i - 1] : zero, high[i]) >> (64 - shift);
+      } else {
+        high[i] ^= low[i] >> shift | after(low[i], i + 1 < half ? low[i + 1] : zero) << (64 - shift);
+      }
+    }
+    if constexpr (form == MapForm::inverse) high[0] ^= first_from_last(high[half - 1] >> (64 - shift));
+    if constexpr (form == MapForm::transposed) high[half - 1] ^= last_from_first(high[0] << (64 - shift));
+  }
+  static V first_from_last(V v) { return before(v, V{}); }
+  static V last_from_first(V v) { return after(V{}, v); }
+
+  /// One step on 2 half rows of 256 bits, by one row.
+  template <MapForm form, std::size_t half>
+  static void step_by_row(V* v) {
+    constexpr std::size_t row = 4 / lanes;  // V
+    constexpr std::size_t middle = half * row;
+    constexpr std::size_t end = 2 * middle;
+    if constexpr (form == MapForm::forward) add_vectors<row>(v + middle, v + end - row);
+    if constexpr (form == MapForm::inverse_transposed) add_vectors<row>(v + end - row, v + middle);
+    if constexpr (form == MapForm::forward || form == MapForm::inverse) {
+      add_vectors<middle - row>(v + row, v + middle);
+    } else {
+      add_vectors<middle - row>(v + middle, v + row);
+    }
+    if constexpr (form == MapForm::inverse) add_vectors<row>(v + middle, v + end - row);
+    if constexpr (form == MapForm::transposed) add_vectors<row>(v + end - row, v + middle);
+  }
+  template <std::size_t count>
+  static void add_vectors(V* to, const V* from) {
+    for (std::size_t i = 0; i < count; ++i) to[i] ^= from[i];
+  }
+
+  static constexpr std::size_t eight_rows = 8 * 4 / lanes;  // V
+  template <MapForm form>
+  static void levels(V* v) {
+    constexpr std::size_t n = eight_rows;
+    if constexpr (!undoes_in_reverse(form)) {
+      step_in_vectors<form, 2, n / 2>(v);
+      for (std::size_t i = 0; i < n; i += n / 2) step_in_vectors<form, 1, n / 4>(v + i);
+      for (std::size_t i = 0; i < n; i += n / 4) step_in_vectors<form, 0, n / 8>(v + i);
+    } else {
+      for (std::size_t i = 0; i < n; i += n / 4) step_in_vectors<form, 0, n / 8>(v + i);
+      for (std::size_t i = 0; i < n; i += n / 2) step_in_vectors<form, 1, n / 4>(v + i);
+      step_in_vectors<form, 2, n / 2>(v);
+    }
+  }
+  template <MapForm form>
+  static void eight_row_steps(V* v) {
+    constexpr std::size_t n = eight_rows;
+    if constexpr (!undoes_in_reverse(form)) {
+      step_by_row<form, 4>(v);
+      step_by_row<form, 2>(v);
+      step_by_row<form, 2>(v + n / 2);
+    }
+    for (std::size_t i = 0; i < n; i += 4) rows_in_place<form>(v + i);
+    if constexpr (undoes_in_reverse(form)) {
+      step_by_row<form, 2>(v);
+      step_by_row<form, 2>(v + n / 2);
+      step_by_row<form, 4>(v);
+    }
+  }
+  template <MapForm form>
+  static void sequence(std::uint8_t which, std::uint64_t* words, std::size_t size) {
+    for (std::size_t at = 0; at < size; at += eight_rows * lanes) {
+      std::array<V, eight_rows> v;
+      for (std::size_t i = 0; i < eight_rows; ++i) v[i] = load(words + at + i * lanes);
+      if (which == sequence_levels) {
+        levels<form>(v.data());
+      } else if (which == sequence_eight_rows) {
+        eight_row_steps<form>(v.data());
+      } else {
+        for (std::size_t i = 0; i < eight_rows; i += 4) rows_in_place<form>(v.data() + i);
+      }
+      for (std::size_t i = 0; i < eight_rows; ++i) store(words + at + i * lanes, v[i]);
+    }
+  }
+
   /// All of `steps` on a region of 2^region bits, in the first-level cache.
   template <MapForm form>
   static void leaf(std::span<const ConversionStep> steps, std::uint64_t* words, unsigned region) {
     const std::size_t size = std::size_t{1} << (region - 6);
-    for (std::size_t i = 0; i < steps.size();) {
-      if (steps[i].block > row_log) {
-        for (std::size_t at = 0; at < size; at += std::size_t{1} << (steps[i].block - 6)) step<form>(steps[i], words + at);
-        ++i;
-        continue;
+    for (const ConversionStep& s : steps) {
+      if (s.distance >= sequence_levels) {
+        sequence<form>(s.distance, words, size);
+      } else {
+        for (std::size_t at = 0; at < size; at += std::size_t{1} << (s.block - 6)) step<form>(s, words + at);
       }
-      for (std::size_t at = 0; at < size; at += 4 * lanes) {
-        std::array<V, 4> w;
-        load_rows(words + at, w);
-        rows<form>(w);
-        store_rows(words + at, w);
-      }
-      i += row_steps;
     }
   }
 

@@ -17,7 +17,7 @@ namespace qanat::qkd::gf2 {
 template <class Lanes>
 constexpr Kernels kernel_table() {
   return {.multiply = ProductKernel<Lanes>::multiply,
-          .convert = Conversion<typename Lanes::V>::convert,
+          .convert = Conversion<Lanes>::convert,
           .gather = BitTranspose<Lanes>::gather,
           .scatter = BitTranspose<Lanes>::scatter,
           .transform = PointwiseKernel<Lanes>::transform,

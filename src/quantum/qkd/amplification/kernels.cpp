@@ -1,9 +1,6 @@
 #include "quantum/qkd/amplification/kernels.hpp"
 
-#include <algorithm>
-
 #include "base/check.hpp"
-#include "quantum/qkd/amplification/conversion_kernel.hpp"
 
 namespace qanat::qkd::gf2 {
 
@@ -51,13 +48,6 @@ const Kernels& kernels(CarrylessPath path) {
       return vpclmul_kernels();
   }
   CHECK(false);
-}
-
-ConversionPlan conversion_plan(unsigned bits_log, bool reversed) {
-  ConversionPlan plan;
-  plan.add(bits_log, bits_log - element_bits_log, 0);
-  if (reversed) std::reverse(plan.steps.begin(), plan.steps.begin() + static_cast<std::ptrdiff_t>(plan.count));
-  return plan;
 }
 
 }  // namespace qanat::qkd::gf2

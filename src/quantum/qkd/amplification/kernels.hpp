@@ -40,7 +40,7 @@ struct Kernels {
   void (*scale_add)(Element* sum, const Element* a, const Element* b, std::size_t count);
 };
 
-inline constexpr std::size_t product_granule = 8;      // words
+inline constexpr std::size_t product_granule = 8;       // words
 inline constexpr std::size_t transpose_scratch = 1024;  // words
 constexpr std::size_t product_scratch(std::size_t words) { return 4 * words + 1024; }
 

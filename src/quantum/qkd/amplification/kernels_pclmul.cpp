@@ -9,8 +9,11 @@
 #include <cstring>
 #include <span>
 
-// Everything from here on may use these instructions; it runs only after supported() has asked the processor for them. The standard
-// headers stand above, so that nothing they define is compiled this way.
+#include "quantum/qkd/amplification/conversion_plan.hpp"
+
+// Everything from here on may use these instructions; it runs only after supported() has asked the processor for them. Headers with functions
+// that others share stand above: what follows are templates over Lanes, a type of this file alone, so no other file can get a copy compiled
+// this way.
 #pragma clang attribute push(__attribute__((target("pclmul,sse4.1"))), apply_to = function)
 #include "quantum/qkd/amplification/kernel_table.hpp"
 

@@ -16,8 +16,8 @@ void multiply(std::span<std::uint64_t> product, std::span<const std::uint64_t> a
 
 /// How an operation on a long and a short operand is cut into transforms.
 struct TransformSplit {
-  unsigned bits_log = 0;   // each transform carries 2^bits_log bits
-  std::size_t chunk = 0;   // bits of the long operand at a time, a multiple of 64 unless it is all of them
+  unsigned bits_log = 0;  // each transform carries 2^bits_log bits
+  std::size_t chunk = 0;  // bits of the long operand at a time, a multiple of 64 unless it is all of them
   std::size_t chunks = 0;
 };
 /// The cheapest; short_bits + chunk bits fit a transform. short_bits <= transform_short_bits_max.

@@ -55,7 +55,7 @@ void copy_backwards(Words to, ByteView octets, std::size_t end, std::size_t coun
   std::size_t w = 0;
   const auto first_of = [&](std::size_t word) { return static_cast<std::ptrdiff_t>(end) - static_cast<std::ptrdiff_t>(word_bits * (word + 1)); };
   const auto slow = [&] { to[w] = mirrored(bits_at(octets, first_of(w))); };
-  for (; w < words && static_cast<std::size_t>(first_of(w) + 72) / 8 + 1 > octets.size(); ++w) slow();
+  for (; w<words&& static_cast<std::size_t>(first_of(w) + 72) / 8 + 1> octets.size(); ++w) slow();
   const auto shift = static_cast<unsigned>(first_of(w) & 7);
   const std::size_t fast_end = std::min(words, end / word_bits);
   if (w < fast_end) {
@@ -70,7 +70,12 @@ void copy_backwards(Words to, ByteView octets, std::size_t end, std::size_t coun
 /// to[m] = octets[first + m] for m < count, then zeros.
 void copy_forwards(Words to, ByteView octets, std::size_t first, std::size_t count) {
   const std::size_t words = words_for(count);
-  for (std::size_t w = 0; w < words; ++w) {
+  std::size_t w = 0;
+  if (first % 8 == 0) {
+    w = count / word_bits;
+    std::memcpy(to.data(), octets.data() + first / 8, w * sizeof(std::uint64_t));
+  }
+  for (; w < words; ++w) {
     const std::size_t bit = first + word_bits * w;
     const bool inside = bit / 8 + 9 <= octets.size();
     to[w] = inside ? bits_of(octets.data() + bit / 8, static_cast<unsigned>(bit & 7)) : bits_at(octets, static_cast<std::ptrdiff_t>(bit));

@@ -15,9 +15,9 @@ template <class Lanes>
 struct BitTranspose {
   using V = typename Lanes::V;
   static constexpr std::size_t rows = 128;
-  static constexpr std::size_t wide = sizeof(V) / sizeof(Element);       // squares of 128 x 128 side by side
+  static constexpr std::size_t wide = sizeof(V) / sizeof(Element);         // squares of 128 x 128 side by side
   static constexpr std::size_t words = sizeof(V) / sizeof(std::uint64_t);  // of a row
-  static constexpr std::size_t blocks_max = 2;                           // of V per row and turn: a whole cache line at 256 bits
+  static constexpr std::size_t blocks_max = 2;                             // of V per row and turn: a whole cache line at 256 bits
 
   /// Exchanges the columns with bit `distance` set in a with those without it in b.
   template <unsigned distance>
@@ -34,12 +34,16 @@ struct BitTranspose {
     }
   }
   static V pick_low(V a, V b) {
-    if constexpr (words == 4) return __builtin_shufflevector(a, b, 0, 4, 2, 6);
-    else return __builtin_shufflevector(a, b, 0, 2);
+    if constexpr (words == 4)
+      return __builtin_shufflevector(a, b, 0, 4, 2, 6);
+    else
+      return __builtin_shufflevector(a, b, 0, 2);
   }
   static V pick_high(V a, V b) {
-    if constexpr (words == 4) return __builtin_shufflevector(a, b, 1, 5, 3, 7);
-    else return __builtin_shufflevector(a, b, 1, 3);
+    if constexpr (words == 4)
+      return __builtin_shufflevector(a, b, 1, 5, 3, 7);
+    else
+      return __builtin_shufflevector(a, b, 1, 3);
   }
 
   /// Three halvings on eight rows that lie `step` apart.
