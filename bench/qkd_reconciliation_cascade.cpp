@@ -150,8 +150,9 @@ Result<void> measure_cascade(Report& report) {
       wrong += run.wrong_frames;
     }
     const std::string at = fmt::format("Cascade, QBER {} %", 100 * point.error_rate);
-    Row f = row(at + ": efficiency f", efficiency, "",
-                fmt::format("Alice's parities / (n h(q)), n = 2^24; peer, as published, n = 10,000: {}", point.efficiencies));
+    Row f = row(
+        at + ": efficiency f", efficiency, "",
+        fmt::format("{:.4f}: Alice's parities / (n h(q)), n = 2^24; peer cascade-cpp, as published, n = 10,000: {}", median(efficiency), point.efficiencies));
     f.limit = 1.0;
     f.ratio = 1.0 / f.value;
     report.add(std::move(f));

@@ -8,8 +8,13 @@ namespace qanat::qkd::cascade {
 namespace {
 
 std::unexpected<Error> malformed() { return fail(ErrorCode::invalid_argument, "error correction: malformed answer"); }
-/// How many odd pieces of a pass a frame searches at a time: what a correction in one pass settles in another need not be asked there.
-constexpr std::array<std::size_t, passes> searches_at_once{frame_bits, 96, 8};
+/// How many odd pieces of a pass a frame searches at a time: what a correction in one pass settles in another need not be asked there. More at once
+/// means fewer round trips; where there are many errors, one part in a thousand of the efficiency pays for a good part of them.
+constexpr std::size_t searches_at_once(std::uint8_t pass, const BlockExponents& exponents) noexcept {
+  constexpr std::array<std::size_t, passes> few{frame_bits, 96, 8};
+  constexpr std::array<std::size_t, passes> many{frame_bits, 256, 16};
+  return (exponents[0] < 5 ? many : few).at(pass);
+}
 constexpr std::size_t settle_behind = 4;  // frames
 constexpr std::size_t octets_for(std::uint64_t bits) noexcept { return static_cast<std::size_t>((bits + 7) / 8); }
 
@@ -373,7 +378,7 @@ bool Corrector::start_pieces(std::size_t f) {
     std::ranges::sort(odd, std::greater{});
     odd.erase(std::ranges::unique(odd).begin(), odd.end());
     if (odd.empty()) continue;
-    std::size_t count = std::min<std::size_t>(odd.size(), searches_at_once[p]);
+    std::size_t count = std::min<std::size_t>(odd.size(), searches_at_once(p, layout_->exponents));
     frame.pass = p;
     for (std::size_t i = 0; i < count; ++i) search_piece(f, p, odd[i]);
     odd.erase(odd.begin(), odd.begin() + static_cast<std::ptrdiff_t>(count));
