@@ -146,7 +146,7 @@ Circulant row_parities(const LdpcRow& row, std::span<const Circulant> frame) noe
 }
 
 LdpcCode::LdpcCode(std::size_t columns, std::size_t rows) : base_(rows) {
-  CHECK(columns >= ldpc_columns_min && columns <= ldpc_columns_max && rows >= ldpc_rows_min && rows <= rows_max(columns));
+  CHECK(columns >= ldpc_columns_min && columns <= ldpc_columns_max && rows >= rows_min(columns) && rows <= rows_max(columns));
   column_degree_.resize(columns);
   place_edges();
   plan_extensions();

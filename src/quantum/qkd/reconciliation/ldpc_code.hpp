@@ -23,7 +23,8 @@ inline constexpr std::size_t circulant_bits = 128;
 inline constexpr std::size_t circulant_octets = circulant_bits / 8;
 inline constexpr std::size_t ldpc_columns_max = 512;  // frame_bits / circulant_bits
 inline constexpr std::size_t ldpc_columns_min = 16;   // below there is no code worth the name
-inline constexpr std::size_t ldpc_rows_min = 4;
+
+inline constexpr std::size_t ldpc_degree_max = 255;  // edges of a row
 
 /// 128 bits; bit z is bit (z mod 64) of word z/64.
 using Circulant = std::array<std::uint64_t, 2>;
@@ -47,10 +48,11 @@ using LdpcRow = std::vector<LdpcEdge>;
 
 class LdpcCode {
  public:
-  /// columns: ldpc_columns_min .. ldpc_columns_max; rows: ldpc_rows_min .. rows_max(columns).
+  /// columns: ldpc_columns_min .. ldpc_columns_max; rows: rows_min(columns) .. rows_max(columns).
   LdpcCode(std::size_t columns, std::size_t rows);
 
-  /// As many rows as a code may begin with.
+  /// As few, and as many, rows as a code may begin with. Fewer would be longer than ldpc_degree_max.
+  static std::size_t rows_min(std::size_t columns) noexcept { return columns <= 256 ? 4 : (columns + 63) / 64; }
   static std::size_t rows_max(std::size_t columns) noexcept { return columns * 5 / 8; }
 
   [[nodiscard]] std::size_t columns() const noexcept { return column_degree_.size(); }

@@ -79,7 +79,7 @@ class LdpcCorrector final : public ReconciliationCorrector {
       const bool present = frames_.is_short(frame) == is_short;
       const std::size_t columns = present ? frames_.columns(frame) : 0;
       const std::size_t rows = first_rows_[is_short ? 1 : 0];
-      if (columns == 0 ? rows != 0 : rows < ldpc_rows_min || rows > LdpcCode::rows_max(columns)) in.refuse();
+      if (columns == 0 ? rows != 0 : rows < LdpcCode::rows_min(columns) || rows > LdpcCode::rows_max(columns)) in.refuse();
     }
   }
   std::size_t expected_octets(bool first) const {
@@ -180,12 +180,13 @@ class LdpcCorrector final : public ReconciliationCorrector {
     LdpcFrameBits bits(key_, frames_, frame);
     for (std::size_t column = 0; column < columns; ++column)
       for (std::size_t half = 0; half < 2; ++half) bits.columns()[column][half] ^= errors[column][half];
-    if (check_.of(bits.columns()) == state.check) {
+    const bool right = check_.of(bits.columns()) == state.check;
+    if (right) {
       corrected_ += weight(errors);
       bits.write(key_.writable(), frames_, frame);
-      return true;
     }
-    return false;
+    wipe({reinterpret_cast<std::uint8_t*>(errors.data()), errors.size() * sizeof(Circulant)});
+    return right;
   }
 
   std::uint8_t wanted_rows(std::size_t frame, const LdpcGraph& graph) const {
@@ -194,7 +195,7 @@ class LdpcCorrector final : public ReconciliationCorrector {
     const std::size_t left = state.plan->code().total_rows() - now;
     if (left == 0) return ldpc_in_the_clear;
     const std::size_t needed = needed_rows(frames_.columns(frame), graph.error_rate(weight(state.difference)));
-    const std::size_t wanted = std::max(now + 1 + now / rows_per_step, needed) - now;
+    const std::size_t wanted = std::max(now + std::max<std::size_t>(1, (now + rows_per_step / 2) / rows_per_step), needed) - now;
     return static_cast<std::uint8_t>(std::min({wanted, left, std::size_t{ldpc_in_the_clear - 1}}));
   }
 

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t iterations_max = 60;
 constexpr std::size_t evolution_max = 80;
+constexpr double efficiency_max = 8;
 constexpr double standstill = 0.97;
 constexpr std::int8_t certain = 127;
 
@@ -57,12 +58,13 @@ LdpcKernel best_ldpc_kernel() noexcept {
 
 LdpcPlan::LdpcPlan(std::size_t columns, std::size_t rows) : code_(columns, rows) {
   Ensemble ensemble;
-  // Short codes converge only farther from the limit; at 3 every code of ours does.
-  for (double efficiency = 1.2; steps_.empty(); efficiency *= 1.08) {
+  // Codes with few rows converge only farther from the limit.
+  for (double efficiency = 1.2; steps_.empty() && efficiency < efficiency_max; efficiency *= 1.08) {
     ensemble = ensemble_of(code_, efficiency);
     steps_ = evolve(ensemble, evolution_max);
-    CHECK(efficiency < 20);
   }
+  // A code that a stranger chose badly is decoded badly, with the constant factor of an empty step.
+  if (steps_.empty()) steps_.emplace_back();
   std::vector<bool> occurs(ldpc_degree_max + 1);
   std::vector<std::size_t> degrees;
   for (const LdpcRow& row : code_.rows(code_.base_rows())) {

@@ -1,6 +1,6 @@
 // Density evolution (Richardson, Urbanke 2001) of our own decoder: how the distribution of its messages changes from iteration to iteration. From it
-// comes what plain min-sum lacks: how much the smallest magnitude of a check is worth, given how far the decoding has come. At 17 % checks the exact
-// worth lowers the threshold from f = 1.24 (the best constant factor) to f = 1.15.
+// comes what plain min-sum lacks: how much the smallest magnitude of a check is worth, given how far the decoding has come. With 17 % checks (60
+// iterations, all rows at once, column degrees 2 to 13) the exact worth lowers the threshold from f = 1.24 (constant factor 0.75) to f = 1.15.
 //
 // Only Bob's decoder uses this. Nothing that both ends must agree on depends on its floating-point arithmetic.
 #pragma once

@@ -10,7 +10,6 @@ namespace qanat::qkd {
 
 inline constexpr std::size_t ldpc_belief_mirror = 32;
 inline constexpr std::size_t ldpc_belief_stride = circulant_bits + ldpc_belief_mirror;
-inline constexpr std::size_t ldpc_degree_max = 255;
 
 struct LdpcIteration {
   const LdpcGraph& graph;
