@@ -22,7 +22,8 @@ constexpr Kernels kernel_table() {
           .scatter = BitTranspose<Lanes>::scatter,
           .transform = PointwiseKernel<Lanes>::transform,
           .scale = PointwiseKernel<Lanes>::scale,
-          .scale_add = PointwiseKernel<Lanes>::scale_add};
+          .scale_add = PointwiseKernel<Lanes>::scale_add,
+          .mirror = BitTranspose<Lanes>::mirror};
 }
 
 }  // namespace qanat::qkd::gf2

@@ -38,6 +38,8 @@ struct Kernels {
   /// a[i] = a[i] b[i], or sum[i] += a[i] b[i].
   void (*scale)(Element* a, const Element* b, std::size_t count);
   void (*scale_add)(Element* sum, const Element* a, const Element* b, std::size_t count);
+  /// Each word's bits backwards.
+  void (*mirror)(std::uint64_t* words, std::size_t count);
 };
 
 inline constexpr std::size_t product_granule = 8;       // words

@@ -42,27 +42,21 @@ std::uint64_t bits_at(ByteView octets, std::ptrdiff_t first) {
   return out;
 }
 
-std::uint64_t mirrored(std::uint64_t w) {
-  w = (w >> 1 & 0x5555'5555'5555'5555) | (w & 0x5555'5555'5555'5555) << 1;
-  w = (w >> 2 & 0x3333'3333'3333'3333) | (w & 0x3333'3333'3333'3333) << 2;
-  w = (w >> 4 & 0x0f0f'0f0f'0f0f'0f0f) | (w & 0x0f0f'0f0f'0f0f'0f0f) << 4;
-  return std::byteswap(w);
-}
-
 /// to[m] = octets[end - 1 - m] for m < count, then zeros.
-void copy_backwards(Words to, ByteView octets, std::size_t end, std::size_t count) {
+void copy_backwards(Words to, ByteView octets, std::size_t end, std::size_t count, gf2::CarrylessPath path) {
   const std::size_t words = words_for(count);
   std::size_t w = 0;
   const auto first_of = [&](std::size_t word) { return static_cast<std::ptrdiff_t>(end) - static_cast<std::ptrdiff_t>(word_bits * (word + 1)); };
-  const auto slow = [&] { to[w] = mirrored(bits_at(octets, first_of(w))); };
+  const auto slow = [&] { to[w] = bits_at(octets, first_of(w)); };
   for (; w<words&& static_cast<std::size_t>(first_of(w) + 72) / 8 + 1> octets.size(); ++w) slow();
   const auto shift = static_cast<unsigned>(first_of(w) & 7);
   const std::size_t fast_end = std::min(words, end / word_bits);
   if (w < fast_end) {
     const std::uint8_t* at = octets.data() + first_of(w) / 8;
-    for (; w < fast_end; ++w, at -= sizeof(std::uint64_t)) to[w] = mirrored(bits_of(at, shift));
+    for (; w < fast_end; ++w, at -= sizeof(std::uint64_t)) to[w] = bits_of(at, shift);
   }
   for (; w < words; ++w) slow();
+  gf2::kernels(path).mirror(to.data(), words);
   if (words > 0) to[words - 1] &= low_bits(count - word_bits * (words - 1));
   std::ranges::fill(to.subspan(words), 0);
 }
@@ -114,10 +108,10 @@ void add_by_product(std::span<std::uint8_t> out, ByteView key, std::size_t key_b
 /// out ^= T k2 by transposed transforms. With k2 backwards, K[m] = key[key_bits - 1 - m], it is the sum over m of K[m] seed[j + m]; K is taken
 /// in pieces, each with the seed from its first m on.
 void add_by_transform(std::span<std::uint8_t> out, ByteView key, std::size_t key_bits, ByteView seed, std::size_t output_bits, const gf2::TransformSplit& split,
-                      gf2::TransformProduct& transform) {
+                      gf2::TransformProduct& transform, gf2::CarrylessPath path) {
   const std::size_t columns = key_bits - output_bits;
   for (std::size_t m = 0; m < columns; m += split.chunk) {
-    copy_backwards(transform.bits(), key, key_bits - m, std::min(split.chunk, columns - m));
+    copy_backwards(transform.bits(), key, key_bits - m, std::min(split.chunk, columns - m), path);
     transform.load_factor();
     copy_forwards(transform.bits(), seed, m, std::min(key_bits - 1 - m, transform.bits().size() * word_bits));
     transform.correlate();
@@ -148,7 +142,7 @@ Result<Secret> ToeplitzHasher::hash(const Secret& key, std::size_t key_bits, Byt
       transform_.reset();
       transform_.emplace(path_, split.bits_log);
     }
-    add_by_transform(out.writable(), octets, key_bits, seed, output_bits, split, *transform_);
+    add_by_transform(out.writable(), octets, key_bits, seed, output_bits, split, *transform_, path_);
   }
   if (output_bits % 8 != 0) out.writable().back() &= static_cast<std::uint8_t>((1U << (output_bits % 8)) - 1);
   return Result<Secret>(std::move(out));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -64,6 +65,17 @@ struct BitTranspose {
       eight<2>(row + at + 1);
     }
     for (std::size_t i = 0; i < rows; i += 2) exchange<1>(row[i], row[i + 1]);
+  }
+
+  /// Each word's bits backwards.
+  static void mirror(std::uint64_t* bits, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      std::uint64_t w = bits[i];
+      w = (w >> 1 & 0x5555'5555'5555'5555) | (w & 0x5555'5555'5555'5555) << 1;
+      w = (w >> 2 & 0x3333'3333'3333'3333) | (w & 0x3333'3333'3333'3333) << 2;
+      w = (w >> 4 & 0x0f0f'0f0f'0f0f'0f0f) | (w & 0x0f0f'0f0f'0f0f'0f0f) << 4;
+      bits[i] = std::byteswap(w);
+    }
   }
 
   /// The buffer's rows: a row of the dual basis stands at the mirrored coefficient.

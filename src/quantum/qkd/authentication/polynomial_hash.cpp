@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <new>
 
 #include "base/check.hpp"
 #include "quantum/qkd/authentication/polynomial_sum.hpp"
@@ -20,14 +21,10 @@ PolynomialHash::PolynomialHash(const Secret& key, gf2::CarrylessPath path) : Pol
 PolynomialHash::PolynomialHash(ByteView public_key, gf2::CarrylessPath path) : path_(path), state_(sizeof(State)) {
   CHECK(public_key.size() == hash_key_size && gf2::supported(path));
   State& s = *new (state_.writable().data()) State{};
-  gf2::Element key;
-  std::memcpy(&key, public_key.data(), sizeof(key));
-  s.powers.back() = key;
+  std::memcpy(&s.powers.back(), public_key.data(), hash_key_size);
   for (std::size_t i = blocks_at_once - 1; i-- > 0;) {
     // (0 + power) key, as if the power were a message
-    gf2::Element power;
-    portable_sum(power, s.powers.data(), blocks_at_once, reinterpret_cast<const std::uint8_t*>(&s.powers[i + 1]), 1);
-    s.powers[i] = power;
+    portable_sum(s.powers.at(i), s.powers.data(), blocks_at_once, reinterpret_cast<const std::uint8_t*>(&s.powers.at(i + 1)), 1);
   }
 }
 
