@@ -23,13 +23,13 @@ struct DistillationPlan {
 struct DistillationTally {
   std::uint64_t sifted_bits = 0;
   std::uint64_t secret_bits = 0;
-  std::uint64_t disclosed_bits = 0;  // by Alice
-  std::uint64_t disclosed_both = 0;  // by either
-  std::uint64_t octets = 0;          // on the wire, both directions
-  double cpu_s = 0.0;                // of the whole process, from the start signal on
-  double reconciliation_s = 0.0;     // processor time of all lanes
-  double amplification_s = 0.0;      // with assessment and verification
-  double channel_s = 0.0;            // frames, tags, socket
+  std::uint64_t disclosed_bits = 0;     // by Alice
+  std::uint64_t disclosed_both = 0;     // by either
+  std::uint64_t octets = 0;             // on the wire, both directions
+  double cpu_s = 0.0;                   // of the whole process, from the start signal on
+  double reconciliation_s = 0.0;        // processor time of all lanes
+  double amplification_s = 0.0;         // with assessment and verification
+  double channel_s = 0.0;               // frames, tags, socket
   std::array<std::uint8_t, 32> keys{};  // SHA-256 over all secret bits, lane by lane
   bool ok = false;
   std::array<char, 200> error{};

@@ -60,8 +60,7 @@ struct Listener {
     out.address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof out.address;
     auto* address = reinterpret_cast<sockaddr*>(&out.address);
-    if (out.socket < 0 || ::bind(out.socket, address, size) != 0 || ::listen(out.socket, backlog) != 0 ||
-        ::getsockname(out.socket, address, &size) != 0) {
+    if (out.socket < 0 || ::bind(out.socket, address, size) != 0 || ::listen(out.socket, backlog) != 0 || ::getsockname(out.socket, address, &size) != 0) {
       return fail(system_error("loopback socket"));
     }
     return out;
@@ -208,7 +207,8 @@ std::string operating_point(const DistillationPlan& plan) {
   const SessionSettings& s = plan.settings;
   const LinkParameters& link = s.parameters;
   return fmt::format(
-      "QBER {:.1f} %, blocks of 2^{:.0f} sifted bits, {} of them in {} lanes; bound {}, eps_sec {}, eps_cor {}, leak {}; mu {}/{}/{} with p {}/{}/{}, key basis "
+      "QBER {:.1f} %, blocks of 2^{:.0f} sifted bits, {} of them in {} lanes; bound {}, eps_sec {}, eps_cor {}, leak {}; mu {}/{}/{} with p {}/{}/{}, key "
+      "basis "
       "{}; check basis as the model of a {} GHz link over {} km expects",
       100.0 * plan.qber, std::log2(static_cast<double>(s.block_size)), plan.blocks * plan.lanes, plan.lanes, name(s.effective_bound()), s.eps_sec, s.eps_cor,
       name(s.leak_model), link.intensity[0], link.intensity[1], link.intensity[2], link.intensity_probability[0], link.intensity_probability[1],
@@ -260,17 +260,18 @@ void add_rows(const DistillationPlan& plan, const std::vector<Measured>& runs, R
   const double leak = static_cast<double>(last.alice.disclosed_bits) / static_cast<double>(last.alice.sifted_bits);
   const auto part = [&last](double DistillationTally::*share) { return 100.0 * (last.alice.*share + last.bob.*share) / last.cpu_s(); };
   const double amplified = part(&DistillationTally::amplification_s);
-  report.add({.name = "QKD sifted to secret: " + plan.name,
-              .value = median(secret),
-              .unit = "Mb/s secret",
-              .limit = published_mbps,
-              .ratio = median(secret) / published_mbps,
-              .value_spread = spread_of(secret),
-              .ratio_spread = {},
-              .note = fmt::format("limit: the fastest QKD system published, 115.8 Mb/s; must reach {} Mb/s. Both ends on this machine, wall clock; {}. Per sifted "
-                                  "bit {:.3f} secret, {:.4f} disclosed by Alice (f = {:.3f})",
-                                  target_mbps, operating_point(plan), static_cast<double>(last.alice.secret_bits) / static_cast<double>(last.alice.sifted_bits), leak,
-                                  leak / binary_entropy(plan.qber))});
+  report.add(
+      {.name = "QKD sifted to secret: " + plan.name,
+       .value = median(secret),
+       .unit = "Mb/s secret",
+       .limit = published_mbps,
+       .ratio = median(secret) / published_mbps,
+       .value_spread = spread_of(secret),
+       .ratio_spread = {},
+       .note = fmt::format("limit: the fastest QKD system published, 115.8 Mb/s; must reach {} Mb/s. Both ends on this machine, wall clock; {}. Per sifted "
+                           "bit {:.3f} secret, {:.4f} disclosed by Alice (f = {:.3f})",
+                           target_mbps, operating_point(plan), static_cast<double>(last.alice.secret_bits) / static_cast<double>(last.alice.sifted_bits), leak,
+                           leak / binary_entropy(plan.qber))});
   report.add({.name = "QKD sifted bits taken: " + plan.name,
               .value = median(sifted),
               .unit = "Mb/s sifted",
@@ -287,8 +288,8 @@ void add_rows(const DistillationPlan& plan, const std::vector<Measured>& runs, R
 }  // namespace
 
 Result<void> measure_distillation(Report& report) {
-  report.remark(fmt::format("QKD distillation on {} ({}), {} processors online; sifted keys from a pseudo-random generator, made before the clock starts", cpu_model(),
-                            cpu_features(), ::sysconf(_SC_NPROCESSORS_ONLN)));
+  report.remark(fmt::format("QKD distillation on {} ({}), {} processors online; sifted keys from a pseudo-random generator, made before the clock starts",
+                            cpu_model(), cpu_features(), ::sysconf(_SC_NPROCESSORS_ONLN)));
   for (const DistillationPlan& plan : plans()) {
     TRY(plan.settings.validate());
     std::vector<Measured> runs;

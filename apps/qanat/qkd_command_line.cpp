@@ -24,9 +24,12 @@ void add_common(CLI::App& command, QkdOptions& options) {
       ->capture_default_str();
   command.add_option("--eps-sec", settings.eps_sec, "secrecy parameter of a block")->check(CLI::Range(1e-30, 0.5))->capture_default_str();
   command.add_option("--eps-cor", settings.eps_cor, "correctness parameter of a block")->check(CLI::Range(1e-30, 0.5))->capture_default_str();
-  command.add_option("--qber-max", settings.qber_max, "error rate in either basis above which a block is given up")->check(CLI::Range(0.001, 0.499))->capture_default_str();
+  command.add_option("--qber-max", settings.qber_max, "error rate in either basis above which a block is given up")
+      ->check(CLI::Range(0.001, 0.499))
+      ->capture_default_str();
   command.add_option("--gate-rate", settings.parameters.gate_rate_hz, "pulses per second")->check(CLI::Range(1.0, 1e12))->capture_default_str();
-  command.add_flag_callback("--json", [&options] { options.output = Output::json; }, "print JSON");
+  command.add_flag_callback(
+      "--json", [&options] { options.output = Output::json; }, "print JSON");
 }
 
 void add_source(CLI::App& command, qkd::LinkParameters& link) {
@@ -37,8 +40,9 @@ void add_source(CLI::App& command, qkd::LinkParameters& link) {
 
 void add_simulate(CLI::App& qkd, const std::function<void(CLI::App*, std::function<int()>)>& on) {
   CLI::App* command = qkd.add_subcommand("simulate", "one simulated link, real post-processing between two processes");
-  command->footer("\nExamples:\n  qanat qkd simulate --distance 50\n  qanat qkd simulate --sweep 0:150:10 --block-size 1000000 --plot rate.svg\n"
-                  "  qanat qkd simulate --distance 10 --eavesdropper intercept-resend");
+  command->footer(
+      "\nExamples:\n  qanat qkd simulate --distance 50\n  qanat qkd simulate --sweep 0:150:10 --block-size 1000000 --plot rate.svg\n"
+      "  qanat qkd simulate --distance 10 --eavesdropper intercept-resend");
   const auto options = std::make_shared<SimulateOptions>();
   options->common.settings.block_size = 1'000'000;
   qkd::LinkParameters& link = options->common.settings.parameters;
@@ -57,17 +61,19 @@ void add_simulate(CLI::App& qkd, const std::function<void(CLI::App*, std::functi
       ->capture_default_str();
   command->add_option("--eavesdropper-share", link.eavesdropper.share, "of the pulses")->check(CLI::Range(0.0, 1.0))->capture_default_str();
   command->add_option("--decoy", options->decoys, "decoys: one, two, vacuum-weak (default: as the bound wants)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, DecoyChoice>{
-          {"one", DecoyChoice::one}, {"two", DecoyChoice::two}, {"vacuum-weak", DecoyChoice::vacuum_weak}}));
-  command->add_flag_callback("--no-optimise", [options] { options->optimise = false; }, "usual intensities instead of the best for each distance");
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, DecoyChoice>{{"one", DecoyChoice::one}, {"two", DecoyChoice::two}, {"vacuum-weak", DecoyChoice::vacuum_weak}}));
+  command->add_flag_callback(
+      "--no-optimise", [options] { options->optimise = false; }, "usual intensities instead of the best for each distance");
   command->add_option("--plot", options->plot, "SVG of key rate against distance, beside published curves");
   on(command, [options] { return qkd_simulate(*options); });
 }
 
 void add_process(CLI::App& qkd, const std::function<void(CLI::App*, std::function<int()>)>& on) {
   CLI::App* command = qkd.add_subcommand("process", "recorded detections of both sides, made into key");
-  command->footer("\nExample:\n  qanat qkd process alice.events bob.events --block-size 100000 --mu 0.48,0.21,0.0002 --p 0.14,0.56,0.3 --key-basis 0.7\n"
-                  "Side files stand beside the event files with '.side' at the end, or are named. A recording is used once: FILE.used remembers how far.");
+  command->footer(
+      "\nExample:\n  qanat qkd process alice.events bob.events --block-size 100000 --mu 0.48,0.21,0.0002 --p 0.14,0.56,0.3 --key-basis 0.7\n"
+      "Side files stand beside the event files with '.side' at the end, or are named. A recording is used once: FILE.used remembers how far.");
   const auto options = std::make_shared<ProcessOptions>();
   options->common.blocks = 1'000'000;
   add_common(*command, options->common);
@@ -77,7 +83,8 @@ void add_process(CLI::App& qkd, const std::function<void(CLI::App*, std::functio
   command->add_option("--alice-side", options->alice_side, "Alice's side file")->check(CLI::ExistingFile);
   command->add_option("--bob-side", options->bob_side, "Bob's side file")->check(CLI::ExistingFile);
   command->add_option("--distance", options->common.settings.parameters.distance_km, "fibre length, km: for what the receiver's monitor expects");
-  command->add_option("--photocurrent-limit", options->common.settings.parameters.photocurrent_limit_a, "A; 0: the receiver measures none")->capture_default_str();
+  command->add_option("--photocurrent-limit", options->common.settings.parameters.photocurrent_limit_a, "A; 0: the receiver measures none")
+      ->capture_default_str();
   on(command, [options] { return qkd_process(*options); });
 }
 

@@ -6,13 +6,13 @@
 #include <cmath>
 #include <fstream>
 
+#include "qkd_laboratory.hpp"
 #include "quantum/qkd/keyrate/optimise.hpp"
 #include "quantum/qkd/keyrate/statistics.hpp"
 #include "quantum/qkd/photonics/file_device.hpp"
 #include "quantum/qkd/photonics/simulated_device.hpp"
 #include "quantum/qkd/plot/rate_plot.hpp"
 #include "quantum/qkd/process/account.hpp"
-#include "qkd_laboratory.hpp"
 
 namespace qanat::app {
 namespace {
@@ -20,7 +20,7 @@ namespace {
 using namespace qkd;
 
 constexpr std::size_t sweep_values_max = 200;
-constexpr double efficiency_planned = 1.06;    // of error correction, for choosing intensities
+constexpr double efficiency_planned = 1.06;  // of error correction, for choosing intensities
 constexpr std::size_t curve_points = 41;
 constexpr double curve_beyond_km = 200.0;
 
@@ -142,9 +142,9 @@ void print_table(const std::vector<Point>& points, std::string_view rate_column)
       qber = block.summary->report.qber_key;
       phase = block.summary->report.phase_error;
     }
-    fmt::print("{:>6.1f} km {:>3}/{:<3} {:>11} {:>6.2f} % {:>6.2f} % {:>6.3f} {:>11} {:>9.4g} b/s {:>8.3g} s {:>6.1f} s\n", point.settings.parameters.distance_km,
-               outcome.finished(), outcome.blocks.size(), sifted, 100.0 * qber, 100.0 * phase, leak_efficiency(outcome), outcome.secret_bits(), outcome.rate_bps(),
-               outcome.simulated_s(), outcome.wall_s);
+    fmt::print("{:>6.1f} km {:>3}/{:<3} {:>11} {:>6.2f} % {:>6.2f} % {:>6.3f} {:>11} {:>9.4g} b/s {:>8.3g} s {:>6.1f} s\n",
+               point.settings.parameters.distance_km, outcome.finished(), outcome.blocks.size(), sifted, 100.0 * qber, 100.0 * phase, leak_efficiency(outcome),
+               outcome.secret_bits(), outcome.rate_bps(), outcome.simulated_s(), outcome.wall_s);
     for (const LaboratoryBlock& block : outcome.blocks) {
       if (!block.summary) fmt::print("          block {} gave no key: {}\n", block.block_id, block.failure);
     }
@@ -197,8 +197,9 @@ Result<void> simulate(SimulateOptions options) {
     fmt::print("{}\n", wire::Json::object({{"simulated", true}, {"points", all}}).pretty());
     return {};
   }
-  fmt::print("SIMULATED optics: no photon was sent. Post-processing is real, between two processes that share a classical channel alone.\n"
-             "'optics' is the time that a link would have taken to collect the clicks; 'wall' is what simulating and processing them took.\n\n");
+  fmt::print(
+      "SIMULATED optics: no photon was sent. Post-processing is real, between two processes that share a classical channel alone.\n"
+      "'optics' is the time that a link would have taken to collect the clicks; 'wall' is what simulating and processing them took.\n\n");
   print_table(points, "key rate");
   if (!options.plot.empty()) fmt::print("\nplot: {}\n", options.plot.string());
   return {};
@@ -217,7 +218,8 @@ Result<void> process(ProcessOptions options) {
   const EventClock clock{.gate_rate_hz = settings.parameters.gate_rate_hz};
   const Recording alice{.events = options.alice, .side = side_of(options.alice_side, options.alice), .clock = clock};
   const Recording bob{.events = options.bob, .side = side_of(options.bob_side, options.bob), .clock = clock};
-  if (alice.side.empty()) return fail(ErrorCode::not_found, options.alice.string() + ".side: Alice's side file (basis, decoy class, bit) is not there; name it with --alice-side");
+  if (alice.side.empty())
+    return fail(ErrorCode::not_found, options.alice.string() + ".side: Alice's side file (basis, decoy class, bit) is not there; name it with --alice-side");
   Point point{.settings = settings, .outcome = {}};
   ASSIGN_OR_RETURN(point.outcome, run_laboratory({.settings = settings,
                                                   .blocks = options.common.blocks,
@@ -226,11 +228,13 @@ Result<void> process(ProcessOptions options) {
                                                   .open_bob = [&](crypto::Rng& random) { return open_file_bob(bob, random); },
                                                   .progress = tell}));
   if (options.common.output == Output::json) {
-    fmt::print("{}\n", wire::Json::object({{"recordings", true}, {"points", [&] {
-                                                                   wire::Json all = wire::Json::array();
-                                                                   all.push(json_of(point));
-                                                                   return all;
-                                                                 }()}})
+    fmt::print("{}\n", wire::Json::object({{"recordings", true},
+                                           {"points",
+                                            [&] {
+                                              wire::Json all = wire::Json::array();
+                                              all.push(json_of(point));
+                                              return all;
+                                            }()}})
                            .pretty());
     return {};
   }

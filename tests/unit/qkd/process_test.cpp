@@ -44,7 +44,11 @@ TEST_F(SecretFileTest, AnythingElseIsRefused) {
 }
 
 Exchange sample_exchange() {
-  return {.connection = ConnectionId(Bytes(16, 5)), .wants_run = true, .has_more = false, .is_first_key = false, .piece = write_frame(MessageType::begin, 1, 0, Bytes(nonce_size), 0)};
+  return {.connection = ConnectionId(Bytes(16, 5)),
+          .wants_run = true,
+          .has_more = false,
+          .is_first_key = false,
+          .piece = write_frame(MessageType::begin, 1, 0, Bytes(nonce_size), 0)};
 }
 
 TEST(ExchangeTest, IsReadAsItWasWritten) {
@@ -115,9 +119,12 @@ class ProcessTest : public testing::Test {
   }
   template <class End>
   EndParts parts(Process<End>& process) {
-    return {.settings = settings_, .records = *process.records, .random = *process.random, .clock = clock_, .suite = &crypto::suite(crypto::SuiteId::intl_hybrid), .block_stored = [&process] {
-              ++process.blocks_stored;
-            }};
+    return {.settings = settings_,
+            .records = *process.records,
+            .random = *process.random,
+            .clock = clock_,
+            .suite = &crypto::suite(crypto::SuiteId::intl_hybrid),
+            .block_stored = [&process] { ++process.blocks_stored; }};
   }
   template <class End>
   void reopen(Process<End>& process) {

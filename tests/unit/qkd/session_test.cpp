@@ -346,10 +346,11 @@ TEST(DemoBlockTest, TheDemoLinksYieldKeyInTime) {
     const KeyBlock& block = link.alice_store.delivered.begin()->second;
     const BlockReport& report = block.report;
     RecordProperty("l_" + std::to_string(static_cast<int>(distance_km)), std::to_string(report.length));
-    std::printf("%g km: l %llu of n_key %llu, qber %.4f/%.4f, disclosed %llu, phase error %.4f, refill %llu, simulated %.3f s, both sides %lld ms, %zu messages\n",
-                distance_km, static_cast<unsigned long long>(report.length), static_cast<unsigned long long>(report.n_sift), report.qber_key, report.qber_check,
-                static_cast<unsigned long long>(report.disclosed.by_alice), report.phase_error,
-                static_cast<unsigned long long>(report.authentication_bits_refilled), report.simulated_time_s, static_cast<long long>(took), link.moved);
+    std::printf(
+        "%g km: l %llu of n_key %llu, qber %.4f/%.4f, disclosed %llu, phase error %.4f, refill %llu, simulated %.3f s, both sides %lld ms, %zu messages\n",
+        distance_km, static_cast<unsigned long long>(report.length), static_cast<unsigned long long>(report.n_sift), report.qber_key, report.qber_check,
+        static_cast<unsigned long long>(report.disclosed.by_alice), report.phase_error, static_cast<unsigned long long>(report.authentication_bits_refilled),
+        report.simulated_time_s, static_cast<long long>(took), link.moved);
     EXPECT_GT(block.bit_count, 256U);
   }
 }

@@ -73,12 +73,14 @@ wire::Json describe(const SessionSettings& settings) {
 
 std::string account_of(const BlockReport& report) {
   return fmt::format(
-      "{}, {} length: l {} from n_key {} (errors {}), n_check {} (errors {}), mu {}, p {}, q {}, pulses {}, leak {} ({}, {}: {} + {}), eps_sec {}, eps_cor {}; vacuum "
+      "{}, {} length: l {} from n_key {} (errors {}), n_check {} (errors {}), mu {}, p {}, q {}, pulses {}, leak {} ({}, {}: {} + {}), eps_sec {}, eps_cor {}; "
+      "vacuum "
       "{:.1f}, single {:.1f}, single in check {:.1f} with errors {:.1f}, phase error {:.5f}; error rate {:.4f}; {:.3f} s of simulated time",
-      name(report.bound), name(report.length_rule), report.length, fmt::join(report.key_counts, "/"), fmt::join(report.key_errors, "/"), fmt::join(report.check_counts, "/"),
-      fmt::join(report.check_errors, "/"), fmt::join(report.mu, "/"), fmt::join(report.p, "/"), report.key_basis_probability, report.gates,
-      report.leak_charged, name(report.leak_model), name(report.reconciliation), report.disclosed.by_alice, report.disclosed.by_bob, report.eps_sec,
-      report.eps_cor, report.vacuum, report.single, report.single_check, report.single_errors, report.phase_error, report.qber_key, report.simulated_time_s);
+      name(report.bound), name(report.length_rule), report.length, fmt::join(report.key_counts, "/"), fmt::join(report.key_errors, "/"),
+      fmt::join(report.check_counts, "/"), fmt::join(report.check_errors, "/"), fmt::join(report.mu, "/"), fmt::join(report.p, "/"),
+      report.key_basis_probability, report.gates, report.leak_charged, name(report.leak_model), name(report.reconciliation), report.disclosed.by_alice,
+      report.disclosed.by_bob, report.eps_sec, report.eps_cor, report.vacuum, report.single, report.single_check, report.single_errors, report.phase_error,
+      report.qber_key, report.simulated_time_s);
 }
 
 }  // namespace qanat::qkd

@@ -37,12 +37,9 @@ Result<void> BobEnd::agree_first_key(Deadline deadline) {
   ASSIGN_OR_RETURN(const std::optional<DurableState> state, parts.records.load_state());
   if (!may || state) return {};
   ASSIGN_OR_RETURN(const FirstKeyRequest request, FirstKeyRequest::make(*parts.suite, parts.random));
-  ASSIGN_OR_RETURN(const Bytes octets, send_(write_exchange({.connection = ConnectionId(),
-                                                             .wants_run = false,
-                                                             .has_more = false,
-                                                             .is_first_key = true,
-                                                             .piece = request.message()}),
-                                             deadline));
+  ASSIGN_OR_RETURN(
+      const Bytes octets,
+      send_(write_exchange({.connection = ConnectionId(), .wants_run = false, .has_more = false, .is_first_key = true, .piece = request.message()}), deadline));
   ASSIGN_OR_RETURN(const Exchange reply, parse_exchange(octets));
   if (!reply.is_first_key) return fail(ErrorCode::denied, "X-2: Alice does not agree on a first key");
   ASSIGN_OR_RETURN(const Secret preshared, request.finish(parts.settings.link, reply.piece));

@@ -19,7 +19,7 @@ struct EndParts {
   crypto::Rng& random;
   const Clock& clock;
   const crypto::Suite* suite = nullptr;  // for agreeing on a first key; none: the first key was brought
-  std::function<void()> block_stored;  // there is something to bring to the QKM
+  std::function<void()> block_stored;    // there is something to bring to the QKM
 };
 
 struct EndFacts {

@@ -18,7 +18,7 @@ Bytes write_exchange(const Exchange& exchange) {
   out.push_back(exchange_version);
   append(out, exchange.connection.view());
   out.push_back(static_cast<std::uint8_t>((exchange.wants_run ? flag_wants_run : 0) | (exchange.has_more ? flag_has_more : 0) |
-                                           (exchange.is_first_key ? flag_first_key : 0)));
+                                          (exchange.is_first_key ? flag_first_key : 0)));
   append(out, exchange.piece);
   return out;
 }

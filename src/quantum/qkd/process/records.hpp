@@ -24,7 +24,7 @@ BlockSummary summary_of(const KeyBlock& block);
 /// A block, or one of the pieces of a large one.
 struct UndeliveredBlock {
   std::uint64_t block_id = 0;  // the piece's
-  Secret keys;  // 32 octets each
+  Secret keys;                 // 32 octets each
   BlockSummary summary;
 };
 

@@ -83,13 +83,14 @@ struct QkdService::Parts {
 
 Result<void> QkdService::Parts::make_end() {
   ASSIGN_OR_RETURN(Secret seed, read_secret_file(settings.simulated_fibre_seed, fibre_seed_size, 1));
-  const EndParts parts{.settings = settings.session, .records = *records, .random = node.rng(), .clock = node.clock(), .suite = &node.suite(), .block_stored = [this] {
-                         {
-                           const std::lock_guard lock(mutex);
-                           block_waits = true;
-                         }
-                         changed.notify_all();
-                       }};
+  const EndParts parts{
+      .settings = settings.session, .records = *records, .random = node.rng(), .clock = node.clock(), .suite = &node.suite(), .block_stored = [this] {
+        {
+          const std::lock_guard lock(mutex);
+          block_waits = true;
+        }
+        changed.notify_all();
+      }};
   if (settings.role == Role::alice) {
     ASSIGN_OR_RETURN(auto device, open_simulated_alice(settings.session.parameters, std::move(seed)));
     alice = std::make_unique<AliceEnd>(parts, std::move(device));

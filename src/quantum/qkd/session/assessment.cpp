@@ -10,9 +10,7 @@ namespace {
 
 using CountArray = std::array<std::uint64_t, intensity_count>;
 
-IntensityCounts to_counts(const CountArray& counts) {
-  return {static_cast<double>(counts[0]), static_cast<double>(counts[1]), static_cast<double>(counts[2])};
-}
+IntensityCounts to_counts(const CountArray& counts) { return {static_cast<double>(counts[0]), static_cast<double>(counts[1]), static_cast<double>(counts[2])}; }
 std::uint64_t total(const CountArray& counts) { return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0}); }
 double ratio(std::uint64_t part, std::uint64_t whole) { return whole == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(whole); }
 
@@ -79,9 +77,7 @@ Result<BoundOutput> length_of(const SessionSettings& settings, BlockReport& repo
 
 }  // namespace
 
-double expected_error_rate(const BasisCounts& check) {
-  return static_cast<double>(check.total_errors() + 1) / static_cast<double>(check.total() + 1);
-}
+double expected_error_rate(const BasisCounts& check) { return static_cast<double>(check.total_errors() + 1) / static_cast<double>(check.total() + 1); }
 
 Result<void> check_sifted(const SessionSettings& settings, const SiftedBlock& block) {
   if (block.key_bits < settings.block_size) {

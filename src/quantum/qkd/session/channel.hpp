@@ -38,7 +38,7 @@ class Channel {
   };
   struct Transcript {
     std::uint64_t size = 0;
-    Bytes buffer;                    // the whole of it, until it is hashed as it comes
+    Bytes buffer;  // the whole of it, until it is hashed as it comes
     bool hashing = false;
     std::array<Running, 2> running;  // by direction
   };

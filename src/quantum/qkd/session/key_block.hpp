@@ -60,7 +60,7 @@ struct BlockReport {
   LengthRule length_rule = LengthRule::observed;
   std::uint8_t rung = 0;  // fixed length: which of the ladder
   Bytes thresholds;       // fixed length: SHA-256 of the rung's thresholds
-  double vacuum = 0.0;  // what the bound says: see BoundOutput
+  double vacuum = 0.0;    // what the bound says: see BoundOutput
   double single = 0.0;
   double single_check = 0.0;
   double single_errors = 0.0;
@@ -71,8 +71,8 @@ struct BlockReport {
   std::uint64_t authentication_bits_spent = 0;     // on this block's tags
   std::uint64_t authentication_bits_refilled = 0;  // out of `length`, into the pools
   FirstKey first_key = FirstKey::pre_shared;
-  double simulated_time_s = 0.0;                   // gates / gate rate: how long the optics would have taken
-  Bytes agreement;                                 // 32 octets: a digest of all of the above and of the verification of the key
+  double simulated_time_s = 0.0;  // gates / gate rate: how long the optics would have taken
+  Bytes agreement;                // 32 octets: a digest of all of the above and of the verification of the key
   BlockTimes times;
 
   void write(OctetWriter& out) const;

@@ -23,18 +23,18 @@ inline constexpr std::size_t fingerprint_size = 32;
 inline constexpr std::size_t reason_size_max = 200;
 
 enum class MessageType : std::uint8_t {
-  hello = 1,      // both, tagged: who, settings, what is committed
-  begin,          // A: a block begins
-  detections,     // B: a chunk of clicks
-  verdict,        // A: which of them count
-  question,       // B: of the error correction
-  answer,         // A
-  reconciled,     // B: done correcting
-  close,          // A, tagged: verification hash, length, privacy amplification seed
-  ack,            // B, tagged: I have the block safely
-  confirm,        // A, tagged: so have I; release it
-  block_failed,   // either: this block yields nothing
-  abort,          // either: this connection is over
+  hello = 1,     // both, tagged: who, settings, what is committed
+  begin,         // A: a block begins
+  detections,    // B: a chunk of clicks
+  verdict,       // A: which of them count
+  question,      // B: of the error correction
+  answer,        // A
+  reconciled,    // B: done correcting
+  close,         // A, tagged: verification hash, length, privacy amplification seed
+  ack,           // B, tagged: I have the block safely
+  confirm,       // A, tagged: so have I; release it
+  block_failed,  // either: this block yields nothing
+  abort,         // either: this connection is over
 };
 bool is_tagged(MessageType type) noexcept;
 

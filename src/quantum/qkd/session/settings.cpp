@@ -13,9 +13,9 @@ constexpr std::size_t clicks_per_block_max = std::size_t{1} << 30;
 
 // How the thresholds of fixed-length blocks are laid: an honest block of a link that is as configured leaves them with at most this probability …
 constexpr double abort_probability = 1e-3;
-constexpr double drift = 0.03;                            // … and a link may be this far from its configuration;
+constexpr double drift = 0.03;                                 // … and a link may be this far from its configuration;
 constexpr std::array<double, 3> error_factors{1.3, 2.0, 3.0};  // rungs for links with more errors than expected.
-constexpr double efficiency_cascade = 1.08;               // of error correction, with room for small blocks
+constexpr double efficiency_cascade = 1.08;                    // of error correction, with room for small blocks
 constexpr double efficiency_ldpc = 1.35;
 
 }  // namespace
@@ -40,23 +40,21 @@ Result<AcceptanceLadder> SessionSettings::acceptance_ladder() const {
   return propose_ladder(input, abort_probability, drift, error_factors);
 }
 
-std::uint64_t SessionSettings::ids_per_block() const {
-  return clicks_needed(block_size, parameters.key_basis_probability) / piece_bits_max + 1;
-}
+std::uint64_t SessionSettings::ids_per_block() const { return clicks_needed(block_size, parameters.key_basis_probability) / piece_bits_max + 1; }
 
 Result<void> SessionSettings::validate() const {
   if (link.empty() || link.text().size() > link_id_size_max) return fail(ErrorCode::invalid_argument, "link id: must have 1 to 64 octets");
   TRY(parameters.validate());
   if (block_size < block_size_min || block_size > block_size_max) {
-    return fail(ErrorCode::invalid_argument,
-                "block_size = " + std::to_string(block_size) + ": must be between 100 and " + std::to_string(block_size_max));
+    return fail(ErrorCode::invalid_argument, "block_size = " + std::to_string(block_size) + ": must be between 100 and " + std::to_string(block_size_max));
   }
   if (clicks_needed(block_size, parameters.key_basis_probability) > clicks_per_block_max) {
     return fail(ErrorCode::invalid_argument, "block_size and key_basis_probability: more than 2^30 clicks per block");
   }
   if (!(eps_sec > 0.0 && eps_sec < 1.0 && eps_cor > 0.0 && eps_cor < 1.0))
     return fail(ErrorCode::invalid_argument, "eps_sec and eps_cor: must lie between 0 and 1");
-  if (eps_cor < verification_collision(reconciliation_bits_max / 8)) return fail(ErrorCode::invalid_argument, "eps_cor: smaller than the verification hash can promise");
+  if (eps_cor < verification_collision(reconciliation_bits_max / 8))
+    return fail(ErrorCode::invalid_argument, "eps_cor: smaller than the verification hash can promise");
   if (!(qber_max > 0.0 && qber_max < 0.5)) return fail(ErrorCode::invalid_argument, "qber_max: must lie between 0 and 0.5");
   if (authentication_target > pool_keys_max / 2 || authentication_reserve >= authentication_target) {
     return fail(ErrorCode::invalid_argument, "authentication reserve and target: reserve < target <= 2048");

@@ -17,8 +17,7 @@ std::size_t clicks_needed(std::size_t block_size, double key_basis_probability) 
   return static_cast<std::size_t>(std::ceil((wanted + slack + 36.0) / match));
 }
 
-Sifted::Sifted(std::size_t clicks)
-    : bits_((clicks + 7) / 8), marks_{.decoy = Bytes((clicks + 7) / 8), .vacuum = Bytes((clicks + 7) / 8)} {}
+Sifted::Sifted(std::size_t clicks) : bits_((clicks + 7) / 8), marks_{.decoy = Bytes((clicks + 7) / 8), .vacuum = Bytes((clicks + 7) / 8)} {}
 
 void Sifted::add_key_bit(std::uint8_t bit, Intensity intensity) {
   const std::size_t octet = size_ / 8;
