@@ -34,7 +34,7 @@ TEST(CentralRelayTest, WhatIsWrittenIsRead) {
 }
 
 TEST(CentralRelayTest, RunsOfMoreOrFewerKeysThanTheRelayHasAreRefused) {
-  for (const std::uint16_t keys : {2, 4}) {
+  for (const auto keys : {std::uint16_t{2}, std::uint16_t{4}}) {
     CentralRelay other = relay();
     other.keys = keys;
     EXPECT_FALSE(read_central_handover(write(CentralHandover{.relay = other, .runs = runs(), .x = Bytes(80)})));

@@ -537,7 +537,7 @@ double cpu_seconds() {
   return static_cast<double>(now_cpu.tv_sec) + 1e-9 * static_cast<double>(now_cpu.tv_nsec);
 }
 
-/// Not a test: prints what keys cost with QANAT_STOCK_KEYS in stock (default 100,000).
+/// Not a test: prints what keys cost with QANAT_STOCK_KEYS in stock (default 100,000, at least 2,000).
 ///   unit_qkm --gtest_also_run_disabled_tests --gtest_filter=*PrintsTheCost
 TEST(KeyStockMeasurement, DISABLED_PrintsTheCost) {
   const char* given = std::getenv("QANAT_STOCK_KEYS");
