@@ -9,6 +9,11 @@
 #include "call_setup.hpp"
 #include "controller.hpp"
 #include "deliveries.hpp"
+#include "etsi014.hpp"
+#include "qkd_amplification.hpp"
+#include "qkd_distillation.hpp"
+#include "qkd_reconciliation_cascade.hpp"
+#include "qkd_reconciliation_ldpc.hpp"
 
 namespace qanat::bench {
 namespace {
@@ -91,9 +96,19 @@ struct Part {
   std::string_view what;
   Result<void> (*measure)(const Options&, Report&);
 };
+// The order matters to one: measuring both ends of a QKD link forks, and so comes before anything that starts threads.
 constexpr std::array parts{
+    Part{"qkd", "sifted key to secret key, two processes", [](const Options&, Report& report) { return measure_distillation(report); }},
+    Part{"cascade", "interactive error correction", [](const Options&, Report& report) { return measure_cascade(report); }},
+    Part{"ldpc", "one-way error correction", [](const Options&, Report& report) { return measure_ldpc(report); }},
+    Part{"amplification", "privacy amplification and the polynomial hash", [](const Options&, Report& report) { return measure_amplification(report); }},
     Part{"calls", "working key deliveries and call set-up", measure_calls_over_network},
     Part{"controller", "routes in networks of 100 to 10,000 QKMs", [](const Options&, Report& report) { return measure_controller(report); }},
+    Part{"etsi014", "keys to SAEs by ETSI GS QKD 014", [](const Options& options, Report& report) {
+           Etsi014Plan plan{.program = options.program, .within = options.within};
+           if (options.quick) plan.stocks = {1000};
+           return measure_etsi014(report, plan);
+         }},
 };
 
 Result<void> measure(const Options& options) {
