@@ -14,6 +14,7 @@
 #include "qkd_distillation.hpp"
 #include "qkd_reconciliation_cascade.hpp"
 #include "qkd_reconciliation_ldpc.hpp"
+#include "relay.hpp"
 
 namespace qanat::bench {
 namespace {
@@ -104,6 +105,7 @@ constexpr std::array parts{
     Part{"amplification", "privacy amplification and the polynomial hash", [](const Options&, Report& report) { return measure_amplification(report); }},
     Part{"calls", "working key deliveries and call set-up", measure_calls_over_network},
     Part{"controller", "routes in networks of 100 to 10,000 QKMs", [](const Options&, Report& report) { return measure_controller(report); }},
+    Part{"relay", "relays over chains of nodes", [](const Options& options, Report& report) { return measure_relay(report, options.within); }},
     Part{"etsi014", "keys to SAEs by ETSI GS QKD 014", [](const Options& options, Report& report) {
            Etsi014Plan plan{.program = options.program, .within = options.within};
            if (options.quick) plan.stocks = {1000};
