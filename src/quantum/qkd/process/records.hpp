@@ -37,6 +37,8 @@ class Records {
 
   /// Nothing if this end has never had a state.
   Result<std::optional<DurableState>> load_state();
+  /// The same as it was given to commit(): for a driver whose state is another.
+  Result<std::optional<Secret>> load_state_octets();
   /// A step's state and blocks, in one transaction. Blocks with less than one key are counted and dropped.
   Result<void> commit(const std::optional<Secret>& state, const LinkId& link, const std::vector<KeyBlock>& blocks);
 
