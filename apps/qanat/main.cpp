@@ -4,6 +4,7 @@
 #include "commands.hpp"
 #include "elements.hpp"
 #include "launch.hpp"
+#include "qkd_commands.hpp"
 
 namespace qanat::app {
 namespace {
@@ -72,8 +73,22 @@ class CommandLine {
     for (const ElementCommand& element : element_commands) {
       CLI::App* command = add_command(app_, element.name, element.what, std::string("qanat ") + element.name + " --config /etc/qanat/" + element.name + ".toml");
       command->group("Elements");
-      command->add_option("--config", config_, "configuration file")->required();
-      on(command, [this, &element] { return element.run(config_); });
+      CLI::Option* config = command->add_option("--config", config_, "configuration file");
+      if (element.run != run_qkd) {
+        config->required();
+        on(command, [this, &element] { return element.run(config_); });
+        continue;
+      }
+      // `qanat qkd` is an element, and above the laboratory's commands, whose callbacks come first.
+      command->callback([this, command, &element] {
+        if (!command->get_subcommands().empty()) return;
+        action_ = [this, &element] {
+          if (!config_.empty()) return element.run(config_);
+          std::fprintf(stderr, "qanat: qkd: needs --config FILE, or one of simulate and process; see qanat qkd --help\n");
+          return 2;
+        };
+      });
+      add_qkd_commands(*command, [this](CLI::App* below, std::function<int()> action) { on(below, std::move(action)); });
     }
   }
 

@@ -77,9 +77,9 @@ struct Ends {
 
 TEST(ChannelTest, OneTagCoversAllMessagesSinceTheLast) {
   Ends ends;
-  const Bytes first = ends.alice.untagged(MessageType::verdict, 1, Bytes{1, 2, 3});
+  const Bytes first = ends.alice.untagged(MessageType::verdict, 1, Bytes{1, 2, 3}, ends.alice_pool);
   ASSERT_TRUE(ends.bob.receive(first, ends.bob_pool));
-  const Bytes reply = ends.bob.untagged(MessageType::parity_query, 1, Bytes{4});
+  const Bytes reply = ends.bob.untagged(MessageType::question, 1, Bytes{4}, ends.bob_pool);
   ASSERT_TRUE(ends.alice.receive(reply, ends.alice_pool));
   const Bytes close = *ends.alice.tagged(MessageType::close, 1, Bytes{5}, ends.alice_pool);
   EXPECT_TRUE(ends.bob.receive(close, ends.bob_pool));
@@ -88,7 +88,7 @@ TEST(ChannelTest, OneTagCoversAllMessagesSinceTheLast) {
 
 TEST(ChannelTest, AnAlteredUntaggedMessageShowsAtTheNextTag) {
   Ends ends;
-  Bytes first = ends.alice.untagged(MessageType::verdict, 1, Bytes{1, 2, 3});
+  Bytes first = ends.alice.untagged(MessageType::verdict, 1, Bytes{1, 2, 3}, ends.alice_pool);
   first.back() ^= 1;
   ASSERT_TRUE(ends.bob.receive(first, ends.bob_pool));
   const Bytes close = *ends.alice.tagged(MessageType::close, 1, Bytes{5}, ends.alice_pool);
@@ -96,6 +96,44 @@ TEST(ChannelTest, AnAlteredUntaggedMessageShowsAtTheNextTag) {
   ASSERT_FALSE(received);
   EXPECT_EQ(received.error().code, ErrorCode::denied);
   EXPECT_EQ(ends.bob_pool.stock(a2b), 6U);  // a forgery uses no key up
+}
+
+/// Longer than what is buffered: hashed as it comes, under the key that is next.
+TEST(ChannelTest, OneTagCoversLongTranscriptsToo) {
+  for (const bool altered : {false, true}) {
+    Ends ends;
+    for (std::uint8_t i = 0; i < 5; ++i) {
+      Bytes frame = ends.alice.untagged(MessageType::verdict, 1, Bytes(transcript_buffered_max / 3, i), ends.alice_pool);
+      if (altered && i == 1) frame[100] ^= 1;
+      ASSERT_TRUE(ends.bob.receive(frame, ends.bob_pool));
+    }
+    const Bytes close = *ends.alice.tagged(MessageType::close, 1, Bytes{5}, ends.alice_pool);
+    EXPECT_EQ(ends.bob.receive(close, ends.bob_pool).has_value(), !altered);
+    if (altered) continue;
+    const Bytes ack = *ends.bob.tagged(MessageType::ack, 1, {}, ends.bob_pool);
+    EXPECT_TRUE(ends.alice.receive(ack, ends.alice_pool));
+    EXPECT_EQ(ends.alice_pool.stock(a2b), ends.bob_pool.stock(a2b));
+    EXPECT_EQ(ends.alice_pool.stock(b2a), ends.bob_pool.stock(b2a));
+  }
+}
+
+TEST(ChannelTest, ALongTranscriptIsTiedToTheKeyThatWasNext) {
+  Ends ends;
+  (void)ends.alice_pool.claim(a2b, TagPurpose::handshake, 0);  // a tag that was lost: the ends do not agree on what is next
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(ends.bob.receive(ends.alice.untagged(MessageType::verdict, 1, Bytes(transcript_buffered_max / 3), ends.alice_pool), ends.bob_pool));
+  }
+  const Bytes close = *ends.alice.tagged(MessageType::close, 1, Bytes{5}, ends.alice_pool);
+  EXPECT_EQ(ends.bob.receive(close, ends.bob_pool).error().code, ErrorCode::denied);
+}
+
+TEST(ChannelTest, ATagThatMayNotHaveItsKeyIsNotSent) {
+  Ends ends;
+  Channel frugal(a2b, 6);
+  EXPECT_EQ(frugal.tagged(MessageType::close, 1, Bytes{5}, ends.alice_pool).error().code, ErrorCode::exhausted);
+  EXPECT_EQ(ends.alice_pool.stock(a2b), 6U);
+  // What it says instead is in order at the other end.
+  EXPECT_TRUE(ends.bob.receive(frugal.untagged(MessageType::abort, 1, {}, ends.alice_pool), ends.bob_pool));
 }
 
 TEST(ChannelTest, RefusesReplayedReorderedAndReflectedMessages) {

@@ -25,11 +25,13 @@ Bytes sample_hello() {
       .write();
 }
 
+Reconciled sample_reconciled() { return {.disclosed = {.by_alice = 900, .by_bob = 800}, .errors = {5, 7, 0}}; }
+
 TEST(MessageTest, FrameHasTheBytesThatItsHeaderSays) {
   const Bytes frame = write_frame(MessageType::begin, 0x0102, 3, Bytes{0xaa}, 0);
   EXPECT_EQ(to_hex(frame),
             "0000000f"
-            "01"
+            "02"
             "02"
             "0000000000000102"
             "00000003"
@@ -37,7 +39,7 @@ TEST(MessageTest, FrameHasTheBytesThatItsHeaderSays) {
   const Bytes tagged = write_frame(MessageType::ack, 1, 0, {}, 9);
   EXPECT_EQ(to_hex(tagged),
             "00000026"
-            "01"
+            "02"
             "09"
             "0000000000000001"
             "00000000"
@@ -55,14 +57,16 @@ TEST(MessageTest, DetectionsComeBackAsWritten) {
   EXPECT_EQ(read->gates, 1'000'000U);
 }
 
-TEST(MessageTest, VerdictsQueriesAndHellosComeBackAsWritten) {
-  const VerdictMessage verdict{.verdict = {.marks = {0, 1, 3, 2, 0}, .check_bits = {1, 0}}, .shuffle_seed = Bytes(32, 9)};
+TEST(MessageTest, VerdictsCorrectionsAndHellosComeBackAsWritten) {
+  const VerdictMessage verdict{.verdict = {.marks = {0, 1, 3, 2, 0}, .check_bits = {1, 0}}, .seed = Bytes(32, 9)};
   const auto read_verdict = VerdictMessage::read(verdict.write(), 5);
   ASSERT_TRUE(read_verdict);
   EXPECT_EQ(read_verdict->verdict.marks, verdict.verdict.marks);
-  EXPECT_EQ(read_verdict->shuffle_seed, verdict.shuffle_seed);
-  const std::vector<ParityQuery> queries{{.pass = 0, .start = 0, .length = 73}, {.pass = 4, .start = 1, .length = 50'000}};
-  EXPECT_EQ(*read_queries(write_queries(queries)), queries);
+  EXPECT_EQ(read_verdict->seed, verdict.seed);
+  const auto reconciled = Reconciled::read(sample_reconciled().write());
+  ASSERT_TRUE(reconciled);
+  EXPECT_EQ(reconciled->disclosed, sample_reconciled().disclosed);
+  EXPECT_EQ(reconciled->errors, sample_reconciled().errors);
   const auto hello = Hello::read(sample_hello());
   ASSERT_TRUE(hello);
   EXPECT_EQ(hello->prepared, 6U);
@@ -80,7 +84,7 @@ TEST(MessageTest, EveryTruncationAndEveryAdditionIsRefused) {
   };
   refuses(sample_hello(), [](const Bytes& body) { return Hello::read(body).has_value(); });
   refuses(sample_detections().write(), [](const Bytes& body) { return Detections::read(body).has_value(); });
-  refuses(Reconciled{.asked = 3, .corrected = 1}.write(), [](const Bytes& body) { return Reconciled::read(body).has_value(); });
+  refuses(sample_reconciled().write(), [](const Bytes& body) { return Reconciled::read(body).has_value(); });
   refuses(Reason{.code = ErrorCode::denied, .text = "no"}.write(), [](const Bytes& body) { return Reason::read(body).has_value(); });
   refuses(write_frame(MessageType::begin, 1, 2, Bytes(16), 0), [](const Bytes& frame) { return parse_frame(frame).has_value(); });
 }
@@ -92,10 +96,9 @@ TEST(MessageTest, RefusesCountsBeyondTheirBounds) {
   Detections twice = sample_detections();
   twice.clicks.indices = {0, 5, 5, 6};
   EXPECT_FALSE(Detections::read(twice.write()));
-  EXPECT_FALSE(read_queries(Bytes{0}));
-  OctetWriter many;
-  many.varint(std::uint64_t{1} << 40);
-  EXPECT_FALSE(read_queries(many.take()));
+  Reconciled beyond = sample_reconciled();
+  beyond.errors[2] = reconciliation_bits_max + 1;
+  EXPECT_FALSE(Reconciled::read(beyond.write()));
   EXPECT_FALSE(frame_size(Bytes{0xff, 0xff, 0xff, 0xff}));
   EXPECT_FALSE(frame_size(Bytes{0, 0, 0, 1}));
   EXPECT_FALSE(*frame_size(Bytes{0, 0}));
@@ -113,7 +116,9 @@ TEST(DurableStateTest, ComesBackAsWrittenAndRefusesTruncation) {
   state.last_committed = 7;
   BlockReport report;
   report.length = 1000;
-  report.bound = "Lim 2014";
+  report.bound = Bound::rusca_2018;
+  report.reconciliation = ReconciliationMethod::ldpc;
+  report.agreement = Bytes(agreement_size, 7);
   state.prepared = PreparedBlock{.block_id = 8, .output = test::secret_of(125, 2), .refill_alice_to_bob = 1, .refill_bob_to_alice = 2, .report = report};
   const Secret stored = state.encode();
   const auto again = DurableState::decode(stored.reveal());

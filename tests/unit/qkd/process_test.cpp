@@ -7,6 +7,7 @@
 #include "harness.hpp"
 #include "quantum/qkd/process/alice_end.hpp"
 #include "quantum/qkd/process/bob_end.hpp"
+#include "quantum/qkd/process/first_key.hpp"
 #include "quantum/qkd/process/secret_file.hpp"
 #include "quantum/qkd/session/message.hpp"
 #include "temporary_directory.hpp"
@@ -42,27 +43,57 @@ TEST_F(SecretFileTest, AnythingElseIsRefused) {
   }
 }
 
+Exchange sample_exchange() {
+  return {.connection = ConnectionId(Bytes(16, 5)),
+          .wants_run = true,
+          .has_more = false,
+          .is_first_key = false,
+          .piece = write_frame(MessageType::begin, 1, 0, Bytes(nonce_size), 0)};
+}
+
 TEST(ExchangeTest, IsReadAsItWasWritten) {
-  const Bytes frame = write_frame(MessageType::begin, 1, 0, Bytes(nonce_size), 0);
-  const Exchange exchange{.connection = ConnectionId(Bytes(16, 5)), .wants_run = true, .frames = {frame, frame}};
+  const Exchange exchange = sample_exchange();
   const auto read = parse_exchange(write_exchange(exchange));
   ASSERT_TRUE(read);
   EXPECT_EQ(read->connection, exchange.connection);
   EXPECT_TRUE(read->wants_run);
-  EXPECT_EQ(read->frames, exchange.frames);
+  EXPECT_FALSE(read->has_more);
+  EXPECT_EQ(read->piece, exchange.piece);
 }
 
-TEST(ExchangeTest, CutAndMalformedOnesAreRefused) {
-  const Bytes frame = write_frame(MessageType::begin, 1, 0, Bytes(nonce_size), 0);
-  const Bytes whole = write_exchange({.connection = ConnectionId(Bytes(16, 5)), .wants_run = true, .frames = {frame}});
-  const std::size_t head = whole.size() - frame.size();
-  for (std::size_t size = 0; size < whole.size(); ++size) EXPECT_EQ(parse_exchange(ByteView(whole).first(size)).has_value(), size == head) << size;
+TEST(ExchangeTest, MalformedAndOverlongOnesAreRefused) {
+  const Bytes whole = write_exchange(sample_exchange());
+  for (std::size_t size = 0; size < exchange_head_size; ++size) EXPECT_FALSE(parse_exchange(ByteView(whole).first(size))) << size;
   Bytes version = whole;
   version[0] = 9;
   EXPECT_FALSE(parse_exchange(version));
   Bytes flag = whole;
-  flag[17] = 2;
+  flag[17] = 8;
   EXPECT_FALSE(parse_exchange(flag));
+  EXPECT_TRUE(parse_exchange(Bytes(concat({ByteView(whole).first(exchange_head_size), Bytes(exchange_piece_max)}))));
+  EXPECT_FALSE(parse_exchange(Bytes(concat({ByteView(whole).first(exchange_head_size), Bytes(exchange_piece_max + 1)}))));
+}
+
+TEST(FrameStreamTest, FramesLongerThanAPieceComeOutWhole) {
+  const std::vector<Bytes> frames{write_frame(MessageType::begin, 1, 0, Bytes(16, 1), 0), write_frame(MessageType::answer, 1, 1, Bytes(5'000'000, 2), 0),
+                                  write_frame(MessageType::question, 1, 2, Bytes(3, 3), 0)};
+  FrameOutlet outlet;
+  for (const Bytes& frame : frames) outlet.add(frame);
+  FrameInlet inlet;
+  std::vector<Bytes> out;
+  std::size_t pieces = 0;
+  while (!outlet.empty()) {
+    const Bytes piece = outlet.take();
+    ASSERT_LE(piece.size(), exchange_piece_max);
+    const auto some = inlet.take(piece);
+    ASSERT_TRUE(some);
+    out.insert(out.end(), some->begin(), some->end());
+    ++pieces;
+  }
+  EXPECT_EQ(out, frames);
+  EXPECT_FALSE(inlet.awaits_more());
+  EXPECT_EQ(pieces, 6U);
+  EXPECT_FALSE(inlet.take(Bytes(8, 0xff)));  // no frame is as long as that says
 }
 
 /// One process: records that survive it, and the end that does not.
@@ -83,14 +114,17 @@ class ProcessTest : public testing::Test {
     restart_bob();
     for (Records* records : {alice_.records.get(), bob_.records.get()}) {
       const auto fresh = DurableState::fresh(test::secret_of(2 * one_time_key_size * 60, test::preshared_seed));
-      ASSERT_TRUE(records->commit(fresh->encode(), settings_.link, {}));
+      ASSERT_TRUE(records->commit(fresh->encode(), {}));
     }
   }
   template <class End>
   EndParts parts(Process<End>& process) {
-    return {.settings = settings_, .records = *process.records, .random = *process.random, .clock = clock_, .block_stored = [&process] {
-              ++process.blocks_stored;
-            }};
+    return {.settings = settings_,
+            .records = *process.records,
+            .random = *process.random,
+            .clock = clock_,
+            .suite = &crypto::suite(crypto::SuiteId::intl_hybrid),
+            .block_stored = [&process] { ++process.blocks_stored; }};
   }
   template <class End>
   void reopen(Process<End>& process) {
@@ -200,7 +234,7 @@ TEST_F(ProcessTest, AnExchangeOfAnEarlierConnectionIsRefused) {
   restart_bob();
   ASSERT_TRUE(turn());
   Exchange stale = *parse_exchange(greeting);
-  stale.frames.clear();
+  stale.piece.clear();
   EXPECT_EQ(answer(write_exchange(stale)).error().code, ErrorCode::conflict);
   // The greeting itself, replayed, spends nothing and leaves the present connection as it is.
   EXPECT_TRUE(answer(greeting));
@@ -208,6 +242,63 @@ TEST_F(ProcessTest, AnExchangeOfAnEarlierConnectionIsRefused) {
   EXPECT_EQ(bob_.end->facts().sessions, 1U);
   run_until(1);
   expect_same_blocks(1);
+}
+
+class FirstKeyTest : public ProcessTest {
+ protected:
+  void SetUp() override {
+    settings_.first_key = FirstKey::pqc;
+    restart_alice();
+    restart_bob();
+  }
+};
+
+TEST_F(FirstKeyTest, EndsWithoutAnyAgreeOnOneAndMakeKeys) {
+  run_until(2);
+  EXPECT_EQ(bob_.end->facts().blocks, 2U);
+  EXPECT_EQ(alice_.end->facts().last_block->report.first_key, FirstKey::pqc);
+  expect_same_blocks(2);
+}
+
+TEST_F(FirstKeyTest, AnAnswerThatWasLostIsAskedForAgain) {
+  bool lose = true;
+  line_ = [&](ByteView octets) -> Result<Bytes> {
+    auto reply = answer(octets);
+    if (parse_exchange(octets)->is_first_key && std::exchange(lose, false)) return fail(ErrorCode::unavailable, "answer lost");
+    return reply;
+  };
+  run_until(1);
+  EXPECT_FALSE(lose);
+  expect_same_blocks(1);
+}
+
+TEST_F(FirstKeyTest, IsNotAgreedAgainOnceABlockWasFinished) {
+  run_until(1);
+  const auto request = FirstKeyRequest::make(crypto::suite(crypto::SuiteId::intl_hybrid), *bob_.random);
+  Exchange again = sample_exchange();
+  again.connection = ConnectionId();
+  again.is_first_key = true;
+  again.piece = request->message();
+  EXPECT_EQ(answer(write_exchange(again)).error().code, ErrorCode::denied);
+  settings_.first_key = FirstKey::pre_shared;
+  EXPECT_EQ(answer(write_exchange(again)).error().code, ErrorCode::denied);
+}
+
+TEST(FirstKeyMessageTest, DependsOnLinkAndOnEveryOctetOfTheAnswer) {
+  const crypto::Suite& suite = crypto::suite(crypto::SuiteId::intl_hybrid);
+  test::SeededRng random(5);
+  const auto request = FirstKeyRequest::make(suite, random);
+  ASSERT_TRUE(request);
+  const auto made = answer_first_key(suite, LinkId("a-r"), request->message(), random);
+  ASSERT_TRUE(made);
+  EXPECT_TRUE(equal_secret(*request->finish(LinkId("a-r"), made->message), made->preshared));
+  EXPECT_FALSE(equal_secret(*request->finish(LinkId("r-b"), made->message), made->preshared));
+  Bytes altered = made->message;
+  altered.back() ^= 1;
+  EXPECT_FALSE(equal_secret(*request->finish(LinkId("a-r"), altered), made->preshared));
+  altered.pop_back();
+  EXPECT_FALSE(request->finish(LinkId("a-r"), altered));
+  EXPECT_FALSE(answer_first_key(suite, LinkId("a-r"), altered, random));
 }
 
 /// Cuts the line, and restarts ends, at the n-th exchange, for every n that a block takes: no key is ever at one end alone for good.

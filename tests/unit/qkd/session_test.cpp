@@ -3,6 +3,7 @@
 #include <set>
 
 #include "harness.hpp"
+#include "quantum/qkd/reconciliation/verification.hpp"
 #include "quantum/qkd/session/message.hpp"
 
 namespace qanat::qkd {
@@ -22,14 +23,75 @@ TEST(SessionTest, BothEndsDeliverTheSameBlocksAndReports) {
   EXPECT_TRUE(link.ends_agree());
   ASSERT_GE(link.alice_store.delivered.size(), 4U);
   const KeyBlock& block = link.alice_store.delivered.begin()->second;
-  EXPECT_EQ(block.report.bound, "Lim 2014");
+  EXPECT_EQ(block.report.bound, Bound::lim_2014);
+  EXPECT_EQ(block.report.reconciliation, ReconciliationMethod::cascade);
   EXPECT_GE(block.report.n_sift, 6000U);
-  EXPECT_EQ(block.report.leak_all, 2 * block.report.leak_one_way);
-  EXPECT_EQ(block.report.leak_charged, static_cast<double>(block.report.leak_all) + 128.0);
+  EXPECT_EQ(block.report.leak_charged, static_cast<double>(block.report.disclosed.by_alice + block.report.disclosed.by_bob) + verification_leak_bits);
+  EXPECT_EQ(block.report.key_counts[0] + block.report.key_counts[1] + block.report.key_counts[2], block.report.n_sift);
+  EXPECT_GT(block.report.key_errors[0] + block.report.key_errors[1] + block.report.key_errors[2], 0U);
+  EXPECT_EQ(block.report.agreement.size(), agreement_size);
   EXPECT_EQ(block.report.authentication_bits_spent, 768U);
   EXPECT_EQ(block.bit_count + block.report.authentication_bits_refilled, block.report.length);
   EXPECT_EQ(block.bits.size(), (block.bit_count + 7) / 8);
   EXPECT_GT(block.report.simulated_time_s, 0.0);
+}
+
+TEST(SessionTest, OneWayErrorCorrectionMakesTheSameKeysAtBothEnds) {
+  Link link(test::quick_settings(ReconciliationMethod::ldpc));
+  link.connect();
+  link.run();
+  for (int i = 0; i < 3; ++i) {
+    link.begin_block();
+    link.run();
+  }
+  EXPECT_TRUE(link.ends_agree());
+  ASSERT_GE(link.alice_store.delivered.size(), 2U);
+  const BlockReport& report = link.alice_store.delivered.begin()->second.report;
+  EXPECT_EQ(report.reconciliation, ReconciliationMethod::ldpc);
+  EXPECT_EQ(report.leak_model, LeakModel::one_way);
+  EXPECT_EQ(report.leak_charged, static_cast<double>(report.disclosed.by_alice) + verification_leak_bits);
+}
+
+TEST(SessionTest, OneDecoyLinksAreAssessedByWiesemannAndNeedTheKeysErrors) {
+  SessionSettings settings = test::quick_settings();
+  settings.parameters.intensity = {0.5, 0.15, 0.0};
+  settings.parameters.intensity_probability = {0.6, 0.4, 0.0};
+  settings.block_size = 20'000;
+  ASSERT_TRUE(settings.validate());
+  Link link(settings);
+  link.connect();
+  link.run();
+  link.begin_block();
+  link.run();
+  ASSERT_EQ(link.alice_store.delivered.size(), 1U) << (link.bob_store.failures.empty() ? "" : link.bob_store.failures[0].error.message);
+  const BlockReport& report = link.alice_store.delivered.begin()->second.report;
+  EXPECT_EQ(report.bound, Bound::wiesemann_2026);
+  EXPECT_EQ(report.key_counts[2] + report.key_errors[2], 0U);
+  EXPECT_GT(report.key_errors[0], 0U);
+  EXPECT_GT(report.key_errors[1], 0U);
+  EXPECT_TRUE(link.ends_agree());
+}
+
+TEST(SessionTest, FixedLengthsComeFromThresholdsThatStandInTheReport) {
+  SessionSettings settings = test::quick_settings();
+  settings.block_size = 40'000;
+  settings.length_rule = LengthRule::fixed;
+  ASSERT_TRUE(settings.validate());
+  Link link(settings);
+  link.connect();
+  link.run();
+  for (int i = 0; i < 2; ++i) {
+    link.begin_block();
+    link.run();
+  }
+  ASSERT_EQ(link.alice_store.delivered.size(), 2U) << (link.bob_store.failures.empty() ? "" : link.bob_store.failures[0].error.message);
+  EXPECT_TRUE(link.ends_agree());
+  const BlockReport& first = link.alice_store.delivered.begin()->second.report;
+  const BlockReport& second = std::next(link.alice_store.delivered.begin())->second.report;
+  EXPECT_EQ(first.length_rule, LengthRule::fixed);
+  EXPECT_EQ(first.thresholds.size(), thresholds_digest_size);
+  if (first.rung == second.rung) EXPECT_EQ(first.length, second.length);
+  EXPECT_NE(first.n_sift, second.n_sift);
 }
 
 TEST(SessionTest, BlocksDifferFromEachOtherAndAreNotConstant) {
@@ -75,19 +137,21 @@ TEST(SessionTest, PoolsStayAlignedAndRefillFromTheYield) {
 }
 
 /// For each message of a block in turn: the connection is cut there and both processes restart from their stores.
-TEST(SessionTest, EndsAgreeAfterACutAtEveryMessage) {
-  Link uncut(test::quick_settings());
+class CutSessionTest : public testing::TestWithParam<ReconciliationMethod> {};
+
+TEST_P(CutSessionTest, EndsAgreeAfterACutAtEveryMessage) {
+  Link uncut(test::quick_settings(GetParam()));
   uncut.connect();
   uncut.run();
   uncut.begin_block();
   uncut.run();
   const std::size_t messages = uncut.moved;
   ASSERT_EQ(uncut.alice_store.delivered.size(), 1U);
-  ASSERT_GT(messages, 20U);
+  ASSERT_GT(messages, 8U);
   std::size_t completed_later = 0;
   std::size_t dropped = 0;
   for (std::size_t cut = 0; cut < messages; ++cut) {
-    Link link(test::quick_settings());
+    Link link(test::quick_settings(GetParam()));
     link.connect();
     bool begun = false;
     for (std::size_t i = 0; i < cut && link.move_one(); ++i) {
@@ -114,6 +178,8 @@ TEST(SessionTest, EndsAgreeAfterACutAtEveryMessage) {
   EXPECT_EQ(completed_later, 1U);  // the confirmation was lost
   EXPECT_EQ(dropped, 1U);          // the acknowledgement was lost
 }
+
+INSTANTIATE_TEST_SUITE_P(Methods, CutSessionTest, testing::Values(ReconciliationMethod::cascade, ReconciliationMethod::ldpc), test::method_name);
 
 /// kill -9 of both ends at arbitrary messages, restarts from the stores.
 TEST(SessionTest, NoOneTimeKeyIsUsedTwiceAcrossCrashes) {
@@ -228,19 +294,39 @@ TEST(SettingsTest, RefusesWhatCannotWork) {
   EXPECT_TRUE(refused([](SessionSettings& s) { s.eps_sec = 0.0; }));
   EXPECT_TRUE(refused([](SessionSettings& s) { s.eps_cor = 1e-40; }));
   EXPECT_TRUE(refused([](SessionSettings& s) { s.qber_max = 0.6; }));
+  EXPECT_TRUE(refused([](SessionSettings& s) { s.bound = Bound::wiesemann_2026; }));  // two decoys are sent
+  EXPECT_TRUE(refused([](SessionSettings& s) { s.block_size = block_size_max + 1; }));
   EXPECT_TRUE(refused([](SessionSettings& s) { s.authentication_reserve = 100; }));
 }
 
-TEST(KeyBlockTest, SplitsIntoKeysWhoseIdsBothEndsCompute) {
-  KeyBlock block{.block_id = 3, .bits = test::secret_of(100, 1), .bit_count = 800, .report = {}};
-  const auto keys = split(LinkId("a-r"), block);
-  ASSERT_EQ(keys.size(), 3U);
-  EXPECT_TRUE(equal(keys[1].key.reveal(), block.bits.reveal().subspan(32, 32)));
-  EXPECT_EQ(keys[2].id, key_id(LinkId("a-r"), 3, 2));
-  EXPECT_NE(keys[2].id, key_id(LinkId("a-r"), 4, 2));
-  EXPECT_NE(keys[2].id, key_id(LinkId("r-b"), 3, 2));
+TEST(KeyBlockTest, GoesOutInPiecesOfWholeKeysWithIdsThatBothEndsCompute) {
+  const KeyBlock small{.block_id = 3, .bits = test::secret_of(100, 1), .bit_count = 800, .report = {}};
+  const auto one = in_pieces(small);
+  ASSERT_EQ(one.size(), 1U);
+  EXPECT_EQ(one[0].block_id, 3U);
+  EXPECT_EQ(one[0].bit_count, 768U);
+  EXPECT_TRUE(equal(one[0].bits.reveal(), small.bits.reveal().first(96)));
+  EXPECT_NE(key_id(LinkId("a-r"), 3, 2), key_id(LinkId("a-r"), 4, 2));
+  EXPECT_NE(key_id(LinkId("a-r"), 3, 2), key_id(LinkId("r-b"), 3, 2));
   // printf 'qanat qkd key id\0\3a-r\0\0\0\0\0\0\0\3\0\0\0\2' | sha256sum
-  EXPECT_EQ(keys[2].id.hex(), "14f730b868d7fb19ee76842826ccff55");
+  EXPECT_EQ(key_id(LinkId("a-r"), 3, 2).hex(), "14f730b868d7fb19ee76842826ccff55");
+
+  const KeyBlock large{.block_id = 10, .bits = test::secret_of(piece_bits_max / 8 + 100, 2), .bit_count = piece_bits_max + 800, .report = {}};
+  const auto two = in_pieces(large);
+  ASSERT_EQ(two.size(), 2U);
+  EXPECT_EQ(two[0].bit_count, piece_bits_max);
+  EXPECT_EQ(two[1].block_id, 11U);
+  EXPECT_TRUE(equal(two[1].bits.reveal(), large.bits.reveal().subspan(piece_bits_max / 8, 96)));
+}
+
+TEST(KeyBlockTest, BlocksOfALinkAreFarEnoughApartForTheirPieces) {
+  for (const std::size_t size : {std::size_t{100'000}, std::size_t{10'000'000}}) {
+    SessionSettings settings = test::quick_settings();
+    settings.block_size = size;
+    // No block yields more than it has clicks.
+    const std::size_t most = clicks_needed(size, settings.parameters.key_basis_probability);
+    EXPECT_GE(settings.ids_per_block() * piece_bits_max, most);
+  }
 }
 
 TEST(DemoBlockTest, TheDemoLinksYieldKeyInTime) {
@@ -260,10 +346,11 @@ TEST(DemoBlockTest, TheDemoLinksYieldKeyInTime) {
     const KeyBlock& block = link.alice_store.delivered.begin()->second;
     const BlockReport& report = block.report;
     RecordProperty("l_" + std::to_string(static_cast<int>(distance_km)), std::to_string(report.length));
-    std::printf("%g km: l %llu of n_X %llu, qber %.4f/%.4f, parities %llu, phi %.4f, refill %llu, simulated %.3f s, both sides %lld ms, %zu messages\n",
-                distance_km, static_cast<unsigned long long>(report.length), static_cast<unsigned long long>(report.n_sift), report.qber_key, report.qber_check,
-                static_cast<unsigned long long>(report.leak_one_way), report.phase_error_bound,
-                static_cast<unsigned long long>(report.authentication_bits_refilled), report.simulated_time_s, static_cast<long long>(took), link.moved);
+    std::printf(
+        "%g km: l %llu of n_key %llu, qber %.4f/%.4f, disclosed %llu, phase error %.4f, refill %llu, simulated %.3f s, both sides %lld ms, %zu messages\n",
+        distance_km, static_cast<unsigned long long>(report.length), static_cast<unsigned long long>(report.n_sift), report.qber_key, report.qber_check,
+        static_cast<unsigned long long>(report.disclosed.by_alice), report.phase_error, static_cast<unsigned long long>(report.authentication_bits_refilled),
+        report.simulated_time_s, static_cast<long long>(took), link.moved);
     EXPECT_GT(block.bit_count, 256U);
   }
 }

@@ -1,5 +1,6 @@
-// Keys that authenticate the classical channel (Wegman, Carter 1981): each tag is Poly1305 (RFC 8439) under a 32-octet key of its own,
-// so that a forger without limits on computing succeeds with probability at most 8 ceil(L/16) / 2^106 per attempt.
+// Keys that authenticate the classical channel (Wegman, Carter 1981): each tag is a polynomial hash over GF(2^128) hidden by a
+// one-time pad (polynomial_hash.hpp), under a 32-octet key of its own: 16 octets of hash key, 16 of pad. A forger without limits on
+// computing succeeds with probability at most polynomial_collision(L) per attempt at a transcript of L octets.
 //
 // Each direction is a row of such keys with absolute positions. Both ends hold the same rows: first from a pre-shared secret, then
 // from the yield of each block. A position that was claimed is never claimed again; its key is wiped. The rule that makes this hold
@@ -12,6 +13,7 @@
 
 #include "base/result.hpp"
 #include "base/secret.hpp"
+#include "quantum/qkd/authentication/polynomial_hash.hpp"
 #include "quantum/qkd/octets.hpp"
 
 namespace qanat::qkd {
@@ -20,9 +22,9 @@ enum class Direction : std::uint8_t { alice_to_bob, bob_to_alice };
 /// What a tag is for: a block must leave the reserve alone, the handshake may use it (it is how the ends meet again).
 enum class TagPurpose : std::uint8_t { handshake, block };
 
-inline constexpr std::size_t one_time_key_size = 32;
+inline constexpr std::size_t one_time_key_size = hash_key_size + hash_size;
 inline constexpr std::size_t one_time_key_bits = 8 * one_time_key_size;
-inline constexpr std::size_t tag_size = 16;
+inline constexpr std::size_t tag_size = hash_size;
 inline constexpr std::size_t pool_keys_max = 4096;  // per direction
 
 struct OneTimeKey {

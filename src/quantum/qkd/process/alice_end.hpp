@@ -20,20 +20,25 @@ class AliceEnd {
   [[nodiscard]] EndFacts facts() const { return runner_.facts(); }
 
  private:
-  using Frames = std::vector<Bytes>;
-  Result<Frames> take_frames(const Exchange& request);
-  Result<Frames> connect(const Exchange& request);
-  /// Feeds the frames to the session; false in `alive` when it has ended.
-  Result<Frames> feed(AliceSession& session, const Frames& frames, bool& alive);
+  /// Bob has no keys yet. denied unless this link agrees on its first key, and only before the first block.
+  Result<Bytes> agree_first_key(ByteView request);
+  /// Takes the request's piece of the stream. What a session that ends by it has still to say goes to `last_words`.
+  Result<void> take(const Exchange& request, FrameOutlet& last_words);
+  Result<void> connect(const Exchange& request, FrameOutlet& last_words);
+  /// Feeds the frames to the session; false once it has ended.
+  Result<bool> feed(AliceSession& session, const std::vector<Bytes>& frames, FrameOutlet& replies);
   bool await_run(bool bob_wants_run, Deadline hold);
-  Result<Frames> begin_block(const ConnectionId& connection);
+  Result<void> begin_block(const ConnectionId& connection);
+  void rest();
   void disconnect();
 
   StepRunner runner_;
   std::unique_ptr<AliceDevice> device_;
-  std::mutex work_;  // one exchange at a time; guards session_ and connection_
+  std::mutex work_;  // one exchange at a time; guards the four below
   std::optional<AliceSession> session_;
   ConnectionId connection_;
+  FrameInlet inlet_;
+  FrameOutlet outlet_;
 
   std::mutex run_mutex_;  // guards what is below
   std::condition_variable run_changed_;

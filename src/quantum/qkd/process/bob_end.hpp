@@ -21,6 +21,8 @@ class BobEnd {
 
  private:
   Result<void> connect(Deadline deadline);
+  /// With Alice, if this end has no state and the link agrees on its first key.
+  Result<void> agree_first_key(Deadline deadline);
   Result<void> exchange(Deadline deadline);
   /// Queues what the session wants to say; false once it has ended.
   Result<bool> carry_out(Step step);
@@ -31,7 +33,8 @@ class BobEnd {
   std::atomic<bool> run_ = false;
   std::optional<BobSession> session_;
   ConnectionId connection_;
-  std::vector<Bytes> outgoing_;
+  FrameInlet inlet_;
+  FrameOutlet outlet_;
 };
 
 }  // namespace qanat::qkd

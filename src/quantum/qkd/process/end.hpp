@@ -5,6 +5,7 @@
 #include <functional>
 #include <mutex>
 
+#include "crypto/suite.hpp"
 #include "node/log.hpp"
 #include "quantum/qkd/process/exchange.hpp"
 #include "quantum/qkd/process/records.hpp"
@@ -17,7 +18,8 @@ struct EndParts {
   Records& records;
   crypto::Rng& random;
   const Clock& clock;
-  std::function<void()> block_stored;  // there is something to bring to the QKM
+  const crypto::Suite* suite = nullptr;  // for agreeing on a first key; none: the first key was brought
+  std::function<void()> block_stored;    // there is something to bring to the QKM
 };
 
 struct EndFacts {
@@ -25,6 +27,7 @@ struct EndFacts {
   std::uint64_t failed_blocks = 0;
   std::uint64_t sessions = 0;
   bool connected = false;
+  std::uint64_t last_block_id = 0;
   std::optional<BlockSummary> last_block;
   std::string last_failure;  // of a block or of a session
 };
@@ -37,6 +40,10 @@ class StepRunner {
   Result<std::vector<Bytes>> carry_out(Step step);
   /// From the records.
   Result<DurableState> load_state();
+  /// Nothing was agreed yet, or nothing has come of it: no block was ever finished with it.
+  Result<bool> may_agree_first_key();
+  /// Begins from this secret. Block ids count on from the present time.
+  Result<void> begin_from(const Secret& preshared);
   [[nodiscard]] const EndParts& parts() const noexcept { return parts_; }
   [[nodiscard]] EndFacts facts() const;
   void set_connected(bool connected);

@@ -1,7 +1,5 @@
 #include "quantum/qkd/process/records.hpp"
 
-#include <bit>
-
 namespace qanat::qkd {
 namespace {
 
@@ -28,35 +26,23 @@ Bytes block_context(std::uint64_t block_id) { return store::column_context("unde
 
 Bytes write_summary(const BlockSummary& summary) {
   OctetWriter out;
-  out.f64(summary.qber_key);
-  out.f64(summary.qber_check);
   out.u64(summary.key_bits);
-  out.f64(summary.simulated_time_s);
-  out.u64(summary.wall_ms);
+  summary.report.write(out);
   return out.take();
 }
 
 Result<BlockSummary> read_summary(ByteView octets) {
   OctetReader in(octets);
   BlockSummary out;
-  out.qber_key = in.f64();
-  out.qber_check = in.f64();
   out.key_bits = in.u64();
-  out.simulated_time_s = in.f64();
-  out.wall_ms = in.u64();
+  ASSIGN_OR_RETURN(out.report, BlockReport::read(in));
   TRY(in.finish("undelivered block"));
   return out;
 }
 
 }  // namespace
 
-BlockSummary summary_of(const KeyBlock& block) {
-  return {.qber_key = block.report.qber_key,
-          .qber_check = block.report.qber_check,
-          .key_bits = block.bit_count,
-          .simulated_time_s = block.report.simulated_time_s,
-          .wall_ms = block.report.wall_ms};
-}
+BlockSummary summary_of(const KeyBlock& block) { return {.key_bits = block.bit_count, .report = block.report}; }
 
 Result<std::unique_ptr<Records>> Records::open(const std::filesystem::path& file, crypto::CryptoDevice& device) {
   ASSIGN_OR_RETURN(auto store, store::Store::open(file, migrations));
@@ -80,23 +66,19 @@ Result<std::optional<DurableState>> Records::load_state() {
   return Result<std::optional<DurableState>>(std::move(state));
 }
 
-Result<void> Records::commit(const std::optional<Secret>& state, const LinkId& link, const std::vector<KeyBlock>& blocks) {
+Result<void> Records::commit(const std::optional<Secret>& state, const std::vector<KeyBlock>& blocks) {
   return store_->transact([&](store::Transaction& transaction) -> Result<void> {
     if (state) {
       ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(state_context(), *state));
       TRY(transaction.run("INSERT INTO end_state (id, sealed) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed", {ByteView(sealed)}));
     }
     for (const KeyBlock& block : blocks) {
-      std::vector<LinkKey> split_keys = split(link, block);
-      if (split_keys.empty()) continue;
-      Secret keys(split_keys.size() * link_key_bits / 8);
-      for (std::size_t i = 0; i < split_keys.size(); ++i) {
-        const ByteView key = split_keys[i].key.reveal();
-        std::ranges::copy(key, keys.writable().begin() + static_cast<std::ptrdiff_t>(i * key.size()));
+      const Bytes summary = write_summary(summary_of(block));
+      for (const KeyBlock& piece : in_pieces(block)) {
+        ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(block_context(piece.block_id), piece.bits));
+        TRY(transaction.run("INSERT INTO undelivered_block (block_id, sealed, summary) VALUES (?, ?, ?)",
+                            {static_cast<std::int64_t>(piece.block_id), ByteView(sealed), ByteView(summary)}));
       }
-      ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(block_context(block.block_id), keys));
-      TRY(transaction.run("INSERT INTO undelivered_block (block_id, sealed, summary) VALUES (?, ?, ?)",
-                          {static_cast<std::int64_t>(block.block_id), ByteView(sealed), ByteView(write_summary(summary_of(block)))}));
     }
     return {};
   });

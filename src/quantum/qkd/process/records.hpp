@@ -13,20 +13,18 @@ namespace qanat::qkd {
 
 /// What the display and the QKM are told of a block.
 struct BlockSummary {
-  double qber_key = 0.0;
-  double qber_check = 0.0;
-  std::uint64_t key_bits = 0;     // handed on, after authentication took its share
-  double simulated_time_s = 0.0;  // how long the optics would have taken
-  std::uint64_t wall_ms = 0;      // how long the simulation and the processing took
+  std::uint64_t key_bits = 0;  // handed on, after authentication took its share
+  BlockReport report;
 
   /// Over the optics' own time.
-  [[nodiscard]] double rate_bps() const { return simulated_time_s > 0.0 ? static_cast<double>(key_bits) / simulated_time_s : 0.0; }
+  [[nodiscard]] double rate_bps() const { return report.simulated_time_s > 0.0 ? static_cast<double>(key_bits) / report.simulated_time_s : 0.0; }
 };
 BlockSummary summary_of(const KeyBlock& block);
 
+/// A block, or one of the pieces of a large one.
 struct UndeliveredBlock {
-  std::uint64_t block_id = 0;
-  Secret keys;  // 32 octets each
+  std::uint64_t block_id = 0;  // the piece's
+  Secret keys;                 // 32 octets each
   BlockSummary summary;
 };
 
@@ -39,8 +37,8 @@ class Records {
   Result<std::optional<DurableState>> load_state();
   /// The same as it was given to commit(): for a driver whose state is another.
   Result<std::optional<Secret>> load_state_octets();
-  /// A step's state and blocks, in one transaction. Blocks with less than one key are counted and dropped.
-  Result<void> commit(const std::optional<Secret>& state, const LinkId& link, const std::vector<KeyBlock>& blocks);
+  /// A step's state and blocks, in one transaction. Of a block with less than one key nothing is kept.
+  Result<void> commit(const std::optional<Secret>& state, const std::vector<KeyBlock>& blocks);
 
   Result<std::optional<UndeliveredBlock>> next_undelivered();
   Result<void> delivered(std::uint64_t block_id);

@@ -5,6 +5,7 @@
 #include "crypto/site_key.hpp"
 #include "node/crash_point.hpp"
 #include "quantum/qkd/photonics/simulated_device.hpp"
+#include "quantum/qkd/process/account.hpp"
 #include "quantum/qkd/process/alice_end.hpp"
 #include "quantum/qkd/process/bob_end.hpp"
 #include "quantum/qkd/process/secret_file.hpp"
@@ -19,7 +20,7 @@ constexpr std::chrono::milliseconds control_max{3000};    // the QKM holds a pol
 constexpr std::chrono::milliseconds delivery_max{10000};
 constexpr std::chrono::milliseconds pause_first{500};
 constexpr std::chrono::milliseconds pause_max{15000};
-constexpr std::int64_t backlog_max = 8;  // undelivered blocks; with more the link rests
+constexpr std::uint64_t backlog_blocks_max = 8;  // undelivered; with more the link rests
 constexpr std::size_t pre_shared_unit = 2 * one_time_key_size;
 
 Result<crypto::SiteKey> read_site_key(const std::filesystem::path& file) {
@@ -31,11 +32,11 @@ Result<crypto::SiteKey> read_site_key(const std::filesystem::path& file) {
 /// its keys have ids that no QKM has seen.
 Result<void> make_first_state(Records& records, const QkdSettings& settings, UnixMs now) {
   ASSIGN_OR_RETURN(const auto known, records.load_state());
-  if (known) return {};
+  if (known || settings.session.first_key == FirstKey::pqc) return {};
   ASSIGN_OR_RETURN(const Secret preshared, read_secret_file(settings.pre_shared_key, pre_shared_unit, pool_keys_max));
   ASSIGN_OR_RETURN(DurableState state, DurableState::fresh(preshared));
   state.last_started = now;
-  return records.commit(state.encode(), settings.session.link, {});
+  return records.commit(state.encode(), {});
 }
 
 Bytes wrapping_context(const LinkId& link, std::uint64_t block_id) {
@@ -44,16 +45,6 @@ Bytes wrapping_context(const LinkId& link, std::uint64_t block_id) {
   out.octets(link.view());
   out.u64(block_id);
   return out.take();
-}
-
-wire::Json describe(const BlockSummary& block) {
-  return wire::Json::object({{"qber", block.qber_key},
-                             {"qber_check", block.qber_check},
-                             {"key_bits", block.key_bits},
-                             {"rate_bps", block.rate_bps()},
-                             {"simulated", true},
-                             {"simulated_time_s", block.simulated_time_s},
-                             {"wall_ms", block.wall_ms}});
 }
 
 }  // namespace
@@ -92,13 +83,14 @@ struct QkdService::Parts {
 
 Result<void> QkdService::Parts::make_end() {
   ASSIGN_OR_RETURN(Secret seed, read_secret_file(settings.simulated_fibre_seed, fibre_seed_size, 1));
-  const EndParts parts{.settings = settings.session, .records = *records, .random = node.rng(), .clock = node.clock(), .block_stored = [this] {
-                         {
-                           const std::lock_guard lock(mutex);
-                           block_waits = true;
-                         }
-                         changed.notify_all();
-                       }};
+  const EndParts parts{
+      .settings = settings.session, .records = *records, .random = node.rng(), .clock = node.clock(), .suite = &node.suite(), .block_stored = [this] {
+        {
+          const std::lock_guard lock(mutex);
+          block_waits = true;
+        }
+        changed.notify_all();
+      }};
   if (settings.role == Role::alice) {
     ASSIGN_OR_RETURN(auto device, open_simulated_alice(settings.session.parameters, std::move(seed)));
     alice = std::make_unique<AliceEnd>(parts, std::move(device));
@@ -133,6 +125,7 @@ Result<bool> QkdService::Parts::ask_orders(bool have) {
 
 void QkdService::Parts::obey_qkm() {
   bool run = false;
+  const auto backlog_max = static_cast<std::int64_t>(backlog_blocks_max * settings.session.ids_per_block());
   while (pause(std::chrono::milliseconds(0))) {
     const auto orders = ask_orders(run);
     const auto backlog = records->backlog();
@@ -154,7 +147,7 @@ Result<bool> QkdService::Parts::bring_one() {
                                               {"block_id", block->block_id},
                                               {"keys", wire::to_base64(wrapped)},
                                               {"count", block->keys.size() * 8 / link_key_bits},
-                                              {"report", describe(block->summary)}});
+                                              {"report", describe(link, block->block_id, block->summary)}});
   const auto told = node.call_json(points::Endpoint::kq1_block, settings.qkm.text(), body, Deadline::after(delivery_max), node.new_request_id());
   // conflict: the QKM has a later block already and will never take this one.
   if (!told && told.error().code != ErrorCode::conflict) return fail(told.error());
@@ -233,11 +226,12 @@ void QkdService::Parts::describe_health(wire::Json& body) {
                                                   {"gate_rate_hz", optics.gate_rate_hz},
                                                   {"eavesdropper", name(optics.eavesdropper.attack)},
                                                   {"eavesdropper_share", optics.eavesdropper.attacked_share()}}));
+  body.set("post_processing", describe(settings.session));
   body.set("connected", now.connected);
   body.set("sessions", now.sessions);
   body.set("blocks", now.blocks);
   body.set("failed_blocks", now.failed_blocks);
-  if (now.last_block) body.set("last_block", describe(*now.last_block));
+  if (now.last_block) body.set("last_block", describe(settings.session.link, now.last_block_id, *now.last_block));
   body.set("last_failure", now.last_failure);
   if (const auto backlog = records->backlog()) body.set("undelivered_blocks", *backlog);
   if (const auto state = records->load_state(); state && *state) {

@@ -66,10 +66,31 @@ LinkParameters read_parameters(node::Config& table) {
 }
 
 LeakModel read_leak_model(node::Config& table) {
-  const std::string text = table.text("leak_model", "both_directions");
-  if (text == "alice_parities") return LeakModel::alice_parities;
-  if (text != "both_directions") table.reject("leak_model", "must be both_directions or alice_parities");
+  const std::string text = table.text("leak_model", name(LeakModel::both_directions));
+  for (const LeakModel model : {LeakModel::one_way, LeakModel::both_directions}) {
+    if (text == name(model)) return model;
+  }
+  table.reject("leak_model", "must be both_directions or one_way");
   return LeakModel::both_directions;
+}
+
+ReconciliationMethod read_reconciliation(node::Config& table) {
+  const std::string text = table.text("reconciliation", name(ReconciliationMethod::cascade));
+  for (const ReconciliationMethod method : {ReconciliationMethod::cascade, ReconciliationMethod::ldpc}) {
+    if (text == name(method)) return method;
+  }
+  table.reject("reconciliation", "must be cascade or ldpc");
+  return ReconciliationMethod::cascade;
+}
+
+/// Nothing when the configuration leaves the choice to the number of decoys.
+std::optional<Bound> read_bound(node::Config& table) {
+  const std::string text = table.text("bound", "");
+  if (text.empty()) return std::nullopt;
+  const auto bound = bound_from_name(text);
+  if (bound) return *bound;
+  table.reject("bound", bound.error().message);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -93,7 +114,10 @@ QkdSettings QkdSettings::read(node::Config& config) {
   out.peer = read_name(table, "peer");
   out.qkm = read_name(table, "qkm");
   out.site_key = table.text("site_key", "");
-  out.pre_shared_key = table.text("pre_shared_key");
+  const std::string first_key = table.text("first_key", name(FirstKey::pre_shared));
+  if (first_key != name(FirstKey::pre_shared) && first_key != name(FirstKey::pqc)) table.reject("first_key", "must be pre_shared or pqc");
+  out.session.first_key = first_key == name(FirstKey::pqc) ? FirstKey::pqc : FirstKey::pre_shared;
+  if (out.session.first_key == FirstKey::pre_shared) out.pre_shared_key = table.text("pre_shared_key");
   out.simulated_fibre_seed = table.text("simulated_fibre_seed");
 
   SessionSettings& session = out.session;
@@ -104,6 +128,13 @@ QkdSettings QkdSettings::read(node::Config& config) {
   session.eps_sec = table.real("eps_sec", 1e-30, 0.5, session.eps_sec);
   session.eps_cor = table.real("eps_cor", 1e-30, 0.5, session.eps_cor);
   session.qber_max = table.real("qber_max", 0.001, 0.499, session.qber_max);
+  session.reconciliation = read_reconciliation(table);
+  session.bound = read_bound(table);
+  if (const auto rule = length_rule_from_name(table.text("length_rule", name(session.length_rule)))) {
+    session.length_rule = *rule;
+  } else {
+    table.reject("length_rule", rule.error().message);
+  }
   session.leak_model = read_leak_model(table);
   session.authentication_reserve =
       static_cast<std::size_t>(table.integer("authentication_reserve", 2, 1000, static_cast<std::int64_t>(session.authentication_reserve)));

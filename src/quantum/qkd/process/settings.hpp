@@ -12,8 +12,8 @@ namespace qanat::qkd {
 enum class Role : std::uint8_t { alice, bob };
 std::string_view name(Role role) noexcept;
 
-/// The largest block whose messages fit X-2 in either direction.
-inline constexpr std::size_t process_block_size_max = 1'000'000;
+/// What a process may be asked to hold at once: Bob keeps about ten octets for each click, and a block's keys go to the QKM as one message.
+inline constexpr std::size_t process_block_size_max = std::size_t{1} << 24;
 
 struct QkdSettings {
   Role role{};

@@ -10,11 +10,10 @@ constexpr std::size_t fixed_size_max = 64;
 constexpr std::size_t key_size = link_key_bits / 8;
 
 KeyBlock key_block_of(VendorBlock block, UnixMs now) {
-  // Nothing is known of the optics: counts and error rates stay zero, and the bound says why.
+  // Nothing is known of the optics: counts and error rates stay zero, and describe_vendor_block() shows none of them.
   BlockReport report;
   report.length = block.keys.octets.size() * 8;
-  report.bound = "vendor: ETSI GS QKD 014";
-  report.wall_ms = now - std::min(now, block.began_ms);
+  report.times = {.began_ms = block.began_ms, .wall_ms = now - std::min(now, block.began_ms)};
   const std::uint64_t bits = report.length;
   return {.block_id = block.block_id, .bits = std::move(block.keys.octets), .bit_count = bits, .report = std::move(report)};
 }
@@ -73,7 +72,7 @@ Result<const VendorState*> VendorLedger::state() {
 }
 
 Result<void> VendorLedger::store(const std::vector<KeyBlock>& blocks) {
-  const auto stored = parts_.records.commit(state_->encode(), parts_.link, blocks);
+  const auto stored = parts_.records.commit(state_->encode(), blocks);
   if (!stored) state_.reset();  // memory is ahead of the disk, or not: the disk decides
   return stored;
 }
@@ -111,6 +110,7 @@ Result<void> VendorLedger::release() {
   {
     const std::lock_guard lock(mutex_);
     ++facts_.blocks;
+    facts_.last_block_id = blocks.front().block_id;
     facts_.last_block = summary;
   }
   parts_.block_stored();

@@ -1,8 +1,6 @@
 #include <algorithm>
 
-#include "quantum/qkd/amplification/toeplitz.hpp"
-#include "quantum/qkd/reconciliation/permutation.hpp"
-#include "quantum/qkd/reconciliation/verification.hpp"
+#include "quantum/qkd/session/distillation.hpp"
 #include "quantum/qkd/session/endpoint.hpp"
 
 namespace qanat::qkd {
@@ -35,9 +33,8 @@ struct AliceSession::Impl final : Endpoint {
   Result<void> dispatch(Step& step, ByteView octets);
   Result<void> on_hello(Step& step, const Hello& hello);
   Result<void> on_detections(Step& step, const Detections& detections);
-  Result<void> on_queries(Step& step, const std::vector<ParityQuery>& queries);
   Result<void> on_reconciled(Step& step, const Reconciled& reconciled);
-  Result<void> close_block(Step& step, BlockReport report);
+  [[nodiscard]] RefillWish wish() const;
   Result<void> on_ack(Step& step);
   Result<void> check_chunk(const Detections& detections);
   void become_idle();
@@ -46,6 +43,7 @@ struct AliceSession::Impl final : Endpoint {
   crypto::Rng& random;
   const Clock& clock;
   State now = State::awaiting_hello;
+  ToeplitzHasher hasher;
 
   // Of the block under way.
   UnixMs began_ms = 0;
@@ -54,17 +52,15 @@ struct AliceSession::Impl final : Endpoint {
   std::size_t clicks_seen = 0;
   std::uint64_t last_index = 0;
   Sifted sifted;
-  Secret key;  // sifted, one bit per octet
-  std::optional<ParityReference> reference;
   std::uint64_t gates = 0;
+  std::optional<AliceDistillation> distillation;
   std::optional<PreparedBlock> pending;
 };
 
 void AliceSession::Impl::become_idle() {
   now = State::idle;
   sifted = Sifted();
-  reference.reset();
-  key = Secret();
+  distillation.reset();
   pending.reset();
 }
 
@@ -89,9 +85,10 @@ Result<void> AliceSession::Impl::dispatch(Step& step, ByteView octets) {
     ASSIGN_OR_RETURN(const Detections detections, Detections::read(frame.body));
     return on_detections(step, detections);
   }
-  if (frame.type == MessageType::parity_query && now == State::reconciling) {
-    ASSIGN_OR_RETURN(const auto queries, read_queries(frame.body));
-    return on_queries(step, queries);
+  if (frame.type == MessageType::question && now == State::reconciling) {
+    ASSIGN_OR_RETURN(const Bytes answer, distillation->answer(frame.body));
+    send_untagged(step, MessageType::answer, answer);
+    return {};
   }
   if (frame.type == MessageType::reconciled && now == State::reconciling) {
     ASSIGN_OR_RETURN(const Reconciled reconciled, Reconciled::read(frame.body));
@@ -134,75 +131,43 @@ Result<void> AliceSession::Impl::check_chunk(const Detections& detections) {
 Result<void> AliceSession::Impl::on_detections(Step& step, const Detections& detections) {
   TRY(check_chunk(detections));
   ASSIGN_OR_RETURN(const EmissionRecord sent, device.emissions(detections.clicks.indices));
-  VerdictMessage answer{.verdict = judge(sent, detections.clicks, sifted), .shuffle_seed = {}};
+  VerdictMessage answer{.verdict = judge(sent, detections.clicks, sifted), .seed = {}};
   clicks_seen += detections.clicks.indices.size();
   last_index = detections.clicks.indices.back();
   if (clicks_seen == detections.total) {
-    answer.shuffle_seed = random.bytes(shuffle_seed_size);
-    key = sifted.take_bits();
-    // Too few bits: Bob sees it too, and it is his turn to say so.
-    if (key.size() >= settings_.block_size) reference.emplace(key, answer.shuffle_seed);
+    distillation.emplace(settings_, sifted.take(block_id_, gates), random, hasher);
+    ASSIGN_OR_RETURN(answer.seed, distillation->start());
     now = State::reconciling;
   }
   send_untagged(step, MessageType::verdict, answer.write());
   return {};
 }
 
-Result<void> AliceSession::Impl::on_queries(Step& step, const std::vector<ParityQuery>& queries) {
-  if (!reference) return fail(ErrorCode::conflict, "error correction: the sifted key is too short to begin");
-  ASSIGN_OR_RETURN(const Bytes parities, reference->answer(queries));
-  send_untagged(step, MessageType::parity_answer, write_parities(parities));
-  return {};
-}
-
-Result<void> AliceSession::Impl::on_reconciled(Step& step, const Reconciled& reconciled) {
-  if (!reference || reconciled.asked != reference->disclosed() || reconciled.corrected > key.size()) {
-    return fail(ErrorCode::conflict, "error correction: the ends counted different parities");
-  }
-  const auto report =
-      assess(settings_, {.key = sifted.key(), .check = sifted.check(), .parities = reconciled.asked, .corrected = reconciled.corrected, .gates = gates});
-  if (!report) {
-    fail_block(step, report.error());
-    become_idle();
-    return {};
-  }
-  return close_block(step, *report);
-}
-
-Result<void> AliceSession::Impl::close_block(Step& step, BlockReport report) {
+RefillWish AliceSession::Impl::wish() const {
   const auto wanted = [this](Direction direction, std::size_t to_spend) {
     const std::size_t left = state_.pool.stock(direction) - std::min(to_spend, state_.pool.stock(direction));
     return settings_.authentication_target - std::min(left, settings_.authentication_target);
   };
-  const std::size_t affordable = report.length / one_time_key_bits;
-  const std::size_t refill_own = std::min(wanted(Direction::alice_to_bob, 2), affordable / 2);
-  const std::size_t refill_bob = std::min(wanted(Direction::bob_to_alice, 1), affordable - refill_own);
-  report.authentication_bits_refilled = (refill_own + refill_bob) * one_time_key_bits;
+  return {.alice_to_bob = wanted(Direction::alice_to_bob, 2), .bob_to_alice = wanted(Direction::bob_to_alice, 1)};
+}
 
-  const std::size_t key_bits = key.size();
-  const Secret packed = pack_bits(key);
-  Close close{.verification_key = random.bytes(verification_key_size),
-              .verification_hash = {},
-              .length = report.length,
-              .refill_alice_to_bob = static_cast<std::uint32_t>(refill_own),
-              .refill_bob_to_alice = static_cast<std::uint32_t>(refill_bob),
-              .toeplitz_seed = random.bytes(toeplitz_seed_size(key_bits, report.length))};
-  close.verification_hash = verification_hash(close.verification_key, packed);
-  ASSIGN_OR_RETURN(Secret output, toeplitz_hash(packed, key_bits, close.toeplitz_seed, report.length));
-  pending = PreparedBlock{.block_id = block_id_,
-                          .output = std::move(output),
-                          .refill_alice_to_bob = close.refill_alice_to_bob,
-                          .refill_bob_to_alice = close.refill_bob_to_alice,
-                          .report = std::move(report)};
-  reference.reset();
-  key = Secret();
+Result<void> AliceSession::Impl::on_reconciled(Step& step, const Reconciled& reconciled) {
+  auto closing = distillation->close(reconciled, wish());
+  if (!closing && closing.error().code == ErrorCode::conflict) return fail(closing.error());
+  if (!closing) {
+    fail_block(step, closing.error());
+    become_idle();
+    return {};
+  }
+  pending = std::move(closing->block);
+  distillation.reset();
   now = State::awaiting_ack;
-  return send_tagged(step, MessageType::close, close.write());
+  return send_tagged(step, MessageType::close, closing->message.write());
 }
 
 Result<void> AliceSession::Impl::on_ack(Step& step) {
   TRY(send_tagged(step, MessageType::confirm, {}));
-  pending->report.wall_ms = clock.now_ms() - began_ms;
+  pending->report.times = {.began_ms = began_ms, .wall_ms = clock.now_ms() - began_ms};
   ASSIGN_OR_RETURN(KeyBlock block, state_.commit(std::move(*pending)));
   step.deliver.push_back(std::move(block));
   become_idle();
@@ -229,7 +194,8 @@ Step AliceSession::begin_block() {
                                .error = {.code = ErrorCode::exhausted, .message = "authentication pool is at its reserve: a new pre-shared key is needed"}};
     return step;
   }
-  alice.block_id_ = ++alice.state_.last_started;
+  alice.block_id_ = alice.state_.last_started + 1;
+  alice.state_.last_started += alice.settings_.ids_per_block();
   alice.state_changed_ = true;
   alice.began_ms = alice.clock.now_ms();
   alice.nonce = alice.random.bytes(nonce_size);

@@ -1,8 +1,6 @@
 #include <algorithm>
 
-#include "quantum/qkd/amplification/toeplitz.hpp"
-#include "quantum/qkd/reconciliation/permutation.hpp"
-#include "quantum/qkd/reconciliation/verification.hpp"
+#include "quantum/qkd/session/distillation.hpp"
 #include "quantum/qkd/session/endpoint.hpp"
 
 namespace qanat::qkd {
@@ -40,9 +38,7 @@ struct BobSession::Impl final : Endpoint {
   Result<void> on_hello(Step& step, const Hello& hello);
   Result<void> on_begin(Step& step, const Frame& frame);
   Result<void> on_verdict(Step& step, const VerdictMessage& message);
-  Result<void> on_parities(Step& step, const Bytes& parities);
   Result<void> on_close(Step& step, const Close& close);
-  Result<PreparedBlock> finish_key(const Close& close);
   Result<void> on_confirm(Step& step);
   void send_chunk(Step& step);
   void ask(Step& step);
@@ -53,6 +49,7 @@ struct BobSession::Impl final : Endpoint {
   crypto::Rng& random;
   const Clock& clock;
   State now = State::fresh;
+  ToeplitzHasher hasher;
 
   // Of the block under way.
   UnixMs began_ms = 0;
@@ -61,15 +58,14 @@ struct BobSession::Impl final : Endpoint {
   std::size_t first_of_chunk = 0;
   std::size_t chunk = 0;
   Sifted sifted;
-  std::optional<ParityCorrector> corrector;
-  std::size_t open_questions = 0;
+  std::optional<BobDistillation> distillation;
 };
 
 void BobSession::Impl::become_idle() {
   now = State::idle;
   record = DetectionRecord();
   sifted = Sifted();
-  corrector.reset();
+  distillation.reset();
 }
 
 void BobSession::Impl::give_up(Step& step, const Error& error) {
@@ -94,9 +90,10 @@ Result<void> BobSession::Impl::dispatch(Step& step, const Frame& frame) {
     ASSIGN_OR_RETURN(const VerdictMessage message, VerdictMessage::read(frame.body, chunk));
     return on_verdict(step, message);
   }
-  if (frame.type == MessageType::parity_answer && now == State::reconciling) {
-    ASSIGN_OR_RETURN(const Bytes parities, read_parities(frame.body, open_questions));
-    return on_parities(step, parities);
+  if (frame.type == MessageType::answer && now == State::reconciling) {
+    TRY(distillation->learn(frame.body));
+    ask(step);
+    return {};
   }
   if (frame.type == MessageType::close && now == State::awaiting_close) {
     ASSIGN_OR_RETURN(const Close close, Close::read(frame.body));
@@ -143,6 +140,10 @@ Result<void> BobSession::Impl::on_begin(Step& step, const Frame& frame) {
     give_up(step, collected ? Error{.code = ErrorCode::internal, .message = "Bob's device: fewer clicks than it was asked for"} : collected.error());
     return {};
   }
+  if (auto sound = check_monitor(collected->monitor, settings_.parameters); !sound) {
+    give_up(step, sound.error());
+    return {};
+  }
   record = std::move(*collected);
   sifted = Sifted(clicks);
   first_of_chunk = 0;
@@ -160,75 +161,45 @@ void BobSession::Impl::send_chunk(Step& step) {
 
 Result<void> BobSession::Impl::on_verdict(Step& step, const VerdictMessage& message) {
   const bool is_last = first_of_chunk + chunk == record.indices.size();
-  if (is_last == message.shuffle_seed.empty()) return fail(ErrorCode::invalid_argument, "sifting: the seed belongs to the last verdict");
+  if (is_last == message.seed.empty()) return fail(ErrorCode::invalid_argument, "sifting: the seed belongs to the last verdict");
   TRY(apply(message.verdict, record, first_of_chunk, sifted));
   first_of_chunk += chunk;
   if (!is_last) {
     send_chunk(step);
     return {};
   }
-  if (auto enough = check_sifted(settings_, sifted.key(), sifted.check()); !enough) {
-    give_up(step, enough.error());
+  const std::uint64_t gates = record.gates;
+  record = DetectionRecord();
+  distillation.emplace(settings_, sifted.take(block_id_, gates), hasher);
+  if (auto started = distillation->start(message.seed); !started) {
+    give_up(step, started.error());
     return {};
   }
-  // The check basis goes through the same optics: its error rate, never taken as zero, is the guess for the key basis.
-  const double guess = static_cast<double>(sifted.check().total_errors() + 1) / static_cast<double>(sifted.check().total() + 1);
-  corrector.emplace(sifted.take_bits(), message.shuffle_seed, guess);
   now = State::reconciling;
   ask(step);
   return {};
 }
 
 void BobSession::Impl::ask(Step& step) {
-  const auto questions = corrector->next();
-  if (!questions) {
-    give_up(step, questions.error());
+  const auto next = distillation->ask();
+  if (!next) {
+    give_up(step, next.error());
     return;
   }
-  open_questions = questions->size();
-  if (!questions->empty()) {
-    send_untagged(step, MessageType::parity_query, write_queries(*questions));
-    return;
-  }
-  now = State::awaiting_close;
-  send_untagged(step, MessageType::reconciled, Reconciled{.asked = corrector->asked(), .corrected = corrector->corrected()}.write());
-}
-
-Result<void> BobSession::Impl::on_parities(Step& step, const Bytes& parities) {
-  TRY(corrector->learn(parities));
-  ask(step);
-  return {};
-}
-
-Result<PreparedBlock> BobSession::Impl::finish_key(const Close& close) {
-  const BlockFacts facts{
-      .key = sifted.key(), .check = sifted.check(), .parities = corrector->asked(), .corrected = corrector->corrected(), .gates = record.gates};
-  ASSIGN_OR_RETURN(BlockReport report, assess(settings_, facts));
-  const std::uint64_t refill_bits = (std::uint64_t{close.refill_alice_to_bob} + close.refill_bob_to_alice) * one_time_key_bits;
-  if (close.length != report.length || refill_bits > report.length) return fail(ErrorCode::conflict, "the ends computed different key lengths");
-  report.authentication_bits_refilled = refill_bits;
-  const Secret corrected = corrector->take_bits();
-  const Secret packed = pack_bits(corrected);
-  if (!equal_constant_time(verification_hash(close.verification_key, packed), close.verification_hash)) {
-    return fail(ErrorCode::denied, "verification: the corrected keys differ");
-  }
-  ASSIGN_OR_RETURN(Secret output, toeplitz_hash(packed, corrected.size(), close.toeplitz_seed, report.length));
-  report.wall_ms = clock.now_ms() - began_ms;
-  return Result<PreparedBlock>(PreparedBlock{.block_id = block_id_,
-                                             .output = std::move(output),
-                                             .refill_alice_to_bob = close.refill_alice_to_bob,
-                                             .refill_bob_to_alice = close.refill_bob_to_alice,
-                                             .report = std::move(report)});
+  if (next->type == MessageType::reconciled) now = State::awaiting_close;
+  send_untagged(step, next->type, next->body);
 }
 
 Result<void> BobSession::Impl::on_close(Step& step, const Close& close) {
-  auto finished = finish_key(close);
+  auto finished = distillation->finish(close);
   if (!finished) {
     give_up(step, finished.error());
     return {};
   }
+  finished->report.times = {.began_ms = began_ms, .wall_ms = clock.now_ms() - began_ms};
+  distillation.reset();
   state_.prepared = std::move(*finished);
-  state_.last_started = block_id_;
+  state_.last_started = block_id_ + settings_.ids_per_block() - 1;
   now = State::awaiting_confirm;
   return send_tagged(step, MessageType::ack, {});
 }
@@ -271,7 +242,7 @@ Step BobSession::receive(ByteView octets) {
       return fail(Endpoint::reason_of(frame));
     }
     // `begin` opens a transcript; it is itself the first entry.
-    if (frame.type == MessageType::begin) impl_->channel_.restart_transcript(octets);
+    if (frame.type == MessageType::begin) impl_->channel_.restart_transcript(octets, impl_->state_.pool);
     return impl_->dispatch(step, frame);
   }();
   return impl_->finish(std::move(step), outcome);

@@ -1,28 +1,81 @@
 #include "quantum/qkd/session/channel.hpp"
 
-#include "crypto/aead.hpp"
-
 namespace qanat::qkd {
+namespace {
 
-void Channel::record(Direction direction, ByteView octets) {
-  transcript_.push_back(static_cast<std::uint8_t>(direction));
-  append(transcript_, octets);
+constexpr std::array both_directions{Direction::alice_to_bob, Direction::bob_to_alice};
+
+/// A one-time key is the point of the hash, then the pad that hides its value.
+Secret hash_key_of(const Secret& one_time_key) { return Secret::copy_of(one_time_key.reveal().first(hash_key_size)); }
+
+}  // namespace
+
+void Channel::record(Direction direction, ByteView octets, const AuthenticationPool& pool) {
+  const std::array<std::uint8_t, 1> head{static_cast<std::uint8_t>(direction)};
+  transcript_.size += 1 + octets.size();
+  if (!transcript_.hashing && transcript_.size <= transcript_buffered_max) {
+    append(transcript_.buffer, head);
+    append(transcript_.buffer, octets);
+    return;
+  }
+  if (!transcript_.hashing) begin_hashing(pool);
+  for (Running& running : transcript_.running) {
+    if (!running.hash) continue;
+    running.hash->update(head);
+    running.hash->update(octets);
+  }
 }
 
-Bytes Channel::untagged(MessageType type, std::uint64_t block_id, ByteView body) {
+void Channel::begin_hashing(const AuthenticationPool& pool) {
+  transcript_.hashing = true;
+  for (const Direction direction : both_directions) {
+    if (pool.stock(direction) == 0) continue;
+    Running& running = transcript_.running[static_cast<std::size_t>(direction)];
+    running.position = pool.end(direction) - pool.stock(direction);
+    if (const auto key = pool.expected(direction, running.position)) {
+      running.hash.emplace(hash_key_of(**key));
+      running.hash->update(transcript_.buffer);
+    }
+  }
+  transcript_.buffer = Bytes();
+}
+
+Result<std::array<std::uint8_t, tag_size>> Channel::tag(Direction direction, std::uint64_t position, const Secret& key) {
+  if (!transcript_.hashing) return one_time_tag(key, transcript_.buffer);
+  Running& running = transcript_.running[static_cast<std::size_t>(direction)];
+  if (!running.hash || running.position != position) {
+    return fail(ErrorCode::denied, "qkd channel: a tag under key " + std::to_string(position) + " where " + std::to_string(running.position) + " is next");
+  }
+  std::array<std::uint8_t, tag_size> out = running.hash->finish();
+  running.hash.reset();
+  const ByteView pad = key.reveal().subspan(hash_key_size, tag_size);
+  for (std::size_t i = 0; i < tag_size; ++i) out[i] ^= pad[i];
+  return out;
+}
+
+void Channel::restart_transcript(ByteView received, const AuthenticationPool& pool) {
+  restart_transcript();
+  record(receiving(), received, pool);
+}
+
+Bytes Channel::untagged(MessageType type, std::uint64_t block_id, ByteView body, const AuthenticationPool& pool) {
   Bytes frame = write_frame(type, block_id, sent_++, body, 0);
-  record(sending_, frame);
+  record(sending_, frame, pool);
   return frame;
 }
 
 Result<Bytes> Channel::tagged(MessageType type, std::uint64_t block_id, ByteView body, AuthenticationPool& pool) {
   const TagPurpose purpose = type == MessageType::hello ? TagPurpose::handshake : TagPurpose::block;
+  const std::uint64_t next = pool.end(sending_) - pool.stock(sending_);
+  Bytes frame = write_frame(type, block_id, sent_, body, next);
+  record(sending_, frame, pool);  // before the key is claimed: it may be the one that hashing begins with
   ASSIGN_OR_RETURN(const OneTimeKey one_time, pool.claim(sending_, purpose, reserve_));
-  Bytes frame = write_frame(type, block_id, sent_++, body, one_time.position);
-  record(sending_, frame);
-  append(frame, crypto::poly1305(one_time.key, transcript_));
-  transcript_.clear();
-  record(sending_, frame);
+  CHECK(one_time.position == next);
+  ++sent_;
+  ASSIGN_OR_RETURN(const auto value, tag(sending_, one_time.position, one_time.key));
+  append(frame, value);
+  restart_transcript();
+  record(sending_, frame, pool);
   return Result<Bytes>(std::move(frame));
 }
 
@@ -31,20 +84,21 @@ Result<Frame> Channel::receive(ByteView octets, AuthenticationPool& pool) {
   if (frame.sequence != received_) {
     return fail(ErrorCode::denied, "qkd channel: message number " + std::to_string(frame.sequence) + " where " + std::to_string(received_) + " belongs");
   }
-  if (transcript_.size() + octets.size() > transcript_size_max) return fail(ErrorCode::exhausted, "qkd channel: too many messages without a tag");
+  if (transcript_.size + octets.size() > transcript_size_max) return fail(ErrorCode::exhausted, "qkd channel: too many messages without a tag");
   ++received_;
   if (!is_tagged(frame.type)) {
-    record(receiving(), octets);
+    record(receiving(), octets, pool);
     return frame;
   }
+  record(receiving(), frame.authenticated, pool);
   ASSIGN_OR_RETURN(const Secret* key, pool.expected(receiving(), frame.key_position));
-  record(receiving(), frame.authenticated);
-  if (!equal_constant_time(crypto::poly1305(*key, transcript_), frame.tag)) {
+  ASSIGN_OR_RETURN(const auto value, tag(receiving(), frame.key_position, *key));
+  if (!equal_constant_time(value, frame.tag)) {
     return fail(ErrorCode::denied, "qkd channel: the tag does not hold; something between the ends was altered");
   }
   pool.accept(receiving(), frame.key_position);
-  transcript_.clear();
-  record(receiving(), octets);
+  restart_transcript();
+  record(receiving(), octets, pool);
   return frame;
 }
 

@@ -23,7 +23,7 @@ bool Endpoint::pools_match(const Hello& hello) const {
   return hello.end_alice_to_bob == state_.pool.end(Direction::alice_to_bob) && hello.end_bob_to_alice == state_.pool.end(Direction::bob_to_alice);
 }
 
-void Endpoint::send_untagged(Step& step, MessageType type, ByteView body) { step.send.push_back(channel_.untagged(type, block_id_, body)); }
+void Endpoint::send_untagged(Step& step, MessageType type, ByteView body) { step.send.push_back(channel_.untagged(type, block_id_, body, state_.pool)); }
 
 Result<void> Endpoint::send_tagged(Step& step, MessageType type, ByteView body) {
   ASSIGN_OR_RETURN(Bytes frame, channel_.tagged(type, block_id_, body, state_.pool));

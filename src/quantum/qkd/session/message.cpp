@@ -1,13 +1,13 @@
 #include "quantum/qkd/session/message.hpp"
 
-#include "quantum/qkd/reconciliation/permutation.hpp"
+#include <algorithm>
+
 #include "quantum/qkd/reconciliation/verification.hpp"
 #include "quantum/qkd/session/key_block.hpp"
 
 namespace qanat::qkd {
 namespace {
 constexpr std::uint64_t pulse_index_max = std::uint64_t{1} << 62;
-constexpr std::size_t queries_max = std::size_t{1} << 18;
 }  // namespace
 
 bool is_tagged(MessageType type) noexcept {
@@ -100,6 +100,7 @@ Bytes Detections::write() const {
     previous = index;
   }
   Bytes is_check;
+  is_check.reserve(clicks.bases.size());
   for (const Basis basis : clicks.bases) is_check.push_back(basis == Basis::check_z ? 1 : 0);
   out.bit_map(is_check);
   out.bit_map(clicks.check_bits);
@@ -115,6 +116,9 @@ Result<Detections> Detections::read(ByteView body) {
   const std::size_t count = in.u32();
   if (count == 0 || count > clicks_per_chunk || out.gates > pulse_index_max) in.refuse();
   std::uint64_t index = 0;
+  const std::size_t room = in.failed() ? 0 : std::min(count, in.left());  // each takes an octet at least
+  out.clicks.indices.reserve(room);
+  out.clicks.bases.reserve(room);
   for (std::size_t i = 0; i < count && !in.failed(); ++i) {
     const std::uint64_t step = in.varint();
     if ((i > 0 && step == 0) || step > pulse_index_max - index) in.refuse();
@@ -143,8 +147,8 @@ Bytes VerdictMessage::write() const {
   out.bit_map(mark_bits);
   out.u32(static_cast<std::uint32_t>(verdict.check_bits.size()));
   out.bit_map(verdict.check_bits);
-  out.u8(static_cast<std::uint8_t>(shuffle_seed.size()));
-  out.octets(shuffle_seed);
+  out.u8(static_cast<std::uint8_t>(seed.size()));
+  out.octets(seed);
   return out.take();
 }
 
@@ -152,69 +156,35 @@ Result<VerdictMessage> VerdictMessage::read(ByteView body, std::size_t clicks) {
   OctetReader in(body);
   VerdictMessage out;
   const Bytes mark_bits = in.bit_map(2 * clicks);
+  out.verdict.marks.reserve(mark_bits.size() / 2);
   for (std::size_t i = 0; i + 1 < mark_bits.size(); i += 2) out.verdict.marks.push_back(static_cast<std::uint8_t>(mark_bits[i] | mark_bits[i + 1] << 1));
   const std::size_t checks = in.u32();
   if (checks > clicks) in.refuse();
   out.verdict.check_bits = in.bit_map(in.failed() ? 0 : checks);
-  const std::size_t seed = in.u8();
-  if (seed != 0 && seed != shuffle_seed_size) in.refuse();
-  out.shuffle_seed = to_bytes(in.octets(in.failed() ? 0 : seed));
+  const std::size_t seed_size = in.u8();
+  if (seed_size != 0 && seed_size != reconciliation_seed_size) in.refuse();
+  out.seed = to_bytes(in.octets(in.failed() ? 0 : seed_size));
   TRY(in.finish("verdict"));
   return Result<VerdictMessage>(std::move(out));
 }
 
-Bytes write_queries(std::span<const ParityQuery> queries) {
-  OctetWriter out(6 * queries.size() + 8);
-  out.varint(queries.size());
-  for (const ParityQuery& query : queries) {
-    out.varint(query.pass);
-    out.varint(query.start);
-    out.varint(query.length);
-  }
-  return out.take();
-}
-
-Result<std::vector<ParityQuery>> read_queries(ByteView body) {
-  OctetReader in(body);
-  std::vector<ParityQuery> queries;
-  const std::uint64_t count = in.varint();
-  if (count == 0 || count > queries_max) in.refuse();
-  for (std::uint64_t i = 0; i < count && !in.failed(); ++i) {
-    const std::uint64_t pass = in.varint();
-    const std::uint64_t start = in.varint();
-    const std::uint64_t length = in.varint();
-    if (pass >= cascade_passes_max || start >= block_bits_max || length > block_bits_max) in.refuse();
-    queries.push_back({.pass = static_cast<std::uint32_t>(pass), .start = static_cast<std::uint32_t>(start), .length = static_cast<std::uint32_t>(length)});
-  }
-  TRY(in.finish("parity query"));
-  return Result<std::vector<ParityQuery>>(std::move(queries));
-}
-
-Bytes write_parities(ByteView parities) {
-  OctetWriter out(parities.size() / 8 + 1);
-  out.bit_map(parities);
-  return out.take();
-}
-
-Result<Bytes> read_parities(ByteView body, std::size_t count) {
-  OctetReader in(body);
-  Bytes parities = in.bit_map(count);
-  TRY(in.finish("parity answer"));
-  return Result<Bytes>(std::move(parities));
-}
-
 Bytes Reconciled::write() const {
   OctetWriter out;
-  out.u64(asked);
-  out.u64(corrected);
+  out.u64(disclosed.by_alice);
+  out.u64(disclosed.by_bob);
+  for (const std::uint64_t count : errors) out.u64(count);
   return out.take();
 }
 
 Result<Reconciled> Reconciled::read(ByteView body) {
   OctetReader in(body);
   Reconciled out;
-  out.asked = in.u64();
-  out.corrected = in.u64();
+  out.disclosed.by_alice = in.u64();
+  out.disclosed.by_bob = in.u64();
+  for (std::uint64_t& count : out.errors) {
+    count = in.u64();
+    if (count > reconciliation_bits_max) in.refuse();
+  }
   TRY(in.finish("reconciled"));
   return out;
 }
@@ -226,6 +196,7 @@ Bytes Close::write() const {
   out.u64(length);
   out.u32(refill_alice_to_bob);
   out.u32(refill_bob_to_alice);
+  out.octets(agreement);
   out.octets(toeplitz_seed);
   return out.take();
 }
@@ -238,6 +209,7 @@ Result<Close> Close::read(ByteView body) {
   out.length = in.u64();
   out.refill_alice_to_bob = in.u32();
   out.refill_bob_to_alice = in.u32();
+  out.agreement = to_bytes(in.octets(agreement_size));
   out.toeplitz_seed = to_bytes(in.octets(in.left()));
   TRY(in.finish("close"));
   return Result<Close>(std::move(out));

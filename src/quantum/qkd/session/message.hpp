@@ -8,33 +8,33 @@
 
 #include "quantum/qkd/authentication/pool.hpp"
 #include "quantum/qkd/photonics/device.hpp"
-#include "quantum/qkd/reconciliation/cascade.hpp"
+#include "quantum/qkd/reconciliation/reconciliation.hpp"
 #include "quantum/qkd/sifting/sifting.hpp"
 
 namespace qanat::qkd {
 
-inline constexpr std::uint8_t protocol_version = 1;
+inline constexpr std::uint8_t protocol_version = 2;
 inline constexpr std::size_t frame_length_size = 4;
 inline constexpr std::size_t frame_header_size = frame_length_size + 14;
 inline constexpr std::size_t frame_trailer_size = 8 + tag_size;
-inline constexpr std::size_t frame_size_max = std::size_t{4} << 20;
+inline constexpr std::size_t frame_size_max = std::size_t{32} << 20;  // a seed or a round of questions for a key of 2^27 bits
 inline constexpr std::size_t nonce_size = 16;
 inline constexpr std::size_t fingerprint_size = 32;
 inline constexpr std::size_t reason_size_max = 200;
 
 enum class MessageType : std::uint8_t {
-  hello = 1,      // both, tagged: who, settings, what is committed
-  begin,          // A: a block begins
-  detections,     // B: a chunk of clicks
-  verdict,        // A: which of them count
-  parity_query,   // B
-  parity_answer,  // A
-  reconciled,     // B: done correcting
-  close,          // A, tagged: verification hash, length, privacy amplification seed
-  ack,            // B, tagged: I have the block safely
-  confirm,        // A, tagged: so have I; release it
-  block_failed,   // either: this block yields nothing
-  abort,          // either: this connection is over
+  hello = 1,     // both, tagged: who, settings, what is committed
+  begin,         // A: a block begins
+  detections,    // B: a chunk of clicks
+  verdict,       // A: which of them count
+  question,      // B: of the error correction
+  answer,        // A
+  reconciled,    // B: done correcting
+  close,         // A, tagged: verification hash, length, privacy amplification seed
+  ack,           // B, tagged: I have the block safely
+  confirm,       // A, tagged: so have I; release it
+  block_failed,  // either: this block yields nothing
+  abort,         // either: this connection is over
 };
 bool is_tagged(MessageType type) noexcept;
 
@@ -86,24 +86,19 @@ struct Detections {
   static Result<Detections> read(ByteView body);
 };
 
-/// `clicks`: how many Bob announced. The seed of the permutations comes with the last verdict.
+/// `clicks`: how many Bob announced. The seed of the error correction comes with the last verdict.
 struct VerdictMessage {
   Verdict verdict;
-  Bytes shuffle_seed;  // 32 octets or none
+  Bytes seed;  // reconciliation_seed_size octets or none
 
   [[nodiscard]] Bytes write() const;
   static Result<VerdictMessage> read(ByteView body, std::size_t clicks);
 };
 
-Bytes write_queries(std::span<const ParityQuery> queries);
-Result<std::vector<ParityQuery>> read_queries(ByteView body);
-/// One parity per octet.
-Bytes write_parities(ByteView parities);
-Result<Bytes> read_parities(ByteView body, std::size_t count);
-
+/// What only Bob knows of the error correction: which bits he flipped, by intensity.
 struct Reconciled {
-  std::uint64_t asked = 0;
-  std::uint64_t corrected = 0;
+  Disclosed disclosed;
+  std::array<std::uint64_t, intensity_count> errors{};
   [[nodiscard]] Bytes write() const;
   static Result<Reconciled> read(ByteView body);
 };
@@ -114,6 +109,7 @@ struct Close {
   std::uint64_t length = 0;
   std::uint32_t refill_alice_to_bob = 0;
   std::uint32_t refill_bob_to_alice = 0;
+  Bytes agreement;  // BlockReport::digest
   Bytes toeplitz_seed;
 
   [[nodiscard]] Bytes write() const;

@@ -2,8 +2,8 @@
 
 namespace qanat::qkd {
 namespace {
-constexpr std::uint8_t state_version = 1;
-constexpr std::size_t fixed_size_max = 512;  // everything but the pool and the prepared bits
+constexpr std::uint8_t state_version = 2;
+constexpr std::size_t fixed_size_max = 1024;  // everything but the pool and the prepared bits
 }  // namespace
 
 Result<DurableState> DurableState::fresh(const Secret& preshared) {

@@ -8,7 +8,7 @@
 
 namespace qanat::qkd {
 
-inline constexpr std::size_t prepared_output_size_max = std::size_t{1} << 21;
+inline constexpr std::size_t prepared_output_size_max = reconciliation_bits_max / 8;
 
 /// A block that Bob has finished and Alice may or may not have released.
 struct PreparedBlock {

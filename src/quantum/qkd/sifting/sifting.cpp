@@ -1,7 +1,9 @@
 #include "quantum/qkd/sifting/sifting.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "base/check.hpp"
 
@@ -15,10 +17,17 @@ std::size_t clicks_needed(std::size_t block_size, double key_basis_probability) 
   return static_cast<std::size_t>(std::ceil((wanted + slack + 36.0) / match));
 }
 
+Sifted::Sifted(std::size_t clicks) : bits_((clicks + 7) / 8), marks_{.decoy = Bytes((clicks + 7) / 8), .vacuum = Bytes((clicks + 7) / 8)} {}
+
 void Sifted::add_key_bit(std::uint8_t bit, Intensity intensity) {
-  CHECK(size_ < bits_.size());
-  bits_.writable()[size_++] = bit;
-  ++key_.detections[index_of(intensity)];
+  const std::size_t octet = size_ / 8;
+  const std::size_t place = size_ % 8;
+  CHECK(octet < bits_.size());
+  bits_.writable()[octet] |= static_cast<std::uint8_t>((bit & 1U) << place);
+  if (intensity == Intensity::decoy) marks_.decoy[octet] |= static_cast<std::uint8_t>(1U << place);
+  if (intensity == Intensity::vacuum) marks_.vacuum[octet] |= static_cast<std::uint8_t>(1U << place);
+  ++size_;
+  ++key_counts_[index_of(intensity)];
 }
 
 void Sifted::add_check(Intensity intensity, bool is_error) {
@@ -26,9 +35,41 @@ void Sifted::add_check(Intensity intensity, bool is_error) {
   if (is_error) ++check_.errors[index_of(intensity)];
 }
 
-Secret Sifted::take_bits() {
-  Secret out = Secret::copy_of(bits_.reveal().first(size_));
+SiftedBlock Sifted::take(std::uint64_t block_id, std::uint64_t gates) {
+  const std::size_t octets = (size_ + 7) / 8;
+  SiftedBlock out{.block_id = block_id,
+                  .key = Secret::copy_of(bits_.reveal().first(octets)),
+                  .key_bits = size_,
+                  .marks = std::move(marks_),
+                  .key_counts = key_counts_,
+                  .check = check_,
+                  .gates = gates};
+  out.marks.decoy.resize(octets);
+  out.marks.vacuum.resize(octets);
   bits_ = Secret();
+  return out;
+}
+
+std::array<std::uint64_t, intensity_count> differences_by_intensity(const Secret& before, const Secret& after, const IntensityMarks& marks) {
+  CHECK(before.size() == after.size() && marks.decoy.size() == before.size() && marks.vacuum.size() == before.size());
+  std::array<std::uint64_t, intensity_count> out{};
+  const ByteView old = before.reveal();
+  const ByteView corrected = after.reveal();
+  const auto word_at = [](ByteView octets, std::size_t at) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, octets.data() + at, std::min(sizeof word, octets.size() - at));
+    return word;
+  };
+  for (std::size_t at = 0; at < old.size(); at += sizeof(std::uint64_t)) {
+    // Which bits were wrong is known to whoever followed the error correction: no secret decides this branch.
+    const std::uint64_t difference = word_at(old, at) ^ word_at(corrected, at);
+    if (difference == 0) continue;
+    const auto decoys = static_cast<unsigned>(std::popcount(difference & word_at(marks.decoy, at)));
+    const auto vacua = static_cast<unsigned>(std::popcount(difference & word_at(marks.vacuum, at)));
+    out[index_of(Intensity::signal)] += static_cast<unsigned>(std::popcount(difference)) - decoys - vacua;
+    out[index_of(Intensity::decoy)] += decoys;
+    out[index_of(Intensity::vacuum)] += vacua;
+  }
   return out;
 }
 

@@ -1,6 +1,7 @@
 // Sifting: which clicks count. Nothing is announced until the run's photons have all been detected: announcing bases between rounds and
 // stopping when enough have matched would open the sifting attacks of Pfister, Luetkenhaus, Wehner, Coles (New J. Phys. 18, 053001).
 // Bob therefore collects a number of clicks that is fixed beforehand, announces them in chunks, and all matching key-basis events count.
+// What comes out is packed, one bit per bit.
 #pragma once
 
 #include <vector>
@@ -9,7 +10,7 @@
 
 namespace qanat::qkd {
 
-inline constexpr std::size_t clicks_per_chunk = 65536;
+inline constexpr std::size_t clicks_per_chunk = std::size_t{1} << 19;
 
 struct BasisCounts {
   std::array<std::uint64_t, intensity_count> detections{};
@@ -36,28 +37,48 @@ struct Verdict {
   Bytes check_bits;                           // one per kept click in the check basis, one per octet
 };
 
+/// With which intensity each bit of the sifted key was sent: public. Packed as the key; neither bit set means signal.
+struct IntensityMarks {
+  Bytes decoy;
+  Bytes vacuum;
+};
+
+/// What sifting leaves at one end.
+struct SiftedBlock {
+  std::uint64_t block_id = 0;
+  Secret key;  // packed, key_bits of it
+  std::size_t key_bits = 0;
+  IntensityMarks marks;
+  std::array<std::uint64_t, intensity_count> key_counts{};  // by intensity; they add up to key_bits
+  BasisCounts check;
+  std::uint64_t gates = 0;  // that the run took
+};
+
 /// The growing result, of either side.
 class Sifted {
  public:
   Sifted() = default;
   /// Room for `clicks` key bits.
-  explicit Sifted(std::size_t clicks) : bits_(clicks) {}
+  explicit Sifted(std::size_t clicks);
 
   void add_key_bit(std::uint8_t bit, Intensity intensity);
   void add_check(Intensity intensity, bool is_error);
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] const BasisCounts& key() const noexcept { return key_; }
   [[nodiscard]] const BasisCounts& check() const noexcept { return check_; }
-  /// The sifted key, one bit per octet.
-  [[nodiscard]] Secret take_bits();
+  /// Everything; once.
+  [[nodiscard]] SiftedBlock take(std::uint64_t block_id, std::uint64_t gates);
 
  private:
   Secret bits_;
+  IntensityMarks marks_;
   std::size_t size_ = 0;
-  BasisCounts key_;
+  std::array<std::uint64_t, intensity_count> key_counts_{};
   BasisCounts check_;
 };
+
+/// Where the bits of `before` and `after` differ, counted by intensity. All are packed and of one length.
+std::array<std::uint64_t, intensity_count> differences_by_intensity(const Secret& before, const Secret& after, const IntensityMarks& marks);
 
 /// Clicks [first, first + count) of the record.
 Announcement announce(const DetectionRecord& record, std::size_t first, std::size_t count);
