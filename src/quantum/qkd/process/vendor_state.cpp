@@ -13,6 +13,8 @@ KeyBlock key_block_of(VendorBlock block, UnixMs now) {
   // Nothing is known of the optics: counts and error rates stay zero, and describe_vendor_block() shows none of them.
   BlockReport report;
   report.length = block.keys.octets.size() * 8;
+  report.reconciliation = ReconciliationMethod::cascade;  // the stored form knows no absence of these two
+  report.bound = Bound::wiesemann_2026;
   report.times = {.began_ms = block.began_ms, .wall_ms = now - std::min(now, block.began_ms)};
   const std::uint64_t bits = report.length;
   return {.block_id = block.block_id, .bits = std::move(block.keys.octets), .bit_count = bits, .report = std::move(report)};
