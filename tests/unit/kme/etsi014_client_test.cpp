@@ -37,7 +37,7 @@ TEST(Etsi014ClientTest, RequestsAreReadByTheServerAsTheyWereMeant) {
 
 TEST(Etsi014ClientTest, AContainerIsReadInItsOrderAndNoKeyStaysInTheText) {
   Delivery delivery;
-  for (const std::uint8_t n : {9, 4}) delivery.keys.push_back({.id = key_id(n), .octets = Secret::copy_of(Bytes(32, n))});
+  for (const std::uint8_t n : std::initializer_list<std::uint8_t>{9, 4}) delivery.keys.push_back({.id = key_id(n), .octets = Secret::copy_of(Bytes(32, n))});
   const Secret rendered = render_key_container(delivery, Caller{.sae = SaeId("sae-a"), .address = "", .group = "x25519", .quantum_safe = false, .request_id = ""});
   Bytes body = to_bytes(rendered.reveal());
   const auto keys = read_key_container(body, 2, 256);

@@ -47,7 +47,7 @@ TEST(VendorMessageTest, CutAndMalformedOnesAreRefused) {
   Bytes version = whole;
   version[0] = exchange_version;
   EXPECT_NE(VendorMessage::read(version).error().message.find("another driver"), std::string::npos);
-  for (const std::uint8_t kind : {0, 8}) {
+  for (const std::uint8_t kind : std::initializer_list<std::uint8_t>{0, 8}) {
     Bytes other = whole;
     other[1] = kind;
     EXPECT_FALSE(VendorMessage::read(other));
