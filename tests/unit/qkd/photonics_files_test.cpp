@@ -139,7 +139,7 @@ TEST(SideFileTest, ReadsAndWritesTheWorkedExamples) {
 TEST(SideFileTest, RefusesWhatIsMalformed) {
   EXPECT_FALSE(read_side(alice_side, RecordingSide::bob));
   EXPECT_FALSE(read_side({}, RecordingSide::alice));
-  for (const auto& [at, value] : {std::pair<std::size_t, std::uint8_t>{0, 'X'}, {9, 1}, {16, 0x11}, {16, 0x0d}, {19, 3}, {27, 1}}) {
+  for (const auto& [at, value] : {std::pair<std::size_t, std::uint8_t>{0, 'X'}, {9, 2}, {10, 1}, {16, 0x11}, {16, 0x0d}, {19, 3}, {27, 1}}) {
     Bytes input = alice_side;
     input[at] = value;
     const auto entries = read_side(input, RecordingSide::alice);
@@ -241,6 +241,16 @@ class RecordingTest : public testing::Test {
   ExportRequest request_;
   test::SeededRng random_{1};
 };
+
+TEST_F(RecordingTest, SaysThatTheSimulatorExportedIt) {
+  ASSERT_TRUE(export_run());
+  EXPECT_EQ(*recording_origin(request_.alice, RecordingSide::alice), RecordingOrigin::simulated);
+  EXPECT_EQ(*recording_origin(request_.bob, RecordingSide::bob), RecordingOrigin::simulated);
+  EXPECT_FALSE(recording_origin(request_.bob, RecordingSide::alice));
+  // The worked example was not: nobody says so.
+  std::ofstream(request_.alice.side, std::ios::binary | std::ios::trunc).write(reinterpret_cast<const char*>(alice_side.data()), static_cast<std::streamsize>(alice_side.size()));
+  EXPECT_EQ(*recording_origin(request_.alice, RecordingSide::alice), RecordingOrigin::measured);
+}
 
 TEST_F(RecordingTest, DriversSiftTheSameFromFilesAsFromTheSimulation) {
   const auto seconds = export_run();

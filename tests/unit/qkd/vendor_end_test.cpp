@@ -482,7 +482,7 @@ TEST_F(VendorEndTest, KeysLostBetweenKmeAndEndAreLostAtBothEnds) {
 TEST_F(VendorEndTest, ABlockThatAliceDoesNotHaveIsDestroyedAtBobs) {
   order_run(true);
   ASSERT_TRUE(turn());
-  line_ = [this](ByteView octets) -> Result<Bytes> {
+  line_ = [](ByteView octets) -> Result<Bytes> {
     const auto said = VendorMessage::read(octets);
     // Alice lost her state: she does not know the block.
     return VendorMessage{.kind = VendorKind::voided, .link = LinkId("a-r"), .block_id = said->block_id, .tag = {}, .ids = {}, .reason = {}}.write();
