@@ -280,7 +280,8 @@ TEST_F(VendorEndTest, MessagesOfAnotherLinkOrOutOfTurnAreRefused) {
   EXPECT_EQ(answer(sample_offer().write()).error().code, ErrorCode::invalid_argument);
   EXPECT_FALSE(answer(Bytes(40, 1)));
   line_ = [](ByteView) -> Result<Bytes> { return sample_offer().write(); };
-  EXPECT_TRUE(turn());  // an offer of a block id long past: refused, and the refusal is not taken
+  EXPECT_EQ(turn().error().code, ErrorCode::conflict);  // an offer of a block id long past is refused, and an offer is no answer to that
+  EXPECT_EQ(*bob_.records->backlog(), 0);
 }
 
 TEST_F(VendorEndTest, AKmeWithoutKeysLetsTheLinkRestAndComeBack) {
