@@ -58,6 +58,9 @@ TEST(VendorMessageTest, CutAndMalformedOnesAreRefused) {
   VendorMessage none = sample_offer();
   none.ids.clear();
   EXPECT_FALSE(VendorMessage::read(none.write()));
+  VendorMessage nothing_to_offer = sample_offer();
+  nothing_to_offer.block_id = 0;
+  EXPECT_FALSE(VendorMessage::read(nothing_to_offer.write()));
   VendorMessage beyond = sample_offer();
   beyond.block_id = vendor_block_id_max + 1;
   EXPECT_FALSE(VendorMessage::read(beyond.write()));

@@ -5,6 +5,8 @@
 namespace qanat::qkd {
 namespace {
 
+constexpr std::chrono::seconds silence_max{60};  // Bob's longest pause and his longest exchange together are less
+
 Result<void> check_link(const VendorMessage& message, const LinkId& own) {
   if (message.link != own) return fail(ErrorCode::denied, "X-2: the other end serves another link");
   return {};
@@ -27,6 +29,13 @@ void VendorAlice::set_run(bool run) {
   run_changed_.notify_all();
 }
 
+EndFacts VendorAlice::facts() const {
+  EndFacts out = ledger_.facts();
+  const std::lock_guard lock(run_mutex_);
+  out.connected = out.connected && std::chrono::steady_clock::now() < heard_ + silence_max;
+  return out;
+}
+
 Result<Bytes> VendorAlice::say(VendorKind kind, std::uint64_t block_id) const {
   return VendorMessage{.kind = kind, .link = ledger_.link(), .block_id = block_id, .tag = {}, .ids = {}, .reason = {}}.write();
 }
@@ -45,6 +54,10 @@ Result<Bytes> VendorAlice::answer(ByteView request, Deadline hold, Deadline dead
   ASSIGN_OR_RETURN(const VendorMessage message, VendorMessage::read(request));
   TRY(check_link(message, ledger_.link()));
   ledger_.set_connected(true);
+  {
+    const std::lock_guard lock(run_mutex_);
+    heard_ = std::chrono::steady_clock::now();
+  }
   switch (message.kind) {
     case VendorKind::ask:
       return ask(message, hold, deadline);

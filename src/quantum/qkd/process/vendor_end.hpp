@@ -37,7 +37,8 @@ class VendorAlice {
   Result<Bytes> answer(ByteView request, Deadline hold, Deadline deadline);
   /// This site's order; a block is begun when either site wants one.
   void set_run(bool run);
-  [[nodiscard]] EndFacts facts() const { return ledger_.facts(); }
+  /// Connected: Bob was heard a short while ago.
+  [[nodiscard]] EndFacts facts() const;
 
  private:
   Result<Bytes> say(VendorKind kind, std::uint64_t block_id = 0) const;
@@ -54,11 +55,12 @@ class VendorAlice {
   const VendorPace pace_;
   std::mutex work_;  // guards the ledger's state
 
-  std::mutex run_mutex_;  // guards what is below
+  mutable std::mutex run_mutex_;  // guards what is below
   std::condition_variable run_changed_;
   bool run_ = false;
   std::chrono::milliseconds next_rest_{0};  // 0: the last block went well
   std::chrono::steady_clock::time_point rest_until_{};
+  std::chrono::steady_clock::time_point heard_{};
 };
 
 class VendorBob {

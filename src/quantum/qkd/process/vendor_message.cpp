@@ -48,6 +48,7 @@ Result<VendorMessage> VendorMessage::read(ByteView octets) {
   out.block_id = in.u64();
   if (in.failed() || out.block_id > vendor_block_id_max) return fail(ErrorCode::invalid_argument, "X-2: malformed head");
   out.kind = static_cast<VendorKind>(kind);
+  if (out.block_id == 0 && out.kind != VendorKind::ask && out.kind != VendorKind::nothing) in.refuse();
   if (out.kind == VendorKind::ask) {
     const std::uint8_t wants_run = in.u8();
     if (wants_run > 1) in.refuse();
