@@ -91,7 +91,8 @@ Error refusal_of(unsigned status, ByteView body) {
   std::string said;
   if (const auto json = wire::Json::parse(body)) said = json->text("message").value_or("");
   said.resize(std::min(said.size(), message_max));
-  std::ranges::replace_if(said, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  std::ranges::replace_if(
+      said, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
   const ErrorCode code = status == 400 ? ErrorCode::invalid_argument : status == 401 ? ErrorCode::denied : ErrorCode::unavailable;
   return {.code = code, .message = "the KME answers " + std::to_string(status) + (said.empty() ? "" : ": " + said)};
 }

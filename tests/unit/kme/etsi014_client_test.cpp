@@ -38,7 +38,8 @@ TEST(Etsi014ClientTest, RequestsAreReadByTheServerAsTheyWereMeant) {
 TEST(Etsi014ClientTest, AContainerIsReadInItsOrderAndNoKeyStaysInTheText) {
   Delivery delivery;
   for (const std::uint8_t n : std::initializer_list<std::uint8_t>{9, 4}) delivery.keys.push_back({.id = key_id(n), .octets = Secret::copy_of(Bytes(32, n))});
-  const Secret rendered = render_key_container(delivery, Caller{.sae = SaeId("sae-a"), .address = "", .group = "x25519", .quantum_safe = false, .request_id = ""});
+  const Secret rendered =
+      render_key_container(delivery, Caller{.sae = SaeId("sae-a"), .address = "", .group = "x25519", .quantum_safe = false, .request_id = ""});
   Bytes body = to_bytes(rendered.reveal());
   const auto keys = read_key_container(body, 2, 256);
   ASSERT_TRUE(keys) << keys.error().message;
@@ -59,13 +60,18 @@ TEST(Etsi014ClientTest, BothSpellingsOfTheListAreKnown) {
 TEST(Etsi014ClientTest, OtherContainersAreRefused) {
   const std::string entry = R"({"key_ID":"a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a001","key":"AQEBAQEBAQE="})";
   for (const std::string& body : {
-           std::string(""), std::string("{}"), std::string("[]"), std::string(R"({"keys":[]})"), std::string(R"({"keys":{}})"),
-           R"({"keys":[)" + entry + "," + entry + "]}",                                                                           // an id twice
-           R"({"keys":[)" + entry + R"(],"key_container_extension":{"key":"AQEBAQEBAQE="}})",                                     // whose key is it?
-           std::string(R"({"keys":[{"key_ID":"a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a001","key":"AQEBAQE="}]})"),                       // 40 bits
-           std::string(R"({"keys":[{"key_ID":"a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a001","key":"not base64!"}]})"),                    //
-           std::string(R"({"keys":[{"key_ID":"a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a001","\u006bey":"AQEBAQEBAQE="}]})"),              // hidden from the lifting
-           std::string(R"({"keys":[{"key_ID":"17","key":"AQEBAQEBAQE="}]})"), std::string(R"({"keys":[{"key":"AQEBAQEBAQE="}]})"),  //
+           std::string(""),
+           std::string("{}"),
+           std::string("[]"),
+           std::string(R"({"keys":[]})"),
+           std::string(R"({"keys":{}})"),
+           R"({"keys":[)" + entry + "," + entry + "]}",                                                               // an id twice
+           R"({"keys":[)" + entry + R"(],"key_container_extension":{"key":"AQEBAQEBAQE="}})",                         // whose key is it?
+           std::string(R"({"keys":[{"key_ID":"a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a001","key":"AQEBAQE="}]})"),           // 40 bits
+           std::string(R"({"keys":[{"key_ID":"a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a001","key":"not base64!"}]})"),        //
+           std::string(R"({"keys":[{"key_ID":"a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a001","\u006bey":"AQEBAQEBAQE="}]})"),  // hidden from the lifting
+           std::string(R"({"keys":[{"key_ID":"17","key":"AQEBAQEBAQE="}]})"),
+           std::string(R"({"keys":[{"key":"AQEBAQEBAQE="}]})"),  //
            std::string(R"({"keys":[{"key_ID":"a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a001"}],"key":"AQEBAQEBAQE="})"),
        }) {
     EXPECT_EQ(read(body).error().code, ErrorCode::invalid_argument) << body;

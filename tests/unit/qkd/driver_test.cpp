@@ -15,7 +15,8 @@ namespace {
 constexpr const char* common = "[qkd]\nlink = \"a-r\"\npeer = \"qkd-x\"\nqkm = \"qkm-a\"\n";
 // test::quick_settings() in the words of the configuration.
 constexpr const char* optics =
-    "pre_shared_key = \"p\"\ndistance_km = 5\ndetector_efficiency = 0.6\ndark_count_probability = 1e-7\nafterpulse_probability = 0\nmisalignment_error = 0.002\n"
+    "pre_shared_key = \"p\"\ndistance_km = 5\ndetector_efficiency = 0.6\ndark_count_probability = 1e-7\nafterpulse_probability = 0\nmisalignment_error = "
+    "0.002\n"
     "p_signal = 0.2\np_decoy = 0.5\nkey_basis_probability = 0.6\nblock_size = 6000\neps_sec = 0.05\neps_cor = 1e-6\nauthentication_reserve = 4\n"
     "authentication_target = 12\n";
 constexpr const char* vendor =
@@ -32,8 +33,8 @@ class DriverTest : public testing::Test {
     return settings;
   }
   std::string recording(const std::string& side) const {
-    return "driver = \"files\"\nrecording_events = \"" + (folder_ / (side + ".events")).string() + "\"\nrecording_side = \"" + (folder_ / (side + ".side")).string() +
-           "\"\nrecording_origin = 5000\n";
+    return "driver = \"files\"\nrecording_events = \"" + (folder_ / (side + ".events")).string() + "\"\nrecording_side = \"" +
+           (folder_ / (side + ".side")).string() + "\"\nrecording_origin = 5000\n";
   }
   qanat::test::TemporaryDirectory folder_;
 };
@@ -58,10 +59,10 @@ TEST_F(DriverTest, EachDriverAsksForItsOwnKeysAndNoOthers) {
   EXPECT_EQ(etsi->vendor.keys_per_block, 64U);
 
   EXPECT_FALSE(read(head + optics + "driver = \"magic\"\nsimulated_fibre_seed = \"s\"\n"));
-  EXPECT_FALSE(read(head + optics));                                                   // no seed
+  EXPECT_FALSE(read(head + optics));                                                          // no seed
   EXPECT_FALSE(read(head + optics + recording("alice") + "simulated_fibre_seed = \"s\"\n"));  // not with recordings
-  EXPECT_FALSE(read(head + optics + "driver = \"files\"\nrecording_events = \"e\"\n"));  // Alice's side file is needed
-  EXPECT_FALSE(read(head + vendor + "distance_km = 5\n"));                             // there are no optics here
+  EXPECT_FALSE(read(head + optics + "driver = \"files\"\nrecording_events = \"e\"\n"));       // Alice's side file is needed
+  EXPECT_FALSE(read(head + vendor + "distance_km = 5\n"));                                    // there are no optics here
   EXPECT_FALSE(read(head + vendor + "vendor_keys_per_block = 1025\n"));
   std::string insecure = head + vendor;
   insecure.replace(insecure.find("https"), 5, "http");
@@ -96,13 +97,15 @@ class FilesDriverTest : public DriverTest {
     alice_.settings = *read(std::string(common) + "role = \"alice\"\n" + optics + recording("alice"));
     bob_.settings = *read(std::string(common) + "role = \"bob\"\n" + optics + recording("bob"));
     RunId run;
-    const auto seconds = export_events(alice_.settings.session.parameters, test::secret_of(fibre_seed_size, 3), run,
-                                       {.clicks = 60'000, .pulses = ExportedPulses::clicked, .alice = alice_.settings.recording, .bob = bob_.settings.recording});
+    const auto seconds =
+        export_events(alice_.settings.session.parameters, test::secret_of(fibre_seed_size, 3), run,
+                      {.clicks = 60'000, .pulses = ExportedPulses::clicked, .alice = alice_.settings.recording, .bob = bob_.settings.recording});
     ASSERT_TRUE(seconds) << seconds.error().message;
   }
   void open() {
     ASSERT_TRUE(alice_.open({}));
-    ASSERT_TRUE(bob_.open([this](ByteView octets, Deadline deadline) { return alice_.end.answer(octets, Deadline::after(std::chrono::milliseconds(0)), deadline); }));
+    ASSERT_TRUE(
+        bob_.open([this](ByteView octets, Deadline deadline) { return alice_.end.answer(octets, Deadline::after(std::chrono::milliseconds(0)), deadline); }));
   }
   void run_one_block() {
     alice_.end.set_run(true);

@@ -71,7 +71,8 @@ TEST(VendorProofTest, IsTheOneThatOtherSoftwareComputes) {
   Bytes octets(64, 0x11);
   std::fill(octets.begin() + 32, octets.end(), std::uint8_t{0x22});
   const Secret keys = Secret::copy_of(octets);
-  EXPECT_EQ(to_hex(vendor_proof(VendorProver::alice, LinkId("a-r"), 17, {id_of(1), id_of(2)}, keys)), "ebf5173f3f1b7008937a6bcebb03b024c1abe062ddfe1c0691d463bece8269a2");
+  EXPECT_EQ(to_hex(vendor_proof(VendorProver::alice, LinkId("a-r"), 17, {id_of(1), id_of(2)}, keys)),
+            "ebf5173f3f1b7008937a6bcebb03b024c1abe062ddfe1c0691d463bece8269a2");
 }
 
 TEST(VendorProofTest, DependsOnEverythingThatItProves) {
@@ -159,8 +160,9 @@ class VendorEndTest : public testing::Test {
     alice_.end->set_run(run_);
   }
   void restart_bob() {
-    bob_.end = std::make_unique<VendorBob>(reopen(bob_), VendorSource{.fresh = {}, .by_id = [this](const std::vector<KeyId>& ids, Deadline) { return by_id_(ids); }}, pace_,
-                                           [this](ByteView octets, Deadline) { return line_(octets); });
+    bob_.end =
+        std::make_unique<VendorBob>(reopen(bob_), VendorSource{.fresh = {}, .by_id = [this](const std::vector<KeyId>& ids, Deadline) { return by_id_(ids); }},
+                                    pace_, [this](ByteView octets, Deadline) { return line_(octets); });
   }
   void order_run(bool run) {
     run_ = run;
@@ -265,13 +267,14 @@ TEST_F(VendorEndTest, DifferentKeysAreRefusedAtBothEnds) {
 
 TEST_F(VendorEndTest, AnEndThatOnlyClaimsToHaveTheKeysGetsNothingReleased) {
   order_run(true);
-  const auto offered = VendorMessage::read(*answer(
-      VendorMessage{.kind = VendorKind::ask, .link = LinkId("a-r"), .block_id = 0, .wants_run = true, .tag = {}, .ids = {}, .reason = {}}.write()));
+  const auto offered = VendorMessage::read(
+      *answer(VendorMessage{.kind = VendorKind::ask, .link = LinkId("a-r"), .block_id = 0, .wants_run = true, .tag = {}, .ids = {}, .reason = {}}.write()));
   ASSERT_TRUE(offered);
   ASSERT_EQ(offered->kind, VendorKind::offer);
   // Alice's own proof, sent back, is none of Bob's.
-  const auto decided = VendorMessage::read(*answer(
-      VendorMessage{.kind = VendorKind::acknowledge, .link = LinkId("a-r"), .block_id = offered->block_id, .tag = offered->tag, .ids = {}, .reason = {}}.write()));
+  const auto decided = VendorMessage::read(
+      *answer(VendorMessage{.kind = VendorKind::acknowledge, .link = LinkId("a-r"), .block_id = offered->block_id, .tag = offered->tag, .ids = {}, .reason = {}}
+                  .write()));
   ASSERT_TRUE(decided);
   EXPECT_EQ(decided->kind, VendorKind::voided);
   EXPECT_EQ(*alice_.records->backlog(), 0);
@@ -447,8 +450,8 @@ TEST_P(VendorMishapTest, AfterItTheEndsAgreeAgain) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Mishaps, VendorMishapTest,
-                         testing::Values(Mishap::request_lost, Mishap::answer_lost, Mishap::alice_dies_before, Mishap::alice_dies_after, Mishap::bob_dies_before,
-                                         Mishap::bob_dies_after, Mishap::both_die));
+                         testing::Values(Mishap::request_lost, Mishap::answer_lost, Mishap::alice_dies_before, Mishap::alice_dies_after,
+                                         Mishap::bob_dies_before, Mishap::bob_dies_after, Mishap::both_die));
 
 TEST_F(VendorEndTest, BobMayDieBetweenStoringAndSayingSo) {
   order_run(true);

@@ -216,9 +216,8 @@ class VendorLinkTest : public VendorSourceTest {
   Site site_a_, site_b_;
   VendorPace pace_{.rest_first = std::chrono::milliseconds(0), .rest_max = std::chrono::milliseconds(0), .fetches_max = 2};
   VendorAlice alice_{parts(site_a_), std::move(*open_vendor_source(access_a_)), pace_};
-  VendorBob bob_{parts(site_b_), std::move(*open_vendor_source(access_b_)), pace_, [this](ByteView octets, Deadline deadline) {
-                   return alice_.answer(octets, Deadline::after(std::chrono::milliseconds(0)), deadline);
-                 }};
+  VendorBob bob_{parts(site_b_), std::move(*open_vendor_source(access_b_)), pace_,
+                 [this](ByteView octets, Deadline deadline) { return alice_.answer(octets, Deadline::after(std::chrono::milliseconds(0)), deadline); }};
 };
 
 TEST_F(VendorLinkTest, BlocksComeToBothQkmsAndAwayKmesAreWaitedFor) {

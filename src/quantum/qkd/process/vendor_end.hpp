@@ -19,14 +19,14 @@ namespace qanat::qkd {
 
 /// An end's way to its KME. Errors: invalid_argument: it refuses these keys for good, or its answer is malformed; anything else: may be better later.
 struct VendorSource {
-  std::function<Result<VendorKeys>(Deadline)> fresh;                           // Alice: 1 to vendor_keys_max, with ids of the KME's
+  std::function<Result<VendorKeys>(Deadline)> fresh;                             // Alice: 1 to vendor_keys_max, with ids of the KME's
   std::function<Result<VendorKeys>(const std::vector<KeyId>&, Deadline)> by_id;  // Bob: exactly these, in this order
 };
 
 struct VendorPace {
   std::chrono::milliseconds rest_first{500};  // after a failure of Alice's KME or a block that was given up; doubles …
   std::chrono::milliseconds rest_max{15000};  // … up to this
-  int fetches_max = 6;  // Bob's, of a block that his KME refuses: one KME may know of a key a little later than the other
+  int fetches_max = 6;                        // Bob's, of a block that his KME refuses: one KME may know of a key a little later than the other
 };
 
 class VendorAlice {

@@ -57,7 +57,8 @@ Result<VendorMessage> VendorMessage::read(ByteView octets) {
   if (out.kind == VendorKind::acknowledge || out.kind == VendorKind::offer) out.tag = to_bytes(in.octets(vendor_tag_size));
   if (out.kind == VendorKind::refuse) {
     out.reason = in.text(vendor_reason_max);
-    std::ranges::replace_if(out.reason, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+    std::ranges::replace_if(
+        out.reason, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
   }
   if (out.kind == VendorKind::offer) {
     const std::size_t count = in.u16();

@@ -31,10 +31,10 @@ struct VendorMessage {
   VendorKind kind{};
   LinkId link;
   std::uint64_t block_id = 0;
-  bool wants_run = false;   // ask
-  Bytes tag;                // acknowledge, offer
-  std::vector<KeyId> ids;   // offer
-  std::string reason;       // refuse; printable ASCII once it is read
+  bool wants_run = false;  // ask
+  Bytes tag;               // acknowledge, offer
+  std::vector<KeyId> ids;  // offer
+  std::string reason;      // refuse; printable ASCII once it is read
 
   [[nodiscard]] Bytes write() const;
   static Result<VendorMessage> read(ByteView octets);

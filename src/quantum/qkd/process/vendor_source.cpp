@@ -57,7 +57,8 @@ class VendorKme {
 
   /// One of `keys` for each of `ids`, and no other.
   static Result<VendorKeys> in_order(std::vector<kme::Key> keys, std::vector<KeyId> ids) {
-    if (keys.size() != ids.size()) return fail(ErrorCode::invalid_argument, "the KME gave " + std::to_string(keys.size()) + " of " + std::to_string(ids.size()) + " keys");
+    if (keys.size() != ids.size())
+      return fail(ErrorCode::invalid_argument, "the KME gave " + std::to_string(keys.size()) + " of " + std::to_string(ids.size()) + " keys");
     VendorKeys out{.ids = std::move(ids), .octets = Secret(keys.size() * key_size)};
     std::ranges::sort(keys, {}, &kme::Key::id);
     auto place = out.octets.writable().begin();

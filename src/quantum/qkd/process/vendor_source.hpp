@@ -10,9 +10,9 @@
 namespace qanat::qkd {
 
 struct VendorAccess {
-  net::ForeignUrl kme;        // its path stands before "/api/v1/keys"
-  net::ForeignTls tls;        // this end's certificate as an SAE; the roots of the KME's
-  kme::SaeId peer_sae;        // the SAE that the other end is
+  net::ForeignUrl kme;  // its path stands before "/api/v1/keys"
+  net::ForeignTls tls;  // this end's certificate as an SAE; the roots of the KME's
+  kme::SaeId peer_sae;  // the SAE that the other end is
   std::uint32_t keys_per_block = 128;
 };
 

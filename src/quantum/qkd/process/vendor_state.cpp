@@ -39,7 +39,8 @@ Secret VendorState::encode() const {
 
 Result<VendorState> VendorState::decode(ByteView octets) {
   OctetReader in(octets);
-  if (in.u8() != vendor_state_version) return fail(ErrorCode::invalid_argument, "qkd state: made by another driver or version; begin with an empty qkd.db at both ends");
+  if (in.u8() != vendor_state_version)
+    return fail(ErrorCode::invalid_argument, "qkd state: made by another driver or version; begin with an empty qkd.db at both ends");
   VendorState out;
   out.last_done = in.u64();
   out.last_committed = in.u64();
