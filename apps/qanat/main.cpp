@@ -29,7 +29,7 @@ constexpr ElementCommand element_commands[] = {
     {"kms", "run the key management service of a domain", run_kms},
     {"qkm", "run a quantum key manager", run_qkm},
     {"qkdnc", "run the QKD network controller", run_qkdnc},
-    {"qkd", "run one end of a QKD link (simulated photons)", run_qkd},
+    {"qkd", "run one end of a QKD link", run_qkd},
 };
 
 class CommandLine {

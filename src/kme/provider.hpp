@@ -15,7 +15,8 @@
 namespace qanat::kme {
 
 struct SaeIdTag;
-using SaeId = Name<SaeIdTag>;  // secure application entity: any text of 1 to 256 octets
+using SaeId = Name<SaeIdTag>;  // secure application entity: any text of 1 to sae_id_size_max octets
+inline constexpr std::size_t sae_id_size_max = 256;
 
 /// Who asks, and over what.
 struct Caller {

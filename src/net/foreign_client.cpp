@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <boost/beast/http.hpp>
 #include <charconv>
 
@@ -22,6 +22,8 @@ namespace http = boost::beast::http;
 namespace {
 
 constexpr std::size_t answer_max = 1024 * 1024;
+constexpr std::size_t buffer_size = 32 * 1024;
+constexpr std::size_t body_reserve = 256 * 1024;
 constexpr std::size_t url_max = 2048;
 
 class Socket {
@@ -88,16 +90,20 @@ class OneCall {
     http::response_parser<http::vector_body<std::uint8_t>> parser;
     parser.body_limit(answer_max);
     parser.eager(true);
-    Bytes waiting;
-    std::array<std::uint8_t, 16384> chunk{};
+    // An answer may hold keys: what it passes through is wiped, and its body does not grow out of one place into the next.
+    parser.get().body().reserve(body_reserve);
+    Secret buffer(buffer_size);
+    const std::span<std::uint8_t> octets = buffer.writable();
+    std::size_t filled = 0;
     while (!parser.is_done()) {
-      ASSIGN_OR_RETURN(const int size, step([&] { return SSL_read(ssl_.get(), chunk.data(), static_cast<int>(chunk.size())); }));
-      append(waiting, ByteView(chunk).first(static_cast<std::size_t>(size)));
+      if (filled == octets.size()) return fail(ErrorCode::unavailable, "the answer's head is too large");
+      ASSIGN_OR_RETURN(const int size, step([&] { return SSL_read(ssl_.get(), octets.data() + filled, static_cast<int>(octets.size() - filled)); }));
+      filled += static_cast<std::size_t>(size);
       boost::system::error_code error;
-      const std::size_t used = parser.put(boost::asio::const_buffer(waiting.data(), waiting.size()), error);
+      const std::size_t used = parser.put(boost::asio::const_buffer(octets.data(), filled), error);
       if (error && error != http::error::need_more) return fail(ErrorCode::unavailable, "the answer is no HTTP: " + error.message());
-      waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(used));
-      if (waiting.size() > answer_max) return fail(ErrorCode::unavailable, "the answer is too large");
+      std::ranges::copy(octets.subspan(used, filled - used), octets.begin());
+      filled -= used;
     }
     auto& message = parser.get();
     const auto type = message[http::field::content_type];

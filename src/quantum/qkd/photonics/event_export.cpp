@@ -19,7 +19,7 @@ Result<Files> create(const Recording& recording, RecordingSide side, double gate
   TRY(recording.clock.validate());
   if (recording.clock.gate_rate_hz != gate_rate_hz) return fail(ErrorCode::invalid_argument, "export: the clock's gate frequency is not the link's");
   ASSIGN_OR_RETURN(EventWriter events, EventWriter::create(recording.events));
-  ASSIGN_OR_RETURN(SideWriter entries, SideWriter::create(recording.side, side));
+  ASSIGN_OR_RETURN(SideWriter entries, SideWriter::create(recording.side, side, RecordingOrigin::simulated));
   return Result<Files>(Files{.events = std::move(events), .side = std::move(entries)});
 }
 

@@ -228,7 +228,9 @@ Result<void> SideReader::read_header() {
   ASSIGN_OR_RETURN(const bool is_there, in_.take(header));
   if (!is_there || !std::equal(side_magic.begin(), side_magic.end(), header.begin())) return in_.refuse(0, "not a side file");
   if (header[8] != static_cast<std::uint8_t>(side_)) return in_.refuse(8, "the side file of the other side");
-  if (std::any_of(header.begin() + 9, header.end(), [](std::uint8_t octet) { return octet != 0; })) return in_.refuse(9, "reserved octets are not zero");
+  if (header[9] > static_cast<std::uint8_t>(RecordingOrigin::simulated)) return in_.refuse(9, "unknown origin");
+  origin_ = static_cast<RecordingOrigin>(header[9]);
+  if (std::any_of(header.begin() + 10, header.end(), [](std::uint8_t octet) { return octet != 0; })) return in_.refuse(10, "reserved octets are not zero");
   is_open_ = true;
   return {};
 }
@@ -273,17 +275,18 @@ Result<std::optional<SideEntry>> SideReader::next() {
   return std::optional(entry);
 }
 
-Result<SideWriter> SideWriter::create(const std::filesystem::path& file, RecordingSide side) {
+Result<SideWriter> SideWriter::create(const std::filesystem::path& file, RecordingSide side, RecordingOrigin origin) {
   ASSIGN_OR_RETURN(auto out, create_private(file));
-  SideWriter writer(*out, side);
+  SideWriter writer(*out, side, origin);
   writer.file_ = std::move(out);
   return Result<SideWriter>(std::move(writer));
 }
 
-SideWriter::SideWriter(std::ostream& out, RecordingSide side) : out_(&out) {
+SideWriter::SideWriter(std::ostream& out, RecordingSide side, RecordingOrigin origin) : out_(&out) {
   std::array<char, side_header_octets> header{};
   std::copy(side_magic.begin(), side_magic.end(), header.begin());
   header[side_magic.size()] = static_cast<char>(side);
+  header[side_magic.size() + 1] = static_cast<char>(origin);
   out_->write(header.data(), header.size());
 }
 

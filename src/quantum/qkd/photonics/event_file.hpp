@@ -101,6 +101,8 @@ class EventWriter {
 };
 
 enum class RecordingSide : std::uint8_t { alice = 1, bob = 2 };
+/// Whether photons were there: the simulator marks what it exports.
+enum class RecordingOrigin : std::uint8_t { measured = 0, simulated = 1 };
 
 /// What the side file says about one event.
 struct SideEntry {
@@ -124,6 +126,8 @@ class SideReader {
   Result<std::optional<SideEntry>> next();
   /// After the end.
   [[nodiscard]] const SideTrailer& trailer() const { return trailer_; }
+  /// After the first next().
+  [[nodiscard]] RecordingOrigin origin() const { return origin_; }
 
  private:
   Result<void> read_header();
@@ -131,6 +135,7 @@ class SideReader {
 
   OctetStream in_;
   RecordingSide side_;
+  RecordingOrigin origin_{};
   bool is_open_ = false;
   bool is_ended_ = false;
   std::uint64_t entries_ = 0;
@@ -139,8 +144,8 @@ class SideReader {
 
 class SideWriter {
  public:
-  static Result<SideWriter> create(const std::filesystem::path& file, RecordingSide side);
-  SideWriter(std::ostream& out, RecordingSide side);
+  static Result<SideWriter> create(const std::filesystem::path& file, RecordingSide side, RecordingOrigin origin);
+  SideWriter(std::ostream& out, RecordingSide side, RecordingOrigin origin = RecordingOrigin::measured);
   /// Alice's entries have an intensity, Bob's have none.
   void write(const SideEntry& entry);
   /// `trailer.entries` is counted here.

@@ -233,4 +233,11 @@ Result<std::unique_ptr<BobDevice>> open_file_bob(const Recording& recording, cry
       std::make_unique<FileBob>(RecordedEvents(recording, std::move(events), std::move(side)), std::move(mark), photocurrent, random));
 }
 
+Result<RecordingOrigin> recording_origin(const Recording& recording, RecordingSide side) {
+  if (recording.side.empty()) return RecordingOrigin::measured;
+  ASSIGN_OR_RETURN(SideReader reader, open_side(recording, side));
+  TRY(reader.next());
+  return reader.origin();
+}
+
 }  // namespace qanat::qkd

@@ -28,6 +28,9 @@ Result<std::unique_ptr<AliceDevice>> open_file_alice(const Recording& recording)
 /// photocurrent, which check_monitor() wants to be told by photocurrent_limit_a = 0.
 Result<std::unique_ptr<BobDevice>> open_file_bob(const Recording& recording, crypto::Rng& random);
 
+/// What the side file says of itself. Measured when there is none (Bob's may be missing): then nobody says otherwise.
+Result<RecordingOrigin> recording_origin(const Recording& recording, RecordingSide side);
+
 /// What Alice's exported files hold: the pulses that clicked (few, as long as the simulation is the only reader), or all.
 enum class ExportedPulses : std::uint8_t { clicked, all };
 

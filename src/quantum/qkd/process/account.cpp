@@ -1,5 +1,7 @@
 #include "quantum/qkd/process/account.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -13,7 +15,8 @@ wire::Json by_intensity(const std::array<Value, intensity_count>& values) {
 
 }  // namespace
 
-wire::Json describe(const LinkId& link, std::uint64_t block_id, const BlockSummary& block) {
+wire::Json describe(const LinkId& link, std::uint64_t block_id, const BlockSummary& block, RecordingOrigin origin) {
+  const bool simulated = origin == RecordingOrigin::simulated;
   const BlockReport& report = block.report;
   return wire::Json::object({{"link", link.text()},
                              {"block_id", block_id},
@@ -52,9 +55,23 @@ wire::Json describe(const LinkId& link, std::uint64_t block_id, const BlockSumma
                              {"first_key", name(report.first_key)},
                              {"agreement", to_hex(report.agreement)},
                              {"began_ms", report.times.began_ms},
-                             {"simulated", true},
-                             {"simulated_time_s", report.simulated_time_s},
+                             {"simulated", simulated},
+                             {simulated ? "simulated_time_s" : "recorded_time_s", report.simulated_time_s},
                              {"wall_ms", report.times.wall_ms}});
+}
+
+wire::Json describe_vendor_block(const LinkId& link, std::uint64_t block_id, const BlockSummary& block) {
+  const std::uint64_t wall_ms = block.report.times.wall_ms;
+  return wire::Json::object({{"link", link.text()},
+                             {"block_id", block_id},
+                             {"qber", 0.0},
+                             {"qber_known", false},
+                             {"key_bits", block.key_bits},
+                             {"rate_bps", 1000.0 * static_cast<double>(block.key_bits) / static_cast<double>(std::max<std::uint64_t>(wall_ms, 1))},
+                             {"bound", "vendor: ETSI GS QKD 014"},
+                             {"began_ms", block.report.times.began_ms},
+                             {"simulated", false},
+                             {"wall_ms", wall_ms}});
 }
 
 wire::Json describe(const SessionSettings& settings) {
@@ -75,7 +92,7 @@ std::string account_of(const BlockReport& report) {
   return fmt::format(
       "{}, {} length: l {} from n_key {} (errors {}), n_check {} (errors {}), mu {}, p {}, q {}, pulses {}, leak {} ({}, {}: {} + {}), eps_sec {}, eps_cor {}; "
       "vacuum "
-      "{:.1f}, single {:.1f}, single in check {:.1f} with errors {:.1f}, phase error {:.5f}; error rate {:.4f}; {:.3f} s of simulated time",
+      "{:.1f}, single {:.1f}, single in check {:.1f} with errors {:.1f}, phase error {:.5f}; error rate {:.4f}; {:.3f} s of the optics' time",
       name(report.bound), name(report.length_rule), report.length, fmt::join(report.key_counts, "/"), fmt::join(report.key_errors, "/"),
       fmt::join(report.check_counts, "/"), fmt::join(report.check_errors, "/"), fmt::join(report.mu, "/"), fmt::join(report.p, "/"),
       report.key_basis_probability, report.gates, report.leak_charged, name(report.leak_model), name(report.reconciliation), report.disclosed.by_alice,

@@ -49,14 +49,20 @@ Result<std::unique_ptr<Records>> Records::open(const std::filesystem::path& file
   return std::unique_ptr<Records>(new Records(std::move(store), device));
 }
 
-Result<std::optional<DurableState>> Records::load_state() {
+Result<std::optional<Secret>> Records::load_state_octets() {
   Bytes sealed;
   TRY(store_->transact([&](store::Transaction& transaction) {
     return transaction.query("SELECT sealed FROM end_state WHERE id = 1", {}, [&](const store::Row& row) { sealed = row.blob(0); });
   }));
-  if (sealed.empty()) return Result<std::optional<DurableState>>(std::nullopt);
-  ASSIGN_OR_RETURN(const Secret octets, device_.unseal(state_context(), sealed));
-  ASSIGN_OR_RETURN(DurableState state, DurableState::decode(octets.reveal()));
+  if (sealed.empty()) return Result<std::optional<Secret>>(std::nullopt);
+  ASSIGN_OR_RETURN(Secret octets, device_.unseal(state_context(), sealed));
+  return Result<std::optional<Secret>>(std::move(octets));
+}
+
+Result<std::optional<DurableState>> Records::load_state() {
+  ASSIGN_OR_RETURN(const std::optional<Secret> octets, load_state_octets());
+  if (!octets) return Result<std::optional<DurableState>>(std::nullopt);
+  ASSIGN_OR_RETURN(DurableState state, DurableState::decode(octets->reveal()));
   return Result<std::optional<DurableState>>(std::move(state));
 }
 

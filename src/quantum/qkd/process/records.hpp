@@ -35,6 +35,8 @@ class Records {
 
   /// Nothing if this end has never had a state.
   Result<std::optional<DurableState>> load_state();
+  /// The same as it was given to commit(): for a driver whose state is another.
+  Result<std::optional<Secret>> load_state_octets();
   /// A step's state and blocks, in one transaction. Of a block with less than one key nothing is kept.
   Result<void> commit(const std::optional<Secret>& state, const std::vector<KeyBlock>& blocks);
 

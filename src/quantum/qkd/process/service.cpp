@@ -4,10 +4,8 @@
 
 #include "crypto/site_key.hpp"
 #include "node/crash_point.hpp"
-#include "quantum/qkd/photonics/simulated_device.hpp"
 #include "quantum/qkd/process/account.hpp"
-#include "quantum/qkd/process/alice_end.hpp"
-#include "quantum/qkd/process/bob_end.hpp"
+#include "quantum/qkd/process/driver.hpp"
 #include "quantum/qkd/process/secret_file.hpp"
 #include "wire/base64.hpp"
 
@@ -57,8 +55,7 @@ struct QkdService::Parts {
   QkdSettings settings;
   std::unique_ptr<Records> records;
   crypto::SiteKey site_key;
-  std::unique_ptr<AliceEnd> alice;  // one of the two
-  std::unique_ptr<BobEnd> bob;
+  DrivenEnd end;
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -69,8 +66,6 @@ struct QkdService::Parts {
   std::thread dialler;
 
   Result<void> make_end();
-  void set_run(bool run);
-  [[nodiscard]] EndFacts facts() const { return alice ? alice->facts() : bob->facts(); }
   bool pause(std::chrono::milliseconds span);
   void obey_qkm();
   void bring_blocks();
@@ -78,11 +73,11 @@ struct QkdService::Parts {
   Result<bool> ask_orders(bool have);
   Result<bool> bring_one();
   Result<net::Response> exchange(const net::Request& request);
+  void describe_source(wire::Json& body) const;
   void describe_health(wire::Json& body);
 };
 
 Result<void> QkdService::Parts::make_end() {
-  ASSIGN_OR_RETURN(Secret seed, read_secret_file(settings.simulated_fibre_seed, fibre_seed_size, 1));
   const EndParts parts{
       .settings = settings.session, .records = *records, .random = node.rng(), .clock = node.clock(), .suite = &node.suite(), .block_stored = [this] {
         {
@@ -91,22 +86,12 @@ Result<void> QkdService::Parts::make_end() {
         }
         changed.notify_all();
       }};
-  if (settings.role == Role::alice) {
-    ASSIGN_OR_RETURN(auto device, open_simulated_alice(settings.session.parameters, std::move(seed)));
-    alice = std::make_unique<AliceEnd>(parts, std::move(device));
-    return {};
-  }
-  ASSIGN_OR_RETURN(auto device, open_simulated_bob(settings.session.parameters, std::move(seed)));
-  bob = std::make_unique<BobEnd>(parts, std::move(device), [this](ByteView octets, Deadline deadline) -> Result<Bytes> {
-    ASSIGN_OR_RETURN(net::Response response, node.call(points::Endpoint::x2_channel, settings.peer.text(), octets, deadline, node.new_request_id()));
-    return std::move(response.body);
-  });
+  ASSIGN_OR_RETURN(end, open_end(settings, parts, [this](ByteView octets, Deadline deadline) -> Result<Bytes> {
+                     ASSIGN_OR_RETURN(net::Response response,
+                                      node.call(points::Endpoint::x2_channel, settings.peer.text(), octets, deadline, node.new_request_id()));
+                     return std::move(response.body);
+                   }));
   return {};
-}
-
-void QkdService::Parts::set_run(bool run) {
-  if (alice) alice->set_run(run);
-  if (bob) bob->set_run(run);
 }
 
 bool QkdService::Parts::pause(std::chrono::milliseconds span) {
@@ -130,7 +115,7 @@ void QkdService::Parts::obey_qkm() {
     const auto orders = ask_orders(run);
     const auto backlog = records->backlog();
     run = orders.value_or(false);
-    set_run(run && backlog && *backlog < backlog_max);
+    end.set_run(run && backlog && *backlog < backlog_max);
     if (orders) continue;
     node::log(node::LogLevel::warning, "orders: {}", orders.error().message);
     pause(pause_first);
@@ -147,7 +132,7 @@ Result<bool> QkdService::Parts::bring_one() {
                                               {"block_id", block->block_id},
                                               {"keys", wire::to_base64(wrapped)},
                                               {"count", block->keys.size() * 8 / link_key_bits},
-                                              {"report", describe(link, block->block_id, block->summary)}});
+                                              {"report", end.describe_block(block->block_id, block->summary)}});
   const auto told = node.call_json(points::Endpoint::kq1_block, settings.qkm.text(), body, Deadline::after(delivery_max), node.new_request_id());
   // conflict: the QKM has a later block already and will never take this one.
   if (!told && told.error().code != ErrorCode::conflict) return fail(told.error());
@@ -182,8 +167,8 @@ void QkdService::Parts::dial() {
   std::chrono::milliseconds wait = pause_first;
   std::uint64_t blocks = 0;
   while (pause(std::chrono::milliseconds(0))) {
-    const auto done = bob->turn(Deadline::after(exchange_max));
-    if (const std::uint64_t now = bob->facts().blocks; now != blocks) {
+    const auto done = end.turn(Deadline::after(exchange_max));
+    if (const std::uint64_t now = end.facts().blocks; now != blocks) {
       blocks = now;
       wait = pause_first;
     }
@@ -200,8 +185,8 @@ Result<net::Response> QkdService::Parts::exchange(const net::Request& request) {
       peer != node.settings().peers.end() ? peer->second.expected == *request.peer.identity : request.peer.identity->name == settings.peer.text();
   auto answer = [&]() -> Result<Bytes> {
     if (!is_peer) return fail(ErrorCode::denied, request.peer.identity->uri() + " is not at the other end of link " + settings.session.link.text());
-    if (!alice) return fail(ErrorCode::conflict, "X-2: this end dials itself");
-    return alice->answer(request.body, request.deadline.sooner_of(hold_max));
+    if (!end.answer) return fail(ErrorCode::conflict, "X-2: this end dials itself");
+    return end.answer(request.body, request.deadline.sooner_of(hold_max), request.deadline);
   }();
   if (!answer) {
     TRY(node.record({.action = "x-2.channel",
@@ -215,25 +200,43 @@ Result<net::Response> QkdService::Parts::exchange(const net::Request& request) {
   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = std::move(*answer)};
 }
 
-void QkdService::Parts::describe_health(wire::Json& body) {
-  const EndFacts now = facts();
+void QkdService::Parts::describe_source(wire::Json& body) const {
   const LinkParameters& optics = settings.session.parameters;
-  body.set("simulated", true);
+  switch (settings.driver) {
+    case Driver::simulated:
+      body.set("simulated_fibre", wire::Json::object({{"distance_km", optics.distance_km},
+                                                      {"attenuation_db_per_km", optics.attenuation_db_per_km},
+                                                      {"gate_rate_hz", optics.gate_rate_hz},
+                                                      {"eavesdropper", name(optics.eavesdropper.attack)},
+                                                      {"eavesdropper_share", optics.eavesdropper.attacked_share()}}));
+      break;
+    case Driver::files:
+      body.set("recording", wire::Json::object({{"events", settings.recording.events.string()}, {"gate_rate_hz", optics.gate_rate_hz}}));
+      break;
+    case Driver::etsi014:
+      body.set("vendor", wire::Json::object({{"kme", settings.vendor.kme.host + ":" + std::to_string(settings.vendor.kme.port)},
+                                             {"peer_sae", settings.vendor.peer_sae.text()},
+                                             {"keys_per_block", settings.vendor.keys_per_block}}));
+      return;
+  }
+  body.set("post_processing", describe(settings.session));
+}
+
+void QkdService::Parts::describe_health(wire::Json& body) {
+  const EndFacts now = end.facts();
+  body.set("simulated", end.origin == RecordingOrigin::simulated);
+  body.set("driver", name(settings.driver));
   body.set("link", settings.session.link.text());
   body.set("role", name(settings.role));
-  body.set("simulated_fibre", wire::Json::object({{"distance_km", optics.distance_km},
-                                                  {"attenuation_db_per_km", optics.attenuation_db_per_km},
-                                                  {"gate_rate_hz", optics.gate_rate_hz},
-                                                  {"eavesdropper", name(optics.eavesdropper.attack)},
-                                                  {"eavesdropper_share", optics.eavesdropper.attacked_share()}}));
-  body.set("post_processing", describe(settings.session));
+  describe_source(body);
   body.set("connected", now.connected);
   body.set("sessions", now.sessions);
   body.set("blocks", now.blocks);
   body.set("failed_blocks", now.failed_blocks);
-  if (now.last_block) body.set("last_block", describe(settings.session.link, now.last_block_id, *now.last_block));
+  if (now.last_block) body.set("last_block", end.describe_block(now.last_block_id, *now.last_block));
   body.set("last_failure", now.last_failure);
   if (const auto backlog = records->backlog()) body.set("undelivered_blocks", *backlog);
+  if (settings.driver == Driver::etsi014) return;
   if (const auto state = records->load_state(); state && *state) {
     body.set("authentication_keys", wire::Json::object({{"alice_to_bob", (*state)->pool.stock(Direction::alice_to_bob)},
                                                         {"bob_to_alice", (*state)->pool.stock(Direction::bob_to_alice)}}));
@@ -246,7 +249,7 @@ QkdService::~QkdService() { stop(); }
 Result<std::unique_ptr<QkdService>> QkdService::open(node::Node& node, QkdSettings settings) {
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "qkd.db", node.device()));
   ASSIGN_OR_RETURN(auto site_key, read_site_key(settings.site_key));
-  TRY(make_first_state(*records, settings, node.clock().now_ms()));
+  if (settings.driver != Driver::etsi014) TRY(make_first_state(*records, settings, node.clock().now_ms()));
   auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(records), std::move(site_key));
   TRY(parts->make_end());
   node.describe_health([&those = *parts](wire::Json& body) { those.describe_health(body); });
@@ -261,7 +264,7 @@ void QkdService::start() {
   Parts& parts = *parts_;
   parts.controller = std::thread([&parts] { parts.obey_qkm(); });
   parts.deliverer = std::thread([&parts] { parts.bring_blocks(); });
-  if (parts.bob) parts.dialler = std::thread([&parts] { parts.dial(); });
+  if (parts.end.turn) parts.dialler = std::thread([&parts] { parts.dial(); });
 }
 
 void QkdService::stop() {

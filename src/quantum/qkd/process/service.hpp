@@ -1,5 +1,5 @@
-// One end of one quantum link as a process: makes blocks with the other end while its QKM wants keys, and brings them there. The link is
-// simulated, and says so wherever it is shown.
+// One end of one quantum link as a process: makes blocks with the other end while its QKM wants keys, and brings them there. What the
+// keys come from is the driver's matter (driver.hpp); what was simulated says so wherever it is shown.
 #pragma once
 
 #include <memory>

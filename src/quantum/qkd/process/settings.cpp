@@ -93,36 +93,52 @@ std::optional<Bound> read_bound(node::Config& table) {
   return std::nullopt;
 }
 
-}  // namespace
-
-std::string_view name(Role role) noexcept {
-  switch (role) {
-    case Role::alice:
-      return "alice";
-    case Role::bob:
-      return "bob";
+Driver read_driver(node::Config& table) {
+  const std::string text = table.text("driver", name(Driver::simulated));
+  for (const Driver driver : {Driver::simulated, Driver::files, Driver::etsi014}) {
+    if (text == name(driver)) return driver;
   }
-  return "";
+  table.reject("driver", "must be simulated, files or etsi014");
+  return Driver::simulated;
 }
 
-QkdSettings QkdSettings::read(node::Config& config) {
-  QkdSettings out;
-  node::Config table = config.table("qkd");
-  const std::string role = table.text("role");
-  if (role != "alice" && role != "bob") table.reject("role", "must be alice or bob");
-  out.role = role == "bob" ? Role::bob : Role::alice;
-  out.peer = read_name(table, "peer");
-  out.qkm = read_name(table, "qkm");
-  out.site_key = table.text("site_key", "");
+Recording read_recording(node::Config& table, Role role, double gate_rate_hz) {
+  Recording out;
+  out.events = table.text("recording_events");
+  out.side = role == Role::alice ? table.text("recording_side") : table.text("recording_side", "");
+  out.clock.gate_rate_hz = gate_rate_hz;
+  out.clock.origin = static_cast<std::uint64_t>(table.integer("recording_origin", 0, std::int64_t{1} << 62, 0));
+  out.clock.origin_phase = table.real("recording_origin_phase", 0.0, 1.0, out.clock.origin_phase);
+  out.clock.window_s = table.real("recording_window_s", 0.0, 1.0, out.clock.window_s);
+  if (const auto valid = out.clock.validate(); !valid) table.reject("recording_origin", valid.error().message);
+  return out;
+}
+
+VendorAccess read_vendor(node::Config& table) {
+  VendorAccess out;
+  if (auto url = net::ForeignUrl::parse(table.text("vendor_kme"))) {
+    out.kme = *std::move(url);
+  } else {
+    table.reject("vendor_kme", url.error().message);
+  }
+  out.tls.chains = {{.certificate = table.text("vendor_certificate"), .key = table.text("vendor_key")}};
+  out.tls.roots = table.text("vendor_roots");
+  out.tls.crls = table.text("vendor_crls", "");
+  out.peer_sae = kme::SaeId(table.text("vendor_peer_sae"));
+  if (out.peer_sae.text().size() > kme::sae_id_size_max) table.reject("vendor_peer_sae", "must be at most 256 octets");
+  out.keys_per_block = static_cast<std::uint32_t>(table.integer("vendor_keys_per_block", 1, vendor_keys_max, out.keys_per_block));
+  return out;
+}
+
+void read_first_key(node::Config& table, QkdSettings& out) {
   const std::string first_key = table.text("first_key", name(FirstKey::pre_shared));
   if (first_key != name(FirstKey::pre_shared) && first_key != name(FirstKey::pqc)) table.reject("first_key", "must be pre_shared or pqc");
   out.session.first_key = first_key == name(FirstKey::pqc) ? FirstKey::pqc : FirstKey::pre_shared;
   if (out.session.first_key == FirstKey::pre_shared) out.pre_shared_key = table.text("pre_shared_key");
-  out.simulated_fibre_seed = table.text("simulated_fibre_seed");
+}
 
-  SessionSettings& session = out.session;
-  session.link = LinkId(table.text("link"));
-  session.parameters = read_parameters(table);
+/// How blocks are made of detections.
+void read_processing(node::Config& table, SessionSettings& session) {
   session.block_size =
       static_cast<std::size_t>(table.integer("block_size", block_size_min, process_block_size_max, static_cast<std::int64_t>(session.block_size)));
   session.eps_sec = table.real("eps_sec", 1e-30, 0.5, session.eps_sec);
@@ -140,7 +156,53 @@ QkdSettings QkdSettings::read(node::Config& config) {
       static_cast<std::size_t>(table.integer("authentication_reserve", 2, 1000, static_cast<std::int64_t>(session.authentication_reserve)));
   session.authentication_target =
       static_cast<std::size_t>(table.integer("authentication_target", 4, 2048, static_cast<std::int64_t>(session.authentication_target)));
-  if (const auto valid = session.validate(); !valid) table.reject("link", valid.error().message);
+}
+
+}  // namespace
+
+std::string_view name(Role role) noexcept {
+  switch (role) {
+    case Role::alice:
+      return "alice";
+    case Role::bob:
+      return "bob";
+  }
+  return "";
+}
+
+std::string_view name(Driver driver) noexcept {
+  switch (driver) {
+    case Driver::simulated:
+      return "simulated";
+    case Driver::files:
+      return "files";
+    case Driver::etsi014:
+      return "etsi014";
+  }
+  return "";
+}
+
+QkdSettings QkdSettings::read(node::Config& config) {
+  QkdSettings out;
+  node::Config table = config.table("qkd");
+  const std::string role = table.text("role");
+  if (role != "alice" && role != "bob") table.reject("role", "must be alice or bob");
+  out.role = role == "bob" ? Role::bob : Role::alice;
+  out.peer = read_name(table, "peer");
+  out.qkm = read_name(table, "qkm");
+  out.site_key = table.text("site_key", "");
+  out.driver = read_driver(table);
+  out.session.link = LinkId(table.text("link"));
+  if (out.driver == Driver::etsi014) {
+    out.vendor = read_vendor(table);
+  } else {
+    read_first_key(table, out);
+    out.session.parameters = read_parameters(table);
+    read_processing(table, out.session);
+    if (out.driver == Driver::simulated) out.simulated_fibre_seed = table.text("simulated_fibre_seed");
+    if (out.driver == Driver::files) out.recording = read_recording(table, out.role, out.session.parameters.gate_rate_hz);
+  }
+  if (const auto valid = out.session.validate(); !valid) table.reject("link", valid.error().message);
   return out;
 }
 
