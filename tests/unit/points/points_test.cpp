@@ -83,6 +83,7 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /pm/1/token: kms -> iam\n"
             "POST /ua/1/record: kms -> iam\n"
             "POST /x/1/relay: qkm -> qkm\n"
+            "POST /x/1/activate: qkm -> qkm\n"
             "POST /x/2/channel: qkd -> qkd\n"
             "POST /x/3/enrolment: cas -> iam\n"
             "POST /x/4/enrol: cmsp iam ccs operator anonymous -> cas\n"

@@ -21,6 +21,7 @@ LinkParameters wiesemann_link(double distance_km) {
   link.gate_rate_hz = 625e6;
   link.dark_count_probability = 200.0 / 625e6 / 2.0;
   link.afterpulse_probability = 0.0;
+  link.timing_jitter_s = 0.0;  // the papers know none
   link.misalignment_error = 0.02;
   link.dead_time_s = 0.0;
   link.intensity = {0.5, 0.15, 0.0};

@@ -79,6 +79,7 @@ LinkParameters paper_link(double distance_km) {
   link.afterpulse_probability = 4e-2;
   link.misalignment_error = 5e-3;
   link.dead_time_s = 0.0;
+  link.timing_jitter_s = 0.0;  // the paper knows none
   return link;
 }
 
