@@ -142,7 +142,7 @@ void Corrector::learn_halves(std::size_t f, std::uint64_t* scratch, BitReader& i
     scratch[2 * h] &= ~known[h];
     scratch[2 * h + 1] &= ~known[h];
   }
-  tree(f, 0).fill(scratch, known);
+  tree(f, 0).fill(with_, scratch, known);
 }
 
 Result<void> Corrector::learn_searches(ByteView answer) {
@@ -254,10 +254,12 @@ void Corrector::learn_pieces(std::size_t f, BitReader& in, BitWriter& out) {
   frame.searches.resize(kept);
   if (kept == 0) frame.asked = Asked::nothing;
   for (const Node leaf : frame.ended) {
-    const std::size_t word = place_of(pass, leaf).word;
-    __builtin_prefetch(bits(f) + word, 1);
-    nodes.prefetch_siblings((leaf - leaf_first) >> 6);
-    for (std::size_t p = 0; p < frame.opened; ++p) tree(f, p).prefetch_above(layout.pass[p].place[word]);
+    const BitPlace at = place_of(pass, leaf);
+    __builtin_prefetch(bits(f) + at.word, 1);
+    for (std::size_t p = 0; p < frame.opened; ++p) {
+      const std::uint32_t place = layout.pass[p].place[at.word];
+      tree(f, p).prefetch_above(place, (at.bit + layout.pass[p].turn[place]) & 63U);
+    }
   }
 }
 
@@ -301,22 +303,18 @@ void Corrector::learn_blocks(std::size_t f, BitReader& in) {
   const PassLayout& pass = layout_->of(f).pass[number];
   std::array<std::uint64_t, frame_words> plain;
   build_tree(pass, bits(f), plain.data());
-  SearchTree nodes = tree(f, number);
-  nodes.fill(plain.data(), nullptr);
-  wipe({reinterpret_cast<std::uint8_t*>(plain.data()), sizeof(plain)});
   // Everything known is even when a pass is opened, so the frame as a whole is: the last block follows from the others.
   std::uint64_t sum = 0;
   for (Node node = first_top(layout_->exponents[number]); node <= pass.last_top; ++node) {
     if (!pass.has(node)) continue;
-    const std::uint64_t differs = node == pass.last_top ? sum : in.get(1) ^ (nodes.parity(node) ? 1U : 0U);
+    const std::uint64_t own = tree_bit(plain.data(), node) ? 1 : 0;
+    const std::uint64_t differs = node == pass.last_top ? sum : in.get(1) ^ own;
     sum ^= differs;
-    if (differs != 0) {
-      nodes.set_odd(node);
-      frame.odd[number].push_back(static_cast<std::uint16_t>(node));
-    } else {
-      nodes.set_even(node);
-    }
+    plain.at(node >> 6) ^= (own ^ differs) << (node & 63U);
+    if (differs != 0) frame.odd[number].push_back(static_cast<std::uint16_t>(node));
   }
+  tree(f, number).fill(with_, plain.data(), nullptr);
+  wipe({reinterpret_cast<std::uint8_t*>(plain.data()), sizeof(plain)});
 }
 
 void Corrector::learn_subset(SubsetSearch& search, Asked& asked, BitReader& in, BitWriter& out) {

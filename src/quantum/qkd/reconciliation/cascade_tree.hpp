@@ -1,102 +1,160 @@
-// Bob's tree of a pass while he searches: which parities are known and which differ. Held in blocks of two levels, one cache line each, so that
-// the way from a bit up to its block touches few lines: the trees of all frames do not fit into a cache, and this way is what costs time.
+// Bob's tree of a pass while he searches: which parities are known and which differ. Held by subtrees over 256 bits, one cache line each, so that
+// a search and the way from a bit up to its block touch one line, two at most: the trees of all frames do not fit into a cache, and that is what
+// costs time.
 #pragma once
 
 #include "quantum/qkd/reconciliation/cascade_frames.hpp"
 
 namespace qanat::qkd::cascade {
 
-/// 256 blocks of the levels over 2 and 4 bits, 64 of the next two levels, and so on. Of a block's eight words 1 to 3 are parities (the upper
-/// level, then the two words of the lower one) and 5 to 7 "both halves are known"; word 0 of the plain tree has its place in the last block.
-inline constexpr std::size_t tree_block_words = 8;
-inline constexpr std::array<std::size_t, 6> tree_blocks_before{0, 256, 320, 336, 340, 341};
-inline constexpr std::size_t tree_words = tree_blocks_before.back() * tree_block_words;
-
-/// Where word h of the plain tree is.
-inline constexpr std::array<std::uint16_t, frame_words> tree_slots = [] {
-  std::array<std::uint16_t, frame_words> slots{};
-  slots[0] = static_cast<std::uint16_t>(tree_blocks_before[4] * tree_block_words);
-  for (std::size_t h = 1; h < frame_words; ++h) {
-    const auto level = static_cast<std::size_t>(10 - std::bit_width(h));  // 0 right above the bits, 9 at word 1
-    const std::size_t within = h - std::bit_floor(h);
-    const bool upper = level % 2 == 1;
-    const std::size_t block = tree_blocks_before[level / 2] + (upper ? within : within / 2);
-    slots[h] = static_cast<std::uint16_t>(block * tree_block_words + (upper ? 1 : 2 + within % 2));
-  }
-  return slots;
-}();
+/// A subtree over 256 bits of one lane: its root is number 1, the children of number i are 2i and 2i+1, from 256 on they are bits. Its line holds
+/// by number the parities, then "both halves are known". What is above lies behind the 256 subtrees in one more line, as in the plain tree.
+inline constexpr std::size_t subtree_words = 8;
+inline constexpr unsigned subtree_exponent = 8;
+inline constexpr Node subtree_roots = first_top(subtree_exponent);
+inline constexpr std::size_t upper_at = subtree_roots * subtree_words;
+inline constexpr std::size_t tree_words = upper_at + subtree_words;
 
 class SearchTree {
  public:
   explicit SearchTree(std::uint64_t* words) noexcept : words_(words) {}
 
   /// Bob's parity while Alice's is not known; then whether the two differ.
-  [[nodiscard]] bool parity(Node node) const noexcept { return (words_[slot(node)] >> (node & 63U) & 1U) != 0; }
-  [[nodiscard]] bool known_below(Node node) const noexcept { return (words_[slot(node) + 4] >> (node & 63U) & 1U) != 0; }
-  void set_even(Node node) noexcept { words_[slot(node)] &= ~bit(node); }
-  void set_odd(Node node) noexcept { words_[slot(node)] |= bit(node); }
-  void set_known_below(Node node) noexcept { words_[slot(node) + 4] |= bit(node); }
-  void prefetch(Node node) const noexcept { __builtin_prefetch(words_ + slot(node)); }
-  /// The lowest blocks over the word at a place, which are about to be changed.
-  void prefetch_above(std::size_t place) const noexcept {
-    __builtin_prefetch(words_ + (place / 4) * tree_block_words, 1);
-    __builtin_prefetch(words_ + (tree_blocks_before[1] + place / 16) * tree_block_words, 1);
-    __builtin_prefetch(words_ + (tree_blocks_before[2] + place / 64) * tree_block_words, 1);
-    __builtin_prefetch(words_ + (tree_blocks_before[3] + place / 256) * tree_block_words, 1);
-  }
-  /// Those besides them that settle_search() changes.
-  void prefetch_siblings(std::size_t place) const noexcept {
-    __builtin_prefetch(words_ + (place / 4 ^ 1U) * tree_block_words, 1);
-    __builtin_prefetch(words_ + (tree_blocks_before[1] + (place / 16 ^ 1U)) * tree_block_words, 1);
-  }
+  [[nodiscard]] bool parity(Node node) const noexcept { return (word(node)[0] & bit(node)) != 0; }
+  [[nodiscard]] bool known_below(Node node) const noexcept { return (word(node)[known] & bit(node)) != 0; }
+  void set_even(Node node) noexcept { word(node)[0] &= ~bit(node); }
+  void set_known_below(Node node) noexcept { word(node)[known] |= bit(node); }
+  void prefetch(Node node) const noexcept { __builtin_prefetch(word(node), 1); }
+  /// The line over a bit, which is about to be changed.
+  void prefetch_above(std::uint32_t place, std::uint32_t lane) const noexcept { __builtin_prefetch(subtree(place, lane), 1); }
 
   /// From a plain tree and plain words of "known below"; with a null pointer nothing is.
-  void fill(const std::uint64_t* plain, const std::uint64_t* known) noexcept {
-    for (std::size_t h = 0; h < frame_words; ++h) {
-      words_[tree_slots[h]] = plain[h];
-      words_[tree_slots[h] + 4] = known == nullptr ? 0 : known[h];
+  void fill(const Kernels& with, const std::uint64_t* plain, const std::uint64_t* plain_known) noexcept {
+    std::array<std::array<std::uint64_t, subtree_words>, 64> lines;  // by number within a word, then, transposed, by lane
+    for (std::size_t root = 4; root < 8; ++root) {
+      lines[0] = {};
+      for (std::size_t number = 1; number < 256; ++number) {
+        const std::size_t h = number + (root - 1) * std::bit_floor(number);
+        lines.at(number % 64).at(number / 64) = plain[h];
+        lines.at(number % 64).at(number / 64 + known) = plain_known == nullptr ? 0 : plain_known[h];
+      }
+      with.transpose(lines);
+      std::memcpy(words_ + (root - 4) * 64 * subtree_words, lines.data(), sizeof(lines));
     }
+    for (std::size_t h = 0; h < 4; ++h) {
+      words_[upper_at + h] = plain[h];
+      words_[upper_at + h + known] = plain_known == nullptr ? 0 : plain_known[h];
+    }
+    wipe({reinterpret_cast<std::uint8_t*>(&lines), sizeof(lines)});
   }
 
   /// The search that began at the first node above the bit that is known below ended in the bit: everything on the way is known, and even once the
   /// bit is flipped; what is above changes. `exponent`: of the pass's blocks.
   void settle_search(std::uint32_t place, std::uint32_t lane, unsigned exponent) noexcept {
-    unsigned start = 0;
-    while (start + 1 < exponent && !known_below(above(place, lane, start))) ++start;
-    for (unsigned level = 0; level < exponent; ++level) {
-      const Node node = above(place, lane, level);
-      const std::uint64_t way = level < start ? ~std::uint64_t{0} : 0;  // the same steps for all, because a branch would often be foreseen wrongly
-      const Node sibling = node < 128 ? node ^ 1U : node ^ 64U;
-      std::uint64_t* words = words_ + slot(node);
-      words[0] = (words[0] ^ (bit(node) & ~way)) & ~(bit(node) & way);
-      words[4] |= bit(node) & way;
-      words_[slot(sibling)] &= ~(bit(sibling) & way);
-    }
+    std::uint64_t* line = subtree(place, lane);
+    const Way up(place, exponent);
+    const std::uint64_t known_0 = line[known] & up.rest;
+    // The same steps for all, because branches would often be foreseen wrongly.
+    const std::uint64_t unknown_2 = (line[known + up.last_word] & up.last) == 0 ? ~std::uint64_t{0} : 0;
+    const std::uint64_t unknown_1 = (line[known + 1] & up.second) == 0 ? unknown_2 : 0;
+    settle_word(line + up.last_word, up.last, unknown_2);
+    settle_word(line + 1, up.second, unknown_1);
+    settle_word(line, up.rest, known_0 == 0 ? unknown_1 : unknown_1 & ~(~std::uint64_t{0} >> std::countl_zero(known_0)));
+    if (exponent > subtree_exponent) settle_upper(place, lane, exponent, known_0 == 0 && unknown_1 != 0);
   }
 
   /// The bit was flipped by another pass: everything above it changes. The smallest known piece that holds it if that is odd now; otherwise,
   /// or if the bit itself is known, 0.
   Node flip_above(std::uint32_t place, std::uint32_t lane, unsigned exponent) noexcept {
-    std::uint32_t known = 0;
-    std::uint32_t odd = 0;
-    for (unsigned level = 0; level < exponent; ++level) {
+    std::uint64_t* line = subtree(place, lane);
+    const Way up(place, exponent);
+    line[up.last_word] ^= up.last;
+    line[1] ^= up.second;
+    line[0] ^= up.rest;
+    for (unsigned level = subtree_exponent; level < exponent; ++level) {
       const Node node = above(place, lane, level);
-      std::uint64_t* words = words_ + slot(node);
-      words[0] ^= bit(node);
-      odd |= static_cast<std::uint32_t>(words[0] >> (node & 63U) & 1U) << level;
-      known |= static_cast<std::uint32_t>(words[4] >> (node & 63U) & 1U) << level;
+      word(node)[0] ^= bit(node);
     }
-    const unsigned level = known == 0 ? exponent - 1 : static_cast<unsigned>(std::countr_zero(known)) - 1;
-    return (known & 1U) == 0 && (odd >> level & 1U) != 0 ? above(place, lane, level) : 0;
+    if ((line[known + up.last_word] & up.last) != 0) return 0;
+    unsigned level = 0;  // of the piece: right below the lowest known node
+    if (const std::uint64_t known_0 = line[known] & up.rest; (line[known + 1] & up.second) == 0) {
+      if (known_0 != 0) {
+        level = static_cast<unsigned>(7 - std::bit_width(63U - static_cast<unsigned>(std::countl_zero(known_0))));
+      } else {
+        level = exponent < subtree_exponent ? exponent - 1 : subtree_exponent - 1;
+        while (level + 1 < exponent && !known_below(above(place, lane, level + 1))) ++level;
+      }
+    }
+    const Node piece = above(place, lane, level);
+    return parity(piece) ? piece : 0;
   }
 
  private:
+  static constexpr std::size_t known = 4;  // words behind the parities
+
+  /// The nodes of a block above a bit, within the subtree's line: by number the first is in word 2 or 3, the second in word 1, the rest in word 0.
+  struct Way {
+    Way(std::uint32_t place, unsigned exponent) noexcept
+        : last_word(2 + (place >> 7 & 1U)),
+          last(std::uint64_t{1} << (place >> 1 & 63U)),
+          second(std::uint64_t{1} << (place >> 2 & 63U)),
+          rest(ways_up[place >> 3 & 31U] & ~std::uint64_t{0} << (exponent < subtree_exponent ? 1U << (subtree_exponent - exponent) : 1U)) {}
+    std::size_t last_word;
+    std::uint64_t last;
+    std::uint64_t second;
+    std::uint64_t rest;
+  };
+  static constexpr std::array<std::uint64_t, 32> ways_up = [] {
+    std::array<std::uint64_t, 32> ways{};
+    for (std::size_t i = 0; i < 32; ++i) {
+      for (std::size_t number = 32 + i; number > 0; number /= 2) ways[i] |= std::uint64_t{1} << number;
+    }
+    return ways;
+  }();
+
+  /// `unknown`: of the nodes `way` those that were not known are among these.
+  static void settle_word(std::uint64_t* parities, std::uint64_t way, std::uint64_t unknown) noexcept {
+    const std::uint64_t searched = way & unknown;
+    constexpr std::uint64_t lefts = 0x5555555555555555ULL;
+    const std::uint64_t siblings = (searched & lefts) << 1 | (searched >> 1 & lefts);
+    parities[0] = (parities[0] ^ (way & ~unknown)) & ~(searched | siblings);
+    parities[known] |= searched;
+  }
+  void settle_upper(std::uint32_t place, std::uint32_t lane, unsigned exponent, bool searched) noexcept {
+    for (unsigned level = subtree_exponent; level < exponent; ++level) {
+      if (searched) set_even(sibling(above(place, lane, level - 1)));
+      const Node node = above(place, lane, level);
+      searched = searched && level + 1 < exponent && !known_below(node);
+      if (searched) {
+        set_even(node);
+        set_known_below(node);
+      } else {
+        word(node)[0] ^= bit(node);
+      }
+    }
+  }
+
   /// The node `level` levels above the first one over the bit.
   static Node above(std::uint32_t place, std::uint32_t lane, unsigned level) noexcept {
     return level < 10 ? ((Node{frame_words} + place) >> (level + 1)) << 6 | lane : (64 + lane) >> (level - 9);
   }
-  static std::size_t slot(Node node) noexcept { return tree_slots[node >> 6]; }
-  static std::uint64_t bit(Node node) noexcept { return std::uint64_t{1} << (node & 63U); }
+  static Node sibling(Node node) noexcept { return node < 128 ? node ^ 1U : node ^ 64U; }
+  [[nodiscard]] std::uint64_t* subtree(std::uint32_t place, std::uint32_t lane) const noexcept {
+    return words_ + ((place >> 8) * 64 + lane) * subtree_words;
+  }
+  /// Of a node within a subtree.
+  static unsigned number_of(Node node) noexcept {
+    const Node h = node >> 6;
+    const auto depth = static_cast<unsigned>(std::bit_width(h)) - 3;
+    return (1U << depth) | (h & ((1U << depth) - 1U));
+  }
+  [[nodiscard]] std::uint64_t* word(Node node) const noexcept {
+    const Node h = node >> 6;
+    if (node < subtree_roots) return words_ + upper_at + h;
+    const auto depth = static_cast<unsigned>(std::bit_width(h)) - 3;
+    return words_ + (((h >> depth) - 4) * 64 + (node & 63U)) * subtree_words + (number_of(node) >> 6);
+  }
+  static std::uint64_t bit(Node node) noexcept { return std::uint64_t{1} << ((node < subtree_roots ? node : number_of(node)) & 63U); }
   std::uint64_t* words_;
 };
 
