@@ -1,20 +1,118 @@
-// Bob's tree of a pass while he searches: which parities are known and which differ. Held by subtrees over 256 bits, one cache line each, so that
+// The trees of a pass while Bob searches: parities, and on his side which of them are known and which differ. Held by subtrees over 256 bits, one cache line each, so that
 // a search and the way from a bit up to its block touch one line, two at most: the trees of all frames do not fit into a cache, and that is what
 // costs time.
 #pragma once
+
+#include <algorithm>
 
 #include "quantum/qkd/reconciliation/cascade_frames.hpp"
 
 namespace qanat::qkd::cascade {
 
 /// A subtree over 256 bits of one lane: its root is number 1, the children of number i are 2i and 2i+1, from 256 on they are bits. Its line holds
-/// by number the parities, then "both halves are known". What is above lies behind the 256 subtrees in one more line, as in the plain tree.
-inline constexpr std::size_t subtree_words = 8;
+/// by number the parities, then, Bob's, "both halves are known". What is above lies behind the 256 subtrees in one more line, as in the plain tree.
 inline constexpr unsigned subtree_exponent = 8;
 inline constexpr Node subtree_roots = first_top(subtree_exponent);
+
+struct SubtreePlace {
+  explicit SubtreePlace(Node node) noexcept {
+    const Node h = node >> 6;
+    const auto depth = static_cast<unsigned>(std::bit_width(h)) - 3;
+    line = ((h >> depth) - 4) * 64 + (node & 63U);
+    number = (1U << depth) | (h & ((1U << depth) - 1U));
+  }
+  std::size_t line;
+  unsigned number;
+};
+
+/// Where a search is. With it go the parities of the next levels, because a line would have to be fetched anew for every message.
+struct Search {
+  std::uint64_t parities = 0;  // by number, as if the node that they were taken at were the root of a subtree
+  std::uint16_t frame = 0;
+  std::uint16_t node = 0;  // whose left half is asked about
+  std::uint8_t at = 0;     // its number; 0: nothing was taken
+  std::uint8_t pass = 0;
+
+  static constexpr unsigned levels = 5;
+  [[nodiscard]] bool left_parity() const noexcept { return (parities >> (2 * at) & 1U) != 0; }
+  /// To a child of the node.
+  void walk(Node child, bool right) noexcept {
+    node = static_cast<std::uint16_t>(child);
+    const unsigned next = at == 0 ? 0U : 2U * at + (right ? 1U : 0U);
+    at = static_cast<std::uint8_t>(next >> levels == 0 ? next : 0);
+  }
+  /// To any node.
+  void jump(Node to) noexcept {
+    node = static_cast<std::uint16_t>(to);
+    at = 0;
+  }
+  void take(const std::uint64_t* line, unsigned number) noexcept {
+    parities = 0;
+    for (unsigned level = 1; level <= levels && number << level < 256; ++level) {
+      const unsigned first = number << level;
+      const std::uint64_t those = line[first / 64] >> (first % 64) & ((std::uint64_t{1} << (1U << level)) - 1);
+      parities |= those << (1U << level);
+    }
+    at = 1;
+  }
+};
+
+/// Plain tree words of two subtree roots (4..7), or of one in two trees, into lines of eight words by lane.
+using SubtreeLines = std::array<std::array<std::uint64_t, 8>, 64>;
+inline void gather_lines(const Kernels& with, const std::uint64_t* first, std::size_t first_root, const std::uint64_t* second, std::size_t second_root,
+                         SubtreeLines& lines) {
+  lines[0] = {};
+  for (std::size_t number = 1; number < 256; ++number) {
+    lines.at(number % 64).at(number / 64) = first[number + (first_root - 1) * std::bit_floor(number)];
+    lines.at(number % 64).at(number / 64 + 4) = second[number + (second_root - 1) * std::bit_floor(number)];
+  }
+  with.transpose(lines);
+}
+
+/// Alice's: parities only.
+class ParityTree {
+ public:
+  static constexpr std::size_t words = 256 * 4 + 8;
+  explicit ParityTree(std::uint64_t* memory) noexcept : words_(memory) {}
+
+  [[nodiscard]] bool parity(Node node) const noexcept {
+    if (node < subtree_roots) return tree_bit(words_ + upper_at, node);
+    const SubtreePlace place(node);
+    return (words_[place.line * 4 + place.number / 64] >> (place.number % 64) & 1U) != 0;
+  }
+  /// Takes the parities of the next levels along, if the search has come down into a subtree.
+  void take(Search& search) const noexcept {
+    if (search.node < subtree_roots) return;
+    const SubtreePlace place(search.node);
+    search.take(words_ + place.line * 4, place.number);
+  }
+  void prefetch(Node node) const noexcept {
+    if (node >= subtree_roots) __builtin_prefetch(words_ + SubtreePlace(node).line * 4);
+  }
+  void fill(const Kernels& with, const std::uint64_t* plain) noexcept {
+    SubtreeLines lines;
+    for (std::size_t root = 4; root < 8; root += 2) {
+      gather_lines(with, plain, root, plain, root + 1, lines);
+      std::uint64_t* to = words_ + (root - 4) * 64 * 4;
+      for (std::size_t lane = 0; lane < 64; ++lane) {
+        std::copy_n(lines.at(lane).data(), 4, to + lane * 4);
+        std::copy_n(lines.at(lane).data() + 4, 4, to + (64 + lane) * 4);
+      }
+    }
+    std::copy_n(plain, 4, words_ + upper_at);
+    wipe({reinterpret_cast<std::uint8_t*>(&lines), sizeof(lines)});
+  }
+
+ private:
+  static constexpr std::size_t upper_at = 256 * 4;
+  std::uint64_t* words_;
+};
+
+inline constexpr std::size_t subtree_words = 8;
 inline constexpr std::size_t upper_at = subtree_roots * subtree_words;
 inline constexpr std::size_t tree_words = upper_at + subtree_words;
 
+/// Bob's.
 class SearchTree {
  public:
   explicit SearchTree(std::uint64_t* words) noexcept : words_(words) {}
@@ -28,23 +126,22 @@ class SearchTree {
   /// The line over a bit, which is about to be changed.
   void prefetch_above(std::uint32_t place, std::uint32_t lane) const noexcept { __builtin_prefetch(subtree(place, lane), 1); }
 
-  /// From a plain tree and plain words of "known below"; with a null pointer nothing is.
+  /// Takes the parities of the next levels along, if the search has come down into a subtree.
+  void take(Search& search) const noexcept {
+    if (search.node < subtree_roots) return;
+    const SubtreePlace place(search.node);
+    search.take(words_ + place.line * subtree_words, place.number);
+  }
+
+  /// From a plain tree and plain words of "known below".
   void fill(const Kernels& with, const std::uint64_t* plain, const std::uint64_t* plain_known) noexcept {
-    std::array<std::array<std::uint64_t, subtree_words>, 64> lines;  // by number within a word, then, transposed, by lane
+    SubtreeLines lines;
     for (std::size_t root = 4; root < 8; ++root) {
-      lines[0] = {};
-      for (std::size_t number = 1; number < 256; ++number) {
-        const std::size_t h = number + (root - 1) * std::bit_floor(number);
-        lines.at(number % 64).at(number / 64) = plain[h];
-        lines.at(number % 64).at(number / 64 + known) = plain_known == nullptr ? 0 : plain_known[h];
-      }
-      with.transpose(lines);
+      gather_lines(with, plain, root, plain_known, root, lines);
       std::memcpy(words_ + (root - 4) * 64 * subtree_words, lines.data(), sizeof(lines));
     }
-    for (std::size_t h = 0; h < 4; ++h) {
-      words_[upper_at + h] = plain[h];
-      words_[upper_at + h + known] = plain_known == nullptr ? 0 : plain_known[h];
-    }
+    std::copy_n(plain, 4, words_ + upper_at);
+    std::copy_n(plain_known, 4, words_ + upper_at + known);
     wipe({reinterpret_cast<std::uint8_t*>(&lines), sizeof(lines)});
   }
 
@@ -142,19 +239,12 @@ class SearchTree {
   [[nodiscard]] std::uint64_t* subtree(std::uint32_t place, std::uint32_t lane) const noexcept {
     return words_ + ((place >> 8) * 64 + lane) * subtree_words;
   }
-  /// Of a node within a subtree.
-  static unsigned number_of(Node node) noexcept {
-    const Node h = node >> 6;
-    const auto depth = static_cast<unsigned>(std::bit_width(h)) - 3;
-    return (1U << depth) | (h & ((1U << depth) - 1U));
-  }
   [[nodiscard]] std::uint64_t* word(Node node) const noexcept {
-    const Node h = node >> 6;
-    if (node < subtree_roots) return words_ + upper_at + h;
-    const auto depth = static_cast<unsigned>(std::bit_width(h)) - 3;
-    return words_ + (((h >> depth) - 4) * 64 + (node & 63U)) * subtree_words + (number_of(node) >> 6);
+    if (node < subtree_roots) return words_ + upper_at + (node >> 6);
+    const SubtreePlace place(node);
+    return words_ + place.line * subtree_words + place.number / 64;
   }
-  static std::uint64_t bit(Node node) noexcept { return std::uint64_t{1} << ((node < subtree_roots ? node : number_of(node)) & 63U); }
+  static std::uint64_t bit(Node node) noexcept { return std::uint64_t{1} << ((node < subtree_roots ? node : SubtreePlace(node).number) & 63U); }
   std::uint64_t* words_;
 };
 
