@@ -268,14 +268,19 @@ void Corrector::learn_blocks(std::size_t f, BitReader& in) {
   std::array<std::uint64_t, frame_words> plain;
   build_tree(pass, bits(f), plain.data());
   // Everything known is even when a pass is opened, so the frame as a whole is: the last block follows from the others.
+  const Node top = first_top(layout_->exponents[number]);
+  const std::uint64_t last = std::uint64_t{1} << (pass.last_top & 63U);
   std::uint64_t sum = 0;
-  for (Node node = first_top(layout_->exponents[number]); node <= pass.last_top; ++node) {
-    if (!pass.has(node)) continue;
-    const std::uint64_t own = tree_bit(plain.data(), node) ? 1 : 0;
-    const std::uint64_t differs = node == pass.last_top ? sum : in.get(1) ^ own;
-    sum ^= differs;
-    plain.at(node >> 6) ^= (own ^ differs) << (node & 63U);
-    if (differs != 0) frame.odd[number].push_back(static_cast<std::uint16_t>(node));
+  for (Node h = top >> 6; h <= pass.last_top >> 6; ++h) {
+    std::uint64_t blocks = pass.present[h] & (top < 64 ? ~std::uint64_t{0} << top & ((std::uint64_t{1} << top << top) - 1) : ~std::uint64_t{0});
+    const bool ends = h == pass.last_top >> 6;
+    if (ends) blocks &= ~last;
+    std::uint64_t differ = with_.deposit(in.get(static_cast<unsigned>(std::popcount(blocks))), blocks) ^ (plain[h] & blocks);
+    sum ^= differ;
+    if (ends && (std::popcount(sum) & 1) != 0) differ |= last;
+    if (ends) blocks |= last;
+    plain[h] = (plain[h] & ~blocks) | differ;
+    for (; differ != 0; differ &= differ - 1) frame.odd[number].push_back(static_cast<std::uint16_t>(h << 6 | static_cast<unsigned>(std::countr_zero(differ))));
   }
   static constexpr std::array<std::uint64_t, frame_words> nothing{};
   tree(f, number).fill(with_, plain.data(), nothing.data());
@@ -356,10 +361,9 @@ bool Corrector::start_pieces(std::size_t f) {
     write_start(f, p, Begun::What::pieces, static_cast<std::uint32_t>(count));
     starts_.push_back(static_cast<std::uint8_t>(count));
     starts_.push_back(static_cast<std::uint8_t>(count >> 8));
-    for (std::size_t i = before; i < searches_.size(); ++i) {
-      starts_.push_back(static_cast<std::uint8_t>(searches_[i].node));
-      starts_.push_back(static_cast<std::uint8_t>(searches_[i].node >> 8));
-    }
+    std::size_t at = starts_.size();
+    starts_.resize(at + 2 * count);
+    for (std::size_t i = before; i < searches_.size(); ++i, at += 2) std::memcpy(&starts_[at], &searches_[i].node, 2);
     return true;
   }
   return false;

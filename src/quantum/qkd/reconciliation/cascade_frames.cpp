@@ -51,7 +51,7 @@ struct PortableBits {
     return out;
   }
   /// The inverse: the low bits of `value` under the ones of `mask`.
-  static std::uint64_t deposit(std::uint64_t value, std::uint64_t mask) noexcept {
+  static std::uint64_t deposit(std::uint64_t value, std::uint64_t mask) {
     std::uint64_t out = 0;
     for (; mask != 0; value >>= 1, mask &= mask - 1) out |= (value & 1U) << std::countr_zero(mask);
     return out;
@@ -72,7 +72,7 @@ struct Bmi2Bits {
     asm("pextq %2, %1, %0" : "=r"(out) : "r"(value), "r"(mask));
     return out;
   }
-  static std::uint64_t deposit(std::uint64_t value, std::uint64_t mask) noexcept {
+  static std::uint64_t deposit(std::uint64_t value, std::uint64_t mask) {
     std::uint64_t out = 0;
     asm("pdepq %2, %1, %0" : "=r"(out) : "r"(value), "r"(mask));
     return out;
@@ -149,6 +149,7 @@ void get_halves(const PassLayout& layout, std::size_t level, const std::uint64_t
 template <class Bits>
 constexpr Kernels kernels_with(bool (*subset_parity)(const std::uint64_t*, const std::uint64_t*, std::size_t), void (*transpose)(Matrices&)) {
   return {.transpose = transpose,
+          .deposit = Bits::deposit,
           .subset_parity = subset_parity,
           .put_tops = put_tops<Bits>,
           .take_tops = take_tops<Bits>,

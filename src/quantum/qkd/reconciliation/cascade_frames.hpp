@@ -40,6 +40,8 @@ inline bool parity_of(const PassLayout& layout, const std::uint64_t* bits, const
 struct Kernels {
   /// Eight matrices of 64 x 64 bits: row i of matrix c is m[i][c].
   void (*transpose)(std::array<std::array<std::uint64_t, 8>, 64>& m);
+  /// The low bits of `value` under the ones of `mask`.
+  std::uint64_t (*deposit)(std::uint64_t value, std::uint64_t mask);
   bool (*subset_parity)(const std::uint64_t* words, const std::uint64_t* subset, std::size_t count);
   void (*put_tops)(const PassLayout& layout, std::size_t level, const std::uint64_t* tree, BitWriter& out);
   /// Bob: reads those, gives which differ in `split` and writes that to `out`.

@@ -61,10 +61,19 @@ struct Search {
 using SubtreeLines = std::array<std::array<std::uint64_t, 8>, 64>;
 inline void gather_lines(const Kernels& with, const std::uint64_t* first, std::size_t first_root, const std::uint64_t* second, std::size_t second_root,
                          SubtreeLines& lines) {
-  lines[0] = {};
-  for (std::size_t number = 1; number < 256; ++number) {
-    lines.at(number % 64).at(number / 64) = first[number + (first_root - 1) * std::bit_floor(number)];
-    lines.at(number % 64).at(number / 64 + 4) = second[number + (second_root - 1) * std::bit_floor(number)];
+  lines[0][0] = 0;
+  lines[0][4] = 0;
+  for (std::size_t number = 1; number < 64; ++number) {
+    lines[number][0] = first[number + (first_root - 1) * std::bit_floor(number)];
+    lines[number][4] = second[number + (second_root - 1) * std::bit_floor(number)];
+  }
+  for (std::size_t i = 0; i < 64; ++i) {
+    lines[i][1] = first[first_root * 64 + i];
+    lines[i][2] = first[first_root * 128 + i];
+    lines[i][3] = first[first_root * 128 + 64 + i];
+    lines[i][5] = second[second_root * 64 + i];
+    lines[i][6] = second[second_root * 128 + i];
+    lines[i][7] = second[second_root * 128 + 64 + i];
   }
   with.transpose(lines);
 }
