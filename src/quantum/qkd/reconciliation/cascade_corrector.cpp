@@ -194,7 +194,6 @@ void Corrector::learn_begun(const Begun& begun, BitReader& in, BitWriter& out) {
 }
 
 void Corrector::learn_pieces(std::size_t begin, std::size_t count, BitReader& in, BitWriter& out) {
-  const std::size_t padded = layout_->last.padded ? frames_.size() - 1 : frames_.size();
   for (std::size_t first = begin; first < begin + count; first += 64) {
     const std::size_t end = std::min(begin + count, first + 64);
     std::uint64_t answers = in.get(static_cast<unsigned>(end - first));
@@ -203,38 +202,55 @@ void Corrector::learn_pieces(std::size_t begin, std::size_t count, BitReader& in
     for (std::size_t i = first; i < end; ++i, answers >>= 1) {
       if (i + fetch_ahead < searches_.size()) prefetch(searches_[i + fetch_ahead]);
       Search search = searches_[i];
-      const PassLayout& pass = layout_->of(search.frame).pass[search.pass];
-      const Node left = left_child(search.node);
-      if (left >= leaf_first) {
-        const BitPlace place = place_of(pass, left);
-        const std::uint64_t differs = (answers ^ bits(search.frame)[place.word] >> place.bit) & 1U;
-        ended_.push_back({.frame = search.frame, .pass = search.pass, .leaf = differs != 0 ? left : right_sibling(left)});
+      if (search.at == 0 && !take(search)) {
+        walk(search, (answers & 1U) != 0, told, tell);
         continue;
       }
-      if (search.at == 0) tree(search.frame, search.pass).take(search);
-      const bool own = search.at == 0 ? tree(search.frame, search.pass).parity(left) : search.left_parity();
-      const std::uint64_t differs = (answers ^ (own ? 1U : 0U)) & 1U;
+      const std::uint64_t differs = (answers ^ (search.left_parity() ? 1U : 0U)) & 1U;
       told |= differs << tell++;
-      Node node = left + (differs != 0 ? 0 : right_sibling(left) - left);
-      search.walk(node, differs == 0);
-      if (search.frame == padded) {
-        for (Node only = 0; node < leaf_first && (only = only_child(pass, node)) != 0;) search.jump(node = only);
-      }
-      if (node < leaf_first) {
-        searches_[kept_++] = search;
-      } else {
-        ended_.push_back({.frame = search.frame, .pass = search.pass, .leaf = node});
-      }
+      search.walk(differs == 0);
+      searches_[kept_++] = search;
     }
     out.put(told, tell);
   }
 }
 
+bool Corrector::take(Search& search) noexcept {
+  if (search.node < subtree_roots || search.node >= last_level_first || layout_->of(search.frame).padded) return false;
+  tree(search.frame, search.pass).take(search);
+  return true;
+}
+
+void Corrector::walk(Search& search, bool answer, std::uint64_t& told, unsigned& tell) {
+  const FrameLayout& layout = layout_->of(search.frame);
+  const PassLayout& pass = layout.pass[search.pass];
+  const Node left = left_child(search.node);
+  bool own = false;
+  if (left >= leaf_first) {
+    const BitPlace place = place_of(pass, left);
+    own = (bits(search.frame)[place.word] >> place.bit & 1U) != 0;
+  } else {
+    own = tree(search.frame, search.pass).parity(left);
+    told |= std::uint64_t{own != answer ? 1U : 0U} << tell++;
+  }
+  Node node = own != answer ? left : right_sibling(left);
+  if (layout.padded) {
+    for (Node only = 0; node < leaf_first && (only = only_child(pass, node)) != 0;) node = only;
+  }
+  if (node < leaf_first) {
+    search.jump(node);
+    searches_[kept_++] = search;
+  } else {
+    ended_.push_back({.frame = search.frame, .pass = search.pass, .leaf = node});
+  }
+}
+
 void Corrector::prefetch(const Search& search) noexcept {
+  if (search.at != 0) return;
   if (search.node >= last_level_first) {
     const PassLayout& pass = layout_->of(search.frame).pass[search.pass];
     __builtin_prefetch(bits(search.frame) + place_of(pass, left_child(search.node)).word, 1);
-  } else if (search.at == 0) {
+  } else {
     tree(search.frame, search.pass).prefetch(search.node);
   }
 }
@@ -379,7 +395,7 @@ void Corrector::search_piece(std::size_t f, std::uint8_t p, Node node) {
   }
   if (node < leaf_first) {
     Search& search = searches_.emplace_back(Search{.frame = static_cast<std::uint16_t>(f), .node = static_cast<std::uint16_t>(node), .pass = p});
-    if (node < last_level_first) nodes.take(search);
+    take(search);
     return;
   }
   nodes.settle_search((node - leaf_first) >> 6, node & 63U, layout_->exponents[p]);

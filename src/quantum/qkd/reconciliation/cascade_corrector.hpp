@@ -71,6 +71,10 @@ class Corrector final : public ReconciliationCorrector {
   [[nodiscard]] Result<void> learn_searches(ByteView answer);
   /// `count` of the searches from `first` on. What goes on moves to the front.
   void learn_pieces(std::size_t first, std::size_t count, BitReader& in, BitWriter& out);
+  /// Takes the parities of the next levels along, where that is done.
+  bool take(Search& search) noexcept;
+  /// A step without them.
+  void walk(Search& search, bool answer, std::uint64_t& told, unsigned& tell);
   void learn_begun(const Begun& begun, BitReader& in, BitWriter& out);
   void learn_blocks(std::size_t frame, BitReader& in);
   void learn_confirmations(std::size_t place, BitReader& in);

@@ -137,20 +137,22 @@ Result<void> Reference::tell_searches(ByteView question, BitWriter& going, BitWr
   return {};
 }
 
+inline bool Reference::left_parity(Search& search) noexcept { return search.at != 0 ? search.left_parity() : left_parity_fetched(search); }
+
 void Reference::prefetch(const Search& search) noexcept {
-  const Node child = left_child(search.node);
+  if (search.at != 0 && 2U * search.at < search.end) return;
+  const Node child = search.at == 0 ? left_child(search.node) : search.below(2U * search.at);
   if (child >= last_level_first) {
     const PassLayout& pass = layout_->of(search.frame).pass[search.pass];
     const std::size_t u = (left_child(child) - leaf_first) >> 6;
     __builtin_prefetch(bits(search.frame) + pass.source[u]);
     __builtin_prefetch(bits(search.frame) + pass.source[u + 2]);
-  } else if (search.at == 0 || search.at >= 1U << (Search::levels - 1)) {
+  } else {
     tree(search.frame, search.pass).prefetch(child);
   }
 }
 
 void Reference::go_on(BitReader& in, BitWriter& out) {
-  const std::size_t padded = layout_->last.padded ? frames_.size() - 1 : frames_.size();
   const std::size_t count = searches_.size();
   std::size_t kept = 0;
   for (std::size_t first = 0; first < count; first += 64) {
@@ -161,19 +163,15 @@ void Reference::go_on(BitReader& in, BitWriter& out) {
     for (std::size_t i = first; i < end; ++i, lefts >>= 1) {
       if (i + fetch_ahead < count) prefetch(searches_[i + fetch_ahead]);
       Search search = searches_[i];
-      const bool right = (lefts & 1U) == 0;
-      Node node = left_child(search.node);
-      if (right) node = right_sibling(node);
-      search.walk(node, right);
-      if (search.frame == padded) {
-        const PassLayout& pass = layout_->of(search.frame).pass[search.pass];
-        for (Node only = 0; node < leaf_first && (only = only_child(pass, node)) != 0;) search.jump(node = only);
+      if (search.at != 0) {
+        search.walk((lefts & 1U) == 0);
+      } else if (!walk(search, (lefts & 1U) == 0)) {
+        --frames_[search.frame].searches;
+        continue;
       }
-      if (node < leaf_first) {
-        told |= std::uint64_t{left_parity(search) ? 1U : 0U} << tell++;
-        searches_[kept] = search;
-      }
-      if (node < last_level_first) {
+      told |= std::uint64_t{left_parity(search) ? 1U : 0U} << tell++;
+      searches_[kept] = search;
+      if (search.at != 0 || search.node < last_level_first) {
         ++kept;  // else the search ends with this answer
       } else {
         --frames_[search.frame].searches;
@@ -184,14 +182,26 @@ void Reference::go_on(BitReader& in, BitWriter& out) {
   searches_.resize(kept);
 }
 
-bool Reference::left_parity(Search& search) noexcept {
+bool Reference::walk(Search& search, bool right) const noexcept {
+  Node node = left_child(search.node);
+  if (right) node = right_sibling(node);
+  if (const FrameLayout& layout = layout_->of(search.frame); layout.padded) {
+    for (Node only = 0; node < leaf_first && (only = only_child(layout.pass[search.pass], node)) != 0;) node = only;
+  }
+  search.jump(node);
+  return node < leaf_first;
+}
+
+bool Reference::left_parity_fetched(Search& search) noexcept {
   const Node left = left_child(search.node);
   if (left >= leaf_first) {
     const BitPlace place = place_of(layout_->of(search.frame).pass[search.pass], left);
     return (bits(search.frame)[place.word] >> place.bit & 1U) != 0;
   }
-  if (search.at == 0) tree(search.frame, search.pass).take(search);
-  return search.at == 0 ? tree(search.frame, search.pass).parity(left) : search.left_parity();
+  const ParityTree nodes = tree(search.frame, search.pass);
+  if (search.node < subtree_roots || layout_->of(search.frame).padded) return nodes.parity(left);
+  nodes.take(search);
+  return search.left_parity();
 }
 
 void Reference::tell_half(const SubsetSearch& search, BitWriter& out) {

@@ -41,6 +41,9 @@ class Reference final : public ReconciliationReference {
   void go_on(BitReader& in, BitWriter& out);
   /// The parity of the left half of where the search is.
   bool left_parity(Search& search) noexcept;
+  bool left_parity_fetched(Search& search) noexcept;
+  /// A step without parities taken along; false if that ends the search.
+  bool walk(Search& search, bool right) const noexcept;
   void tell_half(const SubsetSearch& search, BitWriter& out);
   /// Reads a start record behind its frame number; false if it is malformed.
   bool start(std::size_t frame, ByteView& in, BitWriter& out);

@@ -25,26 +25,33 @@ struct SubtreePlace {
   unsigned number;
 };
 
-/// Where a search is. With it go the parities of the next levels, because a line would have to be fetched anew for every message.
+/// Where a search is. With it go the parities of the next levels, because a line would have to be fetched anew for every message. Where the key is
+/// padded and above the subtrees nothing is taken along.
 struct Search {
   std::uint64_t parities = 0;  // by number, as if the node that they were taken at were the root of a subtree
   std::uint16_t frame = 0;
-  std::uint16_t node = 0;  // whose left half is asked about
-  std::uint8_t at = 0;     // its number; 0: nothing was taken
+  std::uint16_t node = 0;  // whose left half is asked about, or where the parities were taken
+  std::uint8_t at = 0;     // the number of the node whose left half is asked about; 0: nothing was taken
+  std::uint8_t end = 0;    // numbers from here on are below what was taken
   std::uint8_t pass = 0;
 
   static constexpr unsigned levels = 5;
   [[nodiscard]] bool left_parity() const noexcept { return (parities >> (2 * at) & 1U) != 0; }
-  /// To a child of the node.
-  void walk(Node child, bool right) noexcept {
-    node = static_cast<std::uint16_t>(child);
-    const unsigned next = at == 0 ? 0U : 2U * at + (right ? 1U : 0U);
-    at = static_cast<std::uint8_t>(next >> levels == 0 ? next : 0);
+  /// To a half, within what was taken or to right below it.
+  void walk(bool right) noexcept {
+    const unsigned next = 2U * at + (right ? 1U : 0U);
+    at = static_cast<std::uint8_t>(next);
+    if (next >= end) jump(below(next));
   }
   /// To any node.
   void jump(Node to) noexcept {
     node = static_cast<std::uint16_t>(to);
     at = 0;
+  }
+  /// The node with a number.
+  [[nodiscard]] Node below(unsigned number) const noexcept {
+    const auto depth = static_cast<unsigned>(std::bit_width(number)) - 1;
+    return ((Node{node} >> 6 << depth) + number - (1U << depth)) << 6 | (node & 63U);
   }
   void take(const std::uint64_t* line, unsigned number) noexcept {
     parities = 0;
@@ -52,6 +59,7 @@ struct Search {
       const unsigned first = number << level;
       const std::uint64_t those = line[first / 64] >> (first % 64) & ((std::uint64_t{1} << (1U << level)) - 1);
       parities |= those << (1U << level);
+      end = static_cast<std::uint8_t>(1U << level);
     }
     at = 1;
   }
@@ -89,9 +97,8 @@ class ParityTree {
     const SubtreePlace place(node);
     return (words_[place.line * 4 + place.number / 64] >> (place.number % 64) & 1U) != 0;
   }
-  /// Takes the parities of the next levels along, if the search has come down into a subtree.
+  /// Takes the parities of the next levels along; the search has come down into a subtree.
   void take(Search& search) const noexcept {
-    if (search.node < subtree_roots) return;
     const SubtreePlace place(search.node);
     search.take(words_ + place.line * 4, place.number);
   }
@@ -135,9 +142,8 @@ class SearchTree {
   /// The line over a bit, which is about to be changed.
   void prefetch_above(std::uint32_t place, std::uint32_t lane) const noexcept { __builtin_prefetch(subtree(place, lane), 1); }
 
-  /// Takes the parities of the next levels along, if the search has come down into a subtree.
+  /// Takes the parities of the next levels along; the search has come down into a subtree.
   void take(Search& search) const noexcept {
-    if (search.node < subtree_roots) return;
     const SubtreePlace place(search.node);
     search.take(words_ + place.line * subtree_words, place.number);
   }
