@@ -11,7 +11,7 @@ std::unexpected<Error> malformed() { return fail(ErrorCode::invalid_argument, "e
 /// How many odd pieces of a pass a frame searches at a time: what a correction in one pass settles in another need not be asked there. More at once
 /// means fewer round trips; where there are many errors, one part in a thousand of the efficiency pays for a good part of them.
 constexpr std::size_t searches_at_once(std::uint8_t pass, const BlockExponents& exponents) noexcept {
-  constexpr std::array<std::size_t, passes> few{frame_bits, 96, 8};
+  constexpr std::array<std::size_t, passes> few{frame_bits, 112, 8};
   constexpr std::array<std::size_t, passes> many{frame_bits, 256, 16};
   return (exponents[0] < 5 ? many : few).at(pass);
 }

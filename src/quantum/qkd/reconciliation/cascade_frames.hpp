@@ -43,6 +43,8 @@ struct Kernels {
   /// The low bits of `value` under the ones of `mask`.
   std::uint64_t (*deposit)(std::uint64_t value, std::uint64_t mask);
   bool (*subset_parity)(const std::uint64_t* words, const std::uint64_t* subset, std::size_t count);
+  /// Of a frame's 1024 words in the key_confirmations subsets whose words begin at random[0], random[1], ...: the first is the lowest bit.
+  std::uint32_t (*window_parities)(const std::uint64_t* words, const std::uint64_t* random);
   void (*put_tops)(const PassLayout& layout, std::size_t level, const std::uint64_t* tree, BitWriter& out);
   /// Bob: reads those, gives which differ in `split` and writes that to `out`.
   void (*take_tops)(const PassLayout& layout, std::size_t level, const std::uint64_t* tree, std::uint64_t* split, BitReader& in, BitWriter& out);
