@@ -111,8 +111,7 @@ Result<void> Corrector::learn_first_pass(ByteView answer) {
   }
   for (std::size_t f = 0; f < frames_.size(); ++f) {
     const PassLayout& pass = layout_->of(f).pass[0];
-    for (std::size_t h = level_; h < 2 * level_; ++h)
-      going_ += static_cast<unsigned>(std::popcount(split(f)[h] & pass.present[2 * h] & pass.present[2 * h + 1]));
+    going_ += with_.count_asked(pass, level_, split(f));
   }
   out.finish();
   return {};
@@ -130,8 +129,8 @@ void Corrector::learn_halves(std::size_t f, std::uint64_t* scratch, BitReader& i
   with_.take_halves(pass, level_, scratch, searched, errors.data(), in, out);
   for (std::size_t u = 0; u < frame_words; ++u) {
     bits(f)[pass.source[u]] ^= std::rotr(errors[u], pass.turn[u]);
-    corrected_ += static_cast<unsigned>(std::popcount(errors[u]));
   }
+  corrected_ += with_.count_ones(errors.data(), frame_words);
   // All that is known is even now: the blocks, and both halves of what was searched. The rest are Bob's parities.
   std::uint64_t* known = scratch + frame_words;
   std::copy(searched, searched + frame_words, known);
@@ -362,6 +361,7 @@ bool Corrector::start_pieces(std::size_t f) {
     std::vector<std::uint16_t>& odd = frame.odd[p];
     if (odd.empty()) continue;
     const SearchTree nodes = tree(f, p);
+    for (const std::uint16_t node : odd) nodes.prefetch(node);
     std::erase_if(odd, [&](std::uint16_t node) { return !nodes.parity(node) || nodes.known_below(node); });
     if (!std::ranges::is_sorted(odd, std::greater{})) std::ranges::sort(odd, std::greater{});
     odd.erase(std::ranges::unique(odd).begin(), odd.end());

@@ -142,6 +142,20 @@ QANAT_ALWAYS_INLINE std::uint64_t asked(const PassLayout& layout, std::size_t h,
 }
 
 template <class Bits>
+std::uint64_t count_asked(const PassLayout& layout, std::size_t level, const std::uint64_t* split) {
+  std::uint64_t count = 0;
+  for (std::size_t h = level; h < 2 * level; ++h) count += Bits::count(asked(layout, h, split[h]));
+  return count;
+}
+
+template <class Bits>
+std::uint64_t count_ones(const std::uint64_t* words, std::size_t count) {
+  std::uint64_t ones = 0;
+  for (std::size_t i = 0; i < count; ++i) ones += Bits::count(words[i]);
+  return ones;
+}
+
+template <class Bits>
 void put_halves(const PassLayout& layout, std::size_t level, const std::uint64_t* words, const std::uint64_t* split, BitWriter& out) {
   for (std::size_t h = level; h < 2 * level; ++h) {
     const std::uint64_t mask = asked(layout, h, split[h]);
@@ -178,12 +192,14 @@ constexpr Kernels kernels_with(bool (*subset_parity)(const std::uint64_t*, const
                                std::uint32_t (*window_parities)(const std::uint64_t*, const std::uint64_t*), void (*transpose)(Matrices&)) {
   return {.transpose = transpose,
           .deposit = Bits::deposit,
+          .count_ones = count_ones<Bits>,
           .subset_parity = subset_parity,
           .window_parities = window_parities,
           .put_tops = put_tops<Bits>,
           .take_tops = take_tops<Bits>,
           .get_tops = get_tops<Bits>,
           .put_halves = put_halves<Bits>,
+          .count_asked = count_asked<Bits>,
           .take_halves = take_halves<Bits>,
           .get_halves = get_halves<Bits>};
 }
