@@ -15,7 +15,7 @@ constexpr std::size_t searches_at_once(std::uint8_t pass, const BlockExponents& 
   constexpr std::array<std::size_t, passes> many{frame_bits, 256, 16};
   return (exponents[0] < 5 ? many : few).at(pass);
 }
-constexpr std::size_t fetch_ahead = 16;
+constexpr std::size_t fetch_ahead = 32;
 constexpr std::size_t octets_for(std::uint64_t bits) noexcept { return static_cast<std::size_t>((bits + 7) / 8); }
 
 }  // namespace

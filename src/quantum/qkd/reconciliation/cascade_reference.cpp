@@ -8,7 +8,7 @@ namespace {
 
 std::unexpected<Error> malformed() { return fail(ErrorCode::invalid_argument, "error correction: malformed question"); }
 
-constexpr std::size_t fetch_ahead = 16;
+constexpr std::size_t fetch_ahead = 32;
 
 bool take_octet(ByteView& in, std::uint8_t& value) {
   if (in.empty()) return false;
