@@ -111,9 +111,9 @@ class Corrector final : public ReconciliationCorrector {
   std::uint64_t* trees_words_ = nullptr;
   std::vector<Frame> frames_;
 
-  std::vector<Search> searches_;  // first those that go on
-  std::size_t kept_ = 0;          // how many do
-  std::size_t searches_read_ = 0;  // with the answer that is being learnt
+  Searches searches_;                   // first those that go on
+  std::size_t kept_ = 0;                // how many do
+  std::size_t searches_read_ = 0;       // with the answer that is being learnt
   std::vector<std::uint32_t> subsets_;  // places with a search that goes on
   std::vector<Begun> begun_;
   std::vector<Ended> ended_;
@@ -129,7 +129,7 @@ class Corrector final : public ReconciliationCorrector {
 
   Bytes question_;  // empty: the correction is complete
   Bytes starts_;
-  bool waiting_ = false;        // for an answer
+  bool waiting_ = false;  // for an answer
   bool broken_ = false;
   bool diverged_ = false;
   std::uint64_t going_ = 0;     // parities that the next answer brings for what goes on

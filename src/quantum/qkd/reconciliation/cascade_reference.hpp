@@ -29,9 +29,7 @@ class Reference final : public ReconciliationReference {
   };
 
   [[nodiscard]] std::uint64_t* bits(std::size_t frame) noexcept { return bits_words_ + frame * frame_words; }
-  [[nodiscard]] std::uint64_t* tree_memory(std::size_t frame, std::size_t pass) noexcept {
-    return trees_words_ + (frame * passes + pass) * ParityTree::words;
-  }
+  [[nodiscard]] std::uint64_t* tree_memory(std::size_t frame, std::size_t pass) noexcept { return trees_words_ + (frame * passes + pass) * ParityTree::words; }
   [[nodiscard]] ParityTree tree(std::size_t frame, std::size_t pass) noexcept { return ParityTree(tree_memory(frame, pass)); }
   void tell_tops(BitWriter& out);
   [[nodiscard]] Result<void> tell_halves(ByteView question, BitWriter& out);
@@ -66,7 +64,7 @@ class Reference final : public ReconciliationReference {
   bool blocks_known_ = false;         // which of the first pass differ
   Stage expected_;
   std::uint32_t key_batches_ = 0;
-  std::vector<Search> searches_;  // those whose next half Bob tells: in pieces, then in subsets
+  Searches searches_;  // those whose next half Bob tells: in pieces, then in subsets
   std::vector<SubsetSearch> subsets_;
   std::uint64_t disclosed_ = 0;
   bool failed_ = false;

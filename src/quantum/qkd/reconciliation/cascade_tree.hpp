@@ -1,9 +1,10 @@
-// The trees of a pass while Bob searches: parities, and on his side which of them are known and which differ. Held by subtrees over 256 bits, one cache line each, so that
-// a search and the way from a bit up to its block touch one line, two at most: the trees of all frames do not fit into a cache, and that is what
-// costs time.
+// The trees of a pass while Bob searches: parities, and on his side which of them are known and which differ. Held by subtrees over 256 bits, one
+// cache line each, so that a search and the way from a bit up to its block touch one line, two at most: the trees of all frames do not fit into a
+// cache, and that is what costs time.
 #pragma once
 
 #include <algorithm>
+#include <memory>
 
 #include "quantum/qkd/reconciliation/cascade_frames.hpp"
 
@@ -64,6 +65,22 @@ struct Search {
     at = 1;
   }
 };
+
+/// The parities in a search are key material: its memory is wiped before it is given back.
+template <class T>
+struct WipingAllocator {
+  using value_type = T;
+  WipingAllocator() = default;
+  template <class U>
+  explicit WipingAllocator(const WipingAllocator<U>& /*other*/) noexcept {}
+  T* allocate(std::size_t count) { return std::allocator<T>{}.allocate(count); }
+  void deallocate(T* memory, std::size_t count) noexcept {
+    wipe({reinterpret_cast<std::uint8_t*>(memory), count * sizeof(T)});
+    std::allocator<T>{}.deallocate(memory, count);
+  }
+  bool operator==(const WipingAllocator&) const = default;
+};
+using Searches = std::vector<Search, WipingAllocator<Search>>;
 
 /// Plain tree words of two subtree roots (4..7), or of one in two trees, into lines of eight words by lane.
 using SubtreeLines = std::array<std::array<std::uint64_t, 8>, 64>;
@@ -251,9 +268,7 @@ class SearchTree {
     return level < 10 ? ((Node{frame_words} + place) >> (level + 1)) << 6 | lane : (64 + lane) >> (level - 9);
   }
   static Node sibling(Node node) noexcept { return node < 128 ? node ^ 1U : node ^ 64U; }
-  [[nodiscard]] std::uint64_t* subtree(std::uint32_t place, std::uint32_t lane) const noexcept {
-    return words_ + ((place >> 8) * 64 + lane) * subtree_words;
-  }
+  [[nodiscard]] std::uint64_t* subtree(std::uint32_t place, std::uint32_t lane) const noexcept { return words_ + ((place >> 8) * 64 + lane) * subtree_words; }
   [[nodiscard]] std::uint64_t* word(Node node) const noexcept {
     if (node < subtree_roots) return words_ + upper_at + (node >> 6);
     const SubtreePlace place(node);
