@@ -99,7 +99,7 @@ bool equal_constant_time(ByteView a, ByteView b) noexcept {
 Secret::Secret(std::size_t size) : size_(size) {
   if (size > 0) {
     data_ = arena().allocate(size);
-    std::fill_n(data_, size, std::uint8_t{0});
+    if (size <= class_sizes.back()) std::fill_n(data_, size, std::uint8_t{0});  // a mapping of its own is zero
   }
 }
 

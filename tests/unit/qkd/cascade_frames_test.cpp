@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "harness.hpp"
@@ -327,6 +328,103 @@ TEST(CascadeFramesTest, RefusesSetupsThatNoKeyHas) {
   EXPECT_TRUE(refused([](auto& setup) { setup.error_rate = std::nan(""); }));
   EXPECT_TRUE(refused([](auto& setup) { setup.error_rate = -0.1; }));
   EXPECT_TRUE(refused([](auto& setup) { setup.method = ReconciliationMethod{}; }));
+}
+
+/// What a search tree says of every node, kept in the plainest way.
+struct PlainTree {
+  std::vector<bool> odd = std::vector<bool>(cascade::leaf_first);
+  std::vector<bool> known = std::vector<bool>(cascade::leaf_first);
+
+  /// The nodes above a bit up to its block, the lowest first.
+  static std::vector<cascade::Node> above(cascade::Node leaf, unsigned exponent) {
+    std::vector<cascade::Node> nodes;
+    for (unsigned level = 0; level < exponent; ++level) nodes.push_back(leaf = cascade::parent(leaf));
+    return nodes;
+  }
+  void settle_search(cascade::Node leaf, unsigned exponent) {
+    bool searched = true;
+    cascade::Node below = 0;
+    for (const cascade::Node node : above(leaf, exponent)) {
+      if (searched && below != 0) odd[below < 128 ? below ^ 1U : below ^ 64U] = false;
+      searched = searched && !known[node];
+      odd[node] = !searched && !odd[node];
+      known[node] = known[node] || searched;
+      below = node;
+    }
+  }
+  cascade::Node flip_above(cascade::Node leaf, unsigned exponent) {
+    const std::vector<cascade::Node> nodes = above(leaf, exponent);
+    for (const cascade::Node node : nodes) odd[node] = !odd[node];
+    if (known[nodes.front()]) return 0;
+    std::size_t piece = 0;
+    while (piece + 1 < nodes.size() && !known[nodes[piece + 1]]) ++piece;
+    return odd[nodes[piece]] ? nodes[piece] : 0;
+  }
+};
+
+TEST(CascadeFramesTest, TreesBySubtreesSayWhatPlainOnesSay) {
+  test::SeededRng random(16);
+  for (const unsigned exponent : {3U, 5U, 8U, 10U, 12U, 13U}) {
+    std::vector<std::uint64_t> parities(cascade::frame_words);
+    for (std::uint64_t& word : parities) word = random.word();
+    parities[0] &= ~std::uint64_t{1};
+    const std::vector<std::uint64_t> nothing(cascade::frame_words);
+    std::vector<std::uint64_t> memory(cascade::tree_words);
+    std::vector<std::uint64_t> alice_memory(cascade::ParityTree::words);
+    cascade::SearchTree tree(memory.data());
+    cascade::ParityTree alice(alice_memory.data());
+    tree.fill(cascade::kernels(), parities.data(), nothing.data());
+    alice.fill(cascade::portable_kernels(), parities.data());
+    PlainTree plain;
+    for (cascade::Node node = 1; node < cascade::leaf_first; ++node) {
+      plain.odd[node] = cascade::tree_bit(parities.data(), node);
+      ASSERT_EQ(alice.parity(node), plain.odd[node]) << node;
+    }
+    for (int i = 0; i < 3000; ++i) {
+      const auto leaf = static_cast<cascade::Node>(cascade::leaf_first + random.below(frame_bits));
+      const cascade::Node place = (leaf - cascade::leaf_first) >> 6;
+      const std::vector<cascade::Node> nodes = PlainTree::above(leaf, exponent);
+      if (random.word() % 2 == 0) {
+        ASSERT_EQ(tree.flip_above(place, leaf & 63U, exponent), plain.flip_above(leaf, exponent)) << exponent;
+      } else {
+        if (std::ranges::none_of(nodes, [&](cascade::Node node) { return plain.known[node]; })) {
+          plain.known[nodes.back()] = true;
+          tree.set_known_below(nodes.back());
+        }
+        tree.settle_search(place, leaf & 63U, exponent);
+        plain.settle_search(leaf, exponent);
+      }
+      // Along the way down what a search takes along is what the tree says.
+      const cascade::Node from = nodes[random.below(nodes.size())];
+      if (from < cascade::subtree_roots || from >= cascade::last_level_first) continue;
+      cascade::Search search{.node = static_cast<std::uint16_t>(from)};
+      tree.take(search);
+      for (cascade::Node node = from; search.at != 0;) {
+        const bool right = random.word() % 2 == 0;
+        ASSERT_EQ(search.left_parity(), plain.odd[cascade::left_child(node)]);
+        node = right ? cascade::right_sibling(cascade::left_child(node)) : cascade::left_child(node);
+        search.walk(right);
+        if (search.at == 0) ASSERT_EQ(search.node, node);
+      }
+    }
+    for (cascade::Node node = 1; node < cascade::leaf_first; ++node) {
+      ASSERT_EQ(tree.parity(node), plain.odd[node]) << exponent << " " << node;
+      ASSERT_EQ(tree.known_below(node), plain.known[node]) << exponent << " " << node;
+    }
+  }
+}
+
+TEST(CascadeFramesTest, ParitiesOfTheKeyAreTheSameOnBothPaths) {
+  test::SeededRng random(17);
+  std::vector<std::uint64_t> words(cascade::frame_words);
+  std::vector<std::uint64_t> subsets(cascade::frame_words + cascade::key_confirmations);
+  for (std::uint64_t& word : words) word = random.word();
+  for (std::uint64_t& word : subsets) word = random.word();
+  std::uint32_t expected = 0;
+  for (std::uint32_t i = 0; i < cascade::key_confirmations; ++i)
+    expected |= (cascade::portable_kernels().subset_parity(words.data(), subsets.data() + i, cascade::frame_words) ? 1U : 0U) << i;
+  EXPECT_EQ(cascade::kernels().window_parities(words.data(), subsets.data()), expected);
+  EXPECT_EQ(cascade::portable_kernels().window_parities(words.data(), subsets.data()), expected);
 }
 
 TEST(CascadeFramesTest, TheInterleaverIsAPermutationWithAnInverse) {

@@ -11,11 +11,11 @@ std::unexpected<Error> malformed() { return fail(ErrorCode::invalid_argument, "e
 /// How many odd pieces of a pass a frame searches at a time: what a correction in one pass settles in another need not be asked there. More at once
 /// means fewer round trips; where there are many errors, one part in a thousand of the efficiency pays for a good part of them.
 constexpr std::size_t searches_at_once(std::uint8_t pass, const BlockExponents& exponents) noexcept {
-  constexpr std::array<std::size_t, passes> few{frame_bits, 96, 8};
+  constexpr std::array<std::size_t, passes> few{frame_bits, 112, 8};
   constexpr std::array<std::size_t, passes> many{frame_bits, 256, 16};
   return (exponents[0] < 5 ? many : few).at(pass);
 }
-constexpr std::size_t settle_behind = 4;  // frames
+constexpr std::size_t fetch_ahead = 32;
 constexpr std::size_t octets_for(std::uint64_t bits) noexcept { return static_cast<std::size_t>((bits + 7) / 8); }
 
 }  // namespace
@@ -105,13 +105,13 @@ Result<void> Corrector::learn_first_pass(ByteView answer) {
   if (last) {
     starting_ = 0;
     for (std::size_t f = 0; f < frames_.size(); ++f) start(f);
-    append(question_, std::exchange(starts_, {}));
+    append(question_, starts_);
+    starts_.clear();
     return {};
   }
   for (std::size_t f = 0; f < frames_.size(); ++f) {
     const PassLayout& pass = layout_->of(f).pass[0];
-    for (std::size_t h = level_; h < 2 * level_; ++h)
-      going_ += static_cast<unsigned>(std::popcount(split(f)[h] & pass.present[2 * h] & pass.present[2 * h + 1]));
+    going_ += with_.count_asked(pass, level_, split(f));
   }
   out.finish();
   return {};
@@ -129,8 +129,8 @@ void Corrector::learn_halves(std::size_t f, std::uint64_t* scratch, BitReader& i
   with_.take_halves(pass, level_, scratch, searched, errors.data(), in, out);
   for (std::size_t u = 0; u < frame_words; ++u) {
     bits(f)[pass.source[u]] ^= std::rotr(errors[u], pass.turn[u]);
-    corrected_ += static_cast<unsigned>(std::popcount(errors[u]));
   }
+  corrected_ += with_.count_ones(errors.data(), frame_words);
   // All that is known is even now: the blocks, and both halves of what was searched. The rest are Bob's parities.
   std::uint64_t* known = scratch + frame_words;
   std::copy(searched, searched + frame_words, known);
@@ -142,7 +142,7 @@ void Corrector::learn_halves(std::size_t f, std::uint64_t* scratch, BitReader& i
     scratch[2 * h] &= ~known[h];
     scratch[2 * h + 1] &= ~known[h];
   }
-  tree(f, 0).fill(scratch, known);
+  tree(f, 0).fill(with_, scratch, known);
 }
 
 Result<void> Corrector::learn_searches(ByteView answer) {
@@ -150,148 +150,129 @@ Result<void> Corrector::learn_searches(ByteView answer) {
   BitReader started(answer.subspan(octets_for(going_)));
   question_ = {static_cast<std::uint8_t>(Stage::searches)};
   BitWriter out(question_);
-  going_ = 0;
-  starting_ = 0;
-  last_start_ = 0;
-  bool idle = true;
-  // What a frame's answers say, then, a few frames later, once the memory is there that they change, the changes.
-  for (std::size_t f = 0; f < frames_.size() + settle_behind; ++f) {
-    if (f < frames_.size()) {
-      prefetch(f);
-      Frame& frame = frames_[f];
-      if (frame.asked != Asked::nothing) learn_frame(f, frame.started ? started : going, out);
-      frame.started = false;
-    }
-    if (f < settle_behind) continue;
-    const std::size_t settled = f - settle_behind;
-    Frame& frame = frames_[settled];
-    settle_frame(settled);
-    if (frame.asked == Asked::pieces) {
-      going_ += frame.searches.size();
-    } else if (frame.asked == Asked::subset) {
-      ++going_;
-    } else {
-      start(settled);
-    }
-    idle = idle && frame.asked == Asked::nothing;
-  }
-  if (key_asked_ != Asked::nothing) {
-    learn_key(key_started_ ? started : going, out);
-    key_started_ = false;
-  }
+  const std::vector<Begun> begun = std::exchange(begun_, {});
+  told_.clear();
+  ended_.clear();
+  idle_.clear();
+  searches_read_ = std::exchange(kept_, 0);
+  learn_pieces(0, searches_read_, going, out);
+  for (const std::uint32_t place : std::exchange(subsets_, {})) learn_subset(place, going);
+  for (const Begun& begin : begun) learn_begun(begin, started, out);
   if (!going.finished() || !started.finished()) return malformed();
+  searches_.resize(kept_);
+  for (const bool told : told_) out.put(told ? 1 : 0, 1);
   out.finish();
-  if (key_asked_ == Asked::subset) {
-    ++going_;
-  } else if (idle && key_asked_ == Asked::nothing) {
-    advance_key();
-  }
-  append(question_, std::exchange(starts_, {}));
-  if (going_ + starting_ == 0 && key_asked_ == Asked::nothing && std::ranges::all_of(frames_, [](const Frame& f) { return f.asked == Asked::nothing; }))
-    question_.clear();
+  going_ = kept_ + subsets_.size();
+  starting_ = 0;
+  settle_ended();
+  for (const std::uint32_t f : idle_) start(f);
+  if (searches_.empty() && subsets_.empty() && begun_.empty()) advance_key();
+  if (searches_.empty() && subsets_.empty() && begun_.empty()) question_.clear();
+  append(question_, starts_);
+  starts_.clear();
   return {};
 }
 
-void Corrector::learn_frame(std::size_t f, BitReader& in, BitWriter& out) {
-  Frame& frame = frames_[f];
-  switch (frame.asked) {
-    case Asked::nothing:
+void Corrector::learn_begun(const Begun& begun, BitReader& in, BitWriter& out) {
+  switch (begun.what) {
+    case Begun::What::pieces:
+      learn_pieces(searches_read_, begun.count, in, out);
+      searches_read_ += begun.count;
       break;
-    case Asked::pieces:
-      learn_pieces(f, in, out);
+    case Begun::What::blocks:
+      learn_blocks(begun.place, in);
+      idle_.push_back(begun.place);
       break;
-    case Asked::blocks:
-      learn_blocks(f, in);
-      frame.asked = Asked::nothing;
+    case Begun::What::confirmations:
+      learn_confirmations(begun.place, in);
       break;
-    case Asked::confirmations:
-      for (std::uint32_t i = 0; i < frame_confirmations; ++i) {
-        const bool own = subset_parity(with_, *layout_, bits_words_, i, whole_frame(f));
-        frame.differ |= static_cast<std::uint32_t>(in.get(1) ^ (own ? 1U : 0U)) << i;
-      }
-      frame.asked = Asked::nothing;
-      break;
-    case Asked::subset:
-      learn_subset(frame.subset, frame.asked, in, out);
+    case Begun::What::subset:
+      learn_subset(begun.place, in);
       break;
   }
 }
 
-void Corrector::learn_pieces(std::size_t f, BitReader& in, BitWriter& out) {
-  Frame& frame = frames_[f];
-  const FrameLayout& layout = layout_->of(f);
-  const PassLayout& pass = layout.pass[frame.pass];
-  const SearchTree nodes = tree(f, frame.pass);
-  const std::size_t count = frame.searches.size();
-  std::size_t kept = 0;
-  for (std::size_t first = 0; first < count; first += 64) {
-    const std::size_t end = std::min(count, first + 64);
+void Corrector::learn_pieces(std::size_t begin, std::size_t count, BitReader& in, BitWriter& out) {
+  for (std::size_t first = begin; first < begin + count; first += 64) {
+    const std::size_t end = std::min(begin + count, first + 64);
     std::uint64_t answers = in.get(static_cast<unsigned>(end - first));
     std::uint64_t told = 0;
     unsigned tell = 0;
     for (std::size_t i = first; i < end; ++i, answers >>= 1) {
-      const Node left = left_child(frame.searches[i]);
-      if (left >= leaf_first) {
-        const BitPlace place = place_of(pass, left);
-        const std::uint64_t differs = (answers ^ bits(f)[place.word] >> place.bit) & 1U;
-        frame.ended.push_back(differs != 0 ? left : right_sibling(left));
+      if (i + fetch_ahead < searches_.size()) prefetch(searches_[i + fetch_ahead]);
+      Search search = searches_[i];
+      if (search.at == 0 && !take(search)) {
+        walk(search, (answers & 1U) != 0, told, tell);
         continue;
       }
-      const std::uint64_t differs = (answers ^ (nodes.parity(left) ? 1U : 0U)) & 1U;
+      const std::uint64_t differs = (answers ^ (search.left_parity() ? 1U : 0U)) & 1U;
       told |= differs << tell++;
-      Node node = differs != 0 ? left : right_sibling(left);
-      if (layout.padded) {
-        for (Node only = 0; node < leaf_first && (only = only_child(pass, node)) != 0;) node = only;
-      }
-      if (node < leaf_first) {
-        frame.searches[kept++] = static_cast<std::uint16_t>(node);
-      } else {
-        frame.ended.push_back(node);
-      }
+      search.walk(differs == 0);
+      searches_[kept_++] = search;
     }
     out.put(told, tell);
   }
-  frame.searches.resize(kept);
-  if (kept == 0) frame.asked = Asked::nothing;
-  for (const Node leaf : frame.ended) {
-    const std::size_t word = place_of(pass, leaf).word;
-    __builtin_prefetch(bits(f) + word, 1);
-    nodes.prefetch_siblings((leaf - leaf_first) >> 6);
-    for (std::size_t p = 0; p < frame.opened; ++p) tree(f, p).prefetch_above(layout.pass[p].place[word]);
+}
+
+bool Corrector::take(Search& search) noexcept {
+  if (search.node < subtree_roots || search.node >= last_level_first || layout_->of(search.frame).padded) return false;
+  tree(search.frame, search.pass).take(search);
+  return true;
+}
+
+void Corrector::walk(Search& search, bool answer, std::uint64_t& told, unsigned& tell) {
+  const FrameLayout& layout = layout_->of(search.frame);
+  const PassLayout& pass = layout.pass[search.pass];
+  const Node left = left_child(search.node);
+  bool own = false;
+  if (left >= leaf_first) {
+    const BitPlace place = place_of(pass, left);
+    own = (bits(search.frame)[place.word] >> place.bit & 1U) != 0;
+  } else {
+    own = tree(search.frame, search.pass).parity(left);
+    told |= std::uint64_t{own != answer ? 1U : 0U} << tell++;
+  }
+  Node node = own != answer ? left : right_sibling(left);
+  if (layout.padded) {
+    for (Node only = 0; node < leaf_first && (only = only_child(pass, node)) != 0;) node = only;
+  }
+  if (node < leaf_first) {
+    search.jump(node);
+    searches_[kept_++] = search;
+  } else {
+    ended_.push_back({.frame = search.frame, .pass = search.pass, .leaf = node});
   }
 }
 
-void Corrector::settle_frame(std::size_t f) {
-  Frame& frame = frames_[f];
-  const PassLayout& pass = layout_->of(f).pass[frame.pass];
-  for (const Node leaf : frame.ended) {
-    tree(f, frame.pass).settle_search((leaf - leaf_first) >> 6, leaf & 63U, layout_->exponents[frame.pass]);
-    flip(f, frame.pass, place_of(pass, leaf));
+void Corrector::prefetch(const Search& search) noexcept {
+  if (search.at != 0) return;
+  if (search.node >= last_level_first) {
+    const PassLayout& pass = layout_->of(search.frame).pass[search.pass];
+    __builtin_prefetch(bits(search.frame) + place_of(pass, left_child(search.node)).word, 1);
+  } else {
+    tree(search.frame, search.pass).prefetch(search.node);
   }
-  frame.ended.clear();
 }
 
-void Corrector::prefetch(std::size_t now) noexcept {
-  if (now + 6 < frames_.size()) {
-    __builtin_prefetch(&frames_[now + 6]);
-    __builtin_prefetch(&frames_[now + 6].odd);
+void Corrector::prefetch(const Ended& ended) noexcept {
+  const FrameLayout& layout = layout_->of(ended.frame);
+  const BitPlace at = place_of(layout.pass[ended.pass], ended.leaf);
+  __builtin_prefetch(bits(ended.frame) + at.word, 1);
+  for (std::size_t p = 0; p < frames_[ended.frame].opened; ++p) {
+    const std::uint32_t place = layout.pass[p].place[at.word];
+    tree(ended.frame, p).prefetch_above(place, (at.bit + layout.pass[p].turn[place]) & 63U);
   }
-  if (now + 4 < frames_.size()) {
-    __builtin_prefetch(frames_[now + 4].searches.data());
-    for (const auto& odd : frames_[now + 4].odd) __builtin_prefetch(odd.data());
-  }
-  const std::size_t f = now + 2;
-  if (f >= frames_.size() || frames_[f].asked != Asked::pieces) return;
-  const Frame& frame = frames_[f];
-  const PassLayout& pass = layout_->of(f).pass[frame.pass];
-  const SearchTree nodes = tree(f, frame.pass);
-  for (const std::uint16_t search : frame.searches) {
-    const Node left = left_child(search);
-    if (left < leaf_first) {
-      nodes.prefetch(left);
-    } else {
-      __builtin_prefetch(bits(f) + place_of(pass, left).word, 1);
-    }
+}
+
+void Corrector::settle_ended() {
+  for (std::size_t i = 0; i < std::min(fetch_ahead, ended_.size()); ++i) prefetch(ended_[i]);
+  for (std::size_t i = 0; i < ended_.size(); ++i) {
+    if (i + fetch_ahead < ended_.size()) prefetch(ended_[i + fetch_ahead]);
+    const Ended& ended = ended_[i];
+    const std::size_t f = ended.frame;
+    tree(f, ended.pass).settle_search((ended.leaf - leaf_first) >> 6, ended.leaf & 63U, layout_->exponents[ended.pass]);
+    flip(f, ended.pass, place_of(layout_->of(f).pass[ended.pass], ended.leaf));
+    if (--frames_[f].searches == 0) start(f);
   }
 }
 
@@ -301,44 +282,53 @@ void Corrector::learn_blocks(std::size_t f, BitReader& in) {
   const PassLayout& pass = layout_->of(f).pass[number];
   std::array<std::uint64_t, frame_words> plain;
   build_tree(pass, bits(f), plain.data());
-  SearchTree nodes = tree(f, number);
-  nodes.fill(plain.data(), nullptr);
-  wipe({reinterpret_cast<std::uint8_t*>(plain.data()), sizeof(plain)});
   // Everything known is even when a pass is opened, so the frame as a whole is: the last block follows from the others.
+  const Node top = first_top(layout_->exponents[number]);
+  const std::uint64_t last = std::uint64_t{1} << (pass.last_top & 63U);
   std::uint64_t sum = 0;
-  for (Node node = first_top(layout_->exponents[number]); node <= pass.last_top; ++node) {
-    if (!pass.has(node)) continue;
-    const std::uint64_t differs = node == pass.last_top ? sum : in.get(1) ^ (nodes.parity(node) ? 1U : 0U);
-    sum ^= differs;
-    if (differs != 0) {
-      nodes.set_odd(node);
-      frame.odd[number].push_back(static_cast<std::uint16_t>(node));
-    } else {
-      nodes.set_even(node);
-    }
+  for (Node h = top >> 6; h <= pass.last_top >> 6; ++h) {
+    std::uint64_t blocks = pass.present[h] & (top < 64 ? ~std::uint64_t{0} << top & ((std::uint64_t{1} << top << top) - 1) : ~std::uint64_t{0});
+    const bool ends = h == pass.last_top >> 6;
+    if (ends) blocks &= ~last;
+    std::uint64_t differ = with_.deposit(in.get(static_cast<unsigned>(std::popcount(blocks))), blocks) ^ (plain[h] & blocks);
+    sum ^= differ;
+    if (ends && (std::popcount(sum) & 1) != 0) differ |= last;
+    if (ends) blocks |= last;
+    plain[h] = (plain[h] & ~blocks) | differ;
+    for (; differ != 0; differ &= differ - 1) frame.odd[number].push_back(static_cast<std::uint16_t>(h << 6 | static_cast<unsigned>(std::countr_zero(differ))));
   }
+  static constexpr std::array<std::uint64_t, frame_words> nothing{};
+  tree(f, number).fill(with_, plain.data(), nothing.data());
+  wipe({reinterpret_cast<std::uint8_t*>(plain.data()), sizeof(plain)});
 }
 
-void Corrector::learn_subset(SubsetSearch& search, Asked& asked, BitReader& in, BitWriter& out) {
+void Corrector::learn_confirmations(std::size_t place, BitReader& in) {
+  if (place == frames_.size()) {
+    const std::uint32_t first = frame_confirmations + key_confirmations * (key_batches_ - 1);
+    const auto theirs = static_cast<std::uint32_t>(in.get(key_confirmations));
+    key_differ_ = theirs ^ subset_parities(with_, *layout_, bits_words_, first);
+    key_batch_clean_ = key_differ_ == 0;
+    return;
+  }
+  for (std::uint32_t i = 0; i < frame_confirmations; ++i) {
+    const bool own = subset_parity(with_, *layout_, bits_words_, i, whole_frame(place));
+    frames_[place].differ |= static_cast<std::uint32_t>(in.get(1) ^ (own ? 1U : 0U)) << i;
+  }
+  idle_.push_back(static_cast<std::uint32_t>(place));
+}
+
+void Corrector::learn_subset(std::uint32_t place, BitReader& in) {
+  SubsetSearch& search = subset_at(place);
   const SubsetRange left = search.range.left();
   const bool differs = in.get(1) != (subset_parity(with_, *layout_, bits_words_, search.number, left) ? 1U : 0U);
   search.range = settle(*layout_, search.number, differs ? left : search.range.right());
-  out.put(differs ? 1 : 0, 1);
-  if (!search.range.is_bit()) return;
-  asked = Asked::nothing;
-  flip(search.range.first_word / frame_words, passes, search.range.bit_place());
-}
-
-void Corrector::learn_key(BitReader& in, BitWriter& out) {
-  if (key_asked_ == Asked::subset) {
-    learn_subset(key_search_, key_asked_, in, out);
+  told_.push_back(differs);
+  if (!search.range.is_bit()) {
+    subsets_.push_back(place);
     return;
   }
-  const std::uint32_t first = frame_confirmations + key_confirmations * (key_batches_ - 1);
-  const auto theirs = static_cast<std::uint32_t>(in.get(key_confirmations));
-  key_differ_ = theirs ^ subset_parities(with_, *layout_, bits_words_, first);
-  key_batch_clean_ = key_differ_ == 0;
-  key_asked_ = Asked::nothing;
+  flip(search.range.first_word / frame_words, passes, search.range.bit_place());
+  if (place < frames_.size()) idle_.push_back(place);
 }
 
 bool Corrector::start(std::size_t f) {
@@ -349,19 +339,16 @@ bool Corrector::start(std::size_t f) {
     if (frame.opened < passes) {
       const PassLayout& pass = layout_->of(f).pass[frame.opened];
       for (Node node = first_top(layout_->exponents[frame.opened]); node < pass.last_top; ++node) starting_ += pass.has(node) ? 1 : 0;
-      frame.asked = Asked::blocks;
+      write_start(f, static_cast<std::uint8_t>(Start::open), Begun::What::blocks);
     } else if (!frame.confirming) {
       frame.confirming = true;
       starting_ += frame_confirmations;
-      frame.asked = Asked::confirmations;
-    } else if (frame.differ != 0) {
-      if (!start_subset(f, frame.subset, 0, frame.differ)) continue;
-      frame.asked = Asked::subset;
-    } else {
+      write_start(f, static_cast<std::uint8_t>(Start::open), Begun::What::confirmations);
+    } else if (frame.differ == 0) {
       return false;
+    } else if (!start_subset(f, 0, frame.differ)) {
+      continue;
     }
-    if (frame.asked != Asked::subset) write_start(f, static_cast<std::uint8_t>(Start::open));
-    frame.started = true;
     return true;
   }
   diverged_ = true;
@@ -374,25 +361,25 @@ bool Corrector::start_pieces(std::size_t f) {
     std::vector<std::uint16_t>& odd = frame.odd[p];
     if (odd.empty()) continue;
     const SearchTree nodes = tree(f, p);
+    for (const std::uint16_t node : odd) nodes.prefetch(node);
     std::erase_if(odd, [&](std::uint16_t node) { return !nodes.parity(node) || nodes.known_below(node); });
-    std::ranges::sort(odd, std::greater{});
+    if (!std::ranges::is_sorted(odd, std::greater{})) std::ranges::sort(odd, std::greater{});
     odd.erase(std::ranges::unique(odd).begin(), odd.end());
     if (odd.empty()) continue;
     std::size_t count = std::min<std::size_t>(odd.size(), searches_at_once(p, layout_->exponents));
-    frame.pass = p;
+    const std::size_t before = searches_.size();
     for (std::size_t i = 0; i < count; ++i) search_piece(f, p, odd[i]);
     odd.erase(odd.begin(), odd.begin() + static_cast<std::ptrdiff_t>(count));
-    if (frame.searches.empty()) return false;  // they ended at once, in bits with nothing but padding around them
-    frame.asked = Asked::pieces;
-    frame.started = true;
-    starting_ += frame.searches.size();
-    write_start(f, p);
-    starts_.push_back(static_cast<std::uint8_t>(frame.searches.size()));
-    starts_.push_back(static_cast<std::uint8_t>(frame.searches.size() >> 8));
-    for (const std::uint16_t node : frame.searches) {
-      starts_.push_back(static_cast<std::uint8_t>(node));
-      starts_.push_back(static_cast<std::uint8_t>(node >> 8));
-    }
+    count = searches_.size() - before;
+    if (count == 0) return false;  // they ended at once, in bits with nothing but padding around them
+    frame.searches = static_cast<std::uint32_t>(count);
+    starting_ += count;
+    write_start(f, p, Begun::What::pieces, static_cast<std::uint32_t>(count));
+    starts_.push_back(static_cast<std::uint8_t>(count));
+    starts_.push_back(static_cast<std::uint8_t>(count >> 8));
+    std::size_t at = starts_.size();
+    starts_.resize(at + 2 * count);
+    for (std::size_t i = before; i < searches_.size(); ++i, at += 2) std::memcpy(&starts_[at], &searches_[i].node, 2);
     return true;
   }
   return false;
@@ -407,14 +394,16 @@ void Corrector::search_piece(std::size_t f, std::uint8_t p, Node node) {
     for (Node only = 0; node < leaf_first && (only = only_child(pass, node)) != 0;) node = only;
   }
   if (node < leaf_first) {
-    frames_[f].searches.push_back(static_cast<std::uint16_t>(node));
+    Search& search = searches_.emplace_back(Search{.frame = static_cast<std::uint16_t>(f), .node = static_cast<std::uint16_t>(node), .pass = p});
+    take(search);
     return;
   }
   nodes.settle_search((node - leaf_first) >> 6, node & 63U, layout_->exponents[p]);
   flip(f, p, place_of(pass, node));
 }
 
-bool Corrector::start_subset(std::size_t place, SubsetSearch& search, std::uint32_t first, std::uint32_t differ) {
+bool Corrector::start_subset(std::size_t place, std::uint32_t first, std::uint32_t differ) {
+  SubsetSearch& search = subset_at(place);
   const auto number = static_cast<std::uint32_t>(std::countr_zero(differ));
   search.number = first + number;
   search.range = settle(*layout_, search.number, place == frames_.size() ? whole_key(*layout_) : whole_frame(place));
@@ -422,7 +411,7 @@ bool Corrector::start_subset(std::size_t place, SubsetSearch& search, std::uint3
     flip(search.range.first_word / frame_words, passes, search.range.bit_place());
     return false;
   }
-  write_start(place, static_cast<std::uint8_t>(Start::confirmation));
+  write_start(place, static_cast<std::uint8_t>(Start::confirmation), Begun::What::subset);
   starts_.push_back(static_cast<std::uint8_t>(number));
   ++starting_;
   return true;
@@ -437,26 +426,23 @@ void Corrector::advance_key() {
 }
 
 bool Corrector::start_key() {
-  if (key_differ_ != 0) {
-    if (!start_subset(frames_.size(), key_search_, frame_confirmations + key_confirmations * (key_batches_ - 1), key_differ_)) return true;
-    key_asked_ = Asked::subset;
-  } else if (!key_batch_clean_ && key_batches_ < key_batches_max) {
-    ++key_batches_;
-    starting_ += key_confirmations;
-    key_asked_ = Asked::confirmations;
-    write_start(frames_.size(), static_cast<std::uint8_t>(Start::open));
-  } else if (!key_batch_clean_) {
+  if (key_differ_ != 0) return !start_subset(frames_.size(), frame_confirmations + key_confirmations * (key_batches_ - 1), key_differ_);
+  if (key_batch_clean_) return false;
+  if (key_batches_ == key_batches_max) {
     diverged_ = true;
+    return false;
   }
-  key_started_ = key_asked_ != Asked::nothing;
+  ++key_batches_;
+  starting_ += key_confirmations;
+  write_start(frames_.size(), static_cast<std::uint8_t>(Start::open), Begun::What::confirmations);
   return false;
 }
 
-void Corrector::write_start(std::size_t place, std::uint8_t kind) {
-  std::size_t gap = place + 1 - last_start_;
-  last_start_ = place + 1;
-  for (; gap >= 0x80; gap >>= 7) starts_.push_back(static_cast<std::uint8_t>(gap | 0x80));
-  starts_.push_back(static_cast<std::uint8_t>(gap));
+void Corrector::write_start(std::size_t place, std::uint8_t kind, Begun::What what, std::uint32_t count) {
+  begun_.push_back({.what = what, .place = static_cast<std::uint32_t>(place), .count = count});
+  std::size_t number = place;
+  for (; number >= 0x80; number >>= 7) starts_.push_back(static_cast<std::uint8_t>(number | 0x80));
+  starts_.push_back(static_cast<std::uint8_t>(number));
   starts_.push_back(kind);
 }
 

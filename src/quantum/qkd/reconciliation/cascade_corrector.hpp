@@ -34,22 +34,30 @@ class Corrector final : public ReconciliationCorrector {
   [[nodiscard]] Secret take_bits() override;
 
  private:
-  enum class Asked : std::uint8_t { nothing, pieces, blocks, confirmations, subset };
   struct SubsetSearch {
     std::uint32_t number = 0;
     SubsetRange range;
   };
   struct Frame {
-    Asked asked = Asked::nothing;
-    bool started = false;     // the answer is among those of what started
-    std::uint8_t opened = 1;  // passes whose blocks are known
-    std::uint8_t pass = 0;    // that the searches are in
+    std::uint32_t searches = 0;  // in pieces
+    std::uint32_t differ = 0;    // the frame's subset parities that differ
+    std::uint8_t opened = 1;     // passes whose blocks are known
     bool confirming = false;
-    std::uint32_t differ = 0;                            // the frame's subset parities that differ
-    std::vector<std::uint16_t> searches;                 // odd pieces whose left half was asked about
-    std::vector<Node> ended;                             // bits in which searches ended, still to be flipped
     std::array<std::vector<std::uint16_t>, passes> odd;  // pieces that became odd; some may be even again
     SubsetSearch subset;
+  };
+  /// What started with the last message, in its order; its answers come in this order, too.
+  struct Begun {
+    enum class What : std::uint8_t { pieces, blocks, confirmations, subset };
+    What what;
+    std::uint32_t place;  // a frame; their number for the key
+    std::uint32_t count = 1;
+  };
+  /// A search that ended in a bit.
+  struct Ended {
+    std::uint16_t frame;
+    std::uint8_t pass;
+    Node leaf;
   };
 
   [[nodiscard]] std::uint64_t* bits(std::size_t frame) noexcept { return bits_words_ + frame * frame_words; }
@@ -60,28 +68,36 @@ class Corrector final : public ReconciliationCorrector {
 
   [[nodiscard]] Result<void> learn_first_pass(ByteView answer);
   void learn_halves(std::size_t frame, std::uint64_t* scratch, BitReader& in, BitWriter& out);
-  /// Fetches what learn_frame() will read in the frames after this one.
-  void prefetch(std::size_t frame) noexcept;
-  /// Flips the bits in which searches ended.
-  void settle_frame(std::size_t frame);
   [[nodiscard]] Result<void> learn_searches(ByteView answer);
-  void learn_frame(std::size_t frame, BitReader& in, BitWriter& out);
-  void learn_pieces(std::size_t frame, BitReader& in, BitWriter& out);
+  /// `count` of the searches from `first` on. What goes on moves to the front.
+  void learn_pieces(std::size_t first, std::size_t count, BitReader& in, BitWriter& out);
+  /// Takes the parities of the next levels along, where that is done.
+  bool take(Search& search) noexcept;
+  /// A step without them.
+  void walk(Search& search, bool answer, std::uint64_t& told, unsigned& tell);
+  void learn_begun(const Begun& begun, BitReader& in, BitWriter& out);
   void learn_blocks(std::size_t frame, BitReader& in);
-  void learn_subset(SubsetSearch& search, Asked& asked, BitReader& in, BitWriter& out);
-  void learn_key(BitReader& in, BitWriter& out);
+  void learn_confirmations(std::size_t place, BitReader& in);
+  /// Of a frame, or of the key.
+  void learn_subset(std::uint32_t place, BitReader& in);
+  [[nodiscard]] SubsetSearch& subset_at(std::size_t place) noexcept { return place == frames_.size() ? key_search_ : frames_[place].subset; }
+  /// Flips the bits in which searches ended; frames that have no more searches begin what is next.
+  void settle_ended();
+  /// Fetches what will be changed.
+  void prefetch(const Search& search) noexcept;
+  void prefetch(const Ended& ended) noexcept;
 
   /// Lets an idle frame begin what it has to do next; false if nothing.
   bool start(std::size_t frame);
   bool start_pieces(std::size_t frame);
   void search_piece(std::size_t frame, std::uint8_t pass, Node node);
   /// Of a frame, or of the key; false if it ended at once.
-  bool start_subset(std::size_t place, SubsetSearch& search, std::uint32_t first, std::uint32_t differ);
+  bool start_subset(std::size_t place, std::uint32_t first, std::uint32_t differ);
   /// With all frames idle: what the whole key's subset parities ask for.
   void advance_key();
   /// True if it ended at once, in a flipped bit.
   bool start_key();
-  void write_start(std::size_t place, std::uint8_t kind);
+  void write_start(std::size_t place, std::uint8_t kind, Begun::What what, std::uint32_t count = 1);
   /// `searched`: the pass whose search ended in this bit; `passes` if none did.
   void flip(std::size_t frame, std::size_t searched, BitPlace at);
 
@@ -95,10 +111,17 @@ class Corrector final : public ReconciliationCorrector {
   std::uint64_t* trees_words_ = nullptr;
   std::vector<Frame> frames_;
 
+  Searches searches_;                   // first those that go on
+  std::size_t kept_ = 0;                // how many do
+  std::size_t searches_read_ = 0;       // with the answer that is being learnt
+  std::vector<std::uint32_t> subsets_;  // places with a search that goes on
+  std::vector<Begun> begun_;
+  std::vector<Ended> ended_;
+  std::vector<std::uint32_t> idle_;  // frames that got other answers
+  std::vector<bool> told_;           // of the subsets
+
   std::size_t level_ = 0;  // of the first pass
   bool blocks_known_ = false;
-  Asked key_asked_ = Asked::nothing;
-  bool key_started_ = false;
   bool key_batch_clean_ = false;
   std::uint32_t key_batches_ = 0;
   std::uint32_t key_differ_ = 0;
@@ -106,8 +129,7 @@ class Corrector final : public ReconciliationCorrector {
 
   Bytes question_;  // empty: the correction is complete
   Bytes starts_;
-  std::size_t last_start_ = 0;  // the place of the last start record, plus 1
-  bool waiting_ = false;        // for an answer
+  bool waiting_ = false;  // for an answer
   bool broken_ = false;
   bool diverged_ = false;
   std::uint64_t going_ = 0;     // parities that the next answer brings for what goes on

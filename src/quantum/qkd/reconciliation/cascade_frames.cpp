@@ -39,7 +39,31 @@ QANAT_ALWAYS_INLINE bool subset_parity_inline(const std::uint64_t* words, const 
   return (std::popcount(sum) & 1) != 0;
 }
 
+/// Four words at a time, eight subsets at a time: each load of the key then serves eight.
+QANAT_ALWAYS_INLINE std::uint32_t window_parities_inline(const std::uint64_t* words, const std::uint64_t* random) {
+  using Four = std::uint64_t __attribute__((vector_size(32)));
+  std::uint32_t parities = 0;
+  for (std::uint32_t first = 0; first < key_confirmations; first += 8) {
+    std::array<Four, 8> sums{};
+    for (std::size_t w = 0; w < frame_words; w += 4) {
+      Four key;
+      std::memcpy(&key, words + w, sizeof(key));
+      for (std::size_t i = 0; i < 8; ++i) {
+        Four subset;
+        std::memcpy(&subset, random + w + first + i, sizeof(subset));
+        sums[i] ^= key & subset;
+      }
+    }
+    for (std::uint32_t i = 0; i < 8; ++i) {
+      const Four sum = sums[i];
+      parities |= static_cast<std::uint32_t>(std::popcount(sum[0] ^ sum[1] ^ sum[2] ^ sum[3]) & 1) << (first + i);
+    }
+  }
+  return parities;
+}
+
 void transpose_portable(Matrices& m) { transpose_inline(m); }
+std::uint32_t window_parities_portable(const std::uint64_t* words, const std::uint64_t* random) { return window_parities_inline(words, random); }
 bool subset_parity_portable(const std::uint64_t* words, const std::uint64_t* subset, std::size_t count) { return subset_parity_inline(words, subset, count); }
 
 struct PortableBits {
@@ -51,7 +75,7 @@ struct PortableBits {
     return out;
   }
   /// The inverse: the low bits of `value` under the ones of `mask`.
-  static std::uint64_t deposit(std::uint64_t value, std::uint64_t mask) noexcept {
+  static std::uint64_t deposit(std::uint64_t value, std::uint64_t mask) {
     std::uint64_t out = 0;
     for (; mask != 0; value >>= 1, mask &= mask - 1) out |= (value & 1U) << std::countr_zero(mask);
     return out;
@@ -61,6 +85,9 @@ struct PortableBits {
 
 #if defined(__x86_64__)
 __attribute__((target("avx2"))) void transpose_avx2(Matrices& m) { transpose_inline(m); }
+__attribute__((target("avx2,popcnt"))) std::uint32_t window_parities_avx2(const std::uint64_t* words, const std::uint64_t* random) {
+  return window_parities_inline(words, random);
+}
 __attribute__((target("avx2,popcnt"))) bool subset_parity_avx2(const std::uint64_t* words, const std::uint64_t* subset, std::size_t count) {
   return subset_parity_inline(words, subset, count);
 }
@@ -72,7 +99,7 @@ struct Bmi2Bits {
     asm("pextq %2, %1, %0" : "=r"(out) : "r"(value), "r"(mask));
     return out;
   }
-  static std::uint64_t deposit(std::uint64_t value, std::uint64_t mask) noexcept {
+  static std::uint64_t deposit(std::uint64_t value, std::uint64_t mask) {
     std::uint64_t out = 0;
     asm("pdepq %2, %1, %0" : "=r"(out) : "r"(value), "r"(mask));
     return out;
@@ -115,6 +142,20 @@ QANAT_ALWAYS_INLINE std::uint64_t asked(const PassLayout& layout, std::size_t h,
 }
 
 template <class Bits>
+std::uint64_t count_asked(const PassLayout& layout, std::size_t level, const std::uint64_t* split) {
+  std::uint64_t count = 0;
+  for (std::size_t h = level; h < 2 * level; ++h) count += Bits::count(asked(layout, h, split[h]));
+  return count;
+}
+
+template <class Bits>
+std::uint64_t count_ones(const std::uint64_t* words, std::size_t count) {
+  std::uint64_t ones = 0;
+  for (std::size_t i = 0; i < count; ++i) ones += Bits::count(words[i]);
+  return ones;
+}
+
+template <class Bits>
 void put_halves(const PassLayout& layout, std::size_t level, const std::uint64_t* words, const std::uint64_t* split, BitWriter& out) {
   for (std::size_t h = level; h < 2 * level; ++h) {
     const std::uint64_t mask = asked(layout, h, split[h]);
@@ -147,15 +188,29 @@ void get_halves(const PassLayout& layout, std::size_t level, const std::uint64_t
 }
 
 template <class Bits>
-constexpr Kernels kernels_with(bool (*subset_parity)(const std::uint64_t*, const std::uint64_t*, std::size_t), void (*transpose)(Matrices&)) {
+constexpr Kernels kernels_with(bool (*subset_parity)(const std::uint64_t*, const std::uint64_t*, std::size_t),
+                               std::uint32_t (*window_parities)(const std::uint64_t*, const std::uint64_t*), void (*transpose)(Matrices&)) {
   return {.transpose = transpose,
+          .deposit = Bits::deposit,
+          .count_ones = count_ones<Bits>,
           .subset_parity = subset_parity,
+          .window_parities = window_parities,
           .put_tops = put_tops<Bits>,
           .take_tops = take_tops<Bits>,
           .get_tops = get_tops<Bits>,
           .put_halves = put_halves<Bits>,
+          .count_asked = count_asked<Bits>,
           .take_halves = take_halves<Bits>,
           .get_halves = get_halves<Bits>};
+}
+
+/// Up to a row of the matrices; a whole one is copied without a call.
+inline void copy_row(void* to, const void* from, std::size_t width) {
+  if (width == columns) {
+    std::memcpy(to, from, 8 * columns);
+  } else {
+    std::memcpy(to, from, 8 * width);
+  }
 }
 
 /// Word `index` of a packed key; what the key lacks are zeros.
@@ -168,13 +223,13 @@ std::uint64_t load_word(ByteView key, std::size_t index) {
 }  // namespace
 
 const Kernels& portable_kernels() noexcept {
-  static constexpr Kernels portable = kernels_with<PortableBits>(subset_parity_portable, transpose_portable);
+  static constexpr Kernels portable = kernels_with<PortableBits>(subset_parity_portable, window_parities_portable, transpose_portable);
   return portable;
 }
 
 const Kernels& kernels() noexcept {
 #if defined(__x86_64__)
-  static constexpr Kernels fast = kernels_with<Bmi2Bits>(subset_parity_avx2, transpose_avx2);
+  static constexpr Kernels fast = kernels_with<Bmi2Bits>(subset_parity_avx2, window_parities_avx2, transpose_avx2);
   if (has_fast_path()) return fast;
 #endif
   return portable_kernels();
@@ -185,9 +240,9 @@ void spread_key(const Kernels& with, ByteView key, std::size_t key_bits, std::sp
   Matrices m;
   for (std::size_t g = 0; g < matrices; g += columns) {
     const std::size_t width = std::min(columns, matrices - g);
-    for (std::size_t i = 0; i < 64; ++i) std::memcpy(m[i].data(), key.data() + 8 * (g + matrices * i), 8 * width);
+    for (std::size_t i = 0; i < 64; ++i) copy_row(m[i].data(), key.data() + 8 * (g + matrices * i), width);
     with.transpose(m);
-    for (std::size_t i = 0; i < 64; ++i) std::memcpy(&frames[g + matrices * i], m[i].data(), 8 * width);
+    for (std::size_t i = 0; i < 64; ++i) copy_row(&frames[g + matrices * i], m[i].data(), width);
   }
   for (std::size_t w = 64 * matrices; 64 * w < key_bits; ++w) frames[w] = load_word(key, w);
   if (key_bits % 64 != 0) frames[key_bits / 64] &= ~std::uint64_t{0} >> (64 - key_bits % 64);
@@ -199,9 +254,9 @@ void gather_key(const Kernels& with, std::span<const std::uint64_t> frames, std:
   Matrices m;
   for (std::size_t g = 0; g < matrices; g += columns) {
     const std::size_t width = std::min(columns, matrices - g);
-    for (std::size_t i = 0; i < 64; ++i) std::memcpy(m[i].data(), &frames[g + matrices * i], 8 * width);
+    for (std::size_t i = 0; i < 64; ++i) copy_row(m[i].data(), &frames[g + matrices * i], width);
     with.transpose(m);
-    for (std::size_t i = 0; i < 64; ++i) std::memcpy(key.data() + 8 * (g + matrices * i), m[i].data(), 8 * width);
+    for (std::size_t i = 0; i < 64; ++i) copy_row(key.data() + 8 * (g + matrices * i), m[i].data(), width);
   }
   for (std::size_t w = 64 * matrices; 64 * w < key_bits; ++w) std::memcpy(key.data() + 8 * w, &frames[w], std::min<std::size_t>(8, key.size() - 8 * w));
   wipe({reinterpret_cast<std::uint8_t*>(&m), sizeof(m)});

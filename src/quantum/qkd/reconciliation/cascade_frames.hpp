@@ -40,7 +40,12 @@ inline bool parity_of(const PassLayout& layout, const std::uint64_t* bits, const
 struct Kernels {
   /// Eight matrices of 64 x 64 bits: row i of matrix c is m[i][c].
   void (*transpose)(std::array<std::array<std::uint64_t, 8>, 64>& m);
+  /// The low bits of `value` under the ones of `mask`.
+  std::uint64_t (*deposit)(std::uint64_t value, std::uint64_t mask);
+  std::uint64_t (*count_ones)(const std::uint64_t* words, std::size_t count);
   bool (*subset_parity)(const std::uint64_t* words, const std::uint64_t* subset, std::size_t count);
+  /// Of a frame's 1024 words in the key_confirmations subsets whose words begin at random[0], random[1], ...: the first is the lowest bit.
+  std::uint32_t (*window_parities)(const std::uint64_t* words, const std::uint64_t* random);
   void (*put_tops)(const PassLayout& layout, std::size_t level, const std::uint64_t* tree, BitWriter& out);
   /// Bob: reads those, gives which differ in `split` and writes that to `out`.
   void (*take_tops)(const PassLayout& layout, std::size_t level, const std::uint64_t* tree, std::uint64_t* split, BitReader& in, BitWriter& out);
@@ -48,6 +53,8 @@ struct Kernels {
   void (*get_tops)(const PassLayout& layout, std::size_t level, std::uint64_t* split, BitReader& in);
   /// Alice: the parities of the left halves, where both halves are present.
   void (*put_halves)(const PassLayout& layout, std::size_t level, const std::uint64_t* words, const std::uint64_t* split, BitWriter& out);
+  /// How many those are.
+  std::uint64_t (*count_asked)(const PassLayout& layout, std::size_t level, const std::uint64_t* split);
   /// Bob: reads those, gives which nodes below differ and writes whether the left one does.
   void (*take_halves)(const PassLayout& layout, std::size_t level, const std::uint64_t* words, const std::uint64_t* split, std::uint64_t* below, BitReader& in,
                       BitWriter& out);

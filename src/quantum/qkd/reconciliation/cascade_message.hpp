@@ -3,9 +3,9 @@
 // Question: octet `Stage`, then
 //   whole, tops   nothing: the key itself; the parities of all first-pass blocks.
 //   halves        bits: for each parity of the last answer, whether Bob's differs. First whether the blocks differ, then whether the left half does.
-//   searches      bits: the same for every search that goes on, frame after frame; then starts to the end of the message:
-//                 varint gap to the frame before (>= 1; the first counts from -1; frame number `frames` is the whole key), octet `Start`, and
-//                 for pass_1..3 a 16-bit little-endian count >= 1 and as many node numbers; for a confirmation its number in the batch.
+//   searches      bits: the same for every search that goes on: first those in pieces, then those in subsets, each in the order of their starts;
+//                 then starts to the end of the message: varint frame (`frames` is the whole key), octet `Start`, and for pass_1..3 a 16-bit
+//                 little-endian count >= 1 and as many node numbers; for a confirmation its number in the batch.
 // Answer: bits for what goes on, bits for what started. Each run of bits is filled with zero bits to a full octet; bit i is bit i%8 of octet i/8.
 #pragma once
 

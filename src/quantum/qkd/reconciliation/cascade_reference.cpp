@@ -1,11 +1,14 @@
 #include "quantum/qkd/reconciliation/cascade_reference.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace qanat::qkd::cascade {
 namespace {
 
 std::unexpected<Error> malformed() { return fail(ErrorCode::invalid_argument, "error correction: malformed question"); }
+
+constexpr std::size_t fetch_ahead = 32;
 
 bool take_octet(ByteView& in, std::uint8_t& value) {
   if (in.empty()) return false;
@@ -34,7 +37,7 @@ Reference::Reference(const ReconciliationSetup& setup, const Secret& key, const 
   layout_.emplace(setup);
   const std::size_t words = layout_->frames * frame_words;
   bits_ = Secret(8 * words);
-  trees_ = Secret(8 * passes * words);
+  trees_ = Secret(8 * passes * layout_->frames * ParityTree::words);
   bits_words_ = words_of(bits_);
   trees_words_ = words_of(trees_);
   frames_.resize(layout_->frames);
@@ -77,8 +80,8 @@ void Reference::tell_tops(BitWriter& out) {
   level_ = first_top(layout_->exponents[0]) / 64;
   for (std::size_t f = 0; f < frames_.size(); ++f) {
     const PassLayout& pass = layout_->of(f).pass[0];
-    build_tree(pass, bits(f), tree(f, 0));
-    with_.put_tops(pass, level_, tree(f, 0), out);
+    build_tree(pass, bits(f), tree_memory(f, 0));
+    with_.put_tops(pass, level_, tree_memory(f, 0), out);
   }
   split_.resize(frames_.size() * frame_words);
   expected_ = Stage::halves;
@@ -86,7 +89,7 @@ void Reference::tell_tops(BitWriter& out) {
 
 Result<void> Reference::tell_halves(ByteView question, BitWriter& out) {
   BitReader in(question);
-  Secret ordered(8 * frame_words);
+  Secret plain(8 * frame_words);
   const std::size_t next = blocks_known_ ? 2 * level_ : level_;
   for (std::size_t f = 0; f < frames_.size(); ++f) {
     const PassLayout& pass = layout_->of(f).pass[0];
@@ -96,8 +99,14 @@ Result<void> Reference::tell_halves(ByteView question, BitWriter& out) {
     } else {
       with_.get_tops(pass, level_, split, in);
     }
-    if (next == frame_words / 2) order_words(pass, bits(f), words_of(ordered));
-    with_.put_halves(pass, next, next == frame_words / 2 ? words_of(ordered) : tree(f, 0) + 2 * next, split, out);
+    if (next < frame_words / 2) {
+      with_.put_halves(pass, next, tree_memory(f, 0) + 2 * next, split, out);
+      continue;
+    }
+    order_words(pass, bits(f), words_of(plain));
+    with_.put_halves(pass, next, words_of(plain), split, out);
+    std::copy_n(tree_memory(f, 0), frame_words, words_of(plain));
+    tree(f, 0).fill(with_, words_of(plain));
   }
   if (!in.finished() || in.octets() != question.size()) return malformed();
   blocks_known_ = true;
@@ -110,87 +119,103 @@ Result<void> Reference::tell_halves(ByteView question, BitWriter& out) {
 }
 
 Result<void> Reference::tell_searches(ByteView question, BitWriter& going, BitWriter& started) {
-  const std::uint64_t octets = (going_ + 7) / 8;
+  const std::uint64_t octets = (searches_.size() + subsets_.size() + 7) / 8;
   if (question.size() < octets) return malformed();
   BitReader in(question.first(octets));
-  for (std::size_t f = 0; f < frames_.size(); ++f) {
-    if (f + 6 < frames_.size()) __builtin_prefetch(&frames_[f + 6]);
-    if (f + 4 < frames_.size()) __builtin_prefetch(frames_[f + 4].searches.data());
-    if (f + 2 < frames_.size()) prefetch(f + 2);
-    go_on(f, in, going);
-  }
-  if (key_search_) go_on(key_search_, in, going);
+  go_on(in, going);
+  std::erase_if(subsets_, [&](SubsetSearch& search) {
+    search.range = settle(*layout_, search.number, in.get(1) != 0 ? search.range.left() : search.range.right());
+    if (search.range.is_bit()) return true;
+    tell_half(search, going);
+    return false;
+  });
   if (!in.finished() || in.octets() != octets) return malformed();
-  ByteView starts = question.subspan(octets);
-  for (std::size_t next = 0; !starts.empty();) {
-    std::size_t gap = 0;
-    if (!take_varint(starts, gap) || gap == 0 || next + gap - 1 > frames_.size()) return malformed();
-    next += gap;
-    if (!start(next - 1, starts, started)) return malformed();
+  for (ByteView starts = question.subspan(octets); !starts.empty();) {
+    std::size_t place = 0;
+    if (!take_varint(starts, place) || place > frames_.size() || !start(place, starts, started)) return malformed();
   }
-  going_ = key_search_ ? 1 : 0;
-  for (const Frame& frame : frames_) going_ += frame.searches.size() + (frame.subset ? 1 : 0);
   return {};
 }
 
-void Reference::prefetch(std::size_t f) noexcept {
-  const Frame& frame = frames_[f];
-  const PassLayout& pass = layout_->of(f).pass[frame.pass];
-  const std::uint64_t* parities = tree(f, frame.pass);
-  for (const std::uint16_t search : frame.searches) {
-    const Node node = left_child(left_child(search));  // those of the right child are in the same cache line
-    if (node < leaf_first) {
-      __builtin_prefetch(parities + (node >> 6));
-    } else {
-      const std::size_t u = (node - leaf_first) >> 6;
-      __builtin_prefetch(bits(f) + pass.source[u]);
-      __builtin_prefetch(bits(f) + pass.source[u + 2]);
-    }
+inline bool Reference::left_parity(Search& search) noexcept { return search.at != 0 ? search.left_parity() : left_parity_fetched(search); }
+
+void Reference::prefetch(const Search& search) noexcept {
+  if (search.at != 0 && 2U * search.at < search.end) return;
+  const Node child = search.at == 0 ? left_child(search.node) : search.below(2U * search.at);
+  if (child >= last_level_first) {
+    const PassLayout& pass = layout_->of(search.frame).pass[search.pass];
+    const std::size_t u = (left_child(child) - leaf_first) >> 6;
+    __builtin_prefetch(bits(search.frame) + pass.source[u]);
+    __builtin_prefetch(bits(search.frame) + pass.source[u + 2]);
+  } else {
+    tree(search.frame, search.pass).prefetch(child);
   }
 }
 
-void Reference::go_on(std::size_t f, BitReader& in, BitWriter& out) {
-  Frame& frame = frames_[f];
-  if (frame.subset) go_on(frame.subset, in, out);
-  if (frame.searches.empty()) return;
-  const FrameLayout& layout = layout_->of(f);
-  const PassLayout& pass = layout.pass[frame.pass];
-  const std::uint64_t* words = bits(f);
-  const std::uint64_t* parities = tree(f, frame.pass);
+void Reference::go_on(BitReader& in, BitWriter& out) {
+  const std::size_t count = searches_.size();
   std::size_t kept = 0;
-  for (const std::uint16_t search : frame.searches) {
-    Node node = left_child(search);
-    if (in.get(1) == 0) node = right_sibling(node);
-    if (layout.padded) {
-      for (Node only = 0; node < leaf_first && (only = only_child(pass, node)) != 0;) node = only;
+  for (std::size_t first = 0; first < count; first += 64) {
+    const std::size_t end = std::min(count, first + 64);
+    std::uint64_t lefts = in.get(static_cast<unsigned>(end - first));
+    std::uint64_t told = 0;
+    unsigned tell = 0;
+    for (std::size_t i = first; i < end; ++i, lefts >>= 1) {
+      if (i + fetch_ahead < count) prefetch(searches_[i + fetch_ahead]);
+      Search search = searches_[i];
+      if (search.at != 0) {
+        search.walk((lefts & 1U) == 0);
+      } else if (!walk(search, (lefts & 1U) == 0)) {
+        --frames_[search.frame].searches;
+        continue;
+      }
+      told |= std::uint64_t{left_parity(search) ? 1U : 0U} << tell++;
+      searches_[kept] = search;
+      if (search.at != 0 || search.node < last_level_first) {
+        ++kept;  // else the search ends with this answer
+      } else {
+        --frames_[search.frame].searches;
+      }
     }
-    if (node >= leaf_first) continue;
-    out.put(parity_of(pass, words, parities, left_child(node)) ? 1 : 0, 1);
-    frame.searches[kept] = static_cast<std::uint16_t>(node);
-    if (node < last_level_first) ++kept;  // else the search ends with this answer
+    out.put(told, tell);
   }
-  frame.searches.resize(kept);
+  searches_.resize(kept);
 }
 
-void Reference::go_on(std::optional<SubsetSearch>& search, BitReader& in, BitWriter& out) {
-  search->range = settle(*layout_, search->number, in.get(1) != 0 ? search->range.left() : search->range.right());
-  tell_half(search, out);
+bool Reference::walk(Search& search, bool right) const noexcept {
+  Node node = left_child(search.node);
+  if (right) node = right_sibling(node);
+  if (const FrameLayout& layout = layout_->of(search.frame); layout.padded) {
+    for (Node only = 0; node < leaf_first && (only = only_child(layout.pass[search.pass], node)) != 0;) node = only;
+  }
+  search.jump(node);
+  return node < leaf_first;
 }
 
-void Reference::tell_half(std::optional<SubsetSearch>& search, BitWriter& out) {
-  if (!search->range.is_bit()) {
-    const SubsetRange left = search->range.left();
-    out.put(subset_parity(with_, *layout_, bits_words_, search->number, left) ? 1 : 0, 1);
-    return;
+bool Reference::left_parity_fetched(Search& search) noexcept {
+  const Node left = left_child(search.node);
+  if (left >= leaf_first) {
+    const BitPlace place = place_of(layout_->of(search.frame).pass[search.pass], left);
+    return (bits(search.frame)[place.word] >> place.bit & 1U) != 0;
   }
-  search.reset();
+  const ParityTree nodes = tree(search.frame, search.pass);
+  if (search.node < subtree_roots || layout_->of(search.frame).padded) return nodes.parity(left);
+  nodes.take(search);
+  return search.left_parity();
+}
+
+void Reference::tell_half(const SubsetSearch& search, BitWriter& out) {
+  out.put(subset_parity(with_, *layout_, bits_words_, search.number, search.range.left()) ? 1 : 0, 1);
+}
+
+bool Reference::in_subset(std::size_t place) const noexcept {
+  return std::ranges::any_of(subsets_, [&](const SubsetSearch& search) { return search.place == place; });
 }
 
 bool Reference::start(std::size_t f, ByteView& in, BitWriter& out) {
   std::uint8_t kind = 0;
   if (!take_octet(in, kind) || kind > static_cast<std::uint8_t>(Start::confirmation)) return false;
-  const bool busy = f < frames_.size() ? !frames_[f].searches.empty() || frames_[f].subset : key_search_.has_value();
-  if (busy) return false;
+  if ((f < frames_.size() && frames_[f].searches != 0) || in_subset(f)) return false;
   if (kind == static_cast<std::uint8_t>(Start::open)) return open(f, out);
   if (kind < static_cast<std::uint8_t>(Start::open)) return f < frames_.size() && start_searches(f, kind, in, out);
   std::uint8_t number = 0;
@@ -205,16 +230,23 @@ bool Reference::start_searches(std::size_t f, std::uint8_t pass_number, ByteView
   const FrameLayout& layout = layout_->of(f);
   const PassLayout& pass = layout.pass[pass_number];
   const Node lowest = first_top(layout_->exponents[pass_number]);
-  frame.pass = pass_number;
+  const std::size_t before = searches_.size();
   for (std::size_t i = 0; i < count; ++i) {
     const Node node = in[2 + 2 * i] | Node{in[3 + 2 * i]} << 8;
     if (node < lowest || (layout.padded && (!pass.has(node) || only_child(pass, node) != 0))) return false;
-    if (node < last_level_first) __builtin_prefetch(tree(f, pass_number) + (left_child(node) >> 6));
-    frame.searches.push_back(static_cast<std::uint16_t>(node));
+    tree(f, pass_number).prefetch(node);
+    searches_.push_back({.frame = static_cast<std::uint16_t>(f), .node = static_cast<std::uint16_t>(node), .pass = pass_number});
   }
   in = in.subspan(2 + 2 * count);
-  for (const std::uint16_t node : frame.searches) out.put(parity_of(pass, bits(f), tree(f, pass_number), left_child(node)) ? 1 : 0, 1);
-  std::erase_if(frame.searches, [](std::uint16_t node) { return node >= last_level_first; });  // those end with this answer
+  std::size_t kept = before;
+  for (std::size_t i = before; i < searches_.size(); ++i) {
+    Search search = searches_[i];
+    out.put(left_parity(search) ? 1 : 0, 1);
+    searches_[kept] = search;
+    if (search.node < last_level_first) ++kept;  // else the search ends with this answer
+  }
+  searches_.resize(kept);
+  frame.searches = static_cast<std::uint32_t>(kept - before);
   return true;
 }
 
@@ -234,10 +266,12 @@ bool Reference::open(std::size_t f, BitWriter& out) {
   }
   const std::uint8_t number = frame.opened++;
   const PassLayout& pass = layout_->of(f).pass[number];
-  build_tree(pass, bits(f), tree(f, number));
+  Secret plain(8 * frame_words);
+  build_tree(pass, bits(f), words_of(plain));
   for (Node node = first_top(layout_->exponents[number]); node < pass.last_top; ++node) {
-    if (pass.has(node)) out.put(tree_bit(tree(f, number), node) ? 1 : 0, 1);
+    if (pass.has(node)) out.put(tree_bit(words_of(plain), node) ? 1 : 0, 1);
   }
+  tree(f, number).fill(with_, words_of(plain));
   return true;
 }
 
@@ -247,9 +281,8 @@ bool Reference::start_subset(std::size_t f, std::uint8_t number, BitWriter& out)
   const std::uint32_t absolute = of_key ? frame_confirmations + key_confirmations * (key_batches_ - 1) + number : number;
   const SubsetRange range = settle(*layout_, absolute, of_key ? whole_key(*layout_) : whole_frame(f));
   if (range.is_bit()) return false;
-  std::optional<SubsetSearch>& search = of_key ? key_search_ : frames_[f].subset;
-  search = SubsetSearch{.number = absolute, .range = range};
-  tell_half(search, out);
+  subsets_.push_back({.place = f, .number = absolute, .range = range});
+  tell_half(subsets_.back(), out);
   return true;
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "quantum/qkd/reconciliation/cascade_subset.hpp"
+#include "quantum/qkd/reconciliation/cascade_tree.hpp"
 
 namespace qanat::qkd::cascade {
 
@@ -17,32 +18,37 @@ class Reference final : public ReconciliationReference {
 
  private:
   struct SubsetSearch {
+    std::size_t place;  // a frame, or their number for the key
     std::uint32_t number;
     SubsetRange range;
   };
   struct Frame {
-    std::uint8_t opened = 1;  // passes whose blocks were asked about
-    std::uint8_t pass = 0;    // that the searches are in
+    std::uint32_t searches = 0;  // in pieces
+    std::uint8_t opened = 1;     // passes whose blocks were asked about
     bool confirming = false;
-    std::vector<std::uint16_t> searches;  // nodes whose left half was told last
-    std::optional<SubsetSearch> subset;
   };
 
   [[nodiscard]] std::uint64_t* bits(std::size_t frame) noexcept { return bits_words_ + frame * frame_words; }
-  [[nodiscard]] std::uint64_t* tree(std::size_t frame, std::size_t pass) noexcept { return trees_words_ + (frame * passes + pass) * frame_words; }
+  [[nodiscard]] std::uint64_t* tree_memory(std::size_t frame, std::size_t pass) noexcept { return trees_words_ + (frame * passes + pass) * ParityTree::words; }
+  [[nodiscard]] ParityTree tree(std::size_t frame, std::size_t pass) noexcept { return ParityTree(tree_memory(frame, pass)); }
   void tell_tops(BitWriter& out);
   [[nodiscard]] Result<void> tell_halves(ByteView question, BitWriter& out);
   [[nodiscard]] Result<void> tell_searches(ByteView question, BitWriter& going, BitWriter& started);
-  /// Fetches what go_on() will read in a frame.
-  void prefetch(std::size_t frame) noexcept;
-  void go_on(std::size_t frame, BitReader& in, BitWriter& out);
-  void go_on(std::optional<SubsetSearch>& search, BitReader& in, BitWriter& out);
-  void tell_half(std::optional<SubsetSearch>& search, BitWriter& out);
+  /// Fetches what the search will read next.
+  void prefetch(const Search& search) noexcept;
+  void go_on(BitReader& in, BitWriter& out);
+  /// The parity of the left half of where the search is.
+  bool left_parity(Search& search) noexcept;
+  bool left_parity_fetched(Search& search) noexcept;
+  /// A step without parities taken along; false if that ends the search.
+  bool walk(Search& search, bool right) const noexcept;
+  void tell_half(const SubsetSearch& search, BitWriter& out);
   /// Reads a start record behind its frame number; false if it is malformed.
   bool start(std::size_t frame, ByteView& in, BitWriter& out);
   bool start_searches(std::size_t frame, std::uint8_t pass, ByteView& in, BitWriter& out);
   bool open(std::size_t frame, BitWriter& out);
   bool start_subset(std::size_t frame, std::uint8_t number, BitWriter& out);
+  [[nodiscard]] bool in_subset(std::size_t place) const noexcept;
 
   const Secret& key_;
   const Kernels& with_;
@@ -58,8 +64,8 @@ class Reference final : public ReconciliationReference {
   bool blocks_known_ = false;         // which of the first pass differ
   Stage expected_;
   std::uint32_t key_batches_ = 0;
-  std::optional<SubsetSearch> key_search_;
-  std::uint64_t going_ = 0;  // searches that go on: as many bits are expected
+  Searches searches_;  // those whose next half Bob tells: in pieces, then in subsets
+  std::vector<SubsetSearch> subsets_;
   std::uint64_t disclosed_ = 0;
   bool failed_ = false;
 };

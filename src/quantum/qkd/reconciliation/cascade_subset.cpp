@@ -36,10 +36,7 @@ bool subset_parity(const Kernels& with, const KeyLayout& layout, const std::uint
 
 std::uint32_t subset_parities(const Kernels& with, const KeyLayout& layout, const std::uint64_t* bits, std::uint32_t first) {
   std::uint32_t parities = 0;
-  for (std::size_t f = 0; f < layout.frames; ++f) {
-    for (std::uint32_t i = 0; i < key_confirmations; ++i)
-      parities ^= (with.subset_parity(bits + f * frame_words, layout.subset(f, first + i), frame_words) ? 1U : 0U) << i;
-  }
+  for (std::size_t f = 0; f < layout.frames; ++f) parities ^= with.window_parities(bits + f * frame_words, layout.subset(f, first));
   return parities;
 }
 

@@ -1,102 +1,280 @@
-// Bob's tree of a pass while he searches: which parities are known and which differ. Held in blocks of two levels, one cache line each, so that
-// the way from a bit up to its block touches few lines: the trees of all frames do not fit into a cache, and this way is what costs time.
+// The trees of a pass while Bob searches: parities, and on his side which of them are known and which differ. Held by subtrees over 256 bits, one
+// cache line each, so that a search and the way from a bit up to its block touch one line, two at most: the trees of all frames do not fit into a
+// cache, and that is what costs time.
 #pragma once
+
+#include <algorithm>
+#include <memory>
 
 #include "quantum/qkd/reconciliation/cascade_frames.hpp"
 
 namespace qanat::qkd::cascade {
 
-/// 256 blocks of the levels over 2 and 4 bits, 64 of the next two levels, and so on. Of a block's eight words 1 to 3 are parities (the upper
-/// level, then the two words of the lower one) and 5 to 7 "both halves are known"; word 0 of the plain tree has its place in the last block.
-inline constexpr std::size_t tree_block_words = 8;
-inline constexpr std::array<std::size_t, 6> tree_blocks_before{0, 256, 320, 336, 340, 341};
-inline constexpr std::size_t tree_words = tree_blocks_before.back() * tree_block_words;
+/// A subtree over 256 bits of one lane: its root is number 1, the children of number i are 2i and 2i+1, from 256 on they are bits. Its line holds
+/// by number the parities, then, Bob's, "both halves are known". What is above lies behind the 256 subtrees in one more line, as in the plain tree.
+inline constexpr unsigned subtree_exponent = 8;
+inline constexpr Node subtree_roots = first_top(subtree_exponent);
 
-/// Where word h of the plain tree is.
-inline constexpr std::array<std::uint16_t, frame_words> tree_slots = [] {
-  std::array<std::uint16_t, frame_words> slots{};
-  slots[0] = static_cast<std::uint16_t>(tree_blocks_before[4] * tree_block_words);
-  for (std::size_t h = 1; h < frame_words; ++h) {
-    const auto level = static_cast<std::size_t>(10 - std::bit_width(h));  // 0 right above the bits, 9 at word 1
-    const std::size_t within = h - std::bit_floor(h);
-    const bool upper = level % 2 == 1;
-    const std::size_t block = tree_blocks_before[level / 2] + (upper ? within : within / 2);
-    slots[h] = static_cast<std::uint16_t>(block * tree_block_words + (upper ? 1 : 2 + within % 2));
+struct SubtreePlace {
+  explicit SubtreePlace(Node node) noexcept {
+    const Node h = node >> 6;
+    const auto depth = static_cast<unsigned>(std::bit_width(h)) - 3;
+    line = ((h >> depth) - 4) * 64 + (node & 63U);
+    number = (1U << depth) | (h & ((1U << depth) - 1U));
   }
-  return slots;
-}();
+  std::size_t line;
+  unsigned number;
+};
 
+/// Where a search is. With it go the parities of the next levels, because a line would have to be fetched anew for every message. Where the key is
+/// padded and above the subtrees nothing is taken along.
+struct Search {
+  std::uint64_t parities = 0;  // by number, as if the node that they were taken at were the root of a subtree
+  std::uint16_t frame = 0;
+  std::uint16_t node = 0;  // whose left half is asked about, or where the parities were taken
+  std::uint8_t at = 0;     // the number of the node whose left half is asked about; 0: nothing was taken
+  std::uint8_t end = 0;    // numbers from here on are below what was taken
+  std::uint8_t pass = 0;
+
+  static constexpr unsigned levels = 5;
+  [[nodiscard]] bool left_parity() const noexcept { return (parities >> (2 * at) & 1U) != 0; }
+  /// To a half, within what was taken or to right below it.
+  void walk(bool right) noexcept {
+    const unsigned next = 2U * at + (right ? 1U : 0U);
+    at = static_cast<std::uint8_t>(next);
+    if (next >= end) jump(below(next));
+  }
+  /// To any node.
+  void jump(Node to) noexcept {
+    node = static_cast<std::uint16_t>(to);
+    at = 0;
+  }
+  /// The node with a number.
+  [[nodiscard]] Node below(unsigned number) const noexcept {
+    const auto depth = static_cast<unsigned>(std::bit_width(number)) - 1;
+    return ((Node{node} >> 6 << depth) + number - (1U << depth)) << 6 | (node & 63U);
+  }
+  void take(const std::uint64_t* line, unsigned number) noexcept {
+    parities = 0;
+    for (unsigned level = 1; level <= levels && number << level < 256; ++level) {
+      const unsigned first = number << level;
+      const std::uint64_t those = line[first / 64] >> (first % 64) & ((std::uint64_t{1} << (1U << level)) - 1);
+      parities |= those << (1U << level);
+      end = static_cast<std::uint8_t>(1U << level);
+    }
+    at = 1;
+  }
+};
+
+/// The parities in a search are key material: its memory is wiped before it is given back.
+template <class T>
+struct WipingAllocator {
+  using value_type = T;
+  WipingAllocator() = default;
+  template <class U>
+  explicit WipingAllocator(const WipingAllocator<U>& /*other*/) noexcept {}
+  T* allocate(std::size_t count) { return std::allocator<T>{}.allocate(count); }
+  void deallocate(T* memory, std::size_t count) noexcept {
+    wipe({reinterpret_cast<std::uint8_t*>(memory), count * sizeof(T)});
+    std::allocator<T>{}.deallocate(memory, count);
+  }
+  bool operator==(const WipingAllocator&) const = default;
+};
+using Searches = std::vector<Search, WipingAllocator<Search>>;
+
+/// Plain tree words of two subtree roots (4..7), or of one in two trees, into lines of eight words by lane.
+using SubtreeLines = std::array<std::array<std::uint64_t, 8>, 64>;
+inline void gather_lines(const Kernels& with, const std::uint64_t* first, std::size_t first_root, const std::uint64_t* second, std::size_t second_root,
+                         SubtreeLines& lines) {
+  lines[0][0] = 0;
+  lines[0][4] = 0;
+  for (std::size_t number = 1; number < 64; ++number) {
+    lines[number][0] = first[number + (first_root - 1) * std::bit_floor(number)];
+    lines[number][4] = second[number + (second_root - 1) * std::bit_floor(number)];
+  }
+  for (std::size_t i = 0; i < 64; ++i) {
+    lines[i][1] = first[first_root * 64 + i];
+    lines[i][2] = first[first_root * 128 + i];
+    lines[i][3] = first[first_root * 128 + 64 + i];
+    lines[i][5] = second[second_root * 64 + i];
+    lines[i][6] = second[second_root * 128 + i];
+    lines[i][7] = second[second_root * 128 + 64 + i];
+  }
+  with.transpose(lines);
+}
+
+/// Alice's: parities only.
+class ParityTree {
+ public:
+  static constexpr std::size_t words = 256 * 4 + 8;
+  explicit ParityTree(std::uint64_t* memory) noexcept : words_(memory) {}
+
+  [[nodiscard]] bool parity(Node node) const noexcept {
+    if (node < subtree_roots) return tree_bit(words_ + upper_at, node);
+    const SubtreePlace place(node);
+    return (words_[place.line * 4 + place.number / 64] >> (place.number % 64) & 1U) != 0;
+  }
+  /// Takes the parities of the next levels along; the search has come down into a subtree.
+  void take(Search& search) const noexcept {
+    const SubtreePlace place(search.node);
+    search.take(words_ + place.line * 4, place.number);
+  }
+  void prefetch(Node node) const noexcept {
+    if (node >= subtree_roots) __builtin_prefetch(words_ + SubtreePlace(node).line * 4);
+  }
+  void fill(const Kernels& with, const std::uint64_t* plain) noexcept {
+    SubtreeLines lines;
+    for (std::size_t root = 4; root < 8; root += 2) {
+      gather_lines(with, plain, root, plain, root + 1, lines);
+      std::uint64_t* to = words_ + (root - 4) * 64 * 4;
+      for (std::size_t lane = 0; lane < 64; ++lane) {
+        std::copy_n(lines.at(lane).data(), 4, to + lane * 4);
+        std::copy_n(lines.at(lane).data() + 4, 4, to + (64 + lane) * 4);
+      }
+    }
+    std::copy_n(plain, 4, words_ + upper_at);
+    wipe({reinterpret_cast<std::uint8_t*>(&lines), sizeof(lines)});
+  }
+
+ private:
+  static constexpr std::size_t upper_at = 256 * 4;
+  std::uint64_t* words_;
+};
+
+inline constexpr std::size_t subtree_words = 8;
+inline constexpr std::size_t upper_at = subtree_roots * subtree_words;
+inline constexpr std::size_t tree_words = upper_at + subtree_words;
+
+/// Bob's.
 class SearchTree {
  public:
   explicit SearchTree(std::uint64_t* words) noexcept : words_(words) {}
 
   /// Bob's parity while Alice's is not known; then whether the two differ.
-  [[nodiscard]] bool parity(Node node) const noexcept { return (words_[slot(node)] >> (node & 63U) & 1U) != 0; }
-  [[nodiscard]] bool known_below(Node node) const noexcept { return (words_[slot(node) + 4] >> (node & 63U) & 1U) != 0; }
-  void set_even(Node node) noexcept { words_[slot(node)] &= ~bit(node); }
-  void set_odd(Node node) noexcept { words_[slot(node)] |= bit(node); }
-  void set_known_below(Node node) noexcept { words_[slot(node) + 4] |= bit(node); }
-  void prefetch(Node node) const noexcept { __builtin_prefetch(words_ + slot(node)); }
-  /// The lowest blocks over the word at a place, which are about to be changed.
-  void prefetch_above(std::size_t place) const noexcept {
-    __builtin_prefetch(words_ + (place / 4) * tree_block_words, 1);
-    __builtin_prefetch(words_ + (tree_blocks_before[1] + place / 16) * tree_block_words, 1);
-    __builtin_prefetch(words_ + (tree_blocks_before[2] + place / 64) * tree_block_words, 1);
-    __builtin_prefetch(words_ + (tree_blocks_before[3] + place / 256) * tree_block_words, 1);
-  }
-  /// Those besides them that settle_search() changes.
-  void prefetch_siblings(std::size_t place) const noexcept {
-    __builtin_prefetch(words_ + (place / 4 ^ 1U) * tree_block_words, 1);
-    __builtin_prefetch(words_ + (tree_blocks_before[1] + (place / 16 ^ 1U)) * tree_block_words, 1);
+  [[nodiscard]] bool parity(Node node) const noexcept { return (word(node)[0] & bit(node)) != 0; }
+  [[nodiscard]] bool known_below(Node node) const noexcept { return (word(node)[known] & bit(node)) != 0; }
+  void set_even(Node node) noexcept { word(node)[0] &= ~bit(node); }
+  void set_known_below(Node node) noexcept { word(node)[known] |= bit(node); }
+  void prefetch(Node node) const noexcept { __builtin_prefetch(word(node), 1); }
+  /// The line over a bit, which is about to be changed.
+  void prefetch_above(std::uint32_t place, std::uint32_t lane) const noexcept { __builtin_prefetch(subtree(place, lane), 1); }
+
+  /// Takes the parities of the next levels along; the search has come down into a subtree.
+  void take(Search& search) const noexcept {
+    const SubtreePlace place(search.node);
+    search.take(words_ + place.line * subtree_words, place.number);
   }
 
-  /// From a plain tree and plain words of "known below"; with a null pointer nothing is.
-  void fill(const std::uint64_t* plain, const std::uint64_t* known) noexcept {
-    for (std::size_t h = 0; h < frame_words; ++h) {
-      words_[tree_slots[h]] = plain[h];
-      words_[tree_slots[h] + 4] = known == nullptr ? 0 : known[h];
+  /// From a plain tree and plain words of "known below".
+  void fill(const Kernels& with, const std::uint64_t* plain, const std::uint64_t* plain_known) noexcept {
+    SubtreeLines lines;
+    for (std::size_t root = 4; root < 8; ++root) {
+      gather_lines(with, plain, root, plain_known, root, lines);
+      std::memcpy(words_ + (root - 4) * 64 * subtree_words, lines.data(), sizeof(lines));
     }
+    std::copy_n(plain, 4, words_ + upper_at);
+    std::copy_n(plain_known, 4, words_ + upper_at + known);
+    wipe({reinterpret_cast<std::uint8_t*>(&lines), sizeof(lines)});
   }
 
   /// The search that began at the first node above the bit that is known below ended in the bit: everything on the way is known, and even once the
   /// bit is flipped; what is above changes. `exponent`: of the pass's blocks.
   void settle_search(std::uint32_t place, std::uint32_t lane, unsigned exponent) noexcept {
-    unsigned start = 0;
-    while (start + 1 < exponent && !known_below(above(place, lane, start))) ++start;
-    for (unsigned level = 0; level < exponent; ++level) {
-      const Node node = above(place, lane, level);
-      const std::uint64_t way = level < start ? ~std::uint64_t{0} : 0;  // the same steps for all, because a branch would often be foreseen wrongly
-      const Node sibling = node < 128 ? node ^ 1U : node ^ 64U;
-      std::uint64_t* words = words_ + slot(node);
-      words[0] = (words[0] ^ (bit(node) & ~way)) & ~(bit(node) & way);
-      words[4] |= bit(node) & way;
-      words_[slot(sibling)] &= ~(bit(sibling) & way);
-    }
+    std::uint64_t* line = subtree(place, lane);
+    const Way up(place, exponent);
+    const std::uint64_t known_0 = line[known] & up.rest;
+    // The same steps for all, because branches would often be foreseen wrongly.
+    const std::uint64_t unknown_2 = (line[known + up.last_word] & up.last) == 0 ? ~std::uint64_t{0} : 0;
+    const std::uint64_t unknown_1 = (line[known + 1] & up.second) == 0 ? unknown_2 : 0;
+    settle_word(line + up.last_word, up.last, unknown_2);
+    settle_word(line + 1, up.second, unknown_1);
+    settle_word(line, up.rest, known_0 == 0 ? unknown_1 : unknown_1 & ~(~std::uint64_t{0} >> std::countl_zero(known_0)));
+    if (exponent > subtree_exponent) settle_upper(place, lane, exponent, known_0 == 0 && unknown_1 != 0);
   }
 
   /// The bit was flipped by another pass: everything above it changes. The smallest known piece that holds it if that is odd now; otherwise,
   /// or if the bit itself is known, 0.
   Node flip_above(std::uint32_t place, std::uint32_t lane, unsigned exponent) noexcept {
-    std::uint32_t known = 0;
-    std::uint32_t odd = 0;
-    for (unsigned level = 0; level < exponent; ++level) {
+    std::uint64_t* line = subtree(place, lane);
+    const Way up(place, exponent);
+    line[up.last_word] ^= up.last;
+    line[1] ^= up.second;
+    line[0] ^= up.rest;
+    for (unsigned level = subtree_exponent; level < exponent; ++level) {
       const Node node = above(place, lane, level);
-      std::uint64_t* words = words_ + slot(node);
-      words[0] ^= bit(node);
-      odd |= static_cast<std::uint32_t>(words[0] >> (node & 63U) & 1U) << level;
-      known |= static_cast<std::uint32_t>(words[4] >> (node & 63U) & 1U) << level;
+      word(node)[0] ^= bit(node);
     }
-    const unsigned level = known == 0 ? exponent - 1 : static_cast<unsigned>(std::countr_zero(known)) - 1;
-    return (known & 1U) == 0 && (odd >> level & 1U) != 0 ? above(place, lane, level) : 0;
+    if ((line[known + up.last_word] & up.last) != 0) return 0;
+    unsigned level = 0;  // of the piece: right below the lowest known node
+    if (const std::uint64_t known_0 = line[known] & up.rest; (line[known + 1] & up.second) == 0) {
+      if (known_0 != 0) {
+        level = static_cast<unsigned>(7 - std::bit_width(63U - static_cast<unsigned>(std::countl_zero(known_0))));
+      } else {
+        level = exponent < subtree_exponent ? exponent - 1 : subtree_exponent - 1;
+        while (level + 1 < exponent && !known_below(above(place, lane, level + 1))) ++level;
+      }
+    }
+    const Node piece = above(place, lane, level);
+    return parity(piece) ? piece : 0;
   }
 
  private:
+  static constexpr std::size_t known = 4;  // words behind the parities
+
+  /// The nodes of a block above a bit, within the subtree's line: by number the first is in word 2 or 3, the second in word 1, the rest in word 0.
+  struct Way {
+    Way(std::uint32_t place, unsigned exponent) noexcept
+        : last_word(2 + (place >> 7 & 1U)),
+          last(std::uint64_t{1} << (place >> 1 & 63U)),
+          second(std::uint64_t{1} << (place >> 2 & 63U)),
+          rest(ways_up[place >> 3 & 31U] & ~std::uint64_t{0} << (exponent < subtree_exponent ? 1U << (subtree_exponent - exponent) : 1U)) {}
+    std::size_t last_word;
+    std::uint64_t last;
+    std::uint64_t second;
+    std::uint64_t rest;
+  };
+  static constexpr std::array<std::uint64_t, 32> ways_up = [] {
+    std::array<std::uint64_t, 32> ways{};
+    for (std::size_t i = 0; i < 32; ++i) {
+      for (std::size_t number = 32 + i; number > 0; number /= 2) ways[i] |= std::uint64_t{1} << number;
+    }
+    return ways;
+  }();
+
+  /// `unknown`: of the nodes `way` those that were not known are among these.
+  static void settle_word(std::uint64_t* parities, std::uint64_t way, std::uint64_t unknown) noexcept {
+    const std::uint64_t searched = way & unknown;
+    constexpr std::uint64_t lefts = 0x5555555555555555ULL;
+    const std::uint64_t siblings = (searched & lefts) << 1 | (searched >> 1 & lefts);
+    parities[0] = (parities[0] ^ (way & ~unknown)) & ~(searched | siblings);
+    parities[known] |= searched;
+  }
+  void settle_upper(std::uint32_t place, std::uint32_t lane, unsigned exponent, bool searched) noexcept {
+    for (unsigned level = subtree_exponent; level < exponent; ++level) {
+      if (searched) set_even(sibling(above(place, lane, level - 1)));
+      const Node node = above(place, lane, level);
+      searched = searched && level + 1 < exponent && !known_below(node);
+      if (searched) {
+        set_even(node);
+        set_known_below(node);
+      } else {
+        word(node)[0] ^= bit(node);
+      }
+    }
+  }
+
   /// The node `level` levels above the first one over the bit.
   static Node above(std::uint32_t place, std::uint32_t lane, unsigned level) noexcept {
     return level < 10 ? ((Node{frame_words} + place) >> (level + 1)) << 6 | lane : (64 + lane) >> (level - 9);
   }
-  static std::size_t slot(Node node) noexcept { return tree_slots[node >> 6]; }
-  static std::uint64_t bit(Node node) noexcept { return std::uint64_t{1} << (node & 63U); }
+  static Node sibling(Node node) noexcept { return node < 128 ? node ^ 1U : node ^ 64U; }
+  [[nodiscard]] std::uint64_t* subtree(std::uint32_t place, std::uint32_t lane) const noexcept { return words_ + ((place >> 8) * 64 + lane) * subtree_words; }
+  [[nodiscard]] std::uint64_t* word(Node node) const noexcept {
+    if (node < subtree_roots) return words_ + upper_at + (node >> 6);
+    const SubtreePlace place(node);
+    return words_ + place.line * subtree_words + place.number / 64;
+  }
+  static std::uint64_t bit(Node node) noexcept { return std::uint64_t{1} << ((node < subtree_roots ? node : SubtreePlace(node).number) & 63U); }
   std::uint64_t* words_;
 };
 
