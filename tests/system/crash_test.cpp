@@ -10,6 +10,7 @@
 
 #include "crypto/kdf.hpp"
 #include "key_ledger_check.hpp"
+#include "sae_client.hpp"
 
 namespace qanat::test {
 namespace {
@@ -29,6 +30,7 @@ enum class Trigger : std::uint8_t {
   key_supply,  // the element's QKM is made to want link keys, so that its QKDs work
   suspension,  // the operator suspends and resumes a subscriber
   revocation,  // the operator revokes a terminal's certificates
+  sae_keys,    // two SAEs get a key by ETSI GS QKD 014
 };
 
 struct CrashRow {
@@ -80,6 +82,12 @@ constexpr CrashRow qkm_far_end[]{
     {"qkm-b", "qkm.fetch.delivered", Trigger::across},
     {"qkm-b", "qkm.done.destroyed", Trigger::across},
 };
+constexpr CrashRow qkm_saes[]{
+    {"qkm-a", "qkm.sae.claimed", Trigger::sae_keys},
+    {"qkm-a", "qkm.sae.activated", Trigger::sae_keys},
+    {"qkm-b", "qkm.sae.stored", Trigger::sae_keys},
+    {"qkm-b", "qkm.sae.fetched", Trigger::sae_keys},
+};
 constexpr CrashRow qkm_ingest[]{
     {"qkm-a", "qkm.ingest.stored", Trigger::key_supply},
     {"qkm-r", "qkm.ingest.stored", Trigger::key_supply},
@@ -106,7 +114,7 @@ constexpr CrashRow terminal_enrolment[]{
     {"terminal", "terminal.enrol.confirmed", Trigger::enrolment},
 };
 constexpr std::span<const CrashRow> all_rows[]{kms_caller_side, kms_callee_side, kms_same_domain, kms_enrolment, qkm_near_end,      qkm_relay, qkm_centralised,
-                                               qkm_far_end,     qkm_ingest,      qkd_ends,        core_services, terminal_enrolment};
+                                               qkm_far_end,     qkm_saes,        qkm_ingest,      qkd_ends,        core_services, terminal_enrolment};
 
 std::string text_of(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -166,6 +174,27 @@ std::size_t CallsUnderCrashes::sessions_with_key_ = 0;
 
 class CrashAtEveryStep : public CallsUnderCrashes {
  protected:
+  /// One key for both SAEs, by ETSI GS QKD 014; true if both got it. What A was given, B can fetch, unless B dies over it; nothing comes twice.
+  static bool deliver_to_saes() {
+    const SaeAnswer enc = saes_->post("sae-a", "qkm-a", "/api/v1/keys/sae-b/enc_keys", R"({"number":1})");
+    if (enc.status != 200) return false;
+    const auto given = enc.json().array("keys");
+    if (!given || given->size() != 1) return false;
+    const std::string id = given->front().text("key_ID").value_or("");
+    const std::string key = given->front().text("key").value_or("");
+    EXPECT_TRUE(sae_keys_.insert(id).second && sae_keys_.insert(key).second) << "key " << id << " came twice";
+    const SaeAnswer dec = saes_->curl("sae-b", "qkm-b", "/api/v1/keys/sae-a/dec_keys?key_ID=" + id);
+    if (dec.status == 0) return false;
+    EXPECT_EQ(dec.status, 200) << "A has key " << id << ", and B: " << dec.body;
+    const auto fetched = dec.json().array("keys");
+    if (!fetched || fetched->size() != 1) return false;
+    EXPECT_EQ(fetched->front().text("key").value_or(""), key);
+    EXPECT_NE(saes_->curl("sae-b", "qkm-b", "/api/v1/keys/sae-a/dec_keys?key_ID=" + id).status, 200) << "key " << id << " was fetched twice";
+    return true;
+  }
+  static std::optional<SaeClient> saes_;
+  static std::set<std::string> sae_keys_;
+
   void TearDown() override {
     if (moved_) expect_keys_in_order(net());
   }
@@ -222,6 +251,7 @@ class CrashAtEveryStep : public CallsUnderCrashes {
       case Trigger::enrolment: static_cast<void>(enrol(newcomer, QANAT_PROGRAM, {})); return;
       case Trigger::key_supply: static_cast<void>(call("B", "A")); return;
       case Trigger::suspension: static_cast<void>(net().op().set_subscriber("C", "suspend")); return;
+      case Trigger::sae_keys: static_cast<void>(deliver_to_saes()); return;
       case Trigger::revocation: static_cast<void>(net().op().revoke({.domain = newcomer.domain, .kind = Kind::app1, .name = newcomer.uid})); return;
     }
   }
@@ -232,6 +262,10 @@ class CrashAtEveryStep : public CallsUnderCrashes {
       case Trigger::within: expect_calls_to_work("A", "C", wire::Assurance::local_rng); return;
       case Trigger::across:
       case Trigger::key_supply: expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path); return;
+      case Trigger::sae_keys:
+        TestNetwork::await("a key for both SAEs", deliver_to_saes, recovery_max);
+        expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);
+        return;
       case Trigger::enrolment: {
         const auto enrolled = enrol(newcomer, QANAT_PROGRAM, {});
         ASSERT_TRUE(enrolled) << enrolled.error().message;
@@ -330,6 +364,8 @@ class CrashAtEveryStep : public CallsUnderCrashes {
   static int count_;
 };
 
+std::optional<SaeClient> CrashAtEveryStep::saes_;
+std::set<std::string> CrashAtEveryStep::sae_keys_;
 int CrashAtEveryStep::count_ = 0;
 
 TEST_F(CrashAtEveryStep, NamesEveryCrashPointOfTheSources) {
@@ -374,6 +410,23 @@ class CrashDuringCentralisedRelay : public CrashAtEveryStep {
 };
 
 TEST_F(CrashDuringCentralisedRelay, AQkmThatReportsToTheController) { survive_all(qkm_centralised); }
+
+/// The same where SAEs ask the QKMs for keys.
+class CrashDuringSaeDelivery : public CrashAtEveryStep {
+ protected:
+  static void SetUpTestSuite() {
+    CallsUnderCrashes::SetUpTestSuite();
+    if (!net().ok()) return;
+    for (const char* qkm : {"qkm-a", "qkm-b"}) net().running().stop_element(qkm, RunningNetwork::Ending::orderly);
+    auto demo = app::prepare_saes(net().network());
+    ASSERT_TRUE(demo) << demo.error().message;
+    saes_.emplace(*std::move(demo));
+    for (const char* qkm : {"qkm-a", "qkm-b"}) ASSERT_TRUE(net().running().start_element(qkm));
+    TestNetwork::await("a key for both SAEs", deliver_to_saes, std::chrono::seconds(60));
+  }
+};
+
+TEST_F(CrashDuringSaeDelivery, AQkmThatGivesKeysToSaes) { survive_all(qkm_saes); }
 
 TEST_F(CrashAtEveryStep, LeavesNoWorkingKeyBehind) {
   expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);

@@ -1,21 +1,15 @@
 // ETSI GS QKD 014 between two real QKMs, spoken to by curl as two SAEs with ECDSA certificates over a classical group: what an operator's encryptors do.
 #include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <fstream>
 
-#include "sae_demo.hpp"
+#include "sae_client.hpp"
 #include "test_network.hpp"
 
 namespace qanat::test {
 namespace {
 
-struct Answer {
-  int status = 0;
-  std::string body;
-  [[nodiscard]] wire::Json json() const { return wire::Json::parse(std::string_view(body)).value_or(wire::Json()); }
-};
+using Answer = SaeAnswer;
 
 class Etsi014System : public testing::Test {
  protected:
@@ -25,36 +19,23 @@ class Etsi014System : public testing::Test {
     for (const char* qkm : {"qkm-a", "qkm-b"}) network_->running().stop_element(qkm, app::RunningNetwork::Ending::orderly);
     auto demo = app::prepare_saes(network_->network());
     ASSERT_TRUE(demo) << demo.error().message;
-    demo_ = *std::move(demo);
+    saes_.emplace(*std::move(demo));
     for (const char* qkm : {"qkm-a", "qkm-b"}) {
       const auto started = network_->running().start_element(qkm);
       ASSERT_TRUE(started) << started.error().message;
     }
     network_->await_quantum_keys();
   }
-  static void TearDownTestSuite() { network_.reset(); }
+  static void TearDownTestSuite() {
+    network_.reset();
+    saes_.reset();
+  }
   void SetUp() override { ASSERT_TRUE(network_ && network_->ok()); }
 
-  /// curl with the SAE's certificate; `arguments` before the address.
   static Answer curl(const std::string& sae, const std::string& qkm, const std::string& path, const std::string& arguments = "") {
-    const crypto::PemFiles& files = demo_.saes.at(sae);
-    const std::string command = "curl -sS --max-time 20 --cacert " + demo_.root.certificate.string() + " --cert " + files.certificate.string() + " --key " +
-                                files.key.string() + " -w '\\n%{http_code}' " + arguments + " 'https://localhost:" + std::to_string(demo_.ports.at(qkm)) + path + "' 2>&1";
-    std::string out;
-    FILE* const pipe = ::popen(command.c_str(), "r");
-    std::array<char, 4096> chunk{};
-    while (pipe != nullptr) {
-      const std::size_t size = std::fread(chunk.data(), 1, chunk.size(), pipe);
-      if (size == 0) break;
-      out.append(chunk.data(), size);
-    }
-    if (pipe != nullptr) ::pclose(pipe);
-    const std::size_t line = out.rfind('\n');
-    return {.status = std::atoi(out.c_str() + (line == std::string::npos ? 0 : line + 1)), .body = out.substr(0, line)};
+    return saes_->curl(sae, qkm, path, arguments);
   }
-  static Answer post(const std::string& sae, const std::string& qkm, const std::string& path, const std::string& body) {
-    return curl(sae, qkm, path, "-H 'Content-Type: application/json' -d '" + body + "'");
-  }
+  static Answer post(const std::string& sae, const std::string& qkm, const std::string& path, const std::string& body) { return saes_->post(sae, qkm, path, body); }
   static void await_stock(std::int64_t keys) {
     TestNetwork::await("keys for the SAEs", [&] {
       const auto stored = curl("sae-a", "qkm-a", "/api/v1/keys/sae-b/status").json().integer("stored_key_count");
@@ -62,10 +43,10 @@ class Etsi014System : public testing::Test {
     }, std::chrono::seconds(60));
   }
   static std::unique_ptr<TestNetwork> network_;
-  static app::SaeDemo demo_;
+  static std::optional<SaeClient> saes_;
 };
 std::unique_ptr<TestNetwork> Etsi014System::network_;
-app::SaeDemo Etsi014System::demo_;
+std::optional<SaeClient> Etsi014System::saes_;
 
 TEST_F(Etsi014System, StatusIsAnswered) {
   const Answer answer = curl("sae-a", "qkm-a", "/api/v1/keys/sae-b/status");
@@ -114,8 +95,8 @@ TEST_F(Etsi014System, RefusalsHaveTheStandardsStatusAndWords) {
 }
 
 TEST_F(Etsi014System, NoCertificateNoAnswer) {
-  const std::string command = "curl -sS --max-time 20 --cacert " + demo_.root.certificate.string() + " https://localhost:" +
-                              std::to_string(demo_.ports.at("qkm-a")) + "/api/v1/keys/sae-b/status >/dev/null 2>&1";
+  const std::string command = "curl -sS --max-time 20 --cacert " + saes_->demo().root.certificate.string() + " https://localhost:" +
+                              std::to_string(saes_->demo().ports.at("qkm-a")) + "/api/v1/keys/sae-b/status >/dev/null 2>&1";
   EXPECT_NE(WEXITSTATUS(std::system(command.c_str())), 0);
   network_->expect_audit("qkm-a", "sae.connection", "peer did not return a certificate");
 }

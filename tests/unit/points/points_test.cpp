@@ -91,7 +91,9 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /x/5/subscriber: operator -> iam\n"
             "POST /x/5/account: operator -> cmsp\n"
             "POST /x/5/revoke: operator -> cas\n"
-            "GET /x/6/health: operator -> qkd qkm qkdnc kms cmsp cas iam ccs\n");
+            "GET /x/6/health: operator -> qkd qkm qkdnc kms cmsp cas iam ccs\n"
+            "POST /x/7/lead: qkdnc -> qkdnc\n"
+            "GET /restconf/data/etsi-qkd-sdn-node:qkd_node: cmsp operator -> qkdnc\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {
