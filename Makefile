@@ -4,6 +4,7 @@ JOBS ?= $(shell nproc)
 RELEASE := build/release
 ASAN := build/asan
 TSAN := build/tsan
+LINT := build/lint
 QANAT := $(RELEASE)/apps/qanat/qanat
 
 .PHONY: help setup build demo test check bench fuzz lint clean
@@ -41,18 +42,20 @@ check: test lint
 	@ctest --test-dir $(TSAN) -j $(JOBS) --output-on-failure --no-tests=error
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
 
-lint: $(RELEASE)/build.ninja
+lint: setup
 	@mkdir -p out
-	@ninja -C $(RELEASE) -j $(JOBS) all_verify_interface_header_sets
-	@run-clang-tidy-19 -quiet -p $(RELEASE) -j $(JOBS) '$(CURDIR)/(src|apps)/.*' > out/clang-tidy.log 2>&1 || { grep -E 'error:|warning:' out/clang-tidy.log | sort -u | head -50; exit 1; }
-	@echo "clang-tidy: clean"
+	@cmake --preset lint > /dev/null
+	@ninja -C $(LINT) -j $(JOBS) all_verify_interface_header_sets generated/point_evidence.inc
+	@scripts/lint.py $(LINT)
 
 FUZZ_SECONDS ?= 600
 fuzz: setup
 	@cmake --preset asan > /dev/null
 	@ninja -C $(ASAN) -j $(JOBS) fuzz_targets
-	@for target in $(ASAN)/tests/fuzz_*; do [ -x $$target ] && [ -f $$target ] || continue; name=$${target##*/fuzz_}; echo "fuzzing $$name"; \
-	  $$target -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 $(ASAN)/corpus/$$name || exit 1; done
+	@mkdir -p out/fuzz
+	@find $(ASAN)/tests -maxdepth 1 -type f -executable -name 'fuzz_*' -printf '%f\n' | sed 's/^fuzz_//' | sort | xargs -P $(JOBS) -I NAME sh -c \
+	  'if $(ASAN)/tests/fuzz_NAME -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -artifact_prefix=out/fuzz/NAME- $(ASAN)/corpus/NAME > out/fuzz/NAME.log 2>&1; \
+	   then echo "fuzzed NAME for $(FUZZ_SECONDS) s"; else echo "fuzzing NAME found something: out/fuzz/NAME.log"; tail -30 out/fuzz/NAME.log; exit 255; fi'
 
 bench: $(RELEASE)/build.ninja
 	@ninja -C $(RELEASE) -j $(JOBS) qanat qanat-bench

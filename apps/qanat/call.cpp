@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::chrono::milliseconds call_max{120000};
 constexpr std::chrono::milliseconds look_every{10};
-constexpr std::chrono::milliseconds stop_grace{3000};
+constexpr std::chrono::milliseconds call_stop_grace{3000};
 constexpr std::chrono::milliseconds last_words_max{1500};
 constexpr std::chrono::milliseconds first_key_max{10000};
 
@@ -176,7 +176,7 @@ Result<void> CallRun::follow() {
   show_until(now_us());
   std::string why;
   for (Side* side : {&caller_, &callee_}) {
-    const int code = side->child->stop(stop_grace);
+    const int code = side->child->stop(call_stop_grace);
     if (code == 0 && side->result) continue;
     // Both ends have their reason; the callee's is often the one that helps.
     why += (why.empty() ? "terminal " : "; terminal ") + side->uid + ": " + side->child->last_words();

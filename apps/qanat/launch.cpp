@@ -19,7 +19,7 @@ namespace qanat::app {
 namespace {
 
 constexpr std::chrono::milliseconds ready_max{30000};
-constexpr std::chrono::milliseconds stop_grace{4000};
+constexpr std::chrono::milliseconds elements_stop_grace{4000};
 constexpr std::size_t line_max = 1U << 20U;
 
 std::filesystem::path lock_file(const Network& network) { return network.folder() / "up.lock"; }
@@ -75,7 +75,7 @@ Result<std::unique_ptr<Child>> Child::start(const ProcessPlan& plan) {
 }
 
 Child::~Child() {
-  stop(stop_grace);
+  stop(elements_stop_grace);
   ::close(output_);
 }
 
@@ -185,7 +185,7 @@ void RunningNetwork::stop_element(const std::string& name, Ending ending) {
   std::erase_if(running_, [&](Running& running) {
     if (running.name != name) return false;
     if (ending == Ending::kill) ::kill(running.child->pid(), SIGKILL);
-    running.child->stop(stop_grace);
+    running.child->stop(elements_stop_grace);
     return true;
   });
 }
@@ -235,7 +235,7 @@ std::optional<std::string> RunningNetwork::casualty() {
 void RunningNetwork::stop() {
   // Told all at once, awaited one by one; CAS last, since the others may still ask it.
   for (auto running = running_.rbegin(); running != running_.rend(); ++running) running->child->terminate();
-  for (auto running = running_.rbegin(); running != running_.rend(); ++running) running->child->stop(stop_grace);
+  for (auto running = running_.rbegin(); running != running_.rend(); ++running) running->child->stop(elements_stop_grace);
   running_.clear();
 }
 

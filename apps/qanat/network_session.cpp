@@ -5,8 +5,8 @@
 namespace qanat::app {
 namespace {
 
-constexpr std::chrono::milliseconds enrol_max{20000};
-constexpr std::chrono::milliseconds stop_grace{1000};
+constexpr std::chrono::milliseconds terminal_enrol_max{20000};
+constexpr std::chrono::milliseconds terminal_stop_grace{1000};
 
 /// Removes what a network consists of and nothing else that somebody may keep in the folder.
 Result<void> erase_network(const std::filesystem::path& folder) {
@@ -53,14 +53,14 @@ Result<wire::Json> enrol_terminal(const Network& network, const std::string& pro
                                                    .arguments = {"terminal", "enrol", "--config", network.config_of(terminal.uid).string()},
                                                    .environment = {},
                                                    .standard_error = network.folder() / "logs" / (terminal.uid + ".err")}));
-  const Deadline deadline = Deadline::after(enrol_max);
+  const Deadline deadline = Deadline::after(terminal_enrol_max);
   std::string last;
   while (true) {
     ASSIGN_OR_RETURN(const auto line, child->read_line(deadline));
     if (!line) break;
     last = *line;
   }
-  if (child->stop(stop_grace) != 0) return fail(ErrorCode::unavailable, "terminal " + terminal.uid + ": " + child->last_words());
+  if (child->stop(terminal_stop_grace) != 0) return fail(ErrorCode::unavailable, "terminal " + terminal.uid + ": " + child->last_words());
   return wire::Json::parse(last);
 }
 

@@ -6,7 +6,7 @@
 namespace qanat::crypto {
 namespace {
 
-constexpr std::uint8_t uncompressed = 0x04;
+constexpr std::uint8_t uncompressed_form = 0x04;
 constexpr std::uint8_t tag_integer = 0x02;
 constexpr std::uint8_t tag_octet_string = 0x04;
 constexpr std::uint8_t tag_sequence = 0x30;
@@ -70,7 +70,7 @@ Result<Bytes> sm2_der_from_raw(ByteView raw) {
   if (raw.size() <= sm2_raw_overhead || raw.size() > sm2_raw_overhead + sm2_plaintext_max) {
     return fail(ErrorCode::invalid_argument, "SM2 ciphertext: " + std::to_string(raw.size()) + " octets is no length of one");
   }
-  if (raw[0] != uncompressed) return fail(ErrorCode::invalid_argument, "SM2 ciphertext: C1 is not in the uncompressed form");
+  if (raw[0] != uncompressed_form) return fail(ErrorCode::invalid_argument, "SM2 ciphertext: C1 is not in the uncompressed_form form");
   Bytes content;
   append_coordinate(content, raw.subspan(1, sm2_coordinate));
   append_coordinate(content, raw.subspan(1 + sm2_coordinate, sm2_coordinate));
@@ -93,7 +93,7 @@ Result<Bytes> sm2_raw_from_der(ByteView der) {
   if (!c3 || c3->size() != sm2_c3) return bad();
   const auto c2 = take_element(*content, tag_octet_string);
   if (!c2 || c2->empty() || c2->size() > sm2_plaintext_max || !content->empty()) return bad();
-  return concat({ByteView(&uncompressed, 1), *x, *y, *c3, *c2});
+  return concat({ByteView(&uncompressed_form, 1), *x, *y, *c3, *c2});
 }
 
 }  // namespace qanat::crypto

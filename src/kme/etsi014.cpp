@@ -13,8 +13,6 @@ namespace {
 // Clause 5, word for word.
 constexpr const char* size_not_octets = "size shall be a multiple of 8";
 constexpr const char* mandatory_unknown = "not all extension_mandatory parameters are supported";
-constexpr const char* mandatory_unmet = "not all extension_mandatory request options could be met";
-
 std::unexpected<Error> bad(std::string why) { return fail(ErrorCode::invalid_argument, std::move(why)); }
 
 Result<std::uint32_t> check_number(std::int64_t number, const Limits& limits) {

@@ -22,6 +22,7 @@ struct KeyRequest {
 inline constexpr std::string_view extension_paths = "qanat_paths";                      // integer: over at least so many node-disjoint paths
 inline constexpr std::string_view extension_assurance = "qanat_assurance";              // "quantum": no part of the way under public-key secrecy alone
 inline constexpr std::string_view extension_transport = "qanat_quantum_safe_transport";  // true: only over a connection with a quantum-safe group
+inline constexpr const char* mandatory_unmet = "not all extension_mandatory request options could be met";  // the standard\'s own words
 
 /// The body of POST enc_keys; an empty one asks for the defaults. invalid_argument, in the standard's words where it has some.
 Result<KeyRequest> read_key_request(ByteView body, const Limits& limits);

@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t message_max = 200;  // characters
 constexpr std::int64_t count_max = std::int64_t{1} << 53;
 
-std::unexpected<Error> bad(std::string why) { return fail(ErrorCode::invalid_argument, "ETSI 014: " + std::move(why)); }
+std::unexpected<Error> bad_answer(std::string why) { return fail(ErrorCode::invalid_argument, "ETSI 014: " + std::move(why)); }
 
 /// RFC 3986 §2.3: everything but the unreserved characters is encoded.
 std::string percent_encoded(std::string_view text) {
@@ -70,18 +70,18 @@ Result<std::vector<Key>> read_key_container(std::span<std::uint8_t> body, std::s
   ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(ByteView(body)));
   // Table 11 of the standard prints "Keys", its example and everybody's practice "keys".
   ASSIGN_OR_RETURN(const std::vector<wire::Json> list, json.array(json.has("Keys") ? "Keys" : "keys"));
-  if (list.empty() || list.size() > keys_max) return bad(std::to_string(list.size()) + " keys where 1 to " + std::to_string(keys_max) + " belong");
+  if (list.empty() || list.size() > keys_max) return bad_answer(std::to_string(list.size()) + " keys where 1 to " + std::to_string(keys_max) + " belong");
   // Each text that was lifted is then that of one entry: there are as many, and every entry has one.
-  if (octets.size() != list.size()) return bad("members named key outside the list of keys, or keys that are no plain text");
+  if (octets.size() != list.size()) return bad_answer("members named key outside the list of keys, or keys that are no plain text");
   std::vector<Key> out;
   std::set<KeyId> seen;
   for (std::size_t i = 0; i < list.size(); ++i) {
     ASSIGN_OR_RETURN(const std::string id_text, list[i].text("key_ID"));
     ASSIGN_OR_RETURN(const std::string blank, list[i].text("key"));
-    if (std::ranges::any_of(blank, [](char c) { return c != '#'; })) return bad("a key is written with escapes");
+    if (std::ranges::any_of(blank, [](char c) { return c != '#'; })) return bad_answer("a key is written with escapes");
     ASSIGN_OR_RETURN(const KeyId id, from_uuid(id_text));
-    if (!seen.insert(id).second) return bad("key " + id.hex() + " twice");
-    if (octets[i].size() * 8 != size) return bad("key " + id.hex() + " has " + std::to_string(octets[i].size() * 8) + " bits, not " + std::to_string(size));
+    if (!seen.insert(id).second) return bad_answer("key " + id.hex() + " twice");
+    if (octets[i].size() * 8 != size) return bad_answer("key " + id.hex() + " has " + std::to_string(octets[i].size() * 8) + " bits, not " + std::to_string(size));
     out.push_back({.id = id, .octets = std::move(octets[i])});
   }
   return Result<std::vector<Key>>(std::move(out));

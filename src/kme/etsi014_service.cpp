@@ -9,8 +9,6 @@ namespace {
 
 constexpr std::size_t key_request_max = 64 * 1024;  // octets
 constexpr const char* key_missing = "one or more keys specified are not found on KME";
-constexpr const char* mandatory_unmet = "not all extension_mandatory request options could be met";
-
 net::ForeignResponse unauthorized() { return {.status = 401, .content_type = "", .body = {}}; }
 
 /// Which status a failure has. The standard has one for everything on the server's side.

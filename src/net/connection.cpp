@@ -16,6 +16,7 @@
 #include <boost/beast/http.hpp>
 
 #include "base/check.hpp"
+#include "net/asio_terms.hpp"
 #include "net/routes.hpp"
 
 namespace qanat::net {
@@ -28,8 +29,6 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t read_chunk = 16 * 1024;
 
 using ParserBody = http::vector_body<std::uint8_t>;
 using RequestBody = http::span_body<const std::uint8_t>;

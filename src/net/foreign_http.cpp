@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/check.hpp"
+#include "net/asio_terms.hpp"
 #include "net/foreign_routes.hpp"
 #include "net/routes.hpp"
 #include "net/workers.hpp"
@@ -15,10 +16,7 @@ namespace http = boost::beast::http;
 
 namespace {
 
-constexpr std::size_t refusals_waiting_max = 1024;
 using Parser = http::request_parser<http::vector_body<std::uint8_t>>;
-
-std::string_view text_of(boost::beast::string_view text) noexcept { return {text.data(), text.size()}; }
 
 ErrorCode code_of(unsigned status) noexcept {
   if (status == 404) return ErrorCode::not_found;

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/check.hpp"
+#include "net/asio_terms.hpp"
 #include "net/foreign_session.hpp"
 #include "net/foreign_tls.hpp"
 
@@ -20,9 +21,7 @@ using boost::system::error_code;
 namespace {
 
 constexpr std::chrono::milliseconds tick{100};  // how exact the time limits are
-constexpr std::chrono::milliseconds accept_retry_after{50};
 constexpr std::chrono::milliseconds destructor_grace{2000};
-constexpr std::size_t refusals_waiting_max = 1024;
 
 /// One io thread and the sessions that live on it.
 class Loop {

@@ -1,3 +1,4 @@
+#include "net/asio_terms.hpp"
 #include "net/foreign_session.hpp"
 
 #include <openssl/err.h>
@@ -11,7 +12,6 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr std::size_t read_chunk = 16 * 1024;  // one TLS record
 constexpr std::chrono::milliseconds farewell_max{1000};  // for the peer to read our last words and close
 
 }  // namespace

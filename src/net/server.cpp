@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "net/asio_terms.hpp"
 #include "net/session.hpp"
 #include "net/tls_context.hpp"
 
@@ -20,8 +21,6 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr std::size_t refusals_waiting_max = 1024;            // for the sink
-constexpr std::chrono::milliseconds accept_retry_after{50};   // when the process is out of descriptors
 constexpr std::chrono::milliseconds stop_grace{5000};         // of the destructor
 
 class TlsServer final : public Server {

@@ -10,6 +10,7 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
+#include "net/asio_terms.hpp"
 #include "net/await_worker.hpp"
 #include "net/tls_context.hpp"
 #include "net/watch.hpp"
@@ -25,7 +26,6 @@ using steady = std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t read_chunk = 16 * 1024;                 // one TLS record
 constexpr std::size_t linger_octets_max = 1024 * 1024;        // of a refused body, read and dropped before the close
 constexpr std::chrono::milliseconds linger_max{1000};         // the same in time
 constexpr std::chrono::milliseconds notify_max{2};            // for a close_notify, which needs no answer (RFC 8446 §6.1), to leave
@@ -33,12 +33,9 @@ constexpr std::chrono::milliseconds record_wait_max{2000};    // an answer waits
 constexpr unsigned status_request_timeout = 408;
 constexpr unsigned status_content_too_large = 413;
 constexpr unsigned status_head_too_large = 431;               // RFC 6585 §5
-constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
 using Body = http::vector_body<std::uint8_t>;
 using Parser = http::request_parser<Body>;
-
-std::string_view text_of(beast::string_view text) noexcept { return {text.data(), text.size()}; }
 
 /// True for octets that are no HTTP message, false for a connection that ended.
 bool is_malformed(error_code error) {

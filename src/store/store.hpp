@@ -24,6 +24,9 @@ namespace qanat::store {
 /// A bound parameter. Text and blobs are copied by the database.
 using Value = std::variant<std::monostate, std::int64_t, std::string_view, ByteView>;
 
+/// A time or a count as a column's value: integers of the database are signed.
+constexpr std::int64_t column(std::uint64_t value) noexcept { return static_cast<std::int64_t>(value); }
+
 class Row {
  public:
   virtual ~Row() = default;

@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t secret_octets = 32;
 constexpr UnixMs ahead_max_ms = 120'000;  // how far the KMS's clock may be ahead of ours
 
-std::unexpected<Error> denied(const std::string& why) { return fail(ErrorCode::denied, "EnrolDeliver: " + why); }
+std::unexpected<Error> enrolment_denied(const std::string& why) { return fail(ErrorCode::denied, "EnrolDeliver: " + why); }
 
 unsigned nibble(std::uint8_t c) {
   if (c >= '0' && c <= '9') return c - unsigned{'0'};
@@ -33,11 +33,11 @@ Result<Signatory> signatory_of(const EnrolmentJudge& judge, const wire::Envelope
   ASSIGN_OR_RETURN(auto classical, crypto::Certificate::parse(envelope.classical));
   ASSIGN_OR_RETURN(auto ml_dsa, crypto::Certificate::parse(envelope.ml_dsa));
   for (const crypto::Certificate* certificate : {&classical, &ml_dsa}) {
-    if (certificate->names().element != judge.kms) return denied("is signed by " + certificate->subject() + ", not by " + judge.kms.uri());
+    if (certificate->names().element != judge.kms) return enrolment_denied("is signed by " + certificate->subject() + ", not by " + judge.kms.uri());
     TRY(judge.trust.verify(*certificate, judge.now));
   }
   if (classical.key_algorithm() != crypto::classical_key(judge.suite) || ml_dsa.key_algorithm() != crypto::ml_dsa_key(judge.suite)) {
-    return denied("the KMS's certificates are not of suite " + std::string(judge.suite.name));
+    return enrolment_denied("the KMS's certificates are not of suite " + std::string(judge.suite.name));
   }
   ASSIGN_OR_RETURN(auto verifier, crypto::Verifier::from_key(judge.suite, {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}));
   return Result<Signatory>(Signatory{.classical = classical,
@@ -53,11 +53,11 @@ Result<std::vector<crypto::Certificate>> own_chain(const EnrolmentJudge& judge, 
   for (const Bytes& der : ders) {
     ASSIGN_OR_RETURN(out.emplace_back(), crypto::Certificate::parse(der));
   }
-  if (out.empty()) return denied("brings no certificate");
+  if (out.empty()) return enrolment_denied("brings no certificate");
   const crypto::Certificate& leaf = out.front();
-  if (leaf.key_algorithm() != algorithm) return denied("brings a certificate over a key of algorithm " + std::string(crypto::name(leaf.key_algorithm())));
+  if (leaf.key_algorithm() != algorithm) return enrolment_denied("brings a certificate over a key of algorithm " + std::string(crypto::name(leaf.key_algorithm())));
   if (leaf.names().element != judge.own_names.element || leaf.names().number != judge.own_names.number) {
-    return denied("brings a certificate for " + leaf.subject());
+    return enrolment_denied("brings a certificate for " + leaf.subject());
   }
   TRY(judge.trust.verify(leaf, judge.now));
   return out;
@@ -76,9 +76,9 @@ Result<crypto::DecapsulationSecret> open_keys(const EnrolmentJudge& judge, const
                                          .key = ephemeral.encapsulation_key()},
                                         wire::enrol_context(said.h_enrol));
   ASSIGN_OR_RETURN(auto payload, wire::open_enrol(answer, ss));
-  if (payload.kms != kms) return denied("pins other certificates than the ones that signed it");
+  if (payload.kms != kms) return enrolment_denied("pins other certificates than the ones that signed it");
   ASSIGN_OR_RETURN(const auto pair, crypto::Decapsulator::from_secret(judge.suite, payload.encryption));
-  if (wire::key_id_of(judge.suite, pair.encapsulation_key()) != said.enc_kid) return denied("the key pair is not the one that it names");
+  if (wire::key_id_of(judge.suite, pair.encapsulation_key()) != said.enc_kid) return enrolment_denied("the key pair is not the one that it names");
   return Result<crypto::DecapsulationSecret>(std::move(payload.encryption));
 }
 
@@ -109,14 +109,14 @@ Result<EnrolmentAnswer> judge_enrolment(const EnrolmentJudge& judge, const Termi
   ASSIGN_OR_RETURN(const wire::Envelope envelope, wire::parse_envelope(envelope_octets));
   ASSIGN_OR_RETURN(const Signatory kms, signatory_of(judge, envelope));
   ASSIGN_OR_RETURN(const auto answer, wire::parse<wire::EnrolDeliver>(envelope.message));
-  if (answer.suite != &judge.suite) return denied("is of suite " + std::string(answer.suite->name));
-  if (answer.header.policy_epoch != judge.policy_epoch) return denied("policy epoch " + std::to_string(answer.header.policy_epoch) + " is not in force");
+  if (answer.suite != &judge.suite) return enrolment_denied("is of suite " + std::string(answer.suite->name));
+  if (answer.header.policy_epoch != judge.policy_epoch) return enrolment_denied("policy epoch " + std::to_string(answer.header.policy_epoch) + " is not in force");
   TRY(wire::verify(answer, kms.verifier, kms.fps));
   const wire::EnrolDeliver& said = answer.message;
   // The request's hash covers a nonce and an ephemeral key: an answer to it is fresh however long it was under way.
-  if (said.h_enrol != request.hash || said.uid != request.message.uid) return denied("answers another request");
-  if (said.ts_ms > judge.now + ahead_max_ms) return denied("comes from the future");
-  if (said.encryption_keys != request.message.encryption_keys) return denied("the encryption keys are not made as they were asked for");
+  if (said.h_enrol != request.hash || said.uid != request.message.uid) return enrolment_denied("answers another request");
+  if (said.ts_ms > judge.now + ahead_max_ms) return enrolment_denied("comes from the future");
+  if (said.encryption_keys != request.message.encryption_keys) return enrolment_denied("the encryption keys are not made as they were asked for");
   ASSIGN_OR_RETURN(auto classical, own_chain(judge, said.chain_classical, crypto::classical_key(judge.suite)));
   ASSIGN_OR_RETURN(auto ml_dsa, own_chain(judge, said.chain_pq, crypto::ml_dsa_key(judge.suite)));
   ASSIGN_OR_RETURN(auto encryption, open_keys(judge, asked, answer, kms.fps));

@@ -5,7 +5,7 @@
 namespace qanat::terminal {
 namespace {
 
-std::unexpected<Error> denied(const std::string& why) { return fail(ErrorCode::denied, "KeyDeliver: " + why); }
+std::unexpected<Error> delivery_denied(const std::string& why) { return fail(ErrorCode::denied, "KeyDeliver: " + why); }
 
 }  // namespace
 
@@ -35,12 +35,12 @@ Result<KeyApplication> KeyApplication::make(const Applicant& applicant, KeyWante
 Result<KeyApplication::Delivery> KeyApplication::authenticate(ByteView answer, const node::Sender& kms) const {
   ASSIGN_OR_RETURN(auto delivery, wire::parse<wire::KeyDeliver>(answer));
   const Applicant& applicant = applicant_;
-  if (delivery.suite != &applicant.suite) return denied("is of suite " + std::string(delivery.suite->name));
-  if (delivery.header.policy_epoch != applicant.policy_epoch) return denied("policy epoch " + std::to_string(delivery.header.policy_epoch) + " is not in force");
+  if (delivery.suite != &applicant.suite) return delivery_denied("is of suite " + std::string(delivery.suite->name));
+  if (delivery.header.policy_epoch != applicant.policy_epoch) return delivery_denied("policy epoch " + std::to_string(delivery.header.policy_epoch) + " is not in force");
   TRY(wire::verify(delivery, kms.verifier, kms.fps));
   const wire::KeyDeliver& said = delivery.message;
   if (said.sid_wk != wanted_.sid_wk || said.sid_call != wanted_.sid_call || said.uid != applicant.uid || said.kms_id != applicant.kms) {
-    return denied("is for another session, subscriber or KMS");
+    return delivery_denied("is for another session, subscriber or KMS");
   }
   return Result<Delivery>(std::move(delivery));
 }
@@ -65,14 +65,14 @@ Result<KeyApplication::Delivered> KeyApplication::open(const Delivery& delivery,
 
 Result<void> KeyApplication::check_envelope(const wire::KeyDeliver& said, const wire::Fingerprints& kms, UnixMs now) const {
   const wire::KeyRequest& asked = request_.message;
-  if (said.fps != kms) return denied("names other certificates than the KMS's pinned ones");
-  if (said.h_req != request_.hash) return denied("answers another application");
-  if (said.flags != asked.flags) return denied("its flags are not those of the application");
-  if (said.enc_kid != asked.enc_kid) return denied("is sealed to another encryption key");
+  if (said.fps != kms) return delivery_denied("names other certificates than the KMS's pinned ones");
+  if (said.h_req != request_.hash) return delivery_denied("answers another application");
+  if (said.flags != asked.flags) return delivery_denied("its flags are not those of the application");
+  if (said.enc_kid != asked.enc_kid) return delivery_denied("is sealed to another encryption key");
   const UnixMs off = said.ts_ms > now ? said.ts_ms - now : now - said.ts_ms;
-  if (off > delivery_clock_window_ms) return denied("its time is " + std::to_string(off) + " ms off, more than the clock window");
-  if (said.expiry_ms <= now) return denied("the key has expired");
-  if (said.expiry_ms - now > delivery_lifetime_max_ms) return denied("the key would live longer than a call needs to begin");
+  if (off > delivery_clock_window_ms) return delivery_denied("its time is " + std::to_string(off) + " ms off, more than the clock window");
+  if (said.expiry_ms <= now) return delivery_denied("the key has expired");
+  if (said.expiry_ms - now > delivery_lifetime_max_ms) return delivery_denied("the key would live longer than a call needs to begin");
   return {};
 }
 
@@ -98,16 +98,16 @@ Result<wire::KeyDeliverPayload> KeyApplication::unseal(const Delivery& delivery)
 }
 
 Result<void> KeyApplication::check_payload(const wire::KeyDeliverPayload& payload) const {
-  if (payload.peer_num != wanted_.peer()) return denied("the key was agreed with " + payload.peer_num.text() + ", the call is with " + wanted_.peer().text());
-  if (payload.peer_uid == applicant_.get().uid) return denied("names this terminal as its own peer");
+  if (payload.peer_num != wanted_.peer()) return delivery_denied("the key was agreed with " + payload.peer_num.text() + ", the call is with " + wanted_.peer().text());
+  if (payload.peer_uid == applicant_.get().uid) return delivery_denied("names this terminal as its own peer");
   if (payload.assurance < applicant_.get().min_assurance) {
-    return denied("assurance " + std::to_string(static_cast<int>(payload.assurance)) + ", at least " +
+    return delivery_denied("assurance " + std::to_string(static_cast<int>(payload.assurance)) + ", at least " +
                   std::to_string(static_cast<int>(applicant_.get().min_assurance)) + " is demanded");
   }
   const bool quantum = payload.assurance >= wire::Assurance::one_qkd_path;
-  if (quantum && payload.n_paths == 0) return denied("claims a quantum key without a path that carried it");
+  if (quantum && payload.n_paths == 0) return delivery_denied("claims a quantum key without a path that carried it");
   // Nothing was injected here, so nothing injected can hold from end to end.
-  if (payload.injected) return denied("claims an injected key that this terminal does not have");
+  if (payload.injected) return delivery_denied("claims an injected key that this terminal does not have");
   return {};
 }
 

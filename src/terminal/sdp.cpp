@@ -19,7 +19,7 @@ constexpr std::string_view rtpmap_pcma = "a=rtpmap:8 ";
 constexpr std::string_view qanat_prefix = "a=qanat:";
 constexpr std::string_view qanat_version = "1";
 
-std::unexpected<Error> refuse(const std::string& what) { return fail(ErrorCode::invalid_argument, "sdp: " + what); }
+std::unexpected<Error> refuse_sdp(const std::string& what) { return fail(ErrorCode::invalid_argument, "sdp: " + what); }
 
 bool is_kms_name(std::string_view name) {
   return !name.empty() && name.size() <= kms_name_octets_max && std::ranges::all_of(name, [](char c) {
@@ -38,7 +38,7 @@ std::string_view take_word(std::string_view& rest) {
 /// `name=value` as the next word.
 Result<std::string_view> take_field(std::string_view& rest, std::string_view name) {
   const std::string_view word = take_word(rest);
-  if (!word.starts_with(name) || word.size() <= name.size() || word[name.size()] != '=') return refuse("a=qanat: no " + std::string(name));
+  if (!word.starts_with(name) || word.size() <= name.size() || word[name.size()] != '=') return refuse_sdp("a=qanat: no " + std::string(name));
   return word.substr(name.size() + 1);
 }
 
@@ -51,26 +51,26 @@ Result<IdType> take_id(std::string_view& rest, std::string_view name) {
 }
 
 Result<void> parse_qanat(std::string_view value, SessionDescription& session) {
-  if (take_word(value) != qanat_version) return refuse("a=qanat: version other than 1");
+  if (take_word(value) != qanat_version) return refuse_sdp("a=qanat: version other than 1");
   ASSIGN_OR_RETURN(session.sid_call, take_id<SidCall>(value, "sid_call"));
   ASSIGN_OR_RETURN(session.sid_wk, take_id<SidWk>(value, "sid_wk"));
   ASSIGN_OR_RETURN(const std::string_view kms, take_field(value, "kms"));
-  if (!is_kms_name(kms)) return refuse("a=qanat: kms is not a name");
+  if (!is_kms_name(kms)) return refuse_sdp("a=qanat: kms is not a name");
   session.kms = ElementName(std::string(kms));
   ASSIGN_OR_RETURN(session.nonce, take_id<CallNonce>(value, "nonce"));
-  if (!value.empty()) return refuse("a=qanat: more fields than version 1 has");
+  if (!value.empty()) return refuse_sdp("a=qanat: more fields than version 1 has");
   return {};
 }
 
 Result<std::string> parse_media(std::string_view line) {
-  if (!line.starts_with(audio_prefix)) return refuse("media that is not audio");
+  if (!line.starts_with(audio_prefix)) return refuse_sdp("media that is not audio");
   line.remove_prefix(audio_prefix.size());
   const std::string_view port = take_word(line);
   // RFC 3711 §3.4: plain RTP/AVP would be a call in clear.
-  if (take_word(line) != media_profile) return refuse("media profile other than RTP/SAVP");
+  if (take_word(line) != media_profile) return refuse_sdp("media profile other than RTP/SAVP");
   bool pcma = false;
   while (!line.empty()) pcma |= take_word(line) == payload_pcma;
-  if (!pcma) return refuse("no PCMA (payload type 8)");
+  if (!pcma) return refuse_sdp("no PCMA (payload type 8)");
   return std::string(port);
 }
 
@@ -85,12 +85,12 @@ Result<void> parse_line(std::string_view line, Parts& parts, SessionDescription&
   if (line.starts_with(connection_prefix)) {
     parts.connection = line.substr(connection_prefix.size());
   } else if (line.starts_with(media_prefix)) {
-    if (parts.port) return refuse("more than one media stream");
+    if (parts.port) return refuse_sdp("more than one media stream");
     ASSIGN_OR_RETURN(parts.port, parse_media(line));
   } else if (line.starts_with(rtpmap_pcma)) {
-    if (!line.substr(rtpmap_pcma.size()).starts_with("PCMA/8000")) return refuse("payload type 8 is mapped to something else than PCMA/8000");
+    if (!line.substr(rtpmap_pcma.size()).starts_with("PCMA/8000")) return refuse_sdp("payload type 8 is mapped to something else than PCMA/8000");
   } else if (line.starts_with(qanat_prefix)) {
-    if (parts.qanat) return refuse("more than one a=qanat");
+    if (parts.qanat) return refuse_sdp("more than one a=qanat");
     TRY(parse_qanat(line.substr(qanat_prefix.size()), session));
     parts.qanat = true;
   }
@@ -100,8 +100,8 @@ Result<void> parse_line(std::string_view line, Parts& parts, SessionDescription&
 }  // namespace
 
 Result<std::string> encode_sdp(const SessionDescription& session) {
-  if (!parse_endpoint(to_text(session.media))) return refuse("media at " + to_text(session.media) + ": not an IPv4 address and a port");
-  if (!is_kms_name(session.kms.text())) return refuse("the KMS's name has characters other than [A-Za-z0-9._-]");
+  if (!parse_endpoint(to_text(session.media))) return refuse_sdp("media at " + to_text(session.media) + ": not an IPv4 address and a port");
+  if (!is_kms_name(session.kms.text())) return refuse_sdp("the KMS's name has characters other than [A-Za-z0-9._-]");
   // RFC 8866 §5.2 wants a number that is unique for this session: 63 bits of SID_CALL are.
   const std::string session_number = std::to_string(read_big_endian<std::uint64_t>(session.sid_call.view(), 0) >> 1);
   std::string out;
@@ -131,14 +131,14 @@ Result<SessionDescription> parse_sdp(std::string_view text) {
     std::string_view line = text.substr(0, end);
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (++lines > sdp_lines_max) return refuse("more than " + std::to_string(sdp_lines_max) + " lines");
-    if (lines == 1 ? line != "v=0" : line.size() < 2 || line[1] != '=') return refuse("line " + std::to_string(lines) + " is not of a session description");
+    if (++lines > sdp_lines_max) return refuse_sdp("more than " + std::to_string(sdp_lines_max) + " lines");
+    if (lines == 1 ? line != "v=0" : line.size() < 2 || line[1] != '=') return refuse_sdp("line " + std::to_string(lines) + " is not of a session description");
     TRY(parse_line(line, parts, session));
   }
-  if (!parts.connection || !parts.port) return refuse("no connection or no media line");
-  if (!parts.qanat) return refuse("no a=qanat: the other side does not protect the call");
+  if (!parts.connection || !parts.port) return refuse_sdp("no connection or no media line");
+  if (!parts.qanat) return refuse_sdp("no a=qanat: the other side does not protect the call");
   const auto media = parse_endpoint(*parts.connection + ":" + *parts.port);
-  if (!media) return refuse("media address that is not an IPv4 address and a port");
+  if (!media) return refuse_sdp("media address that is not an IPv4 address and a port");
   session.media = *media;
   return session;
 }

@@ -23,7 +23,7 @@ constexpr std::array compact_names{CompactName{'v', "Via"},          CompactName
                                    CompactName{'i', "Call-ID"},      CompactName{'m', "Contact"},  CompactName{'l', "Content-Length"},
                                    CompactName{'c', "Content-Type"}, CompactName{'k', "Supported"}};
 
-std::unexpected<Error> refuse(const std::string& what) { return fail(ErrorCode::invalid_argument, "sip: " + what); }
+std::unexpected<Error> refuse_sip(const std::string& what) { return fail(ErrorCode::invalid_argument, "sip: " + what); }
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
@@ -40,7 +40,7 @@ bool is_token(std::string_view text) {
 }
 
 template <class T>
-std::optional<T> parse_decimal(std::string_view text) {
+std::optional<T> parse_digits(std::string_view text) {
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (text.empty() || text.front() == '-' || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -50,17 +50,17 @@ std::optional<T> parse_decimal(std::string_view text) {
 Result<void> parse_start_line(std::string_view line, SipMessage& message) {
   const std::size_t first = line.find(' ');
   const std::size_t second = first == std::string_view::npos ? first : line.find(' ', first + 1);
-  if (second == std::string_view::npos) return refuse("line 1: neither request line nor status line");
+  if (second == std::string_view::npos) return refuse_sip("line 1: neither request line nor status line");
   const std::string_view middle = line.substr(first + 1, second - first - 1);
   if (line.substr(0, first) == version) {
-    const auto status = parse_decimal<int>(middle);
-    if (!status || middle.size() != 3 || *status < 100 || *status > 699) return refuse("line 1: status code");
+    const auto status = parse_digits<int>(middle);
+    if (!status || middle.size() != 3 || *status < 100 || *status > 699) return refuse_sip("line 1: status code");
     message.status = *status;
     message.reason = line.substr(second + 1);
     return {};
   }
-  if (!is_token(line.substr(0, first)) || middle.empty()) return refuse("line 1: method or Request-URI");
-  if (line.substr(second + 1) != version) return refuse("line 1: version other than SIP/2.0");
+  if (!is_token(line.substr(0, first)) || middle.empty()) return refuse_sip("line 1: method or Request-URI");
+  if (line.substr(second + 1) != version) return refuse_sip("line 1: version other than SIP/2.0");
   message.method = line.substr(0, first);
   message.uri = middle;
   return {};
@@ -69,17 +69,17 @@ Result<void> parse_start_line(std::string_view line, SipMessage& message) {
 Result<void> parse_header_line(std::string_view line, std::size_t number, SipMessage& message) {
   const std::string where = "line " + std::to_string(number) + ": ";
   if (line.front() == ' ' || line.front() == '\t') {
-    if (message.headers.empty()) return refuse(where + "continues no header");
+    if (message.headers.empty()) return refuse_sip(where + "continues no header");
     std::string& value = message.headers.back().value;
     if (value.size() + line.size() > sip_line_octets_max)
-      return refuse(where + "a folded header of more than " + std::to_string(sip_line_octets_max) + " octets");
+      return refuse_sip(where + "a folded header of more than " + std::to_string(sip_line_octets_max) + " octets");
     value.append(" ").append(trimmed(line));
     return {};
   }
-  if (message.headers.size() == sip_headers_max) return refuse(where + "more than " + std::to_string(sip_headers_max) + " headers");
+  if (message.headers.size() == sip_headers_max) return refuse_sip(where + "more than " + std::to_string(sip_headers_max) + " headers");
   const std::size_t colon = line.find(':');
   const std::string_view name = trimmed(line.substr(0, colon));
-  if (colon == std::string_view::npos || !is_token(name)) return refuse(where + "not a header");
+  if (colon == std::string_view::npos || !is_token(name)) return refuse_sip(where + "not a header");
   std::string full(name);
   if (name.size() == 1) {
     const auto found = std::ranges::find(compact_names, lower(name.front()), &CompactName::letter);
@@ -111,16 +111,16 @@ const std::string* SipMessage::find(std::string_view name) const {
 }
 
 Result<SipMessage> parse_sip(ByteView datagram) {
-  if (datagram.size() > sip_message_octets_max) return refuse(std::to_string(datagram.size()) + " octets, at most " + std::to_string(sip_message_octets_max));
+  if (datagram.size() > sip_message_octets_max) return refuse_sip(std::to_string(datagram.size()) + " octets, at most " + std::to_string(sip_message_octets_max));
   std::string_view rest = as_text(datagram);
   SipMessage message;
   for (std::size_t number = 1;; ++number) {
     const std::size_t end = rest.find(line_end);
-    if (end == std::string_view::npos) return refuse("line " + std::to_string(number) + ": no CRLF");
+    if (end == std::string_view::npos) return refuse_sip("line " + std::to_string(number) + ": no CRLF");
     const std::string_view line = rest.substr(0, end);
     rest.remove_prefix(end + line_end.size());
-    if (line.size() > sip_line_octets_max) return refuse("line " + std::to_string(number) + ": more than " + std::to_string(sip_line_octets_max) + " octets");
-    if (has_control_character(line)) return refuse("line " + std::to_string(number) + ": control character");
+    if (line.size() > sip_line_octets_max) return refuse_sip("line " + std::to_string(number) + ": more than " + std::to_string(sip_line_octets_max) + " octets");
+    if (has_control_character(line)) return refuse_sip("line " + std::to_string(number) + ": control character");
     if (number == 1) {
       TRY(parse_start_line(line, message));
     } else if (line.empty()) {
@@ -132,11 +132,11 @@ Result<SipMessage> parse_sip(ByteView datagram) {
   // §18.3: over UDP the body ends with the datagram unless Content-Length says that it ends earlier.
   std::size_t body_octets = rest.size();
   if (const std::string* length = message.find("Content-Length")) {
-    const auto value = parse_decimal<std::size_t>(*length);
-    if (!value || *value > rest.size()) return refuse("Content-Length does not fit the datagram");
+    const auto value = parse_digits<std::size_t>(*length);
+    if (!value || *value > rest.size()) return refuse_sip("Content-Length does not fit the datagram");
     body_octets = *value;
   }
-  if (body_octets > sip_body_octets_max) return refuse("body of " + std::to_string(body_octets) + " octets, at most " + std::to_string(sip_body_octets_max));
+  if (body_octets > sip_body_octets_max) return refuse_sip("body of " + std::to_string(body_octets) + " octets, at most " + std::to_string(sip_body_octets_max));
   message.body = rest.substr(0, body_octets);
   return message;
 }
@@ -160,15 +160,15 @@ Result<SipUri> parse_sip_uri(std::string_view text) {
   std::string_view host = text.substr(text.find('@') + 1);
   host = host.substr(0, host.find_first_of(";?"));
   const auto endpoint = parse_endpoint(host);
-  if (!endpoint) return refuse("URI whose host is not IPv4 address and port");
+  if (!endpoint) return refuse_sip("URI whose host is not IPv4 address and port");
   return SipUri{.user = std::move(user), .at = *endpoint};
 }
 
 Result<std::string> sip_user(std::string_view uri) {
   const auto rest = after_scheme(uri);
-  if (!rest) return refuse("URI that is not sip:");
+  if (!rest) return refuse_sip("URI that is not sip:");
   const std::size_t at = rest->find('@');
-  if (at == std::string_view::npos || !is_token(rest->substr(0, at))) return refuse("URI without a user");
+  if (at == std::string_view::npos || !is_token(rest->substr(0, at))) return refuse_sip("URI without a user");
   return std::string(rest->substr(0, at));
 }
 
@@ -177,7 +177,7 @@ Result<SipAddress> parse_sip_address(std::string_view text) {
   std::string_view parameters;
   if (const std::size_t open = text.find('<'); open != std::string_view::npos) {
     const std::size_t close = text.find('>', open);
-    if (close == std::string_view::npos) return refuse("address without \">\"");
+    if (close == std::string_view::npos) return refuse_sip("address without \">\"");
     out.uri = text.substr(open + 1, close - open - 1);
     parameters = text.substr(close + 1);
   } else {
@@ -186,14 +186,14 @@ Result<SipAddress> parse_sip_address(std::string_view text) {
     out.uri = trimmed(text.substr(0, semicolon));
     parameters = semicolon == std::string_view::npos ? std::string_view() : text.substr(semicolon);
   }
-  if (out.uri.empty()) return refuse("address without a URI");
+  if (out.uri.empty()) return refuse_sip("address without a URI");
   while (!parameters.empty()) {
     const std::size_t semicolon = parameters.find(';');
     const std::string_view parameter = trimmed(parameters.substr(0, semicolon));
     parameters = semicolon == std::string_view::npos ? std::string_view() : parameters.substr(semicolon + 1);
     constexpr std::string_view tag = "tag=";
     if (parameter.size() <= tag.size() || !same_sip_name(parameter.substr(0, tag.size()), tag)) continue;
-    if (!out.tag.empty() || !is_token(parameter.substr(tag.size()))) return refuse("address with a malformed tag");
+    if (!out.tag.empty() || !is_token(parameter.substr(tag.size()))) return refuse_sip("address with a malformed tag");
     out.tag = parameter.substr(tag.size());
   }
   return out;
@@ -203,7 +203,7 @@ namespace {
 
 Result<std::string> require(const SipMessage& message, std::string_view name) {
   const std::string* value = message.find(name);
-  if (value == nullptr || value->empty()) return refuse("no " + std::string(name));
+  if (value == nullptr || value->empty()) return refuse_sip("no " + std::string(name));
   return *value;
 }
 
@@ -211,10 +211,10 @@ Result<std::string> branch_of(std::string_view via) {
   via = via.substr(0, via.find(','));  // the top one, if several share a line
   constexpr std::string_view parameter = "branch=";
   const std::size_t at = via.find(parameter);
-  if (at == std::string_view::npos) return refuse("Via without a branch");
+  if (at == std::string_view::npos) return refuse_sip("Via without a branch");
   const std::string_view value = trimmed(via.substr(at + parameter.size()));
   const std::string_view branch = trimmed(value.substr(0, value.find(';')));
-  if (!branch.starts_with(magic_cookie) || !is_token(branch)) return refuse("Via with a branch that is not RFC 3261's");
+  if (!branch.starts_with(magic_cookie) || !is_token(branch)) return refuse_sip("Via with a branch that is not RFC 3261's");
   return std::string(branch);
 }
 
@@ -226,17 +226,17 @@ Result<SipEssentials> sip_essentials(const SipMessage& message) {
   ASSIGN_OR_RETURN(out.branch, branch_of(via));
   ASSIGN_OR_RETURN(const std::string from, require(message, "From"));
   ASSIGN_OR_RETURN(out.from, parse_sip_address(from));
-  if (out.from.tag.empty()) return refuse("From without a tag");
+  if (out.from.tag.empty()) return refuse_sip("From without a tag");
   ASSIGN_OR_RETURN(const std::string to, require(message, "To"));
   ASSIGN_OR_RETURN(out.to, parse_sip_address(to));
   ASSIGN_OR_RETURN(out.call_id, require(message, "Call-ID"));
   ASSIGN_OR_RETURN(const std::string cseq, require(message, "CSeq"));
   const std::size_t space = cseq.find(' ');
-  const auto sequence = parse_decimal<std::uint32_t>(std::string_view(cseq).substr(0, space));
-  if (space == std::string::npos || !sequence || *sequence > sequence_max) return refuse("CSeq");
+  const auto sequence = parse_digits<std::uint32_t>(std::string_view(cseq).substr(0, space));
+  if (space == std::string::npos || !sequence || *sequence > sequence_max) return refuse_sip("CSeq");
   out.sequence = *sequence;
   out.sequence_method = trimmed(std::string_view(cseq).substr(space));
-  if (message.is_request() && out.sequence_method != message.method) return refuse("CSeq of another method");
+  if (message.is_request() && out.sequence_method != message.method) return refuse_sip("CSeq of another method");
   return out;
 }
 

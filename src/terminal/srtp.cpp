@@ -16,7 +16,7 @@ constexpr std::size_t rtcp_index_octets = 4;
 constexpr std::uint32_t encrypted_flag = 0x8000'0000;  // E, RFC 3711 §3.4
 constexpr unsigned sequence_bits = 16;
 constexpr std::uint16_t half_sequence = 0x8000;
-constexpr std::uint8_t version_2 = 2;
+constexpr std::uint8_t rtp_version = 2;
 
 Result<void> check_keys(crypto::Aead aead, const MediaKeys& keys) {
   if (keys.key.size() != crypto::key_size(aead) || keys.salt.size() != srtp_salt_octets) {
@@ -27,7 +27,7 @@ Result<void> check_keys(crypto::Aead aead, const MediaKeys& keys) {
   return {};
 }
 
-bool is_rtcp(ByteView packet) { return packet.size() >= rtcp_header_octets && packet[0] >> 6 == version_2; }
+bool has_rtcp_shape(ByteView packet) { return packet.size() >= rtcp_header_octets && packet[0] >> 6 == rtp_version; }
 
 /// The packet without its MKI; nothing if the MKI is another one.
 std::expected<ByteView, SrtpDrop> strip_mki(ByteView packet, const Mki& mki) {
@@ -177,7 +177,7 @@ Result<Bytes> SrtpSender::protect(ByteView rtp_packet) {
 }
 
 Result<Bytes> SrtpSender::protect_rtcp(ByteView rtcp_packet) {
-  if (!is_rtcp(rtcp_packet)) return fail(ErrorCode::invalid_argument, "srtcp: not an RTCP packet");
+  if (!has_rtcp_shape(rtcp_packet)) return fail(ErrorCode::invalid_argument, "srtcp: not an RTCP packet");
   if (read_big_endian<std::uint32_t>(rtcp_packet, rtcp_ssrc_at) != ssrc_)
     return fail(ErrorCode::conflict, "srtcp: the packet is of another source than the key");
   if (next_rtcp_index_ > srtcp_index_max) return fail(ErrorCode::exhausted, "srtcp: all 2^31 packet indexes of this key are behind us");
@@ -251,7 +251,7 @@ std::expected<Bytes, SrtpDrop> SrtpReceiver::open_rtcp(ByteView packet) {
   if (packet.size() > rtp_packet_octets_max) return std::unexpected(SrtpDrop::malformed);
   const auto sealed = strip_mki(packet, mki_);
   if (!sealed) return std::unexpected(sealed.error());
-  if (!is_rtcp(*sealed) || sealed->size() < rtcp_header_octets + srtp_tag_octets + rtcp_index_octets) return std::unexpected(SrtpDrop::malformed);
+  if (!has_rtcp_shape(*sealed) || sealed->size() < rtcp_header_octets + srtp_tag_octets + rtcp_index_octets) return std::unexpected(SrtpDrop::malformed);
   const auto ssrc = read_big_endian<std::uint32_t>(*sealed, rtcp_ssrc_at);
   if (ssrc_ && ssrc != *ssrc_) return std::unexpected(SrtpDrop::wrong_ssrc);
   const std::uint64_t index = read_big_endian<std::uint32_t>(*sealed, sealed->size() - rtcp_index_octets) & ~encrypted_flag;

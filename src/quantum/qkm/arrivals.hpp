@@ -9,6 +9,8 @@
 
 namespace qanat::qkm {
 
+inline constexpr std::chrono::milliseconds stop_look_every{250};  // a poll that waits ends this soon when the process stops
+
 class Arrivals {
  public:
   /// Take it before looking: what arrives after the look is then not slept through.

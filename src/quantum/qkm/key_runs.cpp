@@ -10,8 +10,6 @@ using store::KeyState;
 
 constexpr std::int64_t forgotten_at_once_max = 20000;
 
-std::int64_t number(UnixMs time) { return static_cast<std::int64_t>(time); }
-
 struct RunRow {
   KeyRun run;
   std::string stock;
@@ -41,7 +39,7 @@ Result<std::optional<RunRow>> run_with(store::Transaction& transaction, const Ba
 Result<void> set_state(store::Transaction& transaction, const RunRow& row, KeyState to, UnixMs now) {
   TRY(store::check_transition(row.state, to, "key " + row.run.text()));
   TRY(transaction.run("UPDATE key_run SET state = ?, changed_ms = ? WHERE batch_id = ? AND first = ?",
-                      {store::name(to), number(now), row.run.batch.view(), std::int64_t{row.run.first}}));
+                      {store::name(to), store::column(now), row.run.batch.view(), std::int64_t{row.run.first}}));
   if (to == KeyState::destroyed) return count_evidence(transaction, row.stock, 1);
   return {};
 }
@@ -66,7 +64,7 @@ Result<void> KeyStock::note(store::Transaction& transaction, std::string_view st
   }
   TRY(transaction.run("INSERT INTO key_run (batch_id, first, count, stock, state, holder, until_ms, changed_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                       {run.batch.view(), std::int64_t{run.first}, std::int64_t{run.count}, stock, store::name(onward.state), std::string_view(onward.holder),
-                       number(onward.until_ms), number(now)}));
+                       store::column(onward.until_ms), store::column(now)}));
   if (onward.state == KeyState::destroyed) return count_evidence(transaction, stock, 1);
   return {};
 }
@@ -78,7 +76,7 @@ Result<void> KeyStock::advance(store::Transaction& transaction, const KeyRun& ru
 
 Result<void> KeyStock::deliver(store::Transaction& transaction, const KeyRun& run, UnixMs until_ms, UnixMs now) {
   TRY(advance(transaction, run, KeyState::delivered, now));
-  TRY(transaction.run("UPDATE key_run SET until_ms = ? WHERE batch_id = ? AND first = ?", {number(until_ms), run.batch.view(), std::int64_t{run.first}}));
+  TRY(transaction.run("UPDATE key_run SET until_ms = ? WHERE batch_id = ? AND first = ?", {store::column(until_ms), run.batch.view(), std::int64_t{run.first}}));
   return {};
 }
 
@@ -124,7 +122,7 @@ Result<void> KeyStock::destroy_runs(store::Transaction& transaction, std::span<c
 Result<std::vector<KeyRun>> KeyStock::sweep(store::Transaction& transaction, std::size_t most, UnixMs now) {
   std::vector<BatchId> chunks;
   TRY(transaction.query("SELECT batch_id FROM key_chunk WHERE expires_ms > 0 AND expires_ms <= ? ORDER BY expires_ms LIMIT ?",
-                        {number(now), static_cast<std::int64_t>(most)}, [&](const store::Row& row) { chunks.emplace_back(row.blob(0)); }));
+                        {store::column(now), static_cast<std::int64_t>(most)}, [&](const store::Row& row) { chunks.emplace_back(row.blob(0)); }));
   std::vector<KeyRun> out;
   for (const BatchId& batch : chunks) {
     ASSIGN_OR_RETURN(const std::vector<KeyRun> rest, expire(transaction, batch, now));
@@ -132,7 +130,7 @@ Result<std::vector<KeyRun>> KeyStock::sweep(store::Transaction& transaction, std
   }
   std::vector<KeyRun> due;
   TRY(transaction.query("SELECT batch_id, first, count, stock, state FROM key_run WHERE state <> 'destroyed' AND until_ms > 0 AND until_ms <= ? LIMIT ?",
-                        {number(now), static_cast<std::int64_t>(most)}, [&](const store::Row& row) { due.push_back(read_run(row).run); }));
+                        {store::column(now), static_cast<std::int64_t>(most)}, [&](const store::Row& row) { due.push_back(read_run(row).run); }));
   TRY(destroy_runs(transaction, due, now));
   out.insert(out.end(), due.begin(), due.end());
   return out;
@@ -160,7 +158,7 @@ Result<void> KeyStock::forget(store::Transaction& transaction, UnixMs before, st
                           {std::min(excess, forgotten_at_once_max)}, collect));
   } else {
     TRY(transaction.query("SELECT batch_id, first, count, stock, state FROM key_run WHERE state = 'destroyed' AND changed_ms < ? ORDER BY changed_ms LIMIT ?",
-                          {number(before), forgotten_at_once_max}, collect));
+                          {store::column(before), forgotten_at_once_max}, collect));
   }
   std::map<std::string, std::int64_t> gone;
   for (const RunRow& row : old) {
@@ -169,8 +167,8 @@ Result<void> KeyStock::forget(store::Transaction& transaction, UnixMs before, st
   }
   for (const auto& [stock, runs] : gone) TRY(count_evidence(transaction, stock, -runs));
   std::map<std::string, std::int64_t> burnt;
-  TRY(transaction.query("SELECT stock FROM key_burnt WHERE changed_ms < ?", {number(before)}, [&](const store::Row& row) { ++burnt[row.text(0)]; }));
-  TRY(transaction.run("DELETE FROM key_burnt WHERE changed_ms < ?", {number(before)}));
+  TRY(transaction.query("SELECT stock FROM key_burnt WHERE changed_ms < ?", {store::column(before)}, [&](const store::Row& row) { ++burnt[row.text(0)]; }));
+  TRY(transaction.run("DELETE FROM key_burnt WHERE changed_ms < ?", {store::column(before)}));
   for (const auto& [stock, chunks] : burnt) TRY(transaction.run("UPDATE key_stock SET burnt = burnt - ? WHERE name = ?", {chunks, std::string_view(stock)}));
   return {};
 }

@@ -11,7 +11,6 @@ using store::KeyState;
 constexpr std::int64_t burnt_max = 4096;     // chunks per stock that the peer named before they came
 constexpr std::size_t open_chunks_max = 64;  // unsealed at a time: half a megabyte
 
-std::int64_t number(UnixMs time) { return static_cast<std::int64_t>(time); }
 bool is_gone(ByteView gone, std::uint32_t index) { return ((gone[index / 8] >> (index % 8)) & 1U) != 0; }
 void set_gone(Bytes& gone, std::uint32_t index) { gone[index / 8] = static_cast<std::uint8_t>(gone[index / 8] | (1U << (index % 8))); }
 
@@ -156,7 +155,7 @@ Result<void> KeyStock::insert(store::Transaction& transaction, const StockName& 
   }
   TRY(transaction.run("INSERT INTO key_chunk (batch_id, stock, own, seq, size, expires_ms, about, gone, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                       {chunk.batch.view(), std::string_view(stock.text()), static_cast<std::int64_t>(chunk.owner), static_cast<std::int64_t>(seq),
-                       std::int64_t{size}, number(chunk.expires_ms), std::string_view(chunk.about), ByteView(gone), ByteView(sealed)}));
+                       std::int64_t{size}, store::column(chunk.expires_ms), std::string_view(chunk.about), ByteView(gone), ByteView(sealed)}));
   return count(transaction, stock.text(), chunk.owner, left);
 }
 
@@ -363,7 +362,7 @@ Result<void> KeyStock::burn(store::Transaction& transaction, const StockName& st
   Bytes bits = gone.value_or(Bytes(chunk_keys_max / 8, 0));
   for (std::uint32_t i = run.first; i < run.first + run.count; ++i) set_gone(bits, i);
   TRY(transaction.run("INSERT INTO key_burnt (batch_id, stock, gone, changed_ms) VALUES (?, ?, ?, ?) ON CONFLICT (batch_id) DO UPDATE SET gone = excluded.gone",
-                      {run.batch.view(), std::string_view(stock.text()), ByteView(bits), number(now)}));
+                      {run.batch.view(), std::string_view(stock.text()), ByteView(bits), store::column(now)}));
   if (is_new) TRY(transaction.run("UPDATE key_stock SET burnt = burnt + 1 WHERE name = ?", {std::string_view(stock.text())}));
   return {};
 }

@@ -9,7 +9,6 @@ namespace qanat::qkm {
 namespace {
 
 constexpr std::chrono::milliseconds poll_max{5000};
-constexpr std::chrono::milliseconds stop_look_every{250};  // a poll that waits ends this soon when the process stops
 constexpr std::int64_t keys_per_block_max = 16384;
 constexpr std::int64_t block_id_max = std::int64_t{1} << 53;
 

@@ -9,7 +9,6 @@ namespace {
 
 constexpr std::size_t groups_max = 1024;
 constexpr std::size_t runs_max = 4096;
-constexpr std::size_t slaves_max = 64;
 constexpr std::size_t name_octets_max = 256;
 constexpr std::int64_t octets_max = 4096 / 8;
 constexpr std::int64_t index_max = UINT32_MAX;
@@ -78,7 +77,7 @@ Result<ActivatedKeys> read_group(const wire::Json& from) {
   ASSIGN_OR_RETURN(std::string master, from.text("master"));
   ASSIGN_OR_RETURN(out.master, read_sae(std::move(master)));
   ASSIGN_OR_RETURN(const std::vector<std::string> slaves, from.texts("slaves"));
-  if (slaves.empty() || slaves.size() > slaves_max) return fail(ErrorCode::invalid_argument, "activation: slaves");
+  if (slaves.empty() || slaves.size() > assignment_slaves_max) return fail(ErrorCode::invalid_argument, "activation: slaves");
   for (const std::string& slave : slaves) {
     ASSIGN_OR_RETURN(kme::SaeId id, read_sae(slave));
     out.slaves.push_back(std::move(id));

@@ -7,7 +7,6 @@
 namespace qanat::qkm {
 namespace {
 
-constexpr std::size_t slaves_max = 64;
 constexpr char between_names = '\n';  // no name holds a control character (kme/sae_registry.hpp)
 
 std::string joined(const std::vector<kme::SaeId>& names) {
@@ -54,7 +53,7 @@ std::vector<IdRun> id_runs(std::span<const KeyRun> runs, std::uint32_t stride) {
 
 Result<void> Assignments::add(store::Transaction& transaction, const Assignment& assignment) {
   const IdRun& ids = assignment.ids;
-  if (ids.count == 0 || ids.count > assignment_keys_max || assignment.slaves.empty() || assignment.slaves.size() > slaves_max ||
+  if (ids.count == 0 || ids.count > assignment_keys_max || assignment.slaves.empty() || assignment.slaves.size() > assignment_slaves_max ||
       assignment.keys.size() != std::size_t{ids.count} * assignment.octets) {
     return fail(ErrorCode::invalid_argument, "assignment: keys, ids and slaves do not fit together");
   }

@@ -14,6 +14,7 @@
 namespace qanat::qkm {
 
 inline constexpr std::uint32_t assignment_keys_max = 256;
+inline constexpr std::size_t assignment_slaves_max = 64;
 
 /// Ids first, first + stride, … of one batch, `count` of them: a key of more than 256 bits takes several stock keys and has the id of the first.
 struct IdRun {

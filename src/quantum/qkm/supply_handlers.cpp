@@ -8,7 +8,6 @@ namespace {
 
 constexpr std::chrono::milliseconds fetch_wait_max{2000};
 constexpr std::chrono::milliseconds notice_max{5000};
-constexpr std::chrono::milliseconds stop_look_every{250};  // a poll that waits ends this soon when the process stops
 
 /// Somewhat before the request's own, so that the refusal arrives in time.
 Deadline fetch_deadline(Deadline request) { return Deadline::after(std::min(fetch_wait_max, request.remaining() * 9 / 10)); }

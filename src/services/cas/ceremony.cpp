@@ -15,7 +15,6 @@ namespace {
 constexpr UnixMs year_ms = 365ULL * 86'400'000;
 constexpr UnixMs root_lifetime_ms = 20 * year_ms;
 constexpr UnixMs issuing_lifetime_ms = 10 * year_ms;
-constexpr UnixMs backdating_ms = 60'000;
 constexpr mode_t private_file = 0600;
 constexpr mode_t public_file = 0644;
 

@@ -40,8 +40,6 @@ constexpr std::array migrations{
 Bytes authority_context(Branch branch) { return store::column_context("authority.sealed_key", as_bytes(name(branch))); }
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }
 
-std::int64_t integer(UnixMs at) { return static_cast<std::int64_t>(at); }
-
 struct RecordedRow {
   Recorded recorded;
   std::string state;
@@ -90,7 +88,7 @@ Result<void> make_room(store::Transaction& transaction, const Issuance& issuance
   const std::string uri = issuance.identity.uri();
   std::int64_t live = 0;
   TRY(transaction.query("SELECT count(*) FROM certificate WHERE identity = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ?",
-                        {std::string_view(uri), integer(now)}, [&](const store::Row& row) { live = row.integer(0); }));
+                        {std::string_view(uri), store::column(now)}, [&](const store::Row& row) { live = row.integer(0); }));
   if (live > 0 && issuance.overlap == Overlap::refused) {
     return fail(ErrorCode::conflict, uri + " has a live certificate: it must expire or be revoked first");
   }
@@ -149,7 +147,7 @@ Result<void> Records::expect(std::span<const ExpectedElement> elements, UnixMs n
       const Bytes fingerprint = crypto::digest(crypto::Hash::sha256, element.proof_key.reveal());
       ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(expected_context(fingerprint), element.proof_key));
       TRY(transaction.run("INSERT INTO expected (identity, fingerprint, sealed_proof_key, added_ms) VALUES (?, ?, ?, ?)",
-                          {std::string_view(uri), ByteView(fingerprint), ByteView(sealed), integer(now)}));
+                          {std::string_view(uri), ByteView(fingerprint), ByteView(sealed), store::column(now)}));
     }
     return {};
   });
@@ -190,8 +188,8 @@ Result<std::vector<Recorded>> Records::intend(const Issuance& issuance, UnixMs n
     for (const Intention& intention : issuance.intentions) {
       TRY(transaction.run(
           "INSERT INTO certificate (serial, branch, identity, request_hash, state, not_before_ms, not_after_ms) VALUES (?, ?, ?, ?, 'intended', ?, ?)",
-          {ByteView(intention.serial), name(intention.branch), std::string_view(uri), ByteView(issuance.request_hash), integer(intention.not_before),
-           integer(intention.not_after)}));
+          {ByteView(intention.serial), name(intention.branch), std::string_view(uri), ByteView(issuance.request_hash), store::column(intention.not_before),
+           store::column(intention.not_after)}));
       out.push_back({.intention = intention, .der = {}});
     }
     return out;
@@ -223,9 +221,9 @@ Result<std::vector<Bytes>> Records::revoke(const Identity& identity, UnixMs now)
     std::vector<Bytes> serials;
     TRY(transaction.query(
         "SELECT serial FROM certificate WHERE identity = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? ORDER BY branch DESC",
-        {std::string_view(uri), integer(now)}, [&](const store::Row& row) { serials.push_back(row.blob(0)); }));
+        {std::string_view(uri), store::column(now)}, [&](const store::Row& row) { serials.push_back(row.blob(0)); }));
     for (const Bytes& serial : serials) {
-      TRY(transaction.run("UPDATE certificate SET revoked_ms = ? WHERE serial = ?", {integer(now), ByteView(serial)}));
+      TRY(transaction.run("UPDATE certificate SET revoked_ms = ? WHERE serial = ?", {store::column(now), ByteView(serial)}));
     }
     // What was meant to be issued and never was must not be completed after the revocation.
     TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE identity = ? AND state = 'intended'", {std::string_view(uri)}));

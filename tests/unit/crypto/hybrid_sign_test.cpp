@@ -29,7 +29,7 @@ class HybridSignTest : public testing::BothSuites {
   Bytes signature_;
 };
 
-void expect_denied(const Result<void>& outcome, std::string_view half) {
+void expect_half_denied(const Result<void>& outcome, std::string_view half) {
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, ErrorCode::denied);
   EXPECT_NE(outcome.error().message.find(half), std::string::npos) << outcome.error().message;
@@ -60,7 +60,7 @@ TEST_P(HybridSignTest, AnyChangedBitOfTheClassicalHalfIsDenied) {
   }
   Bytes changed = signature_;
   changed[0] ^= 1U;
-  expect_denied(verifier.verify(tbs_, changed), suite_.curve == Curve::sm2p256v1 ? "SM2" : "ECDSA");
+  expect_half_denied(verifier.verify(tbs_, changed), suite_.curve == Curve::sm2p256v1 ? "SM2" : "ECDSA");
 }
 
 TEST_P(HybridSignTest, AnyChangedBitOfTheMlDsaHalfIsDenied) {
@@ -69,11 +69,11 @@ TEST_P(HybridSignTest, AnyChangedBitOfTheMlDsaHalfIsDenied) {
   for (std::size_t octet = 0; octet < ml_dsa.size(); octet += 7) {
     Bytes changed = signature_;
     changed[suite_.classical_sig + octet] ^= static_cast<std::uint8_t>(1U << (octet % 8));
-    expect_denied(verifier.verify(tbs_, changed), "ML-DSA");
+    expect_half_denied(verifier.verify(tbs_, changed), "ML-DSA");
   }
   Bytes changed = signature_;
   changed.back() ^= 0x80U;
-  expect_denied(verifier.verify(tbs_, changed), "ML-DSA");
+  expect_half_denied(verifier.verify(tbs_, changed), "ML-DSA");
 }
 
 TEST_P(HybridSignTest, AnotherTextOrAnotherSignerIsDenied) {
@@ -87,7 +87,7 @@ TEST_P(HybridSignTest, HalvesOfTwoSignersDoNotMakeOne) {
   const Signer other = std::move(Signer::generate(suite_, rng_).value());
   Bytes mixed = other.sign(tbs_, rng_);
   std::copy_n(signature_.begin(), suite_.classical_sig, mixed.begin());
-  expect_denied(verifier().verify(tbs_, mixed), "ML-DSA");
+  expect_half_denied(verifier().verify(tbs_, mixed), "ML-DSA");
 }
 
 TEST_P(HybridSignTest, ASignatureOfTheOtherSuiteOrLengthIsDenied) {

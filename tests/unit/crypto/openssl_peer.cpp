@@ -27,7 +27,7 @@ struct Freer {
 using PkeyContext = std::unique_ptr<EVP_PKEY_CTX, Freer<EVP_PKEY_CTX_free>>;
 using DigestContext = std::unique_ptr<EVP_MD_CTX, Freer<EVP_MD_CTX_free>>;
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Freer<EVP_CIPHER_CTX_free>>;
-using Number = std::unique_ptr<BIGNUM, Freer<BN_clear_free>>;
+using BigNumber = std::unique_ptr<BIGNUM, Freer<BN_clear_free>>;
 using ParameterBuilder = std::unique_ptr<OSSL_PARAM_BLD, Freer<OSSL_PARAM_BLD_free>>;
 using Parameters = std::unique_ptr<OSSL_PARAM, Freer<OSSL_PARAM_free>>;
 using Signature = std::unique_ptr<ECDSA_SIG, Freer<ECDSA_SIG_free>>;
@@ -61,7 +61,7 @@ void set_sm2_id(const Suite& suite, EVP_PKEY_CTX* context) {
 Pkey signature_key(Curve curve, ByteView point, ByteView scalar) {
   const bool sm2 = curve == Curve::sm2p256v1;
   const ParameterBuilder builder(OSSL_PARAM_BLD_new());
-  const Number number(BN_bin2bn(scalar.data(), static_cast<int>(scalar.size()), nullptr));
+  const BigNumber number(BN_bin2bn(scalar.data(), static_cast<int>(scalar.size()), nullptr));
   bool built = OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, sm2 ? "SM2" : "P-384", 0) == 1 &&
                OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()) == 1;
   if (!scalar.empty()) built = built && OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_PRIV_KEY, number.get()) == 1;
@@ -171,8 +171,8 @@ Bytes agree_peer(Curve curve, ByteView scalar, ByteView point) {
   const std::unique_ptr<EC_GROUP, Freer<EC_GROUP_free>> group(EC_GROUP_new_by_curve_name(curve == Curve::sm2p256v1 ? NID_sm2 : NID_secp384r1));
   const std::unique_ptr<EC_POINT, Freer<EC_POINT_free>> theirs(EC_POINT_new(group.get()));
   const std::unique_ptr<EC_POINT, Freer<EC_POINT_free>> shared(EC_POINT_new(group.get()));
-  const Number mine(BN_bin2bn(scalar.data(), static_cast<int>(scalar.size()), nullptr));
-  const Number x(BN_new());
+  const BigNumber mine(BN_bin2bn(scalar.data(), static_cast<int>(scalar.size()), nullptr));
+  const BigNumber x(BN_new());
   must(EC_POINT_oct2point(group.get(), theirs.get(), point.data(), point.size(), nullptr) == 1, "EC_POINT_oct2point");
   must(EC_POINT_mul(group.get(), shared.get(), nullptr, theirs.get(), mine.get(), nullptr) == 1, "EC_POINT_mul");
   must(EC_POINT_get_affine_coordinates(group.get(), shared.get(), x.get(), nullptr, nullptr) == 1, "EC_POINT_get_affine_coordinates");

@@ -30,6 +30,7 @@ class SeededRng final : public crypto::Rng {
 };
 
 inline Secret secret_of(std::size_t size, std::uint64_t seed) { return SeededRng(seed).secret(size); }
+inline RunId run(std::uint8_t number) { return RunId(Bytes(RunId::size, number)); }
 
 /// A short, quiet link whose small blocks still yield key: for tests that run many of them.
 inline SessionSettings quick_settings() {

@@ -2,13 +2,12 @@
 
 #include <cmath>
 
+#include "expect_relative.hpp"
 #include "quantum/qkd/keyrate/optimise.hpp"
 #include "quantum/qkd/keyrate/statistics.hpp"
 
 namespace qanat::qkd {
 namespace {
-
-void expect_relative(double value, double expected, double tolerance) { EXPECT_NEAR(value / expected, 1.0, tolerance) << value << " for " << expected; }
 
 /// Default parameters of the authors' program (github.com/jankhg, commit f9d89e8): 625 MHz, 0.2 dB/km, a perfect receiver but for 200 dark counts per
 /// second and 2 % of errors.
@@ -126,7 +125,7 @@ TEST(Rusca2018Test, ReproducesTheTable) {
     for (std::size_t i = 0; i < row.rate.size(); ++i) {
       const auto best = best_parameters(rusca_link(row.loss_db), Bound::rusca_2018, rusca_target(std::pow(10.0, 5.0 + static_cast<double>(i))));
       ASSERT_TRUE(best);
-      expect_relative(best->block.bits_per_second(), row.rate[i], 5e-4);
+      test::expect_relative(best->block.bits_per_second(), row.rate[i], 5e-4);
     }
   }
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "expect_relative.hpp"
 #include "quantum/qkd/keyrate/lim2014.hpp"
 #include "quantum/qkd/keyrate/optimise.hpp"
 
@@ -22,20 +23,18 @@ LimInput count_vector() {
           .eps_cor = 1e-15};
 }
 
-void expect_relative(double value, double expected, double tolerance) { EXPECT_NEAR(value / expected, 1.0, tolerance) << value << " for " << expected; }
-
 TEST(Lim2014Test, ReproducesTheCountVector) {
   const LimInput input = count_vector();
   const LimBound bound = lim2014(input);
-  expect_relative(bound.tau0, 0.777741, 1e-6);
-  expect_relative(bound.tau1, 0.186287, 3e-6);
+  test::expect_relative(bound.tau0, 0.777741, 1e-6);
+  test::expect_relative(bound.tau1, 0.186287, 3e-6);
   EXPECT_EQ(bound.s_X0, 0.0);
-  expect_relative(bound.s_X1, 5957173.452, 1e-9);
-  expect_relative(bound.s_Z1, 142884.907, 1e-8);
-  expect_relative(bound.v_Z1, 7479.118, 1e-6);
-  expect_relative(bound.phi_X, 0.057694, 1e-5);
-  expect_relative(input.lambda_EC, 1754739.811, 1e-9);
-  expect_relative(bound.l, 2306466.5465, 1e-6);
+  test::expect_relative(bound.s_X1, 5957173.452, 1e-9);
+  test::expect_relative(bound.s_Z1, 142884.907, 1e-8);
+  test::expect_relative(bound.v_Z1, 7479.118, 1e-6);
+  test::expect_relative(bound.phi_X, 0.057694, 1e-5);
+  test::expect_relative(input.lambda_EC, 1754739.811, 1e-9);
+  test::expect_relative(bound.l, 2306466.5465, 1e-6);
   EXPECT_EQ(bound.length(), 2306466U);
 }
 
@@ -108,21 +107,21 @@ ExpectedBlock at_optimum(const PaperOptimum& optimum) {
 // The parameters of the optima are known to four or five digits, hence the tolerances; at an optimum the length itself hardly feels them.
 TEST(Lim2014Test, ReproducesThePublishedModelAtItsOptimum) {
   const ExpectedBlock block = at_optimum({100.0, 0.8505, 0.3844, 0.4392, 0.4144, 0.2164});
-  expect_relative(block.output.length, 2479035.6, 3e-4);
-  expect_relative(block.pulses, 5.2012e10, 3e-4);
-  expect_relative(block.output.single, 6525743.5, 3e-4);
-  expect_relative(block.output.single_check, 175470.2, 5e-4);
-  expect_relative(block.output.single_errors, 8885.35, 1e-3);
-  expect_relative(block.output.phase_error, 0.055274, 1e-3);
-  expect_relative(block.input.lambda_EC, 2033988.7, 3e-4);
+  test::expect_relative(block.output.length, 2479035.6, 3e-4);
+  test::expect_relative(block.pulses, 5.2012e10, 3e-4);
+  test::expect_relative(block.output.single, 6525743.5, 3e-4);
+  test::expect_relative(block.output.single_check, 175470.2, 5e-4);
+  test::expect_relative(block.output.single_errors, 8885.35, 1e-3);
+  test::expect_relative(block.output.phase_error, 0.055274, 1e-3);
+  test::expect_relative(block.input.lambda_EC, 2033988.7, 3e-4);
 }
 
 TEST(Lim2014Test, ReproducesThePublishedModelAtItsOptimumForNoFibre) {
   const ExpectedBlock block = at_optimum({0.0, 0.85803, 0.37494, 0.44906, 0.42730, 0.22947});
-  expect_relative(block.output.length, 2702995.7, 1e-4);
-  expect_relative(block.pulses, 5.04749e8, 1e-4);
-  expect_relative(block.output.single, 6629099.2, 1e-4);
-  expect_relative(block.output.phase_error, 0.054647, 2e-4);
+  test::expect_relative(block.output.length, 2702995.7, 1e-4);
+  test::expect_relative(block.pulses, 5.04749e8, 1e-4);
+  test::expect_relative(block.output.single, 6629099.2, 1e-4);
+  test::expect_relative(block.output.phase_error, 0.054647, 2e-4);
 }
 
 TEST(Lim2014Test, FindsTheOptimum) {
@@ -150,7 +149,7 @@ TEST(Lim2014Test, ReproducesThePublishedTable) {
       if (row.rate[i] == 0.0) {
         EXPECT_EQ(rate, 0.0) << row.distance_km << " km, 1e" << 4 + i;
       } else {
-        expect_relative(rate, row.rate[i], 1e-3);
+        test::expect_relative(rate, row.rate[i], 1e-3);
       }
     }
   }
@@ -174,7 +173,7 @@ TEST(Lim2014Test, ReproducesTheRateOfEndlessKeys) {
       return expected_block(link, Bound::lim_2014, {.n_key = 1e40, .f_EC = 1.16, .eps_sec = 1e-10, .eps_cor = 1e-15})->bits_per_pulse();
     };
     const double mu1 = minimise([&](const std::vector<double>& x) { return -rate(x[0]); }, {0.55}, 0.02, 1e-12, 200)[0];
-    expect_relative(rate(mu1), row.rate, 1e-3);
+    test::expect_relative(rate(mu1), row.rate, 1e-3);
   }
 }
 

@@ -12,7 +12,6 @@ namespace {
 
 constexpr double error_rate_max = 0.11;
 
-RunId run(std::uint8_t number) { return RunId(Bytes(RunId::size, number)); }
 
 /// What both ends know of a block, and what only the simulation knows.
 struct Block {
@@ -32,10 +31,10 @@ Block block(const LinkParameters& link, std::size_t clicks) {
   EXPECT_TRUE(link.validate());
   auto alice = std::move(*open_simulated_alice(link, test::secret_of(fibre_seed_size, 5)));
   auto bob = std::move(*open_simulated_bob(link, test::secret_of(fibre_seed_size, 5)));
-  EXPECT_TRUE(alice->start(run(1)) && bob->start(run(1)));
+  EXPECT_TRUE(alice->start(test::run(1)) && bob->start(test::run(1)));
   const auto seen = bob->collect(clicks);
   const auto sent = alice->emissions(seen->indices);
-  SimulatedFibre truth(link, test::secret_of(fibre_seed_size, 5), run(1));
+  SimulatedFibre truth(link, test::secret_of(fibre_seed_size, 5), test::run(1));
   Block out;
   for (std::size_t i = 0; i < clicks; ++i) {
     const unsigned photons = truth.next().photons;
@@ -192,7 +191,7 @@ TEST(ReceiverMonitorTest, StaysQuietOnHonestLinksOfEveryKind) {
         link.recovery_time_s = recovery;
         link.afterpulse_probability = 0.03;
         auto bob = std::move(*open_simulated_bob(link, test::secret_of(fibre_seed_size, 5)));
-        ASSERT_TRUE(bob->start(run(1)));
+        ASSERT_TRUE(bob->start(test::run(1)));
         const auto seen = bob->collect(200'000);
         ASSERT_TRUE(seen);
         const auto verdict = check_monitor(seen->monitor, link);

@@ -13,7 +13,6 @@
 namespace qanat::qkd {
 namespace {
 
-RunId run(std::uint8_t number) { return RunId(Bytes(RunId::size, number)); }
 
 Bytes octets(std::string_view hex) {
   std::string compact;
@@ -226,7 +225,7 @@ class RecordingTest : public testing::Test {
   }
   ~RecordingTest() override { std::filesystem::remove_all(folder_); }
 
-  Result<double> export_run() { return export_events(link_, test::secret_of(fibre_seed_size, 3), run(1), request_); }
+  Result<double> export_run() { return export_events(link_, test::secret_of(fibre_seed_size, 3), test::run(1), request_); }
 
   static SiftedBlock sift(AliceDevice& alice, const DetectionRecord& seen) {
     const auto sent = alice.emissions(seen.indices);
@@ -260,7 +259,7 @@ TEST_F(RecordingTest, DriversSiftTheSameFromFilesAsFromTheSimulation) {
   auto alice = open_file_alice(request_.alice);
   auto bob = open_file_bob(request_.bob, random_);
   ASSERT_TRUE(alice && bob);
-  ASSERT_TRUE(simulated_alice->start(run(1)) && simulated_bob->start(run(1)) && (*alice)->start(run(9)) && (*bob)->start(run(9)));
+  ASSERT_TRUE(simulated_alice->start(test::run(1)) && simulated_bob->start(test::run(1)) && (*alice)->start(test::run(9)) && (*bob)->start(test::run(9)));
   const auto expected = simulated_bob->collect(request_.clicks);
   const auto seen = (*bob)->collect(request_.clicks);
   ASSERT_TRUE(seen) << seen.error().message;
@@ -286,12 +285,12 @@ TEST_F(RecordingTest, DriversSiftTheSameFromFilesAsFromTheSimulation) {
 TEST_F(RecordingTest, BobNeedsNoSideFile) {
   ASSERT_TRUE(export_run());
   auto with = open_file_bob(request_.bob, random_);
-  ASSERT_TRUE(with && (*with)->start(run(9)));
+  ASSERT_TRUE(with && (*with)->start(test::run(9)));
   const auto expected = (*with)->collect(10'000);
   std::filesystem::remove(request_.bob.events.string() + ".used");
   request_.bob.side.clear();
   auto bob = open_file_bob(request_.bob, random_);
-  ASSERT_TRUE(bob && (*bob)->start(run(9)));
+  ASSERT_TRUE(bob && (*bob)->start(test::run(9)));
   const auto seen = (*bob)->collect(10'000);
   ASSERT_TRUE(seen);
   EXPECT_EQ(seen->indices, expected->indices);
@@ -315,7 +314,7 @@ TEST_F(RecordingTest, BlocksFollowEachOtherAndNothingIsUsedTwiceAcrossARestart) 
     auto alice = open_file_alice(request_.alice);
     auto bob = open_file_bob(request_.bob, random_);
     for (int block = 0; block < 2; ++block) {
-      ASSERT_TRUE((*alice)->start(run(9)) && (*bob)->start(run(9)));
+      ASSERT_TRUE((*alice)->start(test::run(9)) && (*bob)->start(test::run(9)));
       const auto seen = (*bob)->collect(4000);
       ASSERT_TRUE(seen) << seen.error().message;
       EXPECT_TRUE(last == 0 || seen->indices.front() > last);
@@ -327,10 +326,10 @@ TEST_F(RecordingTest, BlocksFollowEachOtherAndNothingIsUsedTwiceAcrossARestart) 
   }
   EXPECT_EQ(gates, last + 1);
   auto alice = open_file_alice(request_.alice);
-  ASSERT_TRUE((*alice)->start(run(9)));
+  ASSERT_TRUE((*alice)->start(test::run(9)));
   EXPECT_FALSE((*alice)->emissions(std::array{last}));
   auto bob = open_file_bob(request_.bob, random_);
-  ASSERT_TRUE((*bob)->start(run(9)));
+  ASSERT_TRUE((*bob)->start(test::run(9)));
   const auto beyond = (*bob)->collect(10'000);
   ASSERT_FALSE(beyond);
   EXPECT_EQ(beyond.error().code, ErrorCode::exhausted);
@@ -340,7 +339,7 @@ TEST_F(RecordingTest, AliceKnowsEveryPulseThatHerRecordingHoldsAndNoOther) {
   request_.clicks = 200;
   ASSERT_TRUE(export_run());
   auto sparse = open_file_alice(request_.alice);
-  ASSERT_TRUE((*sparse)->start(run(9)));
+  ASSERT_TRUE((*sparse)->start(test::run(9)));
   EXPECT_EQ((*sparse)->emissions(std::array<std::uint64_t, 1>{0}).error().code, ErrorCode::not_found);
   for (const auto& file : {request_.alice.events, request_.alice.side, request_.bob.events, request_.bob.side}) std::filesystem::remove(file);
   std::filesystem::remove(request_.alice.events.string() + ".used");
@@ -348,7 +347,7 @@ TEST_F(RecordingTest, AliceKnowsEveryPulseThatHerRecordingHoldsAndNoOther) {
   ASSERT_TRUE(export_run());
   auto all = open_file_alice(request_.alice);
   auto simulated = std::move(*open_simulated_alice(link_, test::secret_of(fibre_seed_size, 3)));
-  ASSERT_TRUE((*all)->start(run(9)) && simulated->start(run(1)));
+  ASSERT_TRUE((*all)->start(test::run(9)) && simulated->start(test::run(1)));
   const std::array<std::uint64_t, 5> pulses{0, 1, 2, 100, 101};
   const auto sent = (*all)->emissions(pulses);
   ASSERT_TRUE(sent) << sent.error().message;
@@ -371,7 +370,7 @@ TEST_F(RecordingTest, RefusesFilesThatDoNotBelongTogetherAndNeverOverwrites) {
   Recording shorter = request_.alice;
   shorter.events = folder_ / "short";
   auto alice = open_file_alice(shorter);
-  ASSERT_TRUE(alice && (*alice)->start(run(9)));
+  ASSERT_TRUE(alice && (*alice)->start(test::run(9)));
   const auto sent = (*alice)->emissions(std::array<std::uint64_t, 1>{5000});
   ASSERT_FALSE(sent);
   EXPECT_EQ(sent.error().code, ErrorCode::invalid_argument);

@@ -9,7 +9,6 @@
 namespace qanat::qkd {
 namespace {
 
-RunId run(std::uint8_t number) { return RunId(Bytes(RunId::size, number)); }
 
 struct Tally {
   Counts key{};
@@ -24,7 +23,7 @@ struct Tally {
 };
 
 Tally tally(const LinkParameters& link, std::size_t clicks) {
-  SimulatedFibre fibre(link, test::secret_of(fibre_seed_size, 5), run(1));
+  SimulatedFibre fibre(link, test::secret_of(fibre_seed_size, 5), test::run(1));
   Tally out;
   for (std::size_t i = 0; i < clicks; ++i) {
     const Click click = fibre.next();
@@ -217,7 +216,7 @@ TEST(SimulatedFibreTest, AfterpulsesComeWithTheirProbabilityAndDecayConstantAfte
   link.afterpulse_probability = 0.2;
   link.afterpulse_decay_s = 40e-9;
   link.dead_time_s = 30e-9;
-  SimulatedFibre fibre(link, test::secret_of(fibre_seed_size, 5), run(1));
+  SimulatedFibre fibre(link, test::secret_of(fibre_seed_size, 5), test::run(1));
   Click previous = fibre.next();
   double near = 0;
   double delay = 0;
@@ -244,7 +243,7 @@ TEST(SimulatedFibreTest, KeepsTheDeadTime) {
   LinkParameters link;
   link.distance_km = 0.0;
   link.dead_time_s = 20e-9;
-  SimulatedFibre fibre(link, test::secret_of(fibre_seed_size, 5), run(1));
+  SimulatedFibre fibre(link, test::secret_of(fibre_seed_size, 5), test::run(1));
   std::uint64_t previous = fibre.next().index;
   std::uint64_t smallest = std::numeric_limits<std::uint64_t>::max();
   for (int i = 0; i < 20'000; ++i) {
@@ -276,8 +275,8 @@ TEST(SimulatedDeviceTest, EndsMeetOverTheSharedFibreAlone) {
   const LinkParameters link;
   auto alice = std::move(*open_simulated_alice(link, test::secret_of(fibre_seed_size, 3)));
   auto bob = std::move(*open_simulated_bob(link, test::secret_of(fibre_seed_size, 3)));
-  ASSERT_TRUE(alice->start(run(2)));
-  ASSERT_TRUE(bob->start(run(2)));
+  ASSERT_TRUE(alice->start(test::run(2)));
+  ASSERT_TRUE(bob->start(test::run(2)));
   const auto seen = bob->collect(5000);
   ASSERT_TRUE(seen);
   const auto sent = alice->emissions(seen->indices);
@@ -303,7 +302,7 @@ TEST(SimulatedDeviceTest, AnotherRunOrAnotherFibreGivesOtherBits) {
   const LinkParameters link;
   const auto collect = [&link](std::uint64_t seed, std::uint8_t number) {
     auto bob = std::move(*open_simulated_bob(link, test::secret_of(fibre_seed_size, seed)));
-    EXPECT_TRUE(bob->start(run(number)));
+    EXPECT_TRUE(bob->start(test::run(number)));
     return std::move(*bob->collect(200)).indices;
   };
   EXPECT_EQ(collect(3, 1), collect(3, 1));
@@ -314,7 +313,7 @@ TEST(SimulatedDeviceTest, AnotherRunOrAnotherFibreGivesOtherBits) {
 TEST(SimulatedDeviceTest, AnswersForPulsesThatNobodyDetected) {
   const LinkParameters link;
   auto alice = std::move(*open_simulated_alice(link, test::secret_of(fibre_seed_size, 3)));
-  ASSERT_TRUE(alice->start(run(2)));
+  ASSERT_TRUE(alice->start(test::run(2)));
   std::vector<std::uint64_t> indices(4000);
   for (std::size_t i = 0; i < indices.size(); ++i) indices[i] = i;
   const auto sent = alice->emissions(indices);
@@ -329,12 +328,12 @@ TEST(SimulatedDeviceTest, RefusesIndicesOutOfOrderAndWorkBeforeARun) {
   const LinkParameters link;
   auto alice = std::move(*open_simulated_alice(link, test::secret_of(fibre_seed_size, 3)));
   EXPECT_FALSE(alice->emissions(std::array<std::uint64_t, 1>{1}));
-  ASSERT_TRUE(alice->start(run(2)));
+  ASSERT_TRUE(alice->start(test::run(2)));
   EXPECT_FALSE(alice->emissions(std::array<std::uint64_t, 2>{7, 7}));
   EXPECT_FALSE(alice->emissions(std::array<std::uint64_t, 1>{3}));
   auto bob = std::move(*open_simulated_bob(link, test::secret_of(fibre_seed_size, 3)));
   EXPECT_FALSE(bob->collect(10));
-  ASSERT_TRUE(bob->start(run(2)));
+  ASSERT_TRUE(bob->start(test::run(2)));
   EXPECT_FALSE(bob->collect(0));
   EXPECT_FALSE(open_simulated_bob(link, Secret(16)));
 }

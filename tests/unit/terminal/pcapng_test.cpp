@@ -27,7 +27,7 @@ std::uint16_t folded_sum(ByteView octets) {
   return static_cast<std::uint16_t>(sum);
 }
 
-void expect_refused(ByteView file, std::string_view what) {
+void expect_capture_refused(ByteView file, std::string_view what) {
   const auto capture = parse_capture(file);
   ASSERT_FALSE(capture);
   EXPECT_EQ(capture.error().code, ErrorCode::invalid_argument);
@@ -65,15 +65,15 @@ TEST(CaptureTest, RefusesDamagedFiles) {
     const auto capture = parse_capture(ByteView(file).first(size));
     if (capture) EXPECT_LT(capture->packets.size(), 2U) << size;
   }
-  expect_refused({}, "empty");
-  expect_refused(ByteView(file).subspan(read_little_endian<std::uint32_t>(file, 4)), "no section header");
-  expect_refused(concat({file, file}), "second section");
+  expect_capture_refused({}, "empty");
+  expect_capture_refused(ByteView(file).subspan(read_little_endian<std::uint32_t>(file, 4)), "no section header");
+  expect_capture_refused(concat({file, file}), "second section");
   Bytes altered = file;
   altered[8] = 0x1A;
-  expect_refused(altered, "little-endian");
+  expect_capture_refused(altered, "little-endian");
   altered = file;
   altered[file.size() - 4] ^= 4;
-  expect_refused(altered, "two lengths");
+  expect_capture_refused(altered, "two lengths");
 }
 
 TEST(CaptureTest, CountsWhatItDoesNotKeep) {

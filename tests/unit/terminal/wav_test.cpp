@@ -26,7 +26,7 @@ Bytes with_chunk(ByteView file, std::string_view name, ByteView body) {
   return out;
 }
 
-void expect_refused(ByteView file, std::string_view what) {
+void expect_wav_refused(ByteView file, std::string_view what) {
   const auto parsed = parse_wav(file);
   ASSERT_FALSE(parsed);
   EXPECT_EQ(parsed.error().code, ErrorCode::invalid_argument);
@@ -60,34 +60,34 @@ TEST(WavTest, PassesOverChunksThatItDoesNotKnow) {
 }
 
 TEST(WavTest, RefusesOtherFormats) {
-  expect_refused(as_bytes("RIFX"), "not a RIFF WAVE file");
-  expect_refused(patched(8, 'X'), "not a RIFF WAVE file");
-  expect_refused(patched(20, 6), "only PCM");
-  expect_refused(patched(22, 2), "only mono");
-  expect_refused(patched(25, 0), "only 8000 Hz");
-  expect_refused(patched(34, 8), "only 16");
-  expect_refused(patched(32, 4), "block size");
+  expect_wav_refused(as_bytes("RIFX"), "not a RIFF WAVE file");
+  expect_wav_refused(patched(8, 'X'), "not a RIFF WAVE file");
+  expect_wav_refused(patched(20, 6), "only PCM");
+  expect_wav_refused(patched(22, 2), "only mono");
+  expect_wav_refused(patched(25, 0), "only 8000 Hz");
+  expect_wav_refused(patched(34, 8), "only 16");
+  expect_wav_refused(patched(32, 4), "block size");
 }
 
 TEST(WavTest, RefusesSizesThatDoNotFit) {
-  expect_refused(patched(4, 0xFF), "RIFF size");
-  expect_refused(patched(40, 0xFF), "runs past the end");
+  expect_wav_refused(patched(4, 0xFF), "RIFF size");
+  expect_wav_refused(patched(40, 0xFF), "runs past the end");
   Bytes cut = encode_wav(some_samples);
   cut.resize(40);
-  expect_refused(cut, "RIFF size");
-  expect_refused(with_chunk(encode_wav(some_samples), "data", as_bytes("odd")), "odd number");
+  expect_wav_refused(cut, "RIFF size");
+  expect_wav_refused(with_chunk(encode_wav(some_samples), "data", as_bytes("odd")), "odd number");
 }
 
 TEST(WavTest, RefusesDoubledAndMissingChunks) {
-  expect_refused(with_chunk(encode_wav(some_samples), "data", as_bytes("even")), "second \"data\"");
-  expect_refused(patched(36, 'x'), "no \"data\"");
-  expect_refused(patched(12, 'x'), "\"data\" before \"fmt \"");
+  expect_wav_refused(with_chunk(encode_wav(some_samples), "data", as_bytes("even")), "second \"data\"");
+  expect_wav_refused(patched(36, 'x'), "no \"data\"");
+  expect_wav_refused(patched(12, 'x'), "\"data\" before \"fmt \"");
 }
 
 TEST(WavTest, RefusesMoreChunksThanTheLimit) {
   Bytes file = encode_wav(some_samples);
   for (std::size_t i = 0; i < wav_chunks_max; ++i) file = with_chunk(file, "junk", {});
-  expect_refused(file, "chunks");
+  expect_wav_refused(file, "chunks");
 }
 
 TEST(WavTest, ReadsTheShippedSpeech) {

@@ -11,7 +11,7 @@ Json parsed(std::string_view text) {
   return *json;
 }
 template <class T>
-std::string why(const Result<T>& result) {
+std::string why_not(const Result<T>& result) {
   return result ? "accepted" : result.error().message;
 }
 
@@ -35,29 +35,29 @@ TEST(JsonTest, ReadsEveryType) {
 TEST(JsonTest, FailuresNameTheirPlace) {
   const Json j = parsed(R"({"route":{"hops":["a",2]},"n":5,"t":null,"s":"A","h":"0"})");
   const Json route = *j.object("route");
-  EXPECT_EQ(why(route.texts("hops")), "route.hops[1]: must be a text");
-  EXPECT_EQ(why(route.integer("via")), "route.via: is missing");
-  EXPECT_EQ(why(j.integer("n", 6, 9)), "n: must be between 6 and 9");
-  EXPECT_EQ(why(j.optional_integer("n", 6, 9)), "n: must be between 6 and 9");
-  EXPECT_EQ(why(j.object("n")), "n: must be an object");
-  EXPECT_EQ(why(j.array("n")), "n: must be an array");
-  EXPECT_EQ(why(j.boolean("n")), "n: must be true or false");
-  EXPECT_EQ(why(j.optional_text("t")), "t: must be a text");
-  EXPECT_EQ(why(j.hex("h")), "h: must be hexadecimal");
-  EXPECT_EQ(why(j.base64("s")), "s: base64: padding is missing");
-  EXPECT_EQ(why(parsed("[1]").text("x")), "JSON: must be an object");
+  EXPECT_EQ(why_not(route.texts("hops")), "route.hops[1]: must be a text");
+  EXPECT_EQ(why_not(route.integer("via")), "route.via: is missing");
+  EXPECT_EQ(why_not(j.integer("n", 6, 9)), "n: must be between 6 and 9");
+  EXPECT_EQ(why_not(j.optional_integer("n", 6, 9)), "n: must be between 6 and 9");
+  EXPECT_EQ(why_not(j.object("n")), "n: must be an object");
+  EXPECT_EQ(why_not(j.array("n")), "n: must be an array");
+  EXPECT_EQ(why_not(j.boolean("n")), "n: must be true or false");
+  EXPECT_EQ(why_not(j.optional_text("t")), "t: must be a text");
+  EXPECT_EQ(why_not(j.hex("h")), "h: must be hexadecimal");
+  EXPECT_EQ(why_not(j.base64("s")), "s: base64: padding is missing");
+  EXPECT_EQ(why_not(parsed("[1]").text("x")), "JSON: must be an object");
   EXPECT_EQ(route.path(), "route");
 }
 
 TEST(JsonTest, OnlyRefusesUnknownNames) {
   const Json j = parsed(R"({"o":{"a":1,"b":2}})");
-  EXPECT_EQ(why(j.object("o")->only({"a"})), "o.b: is not known here");
+  EXPECT_EQ(why_not(j.object("o")->only({"a"})), "o.b: is not known here");
   EXPECT_TRUE(j.object("o")->only({"b", "a", "c"}).has_value());
 }
 
 TEST(JsonTest, RefusesDuplicatesDepthSizeAndNonsense) {
-  EXPECT_TRUE(why(Json::parse(R"({"a":1,"a":2})")).starts_with("JSON: a name stands twice in one object"));
-  EXPECT_TRUE(why(Json::parse(R"({"a":1,"\u0061":2})")).starts_with("JSON: a name stands twice in one object"));
+  EXPECT_TRUE(why_not(Json::parse(R"({"a":1,"a":2})")).starts_with("JSON: a name stands twice in one object"));
+  EXPECT_TRUE(why_not(Json::parse(R"({"a":1,"\u0061":2})")).starts_with("JSON: a name stands twice in one object"));
   const std::string sixteen = std::string(16, '[') + std::string(16, ']');
   EXPECT_TRUE(Json::parse(sixteen).has_value());
   EXPECT_FALSE(Json::parse("[" + sixteen + "]").has_value());

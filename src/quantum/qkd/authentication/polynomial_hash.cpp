@@ -12,7 +12,6 @@ namespace qanat::qkd {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "octets are read as little-endian words");
-constexpr std::size_t block_size = 16;
 
 }  // namespace
 
@@ -45,17 +44,17 @@ void PolynomialHash::update(ByteView octets) {
   octets_ += octets.size();
   State& s = state();
   if (partial_size_ > 0) {
-    const std::size_t taken = std::min(octets.size(), block_size - partial_size_);
+    const std::size_t taken = std::min(octets.size(), hash_block_octets - partial_size_);
     std::ranges::copy(octets.first(taken), s.partial.begin() + static_cast<std::ptrdiff_t>(partial_size_));
     partial_size_ += taken;
     octets = octets.subspan(taken);
-    if (partial_size_ < block_size) return;
+    if (partial_size_ < hash_block_octets) return;
     absorb(s.partial.data(), 1);
     partial_size_ = 0;
   }
-  const std::size_t whole = octets.size() / block_size;
+  const std::size_t whole = octets.size() / hash_block_octets;
   absorb(octets.data(), whole);
-  const ByteView rest = octets.subspan(whole * block_size);
+  const ByteView rest = octets.subspan(whole * hash_block_octets);
   std::ranges::copy(rest, s.partial.begin());
   partial_size_ = rest.size();
 }
@@ -84,6 +83,6 @@ std::array<std::uint8_t, hash_size> one_time_tag(const Secret& one_time_key, Byt
   return tag;
 }
 
-double polynomial_collision(std::size_t octets) { return (static_cast<double>((octets + block_size - 1) / block_size) + 1.0) * 0x1p-128; }
+double polynomial_collision(std::size_t octets) { return (static_cast<double>((octets + hash_block_octets - 1) / hash_block_octets) + 1.0) * 0x1p-128; }
 
 }  // namespace qanat::qkd

@@ -15,7 +15,6 @@ using gf2::carryless_product;
 using gf2::Element;
 using gf2::Wide;
 constexpr std::uint64_t tail = 0x87;
-constexpr std::size_t block_size = 16;
 
 Element product(Element a, Element b) {
   const Wide low = carryless_product(a.low, b.low);
@@ -31,7 +30,7 @@ Element product(Element a, Element b) {
 }  // namespace
 
 void portable_sum(Element& sum, const Element* powers, std::size_t powers_count, const std::uint8_t* blocks, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i, blocks += block_size) {
+  for (std::size_t i = 0; i < count; ++i, blocks += hash_block_octets) {
     Element block;
     std::memcpy(&block, blocks, sizeof(block));
     sum = product(sum ^ block, powers[powers_count - 1]);
@@ -74,13 +73,13 @@ QANAT_PCLMUL void pclmul_sum(Element& sum, const Element* powers, std::size_t po
   __m128i total = loaded(&sum);
   for (; count >= powers_count; count -= powers_count) {
     Products products;
-    for (std::size_t i = 0; i < powers_count; ++i, blocks += block_size) {
+    for (std::size_t i = 0; i < powers_count; ++i, blocks += hash_block_octets) {
       const __m128i block = loaded(blocks);
       add_product(products, i == 0 ? _mm_xor_si128(block, total) : block, loaded(powers + i));
     }
     total = reduced(products);
   }
-  for (; count > 0; --count, blocks += block_size) {
+  for (; count > 0; --count, blocks += hash_block_octets) {
     Products products;
     add_product(products, _mm_xor_si128(loaded(blocks), total), loaded(powers + powers_count - 1));
     total = reduced(products);
@@ -95,7 +94,7 @@ QANAT_VPCLMUL void vpclmul_sum(Element& sum, const Element* powers, std::size_t 
     __m256i low = _mm256_setzero_si256();
     __m256i middle = _mm256_setzero_si256();
     __m256i high = _mm256_setzero_si256();
-    for (std::size_t i = 0; i < powers_count; i += 2, blocks += 2 * block_size) {
+    for (std::size_t i = 0; i < powers_count; i += 2, blocks += 2 * hash_block_octets) {
       __m256i block = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(blocks));
       if (i == 0) block = _mm256_xor_si256(block, total);
       const __m256i power = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(powers + i));

@@ -17,7 +17,6 @@ struct Named {
 constexpr std::array<Named, 4> names{
     {{Bound::wiesemann_2026, "wiesemann-2026"}, {Bound::lim_2014, "lim-2014"}, {Bound::rusca_2018, "rusca-2018"}, {Bound::gllp, "gllp"}}};
 
-constexpr double brightest_pulse = 2.0;  // mean photons, as in link.cpp
 constexpr double sum_tolerance = 1e-9;
 
 std::unexpected<Error> refused(const Evidence& input, const std::string& what) {

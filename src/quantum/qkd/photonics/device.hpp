@@ -16,6 +16,8 @@ struct RunTag;
 /// One run of the optics: both devices are started with the same fresh value, drawn by both sides together.
 using RunId = Id<RunTag, 16>;
 
+inline constexpr std::size_t clicks_per_run_max = std::size_t{1} << 24;
+
 /// Alice's settings at some pulses. The three have one entry per pulse; `bits` holds one bit per octet.
 struct EmissionRecord {
   std::vector<Basis> bases;

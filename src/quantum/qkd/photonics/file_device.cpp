@@ -7,7 +7,6 @@
 namespace qanat::qkd {
 namespace {
 
-constexpr std::size_t clicks_per_run_max = std::size_t{1} << 24;
 
 Result<EventReader> open_events(const Recording& recording) {
   TRY(recording.clock.validate());

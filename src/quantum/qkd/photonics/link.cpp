@@ -8,7 +8,6 @@
 namespace qanat::qkd {
 namespace {
 
-constexpr double brightest_pulse = 2.0;  // mean photons; a brighter source is not a decoy-state source
 constexpr double longest_memory_gates = 1e9;
 
 Result<void> within(std::string_view what, double value, double low, double high) {

@@ -18,6 +18,7 @@ enum class Intensity : std::uint8_t { signal, decoy, vacuum };
 inline constexpr std::size_t intensity_count = 3;
 inline constexpr std::array all_intensities{Intensity::signal, Intensity::decoy, Intensity::vacuum};
 constexpr std::size_t index_of(Intensity intensity) { return static_cast<std::size_t>(intensity); }
+inline constexpr double brightest_pulse = 2.0;  // mean photons; a brighter source is not a decoy-state source
 
 /// two_decoy: mu3 > 0 is sent. vacuum_weak: mu3 = 0 is sent. one_decoy: the third intensity is never sent (its probability is 0).
 enum class DecoyProtocol : std::uint8_t { two_decoy, vacuum_weak, one_decoy };

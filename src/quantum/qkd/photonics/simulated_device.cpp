@@ -3,7 +3,6 @@
 namespace qanat::qkd {
 namespace {
 
-constexpr std::size_t clicks_per_run_max = std::size_t{1} << 24;
 
 Result<void> check_arguments(const LinkParameters& parameters, const Secret& seed) {
   TRY(parameters.validate());

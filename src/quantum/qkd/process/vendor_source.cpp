@@ -10,7 +10,6 @@ namespace {
 using kme::etsi014::Method;
 
 constexpr std::chrono::milliseconds call_max{10000};
-constexpr std::size_t key_size = link_key_bits / 8;
 
 class VendorKme {
  public:
@@ -59,7 +58,7 @@ class VendorKme {
   static Result<VendorKeys> in_order(std::vector<kme::Key> keys, std::vector<KeyId> ids) {
     if (keys.size() != ids.size())
       return fail(ErrorCode::invalid_argument, "the KME gave " + std::to_string(keys.size()) + " of " + std::to_string(ids.size()) + " keys");
-    VendorKeys out{.ids = std::move(ids), .octets = Secret(keys.size() * key_size)};
+    VendorKeys out{.ids = std::move(ids), .octets = Secret(keys.size() * link_key_octets)};
     std::ranges::sort(keys, {}, &kme::Key::id);
     auto place = out.octets.writable().begin();
     for (const KeyId& id : out.ids) {

@@ -6,8 +6,7 @@ namespace qanat::qkd {
 namespace {
 
 constexpr std::uint8_t vendor_state_version = 0x81;  // not one of DurableState's
-constexpr std::size_t fixed_size_max = 64;
-constexpr std::size_t key_size = link_key_bits / 8;
+constexpr std::size_t record_size_max = 64;
 
 KeyBlock key_block_of(VendorBlock block, UnixMs now) {
   // Nothing is known of the optics: counts and error rates stay zero, and describe_vendor_block() shows none of them.
@@ -23,7 +22,7 @@ KeyBlock key_block_of(VendorBlock block, UnixMs now) {
 }  // namespace
 
 Secret VendorState::encode() const {
-  OctetWriter out(fixed_size_max + (pending ? pending->keys.ids.size() * (KeyId::size + key_size) : 0));
+  OctetWriter out(record_size_max + (pending ? pending->keys.ids.size() * (KeyId::size + link_key_octets) : 0));
   out.u8(vendor_state_version);
   out.u64(last_done);
   out.u64(last_committed);
@@ -54,7 +53,7 @@ Result<VendorState> VendorState::decode(ByteView octets) {
       const ByteView id = in.octets(KeyId::size);
       if (!in.failed()) block.keys.ids.emplace_back(id);
     }
-    block.keys.octets = Secret::copy_of(in.octets(count * key_size));
+    block.keys.octets = Secret::copy_of(in.octets(count * link_key_octets));
     out.pending = std::move(block);
   }
   TRY(in.finish("qkd state"));

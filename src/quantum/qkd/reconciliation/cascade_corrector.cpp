@@ -7,7 +7,7 @@
 namespace qanat::qkd::cascade {
 namespace {
 
-std::unexpected<Error> malformed() { return fail(ErrorCode::invalid_argument, "error correction: malformed answer"); }
+std::unexpected<Error> malformed_answer() { return fail(ErrorCode::invalid_argument, "error correction: malformed_answer answer"); }
 /// How many odd pieces of a pass a frame searches at a time: what a correction in one pass settles in another need not be asked there. More at once
 /// means fewer round trips; where there are many errors, one part in a thousand of the efficiency pays for a good part of them.
 constexpr std::size_t searches_at_once(std::uint8_t pass, const BlockExponents& exponents) noexcept {
@@ -15,7 +15,6 @@ constexpr std::size_t searches_at_once(std::uint8_t pass, const BlockExponents& 
   constexpr std::array<std::size_t, passes> many{frame_bits, 256, 16};
   return (exponents[0] < 5 ? many : few).at(pass);
 }
-constexpr std::size_t fetch_ahead = 32;
 constexpr std::size_t octets_for(std::uint64_t bits) noexcept { return static_cast<std::size_t>((bits + 7) / 8); }
 
 }  // namespace
@@ -59,7 +58,7 @@ Result<void> Corrector::learn(ByteView answer) {
   if (!waiting_ || broken_) return fail(ErrorCode::invalid_argument, "error correction: an answer to no question");
   broken_ = true;  // until this one turns out well
   waiting_ = false;
-  if (answer.size() != octets_for(going_) + octets_for(starting_)) return malformed();
+  if (answer.size() != octets_for(going_) + octets_for(starting_)) return malformed_answer();
   if (key_bits_ <= plain_bits_max) {
     BitReader in(answer);
     for (std::size_t i = 0; i < key_bits_; ++i) {
@@ -68,7 +67,7 @@ Result<void> Corrector::learn(ByteView answer) {
       octet ^= static_cast<std::uint8_t>(differs << (i % 8));
       corrected_ += differs;
     }
-    if (!in.finished()) return malformed();
+    if (!in.finished()) return malformed_answer();
   } else if (level_ < frame_words) {
     TRY(learn_first_pass(answer));
   } else {
@@ -98,7 +97,7 @@ Result<void> Corrector::learn_first_pass(ByteView answer) {
       with_.take_tops(layout_->of(f).pass[0], level_, tree_memory(f, 0), split(f), in, out);
     }
   }
-  if (!in.finished()) return malformed();
+  if (!in.finished()) return malformed_answer();
   if (blocks_known_) level_ *= 2;
   blocks_known_ = true;
   going_ = 0;
@@ -158,7 +157,7 @@ Result<void> Corrector::learn_searches(ByteView answer) {
   learn_pieces(0, searches_read_, going, out);
   for (const std::uint32_t place : std::exchange(subsets_, {})) learn_subset(place, going);
   for (const Begun& begin : begun) learn_begun(begin, started, out);
-  if (!going.finished() || !started.finished()) return malformed();
+  if (!going.finished() || !started.finished()) return malformed_answer();
   searches_.resize(kept_);
   for (const bool told : told_) out.put(told ? 1 : 0, 1);
   out.finish();

@@ -6,9 +6,8 @@
 namespace qanat::qkd::cascade {
 namespace {
 
-std::unexpected<Error> malformed() { return fail(ErrorCode::invalid_argument, "error correction: malformed question"); }
+std::unexpected<Error> malformed_question() { return fail(ErrorCode::invalid_argument, "error correction: malformed_question question"); }
 
-constexpr std::size_t fetch_ahead = 32;
 
 bool take_octet(ByteView& in, std::uint8_t& value) {
   if (in.empty()) return false;
@@ -44,8 +43,8 @@ Reference::Reference(const ReconciliationSetup& setup, const Secret& key, const 
 }
 
 Result<Bytes> Reference::answer(ByteView question) {
-  if (std::exchange(failed_, true)) return malformed();  // until this one turns out well
-  if (question.empty() || question[0] != static_cast<std::uint8_t>(expected_)) return malformed();
+  if (std::exchange(failed_, true)) return malformed_question();  // until this one turns out well
+  if (question.empty() || question[0] != static_cast<std::uint8_t>(expected_)) return malformed_question();
   Bytes answer;
   Bytes started;
   BitWriter out(answer);
@@ -53,7 +52,7 @@ Result<Bytes> Reference::answer(ByteView question) {
   const ByteView rest = question.subspan(1);
   const ByteView key = key_.reveal();
   if (expected_ == Stage::whole || expected_ == Stage::tops) {
-    if (!rest.empty()) return malformed();
+    if (!rest.empty()) return malformed_question();
     if (expected_ == Stage::tops) {
       spread_key(with_, key, key_bits_, {bits_words_, bits_.size() / 8});
       tell_tops(out);
@@ -108,7 +107,7 @@ Result<void> Reference::tell_halves(ByteView question, BitWriter& out) {
     std::copy_n(tree_memory(f, 0), frame_words, words_of(plain));
     tree(f, 0).fill(with_, words_of(plain));
   }
-  if (!in.finished() || in.octets() != question.size()) return malformed();
+  if (!in.finished() || in.octets() != question.size()) return malformed_question();
   blocks_known_ = true;
   level_ = next;
   if (level_ == frame_words / 2) {
@@ -120,7 +119,7 @@ Result<void> Reference::tell_halves(ByteView question, BitWriter& out) {
 
 Result<void> Reference::tell_searches(ByteView question, BitWriter& going, BitWriter& started) {
   const std::uint64_t octets = (searches_.size() + subsets_.size() + 7) / 8;
-  if (question.size() < octets) return malformed();
+  if (question.size() < octets) return malformed_question();
   BitReader in(question.first(octets));
   go_on(in, going);
   std::erase_if(subsets_, [&](SubsetSearch& search) {
@@ -129,10 +128,10 @@ Result<void> Reference::tell_searches(ByteView question, BitWriter& going, BitWr
     tell_half(search, going);
     return false;
   });
-  if (!in.finished() || in.octets() != octets) return malformed();
+  if (!in.finished() || in.octets() != octets) return malformed_question();
   for (ByteView starts = question.subspan(octets); !starts.empty();) {
     std::size_t place = 0;
-    if (!take_varint(starts, place) || place > frames_.size() || !start(place, starts, started)) return malformed();
+    if (!take_varint(starts, place) || place > frames_.size() || !start(place, starts, started)) return malformed_question();
   }
   return {};
 }

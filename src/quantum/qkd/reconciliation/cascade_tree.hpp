@@ -14,6 +14,7 @@ namespace qanat::qkd::cascade {
 /// by number the parities, then, Bob's, "both halves are known". What is above lies behind the 256 subtrees in one more line, as in the plain tree.
 inline constexpr unsigned subtree_exponent = 8;
 inline constexpr Node subtree_roots = first_top(subtree_exponent);
+inline constexpr std::size_t fetch_ahead = 32;  // searches between asking the memory for a line and using it
 
 struct SubtreePlace {
   explicit SubtreePlace(Node node) noexcept {

@@ -6,19 +6,19 @@
 namespace qanat::qkd {
 namespace {
 
-enum class State : std::uint8_t { awaiting_hello, idle, sifting, reconciling, awaiting_ack };
+enum class AliceState : std::uint8_t { awaiting_hello, idle, sifting, reconciling, awaiting_ack };
 
-std::string_view name(State state) {
+std::string_view name(AliceState state) {
   switch (state) {
-    case State::awaiting_hello:
+    case AliceState::awaiting_hello:
       return "waiting for the greeting";
-    case State::idle:
+    case AliceState::idle:
       return "idle";
-    case State::sifting:
+    case AliceState::sifting:
       return "sifting";
-    case State::reconciling:
+    case AliceState::reconciling:
       return "correcting errors";
-    case State::awaiting_ack:
+    case AliceState::awaiting_ack:
       return "waiting for the acknowledgement";
   }
   return "";
@@ -42,7 +42,7 @@ struct AliceSession::Impl final : Endpoint {
   AliceDevice& device;
   crypto::Rng& random;
   const Clock& clock;
-  State now = State::awaiting_hello;
+  AliceState now = AliceState::awaiting_hello;
   ToeplitzHasher hasher;
 
   // Of the block under way.
@@ -58,7 +58,7 @@ struct AliceSession::Impl final : Endpoint {
 };
 
 void AliceSession::Impl::become_idle() {
-  now = State::idle;
+  now = AliceState::idle;
   sifted = Sifted();
   distillation.reset();
   pending.reset();
@@ -72,29 +72,29 @@ Result<void> AliceSession::Impl::dispatch(Step& step, ByteView octets) {
     return fail(reason_of(frame));
   }
   if (frame.type != MessageType::hello && frame.block_id != block_id_) return fail(ErrorCode::conflict, "qkd session: message of another block");
-  if (frame.type == MessageType::block_failed && now != State::awaiting_hello && now != State::idle) {
+  if (frame.type == MessageType::block_failed && now != AliceState::awaiting_hello && now != AliceState::idle) {
     step.failed = BlockFailure{.block_id = block_id_, .error = reason_of(frame)};
     become_idle();
     return {};
   }
-  if (frame.type == MessageType::hello && now == State::awaiting_hello) {
+  if (frame.type == MessageType::hello && now == AliceState::awaiting_hello) {
     ASSIGN_OR_RETURN(const Hello hello, Hello::read(frame.body));
     return on_hello(step, hello);
   }
-  if (frame.type == MessageType::detections && now == State::sifting) {
+  if (frame.type == MessageType::detections && now == AliceState::sifting) {
     ASSIGN_OR_RETURN(const Detections detections, Detections::read(frame.body));
     return on_detections(step, detections);
   }
-  if (frame.type == MessageType::question && now == State::reconciling) {
+  if (frame.type == MessageType::question && now == AliceState::reconciling) {
     ASSIGN_OR_RETURN(const Bytes answer, distillation->answer(frame.body));
     send_untagged(step, MessageType::answer, answer);
     return {};
   }
-  if (frame.type == MessageType::reconciled && now == State::reconciling) {
+  if (frame.type == MessageType::reconciled && now == AliceState::reconciling) {
     ASSIGN_OR_RETURN(const Reconciled reconciled, Reconciled::read(frame.body));
     return on_reconciled(step, reconciled);
   }
-  if (frame.type == MessageType::ack && now == State::awaiting_ack) return on_ack(step);
+  if (frame.type == MessageType::ack && now == AliceState::awaiting_ack) return on_ack(step);
   return unexpected(frame.type, name(now));
 }
 
@@ -105,7 +105,7 @@ Result<void> AliceSession::Impl::on_hello(Step& step, const Hello& hello) {
   if (!same && !bob_lacks_last)
     return fail(ErrorCode::conflict, "handshake: the ends remember different blocks or authentication keys; a new pre-shared key is needed");
   state_.last_started = std::max({state_.last_started, hello.last_started, hello.prepared});
-  now = State::idle;
+  now = AliceState::idle;
   // The tag covers Bob's greeting with its nonce: this answer fits no other connection.
   return send_tagged(step, MessageType::hello, own_hello(random.bytes(nonce_size)).write());
 }
@@ -137,7 +137,7 @@ Result<void> AliceSession::Impl::on_detections(Step& step, const Detections& det
   if (clicks_seen == detections.total) {
     distillation.emplace(settings_, sifted.take(block_id_, gates), random, hasher);
     ASSIGN_OR_RETURN(answer.seed, distillation->start());
-    now = State::reconciling;
+    now = AliceState::reconciling;
   }
   send_untagged(step, MessageType::verdict, answer.write());
   return {};
@@ -161,7 +161,7 @@ Result<void> AliceSession::Impl::on_reconciled(Step& step, const Reconciled& rec
   }
   pending = std::move(closing->block);
   distillation.reset();
-  now = State::awaiting_ack;
+  now = AliceState::awaiting_ack;
   return send_tagged(step, MessageType::close, closing->message.write());
 }
 
@@ -179,7 +179,7 @@ AliceSession::AliceSession(AliceSession&&) noexcept = default;
 AliceSession& AliceSession::operator=(AliceSession&&) noexcept = default;
 AliceSession::~AliceSession() = default;
 
-bool AliceSession::idle() const noexcept { return impl_->now == State::idle && !impl_->ended_; }
+bool AliceSession::idle() const noexcept { return impl_->now == AliceState::idle && !impl_->ended_; }
 
 Step AliceSession::begin_block() {
   Impl& alice = *impl_;
@@ -201,7 +201,7 @@ Step AliceSession::begin_block() {
   alice.nonce = alice.random.bytes(nonce_size);
   alice.clicks_seen = 0;
   alice.last_index = 0;
-  alice.now = State::sifting;
+  alice.now = AliceState::sifting;
   alice.channel_.restart_transcript();
   alice.send_untagged(step, MessageType::begin, Begin{.nonce = alice.nonce}.write());
   return alice.finish(std::move(step), {});

@@ -6,23 +6,23 @@
 namespace qanat::qkd {
 namespace {
 
-enum class State : std::uint8_t { fresh, awaiting_hello, idle, sifting, reconciling, awaiting_close, awaiting_confirm };
+enum class BobState : std::uint8_t { fresh, awaiting_hello, idle, sifting, reconciling, awaiting_close, awaiting_confirm };
 
-std::string_view name(State state) {
+std::string_view name(BobState state) {
   switch (state) {
-    case State::fresh:
+    case BobState::fresh:
       return "not started";
-    case State::awaiting_hello:
+    case BobState::awaiting_hello:
       return "waiting for the greeting";
-    case State::idle:
+    case BobState::idle:
       return "idle";
-    case State::sifting:
+    case BobState::sifting:
       return "sifting";
-    case State::reconciling:
+    case BobState::reconciling:
       return "correcting errors";
-    case State::awaiting_close:
+    case BobState::awaiting_close:
       return "waiting for the end of the block";
-    case State::awaiting_confirm:
+    case BobState::awaiting_confirm:
       return "waiting for the confirmation";
   }
   return "";
@@ -48,7 +48,7 @@ struct BobSession::Impl final : Endpoint {
   BobDevice& device;
   crypto::Rng& random;
   const Clock& clock;
-  State now = State::fresh;
+  BobState now = BobState::fresh;
   ToeplitzHasher hasher;
 
   // Of the block under way.
@@ -62,7 +62,7 @@ struct BobSession::Impl final : Endpoint {
 };
 
 void BobSession::Impl::become_idle() {
-  now = State::idle;
+  now = BobState::idle;
   record = DetectionRecord();
   sifted = Sifted();
   distillation.reset();
@@ -74,32 +74,32 @@ void BobSession::Impl::give_up(Step& step, const Error& error) {
 }
 
 Result<void> BobSession::Impl::dispatch(Step& step, const Frame& frame) {
-  if (frame.type == MessageType::begin && now == State::idle) return on_begin(step, frame);
-  if (frame.type == MessageType::hello && now == State::awaiting_hello) {
+  if (frame.type == MessageType::begin && now == BobState::idle) return on_begin(step, frame);
+  if (frame.type == MessageType::hello && now == BobState::awaiting_hello) {
     ASSIGN_OR_RETURN(const Hello hello, Hello::read(frame.body));
     return on_hello(step, hello);
   }
   if (frame.block_id != block_id_) return fail(ErrorCode::conflict, "qkd session: message of another block");
-  const bool may_fail = now == State::sifting || now == State::reconciling || now == State::awaiting_close;
+  const bool may_fail = now == BobState::sifting || now == BobState::reconciling || now == BobState::awaiting_close;
   if (frame.type == MessageType::block_failed && may_fail) {
     step.failed = BlockFailure{.block_id = block_id_, .error = reason_of(frame)};
     become_idle();
     return {};
   }
-  if (frame.type == MessageType::verdict && now == State::sifting) {
+  if (frame.type == MessageType::verdict && now == BobState::sifting) {
     ASSIGN_OR_RETURN(const VerdictMessage message, VerdictMessage::read(frame.body, chunk));
     return on_verdict(step, message);
   }
-  if (frame.type == MessageType::answer && now == State::reconciling) {
+  if (frame.type == MessageType::answer && now == BobState::reconciling) {
     TRY(distillation->learn(frame.body));
     ask(step);
     return {};
   }
-  if (frame.type == MessageType::close && now == State::awaiting_close) {
+  if (frame.type == MessageType::close && now == BobState::awaiting_close) {
     ASSIGN_OR_RETURN(const Close close, Close::read(frame.body));
     return on_close(step, close);
   }
-  if (frame.type == MessageType::confirm && now == State::awaiting_confirm) return on_confirm(step);
+  if (frame.type == MessageType::confirm && now == BobState::awaiting_confirm) return on_confirm(step);
   return unexpected(frame.type, name(now));
 }
 
@@ -147,7 +147,7 @@ Result<void> BobSession::Impl::on_begin(Step& step, const Frame& frame) {
   record = std::move(*collected);
   sifted = Sifted(clicks);
   first_of_chunk = 0;
-  now = State::sifting;
+  now = BobState::sifting;
   send_chunk(step);
   return {};
 }
@@ -175,7 +175,7 @@ Result<void> BobSession::Impl::on_verdict(Step& step, const VerdictMessage& mess
     give_up(step, started.error());
     return {};
   }
-  now = State::reconciling;
+  now = BobState::reconciling;
   ask(step);
   return {};
 }
@@ -186,7 +186,7 @@ void BobSession::Impl::ask(Step& step) {
     give_up(step, next.error());
     return;
   }
-  if (next->type == MessageType::reconciled) now = State::awaiting_close;
+  if (next->type == MessageType::reconciled) now = BobState::awaiting_close;
   send_untagged(step, next->type, next->body);
 }
 
@@ -200,7 +200,7 @@ Result<void> BobSession::Impl::on_close(Step& step, const Close& close) {
   distillation.reset();
   state_.prepared = std::move(*finished);
   state_.last_started = block_id_ + settings_.ids_per_block() - 1;
-  now = State::awaiting_confirm;
+  now = BobState::awaiting_confirm;
   return send_tagged(step, MessageType::ack, {});
 }
 
@@ -218,12 +218,12 @@ BobSession::BobSession(BobSession&&) noexcept = default;
 BobSession& BobSession::operator=(BobSession&&) noexcept = default;
 BobSession::~BobSession() = default;
 
-bool BobSession::idle() const noexcept { return impl_->now == State::idle && !impl_->ended_; }
+bool BobSession::idle() const noexcept { return impl_->now == BobState::idle && !impl_->ended_; }
 
 Step BobSession::start() {
-  CHECK(impl_->now == State::fresh);
+  CHECK(impl_->now == BobState::fresh);
   Step step;
-  impl_->now = State::awaiting_hello;
+  impl_->now = BobState::awaiting_hello;
   const Result<void> outcome = impl_->send_tagged(step, MessageType::hello, impl_->own_hello(impl_->random.bytes(nonce_size)).write());
   return impl_->finish(std::move(step), outcome);
 }

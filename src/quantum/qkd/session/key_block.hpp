@@ -93,6 +93,7 @@ struct KeyBlock {
 };
 
 inline constexpr std::size_t link_key_bits = 256;
+inline constexpr std::size_t link_key_octets = link_key_bits / 8;
 
 /// A block goes to the key manager in pieces of at most this many bits, each with a block id of its own: 8192 keys.
 inline constexpr std::size_t piece_bits_max = std::size_t{1} << 21;

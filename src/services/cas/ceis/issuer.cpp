@@ -6,7 +6,6 @@ namespace qanat::cas {
 namespace {
 
 constexpr std::size_t serial_size = 16;
-constexpr UnixMs backdating_ms = 60'000;  // clocks of the network differ a little
 
 const crypto::CertificateRequest& request_of(const Order& order, Branch branch) { return branch == Branch::ml_dsa ? order.ml_dsa : *order.classical; }
 

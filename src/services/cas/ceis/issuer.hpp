@@ -10,6 +10,8 @@
 
 namespace qanat::cas {
 
+inline constexpr UnixMs backdating_ms = 60'000;  // clocks of the network differ a little
+
 /// A request that has passed the policy.
 struct Order {
   crypto::SubjectNames names;  // `element` is set

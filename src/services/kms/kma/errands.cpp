@@ -3,7 +3,7 @@
 namespace qanat::kms {
 namespace {
 
-constexpr std::size_t queue_max = 1024;
+constexpr std::size_t errands_waiting_max = 1024;
 
 }  // namespace
 
@@ -24,7 +24,7 @@ void Errands::stop() {
 void Errands::post(std::function<void()> errand) {
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_ || queue_.size() >= queue_max) return;
+    if (stopping_ || queue_.size() >= errands_waiting_max) return;
     queue_.push_back(std::move(errand));
   }
   changed_.notify_one();

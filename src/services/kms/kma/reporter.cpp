@@ -5,7 +5,7 @@
 namespace qanat::kms {
 namespace {
 
-constexpr std::size_t queue_max = 4096;
+constexpr std::size_t entries_waiting_max = 4096;
 constexpr std::size_t batch_max = 64;  // ua1_record's limit
 constexpr std::chrono::milliseconds send_max{3000};
 constexpr std::chrono::milliseconds retry_after{1000};
@@ -29,7 +29,7 @@ void Reporter::report(Behaviour behaviour) {
   const UnixMs now = node_.clock().now_ms();
   {
     const std::lock_guard lock(mutex_);
-    if (queue_.size() >= queue_max) {
+    if (queue_.size() >= entries_waiting_max) {
       queue_.pop_front();
       ++dropped_;
     }
@@ -59,7 +59,7 @@ void Reporter::run() {
     if (sent) continue;
     node::log(node::LogLevel::warning, "behaviour records: {}", sent.error().message);
     if (stopping_) return;
-    for (auto entry = batch.rbegin(); entry != batch.rend() && queue_.size() < queue_max; ++entry) queue_.push_front(std::move(*entry));
+    for (auto entry = batch.rbegin(); entry != batch.rend() && queue_.size() < entries_waiting_max; ++entry) queue_.push_front(std::move(*entry));
     changed_.wait_for(lock, retry_after, [this] { return stopping_; });
   }
 }

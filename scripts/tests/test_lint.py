@@ -1,0 +1,36 @@
+import os
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+import lint
+
+
+class LintTest(unittest.TestCase):
+    def test_rules_of_make_are_read_over_line_ends(self):
+        rules = lint.parse_make("a.o: /r/a.cpp \\\n  /r/a.hpp \\\n  /r/with\\ space.hpp\nb.o: /r/b.cpp\n")
+        self.assertEqual(rules["/r/a.cpp"], ["/r/a.cpp", "/r/a.hpp", "/r/with space.hpp"])
+        self.assertEqual(rules["/r/b.cpp"], ["/r/b.cpp"])
+
+    def test_a_file_is_looked_at_again_when_a_header_changes_and_not_in_another_clone(self):
+        def key(folder, header, command="clang++ -c"):
+            os.makedirs(os.path.join(folder, "build"), exist_ok=True)
+            for name, text in (("a.cpp", "#include"), ("a.hpp", header)):
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+            lint.digest_of.cache_clear()
+            entry = {"directory": os.path.join(folder, "build"), "command": f"/usr/bin/ccache {command} {folder}/a.cpp", "file": f"{folder}/a.cpp"}
+            return lint.key_of(entry, [f"{folder}/a.cpp", "../a.hpp"], folder, "version")
+
+        with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+            one, other = os.path.realpath(one), os.path.realpath(other)
+            first = key(one, "int a;")
+            self.assertEqual(first, key(one, "int a;"))
+            self.assertEqual(first, key(other, "int a;"))
+            self.assertNotEqual(first, key(one, "int b;"))
+            self.assertNotEqual(first, key(one, "int a;", "clang++ -O2 -c"))
+
+
+if __name__ == "__main__":
+    unittest.main()
