@@ -55,14 +55,14 @@ Result<std::vector<StockRun>> runs_of(const std::string& text) {
   return Result<std::vector<StockRun>>(std::move(out));
 }
 
-#define END_COLUMNS                                                                                                                                  \
+#define QANAT_END_COLUMNS                                                                                                                                  \
   "ksid, sae, peer, chunk_octets, max_bps, min_bps, jitter_bps, priority, timeout_ms, ttl_s, mimetype, state, peer_state, told, next, used_ms"
 
 }  // namespace
 
 Result<void> StreamTable::add(Transaction& transaction, const StreamEnd& end) {
   const kme::StreamQos& qos = end.qos;
-  TRY(transaction.run("INSERT INTO sae_stream (" END_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  TRY(transaction.run("INSERT INTO sae_stream (" QANAT_END_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                       {end.id.view(), std::string_view(end.sae.text()), std::string_view(end.peer.text()), std::int64_t{qos.chunk_octets}, std::int64_t{qos.max_bps},
                        std::int64_t{qos.min_bps}, std::int64_t{qos.jitter_bps}, std::int64_t{qos.priority}, std::int64_t{qos.timeout_ms}, std::int64_t{qos.ttl_s},
                        std::string_view(qos.mimetype), number(end.state), number(end.peer_state), std::int64_t{end.told ? 1 : 0}, std::int64_t{end.next},
@@ -72,7 +72,7 @@ Result<void> StreamTable::add(Transaction& transaction, const StreamEnd& end) {
 
 Result<std::optional<StreamEnd>> StreamTable::find(Transaction& transaction, const StreamId& id, const kme::SaeId& sae) {
   std::optional<StreamEnd> out;
-  TRY(transaction.query("SELECT " END_COLUMNS " FROM sae_stream WHERE ksid = ? AND sae = ?", {id.view(), std::string_view(sae.text())},
+  TRY(transaction.query("SELECT " QANAT_END_COLUMNS " FROM sae_stream WHERE ksid = ? AND sae = ?", {id.view(), std::string_view(sae.text())},
                         [&](const Row& row) { out = read_end(row); }));
   return out;
 }
@@ -88,19 +88,19 @@ Result<void> StreamTable::update(Transaction& transaction, const StreamEnd& end)
 
 Result<std::vector<StreamEnd>> StreamTable::all_of(Transaction& transaction, const StreamId& id) {
   std::vector<StreamEnd> out;
-  TRY(transaction.query("SELECT " END_COLUMNS " FROM sae_stream WHERE ksid = ?", {id.view()}, [&](const Row& row) { out.push_back(read_end(row)); }));
+  TRY(transaction.query("SELECT " QANAT_END_COLUMNS " FROM sae_stream WHERE ksid = ?", {id.view()}, [&](const Row& row) { out.push_back(read_end(row)); }));
   return out;
 }
 
 Result<std::vector<StreamEnd>> StreamTable::open_ends(Transaction& transaction) {
   std::vector<StreamEnd> out;
-  TRY(transaction.query("SELECT " END_COLUMNS " FROM sae_stream WHERE state = ?", {number(EndState::open)}, [&](const Row& row) { out.push_back(read_end(row)); }));
+  TRY(transaction.query("SELECT " QANAT_END_COLUMNS " FROM sae_stream WHERE state = ?", {number(EndState::open)}, [&](const Row& row) { out.push_back(read_end(row)); }));
   return out;
 }
 
 Result<std::vector<StreamEnd>> StreamTable::unsettled(Transaction& transaction) {
   std::vector<StreamEnd> out;
-  TRY(transaction.query("SELECT " END_COLUMNS
+  TRY(transaction.query("SELECT " QANAT_END_COLUMNS
                         " FROM sae_stream WHERE told = 0 OR EXISTS (SELECT 1 FROM sae_stream_chunk AS chunk WHERE chunk.ksid = sae_stream.ksid AND "
                         "chunk.sae = sae_stream.sae AND chunk.ready = 0)",
                         {}, [&](const Row& row) { out.push_back(read_end(row)); }));
@@ -109,7 +109,7 @@ Result<std::vector<StreamEnd>> StreamTable::unsettled(Transaction& transaction) 
 
 Result<std::vector<StreamEnd>> StreamTable::idle_since(Transaction& transaction, UnixMs before, std::size_t most) {
   std::vector<StreamEnd> out;
-  TRY(transaction.query("SELECT " END_COLUMNS " FROM sae_stream WHERE state <> ? AND used_ms < ? ORDER BY used_ms LIMIT ?",
+  TRY(transaction.query("SELECT " QANAT_END_COLUMNS " FROM sae_stream WHERE state <> ? AND used_ms < ? ORDER BY used_ms LIMIT ?",
                         {number(EndState::closed), number(before), static_cast<std::int64_t>(most)}, [&](const Row& row) { out.push_back(read_end(row)); }));
   return out;
 }
@@ -119,6 +119,11 @@ Result<std::int64_t> StreamTable::count(Transaction& transaction, const kme::Sae
   TRY(transaction.query("SELECT count(*) FROM sae_stream WHERE sae = ? AND state = ?", {std::string_view(sae.text()), number(state)},
                         [&](const Row& row) { out = row.integer(0); }));
   return out;
+}
+
+Result<void> StreamTable::remove(Transaction& transaction, const StreamEnd& end) {
+  TRY(transaction.run("DELETE FROM sae_stream WHERE ksid = ? AND sae = ?", {end.id.view(), std::string_view(end.sae.text())}));
+  return {};
 }
 
 Result<void> StreamTable::forget(Transaction& transaction, UnixMs before) {

@@ -55,6 +55,8 @@ class StreamTable {
   /// Not closed and not used since.
   Result<std::vector<StreamEnd>> idle_since(store::Transaction& transaction, UnixMs before, std::size_t most);
   Result<std::int64_t> count(store::Transaction& transaction, const kme::SaeId& sae, EndState state);
+  /// As if it had never been.
+  Result<void> remove(store::Transaction& transaction, const StreamEnd& end);
   /// Forgets ends that are closed at both sides and older.
   Result<void> forget(store::Transaction& transaction, UnixMs before);
 
