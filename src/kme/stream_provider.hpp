@@ -14,12 +14,12 @@ enum class StreamStatus : std::uint32_t {
   ok = 0,
   peer_not_connected = 1,  // OPEN_CONNECT went well, the other application is not there yet
   insufficient_key = 2,
-  peer_absent = 3,         // GET_KEY: the other application is not connected
+  peer_absent = 3,  // GET_KEY: the other application is not connected
   no_connection = 4,
-  in_use = 5,              // OPEN_CONNECT: the id is taken
+  in_use = 5,  // OPEN_CONNECT: the id is taken
   timeout = 6,
-  qos_not_met = 7,         // OPEN_CONNECT: the answer's QoS is what could be had
-  metadata_size = 8,       // GET_KEY: the answer says how many octets are needed; the chunk is still there
+  qos_not_met = 7,    // OPEN_CONNECT: the answer's QoS is what could be had
+  metadata_size = 8,  // GET_KEY: the answer says how many octets are needed; the chunk is still there
 };
 
 /// Zero, or an empty text, in a request: no wish. In an answer: what is granted.

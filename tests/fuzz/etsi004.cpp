@@ -1,7 +1,7 @@
 // target: qanat_kme
 // What applications send on ETSI GS QKD 004: headers and payloads. What a header admits is within the bounds, and what is read is rendered whole.
-#include "base/check.hpp"
 #include "kme/etsi004.hpp"
+#include "base/check.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace qanat;

@@ -21,10 +21,13 @@ class Etsi004System : public testing::Test {
       ASSERT_TRUE(started) << started.error().message;
     }
     network_->await_quantum_keys();
-    TestNetwork::await("keys for a stream", [] {
-      const auto stored = saes_->curl("sae-a", "qkm-a", "/api/v1/keys/sae-b/status").json().integer("stored_key_count");
-      return stored && *stored >= 16;
-    }, std::chrono::seconds(60));
+    TestNetwork::await(
+        "keys for a stream",
+        [] {
+          const auto stored = saes_->curl("sae-a", "qkm-a", "/api/v1/keys/sae-b/status").json().integer("stored_key_count");
+          return stored && *stored >= 16;
+        },
+        std::chrono::seconds(60));
   }
   static void TearDownTestSuite() {
     network_.reset();

@@ -68,8 +68,8 @@ class StreamClient {
     return " " + files.certificate.string() + " " + files.key.string() + (qkm ? " " + std::to_string(ports_[*qkm]) : "");
   }
   [[nodiscard]] Ended run(const std::string& what, const std::string& more) const {
-    const std::string command = "python3 " QANAT_SOURCE_DIR "/tests/system/etsi004_client.py " + what + " " + demo_.root.certificate.string() + end("sae-a", 0) +
-                                end("sae-b", 1) + more + " 2>&1";
+    const std::string command = "python3 " QANAT_SOURCE_DIR "/tests/system/etsi004_client.py " + what + " " + demo_.root.certificate.string() +
+                                end("sae-a", 0) + end("sae-b", 1) + more + " 2>&1";
     Ended out;
     FILE* const pipe = ::popen(command.c_str(), "r");
     if (pipe == nullptr) return out;

@@ -28,9 +28,8 @@ void StreamCourier::look_at(Task task) {
 std::vector<StreamCourier::Entry> StreamCourier::in_order() {
   std::vector<Entry> out;
   for (const auto& [key, entry] : tasks_) out.push_back(entry);
-  std::ranges::sort(out, [](const Entry& x, const Entry& y) {
-    return x.task.priority != y.task.priority ? x.task.priority > y.task.priority : x.change < y.change;
-  });
+  std::ranges::sort(
+      out, [](const Entry& x, const Entry& y) { return x.task.priority != y.task.priority ? x.task.priority > y.task.priority : x.change < y.change; });
   return out;
 }
 

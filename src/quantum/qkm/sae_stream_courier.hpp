@@ -22,13 +22,13 @@ class StreamCourier {
   };
   struct Task {
     Key key;
-    std::uint32_t priority = 0;           // the greater is attended to first
-    std::optional<std::uint32_t> wanted{};  // a chunk that is waited for …
+    std::uint32_t priority = 0;                                     // the greater is attended to first
+    std::optional<std::uint32_t> wanted{};                          // a chunk that is waited for …
     Deadline until = Deadline(Deadline::clock::time_point::min());  // … so long
   };
   /// Of one walk over all tasks.
   struct Round {
-    bool unreachable = false;  // the other QKM does not answer: nothing more is tried
+    bool unreachable = false;    // the other QKM does not answer: nothing more is tried
     bool short_of_keys = false;  // a stream of greater priority got none: the others get none either
   };
   enum class Next : std::uint8_t { done, again };

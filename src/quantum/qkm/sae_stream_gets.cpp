@@ -24,37 +24,39 @@ void SaeStreams::get(kme::StreamGet get, kme::StreamDone<kme::StreamChunk> done)
 }
 
 void SaeStreams::look_again(std::shared_ptr<Getting> getting) {
-  submit({.work = [this, getting](Transaction& transaction) {
-            getting->seen = waiting_.rings();
-            getting->waits = false;
-            getting->chunk = {.status = StreamStatus::timeout, .index = getting->get.index};
-            return look(transaction, *getting);
-          },
+  submit({.work =
+              [this, getting](Transaction& transaction) {
+                getting->seen = waiting_.rings();
+                getting->waits = false;
+                getting->chunk = {.status = StreamStatus::timeout, .index = getting->get.index};
+                return look(transaction, *getting);
+              },
           .evidence = [getting]() -> std::optional<Entry> {
             const StreamStatus status = getting->chunk.status;
             if (getting->waits || status == StreamStatus::metadata_size) return std::nullopt;
             const kme::Caller& who = getting->get.caller;
-            return Entry{.action = "sae.stream.get",
-                         .outcome = status == StreamStatus::ok ? audit::Outcome::success : audit::outcome_of(code_of(status)),
-                         .subject = who.sae.text(),
-                         .object = getting->get.id.hex() + " " + std::to_string(getting->get.index) + ", " + who.group +
-                                   (who.quantum_safe ? "" : " (not quantum-safe)"),
-                         .why = getting->why};
+            return Entry{
+                .action = "sae.stream.get",
+                .outcome = status == StreamStatus::ok ? audit::Outcome::success : audit::outcome_of(code_of(status)),
+                .subject = who.sae.text(),
+                .object = getting->get.id.hex() + " " + std::to_string(getting->get.index) + ", " + who.group + (who.quantum_safe ? "" : " (not quantum-safe)"),
+                .why = getting->why};
           },
-          .finish = [this, getting](bool durable) {
-            if (!durable) return getting->done({.status = StreamStatus::no_connection, .index = getting->get.index});
-            if (!getting->waits) return getting->done(std::move(getting->chunk));
-            StreamWaiting::Time at = getting->until.at();
-            if (getting->local) {
-              at = std::min(at, StreamWaiting::Time(std::chrono::steady_clock::now() + local_look_every));
-            } else {
-              look_at(getting->end, getting->get.index, getting->until);
-            }
-            StreamWaiting::Guest guest{.id = getting->get.id, .at = at, .again = [this, getting] { look_again(getting); }};
-            if (waiting_.wait(guest, getting->seen)) return;
-            getting->since = Deadline::clock::time_point::min();  // no place to wait in: as if its time were over
-            look_again(getting);
-          }});
+          .finish =
+              [this, getting](bool durable) {
+                if (!durable) return getting->done({.status = StreamStatus::no_connection, .index = getting->get.index});
+                if (!getting->waits) return getting->done(std::move(getting->chunk));
+                StreamWaiting::Time at = getting->until.at();
+                if (getting->local) {
+                  at = std::min(at, StreamWaiting::Time(std::chrono::steady_clock::now() + local_look_every));
+                } else {
+                  look_at(getting->end, getting->get.index, getting->until);
+                }
+                StreamWaiting::Guest guest{.id = getting->get.id, .at = at, .again = [this, getting] { look_again(getting); }};
+                if (waiting_.wait(guest, getting->seen)) return;
+                getting->since = Deadline::clock::time_point::min();  // no place to wait in: as if its time were over
+                look_again(getting);
+              }});
 }
 
 Result<void> SaeStreams::look(Transaction& transaction, Getting& getting) {

@@ -72,12 +72,8 @@ Result<StreamAnswer> SaeStreams::heard_open(Transaction& transaction, const Stre
     ASSIGN_OR_RETURN(const std::uint64_t committed, committed_bps(transaction, domain));
     kme::GrantedQos granted = kme::grant(note.qos, limits_.bounds, committed);
     if (!granted.as_asked) return StreamAnswer{.outcome = Outcome::qos, .state = EndState::closed, .qos = std::move(granted.qos)};
-    TRY(table_.add(transaction, {.id = note.id,
-                                 .sae = note.to,
-                                 .peer = note.from,
-                                 .qos = note.qos,
-                                 .peer_state = EndState::open,
-                                 .used_ms = parts_.clock.now_ms()}));
+    TRY(table_.add(transaction,
+                   {.id = note.id, .sae = note.to, .peer = note.from, .qos = note.qos, .peer_state = EndState::open, .used_ms = parts_.clock.now_ms()}));
     return StreamAnswer{.outcome = Outcome::ok, .state = EndState::expected};
   }
   StreamEnd end = ends.front();

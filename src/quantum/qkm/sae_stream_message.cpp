@@ -103,8 +103,8 @@ wire::Json write_stock_run(const StockRun& run) {
 std::vector<StockRun> merged(std::span<const StockRun> runs) {
   std::vector<StockRun> out;
   for (const StockRun& run : runs) {
-    const bool follows = !out.empty() && out.back().stock == run.stock && out.back().run.batch == run.run.batch &&
-                         out.back().run.first + out.back().run.count == run.run.first;
+    const bool follows =
+        !out.empty() && out.back().stock == run.stock && out.back().run.batch == run.run.batch && out.back().run.first + out.back().run.count == run.run.first;
     if (follows) {
       out.back().run.count += run.run.count;
     } else {
@@ -123,7 +123,8 @@ std::size_t stock_keys_in(std::span<const StockRun> runs) {
 std::string_view name(EndState state) { return states[static_cast<std::size_t>(state)]; }
 
 wire::Json write_note(const StreamNote& note) {
-  wire::Json out = wire::Json::object({{"do", kinds[static_cast<std::size_t>(note.kind)]}, {"ksid", note.id.hex()}, {"from", note.from.text()}, {"to", note.to.text()}});
+  wire::Json out =
+      wire::Json::object({{"do", kinds[static_cast<std::size_t>(note.kind)]}, {"ksid", note.id.hex()}, {"from", note.from.text()}, {"to", note.to.text()}});
   switch (note.kind) {
     case StreamNote::Kind::open:
       out.set("qos", write_qos(note.qos));

@@ -45,13 +45,13 @@ struct StreamNote {
   };
   Kind kind{};
   StreamId id;
-  kme::SaeId from;  // at the sender's site
-  kme::SaeId to;    // at the receiver's
-  kme::StreamQos qos{};           // open
-  std::uint32_t index = 0;        // chunks, want
-  std::uint32_t count = 0;        // chunks
-  std::uint32_t wait_ms = 0;      // want
-  std::vector<StockRun> runs{};   // chunks
+  kme::SaeId from;               // at the sender's site
+  kme::SaeId to;                 // at the receiver's
+  kme::StreamQos qos{};          // open
+  std::uint32_t index = 0;       // chunks, want
+  std::uint32_t count = 0;       // chunks
+  std::uint32_t wait_ms = 0;     // want
+  std::vector<StockRun> runs{};  // chunks
 };
 
 struct StreamAnswer {
@@ -64,10 +64,10 @@ struct StreamAnswer {
     too_few,  // want: there is not enough key at present
   };
   Outcome outcome{};
-  EndState state{};               // of the answering end
-  std::uint32_t next = 0;         // chunks below are, or were, at the answering end
-  kme::StreamQos qos{};           // with `qos`
-  std::vector<BatchId> missing{}; // chunks: batches that never came to the answering end
+  EndState state{};                // of the answering end
+  std::uint32_t next = 0;          // chunks below are, or were, at the answering end
+  kme::StreamQos qos{};            // with `qos`
+  std::vector<BatchId> missing{};  // chunks: batches that never came to the answering end
 };
 
 wire::Json write_note(const StreamNote& note);

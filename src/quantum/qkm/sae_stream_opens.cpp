@@ -35,13 +35,14 @@ void SaeStreams::open(kme::StreamOpen open, kme::StreamDone<kme::StreamOpened> d
                          .object = opening->open.id.hex() + " > " + opening->open.destination.text(),
                          .why = opening->why};
           },
-          .finish = [this, opening](bool durable) {
-            if (durable && opening->tells) return look_at(opening->end);
-            if (opening->tells && opening_of({opening->end.id, opening->end.sae}) == nullptr) return;
-            if (!durable) opening->status = StreamStatus::no_connection;
-            waiting_.ring(opening->open.id);
-            opening->done({.status = opening->status, .qos = opening->qos, .id = opening->open.id});
-          }});
+          .finish =
+              [this, opening](bool durable) {
+                if (durable && opening->tells) return look_at(opening->end);
+                if (opening->tells && opening_of({opening->end.id, opening->end.sae}) == nullptr) return;
+                if (!durable) opening->status = StreamStatus::no_connection;
+                waiting_.ring(opening->open.id);
+                opening->done({.status = opening->status, .qos = opening->qos, .id = opening->open.id});
+              }});
 }
 
 Result<void> SaeStreams::open_end(Transaction& transaction, Opening& opening) {

@@ -124,7 +124,9 @@ void SaeStreams::settle(const StreamEnd& end, StreamStatus status, const Result<
   const std::shared_ptr<Opening> opening = opening_of({end.id, end.sae});
   waiting_.ring(end.id);
   if (!opening) return;
-  const std::string why = went ? std::string() : answer ? "the other site's KME: status " + std::to_string(static_cast<unsigned>(status)) : answer.error().message;
+  const std::string why = went     ? std::string()
+                          : answer ? "the other site's KME: status " + std::to_string(static_cast<unsigned>(status))
+                                   : answer.error().message;
   const auto recorded = record({.action = "sae.stream.open",
                                 .outcome = went ? audit::Outcome::success : audit::outcome_of(code_of(status)),
                                 .subject = end.sae.text(),
@@ -154,9 +156,9 @@ bool SaeStreams::push(const StreamEnd& end, std::span<const PendingChunk> pendin
   for (const PendingChunk& chunk : pending) runs.insert(runs.end(), chunk.runs.begin(), chunk.runs.end());
   runs = merged(runs);
   const std::uint32_t first = pending.front().index;
-  const auto answer = tell(end,
-                           {.kind = Kind::chunks, .id = {}, .from = {}, .to = {}, .index = first, .count = static_cast<std::uint32_t>(pending.size()), .runs = runs},
-                           Deadline::after(call_max), round);
+  const auto answer =
+      tell(end, {.kind = Kind::chunks, .id = {}, .from = {}, .to = {}, .index = first, .count = static_cast<std::uint32_t>(pending.size()), .runs = runs},
+           Deadline::after(call_max), round);
   if (!answer) {
     set_trouble(end.id, StreamStatus::no_connection);
     return false;
@@ -208,13 +210,14 @@ Result<void> SaeStreams::pushed(Transaction& transaction, StreamEnd end, std::sp
 /// Sees to the chunk that is waited for, if one still is.
 StreamCourier::Next SaeStreams::bring(const Task& task, const StreamEnd& end, Round& round) {
   if (!task.wanted || task.until.passed() || end.state != EndState::open || end.peer_state != EndState::open || *task.wanted < end.next) return Next::done;
+  if (*task.wanted - end.next >= limits_.ahead_max) return Next::done;  // no application of ours would ask so; another QKM shall not empty the stock
   if (!supplies(end)) {
-    const auto answer = tell(end,
-                             {.kind = Kind::want, .id = {}, .from = {}, .to = {}, .index = *task.wanted, .wait_ms = static_cast<std::uint32_t>(task.until.remaining().count())},
-                             Deadline::after(call_max), round);
-    set_trouble(end.id, !answer                                 ? StreamStatus::no_connection
+    const auto answer = tell(
+        end, {.kind = Kind::want, .id = {}, .from = {}, .to = {}, .index = *task.wanted, .wait_ms = static_cast<std::uint32_t>(task.until.remaining().count())},
+        Deadline::after(call_max), round);
+    set_trouble(end.id, !answer                               ? StreamStatus::no_connection
                         : answer->outcome == Outcome::too_few ? std::optional(StreamStatus::insufficient_key)
-                                                                : std::nullopt);
+                                                              : std::nullopt);
     return Next::again;  // until it is here
   }
   const auto claimed = parts_.store.transact([&](Transaction& transaction) { return claim(transaction, end, *task.wanted, round); });
@@ -251,7 +254,8 @@ Result<bool> SaeStreams::claim(Transaction& transaction, StreamEnd end, std::uin
   const Secret keys = cut_keys(joined_keys(parts), end.qos.chunk_octets);
   std::vector<StockRun> each;  // stock key by stock key
   for (const StockRun& run : runs) {
-    for (std::uint32_t i = 0; i < run.run.count; ++i) each.push_back({.stock = run.stock, .run = {.batch = run.run.batch, .first = run.run.first + i, .count = 1}});
+    for (std::uint32_t i = 0; i < run.run.count; ++i)
+      each.push_back({.stock = run.stock, .run = {.batch = run.run.batch, .first = run.run.first + i, .count = 1}});
   }
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto own = std::span(each).subspan(std::size_t{i} * stride, stride);

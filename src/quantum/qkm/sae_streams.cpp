@@ -113,7 +113,8 @@ void SaeStreams::run(std::vector<Job> jobs) {
 }
 
 Result<void> SaeStreams::record(const Entry& entry) {
-  return ports_.record({.action = entry.action, .outcome = entry.outcome, .subject = entry.subject, .object = entry.object, .reason = entry.why, .request_id = ""});
+  return ports_.record(
+      {.action = entry.action, .outcome = entry.outcome, .subject = entry.subject, .object = entry.object, .reason = entry.why, .request_id = ""});
 }
 
 void SaeStreams::record_refusal(const kme::Caller& caller, std::string_view action, std::string why, std::move_only_function<void()> then) {
@@ -166,13 +167,14 @@ void SaeStreams::close(kme::Caller caller, StreamId id, kme::StreamDone<StreamSt
                          .object = id.hex(),
                          .why = was_open ? "" : "no open stream of this application"};
           },
-          .finish = [this, closing, id, done = std::move(done)](bool durable) mutable {
-            if (!durable || !closing->end) return done(StreamStatus::no_connection);
-            forget_supply(id);
-            waiting_.ring(id);
-            look_at(*closing->end);
-            done(StreamStatus::ok);
-          }});
+          .finish =
+              [this, closing, id, done = std::move(done)](bool durable) mutable {
+                if (!durable || !closing->end) return done(StreamStatus::no_connection);
+                forget_supply(id);
+                waiting_.ring(id);
+                look_at(*closing->end);
+                done(StreamStatus::ok);
+              }});
 }
 
 // ---- what goes by itself ----

@@ -19,10 +19,10 @@ namespace qanat::qkm {
 
 struct StreamLimits {
   kme::StreamBounds bounds;
-  std::uint32_t streams_max = 16;   // open ends of one SAE; and the same of those that others opened to it
-  std::uint32_t chunks_max = 256;   // that wait at one end
-  std::uint32_t ahead_max = 64;     // how far an application may be ahead of what was supplied
-  std::uint32_t in_advance = 8;     // supplied beyond what is asked for
+  std::uint32_t streams_max = 16;                  // open ends of one SAE; and the same of those that others opened to it
+  std::uint32_t chunks_max = 256;                  // that wait at one end
+  std::uint32_t ahead_max = 64;                    // how far an application may be ahead of what was supplied
+  std::uint32_t in_advance = 8;                    // supplied beyond what is asked for
   std::chrono::milliseconds idle_max{86'400'000};  // an end that is not used for so long is closed
 };
 static_assert(StreamLimits{}.ahead_max + StreamLimits{}.in_advance <= StreamLimits{}.chunks_max && StreamLimits{}.chunks_max <= stream_chunks_max);
@@ -134,9 +134,9 @@ class SaeStreams final : public kme::StreamProvider {
   kme::Quotas quotas_;
   std::atomic<bool> stopping_ = false;
   std::mutex mutex_;
-  std::map<Key, std::shared_ptr<Opening>> openings_;     // that wait for the other QKM; shared with the desk's job
-  std::map<StreamId, kme::StreamStatus> troubles_;       // why chunks do not come, as of late
-  std::map<StreamId, Bucket> buckets_;                   // what Max_bps leaves
+  std::map<Key, std::shared_ptr<Opening>> openings_;  // that wait for the other QKM; shared with the desk's job
+  std::map<StreamId, kme::StreamStatus> troubles_;    // why chunks do not come, as of late
+  std::map<StreamId, Bucket> buckets_;                // what Max_bps leaves
   StreamWaiting waiting_;
   std::map<std::string, std::unique_ptr<StreamCourier>> couriers_;  // by domain
   Batches<Job> desk_;

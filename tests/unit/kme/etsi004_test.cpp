@@ -127,18 +127,18 @@ TEST_F(Etsi004, AMessageIsTakenWhenItIsWholeAndTheNextOneIsLeft) {
 
 TEST_F(Etsi004, WhatIsNoRequestOfTheBindingEndsTheConnectionOnRecord) {
   const std::string bad[] = {
-      "\x01\x00\x02\x08"s + u32(16) + some_id,                          // version
+      "\x01\x00\x02\x08"s + u32(16) + some_id,  // version
       "\x02\x01\x01\x08"s + u32(16) + some_id,
-      message(3, some_id),                                              // an answer
-      message(6, some_id),                                              // no service
+      message(3, some_id),  // an answer
+      message(6, some_id),  // no service
       "\x01\x00\x01\xff"s + u32(16) + some_id,
-      header(8, 15),                                                    // lengths
+      header(8, 15),  // lengths
       header(4, 23),
       header(4, 25),
       header(2, open_size_max + 1),
       header(2, 10),
       header(8, 0xffffffff),
-      message(2, "\0"s + open_payload()),                               // an empty source
+      message(2, "\0"s + open_payload()),  // an empty source
       message(2, std::string(1025, 'x') + "\0sae-b\0"s + qos() + some_id),
       message(2, "sae-a\0sae\nb\0"s + qos() + some_id),
       message(2, "sae-a\0sae-b\0"s + qos() + some_id + "x"),
@@ -211,9 +211,8 @@ TEST(StreamQosTest, NoWishesGetTheDefaults) {
 
 TEST(StreamQosTest, WhatCannotBeHadIsCounteredAndTheCounterProposalIsGranted) {
   const StreamQos wishes[] = {
-      {.chunk_octets = 7},   {.chunk_octets = 4097},  {.max_bps = 10'000'001},          {.max_bps = 100, .min_bps = 200},
-      {.min_bps = 9'500'001}, {.priority = 256},       {.timeout_ms = 60'001},           {.ttl_s = 3601},
-      {.mimetype = "text/plain"},
+      {.chunk_octets = 7}, {.chunk_octets = 4097}, {.max_bps = 10'000'001}, {.max_bps = 100, .min_bps = 200}, {.min_bps = 9'500'001},
+      {.priority = 256},   {.timeout_ms = 60'001}, {.ttl_s = 3601},         {.mimetype = "text/plain"},
   };
   for (const StreamQos& wish : wishes) {
     const GrantedQos countered = grant(wish, {}, 500'000);
