@@ -1,10 +1,17 @@
 // target: qanat_qkm
-// What one QKM tells another of its SAEs' keys: whatever is read is written and read again as the same.
+// What one QKM tells another of its SAEs' keys and streams, and what it answers: whatever is read is written and read again as the same.
 #include "base/check.hpp"
 #include "quantum/qkm/sae_activation.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace qanat;
+  if (const auto json = wire::Json::parse(ByteView(data, size))) {
+    if (const auto answer = qkm::read_answer(*json)) {
+      const std::string text = qkm::write_answer(*answer).dump();
+      const auto again = qkm::read_answer(*wire::Json::parse(std::string_view(text)));
+      CHECK(again && qkm::write_answer(*again).dump() == text);
+    }
+  }
   const auto read = qkm::read_activation(ByteView(data, size));
   if (!read) return 0;
   const std::string text = qkm::write_activation(*read).dump();

@@ -11,6 +11,7 @@
 #include "crypto/kdf.hpp"
 #include "key_ledger_check.hpp"
 #include "sae_client.hpp"
+#include "stream_client.hpp"
 
 namespace qanat::test {
 namespace {
@@ -31,6 +32,7 @@ enum class Trigger : std::uint8_t {
   suspension,  // the operator suspends and resumes a subscriber
   revocation,  // the operator revokes a terminal's certificates
   sae_keys,    // two SAEs get a key by ETSI GS QKD 014
+  sae_stream,  // two SAEs get a chunk of a stream by ETSI GS QKD 004
 };
 
 struct CrashRow {
@@ -88,6 +90,11 @@ constexpr CrashRow qkm_saes[]{
     {"qkm-b", "qkm.sae.stored", Trigger::sae_keys},
     {"qkm-b", "qkm.sae.fetched", Trigger::sae_keys},
 };
+constexpr CrashRow qkm_streams[]{
+    {"qkm-a", "qkm.stream.desk", Trigger::sae_stream},         {"qkm-a", "qkm.stream.claimed", Trigger::sae_stream},
+    {"qkm-a", "qkm.stream.acknowledged", Trigger::sae_stream}, {"qkm-b", "qkm.stream.stored", Trigger::sae_stream},
+    {"qkm-b", "qkm.stream.desk", Trigger::sae_stream},
+};
 constexpr CrashRow qkm_ingest[]{
     {"qkm-a", "qkm.ingest.stored", Trigger::key_supply},
     {"qkm-r", "qkm.ingest.stored", Trigger::key_supply},
@@ -114,7 +121,7 @@ constexpr CrashRow terminal_enrolment[]{
     {"terminal", "terminal.enrol.confirmed", Trigger::enrolment},
 };
 constexpr std::span<const CrashRow> all_rows[]{kms_caller_side, kms_callee_side, kms_same_domain, kms_enrolment, qkm_near_end,      qkm_relay, qkm_centralised,
-                                               qkm_far_end,     qkm_saes,        qkm_ingest,      qkd_ends,        core_services, terminal_enrolment};
+                                               qkm_far_end,     qkm_saes,        qkm_streams,     qkm_ingest,      qkd_ends,        core_services, terminal_enrolment};
 
 std::string text_of(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -195,6 +202,27 @@ class CrashAtEveryStep : public CallsUnderCrashes {
   static std::optional<SaeClient> saes_;
   static std::set<std::string> sae_keys_;
 
+  /// The next chunk of one stream for both SAEs, by ETSI GS QKD 004; true if both got it. Whatever dies, no index has two contents and no content two indices.
+  static bool deliver_by_stream() {
+    const std::uint32_t index = stream_next_++;
+    const StreamPair got = streams_->chunk(stream_, index);
+    stream_ = got.ksid;
+    if (got.ksid == "new") stream_next_ = 0;
+    std::set<std::string> given(got.chunk.begin(), got.chunk.end());
+    given.erase("");
+    EXPECT_LE(given.size(), 1U) << "chunk " << index << " is not the same at both ends";
+    for (const std::string& chunk : given) EXPECT_TRUE(sae_keys_.insert(chunk).second) << "chunk " << index << " came before";
+    // A chunk that only one end got, because the other died over it, is still there or was given to nobody: the other end asks once more.
+    if (given.size() == 1 && (got.chunk[0].empty() || got.chunk[1].empty())) {
+      const StreamPair again = streams_->chunk(stream_, index);
+      for (const std::string& chunk : again.chunk) EXPECT_TRUE(chunk.empty() || given.contains(chunk)) << "chunk " << index << " has two contents";
+    }
+    return !got.chunk[0].empty() && !got.chunk[1].empty();
+  }
+  static std::optional<StreamClient> streams_;
+  static std::string stream_;  // "new": none yet
+  static std::uint32_t stream_next_;
+
   void TearDown() override {
     if (moved_) expect_keys_in_order(net());
   }
@@ -252,6 +280,7 @@ class CrashAtEveryStep : public CallsUnderCrashes {
       case Trigger::key_supply: static_cast<void>(call("B", "A")); return;
       case Trigger::suspension: static_cast<void>(net().op().set_subscriber("C", "suspend")); return;
       case Trigger::sae_keys: static_cast<void>(deliver_to_saes()); return;
+      case Trigger::sae_stream: static_cast<void>(deliver_by_stream()); return;
       case Trigger::revocation: static_cast<void>(net().op().revoke({.domain = newcomer.domain, .kind = Kind::app1, .name = newcomer.uid})); return;
     }
   }
@@ -262,6 +291,10 @@ class CrashAtEveryStep : public CallsUnderCrashes {
       case Trigger::within: expect_calls_to_work("A", "C", wire::Assurance::local_rng); return;
       case Trigger::across:
       case Trigger::key_supply: expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path); return;
+      case Trigger::sae_stream:
+        TestNetwork::await("a chunk for both SAEs", deliver_by_stream, recovery_max);
+        expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);
+        return;
       case Trigger::sae_keys:
         TestNetwork::await("a key for both SAEs", deliver_to_saes, recovery_max);
         expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);
@@ -366,6 +399,9 @@ class CrashAtEveryStep : public CallsUnderCrashes {
 
 std::optional<SaeClient> CrashAtEveryStep::saes_;
 std::set<std::string> CrashAtEveryStep::sae_keys_;
+std::optional<StreamClient> CrashAtEveryStep::streams_;
+std::string CrashAtEveryStep::stream_ = "new";
+std::uint32_t CrashAtEveryStep::stream_next_ = 0;
 int CrashAtEveryStep::count_ = 0;
 
 TEST_F(CrashAtEveryStep, NamesEveryCrashPointOfTheSources) {
@@ -427,6 +463,23 @@ class CrashDuringSaeDelivery : public CrashAtEveryStep {
 };
 
 TEST_F(CrashDuringSaeDelivery, AQkmThatGivesKeysToSaes) { survive_all(qkm_saes); }
+
+/// The same where SAEs have a stream of keys.
+class CrashDuringKeyStream : public CrashAtEveryStep {
+ protected:
+  static void SetUpTestSuite() {
+    CallsUnderCrashes::SetUpTestSuite();
+    if (!net().ok()) return;
+    for (const char* qkm : {"qkm-a", "qkm-b"}) net().running().stop_element(qkm, RunningNetwork::Ending::orderly);
+    auto demo = app::prepare_saes(net().network());
+    ASSERT_TRUE(demo) << demo.error().message;
+    streams_.emplace(net().network(), *demo);
+    for (const char* qkm : {"qkm-a", "qkm-b"}) ASSERT_TRUE(net().running().start_element(qkm));
+    TestNetwork::await("a chunk for both SAEs", deliver_by_stream, std::chrono::seconds(60));
+  }
+};
+
+TEST_F(CrashDuringKeyStream, AQkmThatCarriesIt) { survive_all(qkm_streams); }
 
 TEST_F(CrashAtEveryStep, LeavesNoWorkingKeyBehind) {
   expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);

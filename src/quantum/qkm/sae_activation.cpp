@@ -12,6 +12,7 @@ constexpr std::size_t runs_max = 4096;
 constexpr std::size_t name_octets_max = 256;
 constexpr std::int64_t octets_max = 4096 / 8;
 constexpr std::int64_t index_max = UINT32_MAX;
+constexpr std::int64_t version_with_streams = 2;
 
 Result<kme::SaeId> read_sae(std::string text) {
   const bool plain = std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
@@ -27,17 +28,6 @@ Result<std::uint32_t> read_number(const wire::Json& from, std::string_view name,
 Result<BatchId> read_batch(const wire::Json& from) {
   ASSIGN_OR_RETURN(const std::string text, from.text("batch"));
   return BatchId::parse_hex(text);
-}
-
-Result<StockRun> read_run(const wire::Json& from) {
-  TRY(from.only({"stock", "batch", "first", "count"}));
-  StockRun out;
-  ASSIGN_OR_RETURN(out.stock, from.text("stock"));
-  if (out.stock.size() > name_octets_max) return fail(ErrorCode::invalid_argument, "activation: not the name of a stock");
-  ASSIGN_OR_RETURN(out.run.batch, read_batch(from));
-  ASSIGN_OR_RETURN(out.run.first, read_number(from, "first", 0, chunk_keys_max - 1));
-  ASSIGN_OR_RETURN(out.run.count, read_number(from, "count", 1, chunk_keys_max));
-  return out;
 }
 
 Result<Carried> read_carried(const wire::Json& from) {
@@ -85,7 +75,7 @@ Result<ActivatedKeys> read_group(const wire::Json& from) {
   ASSIGN_OR_RETURN(out.octets, read_number(from, "octets", 1, octets_max));
   ASSIGN_OR_RETURN(const std::vector<wire::Json> runs, from.array("runs"));
   for (const wire::Json& entry : runs) {
-    ASSIGN_OR_RETURN(StockRun run, read_run(entry));
+    ASSIGN_OR_RETURN(StockRun run, read_stock_run(entry));
     out.runs.push_back(std::move(run));
   }
   if (from.has("carried")) {
@@ -99,14 +89,15 @@ Result<ActivatedKeys> read_group(const wire::Json& from) {
 }  // namespace
 
 wire::Json write_activation(const Activation& activation) {
+  if (activation.stream) {
+    return wire::Json::object({{"version", version_with_streams}, {"id", activation.id.hex()}, {"stream", write_note(*activation.stream)}});
+  }
   std::vector<wire::Json> groups;
   for (const ActivatedKeys& group : activation.groups) {
     std::vector<wire::Json> slaves;
     for (const kme::SaeId& slave : group.slaves) slaves.emplace_back(slave.text());
     std::vector<wire::Json> runs;
-    for (const StockRun& run : group.runs) {
-      runs.push_back(wire::Json::object({{"stock", run.stock}, {"batch", run.run.batch.hex()}, {"first", run.run.first}, {"count", run.run.count}}));
-    }
+    for (const StockRun& run : group.runs) runs.push_back(write_stock_run(run));
     wire::Json entry = wire::Json::object({{"master", group.master.text()},
                                            {"slaves", wire::Json::array(std::move(slaves))},
                                            {"octets", group.octets},
@@ -125,10 +116,17 @@ wire::Json write_activation(const Activation& activation) {
 
 Result<Activation> read_activation(ByteView octets) {
   ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(octets));
-  TRY(json.only({"id", "groups"}));
   Activation out;
   ASSIGN_OR_RETURN(const std::string id, json.text("id"));
   ASSIGN_OR_RETURN(out.id, ActivationId::parse_hex(id));
+  if (json.has("version")) {
+    TRY(json.only({"version", "id", "stream"}));
+    TRY(json.integer("version", version_with_streams, version_with_streams));
+    ASSIGN_OR_RETURN(const wire::Json stream, json.object("stream"));
+    ASSIGN_OR_RETURN(out.stream, read_note(stream));
+    return out;
+  }
+  TRY(json.only({"id", "groups"}));
   ASSIGN_OR_RETURN(const std::vector<wire::Json> groups, json.array("groups"));
   if (groups.empty() || groups.size() > groups_max) return fail(ErrorCode::invalid_argument, "activation: groups");
   std::size_t stock_keys = 0;

@@ -6,18 +6,13 @@
 #include <vector>
 
 #include "quantum/qkm/sae_assignments.hpp"
+#include "quantum/qkm/sae_stream_message.hpp"
 #include "wire/json.hpp"
 
 namespace qanat::qkm {
 
 struct ActivationTag;
 using ActivationId = Id<ActivationTag, 16>;
-
-/// Keys of one of the stocks that the two share; `stock` is what stands behind "domain/<peer's domain>/" in its name, the same at both ends.
-struct StockRun {
-  std::string stock;
-  KeyRun run;
-};
 
 /// Keys of another pair of sites, brought over under keys of the common stock as a one-time pad (multicast over several domains).
 struct Carried {
@@ -32,18 +27,20 @@ struct ActivatedKeys {
   std::vector<StockRun> runs;      // the keys themselves, or the pads
   std::optional<Carried> carried;
 
-  [[nodiscard]] std::uint32_t stride() const { return (octets + static_cast<std::uint32_t>(stock_key_size) - 1) / static_cast<std::uint32_t>(stock_key_size); }
+  [[nodiscard]] std::uint32_t stride() const { return stride_of(octets); }
 };
 
+/// Version 1 has groups, and no word of its version. Version 2 has one note of a stream in their place; a QKM that does not know it refuses the message.
 struct Activation {
-  ActivationId id;  // the same again: nothing more happens
+  ActivationId id;  // the same again: nothing more happens (a note is told twice safely by what it says)
   std::vector<ActivatedKeys> groups;
+  std::optional<StreamNote> stream{};
 };
 
 inline constexpr std::size_t activation_keys_max = 4096;  // stock keys of one message
 
 wire::Json write_activation(const Activation& activation);
-/// invalid_argument for what does not fit together: no keys, a number of stock keys that is no multiple of the stride, pads that are not as long as what
+/// invalid_argument for what does not fit together: another version, no keys, a number of stock keys that is no multiple of the stride, pads that are not as long as what
 /// they cover.
 Result<Activation> read_activation(ByteView octets);
 

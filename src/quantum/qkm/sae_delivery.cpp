@@ -132,6 +132,11 @@ Result<void> SaeDelivery::take_in(store::Transaction& transaction, const Identit
 
 Result<wire::Json> SaeDelivery::activated(const Identity& sender, ByteView message) {
   ASSIGN_OR_RETURN(const Activation activation, read_activation(message));
+  return activated(sender, activation);
+}
+
+Result<wire::Json> SaeDelivery::activated(const Identity& sender, const Activation& activation) {
+  if (activation.stream) return fail(ErrorCode::invalid_argument, "activation: of a stream, where keys belong");
   const auto known = place_.domains.find(sender.domain);
   if (known == place_.domains.end() || known->second.text() != sender.name) {
     return fail(ErrorCode::denied, sender.uri() + " is not the QKM of a site that shares keys with this one");

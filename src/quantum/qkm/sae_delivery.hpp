@@ -59,6 +59,7 @@ class SaeDelivery final : public kme::Provider {
   void record_refusal(const kme::Caller& caller, std::string_view action, std::string why, std::move_only_function<void()> then) override;
 
   /// The far end's half: what another QKM says that it gave to an SAE of its own. The answer names batches that never came here.
+  Result<wire::Json> activated(const Identity& sender, const Activation& activation);
   Result<wire::Json> activated(const Identity& sender, ByteView message);
   /// Destroys what nobody fetched in time.
   Result<void> sweep();

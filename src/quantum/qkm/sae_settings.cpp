@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kme/etsi004.hpp"
 #include "net/foreign_client.hpp"
 
 namespace qanat::qkm {
@@ -16,8 +17,10 @@ std::vector<SaeStandard> read_standards(node::Config& table) {
       out.push_back(SaeStandard::skip);
     } else if (name == "etsi020") {
       out.push_back(SaeStandard::etsi020);
+    } else if (name == "etsi004") {
+      out.push_back(SaeStandard::etsi004);
     } else {
-      table.reject("serve", "'" + name + "' is none of etsi014, skip, etsi020");
+      table.reject("serve", "'" + name + "' is none of etsi014, skip, etsi020, etsi004");
     }
   }
   return out;
@@ -56,6 +59,16 @@ void read_listener(node::Config& table, net::ForeignSettings& out) {
   out.limits.io_threads = static_cast<std::size_t>(table.integer("io_threads", 1, 64, static_cast<std::int64_t>(out.limits.io_threads)));
 }
 
+void read_streams(node::Config& table, SaeSettings& out) {
+  out.stream_port = static_cast<std::uint16_t>(table.integer("stream_port", 0, 65535, kme::etsi004::default_port));
+  out.stream_connections_max = static_cast<std::size_t>(table.integer("stream_connections_max", 1, 100000, static_cast<std::int64_t>(out.stream_connections_max)));
+  out.streams.streams_max = static_cast<std::uint32_t>(table.integer("streams_max", 1, 10000, out.streams.streams_max));
+  kme::StreamBounds& bounds = out.streams.bounds;
+  bounds.bps_max = static_cast<std::uint32_t>(table.integer("stream_bps_max", 1, 1000000000, bounds.bps_max));
+  bounds.ttl_s_max = static_cast<std::uint32_t>(out.lifetime.count() / 1000);
+  out.streams.idle_max = std::chrono::milliseconds(table.integer("stream_idle_ms", 1000, 30LL * 86400000, out.streams.idle_max.count()));
+}
+
 }  // namespace
 
 std::optional<SaeSettings> SaeSettings::read(node::Config& config, const std::string& own_domain) {
@@ -68,6 +81,7 @@ std::optional<SaeSettings> SaeSettings::read(node::Config& config, const std::st
   out.registry = read_names(table, own_domain);
   out.lifetime = std::chrono::milliseconds(table.integer("key_lifetime_ms", 1000, 30LL * 86400000, out.lifetime.count()));
   out.max_key_count = table.integer("max_key_count", 1, 1000000000, out.max_key_count);
+  read_streams(table, out);
   node::Config callbacks = table.table("callbacks");
   for (const std::string& kme : callbacks.table_names()) {
     node::Config entry = callbacks.table(kme);

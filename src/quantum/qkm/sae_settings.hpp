@@ -7,10 +7,11 @@
 #include "kme/sae_registry.hpp"
 #include "net/foreign.hpp"
 #include "node/config.hpp"
+#include "quantum/qkm/sae_streams.hpp"
 
 namespace qanat::qkm {
 
-enum class SaeStandard : std::uint8_t { etsi014, skip, etsi020 };
+enum class SaeStandard : std::uint8_t { etsi014, skip, etsi020, etsi004 };
 
 struct SaeSettings {
   net::ForeignSettings listener;
@@ -19,6 +20,10 @@ struct SaeSettings {
   std::chrono::milliseconds lifetime{3600000};  // of a key that nobody fetches
   std::int64_t max_key_count = 10000000;        // what ETSI GS QKD 014's status tells
   std::map<std::string, std::string> callbacks;  // ETSI GS QKD 020: where acknowledgements to a key manager may go, "https://host:port/"
+
+  std::uint16_t stream_port = 0;       // ETSI GS QKD 004, on a listener of its own
+  std::size_t stream_connections_max = 256;
+  StreamLimits streams;
 
   /// Nothing if there is no table [sae]. `own_domain`: names of this domain are served here.
   static std::optional<SaeSettings> read(node::Config& config, const std::string& own_domain);

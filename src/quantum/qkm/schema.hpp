@@ -135,6 +135,44 @@ inline constexpr std::array migrations{
         at_ms INTEGER NOT NULL
       ) STRICT;
       CREATE INDEX sae_activation_age ON sae_activation (at_ms))sql"},
+    store::Migration{5, R"sql(
+      -- Ends of key streams (sae_stream_table.hpp): one row per application of this site. next: chunks below were stored here once. told: the other QKM
+      -- knows this end's state. A closed row stays for a day, so that its id is not used again.
+      CREATE TABLE sae_stream (
+        ksid BLOB NOT NULL,
+        sae TEXT NOT NULL,
+        peer TEXT NOT NULL,
+        chunk_octets INTEGER NOT NULL,
+        max_bps INTEGER NOT NULL,
+        min_bps INTEGER NOT NULL,
+        jitter_bps INTEGER NOT NULL,
+        priority INTEGER NOT NULL,
+        timeout_ms INTEGER NOT NULL,
+        ttl_s INTEGER NOT NULL,
+        mimetype TEXT NOT NULL,
+        state INTEGER NOT NULL,
+        peer_state INTEGER NOT NULL,
+        told INTEGER NOT NULL CHECK (told IN (0, 1)),
+        next INTEGER NOT NULL,
+        used_ms INTEGER NOT NULL,
+        PRIMARY KEY (ksid, sae)
+      ) STRICT;
+      CREATE INDEX sae_stream_of ON sae_stream (sae, state);
+      CREATE INDEX sae_stream_age ON sae_stream (used_ms);
+      -- Chunks that an end has not had yet. ready = 0: the other QKM has not said that it has it; runs: the stock keys it is made of, until then.
+      CREATE TABLE sae_stream_chunk (
+        ksid BLOB NOT NULL,
+        sae TEXT NOT NULL,
+        idx INTEGER NOT NULL,
+        ready INTEGER NOT NULL CHECK (ready IN (0, 1)),
+        runs TEXT NOT NULL,
+        hops INTEGER NOT NULL,
+        sealed BLOB NOT NULL,
+        since_ms INTEGER NOT NULL,
+        until_ms INTEGER NOT NULL,
+        PRIMARY KEY (ksid, sae, idx)
+      ) STRICT;
+      CREATE INDEX sae_stream_chunk_due ON sae_stream_chunk (until_ms) WHERE ready = 1)sql"},
 };
 
 }  // namespace qanat::qkm
