@@ -103,7 +103,12 @@ class Service {
     if (post && !request.query.empty()) return fail(ErrorCode::invalid_argument, "POST takes its parameters in the body");
     if (!request.body.empty() && !is_json(request.content_type)) return fail(ErrorCode::invalid_argument, "Content-Type shall be application/json");
     ASSIGN_OR_RETURN(std::vector<KeyId> ids, post ? read_key_ids(request.body, provider_.limits()) : read_key_id_query(request.query));
-    return Fetch{.slave = caller, .master = SaeId(request.parameters.front()), .master_is = MasterName::exact, .ids = std::move(ids), .standard = "etsi014", .deadline = request.deadline};
+    return Fetch{.slave = caller,
+                 .master = SaeId(request.parameters.front()),
+                 .master_is = MasterName::exact,
+                 .ids = std::move(ids),
+                 .standard = "etsi014",
+                 .deadline = request.deadline};
   }
 
   Provider& provider_;

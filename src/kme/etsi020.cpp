@@ -97,7 +97,8 @@ class Service {
     for (const Key& key : keys->keys) ids.push_back(key.id);
     Caller from = stranger(request);
     from.sae = SaeId(kme);
-    ExternalKeys external{.initiator = keys->initiator, .targets = keys->targets, .keys = std::move(keys->keys), .from = std::move(from), .deadline = request.deadline};
+    ExternalKeys external{
+        .initiator = keys->initiator, .targets = keys->targets, .keys = std::move(keys->keys), .from = std::move(from), .deadline = request.deadline};
     provider_.accept(std::move(external), [reply = std::move(reply), ack = ack_, kme, ids, url = keys->ack_callback_url, initiator = keys->initiator,
                                            targets = keys->targets](Result<void> stored) mutable {
       if (!stored) return reply(refusal(status_of(stored.error().code), stored.error().message));
@@ -120,9 +121,10 @@ class Service {
       for (const KeyId& id : asked) {
         if (std::ranges::find(*gone, id) == gone->end()) absent.push_back(wire::Json::object({{"key_id", to_uuid(id)}}));
       }
-      reply(json_answer(200, wire::Json::array({wire::Json::object({{"key_ids", wire::Json::array(std::move(voided))}, {"ack_status", name(AckStatus::voided)}}),
-                                                wire::Json::object({{"key_ids", wire::Json::array(std::move(absent))}, {"ack_status", name(AckStatus::not_present)}})})
-                                     .dump()));
+      reply(json_answer(
+          200, wire::Json::array({wire::Json::object({{"key_ids", wire::Json::array(std::move(voided))}, {"ack_status", name(AckStatus::voided)}}),
+                                  wire::Json::object({{"key_ids", wire::Json::array(std::move(absent))}, {"ack_status", name(AckStatus::not_present)}})})
+                   .dump()));
     });
   }
 
@@ -133,7 +135,8 @@ class Service {
     if (allowed && kme.empty()) allowed = fail(ErrorCode::unauthenticated, "no key manager that this one knows");
     for (std::size_t i = 0; allowed && i < said->size(); ++i) {
       const Sae* const target = registry_.find((*said)[i].target);
-      if (target == nullptr || target->here || target->kme != kme) allowed = fail(ErrorCode::denied, "SAE " + (*said)[i].target.text() + " is not served by " + kme);
+      if (target == nullptr || target->here || target->kme != kme)
+        allowed = fail(ErrorCode::denied, "SAE " + (*said)[i].target.text() + " is not served by " + kme);
     }
     if (!allowed) return refuse(request, "etsi020.ack", allowed.error(), std::move(reply));
     take_acks_(kme, std::move(*said), [reply = std::move(reply)](const Result<void>& taken) mutable {
@@ -283,9 +286,10 @@ net::ForeignService make_service(Provider& provider, const SaeRegistry& registry
                         .answer = [service](const net::ForeignRequest& asked, net::ForeignReply reply) { service.void_keys(asked, std::move(reply)); }});
   out.routes.push_back({.point = "etsi020", .method = "POST", .pattern = "/kmapi/v1/ext_keys/ack", .body_max = body_max,
                         .answer = [service](const net::ForeignRequest& asked, net::ForeignReply reply) { service.acks(asked, std::move(reply)); }});
-  out.routes.push_back({.point = "etsi020", .method = "GET", .pattern = "/kmapi/versions", .body_max = 0, .answer = [](const net::ForeignRequest&, net::ForeignReply reply) {
-                          reply(json_answer(200, R"({"versions":["v1"]})"));
-                        }});
+  out.routes.push_back(
+      {.point = "etsi020", .method = "GET", .pattern = "/kmapi/versions", .body_max = 0, .answer = [](const net::ForeignRequest&, net::ForeignReply reply) {
+         reply(json_answer(200, R"({"versions":["v1"]})"));
+       }});
   return out;
 }
 

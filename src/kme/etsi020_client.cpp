@@ -48,7 +48,8 @@ std::string render_void(std::span<const KeyId> ids, const SaeId& initiator, std:
   std::vector<wire::Json> list;
   list.reserve(ids.size());
   for (const KeyId& id : ids) list.push_back(wire::Json::object({{"key_id", to_uuid(id)}}));
-  return wire::Json::object({{"key_ids", wire::Json::array(std::move(list))}, {"initiator_sae_id", initiator.text()}, {"target_sae_ids", names_of(targets)}}).dump();
+  return wire::Json::object({{"key_ids", wire::Json::array(std::move(list))}, {"initiator_sae_id", initiator.text()}, {"target_sae_ids", names_of(targets)}})
+      .dump();
 }
 
 Error refusal_of(unsigned status, ByteView body) {

@@ -45,10 +45,11 @@ Result<void> Assignments::add(store::Transaction& transaction, const Assignment&
   }
   ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(ids), assignment.keys));
   const Bytes gone((assignment.slaves.size() * ids.count + 7) / 8);
-  TRY(transaction.run("INSERT INTO sae_key (batch_id, first, stride, count, octets, master, slaves, gone, sealed, until_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                      {ids.batch.view(), std::int64_t{ids.first}, std::int64_t{ids.stride}, std::int64_t{ids.count}, std::int64_t{assignment.octets},
-                       std::string_view(assignment.master.text()), std::string_view(joined_names(assignment.slaves)), ByteView(gone), ByteView(sealed),
-                       static_cast<std::int64_t>(assignment.until_ms)}));
+  TRY(transaction.run(
+      "INSERT INTO sae_key (batch_id, first, stride, count, octets, master, slaves, gone, sealed, until_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      {ids.batch.view(), std::int64_t{ids.first}, std::int64_t{ids.stride}, std::int64_t{ids.count}, std::int64_t{assignment.octets},
+       std::string_view(assignment.master.text()), std::string_view(joined_names(assignment.slaves)), ByteView(gone), ByteView(sealed),
+       static_cast<std::int64_t>(assignment.until_ms)}));
   return {};
 }
 

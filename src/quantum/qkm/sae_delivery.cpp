@@ -69,7 +69,8 @@ Result<SaeDelivery::Way> SaeDelivery::way_of(const kme::Order& order) const {
     behind_neighbour = behind_neighbour || is_behind_neighbour(*known);
     at_other_site = at_other_site || (!known->here && !is_behind_neighbour(*known));
   }
-  if (behind_neighbour && at_other_site) return fail(ErrorCode::invalid_argument, "SAEs behind another maker's key manager and SAEs of other sites need orders of their own");
+  if (behind_neighbour && at_other_site)
+    return fail(ErrorCode::invalid_argument, "SAEs behind another maker's key manager and SAEs of other sites need orders of their own");
   return behind_neighbour ? Way::neighbours : Way::own_sites;
 }
 

@@ -37,8 +37,8 @@ struct Row {
 
 Result<std::optional<Row>> find(store::Transaction& transaction, const BatchId& batch, const std::string& kme) {
   std::optional<Row> out;
-  TRY(transaction.query("SELECT count, initiator, targets, acked, state FROM sae_handover WHERE batch_id = ? AND kme = ?", {batch.view(), std::string_view(kme)},
-                        [&](const store::Row& row) {
+  TRY(transaction.query("SELECT count, initiator, targets, acked, state FROM sae_handover WHERE batch_id = ? AND kme = ?",
+                        {batch.view(), std::string_view(kme)}, [&](const store::Row& row) {
                           const auto state = state_named(row.text(4));
                           if (!state) return;
                           out = Row{.handover = {.batch = batch,
@@ -54,8 +54,9 @@ Result<std::optional<Row>> find(store::Transaction& transaction, const BatchId& 
 
 Result<void> move(store::Transaction& transaction, const Handover& handover, HandoverState from, HandoverState to, UnixMs now) {
   CHECK(may_become(from, to));
-  TRY(transaction.run("UPDATE sae_handover SET state = ?, next_ms = ?, changed_ms = ? WHERE batch_id = ? AND kme = ? AND state = ?",
-                      {name(to), static_cast<std::int64_t>(now), static_cast<std::int64_t>(now), handover.batch.view(), std::string_view(handover.kme), name(from)}));
+  TRY(transaction.run(
+      "UPDATE sae_handover SET state = ?, next_ms = ?, changed_ms = ? WHERE batch_id = ? AND kme = ? AND state = ?",
+      {name(to), static_cast<std::int64_t>(now), static_cast<std::int64_t>(now), handover.batch.view(), std::string_view(handover.kme), name(from)}));
   return {};
 }
 
@@ -85,10 +86,12 @@ class Acknowledging {
       note(row, indices);
       return move(transaction_, row.handover, row.state, HandoverState::voided, now_);
     }
-    if (row.state != HandoverState::offered) return {};
+    const bool takes_back = row.state == HandoverState::relayed && ack.status != AckStatus::relayed;  // while others have not acknowledged yet
+    if (row.state != HandoverState::offered && !takes_back) return {};
     note(row, indices);
     if (ack.status == AckStatus::relayed) return relayed(row, static_cast<std::size_t>(target - row.handover.targets.begin()), indices);
-    out_.failed.emplace_back(row.handover.batch, row.handover.kme + (ack.message.empty() ? " did not keep the keys" : " did not keep the keys: " + ack.message));
+    out_.failed.emplace_back(row.handover.batch,
+                             row.handover.kme + (ack.message.empty() ? " did not keep the keys" : " did not keep the keys: " + ack.message));
     return Handovers::give_up(transaction_, row.handover.batch, gone_all ? std::string_view(row.handover.kme) : std::string_view(), now_);
   }
 
@@ -167,7 +170,8 @@ Result<Handovers::Outcome> Handovers::acknowledge(store::Transaction& transactio
 
 Result<void> Handovers::give_up(store::Transaction& transaction, const BatchId& batch, std::string_view kme, UnixMs now) {
   const auto at = static_cast<std::int64_t>(now);
-  TRY(transaction.run("UPDATE sae_handover SET state = 'failed', changed_ms = ? WHERE batch_id = ? AND kme = ? AND state = 'offered'", {at, batch.view(), kme}));
+  TRY(transaction.run("UPDATE sae_handover SET state = 'failed', changed_ms = ? WHERE batch_id = ? AND kme = ? AND state = 'offered'",
+                      {at, batch.view(), kme}));
   TRY(transaction.run("UPDATE sae_handover SET state = 'void_due', next_ms = ?, changed_ms = ? WHERE batch_id = ? AND state IN ('offered', 'relayed')",
                       {at, at, batch.view()}));
   return {};

@@ -76,9 +76,7 @@ void Neighbours::hand_over(kme::Order order, kme::Done<kme::Delivery> done) {
 }
 
 void Neighbours::begin(kme::Order order, kme::Done<kme::Delivery> done) {
-  auto waiting = std::make_shared<Waiting>();
-  waiting->order = std::move(order);
-  waiting->done = std::move(done);
+  auto waiting = std::make_shared<Waiting>(std::move(order), std::move(done));
   if (const auto made = make(*waiting); !made) return fail_order(*waiting, made.error());
   node::crash_point("qkm.sae.offered");
   {
@@ -135,7 +133,8 @@ void Neighbours::send(const BatchId& batch, const std::string& kme) {
       if (found == waiting_.end()) return;
       const Handover& handover = found->second->legs.at(kme).handover;
       body = kme::etsi020::render_ext_keys(
-          {.ids = handover.ids(), .initiator = handover.initiator, .targets = handover.targets, .ack_callback_url = place_.ack_callback_url}, found->second->keys);
+          {.ids = handover.ids(), .initiator = handover.initiator, .targets = handover.targets, .ack_callback_url = place_.ack_callback_url},
+          found->second->keys);
     }
     auto answer = ports_.call(kme, "ext_keys", body.reveal(), Deadline::after(place_.call_max));
     node::crash_point("qkm.sae.brought");
@@ -197,7 +196,8 @@ void Neighbours::sell(const BatchId& batch) {
   if (!waiting) return;
   const std::size_t octets = waiting->order.size / 8;
   kme::Delivery delivery;
-  kme::ExternalKeys own{.initiator = waiting->order.master.sae, .targets = waiting->own_slaves, .keys = {}, .from = waiting->order.master, .deadline = waiting->order.deadline};
+  kme::ExternalKeys own{
+      .initiator = waiting->order.master.sae, .targets = waiting->own_slaves, .keys = {}, .from = waiting->order.master, .deadline = waiting->order.deadline};
   for (std::uint32_t i = 0; i < waiting->order.number; ++i) {
     delivery.keys.push_back({.id = key_id(batch, i), .octets = some_keys(waiting->keys, i, 1, octets)});
     if (!own.targets.empty()) own.keys.push_back({.id = key_id(batch, i), .octets = some_keys(waiting->keys, i, 1, octets)});
@@ -221,7 +221,8 @@ void Neighbours::sell(const BatchId& batch) {
 }
 
 void Neighbours::give_up(const BatchId& batch, const std::string& kme, const Error& why) {
-  const auto written = parts_.store.transact([&](store::Transaction& transaction) { return Handovers::give_up(transaction, batch, kme, parts_.clock.now_ms()); });
+  const auto written =
+      parts_.store.transact([&](store::Transaction& transaction) { return Handovers::give_up(transaction, batch, kme, parts_.clock.now_ms()); });
   if (!written) node::log(node::LogLevel::error, "keys that other key managers have: {}", written.error().message);  // voided after the next start
   if (const auto waiting = remove(batch)) fail_order(*waiting, why);
   start_voids();
@@ -288,7 +289,8 @@ void Neighbours::look_at_clock() {
 }
 
 void Neighbours::fail_order(Waiting& waiting, const Error& why) {
-  const auto recorded = record("sae.enc_keys", audit::outcome_of(why.code), "", waiting.order.master.sae.text() + " > " + waiting.order.slaves.front().text(), why.message);
+  const auto recorded =
+      record("sae.enc_keys", audit::outcome_of(why.code), "", waiting.order.master.sae.text() + " > " + waiting.order.slaves.front().text(), why.message);
   waiting.done(recorded ? Result<kme::Delivery>(fail(why)) : Result<kme::Delivery>(fail(ErrorCode::internal, "the refusal could not be recorded")));
 }
 
@@ -303,7 +305,8 @@ std::shared_ptr<Neighbours::Waiting> Neighbours::remove(const BatchId& batch) {
 
 Result<void> Neighbours::record(std::string_view action, audit::Outcome outcome, std::string_view subject, std::string_view object, std::string_view why) {
   while (object.size() > object_octets_max) {
-    TRY(ports_.record({.action = action, .outcome = outcome, .subject = subject, .object = object.substr(0, object_octets_max), .reason = why, .request_id = ""}));
+    TRY(ports_.record(
+        {.action = action, .outcome = outcome, .subject = subject, .object = object.substr(0, object_octets_max), .reason = why, .request_id = ""}));
     object.remove_prefix(object_octets_max);
   }
   return ports_.record({.action = action, .outcome = outcome, .subject = subject, .object = object, .reason = why, .request_id = ""});

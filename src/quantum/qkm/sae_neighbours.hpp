@@ -68,6 +68,7 @@ class Neighbours {
     UnixMs last_ms = 0;
   };
   struct Waiting {
+    Waiting(kme::Order order_, kme::Done<kme::Delivery> done_) : order(std::move(order_)), done(std::move(done_)) {}
     kme::Order order;
     kme::Done<kme::Delivery> done;
     BatchId batch;

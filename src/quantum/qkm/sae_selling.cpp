@@ -181,7 +181,12 @@ Result<void> SaeDelivery::Selling::keep_local(store::Transaction& transaction, c
 
 /// A further site gets the same keys under a one-time pad of the stock that it shares with us.
 Result<void> SaeDelivery::Selling::carry(store::Transaction& transaction, Group& group, const std::string& domain, std::vector<kme::SaeId> slaves) {
-  ActivatedKeys message{.master = group.order().master.sae, .slaves = std::move(slaves), .octets = group.octets, .runs = {}, .shares = group.demands.paths, .carried = std::nullopt};
+  ActivatedKeys message{.master = group.order().master.sae,
+                        .slaves = std::move(slaves),
+                        .octets = group.octets,
+                        .runs = {},
+                        .shares = group.demands.paths,
+                        .carried = std::nullopt};
   ASSIGN_OR_RETURN(SiteStocks::Claimed pads, stocks(domain).take(transaction, group.demands, group.number() * group.stride, holder_of(group)));
   message.runs = std::move(pads.runs);
   Secret padded = cut_keys(pads.keys, group.octets);

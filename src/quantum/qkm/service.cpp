@@ -70,7 +70,8 @@ struct QkmService::Parts {
         supply({commits, relayed_keys, way(), routes, place_of(node, settings), node.clock(), arrivals, record()}),
         supply_handlers({node, supply, wrapping, trace, arrivals, [this] { pool_changed.ring(); }}),
         link_handlers({node, commits, link_keys, links, arrivals, wrapping, settings}) {
-    if (settings.sae) sae.emplace(sae_place(), SaeFront::Parts{.store = *store, .stock = stock, .device = node.device(), .clock = node.clock()}, sae_ports(), *settings.sae);
+    if (settings.sae)
+      sae.emplace(sae_place(), SaeFront::Parts{.store = *store, .stock = stock, .device = node.device(), .clock = node.clock()}, sae_ports(), *settings.sae);
   }
 
   node::Node& node;

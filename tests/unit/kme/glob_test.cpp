@@ -10,11 +10,24 @@ namespace qanat::kme {
 namespace {
 
 TEST(Glob, StarStandsForAnyTextAndQuestionMarkForOneCharacter) {
-  for (const auto& [pattern, text] : {std::pair{"*", ""}, {"*", "x"}, {"enc-*", "enc-"}, {"enc-*", "enc-b-17"}, {"enc-?-1?", "enc-b-17"}, {"*-17", "enc-b-17"}, {"e*b*7", "enc-b-17"},
-                                      {"**", "x"}, {"?", "ü"}, {"a*?", "aü"}, {"", ""}, {"*a*b", "aabab"}, {"[a]", "[a]"}, {"\\*", "\\x"}}) {
+  for (const auto& [pattern, text] : {std::pair{"*", ""},
+                                      {"*", "x"},
+                                      {"enc-*", "enc-"},
+                                      {"enc-*", "enc-b-17"},
+                                      {"enc-?-1?", "enc-b-17"},
+                                      {"*-17", "enc-b-17"},
+                                      {"e*b*7", "enc-b-17"},
+                                      {"**", "x"},
+                                      {"?", "ü"},
+                                      {"a*?", "aü"},
+                                      {"", ""},
+                                      {"*a*b", "aabab"},
+                                      {"[a]", "[a]"},
+                                      {"\\*", "\\x"}}) {
     EXPECT_TRUE(glob_matches(pattern, text)) << pattern << ' ' << text;
   }
-  for (const auto& [pattern, text] : {std::pair{"", "x"}, {"?", ""}, {"?", "xy"}, {"??", "ü"}, {"*??", "ü"}, {"enc-*", "Enc-b"}, {"enc-*", "xenc-b"}, {"*-17", "enc-b-171"}, {"[a]", "a"}}) {
+  for (const auto& [pattern, text] :
+       {std::pair{"", "x"}, {"?", ""}, {"?", "xy"}, {"??", "ü"}, {"*??", "ü"}, {"enc-*", "Enc-b"}, {"enc-*", "xenc-b"}, {"*-17", "enc-b-171"}, {"[a]", "a"}}) {
     EXPECT_FALSE(glob_matches(pattern, text)) << pattern << ' ' << text;
   }
 }

@@ -66,7 +66,8 @@ std::string text_of(const Result<Response>& answer) { return answer ? std::strin
 
 TEST(ForeignClientTest, SpeaksTls12AndTls13) {
   for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
-    const OneServer one(server(), {.version_min = version, .version_max = version}, says("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi"));
+    const OneServer one(server(), {.version_min = version, .version_max = version},
+                        says("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi"));
     const auto answer = call(one.url());
     ASSERT_TRUE(answer) << answer.error().message;
     EXPECT_EQ(answer->status, 200U);
@@ -100,8 +101,9 @@ TEST(ForeignClientTest, PutsAChunkedAnswerTogether) {
 
 TEST(ForeignClientTest, AnAnswerThatIsTooLongIsNone) {
   const std::string mebibyte(1024 * 1024, 'x');
-  for (const std::string& head : {std::string("Content-Length: 1048577\r\n\r\n") + mebibyte + "x", std::string("Transfer-Encoding: chunked\r\n\r\n100001\r\n") + mebibyte + "x\r\n0\r\n\r\n",
-                                  "X: " + std::string(64 * 1024, 'x') + "\r\n\r\n"}) {
+  for (const std::string& head :
+       {std::string("Content-Length: 1048577\r\n\r\n") + mebibyte + "x",
+        std::string("Transfer-Encoding: chunked\r\n\r\n100001\r\n") + mebibyte + "x\r\n0\r\n\r\n", "X: " + std::string(64 * 1024, 'x') + "\r\n\r\n"}) {
     const OneServer one(server(), {}, says("HTTP/1.1 200 OK\r\n" + head));
     const auto answer = call(one.url());
     ASSERT_FALSE(answer);
@@ -110,8 +112,9 @@ TEST(ForeignClientTest, AnAnswerThatIsTooLongIsNone) {
 }
 
 TEST(ForeignClientTest, AConnectionThatIsCutBeforeTheAnswersEndIsNoAnswer) {
-  for (const char* part : {"", "HTTP/1.1 200 OK\r\nContent-", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhi",
-                           "HTTP/1.1 200 OK\r\n\r\nto the end of the connection: nobody can tell where that was to be"}) {
+  for (const char* part :
+       {"", "HTTP/1.1 200 OK\r\nContent-", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhi",
+        "HTTP/1.1 200 OK\r\n\r\nto the end of the connection: nobody can tell where that was to be"}) {
     const OneServer one(server(), {}, [part](test::RawTls& tls) {
       (void)tls.read_until("\r\n\r\n");
       if (*part != '\0') tls.write(part);
@@ -188,13 +191,16 @@ class ListenerTest : public testing::Test {
     ForeignService service{.prefix = "/", .routes = {}, .refuse = [](unsigned status, std::string_view why) {
                              return ForeignResponse{.status = status, .content_type = "text/plain", .body = Secret::copy_of(as_bytes(why))};
                            }};
-    service.routes.push_back({.point = "x", .method = "POST", .pattern = "/who", .body_max = 64, .answer = [this](const ForeignRequest& request, ForeignReply reply) {
-                                {
-                                  const std::lock_guard lock(mutex_);
-                                  threads_.insert(std::this_thread::get_id());
-                                }
-                                reply({.status = 200, .content_type = "text/plain", .body = Secret::copy_of(as_bytes(request.peer->names.front() + std::string(as_text(request.body))))});
-                              }});
+    service.routes.push_back(
+        {.point = "x", .method = "POST", .pattern = "/who", .body_max = 64, .answer = [this](const ForeignRequest& request, ForeignReply reply) {
+           {
+             const std::lock_guard lock(mutex_);
+             threads_.insert(std::this_thread::get_id());
+           }
+           reply({.status = 200,
+                  .content_type = "text/plain",
+                  .body = Secret::copy_of(as_bytes(request.peer->names.front() + std::string(as_text(request.body))))});
+         }});
     std::vector<ForeignService> services;
     services.push_back(std::move(service));
     auto started = ForeignListener::start(settings, std::move(services), [this](const Refusal& refusal) {

@@ -25,8 +25,8 @@ class ForeignPki {
   const crypto::PemFiles& leaf(const std::string& name, const std::string& address = "127.0.0.1", bool of_other_root = false) {
     const auto found = leaves_.find(name);
     if (found != leaves_.end()) return found->second;
-    const auto made = crypto::make_foreign_leaf(file(name), {.common_name = name, .uris = {}, .dns = {}, .addresses = {address}}, crypto::ForeignKey::ecdsa_p256,
-                                                of_other_root ? other_root : root);
+    const auto made = crypto::make_foreign_leaf(file(name), {.common_name = name, .uris = {}, .dns = {}, .addresses = {address}},
+                                                crypto::ForeignKey::ecdsa_p256, of_other_root ? other_root : root);
     EXPECT_TRUE(made) << made.error().message;
     return leaves_.emplace(name, file(name)).first->second;
   }

@@ -37,7 +37,8 @@ struct MakerFiles {
   [[nodiscard]] PemFiles file(const std::string& name) const { return {.certificate = folder / (name + ".pem"), .key = folder / (name + ".key")}; }
   void leaf(const std::string& name, const PemFiles& issuer) {
     leaves[name] = file(name);
-    const auto made = crypto::make_foreign_leaf(leaves[name], {.common_name = name, .uris = {}, .dns = {}, .addresses = {"127.0.0.1"}}, ForeignKey::ecdsa_p256, issuer);
+    const auto made =
+        crypto::make_foreign_leaf(leaves[name], {.common_name = name, .uris = {}, .dns = {}, .addresses = {"127.0.0.1"}}, ForeignKey::ecdsa_p256, issuer);
     EXPECT_TRUE(made) << made.error().message;
   }
   [[nodiscard]] net::ForeignTls tls(const std::string& name) const {
@@ -103,8 +104,8 @@ struct Maker {
   Result<void> record(const audit::Event& event) {
     const std::lock_guard lock(mutex);
     if (audit_broken) return fail(ErrorCode::internal, "disk full");
-    records.push_back(std::string(event.action) + " " + std::string(audit::name(event.outcome)) + " " + std::string(event.subject) + " " + std::string(event.object) +
-                      " " + std::string(event.reason));
+    records.push_back(std::string(event.action) + " " + std::string(audit::name(event.outcome)) + " " + std::string(event.subject) + " " +
+                      std::string(event.object) + " " + std::string(event.reason));
     changed.notify_all();
     return {};
   }

@@ -15,7 +15,9 @@ class MakersTest : public testing::Test {
     a.start(b);
     b.start(a);
   }
-  Answered enc(const std::string& body = "{}", const std::string& slave = "sae-b") { return ask("sae-a", a, "POST", "/api/v1/keys/" + slave + "/enc_keys", body); }
+  Answered enc(const std::string& body = "{}", const std::string& slave = "sae-b") {
+    return ask("sae-a", a, "POST", "/api/v1/keys/" + slave + "/enc_keys", body);
+  }
   Answered dec(const std::string& id, const std::string& slave = "sae-b") {
     return ask(slave, slave == "sae-b" ? b : a, "GET", "/api/v1/keys/sae-a/dec_keys?key_ID=" + id);
   }
@@ -28,7 +30,9 @@ class MakersTest : public testing::Test {
       (void)maker.front->sweep();
       maker.clock.advance(5000);
       std::unique_lock lock(maker.mutex);
-      const auto is_there = [&] { return std::ranges::any_of(maker.records, [](const std::string& record) { return record.starts_with("sae.void_sent success"); }); };
+      const auto is_there = [&] {
+        return std::ranges::any_of(maker.records, [](const std::string& record) { return record.starts_with("sae.void_sent success"); });
+      };
       if (maker.changed.wait_for(lock, std::chrono::seconds(2), is_there)) return true;
     }
     return false;
@@ -43,7 +47,7 @@ class MakersTest : public testing::Test {
   Maker b{"qkm-b", test::free_port()};
 };
 
-TEST_F(MakersTest, AMastersKeyIsFetchedByItsSlaveBehindTheOtherMakersKeyManagerOnce) {
+TEST_F(MakersTest, AMastersKeyIsFetchedByItsSlaveBehindTheOtherMakersKmeOnce) {
   start();
   const Answered sold = enc(R"({"number":2,"size":512})");
   ASSERT_EQ(sold.status, 200U) << sold.body;
@@ -113,7 +117,7 @@ TEST_F(MakersTest, WithoutAnAcknowledgementTheMasterGetsNothingAndTheKeysAreVoid
   EXPECT_TRUE(b.recorded("sae.void success sae-a"));
 }
 
-TEST_F(MakersTest, AKeyManagerThatIsSilentAtFirstIsAskedAgainWithTheSameKeys) {
+TEST_F(MakersTest, AKmeThatIsSilentAtFirstIsAskedAgainWithTheSameKeys) {
   a.start(b);
   auto order = enc_later();
   const Deadline soon = test::soon();
@@ -177,10 +181,11 @@ TEST_F(MakersTest, AVoidThatOvertakesItsKeysKeepsThemOut) {
   EXPECT_EQ(b.keys_waiting(), 0);
 }
 
-TEST_F(MakersTest, OnlyTheTargetsOwnKeyManagerAcknowledges) {
+TEST_F(MakersTest, OnlyTheTargetsOwnKmeAcknowledges) {
   start();
   const auto ack = [](const std::string& target) {
-    return R"([{"key_ids":[{"key_id":")" + std::string(some_id) + R"("}],"ack_status":"relayed","initiator_sae_id":"sae-a","target_sae_id":")" + target + R"("}])";
+    return R"([{"key_ids":[{"key_id":")" + std::string(some_id) + R"("}],"ack_status":"relayed","initiator_sae_id":"sae-a","target_sae_id":")" + target +
+           R"("}])";
   };
   EXPECT_EQ(ask("qkm-x", a, "POST", "/kmapi/v1/ext_keys/ack", ack("sae-b")).status, 401U);
   EXPECT_EQ(ask("sae-a", a, "POST", "/kmapi/v1/ext_keys/ack", ack("sae-b")).status, 401U);

@@ -135,7 +135,7 @@ class NeighboursTest : public testing::Test {
   std::unique_ptr<Neighbours> neighbours;  // last: its threads use what stands above
 };
 
-TEST_F(NeighboursTest, TheMasterIsAnsweredWhenEveryTargetOfEveryKeyManagerHasTheKeys) {
+TEST_F(NeighboursTest, TheMasterIsAnsweredWhenEveryTargetOfEveryKmeHasTheKeys) {
   auto answer = order({SaeId("sae-b"), SaeId("sae-b2"), SaeId("sae-c"), SaeId("sae-a2")}, 2);
   const std::vector<KeyId> ids = message("ext_keys").ids();
   acknowledge(ids, AckStatus::relayed, "sae-b");
