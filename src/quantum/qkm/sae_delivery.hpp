@@ -22,7 +22,7 @@ struct DeliveryPlace {
   std::string kme;     // this QKM's name
   std::string domain;  // this site's
   std::map<std::string, ElementName> domains;  // the QKM of each other site
-  std::vector<std::string> neighbours;         // key managers of other makers to which keys are brought
+  std::vector<std::string> neighbours{};       // key managers of other makers to which keys are brought
   kme::Limits limits;
   std::int64_t max_key_count = 0;  // that a stock holds, for ETSI 014's status
   std::chrono::milliseconds lifetime{3600000};  // of a key that nobody fetches

@@ -3,6 +3,7 @@
 #include "quantum/qkm/sae_neighbours.hpp"
 
 #include <condition_variable>
+#include <future>
 
 #include "harness.hpp"
 #include "kme/key_id_text.hpp"
