@@ -76,6 +76,7 @@ Result<SaeDelivery::Way> SaeDelivery::way_of(const kme::Order& order) const {
 
 void SaeDelivery::take(kme::Order order, kme::Done<kme::Delivery> done) {
   order.wishes.paths = std::min(order.wishes.paths, shares_max);
+  if (stock_keys_of(order) > activation_keys_max) order.wishes = {};  // a wish refuses no order
   const auto admitted = [&]() -> Result<Way> {
     TRY(check_size(order, place_.limits));
     ASSIGN_OR_RETURN(const Way way, way_of(order));

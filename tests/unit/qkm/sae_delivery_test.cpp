@@ -448,6 +448,7 @@ TEST_F(SaeDemandsTest, AWishIsMetIfItCanBeAndPassedOverIfNot) {
   EXPECT_EQ(left(over_u), 2);
   EXPECT_TRUE(same(*met, *fetch(b, "sae-b", *met)) && same(*passed_over, *fetch(b, "sae-b", *passed_over)));
   EXPECT_TRUE(get_of(a, {}, {.paths = 1000}));
+  EXPECT_EQ(get_of(a, {}, {.paths = 8}, 128, {SaeId("sae-b")}, 4096).error().code, ErrorCode::exhausted);  // too much with the wish, as such too much for this stock alone
 }
 
 TEST_F(SaeDemandsTest, ASecondSiteGetsTheKeyUnderPadsOfTwoPathsToo) {
