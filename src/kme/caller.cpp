@@ -5,10 +5,10 @@
 namespace qanat::kme {
 
 std::optional<Caller> caller_of(const SaeRegistry& registry, const net::ForeignRequest& request) {
-  const Sae* const sae = registry.identify(request.peer->names);
-  if (sae == nullptr) return std::nullopt;
+  const auto sae = registry.identify(request.peer->names);
+  if (!sae) return std::nullopt;
   Caller out = stranger(request);
-  out.sae = sae->id;
+  out.sae = *sae;
   return out;
 }
 

@@ -13,6 +13,8 @@ namespace {
 // Clause 5, word for word.
 constexpr const char* size_not_octets = "size shall be a multiple of 8";
 constexpr const char* mandatory_unknown = "not all extension_mandatory parameters are supported";
+constexpr std::int64_t paths_max = 64;
+
 std::unexpected<Error> bad(std::string why) { return fail(ErrorCode::invalid_argument, std::move(why)); }
 
 Result<std::uint32_t> check_number(std::int64_t number, const Limits& limits) {
@@ -37,27 +39,26 @@ Result<std::vector<SaeId>> read_saes(const wire::Json& body, const Limits& limit
 
 enum class Must : std::uint8_t { be_met, be_tried };
 
-/// One parameter of an extension object. A value of the wrong type is bad in either list; a mandatory parameter that is not ours is refused, an optional one
-/// passed over (clause 6.2).
-Result<void> read_parameter(const wire::Json& object, const std::string& name, Must must, KeyRequest& out) {
+/// One parameter of an extension object: what it asks for is added to `demands`.
+Result<void> read_parameter(const wire::Json& object, const std::string& name, Demands& demands, bool& transport) {
   if (name == extension_paths) {
-    ASSIGN_OR_RETURN(const std::int64_t paths, object.integer(name, 1, 64));
-    if (must == Must::be_met) out.demands.paths = std::max(out.demands.paths, static_cast<std::uint32_t>(paths));
+    ASSIGN_OR_RETURN(const std::int64_t paths, object.integer(name));
+    if (paths < 1 || paths > paths_max) return bad(demands_unmet);
+    demands.paths = std::max(demands.paths, static_cast<std::uint32_t>(paths));
     return {};
   }
   if (name == extension_assurance) {
     ASSIGN_OR_RETURN(const std::string assurance, object.text(name));
-    if (assurance != "quantum" && assurance != "any") return bad(mandatory_unmet);
-    if (must == Must::be_met && assurance == "quantum") out.demands.quantum = true;
+    if (assurance != "quantum" && assurance != "any") return bad(demands_unmet);
+    demands.quantum = demands.quantum || assurance == "quantum";
     return {};
   }
   if (name == extension_transport) {
     ASSIGN_OR_RETURN(const bool wanted, object.boolean(name));
-    if (must == Must::be_met && wanted) out.quantum_safe_transport = true;
+    transport = transport || wanted;
     return {};
   }
-  if (must == Must::be_met) return bad(mandatory_unknown);
-  return {};
+  return bad(mandatory_unknown);
 }
 
 Result<void> read_extensions(const wire::Json& body, std::string_view list, Must must, KeyRequest& out) {
@@ -65,7 +66,14 @@ Result<void> read_extensions(const wire::Json& body, std::string_view list, Must
   if (!objects) return {};
   for (const wire::Json& object : *objects) {
     if (!object.is_object()) return bad(std::string(list) + ": shall be an array of objects");
-    for (const std::string& name : object.names()) TRY(read_parameter(object, name, must, out));
+    for (const std::string& name : object.names()) {
+      if (must == Must::be_met) {
+        TRY(read_parameter(object, name, out.demands, out.quantum_safe_transport));
+        continue;
+      }
+      bool of_no_use = false;  // the connection is what it is
+      static_cast<void>(read_parameter(object, name, out.wishes, of_no_use));
+    }
   }
   return {};
 }
@@ -80,7 +88,7 @@ Result<std::int64_t> read_integer(std::string_view name, std::string_view text) 
 }  // namespace
 
 Result<KeyRequest> read_key_request(ByteView body, const Limits& limits) {
-  KeyRequest out{.number = 1, .size = limits.key_size, .additional_slaves = {}, .demands = {}};
+  KeyRequest out{.number = 1, .size = limits.key_size, .additional_slaves = {}, .demands = {}, .wishes = {}};
   if (body.empty()) return out;
   ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(body));
   TRY(json.only({"number", "size", "additional_slave_SAE_IDs", "extension_mandatory", "extension_optional"}));
@@ -99,7 +107,7 @@ Result<KeyRequest> read_key_request(ByteView body, const Limits& limits) {
 }
 
 Result<KeyRequest> read_key_query(std::string_view query, const Limits& limits) {
-  KeyRequest out{.number = 1, .size = limits.key_size, .additional_slaves = {}, .demands = {}};
+  KeyRequest out{.number = 1, .size = limits.key_size, .additional_slaves = {}, .demands = {}, .wishes = {}};
   ASSIGN_OR_RETURN(const auto pairs, net::read_query(query));
   bool number_seen = false;
   bool size_seen = false;

@@ -13,16 +13,16 @@ struct KeyRequest {
   std::uint32_t number = 1;
   std::uint32_t size = 0;  // bits
   std::vector<SaeId> additional_slaves;
-  Demands demands;                   // what our extension parameters ask for
-  bool quantum_safe_transport = false;  // the same, of the connection itself
+  Demands demands;                      // what our extension parameters ask for in extension_mandatory
+  Demands wishes;                       // and in extension_optional
+  bool quantum_safe_transport = false;  // demanded of the connection itself
 };
 
-// The extension parameters that are supported, in extension_mandatory (refused if they cannot be met) and extension_optional (met or not). The standard
-// wants a vendor's prefix that ends in "_".
+// The extension parameters that are supported, in extension_mandatory (400 if they cannot be met) and extension_optional (met if possible; what is unknown
+// or malformed there is passed over, as clause 6.2 allows). The standard wants a vendor's prefix that ends in "_".
 inline constexpr std::string_view extension_paths = "qanat_paths";                      // integer: over at least so many node-disjoint paths
-inline constexpr std::string_view extension_assurance = "qanat_assurance";              // "quantum": no part of the way under public-key secrecy alone
+inline constexpr std::string_view extension_assurance = "qanat_assurance";              // "quantum": between the KMEs nothing rests on public-key secrecy alone
 inline constexpr std::string_view extension_transport = "qanat_quantum_safe_transport";  // true: only over a connection with a quantum-safe group
-inline constexpr const char* mandatory_unmet = "not all extension_mandatory request options could be met";  // the standard\'s own words
 
 /// The body of POST enc_keys; an empty one asks for the defaults. invalid_argument, in the standard's words where it has some.
 Result<KeyRequest> read_key_request(ByteView body, const Limits& limits);

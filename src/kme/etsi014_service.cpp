@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::size_t key_request_max = 64 * 1024;  // octets
 constexpr const char* key_missing = "one or more keys specified are not found on KME";
+
 net::ForeignResponse unauthorized() { return {.status = 401, .content_type = "", .body = {}}; }
 
 /// Which status a failure has. The standard has one for everything on the server's side.
@@ -80,7 +81,7 @@ class Service {
     if (post && !request.query.empty()) return fail(ErrorCode::invalid_argument, "POST takes its parameters in the body");
     if (!request.body.empty() && !is_json(request.content_type)) return fail(ErrorCode::invalid_argument, "Content-Type shall be application/json");
     ASSIGN_OR_RETURN(KeyRequest asked, post ? read_key_request(request.body, provider_.limits()) : read_key_query(request.query, provider_.limits()));
-    if (asked.quantum_safe_transport && !caller.quantum_safe) return fail(ErrorCode::invalid_argument, mandatory_unmet);
+    if (asked.quantum_safe_transport && !caller.quantum_safe) return fail(ErrorCode::invalid_argument, demands_unmet);
     std::vector<SaeId> slaves{SaeId(request.parameters.front())};
     for (SaeId& slave : asked.additional_slaves) {
       if (std::ranges::find(slaves, slave) == slaves.end()) slaves.push_back(std::move(slave));
@@ -93,6 +94,7 @@ class Service {
                  .number = asked.number,
                  .size = asked.size,
                  .demands = asked.demands,
+                 .wishes = asked.wishes,
                  .standard = "etsi014",
                  .deadline = request.deadline};
   }
@@ -101,7 +103,12 @@ class Service {
     if (post && !request.query.empty()) return fail(ErrorCode::invalid_argument, "POST takes its parameters in the body");
     if (!request.body.empty() && !is_json(request.content_type)) return fail(ErrorCode::invalid_argument, "Content-Type shall be application/json");
     ASSIGN_OR_RETURN(std::vector<KeyId> ids, post ? read_key_ids(request.body, provider_.limits()) : read_key_id_query(request.query));
-    return Fetch{.slave = caller, .master = SaeId(request.parameters.front()), .ids = std::move(ids), .standard = "etsi014", .deadline = request.deadline};
+    return Fetch{.slave = caller,
+                 .master = SaeId(request.parameters.front()),
+                 .master_is = MasterName::exact,
+                 .ids = std::move(ids),
+                 .standard = "etsi014",
+                 .deadline = request.deadline};
   }
 
   Provider& provider_;

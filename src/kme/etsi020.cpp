@@ -1,6 +1,7 @@
 #include "kme/etsi020.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "kme/caller.hpp"
 #include "kme/key_id_text.hpp"
@@ -13,6 +14,8 @@ namespace {
 constexpr std::size_t body_max = 256 * 1024;  // octets
 constexpr std::size_t url_max = 1024;
 constexpr std::size_t ids_max = 1024;
+constexpr std::size_t acks_max = 64;
+constexpr std::size_t message_max = 200;
 
 std::unexpected<Error> bad(std::string why) { return fail(ErrorCode::invalid_argument, std::move(why)); }
 
@@ -26,8 +29,17 @@ std::string_view name(AckStatus status) {
       return "failed";
     case AckStatus::not_present:
       return "key not present";
+    case AckStatus::failed_to_void:
+      return "failed to void";
   }
   return "failed";
+}
+
+Result<AckStatus> read_status(std::string_view text) {
+  for (const AckStatus status : {AckStatus::relayed, AckStatus::voided, AckStatus::failed, AckStatus::not_present, AckStatus::failed_to_void}) {
+    if (name(status) == text) return status;
+  }
+  return bad("ack_status: is none of relayed, voided, failed, key not present, failed to void");
 }
 
 std::string_view title(unsigned status) {
@@ -71,7 +83,8 @@ net::ForeignResponse refusal(unsigned status, std::string_view why) { return jso
 
 class Service {
  public:
-  Service(Provider& provider, const SaeRegistry& registry, SendAck ack) : provider_(provider), registry_(registry), ack_(std::move(ack)) {}
+  Service(Provider& provider, const SaeRegistry& registry, SendAck ack, TakeAcks take_acks)
+      : provider_(provider), registry_(registry), ack_(std::move(ack)), take_acks_(std::move(take_acks)) {}
 
   void ext_keys(net::ForeignRequest request, net::ForeignReply reply) const {
     auto keys = read_ext_keys(request.body, provider_.limits());
@@ -84,7 +97,8 @@ class Service {
     for (const Key& key : keys->keys) ids.push_back(key.id);
     Caller from = stranger(request);
     from.sae = SaeId(kme);
-    ExternalKeys external{.initiator = keys->initiator, .targets = keys->targets, .keys = std::move(keys->keys), .from = std::move(from), .deadline = request.deadline};
+    ExternalKeys external{
+        .initiator = keys->initiator, .targets = keys->targets, .keys = std::move(keys->keys), .from = std::move(from), .deadline = request.deadline};
     provider_.accept(std::move(external), [reply = std::move(reply), ack = ack_, kme, ids, url = keys->ack_callback_url, initiator = keys->initiator,
                                            targets = keys->targets](Result<void> stored) mutable {
       if (!stored) return reply(refusal(status_of(stored.error().code), stored.error().message));
@@ -107,9 +121,27 @@ class Service {
       for (const KeyId& id : asked) {
         if (std::ranges::find(*gone, id) == gone->end()) absent.push_back(wire::Json::object({{"key_id", to_uuid(id)}}));
       }
-      reply(json_answer(200, wire::Json::array({wire::Json::object({{"key_ids", wire::Json::array(std::move(voided))}, {"ack_status", name(AckStatus::voided)}}),
-                                                wire::Json::object({{"key_ids", wire::Json::array(std::move(absent))}, {"ack_status", name(AckStatus::not_present)}})})
-                                     .dump()));
+      reply(json_answer(
+          200, wire::Json::array({wire::Json::object({{"key_ids", wire::Json::array(std::move(voided))}, {"ack_status", name(AckStatus::voided)}}),
+                                  wire::Json::object({{"key_ids", wire::Json::array(std::move(absent))}, {"ack_status", name(AckStatus::not_present)}})})
+                   .dump()));
+    });
+  }
+
+  void acks(const net::ForeignRequest& request, net::ForeignReply reply) const {
+    const std::string kme = other_kme(*request.peer);
+    auto said = read_acks(request.body);
+    Result<void> allowed = said ? Result<void>() : Result<void>(fail(said.error()));
+    if (allowed && kme.empty()) allowed = fail(ErrorCode::unauthenticated, "no key manager that this one knows");
+    for (std::size_t i = 0; allowed && i < said->size(); ++i) {
+      const Sae* const target = registry_.find((*said)[i].target);
+      if (target == nullptr || target->here || target->kme != kme)
+        allowed = fail(ErrorCode::denied, "SAE " + (*said)[i].target.text() + " is not served by " + kme);
+    }
+    if (!allowed) return refuse(request, "etsi020.ack", allowed.error(), std::move(reply));
+    take_acks_(kme, std::move(*said), [reply = std::move(reply)](const Result<void>& taken) mutable {
+      if (!taken) return reply(refusal(status_of(taken.error().code), taken.error().message));
+      reply({.status = 200, .content_type = "", .body = {}});
     });
   }
 
@@ -145,6 +177,7 @@ class Service {
   Provider& provider_;
   const SaeRegistry& registry_;
   SendAck ack_;
+  TakeAcks take_acks_;
 };
 
 }  // namespace
@@ -161,7 +194,10 @@ Result<ExtKeys> read_ext_keys(std::span<std::uint8_t> body, const Limits& limits
   ASSIGN_OR_RETURN(const std::string initiator, json.text("initiator_sae_id"));
   out.initiator = SaeId(initiator);
   ASSIGN_OR_RETURN(const std::vector<std::string> targets, json.texts("target_sae_ids"));
-  for (const std::string& target : targets) out.targets.emplace_back(target);
+  for (const std::string& target : targets) {
+    if (std::ranges::find(out.targets, SaeId(target)) != out.targets.end()) return bad("target_sae_ids: a name stands there twice");
+    out.targets.emplace_back(target);
+  }
   if (out.targets.empty() || out.targets.size() > limits.max_sae_id_count) return bad("target_sae_ids: 1 to " + std::to_string(limits.max_sae_id_count));
   ASSIGN_OR_RETURN(out.ack_callback_url, json.text("ack_callback_url"));
   if (!out.ack_callback_url.starts_with("https://") || out.ack_callback_url.size() > url_max) return bad("ack_callback_url: must be an https address");
@@ -180,6 +216,32 @@ Result<ExtKeys> read_ext_keys(std::span<std::uint8_t> body, const Limits& limits
     out.keys.push_back({.id = id, .octets = std::move(octets[i])});
   }
   return Result<ExtKeys>(std::move(out));
+}
+
+Result<std::vector<Ack>> read_acks(ByteView body) {
+  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(body));
+  ASSIGN_OR_RETURN(const std::vector<wire::Json> entries, json.as_array());
+  if (entries.empty() || entries.size() > acks_max) return bad("1 to " + std::to_string(acks_max) + " acknowledgements belong here");
+  std::vector<Ack> out;
+  for (const wire::Json& entry : entries) {
+    Ack ack;
+    ASSIGN_OR_RETURN(const wire::Json ids, entry.at("key_ids"));
+    ASSIGN_OR_RETURN(ack.ids, read_ids(ids));
+    if (std::set(ack.ids.begin(), ack.ids.end()).size() != ack.ids.size()) return bad("key_ids: a key_id stands there twice");
+    ASSIGN_OR_RETURN(const std::string status, entry.text("ack_status"));
+    ASSIGN_OR_RETURN(ack.status, read_status(status));
+    ASSIGN_OR_RETURN(std::string initiator, entry.text("initiator_sae_id"));
+    ASSIGN_OR_RETURN(std::string target, entry.text("target_sae_id"));
+    if (initiator.empty() || initiator.size() > sae_id_size_max || target.empty() || target.size() > sae_id_size_max) return bad("not the name of an SAE");
+    ack.initiator = SaeId(std::move(initiator));
+    ack.target = SaeId(std::move(target));
+    ASSIGN_OR_RETURN(const auto message, entry.optional_text("message"));
+    ack.message = message.value_or("").substr(0, message_max);
+    std::ranges::replace_if(
+        ack.message, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+    out.push_back(std::move(ack));
+  }
+  return out;
 }
 
 Result<VoidRequest> read_void(ByteView body) {
@@ -215,16 +277,19 @@ std::string render_error(unsigned status, std::string_view details) {
   return wire::Json::object({{"type", "about:blank"}, {"status", status}, {"title", title(status)}, {"details", plain}}).dump();
 }
 
-net::ForeignService make_service(Provider& provider, const SaeRegistry& registry, SendAck ack) {
-  const Service service(provider, registry, std::move(ack));
+net::ForeignService make_service(Provider& provider, const SaeRegistry& registry, SendAck ack, TakeAcks take_acks) {
+  const Service service(provider, registry, std::move(ack), std::move(take_acks));
   net::ForeignService out{.prefix = "/kmapi/", .routes = {}, .refuse = refusal};
   out.routes.push_back({.point = "etsi020", .method = "POST", .pattern = "/kmapi/v1/ext_keys", .body_max = body_max,
                         .answer = [service](net::ForeignRequest asked, net::ForeignReply reply) { service.ext_keys(std::move(asked), std::move(reply)); }});
   out.routes.push_back({.point = "etsi020", .method = "POST", .pattern = "/kmapi/v1/ext_keys/void", .body_max = body_max,
                         .answer = [service](const net::ForeignRequest& asked, net::ForeignReply reply) { service.void_keys(asked, std::move(reply)); }});
-  out.routes.push_back({.point = "etsi020", .method = "GET", .pattern = "/kmapi/versions", .body_max = 0, .answer = [](const net::ForeignRequest&, net::ForeignReply reply) {
-                          reply(json_answer(200, R"({"versions":["v1"]})"));
-                        }});
+  out.routes.push_back({.point = "etsi020", .method = "POST", .pattern = "/kmapi/v1/ext_keys/ack", .body_max = body_max,
+                        .answer = [service](const net::ForeignRequest& asked, net::ForeignReply reply) { service.acks(asked, std::move(reply)); }});
+  out.routes.push_back(
+      {.point = "etsi020", .method = "GET", .pattern = "/kmapi/versions", .body_max = 0, .answer = [](const net::ForeignRequest&, net::ForeignReply reply) {
+         reply(json_answer(200, R"({"versions":["v1"]})"));
+       }});
   return out;
 }
 

@@ -41,7 +41,12 @@ struct Limits {
 struct Demands {
   std::uint32_t paths = 1;  // node-disjoint paths that its shares came over
   bool quantum = false;     // of quantum key distribution from end to end
+
+  [[nodiscard]] bool any() const { return paths > 1 || quantum; }
+  auto operator<=>(const Demands&) const = default;
 };
+/// Why an order is refused (invalid_argument) whose demands no keys meet while others would be there; ETSI GS QKD 014 clause 5, word for word.
+inline constexpr const char* demands_unmet = "not all extension_mandatory request options could be met";
 
 struct Order {
   Caller master;
@@ -49,6 +54,7 @@ struct Order {
   std::uint32_t number = 1;
   std::uint32_t size = 256;  // bits, a multiple of 8
   Demands demands;
+  Demands wishes{};           // met if that can be done at once, passed over otherwise
   std::string_view standard;  // "etsi014", for the audit
   Deadline deadline;
 };
@@ -63,9 +69,12 @@ struct Delivery {
   std::vector<Key> keys;
 };
 
+enum class MasterName : std::uint8_t { exact, pattern };
+
 struct Fetch {
   Caller slave;
   SaeId master;  // empty: whoever it was
+  MasterName master_is = MasterName::exact;
   std::vector<KeyId> ids;
   std::string_view standard;
   Deadline deadline;
@@ -100,11 +109,13 @@ class Provider {
   /// not_found: no such SAE.
   virtual void status(const SaeId& master, const SaeId& slave, Done<StockStatus> done) = 0;
   /// Keys for the master; when `done` has them, every slave can already fetch them at its own key management entity, and no one will ever get them again
-  /// from this end. invalid_argument: an unknown slave, a size; exhausted: too few keys in stock, or the SAE's quota; unavailable: the far end is silent.
+  /// from this end. invalid_argument: an unknown slave, a size, demands that are not met (demands_unmet); exhausted: too few keys in stock, or the SAE's
+  /// quota; unavailable: the far end is silent.
   virtual void take(Order order, Done<Delivery> done) = 0;
   /// Keys by id, all or none: each slave gets each key once. not_found: one of them is not here; denied: the caller was not named for one of them.
   virtual void fetch(Fetch fetch, Done<Delivery> done) = 0;
-  /// Stores keys that came from another key manager until their targets fetch them. conflict: an id is there already.
+  /// Stores keys that came from another key manager until their targets fetch them. The same keys again: nothing more happens, whatever became of them.
+  /// conflict: an id is there already for another, or was voided.
   virtual void accept(ExternalKeys keys, Done<void> done) = 0;
   /// Destroys keys that the SAE initiated and that are not fetched yet, all of them if `ids` is empty; the ids of those that were there.
   virtual void discard(const SaeId& initiator, std::vector<KeyId> ids, Done<std::vector<KeyId>> done) = 0;

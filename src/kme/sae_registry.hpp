@@ -10,21 +10,28 @@
 namespace qanat::kme {
 
 struct Sae {
-  SaeId id;
+  SaeId id;                            // a name; or, of an entry for many, the pattern that their names have (kme/glob.hpp)
   std::string domain;                  // whose key management entity serves it
   std::string kme;                     // that entity's name
   bool here = false;                   // this entity serves it
-  std::uint32_t keys_per_second = 0;   // that it may order; 0: no limit
+  std::uint32_t keys_per_second = 0;   // that it may order; 0: no limit. SAEs of one pattern share it
+  bool pattern = false;
 };
+
+inline constexpr std::size_t sae_patterns_max = 64;
 
 class SaeRegistry {
  public:
-  /// invalid_argument for a name twice, or one that is empty or over 256 octets.
+  /// invalid_argument for a name twice, one that is empty or over 256 octets, or more than sae_patterns_max patterns.
   static Result<SaeRegistry> make(std::vector<Sae> saes);
 
+  /// The entry of this name, else the first pattern that it has; nullptr if there is none. A name with '*', '?' or a control character
+  /// has no pattern.
   [[nodiscard]] const Sae* find(const SaeId& id) const;
   /// The first of a certificate's names that is an SAE served here.
-  [[nodiscard]] const Sae* identify(const std::vector<std::string>& names) const;
+  [[nodiscard]] std::optional<SaeId> identify(const std::vector<std::string>& names) const;
+  /// The names, not patterns, that `pattern` stands for.
+  [[nodiscard]] std::vector<SaeId> matching(std::string_view pattern) const;
   [[nodiscard]] const std::map<SaeId, Sae>& all() const noexcept { return saes_; }
 
  private:

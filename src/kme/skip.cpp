@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "kme/caller.hpp"
+#include "kme/glob.hpp"
 #include "kme/secret_text.hpp"
 #include "net/foreign_routes.hpp"
 #include "wire/json.hpp"
@@ -85,13 +86,14 @@ class Service {
     const auto caller = caller_of(registry_, request);
     if (!caller) return refuse(stranger(request), "skip.key", {ErrorCode::unauthenticated, "no SAE of this KME"}, std::move(reply));
     auto query = read_key_query(request.query, provider_.limits());
-    if (query && registry_.find(query->remote) == nullptr) query = bad("remoteSystemID is not known");
-    if (!query) return refuse(*caller, "skip.key", query.error(), std::move(reply));
+    auto slaves = query ? remote_systems(registry_, caller->sae, query->remote, provider_.limits()) : Result<std::vector<SaeId>>(fail(query.error()));
+    if (!slaves) return refuse(*caller, "skip.key", slaves.error(), std::move(reply));
     provider_.take({.master = *caller,
-                    .slaves = {query->remote},
+                    .slaves = std::move(*slaves),
                     .number = 1,
                     .size = query->size,
                     .demands = {},
+                    .wishes = {},
                     .standard = "skip",
                     .deadline = request.deadline},
                    answer(std::move(reply)));
@@ -102,7 +104,14 @@ class Service {
     if (!caller) return refuse(stranger(request), "skip.key_id", {ErrorCode::unauthenticated, "no SAE of this KME"}, std::move(reply));
     auto query = read_key_id_query(request.parameters.front(), request.query);
     if (!query) return refuse(*caller, "skip.key_id", query.error(), std::move(reply));
-    provider_.fetch({.slave = *caller, .master = query->remote, .ids = {query->id}, .standard = "skip", .deadline = request.deadline}, answer(std::move(reply)));
+    const bool pattern = registry_.find(query->remote) == nullptr && is_glob(query->remote.text());
+    provider_.fetch({.slave = *caller,
+                     .master = query->remote,
+                     .master_is = pattern ? MasterName::pattern : MasterName::exact,
+                     .ids = {query->id},
+                     .standard = "skip",
+                     .deadline = request.deadline},
+                    answer(std::move(reply)));
   }
 
   void entropy(const net::ForeignRequest& request, net::ForeignReply reply) const {
@@ -156,6 +165,16 @@ Result<std::uint32_t> read_entropy_query(std::string_view query) {
   const std::string* const wanted = find(pairs, "minentropy");
   if (wanted == nullptr) return 256U;
   return read_bits("minentropy", *wanted, 8, entropy_bits_max);
+}
+
+Result<std::vector<SaeId>> remote_systems(const SaeRegistry& registry, const SaeId& local, const SaeId& asked, const Limits& limits) {
+  if (registry.find(asked) != nullptr) return std::vector{asked};
+  if (!is_glob(asked.text())) return bad("remoteSystemID is not known");
+  std::vector<SaeId> out = registry.matching(asked.text());
+  std::erase(out, local);
+  if (out.empty()) return bad("remoteSystemID stands for no system that is known by name");
+  if (out.size() > limits.max_sae_id_count + 1U) return bad("remoteSystemID stands for more than " + std::to_string(limits.max_sae_id_count + 1U) + " systems");
+  return out;
 }
 
 Secret render_key(const Key& key) {

@@ -17,5 +17,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string text = qkm::write_activation(*read).dump();
   const auto again = qkm::read_activation(as_bytes(text));
   CHECK(again && qkm::write_activation(*again).dump() == text);
+  for (const qkm::ActivatedKeys& group : read->groups) {
+    std::vector<KeyRun> runs;
+    for (const qkm::StockRun& run : group.runs) runs.push_back(run.run);
+    CHECK(keys_in(qkm::first_share(runs, group.shares)) * group.shares == keys_in(runs));
+  }
   return 0;
 }

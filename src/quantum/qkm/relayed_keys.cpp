@@ -15,8 +15,13 @@ StockName stock_name(std::string_view domain, std::span<const ElementName> path)
   return StockName(std::move(out));
 }
 
-/// The domain and the path that a stock is named after.
-Result<Pool> read_name(const StockName& stock) {
+RelayedKey one_key(const Taken& taken, const std::vector<ElementName>& path) {
+  return {.id = taken.run.id(0), .path = path, .way = taken.about, .key = taken.key(0)};
+}
+
+}  // namespace
+
+Result<Pool> pool_named(const StockName& stock) {
   std::string_view rest = stock.text();
   rest.remove_prefix(std::min(rest.size(), domain_stocks.size()));
   const std::size_t slash = rest.find('/');
@@ -31,12 +36,6 @@ Result<Pool> read_name(const StockName& stock) {
   if (out.path.size() < 2) return fail(ErrorCode::internal, stock.text() + ": has no path");
   return out;
 }
-
-RelayedKey one_key(const Taken& taken, const std::vector<ElementName>& path) {
-  return {.id = taken.run.id(0), .path = path, .way = taken.about, .key = taken.key(0)};
-}
-
-}  // namespace
 
 bool are_disjoint(std::span<const ElementName> one, std::span<const ElementName> other) {
   if (one.size() == 2 && other.size() == 2) return false;  // one link twice
@@ -94,7 +93,7 @@ Result<std::vector<KeyId>> RelayedKeys::absent(store::Transaction& transaction, 
 Result<RelayedKey> RelayedKeys::fetch(store::Transaction& transaction, const KeyId& id, std::string_view peer_domain, const Handout& handout, UnixMs now) {
   ASSIGN_OR_RETURN(const auto stock, stock_.stock_with(transaction, id));
   if (!stock || !stock->text().starts_with(domain_stocks)) return fail(ErrorCode::not_found, "relayed key " + id.hex() + ": is not here");
-  ASSIGN_OR_RETURN(const Pool pool, read_name(*stock));
+  ASSIGN_OR_RETURN(const Pool pool, pool_named(*stock));
   if (pool.peer_domain != peer_domain) return fail(ErrorCode::denied, "relayed key " + id.hex() + ": is not shared with domain " + std::string(peer_domain));
   ASSIGN_OR_RETURN(const KeyStock::Receipt receipt,
                    stock_.redeem(transaction, *stock, std::array{KeyRun::one(id)},
@@ -118,7 +117,7 @@ Result<std::vector<Pool>> RelayedKeys::pools(store::Transaction& transaction, st
   ASSIGN_OR_RETURN(const std::vector<StockName> names, stock_.stocks(transaction, prefix));
   std::vector<Pool> out;
   for (const StockName& name : names) {
-    ASSIGN_OR_RETURN(Pool pool, read_name(name));
+    ASSIGN_OR_RETURN(Pool pool, pool_named(name));
     ASSIGN_OR_RETURN(const StockLevel level, stock_.level(transaction, name, now));
     pool.keys = level.own;
     out.push_back(std::move(pool));

@@ -42,6 +42,8 @@ struct Pool {
   std::vector<ElementName> path;
   std::int64_t keys = 0;
 };
+/// The domain and the path that a stock is named after; its level is not read. internal for a stock that is none of relayed keys.
+Result<Pool> pool_named(const StockName& stock);
 /// True if the paths share no node but their ends.
 bool are_disjoint(std::span<const ElementName> one, std::span<const ElementName> other);
 /// `count` of the pools, each with a key and no two with a common node between the ends; empty if there are none.

@@ -1,6 +1,7 @@
 #include "quantum/qkm/sae_activation.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "wire/base64.hpp"
 
@@ -48,21 +49,38 @@ Result<Carried> read_carried(const wire::Json& from) {
   return out;
 }
 
+/// Each share has whole runs, and no two are of one stock.
+Result<void> check_shares(const ActivatedKeys& group, std::size_t each) {
+  std::map<std::string, std::size_t> share_of;  // by stock
+  std::size_t before = 0;
+  for (const StockRun& run : group.runs) {
+    const std::size_t share = before / each;
+    const auto [entry, is_new] = share_of.emplace(run.stock, share);
+    before += run.run.count;
+    if ((before - 1) / each != share) return fail(ErrorCode::invalid_argument, "activation: a run belongs to two shares");
+    if (!is_new && entry->second != share) return fail(ErrorCode::invalid_argument, "activation: two shares are of one stock");
+  }
+  return {};
+}
+
 Result<void> check(const ActivatedKeys& group) {
   std::size_t stock_keys = 0;
   for (const StockRun& run : group.runs) stock_keys += run.run.count;
-  if (stock_keys == 0 || stock_keys % group.stride() != 0) return fail(ErrorCode::invalid_argument, "activation: the stock keys do not make whole keys");
+  if (stock_keys == 0 || stock_keys % (std::size_t{group.stride()} * group.shares) != 0) {
+    return fail(ErrorCode::invalid_argument, "activation: the stock keys do not make whole keys");
+  }
+  TRY(check_shares(group, stock_keys / group.shares));
   if (!group.carried) return {};
   std::size_t carried = 0;
   for (const IdRun& ids : group.carried->ids) carried += ids.count;
-  if (carried != stock_keys / group.stride() || group.carried->padded.size() != carried * group.octets) {
+  if (carried != stock_keys / group.stride() / group.shares || group.carried->padded.size() != carried * group.octets) {
     return fail(ErrorCode::invalid_argument, "activation: pads and what they carry are not of one length");
   }
   return {};
 }
 
 Result<ActivatedKeys> read_group(const wire::Json& from) {
-  TRY(from.only({"master", "slaves", "octets", "runs", "carried"}));
+  TRY(from.only({"master", "slaves", "octets", "runs", "shares", "carried"}));
   ActivatedKeys out;
   ASSIGN_OR_RETURN(std::string master, from.text("master"));
   ASSIGN_OR_RETURN(out.master, read_sae(std::move(master)));
@@ -77,6 +95,9 @@ Result<ActivatedKeys> read_group(const wire::Json& from) {
   for (const wire::Json& entry : runs) {
     ASSIGN_OR_RETURN(StockRun run, read_stock_run(entry));
     out.runs.push_back(std::move(run));
+  }
+  if (from.has("shares")) {
+    ASSIGN_OR_RETURN(out.shares, read_number(from, "shares", 1, shares_max));
   }
   if (from.has("carried")) {
     ASSIGN_OR_RETURN(const wire::Json carried, from.object("carried"));
@@ -102,6 +123,7 @@ wire::Json write_activation(const Activation& activation) {
                                            {"slaves", wire::Json::array(std::move(slaves))},
                                            {"octets", group.octets},
                                            {"runs", wire::Json::array(std::move(runs))}});
+    if (group.shares > 1) entry.set("shares", group.shares);
     if (group.carried) {
       std::vector<wire::Json> ids;
       for (const IdRun& run : group.carried->ids) {
@@ -145,6 +167,25 @@ Secret cut_keys(const Secret& stock_keys, std::uint32_t octets) {
   Secret out(count * octets);
   for (std::size_t i = 0; i < count; ++i) {
     std::ranges::copy(stock_keys.reveal().subspan(i * step, octets), out.writable().begin() + static_cast<std::ptrdiff_t>(i * octets));
+  }
+  return out;
+}
+
+Secret xor_shares(const Secret& parts, std::uint32_t shares) {
+  const std::size_t size = parts.size() / shares;
+  Secret out = some_keys(parts, 0, 1, size);
+  for (std::uint32_t share = 1; share < shares; ++share) out.xor_with(some_keys(parts, share, 1, size));
+  return out;
+}
+
+std::vector<KeyRun> first_share(std::span<const KeyRun> runs, std::uint32_t shares) {
+  const std::size_t each = keys_in(runs) / shares;
+  std::vector<KeyRun> out;
+  std::size_t before = 0;
+  for (const KeyRun& run : runs) {
+    if (before >= each) break;
+    out.push_back(run);
+    before += run.count;
   }
   return out;
 }

@@ -24,7 +24,8 @@ struct ActivatedKeys {
   kme::SaeId master;
   std::vector<kme::SaeId> slaves;  // of the receiver's site
   std::uint32_t octets = 0;        // of one key
-  std::vector<StockRun> runs;      // the keys themselves, or the pads
+  std::vector<StockRun> runs;      // the keys themselves, or the pads; with several shares: those of the first, then as many of the next, …
+  std::uint32_t shares = 1;        // of so many keys, each of another stock, every key is the XOR; its id is that of the first
   std::optional<Carried> carried;
 
   [[nodiscard]] std::uint32_t stride() const { return stride_of(octets); }
@@ -38,6 +39,7 @@ struct Activation {
 };
 
 inline constexpr std::size_t activation_keys_max = 4096;  // stock keys of one message
+inline constexpr std::uint32_t shares_max = 8;
 
 wire::Json write_activation(const Activation& activation);
 /// invalid_argument for what does not fit together: another version, no keys, a number of stock keys that is no multiple of the stride, pads that are not as long as what
@@ -46,6 +48,10 @@ Result<Activation> read_activation(ByteView octets);
 
 /// The keys of `octets` each that `stock_keys` (32 octets each, in order) make.
 Secret cut_keys(const Secret& stock_keys, std::uint32_t octets);
+/// `shares` parts of one length, one after the other: their XOR.
+Secret xor_shares(const Secret& parts, std::uint32_t shares);
+/// The runs of the first of so many parts, of which each has whole runs.
+std::vector<KeyRun> first_share(std::span<const KeyRun> runs, std::uint32_t shares);
 /// One after the other.
 Secret joined_keys(const std::vector<Secret>& parts);
 /// `count` keys of `octets` each, from the key `first` on.

@@ -2,28 +2,12 @@
 
 #include <algorithm>
 
+#include "kme/glob.hpp"
+#include "quantum/qkm/sae_names.hpp"
 #include "wire/writer.hpp"
 
 namespace qanat::qkm {
 namespace {
-
-constexpr char between_names = '\n';  // no name holds a control character (kme/sae_registry.hpp)
-
-std::string joined(const std::vector<kme::SaeId>& names) {
-  std::string out;
-  for (const kme::SaeId& name : names) out.append(out.empty() ? "" : std::string(1, between_names)).append(name.text());
-  return out;
-}
-
-std::vector<kme::SaeId> split(std::string_view text) {
-  std::vector<kme::SaeId> out;
-  while (true) {
-    const std::size_t end = text.find(between_names);
-    out.emplace_back(std::string(text.substr(0, end)));
-    if (end == std::string_view::npos) return out;
-    text.remove_prefix(end + 1);
-  }
-}
 
 Bytes context(const IdRun& ids) { return store::column_context("sae_key.sealed", ids.id(0).view()); }
 
@@ -59,10 +43,11 @@ Result<void> Assignments::add(store::Transaction& transaction, const Assignment&
   }
   ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(ids), assignment.keys));
   const Bytes gone((assignment.slaves.size() * ids.count + 7) / 8);
-  TRY(transaction.run("INSERT INTO sae_key (batch_id, first, stride, count, octets, master, slaves, gone, sealed, until_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                      {ids.batch.view(), std::int64_t{ids.first}, std::int64_t{ids.stride}, std::int64_t{ids.count}, std::int64_t{assignment.octets},
-                       std::string_view(assignment.master.text()), std::string_view(joined(assignment.slaves)), ByteView(gone), ByteView(sealed),
-                       static_cast<std::int64_t>(assignment.until_ms)}));
+  TRY(transaction.run(
+      "INSERT INTO sae_key (batch_id, first, stride, count, octets, master, slaves, gone, sealed, until_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      {ids.batch.view(), std::int64_t{ids.first}, std::int64_t{ids.stride}, std::int64_t{ids.count}, std::int64_t{assignment.octets},
+       std::string_view(assignment.master.text()), std::string_view(joined_names(assignment.slaves)), ByteView(gone), ByteView(sealed),
+       static_cast<std::int64_t>(assignment.until_ms)}));
   return {};
 }
 
@@ -136,7 +121,7 @@ Result<Assignments::Fetching::Open*> Assignments::Fetching::find(const KeyId& id
                                           .count = static_cast<std::uint32_t>(row.integer(2))};
                              read->octets = static_cast<std::uint32_t>(row.integer(3));
                              read->master = kme::SaeId(row.text(4));
-                             read->slaves = split(row.text(5));
+                             read->slaves = split_names(row.text(5));
                              read->gone = row.blob(6);
                              read->sealed = row.blob(7);
                            }));
@@ -151,7 +136,12 @@ Result<Assignments::Fetching::Open*> Assignments::Fetching::find(const KeyId& id
   return found;
 }
 
-Result<std::vector<kme::Key>> Assignments::Fetching::fetch(const kme::SaeId& slave, const kme::SaeId& master, std::span<const KeyId> ids) {
+Result<std::vector<kme::Key>> Assignments::Fetching::fetch(const kme::SaeId& slave, const kme::SaeId& master, std::span<const KeyId> ids,
+                                                            kme::MasterName master_is) {
+  const auto ordered = [&](const Open& row) {
+    if (master_is == kme::MasterName::pattern) return kme::glob_matches(master.text(), row.master.text());
+    return master.empty() || row.master == master;
+  };
   struct Wanted {
     Open* row;
     std::uint32_t at;
@@ -164,7 +154,7 @@ Result<std::vector<kme::Key>> Assignments::Fetching::fetch(const kme::SaeId& sla
     const auto named = std::ranges::find(row->slaves, slave);
     if (named == row->slaves.end()) return fail(ErrorCode::denied, "key " + id.hex() + ": " + slave.text() + " was not named for it");
     const auto which = static_cast<std::size_t>(named - row->slaves.begin());
-    if (!master.empty() && row->master != master) return fail(ErrorCode::not_found, "key " + id.hex() + ": " + master.text() + " did not order it");
+    if (!ordered(*row)) return fail(ErrorCode::not_found, "key " + id.hex() + ": " + master.text() + " did not order it");
     if (is_set(row->gone, row->bit(which, at))) return fail(ErrorCode::not_found, "key " + id.hex() + ": " + slave.text() + " had it before");
     wanted.push_back({row, at, which});
   }

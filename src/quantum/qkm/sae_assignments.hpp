@@ -57,7 +57,8 @@ class Assignments {
     Fetching& operator=(const Fetching&) = delete;
 
     /// All or none. not_found if one is not here (or the slave had it before, or another master ordered it); denied if `slave` was not named for one.
-    Result<std::vector<kme::Key>> fetch(const kme::SaeId& slave, const kme::SaeId& master, std::span<const KeyId> ids);
+    Result<std::vector<kme::Key>> fetch(const kme::SaeId& slave, const kme::SaeId& master, std::span<const KeyId> ids,
+                                        kme::MasterName master_is = kme::MasterName::exact);
     /// For all slaves at once; those of `ids` that the master had ordered and that were here. No ids: whatever is here of the master's, at most 4096 rows.
     Result<std::vector<KeyId>> discard(const kme::SaeId& master, std::span<const KeyId> ids);
     Result<void> finish();

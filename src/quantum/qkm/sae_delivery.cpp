@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "node/crash_point.hpp"
+#include "quantum/qkm/sae_received.hpp"
 #include "quantum/qkm/sae_selling.hpp"
 
 namespace qanat::qkm {
@@ -15,6 +16,7 @@ constexpr std::size_t waiting_max = 8192;  // orders, and the same of errands; a
 constexpr std::size_t evidence_octets_max = 960;  // of one record's object (audit/chain.hpp cuts at 1024)
 constexpr std::size_t sweep_rows_max = 256;
 constexpr UnixMs activation_kept_ms = 3600ULL * 1000;
+constexpr UnixMs received_kept_ms = 24ULL * 3600 * 1000;  // beyond the key's own life
 
 std::string ids_text(std::span<const KeyId> ids) {
   std::string out;
@@ -22,12 +24,17 @@ std::string ids_text(std::span<const KeyId> ids) {
   return out;
 }
 
+/// Stock keys that an order may use up.
+std::size_t stock_keys_of(const kme::Order& order) {
+  return std::size_t{order.number} * ((order.size / 8 + stock_key_size - 1) / stock_key_size) * std::max(order.demands.paths, order.wishes.paths);
+}
+
 Result<void> check_size(const kme::Order& order, const kme::Limits& limits) {
   const bool size = order.size % 8 == 0 && order.size >= limits.min_key_size && order.size <= limits.max_key_size;
   const bool number = order.number >= 1 && order.number <= limits.max_key_per_request;
   if (!size || !number || order.slaves.empty()) return fail(ErrorCode::invalid_argument, "order: number, size or slaves are out of bounds");
-  const std::size_t stock_keys = std::size_t{order.number} * ((order.size / 8 + stock_key_size - 1) / stock_key_size);
-  if (stock_keys > activation_keys_max) return fail(ErrorCode::invalid_argument, "order: number times size is more than one request can have");
+  if (order.demands.paths > shares_max) return fail(ErrorCode::invalid_argument, kme::demands_unmet);
+  if (stock_keys_of(order) > activation_keys_max) return fail(ErrorCode::invalid_argument, "order: number times size is more than one request can have");
   return {};
 }
 
@@ -48,28 +55,62 @@ void SaeDelivery::stop() {
   errands_.stop();
 }
 
+bool SaeDelivery::is_behind_neighbour(const kme::Sae& sae) const {
+  return !sae.here && ports_.hand_over && std::ranges::find(place_.neighbours, sae.kme) != place_.neighbours.end();
+}
+
+Result<SaeDelivery::Way> SaeDelivery::way_of(const kme::Order& order) const {
+  bool at_other_site = false;
+  bool behind_neighbour = false;
+  for (const kme::SaeId& slave : order.slaves) {
+    const kme::Sae* const known = parts_.registry.find(slave);
+    const bool reached = known != nullptr && (known->here || place_.domains.contains(known->domain) || is_behind_neighbour(*known));
+    if (!reached) return fail(ErrorCode::invalid_argument, "SAE " + slave.text() + " is not known to this KME");
+    behind_neighbour = behind_neighbour || is_behind_neighbour(*known);
+    at_other_site = at_other_site || (!known->here && !is_behind_neighbour(*known));
+  }
+  if (behind_neighbour && at_other_site)
+    return fail(ErrorCode::invalid_argument, "SAEs behind another maker's key manager and SAEs of other sites need orders of their own");
+  return behind_neighbour ? Way::neighbours : Way::own_sites;
+}
+
 void SaeDelivery::take(kme::Order order, kme::Done<kme::Delivery> done) {
-  const auto admitted = [&]() -> Result<void> {
+  order.wishes.paths = std::min(order.wishes.paths, shares_max);
+  if (stock_keys_of(order) > activation_keys_max) order.wishes = {};  // a wish refuses no order
+  const auto admitted = [&]() -> Result<Way> {
     TRY(check_size(order, place_.limits));
-    for (const kme::SaeId& slave : order.slaves) {
-      const kme::Sae* const known = parts_.registry.find(slave);
-      if (known == nullptr || (!known->here && !place_.domains.contains(known->domain))) {
-        return fail(ErrorCode::invalid_argument, "SAE " + slave.text() + " is not known to this KME");
-      }
-    }
+    ASSIGN_OR_RETURN(const Way way, way_of(order));
     const kme::Sae* const master = parts_.registry.find(order.master.sae);
     if (master == nullptr || !master->here) return fail(ErrorCode::denied, "SAE " + order.master.sae.text() + " is not served here");
-    return quotas_.spend(*master, order.number, parts_.clock.now_ms());
+    TRY(quotas_.spend(*master, order.number, parts_.clock.now_ms()));
+    return way;
   }();
   if (!admitted) {
     const std::string action = std::string(order.standard) + ".enc_keys";
     return record_refusal(order.master, action, admitted.error().message, [done = std::move(done), error = admitted.error()]() mutable { done(fail(error)); });
   }
+  if (*admitted == Way::neighbours) return ports_.hand_over(std::move(order), std::move(done));
   Sale sale{.order = std::move(order), .done = std::move(done), .failed = std::nullopt, .keys = {}};
   if (!sales_.submit(sale)) sale.done(fail(ErrorCode::exhausted, "too many orders wait"));
 }
 
+/// As many at a time as one message to a far end can name.
 void SaeDelivery::sell(std::vector<Sale> sales) {
+  std::vector<Sale> part;
+  std::size_t keys = 0;
+  for (Sale& sale : sales) {
+    const std::size_t more = stock_keys_of(sale.order);
+    if (keys + more > activation_keys_max) {
+      sell_together(std::exchange(part, {}));
+      keys = 0;
+    }
+    keys += more;
+    part.push_back(std::move(sale));
+  }
+  sell_together(std::move(part));
+}
+
+void SaeDelivery::sell_together(std::vector<Sale> sales) {
   Selling selling(*this, sales);
   selling.run();
   std::map<std::string, std::vector<std::string>> refused;  // by reason
@@ -110,14 +151,14 @@ Result<void> SaeDelivery::take_in(store::Transaction& transaction, const Identit
       runs.push_back(run.run);
     }
     if (!missing.empty()) continue;  // nothing of this message counts; what it named is used up
-    Secret keys = cut_keys(joined_keys(parts), group.octets);
+    Secret keys = cut_keys(xor_shares(joined_keys(parts), group.shares), group.octets);
     if (group.carried) keys.xor_with(Secret::copy_of(group.carried->padded));
     std::size_t next = 0;
     std::string text = group.master.text() + " >";
     for (const kme::SaeId& slave : group.slaves) text += ' ' + slave.text();
     for (const KeyRun& run : runs) text += ' ' + run.text();
     evidence.push_back(std::move(text));
-    for (const IdRun& ids : group.carried ? group.carried->ids : id_runs(runs, group.stride())) {
+    for (const IdRun& ids : group.carried ? group.carried->ids : id_runs(first_share(runs, group.shares), group.stride())) {
       TRY(assignments_.add(transaction, {.ids = ids,
                                          .octets = group.octets,
                                          .master = group.master,
@@ -213,7 +254,8 @@ void SaeDelivery::fetch(kme::Fetch fetch, kme::Done<kme::Delivery> done) {
   const kme::Caller& slave = running->fetch.slave;
   submit({.work = [running](store::Transaction&, Assignments::Fetching& fetching) -> Result<void> {
             if (running->fetch.deadline.passed()) return fail(ErrorCode::deadline_exceeded, "the request waited too long");
-            ASSIGN_OR_RETURN(running->keys, fetching.fetch(running->fetch.slave.sae, running->fetch.master, running->fetch.ids));
+            const kme::Fetch& asked = running->fetch;
+            ASSIGN_OR_RETURN(running->keys, fetching.fetch(asked.slave.sae, asked.master, asked.ids, asked.master_is));
             return {};
           },
           .evidence = [running]() -> std::pair<std::string_view, std::string> {
@@ -234,7 +276,8 @@ void SaeDelivery::status(const kme::SaeId& master, const kme::SaeId& slave, kme:
   if (known == nullptr) return done(fail(ErrorCode::not_found, "SAE " + slave.text() + " is not known to this KME"));
   auto out = std::make_shared<kme::StockStatus>();  // shared by the steps of the errand
   *out = {.source_kme = place_.kme, .target_kme = known->kme, .stored_key_count = 0, .max_key_count = place_.max_key_count, .limits = place_.limits};
-  submit({.work = [this, out, domain = known->domain](store::Transaction& transaction, Assignments::Fetching&) -> Result<void> {
+  const std::string domain = is_behind_neighbour(*known) ? place_.domain : known->domain;  // made here when they are ordered
+  submit({.work = [this, out, domain](store::Transaction& transaction, Assignments::Fetching&) -> Result<void> {
             if (domain == place_.domain) {
               out->stored_key_count = place_.max_key_count;  // made when they are ordered: never short
               return {};
@@ -258,6 +301,8 @@ void SaeDelivery::status(const kme::SaeId& master, const kme::SaeId& slave, kme:
 void SaeDelivery::accept(kme::ExternalKeys keys, kme::Done<void> done) {
   auto all = std::make_shared<kme::ExternalKeys>(std::move(keys));  // shared by the steps of the errand
   submit({.work = [this, all](store::Transaction& transaction, Assignments::Fetching&) -> Result<void> {
+            ASSIGN_OR_RETURN(const ReceivedKeys::Arrival arrival, ReceivedKeys::note(transaction, *all, parts_.clock.now_ms()));
+            if (arrival == ReceivedKeys::Arrival::again) return {};
             const UnixMs until = parts_.clock.now_ms() + static_cast<UnixMs>(place_.lifetime.count());
             for (kme::Key& key : all->keys) {
               const IdRun ids{.batch = batch_of(key.id), .first = index_of(key.id), .stride = 1, .count = 1};
@@ -282,7 +327,8 @@ void SaeDelivery::accept(kme::ExternalKeys keys, kme::Done<void> done) {
 
 void SaeDelivery::discard(const kme::SaeId& initiator, std::vector<KeyId> ids, kme::Done<std::vector<KeyId>> done) {
   auto gone = std::make_shared<std::vector<KeyId>>();  // shared by the steps of the errand
-  submit({.work = [gone, initiator, ids = std::move(ids)](store::Transaction&, Assignments::Fetching& fetching) -> Result<void> {
+  submit({.work = [this, gone, initiator, ids = std::move(ids)](store::Transaction& transaction, Assignments::Fetching& fetching) -> Result<void> {
+            TRY(ReceivedKeys::note_voided(transaction, initiator, ids, parts_.clock.now_ms()));
             ASSIGN_OR_RETURN(*gone, fetching.discard(initiator, ids));
             return {};
           },
@@ -312,6 +358,8 @@ Result<void> SaeDelivery::sweep() {
     for (const IdRun& ids : expired) gone.push_back(ids.id(0).hex() + "+" + std::to_string(ids.count));
     const UnixMs old = now > activation_kept_ms ? now - activation_kept_ms : 0;
     TRY(transaction.run("DELETE FROM sae_activation WHERE at_ms < ?", {static_cast<std::int64_t>(old)}));
+    const UnixMs received = received_kept_ms + static_cast<UnixMs>(place_.lifetime.count());
+    TRY(ReceivedKeys::forget(transaction, now > received ? now - received : 0));
     return {};
   }));
   if (gone.empty()) return {};

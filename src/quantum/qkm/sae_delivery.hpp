@@ -13,6 +13,7 @@
 #include "base/identity.hpp"
 #include "kme/sae_registry.hpp"
 #include "quantum/qkm/batches.hpp"
+#include "quantum/qkm/relayed_keys.hpp"
 #include "quantum/qkm/sae_activation.hpp"
 
 namespace qanat::qkm {
@@ -21,6 +22,7 @@ struct DeliveryPlace {
   std::string kme;     // this QKM's name
   std::string domain;  // this site's
   std::map<std::string, ElementName> domains;  // the QKM of each other site
+  std::vector<std::string> neighbours{};       // key managers of other makers to which keys are brought
   kme::Limits limits;
   std::int64_t max_key_count = 0;  // that a stock holds, for ETSI 014's status
   std::chrono::milliseconds lifetime{3600000};  // of a key that nobody fetches
@@ -32,8 +34,10 @@ struct DeliveryPorts {
   /// The far QKM's answer to an activation.
   std::function<Result<wire::Json>(const ElementName& qkm, const wire::Json& activation, Deadline deadline)> activate;
   std::function<Result<void>(const audit::Event& event)> record;
-  /// Whether keys of this stock are what an order demands.
+  /// Whether keys of this stock are of the quality that an order demands. Over how many paths they come is not asked here.
   std::function<bool(const StockName& stock, const kme::Demands& demands)> meets;
+  /// An order for SAEs that are behind one of the neighbours; nullptr where there are none. Must not block.
+  std::function<void(kme::Order order, kme::Done<kme::Delivery> done)> hand_over = nullptr;
 };
 
 struct DeliveryParts {
@@ -67,7 +71,7 @@ class SaeDelivery final : public kme::Provider {
   void stop();
 
   /// "domain/<domain>/<suffix>": the stocks shared with a site.
-  static std::string stock_prefix(const std::string& domain) { return "domain/" + domain + "/"; }
+  static std::string stock_prefix(const std::string& domain) { return std::string(domain_stocks) + domain + "/"; }
 
  private:
   struct Sale {
@@ -87,7 +91,12 @@ class SaeDelivery final : public kme::Provider {
     std::string request_id;
   };
 
+  /// Whose keys this element can see to, and by which way.
+  enum class Way : std::uint8_t { own_sites, neighbours };
+  Result<Way> way_of(const kme::Order& order) const;
+  [[nodiscard]] bool is_behind_neighbour(const kme::Sae& sae) const;
   void sell(std::vector<Sale> sales);
+  void sell_together(std::vector<Sale> sales);
   void run_errands(std::vector<Errand> errands);
   void submit(Errand errand);
   Result<void> take_in(store::Transaction& transaction, const Identity& sender, const Activation& activation, UnixMs now, std::vector<BatchId>& missing,

@@ -12,42 +12,76 @@ namespace qanat::qkm {
 namespace {
 
 constexpr std::chrono::milliseconds stop_grace{2000};
-constexpr std::chrono::milliseconds ack_max{10000};
-constexpr std::size_t acks_waiting_max = 1024;
 constexpr std::chrono::milliseconds stream_answer_grace{5000};  // beyond the longest time limit of a stream: its own refusal comes first
 
 }  // namespace
 
-SaeFront::SaeFront(node::Node& node, store::Store& store, KeyStock& stock, SaeSettings settings, std::map<std::string, ElementName> domains)
-    : node_(node),
+SaeFront::SaeFront(SaeFrontPlace place, Parts parts, Ports ports, SaeSettings settings)
+    : place_(std::move(place)),
+      ports_(std::move(ports)),
       settings_(std::move(settings)),
-      delivery_(place(domains), {.store = store, .stock = stock, .device = node.device(), .clock = node.clock(), .registry = settings_.registry}, ports()),
-      acks_(1, acks_waiting_max) {
+      delivery_(delivery_place(), {.store = parts.store, .stock = parts.stock, .device = parts.device, .clock = parts.clock, .registry = settings_.registry},
+                delivery_ports()),
+      acks_(settings_.callbacks, [this](const std::string& kme) { return client_of(kme); }),
+      neighbours_(neighbour_place(), {.store = parts.store, .device = parts.device, .clock = parts.clock, .registry = settings_.registry}, neighbour_ports()) {
   if (std::ranges::find(settings_.served, SaeStandard::etsi004) == settings_.served.end()) return;
-  streams_.emplace(place(domains), DeliveryParts{.store = store, .stock = stock, .device = node.device(), .clock = node.clock(), .registry = settings_.registry},
-                   ports(), settings_.streams);
+  streams_.emplace(delivery_place(), DeliveryParts{.store = parts.store, .stock = parts.stock, .device = parts.device, .clock = parts.clock, .registry = settings_.registry},
+                   delivery_ports(), settings_.streams);
 }
 
-DeliveryPlace SaeFront::place(std::map<std::string, ElementName> domains) const {
-  domains.erase(node_.identity().domain);
-  return {.kme = node_.identity().name,
-          .domain = node_.identity().domain,
-          .domains = std::move(domains),
-          .limits = {},
-          .max_key_count = settings_.max_key_count,
-          .lifetime = settings_.lifetime};
+DeliveryPlace SaeFront::delivery_place() const {
+  DeliveryPlace out{.kme = place_.kme,
+                    .domain = place_.domain,
+                    .domains = place_.domains,
+                    .neighbours = {},
+                    .limits = {},
+                    .max_key_count = settings_.max_key_count,
+                    .lifetime = settings_.lifetime};
+  out.domains.erase(place_.domain);
+  for (const auto& [kme, settings] : settings_.kmes) out.neighbours.push_back(kme);
+  return out;
 }
 
-DeliveryPorts SaeFront::ports() {
-  return {.activate = [this](const ElementName& qkm, const wire::Json& activation, Deadline deadline) {
-            return node_.call_json(points::Endpoint::x1_activate, qkm.text(), activation, deadline, node_.new_request_id());
+DeliveryPorts SaeFront::delivery_ports() {
+  return {.activate = ports_.activate,
+          .record = ports_.record,
+          // Every key of the stocks came under one-time pads of link keys; what they rest on besides is how keys get to this element from its own links.
+          .meets = [quantum = place_.quantum_grade](const StockName&, const kme::Demands& demands) { return quantum || !demands.quantum; },
+          .hand_over = [this](kme::Order order, kme::Done<kme::Delivery> done) { neighbours_.hand_over(std::move(order), std::move(done)); }};
+}
+
+NeighbourPlace SaeFront::neighbour_place() const {
+  NeighbourPlace out{.kmes = {}, .ack_callback_url = settings_.ack_callback_url};
+  for (const auto& [kme, settings] : settings_.kmes) out.kmes.push_back(kme);
+  out.offer_max = std::chrono::milliseconds(place_.offer_max_ms);
+  out.void_max = settings_.lifetime;
+  return out;
+}
+
+NeighbourPorts SaeFront::neighbour_ports() {
+  return {.call = [this](const std::string& kme, std::string_view path, ByteView body, Deadline deadline) -> Result<net::Response> {
+            ASSIGN_OR_RETURN(const net::ForeignUrl url, net::ForeignUrl::parse(settings_.kmes.at(kme).url + std::string(path)));
+            return client_of(kme)->call("POST", url, "application/json", body, deadline);
           },
-          .record = [this](const audit::Event& event) { return node_.record(event); },
-          // Stocks do not say yet over how many disjoint paths their keys came: an order that demands more than one is not met.
-          .meets = [](const StockName&, const kme::Demands& demands) { return demands.paths <= 1 && !demands.quantum; }};
+          .keep = [this](kme::ExternalKeys keys, kme::Done<void> done) { delivery_.accept(std::move(keys), std::move(done)); },
+          .record = ports_.record};
 }
 
-Result<std::vector<net::ForeignService>> SaeFront::services() {
+Result<void> SaeFront::open_clients() {
+  for (const auto& [kme, settings] : settings_.kmes) {
+    ASSIGN_OR_RETURN(clients_[kme], net::ForeignClient::create(settings.tls));
+  }
+  const net::ForeignTls& listener = settings_.listener.tls;
+  ASSIGN_OR_RETURN(clients_[""], net::ForeignClient::create({.chains = {listener.chains.front()}, .roots = listener.roots, .crls = listener.crls}));
+  return {};
+}
+
+net::ForeignClient* SaeFront::client_of(const std::string& kme) const {
+  const auto own = clients_.find(kme);
+  return own != clients_.end() ? own->second.get() : clients_.at("").get();
+}
+
+std::vector<net::ForeignService> SaeFront::services() {
   std::vector<net::ForeignService> out;
   for (const SaeStandard standard : settings_.served) {
     switch (standard) {
@@ -57,50 +91,34 @@ Result<std::vector<net::ForeignService>> SaeFront::services() {
       case SaeStandard::skip:
         out.push_back(kme::skip::make_service(delivery_, settings_.registry));
         break;
-      case SaeStandard::etsi020: {
-        ASSIGN_OR_RETURN(client_, net::ForeignClient::create({.chains = {settings_.listener.tls.chains.front()},
-                                                              .roots = settings_.listener.tls.roots,
-                                                              .crls = settings_.listener.tls.crls}));
-        out.push_back(kme::etsi020::make_service(delivery_, settings_.registry, [this](const std::string& kme, const std::string& url, std::string body) {
-          send_ack(kme, url, std::move(body));
-        }));
+      case SaeStandard::etsi020:
+        out.push_back(kme::etsi020::make_service(
+            delivery_, settings_.registry, [this](const std::string& kme, const std::string& url, std::string body) { acks_.send(kme, url, std::move(body)); },
+            [this](const std::string& kme, std::vector<kme::etsi020::Ack> said, kme::Done<void> done) {
+              neighbours_.acknowledged(kme, std::move(said), std::move(done));
+            }));
         break;
-      }
       case SaeStandard::etsi004:  // no HTTP: start_streams()
         break;
     }
   }
-  return Result<std::vector<net::ForeignService>>(std::move(out));
-}
-
-void SaeFront::send_ack(const std::string& kme, const std::string& url, std::string body) {
-  const auto allowed = settings_.callbacks.find(kme);
-  const auto target = net::ForeignUrl::parse(url);
-  if (allowed == settings_.callbacks.end() || !target || !url.starts_with(allowed->second)) {
-    node::log(node::LogLevel::warning, "acknowledgement to {}: its callback address is not one that the configuration allows", kme);
-    return;
-  }
-  const bool taken = acks_.submit([this, kme, target = *target, body = std::move(body)] {
-    const auto answer = client_->call("POST", target, "application/json", as_bytes(body), Deadline::after(ack_max));
-    if (!answer) node::log(node::LogLevel::warning, "acknowledgement to {}: {}", kme, answer.error().message);
-  });
-  if (!taken) node::log(node::LogLevel::warning, "acknowledgement to {}: too many wait", kme);
+  return out;
 }
 
 void SaeFront::record_refusal(const net::Refusal& refusal) {
-  const auto written = node_.record({.action = refusal.point.empty() ? "sae.connection" : refusal.point,
-                                     .outcome = audit::outcome_of(refusal.code),
-                                     .subject = refusal.peer,
-                                     .object = "",
-                                     .reason = refusal.reason,
-                                     .request_id = ""});
+  const auto written = ports_.record({.action = refusal.point.empty() ? "sae.connection" : refusal.point,
+                                      .outcome = audit::outcome_of(refusal.code),
+                                      .subject = refusal.peer,
+                                      .object = "",
+                                      .reason = refusal.reason,
+                                      .request_id = ""});
   if (!written) node::log(node::LogLevel::error, "audit: {}", written.error().message);
 }
 
 Result<void> SaeFront::start() {
-  ASSIGN_OR_RETURN(std::vector<net::ForeignService> served, services());
-  ASSIGN_OR_RETURN(listener_,
-                   net::ForeignListener::start(settings_.listener, std::move(served), [this](const net::Refusal& refusal) { record_refusal(refusal); }));
+  if (std::ranges::find(settings_.served, SaeStandard::etsi020) != settings_.served.end()) TRY(open_clients());
+  TRY(neighbours_.start());
+  ASSIGN_OR_RETURN(listener_, net::ForeignListener::start(settings_.listener, services(), [this](const net::Refusal& refusal) { record_refusal(refusal); }));
   node::log(node::LogLevel::note, "keys for SAEs on port {}", listener_->port());
   return streams_ ? start_streams() : Result<void>();
 }
@@ -118,7 +136,15 @@ Result<void> SaeFront::start_streams() {
   return {};
 }
 
+Result<wire::Json> SaeFront::activated(const Identity& sender, ByteView message) {
+  ASSIGN_OR_RETURN(const Activation activation, read_activation(message));
+  if (!activation.stream) return delivery_.activated(sender, activation);
+  if (!streams_) return fail(ErrorCode::unavailable, "this QKM serves no streams");
+  return streams_->heard(sender, activation);
+}
+
 Result<void> SaeFront::sweep() {
+  neighbours_.look_at_clock();
   TRY(delivery_.sweep());
   return streams_ ? streams_->sweep() : Result<void>();
 }
@@ -127,26 +153,9 @@ void SaeFront::stop() {
   if (listener_) listener_->stop(stop_grace);
   if (stream_listener_) stream_listener_->stop(std::chrono::milliseconds(0));  // those who wait for a chunk could wait for long
   if (streams_) streams_->stop();
+  neighbours_.stop();
   delivery_.stop();
-  acks_.stop(net::Waiting::drop);
-}
-
-Result<net::Response> SaeFront::activated(const net::Request& request) {
-  const Identity& sender = *request.peer.identity;
-  auto answer = [&]() -> Result<wire::Json> {
-    ASSIGN_OR_RETURN(const Activation activation, read_activation(request.body));
-    if (!activation.stream) return delivery_.activated(sender, activation);
-    if (!streams_) return fail(ErrorCode::unavailable, "this QKM serves no streams");
-    return streams_->heard(sender, activation);
-  }();
-  if (answer) return node::json_response(*answer);
-  TRY(node_.record({.action = "x-1.activate",
-                    .outcome = audit::outcome_of(answer.error().code),
-                    .subject = sender.uri(),
-                    .object = "",
-                    .reason = answer.error().message,
-                    .request_id = request.request_id}));
-  return fail(answer.error());
+  acks_.stop();
 }
 
 }  // namespace qanat::qkm

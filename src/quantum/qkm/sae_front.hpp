@@ -1,43 +1,69 @@
-// The QKM's north side for software that others wrote: the registry, the delivery engine, and the listeners with one adapter per standard.
+// The QKM's north side for software that others wrote: the registry, the delivery engine, the listeners with one adapter per standard, and the way to
+// key managers of other makers.
 #pragma once
 
 #include "net/foreign_client.hpp"
-#include "net/workers.hpp"
-#include "node/node.hpp"
+#include "quantum/qkm/sae_acks.hpp"
 #include "quantum/qkm/sae_delivery.hpp"
+#include "quantum/qkm/sae_neighbours.hpp"
 #include "quantum/qkm/sae_settings.hpp"
+#include "quantum/qkm/sae_streams.hpp"
 
 namespace qanat::qkm {
 
+/// Where the front stands, and what of the element it uses.
+struct SaeFrontPlace {
+  std::string kme;     // the element's name
+  std::string domain;  // its site
+  std::map<std::string, ElementName> domains;  // the QKM of each site that keys are shared with
+  bool quantum_grade = false;                  // keys reach the stocks under symmetric keys, not under TLS alone
+  UnixMs offer_max_ms = 8000;                  // for another maker's key manager to acknowledge keys
+};
+
 class SaeFront {
  public:
-  /// `domains`: the QKM of each site that keys are shared with.
-  SaeFront(node::Node& node, store::Store& store, KeyStock& stock, SaeSettings settings, std::map<std::string, ElementName> domains);
+  struct Parts {
+    store::Store& store;
+    KeyStock& stock;
+    crypto::CryptoDevice& device;
+    const Clock& clock;
+  };
+  /// As in sae_delivery.hpp.
+  struct Ports {
+    decltype(DeliveryPorts::activate) activate;
+    decltype(DeliveryPorts::record) record;
+  };
+  SaeFront(SaeFrontPlace place, Parts parts, Ports ports, SaeSettings settings);
 
   /// Opens the listeners.
   Result<void> start();
   void stop();
-  /// X-1 activate.
-  Result<net::Response> activated(const net::Request& request);
+  /// X-1 activate: the answer.
+  Result<wire::Json> activated(const Identity& sender, ByteView message);
+  /// To be called about once a second.
   Result<void> sweep();
   [[nodiscard]] std::uint16_t port() const noexcept { return listener_ ? listener_->port() : 0; }
   [[nodiscard]] std::uint16_t stream_port() const noexcept { return stream_listener_ ? stream_listener_->port() : 0; }
 
  private:
-  DeliveryPlace place(std::map<std::string, ElementName> domains) const;
-  DeliveryPorts ports();
-  Result<std::vector<net::ForeignService>> services();
+  DeliveryPlace delivery_place() const;
+  DeliveryPorts delivery_ports();
+  NeighbourPlace neighbour_place() const;
+  NeighbourPorts neighbour_ports();
+  Result<void> open_clients();
+  [[nodiscard]] net::ForeignClient* client_of(const std::string& kme) const;
+  std::vector<net::ForeignService> services();
   Result<void> start_streams();
-  /// On an io thread: the acknowledgement waits for a thread of its own. Goes nowhere but where the configuration lets it.
-  void send_ack(const std::string& kme, const std::string& url, std::string body);
   void record_refusal(const net::Refusal& refusal);
 
-  node::Node& node_;
+  const SaeFrontPlace place_;
+  const Ports ports_;
   const SaeSettings settings_;
   SaeDelivery delivery_;
   std::optional<SaeStreams> streams_;  // if they are served
-  std::unique_ptr<net::ForeignClient> client_;  // of other makers' key managers
-  net::Workers acks_;
+  std::map<std::string, std::unique_ptr<net::ForeignClient>> clients_;  // by key manager; "": to those without settings of their own
+  AckSender acks_;
+  Neighbours neighbours_;
   std::unique_ptr<net::ForeignListener> listener_;
   std::unique_ptr<net::ForeignListener> stream_listener_;
 };

@@ -21,7 +21,8 @@ std::vector<KeyRun> plain(std::span<const StockRun> runs) {
 std::string group_of(const kme::Order& order) {
   std::string out = order.master.sae.text();
   for (const kme::SaeId& slave : order.slaves) out += '\n' + slave.text();
-  return out + '\n' + std::to_string(order.size) + ' ' + std::to_string(order.demands.paths) + (order.demands.quantum ? " q" : " -") + order.master.group;
+  for (const kme::Demands& demands : {order.demands, order.wishes}) out += '\n' + std::to_string(demands.paths) + (demands.quantum ? " q" : " -");
+  return out + '\n' + std::to_string(order.size) + ' ' + order.master.group;
 }
 
 }  // namespace
@@ -77,34 +78,27 @@ Result<void> SaeDelivery::Selling::claim(store::Transaction& transaction) {
 Result<void> SaeDelivery::Selling::claim(store::Transaction& transaction, Group& group) {
   group.runs.clear();
   group.messages.clear();
-  // As many of the sales as every stock concerned can bear, in the order in which they came.
-  for (const auto& [domain, slaves] : group.slaves_at) {
-    if (domain == delivery_.place_.domain) continue;
-    ASSIGN_OR_RETURN(const std::int64_t there, available(transaction, domain, group.order().demands));
-    std::int64_t left = there / group.stride;
-    std::erase_if(group.sales, [&](Sale* sale) {
-      left -= sale->order.number;
-      if (left >= 0) return false;
-      left += sale->order.number;
-      sale->failed = Error{ErrorCode::exhausted, "too few keys in stock for domain " + domain};
-      return true;
-    });
-    if (group.sales.empty()) return {};
-  }
-  std::vector<Secret> parts;
+  TRY(choose_demands(transaction, group));
+  TRY(leave_out_unmet(transaction, group));
+  if (group.sales.empty()) return {};
   const std::uint32_t stock_keys = group.number() * group.stride;
   if (group.home.empty()) {
+    std::vector<Secret> parts;
     TRY(make_local(group, stock_keys, parts));
+    group.ids = id_runs(plain(group.runs), group.stride);
+    group.keys = cut_keys(joined_keys(parts), group.octets);
   } else {
-    ASSIGN_OR_RETURN(parts, take(transaction, group.home, stock_keys, group, group.runs));
+    ASSIGN_OR_RETURN(SiteStocks::Claimed claimed, stocks(group.home).take(transaction, group.demands, stock_keys, holder_of(group)));
+    group.runs = std::move(claimed.runs);
+    group.ids = id_runs(first_share(plain(group.runs), group.demands.paths), group.stride);
+    group.keys = cut_keys(claimed.keys, group.octets);
     group.messages[group.home] = {.master = group.order().master.sae,
                                   .slaves = group.slaves_at.at(group.home),
                                   .octets = group.octets,
                                   .runs = group.runs,
+                                  .shares = group.demands.paths,
                                   .carried = std::nullopt};
   }
-  group.ids = id_runs(plain(group.runs), group.stride);
-  group.keys = cut_keys(joined_keys(parts), group.octets);
   for (const auto& [domain, slaves] : group.slaves_at) {
     if (domain == delivery_.place_.domain) {
       TRY(keep_local(transaction, group));
@@ -115,41 +109,47 @@ Result<void> SaeDelivery::Selling::claim(store::Transaction& transaction, Group&
   return {};
 }
 
-Result<std::int64_t> SaeDelivery::Selling::available(store::Transaction& transaction, const std::string& domain, const kme::Demands& demands) {
-  std::int64_t out = 0;
-  ASSIGN_OR_RETURN(const std::vector<StockName> names, delivery_.parts_.stock.stocks(transaction, stock_prefix(domain)));
-  for (const StockName& name : names) {
-    if (!delivery_.ports_.meets(name, demands)) continue;
-    ASSIGN_OR_RETURN(const StockLevel level, delivery_.parts_.stock.level(transaction, name, delivery_.parts_.clock.now_ms()));
-    out += level.own;
-  }
-  return out;
+SiteStocks SaeDelivery::Selling::stocks(const std::string& domain) const {
+  return {delivery_.parts_.stock, domain, delivery_.ports_.meets, delivery_.parts_.clock.now_ms()};
 }
 
-/// Exactly so many keys, out of the site's stocks one after the other.
-Result<std::vector<Secret>> SaeDelivery::Selling::take(store::Transaction& transaction, const std::string& domain, std::uint32_t stock_keys,
-                                                       const Group& group, std::vector<StockRun>& runs) {
-  const std::string prefix = stock_prefix(domain);
-  const UnixMs now = delivery_.parts_.clock.now_ms();
-  std::vector<Secret> out;
-  ASSIGN_OR_RETURN(const std::vector<StockName> names, delivery_.parts_.stock.stocks(transaction, prefix));
-  std::size_t missing = stock_keys;
-  for (const StockName& name : names) {
-    if (missing == 0 || !delivery_.ports_.meets(name, group.order().demands)) continue;
-    ASSIGN_OR_RETURN(const StockLevel level, delivery_.parts_.stock.level(transaction, name, now));
-    const std::size_t most = std::min(missing, static_cast<std::size_t>(level.own));
-    if (most == 0) continue;
-    // Destroyed at once: their octets now exist in this process alone, until they are handed over.
-    const Onward onward{.state = store::KeyState::destroyed, .holder = "sae " + group.order().master.sae.text(), .until_ms = 0};
-    ASSIGN_OR_RETURN(std::vector<Taken> taken, delivery_.parts_.stock.claim(transaction, name, {.least = most, .most = most, .each = false}, onward, now));
-    for (Taken& part : taken) {
-      missing -= part.run.count;
-      runs.push_back({.stock = name.text().substr(prefix.size()), .run = part.run});
-      out.push_back(std::move(part.keys));
-    }
+/// What is wished is demanded if all the sales can have it now.
+Result<void> SaeDelivery::Selling::choose_demands(store::Transaction& transaction, Group& group) const {
+  const kme::Order& order = group.order();
+  group.demands = order.demands;
+  if (!order.wishes.any() || group.home.empty()) return {};
+  const kme::Demands wished{.paths = std::max(order.demands.paths, order.wishes.paths), .quantum = order.demands.quantum || order.wishes.quantum};
+  for (const auto& [domain, slaves] : group.slaves_at) {
+    if (domain == delivery_.place_.domain) continue;
+    ASSIGN_OR_RETURN(const std::int64_t there, stocks(domain).available(transaction, wished));
+    if (there < std::int64_t{group.number()} * group.stride) return {};
   }
-  if (missing > 0) return fail(ErrorCode::exhausted, "too few keys in stock for domain " + domain);
-  return Result<std::vector<Secret>>(std::move(out));
+  group.demands = wished;
+  return {};
+}
+
+/// As many of the sales as every stock concerned can bear, in the order in which they came. One that only its demands keep from its keys is refused for them.
+Result<void> SaeDelivery::Selling::leave_out_unmet(store::Transaction& transaction, Group& group) const {
+  if (group.home.empty() && group.demands.quantum) group.fail_all({ErrorCode::invalid_argument, kme::demands_unmet});  // such a key is nobody's quantum key
+  for (const auto& [domain, slaves] : group.slaves_at) {
+    if (domain == delivery_.place_.domain) continue;
+    ASSIGN_OR_RETURN(const std::int64_t there, stocks(domain).available(transaction, group.demands));
+    std::int64_t plain = there;
+    if (group.demands.any()) {
+      ASSIGN_OR_RETURN(plain, stocks(domain).available(transaction, {}));
+    }
+    std::int64_t left = there / group.stride;
+    std::erase_if(group.sales, [&](Sale* sale) {
+      left -= sale->order.number;
+      if (left >= 0) return false;
+      left += sale->order.number;
+      const bool unmet = plain / group.stride >= sale->order.number && plain > there;
+      sale->failed = unmet ? Error{ErrorCode::invalid_argument, kme::demands_unmet} : Error{ErrorCode::exhausted, "too few keys in stock for domain " + domain};
+      return true;
+    });
+    if (group.sales.empty()) return {};
+  }
+  return {};
 }
 
 /// Master and slaves at one site: no key needs to travel. Octets of the device, under ids of a batch of their own.
@@ -181,9 +181,15 @@ Result<void> SaeDelivery::Selling::keep_local(store::Transaction& transaction, c
 
 /// A further site gets the same keys under a one-time pad of the stock that it shares with us.
 Result<void> SaeDelivery::Selling::carry(store::Transaction& transaction, Group& group, const std::string& domain, std::vector<kme::SaeId> slaves) {
-  ActivatedKeys message{.master = group.order().master.sae, .slaves = std::move(slaves), .octets = group.octets, .runs = {}, .carried = std::nullopt};
-  ASSIGN_OR_RETURN(const std::vector<Secret> parts, take(transaction, domain, group.number() * group.stride, group, message.runs));
-  Secret padded = cut_keys(joined_keys(parts), group.octets);
+  ActivatedKeys message{.master = group.order().master.sae,
+                        .slaves = std::move(slaves),
+                        .octets = group.octets,
+                        .runs = {},
+                        .shares = group.demands.paths,
+                        .carried = std::nullopt};
+  ASSIGN_OR_RETURN(SiteStocks::Claimed pads, stocks(domain).take(transaction, group.demands, group.number() * group.stride, holder_of(group)));
+  message.runs = std::move(pads.runs);
+  Secret padded = cut_keys(pads.keys, group.octets);
   padded.xor_with(group.keys);
   message.carried = Carried{.ids = group.ids, .padded = to_bytes(padded.reveal())};
   group.messages[domain] = std::move(message);
@@ -257,7 +263,7 @@ std::vector<std::string> SaeDelivery::Selling::evidence() const {
     std::string text = order.master.sae.text() + " >";
     for (const kme::SaeId& slave : order.slaves) text += ' ' + slave.text();
     text += ", " + std::to_string(group.number()) + " x " + std::to_string(order.size) + " bit, " + order.master.group +
-            (order.master.quantum_safe ? ":" : " (not quantum-safe):");
+            (order.master.quantum_safe ? "" : " (not quantum-safe)") + (group.demands.paths > 1 ? ", " + std::to_string(group.demands.paths) + " paths:" : ":");
     for (const StockRun& run : group.runs) text += ' ' + run.run.text();
     out.push_back(std::move(text));
   }

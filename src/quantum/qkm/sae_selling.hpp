@@ -2,6 +2,7 @@
 #pragma once
 
 #include "quantum/qkm/sae_delivery.hpp"
+#include "quantum/qkm/sae_site_stocks.hpp"
 
 namespace qanat::qkm {
 
@@ -14,6 +15,7 @@ struct SaeDelivery::Group {
   std::uint32_t stride = 1;
 
   // What one attempt made of it.
+  kme::Demands demands;
   std::vector<StockRun> runs;
   std::vector<IdRun> ids;
   Secret keys;  // one after the other
@@ -45,9 +47,10 @@ class SaeDelivery::Selling {
   std::vector<Group> gather(std::vector<Sale>& sales) const;
   Result<void> claim(store::Transaction& transaction);
   Result<void> claim(store::Transaction& transaction, Group& group);
-  Result<std::vector<Secret>> take(store::Transaction& transaction, const std::string& domain, std::uint32_t stock_keys, const Group& group,
-                                   std::vector<StockRun>& runs);
-  Result<std::int64_t> available(store::Transaction& transaction, const std::string& domain, const kme::Demands& demands);
+  Result<void> choose_demands(store::Transaction& transaction, Group& group) const;
+  Result<void> leave_out_unmet(store::Transaction& transaction, Group& group) const;
+  [[nodiscard]] SiteStocks stocks(const std::string& domain) const;
+  [[nodiscard]] static std::string holder_of(const Group& group) { return "sae " + group.order().master.sae.text(); }
   Result<void> make_local(Group& group, std::uint32_t stock_keys, std::vector<Secret>& parts);
   Result<void> keep_local(store::Transaction& transaction, const Group& group);
   Result<void> carry(store::Transaction& transaction, Group& group, const std::string& domain, std::vector<kme::SaeId> slaves);

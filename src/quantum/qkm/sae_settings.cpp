@@ -31,7 +31,13 @@ kme::SaeRegistry read_names(node::Config& table, const std::string& own_domain) 
   node::Config names = table.table("names");
   for (const std::string& name : names.table_names()) {
     node::Config entry = names.table(name);
-    kme::Sae sae{.id = kme::SaeId(entry.text("id", name)), .domain = entry.text("domain"), .kme = entry.text("kme"), .here = false, .keys_per_second = 0};
+    const std::string pattern = entry.text("pattern", "");
+    kme::Sae sae{.id = kme::SaeId(pattern.empty() ? entry.text("id", name) : pattern),
+                 .domain = entry.text("domain"),
+                 .kme = entry.text("kme"),
+                 .here = false,
+                 .keys_per_second = 0,
+                 .pattern = !pattern.empty()};
     sae.here = sae.domain == own_domain;
     sae.keys_per_second = static_cast<std::uint32_t>(entry.integer("keys_per_second", 0, 1000000, 0));
     const bool plain = std::ranges::none_of(sae.id.text(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
@@ -42,6 +48,21 @@ kme::SaeRegistry read_names(node::Config& table, const std::string& own_domain) 
   if (registry) return *std::move(registry);
   table.reject("names", registry.error().message);
   return {};
+}
+
+std::map<std::string, NeighbourSettings> read_kmes(node::Config& table) {
+  std::map<std::string, NeighbourSettings> out;
+  node::Config kmes = table.table("kmes");
+  for (const std::string& name : kmes.table_names()) {
+    node::Config entry = kmes.table(name);
+    NeighbourSettings kme{.url = entry.text("url"), .tls = {}};
+    if (!net::ForeignUrl::parse(kme.url) || !kme.url.ends_with('/')) entry.reject("url", "must be https://host:port/ with a path that ends in '/'");
+    kme.tls.chains.push_back({.certificate = entry.text("certificate"), .key = entry.text("key")});
+    kme.tls.roots = entry.text("roots");
+    kme.tls.crls = entry.text("crls", "");
+    out.emplace(name, std::move(kme));
+  }
+  return out;
 }
 
 void read_listener(node::Config& table, net::ForeignSettings& out) {
@@ -89,6 +110,12 @@ std::optional<SaeSettings> SaeSettings::read(node::Config& config, const std::st
     const auto url = net::ForeignUrl::parse(prefix);
     if (!url || !prefix.ends_with('/')) entry.reject("prefix", "must be https://host:port/ with a path that ends in '/'");
     out.callbacks.emplace(kme, prefix);
+  }
+  out.kmes = read_kmes(table);
+  out.ack_callback_url = table.text("ack_callback_url", "");
+  const bool receives = std::ranges::find(out.served, SaeStandard::etsi020) != out.served.end();
+  if (!out.kmes.empty() && (!receives || !net::ForeignUrl::parse(out.ack_callback_url))) {
+    table.reject("ack_callback_url", "must be https://…/kmapi/v1/ext_keys/ack of this listener, and etsi020 be served, where there are kmes");
   }
   return out;
 }

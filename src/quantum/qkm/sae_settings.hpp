@@ -1,5 +1,5 @@
 // What a QKM's configuration says of software that others wrote and that gets keys from it: [sae], [sae.chains.<name>], [sae.names.<name>],
-// [sae.callbacks]. Off when absent.
+// [sae.callbacks.<kme>], [sae.kmes.<kme>]. Off when absent.
 #pragma once
 
 #include <optional>
@@ -13,6 +13,12 @@ namespace qanat::qkm {
 
 enum class SaeStandard : std::uint8_t { etsi014, skip, etsi020, etsi004 };
 
+/// A key manager of another maker to which keys may be brought (ETSI GS QKD 020).
+struct NeighbourSettings {
+  std::string url;      // "https://host[:port]/kmapi/v1/": requests go to url + "ext_keys"
+  net::ForeignTls tls;  // one chain, which this element shows there
+};
+
 struct SaeSettings {
   net::ForeignSettings listener;
   std::vector<SaeStandard> served;
@@ -20,6 +26,8 @@ struct SaeSettings {
   std::chrono::milliseconds lifetime{3600000};  // of a key that nobody fetches
   std::int64_t max_key_count = 10000000;        // what ETSI GS QKD 014's status tells
   std::map<std::string, std::string> callbacks;  // ETSI GS QKD 020: where acknowledgements to a key manager may go, "https://host:port/"
+  std::map<std::string, NeighbourSettings> kmes;
+  std::string ack_callback_url;  // ETSI GS QKD 020: where key managers shall acknowledge what was brought to them
 
   std::uint16_t stream_port = 0;       // ETSI GS QKD 004, on a listener of its own
   std::size_t stream_connections_max = 256;

@@ -173,6 +173,35 @@ inline constexpr std::array migrations{
         PRIMARY KEY (ksid, sae, idx)
       ) STRICT;
       CREATE INDEX sae_stream_chunk_due ON sae_stream_chunk (until_ms) WHERE ready = 1)sql"},
+    store::Migration{6, R"sql(
+      -- Keys that other makers' key managers brought, beyond their own life here (sae_received.hpp).
+      CREATE TABLE sae_received (
+        key_id BLOB PRIMARY KEY,
+        initiator TEXT NOT NULL,
+        targets TEXT NOT NULL,
+        voided INTEGER NOT NULL CHECK (voided IN (0, 1)),
+        at_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX sae_received_age ON sae_received (at_ms);
+      CREATE INDEX sae_received_initiator ON sae_received (initiator);
+      -- Keys that were brought to other makers' key managers (sae_handovers.hpp). acked: for each target a bit per key.
+      CREATE TABLE sae_handover (
+        batch_id BLOB NOT NULL,
+        kme TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        initiator TEXT NOT NULL,
+        targets TEXT NOT NULL,
+        acked BLOB NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('offered', 'relayed', 'sold', 'void_due', 'voided', 'failed')),
+        tries INTEGER NOT NULL,
+        next_ms INTEGER NOT NULL,
+        changed_ms INTEGER NOT NULL,
+        offered_ms INTEGER NOT NULL,
+        PRIMARY KEY (batch_id, kme)
+      ) STRICT;
+      CREATE INDEX sae_handover_due ON sae_handover (next_ms) WHERE state = 'void_due';
+      CREATE INDEX sae_handover_open ON sae_handover (state) WHERE state IN ('offered', 'relayed');
+      CREATE INDEX sae_handover_old ON sae_handover (changed_ms) WHERE state IN ('sold', 'voided', 'failed'))sql"},
 };
 
 }  // namespace qanat::qkm

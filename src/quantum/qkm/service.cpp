@@ -70,7 +70,8 @@ struct QkmService::Parts {
         supply({commits, relayed_keys, way(), routes, place_of(node, settings), node.clock(), arrivals, record()}),
         supply_handlers({node, supply, wrapping, trace, arrivals, [this] { pool_changed.ring(); }}),
         link_handlers({node, commits, link_keys, links, arrivals, wrapping, settings}) {
-    if (settings.sae) sae.emplace(node, *store, stock, *settings.sae, settings.domains);
+    if (settings.sae)
+      sae.emplace(sae_place(), SaeFront::Parts{.store = *store, .stock = stock, .device = node.device(), .clock = node.clock()}, sae_ports(), *settings.sae);
   }
 
   node::Node& node;
@@ -102,6 +103,8 @@ struct QkmService::Parts {
   std::thread relayer;
 
   RelayPorts ports();
+  SaeFrontPlace sae_place() const;
+  SaeFront::Ports sae_ports();
   decltype(RelayPorts::record) record() {
     return [this](std::span<const KeyEvent> events) { return record_together(node, events); };
   }
@@ -110,6 +113,8 @@ struct QkmService::Parts {
   /// How this QKM relays: by the configuration.
   KeySupply::Relay way();
   Result<Bytes> send(const ElementName& neighbour, ByteView message, Deadline deadline, const std::string& request_id);
+  /// What another QKM says: a refusal is on record before it is answered. Successes stand under their keys' own events.
+  Result<net::Response> from_qkm(std::string_view action, const net::Request& request, const std::function<Result<net::Response>()>& act);
   Result<net::Response> relayed(const net::Request& request);
   Result<net::Response> activated(const net::Request& request);
   Result<net::Response> status(const net::Request& request);
@@ -151,29 +156,46 @@ Result<Bytes> QkmService::Parts::send(const ElementName& neighbour, ByteView mes
   return std::move(response->body);
 }
 
+SaeFrontPlace QkmService::Parts::sae_place() const {
+  return {.kme = node.identity().name, .domain = node.identity().domain, .domains = settings.domains, .quantum_grade = wrapping.grade() == "qkd"};
+}
+
+SaeFront::Ports QkmService::Parts::sae_ports() {
+  return {.activate = [this](const ElementName& qkm, const wire::Json& activation, Deadline deadline) {
+            return node.call_json(points::Endpoint::x1_activate, qkm.text(), activation, deadline, node.new_request_id());
+          },
+          .record = [this](const audit::Event& event) { return node.record(event); }};
+}
+
+Result<net::Response> QkmService::Parts::from_qkm(std::string_view action, const net::Request& request, const std::function<Result<net::Response>()>& act) {
+  auto answer = act();
+  if (answer) return answer;
+  TRY(node.record({.action = action,
+                   .outcome = audit::outcome_of(answer.error().code),
+                   .subject = request.peer.identity->uri(),
+                   .object = "",
+                   .reason = answer.error().message,
+                   .request_id = request.request_id}));
+  return answer;
+}
+
 Result<net::Response> QkmService::Parts::relayed(const net::Request& request) {
-  const Identity& sender = *request.peer.identity;
-  const auto configured = node.settings().peers.find(sender.name);
-  auto answer = [&]() -> Result<Bytes> {
+  return from_qkm("x-1.relay", request, [&]() -> Result<net::Response> {
+    const Identity& sender = *request.peer.identity;
+    const auto configured = node.settings().peers.find(sender.name);
     if (configured == node.settings().peers.end() || configured->second.expected != sender)
       return fail(ErrorCode::denied, sender.uri() + " is no neighbour of this QKM");
-    return relay.receive(ElementName(sender.name), request.body, request.deadline, request.request_id);
-  }();
-  if (!answer) {
-    TRY(node.record({.action = "x-1.relay",
-                     .outcome = audit::outcome_of(answer.error().code),
-                     .subject = sender.uri(),
-                     .object = "",
-                     .reason = answer.error().message,
-                     .request_id = request.request_id}));
-    return fail(answer.error());
-  }
-  return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = std::move(*answer)};
+    ASSIGN_OR_RETURN(Bytes answer, relay.receive(ElementName(sender.name), request.body, request.deadline, request.request_id));
+    return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = std::move(answer)};
+  });
 }
 
 Result<net::Response> QkmService::Parts::activated(const net::Request& request) {
   if (!sae) return fail(ErrorCode::unavailable, "this QKM serves no SAEs");
-  return sae->activated(request);
+  return from_qkm("x-1.activate", request, [&]() -> Result<net::Response> {
+    ASSIGN_OR_RETURN(const wire::Json answer, sae->activated(*request.peer.identity, request.body));
+    return node::json_response(answer);
+  });
 }
 
 Result<net::Response> QkmService::Parts::status(const net::Request& request) {

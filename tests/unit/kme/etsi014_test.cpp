@@ -127,6 +127,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Refused{R"({"number":-1})", "number shall be between 1 and 128"}, Refused{R"({"number":129})", "number shall be between 1 and 128"},
                     Refused{R"({"extension_mandatory":[{"acme_thing":1}]})", "not all extension_mandatory parameters are supported"},
                     Refused{R"({"extension_mandatory":[{"qanat_assurance":"perfect"}]})", "not all extension_mandatory request options could be met"},
+                    Refused{R"({"extension_mandatory":[{"qanat_paths":65}]})", "not all extension_mandatory request options could be met"},
+                    Refused{R"({"extension_mandatory":[{"qanat_paths":0}]})", "not all extension_mandatory request options could be met"},
                     Refused{R"({"additional_slave_SAE_IDs":["sae-x"]})", "SAE sae-x is not known to this KME"}));
 
 TEST_F(Etsi014Test, MalformedRequestsAreRefused) {
@@ -152,11 +154,33 @@ TEST_F(Etsi014Test, AdditionalSlavesGoWithTheOrderOnceEach) {
   EXPECT_EQ(provider.orders[0].slaves, (std::vector{SaeId("sae-b"), SaeId("sae-c"), SaeId("sae b/ü")}));
 }
 
+// Clause 5.2 and 6.5: 400 with the error body, and the standard's words, also when it is the provider that cannot meet them.
+TEST_F(Etsi014Test, ADemandThatTheStockDoesNotMeetIsABadRequest) {
+  provider.fails = Error{ErrorCode::invalid_argument, demands_unmet};
+  const Answered answer = enc(R"({"extension_mandatory":[{"qanat_paths":3}]})");
+  EXPECT_EQ(answer.status, 400U);
+  EXPECT_EQ(answer.content_type, "application/json");
+  EXPECT_EQ(message(answer), "not all extension_mandatory request options could be met");
+  provider.fails = Error{ErrorCode::exhausted, "too few keys"};
+  EXPECT_EQ(enc("{}").status, 503U);
+}
+
+// Clause 6.2: what stands in extension_optional may be ignored, whatever it is.
+TEST_F(Etsi014Test, NothingInExtensionOptionalRefusesARequest) {
+  EXPECT_EQ(enc(R"({"extension_optional":[{"qanat_paths":"two"},{"qanat_paths":0},{"qanat_assurance":7},{"qanat_assurance":"perfect"},{"acme_x":{}}]})").status, 200U);
+  EXPECT_TRUE(provider.orders.back().wishes == Demands{});
+  EXPECT_EQ(enc(R"({"extension_optional":[{"qanat_quantum_safe_transport":true}]})").status, 200U);
+  EXPECT_EQ(enc(R"({"extension_optional":7})").status, 400U);
+  EXPECT_EQ(enc(R"({"extension_optional":[7]})").status, 400U);
+}
+
 TEST_F(Etsi014Test, SupportedExtensionsBecomeDemandsOnlyWhereTheyAreMandatory) {
   EXPECT_EQ(enc(R"({"extension_mandatory":[{"qanat_paths":2},{"qanat_assurance":"quantum"},{"qanat_quantum_safe_transport":true}]})").status, 200U);
   EXPECT_EQ(provider.orders.back().demands.paths, 2U);
   EXPECT_TRUE(provider.orders.back().demands.quantum);
+  EXPECT_TRUE(provider.orders.back().wishes == Demands{});
   EXPECT_EQ(enc(R"({"extension_optional":[{"qanat_paths":2,"acme_thing":1},{"qanat_assurance":"quantum"}]})").status, 200U);
+  EXPECT_TRUE(provider.orders.back().wishes == (Demands{.paths = 2, .quantum = true}));
   EXPECT_EQ(provider.orders.back().demands.paths, 1U);
   EXPECT_FALSE(provider.orders.back().demands.quantum);
 }

@@ -1,6 +1,7 @@
 // ETSI GS QKD 020 (drafts 0.4.1 to 0.6.2): keys that another maker's key manager brings, their acknowledgement and their voiding.
 #include "kme/etsi020.hpp"
 
+#include "kme/etsi020_client.hpp"
 #include "kme/secret_json.hpp"
 #include "provider_double.hpp"
 #include "wire/json.hpp"
@@ -24,10 +25,23 @@ class Etsi020Test : public testing::Test {
            R"(","target_sae_ids":[")" + target + R"("],"ack_callback_url":"https://kme-b.example/kmapi/v1/ext_keys/ack")" + more + "}";
   }
   test::ProviderDouble provider;
+  test::Answered acknowledge(const std::string& body, const std::string& kme = "kme-b") {
+    return ask(service, {.method = "POST", .pattern = "/kmapi/v1/ext_keys/ack", .body = body, .sae = kme});
+  }
+  static std::string ack(const std::string& status, const std::string& target = "sae-b", const std::string& more = "") {
+    return R"([{"key_ids":[{"key_id":"a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a001"}],"ack_status":")" + status + R"(","initiator_sae_id":"sae-a","target_sae_id":")" + target + '"' +
+           more + "}]";
+  }
   std::vector<std::string> acks;
-  net::ForeignService service = make_service(provider, test::registry(), [this](const std::string& kme, const std::string& url, const std::string& text) {
-    acks.push_back(kme + ' ' + url + ' ' + text);
-  });
+  std::vector<Ack> taken;
+  std::optional<Error> ack_fails;
+  net::ForeignService service = make_service(
+      provider, test::registry(),
+      [this](const std::string& kme, const std::string& url, const std::string& text) { acks.push_back(kme + ' ' + url + ' ' + text); },
+      [this](const std::string&, std::vector<Ack> said, Done<void> done) {
+        taken = std::move(said);
+        done(ack_fails ? Result<void>(fail(*ack_fails)) : Result<void>());
+      });
 };
 
 TEST_F(Etsi020Test, KeysAreAcceptedKeptForTheirTargetAndAcknowledged) {
@@ -73,6 +87,65 @@ TEST_F(Etsi020Test, VoidingAllNeedsToBeConfirmed) {
   EXPECT_EQ(voids(R"({"initiator_sae_id":"sae-b","all_confirmation":false})").status, 400U);
   EXPECT_EQ(voids(R"({"initiator_sae_id":"sae-b","all_confirmation":true})").status, 200U);
   EXPECT_EQ(voids(R"({"initiator_sae_id":"sae-a","all_confirmation":true})").status, 401U);
+}
+
+TEST_F(Etsi020Test, AcknowledgementsAreTakenAsAnArrayWithEveryStatusOfTheDrafts) {
+  for (const auto& [text, status] : {std::pair{"relayed", AckStatus::relayed}, {"voided", AckStatus::voided}, {"failed", AckStatus::failed},
+                                     {"key not present", AckStatus::not_present}, {"failed to void", AckStatus::failed_to_void}}) {
+    EXPECT_EQ(acknowledge(ack(text, "sae-b", R"(,"message":"a\nb","of_another_draft":[1])")).status, 200U) << text;
+    ASSERT_EQ(taken.size(), 1U);
+    EXPECT_EQ(taken[0].status, status);
+    EXPECT_EQ(taken[0].ids, std::vector{test::key_id(1)});
+    EXPECT_EQ(taken[0].initiator.text() + taken[0].target.text() + taken[0].message, "sae-asae-ba?b");
+    taken.clear();
+  }
+  ack_fails = Error{ErrorCode::internal, "disk full"};
+  EXPECT_EQ(acknowledge(ack("relayed")).status, 503U);  // it will be said again
+}
+
+TEST_F(Etsi020Test, AcknowledgementsOfStrangersForOthersSaesOrMalformedAreRefused) {
+  EXPECT_EQ(acknowledge(ack("relayed"), "kme-x").status, 401U);
+  EXPECT_EQ(acknowledge(ack("relayed"), "sae-a").status, 401U);
+  EXPECT_EQ(acknowledge(ack("relayed", "sae-c")).status, 401U);
+  EXPECT_EQ(acknowledge(ack("relayed", "nobody")).status, 401U);
+  const std::string one = ack("relayed");
+  std::string many = "[" + one.substr(1, one.size() - 2);
+  for (int i = 0; i < 64; ++i) many += "," + one.substr(1, one.size() - 2);
+  for (const std::string& body : {std::string("{}"), std::string("[]"), std::string("[1]"), ack("kept"), ack("relayed", ""), ack("relayed", "sae-b", R"(,"message":1)"),
+                                  many + "]", std::string(R"([{"key_ids":[],"ack_status":"relayed","initiator_sae_id":"sae-a","target_sae_id":"sae-b"}])"),
+                                  std::string(R"([{"ack_status":"relayed","initiator_sae_id":"sae-a","target_sae_id":"sae-b"}])")}) {
+    EXPECT_EQ(acknowledge(body).status, 400U) << body.substr(0, 100);
+  }
+  EXPECT_TRUE(taken.empty());
+}
+
+TEST_F(Etsi020Test, WhatOneSideWritesTheOtherReads) {
+  const Offer offer{.ids = {test::key_id(1), test::key_id(2)}, .initiator = SaeId("sae \"q\"/ü"), .targets = {SaeId("sae-a"), SaeId("sae-c")}, .ack_callback_url = "https://x/ack"};
+  const Secret octets = Secret::copy_of(Bytes(80, 7));
+  Bytes body = to_bytes(render_ext_keys(offer, octets).reveal());
+  const auto read = read_ext_keys(body, Limits{});
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->initiator, offer.initiator);
+  EXPECT_EQ(read->targets, offer.targets);
+  EXPECT_EQ(read->ack_callback_url, offer.ack_callback_url);
+  ASSERT_EQ(read->keys.size(), 2U);
+  EXPECT_EQ(read->keys[1].id, test::key_id(2));
+  EXPECT_TRUE(equal(read->keys[1].octets.reveal(), Bytes(40, 7)));
+  const auto wanted = read_void(as_bytes(render_void(offer.ids, offer.initiator, offer.targets)));
+  ASSERT_TRUE(wanted) << wanted.error().message;
+  EXPECT_EQ(wanted->ids, offer.ids);
+  const auto said = read_acks(as_bytes(render_ack(offer.ids, AckStatus::not_present, offer.initiator, SaeId("sae-a"), "why")));
+  ASSERT_TRUE(said) << said.error().message;
+  EXPECT_TRUE(said->at(0).ids == offer.ids && said->at(0).status == AckStatus::not_present && said->at(0).message == "why");
+}
+
+TEST(Etsi020Client, RefusalsAreTakenWithTheirDetailsCutAndCleaned) {
+  const auto of = [](unsigned status, const std::string& body) { return refusal_of(status, as_bytes(body)); };
+  EXPECT_EQ(of(400, R"({"details":"no\nroute"})").message, "the key manager answers 400: no?route");
+  EXPECT_EQ(of(400, "").code, ErrorCode::invalid_argument);
+  EXPECT_EQ(of(401, "").code, ErrorCode::denied);
+  EXPECT_EQ(of(503, R"({"message":"later"})").code, ErrorCode::unavailable);
+  EXPECT_EQ(of(500, R"({"details":")" + std::string(5000, 'x') + R"("})").message.size(), 200 + std::string("the key manager answers 500: ").size());
 }
 
 TEST(SecretJson, LiftsEachValueAndLeavesNothingOfItBehind) {

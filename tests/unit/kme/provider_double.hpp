@@ -38,6 +38,7 @@ class ProviderDouble final : public Provider {
     done(std::move(out));
   }
   void fetch(Fetch fetch, Done<Delivery> done) override {
+    fetches.push_back(fetch);
     if (fails) return done(fail(*fails));
     Delivery out;
     for (const KeyId& id : fetch.ids) {
@@ -71,6 +72,7 @@ class ProviderDouble final : public Provider {
   }
 
   std::vector<Order> orders;
+  std::vector<Fetch> fetches;
   std::vector<ExternalKeys> accepted;
   std::vector<std::string> refusals;
   std::map<KeyId, std::set<SaeId>> waiting;

@@ -62,6 +62,45 @@ TEST_F(SkipTest, BadRequestsAreRefused) {
   }
 }
 
+TEST_F(SkipTest, APatternStandsForTheKnownSystemsThatHaveItAndEachGetsTheKeyOnce) {
+  EXPECT_EQ(key("remoteSystemID=sae-%3F").status, 200U);
+  EXPECT_EQ(provider.orders.back().slaves, (std::vector{SaeId("sae-b"), SaeId("sae-c")}));  // not oneself, and not "sae b/ü"
+  EXPECT_EQ(key("remoteSystemID=*").status, 200U);
+  EXPECT_EQ(provider.orders.back().slaves.size(), 3U);
+  EXPECT_EQ(key("remoteSystemID=other-*").status, 400U);
+  const std::string id = test::key_id(1).hex();
+  EXPECT_EQ(by_id(id, "remoteSystemID=sae-*").status, 200U);
+  EXPECT_EQ(provider.fetches.back().master_is, MasterName::pattern);
+  EXPECT_EQ(provider.fetches.back().master, SaeId("sae-*"));
+  (void)by_id(id, "remoteSystemID=sae-a");
+  EXPECT_EQ(provider.fetches.back().master_is, MasterName::exact);
+}
+
+TEST_F(SkipTest, AnEntryForManySystemsStandsInTheCapabilitiesAndServesEachByItsOwnName) {
+  const SaeRegistry many = *SaeRegistry::make({{.id = SaeId("enc-a-*"), .domain = "a", .kme = "kme-a", .here = true, .pattern = true},
+                                               {.id = SaeId("enc-b-*"), .domain = "b", .kme = "kme-b", .here = false, .pattern = true}});
+  service = make_service(provider, many);
+  const auto names = *json(ask(service, {.pattern = "/capabilities", .sae = "enc-a-1"})).texts("remoteSystemID");
+  EXPECT_EQ(names, (std::vector<std::string>{"enc-a-*", "enc-b-*"}));
+  EXPECT_EQ(key("remoteSystemID=enc-b-17", "enc-a-1").status, 200U);
+  EXPECT_EQ(provider.orders.back().master.sae, SaeId("enc-a-1"));
+  EXPECT_EQ(provider.orders.back().slaves, std::vector{SaeId("enc-b-17")});
+  EXPECT_EQ(key("remoteSystemID=enc-b-*", "enc-a-1").status, 400U);  // nobody by name
+  EXPECT_EQ(key("remoteSystemID=enc-c-1", "enc-a-1").status, 400U);
+  EXPECT_EQ(key("remoteSystemID=enc-b-1", "enc-b-17").status, 401U);  // served elsewhere
+  EXPECT_EQ(ask(service, {.pattern = "/capabilities", .sae = "enc-a-\n"}).status, 401U);
+  EXPECT_EQ(ask(service, {.pattern = "/capabilities", .sae = "enc-a-*"}).status, 401U);  // a pattern is nobody's name
+}
+
+TEST_F(SkipTest, APatternForTooManySystemsIsRefused) {
+  std::vector<Sae> saes{{.id = SaeId("sae-a"), .domain = "a", .kme = "kme-a", .here = true}};
+  for (int i = 0; i < 18; ++i) saes.push_back({.id = SaeId("x" + std::to_string(i)), .domain = "b", .kme = "kme-b"});
+  const SaeRegistry many = *SaeRegistry::make(std::move(saes));
+  service = make_service(provider, many);
+  EXPECT_EQ(key("remoteSystemID=x*").status, 400U);
+  EXPECT_EQ(key("remoteSystemID=x?").status, 200U);
+}
+
 TEST_F(SkipTest, StrangersAndAnEmptyStockAreRefused) {
   EXPECT_EQ(key("remoteSystemID=sae-c", "sae-b").status, 401U);
   EXPECT_EQ(ask(service, {.pattern = "/capabilities", .sae = "nobody"}).status, 401U);

@@ -49,7 +49,7 @@ struct Site {
                                           std::string(event.object) + " " + std::string(event.reason));
                         return {};
                       },
-                      .meets = [](const StockName&, const kme::Demands& demands) { return demands.paths <= 1; }});
+                      .meets = [this](const StockName& name, const kme::Demands& demands) { return !demands.quantum || name.text().contains(quantum_part); }});
   }
   void restart() {
     delivery.reset();
@@ -81,6 +81,7 @@ struct Site {
   std::unique_ptr<store::Store> store;
   std::unique_ptr<KeyStock> stock;
   std::map<std::string, Site*> peers;
+  std::string quantum_part = "nothing";  // of the names of stocks whose keys are of quantum grade
   std::atomic<bool> cut = false;
   std::atomic<bool> answer_lost = false;
   std::atomic<bool> audit_broken = false;
@@ -100,7 +101,7 @@ class SaeDeliveryTest : public testing::Test {
     return {.batch = batch, .owner = owner, .keys = keys.duplicate(), .about = "", .expires_ms = 0};
   }
   /// Keys that `near` may choose, in chunks of at most 100, at both ends (or at the near end alone).
-  static void share(Site& near, Site& far, std::uint32_t count, bool at_both = true) {
+  static void share(Site& near, Site& far, std::uint32_t count, bool at_both = true, const std::string& stock = "t") {
     for (std::uint32_t done = 0; done < count;) {
       const std::uint32_t size = std::min<std::uint32_t>(100, count - done);
       const auto batch = rng().id<BatchId>();
@@ -108,7 +109,7 @@ class SaeDeliveryTest : public testing::Test {
       const auto add = [&](Site& site, const std::string& peer, Owner owner) {
         const Chunk one[] = {chunk(batch, owner, keys)};
         const auto added = site.store->transact(
-            [&](store::Transaction& transaction) { return site.stock->add(transaction, StockName("domain/" + peer + "/t"), {}, one, site.clock.now_ms()); });
+            [&](store::Transaction& transaction) { return site.stock->add(transaction, StockName("domain/" + peer + "/" + stock), {}, one, site.clock.now_ms()); });
         ASSERT_TRUE(added) << added.error().message;
       };
       add(near, far.domain, Owner::self);
@@ -359,6 +360,131 @@ TEST_F(SaeDeliveryTest, VoidingWithoutIdsTakesWhatTheSaeInitiatedAndNothingElse)
   EXPECT_EQ(voided.get_future().get()->size(), 3U);
   EXPECT_FALSE(fetch(b, "sae-b", *mine));
   EXPECT_TRUE(fetch(b, "sae-b", *others, "sae-a2"));
+}
+
+/// Over three paths, of which the first two share a node.
+class SaeDemandsTest : public SaeDeliveryTest {
+ protected:
+  SaeDemandsTest() {
+    share(a, b, 20, true, over_r);
+    share(a, b, 30, true, over_r_and_s);
+    share(a, b, 12, true, over_u);
+  }
+  static Result<Delivery> get_of(Site& site, kme::Demands demands, kme::Demands wishes = {}, std::uint32_t number = 1, std::vector<SaeId> slaves = {SaeId("sae-b")},
+                                 std::uint32_t size = 256) {
+    auto promise = std::make_shared<std::promise<Result<Delivery>>>();
+    auto future = promise->get_future();
+    site.delivery->take({.master = caller("sae-a"), .slaves = std::move(slaves), .number = number, .size = size, .demands = demands, .wishes = wishes, .standard = "etsi014", .deadline = test::soon()},
+                        [promise](Result<Delivery> delivery) { promise->set_value(std::move(delivery)); });
+    return get(std::move(future));
+  }
+  std::int64_t left(const std::string& stock) {
+    return a.store->transact([&](store::Transaction& t) { return a.stock->level(t, StockName("domain/b/" + stock), a.clock.now_ms()); })->own;
+  }
+  static bool is_unmet(const Result<Delivery>& delivery) {
+    return !delivery && delivery.error().code == ErrorCode::invalid_argument && delivery.error().message == kme::demands_unmet;
+  }
+  static constexpr const char* over_r = "qkm-a>qkm-r>qkm-b";
+  static constexpr const char* over_r_and_s = "qkm-a>qkm-r>qkm-s>qkm-b";
+  static constexpr const char* over_u = "qkm-a>qkm-u>qkm-b";
+};
+
+TEST_F(SaeDemandsTest, AKeyOverTwoPathsTakesOneOfEachAndIsTheSameAtBothEnds) {
+  const auto sold = get_of(a, {.paths = 2}, {}, 3, {SaeId("sae-b")}, 512);
+  ASSERT_TRUE(sold) << sold.error().message;
+  EXPECT_EQ(left(over_u), 12 - 6);
+  EXPECT_EQ(left(over_r) + left(over_r_and_s), 50 - 6);
+  EXPECT_EQ(a.level("b").own, 300);  // what has no path on record is none of two
+  const auto fetched = fetch(b, "sae-b", *sold);
+  ASSERT_TRUE(fetched) << fetched.error().message;
+  EXPECT_TRUE(same(*sold, *fetched));
+  EXPECT_TRUE(a.recorded(", 2 paths:"));
+}
+
+TEST_F(SaeDemandsTest, NeitherSharesStockAloneHasTheKey) {
+  // What either stock held, read before the order, is not what is delivered: a relay on one path knows one of the two.
+  std::vector<Secret> before;
+  for (const char* stock : {over_r, over_u}) {
+    auto peek = a.store->transact([&](store::Transaction& t) -> Result<Secret> {
+      ASSIGN_OR_RETURN(auto taken, a.stock->claim(t, StockName("domain/b/" + std::string(stock)), {.least = 1, .most = 1, .each = false},
+                                                  {.state = store::KeyState::destroyed, .holder = "", .until_ms = 0}, a.clock.now_ms()));
+      before.push_back(taken[0].keys.duplicate());
+      return fail(ErrorCode::internal, "undone");
+    });
+    ASSERT_FALSE(peek);
+  }
+  const auto sold = get_of(a, {.paths = 2});
+  ASSERT_TRUE(sold);
+  EXPECT_FALSE(equal_secret(sold->keys[0].octets, before[0]) || equal_secret(sold->keys[0].octets, before[1]));
+}
+
+TEST_F(SaeDemandsTest, WhatCannotBeMetIsSaidInTheStandardsWordsAndUsesNothingUp) {
+  EXPECT_TRUE(is_unmet(get_of(a, {.paths = 3})));
+  EXPECT_TRUE(is_unmet(get_of(a, {.paths = 2}, {}, 13)));
+  EXPECT_TRUE(is_unmet(get_of(a, {.paths = 64})));
+  EXPECT_TRUE(is_unmet(get_of(a, {.paths = 1, .quantum = true})));
+  EXPECT_TRUE(is_unmet(get_of(a, {.paths = 1, .quantum = true}, {}, 1, {SaeId("sae-a2")})));  // made at the site: no quantum key
+  EXPECT_EQ(left(over_r) + left(over_r_and_s) + left(over_u) + a.level("b").own, 362);
+  // Nothing at all in stock is another matter: it may come.
+  EXPECT_EQ(get_of(a, {.paths = 2}, {}, 41, {SaeId("sae-c")}).error().code, ErrorCode::exhausted);
+}
+
+TEST_F(SaeDemandsTest, OnlyKeysOfTheQualityDemandedAreTaken) {
+  a.quantum_part = over_u;
+  const auto sold = get_of(a, {.paths = 1, .quantum = true}, {}, 12);
+  ASSERT_TRUE(sold) << sold.error().message;
+  EXPECT_EQ(left(over_u), 0);
+  EXPECT_TRUE(fetch(b, "sae-b", *sold));
+  EXPECT_TRUE(is_unmet(get_of(a, {.paths = 1, .quantum = true})));
+  EXPECT_TRUE(get_of(a, {}));
+}
+
+TEST_F(SaeDemandsTest, AWishIsMetIfItCanBeAndPassedOverIfNot) {
+  const auto met = get_of(a, {}, {.paths = 2}, 10);
+  ASSERT_TRUE(met);
+  EXPECT_EQ(left(over_u), 2);
+  const auto passed_over = get_of(a, {}, {.paths = 2}, 10);
+  ASSERT_TRUE(passed_over);
+  EXPECT_EQ(left(over_u), 2);
+  EXPECT_TRUE(same(*met, *fetch(b, "sae-b", *met)) && same(*passed_over, *fetch(b, "sae-b", *passed_over)));
+  EXPECT_TRUE(get_of(a, {}, {.paths = 1000}));
+  EXPECT_EQ(get_of(a, {}, {.paths = 8}, 128, {SaeId("sae-b")}, 4096).error().code, ErrorCode::exhausted);  // too much with the wish, as such too much for this stock alone
+}
+
+TEST_F(SaeDemandsTest, ASecondSiteGetsTheKeyUnderPadsOfTwoPathsToo) {
+  EXPECT_TRUE(is_unmet(get_of(a, {.paths = 2}, {}, 1, {SaeId("sae-b"), SaeId("sae-c")})));
+  share(a, c, 5, true, "qkm-a>qkm-v>qkm-c");
+  share(a, c, 5, true, "qkm-a>qkm-c");
+  const auto sold = get_of(a, {.paths = 2}, {}, 2, {SaeId("sae-b"), SaeId("sae-c")});
+  ASSERT_TRUE(sold) << sold.error().message;
+  EXPECT_TRUE(same(*sold, *fetch(b, "sae-b", *sold)) && same(*sold, *fetch(c, "sae-c", *sold)));
+}
+
+TEST_F(SaeDeliveryTest, OrdersThatTogetherAreTooManyForOneMessageAreSharedOut) {
+  share(a, b, 5000);
+  a.cut = true;  // the first holds up the others, so that they gather
+  std::vector<std::future<Result<Delivery>>> orders;
+  for (int i = 0; i < 40; ++i) {
+    orders.push_back(order(a, {SaeId("sae-b")}, 128));
+    a.cut = false;
+  }
+  for (std::size_t i = 1; i < orders.size(); ++i) {
+    const auto sold = get(std::move(orders[i]));
+    ASSERT_TRUE(sold) << sold.error().message;
+  }
+}
+
+TEST_F(SaeDeliveryTest, AMasterIsNamedByAPatternWhereTheStandardHasThem) {
+  const auto sold = get(order(a, {SaeId("sae-b")}));
+  ASSERT_TRUE(sold);
+  const auto by = [&](const char* pattern) {
+    std::promise<Result<Delivery>> promise;
+    b.delivery->fetch({.slave = caller("sae-b"), .master = SaeId(pattern), .master_is = kme::MasterName::pattern, .ids = {sold->keys[0].id}, .standard = "skip", .deadline = test::soon()},
+                      [&](Result<Delivery> delivery) { promise.set_value(std::move(delivery)); });
+    return promise.get_future().get();
+  };
+  EXPECT_EQ(by("sae-?2").error().code, ErrorCode::not_found);
+  EXPECT_TRUE(by("sae-*"));
 }
 
 TEST(IdRuns, FollowTheStockKeysOverTheEndsOfChunks) {

@@ -1,0 +1,91 @@
+#include "quantum/qkm/sae_site_stocks.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace qanat::qkm {
+namespace {
+
+std::vector<Pool> with_at_least(std::span<const Pool> pools, std::int64_t keys) {
+  std::vector<Pool> out;
+  std::ranges::copy_if(pools, std::back_inserter(out), [&](const Pool& pool) { return pool.path.size() > 1 && pool.keys >= keys; });
+  return out;
+}
+
+}  // namespace
+
+SiteStocks::SiteStocks(KeyStock& stock, const std::string& domain, const Meets& meets, UnixMs now)
+    : stock_(stock), prefix_(std::string(domain_stocks) + domain + "/"), meets_(meets), now_(now) {}
+
+Result<std::vector<SiteStocks::Fitting>> SiteStocks::fitting(store::Transaction& transaction, const kme::Demands& demands) {
+  ASSIGN_OR_RETURN(const std::vector<StockName> names, stock_.stocks(transaction, prefix_));
+  std::vector<Fitting> out;
+  for (const StockName& name : names) {
+    if (!meets_(name, demands)) continue;
+    ASSIGN_OR_RETURN(const StockLevel level, stock_.level(transaction, name, now_));
+    if (level.own == 0) continue;
+    Pool pool = pool_named(name).value_or(Pool{});
+    pool.keys = level.own;
+    out.push_back({.name = name, .pool = std::move(pool)});
+  }
+  return out;
+}
+
+Result<std::int64_t> SiteStocks::available(store::Transaction& transaction, const kme::Demands& demands) {
+  ASSIGN_OR_RETURN(const std::vector<Fitting> all, fitting(transaction, demands));
+  std::vector<Pool> pools;
+  std::set<std::int64_t> levels;
+  std::int64_t sum = 0;
+  for (const Fitting& one : all) {
+    pools.push_back(one.pool);
+    levels.insert(one.pool.keys);
+    sum += one.pool.keys;
+  }
+  if (demands.paths <= 1) return sum;
+  // The best set is limited by the lowest of its stocks: the highest such level for which there is a set.
+  for (auto level = levels.rbegin(); level != levels.rend(); ++level) {
+    if (!disjoint_pools(with_at_least(pools, *level), demands.paths).empty()) return *level;
+  }
+  return 0;
+}
+
+Result<void> SiteStocks::claim(store::Transaction& transaction, const StockName& name, std::size_t keys, const std::string& holder, Claimed& out,
+                               std::vector<Secret>& parts) {
+  const Onward onward{.state = store::KeyState::destroyed, .holder = holder, .until_ms = 0};
+  ASSIGN_OR_RETURN(std::vector<Taken> taken, stock_.claim(transaction, name, {.least = keys, .most = keys, .each = false}, onward, now_));
+  for (Taken& part : taken) {
+    out.runs.push_back({.stock = name.text().substr(prefix_.size()), .run = part.run});
+    parts.push_back(std::move(part.keys));
+  }
+  return {};
+}
+
+Result<SiteStocks::Claimed> SiteStocks::take(store::Transaction& transaction, const kme::Demands& demands, std::uint32_t keys, const std::string& holder) {
+  ASSIGN_OR_RETURN(const std::vector<Fitting> all, fitting(transaction, demands));
+  Claimed out;
+  std::vector<Secret> parts;
+  if (demands.paths > 1) {
+    std::vector<Pool> pools;
+    for (const Fitting& one : all) pools.push_back(one.pool);
+    const std::vector<Pool> chosen = disjoint_pools(with_at_least(pools, keys), demands.paths);
+    if (chosen.empty()) return fail(ErrorCode::exhausted, "too few keys over separate paths");
+    for (const Pool& pool : chosen) {
+      const auto stock = std::ranges::find_if(all, [&](const Fitting& one) { return one.pool.path == pool.path; });
+      TRY(claim(transaction, stock->name, keys, holder, out, parts));
+    }
+    out.keys = xor_shares(joined_keys(parts), demands.paths);
+    return Result<Claimed>(std::move(out));
+  }
+  std::size_t missing = keys;
+  for (const Fitting& one : all) {
+    const std::size_t most = std::min(missing, static_cast<std::size_t>(one.pool.keys));
+    if (most == 0) break;
+    TRY(claim(transaction, one.name, most, holder, out, parts));
+    missing -= most;
+  }
+  if (missing > 0) return fail(ErrorCode::exhausted, "too few keys in stock");
+  out.keys = joined_keys(parts);
+  return Result<Claimed>(std::move(out));
+}
+
+}  // namespace qanat::qkm
