@@ -79,7 +79,9 @@ class Measurement {
 
  private:
   enum class To : std::uint8_t { kmes, shelf };
-  [[nodiscard]] std::filesystem::path shelf(std::size_t stock, const std::string& kme) const { return network_.folder() / "stocks" / std::to_string(stock) / kme; }
+  [[nodiscard]] std::filesystem::path shelf(std::size_t stock, const std::string& kme) const {
+    return network_.folder() / "stocks" / std::to_string(stock) / kme;
+  }
 
   /// Each stock is a database of its own, so that the stocks can take turns.
   Result<void> move_stock(std::size_t stock, To to) const {
@@ -113,14 +115,15 @@ class Measurement {
 
   [[nodiscard]] HttpLoadPlan load() const {
     constexpr std::string_view body = R"({"number":1,"size":256})";
-    return {.port = demo_.ports.at("qkm-a"),
-            .client = demo_.saes.at("sae-a"),
-            .root = demo_.root.certificate,
-            .connections = plan_.connections,
-            .warm_up = plan_.warm_up,
-            .requests = plan_.requests,
-            .request = fmt::format("POST /api/v1/keys/sae-b/enc_keys HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
-                                   body.size(), body)};
+    return {
+        .port = demo_.ports.at("qkm-a"),
+        .client = demo_.saes.at("sae-a"),
+        .root = demo_.root.certificate,
+        .connections = plan_.connections,
+        .warm_up = plan_.warm_up,
+        .requests = plan_.requests,
+        .request = fmt::format("POST /api/v1/keys/sae-b/enc_keys HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+                               body.size(), body)};
   }
 
   Result<Outcome> drive(StockUpkeep& upkeep) {
@@ -176,7 +179,8 @@ void add_rows(Report& report, const Etsi014Plan& plan, std::size_t stock, const 
   }
   const std::string of = fmt::format("ETSI 014 enc_keys, {} keys stored", stock);
   Row both = median_row(of + ", both KMEs", series.values(&Outcome::per_cpu_second), "requests per CPU second",
-                        fmt::format("number = 1, far end activated first; {} connections kept open, {}; {} requests a run after {} unmeasured ones; median of {} runs, the stocks taking turns; "
+                        fmt::format("number = 1, far end activated first; {} connections kept open, {}; {} requests a run after {} unmeasured ones; median of "
+                                    "{} runs, the stocks taking turns; "
                                     "KMEs' user and system time, without the threads that bring in keys, which hold the level ({} … {} keys seen)",
                                     plan.connections, series.runs.front().group, plan.requests, plan.warm_up, series.runs.size(), lowest, highest));
   both.limit = floor_per_cpu_second;
@@ -208,8 +212,14 @@ Result<void> measure_in(const std::filesystem::path& folder, Report& report, con
     rates.push_back(median(all[i].values(&Outcome::per_cpu_second)));
   }
   const auto [low, high] = std::ranges::minmax(rates);
-  report.add({.name = "ETSI 014 enc_keys, smallest to largest rate over the stocks", .value = low / high, .unit = "ratio", .limit = {}, .ratio = {},
-              .value_spread = {}, .ratio_spread = {}, .note = "of the medians, per CPU second; 1 is flat"});
+  report.add({.name = "ETSI 014 enc_keys, smallest to largest rate over the stocks",
+              .value = low / high,
+              .unit = "ratio",
+              .limit = {},
+              .ratio = {},
+              .value_spread = {},
+              .ratio_spread = {},
+              .note = "of the medians, per CPU second; 1 is flat"});
   return {};
 }
 

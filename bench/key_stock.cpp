@@ -14,7 +14,7 @@ namespace qanat::bench {
 namespace {
 
 constexpr std::size_t rounds = 15;
-constexpr std::size_t group = 16;                // keys of one transaction
+constexpr std::size_t group = 16;          // keys of one transaction
 constexpr double link_keys_per_s = 53600;  // that one link may bring: 13.7 Mb/s of key
 const qkm::StockName name("link/bench");
 
@@ -92,17 +92,30 @@ Result<void> measure_in(const std::filesystem::path& folder, Report& report, std
     TRY(stock.fill(keys));
     TRY(stock.use());
     const std::string with = fmt::format("key stock, {} keys: ", keys);
-    report.add({.name = with + "ingest", .value = stock.per_cpu_s, .unit = "keys per CPU second", .limit = link_keys_per_s, .ratio = stock.per_cpu_s / link_keys_per_s,
-                .value_spread = {}, .ratio_spread = {},
-                .note = fmt::format("the keys that bring the stock there, in chunks of 256, sealed and durable, up to 512 chunks to a commit; {:.0f} keys/s by the clock; "
-                                    "limit: 53,600 keys/s of one link", stock.per_s)});
+    report.add({.name = with + "ingest",
+                .value = stock.per_cpu_s,
+                .unit = "keys per CPU second",
+                .limit = link_keys_per_s,
+                .ratio = stock.per_cpu_s / link_keys_per_s,
+                .value_spread = {},
+                .ratio_spread = {},
+                .note = fmt::format(
+                    "the keys that bring the stock there, in chunks of 256, sealed and durable, up to 512 chunks to a commit; {:.0f} keys/s by the clock; "
+                    "limit: 53,600 keys/s of one link",
+                    stock.per_s)});
     report.add(median_row(with + "claim", stock.claims, "CPU us per key", fmt::format("the owner takes a key out; {} keys to a commit", group)));
     report.add(median_row(with + "redeem", stock.namings, "CPU us per key", fmt::format("a key that the other end named; {} keys to a commit", group)));
     costs.push_back(median(stock.claims) + median(stock.namings));
   }
   const auto [low, high] = std::ranges::minmax(costs);
-  report.add({.name = "key stock, lowest to highest cost of a key over the stocks", .value = low / high, .unit = "ratio", .limit = {}, .ratio = {}, .value_spread = {},
-              .ratio_spread = {}, .note = "claim and redeem; 1 is flat"});
+  report.add({.name = "key stock, lowest to highest cost of a key over the stocks",
+              .value = low / high,
+              .unit = "ratio",
+              .limit = {},
+              .ratio = {},
+              .value_spread = {},
+              .ratio_spread = {},
+              .note = "claim and redeem; 1 is flat"});
   return {};
 }
 

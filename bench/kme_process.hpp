@@ -1,5 +1,5 @@
-// A KME for the bench, as a process: what `qanat qkm` gives keys to SAEs with (node, key stock, SaeFront, X-1 activate, housekeeping), and a way in for keys that takes
-// the place of links and relays, so that a stock can be held at a level while it is measured.
+// A KME for the bench, as a process: what `qanat qkm` gives keys to SAEs with (node, key stock, SaeFront, X-1 activate, housekeeping), and a way in for keys
+// that takes the place of links and relays, so that a stock can be held at a level while it is measured.
 #pragma once
 
 #include <filesystem>

@@ -16,7 +16,8 @@ class StockEnd {
   static Result<std::unique_ptr<StockEnd>> open(const std::filesystem::path& master_key, const std::filesystem::path& database, crypto::Rng& rng);
 
   Result<qkm::StockLevel> level(const qkm::StockName& name);
-  /// A chunk of qkm::chunk_keys_max keys under each of these ids, 512 chunks to a commit. What the keys are makes no difference to what they cost: every chunk has the octets `keys`.
+  /// A chunk of qkm::chunk_keys_max keys under each of these ids, 512 chunks to a commit. What the keys are makes no difference to what they cost: every chunk
+  /// has the octets `keys`.
   Result<void> add(const qkm::StockName& name, std::span<const BatchId> batches, qkm::Owner owner, const Secret& keys);
   template <class Work>
   auto transact(Work&& work) {

@@ -48,7 +48,8 @@ std::optional<std::string> read_line(int connection, std::string& buffer, const 
 
 Result<void> write_line(int connection, const std::string& line) {
   const std::string text = line + "\n";
-  if (::send(connection, text.data(), text.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(text.size())) return fail(ErrorCode::unavailable, "stock feed: the other end is gone");
+  if (::send(connection, text.data(), text.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(text.size()))
+    return fail(ErrorCode::unavailable, "stock feed: the other end is gone");
   return {};
 }
 

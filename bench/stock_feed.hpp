@@ -1,6 +1,6 @@
-// Keys into the stocks of KMEs that run and are measured, as quantum links would bring them: both ends in lockstep, the far one first, so that the near one never
-// chooses a key that the other has not got. The KME's side runs on a thread of its own, whose processor time it tells: what serving costs and what filling costs
-// stay apart.
+// Keys into the stocks of KMEs that run and are measured, as quantum links would bring them: both ends in lockstep, the far one first, so that the near one
+// never chooses a key that the other has not got. The KME's side runs on a thread of its own, whose processor time it tells: what serving costs and what
+// filling costs stay apart.
 #pragma once
 
 #include <condition_variable>
@@ -39,8 +39,8 @@ class StockFeed {
   ~StockFeed();
   /// A chunk of qkm::chunk_keys_max keys under each id: durable when it returns.
   Result<void> add(std::span<const BatchId> batches);
-  [[nodiscard]] double cpu_s() const noexcept { return cpu_s_; }              // of the KME's intake, so far
-  [[nodiscard]] std::int64_t level() const noexcept { return level_; }        // keys of the owner's, after the last add()
+  [[nodiscard]] double cpu_s() const noexcept { return cpu_s_; }        // of the KME's intake, so far
+  [[nodiscard]] std::int64_t level() const noexcept { return level_; }  // keys of the owner's, after the last add()
 
  private:
   StockFeed(int connection, qkm::StockName name, qkm::Owner owner) : connection_(connection), name_(std::move(name)), owner_(owner) {}

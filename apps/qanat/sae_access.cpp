@@ -30,7 +30,8 @@ std::string address(const SaeListener& listener, etsi014::Method method, const s
 
 Result<SaeAccess> SaeAccess::open(const SaeRecord& sae, const SaeListener& listener) {
   if (sae.revoked) {
-    return fail(ErrorCode::denied, "the certificate of SAE '" + sae.name + "' is revoked: `qanat sae add " + sae.name + " --domain " + sae.domain + "` makes another");
+    return fail(ErrorCode::denied,
+                "the certificate of SAE '" + sae.name + "' is revoked: `qanat sae add " + sae.name + " --domain " + sae.domain + "` makes another");
   }
   const crypto::PemFiles files = sae.files();
   for (const std::filesystem::path& each : {files.certificate, files.key, sae.roots()}) {
@@ -39,7 +40,8 @@ Result<SaeAccess> SaeAccess::open(const SaeRecord& sae, const SaeListener& liste
     }
   }
   ASSIGN_OR_RETURN(net::ForeignUrl place, net::ForeignUrl::parse(listener.url()));
-  ASSIGN_OR_RETURN(auto client, net::ForeignClient::create({.chains = {{.certificate = files.certificate, .key = files.key}}, .roots = sae.roots(), .crls = {}}));
+  ASSIGN_OR_RETURN(auto client,
+                   net::ForeignClient::create({.chains = {{.certificate = files.certificate, .key = files.key}}, .roots = sae.roots(), .crls = {}}));
   return SaeAccess(sae, std::move(place), std::move(client));
 }
 

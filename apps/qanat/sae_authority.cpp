@@ -40,7 +40,9 @@ Result<void> make_folder(const std::filesystem::path& folder) {
 Result<void> check_name(const std::string& name) {
   const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.'; };
   const bool good = !name.empty() && name.size() <= name_size_max && std::ranges::all_of(name, plain) && name.front() != '.' && name.front() != '-';
-  if (!good) return fail(ErrorCode::invalid_argument, "'" + name + "' cannot be an SAE's name: take 1 to 64 letters, digits, '-', '_' and '.', the first a letter or digit");
+  if (!good)
+    return fail(ErrorCode::invalid_argument,
+                "'" + name + "' cannot be an SAE's name: take 1 to 64 letters, digits, '-', '_' and '.', the first a letter or digit");
   return {};
 }
 
@@ -202,8 +204,9 @@ Result<const SaeRecord*> SaeAuthority::find(const std::string& name) const {
   if (found != saes_.end()) return &*found;
   std::string known;
   for (const SaeRecord& sae : saes_) known += (known.empty() ? "" : ", ") + sae.name;
-  return fail(ErrorCode::not_found, "there is no SAE '" + name + "': " +
-                                        (known.empty() ? "make it with `qanat sae add " + name + " --domain " + listeners_.front().domain + "`" : "use one of " + known));
+  return fail(ErrorCode::not_found,
+              "there is no SAE '" + name +
+                  "': " + (known.empty() ? "make it with `qanat sae add " + name + " --domain " + listeners_.front().domain + "`" : "use one of " + known));
 }
 
 Result<const SaeListener*> SaeAuthority::listener_of(const SaeRecord& sae) const {
@@ -224,10 +227,12 @@ Result<const SaeListener*> SaeAuthority::check(const Wanted& wanted) const {
   const auto known = std::ranges::find(saes_, wanted.name, &SaeRecord::name);
   if (known == saes_.end()) return &*listener;
   if (known->domain != wanted.domain) {
-    return fail(ErrorCode::conflict, "SAE '" + wanted.name + "' is in domain " + known->domain + ": `qanat sae remove " + wanted.name + "` first, or take another name");
+    return fail(ErrorCode::conflict,
+                "SAE '" + wanted.name + "' is in domain " + known->domain + ": `qanat sae remove " + wanted.name + "` first, or take another name");
   }
   if (!known->revoked) {
-    return fail(ErrorCode::conflict, "SAE '" + wanted.name + "' is there already: take another name, or `qanat sae revoke " + wanted.name + "` first for a new certificate");
+    return fail(ErrorCode::conflict,
+                "SAE '" + wanted.name + "' is there already: take another name, or `qanat sae revoke " + wanted.name + "` first for a new certificate");
   }
   return &*listener;
 }
@@ -277,7 +282,9 @@ Result<void> SaeAuthority::revoke_certificate(SaeRecord& sae) {
 
 Result<SaeRecord> SaeAuthority::revoke(const std::string& name) {
   ASSIGN_OR_RETURN(const SaeRecord* known, find(name));
-  if (known->revoked) return fail(ErrorCode::conflict, "the certificate of SAE '" + name + "' is revoked already: `qanat sae add " + name + " --domain " + known->domain + "` makes another");
+  if (known->revoked)
+    return fail(ErrorCode::conflict,
+                "the certificate of SAE '" + name + "' is revoked already: `qanat sae add " + name + " --domain " + known->domain + "` makes another");
   const auto sae = std::ranges::find(saes_, name, &SaeRecord::name);
   TRY(revoke_certificate(*sae));
   ++revision_;

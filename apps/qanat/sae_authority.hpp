@@ -45,7 +45,8 @@ std::string sae_table(const Network& network, const SaeListener& listener, const
 /// Open for one command at a time: the next one waits.
 class SaeAuthority {
  public:
-  /// Before a network's first start: the roots (ECDSA P-384 and ML-DSA-65), empty revocation lists, a certificate of each kind for every listener, an empty register.
+  /// Before a network's first start: the roots (ECDSA P-384 and ML-DSA-65), empty revocation lists, a certificate of each kind for every listener, an empty
+  /// register.
   static Result<void> make(const Network& network, const std::vector<SaeListener>& listeners);
   /// not_found, saying what to do, if the network was made without.
   static Result<SaeAuthority> open(const Network& network) { return open(network, sae_listeners(network)); }
@@ -62,7 +63,8 @@ class SaeAuthority {
   /// Counts the changes that a QKM must read. What `qanat up` has taken up last stands in sae/applied.
   [[nodiscard]] std::int64_t revision() const noexcept { return revision_; }
 
-  /// Certificate, key and roots into `folder`, and the name into the QKMs' configurations. A name that is there needs its certificate revoked first, and stays in its domain.
+  /// Certificate, key and roots into `folder`, and the name into the QKMs' configurations. A name that is there needs its certificate revoked first, and stays
+  /// in its domain.
   struct Wanted {
     std::string name;
     std::string domain;

@@ -22,7 +22,8 @@ std::shared_ptr<Common> add_common(CLI::App& command) {
 }
 
 void add_add(CLI::App& sae, const OnCommand& on) {
-  CLI::App* command = add_command(sae, "add", "make a certificate, a key and the CA file for an SAE, and let it in", "qanat sae add enc1 --domain a --out ./enc1");
+  CLI::App* command =
+      add_command(sae, "add", "make a certificate, a key and the CA file for an SAE, and let it in", "qanat sae add enc1 --domain a --out ./enc1");
   const auto common = add_common(*command);
   const auto options = std::make_shared<SaeAddOptions>();
   command->add_option("name", options->name, "the SAE's name, as others will ask for keys with it")->required();
@@ -46,7 +47,8 @@ void add_end(CLI::App& sae, const OnCommand& on, const char* name, const char* w
 }
 
 void add_key(CLI::App& sae, const OnCommand& on) {
-  CLI::App* command = add_command(sae, "key", "enc_keys by one SAE and dec_keys by another, and whether both have the same", "qanat sae key --from enc1 --to enc2 --number 2");
+  CLI::App* command =
+      add_command(sae, "key", "enc_keys by one SAE and dec_keys by another, and whether both have the same", "qanat sae key --from enc1 --to enc2 --number 2");
   const auto common = add_common(*command);
   const auto options = std::make_shared<SaeKeyOptions>();
   command->add_option("--from", options->from, "who orders the keys (master SAE)")->required();

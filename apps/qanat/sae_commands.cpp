@@ -132,24 +132,32 @@ Result<void> deliver_keys(const SaeKeyOptions& options) {
     const kme::Key& near = ordered[i];
     const kme::Key& far = collected.at(std::min(i, collected.size() - 1));
     if (near.id != far.id || !equal_secret(near.octets, far.octets)) {
-      return fail(ErrorCode::internal, "the SAEs' keys differ: " + kme::to_uuid(near.id) + " " + fingerprint_of(near.octets) + " and " + kme::to_uuid(far.id) + " " + fingerprint_of(far.octets));
+      return fail(ErrorCode::internal, "the SAEs' keys differ: " + kme::to_uuid(near.id) + " " + fingerprint_of(near.octets) + " and " + kme::to_uuid(far.id) +
+                                           " " + fingerprint_of(far.octets));
     }
-    list.push(wire::Json::object({{"key_ID", kme::to_uuid(near.id)}, {"fingerprint_from", fingerprint_of(near.octets)}, {"fingerprint_to", fingerprint_of(far.octets)}}));
+    list.push(wire::Json::object(
+        {{"key_ID", kme::to_uuid(near.id)}, {"fingerprint_from", fingerprint_of(near.octets)}, {"fingerprint_to", fingerprint_of(far.octets)}}));
     if (options.output == Output::json) continue;
-    fmt::print("  key {}   SHA-256 {}… at {}, {}… at {}: equal\n", kme::to_uuid(near.id), fingerprint_of(near.octets), options.from, fingerprint_of(far.octets), options.to);
+    fmt::print("  key {}   SHA-256 {}… at {}, {}… at {}: equal\n", kme::to_uuid(near.id), fingerprint_of(near.octets), options.from, fingerprint_of(far.octets),
+               options.to);
     if (options.show) {
       fmt::print("      ");
       print_secret(near.octets);
     }
   }
   if (options.output == Output::json) {
-    fmt::print("{}\n", wire::Json::object({{"from", options.from}, {"to", options.to}, {"size", options.size}, {"keys", list}, {"equal", true},
-                                           {"curl_enc_keys", curl.order}, {"curl_dec_keys", curl.collect}})
+    fmt::print("{}\n", wire::Json::object({{"from", options.from},
+                                           {"to", options.to},
+                                           {"size", options.size},
+                                           {"keys", list},
+                                           {"equal", true},
+                                           {"curl_enc_keys", curl.order},
+                                           {"curl_dec_keys", curl.collect}})
                            .pretty());
     return {};
   }
-  fmt::print("  enc_keys by {} at {} ({}), dec_keys by {} at {} ({}); these keys are used up\n\n  the same with curl, keys in the clear:\n{}\n{}\n", options.from,
-             ends.from.at.kme, ends.from.at.url(), options.to, ends.to.at.kme, ends.to.at.url(), curl.order, curl.collect);
+  fmt::print("  enc_keys by {} at {} ({}), dec_keys by {} at {} ({}); these keys are used up\n\n  the same with curl, keys in the clear:\n{}\n{}\n",
+             options.from, ends.from.at.kme, ends.from.at.url(), options.to, ends.to.at.kme, ends.to.at.url(), curl.order, curl.collect);
   return {};
 }
 
@@ -169,8 +177,10 @@ std::optional<Question> question_at(const SaeListener& listener, const std::vect
   return out;
 }
 
-void show_status(const SaeListener& listener, const std::string& names, const std::optional<Question>& question, const std::optional<Result<wire::Json>>& answer) {
-  fmt::print("  {:<8} domain {:<4} {}  {}\n           SAEs: {}\n", listener.kme, listener.domain, listener.url(), sae_standards, names.empty() ? "none" : names);
+void show_status(const SaeListener& listener, const std::string& names, const std::optional<Question>& question,
+                 const std::optional<Result<wire::Json>>& answer) {
+  fmt::print("  {:<8} domain {:<4} {}  {}\n           SAEs: {}\n", listener.kme, listener.domain, listener.url(), sae_standards,
+             names.empty() ? "none" : names);
   if (!question) {
     fmt::print("           nobody here can ask: `qanat sae add NAME --domain {}`\n", listener.domain);
     return;
@@ -248,9 +258,9 @@ int sae_add(const SaeAddOptions& options) {
       fmt::print("{}\n", out.set("in_force", taken_up == TakenUp::now).dump());
       return {};
     }
-    fmt::print("  SAE {} in domain {}: {}\n  KME           {}  {}  ({})\n  certificate   {} (until {})\n  private key   {}\n  CA file       {}\n", seat->sae.name, seat->sae.domain,
-               text_of(taken_up), seat->sae.kme, seat->at.url(), sae_standards, seat->sae.files().certificate.string(), day_of(seat->sae.not_after_ms),
-               seat->sae.files().key.string(), seat->sae.roots().string());
+    fmt::print("  SAE {} in domain {}: {}\n  KME           {}  {}  ({})\n  certificate   {} (until {})\n  private key   {}\n  CA file       {}\n",
+               seat->sae.name, seat->sae.domain, text_of(taken_up), seat->sae.kme, seat->at.url(), sae_standards, seat->sae.files().certificate.string(),
+               day_of(seat->sae.not_after_ms), seat->sae.files().key.string(), seat->sae.roots().string());
     return {};
   }());
 }
@@ -279,12 +289,14 @@ int sae_list(const std::filesystem::path& folder, Output output) {
     ASSIGN_OR_RETURN(const Network network, Network::read(folder));
     ASSIGN_OR_RETURN(const SaeAuthority authority, SaeAuthority::open(network));
     wire::Json all = wire::Json::array();
-    if (output == Output::people) fmt::print("  {:<16} {:<7} {:<8} {:<26} {:<8} {:<11} {}\n", "SAE", "domain", "KME", "address", "state", "until", "certificate");
+    if (output == Output::people)
+      fmt::print("  {:<16} {:<7} {:<8} {:<26} {:<8} {:<11} {}\n", "SAE", "domain", "KME", "address", "state", "until", "certificate");
     for (const SaeRecord& sae : authority.saes()) {
       ASSIGN_OR_RETURN(const SaeListener* at, authority.listener_of(sae));
       all.push(json_of(sae, *at));
       if (output == Output::people) {
-        fmt::print("  {:<16} {:<7} {:<8} {:<26} {:<8} {:<11} {}\n", sae.name, sae.domain, sae.kme, at->url(), state_of(sae), day_of(sae.not_after_ms), sae.files().certificate.string());
+        fmt::print("  {:<16} {:<7} {:<8} {:<26} {:<8} {:<11} {}\n", sae.name, sae.domain, sae.kme, at->url(), state_of(sae), day_of(sae.not_after_ms),
+                   sae.files().certificate.string());
       }
     }
     if (output == Output::json) fmt::print("{}\n", all.pretty());

@@ -9,9 +9,9 @@
 namespace qanat::app {
 
 struct SaeDemo {
-  crypto::PemFiles root;                          // both roots of the SAEs and of the QKMs' certificates towards them; the key is the ECDSA root's
-  std::map<std::string, crypto::PemFiles> saes;   // "sae-a" and "sae-c" in domain a, "sae-b" in domain b
-  std::map<std::string, std::uint16_t> ports;     // of ETSI GS QKD 014 and its like, by QKM
+  crypto::PemFiles root;                         // both roots of the SAEs and of the QKMs' certificates towards them; the key is the ECDSA root's
+  std::map<std::string, crypto::PemFiles> saes;  // "sae-a" and "sae-c" in domain a, "sae-b" in domain b
+  std::map<std::string, std::uint16_t> ports;    // of ETSI GS QKD 014 and its like, by QKM
 };
 
 /// After Network::create(), before the QKMs start: writes <folder>/sae and appends to the configurations of qkm-a and qkm-b. `extra`: further lines of the

@@ -43,6 +43,8 @@ inline Outcome run_line(const std::string& line, const TemporaryDirectory& folde
 }
 
 /// The program with these arguments.
-inline Outcome run_program(const std::string& arguments, const TemporaryDirectory& folder) { return run_line(std::string(QANAT_PROGRAM) + " " + arguments, folder); }
+inline Outcome run_program(const std::string& arguments, const TemporaryDirectory& folder) {
+  return run_line(std::string(QANAT_PROGRAM) + " " + arguments, folder);
+}
 
 }  // namespace qanat::test

@@ -16,7 +16,8 @@ class SaeCommands : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     folder_ = std::make_unique<TemporaryDirectory>();
-    auto up = app::Child::start({.program = QANAT_PROGRAM, .arguments = {"up", "--state", network()}, .environment = {}, .standard_error = *folder_ / "up.err"});
+    auto up =
+        app::Child::start({.program = QANAT_PROGRAM, .arguments = {"up", "--state", network()}, .environment = {}, .standard_error = *folder_ / "up.err"});
     ASSERT_TRUE(up) << up.error().message;
     up_ = *std::move(up);
     const Deadline deadline = Deadline::after(std::chrono::seconds(60));
@@ -97,17 +98,20 @@ TEST_F(SaeCommands, TwoNewSaesGetTheSameKeysByTheCommandAndByItsLinesOfCurl) {
   }
 
   std::vector<Json> answers;
-  TestNetwork::await("keys by curl", [&] {
-    // The pools are filled again between one order and the next.
-    const Outcome both = shell(keys.text("curl_enc_keys").value() + "\nprintf '%s\\n' \"$keys\"\n" + keys.text("curl_dec_keys").value());
-    const std::size_t line = both.out.find('\n');
-    const auto ordered = Json::parse(std::string_view(both.out).substr(0, line));
-    const auto collected = Json::parse(std::string_view(both.out).substr(std::min(both.out.size(), line + 1)));
-    if (!ordered || !ordered->has("keys")) return false;
-    EXPECT_TRUE(collected) << both.out << both.error;
-    answers = {*ordered, collected.value_or(Json())};
-    return true;
-  }, std::chrono::seconds(30));
+  TestNetwork::await(
+      "keys by curl",
+      [&] {
+        // The pools are filled again between one order and the next.
+        const Outcome both = shell(keys.text("curl_enc_keys").value() + "\nprintf '%s\\n' \"$keys\"\n" + keys.text("curl_dec_keys").value());
+        const std::size_t line = both.out.find('\n');
+        const auto ordered = Json::parse(std::string_view(both.out).substr(0, line));
+        const auto collected = Json::parse(std::string_view(both.out).substr(std::min(both.out.size(), line + 1)));
+        if (!ordered || !ordered->has("keys")) return false;
+        EXPECT_TRUE(collected) << both.out << both.error;
+        answers = {*ordered, collected.value_or(Json())};
+        return true;
+      },
+      std::chrono::seconds(30));
   ASSERT_EQ(answers.size(), 2U);
   const auto near = answers[0].array("keys").value();
   const auto far = answers[1].array("keys").value_or(std::vector<Json>());
@@ -186,8 +190,8 @@ TEST_F(SaeCommands, ARemovedSaeIsUnknownEverywhere) {
   expect_mistake("key --from enc1 --to enc5", "use one of");
   for (const Json& sae : json("list").as_array().value()) EXPECT_NE(sae.text("name").value(), "enc5");
   const Json one = json("list").as_array().value().front();
-  const Outcome curl = shell("curl -sS --cacert '" + one.text("ca").value() + "' --cert '" + one.text("certificate").value() + "' --key '" + one.text("key").value() + "' '" +
-                             one.text("url").value() + "/api/v1/keys/enc5/status'");
+  const Outcome curl = shell("curl -sS --cacert '" + one.text("ca").value() + "' --cert '" + one.text("certificate").value() + "' --key '" +
+                             one.text("key").value() + "' '" + one.text("url").value() + "/api/v1/keys/enc5/status'");
   EXPECT_NE(curl.out.find("enc5 is not known"), std::string::npos) << curl.out << curl.error;
 }
 
@@ -215,7 +219,9 @@ class SaeRegister : public testing::Test {
 };
 
 TEST_F(SaeRegister, IsKeptWhileTheNetworkRestsAndTakenUpLater) {
-  make({.saes = true});
+  app::NetworkOptions options;
+  options.saes = true;
+  make(options);
   const Outcome none = sae("key --from enc1 --to enc2");
   EXPECT_NE(none.error.find("qanat up"), std::string::npos) << none.error;
   const Outcome empty = sae("remove enc1");
