@@ -3,6 +3,7 @@
 
 #include <fstream>
 
+#include "base/key_run.hpp"
 #include "crypto/site_key.hpp"
 #include "point_test.hpp"
 #include "sae_client.hpp"
@@ -61,13 +62,20 @@ class Etsi014System : public testing::Test {
     EXPECT_TRUE(secret);
     return {.id = id, .key = secret ? std::move(*secret) : Secret()};
   }
+  static wire::Json list_of(wire::Json only) {
+    wire::Json out = wire::Json::array();
+    out.push(std::move(only));
+    return out;
+  }
   /// X-1 activate: "this key belongs to the slave of yours".
   static wire::Json activation(const std::string& key_id, const std::string& master, const std::string& slave) {
-    const wire::Json run = wire::Json::object(
-        {{"stock", "qkm-a>qkm-r>qkm-b"}, {"batch", key_id.substr(0, 2 * BatchId::size)}, {"first", std::stol(key_id.substr(2 * BatchId::size), nullptr, 16)}, {"count", 1}});
+    const wire::Json run = wire::Json::object({{"stock", "qkm-a>qkm-r>qkm-b"},
+                                               {"batch", key_id.substr(0, 2 * BatchId::size)},
+                                               {"first", std::stol(key_id.substr(2 * BatchId::size), nullptr, 16)},
+                                               {"count", 1}});
     const wire::Json group =
-        wire::Json::object({{"master", master}, {"slaves", wire::Json::array({slave})}, {"octets", 32}, {"runs", wire::Json::array({run})}});
-    return wire::Json::object({{"id", to_hex(network_->rng().bytes(16))}, {"groups", wire::Json::array({group})}});
+        wire::Json::object({{"master", master}, {"slaves", list_of(wire::Json(slave))}, {"octets", 32}, {"runs", list_of(run)}});
+    return wire::Json::object({{"id", to_hex(network_->rng().bytes(16))}, {"groups", list_of(group)}});
   }
   static unsigned activate(const std::string& caller, const wire::Json& what) {
     const auto answer = network_->call_json(caller, points::Endpoint::x1_activate, "qkm-b", what);
