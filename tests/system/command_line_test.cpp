@@ -24,7 +24,8 @@ TEST_F(CommandLine, EveryCommandHasHelpWithAnExample) {
 }
 
 TEST_F(CommandLine, EachMistakeIsOneLineThatSaysTheMend) {
-  const std::string nowhere = "--state " + (folder_ / "nothing").string();
+  const std::string nowhere = "--state " + (folder_ / "nothing").string();  // `call` makes one there
+  const std::string none_here = "--state " + (folder_ / "none").string();
   const std::pair<std::string, const char*> cases[] = {
       {"", "--help"},
       {"cal", "--help"},
@@ -37,18 +38,18 @@ TEST_F(CommandLine, EachMistakeIsOneLineThatSaysTheMend) {
       {"call --from A --to A " + nowhere, "--to"},
       {"sae", "sae --help"},
       {"sae ad enc1", "sae --help"},
-      {"sae add enc1 " + nowhere, "--domain"},
-      {"sae add enc1 --domain a --key rsa " + nowhere, "ecdsa-p256"},
-      {"sae add enc1 --domain a " + nowhere, "qanat up"},
-      {"sae list " + nowhere, "qanat up"},
-      {"sae remove enc1 " + nowhere, "qanat up"},
-      {"sae key --from enc1 " + nowhere, "--to"},
-      {"sae key --from enc1 --to enc2 --size 16 " + nowhere, "--size"},
-      {"sae key --from enc1 --to enc2 --size 100 " + nowhere, "multiple of 8"},
-      {"sae key --from enc1 --to enc2 --number 0 " + nowhere, "--number"},
-      {"sae key --from enc1 --to enc2 --show --json " + nowhere, "--json"},
-      {"sae key --from enc1 --to enc2 " + nowhere, "qanat up"},
-      {"sae status " + nowhere, "qanat up"},
+      {"sae add enc1 " + none_here, "--domain"},
+      {"sae add enc1 --domain a --key rsa " + none_here, "ecdsa-p256"},
+      {"sae add enc1 --domain a " + none_here, "qanat up"},
+      {"sae list " + none_here, "qanat up"},
+      {"sae remove enc1 " + none_here, "qanat up"},
+      {"sae key --from enc1 " + none_here, "--to"},
+      {"sae key --from enc1 --to enc2 --size 16 " + none_here, "--size"},
+      {"sae key --from enc1 --to enc2 --size 100 " + none_here, "multiple of 8"},
+      {"sae key --from enc1 --to enc2 --number 0 " + none_here, "--number"},
+      {"sae key --from enc1 --to enc2 --show --json " + none_here, "--json"},
+      {"sae key --from enc1 --to enc2 " + none_here, "qanat up"},
+      {"sae status " + none_here, "qanat up"},
       {"audit verify /nonexistent/audit.jsonl --json", ""},
   };
   for (const auto& [arguments, mend] : cases) {
