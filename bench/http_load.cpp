@@ -97,12 +97,16 @@ class Load {
     return {};
   }
 
-  Result<void> run() {
+  /// `requests` more, until the last is answered.
+  Result<void> run(std::size_t requests) {
+    out.latency_ms.clear();
+    begun_ = 0;
+    requests_ = requests;
     const steady::time_point begin = steady::now();
     const double cpu = thread_cpu_s();
     for (Line& line : lines_) TRY(send(line));
     std::array<epoll_event, 256> events{};
-    while (out.latency_ms.size() < plan_.requests) {
+    while (out.latency_ms.size() < requests_) {
       const int count = ::epoll_wait(poll_, events.data(), static_cast<int>(events.size()), 15000);
       if (count <= 0) return fail(ErrorCode::deadline_exceeded, "load: no answer for 15 seconds");
       for (int i = 0; i < count; ++i) TRY(receive(*static_cast<Line*>(events[static_cast<std::size_t>(i)].data.ptr)));
@@ -117,7 +121,7 @@ class Load {
 
  private:
   Result<void> send(Line& line) {
-    if (begun_ == plan_.requests) return {};
+    if (begun_ == requests_) return {};
     ++begun_;
     line.sent = steady::now();
     const int size = static_cast<int>(plan_.request.size());
@@ -150,15 +154,17 @@ class Load {
   Context context_;
   std::vector<Line> lines_;
   std::size_t begun_ = 0;
+  std::size_t requests_ = 0;
 };
 
 }  // namespace
 
-Result<HttpLoad> drive(const HttpLoadPlan& plan, const std::function<void()>& before, const std::function<void(std::string_view)>& body) {
+Result<HttpLoad> drive(const HttpLoadPlan& plan, const std::function<Result<void>()>& before, const std::function<void(std::string_view)>& body) {
   Load load(plan, body);
   TRY(load.open());
-  before();
-  TRY(load.run());
+  TRY(load.run(plan.warm_up));
+  TRY(before());
+  TRY(load.run(plan.requests));
   return std::move(load.out);
 }
 

@@ -16,7 +16,8 @@ struct HttpLoadPlan {
   crypto::PemFiles client;  // certificate and key to show
   std::string root;         // file
   std::size_t connections = 64;
-  std::size_t requests = 0;  // all together
+  std::size_t warm_up = 0;   // requests before those that count, on the same connections
+  std::size_t requests = 0;  // that count, all together
   std::string request;       // the whole of one
 };
 
@@ -29,7 +30,7 @@ struct HttpLoad {
   [[nodiscard]] double percentile(double p) const { return latency_ms.at(static_cast<std::size_t>(p * static_cast<double>(latency_ms.size() - 1))); }
 };
 
-/// `before` runs when every connection stands; `body` sees each answer's. unavailable at the first answer that is not 200.
-Result<HttpLoad> drive(const HttpLoadPlan& plan, const std::function<void()>& before, const std::function<void(std::string_view)>& body);
+/// `before` runs when every connection stands, is warm and rests; `body` sees each answer's, those of the warm-up too. unavailable at the first answer that is not 200.
+Result<HttpLoad> drive(const HttpLoadPlan& plan, const std::function<Result<void>()>& before, const std::function<void(std::string_view)>& body);
 
 }  // namespace qanat::bench

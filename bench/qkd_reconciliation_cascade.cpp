@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <random>
 
 #include "cpu_clock.hpp"
+#include "noisy_keys.hpp"
+#include "quantum/qkd/keyrate/statistics.hpp"
 #include "quantum/qkd/reconciliation/reconciliation.hpp"
 #include "statistics.hpp"
 
@@ -40,8 +41,6 @@ struct Run {
   std::size_t wrong_frames = 0;
 };
 
-double entropy(double p) { return -p * std::log2(p) - (1 - p) * std::log2(1 - p); }
-
 /// Adds what `work` takes of the thread's time.
 template <class Work>
 auto timed(double& total_s, Work&& work) {
@@ -49,25 +48,6 @@ auto timed(double& total_s, Work&& work) {
   auto result = work();
   total_s += thread_cpu_s() - before;
   return result;
-}
-
-struct Keys {
-  Secret alice;
-  Secret bob;
-  std::size_t errors = 0;
-};
-
-Keys draw_keys(double error_rate, std::uint64_t seed) {
-  std::mt19937_64 engine(seed);
-  Keys keys{.alice = Secret(key_bits / 8), .bob = {}};
-  for (std::uint8_t& octet : keys.alice.writable()) octet = static_cast<std::uint8_t>(engine());
-  keys.bob = keys.alice.duplicate();
-  std::geometric_distribution<std::size_t> gap(error_rate);
-  for (std::size_t i = gap(engine); i < key_bits; i += 1 + gap(engine)) {
-    keys.bob.writable()[i / 8] ^= static_cast<std::uint8_t>(1U << (i % 8));
-    ++keys.errors;
-  }
-  return keys;
 }
 
 /// Frames' worth of the key that still differ. The interleaver distributes a frame's bits over the key, so this counts stretches, not frames, but
@@ -84,7 +64,8 @@ std::size_t wrong_stretches(const Secret& a, const Secret& b) {
 }
 
 Result<Run> reconcile(double error_rate, std::uint64_t seed) {
-  Keys keys = draw_keys(error_rate, seed);
+  std::mt19937_64 engine(seed);
+  NoisyKeys keys = draw_noisy_keys(key_bits, error_rate, engine);
   const qkd::ReconciliationSetup setup{.method = qkd::ReconciliationMethod::cascade,
                                        .key_bits = key_bits,
                                        .error_rate = error_rate,
@@ -101,7 +82,7 @@ Result<Run> reconcile(double error_rate, std::uint64_t seed) {
     run.octets += question->size() + answer.size();
   }
   const double told = static_cast<double>(reference->disclosed().by_alice);
-  run.efficiency = told / (static_cast<double>(key_bits) * entropy(static_cast<double>(keys.errors) / static_cast<double>(key_bits)));
+  run.efficiency = told / (static_cast<double>(key_bits) * qkd::binary_entropy(static_cast<double>(keys.errors) / static_cast<double>(key_bits)));
   // Wiping and giving back what they hold is work of theirs, too.
   const Secret corrected = timed(run.bob_s, [&] {
     Secret bits = corrector->take_bits();
@@ -115,17 +96,6 @@ Result<Run> reconcile(double error_rate, std::uint64_t seed) {
   run.wrong_frames = wrong_stretches(corrected, keys.alice);
   run.bits_per_s = static_cast<double>(key_bits) / (run.alice_s + run.bob_s);
   return Result<Run>(run);
-}
-
-Row row(std::string name, const std::vector<double>& values, std::string unit, std::string note) {
-  return {.name = std::move(name),
-          .value = median(values),
-          .unit = std::move(unit),
-          .limit = {},
-          .ratio = {},
-          .value_spread = Spread{.low = quantile(values, 1e-9), .high = quantile(values, 1), .samples = values.size()},
-          .ratio_spread = {},
-          .note = std::move(note)};
 }
 
 }  // namespace
@@ -150,19 +120,19 @@ Result<void> measure_cascade(Report& report) {
       wrong += run.wrong_frames;
     }
     const std::string at = fmt::format("Cascade, QBER {} %", 100 * point.error_rate);
-    Row f = row(
+    Row f = median_row(
         at + ": efficiency f", efficiency, "",
         fmt::format("{:.4f}: Alice's parities / (n h(q)), n = 2^24; peer cascade-cpp, as published, n = 10,000: {}", median(efficiency), point.efficiencies));
     f.limit = 1.0;
     f.ratio = 1.0 / f.value;
     report.add(std::move(f));
-    report.add(row(at + ": both sides on one core", speed, "Mb/s",
+    report.add(median_row(at + ": both sides on one core", speed, "Mb/s",
                    fmt::format("key bits / (processor time of Alice and Bob), messages written and parsed; Alice alone {:.0f}, Bob alone {:.0f} Mb/s",
                                median(alice), median(bob))));
-    report.add(row(at + ": frame error rate", {static_cast<double>(wrong) / static_cast<double>(runs * (key_bits / qkd::frame_bits))}, "",
+    report.add(median_row(at + ": frame error rate", {static_cast<double>(wrong) / static_cast<double>(runs * (key_bits / qkd::frame_bits))}, "",
                    fmt::format("of {} frames of 2^16 bits", runs * (key_bits / qkd::frame_bits))));
-    report.add(row(at + ": round trips", rounds, "", "for all 256 frames together"));
-    report.add(row(at + ": messages", octets, "octets per key bit", "both directions"));
+    report.add(median_row(at + ": round trips", rounds, "", "for all 256 frames together"));
+    report.add(median_row(at + ": messages", octets, "octets per key bit", "both directions"));
   }
   return {};
 }

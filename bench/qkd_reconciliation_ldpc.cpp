@@ -6,6 +6,7 @@
 #include <random>
 
 #include "cpu_clock.hpp"
+#include "noisy_keys.hpp"
 #include "quantum/qkd/reconciliation/ldpc.hpp"
 #include "quantum/qkd/reconciliation/ldpc_rate.hpp"
 #include "statistics.hpp"
@@ -15,25 +16,6 @@ namespace {
 
 constexpr std::size_t frames = 24;
 constexpr std::size_t runs = 3;
-
-struct Keys {
-  Secret alice;
-  Secret bob;
-  std::size_t errors = 0;
-};
-
-Keys noisy_keys(std::size_t bits, double error_rate, std::mt19937_64& random) {
-  Keys keys{.alice = Secret(bits / 8), .bob = Secret(bits / 8)};
-  for (std::size_t i = 0; i < bits; ++i) {
-    const bool bit = (random() & 1U) != 0;
-    const bool error = static_cast<double>(random() >> 11) * 0x1p-53 < error_rate;
-    keys.errors += error ? 1 : 0;
-    const auto mask = static_cast<std::uint8_t>(1U << (i % 8));
-    if (bit) keys.alice.writable()[i / 8] |= mask;
-    if (bit != error) keys.bob.writable()[i / 8] |= mask;
-  }
-  return keys;
-}
 
 struct Run {
   double efficiency = 0;
@@ -46,7 +28,7 @@ struct Run {
 
 Result<Run> correct_once(double error_rate, std::mt19937_64& random) {
   const std::size_t bits = frames * qkd::frame_bits;
-  Keys keys = noisy_keys(bits, error_rate, random);
+  NoisyKeys keys = draw_noisy_keys(bits, error_rate, random);
   qkd::ReconciliationSetup setup{
       .method = qkd::ReconciliationMethod::ldpc, .key_bits = bits, .error_rate = error_rate, .seed = Bytes(qkd::reconciliation_seed_size)};
   for (std::uint8_t& octet : setup.seed) octet = static_cast<std::uint8_t>(random());
@@ -95,14 +77,7 @@ Result<void> measure_ldpc(Report& report) {
     const auto add = [&](std::string_view what, double Run::*of, std::string unit, std::string note) {
       std::vector<double> values;
       for (const Run& run : all) values.push_back(run.*of);
-      report.add({.name = fmt::format("LDPC, QBER {} %: {}", error_rate * 100, what),
-                  .value = median(values),
-                  .unit = std::move(unit),
-                  .limit = {},
-                  .ratio = {},
-                  .value_spread = Spread{.low = std::ranges::min(values), .high = std::ranges::max(values), .samples = values.size()},
-                  .ratio_spread = {},
-                  .note = std::move(note)});
+      report.add(median_row(fmt::format("LDPC, QBER {} %: {}", error_rate * 100, what), values, std::move(unit), std::move(note)));
     };
     add("f", &Run::efficiency, "", "bits about Alice's key, retries and checks included, over n h(errors / n)");
     add("first attempt fails", &Run::failed_first, "of frames", fmt::format("{} frames of 2^16 bits a run", frames));

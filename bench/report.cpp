@@ -12,6 +12,8 @@
 #include <memory>
 #include <thread>
 
+#include "statistics.hpp"
+
 namespace qanat::bench {
 namespace {
 
@@ -89,6 +91,17 @@ wire::Json json_of(const Row& row) {
 }
 
 }  // namespace
+
+Row median_row(std::string name, const std::vector<double>& values, std::string unit, std::string note) {
+  return {.name = std::move(name),
+          .value = median(values),
+          .unit = std::move(unit),
+          .limit = {},
+          .ratio = {},
+          .value_spread = Spread{.low = quantile(values, 1e-9), .high = quantile(values, 1), .samples = values.size()},
+          .ratio_spread = {},
+          .note = std::move(note)};
+}
 
 void Report::append(Report other) {
   for (Row& row : other.rows_) rows_.push_back(std::move(row));

@@ -11,6 +11,7 @@
 
 #include "commands.hpp"
 #include "network_session.hpp"
+#include "sae_commands.hpp"
 #include "steps_view.hpp"
 #include "terminal/quality.hpp"
 #include "terminal/wav.hpp"
@@ -363,7 +364,9 @@ int demo(const UpOptions& network_options, CallOptions options) {
     if (!element.started) continue;
     fmt::print("  {:<14} {:<34} {:>6}  {}\n", element.name(), element.identity.uri(), element.port, (*session)->running().certificate_of(element.name()));
   }
-  fmt::print("\n  all connections: TLS 1.3, both ends by these certificates, key exchange X25519MLKEM768\n\n");
+  fmt::print("\n  all connections: TLS 1.3, both ends by these certificates, key exchange X25519MLKEM768\n");
+  print_sae_listeners(network);
+  fmt::print("\n");
   if (const auto ready = make_ready(network, options); !ready) return complain(ready.error());
   fmt::print("\n{} calls {}\n\n  step element      what{:<88}     took\n", options.from, options.to, "");
   return report(run_call(network, options), network, options);

@@ -1,20 +1,13 @@
 // The command line: one program, a sub-command per element and per thing that people do.
-#include <CLI/CLI.hpp>
-
+#include "command_options.hpp"
 #include "commands.hpp"
 #include "elements.hpp"
 #include "launch.hpp"
 #include "qkd_commands.hpp"
+#include "sae_commands.hpp"
 
 namespace qanat::app {
 namespace {
-
-/// `example` stands at the end of the command's --help.
-CLI::App* add_command(CLI::App& parent, const std::string& name, const std::string& what, const std::string& example) {
-  CLI::App* command = parent.add_subcommand(name, what);
-  command->footer("\nExample:\n  " + example);
-  return command;
-}
 
 struct ElementCommand {
   const char* name;
@@ -35,6 +28,7 @@ constexpr ElementCommand element_commands[] = {
 class CommandLine {
  public:
   CommandLine() {
+    up_.network.saes = true;
     app_.require_subcommand(1);
     app_.set_version_flag("--version", "qanat 0.1.0");
     app_.footer("\nExample:\n  qanat up &  qanat enrol A B  qanat call --from A --to B");
@@ -43,6 +37,9 @@ class CommandLine {
     add_call_commands();
     add_terminal_commands();
     add_inspection_commands();
+    add_sae_commands(*add_command(app_, "sae", "software of others that gets keys from this network (ETSI GS QKD 014, SKIP, 020)",
+                                  "qanat sae add enc1 --domain a && qanat sae add enc2 --domain b && qanat sae key --from enc1 --to enc2"),
+                     on_command());
   }
 
   int run(int argc, char** argv) {
@@ -61,12 +58,10 @@ class CommandLine {
   void on(CLI::App* command, std::function<int()> action) {
     command->callback([this, action = std::move(action)] { action_ = action; });
   }
-  void network_option(CLI::App* command) {
-    command->add_option_function<std::string>("--network", [this](const std::string& name) { folder_ = Network::default_folder(name); }, "name of the network (default: default)");
-    command->add_option("--state", folder_, "folder of the network, instead of --network");
-  }
-  void json_flag(CLI::App* command) {
-    command->add_flag_callback("--json", [this] { output_ = Output::json; }, "print JSON");
+  void network_option(CLI::App* command) { add_network_option(*command, folder_); }
+  void json_flag(CLI::App* command) { add_json_flag(*command, output_); }
+  OnCommand on_command() {
+    return [this](CLI::App* command, std::function<int()> action) { on(command, std::move(action)); };
   }
 
   void add_elements() {
@@ -88,13 +83,14 @@ class CommandLine {
           return 2;
         };
       });
-      add_qkd_commands(*command, [this](CLI::App* below, std::function<int()> action) { on(below, std::move(action)); });
+      add_qkd_commands(*command, on_command());
     }
   }
 
   void relay_options(CLI::App* command) {
     command->add_option("--relay", relay_, "how keys cross the trusted relays of a new network")->check(CLI::IsMember({"hop-by-hop", "centralised", "multipath"}));
     command->add_option("--paths", up_.network.paths, "new network: separate paths between the domains, each with a relay of its own")->check(CLI::Range(1, 2));
+    command->add_flag_callback("--no-sae", [this] { up_.network.saes = false; }, "new network: give no keys to software of others");
     command->add_option("--controllers", up_.network.controllers, "new network: controllers of the relay network, of which one leads")->check(CLI::Range(1, 2));
   }
   UpOptions up_options() {

@@ -74,6 +74,10 @@ std::vector<Seat> seats(const NetworkOptions& options) {
   return out;
 }
 
+bool has_kms(const std::vector<Seat>& seats, std::string_view domain) {
+  return std::ranges::any_of(seats, [&](const Seat& seat) { return seat.kind == Kind::kms && seat.domain == domain; });
+}
+
 }  // namespace
 
 Result<std::vector<std::uint16_t>> free_ports(std::size_t count) {
@@ -110,11 +114,17 @@ Result<Network> Network::plan(const std::filesystem::path& folder, NetworkOption
   out.options_ = std::move(options);
   if (out.options_.relay == "multipath") out.options_.paths = 2;
   const std::vector<Seat> all = seats(out.options_);
-  ASSIGN_OR_RETURN(const std::vector<std::uint16_t> ports, free_ports(all.size()));
+  // An element has one port, a QKM that gives keys to SAEs another.
+  ASSIGN_OR_RETURN(const std::vector<std::uint16_t> ports, free_ports(2 * all.size()));
   for (std::size_t i = 0; i < all.size(); ++i) {
-    out.elements_.push_back({.identity = {.domain = all[i].domain, .kind = all[i].kind, .name = all[i].name}, .port = ports[i], .peers = all[i].peers, .started = all[i].kind != Kind::op});
+    const bool serves_saes = out.options_.saes && all[i].kind == Kind::qkm && has_kms(all, all[i].domain);
+    out.elements_.push_back({.identity = {.domain = all[i].domain, .kind = all[i].kind, .name = all[i].name},
+                             .port = ports[2 * i],
+                             .peers = all[i].peers,
+                             .sae_port = serves_saes ? ports[2 * i + 1] : std::uint16_t{0},
+                             .started = all[i].kind != Kind::op});
   }
-  for (const Identity& spare : out.options_.spares) out.elements_.push_back({.identity = spare, .port = 0, .peers = {"cas"}, .started = false});
+  for (const Identity& spare : out.options_.spares) out.elements_.push_back({.identity = spare, .port = 0, .peers = {"cas"}, .sae_port = 0, .started = false});
   out.terminals_ = {{.uid = "A", .number = "+8655110000001", .domain = "a", .kms = "kms-a"},
                     {.uid = "B", .number = "+8655120000002", .domain = "b", .kms = "kms-b"},
                     {.uid = "C", .number = "+8655110000003", .domain = "a", .kms = "kms-a"}};
@@ -173,7 +183,12 @@ Result<Network> Network::read(const std::filesystem::path& folder) {
     ASSIGN_OR_RETURN(const std::int64_t port, element.integer("port", 0, 65535));
     ASSIGN_OR_RETURN(const std::vector<std::string> peers, element.texts("peers"));
     ASSIGN_OR_RETURN(const bool started, element.boolean("started"));
-    out.elements_.push_back({.identity = identity, .port = static_cast<std::uint16_t>(port), .peers = peers, .started = started});
+    ASSIGN_OR_RETURN(const auto sae_port, element.optional_integer("sae_port", 1, 65535));
+    out.elements_.push_back({.identity = identity,
+                             .port = static_cast<std::uint16_t>(port),
+                             .peers = peers,
+                             .sae_port = static_cast<std::uint16_t>(sae_port.value_or(0)),
+                             .started = started});
   }
   ASSIGN_OR_RETURN(const std::vector<wire::Json> terminals, json.array("terminals"));
   for (const wire::Json& terminal : terminals) {

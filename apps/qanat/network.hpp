@@ -17,6 +17,7 @@ struct ElementPlan {
   Identity identity;
   std::uint16_t port = 0;
   std::vector<std::string> peers;  // element names that it calls
+  std::uint16_t sae_port = 0;      // of a QKM that gives keys to SAEs; 0: it does not
   bool started = true;             // false: an identity that may enrol, without a process of this network (the operator; spares)
 
   [[nodiscard]] const std::string& name() const { return identity.name; }
@@ -48,6 +49,7 @@ struct NetworkOptions {
   std::int64_t paths = 1;            // relays between the domains, each on a path of its own: 1 or 2
   std::int64_t controllers = 1;      // of the relay network: 1, or 2 of which one leads
   bool profile_v1 = false;  // KMSs serve the paper's own messages too (docs/protocol/v1.md)
+  bool saes = false;        // the QKMs of both domains give keys to SAEs (sae_authority.hpp)
   double distance_km = 50;
   std::vector<Identity> spares;  // further elements that may enrol; they call CAS alone and are never started
 };

@@ -8,6 +8,8 @@
 #include "launch.hpp"
 #include "network_session.hpp"
 #include "operator.hpp"
+#include "sae_authority.hpp"
+#include "sae_commands.hpp"
 #include "steps_view.hpp"
 
 namespace qanat::app {
@@ -29,15 +31,39 @@ void print_table(const Network& network, const RunningNetwork& running) {
   for (const LinkPlan& link : network.links()) {
     fmt::print("  QKD link {} ({} – {}): simulated photons, {} km of fibre\n", link.name, link.from, link.to, link.distance_km);
   }
+  print_sae_listeners(network);
 }
 
-void await_signal() {
+constexpr timespec look_every{.tv_sec = 0, .tv_nsec = 200'000'000};
+
+/// The QKMs read the register of SAEs when they start. One after the other: while one is away, the others serve.
+Result<void> take_up_saes(NetworkSession& session) {
+  const Network& network = session.network();
+  if (sae_listeners(network).empty()) return {};
+  ASSIGN_OR_RETURN(const std::int64_t revision, sae_revision(network));
+  if (sae_applied(network).value_or(-1) == revision) return {};
+  for (const SaeListener& listener : sae_listeners(network)) {
+    session.running().stop_element(listener.kme, RunningNetwork::Ending::orderly);
+    TRY(session.running().start_element(listener.kme));
+  }
+  fmt::print("  the QKMs were started anew: the SAEs have changed\n");
+  std::fflush(stdout);
+  return set_sae_applied(network, revision);
+}
+
+/// Until Ctrl-C or SIGTERM; meanwhile does what `qanat sae` asks for.
+void run_until_stopped(NetworkSession& session) {
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
-  int received = 0;
-  sigwait(&signals, &received);
+  std::string told;
+  while (sigtimedwait(&signals, nullptr, &look_every) < 0) {
+    const auto done = take_up_saes(session);
+    if (done || done.error().message == told) continue;
+    told = done.error().message;  // once, not five times a second
+    static_cast<void>(complain(done.error()));
+  }
 }
 
 template <class Work>
@@ -55,12 +81,12 @@ int with_operator(const std::filesystem::path& folder, Work&& work) {
 
 int up(const UpOptions& options) {
   block_signals();
-  const auto session = NetworkSession::start(options, [](const std::string& name) { fmt::print("  ready  {}\n", name); std::fflush(stdout); });
+  auto session = NetworkSession::start(options, [](const std::string& name) { fmt::print("  ready  {}\n", name); std::fflush(stdout); });
   if (!session) return complain(session.error());
   print_table((*session)->network(), (*session)->running());
-  fmt::print("\n  The network runs. Next: qanat enrol A B C; qanat call --from A --to B; qanat status; qanat points. Ctrl-C stops it.\n");
+  fmt::print("\n  The network runs. Next: qanat enrol A B C; qanat call --from A --to B; qanat status; qanat points; qanat sae add enc1 --domain a. Ctrl-C stops it.\n");
   std::fflush(stdout);
-  await_signal();
+  run_until_stopped(**session);
   fmt::print("\n  stopping\n");
   return 0;
 }

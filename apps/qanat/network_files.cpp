@@ -11,7 +11,9 @@
 #include "crypto/kdf.hpp"
 #include "crypto/random.hpp"
 #include "network.hpp"
+#include "sae_authority.hpp"
 #include "services/cas/ceremony.hpp"
+#include "text_files.hpp"
 
 namespace qanat::app {
 namespace {
@@ -42,33 +44,11 @@ Result<Secret> read_secret_text(const std::filesystem::path& file, std::size_t d
   return Result<Secret>(std::move(out));
 }
 
-Result<void> write_text(const std::filesystem::path& file, const std::string& text) {
-  const std::filesystem::path part = file.string() + ".part";
-  {
-    std::ofstream out(part, std::ios::binary | std::ios::trunc);
-    out << text;
-    if (!out.flush()) return fail(ErrorCode::internal, part.string() + ": cannot be written");
-  }
-  std::error_code error;
-  std::filesystem::rename(part, file, error);
-  if (error) return fail(ErrorCode::internal, file.string() + ": " + error.message());
-  return {};
-}
-
-/// TOML text in double quotes.
-std::string quoted(const std::filesystem::path& path) {
-  std::string out = "\"";
-  for (const char c : path.string()) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
-}
-
 constexpr std::size_t enrolment_secret_size = 32;
 constexpr std::size_t site_key_size = 32;
 constexpr std::size_t pre_shared_size = 4096;  // authentication key of a QKD pair until its first blocks refill it (docs/quantum.md)
 constexpr std::size_t fibre_seed_size = 32;
+constexpr std::size_t sae_pool_target = 256;   // keys that are relayed beforehand: twice what one request of an SAE may ask for
 
 /// Which site's key an element uses: its own domain's; the relay between the domains is the site "core".
 std::filesystem::path site_key(const Network& network, const std::string& domain) { return network.secret_of("site-" + domain + ".key"); }
@@ -86,6 +66,7 @@ class NetworkFiles {
     TRY(make_folders());
     TRY(make_secrets());
     TRY(hold_ceremony());
+    if (const std::vector<SaeListener> listeners = sae_listeners(network_); !listeners.empty()) TRY(SaeAuthority::make(network_, listeners));
     for (const ElementPlan& element : network_.elements()) TRY(write_text(network_.config_of(element.name()), config(element)));
     for (const TerminalPlan& terminal : network_.terminals()) TRY(write_text(network_.config_of(terminal.uid), config(terminal)));
     return write_text(network_.folder() / "network.json", description().pretty() + "\n");
@@ -152,10 +133,13 @@ class NetworkFiles {
   std::string config(const ElementPlan& element) const {
     const Identity& identity = element.identity;
     const bool busy = identity.kind == Kind::kms || identity.kind == Kind::qkm;
-    return common(identity, element.port, busy ? 32 : 8, element.peers) + own_table(identity);
+    const std::string out = common(identity, element.port, busy ? 32 : 8, element.peers) + own_table(element);
+    if (element.sae_port == 0) return out;
+    return out + sae_table(network_, {.kme = identity.name, .domain = identity.domain, .port = element.sae_port}, "");
   }
 
-  std::string own_table(const Identity& identity) const {
+  std::string own_table(const ElementPlan& element) const {
+    const Identity& identity = element.identity;
     const NetworkOptions& options = network_.options();
     switch (identity.kind) {
       case Kind::cas: return fmt::format("[cas]\nstatus_lifetime_s = {}\n", options.status_lifetime_s);
@@ -163,7 +147,7 @@ class NetworkFiles {
       case Kind::kms:
         return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\nprofile_v1 = {}\nquantum_paths = {}\n",
                            quoted(site_key(network_, identity.domain)), options.pqc_fallback, options.key_lifetime_ms, options.profile_v1, options.paths);
-      case Kind::qkm: return qkm_table(identity);
+      case Kind::qkm: return qkm_table(identity, element.sae_port != 0);
       case Kind::qkd: return qkd_table(identity);
       case Kind::qkdnc: return qkdnc_table(identity);
       default: return "";
@@ -185,12 +169,13 @@ class NetworkFiles {
                                [&](const ElementPlan& one) { return one.started && one.identity.kind == Kind::kms && one.identity.domain == domain; });
   }
 
-  std::string qkm_table(const Identity& identity) const {
+  std::string qkm_table(const Identity& identity, bool serves_saes) const {
     const bool centralised = network_.options().relay == "centralised";
     std::string out = fmt::format("[qkm]\nsite_key = {}\ncontrollers = [{}]\ncontroller_key = {}\nrelay = \"{}\"\npaths = {}\n",
                                   quoted(site_key(network_, identity.domain)), network_.options().controllers > 1 ? "\"qkdnc\", \"qkdnc-2\"" : "\"qkdnc\"",
                                   quoted(controller_key(network_, identity.name)),
                                   centralised ? "centralised" : "hop_by_hop", network_.options().paths);
+    if (serves_saes) out += fmt::format("pool_target = {}\n", sae_pool_target);
     for (const LinkPlan& link : network_.links()) {
       if (link.from != identity.name && link.to != identity.name) continue;
       out += fmt::format("\n[qkm.links.{}]\npeer = \"{}\"\nqkd = \"{}\"\n", link.name, link.from == identity.name ? link.to : link.from, own_qkd(link, identity.name));
@@ -243,7 +228,9 @@ class NetworkFiles {
     for (const ElementPlan& element : network_.elements()) {
       wire::Json peers = wire::Json::array();
       for (const std::string& peer : element.peers) peers.push(peer);
-      elements.push(wire::Json::object({{"identity", element.identity.uri()}, {"port", element.port}, {"peers", peers}, {"started", element.started}}));
+      wire::Json entry = wire::Json::object({{"identity", element.identity.uri()}, {"port", element.port}, {"peers", peers}, {"started", element.started}});
+      if (element.sae_port != 0) entry.set("sae_port", element.sae_port);
+      elements.push(std::move(entry));
     }
     wire::Json terminals = wire::Json::array();
     for (const TerminalPlan& terminal : network_.terminals()) {

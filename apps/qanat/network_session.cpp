@@ -2,6 +2,8 @@
 
 #include <signal.h>
 
+#include "sae_authority.hpp"
+
 namespace qanat::app {
 namespace {
 
@@ -10,7 +12,7 @@ constexpr std::chrono::milliseconds terminal_stop_grace{1000};
 
 /// Removes what a network consists of and nothing else that somebody may keep in the folder.
 Result<void> erase_network(const std::filesystem::path& folder) {
-  for (const char* name : {"network.json", "config", "state", "secrets", "trust", "offline-root", "logs"}) {
+  for (const char* name : {"network.json", "config", "state", "secrets", "trust", "offline-root", "logs", "sae"}) {
     std::error_code error;
     std::filesystem::remove_all(folder / name, error);
     if (error) return fail(ErrorCode::internal, (folder / name).string() + ": " + error.message());
@@ -43,7 +45,11 @@ Result<std::unique_ptr<NetworkSession>> NetworkSession::start(const UpOptions& o
     TRY(network->create());
   }
   std::unique_ptr<NetworkSession> session(new NetworkSession(*std::move(network)));
+  // Read before the QKMs do: what `qanat sae` changes meanwhile is taken up once more.
+  const Network& its = session->network_;
+  const std::int64_t revision = sae_listeners(its).empty() ? 0 : sae_revision(its).value_or(0);
   ASSIGN_OR_RETURN(session->running_, RunningNetwork::start(session->network_, own_program(), progress));
+  if (!sae_listeners(its).empty()) TRY(set_sae_applied(its, revision));
   return Result<std::unique_ptr<NetworkSession>>(std::move(session));
 }
 

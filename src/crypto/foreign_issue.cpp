@@ -68,6 +68,41 @@ Result<X509Certificate> blank(const std::string& name, int days, EVP_PKEY* key, 
   return Result<X509Certificate>(std::move(out));
 }
 
+struct Issuer {
+  X509Certificate certificate;
+  EvpKey key;
+};
+
+Result<X509Certificate> read_certificate(const std::filesystem::path& file) {
+  const MemoryBio text(BIO_new_file(file.c_str(), "r"));
+  if (!text) return fail(ErrorCode::not_found, file.string() + ": cannot be read");
+  X509Certificate out(PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr));
+  if (!out) return fail(ErrorCode::invalid_argument, file.string() + ": not a certificate in PEM");
+  return Result<X509Certificate>(std::move(out));
+}
+
+Result<Issuer> read_issuer(const PemFiles& files) {
+  ASSIGN_OR_RETURN(X509Certificate certificate, read_certificate(files.certificate));
+  const MemoryBio text(BIO_new_file(files.key.c_str(), "r"));
+  if (!text) return fail(ErrorCode::not_found, files.key.string() + ": cannot be read");
+  EvpKey key(PEM_read_bio_PrivateKey(text.get(), nullptr, nullptr, nullptr));
+  if (!key) return fail(ErrorCode::invalid_argument, files.key.string() + ": not a private key in PEM");
+  return Issuer{.certificate = std::move(certificate), .key = std::move(key)};
+}
+
+using Crl = Owned<X509_CRL, X509_CRL_free>;
+using Revoked = Owned<X509_REVOKED, X509_REVOKED_free>;
+using Time = Owned<ASN1_TIME, ASN1_TIME_free>;
+
+Result<void> add_revoked(X509_CRL* crl, const X509* certificate, const ASN1_TIME* when) {
+  Revoked entry(X509_REVOKED_new());
+  const bool ok = entry && X509_REVOKED_set_serialNumber(entry.get(), const_cast<ASN1_INTEGER*>(X509_get0_serialNumber(certificate))) == 1 &&
+                  X509_REVOKED_set_revocationDate(entry.get(), const_cast<ASN1_TIME*>(when)) == 1 && X509_CRL_add0_revoked(crl, entry.get()) == 1;
+  if (!ok) return openssl_failure("revocation list");
+  static_cast<void>(entry.release());  // the list has it now
+  return {};
+}
+
 Result<void> sign(X509* certificate, EVP_PKEY* key) {
   const EVP_MD* const digest = EVP_PKEY_is_a(key, "EC") == 1 ? EVP_sha256() : nullptr;
   if (X509_sign(certificate, key, digest) == 0) return openssl_failure("certificate");
@@ -107,16 +142,11 @@ Result<void> make_foreign_root(const PemFiles& out, const std::string& name, For
 
 Result<void> make_foreign_leaf(const PemFiles& out, const ForeignLeaf& leaf, ForeignKey kind, const PemFiles& issuer) {
   const ErrorScope errors;
-  const MemoryBio certificate_text(BIO_new_file(issuer.certificate.c_str(), "r"));
-  const MemoryBio key_text(BIO_new_file(issuer.key.c_str(), "r"));
-  if (!certificate_text || !key_text) return fail(ErrorCode::not_found, issuer.certificate.string() + ": the issuer's files cannot be read");
-  const X509Certificate root(PEM_read_bio_X509(certificate_text.get(), nullptr, nullptr, nullptr));
-  const EvpKey root_key(PEM_read_bio_PrivateKey(key_text.get(), nullptr, nullptr, nullptr));
-  if (!root || !root_key) return fail(ErrorCode::invalid_argument, issuer.certificate.string() + ": not an issuer's certificate and key in PEM");
+  ASSIGN_OR_RETURN(const Issuer root, read_issuer(issuer));
   ASSIGN_OR_RETURN(const EvpKey key, generate(kind));
-  ASSIGN_OR_RETURN(const X509Certificate certificate, blank(leaf.common_name, leaf.days, key.get(), root.get()));
+  ASSIGN_OR_RETURN(const X509Certificate certificate, blank(leaf.common_name, leaf.days, key.get(), root.certificate.get()));
   X509V3_CTX context{};
-  X509V3_set_ctx(&context, root.get(), certificate.get(), nullptr, nullptr, 0);
+  X509V3_set_ctx(&context, root.certificate.get(), certificate.get(), nullptr, nullptr, 0);
   TRY(add(certificate.get(), &context, NID_basic_constraints, "critical,CA:FALSE"));
   TRY(add(certificate.get(), &context, NID_key_usage, "critical,digitalSignature"));
   TRY(add(certificate.get(), &context, NID_ext_key_usage, "serverAuth,clientAuth"));
@@ -124,8 +154,33 @@ Result<void> make_foreign_leaf(const PemFiles& out, const ForeignLeaf& leaf, For
   TRY(add(certificate.get(), &context, NID_authority_key_identifier, "keyid"));
   ASSIGN_OR_RETURN(const std::string names, alternative_names(leaf));
   if (!names.empty()) TRY(add(certificate.get(), &context, NID_subject_alt_name, names));
-  TRY(sign(certificate.get(), root_key.get()));
+  TRY(sign(certificate.get(), root.key.get()));
   return write(out, certificate.get(), key.get());
+}
+
+Result<std::string> make_foreign_crl(const PemFiles& issuer, std::span<const std::filesystem::path> revoked) {
+  const ErrorScope errors;
+  ASSIGN_OR_RETURN(const Issuer root, read_issuer(issuer));
+  const Crl crl(X509_CRL_new());
+  const Time begin(X509_gmtime_adj(nullptr, -back_dated_s));
+  const Time end(X509_gmtime_adj(nullptr, root_days * seconds_a_day));
+  const bool ok = crl && begin && end && X509_CRL_set_version(crl.get(), X509_CRL_VERSION_2) == 1 &&
+                  X509_CRL_set_issuer_name(crl.get(), X509_get_subject_name(root.certificate.get())) == 1 &&
+                  X509_CRL_set1_lastUpdate(crl.get(), begin.get()) == 1 && X509_CRL_set1_nextUpdate(crl.get(), end.get()) == 1;
+  if (!ok) return openssl_failure("revocation list");
+  for (const std::filesystem::path& file : revoked) {
+    ASSIGN_OR_RETURN(const X509Certificate certificate, read_certificate(file));
+    if (X509_NAME_cmp(X509_get_issuer_name(certificate.get()), X509_get_subject_name(root.certificate.get())) != 0) continue;
+    TRY(add_revoked(crl.get(), certificate.get(), begin.get()));
+  }
+  const EVP_MD* const digest = EVP_PKEY_is_a(root.key.get(), "EC") == 1 ? EVP_sha256() : nullptr;
+  const MemoryBio text(BIO_new(BIO_s_mem()));
+  if (X509_CRL_sort(crl.get()) != 1 || X509_CRL_sign(crl.get(), root.key.get(), digest) == 0 || !text || PEM_write_bio_X509_CRL(text.get(), crl.get()) != 1) {
+    return openssl_failure("revocation list");
+  }
+  char* octets = nullptr;
+  const long size = BIO_get_mem_data(text.get(), &octets);
+  return std::string(octets, static_cast<std::size_t>(size));
 }
 
 }  // namespace qanat::crypto

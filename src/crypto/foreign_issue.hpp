@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,5 +30,7 @@ struct ForeignLeaf {
 Result<void> make_foreign_root(const PemFiles& out, const std::string& name, ForeignKey key);
 /// A leaf for both ends of TLS.
 Result<void> make_foreign_leaf(const PemFiles& out, const ForeignLeaf& leaf, ForeignKey key, const PemFiles& issuer);
+/// The issuer's revocation list as PEM, valid as long as a root: of the certificates in these files (PEM), those that it issued.
+Result<std::string> make_foreign_crl(const PemFiles& issuer, std::span<const std::filesystem::path> revoked);
 
 }  // namespace qanat::crypto

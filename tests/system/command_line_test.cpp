@@ -1,46 +1,22 @@
 // The program as people and scripts meet it: help with an example everywhere, one line that says the mend for every mistake, JSON that parses.
-#include <gtest/gtest.h>
-#include <sys/wait.h>
-
 #include <algorithm>
-#include <array>
-#include <cstdio>
 #include <set>
 
-#include "temporary_directory.hpp"
-#include "wire/json.hpp"
+#include "program.hpp"
 
 namespace qanat::test {
 namespace {
 
-struct Outcome {
-  int code = -1;
-  std::string out;
-  std::string error;
-};
-
 class CommandLine : public testing::Test {
  protected:
-  Outcome run(const std::string& arguments) {
-    Outcome outcome;
-    const std::filesystem::path errors = folder_ / "stderr";
-    FILE* pipe = ::popen((std::string(QANAT_PROGRAM) + " " + arguments + " 2>" + errors.string()).c_str(), "r");
-    EXPECT_NE(pipe, nullptr);
-    std::array<char, 4096> chunk{};
-    while (const std::size_t size = std::fread(chunk.data(), 1, chunk.size(), pipe)) outcome.out.append(chunk.data(), size);
-    const int status = ::pclose(pipe);
-    outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    FILE* file = std::fopen(errors.c_str(), "r");
-    while (const std::size_t size = std::fread(chunk.data(), 1, chunk.size(), file)) outcome.error.append(chunk.data(), size);
-    std::fclose(file);
-    return outcome;
-  }
+  Outcome run(const std::string& arguments) { return run_program(arguments, folder_); }
   TemporaryDirectory folder_;
 };
 
 TEST_F(CommandLine, EveryCommandHasHelpWithAnExample) {
   for (const char* command : {"", "cas", "iam", "cmsp", "ccs", "kms", "qkm", "qkdnc", "qkd", "up", "enrol", "status", "revoke", "subscriber", "service", "call", "demo", "points", "audit",
-                              "audit verify", "terminal", "terminal enrol", "terminal call", "terminal answer"}) {
+                              "audit verify", "terminal", "terminal enrol", "terminal call", "terminal answer", "sae", "sae add", "sae list",
+                              "sae remove", "sae revoke", "sae key", "sae status"}) {
     const Outcome outcome = run(std::string(command) + " --help");
     EXPECT_EQ(outcome.code, 0) << command;
     EXPECT_NE(outcome.out.find("Example:"), std::string::npos) << command;
@@ -48,7 +24,8 @@ TEST_F(CommandLine, EveryCommandHasHelpWithAnExample) {
 }
 
 TEST_F(CommandLine, EachMistakeIsOneLineThatSaysTheMend) {
-  const std::string nowhere = "--state " + (folder_ / "nothing").string();
+  const std::string nowhere = "--state " + (folder_ / "nothing").string();  // `call` makes one there
+  const std::string none_here = "--state " + (folder_ / "none").string();
   const std::pair<std::string, const char*> cases[] = {
       {"", "--help"},
       {"cal", "--help"},
@@ -59,6 +36,20 @@ TEST_F(CommandLine, EachMistakeIsOneLineThatSaysTheMend) {
       {"enrol A " + nowhere, "qanat up"},
       {"status " + nowhere, "qanat up"},
       {"call --from A --to A " + nowhere, "--to"},
+      {"sae", "sae --help"},
+      {"sae ad enc1", "sae --help"},
+      {"sae add enc1 " + none_here, "--domain"},
+      {"sae add enc1 --domain a --key rsa " + none_here, "ecdsa-p256"},
+      {"sae add enc1 --domain a " + none_here, "qanat up"},
+      {"sae list " + none_here, "qanat up"},
+      {"sae remove enc1 " + none_here, "qanat up"},
+      {"sae key --from enc1 " + none_here, "--to"},
+      {"sae key --from enc1 --to enc2 --size 16 " + none_here, "--size"},
+      {"sae key --from enc1 --to enc2 --size 100 " + none_here, "multiple of 8"},
+      {"sae key --from enc1 --to enc2 --number 0 " + none_here, "--number"},
+      {"sae key --from enc1 --to enc2 --show --json " + none_here, "--json"},
+      {"sae key --from enc1 --to enc2 " + none_here, "qanat up"},
+      {"sae status " + none_here, "qanat up"},
       {"audit verify /nonexistent/audit.jsonl --json", ""},
   };
   for (const auto& [arguments, mend] : cases) {

@@ -3,6 +3,9 @@
 
 #include <fstream>
 
+#include "base/key_run.hpp"
+#include "crypto/site_key.hpp"
+#include "point_test.hpp"
 #include "sae_client.hpp"
 #include "test_network.hpp"
 
@@ -41,6 +44,46 @@ class Etsi014System : public testing::Test {
       const auto stored = curl("sae-a", "qkm-a", "/api/v1/keys/sae-b/status").json().integer("stored_key_count");
       return stored && *stored >= keys;
     }, std::chrono::seconds(60));
+  }
+  /// A key of the stock that both QKMs share, taken out at the near end by its KMS: what the far end may now be told that it belongs to an SAE.
+  struct Taken {
+    std::string id;  // hexadecimal: its batch and its place in it
+    Secret key;
+  };
+  static Taken take_from_stock() {
+    const auto answer = network_->call_json("kms-a", points::Endpoint::km3_take, "qkm-a",
+                                            wire::Json::object({{"peer_domain", "b"}, {"sid_wk", to_hex(network_->rng().bytes(16))}, {"count", 1}, {"kms", "kms-a"}}));
+    EXPECT_TRUE(answer && answer->status == 200) << (answer ? std::string(as_text(answer->body)) : answer.error().message);
+    if (!answer || answer->status != 200) return {};
+    const wire::Json key = wire::Json::parse(answer->body).value().array("keys").value().at(0);
+    const std::string id = key.text("key_id").value();
+    const auto site = crypto::SiteKey::read(network_->network().secret_of("site-a.key"));
+    auto secret = site->unwrap(concat({as_bytes("km-3"), *from_hex(id)}), key.base64("key").value());
+    EXPECT_TRUE(secret);
+    return {.id = id, .key = secret ? std::move(*secret) : Secret()};
+  }
+  static wire::Json list_of(wire::Json only) {
+    wire::Json out = wire::Json::array();
+    out.push(std::move(only));
+    return out;
+  }
+  /// X-1 activate: "this key belongs to the slave of yours".
+  static wire::Json activation(const std::string& key_id, const std::string& master, const std::string& slave) {
+    const wire::Json run = wire::Json::object({{"stock", "qkm-a>qkm-r>qkm-b"},
+                                               {"batch", key_id.substr(0, 2 * BatchId::size)},
+                                               {"first", std::stol(key_id.substr(2 * BatchId::size), nullptr, 16)},
+                                               {"count", 1}});
+    const wire::Json group =
+        wire::Json::object({{"master", master}, {"slaves", list_of(wire::Json(slave))}, {"octets", 32}, {"runs", list_of(run)}});
+    return wire::Json::object({{"id", to_hex(network_->rng().bytes(16))}, {"groups", list_of(group)}});
+  }
+  static unsigned activate(const std::string& caller, const wire::Json& what) {
+    const auto answer = network_->call_json(caller, points::Endpoint::x1_activate, "qkm-b", what);
+    EXPECT_TRUE(answer) << (answer ? "" : answer.error().message);
+    return answer ? answer->status : 0;
+  }
+  static std::string uuid(const std::string& id) {
+    return id.substr(0, 8) + "-" + id.substr(8, 4) + "-" + id.substr(12, 4) + "-" + id.substr(16, 4) + "-" + id.substr(20);
   }
   static std::unique_ptr<TestNetwork> network_;
   static std::optional<SaeClient> saes_;
@@ -123,6 +166,33 @@ TEST_F(Etsi014System, SkipSpeaksOnTheSamePort) {
   ASSERT_EQ(made.status, 200) << made.body;
   const Answer got = curl("sae-c", "qkm-a", "/key/" + *made.json().text("keyId"));
   EXPECT_EQ(*got.json().text("key"), *made.json().text("key"));
+}
+
+POINT_TEST(Etsi014System, X_1, accepts, AnActivationGivesAKeyOfTheCommonStockToAnSaeOfTheFarSite) {
+  const Taken taken = take_from_stock();
+  ASSERT_EQ(taken.key.size(), 32U);
+  const wire::Json what = activation(taken.id, "sae-a", "sae-b");
+  EXPECT_EQ(activate("qkm-a", what), 200U);
+  EXPECT_EQ(activate("qkm-a", what), 200U) << "the same again: an answer may be lost";
+  const Answer dec = curl("sae-b", "qkm-b", "/api/v1/keys/sae-a/dec_keys?key_ID=" + uuid(taken.id));
+  ASSERT_EQ(dec.status, 200) << dec.body;
+  EXPECT_TRUE(equal_secret(Secret::copy_of(dec.json().array("keys")->at(0).base64("key").value()), taken.key));
+  network_->expect_audit("qkm-b", "sae.activated", "");
+}
+
+POINT_TEST(Etsi014System, X_1, refuses, ActivationsByOthersForOthersAndOfUsedKeys) {
+  const Taken taken = take_from_stock();
+  const wire::Json good = activation(taken.id, "sae-a", "sae-b");
+  EXPECT_EQ(activate("kms-a", good), 403U) << "no QKM";
+  EXPECT_EQ(activate("qkm-r", good), 403U) << "a QKM that shares no stock for SAEs";
+  EXPECT_EQ(activate("qkm-a", activation(taken.id, "sae-b", "sae-b")), 403U) << "the master is none of the sender's";
+  EXPECT_EQ(activate("qkm-a", activation(taken.id, "sae-a", "sae-c")), 403U) << "the slave is none of the receiver's";
+  EXPECT_EQ(activate("qkm-a", wire::Json::object({{"id", "00"}})), 400U);
+  network_->expect_audit("qkm-b", "x-1.activate", "is no SAE of this KME");
+  EXPECT_EQ(curl("sae-b", "qkm-b", "/api/v1/keys/sae-a/dec_keys?key_ID=" + uuid(taken.id)).status, 400) << "none of them gave it away";
+  EXPECT_EQ(activate("qkm-a", good), 200U) << "and none used it up";
+  EXPECT_EQ(activate("qkm-a", activation(taken.id, "sae-a", "sae-b")), 409U) << "under another number it is used before";
+  network_->expect_audit("qkm-b", "x-1.activate", "was used before");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "net/foreign.hpp"
 
 #include <condition_variable>
+#include <fstream>
 #include <mutex>
 #include <thread>
 
@@ -65,12 +66,12 @@ test::RawContext client_context(const PemFiles* identity, ClientPolicy policy = 
 
 class ForeignListenerTest : public testing::Test {
  protected:
-  void start(ForeignLimits limits = {}) {
+  void start(ForeignLimits limits = {}, const std::filesystem::path& crls = {}) {
     ForeignSettings settings;
     settings.limits = limits;
     settings.tls = {.chains = {{files().server.certificate, files().server.key}, {files().server_ml_dsa.certificate, files().server_ml_dsa.key}},
                     .roots = files().root.certificate,
-                    .crls = {}};
+                    .crls = crls};
     const auto text = [](std::string_view body) { return Secret::copy_of(as_bytes(body)); };
     ForeignService service{.prefix = "/x/", .routes = {}, .refuse = [text](unsigned status, std::string_view why) {
                              return ForeignResponse{.status = status, .content_type = "application/json", .body = text("{\"no\":\"" + std::string(why) + "\"}")};
@@ -171,6 +172,23 @@ TEST_F(ForeignListenerTest, RefusesACertificateOfAnotherRootAndNoneAtAll) {
   EXPECT_TRUE(refused("handshake: "));
   EXPECT_FALSE(ask(nullptr, who).contains("200"));
   EXPECT_TRUE(refused("peer did not return a certificate"));
+}
+
+TEST_F(ForeignListenerTest, RefusesACertificateThatItsIssuersListNamesAndTakesTheOthers) {
+  const std::filesystem::path crls = files().folder / "crls.pem";
+  const auto write = [&](std::vector<std::filesystem::path> revoked) {
+    const auto list = crypto::make_foreign_crl(files().root, revoked);
+    ASSERT_TRUE(list) << list.error().message;
+    std::ofstream(crls) << *list;
+  };
+  write({});
+  start({}, crls);
+  EXPECT_TRUE(ask(&files().sae, who).contains("200")) << "an empty list names nobody";
+  write({files().sae.certificate, files().stranger.certificate});  // the other root's is none of this list's
+  start({}, crls);
+  EXPECT_FALSE(ask(&files().sae, who).contains("200"));
+  EXPECT_TRUE(refused("revoked"));
+  EXPECT_TRUE(ask(&files().sae_uri, who).contains("200"));
 }
 
 TEST_F(ForeignListenerTest, RefusesAnElementsIdentityWhoeverIssuedIt) {

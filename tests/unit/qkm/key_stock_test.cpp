@@ -2,9 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdio>
-#include <cstdlib>
-#include <ctime>
 #include <random>
 #include <set>
 #include <thread>
@@ -529,67 +526,6 @@ TEST(KeyStockTest, EveryStatementFindsItsRowsByAnIndex) {
       });
     })) << sql;
   }
-}
-
-double cpu_seconds() {
-  timespec now_cpu{};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now_cpu);
-  return static_cast<double>(now_cpu.tv_sec) + 1e-9 * static_cast<double>(now_cpu.tv_nsec);
-}
-
-/// Not a test: prints what keys cost with QANAT_STOCK_KEYS in stock (default 100,000, at least 2,000).
-///   unit_qkm --gtest_also_run_disabled_tests --gtest_filter=*PrintsTheCost
-TEST(KeyStockMeasurement, DISABLED_PrintsTheCost) {
-  const char* given = std::getenv("QANAT_STOCK_KEYS");
-  const std::uint64_t keys = given != nullptr ? std::strtoull(given, nullptr, 10) : 100000;
-  constexpr std::uint64_t per_block = 16384;
-  constexpr std::size_t per_chunk = 64;
-  End end;
-  double cpu = 0;
-  double wall = 0;
-  std::uint64_t n = 0;
-  for (std::uint64_t block = 1; n * per_chunk < keys; ++block) {
-    std::vector<Chunk> chunks;
-    for (std::uint64_t k = 0; k < per_block && n * per_chunk < keys; k += per_chunk, ++n) {
-      const BatchId batch = batch_number(n);
-      Secret octets(per_chunk * stock_key_size);
-      std::ranges::copy(batch.view(), octets.writable().begin());
-      chunks.push_back({.batch = batch, .owner = n % 2 == 0 ? Owner::self : Owner::peer, .keys = std::move(octets)});
-    }
-    const double before = cpu_seconds();
-    const auto began = std::chrono::steady_clock::now();
-    ASSERT_TRUE(end.run([&](store::Transaction& t) { return end.keys->add(t, stock, {.seq = block, .keys_max = 1LL << 40}, chunks, now); }));
-    cpu += cpu_seconds() - before;
-    wall += std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-  }
-  const auto ingested = static_cast<double>(n * per_chunk);
-  std::printf("%.0f keys in stock: ingest %.0f keys per CPU second, %.0f per second\n", ingested, ingested / cpu, ingested / wall);
-  const std::size_t rounds = 20;
-  const std::size_t group = 32;
-  std::vector<double> claims;
-  std::vector<double> namings;
-  for (std::size_t round = 0; round < rounds; ++round) {
-    double before = cpu_seconds();
-    ASSERT_TRUE(end.run([&](store::Transaction& t) -> Result<void> {
-      for (std::size_t i = 0; i < group; ++i) TRY(end.keys->claim(t, stock, {}, {.state = KeyState::delivered}, now));
-      return {};
-    }));
-    claims.push_back((cpu_seconds() - before) / static_cast<double>(group));
-    before = cpu_seconds();
-    const BatchId batch = batch_number(1 + 2 * (round % (n / 4)));
-    ASSERT_TRUE(end.run([&](store::Transaction& t) -> Result<void> {
-      for (std::uint32_t i = 0; i < group; ++i) {
-        TRY(end.keys->redeem(t, stock, std::array{KeyRun{batch, i + 32 * static_cast<std::uint32_t>(round / (n / 4) % 2), 1}}, {.state = KeyState::delivered},
-                             KeyStock::Unknown::leave, now));
-      }
-      return {};
-    }));
-    namings.push_back((cpu_seconds() - before) / static_cast<double>(group));
-  }
-  std::ranges::sort(claims);
-  std::ranges::sort(namings);
-  std::printf("%.0f keys in stock: claim %.1f us of CPU per key, redeem %.1f us, 32 to a commit (medians of %zu)\n", ingested, 1e6 * claims[rounds / 2],
-              1e6 * namings[rounds / 2], rounds);
 }
 
 // The claims of formal/align.pml, on the program: any interleaving of claims, lost and repeated namings, lost deliveries, crashes. No key is
