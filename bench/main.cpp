@@ -14,7 +14,9 @@
 #include "qkd_distillation.hpp"
 #include "qkd_reconciliation_cascade.hpp"
 #include "qkd_reconciliation_ldpc.hpp"
+#include "recovery.hpp"
 #include "relay.hpp"
+#include "relay_processes.hpp"
 
 namespace qanat::bench {
 namespace {
@@ -106,6 +108,14 @@ constexpr std::array parts{
     Part{"calls", "working key deliveries and call set-up", measure_calls_over_network},
     Part{"controller", "routes in networks of 100 to 10,000 QKMs", [](const Options&, Report& report) { return measure_controller(report); }},
     Part{"relay", "relays over chains of nodes", [](const Options& options, Report& report) { return measure_relay(report, options.within); }},
+    Part{"relay-processes", "relays over chains of QKM processes with mutual TLS", [](const Options& options, Report& report) {
+           RelayProcessesPlan plan{.program = options.program, .within = options.within};
+           if (options.quick) plan.batches = plan.singles = 3;
+           return measure_relay_processes(report, plan);
+         }},
+    Part{"recovery", "keys after a kill -9 of a link, a QKM, a controller", [](const Options& options, Report& report) {
+           return measure_recovery(report, {.program = options.program, .within = options.within, .rounds = options.quick ? 1U : 5U});
+         }},
     Part{"etsi014", "keys to SAEs by ETSI GS QKD 014", [](const Options& options, Report& report) {
            Etsi014Plan plan{.program = options.program, .within = options.within};
            if (options.quick) plan.stocks = {1000};

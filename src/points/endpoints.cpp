@@ -34,6 +34,7 @@ constexpr std::array table{
     EndpointRow{Endpoint::kq2_relay, "Kq-2", "Ia-16", {Kind::qkm}, {Kind::qkdnc}, "POST", "/kq/2/relay", type_json, type_json, one_message, false},
     EndpointRow{Endpoint::kq2_report, "Kq-2", "Ia-16", {Kind::qkdnc}, {Kind::qkm}, "POST", "/kq/2/report", type_json, type_json, one_message, false},
     EndpointRow{Endpoint::kq2_deliver, "Kq-2", "Ia-16", {Kind::qkdnc}, {Kind::qkm}, "POST", "/kq/2/deliver", type_json, type_json, one_message, false},
+    EndpointRow{Endpoint::kq2_missing, "Kq-2", "Ia-16", {Kind::qkdnc}, {Kind::qkm}, "POST", "/kq/2/missing", type_json, "", one_message, false},
     EndpointRow{Endpoint::ce1_enrol, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/ce/1/enrol", type_json, type_json, one_message, true},
     EndpointRow{Endpoint::ce1_terminal, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/ce/1/terminal", type_json, type_json, 2 * one_message, false},
     EndpointRow{Endpoint::ce4_enrol, "Ce-4", "Ia-13", qkdn, {Kind::cas}, "POST", "/ce/4/enrol", type_json, type_json, one_message, true},

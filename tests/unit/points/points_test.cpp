@@ -69,6 +69,7 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /kq/2/relay: qkm -> qkdnc\n"
             "POST /kq/2/report: qkdnc -> qkm\n"
             "POST /kq/2/deliver: qkdnc -> qkm\n"
+            "POST /kq/2/missing: qkdnc -> qkm\n"
             "POST /ce/1/enrol: kms anonymous -> cas\n"
             "POST /ce/1/terminal: kms -> cas\n"
             "POST /ce/4/enrol: qkd qkm qkdnc anonymous -> cas\n"
