@@ -76,7 +76,7 @@ void add_second_controller(std::vector<Seat>& seats) {
   second.peers.emplace_back("qkdnc");
   first->peers.emplace_back("qkdnc-2");
   for (Seat& seat : seats) {
-    if (seat.kind == Kind::qkm) seat.peers.emplace_back("qkdnc-2");
+    if (seat.kind == Kind::qkm || seat.kind == Kind::cmsp) seat.peers.emplace_back("qkdnc-2");
   }
   seats.push_back(std::move(second));
 }
@@ -86,7 +86,7 @@ std::vector<Seat> seats(const NetworkOptions& options) {
   std::vector<Seat> out{
       {"core", Kind::cas, "cas", {"iam"}},
       {"core", Kind::iam, "iam", {"cas"}},
-      {"core", Kind::cmsp, "cmsp", {"cas", "iam", "kms-a", "kms-b"}},
+      {"core", Kind::cmsp, "cmsp", {"cas", "iam", "kms-a", "kms-b", "qkdnc"}},
       {"core", Kind::ccs, "ccs", {"cas"}},
       {"core", Kind::qkdnc, "qkdnc", {"cas", "qkm-a", "qkm-r", "qkm-b"}},
       {"a", Kind::kms, "kms-a", {"cas", "iam", "cmsp", "qkm-a", "kms-b"}},

@@ -59,7 +59,7 @@ constexpr std::array table{
     EndpointRow{Endpoint::x5_revoke, "X-5", "", operators, {Kind::cas}, "POST", "/x/5/revoke", type_json, type_json, small, false},
     EndpointRow{Endpoint::x6_health, "X-6", "", operators, every_element, "GET", "/x/6/health", "", type_json, 0, false},
     EndpointRow{Endpoint::x7_lead, "X-7", "", {Kind::qkdnc}, {Kind::qkdnc}, "POST", "/x/7/lead", type_json, type_json, small, false},
-    EndpointRow{Endpoint::x8_nodes, "X-8", "", {Kind::op, Kind::cmsp}, {Kind::qkdnc}, "GET", "/restconf/data/etsi-qkd-sdn-node:qkd_node", "", type_json, 0, false},
+    EndpointRow{Endpoint::x8_nodes, "X-8", "Ia-11", {Kind::op, Kind::cmsp}, {Kind::qkdnc}, "GET", "/restconf/data/etsi-qkd-sdn-node:qkd_node", "", type_json, 0, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

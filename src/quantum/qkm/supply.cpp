@@ -124,7 +124,9 @@ Result<void> KeySupply::relay_over(RelayOrder order, Deadline deadline, const st
     relayed = parts_.relay(order, deadline, request_id);
   }
   if (!relayed) {
-    parts_.routes.distrust(order.path);
+    // That its keys are not of a quality says nothing against the path for others.
+    const bool is_quality = relayed.error().code == ErrorCode::exhausted && !order.demand.is_any();
+    if (!is_quality && order.ways == ways_all) parts_.routes.distrust(order.path);
     return fail(relayed.error());
   }
   parts_.arrivals.ring();
