@@ -10,8 +10,7 @@ Result<KeyTaker> KeyTaker::at(Ground& ground, const std::string& qkm) {
 Result<std::vector<KeyTaker::Key>> KeyTaker::take(std::size_t count, Deadline deadline) {
   const points::EndpointRow& line = points::row(points::Endpoint::km3_take);
   const std::string body =
-      wire::Json::object(
-          {{"peer_domain", "b"}, {"sid_wk", to_hex(ground_.rng().bytes(16))}, {"count", static_cast<std::int64_t>(count)}, {"kms", "kms-a"}})
+      wire::Json::object({{"peer_domain", "b"}, {"sid_wk", to_hex(ground_.rng().bytes(16))}, {"count", static_cast<std::int64_t>(count)}, {"kms", "kms-a"}})
           .dump();
   ASSIGN_OR_RETURN(const net::Response answer, client_->call({.method = std::string(line.method),
                                                               .path = std::string(line.path),

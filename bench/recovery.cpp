@@ -199,8 +199,9 @@ Result<void> measure_recovery(Report& report, const RecoveryPlan& plan) {
     leader.push_back(succession.new_leader_ms);
   }
   report.add(row_of("kill -9 of the QKM that relays, to the first key over the other", relay, limit, "keys one by one on demand, no pool; " + limit_note));
-  report.add(row_of("kill -9 of a QKD of the link in use: the longest wait for a key until they go the other way", link_gap, limit,
-                    fmt::format("its keys in stock serve on; the first key the other way came {:.0f} ms after the kill (median); {}", median(link), limit_note)));
+  report.add(
+      row_of("kill -9 of a QKD of the link in use: the longest wait for a key until they go the other way", link_gap, limit,
+             fmt::format("its keys in stock serve on; the first key the other way came {:.0f} ms after the kill (median); {}", median(link), limit_note)));
   report.add(row_of("kill -9 of the leading controller, to the next key", key, limit, "the last routes serve; " + limit_note));
   report.add({.name = "recovery: kill -9 of the leading controller, to the other one that leads",
               .value = median(leader),

@@ -139,25 +139,27 @@ Result<void> measure_relay_processes(Report& report, const RelayProcessesPlan& p
     ASSIGN_OR_RETURN(const double one, chain.octets_per_key(1));
     if (!direct) direct = figures.keys_per_s;
     const double linear = *direct / chain.hops();
-    report.add({.name = fmt::format("relay over {} QKM processes: keys", nodes),
-                .value = figures.keys_per_s,
-                .unit = "1/s",
-                .limit = linear,
-                .ratio = figures.keys_per_s / linear,
-                .value_spread = {},
-                .ratio_spread = {},
-                .note = fmt::format("real processes, mutual TLS on every hop and on Km-3; batches of {} on demand, one after the other, median of {}; {:.1f} octets "
-                                    "of X-1 (without HTTP and TLS) and {:.0f} microseconds of all QKMs' processors per key and hop; link keys placed beforehand; "
-                                    "limit: what linear growth from two nodes gives",
-                                    batch_keys, plan.batches, many, figures.cpu_us_per_key_and_hop)});
-    report.add({.name = fmt::format("relay over {} QKM processes: latency of one key, per hop", nodes),
-                .value = figures.single_ms / chain.hops(),
-                .unit = "ms",
-                .limit = {},
-                .ratio = {},
-                .value_spread = {},
-                .ratio_spread = {},
-                .note = fmt::format("from the KMS's request to its answer {:.1f} ms, median of {}; {:.0f} octets of X-1", figures.single_ms, plan.singles, one)});
+    report.add(
+        {.name = fmt::format("relay over {} QKM processes: keys", nodes),
+         .value = figures.keys_per_s,
+         .unit = "1/s",
+         .limit = linear,
+         .ratio = figures.keys_per_s / linear,
+         .value_spread = {},
+         .ratio_spread = {},
+         .note = fmt::format("real processes, mutual TLS on every hop and on Km-3; batches of {} on demand, one after the other, median of {}; {:.1f} octets "
+                             "of X-1 (without HTTP and TLS) and {:.0f} microseconds of all QKMs' processors per key and hop; link keys placed beforehand; "
+                             "limit: what linear growth from two nodes gives",
+                             batch_keys, plan.batches, many, figures.cpu_us_per_key_and_hop)});
+    report.add(
+        {.name = fmt::format("relay over {} QKM processes: latency of one key, per hop", nodes),
+         .value = figures.single_ms / chain.hops(),
+         .unit = "ms",
+         .limit = {},
+         .ratio = {},
+         .value_spread = {},
+         .ratio_spread = {},
+         .note = fmt::format("from the KMS's request to its answer {:.1f} ms, median of {}; {:.0f} octets of X-1", figures.single_ms, plan.singles, one)});
   }
   return {};
 }

@@ -99,9 +99,7 @@ class LinkFailure : public SharedNetwork {
         },
         patience);
   }
-  static std::string path_over(const char* relay) {
-    return qkm::path_id_of(std::vector{ElementName("qkm-a"), ElementName(relay), ElementName("qkm-b")}).hex();
-  }
+  static std::string path_over(const char* relay) { return qkm::path_id_of(std::vector{ElementName("qkm-a"), ElementName(relay), ElementName("qkm-b")}).hex(); }
   /// `fail_link` stops the link a-r from making keys. Keys must flow until it has none left, then go over qkm-r2.
   void runs_dry_and_goes_round(const std::string& what, const std::function<void()>& fail_link) {
     stream("keys over both", [&](const auto&) { return ids_.size() >= 3 * together; });
@@ -116,7 +114,8 @@ class LinkFailure : public SharedNetwork {
   }
   void comes_back(const std::string& what) {
     const std::int64_t before = stock_of("a-r");
-    TestNetwork::await("new keys of the link after " + what, [&] { return stock_of("a-r") > before; }, patience);
+    TestNetwork::await(
+        "new keys of the link after " + what, [&] { return stock_of("a-r") > before; }, patience);
     const auto pair = net().apply("A", "B");
     EXPECT_TRUE(pair.agree()) << pair.reasons();
     expect_keys_in_order(net());
