@@ -1,4 +1,6 @@
 // What a relayed key is worth: what its hops' QKDs proved, together; and that whoever demands a quality gets such keys or none.
+#include <thread>
+
 #include "harness.hpp"
 
 namespace qanat::qkm {

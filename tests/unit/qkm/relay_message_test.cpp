@@ -121,7 +121,7 @@ TEST(RelayMessageTest, HeadersThatMakeNoSenseAreNotWritten) {
 TEST(RelayMessageTest, KnownOctets) {
   const auto octets = protect(header(), secrets_of(9), keys());
   ASSERT_TRUE(octets);
-  EXPECT_EQ(octets->size(), 212U);
+  EXPECT_EQ(octets->size(), 228U);
   EXPECT_EQ(to_hex(ByteView(*octets).last(relay_tag_size)), "b2d3ebdc07435025b955a18dd450c52a");
   EXPECT_EQ(to_hex(crypto::digest(crypto::Hash::sha256, *octets)), "e8247794f70a58fa3a0920d03eec7f0fec3f5b71ef0027846b9deca9ce386598");
   EXPECT_EQ(to_hex(relay_confirmation(secrets_of(9, 2), header().relay_id, simulated)), "a163d7be51b7afd37336d86c04e16a32a642d7324ad6bc6e655246151fc1c8a8");
