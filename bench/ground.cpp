@@ -1,7 +1,11 @@
 #include "ground.hpp"
 
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <thread>
+
+#include "node/credentials.hpp"
 
 namespace qanat::bench {
 namespace {
@@ -28,24 +32,51 @@ Result<std::unique_ptr<Ground>> Ground::lay(const GroundOptions& options) {
   std::string pattern = (within / "qanat-bench-XXXXXX").string();
   if (::mkdtemp(pattern.data()) == nullptr) return fail(ErrorCode::internal, within.string() + ": no temporary folder can be made here");
   const std::filesystem::path folder = pattern;
-  auto network = app::Network::plan(folder, {});
+  auto network = app::Network::plan(folder, options.network);
   if (!network) return fail(network.error());
   std::unique_ptr<Ground> ground(new Ground(folder, *std::move(network), options.program));
-  TRY(ground->start());
+  TRY(ground->start(options.qkm_settings));
   return Result<std::unique_ptr<Ground>>(std::move(ground));
 }
 
-Result<void> Ground::start() {
+namespace {
+
+Result<void> begin_qkm_table(const std::filesystem::path& file, const std::string& settings) {
+  std::ifstream in(file);
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  constexpr std::string_view table = "[qkm]\n";
+  const std::size_t at = text.find(table);
+  if (at == std::string::npos) return fail(ErrorCode::internal, file.string() + ": has no [qkm]");
+  text.insert(at + table.size(), settings);
+  if (!(std::ofstream(file, std::ios::trunc) << text)) return fail(ErrorCode::internal, file.string() + ": cannot be written");
+  return {};
+}
+
+}  // namespace
+
+Result<void> Ground::start(const std::string& qkm_settings) {
   ASSIGN_OR_RETURN(suite_, crypto::find_suite(network_.options().suite));
   ASSIGN_OR_RETURN(rng_, crypto::open_rng());
   std::error_code error;
   std::filesystem::create_directories(scratch(), error);
   if (error) return fail(ErrorCode::internal, scratch().string() + ": " + error.message());
   TRY(network_.create());
+  for (const app::ElementPlan& element : network_.elements()) {
+    if (element.identity.kind == Kind::qkm && !qkm_settings.empty()) TRY(begin_qkm_table(network_.config_of(element.name()), qkm_settings));
+  }
   ASSIGN_OR_RETURN(running_, app::RunningNetwork::start(network_, program_, {}));
   ASSIGN_OR_RETURN(op_, app::Operator::open(network_));
   ASSIGN_OR_RETURN(trust_, node::read_trust(network_.trust()));
   return {};
+}
+
+Result<std::unique_ptr<net::Client>> Ground::client_of(const std::string& callee, const std::string& caller) const {
+  ASSIGN_OR_RETURN(const auto device, crypto::open_software_device(network_.secret_of(caller + ".master"), *rng_));
+  ASSIGN_OR_RETURN(const auto store, node::CredentialStore::open(network_.state_of(caller) / "credentials.db", *device, *suite_));
+  ASSIGN_OR_RETURN(const auto credentials, store->load());
+  if (!credentials) return fail(ErrorCode::internal, caller + " has no credentials");
+  ASSIGN_OR_RETURN(const net::Target where, target(callee));
+  return net::Client::create(where, credentials->tls, trust_, {});
 }
 
 Result<net::Target> Ground::target(const std::string& element) const {

@@ -14,6 +14,8 @@ namespace qanat::bench {
 struct GroundOptions {
   std::string program;           // the qanat program that the elements run
   std::filesystem::path within;  // where the temporary folder is made; empty: the system's place for such
+  app::NetworkOptions network{};
+  std::string qkm_settings{};  // lines that each QKM's table begins with
 };
 
 class Ground {
@@ -33,6 +35,8 @@ class Ground {
   /// Where measurements may leave files for the time of the run.
   [[nodiscard]] std::filesystem::path scratch() const { return folder_ / "scratch"; }
 
+  /// A client of `callee` that shows the credentials of `caller`, an element of the network.
+  Result<std::unique_ptr<net::Client>> client_of(const std::string& callee, const std::string& caller) const;
   /// How an element of the network is reached.
   Result<net::Target> target(const std::string& element) const;
   Result<ProcessClock> clock_of(const std::string& element) const { return ProcessClock::of(running_->pid_of(element)); }
@@ -41,7 +45,7 @@ class Ground {
 
  private:
   Ground(std::filesystem::path folder, app::Network network, std::string program);
-  Result<void> start();
+  Result<void> start(const std::string& qkm_settings);
 
   std::filesystem::path folder_;
   app::Network network_;

@@ -16,7 +16,9 @@
 #include "qkd_distillation.hpp"
 #include "qkd_reconciliation_cascade.hpp"
 #include "qkd_reconciliation_ldpc.hpp"
+#include "recovery.hpp"
 #include "relay.hpp"
+#include "relay_processes.hpp"
 
 namespace qanat::bench {
 namespace {
@@ -110,6 +112,14 @@ constexpr std::array parts{
     Part{"relay", "relays over chains of nodes", [](const Options& options, Report& report) { return measure_relay(report, options.within); }},
     Part{"stock", "the key stock by itself, up to 10^7 keys",
          [](const Options& options, Report& report) { return measure_key_stock(report, options.within, options.quick ? 10000 : 10000000); }},
+    Part{"relay-processes", "relays over chains of QKM processes with mutual TLS", [](const Options& options, Report& report) {
+           RelayProcessesPlan plan{.program = options.program, .within = options.within};
+           if (options.quick) plan.batches = plan.singles = 3;
+           return measure_relay_processes(report, plan);
+         }},
+    Part{"recovery", "keys after a kill -9 of a link, a QKM, a controller", [](const Options& options, Report& report) {
+           return measure_recovery(report, {.program = options.program, .within = options.within, .rounds = options.quick ? 1U : 5U});
+         }},
     Part{"etsi014", "keys to SAEs by ETSI GS QKD 014", [](const Options& options, Report& report) {
            Etsi014Plan plan{.program = options.program, .within = options.within};
            if (options.quick) plan = {.program = plan.program, .within = plan.within, .stocks = {1000, 10000}, .requests = 2000, .warm_up = 500, .runs = 1};

@@ -17,9 +17,9 @@ namespace {
 constexpr std::int64_t format_version = 1;
 
 struct Seat {
-  const char* domain;
+  std::string domain;
   Kind kind;
-  const char* name;
+  std::string name;
   std::vector<std::string> peers;
 };
 
@@ -36,6 +36,39 @@ void add_second_relay(std::vector<Seat>& seats) {
   seats.push_back({"b", Kind::qkd, "qkd-r2b-bob", {"cas", "qkm-b", "qkd-r2b-alice"}});
 }
 
+/// The QKMs of a chain, qkm-a to qkm-b.
+std::vector<std::string> chain_of(std::int64_t size) {
+  std::vector<std::string> out{"qkm-a"};
+  for (std::int64_t i = 1; i + 1 < size; ++i) out.push_back(fmt::format("qkm-c{}", i));
+  out.emplace_back("qkm-b");
+  return out;
+}
+
+/// Relays in a row, each at a site of its own, where the one relay was.
+void put_chain(std::vector<Seat>& seats, std::int64_t size) {
+  std::erase_if(seats, [](const Seat& seat) { return seat.kind == Kind::qkm || seat.kind == Kind::qkd; });
+  const std::vector<std::string> names = chain_of(size);
+  std::vector<std::string> domains;
+  for (std::size_t i = 0; i < names.size(); ++i) domains.push_back(i == 0 ? "a" : i + 1 == names.size() ? "b" : fmt::format("relay{}", i));
+  const auto controller = std::ranges::find(seats, Kind::qkdnc, &Seat::kind);
+  controller->peers = {"cas"};
+  controller->peers.insert(controller->peers.end(), names.begin(), names.end());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    Seat qkm{domains[i], Kind::qkm, names[i], {"cas", "qkdnc"}};
+    if (i > 0) qkm.peers.push_back(names[i - 1]);
+    if (i + 1 < names.size()) qkm.peers.push_back(names[i + 1]);
+    if (i > 1 && i + 1 == names.size()) qkm.peers.emplace_back("qkm-a");
+    if (i == 0 && names.size() > 2) qkm.peers.emplace_back("qkm-b");
+    seats.push_back(std::move(qkm));
+  }
+  for (std::size_t i = 0; i + 1 < names.size(); ++i) {
+    const std::string alice = fmt::format("qkd-l{}-alice", i + 1);
+    const std::string bob = fmt::format("qkd-l{}-bob", i + 1);
+    seats.push_back({domains[i], Kind::qkd, alice, {"cas", names[i], bob}});
+    seats.push_back({domains[i + 1], Kind::qkd, bob, {"cas", names[i + 1], alice}});
+  }
+}
+
 /// A second controller, which takes over when the first falls silent. The last to be added: it knows every QKM that the first knows.
 void add_second_controller(std::vector<Seat>& seats) {
   const auto first = std::ranges::find(seats, Kind::qkdnc, &Seat::kind);
@@ -43,7 +76,7 @@ void add_second_controller(std::vector<Seat>& seats) {
   second.peers.emplace_back("qkdnc");
   first->peers.emplace_back("qkdnc-2");
   for (Seat& seat : seats) {
-    if (seat.kind == Kind::qkm) seat.peers.emplace_back("qkdnc-2");
+    if (seat.kind == Kind::qkm || seat.kind == Kind::cmsp) seat.peers.emplace_back("qkdnc-2");
   }
   seats.push_back(std::move(second));
 }
@@ -53,7 +86,7 @@ std::vector<Seat> seats(const NetworkOptions& options) {
   std::vector<Seat> out{
       {"core", Kind::cas, "cas", {"iam"}},
       {"core", Kind::iam, "iam", {"cas"}},
-      {"core", Kind::cmsp, "cmsp", {"cas", "iam", "kms-a", "kms-b"}},
+      {"core", Kind::cmsp, "cmsp", {"cas", "iam", "kms-a", "kms-b", "qkdnc"}},
       {"core", Kind::ccs, "ccs", {"cas"}},
       {"core", Kind::qkdnc, "qkdnc", {"cas", "qkm-a", "qkm-r", "qkm-b"}},
       {"a", Kind::kms, "kms-a", {"cas", "iam", "cmsp", "qkm-a", "kms-b"}},
@@ -66,7 +99,8 @@ std::vector<Seat> seats(const NetworkOptions& options) {
       {"core", Kind::qkd, "qkd-rb-alice", {"cas", "qkm-r", "qkd-rb-bob"}},
       {"b", Kind::qkd, "qkd-rb-bob", {"cas", "qkm-b", "qkd-rb-alice"}},
   };
-  if (options.paths > 1) add_second_relay(out);
+  if (options.chain > 1) put_chain(out, options.chain);
+  if (options.paths > 1 && options.chain == 0) add_second_relay(out);
   if (options.controllers > 1) add_second_controller(out);
   Seat op{"core", Kind::op, "operator", {}};
   for (const Seat& seat : out) op.peers.emplace_back(seat.name);
@@ -122,7 +156,7 @@ Result<Network> Network::plan(const std::filesystem::path& folder, NetworkOption
                              .port = ports[2 * i],
                              .peers = all[i].peers,
                              .sae_port = serves_saes ? ports[2 * i + 1] : std::uint16_t{0},
-                             .started = all[i].kind != Kind::op});
+                             .started = all[i].kind != Kind::op && (out.options_.optics || all[i].kind != Kind::qkd)});
   }
   for (const Identity& spare : out.options_.spares) out.elements_.push_back({.identity = spare, .port = 0, .peers = {"cas"}, .sae_port = 0, .started = false});
   out.terminals_ = {{.uid = "A", .number = "+8655110000001", .domain = "a", .kms = "kms-a"},
@@ -130,7 +164,14 @@ Result<Network> Network::plan(const std::filesystem::path& folder, NetworkOption
                     {.uid = "C", .number = "+8655110000003", .domain = "a", .kms = "kms-a"}};
   out.links_ = {{.name = "a-r", .from = "qkm-a", .to = "qkm-r", .distance_km = out.options_.distance_km},
                 {.name = "r-b", .from = "qkm-b", .to = "qkm-r", .distance_km = out.options_.distance_km}};
-  if (out.options_.paths > 1) {
+  if (out.options_.chain > 1) {
+    out.links_.clear();
+    const std::vector<std::string> names = chain_of(out.options_.chain);
+    for (std::size_t i = 0; i + 1 < names.size(); ++i) {
+      const auto [from, to] = std::minmax(names[i], names[i + 1]);
+      out.links_.push_back({.name = fmt::format("l{}", i + 1), .from = from, .to = to, .distance_km = out.options_.distance_km});
+    }
+  } else if (out.options_.paths > 1) {
     out.links_.push_back({.name = "a-r2", .from = "qkm-a", .to = "qkm-r2", .distance_km = out.options_.distance_km});
     out.links_.push_back({.name = "r2-b", .from = "qkm-b", .to = "qkm-r2", .distance_km = out.options_.distance_km});
   }

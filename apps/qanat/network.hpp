@@ -47,6 +47,8 @@ struct NetworkOptions {
   std::int64_t key_lifetime_ms = 60000;
   std::string relay = "hop-by-hop";  // how keys cross the relays: hop-by-hop, centralised, or multipath (hop by hop over two separate paths)
   std::int64_t paths = 1;            // relays between the domains, each on a path of its own: 1 or 2
+  std::int64_t chain = 0;            // instead: so many QKMs in a row from domain to domain, 2 or more, on one path
+  bool optics = true;                // false: QKDs have their place and identity, and are not started: keys come from elsewhere (measurements)
   std::int64_t controllers = 1;      // of the relay network: 1, or 2 of which one leads
   bool profile_v1 = false;  // KMSs serve the paper's own messages too (docs/protocol/v1.md)
   bool saes = false;        // the QKMs of both domains give keys to SAEs (sae_authority.hpp)

@@ -34,6 +34,7 @@ constexpr std::array table{
     EndpointRow{Endpoint::kq2_relay, "Kq-2", "Ia-16", {Kind::qkm}, {Kind::qkdnc}, "POST", "/kq/2/relay", type_json, type_json, one_message, false},
     EndpointRow{Endpoint::kq2_report, "Kq-2", "Ia-16", {Kind::qkdnc}, {Kind::qkm}, "POST", "/kq/2/report", type_json, type_json, one_message, false},
     EndpointRow{Endpoint::kq2_deliver, "Kq-2", "Ia-16", {Kind::qkdnc}, {Kind::qkm}, "POST", "/kq/2/deliver", type_json, type_json, one_message, false},
+    EndpointRow{Endpoint::kq2_missing, "Kq-2", "Ia-16", {Kind::qkdnc}, {Kind::qkm}, "POST", "/kq/2/missing", type_json, "", one_message, false},
     EndpointRow{Endpoint::ce1_enrol, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/ce/1/enrol", type_json, type_json, one_message, true},
     EndpointRow{Endpoint::ce1_terminal, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/ce/1/terminal", type_json, type_json, 2 * one_message, false},
     EndpointRow{Endpoint::ce4_enrol, "Ce-4", "Ia-13", qkdn, {Kind::cas}, "POST", "/ce/4/enrol", type_json, type_json, one_message, true},
@@ -58,7 +59,7 @@ constexpr std::array table{
     EndpointRow{Endpoint::x5_revoke, "X-5", "", operators, {Kind::cas}, "POST", "/x/5/revoke", type_json, type_json, small, false},
     EndpointRow{Endpoint::x6_health, "X-6", "", operators, every_element, "GET", "/x/6/health", "", type_json, 0, false},
     EndpointRow{Endpoint::x7_lead, "X-7", "", {Kind::qkdnc}, {Kind::qkdnc}, "POST", "/x/7/lead", type_json, type_json, small, false},
-    EndpointRow{Endpoint::x8_nodes, "X-8", "", {Kind::op, Kind::cmsp}, {Kind::qkdnc}, "GET", "/restconf/data/etsi-qkd-sdn-node:qkd_node", "", type_json, 0, false},
+    EndpointRow{Endpoint::x8_nodes, "X-8", "Ia-11", {Kind::op, Kind::cmsp}, {Kind::qkdnc}, "GET", "/restconf/data/etsi-qkd-sdn-node:qkd_node", "", type_json, 0, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

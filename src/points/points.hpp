@@ -42,6 +42,7 @@ enum class Endpoint : std::uint8_t {
   kq2_relay,
   kq2_report,
   kq2_deliver,
+  kq2_missing,
   ce1_enrol,
   ce1_terminal,
   ce4_enrol,

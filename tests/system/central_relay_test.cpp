@@ -31,17 +31,17 @@ Secret sum(const Secret& one, const Secret& other) {
 
 class CentralRelayTest : public testing::Test {
  protected:
-  CentralRelayTest() : network_(Network::Empty()) {
+  explicit CentralRelayTest(std::size_t size = nodes) : network_(Network::Empty()) {
     const std::map<std::string, ElementName> ends{{"a", ElementName("qkm-a")}, {"b", ElementName("qkm-b")}};
-    for (std::size_t i = 0; i < nodes; ++i) path_.emplace_back(i == 0 ? "qkm-a" : i + 1 == nodes ? "qkm-b" : "n" + std::to_string(i));
-    for (std::size_t i = 0; i < nodes; ++i) {
+    for (std::size_t i = 0; i < size; ++i) path_.emplace_back(i == 0 ? "qkm-a" : i + 1 == size ? "qkm-b" : "n" + std::to_string(i));
+    for (std::size_t i = 0; i < size; ++i) {
       std::map<ElementName, LinkId> links;
       if (i > 0) links.emplace(path_[i - 1], link(i));
-      if (i + 1 < nodes) links.emplace(path_[i + 1], link(i + 1));
-      network_.add(path_[i].text(), i == 0 ? "a" : i + 1 == nodes ? "b" : "core", links, ends);
+      if (i + 1 < size) links.emplace(path_[i + 1], link(i + 1));
+      network_.add(path_[i].text(), i == 0 ? "a" : i + 1 == size ? "b" : "core", links, ends);
     }
     network_.find_paths = [this](const ElementName&, const ElementName&) { return std::vector<Path>{path_}; };
-    for (std::size_t i = 1; i < nodes; ++i) {
+    for (std::size_t i = 1; i < size; ++i) {
       Network::give(network_.at(path_[i - 1].text()), link(i), path_[i], 1, keys_per_block);
       Network::give(network_.at(path_[i].text()), link(i), path_[i - 1], 1, keys_per_block);
     }
@@ -55,7 +55,9 @@ class CentralRelayTest : public testing::Test {
         qkdnc::Centralised::Ports{.report = [this](const ElementName& qkm, const CentralReportOrder& order, Deadline deadline,
                                                    const std::string& id) { return report(qkm, order, deadline, id); },
                                   .deliver = [this](const ElementName& qkm, const CentralHandover& delivery, Deadline deadline,
-                                                    const std::string& id) { return deliver(qkm, delivery, deadline, id); }});
+                                                    const std::string& id) { return deliver(qkm, delivery, deadline, id); },
+                                  .missing = [this](const ElementName& qkm, const points::CentralNotice& notice, Deadline,
+                                                    const std::string&) { return central_.at(qkm)->missing(notice); }});
   }
   static LinkId link(std::size_t i) { return LinkId("l" + std::to_string(i)); }
 
@@ -68,9 +70,9 @@ class CentralRelayTest : public testing::Test {
                            .block_wait = std::chrono::milliseconds(10)};
     return std::make_unique<CentralNode>(
         place, RelayNode::Parts{*core.commits, *core.link_keys, *core.relayed_keys, *core.device, core.clock, core.arrivals}, controller_key_of(core.name),
-        CentralNode::Ports{.order = [this, &core](const CentralHandover& order, Deadline deadline, const std::string& id) -> Result<Bytes> {
+        CentralNode::Ports{.order = [this, &core](const CentralHandover& order, Deadline deadline, const std::string& id) -> Result<points::CentralAnswer> {
                              if (lost_ == "order") return fail(ErrorCode::deadline_exceeded, "no answer");
-                             views_.push_back({.hop = 0, .runs = order.runs, .x = order.x, .relay = order.relay});
+                             views_.push_back({.hop = 0, .runs = order.runs, .proof = order.proof, .x = order.x, .relay = order.relay});
                              auto out = controller_->relay(core.name, order, deadline, id);
                              if (lost_ == "confirmation") return fail(ErrorCode::deadline_exceeded, "no answer");
                              return out;
@@ -83,22 +85,33 @@ class CentralRelayTest : public testing::Test {
   Result<CentralReport> report(const ElementName& qkm, const CentralReportOrder& order, Deadline deadline, const std::string& id) {
     auto out = central_.at(qkm)->report(order, deadline, id);
     last_order_ = order;
-    if (out) views_.push_back({.hop = order.hop, .runs = out->runs, .x = out->x, .relay = order.relay});
+    if (out) views_.push_back({.hop = order.hop, .runs = out->runs, .proof = out->proof, .x = out->x, .relay = order.relay});
     if (lost_ == qkm.text()) return fail(ErrorCode::deadline_exceeded, "no answer");
+    if (missing_ == qkm.text()) return CentralReport{.runs = {}, .proof = {}, .x = {}, .missing = {BatchId(Bytes(12, 9))}};
+    if (out && better_ == qkm.text()) out->proof = {.bounds = 8, .photons = 8, .eps = 1e-12};
     if (out && altered_ == qkm.text()) {
       // A relay that lies: sealed as it should be, over another x.
-      const Bytes context = points::central_context(order.relay, order.hop, out->runs);
+      const Bytes context = points::central_context(order.relay, order.hop, out->runs, out->proof);
       Secret x = *controller_key_of(qkm).unwrap(context, out->x);
       x.writable()[5] ^= 1;
       out->x = controller_key_of(qkm).wrap(context, x, test::rng());
     }
     return out;
   }
-  Result<Bytes> deliver(const ElementName& qkm, const CentralHandover& delivery, Deadline deadline, const std::string& id) {
-    views_.push_back({.hop = nodes - 1, .runs = delivery.runs, .x = delivery.x, .relay = delivery.relay});
+  Result<points::CentralAnswer> deliver(const ElementName& qkm, const CentralHandover& delivery, Deadline deadline, const std::string& id) {
+    views_.push_back({.hop = static_cast<std::uint8_t>(path_.size() - 1), .runs = delivery.runs, .proof = delivery.proof, .x = delivery.x, .relay = delivery.relay});
     return central_.at(qkm)->deliver(delivery, deadline, id);
   }
-  Result<BatchId> relay(std::size_t keys) { return central_.at(path_.front())->relay({.domain = "b", .path = path_, .keys = keys}, soon(), "1"); }
+  Result<BatchId> relay(std::size_t keys, const points::ProofDemand& demand = {}) {
+    return central_.at(path_.front())->relay({.domain = "b", .path = path_, .keys = keys, .demand = demand}, soon(), "1");
+  }
+  Core& node(std::size_t i) { return network_.at(path_[i].text()); }
+  /// A block of link i, at the end that is nearer to qkm-a, the other, or both.
+  enum class At { both, near_end };
+  void give(std::size_t i, std::uint64_t block, At at, const points::KeyProof& proof = {}) {
+    Network::give(node(i - 1), link(i), path_[i], block, keys_per_block, proof);
+    if (at == At::both) Network::give(node(i), link(i), path_[i - 1], block, keys_per_block, proof);
+  }
 
   /// The link keys of a run, as both ends of link i hold them.
   static Secret keys_of(std::size_t i, std::span<const KeyRun> runs) {
@@ -122,10 +135,11 @@ class CentralRelayTest : public testing::Test {
   struct View {
     std::uint8_t hop = 0;
     std::vector<KeyRun> runs;
+    points::KeyProof proof;
     Bytes x;
     points::CentralRelay relay;
     [[nodiscard]] Secret opened() const {
-      return std::move(*controller_key_of(relay.path[hop]).unwrap(points::central_context(relay, hop, runs), x));
+      return std::move(*controller_key_of(relay.path[hop]).unwrap(points::central_context(relay, hop, runs, proof), x));
     }
   };
 
@@ -137,6 +151,8 @@ class CentralRelayTest : public testing::Test {
   CentralReportOrder last_order_;
   std::string lost_;
   std::string altered_;
+  std::string missing_;  // says that it misses what nobody named
+  std::string better_;   // says that the keys are worth more than they are
 };
 
 TEST_F(CentralRelayTest, BothEndsReceiveTheSameKeysAndEachLinkKeyServedOnce) {
@@ -210,11 +226,11 @@ TEST_F(CentralRelayTest, WhatTravelsOpensForNobodyButTheControllerAndItsSender) 
   ASSERT_TRUE(relay(3));
   for (const View& view : views_) {
     for (const ElementName& node : path_) {
-      const auto opened = controller_key_of(node).unwrap(points::central_context(view.relay, view.hop, view.runs), view.x);
+      const auto opened = controller_key_of(node).unwrap(points::central_context(view.relay, view.hop, view.runs, view.proof), view.x);
       EXPECT_EQ(opened.has_value(), node == path_[view.hop]) << node.text() << " at hop " << int{view.hop};
     }
     const auto moved = static_cast<std::uint8_t>(view.hop + 1);
-    EXPECT_FALSE(controller_key_of(path_[view.hop]).unwrap(points::central_context(view.relay, moved, view.runs), view.x)) << "another hop's";
+    EXPECT_FALSE(controller_key_of(path_[view.hop]).unwrap(points::central_context(view.relay, moved, view.runs, view.proof), view.x)) << "another hop's";
   }
 }
 
@@ -256,11 +272,104 @@ TEST_F(CentralRelayTest, AnOrderThatComesAgainIsRefusedAndUsesNoKey) {
 TEST_F(CentralRelayTest, TheControllerTakesOrdersOfTheFirstNodeAloneAndSharesAKeyWithAll) {
   CentralHandover order{.relay = {.relay_id = BatchId(Bytes(12, 1)), .origin_domain = "a", .destination_domain = "b", .path = path_, .keys = 1},
                         .runs = {{BatchId(Bytes(12, 2)), 0, 1}},
+                        .proof = {},
                         .x = Bytes(80)};
   EXPECT_EQ(controller_->relay(ElementName("n1"), order, soon(), "1").error().code, ErrorCode::denied);
   EXPECT_EQ(controller_->relay(path_.front(), order, soon(), "1").error().code, ErrorCode::denied) << "an x that was not sealed for this";
   order.relay.path[2] = ElementName("stranger");
   EXPECT_EQ(controller_->relay(path_.front(), order, soon(), "1").error().code, ErrorCode::unavailable);
+}
+
+TEST_F(CentralRelayTest, ABlockThatANodeLacksIsDroppedByTheNodeBeforeAndTheRelayGoesOn) {
+  std::uint64_t block = 1;
+  for (std::size_t lacking = 1; lacking < nodes; ++lacking) {
+    ASSERT_TRUE(relay(keys_per_block / 2)) << "all keys so far are used";
+    for (std::size_t i = 1; i < nodes; ++i) give(i, block + 1, i == lacking ? At::near_end : At::both);
+    for (std::size_t i = 1; i < nodes; ++i) give(i, block + 2, At::both);
+    const auto done = relay(2);
+    ASSERT_TRUE(done) << "node " << lacking << ": " << done.error().message;
+    EXPECT_EQ(node(lacking - 1).count("SELECT count(*) FROM key_chunk WHERE own = 1 AND seq = " + std::to_string(block + 1)), 0)
+        << path_[lacking - 1].text() << " gives the block up as a whole";
+    EXPECT_EQ(network_.b().relayed_key_state(key_id(*done, 0)), store::KeyState::generated) << "it has arrived";
+    // Uneven stocks are evened out for the next round.
+    for (std::size_t i = 1; i < nodes; ++i) {
+      for (const std::size_t end : {i - 1, i})
+        ASSERT_TRUE(node(end).store->transact([&](store::Transaction& t) { return t.run("DELETE FROM key_chunk WHERE stock LIKE 'link/%'", {}); }));
+    }
+    block += 3;
+    for (std::size_t i = 1; i < nodes; ++i) give(i, block, At::both);
+  }
+  expect_no_key_used_twice();
+}
+
+TEST_F(CentralRelayTest, ABlockThatNeverComesEndsTheRelayAfterAFewOrders) {
+  ASSERT_TRUE(relay(keys_per_block / 2));
+  for (std::uint64_t block = 2; block < 8; ++block) give(1, block, At::near_end);
+  const auto refused = relay(2);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::unavailable);
+  EXPECT_NE(refused.error().message.find("n1 has not got the link keys"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(node(0).stock(link(1)).own, 3 * static_cast<std::int64_t>(keys_per_block) / 2) << "three orders, three blocks given up";
+}
+
+TEST_F(CentralRelayTest, WhatNobodyNamedIsNotDropped) {
+  missing_ = "n2";
+  const auto refused = relay(2);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::denied);
+  missing_.clear();
+  EXPECT_EQ(node(1).stock(link(2)).own, 38);
+  // A notice for another hop, and about chunks that are the neighbour's to choose.
+  points::CentralNotice notice{.relay = last_order_.relay, .hop = 2, .missing = {last_order_.runs.front().batch}};
+  EXPECT_EQ(central_.at(path_[1])->missing(notice).error().code, ErrorCode::denied);
+  notice.hop = 1;
+  notice.missing = {batch_of(link_key_id(link(2), 1, owner_of(0, path_[1], path_[2]) == Owner::self ? 1 : 0))};
+  EXPECT_TRUE(central_.at(path_[1])->missing(notice));
+  EXPECT_EQ(node(1).stock(link(2)).peer, 40) << "not this end's to drop";
+}
+
+TEST_F(CentralRelayTest, ProofsAddUpOverTheHopsAndBothEndsSayTheSame) {
+  ASSERT_TRUE(relay(keys_per_block / 2)) << "of which nothing is proved";
+  EXPECT_EQ(network_.a().supply->take(network_.a().session("b"), 40, soon())->front().quality.proof, points::KeyProof());
+  const points::KeyProof finite{.bounds = 8, .photons = 8, .eps = 1e-10};
+  for (std::size_t i = 1; i < nodes; ++i) give(i, 2, At::both, finite);
+  EXPECT_FALSE(relay(2, {.eps_max = 2.5e-10})) << "three hops have more together";
+  const auto batch = relay(2, {.bounds = points::bounds_finite, .eps_max = 3.01e-10});
+  ASSERT_TRUE(batch) << batch.error().message;
+  const auto taken = network_.a().supply->take(network_.a().session("b"), 1, soon());
+  ASSERT_TRUE(taken);
+  EXPECT_NEAR(taken->front().quality.proof.eps, 3e-10, 1e-16);
+  EXPECT_EQ(taken->front().quality.way, KeyWay::centralised);
+  const auto fetched = network_.b().supply->fetch(network_.b().session("a"), std::array{taken->front().id}, test::at_once());
+  ASSERT_TRUE(fetched);
+  EXPECT_EQ(fetched->front().quality, taken->front().quality);
+}
+
+TEST_F(CentralRelayTest, AReportThatMakesTheKeysBetterDoesNotOpen) {
+  for (const std::string liar : {"n1", "n2"}) {
+    better_ = liar;
+    const auto refused = relay(2);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::denied) << refused.error().message;
+  }
+}
+
+class LongCentralRelayTest : public CentralRelayTest {
+ protected:
+  static constexpr std::size_t long_path = 24;  // more than the sixteen that it once was
+  LongCentralRelayTest() : CentralRelayTest(long_path) {}
+};
+
+TEST_F(LongCentralRelayTest, ARelayCrossesMoreThanSixteenNodes) {
+  const auto batch = relay(5);
+  ASSERT_TRUE(batch) << batch.error().message;
+  const auto taken = network_.a().supply->take(network_.a().session("b"), 5, soon());
+  ASSERT_TRUE(taken);
+  EXPECT_EQ(taken->front().relays(), long_path - 2);
+  const auto fetched = network_.b().supply->fetch(network_.b().session("a"), std::array{taken->front().id}, test::at_once());
+  ASSERT_TRUE(fetched);
+  EXPECT_TRUE(equal_secret(taken->front().key, fetched->front().key));
+  expect_no_key_used_twice();
 }
 
 }  // namespace

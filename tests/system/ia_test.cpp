@@ -64,6 +64,7 @@ constexpr std::array rows{
     Row{"Ia-7", Endpoint::cq1_status, "kms-a", "cas", 200, "operator", "kms-spare", status_request},
     Row{"Ia-8", Endpoint::id1_subscriber, "kms-a", "iam", 200, "qkm-a", "kms-spare", subscriber},
     Row{"Ia-9", Endpoint::km2_confirm, "kms-a", "kms-b", 404, "A", "kms-spare", unasked_confirmation},
+    Row{"Ia-11", Endpoint::x8_nodes, "cmsp", "qkdnc", 200, "kms-a", "cmsp-spare", no_body},
     Row{"Ia-12", Endpoint::km3_status, "kms-a", "qkm-a", 200, "qkd-ar-alice", "kms-spare", no_body},
     Row{"Ia-13", Endpoint::cq3_status, "qkm-a", "cas", 200, "kms-a", "qkm-spare", status_request},
     Row{"Ia-15", Endpoint::kq1_control, "qkd-ar-alice", "qkm-a", 200, "kms-a", "qkd-spare", no_body, "link=a-r&have=0"},
@@ -89,7 +90,8 @@ class IaOverTheWire : public SharedNetwork {
   static void SetUpTestSuite() {
     options_.spares = {{.domain = "a", .kind = Kind::kms, .name = "kms-spare"},
                        {.domain = "a", .kind = Kind::qkm, .name = "qkm-spare"},
-                       {.domain = "a", .kind = Kind::qkd, .name = "qkd-spare"}};
+                       {.domain = "a", .kind = Kind::qkd, .name = "qkd-spare"},
+                       {.domain = "core", .kind = Kind::cmsp, .name = "cmsp-spare"}};
     options_.status_fresh_ms = 0;  // asked each time, so that a revocation holds at once
     SharedNetwork::SetUpTestSuite();
     if (!net().ok()) return;
@@ -243,6 +245,16 @@ POINT_TEST(IaOverTheWire, Ia_8, accepts, TheRightPeer) { accepts("Ia-8"); }
 POINT_TEST(IaOverTheWire, Ia_8, refuses, EveryOtherPeer) { refuses("Ia-8"); }
 POINT_TEST(IaOverTheWire, Ia_9, accepts, TheRightPeer) { accepts("Ia-9"); }
 POINT_TEST(IaOverTheWire, Ia_9, refuses, EveryOtherPeer) { refuses("Ia-9"); }
+POINT_TEST(IaOverTheWire, Ia_11, accepts, TheRightPeer) {
+  accepts("Ia-11");
+  // And the CMSP's own process asks across it: its monitor sees the quantum network.
+  TestNetwork::await("the quantum network as the CMSP sees it", [] {
+    const auto health = net().op().health("cmsp");
+    const auto networks = health ? health->array("quantum_networks") : Result<std::vector<Json>>(fail(health.error()));
+    return networks && networks->size() == 1 && networks->front().integer("nodes").value_or(0) == 3;
+  });
+}
+POINT_TEST(IaOverTheWire, Ia_11, refuses, EveryOtherPeer) { refuses("Ia-11"); }
 POINT_TEST(IaOverTheWire, Ia_12, accepts, TheRightPeer) { accepts("Ia-12"); }
 POINT_TEST(IaOverTheWire, Ia_12, refuses, EveryOtherPeer) { refuses("Ia-12"); }
 POINT_TEST(IaOverTheWire, Ia_13, accepts, TheRightPeer) { accepts("Ia-13"); }

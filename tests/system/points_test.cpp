@@ -118,6 +118,42 @@ POINT_TEST(PointsOverTheWire, Km_3, accepts, TheFarEndFetchesTheSameQuantumKeyBy
   EXPECT_TRUE(equal_secret(at_a, at_b));
 }
 
+POINT_TEST(PointsOverTheWire, Km_3, accepts, ADemandForQualityIsMetAndTheKeySaysWhatItIsWorthAtBothEnds) {
+  const Json quality = Json::object({{"bound", "one-decoy-finite"}, {"eps_max", 1e-9}, {"relays_max", 1}, {"way", "hop_by_hop"}});
+  const Json near = parsed(net().call_json(
+      "kms-a", Endpoint::km3_take, "qkm-a",
+      Json::object({{"peer_domain", "b"}, {"sid_wk", to_hex(net().rng().bytes(16))}, {"count", 1}, {"kms", "kms-a"}, {"quality", quality}, {"wait", true}})));
+  const Json key = near.array("keys").value().at(0);
+  const Json proof = key.object("proof").value();
+  EXPECT_EQ(proof.texts("bounds").value(), std::vector<std::string>{"wiesemann-2026"});
+  EXPECT_EQ(proof.texts("photons").value(), std::vector<std::string>{"simulated"});
+  EXPECT_GE(proof.number("eps").value(), 2e-10) << "two hops, a block each at least";
+  EXPECT_LE(proof.number("eps").value(), 1e-9);
+  const Json path = key.object("path").value();
+  EXPECT_EQ(path.text("kind").value(), "hop_by_hop");
+  EXPECT_EQ(path.integer("relays").value(), 1);
+  Json ids = Json::array();
+  ids.push(key.text("key_id").value());
+  const Json far = parsed(net().call_json("kms-b", Endpoint::km3_fetch, "qkm-b", Json::object({{"peer_domain", "a"}, {"key_ids", ids}, {"sid_wk", to_hex(net().rng().bytes(16))}})));
+  EXPECT_EQ(far.array("keys").value().at(0).object("proof")->dump(), proof.dump());
+}
+
+POINT_TEST(PointsOverTheWire, Km_3, refuses, AQualityThatTheseLinksDoNotHave) {
+  struct Case {
+    Json quality;
+    unsigned status;
+  };
+  for (const Case& one : {Case{Json::object({{"photons", "measured"}}), 503U}, Case{Json::object({{"eps_max", 1e-12}}), 503U},
+                          Case{Json::object({{"bound", "two-decoy-finite"}}), 503U}, Case{Json::object({{"way", "centralised"}}), 503U},
+                          Case{Json::object({{"bound", "best"}}), 400U}, Case{Json::object({{"eps_max", 0.0}}), 400U}}) {
+    EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::km3_take, "qkm-a",
+                                        Json::object({{"peer_domain", "b"}, {"sid_wk", to_hex(net().rng().bytes(16))}, {"count", 1}, {"kms", "kms-a"}, {"quality", one.quality}}))),
+              one.status)
+        << one.quality.dump();
+  }
+  net().expect_audit("qkm-a", "km-3.take", "its oldest: finite (wiesemann-2026)");
+}
+
 POINT_TEST(PointsOverTheWire, Km_3, accepts, ANoticeSaysWhenThereAreKeys) {
   const Json notice = parsed(net().call("kms-a", Endpoint::km3_notice, "qkm-a", {}, "peer_domain=b&least=1"));
   EXPECT_EQ(notice.text("peer_domain").value(), "b");

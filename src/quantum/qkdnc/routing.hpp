@@ -7,11 +7,12 @@
 
 #include "base/id.hpp"
 #include "base/result.hpp"
+#include "points/relay_path.hpp"
 
 namespace qanat::qkdnc {
 
-inline constexpr std::size_t path_nodes_max = 128;  // with both ends; longer than a relay may be is no path
-inline constexpr std::size_t paths_max = 8;        // node-disjoint, of one answer
+inline constexpr std::size_t path_nodes_max = points::relay_nodes_max;  // with both ends; longer than a relay may be is no path
+inline constexpr std::size_t paths_max = 8;                             // node-disjoint, of one answer
 
 /// How urgent a demand for keys is. background may not empty links; urgent goes before capacity that others were promised.
 enum class Priority : std::uint8_t { background, normal, urgent };

@@ -110,10 +110,14 @@ Centralised::Ports QkdncService::ports() {
             ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::kq2_report, qkm.text(), points::write(order), deadline, id));
             return points::read_central_report(answer, order.relay.keys);
           },
-          .deliver = [this](const ElementName& qkm, const points::CentralHandover& delivery, Deadline deadline, const std::string& id) -> Result<Bytes> {
+          .deliver = [this](const ElementName& qkm, const points::CentralHandover& delivery, Deadline deadline,
+                            const std::string& id) -> Result<points::CentralAnswer> {
             ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::kq2_deliver, qkm.text(), points::write(delivery), deadline, id));
-            TRY(answer.only({"confirmation"}));
-            return answer.base64("confirmation");
+            return points::read_central_answer(answer);
+          },
+          .missing = [this](const ElementName& qkm, const points::CentralNotice& notice, Deadline deadline, const std::string& id) -> Result<void> {
+            TRY(node_.call_json(points::Endpoint::kq2_missing, qkm.text(), points::write(notice), deadline, id));
+            return {};
           }};
 }
 
@@ -173,8 +177,8 @@ Result<net::Response> QkdncService::relay(const net::Request& request) {
     ASSIGN_OR_RETURN(const points::CentralHandover order, points::read_central_handover(body));
     deed.object = order.relay.relay_id.hex();
     TRY(check_leads());
-    ASSIGN_OR_RETURN(const Bytes confirmation, centralised_.relay(ElementName(request.peer.identity->name), order, request.deadline, request.request_id));
-    return node::json_response(wire::Json::object({{"confirmation", wire::to_base64(confirmation)}}));
+    ASSIGN_OR_RETURN(const points::CentralAnswer answer, centralised_.relay(ElementName(request.peer.identity->name), order, request.deadline, request.request_id));
+    return node::json_response(points::write(answer));
   });
 }
 

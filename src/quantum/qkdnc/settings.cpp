@@ -1,6 +1,6 @@
 #include "quantum/qkdnc/settings.hpp"
 
-#include "node/subscriber.hpp"
+#include "node/configured_names.hpp"
 
 namespace qanat::qkdnc {
 
@@ -19,14 +19,7 @@ QkdncSettings QkdncSettings::read(node::Config& config) {
     node::Config entry = keys.table(qkm);
     out.controller_keys.emplace(ElementName(qkm), entry.text("file"));
   }
-  const std::string other = table.text("other", "");
-  if (other.empty()) return out;
-  auto name = node::parse_element_name(other);
-  if (name) {
-    out.other = *std::move(name);
-  } else {
-    table.reject("other", name.error().message);
-  }
+  out.other = node::optional_element_name(table, "other");
   return out;
 }
 

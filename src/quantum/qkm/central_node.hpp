@@ -14,8 +14,8 @@ namespace qanat::qkm {
 class CentralNode {
  public:
   struct Ports {
-    /// Brings the order to the controller that leads: the far end's confirmation.
-    std::function<Result<Bytes>(const points::CentralHandover& order, Deadline deadline, const std::string& request_id)> order;
+    /// Brings the order to the controller that leads: its answer.
+    std::function<Result<points::CentralAnswer>(const points::CentralHandover& order, Deadline deadline, const std::string& request_id)> order;
     decltype(RelayPorts::record) record;
   };
   /// `controller_key`: shared with the controllers, charged by file like a site key.
@@ -24,11 +24,21 @@ class CentralNode {
 
   /// As RelayNode::relay().
   Result<BatchId> relay(const RelayOrder& order, Deadline deadline, const std::string& request_id);
-  /// The controller's requests; the caller has made sure that it is one.
+  /// The controller's requests; the caller has made sure that it is one. A block that this end has not got is an answer, not a failure: the node
+  /// that named it can then stop using it.
   Result<points::CentralReport> report(const points::CentralReportOrder& order, Deadline deadline, const std::string& request_id);
-  Result<Bytes> deliver(const points::CentralHandover& delivery, Deadline deadline, const std::string& request_id);
+  Result<points::CentralAnswer> deliver(const points::CentralHandover& delivery, Deadline deadline, const std::string& request_id);
+
+  /// The next node has not got these chunks: what is left of them is dropped.
+  Result<void> missing(const points::CentralNotice& notice);
 
  private:
+  struct Ordered {
+    points::CentralHandover handover;
+    points::CentralAnswer answer;
+  };
+  Result<Ordered> order_once(const RelayOrder& order, const Secret& secrets, Deadline deadline, const std::string& request_id);
+  Result<Ordered> order_until_whole(const RelayOrder& order, const Secret& secrets, Deadline deadline, const std::string& request_id);
   Result<const LinkId*> link_to(const ElementName& neighbour) const;
   void await_blocks(std::span<const KeyRun> runs, Deadline deadline);
   Result<void> record(std::span<const KeyRun> runs, const ElementName& neighbour, const std::string& request_id);

@@ -61,12 +61,9 @@ Result<std::vector<Routes::Path>> Controllers::routes(const ElementName& destina
   return out;
 }
 
-Result<Bytes> Controllers::order(const points::CentralHandover& order, Deadline deadline, const std::string& request_id) {
+Result<points::CentralAnswer> Controllers::order(const points::CentralHandover& order, Deadline deadline, const std::string& request_id) {
   ASSIGN_OR_RETURN(const wire::Json answer, ask(points::Endpoint::kq2_relay, points::write(order), deadline, request_id));
-  TRY(answer.only({"confirmation"}));
-  ASSIGN_OR_RETURN(Bytes confirmation, answer.base64("confirmation"));
-  if (confirmation.size() != relay_confirmation_size) return fail(ErrorCode::invalid_argument, "confirmation: is not 32 octets");
-  return confirmation;
+  return points::read_central_answer(answer);
 }
 
 Result<std::vector<ElementName>> Controllers::report(std::span<const LinkView> links) {

@@ -18,7 +18,7 @@ class Controllers {
   /// As Routes::Ask.
   Result<std::vector<Routes::Path>> routes(const ElementName& destination, std::size_t paths, Deadline deadline, const std::string& request_id);
   /// A centralised relay: the far end's confirmation.
-  Result<Bytes> order(const points::CentralHandover& order, Deadline deadline, const std::string& request_id);
+  Result<points::CentralAnswer> order(const points::CentralHandover& order, Deadline deadline, const std::string& request_id);
   /// To all. The destinations to which routes have changed since they were asked for; the failure of the last that did not answer if none did.
   Result<std::vector<ElementName>> report(std::span<const LinkView> links);
   [[nodiscard]] bool has(const Identity& caller) const;

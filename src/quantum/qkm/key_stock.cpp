@@ -72,6 +72,8 @@ struct KeyStock::Row {
   UnixMs expires_ms = 0;
   std::string about;
   Bytes gone;
+  std::uint64_t seq = 0;
+  KeyQuality quality;
 
   [[nodiscard]] std::uint32_t left() const { return left_in(gone, size); }
   static Row of(const store::Row& row) {
@@ -82,7 +84,12 @@ struct KeyStock::Row {
             .size = static_cast<std::uint32_t>(row.integer(4)),
             .expires_ms = static_cast<UnixMs>(row.integer(5)),
             .about = row.text(6),
-            .gone = row.blob(7)};
+            .gone = row.blob(7),
+            .seq = static_cast<std::uint64_t>(row.integer(8)),
+            .quality = {.proof = {.bounds = static_cast<std::uint8_t>(row.integer(9)),
+                                  .photons = static_cast<std::uint8_t>(row.integer(10)),
+                                  .eps = std::bit_cast<double>(row.integer(11))},
+                        .way = static_cast<KeyWay>(row.integer(12))}};
   }
 };
 
@@ -153,9 +160,12 @@ Result<void> KeyStock::insert(store::Transaction& transaction, const StockName& 
   } else {
     ASSIGN_OR_RETURN(sealed, device_.seal(context(chunk.batch, gone), chunk.keys));
   }
-  TRY(transaction.run("INSERT INTO key_chunk (batch_id, stock, own, seq, size, expires_ms, about, gone, sealed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  TRY(transaction.run("INSERT INTO key_chunk (batch_id, stock, own, seq, size, expires_ms, about, gone, sealed, bounds, photons, eps, way) "
+                      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                       {chunk.batch.view(), std::string_view(stock.text()), static_cast<std::int64_t>(chunk.owner), static_cast<std::int64_t>(seq),
-                       std::int64_t{size}, store::column(chunk.expires_ms), std::string_view(chunk.about), ByteView(gone), ByteView(sealed)}));
+                       std::int64_t{size}, store::column(chunk.expires_ms), std::string_view(chunk.about), ByteView(gone), ByteView(sealed),
+                       std::int64_t{chunk.quality.proof.bounds}, std::int64_t{chunk.quality.proof.photons}, std::bit_cast<std::int64_t>(chunk.quality.proof.eps),
+                       static_cast<std::int64_t>(chunk.quality.way)}));
   return count(transaction, stock.text(), chunk.owner, left);
 }
 
@@ -170,12 +180,10 @@ Result<void> KeyStock::drop_old(store::Transaction& transaction, const StockName
                           [&](const store::Row& row) { oldest.emplace_back(row.integer(0), row.integer(1)); }));
     if (oldest.size() < 2) return {};
     const auto [seq, keys] = oldest.front();
-    std::vector<Row> chunks;
-    for (const std::int64_t own : {0, 1}) {
-      TRY(transaction.query("SELECT id, batch_id, stock, own, size, expires_ms, about, gone FROM key_chunk WHERE stock = ? AND own = ? AND seq = ?",
-                            {name, own, seq}, [&](const store::Row& row) { chunks.push_back(Row::of(row)); }));
+    for (const Owner owner : {Owner::peer, Owner::self}) {
+      ASSIGN_OR_RETURN(const std::vector<Row> chunks, rows_of(transaction, stock, owner, seq));
+      for (const Row& chunk : chunks) TRY(remove(transaction, chunk));
     }
-    for (const Row& chunk : chunks) TRY(remove(transaction, chunk));
     TRY(transaction.run("DELETE FROM key_delivery WHERE stock = ? AND seq = ?", {name, seq}));
     TRY(transaction.run("UPDATE key_stock SET delivered = delivered - ? WHERE name = ?", {keys, name}));
   }
@@ -183,23 +191,51 @@ Result<void> KeyStock::drop_old(store::Transaction& transaction, const StockName
 
 Result<std::optional<KeyStock::Row>> KeyStock::find(store::Transaction& transaction, const BatchId& batch) {
   std::optional<Row> out;
-  TRY(transaction.query("SELECT id, batch_id, stock, own, size, expires_ms, about, gone FROM key_chunk WHERE batch_id = ?", {batch.view()},
-                        [&](const store::Row& row) { out = Row::of(row); }));
+  TRY(transaction.query(
+      "SELECT id, batch_id, stock, own, size, expires_ms, about, gone, seq, bounds, photons, eps, way FROM key_chunk WHERE batch_id = ?",
+      {batch.view()}, [&](const store::Row& row) { out = Row::of(row); }));
   return out;
 }
 
-Result<std::optional<KeyStock::Row>> KeyStock::head(store::Transaction& transaction, const StockName& stock, UnixMs now) {
+Result<std::vector<KeyStock::Row>> KeyStock::rows_of(store::Transaction& transaction, const StockName& stock, Owner owner, std::int64_t seq) {
+  std::vector<Row> out;
+  TRY(transaction.query("SELECT id, batch_id, stock, own, size, expires_ms, about, gone, seq, bounds, photons, eps, way FROM key_chunk "
+                        "WHERE stock = ? AND own = ? AND seq = ?",
+                        {std::string_view(stock.text()), static_cast<std::int64_t>(owner), seq}, [&](const store::Row& row) { out.push_back(Row::of(row)); }));
+  return out;
+}
+
+// A demand walks past what does not meet it: chunks of a link are proved alike as long as its QKD's settings stay, and pools are small.
+Result<std::optional<KeyStock::Row>> KeyStock::head(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now) {
   while (true) {
     std::optional<Row> out;
-    TRY(transaction.query("SELECT id, batch_id, stock, own, size, expires_ms, about, gone FROM key_chunk WHERE stock = ? AND own = 1 ORDER BY seq, id LIMIT 1",
-                          {std::string_view(stock.text())}, [&](const store::Row& row) { out = Row::of(row); }));
+    TRY(transaction.query("SELECT id, batch_id, stock, own, size, expires_ms, about, gone, seq, bounds, photons, eps, way FROM key_chunk "
+                          "WHERE stock = ? AND own = 1 AND (bounds & ~?) = 0 AND (photons & ~?) = 0 AND eps <= ? AND ((1 << way) & ?) <> 0 "
+                          "ORDER BY seq, id LIMIT 1",
+                          {std::string_view(stock.text()), std::int64_t{demand.proof.bounds}, std::int64_t{demand.proof.photons},
+                           std::bit_cast<std::int64_t>(demand.proof.eps_max), std::int64_t{demand.ways}},
+                          [&](const store::Row& row) { out = Row::of(row); }));
     if (!out || out->expires_ms == 0 || out->expires_ms > now) return out;
     TRY(end(transaction, *out, "expired", now));
   }
 }
 
+Result<std::optional<KeyQuality>> KeyStock::quality(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now) {
+  ASSIGN_OR_RETURN(const std::optional<Row> row, head(transaction, stock, demand, now));
+  if (!row) return std::optional<KeyQuality>();
+  return std::optional(row->quality);
+}
+
+Error KeyStock::none_left(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now) {
+  Error out{ErrorCode::exhausted, stock.text() + " has no key left"};
+  if (demand.is_any()) return out;
+  const auto oldest = head(transaction, stock, {}, now);
+  if (oldest && *oldest) out.message += " with " + points::describe(demand.proof) + "; its oldest: " + points::describe((*oldest)->quality.proof);
+  return out;
+}
+
 Result<StockLevel> KeyStock::level(store::Transaction& transaction, const StockName& stock, UnixMs now) {
-  ASSIGN_OR_RETURN([[maybe_unused]] const auto first, head(transaction, stock, now));
+  ASSIGN_OR_RETURN([[maybe_unused]] const auto first, head(transaction, stock, {}, now));
   StockLevel out;
   TRY(transaction.query("SELECT own, peer FROM key_stock WHERE name = ?", {std::string_view(stock.text())},
                         [&](const store::Row& row) { out = {.own = row.integer(0), .peer = row.integer(1)}; }));
@@ -271,7 +307,7 @@ Result<std::vector<Taken>> KeyStock::claim(store::Transaction& transaction, cons
   std::vector<Taken> out;
   std::size_t missing = wanted.most;
   while (missing > 0) {
-    ASSIGN_OR_RETURN(std::optional<Row> row, head(transaction, stock, now));
+    ASSIGN_OR_RETURN(std::optional<Row> row, head(transaction, stock, wanted.demand, now));
     if (!row) break;
     // The first run of keys that are not gone.
     std::uint32_t first = 0;
@@ -284,11 +320,12 @@ Result<std::vector<Taken>> KeyStock::claim(store::Transaction& transaction, cons
     for (std::uint32_t at = 0; at < size; at += step) {
       const KeyRun run{.batch = row->batch, .first = first + at, .count = step};
       TRY(note(transaction, stock.text(), run, onward, now));
-      out.push_back({.run = run, .keys = slice_keys(keys, at, step), .about = row->about, .expires_ms = row->expires_ms});
+      out.push_back({.run = run, .keys = slice_keys(keys, at, step), .about = row->about, .expires_ms = row->expires_ms,
+                     .quality = row->quality, .seq = row->seq});
     }
     missing -= size;
   }
-  if (wanted.most - missing < wanted.least) return fail(ErrorCode::exhausted, stock.text() + " has no key left");
+  if (wanted.most - missing < wanted.least) return fail(none_left(transaction, stock, wanted.demand, now));
   return Result<std::vector<Taken>>(std::move(out));
 }
 
@@ -341,7 +378,8 @@ Result<void> KeyStock::redeem_run(store::Transaction& transaction, const StockNa
         const KeyRun part{.batch = run.batch, .first = i, .count = size};
         ASSIGN_OR_RETURN(Secret keys, take_from(transaction, *row, i, size));
         TRY(note(transaction, stock.text(), part, whole ? onward : Onward{.state = KeyState::destroyed, .holder = onward.holder}, now));
-        out.keys.push_back({.run = part, .keys = std::move(keys), .about = row->about, .expires_ms = row->expires_ms});
+        out.keys.push_back({.run = part, .keys = std::move(keys), .about = row->about, .expires_ms = row->expires_ms,
+                            .quality = row->quality, .seq = row->seq});
       }
       i += size;
     }
@@ -370,13 +408,11 @@ Result<void> KeyStock::burn(store::Transaction& transaction, const StockName& st
 Result<std::size_t> KeyStock::drop(store::Transaction& transaction, const StockName& stock, const BatchId& batch, UnixMs now) {
   ASSIGN_OR_RETURN(const std::optional<Row> row, find(transaction, batch));
   if (!row || row->owner != Owner::self || row->stock != stock.text()) return std::size_t{0};
-  std::int64_t seq = 0;
-  TRY(transaction.query("SELECT seq FROM key_chunk WHERE id = ?", {row->id}, [&](const store::Row& found) { seq = found.integer(0); }));
   std::vector<Row> chunks;
-  if (seq == 0) chunks.push_back(*row);
-  if (seq != 0) {
-    TRY(transaction.query("SELECT id, batch_id, stock, own, size, expires_ms, about, gone FROM key_chunk WHERE stock = ? AND own = 1 AND seq = ?",
-                          {std::string_view(stock.text()), seq}, [&](const store::Row& found) { chunks.push_back(Row::of(found)); }));
+  if (row->seq == 0) {
+    chunks.push_back(*row);
+  } else {
+    ASSIGN_OR_RETURN(chunks, rows_of(transaction, stock, Owner::self, static_cast<std::int64_t>(row->seq)));
   }
   std::size_t out = 0;
   for (const Row& chunk : chunks) {

@@ -19,6 +19,7 @@
 #include "base/clock.hpp"
 #include "base/key_run.hpp"
 #include "crypto/device.hpp"
+#include "points/key_proof.hpp"
 #include "store/lifecycle.hpp"
 #include "store/store.hpp"
 
@@ -33,12 +34,34 @@ inline constexpr std::size_t about_max = 1024;
 
 enum class Owner : std::uint8_t { peer = 0, self = 1 };
 
+/// How keys came here.
+enum class KeyWay : std::uint8_t { link = 0, hop_by_hop = 1, centralised = 2 };
+inline constexpr std::uint8_t ways_all = 7;  // a bit for each
+
+/// What a chunk's keys are worth.
+struct KeyQuality {
+  points::KeyProof proof{};
+  KeyWay way = KeyWay::link;
+  bool operator==(const KeyQuality&) const = default;
+};
+/// What they must be worth.
+struct QualityDemand {
+  points::ProofDemand proof{};
+  std::uint8_t ways = ways_all;
+
+  [[nodiscard]] bool is_any() const { return proof.is_any() && ways == ways_all; }
+  [[nodiscard]] bool is_met_by(const KeyQuality& quality) const {
+    return proof.is_met_by(quality.proof) && (ways & (1U << static_cast<unsigned>(quality.way))) != 0;
+  }
+};
+
 struct Chunk {
   BatchId batch;
   Owner owner{};
   Secret keys;            // 1 to 256 keys, 32 octets each
   std::string about{};    // what whoever takes a key wants to know of it; the stock does not look inside
   UnixMs expires_ms = 0;  // 0: never
+  KeyQuality quality{};
 };
 
 /// Keys that left the stock, and what was known of their chunk.
@@ -47,6 +70,8 @@ struct Taken {
   Secret keys;  // run.count × 32 octets
   std::string about;
   UnixMs expires_ms = 0;
+  KeyQuality quality{};
+  std::uint64_t seq = 0;  // the delivery that it came with: what came together was proved together
   [[nodiscard]] Secret key(std::uint32_t at) const;
 };
 
@@ -82,12 +107,13 @@ class KeyStock {
   /// The number that the stock's next delivery has at least.
   Result<std::uint64_t> next_delivery(store::Transaction& transaction, const StockName& stock);
 
-  /// The oldest own keys, `least` to `most` of them; exhausted, naming the stock, if there are fewer. `each`: a run per key, so that each can be
-  /// done with by itself.
+  /// The oldest own keys that meet the demand, `least` to `most` of them; exhausted, naming the stock, if there are fewer. `each`: a run per key, so
+  /// that each can be done with by itself.
   struct Wanted {
     std::size_t least = 1;
     std::size_t most = 1;
     bool each = false;
+    QualityDemand demand{};
   };
   Result<std::vector<Taken>> claim(store::Transaction& transaction, const StockName& stock, Wanted wanted, const Onward& onward, UnixMs now);
 
@@ -116,6 +142,8 @@ class KeyStock {
   Result<std::optional<store::KeyState>> state_of(store::Transaction& transaction, const KeyId& id);
   /// Does not count what is past its time.
   Result<StockLevel> level(store::Transaction& transaction, const StockName& stock, UnixMs now);
+  /// What the oldest own keys that meet the demand are worth; nothing if there are none.
+  Result<std::optional<KeyQuality>> quality(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now);
   /// The names of all stocks that begin with `prefix`.
   Result<std::vector<StockName>> stocks(store::Transaction& transaction, std::string_view prefix);
 
@@ -135,7 +163,9 @@ class KeyStock {
     Secret keys;  // all places of the chunk; what is gone is zero
   };
   Result<std::optional<Row>> find(store::Transaction& transaction, const BatchId& batch);
-  Result<std::optional<Row>> head(store::Transaction& transaction, const StockName& stock, UnixMs now);
+  Result<std::optional<Row>> head(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now);
+  Result<std::vector<Row>> rows_of(store::Transaction& transaction, const StockName& stock, Owner owner, std::int64_t seq);
+  Error none_left(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now);
   Result<Open*> open(store::Transaction& transaction, const Row& row);
   Result<Secret> take_from(store::Transaction& transaction, Row& row, std::uint32_t first, std::uint32_t count);
   Result<void> remove(store::Transaction& transaction, const Row& row);

@@ -25,6 +25,10 @@ Result<LinkReport> read_report(const wire::Json& report) {
   ASSIGN_OR_RETURN(out.qber, report.number("qber"));
   ASSIGN_OR_RETURN(out.rate_bps, report.number("rate_bps"));
   ASSIGN_OR_RETURN(out.simulated, report.boolean("simulated"));
+  ASSIGN_OR_RETURN(const auto bound, report.optional_text("bound"));
+  ASSIGN_OR_RETURN(const auto eps_sec, report.optional_number("eps_sec"));
+  ASSIGN_OR_RETURN(const auto eps_cor, report.optional_number("eps_cor"));
+  out.proof = points::KeyProof::of_block(bound.value_or(""), eps_sec, eps_cor, out.simulated);
   return out;
 }
 
@@ -55,6 +59,7 @@ Result<LinkHandlers::Incoming> LinkHandlers::read_block(const net::Request& requ
   if (out.block.keys.size() != static_cast<std::size_t>(count) * link_key_size) return fail(ErrorCode::invalid_argument, "count: is not the number of keys");
   ASSIGN_OR_RETURN(const wire::Json report, body.object("report"));
   ASSIGN_OR_RETURN(out.report, read_report(report));
+  out.block.proof = out.report.proof;
   return Result<Incoming>(std::move(out));
 }
 

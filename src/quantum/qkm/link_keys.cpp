@@ -57,19 +57,33 @@ Result<void> LinkKeys::ingest(store::Transaction& transaction, const LinkBlock& 
       const std::uint32_t size = std::min(link_chunk_keys, (count - index + 1) / 2);
       chunks.push_back({.batch = link_batch_id(block.link, block.block_id, chunk_of(index)),
                         .owner = owner_of(index, self_, block.peer),
-                        .keys = every_second(block.keys, index, size)});
+                        .keys = every_second(block.keys, index, size),
+                        .quality = {.proof = block.proof, .way = KeyWay::link}});
     }
   }
   TRY(stock_.add(transaction, stock_of(block.link), {.seq = block.block_id, .keys_max = keys_max_}, chunks, now));
   return {};
 }
 
-Result<std::vector<Taken>> LinkKeys::reserve(store::Transaction& transaction, const LinkId& link, std::size_t count, UnixMs now) {
-  return stock_.claim(transaction, stock_of(link), {.least = count, .most = count}, {.state = KeyState::reserved}, now);
+Result<std::vector<Taken>> LinkKeys::claim(store::Transaction& transaction, const LinkId& link, std::size_t count, const points::ProofDemand& demand,
+                                           KeyState state, UnixMs now) {
+  const KeyStock::Wanted wanted{.least = count, .most = count, .each = false, .demand = {.proof = demand}};
+  ASSIGN_OR_RETURN(std::vector<Taken> taken, stock_.claim(transaction, stock_of(link), wanted, {.state = state}, now));
+  // The failure undoes the claim: nothing is used up.
+  if (const points::KeyProof proof = proof_of(taken); !demand.is_met_by(proof))
+    return fail(ErrorCode::exhausted, stock_of(link).text() + ": " + std::to_string(count) + " keys together have " + points::describe(proof) +
+                                          "; wanted: " + points::describe(demand));
+  return Result<std::vector<Taken>>(std::move(taken));
 }
 
-Result<std::vector<Taken>> LinkKeys::spend(store::Transaction& transaction, const LinkId& link, std::size_t count, UnixMs now) {
-  return stock_.claim(transaction, stock_of(link), {.least = count, .most = count}, {.state = KeyState::destroyed}, now);
+Result<std::vector<Taken>> LinkKeys::reserve(store::Transaction& transaction, const LinkId& link, std::size_t count, const points::ProofDemand& demand,
+                                             UnixMs now) {
+  return claim(transaction, link, count, demand, KeyState::reserved, now);
+}
+
+Result<std::vector<Taken>> LinkKeys::spend(store::Transaction& transaction, const LinkId& link, std::size_t count, const points::ProofDemand& demand,
+                                           UnixMs now) {
+  return claim(transaction, link, count, demand, KeyState::destroyed, now);
 }
 
 Result<KeyStock::Receipt> LinkKeys::receive(store::Transaction& transaction, const LinkId& link, std::span<const KeyRun> runs, UnixMs now) {
@@ -114,6 +128,19 @@ std::vector<KeyRun> runs_of(std::span<const Taken> taken) {
   std::vector<KeyRun> out;
   out.reserve(taken.size());
   for (const Taken& one : taken) out.push_back(one.run);
+  return out;
+}
+
+points::KeyProof proof_of(std::span<const Taken> taken) {
+  if (taken.empty()) return {};
+  points::KeyProof out = taken.front().quality.proof;
+  std::map<std::uint64_t, points::KeyProof> blocks;
+  for (const Taken& one : taken) {
+    const auto [block, is_new] = blocks.emplace(one.seq, one.quality.proof);
+    if (!is_new) block->second = points::weaker(block->second, one.quality.proof);
+  }
+  blocks.erase(taken.front().seq);
+  for (const auto& [seq, proof] : blocks) out = points::together(out, proof);
   return out;
 }
 

@@ -34,6 +34,7 @@ struct LinkBlock {
   ElementName peer;  // the QKM at the other end
   std::uint64_t block_id = 0;
   Secret keys;  // 32 octets each
+  points::KeyProof proof{};
 };
 
 using LinkStock = StockLevel;
@@ -48,10 +49,10 @@ class LinkKeys {
   /// The number that the link's next block has at least.
   Result<std::uint64_t> next_block(store::Transaction& transaction, const LinkId& link);
 
-  /// The `count` oldest own keys, now reserved; exhausted, naming the link, if there are fewer.
-  Result<std::vector<Taken>> reserve(store::Transaction& transaction, const LinkId& link, std::size_t count, UnixMs now);
+  /// The `count` oldest own keys that meet the demand, each and together, now reserved; exhausted, naming the link, if there are fewer.
+  Result<std::vector<Taken>> reserve(store::Transaction& transaction, const LinkId& link, std::size_t count, const points::ProofDemand& demand, UnixMs now);
   /// The same, used up at once: for a use that is over before its answer comes.
-  Result<std::vector<Taken>> spend(store::Transaction& transaction, const LinkId& link, std::size_t count, UnixMs now);
+  Result<std::vector<Taken>> spend(store::Transaction& transaction, const LinkId& link, std::size_t count, const points::ProofDemand& demand, UnixMs now);
   /// Keys that the neighbour named, used up here whatever comes of it; see KeyStock::redeem.
   Result<KeyStock::Receipt> receive(store::Transaction& transaction, const LinkId& link, std::span<const KeyRun> runs, UnixMs now);
   /// True if of each run the chunk is or was here.
@@ -68,6 +69,8 @@ class LinkKeys {
   Result<std::optional<store::KeyState>> state_of(store::Transaction& transaction, const KeyId& id) { return stock_.state_of(transaction, id); }
 
  private:
+  Result<std::vector<Taken>> claim(store::Transaction& transaction, const LinkId& link, std::size_t count, const points::ProofDemand& demand,
+                                   store::KeyState state, UnixMs now);
   KeyStock& stock_;
   const ElementName self_;
   const std::int64_t keys_max_;
@@ -78,5 +81,7 @@ Result<HopKeys> hop_keys(std::span<const Taken> taken);
 /// All keys one after the other, and where they lay.
 Secret joined(std::span<const Taken> taken);
 std::vector<KeyRun> runs_of(std::span<const Taken> taken);
+/// Of link keys that are used together: the eps of each block among them counts once.
+points::KeyProof proof_of(std::span<const Taken> taken);
 
 }  // namespace qanat::qkm

@@ -20,6 +20,7 @@ struct LinkReport {
   double qber = 0.0;
   double rate_bps = 0.0;  // over the optics' own time
   bool simulated = false;
+  points::KeyProof proof{};
 };
 
 struct LinkView {

@@ -25,7 +25,8 @@ Result<std::string> read_domain(wire::Reader& in, std::string_view field) {
 
 Result<std::vector<ElementName>> read_path(wire::Reader& in) {
   ASSIGN_OR_RETURN(const std::uint8_t count, in.u8("relay.nodes"));
-  if (count < 2 || count > relay_nodes_max) return fail(ErrorCode::invalid_argument, "relay.nodes = " + std::to_string(count) + ": must be between 2 and 16");
+  if (count < 2 || count > relay_nodes_max)
+    return fail(ErrorCode::invalid_argument, "relay.nodes = " + std::to_string(count) + ": must be between 2 and " + std::to_string(relay_nodes_max));
   std::vector<ElementName> path;
   path.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
@@ -66,7 +67,7 @@ Result<std::vector<KeyRun>> read_runs(wire::Reader& in) {
 
 Result<RelayHeader> read_header(wire::Reader& in) {
   ASSIGN_OR_RETURN(const std::uint8_t version, in.u8("relay.version"));
-  if (version != relay_version) return fail(ErrorCode::invalid_argument, "relay.version = " + std::to_string(version) + ": must be 2");
+  if (version != relay_version) return fail(ErrorCode::invalid_argument, "relay.version = " + std::to_string(version) + ": must be 3");
   RelayHeader out;
   ASSIGN_OR_RETURN(out.relay_id, read_id<BatchId>(in, "relay.id"));
   ASSIGN_OR_RETURN(const PathId path_id, read_id<PathId>(in, "relay.path_id"));
@@ -77,6 +78,8 @@ Result<RelayHeader> read_header(wire::Reader& in) {
   ASSIGN_OR_RETURN(out.hop, in.u8("relay.hop"));
   if (out.hop == 0 || out.hop >= out.path.size())
     return fail(ErrorCode::invalid_argument, "relay.hop = " + std::to_string(out.hop) + ": lies outside of the path");
+  ASSIGN_OR_RETURN(out.demand, points::read_demand(in, "relay.demand"));
+  ASSIGN_OR_RETURN(out.proof, points::read_proof(in, "relay.proof"));
   ASSIGN_OR_RETURN(out.secrets, in.u16("relay.secrets"));
   if (out.secrets == 0 || out.secrets > relay_secrets_max)
     return fail(ErrorCode::invalid_argument, "relay.secrets = " + std::to_string(out.secrets) + ": must be between 1 and 256");
@@ -94,6 +97,8 @@ void write_header(wire::Writer& out, const RelayHeader& header) {
   out.u8(static_cast<std::uint8_t>(std::min<std::size_t>(header.path.size(), 255)));
   for (const ElementName& node : header.path) out.opaque("relay.node", node.text(), name_bounds);
   out.u8(header.hop);
+  points::write(out, header.demand);
+  points::write(out, header.proof);
   out.u16(header.secrets);
   out.u8(static_cast<std::uint8_t>(std::min<std::size_t>(header.runs.size(), 255)));
   for (const KeyRun& run : header.runs) {
@@ -172,9 +177,9 @@ Secret relayed_keys(const Secret& secrets) {
   return out;
 }
 
-Bytes relay_confirmation(const Secret& secrets, const BatchId& relay_id) {
+Bytes relay_confirmation(const Secret& secrets, const BatchId& relay_id, const points::KeyProof& proof) {
   const Secret prk = crypto::hkdf_extract(crypto::Hash::sha256, as_bytes("qanat relay batch"), secrets);
-  return crypto::hmac(crypto::Hash::sha256, expand(prk, "qanat relay confirm"), {relay_id.view()});
+  return crypto::hmac(crypto::Hash::sha256, expand(prk, "qanat relay confirm"), {relay_id.view(), points::octets_of(proof)});
 }
 
 namespace {
@@ -183,8 +188,8 @@ enum class AnswerKind : std::uint8_t { arrived = 1, missing = 2 };
 
 }  // namespace
 
-Bytes write_relay_answer(const BatchId& relay_id, ByteView confirmation) {
-  return concat({Bytes{relay_version, static_cast<std::uint8_t>(AnswerKind::arrived)}, relay_id.view(), confirmation});
+Bytes write_relay_answer(const BatchId& relay_id, const points::KeyProof& proof, ByteView confirmation) {
+  return concat({Bytes{relay_version, static_cast<std::uint8_t>(AnswerKind::arrived)}, relay_id.view(), points::octets_of(proof), confirmation});
 }
 
 Bytes write_relay_missing(const BatchId& relay_id, std::span<const BatchId> missing) {
@@ -197,11 +202,12 @@ Bytes write_relay_missing(const BatchId& relay_id, std::span<const BatchId> miss
 Result<RelayAnswer> parse_relay_answer(ByteView octets, const BatchId& relay_id) {
   wire::Reader in(octets);
   ASSIGN_OR_RETURN(const std::uint8_t version, in.u8("relay answer.version"));
-  if (version != relay_version) return fail(ErrorCode::invalid_argument, "relay answer.version = " + std::to_string(version) + ": must be 2");
+  if (version != relay_version) return fail(ErrorCode::invalid_argument, "relay answer.version = " + std::to_string(version) + ": must be 3");
   ASSIGN_OR_RETURN(const std::uint8_t kind, in.u8("relay answer.kind"));
   ASSIGN_OR_RETURN(const BatchId answered, read_id<BatchId>(in, "relay answer.id"));
   RelayAnswer out;
   if (kind == static_cast<std::uint8_t>(AnswerKind::arrived)) {
+    ASSIGN_OR_RETURN(out.proof, points::read_proof(in, "relay answer.proof"));
     ASSIGN_OR_RETURN(const ByteView confirmation, in.fixed("relay answer.confirmation", relay_confirmation_size));
     out.confirmation = to_bytes(confirmation);
   } else if (kind == static_cast<std::uint8_t>(AnswerKind::missing)) {

@@ -45,20 +45,27 @@ Result<BatchId> RelayNode::relay(const RelayOrder& order, Deadline deadline, con
   header.destination_domain = order.domain;
   header.path = order.path;
   header.secrets = static_cast<std::uint16_t>(order.keys);
+  header.demand = order.demand;
   // Counted from before the far end can have it, and half as long: what is handed out here can still be fetched there.
   const UnixMs expires = parts_.clock.now_ms() + static_cast<UnixMs>(place_.lifetime.count()) / 2;
   ASSIGN_OR_RETURN(const Secret secrets, parts_.device.random(order.keys * relay_secret_size));
   ASSIGN_OR_RETURN(const Crossed crossed, cross(header, secrets, deadline, request_id));
-  if (!equal_constant_time(crossed.answer.confirmation, relay_confirmation(secrets, header.relay_id))) {
+  const points::KeyProof& proof = crossed.answer.proof;
+  if (!equal_constant_time(crossed.answer.confirmation, relay_confirmation(secrets, header.relay_id, proof))) {
     return fail(ErrorCode::denied, "relay " + header.relay_id.hex() + ": " + header.destination().text() + " holds other secrets");
   }
+  // What the other hops say cannot make this one's keys better.
+  if (points::weaker(proof, crossed.proof) != proof)
+    return fail(ErrorCode::denied, "relay " + header.relay_id.hex() + ": is said to be worth more than its first hop");
+  if (!order.demand.is_met_by(proof)) return fail(ErrorCode::exhausted, "relay " + header.relay_id.hex() + ": has " + points::describe(proof));
   const RelayedBatch batch{.id = header.relay_id,
                            .end = End::near,
                            .peer_domain = order.domain,
                            .path = header.path,
                            .way = describe_way(header.path, crossed.runs),
                            .keys = relayed_keys(secrets),
-                           .expires_ms = expires};
+                           .expires_ms = expires,
+                           .quality = {.proof = proof, .way = KeyWay::hop_by_hop}};
   TRY(parts_.commits.transact([&](store::Transaction& transaction) { return parts_.relayed_keys.add(transaction, batch, parts_.clock.now_ms()); }));
   return header.relay_id;
 }
@@ -81,12 +88,23 @@ Result<RelayNode::Crossed> RelayNode::cross_once(RelayHeader& header, const Secr
   const ElementName next = header.receiver();
   const auto link = place_.links.find(next);
   if (link == place_.links.end()) return fail(ErrorCode::unavailable, next.text() + " is no neighbour of " + place_.self.text());
-  ASSIGN_OR_RETURN(const std::vector<Taken> taken, parts_.commits.transact([&](store::Transaction& transaction) {
-    return parts_.link_keys.reserve(transaction, link->second, header.secrets + 1U, parts_.clock.now_ms());
+  const points::KeyProof before = header.proof;
+  const bool is_first = header.hop == 1;
+  const auto all = [&](std::span<const Taken> taken) { return is_first ? proof_of(taken) : points::together(before, proof_of(taken)); };
+  ASSIGN_OR_RETURN(const std::vector<Taken> taken, parts_.commits.transact([&](store::Transaction& transaction) -> Result<std::vector<Taken>> {
+    ASSIGN_OR_RETURN(std::vector<Taken> out,
+                     parts_.link_keys.reserve(transaction, link->second, header.secrets + 1U, header.demand, parts_.clock.now_ms()));
+    // The failure undoes the claim: this hop uses nothing up.
+    if (!header.demand.is_met_by(all(out)))
+      return fail(ErrorCode::exhausted, "link " + link->second.text() + ": the path up to here has " + points::describe(all(out)) +
+                                            "; wanted: " + points::describe(header.demand));
+    return Result<std::vector<Taken>>(std::move(out));
   }));
   node::crash_point("qkm.relay.reserved");
   ASSIGN_OR_RETURN(const HopKeys keys, hop_keys(taken));
   header.runs = keys.runs;
+  header.proof = all(taken);
+  const points::KeyProof proof = header.proof;
   const auto sent = [&]() -> Result<RelayAnswer> {
     const std::array events{KeyEvent{.action = "link_key.used", .keys = text_of(keys.runs), .subject = next.text(), .request_id = request_id}};
     TRY(ports_.record(events));
@@ -97,8 +115,9 @@ Result<RelayNode::Crossed> RelayNode::cross_once(RelayHeader& header, const Secr
   const auto answer = sent();
   node::crash_point("qkm.relay.sent");
   TRY(parts_.commits.transact([&](store::Transaction& transaction) { return parts_.link_keys.destroy(transaction, keys.runs, parts_.clock.now_ms()); }));
+  header.proof = before;  // for another attempt
   if (!answer) return fail(answer.error());
-  return Crossed{.runs = keys.runs, .answer = *answer};
+  return Crossed{.runs = keys.runs, .proof = proof, .answer = *answer};
 }
 
 Result<void> RelayNode::check(const ElementName& sender, const RelayHeader& header) const {
@@ -137,7 +156,7 @@ Result<KeyStock::Receipt> RelayNode::take_in(const RelayHeader& header, const st
 }
 
 Result<Bytes> RelayNode::receive(const ElementName& sender, ByteView octets, Deadline deadline, const std::string& request_id) {
-  ASSIGN_OR_RETURN(const RelayMessage message, parse_relay(octets));
+  ASSIGN_OR_RETURN(RelayMessage message, parse_relay(octets));
   TRY(check(sender, message.header));
   await_blocks(message.header, deadline);
   ASSIGN_OR_RETURN(const KeyStock::Receipt receipt, take_in(message.header, request_id));
@@ -145,6 +164,10 @@ Result<Bytes> RelayNode::receive(const ElementName& sender, ByteView octets, Dea
   if (receipt.refusal) return fail_in("link " + place_.links.at(sender).text(), *receipt.refusal);
   ASSIGN_OR_RETURN(const HopKeys keys, hop_keys(receipt.keys));
   ASSIGN_OR_RETURN(const Secret secrets, unprotect(octets, message, keys));
+  // What this end knows of the hop's keys counts as much as what the sender says.
+  message.header.proof = points::weaker(message.header.proof, proof_of(receipt.keys));
+  if (!message.header.demand.is_met_by(message.header.proof))
+    return fail(ErrorCode::exhausted, "link " + place_.links.at(sender).text() + ": here its keys have " + points::describe(message.header.proof));
   if (message.header.destination() == place_.self) return keep(message.header, secrets);
   return pass_on(message.header, secrets, deadline, request_id);
 }
@@ -153,7 +176,7 @@ Result<Bytes> RelayNode::pass_on(RelayHeader header, const Secret& secrets, Dead
   ++header.hop;
   ASSIGN_OR_RETURN(const Crossed crossed, cross(header, secrets, deadline, request_id));
   node::crash_point("qkm.relay.forwarded");
-  return write_relay_answer(header.relay_id, crossed.answer.confirmation);
+  return write_relay_answer(header.relay_id, crossed.answer.proof, crossed.answer.confirmation);
 }
 
 Result<Bytes> RelayNode::keep(const RelayHeader& header, const Secret& secrets) {
@@ -164,11 +187,12 @@ Result<Bytes> RelayNode::keep(const RelayHeader& header, const Secret& secrets) 
                            .path = header.path,
                            .way = describe_way(header.path, header.runs),
                            .keys = relayed_keys(secrets),
-                           .expires_ms = now + static_cast<UnixMs>(place_.lifetime.count())};
+                           .expires_ms = now + static_cast<UnixMs>(place_.lifetime.count()),
+                           .quality = {.proof = header.proof, .way = KeyWay::hop_by_hop}};
   TRY(parts_.commits.transact([&](store::Transaction& transaction) { return parts_.relayed_keys.add(transaction, batch, now); }));
   node::crash_point("qkm.relay.stored");
   parts_.arrivals.ring();
-  return write_relay_answer(header.relay_id, relay_confirmation(secrets, header.relay_id));
+  return write_relay_answer(header.relay_id, header.proof, relay_confirmation(secrets, header.relay_id, header.proof));
 }
 
 }  // namespace qanat::qkm

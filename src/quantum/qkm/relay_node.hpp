@@ -50,6 +50,8 @@ struct RelayOrder {
   std::string domain;
   Path path;  // from this QKM to that of the domain
   std::size_t keys = 1;
+  points::ProofDemand demand{};  // of each hop's keys, and of all together
+  std::uint8_t ways = ways_all;  // by which they may come
 };
 
 class RelayNode {
@@ -74,6 +76,7 @@ class RelayNode {
  private:
   struct Crossed {
     std::vector<KeyRun> runs;
+    points::KeyProof proof;  // of this node's hop and those before it
     RelayAnswer answer;
   };
   Result<void> check(const ElementName& sender, const RelayHeader& header) const;

@@ -16,7 +16,7 @@ StockName stock_name(std::string_view domain, std::span<const ElementName> path)
 }
 
 RelayedKey one_key(const Taken& taken, const std::vector<ElementName>& path) {
-  return {.id = taken.run.id(0), .path = path, .way = taken.about, .key = taken.key(0)};
+  return {.id = taken.run.id(0), .path = path, .way = taken.about, .key = taken.key(0), .quality = taken.quality};
 }
 
 }  // namespace
@@ -61,20 +61,30 @@ std::vector<Pool> disjoint_pools(std::span<const Pool> pools, std::size_t count)
   return {};
 }
 
+std::size_t separate_paths(std::span<const RelayedKey> keys) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    for (const RelayedKey& other : keys.subspan(i + 1)) {
+      if (!are_disjoint(keys[i].path, other.path)) return 1;
+    }
+  }
+  return keys.size();
+}
+
 Result<void> RelayedKeys::add(store::Transaction& transaction, const RelayedBatch& batch, UnixMs now) {
   std::vector<Chunk> chunks;
   chunks.push_back({.batch = batch.id,
                     .owner = batch.end == End::near ? Owner::self : Owner::peer,
                     .keys = batch.keys.duplicate(),
                     .about = batch.way.substr(0, about_max),
-                    .expires_ms = batch.expires_ms});
+                    .expires_ms = batch.expires_ms,
+                    .quality = batch.quality});
   TRY(stock_.add(transaction, stock_name(batch.peer_domain, batch.path), {}, chunks, now));
   return {};
 }
 
 Result<std::vector<RelayedKey>> RelayedKeys::take(store::Transaction& transaction, const Pool& pool, const Handout& handout, UnixMs now) {
   ASSIGN_OR_RETURN(const std::vector<Taken> taken,
-                   stock_.claim(transaction, stock_name(pool.peer_domain, pool.path), {.least = handout.least, .most = handout.most, .each = true},
+                   stock_.claim(transaction, stock_name(pool.peer_domain, pool.path), {.least = handout.least, .most = handout.most, .each = true, .demand = handout.demand},
                                 {.state = KeyState::delivered, .holder = handout.holder, .until_ms = handout.keep_until}, now));
   std::vector<RelayedKey> out;
   for (const Taken& one : taken) out.push_back(one_key(one, pool.path));
@@ -110,6 +120,11 @@ Result<void> RelayedKeys::done(store::Transaction& transaction, const KeyId& id,
   const KeyRun run = KeyRun::one(id);
   if (use == Use::confirmed) TRY(stock_.advance(transaction, run, KeyState::confirmed, now));
   return stock_.advance(transaction, run, KeyState::destroyed, now);
+}
+
+Result<bool> RelayedKeys::has(store::Transaction& transaction, const Pool& pool, const QualityDemand& demand, UnixMs now) {
+  ASSIGN_OR_RETURN(const auto found, stock_.quality(transaction, stock_name(pool.peer_domain, pool.path), demand, now));
+  return found.has_value();
 }
 
 Result<std::vector<Pool>> RelayedKeys::pools(store::Transaction& transaction, std::string_view peer_domain, UnixMs now) {

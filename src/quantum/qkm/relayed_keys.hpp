@@ -23,6 +23,7 @@ struct RelayedBatch {
   std::string way;                // for display: over which nodes, which link keys were used up
   Secret keys;                    // 32 octets each
   UnixMs expires_ms = 0;          // destroyed then, if nobody took it
+  KeyQuality quality{};           // of the batch, and so of each of its keys
 };
 
 struct RelayedKey {
@@ -30,6 +31,7 @@ struct RelayedKey {
   std::vector<ElementName> path;
   std::string way;
   Secret key;
+  KeyQuality quality{};
 
   [[nodiscard]] PathId path_id() const { return path_id_of(path); }
   /// Trusted nodes between the ends.
@@ -48,6 +50,8 @@ Result<Pool> pool_named(const StockName& stock);
 bool are_disjoint(std::span<const ElementName> one, std::span<const ElementName> other);
 /// `count` of the pools, each with a key and no two with a common node between the ends; empty if there are none.
 std::vector<Pool> disjoint_pools(std::span<const Pool> pools, std::size_t count);
+/// How many of the keys there are over paths of their own: all of them, if no two paths share a node but their ends; 1 otherwise.
+std::size_t separate_paths(std::span<const RelayedKey> keys);
 
 class RelayedKeys {
  public:
@@ -61,6 +65,7 @@ class RelayedKeys {
     std::size_t most = 1;
     std::string holder{};  // for whom
     UnixMs keep_until = 0;
+    QualityDemand demand{};
   };
   Result<std::vector<RelayedKey>> take(store::Transaction& transaction, const Pool& pool, const Handout& handout, UnixMs now);
   /// Those of `ids` that are not here in any state.
@@ -74,6 +79,8 @@ class RelayedKeys {
   /// After a restart: keys that were promised to a request which died with the process are destroyed. A key in stock stays: both ends
   /// confirmed it, and the other end still counts on it.
   Result<std::vector<KeyRun>> recover(store::Transaction& transaction, UnixMs now) { return stock_.recover(transaction, domain_stocks, false, now); }
+  /// True if the pool has a key that meets the demand.
+  Result<bool> has(store::Transaction& transaction, const Pool& pool, const QualityDemand& demand, UnixMs now);
   /// The pools for one domain; "" for all.
   Result<std::vector<Pool>> pools(store::Transaction& transaction, std::string_view peer_domain, UnixMs now);
   Result<std::optional<store::KeyState>> state_of(store::Transaction& transaction, const KeyId& id) { return stock_.state_of(transaction, id); }

@@ -202,6 +202,13 @@ inline constexpr std::array migrations{
       CREATE INDEX sae_handover_due ON sae_handover (next_ms) WHERE state = 'void_due';
       CREATE INDEX sae_handover_open ON sae_handover (state) WHERE state IN ('offered', 'relayed');
       CREATE INDEX sae_handover_old ON sae_handover (changed_ms) WHERE state IN ('sold', 'voided', 'failed'))sql"},
+    // What is proved of a chunk's keys (points/key_proof.hpp): two sets of bits; eps as the bits of a binary64, which order as the number does. Of what
+    // was here before nothing is known: eps 1. way: 0 a link's own, 1 relayed hop by hop, 2 by a controller.
+    store::Migration{7, R"sql(
+      ALTER TABLE key_chunk ADD COLUMN bounds INTEGER NOT NULL DEFAULT 1;
+      ALTER TABLE key_chunk ADD COLUMN photons INTEGER NOT NULL DEFAULT 1;
+      ALTER TABLE key_chunk ADD COLUMN eps INTEGER NOT NULL DEFAULT 4607182418800017408;
+      ALTER TABLE key_chunk ADD COLUMN way INTEGER NOT NULL DEFAULT 0)sql"},
 };
 
 }  // namespace qanat::qkm

@@ -120,6 +120,7 @@ struct QkmService::Parts {
   Result<net::Response> status(const net::Request& request);
   Result<net::Response> report_x(const net::Request& request);
   Result<net::Response> take_delivery(const net::Request& request);
+  Result<net::Response> drop_missing(const net::Request& request);
   Result<void> recover();
   Result<void> sweep();
   bool fill_pools();
@@ -146,6 +147,9 @@ KeySupply::Relay QkmService::Parts::way() {
   return [this](const RelayOrder& order, Deadline deadline, const std::string& id) {
     // Between neighbours there is nothing to report: the link's own keys carry it.
     const bool by_controller = settings.relay == RelayWay::centralised && order.path.size() > 2;
+    const KeyWay used = by_controller ? KeyWay::centralised : KeyWay::hop_by_hop;
+    if ((order.ways & (1U << static_cast<unsigned>(used))) == 0)
+      return Result<BatchId>(fail(ErrorCode::unavailable, std::string("this QKM relays ") + (by_controller ? "by a controller" : "hop by hop") + " over that path"));
     return by_controller ? central->relay(order, deadline, id) : relay.relay(order, deadline, id);
   };
 }
@@ -226,8 +230,19 @@ Result<net::Response> QkmService::Parts::take_delivery(const net::Request& reque
     ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
     ASSIGN_OR_RETURN(const points::CentralHandover delivery, points::read_central_handover(body));
     deed.object = delivery.relay.relay_id.hex();
-    ASSIGN_OR_RETURN(const Bytes confirmation, central->deliver(delivery, request.deadline, request.request_id));
-    return node::json_response(wire::Json::object({{"confirmation", wire::to_base64(confirmation)}}));
+    ASSIGN_OR_RETURN(const points::CentralAnswer answer, central->deliver(delivery, request.deadline, request.request_id));
+    return node::json_response(points::write(answer));
+  });
+}
+
+Result<net::Response> QkmService::Parts::drop_missing(const net::Request& request) {
+  return node::recorded(node, "kq-2.missing", request, [&](node::Deed& deed) -> Result<net::Response> {
+    if (!central || !controllers.has(*request.peer.identity)) return fail(ErrorCode::denied, request.peer.identity->uri() + " is no controller of this QKM");
+    ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
+    ASSIGN_OR_RETURN(const points::CentralNotice notice, points::read_central_notice(body));
+    deed.object = notice.relay.relay_id.hex();
+    TRY(central->missing(notice));
+    return net::Response{.status = 204, .content_type = "", .body = {}};
   });
 }
 
@@ -329,6 +344,7 @@ std::vector<points::Handler> QkmService::handlers() {
       {Endpoint::km3_notice, [&](const net::Request& request) { return parts.supply_handlers.notice(request); }},
       {Endpoint::kq2_report, [&](const net::Request& request) { return parts.report_x(request); }},
       {Endpoint::kq2_deliver, [&](const net::Request& request) { return parts.take_delivery(request); }},
+      {Endpoint::kq2_missing, [&](const net::Request& request) { return parts.drop_missing(request); }},
       {Endpoint::kq1_block, [&](const net::Request& request) { return parts.link_handlers.block(request); }},
       {Endpoint::kq1_control, [&](const net::Request& request) { return parts.link_handlers.control(request); }},
       {Endpoint::x1_relay, [&](const net::Request& request) { return parts.relayed(request); }},

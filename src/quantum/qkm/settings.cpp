@@ -2,17 +2,10 @@
 
 #include <algorithm>
 
-#include "node/subscriber.hpp"
+#include "node/configured_names.hpp"
 
 namespace qanat::qkm {
 namespace {
-
-ElementName read_name(node::Config& table, std::string_view key) {
-  auto name = node::parse_element_name(table.text(key));
-  if (name) return *std::move(name);
-  table.reject(key, name.error().message);
-  return {};
-}
 
 RelayWay read_relay(node::Config& table) {
   const std::string text = table.text("relay", "hop_by_hop");
@@ -25,7 +18,7 @@ void read_links(node::Config& table, QkmSettings& out) {
   node::Config links = table.table("links");
   for (const std::string& name : links.table_names()) {
     node::Config link = links.table(name);
-    const LinkSettings settings{.peer = read_name(link, "peer"), .qkd = read_name(link, "qkd")};
+    const LinkSettings settings{.peer = node::element_name(link, "peer"), .qkd = node::element_name(link, "qkd")};
     if (std::ranges::any_of(out.links, [&](const auto& other) { return other.second.peer == settings.peer; })) {
       link.reject("peer", "another link leads to the same QKM");
     }
@@ -39,14 +32,7 @@ QkmSettings QkmSettings::read(node::Config& config) {
   QkmSettings out;
   node::Config table = config.table("qkm");
   out.site_key = table.text("site_key", "");
-  for (const std::string& controller : table.texts("controllers")) {
-    auto name = node::parse_element_name(controller);
-    if (name) {
-      out.controllers.push_back(*std::move(name));
-    } else {
-      table.reject("controllers", name.error().message);
-    }
-  }
+  out.controllers = node::element_names(table, "controllers");
   out.relay = read_relay(table);
   out.controller_key = table.text("controller_key", "");
   if (out.relay == RelayWay::centralised && (out.controllers.empty() || out.controller_key.empty()))
@@ -64,7 +50,7 @@ QkmSettings QkmSettings::read(node::Config& config) {
   node::Config domains = table.table("domains");
   for (const std::string& domain : domains.table_names()) {
     node::Config entry = domains.table(domain);
-    out.domains.emplace(domain, read_name(entry, "qkm"));
+    out.domains.emplace(domain, node::element_name(entry, "qkm"));
   }
   node::Config node = config.table("node");
   const auto self = Identity::parse_uri(node.text("identity", ""));

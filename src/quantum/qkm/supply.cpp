@@ -20,6 +20,15 @@ bool is_good_enough(const Path& path, const Quality& quality) { return path.size
 
 }  // namespace
 
+std::string describe(const Quality& quality) {
+  std::string out = "at most " + std::to_string(quality.relays_max) + " relays";
+  if (quality.paths > 1) out += ", " + std::to_string(quality.paths) + " separate paths";
+  if (!quality.demand.proof.is_any()) out += ", " + points::describe(quality.demand.proof);
+  if ((quality.demand.ways & (1U << static_cast<unsigned>(KeyWay::hop_by_hop))) == 0) out += ", by a controller";
+  if ((quality.demand.ways & (1U << static_cast<unsigned>(KeyWay::centralised))) == 0) out += ", hop by hop";
+  return out;
+}
+
 Result<Secret> combine(std::span<const RelayedKey> shares) {
   if (shares.empty()) return fail(ErrorCode::invalid_argument, "a key has one share at least");
   Secret out = shares.front().key.duplicate();
@@ -35,7 +44,18 @@ Result<std::vector<RelayedKey>> KeySupply::from_pools(const Session& session, st
     const UnixMs now = parts_.clock.now_ms();
     ASSIGN_OR_RETURN(std::vector<Pool> pools, parts_.relayed_keys.pools(transaction, session.peer_domain, now));
     std::erase_if(pools, [&](const Pool& pool) { return pool.keys < 1 || !is_good_enough(pool.path, session.quality); });
-    RelayedKeys::Handout handout{.holder = session.sid_wk.hex() + " " + session.kms, .keep_until = now + static_cast<UnixMs>(parts_.place.lifetime.count())};
+    const QualityDemand& demand = session.quality.demand;
+    if (!demand.is_any()) {
+      for (Pool& pool : pools) {
+        ASSIGN_OR_RETURN(const bool has, parts_.relayed_keys.has(transaction, pool, demand, now));
+        if (!has) pool.keys = 0;
+      }
+      std::erase_if(pools, [](const Pool& pool) { return pool.keys == 0; });
+    }
+    RelayedKeys::Handout handout{.least = 0,
+                                 .holder = session.sid_wk.hex() + " " + session.kms,
+                                 .keep_until = now + static_cast<UnixMs>(parts_.place.lifetime.count()),
+                                 .demand = demand};
     std::vector<RelayedKey> out;
     if (session.quality.paths > 1) {
       pools = disjoint_pools(pools, session.quality.paths);
@@ -67,12 +87,21 @@ Result<std::vector<RelayedKey>> KeySupply::take(const Session& session, std::siz
         parts_.arrivals.wait(seen, deadline.sooner_of(look_again_every));
         continue;
       }
-      if (!taken) return fail(brought.error());
+      if (!taken) return refused(session, brought.error(), deadline);
     }
     if (!taken) return taken;
     node::crash_point("qkm.take.delivered");
     return recorded(session, *std::move(taken));
   }
+}
+
+/// Whoever demanded a quality is told that it was the quality, and what of it failed.
+Result<std::vector<RelayedKey>> KeySupply::refused(const Session& session, const Error& why, Deadline deadline) {
+  const Quality& quality = session.quality;
+  const bool plain = quality.demand.is_any() && quality.paths == 1 && quality.relays_max >= relay_nodes_max;
+  if (plain || why.code == ErrorCode::not_found) return fail(why);
+  const ErrorCode code = deadline.remaining() <= reserve_for_answer ? ErrorCode::deadline_exceeded : why.code;
+  return fail(code, "no key for domain " + session.peer_domain + " with " + describe(quality) + ": " + why.message);
 }
 
 Result<std::vector<Path>> KeySupply::ways(const std::string& domain, const Quality& quality, Deadline deadline, const std::string& request_id) {
@@ -87,15 +116,17 @@ Result<std::vector<Path>> KeySupply::ways(const std::string& domain, const Quali
   return paths;
 }
 
-Result<void> KeySupply::relay_over(const Path& path, const std::string& domain, std::size_t keys, Deadline deadline, const std::string& request_id) {
-  auto relayed = parts_.relay({.domain = domain, .path = path, .keys = keys}, deadline, request_id);
-  // A link that is short of keys carries a smaller batch.
-  while (!relayed && relayed.error().code == ErrorCode::exhausted && keys > 1) {
-    keys /= 2;
-    relayed = parts_.relay({.domain = domain, .path = path, .keys = keys}, deadline, request_id);
+Result<void> KeySupply::relay_over(RelayOrder order, Deadline deadline, const std::string& request_id) {
+  auto relayed = parts_.relay(order, deadline, request_id);
+  // A link that is short of keys carries a smaller batch; so does one whose keys are of the quality only block by block.
+  while (!relayed && relayed.error().code == ErrorCode::exhausted && order.keys > 1) {
+    order.keys /= 2;
+    relayed = parts_.relay(order, deadline, request_id);
   }
   if (!relayed) {
-    parts_.routes.distrust(path);
+    // That its keys are not of a quality says nothing against the path for others.
+    const bool is_quality = relayed.error().code == ErrorCode::exhausted && !order.demand.is_any();
+    if (!is_quality && order.ways == ways_all) parts_.routes.distrust(order.path);
     return fail(relayed.error());
   }
   parts_.arrivals.ring();
@@ -112,7 +143,12 @@ Result<void> KeySupply::bring(const Session& session, std::size_t keys, Deadline
     // While other paths are left, none may use up all the time.
     const std::size_t left = paths.size() - i;
     const Deadline until = left == 1 ? deadline : deadline.sooner_of(std::max(deadline.remaining() / static_cast<int>(left), reserve_for_answer));
-    last = relay_over(paths[i], session.peer_domain, session.quality.paths > 1 ? 1 : keys, until, session.request_id);
+    const RelayOrder order{.domain = session.peer_domain,
+                           .path = paths[i],
+                           .keys = session.quality.paths > 1 ? 1 : keys,
+                           .demand = session.quality.demand.proof,
+                           .ways = session.quality.demand.ways};
+    last = relay_over(order, until, session.request_id);
     if (last) ++served;
   }
   if (served == session.quality.paths) return {};
@@ -179,7 +215,7 @@ Result<void> KeySupply::fill(const std::string& domain, std::size_t paths, std::
     const auto pool = std::ranges::find(pools, known[i], &Pool::path);
     const std::size_t there = pool == pools.end() ? 0 : static_cast<std::size_t>(pool->keys);
     if (2 * there >= target) continue;
-    auto done = relay_over(known[i], domain, std::min<std::size_t>(target - there, relay_secrets_max), deadline, request_id);
+    auto done = relay_over({.domain = domain, .path = known[i], .keys = std::min<std::size_t>(target - there, relay_secrets_max)}, deadline, request_id);
     if (!done) out = std::move(done);
   }
   return out;

@@ -13,7 +13,9 @@ inline constexpr std::size_t paths_max = 4;
 struct Quality {
   std::size_t paths = 1;                     // so many keys, each over another path; no node between the ends is on two of them
   std::size_t relays_max = relay_nodes_max;  // trusted nodes between the ends
+  QualityDemand demand{};                    // what is proved of each key, and how it came
 };
+std::string describe(const Quality& quality);
 
 class KeySupply {
  public:
@@ -53,9 +55,10 @@ class KeySupply {
 
  private:
   Result<std::vector<RelayedKey>> from_pools(const Session& session, std::size_t least, std::size_t most);
+  Result<std::vector<RelayedKey>> refused(const Session& session, const Error& why, Deadline deadline);
   Result<void> bring(const Session& session, std::size_t keys, Deadline deadline);
   Result<std::vector<Path>> ways(const std::string& domain, const Quality& quality, Deadline deadline, const std::string& request_id);
-  Result<void> relay_over(const Path& path, const std::string& domain, std::size_t keys, Deadline deadline, const std::string& request_id);
+  Result<void> relay_over(RelayOrder order, Deadline deadline, const std::string& request_id);
   Result<std::vector<RelayedKey>> recorded(const Session& session, std::vector<RelayedKey> keys);
   const Parts parts_;
 };

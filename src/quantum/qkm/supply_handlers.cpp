@@ -23,11 +23,30 @@ Result<std::vector<KeyId>> read_key_ids(const wire::Json& body) {
   return out;
 }
 
+Result<void> read_proof_demand(const wire::Json& quality, QualityDemand& out) {
+  ASSIGN_OR_RETURN(const auto bound, quality.optional_text("bound"));
+  if (bound) {
+    ASSIGN_OR_RETURN(out.proof.bounds, points::bounds_demanded(*bound));
+  }
+  ASSIGN_OR_RETURN(const auto photons, quality.optional_text("photons"));
+  if (photons) {
+    ASSIGN_OR_RETURN(out.proof.photons, points::photons_demanded(*photons));
+  }
+  ASSIGN_OR_RETURN(const auto eps, quality.optional_number("eps_max"));
+  out.proof.eps_max = eps.value_or(out.proof.eps_max);
+  if (!(out.proof.eps_max > 0.0 && out.proof.eps_max <= 1.0)) return fail(ErrorCode::invalid_argument, "eps_max: must be above 0 and at most 1");
+  ASSIGN_OR_RETURN(const auto way, quality.optional_text("way"));
+  if (!way) return {};
+  if (*way != "hop_by_hop" && *way != "centralised") return fail(ErrorCode::invalid_argument, "way: must be hop_by_hop or centralised");
+  out.ways = static_cast<std::uint8_t>(1U << static_cast<unsigned>(*way == "centralised" ? KeyWay::centralised : KeyWay::hop_by_hop));
+  return {};
+}
+
 Result<Quality> read_quality(const wire::Json& body) {
   Quality out;
   if (!body.has("quality")) return out;
   ASSIGN_OR_RETURN(const wire::Json quality, body.object("quality"));
-  TRY(quality.only({"paths", "relays_max"}));
+  TRY(quality.only({"paths", "relays_max", "bound", "eps_max", "photons", "way"}));
   if (quality.has("paths")) {
     ASSIGN_OR_RETURN(const std::int64_t paths, quality.integer("paths", 1, static_cast<std::int64_t>(paths_max)));
     out.paths = static_cast<std::size_t>(paths);
@@ -36,7 +55,18 @@ Result<Quality> read_quality(const wire::Json& body) {
     ASSIGN_OR_RETURN(const std::int64_t relays, quality.integer("relays_max", 0, static_cast<std::int64_t>(relay_nodes_max)));
     out.relays_max = static_cast<std::size_t>(relays);
   }
+  TRY(read_proof_demand(quality, out.demand));
   return out;
+}
+
+std::string_view kind_of(const RelayedKey& key) {
+  if (key.relays() == 0) return "direct";
+  return key.quality.way == KeyWay::centralised ? "centralised" : "hop_by_hop";
+}
+
+/// {"kind": "direct" | "hop_by_hop" | "centralised", "relays": n, "separate": k}
+wire::Json describe_path(const RelayedKey& key, std::size_t separate) {
+  return wire::Json::object({{"kind", kind_of(key)}, {"relays", key.relays()}, {"separate", static_cast<std::int64_t>(separate)}});
 }
 
 Result<KeySupply::Session> read_session(const wire::Json& body, const net::Request& request) {
@@ -64,12 +94,15 @@ Result<void> SupplyHandlers::check_caller(const net::Request& request) const {
 
 Result<net::Response> SupplyHandlers::answer(std::span<const RelayedKey> keys) {
   wire::Json list = wire::Json::array();
+  const std::size_t separate = separate_paths(keys);
   for (const RelayedKey& key : keys) {
     const Bytes wrapped = parts_.wrapping.key.wrap(concat({as_bytes("km-3"), key.id.view()}), key.key, parts_.node.rng());
     list.push(wire::Json::object({{"path_id", key.path_id().hex()},
                                   {"key_id", key.id.hex()},
                                   {"key", wire::to_base64(wrapped)},
                                   {"relays", key.relays()},
+                                  {"proof", points::write(key.quality.proof)},
+                                  {"path", describe_path(key, separate)},
                                   {"grade", parts_.wrapping.grade()}}));
   }
   return node::json_response(wire::Json::object({{"keys", list}}));

@@ -2,6 +2,7 @@
 
 #include "node/crash_point.hpp"
 #include "node/subscriber.hpp"
+#include "services/cmsp/csm/quantum_network.hpp"
 #include "services/cmsp/schema.hpp"
 
 namespace qanat::cmsp {
@@ -11,6 +12,7 @@ using points::Endpoint;
 
 constexpr int step_locate = 7;
 constexpr int step_notify = 8;
+constexpr std::chrono::milliseconds quantum_ask_max{1000};  // of an answer about this element's health
 
 const net::Response empty_response{.status = 200, .content_type = "", .body = {}};
 
@@ -84,6 +86,7 @@ Result<std::unique_ptr<CmspService>> CmspService::open(node::Node& node, NotifyK
   node.describe_health([raw = service.get()](wire::Json& body) {
     const auto counts = raw->accounts_.counts();
     if (counts) body.set("accounts", counts->accounts).set("registrations", counts->registrations);
+    body.set("quantum_networks", quantum_networks(raw->node_, Deadline::after(quantum_ask_max)));
   });
   return Result<std::unique_ptr<CmspService>>(std::move(service));
 }

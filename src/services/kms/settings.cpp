@@ -1,6 +1,26 @@
 #include "services/kms/settings.hpp"
 
+#include "points/relay_path.hpp"
+
 namespace qanat::kms {
+namespace {
+
+constexpr double eps_min = 1e-300;
+
+void read_quantum_demand(node::Config& table, KmsSettings& out) {
+  out.quantum_bound = table.text("quantum_bound", out.quantum_bound);
+  const auto bounds = points::bounds_demanded(out.quantum_bound);
+  if (!bounds) table.reject("quantum_bound", bounds.error().message);
+  out.quantum_photons = table.text("quantum_photons", out.quantum_photons);
+  const auto photons = points::photons_demanded(out.quantum_photons);
+  if (!photons) table.reject("quantum_photons", photons.error().message);
+  out.quantum_demand = {.bounds = bounds.value_or(points::bounds_all),
+                        .photons = photons.value_or(points::photons_all),
+                        .eps_max = table.real("quantum_eps_max", eps_min, 1.0, 1.0)};
+  out.quantum_relays_max = table.integer("quantum_relays_max", 0, static_cast<std::int64_t>(points::relay_nodes_max) - 2, out.quantum_relays_max);
+}
+
+}  // namespace
 
 KmsSettings KmsSettings::read(node::Config& config) {
   KmsSettings out;
@@ -14,6 +34,7 @@ KmsSettings KmsSettings::read(node::Config& config) {
   out.callee_wait = milliseconds("callee_wait_ms", out.callee_wait, 30000);
   out.quantum_paths = table.integer("quantum_paths", 1, 4, out.quantum_paths);
   out.quantum_shares = table.integer("quantum_shares", 1, 4, out.quantum_shares);
+  read_quantum_demand(table, out);
   out.pqc_fallback = table.flag("pqc_fallback", out.pqc_fallback);
   out.profile_v1 = table.flag("profile_v1", out.profile_v1);
   return out;

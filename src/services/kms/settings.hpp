@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "node/config.hpp"
+#include "points/key_proof.hpp"
 
 namespace qanat::kms {
 
@@ -15,6 +16,10 @@ struct KmsSettings {
   std::chrono::milliseconds callee_wait{5000};         // how long the callee's application waits for the caller's
   std::int64_t quantum_paths = 1;                      // above 1: one quantum key over each of so many separate paths, where they can be had
   std::int64_t quantum_shares = 1;                     // quantum keys per working key across domains
+  std::string quantum_bound = "any";                   // what must be proved of a quantum key, and where its photons may have been: Km-3's words
+  std::string quantum_photons = "any";
+  points::ProofDemand quantum_demand{};                // the same, with the eps
+  std::int64_t quantum_relays_max = 126;               // trusted nodes that a quantum key may have crossed
   bool pqc_fallback = true;                            // no quantum key: agree by PQC alone, and say so in the result
   bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison
 

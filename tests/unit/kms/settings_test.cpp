@@ -49,6 +49,20 @@ TEST_F(KmsSettingsTest, TakesWhatIsWithinItsBounds) {
   EXPECT_TRUE(settings->profile_v1);
 }
 
+TEST_F(KmsSettingsTest, ADemandOnQuantumKeysIsReadInTheWordsOfKm3) {
+  const auto settings = read("quantum_bound = \"one-decoy-finite\"\nquantum_eps_max = 1e-9\nquantum_photons = \"real\"\nquantum_relays_max = 2\n");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_TRUE(settings->quantum_demand.is_met_by({.bounds = 8, .photons = 8, .eps = 1e-9}));
+  EXPECT_FALSE(settings->quantum_demand.is_met_by({.bounds = 8, .photons = 2, .eps = 1e-9})) << "simulated";
+  EXPECT_FALSE(settings->quantum_demand.is_met_by({.bounds = 32, .photons = 8, .eps = 1e-9})) << "two decoys";
+  EXPECT_EQ(settings->quantum_relays_max, 2);
+  EXPECT_TRUE(read("")->quantum_demand.is_any());
+  for (const char* wrong : {"quantum_bound = \"best\"\n", "quantum_photons = \"few\"\n", "quantum_eps_max = 0.0\n", "quantum_eps_max = 1.5\n",
+                            "quantum_relays_max = 127\n", "quantum_relays_max = -1\n"}) {
+    EXPECT_FALSE(read(wrong)) << wrong;
+  }
+}
+
 TEST_F(KmsSettingsTest, RefusesWhatIsOutOfBounds) {
   const std::pair<const char*, std::int64_t> most[] = {
       {"wk_lifetime_ms", 3600000}, {"clock_window_ms", 600000}, {"callee_wait_ms", 30000}, {"quantum_shares", 4}};

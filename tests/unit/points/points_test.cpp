@@ -28,7 +28,9 @@ TEST(PointsTest, EveryEndpointBelongsToAPointAndNamesItsIaRow) {
   for (const EndpointRow& line : all_endpoints()) {
     ASSERT_NE(find_point(line.point), nullptr) << line.path;
     EXPECT_TRUE(line.identity.empty() || find_point(line.identity) != nullptr) << line.path;
-    EXPECT_EQ(line.identity.empty(), find_point(line.point)->extension) << line.path << ": points of the paper have an Ia row, ours have none";
+    const bool between_elements_of_the_paper = line.point == "X-8";  // CMSP ↔ QKDN: the paper has who meets there (Ia-11), and not what they say
+    EXPECT_EQ(line.identity.empty(), find_point(line.point)->extension && !between_elements_of_the_paper)
+        << line.path << ": points of the paper have an Ia row, ours have none";
     EXPECT_TRUE(paths.insert({line.method, line.path}).second) << line.path << " twice";
     EXPECT_TRUE(line.method == "GET" || line.method == "POST");
     EXPECT_EQ(line.method == "GET", line.body_max == 0) << line.path;
@@ -69,6 +71,7 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /kq/2/relay: qkm -> qkdnc\n"
             "POST /kq/2/report: qkdnc -> qkm\n"
             "POST /kq/2/deliver: qkdnc -> qkm\n"
+            "POST /kq/2/missing: qkdnc -> qkm\n"
             "POST /ce/1/enrol: kms anonymous -> cas\n"
             "POST /ce/1/terminal: kms -> cas\n"
             "POST /ce/4/enrol: qkd qkm qkdnc anonymous -> cas\n"

@@ -174,8 +174,8 @@ class Network {
     return out;
   }
   /// A finished block, at one end or at both.
-  static void give(Core& core, const LinkId& link, const ElementName& peer, std::uint64_t block_id, std::size_t keys) {
-    const LinkBlock block{.link = link, .peer = peer, .block_id = block_id, .keys = block_keys(link, block_id, keys)};
+  static void give(Core& core, const LinkId& link, const ElementName& peer, std::uint64_t block_id, std::size_t keys, points::KeyProof proof = {}) {
+    const LinkBlock block{.link = link, .peer = peer, .block_id = block_id, .keys = block_keys(link, block_id, keys), .proof = proof};
     const auto done = core.store->transact([&](store::Transaction& transaction) { return core.link_keys->ingest(transaction, block, core.clock.now_ms()); });
     ASSERT_TRUE(done) << done.error().message;
     core.arrivals.ring();

@@ -35,7 +35,7 @@ class LinkKeysFixture : public testing::Test {
   }
   Result<HopKeys> reserve(Core& core, std::size_t count = 2) {
     const auto taken =
-        run(core, [&](LinkKeys& keys, store::Transaction& transaction) { return keys.reserve(transaction, link_ar, count, core.clock.now_ms()); });
+        run(core, [&](LinkKeys& keys, store::Transaction& transaction) { return keys.reserve(transaction, link_ar, count, {}, core.clock.now_ms()); });
     if (!taken) return fail(taken.error());
     return hop_keys(*taken);
   }

@@ -33,9 +33,10 @@ class Chain {
   Path path;
 };
 
-TEST(LongChainTest, ABatchCrossesSixteenNodesAndIsTheSameAtBothEnds) {
-  Chain chain(relay_nodes_max);
-  chain.fill(1, 700);
+TEST(LongChainTest, ABatchCrossesFortyNodesAndIsTheSameAtBothEnds) {
+  constexpr std::size_t nodes = 40;
+  Chain chain(nodes);
+  chain.fill(1, 260);
   Core& a = chain.network.a();
   Core& b = chain.network.b();
   const auto batch = a.relay_to("b", 100);
@@ -47,7 +48,7 @@ TEST(LongChainTest, ABatchCrossesSixteenNodesAndIsTheSameAtBothEnds) {
   const auto fetched = b.supply->fetch(b.session("a"), ids, test::at_once());
   ASSERT_TRUE(fetched) << fetched.error().message;
   for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_TRUE(equal_secret(taken->at(i).key, fetched->at(i).key));
-  EXPECT_EQ(taken->front().relays(), relay_nodes_max - 2);
+  EXPECT_EQ(taken->front().relays(), nodes - 2);
   for (const ElementName& node : chain.path) {
     for (const auto& [key, times] : chain.network.at(node.text()).uses("link_key.used")) EXPECT_EQ(times, 1);
   }
@@ -55,10 +56,17 @@ TEST(LongChainTest, ABatchCrossesSixteenNodesAndIsTheSameAtBothEnds) {
   EXPECT_EQ(chain.network.at("n1").events.size(), 2U) << "one record per hop, however large the batch";
 }
 
-TEST(LongChainTest, SeventeenNodesAreNoPath) {
-  Chain chain(relay_nodes_max + 1);
-  chain.fill(1, 10);
-  EXPECT_EQ(chain.network.a().relay_to("b").error().code, ErrorCode::unavailable);
+TEST(LongChainTest, APathIsAsLongAsTheControllerMayNameAndNoLonger) {
+  RelayOrder order{.domain = "b", .path = {}, .keys = 1};
+  for (std::size_t i = 0; i + 1 < relay_nodes_max; ++i) order.path.emplace_back("n" + std::to_string(i));
+  order.path.emplace_back("qkm-b");
+  const RelayPlace place{.self = ElementName("n0"),
+                         .domain = "a",
+                         .links = {{ElementName("n1"), LinkId("l")}, {ElementName("longer"), LinkId("m")}},
+                         .end_nodes = {{"b", ElementName("qkm-b")}}};
+  EXPECT_TRUE(check_order(place, order));
+  order.path.insert(order.path.begin() + 2, ElementName("longer"));
+  EXPECT_EQ(check_order(place, order).error().code, ErrorCode::unavailable);
 }
 
 TEST(LongChainTest, ABlockThatIsLostAtOneEndOfALinkStopsNoRelay) {

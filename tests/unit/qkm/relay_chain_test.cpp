@@ -160,7 +160,7 @@ TEST_F(RelayChain, AnAlteredAnswerGivesNoKey) {
     if (a().stock(LinkId("a-r")).own < 4) network_.fill(2 + position, 40);
     ASSERT_FALSE(take_one()) << "octet " << position;
   }
-  EXPECT_EQ(size, 46U);
+  EXPECT_EQ(size, 56U);
   EXPECT_EQ(keys_kept(a()), 0);
   expect_next_relay_works();
 }

@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include "crypto/kdf.hpp"
+#include "points/points.hpp"
+
 namespace qanat::qkm {
 namespace {
 
 const BatchId chunk(Bytes(BatchId::size, 2));
 const BatchId next_chunk(Bytes(BatchId::size, 3));
+constexpr points::KeyProof simulated{.bounds = 8, .photons = 2, .eps = 2.5e-10};  // Wiesemann et al.
 
 Secret secrets_of(std::uint8_t octet, std::size_t count = 3) { return Secret::copy_of(Bytes(count * relay_secret_size, octet)); }
 
@@ -16,6 +20,8 @@ RelayHeader header() {
           .destination_domain = "b",
           .path = {ElementName("qkm-a"), ElementName("qkm-r"), ElementName("qkm-b")},
           .hop = 1,
+          .demand = {.bounds = 24, .photons = 2, .eps_max = 1e-9},
+          .proof = simulated,
           .secrets = 3,
           .runs = {{chunk, 5, 1}, {chunk, 7, 1}, {next_chunk, 0, 2}}};
 }
@@ -93,10 +99,13 @@ TEST(RelayMessageTest, HeadersThatMakeNoSenseAreNotWritten) {
   EXPECT_TRUE(refused([](RelayHeader& h) { h.hop = 3; }));
   EXPECT_TRUE(refused([](RelayHeader& h) { h.path.resize(1); }));
   EXPECT_TRUE(refused([](RelayHeader& h) { h.path[2] = h.path[0]; }));
-  EXPECT_TRUE(refused([](RelayHeader& h) { h.path.resize(17, ElementName("x")); }));
+  EXPECT_TRUE(refused([](RelayHeader& h) { h.path.resize(relay_nodes_max + 1, ElementName("x")); }));
   EXPECT_TRUE(refused([](RelayHeader& h) { h.path[1] = ElementName("two words"); }));
   EXPECT_TRUE(refused([](RelayHeader& h) { h.origin_domain = ""; }));
   EXPECT_TRUE(refused([](RelayHeader& h) { h.destination_domain = "B!"; }));
+  EXPECT_TRUE(refused([](RelayHeader& h) { h.demand.bounds = 0; }));
+  EXPECT_TRUE(refused([](RelayHeader& h) { h.proof.eps = 0.0; })) << "nothing is certain";
+  EXPECT_TRUE(refused([](RelayHeader& h) { h.proof.photons = 64; }));
   EXPECT_TRUE(refused([](RelayHeader& h) { h.secrets = 0; }));
   EXPECT_TRUE(refused([](RelayHeader& h) { h.runs.clear(); }));
   EXPECT_TRUE(refused([](RelayHeader& h) { h.runs[2].count = 3; })) << "a key too many";
@@ -106,6 +115,37 @@ TEST(RelayMessageTest, HeadersThatMakeNoSenseAreNotWritten) {
   EXPECT_FALSE(protect(header(), secrets_of(9, 2), keys()));
   EXPECT_FALSE(protect(header(), secrets_of(9), {.runs = header().runs, .mac = secrets_of(5, 1), .pads = secrets_of(4, 2)}));
   EXPECT_FALSE(protect(header(), secrets_of(9), {.runs = {{chunk, 0, 4}}, .mac = secrets_of(5, 1), .pads = secrets_of(4)}));
+}
+
+// Put together by a Python script of its own: struct, hashlib, hmac, and Poly1305 from RFC 8439's text.
+TEST(RelayMessageTest, KnownOctets) {
+  const auto octets = protect(header(), secrets_of(9), keys());
+  ASSERT_TRUE(octets);
+  EXPECT_EQ(octets->size(), 228U);
+  EXPECT_EQ(to_hex(ByteView(*octets).last(relay_tag_size)), "b2d3ebdc07435025b955a18dd450c52a");
+  EXPECT_EQ(to_hex(crypto::digest(crypto::Hash::sha256, *octets)), "e8247794f70a58fa3a0920d03eec7f0fec3f5b71ef0027846b9deca9ce386598");
+  EXPECT_EQ(to_hex(relay_confirmation(secrets_of(9, 2), header().relay_id, simulated)), "a163d7be51b7afd37336d86c04e16a32a642d7324ad6bc6e655246151fc1c8a8");
+}
+
+TEST(RelayMessageTest, AnEarlierVersionIsRefusedByItsNumber) {
+  Bytes octets = *protect(header(), secrets_of(9), keys());
+  octets[0] = 2;
+  EXPECT_EQ(parse_relay(octets).error().message, "relay.version = 2: must be 3");
+}
+
+TEST(RelayMessageTest, APathOfTheLongestKindFitsIntoOneMessage) {
+  RelayHeader longest = header();
+  longest.path.clear();
+  for (std::size_t i = 0; i < relay_nodes_max; ++i) longest.path.emplace_back(std::to_string(1000 + i) + std::string(60, 'n'));
+  longest.hop = static_cast<std::uint8_t>(relay_nodes_max - 1);
+  longest.secrets = 256;
+  longest.runs.clear();
+  for (std::size_t i = 0; i < relay_runs_max; ++i) longest.runs.push_back({BatchId(Bytes(BatchId::size, static_cast<std::uint8_t>(i))), 0, i < 127 ? 2U : 3U});
+  const HopKeys many{.runs = longest.runs, .mac = secrets_of(5, 1), .pads = secrets_of(4, 256)};
+  const auto octets = protect(longest, secrets_of(9, 256), many);
+  ASSERT_TRUE(octets) << octets.error().message;
+  EXPECT_EQ(parse_relay(*octets)->header, longest);
+  EXPECT_LE(octets->size(), points::row(points::Endpoint::x1_relay).body_max);
 }
 
 // Computed with Python's hashlib; tests/unit/qkdnc/routing_test.cpp holds the controller to the same value.
@@ -124,18 +164,20 @@ TEST(RelayMessageTest, KeysAndConfirmationAreNeitherEqualNorTheSecrets) {
   EXPECT_FALSE(equal_secret(slice_keys(out, 0, 1), slice_keys(secrets, 0, 1)));
   EXPECT_TRUE(equal_secret(slice_keys(out, 0, 1), relayed_keys(secrets_of(9, 1)))) << "each key is of its own secret alone";
   const BatchId one(Bytes(12, 1));
-  EXPECT_NE(relay_confirmation(secrets, one), relay_confirmation(secrets, BatchId(Bytes(12, 2))));
+  EXPECT_NE(relay_confirmation(secrets, one, simulated), relay_confirmation(secrets, BatchId(Bytes(12, 2)), simulated));
+  EXPECT_NE(relay_confirmation(secrets, one, simulated), relay_confirmation(secrets, one, {.bounds = 8, .photons = 8, .eps = 2.5e-10})) << "worth more";
   for (std::size_t i = 0; i < 64; ++i) {
     Secret other = secrets.duplicate();
     other.writable()[i] ^= 1;
-    EXPECT_NE(relay_confirmation(secrets, one), relay_confirmation(other, one)) << "octet " << i;
+    EXPECT_NE(relay_confirmation(secrets, one, simulated), relay_confirmation(other, one, simulated)) << "octet " << i;
   }
 }
 
 TEST(RelayMessageTest, AnAnswerToAnotherRelayIsRefused) {
   const BatchId id(Bytes(12, 1));
-  const Bytes answer = write_relay_answer(id, Bytes(relay_confirmation_size, 4));
+  const Bytes answer = write_relay_answer(id, simulated, Bytes(relay_confirmation_size, 4));
   EXPECT_EQ(parse_relay_answer(answer, id)->confirmation, Bytes(relay_confirmation_size, 4));
+  EXPECT_EQ(parse_relay_answer(answer, id)->proof, simulated);
   EXPECT_EQ(parse_relay_answer(answer, BatchId(Bytes(12, 2))).error().code, ErrorCode::denied);
   EXPECT_FALSE(parse_relay_answer(ByteView(answer).first(answer.size() - 1), id));
   for (const std::size_t at : {0U, 1U}) {

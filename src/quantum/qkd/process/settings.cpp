@@ -2,17 +2,10 @@
 
 #include <cmath>
 
-#include "node/subscriber.hpp"
+#include "node/configured_names.hpp"
 
 namespace qanat::qkd {
 namespace {
-
-ElementName read_name(node::Config& table, std::string_view key) {
-  auto name = node::parse_element_name(table.text(key));
-  if (name) return *std::move(name);
-  table.reject(key, name.error().message);
-  return {};
-}
 
 double read_third_probability(double first, double second) {
   // 1 - 0.7 - 0.3 is not quite 0 in binary, and 0 means one decoy.
@@ -188,8 +181,8 @@ QkdSettings QkdSettings::read(node::Config& config) {
   const std::string role = table.text("role");
   if (role != "alice" && role != "bob") table.reject("role", "must be alice or bob");
   out.role = role == "bob" ? Role::bob : Role::alice;
-  out.peer = read_name(table, "peer");
-  out.qkm = read_name(table, "qkm");
+  out.peer = node::element_name(table, "peer");
+  out.qkm = node::element_name(table, "qkm");
   out.site_key = table.text("site_key", "");
   out.driver = read_driver(table);
   out.session.link = LinkId(table.text("link"));

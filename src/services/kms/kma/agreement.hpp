@@ -61,6 +61,8 @@ class Agreement {
                                                         const std::string& request_id);
   Result<QuantumShares> take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id);
   Result<QuantumShares> fetch_shares(const std::string& peer_domain, const wire::KmsOffer& offer, Deadline deadline, const std::string& request_id);
+  /// What the QKM is asked for.
+  [[nodiscard]] wire::Json quality(std::int64_t paths) const;
   Result<QuantumShares> unwrap_shares(const wire::Json& answer) const;
   /// Tells the QKM in the background: it destroys delivered keys by itself after a time, this only makes it sooner.
   enum class Fate : std::uint8_t { used, unused };

@@ -35,6 +35,15 @@ Result<QuantumShares> Agreement::unwrap_shares(const wire::Json& answer) const {
     ASSIGN_OR_RETURN(const std::string grade, key.text("grade"));
     ASSIGN_OR_RETURN(const std::int64_t relays, key.integer("relays", 0, 255));
     ASSIGN_OR_RETURN(Secret share, site_key_.unwrap(concat({as_bytes("km-3"), key_id.view()}), wrapped));
+    // The QKM was asked for such keys alone (or the other site's was, and this one's own demand counts too).
+    points::KeyProof proof;
+    if (key.has("proof")) {
+      ASSIGN_OR_RETURN(const wire::Json stated, key.object("proof"));
+      ASSIGN_OR_RETURN(proof, points::read_proof(stated));
+    }
+    if (!settings_.quantum_demand.is_met_by(proof) || relays > settings_.quantum_relays_max)
+      return fail(ErrorCode::unavailable, "Km-3: key " + key_id.hex() + " has " + points::describe(proof) + " over " + std::to_string(relays) +
+                                              " relays; wanted: " + points::describe(settings_.quantum_demand));
     if (share.size() != wire::wk_size) return fail(ErrorCode::invalid_argument, "Km-3: key " + key_id.hex() + " is not 32 octets");
     out.refs.push_back({.path_id = path_id, .key_id = key_id});
     out.keys.push_back(std::move(share));
@@ -42,6 +51,14 @@ Result<QuantumShares> Agreement::unwrap_shares(const wire::Json& answer) const {
     out.relays_min = out.refs.size() == 1 ? static_cast<std::uint8_t>(relays) : std::min(out.relays_min, static_cast<std::uint8_t>(relays));
   }
   return Result<QuantumShares>(std::move(out));
+}
+
+wire::Json Agreement::quality(std::int64_t paths) const {
+  wire::Json out = wire::Json::object({{"paths", paths}});
+  if (settings_.quantum_demand.is_any() && settings_.quantum_relays_max == KmsSettings().quantum_relays_max) return out;
+  out.set("bound", settings_.quantum_bound).set("photons", settings_.quantum_photons);
+  out.set("eps_max", settings_.quantum_demand.eps_max).set("relays_max", settings_.quantum_relays_max);
+  return out;
 }
 
 Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id) {
@@ -52,7 +69,7 @@ Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, con
                                                                                   {"sid_wk", sid_wk.hex()},
                                                                                   {"count", count},
                                                                                   {"kms", node_.identity().name},
-                                                                                  {"quality", wire::Json::object({{"paths", paths}})}}),
+                                                                                  {"quality", quality(paths)}}),
                                                               until, request_id));
     return unwrap_shares(answer);
   };
