@@ -69,7 +69,9 @@ class Measurement {
     auto out = [&]() -> Result<Outcome> {
       ASSIGN_OR_RETURN(const auto near, StockFeed::connect(network_.state_of("qkm-a") / "bench.sock", near_name, qkm::Owner::self));
       ASSIGN_OR_RETURN(const auto far, StockFeed::connect(network_.state_of("qkm-b") / "bench.sock", far_name, qkm::Owner::peer));
-      StockUpkeep upkeep(*near, *far, *rng_);
+      TRY(near->add({}));
+      const auto there = static_cast<std::size_t>(near->level());
+      StockUpkeep upkeep(*near, *far, *rng_, stock - std::min(stock, there));
       return drive(upkeep);
     }();
     for (const char* kme : kmes) running_->stop_element(kme, app::RunningNetwork::Ending::orderly);
@@ -181,7 +183,7 @@ void add_rows(Report& report, const Etsi014Plan& plan, std::size_t stock, const 
   Row both = median_row(of + ", both KMEs", series.values(&Outcome::per_cpu_second), "requests per CPU second",
                         fmt::format("number = 1, far end activated first; {} connections kept open, {}; {} requests a run after {} unmeasured ones; median of "
                                     "{} runs, the stocks taking turns; "
-                                    "KMEs' user and system time, without the threads that bring in keys, which hold the level ({} … {} keys seen)",
+                                    "KMEs' user and system time, without the threads that bring in keys, which hold the level (the client waits while two chunks are missing; {} … {} keys seen)",
                                     plan.connections, series.runs.front().group, plan.requests, plan.warm_up, series.runs.size(), lowest, highest));
   both.limit = floor_per_cpu_second;
   both.ratio = both.value / floor_per_cpu_second;

@@ -18,6 +18,7 @@ namespace {
 
 constexpr int look_every_ms = 100;
 constexpr std::size_t chunks_max = 256;  // of one order
+constexpr std::size_t missing_max = 2 * std::size_t{qkm::chunk_keys_max};
 
 Result<sockaddr_un> address_of(const std::filesystem::path& socket) {
   sockaddr_un out{};
@@ -141,7 +142,8 @@ Result<void> StockFeed::add(std::span<const BatchId> batches) {
   return {};
 }
 
-StockUpkeep::StockUpkeep(StockFeed& near, StockFeed& far, crypto::Rng& rng) : near_(near), far_(far), rng_(rng), thread_([this] { run(); }) {}
+StockUpkeep::StockUpkeep(StockFeed& near, StockFeed& far, crypto::Rng& rng, std::size_t missing)
+    : near_(near), far_(far), rng_(rng), used_(missing), thread_([this] { run(); }) {}
 
 StockUpkeep::~StockUpkeep() {
   {
@@ -153,9 +155,10 @@ StockUpkeep::~StockUpkeep() {
 }
 
 void StockUpkeep::used() {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
   ++used_;
   if (used_ - replaced_ == qkm::chunk_keys_max) changed_.notify_all();
+  changed_.wait(lock, [&] { return !failed_ || used_ - replaced_ < missing_max; });
 }
 
 Result<void> StockUpkeep::settle() {

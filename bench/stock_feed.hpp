@@ -37,7 +37,7 @@ class StockFeed {
  public:
   static Result<std::unique_ptr<StockFeed>> connect(const std::filesystem::path& socket, qkm::StockName name, qkm::Owner owner);
   ~StockFeed();
-  /// A chunk of qkm::chunk_keys_max keys under each id: durable when it returns.
+  /// A chunk of qkm::chunk_keys_max keys under each id: durable when it returns. None: to see the level.
   Result<void> add(std::span<const BatchId> batches);
   [[nodiscard]] double cpu_s() const noexcept { return cpu_s_; }        // of the KME's intake, so far
   [[nodiscard]] std::int64_t level() const noexcept { return level_; }  // keys of the owner's, after the last add()
@@ -54,9 +54,10 @@ class StockFeed {
 /// Keeps both ends' stock where it is while keys are used.
 class StockUpkeep {
  public:
-  StockUpkeep(StockFeed& near, StockFeed& far, crypto::Rng& rng);
+  /// `missing`: keys that the stock lacks already.
+  StockUpkeep(StockFeed& near, StockFeed& far, crypto::Rng& rng, std::size_t missing);
   ~StockUpkeep();
-  /// A key was used.
+  /// A key was used. Waits while two chunks are missing: a client that has 256 requests under way then never finds a stock of 1000 empty.
   void used();
   /// Waits until less than a chunk is missing and nothing is under way.
   Result<void> settle();
