@@ -288,7 +288,8 @@ TEST_F(CentralRelayTest, ABlockThatANodeLacksIsDroppedByTheNodeBeforeAndTheRelay
     for (std::size_t i = 1; i < nodes; ++i) give(i, block + 2, At::both);
     const auto done = relay(2);
     ASSERT_TRUE(done) << "node " << lacking << ": " << done.error().message;
-    EXPECT_EQ(node(lacking - 1).count("SELECT count(*) FROM key_chunk WHERE own = 1 AND seq = " + std::to_string(block + 1)), 0)
+    EXPECT_EQ(node(lacking - 1).count("SELECT count(*) FROM key_chunk WHERE own = 1 AND stock = 'link/" + link(lacking).text() + "' AND seq = " + std::to_string(block + 1)),
+              0)
         << path_[lacking - 1].text() << " gives the block up as a whole";
     EXPECT_EQ(network_.b().relayed_key_state(key_id(*done, 0)), store::KeyState::generated) << "it has arrived";
     // Uneven stocks are evened out for the next round.

@@ -119,13 +119,13 @@ POINT_TEST(PointsOverTheWire, Km_3, accepts, TheFarEndFetchesTheSameQuantumKeyBy
 }
 
 POINT_TEST(PointsOverTheWire, Km_3, accepts, ADemandForQualityIsMetAndTheKeySaysWhatItIsWorthAtBothEnds) {
-  const Json quality = Json::object({{"bound", "one-decoy-finite"}, {"eps_max", 1e-9}, {"relays_max", 1}, {"way", "hop_by_hop"}});
+  const Json quality = Json::object({{"bound", "two-decoy-finite"}, {"eps_max", 1e-9}, {"relays_max", 1}, {"way", "hop_by_hop"}});
   const Json near = parsed(net().call_json(
       "kms-a", Endpoint::km3_take, "qkm-a",
       Json::object({{"peer_domain", "b"}, {"sid_wk", to_hex(net().rng().bytes(16))}, {"count", 1}, {"kms", "kms-a"}, {"quality", quality}, {"wait", true}})));
   const Json key = near.array("keys").value().at(0);
   const Json proof = key.object("proof").value();
-  EXPECT_EQ(proof.texts("bounds").value(), std::vector<std::string>{"wiesemann-2026"});
+  EXPECT_EQ(proof.texts("bounds").value(), std::vector<std::string>{"lim-2014"});
   EXPECT_EQ(proof.texts("photons").value(), std::vector<std::string>{"simulated"});
   EXPECT_GE(proof.number("eps").value(), 2e-10) << "two hops, a block each at least";
   EXPECT_LE(proof.number("eps").value(), 1e-9);
@@ -144,14 +144,14 @@ POINT_TEST(PointsOverTheWire, Km_3, refuses, AQualityThatTheseLinksDoNotHave) {
     unsigned status;
   };
   for (const Case& one : {Case{Json::object({{"photons", "measured"}}), 503U}, Case{Json::object({{"eps_max", 1e-12}}), 503U},
-                          Case{Json::object({{"bound", "two-decoy-finite"}}), 503U}, Case{Json::object({{"way", "centralised"}}), 503U},
+                          Case{Json::object({{"bound", "one-decoy-finite"}}), 503U}, Case{Json::object({{"way", "centralised"}}), 503U},
                           Case{Json::object({{"bound", "best"}}), 400U}, Case{Json::object({{"eps_max", 0.0}}), 400U}}) {
     EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::km3_take, "qkm-a",
                                         Json::object({{"peer_domain", "b"}, {"sid_wk", to_hex(net().rng().bytes(16))}, {"count", 1}, {"kms", "kms-a"}, {"quality", one.quality}}))),
               one.status)
         << one.quality.dump();
   }
-  net().expect_audit("qkm-a", "km-3.take", "its oldest: finite (wiesemann-2026)");
+  net().expect_audit("qkm-a", "km-3.take", "its oldest: finite (lim-2014)");
 }
 
 POINT_TEST(PointsOverTheWire, Km_3, accepts, ANoticeSaysWhenThereAreKeys) {

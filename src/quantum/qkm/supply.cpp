@@ -74,6 +74,7 @@ Result<std::vector<RelayedKey>> KeySupply::from_pools(const Session& session, st
 }
 
 Result<std::vector<RelayedKey>> KeySupply::take(const Session& session, std::size_t count, Deadline deadline) {
+  std::optional<Error> reason;  // that there was no key, before the time was over
   while (true) {
     const std::uint64_t seen = parts_.arrivals.count();
     auto taken = from_pools(session, count, count);
@@ -81,13 +82,14 @@ Result<std::vector<RelayedKey>> KeySupply::take(const Session& session, std::siz
       // Another session may take what this relay brings, but then that session's own relay brings one more.
       const auto brought = bring(session, count, deadline);
       if (brought) continue;
+      if (!reason || brought.error().code != ErrorCode::deadline_exceeded) reason = brought.error();
       taken = from_pools(session, 1, count);
       const bool may_wait = session.waits && brought.error().code != ErrorCode::not_found && deadline.remaining() > reserve_for_answer;
       if (!taken && may_wait) {
         parts_.arrivals.wait(seen, deadline.sooner_of(look_again_every));
         continue;
       }
-      if (!taken) return refused(session, brought.error(), deadline);
+      if (!taken) return refused(session, brought.error(), *reason);
     }
     if (!taken) return taken;
     node::crash_point("qkm.take.delivered");
@@ -95,13 +97,12 @@ Result<std::vector<RelayedKey>> KeySupply::take(const Session& session, std::siz
   }
 }
 
-/// Whoever demanded a quality is told that it was the quality, and what of it failed.
-Result<std::vector<RelayedKey>> KeySupply::refused(const Session& session, const Error& why, Deadline deadline) {
+/// Whoever demanded a quality is told what of it failed while there was time, not only that the time is over.
+Result<std::vector<RelayedKey>> KeySupply::refused(const Session& session, const Error& last, const Error& why) {
   const Quality& quality = session.quality;
   const bool plain = quality.demand.is_any() && quality.paths == 1 && quality.relays_max >= relay_nodes_max;
-  if (plain || why.code == ErrorCode::not_found) return fail(why);
-  const ErrorCode code = deadline.remaining() <= reserve_for_answer ? ErrorCode::deadline_exceeded : why.code;
-  return fail(code, "no key for domain " + session.peer_domain + " with " + describe(quality) + ": " + why.message);
+  if (plain || last.code == ErrorCode::not_found) return fail(last);
+  return fail(last.code, "no key for domain " + session.peer_domain + " with " + describe(quality) + ": " + why.message);
 }
 
 Result<std::vector<Path>> KeySupply::ways(const std::string& domain, const Quality& quality, Deadline deadline, const std::string& request_id) {

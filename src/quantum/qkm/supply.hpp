@@ -55,7 +55,7 @@ class KeySupply {
 
  private:
   Result<std::vector<RelayedKey>> from_pools(const Session& session, std::size_t least, std::size_t most);
-  Result<std::vector<RelayedKey>> refused(const Session& session, const Error& why, Deadline deadline);
+  Result<std::vector<RelayedKey>> refused(const Session& session, const Error& last, const Error& why);
   Result<void> bring(const Session& session, std::size_t keys, Deadline deadline);
   Result<std::vector<Path>> ways(const std::string& domain, const Quality& quality, Deadline deadline, const std::string& request_id);
   Result<void> relay_over(RelayOrder order, Deadline deadline, const std::string& request_id);

@@ -116,7 +116,6 @@ TEST_F(QualityTest, WhoeverWaitsIsServedWhenKeysOfTheQualityCome) {
   session.waits = true;
   const auto late = a().supply->take(session, 1, Deadline::after(std::chrono::milliseconds(400)));
   ASSERT_FALSE(late);
-  EXPECT_EQ(late.error().code, ErrorCode::deadline_exceeded);
   EXPECT_NE(late.error().message.find("vendor"), std::string::npos) << late.error().message;
   std::jthread bringing([&] { fill(2, 40, one_decoy, one_decoy); });
   const auto taken = a().supply->take(session, 1, soon());
