@@ -55,21 +55,25 @@ std::array<std::uint64_t, intensity_count> differences_by_intensity(const Secret
   std::array<std::uint64_t, intensity_count> out{};
   const ByteView old = before.reveal();
   const ByteView corrected = after.reveal();
-  const auto word_at = [](ByteView octets, std::size_t at) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, octets.data() + at, std::min(sizeof word, octets.size() - at));
-    return word;
-  };
-  for (std::size_t at = 0; at < old.size(); at += sizeof(std::uint64_t)) {
+  std::uint64_t all = 0;
+  // Words of eight octets, then what is left as one more.
+  const auto count = [&](std::size_t at, std::size_t size) {
+    const auto word = [&](ByteView octets) {
+      std::uint64_t value = 0;
+      std::memcpy(&value, octets.data() + at, size);
+      return value;
+    };
     // Which bits were wrong is known to whoever followed the error correction: no secret decides this branch.
-    const std::uint64_t difference = word_at(old, at) ^ word_at(corrected, at);
-    if (difference == 0) continue;
-    const auto decoys = static_cast<unsigned>(std::popcount(difference & word_at(marks.decoy, at)));
-    const auto vacua = static_cast<unsigned>(std::popcount(difference & word_at(marks.vacuum, at)));
-    out[index_of(Intensity::signal)] += static_cast<unsigned>(std::popcount(difference)) - decoys - vacua;
-    out[index_of(Intensity::decoy)] += decoys;
-    out[index_of(Intensity::vacuum)] += vacua;
-  }
+    const std::uint64_t difference = word(old) ^ word(corrected);
+    if (difference == 0) return;
+    all += static_cast<unsigned>(std::popcount(difference));
+    out[index_of(Intensity::decoy)] += static_cast<unsigned>(std::popcount(difference & word(marks.decoy)));
+    out[index_of(Intensity::vacuum)] += static_cast<unsigned>(std::popcount(difference & word(marks.vacuum)));
+  };
+  std::size_t at = 0;
+  for (; at + sizeof(std::uint64_t) <= old.size(); at += sizeof(std::uint64_t)) count(at, sizeof(std::uint64_t));
+  if (at < old.size()) count(at, old.size() - at);
+  out[index_of(Intensity::signal)] = all - out[index_of(Intensity::decoy)] - out[index_of(Intensity::vacuum)];
   return out;
 }
 
