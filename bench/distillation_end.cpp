@@ -10,6 +10,7 @@
 #include "cpu_clock.hpp"
 #include "crypto/kdf.hpp"
 #include "quantum/qkd/keyrate/link_model.hpp"
+#include "quantum/qkd/process/large_blocks.hpp"
 #include "quantum/qkd/session/channel.hpp"
 #include "quantum/qkd/session/distillation.hpp"
 
@@ -221,6 +222,7 @@ std::vector<SiftedBlock> sifted_blocks(const DistillationPlan& plan, End end, st
 }
 
 DistillationTally distil(const DistillationPlan& plan, End end, std::vector<FrameStream> channels, std::vector<std::vector<SiftedBlock>> keys) {
+  keep_large_blocks();
   DistillationTally sum;
   const double cpu_before = process_cpu_s();
   auto random = crypto::open_rng();

@@ -77,14 +77,11 @@ std::array<std::uint64_t, intensity_count> differences_by_intensity(const Secret
   return out;
 }
 
-Announcement announce(const DetectionRecord& record, std::size_t first, std::size_t count) {
-  Announcement out;
-  const auto from = static_cast<std::ptrdiff_t>(first);
-  const auto to = static_cast<std::ptrdiff_t>(first + count);
-  out.indices.assign(record.indices.begin() + from, record.indices.begin() + to);
-  out.bases.assign(record.bases.begin() + from, record.bases.begin() + to);
-  for (std::size_t i = first; i < first + count; ++i) {
-    if (record.bases[i] == Basis::check_z) out.check_bits.push_back(record.bits.reveal()[i]);
+Announcement announce(const Clicks& clicks) {
+  Announcement out{.indices = clicks.indices, .bases = clicks.bases, .check_bits = {}};
+  const ByteView bits = clicks.bits.reveal();
+  for (std::size_t i = 0; i < bits.size(); ++i) {
+    if (clicks.bases[i] == Basis::check_z) out.check_bits.push_back(bits[i]);
   }
   return out;
 }
@@ -112,18 +109,17 @@ Verdict judge(const EmissionRecord& sent, const Announcement& announced, Sifted&
   return out;
 }
 
-Result<void> apply(const Verdict& verdict, const DetectionRecord& record, std::size_t first, Sifted& sifted) {
+Result<void> apply(const Verdict& verdict, const Clicks& clicks, Sifted& sifted) {
   std::size_t check_at = 0;
-  const ByteView bits = record.bits.reveal();
+  const ByteView bits = clicks.bits.reveal();
   for (std::size_t i = 0; i < verdict.marks.size(); ++i) {
     if (verdict.marks[i] == Verdict::dropped) continue;
     const auto intensity = all_intensities[verdict.marks[i] - 1U];
-    const std::size_t click = first + i;
-    if (record.bases[click] == Basis::key_x) {
-      sifted.add_key_bit(bits[click], intensity);
+    if (clicks.bases[i] == Basis::key_x) {
+      sifted.add_key_bit(bits[i], intensity);
     } else {
       if (check_at == verdict.check_bits.size()) return fail(ErrorCode::invalid_argument, "sifting: Alice's check bits do not fit her verdict");
-      sifted.add_check(intensity, verdict.check_bits[check_at++] != bits[click]);
+      sifted.add_check(intensity, verdict.check_bits[check_at++] != bits[i]);
     }
   }
   if (check_at != verdict.check_bits.size()) return fail(ErrorCode::invalid_argument, "sifting: Alice's check bits do not fit her verdict");
