@@ -7,7 +7,6 @@
 namespace qanat::qkd {
 namespace {
 
-
 Result<EventReader> open_events(const Recording& recording) {
   TRY(recording.clock.validate());
   ASSIGN_OR_RETURN(auto source, open_octet_file(recording.events));

@@ -13,11 +13,10 @@ constexpr std::size_t clicks_per_block_max = std::size_t{1} << 30;
 
 // How the thresholds of fixed-length blocks are laid. The first rung is for a link that is as configured, and narrow: in short blocks the width of the
 // thresholds costs most of the key, and a block that misses it takes the next. Then for links that are a little off, or have more errors.
-constexpr std::array<RungPlan, 5> rungs{RungPlan{.abort_probability = 0.1, .drift = 0.0, .error_factor = 1.0},
-                                        RungPlan{.abort_probability = 0.01, .drift = 0.01, .error_factor = 1.0},
-                                        RungPlan{.abort_probability = 1e-3, .drift = 0.03, .error_factor = 1.3},
-                                        RungPlan{.abort_probability = 1e-3, .drift = 0.03, .error_factor = 2.0},
-                                        RungPlan{.abort_probability = 1e-3, .drift = 0.03, .error_factor = 3.0}};
+constexpr std::array<RungPlan, 5> rungs{
+    RungPlan{.abort_probability = 0.1, .drift = 0.0, .error_factor = 1.0}, RungPlan{.abort_probability = 0.01, .drift = 0.01, .error_factor = 1.0},
+    RungPlan{.abort_probability = 1e-3, .drift = 0.03, .error_factor = 1.3}, RungPlan{.abort_probability = 1e-3, .drift = 0.03, .error_factor = 2.0},
+    RungPlan{.abort_probability = 1e-3, .drift = 0.03, .error_factor = 3.0}};
 constexpr double efficiency_cascade = 1.08;                    // of error correction, with room for small blocks
 constexpr double efficiency_ldpc = 1.35;
 
