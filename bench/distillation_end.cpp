@@ -10,6 +10,7 @@
 #include "cpu_clock.hpp"
 #include "crypto/kdf.hpp"
 #include "quantum/qkd/keyrate/link_model.hpp"
+#include "quantum/qkd/process/large_blocks.hpp"
 #include "quantum/qkd/session/channel.hpp"
 #include "quantum/qkd/session/distillation.hpp"
 
@@ -181,7 +182,9 @@ void add(DistillationTally& sum, const DistillationTally& part) {
 
 std::vector<SiftedBlock> sifted_blocks(const DistillationPlan& plan, End end, std::size_t lane) {
   const SessionSettings& settings = plan.settings;
-  const std::size_t bits = settings.block_size;
+  // As many as sifting leaves on average, which is a little more than a block has at least.
+  const double match = settings.parameters.key_basis_probability * settings.parameters.key_basis_probability;
+  const auto bits = static_cast<std::size_t>(match * static_cast<double>(clicks_needed(settings.block_size, settings.parameters.key_basis_probability)));
   const std::size_t octets = (bits + 7) / 8;
   // What the link's model expects of the intensities and of the check basis; the error rate is the plan's.
   const auto expected = expected_block(settings.parameters, settings.effective_bound(), {.n_key = static_cast<double>(bits)});
@@ -221,6 +224,7 @@ std::vector<SiftedBlock> sifted_blocks(const DistillationPlan& plan, End end, st
 }
 
 DistillationTally distil(const DistillationPlan& plan, End end, std::vector<FrameStream> channels, std::vector<std::vector<SiftedBlock>> keys) {
+  keep_large_blocks();
   DistillationTally sum;
   const double cpu_before = process_cpu_s();
   auto random = crypto::open_rng();

@@ -191,14 +191,14 @@ std::vector<DistillationPlan> plans() {
   bright.intensity = {0.5, 0.25, 2e-4};
   bright.intensity_probability = {0.5, 0.35, 0.15};
   bright.key_basis_probability = 0.9;
-  constexpr std::size_t bits = std::size_t{1} << 24;
+  constexpr std::size_t bits = 16'700'000;  // so that with what sifting brings beyond them they stay below 2^24: one transform
   const auto cascade = ReconciliationMethod::cascade;
   return {
       {.name = "faint pulses, Cascade, one-way leak", .settings = settings_for(faint, cascade, LeakModel::one_way, bits)},
       {.name = "faint pulses, Cascade, leak of both directions", .settings = settings_for(faint, cascade, LeakModel::both_directions, bits)},
       {.name = "bright pulses (best for the optics), Cascade, one-way leak", .settings = settings_for(bright, cascade, LeakModel::one_way, bits)},
       {.name = "faint pulses, LDPC (one-way by nature)",
-       .settings = settings_for(faint, ReconciliationMethod::ldpc, LeakModel::one_way, std::size_t{1} << 22),
+       .settings = settings_for(faint, ReconciliationMethod::ldpc, LeakModel::one_way, 4'170'000),
        .blocks = 2},
   };
 }
@@ -207,10 +207,10 @@ std::string operating_point(const DistillationPlan& plan) {
   const SessionSettings& s = plan.settings;
   const LinkParameters& link = s.parameters;
   return fmt::format(
-      "QBER {:.1f} %, blocks of 2^{:.0f} sifted bits, {} of them in {} lanes; bound {}, eps_sec {}, eps_cor {}, leak {}; mu {}/{}/{} with p {}/{}/{}, key "
+      "QBER {:.1f} %, blocks of at least {} sifted bits, {} of them in {} lanes; bound {}, length rule {}, eps_sec {}, eps_cor {}, leak {}; mu {}/{}/{} with p {}/{}/{}, key "
       "basis "
       "{}; check basis as the model of a {} GHz link over {} km expects",
-      100.0 * plan.qber, std::log2(static_cast<double>(s.block_size)), plan.blocks * plan.lanes, plan.lanes, name(s.effective_bound()), s.eps_sec, s.eps_cor,
+      100.0 * plan.qber, s.block_size, plan.blocks * plan.lanes, plan.lanes, name(s.effective_bound()), name(s.length_rule), s.eps_sec, s.eps_cor,
       name(s.leak_model), link.intensity[0], link.intensity[1], link.intensity[2], link.intensity_probability[0], link.intensity_probability[1],
       link.intensity_probability[2], link.key_basis_probability, link.gate_rate_hz / 1e9, link.distance_km);
 }

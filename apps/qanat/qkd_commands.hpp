@@ -23,7 +23,7 @@ struct QkdOptions {
   std::string bound;  // a name, or empty
   std::string reconciliation = "cascade";
   std::string leak_model = "both_directions";
-  std::string length_rule = "observed";
+  std::string length_rule = "fixed";
   std::size_t blocks = 3;
   Output output = Output::people;
 };

@@ -20,6 +20,10 @@ constexpr std::size_t slab_size = 256 * 1024;
 constexpr std::array<std::size_t, 10> class_sizes{32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384};
 
 constexpr std::size_t huge_page = 2 * 1024 * 1024;
+// Mappings given back, wiped, that wait for the next secret of their size: a block of QKD takes and gives back the same ten or so again and again,
+// and mapping, locking and clearing them anew costs a tenth of all that is done to a block.
+constexpr std::size_t kept_size_max = 64 * 1024 * 1024;
+constexpr std::size_t kept_count_max = 64;
 
 std::uint8_t* map_locked(std::size_t size) {
   void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -40,8 +44,10 @@ std::size_t page_rounded(std::size_t size) {
 
 class LockedArena {
  public:
+  LockedArena() { kept_.reserve(kept_count_max); }
+
   std::uint8_t* allocate(std::size_t size) {
-    if (size > class_sizes.back()) return map_locked(page_rounded(size));
+    if (size > class_sizes.back()) return allocate_mapping(page_rounded(size));
     const std::size_t index = class_of(size);
     const std::lock_guard lock(mutex_);
     std::vector<std::uint8_t*>& free_list = free_[index];
@@ -53,7 +59,7 @@ class LockedArena {
   void release(std::uint8_t* block, std::size_t size) noexcept {
     wipe({block, size});
     if (size > class_sizes.back()) {
-      (void)::munmap(block, page_rounded(size));
+      release_mapping(block, page_rounded(size));
       return;
     }
     const std::lock_guard lock(mutex_);
@@ -61,6 +67,40 @@ class LockedArena {
   }
 
  private:
+  struct Mapping {
+    std::uint8_t* memory;
+    std::size_t size;
+  };
+
+  std::uint8_t* allocate_mapping(std::size_t size) {
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = std::ranges::find(kept_, size, &Mapping::size);
+      if (found != kept_.end()) {
+        std::uint8_t* memory = found->memory;
+        kept_size_ -= size;
+        kept_.erase(found);
+        return memory;
+      }
+    }
+    return map_locked(size);
+  }
+  /// `memory` is wiped. What was given back longest ago makes room.
+  void release_mapping(std::uint8_t* memory, std::size_t size) noexcept {
+    const std::lock_guard lock(mutex_);
+    if (size > kept_size_max) {
+      (void)::munmap(memory, size);
+      return;
+    }
+    while (kept_size_ + size > kept_size_max || kept_.size() == kept_count_max) {
+      (void)::munmap(kept_.front().memory, kept_.front().size);
+      kept_size_ -= kept_.front().size;
+      kept_.erase(kept_.begin());
+    }
+    kept_.push_back({.memory = memory, .size = size});  // capacity is there from the beginning
+    kept_size_ += size;
+  }
+
   static std::size_t class_of(std::size_t size) {
     return static_cast<std::size_t>(std::ranges::lower_bound(class_sizes, size) - class_sizes.begin());
   }
@@ -75,6 +115,8 @@ class LockedArena {
   std::mutex mutex_;
   std::array<std::vector<std::uint8_t*>, class_sizes.size()> free_;
   std::array<std::size_t, class_sizes.size()> blocks_{};
+  std::vector<Mapping> kept_;
+  std::size_t kept_size_ = 0;
 };
 
 // Never destroyed: secrets in static storage may outlive any other static.
@@ -99,7 +141,7 @@ bool equal_constant_time(ByteView a, ByteView b) noexcept {
 Secret::Secret(std::size_t size) : size_(size) {
   if (size > 0) {
     data_ = arena().allocate(size);
-    if (size <= class_sizes.back()) std::fill_n(data_, size, std::uint8_t{0});  // a mapping of its own is zero
+    if (size <= class_sizes.back()) std::fill_n(data_, size, std::uint8_t{0});  // a mapping of its own is zero, or was wiped
   }
 }
 

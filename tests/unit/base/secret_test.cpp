@@ -121,6 +121,19 @@ TEST(SecretTest, ThreadsAllocateAndReleaseTogether) {
   }
 }
 
+/// Large ones get the memory of those before them.
+TEST(SecretTest, ALargeSecretBeginsAsZerosWhateverWasThereBefore) {
+  for (const std::size_t size : {std::size_t{20'000}, std::size_t{3} << 20}) {
+    for (int turn = 0; turn < 3; ++turn) {
+      Secret secret(size);
+      EXPECT_TRUE(std::ranges::all_of(secret.reveal(), [](std::uint8_t octet) { return octet == 0; }));
+      std::ranges::fill(secret.writable(), std::uint8_t{0xa5});
+      const Secret copy = secret.duplicate();
+      EXPECT_TRUE(equal_secret(copy, secret));
+    }
+  }
+}
+
 TEST(SecretTest, WipingOverwritesWithZeros) {
   Bytes octets = to_bytes("secret");
   wipe(octets);

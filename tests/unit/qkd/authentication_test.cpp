@@ -73,6 +73,11 @@ struct Ends {
   AuthenticationPool bob_pool = pool_of(6);
   Channel alice{a2b, 0};
   Channel bob{b2a, 0};
+
+  void begin_block() {
+    alice.restart_transcript();
+    bob.restart_transcript();
+  }
 };
 
 TEST(ChannelTest, OneTagCoversAllMessagesSinceTheLast) {
@@ -102,6 +107,7 @@ TEST(ChannelTest, AnAlteredUntaggedMessageShowsAtTheNextTag) {
 TEST(ChannelTest, OneTagCoversLongTranscriptsToo) {
   for (const bool altered : {false, true}) {
     Ends ends;
+    ends.begin_block();
     for (std::uint8_t i = 0; i < 5; ++i) {
       Bytes frame = ends.alice.untagged(MessageType::verdict, 1, Bytes(transcript_buffered_max / 3, i), ends.alice_pool);
       if (altered && i == 1) frame[100] ^= 1;
@@ -119,12 +125,34 @@ TEST(ChannelTest, OneTagCoversLongTranscriptsToo) {
 
 TEST(ChannelTest, ALongTranscriptIsTiedToTheKeyThatWasNext) {
   Ends ends;
+  ends.begin_block();
   (void)ends.alice_pool.claim(a2b, TagPurpose::handshake, 0);  // a tag that was lost: the ends do not agree on what is next
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(ends.bob.receive(ends.alice.untagged(MessageType::verdict, 1, Bytes(transcript_buffered_max / 3), ends.alice_pool), ends.bob_pool));
   }
   const Bytes close = *ends.alice.tagged(MessageType::close, 1, Bytes{5}, ends.alice_pool);
   EXPECT_EQ(ends.bob.receive(close, ends.bob_pool).error().code, ErrorCode::denied);
+}
+
+TEST(ChannelTest, ALongTranscriptIsTiedToTheEndWhoseTurnItIs) {
+  Ends ends;
+  ends.begin_block();
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(ends.bob.receive(ends.alice.untagged(MessageType::verdict, 1, Bytes(transcript_buffered_max / 3), ends.alice_pool), ends.bob_pool));
+  }
+  EXPECT_EQ(ends.bob.tagged(MessageType::ack, 1, {}, ends.bob_pool).error().code, ErrorCode::denied);
+}
+
+TEST(ChannelTest, ATagCoversTheTagBeforeIt) {
+  Ends ends;
+  AuthenticationPool other_pool = pool_of(6);
+  Channel other_alice(a2b, 0);
+  ends.begin_block();
+  ASSERT_TRUE(ends.bob.receive(*ends.alice.tagged(MessageType::close, 1, Bytes{5}, ends.alice_pool), ends.bob_pool));
+  (void)*other_alice.tagged(MessageType::close, 1, Bytes{6}, other_pool);  // another close under the same key: another tag
+  const Bytes ack = *ends.bob.tagged(MessageType::ack, 1, {}, ends.bob_pool);
+  EXPECT_EQ(other_alice.receive(ack, other_pool).error().code, ErrorCode::denied);
+  EXPECT_TRUE(ends.alice.receive(ack, ends.alice_pool));
 }
 
 TEST(ChannelTest, ATagThatMayNotHaveItsKeyIsNotSent) {

@@ -17,7 +17,8 @@ constexpr const char* common = "[qkd]\nlink = \"a-r\"\npeer = \"qkd-x\"\nqkm = \
 constexpr const char* optics =
     "pre_shared_key = \"p\"\ndistance_km = 5\ndetector_efficiency = 0.6\ndark_count_probability = 1e-7\nafterpulse_probability = 0\nmisalignment_error = "
     "0.002\n"
-    "p_signal = 0.2\np_decoy = 0.5\nkey_basis_probability = 0.6\nblock_size = 6000\neps_sec = 0.05\neps_cor = 1e-6\nauthentication_reserve = 4\n"
+    "p_signal = 0.2\np_decoy = 0.5\nkey_basis_probability = 0.6\nblock_size = 6000\nlength_rule = \"observed\"\neps_sec = 0.05\neps_cor = "
+    "1e-6\nauthentication_reserve = 4\n"
     "authentication_target = 12\n";
 constexpr const char* vendor =
     "driver = \"etsi014\"\nvendor_kme = \"https://kme-a.example:8443\"\nvendor_certificate = \"c\"\nvendor_key = \"k\"\nvendor_roots = \"r\"\n"
@@ -138,6 +139,15 @@ TEST_F(FilesDriverTest, WhatWasMeasuredDoesNotCountAsSimulated) {
   EXPECT_FALSE(*record.boolean("simulated"));
   EXPECT_FALSE(record.has("simulated_time_s"));
   EXPECT_TRUE(record.has("recorded_time_s"));
+}
+
+TEST_F(DriverTest, BlocksThatCanNeverPassTheirThresholdsWithAnyKeyLeftAreRefusedAtTheStart) {
+  std::string text = std::string(common) + "role = \"alice\"\nsimulated_fibre_seed = \"f\"\n" + optics;
+  ASSERT_TRUE(read(text));
+  text.replace(text.find("observed"), 8, "fixed");
+  const auto refused = read(text);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("block_size"), std::string::npos) << refused.error().message;
 }
 
 TEST_F(DriverTest, AVendorsEndRefusesTheStateOfAnEndWithOptics) {

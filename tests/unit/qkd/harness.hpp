@@ -44,6 +44,7 @@ inline SessionSettings quick_settings() {
   settings.parameters.intensity_probability = {0.2, 0.5, 0.3};
   settings.parameters.key_basis_probability = 0.6;
   settings.block_size = 6000;
+  settings.length_rule = LengthRule::observed;  // agreed thresholds leave blocks as small as these no key
   settings.eps_sec = 0.05;
   settings.eps_cor = 1e-6;
   settings.authentication_reserve = 4;

@@ -329,6 +329,8 @@ TEST(AcceptanceTest, NoLadderWhenABlockThatJustPassesHoldsNoKey) {
   const BoundInput small = good_block(Bound::lim_2014, 2e4);
   constexpr std::array<double, 0> none{};
   EXPECT_EQ(propose_ladder(small, 1e-3, 0.2, none).error().code, ErrorCode::exhausted);
+  constexpr std::array rising_from_below{RungPlan{.abort_probability = 1e-3, .drift = 0.0, .error_factor = 0.9}};
+  EXPECT_EQ(propose_ladder(good_block(Bound::lim_2014), rising_from_below).error().code, ErrorCode::invalid_argument);
   constexpr std::array falling{2.0, 1.5};
   EXPECT_EQ(propose_ladder(good_block(Bound::lim_2014), 1e-3, 0.0, falling).error().code, ErrorCode::invalid_argument);
 }

@@ -339,7 +339,7 @@ TEST(LdpcCodeTest, EveryExtensionHalvesARowWhoseParitiesAreKnown) {
 }
 
 TEST(LdpcDecoderTest, EveryKernelComputesTheSame) {
-  if (best_ldpc_kernel() == LdpcKernel::portable) GTEST_SKIP() << "this processor has the portable path only";
+  // Where the processor has the portable path only, both decoders are that: then this says that a decoding depends on nothing that went before.
   std::mt19937_64 random(14);
   LdpcDecoder portable(LdpcKernel::portable);
   LdpcDecoder dispatched;
@@ -365,6 +365,7 @@ TEST(LdpcDecoderTest, EveryKernelComputesTheSame) {
     EXPECT_EQ(a.solved, b.solved);
     EXPECT_EQ(a.iterations, b.iterations);
     EXPECT_EQ(first, second);
+    for (std::size_t row = 0; a.solved && row < difference.size(); ++row) EXPECT_EQ(row_parities(graph.shape()[row], first), difference[row]);
     if (one.rows == 90) EXPECT_EQ(first, errors);
   }
 }

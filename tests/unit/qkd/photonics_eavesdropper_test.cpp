@@ -32,21 +32,22 @@ Block block(const LinkParameters& link, std::size_t clicks) {
   auto alice = std::move(*open_simulated_alice(link, test::secret_of(fibre_seed_size, 5)));
   auto bob = std::move(*open_simulated_bob(link, test::secret_of(fibre_seed_size, 5)));
   EXPECT_TRUE(alice->start(test::run(1)) && bob->start(test::run(1)));
-  const auto seen = bob->collect(clicks);
-  const auto sent = alice->emissions(seen->indices);
+  auto record = bob->collect(clicks);
+  const Clicks seen = record->clicks.take_all();
+  const auto sent = alice->emissions(seen.indices);
   SimulatedFibre truth(link, test::secret_of(fibre_seed_size, 5), test::run(1));
   Block out;
   for (std::size_t i = 0; i < clicks; ++i) {
     const unsigned photons = truth.next().photons;
-    if (sent->bases[i] != seen->bases[i]) continue;
+    if (sent->bases[i] != seen.bases[i]) continue;
     const bool is_key = sent->bases[i] == Basis::key_x;
     const std::size_t k = index_of(sent->intensities[i]);
     (is_key ? out.key : out.check)[k] += 1;
-    if (sent->bits.reveal()[i] != seen->bits.reveal()[i]) (is_key ? out.key_errors : out.check_errors)[k] += 1;
+    if (sent->bits.reveal()[i] != seen.bits.reveal()[i]) (is_key ? out.key_errors : out.check_errors)[k] += 1;
     out.singles += is_key && photons == 1 ? 1 : 0;
   }
-  out.gates = static_cast<double>(seen->gates);
-  out.monitor = seen->monitor;
+  out.gates = static_cast<double>(record->gates);
+  out.monitor = record->monitor;
   return out;
 }
 

@@ -227,12 +227,12 @@ class RecordingTest : public testing::Test {
 
   Result<double> export_run() { return export_events(link_, test::secret_of(fibre_seed_size, 3), test::run(1), request_); }
 
-  static SiftedBlock sift(AliceDevice& alice, const DetectionRecord& seen) {
-    const auto sent = alice.emissions(seen.indices);
+  static SiftedBlock sift(AliceDevice& alice, const Clicks& clicks, std::uint64_t gates) {
+    const auto sent = alice.emissions(clicks.indices);
     EXPECT_TRUE(sent) << sent.error().message;
-    Sifted out(seen.indices.size());
-    if (sent) judge(*sent, announce(seen, 0, seen.indices.size()), out);
-    return out.take(1, seen.gates);
+    Sifted out(clicks.indices.size());
+    if (sent) judge(*sent, announce(clicks), out);
+    return out.take(1, gates);
   }
 
   LinkParameters link_;
@@ -260,19 +260,21 @@ TEST_F(RecordingTest, DriversSiftTheSameFromFilesAsFromTheSimulation) {
   auto bob = open_file_bob(request_.bob, random_);
   ASSERT_TRUE(alice && bob);
   ASSERT_TRUE(simulated_alice->start(test::run(1)) && simulated_bob->start(test::run(1)) && (*alice)->start(test::run(9)) && (*bob)->start(test::run(9)));
-  const auto expected = simulated_bob->collect(request_.clicks);
-  const auto seen = (*bob)->collect(request_.clicks);
+  auto expected = simulated_bob->collect(request_.clicks);
+  auto seen = (*bob)->collect(request_.clicks);
   ASSERT_TRUE(seen) << seen.error().message;
-  EXPECT_EQ(seen->indices, expected->indices);
-  EXPECT_EQ(seen->bases, expected->bases);
-  EXPECT_TRUE(equal_secret(seen->bits, expected->bits));
+  const Clicks clicks = seen->clicks.take_all();
+  const Clicks simulated = expected->clicks.take_all();
+  EXPECT_EQ(clicks.indices, simulated.indices);
+  EXPECT_EQ(clicks.bases, simulated.bases);
+  EXPECT_TRUE(equal_secret(clicks.bits, simulated.bits));
   EXPECT_EQ(seen->gates, expected->gates);
   EXPECT_DOUBLE_EQ(*seconds, static_cast<double>(seen->gates) / 1e9);
   EXPECT_EQ(seen->monitor.firings, expected->monitor.firings);
   EXPECT_EQ(seen->monitor.double_clicks, expected->monitor.double_clicks);
   EXPECT_TRUE(check_monitor(seen->monitor, link_));
-  const SiftedBlock from_files = sift(**alice, *seen);
-  const SiftedBlock from_simulation = sift(*simulated_alice, *expected);
+  const SiftedBlock from_files = sift(**alice, clicks, seen->gates);
+  const SiftedBlock from_simulation = sift(*simulated_alice, simulated, expected->gates);
   EXPECT_GT(from_files.key_bits, 5000U);
   EXPECT_EQ(from_files.key_counts, from_simulation.key_counts);
   EXPECT_EQ(from_files.check.detections, from_simulation.check.detections);
@@ -286,19 +288,21 @@ TEST_F(RecordingTest, BobNeedsNoSideFile) {
   ASSERT_TRUE(export_run());
   auto with = open_file_bob(request_.bob, random_);
   ASSERT_TRUE(with && (*with)->start(test::run(9)));
-  const auto expected = (*with)->collect(10'000);
+  auto expected = (*with)->collect(10'000);
   std::filesystem::remove(request_.bob.events.string() + ".used");
   request_.bob.side.clear();
   auto bob = open_file_bob(request_.bob, random_);
   ASSERT_TRUE(bob && (*bob)->start(test::run(9)));
-  const auto seen = (*bob)->collect(10'000);
+  auto seen = (*bob)->collect(10'000);
   ASSERT_TRUE(seen);
-  EXPECT_EQ(seen->indices, expected->indices);
-  EXPECT_EQ(seen->bases, expected->bases);
+  const Clicks clicks = seen->clicks.take_all();
+  const Clicks resolved = expected->clicks.take_all();
+  EXPECT_EQ(clicks.indices, resolved.indices);
+  EXPECT_EQ(clicks.bases, resolved.bases);
   EXPECT_EQ(seen->monitor.double_clicks, expected->monitor.double_clicks);
   EXPECT_GT(seen->monitor.double_clicks, 5U);
   std::size_t differing = 0;  // double clicks are random anew
-  for (std::size_t i = 0; i < 10'000; ++i) differing += seen->bits.reveal()[i] != expected->bits.reveal()[i] ? 1 : 0;
+  for (std::size_t i = 0; i < 10'000; ++i) differing += clicks.bits.reveal()[i] != resolved.bits.reveal()[i] ? 1 : 0;
   EXPECT_LE(differing, seen->monitor.double_clicks);
   EXPECT_FALSE(seen->monitor.photocurrent_a);
   EXPECT_FALSE(check_monitor(seen->monitor, link_));
@@ -315,12 +319,13 @@ TEST_F(RecordingTest, BlocksFollowEachOtherAndNothingIsUsedTwiceAcrossARestart) 
     auto bob = open_file_bob(request_.bob, random_);
     for (int block = 0; block < 2; ++block) {
       ASSERT_TRUE((*alice)->start(test::run(9)) && (*bob)->start(test::run(9)));
-      const auto seen = (*bob)->collect(4000);
+      auto seen = (*bob)->collect(4000);
       ASSERT_TRUE(seen) << seen.error().message;
-      EXPECT_TRUE(last == 0 || seen->indices.front() > last);
-      last = seen->indices.back();
+      const Clicks clicks = seen->clicks.take_all();
+      EXPECT_TRUE(last == 0 || clicks.indices.front() > last);
+      last = clicks.indices.back();
       gates += seen->gates;
-      EXPECT_GT(sift(**alice, *seen).key_bits, 1000U);
+      EXPECT_GT(sift(**alice, clicks, seen->gates).key_bits, 1000U);
       EXPECT_FALSE((*alice)->emissions(std::array{last}));  // asked before
     }
   }

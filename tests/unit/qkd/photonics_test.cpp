@@ -277,16 +277,17 @@ TEST(SimulatedDeviceTest, EndsMeetOverTheSharedFibreAlone) {
   auto bob = std::move(*open_simulated_bob(link, test::secret_of(fibre_seed_size, 3)));
   ASSERT_TRUE(alice->start(test::run(2)));
   ASSERT_TRUE(bob->start(test::run(2)));
-  const auto seen = bob->collect(5000);
-  ASSERT_TRUE(seen);
-  const auto sent = alice->emissions(seen->indices);
+  auto record = bob->collect(5000);
+  ASSERT_TRUE(record);
+  const Clicks seen = record->clicks.take_all();
+  const auto sent = alice->emissions(seen.indices);
   ASSERT_TRUE(sent);
   std::size_t matching = 0;
   std::size_t errors = 0;
   std::size_t mismatched_errors = 0;
-  for (std::size_t i = 0; i < seen->indices.size(); ++i) {
-    const bool differs = sent->bits.reveal()[i] != seen->bits.reveal()[i];
-    if (sent->bases[i] == seen->bases[i]) {
+  for (std::size_t i = 0; i < seen.indices.size(); ++i) {
+    const bool differs = sent->bits.reveal()[i] != seen.bits.reveal()[i];
+    if (sent->bases[i] == seen.bases[i]) {
       ++matching;
       errors += differs ? 1 : 0;
     } else {
@@ -295,7 +296,34 @@ TEST(SimulatedDeviceTest, EndsMeetOverTheSharedFibreAlone) {
   }
   EXPECT_LT(errors, matching / 20);
   EXPECT_NEAR(static_cast<double>(mismatched_errors) / static_cast<double>(5000 - matching), 0.5, 0.1);
-  EXPECT_GT(seen->gates, seen->indices.back());
+  EXPECT_GT(record->gates, seen.indices.back());
+}
+
+TEST(PackedClicksTest, GiveBackWhatWasAddedInPiecesOfAnySize) {
+  test::SeededRng random(4);
+  constexpr std::size_t count = 1003;
+  PackedClicks packed(count);
+  Clicks added{.indices = {}, .bases = {}, .bits = Secret(count)};
+  std::uint64_t index = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    index += i == 500 ? std::uint64_t{1} << 61 : 1 + random.below(i % 7 == 0 ? 1'000'000 : 200);
+    added.indices.push_back(index);
+    added.bases.push_back(random.below(3) == 0 ? Basis::check_z : Basis::key_x);
+    added.bits.writable()[i] = static_cast<std::uint8_t>(random.below(2));
+    packed.add(index, added.bases.back(), added.bits.reveal()[i] != 0);
+  }
+  EXPECT_EQ(packed.last(), index);
+  std::size_t at = 0;
+  for (const std::size_t piece : {std::size_t{1}, std::size_t{8}, std::size_t{500}, count}) {
+    const Clicks taken = packed.take(piece);
+    for (std::size_t i = 0; i < taken.indices.size(); ++i, ++at) {
+      EXPECT_EQ(taken.indices[i], added.indices[at]);
+      EXPECT_EQ(taken.bases[i], added.bases[at]);
+      EXPECT_EQ(taken.bits.reveal()[i], added.bits.reveal()[at]);
+    }
+    EXPECT_EQ(packed.size(), count - at);
+  }
+  EXPECT_EQ(at, count);
 }
 
 TEST(SimulatedDeviceTest, AnotherRunOrAnotherFibreGivesOtherBits) {
@@ -303,7 +331,7 @@ TEST(SimulatedDeviceTest, AnotherRunOrAnotherFibreGivesOtherBits) {
   const auto collect = [&link](std::uint64_t seed, std::uint8_t number) {
     auto bob = std::move(*open_simulated_bob(link, test::secret_of(fibre_seed_size, seed)));
     EXPECT_TRUE(bob->start(test::run(number)));
-    return std::move(*bob->collect(200)).indices;
+    return bob->collect(200)->clicks.take_all().indices;
   };
   EXPECT_EQ(collect(3, 1), collect(3, 1));
   EXPECT_NE(collect(3, 1), collect(3, 2));

@@ -75,7 +75,7 @@ TEST(SessionTest, OneDecoyLinksAreAssessedByWiesemannAndNeedTheKeysErrors) {
 TEST(SessionTest, FixedLengthsComeFromThresholdsThatStandInTheReport) {
   SessionSettings settings = test::quick_settings();
   settings.block_size = 40'000;
-  settings.length_rule = LengthRule::fixed;
+  settings.length_rule = SessionSettings{}.length_rule;
   ASSERT_TRUE(settings.validate());
   Link link(settings);
   link.connect();
@@ -92,6 +92,29 @@ TEST(SessionTest, FixedLengthsComeFromThresholdsThatStandInTheReport) {
   EXPECT_EQ(first.thresholds.size(), thresholds_digest_size);
   if (first.rung == second.rung) EXPECT_EQ(first.length, second.length);
   EXPECT_NE(first.n_sift, second.n_sift);
+}
+
+TEST(SessionTest, OrdinaryBlocksOfOrdinaryLinksPassTheThresholdsOfTheDefault) {
+  for (const double distance_km : {5.0, 50.0}) {
+    SessionSettings settings;  // the defaults
+    settings.link = LinkId("a-r");
+    settings.parameters.distance_km = distance_km;
+    Link link(settings);
+    link.connect();
+    link.run();
+    constexpr std::size_t blocks = 4;
+    for (std::size_t i = 0; i < blocks; ++i) {
+      link.begin_block();
+      link.run();
+    }
+    ASSERT_EQ(link.alice_store.delivered.size(), blocks) << (link.bob_store.failures.empty() ? "" : link.bob_store.failures[0].error.message);
+    EXPECT_TRUE(link.ends_agree());
+    for (const auto& [id, block] : link.alice_store.delivered) {
+      EXPECT_EQ(block.report.length_rule, LengthRule::fixed);
+      EXPECT_LE(block.report.rung, 1U);
+      EXPECT_GT(block.report.length, 8000U);
+    }
+  }
 }
 
 TEST(SessionTest, BlocksDifferFromEachOtherAndAreNotConstant) {
@@ -280,6 +303,25 @@ TEST(SessionTest, ARestoredBackupOfOneEndIsNoticed) {
   link.run();
   EXPECT_FALSE(link.alice->idle());
   EXPECT_EQ(link.alice_store.ended.size(), 1U);
+}
+
+TEST(SettingsTest, TheDefaultIsTheLengthThatTheProofsCoverAndItSharesTheFailureProbability) {
+  SessionSettings settings;
+  settings.link = LinkId("a-r");
+  EXPECT_EQ(settings.length_rule, LengthRule::fixed);
+  const auto ladder = settings.acceptance_ladder();
+  ASSERT_TRUE(ladder) << ladder.error().message;
+  ASSERT_GE(ladder->size(), 2U);
+  double spent = 0.0;
+  std::uint64_t last = settings.block_size;
+  for (const AcceptanceThresholds& rung : *ladder) {
+    spent += rung.ranges.eps_sec;
+    const std::uint64_t length = fixed_length(rung)->bits();
+    EXPECT_LT(length, last);  // a block takes the first that it passes, so the best stands first
+    last = length;
+  }
+  EXPECT_LE(spent, settings.eps_sec * (1.0 + 1e-12));
+  EXPECT_GT(fixed_length(ladder->front())->bits(), 10'000U);
 }
 
 TEST(SettingsTest, RefusesWhatCannotWork) {

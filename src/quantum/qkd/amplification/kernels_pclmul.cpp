@@ -16,17 +16,14 @@
 // this way.
 #pragma clang attribute push(__attribute__((target("pclmul,sse4.1"))), apply_to = function)
 #include "quantum/qkd/amplification/kernel_table.hpp"
+#include "quantum/qkd/amplification/vector_arithmetic.hpp"
 
 namespace qanat::qkd::gf2 {
 namespace {
 
-struct PclmulLanes {
-  typedef std::uint64_t V __attribute__((vector_size(16)));
-  struct Constant {
-    V value;
-    V shifted;
-  };
+typedef std::uint64_t Words __attribute__((vector_size(16)));
 
+struct PclmulLanes : VectorArithmetic<PclmulLanes, Words> {
   static V load(const Element* at) { return V(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))); }
   static void store(Element* at, V v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(at), __m128i(v)); }
   static V broadcast(const Element& e) { return load(&e); }
@@ -37,36 +34,8 @@ struct PclmulLanes {
   }
   static V up(V a) { return V(_mm_slli_si128(__m128i(a), 8)); }
   static V down(V a) { return V(_mm_srli_si128(__m128i(a), 8)); }
+  static V tail() { return V{modulus_tail, 0}; }
 
-  static V times(V a, const Constant& c) {
-    const V tail{modulus_tail, 0};
-    const V low = clmul<0x00>(a, c.value) ^ clmul<0x01>(a, c.shifted);
-    const V high = clmul<0x10>(a, c.value) ^ clmul<0x11>(a, c.shifted);
-    return low ^ up(high) ^ clmul<0x01>(high, tail);
-  }
-  static V product(V a, V b) {
-    const V tail{modulus_tail, 0};
-    const V middle = clmul<0x10>(a, b) ^ clmul<0x01>(a, b);
-    V high = clmul<0x11>(a, b) ^ down(middle);
-    const V fold = clmul<0x01>(high, tail);
-    high ^= down(fold);
-    return clmul<0x00>(a, b) ^ up(middle ^ fold) ^ clmul<0x00>(high, tail);
-  }
-  static V corner(V a) {
-    const V tail{modulus_tail, 0};
-    return a ^ down(clmul<0x01>(a, tail));
-  }
-
-  struct Two {
-    V low;
-    V high;
-  };
-  static Two multiply2(V a, V b) {
-    const V low = clmul<0x00>(a, b);
-    const V high = clmul<0x11>(a, b);
-    const V middle = clmul<0x00>(a ^ down(a), b ^ down(b)) ^ low ^ high;
-    return {low ^ up(middle), high ^ down(middle)};
-  }
   static void multiply4(std::uint64_t* product, const std::uint64_t* a, const std::uint64_t* b, std::uint64_t*) {
     std::array<V, 2> left;
     std::array<V, 2> right;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "quantum/qkd/keyrate/statistics.hpp"
 #include "quantum/qkd/octets.hpp"
@@ -48,11 +49,12 @@ Result<void> check_range(std::string_view what, const IntensityCounts& observed,
   return {};
 }
 
-/// With errors `factor` times as many.
+/// With errors `factor` times as many, but no more than by chance: half of the events of empty pulses are errors anyway.
 BoundInput with_errors(BoundInput input, double factor) {
   const double usual = total(input.n_key) * binary_entropy(total(input.m_key) / total(input.n_key));
-  for (IntensityCounts* errors : {&input.m_key, &input.m_check}) {
-    for (double& count : *errors) count *= factor;
+  for (std::size_t k = 0; k < intensity_count; ++k) {
+    input.m_key[k] = std::max(input.m_key[k], std::min(input.m_key[k] * factor, input.n_key[k] / 2.0));
+    input.m_check[k] = std::max(input.m_check[k], std::min(input.m_check[k] * factor, input.n_check[k] / 2.0));
   }
   if (usual > 0.0) input.lambda_EC *= total(input.n_key) * binary_entropy(std::min(0.5, total(input.m_key) / total(input.n_key))) / usual;
   return input;
@@ -121,27 +123,34 @@ Result<AcceptanceThresholds> thresholds_around(const BoundInput& expected, doubl
   return Result<AcceptanceThresholds>(std::move(out));
 }
 
-Result<AcceptanceLadder> propose_ladder(const BoundInput& expected, double abort_probability, double drift, std::span<const double> error_factors) {
-  std::vector<double> factors{1.0};
-  factors.insert(factors.end(), error_factors.begin(), error_factors.end());
-  for (std::size_t i = 0; i + 1 < factors.size(); ++i) {
-    if (!(factors[i + 1] > factors[i])) return fail(ErrorCode::invalid_argument, "error factors must exceed 1 and rise");
-  }
+Result<AcceptanceLadder> propose_ladder(const BoundInput& expected, std::span<const RungPlan> plans) {
   BoundInput each = expected;
-  each.eps_sec /= static_cast<double>(factors.size());
+  each.eps_sec /= static_cast<double>(plans.size());
   AcceptanceLadder out;
-  for (const double factor : factors) {
-    ASSIGN_OR_RETURN(AcceptanceThresholds rung, thresholds_around(with_errors(each, factor), abort_probability, drift));
+  IntensityCounts fewest{};  // errors in the check basis that any rung so far takes
+  fewest.fill(std::numeric_limits<double>::infinity());
+  for (const RungPlan& plan : plans) {
+    if (!(plan.error_factor >= 1.0)) return fail(ErrorCode::invalid_argument, "error factors must be at least 1");
+    ASSIGN_OR_RETURN(AcceptanceThresholds rung, thresholds_around(with_errors(each, plan.error_factor), plan.abort_probability, plan.drift));
     // A rung takes every block that has fewer errors too: a bad block of the rung above may be better than this one expects.
     for (std::size_t k = 0; k < intensity_count; ++k) {
-      if (!out.empty()) rung.ranges.m_check[k].low = out.front().ranges.m_check[k].low;
+      fewest[k] = std::min(fewest[k], rung.ranges.m_check[k].low);
+      rung.ranges.m_check[k].low = fewest[k];
     }
     ASSIGN_OR_RETURN(const BoundOutput length, fixed_length(rung));
-    if (length.bits() == 0) break;
-    out.push_back(std::move(rung));
+    if (length.bits() != 0) out.push_back(std::move(rung));
   }
   if (out.empty()) return fail(ErrorCode::exhausted, "a block that just passes would hold no secret bit: longer blocks or tighter thresholds are needed");
   return Result<AcceptanceLadder>(std::move(out));
+}
+
+Result<AcceptanceLadder> propose_ladder(const BoundInput& expected, double abort_probability, double drift, std::span<const double> error_factors) {
+  std::vector<RungPlan> plans{{.abort_probability = abort_probability, .drift = drift, .error_factor = 1.0}};
+  for (const double factor : error_factors) {
+    if (!(factor > plans.back().error_factor)) return fail(ErrorCode::invalid_argument, "error factors must exceed 1 and rise");
+    plans.push_back({.abort_probability = abort_probability, .drift = drift, .error_factor = factor});
+  }
+  return propose_ladder(expected, plans);
 }
 
 Result<FixedLength> fixed_length(std::span<const AcceptanceThresholds> ladder, const BoundInput& observed) {

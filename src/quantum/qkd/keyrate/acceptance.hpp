@@ -14,7 +14,7 @@ namespace qanat::qkd {
 /// How a session turns counts into a length. It stands in the link's configuration and in every block's report, for the claims differ.
 enum class LengthRule : std::uint8_t {
   fixed = 1,     // from thresholds agreed beforehand: covered by the bound's proof
-  observed = 2,  // from the block's own counts: needs a proof for variable length, which arXiv:2405.16578 and its predecessors do not give
+  observed = 2,  // from the block's own counts, a heuristic: needs a proof for variable length, which arXiv:2405.16578 and its predecessors do not give
 };
 std::string_view name(LengthRule rule) noexcept;
 /// "fixed" or "observed"; invalid_argument otherwise.
@@ -43,9 +43,17 @@ Result<AcceptanceThresholds> thresholds_around(const BoundInput& expected, doubl
 /// Several fixed lengths for one link, the best first. A block takes the first that it passes.
 using AcceptanceLadder = std::vector<AcceptanceThresholds>;
 
-/// A ladder whose rungs allow errors to be 1, error_factors[0], error_factors[1], … times what is expected. eps_sec of `expected` is divided by the number
-/// of rungs: a block takes one of several fixed lengths, and the failure probabilities of all of them add up to that of the whole. Rungs that give no key
-/// are left out; invalid_argument as above, exhausted when none is left.
+/// How one rung is laid: errors are expected to be `error_factor` (>= 1) times as many; the others as of thresholds_around.
+struct RungPlan {
+  double abort_probability = 0.0;
+  double drift = 0.0;
+  double error_factor = 1.0;
+};
+/// A ladder by those plans, the narrowest first. eps_sec of `expected` is divided by the number of plans: a block takes one of several fixed lengths, and
+/// the failure probabilities of all of them add up to that of the whole. A rung takes blocks with fewer errors than it expects, too. Rungs that give
+/// no key are left out; invalid_argument as above, exhausted when none is left.
+Result<AcceptanceLadder> propose_ladder(const BoundInput& expected, std::span<const RungPlan> plans);
+/// One with the same abort probability and drift on every rung, and errors 1, error_factors[0], error_factors[1], … times what is expected.
 Result<AcceptanceLadder> propose_ladder(const BoundInput& expected, double abort_probability, double drift, std::span<const double> error_factors);
 
 struct FixedLength {

@@ -14,6 +14,7 @@ double click(PulseModel model, double photons, double dark) {
   switch (model) {
     case PulseModel::two_detectors:
     case PulseModel::wiesemann_2026:
+    case PulseModel::pulse_by_pulse:
       return 1.0 - (1.0 - 2.0 * dark) * std::exp(-photons);
     case PulseModel::rusca_2018:
     case PulseModel::gllp_2005:
@@ -30,9 +31,20 @@ double blinding_share(PulseModel model, double key_share, double check_share) {
     case PulseModel::two_detectors:
     case PulseModel::wiesemann_2026:
     case PulseModel::gllp_2005:
+    case PulseModel::pulse_by_pulse:
       return 1.0;
   }
   return 1.0;
+}
+
+/// Afterpulses per live pulse, whatever its intensity. A click in the waiting time (decay constant t) blinds the detector for the dead time d, and the
+/// afterpulse is lost if it falls into that: with c clicks per pulse the share 1 / (1 + c t (1 - e^(-d / t))) is left.
+double afterpulses_per_pulse(const LinkParameters& link, double clicks_per_pulse) {
+  const double waiting = link.afterpulse_decay_s;
+  const double interrupting = (link.dead_time_scope == DeadTimeScope::receiver ? 1.0 : 0.5) * clicks_per_pulse * link.gate_rate_hz * waiting;
+  const double left = waiting > 0.0 ? 1.0 / (1.0 - interrupting * std::expm1(-link.dead_time_s / waiting)) : 1.0;
+  const double per_click = link.afterpulse_probability * left;
+  return clicks_per_pulse * per_click / (1.0 - per_click);  // each may have one of its own
 }
 
 /// A longer key allows a larger eps_sec and so a longer key: from above to the largest length that is its own consequence.
@@ -58,6 +70,14 @@ PulseStatistics pulse_statistics(const LinkParameters& link, PulseModel model) {
     out.click[k] = click(model, photons, dark);
     out.detection[k] = out.click[k] * (1.0 + link.afterpulse_probability);
     out.error[k] = dark - link.misalignment_error * std::expm1(-photons) + link.afterpulse_probability * out.click[k] / 2.0;
+  }
+  if (model != PulseModel::pulse_by_pulse) return out;
+  double clicks = 0.0;
+  for (std::size_t k = 0; k < intensity_count; ++k) clicks += link.intensity_probability[k] * out.click[k];
+  const double afterpulses = afterpulses_per_pulse(link, clicks);
+  for (std::size_t k = 0; k < intensity_count; ++k) {
+    out.detection[k] = out.click[k] + afterpulses;
+    out.error[k] += (afterpulses - link.afterpulse_probability * out.click[k]) / 2.0;
   }
   return out;
 }

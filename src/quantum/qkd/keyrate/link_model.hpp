@@ -12,6 +12,8 @@ enum class PulseModel : std::uint8_t {
   rusca_2018,      // appendix B: detection 1 - e^(-eta k) + P_DC, error e_mis (1 - e^(-eta k)) + P_DC / 2
   wiesemann_2026,  // authors' program: detection 1 - (1 - P_DC) e^(-eta k), error as above
   gllp_2005,       // Ma et al. 2005: as rusca_2018, with Y0 = P_DC
+  pulse_by_pulse,  // two_detectors, but an afterpulse counts where it happens: in a later pulse, of whatever intensity. For acceptance thresholds, because
+                   // the weakest intensity clicks so seldom that afterpulses of the others are most of its events.
 };
 
 /// Per pulse of intensity k, in the matching basis.

@@ -7,6 +7,7 @@
 
 #include "base/id.hpp"
 #include "base/secret.hpp"
+#include "quantum/qkd/photonics/clicks.hpp"
 #include "quantum/qkd/photonics/link.hpp"
 #include "quantum/qkd/photonics/monitor.hpp"
 
@@ -15,8 +16,8 @@ namespace qanat::qkd {
 struct RunTag;
 /// One run of the optics: both devices are started with the same fresh value, drawn by both sides together.
 using RunId = Id<RunTag, 16>;
-
-inline constexpr std::size_t clicks_per_run_max = std::size_t{1} << 24;
+/// The most that a run may collect.
+inline constexpr std::size_t clicks_per_run_max = std::size_t{1} << 30;
 
 /// Alice's settings at some pulses. The three have one entry per pulse; `bits` holds one bit per octet.
 struct EmissionRecord {
@@ -25,11 +26,9 @@ struct EmissionRecord {
   Secret bits;
 };
 
-/// Bob's clicks, in order of time. `bits` holds one bit per octet; a double click has become a random bit already.
+/// What a run brought at Bob's.
 struct DetectionRecord {
-  std::vector<std::uint64_t> indices;  // of the pulse, strictly ascending
-  std::vector<Basis> bases;
-  Secret bits;
+  PackedClicks clicks;
   std::uint64_t gates = 0;  // that the run has taken, clicks or not
   MonitorRecord monitor;    // for check_monitor(): a block whose detectors were not their own masters gives no key
 };

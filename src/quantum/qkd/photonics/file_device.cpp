@@ -7,7 +7,6 @@
 namespace qanat::qkd {
 namespace {
 
-
 Result<EventReader> open_events(const Recording& recording) {
   TRY(recording.clock.validate());
   ASSIGN_OR_RETURN(auto source, open_octet_file(recording.events));
@@ -148,20 +147,15 @@ class FileBob final : public BobDevice {
     if (count == 0 || count > clicks_per_run_max) return fail(ErrorCode::invalid_argument, "recorded Bob: cannot collect " + std::to_string(count) + " clicks");
     is_started_ = false;
     const std::uint64_t first_gate = mark_.next();
-    DetectionRecord record{.indices = {}, .bases = {}, .bits = Secret(count), .gates = 0, .monitor = {}};
-    record.indices.reserve(count);
-    record.bases.reserve(count);
-    const std::span<std::uint8_t> bits = record.bits.writable();
-    while (record.indices.size() < count) {
+    DetectionRecord record{.clicks = PackedClicks(count), .gates = 0, .monitor = {}};
+    while (record.clicks.size() < count) {
       ASSIGN_OR_RETURN(const std::uint64_t pulse, next_click());
-      bits[record.indices.size()] = click_.bit ? 1 : 0;
-      record.indices.push_back(pulse);
-      record.bases.push_back(click_.basis);
+      record.clicks.add(pulse, click_.basis, click_.bit);
       record.monitor.double_clicks += click_.fired == 3U ? 1 : 0;
       for (unsigned detector = 0; detector < 2; ++detector) record.monitor.firings[detector] += click_.fired >> detector & 1U;
     }
-    TRY(mark_.advance(record.indices.back() + 1));
-    record.gates = record.indices.back() + 1 - first_gate;
+    TRY(mark_.advance(record.clicks.last() + 1));
+    record.gates = record.clicks.last() + 1 - first_gate;
     record.monitor.gates = record.gates;
     record.monitor.photocurrent_a = photocurrent_;
     return Result<DetectionRecord>(std::move(record));

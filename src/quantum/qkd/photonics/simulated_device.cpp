@@ -3,6 +3,7 @@
 namespace qanat::qkd {
 namespace {
 
+constexpr std::size_t skipped_per_call_max = std::size_t{1} << 24;
 
 Result<void> check_arguments(const LinkParameters& parameters, const Secret& seed) {
   TRY(parameters.validate());
@@ -27,6 +28,7 @@ class SimulatedAlice final : public AliceDevice {
     if (!fibre_) return fail(ErrorCode::conflict, "simulated Alice: no run was started");
     EmissionRecord record{.bases = {}, .intensities = {}, .bits = Secret(indices.size())};
     record.bases.reserve(indices.size());
+    skipped_ = 0;
     record.intensities.reserve(indices.size());
     for (std::size_t i = 0; i < indices.size(); ++i) {
       if (indices[i] < next_askable_) return fail(ErrorCode::invalid_argument, "simulated Alice: pulse indices do not ascend");
@@ -44,7 +46,7 @@ class SimulatedAlice final : public AliceDevice {
  private:
   Result<void> skip_to(std::uint64_t index) {
     for (; ahead_.index < index; ++skipped_) {
-      if (skipped_ > clicks_per_run_max) return fail(ErrorCode::invalid_argument, "simulated Alice: pulse index beyond any run");
+      if (skipped_ > skipped_per_call_max) return fail(ErrorCode::invalid_argument, "simulated Alice: pulse index beyond any run");
       ahead_ = fibre_->next();
     }
     return {};
@@ -73,17 +75,12 @@ class SimulatedBob final : public BobDevice {
       return fail(ErrorCode::invalid_argument, "simulated Bob: cannot collect " + std::to_string(count) + " clicks");
     SimulatedFibre fibre(parameters_, seed_, *run_);
     run_.reset();
-    DetectionRecord record{.indices = {}, .bases = {}, .bits = Secret(count), .gates = 0, .monitor = {}};
+    DetectionRecord record{.clicks = PackedClicks(count), .gates = 0, .monitor = {}};
     MonitorRecord& monitor = record.monitor;
     std::array<std::uint64_t, 2> avalanches{};
-    const std::span<std::uint8_t> bits = record.bits.writable();
-    record.indices.reserve(count);
-    record.bases.reserve(count);
     for (std::size_t i = 0; i < count; ++i) {
       const Click click = fibre.next();
-      record.indices.push_back(click.index);
-      record.bases.push_back(click.bob_basis);
-      bits[i] = click.bob_bit ? 1 : 0;
+      record.clicks.add(click.index, click.bob_basis, click.bob_bit);
       monitor.double_clicks += click.is_double ? 1 : 0;
       for (unsigned detector = 0; detector < 2; ++detector) {
         const unsigned fired = click.fired >> detector & 1U;
@@ -91,7 +88,7 @@ class SimulatedBob final : public BobDevice {
         avalanches[detector] += click.is_forced ? 0 : fired;
       }
     }
-    record.gates = record.indices.back() + 1;
+    record.gates = record.clicks.last() + 1;
     monitor.gates = record.gates;
     monitor.photocurrent_a = photocurrents(avalanches, record.gates);
     return Result<DetectionRecord>(std::move(record));

@@ -1,5 +1,7 @@
 #include "quantum/qkd/process/direct.hpp"
 
+#include "quantum/qkd/process/large_blocks.hpp"
+
 namespace qanat::qkd {
 namespace {
 
@@ -16,6 +18,7 @@ Result<void> carry_out(FrameStream& channel, const Step& step, const DirectEvent
 
 Result<void> run_alice(FrameStream& channel, SessionParts<AliceDevice> parts, DurableState state, const std::function<bool()>& more,
                        const DirectEvents& events) {
+  keep_large_blocks();
   AliceSession session(parts, std::move(state));
   bool greeted = false;
   while (true) {
@@ -34,6 +37,7 @@ Result<void> run_alice(FrameStream& channel, SessionParts<AliceDevice> parts, Du
 }
 
 Result<void> run_bob(FrameStream& channel, SessionParts<BobDevice> parts, DurableState state, const DirectEvents& events) {
+  keep_large_blocks();
   BobSession session(parts, std::move(state));
   TRY(carry_out(channel, session.start(), events));
   while (true) {

@@ -6,6 +6,7 @@
 #include "node/crash_point.hpp"
 #include "quantum/qkd/process/account.hpp"
 #include "quantum/qkd/process/driver.hpp"
+#include "quantum/qkd/process/large_blocks.hpp"
 #include "quantum/qkd/process/secret_file.hpp"
 #include "wire/base64.hpp"
 
@@ -250,6 +251,7 @@ Result<std::unique_ptr<QkdService>> QkdService::open(node::Node& node, QkdSettin
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "qkd.db", node.device()));
   ASSIGN_OR_RETURN(auto site_key, read_site_key(settings.site_key));
   if (settings.driver != Driver::etsi014) TRY(make_first_state(*records, settings, node.clock().now_ms()));
+  keep_large_blocks();
   auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(records), std::move(site_key));
   TRY(parts->make_end());
   node.describe_health([&those = *parts](wire::Json& body) { those.describe_health(body); });

@@ -195,7 +195,11 @@ QkdSettings QkdSettings::read(node::Config& config) {
     if (out.driver == Driver::simulated) out.simulated_fibre_seed = table.text("simulated_fibre_seed");
     if (out.driver == Driver::files) out.recording = read_recording(table, out.role, out.session.parameters.gate_rate_hz);
   }
-  if (const auto valid = out.session.validate(); !valid) table.reject("link", valid.error().message);
+  if (const auto valid = out.session.validate(); !valid) {
+    table.reject("link", valid.error().message);
+  } else if (out.driver != Driver::etsi014 && out.session.length_rule == LengthRule::fixed) {
+    if (const auto ladder = out.session.acceptance_ladder(); !ladder) table.reject("block_size", ladder.error().message);
+  }
   return out;
 }
 

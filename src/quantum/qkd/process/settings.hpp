@@ -23,7 +23,7 @@ enum class Driver : std::uint8_t {
 /// "simulated", "files", "etsi014".
 std::string_view name(Driver driver) noexcept;
 
-/// What a process may be asked to hold at once: Bob keeps about ten octets for each click, and a block's keys go to the QKM as one message.
+/// What a process may be asked to hold at once: a block's state goes into the database, and its keys to the QKM, in one piece.
 inline constexpr std::size_t process_block_size_max = std::size_t{1} << 24;
 
 struct QkdSettings {

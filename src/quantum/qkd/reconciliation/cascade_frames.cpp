@@ -204,14 +204,20 @@ constexpr Kernels kernels_with(bool (*subset_parity)(const std::uint64_t*, const
           .get_halves = get_halves<Bits>};
 }
 
-/// Up to a row of the matrices; a whole one is copied without a call.
-inline void copy_row(void* to, const void* from, std::size_t width) {
-  if (width == columns) {
-    std::memcpy(to, from, 8 * columns);
-  } else {
-    std::memcpy(to, from, 8 * width);
-  }
+/// One column of words, or as many as a row of the matrices has: its size is known when it is compiled, so it is copied without a call.
+template <std::size_t width>
+inline void copy_columns(std::uint8_t* to, std::size_t to_step, const std::uint8_t* from, std::size_t from_step) {
+  for (std::size_t i = 0; i < 64; ++i) std::memcpy(to + i * to_step, from + i * from_step, 8 * width);
 }
+void copy_rows(std::uint8_t* to, std::size_t to_step, const std::uint8_t* from, std::size_t from_step, std::size_t width) {
+  if (width == columns) {
+    copy_columns<columns>(to, to_step, from, from_step);
+    return;
+  }
+  for (std::size_t c = 0; c < width; ++c) copy_columns<1>(to + 8 * c, to_step, from + 8 * c, from_step);
+}
+std::uint8_t* octets_of(void* words) noexcept { return static_cast<std::uint8_t*>(words); }
+const std::uint8_t* octets_of(const void* words) noexcept { return static_cast<const std::uint8_t*>(words); }
 
 /// Word `index` of a packed key; what the key lacks are zeros.
 std::uint64_t load_word(ByteView key, std::size_t index) {
@@ -240,9 +246,9 @@ void spread_key(const Kernels& with, ByteView key, std::size_t key_bits, std::sp
   Matrices m;
   for (std::size_t g = 0; g < matrices; g += columns) {
     const std::size_t width = std::min(columns, matrices - g);
-    for (std::size_t i = 0; i < 64; ++i) copy_row(m[i].data(), key.data() + 8 * (g + matrices * i), width);
+    copy_rows(octets_of(m.data()), 8 * columns, key.data() + 8 * g, 8 * matrices, width);
     with.transpose(m);
-    for (std::size_t i = 0; i < 64; ++i) copy_row(&frames[g + matrices * i], m[i].data(), width);
+    copy_rows(octets_of(&frames[g]), 8 * matrices, octets_of(m.data()), 8 * columns, width);
   }
   for (std::size_t w = 64 * matrices; 64 * w < key_bits; ++w) frames[w] = load_word(key, w);
   if (key_bits % 64 != 0) frames[key_bits / 64] &= ~std::uint64_t{0} >> (64 - key_bits % 64);
@@ -254,9 +260,9 @@ void gather_key(const Kernels& with, std::span<const std::uint64_t> frames, std:
   Matrices m;
   for (std::size_t g = 0; g < matrices; g += columns) {
     const std::size_t width = std::min(columns, matrices - g);
-    for (std::size_t i = 0; i < 64; ++i) copy_row(m[i].data(), &frames[g + matrices * i], width);
+    copy_rows(octets_of(m.data()), 8 * columns, octets_of(&frames[g]), 8 * matrices, width);
     with.transpose(m);
-    for (std::size_t i = 0; i < 64; ++i) copy_row(key.data() + 8 * (g + matrices * i), m[i].data(), width);
+    copy_rows(key.data() + 8 * g, 8 * matrices, octets_of(m.data()), 8 * columns, width);
   }
   for (std::size_t w = 64 * matrices; 64 * w < key_bits; ++w) std::memcpy(key.data() + 8 * w, &frames[w], std::min<std::size_t>(8, key.size() - 8 * w));
   wipe({reinterpret_cast<std::uint8_t*>(&m), sizeof(m)});

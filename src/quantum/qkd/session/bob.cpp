@@ -55,8 +55,8 @@ struct BobSession::Impl final : Endpoint {
   UnixMs began_ms = 0;
   Bytes nonce;
   DetectionRecord record;
-  std::size_t first_of_chunk = 0;
-  std::size_t chunk = 0;
+  std::size_t total = 0;  // of clicks
+  Clicks chunk;           // announced, until Alice has judged it
   Sifted sifted;
   std::optional<BobDistillation> distillation;
 };
@@ -64,6 +64,7 @@ struct BobSession::Impl final : Endpoint {
 void BobSession::Impl::become_idle() {
   now = BobState::idle;
   record = DetectionRecord();
+  chunk = Clicks();
   sifted = Sifted();
   distillation.reset();
 }
@@ -87,7 +88,7 @@ Result<void> BobSession::Impl::dispatch(Step& step, const Frame& frame) {
     return {};
   }
   if (frame.type == MessageType::verdict && now == BobState::sifting) {
-    ASSIGN_OR_RETURN(const VerdictMessage message, VerdictMessage::read(frame.body, chunk));
+    ASSIGN_OR_RETURN(const VerdictMessage message, VerdictMessage::read(frame.body, chunk.indices.size()));
     return on_verdict(step, message);
   }
   if (frame.type == MessageType::answer && now == BobState::reconciling) {
@@ -136,7 +137,7 @@ Result<void> BobSession::Impl::on_begin(Step& step, const Frame& frame) {
     return {};
   }
   auto collected = device.collect(clicks);
-  if (!collected || collected->indices.size() != clicks) {
+  if (!collected || collected->clicks.size() != clicks) {
     give_up(step, collected ? Error{.code = ErrorCode::internal, .message = "Bob's device: fewer clicks than it was asked for"} : collected.error());
     return {};
   }
@@ -146,30 +147,29 @@ Result<void> BobSession::Impl::on_begin(Step& step, const Frame& frame) {
   }
   record = std::move(*collected);
   sifted = Sifted(clicks);
-  first_of_chunk = 0;
+  total = clicks;
   now = BobState::sifting;
   send_chunk(step);
   return {};
 }
 
 void BobSession::Impl::send_chunk(Step& step) {
-  chunk = std::min(clicks_per_chunk, record.indices.size() - first_of_chunk);
-  const Detections detections{
-      .nonce = nonce, .total = static_cast<std::uint32_t>(record.indices.size()), .gates = record.gates, .clicks = announce(record, first_of_chunk, chunk)};
+  chunk = record.clicks.take(clicks_per_chunk);
+  const Detections detections{.nonce = nonce, .total = static_cast<std::uint32_t>(total), .gates = record.gates, .clicks = announce(chunk)};
   send_untagged(step, MessageType::detections, detections.write());
 }
 
 Result<void> BobSession::Impl::on_verdict(Step& step, const VerdictMessage& message) {
-  const bool is_last = first_of_chunk + chunk == record.indices.size();
+  const bool is_last = record.clicks.size() == 0;
   if (is_last == message.seed.empty()) return fail(ErrorCode::invalid_argument, "sifting: the seed belongs to the last verdict");
-  TRY(apply(message.verdict, record, first_of_chunk, sifted));
-  first_of_chunk += chunk;
+  TRY(apply(message.verdict, chunk, sifted));
   if (!is_last) {
     send_chunk(step);
     return {};
   }
   const std::uint64_t gates = record.gates;
   record = DetectionRecord();
+  chunk = Clicks();
   distillation.emplace(settings_, sifted.take(block_id_, gates), hasher);
   if (auto started = distillation->start(message.seed); !started) {
     give_up(step, started.error());

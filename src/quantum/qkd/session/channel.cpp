@@ -3,7 +3,7 @@
 namespace qanat::qkd {
 namespace {
 
-constexpr std::array both_directions{Direction::alice_to_bob, Direction::bob_to_alice};
+Direction opposite(Direction direction) { return direction == Direction::alice_to_bob ? Direction::bob_to_alice : Direction::alice_to_bob; }
 
 /// A one-time key is the point of the hash, then the pad that hides its value.
 Secret hash_key_of(const Secret& one_time_key) { return Secret::copy_of(one_time_key.reveal().first(hash_key_size)); }
@@ -19,38 +19,39 @@ void Channel::record(Direction direction, ByteView octets, const AuthenticationP
     return;
   }
   if (!transcript_.hashing) begin_hashing(pool);
-  for (Running& running : transcript_.running) {
-    if (!running.hash) continue;
-    running.hash->update(head);
-    running.hash->update(octets);
-  }
+  if (!transcript_.hash) return;
+  transcript_.hash->update(head);
+  transcript_.hash->update(octets);
 }
 
 void Channel::begin_hashing(const AuthenticationPool& pool) {
   transcript_.hashing = true;
-  for (const Direction direction : both_directions) {
-    if (pool.stock(direction) == 0) continue;
-    Running& running = transcript_.running[static_cast<std::size_t>(direction)];
-    running.position = pool.end(direction) - pool.stock(direction);
-    if (const auto key = pool.expected(direction, running.position)) {
-      running.hash.emplace(hash_key_of(**key));
-      running.hash->update(transcript_.buffer);
-    }
+  transcript_.position = pool.end(transcript_.next) - pool.stock(transcript_.next);
+  if (const auto key = pool.expected(transcript_.next, transcript_.position)) {
+    transcript_.hash.emplace(hash_key_of(**key));
+    transcript_.hash->update(transcript_.buffer);
   }
   transcript_.buffer = Bytes();
 }
 
 Result<std::array<std::uint8_t, tag_size>> Channel::tag(Direction direction, std::uint64_t position, const Secret& key) {
   if (!transcript_.hashing) return one_time_tag(key, transcript_.buffer);
-  Running& running = transcript_.running[static_cast<std::size_t>(direction)];
-  if (!running.hash || running.position != position) {
-    return fail(ErrorCode::denied, "qkd channel: a tag under key " + std::to_string(position) + " where " + std::to_string(running.position) + " is next");
+  if (!transcript_.hash || direction != transcript_.next || position != transcript_.position) {
+    return fail(ErrorCode::denied, "qkd channel: a tag under key " + std::to_string(position) + " where another is next");
   }
-  std::array<std::uint8_t, tag_size> out = running.hash->finish();
-  running.hash.reset();
+  std::array<std::uint8_t, tag_size> out = transcript_.hash->finish();
+  transcript_.hash.reset();
   const ByteView pad = key.reveal().subspan(hash_key_size, tag_size);
   for (std::size_t i = 0; i < tag_size; ++i) out[i] ^= pad[i];
   return out;
+}
+
+void Channel::follow(Direction direction, ByteView authenticated, ByteView tag, const AuthenticationPool& pool) {
+  restart_transcript(opposite(direction));
+  Bytes octets = to_bytes(authenticated.first(frame_header_size));
+  append(octets, authenticated.last(frame_trailer_size - tag_size));
+  append(octets, tag);
+  record(direction, octets, pool);
 }
 
 void Channel::restart_transcript(ByteView received, const AuthenticationPool& pool) {
@@ -73,9 +74,8 @@ Result<Bytes> Channel::tagged(MessageType type, std::uint64_t block_id, ByteView
   CHECK(one_time.position == next);
   ++sent_;
   ASSIGN_OR_RETURN(const auto value, tag(sending_, one_time.position, one_time.key));
+  follow(sending_, frame, value, pool);
   append(frame, value);
-  restart_transcript();
-  record(sending_, frame, pool);
   return Result<Bytes>(std::move(frame));
 }
 
@@ -97,8 +97,7 @@ Result<Frame> Channel::receive(ByteView octets, AuthenticationPool& pool) {
     return fail(ErrorCode::denied, "qkd channel: the tag does not hold; something between the ends was altered");
   }
   pool.accept(receiving(), frame.key_position);
-  restart_transcript();
-  record(receiving(), octets, pool);
+  follow(receiving(), frame.authenticated, frame.tag, pool);
   return frame;
 }
 

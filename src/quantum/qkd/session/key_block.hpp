@@ -57,7 +57,7 @@ struct BlockReport {
   LeakModel leak_model = LeakModel::both_directions;
   double leak_charged = 0.0;  // lambda_EC: by the model, with the verification hash
   Bound bound{};
-  LengthRule length_rule = LengthRule::observed;
+  LengthRule length_rule = LengthRule::fixed;
   std::uint8_t rung = 0;  // fixed length: which of the ladder
   Bytes thresholds;       // fixed length: SHA-256 of the rung's thresholds
   double vacuum = 0.0;    // what the bound says: see BoundOutput

@@ -11,10 +11,12 @@ namespace {
 
 constexpr std::size_t clicks_per_block_max = std::size_t{1} << 30;
 
-// How the thresholds of fixed-length blocks are laid: an honest block of a link that is as configured leaves them with at most this probability …
-constexpr double abort_probability = 1e-3;
-constexpr double drift = 0.03;                                 // … and a link may be this far from its configuration;
-constexpr std::array<double, 3> error_factors{1.3, 2.0, 3.0};  // rungs for links with more errors than expected.
+// How the thresholds of fixed-length blocks are laid. The first rung is for a link that is as configured, and narrow: in short blocks the width of the
+// thresholds costs most of the key, and a block that misses it takes the next. Then for links that are a little off, or have more errors.
+constexpr std::array<RungPlan, 5> rungs{
+    RungPlan{.abort_probability = 0.1, .drift = 0.0, .error_factor = 1.0}, RungPlan{.abort_probability = 0.01, .drift = 0.01, .error_factor = 1.0},
+    RungPlan{.abort_probability = 1e-3, .drift = 0.03, .error_factor = 1.3}, RungPlan{.abort_probability = 1e-3, .drift = 0.03, .error_factor = 2.0},
+    RungPlan{.abort_probability = 1e-3, .drift = 0.03, .error_factor = 3.0}};
 constexpr double efficiency_cascade = 1.08;                    // of error correction, with room for small blocks
 constexpr double efficiency_ldpc = 1.35;
 
@@ -34,10 +36,11 @@ Result<AcceptanceLadder> SessionSettings::acceptance_ladder() const {
                                   {.n_key = match * static_cast<double>(clicks_needed(block_size, parameters.key_basis_probability)),
                                    .f_EC = counts_twice ? 2.0 * one_way : one_way,
                                    .eps_sec = eps_sec,
-                                   .eps_cor = eps_cor}));
+                                   .eps_cor = eps_cor,
+                                   .model = PulseModel::pulse_by_pulse}));
   BoundInput input = expected.input;
   input.lambda_EC += verification_leak_bits;
-  return propose_ladder(input, abort_probability, drift, error_factors);
+  return propose_ladder(input, rungs);
 }
 
 std::uint64_t SessionSettings::ids_per_block() const { return clicks_needed(block_size, parameters.key_basis_probability) / piece_bits_max + 1; }
@@ -61,7 +64,10 @@ Result<void> SessionSettings::validate() const {
   }
   // The bound says whether it suits the link's decoys.
   TRY(expected_block(parameters, effective_bound(), {.n_key = static_cast<double>(block_size), .eps_sec = eps_sec, .eps_cor = eps_cor}));
-  if (length_rule == LengthRule::fixed) TRY(acceptance_ladder());
+  // That no block of this link can give key is no fault of the settings: it is out of reach.
+  if (const auto ladder = length_rule == LengthRule::fixed ? acceptance_ladder() : AcceptanceLadder{}; !ladder && ladder.error().code != ErrorCode::exhausted) {
+    return fail(ladder.error());
+  }
   return {};
 }
 

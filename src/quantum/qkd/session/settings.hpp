@@ -20,7 +20,7 @@ struct SessionSettings {
   double qber_max = 0.11;  // in either basis; above it a block is given up
   ReconciliationMethod reconciliation = ReconciliationMethod::cascade;
   std::optional<Bound> bound;  // none: by the number of decoys, see effective_bound()
-  LengthRule length_rule = LengthRule::observed;
+  LengthRule length_rule = LengthRule::fixed;  // the one that the bounds' proofs cover
   LeakModel leak_model = LeakModel::both_directions;
   FirstKey first_key = FirstKey::pre_shared;
   std::size_t authentication_reserve = 8;  // keys per direction that blocks leave for reconnecting

@@ -55,32 +55,33 @@ std::array<std::uint64_t, intensity_count> differences_by_intensity(const Secret
   std::array<std::uint64_t, intensity_count> out{};
   const ByteView old = before.reveal();
   const ByteView corrected = after.reveal();
-  const auto word_at = [](ByteView octets, std::size_t at) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, octets.data() + at, std::min(sizeof word, octets.size() - at));
-    return word;
-  };
-  for (std::size_t at = 0; at < old.size(); at += sizeof(std::uint64_t)) {
+  std::uint64_t all = 0;
+  // Words of eight octets, then what is left as one more.
+  const auto count = [&](std::size_t at, std::size_t size) {
+    const auto word = [&](ByteView octets) {
+      std::uint64_t value = 0;
+      std::memcpy(&value, octets.data() + at, size);
+      return value;
+    };
     // Which bits were wrong is known to whoever followed the error correction: no secret decides this branch.
-    const std::uint64_t difference = word_at(old, at) ^ word_at(corrected, at);
-    if (difference == 0) continue;
-    const auto decoys = static_cast<unsigned>(std::popcount(difference & word_at(marks.decoy, at)));
-    const auto vacua = static_cast<unsigned>(std::popcount(difference & word_at(marks.vacuum, at)));
-    out[index_of(Intensity::signal)] += static_cast<unsigned>(std::popcount(difference)) - decoys - vacua;
-    out[index_of(Intensity::decoy)] += decoys;
-    out[index_of(Intensity::vacuum)] += vacua;
-  }
+    const std::uint64_t difference = word(old) ^ word(corrected);
+    if (difference == 0) return;
+    all += static_cast<unsigned>(std::popcount(difference));
+    out[index_of(Intensity::decoy)] += static_cast<unsigned>(std::popcount(difference & word(marks.decoy)));
+    out[index_of(Intensity::vacuum)] += static_cast<unsigned>(std::popcount(difference & word(marks.vacuum)));
+  };
+  std::size_t at = 0;
+  for (; at + sizeof(std::uint64_t) <= old.size(); at += sizeof(std::uint64_t)) count(at, sizeof(std::uint64_t));
+  if (at < old.size()) count(at, old.size() - at);
+  out[index_of(Intensity::signal)] = all - out[index_of(Intensity::decoy)] - out[index_of(Intensity::vacuum)];
   return out;
 }
 
-Announcement announce(const DetectionRecord& record, std::size_t first, std::size_t count) {
-  Announcement out;
-  const auto from = static_cast<std::ptrdiff_t>(first);
-  const auto to = static_cast<std::ptrdiff_t>(first + count);
-  out.indices.assign(record.indices.begin() + from, record.indices.begin() + to);
-  out.bases.assign(record.bases.begin() + from, record.bases.begin() + to);
-  for (std::size_t i = first; i < first + count; ++i) {
-    if (record.bases[i] == Basis::check_z) out.check_bits.push_back(record.bits.reveal()[i]);
+Announcement announce(const Clicks& clicks) {
+  Announcement out{.indices = clicks.indices, .bases = clicks.bases, .check_bits = {}};
+  const ByteView bits = clicks.bits.reveal();
+  for (std::size_t i = 0; i < bits.size(); ++i) {
+    if (clicks.bases[i] == Basis::check_z) out.check_bits.push_back(bits[i]);
   }
   return out;
 }
@@ -108,18 +109,17 @@ Verdict judge(const EmissionRecord& sent, const Announcement& announced, Sifted&
   return out;
 }
 
-Result<void> apply(const Verdict& verdict, const DetectionRecord& record, std::size_t first, Sifted& sifted) {
+Result<void> apply(const Verdict& verdict, const Clicks& clicks, Sifted& sifted) {
   std::size_t check_at = 0;
-  const ByteView bits = record.bits.reveal();
+  const ByteView bits = clicks.bits.reveal();
   for (std::size_t i = 0; i < verdict.marks.size(); ++i) {
     if (verdict.marks[i] == Verdict::dropped) continue;
     const auto intensity = all_intensities[verdict.marks[i] - 1U];
-    const std::size_t click = first + i;
-    if (record.bases[click] == Basis::key_x) {
-      sifted.add_key_bit(bits[click], intensity);
+    if (clicks.bases[i] == Basis::key_x) {
+      sifted.add_key_bit(bits[i], intensity);
     } else {
       if (check_at == verdict.check_bits.size()) return fail(ErrorCode::invalid_argument, "sifting: Alice's check bits do not fit her verdict");
-      sifted.add_check(intensity, verdict.check_bits[check_at++] != bits[click]);
+      sifted.add_check(intensity, verdict.check_bits[check_at++] != bits[i]);
     }
   }
   if (check_at != verdict.check_bits.size()) return fail(ErrorCode::invalid_argument, "sifting: Alice's check bits do not fit her verdict");

@@ -80,11 +80,11 @@ class Sifted {
 /// Where the bits of `before` and `after` differ, counted by intensity. All are packed and of one length.
 std::array<std::uint64_t, intensity_count> differences_by_intensity(const Secret& before, const Secret& after, const IntensityMarks& marks);
 
-/// Clicks [first, first + count) of the record.
-Announcement announce(const DetectionRecord& record, std::size_t first, std::size_t count);
+/// What Bob says about a chunk of his clicks.
+Announcement announce(const Clicks& clicks);
 /// Alice: compares with what she sent, adds to `sifted`.
 Verdict judge(const EmissionRecord& sent, const Announcement& announced, Sifted& sifted);
-/// Bob: applies Alice's verdict on the clicks that begin at `first`. Fails if it does not fit his announcement.
-Result<void> apply(const Verdict& verdict, const DetectionRecord& record, std::size_t first, Sifted& sifted);
+/// Bob: applies Alice's verdict on those clicks. Fails if it does not fit his announcement.
+Result<void> apply(const Verdict& verdict, const Clicks& clicks, Sifted& sifted);
 
 }  // namespace qanat::qkd
