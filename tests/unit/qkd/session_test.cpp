@@ -338,6 +338,9 @@ TEST(SettingsTest, RefusesWhatCannotWork) {
   EXPECT_TRUE(refused([](SessionSettings& s) { s.qber_max = 0.6; }));
   EXPECT_TRUE(refused([](SessionSettings& s) { s.bound = Bound::wiesemann_2026; }));  // two decoys are sent
   EXPECT_TRUE(refused([](SessionSettings& s) { s.block_size = block_size_max + 1; }));
+  // What sifting brings beyond it must fit as well.
+  EXPECT_TRUE(refused([](SessionSettings& s) { s.block_size = block_size_max; }));
+  EXPECT_FALSE(refused([](SessionSettings& s) { s.block_size = 134'000'000; }));
   EXPECT_TRUE(refused([](SessionSettings& s) { s.authentication_reserve = 100; }));
 }
 

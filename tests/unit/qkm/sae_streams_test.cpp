@@ -252,7 +252,7 @@ TEST_F(SaeStreamsTest, WhenBothOpenOneGivenIdAtOnceBothAreConnected) {
 }
 
 TEST_F(SaeStreamsTest, WithoutTheOtherApplicationThereIsNoKey) {
-  const StreamOpened near = open(a, "sae-a", "sae-b", {.timeout_ms = 50});
+  const StreamOpened near = open(a, "sae-a", "sae-b", {.timeout_ms = 2000});
   EXPECT_EQ(get(a, "sae-a", near.id, 0).status, StreamStatus::peer_absent);
   EXPECT_EQ(a.own_keys(), 300);
   EXPECT_EQ(close(b, "sae-b", near.id), StreamStatus::no_connection);  // it never opened it
@@ -278,7 +278,7 @@ TEST_F(SaeStreamsTest, AfterACloseTheOtherEndHasWhatWasSuppliedAndNoMore) {
 }
 
 TEST_F(SaeStreamsTest, TooFewKeysAreStatusTwoAtBothEnds) {
-  const StreamId id = opened({.chunk_octets = 4096, .timeout_ms = 400});  // 128 stock keys each: two chunks
+  const StreamId id = opened({.chunk_octets = 4096, .timeout_ms = 2000});  // 128 stock keys each: two chunks
   expect_alike(id, 0);
   expect_alike(id, 1);
   EXPECT_EQ(get(a, "sae-a", id, 2).status, StreamStatus::insufficient_key);
@@ -289,7 +289,7 @@ TEST_F(SaeStreamsTest, TooFewKeysAreStatusTwoAtBothEnds) {
 }
 
 TEST_F(SaeStreamsTest, MaxBpsIsKept) {
-  const StreamId id = opened({.chunk_octets = 32, .max_bps = 1024, .timeout_ms = 200});  // four chunks a second
+  const StreamId id = opened({.chunk_octets = 32, .max_bps = 1024, .timeout_ms = 2000});  // four chunks a second
   for (std::uint32_t index = 0; index < 4; ++index) expect_alike(id, index);
   EXPECT_EQ(get(a, "sae-a", id, 4).status, StreamStatus::timeout);
   EXPECT_EQ(a.own_keys(), 296);
@@ -372,7 +372,7 @@ TEST_F(SaeStreamsTest, WithASilentOtherSiteNothingIsOpenedAndNothingGiven) {
   a.cut = true;
   EXPECT_EQ(open(a, "sae-a", "sae-b").status, StreamStatus::no_connection);
   a.cut = false;
-  const StreamId id = opened({.timeout_ms = 300});
+  const StreamId id = opened({.timeout_ms = 2000});
   a.cut = true;
   EXPECT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::no_connection);
   a.cut = false;
@@ -380,7 +380,7 @@ TEST_F(SaeStreamsTest, WithASilentOtherSiteNothingIsOpenedAndNothingGiven) {
 }
 
 TEST_F(SaeStreamsTest, AnAnswerThatIsLostChangesNothing) {
-  const StreamId id = opened({.timeout_ms = 300});
+  const StreamId id = opened({.timeout_ms = 2000});
   a.answer_lost = true;
   EXPECT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::no_connection);
   const StreamChunk far = get(b, "sae-b", id, 0);  // it has it
@@ -408,7 +408,7 @@ TEST_F(SaeStreamsTest, KeysThatTheOtherEndNeverHadAreReplacedBeforeAnyoneHasTheI
 }
 
 TEST_F(SaeStreamsTest, AStreamSurvivesTheDeathOfEitherEndAtAnyPlace) {
-  const StreamId id = opened({.timeout_ms = 300});
+  const StreamId id = opened({.timeout_ms = 2000});
   const std::uint32_t together = 1 + a.limits.in_advance;
   for (std::uint32_t index = 0; index < together; ++index) expect_alike(id, index);
   a.answer_lost = true;  // b stores the chunks, a dies before it hears of it

@@ -1,5 +1,7 @@
 #include "quantum/qkd/session/settings.hpp"
 
+#include <cmath>
+
 #include "crypto/kdf.hpp"
 #include "quantum/qkd/authentication/pool.hpp"
 #include "quantum/qkd/keyrate/link_model.hpp"
@@ -19,6 +21,13 @@ constexpr std::array<RungPlan, 5> rungs{
     RungPlan{.abort_probability = 1e-3, .drift = 0.03, .error_factor = 3.0}};
 constexpr double efficiency_cascade = 1.08;                    // of error correction, with room for small blocks
 constexpr double efficiency_ldpc = 1.35;
+
+/// Sifted bits of a block, but for six standard deviations.
+double sifted_at_most(const SessionSettings& settings) {
+  const double match = settings.parameters.key_basis_probability * settings.parameters.key_basis_probability;
+  const auto clicks = static_cast<double>(clicks_needed(settings.block_size, settings.parameters.key_basis_probability));
+  return match * clicks + 6.0 * std::sqrt(clicks * match * (1.0 - match));
+}
 
 }  // namespace
 
@@ -53,6 +62,9 @@ Result<void> SessionSettings::validate() const {
   }
   if (clicks_needed(block_size, parameters.key_basis_probability) > clicks_per_block_max) {
     return fail(ErrorCode::invalid_argument, "block_size and key_basis_probability: more than 2^30 clicks per block");
+  }
+  if (sifted_at_most(*this) > static_cast<double>(reconciliation_bits_max)) {
+    return fail(ErrorCode::invalid_argument, "block_size = " + std::to_string(block_size) + ": sifting may leave more than 2^27 bits");
   }
   if (!(eps_sec > 0.0 && eps_sec < 1.0 && eps_cor > 0.0 && eps_cor < 1.0))
     return fail(ErrorCode::invalid_argument, "eps_sec and eps_cor: must lie between 0 and 1");
