@@ -34,7 +34,7 @@ void print_table(const Network& network, const RunningNetwork& running) {
   print_sae_listeners(network);
 }
 
-constexpr timespec look_every{.tv_sec = 0, .tv_nsec = 200'000'000};
+constexpr timespec register_look_every{.tv_sec = 0, .tv_nsec = 200'000'000};
 
 /// The QKMs read the register of SAEs when they start. One after the other: while one is away, the others serve.
 Result<void> take_up_saes(NetworkSession& session) {
@@ -58,7 +58,7 @@ void run_until_stopped(NetworkSession& session) {
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
   std::string told;
-  while (sigtimedwait(&signals, nullptr, &look_every) < 0) {
+  while (sigtimedwait(&signals, nullptr, &register_look_every) < 0) {
     const auto done = take_up_saes(session);
     if (done || done.error().message == told) continue;
     told = done.error().message;  // once, not five times a second

@@ -19,7 +19,7 @@ namespace {
 constexpr std::chrono::milliseconds taken_up_max{60000};
 constexpr std::chrono::milliseconds answer_max{10000};
 constexpr std::chrono::milliseconds keys_max{20000};  // for quantum links to bring as many as are asked for
-constexpr std::chrono::milliseconds look_every{50};
+constexpr std::chrono::milliseconds state_look_every{50};
 constexpr std::size_t fingerprint_digits = 16;
 
 Result<Network> running_network(const std::filesystem::path& folder) {
@@ -39,7 +39,7 @@ Result<TakenUp> await_taken_up(const Network& network, std::int64_t revision) {
     if (deadline.passed()) {
       return fail(ErrorCode::deadline_exceeded, "the register is changed, but the running network has not taken it up: restart `qanat up`");
     }
-    std::this_thread::sleep_for(look_every);
+    std::this_thread::sleep_for(state_look_every);
   }
   return TakenUp::now;
 }
@@ -102,7 +102,7 @@ Result<std::vector<kme::Key>> order_patiently(SaeAccess& from, const SaeKeyOptio
     if (deadline.passed()) {
       return fail(ErrorCode::exhausted, keys.error().message + ": ask for fewer or shorter keys, or look at the links with `qanat status`");
     }
-    std::this_thread::sleep_for(look_every);
+    std::this_thread::sleep_for(state_look_every);
   }
 }
 

@@ -53,8 +53,8 @@ net::Outgoing Protocol::too_late(bool within) {
 }
 
 Caller Protocol::caller() const {
-  const Sae* const sae = registry_.identify(peer_->names);
-  return {.sae = sae != nullptr ? sae->id : SaeId(), .address = peer_->address, .group = peer_->group, .quantum_safe = peer_->quantum_safe, .request_id = ""};
+  const auto sae = registry_.identify(peer_->names);
+  return {.sae = sae.value_or(SaeId()), .address = peer_->address, .group = peer_->group, .quantum_safe = peer_->quantum_safe, .request_id = ""};
 }
 
 void Protocol::answer(Service service, ByteView payload, net::SendBack send) {

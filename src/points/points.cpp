@@ -8,7 +8,7 @@ namespace qanat::points {
 namespace {
 
 // Section 2.2 of the paper, in its order: 7 management, 18 service, 25 identity, 5 communication.
-constexpr std::array table{
+constexpr std::array point_table{
     Point{"Mo-1", "CSO ↔ App", "service orchestration: security policy, pushed or fetched", false},
     Point{"Mo-2", "CSO ↔ KMA", "service orchestration towards a KMS: pool targets, lifetimes, path rules", false},
     Point{"Md-1", "CSM ↔ App crypto device", "device inventory, self-test results, remote disable and wipe", false},
@@ -75,14 +75,14 @@ constexpr std::array table{
 };
 
 constexpr std::size_t paper_points = 55;
-static_assert(table.size() > paper_points && !table[paper_points - 1].extension && table[paper_points].extension);
+static_assert(point_table.size() > paper_points && !point_table[paper_points - 1].extension && point_table[paper_points].extension);
 
 }  // namespace
 
-std::span<const Point> all_points() noexcept { return table; }
+std::span<const Point> all_points() noexcept { return point_table; }
 
 const Point* find_point(std::string_view id) noexcept {
-  for (const Point& point : table) {
+  for (const Point& point : point_table) {
     if (point.id == id) return &point;
   }
   return nullptr;

@@ -8,13 +8,13 @@ namespace {
 constexpr std::chrono::milliseconds post_max{3000};
 constexpr std::chrono::milliseconds first_pause{250};  // doubled each time
 constexpr int attempts_max = 4;
-constexpr std::size_t waiting_max = 1024;
+constexpr std::size_t acks_waiting_max = 1024;
 
 }  // namespace
 
 AckSender::AckSender(std::map<std::string, std::string> prefixes, std::function<net::ForeignClient*(const std::string& kme)> client_of)
     : prefixes_(std::move(prefixes)), client_of_(std::move(client_of)) {
-  for (const auto& [kme, prefix] : prefixes_) workers_.emplace(kme, std::make_unique<net::Workers>(1, waiting_max));
+  for (const auto& [kme, prefix] : prefixes_) workers_.emplace(kme, std::make_unique<net::Workers>(1, acks_waiting_max));
 }
 
 AckSender::~AckSender() { stop(); }

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t sales_together_max = 512;
 constexpr std::size_t errands_together_max = 256;
-constexpr std::size_t waiting_max = 8192;  // orders, and the same of errands; a further one is refused
+constexpr std::size_t requests_waiting_max = 8192;  // orders, and the same of errands; a further one is refused
 constexpr std::size_t evidence_octets_max = 960;  // of one record's object (audit/chain.hpp cuts at 1024)
 constexpr std::size_t sweep_rows_max = 256;
 constexpr UnixMs activation_kept_ms = 3600ULL * 1000;
@@ -45,8 +45,8 @@ SaeDelivery::SaeDelivery(DeliveryPlace place, DeliveryParts parts, DeliveryPorts
       parts_(parts),
       ports_(std::move(ports)),
       assignments_(parts.device),
-      sales_(place_.sellers, sales_together_max, waiting_max, [this](std::vector<Sale> sales) { sell(std::move(sales)); }),
-      errands_(1, errands_together_max, waiting_max, [this](std::vector<Errand> errands) { run_errands(std::move(errands)); }) {}
+      sales_(place_.sellers, sales_together_max, requests_waiting_max, [this](std::vector<Sale> sales) { sell(std::move(sales)); }),
+      errands_(1, errands_together_max, requests_waiting_max, [this](std::vector<Errand> errands) { run_errands(std::move(errands)); }) {}
 
 SaeDelivery::~SaeDelivery() { stop(); }
 

@@ -17,7 +17,7 @@ using store::Transaction;
 constexpr std::size_t jobs_together_max = 256;
 constexpr std::size_t jobs_waiting_max = 8192;
 constexpr std::size_t evidence_octets_max = 960;  // of one record's object (audit/chain.hpp cuts at 1024)
-constexpr std::size_t swept_at_once_max = 256;
+constexpr std::size_t streams_swept_at_once_max = 256;
 constexpr UnixMs closed_kept_ms = 24ULL * 3600 * 1000;
 
 }  // namespace
@@ -205,9 +205,9 @@ Result<void> SaeStreams::sweep() {
   std::vector<StreamEnd> idle;
   TRY(parts_.store.transact([&](Transaction& transaction) -> Result<void> {
     const UnixMs now = parts_.clock.now_ms();
-    ASSIGN_OR_RETURN(gone, table_.sweep(transaction, swept_at_once_max, now));
+    ASSIGN_OR_RETURN(gone, table_.sweep(transaction, streams_swept_at_once_max, now));
     const auto before = [now](UnixMs span) { return now > span ? now - span : 0; };
-    ASSIGN_OR_RETURN(idle, table_.idle_since(transaction, before(static_cast<UnixMs>(limits_.idle_max.count())), swept_at_once_max));
+    ASSIGN_OR_RETURN(idle, table_.idle_since(transaction, before(static_cast<UnixMs>(limits_.idle_max.count())), streams_swept_at_once_max));
     for (StreamEnd& end : idle) TRY(close_end(transaction, end));
     return table_.forget(transaction, before(closed_kept_ms));
   }));
