@@ -10,7 +10,7 @@ namespace {
 
 const BatchId chunk(Bytes(BatchId::size, 2));
 const BatchId next_chunk(Bytes(BatchId::size, 3));
-constexpr points::KeyProof simulated{.bounds = 8, .photons = 2, .eps = 2.5e-10};  // Wiesemann et al.
+constexpr points::KeyProof proof_sent{.bounds = 8, .photons = 2, .eps = 2.5e-10};  // Wiesemann et al.
 
 Secret secrets_of(std::uint8_t octet, std::size_t count = 3) { return Secret::copy_of(Bytes(count * relay_secret_size, octet)); }
 
@@ -21,7 +21,7 @@ RelayHeader header() {
           .path = {ElementName("qkm-a"), ElementName("qkm-r"), ElementName("qkm-b")},
           .hop = 1,
           .demand = {.bounds = 24, .photons = 2, .eps_max = 1e-9},
-          .proof = simulated,
+          .proof = proof_sent,
           .secrets = 3,
           .runs = {{chunk, 5, 1}, {chunk, 7, 1}, {next_chunk, 0, 2}}};
 }
@@ -124,7 +124,7 @@ TEST(RelayMessageTest, KnownOctets) {
   EXPECT_EQ(octets->size(), 228U);
   EXPECT_EQ(to_hex(ByteView(*octets).last(relay_tag_size)), "b2d3ebdc07435025b955a18dd450c52a");
   EXPECT_EQ(to_hex(crypto::digest(crypto::Hash::sha256, *octets)), "e8247794f70a58fa3a0920d03eec7f0fec3f5b71ef0027846b9deca9ce386598");
-  EXPECT_EQ(to_hex(relay_confirmation(secrets_of(9, 2), header().relay_id, simulated)), "a163d7be51b7afd37336d86c04e16a32a642d7324ad6bc6e655246151fc1c8a8");
+  EXPECT_EQ(to_hex(relay_confirmation(secrets_of(9, 2), header().relay_id, proof_sent)), "a163d7be51b7afd37336d86c04e16a32a642d7324ad6bc6e655246151fc1c8a8");
 }
 
 TEST(RelayMessageTest, AnEarlierVersionIsRefusedByItsNumber) {
@@ -164,20 +164,20 @@ TEST(RelayMessageTest, KeysAndConfirmationAreNeitherEqualNorTheSecrets) {
   EXPECT_FALSE(equal_secret(slice_keys(out, 0, 1), slice_keys(secrets, 0, 1)));
   EXPECT_TRUE(equal_secret(slice_keys(out, 0, 1), relayed_keys(secrets_of(9, 1)))) << "each key is of its own secret alone";
   const BatchId one(Bytes(12, 1));
-  EXPECT_NE(relay_confirmation(secrets, one, simulated), relay_confirmation(secrets, BatchId(Bytes(12, 2)), simulated));
-  EXPECT_NE(relay_confirmation(secrets, one, simulated), relay_confirmation(secrets, one, {.bounds = 8, .photons = 8, .eps = 2.5e-10})) << "worth more";
+  EXPECT_NE(relay_confirmation(secrets, one, proof_sent), relay_confirmation(secrets, BatchId(Bytes(12, 2)), proof_sent));
+  EXPECT_NE(relay_confirmation(secrets, one, proof_sent), relay_confirmation(secrets, one, {.bounds = 8, .photons = 8, .eps = 2.5e-10})) << "worth more";
   for (std::size_t i = 0; i < 64; ++i) {
     Secret other = secrets.duplicate();
     other.writable()[i] ^= 1;
-    EXPECT_NE(relay_confirmation(secrets, one, simulated), relay_confirmation(other, one, simulated)) << "octet " << i;
+    EXPECT_NE(relay_confirmation(secrets, one, proof_sent), relay_confirmation(other, one, proof_sent)) << "octet " << i;
   }
 }
 
 TEST(RelayMessageTest, AnAnswerToAnotherRelayIsRefused) {
   const BatchId id(Bytes(12, 1));
-  const Bytes answer = write_relay_answer(id, simulated, Bytes(relay_confirmation_size, 4));
+  const Bytes answer = write_relay_answer(id, proof_sent, Bytes(relay_confirmation_size, 4));
   EXPECT_EQ(parse_relay_answer(answer, id)->confirmation, Bytes(relay_confirmation_size, 4));
-  EXPECT_EQ(parse_relay_answer(answer, id)->proof, simulated);
+  EXPECT_EQ(parse_relay_answer(answer, id)->proof, proof_sent);
   EXPECT_EQ(parse_relay_answer(answer, BatchId(Bytes(12, 2))).error().code, ErrorCode::denied);
   EXPECT_FALSE(parse_relay_answer(ByteView(answer).first(answer.size() - 1), id));
   for (const std::size_t at : {0U, 1U}) {
