@@ -4,7 +4,6 @@ JOBS ?= $(shell nproc)
 RELEASE := build/release
 ASAN := build/asan
 TSAN := build/tsan
-LINT := build/lint
 QANAT := $(RELEASE)/apps/qanat/qanat
 
 .PHONY: help setup build demo test check bench fuzz lint clean
@@ -42,11 +41,9 @@ check: test lint
 	@ctest --test-dir $(TSAN) -j $(JOBS) --output-on-failure --no-tests=error
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=60
 
-lint: setup
-	@mkdir -p out
-	@cmake --preset lint > /dev/null
-	@ninja -C $(LINT) -j $(JOBS) all_verify_interface_header_sets generated/point_evidence.inc
-	@scripts/lint.py $(LINT)
+lint: $(RELEASE)/build.ninja
+	@ninja -C $(RELEASE) -j $(JOBS) all_verify_interface_header_sets generated/point_evidence.inc
+	@scripts/lint.py $(RELEASE)
 
 FUZZ_SECONDS ?= 600
 fuzz: setup

@@ -6,7 +6,7 @@ target_compile_options(qanat_flags INTERFACE
   -fstack-protector-strong -fPIE -ftrivial-auto-var-init=zero -fno-omit-frame-pointer)
 target_link_options(qanat_flags INTERFACE -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack)
 if(CMAKE_UNITY_BUILD)
-  target_compile_options(qanat_flags INTERFACE -Wno-shadow)  # names of a file's own would shadow those of the file joined before it; `make lint` and the dev preset look
+  target_compile_options(qanat_flags INTERFACE -Wno-shadow)  # names of a file's own would shadow those of the file joined before it; the dev preset looks
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_link_options(qanat_flags INTERFACE -fuse-ld=lld)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""clang-tidy over every source of src and apps. A file that was clean is looked at again only when it, a header that it includes, its
+"""clang-tidy over every source of src and apps, joined as the build joins them. A file that was clean is looked at again only when it, a header that it includes, its
 command, .clang-tidy or clang-tidy itself has changed: what was clean is remembered in the user's cache by a hash of all these.
 
-usage: lint.py BUILD_DIR     (one that is configured with CMAKE_EXPORT_COMPILE_COMMANDS and without CMAKE_UNITY_BUILD)
+usage: lint.py BUILD_DIR     (one that is configured with CMAKE_EXPORT_COMPILE_COMMANDS)
 """
 
 import concurrent.futures
@@ -49,6 +49,14 @@ def key_of(entry, prerequisites, root, common):
     return whole.hexdigest()
 
 
+def is_ours(path, root, build):
+    """A source of src or apps, or several of them joined."""
+    folders = ("src", "apps")
+    if any(path.startswith(os.path.join(build, folder) + os.sep) for folder in folders):
+        return os.sep + "Unity" + os.sep in path
+    return any(path.startswith(os.path.join(root, folder) + os.sep) for folder in folders)
+
+
 def look_at(entry, build):
     run = subprocess.run([CLANG_TIDY, "-quiet", "-p", build, entry["file"]], capture_output=True, text=True, check=False)
     return entry, run.returncode, run.stdout + (run.stderr if run.returncode and not run.stdout else "")
@@ -56,12 +64,12 @@ def look_at(entry, build):
 
 def main():
     if len(sys.argv) != 2 or not os.path.exists(os.path.join(sys.argv[1], "compile_commands.json")):
-        sys.exit("usage: lint.py BUILD_DIR, with a compile_commands.json in it (cmake --preset lint)")
+        sys.exit("usage: lint.py BUILD_DIR, with a compile_commands.json in it (cmake --preset release)")
     build, root = os.path.realpath(sys.argv[1]), os.path.realpath(os.path.join(os.path.dirname(__file__), ".."))
     database = os.path.join(build, "compile_commands.json")
     entries = {}
     for entry in json.loads(pathlib.Path(database).read_text()):
-        if any(entry["file"].startswith(os.path.join(root, folder) + os.sep) for folder in ("src", "apps")):
+        if is_ours(entry["file"], root, build):
             entries.setdefault(entry["file"], entry)
     chosen = os.path.join(build, "lint_commands.json")
     pathlib.Path(chosen).write_text(json.dumps(list(entries.values())))

@@ -31,6 +31,16 @@ class LintTest(unittest.TestCase):
             self.assertNotEqual(first, key(one, "int b;"))
             self.assertNotEqual(first, key(one, "int a;", "clang++ -O2 -c"))
 
+    def test_joined_sources_are_ours_and_tests_and_header_checks_are_not(self):
+        def ours(path):
+            return lint.is_ours(path, "/r", "/r/build/release")
+
+        self.assertTrue(ours("/r/src/net/a.cpp"))
+        self.assertTrue(ours("/r/build/release/src/CMakeFiles/qanat_net.dir/Unity/unity_0_cxx.cxx"))
+        self.assertFalse(ours("/r/build/release/tests/CMakeFiles/unit_net.dir/Unity/unity_0_cxx.cxx"))
+        self.assertFalse(ours("/r/build/release/src/qanat_net_verify_interface_header_sets/net/a.hpp.cxx"))
+        self.assertFalse(ours("/r/tests/unit/net/a.cpp"))
+
 
 if __name__ == "__main__":
     unittest.main()
