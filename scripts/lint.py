@@ -17,6 +17,8 @@ import sys
 
 CLANG_TIDY = "clang-tidy-19"
 SCAN_DEPS = "clang-scan-deps-19"
+# Where sources are joined they are included, and the static analyser passes over what is.
+ARGUMENTS = ["-quiet", "--extra-arg=-Xclang", "--extra-arg=-analyzer-opt-analyze-headers"]
 
 
 def parse_make(text):
@@ -58,7 +60,7 @@ def is_ours(path, root, build):
 
 
 def look_at(entry, build):
-    run = subprocess.run([CLANG_TIDY, "-quiet", "-p", build, entry["file"]], capture_output=True, text=True, check=False)
+    run = subprocess.run([CLANG_TIDY, *ARGUMENTS, "-p", build, entry["file"]], capture_output=True, text=True, check=False)
     return entry, run.returncode, run.stdout + (run.stderr if run.returncode and not run.stdout else "")
 
 
@@ -76,7 +78,7 @@ def main():
     jobs = str(os.cpu_count() or 2)
     rules = parse_make(subprocess.run([SCAN_DEPS, "-j", jobs, "-compilation-database", chosen], capture_output=True, text=True, check=True).stdout)
     version = subprocess.run([CLANG_TIDY, "--version"], capture_output=True, text=True, check=True).stdout
-    common = version + pathlib.Path(root, ".clang-tidy").read_text()
+    common = version + " ".join(ARGUMENTS) + pathlib.Path(root, ".clang-tidy").read_text()
 
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "qanat" / "clang-tidy"
     cache.mkdir(parents=True, exist_ok=True)
