@@ -41,6 +41,12 @@ class LintTest(unittest.TestCase):
         self.assertFalse(ours("/r/build/release/src/qanat_net_verify_interface_header_sets/net/a.hpp.cxx"))
         self.assertFalse(ours("/r/tests/unit/net/a.cpp"))
 
+    def test_findings_in_pasted_text_are_named_by_their_source(self):
+        text, places = lint.paste('/* made */\n\n#include "/r/a.cpp"\n\n#include "/r/b.cpp"\n', {"/r/a.cpp": "a1\na2\n", "/r/b.cpp": "b1\n"}.get)
+        self.assertEqual(text.splitlines(), ["/* made */", "", "a1", "a2", "", "b1"])
+        found = lint.name_sources("/x/p.cpp:4:7: error: one\n/x/p.cpp:6:1: note: two\n/usr/include/c.h:3:1: note\n", "/x/p.cpp", places)
+        self.assertEqual(found, "/r/a.cpp:2:7: error: one\n/r/b.cpp:1:1: note: two\n/usr/include/c.h:3:1: note\n")
+
 
 if __name__ == "__main__":
     unittest.main()
