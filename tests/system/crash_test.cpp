@@ -335,6 +335,7 @@ class CrashAtEveryStep : public CallsUnderCrashes {
       case Trigger::sae_handover:
         TestNetwork::await("a key for an SAE behind another maker's key manager", deliver_to_other_maker, recovery_max);
         expect_other_maker_in_order();
+        expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);
         return;
       case Trigger::enrolment: {
         const auto enrolled = enrol(newcomer, QANAT_PROGRAM, {});
