@@ -58,9 +58,15 @@ Result<void> OtherMaker::listen(const app::Network& network) {
   ASSIGN_OR_RETURN(client_, net::ForeignClient::create(settings.tls));
   net::ForeignService service{.prefix = "/kmapi/", .routes = {}, .refuse = refusal_text};
   constexpr std::size_t body_max = 256 * 1024;
-  service.routes.push_back({.point = "keys", .method = "POST", .pattern = "/kmapi/v1/ext_keys", .body_max = body_max,
+  service.routes.push_back({.point = "keys",
+                            .method = "POST",
+                            .pattern = "/kmapi/v1/ext_keys",
+                            .body_max = body_max,
                             .answer = [this](const net::ForeignRequest& asked, net::ForeignReply reply) { take_keys(asked, std::move(reply)); }});
-  service.routes.push_back({.point = "void", .method = "POST", .pattern = "/kmapi/v1/ext_keys/void", .body_max = body_max,
+  service.routes.push_back({.point = "void",
+                            .method = "POST",
+                            .pattern = "/kmapi/v1/ext_keys/void",
+                            .body_max = body_max,
                             .answer = [this](const net::ForeignRequest& asked, net::ForeignReply reply) { void_keys(asked, std::move(reply)); }});
   std::vector<net::ForeignService> services;
   services.push_back(std::move(service));
@@ -86,7 +92,8 @@ Result<void> OtherMaker::become_known(const app::Network& network, const app::Sa
   text.insert(at + table.size(), "ack_callback_url = \"https://localhost:" + std::to_string(demo.ports.at("qkm-a")) + "/kmapi/v1/ext_keys/ack\"\n");
   text += "\n[sae.names.\"" + std::string(sae) + "\"]\ndomain = \"x\"\nkme = \"" + name + "\"\n";
   text += "\n[sae.kmes." + name + "]\nurl = \"https://localhost:" + std::to_string(listener_->port()) + "/kmapi/v1/\"\ncertificate = \"" +
-          (folder / "qkm-a-ecdsa.pem").string() + "\"\nkey = \"" + (folder / "qkm-a-ecdsa.key").string() + "\"\nroots = \"" + root.certificate.string() + "\"\n";
+          (folder / "qkm-a-ecdsa.pem").string() + "\"\nkey = \"" + (folder / "qkm-a-ecdsa.key").string() + "\"\nroots = \"" + root.certificate.string() +
+          "\"\n";
   return app::write_text(config, text);
 }
 

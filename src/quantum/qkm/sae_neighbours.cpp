@@ -203,8 +203,11 @@ void Neighbours::sell(const BatchId& batch) {
     waiting->complete = true;
   }
   if (waiting->own_slaves.empty()) return finish_sale(batch, {});
-  kme::ExternalKeys own{
-      .initiator = waiting->order.master.sae, .targets = waiting->own_slaves, .keys = waiting->sold_keys(), .from = waiting->order.master, .deadline = waiting->order.deadline};
+  kme::ExternalKeys own{.initiator = waiting->order.master.sae,
+                        .targets = waiting->own_slaves,
+                        .keys = waiting->sold_keys(),
+                        .from = waiting->order.master,
+                        .deadline = waiting->order.deadline};
   ports_.keep(std::move(own), [this, batch](const Result<void>& kept) { submit([this, batch, kept] { finish_sale(batch, kept); }); });
 }
 
