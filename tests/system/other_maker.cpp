@@ -1,5 +1,7 @@
 #include "other_maker.hpp"
 
+#include <algorithm>
+
 #include "text_files.hpp"
 
 namespace qanat::test {
