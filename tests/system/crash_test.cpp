@@ -10,6 +10,7 @@
 
 #include "crypto/kdf.hpp"
 #include "key_ledger_check.hpp"
+#include "other_maker.hpp"
 #include "sae_client.hpp"
 #include "stream_client.hpp"
 
@@ -33,6 +34,7 @@ enum class Trigger : std::uint8_t {
   revocation,  // the operator revokes a terminal's certificates
   sae_keys,    // two SAEs get a key by ETSI GS QKD 014
   sae_stream,  // two SAEs get a chunk of a stream by ETSI GS QKD 004
+  sae_handover,  // an SAE gets a key that another maker's key manager is brought by ETSI GS QKD 020
 };
 
 struct CrashRow {
@@ -95,6 +97,11 @@ constexpr CrashRow qkm_streams[]{
     {"qkm-a", "qkm.stream.acknowledged", Trigger::sae_stream}, {"qkm-b", "qkm.stream.stored", Trigger::sae_stream},
     {"qkm-b", "qkm.stream.desk", Trigger::sae_stream},
 };
+constexpr CrashRow qkm_handovers[]{
+    {"qkm-a", "qkm.sae.offered", Trigger::sae_handover},
+    {"qkm-a", "qkm.sae.brought", Trigger::sae_handover},
+    {"qkm-a", "qkm.sae.acknowledged", Trigger::sae_handover},
+};
 constexpr CrashRow qkm_ingest[]{
     {"qkm-a", "qkm.ingest.stored", Trigger::key_supply},
     {"qkm-r", "qkm.ingest.stored", Trigger::key_supply},
@@ -121,7 +128,8 @@ constexpr CrashRow terminal_enrolment[]{
     {"terminal", "terminal.enrol.confirmed", Trigger::enrolment},
 };
 constexpr std::span<const CrashRow> all_rows[]{kms_caller_side, kms_callee_side, kms_same_domain, kms_enrolment, qkm_near_end,      qkm_relay, qkm_centralised,
-                                               qkm_far_end,     qkm_saes,        qkm_streams,     qkm_ingest,      qkd_ends,        core_services, terminal_enrolment};
+                                               qkm_far_end,     qkm_saes,        qkm_streams,     qkm_handovers, qkm_ingest,        qkd_ends,  core_services,
+                                               terminal_enrolment};
 
 std::string text_of(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
@@ -223,6 +231,30 @@ class CrashAtEveryStep : public CallsUnderCrashes {
   static std::string stream_;  // "new": none yet
   static std::uint32_t stream_next_;
 
+  /// One key for an SAE here and one behind another maker's key manager; true if the one here got it, and then the other can have it.
+  static bool deliver_to_other_maker() {
+    const SaeAnswer enc = saes_->post("sae-a", "qkm-a", std::string("/api/v1/keys/") + OtherMaker::sae + "/enc_keys", R"({"number":1})");
+    if (enc.status != 200) return false;
+    const auto given = enc.json().array("keys");
+    if (!given || given->size() != 1) return false;
+    const std::string id = given->front().text("key_ID").value_or("");
+    const std::string key = given->front().text("key").value_or("");
+    EXPECT_TRUE(sae_keys_.insert(id).second && sae_keys_.insert(key).second) << "key " << id << " came twice";
+    handed_over_[id] = key;
+    EXPECT_EQ(maker_->value_of(id).value_or("nothing"), key) << "A has key " << id;
+    return true;
+  }
+  /// What SAE A got is at the other maker, whole; what it did not get is not, or is voided there soon.
+  static void expect_other_maker_in_order() {
+    TestNetwork::await(
+        "the voiding of what SAE A did not get",
+        [] { return std::ranges::all_of(maker_->held(), [](const std::string& id) { return handed_over_.contains(id); }); }, recovery_max);
+    for (const auto& [id, key] : handed_over_) EXPECT_EQ(maker_->value_of(id).value_or("nothing"), key) << "A has key " << id;
+    for (const std::string& complaint : maker_->complaints()) ADD_FAILURE() << complaint;
+  }
+  static std::unique_ptr<OtherMaker> maker_;
+  static std::map<std::string, std::string> handed_over_;  // what SAE A got, by id
+
   void TearDown() override {
     if (moved_) expect_keys_in_order(net());
   }
@@ -281,6 +313,7 @@ class CrashAtEveryStep : public CallsUnderCrashes {
       case Trigger::suspension: static_cast<void>(net().op().set_subscriber("C", "suspend")); return;
       case Trigger::sae_keys: static_cast<void>(deliver_to_saes()); return;
       case Trigger::sae_stream: static_cast<void>(deliver_by_stream()); return;
+      case Trigger::sae_handover: static_cast<void>(deliver_to_other_maker()); return;
       case Trigger::revocation: static_cast<void>(net().op().revoke({.domain = newcomer.domain, .kind = Kind::app1, .name = newcomer.uid})); return;
     }
   }
@@ -297,6 +330,11 @@ class CrashAtEveryStep : public CallsUnderCrashes {
         return;
       case Trigger::sae_keys:
         TestNetwork::await("a key for both SAEs", deliver_to_saes, recovery_max);
+        expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);
+        return;
+      case Trigger::sae_handover:
+        TestNetwork::await("a key for an SAE behind another maker's key manager", deliver_to_other_maker, recovery_max);
+        expect_other_maker_in_order();
         expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);
         return;
       case Trigger::enrolment: {
@@ -402,6 +440,8 @@ std::set<std::string> CrashAtEveryStep::sae_keys_;
 std::optional<StreamClient> CrashAtEveryStep::streams_;
 std::string CrashAtEveryStep::stream_ = "new";
 std::uint32_t CrashAtEveryStep::stream_next_ = 0;
+std::unique_ptr<OtherMaker> CrashAtEveryStep::maker_;
+std::map<std::string, std::string> CrashAtEveryStep::handed_over_;
 int CrashAtEveryStep::count_ = 0;
 
 TEST_F(CrashAtEveryStep, NamesEveryCrashPointOfTheSources) {
@@ -480,6 +520,34 @@ class CrashDuringKeyStream : public CrashAtEveryStep {
 };
 
 TEST_F(CrashDuringKeyStream, AQkmThatCarriesIt) { survive_all(qkm_streams); }
+
+/// The same where qkm-a brings keys to a key manager of another maker.
+class CrashDuringSaeHandover : public CrashAtEveryStep {
+ protected:
+  static void SetUpTestSuite() {
+    CallsUnderCrashes::SetUpTestSuite();
+    if (!net().ok()) return;
+    for (const char* qkm : {"qkm-a", "qkm-b"}) net().running().stop_element(qkm, RunningNetwork::Ending::orderly);
+    auto demo = app::prepare_saes(net().network());
+    ASSERT_TRUE(demo) << demo.error().message;
+    auto maker = OtherMaker::start(net().network(), *demo);
+    ASSERT_TRUE(maker) << maker.error().message;
+    maker_ = *std::move(maker);
+    saes_.emplace(*std::move(demo));
+    for (const char* qkm : {"qkm-a", "qkm-b"}) ASSERT_TRUE(net().running().start_element(qkm));
+    TestNetwork::await("a key for an SAE behind another maker's key manager", deliver_to_other_maker, std::chrono::seconds(60));
+  }
+  static void TearDownTestSuite() {
+    maker_.reset();
+    CallsUnderCrashes::TearDownTestSuite();
+  }
+};
+
+TEST_F(CrashDuringSaeHandover, AQkmThatBringsKeysToAnotherMaker) {
+  ASSERT_TRUE(maker_);
+  survive_all(qkm_handovers);
+  EXPECT_GE(maker_->voided_after_they_came(), 2U) << "those of the deaths after they were brought and after they were acknowledged";
+}
 
 TEST_F(CrashAtEveryStep, LeavesNoWorkingKeyBehind) {
   expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);

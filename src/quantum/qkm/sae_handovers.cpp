@@ -60,15 +60,16 @@ Result<void> move(store::Transaction& transaction, const Handover& handover, Han
   return {};
 }
 
-/// Sold if the last key manager of the order has acknowledged.
-Result<bool> sell_if_complete(store::Transaction& transaction, const BatchId& batch, UnixMs now) {
-  std::int64_t open = 0;
-  TRY(transaction.query("SELECT count(*) FROM sae_handover WHERE batch_id = ? AND state <> 'relayed'", {batch.view()},
-                        [&](const store::Row& row) { open = row.integer(0); }));
-  if (open > 0) return false;
-  TRY(transaction.run("UPDATE sae_handover SET state = 'sold', changed_ms = ? WHERE batch_id = ? AND state = 'relayed'",
-                      {static_cast<std::int64_t>(now), batch.view()}));
-  return true;
+/// True if every key manager of the order has acknowledged, and the order is neither sold nor given up.
+Result<bool> is_complete(store::Transaction& transaction, const BatchId& batch) {
+  std::int64_t all = 0;
+  std::int64_t relayed = 0;
+  TRY(transaction.query("SELECT count(*), coalesce(sum(state = 'relayed'), 0) FROM sae_handover WHERE batch_id = ?", {batch.view()},
+                        [&](const store::Row& row) {
+                          all = row.integer(0);
+                          relayed = row.integer(1);
+                        }));
+  return all > 0 && relayed == all;
 }
 
 class Acknowledging {
@@ -86,7 +87,7 @@ class Acknowledging {
       note(row, indices);
       return move(transaction_, row.handover, row.state, HandoverState::voided, now_);
     }
-    const bool takes_back = row.state == HandoverState::relayed && ack.status != AckStatus::relayed;  // while others have not acknowledged yet
+    const bool takes_back = row.state == HandoverState::relayed && ack.status != AckStatus::relayed;  // while the order is not sold yet
     if (row.state != HandoverState::offered && !takes_back) return {};
     note(row, indices);
     if (ack.status == AckStatus::relayed) return relayed(row, static_cast<std::size_t>(target - row.handover.targets.begin()), indices);
@@ -108,8 +109,8 @@ class Acknowledging {
                          {ByteView(row.acked), row.handover.batch.view(), std::string_view(row.handover.kme)}));
     if (!row.is_all_acked()) return {};
     TRY(move(transaction_, row.handover, row.state, HandoverState::relayed, now_));
-    ASSIGN_OR_RETURN(const bool sold, sell_if_complete(transaction_, row.handover.batch, now_));
-    if (sold) out_.sold.push_back(row.handover.batch);
+    ASSIGN_OR_RETURN(const bool complete, is_complete(transaction_, row.handover.batch));
+    if (complete) out_.complete.push_back(row.handover.batch);
     return {};
   }
 
@@ -166,6 +167,14 @@ Result<Handovers::Outcome> Handovers::acknowledge(store::Transaction& transactio
     }
   }
   return out;
+}
+
+Result<bool> Handovers::sell(store::Transaction& transaction, const BatchId& batch, UnixMs now) {
+  ASSIGN_OR_RETURN(const bool complete, is_complete(transaction, batch));
+  if (!complete) return false;
+  TRY(transaction.run("UPDATE sae_handover SET state = 'sold', changed_ms = ? WHERE batch_id = ? AND state = 'relayed'",
+                      {static_cast<std::int64_t>(now), batch.view()}));
+  return true;
 }
 
 Result<void> Handovers::give_up(store::Transaction& transaction, const BatchId& batch, std::string_view kme, UnixMs now) {

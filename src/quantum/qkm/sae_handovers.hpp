@@ -2,7 +2,8 @@
 // acknowledged, what must be voided. No octets are here: those wait in memory for the acknowledgement, and a process that dies takes them with it.
 //
 // A key's way at one key manager: offered, then relayed (all its targets acknowledged), then sold: every key manager of its order has acknowledged, and the
-// master may get it. Everything else ends in its voiding, and what is to be voided is never sold. Every function is one step of the caller's transaction.
+// master gets it now. Everything else ends in its voiding, also what every key manager acknowledged and the master was not given; what is to be voided is
+// never sold. Every function is one step of the caller's transaction.
 #pragma once
 
 #include <array>
@@ -53,11 +54,14 @@ class Handovers {
   static Result<void> offer(store::Transaction& transaction, const Handover& handover, UnixMs now);
   /// What a key manager says of its keys. Said again, or said of keys that are past it, it changes nothing.
   struct Outcome {
-    std::vector<BatchId> sold;                              // every key manager has acknowledged
+    std::vector<BatchId> complete;                          // every key manager has acknowledged just now: to be sold, or given up
     std::vector<std::pair<BatchId, std::string>> failed;    // and why
     std::vector<KeyId> changed;
   };
   static Result<Outcome> acknowledge(store::Transaction& transaction, const std::string& kme, std::span<const kme::etsi020::Ack> acks, UnixMs now);
+  /// Right before the master is answered: no restart voids these keys any more. False, and nothing changes, unless every key manager of the order has
+  /// acknowledged them and nothing has taken that back.
+  static Result<bool> sell(store::Transaction& transaction, const BatchId& batch, UnixMs now);
   /// The order will not be met: what other key managers may have of it must be voided. At `kme`, if it is named, nothing is.
   static Result<void> give_up(store::Transaction& transaction, const BatchId& batch, std::string_view kme, UnixMs now);
 

@@ -50,7 +50,7 @@ Result<void> Neighbours::start() {
   ASSIGN_OR_RETURN(const std::int64_t open,
                    parts_.store.transact([&](store::Transaction& transaction) { return Handovers::recover(transaction, parts_.clock.now_ms()); }));
   if (open == 0) return {};
-  return record("sae.hand_over", audit::Outcome::failure, "", std::to_string(open) + " handovers", "the process ended before they were acknowledged");
+  return record("sae.hand_over", audit::Outcome::failure, "", std::to_string(open) + " handovers", "the process ended before they were sold");
 }
 
 void Neighbours::submit(Job job) {
@@ -187,37 +187,64 @@ void Neighbours::take_acks(const std::string& kme, const std::vector<kme::etsi02
   for (const auto& [batch, reason] : outcome->failed) {
     if (const auto waiting = remove(batch)) fail_order(*waiting, {ErrorCode::unavailable, reason});
   }
-  for (const BatchId& batch : outcome->sold) sell(batch);
+  for (const BatchId& batch : outcome->complete) sell(batch);
   if (!outcome->failed.empty()) start_voids();
 }
 
+/// Keys for slaves of this site are kept first, the record is written next, and that they are sold is noted last: whoever dies or fails before that has
+/// answered nobody, and everything is voided.
 void Neighbours::sell(const BatchId& batch) {
-  const std::shared_ptr<Waiting> waiting = remove(batch);
-  if (!waiting) return;
-  const std::size_t octets = waiting->order.size / 8;
-  kme::Delivery delivery;
-  kme::ExternalKeys own{
-      .initiator = waiting->order.master.sae, .targets = waiting->own_slaves, .keys = {}, .from = waiting->order.master, .deadline = waiting->order.deadline};
-  for (std::uint32_t i = 0; i < waiting->order.number; ++i) {
-    delivery.keys.push_back({.id = key_id(batch, i), .octets = some_keys(waiting->keys, i, 1, octets)});
-    if (!own.targets.empty()) own.keys.push_back({.id = key_id(batch, i), .octets = some_keys(waiting->keys, i, 1, octets)});
+  std::shared_ptr<Waiting> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = waiting_.find(batch);
+    if (found == waiting_.end()) return;
+    waiting = found->second;
+    waiting->complete = true;
   }
-  waiting->keys = Secret();
-  auto finish = [this, waiting, delivery = std::move(delivery)](const Result<void>& kept) mutable {
-    if (!kept) return fail_order(*waiting, kept.error());
-    const kme::Order& order = waiting->order;
-    std::string text = order.master.sae.text() + " >";
-    for (const kme::SaeId& slave : order.slaves) text += ' ' + slave.text();
-    text += ", " + std::to_string(order.number) + " x " + std::to_string(order.size) + " bit, " + order.master.group +
-            (order.master.quantum_safe ? "" : " (not quantum-safe)") + ", brought to";
-    for (const auto& [kme, leg] : waiting->legs) text += ' ' + kme;
-    text += ": " + KeyRun{.batch = waiting->batch, .first = 0, .count = order.number}.text();
-    const auto recorded = record("sae.enc_keys", audit::Outcome::success, "", text, "");
-    if (!recorded) return waiting->done(fail(ErrorCode::internal, "the delivery could not be recorded"));
-    waiting->done(std::move(delivery));
-  };
-  if (own.targets.empty()) return finish({});
-  ports_.keep(std::move(own), std::move(finish));
+  if (waiting->own_slaves.empty()) return finish_sale(batch, {});
+  kme::ExternalKeys own{.initiator = waiting->order.master.sae,
+                        .targets = waiting->own_slaves,
+                        .keys = waiting->sold_keys(),
+                        .from = waiting->order.master,
+                        .deadline = waiting->order.deadline};
+  ports_.keep(std::move(own), [this, batch](const Result<void>& kept) { submit([this, batch, kept] { finish_sale(batch, kept); }); });
+}
+
+void Neighbours::finish_sale(const BatchId& batch, const Result<void>& kept) {
+  std::shared_ptr<Waiting> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = waiting_.find(batch);
+    if (found == waiting_.end()) return;  // given up meanwhile
+    waiting = found->second;
+  }
+  if (!kept) return give_up(batch, "", kept.error());
+  if (waiting->order.deadline.passed()) return give_up(batch, "", {ErrorCode::deadline_exceeded, "the acknowledgements came too late"});
+  kme::Delivery delivery{.keys = waiting->sold_keys()};
+  if (!record("sae.enc_keys", audit::Outcome::success, "", text_of_sale(*waiting), "")) {
+    return give_up(batch, "", {ErrorCode::internal, "the delivery could not be recorded"});
+  }
+  const auto sold = parts_.store.transact([&](store::Transaction& transaction) { return Handovers::sell(transaction, batch, parts_.clock.now_ms()); });
+  if (!sold || !*sold) return give_up(batch, "", sold ? Error{ErrorCode::unavailable, "a key manager took its acknowledgement back"} : sold.error());
+  remove(batch);
+  waiting->done(std::move(delivery));
+}
+
+std::vector<kme::Key> Neighbours::Waiting::sold_keys() const {
+  std::vector<kme::Key> out;
+  for (std::uint32_t i = 0; i < order.number; ++i) out.push_back({.id = key_id(batch, i), .octets = some_keys(keys, i, 1, order.size / 8)});
+  return out;
+}
+
+std::string Neighbours::text_of_sale(const Waiting& waiting) {
+  const kme::Order& order = waiting.order;
+  std::string out = order.master.sae.text() + " >";
+  for (const kme::SaeId& slave : order.slaves) out += ' ' + slave.text();
+  out += ", " + std::to_string(order.number) + " x " + std::to_string(order.size) + " bit, " + order.master.group +
+         (order.master.quantum_safe ? "" : " (not quantum-safe)") + ", brought to";
+  for (const auto& [kme, leg] : waiting.legs) out += ' ' + kme;
+  return out + ": " + KeyRun{.batch = waiting.batch, .first = 0, .count = order.number}.text();
 }
 
 void Neighbours::give_up(const BatchId& batch, const std::string& kme, const Error& why) {
@@ -275,6 +302,7 @@ void Neighbours::look_at_clock() {
     {
       const std::lock_guard lock(mutex_);
       for (const auto& [batch, waiting] : waiting_) {
+        if (waiting->complete) continue;
         for (const auto& [kme, leg] : waiting->legs) {
           if (!leg.sending && leg.last_ms + static_cast<UnixMs>(place_.again_after.count()) <= now) again.emplace_back(batch, kme);
         }

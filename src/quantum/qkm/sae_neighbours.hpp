@@ -1,6 +1,8 @@
 // Key managers of other makers at the same trusted node (ETSI GS QKD 020): an order for an SAE that one of them serves is met by keys of this element's own
 // generator, which are brought there (ext_keys). The master is answered when every key manager has acknowledged that its SAEs can have them; if one does not
-// in time, or says no, the master gets nothing and the keys are voided wherever they may be, also after a restart.
+// in time, or says no, the master gets nothing and the keys are voided wherever they may be, also after a restart. That they are sold is noted last, right
+// before the answer: a key that a master got is never voided. A process that dies between that note and the answer leaves keys that nobody asks for, until
+// the other key managers' own time limits.
 //
 // A request that got no complete answer is sent again with the same ids, and so is one that was taken but not acknowledged: whoever has the keys already
 // answers and acknowledges again. Keys that wait are in memory alone; what was offered to whom is durable (sae_handovers.hpp).
@@ -76,6 +78,9 @@ class Neighbours {
     std::vector<kme::SaeId> own_slaves;
     std::map<std::string, Leg> legs;  // by key manager
     UnixMs give_up_ms = 0;
+    bool complete = false;  // all have acknowledged
+
+    [[nodiscard]] std::vector<kme::Key> sold_keys() const;
   };
   using Job = std::move_only_function<void()>;
 
@@ -85,6 +90,8 @@ class Neighbours {
   void sent(const BatchId& batch, const std::string& kme, const Result<net::Response>& answer);
   void take_acks(const std::string& kme, const std::vector<kme::etsi020::Ack>& acks, kme::Done<void> done);
   void sell(const BatchId& batch);
+  void finish_sale(const BatchId& batch, const Result<void>& kept);
+  static std::string text_of_sale(const Waiting& waiting);
   /// `kme`: where nothing is to be voided; "": everywhere.
   void give_up(const BatchId& batch, const std::string& kme, const Error& why);
   void give_up_overdue();

@@ -142,7 +142,7 @@ TEST_F(MakersTest, AfterTheDeathOfTheOneWhoOfferedTheKeysAreVoided) {
   EXPECT_NE(order.get().status, 200U);
   EXPECT_EQ(b.keys_waiting(), 1);
   a.start(b);
-  EXPECT_TRUE(a.recorded("the process ended before they were acknowledged"));
+  EXPECT_TRUE(a.recorded("the process ended before they were sold"));
   EXPECT_TRUE(voids(a));
   EXPECT_EQ(b.keys_waiting(), 0);
 }

@@ -42,7 +42,8 @@ class NeighboursTest : public testing::Test {
         NeighbourPorts{.call = [this](const std::string& kme, std::string_view path, ByteView body, Deadline) { return answered(kme, path, body); },
                        .keep = [this](kme::ExternalKeys keys, kme::Done<void> done) {
                          kept += keys.keys.size();
-                         done({});
+                         if (keep_is_silent) return;
+                         done(keep_is_broken ? Result<void>(fail(ErrorCode::internal, "disk full")) : Result<void>());
                        },
                        .record = [this](const audit::Event& event) -> Result<void> {
                          const std::lock_guard lock(mutex);
@@ -143,6 +144,8 @@ class NeighboursTest : public testing::Test {
   std::atomic<unsigned> answer_to_void = 200;
   std::atomic<std::size_t> kept = 0;
   std::atomic<bool> audit_broken = false;
+  std::atomic<bool> keep_is_broken = false;
+  std::atomic<bool> keep_is_silent = false;
   std::unique_ptr<Neighbours> neighbours;  // last: its threads use what stands above
 };
 
@@ -269,6 +272,48 @@ TEST_F(NeighboursTest, WhatCannotBeRecordedIsNotDelivered) {
   audit_broken = true;
   acknowledge(ids, AckStatus::relayed);
   EXPECT_FALSE(answer.get());
+  EXPECT_EQ(message("ext_keys/void").ids(), ids);
+  EXPECT_EQ(in_state("sold"), 0);
+}
+
+TEST_F(NeighboursTest, WhatASlaveOfThisSiteCannotHaveIsNotSoldAndIsVoided) {
+  keep_is_broken = true;
+  auto answer = order({SaeId("sae-b"), SaeId("sae-a2")});
+  const std::vector<KeyId> ids = message("ext_keys").ids();
+  acknowledge(ids, AckStatus::relayed);
+  EXPECT_FALSE(answer.get());
+  EXPECT_EQ(message("ext_keys/void").ids(), ids);
+  EXPECT_EQ(in_state("sold"), 0);
+}
+
+TEST_F(NeighboursTest, WhatWasAcknowledgedButNotGivenToTheMasterBeforeADeathIsVoided) {
+  keep_is_silent = true;
+  auto answer = order({SaeId("sae-b"), SaeId("sae-a2")});
+  const std::vector<KeyId> ids = message("ext_keys").ids();
+  acknowledge(ids, AckStatus::relayed);
+  EXPECT_EQ(in_state("relayed"), 1);
+  die();
+  EXPECT_FALSE(answer.get());
+  open();
+  EXPECT_TRUE(recorded("the process ended before they were sold"));
+  acknowledge(ids, AckStatus::relayed);  // by one that got no answer the first time
+  neighbours->look_at_clock();
+  EXPECT_EQ(message("ext_keys/void").ids(), ids);
+  EXPECT_TRUE(recorded("sae.void_sent success"));
+  EXPECT_EQ(in_state("sold"), 0);
+}
+
+TEST_F(NeighboursTest, AnAcknowledgementThatIsTakenBackBeforeTheSaleEndsTheOrder) {
+  keep_is_silent = true;
+  auto answer = order({SaeId("sae-b"), SaeId("sae-c"), SaeId("sae-a2")});
+  const std::vector<KeyId> ids = message("ext_keys").ids();
+  acknowledge(ids, AckStatus::relayed);
+  acknowledge(ids, AckStatus::relayed, "sae-c", "kme-c");
+  EXPECT_TRUE(is_open(answer));
+  acknowledge(ids, AckStatus::failed);
+  EXPECT_FALSE(answer.get());
+  EXPECT_TRUE(recorded("sae.void_sent success"));
+  EXPECT_EQ(in_state("sold"), 0);
 }
 
 TEST_F(NeighboursTest, AStopRefusesThoseWhoWait) {
