@@ -31,7 +31,6 @@ void block_stop_signals() {
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // every thread inherits it; Node::run_until_stopped waits for them
-  signal(SIGPIPE, SIG_IGN);
 }
 
 template <class S>

@@ -18,6 +18,7 @@ struct ElementPlan {
   std::uint16_t port = 0;
   std::vector<std::string> peers;  // element names that it calls
   std::uint16_t sae_port = 0;      // of a QKM that gives keys to SAEs; 0: it does not
+  std::uint16_t stream_port = 0;   // the same, in streams
   bool started = true;             // false: an identity that may enrol, without a process of this network (the operator; spares)
 
   [[nodiscard]] const std::string& name() const { return identity.name; }

@@ -135,7 +135,7 @@ class NetworkFiles {
     const bool busy = identity.kind == Kind::kms || identity.kind == Kind::qkm;
     const std::string out = common(identity, element.port, busy ? 32 : 8, element.peers) + own_table(element);
     if (element.sae_port == 0) return out;
-    return out + sae_table(network_, {.kme = identity.name, .domain = identity.domain, .port = element.sae_port}, "");
+    return out + sae_table(network_, {.kme = identity.name, .domain = identity.domain, .port = element.sae_port, .stream_port = element.stream_port}, "");
   }
 
   std::string own_table(const ElementPlan& element) const {
@@ -230,6 +230,7 @@ class NetworkFiles {
       for (const std::string& peer : element.peers) peers.push(peer);
       wire::Json entry = wire::Json::object({{"identity", element.identity.uri()}, {"port", element.port}, {"peers", peers}, {"started", element.started}});
       if (element.sae_port != 0) entry.set("sae_port", element.sae_port);
+      if (element.stream_port != 0) entry.set("stream_port", element.stream_port);
       elements.push(std::move(entry));
     }
     wire::Json terminals = wire::Json::array();

@@ -83,15 +83,16 @@ Result<SaeRecord> read_record(const wire::Json& from) {
 std::vector<SaeListener> sae_listeners(const Network& network) {
   std::vector<SaeListener> out;
   for (const ElementPlan& element : network.elements()) {
-    if (element.sae_port != 0) out.push_back({.kme = element.name(), .domain = element.identity.domain, .port = element.sae_port});
+    if (element.sae_port != 0) out.push_back({.kme = element.name(), .domain = element.identity.domain, .port = element.sae_port, .stream_port = element.stream_port});
   }
   return out;
 }
 
 std::string sae_table(const Network& network, const SaeListener& listener, const std::string& extra) {
   const std::filesystem::path folder = sae_folder(network);
-  std::string out = fmt::format("\n[sae]\nport = {}\nserve = [\"etsi014\", \"skip\", \"etsi020\"]\nroots = {}\ncrls = {}\n{}", listener.port,
-                                quoted(folder / "ca.pem"), quoted(folder / "crls.pem"), extra);
+  const std::string streams = listener.stream_port != 0 ? fmt::format("stream_port = {}\n", listener.stream_port) : "";
+  std::string out = fmt::format("\n[sae]\nport = {}\nserve = [\"etsi014\", \"skip\", \"etsi020\"{}]\n{}roots = {}\ncrls = {}\n{}", listener.port,
+                                streams.empty() ? "" : ", \"etsi004\"", streams, quoted(folder / "ca.pem"), quoted(folder / "crls.pem"), extra);
   for (const auto& [chain, kind] : {std::pair{"ecdsa", "ecdsa"}, std::pair{"ml_dsa", "ml-dsa"}}) {
     const crypto::PemFiles own = pem_files(folder, listener.kme + "-" + kind);
     out += fmt::format("\n[sae.chains.{}]\ncertificate = {}\nkey = {}\n", chain, quoted(own.certificate), quoted(own.key));

@@ -17,6 +17,7 @@ struct SaeListener {
   std::string kme;     // the QKM's name
   std::string domain;  // the site that it serves
   std::uint16_t port = 0;
+  std::uint16_t stream_port = 0;  // of ETSI GS QKD 004; 0: no streams
 
   [[nodiscard]] std::string url() const { return "https://127.0.0.1:" + std::to_string(port); }
 };

@@ -309,7 +309,8 @@ int sae_status(const std::filesystem::path& folder, Output output) { return fini
 
 void print_sae_listeners(const Network& network) {
   for (const SaeListener& listener : sae_listeners(network)) {
-    fmt::print("  keys for own software in domain {}: {} at {}, {}\n", listener.domain, listener.kme, listener.url(), sae_standards);
+    fmt::print("  keys for own software in domain {}: {} at {}, {}; streams at 127.0.0.1:{}, ETSI GS QKD 004\n", listener.domain, listener.kme, listener.url(),
+               sae_standards, listener.stream_port);
   }
 }
 

@@ -1,6 +1,5 @@
 // The process behind `qanat terminal …`: one terminal, its events and its result as JSON lines on standard output.
 #include <fmt/format.h>
-#include <signal.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -56,7 +55,6 @@ std::filesystem::path default_voice(const std::string& name) {
 }
 
 int terminal_enrol(const std::filesystem::path& config) {
-  signal(SIGPIPE, SIG_IGN);
   const auto result = [&]() -> Result<wire::Json> {
     ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
     return terminal::enrol_terminal(*opened.node, opened.settings);
@@ -65,7 +63,6 @@ int terminal_enrol(const std::filesystem::path& config) {
 }
 
 int terminal_place(const TerminalCall& call) {
-  signal(SIGPIPE, SIG_IGN);
   const auto result = [&]() -> Result<wire::Json> {
     ASSIGN_OR_RETURN(Opened opened, open_terminal(call.config));
     opened.settings.pace = call.pace;
@@ -79,7 +76,6 @@ int terminal_place(const TerminalCall& call) {
 }
 
 int terminal_answer(const TerminalCall& call) {
-  signal(SIGPIPE, SIG_IGN);
   const auto result = [&]() -> Result<wire::Json> {
     ASSIGN_OR_RETURN(Opened opened, open_terminal(call.config));
     opened.settings.pace = call.pace;

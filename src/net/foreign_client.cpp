@@ -144,7 +144,8 @@ class TlsForeignClient final : public ForeignClient {
     if (!is_visible_text(method) || !is_visible_text(content_type)) return fail(ErrorCode::invalid_argument, "client: method or content type is none");
     OneCall call(context_.get(), url, deadline);
     TRY(call.open());
-    std::string head = std::string(method) + ' ' + url.path + " HTTP/1.1\r\nHost: " + url.host + "\r\nConnection: close\r\nContent-Length: " +
+    std::string head = std::string(method) + ' ' + url.path + " HTTP/1.1\r\nHost: " + url.host + (url.port == 443 ? std::string() : ":" + std::to_string(url.port)) +
+                       "\r\nConnection: close\r\nContent-Length: " +
                        std::to_string(body.size()) + "\r\n";
     if (!content_type.empty()) head.append("Content-Type: ").append(content_type).append("\r\n");
     head += "\r\n";

@@ -3,6 +3,8 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
+#include <csignal>
+
 #include "base/check.hpp"
 #include "crypto/x509_openssl.hpp"
 #include "net/tls_policy.hpp"
@@ -86,6 +88,7 @@ Result<TlsContext> make_context(const SSL_METHOD* method) {
 }  // namespace
 
 Result<void> set_policy(SSL_CTX* context, const TlsPolicy& policy) {
+  std::signal(SIGPIPE, SIG_IGN);  // OpenSSL's socket BIO writes without MSG_NOSIGNAL, and a peer that left is an error, not the end of the process
   const bool old = policy.version_min == TlsVersion::tls_1_2;
   const bool set = SSL_CTX_set_min_proto_version(context, old ? TLS1_2_VERSION : TLS1_3_VERSION) == 1 &&
                    SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 && SSL_CTX_set1_groups_list(context, policy.groups) == 1 &&

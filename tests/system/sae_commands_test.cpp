@@ -78,6 +78,26 @@ TEST_F(SaeCommands, UpSaysWhereOwnSoftwareGetsKeys) {
   EXPECT_EQ(serving, 2U) << "both domains' QKMs, not the relay";
 }
 
+TEST_F(SaeCommands, AKeyStreamRunsBetweenTwoNewSaes) {
+  std::string command = "python3 " QANAT_SOURCE_DIR "/tests/system/etsi004_client.py chunk";
+  const Outcome status = run_program("status --json --state " + network(), *folder_);
+  std::map<std::string, std::string> ports;
+  for (const Json& element : status.json().as_array().value()) {
+    if (element.has("saes")) ports[element.text("identity").value_or("")] = std::to_string(element.object("saes").value().integer("stream_port", 1, 65535).value_or(0));
+  }
+  for (const auto& [name, domain] : {std::pair{"sae-a", "a"}, std::pair{"sae-b", "b"}}) {
+    const Json added = json(std::string("add ") + name + " --domain " + domain);
+    if (std::string(name) == "sae-a") command += " " + added.text("ca").value();
+    command += " " + added.text("certificate").value() + " " + added.text("key").value() + " " + ports[std::string("qanat://") + domain + "/qkm/qkm-" + domain];
+  }
+  const Outcome chunk = shell(command + " new 0");
+  ASSERT_EQ(chunk.code, 0) << chunk.out << chunk.error;
+  const std::vector<std::string> both = chunk.json().texts("chunk").value();
+  ASSERT_EQ(both.size(), 2U);
+  EXPECT_EQ(both[0], both[1]);
+  EXPECT_EQ(both[0].size(), 64U) << "32 octets";
+}
+
 TEST_F(SaeCommands, TwoNewSaesGetTheSameKeysByTheCommandAndByItsLinesOfCurl) {
   for (const Json& added : {one_, two_}) {
     EXPECT_TRUE(added.boolean("in_force").value());

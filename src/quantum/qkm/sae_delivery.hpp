@@ -36,6 +36,8 @@ struct DeliveryPorts {
   std::function<Result<void>(const audit::Event& event)> record;
   /// Whether keys of this stock are of the quality that an order demands. Over how many paths they come is not asked here.
   std::function<bool(const StockName& stock, const kme::Demands& demands)> meets;
+  /// Keys have left a stock, so that it may be filled again; nullptr where nobody does. Must not block.
+  std::function<void()> taken = nullptr;
   /// An order for SAEs that are behind one of the neighbours; nullptr where there are none. Must not block.
   std::function<void(kme::Order order, kme::Done<kme::Delivery> done)> hand_over = nullptr;
 };

@@ -47,6 +47,7 @@ DeliveryPorts SaeFront::delivery_ports() {
           .record = ports_.record,
           // Every key of the stocks came under one-time pads of link keys; what they rest on besides is how keys get to this element from its own links.
           .meets = [quantum = place_.quantum_grade](const StockName&, const kme::Demands& demands) { return quantum || !demands.quantum; },
+          .taken = ports_.taken,
           .hand_over = [this](kme::Order order, kme::Done<kme::Delivery> done) { neighbours_.hand_over(std::move(order), std::move(done)); }};
 }
 

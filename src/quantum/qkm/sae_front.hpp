@@ -32,6 +32,7 @@ class SaeFront {
   struct Ports {
     decltype(DeliveryPorts::activate) activate;
     decltype(DeliveryPorts::record) record;
+    decltype(DeliveryPorts::taken) taken = nullptr;
   };
   SaeFront(SaeFrontPlace place, Parts parts, Ports ports, SaeSettings settings);
 

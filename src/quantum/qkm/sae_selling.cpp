@@ -63,6 +63,7 @@ void SaeDelivery::Selling::run() {
       for (Group* group : open_) group->fail_all(claimed.error());
       return;
     }
+    if (delivery_.ports_.taken) delivery_.ports_.taken();
     open_ = activate();
     node::crash_point("qkm.sae.activated");
   }

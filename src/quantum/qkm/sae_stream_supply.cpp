@@ -224,6 +224,7 @@ StreamCourier::Next SaeStreams::bring(const Task& task, const StreamEnd& end, Ro
   node::crash_point("qkm.stream.claimed");
   if (!claimed) node::log(node::LogLevel::error, "stream: {}", claimed.error().message);
   if (!claimed || !*claimed) return Next::again;
+  if (ports_.taken) ports_.taken();
   const auto pending = parts_.store.transact([&](Transaction& transaction) { return table_.pending(transaction, end); });
   if (!pending || pending->empty() || !push(end, *pending, round)) return Next::again;
   const auto now = parts_.store.transact([&](Transaction& transaction) { return table_.find(transaction, end.id, end.sae); });

@@ -168,7 +168,8 @@ SaeFront::Ports QkmService::Parts::sae_ports() {
   return {.activate = [this](const ElementName& qkm, const wire::Json& activation, Deadline deadline) {
             return node.call_json(points::Endpoint::x1_activate, qkm.text(), activation, deadline, node.new_request_id());
           },
-          .record = [this](const audit::Event& event) { return node.record(event); }};
+          .record = [this](const audit::Event& event) { return node.record(event); },
+          .taken = [this] { pool_changed.ring(); }};
 }
 
 Result<net::Response> QkmService::Parts::from_qkm(std::string_view action, const net::Request& request, const std::function<Result<net::Response>()>& act) {
@@ -307,7 +308,7 @@ void QkmService::Parts::describe(wire::Json& body) {
   body.set("relayed_keys", list_of_pools);
   body.set("relay", settings.relay == RelayWay::centralised ? "centralised" : "hop_by_hop");
   body.set("grade", wrapping.grade());
-  if (sae) body.set("saes", wire::Json::object({{"port", sae->port()}, {"names", settings.sae->registry.all().size()}}));
+  if (sae) body.set("saes", wire::Json::object({{"port", sae->port()}, {"stream_port", sae->stream_port()}, {"names", settings.sae->registry.all().size()}}));
 }
 
 bool QkmService::Parts::pause(std::chrono::milliseconds span) {

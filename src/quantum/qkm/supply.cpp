@@ -214,10 +214,16 @@ Result<void> KeySupply::fill(const std::string& domain, std::size_t paths, std::
   Result<void> out;
   for (std::size_t i = 0; i < std::min(paths, known.size()); ++i) {
     const auto pool = std::ranges::find(pools, known[i], &Pool::path);
-    const std::size_t there = pool == pools.end() ? 0 : static_cast<std::size_t>(pool->keys);
+    std::size_t there = pool == pools.end() ? 0 : static_cast<std::size_t>(pool->keys);
     if (2 * there >= target) continue;
-    auto done = relay_over({.domain = domain, .path = known[i], .keys = std::min<std::size_t>(target - there, relay_secrets_max)}, deadline, request_id);
-    if (!done) out = std::move(done);
+    while (there < target) {
+      const std::size_t keys = std::min<std::size_t>(target - there, relay_secrets_max);
+      if (auto done = relay_over({.domain = domain, .path = known[i], .keys = keys}, deadline, request_id); !done) {
+        out = std::move(done);
+        break;
+      }
+      there += keys;
+    }
   }
   return out;
 }

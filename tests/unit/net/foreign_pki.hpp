@@ -6,6 +6,7 @@
 #include <openssl/x509.h>
 
 #include <map>
+#include <mutex>
 
 #include "crypto/foreign_issue.hpp"
 #include "crypto/x509_openssl.hpp"
@@ -21,8 +22,9 @@ class ForeignPki {
     EXPECT_TRUE(crypto::make_foreign_root(other_root, "Other root", crypto::ForeignKey::ecdsa_p256));
   }
   [[nodiscard]] crypto::PemFiles file(const std::string& name) const { return {.certificate = folder_ / (name + ".pem"), .key = folder_ / (name + ".key")}; }
-  /// Made at the first call.
+  /// Made at the first call, from any thread.
   const crypto::PemFiles& leaf(const std::string& name, const std::string& address = "127.0.0.1", bool of_other_root = false) {
+    const std::lock_guard lock(mutex_);
     const auto found = leaves_.find(name);
     if (found != leaves_.end()) return found->second;
     const auto made = crypto::make_foreign_leaf(file(name), {.common_name = name, .uris = {}, .dns = {}, .addresses = {address}},
@@ -69,7 +71,8 @@ class ForeignPki {
     return out;
   }
   qanat::test::TemporaryDirectory folder_;
-  std::map<std::string, crypto::PemFiles> leaves_;
+  std::mutex mutex_;
+  std::map<std::string, crypto::PemFiles> leaves_;  // under mutex_
 
  public:
   const crypto::PemFiles root = file("root");
