@@ -48,7 +48,7 @@ class VendorKeys : public SharedNetwork {
     EXPECT_EQ(keys.size(), 4U);
     for (const wire::Json& key : keys) {
       const wire::Json proof = key.object("proof").value();
-      EXPECT_EQ(proof.dump(), R"({"bounds":["vendor"],"eps":1,"photons":["vendor"]})");
+      EXPECT_EQ(proof.dump(), R"({"bounds":["vendor"],"eps":1.0,"photons":["vendor"]})");
     }
   }
   static void expect_call() {
