@@ -51,9 +51,9 @@ struct VendorKmes::Keys {
   std::mutex mutex;
   std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
   std::uint64_t made = 0;
-  std::map<KeyId, Secret> for_bob;    // given to Alice, not yet to Bob
-  std::map<Digest, KeyId> known;      // every key that there ever was
-  std::size_t fetched = 0;            // by Bob, as they are
+  std::map<KeyId, Secret> for_bob;  // given to Alice, not yet to Bob
+  std::map<Digest, KeyId> known;    // every key that there ever was
+  std::size_t fetched = 0;          // by Bob, as they are
   bool spoilt = false;
   std::unique_ptr<crypto::Rng> own_random = std::move(*crypto::open_rng());
 
@@ -136,9 +136,7 @@ class VendorKmes::Kme final : public kme::Provider {
 VendorKmes::VendorKmes(const app::Network& network, const app::LinkPlan& link) : link_(link), keys_(std::make_unique<Keys>()) {
   const std::filesystem::path folder = network.folder() / ("vendor-" + link.name);
   std::filesystem::create_directories(folder);
-  const auto files = [&](const std::string& name) {
-    return crypto::PemFiles{.certificate = folder / (name + ".pem"), .key = folder / (name + ".key")};
-  };
+  const auto files = [&](const std::string& name) { return crypto::PemFiles{.certificate = folder / (name + ".pem"), .key = folder / (name + ".key")}; };
   const crypto::PemFiles root = files("root");
   EXPECT_TRUE(crypto::make_foreign_root(root, "Maker of " + link.name, crypto::ForeignKey::ecdsa_p384));
   const auto leaf = [&](const std::string& name, std::vector<std::string> addresses) {
