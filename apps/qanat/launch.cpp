@@ -36,6 +36,7 @@ std::filesystem::path lock_file(const Network& network) { return network.folder(
   const int null = ::open("/dev/null", O_RDONLY);
   if (null < 0) ::_exit(127);
   ::dup2(null, STDIN_FILENO);
+  ::close_range(STDERR_FILENO + 1, ~0U, 0);  // a child that holds a port of ours open keeps it from being closed, and answers nobody there
   ::execve(arguments.front(), arguments.data(), environment.data());
   ::_exit(127);
 }

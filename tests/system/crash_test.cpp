@@ -13,6 +13,7 @@
 #include "other_maker.hpp"
 #include "sae_client.hpp"
 #include "stream_client.hpp"
+#include "vendor_kmes.hpp"
 
 namespace qanat::test {
 namespace {
@@ -35,6 +36,8 @@ enum class Trigger : std::uint8_t {
   sae_keys,    // two SAEs get a key by ETSI GS QKD 014
   sae_stream,  // two SAEs get a chunk of a stream by ETSI GS QKD 004
   sae_handover,  // an SAE gets a key that another maker's key manager is brought by ETSI GS QKD 020
+  vendor_keys,  // the link's KMEs have keys, as always
+  spoilt_keys,  // the link's KMEs give different keys for as long as the row waits for the death
 };
 
 struct CrashRow {
@@ -112,6 +115,14 @@ constexpr CrashRow qkd_ends[]{
     {"qkd-ar-alice", "qkd.block.stored", Trigger::key_supply},   {"qkd-ar-bob", "qkd.block.stored", Trigger::key_supply},
     {"qkd-ar-alice", "qkd.block.accepted", Trigger::key_supply}, {"qkd-ar-bob", "qkd.block.accepted", Trigger::key_supply},
 };
+constexpr CrashRow vendor_ends[]{
+    {"qkd-ar-alice", "qkd.vendor.fetched", Trigger::vendor_keys},  {"qkd-ar-bob", "qkd.vendor.fetched", Trigger::vendor_keys},
+    {"qkd-ar-alice", "qkd.vendor.stored", Trigger::vendor_keys},   {"qkd-ar-bob", "qkd.vendor.stored", Trigger::vendor_keys},
+    {"qkd-ar-alice", "qkd.vendor.told", Trigger::vendor_keys},     {"qkd-ar-bob", "qkd.vendor.told", Trigger::vendor_keys},
+    {"qkd-ar-alice", "qkd.vendor.released", Trigger::vendor_keys}, {"qkd-ar-bob", "qkd.vendor.released", Trigger::vendor_keys},
+    {"qkd-ar-alice", "qkd.block.accepted", Trigger::vendor_keys},  {"qkd-ar-bob", "qkd.block.accepted", Trigger::vendor_keys},
+    {"qkd-ar-alice", "qkd.vendor.given_up", Trigger::spoilt_keys}, {"qkd-ar-bob", "qkd.vendor.given_up", Trigger::spoilt_keys},
+};
 constexpr CrashRow core_services[]{
     {"cas", "cas.issue.intended", Trigger::enrolment},        {"cas", "cas.issue.signed", Trigger::enrolment},
     {"cas", "cas.issue.recorded", Trigger::enrolment},        {"cas", "cas.terminal.attested", Trigger::enrolment},
@@ -128,7 +139,8 @@ constexpr CrashRow terminal_enrolment[]{
     {"terminal", "terminal.enrol.confirmed", Trigger::enrolment},
 };
 constexpr std::span<const CrashRow> all_rows[]{kms_caller_side, kms_callee_side, kms_same_domain, kms_enrolment, qkm_near_end,      qkm_relay, qkm_centralised,
-                                               qkm_far_end,     qkm_saes,        qkm_streams,     qkm_handovers, qkm_ingest,        qkd_ends,  core_services,
+                                               qkm_far_end,     qkm_saes,        qkm_streams,     qkm_handovers, qkm_ingest,        qkd_ends,  vendor_ends,
+                                               core_services,
                                                terminal_enrolment};
 
 std::string text_of(const std::filesystem::path& file) {
@@ -254,6 +266,7 @@ class CrashAtEveryStep : public CallsUnderCrashes {
   }
   static std::unique_ptr<OtherMaker> maker_;
   static std::map<std::string, std::string> handed_over_;  // what SAE A got, by id
+  static std::vector<std::unique_ptr<VendorKmes>> vendors_;  // of the links, in their order; none where keys come of optics
 
   void TearDown() override {
     if (moved_) expect_keys_in_order(net());
@@ -276,6 +289,7 @@ class CrashAtEveryStep : public CallsUnderCrashes {
     if (row.trigger == Trigger::revocation) ASSERT_TRUE(enrol(newcomer, QANAT_PROGRAM, {}));
     const std::filesystem::path crashed = next_mark();
     const KeyHunger hunger(row);
+    if (row.trigger == Trigger::spoilt_keys) vendors_.front()->spoil(true);
     net().running().stop_element(element, RunningNetwork::Ending::orderly);
     // What works in the background may get there before the element is ready.
     const auto armed = net().running().start_element(element, QANAT_CRASH_PROGRAM, armed_at(row, crashed));
@@ -289,6 +303,7 @@ class CrashAtEveryStep : public CallsUnderCrashes {
     dead = true;
     EXPECT_TRUE(std::filesystem::exists(crashed)) << "the place was not reached";
     hunger.end();
+    if (row.trigger == Trigger::spoilt_keys) vendors_.front()->spoil(false);
     net().running().stop_element(element, RunningNetwork::Ending::kill);
     const auto restarted = net().running().start_element(element);
     trying.join();
@@ -309,7 +324,9 @@ class CrashAtEveryStep : public CallsUnderCrashes {
       case Trigger::across: static_cast<void>(call("A", "B")); return;
       case Trigger::within: static_cast<void>(call("A", "C")); return;
       case Trigger::enrolment: static_cast<void>(enrol(newcomer, QANAT_PROGRAM, {})); return;
-      case Trigger::key_supply: static_cast<void>(call("B", "A")); return;
+      case Trigger::key_supply:
+      case Trigger::vendor_keys:
+      case Trigger::spoilt_keys: static_cast<void>(call("B", "A")); return;
       case Trigger::suspension: static_cast<void>(net().op().set_subscriber("C", "suspend")); return;
       case Trigger::sae_keys: static_cast<void>(deliver_to_saes()); return;
       case Trigger::sae_stream: static_cast<void>(deliver_by_stream()); return;
@@ -324,6 +341,12 @@ class CrashAtEveryStep : public CallsUnderCrashes {
       case Trigger::within: expect_calls_to_work("A", "C", wire::Assurance::local_rng); return;
       case Trigger::across:
       case Trigger::key_supply: expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path); return;
+      case Trigger::vendor_keys:
+      case Trigger::spoilt_keys:
+        await_further_block(net(), *vendors_.front());
+        vendors_.front()->expect_stock_in_order(net());
+        expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);
+        return;
       case Trigger::sae_stream:
         TestNetwork::await("a chunk for both SAEs", deliver_by_stream, recovery_max);
         expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);
@@ -442,6 +465,7 @@ std::string CrashAtEveryStep::stream_ = "new";
 std::uint32_t CrashAtEveryStep::stream_next_ = 0;
 std::unique_ptr<OtherMaker> CrashAtEveryStep::maker_;
 std::map<std::string, std::string> CrashAtEveryStep::handed_over_;
+std::vector<std::unique_ptr<VendorKmes>> CrashAtEveryStep::vendors_;
 int CrashAtEveryStep::count_ = 0;
 
 TEST_F(CrashAtEveryStep, NamesEveryCrashPointOfTheSources) {
@@ -548,6 +572,27 @@ TEST_F(CrashDuringSaeHandover, AQkmThatBringsKeysToAnotherMaker) {
   survive_all(qkm_handovers);
   EXPECT_GE(maker_->voided_after_they_came(), 2U) << "those of the deaths after they were brought and after they were acknowledged";
 }
+/// The same where the links' keys come from a maker's KMEs.
+class CrashWithVendorKeys : public CrashAtEveryStep {
+ protected:
+  static void SetUpTestSuite() {
+    options_.optics = false;
+    options_.key_lifetime_ms = key_lifetime_ms;
+    SharedNetwork::SetUpTestSuite();
+    fingerprints_.clear();
+    sessions_with_key_ = 0;
+    if (!net().ok()) return;
+    vendors_ = start_vendor_links(net());
+    for (const char* uid : {"A", "B"}) net().enrol(uid);
+    net().await_quantum_keys();
+  }
+  static void TearDownTestSuite() {
+    SharedNetwork::TearDownTestSuite();
+    vendors_.clear();
+  }
+};
+
+TEST_F(CrashWithVendorKeys, AnEndOfALinkOverAMakersKmes) { survive_all(vendor_ends); }
 
 TEST_F(CrashAtEveryStep, LeavesNoWorkingKeyBehind) {
   expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);

@@ -197,7 +197,9 @@ TEST_F(VendorSourceTest, OnlyAKmeUnderTheConfiguredRootsIsTalkedTo) {
 TEST_F(VendorSourceTest, AKmeThatIsAwayIsUnavailable) {
   const auto alice = open_vendor_source(access_a_);
   kme_a_.listener->stop(std::chrono::milliseconds(0));
-  EXPECT_EQ(alice->fresh(soon()).error().code, ErrorCode::unavailable);
+  const auto refused = alice->fresh(soon());
+  EXPECT_EQ(refused.error().code, ErrorCode::unavailable);
+  EXPECT_TRUE(refused.error().message.starts_with("KME 127.0.0.1:" + std::to_string(access_a_.kme.port) + ": ")) << refused.error().message;
 }
 
 /// The two ends over the two KMEs, with real connections to them.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "node/crash_point.hpp"
+
 namespace qanat::qkd {
 namespace {
 
@@ -99,6 +101,7 @@ Result<Bytes> VendorAlice::begin(std::uint64_t after, Deadline deadline) {
     rest();
     return say(VendorKind::nothing);
   }
+  node::crash_point("qkd.vendor.fetched");
   TRY(ledger_.keep({.block_id = block_id, .began_ms = began, .keys = std::move(*keys)}));
   ASSIGN_OR_RETURN(state, ledger_.state());
   return offer(*state->pending);
@@ -115,6 +118,7 @@ Result<Bytes> VendorAlice::acknowledge(const VendorMessage& said) {
     rest();
     return say(VendorKind::voided, said.block_id);
   }
+  node::crash_point("qkd.vendor.told");
   TRY(ledger_.release());
   const std::lock_guard run(run_mutex_);
   next_rest_ = std::chrono::milliseconds(0);
@@ -184,6 +188,7 @@ Result<void> VendorBob::settle(const VendorBlock& block, Deadline deadline) {
                                                      .reason = {}},
                                                     deadline));
   if (answer.block_id != id) return fail(ErrorCode::conflict, "X-2: the answer is about another block");
+  node::crash_point("qkd.vendor.told");
   if (answer.kind == VendorKind::released) return ledger_.release();
   if (answer.kind == VendorKind::voided) return ledger_.give_up(id, "the other end did not release it");
   return fail(ErrorCode::conflict, "X-2: no decision where one belongs");
@@ -200,6 +205,7 @@ Result<void> VendorBob::take(const VendorMessage& offer, Deadline deadline) {
     if (refused && ++fetches_ >= pace_.fetches_max) return refuse(offer.block_id, keys.error().message, deadline);
     return fail(keys.error());
   }
+  node::crash_point("qkd.vendor.fetched");
   if (keys->ids != offer.ids) return refuse(offer.block_id, "the KME gave other keys", deadline);
   if (const auto usable = check_keys(*keys); !usable) return refuse(offer.block_id, usable.error().message, deadline);
   if (!equal_constant_time(offer.tag, vendor_proof(VendorProver::alice, ledger_.link(), offer.block_id, keys->ids, keys->octets)))

@@ -43,9 +43,16 @@ class VendorKme {
   Result<Bytes> call(std::string_view verb, Method method, ByteView body, Deadline deadline) {
     net::ForeignUrl url = access_.kme;
     url.path += kme::etsi014::path_of(method, access_.peer_sae);
-    ASSIGN_OR_RETURN(net::Response answer, client_->call(verb, url, body.empty() ? "" : "application/json", body, deadline.sooner_of(call_max)));
-    if (answer.status != 200) return fail(kme::etsi014::refusal_of(answer.status, answer.body));
-    return std::move(answer.body);
+    auto answer = client_->call(verb, url, body.empty() ? "" : "application/json", body, deadline.sooner_of(call_max));
+    if (!answer) return fail(named(answer.error()));
+    if (answer->status != 200) return fail(named(kme::etsi014::refusal_of(answer->status, answer->body)));
+    return std::move(answer->body);
+  }
+
+  /// Health shows the last failure without saying of whom: the other end, or this KME.
+  [[nodiscard]] Error named(Error error) const {
+    error.message = "KME " + access_.kme.host + ":" + std::to_string(access_.kme.port) + ": " + error.message;
+    return error;
   }
 
   static Result<std::vector<kme::Key>> read(Bytes& body, std::size_t keys_max) {

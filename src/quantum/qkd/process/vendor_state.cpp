@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "node/crash_point.hpp"
+
 namespace qanat::qkd {
 namespace {
 
@@ -84,7 +86,9 @@ Result<void> VendorLedger::keep(VendorBlock block) {
   CHECK(!state_->pending && block.block_id > state_->last_done);
   state_->last_done = block.block_id;
   state_->pending = std::move(block);
-  return store({});
+  TRY(store({}));
+  node::crash_point("qkd.vendor.stored");
+  return {};
 }
 
 Result<void> VendorLedger::give_up(std::uint64_t block_id, std::string_view why) {
@@ -92,6 +96,7 @@ Result<void> VendorLedger::give_up(std::uint64_t block_id, std::string_view why)
   state_->pending.reset();
   state_->last_done = std::max(state_->last_done, block_id);
   TRY(store({}));
+  node::crash_point("qkd.vendor.given_up");
   node::log(node::LogLevel::warning, "link {}: block {} gives no key: {}", parts_.link.text(), block_id, why);
   const std::lock_guard lock(mutex_);
   ++facts_.failed_blocks;
@@ -107,6 +112,7 @@ Result<void> VendorLedger::release() {
   state_->pending.reset();
   state_->last_committed = blocks.front().block_id;
   TRY(store(blocks));
+  node::crash_point("qkd.vendor.released");
   const BlockSummary summary = summary_of(blocks.front());
   node::log(node::LogLevel::note, "link {}: block {}: {} key bits from the maker's KME", parts_.link.text(), blocks.front().block_id, summary.key_bits);
   {
