@@ -2,9 +2,11 @@
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 #include <fstream>
+#include <memory>
 
 #include "crypto/x509_openssl.hpp"
 #include "net/tls_policy.hpp"
@@ -71,6 +73,9 @@ Result<void> trust(SSL_CTX* context, TlsSide side, const ForeignTls& files) {
   X509_LOOKUP* const lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
   const int form = is_pem(files.roots) ? X509_FILETYPE_PEM : X509_FILETYPE_ASN1;
   if (lookup == nullptr || X509_load_cert_file(lookup, files.roots.c_str(), form) <= 0) return refused_file(files.roots, "no root certificates");
+  // OpenSSL reads a certificate's extensions at its first use; here that is before several threads share it.
+  const std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509)* list) { OSSL_STACK_OF_X509_free(list); })> roots(X509_STORE_get1_all_certs(store));
+  for (int i = 0; i < sk_X509_num(roots.get()); ++i) X509_check_purpose(sk_X509_value(roots.get(), i), -1, 0);
   if (side == TlsSide::server && form == X509_FILETYPE_PEM) {
     // Tells the client which of its certificates will do.
     if (SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(files.roots.c_str())); SSL_CTX_get_client_CA_list(context) == nullptr) {
