@@ -563,6 +563,7 @@ class CrashDuringSaeHandover : public CrashAtEveryStep {
   }
   static void TearDownTestSuite() {
     maker_.reset();
+    handed_over_.clear();
     CallsUnderCrashes::TearDownTestSuite();
   }
 };

@@ -23,7 +23,7 @@ net::ForeignResponse refusal_text(unsigned status, std::string_view why) {
   return json_text(status, wire::Json::object({{"status", status}, {"details", why}}).dump());
 }
 
-Result<void> append(const std::filesystem::path& file, const std::string& text) {
+Result<void> add_to_file(const std::filesystem::path& file, const std::string& text) {
   ASSIGN_OR_RETURN(const std::string before, app::read_text(file));
   return app::write_text(file, before + text);
 }
@@ -82,8 +82,8 @@ Result<void> OtherMaker::become_known(const app::Network& network, const app::Sa
   const crypto::PemFiles root = maker_files(network, "root");
   ASSIGN_OR_RETURN(const std::string certificate, app::read_text(root.certificate));
   ASSIGN_OR_RETURN(const std::string list, crypto::make_foreign_crl(root, {}));
-  TRY(append(folder / "ca.pem", certificate));
-  TRY(append(folder / "crls.pem", list));
+  TRY(add_to_file(folder / "ca.pem", certificate));
+  TRY(add_to_file(folder / "crls.pem", list));
 
   const std::string name(kme);
   const std::filesystem::path config = network.config_of("qkm-a");
