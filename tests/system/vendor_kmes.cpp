@@ -212,6 +212,19 @@ std::map<KeyId, Digest> link_stock(TestNetwork& network, const std::string& qkm,
   return out;
 }
 
+/// The blocks of the link that such a QKM was brought, as far back as it remembers.
+std::set<std::int64_t> blocks_brought(TestNetwork& network, const std::string& qkm, const std::string& link) {
+  std::set<std::int64_t> out;
+  const auto database = store::Store::open(network.network().state_of(qkm) / "qkm.db", qkm::migrations);
+  EXPECT_TRUE(database);
+  if (!database) return out;
+  const auto done = (*database)->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT seq FROM key_delivery WHERE stock = 'link/" + link + "'", {}, [&](const store::Row& row) { out.insert(row.integer(0)); });
+  });
+  EXPECT_TRUE(done) << done.error().message;
+  return out;
+}
+
 }  // namespace
 
 void VendorKmes::expect_stock_in_order(TestNetwork& network) {
@@ -240,6 +253,14 @@ void VendorKmes::expect_stock_in_order(TestNetwork& network) {
     EXPECT_EQ(other->second, digest) << "link key " << id.hex() << " differs at the two ends";
   }
   EXPECT_GT(common, 0U) << "the two ends of link " << link_.name << " have no key in common";
+  const std::set<std::int64_t> at_from = blocks_brought(network, link_.from, link_.name);
+  const std::set<std::int64_t> at_to = blocks_brought(network, link_.to, link_.name);
+  ASSERT_FALSE(at_from.empty() || at_to.empty());
+  // Outside of what both know of, one is behind the other or has forgotten.
+  const std::int64_t first = std::max(*at_from.begin(), *at_to.begin());
+  const std::int64_t last = std::min(*at_from.rbegin(), *at_to.rbegin());
+  EXPECT_EQ(std::set(at_from.lower_bound(first), at_from.upper_bound(last)), std::set(at_to.lower_bound(first), at_to.upper_bound(last)))
+      << "a block of link " << link_.name << " is a key at one end alone";
   for (const std::string& qkm : {link_.from, link_.to}) {
     const auto started = network.running().start_element(qkm);
     EXPECT_TRUE(started) << started.error().message;

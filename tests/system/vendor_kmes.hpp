@@ -28,7 +28,7 @@ class VendorKmes {
   /// Of the keys that both KMEs gave as the same: how many there are by now, and how many by each side's word.
   [[nodiscard]] std::size_t given(Side side) const;
   /// Judged from what is durable at the link's two QKMs, which are stopped and started again for it: each link key is one of this maker's; none is there
-  /// under two names, now or at any earlier look; what both ends have under one name is the same.
+  /// under two names, now or at any earlier look; what both ends have under one name is the same; a block came to both or to neither.
   void expect_stock_in_order(TestNetwork& network);
 
  private:
