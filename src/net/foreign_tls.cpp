@@ -2,7 +2,6 @@
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
-#include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 #include <fstream>
@@ -74,7 +73,7 @@ Result<void> trust(SSL_CTX* context, TlsSide side, const ForeignTls& files) {
   const int form = is_pem(files.roots) ? X509_FILETYPE_PEM : X509_FILETYPE_ASN1;
   if (lookup == nullptr || X509_load_cert_file(lookup, files.roots.c_str(), form) <= 0) return refused_file(files.roots, "no root certificates");
   // OpenSSL reads a certificate's extensions at its first use; here that is before several threads share it.
-  const std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509)* list) { OSSL_STACK_OF_X509_free(list); })> roots(X509_STORE_get1_all_certs(store));
+  const std::unique_ptr<STACK_OF(X509), crypto::Releaser<OSSL_STACK_OF_X509_free>> roots(X509_STORE_get1_all_certs(store));
   for (int i = 0; i < sk_X509_num(roots.get()); ++i) X509_check_purpose(sk_X509_value(roots.get(), i), -1, 0);
   if (side == TlsSide::server && form == X509_FILETYPE_PEM) {
     // Tells the client which of its certificates will do.
