@@ -74,6 +74,7 @@ Result<std::vector<ElementName>> Controllers::report(std::span<const LinkView> l
                                   {"stock", link.stock.own},
                                   {"rate_bps", link.report.rate_bps},
                                   {"qber", link.report.qber},
+                                  {"loss_db", link.report.loss_db},
                                   {"alive", link.alive}}));
   }
   std::vector<ElementName> changed;

@@ -25,6 +25,8 @@ Result<LinkReport> read_report(const wire::Json& report) {
   ASSIGN_OR_RETURN(out.qber, report.number("qber"));
   ASSIGN_OR_RETURN(out.rate_bps, report.number("rate_bps"));
   ASSIGN_OR_RETURN(out.simulated, report.boolean("simulated"));
+  ASSIGN_OR_RETURN(const auto loss, report.optional_number("loss_db"));
+  out.loss_db = loss.value_or(0.0);
   ASSIGN_OR_RETURN(const auto bound, report.optional_text("bound"));
   ASSIGN_OR_RETURN(const auto eps_sec, report.optional_number("eps_sec"));
   ASSIGN_OR_RETURN(const auto eps_cor, report.optional_number("eps_cor"));

@@ -292,6 +292,7 @@ void QkmService::Parts::describe(wire::Json& body) {
                                   {"own_keys", link.stock.own},
                                   {"peer_keys", link.stock.peer},
                                   {"qber", link.report.qber},
+                                  {"loss_db", link.report.loss_db},
                                   {"rate_bps", link.report.rate_bps},
                                   {"simulated", link.report.simulated},
                                   {"run", link.runs},

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
 #include "harness.hpp"
@@ -34,6 +35,20 @@ TEST(SessionTest, BothEndsDeliverTheSameBlocksAndReports) {
   EXPECT_EQ(block.bit_count + block.report.authentication_bits_refilled, block.report.length);
   EXPECT_EQ(block.bits.size(), (block.bit_count + 7) / 8);
   EXPECT_GT(block.report.simulated_time_s, 0.0);
+  const double expected_db = -10.0 * std::log10(test::quick_settings().parameters.transmittance());
+  EXPECT_NEAR(block.report.loss_db().value(), expected_db, 0.1 * expected_db) << "dead time adds to it";
+}
+
+TEST(SessionTest, TheLossOfALinkIsTheShareOfItsLightThatIsNotSeen) {
+  BlockReport report;
+  EXPECT_FALSE(report.loss_db()) << "nothing was sent";
+  report.gates = 1'000'000'000;
+  report.mu[0] = 0.5;
+  report.p[0] = 0.25;
+  report.key_basis_probability = 0.8;
+  EXPECT_FALSE(report.loss_db()) << "nothing was seen";
+  report.key_counts[0] = 80'000;  // of 160 million signals: 10^-3 of the light
+  EXPECT_NEAR(report.loss_db().value(), 30.0, 0.01);
 }
 
 TEST(SessionTest, OneWayErrorCorrectionMakesTheSameKeysAtBothEnds) {

@@ -18,7 +18,7 @@ wire::Json by_intensity(const std::array<Value, intensity_count>& values) {
 wire::Json describe(const LinkId& link, std::uint64_t block_id, const BlockSummary& block, RecordingOrigin origin) {
   const bool simulated = origin == RecordingOrigin::simulated;
   const BlockReport& report = block.report;
-  return wire::Json::object({{"link", link.text()},
+  wire::Json out = wire::Json::object({{"link", link.text()},
                              {"block_id", block_id},
                              {"qber", report.qber_key},
                              {"qber_check", report.qber_check},
@@ -58,6 +58,8 @@ wire::Json describe(const LinkId& link, std::uint64_t block_id, const BlockSumma
                              {"simulated", simulated},
                              {simulated ? "simulated_time_s" : "recorded_time_s", report.simulated_time_s},
                              {"wall_ms", report.times.wall_ms}});
+  if (const auto loss = report.loss_db()) out.set("loss_db", *loss);
+  return out;
 }
 
 wire::Json describe_vendor_block(const LinkId& link, std::uint64_t block_id, const BlockSummary& block) {
