@@ -42,7 +42,14 @@ Result<void> run(const std::filesystem::path& file) {
   TRY(node->enrol(Deadline::after(enrol_max)));
   ASSIGN_OR_RETURN(const auto store, store::Store::open(node->settings().state / "qkm.db", qkm::migrations));
   qkm::KeyStock stock(node->device());
-  qkm::SaeFront front(*node, *store, stock, *own.sae, own.domains);
+  qkm::SaeFront front({.kme = node->identity().name, .domain = node->identity().domain, .domains = own.domains},
+                      {.store = *store, .stock = stock, .device = node->device(), .clock = node->clock()},
+                      {.activate =
+                           [&](const ElementName& qkm, const wire::Json& activation, Deadline deadline) {
+                             return node->call_json(points::Endpoint::x1_activate, qkm.text(), activation, deadline, node->new_request_id());
+                           },
+                       .record = [&](const audit::Event& event) { return node->record(event); }},
+                      *own.sae);
   TRY(front.start());
   ASSIGN_OR_RETURN(const auto intake, StockIntake::open(node->settings().state / "bench.sock", *store, stock,
                                                         node->rng().secret(std::size_t{qkm::chunk_keys_max} * qkm::stock_key_size)));
@@ -54,7 +61,10 @@ Result<void> run(const std::filesystem::path& file) {
       if (const auto swept = sweep(*store, stock, front); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     }
   });
-  TRY(node->serve({{points::Endpoint::x1_activate, [&](const net::Request& request) { return front.activated(request); }}}));
+  TRY(node->serve({{points::Endpoint::x1_activate, [&](const net::Request& request) -> Result<net::Response> {
+                      ASSIGN_OR_RETURN(const wire::Json answer, front.activated(*request.peer.identity, request.body));
+                      return node::json_response(answer);
+                    }}}));
   node->run_until_stopped();
   housekeeper.request_stop();
   housekeeper.join();

@@ -81,7 +81,10 @@ class Chain {
 
   /// Octets of X-1 per key on one hop of this chain, in batches of `keys`.
   [[nodiscard]] Result<double> octets_per_key(std::size_t keys) const {
-    qkm::RelayHeader header{.relay_id = BatchId(Bytes(BatchId::size, 0)), .origin_domain = "a", .destination_domain = "b"};
+    qkm::RelayHeader header{};
+    header.relay_id = BatchId(Bytes(BatchId::size, 0));
+    header.origin_domain = "a";
+    header.destination_domain = "b";
     for (const std::string& qkm : qkms_) header.path.emplace_back(qkm);
     header.secrets = static_cast<std::uint16_t>(keys);
     for (std::size_t left = keys + 1; left > 0; left -= std::min<std::size_t>(left, qkm::link_chunk_keys)) {
