@@ -36,6 +36,7 @@ test: $(RELEASE)/build.ninja
 	@ctest --test-dir $(RELEASE) -j $(JOBS) --output-on-failure --no-tests=error
 
 check: test lint
+	@ninja -C $(RELEASE) -j $(JOBS) qanat-bench
 	@cmake --preset tsan > /dev/null
 	@ninja -C $(TSAN) -j $(JOBS) unit_tests
 	@ctest --test-dir $(TSAN) -j $(JOBS) --output-on-failure --no-tests=error
