@@ -1,26 +1,42 @@
 #include "audit/audit.hpp"
 
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <optional>
 
 #include "audit/chain.hpp"
 #include "audit/log_file.hpp"
+#include "audit/opening.hpp"
+#include "audit/tile_folder.hpp"
 
 namespace qanat::audit {
 namespace {
 
+/// Lines whose hashes wait for publish(), 32 MiB: beyond that, the thread that appends publishes.
+constexpr std::size_t waiting_leaves_max = 1U << 20U;
+
 /// Group commit: a record joins `pending_` in chain order. The first thread that finds nobody writing takes all that is pending, writes it
-/// and waits for the disk while further records gather; everybody whose record was in that batch returns together.
+/// and waits for the disk while further records gather; everybody whose record was in that batch returns together. The tiles come later, from the
+/// leaves that have gathered until publish().
 class FileLog final : public Log {
  public:
-  FileLog(LogFile file, Link link, std::string element, const Clock& clock)
-      : file_(std::move(file)), element_(std::move(element)), clock_(clock), durable_lines_(link.lines), link_(std::move(link)) {}
+  FileLog(LogFile file, Link link, Opened opened, std::string element, const Clock& clock)
+      : folder_(std::move(opened.folder)),
+        tiles_(folder_),
+        file_(std::move(file)),
+        element_(std::move(element)),
+        clock_(clock),
+        tree_(std::move(opened.tree)),
+        durable_lines_(link.lines),
+        link_(std::move(link)) {}
 
   Result<void> append(const Event& event) override {
     std::unique_lock lock(mutex_);
     if (broken_) return fail(*broken_);
-    pending_.append(render_line(link_, element_, clock_.now_ms(), event));
+    const std::string line = render_line(link_, element_, clock_.now_ms(), event);
+    pending_.append(line);
+    leaves_.push_back(leaf_hash(std::string_view(line).substr(0, line.size() - 1)));
     const std::uint64_t mine = link_.lines;
     while (durable_lines_ < mine && !broken_) {
       if (writing_) {
@@ -30,7 +46,38 @@ class FileLog final : public Log {
       }
     }
     if (durable_lines_ < mine) return fail(*broken_);
+    const bool many_wait = leaves_.size() > waiting_leaves_max;
+    lock.unlock();
+    if (many_wait) TRY(publish());
     return {};
+  }
+
+  Result<TreeHead> publish() override {
+    const std::lock_guard publishing(tree_mutex_);
+    std::vector<TreeHash> fresh;
+    {
+      const std::lock_guard lock(mutex_);
+      if (broken_) return fail(*broken_);
+      const auto end = leaves_.begin() + static_cast<std::ptrdiff_t>(durable_lines_ - tree_.size());
+      fresh.assign(leaves_.begin(), end);
+      leaves_.erase(leaves_.begin(), end);
+    }
+    if (const Result<void> written = write_tiles(fresh); !written) {
+      refuse(written.error());
+      return fail(written.error());
+    }
+    return TreeHead{.size = tree_.size(), .root = tree_.root()};
+  }
+
+  void refuse(Error why) override {
+    const std::lock_guard lock(mutex_);
+    if (!broken_) broken_ = std::move(why);
+    written_.notify_all();
+  }
+
+  [[nodiscard]] const std::filesystem::path& folder() const noexcept override { return folder_; }
+  [[nodiscard]] SubtreeReader published(std::uint64_t size) const override {
+    return subtrees_of_tiles(size, [this](const Tile& tile) { return tiles_.read(tile); });
   }
 
  private:
@@ -53,14 +100,28 @@ class FileLog final : public Log {
     written_.notify_all();
   }
 
+  Result<void> write_tiles(const std::vector<TreeHash>& fresh) {
+    if (fresh.empty()) return {};
+    for (const TreeHash& leaf : fresh) {
+      TRY(tree_.append(leaf, [this](const Tile& tile, std::span<const TreeHash> hashes) { return tiles_.write_full(tile, hashes); }));
+    }
+    for (const TileTree::Partial& partial : tree_.partial()) TRY(tiles_.write(partial.tile, partial.hashes));
+    return {};
+  }
+
+  const std::filesystem::path folder_;
+  const TileFolder tiles_;
   LogFile file_;
   const std::string element_;
   const Clock& clock_;
-  std::mutex mutex_;  // guards everything below
+  std::mutex tree_mutex_;  // guards tree_ and the tiles; taken before mutex_
+  TileTree tree_;          // over the published lines
+  std::mutex mutex_;       // guards everything below
   std::condition_variable written_;
   std::uint64_t durable_lines_;
   Link link_;
-  std::string pending_;  // at most one record per thread: each waits for its own
+  std::string pending_;          // at most one record per thread: each waits for its own
+  std::deque<TreeHash> leaves_;  // of the lines behind tree_, durable or about to be
   bool writing_ = false;
   std::optional<Error> broken_;  // why the log refuses everything until it is opened again
 };
@@ -106,21 +167,28 @@ Outcome outcome_of(ErrorCode code) noexcept {
 Result<std::unique_ptr<Log>> Log::open(const std::filesystem::path& path, std::string element, const Clock& clock) {
   if (element.empty()) return fail(ErrorCode::invalid_argument, "audit log " + path.string() + ": no element is named");
   ASSIGN_OR_RETURN(LogFile file, LogFile::open(path));
+  ASSIGN_OR_RETURN(Opening opening, Opening::begin(tree_folder(path)));
   ChainVerifier verifier(element);
+  verifier.on_line([&](std::string_view line) { return opening.take(line); });
   TRY(file.verify(verifier));
+  auto opened = std::move(opening).finish();
+  if (!opened) return fail_in("audit log " + path.string(), opened.error());
   const std::size_t unfinished = verifier.unfinished_octets();
   if (unfinished > 0) TRY(file.truncate(file.size() - unfinished));
-  auto log = std::make_unique<FileLog>(std::move(file), verifier.link(), std::move(element), clock);
-  if (unfinished > 0) {
-    const std::string cut = std::to_string(unfinished) + " octets after line " + std::to_string(verifier.link().lines);
-    TRY(log->append({.action = "audit.line_cut",
-                     .outcome = Outcome::failure,
-                     .subject = {},
-                     .object = cut,
-                     .reason = "the last line was not complete when the log was opened",
-                     .request_id = {}}));
-  }
+  const std::string cut = std::to_string(unfinished) + " octets after line " + std::to_string(verifier.link().lines);
+  const std::vector<std::string> rebuilt = opened->rebuilt;
+  auto log = std::make_unique<FileLog>(std::move(file), verifier.link(), std::move(*opened), std::move(element), clock);
+  const auto record = [&](std::string_view action, std::string_view object, std::string_view reason) {
+    return log->append({.action = action, .outcome = Outcome::failure, .subject = {}, .object = object, .reason = reason, .request_id = {}});
+  };
+  if (unfinished > 0) TRY(record("audit.line_cut", cut, "the last line was not complete when the log was opened"));
+  for (const std::string& tile : rebuilt) TRY(record("audit.tile_rebuilt", tile, "the tile did not fit the lines when the log was opened"));
   return Result<std::unique_ptr<Log>>(std::move(log));
+}
+
+std::filesystem::path tree_folder(const std::filesystem::path& file) {
+  std::filesystem::path out = file;
+  return out.replace_extension();
 }
 
 Result<std::size_t> verify(const std::filesystem::path& path) {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "audit/merkle.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
 
@@ -28,14 +29,31 @@ struct Event {
   std::string_view request_id;
 };
 
+/// Beside the file, in a folder of the same name without extension, stand the tiles of the Merkle tree over its lines (tiles.hpp) and its checkpoint
+/// (checkpoints.hpp). The lines are the record; tiles are made from them.
 class Log {
  public:
-  /// Opens or creates; verifies the whole chain first (a half-written last line, left by a crash, is cut off and recorded). `internal` if a line was altered.
+  /// Opens or creates; verifies first: the whole chain (a half-written last line, left by a crash, is cut off and recorded), and that the lines are those
+  /// of the last checkpoint. Tiles that are missing are made; one that does not fit the lines is made anew and recorded. `internal` if a line was altered,
+  /// or lines are gone that a tile or the checkpoint has.
   static Result<std::unique_ptr<Log>> open(const std::filesystem::path& file, std::string element, const Clock& clock);
   virtual ~Log() = default;
   /// Durable when it returns. If it cannot be written the action must be refused.
   virtual Result<void> append(const Event& event) = 0;
+
+  /// Writes the tiles of all lines that are on the disk; the value is the tree over them. After a failure append() refuses everything. Whoever owns the
+  /// log calls this now and then: 32 octets wait for it per line.
+  virtual Result<TreeHead> publish() = 0;
+  /// append() fails with this from now on: what must stand beside the lines could not be written.
+  virtual void refuse(Error why) = 0;
+  /// The folder of the tiles and the checkpoint.
+  [[nodiscard]] virtual const std::filesystem::path& folder() const noexcept = 0;
+  /// The published tree's subtrees at that size, out of the tiles on the disk. The log must outlive the reader.
+  [[nodiscard]] virtual SubtreeReader published(std::uint64_t size) const = 0;
 };
+
+/// Where the tiles of the log in `file` are.
+std::filesystem::path tree_folder(const std::filesystem::path& file);
 
 /// Number of records; `internal` names the first line that does not fit.
 Result<std::size_t> verify(const std::filesystem::path& file);

@@ -175,7 +175,7 @@ Result<void> ChainVerifier::check_line(std::string_view text) {
   if (!element_.empty() && line.element != element_) return bad("was written by element '" + std::string(line.element) + "'");
   link_.lines = line.n;
   link_.last_hash = line.hash;
-  return {};
+  return on_line_ ? on_line_(text) : Result<void>{};
 }
 
 Result<void> ChainVerifier::feed(ByteView piece) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -40,6 +41,8 @@ class ChainVerifier {
  public:
   /// With an element's name, lines of another element do not fit either.
   explicit ChainVerifier(std::string_view element = {}) : element_(json_text(element)) {}
+  /// Called with each line (without LF) that has been checked; its failure is feed()'s.
+  void on_line(std::function<Result<void>(std::string_view)> taken) { on_line_ = std::move(taken); }
   /// `internal`, naming the line and what is wrong with it. After a failure the verifier is of no further use.
   Result<void> feed(ByteView piece);
   [[nodiscard]] const Link& link() const noexcept { return link_; }
@@ -51,6 +54,7 @@ class ChainVerifier {
   std::string element_;
   std::string line_;  // what was read of the line that is not complete yet, at most line_octets_max
   Link link_;
+  std::function<Result<void>(std::string_view)> on_line_;
 };
 
 }  // namespace qanat::audit

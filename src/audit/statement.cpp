@@ -42,7 +42,8 @@ std::string statement_text(const KeyStatement& statement) {
   return out;
 }
 
-Result<KeyStatement> parse_statement(std::string_view text) {
+Result<KeyStatement> parse_statement(std::string_view octets) {
+  std::string_view text = octets;
   const auto bad = [](std::string_view what) { return fail(ErrorCode::invalid_argument, "statement of audit keys: " + std::string(what)); };
   if (text.size() > statement_octets_max) return bad("too long");
   std::vector<std::string_view> lines;
@@ -71,6 +72,8 @@ Result<KeyStatement> parse_statement(std::string_view text) {
   ASSIGN_OR_RETURN(out.signature, wire::from_base64(text.substr(signature_word.size(), line_end - signature_word.size())));
   ASSIGN_OR_RETURN(out.chain, crypto::Certificate::parse_pem_chain(text.substr(line_end + 1)));
   if (out.chain.empty()) return bad("no certificate");
+  // One statement has one text: nothing between or behind the certificates.
+  if (statement_text(out) != octets) return bad("not of this form");
   return Result<KeyStatement>(std::move(out));
 }
 

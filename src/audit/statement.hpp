@@ -28,7 +28,7 @@ Result<KeyStatement> make_statement(const std::string& element, UnixMs now, std:
                                     std::vector<crypto::Certificate> chain, crypto::Rng& rng);
 std::string statement_text(const KeyStatement& statement);
 /// invalid_argument unless it has this form. Nothing is verified.
-Result<KeyStatement> parse_statement(std::string_view text);
+Result<KeyStatement> parse_statement(std::string_view octets);
 /// `denied` unless the leaf names the element, its key signed the statement, and it led to one of `roots` at the time of the statement. Whether
 /// the certificate was revoked is not in it.
 Result<void> verify_statement(const KeyStatement& statement, const std::vector<crypto::Certificate>& roots);

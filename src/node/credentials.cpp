@@ -13,6 +13,11 @@ constexpr std::array migrations{
         request BLOB NOT NULL,
         chain BLOB                 -- concatenated PEM, leaf first; NULL until CAS has answered
       ) STRICT)sql"},
+    store::Migration{2, R"sql(
+      CREATE TABLE audit_key (
+        role TEXT PRIMARY KEY CHECK (role IN ('ml_dsa_44', 'sm2')),
+        sealed_key BLOB NOT NULL
+      ) STRICT)sql"},
 };
 
 struct Stored {
@@ -42,6 +47,38 @@ Result<std::optional<Stored>> read(store::Store& store, crypto::CryptoDevice& de
     ASSIGN_OR_RETURN(out.chain, crypto::Certificate::parse_pem_chain(as_text(chain)));
   }
   return Result<std::optional<Stored>>(std::move(out));
+}
+
+Bytes audit_context(std::string_view role) { return store::column_context("audit_key.sealed_key", as_bytes(role)); }
+
+struct AuditRole {
+  std::string_view name;
+  crypto::LoneScheme scheme;
+};
+constexpr std::array audit_roles{AuditRole{"ml_dsa_44", crypto::LoneScheme::ml_dsa_44}, AuditRole{"sm2", crypto::LoneScheme::sm2}};
+
+/// A key of the audit record, or nothing if it has not been made.
+Result<std::optional<crypto::LoneSigner>> read_audit_key(store::Store& store, crypto::CryptoDevice& device, const AuditRole& role) {
+  Bytes sealed;
+  TRY(store.transact([&](store::Transaction& transaction) -> Result<std::int64_t> {
+    TRY(transaction.query("SELECT sealed_key FROM audit_key WHERE role = ?", {role.name}, [&](const store::Row& row) { sealed = row.blob(0); }));
+    return 0;
+  }));
+  if (sealed.empty()) return std::optional<crypto::LoneSigner>{};
+  ASSIGN_OR_RETURN(const Secret secret, device.unseal(audit_context(role.name), sealed));
+  ASSIGN_OR_RETURN(crypto::LoneSigner signer, crypto::LoneSigner::from_secret(role.scheme, secret));
+  return Result<std::optional<crypto::LoneSigner>>(std::move(signer));
+}
+
+Result<crypto::LoneSigner> audit_key(store::Store& store, crypto::CryptoDevice& device, const AuditRole& role) {
+  ASSIGN_OR_RETURN(std::optional<crypto::LoneSigner> known, read_audit_key(store, device, role));
+  if (known) return Result<crypto::LoneSigner>(std::move(*known));
+  ASSIGN_OR_RETURN(crypto::LoneSigner made, crypto::LoneSigner::generate(role.scheme, device.rng()));
+  ASSIGN_OR_RETURN(const Bytes sealed, device.seal(audit_context(role.name), made.secret()));
+  TRY(store.transact([&](store::Transaction& transaction) {
+    return transaction.run("INSERT INTO audit_key (role, sealed_key) VALUES (?, ?)", {role.name, ByteView(sealed)});
+  }));
+  return Result<crypto::LoneSigner>(std::move(made));
 }
 
 Result<Bytes> prepare_one(store::Store& store, crypto::CryptoDevice& device, std::string_view role, const crypto::PrivateKey& key, const crypto::SubjectNames& names) {
@@ -131,6 +168,12 @@ Result<void> CredentialStore::finish(const std::vector<crypto::Certificate>& ml_
     return transaction.run("UPDATE credential SET chain = ? WHERE role = 'classical'", {as_bytes(classical_pem)});
   }));
   return {};
+}
+
+Result<audit::CheckpointSigner> CredentialStore::audit_signer(std::string name) {
+  ASSIGN_OR_RETURN(crypto::LoneSigner ml_dsa_44, audit_key(*store_, device_, audit_roles[0]));
+  ASSIGN_OR_RETURN(crypto::LoneSigner sm2, audit_key(*store_, device_, audit_roles[1]));
+  return audit::CheckpointSigner(std::move(name), std::move(ml_dsa_44), std::move(sm2));
 }
 
 }  // namespace qanat::node

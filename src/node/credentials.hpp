@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "audit/checkpoint.hpp"
 #include "crypto/device.hpp"
 #include "crypto/hybrid_sign.hpp"
 #include "crypto/x509.hpp"
@@ -45,6 +46,9 @@ class CredentialStore {
   Result<Requests> prepare(const crypto::SubjectNames& names, bool with_classical);
   /// Chains as CAS gave them, leaf first.
   Result<void> finish(const std::vector<crypto::Certificate>& ml_dsa_chain, const std::vector<crypto::Certificate>& classical_chain);
+
+  /// The two keys that sign the checkpoints of this element's audit record, under that name: made at first use, sealed like the others.
+  Result<audit::CheckpointSigner> audit_signer(std::string name);
 
  private:
   CredentialStore(std::unique_ptr<store::Store> store, crypto::CryptoDevice& device, const crypto::Suite& suite);

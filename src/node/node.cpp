@@ -8,6 +8,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "audit/auditor.hpp"
+#include "audit/files.hpp"
 #include "crypto/kdf.hpp"
 #include "crypto/self_test.hpp"
 #include "node/log.hpp"
@@ -64,9 +66,33 @@ Result<std::unique_ptr<Node>> Node::open(Settings settings) {
   std::filesystem::permissions(node->settings_.state, std::filesystem::perms::owner_all, error);
   if (error) return fail(ErrorCode::internal, node->settings_.state.string() + ": " + error.message());
   ASSIGN_OR_RETURN(node->device_, crypto::open_software_device(node->settings_.master_key, *node->rng_));
-  ASSIGN_OR_RETURN(node->audit_, audit::Log::open(node->settings_.state / "audit.jsonl", node->settings_.identity.uri(), node->clock_));
+  TRY(node->open_audit());
   ASSIGN_OR_RETURN(node->trust_, read_trust(node->settings_.trust));
   return Result<std::unique_ptr<Node>>(std::move(node));
+}
+
+Result<void> Node::open_audit() {
+  ASSIGN_OR_RETURN(audit_, audit::Log::open(settings_.state / "audit.jsonl", identity().uri(), clock_));
+  ASSIGN_OR_RETURN(const auto store, CredentialStore::open(settings_.state / "credentials.db", *device_, suite()));
+  ASSIGN_OR_RETURN(audit::CheckpointSigner signer, store->audit_signer(audit::origin_of(identity().uri())));
+  ASSIGN_OR_RETURN(checkpoints_, audit::Checkpoints::open(*audit_, std::move(signer), clock_, *rng_));
+  checkpoints_->start(std::chrono::milliseconds(settings_.audit.checkpoint_ms), [](const Error& error) {
+    log(LogLevel::error, "audit: no checkpoint can be made, every action is refused from now on: {}", error.message);
+  });
+  return {};
+}
+
+Result<void> Node::bind_audit_keys() {
+  const std::filesystem::path file = audit::statement_file(audit_->folder());
+  const net::TlsIdentity& tls = *credentials_->tls;
+  const std::vector<audit::LogKey> keys = checkpoints_->signer().keys();
+  ASSIGN_OR_RETURN(const std::optional<Bytes> octets, audit::read_small_file(file, audit::statement_octets_max));
+  if (octets) {
+    const auto known = audit::parse_statement(as_text(*octets));
+    if (known && known->element == identity().uri() && known->keys == keys && known->chain.front().der() == tls.chain.front().der()) return {};
+  }
+  ASSIGN_OR_RETURN(const audit::KeyStatement statement, audit::make_statement(identity().uri(), clock_.now_ms(), keys, tls.key, tls.chain, *rng_));
+  return audit::replace_file(file, as_bytes(audit::statement_text(statement)), audit::Durability::now);
 }
 
 Result<void> Node::enrol(Deadline deadline) {
@@ -77,18 +103,24 @@ Result<void> Node::enrol(Deadline deadline) {
   } else {
     ASSIGN_OR_RETURN(credentials_, enrol_at_cas(*store, deadline));
   }
+  TRY(bind_audit_keys());
   return make_clients();
 }
 
 Result<void> Node::install_credentials(Credentials credentials) {
   credentials_ = std::move(credentials);
   clients_.clear();
+  TRY(bind_audit_keys());
   return make_clients();
 }
 
 void Node::use_credentials(Credentials credentials, LocalStatus status) {
   credentials_ = std::move(credentials);
   local_status_ = std::move(status);
+  if (const auto bound = bind_audit_keys(); !bound) {
+    log(LogLevel::error, "audit: the checkpoints' keys cannot be bound to this element, every action is refused from now on: {}", bound.error().message);
+    audit_->refuse(bound.error());
+  }
   (void)make_clients();  // cannot fail: with a local status there is no CAS to look for
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "audit/audit.hpp"
+#include "audit/checkpoints.hpp"
 #include "crypto/device.hpp"
 #include "crypto/random.hpp"
 #include "net/client.hpp"
@@ -74,6 +74,9 @@ class Node {
 
  private:
   explicit Node(Settings settings);
+  Result<void> open_audit();
+  /// Writes the statement that binds the checkpoints' keys to this element's certificate, unless it stands there.
+  Result<void> bind_audit_keys();
   Result<void> make_clients();
   Result<Credentials> enrol_at_cas(CredentialStore& store, Deadline deadline);
   Result<net::Response> health(const net::Request& request);
@@ -94,6 +97,7 @@ class Node {
   std::function<void(wire::Json&)> describe_health_;
   std::atomic<bool> stopping_ = false;
   UnixMs started_ms_ = 0;
+  std::unique_ptr<audit::Checkpoints> checkpoints_;  // the first to go: works in the background, on what is above
 };
 
 /// The trust folder's roots and issuing CAs.

@@ -56,6 +56,9 @@ Settings Settings::read(Config& config) {
   out.status.fresh = std::chrono::milliseconds(status.integer("fresh_ms", 0, 86400000, out.status.fresh.count()));
   out.status.serve_unexpired_when_down = status.flag("serve_unexpired_when_down", out.status.serve_unexpired_when_down);
 
+  Config audit = config.table("audit");
+  out.audit.checkpoint_ms = static_cast<std::uint16_t>(audit.integer("checkpoint_ms", 10, 60000, out.audit.checkpoint_ms));
+
   Config peers = config.table("peers");
   for (const std::string& name : peers.table_names()) {
     Config peer = peers.table(name);

@@ -1,4 +1,4 @@
-// What every element's configuration has in common: tables [node], [status], [peers.<name>].
+// What every element's configuration has in common: tables [node], [status], [audit], [peers.<name>].
 #pragma once
 
 #include <chrono>
@@ -20,6 +20,10 @@ struct StatusSettings {
   bool serve_unexpired_when_down = true;     // CAS silent: accept an answer whose nextUpdate has not passed
 };
 
+struct AuditSettings {
+  std::uint16_t checkpoint_ms = 1000;  // how often there is one, if something was recorded
+};
+
 struct Settings {
   Identity identity;
   std::filesystem::path state;               // folder, mode 0700
@@ -32,6 +36,7 @@ struct Settings {
   StatusSettings status;
   std::map<std::string, net::Target> peers;  // by element name
   LogLevel log_level = LogLevel::note;
+  AuditSettings audit;
 
   /// Reads the common tables; the element reads its own from the same Config and then calls finish().
   static Settings read(Config& config);

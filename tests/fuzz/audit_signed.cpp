@@ -25,6 +25,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* octets, std::size_t si
   if (const auto proof = parse_inclusion_proof(text)) CHECK(proof_text(*proof) == text);
   if (const auto proof = parse_consistency_proof(text)) CHECK(proof_text(*proof) == text);
   if (const auto tile = parse_tile_path(text)) CHECK(tile_path(*tile) == text);
-  (void)parse_statement(text);
+  if (const auto statement = parse_statement(text)) CHECK(statement_text(*statement) == text);
   return 0;
 }
