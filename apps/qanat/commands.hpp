@@ -46,7 +46,6 @@ int points_list(PointRows rows, Output output);
 int revoke(const std::filesystem::path& folder, const std::string& terminal, Output output);
 int subscriber(const std::filesystem::path& folder, const std::string& terminal, const std::string& operation);
 int service(const std::filesystem::path& folder, const std::string& terminal, const std::string& setting);
-int audit_verify(const std::vector<std::filesystem::path>& files, Output output);
 /// The process behind `qanat terminal …`: enrols, answers or places one call; events and the result as JSON lines on standard output.
 int terminal_enrol(const std::filesystem::path& config);
 struct TerminalCall {

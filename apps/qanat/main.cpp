@@ -1,4 +1,5 @@
 // The command line: one program, a sub-command per element and per thing that people do.
+#include "audit_commands.hpp"
 #include "command_options.hpp"
 #include "commands.hpp"
 #include "elements.hpp"
@@ -205,12 +206,7 @@ class CommandLine {
     json_flag(command);
     command->add_flag_callback("--all", [this] { rows_ = PointRows::with_extensions; }, "with the extension rows");
     on(command, [this] { return points_list(rows_, output_); });
-    CLI::App* audit = add_command(app_, "audit", "audit records", "qanat audit verify FILE…");
-    audit->require_subcommand(1);
-    command = add_command(*audit, "verify", "check the chain of audit records", "qanat audit verify ~/.local/state/qanat/default/state/kms-a/audit.jsonl");
-    json_flag(command);
-    command->add_option("files", files_, "audit.jsonl files")->required();
-    on(command, [this] { return audit_verify(files_, output_); });
+    add_audit_commands(*add_command(app_, "audit", "audit records: verified and proved offline", "qanat audit verify state/* --trust trust"), on_command());
   }
 
   CLI::App app_{"Qanat: cryptographic infrastructure that fuses quantum key distribution with post-quantum cryptography"};
@@ -225,7 +221,6 @@ class CommandLine {
   std::vector<std::string> terminals_;
   std::string terminal_;
   std::string operation_;
-  std::vector<std::filesystem::path> files_;
   Output output_ = Output::people;
   PointRows rows_ = PointRows::paper;
 };

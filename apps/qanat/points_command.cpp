@@ -1,9 +1,8 @@
-// `qanat points` and `qanat audit verify`.
+// `qanat points`.
 #include <fmt/format.h>
 
 #include <set>
 
-#include "audit/audit.hpp"
 #include "commands.hpp"
 #include "points/points.hpp"
 
@@ -61,24 +60,6 @@ int points_list(PointRows rows, Output output) {
     fmt::print("\n  {} of {} points working: a test drives them over the wire, accepted and refused\n", working, shown);
   }
   return 0;
-}
-
-int audit_verify(const std::vector<std::filesystem::path>& files, Output output) {
-  wire::Json all = wire::Json::array();
-  bool whole = true;
-  for (const std::filesystem::path& file : files) {
-    const auto records = audit::verify(file);
-    whole = whole && records.has_value();
-    if (output == Output::json) {
-      wire::Json one = wire::Json::object({{"file", file.string()}, {"whole", records.has_value()}});
-      records ? one.set("records", *records) : one.set("reason", records.error().message);
-      all.push(one);
-    } else {
-      fmt::print("  {}: {}\n", file.string(), records ? fmt::format("{} records, the chain is whole", *records) : records.error().message);
-    }
-  }
-  if (output == Output::json) fmt::print("{}\n", all.pretty());
-  return whole ? 0 : 1;
 }
 
 }  // namespace qanat::app
