@@ -102,6 +102,11 @@ std::vector<Seat> seats(const NetworkOptions& options) {
   if (options.chain > 1) put_chain(out, options.chain);
   if (options.paths > 1 && options.chain == 0) add_second_relay(out);
   if (options.controllers > 1) add_second_controller(out);
+  for (Seat& seat : out) {
+    // The witness of everybody's audit record is IAM, of IAM's the CMSP.
+    const std::string witness = seat.kind == Kind::iam ? "cmsp" : "iam";
+    if (std::ranges::find(seat.peers, witness) == seat.peers.end()) seat.peers.push_back(witness);
+  }
   Seat op{"core", Kind::op, "operator", {}};
   for (const Seat& seat : out) op.peers.emplace_back(seat.name);
   out.push_back(op);

@@ -133,9 +133,15 @@ class NetworkFiles {
   std::string config(const ElementPlan& element) const {
     const Identity& identity = element.identity;
     const bool busy = identity.kind == Kind::kms || identity.kind == Kind::qkm;
-    const std::string out = common(identity, element.port, busy ? 32 : 8, element.peers) + own_table(element);
+    const std::string out = common(identity, element.port, busy ? 32 : 8, element.peers) + audit_table(element) + own_table(element);
     if (element.sae_port == 0) return out;
     return out + sae_table(network_, {.kme = identity.name, .domain = identity.domain, .port = element.sae_port, .stream_port = element.stream_port}, "");
+  }
+
+  static std::string audit_table(const ElementPlan& element) {
+    const std::string witness = element.identity.kind == Kind::iam ? "cmsp" : "iam";
+    const bool known = element.identity.kind != Kind::op && std::ranges::find(element.peers, witness) != element.peers.end();
+    return known ? fmt::format("[audit]\nwitness = \"{}\"\n\n", witness) : "";
   }
 
   std::string own_table(const ElementPlan& element) const {

@@ -13,6 +13,7 @@
 #include "crypto/kdf.hpp"
 #include "crypto/self_test.hpp"
 #include "node/log.hpp"
+#include "node/witness_client.hpp"
 #include "wire/base64.hpp"
 
 namespace qanat::node {
@@ -223,6 +224,11 @@ Result<void> Node::serve(std::vector<points::Handler> handlers) {
               to_hex(shown.fingerprint(crypto::Hash::sha256)).substr(0, 16).c_str(), static_cast<unsigned long long>(shown.not_after()));
   std::fflush(stdout);
   log(LogLevel::note, "ready {} on port {}", identity().uri(), server_->port());
+  if (settings_.audit.witness) {
+    ASSIGN_OR_RETURN(std::string witness, peer_of(*settings_.audit.witness));
+    witness_ = std::make_unique<WitnessClient>(*this, std::move(witness));
+    witness_->start(std::chrono::milliseconds(settings_.audit.checkpoint_ms));
+  }
   return {};
 }
 
@@ -254,11 +260,12 @@ void Node::run_until_stopped() {
 
 void Node::stop() {
   stopping_ = true;
+  if (witness_) witness_->stop();
   if (server_) server_->stop(stop_grace);
 }
 
-Result<net::Response> Node::call(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id,
-                                 std::string_view query) {
+Result<net::Response> Node::exchange(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id,
+                                     std::string_view query) {
   const auto found = clients_.find(peer);
   if (found == clients_.end()) return fail(ErrorCode::not_found, "no peer '" + std::string(peer) + "' is configured");
   const points::EndpointRow& line = points::row(endpoint);
@@ -270,9 +277,14 @@ Result<net::Response> Node::call(points::Endpoint endpoint, std::string_view pee
                                        .body = body,
                                        .request_id = std::string(request_id)},
                                       deadline);
-  const std::string where = std::string(line.point) + " to " + std::string(peer);
-  if (!response) return fail_in(where, response.error());
-  if (response->status < 200 || response->status > 299) return fail_in(where, net::error_of(*response));
+  if (!response) return fail_in(std::string(line.point) + " to " + std::string(peer), response.error());
+  return response;
+}
+
+Result<net::Response> Node::call(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id,
+                                 std::string_view query) {
+  ASSIGN_OR_RETURN(net::Response response, exchange(endpoint, peer, body, deadline, request_id, query));
+  if (response.status < 200 || response.status > 299) return fail_in(std::string(points::row(endpoint).point) + " to " + std::string(peer), net::error_of(response));
   return response;
 }
 

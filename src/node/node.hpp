@@ -20,6 +20,8 @@
 
 namespace qanat::node {
 
+class WitnessClient;
+
 /// Status checking when the process is CAS itself: it looks into its own records.
 using LocalStatus = net::StatusCheck;
 
@@ -46,6 +48,8 @@ class Node {
 
   /// Calls `endpoint` of the named peer. A 2xx answer is the value; anything else the Error that the peer sent.
   Result<net::Response> call(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id, std::string_view query = "");
+  /// The same with the answer as it is, whatever its status.
+  Result<net::Response> exchange(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id, std::string_view query = "");
   /// JSON in, JSON out (an empty answer is an empty object).
   Result<wire::Json> call_json(points::Endpoint endpoint, std::string_view peer, const wire::Json& body, Deadline deadline, std::string_view request_id);
   /// Name of the only peer of this kind (and domain, if given); not_found otherwise.
@@ -58,6 +62,8 @@ class Node {
 
   /// Durable before it returns; the caller refuses its action if this fails.
   Result<void> record(const audit::Event& event) { return audit_->append(event); }
+  [[nodiscard]] const audit::Log& audit_log() const noexcept { return *audit_; }
+  [[nodiscard]] audit::Checkpoints& checkpoints() noexcept { return *checkpoints_; }
 
   [[nodiscard]] const Settings& settings() const noexcept { return settings_; }
   [[nodiscard]] const Identity& identity() const noexcept { return settings_.identity; }
@@ -97,7 +103,9 @@ class Node {
   std::function<void(wire::Json&)> describe_health_;
   std::atomic<bool> stopping_ = false;
   UnixMs started_ms_ = 0;
-  std::unique_ptr<audit::Checkpoints> checkpoints_;  // the first to go: works in the background, on what is above
+  // The first to go: both work in the background, on what is above.
+  std::unique_ptr<audit::Checkpoints> checkpoints_;
+  std::unique_ptr<WitnessClient> witness_;
 };
 
 /// The trust folder's roots and issuing CAs.

@@ -1,5 +1,7 @@
 #include "node/settings.hpp"
 
+#include <algorithm>
+
 namespace qanat::node {
 namespace {
 
@@ -19,6 +21,15 @@ Identity read_identity(Config& table, std::string_view key) {
     return {};
   }
   return *std::move(identity);
+}
+
+std::optional<Kind> read_witness(Config& table) {
+  const std::string text = table.text("witness", "");
+  if (text.empty()) return std::nullopt;
+  if (text == name(Kind::iam)) return Kind::iam;
+  if (text == name(Kind::cmsp)) return Kind::cmsp;
+  table.reject("witness", "must be iam or cmsp");
+  return std::nullopt;
 }
 
 void read_limits(Config& table, net::ServerLimits& limits) {
@@ -58,6 +69,7 @@ Settings Settings::read(Config& config) {
 
   Config audit = config.table("audit");
   out.audit.checkpoint_ms = static_cast<std::uint16_t>(audit.integer("checkpoint_ms", 10, 60000, out.audit.checkpoint_ms));
+  out.audit.witness = read_witness(audit);
 
   Config peers = config.table("peers");
   for (const std::string& name : peers.table_names()) {
@@ -68,6 +80,8 @@ Settings Settings::read(Config& config) {
     target.port = static_cast<std::uint16_t>(peer.integer("port", 1, 65535));
     out.peers.emplace(name, std::move(target));
   }
+  const auto is_witness = [&](const auto& peer) { return peer.second.expected.kind == out.audit.witness; };
+  if (out.audit.witness && std::ranges::none_of(out.peers, is_witness)) audit.reject("witness", "there is no peer of this kind");
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/identity.hpp"
@@ -21,6 +22,7 @@ struct StatusSettings {
 };
 
 struct AuditSettings {
+  std::optional<Kind> witness;         // the kind of the peer that cosigns its checkpoints
   std::uint16_t checkpoint_ms = 1000;  // how often there is one, if something was recorded
 };
 

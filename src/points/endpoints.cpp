@@ -8,6 +8,7 @@ namespace {
 
 constexpr KindSet operators{Kind::op};
 constexpr KindSet every_element{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::cas, Kind::iam, Kind::ccs};
+constexpr KindSet witnesses{Kind::iam, Kind::cmsp};
 constexpr KindSet nobody{};
 constexpr std::size_t small = 4 * 1024;
 constexpr std::size_t one_message = 32 * 1024;  // the largest QFC2 message (KeyDeliver with certificates) is under 20 KiB
@@ -60,6 +61,8 @@ constexpr std::array table{
     EndpointRow{Endpoint::x6_health, "X-6", "", operators, every_element, "GET", "/x/6/health", "", type_json, 0, false},
     EndpointRow{Endpoint::x7_lead, "X-7", "", {Kind::qkdnc}, {Kind::qkdnc}, "POST", "/x/7/lead", type_json, type_json, small, false},
     EndpointRow{Endpoint::x8_nodes, "X-8", "Ia-11", {Kind::op, Kind::cmsp}, {Kind::qkdnc}, "GET", "/restconf/data/etsi-qkd-sdn-node:qkd_node", "", type_json, 0, false},
+    EndpointRow{Endpoint::x9_keys, "X-9", "", every_element, witnesses, "POST", "/x/9/keys", type_text, "", 2 * one_message, false},
+    EndpointRow{Endpoint::x9_cosign, "X-9", "", every_element, witnesses, "POST", "/x/9/cosign", type_text, type_text, one_message, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

@@ -68,6 +68,8 @@ enum class Endpoint : std::uint8_t {
   x6_health,
   x7_lead,
   x8_nodes,
+  x9_keys,
+  x9_cosign,
   count_,
 };
 
@@ -111,5 +113,7 @@ inline constexpr std::string_view type_json = "application/json";
 inline constexpr std::string_view type_ocsp_request = "application/ocsp-request";
 inline constexpr std::string_view type_ocsp_response = "application/ocsp-response";
 inline constexpr std::string_view type_octets = "application/octet-stream";
+inline constexpr std::string_view type_text = "text/plain";
+inline constexpr std::string_view type_tree_size = "text/x.tlog.size";  // C2SP tlog-witness
 
 }  // namespace qanat::points

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "audit/auditor.hpp"
+#include "point_test.hpp"
 #include "program.hpp"
 #include "test_network.hpp"
 
@@ -187,6 +188,86 @@ TEST_F(AuditSystem, AnElementDoesNotStartOverARecordThatLostItsEnd) {
   put(record, lines);
   const auto started = net().running().start_element("qkm-r");
   EXPECT_TRUE(started) << started.error().message;
+}
+
+std::string witness_of(const std::string& element) { return element == "iam" ? "cmsp" : "iam"; }
+
+POINT_TEST(AuditSystem, X_9, accepts, EveryElementsCheckpointsAreCosignedAndAnAuditorSeesIt) {
+  for (const app::ElementPlan& element : net().network().elements()) {
+    if (!element.started) continue;
+    const std::string name = element.name();
+    const std::string witness = witness_of(name);
+    const std::string origin = audit::origin_of((*net().network().element(name))->identity.uri());
+    TestNetwork::await("a cosigned checkpoint of " + name, [&] { return std::filesystem::exists(audit::witness_file(state_of(witness), origin)); });
+    const Outcome outcome = verify(state_of(name).string() + " --witness " + state_of(witness).string() + " --json");
+    EXPECT_EQ(outcome.code, 0) << outcome.out << outcome.error;
+    EXPECT_EQ(outcome.json().as_array()->front().integer("compared").value(), 1);
+  }
+  // The cosignatures stand under the element's own checkpoint, too.
+  const std::string cosigner = audit::origin_of((*net().network().element("iam"))->identity.uri());
+  TestNetwork::await("cosignatures under a checkpoint", [&] { return text_of(state_of("kms-a") / "audit/checkpoint").contains(" " + cosigner + " "); });
+}
+
+POINT_TEST(AuditSystem, X_9, refuses, TerminalsAndTheLogsOfOthers) {
+  const auto status = [](const std::string& caller, points::Endpoint endpoint, const std::string& body) {
+    const auto answer = net().call(caller, endpoint, "iam", as_bytes(body));
+    EXPECT_TRUE(answer) << answer.error().message;
+    return answer ? answer->status : 0U;
+  };
+  const std::string others = "old 0\n\n" + text_of(state_of("kms-b") / "audit/checkpoint");
+  EXPECT_EQ(status("A", points::Endpoint::x9_cosign, others), 403U);
+  EXPECT_EQ(status("kms-a", points::Endpoint::x9_cosign, others), 403U);
+  EXPECT_EQ(status("kms-a", points::Endpoint::x9_keys, text_of(state_of("kms-b") / "audit/statement")), 403U);
+  EXPECT_EQ(status("kms-a", points::Endpoint::x9_cosign, "nothing"), 400U);
+  net().expect_audit("iam", "x-9.cosign", "a checkpoint of another log");
+}
+
+TEST_F(AuditSystem, AnElementWhoseRecordWasPutBackIsRefusedByItsWitnessAndFoundByAnAuditor) {
+  const std::string origin = audit::origin_of((*net().network().element("qkm-b"))->identity.uri());
+  const auto witnessed = [&] {
+    const auto note = audit::parse_note(text_of(audit::witness_file(state_of("iam"), origin)));
+    const auto checkpoint = note ? audit::parse_checkpoint(note->text) : Result<audit::Checkpoint>(fail(note.error()));
+    return checkpoint ? checkpoint->head.size : 0;
+  };
+  const auto put_back = [&](const std::filesystem::path& from) {
+    std::filesystem::remove_all(state_of("qkm-b") / "audit");
+    std::filesystem::copy(from / "audit", state_of("qkm-b") / "audit", std::filesystem::copy_options::recursive);
+    std::filesystem::copy_file(from / "audit.jsonl", state_of("qkm-b") / "audit.jsonl", std::filesystem::copy_options::overwrite_existing);
+  };
+  const auto restart = [&] {
+    const auto started = net().running().start_element("qkm-b");
+    EXPECT_TRUE(started) << started.error().message;
+  };
+  net().running().stop_element("qkm-b", app::RunningNetwork::Ending::orderly);
+  const std::filesystem::path old = copy_of("qkm-b", "old");
+  const auto old_lines = static_cast<std::uint64_t>(std::ranges::count(text_of(old / "audit.jsonl"), '\n'));
+  restart();
+  // More than the start of an element records.
+  for (int i = 0; i < 12; ++i) EXPECT_TRUE(net().call("A", points::Endpoint::x6_health, "qkm-b", {}));
+  TestNetwork::await("a witness that has seen more", [&] { return witnessed() >= old_lines + 12; });
+  net().running().stop_element("qkm-b", app::RunningNetwork::Ending::orderly);
+  const std::filesystem::path now = copy_of("qkm-b", "now");
+  put_back(old);
+  EXPECT_EQ(verify(state_of("qkm-b").string()).code, 0) << "by itself, the old record is whole";
+  expect_found(state_of("qkm-b"), "rolled back", " --witness " + state_of("iam").string());
+  restart();
+  EXPECT_TRUE(net().call("A", points::Endpoint::x6_health, "qkm-b", {})) << "a record of something new";
+  net().expect_audit("iam", "audit.log_refused", "rolled back");
+  net().expect_audit("qkm-b", "audit.witness_refused", "does not cosign");
+  net().running().stop_element("qkm-b", app::RunningNetwork::Ending::orderly);
+  put_back(now);
+  restart();
+  EXPECT_EQ(verify(state_of("qkm-b").string() + " --witness " + state_of("iam").string()).code, 0);
+}
+
+TEST_F(AuditSystem, AnElementGoesOnWhileItsWitnessIsAwayAndRecordsIt) {
+  net().running().stop_element("iam", app::RunningNetwork::Ending::orderly);
+  EXPECT_TRUE(net().call("A", points::Endpoint::x6_health, "ccs", {})) << "refused, and recorded";
+  net().expect_audit("ccs", "audit.witness_away", "");
+  await_checkpoint("ccs");
+  const auto started = net().running().start_element("iam");
+  ASSERT_TRUE(started) << started.error().message;
+  net().expect_audit("ccs", "audit.witness_back", "");
 }
 
 }  // namespace

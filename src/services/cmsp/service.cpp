@@ -70,7 +70,8 @@ CmspService::CmspService(node::Node& node, NotifyKms notify, std::unique_ptr<sto
       accounts_(*store_),
       sessions_(*store_),
       senders_(node),
-      steps_(node.settings().state) {}
+      steps_(node.settings().state),
+      witness_(node) {}
 
 Result<std::unique_ptr<CmspService>> CmspService::open(node::Node& node) {
   return open(node, [&node](const ElementName& kms, ByteView envelope, const net::Request& request) -> Result<void> {
@@ -98,9 +99,11 @@ std::vector<points::Handler> CmspService::handlers() {
                              return node::recorded(node_, action, request, [&](node::Deed& deed) { return (this->*work)(request, deed); });
                            }};
   };
-  return {handler(Endpoint::x5_account, "x-5.account", &CmspService::administer), handler(Endpoint::ma1_account, "ma-1.account", &CmspService::show_account),
+  std::vector<points::Handler> out{handler(Endpoint::x5_account, "x-5.account", &CmspService::administer), handler(Endpoint::ma1_account, "ma-1.account", &CmspService::show_account),
           handler(Endpoint::ma2_register, "ma-2.register", &CmspService::enter_registration),
           handler(Endpoint::ma2_locate, "ma-2.locate", &CmspService::locate)};
+  for (points::Handler& one : witness_.handlers()) out.push_back(std::move(one));
+  return out;
 }
 
 Result<net::Response> CmspService::administer(const net::Request& request, node::Deed& deed) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "node/audit_witness.hpp"
 #include "node/node.hpp"
 #include "node/recorded.hpp"
 #include "node/senders.hpp"
@@ -40,6 +41,7 @@ class CmspService {
   Sessions sessions_;
   node::SenderDirectory senders_;
   node::StepTrace steps_;
+  node::AuditWitness witness_;
 };
 
 }  // namespace qanat::cmsp

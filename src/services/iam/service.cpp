@@ -68,7 +68,7 @@ Result<BehaviourRecord> read_record(const wire::Json& json) {
 }  // namespace
 
 IamService::IamService(node::Node& node, IamSettings settings, std::unique_ptr<store::Store> store)
-    : node_(node), settings_(settings), store_(std::move(store)), subscribers_(*store_, node.device()), behaviour_(*store_) {}
+    : node_(node), settings_(settings), store_(std::move(store)), subscribers_(*store_, node.device()), behaviour_(*store_), witness_(node) {}
 
 Result<std::unique_ptr<IamService>> IamService::open(node::Node& node, IamSettings settings) {
   if (!node.credentials().messages) return fail(ErrorCode::internal, "IAM has no keys to sign tokens with");
@@ -94,9 +94,11 @@ std::vector<points::Handler> IamService::handlers() {
                              return node::recorded(node_, action, request, [&](node::Deed& deed) { return (this->*work)(request, deed); });
                            }};
   };
-  return {handler(Endpoint::x3_enrolment, "x-3.enrolment", &IamService::enrolment), handler(Endpoint::x5_subscriber, "x-5.subscriber", &IamService::administer),
+  std::vector<points::Handler> out{handler(Endpoint::x3_enrolment, "x-3.enrolment", &IamService::enrolment), handler(Endpoint::x5_subscriber, "x-5.subscriber", &IamService::administer),
           handler(Endpoint::id1_subscriber, "id-1.subscriber", &IamService::look_up), handler(Endpoint::pm1_token, "pm-1.token", &IamService::token),
           handler(Endpoint::ua1_record, "ua-1.record", &IamService::record)};
+  for (points::Handler& one : witness_.handlers()) out.push_back(std::move(one));
+  return out;
 }
 
 Result<net::Response> IamService::enrolment(const net::Request& request, node::Deed& deed) {

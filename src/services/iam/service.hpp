@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "node/audit_witness.hpp"
 #include "node/node.hpp"
 #include "node/recorded.hpp"
 #include "services/iam/idm/subscribers.hpp"
@@ -31,6 +32,7 @@ class IamService {
   const std::unique_ptr<store::Store> store_;
   Subscribers subscribers_;
   Behaviour behaviour_;
+  node::AuditWitness witness_;
 };
 
 }  // namespace qanat::iam

@@ -96,7 +96,9 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /x/5/revoke: operator -> cas\n"
             "GET /x/6/health: operator -> qkd qkm qkdnc kms cmsp cas iam ccs\n"
             "POST /x/7/lead: qkdnc -> qkdnc\n"
-            "GET /restconf/data/etsi-qkd-sdn-node:qkd_node: cmsp operator -> qkdnc\n");
+            "GET /restconf/data/etsi-qkd-sdn-node:qkd_node: cmsp operator -> qkdnc\n"
+            "POST /x/9/keys: qkd qkm qkdnc kms cmsp cas iam ccs -> cmsp iam\n"
+            "POST /x/9/cosign: qkd qkm qkdnc kms cmsp cas iam ccs -> cmsp iam\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {
