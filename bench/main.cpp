@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "audit_log.hpp"
 #include "call_setup.hpp"
 #include "controller.hpp"
 #include "deliveries.hpp"
@@ -108,6 +109,7 @@ constexpr std::array parts{
     Part{"ldpc", "one-way error correction", [](const Options&, Report& report) { return measure_ldpc(report); }},
     Part{"amplification", "privacy amplification and the polynomial hash", [](const Options&, Report& report) { return measure_amplification(report); }},
     Part{"calls", "working key deliveries and call set-up", measure_calls_over_network},
+    Part{"audit", "durable audit records and checkpoints", [](const Options& options, Report& report) { return measure_audit(report, options.within, options.quick); }},
     Part{"controller", "routes in networks of 100 to 10,000 QKMs", [](const Options&, Report& report) { return measure_controller(report); }},
     Part{"relay", "relays over chains of nodes", [](const Options& options, Report& report) { return measure_relay(report, options.within); }},
     Part{"stock", "the key stock by itself, up to 10^7 keys",
