@@ -28,7 +28,12 @@ struct Span {
 double seconds_since(std::chrono::steady_clock::time_point began) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(); }
 
 audit::Event bench_event() {
-  return {.action = "kms.wk.delivered", .outcome = audit::Outcome::success, .subject = "qanat://a/app1/A", .object = "0123456789abcdef0123456789abcdef", .reason = "", .request_id = "0123456789abcdef"};
+  return {.action = "kms.wk.delivered",
+          .outcome = audit::Outcome::success,
+          .subject = "qanat://a/app1/A",
+          .object = "0123456789abcdef0123456789abcdef",
+          .reason = "",
+          .request_id = "0123456789abcdef"};
 }
 
 /// Records per second of `threads`, with the checkpoints of a running element.
@@ -99,10 +104,12 @@ Result<void> measure_appends(Report& report, const std::filesystem::path& folder
       bares.push_back(bare);
       ratios.push_back(rate / bare);
     }
-    Row row = median_row(fmt::format("audit: durable records per second, {} threads", threads), rates, "1/s",
-                         fmt::format("each thread waits for its record on the disk; a signed checkpoint and tiles each second; limit: {} lines of {} octets hashed twice, written and "
-                                     "fdatasynced in one piece, over and over",
-                                     threads, line_octets));
+    Row row = median_row(
+        fmt::format("audit: durable records per second, {} threads", threads), rates, "1/s",
+        fmt::format(
+            "each thread waits for its record on the disk; a signed checkpoint and tiles each second; limit: {} lines of {} octets hashed twice, written and "
+            "fdatasynced in one piece, over and over",
+            threads, line_octets));
     row.limit = median(bares);
     row.ratio = median(ratios);
     report.add(std::move(row));

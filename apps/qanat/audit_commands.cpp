@@ -28,7 +28,11 @@ wire::Json json_of_report(const std::filesystem::path& path, const Result<audit:
   if (!report) {
     findings.push(report.error().message);
   } else {
-    out.set("element", report->element).set("records", report->records).set("covered", report->covered).set("traced", report->traced).set("compared", report->compared);
+    out.set("element", report->element)
+        .set("records", report->records)
+        .set("covered", report->covered)
+        .set("traced", report->traced)
+        .set("compared", report->compared);
     for (const std::string& finding : report->findings) findings.push(finding);
   }
   return out.set("findings", std::move(findings));
@@ -68,7 +72,8 @@ Result<void> show_inclusion(const audit::InclusionProof& proof, const AuditShowO
   ASSIGN_OR_RETURN(const audit::Checkpoint checkpoint, checkpoint_of(proof.note, options, who));
   if (!proof.extra) return fail(ErrorCode::invalid_argument, options.proof.string() + ": holds no record");
   TRY(audit::verify_inclusion(audit::leaf_hash(as_text(*proof.extra)), proof.index, proof.hashes, checkpoint.head));
-  fmt::print("{}\n  is record {} of {} in the log of {}; checkpoint {}\n", as_text(*proof.extra), proof.index + 1, checkpoint.head.size, checkpoint.origin, who);
+  fmt::print("{}\n  is record {} of {} in the log of {}; checkpoint {}\n", as_text(*proof.extra), proof.index + 1, checkpoint.head.size, checkpoint.origin,
+             who);
   return {};
 }
 
@@ -80,9 +85,11 @@ Result<void> show_consistency(const audit::ConsistencyProof& proof, const AuditS
   ASSIGN_OR_RETURN(const audit::Note old_note, audit::parse_note(text));
   std::string old_who;
   ASSIGN_OR_RETURN(const audit::Checkpoint old, checkpoint_of(old_note, options, old_who));
-  if (old.origin != checkpoint.origin || old.head.size != proof.old_size) return fail(ErrorCode::denied, options.since.string() + ": not the checkpoint that the proof begins with");
+  if (old.origin != checkpoint.origin || old.head.size != proof.old_size)
+    return fail(ErrorCode::denied, options.since.string() + ": not the checkpoint that the proof begins with");
   TRY(audit::verify_consistency(old.head, proof.hashes, checkpoint.head));
-  fmt::print("the log of {} with {} records begins with the {} records of the older checkpoint; both checkpoints: {}\n", checkpoint.origin, checkpoint.head.size, old.head.size, who);
+  fmt::print("the log of {} with {} records begins with the {} records of the older checkpoint; both checkpoints: {}\n", checkpoint.origin,
+             checkpoint.head.size, old.head.size, who);
   return {};
 }
 

@@ -46,7 +46,11 @@ using ReadCheckpoint = Result<std::pair<Checkpoint, Note>>;
 class Audit {
  public:
   Audit(std::filesystem::path file, const AuditSources& sources)
-      : file_(std::move(file)), folder_(tree_folder(file_)), sources_(sources), statement_(read_statement(statement_file(folder_))), own_(read_checkpoint(checkpoint_file(folder_))) {
+      : file_(std::move(file)),
+        folder_(tree_folder(file_)),
+        sources_(sources),
+        statement_(read_statement(statement_file(folder_))),
+        own_(read_checkpoint(checkpoint_file(folder_))) {
     for (const std::filesystem::path& other : sources_.checkpoints) others_.push_back(read_checkpoint(other));
     for (const std::filesystem::path& state : sources_.witnesses) {
       cosigned_.push_back(statement_ ? read_checkpoint(witness_file(state, origin_of(statement_->element))) : ReadCheckpoint(fail(statement_.error())));
@@ -97,11 +101,13 @@ class Audit {
   /// Whether what was signed fits the lines.
   void hold(const Checkpoint& checkpoint, const std::string& name) {
     if (checkpoint.head.size > tree_.size()) {
-      return finding(name + " was made over " + lines_text(checkpoint.head.size) + " and the log holds " + std::to_string(tree_.size()) + ": rolled back, or lines removed");
+      return finding(name + " was made over " + lines_text(checkpoint.head.size) + " and the log holds " + std::to_string(tree_.size()) +
+                     ": rolled back, or lines removed");
     }
     const auto root = root_at(checkpoint.head.size, tree_.reader());
     if (!root) return finding(root.error().message);
-    if (*root != checkpoint.head.root) finding(name + " was made over other lines than 1 to " + std::to_string(checkpoint.head.size) + ": altered, or a split view");
+    if (*root != checkpoint.head.root)
+      finding(name + " was made over other lines than 1 to " + std::to_string(checkpoint.head.size) + ": altered, or a split view");
   }
 
   void hold_own() {

@@ -18,17 +18,17 @@ std::filesystem::path witness_file(const std::filesystem::path& state, std::stri
 std::filesystem::path log_file_of(const std::filesystem::path& path);
 
 struct AuditSources {
-  std::vector<crypto::Certificate> roots;           // none: whose keys signed is not traced
-  std::vector<std::filesystem::path> checkpoints;   // older ones, or what somebody else was shown
-  std::vector<std::filesystem::path> witnesses;     // their state folders
+  std::vector<crypto::Certificate> roots;          // none: whose keys signed is not traced
+  std::vector<std::filesystem::path> checkpoints;  // older ones, or what somebody else was shown
+  std::vector<std::filesystem::path> witnesses;    // their state folders
 };
 
 struct AuditReport {
-  std::string element;        // as the lines and the statement have it
-  std::uint64_t records = 0;  // that the chain of hashes holds
-  std::uint64_t covered = 0;  // under the checkpoint
-  bool traced = false;        // the checkpoint's keys lead to one of the roots
-  std::uint64_t compared = 0;  // older checkpoints and witnesses' that the log was held against
+  std::string element;                // as the lines and the statement have it
+  std::uint64_t records = 0;          // that the chain of hashes holds
+  std::uint64_t covered = 0;          // under the checkpoint
+  bool traced = false;                // the checkpoint's keys lead to one of the roots
+  std::uint64_t compared = 0;         // older checkpoints and witnesses' that the log was held against
   std::vector<std::string> findings;  // none: whole
 };
 

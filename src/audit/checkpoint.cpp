@@ -102,9 +102,8 @@ Result<LogKey> parse_vkey(std::string_view text) {
   LogKey out{.type = {}, .name = std::string(text.substr(0, first)), .key = {}};
   if (!is_key_name(out.name)) return bad("no name");
   ASSIGN_OR_RETURN(const Bytes octets, wire::from_base64(text.substr(second + 1)));
-  const auto row = std::ranges::find_if(log_key_rows, [&](const LogKeyRow& one) {
-    return octets.size() == one.prefix.size() + one.key && as_text(octets).starts_with(one.prefix);
-  });
+  const auto row = std::ranges::find_if(
+      log_key_rows, [&](const LogKeyRow& one) { return octets.size() == one.prefix.size() + one.key && as_text(octets).starts_with(one.prefix); });
   if (row == log_key_rows.end()) return bad("neither ML-DSA-44 nor our SM2 type");
   out.type = row->type;
   out.key.assign(octets.begin() + static_cast<std::ptrdiff_t>(row->prefix.size()), octets.end());
@@ -141,10 +140,11 @@ Result<std::uint64_t> verify_signature(const LogKey& key, const Checkpoint& chec
   if (seconds > static_cast<std::uint64_t>(INT64_MAX)) return fail(ErrorCode::denied, "checkpoint: time of a signature out of range");
   const ByteView rest = ByteView(signature.signature).subspan(timestamp_octets);
   const Bytes message = signed_message(key.type, key.name, seconds, checkpoint);
-  const Result<void> holds = key.type == LogKeyType::ml_dsa_44
-                                 ? crypto::verify_ml_dsa(crypto::MlDsa::ml_dsa_44, key.key, message, rest)
-                                 : crypto::verify_classical(crypto::suite(crypto::SuiteId::gm_hybrid), key.key, message, rest);
-  if (!holds) return fail(ErrorCode::denied, "checkpoint of " + checkpoint.origin + ": the " + std::string(row_of(key.type).name) + " signature of " + key.name + " does not hold");
+  const Result<void> holds = key.type == LogKeyType::ml_dsa_44 ? crypto::verify_ml_dsa(crypto::MlDsa::ml_dsa_44, key.key, message, rest)
+                                                               : crypto::verify_classical(crypto::suite(crypto::SuiteId::gm_hybrid), key.key, message, rest);
+  if (!holds)
+    return fail(ErrorCode::denied,
+                "checkpoint of " + checkpoint.origin + ": the " + std::string(row_of(key.type).name) + " signature of " + key.name + " does not hold");
   return seconds;
 }
 

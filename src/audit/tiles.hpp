@@ -20,7 +20,7 @@ inline constexpr unsigned tile_levels_max = 8;
 
 struct Tile {
   unsigned level = 0;
-  std::uint64_t index = 0;  // within the level
+  std::uint64_t index = 0;      // within the level
   unsigned width = tile_width;  // hashes, 1 to 256; below 256 a partial tile
   bool operator==(const Tile&) const = default;
 };

@@ -91,7 +91,8 @@ Result<void> WitnessClient::submit(Deadline deadline) {
     if (!size || *size > latest.head.size || *size == known_) break;
     known_ = *size;
   }
-  return turn(State::refused, fail(ErrorCode::denied, "the witness " + peer_ + " does not cosign the checkpoint over " + std::to_string(latest.head.size) + " lines"));
+  return turn(State::refused,
+              fail(ErrorCode::denied, "the witness " + peer_ + " does not cosign the checkpoint over " + std::to_string(latest.head.size) + " lines"));
 }
 
 Result<void> WitnessClient::turn(State state, Result<void> outcome) {

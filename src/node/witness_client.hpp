@@ -1,5 +1,5 @@
-// Has the checkpoints of this element's audit record cosigned by a witness: the newest one each time, from a thread of its own. The element goes on when its
-// witness is away, which is recorded once and tried again; what the witness refuses is recorded and said loudly.
+// Has the checkpoints of this element's audit record cosigned by a witness: the newest one each time, from a thread of its own. The element goes on when
+// its witness is away, which is recorded once and tried again; what the witness refuses is recorded and said loudly.
 #pragma once
 
 #include <condition_variable>

@@ -91,7 +91,8 @@ TEST_F(AuditSystem, AnAuditorThatSharesNoCodeComesToTheSameVerdict) {
   const std::string root = (net().network().trust() / "root-ml_dsa.pem").string();
   for (const std::string element : {"kms-a", "cas", "iam", "qkm-r", "qkd-ar-alice"}) {
     await_checkpoint(element);
-    const Outcome outcome = run_line("python3 " QANAT_SOURCE_DIR "/tests/system/audit_client.py " + openssl + " " + state_of(element).string() + " " + root, folder_);
+    const Outcome outcome =
+        run_line("python3 " QANAT_SOURCE_DIR "/tests/system/audit_client.py " + openssl + " " + state_of(element).string() + " " + root, folder_);
     EXPECT_EQ(outcome.code, 0) << element << ": " << outcome.error;
     EXPECT_TRUE(outcome.out.starts_with("whole, ")) << outcome.out;
   }

@@ -49,14 +49,16 @@ TEST(CheckpointFormTest, TheSpecificationsExampleIsReadAndWrittenAgain) {
 TEST(CheckpointFormTest, EveryOtherFormIsRefused) {
   const std::string root = "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n";
   EXPECT_TRUE(parse_checkpoint("a\n1\n" + root));
-  for (const std::string& text : std::vector<std::string>{"", "a\n", "a\n1\n", "\n1\n" + root, "a b\n1\n" + root, "a+b\n1\n" + root, "a\n01\n" + root, "a\n-1\n" + root, "a\n1 \n" + root, "a\n\n" + root,
-                                  "a\n18446744073709551615\n" + root, std::string("a\n1\nAAAA\n"), "a\n1\n" + root + "extension\n", "a\n1\n" + root.substr(0, root.size() - 1)}) {
+  for (const std::string& text : std::vector<std::string>{
+           "", "a\n", "a\n1\n", "\n1\n" + root, "a b\n1\n" + root, "a+b\n1\n" + root, "a\n01\n" + root, "a\n-1\n" + root, "a\n1 \n" + root, "a\n\n" + root,
+           "a\n18446744073709551615\n" + root, std::string("a\n1\nAAAA\n"), "a\n1\n" + root + "extension\n", "a\n1\n" + root.substr(0, root.size() - 1)}) {
     EXPECT_FALSE(parse_checkpoint(text)) << text;
   }
   const std::string signature = "\xE2\x80\x94 a AAAAAAA=\n";
   EXPECT_TRUE(parse_note("text\n\n" + signature));
-  for (const std::string& text : std::vector<std::string>{"", "text\n\n", "text\n" + signature, "\n\n" + signature, "te\rxt\n\n" + signature, "text\n\n" + signature + "more", "text\n\n- a AAAAAAA=\n",
-                                  std::string("text\n\n\xE2\x80\x94 a AAAA\n"), std::string("text\n\n\xE2\x80\x94  AAAAAAA=\n"), std::string("text\n\n\xE2\x80\x94 a+b AAAAAAA=\n")}) {
+  for (const std::string& text : std::vector<std::string>{
+           "", "text\n\n", "text\n" + signature, "\n\n" + signature, "te\rxt\n\n" + signature, "text\n\n" + signature + "more", "text\n\n- a AAAAAAA=\n",
+           std::string("text\n\n\xE2\x80\x94 a AAAA\n"), std::string("text\n\n\xE2\x80\x94  AAAAAAA=\n"), std::string("text\n\n\xE2\x80\x94 a+b AAAAAAA=\n")}) {
     EXPECT_FALSE(parse_note(text)) << text;
   }
 }

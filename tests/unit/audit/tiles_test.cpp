@@ -27,9 +27,30 @@ TEST(TilePathTest, WhatIsWrittenIsReadAgain) {
 }
 
 TEST(TilePathTest, EveryOtherFormIsRefused) {
-  for (const char* path : {"", "tile/", "tile/0", "tile/0/", "tile/0/1", "tile/0/0001", "tile/00/001", "tile/64/001", "tile/0/001.p/0", "tile/0/001.p/256", "tile/0/001.p/01",
-                           "tile/0/001.p/", "tile/0/x000/001", "tile/0/x001", "tile/0/x001/", "tile/0/001/002", "tile/0/x001/x002", "tile/-1/001", "tile/0/00a", "tile/0/+01",
-                           "tile/0/x999/x999/x999/x999/x999/x999/x999/999", "tile/entries/001", "/tile/0/001", "tile/0/001.new"}) {
+  for (const char* path : {"",
+                           "tile/",
+                           "tile/0",
+                           "tile/0/",
+                           "tile/0/1",
+                           "tile/0/0001",
+                           "tile/00/001",
+                           "tile/64/001",
+                           "tile/0/001.p/0",
+                           "tile/0/001.p/256",
+                           "tile/0/001.p/01",
+                           "tile/0/001.p/",
+                           "tile/0/x000/001",
+                           "tile/0/x001",
+                           "tile/0/x001/",
+                           "tile/0/001/002",
+                           "tile/0/x001/x002",
+                           "tile/-1/001",
+                           "tile/0/00a",
+                           "tile/0/+01",
+                           "tile/0/x999/x999/x999/x999/x999/x999/x999/999",
+                           "tile/entries/001",
+                           "/tile/0/001",
+                           "tile/0/001.new"}) {
     EXPECT_FALSE(parse_tile_path(path)) << path;
   }
 }

@@ -33,7 +33,8 @@ class TreeOnDiskTest : public testing::Test {
   }
   static void add(Log& log, std::size_t records) {
     for (std::size_t i = 0; i < records; ++i) {
-      ASSERT_TRUE(log.append({.action = "key.destroyed", .outcome = Outcome::success, .subject = kms_uri, .object = std::to_string(i), .reason = {}, .request_id = {}}));
+      ASSERT_TRUE(log.append(
+          {.action = "key.destroyed", .outcome = Outcome::success, .subject = kms_uri, .object = std::to_string(i), .reason = {}, .request_id = {}}));
     }
   }
   [[nodiscard]] static CheckpointSigner copy_of(const crypto::LoneSigner& ml_dsa, const crypto::LoneSigner& sm2) {
@@ -79,7 +80,8 @@ class TreeOnDiskTest : public testing::Test {
     return out;
   }
   static void expect_finding(const std::vector<std::string>& findings, std::string_view text) {
-    EXPECT_TRUE(std::ranges::any_of(findings, [&](const std::string& one) { return one.contains(text); })) << text << " is not among " << findings.size() << " findings";
+    EXPECT_TRUE(std::ranges::any_of(findings, [&](const std::string& one) { return one.contains(text); }))
+        << text << " is not among " << findings.size() << " findings";
   }
 
   test::TemporaryDirectory directory_;

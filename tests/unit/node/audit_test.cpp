@@ -19,7 +19,8 @@ class AuditedElementTest : public testing::Test {
   void close() { node_.reset(); }
   void record(std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-      const auto done = node_->record({.action = "key.destroyed", .outcome = audit::Outcome::success, .subject = "", .object = std::to_string(i), .reason = "", .request_id = ""});
+      const auto done = node_->record(
+          {.action = "key.destroyed", .outcome = audit::Outcome::success, .subject = "", .object = std::to_string(i), .reason = "", .request_id = ""});
       ASSERT_TRUE(done) << done.error().message;
     }
   }
@@ -95,7 +96,8 @@ TEST_F(AuditedElementTest, AStatementThatWasChangedOrIsAnothersIsFound) {
   expect_finding(report(sources()), "signature: the ML-DSA half does not hold");
   // Another element of the same network states keys under this one's name, with its own good certificate.
   const Credentials neighbour = net_.credentials(test::identity("qanat://a/kms/kms-x"));
-  const auto forged = test::must(audit::make_statement(kms_a.uri(), SystemClock().now_ms(), impostor.keys(), neighbour.tls->key, neighbour.tls->chain, net_.rng()));
+  const auto forged =
+      test::must(audit::make_statement(kms_a.uri(), SystemClock().now_ms(), impostor.keys(), neighbour.tls->key, neighbour.tls->chain, net_.rng()));
   put(part("statement"), audit::statement_text(forged));
   expect_finding(report(sources()), "its certificate is another's");
   for (const std::string& text : std::vector<std::string>{"", statement.substr(0, 40), statement.substr(statement.find('\n') + 1), statement + "x"}) {

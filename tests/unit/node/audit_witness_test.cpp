@@ -46,9 +46,10 @@ class AuditWitnessTest : public testing::Test {
   std::string request(std::uint64_t old_size, std::uint64_t size, const audit::LeafTree& log) { return request(old_size, size, log, signer_); }
   std::string request(std::uint64_t old_size, std::uint64_t size, const audit::LeafTree& log, const audit::CheckpointSigner& signer) {
     const audit::Checkpoint checkpoint{.origin = signer.name(), .head = {.size = size, .root = test::must(audit::root_at(size, log.reader()))}};
-    return audit::proof_text(audit::ConsistencyProof{.old_size = old_size,
-                                                     .hashes = old_size <= size ? test::must(audit::prove_consistency(old_size, size, log.reader())) : std::vector<audit::TreeHash>{},
-                                                     .note = {.text = audit::checkpoint_text(checkpoint), .signatures = signer.sign(checkpoint, 1, net_.rng())}});
+    return audit::proof_text(audit::ConsistencyProof{
+        .old_size = old_size,
+        .hashes = old_size <= size ? test::must(audit::prove_consistency(old_size, size, log.reader())) : std::vector<audit::TreeHash>{},
+        .note = {.text = audit::checkpoint_text(checkpoint), .signatures = signer.sign(checkpoint, 1, net_.rng())}});
   }
   unsigned status(const Result<net::Response>& response) { return response ? response->status : net::http_status(response.error().code); }
   unsigned cosign(std::uint64_t old_size, std::uint64_t size) { return status(ask(Endpoint::x9_cosign, request(old_size, size, log_))); }
@@ -127,7 +128,8 @@ TEST_F(AuditWitnessTest, RefusesWhoseKeysItDoesNotKnow) {
 TEST_F(AuditWitnessTest, TakesKeysOnlyWithAStatementThatLeadsToARoot) {
   test::TrustedNetwork elsewhere;
   const Credentials credentials = elsewhere.credentials(kms_id);
-  const auto statement = test::must(audit::make_statement(kms_id.uri(), SystemClock().now_ms(), signer_.keys(), credentials.tls->key, credentials.tls->chain, net_.rng()));
+  const auto statement =
+      test::must(audit::make_statement(kms_id.uri(), SystemClock().now_ms(), signer_.keys(), credentials.tls->key, credentials.tls->chain, net_.rng()));
   EXPECT_EQ(status(ask(Endpoint::x9_keys, audit::statement_text(statement))), 403U);
   EXPECT_EQ(status(ask(Endpoint::x9_keys, "no statement")), 400U);
   EXPECT_EQ(cosign(0, 10), 404U);
@@ -150,7 +152,8 @@ TEST_F(AuditWitnessTest, AnAuditorFindsARollbackByTheWitnesssMemory) {
   const std::filesystem::path state = net_.state_of(kms_id);
   const auto record = [&](Node& element, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
-      ASSERT_TRUE(element.record({.action = "x", .outcome = audit::Outcome::success, .subject = "", .object = std::to_string(i), .reason = "", .request_id = ""}));
+      ASSERT_TRUE(
+          element.record({.action = "x", .outcome = audit::Outcome::success, .subject = "", .object = std::to_string(i), .reason = "", .request_id = ""}));
     }
     ASSERT_TRUE(element.checkpoints().make());
   };
@@ -174,7 +177,8 @@ TEST_F(AuditWitnessTest, AnAuditorFindsARollbackByTheWitnesssMemory) {
   record(*net_.open_node(kms_id, {}), 100);
   const audit::AuditReport begun_anew = test::must(audit::audit_log(state, sources));
   ASSERT_FALSE(begun_anew.findings.empty());
-  EXPECT_TRUE(begun_anew.findings.front().contains("that witness qanat://core/iam/iam cosigned was made over 300 lines and the log holds 100")) << begun_anew.findings.front();
+  EXPECT_TRUE(begun_anew.findings.front().contains("that witness qanat://core/iam/iam cosigned was made over 300 lines and the log holds 100"))
+      << begun_anew.findings.front();
 }
 
 }  // namespace
