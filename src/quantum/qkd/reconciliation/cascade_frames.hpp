@@ -42,6 +42,8 @@ struct Kernels {
   void (*transpose)(std::array<std::array<std::uint64_t, 8>, 64>& m);
   /// The low bits of `value` under the ones of `mask`.
   std::uint64_t (*deposit)(std::uint64_t value, std::uint64_t mask);
+  /// The bits of `value` under the ones of `mask`, moved together at the low end.
+  std::uint64_t (*extract)(std::uint64_t value, std::uint64_t mask);
   std::uint64_t (*count_ones)(const std::uint64_t* words, std::size_t count);
   bool (*subset_parity)(const std::uint64_t* words, const std::uint64_t* subset, std::size_t count);
   /// Of a frame's 1024 words in the key_confirmations subsets whose words begin at random[0], random[1], ...: the first is the lowest bit.
