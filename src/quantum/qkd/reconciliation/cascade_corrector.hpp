@@ -109,8 +109,9 @@ class Corrector final : public ReconciliationCorrector {
   /// Of a frame, or of the key.
   void learn_subset(std::uint32_t place, BitReader& in);
   [[nodiscard]] SubsetSearch& subset_at(std::size_t place) noexcept { return place == frames_.size() ? key_search_ : frames_[place].subset; }
-  /// Flips the bits in which searches ended. Frames that have no more searches are idle.
+  /// Flips the bits in which searches ended; frames that have no more searches begin what is next.
   void settle_ended();
+  void end_search(const Ended& ended, const Flip& change);
 
   /// Lets an idle frame begin what it has to do next; false if nothing.
   bool start(std::size_t frame);

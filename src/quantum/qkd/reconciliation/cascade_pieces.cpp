@@ -84,24 +84,24 @@ void Corrector::end_searches(const Search* run, unsigned count, std::uint64_t di
 }
 
 void Corrector::settle_ended() {
-  constexpr std::size_t at_once = 32;  // all lines of these are fetched before the first is changed
-  std::array<Flip, at_once> flips;
-  for (std::size_t first = 0; first < ended_.size(); first += at_once) {
-    const std::size_t count = std::min(at_once, ended_.size() - first);
-    for (std::size_t i = 0; i < count; ++i) {
-      const Ended& ended = ended_[first + i];
-      const FrameLayout& layout = layout_->of(ended.frame);
-      flips[i] = look_up(ended.frame, place_of(layout.pass[ended.pass], ended.leaf));
-      __builtin_prefetch(bits(ended.frame) + flips[i].at.word, 1);
-      for (std::size_t p = 0; p < frames_[ended.frame].opened; ++p) tree(ended.frame, p).prefetch_above(flips[i].place[p], flips[i].lane[p]);
-    }
-    for (std::size_t i = 0; i < count; ++i) {
-      const Ended& ended = ended_[first + i];
-      tree(ended.frame, ended.pass).settle_search(flips[i].place[ended.pass], flips[i].lane[ended.pass], layout_->exponents[ended.pass]);
-      flip(ended.frame, ended.pass, flips[i]);
-      if (--frames_[ended.frame].searches == 0) idle_.push_back(ended.frame);
-    }
+  constexpr std::size_t fetch_ahead = 32;  // between asking the memory for lines and changing them
+  std::array<Flip, fetch_ahead> flips;
+  const std::size_t count = ended_.size();
+  for (std::size_t i = 0; i < count + fetch_ahead; ++i) {
+    Flip& slot = flips[i % fetch_ahead];
+    if (i >= fetch_ahead && i - fetch_ahead < count) end_search(ended_[i - fetch_ahead], slot);
+    if (i >= count) continue;
+    const Ended& ended = ended_[i];
+    slot = look_up(ended.frame, place_of(layout_->of(ended.frame).pass[ended.pass], ended.leaf));
+    __builtin_prefetch(bits(ended.frame) + slot.at.word, 1);
+    for (std::size_t p = 0; p < frames_[ended.frame].opened; ++p) tree(ended.frame, p).prefetch_above(slot.place[p], slot.lane[p]);
   }
+}
+
+void Corrector::end_search(const Ended& ended, const Flip& change) {
+  tree(ended.frame, ended.pass).settle_search(change.place[ended.pass], change.lane[ended.pass], layout_->exponents[ended.pass]);
+  flip(ended.frame, ended.pass, change);
+  if (--frames_[ended.frame].searches == 0) start(ended.frame);
 }
 
 Corrector::Flip Corrector::look_up(std::size_t f, BitPlace at) const noexcept {
@@ -154,7 +154,6 @@ bool Corrector::start_pieces(std::size_t f) {
 
 std::span<const std::uint16_t> Corrector::sort_pieces(const SearchTree& nodes, PieceList& odd) {
   const std::span<std::uint16_t> all = odd.nodes();
-  for (const std::uint16_t node : all) nodes.prefetch(node);
   // By level: a larger number is of a smaller piece. Counted first, because most comparisons of a sort would be foreseen wrongly.
   std::array<std::uint32_t, 17> count{};
   std::size_t kept = 0;

@@ -105,7 +105,7 @@ class SearchTree {
   static constexpr std::size_t subtree_words = 8;
   static constexpr std::size_t upper_at = subtree_roots * subtree_words;
   static constexpr std::size_t words = upper_at + subtree_words;
-  explicit SearchTree(std::uint64_t* words) noexcept : words_(words) {}
+  explicit SearchTree(std::uint64_t* memory) noexcept : words_(memory) {}
 
   /// Bob's parity while Alice's is not known; then whether the two differ.
   [[nodiscard]] bool parity(Node node) const noexcept { return (word(node)[0] & bit(node)) != 0; }
