@@ -82,6 +82,7 @@ Result<void> Corrector::learn_first_pass(ByteView answer) {
   Bytes unsent;
   BitWriter sink(unsent);
   for (std::size_t f = 0; f < frames_.size(); ++f) {
+    if (level_ == frame_words / 2 && f + 1 < frames_.size()) fetch_frame(bits(f + 1));
     if (blocks_known_) {
       learn_halves(f, words_of(scratch), in, last ? sink : out);
     } else {
@@ -149,7 +150,10 @@ Result<void> Corrector::learn_searches(ByteView answer) {
   fresh_read_ = 0;
   learn_pieces(going, out);
   for (const std::uint32_t place : std::exchange(subsets_, {})) learn_subset(place, going);
-  for (const Begun& begin : begun) learn_begun(begin, started, out);
+  for (std::size_t i = 0; i < begun.size(); ++i) {
+    if (i + 1 < begun.size() && begun[i + 1].what == Begun::What::blocks) fetch_frame(bits(begun[i + 1].place));
+    learn_begun(begun[i], started, out);
+  }
   if (!going.finished() || !started.finished()) return malformed_answer();
   searches_.fresh.clear();
   for (const bool told : told_) out.put(told ? 1 : 0, 1);

@@ -112,6 +112,8 @@ class Corrector final : public ReconciliationCorrector {
   /// Flips the bits in which searches ended; frames that have no more searches begin what is next.
   void settle_ended();
   void end_search(const Ended& ended, const Flip& change);
+  /// Asks the memory for what start_pieces() reads first.
+  void fetch_pieces(std::size_t frame);
 
   /// Lets an idle frame begin what it has to do next; false if nothing.
   bool start(std::size_t frame);
@@ -147,11 +149,12 @@ class Corrector final : public ReconciliationCorrector {
   std::vector<std::uint32_t> subsets_;  // places with a search that goes on
   std::vector<Begun> begun_;
   std::vector<Ended> ended_;
-  std::vector<std::uint32_t> idle_;   // frames that have to begin something
-  std::vector<bool> told_;            // of the subsets
-  std::vector<std::uint16_t> pieces_;  // of sort_pieces()
+  std::optional<std::uint16_t> about_to_start_;  // a frame whose searches have ended
+  std::vector<std::uint32_t> idle_;              // frames that have to begin something
+  std::vector<bool> told_;                       // of the subsets
+  std::vector<std::uint16_t> pieces_;            // of sort_pieces()
 
-  std::size_t level_ = 0;         // of the first pass
+  std::size_t level_ = 0;        // of the first pass
   std::uint64_t differing_ = 0;  // of its blocks, in frames without padding
   bool blocks_known_ = false;
   bool key_batch_clean_ = false;

@@ -267,20 +267,11 @@ void gather_key(const Kernels& with, std::span<const std::uint64_t> frames, std:
   wipe({reinterpret_cast<std::uint8_t*>(&m), sizeof(m)});
 }
 
-namespace {
-/// The words of a frame are then read in an order that the memory does not foresee.
-void fetch_frame(const std::uint64_t* bits) {
-  for (std::size_t w = 0; w < frame_words; w += 8) __builtin_prefetch(bits + w);
-}
-}  // namespace
-
 void order_words(const PassLayout& layout, const std::uint64_t* bits, std::uint64_t* ordered) {
-  fetch_frame(bits);
   for (std::size_t u = 0; u < frame_words; ++u) ordered[u] = std::rotl(bits[layout.source[u]], layout.turn[u]);
 }
 
 void build_tree(const PassLayout& layout, const std::uint64_t* bits, std::uint64_t* tree) {
-  fetch_frame(bits);
   for (std::size_t u = 0; u < frame_words; u += 2) {
     tree[(frame_words + u) / 2] = std::rotl(bits[layout.source[u]], layout.turn[u]) ^ std::rotl(bits[layout.source[u + 1]], layout.turn[u + 1]);
   }

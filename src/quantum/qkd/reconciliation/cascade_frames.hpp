@@ -12,6 +12,10 @@ namespace qanat::qkd::cascade {
 /// The memory of a secret whose size is a multiple of eight octets, as words.
 inline std::uint64_t* words_of(Secret& secret) noexcept { return reinterpret_cast<std::uint64_t*>(secret.writable().data()); }
 
+/// Asks the memory for a frame's words, which are soon read in an order that it does not foresee.
+inline void fetch_frame(const std::uint64_t* bits) noexcept {
+  for (std::size_t w = 0; w < frame_words; w += 8) __builtin_prefetch(bits + w);
+}
 /// The frame's words in the order of the pass, turned: what is below the tree.
 void order_words(const PassLayout& layout, const std::uint64_t* bits, std::uint64_t* ordered);
 /// The 1024 words of a pass's tree over a frame's 1024 words.

@@ -96,12 +96,24 @@ void Corrector::settle_ended() {
     __builtin_prefetch(bits(ended.frame) + slot.at.word, 1);
     for (std::size_t p = 0; p < frames_[ended.frame].opened; ++p) tree(ended.frame, p).prefetch_above(slot.place[p], slot.lane[p]);
   }
+  if (const std::optional<std::uint16_t> last = std::exchange(about_to_start_, std::nullopt)) start(*last);
 }
 
 void Corrector::end_search(const Ended& ended, const Flip& change) {
   tree(ended.frame, ended.pass).settle_search(change.place[ended.pass], change.lane[ended.pass], layout_->exponents[ended.pass]);
   flip(ended.frame, ended.pass, change);
-  if (--frames_[ended.frame].searches == 0) start(ended.frame);
+  if (--frames_[ended.frame].searches != 0) return;
+  // It starts when the next frame has come to this: until then its lines are under way.
+  fetch_pieces(ended.frame);
+  if (const std::optional<std::uint16_t> before = std::exchange(about_to_start_, ended.frame)) start(*before);
+}
+
+void Corrector::fetch_pieces(std::size_t f) {
+  for (std::size_t p = 0; p < frames_[f].opened; ++p) {
+    const SearchTree nodes = tree(f, p);
+    for (const std::uint16_t node : frames_[f].odd[p].nodes()) nodes.prefetch(node);
+    if (!frames_[f].odd[p].empty()) return;
+  }
 }
 
 Corrector::Flip Corrector::look_up(std::size_t f, BitPlace at) const noexcept {

@@ -96,6 +96,7 @@ Result<void> Reference::tell_halves(ByteView question, BitWriter& out) {
     } else {
       with_.get_tops(pass, level_, split, in);
     }
+    if (next == frame_words / 2 && f + 1 < frames_.size()) fetch_frame(bits(f + 1));
     if (next < frame_words / 2) {
       with_.put_halves(pass, next, tree_memory(f, 0) + 2 * next, split, out);
       continue;
@@ -131,8 +132,21 @@ Result<void> Reference::tell_searches(ByteView question, BitWriter& going, BitWr
   for (ByteView starts = question.subspan(octets); !starts.empty();) {
     std::size_t place = 0;
     if (!take_varint(starts, place) || place > frames_.size() || !start(place, starts, started)) return malformed_question();
+    fetch_next(starts);
   }
   return {};
+}
+
+void Reference::fetch_next(ByteView starts) const noexcept {
+  std::size_t f = 0;
+  std::uint8_t kind = 0;
+  // What is wrong with the record is found in its turn.
+  if (starts.empty() || !take_varint(starts, f) || f >= frames_.size() || !take_octet(starts, kind)) return;
+  if (kind == static_cast<std::uint8_t>(Start::open)) fetch_frame(bits(f));
+  if (kind >= static_cast<std::uint8_t>(Start::open) || starts.size() < 2) return;
+  const std::size_t count = std::min(starts.size() / 2 - 1, starts[0] | std::size_t{starts[1]} << 8);
+  const ParityTree nodes = tree(f, kind);
+  for (std::size_t i = 1; i <= count; ++i) nodes.prefetch(starts[2 * i] | Node{starts[2 * i + 1]} << 8);
 }
 
 void Reference::walk_pieces(BitReader& in) {
@@ -241,11 +255,9 @@ bool Reference::start_searches(std::size_t f, std::uint8_t pass_number, ByteView
   const ByteView numbers = in.subspan(2, 2 * count);
   in = in.subspan(2 + 2 * count);
   const auto node_at = [&](std::size_t i) { return numbers[2 * i] | Node{numbers[2 * i + 1]} << 8; };
-  const ParityTree nodes = tree(f, pass_number);
   for (std::size_t i = 0; i < count; ++i) {
     const Node node = node_at(i);
     if (node < lowest || (layout.padded && (!pass.has(node) || only_child(pass, node) != 0))) return false;
-    nodes.prefetch(node);
   }
   const std::size_t before = searches_.fresh.size();
   for (std::size_t i = 0; i < count; ++i) searches_.fresh.push_back(ground_.start(f, pass_number, node_at(i)));

@@ -42,6 +42,8 @@ class Reference final : public ReconciliationReference {
   /// The parities of their left halves. Where that is a bit, the search ends with it.
   void tell_pieces(BitWriter& out);
   void tell_fresh(std::size_t first, BitWriter& out);
+  /// Asks the memory for what the first of these start records reads.
+  void fetch_next(ByteView starts) const noexcept;
   void tell_half(const SubsetSearch& search, BitWriter& out);
   /// Reads a start record behind its frame number; false if it is malformed.
   bool start(std::size_t frame, ByteView& in, BitWriter& out);

@@ -2,7 +2,8 @@
 // take the same step without a branch, and both ends move them from list to list alike; that order is the order of the bits on the line.
 #pragma once
 
-#include <memory>
+#include <new>
+#include <utility>
 
 #include "quantum/qkd/reconciliation/cascade_tree.hpp"
 
@@ -24,21 +25,29 @@ struct Search {
   }
 };
 
-/// The parities in a search are key material: its memory is wiped before it is given back.
+/// The parities in a search are key material: they lie in a secret's memory, which is locked, wiped, and kept for the next block.
 template <class T>
-struct WipingAllocator {
+struct SecretAllocator {
   using value_type = T;
-  WipingAllocator() = default;
+  SecretAllocator() = default;
   template <class U>
-  explicit WipingAllocator(const WipingAllocator<U>& /*other*/) noexcept {}
-  T* allocate(std::size_t count) { return std::allocator<T>{}.allocate(count); }
-  void deallocate(T* memory, std::size_t count) noexcept {
-    wipe({reinterpret_cast<std::uint8_t*>(memory), count * sizeof(T)});
-    std::allocator<T>{}.deallocate(memory, count);
+  explicit SecretAllocator(const SecretAllocator<U>& /*other*/) noexcept {}
+  /// The secret itself stands in front of what it holds.
+  static constexpr std::size_t front = 32;
+  static_assert(sizeof(Secret) <= front && alignof(T) <= front);
+  T* allocate(std::size_t count) {
+    Secret memory(front + count * sizeof(T));
+    std::uint8_t* octets = memory.writable().data();
+    new (octets) Secret(std::move(memory));
+    return reinterpret_cast<T*>(octets + front);
   }
-  bool operator==(const WipingAllocator&) const = default;
+  void deallocate(T* elements, std::size_t /*count*/) noexcept {
+    auto* memory = std::launder(reinterpret_cast<Secret*>(reinterpret_cast<std::uint8_t*>(elements) - front));
+    const Secret last = std::move(*memory);
+  }
+  bool operator==(const SecretAllocator&) const = default;
 };
-using SearchList = std::vector<Search, WipingAllocator<Search>>;
+using SearchList = std::vector<Search, SecretAllocator<Search>>;
 
 /// Parities are taken along at the start, and anew on the way from the top of a subtree at this level: from here on they reach down to the bits.
 inline constexpr unsigned taken_again_level = 6;
