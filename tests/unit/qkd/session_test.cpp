@@ -5,6 +5,7 @@
 
 #include "harness.hpp"
 #include "quantum/qkd/reconciliation/verification.hpp"
+#include "quantum/qkd/session/loss.hpp"
 #include "quantum/qkd/session/message.hpp"
 
 namespace qanat::qkd {
@@ -35,19 +36,7 @@ TEST(SessionTest, BothEndsDeliverTheSameBlocksAndReports) {
   EXPECT_EQ(block.bit_count + block.report.authentication_bits_refilled, block.report.length);
   EXPECT_EQ(block.bits.size(), (block.bit_count + 7) / 8);
   EXPECT_GT(block.report.simulated_time_s, 0.0);
-  EXPECT_GT(block.report.loss_db().value(), -10.0 * std::log10(test::quick_settings().parameters.transmittance())) << "dead time adds to it";
-}
-
-TEST(SessionTest, TheLossOfALinkIsTheShareOfItsLightThatIsNotSeen) {
-  BlockReport report;
-  EXPECT_FALSE(report.loss_db()) << "nothing was sent";
-  report.gates = 1'000'000'000;
-  report.mu[0] = 0.5;
-  report.p[0] = 0.25;
-  report.key_basis_probability = 0.8;
-  EXPECT_FALSE(report.loss_db()) << "nothing was seen";
-  report.key_counts[0] = 80'000;  // of 160 million signals: 10^-3 of the light
-  EXPECT_NEAR(report.loss_db().value(), 30.0, 0.01);
+  EXPECT_NEAR(loss_db(test::quick_settings(), block.report).value(), -10.0 * std::log10(test::quick_settings().parameters.transmittance()), 0.5);
 }
 
 TEST(SessionTest, OneWayErrorCorrectionMakesTheSameKeysAtBothEnds) {
