@@ -154,6 +154,14 @@ TEST_F(DriverTest, BlocksThatCanNeverPassTheirThresholdsWithAnyKeyLeftAreRefused
   EXPECT_NE(refused.error().message.find("block_size"), std::string::npos) << refused.error().message;
 }
 
+TEST_F(DriverTest, ProbabilitiesOfMoreThanOneAreRefusedWhereTheyStand) {
+  std::string text = std::string(common) + "role = \"alice\"\nsimulated_fibre_seed = \"f\"\n" + optics;
+  text.replace(text.find("p_decoy = 0.5"), 13, "p_decoy = 0.9");
+  const auto refused = read(text);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("p_decoy"), std::string::npos) << refused.error().message;
+}
+
 TEST_F(DriverTest, AVendorsEndRefusesTheStateOfAnEndWithOptics) {
   Site site;
   site.settings = *read(std::string(common) + "role = \"bob\"\n" + vendor);
