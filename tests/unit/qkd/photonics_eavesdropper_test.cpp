@@ -155,6 +155,7 @@ TEST(EavesdropperTest, SplittingOnAVeryLongLinkForwardsHardlyAnythingAndStillMak
   LinkParameters link = attacked_link(Attack::photon_number_splitting);
   link.distance_km = 400.0;
   link.dark_count_probability = 0.0;  // every click is of light
+  link.afterpulse_probability = 0.0;
   EXPECT_LT(plan_splitting(link).forwarded, 1e-7);
   const Block seen = block(link, 20'000);
   EXPECT_EQ(seen.singles, 0.0);
