@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 
+#include "crypto/kdf.hpp"
 #include "harness.hpp"
 #include "quantum/qkd/reconciliation/verification.hpp"
 #include "quantum/qkd/session/loss.hpp"
@@ -12,6 +13,24 @@ namespace qanat::qkd {
 namespace {
 
 using test::Link;
+
+BoundInput bound_input_of(const BlockReport& report) {
+  const auto real = [](const std::array<std::uint64_t, intensity_count>& counts) {
+    return IntensityCounts{static_cast<double>(counts[0]), static_cast<double>(counts[1]), static_cast<double>(counts[2])};
+  };
+  return {.bound = report.bound,
+          .mu = report.mu,
+          .p = report.p,
+          .key_basis_probability = report.key_basis_probability,
+          .pulses = static_cast<double>(report.gates),
+          .n_key = real(report.key_counts),
+          .m_key = real(report.key_errors),
+          .n_check = real(report.check_counts),
+          .m_check = real(report.check_errors),
+          .lambda_EC = report.leak_charged,
+          .eps_sec = report.eps_sec,
+          .eps_cor = report.eps_cor};
+}
 
 TEST(SessionTest, BothEndsDeliverTheSameBlocksAndReports) {
   Link link(test::quick_settings());
@@ -33,6 +52,7 @@ TEST(SessionTest, BothEndsDeliverTheSameBlocksAndReports) {
   EXPECT_GT(block.report.key_errors[0] + block.report.key_errors[1] + block.report.key_errors[2], 0U);
   EXPECT_EQ(block.report.agreement.size(), agreement_size);
   EXPECT_EQ(block.report.authentication_bits_spent, 768U);
+  EXPECT_EQ(block.report.length, key_length(bound_input_of(block.report))->bits()) << "observed: what the bound makes of the report's own counts";
   EXPECT_EQ(block.bit_count + block.report.authentication_bits_refilled, block.report.length);
   EXPECT_EQ(block.bits.size(), (block.bit_count + 7) / 8);
   EXPECT_GT(block.report.simulated_time_s, 0.0);
@@ -93,7 +113,16 @@ TEST(SessionTest, FixedLengthsComeFromThresholdsThatStandInTheReport) {
   const BlockReport& second = std::next(link.alice_store.delivered.begin())->second.report;
   EXPECT_EQ(first.length_rule, LengthRule::fixed);
   EXPECT_EQ(first.thresholds.size(), thresholds_digest_size);
-  if (first.rung == second.rung) EXPECT_EQ(first.length, second.length);
+  const auto ladder = settings.acceptance_ladder();
+  ASSERT_TRUE(ladder);
+  for (const BlockReport* report : {&first, &second}) {
+    const AcceptanceThresholds& rung = ladder->at(report->rung);
+    EXPECT_EQ(report->length, fixed_length(rung)->bits()) << "not one bit more than was agreed";
+    EXPECT_LE(report->leak_charged, rung.ranges.lambda_EC);
+    EXPECT_EQ(report->thresholds, crypto::digest(crypto::Hash::sha256, encode(rung)));
+    EXPECT_TRUE(accept(rung, bound_input_of(*report)));
+    EXPECT_TRUE(report->rung == 0 || !accept(ladder->at(report->rung - 1U), bound_input_of(*report))) << "the best rung that it passes";
+  }
   EXPECT_NE(first.n_sift, second.n_sift);
 }
 
