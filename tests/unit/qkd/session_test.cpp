@@ -6,6 +6,7 @@
 #include "crypto/kdf.hpp"
 #include "harness.hpp"
 #include "quantum/qkd/reconciliation/verification.hpp"
+#include "quantum/qkd/session/assessment.hpp"
 #include "quantum/qkd/session/loss.hpp"
 #include "quantum/qkd/session/message.hpp"
 
@@ -277,6 +278,22 @@ TEST(SessionTest, AnInterceptedLinkYieldsNothingAndSaysWhy) {
   EXPECT_NE(link.alice_store.failures[0].error.message.find("error rate 0.2"), std::string::npos);
   EXPECT_TRUE(link.alice->idle());
   EXPECT_TRUE(link.bob->idle());
+}
+
+TEST(SessionTest, ErrorsOfTheKeyBasisAloneAreTooManyToo) {
+  const SessionSettings settings = test::quick_settings();
+  const SiftedBlock block{.block_id = 1,
+                          .key = {},
+                          .key_bits = 6400,
+                          .marks = {},
+                          .key_counts = {3000, 3398, 2},
+                          .check = {.detections = {1300, 1500, 1}, .errors = {3, 4, 0}},
+                          .gates = 1'200'000};
+  EXPECT_TRUE(assess(settings, block, {.disclosed = {}, .errors = {10, 20, 0}}));
+  const auto refused = assess(settings, block, {.disclosed = {}, .errors = {400, 400, 0}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::denied);
+  EXPECT_NE(refused.error().message.find("key basis"), std::string::npos) << refused.error().message;
 }
 
 TEST(SessionTest, ABlockWithoutSecretBitsYieldsNothingAndSaysWhy) {
