@@ -43,6 +43,8 @@ struct ProcessOptions {
   std::filesystem::path bob;
   std::filesystem::path alice_side;
   std::filesystem::path bob_side;
+  std::uint64_t alice_origin = 0;  // time of pulse 0 by each file's clock, in units of 125 ps
+  std::uint64_t bob_origin = 0;
 };
 
 int qkd_simulate(SimulateOptions options);

@@ -383,5 +383,15 @@ TEST_F(RecordingTest, RefusesFilesThatDoNotBelongTogetherAndNeverOverwrites) {
   EXPECT_FALSE(open_file_bob(request_.bob, random_));
 }
 
+TEST_F(RecordingTest, IsNotUsedWhenItsMarkCannotBeRead) {
+  ASSERT_TRUE(export_run());
+  const std::filesystem::path mark = request_.bob.events.string() + ".used";
+  std::filesystem::create_symlink(mark, mark);  // leads nowhere, whoever asks
+  const auto opened = open_file_bob(request_.bob, random_);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::internal);
+  EXPECT_NE(opened.error().message.find(".used"), std::string::npos) << opened.error().message;
+}
+
 }  // namespace
 }  // namespace qanat::qkd

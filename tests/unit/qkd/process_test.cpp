@@ -38,6 +38,9 @@ TEST_F(SecretFileTest, HoldsHexadecimalDigitsInWholeUnits) {
 TEST_F(SecretFileTest, AnythingElseIsRefused) {
   EXPECT_EQ(read_secret_file(write("00ff1a2b", 0644), 2, 4).error().code, ErrorCode::denied);
   EXPECT_EQ(read_secret_file(directory_ / "absent", 2, 4).error().code, ErrorCode::not_found);
+  const std::filesystem::path folder = directory_ / "folder";
+  ASSERT_EQ(::mkdir(folder.c_str(), 0700), 0);
+  EXPECT_EQ(read_secret_file(folder, 2, 4).error().code, ErrorCode::internal);
   for (const std::string_view text : {"", "\n", "00ff1a", "00ff1a2", "00FF", "00fg", "00ff 00ff", "00ff00ff00ff00ff00ff", "00ff\n\n"}) {
     EXPECT_EQ(read_secret_file(write(text), 2, 4).error().code, ErrorCode::invalid_argument) << text;
   }

@@ -61,7 +61,7 @@ Result<DrivenEnd> open_optics(const QkdSettings& settings, EndParts parts, Vendo
     ASSIGN_OR_RETURN(out.origin, recording_origin(settings.recording, settings.role == Role::alice ? RecordingSide::alice : RecordingSide::bob));
   }
   out.describe_block = [&settings, origin = out.origin](std::uint64_t id, const BlockSummary& block) {
-    return describe(settings.session.link, id, block, origin);
+    return describe(settings.session, id, block, origin);
   };
   return out;
 }
