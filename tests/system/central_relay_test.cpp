@@ -335,6 +335,7 @@ TEST_F(CentralRelayTest, ProofsAddUpOverTheHopsAndBothEndsSayTheSame) {
   const points::KeyProof finite{.bounds = 8, .photons = 8, .eps = 1e-10};
   for (std::size_t i = 1; i < nodes; ++i) give(i, 2, At::both, finite);
   EXPECT_FALSE(relay(2, {.eps_max = 2.5e-10})) << "three hops have more together";
+  EXPECT_EQ(node(2).stock(link(3)).own, static_cast<std::int64_t>(keys_per_block / 2)) << "the hop that would pass it uses up no key of the next link";
   const auto batch = relay(2, {.bounds = points::bounds_finite, .eps_max = 3.01e-10});
   ASSERT_TRUE(batch) << batch.error().message;
   const auto taken = network_.a().supply->take(network_.a().session("b"), 1, soon());

@@ -3,7 +3,7 @@
 
 #include <future>
 
-#include "harness.hpp"
+#include "sae_site.hpp"
 
 namespace qanat::qkm {
 namespace {
@@ -13,36 +13,17 @@ using kme::StreamChunk;
 using kme::StreamOpened;
 using kme::StreamQos;
 using kme::StreamStatus;
-using test::rng;
-using test::SettableClock;
+using test::answer_max;
+using test::caller;
+using test::Held;
+using test::share_keys;
 
-constexpr std::chrono::seconds answer_max{20};
-
-/// One key manager: its database outlives restart(), nothing else does.
-struct Site {
-  Site(std::string domain_, std::string other) : domain(std::move(domain_)), domains{{other, ElementName("qkm-" + other)}} {
-    registry = *kme::SaeRegistry::make({sae("sae-a", "a"), sae("sae-a2", "a"), sae("sae-b", "b"), sae("sae-b2", "b")});
-    device = *crypto::open_software_device(folder / "master", rng());
-    open();
-  }
-  kme::Sae sae(const char* name, const char* at) const {
-    return {.id = SaeId(name), .domain = at, .kme = std::string("qkm-") + at, .here = domain == at, .keys_per_second = 0};
-  }
+struct Site : test::SaeSite {
+  Site(std::string domain_, const std::string& other) : SaeSite(std::move(domain_), {{other, ElementName("qkm-" + other)}}) { open(); }
   void open() {
-    store = *store::Store::open(folder / "qkm.db", migrations);
-    stock = std::make_unique<KeyStock>(*device);
-    DeliveryPorts ports{.activate = [this](const ElementName&, const wire::Json& message, Deadline) { return carry(message); },
-                        .record = [this](const audit::Event& event) -> Result<void> {
-                          const std::lock_guard lock(mutex);
-                          records.push_back(std::string(event.action) + " " + std::string(audit::name(event.outcome)) + " " + std::string(event.subject) + " " +
-                                            std::string(event.object) + " " + std::string(event.reason));
-                          return {};
-                        },
-                        .meets = nullptr};
-    streams = std::make_unique<SaeStreams>(
-        DeliveryPlace{
-            .kme = "qkm-" + domain, .domain = domain, .domains = domains, .limits = {}, .max_key_count = 1000, .lifetime = std::chrono::seconds(3600)},
-        DeliveryParts{.store = *store, .stock = *stock, .device = *device, .clock = clock, .registry = registry}, std::move(ports), limits);
+    DeliveryPorts own = ports();
+    own.activate = [this](const ElementName&, const wire::Json& message, Deadline) { return carry(message); };
+    streams = std::make_unique<SaeStreams>(place(std::chrono::seconds(3600)), parts(), std::move(own), limits);
     ASSERT_TRUE(streams->recover());
   }
   Result<wire::Json> carry(const wire::Json& message) {
@@ -50,7 +31,7 @@ struct Site {
     const std::string text = message.dump();
     const std::lock_guard lock(peer->heard_mutex);
     if (!peer->streams) return fail(ErrorCode::unavailable, "the other end is down");
-    auto answer = peer->streams->heard({.domain = domain, .kind = Kind::qkm, .name = "qkm-" + domain}, *read_activation(as_bytes(text)));
+    auto answer = peer->streams->heard(identity(), *read_activation(as_bytes(text)));
     if (answer_lost) return fail(ErrorCode::unavailable, "the answer was lost");
     return answer;
   }
@@ -61,44 +42,19 @@ struct Site {
       gone = std::move(streams);
     }
     gone.reset();
-    stock.reset();
-    store.reset();
+    close_stock();
   }
   void restart() {
     die();
     const std::lock_guard lock(heard_mutex);
+    open_stock();
     open();
   }
-  [[nodiscard]] std::int64_t own_keys() {
-    return store->transact([&](store::Transaction& t) { return stock->level(t, StockName("domain/" + domains.begin()->first + "/t"), clock.now_ms()); })->own;
-  }
-  [[nodiscard]] std::int64_t rows(std::string_view table) {
-    std::int64_t out = -1;
-    (void)store->transact([&](store::Transaction& transaction) {
-      return transaction.query("SELECT count(*) FROM " + std::string(table), {}, [&](const store::Row& row) { out = row.integer(0); });
-    });
-    return out;
-  }
-  [[nodiscard]] bool recorded(std::string_view part) {
-    const std::lock_guard lock(mutex);
-    return std::ranges::any_of(records, [&](const std::string& record) { return record.contains(part); });
-  }
+  [[nodiscard]] std::int64_t own_keys() { return level(domains.begin()->first).own; }
 
-  qanat::test::TemporaryDirectory folder;
-  const std::string domain;
-  std::map<std::string, ElementName> domains;
-  SettableClock clock;
   StreamLimits limits;
-  kme::SaeRegistry registry;
-  std::unique_ptr<crypto::CryptoDevice> device;
-  std::unique_ptr<store::Store> store;
-  std::unique_ptr<KeyStock> stock;
   Site* peer = nullptr;
-  std::atomic<bool> cut = false;
-  std::atomic<bool> answer_lost = false;
   std::mutex heard_mutex;  // `streams` while the other site speaks to it
-  std::mutex mutex;
-  std::vector<std::string> records;
   std::unique_ptr<SaeStreams> streams;  // last: its threads use what stands above
 };
 
@@ -107,30 +63,11 @@ class SaeStreamsTest : public testing::Test {
   SaeStreamsTest() {
     a.peer = &b;
     b.peer = &a;
-    share(300);
+    share_keys(a, b, 300);
   }
   ~SaeStreamsTest() override {
     for (Site* site : {&a, &b}) site->cut = true;
     for (Site* site : {&a, &b}) site->die();
-  }
-  /// Keys that a may choose (it supplies), at both ends or at a alone.
-  void share(std::uint32_t count, bool at_both = true) {
-    for (std::uint32_t done = 0; done < count;) {
-      const std::uint32_t size = std::min<std::uint32_t>(100, count - done);
-      const auto batch = rng().id<BatchId>();
-      const Secret keys = rng().secret(std::size_t{size} * stock_key_size);
-      const auto add = [&](Site& site, const std::string& other, Owner owner) {
-        const Chunk one[] = {{.batch = batch, .owner = owner, .keys = keys.duplicate(), .about = "", .expires_ms = 0}};
-        ASSERT_TRUE(
-            site.store->transact([&](store::Transaction& t) { return site.stock->add(t, StockName("domain/" + other + "/t"), {}, one, site.clock.now_ms()); }));
-      };
-      add(a, "b", Owner::self);
-      if (at_both) add(b, "a", Owner::peer);
-      done += size;
-    }
-  }
-  static kme::Caller caller(const char* sae) {
-    return {.sae = SaeId(sae), .address = "192.0.2.1:1", .group = "x25519", .quantum_safe = false, .request_id = ""};
   }
   template <class T, class Ask>
   static std::future<T> later(Ask ask) {
@@ -284,7 +221,7 @@ TEST_F(SaeStreamsTest, TooFewKeysAreStatusTwoAtBothEnds) {
   EXPECT_EQ(get(a, "sae-a", id, 2).status, StreamStatus::insufficient_key);
   EXPECT_EQ(get(b, "sae-b", id, 2).status, StreamStatus::insufficient_key);
   EXPECT_EQ(get(a, "sae-a", id, 2 + 64).status, StreamStatus::insufficient_key);  // too far ahead, at once
-  share(200);
+  share_keys(a, b, 200);
   expect_alike(id, 2);
 }
 
@@ -324,6 +261,50 @@ TEST_F(SaeStreamsTest, GuaranteedRatesAddUpAndAreFreedByAClose) {
   EXPECT_EQ(second.qos.min_bps, 1'000'000U);
   ASSERT_EQ(close(a, "sae-a", first.id), StreamStatus::ok);
   EXPECT_EQ(open(a, "sae-a2", "sae-b2", {.min_bps = 2'000'000}).status, StreamStatus::peer_not_connected);
+}
+
+TEST_F(SaeStreamsTest, RatesThatWereGrantedToTheOtherSiteCountAlsoBeforeTheirStreamsAreJoined) {
+  b.limits.bounds.bps_max = 20'000'000;  // the other end would bear both
+  b.restart();
+  const StreamOpened theirs = open(b, "sae-b", "sae-a", {.max_bps = 10'000'000, .min_bps = 6'000'000});
+  ASSERT_EQ(theirs.status, StreamStatus::peer_not_connected);
+  const StreamOpened ours = open(a, "sae-a2", "sae-b2", {.min_bps = 6'000'000});
+  EXPECT_EQ(ours.status, StreamStatus::qos_not_met);
+  EXPECT_EQ(ours.qos.min_bps, 4'000'000U);
+  EXPECT_EQ(open(a, "sae-a", "sae-b", {}, theirs.id).status, StreamStatus::ok);
+}
+
+TEST_F(SaeStreamsTest, EveryKeyOfAStreamIsOnRecordHoweverManyTheyAre) {
+  share_keys(a, b, 500, Held::at_both, "small", 1);  // each a run of its own, in the record as in the message
+  const StreamId id = opened({.chunk_octets = 512});
+  expect_alike(id, 0);
+  expect_alike(id, 30);
+  for (Site* site : {&a, &b}) {
+    const std::lock_guard lock(site->mutex);
+    std::set<KeyId> named;
+    for (const std::string& record : site->records) {
+      if (!record.starts_with(site == &a ? "sae.stream.supplied" : "sae.stream.activated")) continue;
+      EXPECT_LE(record.size(), 1024U + 64) << "more than an object would be cut";
+      for (std::string_view rest = record; !rest.empty();) {
+        const std::string_view word = rest.substr(0, rest.find(' '));
+        rest.remove_prefix(std::min(rest.size(), word.size() + 1));
+        if (word.contains('[') || word.size() == 2 * KeyId::size) {
+          for (const KeyId& key : test::keys_named(word)) named.insert(key);
+        }
+      }
+    }
+    named.erase(KeyId(id.view()));
+    EXPECT_EQ(named.size() % 16, 0U);
+    EXPECT_GE(named.size(), 31U * 16) << site->domain;
+  }
+}
+
+TEST_F(SaeStreamsTest, TheFirstChunkThatAStreamTakesOutOfTheStockIsSaidAtOnce) {
+  const StreamId id = opened();
+  EXPECT_EQ(a.times_taken, 0);
+  expect_alike(id, 0);
+  EXPECT_EQ(a.times_taken, 1);
+  EXPECT_EQ(b.times_taken, 0) << "the supplying end chooses, and refills";
 }
 
 TEST_F(SaeStreamsTest, StreamsOfAnSaeAreLimitedAtBothEnds) {
@@ -401,8 +382,8 @@ TEST_F(SaeStreamsTest, AnOpenWhoseAnswerIsLostIsClosedAtBothEnds) {
 TEST_F(SaeStreamsTest, KeysThatTheOtherEndNeverHadAreReplacedBeforeAnyoneHasTheIndex) {
   const StreamId id = opened();
   for (std::uint32_t index = 0; a.own_keys() > 9; ++index) expect_alike(id, index);
-  share(20, false);  // at a alone
-  share(100);
+  share_keys(a, b, 20, Held::at_near_alone);  // at a alone
+  share_keys(a, b, 100);
   const auto next = static_cast<std::uint32_t>(seen.size());
   for (std::uint32_t index = next; index < next + 30; ++index) expect_alike(id, index);
 }
