@@ -134,8 +134,10 @@ std::vector<points::Handler> QkdncService::handlers() {
   };
 }
 
+Result<net::Response> QkdncService::state(const net::Request& request) { return node::refusal_recorded(node_, "kq-2.state", request, "", heard_state(request)); }
+
 /// Both controllers are told, so that the one that takes over knows the network already.
-Result<net::Response> QkdncService::state(const net::Request& request) {
+Result<net::Response> QkdncService::heard_state(const net::Request& request) {
   ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
   TRY(body.only({"links"}));
   ASSIGN_OR_RETURN(const std::vector<wire::Json> list, body.array("links"));
@@ -184,7 +186,9 @@ Result<net::Response> QkdncService::relay(const net::Request& request) {
   });
 }
 
-Result<net::Response> QkdncService::lead(const net::Request& request) {
+Result<net::Response> QkdncService::lead(const net::Request& request) { return node::refusal_recorded(node_, "x-7.lead", request, "", heard_claim(request)); }
+
+Result<net::Response> QkdncService::heard_claim(const net::Request& request) {
   ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
   ASSIGN_OR_RETURN(const Claim other, read_claim(body, request.peer.identity->name));
   if (!settings_.other || other.name != *settings_.other) return fail(ErrorCode::denied, other.name.text() + " is not the second controller of this one");

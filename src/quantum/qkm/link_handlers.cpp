@@ -3,7 +3,6 @@
 #include "node/crash_point.hpp"
 #include "node/recorded.hpp"
 #include "quantum/qkm/query.hpp"
-#include "quantum/qkm/recording.hpp"
 #include "wire/writer.hpp"
 
 namespace qanat::qkm {
@@ -87,7 +86,7 @@ Result<net::Response> LinkHandlers::block(const net::Request& request) {
 Result<net::Response> LinkHandlers::control(const net::Request& request) {
   const LinkId link{std::string(query_value(request.query, "link"))};
   if (const auto known = check_caller(request, link); !known)
-    return refusal_recorded(parts_.node, "kq-1.control", request, link.text(), Result<net::Response>(fail(known.error())));
+    return node::refusal_recorded(parts_.node, "kq-1.control", request, link.text(), Result<net::Response>(fail(known.error())));
   const bool have = query_value(request.query, "have") == "1";
   const Deadline until = Deadline::after(std::min(poll_max, request.deadline.remaining() / 2));  // the answer has its way to go
   while (true) {

@@ -26,16 +26,4 @@ Result<void> record_together(node::Node& node, std::span<const KeyEvent> events)
   return {};
 }
 
-Result<net::Response> refusal_recorded(node::Node& node, std::string_view action, const net::Request& request, std::string_view object,
-                                       Result<net::Response> answer) {
-  if (answer) return answer;
-  TRY(node.record({.action = action,
-                   .outcome = audit::outcome_of(answer.error().code),
-                   .subject = request.peer.identity->uri(),
-                   .object = object,
-                   .reason = answer.error().message,
-                   .request_id = request.request_id}));
-  return answer;
-}
-
 }  // namespace qanat::qkm

@@ -182,7 +182,7 @@ SaeFront::Ports QkmService::Parts::sae_ports() {
 }
 
 Result<net::Response> QkmService::Parts::relayed(const net::Request& request) {
-  return refusal_recorded(node, "x-1.relay", request, "", [&]() -> Result<net::Response> {
+  return node::refusal_recorded(node, "x-1.relay", request, "", [&]() -> Result<net::Response> {
     const Identity& sender = *request.peer.identity;
     const auto configured = node.settings().peers.find(sender.name);
     if (configured == node.settings().peers.end() || configured->second.expected != sender)
@@ -193,7 +193,7 @@ Result<net::Response> QkmService::Parts::relayed(const net::Request& request) {
 }
 
 Result<net::Response> QkmService::Parts::activated(const net::Request& request) {
-  return refusal_recorded(node, "x-1.activate", request, "", [&]() -> Result<net::Response> {
+  return node::refusal_recorded(node, "x-1.activate", request, "", [&]() -> Result<net::Response> {
     if (!sae) return fail(ErrorCode::unavailable, "this QKM serves no SAEs");
     ASSIGN_OR_RETURN(const wire::Json answer, sae->activated(*request.peer.identity, request.body));
     return node::json_response(answer);
@@ -201,7 +201,7 @@ Result<net::Response> QkmService::Parts::activated(const net::Request& request) 
 }
 
 Result<net::Response> QkmService::Parts::status(const net::Request& request) {
-  return refusal_recorded(node, "km-3.status", request, "", [&]() -> Result<net::Response> {
+  return node::refusal_recorded(node, "km-3.status", request, "", [&]() -> Result<net::Response> {
     if (request.peer.identity->domain != node.identity().domain)
       return fail(ErrorCode::denied, "the stock of domain " + node.identity().domain + " is for its own KMS");
     wire::Json peers = wire::Json::array();

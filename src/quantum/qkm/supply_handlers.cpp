@@ -1,7 +1,6 @@
 #include "quantum/qkm/supply_handlers.hpp"
 
 #include "node/recorded.hpp"
-#include "quantum/qkm/recording.hpp"
 #include "wire/base64.hpp"
 
 namespace qanat::qkm {
@@ -144,13 +143,13 @@ Result<net::Response> SupplyHandlers::fetch_keys(const net::Request& request, st
 Result<net::Response> SupplyHandlers::take(const net::Request& request) {
   std::string session;
   auto answer = take_keys(request, session);
-  return refusal_recorded(parts_.node, "km-3.take", request, session, std::move(answer));
+  return node::refusal_recorded(parts_.node, "km-3.take", request, session, std::move(answer));
 }
 
 Result<net::Response> SupplyHandlers::fetch(const net::Request& request) {
   std::string session;
   auto answer = fetch_keys(request, session);
-  return refusal_recorded(parts_.node, "km-3.fetch", request, session, std::move(answer));
+  return node::refusal_recorded(parts_.node, "km-3.fetch", request, session, std::move(answer));
 }
 
 Result<net::Response> SupplyHandlers::done(const net::Request& request) {
@@ -167,7 +166,7 @@ Result<net::Response> SupplyHandlers::done(const net::Request& request) {
 }
 
 Result<net::Response> SupplyHandlers::notice(const net::Request& request) {
-  return refusal_recorded(parts_.node, "km-3.notice", request, "", await_stock(request));
+  return node::refusal_recorded(parts_.node, "km-3.notice", request, "", await_stock(request));
 }
 
 Result<net::Response> SupplyHandlers::await_stock(const net::Request& request) {
