@@ -382,6 +382,26 @@ TEST(KeyStockTest, EvidenceIsBoundedByAgeAndByNumber) {
   EXPECT_EQ(end.claim(50)->front().run.first, 50U) << "forgotten keys stay used";
 }
 
+TEST(KeyStockTest, ADemandOfAWayTakesNoKeyThatCameByAnother) {
+  End end;
+  std::vector<Chunk> chunks;
+  for (const auto& [n, way] : {std::pair{2U, KeyWay::centralised}, {4U, KeyWay::hop_by_hop}}) {
+    chunks.push_back(chunk_of(n, 2, Owner::self));
+    chunks.back().quality.way = way;
+  }
+  ASSERT_TRUE(end.run([&](store::Transaction& t) { return end.keys->add(t, stock, unnumbered, chunks, now); }));
+  const auto claim = [&](KeyWay way) {
+    const QualityDemand demand{.ways = static_cast<std::uint8_t>(1U << static_cast<unsigned>(way))};
+    return end.run([&](store::Transaction& t) { return end.keys->claim(t, stock, {.least = 2, .most = 2, .demand = demand}, {.holder = "test"}, now); });
+  };
+  EXPECT_EQ(claim(KeyWay::link).error().code, ErrorCode::exhausted);
+  const auto taken = claim(KeyWay::hop_by_hop);
+  ASSERT_TRUE(taken) << taken.error().message;
+  EXPECT_EQ(taken->front().run.batch, batch_number(4)) << "though the other is older";
+  EXPECT_EQ(claim(KeyWay::hop_by_hop).error().code, ErrorCode::exhausted);
+  EXPECT_TRUE(claim(KeyWay::centralised));
+}
+
 TEST(KeyStockTest, AStockOfWhichNothingIsLeftIsForgottenAndMayComeAgain) {
   End end;
   const auto forget = [&](UnixMs before) { ASSERT_TRUE(end.run([&](store::Transaction& t) { return end.keys->forget(t, before, 1000); })); };

@@ -41,7 +41,6 @@ struct Site : test::SaeSite {
   std::map<std::string, Site*> peers;
   std::string quantum_part = "nothing";  // of the names of stocks whose keys are of quantum grade
   std::string cut_off;                   // the line to this key manager alone is cut
-  std::function<Result<wire::Json>(const wire::Json& answer)> answer_instead;
   std::unique_ptr<SaeDelivery> delivery;  // last: its threads use what stands above
 };
 

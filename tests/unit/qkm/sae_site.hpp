@@ -2,6 +2,8 @@
 // the other sites can be cut. sae_delivery_test.cpp and sae_streams_test.cpp run their engines on it.
 #pragma once
 
+#include <condition_variable>
+
 #include "harness.hpp"
 #include "quantum/qkm/sae_delivery.hpp"
 
@@ -49,6 +51,10 @@ struct SaeSite {
     return *store->transact(
         [&](store::Transaction& transaction) { return stock->level(transaction, StockName("domain/" + peer + "/" + name), clock.now_ms()); });
   }
+  void change(std::string_view sql) {
+    const auto changed_rows = store->transact([&](store::Transaction& transaction) { return transaction.run(sql, {}); });
+    ASSERT_TRUE(changed_rows) << changed_rows.error().message;
+  }
   [[nodiscard]] std::int64_t rows(std::string_view table) {
     std::int64_t out = -1;
     (void)store->transact([&](store::Transaction& transaction) {
@@ -62,7 +68,13 @@ struct SaeSite {
     if (audit_broken) return fail(ErrorCode::internal, "disk full");
     records.push_back(std::string(event.action) + " " + std::string(audit::name(event.outcome)) + " " + std::string(event.subject) + " " +
                       std::string(event.object) + " " + std::string(event.reason));
+    changed.notify_all();
     return {};
+  }
+  /// Waits until there is such a record.
+  [[nodiscard]] bool await_record(std::string_view part) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, answer_max, [&] { return std::ranges::any_of(records, [&](const std::string& record) { return record.contains(part); }); });
   }
   [[nodiscard]] bool recorded(std::string_view part) {
     const std::lock_guard lock(mutex);
@@ -81,7 +93,9 @@ struct SaeSite {
   std::atomic<bool> answer_lost = false;
   std::atomic<bool> audit_broken = false;
   std::atomic<int> times_taken = 0;
+  std::function<Result<wire::Json>(const wire::Json& answer)> answer_instead;
   std::mutex mutex;
+  std::condition_variable changed;
   std::vector<std::string> records;
 };
 

@@ -33,7 +33,7 @@ struct Site : test::SaeSite {
     if (!peer->streams) return fail(ErrorCode::unavailable, "the other end is down");
     auto answer = peer->streams->heard(identity(), *read_activation(as_bytes(text)));
     if (answer_lost) return fail(ErrorCode::unavailable, "the answer was lost");
-    return answer;
+    return answer && answer_instead ? answer_instead(*answer) : std::move(answer);
   }
   void die() {
     std::unique_ptr<SaeStreams> gone;
@@ -44,11 +44,14 @@ struct Site : test::SaeSite {
     gone.reset();
     close_stock();
   }
-  void restart() {
-    die();
+  void start() {
     const std::lock_guard lock(heard_mutex);
     open_stock();
     open();
+  }
+  void restart() {
+    die();
+    start();
   }
   [[nodiscard]] std::int64_t own_keys() { return level(domains.begin()->first).own; }
 
@@ -110,6 +113,15 @@ class SaeStreamsTest : public testing::Test {
     ASSERT_EQ(far.status, StreamStatus::ok) << index;
     EXPECT_TRUE(equal_secret(near.key, far.key)) << index;
     EXPECT_TRUE(seen.insert(to_hex(near.key.reveal())).second) << index;
+  }
+  /// True as soon as there are no more such rows; `meanwhile` is done again and again until then.
+  static bool empties(Site& site, std::string_view table, const std::function<void()>& meanwhile = [] {}) {
+    const Deadline until = Deadline::after(answer_max);
+    while (site.rows(table) > 0) {
+      if (until.passed()) return false;
+      meanwhile();
+    }
+    return true;
   }
   static StreamId some_id(std::uint8_t n) { return StreamId(Bytes(16, n)); }
 
@@ -382,10 +394,164 @@ TEST_F(SaeStreamsTest, AnOpenWhoseAnswerIsLostIsClosedAtBothEnds) {
 TEST_F(SaeStreamsTest, KeysThatTheOtherEndNeverHadAreReplacedBeforeAnyoneHasTheIndex) {
   const StreamId id = opened();
   for (std::uint32_t index = 0; a.own_keys() > 9; ++index) expect_alike(id, index);
-  share_keys(a, b, 20, Held::at_near_alone);  // at a alone
+  share_keys(a, b, 100, Held::at_near_alone);
   share_keys(a, b, 100);
   const auto next = static_cast<std::uint32_t>(seen.size());
+  const int before = a.times_taken;
   for (std::uint32_t index = next; index < next + 30; ++index) expect_alike(id, index);
+  EXPECT_LE(a.times_taken - before, 8) << "what is left of the chunk is not tried key by key";
+}
+
+TEST_F(SaeStreamsTest, AnAnswerThatMissesWhatWasNotNamedIsNotBelieved) {
+  const auto batch = test::rng().id<BatchId>();
+  a.add(b, "u", batch, Owner::self, test::rng().secret(5 * stock_key_size));
+  const StreamId id = opened({.timeout_ms = 500});
+  const auto answer = [&](std::function<Result<wire::Json>(const wire::Json&)> instead) {
+    const std::lock_guard lock(b.heard_mutex);
+    a.answer_instead = std::move(instead);
+  };
+  answer([&](const wire::Json&) { return wire::Json::parse(R"({"outcome":"ok","state":"open","next":0,"missing":[")" + batch.hex() + R"("]})"); });
+  EXPECT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::no_connection);
+  answer(nullptr);
+  expect_alike(id, 0);
+  EXPECT_EQ(a.level("b", "u").own, 5);
+}
+
+TEST_F(SaeStreamsTest, AChunkOutOfTurnIsNotStoredAndUsesNoKeyUp) {
+  const auto batch = test::rng().id<BatchId>();
+  b.add(a, "u", batch, Owner::peer, test::rng().secret(2 * stock_key_size));
+  const StreamId id = opened();
+  const auto next_after = [&](std::uint32_t index, std::uint32_t key) {
+    Activation told{.id = {}, .groups = {}, .stream = StreamNote{.kind = StreamNote::Kind::chunks, .id = id, .from = SaeId("sae-a"), .to = SaeId("sae-b")}};
+    told.stream->index = index;
+    told.stream->count = 1;
+    told.stream->runs = {{.stock = "u", .run = {.batch = batch, .first = key, .count = 1}}};
+    return b.streams->heard(a.identity(), told)->integer("next").value_or(-1);
+  };
+  EXPECT_EQ(next_after(5, 0), 0);
+  EXPECT_EQ(b.rows("sae_stream_chunk"), 0);
+  EXPECT_EQ(b.level("a", "u").peer, 2);
+  EXPECT_EQ(next_after(0, 0), 1);
+  EXPECT_EQ(next_after(0, 1), 1) << "the same index again";
+  EXPECT_EQ(b.rows("sae_stream_chunk"), 1);
+  EXPECT_EQ(b.level("a", "u").peer, 1);
+}
+
+TEST_F(SaeStreamsTest, ThatAnEndIsClosedIsToldAfterADeathWithoutBeingAskedFor) {
+  const StreamId id = opened();
+  a.cut = true;
+  ASSERT_EQ(close(a, "sae-a", id), StreamStatus::ok);
+  a.die();
+  a.cut = false;
+  a.start();
+  EXPECT_TRUE(b.await_record("sae.stream.left success qanat://a/qkm/qkm-a " + id.hex()));
+}
+
+TEST_F(SaeStreamsTest, PendingChunksAreToldAfterADeathWithoutBeingAskedFor) {
+  const StreamId id = opened({.timeout_ms = 500});
+  a.cut = true;
+  ASSERT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::no_connection);
+  a.die();
+  a.cut = false;
+  a.start();
+  EXPECT_TRUE(b.await_record("sae.stream.activated success qanat://a/qkm/qkm-a " + id.hex()));
+  expect_alike(id, 0);
+}
+
+TEST_F(SaeStreamsTest, AnOpenThatWasUnderWayAtADeathIsGivenUp) {
+  const StreamOpened near = open(a, "sae-a", "sae-b", {.timeout_ms = 500});
+  ASSERT_EQ(near.status, StreamStatus::peer_not_connected);
+  a.change("UPDATE sae_stream SET told = 0");  // as it stands while the other end is being told
+  a.restart();
+  EXPECT_EQ(get(a, "sae-a", near.id, 0).status, StreamStatus::no_connection);
+  EXPECT_TRUE(b.await_record("sae.stream.left success qanat://a/qkm/qkm-a " + near.id.hex()));
+}
+
+TEST_F(SaeStreamsTest, AJoinThatWasUnderWayAtADeathCanBeMadeAgain) {
+  const StreamId id = opened();
+  b.change("UPDATE sae_stream SET told = 0");
+  b.restart();
+  EXPECT_EQ(get(b, "sae-b", id, 0).status, StreamStatus::no_connection);
+  EXPECT_EQ(open(b, "sae-b", "sae-a", {}, id).status, StreamStatus::ok);
+  expect_alike(id, 0);
+}
+
+TEST_F(SaeStreamsTest, ChunksThatWerePendingWhenTheirEndWasClosedAreToldAndThenDestroyed) {
+  const StreamId id = opened({.timeout_ms = 500});
+  a.cut = true;
+  ASSERT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::no_connection);
+  ASSERT_EQ(close(a, "sae-a", id), StreamStatus::ok);
+  EXPECT_GT(a.rows("sae_stream_chunk"), 0) << "the other end may have them already";
+  a.cut = false;
+  EXPECT_TRUE(b.await_record("sae.stream.left success"));
+  EXPECT_TRUE(empties(a, "sae_stream_chunk"));
+  EXPECT_EQ(get(b, "sae-b", id, 0).status, StreamStatus::ok);
+}
+
+TEST_F(SaeStreamsTest, AnEndThatIsClosedAtBothSidesIsForgottenAfterADay) {
+  const StreamId id = opened();
+  ASSERT_EQ(close(a, "sae-a", id), StreamStatus::ok);
+  ASSERT_EQ(close(b, "sae-b", id), StreamStatus::ok);
+  ASSERT_TRUE(a.await_record("sae.stream.left") && b.await_record("sae.stream.left"));
+  for (Site* site : {&a, &b}) {
+    ASSERT_TRUE(site->streams->sweep());
+    EXPECT_EQ(site->rows("sae_stream"), 1) << "its id is not used again today";
+    site->clock.advance(86'400'001);
+    EXPECT_TRUE(empties(*site, "sae_stream", [&] { EXPECT_TRUE(site->streams->sweep()); })) << site->domain;
+  }
+}
+
+TEST_F(SaeStreamsTest, AnEndThatIsUsedIsNotIdle) {
+  const StreamId id = opened();
+  a.clock.advance(80'000'000);
+  ASSERT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::ok);
+  a.clock.advance(80'000'000);
+  ASSERT_TRUE(a.streams->sweep());
+  EXPECT_EQ(get(a, "sae-a", id, 20).status, StreamStatus::ok);
+}
+
+TEST_F(SaeStreamsTest, AnEndThatIsNotReadIsNotFilledWithoutLimit) {
+  b.limits.chunks_max = 16;
+  b.restart();
+  const StreamId id = opened({.timeout_ms = 500});
+  for (std::uint32_t index = 0; index < 9; ++index) ASSERT_EQ(get(a, "sae-a", id, index).status, StreamStatus::ok);
+  EXPECT_EQ(get(a, "sae-a", id, 9).status, StreamStatus::insufficient_key);
+  EXPECT_EQ(b.rows("sae_stream_chunk"), 9);
+  for (std::uint32_t index = 0; index < 9; ++index) ASSERT_EQ(get(b, "sae-b", id, index).status, StreamStatus::ok);
+  expect_alike(id, 9);
+}
+
+TEST_F(SaeStreamsTest, WhatIsPendingIsNotSweptByItsAge) {
+  const StreamId id = opened({.timeout_ms = 500});
+  a.cut = true;
+  ASSERT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::no_connection);
+  a.clock.advance(7'200'000);
+  ASSERT_TRUE(a.streams->sweep());
+  a.cut = false;
+  expect_alike(id, 0);
+}
+
+TEST_F(SaeStreamsTest, AChunkThatCannotBeRecordedIsNotGivenNorComesAgain) {
+  const StreamId id = opened();
+  expect_alike(id, 0);
+  a.audit_broken = true;
+  EXPECT_EQ(get(a, "sae-a", id, 1).status, StreamStatus::no_connection);
+  a.audit_broken = false;
+  EXPECT_EQ(get(a, "sae-a", id, 1).status, StreamStatus::insufficient_key);
+}
+
+TEST_F(SaeStreamsTest, AnOtherEndThatHasLessThanItSaidEndsTheStream) {
+  const StreamId id = opened();
+  for (std::uint32_t index = 0; index < 9; ++index) expect_alike(id, index);
+  b.change("UPDATE sae_stream SET next = 0");  // an older database
+  EXPECT_EQ(get(a, "sae-a", id, 9).status, StreamStatus::no_connection) << "an index that was given here is not supplied anew";
+}
+
+TEST_F(SaeStreamsTest, ThatTheOtherEndIsClosedIsLearntFromItsAnswerToo) {
+  const StreamId id = opened();
+  b.cut = true;
+  ASSERT_EQ(close(b, "sae-b", id), StreamStatus::ok);
+  EXPECT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::peer_absent);
 }
 
 TEST_F(SaeStreamsTest, AStreamSurvivesTheDeathOfEitherEndAtAnyPlace) {
