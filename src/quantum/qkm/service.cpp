@@ -76,9 +76,9 @@ struct QkmService::Parts {
         relay(place_of(node, settings), relay_parts(), ports()),
         central(make_central(std::move(controller_key))),
         supply({commits, relayed_keys, way(), routes, place_of(node, settings), node.clock(), arrivals, record()}),
-        supply_handlers({node, supply, wrapping, trace, arrivals, [this] { pools.ring(); }}),
+        supply_handlers({node, supply, wrapping, trace, arrivals, [this] { pool_filler.ring(); }}),
         link_handlers({node, commits, link_keys, links, arrivals, wrapping, settings}),
-        pools(other_domains(node, settings), [this](const std::string& domain) { return fill(domain); }) {
+        pool_filler(other_domains(node, settings), [this](const std::string& domain) { return fill(domain); }) {
     if (settings.sae)
       sae.emplace(sae_place(), SaeFront::Parts{.store = *store, .stock = stock, .device = node.device(), .clock = node.clock()}, sae_ports(), *settings.sae);
   }
@@ -101,7 +101,7 @@ struct QkmService::Parts {
   KeySupply supply;
   SupplyHandlers supply_handlers;
   LinkHandlers link_handlers;
-  PoolFiller pools;
+  PoolFiller pool_filler;
   std::optional<SaeFront> sae;
 
   std::mutex mutex;
@@ -178,7 +178,7 @@ SaeFront::Ports QkmService::Parts::sae_ports() {
             return node.call_json(points::Endpoint::x1_activate, qkm.text(), activation, deadline, node.new_request_id());
           },
           .record = [this](const audit::Event& event) { return node.record(event); },
-          .taken = [this] { pools.ring(); }};
+          .taken = [this] { pool_filler.ring(); }};
 }
 
 Result<net::Response> QkmService::Parts::relayed(const net::Request& request) {
@@ -365,7 +365,7 @@ void QkmService::start() {
       for (const ElementName& destination : *changed) parts.routes.ask_again(destination);
     }
   });
-  parts_->pools.start();
+  parts_->pool_filler.start();
 }
 
 void QkmService::stop() {
@@ -375,7 +375,7 @@ void QkmService::stop() {
   }
   parts_->changed.notify_all();
   if (parts_->sae) parts_->sae->stop();
-  parts_->pools.stop();
+  parts_->pool_filler.stop();
   for (std::thread* thread : {&parts_->housekeeper, &parts_->reporter}) {
     if (thread->joinable()) thread->join();
   }

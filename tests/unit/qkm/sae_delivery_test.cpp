@@ -297,10 +297,8 @@ TEST_F(SaeDeliveryTest, VoidingWithoutIdsTakesWhatTheSaeInitiatedAndNothingElse)
 TEST_F(SaeDeliveryTest, WhenOneSiteIsSilentAndAnotherLacksTheChunkTheOrderIsRefused) {
   ASSERT_TRUE(get(order(a, {SaeId("sae-c")}, 40)));
   share_keys(a, c, 10, Held::at_near_alone);
-  for (const char* silent : {"qkm-b", "qkm-c"}) {
-    a.cut_off = silent;
-    EXPECT_EQ(get(order(a, {SaeId("sae-b"), SaeId("sae-c")})).error().code, ErrorCode::unavailable) << silent;
-  }
+  a.cut_off = "qkm-b";
+  EXPECT_EQ(get(order(a, {SaeId("sae-b"), SaeId("sae-c")})).error().code, ErrorCode::unavailable);
   a.cut_off.clear();
   EXPECT_TRUE(get(order(a, {SaeId("sae-b")}))) << "and those who come later are served";
 }
