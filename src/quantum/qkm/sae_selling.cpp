@@ -9,7 +9,7 @@
 namespace qanat::qkm {
 namespace {
 
-constexpr int attempts_max = 3;  // a chunk that the far end never had costs one
+constexpr int activations_max = 3;  // a chunk that the far end never had costs one
 constexpr std::chrono::milliseconds activation_max{5000};
 
 /// Which chunks the far end never had. Only what was named to it is believed: what is left of these is dropped.
@@ -65,7 +65,7 @@ std::vector<SaeDelivery::Group> SaeDelivery::Selling::gather(std::vector<Sale>& 
 }
 
 void SaeDelivery::Selling::run() {
-  for (int attempt = 0; attempt < attempts_max && !open_.empty(); ++attempt) {
+  for (int attempt = 0; attempt < activations_max && !open_.empty(); ++attempt) {
     const Result<void> claimed = delivery_.parts_.store.transact([&](store::Transaction& transaction) { return claim(transaction); });
     node::crash_point("qkm.sae.claimed");
     if (!claimed) {
