@@ -402,6 +402,28 @@ TEST(KeyStockTest, ADemandOfAWayTakesNoKeyThatCameByAnother) {
   EXPECT_TRUE(claim(KeyWay::centralised));
 }
 
+TEST(KeyStockTest, ADemandPassesOverOlderKeysThatLackOneThingAlone) {
+  const points::KeyProof good{.bounds = 8, .photons = 8, .eps = 1e-10};
+  struct Case {
+    points::KeyProof older;
+    points::ProofDemand demand;
+  };
+  for (const Case& one : {Case{{.bounds = 2, .photons = 8, .eps = 1e-10}, {.bounds = points::bounds_finite}}, Case{{.bounds = 8, .photons = 2, .eps = 1e-10}, {.photons = 8}},
+                          Case{{.bounds = 8, .photons = 8, .eps = 1e-8}, {.eps_max = 1e-9}}}) {
+    End end;
+    std::vector<Chunk> chunks;
+    chunks.push_back(chunk_of(2, 2, Owner::self));
+    chunks.back().quality.proof = one.older;
+    chunks.push_back(chunk_of(4, 2, Owner::self));
+    chunks.back().quality.proof = good;
+    ASSERT_TRUE(end.run([&](store::Transaction& t) { return end.keys->add(t, stock, unnumbered, chunks, now); }));
+    const KeyStock::Wanted wanted{.least = 2, .most = 2, .demand = {.proof = one.demand}};
+    const auto taken = end.run([&](store::Transaction& t) { return end.keys->claim(t, stock, wanted, {.holder = "test"}, now); });
+    ASSERT_TRUE(taken) << taken.error().message;
+    EXPECT_EQ(taken->front().run.batch, batch_number(4));
+  }
+}
+
 TEST(KeyStockTest, AStockOfWhichNothingIsLeftIsForgottenAndMayComeAgain) {
   End end;
   const auto forget = [&](UnixMs before) { ASSERT_TRUE(end.run([&](store::Transaction& t) { return end.keys->forget(t, before, 1000); })); };

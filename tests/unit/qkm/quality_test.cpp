@@ -73,6 +73,15 @@ TEST_F(QualityTest, TheEpsOfEachBlockThatAHopUsesCountsOnce) {
   EXPECT_DOUBLE_EQ(taken->front().quality.proof.eps, 4e-10) << "two links, two blocks of each";
 }
 
+TEST_F(QualityTest, TheEpsOfABlockCountsOnceHoweverManyOfItsChunksAreUsed) {
+  fill(1, 4, one_decoy, one_decoy);
+  fill(2, 300, one_decoy, one_decoy);
+  ASSERT_TRUE(a().relay_to("b", 100)) << "of each link two keys of the first block, and more of the second than a chunk has";
+  const auto taken = take();
+  ASSERT_TRUE(taken);
+  EXPECT_DOUBLE_EQ(taken->front().quality.proof.eps, 4e-10);
+}
+
 TEST_F(QualityTest, ADemandThatTheLinksMeetIsServedWithNothingWorse) {
   fill(1, 40, simulated, one_decoy);
   ASSERT_TRUE(a().relay_to("b", 2)) << "in the pool: simulated";
