@@ -153,7 +153,7 @@ class KeyStock {
   /// octets were meant for this process itself. Returns the runs.
   Result<std::vector<KeyRun>> recover(store::Transaction& transaction, std::string_view prefix, bool also_delivered, UnixMs now);
   /// Drops the evidence of what was destroyed before `before`, and the oldest beyond `most` runs; at most 20,000 rows at a time. Its keys stay
-  /// refused: no chunk comes twice.
+  /// refused: no chunk comes twice. Stocks without numbered deliveries of which nothing is left go too.
   Result<void> forget(store::Transaction& transaction, UnixMs before, std::int64_t most);
 
  private:

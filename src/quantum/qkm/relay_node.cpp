@@ -4,6 +4,7 @@
 #include <set>
 
 #include "node/crash_point.hpp"
+#include "points/central_relay.hpp"
 
 namespace qanat::qkm {
 namespace {
@@ -76,6 +77,8 @@ Result<RelayNode::Crossed> RelayNode::cross(RelayHeader header, const Secret& se
     ASSIGN_OR_RETURN(Crossed crossed, cross_once(header, secrets, deadline, request_id));
     if (!crossed.answer.confirmation.empty()) return crossed;
     const ElementName& next = header.receiver();
+    if (!points::are_named(crossed.answer.missing, crossed.runs))
+      return fail(ErrorCode::denied, "relay " + header.relay_id.hex() + ": " + next.text() + " misses chunks that were not named");
     TRY(parts_.commits.transact([&](store::Transaction& transaction) {
       return parts_.link_keys.drop(transaction, place_.links.at(next), crossed.answer.missing, parts_.clock.now_ms());
     }));

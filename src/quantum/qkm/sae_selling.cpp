@@ -4,16 +4,25 @@
 
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
+#include "points/central_relay.hpp"
 
 namespace qanat::qkm {
 namespace {
 
-constexpr int attempts_max = 3;  // a chunk that the far end never had costs one
+constexpr int activations_max = 3;  // a chunk that the far end never had costs one
 constexpr std::chrono::milliseconds activation_max{5000};
 
-std::vector<KeyRun> plain(std::span<const StockRun> runs) {
-  std::vector<KeyRun> out;
-  for (const StockRun& run : runs) out.push_back(run.run);
+/// Which chunks the far end never had. Only what was named to it is believed: what is left of these is dropped.
+Result<std::vector<BatchId>> missing_of(const wire::Json& answer, const Activation& told) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, answer.texts("missing"));
+  std::vector<BatchId> out;
+  for (const std::string& name : names) {
+    ASSIGN_OR_RETURN(const BatchId batch, BatchId::parse_hex(name));
+    out.push_back(batch);
+  }
+  std::vector<KeyRun> named;
+  for (const ActivatedKeys& group : told.groups) std::ranges::copy(plain(group.runs), std::back_inserter(named));
+  if (!points::are_named(out, named)) return fail(ErrorCode::denied, "misses chunks that were not named");
   return out;
 }
 
@@ -56,14 +65,15 @@ std::vector<SaeDelivery::Group> SaeDelivery::Selling::gather(std::vector<Sale>& 
 }
 
 void SaeDelivery::Selling::run() {
-  for (int attempt = 0; attempt < attempts_max && !open_.empty(); ++attempt) {
+  for (int attempt = 0; attempt < activations_max && !open_.empty(); ++attempt) {
     const Result<void> claimed = delivery_.parts_.store.transact([&](store::Transaction& transaction) { return claim(transaction); });
     node::crash_point("qkm.sae.claimed");
     if (!claimed) {
       for (Group* group : open_) group->fail_all(claimed.error());
       return;
     }
-    if (delivery_.ports_.taken) delivery_.ports_.taken();
+    const bool taken = std::ranges::any_of(open_, [](const Group* group) { return !group->messages.empty(); });
+    if (taken && delivery_.ports_.taken) delivery_.ports_.taken();
     open_ = activate();
     node::crash_point("qkm.sae.activated");
   }
@@ -212,17 +222,19 @@ std::vector<SaeDelivery::Group*> SaeDelivery::Selling::activate() {
       for (Group* group : groups) group->fail_all({ErrorCode::unavailable, "domain " + domain + ": " + answer.error().message});
       continue;
     }
-    const auto names = answer->texts("missing");
-    if (names && names->empty()) continue;
-    std::vector<BatchId> missing;
-    for (const std::string& name : names ? *names : std::vector<std::string>()) {
-      if (const auto batch = BatchId::parse_hex(name)) missing.push_back(*batch);
+    const auto missing = missing_of(*answer, message);
+    if (!missing) {
+      for (Group* group : groups) group->fail_all({ErrorCode::unavailable, "domain " + domain + ": " + missing.error().message});
+      continue;
     }
-    drop(domain, missing);
+    if (missing->empty()) continue;
+    drop(domain, *missing);
     for (Group* group : groups) {
       if (std::ranges::find(again, group) == again.end()) again.push_back(group);
     }
   }
+  // One that another domain failed has nothing left to be tried for.
+  std::erase_if(again, [](const Group* group) { return group->sales.empty(); });
   return again;
 }
 

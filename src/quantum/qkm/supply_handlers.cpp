@@ -140,33 +140,16 @@ Result<net::Response> SupplyHandlers::fetch_keys(const net::Request& request, st
   return answer(keys);
 }
 
-namespace {
-
-/// The keys themselves are on record by their ids ("relayed_key.delivered"); what is left is a refusal.
-Result<net::Response> record_refusal(node::Node& node, std::string_view action, const net::Request& request, const std::string& session,
-                                     Result<net::Response> answer) {
-  if (answer) return answer;
-  TRY(node.record({.action = action,
-                   .outcome = audit::outcome_of(answer.error().code),
-                   .subject = request.peer.identity->uri(),
-                   .object = session,
-                   .reason = answer.error().message,
-                   .request_id = request.request_id}));
-  return answer;
-}
-
-}  // namespace
-
 Result<net::Response> SupplyHandlers::take(const net::Request& request) {
   std::string session;
   auto answer = take_keys(request, session);
-  return record_refusal(parts_.node, "km-3.take", request, session, std::move(answer));
+  return node::refusal_recorded(parts_.node, "km-3.take", request, session, std::move(answer));
 }
 
 Result<net::Response> SupplyHandlers::fetch(const net::Request& request) {
   std::string session;
   auto answer = fetch_keys(request, session);
-  return record_refusal(parts_.node, "km-3.fetch", request, session, std::move(answer));
+  return node::refusal_recorded(parts_.node, "km-3.fetch", request, session, std::move(answer));
 }
 
 Result<net::Response> SupplyHandlers::done(const net::Request& request) {
@@ -183,6 +166,10 @@ Result<net::Response> SupplyHandlers::done(const net::Request& request) {
 }
 
 Result<net::Response> SupplyHandlers::notice(const net::Request& request) {
+  return node::refusal_recorded(parts_.node, "km-3.notice", request, "", await_stock(request));
+}
+
+Result<net::Response> SupplyHandlers::await_stock(const net::Request& request) {
   TRY(check_caller(request));
   const std::string domain(query_value(request.query, "peer_domain"));
   ASSIGN_OR_RETURN(const std::int64_t least, query_number(request.query, "least", 1, 1000000));
