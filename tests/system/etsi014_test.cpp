@@ -137,6 +137,22 @@ TEST_F(Etsi014System, RefusalsHaveTheStandardsStatusAndWords) {
   network_->expect_audit("qkm-a", "etsi014.enc_keys", "size shall be a multiple of 8");
 }
 
+TEST_F(Etsi014System, WhatMustBeProvedOfAKeyIsMetOrRefused) {
+  await_stock(2);
+  const auto demanding = [](const char* assurance) {
+    return post("sae-a", "qkm-a", "/api/v1/keys/sae-b/enc_keys", R"({"extension_mandatory":[{"qanat_assurance":)" + std::string(assurance) + "}]}");
+  };
+  const Answer proved = demanding(R"({"bound":"finite","eps_max":1e-6,"way":"hop_by_hop","relays_max":1})");
+  ASSERT_EQ(proved.status, 200) << proved.body;
+  const Answer dec = curl("sae-b", "qkm-b", "/api/v1/keys/sae-a/dec_keys?key_ID=" + *proved.json().array("keys")->at(0).text("key_ID"));
+  EXPECT_EQ(dec.status, 200) << dec.body;
+  for (const char* unmet : {R"({"photons":"measured"})", R"({"relays_max":0})", R"({"bound":"lim-2014"})", R"({"eps_max":1e-300})", R"({"bound":"best"})"}) {
+    const Answer refused = demanding(unmet);
+    EXPECT_EQ(refused.status, 400) << unmet << ": " << refused.body;
+    EXPECT_EQ(refused.json().text("message").value_or(""), "not all extension_mandatory request options could be met") << unmet;
+  }
+}
+
 TEST_F(Etsi014System, NoCertificateNoAnswer) {
   const std::string command = "curl -sS --max-time 20 --cacert " + saes_->demo().root.certificate.string() + " https://localhost:" +
                               std::to_string(saes_->demo().ports.at("qkm-a")) + "/api/v1/keys/sae-b/status >/dev/null 2>&1";

@@ -226,6 +226,18 @@ Result<std::optional<KeyQuality>> KeyStock::quality(store::Transaction& transact
   return std::optional(row->quality);
 }
 
+Result<std::int64_t> KeyStock::count_meeting(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, std::int64_t most,
+                                             UnixMs now) {
+  std::int64_t out = 0;
+  // Every chunk has a key left: so many rows are enough.
+  TRY(transaction.query("SELECT size, gone FROM key_chunk WHERE stock = ? AND own = 1 AND (expires_ms = 0 OR expires_ms > ?) "
+                        "AND (bounds & ~?) = 0 AND (photons & ~?) = 0 AND eps <= ? AND ((1 << way) & ?) <> 0 LIMIT ?",
+                        {std::string_view(stock.text()), store::column(now), std::int64_t{demand.proof.bounds}, std::int64_t{demand.proof.photons},
+                         std::bit_cast<std::int64_t>(demand.proof.eps_max), std::int64_t{demand.ways}, most},
+                        [&](const store::Row& row) { out += left_in(row.blob(1), static_cast<std::uint32_t>(row.integer(0))); }));
+  return out;
+}
+
 Error KeyStock::none_left(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now) {
   Error out{ErrorCode::exhausted, stock.text() + " has no key left"};
   if (demand.is_any()) return out;

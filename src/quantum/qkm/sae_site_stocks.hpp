@@ -13,8 +13,9 @@ class SiteStocks {
   using Meets = std::function<bool(const StockName& stock, const kme::Demands& demands)>;
   SiteStocks(KeyStock& stock, const std::string& domain, const Meets& meets, UnixMs now);
 
-  /// How many keys of 256 bits an order can have. Over several paths: a key of as many stocks each, of which no two share a node between the ends.
-  Result<std::int64_t> available(store::Transaction& transaction, const kme::Demands& demands);
+  /// How many keys of 256 bits an order can have, counted no further than about `most` where their quality is demanded. Over several paths: a key of as many
+  /// stocks each, of which no two share a node between the ends. What is demanded to be proved is so of each stock key.
+  Result<std::int64_t> available(store::Transaction& transaction, const kme::Demands& demands, std::int64_t most);
   struct Claimed {
     std::vector<StockRun> runs;  // over several paths: those of the first stock, then those of the next
     Secret keys;                 // 32 octets each; over several paths the XOR of the stocks' keys
@@ -27,9 +28,14 @@ class SiteStocks {
     StockName name;
     Pool pool;  // without a path where the name has none
   };
-  Result<std::vector<Fitting>> fitting(store::Transaction& transaction, const kme::Demands& demands);
-  Result<void> claim(store::Transaction& transaction, const StockName& name, std::size_t keys, const std::string& holder, Claimed& out,
-                     std::vector<Secret>& parts);
+  Result<std::vector<Fitting>> fitting(store::Transaction& transaction, const kme::Demands& demands, std::int64_t most);
+  struct Claim {
+    std::string holder;
+    QualityDemand demand;
+    Claimed out;
+    std::vector<Secret> parts;
+  };
+  Result<void> claim(store::Transaction& transaction, const StockName& name, std::size_t keys, Claim& so_far);
 
   KeyStock& stock_;
   const std::string prefix_;
