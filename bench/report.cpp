@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -101,6 +102,11 @@ Row median_row(std::string name, const std::vector<double>& values, std::string 
           .value_spread = Spread{.low = quantile(values, 1e-9), .high = quantile(values, 1), .samples = values.size()},
           .ratio_spread = {},
           .note = std::move(note)};
+}
+
+Row flatness_row(std::string name, const std::vector<double>& values, const std::string& note) {
+  const auto [low, high] = std::ranges::minmax(values);
+  return {.name = std::move(name), .value = low / high, .unit = "ratio", .limit = {}, .ratio = {}, .value_spread = {}, .ratio_spread = {}, .note = note + "; 1 is flat"};
 }
 
 void Report::append(Report other) {

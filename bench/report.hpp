@@ -31,6 +31,9 @@ struct Row {
 /// A row of several measurements: their median, the lowest and the highest.
 Row median_row(std::string name, const std::vector<double>& values, std::string unit, std::string note);
 
+/// The lowest to the highest of several values, which would be 1 if they were alike.
+Row flatness_row(std::string name, const std::vector<double>& values, const std::string& note);
+
 /// One item of a limit that is a sum.
 struct CostLine {
   std::string what;
