@@ -28,6 +28,9 @@ struct Row {
   std::string note;  // what exactly is counted
 };
 
+/// Of one value at least.
+Spread spread_of(const std::vector<double>& values);
+
 /// A row of several measurements: their median, the lowest and the highest.
 Row median_row(std::string name, const std::vector<double>& values, std::string unit, std::string note);
 

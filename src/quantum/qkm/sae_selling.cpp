@@ -132,7 +132,7 @@ Result<void> SaeDelivery::Selling::choose_demands(store::Transaction& transactio
   const kme::Demands wished = order.demands.and_also(order.wishes);
   for (const auto& [domain, slaves] : group.slaves_at) {
     if (domain == delivery_.place_.domain) continue;
-    ASSIGN_OR_RETURN(const std::int64_t there, stocks(domain).available(transaction, group.of_each(wished), group.stock_keys()));
+    ASSIGN_OR_RETURN(const std::int64_t there, stocks(domain).available(transaction, group.of_each(wished)));
     if (there < group.stock_keys()) return {};
   }
   group.demands = wished;
@@ -144,10 +144,10 @@ Result<void> SaeDelivery::Selling::leave_out_unmet(store::Transaction& transacti
   if (group.home.empty() && group.demands.quantum) group.fail_all({ErrorCode::invalid_argument, kme::demands_unmet});  // such a key is nobody's quantum key
   for (const auto& [domain, slaves] : group.slaves_at) {
     if (domain == delivery_.place_.domain) continue;
-    ASSIGN_OR_RETURN(const std::int64_t there, stocks(domain).available(transaction, group.of_each(group.demands), group.stock_keys()));
+    ASSIGN_OR_RETURN(const std::int64_t there, stocks(domain).available(transaction, group.of_each(group.demands)));
     std::int64_t plain = there;
     if (group.demands.any()) {
-      ASSIGN_OR_RETURN(plain, stocks(domain).available(transaction, {}, group.stock_keys()));
+      ASSIGN_OR_RETURN(plain, stocks(domain).available(transaction, {}));
     }
     std::int64_t left = there / group.stride;
     std::erase_if(group.sales, [&](Sale* sale) {

@@ -31,7 +31,7 @@ bool is_short_enough(const Pool& pool, std::uint32_t relays_max) {
 SiteStocks::SiteStocks(KeyStock& stock, const std::string& domain, const Meets& meets, UnixMs now)
     : stock_(stock), prefix_(std::string(domain_stocks) + domain + "/"), meets_(meets), now_(now) {}
 
-Result<std::vector<SiteStocks::Fitting>> SiteStocks::fitting(store::Transaction& transaction, const kme::Demands& demands, std::int64_t most) {
+Result<std::vector<SiteStocks::Fitting>> SiteStocks::fitting(store::Transaction& transaction, const kme::Demands& demands) {
   ASSIGN_OR_RETURN(const std::vector<StockName> names, stock_.stocks(transaction, prefix_));
   std::vector<Fitting> out;
   for (const StockName& name : names) {
@@ -41,7 +41,7 @@ Result<std::vector<SiteStocks::Fitting>> SiteStocks::fitting(store::Transaction&
     ASSIGN_OR_RETURN(const StockLevel level, stock_.level(transaction, name, now_));
     pool.keys = level.own;
     if (const QualityDemand quality = quality_of(demands); !quality.is_any() && level.own > 0) {
-      ASSIGN_OR_RETURN(pool.keys, stock_.count_meeting(transaction, name, quality, most, now_));
+      ASSIGN_OR_RETURN(pool.keys, stock_.count_meeting(transaction, name, quality, now_));
     }
     if (pool.keys == 0) continue;
     out.push_back({.name = name, .pool = std::move(pool)});
@@ -49,8 +49,8 @@ Result<std::vector<SiteStocks::Fitting>> SiteStocks::fitting(store::Transaction&
   return out;
 }
 
-Result<std::int64_t> SiteStocks::available(store::Transaction& transaction, const kme::Demands& demands, std::int64_t most) {
-  ASSIGN_OR_RETURN(const std::vector<Fitting> all, fitting(transaction, demands, most));
+Result<std::int64_t> SiteStocks::available(store::Transaction& transaction, const kme::Demands& demands) {
+  ASSIGN_OR_RETURN(const std::vector<Fitting> all, fitting(transaction, demands));
   std::vector<Pool> pools;
   std::set<std::int64_t> levels;
   std::int64_t sum = 0;
@@ -79,7 +79,7 @@ Result<void> SiteStocks::claim(store::Transaction& transaction, const StockName&
 }
 
 Result<SiteStocks::Claimed> SiteStocks::take(store::Transaction& transaction, const kme::Demands& demands, std::uint32_t keys, const std::string& holder) {
-  ASSIGN_OR_RETURN(const std::vector<Fitting> all, fitting(transaction, demands, keys));
+  ASSIGN_OR_RETURN(const std::vector<Fitting> all, fitting(transaction, demands));
   Claim claimed{.holder = holder, .demand = quality_of(demands), .out = {}, .parts = {}};
   if (demands.paths > 1) {
     std::vector<Pool> pools;

@@ -13,9 +13,9 @@ class SiteStocks {
   using Meets = std::function<bool(const StockName& stock, const kme::Demands& demands)>;
   SiteStocks(KeyStock& stock, const std::string& domain, const Meets& meets, UnixMs now);
 
-  /// How many keys of 256 bits an order can have, counted no further than about `most` where their quality is demanded. Over several paths: a key of as many
-  /// stocks each, of which no two share a node between the ends. What is demanded to be proved is so of each stock key.
-  Result<std::int64_t> available(store::Transaction& transaction, const kme::Demands& demands, std::int64_t most);
+  /// How many keys of 256 bits an order can have. Over several paths: a key of as many stocks each, of which no two share a node between the ends. What must be
+  /// proved must be so of each stock key; of a large stock the oldest million keys are looked at for that.
+  Result<std::int64_t> available(store::Transaction& transaction, const kme::Demands& demands);
   struct Claimed {
     std::vector<StockRun> runs;  // over several paths: those of the first stock, then those of the next
     Secret keys;                 // 32 octets each; over several paths the XOR of the stocks' keys
@@ -28,7 +28,7 @@ class SiteStocks {
     StockName name;
     Pool pool;  // without a path where the name has none
   };
-  Result<std::vector<Fitting>> fitting(store::Transaction& transaction, const kme::Demands& demands, std::int64_t most);
+  Result<std::vector<Fitting>> fitting(store::Transaction& transaction, const kme::Demands& demands);
   struct Claim {
     std::string holder;
     QualityDemand demand;
