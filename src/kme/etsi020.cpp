@@ -1,6 +1,7 @@
 #include "kme/etsi020.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "kme/caller.hpp"

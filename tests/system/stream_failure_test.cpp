@@ -10,8 +10,6 @@ namespace qanat::test {
 namespace {
 
 using app::RunningNetwork;
-using points::Endpoint;
-using wire::Json;
 
 /// Two controllers, of which one leads; how keys are relayed is the suite's.
 class StreamFailure : public SharedNetwork {

@@ -6,6 +6,8 @@
 #include <map>
 #include <memory>
 
+#include "crypto/device.hpp"
+#include "crypto/random.hpp"
 #include "quantum/qkd/process/records.hpp"
 #include "temporary_directory.hpp"
 
