@@ -97,7 +97,7 @@ class SaeDeliveryTest : public testing::Test {
     share(a, b, 300);
     share(a, c, 40);
   }
-  static Chunk chunk(const BatchId& batch, Owner owner, const Secret& keys, const KeyQuality& quality) {
+  static Chunk chunk(const BatchId& batch, Owner owner, const Secret& keys, const KeyQuality& quality = {}) {
     return {.batch = batch, .owner = owner, .keys = keys.duplicate(), .about = "", .expires_ms = 0, .quality = quality};
   }
   /// Keys that `near` may choose, in chunks of at most 100, at both ends (or at the near end alone).
