@@ -37,7 +37,9 @@ Result<void> write_secret(const std::filesystem::path& file, std::size_t size, c
 }
 
 Result<Secret> read_secret_text(const std::filesystem::path& file, std::size_t digits) {
-  std::ifstream in(file, std::ios::binary);
+  std::ifstream in;
+  in.rdbuf()->pubsetbuf(nullptr, 0);  // into the locked memory below, and nowhere before
+  in.open(file, std::ios::binary);
   Secret out(digits);
   in.read(reinterpret_cast<char*>(out.writable().data()), static_cast<std::streamsize>(digits));
   if (static_cast<std::size_t>(in.gcount()) != digits) return fail(ErrorCode::internal, file.string() + ": is not whole");

@@ -4,6 +4,7 @@
 
 #include <fstream>
 
+#include "end_process.hpp"
 #include "harness.hpp"
 #include "quantum/qkd/process/alice_end.hpp"
 #include "quantum/qkd/process/bob_end.hpp"
@@ -14,6 +15,8 @@
 
 namespace qanat::qkd {
 namespace {
+
+using test::EndProcess;
 
 // Computed with Python's hashlib; tests/unit/qkm/link_keys_test.cpp holds the QKM to the same value.
 TEST(KeyIdTest, IsTheOneThatTheQkmComputes) { EXPECT_EQ(key_id(LinkId("a-r"), 1763819548123, 41).hex(), "cb11edce17e739fbb2739000ce07a654"); }
@@ -99,17 +102,6 @@ TEST(FrameStreamTest, FramesLongerThanAPieceComeOutWhole) {
   EXPECT_FALSE(inlet.take(Bytes(8, 0xff)));  // no frame is as long as that says
 }
 
-/// One process: records that survive it, and the end that does not.
-template <class End>
-struct Process {
-  qanat::test::TemporaryDirectory directory;
-  std::unique_ptr<crypto::Rng> random = std::move(*crypto::open_rng());
-  std::unique_ptr<crypto::CryptoDevice> device = std::move(*crypto::open_software_device(directory / "master.key", *random));
-  std::unique_ptr<Records> records;
-  std::unique_ptr<End> end;
-  int blocks_stored = 0;
-};
-
 class ProcessTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -121,7 +113,7 @@ class ProcessTest : public testing::Test {
     }
   }
   template <class End>
-  EndParts parts(Process<End>& process) {
+  EndParts parts(EndProcess<End>& process) {
     return {.settings = settings_,
             .records = *process.records,
             .random = *process.random,
@@ -129,19 +121,13 @@ class ProcessTest : public testing::Test {
             .suite = &crypto::suite(crypto::SuiteId::intl_hybrid),
             .block_stored = [&process] { ++process.blocks_stored; }};
   }
-  template <class End>
-  void reopen(Process<End>& process) {
-    process.end.reset();
-    process.records.reset();
-    process.records = std::move(*Records::open(process.directory / "qkd.db", *process.device));
-  }
   void restart_alice() {
-    reopen(alice_);
+    alice_.reopen();
     alice_.end =
         std::make_unique<AliceEnd>(parts(alice_), std::move(*open_simulated_alice(settings_.parameters, test::secret_of(fibre_seed_size, test::fibre_seed))));
   }
   void restart_bob() {
-    reopen(bob_);
+    bob_.reopen();
     bob_.end = std::make_unique<BobEnd>(parts(bob_), std::move(*open_simulated_bob(settings_.parameters, test::secret_of(fibre_seed_size, test::fibre_seed))),
                                         [this](ByteView octets, Deadline) { return line_(octets); });
   }
@@ -153,19 +139,9 @@ class ProcessTest : public testing::Test {
     for (int i = 0; i < 2000 && bob_.end->facts().blocks < blocks; ++i) (void)turn();
     alice_.end->set_run(false);
   }
-  template <class End>
-  std::map<std::uint64_t, Secret> take_all(Process<End>& process) {
-    std::map<std::uint64_t, Secret> out;
-    while (true) {
-      auto block = process.records->next_undelivered();
-      if (!block || !*block) return out;
-      EXPECT_TRUE(process.records->delivered((*block)->block_id));
-      out.emplace((*block)->block_id, std::move((*block)->keys));
-    }
-  }
   void expect_same_blocks(std::size_t least) {
-    const auto mine = take_all(alice_);
-    const auto theirs = take_all(bob_);
+    const auto mine = alice_.take_all();
+    const auto theirs = bob_.take_all();
     EXPECT_GE(mine.size(), least);
     ASSERT_EQ(mine.size(), theirs.size());
     for (const auto& [id, keys] : mine) {
@@ -179,8 +155,8 @@ class ProcessTest : public testing::Test {
   SessionSettings settings_ = test::quick_settings();
   SystemClock clock_;
   std::function<Result<Bytes>(ByteView)> line_ = [this](ByteView octets) { return answer(octets); };
-  Process<AliceEnd> alice_;
-  Process<BobEnd> bob_;
+  EndProcess<AliceEnd> alice_;
+  EndProcess<BobEnd> bob_;
   bool restart_alice_later_ = false;
 };
 

@@ -447,6 +447,91 @@ TEST_F(SaeDemandsTest, ASecondSiteGetsTheKeyUnderPadsOfTwoPathsToo) {
   EXPECT_TRUE(same(*sold, *fetch(b, "sae-b", *sold)) && same(*sold, *fetch(c, "sae-c", *sold)));
 }
 
+/// One path, its keys in three batches of 10 each: nothing proved, simulated by one decoy, measured by two; and a longer path by a controller.
+class SaeProofTest : public SaeDemandsTest {
+ protected:
+  SaeProofTest() {
+    share_keys(a, c, 10, Held::at_both, to_c, 100, {.proof = {}, .way = KeyWay::hop_by_hop});
+    share_keys(a, c, 10, Held::at_both, to_c, 100, {.proof = simulated, .way = KeyWay::hop_by_hop});
+    share_keys(a, c, 10, Held::at_both, to_c, 100, {.proof = measured, .way = KeyWay::hop_by_hop});
+    share_keys(a, c, 10, Held::at_both, long_way, 100, {.proof = measured, .way = KeyWay::centralised});
+    a.quantum_part = "qkm-a>";  // what has a path
+  }
+  static kme::Demands proved(const points::ProofDemand& proof) { return {.paths = 1, .quantum = true, .proof = proof}; }
+  Result<Delivery> get_for_c(const kme::Demands& demands, std::uint32_t number = 1, std::uint32_t size = 256) {
+    return get_of(a, demands, {}, number, {SaeId("sae-c")}, size);
+  }
+  std::int64_t left_for_c(const std::string& stock) {
+    return a.store->transact([&](store::Transaction& t) { return a.stock->level(t, StockName("domain/c/" + stock), a.clock.now_ms()); })->own;
+  }
+  static constexpr points::KeyProof simulated{.bounds = 8, .photons = 2, .eps = 1e-9};
+  static constexpr points::KeyProof measured{.bounds = 32, .photons = 8, .eps = 1e-10};
+  static constexpr const char* to_c = "qkm-a>qkm-r>qkm-c";
+  static constexpr const char* long_way = "qkm-a>qkm-s>qkm-t>qkm-c";
+};
+
+TEST_F(SaeProofTest, KeysWithTheProofDemandedAreTakenAndNoOthers) {
+  const auto sold = get_for_c(proved({.photons = *points::photons_demanded("measured")}), 20);
+  ASSERT_TRUE(sold) << sold.error().message;
+  EXPECT_EQ(left_for_c(to_c), 20);
+  EXPECT_EQ(left_for_c(long_way), 0);
+  EXPECT_TRUE(same(*sold, *fetch(c, "sae-c", *sold)));
+  EXPECT_TRUE(a.recorded("photons measured")) << "the record says what was demanded";
+  EXPECT_TRUE(is_unmet(get_for_c(proved({.photons = *points::photons_demanded("measured")})))) << "the others are not measured";
+  const auto finite = get_for_c(proved({.bounds = *points::bounds_demanded("finite")}), 10);
+  EXPECT_TRUE(finite) << finite.error().message;
+  EXPECT_EQ(left_for_c(to_c), 10);
+}
+
+TEST_F(SaeProofTest, ADemandThatTheStockDoesNotProveIsRefusedAndUsesNothingUp) {
+  EXPECT_TRUE(is_unmet(get_for_c(proved({.eps_max = 9e-11}))));
+  EXPECT_TRUE(is_unmet(get_for_c(proved({.photons = *points::photons_demanded("measured")}), 21))) << "20 are measured";
+  EXPECT_TRUE(is_unmet(get_for_c(proved({.bounds = *points::bounds_demanded("gllp")}))));
+  EXPECT_TRUE(is_unmet(get_of(a, proved({.eps_max = 1e-9}), {}, 1, {SaeId("sae-b")}))) << "of that site's keys nothing is proved";
+  EXPECT_TRUE(is_unmet(get_of(a, proved({}), {}, 1, {SaeId("sae-a2")}))) << "made at the site";
+  EXPECT_EQ(left_for_c(to_c) + left_for_c(long_way), 40);
+  EXPECT_EQ(get_for_c(proved({.eps_max = 1e-9}), 100).error().code, ErrorCode::exhausted) << "so many there are not at all";
+}
+
+TEST_F(SaeProofTest, TheWayAndTheNumberOfRelaysAreMetToo) {
+  EXPECT_TRUE(is_unmet(get_for_c({.quantum = true, .relays_max = 0})));
+  ASSERT_TRUE(get_for_c({.quantum = true, .relays_max = 1}, 30));
+  EXPECT_EQ(left_for_c(to_c), 0);
+  EXPECT_TRUE(is_unmet(get_for_c({.quantum = true, .relays_max = 1})));
+  EXPECT_TRUE(is_unmet(get_for_c({.quantum = true, .centralised = false})));
+  ASSERT_TRUE(get_for_c({.quantum = true, .relays_max = 2, .hop_by_hop = false}, 10));
+  EXPECT_EQ(left_for_c(long_way), 0);
+}
+
+TEST_F(SaeProofTest, TheEpsOfWhatAKeyIsMadeOfAddsUp) {
+  // Two stock keys make one of 512 bits: what each may fail with is half of what the key may.
+  EXPECT_TRUE(is_unmet(get_for_c(proved({.eps_max = 1.9e-10}), 1, 512)));
+  EXPECT_TRUE(get_for_c(proved({.eps_max = 2e-10}), 1, 512));
+  kme::Demands two_paths = proved({.eps_max = 1.9e-10});
+  two_paths.paths = 2;
+  EXPECT_TRUE(is_unmet(get_for_c(two_paths)));
+  two_paths.proof.eps_max = 2e-10;
+  const auto sold = get_for_c(two_paths);
+  ASSERT_TRUE(sold) << sold.error().message;
+  EXPECT_TRUE(same(*sold, *fetch(c, "sae-c", *sold)));
+}
+
+TEST_F(SaeProofTest, AFurtherSitesPadsCountForTheProof) {
+  share_keys(a, b, 10, Held::at_both, over_u, 100, {.proof = measured, .way = KeyWay::hop_by_hop});
+  const auto for_both = [&](double eps_max) { return get_of(a, proved({.eps_max = eps_max}), {}, 1, {SaeId("sae-b"), SaeId("sae-c")}); };
+  EXPECT_TRUE(is_unmet(for_both(1.9e-10)));
+  const auto sold = for_both(2e-10);
+  ASSERT_TRUE(sold) << sold.error().message;
+  EXPECT_TRUE(same(*sold, *fetch(b, "sae-b", *sold)) && same(*sold, *fetch(c, "sae-c", *sold)));
+}
+
+TEST_F(SaeProofTest, AWishForAProofIsMetIfItCanBeAndPassedOverIfNot) {
+  const kme::Demands wish = proved({.photons = *points::photons_demanded("measured")});
+  ASSERT_TRUE(get_of(a, {}, wish, 20, {SaeId("sae-c")}));
+  EXPECT_EQ(left_for_c(long_way), 0);
+  EXPECT_TRUE(get_of(a, {}, wish, 1, {SaeId("sae-c")})) << "no measured ones are left";
+}
+
 TEST_F(SaeDeliveryTest, OrdersThatTogetherAreTooManyForOneMessageAreSharedOut) {
   share_keys(a, b, 5000);
   a.cut = true;  // the first holds up the others, so that they gather

@@ -41,8 +41,8 @@ struct SaeSite {
     stock.reset();
     store.reset();
   }
-  void add(const SaeSite& peer, const std::string& name, const BatchId& batch, Owner owner, const Secret& keys) {
-    const Chunk one[] = {{.batch = batch, .owner = owner, .keys = keys.duplicate(), .about = "", .expires_ms = 0}};
+  void add(const SaeSite& peer, const std::string& name, const BatchId& batch, Owner owner, const Secret& keys, const KeyQuality& quality = {}) {
+    const Chunk one[] = {{.batch = batch, .owner = owner, .keys = keys.duplicate(), .about = "", .expires_ms = 0, .quality = quality}};
     const auto added = store->transact(
         [&](store::Transaction& transaction) { return stock->add(transaction, StockName("domain/" + peer.domain + "/" + name), {}, one, clock.now_ms()); });
     ASSERT_TRUE(added) << added.error().message;
@@ -103,13 +103,13 @@ enum class Held { at_both, at_near_alone };
 
 /// Keys that `near` may choose, in chunks of at most `chunk_keys`.
 inline void share_keys(SaeSite& near, SaeSite& far, std::uint32_t count, Held held = Held::at_both, const std::string& stock = "t",
-                       std::uint32_t chunk_keys = 100) {
+                       std::uint32_t chunk_keys = 100, const KeyQuality& quality = {}) {
   for (std::uint32_t done = 0; done < count;) {
     const std::uint32_t size = std::min(chunk_keys, count - done);
     const auto batch = rng().id<BatchId>();
     const Secret keys = rng().secret(std::size_t{size} * stock_key_size);
-    near.add(far, stock, batch, Owner::self, keys);
-    if (held == Held::at_both) far.add(near, stock, batch, Owner::peer, keys);
+    near.add(far, stock, batch, Owner::self, keys, quality);
+    if (held == Held::at_both) far.add(near, stock, batch, Owner::peer, keys, quality);
     done += size;
   }
 }
