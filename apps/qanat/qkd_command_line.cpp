@@ -1,4 +1,4 @@
-// The options of `qanat qkd simulate` and `qanat qkd process`.
+// The options of `qanat qkd simulate`, `process` and `clock`.
 #include <CLI/CLI.hpp>
 #include <memory>
 
@@ -93,11 +93,37 @@ void add_process(CLI::App& qkd, const std::function<void(CLI::App*, std::functio
   command->add_option("--alice-side", options->alice_side, "Alice's side file")->check(CLI::ExistingFile);
   command->add_option("--bob-side", options->bob_side, "Bob's side file")->check(CLI::ExistingFile);
   command->add_option("--alice-origin", options->alice_origin, "time of pulse 0 by Alice's clock, units of 125 ps")->capture_default_str();
-  command->add_option("--bob-origin", options->bob_origin, "the same by Bob's clock")->capture_default_str();
+  command->add_option("--bob-origin", options->bob_origin, "the same by Bob's clock ('qanat qkd clock' finds it)")->capture_default_str();
+  command->add_option("--alice-phase", options->alice_phase, "the rest of a unit")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  command->add_option("--bob-phase", options->bob_phase, "the rest of a unit")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  command->add_option("--window", options->window_s, "how far from its pulse's time an event may lie, s; 0: half a period")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   command->add_option("--photocurrent-limit", link.photocurrent_limit_a, "A; 0: the receiver measures none")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   on(command, [options] { return qkd_process(*options); });
+}
+
+void add_clock(CLI::App& qkd, const std::function<void(CLI::App*, std::function<int()>)>& on) {
+  CLI::App* command = qkd.add_subcommand("clock", "Bob's clock by Alice's, from recordings: what 'qanat qkd process' takes as --bob-origin and --bob-phase");
+  command->footer("\nExample:\n  qanat qkd clock alice.events bob.events --gate-rate 1e9 --intensity signal");
+  const auto options = std::make_shared<ClockOptions>();
+  command->add_option("alice", options->alice, "Alice's event file")->required()->check(CLI::ExistingFile);
+  command->add_option("bob", options->bob, "Bob's event file")->required()->check(CLI::ExistingFile);
+  command->add_option("--alice-side", options->alice_side, "Alice's side file")->check(CLI::ExistingFile);
+  command->add_option("--gate-rate", options->clock.gate_rate_hz, "pulses per second")->check(CLI::Range(1.0, 1e12))->capture_default_str();
+  command->add_option("--alice-origin", options->clock.origin, "time of pulse 0 by Alice's clock, units of 125 ps")->capture_default_str();
+  command->add_option("--alice-phase", options->clock.origin_phase, "the rest of a unit")->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  command->add_option("--intensity", options->wanted.intensity, "which of Alice's pulses are laid over Bob's clicks: one kind in ten periods or fewer")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, qkd::Intensity>{{"signal", qkd::Intensity::signal}, {"decoy", qkd::Intensity::decoy}}));
+  command->add_option("--clicks", options->wanted.clicks_max, "of Bob's, from the first")->check(CLI::Range(8, 1000000))->capture_default_str();
+  command->add_option("--search", options->wanted.pulses_max, "how far the clocks may differ, periods to either side")
+      ->check(CLI::Range(1U, 1U << 24))
+      ->capture_default_str();
+  command->add_flag_callback(
+      "--json", [options] { options->output = Output::json; }, "print JSON");
+  on(command, [options] { return qkd_clock(*options); });
 }
 
 }  // namespace
@@ -106,6 +132,7 @@ void add_qkd_commands(CLI::App& qkd, const std::function<void(CLI::App*, std::fu
   qkd.require_subcommand(0, 1);
   add_simulate(qkd, on);
   add_process(qkd, on);
+  add_clock(qkd, on);
 }
 
 }  // namespace qanat::app

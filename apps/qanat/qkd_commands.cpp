@@ -218,6 +218,10 @@ std::filesystem::path side_of(const std::filesystem::path& named, const std::fil
   return std::filesystem::exists(beside) ? beside : std::filesystem::path();
 }
 
+std::unexpected<Error> no_alice_side(const std::filesystem::path& events) {
+  return fail(ErrorCode::not_found, events.string() + ".side: Alice's side file (basis, decoy class, bit) is not there; name it with --alice-side");
+}
+
 /// Simulated if either half is.
 Result<RecordingOrigin> origin_of(const Recording& alice, const Recording& bob) {
   ASSIGN_OR_RETURN(const RecordingOrigin sent, recording_origin(alice, RecordingSide::alice));
@@ -231,11 +235,14 @@ Result<void> process(ProcessOptions options) {
   const double gate_rate_hz = settings.parameters.gate_rate_hz;
   const Recording alice{.events = options.alice,
                         .side = side_of(options.alice_side, options.alice),
-                        .clock = {.gate_rate_hz = gate_rate_hz, .origin = options.alice_origin}};
-  const Recording bob{
-      .events = options.bob, .side = side_of(options.bob_side, options.bob), .clock = {.gate_rate_hz = gate_rate_hz, .origin = options.bob_origin}};
-  if (alice.side.empty())
-    return fail(ErrorCode::not_found, options.alice.string() + ".side: Alice's side file (basis, decoy class, bit) is not there; name it with --alice-side");
+                        .clock = {.gate_rate_hz = gate_rate_hz,
+                                  .origin = options.alice_origin,
+                                  .origin_phase = options.alice_phase,
+                                  .window_s = options.window_s}};
+  const Recording bob{.events = options.bob,
+                      .side = side_of(options.bob_side, options.bob),
+                      .clock = {.gate_rate_hz = gate_rate_hz, .origin = options.bob_origin, .origin_phase = options.bob_phase, .window_s = options.window_s}};
+  if (alice.side.empty()) return no_alice_side(options.alice);
   Point point{.settings = settings, .origin = RecordingOrigin::measured, .outcome = {}};
   ASSIGN_OR_RETURN(point.origin, origin_of(alice, bob));
   ASSIGN_OR_RETURN(point.outcome, run_laboratory({.settings = settings,
@@ -254,6 +261,24 @@ Result<void> process(ProcessOptions options) {
   fmt::print("{}, processed between two processes that share a classical channel alone. 'optics' is the recording's own time.\n\n",
              simulated ? "Recordings of SIMULATED optics: no photon was sent" : "Recorded detections");
   print_table({point}, "key rate");
+  return {};
+}
+
+Result<void> clock_of(const ClockOptions& options) {
+  const Recording alice{.events = options.alice, .side = side_of(options.alice_side, options.alice), .clock = options.clock};
+  if (alice.side.empty()) return no_alice_side(options.alice);
+  ASSIGN_OR_RETURN(const ClockSearch found, find_recorded_clock(alice, {.events = options.bob, .side = {}, .clock = options.clock}, options.wanted));
+  if (options.output == Output::json) {
+    fmt::print("{}\n", wire::Json::object({{"bob_origin", found.clock.origin},
+                                           {"bob_phase", found.clock.origin_phase},
+                                           {"offset_pulses", found.offset_pulses},
+                                           {"coincidences", found.coincidences},
+                                           {"runner_up", found.runner_up}})
+                            .pretty());
+    return {};
+  }
+  fmt::print("--bob-origin {} --bob-phase {:.3f}\n\nThe clocks differ by {} periods: {} of the clicks meet a pulse there, {} at the best other offset.\n",
+             found.clock.origin, found.clock.origin_phase, found.offset_pulses, found.coincidences, found.runner_up);
   return {};
 }
 
@@ -283,6 +308,11 @@ Result<std::vector<double>> parse_sweep(const std::string& text) {
 
 int qkd_simulate(SimulateOptions options) {
   const auto done = simulate(std::move(options));
+  return done ? 0 : complain(done.error());
+}
+
+int qkd_clock(const ClockOptions& options) {
+  const auto done = clock_of(options);
   return done ? 0 : complain(done.error());
 }
 

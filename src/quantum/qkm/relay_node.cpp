@@ -152,8 +152,9 @@ Result<KeyStock::Receipt> RelayNode::take_in(const RelayHeader& header, const st
     return parts_.link_keys.receive(transaction, link, header.runs, parts_.clock.now_ms());
   }));
   node::crash_point("qkm.relay.received");
-  if (receipt.refusal) return Result<KeyStock::Receipt>(std::move(receipt));
-  const std::array events{KeyEvent{.action = "link_key.used", .keys = text_of(header.runs), .subject = header.sender().text(), .request_id = request_id}};
+  // What a message names that is then refused is used up as far as it was here, or will be once it comes.
+  const bool in_order = !receipt.refusal && receipt.missing.empty();
+  const std::array events{KeyEvent{.action = in_order ? "link_key.used" : "link_key.burnt", .keys = text_of(header.runs), .subject = header.sender().text(), .request_id = request_id}};
   TRY(ports_.record(events));
   return Result<KeyStock::Receipt>(std::move(receipt));
 }

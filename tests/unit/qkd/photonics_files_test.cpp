@@ -8,6 +8,7 @@
 
 #include "harness.hpp"
 #include "quantum/qkd/photonics/file_device.hpp"
+#include "quantum/qkd/photonics/recorded_clock.hpp"
 #include "quantum/qkd/sifting/sifting.hpp"
 
 namespace qanat::qkd {
@@ -249,6 +250,23 @@ TEST_F(RecordingTest, SaysThatTheSimulatorExportedIt) {
   // The worked example was not: nobody says so.
   std::ofstream(request_.alice.side, std::ios::binary | std::ios::trunc).write(reinterpret_cast<const char*>(alice_side.data()), static_cast<std::streamsize>(alice_side.size()));
   EXPECT_EQ(*recording_origin(request_.alice, RecordingSide::alice), RecordingOrigin::measured);
+}
+
+TEST_F(RecordingTest, BobsClockIsFoundFromTheFiles) {
+  ASSERT_TRUE(export_run());
+  Recording unknown = request_.bob;
+  unknown.clock = {};
+  const auto found = find_recorded_clock(request_.alice, unknown, {});
+  ASSERT_TRUE(found) << found.error().message;
+  for (const std::uint64_t pulse : {0ULL, 1ULL, 999'999ULL}) EXPECT_EQ(found->clock.pulse_of(request_.bob.clock.time_of(pulse)), pulse);
+  // Too narrow a search, another gate rate, a file that is not there.
+  EXPECT_EQ(find_recorded_clock(request_.alice, unknown, {.pulses_max = 1000}).error().code, ErrorCode::not_found);
+  Recording slower = request_.alice;
+  slower.clock.gate_rate_hz = 0.9e9;
+  EXPECT_FALSE(find_recorded_clock(slower, unknown, {}));
+  Recording absent = request_.alice;
+  absent.side = folder_ / "absent";
+  EXPECT_FALSE(find_recorded_clock(absent, unknown, {}));
 }
 
 TEST_F(RecordingTest, DriversSiftTheSameFromFilesAsFromTheSimulation) {

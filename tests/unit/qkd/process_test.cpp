@@ -9,7 +9,6 @@
 #include "quantum/qkd/process/alice_end.hpp"
 #include "quantum/qkd/process/bob_end.hpp"
 #include "quantum/qkd/process/first_key.hpp"
-#include "quantum/qkd/process/secret_file.hpp"
 #include "quantum/qkd/session/message.hpp"
 #include "temporary_directory.hpp"
 
@@ -20,34 +19,6 @@ using test::EndProcess;
 
 // Computed with Python's hashlib; tests/unit/qkm/link_keys_test.cpp holds the QKM to the same value.
 TEST(KeyIdTest, IsTheOneThatTheQkmComputes) { EXPECT_EQ(key_id(LinkId("a-r"), 1763819548123, 41).hex(), "cb11edce17e739fbb2739000ce07a654"); }
-
-class SecretFileTest : public testing::Test {
- protected:
-  std::filesystem::path write(std::string_view text, mode_t mode = 0600) {
-    const std::filesystem::path file = directory_ / "secret";
-    std::ofstream(file, std::ios::binary | std::ios::trunc) << text;
-    ::chmod(file.c_str(), mode);
-    return file;
-  }
-  qanat::test::TemporaryDirectory directory_;
-};
-
-TEST_F(SecretFileTest, HoldsHexadecimalDigitsInWholeUnits) {
-  const auto secret = read_secret_file(write("00ff1a2b\n"), 2, 4);
-  ASSERT_TRUE(secret) << secret.error().message;
-  EXPECT_EQ(to_hex(secret->reveal()), "00ff1a2b");
-}
-
-TEST_F(SecretFileTest, AnythingElseIsRefused) {
-  EXPECT_EQ(read_secret_file(write("00ff1a2b", 0644), 2, 4).error().code, ErrorCode::denied);
-  EXPECT_EQ(read_secret_file(directory_ / "absent", 2, 4).error().code, ErrorCode::not_found);
-  const std::filesystem::path folder = directory_ / "folder";
-  ASSERT_EQ(::mkdir(folder.c_str(), 0700), 0);
-  EXPECT_EQ(read_secret_file(folder, 2, 4).error().code, ErrorCode::internal);
-  for (const std::string_view text : {"", "\n", "00ff1a", "00ff1a2", "00FF", "00fg", "00ff 00ff", "00ff00ff00ff00ff00ff", "00ff\n\n"}) {
-    EXPECT_EQ(read_secret_file(write(text), 2, 4).error().code, ErrorCode::invalid_argument) << text;
-  }
-}
 
 Exchange sample_exchange() {
   return {.connection = ConnectionId(Bytes(16, 5)),

@@ -192,6 +192,7 @@ TEST_F(RelayChain, AMessageDeliveredTwiceIsRefusedTheSecondTime) {
   const auto taken = take_one();
   ASSERT_TRUE(taken);
   EXPECT_EQ(refused, 2);
+  EXPECT_FALSE(b().uses("link_key.burnt").empty()) << "the refused message is on record with the keys that it named";
   ASSERT_TRUE(fetch_one(taken->id));
   expect_no_key_used_twice();
 }

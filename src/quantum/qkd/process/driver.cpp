@@ -1,10 +1,10 @@
 #include "quantum/qkd/process/driver.hpp"
 
+#include "base/secret_file.hpp"
 #include "quantum/qkd/photonics/simulated_device.hpp"
 #include "quantum/qkd/process/account.hpp"
 #include "quantum/qkd/process/alice_end.hpp"
 #include "quantum/qkd/process/bob_end.hpp"
-#include "quantum/qkd/process/secret_file.hpp"
 
 namespace qanat::qkd {
 namespace {
