@@ -139,7 +139,7 @@ TEST_F(Etsi014System, WhatMustBeProvedOfAKeyIsMetOrRefused) {
   ASSERT_EQ(proved.status, 200) << proved.body;
   const Answer dec = curl("sae-b", "qkm-b", "/api/v1/keys/sae-a/dec_keys?key_ID=" + *proved.json().array("keys")->at(0).text("key_ID"));
   EXPECT_EQ(dec.status, 200) << dec.body;
-  for (const char* unmet : {R"({"photons":"measured"})", R"({"relays_max":0})", R"({"bound":"lim-2014"})", R"({"eps_max":1e-300})", R"({"bound":"best"})"}) {
+  for (const char* unmet : {R"({"photons":"measured"})", R"({"relays_max":0})", R"({"bound":"wiesemann-2026"})", R"({"eps_max":1e-300})", R"({"bound":"best"})"}) {
     const Answer refused = demanding(unmet);
     EXPECT_EQ(refused.status, 400) << unmet << ": " << refused.body;
     EXPECT_EQ(refused.json().text("message").value_or(""), "not all extension_mandatory request options could be met") << unmet;
