@@ -123,7 +123,7 @@ Row quantile_row(const std::string& name, const std::vector<double>& values, dou
           .unit = "ms",
           .limit = limit,
           .ratio = ratio,
-          .value_spread = Spread{.low = quantile(values, 1e-9), .high = quantile(values, 1), .samples = values.size()},
+          .value_spread = spread_of(values),
           .ratio_spread = {},
           .note = std::move(note)};
 }

@@ -179,8 +179,6 @@ struct Series {
   }
 };
 
-Spread spread_of(const std::vector<double>& values) { return {.low = quantile(values, 1e-9), .high = quantile(values, 1), .samples = values.size()}; }
-
 Row row_of(std::string name, const std::vector<double>& values, const std::vector<double>& ratios, const std::vector<double>& limits, std::string note) {
   return {.name = std::move(name),
           .value = median(values),

@@ -213,15 +213,7 @@ Result<void> measure_in(const std::filesystem::path& folder, Report& report, con
     add_rows(report, plan, plan.stocks[i], all[i]);
     rates.push_back(median(all[i].values(&Outcome::per_cpu_second)));
   }
-  const auto [low, high] = std::ranges::minmax(rates);
-  report.add({.name = "ETSI 014 enc_keys, smallest to largest rate over the stocks",
-              .value = low / high,
-              .unit = "ratio",
-              .limit = {},
-              .ratio = {},
-              .value_spread = {},
-              .ratio_spread = {},
-              .note = "of the medians, per CPU second; 1 is flat"});
+  report.add(flatness_row("ETSI 014 enc_keys, smallest to largest rate over the stocks", rates, "of the medians, per CPU second"));
   return {};
 }
 

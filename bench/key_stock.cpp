@@ -107,15 +107,7 @@ Result<void> measure_in(const std::filesystem::path& folder, Report& report, std
     report.add(median_row(with + "redeem", stock.namings, "CPU us per key", fmt::format("a key that the other end named; {} keys to a commit", group)));
     costs.push_back(median(stock.claims) + median(stock.namings));
   }
-  const auto [low, high] = std::ranges::minmax(costs);
-  report.add({.name = "key stock, lowest to highest cost of a key over the stocks",
-              .value = low / high,
-              .unit = "ratio",
-              .limit = {},
-              .ratio = {},
-              .value_spread = {},
-              .ratio_spread = {},
-              .note = "claim and redeem; 1 is flat"});
+  report.add(flatness_row("key stock, lowest to highest cost of a key over the stocks", costs, "claim and redeem"));
   return {};
 }
 

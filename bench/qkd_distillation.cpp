@@ -15,6 +15,7 @@
 
 #include "distillation_end.hpp"
 #include "quantum/qkd/keyrate/statistics.hpp"
+#include "statistics.hpp"
 
 namespace qanat::bench {
 namespace {
@@ -213,16 +214,6 @@ std::string operating_point(const DistillationPlan& plan) {
       100.0 * plan.qber, s.block_size, plan.blocks * plan.lanes, plan.lanes, name(s.effective_bound()), name(s.length_rule), s.eps_sec, s.eps_cor,
       name(s.leak_model), link.intensity[0], link.intensity[1], link.intensity[2], link.intensity_probability[0], link.intensity_probability[1],
       link.intensity_probability[2], link.key_basis_probability, link.gate_rate_hz / 1e9, link.distance_km);
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
-
-Spread spread_of(const std::vector<double>& values) {
-  const auto [low, high] = std::ranges::minmax(values);
-  return {.low = low, .high = high, .samples = values.size()};
 }
 
 std::string cpu_model() {

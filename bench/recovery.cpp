@@ -164,7 +164,7 @@ Row row_of(const std::string& name, const std::vector<double>& values, double li
           .unit = "ms",
           .limit = limit,
           .ratio = limit / middle,
-          .value_spread = Spread{.low = quantile(values, 0.0001), .high = quantile(values, 1.0), .samples = values.size()},
+          .value_spread = spread_of(values),
           .ratio_spread = {},
           .note = std::move(note)};
 }
@@ -208,7 +208,7 @@ Result<void> measure_recovery(Report& report, const RecoveryPlan& plan) {
               .unit = "ms",
               .limit = 3000,
               .ratio = 3000 / median(leader),
-              .value_spread = Spread{.low = quantile(leader, 0.0001), .high = quantile(leader, 1.0), .samples = leader.size()},
+              .value_spread = spread_of(leader),
               .ratio_spread = {},
               .note = "limit: the silence that must pass by configuration (takeover_ms; twice that for the one that sorts last)"});
   return {};

@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -92,15 +93,25 @@ wire::Json json_of(const Row& row) {
 
 }  // namespace
 
+Spread spread_of(const std::vector<double>& values) {
+  const auto [low, high] = std::ranges::minmax(values);
+  return {.low = low, .high = high, .samples = values.size()};
+}
+
 Row median_row(std::string name, const std::vector<double>& values, std::string unit, std::string note) {
   return {.name = std::move(name),
           .value = median(values),
           .unit = std::move(unit),
           .limit = {},
           .ratio = {},
-          .value_spread = Spread{.low = quantile(values, 1e-9), .high = quantile(values, 1), .samples = values.size()},
+          .value_spread = spread_of(values),
           .ratio_spread = {},
           .note = std::move(note)};
+}
+
+Row flatness_row(std::string name, const std::vector<double>& values, const std::string& note) {
+  const auto [low, high] = std::ranges::minmax(values);
+  return {.name = std::move(name), .value = low / high, .unit = "ratio", .limit = {}, .ratio = {}, .value_spread = {}, .ratio_spread = {}, .note = note + "; 1 is flat"};
 }
 
 void Report::append(Report other) {

@@ -28,8 +28,14 @@ struct Row {
   std::string note;  // what exactly is counted
 };
 
+/// Of one value at least.
+Spread spread_of(const std::vector<double>& values);
+
 /// A row of several measurements: their median, the lowest and the highest.
 Row median_row(std::string name, const std::vector<double>& values, std::string unit, std::string note);
+
+/// The lowest to the highest of several values, which would be 1 if they were alike.
+Row flatness_row(std::string name, const std::vector<double>& values, const std::string& note);
 
 /// One item of a limit that is a sum.
 struct CostLine {

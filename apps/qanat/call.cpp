@@ -283,10 +283,6 @@ int report(const Result<wire::Json>& summary, const Network& network, const Call
   return 0;
 }
 
-}  // namespace
-
-namespace {
-
 /// True once the caller's QKM holds a relayed key for the called domain.
 bool quantum_key_in_stock(const Network& network, Operator& op, const std::string& from_domain, const std::string& to_domain) {
   for (const ElementPlan& element : network.elements()) {
@@ -359,11 +355,7 @@ int demo(const UpOptions& network_options, CallOptions options) {
   const auto session = NetworkSession::start(network_options, {});
   if (!session) return complain(session.error());
   const Network& network = (*session)->network();
-  fmt::print("  {:<14} {:<34} {:>6}  {}\n", "element", "identity", "port", "certificate");
-  for (const ElementPlan& element : network.elements()) {
-    if (!element.started) continue;
-    fmt::print("  {:<14} {:<34} {:>6}  {}\n", element.name(), element.identity.uri(), element.port, (*session)->running().certificate_of(element.name()));
-  }
+  print_elements(network, (*session)->running());
   fmt::print("\n  all connections: TLS 1.3, both ends by these certificates, key exchange X25519MLKEM768\n");
   print_sae_listeners(network);
   fmt::print("\n");

@@ -9,9 +9,9 @@ CLI::App* add_command(CLI::App& parent, const std::string& name, const std::stri
 }
 
 void add_network_option(CLI::App& command, std::filesystem::path& folder) {
-  command.add_option_function<std::string>(
-      "--network", [&folder](const std::string& name) { folder = Network::default_folder(name); }, "name of the network (default: default)");
-  command.add_option("--state", folder, "folder of the network, instead of --network");
+  CLI::Option* const name = command.add_option_function<std::string>(
+      "--network", [&folder](const std::string& text) { folder = Network::default_folder(text); }, "name of the network (default: default)");
+  command.add_option("--state", folder, "folder of the network, instead of --network")->excludes(name);
 }
 
 void add_json_flag(CLI::App& command, Output& output) {

@@ -17,6 +17,7 @@ struct UpOptions {
   std::filesystem::path folder;
   NetworkOptions network;
   bool fresh = false;
+  std::string relay = {};  // how a network that is there already must relay; empty: any way will do
 };
 struct CallOptions {
   std::filesystem::path folder;

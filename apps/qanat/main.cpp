@@ -49,7 +49,8 @@ class CommandLine {
     } catch (const CLI::ParseError& error) {
       // CLI11 answers --help and --version in this way too.
       if (error.get_exit_code() == 0) return app_.exit(error);
-      std::fprintf(stderr, "qanat: %s; see qanat %s--help\n", error.what(), argc > 1 && argv[1][0] != '-' ? (std::string(argv[1]) + " ").c_str() : "");
+      const bool known = argc > 1 && !app_.get_subcommands([&](const CLI::App* one) { return one->get_name() == argv[1]; }).empty();
+      std::fprintf(stderr, "qanat: %s; see qanat %s--help\n", error.what(), known ? (std::string(argv[1]) + " ").c_str() : "");
       return 2;
     }
     return action_();
@@ -96,6 +97,7 @@ class CommandLine {
   }
   UpOptions up_options() {
     up_.folder = folder_;
+    up_.relay = relay_;
     if (!relay_.empty()) up_.network.relay = relay_;
     return up_;
   }
@@ -191,7 +193,7 @@ class CommandLine {
       command->add_option("--config", terminal_call_.config, "configuration file")->required();
       command->add_option("--say", terminal_call_.wav_in, "WAV to say")->required();
       command->add_option("--record", terminal_call_.wav_out, "WAV to write what is heard to")->required();
-      command->add_option("--pace", terminal_call_.pace, "speed of the voice; 1 is real time");
+      command->add_option("--pace", terminal_call_.pace, "speed of the voice; 1 is real time")->check(CLI::Range(0.1, 100.0));
       if (placing) {
         command->add_option("--number", terminal_call_.callee_number, "number to call")->required();
         command->add_option("--port", terminal_call_.callee_port, "SIP port of the called terminal on the loopback interface")->required();

@@ -19,13 +19,18 @@ int complain(const Error& error) {
   return 1;
 }
 
-namespace {
-
-void print_table(const Network& network, const RunningNetwork& running) {
-  fmt::print("\n  {:<14} {:<34} {:>6}  {}\n", "element", "identity", "port", "certificate");
+void print_elements(const Network& network, const RunningNetwork& running) {
+  fmt::print("  {:<14} {:<34} {:>6}  {}\n", "element", "identity", "port", "certificate");
   for (const ElementPlan& element : network.elements()) {
     if (element.started) fmt::print("  {:<14} {:<34} {:>6}  {}\n", element.name(), element.identity.uri(), element.port, running.certificate_of(element.name()));
   }
+}
+
+namespace {
+
+void print_table(const Network& network, const RunningNetwork& running) {
+  fmt::print("\n");
+  print_elements(network, running);
   fmt::print("\n  roots and issuing CAs: {}; configurations: {}; databases, logs and audit records: {}\n", network.trust().string(), (network.folder() / "config").string(),
              (network.folder() / "state").string());
   for (const LinkPlan& link : network.links()) {

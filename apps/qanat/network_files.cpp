@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 
 #include "base/clock.hpp"
+#include "base/secret_file.hpp"
 #include "crypto/kdf.hpp"
 #include "crypto/random.hpp"
 #include "network.hpp"
@@ -34,14 +34,6 @@ Result<void> write_secret(const std::filesystem::path& file, std::size_t size, c
   ::close(descriptor);
   if (!ok) return fail(ErrorCode::internal, file.string() + ": cannot be written");
   return {};
-}
-
-Result<Secret> read_secret_text(const std::filesystem::path& file, std::size_t digits) {
-  std::ifstream in(file, std::ios::binary);
-  Secret out(digits);
-  in.read(reinterpret_cast<char*>(out.writable().data()), static_cast<std::streamsize>(digits));
-  if (static_cast<std::size_t>(in.gcount()) != digits) return fail(ErrorCode::internal, file.string() + ": is not whole");
-  return Result<Secret>(std::move(out));
 }
 
 constexpr std::size_t enrolment_secret_size = 32;
@@ -108,7 +100,7 @@ class NetworkFiles {
     plan.now_ms = SystemClock().now_ms();
     for (const ElementPlan& element : network_.elements()) {
       if (element.identity.kind == Kind::cas) continue;
-      ASSIGN_OR_RETURN(const Secret secret, read_secret_text(network_.secret_of(element.name() + ".enrolment"), 2 * enrolment_secret_size));
+      ASSIGN_OR_RETURN(const Secret secret, read_secret_digits(network_.secret_of(element.name() + ".enrolment"), enrolment_secret_size));
       // CAS is given the hash alone; what the element proves with is derived from it (Node::enrol_at_cas).
       plan.elements.push_back({.identity = element.identity, .proof_key = Secret::copy_of(crypto::digest(crypto::Hash::sha256, {as_bytes("qanat enrolment"), secret.reveal()}))});
     }

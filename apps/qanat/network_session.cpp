@@ -37,6 +37,7 @@ Result<std::unique_ptr<NetworkSession>> NetworkSession::start(const UpOptions& o
     TRY(erase_network(options.folder));
   }
   if (!network && network.error().code != ErrorCode::not_found) return fail(network.error());
+  if (network && !options.fresh) TRY(network->check_relay(options.relay));
   if (!network || options.fresh) {
     // network.json is written last: without it, what an earlier start left is of no use.
     TRY(erase_network(options.folder));

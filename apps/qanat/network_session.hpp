@@ -27,6 +27,9 @@ class NetworkSession {
 /// stays so.
 Result<wire::Json> enrol_terminal(const Network& network, const std::string& program, Operator& op, const TerminalPlan& terminal);
 
+/// The table of its elements, for people: identity, port, certificate.
+void print_elements(const Network& network, const RunningNetwork& running);
+
 /// SIGINT and SIGTERM wait for sigwait() in this thread; every thread started later inherits it.
 void block_signals();
 

@@ -1,4 +1,4 @@
-// `qanat qkd simulate` and `qanat qkd process`: a QKD link's post-processing alone, without a network.
+// `qanat qkd simulate`, `process` and `clock`: a QKD link's post-processing alone, without a network.
 #pragma once
 
 #include <filesystem>
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "commands.hpp"
+#include "quantum/qkd/photonics/recorded_clock.hpp"
 #include "quantum/qkd/session/settings.hpp"
 
 namespace CLI {
@@ -43,15 +44,30 @@ struct ProcessOptions {
   std::filesystem::path bob;
   std::filesystem::path alice_side;
   std::filesystem::path bob_side;
+  std::uint64_t alice_origin = 0;  // time of pulse 0 by each file's clock, in units of 125 ps
+  std::uint64_t bob_origin = 0;
+  double alice_phase = 0.0;  // and the rest of a unit
+  double bob_phase = 0.0;
+  double window_s = 0.0;  // how far from its pulse's time an event may lie; 0: half a period
+};
+
+struct ClockOptions {
+  std::filesystem::path alice;  // event files; Alice's side file stands beside hers, or is named
+  std::filesystem::path bob;
+  std::filesystem::path alice_side;
+  qkd::EventClock clock;  // Alice's
+  qkd::ClockWanted wanted;
+  Output output = Output::people;
 };
 
 int qkd_simulate(SimulateOptions options);
 int qkd_process(ProcessOptions options);
+int qkd_clock(const ClockOptions& options);
 
 /// "0:150:10" as 0, 10, … 150. invalid_argument when it is not like that, or more than 200 values.
 Result<std::vector<double>> parse_sweep(const std::string& text);
 
-/// Adds both below the `qkd` command; `on` connects a command with what it does.
+/// Adds them below the `qkd` command; `on` connects a command with what it does.
 void add_qkd_commands(CLI::App& qkd, const std::function<void(CLI::App*, std::function<int()>)>& on);
 
 }  // namespace qanat::app

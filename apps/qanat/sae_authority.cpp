@@ -249,7 +249,8 @@ Result<SaeRecord> SaeAuthority::add(const Wanted& wanted) {
                 .revoked = false};
   const crypto::PemFiles files = sae.files();
   std::error_code error;
-  if (std::ranges::find(saes_, sae.name, &SaeRecord::name) != saes_.end()) {  // of a certificate that is revoked
+  // Those of the certificate that is revoked go; in another folder than theirs nothing is anybody's to remove.
+  if (const auto known = std::ranges::find(saes_, sae.name, &SaeRecord::name); known != saes_.end() && known->folder == sae.folder) {
     std::filesystem::remove(files.key, error);
     std::filesystem::remove(files.certificate, error);
   }

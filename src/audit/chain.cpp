@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "base/utf8.hpp"
 #include "crypto/kdf.hpp"
 
 namespace qanat::audit {
@@ -14,34 +15,6 @@ constexpr std::string_view ellipsis = "\xE2\x80\xA6";
 constexpr std::string_view hash_field = R"(,"hash":")";
 constexpr std::string_view hex_digits = "0123456789abcdef";
 constexpr std::size_t hash_digits = 64;
-
-constexpr bool is_between(char octet, unsigned low, unsigned high) {
-  const auto value = static_cast<unsigned char>(octet);
-  return value >= low && value <= high;
-}
-
-/// Octets of the well-formed UTF-8 sequence at the start of `text` (Unicode 15, table 3-7), or 0.
-std::size_t utf8_sequence(std::string_view text) {
-  struct Shape {
-    unsigned first_low, first_high, second_low, second_high;
-    std::size_t size;
-  };
-  static constexpr std::array shapes{
-      Shape{0x00, 0x7F, 0, 0, 1},       Shape{0xC2, 0xDF, 0x80, 0xBF, 2}, Shape{0xE0, 0xE0, 0xA0, 0xBF, 3},
-      Shape{0xE1, 0xEC, 0x80, 0xBF, 3}, Shape{0xED, 0xED, 0x80, 0x9F, 3}, Shape{0xEE, 0xEF, 0x80, 0xBF, 3},
-      Shape{0xF0, 0xF0, 0x90, 0xBF, 4}, Shape{0xF1, 0xF3, 0x80, 0xBF, 4}, Shape{0xF4, 0xF4, 0x80, 0x8F, 4},
-  };
-  for (const Shape& shape : shapes) {
-    if (!is_between(text[0], shape.first_low, shape.first_high)) continue;
-    if (text.size() < shape.size) return 0;
-    if (shape.size > 1 && !is_between(text[1], shape.second_low, shape.second_high)) return 0;
-    for (std::size_t i = 2; i < shape.size; ++i) {
-      if (!is_between(text[i], 0x80, 0xBF)) return 0;
-    }
-    return shape.size;
-  }
-  return 0;
-}
 
 bool is_plain(std::string_view character) { return character[0] != '"' && character[0] != '\\' && static_cast<unsigned char>(character[0]) >= 0x20; }
 
@@ -99,7 +72,7 @@ class LineReader {
  private:
   [[nodiscard]] std::size_t escape() const {
     if (rest_.size() >= 2 && (rest_[1] == '"' || rest_[1] == '\\')) return 2;
-    const bool control = rest_.starts_with("\\u00") && rest_.size() >= 6 && is_between(rest_[4], '0', '1') && hex_digits.contains(rest_[5]);
+    const bool control = rest_.starts_with("\\u00") && rest_.size() >= 6 && (rest_[4] == '0' || rest_[4] == '1') && hex_digits.contains(rest_[5]);
     return control ? 6 : 0;
   }
   std::string_view rest_;

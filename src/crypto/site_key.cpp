@@ -1,10 +1,8 @@
 #include "crypto/site_key.hpp"
 
-#include <sys/stat.h>
-
 #include <array>
-#include <fstream>
 
+#include "base/secret_file.hpp"
 #include "crypto/aead.hpp"
 #include "crypto/kdf.hpp"
 
@@ -23,25 +21,9 @@ Secret message_key(const Secret& site_key, ByteView salt, ByteView context) {
 }  // namespace
 
 Result<SiteKey> SiteKey::read(const std::filesystem::path& file) {
-  struct stat facts {};
-  if (::stat(file.c_str(), &facts) != 0) return fail(ErrorCode::not_found, file.string() + ": no site key there");
-  if ((facts.st_mode & 077U) != 0) return fail(ErrorCode::denied, file.string() + ": others can read this site key; chmod 600 it");
-  std::ifstream in(file, std::ios::binary);
-  Secret digits(2 * key_octets);
-  in.read(reinterpret_cast<char*>(digits.writable().data()), static_cast<std::streamsize>(digits.size()));
-  Secret key(key_octets);
-  const auto nibble = [](std::uint8_t c) -> unsigned {
-    if (c >= '0' && c <= '9') return c - unsigned{'0'};
-    if (c >= 'a' && c <= 'f') return c - unsigned{'a'} + 10U;
-    return 16U;
-  };
-  for (std::size_t i = 0; i < key_octets; ++i) {
-    const unsigned high = nibble(digits.reveal()[2 * i]);
-    const unsigned low = nibble(digits.reveal()[2 * i + 1]);
-    if (high > 15U || low > 15U) return fail(ErrorCode::invalid_argument, file.string() + ": must hold 64 lower-case hexadecimal digits");
-    key.writable()[i] = static_cast<std::uint8_t>(high * 16U + low);
-  }
-  return Result<SiteKey>(SiteKey(std::move(key)));
+  auto key = read_secret_file(file, key_octets);
+  if (!key) return fail_in("site key", key.error());
+  return Result<SiteKey>(SiteKey(std::move(*key)));
 }
 
 Bytes SiteKey::wrap(ByteView context, const Secret& secret, Rng& rng) const {

@@ -169,19 +169,21 @@ net::Outgoing render_closed(StreamStatus status) {
   return {.head = message(Service::close_response, payload), .body = {}, .close_after = false};
 }
 
-const Sae* named_by(const SaeRegistry& registry, std::string_view uri) {
-  if (const Sae* const whole = registry.find(SaeId(std::string(uri)))) return whole;
+std::optional<SaeId> named_by(const SaeRegistry& registry, std::string_view uri) {
+  const auto known = [&](std::string_view text) {
+    SaeId name{std::string(text)};
+    return registry.find(name) != nullptr ? std::optional(std::move(name)) : std::nullopt;
+  };
+  const std::optional<SaeId> whole = known(uri);
   const std::size_t scheme = uri.find("://");
-  if (scheme == std::string_view::npos) return nullptr;
+  // A pattern may cover the whole URI by chance: the name in it comes first then.
+  if (scheme == std::string_view::npos || (whole && !registry.find(*whole)->pattern)) return whole;
   std::string_view authority = uri.substr(scheme + 3);
   authority = authority.substr(0, authority.find_first_of("/?#"));
   const std::size_t at = authority.find('@');
-  if (at != std::string_view::npos) {
-    authority = authority.substr(0, at);
-  } else {
-    authority = authority.substr(0, authority.find(':'));
-  }
-  return registry.find(SaeId(std::string(authority)));
+  authority = authority.substr(0, at != std::string_view::npos ? at : authority.find(':'));
+  const std::optional<SaeId> inside = known(authority);
+  return inside ? inside : whole;
 }
 
 }  // namespace qanat::kme::etsi004

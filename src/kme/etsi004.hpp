@@ -56,8 +56,9 @@ net::Outgoing render(const StreamOpened& opened);
 net::Outgoing render(StreamChunk chunk);
 net::Outgoing render_closed(StreamStatus status);
 
-/// The SAE that a URI names: the URI as a whole, else what stands before '@' in its authority, else its host. nullptr if that is no SAE's name.
-const Sae* named_by(const SaeRegistry& registry, std::string_view uri);
+/// The SAE that a URI names: the URI as a whole, else what stands before '@' in its authority, else its host. Nothing if that is no SAE's name, nor one that a
+/// pattern covers.
+std::optional<SaeId> named_by(const SaeRegistry& registry, std::string_view uri);
 
 /// Provider and registry must outlive the listener.
 net::ForeignProtocolFactory make_protocol(StreamProvider& provider, const SaeRegistry& registry);

@@ -77,16 +77,16 @@ void Protocol::answer(Service service, ByteView payload, net::SendBack send) {
 
 void Protocol::open(const OpenRequest& request, net::SendBack send) {
   Caller who = caller();
-  const Sae* const source = named_by(registry_, request.source);
-  const Sae* const destination = named_by(registry_, request.destination);
+  const auto source = named_by(registry_, request.source);
+  const auto destination = named_by(registry_, request.destination);
   const auto no = [&](std::string why) {
     StreamOpened answer{.status = StreamStatus::no_connection, .qos = request.qos, .id = request.id};
     refuse("etsi004.open_connect", std::move(why), render(answer), std::move(send));
   };
-  if (source == nullptr || source->id != who.sae) return no("the source is not the SAE of the certificate");
-  if (destination == nullptr) return no("the destination is not known to this KME");
-  if (destination->id == who.sae) return no("source and destination are the same SAE");
-  provider_.open({.caller = std::move(who), .destination = destination->id, .qos = request.qos, .id = request.id},
+  if (source != who.sae) return no("the source is not the SAE of the certificate");
+  if (!destination) return no("the destination is not known to this KME");
+  if (*destination == who.sae) return no("source and destination are the same SAE");
+  provider_.open({.caller = std::move(who), .destination = *destination, .qos = request.qos, .id = request.id},
                  [send = std::move(send)](StreamOpened opened) mutable { send(render(opened)); });
 }
 

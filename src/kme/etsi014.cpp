@@ -6,6 +6,7 @@
 #include "kme/key_id_text.hpp"
 #include "kme/secret_text.hpp"
 #include "net/foreign_routes.hpp"
+#include "points/relay_path.hpp"
 
 namespace qanat::kme::etsi014 {
 namespace {
@@ -13,9 +14,13 @@ namespace {
 // Clause 5, word for word.
 constexpr const char* size_not_octets = "size shall be a multiple of 8";
 constexpr const char* mandatory_unknown = "not all extension_mandatory parameters are supported";
+constexpr std::string_view standards_words[] = {size_not_octets, mandatory_unknown, demands_unmet};
 constexpr std::int64_t paths_max = 64;
+constexpr std::int64_t relays_max = points::relay_nodes_max - 2;
+constexpr std::size_t quoted_max = 64;  // octets of a name that came, in a refusal
 
 std::unexpected<Error> bad(std::string why) { return fail(ErrorCode::invalid_argument, std::move(why)); }
+std::unexpected<Error> bad(std::string_view standard, std::string_view detail) { return bad(std::string(standard) + ": " + std::string(detail)); }
 
 Result<std::uint32_t> check_number(std::int64_t number, const Limits& limits) {
   if (number >= 1 && number <= limits.max_key_per_request) return static_cast<std::uint32_t>(number);
@@ -39,18 +44,47 @@ Result<std::vector<SaeId>> read_saes(const wire::Json& body, const Limits& limit
 
 enum class Must : std::uint8_t { be_met, be_tried };
 
+Result<void> read_way(const wire::Json& asked, Demands& out) {
+  ASSIGN_OR_RETURN(const auto way, asked.optional_text("way"));
+  if (!way) return {};
+  out.hop_by_hop = *way == "hop_by_hop";
+  out.centralised = *way == "centralised";
+  return out.hop_by_hop || out.centralised ? Result<void>() : bad("way: must be hop_by_hop or centralised");
+}
+
+/// What must be proved of a key, in the words of Km-3.
+Result<Demands> read_quality(const wire::Json& asked) {
+  Demands out{.paths = 1, .quantum = true};
+  ASSIGN_OR_RETURN(out.proof, points::read_named_demand(asked));
+  TRY(read_way(asked, out));
+  ASSIGN_OR_RETURN(const auto relays, asked.optional_integer("relays_max", 0, relays_max));
+  if (relays) out.relays_max = static_cast<std::uint32_t>(*relays);
+  return out;
+}
+
+Result<Demands> read_assurance(const wire::Json& value) {
+  if (!value.is_object()) {
+    ASSIGN_OR_RETURN(const std::string assurance, value.as_text());
+    if (assurance != "quantum" && assurance != "any") return bad(demands_unmet, "qanat_assurance: must be quantum, any or an object");
+    return Demands{.paths = 1, .quantum = assurance == "quantum"};
+  }
+  if (const auto known = value.only({"bound", "eps_max", "photons", "way", "relays_max"}); !known) return bad(mandatory_unknown, known.error().message);
+  auto out = read_quality(value);
+  return out ? out : bad(demands_unmet, out.error().message);
+}
+
 /// One parameter of an extension object: what it asks for is added to `demands`.
 Result<void> read_parameter(const wire::Json& object, const std::string& name, Demands& demands, bool& transport) {
   if (name == extension_paths) {
     ASSIGN_OR_RETURN(const std::int64_t paths, object.integer(name));
-    if (paths < 1 || paths > paths_max) return bad(demands_unmet);
+    if (paths < 1 || paths > paths_max) return bad(demands_unmet, "qanat_paths: must be between 1 and " + std::to_string(paths_max));
     demands.paths = std::max(demands.paths, static_cast<std::uint32_t>(paths));
     return {};
   }
   if (name == extension_assurance) {
-    ASSIGN_OR_RETURN(const std::string assurance, object.text(name));
-    if (assurance != "quantum" && assurance != "any") return bad(demands_unmet);
-    demands.quantum = demands.quantum || assurance == "quantum";
+    ASSIGN_OR_RETURN(const wire::Json value, object.at(name));
+    ASSIGN_OR_RETURN(const Demands asked, read_assurance(value));
+    demands = demands.and_also(asked);
     return {};
   }
   if (name == extension_transport) {
@@ -58,7 +92,7 @@ Result<void> read_parameter(const wire::Json& object, const std::string& name, D
     transport = transport || wanted;
     return {};
   }
-  return bad(mandatory_unknown);
+  return bad(mandatory_unknown, name.substr(0, quoted_max));
 }
 
 Result<void> read_extensions(const wire::Json& body, std::string_view list, Must must, KeyRequest& out) {
@@ -187,6 +221,11 @@ std::string render_status(const StockStatus& status, const SaeId& master, const 
 std::string render_error(std::string_view message) {
   std::string plain(message);
   std::ranges::replace_if(plain, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');  // it may quote what came, and JSON is UTF-8
+  for (const std::string_view words : standards_words) {
+    if (!plain.starts_with(std::string(words) + ": ")) continue;
+    const std::string reason = plain.substr(words.size() + 2);
+    return wire::Json::object({{"message", words}, {"details", wire::Json::array({wire::Json::object({{"reason", reason}})})}}).dump();
+  }
   return wire::Json::object({{"message", plain}}).dump();
 }
 

@@ -21,7 +21,9 @@ struct KeyRequest {
 // The extension parameters that are supported, in extension_mandatory (400 if they cannot be met) and extension_optional (met if possible; what is unknown
 // or malformed there is passed over, as clause 6.2 allows). The standard wants a vendor's prefix that ends in "_".
 inline constexpr std::string_view extension_paths = "qanat_paths";                      // integer: over at least so many node-disjoint paths
-inline constexpr std::string_view extension_assurance = "qanat_assurance";              // "quantum": between the KMEs nothing rests on public-key secrecy alone
+// "quantum": between the KMEs nothing rests on public-key secrecy alone. Or an object, which asks for that and for what a KMS may demand (Km-3): "bound",
+// "eps_max", "photons", "way", "relays_max", each optional.
+inline constexpr std::string_view extension_assurance = "qanat_assurance";
 inline constexpr std::string_view extension_transport = "qanat_quantum_safe_transport";  // true: only over a connection with a quantum-safe group
 
 /// The body of POST enc_keys; an empty one asks for the defaults. invalid_argument, in the standard's words where it has some.
@@ -37,7 +39,7 @@ Result<std::vector<KeyId>> read_key_id_query(std::string_view query);
 Secret render_key_container(const Delivery& delivery, const Caller& caller);
 /// Clause 6.1.
 std::string render_status(const StockStatus& status, const SaeId& master, const SaeId& slave);
-/// Clause 6.5.
+/// Clause 6.5. What follows the standard's own words after a colon goes into `details`, so that the message is the standard's to the letter.
 std::string render_error(std::string_view message);
 
 /// The three methods under /api/v1/keys. Provider and registry must outlive the listener.

@@ -26,8 +26,9 @@ net::ForeignResponse failed(const Error& error) {
     case ErrorCode::exhausted:
     case ErrorCode::unavailable:
     case ErrorCode::deadline_exceeded:
-    case ErrorCode::internal:
       return json_answer(503, render_error(error.message));
+    case ErrorCode::internal:  // it may say what our files and statements are called, which is nobody's business outside
+      break;
   }
   return json_answer(503, render_error("internal error"));
 }

@@ -1,6 +1,7 @@
 #include "kme/etsi020.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "kme/caller.hpp"
@@ -61,6 +62,12 @@ Result<std::vector<KeyId>> read_ids(const wire::Json& list) {
   return out;
 }
 
+wire::Json ids_json(std::span<const KeyId> ids) {
+  std::vector<wire::Json> out;
+  for (const KeyId& id : ids) out.push_back(wire::Json::object({{"key_id", to_uuid(id)}}));
+  return wire::Json::array(std::move(out));
+}
+
 unsigned status_of(ErrorCode code) {
   switch (code) {
     case ErrorCode::invalid_argument:
@@ -80,6 +87,8 @@ unsigned status_of(ErrorCode code) {
 }
 
 net::ForeignResponse refusal(unsigned status, std::string_view why) { return json_answer(status, render_error(status, why)); }
+/// What failed in here is not told in its own words.
+net::ForeignResponse failed(const Error& error) { return refusal(status_of(error.code), error.code == ErrorCode::internal ? "internal error" : error.message); }
 
 class Service {
  public:
@@ -101,7 +110,7 @@ class Service {
         .initiator = keys->initiator, .targets = keys->targets, .keys = std::move(keys->keys), .from = std::move(from), .deadline = request.deadline};
     provider_.accept(std::move(external), [reply = std::move(reply), ack = ack_, kme, ids, url = keys->ack_callback_url, initiator = keys->initiator,
                                            targets = keys->targets](Result<void> stored) mutable {
-      if (!stored) return reply(refusal(status_of(stored.error().code), stored.error().message));
+      if (!stored) return reply(failed(stored.error()));
       reply({.status = 202, .content_type = "", .body = {}});
       for (const SaeId& target : targets) ack(kme, url, render_ack(ids, AckStatus::relayed, initiator, target, ""));
     });
@@ -114,17 +123,15 @@ class Service {
       return refuse(request, "etsi020.void", allowed.error(), std::move(reply));
     }
     provider_.discard(wanted->initiator, wanted->ids, [reply = std::move(reply), asked = wanted->ids](Result<std::vector<KeyId>> gone) mutable {
-      if (!gone) return reply(refusal(status_of(gone.error().code), gone.error().message));
-      std::vector<wire::Json> voided;
-      std::vector<wire::Json> absent;
-      for (const KeyId& id : *gone) voided.push_back(wire::Json::object({{"key_id", to_uuid(id)}}));
-      for (const KeyId& id : asked) {
-        if (std::ranges::find(*gone, id) == gone->end()) absent.push_back(wire::Json::object({{"key_id", to_uuid(id)}}));
+      if (!gone) return reply(failed(gone.error()));
+      std::vector<KeyId> absent;
+      std::ranges::copy_if(asked, std::back_inserter(absent), [&](const KeyId& id) { return std::ranges::find(*gone, id) == gone->end(); });
+      wire::Json out = wire::Json::array();
+      for (const auto& [ids, status] : {std::pair{&*gone, AckStatus::voided}, {&absent, AckStatus::not_present}}) {
+        // A container without keys says nothing, and is malformed by the rule for acknowledgements.
+        if (!ids->empty()) out.push(wire::Json::object({{"key_ids", ids_json(*ids)}, {"ack_status", name(status)}}));
       }
-      reply(json_answer(
-          200, wire::Json::array({wire::Json::object({{"key_ids", wire::Json::array(std::move(voided))}, {"ack_status", name(AckStatus::voided)}}),
-                                  wire::Json::object({{"key_ids", wire::Json::array(std::move(absent))}, {"ack_status", name(AckStatus::not_present)}})})
-                   .dump()));
+      reply(json_answer(200, out.dump()));
     });
   }
 
@@ -140,7 +147,7 @@ class Service {
     }
     if (!allowed) return refuse(request, "etsi020.ack", allowed.error(), std::move(reply));
     take_acks_(kme, std::move(*said), [reply = std::move(reply)](const Result<void>& taken) mutable {
-      if (!taken) return reply(refusal(status_of(taken.error().code), taken.error().message));
+      if (!taken) return reply(failed(taken.error()));
       reply({.status = 200, .content_type = "", .body = {}});
     });
   }
@@ -171,7 +178,7 @@ class Service {
   }
   void refuse(const net::ForeignRequest& request, std::string_view action, const Error& error, net::ForeignReply reply) const {
     provider_.record_refusal(stranger(request), action, error.message,
-                             [reply = std::move(reply), error]() mutable { reply(refusal(status_of(error.code), error.message)); });
+                             [reply = std::move(reply), error]() mutable { reply(failed(error)); });
   }
 
   Provider& provider_;
@@ -261,9 +268,7 @@ Result<VoidRequest> read_void(ByteView body) {
 }
 
 std::string render_ack(std::span<const KeyId> ids, AckStatus status, const SaeId& initiator, const SaeId& target, std::string_view message) {
-  std::vector<wire::Json> list;
-  for (const KeyId& id : ids) list.push_back(wire::Json::object({{"key_id", to_uuid(id)}}));
-  wire::Json entry = wire::Json::object({{"key_ids", wire::Json::array(std::move(list))},
+  wire::Json entry = wire::Json::object({{"key_ids", ids_json(ids)},
                                          {"ack_status", name(status)},
                                          {"initiator_sae_id", initiator.text()},
                                          {"target_sae_id", target.text()}});

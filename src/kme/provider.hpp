@@ -2,6 +2,7 @@
 // their messages into these orders; an element (the QKM, later the KMS) implements Provider over its own stock.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "base/id.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
+#include "points/key_proof.hpp"
 
 namespace qanat::kme {
 
@@ -41,9 +43,23 @@ struct Limits {
 struct Demands {
   std::uint32_t paths = 1;  // node-disjoint paths that its shares came over
   bool quantum = false;     // of quantum key distribution from end to end
+  points::ProofDemand proof{};                // what must be proved of it, all that it is made of together
+  std::uint32_t relays_max = relays_any;      // trusted nodes between the ends, on each path
+  bool hop_by_hop = true;                     // may have been relayed so
+  bool centralised = true;                    // and so
 
-  [[nodiscard]] bool any() const { return paths > 1 || quantum; }
-  auto operator<=>(const Demands&) const = default;
+  static constexpr std::uint32_t relays_any = UINT32_MAX;
+  [[nodiscard]] bool any() const { return *this != Demands(); }
+  /// The demands that only what meets both meets.
+  [[nodiscard]] Demands and_also(const Demands& other) const {
+    return {.paths = std::max(paths, other.paths),
+            .quantum = quantum || other.quantum,
+            .proof = proof.and_also(other.proof),
+            .relays_max = std::min(relays_max, other.relays_max),
+            .hop_by_hop = hop_by_hop && other.hop_by_hop,
+            .centralised = centralised && other.centralised};
+  }
+  bool operator==(const Demands&) const = default;
 };
 /// Why an order is refused (invalid_argument) whose demands no keys meet while others would be there; ETSI GS QKD 014 clause 5, word for word.
 inline constexpr const char* demands_unmet = "not all extension_mandatory request options could be met";

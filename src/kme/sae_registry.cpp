@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/utf8.hpp"
 #include "kme/glob.hpp"
 
 namespace qanat::kme {
@@ -28,7 +29,7 @@ const Sae* SaeRegistry::find(const SaeId& id) const {
   const auto found = saes_.find(id);
   if (found != saes_.end() && !found->second.pattern) return &found->second;
   // What a client calls itself or others: no more is taken for a name here than a configuration may write.
-  const bool plain = std::ranges::none_of(id.text(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+  const bool plain = std::ranges::none_of(id.text(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }) && is_utf8(id.text());
   if (!plain || id.empty() || id.text().size() > name_octets_max || is_glob(id.text())) return nullptr;
   for (const auto& [pattern, sae] : saes_) {
     if (sae.pattern && glob_matches(pattern.text(), id.text())) return &sae;

@@ -25,8 +25,8 @@ class SaeRegistry {
   /// invalid_argument for a name twice, one that is empty or over 256 octets, or more than sae_patterns_max patterns.
   static Result<SaeRegistry> make(std::vector<Sae> saes);
 
-  /// The entry of this name, else the first pattern that it has; nullptr if there is none. A name with '*', '?' or a control character
-  /// has no pattern.
+  /// The entry of this name, else the first pattern that it has; nullptr if there is none. A name with '*', '?' or a control character,
+  /// or that is no UTF-8, has no pattern.
   [[nodiscard]] const Sae* find(const SaeId& id) const;
   /// The first of a certificate's names that is an SAE served here.
   [[nodiscard]] std::optional<SaeId> identify(const std::vector<std::string>& names) const;

@@ -10,6 +10,7 @@
 
 #include "audit/auditor.hpp"
 #include "audit/files.hpp"
+#include "base/secret_file.hpp"
 #include "crypto/kdf.hpp"
 #include "crypto/self_test.hpp"
 #include "node/log.hpp"
@@ -141,15 +142,17 @@ Result<void> Node::make_clients() {
 
 namespace {
 
+constexpr std::size_t enrolment_secret_octets = 32;
+
 /// The one-time secret proves that a request comes from the element that the operator named: HMAC-SHA256 under SHA-256(label ‖ secret), so that
 /// CAS can keep the hash alone.
 Result<Bytes> enrolment_proof(const std::filesystem::path& secret_file, ByteView nonce, const CredentialStore::Requests& requests) {
-  std::ifstream in(secret_file, std::ios::binary);
-  if (!in) return fail(ErrorCode::not_found, secret_file.string() + ": no enrolment secret, and no certificate yet: ask the operator of CAS for a new one");
-  Secret text(64);
-  in.read(reinterpret_cast<char*>(text.writable().data()), static_cast<std::streamsize>(text.size()));
-  if (static_cast<std::size_t>(in.gcount()) != text.size()) return fail(ErrorCode::invalid_argument, secret_file.string() + ": must hold 64 hexadecimal digits");
-  const Secret key = Secret::copy_of(crypto::digest(crypto::Hash::sha256, {as_bytes("qanat enrolment"), text.reveal()}));
+  const auto text = read_secret_digits(secret_file, enrolment_secret_octets);
+  if (!text && text.error().code == ErrorCode::not_found) {
+    return fail(ErrorCode::not_found, secret_file.string() + ": no enrolment secret, and no certificate yet: ask the operator of CAS for a new one");
+  }
+  if (!text) return fail(text.error());
+  const Secret key = Secret::copy_of(crypto::digest(crypto::Hash::sha256, {as_bytes("qanat enrolment"), text->reveal()}));
   return crypto::hmac(crypto::Hash::sha256, key, {nonce, requests.ml_dsa, requests.classical});
 }
 

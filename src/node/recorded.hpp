@@ -17,5 +17,8 @@ struct Deed {
 
 /// Runs `work`, records its outcome, and only then gives its answer; a failure to record is the answer instead.
 Result<net::Response> recorded(Node& node, std::string_view action, const net::Request& request, const std::function<Result<net::Response>(Deed&)>& work);
+/// For what is no deed, or stands on record under its keys' own events, where it succeeds: the answer, once a refusal is on record.
+Result<net::Response> refusal_recorded(Node& node, std::string_view action, const net::Request& request, std::string_view object,
+                                       Result<net::Response> answer);
 
 }  // namespace qanat::node

@@ -206,4 +206,20 @@ Result<std::uint8_t> photons_demanded(std::string_view text) {
   return fail(ErrorCode::invalid_argument, "photons: must be measured, real or any");
 }
 
+Result<ProofDemand> read_named_demand(const wire::Json& body) {
+  ProofDemand out;
+  ASSIGN_OR_RETURN(const auto bound, body.optional_text("bound"));
+  if (bound) {
+    ASSIGN_OR_RETURN(out.bounds, bounds_demanded(*bound));
+  }
+  ASSIGN_OR_RETURN(const auto photons, body.optional_text("photons"));
+  if (photons) {
+    ASSIGN_OR_RETURN(out.photons, photons_demanded(*photons));
+  }
+  ASSIGN_OR_RETURN(const auto eps, body.optional_number("eps_max"));
+  out.eps_max = eps.value_or(out.eps_max);
+  if (!is_eps(out.eps_max)) return fail(ErrorCode::invalid_argument, "eps_max: must be above 0 and at most 1");
+  return out;
+}
+
 }  // namespace qanat::points

@@ -59,6 +59,12 @@ struct ProofDemand {
   bool operator==(const ProofDemand&) const = default;
 
   [[nodiscard]] bool is_any() const { return *this == ProofDemand(); }
+  /// The demand that only what meets both meets.
+  [[nodiscard]] ProofDemand and_also(const ProofDemand& other) const {
+    return {.bounds = static_cast<std::uint8_t>(bounds & other.bounds),
+            .photons = static_cast<std::uint8_t>(photons & other.photons),
+            .eps_max = eps_max < other.eps_max ? eps_max : other.eps_max};
+  }
   [[nodiscard]] bool is_met_by(const KeyProof& proof) const {
     return (proof.bounds & ~bounds) == 0 && (proof.photons & ~photons) == 0 && proof.eps <= eps_max;
   }
@@ -87,5 +93,8 @@ Result<ProofDemand> read_demand(const wire::Json& body);
 Result<std::uint8_t> bounds_demanded(std::string_view text);
 /// "measured", "real" (measured, or behind a vendor's interface), "any".
 Result<std::uint8_t> photons_demanded(std::string_view text);
+/// A demand as a KMS (Km-3) and an SAE (ETSI GS QKD 014) write it: the members "bound", "photons" in these words and "eps_max", above 0 and at most 1; each may
+/// be absent, others are not looked at.
+Result<ProofDemand> read_named_demand(const wire::Json& body);
 
 }  // namespace qanat::points

@@ -1,9 +1,6 @@
 #include "terminal/enrolment.hpp"
 
-#include <sys/stat.h>
-
-#include <fstream>
-
+#include "base/secret_file.hpp"
 #include "node/crash_point.hpp"
 
 namespace qanat::terminal {
@@ -13,12 +10,6 @@ constexpr std::size_t secret_octets = 32;
 constexpr UnixMs ahead_max_ms = 120'000;  // how far the KMS's clock may be ahead of ours
 
 std::unexpected<Error> enrolment_denied(const std::string& why) { return fail(ErrorCode::denied, "EnrolDeliver: " + why); }
-
-unsigned nibble(std::uint8_t c) {
-  if (c >= '0' && c <= '9') return c - unsigned{'0'};
-  if (c >= 'a' && c <= 'f') return c - unsigned{'a'} + 10U;
-  return 16U;
-}
 
 struct Signatory {
   crypto::Certificate classical;
@@ -85,23 +76,9 @@ Result<crypto::DecapsulationSecret> open_keys(const EnrolmentJudge& judge, const
 }  // namespace
 
 Result<Secret> read_enrolment_secret(const std::filesystem::path& file) {
-  struct stat facts {};
-  if (file.empty() || ::stat(file.c_str(), &facts) != 0) {
-    return fail(ErrorCode::not_found, file.string() + ": no enrolment secret, and this terminal is not enrolled: ask the operator of IAM for a new one");
-  }
-  if ((facts.st_mode & 077U) != 0) return fail(ErrorCode::denied, file.string() + ": others can read this enrolment secret; chmod 600 it");
-  std::ifstream in(file, std::ios::binary);
-  Secret digits(2 * secret_octets);
-  in.read(reinterpret_cast<char*>(digits.writable().data()), static_cast<std::streamsize>(digits.size()));
-  const ByteView read = digits.reveal();
-  Secret out(secret_octets);
-  for (std::size_t i = 0; i < secret_octets; ++i) {
-    const unsigned high = nibble(read[2 * i]);
-    const unsigned low = nibble(read[2 * i + 1]);
-    if (high > 15U || low > 15U) return fail(ErrorCode::invalid_argument, file.string() + ": must hold 64 lower-case hexadecimal digits");
-    out.writable()[i] = static_cast<std::uint8_t>(high * 16U + low);
-  }
-  return Result<Secret>(std::move(out));
+  auto out = read_secret_file(file, secret_octets);
+  if (out || out.error().code != ErrorCode::not_found) return out;
+  return fail(ErrorCode::not_found, file.string() + ": no enrolment secret, and this terminal is not enrolled: ask the operator of IAM for a new one");
 }
 
 Result<EnrolmentAnswer> judge_enrolment(const EnrolmentJudge& judge, const TerminalStore::Asked& asked, ByteView envelope_octets) {

@@ -89,6 +89,11 @@ class CentralRelayTest : public testing::Test {
     if (lost_ == qkm.text()) return fail(ErrorCode::deadline_exceeded, "no answer");
     if (missing_ == qkm.text()) return CentralReport{.runs = {}, .proof = {}, .x = {}, .missing = {BatchId(Bytes(12, 9))}};
     if (out && better_ == qkm.text()) out->proof = {.bounds = 8, .photons = 8, .eps = 1e-12};
+    if (out && sealed_better_ == qkm.text()) {
+      const Secret x = *controller_key_of(qkm).unwrap(points::central_context(order.relay, order.hop, out->runs, out->proof), out->x);
+      out->proof.eps = order.proof.eps / 2;
+      out->x = controller_key_of(qkm).wrap(points::central_context(order.relay, order.hop, out->runs, out->proof), x, test::rng());
+    }
     if (out && altered_ == qkm.text()) {
       // A relay that lies: sealed as it should be, over another x.
       const Bytes context = points::central_context(order.relay, order.hop, out->runs, out->proof);
@@ -100,7 +105,15 @@ class CentralRelayTest : public testing::Test {
   }
   Result<points::CentralAnswer> deliver(const ElementName& qkm, const CentralHandover& delivery, Deadline deadline, const std::string& id) {
     views_.push_back({.hop = static_cast<std::uint8_t>(path_.size() - 1), .runs = delivery.runs, .proof = delivery.proof, .x = delivery.x, .relay = delivery.relay});
-    return central_.at(qkm)->deliver(delivery, deadline, id);
+    auto out = central_.at(qkm)->deliver(delivery, deadline, id);
+    if (out && confirmed_) {
+      // A far end that says something else of the keys, and confirms it with the secrets.
+      const std::size_t last = path_.size() - 1;
+      const Secret secrets = sum(views_.back().opened(), keys_of(last, delivery.runs, delivered_block_));
+      out->proof = *confirmed_;
+      out->confirmation = relay_confirmation(secrets, delivery.relay.relay_id, *confirmed_);
+    }
+    return out;
   }
   Result<BatchId> relay(std::size_t keys, const points::ProofDemand& demand = {}) {
     return central_.at(path_.front())->relay({.domain = "b", .path = path_, .keys = keys, .demand = demand}, soon(), "1");
@@ -114,16 +127,35 @@ class CentralRelayTest : public testing::Test {
   }
 
   /// The link keys of a run, as both ends of link i hold them.
-  static Secret keys_of(std::size_t i, std::span<const KeyRun> runs) {
+  static Secret keys_of(std::size_t i, std::span<const KeyRun> runs, std::uint64_t number = 1) {
     std::map<KeyId, std::uint32_t> places;
-    for (std::uint32_t k = 0; k < keys_per_block; ++k) places.emplace(link_key_id(link(i), 1, k), k);
-    const Secret block = Network::block_keys(link(i), 1, keys_per_block);
+    for (std::uint32_t k = 0; k < keys_per_block; ++k) places.emplace(link_key_id(link(i), number, k), k);
+    const Secret block = Network::block_keys(link(i), number, keys_per_block);
     Secret out(keys_in(runs) * 32);
     std::size_t at = 0;
     for (const KeyRun& run : runs) {
       for (std::uint32_t k = 0; k < run.count; ++k) put_keys(out, at++, slice_keys(block, places.at(run.id(k)), 1));
     }
     return out;
+  }
+  /// Of the keys of link `worse` the end that is farther from qkm-a knows that their photons were simulated; the other end does not.
+  void expect_what_is_known_counts(std::size_t worse) {
+    ASSERT_TRUE(relay(keys_per_block / 2));  // of which nothing is proved
+    const points::KeyProof finite{.bounds = 8, .photons = 8, .eps = 1e-10};
+    const points::KeyProof simulated{.bounds = 8, .photons = 2, .eps = 1e-10};
+    for (std::size_t i = 1; i < path_.size(); ++i) {
+      Network::give(node(i - 1), link(i), path_[i], 2, 8, finite);
+      Network::give(node(i), link(i), path_[i - 1], 2, 8, i == worse ? simulated : finite);
+    }
+    const auto refused = relay(1, {.bounds = points::bounds_finite, .photons = 8, .eps_max = 1e-9});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::exhausted) << refused.error().message;
+    const auto brought = relay(1);
+    ASSERT_TRUE(brought) << brought.error().message;
+    ASSERT_TRUE(network_.a().supply->take(network_.a().session("b"), keys_per_block / 2, soon()));
+    const auto taken = network_.a().supply->take(network_.a().session("b"), 1, soon());
+    ASSERT_TRUE(taken) << taken.error().message;
+    EXPECT_EQ(taken->front().quality.proof.photons, 8 | 2);
   }
   void expect_no_key_used_twice() {
     for (const ElementName& node : path_) {
@@ -153,6 +185,9 @@ class CentralRelayTest : public testing::Test {
   std::string altered_;
   std::string missing_;  // says that it misses what nobody named
   std::string better_;   // says that the keys are worth more than they are
+  std::string sealed_better_;                   // the same, under its own seal
+  std::optional<points::KeyProof> confirmed_;  // what the far end says and confirms instead
+  std::uint64_t delivered_block_ = 1;           // that the far end's keys are of
 };
 
 TEST_F(CentralRelayTest, BothEndsReceiveTheSameKeysAndEachLinkKeyServedOnce) {
@@ -330,11 +365,12 @@ TEST_F(CentralRelayTest, WhatNobodyNamedIsNotDropped) {
 }
 
 TEST_F(CentralRelayTest, ProofsAddUpOverTheHopsAndBothEndsSayTheSame) {
-  ASSERT_TRUE(relay(keys_per_block / 2)) << "of which nothing is proved";
-  EXPECT_EQ(network_.a().supply->take(network_.a().session("b"), 40, soon())->front().quality.proof, points::KeyProof());
+  ASSERT_TRUE(relay(keys_per_block / 2 - 2)) << "of which nothing is proved; two keys of each link are left";
+  EXPECT_EQ(network_.a().supply->take(network_.a().session("b"), 38, soon())->front().quality.proof, points::KeyProof());
   const points::KeyProof finite{.bounds = 8, .photons = 8, .eps = 1e-10};
   for (std::size_t i = 1; i < nodes; ++i) give(i, 2, At::both, finite);
   EXPECT_FALSE(relay(2, {.eps_max = 2.5e-10})) << "three hops have more together";
+  EXPECT_EQ(node(2).stock(link(3)).own, static_cast<std::int64_t>(keys_per_block / 2 + 2)) << "the hop that would pass it uses up no key of the next link";
   const auto batch = relay(2, {.bounds = points::bounds_finite, .eps_max = 3.01e-10});
   ASSERT_TRUE(batch) << batch.error().message;
   const auto taken = network_.a().supply->take(network_.a().session("b"), 1, soon());
@@ -354,6 +390,34 @@ TEST_F(CentralRelayTest, AReportThatMakesTheKeysBetterDoesNotOpen) {
     EXPECT_EQ(refused.error().code, ErrorCode::denied) << refused.error().message;
   }
 }
+
+TEST_F(CentralRelayTest, NobodyIsBelievedToMakeTheKeysOfThoseBeforeBetter) {
+  ASSERT_TRUE(relay(keys_per_block / 2));
+  delivered_block_ = 2;
+  const points::KeyProof finite{.bounds = 8, .photons = 8, .eps = 1e-10};
+  for (std::size_t i = 1; i < nodes; ++i) give(i, 2, At::both, finite);
+  for (const std::string liar : {"n1", "n2"}) {
+    sealed_better_ = liar;
+    const auto refused = relay(2);
+    ASSERT_FALSE(refused) << liar;
+    EXPECT_NE(refused.error().message.find("says that the keys before it are worth more than they were"), std::string::npos) << refused.error().message;
+  }
+  sealed_better_.clear();
+  confirmed_ = points::KeyProof{.bounds = 8, .photons = 8, .eps = 1e-11};
+  const auto better = relay(2);
+  ASSERT_FALSE(better);
+  EXPECT_NE(better.error().message.find("worth more than its first hop"), std::string::npos) << better.error().message;
+  confirmed_ = points::KeyProof{.bounds = 8 | 2, .photons = 8, .eps = 1.0};
+  const auto worse = relay(2, {.bounds = points::bounds_finite, .eps_max = 1e-9});
+  ASSERT_FALSE(worse);
+  EXPECT_EQ(worse.error().code, ErrorCode::exhausted) << worse.error().message;
+  confirmed_.reset();
+  EXPECT_TRUE(relay(2, {.bounds = points::bounds_finite, .eps_max = 1e-9}));
+}
+
+TEST_F(CentralRelayTest, WhatARelayKnowsOfItsIncomingKeysCounts) { expect_what_is_known_counts(1); }
+
+TEST_F(CentralRelayTest, WhatTheFarEndKnowsOfItsKeysCounts) { expect_what_is_known_counts(nodes - 1); }
 
 class LongCentralRelayTest : public CentralRelayTest {
  protected:

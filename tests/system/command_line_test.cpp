@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <set>
 
+#include "network.hpp"
 #include "program.hpp"
 
 namespace qanat::test {
@@ -28,8 +29,9 @@ TEST_F(CommandLine, EachMistakeIsOneLineThatSaysTheMend) {
   const std::string none_here = "--state " + (folder_ / "none").string();
   const std::pair<std::string, const char*> cases[] = {
       {"", "--help"},
-      {"cal", "--help"},
-      {"call --form A", "--help"},
+      {"cal", "see qanat --help"},
+      {"call --form A", "see qanat call --help"},
+      {"status --network lab " + nowhere, "--network"},
       {"kms", "--config"},
       {"kms --config /nonexistent/kms.toml", "/nonexistent/kms.toml"},
       {"up --suite GM", "--suite"},
@@ -59,6 +61,15 @@ TEST_F(CommandLine, EachMistakeIsOneLineThatSaysTheMend) {
     EXPECT_EQ(std::ranges::count(outcome.error, '\n'), 1) << arguments << ": " << outcome.error;
     EXPECT_NE(outcome.error.find(mend), std::string::npos) << arguments << ": " << outcome.error;
   }
+}
+
+TEST_F(CommandLine, UpDoesNotRunANetworkInAnotherWayThanItIsToldTo) {
+  const auto network = app::Network::plan(folder_ / "network", {});
+  ASSERT_TRUE(network && network->create());
+  const Outcome outcome = run("up --relay centralised --state " + (folder_ / "network").string());
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(std::ranges::count(outcome.error, '\n'), 1) << outcome.error;
+  EXPECT_NE(outcome.error.find("qanat up --fresh --relay centralised"), std::string::npos) << outcome.error;
 }
 
 TEST_F(CommandLine, PointsAreAListOfFiftyFiveObjects) {

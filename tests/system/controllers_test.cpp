@@ -49,6 +49,7 @@ POINT_TEST(TwoControllers, X_7, accepts, TheControllersAgreeOnOneLeader) {
 
 POINT_TEST(TwoControllers, X_7, refuses, ClaimsInAnothersNameAndOtherKinds) {
   EXPECT_EQ(status_of(net().call_json("qkdnc-2", Endpoint::x7_lead, "qkdnc", claim("qkdnc", 99, true))), 403U);
+  net().expect_audit("qkdnc", "x-7.lead", "the caller is qkdnc-2");
   EXPECT_EQ(status_of(net().call_json("qkdnc-2", Endpoint::x7_lead, "qkdnc", Json::object({{"name", "qkdnc-2"}}))), 400U);
   EXPECT_EQ(status_of(net().call_json("qkm-a", Endpoint::x7_lead, "qkdnc", claim("qkm-a", 99, true))), 403U);
 }

@@ -511,55 +511,48 @@ class CrashDuringCentralisedRelay : public CrashAtEveryStep {
 
 TEST_F(CrashDuringCentralisedRelay, AQkmThatReportsToTheController) { survive_all(qkm_centralised); }
 
-/// The same where SAEs ask the QKMs for keys.
-class CrashDuringSaeDelivery : public CrashAtEveryStep {
+/// The same where the QKMs give keys to SAEs.
+class CrashWithSaes : public CrashAtEveryStep {
  protected:
-  static void SetUpTestSuite() {
+  /// `prepare`, while the QKMs do not run; then `works` must hold once, whose name is `what`.
+  static void set_up(const std::string& what, bool (*works)(), const std::function<void(const app::SaeDemo&)>& prepare) {
     CallsUnderCrashes::SetUpTestSuite();
     if (!net().ok()) return;
-    for (const char* qkm : {"qkm-a", "qkm-b"}) net().running().stop_element(qkm, RunningNetwork::Ending::orderly);
-    auto demo = app::prepare_saes(net().network());
-    ASSERT_TRUE(demo) << demo.error().message;
-    saes_.emplace(*std::move(demo));
-    for (const char* qkm : {"qkm-a", "qkm-b"}) ASSERT_TRUE(net().running().start_element(qkm));
-    TestNetwork::await("a key for both SAEs", deliver_to_saes, std::chrono::seconds(60));
+    let_saes_in(net(), prepare);
+    TestNetwork::await(what, works, std::chrono::seconds(60));
+  }
+};
+
+/// The same where SAEs ask the QKMs for keys.
+class CrashDuringSaeDelivery : public CrashWithSaes {
+ protected:
+  static void SetUpTestSuite() {
+    set_up("a key for both SAEs", deliver_to_saes, [](const app::SaeDemo& demo) { saes_.emplace(demo); });
   }
 };
 
 TEST_F(CrashDuringSaeDelivery, AQkmThatGivesKeysToSaes) { survive_all(qkm_saes); }
 
 /// The same where SAEs have a stream of keys.
-class CrashDuringKeyStream : public CrashAtEveryStep {
+class CrashDuringKeyStream : public CrashWithSaes {
  protected:
   static void SetUpTestSuite() {
-    CallsUnderCrashes::SetUpTestSuite();
-    if (!net().ok()) return;
-    for (const char* qkm : {"qkm-a", "qkm-b"}) net().running().stop_element(qkm, RunningNetwork::Ending::orderly);
-    auto demo = app::prepare_saes(net().network());
-    ASSERT_TRUE(demo) << demo.error().message;
-    streams_.emplace(net().network(), *demo);
-    for (const char* qkm : {"qkm-a", "qkm-b"}) ASSERT_TRUE(net().running().start_element(qkm));
-    TestNetwork::await("a chunk for both SAEs", deliver_by_stream, std::chrono::seconds(60));
+    set_up("a chunk for both SAEs", deliver_by_stream, [](const app::SaeDemo& demo) { streams_.emplace(net().network(), demo); });
   }
 };
 
 TEST_F(CrashDuringKeyStream, AQkmThatCarriesIt) { survive_all(qkm_streams); }
 
 /// The same where qkm-a brings keys to a key manager of another maker.
-class CrashDuringSaeHandover : public CrashAtEveryStep {
+class CrashDuringSaeHandover : public CrashWithSaes {
  protected:
   static void SetUpTestSuite() {
-    CallsUnderCrashes::SetUpTestSuite();
-    if (!net().ok()) return;
-    for (const char* qkm : {"qkm-a", "qkm-b"}) net().running().stop_element(qkm, RunningNetwork::Ending::orderly);
-    auto demo = app::prepare_saes(net().network());
-    ASSERT_TRUE(demo) << demo.error().message;
-    auto maker = OtherMaker::start(net().network(), *demo);
-    ASSERT_TRUE(maker) << maker.error().message;
-    maker_ = *std::move(maker);
-    saes_.emplace(*std::move(demo));
-    for (const char* qkm : {"qkm-a", "qkm-b"}) ASSERT_TRUE(net().running().start_element(qkm));
-    TestNetwork::await("a key for an SAE behind another maker's key manager", deliver_to_other_maker, std::chrono::seconds(60));
+    set_up("a key for an SAE behind another maker's key manager", deliver_to_other_maker, [](const app::SaeDemo& demo) {
+      saes_.emplace(demo);
+      auto maker = OtherMaker::start(net().network(), demo);
+      ASSERT_TRUE(maker) << maker.error().message;
+      maker_ = *std::move(maker);
+    });
   }
   static void TearDownTestSuite() {
     maker_.reset();

@@ -11,15 +11,10 @@ class Etsi004System : public testing::Test {
   static void SetUpTestSuite() {
     network_ = std::make_unique<TestNetwork>();
     if (!network_->ok()) return;
-    for (const char* qkm : {"qkm-a", "qkm-b"}) network_->running().stop_element(qkm, app::RunningNetwork::Ending::orderly);
-    auto demo = app::prepare_saes(network_->network());
-    ASSERT_TRUE(demo) << demo.error().message;
-    saes_.emplace(*demo);
-    streams_.emplace(network_->network(), *std::move(demo));
-    for (const char* qkm : {"qkm-a", "qkm-b"}) {
-      const auto started = network_->running().start_element(qkm);
-      ASSERT_TRUE(started) << started.error().message;
-    }
+    let_saes_in(*network_, [](const app::SaeDemo& demo) {
+      saes_.emplace(demo);
+      streams_.emplace(network_->network(), demo);
+    });
     network_->await_quantum_keys();
     TestNetwork::await(
         "keys for a stream",

@@ -19,14 +19,7 @@ class Etsi014System : public testing::Test {
   static void SetUpTestSuite() {
     network_ = std::make_unique<TestNetwork>();
     if (!network_->ok()) return;
-    for (const char* qkm : {"qkm-a", "qkm-b"}) network_->running().stop_element(qkm, app::RunningNetwork::Ending::orderly);
-    auto demo = app::prepare_saes(network_->network());
-    ASSERT_TRUE(demo) << demo.error().message;
-    saes_.emplace(*std::move(demo));
-    for (const char* qkm : {"qkm-a", "qkm-b"}) {
-      const auto started = network_->running().start_element(qkm);
-      ASSERT_TRUE(started) << started.error().message;
-    }
+    let_saes_in(*network_, [](const app::SaeDemo& demo) { saes_.emplace(demo); });
     network_->await_quantum_keys();
   }
   static void TearDownTestSuite() {
@@ -135,6 +128,22 @@ TEST_F(Etsi014System, RefusalsHaveTheStandardsStatusAndWords) {
   EXPECT_EQ(curl("sae-b", "qkm-a", "/api/v1/keys/sae-a/status").status, 401);  // served by the other KME
   EXPECT_EQ(curl("sae-a", "qkm-a", "/api/v1/keys/sae-b/other").status, 404);
   network_->expect_audit("qkm-a", "etsi014.enc_keys", "size shall be a multiple of 8");
+}
+
+TEST_F(Etsi014System, WhatMustBeProvedOfAKeyIsMetOrRefused) {
+  await_stock(2);
+  const auto demanding = [](const char* assurance) {
+    return post("sae-a", "qkm-a", "/api/v1/keys/sae-b/enc_keys", R"({"extension_mandatory":[{"qanat_assurance":)" + std::string(assurance) + "}]}");
+  };
+  const Answer proved = demanding(R"({"bound":"finite","eps_max":1e-6,"way":"hop_by_hop","relays_max":1})");
+  ASSERT_EQ(proved.status, 200) << proved.body;
+  const Answer dec = curl("sae-b", "qkm-b", "/api/v1/keys/sae-a/dec_keys?key_ID=" + *proved.json().array("keys")->at(0).text("key_ID"));
+  EXPECT_EQ(dec.status, 200) << dec.body;
+  for (const char* unmet : {R"({"photons":"measured"})", R"({"relays_max":0})", R"({"bound":"wiesemann-2026"})", R"({"eps_max":1e-300})", R"({"bound":"best"})"}) {
+    const Answer refused = demanding(unmet);
+    EXPECT_EQ(refused.status, 400) << unmet << ": " << refused.body;
+    EXPECT_EQ(refused.json().text("message").value_or(""), "not all extension_mandatory request options could be met") << unmet;
+  }
 }
 
 TEST_F(Etsi014System, NoCertificateNoAnswer) {

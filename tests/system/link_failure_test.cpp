@@ -3,10 +3,10 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <set>
 
 #include "cuttable_wire.hpp"
 #include "key_ledger_check.hpp"
+#include "key_stream.hpp"
 #include "quantum/qkm/relay_message.hpp"
 
 namespace qanat::test {
@@ -18,8 +18,8 @@ using wire::Json;
 
 class LinkFailure : public SharedNetwork {
  protected:
-  static constexpr std::int64_t together = 8;  // keys of one request
-  static constexpr std::chrono::seconds patience{90};
+  static constexpr std::int64_t together = KeyStream::together;
+  static constexpr std::chrono::seconds patience = KeyStream::patience_default;
 
   static void SetUpTestSuite() {
     options_.paths = 2;
@@ -57,60 +57,18 @@ class LinkFailure : public SharedNetwork {
     return -1;
   }
 
-  struct Key {
-    std::string id;
-    std::string path_id;
-  };
-  /// Keys for domain b; none if the QKM refuses, which it must do in time.
-  static std::vector<Key> take() {
-    const auto began = std::chrono::steady_clock::now();
-    const auto answer = net().call_json("kms-a", Endpoint::km3_take, "qkm-a",
-                                        Json::object({{"peer_domain", "b"}, {"sid_wk", to_hex(net().rng().bytes(16))}, {"count", together}, {"kms", "kms-a"}}));
-    EXPECT_TRUE(answer) << "an answer within the request's time: " << answer.error().message;
-    EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(11));
-    if (!answer || answer->status != 200) return {};
-    const auto json = Json::parse(answer->body);
-    const auto keys = json ? json->array("keys") : Result<std::vector<Json>>(fail(json.error()));
-    EXPECT_TRUE(keys) << as_text(answer->body);
-    std::vector<Key> out;
-    for (const Json& key : keys.value_or(std::vector<Json>())) out.push_back({key.text("key_id").value(), key.text("path_id").value()});
-    return out;
-  }
-  static bool fetch(const std::vector<Key>& keys) {
-    Json ids = Json::array();
-    for (const Key& key : keys) ids.push(key.id);
-    const auto answer = net().call_json("kms-b", Endpoint::km3_fetch, "qkm-b",
-                                        Json::object({{"peer_domain", "a"}, {"key_ids", ids}, {"sid_wk", to_hex(net().rng().bytes(16))}}));
-    return answer && answer->status == 200;
-  }
-  /// Takes keys at one end and fetches them at the other, until `enough`.
-  void stream(const std::string& what, const std::function<bool(const std::vector<Key>& keys)>& enough) {
-    TestNetwork::await(
-        what,
-        [&] {
-          const std::vector<Key> keys = take();
-          if (keys.empty()) {
-            ++refusals_;
-            return enough(keys);
-          }
-          for (const Key& key : keys) EXPECT_TRUE(ids_.insert(key.id).second) << "a key came twice";
-          EXPECT_TRUE(fetch(keys)) << "keys that the near end was given are not at the far end";
-          return enough(keys);
-        },
-        patience);
-  }
   static std::string path_over(const char* relay) { return qkm::path_id_of(std::vector{ElementName("qkm-a"), ElementName(relay), ElementName("qkm-b")}).hex(); }
   /// `fail_link` stops the link a-r from making keys. Keys must flow until it has none left, then go over qkm-r2.
   void runs_dry_and_goes_round(const std::string& what, const std::function<void()>& fail_link) {
-    stream("keys over both", [&](const auto&) { return ids_.size() >= 3 * together; });
+    keys_.until("keys over both", [&](const auto&) { return keys_.keys() >= 3 * together; });
     fail_link();
-    stream("the end of the link's keys, " + what, [](const auto&) { return stock_of("a-r") < together + 1; });
+    keys_.until("the end of the link's keys, " + what, [](const auto&) { return stock_of("a-r") < together + 1; });
     std::size_t round = 0;
-    stream("keys the other way, " + what, [&](const std::vector<Key>& keys) {
-      for (const Key& key : keys) round += key.path_id == path_over("qkm-r2") ? 1 : 0;
+    keys_.until("keys the other way, " + what, [&](const std::vector<KeyStream::Key>& keys) {
+      for (const KeyStream::Key& key : keys) round += key.path_id == path_over("qkm-r2") ? 1 : 0;
       return round >= 2 * together;
     });
-    std::cout << "  " << what << ": " << ids_.size() << " keys, each once at both ends, " << refusals_ << " refusals in time\n";
+    std::cout << "  " << what << ": " << keys_.keys() << " keys, each once at both ends, " << keys_.refusals() << " refusals in time\n";
   }
   void comes_back(const std::string& what) {
     const std::int64_t before = stock_of("a-r");
@@ -120,8 +78,7 @@ class LinkFailure : public SharedNetwork {
     EXPECT_TRUE(pair.agree()) << pair.reasons();
     expect_keys_in_order(net());
   }
-  std::set<std::string> ids_;
-  std::size_t refusals_ = 0;
+  KeyStream keys_{net()};
 };
 
 TEST_F(LinkFailure, AKilledQkdProcessLeavesItsLinkToRunDryAndKeysGoTheOtherWay) {
@@ -146,7 +103,7 @@ TEST_F(LinkFailure, ACutClassicalChannelLeavesItsLinkToRunDryAndComesBackWhenMen
   };
   lead_over("qkd-ar-alice", port("qkd-ar-bob"), to_bob.port());
   lead_over("qkd-ar-bob", port("qkd-ar-alice"), to_alice.port());
-  stream("the link at work over the wire", [&](const auto&) { return to_bob.octets() + to_alice.octets() > 100000; });
+  keys_.until("the link at work over the wire", [&](const auto&) { return to_bob.octets() + to_alice.octets() > 100000; });
   runs_dry_and_goes_round("classical channel cut", [&] {
     to_bob.cut();
     to_alice.cut();

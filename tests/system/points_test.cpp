@@ -4,6 +4,7 @@
 #include "crypto/kdf.hpp"
 #include "crypto/site_key.hpp"
 #include "point_test.hpp"
+#include "quantum/qkm/relay_message.hpp"
 #include "test_network.hpp"
 #include "wire/base64.hpp"
 #include "wire/token.hpp"
@@ -53,6 +54,18 @@ class PointsOverTheWire : public SharedNetwork {
   static Json take(const std::string& kms, const std::string& qkm, const std::string& peer) {
     return parsed(net().call_json(kms, Endpoint::km3_take, qkm,
                                   Json::object({{"peer_domain", peer}, {"sid_wk", to_hex(net().rng().bytes(16))}, {"count", 1}, {"kms", kms}})));
+  }
+  /// what qkm-a would say to qkm-r of a batch for qkm-b, under link keys that lie in this chunk.
+  static Bytes relay_message(const BatchId& relay_id, const BatchId& chunk) {
+    const qkm::RelayHeader header{.relay_id = relay_id,
+                                  .origin_domain = "a",
+                                  .destination_domain = "b",
+                                  .path = {ElementName("qkm-a"), ElementName("qkm-r"), ElementName("qkm-b")},
+                                  .hop = 1,
+                                  .secrets = 1,
+                                  .runs = {{.batch = chunk, .first = 0, .count = 2}}};
+    const qkm::HopKeys keys{.runs = header.runs, .mac = net().rng().secret(32), .pads = net().rng().secret(32)};
+    return qkm::protect(header, net().rng().secret(32), keys).value();
   }
   /// Asks for the status of `cert` as `caller`.
   static crypto::CertStatus status_seen_by(const std::string& caller, Endpoint endpoint, const crypto::Certificate& cert) {
@@ -172,6 +185,10 @@ POINT_TEST(PointsOverTheWire, Km_3, refuses, ASecondDeliveryAndOthers) {
   EXPECT_EQ(status_of(net().call_json("kms-b", Endpoint::km3_take, "qkm-a", Json::object({{"peer_domain", "b"}, {"sid_wk", to_hex(net().rng().bytes(16))}, {"count", 1}, {"kms", "kms-b"}}))),
             403U)
       << "a QKM serves the KMS of its own site alone";
+  EXPECT_EQ(status_of(net().call("kms-b", Endpoint::km3_status, "qkm-a", {})), 403U);
+  net().expect_audit("qkm-a", "km-3.status", "is for its own KMS");
+  EXPECT_EQ(status_of(net().call("kms-b", Endpoint::km3_notice, "qkm-a", {}, "peer_domain=b&least=1")), 403U);
+  net().expect_audit("qkm-a", "km-3.notice", "are for its own KMS");
 }
 
 POINT_TEST(PointsOverTheWire, Kq_1, accepts, AQkdLearnsWhetherToRun) {
@@ -183,6 +200,8 @@ POINT_TEST(PointsOverTheWire, Kq_1, refuses, BlocksFromOthers) {
   expect_not_allowed("kms-a", Endpoint::kq1_block, "qkm-a");
   const Json foreign = Json::object({{"link", "a-r"}, {"block_id", 1000000}, {"keys", wire::to_base64(net().rng().bytes(80))}, {"count", 1}, {"report", Json::object()}});
   EXPECT_EQ(status_of(net().call_json("qkd-rb-alice", Endpoint::kq1_block, "qkm-a", foreign)), 403U);
+  EXPECT_EQ(status_of(net().call("qkd-rb-alice", Endpoint::kq1_control, "qkm-a", {}, "link=a-r&have=0")), 403U);
+  net().expect_audit("qkm-a", "kq-1.control", "does not serve a link 'a-r'");
   EXPECT_NE(status_of(net().call_json("qkd-ar-alice", Endpoint::kq1_block, "qkm-a", foreign)) / 100, 2U) << "keys that are not wrapped under the site key";
 }
 
@@ -329,6 +348,39 @@ POINT_TEST(PointsOverTheWire, Ua_1, accepts, BehaviourRecordsOfAKms) {
 POINT_TEST(PointsOverTheWire, Ua_1, refuses, OthersAndTooManyAtOnce) {
   expect_not_allowed("qkm-a", Endpoint::ua1_record, "iam");
   EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::ua1_record, "iam", behaviour(65))) / 100, 4U);
+}
+
+POINT_TEST(PointsOverTheWire, X_1, accepts, AKeyCrossesTheTrustedNodeAndEachNodeHasItsLinkKeysOnRecord) {
+  const Json key = take("kms-a", "qkm-a", "b").array("keys").value().at(0);
+  EXPECT_EQ(key.object("path")->text("kind").value(), "hop_by_hop");
+  EXPECT_EQ(key.object("path")->integer("relays").value(), 1);
+  const auto uses = [](const std::string& at, const std::string& with) {
+    return std::ranges::any_of(net().audit(at, "link_key.used"), [&](const Json& record) { return record.text("subject").value() == with; });
+  };
+  for (const auto& [at, with] : {std::pair{"qkm-a", "qkm-r"}, {"qkm-r", "qkm-a"}, {"qkm-r", "qkm-b"}, {"qkm-b", "qkm-r"}}) EXPECT_TRUE(uses(at, with)) << at << ", " << with;
+}
+
+POINT_TEST(PointsOverTheWire, X_1, accepts, ANodeThatNeverGotTheBlockSaysSo) {
+  const auto relay_id = net().rng().id<BatchId>();
+  const auto chunk = net().rng().id<BatchId>();
+  const auto response = net().call("qkm-a", Endpoint::x1_relay, "qkm-r", relay_message(relay_id, chunk));
+  ASSERT_EQ(status_of(response), 200U);
+  const auto answer = qkm::parse_relay_answer(response->body, relay_id);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(answer->missing, std::vector{chunk});
+  EXPECT_TRUE(answer->confirmation.empty());
+}
+
+POINT_TEST(PointsOverTheWire, X_1, refuses, OthersOthersPathsAndWhatIsNoRelay) {
+  const Bytes message = relay_message(net().rng().id<BatchId>(), net().rng().id<BatchId>());
+  expect_not_allowed("kms-a", Endpoint::x1_relay, "qkm-r");
+  EXPECT_EQ(status_of(net().call("qkm-b", Endpoint::x1_relay, "qkm-r", message)), 403U) << "a neighbour, in another's name";
+  net().expect_audit("qkm-r", "x-1.relay", "its path does not lead over the sender");
+  EXPECT_EQ(status_of(net().call("qkm-r", Endpoint::x1_relay, "qkm-b", message)), 403U) << "a hop that ends elsewhere";
+  EXPECT_EQ(status_of(net().call("qkm-a", Endpoint::x1_relay, "qkm-r", as_bytes("no relay"))), 400U);
+  Bytes longer = message;
+  longer.push_back(0);
+  EXPECT_EQ(status_of(net().call("qkm-a", Endpoint::x1_relay, "qkm-r", longer)), 400U);
 }
 
 POINT_TEST(PointsOverTheWire, X_6, accepts, TheOperatorSeesEveryElementsHealth) {

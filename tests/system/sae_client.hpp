@@ -4,9 +4,11 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <string>
 
 #include "sae_demo.hpp"
+#include "test_network.hpp"
 #include "wire/json.hpp"
 
 namespace qanat::test {
@@ -16,6 +18,19 @@ struct SaeAnswer {
   std::string body;
   [[nodiscard]] wire::Json json() const { return wire::Json::parse(std::string_view(body)).value_or(wire::Json()); }
 };
+
+/// Has a running network's QKMs give keys to three SAEs: stops them, writes their configurations, and starts them after `prepare`, which may write more.
+inline void let_saes_in(TestNetwork& network, const std::function<void(const app::SaeDemo&)>& prepare) {
+  const auto qkms = {"qkm-a", "qkm-b"};
+  for (const char* qkm : qkms) network.running().stop_element(qkm, app::RunningNetwork::Ending::orderly);
+  const auto demo = app::prepare_saes(network.network());
+  ASSERT_TRUE(demo) << demo.error().message;
+  prepare(*demo);
+  for (const char* qkm : qkms) {
+    const auto started = network.running().start_element(qkm);
+    ASSERT_TRUE(started) << started.error().message;
+  }
+}
 
 class SaeClient {
  public:

@@ -24,7 +24,7 @@ struct LinkState {
   std::int64_t stock = 0;  // keys that the sender may still send with
   double rate_bps = 0.0;   // of new secret bits, over the optics' own time
   double qber = 0.0;
-  double loss_db = 0.0;
+  double loss_db = 0.0;  // of the light, to be shown: a link that loses more has less key, and by that it is judged
   bool alive = false;  // its QKDs make new keys
 };
 

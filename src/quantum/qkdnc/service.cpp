@@ -13,6 +13,7 @@ constexpr std::size_t links_per_qkm_max = 64;
 constexpr std::int64_t stock_max = std::int64_t{1} << 40;
 constexpr std::int64_t term_max = std::int64_t{1} << 53;
 constexpr double rate_max = 1e9;  // keys per second that a demand may name
+constexpr double link_bps_max = 1e15;  // that a report may name
 constexpr std::chrono::milliseconds look_every{250};
 constexpr std::chrono::milliseconds tell_max{500};
 
@@ -24,6 +25,7 @@ Result<ReportedLink> read_link(const wire::Json& body) {
   ASSIGN_OR_RETURN(out.peer, node::parse_element_name(peer));
   ASSIGN_OR_RETURN(out.state.stock, body.integer("stock", 0, stock_max));
   ASSIGN_OR_RETURN(out.state.rate_bps, body.number("rate_bps"));
+  if (!(out.state.rate_bps >= 0.0 && out.state.rate_bps <= link_bps_max)) return fail(ErrorCode::invalid_argument, "rate_bps: must be between 0 and 1e15");
   ASSIGN_OR_RETURN(out.state.qber, body.number("qber"));
   ASSIGN_OR_RETURN(const auto loss, body.optional_number("loss_db"));
   out.state.loss_db = loss.value_or(0.0);
@@ -132,8 +134,10 @@ std::vector<points::Handler> QkdncService::handlers() {
   };
 }
 
+Result<net::Response> QkdncService::state(const net::Request& request) { return node::refusal_recorded(node_, "kq-2.state", request, "", heard_state(request)); }
+
 /// Both controllers are told, so that the one that takes over knows the network already.
-Result<net::Response> QkdncService::state(const net::Request& request) {
+Result<net::Response> QkdncService::heard_state(const net::Request& request) {
   ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
   TRY(body.only({"links"}));
   ASSIGN_OR_RETURN(const std::vector<wire::Json> list, body.array("links"));
@@ -182,7 +186,9 @@ Result<net::Response> QkdncService::relay(const net::Request& request) {
   });
 }
 
-Result<net::Response> QkdncService::lead(const net::Request& request) {
+Result<net::Response> QkdncService::lead(const net::Request& request) { return node::refusal_recorded(node_, "x-7.lead", request, "", heard_claim(request)); }
+
+Result<net::Response> QkdncService::heard_claim(const net::Request& request) {
   ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
   ASSIGN_OR_RETURN(const Claim other, read_claim(body, request.peer.identity->name));
   if (!settings_.other || other.name != *settings_.other) return fail(ErrorCode::denied, other.name.text() + " is not the second controller of this one");

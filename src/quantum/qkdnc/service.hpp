@@ -32,6 +32,8 @@ class QkdncService {
   Result<net::Response> route(const net::Request& request);
   Result<net::Response> relay(const net::Request& request);
   Result<net::Response> lead(const net::Request& request);
+  Result<net::Response> heard_state(const net::Request& request);
+  Result<net::Response> heard_claim(const net::Request& request);
   Result<net::Response> sdn(const net::Request& request);
   [[nodiscard]] Centralised::Ports ports();
   /// unavailable unless this controller leads.

@@ -182,6 +182,7 @@ void Topology::release(const LeaseKey& key) {
 void Topology::install(const LeaseKey& key, Lease lease) {
   release(key);
   const auto& [place, installed] = *leases_.emplace(key, std::move(lease)).first;
+  nothing_ends_before_ms_ = std::min(nothing_ends_before_ms_, installed.until_ms);
   for (const Route& route : installed.routes) {
     for (const ElementName& node : route.path) through_[*graph_.find(node)].insert(&place);
     for (std::size_t i = 0; i + 1 < route.path.size() && installed.demand.keys_per_s > 0.0; ++i) {

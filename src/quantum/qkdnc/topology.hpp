@@ -103,7 +103,7 @@ class Topology {
   std::map<Hop, double> reserved_;                     // keys per second
   std::map<ElementName, std::set<ElementName>> changed_;
   std::uint64_t rerouted_ = 0;
-  UnixMs nothing_ends_before_ms_ = 0;  // neither a report's freshness nor a lease: reports only put it off
+  UnixMs nothing_ends_before_ms_ = 0;  // neither a report's freshness nor a lease: reports only put it off, a new lease may bring it forward
 };
 
 }  // namespace qanat::qkdnc

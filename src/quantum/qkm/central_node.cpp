@@ -128,13 +128,19 @@ Result<points::CentralReport> CentralNode::report(const points::CentralReportOrd
     if (incoming.refusal) return Result<KeyStock::Receipt>(std::move(incoming));
     // The incoming keys are burnt whatever comes: the controller has them named.
     proof = points::weaker(order.proof, proof_of(incoming.keys));
+    TRY(transaction.run("SAVEPOINT outgoing", {}));
     auto spent = parts_.link_keys.spend(transaction, *out, order.relay.keys, order.relay.demand, now);
     if (spent) {
       proof = points::together(proof, proof_of(*spent));
       outgoing = *std::move(spent);
+      if (!order.relay.demand.is_met_by(proof))
+        incoming.refusal = Error{ErrorCode::exhausted, "the path up to " + after.text() + " has " + points::describe(proof)};
     } else {
       incoming.refusal = spent.error();
     }
+    // Where this hop refuses it uses up no key of the next link.
+    if (incoming.refusal) TRY(transaction.run("ROLLBACK TO outgoing", {}));
+    TRY(transaction.run("RELEASE outgoing", {}));
     return Result<KeyStock::Receipt>(std::move(incoming));
   }));
   node::crash_point("qkm.central.reported");
@@ -145,8 +151,6 @@ Result<points::CentralReport> CentralNode::report(const points::CentralReportOrd
   TRY(record(report.runs, after, request_id));
   Secret x = joined(receipt.keys);
   x.xor_with(joined(outgoing));
-  if (!order.relay.demand.is_met_by(proof))
-    return fail(ErrorCode::exhausted, "relay " + order.relay.relay_id.hex() + ": the path up to " + after.text() + " has " + points::describe(proof));
   report.x = controller_key_.wrap(central_context(order.relay, order.hop, report.runs, proof), x, parts_.device.rng());
   return report;
 }

@@ -170,6 +170,12 @@ Result<void> KeyStock::forget(store::Transaction& transaction, UnixMs before, st
   TRY(transaction.query("SELECT stock FROM key_burnt WHERE changed_ms < ?", {store::column(before)}, [&](const store::Row& row) { ++burnt[row.text(0)]; }));
   TRY(transaction.run("DELETE FROM key_burnt WHERE changed_ms < ?", {store::column(before)}));
   for (const auto& [stock, chunks] : burnt) TRY(transaction.run("UPDATE key_stock SET burnt = burnt - ? WHERE name = ?", {chunks, std::string_view(stock)}));
+  // A stock of which nothing is left and nothing is remembered: paths come and go, and whoever looks for keys looks at each.
+  TRY(transaction.run("DELETE FROM key_stock WHERE own = 0 AND peer = 0 AND burnt = 0 AND evidence = 0 "
+                      "AND NOT EXISTS (SELECT 1 FROM key_delivery WHERE stock = key_stock.name) "
+                      "AND NOT EXISTS (SELECT 1 FROM key_chunk WHERE stock = key_stock.name) "
+                      "AND NOT EXISTS (SELECT 1 FROM key_run WHERE stock = key_stock.name AND state <> 'destroyed')",
+                      {}));
   return {};
 }
 

@@ -9,6 +9,7 @@ namespace {
 using store::KeyState;
 
 constexpr std::int64_t burnt_max = 4096;     // chunks per stock that the peer named before they came
+constexpr std::int64_t chunks_looked_at_max = 4096;
 constexpr std::size_t open_chunks_max = 64;  // unsealed at a time: half a megabyte
 
 bool is_gone(ByteView gone, std::uint32_t index) { return ((gone[index / 8] >> (index % 8)) & 1U) != 0; }
@@ -224,6 +225,18 @@ Result<std::optional<KeyQuality>> KeyStock::quality(store::Transaction& transact
   ASSIGN_OR_RETURN(const std::optional<Row> row, head(transaction, stock, demand, now));
   if (!row) return std::optional<KeyQuality>();
   return std::optional(row->quality);
+}
+
+// Whoever demands what no key meets may cost no more than this.
+Result<std::int64_t> KeyStock::count_meeting(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now) {
+  std::int64_t out = 0;
+  TRY(transaction.query("SELECT size, gone FROM (SELECT size, gone, bounds, photons, eps, way FROM key_chunk "
+                        "WHERE stock = ? AND own = 1 AND (expires_ms = 0 OR expires_ms > ?) ORDER BY seq, id LIMIT ?) "
+                        "WHERE (bounds & ~?) = 0 AND (photons & ~?) = 0 AND eps <= ? AND ((1 << way) & ?) <> 0",
+                        {std::string_view(stock.text()), store::column(now), chunks_looked_at_max, std::int64_t{demand.proof.bounds},
+                         std::int64_t{demand.proof.photons}, std::bit_cast<std::int64_t>(demand.proof.eps_max), std::int64_t{demand.ways}},
+                        [&](const store::Row& row) { out += left_in(row.blob(1), static_cast<std::uint32_t>(row.integer(0))); }));
+  return out;
 }
 
 Error KeyStock::none_left(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now) {

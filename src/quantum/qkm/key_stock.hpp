@@ -144,6 +144,8 @@ class KeyStock {
   Result<StockLevel> level(store::Transaction& transaction, const StockName& stock, UnixMs now);
   /// What the oldest own keys that meet the demand are worth; nothing if there are none.
   Result<std::optional<KeyQuality>> quality(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now);
+  /// How many own keys of the oldest 4096 chunks meet the demand. Unlike level() it looks at chunk after chunk.
+  Result<std::int64_t> count_meeting(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now);
   /// The names of all stocks that begin with `prefix`.
   Result<std::vector<StockName>> stocks(store::Transaction& transaction, std::string_view prefix);
 
@@ -153,7 +155,7 @@ class KeyStock {
   /// octets were meant for this process itself. Returns the runs.
   Result<std::vector<KeyRun>> recover(store::Transaction& transaction, std::string_view prefix, bool also_delivered, UnixMs now);
   /// Drops the evidence of what was destroyed before `before`, and the oldest beyond `most` runs; at most 20,000 rows at a time. Its keys stay
-  /// refused: no chunk comes twice.
+  /// refused: no chunk comes twice. Stocks without numbered deliveries of which nothing is left go too.
   Result<void> forget(store::Transaction& transaction, UnixMs before, std::int64_t most);
 
  private:

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::chrono::milliseconds poll_max{5000};
 constexpr std::int64_t keys_per_block_max = 16384;
+constexpr double rate_bps_max = 1e15;  // a controller takes no more
 constexpr std::int64_t block_id_max = std::int64_t{1} << 53;
 
 Bytes block_context(const LinkId& link, std::uint64_t block_id) {
@@ -24,6 +25,7 @@ Result<LinkReport> read_report(const wire::Json& report) {
   LinkReport out;
   ASSIGN_OR_RETURN(out.qber, report.number("qber"));
   ASSIGN_OR_RETURN(out.rate_bps, report.number("rate_bps"));
+  if (!(out.rate_bps >= 0.0 && out.rate_bps <= rate_bps_max)) return fail(ErrorCode::invalid_argument, "report.rate_bps: must be between 0 and 1e15");
   ASSIGN_OR_RETURN(out.simulated, report.boolean("simulated"));
   ASSIGN_OR_RETURN(const auto loss, report.optional_number("loss_db"));
   out.loss_db = loss.value_or(0.0);
@@ -83,7 +85,8 @@ Result<net::Response> LinkHandlers::block(const net::Request& request) {
 
 Result<net::Response> LinkHandlers::control(const net::Request& request) {
   const LinkId link{std::string(query_value(request.query, "link"))};
-  TRY(check_caller(request, link));
+  if (const auto known = check_caller(request, link); !known)
+    return node::refusal_recorded(parts_.node, "kq-1.control", request, link.text(), Result<net::Response>(fail(known.error())));
   const bool have = query_value(request.query, "have") == "1";
   const Deadline until = Deadline::after(std::min(poll_max, request.deadline.remaining() / 2));  // the answer has its way to go
   while (true) {

@@ -19,7 +19,7 @@ struct WaterMarks {
 struct LinkReport {
   double qber = 0.0;
   double rate_bps = 0.0;  // over the optics' own time
-  double loss_db = 0.0;   // from light to click; 0: not told
+  double loss_db = 0.0;   // of the light: fibre, receiver, detection efficiency; no dead time. 0: not told
   bool simulated = false;
   points::KeyProof proof{};
 };

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "node/crash_point.hpp"
+#include "points/central_relay.hpp"
 
 namespace qanat::qkm {
 namespace {
@@ -76,6 +77,8 @@ Result<RelayNode::Crossed> RelayNode::cross(RelayHeader header, const Secret& se
     ASSIGN_OR_RETURN(Crossed crossed, cross_once(header, secrets, deadline, request_id));
     if (!crossed.answer.confirmation.empty()) return crossed;
     const ElementName& next = header.receiver();
+    if (!points::are_named(crossed.answer.missing, crossed.runs))
+      return fail(ErrorCode::denied, "relay " + header.relay_id.hex() + ": " + next.text() + " misses chunks that were not named");
     TRY(parts_.commits.transact([&](store::Transaction& transaction) {
       return parts_.link_keys.drop(transaction, place_.links.at(next), crossed.answer.missing, parts_.clock.now_ms());
     }));
@@ -149,8 +152,9 @@ Result<KeyStock::Receipt> RelayNode::take_in(const RelayHeader& header, const st
     return parts_.link_keys.receive(transaction, link, header.runs, parts_.clock.now_ms());
   }));
   node::crash_point("qkm.relay.received");
-  if (receipt.refusal) return Result<KeyStock::Receipt>(std::move(receipt));
-  const std::array events{KeyEvent{.action = "link_key.used", .keys = text_of(header.runs), .subject = header.sender().text(), .request_id = request_id}};
+  // What a message names that is then refused is used up as far as it was here, or will be once it comes.
+  const bool in_order = !receipt.refusal && receipt.missing.empty();
+  const std::array events{KeyEvent{.action = in_order ? "link_key.used" : "link_key.burnt", .keys = text_of(header.runs), .subject = header.sender().text(), .request_id = request_id}};
   TRY(ports_.record(events));
   return Result<KeyStock::Receipt>(std::move(receipt));
 }

@@ -36,7 +36,7 @@ Result<Carried> read_carried(const wire::Json& from) {
   Carried out;
   ASSIGN_OR_RETURN(out.padded, from.base64("padded"));
   ASSIGN_OR_RETURN(const std::vector<wire::Json> ids, from.array("ids"));
-  if (ids.empty() || ids.size() > runs_max) return fail(ErrorCode::invalid_argument, "activation: carried ids");
+  if (ids.empty() || ids.size() > runs_max) return fail(ErrorCode::invalid_argument, "activation: carried ids: must be 1 to 4096");
   for (const wire::Json& entry : ids) {
     TRY(entry.only({"batch", "first", "stride", "count"}));
     IdRun run;
@@ -85,7 +85,7 @@ Result<ActivatedKeys> read_group(const wire::Json& from) {
   ASSIGN_OR_RETURN(std::string master, from.text("master"));
   ASSIGN_OR_RETURN(out.master, read_sae(std::move(master)));
   ASSIGN_OR_RETURN(const std::vector<std::string> slaves, from.texts("slaves"));
-  if (slaves.empty() || slaves.size() > assignment_slaves_max) return fail(ErrorCode::invalid_argument, "activation: slaves");
+  if (slaves.empty() || slaves.size() > assignment_slaves_max) return fail(ErrorCode::invalid_argument, "activation: slaves: must be 1 to 64");
   for (const std::string& slave : slaves) {
     ASSIGN_OR_RETURN(kme::SaeId id, read_sae(slave));
     out.slaves.push_back(std::move(id));
@@ -150,7 +150,7 @@ Result<Activation> read_activation(ByteView octets) {
   }
   TRY(json.only({"id", "groups"}));
   ASSIGN_OR_RETURN(const std::vector<wire::Json> groups, json.array("groups"));
-  if (groups.empty() || groups.size() > groups_max) return fail(ErrorCode::invalid_argument, "activation: groups");
+  if (groups.empty() || groups.size() > groups_max) return fail(ErrorCode::invalid_argument, "activation: groups: must be 1 to 1024");
   std::size_t stock_keys = 0;
   for (const wire::Json& entry : groups) {
     ASSIGN_OR_RETURN(ActivatedKeys group, read_group(entry));

@@ -14,6 +14,14 @@ Bytes context(const IdRun& ids) { return store::column_context("sae_key.sealed",
 bool is_set(ByteView bits, std::size_t at) { return ((bits[at / 8] >> (at % 8)) & 1U) != 0; }
 void set(Bytes& bits, std::size_t at) { bits[at / 8] = static_cast<std::uint8_t>(bits[at / 8] | (1U << (at % 8))); }
 
+/// Of the columns batch_id, first, stride, count.
+IdRun ids_of(const store::Row& row) {
+  return {.batch = BatchId(row.blob(0)),
+          .first = static_cast<std::uint32_t>(row.integer(1)),
+          .stride = static_cast<std::uint32_t>(row.integer(2)),
+          .count = static_cast<std::uint32_t>(row.integer(3))};
+}
+
 }  // namespace
 
 std::vector<IdRun> id_runs(std::span<const KeyRun> runs, std::uint32_t stride) {
@@ -55,10 +63,7 @@ Result<std::vector<IdRun>> Assignments::sweep(store::Transaction& transaction, s
   std::vector<IdRun> out;
   TRY(transaction.query("SELECT batch_id, first, stride, count FROM sae_key WHERE until_ms <= ? ORDER BY until_ms LIMIT ?",
                         {static_cast<std::int64_t>(now), static_cast<std::int64_t>(most)}, [&](const store::Row& row) {
-                          out.push_back({.batch = BatchId(row.blob(0)),
-                                         .first = static_cast<std::uint32_t>(row.integer(1)),
-                                         .stride = static_cast<std::uint32_t>(row.integer(2)),
-                                         .count = static_cast<std::uint32_t>(row.integer(3))});
+                          out.push_back(ids_of(row));
                         }));
   for (const IdRun& ids : out) {
     TRY(transaction.run("DELETE FROM sae_key WHERE batch_id = ? AND first = ?", {ids.batch.view(), std::int64_t{ids.first}}));
@@ -172,20 +177,27 @@ Result<std::vector<kme::Key>> Assignments::Fetching::fetch(const kme::SaeId& sla
   return Result<std::vector<kme::Key>>(std::move(out));
 }
 
-Result<std::vector<KeyId>> Assignments::Fetching::discard(const kme::SaeId& master, std::span<const KeyId> ids) {
+Result<std::vector<KeyId>> Assignments::Fetching::discard_all(const kme::SaeId& master) {
   std::vector<KeyId> out;
-  std::vector<KeyId> all;
-  if (ids.empty()) {
-    TRY(transaction_.query("SELECT batch_id, first, stride, count FROM sae_key WHERE master = ? AND until_ms > ? LIMIT 4096",
-                           {std::string_view(master.text()), static_cast<std::int64_t>(now_)}, [&](const store::Row& row) {
-                             const IdRun run{.batch = BatchId(row.blob(0)),
-                                             .first = static_cast<std::uint32_t>(row.integer(1)),
-                                             .stride = static_cast<std::uint32_t>(row.integer(2)),
-                                             .count = static_cast<std::uint32_t>(row.integer(3))};
-                             for (std::uint32_t i = 0; i < run.count; ++i) all.push_back(run.id(i));
-                           }));
-    ids = all;
-  }
+  std::vector<IdRun> rows;
+  TRY(transaction_.query("SELECT batch_id, first, stride, count, slaves, gone FROM sae_key WHERE master = ? AND until_ms > ?",
+                         {std::string_view(master.text()), static_cast<std::int64_t>(now_)}, [&](const store::Row& row) {
+                           Open read{.ids = ids_of(row), .octets = 0, .master = master, .slaves = split_names(row.text(4)), .gone = row.blob(5), .sealed = {}, .keys = {}};
+                           const auto opened = open_.find(read.ids);
+                           if (opened != open_.end()) read.gone = opened->second->gone;  // also what was handed out in this transaction
+                           for (std::uint32_t at = 0; at < read.ids.count; ++at) {
+                             if (!read.has_all(at)) out.push_back(read.ids.id(at));
+                           }
+                           rows.push_back(read.ids);
+                         }));
+  TRY(transaction_.run("DELETE FROM sae_key WHERE master = ? AND until_ms > ?", {std::string_view(master.text()), static_cast<std::int64_t>(now_)}));
+  for (const IdRun& ids : rows) open_.erase(ids);
+  return out;
+}
+
+Result<std::vector<KeyId>> Assignments::Fetching::discard(const kme::SaeId& master, std::span<const KeyId> ids) {
+  if (ids.empty()) return discard_all(master);
+  std::vector<KeyId> out;
   for (const KeyId& id : ids) {
     std::uint32_t at = 0;
     const auto row = find(id, at);

@@ -59,12 +59,13 @@ class Assignments {
     /// All or none. not_found if one is not here (or the slave had it before, or another master ordered it); denied if `slave` was not named for one.
     Result<std::vector<kme::Key>> fetch(const kme::SaeId& slave, const kme::SaeId& master, std::span<const KeyId> ids,
                                         kme::MasterName master_is = kme::MasterName::exact);
-    /// For all slaves at once; those of `ids` that the master had ordered and that were here. No ids: whatever is here of the master's, at most 4096 rows.
+    /// For all slaves at once; those of `ids` that the master had ordered and that were here. No ids: whatever is here of the master's.
     Result<std::vector<KeyId>> discard(const kme::SaeId& master, std::span<const KeyId> ids);
     Result<void> finish();
 
    private:
     struct Open;
+    Result<std::vector<KeyId>> discard_all(const kme::SaeId& master);
     Result<Open*> find(const KeyId& id, std::uint32_t& at);
 
     Assignments& assignments_;

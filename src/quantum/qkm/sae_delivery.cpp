@@ -143,8 +143,9 @@ Result<void> SaeDelivery::take_in(store::Transaction& transaction, const Identit
     std::vector<KeyRun> runs;
     for (const StockRun& run : group.runs) {
       const KeyRun named[] = {run.run};
+      // Nothing is noted of what is not here: a relay stores its keys at this end before the other end has them, so they do not come later.
       ASSIGN_OR_RETURN(KeyStock::Receipt receipt, parts_.stock.redeem(transaction, StockName(stock_prefix(sender.domain) + run.stock), named, onward,
-                                                                      KeyStock::Unknown::burn, now));
+                                                                      KeyStock::Unknown::leave, now));
       missing.insert(missing.end(), receipt.missing.begin(), receipt.missing.end());
       if (receipt.refusal && receipt.missing.empty()) return fail(*receipt.refusal);
       for (Taken& taken : receipt.keys) parts.push_back(std::move(taken.keys));
@@ -199,7 +200,10 @@ Result<wire::Json> SaeDelivery::activated(const Identity& sender, const Activati
                                                                {activation.id.view(), static_cast<std::int64_t>(now)}));
     again = added == 0;
     if (again) return {};
-    return take_in(transaction, sender, activation, now, missing, evidence);
+    TRY(take_in(transaction, sender, activation, now, missing, evidence));
+    // Not carried out: the same again must not pass for a success.
+    if (!missing.empty()) TRY(transaction.run("DELETE FROM sae_activation WHERE id = ?", {activation.id.view()}));
+    return {};
   }));
   node::crash_point("qkm.sae.stored");
   std::vector<wire::Json> names;

@@ -34,7 +34,8 @@ struct DeliveryPorts {
   /// The far QKM's answer to an activation.
   std::function<Result<wire::Json>(const ElementName& qkm, const wire::Json& activation, Deadline deadline)> activate;
   std::function<Result<void>(const audit::Event& event)> record;
-  /// Whether keys of this stock are of the quality that an order demands. Over how many paths they come is not asked here.
+  /// Whether what this element does with keys of this stock is as an order demands (`quantum`). Over how many paths they come and what is proved of them,
+  /// stands with the keys and is not asked here.
   std::function<bool(const StockName& stock, const kme::Demands& demands)> meets;
   /// Keys have left a stock, so that it may be filled again; nullptr where nobody does. Must not block.
   std::function<void()> taken = nullptr;

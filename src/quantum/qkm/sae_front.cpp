@@ -45,7 +45,8 @@ DeliveryPlace SaeFront::delivery_place() const {
 DeliveryPorts SaeFront::delivery_ports() {
   return {.activate = ports_.activate,
           .record = ports_.record,
-          // Every key of the stocks came under one-time pads of link keys; what they rest on besides is how keys get to this element from its own links.
+          // Every key of the stocks came under one-time pads of link keys; what they rest on besides is how keys get to this element from its own links. What
+          // is proved of them stands with each chunk, and is looked at there.
           .meets = [quantum = place_.quantum_grade](const StockName&, const kme::Demands& demands) { return quantum || !demands.quantum; },
           .taken = ports_.taken,
           .hand_over = [this](kme::Order order, kme::Done<kme::Delivery> done) { neighbours_.hand_over(std::move(order), std::move(done)); }};

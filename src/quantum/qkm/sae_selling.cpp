@@ -1,27 +1,44 @@
 #include "quantum/qkm/sae_selling.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
+#include "points/central_relay.hpp"
 
 namespace qanat::qkm {
 namespace {
 
-constexpr int attempts_max = 3;  // a chunk that the far end never had costs one
+constexpr int activations_max = 3;  // a chunk that the far end never had costs one
 constexpr std::chrono::milliseconds activation_max{5000};
 
-std::vector<KeyRun> plain(std::span<const StockRun> runs) {
-  std::vector<KeyRun> out;
-  for (const StockRun& run : runs) out.push_back(run.run);
+/// Which chunks the far end never had. Only what was named to it is believed: what is left of these is dropped.
+Result<std::vector<BatchId>> missing_of(const wire::Json& answer, const Activation& told) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, answer.texts("missing"));
+  std::vector<BatchId> out;
+  for (const std::string& name : names) {
+    ASSIGN_OR_RETURN(const BatchId batch, BatchId::parse_hex(name));
+    out.push_back(batch);
+  }
+  std::vector<KeyRun> named;
+  for (const ActivatedKeys& group : told.groups) std::ranges::copy(plain(group.runs), std::back_inserter(named));
+  if (!points::are_named(out, named)) return fail(ErrorCode::denied, "misses chunks that were not named");
   return out;
+}
+
+/// Different for demands that differ.
+std::string demands_text(const kme::Demands& demands) {
+  return std::to_string(demands.paths) + (demands.quantum ? " q" : " -") + (demands.hop_by_hop ? " h" : " -") + (demands.centralised ? " c " : " - ") +
+         std::to_string(demands.relays_max) + ' ' + std::to_string(demands.proof.bounds) + ' ' + std::to_string(demands.proof.photons) + ' ' +
+         std::to_string(std::bit_cast<std::uint64_t>(demands.proof.eps_max));
 }
 
 /// What sales must have in common to be one group.
 std::string group_of(const kme::Order& order) {
   std::string out = order.master.sae.text();
   for (const kme::SaeId& slave : order.slaves) out += '\n' + slave.text();
-  for (const kme::Demands& demands : {order.demands, order.wishes}) out += '\n' + std::to_string(demands.paths) + (demands.quantum ? " q" : " -");
+  for (const kme::Demands& demands : {order.demands, order.wishes}) out += '\n' + demands_text(demands);
   return out + '\n' + std::to_string(order.size) + ' ' + order.master.group;
 }
 
@@ -46,7 +63,9 @@ std::vector<SaeDelivery::Group> SaeDelivery::Selling::gather(std::vector<Sale>& 
     group.stride = (group.octets + static_cast<std::uint32_t>(stock_key_size) - 1) / static_cast<std::uint32_t>(stock_key_size);
     for (const kme::SaeId& slave : sale.order.slaves) {
       const std::string& domain = delivery_.parts_.registry.find(slave)->domain;
-      group.slaves_at[domain].push_back(slave);
+      std::vector<kme::SaeId>& there = group.slaves_at[domain];
+      if (there.empty() && domain != delivery_.place_.domain) ++group.other_sites;
+      there.push_back(slave);
       if (group.home.empty() && domain != delivery_.place_.domain) group.home = domain;
     }
   }
@@ -56,14 +75,15 @@ std::vector<SaeDelivery::Group> SaeDelivery::Selling::gather(std::vector<Sale>& 
 }
 
 void SaeDelivery::Selling::run() {
-  for (int attempt = 0; attempt < attempts_max && !open_.empty(); ++attempt) {
+  for (int attempt = 0; attempt < activations_max && !open_.empty(); ++attempt) {
     const Result<void> claimed = delivery_.parts_.store.transact([&](store::Transaction& transaction) { return claim(transaction); });
     node::crash_point("qkm.sae.claimed");
     if (!claimed) {
       for (Group* group : open_) group->fail_all(claimed.error());
       return;
     }
-    if (delivery_.ports_.taken) delivery_.ports_.taken();
+    const bool taken = std::ranges::any_of(open_, [](const Group* group) { return !group->messages.empty(); });
+    if (taken && delivery_.ports_.taken) delivery_.ports_.taken();
     open_ = activate();
     node::crash_point("qkm.sae.activated");
   }
@@ -82,14 +102,14 @@ Result<void> SaeDelivery::Selling::claim(store::Transaction& transaction, Group&
   TRY(choose_demands(transaction, group));
   TRY(leave_out_unmet(transaction, group));
   if (group.sales.empty()) return {};
-  const std::uint32_t stock_keys = group.number() * group.stride;
+  const auto stock_keys = static_cast<std::uint32_t>(group.stock_keys());
   if (group.home.empty()) {
     std::vector<Secret> parts;
     TRY(make_local(group, stock_keys, parts));
     group.ids = id_runs(plain(group.runs), group.stride);
     group.keys = cut_keys(joined_keys(parts), group.octets);
   } else {
-    ASSIGN_OR_RETURN(SiteStocks::Claimed claimed, stocks(group.home).take(transaction, group.demands, stock_keys, holder_of(group)));
+    ASSIGN_OR_RETURN(SiteStocks::Claimed claimed, stocks(group.home).take(transaction, group.of_each(group.demands), stock_keys, holder_of(group)));
     group.runs = std::move(claimed.runs);
     group.ids = id_runs(first_share(plain(group.runs), group.demands.paths), group.stride);
     group.keys = cut_keys(claimed.keys, group.octets);
@@ -119,11 +139,11 @@ Result<void> SaeDelivery::Selling::choose_demands(store::Transaction& transactio
   const kme::Order& order = group.order();
   group.demands = order.demands;
   if (!order.wishes.any() || group.home.empty()) return {};
-  const kme::Demands wished{.paths = std::max(order.demands.paths, order.wishes.paths), .quantum = order.demands.quantum || order.wishes.quantum};
+  const kme::Demands wished = order.demands.and_also(order.wishes);
   for (const auto& [domain, slaves] : group.slaves_at) {
     if (domain == delivery_.place_.domain) continue;
-    ASSIGN_OR_RETURN(const std::int64_t there, stocks(domain).available(transaction, wished));
-    if (there < std::int64_t{group.number()} * group.stride) return {};
+    ASSIGN_OR_RETURN(const std::int64_t there, stocks(domain).available(transaction, group.of_each(wished)));
+    if (there < group.stock_keys()) return {};
   }
   group.demands = wished;
   return {};
@@ -134,7 +154,7 @@ Result<void> SaeDelivery::Selling::leave_out_unmet(store::Transaction& transacti
   if (group.home.empty() && group.demands.quantum) group.fail_all({ErrorCode::invalid_argument, kme::demands_unmet});  // such a key is nobody's quantum key
   for (const auto& [domain, slaves] : group.slaves_at) {
     if (domain == delivery_.place_.domain) continue;
-    ASSIGN_OR_RETURN(const std::int64_t there, stocks(domain).available(transaction, group.demands));
+    ASSIGN_OR_RETURN(const std::int64_t there, stocks(domain).available(transaction, group.of_each(group.demands)));
     std::int64_t plain = there;
     if (group.demands.any()) {
       ASSIGN_OR_RETURN(plain, stocks(domain).available(transaction, {}));
@@ -188,7 +208,8 @@ Result<void> SaeDelivery::Selling::carry(store::Transaction& transaction, Group&
                         .runs = {},
                         .shares = group.demands.paths,
                         .carried = std::nullopt};
-  ASSIGN_OR_RETURN(SiteStocks::Claimed pads, stocks(domain).take(transaction, group.demands, group.number() * group.stride, holder_of(group)));
+  ASSIGN_OR_RETURN(SiteStocks::Claimed pads, stocks(domain).take(transaction, group.of_each(group.demands),
+                                                                       static_cast<std::uint32_t>(group.stock_keys()), holder_of(group)));
   message.runs = std::move(pads.runs);
   Secret padded = cut_keys(pads.keys, group.octets);
   padded.xor_with(group.keys);
@@ -212,17 +233,19 @@ std::vector<SaeDelivery::Group*> SaeDelivery::Selling::activate() {
       for (Group* group : groups) group->fail_all({ErrorCode::unavailable, "domain " + domain + ": " + answer.error().message});
       continue;
     }
-    const auto names = answer->texts("missing");
-    if (names && names->empty()) continue;
-    std::vector<BatchId> missing;
-    for (const std::string& name : names ? *names : std::vector<std::string>()) {
-      if (const auto batch = BatchId::parse_hex(name)) missing.push_back(*batch);
+    const auto missing = missing_of(*answer, message);
+    if (!missing) {
+      for (Group* group : groups) group->fail_all({ErrorCode::unavailable, "domain " + domain + ": " + missing.error().message});
+      continue;
     }
-    drop(domain, missing);
+    if (missing->empty()) continue;
+    drop(domain, *missing);
     for (Group* group : groups) {
       if (std::ranges::find(again, group) == again.end()) again.push_back(group);
     }
   }
+  // One that another domain failed has nothing left to be tried for.
+  std::erase_if(again, [](const Group* group) { return group->sales.empty(); });
   return again;
 }
 
@@ -264,7 +287,8 @@ std::vector<std::string> SaeDelivery::Selling::evidence() const {
     std::string text = order.master.sae.text() + " >";
     for (const kme::SaeId& slave : order.slaves) text += ' ' + slave.text();
     text += ", " + std::to_string(group.number()) + " x " + std::to_string(order.size) + " bit, " + order.master.group +
-            (order.master.quantum_safe ? "" : " (not quantum-safe)") + (group.demands.paths > 1 ? ", " + std::to_string(group.demands.paths) + " paths:" : ":");
+            (order.master.quantum_safe ? "" : " (not quantum-safe)") + (group.demands.paths > 1 ? ", " + std::to_string(group.demands.paths) + " paths" : "") +
+            (group.demands.proof.is_any() ? ":" : ", " + points::describe(group.demands.proof) + ":");
     for (const StockRun& run : group.runs) text += ' ' + run.run.text();
     out.push_back(std::move(text));
   }

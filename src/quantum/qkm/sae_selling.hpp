@@ -13,6 +13,7 @@ struct SaeDelivery::Group {
   std::string home;                                          // the first slave's domain that is not ours, whose stock the keys come from; empty: none
   std::uint32_t octets = 0;
   std::uint32_t stride = 1;
+  std::uint32_t other_sites = 0;  // that have slaves
 
   // What one attempt made of it.
   kme::Demands demands;
@@ -27,6 +28,14 @@ struct SaeDelivery::Group {
     return out;
   }
   [[nodiscard]] const kme::Order& order() const { return sales.front()->order; }
+  [[nodiscard]] std::int64_t stock_keys() const { return std::int64_t{number()} * stride; }
+  /// What each stock key must be worth so that a key which is made of several, or that reaches further sites under more as pads, meets `whole`: what is used
+  /// together fails with at most the sum of the eps, so that each has its part of eps_max.
+  [[nodiscard]] kme::Demands of_each(kme::Demands whole) const {
+    const std::uint32_t together = whole.paths * stride * std::max(1U, other_sites);
+    if (whole.proof.eps_max < 1.0) whole.proof.eps_max /= together;
+    return whole;
+  }
   void fail_all(const Error& error) {
     for (Sale* sale : sales) sale->failed = error;
     sales.clear();

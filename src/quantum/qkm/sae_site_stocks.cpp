@@ -12,6 +12,20 @@ std::vector<Pool> with_at_least(std::span<const Pool> pools, std::int64_t keys) 
   return out;
 }
 
+constexpr unsigned way_bit(KeyWay way) { return 1U << static_cast<unsigned>(way); }
+
+/// What each key of a stock must be worth. A relayed key came in one of the two ways.
+QualityDemand quality_of(const kme::Demands& demands) {
+  if (demands.hop_by_hop && demands.centralised) return {.proof = demands.proof};
+  const unsigned ways = (demands.hop_by_hop ? way_bit(KeyWay::hop_by_hop) : 0U) | (demands.centralised ? way_bit(KeyWay::centralised) : 0U);
+  return {.proof = demands.proof, .ways = static_cast<std::uint8_t>(ways)};
+}
+
+/// A stock whose path is not on record has no number of relays that could be counted.
+bool is_short_enough(const Pool& pool, std::uint32_t relays_max) {
+  return relays_max == kme::Demands::relays_any || (pool.path.size() > 1 && pool.path.size() - 2 <= relays_max);
+}
+
 }  // namespace
 
 SiteStocks::SiteStocks(KeyStock& stock, const std::string& domain, const Meets& meets, UnixMs now)
@@ -22,10 +36,14 @@ Result<std::vector<SiteStocks::Fitting>> SiteStocks::fitting(store::Transaction&
   std::vector<Fitting> out;
   for (const StockName& name : names) {
     if (!meets_(name, demands)) continue;
-    ASSIGN_OR_RETURN(const StockLevel level, stock_.level(transaction, name, now_));
-    if (level.own == 0) continue;
     Pool pool = pool_named(name).value_or(Pool{});
+    if (!is_short_enough(pool, demands.relays_max)) continue;
+    ASSIGN_OR_RETURN(const StockLevel level, stock_.level(transaction, name, now_));
     pool.keys = level.own;
+    if (const QualityDemand quality = quality_of(demands); !quality.is_any() && level.own > 0) {
+      ASSIGN_OR_RETURN(pool.keys, stock_.count_meeting(transaction, name, quality, now_));
+    }
+    if (pool.keys == 0) continue;
     out.push_back({.name = name, .pool = std::move(pool)});
   }
   return out;
@@ -49,21 +67,20 @@ Result<std::int64_t> SiteStocks::available(store::Transaction& transaction, cons
   return 0;
 }
 
-Result<void> SiteStocks::claim(store::Transaction& transaction, const StockName& name, std::size_t keys, const std::string& holder, Claimed& out,
-                               std::vector<Secret>& parts) {
-  const Onward onward{.state = store::KeyState::destroyed, .holder = holder, .until_ms = 0};
-  ASSIGN_OR_RETURN(std::vector<Taken> taken, stock_.claim(transaction, name, {.least = keys, .most = keys, .each = false}, onward, now_));
+Result<void> SiteStocks::claim(store::Transaction& transaction, const StockName& name, std::size_t keys, Claim& so_far) {
+  const Onward onward{.state = store::KeyState::destroyed, .holder = so_far.holder, .until_ms = 0};
+  const KeyStock::Wanted wanted{.least = keys, .most = keys, .each = false, .demand = so_far.demand};
+  ASSIGN_OR_RETURN(std::vector<Taken> taken, stock_.claim(transaction, name, wanted, onward, now_));
   for (Taken& part : taken) {
-    out.runs.push_back({.stock = name.text().substr(prefix_.size()), .run = part.run});
-    parts.push_back(std::move(part.keys));
+    so_far.out.runs.push_back({.stock = name.text().substr(prefix_.size()), .run = part.run});
+    so_far.parts.push_back(std::move(part.keys));
   }
   return {};
 }
 
 Result<SiteStocks::Claimed> SiteStocks::take(store::Transaction& transaction, const kme::Demands& demands, std::uint32_t keys, const std::string& holder) {
   ASSIGN_OR_RETURN(const std::vector<Fitting> all, fitting(transaction, demands));
-  Claimed out;
-  std::vector<Secret> parts;
+  Claim claimed{.holder = holder, .demand = quality_of(demands), .out = {}, .parts = {}};
   if (demands.paths > 1) {
     std::vector<Pool> pools;
     for (const Fitting& one : all) pools.push_back(one.pool);
@@ -71,21 +88,21 @@ Result<SiteStocks::Claimed> SiteStocks::take(store::Transaction& transaction, co
     if (chosen.empty()) return fail(ErrorCode::exhausted, "too few keys over separate paths");
     for (const Pool& pool : chosen) {
       const auto stock = std::ranges::find_if(all, [&](const Fitting& one) { return one.pool.path == pool.path; });
-      TRY(claim(transaction, stock->name, keys, holder, out, parts));
+      TRY(claim(transaction, stock->name, keys, claimed));
     }
-    out.keys = xor_shares(joined_keys(parts), demands.paths);
-    return Result<Claimed>(std::move(out));
+    claimed.out.keys = xor_shares(joined_keys(claimed.parts), demands.paths);
+    return Result<Claimed>(std::move(claimed.out));
   }
   std::size_t missing = keys;
   for (const Fitting& one : all) {
     const std::size_t most = std::min(missing, static_cast<std::size_t>(one.pool.keys));
     if (most == 0) break;
-    TRY(claim(transaction, one.name, most, holder, out, parts));
+    TRY(claim(transaction, one.name, most, claimed));
     missing -= most;
   }
   if (missing > 0) return fail(ErrorCode::exhausted, "too few keys in stock");
-  out.keys = joined_keys(parts);
-  return Result<Claimed>(std::move(out));
+  claimed.out.keys = joined_keys(claimed.parts);
+  return Result<Claimed>(std::move(claimed.out));
 }
 
 }  // namespace qanat::qkm

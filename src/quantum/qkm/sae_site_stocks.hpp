@@ -13,7 +13,8 @@ class SiteStocks {
   using Meets = std::function<bool(const StockName& stock, const kme::Demands& demands)>;
   SiteStocks(KeyStock& stock, const std::string& domain, const Meets& meets, UnixMs now);
 
-  /// How many keys of 256 bits an order can have. Over several paths: a key of as many stocks each, of which no two share a node between the ends.
+  /// How many keys of 256 bits an order can have. Over several paths: a key of as many stocks each, of which no two share a node between the ends. What must be
+  /// proved must be so of each stock key; of a large stock the oldest million keys are looked at for that.
   Result<std::int64_t> available(store::Transaction& transaction, const kme::Demands& demands);
   struct Claimed {
     std::vector<StockRun> runs;  // over several paths: those of the first stock, then those of the next
@@ -28,8 +29,13 @@ class SiteStocks {
     Pool pool;  // without a path where the name has none
   };
   Result<std::vector<Fitting>> fitting(store::Transaction& transaction, const kme::Demands& demands);
-  Result<void> claim(store::Transaction& transaction, const StockName& name, std::size_t keys, const std::string& holder, Claimed& out,
-                     std::vector<Secret>& parts);
+  struct Claim {
+    std::string holder;
+    QualityDemand demand;
+    Claimed out;
+    std::vector<Secret> parts;
+  };
+  Result<void> claim(store::Transaction& transaction, const StockName& name, std::size_t keys, Claim& so_far);
 
   KeyStock& stock_;
   const std::string prefix_;

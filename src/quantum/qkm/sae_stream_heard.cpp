@@ -121,7 +121,7 @@ Result<StreamAnswer> SaeStreams::heard_chunks(Transaction& transaction, const St
   for (const StockRun& run : note.runs) {
     const KeyRun named[] = {run.run};
     ASSIGN_OR_RETURN(KeyStock::Receipt receipt, parts_.stock.redeem(transaction, StockName(SaeDelivery::stock_prefix(domain) + run.stock), named, onward,
-                                                                    KeyStock::Unknown::burn, parts_.clock.now_ms()));
+                                                                    KeyStock::Unknown::leave, parts_.clock.now_ms()));
     answer.missing.insert(answer.missing.end(), receipt.missing.begin(), receipt.missing.end());
     whole = whole && !receipt.refusal;
     for (Taken& taken : receipt.keys) parts.push_back(std::move(taken.keys));

@@ -34,7 +34,7 @@ bool is_plain(std::string_view text) {
 
 Result<kme::SaeId> read_sae(const wire::Json& from, std::string_view field) {
   ASSIGN_OR_RETURN(std::string text, from.text(field));
-  if (text.empty() || text.size() > name_octets_max || !is_plain(text)) return fail(ErrorCode::invalid_argument, "stream: not the name of an SAE");
+  if (text.empty() || text.size() > name_octets_max || !is_plain(text)) return fail(ErrorCode::invalid_argument, "stream: " + std::string(field) + ": not the name of an SAE");
   return kme::SaeId(std::move(text));
 }
 
@@ -73,7 +73,7 @@ Result<kme::StreamQos> read_qos(const wire::Json& from) {
 
 Result<std::vector<StockRun>> read_runs(const wire::Json& from) {
   ASSIGN_OR_RETURN(const std::vector<wire::Json> entries, from.array("runs"));
-  if (entries.empty() || entries.size() > runs_max) return fail(ErrorCode::invalid_argument, "stream: runs");
+  if (entries.empty() || entries.size() > runs_max) return fail(ErrorCode::invalid_argument, "stream: runs: must be 1 to 4096");
   std::vector<StockRun> out;
   for (const wire::Json& entry : entries) {
     ASSIGN_OR_RETURN(StockRun run, read_stock_run(entry));
@@ -117,6 +117,13 @@ std::vector<StockRun> merged(std::span<const StockRun> runs) {
 std::size_t stock_keys_in(std::span<const StockRun> runs) {
   std::size_t out = 0;
   for (const StockRun& run : runs) out += run.run.count;
+  return out;
+}
+
+std::vector<KeyRun> plain(std::span<const StockRun> runs) {
+  std::vector<KeyRun> out;
+  out.reserve(runs.size());
+  for (const StockRun& run : runs) out.push_back(run.run);
   return out;
 }
 
@@ -198,7 +205,7 @@ Result<StreamAnswer> read_answer(const wire::Json& from) {
     ASSIGN_OR_RETURN(out.qos, read_qos(qos));
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> missing, from.texts("missing"));
-  if (missing.size() > runs_max) return fail(ErrorCode::invalid_argument, "stream: missing");
+  if (missing.size() > runs_max) return fail(ErrorCode::invalid_argument, "stream: missing: must be at most 4096");
   for (const std::string& name : missing) {
     ASSIGN_OR_RETURN(const BatchId batch, BatchId::parse_hex(name));
     out.missing.push_back(batch);

@@ -23,6 +23,8 @@ wire::Json write_stock_run(const StockRun& run);
 /// Keys in their order, in as few runs as that allows.
 std::vector<StockRun> merged(std::span<const StockRun> runs);
 std::size_t stock_keys_in(std::span<const StockRun> runs);
+/// Without their stocks.
+std::vector<KeyRun> plain(std::span<const StockRun> runs);
 
 /// The application at one end.
 enum class EndState : std::uint8_t { expected, open, closed };

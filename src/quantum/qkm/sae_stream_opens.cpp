@@ -127,10 +127,10 @@ Result<bool> SaeStreams::may_open(Transaction& transaction, const kme::SaeId& sa
   return there < std::int64_t{limits_.streams_max};
 }
 
-/// What open streams to that site were promised.
+/// What streams to that site were promised. One that is expected counts: it was granted to the other application, and joining it is not asked again.
 Result<std::uint64_t> SaeStreams::committed_bps(Transaction& transaction, const std::string& domain) {
   std::uint64_t out = 0;
-  ASSIGN_OR_RETURN(const std::vector<StreamEnd> ends, table_.open_ends(transaction));
+  ASSIGN_OR_RETURN(const std::vector<StreamEnd> ends, table_.live_ends(transaction));
   for (const StreamEnd& end : ends) {
     if (domain_of(end.peer) == domain) out += end.qos.min_bps;
   }

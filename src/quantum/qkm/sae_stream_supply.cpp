@@ -3,6 +3,7 @@
 
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
+#include "points/central_relay.hpp"
 #include "quantum/qkm/sae_stream_state.hpp"
 
 namespace qanat::qkm {
@@ -160,6 +161,11 @@ bool SaeStreams::push(const StreamEnd& end, std::span<const PendingChunk> pendin
       tell(end, {.kind = Kind::chunks, .id = {}, .from = {}, .to = {}, .index = first, .count = static_cast<std::uint32_t>(pending.size()), .runs = runs},
            Deadline::after(call_max), round);
   if (!answer) {
+    set_trouble(end.id, StreamStatus::no_connection);
+    return false;
+  }
+  if (!points::are_named(answer->missing, plain(runs))) {  // as an answer that cannot be read
+    node::log(node::LogLevel::error, "stream {}: the other QKM misses chunks that were not named", end.id.hex());
     set_trouble(end.id, StreamStatus::no_connection);
     return false;
   }

@@ -92,9 +92,9 @@ Result<std::vector<StreamEnd>> StreamTable::all_of(Transaction& transaction, con
   return out;
 }
 
-Result<std::vector<StreamEnd>> StreamTable::open_ends(Transaction& transaction) {
+Result<std::vector<StreamEnd>> StreamTable::live_ends(Transaction& transaction) {
   std::vector<StreamEnd> out;
-  TRY(transaction.query("SELECT " QANAT_END_COLUMNS " FROM sae_stream WHERE state = ?", {number(EndState::open)}, [&](const Row& row) { out.push_back(read_end(row)); }));
+  TRY(transaction.query("SELECT " QANAT_END_COLUMNS " FROM sae_stream WHERE state <> ?", {number(EndState::closed)}, [&](const Row& row) { out.push_back(read_end(row)); }));
   return out;
 }
 

@@ -49,7 +49,8 @@ class StreamTable {
   /// Whatever of it may change.
   Result<void> update(store::Transaction& transaction, const StreamEnd& end);
   Result<std::vector<StreamEnd>> all_of(store::Transaction& transaction, const StreamId& id);
-  Result<std::vector<StreamEnd>> open_ends(store::Transaction& transaction);
+  /// Open, or still expected.
+  Result<std::vector<StreamEnd>> live_ends(store::Transaction& transaction);
   /// Those of which the other QKM must still hear: another state, or chunks that are not ready.
   Result<std::vector<StreamEnd>> unsettled(store::Transaction& transaction);
   /// Not closed and not used since.

@@ -112,9 +112,20 @@ void SaeStreams::run(std::vector<Job> jobs) {
   for (std::size_t i = 0; i < jobs.size(); ++i) jobs[i].finish(recorded.has_value() && done[i]);
 }
 
+/// One that names more keys than fit into a record stands in several.
 Result<void> SaeStreams::record(const Entry& entry) {
-  return ports_.record(
-      {.action = entry.action, .outcome = entry.outcome, .subject = entry.subject, .object = entry.object, .reason = entry.why, .request_id = ""});
+  std::string_view rest = entry.object;
+  while (true) {
+    const std::size_t space = rest.size() > evidence_octets_max ? rest.rfind(' ', evidence_octets_max) : std::string_view::npos;
+    TRY(ports_.record({.action = entry.action,
+                       .outcome = entry.outcome,
+                       .subject = entry.subject,
+                       .object = rest.substr(0, space),
+                       .reason = entry.why,
+                       .request_id = ""}));
+    if (space == std::string_view::npos) return {};
+    rest.remove_prefix(space + 1);
+  }
 }
 
 void SaeStreams::record_refusal(const kme::Caller& caller, std::string_view action, std::string why, std::move_only_function<void()> then) {

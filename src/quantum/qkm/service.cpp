@@ -8,6 +8,7 @@
 #include "quantum/qkm/central_node.hpp"
 #include "quantum/qkm/controllers.hpp"
 #include "quantum/qkm/link_handlers.hpp"
+#include "quantum/qkm/pool_filler.hpp"
 #include "quantum/qkm/recording.hpp"
 #include "quantum/qkm/sae_front.hpp"
 #include "quantum/qkm/schema.hpp"
@@ -18,8 +19,6 @@ namespace {
 
 constexpr std::chrono::milliseconds report_every{1000};
 constexpr std::chrono::milliseconds relay_max{2000};  // of a relay beforehand
-constexpr std::chrono::milliseconds relay_look_every{500};
-constexpr std::chrono::milliseconds relay_pause_max{8000};  // between attempts while relays fail
 constexpr UnixMs forget_after_ms = 24ULL * 3600 * 1000;
 constexpr std::int64_t evidence_max = 1000000;  // runs of destroyed keys; the audit record has them all
 constexpr std::size_t swept_at_once_max = 1000;
@@ -37,6 +36,15 @@ RelayPlace place_of(const node::Node& node, const QkmSettings& settings) {
 std::set<ElementName> neighbours_of(const QkmSettings& settings) {
   std::set<ElementName> out;
   for (const auto& [link, entry] : settings.links) out.insert(entry.peer);
+  return out;
+}
+
+/// Those to which keys are relayed beforehand.
+std::vector<std::string> other_domains(const node::Node& node, const QkmSettings& settings) {
+  std::vector<std::string> out;
+  for (const auto& [domain, end_node] : settings.domains) {
+    if (domain != node.identity().domain) out.push_back(domain);
+  }
   return out;
 }
 
@@ -68,8 +76,9 @@ struct QkmService::Parts {
         relay(place_of(node, settings), relay_parts(), ports()),
         central(make_central(std::move(controller_key))),
         supply({commits, relayed_keys, way(), routes, place_of(node, settings), node.clock(), arrivals, record()}),
-        supply_handlers({node, supply, wrapping, trace, arrivals, [this] { pool_changed.ring(); }}),
-        link_handlers({node, commits, link_keys, links, arrivals, wrapping, settings}) {
+        supply_handlers({node, supply, wrapping, trace, arrivals, [this] { pool_filler.ring(); }}),
+        link_handlers({node, commits, link_keys, links, arrivals, wrapping, settings}),
+        pool_filler(other_domains(node, settings), [this](const std::string& domain) { return fill(domain); }) {
     if (settings.sae)
       sae.emplace(sae_place(), SaeFront::Parts{.store = *store, .stock = stock, .device = node.device(), .clock = node.clock()}, sae_ports(), *settings.sae);
   }
@@ -79,8 +88,7 @@ struct QkmService::Parts {
   std::unique_ptr<store::Store> store;
   SiteWrapping wrapping;
   node::StepTrace trace;
-  Arrivals arrivals;      // keys came: link keys, far keys, near keys
-  Arrivals pool_changed;  // near keys were taken
+  Arrivals arrivals;  // keys came: link keys, far keys, near keys
   GroupCommit commits;
   KeyStock stock;
   LinkKeys link_keys;
@@ -93,6 +101,7 @@ struct QkmService::Parts {
   KeySupply supply;
   SupplyHandlers supply_handlers;
   LinkHandlers link_handlers;
+  PoolFiller pool_filler;
   std::optional<SaeFront> sae;
 
   std::mutex mutex;
@@ -100,7 +109,6 @@ struct QkmService::Parts {
   bool stopping = false;
   std::thread housekeeper;
   std::thread reporter;
-  std::thread relayer;
 
   RelayPorts ports();
   SaeFrontPlace sae_place() const;
@@ -113,8 +121,9 @@ struct QkmService::Parts {
   /// How this QKM relays: by the configuration.
   KeySupply::Relay way();
   Result<Bytes> send(const ElementName& neighbour, ByteView message, Deadline deadline, const std::string& request_id);
-  /// What another QKM says: a refusal is on record before it is answered. Successes stand under their keys' own events.
-  Result<net::Response> from_qkm(std::string_view action, const net::Request& request, const std::function<Result<net::Response>()>& act);
+  /// What a controller asks (Kq-2): on record, and acted upon only if it is one of this QKM's.
+  template <class Order, class Act>
+  Result<net::Response> from_controller(std::string_view action, const net::Request& request, Result<Order> (*read)(const wire::Json&), const Act& act);
   Result<net::Response> relayed(const net::Request& request);
   Result<net::Response> activated(const net::Request& request);
   Result<net::Response> status(const net::Request& request);
@@ -123,7 +132,7 @@ struct QkmService::Parts {
   Result<net::Response> drop_missing(const net::Request& request);
   Result<void> recover();
   Result<void> sweep();
-  bool fill_pools();
+  Result<void> fill(const std::string& domain);
   void describe(wire::Json& body);
   /// False when the service stops, after `span` otherwise.
   bool pause(std::chrono::milliseconds span);
@@ -169,79 +178,69 @@ SaeFront::Ports QkmService::Parts::sae_ports() {
             return node.call_json(points::Endpoint::x1_activate, qkm.text(), activation, deadline, node.new_request_id());
           },
           .record = [this](const audit::Event& event) { return node.record(event); },
-          .taken = [this] { pool_changed.ring(); }};
-}
-
-Result<net::Response> QkmService::Parts::from_qkm(std::string_view action, const net::Request& request, const std::function<Result<net::Response>()>& act) {
-  auto answer = act();
-  if (answer) return answer;
-  TRY(node.record({.action = action,
-                   .outcome = audit::outcome_of(answer.error().code),
-                   .subject = request.peer.identity->uri(),
-                   .object = "",
-                   .reason = answer.error().message,
-                   .request_id = request.request_id}));
-  return answer;
+          .taken = [this] { pool_filler.ring(); }};
 }
 
 Result<net::Response> QkmService::Parts::relayed(const net::Request& request) {
-  return from_qkm("x-1.relay", request, [&]() -> Result<net::Response> {
+  return node::refusal_recorded(node, "x-1.relay", request, "", [&]() -> Result<net::Response> {
     const Identity& sender = *request.peer.identity;
     const auto configured = node.settings().peers.find(sender.name);
     if (configured == node.settings().peers.end() || configured->second.expected != sender)
       return fail(ErrorCode::denied, sender.uri() + " is no neighbour of this QKM");
     ASSIGN_OR_RETURN(Bytes answer, relay.receive(ElementName(sender.name), request.body, request.deadline, request.request_id));
     return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = std::move(answer)};
-  });
+  }());
 }
 
 Result<net::Response> QkmService::Parts::activated(const net::Request& request) {
-  if (!sae) return fail(ErrorCode::unavailable, "this QKM serves no SAEs");
-  return from_qkm("x-1.activate", request, [&]() -> Result<net::Response> {
+  return node::refusal_recorded(node, "x-1.activate", request, "", [&]() -> Result<net::Response> {
+    if (!sae) return fail(ErrorCode::unavailable, "this QKM serves no SAEs");
     ASSIGN_OR_RETURN(const wire::Json answer, sae->activated(*request.peer.identity, request.body));
     return node::json_response(answer);
-  });
+  }());
 }
 
 Result<net::Response> QkmService::Parts::status(const net::Request& request) {
-  if (request.peer.identity->domain != node.identity().domain)
-    return fail(ErrorCode::denied, "the stock of domain " + node.identity().domain + " is for its own KMS");
-  wire::Json peers = wire::Json::array();
-  for (const auto& [domain, end_node] : settings.domains) {
-    ASSIGN_OR_RETURN(const std::int64_t keys, supply.stock(domain));
-    peers.push(wire::Json::object({{"domain", domain}, {"stock", keys}, {"qkm", end_node.text()}}));
-  }
-  return node::json_response(wire::Json::object({{"peers", peers}}));
+  return node::refusal_recorded(node, "km-3.status", request, "", [&]() -> Result<net::Response> {
+    if (request.peer.identity->domain != node.identity().domain)
+      return fail(ErrorCode::denied, "the stock of domain " + node.identity().domain + " is for its own KMS");
+    wire::Json peers = wire::Json::array();
+    for (const auto& [domain, end_node] : settings.domains) {
+      ASSIGN_OR_RETURN(const std::int64_t keys, supply.stock(domain));
+      peers.push(wire::Json::object({{"domain", domain}, {"stock", keys}, {"qkm", end_node.text()}}));
+    }
+    return node::json_response(wire::Json::object({{"peers", peers}}));
+  }());
+}
+
+template <class Order, class Act>
+Result<net::Response> QkmService::Parts::from_controller(std::string_view action, const net::Request& request, Result<Order> (*read)(const wire::Json&),
+                                                         const Act& act) {
+  return node::recorded(node, action, request, [&](node::Deed& deed) -> Result<net::Response> {
+    if (!central || !controllers.has(*request.peer.identity)) return fail(ErrorCode::denied, request.peer.identity->uri() + " is no controller of this QKM");
+    ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
+    ASSIGN_OR_RETURN(const Order order, read(body));
+    deed.object = order.relay.relay_id.hex();
+    return act(order);
+  });
 }
 
 Result<net::Response> QkmService::Parts::report_x(const net::Request& request) {
-  return node::recorded(node, "kq-2.report", request, [&](node::Deed& deed) -> Result<net::Response> {
-    if (!central || !controllers.has(*request.peer.identity)) return fail(ErrorCode::denied, request.peer.identity->uri() + " is no controller of this QKM");
-    ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
-    ASSIGN_OR_RETURN(const points::CentralReportOrder order, points::read_central_report_order(body));
-    deed.object = order.relay.relay_id.hex();
+  return from_controller("kq-2.report", request, points::read_central_report_order, [&](const points::CentralReportOrder& order) -> Result<net::Response> {
     ASSIGN_OR_RETURN(const points::CentralReport report, central->report(order, request.deadline, request.request_id));
     return node::json_response(points::write(report));
   });
 }
 
 Result<net::Response> QkmService::Parts::take_delivery(const net::Request& request) {
-  return node::recorded(node, "kq-2.deliver", request, [&](node::Deed& deed) -> Result<net::Response> {
-    if (!central || !controllers.has(*request.peer.identity)) return fail(ErrorCode::denied, request.peer.identity->uri() + " is no controller of this QKM");
-    ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
-    ASSIGN_OR_RETURN(const points::CentralHandover delivery, points::read_central_handover(body));
-    deed.object = delivery.relay.relay_id.hex();
+  return from_controller("kq-2.deliver", request, points::read_central_handover, [&](const points::CentralHandover& delivery) -> Result<net::Response> {
     ASSIGN_OR_RETURN(const points::CentralAnswer answer, central->deliver(delivery, request.deadline, request.request_id));
     return node::json_response(points::write(answer));
   });
 }
 
 Result<net::Response> QkmService::Parts::drop_missing(const net::Request& request) {
-  return node::recorded(node, "kq-2.missing", request, [&](node::Deed& deed) -> Result<net::Response> {
-    if (!central || !controllers.has(*request.peer.identity)) return fail(ErrorCode::denied, request.peer.identity->uri() + " is no controller of this QKM");
-    ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
-    ASSIGN_OR_RETURN(const points::CentralNotice notice, points::read_central_notice(body));
-    deed.object = notice.relay.relay_id.hex();
+  return from_controller("kq-2.missing", request, points::read_central_notice, [&](const points::CentralNotice& notice) -> Result<net::Response> {
     TRY(central->missing(notice));
     return net::Response{.status = 204, .content_type = "", .body = {}};
   });
@@ -271,17 +270,11 @@ Result<void> QkmService::Parts::sweep() {
   return record_together(node, events);
 }
 
-/// True if every pool has what it should.
-bool QkmService::Parts::fill_pools() {
-  bool full = true;
-  for (const auto& [domain, end_node] : settings.domains) {
-    if (domain == node.identity().domain || node.stopping()) continue;
-    const auto done = supply.fill(domain, settings.paths, settings.pool_target, Deadline::after(relay_max), node.new_request_id());
-    if (done) continue;
-    node::log(node::LogLevel::warning, "relay to domain {}: {}", domain, done.error().message);
-    full = false;
-  }
-  return full;
+Result<void> QkmService::Parts::fill(const std::string& domain) {
+  if (node.stopping()) return {};
+  auto done = supply.fill(domain, settings.paths, settings.pool_target, Deadline::after(relay_max), node.new_request_id());
+  if (!done) node::log(node::LogLevel::warning, "relay to domain {}: {}", domain, done.error().message);
+  return done;
 }
 
 void QkmService::Parts::describe(wire::Json& body) {
@@ -372,14 +365,7 @@ void QkmService::start() {
       for (const ElementName& destination : *changed) parts.routes.ask_again(destination);
     }
   });
-  parts_->relayer = std::thread([&parts = *parts_] {
-    std::chrono::milliseconds pause = relay_look_every;
-    while (parts.pause(std::chrono::milliseconds(0))) {
-      const std::uint64_t seen = parts.pool_changed.count();
-      pause = parts.fill_pools() ? relay_look_every : std::min(2 * pause, relay_pause_max);
-      parts.pool_changed.wait(seen, Deadline::after(pause));
-    }
-  });
+  parts_->pool_filler.start();
 }
 
 void QkmService::stop() {
@@ -388,9 +374,9 @@ void QkmService::stop() {
     parts_->stopping = true;
   }
   parts_->changed.notify_all();
-  parts_->pool_changed.ring();
   if (parts_->sae) parts_->sae->stop();
-  for (std::thread* thread : {&parts_->housekeeper, &parts_->reporter, &parts_->relayer}) {
+  parts_->pool_filler.stop();
+  for (std::thread* thread : {&parts_->housekeeper, &parts_->reporter}) {
     if (thread->joinable()) thread->join();
   }
 }

@@ -23,18 +23,8 @@ Result<std::vector<KeyId>> read_key_ids(const wire::Json& body) {
   return out;
 }
 
-Result<void> read_proof_demand(const wire::Json& quality, QualityDemand& out) {
-  ASSIGN_OR_RETURN(const auto bound, quality.optional_text("bound"));
-  if (bound) {
-    ASSIGN_OR_RETURN(out.proof.bounds, points::bounds_demanded(*bound));
-  }
-  ASSIGN_OR_RETURN(const auto photons, quality.optional_text("photons"));
-  if (photons) {
-    ASSIGN_OR_RETURN(out.proof.photons, points::photons_demanded(*photons));
-  }
-  ASSIGN_OR_RETURN(const auto eps, quality.optional_number("eps_max"));
-  out.proof.eps_max = eps.value_or(out.proof.eps_max);
-  if (!(out.proof.eps_max > 0.0 && out.proof.eps_max <= 1.0)) return fail(ErrorCode::invalid_argument, "eps_max: must be above 0 and at most 1");
+Result<void> read_demand(const wire::Json& quality, QualityDemand& out) {
+  ASSIGN_OR_RETURN(out.proof, points::read_named_demand(quality));
   ASSIGN_OR_RETURN(const auto way, quality.optional_text("way"));
   if (!way) return {};
   if (*way != "hop_by_hop" && *way != "centralised") return fail(ErrorCode::invalid_argument, "way: must be hop_by_hop or centralised");
@@ -55,7 +45,7 @@ Result<Quality> read_quality(const wire::Json& body) {
     ASSIGN_OR_RETURN(const std::int64_t relays, quality.integer("relays_max", 0, static_cast<std::int64_t>(relay_nodes_max)));
     out.relays_max = static_cast<std::size_t>(relays);
   }
-  TRY(read_proof_demand(quality, out.demand));
+  TRY(read_demand(quality, out.demand));
   return out;
 }
 
@@ -140,33 +130,16 @@ Result<net::Response> SupplyHandlers::fetch_keys(const net::Request& request, st
   return answer(keys);
 }
 
-namespace {
-
-/// The keys themselves are on record by their ids ("relayed_key.delivered"); what is left is a refusal.
-Result<net::Response> record_refusal(node::Node& node, std::string_view action, const net::Request& request, const std::string& session,
-                                     Result<net::Response> answer) {
-  if (answer) return answer;
-  TRY(node.record({.action = action,
-                   .outcome = audit::outcome_of(answer.error().code),
-                   .subject = request.peer.identity->uri(),
-                   .object = session,
-                   .reason = answer.error().message,
-                   .request_id = request.request_id}));
-  return answer;
-}
-
-}  // namespace
-
 Result<net::Response> SupplyHandlers::take(const net::Request& request) {
   std::string session;
   auto answer = take_keys(request, session);
-  return record_refusal(parts_.node, "km-3.take", request, session, std::move(answer));
+  return node::refusal_recorded(parts_.node, "km-3.take", request, session, std::move(answer));
 }
 
 Result<net::Response> SupplyHandlers::fetch(const net::Request& request) {
   std::string session;
   auto answer = fetch_keys(request, session);
-  return record_refusal(parts_.node, "km-3.fetch", request, session, std::move(answer));
+  return node::refusal_recorded(parts_.node, "km-3.fetch", request, session, std::move(answer));
 }
 
 Result<net::Response> SupplyHandlers::done(const net::Request& request) {
@@ -183,6 +156,10 @@ Result<net::Response> SupplyHandlers::done(const net::Request& request) {
 }
 
 Result<net::Response> SupplyHandlers::notice(const net::Request& request) {
+  return node::refusal_recorded(parts_.node, "km-3.notice", request, "", await_stock(request));
+}
+
+Result<net::Response> SupplyHandlers::await_stock(const net::Request& request) {
   TRY(check_caller(request));
   const std::string domain(query_value(request.query, "peer_domain"));
   ASSIGN_OR_RETURN(const std::int64_t least, query_number(request.query, "least", 1, 1000000));

@@ -44,6 +44,7 @@ class SupplyHandlers {
   Result<net::Response> answer(std::span<const RelayedKey> keys);
   Result<net::Response> take_keys(const net::Request& request, std::string& session);
   Result<net::Response> fetch_keys(const net::Request& request, std::string& session);
+  Result<net::Response> await_stock(const net::Request& request);
   const Parts parts_;
 };
 

@@ -179,8 +179,8 @@ TEST_F(Etsi004, AStrangerIsRefusedWhateverItAsks) {
 
 TEST_F(Etsi004, AUriNamesAnSaeByItselfItsUserOrItsHost) {
   const auto name = [&](std::string_view uri) {
-    const Sae* const sae = named_by(registry, uri);
-    return sae == nullptr ? std::string("-") : sae->id.text();
+    const auto sae = named_by(registry, uri);
+    return sae ? sae->text() : std::string("-");
   };
   EXPECT_EQ(name("sae-a"), "sae-a");
   EXPECT_EQ(name("qkd://sae-a@kme.example:25575/app?x=1"), "sae-a");
@@ -190,6 +190,19 @@ TEST_F(Etsi004, AUriNamesAnSaeByItselfItsUserOrItsHost) {
   EXPECT_EQ(name("qkd://other@sae-b"), "-");  // who names a user means the user
   EXPECT_EQ(name("sae-a@host"), "-");
   EXPECT_EQ(name("qkd://"), "-");
+}
+
+TEST_F(Etsi004, AnSaeOfAPatternHasItsOwnNameAtBothEndsOfAStream) {
+  registry = *SaeRegistry::make({{.id = SaeId("enc-a-*"), .domain = "a", .kme = "k", .here = true, .pattern = true},
+                                 {.id = SaeId("qkd://*"), .domain = "a", .kme = "k", .here = true, .pattern = true},
+                                 {.id = SaeId("enc-b-*"), .domain = "b", .kme = "l", .here = false, .pattern = true}});
+  connect("enc-a-1");
+  EXPECT_EQ(say(message(2, open_payload("qkd://enc-a-1@host", "enc-b-7")))->substr(8, 4), u32(0));
+  ASSERT_EQ(provider.opens.size(), 1U);
+  EXPECT_EQ(provider.opens[0].caller.sae.text(), "enc-a-1");
+  EXPECT_EQ(provider.opens[0].destination.text(), "enc-b-7") << "not the pattern, and no URI that another covers";
+  EXPECT_EQ(say(message(2, open_payload("enc-a-2", "enc-b-7")))->substr(8, 4), u32(4)) << "another SAE of the same pattern";
+  EXPECT_EQ(say(message(2, open_payload("enc-a-1", "enc-c-7")))->substr(8, 4), u32(4));
 }
 
 TEST_F(Etsi004, AnAnswerThatIsNotFoundInTimeIsStatusSix) {

@@ -185,6 +185,38 @@ TEST_F(Etsi014Test, SupportedExtensionsBecomeDemandsOnlyWhereTheyAreMandatory) {
   EXPECT_FALSE(provider.orders.back().demands.quantum);
 }
 
+// What a KMS may demand on Km-3, in the same words.
+TEST_F(Etsi014Test, WhatMustBeProvedOfAKeyIsDemandedInTheWordsOfKm3) {
+  EXPECT_EQ(enc(R"({"extension_mandatory":[{"qanat_assurance":{"bound":"one-decoy-finite","eps_max":1e-9,"photons":"real","way":"centralised","relays_max":3}}]})").status, 200U);
+  EXPECT_TRUE(provider.orders.back().demands ==
+              (Demands{.paths = 1, .quantum = true, .proof = {.bounds = 8 | 16, .photons = 8 | 4, .eps_max = 1e-9}, .relays_max = 3, .hop_by_hop = false}));
+  EXPECT_EQ(enc(R"({"extension_mandatory":[{"qanat_assurance":{}}]})").status, 200U);
+  EXPECT_TRUE(provider.orders.back().demands == (Demands{.paths = 1, .quantum = true}));
+  EXPECT_EQ(enc(R"({"extension_optional":[{"qanat_assurance":{"eps_max":1e-9}},{"qanat_assurance":{"eps_max":1e-8,"bound":"finite"}}]})").status, 200U);
+  EXPECT_TRUE(provider.orders.back().wishes == (Demands{.paths = 1, .quantum = true, .proof = {.bounds = points::bounds_finite, .eps_max = 1e-9}})) << "several add up";
+  EXPECT_EQ(enc(R"({"extension_optional":[{"qanat_assurance":{"eps_max":1e-9,"bound":"best"}}]})").status, 200U);
+  EXPECT_TRUE(provider.orders.back().wishes == Demands{}) << "nothing of what is malformed";
+}
+
+TEST_F(Etsi014Test, ADemandThatNobodyCouldMeetIsRefusedInTheStandardsWordsAndItsDetailsSayWhy) {
+  const auto reason = [&](const char* assurance) {
+    const Answered answer = enc(R"({"extension_mandatory":[{"qanat_assurance":)" + std::string(assurance) + "}]}");
+    EXPECT_EQ(answer.status, 400U) << assurance;
+    const auto details = wire::Json::parse(std::string_view(answer.body))->array("details");
+    return message(answer) + " | " + (details ? details->front().text("reason").value_or("") : "");
+  };
+  const std::string unmet = "not all extension_mandatory request options could be met | ";
+  EXPECT_TRUE(reason(R"({"bound":"best"})").starts_with(unmet + "bound: must be one of finite"));
+  EXPECT_EQ(reason(R"({"eps_max":0})"), unmet + "eps_max: must be above 0 and at most 1");
+  EXPECT_EQ(reason(R"({"eps_max":1.5})"), unmet + "eps_max: must be above 0 and at most 1");
+  EXPECT_EQ(reason(R"({"photons":"simulated"})"), unmet + "photons: must be measured, real or any");
+  EXPECT_EQ(reason(R"({"way":"direct"})"), unmet + "way: must be hop_by_hop or centralised");
+  EXPECT_TRUE(reason(R"({"relays_max":-1})").starts_with(unmet));
+  EXPECT_TRUE(reason(R"({"eps":1e-9})").starts_with("not all extension_mandatory parameters are supported | ")) << "a misspelt demand is not passed over";
+  EXPECT_EQ(reason("\"perfect\""), unmet + "qanat_assurance: must be quantum, any or an object");
+  EXPECT_TRUE(provider.orders.empty());
+}
+
 TEST_F(Etsi014Test, AQuantumSafeTransportThatIsMandatoryIsNotMetByAClassicalGroup) {
   const Answered answer = ask(service, {.method = "POST",
                                         .pattern = enc_path,
@@ -200,7 +232,7 @@ TEST_F(Etsi014Test, FailuresOfTheServerAreServiceUnavailable) {
     provider.fails = Error{code, "too few keys in stock"};
     const Answered answer = enc("");
     EXPECT_EQ(answer.status, 503U);
-    EXPECT_EQ(message(answer), "too few keys in stock");
+    EXPECT_EQ(message(answer), code == ErrorCode::internal ? "internal error" : "too few keys in stock") << "what is ours alone is not told";
   }
 }
 

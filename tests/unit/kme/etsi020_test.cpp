@@ -80,6 +80,11 @@ TEST_F(Etsi020Test, VoidNamesWhatWasThereAndWhatWasNot) {
   EXPECT_EQ(answer.status, 200U);
   EXPECT_TRUE(answer.body.contains("key not present") && answer.body.contains("voided"));
   EXPECT_TRUE(provider.waiting.empty());
+  // The rule for acknowledgements holds for what this end says too: no container without keys.
+  const auto absent = wire::Json::parse(std::string_view(voids(R"({"initiator_sae_id":"sae-b","key_ids":[{"key_id":"a0a0a0a0-a0a0-a0a0-a0a0-a0a0a0a0a009"}]})").body));
+  ASSERT_TRUE(absent);
+  ASSERT_EQ(absent->as_array()->size(), 1U);
+  EXPECT_EQ(*absent->as_array()->front().text("ack_status"), "key not present");
 }
 
 TEST_F(Etsi020Test, VoidingAllNeedsToBeConfirmed) {

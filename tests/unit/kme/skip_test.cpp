@@ -90,6 +90,7 @@ TEST_F(SkipTest, AnEntryForManySystemsStandsInTheCapabilitiesAndServesEachByItsO
   EXPECT_EQ(key("remoteSystemID=enc-b-1", "enc-b-17").status, 401U);  // served elsewhere
   EXPECT_EQ(ask(service, {.pattern = "/capabilities", .sae = "enc-a-\n"}).status, 401U);
   EXPECT_EQ(ask(service, {.pattern = "/capabilities", .sae = "enc-a-*"}).status, 401U);  // a pattern is nobody's name
+  EXPECT_EQ(ask(service, {.pattern = "/capabilities", .sae = "enc-a-\xff"}).status, 401U);  // no UTF-8: it would spoil the JSON that QKMs tell each other
 }
 
 TEST_F(SkipTest, APatternForTooManySystemsIsRefused) {

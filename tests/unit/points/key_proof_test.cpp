@@ -73,6 +73,24 @@ TEST(KeyProofTest, DemandsHaveNamesAndUnknownOnesAreRefused) {
   EXPECT_FALSE(photons_demanded("simulated")) << "nobody demands that";
 }
 
+TEST(KeyProofTest, ADemandIsReadByItsNamesAndWhatIsAbsentIsNotDemanded) {
+  const auto read = [](const char* text) { return read_named_demand(*wire::Json::parse(std::string_view(text))); };
+  EXPECT_EQ(*read("{}"), ProofDemand());
+  EXPECT_EQ(*read(R"({"bound":"finite","photons":"measured","eps_max":1e-9,"way":"centralised"})"), (ProofDemand{.bounds = bounds_finite, .photons = 8, .eps_max = 1e-9}));
+  for (const char* text : {R"({"bound":"best"})", R"({"photons":"simulated"})", R"({"eps_max":0})", R"({"eps_max":1.1})", R"({"eps_max":"1e-9"})", R"({"bound":null})"}) {
+    EXPECT_FALSE(read(text)) << text;
+  }
+}
+
+TEST(KeyProofTest, TwoDemandsTogetherAreMetByWhatMeetsBoth) {
+  const ProofDemand one{.bounds = 8 | 16, .photons = 8, .eps_max = 1e-9};
+  const ProofDemand other{.bounds = 16 | 32, .photons = 8 | 4, .eps_max = 1e-10};
+  EXPECT_EQ(one.and_also(other), (ProofDemand{.bounds = 16, .photons = 8, .eps_max = 1e-10}));
+  EXPECT_EQ(other.and_also(one), one.and_also(other));
+  EXPECT_EQ(one.and_also({}), one);
+  EXPECT_FALSE((ProofDemand{.bounds = 8}.and_also({.bounds = 32}).is_met_by(finite))) << "they exclude each other";
+}
+
 TEST(KeyProofTest, OctetsAndJsonSayTheSameToTheLastBit) {
   for (const double eps : {1e-9, 1.0 / 3.0, 5e-324, 1.0, 1e-9 + 1e-15}) {
     const KeyProof proof{.bounds = 8 | 2, .photons = 2 | 4, .eps = eps};

@@ -369,12 +369,15 @@ TEST(CascadeFramesTest, TreesBySubtreesSayWhatPlainOnesSay) {
     for (std::uint64_t& word : parities) word = random.word();
     parities[0] &= ~std::uint64_t{1};
     const std::vector<std::uint64_t> nothing(cascade::frame_words);
-    std::vector<std::uint64_t> memory(cascade::tree_words);
+    std::vector<std::uint64_t> memory(cascade::SearchTree::words);
     std::vector<std::uint64_t> alice_memory(cascade::ParityTree::words);
     cascade::SearchTree tree(memory.data());
     cascade::ParityTree alice(alice_memory.data());
     tree.fill(cascade::kernels(), parities.data(), nothing.data());
     alice.fill(cascade::portable_kernels(), parities.data());
+    std::vector<std::uint64_t> same(cascade::SearchTree::words, ~std::uint64_t{0});
+    cascade::SearchTree(same.data()).fill(cascade::portable_kernels(), parities.data());
+    ASSERT_EQ(same, memory);
     PlainTree plain;
     for (cascade::Node node = 1; node < cascade::leaf_first; ++node) {
       plain.odd[node] = cascade::tree_bit(parities.data(), node);
@@ -397,14 +400,15 @@ TEST(CascadeFramesTest, TreesBySubtreesSayWhatPlainOnesSay) {
       // Along the way down what a search takes along is what the tree says.
       const cascade::Node from = nodes[random.below(nodes.size())];
       if (from < cascade::subtree_roots || from >= cascade::last_level_first) continue;
-      cascade::Search search{.node = static_cast<std::uint16_t>(from)};
-      tree.take(search);
-      for (cascade::Node node = from; search.at != 0;) {
+      ASSERT_EQ(tree.searchable(from), plain.odd[from] && !plain.known[from]);
+      cascade::Search search{.parities = tree.below(from), .node = static_cast<std::uint16_t>(from)};
+      cascade::Node node = from;
+      for (unsigned level = 0; level < cascade::levels_below && node < cascade::last_level_first; ++level) {
         const bool right = random.word() % 2 == 0;
-        ASSERT_EQ(search.left_parity(), plain.odd[cascade::left_child(node)]);
+        ASSERT_EQ(cascade::left_parities(&search, 1) != 0, plain.odd[cascade::left_child(node)]);
         node = right ? cascade::right_sibling(cascade::left_child(node)) : cascade::left_child(node);
-        search.walk(right);
-        if (search.at == 0) ASSERT_EQ(search.node, node);
+        cascade::walk(&search, 1, right ? 0 : 1);
+        ASSERT_EQ(search.below(search.at), node);
       }
     }
     for (cascade::Node node = 1; node < cascade::leaf_first; ++node) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 
 #include "harness.hpp"
@@ -124,7 +125,9 @@ TEST_F(FilesDriverTest, RecordingsGiveBothEndsTheSameKey) {
   ASSERT_TRUE(mine && *mine && theirs && *theirs);
   EXPECT_TRUE(equal_secret((*mine)->keys, (*theirs)->keys));
   EXPECT_EQ(alice_.end.origin, RecordingOrigin::simulated);
-  EXPECT_TRUE(*bob_.end.describe_block(1, (*theirs)->summary).boolean("simulated"));
+  const wire::Json record = bob_.end.describe_block(1, (*theirs)->summary);
+  EXPECT_TRUE(*record.boolean("simulated"));
+  EXPECT_NEAR(*record.number("loss_db"), -10.0 * std::log10(bob_.settings.session.parameters.transmittance()), 0.5);
 }
 
 TEST_F(FilesDriverTest, WhatWasMeasuredDoesNotCountAsSimulated) {
@@ -136,6 +139,7 @@ TEST_F(FilesDriverTest, WhatWasMeasuredDoesNotCountAsSimulated) {
   EXPECT_EQ(alice_.end.origin, RecordingOrigin::measured);
   EXPECT_EQ(bob_.end.origin, RecordingOrigin::measured);
   const wire::Json record = bob_.end.describe_block(1, BlockSummary{});
+  EXPECT_FALSE(record.has("loss_db")) << "nothing is known of it";
   EXPECT_FALSE(*record.boolean("simulated"));
   EXPECT_FALSE(record.has("simulated_time_s"));
   EXPECT_TRUE(record.has("recorded_time_s"));
@@ -148,6 +152,14 @@ TEST_F(DriverTest, BlocksThatCanNeverPassTheirThresholdsWithAnyKeyLeftAreRefused
   const auto refused = read(text);
   ASSERT_FALSE(refused);
   EXPECT_NE(refused.error().message.find("block_size"), std::string::npos) << refused.error().message;
+}
+
+TEST_F(DriverTest, ProbabilitiesOfMoreThanOneAreRefusedWhereTheyStand) {
+  std::string text = std::string(common) + "role = \"alice\"\nsimulated_fibre_seed = \"f\"\n" + optics;
+  text.replace(text.find("p_decoy = 0.5"), 13, "p_decoy = 0.9");
+  const auto refused = read(text);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("p_decoy"), std::string::npos) << refused.error().message;
 }
 
 TEST_F(DriverTest, AVendorsEndRefusesTheStateOfAnEndWithOptics) {

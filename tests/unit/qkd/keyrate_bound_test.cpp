@@ -301,6 +301,12 @@ TEST(AcceptanceTest, ALadderTakesTheBestLengthThatABlockPassesAndSharesTheFailur
   double spent = 0.0;
   for (const AcceptanceThresholds& rung : *ladder) spent += rung.ranges.eps_sec;
   EXPECT_LE(spent, expected.eps_sec * (1.0 + 1e-12));
+  EXPECT_GT(ladder->front().ranges.m_check[1].low, 0.0);
+  for (std::size_t rung = 1; rung < ladder->size(); ++rung) {
+    for (std::size_t k = 0; k < intensity_count; ++k) {
+      EXPECT_LE(ladder->at(rung).ranges.m_check[k].low, ladder->at(rung - 1).ranges.m_check[k].low) << "fewer errors let no block fall through";
+    }
+  }
 
   std::mt19937_64 random(3);
   std::uint64_t last = std::numeric_limits<std::uint64_t>::max();

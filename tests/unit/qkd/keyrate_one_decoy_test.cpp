@@ -112,6 +112,29 @@ TEST(Rusca2018Test, ReproducesTheWorkedExample) {
   EXPECT_NEAR(block->output.length, 3.7377e6, 50.0);
 }
 
+/// Dark counts make a good part of this link's clicks, so that the decoys vouch for empty pulses too.
+TEST(Rusca2018Test, CountsVacuumEventsWhereWiesemannDoesNot) {
+  LinkParameters link = rusca_link(50.0);
+  link.detector_efficiency = 1.0;
+  link.dark_count_probability = 5e-7;
+  link.dead_time_s = 0.0;
+  link.intensity = {0.5, 0.1, 0.0};
+  link.intensity_probability = {0.5, 0.5, 0.0};
+  link.key_basis_probability = 0.9;
+  BoundInput input = expected_block(link, Bound::rusca_2018, rusca_target(1e9))->input;
+  const auto secret = [](const BoundOutput& out) { return out.single * (1.0 - binary_entropy(out.phase_error)); };
+  const auto rusca = key_length(input);
+  ASSERT_TRUE(rusca);
+  EXPECT_GT(rusca->vacuum, 1e6);
+  const double cost = input.lambda_EC + std::log2(2.0 / input.eps_cor);
+  EXPECT_NEAR(rusca->length, rusca->vacuum + secret(*rusca) - cost - 6.0 * std::log2(19.0 / input.eps_sec), 1e-3);
+  input.bound = Bound::wiesemann_2026;
+  const auto wiesemann = key_length(input);
+  ASSERT_TRUE(wiesemann);
+  EXPECT_EQ(wiesemann->vacuum, 0.0);
+  EXPECT_NEAR(wiesemann->length, secret(*wiesemann) - cost - 4.0 * (std::log2(15.0 / input.eps_sec) - 0.25), 1e-3);
+}
+
 /// Bits per second at the best parameters; the table was computed independently and has four digits.
 TEST(Rusca2018Test, ReproducesTheTable) {
   struct Row {

@@ -31,7 +31,7 @@ TEST(MessageTest, FrameHasTheBytesThatItsHeaderSays) {
   const Bytes frame = write_frame(MessageType::begin, 0x0102, 3, Bytes{0xaa}, 0);
   EXPECT_EQ(to_hex(frame),
             "0000000f"
-            "03"
+            "04"
             "02"
             "0000000000000102"
             "00000003"
@@ -39,7 +39,7 @@ TEST(MessageTest, FrameHasTheBytesThatItsHeaderSays) {
   const Bytes tagged = write_frame(MessageType::ack, 1, 0, {}, 9);
   EXPECT_EQ(to_hex(tagged),
             "00000026"
-            "03"
+            "04"
             "09"
             "0000000000000001"
             "00000000"

@@ -133,7 +133,7 @@ TEST(EavesdropperTest, SplittingOnAShortLinkMustLetSinglePhotonsPassAndTheBoundS
 }
 
 TEST(EavesdropperTest, SplittingPlanMakesTheClicksOfTheHonestLink) {
-  for (const double distance : {0.0, 10.0, 50.0, 150.0}) {
+  for (const double distance : {0.0, 10.0, 50.0, 150.0, 400.0}) {
     LinkParameters link = honest_link();
     link.distance_km = distance;
     const SplittingPlan plan = plan_splitting(link);
@@ -141,7 +141,7 @@ TEST(EavesdropperTest, SplittingPlanMakesTheClicksOfTheHonestLink) {
     double honest = 0;
     for (std::size_t k = 0; k < intensity_count; ++k) {
       attacked += link.intensity_probability[k] * plan.gain(link.intensity[k]);
-      honest += link.intensity_probability[k] * (1.0 - std::exp(-link.transmittance() * link.intensity[k]));
+      honest -= link.intensity_probability[k] * std::expm1(-link.transmittance() * link.intensity[k]);
     }
     if (distance == 0.0) {
       EXPECT_LE(attacked, honest);  // without loss there is nothing to hide in
@@ -149,6 +149,17 @@ TEST(EavesdropperTest, SplittingPlanMakesTheClicksOfTheHonestLink) {
       EXPECT_NEAR(attacked / honest, 1.0, 1e-9) << distance;
     }
   }
+}
+
+TEST(EavesdropperTest, SplittingOnAVeryLongLinkForwardsHardlyAnythingAndStillMakesItsClicks) {
+  LinkParameters link = attacked_link(Attack::photon_number_splitting);
+  link.distance_km = 400.0;
+  link.dark_count_probability = 0.0;  // every click is of light
+  link.afterpulse_probability = 0.0;
+  EXPECT_LT(plan_splitting(link).forwarded, 1e-7);
+  const Block seen = block(link, 20'000);
+  EXPECT_EQ(seen.singles, 0.0);
+  EXPECT_NEAR(seen.gates * link.click_probability() / 20'000.0, 1.0, 0.05);
 }
 
 TEST(EavesdropperTest, BlindingMakesNoErrorsPassesTheBoundAndIsFoundByTheMonitor) {

@@ -8,6 +8,7 @@
 
 #include "harness.hpp"
 #include "quantum/qkd/photonics/file_device.hpp"
+#include "quantum/qkd/photonics/recorded_clock.hpp"
 #include "quantum/qkd/sifting/sifting.hpp"
 
 namespace qanat::qkd {
@@ -251,6 +252,23 @@ TEST_F(RecordingTest, SaysThatTheSimulatorExportedIt) {
   EXPECT_EQ(*recording_origin(request_.alice, RecordingSide::alice), RecordingOrigin::measured);
 }
 
+TEST_F(RecordingTest, BobsClockIsFoundFromTheFiles) {
+  ASSERT_TRUE(export_run());
+  Recording unknown = request_.bob;
+  unknown.clock = {};
+  const auto found = find_recorded_clock(request_.alice, unknown, {});
+  ASSERT_TRUE(found) << found.error().message;
+  for (const std::uint64_t pulse : {0ULL, 1ULL, 999'999ULL}) EXPECT_EQ(found->clock.pulse_of(request_.bob.clock.time_of(pulse)), pulse);
+  // Too narrow a search, another gate rate, a file that is not there.
+  EXPECT_EQ(find_recorded_clock(request_.alice, unknown, {.pulses_max = 1000}).error().code, ErrorCode::not_found);
+  Recording slower = request_.alice;
+  slower.clock.gate_rate_hz = 0.9e9;
+  EXPECT_FALSE(find_recorded_clock(slower, unknown, {}));
+  Recording absent = request_.alice;
+  absent.side = folder_ / "absent";
+  EXPECT_FALSE(find_recorded_clock(absent, unknown, {}));
+}
+
 TEST_F(RecordingTest, DriversSiftTheSameFromFilesAsFromTheSimulation) {
   const auto seconds = export_run();
   ASSERT_TRUE(seconds) << seconds.error().message;
@@ -381,6 +399,16 @@ TEST_F(RecordingTest, RefusesFilesThatDoNotBelongTogetherAndNeverOverwrites) {
   EXPECT_EQ(sent.error().code, ErrorCode::invalid_argument);
   std::ofstream(request_.bob.events.string() + ".used") << "12x\n";
   EXPECT_FALSE(open_file_bob(request_.bob, random_));
+}
+
+TEST_F(RecordingTest, IsNotUsedWhenItsMarkCannotBeRead) {
+  ASSERT_TRUE(export_run());
+  const std::filesystem::path mark = request_.bob.events.string() + ".used";
+  std::filesystem::create_symlink(mark, mark);  // leads nowhere, whoever asks
+  const auto opened = open_file_bob(request_.bob, random_);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::internal);
+  EXPECT_NE(opened.error().message.find(".used"), std::string::npos) << opened.error().message;
 }
 
 }  // namespace

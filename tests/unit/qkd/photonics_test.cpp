@@ -254,6 +254,20 @@ TEST(SimulatedFibreTest, KeepsTheDeadTime) {
   EXPECT_EQ(smallest, 21U);
 }
 
+TEST(SimulatedFibreTest, TakesAsManyPulsesAsTheLinkModelExpects) {
+  constexpr std::size_t clicks = 100'000;
+  for (const DeadTimeScope scope : {DeadTimeScope::receiver, DeadTimeScope::detector}) {
+    LinkParameters link;
+    link.distance_km = 25.0;
+    link.dead_time_s = 200e-9;
+    link.dead_time_scope = scope;
+    const double sifted = static_cast<double>(clicks) * link.key_basis_probability * link.key_basis_probability;
+    const auto expected = expected_block(link, Bound::lim_2014, {.n_key = sifted, .model = PulseModel::pulse_by_pulse});
+    ASSERT_TRUE(expected) << expected.error().message;
+    EXPECT_NEAR(static_cast<double>(tally(link, clicks).gates) / expected->pulses, 1.0, 0.02) << name(scope);
+  }
+}
+
 TEST(SimulatedFibreTest, HoldsMoreSinglePhotonsThanTheBoundClaims) {
   const LinkParameters link;
   const Tally seen = tally(link, 300'000);
@@ -388,6 +402,12 @@ TEST(LinkParametersTest, RefusesWhatNoLinkCanBe) {
   EXPECT_TRUE(refused([](LinkParameters& l) { l.afterpulse_decay_s = -1; }));
   EXPECT_TRUE(refused([](LinkParameters& l) { l.eavesdropper.share = 1.5; }));
   EXPECT_TRUE(refused([](LinkParameters& l) { l.gate_rate_hz = std::numeric_limits<double>::quiet_NaN(); }));
+}
+
+TEST(LinkParametersTest, SaysWhichValueIsOutOfRangeAndTheRangeHoweverSmallTheyAre) {
+  LinkParameters link;
+  link.effective_gate_width_s = 2e-9;
+  EXPECT_EQ(link.validate().error().message, "link: effective_gate_width_s = 2e-09: must be between 1e-15 and 1e-09");
 }
 
 TEST(LinkParametersTest, KnowsItsDecoyProtocol) {

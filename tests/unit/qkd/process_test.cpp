@@ -4,44 +4,21 @@
 
 #include <fstream>
 
+#include "end_process.hpp"
 #include "harness.hpp"
 #include "quantum/qkd/process/alice_end.hpp"
 #include "quantum/qkd/process/bob_end.hpp"
 #include "quantum/qkd/process/first_key.hpp"
-#include "quantum/qkd/process/secret_file.hpp"
 #include "quantum/qkd/session/message.hpp"
 #include "temporary_directory.hpp"
 
 namespace qanat::qkd {
 namespace {
 
+using test::EndProcess;
+
 // Computed with Python's hashlib; tests/unit/qkm/link_keys_test.cpp holds the QKM to the same value.
 TEST(KeyIdTest, IsTheOneThatTheQkmComputes) { EXPECT_EQ(key_id(LinkId("a-r"), 1763819548123, 41).hex(), "cb11edce17e739fbb2739000ce07a654"); }
-
-class SecretFileTest : public testing::Test {
- protected:
-  std::filesystem::path write(std::string_view text, mode_t mode = 0600) {
-    const std::filesystem::path file = directory_ / "secret";
-    std::ofstream(file, std::ios::binary | std::ios::trunc) << text;
-    ::chmod(file.c_str(), mode);
-    return file;
-  }
-  qanat::test::TemporaryDirectory directory_;
-};
-
-TEST_F(SecretFileTest, HoldsHexadecimalDigitsInWholeUnits) {
-  const auto secret = read_secret_file(write("00ff1a2b\n"), 2, 4);
-  ASSERT_TRUE(secret) << secret.error().message;
-  EXPECT_EQ(to_hex(secret->reveal()), "00ff1a2b");
-}
-
-TEST_F(SecretFileTest, AnythingElseIsRefused) {
-  EXPECT_EQ(read_secret_file(write("00ff1a2b", 0644), 2, 4).error().code, ErrorCode::denied);
-  EXPECT_EQ(read_secret_file(directory_ / "absent", 2, 4).error().code, ErrorCode::not_found);
-  for (const std::string_view text : {"", "\n", "00ff1a", "00ff1a2", "00FF", "00fg", "00ff 00ff", "00ff00ff00ff00ff00ff", "00ff\n\n"}) {
-    EXPECT_EQ(read_secret_file(write(text), 2, 4).error().code, ErrorCode::invalid_argument) << text;
-  }
-}
 
 Exchange sample_exchange() {
   return {.connection = ConnectionId(Bytes(16, 5)),
@@ -96,17 +73,6 @@ TEST(FrameStreamTest, FramesLongerThanAPieceComeOutWhole) {
   EXPECT_FALSE(inlet.take(Bytes(8, 0xff)));  // no frame is as long as that says
 }
 
-/// One process: records that survive it, and the end that does not.
-template <class End>
-struct Process {
-  qanat::test::TemporaryDirectory directory;
-  std::unique_ptr<crypto::Rng> random = std::move(*crypto::open_rng());
-  std::unique_ptr<crypto::CryptoDevice> device = std::move(*crypto::open_software_device(directory / "master.key", *random));
-  std::unique_ptr<Records> records;
-  std::unique_ptr<End> end;
-  int blocks_stored = 0;
-};
-
 class ProcessTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -118,7 +84,7 @@ class ProcessTest : public testing::Test {
     }
   }
   template <class End>
-  EndParts parts(Process<End>& process) {
+  EndParts parts(EndProcess<End>& process) {
     return {.settings = settings_,
             .records = *process.records,
             .random = *process.random,
@@ -126,19 +92,13 @@ class ProcessTest : public testing::Test {
             .suite = &crypto::suite(crypto::SuiteId::intl_hybrid),
             .block_stored = [&process] { ++process.blocks_stored; }};
   }
-  template <class End>
-  void reopen(Process<End>& process) {
-    process.end.reset();
-    process.records.reset();
-    process.records = std::move(*Records::open(process.directory / "qkd.db", *process.device));
-  }
   void restart_alice() {
-    reopen(alice_);
+    alice_.reopen();
     alice_.end =
         std::make_unique<AliceEnd>(parts(alice_), std::move(*open_simulated_alice(settings_.parameters, test::secret_of(fibre_seed_size, test::fibre_seed))));
   }
   void restart_bob() {
-    reopen(bob_);
+    bob_.reopen();
     bob_.end = std::make_unique<BobEnd>(parts(bob_), std::move(*open_simulated_bob(settings_.parameters, test::secret_of(fibre_seed_size, test::fibre_seed))),
                                         [this](ByteView octets, Deadline) { return line_(octets); });
   }
@@ -150,19 +110,9 @@ class ProcessTest : public testing::Test {
     for (int i = 0; i < 2000 && bob_.end->facts().blocks < blocks; ++i) (void)turn();
     alice_.end->set_run(false);
   }
-  template <class End>
-  std::map<std::uint64_t, Secret> take_all(Process<End>& process) {
-    std::map<std::uint64_t, Secret> out;
-    while (true) {
-      auto block = process.records->next_undelivered();
-      if (!block || !*block) return out;
-      EXPECT_TRUE(process.records->delivered((*block)->block_id));
-      out.emplace((*block)->block_id, std::move((*block)->keys));
-    }
-  }
   void expect_same_blocks(std::size_t least) {
-    const auto mine = take_all(alice_);
-    const auto theirs = take_all(bob_);
+    const auto mine = alice_.take_all();
+    const auto theirs = bob_.take_all();
     EXPECT_GE(mine.size(), least);
     ASSERT_EQ(mine.size(), theirs.size());
     for (const auto& [id, keys] : mine) {
@@ -176,8 +126,8 @@ class ProcessTest : public testing::Test {
   SessionSettings settings_ = test::quick_settings();
   SystemClock clock_;
   std::function<Result<Bytes>(ByteView)> line_ = [this](ByteView octets) { return answer(octets); };
-  Process<AliceEnd> alice_;
-  Process<BobEnd> bob_;
+  EndProcess<AliceEnd> alice_;
+  EndProcess<BobEnd> bob_;
   bool restart_alice_later_ = false;
 };
 

@@ -3,14 +3,35 @@
 #include <cmath>
 #include <set>
 
+#include "crypto/kdf.hpp"
 #include "harness.hpp"
 #include "quantum/qkd/reconciliation/verification.hpp"
+#include "quantum/qkd/session/assessment.hpp"
+#include "quantum/qkd/session/loss.hpp"
 #include "quantum/qkd/session/message.hpp"
 
 namespace qanat::qkd {
 namespace {
 
 using test::Link;
+
+BoundInput bound_input_of(const BlockReport& report) {
+  const auto real = [](const std::array<std::uint64_t, intensity_count>& counts) {
+    return IntensityCounts{static_cast<double>(counts[0]), static_cast<double>(counts[1]), static_cast<double>(counts[2])};
+  };
+  return {.bound = report.bound,
+          .mu = report.mu,
+          .p = report.p,
+          .key_basis_probability = report.key_basis_probability,
+          .pulses = static_cast<double>(report.gates),
+          .n_key = real(report.key_counts),
+          .m_key = real(report.key_errors),
+          .n_check = real(report.check_counts),
+          .m_check = real(report.check_errors),
+          .lambda_EC = report.leak_charged,
+          .eps_sec = report.eps_sec,
+          .eps_cor = report.eps_cor};
+}
 
 TEST(SessionTest, BothEndsDeliverTheSameBlocksAndReports) {
   Link link(test::quick_settings());
@@ -32,22 +53,11 @@ TEST(SessionTest, BothEndsDeliverTheSameBlocksAndReports) {
   EXPECT_GT(block.report.key_errors[0] + block.report.key_errors[1] + block.report.key_errors[2], 0U);
   EXPECT_EQ(block.report.agreement.size(), agreement_size);
   EXPECT_EQ(block.report.authentication_bits_spent, 768U);
+  EXPECT_EQ(block.report.length, key_length(bound_input_of(block.report))->bits()) << "observed: what the bound makes of the report's own counts";
   EXPECT_EQ(block.bit_count + block.report.authentication_bits_refilled, block.report.length);
   EXPECT_EQ(block.bits.size(), (block.bit_count + 7) / 8);
   EXPECT_GT(block.report.simulated_time_s, 0.0);
-  EXPECT_GT(block.report.loss_db().value(), -10.0 * std::log10(test::quick_settings().parameters.transmittance())) << "dead time adds to it";
-}
-
-TEST(SessionTest, TheLossOfALinkIsTheShareOfItsLightThatIsNotSeen) {
-  BlockReport report;
-  EXPECT_FALSE(report.loss_db()) << "nothing was sent";
-  report.gates = 1'000'000'000;
-  report.mu[0] = 0.5;
-  report.p[0] = 0.25;
-  report.key_basis_probability = 0.8;
-  EXPECT_FALSE(report.loss_db()) << "nothing was seen";
-  report.key_counts[0] = 80'000;  // of 160 million signals: 10^-3 of the light
-  EXPECT_NEAR(report.loss_db().value(), 30.0, 0.01);
+  EXPECT_NEAR(loss_db(test::quick_settings(), block.report).value(), -10.0 * std::log10(test::quick_settings().parameters.transmittance()), 0.5);
 }
 
 TEST(SessionTest, OneWayErrorCorrectionMakesTheSameKeysAtBothEnds) {
@@ -104,7 +114,16 @@ TEST(SessionTest, FixedLengthsComeFromThresholdsThatStandInTheReport) {
   const BlockReport& second = std::next(link.alice_store.delivered.begin())->second.report;
   EXPECT_EQ(first.length_rule, LengthRule::fixed);
   EXPECT_EQ(first.thresholds.size(), thresholds_digest_size);
-  if (first.rung == second.rung) EXPECT_EQ(first.length, second.length);
+  const auto ladder = settings.acceptance_ladder();
+  ASSERT_TRUE(ladder);
+  for (const BlockReport* report : {&first, &second}) {
+    const AcceptanceThresholds& rung = ladder->at(report->rung);
+    EXPECT_EQ(report->length, fixed_length(rung)->bits()) << "not one bit more than was agreed";
+    EXPECT_LE(report->leak_charged, rung.ranges.lambda_EC);
+    EXPECT_EQ(report->thresholds, crypto::digest(crypto::Hash::sha256, encode(rung)));
+    EXPECT_TRUE(accept(rung, bound_input_of(*report)));
+    EXPECT_TRUE(report->rung == 0 || !accept(ladder->at(report->rung - 1U), bound_input_of(*report))) << "the best rung that it passes";
+  }
   EXPECT_NE(first.n_sift, second.n_sift);
 }
 
@@ -259,6 +278,22 @@ TEST(SessionTest, AnInterceptedLinkYieldsNothingAndSaysWhy) {
   EXPECT_NE(link.alice_store.failures[0].error.message.find("error rate 0.2"), std::string::npos);
   EXPECT_TRUE(link.alice->idle());
   EXPECT_TRUE(link.bob->idle());
+}
+
+TEST(SessionTest, ErrorsOfTheKeyBasisAloneAreTooManyToo) {
+  const SessionSettings settings = test::quick_settings();
+  const SiftedBlock block{.block_id = 1,
+                          .key = {},
+                          .key_bits = 6400,
+                          .marks = {},
+                          .key_counts = {3000, 3398, 2},
+                          .check = {.detections = {1300, 1500, 1}, .errors = {3, 4, 0}},
+                          .gates = 1'200'000};
+  EXPECT_TRUE(assess(settings, block, {.disclosed = {}, .errors = {10, 20, 0}}));
+  const auto refused = assess(settings, block, {.disclosed = {}, .errors = {400, 400, 0}});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::denied);
+  EXPECT_NE(refused.error().message.find("key basis"), std::string::npos) << refused.error().message;
 }
 
 TEST(SessionTest, ABlockWithoutSecretBitsYieldsNothingAndSaysWhy) {

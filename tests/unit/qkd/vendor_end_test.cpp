@@ -5,11 +5,13 @@
 
 #include <set>
 
+#include "end_process.hpp"
 #include "harness.hpp"
-#include "temporary_directory.hpp"
 
 namespace qanat::qkd {
 namespace {
+
+using test::EndProcess;
 
 KeyId id_of(std::uint64_t n) {
   OctetWriter out;
@@ -132,16 +134,6 @@ struct KmePair {
   }
 };
 
-template <class End>
-struct Process {
-  qanat::test::TemporaryDirectory directory;
-  std::unique_ptr<crypto::Rng> random = std::move(*crypto::open_rng());
-  std::unique_ptr<crypto::CryptoDevice> device = std::move(*crypto::open_software_device(directory / "master.key", *random));
-  std::unique_ptr<Records> records;
-  std::unique_ptr<End> end;
-  int blocks_stored = 0;
-};
-
 class VendorEndTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -149,10 +141,8 @@ class VendorEndTest : public testing::Test {
     restart_bob();
   }
   template <class End>
-  VendorLedger::Parts reopen(Process<End>& process) {
-    process.end.reset();
-    process.records.reset();
-    process.records = std::move(*Records::open(process.directory / "qkd.db", *process.device));
+  VendorLedger::Parts reopen(EndProcess<End>& process) {
+    process.reopen();
     return {.link = LinkId("a-r"), .records = *process.records, .clock = clock_, .block_stored = [&process] { ++process.blocks_stored; }};
   }
   void restart_alice() {
@@ -180,20 +170,10 @@ class VendorEndTest : public testing::Test {
     for (int i = 0; i < 200 && *bob_.records->backlog() < before + static_cast<std::int64_t>(blocks); ++i) (void)turn();
     order_run(false);
   }
-  template <class End>
-  static std::map<std::uint64_t, Secret> take_all(Process<End>& process) {
-    std::map<std::uint64_t, Secret> out;
-    while (true) {
-      auto block = process.records->next_undelivered();
-      if (!block || !*block) return out;
-      EXPECT_TRUE(process.records->delivered((*block)->block_id));
-      out.emplace((*block)->block_id, std::move((*block)->keys));
-    }
-  }
   /// The same blocks at both ends, no key in two of them.
   void expect_same_blocks(std::size_t least) {
-    const auto mine = take_all(alice_);
-    const auto theirs = take_all(bob_);
+    const auto mine = alice_.take_all();
+    const auto theirs = bob_.take_all();
     EXPECT_GE(mine.size(), least);
     ASSERT_EQ(mine.size(), theirs.size());
     std::set<std::string> keys;
@@ -212,8 +192,8 @@ class VendorEndTest : public testing::Test {
   std::function<Result<VendorKeys>()> fresh_ = [this]() -> Result<VendorKeys> { return kmes_.fresh(); };
   std::function<Result<VendorKeys>(const std::vector<KeyId>&)> by_id_ = [this](const std::vector<KeyId>& ids) { return kmes_.by_id(ids); };
   std::function<Result<Bytes>(ByteView)> line_ = [this](ByteView octets) { return answer(octets); };
-  Process<VendorAlice> alice_;
-  Process<VendorBob> bob_;
+  EndProcess<VendorAlice> alice_;
+  EndProcess<VendorBob> bob_;
 };
 
 TEST_F(VendorEndTest, BothEndsKeepTheSameBlocksForTheirQkms) {
@@ -245,7 +225,7 @@ TEST_F(VendorEndTest, KeysNeverTravelBetweenTheEnds) {
     return reply;
   };
   run_until(1);
-  const auto blocks = take_all(alice_);
+  const auto blocks = alice_.take_all();
   ASSERT_EQ(blocks.size(), 1U);
   const ByteView keys = blocks.begin()->second.reveal();
   for (std::size_t at = 0; at + 8 <= keys.size(); at += 8) EXPECT_TRUE(std::ranges::search(seen, keys.subspan(at, 8)).empty());
@@ -405,7 +385,7 @@ TEST_F(VendorEndTest, BlockIdsGoOnBehindThoseOfEitherEnd) {
   alice_.records = std::move(*Records::open(alice_.directory / "new.db", *alice_.device));
   alice_.end = std::make_unique<VendorAlice>(VendorLedger::Parts{.link = LinkId("a-r"), .records = *alice_.records, .clock = early, .block_stored = [] {}},
                                              VendorSource{.fresh = [this](Deadline) { return fresh_(); }, .by_id = {}}, pace_);
-  (void)take_all(bob_);
+  (void)bob_.take_all();
   run_until(1);
   EXPECT_GT(alice_.end->facts().last_block_id, last);
   expect_same_blocks(1);

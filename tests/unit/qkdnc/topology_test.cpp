@@ -224,6 +224,21 @@ TEST(TopologyTest, ARateIsPromisedOnceAndComesBackWithItsLease) {
   EXPECT_TRUE(topology.routes(first, later));
 }
 
+TEST(TopologyTest, APromiseEndsWithItsLeaseAlsoWhenThatIsShorterThanReportsStayFresh) {
+  Topology topology({.report_fresh_ms = 10000, .lease_ms = 1000});
+  topology.report(a, {link("a-r", r)}, 1000);
+  topology.report(r, {link("a-r", a), link("r-b", b), link("r-s", s)}, 1000);
+  topology.report(b, {link("r-b", r)}, 1000);
+  topology.report(s, {link("r-s", r)}, 1000);
+  Demand first = to_b();
+  first.keys_per_s = 70.0;
+  ASSERT_TRUE(topology.routes(first, 1000));
+  const Demand second{.from = a, .to = s, .keys_per_s = 40.0};
+  EXPECT_EQ(topology.routes(second, 1999).error().code, ErrorCode::exhausted);
+  const auto later = topology.routes(second, 2000);
+  EXPECT_TRUE(later) << later.error().message;
+}
+
 TEST(TopologyTest, APathLongerThanARelayMayBeGivesWayToAShorterDearOne) {
   Topology topology({});
   const auto node = [](std::size_t i) { return ElementName("n" + std::to_string(100 + i)); };

@@ -382,6 +382,78 @@ TEST(KeyStockTest, EvidenceIsBoundedByAgeAndByNumber) {
   EXPECT_EQ(end.claim(50)->front().run.first, 50U) << "forgotten keys stay used";
 }
 
+TEST(KeyStockTest, ADemandOfAWayTakesNoKeyThatCameByAnother) {
+  End end;
+  std::vector<Chunk> chunks;
+  for (const auto& [n, way] : {std::pair{2U, KeyWay::centralised}, {4U, KeyWay::hop_by_hop}}) {
+    chunks.push_back(chunk_of(n, 2, Owner::self));
+    chunks.back().quality.way = way;
+  }
+  ASSERT_TRUE(end.run([&](store::Transaction& t) { return end.keys->add(t, stock, unnumbered, chunks, now); }));
+  const auto claim = [&](KeyWay way) {
+    const QualityDemand demand{.ways = static_cast<std::uint8_t>(1U << static_cast<unsigned>(way))};
+    return end.run([&](store::Transaction& t) { return end.keys->claim(t, stock, {.least = 2, .most = 2, .demand = demand}, {.holder = "test"}, now); });
+  };
+  EXPECT_EQ(claim(KeyWay::link).error().code, ErrorCode::exhausted);
+  const auto taken = claim(KeyWay::hop_by_hop);
+  ASSERT_TRUE(taken) << taken.error().message;
+  EXPECT_EQ(taken->front().run.batch, batch_number(4)) << "though the other is older";
+  EXPECT_EQ(claim(KeyWay::hop_by_hop).error().code, ErrorCode::exhausted);
+  EXPECT_TRUE(claim(KeyWay::centralised));
+}
+
+TEST(KeyStockTest, ADemandPassesOverOlderKeysThatLackOneThingAlone) {
+  const points::KeyProof good{.bounds = 8, .photons = 8, .eps = 1e-10};
+  struct Case {
+    points::KeyProof older;
+    points::ProofDemand demand;
+  };
+  for (const Case& one : {Case{{.bounds = 2, .photons = 8, .eps = 1e-10}, {.bounds = points::bounds_finite}}, Case{{.bounds = 8, .photons = 2, .eps = 1e-10}, {.photons = 8}},
+                          Case{{.bounds = 8, .photons = 8, .eps = 1e-8}, {.eps_max = 1e-9}}}) {
+    End end;
+    std::vector<Chunk> chunks;
+    chunks.push_back(chunk_of(2, 2, Owner::self));
+    chunks.back().quality.proof = one.older;
+    chunks.push_back(chunk_of(4, 2, Owner::self));
+    chunks.back().quality.proof = good;
+    ASSERT_TRUE(end.run([&](store::Transaction& t) { return end.keys->add(t, stock, unnumbered, chunks, now); }));
+    const KeyStock::Wanted wanted{.least = 2, .most = 2, .demand = {.proof = one.demand}};
+    const auto taken = end.run([&](store::Transaction& t) { return end.keys->claim(t, stock, wanted, {.holder = "test"}, now); });
+    ASSERT_TRUE(taken) << taken.error().message;
+    EXPECT_EQ(taken->front().run.batch, batch_number(4));
+  }
+}
+
+TEST(KeyStockTest, AStockOfWhichNothingIsLeftIsForgottenAndMayComeAgain) {
+  End end;
+  const auto forget = [&](UnixMs before) { ASSERT_TRUE(end.run([&](store::Transaction& t) { return end.keys->forget(t, before, 1000); })); };
+  const auto stocks = [&] { return end.number("SELECT count(*) FROM key_stock"); };
+  ASSERT_TRUE(end.add(2, 4));
+  forget(now + 1);
+  EXPECT_EQ(stocks(), 1) << "it has keys";
+  const auto taken = end.claim(4);
+  forget(now + 1);
+  EXPECT_EQ(stocks(), 1) << "its keys are on their way";
+  ASSERT_TRUE(end.run([&](store::Transaction& t) { return end.keys->advance(t, taken->front().run, KeyState::destroyed, now); }));
+  forget(now);
+  EXPECT_EQ(stocks(), 1) << "there is evidence of them";
+  forget(now + 1);
+  EXPECT_EQ(stocks(), 0);
+  ASSERT_TRUE(end.add(4, 3));
+  EXPECT_EQ(end.level().own, 3);
+  ASSERT_TRUE(end.claim(3));
+}
+
+TEST(KeyStockTest, AStockWithNumberedDeliveriesIsNeverForgotten) {
+  End end;
+  ASSERT_TRUE(end.add(2, 4, {.seq = 7, .keys_max = 100}));
+  const auto taken = end.claim(4);
+  ASSERT_TRUE(end.run([&](store::Transaction& t) { return end.keys->advance(t, taken->front().run, KeyState::destroyed, now); }));
+  ASSERT_TRUE(end.run([&](store::Transaction& t) { return end.keys->forget(t, now + 1, 1000); }));
+  EXPECT_EQ(end.number("SELECT delivered FROM key_stock"), 4) << "how much counts against the limit";
+  EXPECT_EQ(end.add(4, 4, {.seq = 6, .keys_max = 100}).error().code, ErrorCode::conflict);
+}
+
 TEST(KeyStockTest, EightThreadsInGroupsNeverClaimOneKeyTwice) {
   End end;
   for (std::uint64_t n = 2; n < 22; n += 2) ASSERT_TRUE(end.add(n, 40));
@@ -515,7 +587,7 @@ TEST(KeyStockTest, EveryStatementFindsItsRowsByAnIndex) {
   EXPECT_GT(cost.seen.size(), 15U);
   for (const std::string& sql : cost.seen) {
     if (sql.starts_with("INSERT")) continue;
-    if (sql == "SELECT evidence FROM key_stock") continue;  // one row per stock, not per key
+    if (sql == "SELECT evidence FROM key_stock" || sql.starts_with("DELETE FROM key_stock")) continue;  // one row per stock, not per key
     const auto places = static_cast<std::size_t>(std::ranges::count(sql, '?'));
     const std::vector<store::Value> values(places, std::int64_t{1});
     ASSERT_TRUE(end.run([&](store::Transaction& t) {

@@ -200,6 +200,20 @@ TEST_F(LinkKeysFixture, OldBlocksGiveWayAtBothEndsAlike) {
   EXPECT_TRUE(receive(network_.r(), keys->runs).keys);
 }
 
+TEST_F(LinkKeysFixture, KeysThatMeetADemandEachButNotTogetherAreNotUsedUp) {
+  const points::KeyProof proof{.bounds = 8, .photons = 8, .eps = 2e-10};
+  Core& a = network_.a();
+  for (const std::uint64_t block : {1U, 2U}) Network::give(a, link_ar, network_.r().name, block, 8, proof);
+  const auto spend = [&](double eps_max) {
+    return run(a, [&](LinkKeys& keys, store::Transaction& transaction) { return keys.spend(transaction, link_ar, 6, {.eps_max = eps_max}, a.clock.now_ms()); });
+  };
+  const auto refused = spend(3e-10);  // of two blocks
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::exhausted);
+  EXPECT_EQ(a.stock(link_ar).own, 8);
+  EXPECT_TRUE(spend(4e-10));
+}
+
 TEST_F(LinkKeysFixture, ForgottenKeysStayRefused) {
   network_.fill(1, 10);
   const auto keys = reserve(network_.a());

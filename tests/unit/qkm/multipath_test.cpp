@@ -90,6 +90,17 @@ TEST(LongChainTest, ALinkWithoutEnoughKeysCarriesNoPartOfABatch) {
   EXPECT_TRUE(chain.network.a().relay_to("b", 19));
 }
 
+TEST(LongChainTest, APoolThatHoldsMoreThanABatchIsFilledByAsManyBatchesAsItTakes) {
+  Chain chain(3);
+  chain.fill(1, 1400);
+  Core& a = chain.network.a();
+  const std::size_t target = 2 * relay_secrets_max + 88;
+  ASSERT_TRUE(a.supply->fill("b", 1, target, soon(), "1"));
+  EXPECT_EQ(*a.supply->stock("b"), static_cast<std::int64_t>(target));
+  EXPECT_EQ(a.count("SELECT count(*) FROM key_chunk WHERE stock LIKE 'domain/%'"), 3);
+  EXPECT_EQ(a.stock(Chain::link(1)).own, 700 - static_cast<std::int64_t>(target) - 3) << "and one MAC key each";
+}
+
 /// qkm-a — qkm-r — qkm-b and qkm-a — qkm-r2 — qkm-b. Whatever reaches qkm-r is recorded.
 class TwoPaths : public testing::Test {
  protected:

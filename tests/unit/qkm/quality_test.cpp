@@ -73,6 +73,15 @@ TEST_F(QualityTest, TheEpsOfEachBlockThatAHopUsesCountsOnce) {
   EXPECT_DOUBLE_EQ(taken->front().quality.proof.eps, 4e-10) << "two links, two blocks of each";
 }
 
+TEST_F(QualityTest, TheEpsOfABlockCountsOnceHoweverManyOfItsChunksAreUsed) {
+  fill(1, 4, one_decoy, one_decoy);
+  fill(2, 300, one_decoy, one_decoy);
+  ASSERT_TRUE(a().relay_to("b", 100)) << "of each link two keys of the first block, and more of the second than a chunk has";
+  const auto taken = take();
+  ASSERT_TRUE(taken);
+  EXPECT_DOUBLE_EQ(taken->front().quality.proof.eps, 4e-10);
+}
+
 TEST_F(QualityTest, ADemandThatTheLinksMeetIsServedWithNothingWorse) {
   fill(1, 40, simulated, one_decoy);
   ASSERT_TRUE(a().relay_to("b", 2)) << "in the pool: simulated";
@@ -150,6 +159,125 @@ TEST_F(QualityTest, AnAnswerThatMakesTheKeysBetterIsRefused) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::denied);
   EXPECT_EQ(*a().supply->stock("b"), 0);
+}
+
+/// A destination that says something else of the keys, and confirms that with the secrets, which it has.
+class FarEndThatLies : public QualityTest {
+ protected:
+  void let_it_say(const KeyProof& proof) {
+    network_.wire = [proof](const ElementName&, const ElementName& to, ByteView octets, const Network::Deliver& deliver) -> Result<Bytes> {
+      auto answer = deliver(octets);
+      if (to.text() != "qkm-b" || !answer) return answer;
+      const auto message = parse_relay(octets);
+      const BatchId id = message->header.relay_id;
+      return write_relay_answer(id, proof, relay_confirmation(secrets_of(octets, *message), id, proof));
+    };
+  }
+  static Secret secrets_of(ByteView octets, const RelayMessage& message) {
+    const LinkId link("r-b");
+    const Secret block = Network::block_keys(link, 1, 40);
+    std::vector<Taken> named;
+    for (const KeyRun& run : message.header.runs) {
+      for (std::uint32_t key = 0; key < run.count; ++key) {
+        std::uint32_t index = 0;
+        while (link_key_id(link, 1, index) != run.id(key)) ++index;
+        named.push_back({.run = KeyRun::one(run.id(key)), .keys = slice_keys(block, index, 1), .about = ""});
+      }
+    }
+    HopKeys keys = *hop_keys(named);
+    keys.runs = message.header.runs;
+    return *unprotect(octets, message, keys);
+  }
+};
+
+TEST_F(FarEndThatLies, WhatIsSaidToBeWorthMoreThanTheFirstHopIsRefusedThoughItIsConfirmed) {
+  fill(1, 40, simulated, simulated);
+  let_it_say(one_decoy);
+  const auto refused = take();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::denied);
+  EXPECT_NE(refused.error().message.find("worth more than its first hop"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(*a().supply->stock("b"), 0);
+}
+
+TEST_F(FarEndThatLies, WhatIsConfirmedToBeWorthLessThanDemandedDoesNotCount) {
+  fill(1, 40, one_decoy, one_decoy);
+  let_it_say({.bounds = 8 | 2, .photons = 8, .eps = 1.0});
+  const RelayOrder order{.domain = "b", .path = network_.paths(a().name, b().name).front(), .keys = 1, .demand = demanding(1e-9, "finite").demand.proof};
+  const auto refused = a().relay->relay(order, soon(), "1");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::exhausted) << refused.error().message;
+  EXPECT_EQ(*a().supply->stock("b"), 0);
+}
+
+/// A supply whose relays are counted, and fail as the test says.
+class SupplyAlone : public QualityTest {
+ protected:
+  Result<std::vector<RelayedKey>> take_failing(const Error& why, const Quality& quality) {
+    const RelayPlace place{.self = a().name, .domain = "a", .links = a().links, .end_nodes = a().ends};
+    KeySupply supply({*a().commits, *a().relayed_keys,
+                      [&](const RelayOrder& order, Deadline, const std::string&) -> Result<BatchId> {
+                        orders_.push_back(order);
+                        return fail(why);
+                      },
+                      routes_, place, a().clock, a().arrivals, [](std::span<const KeyEvent>) -> Result<void> { return {}; }});
+    return supply.take(a().session("b", quality), 1, soon());
+  }
+  int asked_ = 0;
+  std::vector<RelayOrder> orders_;
+  Routes routes_{a().name, {r().name}, std::chrono::hours(1), [this](const ElementName& to, std::size_t, Deadline, const std::string&) -> Result<std::vector<Path>> {
+                   ++asked_;
+                   return network_.paths(a().name, to);
+                 }};
+};
+
+TEST_F(SupplyAlone, TheOrderToRelayCarriesTheWholeDemand) {
+  Quality quality = demanding(1e-9, "finite", "measured");
+  quality.demand.ways = 1U << static_cast<unsigned>(KeyWay::centralised);
+  ASSERT_FALSE(take_failing({ErrorCode::unavailable, "not that way"}, quality));
+  ASSERT_FALSE(orders_.empty());
+  EXPECT_EQ(orders_.front().demand, quality.demand.proof);
+  EXPECT_EQ(orders_.front().ways, quality.demand.ways);
+}
+
+TEST_F(SupplyAlone, AQualityThatAPathLacksIsNothingAgainstThePath) {
+  const Error none{ErrorCode::exhausted, "no such keys"};
+  ASSERT_FALSE(take_failing(none, demanding(1e-9, "finite")));
+  ASSERT_FALSE(take_failing(none, demanding(1e-9, "finite")));
+  EXPECT_EQ(asked_, 1);
+  ASSERT_FALSE(take_failing({ErrorCode::unavailable, "it is dead"}, demanding(1e-9, "finite")));
+  ASSERT_FALSE(take_failing(none, demanding(1e-9, "finite")));
+  EXPECT_EQ(asked_, 2) << "the controllers are asked anew once a path is dead";
+}
+
+TEST(SeparatePathsTest, APoolWithoutTheQualityDoesNotStandInTheWayOfTwoThatHaveIt) {
+  Network network{Network::Empty()};
+  const std::map<std::string, ElementName> ends{{"a", ElementName("qkm-a")}, {"b", ElementName("qkm-b")}};
+  std::map<ElementName, LinkId> of_a;
+  std::map<ElementName, LinkId> of_b;
+  const std::vector<std::string> relays{"qkm-r", "qkm-s", "qkm-t"};
+  for (const std::string& relay : relays) {
+    of_a.emplace(relay, "a-" + relay);
+    of_b.emplace(relay, "b-" + relay);
+    network.add(relay, relay, {{ElementName("qkm-a"), LinkId("a-" + relay)}, {ElementName("qkm-b"), LinkId("b-" + relay)}}, ends);
+  }
+  network.add("qkm-a", "a", of_a, ends);
+  network.add("qkm-b", "b", of_b, ends);
+  for (const std::string& relay : relays) {
+    const KeyProof proof = relay == relays.front() ? simulated : one_decoy;
+    for (const std::string end : {"a", "b"}) {
+      Network::give(network.at("qkm-" + end), LinkId(end + "-" + relay), ElementName(relay), 1, 4, proof);
+      Network::give(network.at(relay), LinkId(end + "-" + relay), ElementName("qkm-" + end), 1, 4, proof);
+    }
+    const RelayOrder order{.domain = "b", .path = {ElementName("qkm-a"), ElementName(relay), ElementName("qkm-b")}, .keys = 1};
+    const auto brought = network.a().relay->relay(order, soon(), "1");  // and the links have no key left
+    ASSERT_TRUE(brought) << brought.error().message;
+  }
+  Quality quality = demanding(1e-9, "finite", "measured");
+  quality.paths = 2;
+  const auto taken = network.a().supply->take(network.a().session("b", quality), 2, soon());
+  ASSERT_TRUE(taken) << taken.error().message;
+  for (const RelayedKey& key : *taken) EXPECT_NE(key.path[1].text(), relays.front());
 }
 
 TEST_F(QualityTest, WhatKeysAreWorthIsKeptAcrossARestart) {

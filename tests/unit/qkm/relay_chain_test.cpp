@@ -146,6 +146,21 @@ TEST_F(RelayChain, AnAlteredOctetAnywhereGivesNoKey) {
   expect_next_relay_works();
 }
 
+TEST_F(RelayChain, ANeighbourThatMissesWhatWasNotNamedIsNotBelieved) {
+  Network::give(a(), LinkId("a-r"), network_.r().name, 2, 200);
+  Network::give(network_.r(), LinkId("a-r"), a().name, 2, 200);
+  const std::int64_t before = a().stock(LinkId("a-r")).own;
+  const BatchId own = link_batch_id(LinkId("a-r"), 2, owner_of(0, a().name, network_.r().name) == Owner::self ? 0 : 1);
+  network_.wire = [&](const ElementName&, const ElementName&, ByteView message, const Network::Deliver&) -> Result<Bytes> {
+    return write_relay_missing(parse_relay(message)->header.relay_id, std::array{own});
+  };
+  const auto refused = take_one();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::denied) << refused.error().message;
+  EXPECT_LE(before - a().stock(LinkId("a-r")).own, 4) << "the keys of the attempt, and not the block that was never in question";
+  expect_next_relay_works();
+}
+
 TEST_F(RelayChain, AnAlteredAnswerGivesNoKey) {
   std::size_t position = 0;
   std::size_t size = 1;
@@ -177,6 +192,7 @@ TEST_F(RelayChain, AMessageDeliveredTwiceIsRefusedTheSecondTime) {
   const auto taken = take_one();
   ASSERT_TRUE(taken);
   EXPECT_EQ(refused, 2);
+  EXPECT_FALSE(b().uses("link_key.burnt").empty()) << "the refused message is on record with the keys that it named";
   ASSERT_TRUE(fetch_one(taken->id));
   expect_no_key_used_twice();
 }

@@ -4,89 +4,43 @@
 
 #include <future>
 
-#include "harness.hpp"
+#include "sae_site.hpp"
 
 namespace qanat::qkm {
 namespace {
 
 using kme::Delivery;
 using kme::SaeId;
+using test::answer_max;
+using test::caller;
+using test::Held;
 using test::rng;
-using test::SettableClock;
+using test::share_keys;
 
-constexpr std::chrono::seconds answer_max{20};
-
-/// One key manager: its database outlives restart(), nothing else does.
-struct Site {
-  Site(std::string domain_, std::map<std::string, ElementName> others) : domain(std::move(domain_)), domains(std::move(others)) {
-    registry = *kme::SaeRegistry::make({sae("sae-a", "a"), sae("sae-a2", "a"), sae("sae-b", "b"), sae("sae-b2", "b"), sae("sae-c", "c"),
-                                        sae("frugal", "a", 2)});
-    device = *crypto::open_software_device(folder / "master", rng());
-    open();
-  }
-  kme::Sae sae(const char* name, const char* at, std::uint32_t quota = 0) const {
-    return {.id = SaeId(name), .domain = at, .kme = std::string("qkm-") + at, .here = domain == at, .keys_per_second = quota};
-  }
-  [[nodiscard]] Identity identity() const { return {.domain = domain, .kind = Kind::qkm, .name = "qkm-" + domain}; }
-
+struct Site : test::SaeSite {
+  Site(std::string domain_, std::map<std::string, ElementName> others) : SaeSite(std::move(domain_), std::move(others)) { open(); }
   void open() {
-    store = *store::Store::open(folder / "qkm.db", migrations);
-    stock = std::make_unique<KeyStock>(*device);
-    delivery = std::make_unique<SaeDelivery>(
-        DeliveryPlace{.kme = "qkm-" + domain, .domain = domain, .domains = domains, .limits = {}, .max_key_count = 1000, .lifetime = std::chrono::seconds(60)},
-        DeliveryParts{.store = *store, .stock = *stock, .device = *device, .clock = clock, .registry = registry},
-        DeliveryPorts{.activate = [this](const ElementName& qkm, const wire::Json& message, Deadline) -> Result<wire::Json> {
-                        if (cut) return fail(ErrorCode::unavailable, "the line is cut");
-                        const std::string text = message.dump();
-                        auto answer = peers.at(qkm.text())->delivery->activated(identity(), as_bytes(text));
-                        if (answer_lost) return fail(ErrorCode::unavailable, "the answer was lost");
-                        return answer;
-                      },
-                      .record = [this](const audit::Event& event) -> Result<void> {
-                        const std::lock_guard lock(mutex);
-                        if (audit_broken) return fail(ErrorCode::internal, "disk full");
-                        records.push_back(std::string(event.action) + " " + std::string(audit::name(event.outcome)) + " " + std::string(event.subject) + " " +
-                                          std::string(event.object) + " " + std::string(event.reason));
-                        return {};
-                      },
-                      .meets = [this](const StockName& name, const kme::Demands& demands) { return !demands.quantum || name.text().contains(quantum_part); }});
+    DeliveryPorts own = ports();
+    own.activate = [this](const ElementName& qkm, const wire::Json& message, Deadline) -> Result<wire::Json> {
+      if (cut || cut_off == qkm.text()) return fail(ErrorCode::unavailable, "the line is cut");
+      const std::string text = message.dump();
+      auto answer = peers.at(qkm.text())->delivery->activated(identity(), as_bytes(text));
+      if (answer_lost) return fail(ErrorCode::unavailable, "the answer was lost");
+      return answer_instead ? answer_instead(*answer) : std::move(answer);
+    };
+    own.meets = [this](const StockName& name, const kme::Demands& demands) { return !demands.quantum || name.text().contains(quantum_part); };
+    delivery = std::make_unique<SaeDelivery>(place(std::chrono::seconds(60)), parts(), std::move(own));
   }
   void restart() {
     delivery.reset();
-    stock.reset();
-    store.reset();
+    close_stock();
+    open_stock();
     open();
   }
-  [[nodiscard]] StockLevel level(const std::string& peer) {
-    return *store->transact([&](store::Transaction& transaction) { return stock->level(transaction, StockName("domain/" + peer + "/t"), clock.now_ms()); });
-  }
-  [[nodiscard]] std::int64_t rows() {
-    std::int64_t out = -1;
-    (void)store->transact([&](store::Transaction& transaction) {
-      return transaction.query("SELECT count(*) FROM sae_key", {}, [&](const store::Row& row) { out = row.integer(0); });
-    });
-    return out;
-  }
-  [[nodiscard]] bool recorded(std::string_view part) {
-    const std::lock_guard lock(mutex);
-    return std::ranges::any_of(records, [&](const std::string& record) { return record.contains(part); });
-  }
 
-  qanat::test::TemporaryDirectory folder;
-  const std::string domain;
-  std::map<std::string, ElementName> domains;
-  SettableClock clock;
-  kme::SaeRegistry registry;
-  std::unique_ptr<crypto::CryptoDevice> device;
-  std::unique_ptr<store::Store> store;
-  std::unique_ptr<KeyStock> stock;
   std::map<std::string, Site*> peers;
   std::string quantum_part = "nothing";  // of the names of stocks whose keys are of quantum grade
-  std::atomic<bool> cut = false;
-  std::atomic<bool> answer_lost = false;
-  std::atomic<bool> audit_broken = false;
-  std::mutex mutex;
-  std::vector<std::string> records;
+  std::string cut_off;                   // the line to this key manager alone is cut
   std::unique_ptr<SaeDelivery> delivery;  // last: its threads use what stands above
 };
 
@@ -94,30 +48,9 @@ class SaeDeliveryTest : public testing::Test {
  protected:
   SaeDeliveryTest() {
     for (Site* site : {&a, &b, &c}) site->peers = {{"qkm-a", &a}, {"qkm-b", &b}, {"qkm-c", &c}};
-    share(a, b, 300);
-    share(a, c, 40);
+    share_keys(a, b, 300);
+    share_keys(a, c, 40);
   }
-  static Chunk chunk(const BatchId& batch, Owner owner, const Secret& keys) {
-    return {.batch = batch, .owner = owner, .keys = keys.duplicate(), .about = "", .expires_ms = 0};
-  }
-  /// Keys that `near` may choose, in chunks of at most 100, at both ends (or at the near end alone).
-  static void share(Site& near, Site& far, std::uint32_t count, bool at_both = true, const std::string& stock = "t") {
-    for (std::uint32_t done = 0; done < count;) {
-      const std::uint32_t size = std::min<std::uint32_t>(100, count - done);
-      const auto batch = rng().id<BatchId>();
-      const Secret keys = rng().secret(std::size_t{size} * stock_key_size);
-      const auto add = [&](Site& site, const std::string& peer, Owner owner) {
-        const Chunk one[] = {chunk(batch, owner, keys)};
-        const auto added = site.store->transact(
-            [&](store::Transaction& transaction) { return site.stock->add(transaction, StockName("domain/" + peer + "/" + stock), {}, one, site.clock.now_ms()); });
-        ASSERT_TRUE(added) << added.error().message;
-      };
-      add(near, far.domain, Owner::self);
-      if (at_both) add(far, near.domain, Owner::peer);
-      done += size;
-    }
-  }
-  static kme::Caller caller(const char* sae) { return {.sae = SaeId(sae), .address = "192.0.2.1:1", .group = "x25519", .quantum_safe = false, .request_id = "01"}; }
   static std::future<Result<Delivery>> order(Site& site, std::vector<SaeId> slaves, std::uint32_t number = 1, std::uint32_t size = 256, const char* master = "sae-a") {
     auto promise = std::make_shared<std::promise<Result<Delivery>>>();
     auto out = promise->get_future();
@@ -156,7 +89,7 @@ TEST_F(SaeDeliveryTest, AKeyThatWasAnsweredIsFetchedAtTheFarEndOnce) {
   const auto again = fetch(b, "sae-b", *sold);
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, ErrorCode::not_found);
-  EXPECT_EQ(b.rows(), 0);
+  EXPECT_EQ(b.rows("sae_key"), 0);
   EXPECT_TRUE(a.recorded("sae.enc_keys success  sae-a > sae-b, 3 x 256 bit, x25519 (not quantum-safe):"));
   EXPECT_TRUE(b.recorded("sae.activated success qanat://a/qkm/qkm-a"));
   EXPECT_TRUE(b.recorded("sae.dec_keys success sae-b"));
@@ -205,7 +138,7 @@ TEST_F(SaeDeliveryTest, SeveralSlavesOfSeveralSitesGetTheSameKeyOnceEach) {
     EXPECT_TRUE(same(*sold, *fetched)) << slave;
     EXPECT_FALSE(fetch(*site, slave, *sold)) << slave;
   }
-  EXPECT_EQ(b.rows() + c.rows() + a.rows(), 0);
+  EXPECT_EQ(b.rows("sae_key") + c.rows("sae_key") + a.rows("sae_key"), 0);
   EXPECT_EQ(a.level("c").own, 40 - 4);  // the pads
 }
 
@@ -258,13 +191,12 @@ TEST_F(SaeDeliveryTest, WhileTheFarEndIsSilentNothingIsAnsweredAndNoKeyComesBack
 TEST_F(SaeDeliveryTest, AnActivationThatComesTwiceDoesNothingMore) {
   const std::string batch = rng().id<BatchId>().hex();
   const Secret keys = rng().secret(2 * stock_key_size);
-  const Chunk one[] = {chunk(*BatchId::parse_hex(batch), Owner::peer, keys)};
-  ASSERT_TRUE(b.store->transact([&](store::Transaction& t) { return b.stock->add(t, StockName("domain/a/t"), {}, one, b.clock.now_ms()); }));
+  b.add(a, "t", *BatchId::parse_hex(batch), Owner::peer, keys);
   const std::string message = R"({"id":"00112233445566778899aabbccddeeff","groups":[{"master":"sae-a","slaves":["sae-b"],"octets":32,"runs":[{"stock":"t","batch":")" +
                               batch + R"(","first":0,"count":2}]}]})";
   ASSERT_TRUE(b.delivery->activated(a.identity(), as_bytes(message)));
   ASSERT_TRUE(b.delivery->activated(a.identity(), as_bytes(message)));
-  EXPECT_EQ(b.rows(), 1);
+  EXPECT_EQ(b.rows("sae_key"), 1);
 }
 
 TEST_F(SaeDeliveryTest, OnlyTheSitesOwnQkmMayActivateAndOnlyForItsOwnSaes) {
@@ -282,8 +214,8 @@ TEST_F(SaeDeliveryTest, OnlyTheSitesOwnQkmMayActivateAndOnlyForItsOwnSaes) {
 
 TEST_F(SaeDeliveryTest, AChunkThatTheFarEndNeverHadIsGivenUpAndTheOrderMetFromAnother) {
   ASSERT_TRUE(get(order(a, {SaeId("sae-b")}, 100)) && get(order(a, {SaeId("sae-b")}, 100)) && get(order(a, {SaeId("sae-b")}, 100)));
-  share(a, b, 10, false);
-  share(a, b, 10);
+  share_keys(a, b, 10, Held::at_near_alone);
+  share_keys(a, b, 10);
   const auto sold = get(order(a, {SaeId("sae-b")}, 4));
   ASSERT_TRUE(sold) << sold.error().message;
   EXPECT_TRUE(fetch(b, "sae-b", *sold));
@@ -319,7 +251,7 @@ TEST_F(SaeDeliveryTest, AKeyThatNobodyFetchesIsDestroyedAtItsTime) {
   b.clock.advance(60'001);
   EXPECT_FALSE(fetch(b, "sae-b", *sold));
   ASSERT_TRUE(b.delivery->sweep());
-  EXPECT_EQ(b.rows(), 0);
+  EXPECT_EQ(b.rows("sae_key"), 0);
   EXPECT_TRUE(b.recorded("sae.expired success"));
 }
 
@@ -355,20 +287,78 @@ TEST_F(SaeDeliveryTest, VoidingWithoutIdsTakesWhatTheSaeInitiatedAndNothingElse)
   const auto mine = get(order(a, {SaeId("sae-b")}, 3));
   const auto others = get(order(a, {SaeId("sae-b")}, 1, 256, "sae-a2"));
   ASSERT_TRUE(mine && others);
+  Delivery first;
+  first.keys.push_back({.id = mine->keys[0].id, .octets = {}});
+  ASSERT_TRUE(fetch(b, "sae-b", first));
   std::promise<Result<std::vector<KeyId>>> voided;
   b.delivery->discard(SaeId("sae-a"), {}, [&](Result<std::vector<KeyId>> ids) { voided.set_value(std::move(ids)); });
-  EXPECT_EQ(voided.get_future().get()->size(), 3U);
+  EXPECT_EQ(voided.get_future().get()->size(), 2U) << "the third was fetched";
   EXPECT_FALSE(fetch(b, "sae-b", *mine));
   EXPECT_TRUE(fetch(b, "sae-b", *others, "sae-a2"));
+}
+
+TEST_F(SaeDeliveryTest, WhenOneSiteIsSilentAndAnotherLacksTheChunkTheOrderIsRefused) {
+  ASSERT_TRUE(get(order(a, {SaeId("sae-c")}, 40)));
+  share_keys(a, c, 10, Held::at_near_alone);
+  a.cut_off = "qkm-b";
+  EXPECT_EQ(get(order(a, {SaeId("sae-b"), SaeId("sae-c")})).error().code, ErrorCode::unavailable);
+  a.cut_off.clear();
+  EXPECT_TRUE(get(order(a, {SaeId("sae-b")}))) << "and those who come later are served";
+}
+
+TEST_F(SaeDeliveryTest, AnActivationThatWasNotCarriedOutDoesNotPassForASuccessWhenItComesAgain) {
+  const BatchId batch = rng().id<BatchId>();
+  const std::string message = R"({"id":"00112233445566778899aabbccddeeff","groups":[{"master":"sae-a","slaves":["sae-b"],"octets":32,"runs":[{"stock":"t","batch":")" +
+                              batch.hex() + R"(","first":0,"count":2}]}]})";
+  for (int time = 0; time < 2; ++time) {
+    const auto answer = b.delivery->activated(a.identity(), as_bytes(message));
+    ASSERT_TRUE(answer) << answer.error().message;
+    EXPECT_EQ(answer->texts("missing").value(), std::vector{batch.hex()}) << time;
+  }
+  EXPECT_EQ(b.rows("sae_key"), 0);
+}
+
+TEST_F(SaeDeliveryTest, NamesOfStocksThatAreNotHereAreNotRemembered) {
+  const std::int64_t before = b.rows("key_stock");
+  for (int i = 0; i < 3; ++i) {
+    const std::string message = R"({"id":")" + to_hex(rng().bytes(16)) + R"(","groups":[{"master":"sae-a","slaves":["sae-b"],"octets":32,"runs":[{"stock":"no path )" +
+                                std::to_string(i) + R"(","batch":"000102030405060708090a0b","first":0,"count":1}]}]})";
+    ASSERT_TRUE(b.delivery->activated(a.identity(), as_bytes(message)));
+  }
+  EXPECT_EQ(b.rows("key_stock"), before);
+  EXPECT_EQ(b.rows("key_burnt"), 0);
+}
+
+TEST_F(SaeDeliveryTest, AnAnswerThatMissesWhatWasNotNamedIsNotBelieved) {
+  const std::string other = rng().id<BatchId>().hex();
+  for (const std::string& text : {R"({"missing":[")" + other + R"("]})", std::string(R"({"missing":["no id"]})"), std::string("{}")}) {
+    const std::int64_t before = a.level("b").own;
+    a.answer_instead = [&](const wire::Json&) { return wire::Json::parse(text); };
+    EXPECT_EQ(get(order(a, {SaeId("sae-b")})).error().code, ErrorCode::unavailable) << text;
+    EXPECT_EQ(a.level("b").own, before - 1) << "one attempt, and nothing is dropped: " << text;
+  }
+  a.answer_instead = nullptr;
+  EXPECT_TRUE(get(order(a, {SaeId("sae-b")})));
+}
+
+TEST_F(SaeDeliveryTest, AnOrderThatTakesKeysOutOfAStockSaysSoAtOnceAndNoOtherDoes) {
+  ASSERT_TRUE(get(order(a, {SaeId("sae-b")})));
+  EXPECT_EQ(a.times_taken, 1) << "before the order is answered";
+  ASSERT_TRUE(get(order(a, {SaeId("sae-b"), SaeId("sae-c")})));
+  EXPECT_EQ(a.times_taken, 2);
+  ASSERT_TRUE(get(order(a, {SaeId("sae-a2")}))) << "of the device: no stock is smaller";
+  ASSERT_FALSE(get(order(a, {SaeId("sae-c")}, 41)));
+  EXPECT_EQ(a.times_taken, 2);
+  EXPECT_EQ(b.times_taken + c.times_taken, 0) << "the near end chooses, and refills";
 }
 
 /// Over three paths, of which the first two share a node.
 class SaeDemandsTest : public SaeDeliveryTest {
  protected:
   SaeDemandsTest() {
-    share(a, b, 20, true, over_r);
-    share(a, b, 30, true, over_r_and_s);
-    share(a, b, 12, true, over_u);
+    share_keys(a, b, 20, Held::at_both, over_r);
+    share_keys(a, b, 30, Held::at_both, over_r_and_s);
+    share_keys(a, b, 12, Held::at_both, over_u);
   }
   static Result<Delivery> get_of(Site& site, kme::Demands demands, kme::Demands wishes = {}, std::uint32_t number = 1, std::vector<SaeId> slaves = {SaeId("sae-b")},
                                  std::uint32_t size = 256) {
@@ -379,7 +369,7 @@ class SaeDemandsTest : public SaeDeliveryTest {
     return get(std::move(future));
   }
   std::int64_t left(const std::string& stock) {
-    return a.store->transact([&](store::Transaction& t) { return a.stock->level(t, StockName("domain/b/" + stock), a.clock.now_ms()); })->own;
+    return a.level("b", stock).own;
   }
   static bool is_unmet(const Result<Delivery>& delivery) {
     return !delivery && delivery.error().code == ErrorCode::invalid_argument && delivery.error().message == kme::demands_unmet;
@@ -453,15 +443,100 @@ TEST_F(SaeDemandsTest, AWishIsMetIfItCanBeAndPassedOverIfNot) {
 
 TEST_F(SaeDemandsTest, ASecondSiteGetsTheKeyUnderPadsOfTwoPathsToo) {
   EXPECT_TRUE(is_unmet(get_of(a, {.paths = 2}, {}, 1, {SaeId("sae-b"), SaeId("sae-c")})));
-  share(a, c, 5, true, "qkm-a>qkm-v>qkm-c");
-  share(a, c, 5, true, "qkm-a>qkm-c");
+  share_keys(a, c, 5, Held::at_both, "qkm-a>qkm-v>qkm-c");
+  share_keys(a, c, 5, Held::at_both, "qkm-a>qkm-c");
   const auto sold = get_of(a, {.paths = 2}, {}, 2, {SaeId("sae-b"), SaeId("sae-c")});
   ASSERT_TRUE(sold) << sold.error().message;
   EXPECT_TRUE(same(*sold, *fetch(b, "sae-b", *sold)) && same(*sold, *fetch(c, "sae-c", *sold)));
 }
 
+/// One path, its keys in three batches of 10 each: nothing proved, simulated by one decoy, measured by two; and a longer path by a controller.
+class SaeProofTest : public SaeDemandsTest {
+ protected:
+  SaeProofTest() {
+    share_keys(a, c, 10, Held::at_both, to_c, 100, {.proof = {}, .way = KeyWay::hop_by_hop});
+    share_keys(a, c, 10, Held::at_both, to_c, 100, {.proof = simulated, .way = KeyWay::hop_by_hop});
+    share_keys(a, c, 10, Held::at_both, to_c, 100, {.proof = measured, .way = KeyWay::hop_by_hop});
+    share_keys(a, c, 10, Held::at_both, long_way, 100, {.proof = measured, .way = KeyWay::centralised});
+    a.quantum_part = "qkm-a>";  // what has a path
+  }
+  static kme::Demands proved(const points::ProofDemand& proof) { return {.paths = 1, .quantum = true, .proof = proof}; }
+  Result<Delivery> get_for_c(const kme::Demands& demands, std::uint32_t number = 1, std::uint32_t size = 256) {
+    return get_of(a, demands, {}, number, {SaeId("sae-c")}, size);
+  }
+  std::int64_t left_for_c(const std::string& stock) {
+    return a.store->transact([&](store::Transaction& t) { return a.stock->level(t, StockName("domain/c/" + stock), a.clock.now_ms()); })->own;
+  }
+  static constexpr points::KeyProof simulated{.bounds = 8, .photons = 2, .eps = 1e-9};
+  static constexpr points::KeyProof measured{.bounds = 32, .photons = 8, .eps = 1e-10};
+  static constexpr const char* to_c = "qkm-a>qkm-r>qkm-c";
+  static constexpr const char* long_way = "qkm-a>qkm-s>qkm-t>qkm-c";
+};
+
+TEST_F(SaeProofTest, KeysWithTheProofDemandedAreTakenAndNoOthers) {
+  const auto sold = get_for_c(proved({.photons = *points::photons_demanded("measured")}), 20);
+  ASSERT_TRUE(sold) << sold.error().message;
+  EXPECT_EQ(left_for_c(to_c), 20);
+  EXPECT_EQ(left_for_c(long_way), 0);
+  EXPECT_TRUE(same(*sold, *fetch(c, "sae-c", *sold)));
+  EXPECT_TRUE(a.recorded("photons measured")) << "the record says what was demanded";
+  EXPECT_TRUE(is_unmet(get_for_c(proved({.photons = *points::photons_demanded("measured")})))) << "the others are not measured";
+  const auto finite = get_for_c(proved({.bounds = *points::bounds_demanded("finite")}), 10);
+  EXPECT_TRUE(finite) << finite.error().message;
+  EXPECT_EQ(left_for_c(to_c), 10);
+}
+
+TEST_F(SaeProofTest, ADemandThatTheStockDoesNotProveIsRefusedAndUsesNothingUp) {
+  EXPECT_TRUE(is_unmet(get_for_c(proved({.eps_max = 9e-11}))));
+  EXPECT_TRUE(is_unmet(get_for_c(proved({.photons = *points::photons_demanded("measured")}), 21))) << "20 are measured";
+  EXPECT_TRUE(is_unmet(get_for_c(proved({.bounds = *points::bounds_demanded("gllp")}))));
+  EXPECT_TRUE(is_unmet(get_of(a, proved({.eps_max = 1e-9}), {}, 1, {SaeId("sae-b")}))) << "of that site's keys nothing is proved";
+  EXPECT_TRUE(is_unmet(get_of(a, proved({}), {}, 1, {SaeId("sae-a2")}))) << "made at the site";
+  EXPECT_EQ(left_for_c(to_c) + left_for_c(long_way), 40);
+  EXPECT_EQ(get_for_c(proved({.eps_max = 1e-9}), 100).error().code, ErrorCode::exhausted) << "so many there are not at all";
+}
+
+TEST_F(SaeProofTest, TheWayAndTheNumberOfRelaysAreMetToo) {
+  EXPECT_TRUE(is_unmet(get_for_c({.quantum = true, .relays_max = 0})));
+  ASSERT_TRUE(get_for_c({.quantum = true, .relays_max = 1}, 30));
+  EXPECT_EQ(left_for_c(to_c), 0);
+  EXPECT_TRUE(is_unmet(get_for_c({.quantum = true, .relays_max = 1})));
+  EXPECT_TRUE(is_unmet(get_for_c({.quantum = true, .centralised = false})));
+  ASSERT_TRUE(get_for_c({.quantum = true, .relays_max = 2, .hop_by_hop = false}, 10));
+  EXPECT_EQ(left_for_c(long_way), 0);
+}
+
+TEST_F(SaeProofTest, TheEpsOfWhatAKeyIsMadeOfAddsUp) {
+  // Two stock keys make one of 512 bits: what each may fail with is half of what the key may.
+  EXPECT_TRUE(is_unmet(get_for_c(proved({.eps_max = 1.9e-10}), 1, 512)));
+  EXPECT_TRUE(get_for_c(proved({.eps_max = 2e-10}), 1, 512));
+  kme::Demands two_paths = proved({.eps_max = 1.9e-10});
+  two_paths.paths = 2;
+  EXPECT_TRUE(is_unmet(get_for_c(two_paths)));
+  two_paths.proof.eps_max = 2e-10;
+  const auto sold = get_for_c(two_paths);
+  ASSERT_TRUE(sold) << sold.error().message;
+  EXPECT_TRUE(same(*sold, *fetch(c, "sae-c", *sold)));
+}
+
+TEST_F(SaeProofTest, AFurtherSitesPadsCountForTheProof) {
+  share_keys(a, b, 10, Held::at_both, over_u, 100, {.proof = measured, .way = KeyWay::hop_by_hop});
+  const auto for_both = [&](double eps_max) { return get_of(a, proved({.eps_max = eps_max}), {}, 1, {SaeId("sae-b"), SaeId("sae-c")}); };
+  EXPECT_TRUE(is_unmet(for_both(1.9e-10)));
+  const auto sold = for_both(2e-10);
+  ASSERT_TRUE(sold) << sold.error().message;
+  EXPECT_TRUE(same(*sold, *fetch(b, "sae-b", *sold)) && same(*sold, *fetch(c, "sae-c", *sold)));
+}
+
+TEST_F(SaeProofTest, AWishForAProofIsMetIfItCanBeAndPassedOverIfNot) {
+  const kme::Demands wish = proved({.photons = *points::photons_demanded("measured")});
+  ASSERT_TRUE(get_of(a, {}, wish, 20, {SaeId("sae-c")}));
+  EXPECT_EQ(left_for_c(long_way), 0);
+  EXPECT_TRUE(get_of(a, {}, wish, 1, {SaeId("sae-c")})) << "no measured ones are left";
+}
+
 TEST_F(SaeDeliveryTest, OrdersThatTogetherAreTooManyForOneMessageAreSharedOut) {
-  share(a, b, 5000);
+  share_keys(a, b, 5000);
   a.cut = true;  // the first holds up the others, so that they gather
   std::vector<std::future<Result<Delivery>>> orders;
   for (int i = 0; i < 40; ++i) {

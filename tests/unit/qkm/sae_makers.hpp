@@ -78,18 +78,20 @@ struct Maker {
     settings.served = {SaeStandard::etsi014, SaeStandard::skip, SaeStandard::etsi020};
     std::vector<kme::Sae> saes{sae("sae-a", "qkm-a"), sae("sae-a2", "qkm-a"), sae("sae-b", "qkm-b")};
     if (name == "qkm-a") saes.push_back(sae("sae-nowhere", "qkm-b"));
+    saes.push_back(sae("sae-c", "qkm-c"));
     settings.registry = *kme::SaeRegistry::make(std::move(saes));
     settings.callbacks = {{other.name, acks_allowed ? other.address() + "/kmapi/" : "https://192.0.2.1/kmapi/"}};
     settings.kmes.emplace(other.name, NeighbourSettings{.url = other.address() + "/kmapi/v1/", .tls = maker_files().tls(name)});
     settings.ack_callback_url = address() + "/kmapi/v1/ext_keys/ack";
     store = *store::Store::open(folder / "qkm.db", migrations);
     stock = std::make_unique<KeyStock>(*device);
-    front = std::make_unique<SaeFront>(SaeFrontPlace{.kme = name, .domain = name.substr(4), .domains = {}},
+    front = std::make_unique<SaeFront>(SaeFrontPlace{.kme = name, .domain = name.substr(4), .domains = {{"c", ElementName("qkm-c")}}},
                                        SaeFront::Parts{.store = *store, .stock = *stock, .device = *device, .clock = clock},
                                        SaeFront::Ports{.activate = [](const ElementName&, const wire::Json&, Deadline) -> Result<wire::Json> {
-                                                         return fail(ErrorCode::unavailable, "no other site");
+                                                         return wire::Json::object({{"missing", wire::Json::array()}});
                                                        },
-                                                       .record = [this](const audit::Event& event) -> Result<void> { return record(event); }},
+                                                       .record = [this](const audit::Event& event) -> Result<void> { return record(event); },
+                                                       .taken = [this] { ++times_taken; }},
                                        std::move(settings));
     const auto started = front->start();
     ASSERT_TRUE(started) << started.error().message;
@@ -135,6 +137,7 @@ struct Maker {
   std::condition_variable changed;
   std::vector<std::string> records;
   std::atomic<bool> audit_broken = false;
+  std::atomic<int> times_taken = 0;
   std::unique_ptr<SaeFront> front;  // last: its threads use what stands above
 };
 

@@ -65,6 +65,17 @@ TEST_F(MakersTest, AMastersKeyIsFetchedByItsSlaveBehindTheOtherMakersKmeOnce) {
   EXPECT_TRUE(b.recorded("sae.ext_keys success qkm-a sae-a > sae-b"));
 }
 
+TEST_F(MakersTest, KeysThatLeaveAStockAreSaidToWhoeverFillsIt) {
+  start();
+  const Chunk chunk[] = {{.batch = test::rng().id<BatchId>(), .owner = Owner::self, .keys = test::rng().secret(4 * stock_key_size), .about = "", .expires_ms = 0}};
+  ASSERT_TRUE(a.store->transact([&](store::Transaction& t) { return a.stock->add(t, StockName("domain/c/qkm-a>qkm-c"), {}, chunk, a.clock.now_ms()); }));
+  ASSERT_EQ(enc("{}", "sae-b").status, 200U) << "made here: no stock is smaller";
+  EXPECT_EQ(a.times_taken, 0);
+  const Answered sold = enc("{}", "sae-c");
+  ASSERT_EQ(sold.status, 200U) << sold.body;
+  EXPECT_EQ(a.times_taken, 1);
+}
+
 TEST_F(MakersTest, TheOtherWayRoundItIsTheSame) {
   start();
   const Answered sold = ask("sae-b", b, "POST", "/api/v1/keys/sae-a/enc_keys", "{}");

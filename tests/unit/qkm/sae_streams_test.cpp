@@ -3,7 +3,7 @@
 
 #include <future>
 
-#include "harness.hpp"
+#include "sae_site.hpp"
 
 namespace qanat::qkm {
 namespace {
@@ -13,36 +13,17 @@ using kme::StreamChunk;
 using kme::StreamOpened;
 using kme::StreamQos;
 using kme::StreamStatus;
-using test::rng;
-using test::SettableClock;
+using test::answer_max;
+using test::caller;
+using test::Held;
+using test::share_keys;
 
-constexpr std::chrono::seconds answer_max{20};
-
-/// One key manager: its database outlives restart(), nothing else does.
-struct Site {
-  Site(std::string domain_, std::string other) : domain(std::move(domain_)), domains{{other, ElementName("qkm-" + other)}} {
-    registry = *kme::SaeRegistry::make({sae("sae-a", "a"), sae("sae-a2", "a"), sae("sae-b", "b"), sae("sae-b2", "b")});
-    device = *crypto::open_software_device(folder / "master", rng());
-    open();
-  }
-  kme::Sae sae(const char* name, const char* at) const {
-    return {.id = SaeId(name), .domain = at, .kme = std::string("qkm-") + at, .here = domain == at, .keys_per_second = 0};
-  }
+struct Site : test::SaeSite {
+  Site(std::string domain_, const std::string& other) : SaeSite(std::move(domain_), {{other, ElementName("qkm-" + other)}}) { open(); }
   void open() {
-    store = *store::Store::open(folder / "qkm.db", migrations);
-    stock = std::make_unique<KeyStock>(*device);
-    DeliveryPorts ports{.activate = [this](const ElementName&, const wire::Json& message, Deadline) { return carry(message); },
-                        .record = [this](const audit::Event& event) -> Result<void> {
-                          const std::lock_guard lock(mutex);
-                          records.push_back(std::string(event.action) + " " + std::string(audit::name(event.outcome)) + " " + std::string(event.subject) + " " +
-                                            std::string(event.object) + " " + std::string(event.reason));
-                          return {};
-                        },
-                        .meets = nullptr};
-    streams = std::make_unique<SaeStreams>(
-        DeliveryPlace{
-            .kme = "qkm-" + domain, .domain = domain, .domains = domains, .limits = {}, .max_key_count = 1000, .lifetime = std::chrono::seconds(3600)},
-        DeliveryParts{.store = *store, .stock = *stock, .device = *device, .clock = clock, .registry = registry}, std::move(ports), limits);
+    DeliveryPorts own = ports();
+    own.activate = [this](const ElementName&, const wire::Json& message, Deadline) { return carry(message); };
+    streams = std::make_unique<SaeStreams>(place(std::chrono::seconds(3600)), parts(), std::move(own), limits);
     ASSERT_TRUE(streams->recover());
   }
   Result<wire::Json> carry(const wire::Json& message) {
@@ -50,9 +31,9 @@ struct Site {
     const std::string text = message.dump();
     const std::lock_guard lock(peer->heard_mutex);
     if (!peer->streams) return fail(ErrorCode::unavailable, "the other end is down");
-    auto answer = peer->streams->heard({.domain = domain, .kind = Kind::qkm, .name = "qkm-" + domain}, *read_activation(as_bytes(text)));
+    auto answer = peer->streams->heard(identity(), *read_activation(as_bytes(text)));
     if (answer_lost) return fail(ErrorCode::unavailable, "the answer was lost");
-    return answer;
+    return answer && answer_instead ? answer_instead(*answer) : std::move(answer);
   }
   void die() {
     std::unique_ptr<SaeStreams> gone;
@@ -61,44 +42,22 @@ struct Site {
       gone = std::move(streams);
     }
     gone.reset();
-    stock.reset();
-    store.reset();
+    close_stock();
+  }
+  void start() {
+    const std::lock_guard lock(heard_mutex);
+    open_stock();
+    open();
   }
   void restart() {
     die();
-    const std::lock_guard lock(heard_mutex);
-    open();
+    start();
   }
-  [[nodiscard]] std::int64_t own_keys() {
-    return store->transact([&](store::Transaction& t) { return stock->level(t, StockName("domain/" + domains.begin()->first + "/t"), clock.now_ms()); })->own;
-  }
-  [[nodiscard]] std::int64_t rows(std::string_view table) {
-    std::int64_t out = -1;
-    (void)store->transact([&](store::Transaction& transaction) {
-      return transaction.query("SELECT count(*) FROM " + std::string(table), {}, [&](const store::Row& row) { out = row.integer(0); });
-    });
-    return out;
-  }
-  [[nodiscard]] bool recorded(std::string_view part) {
-    const std::lock_guard lock(mutex);
-    return std::ranges::any_of(records, [&](const std::string& record) { return record.contains(part); });
-  }
+  [[nodiscard]] std::int64_t own_keys() { return level(domains.begin()->first).own; }
 
-  qanat::test::TemporaryDirectory folder;
-  const std::string domain;
-  std::map<std::string, ElementName> domains;
-  SettableClock clock;
   StreamLimits limits;
-  kme::SaeRegistry registry;
-  std::unique_ptr<crypto::CryptoDevice> device;
-  std::unique_ptr<store::Store> store;
-  std::unique_ptr<KeyStock> stock;
   Site* peer = nullptr;
-  std::atomic<bool> cut = false;
-  std::atomic<bool> answer_lost = false;
   std::mutex heard_mutex;  // `streams` while the other site speaks to it
-  std::mutex mutex;
-  std::vector<std::string> records;
   std::unique_ptr<SaeStreams> streams;  // last: its threads use what stands above
 };
 
@@ -107,30 +66,11 @@ class SaeStreamsTest : public testing::Test {
   SaeStreamsTest() {
     a.peer = &b;
     b.peer = &a;
-    share(300);
+    share_keys(a, b, 300);
   }
   ~SaeStreamsTest() override {
     for (Site* site : {&a, &b}) site->cut = true;
     for (Site* site : {&a, &b}) site->die();
-  }
-  /// Keys that a may choose (it supplies), at both ends or at a alone.
-  void share(std::uint32_t count, bool at_both = true) {
-    for (std::uint32_t done = 0; done < count;) {
-      const std::uint32_t size = std::min<std::uint32_t>(100, count - done);
-      const auto batch = rng().id<BatchId>();
-      const Secret keys = rng().secret(std::size_t{size} * stock_key_size);
-      const auto add = [&](Site& site, const std::string& other, Owner owner) {
-        const Chunk one[] = {{.batch = batch, .owner = owner, .keys = keys.duplicate(), .about = "", .expires_ms = 0}};
-        ASSERT_TRUE(
-            site.store->transact([&](store::Transaction& t) { return site.stock->add(t, StockName("domain/" + other + "/t"), {}, one, site.clock.now_ms()); }));
-      };
-      add(a, "b", Owner::self);
-      if (at_both) add(b, "a", Owner::peer);
-      done += size;
-    }
-  }
-  static kme::Caller caller(const char* sae) {
-    return {.sae = SaeId(sae), .address = "192.0.2.1:1", .group = "x25519", .quantum_safe = false, .request_id = ""};
   }
   template <class T, class Ask>
   static std::future<T> later(Ask ask) {
@@ -173,6 +113,15 @@ class SaeStreamsTest : public testing::Test {
     ASSERT_EQ(far.status, StreamStatus::ok) << index;
     EXPECT_TRUE(equal_secret(near.key, far.key)) << index;
     EXPECT_TRUE(seen.insert(to_hex(near.key.reveal())).second) << index;
+  }
+  /// True as soon as there are no more such rows; `meanwhile` is done again and again until then.
+  static bool empties(Site& site, std::string_view table, const std::function<void()>& meanwhile = [] {}) {
+    const Deadline until = Deadline::after(answer_max);
+    while (site.rows(table) > 0) {
+      if (until.passed()) return false;
+      meanwhile();
+    }
+    return true;
   }
   static StreamId some_id(std::uint8_t n) { return StreamId(Bytes(16, n)); }
 
@@ -284,7 +233,7 @@ TEST_F(SaeStreamsTest, TooFewKeysAreStatusTwoAtBothEnds) {
   EXPECT_EQ(get(a, "sae-a", id, 2).status, StreamStatus::insufficient_key);
   EXPECT_EQ(get(b, "sae-b", id, 2).status, StreamStatus::insufficient_key);
   EXPECT_EQ(get(a, "sae-a", id, 2 + 64).status, StreamStatus::insufficient_key);  // too far ahead, at once
-  share(200);
+  share_keys(a, b, 200);
   expect_alike(id, 2);
 }
 
@@ -324,6 +273,50 @@ TEST_F(SaeStreamsTest, GuaranteedRatesAddUpAndAreFreedByAClose) {
   EXPECT_EQ(second.qos.min_bps, 1'000'000U);
   ASSERT_EQ(close(a, "sae-a", first.id), StreamStatus::ok);
   EXPECT_EQ(open(a, "sae-a2", "sae-b2", {.min_bps = 2'000'000}).status, StreamStatus::peer_not_connected);
+}
+
+TEST_F(SaeStreamsTest, RatesThatWereGrantedToTheOtherSiteCountAlsoBeforeTheirStreamsAreJoined) {
+  b.limits.bounds.bps_max = 20'000'000;  // the other end would bear both
+  b.restart();
+  const StreamOpened theirs = open(b, "sae-b", "sae-a", {.max_bps = 10'000'000, .min_bps = 6'000'000});
+  ASSERT_EQ(theirs.status, StreamStatus::peer_not_connected);
+  const StreamOpened ours = open(a, "sae-a2", "sae-b2", {.min_bps = 6'000'000});
+  EXPECT_EQ(ours.status, StreamStatus::qos_not_met);
+  EXPECT_EQ(ours.qos.min_bps, 4'000'000U);
+  EXPECT_EQ(open(a, "sae-a", "sae-b", {}, theirs.id).status, StreamStatus::ok);
+}
+
+TEST_F(SaeStreamsTest, EveryKeyOfAStreamIsOnRecordHoweverManyTheyAre) {
+  share_keys(a, b, 500, Held::at_both, "small", 1);  // each a run of its own, in the record as in the message
+  const StreamId id = opened({.chunk_octets = 512});
+  expect_alike(id, 0);
+  expect_alike(id, 30);
+  for (Site* site : {&a, &b}) {
+    const std::lock_guard lock(site->mutex);
+    std::set<KeyId> named;
+    for (const std::string& record : site->records) {
+      if (!record.starts_with(site == &a ? "sae.stream.supplied" : "sae.stream.activated")) continue;
+      EXPECT_LE(record.size(), 1024U + 64) << "more than an object would be cut";
+      for (std::string_view rest = record; !rest.empty();) {
+        const std::string_view word = rest.substr(0, rest.find(' '));
+        rest.remove_prefix(std::min(rest.size(), word.size() + 1));
+        if (word.contains('[') || word.size() == 2 * KeyId::size) {
+          for (const KeyId& key : test::keys_named(word)) named.insert(key);
+        }
+      }
+    }
+    named.erase(KeyId(id.view()));
+    EXPECT_EQ(named.size() % 16, 0U);
+    EXPECT_GE(named.size(), 31U * 16) << site->domain;
+  }
+}
+
+TEST_F(SaeStreamsTest, TheFirstChunkThatAStreamTakesOutOfTheStockIsSaidAtOnce) {
+  const StreamId id = opened();
+  EXPECT_EQ(a.times_taken, 0);
+  expect_alike(id, 0);
+  EXPECT_EQ(a.times_taken, 1);
+  EXPECT_EQ(b.times_taken, 0) << "the supplying end chooses, and refills";
 }
 
 TEST_F(SaeStreamsTest, StreamsOfAnSaeAreLimitedAtBothEnds) {
@@ -401,10 +394,164 @@ TEST_F(SaeStreamsTest, AnOpenWhoseAnswerIsLostIsClosedAtBothEnds) {
 TEST_F(SaeStreamsTest, KeysThatTheOtherEndNeverHadAreReplacedBeforeAnyoneHasTheIndex) {
   const StreamId id = opened();
   for (std::uint32_t index = 0; a.own_keys() > 9; ++index) expect_alike(id, index);
-  share(20, false);  // at a alone
-  share(100);
+  share_keys(a, b, 100, Held::at_near_alone);
+  share_keys(a, b, 100);
   const auto next = static_cast<std::uint32_t>(seen.size());
+  const int before = a.times_taken;
   for (std::uint32_t index = next; index < next + 30; ++index) expect_alike(id, index);
+  EXPECT_LE(a.times_taken - before, 8) << "what is left of the chunk is not tried key by key";
+}
+
+TEST_F(SaeStreamsTest, AnAnswerThatMissesWhatWasNotNamedIsNotBelieved) {
+  const auto batch = test::rng().id<BatchId>();
+  a.add(b, "u", batch, Owner::self, test::rng().secret(5 * stock_key_size));
+  const StreamId id = opened({.timeout_ms = 500});
+  const auto answer = [&](std::function<Result<wire::Json>(const wire::Json&)> instead) {
+    const std::lock_guard lock(b.heard_mutex);
+    a.answer_instead = std::move(instead);
+  };
+  answer([&](const wire::Json&) { return wire::Json::parse(R"({"outcome":"ok","state":"open","next":0,"missing":[")" + batch.hex() + R"("]})"); });
+  EXPECT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::no_connection);
+  answer(nullptr);
+  expect_alike(id, 0);
+  EXPECT_EQ(a.level("b", "u").own, 5);
+}
+
+TEST_F(SaeStreamsTest, AChunkOutOfTurnIsNotStoredAndUsesNoKeyUp) {
+  const auto batch = test::rng().id<BatchId>();
+  b.add(a, "u", batch, Owner::peer, test::rng().secret(2 * stock_key_size));
+  const StreamId id = opened();
+  const auto next_after = [&](std::uint32_t index, std::uint32_t key) {
+    Activation told{.id = {}, .groups = {}, .stream = StreamNote{.kind = StreamNote::Kind::chunks, .id = id, .from = SaeId("sae-a"), .to = SaeId("sae-b")}};
+    told.stream->index = index;
+    told.stream->count = 1;
+    told.stream->runs = {{.stock = "u", .run = {.batch = batch, .first = key, .count = 1}}};
+    return b.streams->heard(a.identity(), told)->integer("next").value_or(-1);
+  };
+  EXPECT_EQ(next_after(5, 0), 0);
+  EXPECT_EQ(b.rows("sae_stream_chunk"), 0);
+  EXPECT_EQ(b.level("a", "u").peer, 2);
+  EXPECT_EQ(next_after(0, 0), 1);
+  EXPECT_EQ(next_after(0, 1), 1) << "the same index again";
+  EXPECT_EQ(b.rows("sae_stream_chunk"), 1);
+  EXPECT_EQ(b.level("a", "u").peer, 1);
+}
+
+TEST_F(SaeStreamsTest, ThatAnEndIsClosedIsToldAfterADeathWithoutBeingAskedFor) {
+  const StreamId id = opened();
+  a.cut = true;
+  ASSERT_EQ(close(a, "sae-a", id), StreamStatus::ok);
+  a.die();
+  a.cut = false;
+  a.start();
+  EXPECT_TRUE(b.await_record("sae.stream.left success qanat://a/qkm/qkm-a " + id.hex()));
+}
+
+TEST_F(SaeStreamsTest, PendingChunksAreToldAfterADeathWithoutBeingAskedFor) {
+  const StreamId id = opened({.timeout_ms = 500});
+  a.cut = true;
+  ASSERT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::no_connection);
+  a.die();
+  a.cut = false;
+  a.start();
+  EXPECT_TRUE(b.await_record("sae.stream.activated success qanat://a/qkm/qkm-a " + id.hex()));
+  expect_alike(id, 0);
+}
+
+TEST_F(SaeStreamsTest, AnOpenThatWasUnderWayAtADeathIsGivenUp) {
+  const StreamOpened near = open(a, "sae-a", "sae-b", {.timeout_ms = 500});
+  ASSERT_EQ(near.status, StreamStatus::peer_not_connected);
+  a.change("UPDATE sae_stream SET told = 0");  // as it stands while the other end is being told
+  a.restart();
+  EXPECT_EQ(get(a, "sae-a", near.id, 0).status, StreamStatus::no_connection);
+  EXPECT_TRUE(b.await_record("sae.stream.left success qanat://a/qkm/qkm-a " + near.id.hex()));
+}
+
+TEST_F(SaeStreamsTest, AJoinThatWasUnderWayAtADeathCanBeMadeAgain) {
+  const StreamId id = opened();
+  b.change("UPDATE sae_stream SET told = 0");
+  b.restart();
+  EXPECT_EQ(get(b, "sae-b", id, 0).status, StreamStatus::no_connection);
+  EXPECT_EQ(open(b, "sae-b", "sae-a", {}, id).status, StreamStatus::ok);
+  expect_alike(id, 0);
+}
+
+TEST_F(SaeStreamsTest, ChunksThatWerePendingWhenTheirEndWasClosedAreToldAndThenDestroyed) {
+  const StreamId id = opened({.timeout_ms = 500});
+  a.cut = true;
+  ASSERT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::no_connection);
+  ASSERT_EQ(close(a, "sae-a", id), StreamStatus::ok);
+  EXPECT_GT(a.rows("sae_stream_chunk"), 0) << "the other end may have them already";
+  a.cut = false;
+  EXPECT_TRUE(b.await_record("sae.stream.left success"));
+  EXPECT_TRUE(empties(a, "sae_stream_chunk"));
+  EXPECT_EQ(get(b, "sae-b", id, 0).status, StreamStatus::ok);
+}
+
+TEST_F(SaeStreamsTest, AnEndThatIsClosedAtBothSidesIsForgottenAfterADay) {
+  const StreamId id = opened();
+  ASSERT_EQ(close(a, "sae-a", id), StreamStatus::ok);
+  ASSERT_EQ(close(b, "sae-b", id), StreamStatus::ok);
+  ASSERT_TRUE(a.await_record("sae.stream.left") && b.await_record("sae.stream.left"));
+  for (Site* site : {&a, &b}) {
+    ASSERT_TRUE(site->streams->sweep());
+    EXPECT_EQ(site->rows("sae_stream"), 1) << "its id is not used again today";
+    site->clock.advance(86'400'001);
+    EXPECT_TRUE(empties(*site, "sae_stream", [&] { EXPECT_TRUE(site->streams->sweep()); })) << site->domain;
+  }
+}
+
+TEST_F(SaeStreamsTest, AnEndThatIsUsedIsNotIdle) {
+  const StreamId id = opened();
+  a.clock.advance(80'000'000);
+  ASSERT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::ok);
+  a.clock.advance(80'000'000);
+  ASSERT_TRUE(a.streams->sweep());
+  EXPECT_EQ(get(a, "sae-a", id, 20).status, StreamStatus::ok);
+}
+
+TEST_F(SaeStreamsTest, AnEndThatIsNotReadIsNotFilledWithoutLimit) {
+  b.limits.chunks_max = 16;
+  b.restart();
+  const StreamId id = opened({.timeout_ms = 500});
+  for (std::uint32_t index = 0; index < 9; ++index) ASSERT_EQ(get(a, "sae-a", id, index).status, StreamStatus::ok);
+  EXPECT_EQ(get(a, "sae-a", id, 9).status, StreamStatus::insufficient_key);
+  EXPECT_EQ(b.rows("sae_stream_chunk"), 9);
+  for (std::uint32_t index = 0; index < 9; ++index) ASSERT_EQ(get(b, "sae-b", id, index).status, StreamStatus::ok);
+  expect_alike(id, 9);
+}
+
+TEST_F(SaeStreamsTest, WhatIsPendingIsNotSweptByItsAge) {
+  const StreamId id = opened({.timeout_ms = 500});
+  a.cut = true;
+  ASSERT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::no_connection);
+  a.clock.advance(7'200'000);
+  ASSERT_TRUE(a.streams->sweep());
+  a.cut = false;
+  expect_alike(id, 0);
+}
+
+TEST_F(SaeStreamsTest, AChunkThatCannotBeRecordedIsNotGivenNorComesAgain) {
+  const StreamId id = opened();
+  expect_alike(id, 0);
+  a.audit_broken = true;
+  EXPECT_EQ(get(a, "sae-a", id, 1).status, StreamStatus::no_connection);
+  a.audit_broken = false;
+  EXPECT_EQ(get(a, "sae-a", id, 1).status, StreamStatus::insufficient_key);
+}
+
+TEST_F(SaeStreamsTest, AnOtherEndThatHasLessThanItSaidEndsTheStream) {
+  const StreamId id = opened();
+  for (std::uint32_t index = 0; index < 9; ++index) expect_alike(id, index);
+  b.change("UPDATE sae_stream SET next = 0");  // an older database
+  EXPECT_EQ(get(a, "sae-a", id, 9).status, StreamStatus::no_connection) << "an index that was given here is not supplied anew";
+}
+
+TEST_F(SaeStreamsTest, ThatTheOtherEndIsClosedIsLearntFromItsAnswerToo) {
+  const StreamId id = opened();
+  b.cut = true;
+  ASSERT_EQ(close(b, "sae-b", id), StreamStatus::ok);
+  EXPECT_EQ(get(a, "sae-a", id, 0).status, StreamStatus::peer_absent);
 }
 
 TEST_F(SaeStreamsTest, AStreamSurvivesTheDeathOfEitherEndAtAnyPlace) {

@@ -1,5 +1,7 @@
 #include "quantum/qkd/keyrate/acceptance.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -43,8 +45,8 @@ double most_disclosed(const BoundInput& expected, double surprise, double drift)
 Result<void> check_range(std::string_view what, const IntensityCounts& observed, const CountRanges& ranges) {
   for (std::size_t k = 0; k < intensity_count; ++k) {
     if (observed[k] >= ranges[k].low && observed[k] <= ranges[k].high) continue;
-    return fail(ErrorCode::denied, "block not accepted: " + std::string(what) + " of intensity " + std::to_string(k + 1) + ": " + std::to_string(observed[k]) +
-                                       ", agreed from " + std::to_string(ranges[k].low) + " to " + std::to_string(ranges[k].high));
+    return fail(ErrorCode::denied, fmt::format("block not accepted: {} of intensity {}: {}, agreed from {} to {}", what, k + 1, observed[k], ranges[k].low,
+                                               ranges[k].high));
   }
   return {};
 }
@@ -96,8 +98,7 @@ Result<void> accept(const AcceptanceThresholds& thresholds, const BoundInput& ob
   TRY(check_range("errors in the check basis", observed.m_check, agreed.m_check));
   TRY(check_range("errors in the key basis", observed.m_key, agreed.m_key));
   if (!(observed.lambda_EC <= agreed.lambda_EC)) {
-    return fail(ErrorCode::denied,
-                "block not accepted: " + std::to_string(observed.lambda_EC) + " bits disclosed, agreed at most " + std::to_string(agreed.lambda_EC));
+    return fail(ErrorCode::denied, fmt::format("block not accepted: {} bits disclosed, agreed at most {}", observed.lambda_EC, agreed.lambda_EC));
   }
   return {};
 }

@@ -150,7 +150,6 @@ Result<Bound> bound_from_name(std::string_view text) {
   return fail(ErrorCode::invalid_argument, "key bound \"" + std::string(text) + "\": must be one of " + known);
 }
 
-double total_low(const CountRanges& counts) { return counts[0].low + counts[1].low + counts[2].low; }
 double total_high(const CountRanges& counts) { return counts[0].high + counts[1].high + counts[2].high; }
 
 Evidence exactly(const BoundInput& input) {

@@ -30,7 +30,6 @@ struct Evidence {
 
 /// Ranges that hold just these counts.
 Evidence exactly(const BoundInput& input);
-double total_low(const CountRanges& counts);
 double total_high(const CountRanges& counts);
 
 /// The shortest length that the bound gives for any block within the ranges. Every count enters each term at the end of its range that makes

@@ -11,8 +11,6 @@
 
 namespace qanat::qkd {
 
-inline constexpr std::string_view lim2014_name = "Lim 2014";
-
 /// Events of one basis by intensity. Real numbers, because the link model works with expectations.
 using Counts = IntensityCounts;
 

@@ -37,11 +37,14 @@ double blinding_share(PulseModel model, double key_share, double check_share) {
   return 1.0;
 }
 
+/// The share of the two detectors that a click blinds.
+double blinded_by_a_click(const LinkParameters& link) { return link.dead_time_scope == DeadTimeScope::receiver ? 1.0 : 0.5; }
+
 /// Afterpulses per live pulse, whatever its intensity. A click in the waiting time (decay constant t) blinds the detector for the dead time d, and the
 /// afterpulse is lost if it falls into that: with c clicks per pulse the share 1 / (1 + c t (1 - e^(-d / t))) is left.
 double afterpulses_per_pulse(const LinkParameters& link, double clicks_per_pulse) {
   const double waiting = link.afterpulse_decay_s;
-  const double interrupting = (link.dead_time_scope == DeadTimeScope::receiver ? 1.0 : 0.5) * clicks_per_pulse * link.gate_rate_hz * waiting;
+  const double interrupting = blinded_by_a_click(link) * clicks_per_pulse * link.gate_rate_hz * waiting;
   const double left = waiting > 0.0 ? 1.0 / (1.0 - interrupting * std::expm1(-link.dead_time_s / waiting)) : 1.0;
   const double per_click = link.afterpulse_probability * left;
   return clicks_per_pulse * per_click / (1.0 - per_click);  // each may have one of its own
@@ -96,7 +99,8 @@ Result<ExpectedBlock> expected_block(const LinkParameters& link, Bound bound, co
   ExpectedBlock out;
   out.qber = error / detection;
   const double live_pulses = target.n_key / (key_share * detection);
-  out.pulses = live_pulses * (1.0 + link.gate_rate_hz * link.dead_time_s * detection * blinding_share(target.model, key_share, check_share));
+  const double blind_pulses = link.gate_rate_hz * (link.dead_time_s + link.recovery_time_s) * blinded_by_a_click(link);  // per click
+  out.pulses = live_pulses * (1.0 + blind_pulses * detection * blinding_share(target.model, key_share, check_share));
   out.seconds = out.pulses / link.gate_rate_hz;
   BoundInput& input = out.input;
   for (std::size_t k = 0; k < intensity_count; ++k) {

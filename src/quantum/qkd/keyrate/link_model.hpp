@@ -38,7 +38,7 @@ struct ExpectedBlock {
   BoundInput input;      // expected counts
   BoundOutput output;    // what the bound makes of them
   double qber = 0.0;     // in either basis
-  double pulses = 0.0;   // that must be sent, those that meet blind detectors included (dead time, not extended by photons that arrive in it)
+  double pulses = 0.0;   // that must be sent, those that meet blind detectors included (dead time, not extended by photons that arrive in it; recovery as more)
   double seconds = 0.0;  // that this takes
 
   [[nodiscard]] double bits_per_pulse() const { return output.length > 0.0 ? output.length / pulses : 0.0; }

@@ -26,7 +26,7 @@ std::array<double, photons_max + 1> poisson_weights(double mean) {
 double SplittingPlan::yield(unsigned photons) const {
   if (photons == 0) return 0.0;
   if (photons == 1) return single_pass * receiver;
-  return 1.0 - std::pow(1.0 - forwarded, photons - 1);
+  return -std::expm1((photons - 1) * std::log1p(-forwarded));  // 1 - (1 - forwarded)^(photons - 1), also where forwarded is minute
 }
 
 double SplittingPlan::gain(double mean) const {

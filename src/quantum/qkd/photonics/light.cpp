@@ -139,8 +139,11 @@ void Light::draw_split_photons(GateEvent& event, FibreRandom& random) const {
   while (n < photons_max && u >= numbers[n]) ++n;
   event.photons = n;
   unsigned detected = n == 1 ? 1 : 0;
-  while (detected == 0) {
-    for (unsigned i = 1; i < n; ++i) detected += random.chance(plan_.forwarded) ? 1 : 0;
+  // Of those that she sends on some are detected: as long as none was, each with the probability that it has given that not all are missed.
+  for (unsigned left = n - 1; left > 0; --left) {
+    const double some_of_these = -std::expm1(left * std::log1p(-plan_.forwarded));
+    const bool must = detected == 0 && left == 1;
+    if (must || random.chance(detected == 0 ? plan_.forwarded / some_of_these : plan_.forwarded)) ++detected;
   }
   spread(event, detected, false, random);
 }

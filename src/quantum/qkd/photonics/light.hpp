@@ -26,8 +26,6 @@ class Light {
  public:
   explicit Light(const LinkParameters& parameters);
 
-  /// That a gate is eventful: some detector would fire.
-  [[nodiscard]] double event_probability() const { return event_probability_; }
   /// Gates without event before the next eventful one.
   std::uint64_t quiet_gates(FibreRandom& random) const;
   /// A gate, given that it is eventful.
@@ -61,7 +59,7 @@ class Light {
 
   LinkParameters parameters_;
   double no_dark_;  // that neither detector has a dark count
-  double event_probability_ = 0.0;
+  double event_probability_ = 0.0;  // that a gate is eventful: some detector would fire
   double skip_scale_ = 0.0;        // 1 / ln(1 - event probability)
   std::uint64_t key_basis_below_;  // of 31 random bits
   std::vector<Way> ways_;

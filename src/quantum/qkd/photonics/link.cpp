@@ -1,5 +1,7 @@
 #include "quantum/qkd/photonics/link.hpp"
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <numbers>
 
@@ -12,8 +14,8 @@ constexpr double longest_memory_gates = 1e9;
 
 Result<void> within(std::string_view what, double value, double low, double high) {
   if (value >= low && value <= high) return {};  // false for NaN
-  return fail(ErrorCode::invalid_argument,
-              "link: " + std::string(what) + " = " + std::to_string(value) + ": must be between " + std::to_string(low) + " and " + std::to_string(high));
+  // As many digits as it takes: many of the values are smaller than a millionth.
+  return fail(ErrorCode::invalid_argument, fmt::format("link: {} = {}: must be between {} and {}", what, value, low, high));
 }
 
 template <class Value, std::size_t count>
@@ -116,8 +118,6 @@ double LinkParameters::gate_acceptance() const {
 double LinkParameters::receiver_transmittance() const { return detector_efficiency * gate_acceptance() * std::pow(10.0, -receiver_loss_db / 10.0); }
 
 double LinkParameters::transmittance() const { return receiver_transmittance() * std::pow(10.0, -attenuation_db_per_km * distance_km / 10.0); }
-
-double LinkParameters::extinction_ratio_db() const { return 10.0 * std::log10((1.0 - misalignment_error) / misalignment_error); }
 
 std::uint64_t LinkParameters::dead_gates() const { return static_cast<std::uint64_t>(std::ceil(dead_time_s * gate_rate_hz - 1e-9)); }
 

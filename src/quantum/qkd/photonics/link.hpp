@@ -77,10 +77,6 @@ struct LinkParameters {
   [[nodiscard]] double transmittance() const;
   /// The same without the fibre: what Bob's apparatus makes of a photon at his door.
   [[nodiscard]] double receiver_transmittance() const;
-  /// Dark counts per second and detector.
-  [[nodiscard]] double dark_count_rate_hz() const { return dark_count_probability * gate_rate_hz; }
-  /// 10 log10((1 - e) / e) of the misalignment error, in dB.
-  [[nodiscard]] double extinction_ratio_db() const;
   /// Blind gates after a click.
   [[nodiscard]] std::uint64_t dead_gates() const;
   /// That a live gate clicks, without afterpulses and without an eavesdropper: sum over k of p_k D_k.

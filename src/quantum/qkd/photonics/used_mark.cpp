@@ -30,7 +30,11 @@ bool sync_folder_of(const std::filesystem::path& file) {
 Result<UsedMark> UsedMark::open(const std::filesystem::path& events) {
   UsedMark mark(events.string() + ".used");
   std::ifstream in(mark.file_);
-  if (!in) return mark;
+  if (!in) {
+    std::error_code error;
+    if (std::filesystem::symlink_status(mark.file_, error).type() == std::filesystem::file_type::not_found) return mark;
+    return fail(ErrorCode::internal, mark.file_.string() + ": cannot be read; what of the recording is used is not known");
+  }
   std::string text;
   std::getline(in, text);
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), mark.next_);

@@ -10,7 +10,8 @@ namespace qanat::qkd {
 
 class UsedMark {
  public:
-  /// Of the recording with this event file: `<events>.used`. No such file: nothing is used yet. invalid_argument when it is not a number.
+  /// Of the recording with this event file: `<events>.used`. No such file: nothing is used yet. invalid_argument when it is not a number,
+  /// internal when it is there and cannot be read.
   static Result<UsedMark> open(const std::filesystem::path& events);
   /// The first pulse that is not used.
   [[nodiscard]] std::uint64_t next() const noexcept { return next_; }

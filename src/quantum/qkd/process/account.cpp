@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "quantum/qkd/session/loss.hpp"
+
 namespace qanat::qkd {
 namespace {
 
@@ -15,10 +17,10 @@ wire::Json by_intensity(const std::array<Value, intensity_count>& values) {
 
 }  // namespace
 
-wire::Json describe(const LinkId& link, std::uint64_t block_id, const BlockSummary& block, RecordingOrigin origin) {
+wire::Json describe(const SessionSettings& settings, std::uint64_t block_id, const BlockSummary& block, RecordingOrigin origin) {
   const bool simulated = origin == RecordingOrigin::simulated;
   const BlockReport& report = block.report;
-  wire::Json out = wire::Json::object({{"link", link.text()},
+  wire::Json out = wire::Json::object({{"link", settings.link.text()},
                              {"block_id", block_id},
                              {"qber", report.qber_key},
                              {"qber_check", report.qber_check},
@@ -58,7 +60,7 @@ wire::Json describe(const LinkId& link, std::uint64_t block_id, const BlockSumma
                              {"simulated", simulated},
                              {simulated ? "simulated_time_s" : "recorded_time_s", report.simulated_time_s},
                              {"wall_ms", report.times.wall_ms}});
-  if (const auto loss = report.loss_db()) out.set("loss_db", *loss);
+  if (const auto loss = loss_db(settings, report)) out.set("loss_db", *loss);
   return out;
 }
 

@@ -1,10 +1,10 @@
 #include "quantum/qkd/process/driver.hpp"
 
+#include "base/secret_file.hpp"
 #include "quantum/qkd/photonics/simulated_device.hpp"
 #include "quantum/qkd/process/account.hpp"
 #include "quantum/qkd/process/alice_end.hpp"
 #include "quantum/qkd/process/bob_end.hpp"
-#include "quantum/qkd/process/secret_file.hpp"
 
 namespace qanat::qkd {
 namespace {
@@ -61,7 +61,7 @@ Result<DrivenEnd> open_optics(const QkdSettings& settings, EndParts parts, Vendo
     ASSIGN_OR_RETURN(out.origin, recording_origin(settings.recording, settings.role == Role::alice ? RecordingSide::alice : RecordingSide::bob));
   }
   out.describe_block = [&settings, origin = out.origin](std::uint64_t id, const BlockSummary& block) {
-    return describe(settings.session.link, id, block, origin);
+    return describe(settings.session, id, block, origin);
   };
   return out;
 }

@@ -2,12 +2,12 @@
 
 #include <thread>
 
+#include "base/secret_file.hpp"
 #include "crypto/site_key.hpp"
 #include "node/crash_point.hpp"
 #include "quantum/qkd/process/account.hpp"
 #include "quantum/qkd/process/driver.hpp"
 #include "quantum/qkd/process/large_blocks.hpp"
-#include "quantum/qkd/process/secret_file.hpp"
 #include "wire/base64.hpp"
 
 namespace qanat::qkd {

@@ -7,10 +7,12 @@
 namespace qanat::qkd {
 namespace {
 
-double read_third_probability(double first, double second) {
+double read_third_probability(node::Config& table, double first, double second) {
   // 1 - 0.7 - 0.3 is not quite 0 in binary, and 0 means one decoy.
   const double rest = 1.0 - first - second;
-  return std::abs(rest) < 1e-9 ? 0.0 : rest;
+  if (std::abs(rest) < 1e-9) return 0.0;
+  if (rest < 0.0) table.reject("p_decoy", "adds up to more than 1 with p_signal");
+  return rest;
 }
 
 void read_detectors(node::Config& table, LinkParameters& out) {
@@ -37,7 +39,7 @@ void read_source(node::Config& table, LinkParameters& out) {
   out.intensity[2] = table.real("mu_vacuum", 0.0, 2.0, out.intensity[2]);
   out.intensity_probability[0] = table.real("p_signal", 1e-6, 1.0, out.intensity_probability[0]);
   out.intensity_probability[1] = table.real("p_decoy", 1e-6, 1.0, out.intensity_probability[1]);
-  out.intensity_probability[2] = read_third_probability(out.intensity_probability[0], out.intensity_probability[1]);
+  out.intensity_probability[2] = read_third_probability(table, out.intensity_probability[0], out.intensity_probability[1]);
   out.key_basis_probability = table.real("key_basis_probability", 0.01, 0.99, out.key_basis_probability);
 }
 

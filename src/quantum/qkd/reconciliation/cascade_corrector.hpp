@@ -15,12 +15,33 @@
 
 #include <optional>
 
+#include "quantum/qkd/reconciliation/cascade_search.hpp"
 #include "quantum/qkd/reconciliation/cascade_subset.hpp"
-#include "quantum/qkd/reconciliation/cascade_tree.hpp"
 
 namespace qanat::qkd::cascade {
 
 inline constexpr std::uint32_t rounds_max = 20'000;
+
+/// Pieces that became odd; some may be even again, or stand twice.
+class PieceList {
+ public:
+  /// Node 0 stands for none: to take it as well costs less than to ask.
+  void add(Node node) {
+    if (count_ == nodes_.size()) nodes_.resize(std::max<std::size_t>(32, 2 * count_));
+    nodes_[count_] = static_cast<std::uint16_t>(node);
+    count_ += node != 0 ? 1 : 0;
+  }
+  [[nodiscard]] std::span<std::uint16_t> nodes() noexcept { return {nodes_.data(), count_}; }
+  [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+  void keep(std::span<const std::uint16_t> nodes) noexcept {
+    std::ranges::copy(nodes, nodes_.begin());
+    count_ = nodes.size();
+  }
+
+ private:
+  std::vector<std::uint16_t> nodes_;
+  std::size_t count_ = 0;
+};
 
 class Corrector final : public ReconciliationCorrector {
  public:
@@ -43,7 +64,7 @@ class Corrector final : public ReconciliationCorrector {
     std::uint32_t differ = 0;    // the frame's subset parities that differ
     std::uint8_t opened = 1;     // passes whose blocks are known
     bool confirming = false;
-    std::array<std::vector<std::uint16_t>, passes> odd;  // pieces that became odd; some may be even again
+    std::array<PieceList, passes> odd;
     SubsetSearch subset;
   };
   /// What started with the last message, in its order; its answers come in this order, too.
@@ -59,22 +80,29 @@ class Corrector final : public ReconciliationCorrector {
     std::uint8_t pass;
     Node leaf;
   };
+  /// A bit that is flipped, and where it is in the order of each pass.
+  struct Flip {
+    BitPlace at;
+    std::array<std::uint16_t, passes> place;
+    std::array<std::uint8_t, passes> lane;
+  };
 
-  [[nodiscard]] std::uint64_t* bits(std::size_t frame) noexcept { return bits_words_ + frame * frame_words; }
-  [[nodiscard]] std::uint64_t* tree_memory(std::size_t frame, std::size_t pass) noexcept { return trees_words_ + (frame * passes + pass) * tree_words; }
-  [[nodiscard]] SearchTree tree(std::size_t frame, std::size_t pass) noexcept { return SearchTree(tree_memory(frame, pass)); }
+  [[nodiscard]] std::uint64_t* bits(std::size_t frame) const noexcept { return ground_.bits(frame); }
+  [[nodiscard]] std::uint64_t* tree_memory(std::size_t frame, std::size_t pass) const noexcept { return ground_.tree_memory(frame, pass); }
+  [[nodiscard]] SearchTree tree(std::size_t frame, std::size_t pass) const noexcept { return ground_.tree(frame, pass); }
   /// During the first pass its tree's memory holds the plain tree and, behind it, the plain words of what differs.
-  [[nodiscard]] std::uint64_t* split(std::size_t frame) noexcept { return tree_memory(frame, 0) + frame_words; }
+  [[nodiscard]] std::uint64_t* split(std::size_t frame) const noexcept { return tree_memory(frame, 0) + frame_words; }
 
   [[nodiscard]] Result<void> learn_first_pass(ByteView answer);
   void learn_halves(std::size_t frame, std::uint64_t* scratch, BitReader& in, BitWriter& out);
   [[nodiscard]] Result<void> learn_searches(ByteView answer);
-  /// `count` of the searches from `first` on. What goes on moves to the front.
-  void learn_pieces(std::size_t first, std::size_t count, BitReader& in, BitWriter& out);
-  /// Takes the parities of the next levels along, where that is done.
-  bool take(Search& search) noexcept;
-  /// A step without them.
-  void walk(Search& search, bool answer, std::uint64_t& told, unsigned& tell);
+  /// The searches in pieces that went on.
+  void learn_pieces(BitReader& in, BitWriter& out);
+  /// The next `count` of those that started.
+  void learn_fresh(std::size_t count, BitReader& in, BitWriter& out);
+  /// A wide one: into wide[kept], or where it goes on.
+  void learn_wide(const Search& search, bool answer, std::size_t& kept, BitWriter& out);
+  void end_searches(const Search* run, unsigned count, std::uint64_t differs);
   void learn_begun(const Begun& begun, BitReader& in, BitWriter& out);
   void learn_blocks(std::size_t frame, BitReader& in);
   void learn_confirmations(std::size_t place, BitReader& in);
@@ -83,16 +111,19 @@ class Corrector final : public ReconciliationCorrector {
   [[nodiscard]] SubsetSearch& subset_at(std::size_t place) noexcept { return place == frames_.size() ? key_search_ : frames_[place].subset; }
   /// Flips the bits in which searches ended; frames that have no more searches begin what is next.
   void settle_ended();
-  /// Fetches what will be changed.
-  void prefetch(const Search& search) noexcept;
-  void prefetch(const Ended& ended) noexcept;
+  void end_search(const Ended& ended, const Flip& change);
+  /// Asks the memory for what start_pieces() reads first.
+  void fetch_pieces(std::size_t frame);
 
   /// Lets an idle frame begin what it has to do next; false if nothing.
   bool start(std::size_t frame);
   bool start_pieces(std::size_t frame);
+  /// The pieces of a pass to search, the smaller ones first.
+  [[nodiscard]] std::span<const std::uint16_t> sort_pieces(const SearchTree& nodes, PieceList& odd);
   void search_piece(std::size_t frame, std::uint8_t pass, Node node);
   /// Of a frame, or of the key; false if it ended at once.
   bool start_subset(std::size_t place, std::uint32_t first, std::uint32_t differ);
+  [[nodiscard]] bool nothing_asked() const noexcept { return searches_.empty() && subsets_.empty() && begun_.empty(); }
   /// With all frames idle: what the whole key's subset parities ask for.
   void advance_key();
   /// True if it ended at once, in a flipped bit.
@@ -100,6 +131,9 @@ class Corrector final : public ReconciliationCorrector {
   void write_start(std::size_t place, std::uint8_t kind, Begun::What what, std::uint32_t count = 1);
   /// `searched`: the pass whose search ended in this bit; `passes` if none did.
   void flip(std::size_t frame, std::size_t searched, BitPlace at);
+  [[nodiscard]] Flip look_up(std::size_t frame, BitPlace at) const noexcept;
+  void flip(std::size_t frame, std::size_t searched, const Flip& change);
+  void flip_confirmed(std::size_t frame, BitPlace at);
 
   const Kernels& with_;
   std::size_t key_bits_;
@@ -107,20 +141,21 @@ class Corrector final : public ReconciliationCorrector {
   Secret key_;
   Secret bits_;
   Secret trees_;
-  std::uint64_t* bits_words_ = nullptr;
-  std::uint64_t* trees_words_ = nullptr;
+  SearchGround<SearchTree> ground_;
   std::vector<Frame> frames_;
 
-  Searches searches_;                   // first those that go on
-  std::size_t kept_ = 0;                // how many do
-  std::size_t searches_read_ = 0;       // with the answer that is being learnt
+  SearchLists searches_;
+  std::size_t fresh_read_ = 0;          // with the answer that is being learnt
   std::vector<std::uint32_t> subsets_;  // places with a search that goes on
   std::vector<Begun> begun_;
   std::vector<Ended> ended_;
-  std::vector<std::uint32_t> idle_;  // frames that got other answers
-  std::vector<bool> told_;           // of the subsets
+  std::optional<std::uint16_t> about_to_start_;  // a frame whose searches have ended
+  std::vector<std::uint32_t> idle_;              // frames that have to begin something
+  std::vector<bool> told_;                       // of the subsets
+  std::vector<std::uint16_t> pieces_;            // of sort_pieces()
 
-  std::size_t level_ = 0;  // of the first pass
+  std::size_t level_ = 0;        // of the first pass
+  std::uint64_t differing_ = 0;  // of its blocks, in frames without padding
   bool blocks_known_ = false;
   bool key_batch_clean_ = false;
   std::uint32_t key_batches_ = 0;

@@ -67,14 +67,12 @@ std::uint32_t window_parities_portable(const std::uint64_t* words, const std::ui
 bool subset_parity_portable(const std::uint64_t* words, const std::uint64_t* subset, std::size_t count) { return subset_parity_inline(words, subset, count); }
 
 struct PortableBits {
-  /// The bits of `value` under the ones of `mask`, moved together at the low end.
-  static std::uint64_t extract(std::uint64_t value, std::uint64_t mask) noexcept {
+  static std::uint64_t extract(std::uint64_t value, std::uint64_t mask) {
     if (mask == ~std::uint64_t{0}) return value;
     std::uint64_t out = 0;
     for (unsigned i = 0; mask != 0; ++i, mask &= mask - 1) out |= (value >> std::countr_zero(mask) & 1U) << i;
     return out;
   }
-  /// The inverse: the low bits of `value` under the ones of `mask`.
   static std::uint64_t deposit(std::uint64_t value, std::uint64_t mask) {
     std::uint64_t out = 0;
     for (; mask != 0; value >>= 1, mask &= mask - 1) out |= (value & 1U) << std::countr_zero(mask);
@@ -94,7 +92,7 @@ __attribute__((target("avx2,popcnt"))) bool subset_parity_avx2(const std::uint64
 
 /// The instructions by name, so that they can stand within functions that are compiled for every x86-64.
 struct Bmi2Bits {
-  static std::uint64_t extract(std::uint64_t value, std::uint64_t mask) noexcept {
+  static std::uint64_t extract(std::uint64_t value, std::uint64_t mask) {
     std::uint64_t out = 0;
     asm("pextq %2, %1, %0" : "=r"(out) : "r"(value), "r"(mask));
     return out;
@@ -192,6 +190,7 @@ constexpr Kernels kernels_with(bool (*subset_parity)(const std::uint64_t*, const
                                std::uint32_t (*window_parities)(const std::uint64_t*, const std::uint64_t*), void (*transpose)(Matrices&)) {
   return {.transpose = transpose,
           .deposit = Bits::deposit,
+          .extract = Bits::extract,
           .count_ones = count_ones<Bits>,
           .subset_parity = subset_parity,
           .window_parities = window_parities,

@@ -12,6 +12,10 @@ namespace qanat::qkd::cascade {
 /// The memory of a secret whose size is a multiple of eight octets, as words.
 inline std::uint64_t* words_of(Secret& secret) noexcept { return reinterpret_cast<std::uint64_t*>(secret.writable().data()); }
 
+/// Asks the memory for a frame's words, which are soon read in an order that it does not foresee.
+inline void fetch_frame(const std::uint64_t* bits) noexcept {
+  for (std::size_t w = 0; w < frame_words; w += 8) __builtin_prefetch(bits + w);
+}
 /// The frame's words in the order of the pass, turned: what is below the tree.
 void order_words(const PassLayout& layout, const std::uint64_t* bits, std::uint64_t* ordered);
 /// The 1024 words of a pass's tree over a frame's 1024 words.
@@ -42,6 +46,8 @@ struct Kernels {
   void (*transpose)(std::array<std::array<std::uint64_t, 8>, 64>& m);
   /// The low bits of `value` under the ones of `mask`.
   std::uint64_t (*deposit)(std::uint64_t value, std::uint64_t mask);
+  /// The bits of `value` under the ones of `mask`, moved together at the low end.
+  std::uint64_t (*extract)(std::uint64_t value, std::uint64_t mask);
   std::uint64_t (*count_ones)(const std::uint64_t* words, std::size_t count);
   bool (*subset_parity)(const std::uint64_t* words, const std::uint64_t* subset, std::size_t count);
   /// Of a frame's 1024 words in the key_confirmations subsets whose words begin at random[0], random[1], ...: the first is the lowest bit.

@@ -50,7 +50,9 @@ void fill_present(PassLayout& layout, const std::array<std::uint64_t, frame_word
   }
   const Node top = first_top(exponent);
   for (Node node = top; node < 2 * top; ++node) {
-    if (layout.has(node)) layout.last_top = node;
+    if (!layout.has(node)) continue;
+    layout.last_top = node;
+    ++layout.tops;
   }
 }
 

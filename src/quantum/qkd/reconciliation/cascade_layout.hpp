@@ -31,6 +31,8 @@ inline constexpr Node last_level_first = leaf_first / 2;  // from here on a node
 
 constexpr Node left_child(Node node) noexcept { return node < 64 ? 2 * node : ((node & ~63U) << 1) | (node & 63U); }
 constexpr Node right_sibling(Node left) noexcept { return left + (left < 128 ? 1 : 64); }
+/// The node is over 2^level bits.
+constexpr unsigned level_of(Node node) noexcept { return 17U - static_cast<unsigned>(std::bit_width(node)); }
 constexpr Node parent(Node node) noexcept { return node < 128 ? node >> 1 : ((node >> 1) & ~63U) | (node & 63U); }
 
 /// Logarithm of the block size of each pass.
@@ -44,7 +46,13 @@ struct PassLayout {
   std::array<std::uint16_t, frame_words> place{};  // inverse of source
   std::vector<std::uint64_t> present;              // 2048 words, by node: something other than padding is below it
   Node last_top = 0;                               // the last present block of the pass
+  std::uint32_t tops = 0;                          // present blocks
 
+  /// The present blocks in word h of a tree.
+  [[nodiscard]] std::uint64_t tops_in(Node h, std::uint8_t exponent) const noexcept {
+    const Node top = Node{1} << (16 - exponent);
+    return top >= 64 ? present[h] : present[0] & ~std::uint64_t{0} << top & ((std::uint64_t{1} << top << top) - 1);
+  }
   [[nodiscard]] bool has(Node node) const noexcept { return (present[node >> 6] >> (node & 63U) & 1U) != 0; }
 };
 

@@ -3,10 +3,14 @@
 // Question: octet `Stage`, then
 //   whole, tops   nothing: the key itself; the parities of all first-pass blocks.
 //   halves        bits: for each parity of the last answer, whether Bob's differs. First whether the blocks differ, then whether the left half does.
-//   searches      bits: the same for every search that goes on: first those in pieces, then those in subsets, each in the order of their starts;
-//                 then starts to the end of the message: varint frame (`frames` is the whole key), octet `Start`, and for pass_1..3 a 16-bit
-//                 little-endian count >= 1 and as many node numbers; for a confirmation its number in the batch.
+//   searches      bits: whether the left half differs, for every search that goes on: first those in pieces, in the order of the last answer, then
+//                 those in subsets, in the order of their starts; then starts to the end of the message: varint frame (`frames` is the whole key),
+//                 octet `Start`, and for pass_1..3 a 16-bit little-endian count >= 1 and as many node numbers; for a confirmation its number in
+//                 the batch.
 // Answer: bits for what goes on, bits for what started. Each run of bits is filled with zero bits to a full octet; bit i is bit i%8 of octet i/8.
+// What goes on are first the searches in pieces whose next half lies under a node over 2, 4, 8, ... 256 bits, then the wide ones (larger nodes, and all
+// of a padded frame), then those in subsets; among equals first those that were there, then the wide ones that came down, then those that started
+// with the last question, each in the order in which they stood. What started is in the order of the question.
 #pragma once
 
 #include <bit>
@@ -22,9 +26,10 @@ enum class Start : std::uint8_t { pass_1 = 0, pass_2 = 1, pass_3 = 2, open = 3, 
 
 static_assert(std::endian::native == std::endian::little);
 
+/// Takes room in advance: what it wrote ends with finish(), and nothing may be appended before.
 class BitWriter {
  public:
-  explicit BitWriter(Bytes& out) : out_(out) {}
+  explicit BitWriter(Bytes& out) : out_(out), at_(out.size()) {}
   /// The `count` <= 64 low bits of `value`; those above are zero.
   void put(std::uint64_t value, unsigned count) {
     word_ |= value << used_;
@@ -41,6 +46,7 @@ class BitWriter {
   /// Fills the last octet. Nothing may be put after it.
   void finish() {
     flush_word((used_ + 7) / 8);
+    out_.resize(at_);
     word_ = 0;
     used_ = 0;
   }
@@ -48,11 +54,13 @@ class BitWriter {
 
  private:
   void flush_word(std::size_t octets) {
-    const std::size_t at = out_.size();
-    out_.resize(at + octets);
-    if (octets != 0) std::memcpy(out_.data() + at, &word_, octets);
+    if (out_.size() - at_ < sizeof(word_)) out_.resize(at_ + room);
+    std::memcpy(out_.data() + at_, &word_, sizeof(word_));
+    at_ += octets;
   }
+  static constexpr std::size_t room = 4096;
   Bytes& out_;
+  std::size_t at_;
   std::uint64_t word_ = 0;
   unsigned used_ = 0;
   std::uint64_t bits_ = 0;

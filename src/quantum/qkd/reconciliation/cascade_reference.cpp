@@ -8,7 +8,6 @@ namespace {
 
 std::unexpected<Error> malformed_question() { return fail(ErrorCode::invalid_argument, "error correction: malformed_question question"); }
 
-
 bool take_octet(ByteView& in, std::uint8_t& value) {
   if (in.empty()) return false;
   value = in[0];
@@ -37,8 +36,7 @@ Reference::Reference(const ReconciliationSetup& setup, const Secret& key, const 
   const std::size_t words = layout_->frames * frame_words;
   bits_ = Secret(8 * words);
   trees_ = Secret(8 * passes * layout_->frames * ParityTree::words);
-  bits_words_ = words_of(bits_);
-  trees_words_ = words_of(trees_);
+  ground_ = SearchGround<ParityTree>(*layout_, words_of(bits_), words_of(trees_));
   frames_.resize(layout_->frames);
 }
 
@@ -54,7 +52,7 @@ Result<Bytes> Reference::answer(ByteView question) {
   if (expected_ == Stage::whole || expected_ == Stage::tops) {
     if (!rest.empty()) return malformed_question();
     if (expected_ == Stage::tops) {
-      spread_key(with_, key, key_bits_, {bits_words_, bits_.size() / 8});
+      spread_key(with_, key, key_bits_, {bits(0), bits_.size() / 8});
       tell_tops(out);
     } else {
       for (std::size_t i = 0; i < key_bits_; ++i) out.put(key[i / 8] >> (i % 8) & 1U, 1);
@@ -98,6 +96,7 @@ Result<void> Reference::tell_halves(ByteView question, BitWriter& out) {
     } else {
       with_.get_tops(pass, level_, split, in);
     }
+    if (next == frame_words / 2 && f + 1 < frames_.size()) fetch_frame(bits(f + 1));
     if (next < frame_words / 2) {
       with_.put_halves(pass, next, tree_memory(f, 0) + 2 * next, split, out);
       continue;
@@ -118,10 +117,11 @@ Result<void> Reference::tell_halves(ByteView question, BitWriter& out) {
 }
 
 Result<void> Reference::tell_searches(ByteView question, BitWriter& going, BitWriter& started) {
-  const std::uint64_t octets = (searches_.size() + subsets_.size() + 7) / 8;
+  const std::uint64_t octets = (searches_.going() + searches_.fresh.size() + subsets_.size() + 7) / 8;
   if (question.size() < octets) return malformed_question();
   BitReader in(question.first(octets));
-  go_on(in, going);
+  walk_pieces(in);
+  tell_pieces(going);
   std::erase_if(subsets_, [&](SubsetSearch& search) {
     search.range = settle(*layout_, search.number, in.get(1) != 0 ? search.range.left() : search.range.right());
     if (search.range.is_bit()) return true;
@@ -132,79 +132,102 @@ Result<void> Reference::tell_searches(ByteView question, BitWriter& going, BitWr
   for (ByteView starts = question.subspan(octets); !starts.empty();) {
     std::size_t place = 0;
     if (!take_varint(starts, place) || place > frames_.size() || !start(place, starts, started)) return malformed_question();
+    fetch_next(starts);
   }
   return {};
 }
 
-inline bool Reference::left_parity(Search& search) noexcept { return search.at != 0 ? search.left_parity() : left_parity_fetched(search); }
-
-void Reference::prefetch(const Search& search) noexcept {
-  if (search.at != 0 && 2U * search.at < search.end) return;
-  const Node child = search.at == 0 ? left_child(search.node) : search.below(2U * search.at);
-  if (child >= last_level_first) {
-    const PassLayout& pass = layout_->of(search.frame).pass[search.pass];
-    const std::size_t u = (left_child(child) - leaf_first) >> 6;
-    __builtin_prefetch(bits(search.frame) + pass.source[u]);
-    __builtin_prefetch(bits(search.frame) + pass.source[u + 2]);
-  } else {
-    tree(search.frame, search.pass).prefetch(child);
-  }
+void Reference::fetch_next(ByteView starts) const noexcept {
+  std::size_t f = 0;
+  std::uint8_t kind = 0;
+  // What is wrong with the record is found in its turn.
+  if (starts.empty() || !take_varint(starts, f) || f >= frames_.size() || !take_octet(starts, kind)) return;
+  if (kind == static_cast<std::uint8_t>(Start::open)) fetch_frame(bits(f));
+  if (kind >= static_cast<std::uint8_t>(Start::open) || starts.size() < 2) return;
+  const std::size_t count = std::min(starts.size() / 2 - 1, starts[0] | std::size_t{starts[1]} << 8);
+  const ParityTree nodes = tree(f, kind);
+  for (std::size_t i = 1; i <= count; ++i) nodes.prefetch(starts[2 * i] | Node{starts[2 * i + 1]} << 8);
 }
 
-void Reference::go_on(BitReader& in, BitWriter& out) {
-  const std::size_t count = searches_.size();
+void Reference::walk_pieces(BitReader& in) {
+  for (unsigned level = 2; level <= subtree_exponent; ++level) {
+    SearchList& list = searches_.at_level[level];
+    for_runs(list, [&](Search* run, unsigned count) {
+      walk(run, count, in.get(count));
+      ground_.arrive(level - 1, run, count);
+    });
+    std::swap(searches_.at_level[level - 1], list);  // which is empty by now
+  }
   std::size_t kept = 0;
-  for (std::size_t first = 0; first < count; first += 64) {
-    const std::size_t end = std::min(count, first + 64);
-    std::uint64_t lefts = in.get(static_cast<unsigned>(end - first));
-    std::uint64_t told = 0;
-    unsigned tell = 0;
-    for (std::size_t i = first; i < end; ++i, lefts >>= 1) {
-      if (i + fetch_ahead < count) prefetch(searches_[i + fetch_ahead]);
-      Search search = searches_[i];
-      if (search.at != 0) {
-        search.walk((lefts & 1U) == 0);
-      } else if (!walk(search, (lefts & 1U) == 0)) {
-        --frames_[search.frame].searches;
-        continue;
-      }
-      told |= std::uint64_t{left_parity(search) ? 1U : 0U} << tell++;
-      searches_[kept] = search;
-      if (search.at != 0 || search.node < last_level_first) {
-        ++kept;  // else the search ends with this answer
-      } else {
-        --frames_[search.frame].searches;
-      }
+  for (std::size_t i = 0; i < searches_.wide.size(); ++i) walk_wide(Search(searches_.wide[i]), in.get(1) != 0, kept);
+  searches_.wide.resize(kept);
+  walk_fresh(in);
+}
+
+void Reference::walk_fresh(BitReader& in) {
+  SearchList& fresh = searches_.fresh;
+  for (std::size_t at = 0; at < fresh.size();) {
+    const unsigned run_size = same_level(fresh, at, fresh.size() - at);
+    Search* run = fresh.data() + at;
+    at += run_size;
+    const unsigned level = run->level;
+    if (level == 0) {
+      std::size_t kept = searches_.wide.size();
+      searches_.wide.emplace_back();
+      walk_wide(*run, in.get(1) != 0, kept);
+      searches_.wide.resize(kept);
+      continue;
     }
-    out.put(told, tell);
+    walk(run, run_size, in.get(run_size));
+    ground_.join(searches_, level - 1, run, run_size);
   }
-  searches_.resize(kept);
+  fresh.clear();
 }
 
-bool Reference::walk(Search& search, bool right) const noexcept {
-  Node node = left_child(search.node);
-  if (right) node = right_sibling(node);
-  if (const FrameLayout& layout = layout_->of(search.frame); layout.padded) {
-    for (Node only = 0; node < leaf_first && (only = only_child(layout.pass[search.pass], node)) != 0;) node = only;
+void Reference::walk_wide(const Search& search, bool differs, std::size_t& kept) {
+  const Node node = wide_step(layout_->of(search.frame), search, !differs);
+  if (node < leaf_first) {
+    ground_.put_wide(searches_, kept, search, node);
+  } else {
+    --frames_[search.frame].searches;
   }
-  search.jump(node);
-  return node < leaf_first;
 }
 
-bool Reference::left_parity_fetched(Search& search) noexcept {
-  const Node left = left_child(search.node);
-  if (left >= leaf_first) {
-    const BitPlace place = place_of(layout_->of(search.frame).pass[search.pass], left);
-    return (bits(search.frame)[place.word] >> place.bit & 1U) != 0;
+void Reference::tell_pieces(BitWriter& out) {
+  for (unsigned level = 1; level <= subtree_exponent; ++level) {
+    for_runs(searches_.at_level[level], [&](const Search* run, unsigned count) { out.put(ground_.own_parities(level, run, count), count); });
   }
-  const ParityTree nodes = tree(search.frame, search.pass);
-  if (search.node < subtree_roots || layout_->of(search.frame).padded) return nodes.parity(left);
-  nodes.take(search);
-  return search.left_parity();
+  for (const Search& search : searches_.at_level[1]) --frames_[search.frame].searches;
+  searches_.at_level[1].clear();
+  std::erase_if(searches_.wide, [&](const Search& search) {
+    out.put(wide_parity(ground_, layout_->of(search.frame), search) ? 1 : 0, 1);
+    if (search.node < last_level_first) return false;
+    --frames_[search.frame].searches;
+    return true;
+  });
+}
+
+void Reference::tell_fresh(std::size_t first, BitWriter& out) {
+  SearchList& fresh = searches_.fresh;
+  std::size_t kept = first;
+  for (std::size_t at = first; at < fresh.size();) {
+    const unsigned run_size = same_level(fresh, at, fresh.size() - at);
+    const Search* run = fresh.data() + at;
+    at += run_size;
+    if (run->level == 0) {
+      out.put(wide_parity(ground_, layout_->of(run->frame), *run) ? 1 : 0, 1);
+    } else {
+      out.put(ground_.own_parities(run->level, run, run_size), run_size);
+    }
+    if (run->node >= last_level_first) continue;
+    std::copy_n(run, run_size, fresh.data() + kept);
+    kept += run_size;
+  }
+  fresh.resize(kept);
 }
 
 void Reference::tell_half(const SubsetSearch& search, BitWriter& out) {
-  out.put(subset_parity(with_, *layout_, bits_words_, search.number, search.range.left()) ? 1 : 0, 1);
+  out.put(subset_parity(with_, *layout_, bits(0), search.number, search.range.left()) ? 1 : 0, 1);
 }
 
 bool Reference::in_subset(std::size_t place) const noexcept {
@@ -229,23 +252,17 @@ bool Reference::start_searches(std::size_t f, std::uint8_t pass_number, ByteView
   const FrameLayout& layout = layout_->of(f);
   const PassLayout& pass = layout.pass[pass_number];
   const Node lowest = first_top(layout_->exponents[pass_number]);
-  const std::size_t before = searches_.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    const Node node = in[2 + 2 * i] | Node{in[3 + 2 * i]} << 8;
-    if (node < lowest || (layout.padded && (!pass.has(node) || only_child(pass, node) != 0))) return false;
-    tree(f, pass_number).prefetch(node);
-    searches_.push_back({.frame = static_cast<std::uint16_t>(f), .node = static_cast<std::uint16_t>(node), .pass = pass_number});
-  }
+  const ByteView numbers = in.subspan(2, 2 * count);
   in = in.subspan(2 + 2 * count);
-  std::size_t kept = before;
-  for (std::size_t i = before; i < searches_.size(); ++i) {
-    Search search = searches_[i];
-    out.put(left_parity(search) ? 1 : 0, 1);
-    searches_[kept] = search;
-    if (search.node < last_level_first) ++kept;  // else the search ends with this answer
+  const auto node_at = [&](std::size_t i) { return numbers[2 * i] | Node{numbers[2 * i + 1]} << 8; };
+  for (std::size_t i = 0; i < count; ++i) {
+    const Node node = node_at(i);
+    if (node < lowest || (layout.padded && (!pass.has(node) || only_child(pass, node) != 0))) return false;
   }
-  searches_.resize(kept);
-  frame.searches = static_cast<std::uint32_t>(kept - before);
+  const std::size_t before = searches_.fresh.size();
+  for (std::size_t i = 0; i < count; ++i) searches_.fresh.push_back(ground_.start(f, pass_number, node_at(i)));
+  tell_fresh(before, out);
+  frame.searches = static_cast<std::uint32_t>(searches_.fresh.size() - before);
   return true;
 }
 
@@ -253,22 +270,25 @@ bool Reference::open(std::size_t f, BitWriter& out) {
   if (f == frames_.size()) {
     if (key_batches_ == key_batches_max) return false;
     const std::uint32_t first = frame_confirmations + key_confirmations * key_batches_++;
-    out.put(subset_parities(with_, *layout_, bits_words_, first), key_confirmations);
+    out.put(subset_parities(with_, *layout_, bits(0), first), key_confirmations);
     return true;
   }
   Frame& frame = frames_[f];
   if (frame.opened == passes) {
     if (frame.confirming) return false;
     frame.confirming = true;
-    for (std::uint32_t i = 0; i < frame_confirmations; ++i) out.put(subset_parity(with_, *layout_, bits_words_, i, whole_frame(f)) ? 1 : 0, 1);
+    for (std::uint32_t i = 0; i < frame_confirmations; ++i) out.put(subset_parity(with_, *layout_, bits(0), i, whole_frame(f)) ? 1 : 0, 1);
     return true;
   }
   const std::uint8_t number = frame.opened++;
   const PassLayout& pass = layout_->of(f).pass[number];
   Secret plain(8 * frame_words);
   build_tree(pass, bits(f), words_of(plain));
-  for (Node node = first_top(layout_->exponents[number]); node < pass.last_top; ++node) {
-    if (pass.has(node)) out.put(tree_bit(words_of(plain), node) ? 1 : 0, 1);
+  const std::uint8_t exponent = layout_->exponents[number];
+  for (Node h = first_top(exponent) >> 6; h <= pass.last_top >> 6; ++h) {
+    std::uint64_t told = pass.tops_in(h, exponent);
+    if (h == pass.last_top >> 6) told &= ~(std::uint64_t{1} << (pass.last_top & 63U));
+    out.put(with_.extract(words_of(plain)[h], told), static_cast<unsigned>(std::popcount(told)));
   }
   tree(f, number).fill(with_, words_of(plain));
   return true;

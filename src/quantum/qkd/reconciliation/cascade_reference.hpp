@@ -3,8 +3,8 @@
 
 #include <optional>
 
+#include "quantum/qkd/reconciliation/cascade_search.hpp"
 #include "quantum/qkd/reconciliation/cascade_subset.hpp"
-#include "quantum/qkd/reconciliation/cascade_tree.hpp"
 
 namespace qanat::qkd::cascade {
 
@@ -28,20 +28,22 @@ class Reference final : public ReconciliationReference {
     bool confirming = false;
   };
 
-  [[nodiscard]] std::uint64_t* bits(std::size_t frame) noexcept { return bits_words_ + frame * frame_words; }
-  [[nodiscard]] std::uint64_t* tree_memory(std::size_t frame, std::size_t pass) noexcept { return trees_words_ + (frame * passes + pass) * ParityTree::words; }
-  [[nodiscard]] ParityTree tree(std::size_t frame, std::size_t pass) noexcept { return ParityTree(tree_memory(frame, pass)); }
+  [[nodiscard]] std::uint64_t* bits(std::size_t frame) const noexcept { return ground_.bits(frame); }
+  [[nodiscard]] std::uint64_t* tree_memory(std::size_t frame, std::size_t pass) const noexcept { return ground_.tree_memory(frame, pass); }
+  [[nodiscard]] ParityTree tree(std::size_t frame, std::size_t pass) const noexcept { return ground_.tree(frame, pass); }
   void tell_tops(BitWriter& out);
   [[nodiscard]] Result<void> tell_halves(ByteView question, BitWriter& out);
   [[nodiscard]] Result<void> tell_searches(ByteView question, BitWriter& going, BitWriter& started);
-  /// Fetches what the search will read next.
-  void prefetch(const Search& search) noexcept;
-  void go_on(BitReader& in, BitWriter& out);
-  /// The parity of the left half of where the search is.
-  bool left_parity(Search& search) noexcept;
-  bool left_parity_fetched(Search& search) noexcept;
-  /// A step without parities taken along; false if that ends the search.
-  bool walk(Search& search, bool right) const noexcept;
+  /// Takes the searches in pieces to the halves that differ, those that started with the last question included.
+  void walk_pieces(BitReader& in);
+  void walk_fresh(BitReader& in);
+  /// A wide one: into wide[kept], or where it goes on.
+  void walk_wide(const Search& search, bool differs, std::size_t& kept);
+  /// The parities of their left halves. Where that is a bit, the search ends with it.
+  void tell_pieces(BitWriter& out);
+  void tell_fresh(std::size_t first, BitWriter& out);
+  /// Asks the memory for what the first of these start records reads.
+  void fetch_next(ByteView starts) const noexcept;
   void tell_half(const SubsetSearch& search, BitWriter& out);
   /// Reads a start record behind its frame number; false if it is malformed.
   bool start(std::size_t frame, ByteView& in, BitWriter& out);
@@ -56,15 +58,14 @@ class Reference final : public ReconciliationReference {
   std::optional<KeyLayout> layout_;  // not for a key that is disclosed whole
   Secret bits_;
   Secret trees_;
-  std::uint64_t* bits_words_ = nullptr;
-  std::uint64_t* trees_words_ = nullptr;
+  SearchGround<ParityTree> ground_;
   std::vector<Frame> frames_;
   std::vector<std::uint64_t> split_;  // during the first pass: each frame's differing nodes
   std::size_t level_ = 0;             // of the first pass; 1024: done
   bool blocks_known_ = false;         // which of the first pass differ
   Stage expected_;
   std::uint32_t key_batches_ = 0;
-  Searches searches_;  // those whose next half Bob tells: in pieces, then in subsets
+  SearchLists searches_;  // in pieces: those whose next half Bob tells
   std::vector<SubsetSearch> subsets_;
   std::uint64_t disclosed_ = 0;
   bool failed_ = false;

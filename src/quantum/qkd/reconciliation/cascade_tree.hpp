@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <memory>
 
 #include "quantum/qkd/reconciliation/cascade_frames.hpp"
 
@@ -14,7 +13,6 @@ namespace qanat::qkd::cascade {
 /// by number the parities, then, Bob's, "both halves are known". What is above lies behind the 256 subtrees in one more line, as in the plain tree.
 inline constexpr unsigned subtree_exponent = 8;
 inline constexpr Node subtree_roots = first_top(subtree_exponent);
-inline constexpr std::size_t fetch_ahead = 32;  // searches between asking the memory for a line and using it
 
 struct SubtreePlace {
   explicit SubtreePlace(Node node) noexcept {
@@ -27,61 +25,18 @@ struct SubtreePlace {
   unsigned number;
 };
 
-/// Where a search is. With it go the parities of the next levels, because a line would have to be fetched anew for every message. Where the key is
-/// padded and above the subtrees nothing is taken along.
-struct Search {
-  std::uint64_t parities = 0;  // by number, as if the node that they were taken at were the root of a subtree
-  std::uint16_t frame = 0;
-  std::uint16_t node = 0;  // whose left half is asked about, or where the parities were taken
-  std::uint8_t at = 0;     // the number of the node whose left half is asked about; 0: nothing was taken
-  std::uint8_t end = 0;    // numbers from here on are below what was taken
-  std::uint8_t pass = 0;
-
-  static constexpr unsigned levels = 5;
-  [[nodiscard]] bool left_parity() const noexcept { return (parities >> (2 * at) & 1U) != 0; }
-  /// To a half, within what was taken or to right below it.
-  void walk(bool right) noexcept {
-    const unsigned next = 2U * at + (right ? 1U : 0U);
-    at = static_cast<std::uint8_t>(next);
-    if (next >= end) jump(below(next));
+/// The levels whose parities a search takes along at once.
+inline constexpr unsigned levels_below = 5;
+/// Their parities below the node with a number, by number as if that node were number 1. Below the bits they mean nothing.
+inline std::uint64_t parities_below(const std::uint64_t* line, unsigned number) noexcept {
+  std::uint64_t parities = 0;
+  for (unsigned level = 1; level <= levels_below; ++level) {
+    const unsigned first = number << level;
+    const std::uint64_t those = line[first / 64 % 4] >> (first % 64) & ((std::uint64_t{1} << (1U << level)) - 1);
+    parities |= those << (1U << level);
   }
-  /// To any node.
-  void jump(Node to) noexcept {
-    node = static_cast<std::uint16_t>(to);
-    at = 0;
-  }
-  /// The node with a number.
-  [[nodiscard]] Node below(unsigned number) const noexcept {
-    const auto depth = static_cast<unsigned>(std::bit_width(number)) - 1;
-    return ((Node{node} >> 6 << depth) + number - (1U << depth)) << 6 | (node & 63U);
-  }
-  void take(const std::uint64_t* line, unsigned number) noexcept {
-    parities = 0;
-    for (unsigned level = 1; level <= levels && number << level < 256; ++level) {
-      const unsigned first = number << level;
-      const std::uint64_t those = line[first / 64] >> (first % 64) & ((std::uint64_t{1} << (1U << level)) - 1);
-      parities |= those << (1U << level);
-      end = static_cast<std::uint8_t>(1U << level);
-    }
-    at = 1;
-  }
-};
-
-/// The parities in a search are key material: its memory is wiped before it is given back.
-template <class T>
-struct WipingAllocator {
-  using value_type = T;
-  WipingAllocator() = default;
-  template <class U>
-  explicit WipingAllocator(const WipingAllocator<U>& /*other*/) noexcept {}
-  T* allocate(std::size_t count) { return std::allocator<T>{}.allocate(count); }
-  void deallocate(T* memory, std::size_t count) noexcept {
-    wipe({reinterpret_cast<std::uint8_t*>(memory), count * sizeof(T)});
-    std::allocator<T>{}.deallocate(memory, count);
-  }
-  bool operator==(const WipingAllocator&) const = default;
-};
-using Searches = std::vector<Search, WipingAllocator<Search>>;
+  return parities;
+}
 
 /// Plain tree words of two subtree roots (4..7), or of one in two trees, into lines of eight words by lane.
 using SubtreeLines = std::array<std::array<std::uint64_t, 8>, 64>;
@@ -89,9 +44,11 @@ inline void gather_lines(const Kernels& with, const std::uint64_t* first, std::s
                          SubtreeLines& lines) {
   lines[0][0] = 0;
   lines[0][4] = 0;
-  for (std::size_t number = 1; number < 64; ++number) {
-    lines[number][0] = first[number + (first_root - 1) * std::bit_floor(number)];
-    lines[number][4] = second[number + (second_root - 1) * std::bit_floor(number)];
+  for (std::size_t top = 1; top < 64; top *= 2) {
+    for (std::size_t number = top; number < 2 * top; ++number) {
+      lines[number][0] = first[number + (first_root - 1) * top];
+      lines[number][4] = second[number + (second_root - 1) * top];
+    }
   }
   for (std::size_t i = 0; i < 64; ++i) {
     lines[i][1] = first[first_root * 64 + i];
@@ -115,10 +72,10 @@ class ParityTree {
     const SubtreePlace place(node);
     return (words_[place.line * 4 + place.number / 64] >> (place.number % 64) & 1U) != 0;
   }
-  /// Takes the parities of the next levels along; the search has come down into a subtree.
-  void take(Search& search) const noexcept {
-    const SubtreePlace place(search.node);
-    search.take(words_ + place.line * 4, place.number);
+  /// Parities of the levels below a node that is in a subtree.
+  [[nodiscard]] std::uint64_t below(Node node) const noexcept {
+    const SubtreePlace place(node);
+    return parities_below(words_ + place.line * 4, place.number);
   }
   void prefetch(Node node) const noexcept {
     if (node >= subtree_roots) __builtin_prefetch(words_ + SubtreePlace(node).line * 4);
@@ -142,30 +99,51 @@ class ParityTree {
   std::uint64_t* words_;
 };
 
-inline constexpr std::size_t subtree_words = 8;
-inline constexpr std::size_t upper_at = subtree_roots * subtree_words;
-inline constexpr std::size_t tree_words = upper_at + subtree_words;
-
 /// Bob's.
 class SearchTree {
  public:
-  explicit SearchTree(std::uint64_t* words) noexcept : words_(words) {}
+  static constexpr std::size_t subtree_words = 8;
+  static constexpr std::size_t upper_at = subtree_roots * subtree_words;
+  static constexpr std::size_t words = upper_at + subtree_words;
+  explicit SearchTree(std::uint64_t* memory) noexcept : words_(memory) {}
 
   /// Bob's parity while Alice's is not known; then whether the two differ.
   [[nodiscard]] bool parity(Node node) const noexcept { return (word(node)[0] & bit(node)) != 0; }
   [[nodiscard]] bool known_below(Node node) const noexcept { return (word(node)[known] & bit(node)) != 0; }
+  /// It differs, and no search has started from it.
+  [[nodiscard]] bool searchable(Node node) const noexcept {
+    const std::uint64_t* at = word(node);
+    return (at[0] & ~at[known] & bit(node)) != 0;
+  }
   void set_even(Node node) noexcept { word(node)[0] &= ~bit(node); }
   void set_known_below(Node node) noexcept { word(node)[known] |= bit(node); }
   void prefetch(Node node) const noexcept { __builtin_prefetch(word(node), 1); }
   /// The line over a bit, which is about to be changed.
   void prefetch_above(std::uint32_t place, std::uint32_t lane) const noexcept { __builtin_prefetch(subtree(place, lane), 1); }
 
-  /// Takes the parities of the next levels along; the search has come down into a subtree.
-  void take(Search& search) const noexcept {
-    const SubtreePlace place(search.node);
-    search.take(words_ + place.line * subtree_words, place.number);
+  /// Parities of the levels below a node that is in a subtree.
+  [[nodiscard]] std::uint64_t below(Node node) const noexcept {
+    const SubtreePlace place(node);
+    return parities_below(words_ + place.line * subtree_words, place.number);
   }
 
+  /// From a plain tree; nothing is known below.
+  void fill(const Kernels& with, const std::uint64_t* plain) noexcept {
+    SubtreeLines lines;
+    for (std::size_t root = 4; root < 8; root += 2) {
+      gather_lines(with, plain, root, plain, root + 1, lines);
+      for (std::size_t half = 0; half < 2; ++half) {
+        std::uint64_t* to = words_ + (root - 4 + half) * 64 * subtree_words;
+        for (std::size_t lane = 0; lane < 64; ++lane, to += subtree_words) {
+          std::copy_n(lines[lane].data() + 4 * half, 4, to);
+          std::fill_n(to + known, 4, 0);
+        }
+      }
+    }
+    std::copy_n(plain, 4, words_ + upper_at);
+    std::fill_n(words_ + upper_at + known, 4, 0);
+    wipe({reinterpret_cast<std::uint8_t*>(&lines), sizeof(lines)});
+  }
   /// From a plain tree and plain words of "known below".
   void fill(const Kernels& with, const std::uint64_t* plain, const std::uint64_t* plain_known) noexcept {
     SubtreeLines lines;
@@ -201,22 +179,18 @@ class SearchTree {
     line[up.last_word] ^= up.last;
     line[1] ^= up.second;
     line[0] ^= up.rest;
-    for (unsigned level = subtree_exponent; level < exponent; ++level) {
-      const Node node = above(place, lane, level);
-      word(node)[0] ^= bit(node);
-    }
-    if ((line[known + up.last_word] & up.last) != 0) return 0;
-    unsigned level = 0;  // of the piece: right below the lowest known node
-    if (const std::uint64_t known_0 = line[known] & up.rest; (line[known + 1] & up.second) == 0) {
-      if (known_0 != 0) {
-        level = static_cast<unsigned>(7 - std::bit_width(63U - static_cast<unsigned>(std::countl_zero(known_0))));
-      } else {
-        level = exponent < subtree_exponent ? exponent - 1 : subtree_exponent - 1;
-        while (level + 1 < exponent && !known_below(above(place, lane, level + 1))) ++level;
-      }
-    }
-    const Node piece = above(place, lane, level);
-    return parity(piece) ? piece : 0;
+    const unsigned known_last = (line[known + up.last_word] & up.last) != 0 ? 1 : 0;
+    const unsigned known_second = (line[known + 1] & up.second) != 0 ? 1 : 0;
+    if (exponent > subtree_exponent) return flip_upper(place, lane, exponent, line[known] & up.rest, known_second + known_last);
+    // Known are the nodes of the way from the block down to some node. The lowest in word 0 says how many those are; in front of the first
+    // stands one that none of them is. The same steps for all, because branches would often be foreseen wrongly.
+    const unsigned depth = subtree_exponent - exponent;
+    const std::uint64_t known_0 = (line[known] & up.rest) | std::uint64_t{1} << ((1U << depth) - 1);
+    const unsigned lowest = 63U - static_cast<unsigned>(std::countl_zero(known_0));
+    const unsigned size = exponent + depth - static_cast<unsigned>(std::bit_width(lowest)) - known_second - known_last;  // of the piece: 2^size bits
+    const unsigned number = (256U | (place & 255U)) >> size;
+    const std::uint64_t odd = size == 0 ? 0 : line[number / 64] >> (number % 64) & 1U;
+    return (((Node{frame_words} + place) >> size) << 6 | lane) & (Node{0} - static_cast<Node>(odd));
   }
 
  private:
@@ -262,6 +236,26 @@ class SearchTree {
         word(node)[0] ^= bit(node);
       }
     }
+  }
+
+  /// The part of flip_above() above the subtree, and the piece. `known_0`: of the way's nodes in word 0 those known; `known_lower`: how many below them.
+  Node flip_upper(std::uint32_t place, std::uint32_t lane, unsigned exponent, std::uint64_t known_0, unsigned known_lower) noexcept {
+    for (unsigned level = subtree_exponent; level < exponent; ++level) {
+      const Node node = above(place, lane, level);
+      word(node)[0] ^= bit(node);
+    }
+    if (known_lower == 2) return 0;
+    unsigned level = 0;  // of the piece: right below the lowest known node
+    if (known_lower == 0) {
+      if (known_0 != 0) {
+        level = static_cast<unsigned>(7 - std::bit_width(63U - static_cast<unsigned>(std::countl_zero(known_0))));
+      } else {
+        level = subtree_exponent - 1;
+        while (level + 1 < exponent && !known_below(above(place, lane, level + 1))) ++level;
+      }
+    }
+    const Node piece = above(place, lane, level);
+    return parity(piece) ? piece : 0;
   }
 
   /// The node `level` levels above the first one over the bit.

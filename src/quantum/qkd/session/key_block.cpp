@@ -1,7 +1,6 @@
 #include "quantum/qkd/session/key_block.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "crypto/kdf.hpp"
 
@@ -131,14 +130,6 @@ Result<BlockReport> BlockReport::read(OctetReader& in) {
   report.times.wall_ms = in.u64();
   if (in.failed()) return fail(ErrorCode::invalid_argument, "block report: malformed");
   return report;
-}
-
-std::optional<double> BlockReport::loss_db() const {
-  const std::size_t signal = index_of(Intensity::signal);
-  const double sent = static_cast<double>(gates) * p[signal] * key_basis_probability * key_basis_probability;
-  const double gain = sent > 0.0 ? static_cast<double>(key_counts[signal]) / sent : 0.0;
-  if (!(gain > 0.0 && gain < 1.0 && mu[signal] > 0.0)) return std::nullopt;
-  return -10.0 * std::log10(-std::log1p(-gain) / mu[signal]);
 }
 
 Bytes BlockReport::digest(const LinkId& link, std::uint64_t block_id, ByteView verification_key, ByteView verification_hash) const {

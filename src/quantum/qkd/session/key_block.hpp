@@ -1,7 +1,6 @@
 // What a finished block is: the bits, the same at both ends, and the report that says how they came about.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -78,9 +77,6 @@ struct BlockReport {
 
   void write(OctetWriter& out) const;
   [[nodiscard]] static Result<BlockReport> read(OctetReader& in);
-  /// What of Alice's light does not become a click, in dB: fibre, receiver, detectors and their dead time together, from the share of signal pulses
-  /// among the sifted bits of the key basis. Empty if there were none.
-  [[nodiscard]] std::optional<double> loss_db() const;
   /// SHA-256 over link, block id, the report without `agreement` and `times`, and the key's verification key and hash.
   [[nodiscard]] Bytes digest(const LinkId& link, std::uint64_t block_id, ByteView verification_key, ByteView verification_hash) const;
   bool operator==(const BlockReport&) const = default;

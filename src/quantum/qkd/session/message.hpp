@@ -13,7 +13,7 @@
 
 namespace qanat::qkd {
 
-inline constexpr std::uint8_t protocol_version = 3;
+inline constexpr std::uint8_t protocol_version = 4;
 inline constexpr std::size_t frame_length_size = 4;
 inline constexpr std::size_t frame_header_size = frame_length_size + 14;
 inline constexpr std::size_t frame_trailer_size = 8 + tag_size;
