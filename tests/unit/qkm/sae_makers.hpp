@@ -6,10 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <condition_variable>
 #include <fstream>
 #include <future>
 
+#include "audit_records.hpp"
 #include "crypto/foreign_issue.hpp"
 #include "harness.hpp"
 #include "quantum/qkm/sae_front.hpp"
@@ -63,7 +63,7 @@ inline std::uint16_t free_port() {
   return ntohs(address.sin_port);
 }
 
-struct Maker {
+struct Maker : AuditRecords {
   Maker(std::string name_, std::uint16_t port_) : name(std::move(name_)), port(port_), device(*crypto::open_software_device(folder / "master", rng())) {}
 
   [[nodiscard]] std::string address() const { return "https://127.0.0.1:" + std::to_string(port); }
@@ -103,20 +103,6 @@ struct Maker {
     stock.reset();
     store.reset();
   }
-  Result<void> record(const audit::Event& event) {
-    const std::lock_guard lock(mutex);
-    if (audit_broken) return fail(ErrorCode::internal, "disk full");
-    records.push_back(std::string(event.action) + " " + std::string(audit::name(event.outcome)) + " " + std::string(event.subject) + " " +
-                      std::string(event.object) + " " + std::string(event.reason));
-    changed.notify_all();
-    return {};
-  }
-  /// Waits until there is such a record.
-  bool recorded(std::string_view part) {
-    std::unique_lock lock(mutex);
-    return changed.wait_for(lock, std::chrono::seconds(20),
-                            [&] { return std::ranges::any_of(records, [&](const std::string& record) { return record.contains(part); }); });
-  }
   std::int64_t count(std::string_view sql) {
     std::int64_t out = -1;
     (void)store->transact([&](store::Transaction& transaction) { return transaction.query(sql, {}, [&](const store::Row& row) { out = row.integer(0); }); });
@@ -133,10 +119,6 @@ struct Maker {
   std::unique_ptr<crypto::CryptoDevice> device;
   std::unique_ptr<store::Store> store;
   std::unique_ptr<KeyStock> stock;
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::vector<std::string> records;
-  std::atomic<bool> audit_broken = false;
   std::atomic<int> times_taken = 0;
   std::unique_ptr<SaeFront> front;  // last: its threads use what stands above
 };

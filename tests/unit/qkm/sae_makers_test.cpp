@@ -60,9 +60,9 @@ TEST_F(MakersTest, AMastersKeyIsFetchedByItsSlaveBehindTheOtherMakersKmeOnce) {
   EXPECT_EQ(dec(ids[1]).all("key"), std::vector{sold.all("key")[1]});
   EXPECT_EQ(a.handovers("sold"), 1);
   EXPECT_EQ(b.keys_waiting(), 0);
-  EXPECT_TRUE(a.recorded("etsi020.ack success qkm-b"));
-  EXPECT_TRUE(a.recorded("sae.enc_keys success  sae-a > sae-b, 2 x 512 bit"));
-  EXPECT_TRUE(b.recorded("sae.ext_keys success qkm-a sae-a > sae-b"));
+  EXPECT_TRUE(a.await_record("etsi020.ack success qkm-b"));
+  EXPECT_TRUE(a.await_record("sae.enc_keys success  sae-a > sae-b, 2 x 512 bit"));
+  EXPECT_TRUE(b.await_record("sae.ext_keys success qkm-a sae-a > sae-b"));
 }
 
 TEST_F(MakersTest, KeysThatLeaveAStockAreSaidToWhoeverFillsIt) {
@@ -108,14 +108,14 @@ TEST_F(MakersTest, KeysThatTheOtherRefusesAreNobodys) {
   EXPECT_TRUE(answer.body.contains("no route to SAE sae-nowhere")) << answer.body;
   EXPECT_EQ(a.handovers("failed"), 1);  // refused at the first attempt: nothing is there to be voided
   EXPECT_EQ(b.keys_waiting(), 0);
-  EXPECT_TRUE(a.recorded("sae.enc_keys failure"));
+  EXPECT_TRUE(a.await_record("sae.enc_keys failure"));
 }
 
 TEST_F(MakersTest, WithoutAnAcknowledgementTheMasterGetsNothingAndTheKeysAreVoided) {
   b.acks_allowed = false;
   start();
   auto order = enc_later();
-  ASSERT_TRUE(b.recorded("sae.ext_keys success"));
+  ASSERT_TRUE(b.await_record("sae.ext_keys success"));
   EXPECT_EQ(b.keys_waiting(), 1);
   a.clock.advance(8000);
   (void)a.front->sweep();
@@ -125,7 +125,7 @@ TEST_F(MakersTest, WithoutAnAcknowledgementTheMasterGetsNothingAndTheKeysAreVoid
   EXPECT_TRUE(voids(a));
   EXPECT_EQ(b.keys_waiting(), 0);
   EXPECT_EQ(a.handovers("voided"), 1);
-  EXPECT_TRUE(b.recorded("sae.void success sae-a"));
+  EXPECT_TRUE(b.await_record("sae.void success sae-a"));
 }
 
 TEST_F(MakersTest, AKmeThatIsSilentAtFirstIsAskedAgainWithTheSameKeys) {
@@ -148,12 +148,12 @@ TEST_F(MakersTest, AfterTheDeathOfTheOneWhoOfferedTheKeysAreVoided) {
   b.acks_allowed = false;
   start();
   auto order = enc_later();
-  ASSERT_TRUE(b.recorded("sae.ext_keys success"));
+  ASSERT_TRUE(b.await_record("sae.ext_keys success"));
   a.die();
   EXPECT_NE(order.get().status, 200U);
   EXPECT_EQ(b.keys_waiting(), 1);
   a.start(b);
-  EXPECT_TRUE(a.recorded("the process ended before they were sold"));
+  EXPECT_TRUE(a.await_record("the process ended before they were sold"));
   EXPECT_TRUE(voids(a));
   EXPECT_EQ(b.keys_waiting(), 0);
 }
@@ -204,7 +204,7 @@ TEST_F(MakersTest, OnlyTheTargetsOwnKmeAcknowledges) {
   EXPECT_EQ(ask("qkm-b", a, "POST", "/kmapi/v1/ext_keys/ack", "{}").status, 400U);
   EXPECT_EQ(ask("qkm-b", a, "POST", "/kmapi/v1/ext_keys/ack", ack("sae-b")).status, 200U);  // of keys that nobody offered: nothing happens
   EXPECT_EQ(a.count("SELECT count(*) FROM sae_handover"), 0);
-  EXPECT_TRUE(a.recorded("etsi020.ack refused qkm-x"));
+  EXPECT_TRUE(a.await_record("etsi020.ack refused qkm-x"));
 }
 
 }  // namespace

@@ -2,20 +2,17 @@
 // the other sites can be cut. sae_delivery_test.cpp and sae_streams_test.cpp run their engines on it.
 #pragma once
 
-#include <condition_variable>
-
+#include "audit_records.hpp"
 #include "harness.hpp"
 #include "quantum/qkm/sae_delivery.hpp"
 
 namespace qanat::qkm::test {
 
-inline constexpr std::chrono::seconds answer_max{20};
-
 inline kme::Caller caller(const char* sae) {
   return {.sae = kme::SaeId(sae), .address = "192.0.2.1:1", .group = "x25519", .quantum_safe = false, .request_id = "01"};
 }
 
-struct SaeSite {
+struct SaeSite : AuditRecords {
   SaeSite(std::string domain_, std::map<std::string, ElementName> others) : domain(std::move(domain_)), domains(std::move(others)) {
     registry = *kme::SaeRegistry::make({sae("sae-a", "a"), sae("sae-a2", "a"), sae("sae-b", "b"), sae("sae-b2", "b"), sae("sae-c", "c"), sae("frugal", "a", 2)});
     device = *crypto::open_software_device(folder / "master", rng());
@@ -63,24 +60,6 @@ struct SaeSite {
     return out;
   }
 
-  Result<void> record(const audit::Event& event) {
-    const std::lock_guard lock(mutex);
-    if (audit_broken) return fail(ErrorCode::internal, "disk full");
-    records.push_back(std::string(event.action) + " " + std::string(audit::name(event.outcome)) + " " + std::string(event.subject) + " " +
-                      std::string(event.object) + " " + std::string(event.reason));
-    changed.notify_all();
-    return {};
-  }
-  /// Waits until there is such a record.
-  [[nodiscard]] bool await_record(std::string_view part) {
-    std::unique_lock lock(mutex);
-    return changed.wait_for(lock, answer_max, [&] { return std::ranges::any_of(records, [&](const std::string& record) { return record.contains(part); }); });
-  }
-  [[nodiscard]] bool recorded(std::string_view part) {
-    const std::lock_guard lock(mutex);
-    return std::ranges::any_of(records, [&](const std::string& record) { return record.contains(part); });
-  }
-
   qanat::test::TemporaryDirectory folder;
   const std::string domain;
   std::map<std::string, ElementName> domains;
@@ -91,12 +70,8 @@ struct SaeSite {
   std::unique_ptr<KeyStock> stock;
   std::atomic<bool> cut = false;
   std::atomic<bool> answer_lost = false;
-  std::atomic<bool> audit_broken = false;
   std::atomic<int> times_taken = 0;
   std::function<Result<wire::Json>(const wire::Json& answer)> answer_instead;
-  std::mutex mutex;
-  std::condition_variable changed;
-  std::vector<std::string> records;
 };
 
 enum class Held { at_both, at_near_alone };
