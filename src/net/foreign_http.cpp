@@ -24,6 +24,8 @@ ErrorCode code_of(unsigned status) noexcept {
   return ErrorCode::invalid_argument;
 }
 
+constexpr unsigned not_modified = 304;
+
 struct Denial {
   unsigned status;
   std::string why;
@@ -128,7 +130,12 @@ std::optional<Denial> HttpProtocol::find_route(std::string_view method, std::str
         allow += (allow.empty() ? "" : ", ") + route.method;
         continue;
       }
+      const bool as_it_came = route.pattern.ends_with(rest_of_path);
       for (const std::string_view segment : *segments) {
+        if (as_it_came) {
+          parameters_.emplace_back(segment);
+          continue;
+        }
         auto decoded = percent_decoded(segment);
         if (!decoded) return Denial{400, decoded.error().message, ""};
         parameters_.push_back(std::move(*decoded));
@@ -150,6 +157,7 @@ void HttpProtocol::answer(SendBack send) {
                          .parameters = std::move(parameters_),
                          .query = question == std::string_view::npos ? std::string() : std::string(target.substr(question + 1)),
                          .content_type = std::string(text_of(message[http::field::content_type])),
+                         .if_none_match = std::string(text_of(message[http::field::if_none_match])),
                          .body = std::move(message.body()),
                          .deadline = Deadline::after(shared_.limits.request_max),
                          .request_id = request_id_};
@@ -231,7 +239,11 @@ std::string response_head(const ForeignResponse& response, std::string_view requ
   std::string out = "HTTP/1.1 " + std::to_string(response.status) + ' ';
   const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
   out.append(reason.data(), reason.size());
-  out += "\r\nCache-Control: no-store\r\nContent-Length: " + std::to_string(response.body.size());
+  const bool stored = std::ranges::any_of(response.fields, [](const auto& field) { return field.first == "Cache-Control"; });
+  if (!stored) out += "\r\nCache-Control: no-store";
+  for (const auto& [name, value] : response.fields) out.append("\r\n").append(name).append(": ").append(value);
+  // RFC 9110 §8.6: an answer that has no content by its status says nothing of its length.
+  if (response.status != not_modified) out += "\r\nContent-Length: " + std::to_string(response.body.size());
   if (!response.content_type.empty()) out += "\r\nContent-Type: " + response.content_type;
   if (!allow.empty()) out += "\r\nAllow: " + std::string(allow);
   if (!request_id.empty()) out.append("\r\n").append(request_id_header).append(": ").append(request_id);

@@ -86,6 +86,8 @@ class Node {
   Result<void> make_clients();
   Result<Credentials> enrol_at_cas(CredentialStore& store, Deadline deadline);
   Result<net::Response> health(const net::Request& request);
+  /// what is known of these certificates is forgotten, and connections that show them are closed.
+  Result<net::Response> revoked(const net::Request& request);
   void record_refusal(const net::Refusal& refusal);
 
   Settings settings_;
@@ -100,6 +102,7 @@ class Node {
   LocalStatus local_status_;
   std::map<std::string, std::unique_ptr<net::Client>, std::less<>> clients_;
   std::unique_ptr<net::Server> server_;
+  std::atomic<net::Server*> serving_ = nullptr;  // server_, for handlers: they may run before it is assigned
   std::function<void(wire::Json&)> describe_health_;
   std::atomic<bool> stopping_ = false;
   UnixMs started_ms_ = 0;

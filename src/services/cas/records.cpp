@@ -1,6 +1,7 @@
 #include "services/cas/records.hpp"
 
 #include "crypto/kdf.hpp"
+#include "services/cas/csp/schema.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -35,6 +36,7 @@ constexpr std::array migrations{
         UNIQUE (request_hash, branch)
       ) STRICT;
       CREATE INDEX certificate_identity ON certificate (identity))sql"},
+    store::Migration{2, status_schema},
 };
 
 Bytes authority_context(Branch branch) { return store::column_context("authority.sealed_key", as_bytes(name(branch))); }

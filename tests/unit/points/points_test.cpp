@@ -78,6 +78,9 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /cq/1/status: kms -> cas\n"
             "POST /cq/2/status: app1 app2 app3 dev1 dev2 -> cas\n"
             "POST /cq/3/status: qkd qkm qkdnc -> cas\n"
+            "GET /cd/1/crl: kms -> cas\n"
+            "GET /cd/2/crl: app1 app2 app3 dev1 dev2 -> cas\n"
+            "GET /cd/3/crl: qkd qkm qkdnc -> cas\n"
             "GET /ma/1/account: app1 app2 app3 dev1 dev2 -> cmsp\n"
             "POST /ma/2/register: kms -> cmsp\n"
             "POST /ma/2/locate: kms -> cmsp\n"
@@ -98,7 +101,8 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /x/7/lead: qkdnc -> qkdnc\n"
             "GET /restconf/data/etsi-qkd-sdn-node:qkd_node: cmsp operator -> qkdnc\n"
             "POST /x/9/keys: qkd qkm qkdnc kms cmsp cas iam ccs -> cmsp iam\n"
-            "POST /x/9/cosign: qkd qkm qkdnc kms cmsp cas iam ccs -> cmsp iam\n");
+            "POST /x/9/cosign: qkd qkm qkdnc kms cmsp cas iam ccs -> cmsp iam\n"
+            "POST /x/10/revoked: cas -> qkd qkm qkdnc kms cmsp iam ccs\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {
