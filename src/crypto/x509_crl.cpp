@@ -80,7 +80,7 @@ Result<NativeList> parse_list(ByteView der) {
   return Result<NativeList>(std::move(list));
 }
 
-Result<void> check_list_signature(X509_CRL* list, const Certificate& issuer) {
+Result<void> check_list_signature(X509_CRL* list, ByteView der, const Certificate& issuer) {
   const auto bad = [] { return fail(ErrorCode::denied, "revocation list: its signature does not hold under the issuing CA's key"); };
   if (X509_NAME_cmp(X509_CRL_get_issuer(list), X509_get_subject_name(native(issuer))) != 0) {
     return fail(ErrorCode::denied, "revocation list: issued by another than " + issuer.subject());
@@ -89,6 +89,8 @@ Result<void> check_list_signature(X509_CRL* list, const Certificate& issuer) {
   const ASN1_BIT_STRING* signature = nullptr;
   const X509_ALGOR* algorithm = nullptr;
   X509_CRL_get0_signature(list, &signature, &algorithm);
+  constexpr long unused_bits = 7;  // a signature is whole octets; OpenSSL keeps here how many bits of the last one do not count
+  if ((signature->flags & unused_bits) != 0) return bad();
   Asn1OctetString id;
   if (issuer.key_algorithm() == KeyAlgorithm::sm2) {
     id = new_distinguishing_id();
@@ -99,6 +101,8 @@ Result<void> check_list_signature(X509_CRL* list, const Certificate& issuer) {
   const int length = i2d_re_X509_CRL_tbs(list, &octets);
   const OpensslOctets owner(octets);
   if (length <= 0) return openssl_failure("revocation list");
+  // That it is not merely BER with the same meaning: one list has one text.
+  if (to_der<i2d_X509_CRL>(list) != to_bytes(der)) return fail(ErrorCode::invalid_argument, "revocation list: not DER of one");
   const EvpKeyContext key(EVP_PKEY_CTX_new_from_pkey(nullptr, X509_get0_pubkey(native(issuer)), nullptr));
   const EvpDigestContext context(EVP_MD_CTX_new());
   if (!key || !context) return openssl_failure("revocation list");
@@ -196,7 +200,7 @@ Result<Bytes> make_revocation_list(const RevocationList& list, const Certificate
 Result<RevocationList> read_revocation_list(ByteView der, const Certificate& issuer) {
   const ErrorScope errors;
   ASSIGN_OR_RETURN(const NativeList list, parse_list(der));
-  TRY(check_list_signature(list.get(), issuer));
+  TRY(check_list_signature(list.get(), der, issuer));
   TRY(check_known_extensions(list.get()));
   RevocationList out;
   ASSIGN_OR_RETURN(const auto number, read_number(list.get(), NID_crl_number));

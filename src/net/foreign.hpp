@@ -44,7 +44,7 @@ struct ForeignRequest {
   std::vector<std::string> parameters;      // what stands for each "{}" of the pattern, percent-decoded
   std::string query;                        // after '?', undecoded
   std::string content_type;
-  std::string if_none_match;                // the entity tags that the client has (RFC 9110 §13.1.2)
+  std::string if_none_match{};              // the entity tags that the client has (RFC 9110 §13.1.2)
   Bytes body;
   Deadline deadline;
   std::string request_id;

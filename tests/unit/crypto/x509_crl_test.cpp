@@ -85,7 +85,7 @@ TEST_P(X509CrlTest, AnEmptyListIsAListToo) {
 
 TEST_P(X509CrlTest, RefusesWhatIsAlteredOrOfAnother) {
   const Bytes good = made(some());
-  for (std::size_t at = 0; at < good.size(); at += good.size() > 2000 ? 13 : 1) {
+  for (std::size_t at = 0; at < good.size(); at += good.size() > 2000 && at < good.size() - 40 && at > 400 ? 13 : 1) {
     Bytes altered = good;
     altered[at] ^= 0x01;
     EXPECT_FALSE(read_revocation_list(altered, h.issuing)) << "octet " << at;
@@ -109,11 +109,13 @@ TEST_P(X509CrlTest, RefusesToSignWithAnotherKeyOrBackwards) {
 
 TEST_P(X509CrlTest, OpensslProgramReadsAndVerifiesIt) {
   const TemporaryFolder folder;
-  const auto read = run_openssl("crl -inform DER -noout -text -in " + folder.file("list.crl", made(some())) + " -CAfile " + folder.file(h.issuing, "issuing.pem"));
+  // The program has no way to give the SM2 identity to a list's signature.
+  const bool verified = GetParam() != KeyAlgorithm::sm2;
+  const auto read = run_openssl("crl -inform DER -noout -text -in " + folder.file("list.crl", made(some())) +
+                                (verified ? " -CAfile " + folder.file(h.issuing, "issuing.pem") : std::string()));
   EXPECT_NE(read.output.find("X509v3 CRL Number: \n                7"), std::string::npos) << read.output;
   EXPECT_NE(read.output.find("status.example/crl/ml_dsa-delta.crl"), std::string::npos) << read.output;
-  // The program has no way to give the SM2 identity to a list's signature.
-  if (GetParam() != KeyAlgorithm::sm2) EXPECT_NE(read.output.find("verify OK"), std::string::npos) << read.output;
+  if (verified) EXPECT_NE(read.output.find("verify OK"), std::string::npos) << read.output;
 }
 
 TEST_P(X509CrlTest, OpensslProgramRefusesARevokedLeafAndTakesAnother) {
