@@ -64,13 +64,13 @@ class StatusFrontTest : public CasFixture, public testing::WithParamInterface<cr
   Result<crypto::StatusAnswer> posted(const crypto::Certificate& leaf, const Bytes& nonce) {
     const PlainAnswer answer = post(must(crypto::make_status_request(leaf, issuer_of(leaf), nonce)));
     EXPECT_EQ(answer.status, 200);
-    EXPECT_EQ(answer.fields["Content-Type"], "application/ocsp-response");
+    EXPECT_EQ(answer.fields.at("Content-Type"), "application/ocsp-response");
     return crypto::verify_status_response(answer.body, leaf, issuer_of(leaf), nonce, SystemClock().now_ms());
   }
   crypto::RevocationList list(Branch branch, std::string_view scope) {
     const PlainAnswer answer = ask_plain(port(), "GET", list_path(branch, scope));
     EXPECT_EQ(answer.status, 200) << scope;
-    EXPECT_EQ(answer.fields["Content-Type"], "application/pkix-crl");
+    EXPECT_EQ(answer.fields.at("Content-Type"), "application/pkix-crl");
     return must(crypto::read_revocation_list(answer.body, branch == Branch::ml_dsa ? issuer_of(leaves_[0]) : issuer_of(leaves_[1])));
   }
   static bool holds(const crypto::RevocationList& list, const Bytes& serial) {
@@ -104,7 +104,7 @@ TEST_P(StatusFrontTest, GivesTheSameAnswerToEverybodyWhoSendsNoNonceWithTimesFor
     EXPECT_EQ(unchanged.status, 304);
     EXPECT_TRUE(unchanged.body.empty());
     EXPECT_EQ(post(request).body, first.body);
-    EXPECT_EQ(post(request).fields["Cache-Control"], "no-store") << "an answer to POST is not for caches";
+    EXPECT_EQ(post(request).fields.at("Cache-Control"), "no-store") << "an answer to POST is not for caches";
   }
 }
 
@@ -152,7 +152,7 @@ TEST_P(StatusFrontTest, NumbersThatNobodyWasGivenAreUnknown) {
   }
   start();
   EXPECT_EQ(must(posted(*unrecorded, {})).status, crypto::CertStatus::unknown);
-  EXPECT_EQ(get(must(crypto::make_status_request(*unrecorded, issuer_of(*unrecorded), {}))).fields["Cache-Control"], "no-store");
+  EXPECT_EQ(get(must(crypto::make_status_request(*unrecorded, issuer_of(*unrecorded), {}))).fields.at("Cache-Control"), "no-store");
 }
 
 TEST_P(StatusFrontTest, OtherIssuersAndNoiseGetTheirErrorsExactly) {

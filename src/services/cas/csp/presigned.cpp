@@ -2,6 +2,14 @@
 
 namespace qanat::cas {
 
+namespace {
+
+bool is_half_over(const PresignedAnswer& answer, UnixMs now) {
+  return now < answer.this_update || now - answer.this_update >= (answer.next_update - answer.this_update) / 2;
+}
+
+}  // namespace
+
 std::shared_ptr<const PresignedAnswer> Presigned::find(const PresignedKey& key, UnixMs now) const {
   const std::lock_guard lock(mutex_);
   const auto found = answers_.find(key);
@@ -20,6 +28,8 @@ bool Presigned::keep(PresignedKey key, PresignedAnswer answer, std::uint64_t gen
   if (generation != generation_) return false;
   const auto found = answers_.find(key);
   if (found == answers_.end() && answers_.size() >= most_) return false;
+  // Two were made at once, ahead and for a question: everybody gets the one that came first.
+  if (found != answers_.end() && !is_half_over(*found->second, kept->this_update)) return true;
   answers_.insert_or_assign(std::move(key), std::move(kept));
   return true;
 }
@@ -43,7 +53,7 @@ std::vector<PresignedKey> Presigned::due(UnixMs now, std::size_t most) const {
   const std::lock_guard lock(mutex_);
   for (const auto& [key, answer] : answers_) {
     if (out.size() == most) break;
-    if (now >= answer->this_update && now - answer->this_update < (answer->next_update - answer->this_update) / 2) continue;
+    if (!is_half_over(*answer, now)) continue;
     out.push_back(key);
   }
   return out;

@@ -36,7 +36,7 @@ class Presigned {
   std::shared_ptr<const PresignedAnswer> find(const PresignedKey& key, UnixMs now) const;
   /// To be read before the certificate's standing is: keep() takes no answer that was made from what stood before a forget().
   [[nodiscard]] std::uint64_t generation() const;
-  /// False if it was not kept: made too early, or the store is full.
+  /// Keeps it, unless one is there whose time is not half over. False if there is none afterwards: it was made too early, or the store is full.
   bool keep(PresignedKey key, PresignedAnswer answer, std::uint64_t generation);
   /// Forgets what is said about these certificates.
   void forget(Branch branch, std::span<const Bytes> serials);

@@ -87,7 +87,10 @@ Result<StatusDesk::Reply> StatusDesk::sign_for(const crypto::StatusQuestions& qu
   ASSIGN_OR_RETURN(answer.der, signer.answer(lines, questions.nonce, now));
   if (!lasting) return Reply{.answer = std::make_shared<const PresignedAnswer>(std::move(answer)), .lasting = false};
   answer.tag = tag_of(answer.der);
-  presigned_.keep({.branch = branch, .hash = lines.front().hash, .serial = lines.front().serial}, answer, generation);
+  const PresignedKey key{.branch = branch, .hash = lines.front().hash, .serial = lines.front().serial};
+  if (presigned_.keep(key, answer, generation)) {
+    if (auto kept = presigned_.find(key, now)) return Reply{.answer = std::move(kept), .lasting = true};
+  }
   return Reply{.answer = std::make_shared<const PresignedAnswer>(std::move(answer)), .lasting = true};
 }
 
