@@ -15,7 +15,7 @@
 namespace qanat::bench {
 namespace {
 
-/// 64 frames, whose keys and trees take 6 MB at both ends together, and 256 frames with 23 MB: what the caches hold decides much of the speed.
+/// 64 frames, whose keys and trees take 6 MB at both ends together, and 256 frames with 23 MB: beside other programs, which share the caches, they differ.
 constexpr std::array key_exponents{22U, 24U};
 constexpr std::size_t runs = 5;
 
