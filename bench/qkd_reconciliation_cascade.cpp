@@ -121,7 +121,8 @@ Result<void> measure(Report& report, const Published& point, unsigned exponent) 
   const std::size_t frames = key_bits / qkd::frame_bits;
   const std::string at = fmt::format("Cascade, QBER {} %, 2^{} bits", 100 * point.error_rate, exponent);
   Row f = median_row(at + ": efficiency f", efficiency, "",
-                     fmt::format("{:.4f}: Alice's parities / (n h(q)); peer cascade-cpp, as published, n = 10,000: {}", median(efficiency), point.efficiencies));
+                     fmt::format("{:.4f}: Alice's parities / (n h(q)); peer cascade-cpp, as published, n = 10,000: {}", median(efficiency),
+                                 point.efficiencies));
   f.limit = 1.0;
   f.ratio = 1.0 / f.value;
   report.add(std::move(f));
