@@ -1,5 +1,7 @@
 #include "node/audit_witness.hpp"
 
+#include <memory>
+
 #include "audit/auditor.hpp"
 #include "audit/files.hpp"
 #include "node/log.hpp"
@@ -76,9 +78,8 @@ Result<net::Response> AuditWitness::accuse(const net::Request& request, const au
 
 Result<net::Response> AuditWitness::cosign(const net::Request& request) {
   if (!places_.try_acquire()) return fail(ErrorCode::unavailable, "X-9: busy with other logs");
-  auto answer = cosign_one(request);
-  places_.release();
-  return answer;
+  const std::unique_ptr<std::counting_semaphore<at_once_max>, decltype([](auto* places) { places->release(); })> place(&places_);
+  return cosign_one(request);
 }
 
 Result<net::Response> AuditWitness::cosign_one(const net::Request& request) {
