@@ -164,6 +164,9 @@ Result<void> read_entries(X509_CRL* list, std::vector<RevokedSerial>& out) {
   const int count = entries != nullptr ? sk_X509_REVOKED_num(entries) : 0;
   for (int i = 0; i < count; ++i) {
     const X509_REVOKED* entry = sk_X509_REVOKED_value(entries, i);
+    if (X509_REVOKED_get_ext_by_critical(entry, 1, -1) >= 0) {
+      return fail(ErrorCode::invalid_argument, "revocation list: an entry holds a critical extension that is not known here");
+    }
     RevokedSerial revoked;
     ASSIGN_OR_RETURN(revoked.serial, read_serial(X509_REVOKED_get0_serialNumber(entry)));
     ASSIGN_OR_RETURN(revoked.revoked_at, read_time(X509_REVOKED_get0_revocationDate(entry)));

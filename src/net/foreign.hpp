@@ -50,11 +50,13 @@ struct ForeignRequest {
   std::string request_id;
 };
 
-/// The body is a Secret because it may hold keys.
+/// The body is a Secret because it may hold keys. What everybody may have anyway goes into `open_body` instead: locked memory is scarce, and one copy serves all
+/// connections that send it.
 struct ForeignResponse {
   unsigned status = 200;
   std::string content_type;
   Secret body;
+  std::shared_ptr<const Bytes> open_body{};  // in place of `body`; shared by the connections that send it with who keeps it
   std::vector<std::pair<std::string, std::string>> fields{};  // further header fields of our own making; without Cache-Control the answer is not to be stored
 };
 /// To be called once, from any thread. Not called before the request's deadline: the service's refusal with 503 goes out, and a later call does nothing.

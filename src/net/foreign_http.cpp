@@ -167,7 +167,7 @@ void HttpProtocol::answer(SendBack send) {
   renew();
   route.answer(std::move(request), [send = std::move(send), id, keep](ForeignResponse response) mutable {
     std::string head = response_head(response, id, "", keep);
-    send({.head = std::move(head), .body = std::move(response.body), .close_after = !keep});
+    send({.head = std::move(head), .body = std::move(response.body), .open_body = std::move(response.open_body), .close_after = !keep});
   });
 }
 
@@ -243,7 +243,8 @@ std::string response_head(const ForeignResponse& response, std::string_view requ
   if (!stored) out += "\r\nCache-Control: no-store";
   for (const auto& [name, value] : response.fields) out.append("\r\n").append(name).append(": ").append(value);
   // RFC 9110 §8.6: an answer that has no content by its status says nothing of its length.
-  if (response.status != not_modified) out += "\r\nContent-Length: " + std::to_string(response.body.size());
+  const std::size_t length = response.body.size() + (response.open_body ? response.open_body->size() : 0);
+  if (response.status != not_modified) out += "\r\nContent-Length: " + std::to_string(length);
   if (!response.content_type.empty()) out += "\r\nContent-Type: " + response.content_type;
   if (!allow.empty()) out += "\r\nAllow: " + std::string(allow);
   if (!request_id.empty()) out.append("\r\n").append(request_id_header).append(": ").append(request_id);

@@ -188,20 +188,24 @@ void ForeignSession::send(Outgoing message) {
   const ByteView body = message.body.reveal();
   out_ = Secret(message.head.size() + body.size());  // one TLS record for both
   std::ranges::copy(body, std::ranges::copy(as_bytes(message.head), out_.writable().begin()).out);
+  open_out_ = std::move(message.open_body);
   sent_ = 0;
   enter(State::writing, loop_.limits.message_max);
   write();
 }
 
 void ForeignSession::write() {
-  while (sent_ < out_.size()) {
+  const ByteView open = open_out_ ? ByteView(*open_out_) : ByteView();
+  while (sent_ < out_.size() + open.size()) {
     std::size_t size = 0;
-    const Moved moved = transmit(out_.writable().subspan(sent_), size, &ForeignSession::write);
+    const ByteView next = sent_ < out_.size() ? ByteView(out_.writable().subspan(sent_)) : open.subspan(sent_ - out_.size());
+    const Moved moved = transmit(next, size, &ForeignSession::write);
     if (moved == Moved::ended) return close();
     if (moved == Moved::nothing_yet) return;
     sent_ += size;
   }
   out_ = Secret();
+  open_out_.reset();
   if (close_after_) return say_goodbye();
   enter(State::reading, loop_.limits.idle_max);
   if (filled_ > used_) return digest();  // the next request was sent before this one was answered

@@ -103,6 +103,7 @@ class ForeignSession : public std::enable_shared_from_this<ForeignSession> {
   std::size_t used_ = 0;
   std::size_t filled_ = 0;
   Secret out_;
+  std::shared_ptr<const Bytes> open_out_;  // sent after it
   std::size_t sent_ = 0;
   bool close_after_ = false;
 };

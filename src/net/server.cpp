@@ -141,7 +141,10 @@ void TlsServer::drop_peers(std::function<bool(const crypto::Certificate&)> unwan
       const crypto::Certificate* certificate = session->certificate();
       if (certificate == nullptr || !unwanted(*certificate)) continue;
       const auto& element = certificate->names().element;
-      record(served_, {.point = "", .peer = element ? element->uri() : certificate->subject(), .reason = "connection closed: its certificate is revoked", .code = ErrorCode::denied});
+      record(served_, {.point = "",
+                       .peer = element ? element->uri() : certificate->subject(),
+                       .reason = "connection closed: its certificate is revoked",
+                       .code = ErrorCode::denied});
       session->close();  // touches the socket alone: the session leaves sessions_ on a later turn of this thread
     }
   });

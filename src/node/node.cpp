@@ -258,11 +258,15 @@ Result<net::Response> Node::health(const net::Request& /*request*/) {
 
 Result<net::Response> Node::revoked(const net::Request& request) {
   ASSIGN_OR_RETURN(const std::set<Bytes> fingerprints, read_revocation_notice(request.body));
+  drop_revoked(fingerprints);
+  return net::Response{.status = 200, .content_type = "", .body = {}};
+}
+
+void Node::drop_revoked(const std::set<Bytes>& fingerprints) {
   if (status_) status_->forget(fingerprints);
   const auto named = [fingerprints](const crypto::Certificate& certificate) { return fingerprints.contains(certificate.fingerprint(crypto::Hash::sha256)); };
   for (const auto& [name, client] : clients_) client->drop_servers(named);
   if (net::Server* server = serving_.load(); server != nullptr) server->drop_peers(named);
-  return net::Response{.status = 200, .content_type = "", .body = {}};
 }
 
 std::uint16_t Node::port() const noexcept { return server_ ? server_->port() : 0; }

@@ -1,11 +1,14 @@
 #include "services/cas/settings.hpp"
 
+#include <algorithm>
+
 namespace qanat::cas {
 namespace {
 
 constexpr std::int64_t lifetime_max_s = 10LL * 365 * 86400;  // that of the issuing CAs
 constexpr std::int64_t status_max_s = 7LL * 86400;
 constexpr std::int64_t responder_max_s = 90LL * 86400;
+constexpr std::size_t url_octets_max = 200;  // with the paths of csp/places.hpp behind it, within what a certificate's extension takes (256)
 
 std::chrono::seconds span(node::Config& table, std::string_view key, std::int64_t max, std::chrono::seconds absent) {
   return std::chrono::seconds(table.integer(key, 1, max, absent.count()));
@@ -18,10 +21,16 @@ FrontSettings read_front(node::Config table) {
   out.listener.port = static_cast<std::uint16_t>(port);
   out.listener.limits.connections_max =
       static_cast<std::size_t>(table.integer("connections_max", 1, 100000, static_cast<std::int64_t>(out.listener.limits.connections_max)));
-  out.url = table.text("url", port == 0 ? "" : "http://" + out.listener.address + ":" + std::to_string(port));
-  if (!out.url.empty() && !out.url.starts_with("http://")) table.reject("url", "must begin with http://: what is served there is signed, and asked for to check TLS");
+  const bool ipv6 = out.listener.address.contains(':');
+  const std::string host = ipv6 ? '[' + out.listener.address + ']' : out.listener.address;
+  out.url = table.text("url", port == 0 ? "" : "http://" + host + ":" + std::to_string(port));
+  if (out.url.empty()) return out;
+  if (!out.url.starts_with("http://")) table.reject("url", "must begin with http://: what is served there is signed, and asked for to check TLS");
   if (out.url.ends_with('/')) table.reject("url", "must not end with '/'");
-  if (!out.url.empty() && port == 0) table.reject("port", "must be there where url is");
+  if (out.url.size() > url_octets_max) table.reject("url", "must be at most " + std::to_string(url_octets_max) + " octets: certificates hold it three times");
+  if (std::ranges::any_of(out.url, [](char c) { return c <= ' ' || c > '~'; })) table.reject("url", "must be printable ASCII without spaces");
+  if (out.url.starts_with("http://0.0.0.0:") || out.url.starts_with("http://[::]:")) table.reject("url", "must be there where the address is that of all interfaces");
+  if (port == 0) table.reject("port", "must be there where url is");
   return out;
 }
 

@@ -72,21 +72,31 @@ void Csp::issued() {
 }
 
 Result<void> Csp::revoked(std::span<const Bytes> serials) {
+  // First, and without anything that can fail: the revocation stands, whatever becomes of the rest.
+  for (const Branch branch : all_branches) desk_.forget(branch, serials);
   ASSIGN_OR_RETURN(const std::vector<IssuedCertificate> certificates, records_.certificates(serials));
-  std::vector<std::string> fingerprints;
   {
     const std::lock_guard lock(mutex_);
     for (const IssuedCertificate& certificate : certificates) to_list_[certificate.branch].push_back(certificate.serial);
     look_ = true;
   }
-  for (const IssuedCertificate& certificate : certificates) {
-    desk_.forget(certificate.branch, std::span(&certificate.serial, 1));
-    ASSIGN_OR_RETURN(const crypto::Certificate parsed, crypto::Certificate::parse(certificate.der));
-    fingerprints.push_back(to_hex(parsed.fingerprint(crypto::Hash::sha256)));
-  }
   changed_.notify_all();
-  notices_.send(fingerprints);
   if (directory_) directory_->wake();
+  return notify(certificates);
+}
+
+/// Every element hears, and this one acts as they do.
+Result<void> Csp::notify(std::span<const IssuedCertificate> certificates) {
+  std::set<Bytes> fingerprints;
+  std::vector<std::string> texts;
+  for (const IssuedCertificate& certificate : certificates) {
+    ASSIGN_OR_RETURN(const crypto::Certificate parsed, crypto::Certificate::parse(certificate.der));
+    Bytes fingerprint = parsed.fingerprint(crypto::Hash::sha256);
+    texts.push_back(to_hex(fingerprint));
+    fingerprints.insert(std::move(fingerprint));
+  }
+  node_.drop_revoked(fingerprints);
+  notices_.send(texts);
   return {};
 }
 
@@ -101,13 +111,7 @@ Result<void> Csp::recall_revocations() {
     }
   }
   ASSIGN_OR_RETURN(const std::vector<IssuedCertificate> certificates, records_.certificates(serials));
-  std::vector<std::string> fingerprints;
-  for (const IssuedCertificate& certificate : certificates) {
-    ASSIGN_OR_RETURN(const crypto::Certificate parsed, crypto::Certificate::parse(certificate.der));
-    fingerprints.push_back(to_hex(parsed.fingerprint(crypto::Hash::sha256)));
-  }
-  notices_.send(fingerprints);
-  return {};
+  return notify(certificates);
 }
 
 void Csp::run() {
@@ -123,14 +127,30 @@ void Csp::run() {
     if (more) told.clear();
     lock.lock();
     if (stopping_ || (more && *more)) continue;
+    if (!more) {  // what is left to do is still noted down: it must not be tried again without a pause
+      changed_.wait_for(lock, look_every, [this] { return stopping_; });
+      look_ = true;
+      continue;
+    }
     changed_.wait_for(lock, look_every, [this] { return stopping_ || look_ || !to_list_.empty(); });
   }
 }
 
+/// Lists that cannot be made do not keep answers from being made.
 Result<bool> Csp::work() {
+  const Result<void> listed = work_on_lists();
+  ASSIGN_OR_RETURN(const bool more, work_on_answers());
+  TRY(listed);
+  return more;
+}
+
+Result<void> Csp::work_on_lists() {
   TRY(make_due_lists());
+  return lists_.renew(node_.clock().now_ms());
+}
+
+Result<bool> Csp::work_on_answers() {
   const UnixMs now = node_.clock().now_ms();
-  TRY(lists_.renew(now));
   if (settings_.front.url.empty()) {
     const std::lock_guard lock(mutex_);
     look_ = false;
@@ -177,7 +197,9 @@ void Csp::describe(wire::Json& body) {
   for (const Branch branch : all_branches) {
     if (const auto found = lists_.find(branch, "full")) lists.set(name(branch), found->number);
   }
-  wire::Json csp = wire::Json::object({{"answers_prepared", desk_.prepared()}, {"list_numbers", std::move(lists)}, {"notices_waiting", notices_.waiting()}});
+  wire::Json waiting = wire::Json::object();
+  for (const auto& [peer, count] : notices_.waiting()) waiting.set(peer, count);
+  wire::Json csp = wire::Json::object({{"answers_prepared", desk_.prepared()}, {"list_numbers", std::move(lists)}, {"notices_waiting", std::move(waiting)}});
   if (directory_) csp.set("directory", directory_->describe());
   body.set("csp", std::move(csp));
 }

@@ -38,8 +38,11 @@ class Csp {
   void run();
   /// True if there is more to do at once.
   Result<bool> work();
+  Result<void> work_on_lists();
+  Result<bool> work_on_answers();
   Result<void> make_due_lists();
   Result<void> recall_revocations();
+  Result<void> notify(std::span<const IssuedCertificate> certificates);
 
   node::Node& node_;
   const CasSettings settings_;

@@ -1,5 +1,7 @@
 #include "services/cas/csp/delegates.hpp"
 
+#include <algorithm>
+
 #include "crypto/hybrid_sign.hpp"
 #include "crypto/kdf.hpp"
 #include "services/cas/ceis/issuer.hpp"
@@ -24,13 +26,13 @@ Result<crypto::StatusSigner> Delegates::signer(Branch branch) const {
   return *signer;
 }
 
-Result<std::vector<Branch>> Delegates::renew(UnixMs now) {
+Result<void> Delegates::renew(UnixMs now) {
   std::vector<Branch> stale;
   for (const Branch branch : all_branches) {
     const auto known = signer(branch);
     if (!known || !is_fresh(*known, now)) stale.push_back(branch);
   }
-  if (stale.empty()) return stale;
+  if (stale.empty()) return {};
   ASSIGN_OR_RETURN(const crypto::Signer keys, crypto::Signer::generate(suite_, rng_));
   crypto::SigningSecret secret = keys.secret();
   for (const Branch branch : stale) {
@@ -40,7 +42,7 @@ Result<std::vector<Branch>> Delegates::renew(UnixMs now) {
     const std::lock_guard lock(mutex_);
     signers_.at(at(branch)) = std::move(appointed);
   }
-  return stale;
+  return {};
 }
 
 Result<crypto::StatusSigner> Delegates::appoint(Branch branch, const crypto::PrivateKey& key, UnixMs now) {

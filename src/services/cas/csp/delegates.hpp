@@ -17,8 +17,8 @@ class Delegates {
   Delegates(Records& records, const Authorities& authorities, const crypto::Suite& suite, crypto::Rng& rng, Identity self, std::chrono::seconds lifetime)
       : records_(records), authorities_(authorities), suite_(suite), rng_(rng), self_(std::move(self)), lifetime_(lifetime) {}
 
-  /// Draws new signers where there are none, or less than two thirds of their life is left; the branches that changed.
-  Result<std::vector<Branch>> renew(UnixMs now);
+  /// Draws new signers where there are none, or less than two thirds of their life is left.
+  Result<void> renew(UnixMs now);
   /// The signer of this branch; `unavailable` before the first renew().
   Result<crypto::StatusSigner> signer(Branch branch) const;
 

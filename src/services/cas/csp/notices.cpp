@@ -49,10 +49,12 @@ void RevocationNotices::send(std::span<const std::string> fingerprints) {
   changed_.notify_all();
 }
 
-std::size_t RevocationNotices::waiting() const {
+std::map<std::string, std::size_t> RevocationNotices::waiting() const {
   const std::lock_guard lock(mutex_);
-  std::size_t out = 0;
-  for (const auto& [name, reader] : readers_) out = std::max(out, reader.waiting.size());
+  std::map<std::string, std::size_t> out;
+  for (const auto& [name, reader] : readers_) {
+    if (!reader.waiting.empty()) out.emplace(name, reader.waiting.size());
+  }
   return out;
 }
 

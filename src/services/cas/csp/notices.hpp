@@ -28,8 +28,8 @@ class RevocationNotices {
   /// SHA-256 fingerprints, hexadecimal. An element that cannot be reached is asked again, with growing pauses; of more than 10 000 that one has not
   /// heard of the oldest are dropped: by then it has asked for their status anyway.
   void send(std::span<const std::string> fingerprints);
-  /// Notices that some element has not heard yet.
-  [[nodiscard]] std::size_t waiting() const;
+  /// How many notices an element has not heard yet, by its name; those that have heard all are left out.
+  [[nodiscard]] std::map<std::string, std::size_t> waiting() const;
 
  private:
   using SteadyClock = std::chrono::steady_clock;

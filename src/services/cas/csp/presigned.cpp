@@ -42,12 +42,6 @@ void Presigned::forget(Branch branch, std::span<const Bytes> serials) {
   }
 }
 
-void Presigned::forget(Branch branch) {
-  const std::lock_guard lock(mutex_);
-  ++generation_;
-  std::erase_if(answers_, [&](const auto& entry) { return entry.first.branch == branch; });
-}
-
 std::vector<PresignedKey> Presigned::due(UnixMs now, std::size_t most) const {
   std::vector<PresignedKey> out;
   const std::lock_guard lock(mutex_);

@@ -40,7 +40,6 @@ class Presigned {
   bool keep(PresignedKey key, PresignedAnswer answer, std::uint64_t generation);
   /// Forgets what is said about these certificates.
   void forget(Branch branch, std::span<const Bytes> serials);
-  void forget(Branch branch);
   /// The first `most` of those whose time is half over.
   [[nodiscard]] std::vector<PresignedKey> due(UnixMs now, std::size_t most) const;
   void forget_expired(UnixMs now);

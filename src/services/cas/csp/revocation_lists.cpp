@@ -1,6 +1,7 @@
 #include "services/cas/csp/revocation_lists.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include "node/crash_point.hpp"
@@ -37,8 +38,6 @@ Result<void> RevocationLists::renew(UnixMs now) {
     }();
     const bool young = oldest && now >= oldest->this_update && now - oldest->this_update < (oldest->next_update - oldest->this_update) / 2;
     if (young) continue;
-    // What has expired since the lists were last made anew is no longer to be found in the directory.
-    if (oldest) TRY(records_.note_expired(oldest->this_update, now));
     TRY(make(branch, all_shards(), Base::advanced, now));
   }
   return {};
@@ -68,19 +67,24 @@ Result<void> RevocationLists::make(Branch branch, std::span<const std::string> s
                         .this_update = now,
                         .next_update = now + static_cast<UnixMs>(std::chrono::milliseconds(lifetime_).count()),
                         .der = {}};
+  // What has expired since lists were last made with a new base is no longer to be found in the directory.
+  if (base == Base::advanced && last) TRY(records_.note_expired(branch, last->base_at, now));
+  // An entry stays for one more life of a list after its certificate has expired (RFC 5280 §3.3). Read once, so that all lists are of one moment.
+  const UnixMs life = numbers.next_update - now;
+  ASSIGN_OR_RETURN(const Entries revoked, records_.revoked(branch, now > life ? now - life : 0, 0));
   std::vector<PublishedList> made;
   // The delta still adds to the former base: who holds that list needs the delta alone.
-  ASSIGN_OR_RETURN(PublishedList delta, make_one(branch, std::string(delta_scope), numbers));
+  ASSIGN_OR_RETURN(PublishedList delta, make_one(branch, std::string(delta_scope), numbers, revoked));
   if (base == Base::advanced) {
     numbers.base_number = numbers.number;
     numbers.base_at = now;
   }
-  ASSIGN_OR_RETURN(PublishedList full, make_one(branch, std::string(full_scope), numbers));
+  ASSIGN_OR_RETURN(PublishedList full, make_one(branch, std::string(full_scope), numbers, revoked));
   made.push_back(std::move(full));
   made.push_back(std::move(delta));
   // A shard is named by the URL of its list: without a listener there are none.
   for (const std::string& shard : url_.empty() ? std::span<const std::string>() : shards) {
-    ASSIGN_OR_RETURN(PublishedList list, make_one(branch, shard, numbers));
+    ASSIGN_OR_RETURN(PublishedList list, make_one(branch, shard, numbers, revoked));
     made.push_back(std::move(list));
   }
   if (base == Base::kept) node::crash_point("cas.lists.signed");
@@ -94,27 +98,23 @@ Result<void> RevocationLists::make(Branch branch, std::span<const std::string> s
   return {};
 }
 
-Result<PublishedList> RevocationLists::make_one(Branch branch, std::string scope, const PublishedList& numbers) {
+Result<PublishedList> RevocationLists::make_one(Branch branch, std::string scope, const PublishedList& numbers, const Entries& revoked) const {
   const bool delta = scope == delta_scope;
   const bool full = scope == full_scope;
   PublishedList out = numbers;
   out.scope = std::move(scope);
-  const auto life = static_cast<UnixMs>(std::chrono::milliseconds(lifetime_).count());
-  // An entry stays for one more life of a list after its certificate has expired (RFC 5280 §3.3).
-  const UnixMs not_expired_at = out.this_update > life ? out.this_update - life : 0;
-  const UnixMs since = delta && out.base_at > delta_margin_ms ? out.base_at - delta_margin_ms : 0;
-  ASSIGN_OR_RETURN(std::vector<crypto::RevokedSerial> revoked, records_.revoked(branch, not_expired_at, since));
   crypto::RevocationList list{.number = out.number,
                               .base_number = delta ? std::optional(out.base_number) : std::nullopt,
                               .this_update = out.this_update,
                               .next_update = out.next_update,
                               .distribution_point = "",
                               .delta_url = full && !url_.empty() ? url_ + list_path(branch, delta_scope) : "",
-                              .revoked = std::move(revoked)};
-  if (!delta && !full) {
-    std::erase_if(list.revoked, [&](const crypto::RevokedSerial& entry) { return shard_of(entry.serial) != out.scope; });
-    list.distribution_point = url_ + list_path(branch, out.scope);
-  }
+                              .revoked = {}};
+  const auto belongs = [&](const crypto::RevokedSerial& entry) {
+    return full || (delta ? entry.revoked_at + delta_margin_ms >= out.base_at : shard_of(entry.serial) == out.scope);
+  };
+  std::ranges::copy_if(revoked, std::back_inserter(list.revoked), belongs);
+  if (!delta && !full) list.distribution_point = url_ + list_path(branch, out.scope);
   const Authority& authority = authorities_.of(branch);
   ASSIGN_OR_RETURN(out.der, crypto::make_revocation_list(list, authority.certificate, authority.key));
   return out;

@@ -27,8 +27,10 @@ class RevocationLists {
 
  private:
   enum class Base : std::uint8_t { kept, advanced };
+  using Entries = std::vector<crypto::RevokedSerial>;
   Result<void> make(Branch branch, std::span<const std::string> shards, Base base, UnixMs now);
-  Result<PublishedList> make_one(Branch branch, std::string scope, const PublishedList& numbers);
+  /// The list of this scope; `revoked`: all that its CA has revoked.
+  [[nodiscard]] Result<PublishedList> make_one(Branch branch, std::string scope, const PublishedList& numbers, const Entries& revoked) const;
 
   StatusRecords& records_;
   const Authorities& authorities_;

@@ -107,16 +107,21 @@ Result<std::size_t> StatusDesk::prepare(std::span<const LiveCertificate> live, s
   std::size_t made = 0;
   for (const PresignedKey& key : wanted) {
     const std::uint64_t generation = presigned_.generation();
-    ASSIGN_OR_RETURN(PresignedAnswer answer, presign(key));
+    ASSIGN_OR_RETURN(const Standing standing, records_.standing(key.branch, key.serial));
+    if (standing.not_after <= now) {  // its place is for certificates that somebody still asks about
+      presigned_.forget(key.branch, std::span(&key.serial, 1));
+      ++made;
+      continue;
+    }
+    ASSIGN_OR_RETURN(PresignedAnswer answer, presign(key, standing));
     if (presigned_.keep(key, std::move(answer), generation)) ++made;
   }
   return made;
 }
 
-Result<PresignedAnswer> StatusDesk::presign(const PresignedKey& key) {
+Result<PresignedAnswer> StatusDesk::presign(const PresignedKey& key, const Standing& standing) const {
   const UnixMs now = clock_.now_ms();
   ASSIGN_OR_RETURN(const crypto::StatusSigner signer, delegates_.signer(key.branch));
-  ASSIGN_OR_RETURN(const Standing standing, records_.standing(key.branch, key.serial));
   PresignedAnswer out{.der = {}, .this_update = now, .next_update = std::min(now + in_ms(settings_.presigned_lifetime), signer.certificate().not_after()), .tag = ""};
   const std::array lines{crypto::StatusLine{
       .hash = key.hash,

@@ -33,14 +33,15 @@ class StatusDesk {
   /// The reply when too many questions wait.
   static Reply try_later();
 
-  /// Makes the answers ahead that are missing or whose time is half over, `most` at a time; how many it made.
+  /// Makes the answers ahead that are missing or whose time is half over, `most` at a time, and drops those about certificates that have expired; how many
+  /// it made or dropped.
   Result<std::size_t> prepare(std::span<const LiveCertificate> live, std::size_t most);
   void forget(Branch branch, std::span<const Bytes> serials) { presigned_.forget(branch, serials); }
   [[nodiscard]] std::size_t prepared() const { return presigned_.size(); }
 
  private:
   [[nodiscard]] std::optional<Branch> branch_of(const crypto::StatusQuestions& questions) const;
-  Result<PresignedAnswer> presign(const PresignedKey& key);
+  [[nodiscard]] Result<PresignedAnswer> presign(const PresignedKey& key, const Standing& standing) const;
   Result<Reply> sign_for(const crypto::StatusQuestions& questions, Branch branch);
 
   StatusRecords& records_;

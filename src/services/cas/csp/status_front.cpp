@@ -35,7 +35,7 @@ std::string http_date(UnixMs at) {
 
 struct Shelf {
   std::string_view content;
-  ByteView octets;
+  std::shared_ptr<const Bytes> octets;  // shared with who keeps them
   UnixMs since;
   UnixMs until;
   std::string tag;
@@ -53,7 +53,7 @@ net::ForeignResponse cacheable(const Shelf& shelf, UnixMs now, std::string_view 
     out.status = 304;
     out.content_type.clear();
   } else {
-    out.body = Secret::copy_of(shelf.octets);
+    out.open_body = shelf.octets;
   }
   return out;
 }
@@ -128,8 +128,9 @@ void StatusFront::answer_status(Bytes request_der, Caching caching, std::string 
 
 net::ForeignResponse StatusFront::response(const StatusDesk::Reply& reply, Caching caching, std::string_view if_none_match) const {
   const PresignedAnswer& answer = *reply.answer;
-  if (!reply.lasting || caching == Caching::none) return {.status = 200, .content_type = std::string(content_ocsp), .body = Secret::copy_of(answer.der)};
-  return cacheable({.content = content_ocsp, .octets = answer.der, .since = answer.this_update, .until = answer.next_update, .tag = answer.tag}, clock_.now_ms(),
+  std::shared_ptr<const Bytes> der(reply.answer, &answer.der);
+  if (!reply.lasting || caching == Caching::none) return {.status = 200, .content_type = std::string(content_ocsp), .body = {}, .open_body = std::move(der)};
+  return cacheable({.content = content_ocsp, .octets = std::move(der), .since = answer.this_update, .until = answer.next_update, .tag = answer.tag}, clock_.now_ms(),
                    if_none_match);
 }
 
@@ -146,7 +147,7 @@ net::ForeignResponse StatusFront::list(const std::string& file, std::string_view
     const auto found = lists_.find(branch, scope);
     if (!found || list_path(branch, scope) != path) continue;
     const std::string tag = fmt::format("\"{}-{}-{}\"", name(branch), scope, found->number);
-    return cacheable({.content = content_crl, .octets = found->der, .since = found->this_update, .until = found->next_update, .tag = tag}, clock_.now_ms(),
+    return cacheable({.content = content_crl, .octets = {found, &found->der}, .since = found->this_update, .until = found->next_update, .tag = tag}, clock_.now_ms(),
                      if_none_match);
   }
   return plain_refusal(404, "there is no such list");
@@ -158,7 +159,7 @@ net::ForeignResponse StatusFront::ca_certificate(const std::string& file) const 
     const crypto::Certificate& certificate = authorities_.of(branch).certificate;
     const UnixMs now = clock_.now_ms();
     const std::string tag = '"' + to_hex(certificate.serial()) + '"';
-    return cacheable({.content = content_ca, .octets = certificate.der(), .since = certificate.not_before(), .until = now + ca_certificate_cached_ms, .tag = tag},
+    return cacheable({.content = content_ca, .octets = std::make_shared<const Bytes>(certificate.der()), .since = certificate.not_before(), .until = now + ca_certificate_cached_ms, .tag = tag},
                      now, "");
   }
   return plain_refusal(404, "there is no such CA");

@@ -26,10 +26,11 @@ IssuedCertificate issued_from(const store::Row& row) {
 Result<Standing> StatusRecords::standing(Branch branch, ByteView serial) {
   Standing out;
   TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT revoked_ms FROM certificate WHERE serial = ? AND branch = ? AND state = 'issued'", {serial, name(branch)},
+    return transaction.query("SELECT revoked_ms, not_after_ms FROM certificate WHERE serial = ? AND branch = ? AND state = 'issued'", {serial, name(branch)},
                              [&](const store::Row& row) {
                                out.status = row.is_null(0) ? crypto::CertStatus::good : crypto::CertStatus::revoked;
                                if (!row.is_null(0)) out.revoked_at = static_cast<UnixMs>(row.integer(0));
+                               out.not_after = static_cast<UnixMs>(row.integer(1));
                              });
   }));
   return out;
@@ -115,11 +116,11 @@ Result<void> StatusRecords::publish(std::span<const PublishedList> lists) {
   });
 }
 
-Result<void> StatusRecords::note_expired(UnixMs from, UnixMs until) {
+Result<void> StatusRecords::note_expired(Branch branch, UnixMs from, UnixMs until) {
   return store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(transaction.run("INSERT OR REPLACE INTO outbox (kind, branch, name) SELECT 'certificate', branch, serial FROM certificate WHERE state = 'issued' AND "
-                        "not_after_ms > ? AND not_after_ms <= ?",
-                        {store::column(from), store::column(until)}));
+                        "branch = ? AND not_after_ms > ? AND not_after_ms <= ?",
+                        {name(branch), store::column(from), store::column(until)}));
     return {};
   });
 }

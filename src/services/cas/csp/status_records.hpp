@@ -10,10 +10,11 @@
 
 namespace qanat::cas {
 
-/// How a certificate stands; `revoked_at` of a revoked one.
+/// How a certificate stands; `revoked_at` of a revoked one, `not_after` of one that is known.
 struct Standing {
   crypto::CertStatus status = crypto::CertStatus::unknown;
   UnixMs revoked_at = 0;
+  UnixMs not_after = 0;
 };
 
 struct LiveCertificate {
@@ -70,7 +71,7 @@ class StatusRecords {
   /// Keeps lists of one moment together: all of them or none.
   Result<void> publish(std::span<const PublishedList> lists);
   /// Puts certificates that expired between the two times into the outbox: the directory is to forget them.
-  Result<void> note_expired(UnixMs from, UnixMs until);
+  Result<void> note_expired(Branch branch, UnixMs from, UnixMs until);
 
   Result<std::optional<Errand>> next_errand();
   /// The row goes unless it was replaced by a later one meanwhile.

@@ -118,16 +118,13 @@ class LdapDirectory final : public Directory {
   Connection connection_;
 };
 
-/// While it lives, a write to a connection that the directory has closed is an error of that call, and does not end the process.
-class NoBrokenPipe {
- public:
-  NoBrokenPipe() {
-    sigset_t pipe;
-    sigemptyset(&pipe);
-    sigaddset(&pipe, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &pipe, nullptr);  // for good: the thread has no other use for it
-  }
-};
+/// From now on, in this thread, a write to a connection that the directory has closed is an error of that call and does not end the process.
+void survive_broken_pipes() {
+  sigset_t pipe;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
+}
 
 Result<void> set_options(LDAP* connection, const DirectorySettings& settings) {
   const int version = LDAP_VERSION3;
@@ -177,7 +174,7 @@ Result<void> check_directory(const DirectorySettings& settings) {
 }
 
 Result<std::unique_ptr<Directory>> Directory::connect(const DirectorySettings& settings) {
-  const NoBrokenPipe in_this_thread;
+  survive_broken_pipes();
   LDAP* handle = nullptr;
   if (const int result = ldap_initialize(&handle, settings.uri.c_str()); result != LDAP_SUCCESS) return failure(nullptr, result, settings.uri);
   Connection connection(handle);
