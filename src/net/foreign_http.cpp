@@ -183,15 +183,15 @@ void HttpProtocol::refuse(Denial denial, SendBack send) {
                   .peer = peer_->names.empty() ? peer_->address : peer_->names.front(),
                   .reason = std::move(denial.why),
                   .code = code_of(denial.status)};
-  shared_.record(std::move(refusal), [send = std::move(send), head, body = std::move(response.body)]() mutable {
-    send({.head = head, .body = std::move(body), .close_after = true});
+  shared_.record(std::move(refusal), [send = std::move(send), head, body = std::move(response.body), open = std::move(response.open_body)]() mutable {
+    send({.head = head, .body = std::move(body), .open_body = std::move(open), .close_after = true});
   });
 }
 
 Outgoing HttpProtocol::too_late(bool within) {
   ForeignResponse response = rendered(within ? 408 : 503, within ? "the request took too long to come" : "no answer was found in time");
   std::string head = response_head(response, request_id_, "", false);
-  return {.head = std::move(head), .body = std::move(response.body), .close_after = true};
+  return {.head = std::move(head), .body = std::move(response.body), .open_body = std::move(response.open_body), .close_after = true};
 }
 
 class HttpListener final : public ForeignListener {

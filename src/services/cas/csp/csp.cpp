@@ -1,6 +1,7 @@
 #include "services/cas/csp/csp.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace qanat::cas {
 namespace {
