@@ -170,7 +170,9 @@ Result<Network> Network::plan(const std::filesystem::path& folder, NetworkOption
                              .status_port = all[i].kind == Kind::cas ? ports[3 * i + 1] : std::uint16_t{0},
                              .started = all[i].kind != Kind::op && (out.options_.optics || all[i].kind != Kind::qkd)});
   }
-  for (const Identity& spare : out.options_.spares) out.elements_.push_back({.identity = spare, .port = 0, .peers = {"cas"}, .sae_port = 0, .stream_port = 0, .status_port = 0, .started = false});
+  for (const Identity& spare : out.options_.spares) {
+    out.elements_.push_back({.identity = spare, .port = 0, .peers = {"cas"}, .sae_port = 0, .stream_port = 0, .status_port = 0, .started = false});
+  }
   out.terminals_ = {{.uid = "A", .number = "+8655110000001", .domain = "a", .kms = "kms-a"},
                     {.uid = "B", .number = "+8655120000002", .domain = "b", .kms = "kms-b"},
                     {.uid = "C", .number = "+8655110000003", .domain = "a", .kms = "kms-a"}};

@@ -38,8 +38,10 @@ void print_table(const Network& network, const RunningNetwork& running) {
   }
   for (const ElementPlan& element : network.elements()) {
     if (element.status_port == 0) continue;
-    fmt::print("  certificate status for everybody's software: OCSP http://127.0.0.1:{0}/ocsp, revocation lists http://127.0.0.1:{0}/crl/ml_dsa.crl and classical.crl\n",
-               element.status_port);
+    fmt::print(
+        "  certificate status for everybody's software: OCSP http://127.0.0.1:{0}/ocsp, revocation lists http://127.0.0.1:{0}/crl/ml_dsa.crl and "
+        "classical.crl\n",
+        element.status_port);
   }
   print_sae_listeners(network);
 }

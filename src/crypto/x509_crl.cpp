@@ -155,7 +155,9 @@ Result<std::string> read_delta_url(const X509_CRL* list) {
   int critical = -1;
   const DistributionPoints points(static_cast<CRL_DIST_POINTS*>(X509_CRL_get_ext_d2i(list, NID_freshest_crl, &critical, nullptr)));
   if (!points && critical == -1) return std::string();
-  if (!points || sk_DIST_POINT_num(points.get()) != 1) return fail(ErrorCode::invalid_argument, "revocation list: its freshestCRL is malformed, or names several");
+  if (!points || sk_DIST_POINT_num(points.get()) != 1) {
+    return fail(ErrorCode::invalid_argument, "revocation list: its freshestCRL is malformed, or names several");
+  }
   return url_of(sk_DIST_POINT_value(points.get(), 0)->distpoint);
 }
 

@@ -12,7 +12,9 @@ using AccessDescription = Owned<ACCESS_DESCRIPTION, ACCESS_DESCRIPTION_free>;
 Result<UrlName> url_name(const std::string& url) {
   UrlName name(GENERAL_NAME_new());
   Owned<ASN1_IA5STRING, ASN1_IA5STRING_free> value(ASN1_IA5STRING_new());
-  if (url.size() > url_octets_max) return fail(ErrorCode::invalid_argument, "status pointer: an URL of more than " + std::to_string(url_octets_max) + " octets");
+  if (url.size() > url_octets_max) {
+    return fail(ErrorCode::invalid_argument, "status pointer: an URL of more than " + std::to_string(url_octets_max) + " octets");
+  }
   if (!name || !value || ASN1_STRING_set(value.get(), url.data(), static_cast<int>(url.size())) != 1) return openssl_failure("status pointer");
   GENERAL_NAME_set0_value(name.get(), GEN_URI, value.release());
   return Result<UrlName>(std::move(name));

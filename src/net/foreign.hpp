@@ -50,8 +50,8 @@ struct ForeignRequest {
   std::string request_id;
 };
 
-/// The body is a Secret because it may hold keys. What everybody may have anyway goes into `open_body` instead: locked memory is scarce, and one copy serves all
-/// connections that send it.
+/// The body is a Secret because it may hold keys. What everybody may have anyway goes into `open_body` instead: locked memory is scarce, and one copy serves
+/// all connections that send it.
 struct ForeignResponse {
   unsigned status = 200;
   std::string content_type;

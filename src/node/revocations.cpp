@@ -19,7 +19,9 @@ Result<std::set<Bytes>> read_revocation_notice(ByteView body) {
   ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(body));
   TRY(json.only({"revoked"}));
   ASSIGN_OR_RETURN(const std::vector<std::string> texts, json.texts("revoked"));
-  if (texts.size() > revocations_at_once) return fail(ErrorCode::invalid_argument, "revoked: more than " + std::to_string(revocations_at_once) + " certificates");
+  if (texts.size() > revocations_at_once) {
+    return fail(ErrorCode::invalid_argument, "revoked: more than " + std::to_string(revocations_at_once) + " certificates");
+  }
   std::set<Bytes> out;
   for (const std::string& text : texts) {
     std::optional<Bytes> fingerprint = from_hex(text);

@@ -11,7 +11,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* octets, std::size_t si
   if (questions->about.empty() || questions->about.size() > qanat::crypto::status_questions_max || questions->nonce.size() > 128) __builtin_trap();
   for (const auto& question : questions->about) {
     const std::size_t digest = question.hash == qanat::crypto::CertIdHash::sha1 ? 20 : 32;
-    if (question.serial.empty() || question.serial.size() > 20 || question.issuer_name_hash.size() != digest || question.issuer_key_hash.size() != digest) __builtin_trap();
+    if (question.serial.empty() || question.serial.size() > 20 || question.issuer_name_hash.size() != digest || question.issuer_key_hash.size() != digest) {
+      __builtin_trap();
+    }
   }
   return 0;
 }

@@ -178,7 +178,8 @@ TEST_F(DirectoryPublication, NothingInItNamesASubscriber) {
   EXPECT_FALSE(all.out.contains(number));
   for (const Bytes& value : Slapd::values(all, "userCertificate;binary")) EXPECT_FALSE(as_text(value).contains("tel:"));
   ASSERT_TRUE(net().op().revoke({.domain = "a", .kind = Kind::app1, .name = "A"}));
-  TestNetwork::await("its entry to go", [&] { return !slapd_->search("ou=terminals,o=network", "(cn=" + fingerprint + ")").out.contains(fingerprint); }, published_max);
+  TestNetwork::await(
+      "its entry to go", [&] { return !slapd_->search("ou=terminals,o=network", "(cn=" + fingerprint + ")").out.contains(fingerprint); }, published_max);
 }
 
 TEST_F(DirectoryPublication, StrangersReadAndDoNotWrite) {

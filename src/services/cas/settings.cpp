@@ -29,7 +29,9 @@ FrontSettings read_front(node::Config table) {
   if (out.url.ends_with('/')) table.reject("url", "must not end with '/'");
   if (out.url.size() > url_octets_max) table.reject("url", "must be at most " + std::to_string(url_octets_max) + " octets: certificates hold it three times");
   if (std::ranges::any_of(out.url, [](char c) { return c <= ' ' || c > '~'; })) table.reject("url", "must be printable ASCII without spaces");
-  if (out.url.starts_with("http://0.0.0.0:") || out.url.starts_with("http://[::]:")) table.reject("url", "must be there where the address is that of all interfaces");
+  if (out.url.starts_with("http://0.0.0.0:") || out.url.starts_with("http://[::]:")) {
+    table.reject("url", "must be there where the address is that of all interfaces");
+  }
   if (port == 0) table.reject("port", "must be there where url is");
   return out;
 }

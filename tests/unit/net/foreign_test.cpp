@@ -283,11 +283,12 @@ class PlainListenerTest : public testing::Test {
     ForeignService& service = services.emplace_back();
     service.prefix = "/";
     service.refuse = [](unsigned status, std::string_view) { return ForeignResponse{.status = status, .content_type = "", .body = {}}; };
-    service.routes.push_back({.point = "x", .method = "GET", .pattern = "/large", .body_max = 0, .answer = [this](const ForeignRequest& request, ForeignReply reply) {
-                                named_ = !request.peer->names.empty() || !request.peer->protocol.empty();
-                                const bool known = request.if_none_match == "\"1\"";
-                                reply({.status = known ? 304U : 200U, .content_type = "", .body = {}, .open_body = known ? nullptr : large_, .fields = {{"ETag", "\"1\""}}});
-                              }});
+    service.routes.push_back(
+        {.point = "x", .method = "GET", .pattern = "/large", .body_max = 0, .answer = [this](const ForeignRequest& request, ForeignReply reply) {
+           named_ = !request.peer->names.empty() || !request.peer->protocol.empty();
+           const bool known = request.if_none_match == "\"1\"";
+           reply({.status = known ? 304U : 200U, .content_type = "", .body = {}, .open_body = known ? nullptr : large_, .fields = {{"ETag", "\"1\""}}});
+         }});
     ForeignSettings settings;
     settings.transport = ForeignTransport::plain;
     auto started = ForeignListener::start(settings, std::move(services), {});

@@ -53,16 +53,18 @@ Result<crypto::StatusSigner> Delegates::appoint(Branch branch, const crypto::Pri
                             .not_before = now - backdating_ms,
                             .not_after = std::min(now + static_cast<UnixMs>(std::chrono::milliseconds(lifetime_).count()), authority.certificate.not_after())};
   const Bytes request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat status responder"), public_key});
-  TRY(records_.intend({.identity = self_, .request_hash = request_hash, .expectation = std::nullopt, .overlap = Overlap::allowed, .intentions = {intention}}, now));
-  ASSIGN_OR_RETURN(crypto::Certificate certificate,
-                   crypto::issue({.use = crypto::CertificateUse::ocsp_signer,
-                                  .names = {.common_name = "Qanat status responder " + std::string(crypto::name(key.algorithm)), .element = {}, .number = {}, .dns = {}},
-                                  .key_algorithm = key.algorithm,
-                                  .public_key = std::move(public_key),
-                                  .serial = intention.serial,
-                                  .not_before = intention.not_before,
-                                  .not_after = intention.not_after},
-                                 &authority.certificate, authority.key));
+  TRY(records_.intend({.identity = self_, .request_hash = request_hash, .expectation = std::nullopt, .overlap = Overlap::allowed, .intentions = {intention}},
+                      now));
+  ASSIGN_OR_RETURN(
+      crypto::Certificate certificate,
+      crypto::issue({.use = crypto::CertificateUse::ocsp_signer,
+                     .names = {.common_name = "Qanat status responder " + std::string(crypto::name(key.algorithm)), .element = {}, .number = {}, .dns = {}},
+                     .key_algorithm = key.algorithm,
+                     .public_key = std::move(public_key),
+                     .serial = intention.serial,
+                     .not_before = intention.not_before,
+                     .not_after = intention.not_after},
+                    &authority.certificate, authority.key));
   TRY(records_.complete(request_hash, {{intention.serial, certificate.der()}}));
   return crypto::StatusSigner::make(authority.certificate, std::move(certificate), key);
 }

@@ -38,7 +38,9 @@ void Presigned::forget(Branch branch, std::span<const Bytes> serials) {
   const std::lock_guard lock(mutex_);
   ++generation_;
   for (const Bytes& serial : serials) {
-    for (const crypto::CertIdHash hash : {crypto::CertIdHash::sha1, crypto::CertIdHash::sha256}) answers_.erase({.branch = branch, .hash = hash, .serial = serial});
+    for (const crypto::CertIdHash hash : {crypto::CertIdHash::sha1, crypto::CertIdHash::sha256}) {
+      answers_.erase({.branch = branch, .hash = hash, .serial = serial});
+    }
   }
 }
 

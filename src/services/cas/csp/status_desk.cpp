@@ -122,7 +122,8 @@ Result<std::size_t> StatusDesk::prepare(std::span<const LiveCertificate> live, s
 Result<PresignedAnswer> StatusDesk::presign(const PresignedKey& key, const Standing& standing) const {
   const UnixMs now = clock_.now_ms();
   ASSIGN_OR_RETURN(const crypto::StatusSigner signer, delegates_.signer(key.branch));
-  PresignedAnswer out{.der = {}, .this_update = now, .next_update = std::min(now + in_ms(settings_.presigned_lifetime), signer.certificate().not_after()), .tag = ""};
+  PresignedAnswer out{
+      .der = {}, .this_update = now, .next_update = std::min(now + in_ms(settings_.presigned_lifetime), signer.certificate().not_after()), .tag = ""};
   const std::array lines{crypto::StatusLine{
       .hash = key.hash,
       .serial = key.serial,

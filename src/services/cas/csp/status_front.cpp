@@ -103,11 +103,10 @@ net::ForeignService StatusFront::service() {
                           // Octets that are no request get the answer for such.
                           answer_status(der ? *std::move(der) : Bytes(), Caching::allowed, std::move(request.if_none_match), std::move(reply));
                         }});
-  out.routes.push_back({.point = "CRL",
-                        .method = "GET",
-                        .pattern = "/crl/{}",
-                        .body_max = 0,
-                        .answer = [this](const net::ForeignRequest& request, net::ForeignReply reply) { reply(list(request.parameters.front(), request.if_none_match)); }});
+  out.routes.push_back(
+      {.point = "CRL", .method = "GET", .pattern = "/crl/{}", .body_max = 0, .answer = [this](const net::ForeignRequest& request, net::ForeignReply reply) {
+         reply(list(request.parameters.front(), request.if_none_match));
+       }});
   out.routes.push_back({.point = "CA",
                         .method = "GET",
                         .pattern = "/ca/{}",
@@ -130,8 +129,8 @@ net::ForeignResponse StatusFront::response(const StatusDesk::Reply& reply, Cachi
   const PresignedAnswer& answer = *reply.answer;
   std::shared_ptr<const Bytes> der(reply.answer, &answer.der);
   if (!reply.lasting || caching == Caching::none) return {.status = 200, .content_type = std::string(content_ocsp), .body = {}, .open_body = std::move(der)};
-  return cacheable({.content = content_ocsp, .octets = std::move(der), .since = answer.this_update, .until = answer.next_update, .tag = answer.tag}, clock_.now_ms(),
-                   if_none_match);
+  return cacheable({.content = content_ocsp, .octets = std::move(der), .since = answer.this_update, .until = answer.next_update, .tag = answer.tag},
+                   clock_.now_ms(), if_none_match);
 }
 
 net::ForeignResponse StatusFront::list(const std::string& file, std::string_view if_none_match) const {
@@ -147,8 +146,8 @@ net::ForeignResponse StatusFront::list(const std::string& file, std::string_view
     const auto found = lists_.find(branch, scope);
     if (!found || list_path(branch, scope) != path) continue;
     const std::string tag = fmt::format("\"{}-{}-{}\"", name(branch), scope, found->number);
-    return cacheable({.content = content_crl, .octets = {found, &found->der}, .since = found->this_update, .until = found->next_update, .tag = tag}, clock_.now_ms(),
-                     if_none_match);
+    return cacheable({.content = content_crl, .octets = {found, &found->der}, .since = found->this_update, .until = found->next_update, .tag = tag},
+                     clock_.now_ms(), if_none_match);
   }
   return plain_refusal(404, "there is no such list");
 }
@@ -159,7 +158,11 @@ net::ForeignResponse StatusFront::ca_certificate(const std::string& file) const 
     const crypto::Certificate& certificate = authorities_.of(branch).certificate;
     const UnixMs now = clock_.now_ms();
     const std::string tag = '"' + to_hex(certificate.serial()) + '"';
-    return cacheable({.content = content_ca, .octets = std::make_shared<const Bytes>(certificate.der()), .since = certificate.not_before(), .until = now + ca_certificate_cached_ms, .tag = tag},
+    return cacheable({.content = content_ca,
+                      .octets = std::make_shared<const Bytes>(certificate.der()),
+                      .since = certificate.not_before(),
+                      .until = now + ca_certificate_cached_ms,
+                      .tag = tag},
                      now, "");
   }
   return plain_refusal(404, "there is no such CA");

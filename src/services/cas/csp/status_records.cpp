@@ -144,8 +144,9 @@ Result<void> StatusRecords::errand_done(std::int64_t id) {
 
 Result<std::int64_t> StatusRecords::errands_waiting() {
   std::int64_t out = 0;
-  TRY(store_.transact(
-      [&](store::Transaction& transaction) { return transaction.query("SELECT count(*) FROM outbox", {}, [&](const store::Row& row) { out = row.integer(0); }); }));
+  TRY(store_.transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT count(*) FROM outbox", {}, [&](const store::Row& row) { out = row.integer(0); });
+  }));
   return out;
 }
 
