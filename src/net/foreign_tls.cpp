@@ -87,6 +87,14 @@ Result<void> trust(SSL_CTX* context, TlsSide side, const ForeignTls& files) {
   return {};
 }
 
+Bytes thumbprint_of(const X509* certificate) {
+  constexpr std::size_t sha256_size = 32;
+  Bytes out(sha256_size);
+  unsigned int size = 0;
+  if (certificate == nullptr || X509_digest(certificate, EVP_sha256(), out.data(), &size) != 1 || size != sha256_size) return {};
+  return out;
+}
+
 }  // namespace
 
 Result<TlsContext> make_foreign_context(TlsSide side, const ForeignTls& files) {
@@ -110,6 +118,7 @@ Result<TlsContext> make_foreign_context(TlsSide side, const ForeignTls& files) {
 ForeignPeer describe_peer(SSL* connection, const ForeignPeerCheck& check, std::string address) {
   const char* const group = SSL_get0_group_name(connection);
   ForeignPeer out{.names = check.names,
+                  .thumbprint = thumbprint_of(SSL_get0_peer_certificate(connection)),
                   .address = std::move(address),
                   .protocol = SSL_get_version(connection),
                   .group = group != nullptr ? group : "",

@@ -96,6 +96,9 @@ Result<std::unique_ptr<IamService>> IamService::open(node::Node& node, IamSettin
                    .reason = "",
                    .request_id = ""}));
   TRY(service->found());
+  if (const auto& listener = service->settings_.web.listener) {
+    ASSIGN_OR_RETURN(service->web_, WebFront::start(*listener, OAuth(service->desk_, *service->privilege_front_, *service->tokens_), node));
+  }
   node.describe_health([raw = service.get()](wire::Json& body) {
     if (const auto count = raw->subscribers_.count()) body.set("subscribers", *count);
     if (const auto count = raw->identities_.count()) body.set("identities", *count);
@@ -103,6 +106,11 @@ Result<std::unique_ptr<IamService>> IamService::open(node::Node& node, IamSettin
     if (const auto count = raw->outbox_.waiting()) body.set("messages_waiting", *count);
   });
   return Result<std::unique_ptr<IamService>>(std::move(service));
+}
+
+void IamService::stop() {
+  if (web_) web_->stop();
+  outbox_.stop();
 }
 
 Result<void> IamService::found() {
@@ -162,7 +170,7 @@ Result<net::Response> IamService::administer(const net::Request& request, node::
   ASSIGN_OR_RETURN(const Uid uid, read_uid(json));
   deed.object = uid.text() + " " + op;
   constexpr std::array ops{std::string_view("create"), std::string_view("new_secret"), std::string_view("suspend"), std::string_view("resume"), std::string_view("show")};
-  if (!std::ranges::contains(ops, op)) return fail(ErrorCode::invalid_argument, "op must be create, new_secret, suspend, resume or show");
+  if (std::ranges::find(ops, op) == ops.end()) return fail(ErrorCode::invalid_argument, "op must be create, new_secret, suspend, resume or show");
   ASSIGN_OR_RETURN(const IdentityRecord caller, desk_.caller(request));
   TRY(desk_.require(caller, op == "show" ? "identity.read" : op == "suspend" || op == "resume" ? "identity.suspend" : "identity.create"));
   if (op != "show") TRY(desk_.intend(request, "subscriber." + op, uid.text()));

@@ -22,7 +22,9 @@ class IamService {
   std::vector<points::Handler> handlers();
   /// Begins to send what waits for other elements.
   void start() { outbox_.start(); }
-  void stop() { outbox_.stop(); }
+  void stop();
+  /// Of the listener for software of others; 0 without one.
+  [[nodiscard]] std::uint16_t web_port() const noexcept { return web_ ? web_->port() : std::uint16_t{0}; }
   [[nodiscard]] Outbox& outbox() noexcept { return outbox_; }
 
  private:
@@ -51,6 +53,7 @@ class IamService {
   Anomalies anomalies_;
   BehaviourFront behaviour_front_;
   node::AuditWitness witness_;
+  std::unique_ptr<WebFront> web_;  // last: its threads work on what is above
 };
 
 }  // namespace qanat::iam

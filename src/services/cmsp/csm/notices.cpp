@@ -1,6 +1,5 @@
 #include "services/cmsp/csm/notices.hpp"
 
-#include "node/crash_point.hpp"
 #include "node/subscriber.hpp"
 
 namespace qanat::cmsp {
@@ -31,7 +30,6 @@ Result<void> Notices::take(const std::string& iam, const Notice& notice, UnixMs 
                            {std::string_view(iam), notice.id, std::string_view(notice.rule), std::string_view(notice.uid), store::column(notice.found_ms),
                             std::string_view(notice.why), store::column(now)});
   }));
-  node::crash_point("cmsp.notice.taken");
   return {};
 }
 

@@ -149,7 +149,6 @@ Result<std::int64_t> IdentityRegister::import(const std::vector<IdentityRecord>&
     }
     return count;
   });
-  node::crash_point("iam.identity.imported");
   return taken(done, Uid(at));
 }
 
@@ -187,7 +186,6 @@ Result<IdentityRecord> IdentityRegister::change(const Uid& uid, std::int64_t ver
     if (wanted.says_the_same(*known)) return *known;
     return replace(transaction, *known, std::move(wanted), now);
   }), uid);
-  node::crash_point("iam.identity.changed");
   return out;
 }
 
@@ -222,7 +220,6 @@ Result<void> IdentityRegister::remove(const Uid& uid, std::int64_t version, Unix
                         {std::string_view(uid.text()), version, known->epoch + 1, store::column(now)}));
     return epoch_ended_(transaction, uid, known->epoch + 1, now);
   });
-  node::crash_point("iam.identity.deleted");
   return out;
 }
 
@@ -234,7 +231,6 @@ Result<std::int64_t> IdentityRegister::end_epoch(const Uid& uid, UnixMs now) {
     TRY(epoch_ended_(transaction, uid, known->epoch + 1, now));
     return known->epoch + 1;
   });
-  node::crash_point("iam.epoch.ended");
   return out;
 }
 

@@ -13,9 +13,9 @@ namespace qanat::iam {
 using EpochEnded = std::function<Result<void>(store::Transaction&, const Uid&, std::int64_t epoch, UnixMs now)>;
 
 struct IdentityFilter {
-  std::optional<IdentityClass> of;
-  std::optional<std::string> domain;
-  std::optional<Standing> standing;
+  std::optional<IdentityClass> of = {};
+  std::optional<std::string> domain = {};
+  std::optional<Standing> standing = {};
 };
 
 class IdentityRegister {

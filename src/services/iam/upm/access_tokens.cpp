@@ -2,7 +2,6 @@
 
 #include <optional>
 
-#include "node/crash_point.hpp"
 #include "wire/base64.hpp"
 
 namespace qanat::iam {
@@ -26,7 +25,6 @@ Result<Secret> stored_secret(store::Store& store, crypto::CryptoDevice& device, 
     TRY(store.transact([&](store::Transaction& transaction) {
       return transaction.run("INSERT INTO token_key (algorithm, sealed, made_ms) VALUES (?, ?, ?)", {algorithm, ByteView(box), store::column(now)});
     }));
-    node::crash_point("iam.token_key.made");
     sealed = box;
   }
   return device.unseal(key_context(algorithm), *sealed);

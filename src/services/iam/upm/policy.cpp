@@ -84,7 +84,7 @@ std::optional<std::string> forbidden(const Standpoint& standpoint, const Action&
   if (action.gives_privilege && (question.target == subject.uid.text() || question.target == class_subject(subject.of))) {
     return "separation of duties: '" + subject.uid.text() + "' cannot give a role to itself";
   }
-  if (action.name == "role.define" && std::ranges::contains(standpoint.grants, question.target, &Grant::role)) {
+  if (action.name == "role.define" && std::ranges::find(standpoint.grants, question.target, &Grant::role) != standpoint.grants.end()) {
     return "separation of duties: '" + subject.uid.text() + "' cannot change what its own role '" + question.target + "' permits";
   }
   Duty held = Duty::none;

@@ -39,7 +39,7 @@ inline constexpr std::size_t permissions_max = 64;  // of a role
 inline constexpr std::size_t grants_max = 64;       // of a subject
 
 struct Permission {
-  std::string action;                 // "identity.read", "identity.*", "*"
+  std::string action = {};            // "identity.read", "identity.*", "*"
   std::string point = "*";            // reference point, "Km-1"
   wire::Assurance level_max = wire::Assurance::disjoint_qkd_paths;
   bool operator==(const Permission&) const = default;
@@ -48,7 +48,7 @@ struct Permission {
 struct Role {
   std::string name;
   Duty duty = Duty::none;
-  std::vector<Permission> permissions;
+  std::vector<Permission> permissions = {};
   bool builtin = false;
   bool operator==(const Role&) const = default;
 };
@@ -59,12 +59,12 @@ Result<Role> read_role(const wire::Json& json);
 
 struct Grant {
   std::int64_t id = 0;
-  std::string subject;  // a uid, or "class:terminal": everybody of that class
-  std::string role;
+  std::string subject = {};  // a uid, or "class:terminal": everybody of that class
+  std::string role = {};
   std::string domain = "*";  // peer domain
   wire::Assurance level_max = wire::Assurance::disjoint_qkd_paths;
   UnixMs not_after_ms = 0;   // 0: no end
-  std::string given_by;
+  std::string given_by = {};
   UnixMs given_ms = 0;
   bool operator==(const Grant&) const = default;
 };
@@ -75,19 +75,19 @@ std::string class_subject(IdentityClass of);
 
 /// One question: may this subject do this, there, at this level?
 struct Question {
-  std::string action;
-  std::string point;        // empty: none is concerned
-  std::string peer_domain;  // empty: none is concerned
+  std::string action = {};
+  std::string point = {};        // empty: none is concerned
+  std::string peer_domain = {};  // empty: none is concerned
   wire::Assurance level = wire::Assurance::local_rng;
-  std::string target;       // who gains by it, for actions that give privilege; which role, for role.define
+  std::string target = {};       // who gains by it, for actions that give privilege; which role, for role.define
 };
 Result<Question> read_question(const wire::Json& json);
 
 /// What is known of the subject: itself, the grants that name it or its class, and the roles that they name.
 struct Standpoint {
-  std::optional<IdentityRecord> subject;  // absent: unknown
-  std::vector<Grant> grants;
-  std::vector<Role> roles;
+  std::optional<IdentityRecord> subject = {};  // absent: unknown
+  std::vector<Grant> grants = {};
+  std::vector<Role> roles = {};
 };
 
 struct Reason {

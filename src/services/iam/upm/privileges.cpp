@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "node/crash_point.hpp"
-
 namespace qanat::iam {
 namespace {
 
@@ -168,7 +166,6 @@ Result<void> Privileges::define(const Role& role) {
                         {std::string_view(role.name), name(role.duty), std::string_view(permissions)}));
     return {};
   }));
-  node::crash_point("iam.role.defined");
   return {};
 }
 
@@ -207,7 +204,6 @@ Result<Grant> Privileges::give(Grant grant, UnixMs now) {
     TRY(check_separation(roles_in(has, all), role));
     return enter(transaction, std::move(grant), now);
   });
-  node::crash_point("iam.grant.given");
   return out;
 }
 
@@ -222,7 +218,6 @@ Result<Grant> Privileges::take(std::int64_t id) {
     TRY(transaction.run("DELETE FROM role_grant WHERE id = ?", {id}));
     return found.front();
   });
-  node::crash_point("iam.grant.taken");
   return out;
 }
 
