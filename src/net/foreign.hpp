@@ -32,11 +32,11 @@ struct ForeignTls {
 /// The other end of a connection.
 struct ForeignPeer {
   std::vector<std::string> names;  // of its certificate: URIs, DNS names, common name
-  Bytes thumbprint = {};           // SHA-256 over its certificate's DER (RFC 8705 §3.1)
   std::string address;
   std::string protocol;       // "TLSv1.3"
   std::string group;          // of the key exchange, as OpenSSL spells it
   bool quantum_safe = false;  // the group is the hybrid one
+  Bytes thumbprint = {};      // SHA-256 over its certificate's DER (RFC 8705 §3.1)
 };
 
 struct ForeignRequest {

@@ -118,11 +118,11 @@ Result<TlsContext> make_foreign_context(TlsSide side, const ForeignTls& files) {
 ForeignPeer describe_peer(SSL* connection, const ForeignPeerCheck& check, std::string address) {
   const char* const group = SSL_get0_group_name(connection);
   ForeignPeer out{.names = check.names,
-                  .thumbprint = thumbprint_of(SSL_get0_peer_certificate(connection)),
                   .address = std::move(address),
                   .protocol = SSL_get_version(connection),
                   .group = group != nullptr ? group : "",
-                  .quantum_safe = false};
+                  .quantum_safe = false,
+                  .thumbprint = thumbprint_of(SSL_get0_peer_certificate(connection))};
   out.quantum_safe = out.group == quantum_safe_group;
   return out;
 }
