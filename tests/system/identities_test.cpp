@@ -266,24 +266,37 @@ POINT_TEST(IdentitiesOverTheWire, X_12, refuses, Others) {
 }
 
 TEST_F(IdentitiesOverTheWire, TheCommandsDoWhatTheirHelpShows) {
-  duties_.clear();  // the command opens the same identities
+  duties_.clear();  // the commands open the same identities
+  net().close_op();
   const TemporaryDirectory folder;
   const std::string on = " --state " + net().network().folder().string();
   const auto run = [&](const std::string& line) { return run_program("iam " + line + on, folder); };
-  EXPECT_EQ(run("create zhang --class person --domain a --name 'Zhang San' --mail z@a.example --as operator").code, 1) << "the operator is open in this test";
-  const Outcome grants = run("grants administrator --json");
-  ASSERT_EQ(grants.code, 0) << grants.error;
-  EXPECT_EQ(grants.json().array("grants").value().size(), 1U);
+  const auto json = [&](const std::string& line) {
+    const Outcome outcome = run(line + " --json");
+    EXPECT_EQ(outcome.code, 0) << line << ": " << outcome.error;
+    return outcome.code == 0 ? outcome.json() : Json::object();
+  };
+  EXPECT_EQ(json("create zhang --class person --domain a --name 'Zhang San' --mail z@a.example").integer("version").value_or(0), 1);
+  EXPECT_EQ(json("change zhang --set mail=zhang@a.example --version 1").integer("version").value_or(0), 2);
+  const Outcome stale = run("change zhang --set mail=z@b.example --version 1");
+  EXPECT_EQ(stale.code, 1);
+  EXPECT_NE(stale.error.find("is of version 2, not 1"), std::string::npos) << stale.error;
+  EXPECT_EQ(json("suspend zhang").text("status").value_or(""), "suspended");
+  EXPECT_EQ(json("show zhang").integer("epoch").value_or(0), 1);
+  const Outcome lines = run("export --class person > " + (folder / "people.jsonl").string());
+  EXPECT_EQ(lines.code, 0) << lines.error;
+  EXPECT_EQ(json("import " + (folder / "people.jsonl").string()).integer("changed").value_or(-1), 0);
+  EXPECT_EQ(run("delete zhang").code, 0);
+  EXPECT_EQ(run("show zhang").code, 1);
+  EXPECT_NE(run("list --class element").out.find("kms-a"), std::string::npos);
+
+  EXPECT_EQ(json("grants administrator").array("grants").value_or({}).size(), 1U);
   const Outcome why = run("why A key.apply --point Km-1 --peer-domain b --level 3");
-  ASSERT_EQ(why.code, 0) << why.error;
-  EXPECT_NE(why.out.find("A may key.apply"), std::string::npos) << why.out;
+  EXPECT_NE(why.out.find("A may key.apply"), std::string::npos) << why.out << why.error;
   EXPECT_NE(why.out.find("decided: grant"), std::string::npos) << why.out;
-  const Outcome why_not = run("why A grant.give --target C");
-  EXPECT_NE(why_not.out.find("A may not grant.give"), std::string::npos) << why_not.out;
+  EXPECT_NE(run("why A grant.give --target C").out.find("A may not grant.give"), std::string::npos);
   EXPECT_EQ(run("grant administrator operator").code, 1);
-  const Outcome rules = run("rules --set hour.days_min=9 --json");
-  ASSERT_EQ(rules.code, 0) << rules.error;
-  EXPECT_EQ(rules.json().object("hour").value().integer("days_min").value(), 9);
+  EXPECT_EQ(json("rules --set hour.days_min=9").object("hour").value_or(Json::object()).integer("days_min").value_or(0), 9);
   EXPECT_EQ(run("behaviour --uid A --limit 5 --json").code, 0);
   EXPECT_EQ(run("anomalies --json").code, 0);
   EXPECT_EQ(run("roles").code, 0);
