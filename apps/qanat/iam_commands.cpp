@@ -7,6 +7,7 @@
 #include <iterator>
 
 #include "base/clock.hpp"
+#include "crypto/foreign_issue.hpp"
 #include "launch.hpp"
 #include "operator.hpp"
 #include "wire/base64.hpp"
