@@ -45,7 +45,7 @@ def digest_of(path, root):
 def key_of(entry, prerequisites, root, common):
     whole = hashlib.sha256(common.encode())
     command = entry["command"].replace(entry["directory"], "BUILD").replace(root, "ROOT")
-    whole.update(re.sub(r"\S*ccache\S*", "", command).encode())
+    whole.update(command.encode())
     for path in sorted({os.path.realpath(os.path.join(entry["directory"], name)) for name in prerequisites}):
         whole.update(digest_of(path, root).encode())
     return whole.hexdigest()
@@ -70,6 +70,12 @@ def paste(text, read):
         else:
             lines.append(line)
     return "\n".join(lines) + "\n", places
+
+
+def plain(command):
+    """The compiler's command, without what stands before the compiler, that reads every header itself: precompiled ones are another front end's."""
+    command = re.sub(r"^(\S+ -E env \S+ )?\S*ccache(?= )", "", command)
+    return re.sub(r" -Winvalid-pch| -Xclang -include(-pch)? -Xclang \S*cmake_pch\.hxx(\.pch)?", "", command)
 
 
 def name_sources(findings, pasted, places):
@@ -101,7 +107,7 @@ def main():
         pasted = os.path.join(folder, name)
         text, places[pasted] = paste(pathlib.Path(entry["file"]).read_text(), lambda path: pathlib.Path(path).read_text())
         pathlib.Path(pasted).write_text(text)
-        entries.append({"directory": entry["directory"], "command": entry["command"].replace(entry["file"], pasted), "file": pasted})
+        entries.append({"directory": entry["directory"], "command": plain(entry["command"]).replace(entry["file"], pasted), "file": pasted})
     database = os.path.join(folder, "compile_commands.json")
     pathlib.Path(database).write_text(json.dumps(entries))
     jobs = str(os.cpu_count() or 2)

@@ -48,6 +48,7 @@ Result<void> check_name(const std::string& name) {
 
 Result<std::string> revocation_lists(const std::filesystem::path& folder, const std::vector<std::string>& revoked) {
   std::vector<std::filesystem::path> files;
+  files.reserve(revoked.size());
   for (const std::string& name : revoked) files.push_back(folder / "issued" / name);
   std::string out;
   for (const char* root : root_names) {
@@ -166,6 +167,7 @@ Result<void> SaeAuthority::read() {
 
 Result<void> SaeAuthority::write() const {
   std::vector<wire::Json> saes;
+  saes.reserve(saes_.size());
   for (const SaeRecord& sae : saes_) {
     saes.push_back(wire::Json::object({{"name", sae.name},
                                        {"domain", sae.domain},

@@ -20,7 +20,7 @@ class LintTest(unittest.TestCase):
                 with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
                     file.write(text)
             lint.digest_of.cache_clear()
-            entry = {"directory": os.path.join(folder, "build"), "command": f"/usr/bin/ccache {command} {folder}/a.cpp", "file": f"{folder}/a.cpp"}
+            entry = {"directory": os.path.join(folder, "build"), "command": f"{command} {folder}/a.cpp", "file": f"{folder}/a.cpp"}
             return lint.key_of(entry, [f"{folder}/a.cpp", "../a.hpp"], folder, "version")
 
         with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
@@ -30,6 +30,13 @@ class LintTest(unittest.TestCase):
             self.assertEqual(first, key(other, "int a;"))
             self.assertNotEqual(first, key(one, "int b;"))
             self.assertNotEqual(first, key(one, "int a;", "clang++ -O2 -c"))
+
+    def test_clang_tidy_gets_the_compilers_own_command_and_reads_all_headers(self):
+        precompiled = " -Winvalid-pch -Xclang -include-pch -Xclang /b/cmake_pch.hxx.pch -Xclang -include -Xclang /b/cmake_pch.hxx"
+        for launcher in ("", "/usr/bin/ccache ", "/usr/bin/cmake -E env CCACHE_SLOPPINESS=pch_defines /usr/bin/ccache "):
+            for headers in ("", precompiled):
+                command = lint.plain(f"{launcher}/usr/bin/clang++-19 -I/b{headers} -Xclang -fx -c a.cpp")
+                self.assertEqual(command.strip(), "/usr/bin/clang++-19 -I/b -Xclang -fx -c a.cpp")
 
     def test_joined_sources_are_ours_and_tests_and_header_checks_are_not(self):
         def ours(path):

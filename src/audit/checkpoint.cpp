@@ -119,6 +119,7 @@ Result<CheckpointSigner> CheckpointSigner::generate(std::string name, crypto::Rn
 
 std::vector<LogKey> CheckpointSigner::keys() const {
   std::vector<LogKey> out;
+  out.reserve(all_log_key_types.size());
   for (const LogKeyType type : all_log_key_types) out.push_back({.type = type, .name = name_, .key = signer(type).public_key()});
   return out;
 }

@@ -31,9 +31,10 @@ bool read_index(std::string_view text, std::uint64_t& out) {
     const bool more = text.starts_with('x');
     if (more) text.remove_prefix(1);
     if (text.size() < 3) return false;
+    const std::string_view digits = text.substr(0, 3);
     unsigned value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + 3, value);
-    if (error != std::errc() || end != text.data() + 3 || (first && more && value == 0)) return false;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error != std::errc() || end != digits.data() + digits.size() || (first && more && value == 0)) return false;
     if (out > (UINT64_MAX - value) / per_element) return false;
     out = out * per_element + value;
     text.remove_prefix(3);

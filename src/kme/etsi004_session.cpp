@@ -87,7 +87,7 @@ void Protocol::open(const OpenRequest& request, net::SendBack send) {
   if (!destination) return no("the destination is not known to this KME");
   if (*destination == who.sae) return no("source and destination are the same SAE");
   provider_.open({.caller = std::move(who), .destination = *destination, .qos = request.qos, .id = request.id},
-                 [send = std::move(send)](StreamOpened opened) mutable { send(render(opened)); });
+                 [send = std::move(send)](const StreamOpened& opened) mutable { send(render(opened)); });
 }
 
 void Protocol::hang_up(std::string why, net::SendBack send) {

@@ -28,7 +28,7 @@ Result<void> check_call(const Call& call) {
 
 class PooledClient final : public Client {
  public:
-  PooledClient(Target target, std::shared_ptr<const TlsIdentity> identity, std::shared_ptr<const crypto::TrustStore> trust, StatusCheck status)
+  PooledClient(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust, StatusCheck status)
       : target_(std::move(target)), trust_(std::move(trust)), status_(std::move(status)), context_(make_client_context(identity.get())) {}
 
   Result<Response> call(const Call& call, Deadline deadline) override;
@@ -127,10 +127,10 @@ void PooledClient::give_back(std::unique_ptr<Connection> connection) {
 
 }  // namespace
 
-std::unique_ptr<Client> Client::create(Target target, std::shared_ptr<const TlsIdentity> identity, std::shared_ptr<const crypto::TrustStore> trust,
+std::unique_ptr<Client> Client::create(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust,
                                        StatusCheck status) {
   CHECK(trust != nullptr);
-  return std::make_unique<PooledClient>(std::move(target), std::move(identity), std::move(trust), std::move(status));
+  return std::make_unique<PooledClient>(std::move(target), identity, std::move(trust), std::move(status));
 }
 
 }  // namespace qanat::net

@@ -37,7 +37,11 @@ class Loop {
                 .mailbox = std::make_shared<Mailbox>([this] { asio::post(io_, [this] { deliver(); }); })},
         clock_(io_),
         work_(asio::make_work_guard(io_)) {}
-  ~Loop() { join(); }
+  ~Loop() {
+    shared_.mailbox->close();
+    io_.stop();
+    if (thread_.joinable()) thread_.join();
+  }
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 

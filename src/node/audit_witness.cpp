@@ -1,5 +1,7 @@
 #include "node/audit_witness.hpp"
 
+#include <memory>
+
 #include "audit/auditor.hpp"
 #include "audit/files.hpp"
 #include "node/log.hpp"
@@ -34,7 +36,7 @@ std::vector<points::Handler> AuditWitness::handlers() {
           // What is cosigned is remembered in a file of its own: a record of each would make this log grow for every other log's growth, without end.
           {points::Endpoint::x9_cosign, [this](const net::Request& request) -> Result<net::Response> {
              auto answer = cosign(request);
-             if (answer) return answer;
+             if (answer || answer.error().code == ErrorCode::unavailable) return answer;
              return recorded(node_, "x-9.cosign", request, [&](Deed&) -> Result<net::Response> { return fail(answer.error()); });
            }}};
 }
@@ -44,7 +46,7 @@ Result<net::Response> AuditWitness::take_keys(const net::Request& request) {
   ASSIGN_OR_RETURN(const audit::KeyStatement statement, audit::parse_statement(as_text(request.body)));
   if (audit::origin_of(statement.element) != origin) return fail(ErrorCode::denied, "X-9: states the keys of another element, " + statement.element);
   TRY(audit::verify_statement(statement, node_.trust().roots()));
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_of(origin));
   TRY(audit::replace_file(keys_file(node_.settings().state, origin), request.body, audit::Durability::now));
   return net::Response{.status = 200, .content_type = "", .body = {}};
 }
@@ -75,11 +77,17 @@ Result<net::Response> AuditWitness::accuse(const net::Request& request, const au
 }
 
 Result<net::Response> AuditWitness::cosign(const net::Request& request) {
+  if (!places_.try_acquire()) return fail(ErrorCode::unavailable, "X-9: busy with other logs");
+  const std::unique_ptr<std::counting_semaphore<at_once_max>, decltype([](auto* places) { places->release(); })> place(&places_);
+  return cosign_one(request);
+}
+
+Result<net::Response> AuditWitness::cosign_one(const net::Request& request) {
   ASSIGN_OR_RETURN(const std::string origin, caller_origin(request));
   ASSIGN_OR_RETURN(audit::ConsistencyProof proof, audit::parse_consistency_proof(as_text(request.body)));
   ASSIGN_OR_RETURN(const audit::Checkpoint checkpoint, audit::parse_checkpoint(proof.note.text));
   if (checkpoint.origin != origin) return fail(ErrorCode::denied, "X-9: a checkpoint of another log, " + checkpoint.origin);
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard lock(lock_of(origin));
   ASSIGN_OR_RETURN(const audit::KeyStatement statement, keys_of(origin));
   TRY(audit::verify_signatures(statement.keys, checkpoint, proof.note));
   if (proof.old_size > checkpoint.head.size) return fail(ErrorCode::invalid_argument, "X-9: the old size is above the checkpoint's");

@@ -14,6 +14,8 @@ constexpr std::chrono::milliseconds witness_answer_max{2000};
 constexpr unsigned accepted_status = 200;
 constexpr unsigned unknown_status = 404;
 constexpr unsigned conflict_status = 409;
+constexpr unsigned busy_status = 503;
+constexpr std::chrono::milliseconds busy_wait_min{20};  // a cosignature takes some milliseconds
 constexpr unsigned rest_after_refusal = 60;  // turns
 
 std::optional<std::uint64_t> size_in(const net::Response& response) {
@@ -38,7 +40,7 @@ void WitnessClient::start(std::chrono::milliseconds every) {
         --rest_;
         continue;
       }
-      (void)submit(Deadline::after(witness_answer_max));  // recorded there
+      (void)submit(Deadline::after(witness_answer_max), stopped);  // recorded there
     }
   });
 }
@@ -75,13 +77,27 @@ Result<void> WitnessClient::take(const audit::Checkpoints::Latest& latest, const
   return added || added.error().code == ErrorCode::conflict ? Result<void>{} : added;
 }
 
-Result<void> WitnessClient::submit(Deadline deadline) {
+bool WitnessClient::wait_a_little(Deadline deadline, const std::stop_token& stopped) {
+  // At random: all elements' turns come each second, and some would meet at the witness for ever.
+  const std::chrono::milliseconds wait = busy_wait_min + std::chrono::milliseconds(node_.rng().bytes(1)[0] / 4);
+  std::unique_lock lock(mutex_);
+  wake_.wait_for(lock, stopped, std::min(deadline.remaining(), wait), [] { return false; });
+  return !stopped.stop_requested() && !deadline.passed();
+}
+
+Result<void> WitnessClient::submit(Deadline deadline, const std::stop_token& stopped) {
   const audit::Checkpoints::Latest latest = node_.checkpoints().latest();
   if (latest.head.size == cosigned_) return {};
   // At most: a size that the witness knows better, keys that it does not know, and the size again.
-  for (int attempt = 0; attempt < 4; ++attempt) {
+  for (int attempt = 0; attempt < 4;) {
     const auto response = exchange(latest, deadline);
     if (!response) return turn(State::away, fail(response.error()));
+    if (response->status == busy_status) {
+      if (wait_a_little(deadline, stopped)) continue;
+      const std::unexpected<Error> busy = fail(net::error_of(*response));
+      return stopped.stop_requested() ? busy : turn(State::away, busy);
+    }
+    ++attempt;
     if (response->status == accepted_status) return turn(State::reached, take(latest, *response));
     if (response->status == unknown_status) {
       if (const auto stated = state_keys(deadline); !stated) return turn(State::away, stated);

@@ -4,6 +4,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <stop_token>
 #include <thread>
 
 #include "node/node.hpp"
@@ -20,14 +21,16 @@ class WitnessClient {
 
   void start(std::chrono::milliseconds every);
   void stop();
-  /// Whether the checkpoint is cosigned, or why not.
-  Result<void> submit(Deadline deadline);
+  /// Whether the checkpoint is cosigned, or why not. A witness that is busy is asked again until the deadline, or until `stopped`.
+  Result<void> submit(Deadline deadline, const std::stop_token& stopped = {});
 
  private:
   enum class State : std::uint8_t { unknown, reached, away, refused };
   Result<net::Response> exchange(const audit::Checkpoints::Latest& latest, Deadline deadline);
   Result<void> state_keys(Deadline deadline);
   Result<void> take(const audit::Checkpoints::Latest& latest, const net::Response& response);
+  /// Waits for the turn of a busy witness; false if the deadline comes before, or `stopped`.
+  bool wait_a_little(Deadline deadline, const std::stop_token& stopped);
   /// Records that the witness is away, refuses, or is back: when it becomes so, not each time. The outcome goes through.
   Result<void> turn(State state, Result<void> outcome);
 

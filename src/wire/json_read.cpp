@@ -13,7 +13,7 @@ namespace qanat::wire {
 namespace {
 
 // Boost.JSON knows how to escape texts.
-std::string quoted(std::string_view text) { return boost::json::serialize(boost::json::value(boost::json::string_view(text))); }
+std::string string_literal(std::string_view text) { return boost::json::serialize(boost::json::value(boost::json::string_view(text))); }
 
 // The shortest text that reads as the same double, and as a number with a fraction.
 std::string number_text(double value) {
@@ -48,7 +48,7 @@ void write_members(const Json::Node::Members& members, bool indent, std::size_t 
   for (const auto& [name, value] : members) {
     if (!std::exchange(first, false)) out.push_back(',');
     new_line(indent, depth + 1, out);
-    out.append(quoted(name)).append(indent ? ": " : ":");
+    out.append(string_literal(name)).append(indent ? ": " : ":");
     write(value.node(), indent, depth + 1, out);
   }
   if (!first) new_line(indent, depth, out);
@@ -65,7 +65,7 @@ void write(const Json::Node* node, bool indent, std::size_t depth, std::string& 
   } else if (const auto* number = std::get_if<double>(&node->value)) {
     out.append(number_text(*number));
   } else if (const auto* text = std::get_if<std::string>(&node->value)) {
-    out.append(quoted(*text));
+    out.append(string_literal(*text));
   } else if (const auto* elements = std::get_if<Json::Node::Elements>(&node->value)) {
     write_elements(*elements, indent, depth, out);
   } else {

@@ -404,7 +404,7 @@ class CrashAtEveryStep : public CallsUnderCrashes {
       const std::string element(row.element);
       qkm_ = element.starts_with("qkm-") ? element : qkm_of(element);
       config_ = text_of(net().network().config_of(qkm_));
-      write(net().network().config_of(qkm_), replaced(config_, "[qkm]\n", "[qkm]\nlow_water = 100000\nhigh_water = 200000\n"));
+      write(net().network().config_of(qkm_), with_water_marks(config_, 100000, 200000));
       if (qkm_ != element) restart();
       restart_at_end_ = qkm_ != element;
     }

@@ -25,10 +25,10 @@ class LinkFailure : public SharedNetwork {
     options_.paths = 2;
     SharedNetwork::SetUpTestSuite();
     if (!net().ok()) return;
-    // A small stock, so that it runs out while a test waits.
+    // A small stock at most, so that it runs out while a test waits.
     for (const char* qkm : {"qkm-a", "qkm-r", "qkm-r2", "qkm-b"}) {
       net().running().stop_element(qkm, RunningNetwork::Ending::orderly);
-      edit(qkm, "[qkm]\n", "[qkm]\nlow_water = 32\nhigh_water = 64\nkeys_max = 1024\n");
+      edit(qkm, "[qkm]\n", "[qkm]\nkeys_max = 1024\n");
       ASSERT_TRUE(net().running().start_element(qkm));
     }
     for (const char* uid : {"A", "B"}) net().enrol(uid);

@@ -1,6 +1,7 @@
 #include "test_network.hpp"
 
 #include <fstream>
+#include <sstream>
 #include <thread>
 
 #include "network_session.hpp"
@@ -12,7 +13,23 @@ namespace {
 constexpr std::chrono::seconds request_max{10};
 constexpr std::chrono::milliseconds look_every{5};
 
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 }  // namespace
+
+std::string with_water_marks(const std::string& config, std::int64_t low, std::int64_t high) {
+  std::istringstream lines(config);
+  std::string out;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("low_water = ") || line.starts_with("high_water = ")) continue;
+    out += line + "\n";
+    if (line == "[qkm]") out += "low_water = " + std::to_string(low) + "\nhigh_water = " + std::to_string(high) + "\n";
+  }
+  return out;
+}
 
 TestNetwork::TestNetwork(app::NetworkOptions options, const std::string& program) {
   auto rng = crypto::open_rng();
@@ -30,6 +47,13 @@ TestNetwork::TestNetwork(app::NetworkOptions options, const std::string& program
   if (const auto created = network_->create(); !created) {
     ADD_FAILURE() << created.error().message;
     return;
+  }
+  // Few link keys: to simulate the photons for the usual stock takes most of the time that a test's network lives.
+  for (const app::ElementPlan& element : network_->elements()) {
+    if (element.identity.kind != Kind::qkm) continue;
+    const std::filesystem::path file = network_->config_of(element.name());
+    const std::string config = with_water_marks(text_of(file), 32, 96);
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << config;
   }
   trust_ = node::read_trust(network_->trust()).value();
   auto running = app::RunningNetwork::start(*network_, program, {});

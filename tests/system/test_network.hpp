@@ -21,6 +21,9 @@
 
 namespace qanat::test {
 
+/// A QKM's configuration with these marks, keys per link and direction; what is no QKM's stays as it is.
+std::string with_water_marks(const std::string& config, std::int64_t low, std::int64_t high);
+
 class TestNetwork {
  public:
   /// Starts every element; throws nothing, records a gtest failure and leaves `ok()` false if it does not start.

@@ -272,11 +272,10 @@ std::vector<std::unique_ptr<VendorKmes>> start_vendor_links(TestNetwork& network
   for (const app::LinkPlan& link : network.network().links()) {
     for (const std::string& qkm : {link.from, link.to}) {
       const std::filesystem::path config = network.network().config_of(qkm);
-      std::string text = text_at(config);
-      if (text.contains("low_water")) continue;
+      const std::string before = text_at(config);
+      const std::string text = with_water_marks(before, 100000, 200000);
+      if (text == before) continue;
       network.running().stop_element(qkm, app::RunningNetwork::Ending::orderly);
-      const std::string head = "[qkm]\n";
-      text.insert(text.find(head) + head.size(), "low_water = 100000\nhigh_water = 200000\n");
       std::ofstream(config, std::ios::binary | std::ios::trunc) << text;
       const auto started = network.running().start_element(qkm);
       EXPECT_TRUE(started) << started.error().message;

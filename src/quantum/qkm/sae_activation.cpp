@@ -116,8 +116,10 @@ wire::Json write_activation(const Activation& activation) {
   std::vector<wire::Json> groups;
   for (const ActivatedKeys& group : activation.groups) {
     std::vector<wire::Json> slaves;
+    slaves.reserve(group.slaves.size());
     for (const kme::SaeId& slave : group.slaves) slaves.emplace_back(slave.text());
     std::vector<wire::Json> runs;
+    runs.reserve(group.runs.size());
     for (const StockRun& run : group.runs) runs.push_back(write_stock_run(run));
     wire::Json entry = wire::Json::object({{"master", group.master.text()},
                                            {"slaves", wire::Json::array(std::move(slaves))},

@@ -207,6 +207,7 @@ Result<wire::Json> SaeDelivery::activated(const Identity& sender, const Activati
   }));
   node::crash_point("qkm.sae.stored");
   std::vector<wire::Json> names;
+  names.reserve(missing.size());
   for (const BatchId& batch : missing) names.emplace_back(batch.hex());
   if (!again && missing.empty()) TRY(record("sae.activated", audit::Outcome::success, sender.uri(), evidence, "", activation.id.hex()));
   return wire::Json::object({{"missing", wire::Json::array(std::move(names))}});

@@ -233,6 +233,7 @@ void Neighbours::finish_sale(const BatchId& batch, const Result<void>& kept) {
 
 std::vector<kme::Key> Neighbours::Waiting::sold_keys() const {
   std::vector<kme::Key> out;
+  out.reserve(order.number);
   for (std::uint32_t i = 0; i < order.number; ++i) out.push_back({.id = key_id(batch, i), .octets = some_keys(keys, i, 1, order.size / 8)});
   return out;
 }

@@ -70,6 +70,7 @@ std::vector<SaeDelivery::Group> SaeDelivery::Selling::gather(std::vector<Sale>& 
     }
   }
   std::vector<Group> out;
+  out.reserve(groups.size());
   for (auto& [name, group] : groups) out.push_back(std::move(group));
   return out;
 }

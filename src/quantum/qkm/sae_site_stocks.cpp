@@ -83,6 +83,7 @@ Result<SiteStocks::Claimed> SiteStocks::take(store::Transaction& transaction, co
   Claim claimed{.holder = holder, .demand = quality_of(demands), .out = {}, .parts = {}};
   if (demands.paths > 1) {
     std::vector<Pool> pools;
+    pools.reserve(all.size());
     for (const Fitting& one : all) pools.push_back(one.pool);
     const std::vector<Pool> chosen = disjoint_pools(with_at_least(pools, keys), demands.paths);
     if (chosen.empty()) return fail(ErrorCode::exhausted, "too few keys over separate paths");

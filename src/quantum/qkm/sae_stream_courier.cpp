@@ -27,6 +27,7 @@ void StreamCourier::look_at(Task task) {
 
 std::vector<StreamCourier::Entry> StreamCourier::in_order() {
   std::vector<Entry> out;
+  out.reserve(tasks_.size());
   for (const auto& [key, entry] : tasks_) out.push_back(entry);
   std::ranges::sort(
       out, [](const Entry& x, const Entry& y) { return x.task.priority != y.task.priority ? x.task.priority > y.task.priority : x.change < y.change; });

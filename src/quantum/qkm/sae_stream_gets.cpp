@@ -23,7 +23,7 @@ void SaeStreams::get(kme::StreamGet get, kme::StreamDone<kme::StreamChunk> done)
   look_again(std::make_shared<Getting>(Getting{.get = std::move(get), .done = std::move(done), .why = ""}));  // shared by the steps of the job
 }
 
-void SaeStreams::look_again(std::shared_ptr<Getting> getting) {
+void SaeStreams::look_again(const std::shared_ptr<Getting>& getting) {
   submit({.work =
               [this, getting](Transaction& transaction) {
                 getting->seen = waiting_.rings();

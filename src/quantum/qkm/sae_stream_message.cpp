@@ -140,6 +140,7 @@ wire::Json write_note(const StreamNote& note) {
       break;
     case StreamNote::Kind::chunks: {
       std::vector<wire::Json> runs;
+      runs.reserve(note.runs.size());
       for (const StockRun& run : note.runs) runs.push_back(write_stock_run(run));
       out.set("index", note.index).set("count", note.count).set("runs", wire::Json::array(std::move(runs)));
       break;
@@ -190,6 +191,7 @@ wire::Json write_answer(const StreamAnswer& answer) {
   wire::Json out = wire::Json::object({{"outcome", outcomes[static_cast<std::size_t>(answer.outcome)]}, {"state", name(answer.state)}, {"next", answer.next}});
   if (answer.outcome == StreamAnswer::Outcome::qos) out.set("qos", write_qos(answer.qos));
   std::vector<wire::Json> missing;
+  missing.reserve(answer.missing.size());
   for (const BatchId& batch : answer.missing) missing.emplace_back(batch.hex());
   return out.set("missing", wire::Json::array(std::move(missing)));
 }

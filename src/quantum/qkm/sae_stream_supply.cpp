@@ -190,7 +190,7 @@ bool SaeStreams::push(const StreamEnd& end, std::span<const PendingChunk> pendin
   return true;
 }
 
-Result<void> SaeStreams::pushed(Transaction& transaction, StreamEnd end, std::span<const PendingChunk> pending, const StreamAnswer& answer) {
+Result<void> SaeStreams::pushed(Transaction& transaction, const StreamEnd& end, std::span<const PendingChunk> pending, const StreamAnswer& answer) {
   const std::uint32_t first = pending.front().index;
   ASSIGN_OR_RETURN(auto now, table_.find(transaction, end.id, end.sae));
   CHECK(now.has_value());

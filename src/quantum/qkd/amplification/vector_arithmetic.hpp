@@ -41,6 +41,10 @@ struct VectorArithmetic {
     const V middle = Lanes::template clmul<0x00>(a ^ Lanes::down(a), b ^ Lanes::down(b)) ^ low ^ high;
     return {low ^ Lanes::up(middle), high ^ Lanes::down(middle)};
   }
+
+ private:
+  VectorArithmetic() = default;
+  friend Lanes;
 };
 
 }  // namespace qanat::qkd::gf2

@@ -83,6 +83,9 @@ std::array<std::uint8_t, hash_size> one_time_tag(const Secret& one_time_key, Byt
   return tag;
 }
 
-double polynomial_collision(std::size_t octets) { return (static_cast<double>((octets + hash_block_octets - 1) / hash_block_octets) + 1.0) * 0x1p-128; }
+double polynomial_collision(std::size_t octets) {
+  const std::size_t blocks = (octets + hash_block_octets - 1) / hash_block_octets;
+  return (static_cast<double>(blocks) + 1.0) * 0x1p-128;
+}
 
 }  // namespace qanat::qkd

@@ -121,7 +121,7 @@ Result<AcceptanceThresholds> thresholds_around(const BoundInput& expected, doubl
     if (k != weakest) out.ranges.m_check[k].low = 0.0;  // of the weakest intensity it tells how many errors empty pulses make
   }
   out.ranges.lambda_EC = most_disclosed(expected, surprise, drift);
-  return Result<AcceptanceThresholds>(std::move(out));
+  return Result<AcceptanceThresholds>(out);
 }
 
 Result<AcceptanceLadder> propose_ladder(const BoundInput& expected, std::span<const RungPlan> plans) {
@@ -139,7 +139,7 @@ Result<AcceptanceLadder> propose_ladder(const BoundInput& expected, std::span<co
       rung.ranges.m_check[k].low = fewest[k];
     }
     ASSIGN_OR_RETURN(const BoundOutput length, fixed_length(rung));
-    if (length.bits() != 0) out.push_back(std::move(rung));
+    if (length.bits() != 0) out.push_back(rung);
   }
   if (out.empty()) return fail(ErrorCode::exhausted, "a block that just passes would hold no secret bit: longer blocks or tighter thresholds are needed");
   return Result<AcceptanceLadder>(std::move(out));

@@ -208,7 +208,7 @@ Point search_in_proportion(const LinkParameters& link, Bound bound, const BlockT
 
 }  // namespace
 
-std::vector<double> minimise(const std::function<double(const std::vector<double>&)>& f, std::vector<double> start, double step, double tolerance,
+std::vector<double> minimise(const std::function<double(const std::vector<double>&)>& f, const std::vector<double>& start, double step, double tolerance,
                              int evaluations_max) {
   Simplex simplex(f, start, step);
   while (simplex.evaluations() < evaluations_max && !simplex.flatter_than(tolerance)) simplex.step();

@@ -10,7 +10,7 @@ namespace qanat::qkd {
 
 /// Nelder and Mead's downhill simplex (Computer Journal 7, 308, 1965), from `start` with edges of `step`: deterministic, without derivatives.
 /// Stops when the simplex is flat to `tolerance` (relative) or after `evaluations_max` calls. Returns the best point.
-std::vector<double> minimise(const std::function<double(const std::vector<double>&)>& f, std::vector<double> start, double step, double tolerance,
+std::vector<double> minimise(const std::function<double(const std::vector<double>&)>& f, const std::vector<double>& start, double step, double tolerance,
                              int evaluations_max);
 
 struct Optimum {

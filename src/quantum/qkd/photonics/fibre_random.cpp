@@ -63,7 +63,11 @@ unsigned PoissonTable::invert_tail(double u) const {
   unsigned count = entries;
   double term = below_[0];
   for (unsigned n = 1; n <= entries; ++n) term *= mean_ / n;
-  for (double sum = below_[entries - 1] + term; u >= sum && term > 0.0; sum += term) term *= mean_ / ++count;
+  double sum = below_[entries - 1] + term;
+  while (u >= sum && term > 0.0) {
+    term *= mean_ / ++count;
+    sum += term;
+  }
   return count;
 }
 

@@ -217,7 +217,8 @@ bool is_line(SeriesStyle style) { return style == SeriesStyle::line || style == 
 std::string legend_entry(const Series& series, std::size_t index, std::string_view colour) {
   const double column = (right - margin) / static_cast<double>(legend_columns);
   const double x = margin + column * static_cast<double>(index % legend_columns);
-  const double y = legend_top + legend_row * static_cast<double>(index / legend_columns);
+  const std::size_t row = index / legend_columns;
+  const double y = legend_top + legend_row * static_cast<double>(row);
   std::string out = is_line(series.style) ? path("M" + place(x) + " " + place(y) + "h34", series.style, colour) : marker(x + 17, y, series.style, colour);
   out += text(x + 44, y + 4.5, {}, series.label);
   if (!series.source.empty()) out += text(x + 44, y + 19, {.size = 10.5, .colour = "#666666"}, series.source);
@@ -247,8 +248,8 @@ std::string drawing(const Plot& plot, const Axes& axes) {
 
 std::string svg_plot(const Plot& plot) {
   const Axes axes = axes_for(plot);
-  const auto rows = static_cast<double>((plot.series.size() + legend_columns - 1) / legend_columns);
-  const double height = legend_top + rows * legend_row + (plot.footer.empty() ? 0.0 : 20.0);
+  const std::size_t rows = (plot.series.size() + legend_columns - 1) / legend_columns;
+  const double height = legend_top + static_cast<double>(rows) * legend_row + (plot.footer.empty() ? 0.0 : 20.0);
   const std::string size = general_text(width) + " " + general_text(height);
   std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + general_text(width) + "\" height=\"" + general_text(height) + "\" viewBox=\"0 0 " +
                     size + "\" font-family=\"DejaVu Sans, Helvetica, Arial, sans-serif\">\n";

@@ -42,11 +42,11 @@ Result<VendorMessage> VendorMessage::read(ByteView octets) {
   OctetReader in(octets);
   if (in.u8() != vendor_exchange_version) return fail(ErrorCode::invalid_argument, "X-2: the other end has another driver, or another version");
   const std::uint8_t kind = in.u8();
-  if (kind < static_cast<std::uint8_t>(VendorKind::ask) || kind > static_cast<std::uint8_t>(VendorKind::voided)) in.refuse();
+  const bool is_kind = kind >= static_cast<std::uint8_t>(VendorKind::ask) && kind <= static_cast<std::uint8_t>(VendorKind::voided);
   VendorMessage out;
   out.link = LinkId(in.text(link_id_size_max));
   out.block_id = in.u64();
-  if (in.failed() || out.block_id > vendor_block_id_max) return fail(ErrorCode::invalid_argument, "X-2: malformed head");
+  if (!is_kind || in.failed() || out.block_id > vendor_block_id_max) return fail(ErrorCode::invalid_argument, "X-2: malformed head");
   out.kind = static_cast<VendorKind>(kind);
   if (out.block_id == 0 && out.kind != VendorKind::ask && out.kind != VendorKind::nothing) in.refuse();
   if (out.kind == VendorKind::ask) {

@@ -28,6 +28,7 @@ class VendorKme {
     ASSIGN_OR_RETURN(body, call("POST", Method::enc_keys, as_bytes(order), deadline));
     ASSIGN_OR_RETURN(std::vector<kme::Key> keys, read(body, static_cast<std::size_t>(number)));
     std::vector<KeyId> ids;
+    ids.reserve(keys.size());
     for (const kme::Key& key : keys) ids.push_back(key.id);
     return in_order(std::move(keys), std::move(ids));
   }

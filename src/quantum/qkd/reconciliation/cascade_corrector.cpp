@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace qanat::qkd::cascade {
+namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR {
 namespace {
 
 std::unexpected<Error> malformed_answer() { return fail(ErrorCode::invalid_argument, "error correction: malformed_answer answer"); }
@@ -315,4 +315,4 @@ void Corrector::flip_confirmed(std::size_t f, BitPlace at) {
   for (std::uint32_t i = 0; i < key_confirmations; ++i) key_differ_ ^= static_cast<std::uint32_t>(layout_->subset(f, first + i)[at.word] >> at.bit & 1U) << i;
 }
 
-}  // namespace qanat::qkd::cascade
+}  // namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR

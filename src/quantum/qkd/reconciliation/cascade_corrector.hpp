@@ -18,7 +18,7 @@
 #include "quantum/qkd/reconciliation/cascade_search.hpp"
 #include "quantum/qkd/reconciliation/cascade_subset.hpp"
 
-namespace qanat::qkd::cascade {
+namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR {
 
 inline constexpr std::uint32_t rounds_max = 20'000;
 
@@ -174,4 +174,4 @@ class Corrector final : public ReconciliationCorrector {
   std::uint32_t rounds_ = 0;
 };
 
-}  // namespace qanat::qkd::cascade
+}  // namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR

@@ -108,11 +108,6 @@ struct Bmi2Bits {
     return static_cast<unsigned>(out);
   }
 };
-
-bool has_fast_path() noexcept {
-  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
-  return has;
-}
 #endif
 
 template <class Bits>
@@ -226,6 +221,16 @@ std::uint64_t load_word(ByteView key, std::size_t index) {
 }
 
 }  // namespace
+
+bool has_fast_path() noexcept {
+#if defined(__x86_64__)
+  static const bool has = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+                          __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("popcnt");
+  return has;
+#else
+  return false;
+#endif
+}
 
 const Kernels& portable_kernels() noexcept {
   static constexpr Kernels portable = kernels_with<PortableBits>(subset_parity_portable, window_parities_portable, transpose_portable);

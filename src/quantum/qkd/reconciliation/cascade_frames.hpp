@@ -71,6 +71,8 @@ struct Kernels {
 const Kernels& portable_kernels() noexcept;
 /// The fastest that this processor has.
 const Kernels& kernels() noexcept;
+/// x86-64 with AVX2, BMI, LZCNT and POPCNT.
+bool has_fast_path() noexcept;
 
 /// Takes the key apart into frames: 64 words that lie far from one another are transposed as a matrix of 64 x 64 bits, so that neighbours in the
 /// key get into different words, mostly of different frames. What does not fill a matrix is left as it is. `frames` is zero beforehand.

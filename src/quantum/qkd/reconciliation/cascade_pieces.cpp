@@ -4,7 +4,7 @@
 
 #include "quantum/qkd/reconciliation/cascade_corrector.hpp"
 
-namespace qanat::qkd::cascade {
+namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR {
 namespace {
 
 /// How many odd pieces of a pass a frame searches at a time: what a correction in one pass settles in another need not be asked there. More at once
@@ -199,4 +199,4 @@ void Corrector::search_piece(std::size_t f, std::uint8_t p, Node node) {
   flip(f, p, place_of(pass, node));
 }
 
-}  // namespace qanat::qkd::cascade
+}  // namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace qanat::qkd::cascade {
+namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR {
 namespace {
 
 std::unexpected<Error> malformed_question() { return fail(ErrorCode::invalid_argument, "error correction: malformed_question question"); }
@@ -129,24 +129,34 @@ Result<void> Reference::tell_searches(ByteView question, BitWriter& going, BitWr
     return false;
   });
   if (!in.finished() || in.octets() != octets) return malformed_question();
-  for (ByteView starts = question.subspan(octets); !starts.empty();) {
+  ByteView starts = question.subspan(octets);
+  ByteView ahead = starts;
+  fetch_start(ahead);
+  while (!starts.empty()) {
+    fetch_start(ahead);  // of the next one while this one is read
     std::size_t place = 0;
     if (!take_varint(starts, place) || place > frames_.size() || !start(place, starts, started)) return malformed_question();
-    fetch_next(starts);
   }
   return {};
 }
 
-void Reference::fetch_next(ByteView starts) const noexcept {
+void Reference::fetch_start(ByteView& starts) const noexcept {
+  ByteView in = std::exchange(starts, {});
   std::size_t f = 0;
   std::uint8_t kind = 0;
   // What is wrong with the record is found in its turn.
-  if (starts.empty() || !take_varint(starts, f) || f >= frames_.size() || !take_octet(starts, kind)) return;
-  if (kind == static_cast<std::uint8_t>(Start::open)) fetch_frame(bits(f));
-  if (kind >= static_cast<std::uint8_t>(Start::open) || starts.size() < 2) return;
-  const std::size_t count = std::min(starts.size() / 2 - 1, starts[0] | std::size_t{starts[1]} << 8);
-  const ParityTree nodes = tree(f, kind);
-  for (std::size_t i = 1; i <= count; ++i) nodes.prefetch(starts[2 * i] | Node{starts[2 * i + 1]} << 8);
+  if (in.empty() || !take_varint(in, f) || f >= frames_.size() || !take_octet(in, kind)) return;
+  if (kind == static_cast<std::uint8_t>(Start::open)) {
+    fetch_frame(bits(f));
+    starts = in;
+  } else if (kind == static_cast<std::uint8_t>(Start::confirmation)) {
+    starts = in.subspan(std::min<std::size_t>(1, in.size()));
+  } else if (kind < static_cast<std::uint8_t>(Start::open) && in.size() >= 2) {
+    const std::size_t count = std::min(in.size() / 2 - 1, in[0] | std::size_t{in[1]} << 8);
+    const ParityTree nodes = tree(f, kind);
+    for (std::size_t i = 1; i <= count; ++i) nodes.prefetch(in[2 * i] | Node{in[2 * i + 1]} << 8);
+    starts = in.subspan(2 + 2 * count);
+  }
 }
 
 void Reference::walk_pieces(BitReader& in) {
@@ -305,4 +315,4 @@ bool Reference::start_subset(std::size_t f, std::uint8_t number, BitWriter& out)
   return true;
 }
 
-}  // namespace qanat::qkd::cascade
+}  // namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR

@@ -6,7 +6,7 @@
 #include "quantum/qkd/reconciliation/cascade_search.hpp"
 #include "quantum/qkd/reconciliation/cascade_subset.hpp"
 
-namespace qanat::qkd::cascade {
+namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR {
 
 class Reference final : public ReconciliationReference {
  public:
@@ -42,8 +42,8 @@ class Reference final : public ReconciliationReference {
   /// The parities of their left halves. Where that is a bit, the search ends with it.
   void tell_pieces(BitWriter& out);
   void tell_fresh(std::size_t first, BitWriter& out);
-  /// Asks the memory for what the first of these start records reads.
-  void fetch_next(ByteView starts) const noexcept;
+  /// Asks the memory for what the first of these start records reads, and goes behind it.
+  void fetch_start(ByteView& starts) const noexcept;
   void tell_half(const SubsetSearch& search, BitWriter& out);
   /// Reads a start record behind its frame number; false if it is malformed.
   bool start(std::size_t frame, ByteView& in, BitWriter& out);
@@ -71,4 +71,4 @@ class Reference final : public ReconciliationReference {
   bool failed_ = false;
 };
 
-}  // namespace qanat::qkd::cascade
+}  // namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR

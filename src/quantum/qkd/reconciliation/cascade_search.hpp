@@ -7,7 +7,7 @@
 
 #include "quantum/qkd/reconciliation/cascade_tree.hpp"
 
-namespace qanat::qkd::cascade {
+namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR {
 
 /// Where a search is. With it go parities of the levels below, because a line of the tree would have to be fetched anew for every message.
 struct Search {
@@ -192,4 +192,4 @@ inline Node wide_step(const FrameLayout& layout, const Search& search, bool righ
   return node;
 }
 
-}  // namespace qanat::qkd::cascade
+}  // namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR

@@ -3,9 +3,8 @@
 namespace qanat::qkd::cascade {
 namespace {
 
-std::uint64_t lane_mask(const SubsetRange& range) noexcept {
-  return range.lanes == 64 ? ~std::uint64_t{0} : ((std::uint64_t{1} << range.lanes) - 1) << range.first_lane;
-}
+/// One to 64 lanes from the first one on.
+std::uint64_t lane_mask(const SubsetRange& range) noexcept { return ~std::uint64_t{0} >> ((64 - range.lanes) & 63U) << (range.first_lane & 63U); }
 
 /// Calls visit(frame, first word in the frame, words) for each frame that the range touches, until it returns true.
 template <class Visit>

@@ -7,7 +7,12 @@
 
 #include "quantum/qkd/reconciliation/cascade_frames.hpp"
 
-namespace qanat::qkd::cascade {
+/// What walks these trees is compiled once for any processor and once more in cascade_ends_bmi.cpp: this is the namespace that keeps the two apart.
+#if !defined(QANAT_CASCADE_PROCESSOR)
+#define QANAT_CASCADE_PROCESSOR any_processor
+#endif
+
+namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR {
 
 /// A subtree over 256 bits of one lane: its root is number 1, the children of number i are 2i and 2i+1, from 256 on they are bits. Its line holds
 /// by number the parities, then, Bob's, "both halves are known". What is above lies behind the 256 subtrees in one more line, as in the plain tree.
@@ -273,4 +278,4 @@ class SearchTree {
   std::uint64_t* words_;
 };
 
-}  // namespace qanat::qkd::cascade
+}  // namespace qanat::qkd::cascade::inline QANAT_CASCADE_PROCESSOR

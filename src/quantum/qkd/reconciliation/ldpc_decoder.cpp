@@ -59,9 +59,11 @@ LdpcKernel best_ldpc_kernel() noexcept {
 LdpcPlan::LdpcPlan(std::size_t columns, std::size_t rows) : code_(columns, rows) {
   Ensemble ensemble;
   // Codes with few rows converge only farther from the limit.
-  for (double efficiency = 1.2; steps_.empty() && efficiency < efficiency_max; efficiency *= 1.08) {
+  double efficiency = 1.2;
+  while (steps_.empty() && efficiency < efficiency_max) {
     ensemble = ensemble_of(code_, efficiency);
     steps_ = evolve(ensemble, evolution_max);
+    efficiency *= 1.08;
   }
   // A code that a stranger chose badly is decoded badly, with the constant factor of an empty step.
   if (steps_.empty()) steps_.emplace_back();

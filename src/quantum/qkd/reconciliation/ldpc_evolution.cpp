@@ -73,14 +73,14 @@ Smallest smallest_of(const Messages& messages, std::size_t degree) {
   double above_wrong = 0;
   double positive = 0;
   double negative = 0;
-  for (int k = message_max; k >= 1; --k) {
-    positive += static_cast<double>(messages[static_cast<std::size_t>(message_max + k)]);
-    negative += static_cast<double>(messages[static_cast<std::size_t>(message_max - k)]);
+  constexpr auto middle = static_cast<std::size_t>(message_max);
+  for (std::size_t k = middle; k >= 1; --k) {
+    positive += static_cast<double>(messages[middle + k]);
+    negative += static_cast<double>(messages[middle - k]);
     const double both = power(positive + negative, degree - 1);
     const double signs = power(positive - negative, degree - 1);
-    const auto at = static_cast<std::size_t>(k);
-    out.right[at] = std::max(0.0, (both + signs) / 2 - above_right);
-    out.wrong[at] = std::max(0.0, (both - signs) / 2 - above_wrong);
+    out.right[k] = std::max(0.0, (both + signs) / 2 - above_right);
+    out.wrong[k] = std::max(0.0, (both - signs) / 2 - above_wrong);
     above_right = (both + signs) / 2;
     above_wrong = (both - signs) / 2;
   }

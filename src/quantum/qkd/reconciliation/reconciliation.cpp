@@ -1,7 +1,7 @@
 #include "quantum/qkd/reconciliation/reconciliation.hpp"
 
-#include "quantum/qkd/reconciliation/cascade_corrector.hpp"
-#include "quantum/qkd/reconciliation/cascade_reference.hpp"
+#include "quantum/qkd/reconciliation/cascade_ends.hpp"
+#include "quantum/qkd/reconciliation/cascade_layout.hpp"
 #include "quantum/qkd/reconciliation/ldpc.hpp"
 
 namespace qanat::qkd {
@@ -20,7 +20,7 @@ Result<std::unique_ptr<ReconciliationReference>> make_reference(const Reconcilia
   switch (setup.method) {
     case ReconciliationMethod::cascade:
       TRY(cascade::check_setup(setup, key.size()));
-      return std::make_unique<cascade::Reference>(setup, key, cascade::kernels());
+      return cascade::ends().reference(setup, key);
     case ReconciliationMethod::ldpc:
       return make_ldpc_reference(setup, key);
   }
@@ -31,7 +31,7 @@ Result<std::unique_ptr<ReconciliationCorrector>> make_corrector(const Reconcilia
   switch (setup.method) {
     case ReconciliationMethod::cascade:
       TRY(cascade::check_setup(setup, key.size()));
-      return std::make_unique<cascade::Corrector>(setup, std::move(key), cascade::kernels());
+      return cascade::ends().corrector(setup, std::move(key));
     case ReconciliationMethod::ldpc:
       return make_ldpc_corrector(setup, std::move(key));
   }
