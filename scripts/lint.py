@@ -63,7 +63,7 @@ def paste(text, read):
     """A file that includes sources -> (one that has their text instead, [(first line of it, source)])."""
     lines, places = [], []
     for line in text.splitlines():
-        included = re.match(r'\s*#include "(.*\.cpp)"', line)
+        included = re.match(r'\s*#include "(/.*\.cpp)"', line)  # a joined file names its sources by their whole path
         if included:
             places.append((len(lines) + 1, included.group(1)))
             lines += read(included.group(1)).splitlines()
