@@ -8,11 +8,11 @@
 namespace qanat::app {
 namespace {
 
-constexpr std::chrono::milliseconds answer_max{5000};
+constexpr std::chrono::milliseconds element_answer_max{5000};
 constexpr std::chrono::milliseconds turn_max{10000};  // waiting for another command to finish with the operator's identity
 constexpr std::size_t secret_digits = 64;
 
-Deadline soon() { return Deadline::after(answer_max); }
+Deadline soon() { return Deadline::after(element_answer_max); }
 
 Result<void> write_once(const std::filesystem::path& file, std::string_view digits) {
   const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
