@@ -49,6 +49,7 @@ void put_chain(std::vector<Seat>& seats, std::int64_t size) {
   std::erase_if(seats, [](const Seat& seat) { return seat.kind == Kind::qkm || seat.kind == Kind::qkd; });
   const std::vector<std::string> names = chain_of(size);
   std::vector<std::string> domains;
+  domains.reserve(names.size());
   for (std::size_t i = 0; i < names.size(); ++i) domains.push_back(i == 0 ? "a" : i + 1 == names.size() ? "b" : fmt::format("relay{}", i));
   const auto controller = std::ranges::find(seats, Kind::qkdnc, &Seat::kind);
   controller->peers = {"cas"};
@@ -85,7 +86,7 @@ void add_second_controller(std::vector<Seat>& seats) {
 std::vector<Seat> seats(const NetworkOptions& options) {
   std::vector<Seat> out{
       {"core", Kind::cas, "cas", {"iam"}},
-      {"core", Kind::iam, "iam", {"cas"}},
+      {"core", Kind::iam, "iam", {"cas", "kms-a", "kms-b"}},
       {"core", Kind::cmsp, "cmsp", {"cas", "iam", "kms-a", "kms-b", "qkdnc"}},
       {"core", Kind::ccs, "ccs", {"cas"}},
       {"core", Kind::qkdnc, "qkdnc", {"cas", "qkm-a", "qkm-r", "qkm-b"}},
@@ -115,6 +116,8 @@ std::vector<Seat> seats(const NetworkOptions& options) {
   Seat op{"core", Kind::op, "operator", {}};
   for (const Seat& seat : out) op.peers.emplace_back(seat.name);
   out.push_back(op);
+  // The other two duties: they have to do with IAM alone.
+  for (const char* name : {"administrator", "auditor"}) out.push_back({"core", Kind::op, name, {"cas", "iam"}});
   return out;
 }
 
