@@ -152,7 +152,7 @@ TEST_F(DirectoryPublication, LdapsearchFindsCertificatesCasAndLists) {
   const std::vector<Bytes> found = certificates_of("kms-a");
   EXPECT_EQ(found.size(), 2U) << "of both branches";
   EXPECT_NE(std::ranges::find(found, net().identity_of("kms-a")->chain.front().der()), found.end());
-  EXPECT_EQ(of_ca("cACertificate;binary"), std::vector{issuing().der()});
+  EXPECT_EQ(of_ca("cACertificate;binary"), std::vector<Bytes>{issuing().der()});
   const std::vector<Bytes> lists = of_ca("certificateRevocationList;binary");
   ASSERT_EQ(lists.size(), 1U);
   const auto list = crypto::read_revocation_list(lists.front(), issuing());

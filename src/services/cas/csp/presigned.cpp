@@ -1,11 +1,15 @@
 #include "services/cas/csp/presigned.hpp"
 
 namespace qanat::cas {
-
 namespace {
 
+// Threads that make answers at once read the clock in any order; an answer from further ahead than this was made before the clock was set back.
+constexpr UnixMs clock_step = 60'000;
+
+bool is_from_ahead(const PresignedAnswer& answer, UnixMs now) { return now + clock_step < answer.this_update; }
+
 bool is_half_over(const PresignedAnswer& answer, UnixMs now) {
-  return now < answer.this_update || now - answer.this_update >= (answer.next_update - answer.this_update) / 2;
+  return is_from_ahead(answer, now) || now >= answer.this_update + (answer.next_update - answer.this_update) / 2;
 }
 
 }  // namespace
@@ -13,7 +17,7 @@ bool is_half_over(const PresignedAnswer& answer, UnixMs now) {
 std::shared_ptr<const PresignedAnswer> Presigned::find(const PresignedKey& key, UnixMs now) const {
   const std::lock_guard lock(mutex_);
   const auto found = answers_.find(key);
-  if (found == answers_.end() || now < found->second->this_update || now >= found->second->next_update) return nullptr;
+  if (found == answers_.end() || is_from_ahead(*found->second, now) || now >= found->second->next_update) return nullptr;
   return found->second;
 }
 
