@@ -64,7 +64,7 @@ class Slapd {
     std::istringstream lines(outcome.out);
     for (std::string line; std::getline(lines, line);) {
       if (!line.starts_with(attribute + ":: ")) continue;
-      const auto octets = wire::from_base64(line.substr(attribute.size() + 4));
+      const auto octets = wire::from_base64(line.substr(attribute.size() + 3));
       if (octets) out.push_back(*octets);
     }
     return out;
