@@ -71,6 +71,17 @@ Result<Secret> read_secret_file(const std::filesystem::path& file, std::size_t u
   return Result<Secret>(std::move(out));
 }
 
+Result<Secret> read_secret_line(const std::filesystem::path& file, std::size_t octets_max) {
+  Secret text(octets_max + 2);
+  ASSIGN_OR_RETURN(const std::size_t count, read_private(file, text.writable()));
+  std::span<std::uint8_t> line = text.writable().first(count);
+  if (!line.empty() && line.back() == '\n') line = line.first(line.size() - 1);
+  if (line.empty() || line.size() > octets_max || std::ranges::find(line, std::uint8_t{'\n'}) != line.end()) {
+    return fail(ErrorCode::invalid_argument, file.string() + ": must hold one line of 1 to " + std::to_string(octets_max) + " octets");
+  }
+  return Result<Secret>(Secret::copy_of(line));
+}
+
 Result<Secret> read_secret_digits(const std::filesystem::path& file, std::size_t octets) {
   ASSIGN_OR_RETURN(const Digits digits, read_digits(file, octets, 1));
   return Result<Secret>(Secret::copy_of(digits.view()));
