@@ -116,10 +116,16 @@ bool roots_are_sealed(const std::filesystem::path& folder) {
   return std::filesystem::exists(folder / file_of("root", Branch::ml_dsa, ".sealed"), ignored);
 }
 
-Result<Roots> read_roots(const std::filesystem::path& folder, crypto::CryptoDevice* device) {
-  ASSIGN_OR_RETURN(const crypto::Certificate ml_dsa, read_certificate(folder / file_of("root", Branch::ml_dsa, ".pem")));
-  ASSIGN_OR_RETURN(const crypto::Certificate classical, read_certificate(folder / file_of("root", Branch::classical, ".pem")));
+Result<RootCertificates> read_root_certificates(const std::filesystem::path& folder) {
+  ASSIGN_OR_RETURN(crypto::Certificate ml_dsa, read_certificate(folder / file_of("root", Branch::ml_dsa, ".pem")));
+  ASSIGN_OR_RETURN(crypto::Certificate classical, read_certificate(folder / file_of("root", Branch::classical, ".pem")));
   ASSIGN_OR_RETURN(const crypto::Suite* suite, suite_of(ml_dsa, classical));
+  return RootCertificates{.suite = suite, .ml_dsa = std::move(ml_dsa), .classical = std::move(classical)};
+}
+
+Result<Roots> read_roots(const std::filesystem::path& folder, crypto::CryptoDevice* device) {
+  ASSIGN_OR_RETURN(const RootCertificates certificates, read_root_certificates(folder));
+  const crypto::Suite* const suite = certificates.suite;
   const bool sealed = roots_are_sealed(folder);
   const auto read = [&](Branch branch, const crypto::Certificate& certificate) -> Result<Authority> {
     const std::filesystem::path file = folder / file_of("root", branch, sealed ? ".sealed" : ".key");
@@ -130,8 +136,8 @@ Result<Roots> read_roots(const std::filesystem::path& folder, crypto::CryptoDevi
     if (own != certificate.public_key()) return fail(ErrorCode::denied, file.string() + ": is not the key of " + certificate.subject());
     return Result<Authority>(Authority{.certificate = certificate, .key = std::move(key)});
   };
-  ASSIGN_OR_RETURN(Authority first, read(Branch::ml_dsa, ml_dsa));
-  ASSIGN_OR_RETURN(Authority second, read(Branch::classical, classical));
+  ASSIGN_OR_RETURN(Authority first, read(Branch::ml_dsa, certificates.ml_dsa));
+  ASSIGN_OR_RETURN(Authority second, read(Branch::classical, certificates.classical));
   return Result<Roots>(Roots{.suite = suite, .pair = {.ml_dsa = std::move(first), .classical = std::move(second)}});
 }
 

@@ -36,6 +36,13 @@ Result<Roots> make_roots(std::string_view network, const crypto::Suite& suite, U
 Result<void> write_roots(const Roots& roots, const std::filesystem::path& folder, crypto::CryptoDevice* device);
 /// not_found if the folder holds none; denied if a key is not the certificate's or the device does not open it; invalid_argument if they are sealed and no device is given.
 Result<Roots> read_roots(const std::filesystem::path& folder, crypto::CryptoDevice* device);
+/// The certificates alone, which need no key.
+struct RootCertificates {
+  const crypto::Suite* suite = nullptr;
+  crypto::Certificate ml_dsa;
+  crypto::Certificate classical;
+};
+Result<RootCertificates> read_root_certificates(const std::filesystem::path& folder);
 /// True if the keys are sealed.
 bool roots_are_sealed(const std::filesystem::path& folder);
 
