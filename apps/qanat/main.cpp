@@ -108,10 +108,13 @@ class CommandLine {
     command->add_option("--cas-pin-file", cas_token_.pin_file, "file with its PIN; CAS reads it at each start");
   }
   UpOptions up_options() {
-    for (crypto::Pkcs11Settings* const token : {&root_token_, &cas_token_}) token->module = std::filesystem::absolute(module_);
-    cas_token_.pin_file = std::filesystem::absolute(cas_token_.pin_file);
-    if (!root_token_.token.empty()) up_.network.root_token = root_token_;
-    if (!cas_token_.token.empty()) up_.network.cas_token = cas_token_;
+    for (crypto::Pkcs11Settings* const token : {&root_token_, &cas_token_}) {
+      if (token->token.empty()) continue;
+      // They stand in CAS's configuration, which is read in other folders.
+      token->module = std::filesystem::absolute(module_);
+      if (!token->pin_file.empty()) token->pin_file = std::filesystem::absolute(token->pin_file);
+      (token == &cas_token_ ? up_.network.cas_token : up_.network.root_token) = *token;
+    }
     up_.folder = folder_;
     up_.relay = relay_;
     if (!relay_.empty()) up_.network.relay = relay_;
