@@ -33,7 +33,7 @@ test: $(RELEASE)/build.ninja
 	@ninja -C $(ASAN) -j $(JOBS) unit_tests fuzz_targets
 	@ctest --test-dir $(ASAN) -j $$(( $(JOBS) + 1 )) --output-on-failure --no-tests=error -Q -O out/asan.log || { tail -60 out/asan.log; exit 1; }
 	@grep -E 'tests passed' out/asan.log | sed 's/^/asan+ubsan and fuzzing: /'
-	@ctest --test-dir $(RELEASE) -j $(JOBS) --output-on-failure --no-tests=error
+	@ctest --test-dir $(RELEASE) -j $$(( $(JOBS) + 1 )) --output-on-failure --no-tests=error
 
 check: test lint
 	@ninja -C $(RELEASE) -j $(JOBS) qanat-bench

@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <array>
 
+#include "access_tokens.hpp"
 #include "audit_log.hpp"
 #include "call_setup.hpp"
+#include "certificates.hpp"
 #include "controller.hpp"
 #include "deliveries.hpp"
 #include "etsi014.hpp"
@@ -109,20 +111,28 @@ constexpr std::array parts{
     Part{"ldpc", "one-way error correction", [](const Options&, Report& report) { return measure_ldpc(report); }},
     Part{"amplification", "privacy amplification and the polynomial hash", [](const Options&, Report& report) { return measure_amplification(report); }},
     Part{"calls", "working key deliveries and call set-up", measure_calls_over_network},
-    Part{"audit", "durable audit records and checkpoints", [](const Options& options, Report& report) { return measure_audit(report, options.within, options.quick); }},
+    Part{"audit", "durable audit records and checkpoints",
+         [](const Options& options, Report& report) { return measure_audit(report, options.within, options.quick); }},
+    Part{"tokens", "checks of access tokens",
+         [](const Options& options, Report& report) { return measure_access_tokens(report, options.within, options.quick); }},
+    Part{"certificates", "certificates issued",
+         [](const Options& options, Report& report) { return measure_certificates(report, options.within, options.quick); }},
     Part{"controller", "routes in networks of 100 to 10,000 QKMs", [](const Options&, Report& report) { return measure_controller(report); }},
     Part{"relay", "relays over chains of nodes", [](const Options& options, Report& report) { return measure_relay(report, options.within); }},
     Part{"stock", "the key stock by itself, up to 10^7 keys",
          [](const Options& options, Report& report) { return measure_key_stock(report, options.within, options.quick ? 10000 : 10000000); }},
-    Part{"relay-processes", "relays over chains of QKM processes with mutual TLS", [](const Options& options, Report& report) {
+    Part{"relay-processes", "relays over chains of QKM processes with mutual TLS",
+         [](const Options& options, Report& report) {
            RelayProcessesPlan plan{.program = options.program, .within = options.within};
            if (options.quick) plan.batches = plan.singles = 3;
            return measure_relay_processes(report, plan);
          }},
-    Part{"recovery", "keys after a kill -9 of a link, a QKM, a controller", [](const Options& options, Report& report) {
+    Part{"recovery", "keys after a kill -9 of a link, a QKM, a controller",
+         [](const Options& options, Report& report) {
            return measure_recovery(report, {.program = options.program, .within = options.within, .rounds = options.quick ? 1U : 5U});
          }},
-    Part{"etsi014", "keys to SAEs by ETSI GS QKD 014", [](const Options& options, Report& report) {
+    Part{"etsi014", "keys to SAEs by ETSI GS QKD 014",
+         [](const Options& options, Report& report) {
            Etsi014Plan plan{.program = options.program, .within = options.within};
            if (options.quick) plan = {.program = plan.program, .within = plan.within, .stocks = {1000, 10000}, .requests = 2000, .warm_up = 500, .runs = 1};
            return measure_etsi014(report, plan);

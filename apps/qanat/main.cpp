@@ -4,6 +4,7 @@
 #include "command_options.hpp"
 #include "commands.hpp"
 #include "elements.hpp"
+#include "iam_commands.hpp"
 #include "launch.hpp"
 #include "qkd_commands.hpp"
 #include "sae_commands.hpp"
@@ -75,21 +76,22 @@ class CommandLine {
       CLI::App* command = add_command(app_, element.name, element.what, std::string("qanat ") + element.name + " --config /etc/qanat/" + element.name + ".toml");
       command->group("Elements");
       CLI::Option* config = command->add_option("--config", config_, "configuration file");
-      if (element.run != run_qkd) {
+      if (element.run != run_qkd && element.run != run_iam) {
         config->required();
         on(command, [this, &element] { return element.run(config_); });
         continue;
       }
-      // `qanat qkd` is an element, and above the laboratory's commands, whose callbacks come first.
+      // `qanat qkd` and `qanat iam` are elements, and above commands of their own, whose callbacks come first.
       command->callback([this, command, &element] {
         if (!command->get_subcommands().empty()) return;
         action_ = [this, &element] {
           if (!config_.empty()) return element.run(config_);
-          std::fprintf(stderr, "qanat: qkd: needs --config FILE, or one of simulate and process; see qanat qkd --help\n");
+          std::fprintf(stderr, "qanat: %s: needs --config FILE, or one of its commands; see qanat %s --help\n", element.name, element.name);
           return 2;
         };
       });
-      add_qkd_commands(*command, on_command());
+      if (element.run == run_qkd) add_qkd_commands(*command, on_command());
+      if (element.run == run_iam) add_iam_commands(*command, on_command());
     }
   }
 

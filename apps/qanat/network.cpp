@@ -85,7 +85,7 @@ void add_second_controller(std::vector<Seat>& seats) {
 std::vector<Seat> seats(const NetworkOptions& options) {
   std::vector<Seat> out{
       {"core", Kind::cas, "cas", {"iam"}},
-      {"core", Kind::iam, "iam", {"cas"}},
+      {"core", Kind::iam, "iam", {"cas", "kms-a", "kms-b"}},
       {"core", Kind::cmsp, "cmsp", {"cas", "iam", "kms-a", "kms-b", "qkdnc"}},
       {"core", Kind::ccs, "ccs", {"cas"}},
       {"core", Kind::qkdnc, "qkdnc", {"cas", "qkm-a", "qkm-r", "qkm-b"}},
@@ -110,6 +110,8 @@ std::vector<Seat> seats(const NetworkOptions& options) {
   Seat op{"core", Kind::op, "operator", {}};
   for (const Seat& seat : out) op.peers.emplace_back(seat.name);
   out.push_back(op);
+  // The other two duties: they have to do with IAM alone.
+  for (const char* name : {"administrator", "auditor"}) out.push_back({"core", Kind::op, name, {"cas", "iam"}});
   return out;
 }
 

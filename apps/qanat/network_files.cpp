@@ -150,7 +150,7 @@ class NetworkFiles {
     const NetworkOptions& options = network_.options();
     switch (identity.kind) {
       case Kind::cas: return fmt::format("[cas]\nstatus_lifetime_s = {}\n", options.status_lifetime_s);
-      case Kind::iam: return fmt::format("[iam]\ntoken_lifetime_s = {}\n", options.token_lifetime_s);
+      case Kind::iam: return iam_table(options);
       case Kind::kms:
         return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\nprofile_v1 = {}\nquantum_paths = {}\n",
                            quoted(site_key(network_, identity.domain)), options.pqc_fallback, options.key_lifetime_ms, options.profile_v1, options.paths);
@@ -159,6 +159,18 @@ class NetworkFiles {
       case Kind::qkdnc: return qkdnc_table(identity);
       default: return "";
     }
+  }
+
+  std::string iam_table(const NetworkOptions& options) const {
+    std::string elements;
+    for (const ElementPlan& element : network_.elements()) {
+      const Kind kind = element.identity.kind;
+      if (kind != Kind::op && kind != Kind::sae && !apps.has(kind)) elements += fmt::format("  \"{}\",\n", element.identity.uri());
+    }
+    return fmt::format(
+        "[iam]\ntoken_lifetime_s = {}\nsecurity_administrators = [\"qanat://core/operator/administrator\"]\nauditors = [\"qanat://core/operator/auditor\"]\n"
+        "operators = [\"qanat://core/operator/operator\"]\nelements = [\n{}]\n",
+        options.token_lifetime_s, elements);
   }
 
   std::string qkdnc_table(const Identity& identity) const {
@@ -227,7 +239,7 @@ class NetworkFiles {
 
   std::string config(const TerminalPlan& terminal) const {
     const Identity identity{.domain = terminal.domain, .kind = Kind::app1, .name = terminal.uid};
-    return common(identity, 0, 1, {"cas", "cmsp", terminal.kms}) + fmt::format("[terminal]\nuid = \"{}\"\nnumber = \"{}\"\nkms = \"{}\"\n", terminal.uid, terminal.number, terminal.kms);
+    return common(identity, 0, 1, {"cas", "cmsp", "iam", terminal.kms}) + fmt::format("[terminal]\nuid = \"{}\"\nnumber = \"{}\"\nkms = \"{}\"\n", terminal.uid, terminal.number, terminal.kms);
   }
 
   wire::Json description() const {

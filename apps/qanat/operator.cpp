@@ -8,11 +8,11 @@
 namespace qanat::app {
 namespace {
 
-constexpr std::chrono::milliseconds answer_max{5000};
+constexpr std::chrono::milliseconds element_answer_max{5000};
 constexpr std::chrono::milliseconds turn_max{10000};  // waiting for another command to finish with the operator's identity
 constexpr std::size_t secret_digits = 64;
 
-Deadline soon() { return Deadline::after(answer_max); }
+Deadline soon() { return Deadline::after(element_answer_max); }
 
 Result<void> write_once(const std::filesystem::path& file, std::string_view digits) {
   const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -24,8 +24,9 @@ Result<void> write_once(const std::filesystem::path& file, std::string_view digi
 
 }  // namespace
 
-Result<std::unique_ptr<Operator>> Operator::open(const Network& network) {
-  ASSIGN_OR_RETURN(node::Config config, node::Config::read(network.config_of("operator")));
+Result<std::unique_ptr<Operator>> Operator::open(const Network& network, const std::string& name) {
+  TRY(network.element(name));
+  ASSIGN_OR_RETURN(node::Config config, node::Config::read(network.config_of(name)));
   const node::Settings settings = node::Settings::read(config);
   TRY(config.finish());
   const Deadline turn = Deadline::after(turn_max);
@@ -91,6 +92,10 @@ Result<std::vector<std::string>> Operator::revoke(const Identity& identity) {
   ASSIGN_OR_RETURN(const wire::Json answer,
                    node_->call_json(points::Endpoint::x5_revoke, "cas", wire::Json::object({{"identity", identity.uri()}}), soon(), node_->new_request_id()));
   return answer.texts("revoked");
+}
+
+Result<wire::Json> Operator::ask(points::Endpoint endpoint, const std::string& element, const wire::Json& body) {
+  return node_->call_json(endpoint, element, body, soon(), node_->new_request_id());
 }
 
 Result<wire::Json> Operator::health(const std::string& element) {

@@ -12,8 +12,10 @@ namespace qanat::app {
 
 class Operator {
  public:
-  /// Opens the operator's node and enrols it the first time. One at a time per network.
-  static Result<std::unique_ptr<Operator>> open(const Network& network);
+  /// Opens the operator's node and enrols it the first time. One at a time per network and name: "operator", "administrator", "auditor".
+  static Result<std::unique_ptr<Operator>> open(const Network& network, const std::string& name = "operator");
+  /// One question to an element, answered in JSON.
+  Result<wire::Json> ask(points::Endpoint endpoint, const std::string& element, const wire::Json& body);
 
   /// Creates the subscriber at IAM and opens the account at CMSP, and writes the enrolment secret where the terminal's configuration says.
   /// A subscriber that exists already keeps its secret; if that was lost before it was used, it gets a new one.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/result.hpp"
 
 namespace qanat::crypto {
@@ -32,5 +33,8 @@ Result<void> make_foreign_root(const PemFiles& out, const std::string& name, For
 Result<void> make_foreign_leaf(const PemFiles& out, const ForeignLeaf& leaf, ForeignKey key, const PemFiles& issuer);
 /// The issuer's revocation list as PEM, valid as long as a root: of the certificates in these files (PEM), those that it issued.
 Result<std::string> make_foreign_crl(const PemFiles& issuer, std::span<const std::filesystem::path> revoked);
+
+/// SHA-256 over the DER of the first certificate in a PEM text, whoever issued it and whatever its key is (RFC 8705 §3.1).
+Result<Bytes> pem_thumbprint(std::string_view pem);
 
 }  // namespace qanat::crypto

@@ -79,6 +79,33 @@ Bytes LoneSigner::sign(ByteView message, Rng& rng) const {
                               [&](Botan::PK_Signer& signer) { return signer.sign_message(message, botan_rng); });
 }
 
+struct LoneVerifier::State {
+  std::unique_ptr<const Botan::Public_Key> key;
+  IdlePool<Botan::PK_Verifier> verifiers;
+};
+
+LoneVerifier::LoneVerifier(std::unique_ptr<State> state) : state_(std::move(state)) {}
+LoneVerifier::LoneVerifier(LoneVerifier&&) noexcept = default;
+LoneVerifier& LoneVerifier::operator=(LoneVerifier&&) noexcept = default;
+LoneVerifier::~LoneVerifier() = default;
+
+Result<LoneVerifier> LoneVerifier::from_key(MlDsa level, ByteView public_key) {
+  return at_botan_edge(ErrorCode::invalid_argument, "verifying key", [&]() -> Result<LoneVerifier> {
+    auto state = std::make_unique<State>();
+    state->key = std::make_unique<Botan::ML_DSA_PublicKey>(public_key, botan_mode(level));
+    return LoneVerifier(std::move(state));
+  });
+}
+
+Result<void> LoneVerifier::verify(ByteView message, ByteView signature) const {
+  return at_botan_edge(ErrorCode::denied, "signature", [&]() -> Result<void> {
+    const bool holds = state_->verifiers.with([&] { return std::make_unique<Botan::PK_Verifier>(*state_->key, "", Botan::Signature_Format::Standard); },
+                                              [&](Botan::PK_Verifier& verifier) { return verifier.verify_message(message, signature); });
+    if (!holds) return fail(ErrorCode::denied, "signature: ML-DSA does not hold");
+    return {};
+  });
+}
+
 Result<Bytes> sign_with(const PrivateKey& key, ByteView message, Rng& rng) {
   if (key.algorithm != KeyAlgorithm::ml_dsa_65 && key.algorithm != KeyAlgorithm::ml_dsa_87) {
     return fail(ErrorCode::invalid_argument, "signing key: " + std::string(name(key.algorithm)) + " is no ML-DSA");

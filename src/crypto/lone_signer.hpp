@@ -36,6 +36,23 @@ class LoneSigner {
   std::unique_ptr<State> state_;
 };
 
+/// An ML-DSA public key kept parsed, where the same signer is verified again and again. Safe to share between threads.
+class LoneVerifier {
+ public:
+  /// invalid_argument if the key's length is not the level's.
+  static Result<LoneVerifier> from_key(MlDsa level, ByteView public_key);
+  LoneVerifier(LoneVerifier&&) noexcept;
+  LoneVerifier& operator=(LoneVerifier&&) noexcept;
+  ~LoneVerifier();
+  /// `denied` unless the signature holds.
+  Result<void> verify(ByteView message, ByteView signature) const;
+
+ private:
+  struct State;
+  explicit LoneVerifier(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
 /// A message signed by the ML-DSA key of a certificate. What is signed must begin so that it passes for nothing else that such a key signs:
 /// TLS handshakes begin with 64 spaces, messages of profile v2 with "QFC2". invalid_argument if it is no ML-DSA key.
 Result<Bytes> sign_with(const PrivateKey& key, ByteView message, Rng& rng);

@@ -1,6 +1,9 @@
 // Names in certificates that others issued: encryptors and key managers of other makers, whose profile is not ours.
+#include <openssl/pem.h>
+
 #include <algorithm>
 
+#include "crypto/foreign_issue.hpp"
 #include "crypto/x509_openssl.hpp"
 
 namespace qanat::crypto {
@@ -61,6 +64,17 @@ Result<std::vector<std::string>> foreign_names(X509* certificate) {
     out.push_back(std::move(text));
   }
   if (out.empty()) return fail(ErrorCode::denied, "certificate: names nobody");
+  return out;
+}
+
+Result<Bytes> pem_thumbprint(std::string_view pem) {
+  const ErrorScope errors;
+  const MemoryBio in(BIO_new_mem_buf(pem.data(), static_cast<int>(std::min(pem.size(), max_der_octets))));
+  const X509Certificate certificate(in ? PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr) : nullptr);
+  if (!certificate) return fail(ErrorCode::invalid_argument, "certificate: no PEM text of one");
+  Bytes out(32);
+  unsigned int size = 0;
+  if (X509_digest(certificate.get(), EVP_sha256(), out.data(), &size) != 1 || size != out.size()) return openssl_failure("certificate");
   return out;
 }
 

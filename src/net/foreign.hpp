@@ -36,6 +36,7 @@ struct ForeignPeer {
   std::string protocol;       // "TLSv1.3"
   std::string group;          // of the key exchange, as OpenSSL spells it
   bool quantum_safe = false;  // the group is the hybrid one
+  Bytes thumbprint = {};      // SHA-256 over its certificate's DER (RFC 8705 §3.1)
 };
 
 struct ForeignRequest {

@@ -87,6 +87,14 @@ Result<void> trust(SSL_CTX* context, TlsSide side, const ForeignTls& files) {
   return {};
 }
 
+Bytes thumbprint_of(const X509* certificate) {
+  constexpr std::size_t sha256_size = 32;
+  Bytes out(sha256_size);
+  unsigned int size = 0;
+  if (certificate == nullptr || X509_digest(certificate, EVP_sha256(), out.data(), &size) != 1 || size != sha256_size) return {};
+  return out;
+}
+
 }  // namespace
 
 Result<TlsContext> make_foreign_context(TlsSide side, const ForeignTls& files) {
@@ -113,7 +121,8 @@ ForeignPeer describe_peer(SSL* connection, const ForeignPeerCheck& check, std::s
                   .address = std::move(address),
                   .protocol = SSL_get_version(connection),
                   .group = group != nullptr ? group : "",
-                  .quantum_safe = false};
+                  .quantum_safe = false,
+                  .thumbprint = thumbprint_of(SSL_get0_peer_certificate(connection))};
   out.quantum_safe = out.group == quantum_safe_group;
   return out;
 }

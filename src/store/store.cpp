@@ -1,7 +1,9 @@
 #include "store/store.hpp"
 
 #include <atomic>
+#include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -13,16 +15,17 @@
 namespace qanat::store {
 namespace {
 
+/// Transactions that become durable together: one commit, and one wait for the disk, for all that were waiting for one another anyway.
+struct Group {
+  std::size_t works = 0;
+  std::optional<Result<void>> outcome;  // of the commit, when it is known
+};
+constexpr std::size_t group_works_max = 64;
+
+/// What a work sees of the connection.
 class SqliteTransaction final : public Transaction {
  public:
   explicit SqliteTransaction(Connection& connection) : connection_(connection) {}
-  ~SqliteTransaction() override {
-    // Nothing to do after COMMIT. After a failure or an exception of the work everything is undone here; if that fails too, the
-    // connection stays inside the transaction and the next BEGIN is refused.
-    if (connection_.in_transaction()) (void)connection_.run("ROLLBACK", {});
-  }
-  SqliteTransaction(const SqliteTransaction&) = delete;
-  SqliteTransaction& operator=(const SqliteTransaction&) = delete;
 
   Result<std::int64_t> run(std::string_view sql, std::span<const Value> values) override {
     TRY(check_open(sql));
@@ -31,11 +34,6 @@ class SqliteTransaction final : public Transaction {
   Result<void> query(std::string_view sql, std::span<const Value> values, const std::function<void(const Row&)>& each) override {
     TRY(check_open(sql));
     return connection_.query(sql, values, each);
-  }
-  Result<void> commit() {
-    TRY(check_open("COMMIT"));
-    TRY(connection_.run("COMMIT", {}));
-    return {};
   }
 
  private:
@@ -52,16 +50,34 @@ class SqliteStore final : public Store {
   SqliteStore(ProcessLock lock, std::unique_ptr<Connection> connection, std::string name)
       : lock_(std::move(lock)), connection_(std::move(connection)), name_(std::move(name)) {}
 
+  [[nodiscard]] std::size_t queued() const noexcept override { return coming_; }
+
  protected:
   Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) override {
     CHECK(holder_.load() != std::this_thread::get_id());  // transact() inside its own work would wait for itself for ever
-    const std::lock_guard lock(mutex_);
-    const HeldByThisThread held(holder_);
-    if (const auto begun = connection_->run("BEGIN IMMEDIATE", {}); !begun) return fail_in(name_, begun.error());
-    SqliteTransaction transaction(*connection_);
-    TRY(work(transaction));
-    if (const Result<void> done = transaction.commit(); !done) return fail_in(name_, done.error());
-    return {};
+    ++coming_;
+    std::unique_lock lock(mutex_);
+    --coming_;
+    if (!group_) {
+      if (const auto begun = connection_->run("BEGIN IMMEDIATE", {}); !begun) return fail_in(name_, begun.error());
+      group_ = std::make_shared<Group>();
+    }
+    const std::shared_ptr<Group> group = group_;
+    Result<void> own;
+    try {
+      own = take_part(*group, work);
+    } catch (...) {
+      undo(*group);
+      settle_if_last(*group);
+      throw;
+    }
+    if (!own) undo(*group);
+    settle_if_last(*group);
+    // Whoever stands in the queue takes part, and the last of them commits.
+    settled_.wait(lock, [&] { return group->outcome.has_value(); });
+    // A refusal may rest on what another work of the group did: it counts when that is durable.
+    if (*group->outcome && !own) return own;
+    return *group->outcome;
   }
 
  private:
@@ -76,10 +92,44 @@ class SqliteStore final : public Store {
     std::atomic<std::thread::id>& holder_;
   };
 
+  Result<void> take_part(Group& group, const std::function<Result<void>(Transaction&)>& work) {
+    const HeldByThisThread held(holder_);
+    ++group.works;
+    // The first needs none: it is alone until it ends.
+    if (group.works > 1) TRY(connection_->run("SAVEPOINT work", {}));
+    SqliteTransaction transaction(*connection_);
+    TRY(work(transaction));
+    if (!connection_->in_transaction()) return fail(ErrorCode::internal, "the transaction was rolled back within its work");
+    if (group.works > 1) TRY(connection_->run("RELEASE work", {}));
+    return {};
+  }
+  /// What the last work did is undone; if that cannot be, what the whole group did.
+  void undo(Group& group) {
+    if (group.works > 1 && connection_->in_transaction() && connection_->run("ROLLBACK TO work", {}) && connection_->run("RELEASE work", {})) return;
+    const bool alone = group.works == 1;
+    if (connection_->in_transaction()) (void)connection_->run("ROLLBACK", {});
+    settle(group, alone ? Result<void>() : fail_in(name_, {ErrorCode::internal, "the transaction was rolled back with another one"}));
+  }
+  void settle_if_last(Group& group) {
+    if (group.outcome || (coming_ != 0 && group.works < group_works_max)) return;
+    const auto done = connection_->run("COMMIT", {});
+    // If that fails, too, the connection stays inside the transaction, and the next BEGIN is refused.
+    if (!done && connection_->in_transaction()) (void)connection_->run("ROLLBACK", {});
+    settle(group, done ? Result<void>() : fail_in(name_, done.error()));
+  }
+  void settle(Group& group, Result<void> outcome) {
+    group.outcome = std::move(outcome);
+    group_ = nullptr;
+    settled_.notify_all();
+  }
+
   ProcessLock lock_;  // before the connection: given back after the file is closed
   std::unique_ptr<Connection> connection_;
   std::string name_;
-  std::mutex mutex_;  // guards connection_
+  std::mutex mutex_;              // guards connection_ and group_
+  std::shared_ptr<Group> group_;  // that takes part in the transaction that is open
+  std::condition_variable settled_;
+  std::atomic<std::size_t> coming_ = 0;  // callers that wait for mutex_, and are sure to take it
   std::atomic<std::thread::id> holder_;
 };
 

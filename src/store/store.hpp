@@ -63,7 +63,8 @@ class Store {
   virtual ~Store() = default;
 
   /// Runs `work` in one transaction: committed and durable (fsync) when it returns a value, rolled back when it returns a failure.
-  /// One transaction at a time per Store; callers queue. Never call transact() from inside `work`.
+  /// One work at a time per Store; callers queue, and those that stand in the queue become durable with one commit: each is undone by itself if it fails,
+  /// and none returns before all that it may have seen is on the disk. Never call transact() from inside `work`, and never wait there for another caller.
   template <class Work>
   auto transact(Work&& work) -> decltype(work(std::declval<Transaction&>())) {
     using R = decltype(work(std::declval<Transaction&>()));
@@ -76,6 +77,8 @@ class Store {
     if (!done) return fail(done.error());
     return std::move(*out);
   }
+  /// Callers whose work has not begun.
+  [[nodiscard]] virtual std::size_t queued() const noexcept = 0;
 
  protected:
   virtual Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) = 0;

@@ -32,6 +32,7 @@ enum class Trigger : std::uint8_t {
   enrolment,   // a new terminal is provisioned and enrols
   key_supply,  // the element's QKM is made to want link keys, so that its QKDs work
   suspension,  // the operator suspends and resumes a subscriber
+  identity,    // the operator enters a person
   revocation,  // the operator revokes a terminal's certificates
   sae_keys,    // two SAEs get a key by ETSI GS QKD 014
   sae_stream,  // two SAEs get a chunk of a stream by ETSI GS QKD 004
@@ -128,6 +129,7 @@ constexpr CrashRow core_services[]{
     {"cas", "cas.issue.recorded", Trigger::enrolment},        {"cas", "cas.terminal.attested", Trigger::enrolment},
     {"cas", "cas.revoke.recorded", Trigger::revocation},      {"iam", "iam.subscriber.created", Trigger::enrolment},
     {"iam", "iam.subscriber.changed", Trigger::suspension},   {"iam", "iam.enrol.used", Trigger::enrolment},
+    {"iam", "iam.identity.created", Trigger::identity},       {"iam", "iam.outbox.sent", Trigger::suspension},
     {"iam", "iam.behaviour.appended", Trigger::across},       {"cmsp", "cmsp.account.entered", Trigger::enrolment},
     {"cmsp", "cmsp.registration.entered", Trigger::enrolment}, {"cmsp", "cmsp.session.opened", Trigger::across},
     {"cmsp", "cmsp.notify.sent", Trigger::across},            {"cmsp", "cmsp.session.granted", Trigger::across},
@@ -328,11 +330,17 @@ class CrashAtEveryStep : public CallsUnderCrashes {
       case Trigger::vendor_keys:
       case Trigger::spoilt_keys: static_cast<void>(call("B", "A")); return;
       case Trigger::suspension: static_cast<void>(net().op().set_subscriber("C", "suspend")); return;
+      case Trigger::identity: static_cast<void>(enter_person()); return;
       case Trigger::sae_keys: static_cast<void>(deliver_to_saes()); return;
       case Trigger::sae_stream: static_cast<void>(deliver_by_stream()); return;
       case Trigger::sae_handover: static_cast<void>(deliver_to_other_maker()); return;
       case Trigger::revocation: static_cast<void>(net().op().revoke({.domain = newcomer.domain, .kind = Kind::app1, .name = newcomer.uid})); return;
     }
+  }
+
+  static Result<wire::Json> enter_person() {
+    const wire::Json person = wire::Json::object({{"uid", "witness"}, {"class", "person"}, {"domain", "a"}, {"name", "Crash Witness"}});
+    return net().op().ask(points::Endpoint::x5_identity, "iam", wire::Json::object({{"op", "create"}, {"identity", person}}));
   }
 
   /// After the restart: what was interrupted can be done again, and calls work.
@@ -370,6 +378,13 @@ class CrashAtEveryStep : public CallsUnderCrashes {
         ASSERT_TRUE(net().op().set_subscriber("C", "resume"));
         expect_calls_to_work("A", "C", wire::Assurance::local_rng);
         return;
+      case Trigger::identity: {
+        // Entered before the crash: the same request again is answered with what there is.
+        const auto again = enter_person();
+        ASSERT_TRUE(again) << again.error().message;
+        EXPECT_EQ(again->integer("version").value_or(0), 1);
+        return;
+      }
       case Trigger::revocation: {
         // Recorded before the crash: the retry finds nothing more to revoke, and the terminal is refused.
         const auto again = net().op().revoke({.domain = newcomer.domain, .kind = Kind::app1, .name = newcomer.uid});

@@ -56,10 +56,12 @@ Bytes unasked_confirmation(TestNetwork& network) {
 }
 
 Bytes subscriber(TestNetwork& /*network*/) { return to_bytes(Json::object({{"uid", "A"}}).dump()); }
+Bytes own_record(TestNetwork& /*network*/) { return to_bytes(Json::object({{"op", "self"}}).dump()); }
 Bytes route(TestNetwork& /*network*/) { return to_bytes(Json::object({{"to", "qkm-b"}}).dump()); }
 
 constexpr std::array rows{
     Row{"Ia-2", Endpoint::km1_application, "A", "kms-a", 200, "qkm-a", "C", application},
+    Row{"Ia-4", Endpoint::id2_record, "A", "iam", 200, "kms-a", "C", own_record},
     Row{"Ia-6", Endpoint::ma2_register, "kms-a", "cmsp", 200, "A", "kms-spare", registration},
     Row{"Ia-7", Endpoint::cq1_status, "kms-a", "cas", 200, "operator", "kms-spare", status_request},
     Row{"Ia-8", Endpoint::id1_subscriber, "kms-a", "iam", 200, "qkm-a", "kms-spare", subscriber},
@@ -67,6 +69,7 @@ constexpr std::array rows{
     Row{"Ia-11", Endpoint::x8_nodes, "cmsp", "qkdnc", 200, "kms-a", "cmsp-spare", no_body},
     Row{"Ia-12", Endpoint::km3_status, "kms-a", "qkm-a", 200, "qkd-ar-alice", "kms-spare", no_body},
     Row{"Ia-13", Endpoint::cq3_status, "qkm-a", "cas", 200, "kms-a", "qkm-spare", status_request},
+    Row{"Ia-14", Endpoint::id3_record, "qkm-a", "iam", 200, "kms-a", "qkm-spare", own_record},
     Row{"Ia-15", Endpoint::kq1_control, "qkd-ar-alice", "qkm-a", 200, "kms-a", "qkd-spare", no_body, "link=a-r&have=0"},
     Row{"Ia-16", Endpoint::kq2_route, "qkm-a", "qkdnc", 200, "qkd-ar-alice", "qkm-spare", route},
 };
@@ -237,6 +240,8 @@ class IaOverTheWire : public SharedNetwork {
 
 POINT_TEST(IaOverTheWire, Ia_2, accepts, TheRightPeer) { accepts("Ia-2"); }
 POINT_TEST(IaOverTheWire, Ia_2, refuses, EveryOtherPeer) { refuses("Ia-2"); }
+POINT_TEST(IaOverTheWire, Ia_4, accepts, TheRightPeer) { accepts("Ia-4"); }
+POINT_TEST(IaOverTheWire, Ia_4, refuses, EveryOtherPeer) { refuses("Ia-4"); }
 POINT_TEST(IaOverTheWire, Ia_6, accepts, TheRightPeer) { accepts("Ia-6"); }
 POINT_TEST(IaOverTheWire, Ia_6, refuses, EveryOtherPeer) { refuses("Ia-6"); }
 POINT_TEST(IaOverTheWire, Ia_7, accepts, TheRightPeer) { accepts("Ia-7"); }
@@ -259,6 +264,8 @@ POINT_TEST(IaOverTheWire, Ia_12, accepts, TheRightPeer) { accepts("Ia-12"); }
 POINT_TEST(IaOverTheWire, Ia_12, refuses, EveryOtherPeer) { refuses("Ia-12"); }
 POINT_TEST(IaOverTheWire, Ia_13, accepts, TheRightPeer) { accepts("Ia-13"); }
 POINT_TEST(IaOverTheWire, Ia_13, refuses, EveryOtherPeer) { refuses("Ia-13"); }
+POINT_TEST(IaOverTheWire, Ia_14, accepts, TheRightPeer) { accepts("Ia-14"); }
+POINT_TEST(IaOverTheWire, Ia_14, refuses, EveryOtherPeer) { refuses("Ia-14"); }
 POINT_TEST(IaOverTheWire, Ia_15, accepts, TheRightPeer) { accepts("Ia-15"); }
 POINT_TEST(IaOverTheWire, Ia_15, refuses, EveryOtherPeer) { refuses("Ia-15"); }
 POINT_TEST(IaOverTheWire, Ia_16, accepts, TheRightPeer) { accepts("Ia-16"); }

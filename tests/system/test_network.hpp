@@ -34,6 +34,8 @@ class TestNetwork {
   [[nodiscard]] const app::Network& network() const { return *network_; }
   [[nodiscard]] app::RunningNetwork& running() { return *running_; }
   [[nodiscard]] app::Operator& op();
+  /// Lets go of the operator's identity, so that a command can take it; op() opens it again.
+  void close_op() { operator_.reset(); }
 
   /// Provisions and enrols through the real terminal process.
   void enrol(const std::string& uid);

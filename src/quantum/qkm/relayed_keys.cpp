@@ -87,6 +87,7 @@ Result<std::vector<RelayedKey>> RelayedKeys::take(store::Transaction& transactio
                    stock_.claim(transaction, stock_name(pool.peer_domain, pool.path), {.least = handout.least, .most = handout.most, .each = true, .demand = handout.demand},
                                 {.state = KeyState::delivered, .holder = handout.holder, .until_ms = handout.keep_until}, now));
   std::vector<RelayedKey> out;
+  out.reserve(taken.size());
   for (const Taken& one : taken) out.push_back(one_key(one, pool.path));
   return Result<std::vector<RelayedKey>>(std::move(out));
 }

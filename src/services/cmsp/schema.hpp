@@ -1,4 +1,4 @@
-// cmsp.db: accounts, where their holders are registered, and the sessions that were opened.
+// cmsp.db: accounts, where their holders are registered, the sessions that were opened, and what IAM has noticed.
 #pragma once
 
 #include <array>
@@ -31,6 +31,17 @@ inline constexpr std::array migrations{
         opened_ms INTEGER NOT NULL
       ) STRICT;
       CREATE INDEX session_opened ON session (opened_ms))sql"},
+    store::Migration{2, R"sql(
+      CREATE TABLE notice (           -- anomalies that IAM has told of
+        iam TEXT NOT NULL,
+        id INTEGER NOT NULL,
+        rule TEXT NOT NULL,
+        uid TEXT NOT NULL,
+        found_ms INTEGER NOT NULL,
+        why TEXT NOT NULL,
+        received_ms INTEGER NOT NULL,
+        PRIMARY KEY (iam, id)
+      ) STRICT)sql"},
 };
 
 }  // namespace qanat::cmsp

@@ -69,6 +69,7 @@ CmspService::CmspService(node::Node& node, NotifyKms notify, std::unique_ptr<sto
       store_(std::move(store)),
       accounts_(*store_),
       sessions_(*store_),
+      notices_(*store_),
       senders_(node),
       steps_(node.settings().state),
       witness_(node) {}
@@ -87,6 +88,10 @@ Result<std::unique_ptr<CmspService>> CmspService::open(node::Node& node, NotifyK
   node.describe_health([raw = service.get()](wire::Json& body) {
     const auto counts = raw->accounts_.counts();
     if (counts) body.set("accounts", counts->accounts).set("registrations", counts->registrations);
+    if (const auto notices = raw->notices_.census()) {
+      body.set("notices", notices->count);
+      if (!notices->last.empty()) body.set("last_notice", notices->last);
+    }
     body.set("quantum_networks", quantum_networks(raw->node_, Deadline::after(quantum_ask_max)));
   });
   return Result<std::unique_ptr<CmspService>>(std::move(service));
@@ -101,7 +106,7 @@ std::vector<points::Handler> CmspService::handlers() {
   };
   std::vector<points::Handler> out{handler(Endpoint::x5_account, "x-5.account", &CmspService::administer), handler(Endpoint::ma1_account, "ma-1.account", &CmspService::show_account),
           handler(Endpoint::ma2_register, "ma-2.register", &CmspService::enter_registration),
-          handler(Endpoint::ma2_locate, "ma-2.locate", &CmspService::locate)};
+          handler(Endpoint::ma2_locate, "ma-2.locate", &CmspService::locate), handler(Endpoint::x12_notice, "x-12.notice", &CmspService::take_notice)};
   for (points::Handler& one : witness_.handlers()) out.push_back(std::move(one));
   return out;
 }
@@ -135,6 +140,14 @@ Result<net::Response> CmspService::enter_registration(const net::Request& reques
   deed.object = number.text();
   ASSIGN_OR_RETURN(const ElementName kms, known_kms(node_, *request.peer.identity));
   TRY(accounts_.enter_registration(number, uid, kms, node_.clock().now_ms()));
+  return empty_response;
+}
+
+Result<net::Response> CmspService::take_notice(const net::Request& request, node::Deed& deed) {
+  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+  ASSIGN_OR_RETURN(const Notice notice, read_notice(json));
+  deed.object = notice.rule + " " + notice.uid;
+  TRY(notices_.take(request.peer.identity->name, notice, node_.clock().now_ms()));
   return empty_response;
 }
 

@@ -1,4 +1,4 @@
-// CMSP: accounts and the location of callees (CAM) behind Ma-1, Ma-2 and the extension row X-5.
+// CMSP: accounts and the location of callees (CAM) behind Ma-1, Ma-2 and the extension rows.
 #pragma once
 
 #include <functional>
@@ -11,6 +11,7 @@
 #include "node/steps.hpp"
 #include "services/cmsp/cam/accounts.hpp"
 #include "services/cmsp/cam/sessions.hpp"
+#include "services/cmsp/csm/notices.hpp"
 
 namespace qanat::cmsp {
 
@@ -32,6 +33,7 @@ class CmspService {
   Result<net::Response> show_account(const net::Request& request, node::Deed& deed);
   Result<net::Response> enter_registration(const net::Request& request, node::Deed& deed);
   Result<net::Response> locate(const net::Request& request, node::Deed& deed);
+  Result<net::Response> take_notice(const net::Request& request, node::Deed& deed);
   Result<wire::Framed<wire::SessionOpen>> read_open(const net::Request& request);
 
   node::Node& node_;
@@ -39,6 +41,7 @@ class CmspService {
   const std::unique_ptr<store::Store> store_;
   Accounts accounts_;
   Sessions sessions_;
+  Notices notices_;
   node::SenderDirectory senders_;
   node::StepTrace steps_;
   node::AuditWitness witness_;

@@ -1,4 +1,4 @@
-// iam.db: subscribers with their enrolment secrets (sealed), and what the KMSs report about their behaviour.
+// iam.db: who there is and what each may do, the keys that sign access tokens, what the elements report about behaviour, and what waits to be sent.
 #pragma once
 
 #include <array>
@@ -33,6 +33,102 @@ inline constexpr std::array migrations{
         chain BLOB NOT NULL           -- SHA-256 over the chain value before and this record
       ) STRICT;
       CREATE INDEX behaviour_uid ON behaviour (uid, seq))sql"},
+    store::Migration{2, R"sql(
+      CREATE TABLE identity (
+        uid TEXT PRIMARY KEY,
+        class TEXT NOT NULL CHECK (class IN ('person', 'terminal', 'application', 'element')),
+        domain TEXT NOT NULL,
+        uri TEXT UNIQUE,              -- what its certificates name
+        number TEXT UNIQUE,
+        home_kms TEXT NOT NULL,       -- '' where it has none
+        name TEXT NOT NULL,           -- for people to read
+        mail TEXT NOT NULL,
+        external_id TEXT NOT NULL,    -- of the directory that it came from
+        status TEXT NOT NULL CHECK (status IN ('active', 'suspended')),
+        version INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,       -- tokens of earlier epochs are void
+        created_ms INTEGER NOT NULL,
+        changed_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE identity_certificate (
+        thumbprint BLOB PRIMARY KEY,  -- SHA-256 over the DER
+        uid TEXT NOT NULL REFERENCES identity (uid) ON DELETE CASCADE
+      ) STRICT;
+      CREATE INDEX identity_certificate_uid ON identity_certificate (uid);
+      CREATE TABLE enrolment (        -- of terminals
+        uid TEXT PRIMARY KEY REFERENCES identity (uid) ON DELETE CASCADE,
+        device TEXT NOT NULL,
+        sealed_secret BLOB NOT NULL,
+        used_for BLOB,
+        enrolled_ms INTEGER
+      ) STRICT;
+      CREATE TABLE deleted_identity (
+        uid TEXT PRIMARY KEY,
+        version INTEGER NOT NULL,     -- the version that was deleted
+        epoch INTEGER NOT NULL,       -- who gets this uid later begins with it
+        deleted_ms INTEGER NOT NULL
+      ) STRICT;
+      INSERT INTO identity (uid, class, domain, uri, number, home_kms, name, mail, external_id, status, version, epoch, created_ms, changed_ms)
+        SELECT uid, 'terminal', domain, 'qanat://' || domain || '/' || device || '/' || uid, number, home_kms, '', '', '', status, 1, 0, created_ms, created_ms
+        FROM subscriber;
+      INSERT INTO enrolment (uid, device, sealed_secret, used_for, enrolled_ms) SELECT uid, device, sealed_secret, used_for, enrolled_ms FROM subscriber;
+      DROP TABLE subscriber;
+
+      CREATE TABLE role (
+        name TEXT PRIMARY KEY,
+        duty TEXT NOT NULL CHECK (duty IN ('none', 'security', 'audit', 'operation')),
+        permissions TEXT NOT NULL,    -- JSON, as upm/policy.hpp reads it
+        builtin INTEGER NOT NULL CHECK (builtin IN (0, 1))
+      ) STRICT;
+      CREATE TABLE role_grant (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        subject TEXT NOT NULL,        -- a uid, or 'class:terminal' …
+        role TEXT NOT NULL REFERENCES role (name),
+        domain TEXT NOT NULL,         -- peer domain, '*' for any
+        level_max INTEGER NOT NULL,
+        not_after_ms INTEGER NOT NULL,  -- 0: no end
+        given_by TEXT NOT NULL,
+        given_ms INTEGER NOT NULL,
+        UNIQUE (subject, role, domain)
+      ) STRICT;
+      CREATE INDEX role_grant_subject ON role_grant (subject);
+
+      CREATE TABLE token_key (
+        algorithm TEXT PRIMARY KEY,
+        sealed BLOB NOT NULL,
+        made_ms INTEGER NOT NULL
+      ) STRICT;
+
+      CREATE TABLE rule (
+        name TEXT PRIMARY KEY,
+        settings TEXT NOT NULL        -- JSON, as uba/rules.hpp reads it
+      ) STRICT;
+      CREATE TABLE anomaly (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        rule TEXT NOT NULL,
+        uid TEXT NOT NULL,
+        found_ms INTEGER NOT NULL,
+        why TEXT NOT NULL,
+        records TEXT NOT NULL         -- JSON array of behaviour.seq
+      ) STRICT;
+      CREATE INDEX anomaly_uid ON anomaly (uid, id);
+      CREATE TABLE anomaly_quiet (    -- the same finding is not told again before its time
+        rule TEXT NOT NULL,
+        uid TEXT NOT NULL,
+        until_ms INTEGER NOT NULL,
+        PRIMARY KEY (rule, uid)
+      ) STRICT;
+      CREATE INDEX behaviour_received ON behaviour (received_ms);
+      CREATE INDEX behaviour_uid_time ON behaviour (uid, time_ms);
+
+      CREATE TABLE outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        destination TEXT NOT NULL,    -- a peer's name
+        endpoint TEXT NOT NULL,
+        body TEXT NOT NULL,
+        made_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX outbox_destination ON outbox (destination, id))sql"},
 };
 
 }  // namespace qanat::iam

@@ -1,5 +1,7 @@
 #include "services/iam/service.hpp"
 
+#include <algorithm>
+
 #include "node/subscriber.hpp"
 #include "services/iam/schema.hpp"
 #include "wire/base64.hpp"
@@ -8,6 +10,8 @@ namespace qanat::iam {
 namespace {
 
 using points::Endpoint;
+
+constexpr std::chrono::milliseconds letter_max{3000};  // until its receiver has answered
 
 Result<Uid> read_uid(const wire::Json& json) {
   ASSIGN_OR_RETURN(const std::string text, json.text("uid"));
@@ -53,27 +57,37 @@ Result<wire::Fingerprints> read_fingerprints(const wire::Json& json, const crypt
   return out;
 }
 
-Result<BehaviourRecord> read_record(const wire::Json& json) {
-  TRY(json.only({"time_ms", "uid", "action", "outcome", "object"}));
-  BehaviourRecord out;
-  ASSIGN_OR_RETURN(const std::int64_t time, json.integer("time_ms", 0, INT64_MAX));
-  out.time_ms = static_cast<UnixMs>(time);
-  ASSIGN_OR_RETURN(out.uid, read_uid(json));
-  ASSIGN_OR_RETURN(out.action, json.text("action"));
-  ASSIGN_OR_RETURN(out.outcome, json.text("outcome"));
-  ASSIGN_OR_RETURN(out.object, json.text("object"));
-  return out;
-}
+/// The name of the CMSP that is told of anomalies; empty without one.
+std::string cmsp_of(const node::Node& node) { return node.peer_of(Kind::cmsp).value_or(""); }
 
 }  // namespace
 
-IamService::IamService(node::Node& node, IamSettings settings, std::unique_ptr<store::Store> store)
-    : node_(node), settings_(settings), store_(std::move(store)), subscribers_(*store_, node.device()), behaviour_(*store_), witness_(node) {}
+IamService::IamService(node::Node& node, IamSettings settings, std::unique_ptr<store::Store> store, SendLetter send)
+    : node_(node),
+      settings_(std::move(settings)),
+      store_(std::move(store)),
+      outbox_(*store_, std::move(send)),
+      identities_(*store_, [this](store::Transaction& transaction, const Uid& uid, std::int64_t epoch, UnixMs now) { return tell_revoked(transaction, uid, epoch, now); }),
+      subscribers_(*store_, node.device(), identities_),
+      privileges_(*store_),
+      desk_(node, identities_, privileges_),
+      identity_front_(desk_),
+      behaviour_(*store_),
+      anomalies_(*store_, cmsp_of(node)),
+      behaviour_front_(desk_, behaviour_, anomalies_, outbox_),
+      witness_(node) {}
 
 Result<std::unique_ptr<IamService>> IamService::open(node::Node& node, IamSettings settings) {
+  return open(node, std::move(settings), [&node](Endpoint endpoint, const std::string& destination, const wire::Json& body) -> Result<void> {
+    TRY(node.call_json(endpoint, destination, body, Deadline::after(letter_max), node.new_request_id()));
+    return {};
+  });
+}
+
+Result<std::unique_ptr<IamService>> IamService::open(node::Node& node, IamSettings settings, SendLetter send) {
   if (!node.credentials().messages) return fail(ErrorCode::internal, "IAM has no keys to sign tokens with");
   ASSIGN_OR_RETURN(auto store, store::Store::open(node.settings().state / "iam.db", migrations));
-  std::unique_ptr<IamService> service(new IamService(node, settings, std::move(store)));
+  std::unique_ptr<IamService> service(new IamService(node, std::move(settings), std::move(store), std::move(send)));
   ASSIGN_OR_RETURN(const std::int64_t records, service->behaviour_.verify());
   TRY(node.record({.action = "ua.chain_verified",
                    .outcome = audit::Outcome::success,
@@ -81,23 +95,59 @@ Result<std::unique_ptr<IamService>> IamService::open(node::Node& node, IamSettin
                    .object = std::to_string(records) + " records",
                    .reason = "",
                    .request_id = ""}));
+  TRY(service->found());
+  if (const auto& listener = service->settings_.web.listener) {
+    ASSIGN_OR_RETURN(service->web_, WebFront::start(*listener, OAuth(service->desk_, *service->privilege_front_, *service->tokens_), node));
+  }
   node.describe_health([raw = service.get()](wire::Json& body) {
     if (const auto count = raw->subscribers_.count()) body.set("subscribers", *count);
+    if (const auto count = raw->identities_.count()) body.set("identities", *count);
+    if (const auto count = raw->anomalies_.count()) body.set("anomalies", *count);
+    if (const auto count = raw->outbox_.waiting()) body.set("messages_waiting", *count);
   });
   return Result<std::unique_ptr<IamService>>(std::move(service));
 }
 
+void IamService::stop() {
+  if (web_) web_->stop();
+  outbox_.stop();
+}
+
+Result<void> IamService::found() {
+  const UnixMs now = node_.clock().now_ms();
+  Founders founders = settings_.founders;
+  // Where the configuration names nobody: the names that `qanat up` gives them.
+  const auto named = [&](const char* who) { return std::vector{Identity{.domain = node_.identity().domain, .kind = Kind::op, .name = who}}; };
+  if (founders.security_administrators.empty()) founders.security_administrators = named("administrator");
+  if (founders.auditors.empty()) founders.auditors = named("auditor");
+  if (founders.operators.empty()) founders.operators = named("operator");
+  TRY(privileges_.found(identities_, founders, now));
+  ASSIGN_OR_RETURN(AccessTokens tokens, AccessTokens::open(*store_, node_.device(), node_.rng(), node_.identity().uri(), settings_.access, now));
+  tokens_.emplace(std::move(tokens));
+  privilege_front_.emplace(desk_, *tokens_);
+  return {};
+}
+
+/// To every KMS: what its terminals hold is void, and tokens of earlier epochs too.
+Result<void> IamService::tell_revoked(store::Transaction& transaction, const Uid& uid, std::int64_t epoch, UnixMs now) {
+  for (const auto& [name, target] : node_.settings().peers) {
+    if (target.expected.kind != Kind::kms) continue;
+    TRY(Outbox::put(transaction, name, Endpoint::pm1_revoked, wire::Json::object({{"subject", uid.text()}, {"epoch", epoch}, {"at_ms", now}}), now));
+  }
+  outbox_.ring();  // the thread waits for this transaction
+  return {};
+}
+
 std::vector<points::Handler> IamService::handlers() {
-  using Work = Result<net::Response> (IamService::*)(const net::Request&, node::Deed&);
-  const auto handler = [this](Endpoint endpoint, std::string_view action, Work work) {
-    return points::Handler{endpoint, [this, action, work](const net::Request& request) {
-                             return node::recorded(node_, action, request, [&](node::Deed& deed) { return (this->*work)(request, deed); });
-                           }};
-  };
-  std::vector<points::Handler> out{handler(Endpoint::x3_enrolment, "x-3.enrolment", &IamService::enrolment), handler(Endpoint::x5_subscriber, "x-5.subscriber", &IamService::administer),
-          handler(Endpoint::id1_subscriber, "id-1.subscriber", &IamService::look_up), handler(Endpoint::pm1_token, "pm-1.token", &IamService::token),
-          handler(Endpoint::ua1_record, "ua-1.record", &IamService::record)};
-  for (points::Handler& one : witness_.handlers()) out.push_back(std::move(one));
+  std::vector<points::Handler> out{recorded_handler(desk_, *this, Endpoint::x3_enrolment, "x-3.enrolment", &IamService::enrolment),
+                                   recorded_handler(desk_, *this, Endpoint::x5_subscriber, "x-5.subscriber", &IamService::administer),
+                                   recorded_handler(desk_, *this, Endpoint::id1_subscriber, "id-1.subscriber", &IamService::look_up),
+                                   recorded_handler(desk_, *this, Endpoint::pm1_token, "pm-1.token", &IamService::token)};
+  const auto add = [&](std::vector<points::Handler> more) { std::ranges::move(more, std::back_inserter(out)); };
+  add(identity_front_.handlers());
+  add(privilege_front_->handlers());
+  add(behaviour_front_.handlers());
+  add(witness_.handlers());
   return out;
 }
 
@@ -119,18 +169,21 @@ Result<net::Response> IamService::administer(const net::Request& request, node::
   ASSIGN_OR_RETURN(const std::string op, json.text("op"));
   ASSIGN_OR_RETURN(const Uid uid, read_uid(json));
   deed.object = uid.text() + " " + op;
+  constexpr std::array ops{std::string_view("create"), std::string_view("new_secret"), std::string_view("suspend"), std::string_view("resume"), std::string_view("show")};
+  if (std::ranges::find(ops, op) == ops.end()) return fail(ErrorCode::invalid_argument, "op must be create, new_secret, suspend, resume or show");
+  ASSIGN_OR_RETURN(const IdentityRecord caller, desk_.caller(request));
+  TRY(desk_.require(caller, op == "show" ? "identity.read" : op == "suspend" || op == "resume" ? "identity.suspend" : "identity.create"));
+  if (op != "show") TRY(desk_.intend(request, "subscriber." + op, uid.text()));
   if (op == "create") return create(json, uid);
   TRY(json.only({"op", "uid"}));
   if (op == "new_secret") {
     ASSIGN_OR_RETURN(const Secret secret, subscribers_.renew_secret(uid));
     return secret_response(uid, secret);
   }
-  Result<Subscriber> subscriber = fail(ErrorCode::invalid_argument, "op must be create, new_secret, suspend, resume or show");
-  if (op == "suspend") subscriber = subscribers_.set_standing(uid, Standing::suspended);
-  if (op == "resume") subscriber = subscribers_.set_standing(uid, Standing::active);
-  if (op == "show") subscriber = subscribers_.find(uid);
-  TRY(subscriber);
-  return node::json_response(describe(*subscriber).set("status", name(subscriber->standing)).set("enrolled", subscriber->enrolled));
+  if (op == "suspend") TRY(identities_.set_standing(uid, std::nullopt, Standing::suspended, desk_.now()));
+  if (op == "resume") TRY(identities_.set_standing(uid, std::nullopt, Standing::active, desk_.now()));
+  ASSIGN_OR_RETURN(const Subscriber subscriber, subscribers_.find(uid));
+  return node::json_response(describe(subscriber).set("status", name(subscriber.standing)).set("enrolled", subscriber.enrolled));
 }
 
 Result<net::Response> IamService::create(const wire::Json& json, const Uid& uid) {
@@ -165,20 +218,6 @@ Result<net::Response> IamService::token(const net::Request& request, node::Deed&
   deed.object += " " + token.token_id.hex();
   return node::json_response(wire::Json::object(
       {{"token", wire::to_base64(message.octets)}, {"classical", wire::to_base64(signer.classical.der())}, {"ml_dsa", wire::to_base64(signer.ml_dsa.der())}}));
-}
-
-Result<net::Response> IamService::record(const net::Request& request, node::Deed& deed) {
-  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
-  TRY(json.only({"records"}));
-  ASSIGN_OR_RETURN(const std::vector<wire::Json> list, json.array("records"));
-  std::vector<BehaviourRecord> records;
-  for (const wire::Json& each : list) {
-    ASSIGN_OR_RETURN(BehaviourRecord record, read_record(each));
-    records.push_back(std::move(record));
-  }
-  deed.object = std::to_string(records.size()) + " records";
-  TRY(behaviour_.append(ElementName(request.peer.identity->name), records, node_.clock().now_ms()));
-  return net::Response{.status = 200, .content_type = "", .body = {}};
 }
 
 }  // namespace qanat::iam

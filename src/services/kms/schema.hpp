@@ -64,6 +64,13 @@ inline constexpr std::array migrations{
         expires_ms INTEGER NOT NULL,
         level_max INTEGER NOT NULL
       ) STRICT)sql"},
+    store::Migration{2, R"sql(
+      -- What IAM has told of subjects whose epoch is over.
+      CREATE TABLE revoked_subject (
+        subject TEXT PRIMARY KEY,
+        epoch INTEGER NOT NULL,   -- tokens of earlier ones are void
+        at_ms INTEGER NOT NULL    -- IAM's time: what it issued until then is void
+      ) STRICT)sql"},
 };
 
 }  // namespace qanat::kms

@@ -121,6 +121,7 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); })},
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},
       {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
+      {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.access.revoked(request); })},
       {Endpoint::km2_offer, refusals_recorded(parts.node, "km-2.offer", [&](const net::Request& request) { return parts.agreement.offer(request); })},
       {Endpoint::km2_confirm, refusals_recorded(parts.node, "km-2.confirm", [&](const net::Request& request) { return parts.agreement.confirm(request); })},
   };

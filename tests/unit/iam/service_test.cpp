@@ -19,7 +19,7 @@ const Identity iam_id = identity("qanat://core/iam/iam");
 const Identity cas_id = identity("qanat://core/cas/cas");
 const Identity kms_a = identity("qanat://a/kms/kms-a");
 const Identity kms_b = identity("qanat://b/kms/kms-b");
-const Identity operator_id = identity("qanat://core/operator/op");
+const Identity operator_id = identity("qanat://core/operator/operator");
 
 class IamServiceTest : public testing::Test {
  protected:

@@ -98,7 +98,25 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /x/7/lead: qkdnc -> qkdnc\n"
             "GET /restconf/data/etsi-qkd-sdn-node:qkd_node: cmsp operator -> qkdnc\n"
             "POST /x/9/keys: qkd qkm qkdnc kms cmsp cas iam ccs -> cmsp iam\n"
-            "POST /x/9/cosign: qkd qkm qkdnc kms cmsp cas iam ccs -> cmsp iam\n");
+            "POST /x/9/cosign: qkd qkm qkdnc kms cmsp cas iam ccs -> cmsp iam\n"
+            "POST /id/1/record: kms -> iam\n"
+            "POST /id/2/record: app1 app2 app3 dev1 dev2 -> iam\n"
+            "POST /id/3/record: qkd qkm qkdnc -> iam\n"
+            "POST /pm/1/decide: kms -> iam\n"
+            "POST /pm/1/introspect: kms -> iam\n"
+            "GET /pm/1/keys: kms -> iam\n"
+            "POST /pm/1/revoked: iam -> kms\n"
+            "POST /pm/2/token: app1 app2 app3 dev1 dev2 -> iam\n"
+            "POST /pm/2/decide: app1 app2 app3 dev1 dev2 -> iam\n"
+            "POST /pm/3/token: qkd qkm qkdnc -> iam\n"
+            "POST /pm/3/decide: qkd qkm qkdnc -> iam\n"
+            "POST /ua/2/record: app1 app2 app3 dev1 dev2 -> iam\n"
+            "POST /ua/3/record: qkd qkm qkdnc -> iam\n"
+            "POST /x/5/identity: operator -> iam\n"
+            "POST /x/5/privilege: operator -> iam\n"
+            "POST /x/5/behaviour: operator -> iam\n"
+            "POST /x/12/record: cmsp cas ccs -> iam\n"
+            "POST /x/12/notice: iam -> cmsp\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {

@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <thread>
 
 #include "base/clock.hpp"
 #include "store_fixture.hpp"
@@ -116,6 +118,38 @@ TEST_F(ProcessTest, KillInAStreamOfTransactionsLosesNothingThatWasReported) {
     const std::vector<std::int64_t> stored = ids(*open());
     EXPECT_TRUE(std::ranges::includes(stored, reported));
     EXPECT_LE(stored.size(), reported.size() + 1) << "more than the one transaction that was under way";
+    reported = stored;
+  }
+}
+
+TEST_F(ProcessTest, KillWhileSeveralThreadsCommitTogetherLosesNothingThatWasReported) {
+  constexpr std::size_t threads = 4;
+  std::vector<std::int64_t> reported;
+  for (const int reports : {1, 5, 40, 160}) {
+    Child writer([this](int writing) {
+      const auto store = open();
+      const std::vector<std::int64_t> before = ids(*store);
+      std::atomic<std::int64_t> next = before.empty() ? 1 : before.back() + 1;
+      std::vector<std::jthread> running;
+      for (std::size_t i = 0; i < threads; ++i) {
+        running.emplace_back([&] {
+          for (std::int64_t id = next++; insert(*store, id); id = next++) report(writing, id);
+        });
+      }
+      return 1;
+    });
+    for (int i = 0; i < reports; ++i) {
+      const auto id = writer.next();
+      ASSERT_TRUE(id) << "the writer stopped";
+      reported.push_back(*id);
+    }
+    writer.kill();
+    while (const auto id = writer.next()) reported.push_back(*id);
+    std::ranges::sort(reported);
+
+    const std::vector<std::int64_t> stored = ids(*open());
+    EXPECT_TRUE(std::ranges::includes(stored, reported));
+    EXPECT_LE(stored.size(), reported.size() + threads) << "more than what was under way";
     reported = stored;
   }
 }

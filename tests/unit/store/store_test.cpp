@@ -3,10 +3,12 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <fstream>
 #include <stdexcept>
 #include <thread>
 
+#include "base/clock.hpp"
 #include "file_size_limit.hpp"
 #include "store_fixture.hpp"
 
@@ -198,6 +200,86 @@ TEST_F(StoreTest, EightThreadsLoseNoUpdate) {
   ASSERT_TRUE(store->transact(
       [&](Transaction& transaction) { return transaction.query("SELECT label FROM entry", {}, [&](const Row& row) { label = row.text(0); }); }));
   EXPECT_EQ(label, std::to_string(threads * rounds));
+}
+
+/// Waits in its work until `others` more callers stand in the queue: they and it are committed together.
+void await_queue(const Store& store, std::size_t others) {
+  const Deadline deadline = Deadline::after(std::chrono::seconds(30));
+  while (store.queued() < others) {
+    ASSERT_FALSE(deadline.passed()) << "nobody came";
+    std::this_thread::yield();
+  }
+}
+
+TEST_F(StoreTest, WorksOfAQueueAreUndoneOneByOneAndNoneReturnsBeforeAllAreDurable) {
+  auto store = open();
+  std::atomic<bool> one_returned = false;
+  const auto inserting = [&](std::int64_t id) {
+    return [&, id](Transaction& transaction) -> Result<void> {
+      EXPECT_FALSE(one_returned) << id;
+      TRY(transaction.run("INSERT INTO entry (id) VALUES (?)", {id}));
+      return {};
+    };
+  };
+  std::vector<std::jthread> others;
+  const auto first = store->transact([&](Transaction& transaction) -> Result<void> {
+    others.emplace_back([&] {
+      EXPECT_TRUE(store->transact(inserting(2)));
+      one_returned = true;
+    });
+    others.emplace_back([&] {
+      const auto refused = store->transact([&](Transaction& within) -> Result<void> {
+        TRY(inserting(3)(within));
+        return fail(ErrorCode::denied, "not today");
+      });
+      one_returned = true;
+      EXPECT_EQ(refused.error(), (Error{ErrorCode::denied, "not today"}));
+    });
+    others.emplace_back([&] {
+      const auto throwing = [&](Transaction& within) -> Result<void> {
+        TRY(inserting(4)(within));
+        throw std::runtime_error("broken work");
+      };
+      EXPECT_THROW((void)store->transact(throwing), std::runtime_error);
+    });
+    others.emplace_back([&] {
+      // A constraint that an earlier work of the group may have met: refused by itself, the others stand.
+      EXPECT_EQ(store->transact(inserting(1)).error().code, ErrorCode::conflict);
+      one_returned = true;
+    });
+    await_queue(*store, 4);
+    return inserting(1)(transaction);
+  });
+  one_returned = true;
+  EXPECT_TRUE(first);
+  others.clear();
+  EXPECT_EQ(ids(*store), (Ids{1, 2}));
+  store.reset();
+  EXPECT_EQ(ids(*open()), (Ids{1, 2}));
+}
+
+TEST_F(StoreTest, WorksOfAQueueAreAllRefusedWhereTheirCommitFails) {
+  auto store = open();
+  ASSERT_TRUE(insert(*store, 1));
+  const Bytes large(256 * 1024, 1);
+  {
+    const test::FileSizeLimit full(64 * 1024);
+    std::jthread other;
+    const auto first = store->transact([&](Transaction& transaction) -> Result<void> {
+      other = std::jthread([&] {
+        EXPECT_FALSE(store->transact([&](Transaction& within) { return within.run("INSERT INTO entry (id, octets) VALUES (3, ?)", {ByteView(large)}); }));
+      });
+      await_queue(*store, 1);
+      TRY(transaction.run("INSERT INTO entry (id) VALUES (2)", {}));
+      return {};
+    });
+    ASSERT_FALSE(first);
+    EXPECT_EQ(first.error().code, ErrorCode::internal);
+  }
+  EXPECT_EQ(ids(*store), Ids{1});
+  EXPECT_TRUE(insert(*store, 4));
+  store.reset();
+  EXPECT_EQ(ids(*open()), (Ids{1, 4}));
 }
 
 TEST_F(StoreTest, RunsWithTheSettingsThatMakeACommitDurable) {

@@ -9,6 +9,7 @@
 namespace qanat::iam {
 namespace {
 
+/// The context under which the secrets of the first schema were sealed: those stay readable.
 Bytes secret_context(const Uid& uid) { return store::column_context("subscriber.sealed_secret", uid.view()); }
 
 std::unexpected<Error> unknown(const Uid& uid) { return fail(ErrorCode::not_found, "there is no subscriber '" + uid.text() + "'"); }
@@ -26,37 +27,42 @@ Result<void> check_asked(const Subscriber& subscriber, const wire::Enrol& asked)
 
 }  // namespace
 
-std::string_view name(Standing standing) noexcept { return standing == Standing::active ? "active" : "suspended"; }
-
 Result<Subscribers::Stored> Subscribers::read(store::Transaction& transaction, const Uid& uid) {
-  std::optional<Stored> out;
-  std::string device;
-  TRY(transaction.query("SELECT number, home_kms, domain, device, status, sealed_secret, used_for FROM subscriber WHERE uid = ?",
-                        {std::string_view(uid.text())}, [&](const store::Row& row) {
-                          device = row.text(3);
-                          out = Stored{.subscriber = {.uid = uid,
-                                                      .number = Number(row.text(0)),
-                                                      .home_kms = ElementName(row.text(1)),
-                                                      .domain = row.text(2),
-                                                      .device = {},
-                                                      .standing = row.text(4) == name(Standing::active) ? Standing::active : Standing::suspended,
-                                                      .enrolled = !row.is_null(6)},
-                                       .sealed_secret = row.blob(5),
-                                       .used_for = row.is_null(6) ? Bytes() : row.blob(6)};
-                        }));
-  if (!out) return unknown(uid);
-  ASSIGN_OR_RETURN(out->subscriber.device, parse_kind(device));
-  return *std::move(out);
+  ASSIGN_OR_RETURN(const auto record, IdentityRegister::read(transaction, uid));
+  if (!record || record->of != IdentityClass::terminal) return unknown(uid);
+  Stored out{.subscriber = {.uid = uid,
+                            .number = *record->number,
+                            .home_kms = record->home_kms,
+                            .domain = record->domain,
+                            .device = record->uri->kind,
+                            .standing = record->standing,
+                            .enrolled = false},
+             .sealed_secret = {},
+             .used_for = {}};
+  TRY(transaction.query("SELECT sealed_secret, used_for FROM enrolment WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row& row) {
+    out.sealed_secret = row.blob(0);
+    out.used_for = row.is_null(1) ? Bytes() : row.blob(1);
+  }));
+  out.subscriber.enrolled = !out.used_for.empty();
+  return out;
 }
 
 Result<Secret> Subscribers::create(const Subscriber& subscriber, UnixMs now) {
   ASSIGN_OR_RETURN(Secret secret, device_.random(enrolment_secret_size));
   ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(secret_context(subscriber.uid), secret));
-  const auto done = store_.transact([&](store::Transaction& transaction) {
-    return transaction.run(
-        "INSERT INTO subscriber (uid, number, home_kms, domain, device, status, sealed_secret, created_ms) VALUES (?, ?, ?, ?, ?, 'active', ?, ?)",
-        {std::string_view(subscriber.uid.text()), std::string_view(subscriber.number.text()), std::string_view(subscriber.home_kms.text()),
-         std::string_view(subscriber.domain), qanat::name(subscriber.device), ByteView(sealed), static_cast<std::int64_t>(now)});
+  IdentityRecord record;
+  record.uid = subscriber.uid;
+  record.of = IdentityClass::terminal;
+  record.domain = subscriber.domain;
+  record.uri = Identity{.domain = subscriber.domain, .kind = subscriber.device, .name = subscriber.uid.text()};
+  record.number = subscriber.number;
+  record.home_kms = subscriber.home_kms;
+  TRY(check(record));
+  const auto done = store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(identities_.insert(transaction, record, now));
+    TRY(transaction.run("INSERT INTO enrolment (uid, device, sealed_secret) VALUES (?, ?, ?)",
+                        {std::string_view(subscriber.uid.text()), qanat::name(subscriber.device), ByteView(sealed)}));
+    return {};
   });
   if (!done && done.error().code == ErrorCode::conflict) {
     return fail(ErrorCode::conflict, "uid '" + subscriber.uid.text() + "' or number " + subscriber.number.text() + " is taken");
@@ -69,11 +75,13 @@ Result<Secret> Subscribers::create(const Subscriber& subscriber, UnixMs now) {
 Result<Secret> Subscribers::renew_secret(const Uid& uid) {
   ASSIGN_OR_RETURN(Secret secret, device_.random(enrolment_secret_size));
   ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(secret_context(uid), secret));
-  ASSIGN_OR_RETURN(const std::int64_t changed, store_.transact([&](store::Transaction& transaction) {
-    return transaction.run("UPDATE subscriber SET sealed_secret = ?, used_for = NULL, enrolled_ms = NULL WHERE uid = ?",
-                           {ByteView(sealed), std::string_view(uid.text())});
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(const Stored known, read(transaction, uid));
+    TRY(transaction.run("INSERT INTO enrolment (uid, device, sealed_secret) VALUES (?, ?, ?) "
+                        "ON CONFLICT (uid) DO UPDATE SET sealed_secret = excluded.sealed_secret, used_for = NULL, enrolled_ms = NULL",
+                        {std::string_view(uid.text()), qanat::name(known.subscriber.device), ByteView(sealed)}));
+    return {};
   }));
-  if (changed != 1) return unknown(uid);
   return Result<Secret>(std::move(secret));
 }
 
@@ -82,20 +90,12 @@ Result<Subscriber> Subscribers::find(const Uid& uid) {
   return stored.subscriber;
 }
 
-Result<Subscriber> Subscribers::set_standing(const Uid& uid, Standing standing) {
-  ASSIGN_OR_RETURN(const Stored stored, store_.transact([&](store::Transaction& transaction) -> Result<Stored> {
-    TRY(transaction.run("UPDATE subscriber SET status = ? WHERE uid = ?", {name(standing), std::string_view(uid.text())}));
-    return read(transaction, uid);
-  }));
-  node::crash_point("iam.subscriber.changed");
-  return stored.subscriber;
-}
-
 Result<Subscriber> Subscribers::enrol(const wire::Framed<wire::Enrol>& message, UnixMs now) {
   const Uid& uid = message.message.uid;
   const Bytes hash = crypto::digest(crypto::Hash::sha256, message.octets);
   ASSIGN_OR_RETURN(Subscriber out, store_.transact([&](store::Transaction& transaction) -> Result<Subscriber> {
     ASSIGN_OR_RETURN(Stored stored, read(transaction, uid));
+    if (stored.sealed_secret.empty()) return fail(ErrorCode::denied, "subscriber '" + uid.text() + "' has no enrolment secret yet");
     // Who cannot prove to be the subscriber learns nothing about it.
     ASSIGN_OR_RETURN(const Secret secret, device_.unseal(secret_context(uid), stored.sealed_secret));
     TRY(wire::verify_enrol(message, secret));
@@ -103,7 +103,7 @@ Result<Subscriber> Subscribers::enrol(const wire::Framed<wire::Enrol>& message, 
     stored.subscriber.enrolled = true;
     if (stored.used_for == hash) return stored.subscriber;
     if (!stored.used_for.empty()) return fail(ErrorCode::conflict, "the enrolment secret of '" + uid.text() + "' was used for another request");
-    TRY(transaction.run("UPDATE subscriber SET used_for = ?, enrolled_ms = ? WHERE uid = ?",
+    TRY(transaction.run("UPDATE enrolment SET used_for = ?, enrolled_ms = ? WHERE uid = ?",
                         {ByteView(hash), static_cast<std::int64_t>(now), std::string_view(uid.text())}));
     return stored.subscriber;
   }));
@@ -114,7 +114,7 @@ Result<Subscriber> Subscribers::enrol(const wire::Framed<wire::Enrol>& message, 
 Result<std::int64_t> Subscribers::count() {
   std::int64_t out = 0;
   TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT count(*) FROM subscriber", {}, [&](const store::Row& row) { out = row.integer(0); });
+    return transaction.query("SELECT count(*) FROM identity WHERE class = 'terminal'", {}, [&](const store::Row& row) { out = row.integer(0); });
   }));
   return out;
 }

@@ -1,5 +1,7 @@
 #include "services/iam/uba/behaviour.hpp"
 
+#include <algorithm>
+
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "wire/writer.hpp"
@@ -24,26 +26,62 @@ Result<Bytes> link(ByteView before, std::string_view kms, UnixMs received, const
   return crypto::digest(crypto::Hash::sha256, octets);
 }
 
+/// Columns: seq, kms, received_ms, time_ms, uid, action, outcome, object.
+StoredBehaviour stored_behaviour(const store::Row& row) {
+  return {.seq = row.integer(0),
+          .reporter = row.text(1),
+          .received_ms = static_cast<UnixMs>(row.integer(2)),
+          .record = {.time_ms = static_cast<UnixMs>(row.integer(3)), .uid = Uid(row.text(4)), .action = row.text(5), .outcome = row.text(6), .object = row.text(7)}};
+}
+
 }  // namespace
 
-Result<void> Behaviour::append(const ElementName& kms, const std::vector<BehaviourRecord>& records, UnixMs now) {
+Result<void> Behaviour::append(const ElementName& reporter, const std::vector<BehaviourRecord>& records, UnixMs now, const AfterAppend& after) {
   if (records.empty() || records.size() > records_max) {
     return fail(ErrorCode::invalid_argument, std::to_string(records.size()) + " records where 1 to " + std::to_string(records_max) + " belong");
   }
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     Bytes chain(chain_size);
-    TRY(transaction.query("SELECT chain FROM behaviour ORDER BY seq DESC LIMIT 1", {}, [&](const store::Row& row) { chain = row.blob(0); }));
+    std::int64_t seq = 0;
+    TRY(transaction.query("SELECT seq, chain FROM behaviour ORDER BY seq DESC LIMIT 1", {}, [&](const store::Row& row) {
+      seq = row.integer(0);
+      chain = row.blob(1);
+    }));
+    std::vector<StoredBehaviour> fresh;
     for (const BehaviourRecord& record : records) {
-      ASSIGN_OR_RETURN(chain, link(chain, kms.text(), now, record));
+      ASSIGN_OR_RETURN(chain, link(chain, reporter.text(), now, record));
       TRY(transaction.run(
-          "INSERT INTO behaviour (kms, received_ms, time_ms, uid, action, outcome, object, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-          {std::string_view(kms.text()), static_cast<std::int64_t>(now), static_cast<std::int64_t>(record.time_ms), std::string_view(record.uid.text()),
+          "INSERT INTO behaviour (seq, kms, received_ms, time_ms, uid, action, outcome, object, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+          {++seq, std::string_view(reporter.text()), static_cast<std::int64_t>(now), static_cast<std::int64_t>(record.time_ms), std::string_view(record.uid.text()),
            std::string_view(record.action), std::string_view(record.outcome), std::string_view(record.object), ByteView(chain)}));
+      fresh.push_back({.seq = seq, .reporter = reporter.text(), .received_ms = now, .record = record});
     }
+    if (after) TRY(after(transaction, fresh));
     return {};
   }));
   node::crash_point("iam.behaviour.appended");
   return {};
+}
+
+Result<std::vector<StoredBehaviour>> Behaviour::query(const BehaviourQuery& wanted) {
+  std::vector<StoredBehaviour> out;
+  TRY(store_.transact([&](store::Transaction& transaction) {
+    return transaction.query(
+        "SELECT seq, kms, received_ms, time_ms, uid, action, outcome, object FROM behaviour WHERE seq > ?1 AND (?2 = '' OR uid = ?2) AND (?3 = '' OR action = ?3) "
+        "AND (?4 = '' OR outcome = ?4) AND time_ms >= ?5 AND time_ms < ?6 ORDER BY seq LIMIT ?7",
+        {wanted.after, std::string_view(wanted.uid), std::string_view(wanted.action), std::string_view(wanted.outcome), store::column(wanted.from_ms),
+         store::column(wanted.until_ms), wanted.limit},
+        [&](const store::Row& row) { out.push_back(stored_behaviour(row)); });
+  }));
+  return out;
+}
+
+Result<std::vector<StoredBehaviour>> Behaviour::history(store::Transaction& transaction, const Uid& uid, UnixMs since, std::int64_t limit) {
+  std::vector<StoredBehaviour> out;
+  TRY(transaction.query("SELECT seq, kms, received_ms, time_ms, uid, action, outcome, object FROM behaviour WHERE uid = ? AND time_ms >= ? ORDER BY time_ms DESC, seq DESC LIMIT ?",
+                        {std::string_view(uid.text()), store::column(since), limit}, [&](const store::Row& row) { out.push_back(stored_behaviour(row)); }));
+  std::ranges::reverse(out);
+  return out;
 }
 
 Result<std::int64_t> Behaviour::verify() {

@@ -1,5 +1,6 @@
 #include "services/kms/kma/access.hpp"
 
+#include "node/subscriber.hpp"
 #include "wire/base64.hpp"
 #include "wire/token.hpp"
 
@@ -37,12 +38,37 @@ Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::
   TRY(wire::verify(token, issuer->verifier, issuer->fps));
   TRY(wire::check_token(token.message, fps, terminal.uid, ElementName(node_.identity().name), node_.clock().now_ms()));
   const Bytes digest = crypto::digest(node_.suite().hash, octets);
-  TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.run("INSERT OR REPLACE INTO token (uid, digest, expires_ms, level_max) VALUES (?, ?, ?, ?)",
-                           {std::string_view(terminal.uid.text()), ByteView(digest), static_cast<std::int64_t>(token.message.expires_ms),
-                            static_cast<std::int64_t>(token.message.level_max)});
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    // IAM's word may have overtaken its token.
+    UnixMs ended = 0;
+    TRY(transaction.query("SELECT at_ms FROM revoked_subject WHERE subject = ?", {std::string_view(terminal.uid.text())},
+                          [&](const store::Row& row) { ended = static_cast<UnixMs>(row.integer(0)); }));
+    if (token.message.issued_ms <= ended) return fail(ErrorCode::denied, "token: was revoked while it was on its way");
+    TRY(transaction.run("INSERT OR REPLACE INTO token (uid, digest, expires_ms, level_max) VALUES (?, ?, ?, ?)",
+                        {std::string_view(terminal.uid.text()), ByteView(digest), static_cast<std::int64_t>(token.message.expires_ms),
+                         static_cast<std::int64_t>(token.message.level_max)}));
+    return {};
   }));
   return Granted{.token = octets, .level_max = token.message.level_max};
+}
+
+Result<net::Response> Access::revoked(const net::Request& request) {
+  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+  TRY(json.only({"subject", "epoch", "at_ms"}));
+  ASSIGN_OR_RETURN(const std::string text, json.text("subject"));
+  ASSIGN_OR_RETURN(const Uid subject, node::parse_uid(text));
+  ASSIGN_OR_RETURN(const std::int64_t epoch, json.integer("epoch", 0, INT64_MAX));
+  ASSIGN_OR_RETURN(const std::int64_t at_ms, json.integer("at_ms", 0, INT64_MAX));
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO revoked_subject (subject, epoch, at_ms) VALUES (?, ?, ?) ON CONFLICT (subject) DO UPDATE SET "
+                        "epoch = max(epoch, excluded.epoch), at_ms = max(at_ms, excluded.at_ms)",
+                        {std::string_view(subject.text()), epoch, at_ms}));
+    TRY(transaction.run("DELETE FROM token WHERE uid = ?", {std::string_view(subject.text())}));
+    return {};
+  }));
+  TRY(node_.record({.action = "pm-1.revoked", .outcome = audit::Outcome::success, .subject = subject.text(), .object = "epoch " + std::to_string(epoch), .reason = "",
+                    .request_id = request.request_id}));
+  return net::Response{.status = 200, .content_type = "", .body = {}};
 }
 
 }  // namespace qanat::kms

@@ -16,8 +16,11 @@ class Access {
     Bytes token;  // a new one to deliver; empty if the one that `token_ref` names still holds
     wire::Assurance level_max = wire::Assurance::local_rng;
   };
-  /// denied if IAM refuses; unavailable if it cannot be asked.
+  /// denied if IAM refuses, or has ended the subject's epoch since it issued the token; unavailable if it cannot be asked.
   Result<Granted> token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, Deadline deadline, const std::string& request_id);
+
+  /// Pm-1, from IAM: the subject's tokens of earlier epochs are void, and none that is held here counts any more. The same again changes nothing.
+  Result<net::Response> revoked(const net::Request& request);
 
  private:
   Result<std::optional<Granted>> still_holds(const Uid& uid, ByteView token_ref);

@@ -1,0 +1,32 @@
+// UPM at the reference points: decisions and tokens at Pm-1 … Pm-3, roles and grants at X-5.
+#pragma once
+
+#include "services/iam/desk.hpp"
+#include "services/iam/upm/access_tokens.hpp"
+
+namespace qanat::iam {
+
+class PrivilegeFront {
+ public:
+  PrivilegeFront(Desk& desk, const AccessTokens& tokens) : desk_(desk), tokens_(tokens) {}
+  std::vector<points::Handler> handlers();
+
+  /// The claims of a token that holds now: ours, in time, of an epoch that is not over, of an active subject. `denied` otherwise.
+  Result<wire::AccessClaims> active(std::string_view token);
+  /// The part of the wanted scope that the subject may have, all of it or `denied`; every name is an action. Empty stays empty.
+  Result<std::string> grantable(const IdentityRecord& subject, const std::string& wanted);
+
+ private:
+  Result<net::Response> token(const net::Request& request, node::Deed& deed);
+  Result<net::Response> decide(const net::Request& request, node::Deed& deed);
+  Result<net::Response> introspect(const net::Request& request, node::Deed& deed);
+  Result<net::Response> keys(const net::Request& request);
+  Result<net::Response> administer(const net::Request& request, node::Deed& deed);
+  Result<wire::Json> read(const IdentityRecord& caller, const wire::Json& json, const std::string& op, node::Deed& deed);
+  Result<wire::Json> change(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op, node::Deed& deed);
+
+  Desk& desk_;
+  const AccessTokens& tokens_;
+};
+
+}  // namespace qanat::iam

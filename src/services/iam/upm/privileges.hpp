@@ -1,0 +1,48 @@
+// Roles and grants in the database, and the decision over what stands there. Whoever changes them is decided on by the same function.
+#pragma once
+
+#include "services/iam/idm/register.hpp"
+#include "services/iam/upm/policy.hpp"
+#include "store/store.hpp"
+
+namespace qanat::iam {
+
+/// Whom the configuration gives a duty when IAM starts for the first time; afterwards grants are given and taken by those who may.
+struct Founders {
+  std::vector<Identity> security_administrators;
+  std::vector<Identity> auditors;
+  std::vector<Identity> operators;
+  std::vector<Identity> elements;  // entered as identities
+};
+
+class Privileges {
+ public:
+  explicit Privileges(store::Store& store) : store_(store) {}
+
+  /// The built-in roles as this program has them; what every class may; the founders' identities, and their grants if no security administrator has one yet.
+  Result<void> found(IdentityRegister& identities, const Founders& founders, UnixMs now);
+
+  /// Of the record with this uid; an unknown subject is a decision too.
+  Result<Decision> decide(const Uid& subject, const Question& question, UnixMs now);
+
+  /// Enters or replaces a role. `conflict` for a built-in one; `denied` if somebody who has it would then have two duties.
+  Result<void> define(const Role& role);
+  /// `conflict` for a built-in role or one that is granted.
+  Result<void> undefine(const std::string& role);
+  Result<std::vector<Role>> roles();
+
+  /// `not_found` without such a role or subject; `denied` by separation of duties. The same grant again is the one that is there.
+  Result<Grant> give(Grant grant, UnixMs now);
+  /// `denied` for the last grant of a security administrator.
+  Result<Grant> take(std::int64_t id);
+  /// Of one subject, or all (`subject` empty).
+  Result<std::vector<Grant>> grants(const std::string& subject);
+
+ private:
+  static Result<Standpoint> standpoint(store::Transaction& transaction, const Uid& subject);
+  static Result<Grant> enter(store::Transaction& transaction, Grant grant, UnixMs now);
+
+  store::Store& store_;
+};
+
+}  // namespace qanat::iam
