@@ -14,7 +14,7 @@
 namespace qanat::app {
 namespace {
 
-int finish(const Result<void>& done) { return done ? 0 : complain(done.error()); }
+int exit_code(const Result<void>& done) { return done ? 0 : complain(done.error()); }
 
 void add_token_options(CLI::App& command, TokenOptions& options) {
   command.add_option("--device", options.device, "where the roots' private keys are kept: files (0600), or sealed by the key of a pkcs11 token")
@@ -64,7 +64,7 @@ Result<std::optional<crypto::Pkcs11Settings>> TokenOptions::chosen() const {
 }
 
 int ca_ceremony(const CaCeremonyOptions& options) {
-  return finish([&]() -> Result<void> {
+  return exit_code([&]() -> Result<void> {
     cas::RootPlan plan;
     ASSIGN_OR_RETURN(plan.suite, crypto::find_suite(options.suite));
     ASSIGN_OR_RETURN(plan.token, options.token.chosen());
@@ -78,7 +78,7 @@ int ca_ceremony(const CaCeremonyOptions& options) {
 }
 
 int ca_sign_issuing(const CaSignIssuingOptions& options) {
-  return finish([&]() -> Result<void> {
+  return exit_code([&]() -> Result<void> {
     ASSIGN_OR_RETURN(const auto token, options.token.chosen());
     ASSIGN_OR_RETURN(const std::string transcript, cas::sign_issuing_requests({.folder = options.root, .token = token}, options.request, options.out, SystemClock().now_ms()));
     fmt::print("{}", transcript);
@@ -87,7 +87,7 @@ int ca_sign_issuing(const CaSignIssuingOptions& options) {
 }
 
 int ca_transcript(const std::filesystem::path& root, Output output) {
-  return finish([&]() -> Result<void> {
+  return exit_code([&]() -> Result<void> {
     ASSIGN_OR_RETURN(const std::vector<cas::TranscriptRecord> records, cas::verify_transcript(root));
     ASSIGN_OR_RETURN(const cas::RootCertificates roots, cas::read_root_certificates(root));
     if (output == Output::json) {
@@ -110,7 +110,7 @@ int ca_transcript(const std::filesystem::path& root, Output output) {
 
 int ca_rollover(const CaRolloverOptions& options) {
   if (options.request.empty() == options.install.empty()) return complain({ErrorCode::invalid_argument, "ca rollover needs --request FOLDER first, then --install FOLDER"});
-  return finish(options.install.empty() ? request(options) : install(options));
+  return exit_code(options.install.empty() ? request(options) : install(options));
 }
 
 void add_ca_offline_commands(CLI::App& ca, const OnCommand& on) {

@@ -11,11 +11,11 @@ namespace {
 namespace fs = std::filesystem;
 using test::SoftHsm;
 
-std::string text_of(const fs::path& file) {
+std::string octets_of(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
 }
-void put(const fs::path& file, const std::string& text) { std::ofstream(file, std::ios::binary | std::ios::trunc) << text; }
+void write_over(const fs::path& file, const std::string& text) { std::ofstream(file, std::ios::binary | std::ios::trunc) << text; }
 
 class RootTest : public testing::Test {
  protected:
@@ -32,7 +32,7 @@ class RootTest : public testing::Test {
     for (const Branch branch : all_branches) {
       const Branch of = wrong_key == branch ? (branch == Branch::ml_dsa ? Branch::classical : Branch::ml_dsa) : branch;
       const Bytes der = must(crypto::make_request(keys.of(of), {.common_name = std::string(common_name), .element = {}, .number = {}, .dns = {}}));
-      put(folder / file_of("issuing", branch, ".csr"), std::string(as_text(der)));
+      write_over(folder / file_of("issuing", branch, ".csr"), std::string(as_text(der)));
     }
     return folder;
   }
@@ -55,8 +55,8 @@ TEST_F(RootTest, SignsIssuingCasThatChainToItAndSaysSoInItsTranscript) {
   EXPECT_EQ(records[0].text, first);
   EXPECT_EQ(records[1].text, second);
   for (const Branch branch : all_branches) {
-    const auto issuing = must(crypto::Certificate::parse_pem_chain(text_of(directory_ / "issued" / file_of("issuing", branch, ".pem")))).front();
-    const auto top = must(crypto::Certificate::parse_pem_chain(text_of(directory_ / "issued" / file_of("root", branch, ".pem")))).front();
+    const auto issuing = must(crypto::Certificate::parse_pem_chain(octets_of(directory_ / "issued" / file_of("issuing", branch, ".pem")))).front();
+    const auto top = must(crypto::Certificate::parse_pem_chain(octets_of(directory_ / "issued" / file_of("root", branch, ".pem")))).front();
     EXPECT_NE(crypto::TrustStore({}, {top}).issuer_of(issuing), nullptr);
     EXPECT_TRUE(issuing.is_ca());
     EXPECT_LE(issuing.not_after(), top.not_after());
@@ -67,9 +67,9 @@ TEST_F(RootTest, SignsIssuingCasThatChainToItAndSaysSoInItsTranscript) {
 
 TEST_F(RootTest, NothingIsEverOverwritten) {
   must(hold_root_ceremony(plan()));
-  const std::string key = text_of(root() / "root-ml_dsa.key");
+  const std::string key = octets_of(root() / "root-ml_dsa.key");
   EXPECT_EQ(refusal(hold_root_ceremony(plan())), ErrorCode::conflict);
-  EXPECT_EQ(text_of(root() / "root-ml_dsa.key"), key);
+  EXPECT_EQ(octets_of(root() / "root-ml_dsa.key"), key);
   must(sign(requests(), "issued"));
   EXPECT_EQ(refusal(sign(requests(), "issued")), ErrorCode::conflict);
   EXPECT_EQ(must(verify_transcript(root())).size(), 2U) << "what was not handed out was not signed";
@@ -122,12 +122,12 @@ TEST_F(RootTest, RequestsThatAreNoIssuingCasAreRefused) {
   EXPECT_EQ(refusal(sign(requests("Test root ML-DSA-65"), "b")), ErrorCode::denied) << "the root's own name";
   const fs::path named = requests();
   const KeyPair keys = must(make_keys(suite_, *rng_));
-  put(named / "issuing-ml_dsa.csr", std::string(as_text(must(crypto::make_request(keys.ml_dsa, element_names(kms_a))))));
+  write_over(named / "issuing-ml_dsa.csr", std::string(as_text(must(crypto::make_request(keys.ml_dsa, element_names(kms_a))))));
   EXPECT_EQ(refusal(sign(named, "c")), ErrorCode::denied) << "an element's names";
   const fs::path changed = requests();
-  std::string der = text_of(changed / "issuing-classical.csr");
+  std::string der = octets_of(changed / "issuing-classical.csr");
   der[der.size() / 2] = static_cast<char>(der[der.size() / 2] ^ 1);
-  put(changed / "issuing-classical.csr", der);
+  write_over(changed / "issuing-classical.csr", der);
   EXPECT_FALSE(sign(changed, "d"));
   const fs::path half = requests();
   fs::remove(half / "issuing-classical.csr");
@@ -141,13 +141,13 @@ TEST_F(RootTest, ATranscriptThatWasChangedShortenedInsideOrReorderedDoesNotHold)
   must(sign(requests(), "one"));
   must(sign(requests(), "two"));
   const fs::path second = root() / "transcript-0002.json";
-  const std::string text = text_of(second);
+  const std::string text = octets_of(second);
   std::string other = text;
   other.replace(other.find("issuing"), 7, "forging");
-  put(second, other);
+  write_over(second, other);
   EXPECT_EQ(refusal(verify_transcript(root())), ErrorCode::denied);
   EXPECT_EQ(refusal(sign(requests(), "three")), ErrorCode::denied) << "nothing more is signed over it";
-  put(second, text);
+  write_over(second, text);
   EXPECT_EQ(must(verify_transcript(root())).size(), 3U);
   fs::rename(second, directory_ / "aside");
   EXPECT_EQ(refusal(verify_transcript(root())), ErrorCode::denied) << "a gap";
