@@ -48,7 +48,8 @@ Result<void> write_new_file(const std::filesystem::path& file, ByteView octets, 
     if (written <= 0) return file_failure(file);
     octets = octets.subspan(static_cast<std::size_t>(written));
   }
-  if (::fsync(out.get()) != 0) return file_failure(file);
+  // Whatever the umask: certificates are for everybody.
+  if (::fchmod(out.get(), mode) != 0 || ::fsync(out.get()) != 0) return file_failure(file);
   return {};
 }
 
