@@ -46,7 +46,8 @@ class SoftHsm {
  private:
   SoftHsm() {
     std::filesystem::create_directories(tokens());
-    std::ofstream(configuration()) << "directories.tokendir = " << tokens().string() << "\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n";
+    std::ofstream(configuration()) << "directories.tokendir = " << tokens().string()
+                                   << "\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n";
     write_pin(pin_file(), pin() + "\n");
     ::setenv("SOFTHSM2_CONF", configuration().c_str(), 1);
   }

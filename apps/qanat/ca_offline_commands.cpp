@@ -38,7 +38,9 @@ Result<void> request(const CaRolloverOptions& options) {
   ASSIGN_OR_RETURN(const node::Settings settings, read_cas_settings(options.config));
   ASSIGN_OR_RETURN(const std::vector<std::string> files, cas::request_rollover(settings, options.request));
   for (const std::string& file : files) fmt::print("  {}\n", (options.request / file).string());
-  fmt::print("  Take these to the roots: qanat ca sign-issuing --root FOLDER --request {} --out FOLDER. Until what it gives is installed, CAS goes on as it is.\n", options.request.string());
+  fmt::print(
+      "  Take these to the roots: qanat ca sign-issuing --root FOLDER --request {} --out FOLDER. Until what it gives is installed, CAS goes on as it is.\n",
+      options.request.string());
   return {};
 }
 
@@ -46,9 +48,11 @@ Result<void> install(const CaRolloverOptions& options) {
   ASSIGN_OR_RETURN(const node::Settings settings, read_cas_settings(options.config));
   ASSIGN_OR_RETURN(const cas::RolledOver done, cas::install_rollover(settings, options.install, options.trust));
   for (std::size_t i = 0; i < done.files.size(); ++i) {
-    fmt::print("  {}: {}\n    sha256 {}\n", (settings.trust / done.files[i]).string(), done.certificates[i].subject(), to_hex(done.certificates[i].fingerprint(crypto::Hash::sha256)));
+    fmt::print("  {}: {}\n    sha256 {}\n", (settings.trust / done.files[i]).string(), done.certificates[i].subject(),
+               to_hex(done.certificates[i].fingerprint(crypto::Hash::sha256)));
   }
-  fmt::print("  CAS issues by generation {} {}. Elements read their trust folder when they start.\n", done.generation, done.before ? "already" : "from its next start");
+  fmt::print("  CAS issues by generation {} {}. Elements read their trust folder when they start.\n", done.generation,
+             done.before ? "already" : "from its next start");
   return {};
 }
 
@@ -59,7 +63,8 @@ Result<std::optional<crypto::Pkcs11Settings>> TokenOptions::chosen() const {
     if (token.module.empty() && token.token.empty() && token.pin_file.empty()) return std::optional<crypto::Pkcs11Settings>();
     return fail(ErrorCode::invalid_argument, "a token is named, but --device is not pkcs11");
   }
-  if (token.module.empty() || token.token.empty() || token.pin_file.empty()) return fail(ErrorCode::invalid_argument, "--device pkcs11 needs --module, --token and --pin-file");
+  if (token.module.empty() || token.token.empty() || token.pin_file.empty())
+    return fail(ErrorCode::invalid_argument, "--device pkcs11 needs --module, --token and --pin-file");
   return std::optional(token);
 }
 
@@ -80,7 +85,8 @@ int ca_ceremony(const CaCeremonyOptions& options) {
 int ca_sign_issuing(const CaSignIssuingOptions& options) {
   return exit_code([&]() -> Result<void> {
     ASSIGN_OR_RETURN(const auto token, options.token.chosen());
-    ASSIGN_OR_RETURN(const std::string transcript, cas::sign_issuing_requests({.folder = options.root, .token = token}, options.request, options.out, SystemClock().now_ms()));
+    ASSIGN_OR_RETURN(const std::string transcript,
+                     cas::sign_issuing_requests({.folder = options.root, .token = token}, options.request, options.out, SystemClock().now_ms()));
     fmt::print("{}", transcript);
     return {};
   }());
@@ -109,12 +115,14 @@ int ca_transcript(const std::filesystem::path& root, Output output) {
 }
 
 int ca_rollover(const CaRolloverOptions& options) {
-  if (options.request.empty() == options.install.empty()) return complain({ErrorCode::invalid_argument, "ca rollover needs --request FOLDER first, then --install FOLDER"});
+  if (options.request.empty() == options.install.empty())
+    return complain({ErrorCode::invalid_argument, "ca rollover needs --request FOLDER first, then --install FOLDER"});
   return exit_code(options.install.empty() ? request(options) : install(options));
 }
 
 void add_ca_offline_commands(CLI::App& ca, const OnCommand& on) {
-  CLI::App* command = add_command(ca, "ceremony", "make a network's root CAs, offline", "qanat ca ceremony --out root --device pkcs11 --module /usr/lib/softhsm/libsofthsm2.so --token roots --pin-file pin");
+  CLI::App* command = add_command(ca, "ceremony", "make a network's root CAs, offline",
+                                  "qanat ca ceremony --out root --device pkcs11 --module /usr/lib/softhsm/libsofthsm2.so --token roots --pin-file pin");
   const auto ceremony = std::make_shared<CaCeremonyOptions>();
   command->add_option("--out", ceremony->out, "new folder for the roots; take it off the machine")->required();
   command->add_option("--suite", ceremony->suite, "algorithm suite")->check(CLI::IsMember({"GM-hybrid", "INTL-hybrid"}))->capture_default_str();
@@ -122,7 +130,8 @@ void add_ca_offline_commands(CLI::App& ca, const OnCommand& on) {
   add_token_options(*command, ceremony->token);
   on(command, [ceremony] { return ca_ceremony(*ceremony); });
 
-  command = add_command(ca, "sign-issuing", "sign the requests of issuing CAs with the roots, offline", "qanat ca sign-issuing --root root --request requests --out issued");
+  command = add_command(ca, "sign-issuing", "sign the requests of issuing CAs with the roots, offline",
+                        "qanat ca sign-issuing --root root --request requests --out issued");
   const auto signing = std::make_shared<CaSignIssuingOptions>();
   command->add_option("--root", signing->root, "folder of the roots")->required();
   command->add_option("--request", signing->request, "folder with issuing-*.csr, one for each branch")->required();

@@ -39,9 +39,9 @@ int ca_sign_issuing(const CaSignIssuingOptions& options);
 int ca_transcript(const std::filesystem::path& root, Output output);
 
 struct CaRolloverOptions {
-  std::filesystem::path config;   // CAS's
-  std::filesystem::path request;  // new folder for the requests, or
-  std::filesystem::path install;  // folder with the certificates
+  std::filesystem::path config;              // CAS's
+  std::filesystem::path request;             // new folder for the requests, or
+  std::filesystem::path install;             // folder with the certificates
   std::vector<std::filesystem::path> trust;  // further trust folders
 };
 int ca_rollover(const CaRolloverOptions& options);

@@ -11,7 +11,7 @@
 namespace qanat::crypto {
 namespace {
 
-constexpr CK_ULONG master_octets = 32;   // AES-256
+constexpr CK_ULONG master_octets = 32;  // AES-256
 constexpr std::size_t pin_octets_max = 255;
 constexpr CK_ULONG tag_bits = 8 * aead_tag;
 
@@ -54,7 +54,8 @@ class MasterKey {
     CK_OBJECT_CLASS kind = CKO_SECRET_KEY;
     CK_BBOOL yes = CK_TRUE;
     std::array wanted{attribute(CKA_CLASS, kind), attribute(CKA_TOKEN, yes), CK_ATTRIBUTE{CKA_LABEL, label_.data(), label_.size()}};
-    if (const CK_RV value = functions_.C_FindObjectsInit(session_, wanted.data(), wanted.size()); value != CKR_OK) return pkcs11_failure("C_FindObjectsInit", value);
+    if (const CK_RV value = functions_.C_FindObjectsInit(session_, wanted.data(), wanted.size()); value != CKR_OK)
+      return pkcs11_failure("C_FindObjectsInit", value);
     CK_ULONG count = 0;
     const CK_RV value = functions_.C_FindObjects(session_, found.data(), found.size(), &count);
     (void)functions_.C_FindObjectsFinal(session_);
@@ -78,7 +79,8 @@ class MasterKey {
                      attribute(CKA_ALWAYS_SENSITIVE, always_sensitive),
                      attribute(CKA_NEVER_EXTRACTABLE, never_extractable),
                      attribute(CKA_LOCAL, made_here)};
-    if (const CK_RV value = functions_.C_GetAttributeValue(session_, key, facts.data(), facts.size()); value != CKR_OK) return pkcs11_failure("C_GetAttributeValue", value);
+    if (const CK_RV value = functions_.C_GetAttributeValue(session_, key, facts.data(), facts.size()); value != CKR_OK)
+      return pkcs11_failure("C_GetAttributeValue", value);
     if (type != CKK_AES || length != master_octets) return fail(ErrorCode::denied, where_ + "is no AES-256 key");
     if (sensitive != CK_TRUE || always_sensitive != CK_TRUE || extractable != CK_FALSE || never_extractable != CK_TRUE || made_here != CK_TRUE) {
       return fail(ErrorCode::denied, where_ + "was not made in the token, or can leave it or could once");
@@ -93,13 +95,22 @@ class MasterKey {
     CK_ULONG length = master_octets;
     CK_BBOOL yes = CK_TRUE;
     CK_BBOOL no = CK_FALSE;
-    std::array wanted{attribute(CKA_CLASS, kind),    attribute(CKA_KEY_TYPE, type),   attribute(CKA_VALUE_LEN, length),
-                      attribute(CKA_TOKEN, yes),     attribute(CKA_PRIVATE, yes),     attribute(CKA_SENSITIVE, yes),
-                      attribute(CKA_EXTRACTABLE, no), attribute(CKA_MODIFIABLE, no),  attribute(CKA_ENCRYPT, yes),
-                      attribute(CKA_DECRYPT, yes),   attribute(CKA_WRAP, no),         attribute(CKA_UNWRAP, no),
+    std::array wanted{attribute(CKA_CLASS, kind),
+                      attribute(CKA_KEY_TYPE, type),
+                      attribute(CKA_VALUE_LEN, length),
+                      attribute(CKA_TOKEN, yes),
+                      attribute(CKA_PRIVATE, yes),
+                      attribute(CKA_SENSITIVE, yes),
+                      attribute(CKA_EXTRACTABLE, no),
+                      attribute(CKA_MODIFIABLE, no),
+                      attribute(CKA_ENCRYPT, yes),
+                      attribute(CKA_DECRYPT, yes),
+                      attribute(CKA_WRAP, no),
+                      attribute(CKA_UNWRAP, no),
                       CK_ATTRIBUTE{CKA_LABEL, label_.data(), label_.size()}};
     CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
-    if (const CK_RV value = functions_.C_GenerateKey(session_, &mechanism, wanted.data(), wanted.size(), &key); value != CKR_OK) return pkcs11_failure("C_GenerateKey", value);
+    if (const CK_RV value = functions_.C_GenerateKey(session_, &mechanism, wanted.data(), wanted.size(), &key); value != CKR_OK)
+      return pkcs11_failure("C_GenerateKey", value);
     // What the token made is looked at, not believed.
     TRY(check(key));
     return key;
@@ -114,7 +125,8 @@ class MasterKey {
 /// One session, used by one thread at a time.
 class Pkcs11Device final : public CryptoDevice {
  public:
-  Pkcs11Device(Pkcs11Settings settings, std::unique_ptr<Pkcs11Module> module, Rng& rng) : settings_(std::move(settings)), module_(std::move(module)), rng_(rng) {}
+  Pkcs11Device(Pkcs11Settings settings, std::unique_ptr<Pkcs11Module> module, Rng& rng)
+      : settings_(std::move(settings)), module_(std::move(module)), rng_(rng) {}
 
   Result<void> connect(IfAbsent if_absent) {
     const std::scoped_lock lock(mutex_);
@@ -158,7 +170,8 @@ class Pkcs11Device final : public CryptoDevice {
   [[nodiscard]] CK_FUNCTION_LIST& functions() const { return module_->functions(); }
 
   Result<void> connect_locked(IfAbsent if_absent) {
-    if (pin_refused_) return fail(ErrorCode::denied, "token '" + settings_.token + "': refused the PIN before; it is not tried again, so that it does not lock");
+    if (pin_refused_)
+      return fail(ErrorCode::denied, "token '" + settings_.token + "': refused the PIN before; it is not tried again, so that it does not lock");
     session_.reset();
     ASSIGN_OR_RETURN(const Secret pin, read_secret_line(settings_.pin_file, pin_octets_max));
     auto session = Pkcs11Session::open(*module_, settings_.token, pin);
@@ -185,7 +198,12 @@ class Pkcs11Device final : public CryptoDevice {
   }
 
   CK_GCM_PARAMS parameters(ByteView nonce, ByteView context) const {
-    return {.pIv = unwritten(nonce), .ulIvLen = nonce.size(), .ulIvBits = 8 * nonce.size(), .pAAD = unwritten(context), .ulAADLen = context.size(), .ulTagBits = tag_bits};
+    return {.pIv = unwritten(nonce),
+            .ulIvLen = nonce.size(),
+            .ulIvBits = 8 * nonce.size(),
+            .pAAD = unwritten(context),
+            .ulAADLen = context.size(),
+            .ulTagBits = tag_bits};
   }
 
   Result<Bytes> encrypt(ByteView context, ByteView nonce, const Secret& secret) {

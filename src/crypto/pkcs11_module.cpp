@@ -9,9 +9,9 @@
 #include <span>
 #include <vector>
 
-// The OpenSSL of this program is built without engines. A module that was built for one with them (Debian's SoftHSM) is bound to ours, and asks it for an engine: there
-// is none. Exported by the program (cmake: --export-dynamic-symbol). A second libcrypto in a name space of its own (dlmopen) is no way: two C libraries hand out the
-// same thread-specific slots.
+// The OpenSSL of this program is built without engines. A module that was built for one with them (Debian's SoftHSM) is bound to ours, and asks it for an
+// engine: there is none. Exported by the program (cmake: --export-dynamic-symbol). A second libcrypto in a name space of its own (dlmopen) is no way: two C
+// libraries hand out the same thread-specific slots.
 struct engine_st;
 extern "C" {
 engine_st* ENGINE_by_id(const char* /*id*/) { return nullptr; }
@@ -57,7 +57,8 @@ Result<CK_FUNCTION_LIST*> load_functions(const std::string& name) {
   if (get == nullptr) return fail(ErrorCode::invalid_argument, "PKCS#11 module " + name + ": is a library without C_GetFunctionList");
   CK_FUNCTION_LIST* functions = nullptr;
   if (const CK_RV value = get(&functions); value != CKR_OK || functions == nullptr) return pkcs11_failure("C_GetFunctionList", value);
-  if (functions->version.major != 2) return fail(ErrorCode::invalid_argument, "PKCS#11 module " + name + ": speaks version " + std::to_string(functions->version.major));
+  if (functions->version.major != 2)
+    return fail(ErrorCode::invalid_argument, "PKCS#11 module " + name + ": speaks version " + std::to_string(functions->version.major));
   return functions;
 }
 

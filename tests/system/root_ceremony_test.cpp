@@ -44,12 +44,16 @@ TEST_F(RootCeremony, EveryCommandOfTheGuideWorksAsItStands) {
   fs::create_directories(folder_ / "bin");
   fs::create_directories(folder_ / "desk");
   fs::create_symlink(QANAT_PROGRAM, folder_ / "bin/qanat");
-  std::ofstream(folder_ / "guide.sh") << "set -eu\nset -o pipefail\ntrap 'kill ${UP:-} 2>/dev/null || true' EXIT\ncd " << path("desk") << "\nexport PATH=" << path("bin") << ":$PATH\n" << commands;
+  std::ofstream(folder_ / "guide.sh") << "set -eu\nset -o pipefail\ntrap 'kill ${UP:-} 2>/dev/null || true' EXIT\ncd " << path("desk")
+                                      << "\nexport PATH=" << path("bin") << ":$PATH\n"
+                                      << commands;
   const Outcome outcome = run_line("bash " + path("guide.sh"), folder_);
   ASSERT_EQ(outcome.code, 0) << outcome.out << outcome.error;
   EXPECT_TRUE(outcome.out.contains("refused: B is revoked")) << outcome.out;
+  EXPECT_TRUE(outcome.error.contains("certificate of CN=B is revoked")) << outcome.error;
   const fs::path network = folder_ / "desk/net";
-  for (const char* file : {"root-ml_dsa.pem", "issuing-ml_dsa.pem", "issuing-ml_dsa-2.pem", "issuing-classical-2.pem"}) EXPECT_TRUE(fs::exists(network / "trust" / file)) << file;
+  for (const char* file : {"root-ml_dsa.pem", "issuing-ml_dsa.pem", "issuing-ml_dsa-2.pem", "issuing-classical-2.pem"})
+    EXPECT_TRUE(fs::exists(network / "trust" / file)) << file;
   EXPECT_TRUE(fs::is_empty(network / "offline-root")) << "no key of a root was made or left on the operator's machine";
   EXPECT_TRUE(file_text(network / "state/cas/audit.jsonl").contains("authority.succeeded"));
   EXPECT_FALSE(fs::exists(network / "secrets/cas.master")) << "CAS's master key is in the token alone";
@@ -71,7 +75,8 @@ TEST_F(RootCeremony, ARolloverThatIsKilledLeavesOneGenerationOrTheOtherAndIsComp
   const Outcome asked = run(asking);
   ASSERT_EQ(asked.code, 0) << asked.error;
   EXPECT_TRUE(fs::exists(folder_ / "requests/issuing-ml_dsa-2.csr")) << "the keys that were made before the death, not a third pair";
-  const Outcome signing = run("ca sign-issuing --root " + (network->folder() / "offline-root").string() + " --request " + path("requests") + " --out " + path("issued"));
+  const Outcome signing =
+      run("ca sign-issuing --root " + (network->folder() / "offline-root").string() + " --request " + path("requests") + " --out " + path("issued"));
   ASSERT_EQ(signing.code, 0) << signing.error;
   const std::string installing = "ca rollover" + config + " --install " + path("issued");
   EXPECT_NE(crash("cas.rollover.trusted", installing), 0);

@@ -27,7 +27,8 @@ Result<Authority> open_authority(crypto::CryptoDevice& device, const crypto::Sui
 /// Moves the branch's issuing CA to the earlier ones, its key sealed for its new place.
 Result<void> retire(store::Transaction& transaction, crypto::CryptoDevice& device, Branch branch, UnixMs now) {
   AuthorityRow old;
-  TRY(transaction.query("SELECT generation, certificate, sealed_key FROM authority WHERE branch = ?", {name(branch)}, [&](const store::Row& row) { old = authority_row(row); }));
+  TRY(transaction.query("SELECT generation, certificate, sealed_key FROM authority WHERE branch = ?", {name(branch)},
+                        [&](const store::Row& row) { old = authority_row(row); }));
   if (old.certificate.empty()) return fail(ErrorCode::not_found, "cas.db holds no issuing CA: the ceremony has not been held");
   ASSIGN_OR_RETURN(const Secret key, device.unseal(authority_context(branch), old.sealed_key));
   ASSIGN_OR_RETURN(const Bytes sealed, device.seal(earlier_context(branch, old.generation), key));

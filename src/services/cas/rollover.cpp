@@ -44,7 +44,8 @@ std::string name_of_all_generations(const Authority& authority) {
 }
 
 Result<void> record(node::Node& node, std::string action, const std::string& object) {
-  return node.record({.action = std::move(action), .outcome = audit::Outcome::success, .subject = node.identity().uri(), .object = object, .reason = "", .request_id = ""});
+  return node.record(
+      {.action = std::move(action), .outcome = audit::Outcome::success, .subject = node.identity().uri(), .object = object, .reason = "", .request_id = ""});
 }
 
 Result<std::vector<NextAuthority>> make_next(ClosedShop& shop) {
@@ -125,7 +126,8 @@ Result<std::vector<std::string>> request_rollover(const node::Settings& settings
   return files;
 }
 
-Result<RolledOver> install_rollover(const node::Settings& settings, const std::filesystem::path& certificates, const std::vector<std::filesystem::path>& further_trust) {
+Result<RolledOver> install_rollover(const node::Settings& settings, const std::filesystem::path& certificates,
+                                    const std::vector<std::filesystem::path>& further_trust) {
   ASSIGN_OR_RETURN(ClosedShop shop, enter(settings));
   ASSIGN_OR_RETURN(const std::vector<NextAuthority> next, shop.records->next_authorities());
   ASSIGN_OR_RETURN(const Authorities now, shop.records->authorities(shop.node->suite()));

@@ -145,14 +145,16 @@ Result<crypto::Certificate> sign_issuing(const Roots& roots, Branch branch, cons
   const Authority& root = roots.pair.of(branch);
   const crypto::SubjectNames& names = request.names();
   if (request.key_algorithm() != root.certificate.key_algorithm()) {
-    return fail(ErrorCode::denied, "the request for the " + std::string(name(branch)) + " branch is for a key of kind " + std::string(crypto::name(request.key_algorithm())));
+    return fail(ErrorCode::denied,
+                "the request for the " + std::string(name(branch)) + " branch is for a key of kind " + std::string(crypto::name(request.key_algorithm())));
   }
   if (request.public_key() == root.certificate.public_key()) return fail(ErrorCode::denied, "the request is for the root's own key");
   if (names.common_name.empty() || names.element || names.number || !names.dns.empty()) {
     return fail(ErrorCode::denied, "an issuing CA has a common name and no other: the request asks for more or less");
   }
   if (names.common_name == root.certificate.names().common_name) return fail(ErrorCode::denied, "the request asks for the root's own name");
-  if (now < root.certificate.not_before() || now >= root.certificate.not_after()) return fail(ErrorCode::denied, root.certificate.subject() + " is not valid now");
+  if (now < root.certificate.not_before() || now >= root.certificate.not_after())
+    return fail(ErrorCode::denied, root.certificate.subject() + " is not valid now");
   return crypto::issue({.use = crypto::CertificateUse::issuing_ca,
                         .names = names,
                         .key_algorithm = request.key_algorithm(),

@@ -1,6 +1,6 @@
 // The two root CAs of a network, which are offline: made once, kept in a folder that is taken away, brought back to sign an issuing CA. The folder holds, for
-// each branch, root-<branch>.pem and the private key: root-<branch>.key (0600, lower-case hexadecimal of seed or scalar), or root-<branch>.sealed, the same octets
-// sealed by a crypto device (hexadecimal) and bound to the certificate; and the transcript of all that was done with it (transcript.hpp).
+// each branch, root-<branch>.pem and the private key: root-<branch>.key (0600, lower-case hexadecimal of seed or scalar), or root-<branch>.sealed, the same
+// octets sealed by a crypto device (hexadecimal) and bound to the certificate; and the transcript of all that was done with it (transcript.hpp).
 #pragma once
 
 #include <filesystem>
@@ -34,7 +34,8 @@ Result<KeyPair> make_keys(const crypto::Suite& suite, crypto::Rng& rng);
 Result<Roots> make_roots(std::string_view network, const crypto::Suite& suite, UnixMs now, crypto::Rng& rng);
 /// Into a folder that holds no roots. `device` absent: keys as files.
 Result<void> write_roots(const Roots& roots, const std::filesystem::path& folder, crypto::CryptoDevice* device);
-/// not_found if the folder holds none; denied if a key is not the certificate's or the device does not open it; invalid_argument if they are sealed and no device is given.
+/// not_found if the folder holds none; denied if a key is not the certificate's or the device does not open it; invalid_argument if they are sealed and no
+/// device is given.
 Result<Roots> read_roots(const std::filesystem::path& folder, crypto::CryptoDevice* device);
 /// The certificates alone, which need no key.
 struct RootCertificates {
@@ -46,8 +47,8 @@ Result<RootCertificates> read_root_certificates(const std::filesystem::path& fol
 /// True if the keys are sealed.
 bool roots_are_sealed(const std::filesystem::path& folder);
 
-/// The certificate of an issuing CA: what it is called and its key are the request's, the rest is ours. `denied`: a key of another branch, of a root, or names besides a
-/// common name.
+/// The certificate of an issuing CA: what it is called and its key are the request's, the rest is ours. `denied`: a key of another branch, of a root, or names
+/// besides a common name.
 Result<crypto::Certificate> sign_issuing(const Roots& roots, Branch branch, const crypto::CertificateRequest& request, UnixMs now, crypto::Rng& rng);
 
 }  // namespace qanat::cas

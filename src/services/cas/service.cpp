@@ -262,7 +262,7 @@ Result<void> CasService::local_status(const crypto::Certificate& certificate) {
 net::Response CasService::chains(const Issued& issued) const {
   // A request that comes again gets what it got: perhaps of an earlier generation.
   const auto chain = [&](Branch branch, const crypto::Certificate& leaf) {
-    const Authority* const issuer = authorities_.issuer_of(branch, leaf);
+    const Authority* const issuer = authorities_.earlier(branch).empty() ? nullptr : authorities_.issuer_of(branch, leaf);
     return wire::Json::array({wire::to_base64(leaf.der()), wire::to_base64((issuer != nullptr ? *issuer : authorities_.of(branch)).certificate.der())});
   };
   return node::json_response(wire::Json::object({{"ml_dsa", chain(Branch::ml_dsa, issued.ml_dsa)},

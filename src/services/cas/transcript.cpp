@@ -99,7 +99,8 @@ Result<std::string> write_transcript(const std::filesystem::path& folder, const 
 
 Result<std::vector<TranscriptRecord>> verify_transcript(const std::filesystem::path& folder) {
   ASSIGN_OR_RETURN(const RootCertificates roots, read_root_certificates(folder));
-  ASSIGN_OR_RETURN(const crypto::Verifier verifier, crypto::Verifier::from_key(*roots.suite, {.point = roots.classical.public_key(), .ml_dsa = roots.ml_dsa.public_key()}));
+  ASSIGN_OR_RETURN(const crypto::Verifier verifier,
+                   crypto::Verifier::from_key(*roots.suite, {.point = roots.classical.public_key(), .ml_dsa = roots.ml_dsa.public_key()}));
   ASSIGN_OR_RETURN(std::vector<TranscriptRecord> records, read_records(folder));
   if (records.empty()) return fail(ErrorCode::not_found, folder.string() + ": holds no transcript");
   std::string previous;
@@ -120,7 +121,8 @@ Result<std::vector<TranscriptRecord>> verify_transcript(const std::filesystem::p
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("transcript-") && name.ends_with(".json") && name > records.back().file) return fail(ErrorCode::denied, entry.path().string() + ": a record before it is missing");
+    if (name.starts_with("transcript-") && name.ends_with(".json") && name > records.back().file)
+      return fail(ErrorCode::denied, entry.path().string() + ": a record before it is missing");
   }
   return records;
 }

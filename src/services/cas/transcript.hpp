@@ -11,9 +11,9 @@ namespace qanat::cas {
 
 /// One thing that was done.
 struct RootAct {
-  std::string act;         // "ceremony", "issuing"
-  std::string network;     // common name of the ML-DSA root
-  std::string keeping;     // where the roots' keys are: "files", "pkcs11: token 'x', key 'y'"
+  std::string act;      // "ceremony", "issuing"
+  std::string network;  // common name of the ML-DSA root
+  std::string keeping;  // where the roots' keys are: "files", "pkcs11: token 'x', key 'y'"
   UnixMs at = 0;
   std::vector<std::pair<std::string, crypto::Certificate>> made;  // file name and what is in it
 };
@@ -28,8 +28,8 @@ struct TranscriptRecord {
   std::string file;
   std::string text;
 };
-/// All of it, checked against the roots' certificates in the folder: numbers without a gap, each with the hash of the one before it, both signatures. `denied` says which
-/// record does not hold. Whether these are the right roots, their fingerprints say: compare them with what was written down at the ceremony.
+/// All of it, checked against the roots' certificates in the folder: numbers without a gap, each with the hash of the one before it, both signatures. `denied`
+/// says which record does not hold. Whether these are the right roots, their fingerprints say: compare them with what was written down at the ceremony.
 Result<std::vector<TranscriptRecord>> verify_transcript(const std::filesystem::path& folder);
 
 }  // namespace qanat::cas

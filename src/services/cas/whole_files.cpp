@@ -68,10 +68,12 @@ Result<void> place_file(const std::filesystem::path& file, ByteView octets, mode
   return {};
 }
 
-Result<void> make_whole_folder(const std::filesystem::path& folder, std::filesystem::perms access, const std::function<Result<void>(const std::filesystem::path&)>& fill) {
+Result<void> make_whole_folder(const std::filesystem::path& folder, std::filesystem::perms access,
+                               const std::function<Result<void>(const std::filesystem::path&)>& fill) {
   const std::filesystem::path part = beside(folder);
   std::error_code error;
-  if (std::filesystem::exists(std::filesystem::symlink_status(folder, error)) && (!std::filesystem::is_directory(folder, error) || !std::filesystem::is_empty(folder, error))) {
+  if (std::filesystem::exists(std::filesystem::symlink_status(folder, error)) &&
+      (!std::filesystem::is_directory(folder, error) || !std::filesystem::is_empty(folder, error))) {
     return fail(ErrorCode::conflict, folder.string() + " is there already and is not empty: nothing is overwritten");
   }
   std::filesystem::remove_all(part, error);
