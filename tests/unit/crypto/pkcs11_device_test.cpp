@@ -1,8 +1,10 @@
 // The device over PKCS#11, against SoftHSM2 as Debian has it.
+#include <array>
 #include <atomic>
 #include <thread>
 #include <vector>
 
+#include "crypto/pkcs11_module.hpp"
 #include "softhsm.hpp"
 #include "unit/crypto/crypto_fixture.hpp"
 
@@ -25,6 +27,24 @@ class Pkcs11DeviceTest : public ::testing::Test {
     const auto device = open_pkcs11_device(settings, rng_);
     EXPECT_FALSE(device);
     return device ? Error{} : device.error();
+  }
+
+  /// A key that somebody else made in the token: `octets` long, and `extractable` from it or not.
+  void make_key(std::string label, CK_ULONG octets, CK_BBOOL extractable) {
+    const auto module = Pkcs11Module::load(test::softhsm_module).value();
+    const auto session = Pkcs11Session::open(*module, "alpha", Secret::copy_of(as_bytes(SoftHsm::pin()))).value();
+    CK_MECHANISM mechanism{CKM_AES_KEY_GEN, nullptr, 0};
+    CK_BBOOL yes = CK_TRUE;
+    CK_BBOOL sensitive = extractable == CK_TRUE ? CK_FALSE : CK_TRUE;
+    std::array wanted{CK_ATTRIBUTE{CKA_VALUE_LEN, &octets, sizeof octets},
+                      CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes},
+                      CK_ATTRIBUTE{CKA_ENCRYPT, &yes, sizeof yes},
+                      CK_ATTRIBUTE{CKA_DECRYPT, &yes, sizeof yes},
+                      CK_ATTRIBUTE{CKA_SENSITIVE, &sensitive, sizeof sensitive},
+                      CK_ATTRIBUTE{CKA_EXTRACTABLE, &extractable, sizeof extractable},
+                      CK_ATTRIBUTE{CKA_LABEL, label.data(), label.size()}};
+    CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
+    ASSERT_EQ(session->functions().C_GenerateKey(session->handle(), &mechanism, wanted.data(), wanted.size(), &key), CKR_OK);
   }
 
   SoftHsm& hsm_ = SoftHsm::instance();
@@ -141,6 +161,21 @@ TEST_F(Pkcs11DeviceTest, TwoTokensOfOneNameAreAConflict) {
   hsm_.make_token("twin");
   hsm_.make_token("twin");
   EXPECT_EQ(refusal(hsm_.settings("twin")).code, ErrorCode::conflict);
+}
+
+TEST_F(Pkcs11DeviceTest, AKeyThatMayLeaveTheTokenOrIsTooShortOrNotAloneIsNoMasterKey) {
+  Pkcs11Settings settings = hsm_.settings("alpha");
+  const std::string good = settings.key;
+  settings.key = "extractable";
+  make_key(settings.key, 32, CK_TRUE);
+  EXPECT_EQ(refusal(settings).code, ErrorCode::denied);
+  settings.key = "short";
+  make_key(settings.key, 16, CK_FALSE);
+  EXPECT_EQ(refusal(settings).code, ErrorCode::denied);
+  settings.key = good;
+  EXPECT_TRUE(open_device(settings));
+  make_key(good, 32, CK_FALSE);
+  EXPECT_EQ(refusal(settings).code, ErrorCode::conflict);
 }
 
 TEST_F(Pkcs11DeviceTest, ATokenThatIsGoneIsAnErrorAndNeverAWeakKey) {
