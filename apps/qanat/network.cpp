@@ -49,6 +49,7 @@ void put_chain(std::vector<Seat>& seats, std::int64_t size) {
   std::erase_if(seats, [](const Seat& seat) { return seat.kind == Kind::qkm || seat.kind == Kind::qkd; });
   const std::vector<std::string> names = chain_of(size);
   std::vector<std::string> domains;
+  domains.reserve(names.size());
   for (std::size_t i = 0; i < names.size(); ++i) domains.push_back(i == 0 ? "a" : i + 1 == names.size() ? "b" : fmt::format("relay{}", i));
   const auto controller = std::ranges::find(seats, Kind::qkdnc, &Seat::kind);
   controller->peers = {"cas"};
