@@ -13,7 +13,7 @@ readonly PACKAGES=(
   clang-19 lld-19 libclang-rt-19-dev clang-tidy-19 clang-tools-19 cmake ninja-build ccache pkg-config make git python3
   softhsm2 libp11-kit-dev
   libboost1.81-dev libboost-json1.81-dev libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev libsqlite3-dev libgtest-dev libsrtp2-dev
-  libgf2x-dev curl
+  libgf2x-dev curl libldap2-dev slapd ldap-utils
   dpkg-dev perl xz-utils ca-certificates debian-archive-keyring
 )
 readonly OPENSSL_MIN=3.5.7
@@ -36,6 +36,8 @@ install_packages() {
   [ ${#missing[@]} = 0 ] && return
   say "installing ${missing[*]}"
   as_root apt-get update -q
+  # The tests start a slapd of their own: none is to be configured, or to run, because the package was installed.
+  printf 'slapd slapd/no_configuration boolean true\n' | as_root debconf-set-selections
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
 }
 

@@ -35,8 +35,10 @@ void block_stop_signals() {
 
 template <class S>
 Result<void> serve(node::Node& node, S& service) {
+  constexpr bool can_fail = requires { Result<void>(service.start()); };
+  if constexpr (can_fail) TRY(service.start());  // what must stand before the element says that it is ready
   TRY(node.serve(service.handlers()));
-  if constexpr (requires { service.start(); }) service.start();
+  if constexpr (!can_fail && requires { service.start(); }) service.start();
   node.run_until_stopped();
   if constexpr (requires { service.stop(); }) service.stop();
   return {};

@@ -36,6 +36,13 @@ void print_table(const Network& network, const RunningNetwork& running) {
   for (const LinkPlan& link : network.links()) {
     fmt::print("  QKD link {} ({} – {}): simulated photons, {} km of fibre\n", link.name, link.from, link.to, link.distance_km);
   }
+  for (const ElementPlan& element : network.elements()) {
+    if (element.status_port == 0) continue;
+    fmt::print(
+        "  certificate status for everybody's software: OCSP http://127.0.0.1:{0}/ocsp, revocation lists http://127.0.0.1:{0}/crl/ml_dsa.crl and "
+        "classical.crl\n",
+        element.status_port);
+  }
   print_sae_listeners(network);
 }
 

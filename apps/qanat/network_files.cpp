@@ -149,7 +149,9 @@ class NetworkFiles {
     const Identity& identity = element.identity;
     const NetworkOptions& options = network_.options();
     switch (identity.kind) {
-      case Kind::cas: return fmt::format("[cas]\nstatus_lifetime_s = {}\n", options.status_lifetime_s);
+      case Kind::cas:
+        return fmt::format("[cas]\nstatus_lifetime_s = {}\n", options.status_lifetime_s) +
+               (element.status_port == 0 ? std::string() : fmt::format("\n[cas.listener]\nport = {}\n", element.status_port));
       case Kind::iam: return iam_table(options);
       case Kind::kms:
         return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\nprofile_v1 = {}\nquantum_paths = {}\n",
@@ -250,6 +252,7 @@ class NetworkFiles {
       wire::Json entry = wire::Json::object({{"identity", element.identity.uri()}, {"port", element.port}, {"peers", peers}, {"started", element.started}});
       if (element.sae_port != 0) entry.set("sae_port", element.sae_port);
       if (element.stream_port != 0) entry.set("stream_port", element.stream_port);
+      if (element.status_port != 0) entry.set("status_port", element.status_port);
       elements.push(std::move(entry));
     }
     wire::Json terminals = wire::Json::array();

@@ -81,7 +81,14 @@ class CertificateRequest {
 
 Result<Bytes> make_request(const PrivateKey& key, const SubjectNames& names);
 
-enum class CertificateUse : std::uint8_t { root_ca, issuing_ca, tls_and_signing };  // key usages of the three profiles
+enum class CertificateUse : std::uint8_t { root_ca, issuing_ca, tls_and_signing, ocsp_signer };  // key usages of the profiles
+
+/// Where a certificate says its status can be learned (RFC 5280 §4.2.1.13, §4.2.2.1): URLs; an empty one is left out.
+struct StatusPointers {
+  std::string ocsp;
+  std::string ca_issuers;
+  std::string crl;
+};
 
 struct CertificateTemplate {
   CertificateUse use{};
@@ -91,6 +98,7 @@ struct CertificateTemplate {
   Bytes serial;  // 16 octets, first bit clear
   UnixMs not_before = 0;
   UnixMs not_after = 0;
+  StatusPointers pointers{};
 };
 
 /// Signs the template. `issuer` absent: self-signed by `issuer_key` (a root).
@@ -120,6 +128,7 @@ struct StatusAnswer {
   CertStatus status{};
   UnixMs this_update = 0;
   UnixMs next_update = 0;
+  UnixMs revoked_at = 0;  // of a revoked certificate; 0: not known
 };
 
 /// DER OCSPRequest for one certificate with a nonce (RFC 9654).
@@ -135,12 +144,12 @@ Result<StatusQuery> parse_status_request(ByteView der);
 /// True if the query's CertID names `issuer`.
 bool query_names_issuer(ByteView request_der, const Certificate& issuer);
 
-/// DER OCSPResponse (successful) signed by the issuing CA itself; `next_update` = this_update + lifetime_s.
+/// DER OCSPResponse (successful) signed by the issuing CA itself. More in x509_respond.hpp.
 Result<Bytes> make_status_response(ByteView request_der, const StatusAnswer& answer, const Certificate& issuer, const PrivateKey& issuer_key);
-/// DER OCSPResponse with a non-successful status (RFC 6960 §2.3): 1 malformedRequest, 2 internalError, 6 unauthorized.
+/// DER OCSPResponse with a non-successful status (RFC 6960 §2.3): 1 malformedRequest, 2 internalError, 3 tryLater, 6 unauthorized.
 Bytes make_status_error(int response_status);
 
-/// Checks signature (by `issuer`), CertID, nonce and times. `denied` if any does not hold.
+/// Checks signature (by `issuer`, or by a responder that it appointed), CertID, nonce and times. `denied` if any does not hold.
 Result<StatusAnswer> verify_status_response(ByteView response_der, const Certificate& cert, const Certificate& issuer, ByteView nonce, UnixMs now);
 
 }  // namespace qanat::crypto

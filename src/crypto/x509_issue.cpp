@@ -1,9 +1,10 @@
-// Issuing certificates in the three profiles: root, issuing CA, leaf.
+// Issuing certificates in the profiles: root, issuing CA, leaf, signer of status answers.
 #include <algorithm>
 #include <array>
 
 #include "crypto/x509_names.hpp"
 #include "crypto/x509_openssl.hpp"
+#include "crypto/x509_pointers.hpp"
 
 namespace qanat::crypto {
 namespace {
@@ -22,6 +23,7 @@ constexpr std::array profiles{
     Profile{CertificateUse::root_ca, KU_KEY_CERT_SIGN | KU_CRL_SIGN, true, std::nullopt},
     Profile{CertificateUse::issuing_ca, KU_KEY_CERT_SIGN | KU_CRL_SIGN | KU_DIGITAL_SIGNATURE, true, 0},
     Profile{CertificateUse::tls_and_signing, KU_DIGITAL_SIGNATURE, false, std::nullopt},
+    Profile{CertificateUse::ocsp_signer, KU_DIGITAL_SIGNATURE, false, std::nullopt},
 };
 
 struct KeyUsageBit {
@@ -57,13 +59,21 @@ Result<void> add_key_usage(X509* cert, const Profile& profile) {
   return add_extension(cert, NID_key_usage, usage.get(), Criticality::critical);
 }
 
-Result<void> add_tls_usage(X509* cert) {
+Result<void> add_extended_usage(X509* cert, std::initializer_list<int> purposes) {
   const Owned<EXTENDED_KEY_USAGE, EXTENDED_KEY_USAGE_free> usage(EXTENDED_KEY_USAGE_new());
-  // OBJ_nid2obj gives static objects: freeing them with the stack does nothing.
-  if (!usage || sk_ASN1_OBJECT_push(usage.get(), OBJ_nid2obj(NID_server_auth)) <= 0 || sk_ASN1_OBJECT_push(usage.get(), OBJ_nid2obj(NID_client_auth)) <= 0) {
-    return openssl_failure("extKeyUsage");
+  if (!usage) return openssl_failure("extKeyUsage");
+  for (const int purpose : purposes) {
+    // OBJ_nid2obj gives static objects: freeing them with the stack does nothing.
+    if (sk_ASN1_OBJECT_push(usage.get(), OBJ_nid2obj(purpose)) <= 0) return openssl_failure("extKeyUsage");
   }
   return add_extension(cert, NID_ext_key_usage, usage.get(), Criticality::normal);
+}
+
+/// RFC 6960 §4.2.2.2.1: for its short life, nobody need ask for the status of the signer of statuses.
+Result<void> add_no_check(X509* cert) {
+  const Owned<ASN1_NULL, ASN1_NULL_free> nothing(ASN1_NULL_new());
+  if (!nothing) return openssl_failure("ocsp-nocheck");
+  return add_extension(cert, NID_id_pkix_OCSP_noCheck, nothing.get(), Criticality::normal);
 }
 
 /// RFC 7093 §2 (1): the first 160 bits of SHA-256 over the key's BIT STRING.
@@ -136,8 +146,14 @@ Result<void> add_extensions(X509* cert, const CertificateTemplate& wanted, const
   if (profile->is_ca) TRY(add_basic_constraints(cert, *profile));
   TRY(add_key_usage(cert, *profile));
   const bool in_tls = wanted.key_algorithm == KeyAlgorithm::ml_dsa_65 || wanted.key_algorithm == KeyAlgorithm::ml_dsa_87;
-  if (!profile->is_ca && in_tls) TRY(add_tls_usage(cert));
+  if (profile->use == CertificateUse::ocsp_signer) {
+    TRY(add_extended_usage(cert, {NID_OCSP_sign}));
+    TRY(add_no_check(cert));
+  } else if (!profile->is_ca && in_tls) {
+    TRY(add_extended_usage(cert, {NID_server_auth, NID_client_auth}));
+  }
   TRY(add_key_identifiers(cert, wanted.public_key, issuer));
+  TRY(add_status_pointers(cert, wanted.pointers));
   ASSIGN_OR_RETURN(const AlternativeNames alternatives, make_alternative_names(wanted.names));
   if (alternatives) TRY(add_extension(cert, NID_subject_alt_name, alternatives.get(), Criticality::normal));
   return {};

@@ -10,6 +10,8 @@ constexpr std::size_t utc_time_octets = 13;          // YYMMDDHHMMSSZ
 constexpr std::size_t generalized_time_octets = 15;  // YYYYMMDDHHMMSSZ
 constexpr UnixMs year_10000_s = 253402300800;
 
+}  // namespace
+
 const EVP_MD* digest_for(KeyAlgorithm algorithm) noexcept {
   switch (algorithm) {
     case KeyAlgorithm::sm2:
@@ -22,8 +24,6 @@ const EVP_MD* digest_for(KeyAlgorithm algorithm) noexcept {
   }
   return nullptr;
 }
-
-}  // namespace
 
 std::unexpected<Error> openssl_failure(std::string_view where) {
   const char* reason = ERR_reason_error_string(ERR_peek_last_error());

@@ -106,6 +106,8 @@ Result<SubjectPublicKey> read_public_key(X509_PUBKEY* key);
 
 /// True for the signature algorithms that certificates and status responses may carry (one for each KeyAlgorithm).
 bool is_our_signature(int signature_nid) noexcept;
+/// The digest that goes with the key: SM3, SHA-384, none for pure ML-DSA, which signs the message itself (RFC 9881 §2).
+const EVP_MD* digest_for(KeyAlgorithm algorithm) noexcept;
 /// The SM2 identity as an object that X509_set0_distinguishing_id takes over.
 Asn1OctetString new_distinguishing_id();
 

@@ -33,6 +33,7 @@ class PooledClient final : public Client {
 
   Result<Response> call(const Call& call, Deadline deadline) override;
   [[nodiscard]] const Target& target() const noexcept override { return target_; }
+  void drop_servers(const std::function<bool(const crypto::Certificate&)>& unwanted) override;
 
  private:
   Result<std::unique_ptr<Connection>> dial(Deadline deadline);
@@ -47,6 +48,7 @@ class PooledClient final : public Client {
   Result<TlsContext> context_;  // a failure to build it is every call's answer
   std::mutex mutex_;
   std::vector<std::unique_ptr<Connection>> idle_;  // under mutex_; the last one used is the last
+  std::uint64_t generation_ = 0;                   // under mutex_; grows with each drop_servers()
 };
 
 Error PooledClient::in_call(const Call& call, Error error) const {
@@ -82,6 +84,10 @@ Result<Response> PooledClient::call(const Call& call, Deadline deadline) {
 
 Result<std::unique_ptr<Connection>> PooledClient::dial(Deadline deadline) {
   std::unique_ptr<Connection> connection = make_connection(**context_, *trust_, target_.expected);
+  {
+    const std::lock_guard lock(mutex_);
+    connection->generation = generation_;
+  }
   TRY(connection->open(target_.host, target_.port, deadline));
   TRY(check_status(*connection, deadline));
   return Result<std::unique_ptr<Connection>>(std::move(connection));
@@ -114,10 +120,26 @@ std::unique_ptr<Connection> PooledClient::take_idle() {
   return nullptr;
 }
 
+void PooledClient::drop_servers(const std::function<bool(const crypto::Certificate&)>& unwanted) {
+  std::vector<std::unique_ptr<Connection>> dropped;  // closed after the lock is released
+  const std::lock_guard lock(mutex_);
+  ++generation_;
+  std::vector<std::unique_ptr<Connection>> kept;
+  for (std::unique_ptr<Connection>& connection : idle_) {
+    connection->generation = generation_;
+    (unwanted(connection->server_certificate()) ? dropped : kept).push_back(std::move(connection));
+  }
+  idle_ = std::move(kept);
+}
+
 void PooledClient::give_back(std::unique_ptr<Connection> connection) {
   connection->idle_since = steady::now();
   std::unique_ptr<Connection> oldest;
   const std::lock_guard lock(mutex_);
+  if (connection->generation != generation_) {  // it was in use when others were dropped: its certificate was not looked at
+    oldest = std::move(connection);
+    return;
+  }
   if (idle_.size() >= idle_connections_max || (!idle_.empty() && connection->idle_since - idle_.front()->idle_since >= idle_kept_for)) {
     oldest = std::move(idle_.front());
     idle_.erase(idle_.begin());

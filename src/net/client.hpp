@@ -37,6 +37,8 @@ class Client {
   /// server is not who it should be.
   virtual Result<Response> call(const Call& call, Deadline deadline) = 0;
   [[nodiscard]] virtual const Target& target() const noexcept = 0;
+  /// No connection that is open now, and whose server shows a certificate that is no longer wanted, is used for a further call.
+  virtual void drop_servers(const std::function<bool(const crypto::Certificate&)>& unwanted) = 0;
 };
 
 }  // namespace qanat::net

@@ -1,6 +1,7 @@
 // A listener for software that others wrote (encryptors, scripts, key managers of other makers): TLS 1.2 or 1.3 with certificates both ways, the client's
 // issued under roots that the configuration names, classical groups allowed next to the hybrid one. An element's certificate (`qanat://`) is refused.
-// Answers are given later, from any thread; no thread waits for a request.
+// Answers are given later, from any thread; no thread waits for a request. A listener of plain HTTP is for answers that are signed themselves (certificate
+// status, revocation lists, certificates): its clients stay unknown.
 #pragma once
 
 #include <chrono>
@@ -33,7 +34,7 @@ struct ForeignTls {
 struct ForeignPeer {
   std::vector<std::string> names;  // of its certificate: URIs, DNS names, common name
   std::string address;
-  std::string protocol;       // "TLSv1.3"
+  std::string protocol;       // "TLSv1.3"; empty on a plain connection, whose peer has no names
   std::string group;          // of the key exchange, as OpenSSL spells it
   bool quantum_safe = false;  // the group is the hybrid one
   Bytes thumbprint = {};      // SHA-256 over its certificate's DER (RFC 8705 §3.1)
@@ -44,16 +45,20 @@ struct ForeignRequest {
   std::vector<std::string> parameters;      // what stands for each "{}" of the pattern, percent-decoded
   std::string query;                        // after '?', undecoded
   std::string content_type;
+  std::string if_none_match{};              // the entity tags that the client has (RFC 9110 §13.1.2)
   Bytes body;
   Deadline deadline;
   std::string request_id;
 };
 
-/// The body is a Secret because it may hold keys.
+/// The body is a Secret because it may hold keys. What everybody may have anyway goes into `open_body` instead: locked memory is scarce, and one copy serves
+/// all connections that send it.
 struct ForeignResponse {
   unsigned status = 200;
   std::string content_type;
   Secret body;
+  std::shared_ptr<const Bytes> open_body{};  // in place of `body`; shared by the connections that send it with who keeps it
+  std::vector<std::pair<std::string, std::string>> fields{};  // further header fields of our own making; without Cache-Control the answer is not to be stored
 };
 /// To be called once, from any thread. Not called before the request's deadline: the service's refusal with 503 goes out, and a later call does nothing.
 using ForeignReply = std::move_only_function<void(ForeignResponse)>;
@@ -61,7 +66,7 @@ using ForeignReply = std::move_only_function<void(ForeignResponse)>;
 struct ForeignRoute {
   std::string point;    // "ETSI 014", for the audit
   std::string method;
-  std::string pattern;  // "/api/v1/keys/{}/status": "{}" stands for one segment
+  std::string pattern;  // "/api/v1/keys/{}/status": "{}" stands for one segment; "{...}" at its end for all that is left, handed on as it came
   std::size_t body_max = 0;  // octets; 0: a body is refused
   std::function<void(ForeignRequest, ForeignReply)> answer;  // on an io thread: must not block
 };
@@ -83,10 +88,13 @@ struct ForeignLimits {
   std::size_t io_threads = 1;
 };
 
+enum class ForeignTransport : std::uint8_t { tls, plain };
+
 struct ForeignSettings {
+  ForeignTransport transport = ForeignTransport::tls;
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;  // 0: any free port
-  ForeignTls tls;
+  ForeignTls tls;  // not looked at where the transport is plain
   ForeignLimits limits;
 };
 

@@ -24,6 +24,8 @@ ErrorCode code_of(unsigned status) noexcept {
   return ErrorCode::invalid_argument;
 }
 
+constexpr unsigned not_modified = 304;
+
 struct Denial {
   unsigned status;
   std::string why;
@@ -128,7 +130,12 @@ std::optional<Denial> HttpProtocol::find_route(std::string_view method, std::str
         allow += (allow.empty() ? "" : ", ") + route.method;
         continue;
       }
+      const bool as_it_came = route.pattern.ends_with(rest_of_path);
       for (const std::string_view segment : *segments) {
+        if (as_it_came) {
+          parameters_.emplace_back(segment);
+          continue;
+        }
         auto decoded = percent_decoded(segment);
         if (!decoded) return Denial{400, decoded.error().message, ""};
         parameters_.push_back(std::move(*decoded));
@@ -150,6 +157,7 @@ void HttpProtocol::answer(SendBack send) {
                          .parameters = std::move(parameters_),
                          .query = question == std::string_view::npos ? std::string() : std::string(target.substr(question + 1)),
                          .content_type = std::string(text_of(message[http::field::content_type])),
+                         .if_none_match = std::string(text_of(message[http::field::if_none_match])),
                          .body = std::move(message.body()),
                          .deadline = Deadline::after(shared_.limits.request_max),
                          .request_id = request_id_};
@@ -159,7 +167,7 @@ void HttpProtocol::answer(SendBack send) {
   renew();
   route.answer(std::move(request), [send = std::move(send), id, keep](ForeignResponse response) mutable {
     std::string head = response_head(response, id, "", keep);
-    send({.head = std::move(head), .body = std::move(response.body), .close_after = !keep});
+    send({.head = std::move(head), .body = std::move(response.body), .open_body = std::move(response.open_body), .close_after = !keep});
   });
 }
 
@@ -175,15 +183,15 @@ void HttpProtocol::refuse(Denial denial, SendBack send) {
                   .peer = peer_->names.empty() ? peer_->address : peer_->names.front(),
                   .reason = std::move(denial.why),
                   .code = code_of(denial.status)};
-  shared_.record(std::move(refusal), [send = std::move(send), head, body = std::move(response.body)]() mutable {
-    send({.head = head, .body = std::move(body), .close_after = true});
+  shared_.record(std::move(refusal), [send = std::move(send), head, body = std::move(response.body), open = std::move(response.open_body)]() mutable {
+    send({.head = head, .body = std::move(body), .open_body = std::move(open), .close_after = true});
   });
 }
 
 Outgoing HttpProtocol::too_late(bool within) {
   ForeignResponse response = rendered(within ? 408 : 503, within ? "the request took too long to come" : "no answer was found in time");
   std::string head = response_head(response, request_id_, "", false);
-  return {.head = std::move(head), .body = std::move(response.body), .close_after = true};
+  return {.head = std::move(head), .body = std::move(response.body), .open_body = std::move(response.open_body), .close_after = true};
 }
 
 class HttpListener final : public ForeignListener {
@@ -231,7 +239,12 @@ std::string response_head(const ForeignResponse& response, std::string_view requ
   std::string out = "HTTP/1.1 " + std::to_string(response.status) + ' ';
   const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
   out.append(reason.data(), reason.size());
-  out += "\r\nCache-Control: no-store\r\nContent-Length: " + std::to_string(response.body.size());
+  const bool stored = std::ranges::any_of(response.fields, [](const auto& field) { return field.first == "Cache-Control"; });
+  if (!stored) out += "\r\nCache-Control: no-store";
+  for (const auto& [name, value] : response.fields) out.append("\r\n").append(name).append(": ").append(value);
+  // RFC 9110 §8.6: an answer that has no content by its status says nothing of its length.
+  const std::size_t length = response.body.size() + (response.open_body ? response.open_body->size() : 0);
+  if (response.status != not_modified) out += "\r\nContent-Length: " + std::to_string(length);
   if (!response.content_type.empty()) out += "\r\nContent-Type: " + response.content_type;
   if (!allow.empty()) out += "\r\nAllow: " + std::string(allow);
   if (!request_id.empty()) out.append("\r\n").append(request_id_header).append(": ").append(request_id);

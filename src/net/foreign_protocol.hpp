@@ -15,6 +15,7 @@ namespace qanat::net {
 struct Outgoing {
   std::string head;
   Secret body;
+  std::shared_ptr<const Bytes> open_body{};  // after it: octets that are no secret; shared with who keeps them
   bool close_after = false;
 };
 /// From any thread, once.

@@ -38,6 +38,11 @@ Result<std::string> percent_decoded(std::string_view text) {
 
 std::optional<std::vector<std::string_view>> match_path(std::string_view pattern, std::string_view path) {
   std::vector<std::string_view> out;
+  if (pattern.ends_with(rest_of_path)) {
+    pattern.remove_suffix(rest_of_path.size());
+    if (!path.starts_with(pattern) || path.size() == pattern.size()) return std::nullopt;
+    return std::vector<std::string_view>{path.substr(pattern.size())};
+  }
   while (true) {
     const std::size_t hole = pattern.find("{}");
     if (hole == std::string_view::npos) return path == pattern ? std::optional(std::move(out)) : std::nullopt;

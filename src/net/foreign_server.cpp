@@ -99,9 +99,9 @@ class Loop {
   std::thread thread_;
 };
 
-class TlsForeignListener final : public ForeignListener {
+class SocketListener final : public ForeignListener {
  public:
-  TlsForeignListener(ForeignSettings settings, TlsContext tls, ForeignProtocolFactory protocol, RefusalSink refused)
+  SocketListener(ForeignSettings settings, TlsContext tls, ForeignProtocolFactory protocol, RefusalSink refused)
       : settings_(std::move(settings)), tls_(std::move(tls)), protocol_(std::move(protocol)), refused_(std::move(refused)), recorder_(1, refusals_waiting_max) {
     for (std::size_t i = 0; i < settings_.limits.io_threads; ++i) {
       loops_.emplace_back(settings_.limits, tls_.get(), protocol_, [this](const Refusal& refusal) { record(refusal); }, [this] { ended(); });
@@ -109,7 +109,7 @@ class TlsForeignListener final : public ForeignListener {
     acceptor_.emplace(loops_.front().io());
     retry_.emplace(loops_.front().io());
   }
-  ~TlsForeignListener() override {
+  ~SocketListener() override {
     try {
       stop(destructor_grace);
     } catch (const std::exception&) {
@@ -166,7 +166,7 @@ class TlsForeignListener final : public ForeignListener {
   std::size_t count_ = 0;  // sessions, and sockets on their way to one
 };
 
-void TlsForeignListener::accept() {
+void SocketListener::accept() {
   Loop& loop = loops_[next_++ % loops_.size()];
   acceptor_->async_accept(loop.io(), [this, &loop](error_code error, tcp::socket socket) {
     if (!acceptor_->is_open()) return;
@@ -182,7 +182,7 @@ void TlsForeignListener::accept() {
   });
 }
 
-void TlsForeignListener::begin(tcp::socket socket, Loop& loop) {
+void SocketListener::begin(tcp::socket socket, Loop& loop) {
   error_code error;
   const tcp::endpoint remote = socket.remote_endpoint(error);
   if (error) return;
@@ -198,7 +198,7 @@ void TlsForeignListener::begin(tcp::socket socket, Loop& loop) {
   asio::post(loop.io(), [&loop, socket = std::move(socket), address = std::move(address)]() mutable { loop.begin(std::move(socket), std::move(address)); });
 }
 
-void TlsForeignListener::stop(std::chrono::milliseconds grace) {
+void SocketListener::stop(std::chrono::milliseconds grace) {
   const std::lock_guard one(stop_mutex_);
   if (std::exchange(stopped_, true)) return;
   asio::post(loops_.front().io(), [this] {
@@ -221,8 +221,11 @@ Result<std::unique_ptr<ForeignListener>> start_foreign_listener(const ForeignSet
   if (settings.limits.io_threads == 0 || settings.limits.connections_max == 0 || settings.limits.head_max == 0) {
     return fail(ErrorCode::invalid_argument, "listener: io_threads, connections_max and head_max must be at least 1");
   }
-  ASSIGN_OR_RETURN(TlsContext context, make_foreign_context(TlsSide::server, settings.tls));
-  auto listener = std::make_unique<TlsForeignListener>(settings, std::move(context), std::move(protocol), std::move(refused));
+  TlsContext context;
+  if (settings.transport == ForeignTransport::tls) {
+    ASSIGN_OR_RETURN(context, make_foreign_context(TlsSide::server, settings.tls));
+  }
+  auto listener = std::make_unique<SocketListener>(settings, std::move(context), std::move(protocol), std::move(refused));
   TRY(listener->listen());
   return Result<std::unique_ptr<ForeignListener>>(std::move(listener));
 }

@@ -35,7 +35,9 @@ void Mailbox::close() {
 }
 
 ForeignSession::ForeignSession(ForeignLoop& loop, tcp::socket socket, std::string address)
-    : loop_(loop), socket_(std::move(socket)), ssl_(SSL_new(loop.tls)), address_(std::move(address)) {
+    : loop_(loop), socket_(std::move(socket)), address_(std::move(address)) {
+  if (loop.tls == nullptr) return;
+  ssl_.reset(SSL_new(loop.tls));
   CHECK(ssl_ != nullptr && SSL_set_fd(ssl_.get(), static_cast<int>(socket_.native_handle())) == 1);
   SSL_set_accept_state(ssl_.get());
   attach(ssl_.get(), &check_);
@@ -47,6 +49,7 @@ void ForeignSession::start() {
   error_code error;
   socket_.set_option(tcp::no_delay(true), error);
   socket_.non_blocking(true, error);
+  if (!ssl_) return open_protocol();
   enter(State::handshake, loop_.limits.handshake_max);
   shake_hands();
 }
@@ -78,10 +81,48 @@ void ForeignSession::shake_hands() {
     if (!waits(result, &ForeignSession::shake_hands)) refuse_handshake();
     return;
   }
-  protocol_ = loop_.protocol(std::make_shared<const ForeignPeer>(describe_peer(ssl_.get(), check_, address_)));
+  open_protocol();
+}
+
+void ForeignSession::open_protocol() {
+  ForeignPeer peer;
+  peer.address = address_;
+  protocol_ = loop_.protocol(std::make_shared<const ForeignPeer>(ssl_ ? describe_peer(ssl_.get(), check_, address_) : std::move(peer)));
   enter(State::reading, loop_.limits.idle_max);
   read();
 }
+
+ForeignSession::Moved ForeignSession::receive(std::span<std::uint8_t> into, std::size_t& size, void (ForeignSession::*next)()) {
+  if (!ssl_) {
+    error_code error;
+    size = socket_.read_some(boost::asio::buffer(into.data(), into.size()), error);
+    if (error == boost::asio::error::would_block) {
+      wait(tcp::socket::wait_read, next);
+      return Moved::nothing_yet;
+    }
+    return error || size == 0 ? Moved::ended : Moved::octets;
+  }
+  ERR_clear_error();
+  if (SSL_read_ex(ssl_.get(), into.data(), into.size(), &size) == 1) return Moved::octets;
+  return waits(0, next) ? Moved::nothing_yet : Moved::ended;
+}
+
+ForeignSession::Moved ForeignSession::transmit(std::span<const std::uint8_t> from, std::size_t& size, void (ForeignSession::*next)()) {
+  if (!ssl_) {
+    error_code error;
+    size = socket_.write_some(boost::asio::buffer(from.data(), from.size()), error);
+    if (error == boost::asio::error::would_block) {
+      wait(tcp::socket::wait_write, next);
+      return Moved::nothing_yet;
+    }
+    return error ? Moved::ended : Moved::octets;
+  }
+  ERR_clear_error();
+  if (SSL_write_ex(ssl_.get(), from.data(), from.size(), &size) == 1) return Moved::octets;
+  return waits(0, next) ? Moved::nothing_yet : Moved::ended;
+}
+
+bool ForeignSession::has_more_decrypted() const { return ssl_ && SSL_has_pending(ssl_.get()) == 1; }
 
 void ForeignSession::refuse_handshake() {
   const unsigned long code = ERR_peek_last_error();
@@ -108,13 +149,10 @@ void ForeignSession::read() {
     if (filled_ > protocol_->unused_max()) return close();  // a protocol refuses such before it comes to this
     if (filled_ + read_chunk > received_.size()) received_.resize(filled_ + read_chunk);
   }
-  ERR_clear_error();
   std::size_t size = 0;
-  const int result = SSL_read_ex(ssl_.get(), received_.data() + filled_, received_.size() - filled_, &size);
-  if (result != 1) {
-    if (!waits(0, &ForeignSession::read)) say_goodbye();
-    return;
-  }
+  const Moved moved = receive(std::span(received_).subspan(filled_), size, &ForeignSession::read);
+  if (moved == Moved::ended) return say_goodbye();
+  if (moved == Moved::nothing_yet) return;
   filled_ += size;
   digest();
 }
@@ -136,7 +174,7 @@ void ForeignSession::digest() {
     return enter(State::working, loop_.limits.request_max);
   }
   if (within_ != was_within || state_ != State::reading) enter(State::reading, within_ ? loop_.limits.message_max : loop_.limits.idle_max);
-  if (SSL_has_pending(ssl_.get()) == 1) return read();
+  if (has_more_decrypted()) return read();
   wait(tcp::socket::wait_read, &ForeignSession::read);
 }
 
@@ -150,23 +188,24 @@ void ForeignSession::send(Outgoing message) {
   const ByteView body = message.body.reveal();
   out_ = Secret(message.head.size() + body.size());  // one TLS record for both
   std::ranges::copy(body, std::ranges::copy(as_bytes(message.head), out_.writable().begin()).out);
+  open_out_ = std::move(message.open_body);
   sent_ = 0;
   enter(State::writing, loop_.limits.message_max);
   write();
 }
 
 void ForeignSession::write() {
-  while (sent_ < out_.size()) {
-    ERR_clear_error();
+  const ByteView open = open_out_ ? ByteView(*open_out_) : ByteView();
+  while (sent_ < out_.size() + open.size()) {
     std::size_t size = 0;
-    const auto rest = out_.writable().subspan(sent_);
-    if (SSL_write_ex(ssl_.get(), rest.data(), rest.size(), &size) != 1) {
-      if (!waits(0, &ForeignSession::write)) close();
-      return;
-    }
+    const ByteView next = sent_ < out_.size() ? ByteView(out_.writable().subspan(sent_)) : open.subspan(sent_ - out_.size());
+    const Moved moved = transmit(next, size, &ForeignSession::write);
+    if (moved == Moved::ended) return close();
+    if (moved == Moved::nothing_yet) return;
     sent_ += size;
   }
   out_ = Secret();
+  open_out_.reset();
   if (close_after_) return say_goodbye();
   enter(State::reading, loop_.limits.idle_max);
   if (filled_ > used_) return digest();  // the next request was sent before this one was answered
@@ -180,7 +219,7 @@ void ForeignSession::say_goodbye() {
   ERR_clear_error();
   if (state_ != State::farewell) {
     enter(State::farewell, farewell_max);
-    if (SSL_is_init_finished(ssl_.get()) == 1) static_cast<void>(SSL_shutdown(ssl_.get()));
+    if (ssl_ && SSL_is_init_finished(ssl_.get()) == 1) static_cast<void>(SSL_shutdown(ssl_.get()));
     error_code ignored;
     socket_.shutdown(tcp::socket::shutdown_send, ignored);
   }

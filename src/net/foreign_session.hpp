@@ -42,7 +42,7 @@ class Mailbox {
 /// What the sessions of one io thread share.
 struct ForeignLoop {
   const ForeignLimits& limits;
-  SSL_CTX* tls;
+  SSL_CTX* tls;  // nullptr: plain connections
   const ForeignProtocolFactory& protocol;
   std::function<void(const Refusal&)> record;  // not waited for
   std::function<void(const std::shared_ptr<ForeignSession>&)> ended;
@@ -74,8 +74,14 @@ class ForeignSession : public std::enable_shared_from_this<ForeignSession> {
   void wait(boost::asio::ip::tcp::socket::wait_type what, void (ForeignSession::*next)());
   /// True if `result` only wants the socket to be ready; the wait is then on.
   bool waits(int result, void (ForeignSession::*next)());
+  enum class Moved : std::uint8_t { octets, nothing_yet, ended };
+  /// Octets of the connection, decrypted where it is TLS. `nothing_yet`: `next` is called when there is more to do.
+  Moved receive(std::span<std::uint8_t> into, std::size_t& size, void (ForeignSession::*next)());
+  Moved transmit(std::span<const std::uint8_t> from, std::size_t& size, void (ForeignSession::*next)());
+  [[nodiscard]] bool has_more_decrypted() const;
   void shake_hands();
   void refuse_handshake();
+  void open_protocol();
   void read();
   void digest();
   void send(Outgoing message);
@@ -97,6 +103,7 @@ class ForeignSession : public std::enable_shared_from_this<ForeignSession> {
   std::size_t used_ = 0;
   std::size_t filled_ = 0;
   Secret out_;
+  std::shared_ptr<const Bytes> open_out_;  // sent after it
   std::size_t sent_ = 0;
   bool close_after_ = false;
 };

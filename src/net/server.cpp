@@ -67,6 +67,7 @@ class TlsServer final : public Server {
   }
 
   [[nodiscard]] std::uint16_t port() const noexcept override { return port_; }
+  void drop_peers(std::function<bool(const crypto::Certificate&)> unwanted) override;
   void stop(std::chrono::milliseconds grace) override;
 
  private:
@@ -132,6 +133,21 @@ void TlsServer::ended(const std::shared_ptr<Session>& session) {
   const std::lock_guard lock(mutex_);
   --session_count_;
   all_ended_.notify_all();
+}
+
+void TlsServer::drop_peers(std::function<bool(const crypto::Certificate&)> unwanted) {
+  asio::post(served_.io, [this, unwanted = std::move(unwanted)] {
+    for (const auto& session : sessions_) {
+      const crypto::Certificate* certificate = session->certificate();
+      if (certificate == nullptr || !unwanted(*certificate)) continue;
+      const auto& element = certificate->names().element;
+      record(served_, {.point = "",
+                       .peer = element ? element->uri() : certificate->subject(),
+                       .reason = "connection closed: its certificate is revoked",
+                       .code = ErrorCode::denied});
+      session->close();  // touches the socket alone: the session leaves sessions_ on a later turn of this thread
+    }
+  });
 }
 
 void TlsServer::stop(std::chrono::milliseconds grace) {

@@ -37,6 +37,9 @@ class Server {
                                                std::vector<Route> routes, StatusCheck status, RefusalSink refused);
   virtual ~Server() = default;  // stops
   [[nodiscard]] virtual std::uint16_t port() const noexcept = 0;
+  /// Closes the connections whose peer shows a certificate that is no longer wanted, idle or in the middle of a request; each goes to the sink as a refusal.
+  /// Returns at once.
+  virtual void drop_peers(std::function<bool(const crypto::Certificate&)> unwanted) = 0;
   /// Stops accepting, lets requests that run finish (at most `grace`), then closes. Idempotent.
   virtual void stop(std::chrono::milliseconds grace) = 0;
 };

@@ -92,6 +92,8 @@ class TlsSession final : public Session {
     if (!busy_) socket().shutdown(tcp::socket::shutdown_receive, ignored);  // lasting: whatever it waits for, run() goes on to its end
   }
 
+  [[nodiscard]] const crypto::Certificate* certificate() const override { return peer_.certificate ? &*peer_.certificate : nullptr; }
+
   void close() override {
     closed_ = true;
     error_code ignored;

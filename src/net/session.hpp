@@ -36,6 +36,8 @@ class Session {
   virtual boost::asio::awaitable<void> run() = 0;
   /// Closes as soon as no handler runs for it.
   virtual void finish() = 0;
+  /// The certificate that the peer has shown, once its handshake is done.
+  [[nodiscard]] virtual const crypto::Certificate* certificate() const = 0;
   /// Closes now; run() ends soon after.
   virtual void close() = 0;
 };

@@ -14,6 +14,8 @@
 #include "crypto/kdf.hpp"
 #include "crypto/self_test.hpp"
 #include "node/log.hpp"
+#include "node/recorded.hpp"
+#include "node/revocations.hpp"
 #include "node/witness_client.hpp"
 #include "wire/base64.hpp"
 
@@ -219,9 +221,15 @@ Result<Credentials> Node::enrol_at_cas(CredentialStore& store, Deadline deadline
 
 Result<void> Node::serve(std::vector<points::Handler> handlers) {
   handlers.push_back({points::Endpoint::x6_health, [this](const net::Request& request) { return health(request); }});
+  if (points::row(points::Endpoint::x10_revoked).callees.has(identity().kind)) {
+    handlers.push_back({points::Endpoint::x10_revoked, [this](const net::Request& request) {
+                          return refusal_recorded(*this, "x-10.revoked", request, "", revoked(request));
+                        }});
+  }
   const net::StatusCheck check = [this](const crypto::Certificate& cert, Deadline deadline) { return check_status(cert, deadline); };
   ASSIGN_OR_RETURN(server_, net::Server::start(settings_.server, *credentials_->tls, trust_, points::routes(identity().kind, std::move(handlers)), check,
                                                [this](const net::Refusal& refusal) { record_refusal(refusal); }));
+  serving_ = server_.get();
   const crypto::Certificate& shown = credentials_->tls->chain.front();
   std::printf("ready %s %u %s %s %llu\n", identity().uri().c_str(), static_cast<unsigned>(server_->port()), std::string(name(shown.key_algorithm())).c_str(),
               to_hex(shown.fingerprint(crypto::Hash::sha256)).substr(0, 16).c_str(), static_cast<unsigned long long>(shown.not_after()));
@@ -246,6 +254,19 @@ Result<net::Response> Node::health(const net::Request& /*request*/) {
   wire::Json body = wire::Json::object({{"identity", identity().uri()}, {"status", "ready"}, {"uptime_ms", clock_.now_ms() - started_ms_}});
   if (describe_health_) describe_health_(body);
   return json_response(body);
+}
+
+Result<net::Response> Node::revoked(const net::Request& request) {
+  ASSIGN_OR_RETURN(const std::set<Bytes> fingerprints, read_revocation_notice(request.body));
+  drop_revoked(fingerprints);
+  return net::Response{.status = 200, .content_type = "", .body = {}};
+}
+
+void Node::drop_revoked(const std::set<Bytes>& fingerprints) {
+  if (status_) status_->forget(fingerprints);
+  const auto named = [fingerprints](const crypto::Certificate& certificate) { return fingerprints.contains(certificate.fingerprint(crypto::Hash::sha256)); };
+  for (const auto& [name, client] : clients_) client->drop_servers(named);
+  if (net::Server* server = serving_.load(); server != nullptr) server->drop_peers(named);
 }
 
 std::uint16_t Node::port() const noexcept { return server_ ? server_->port() : 0; }

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,8 @@ class Node {
   Result<void> check_status(const crypto::Certificate& cert, Deadline deadline);
   /// Chain, validity and status.
   Result<void> check_certificate(const crypto::Certificate& cert, Deadline deadline);
+  /// These certificates (by SHA-256) are revoked: what is known of their status is forgotten, and connections that show them are closed.
+  void drop_revoked(const std::set<Bytes>& fingerprints);
 
   /// Durable before it returns; the caller refuses its action if this fails.
   Result<void> record(const audit::Event& event) { return audit_->append(event); }
@@ -86,6 +89,8 @@ class Node {
   Result<void> make_clients();
   Result<Credentials> enrol_at_cas(CredentialStore& store, Deadline deadline);
   Result<net::Response> health(const net::Request& request);
+  ///
+  Result<net::Response> revoked(const net::Request& request);
   void record_refusal(const net::Refusal& refusal);
 
   Settings settings_;
@@ -100,6 +105,7 @@ class Node {
   LocalStatus local_status_;
   std::map<std::string, std::unique_ptr<net::Client>, std::less<>> clients_;
   std::unique_ptr<net::Server> server_;
+  std::atomic<net::Server*> serving_ = nullptr;  // server_, for handlers: they may run before it is assigned
   std::function<void(wire::Json&)> describe_health_;
   std::atomic<bool> stopping_ = false;
   UnixMs started_ms_ = 0;

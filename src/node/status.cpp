@@ -31,8 +31,10 @@ StatusChecker::StatusChecker(StatusSettings settings, points::Endpoint endpoint,
 Result<void> StatusChecker::check(const crypto::Certificate& cert, Deadline deadline) {
   const Bytes fingerprint = cert.fingerprint(crypto::Hash::sha256);
   std::optional<Entry> known;
+  std::uint64_t generation = 0;
   {
     const std::lock_guard lock(mutex_);
+    generation = generation_;
     if (const auto found = entries_.find(fingerprint); found != entries_.end()) known = found->second;
   }
   const UnixMs now = clock_.now_ms();
@@ -46,10 +48,17 @@ Result<void> StatusChecker::check(const crypto::Certificate& cert, Deadline dead
   }
   {
     const std::lock_guard lock(mutex_);
+    if (generation != generation_) return judge(*answer, cert);
     if (entries_.size() >= entries_max) entries_.erase(entries_.begin());
     entries_.insert_or_assign(fingerprint, Entry{.answer = *answer, .asked_at = now});
   }
   return judge(*answer, cert);
+}
+
+void StatusChecker::forget(const std::set<Bytes>& fingerprints) {
+  const std::lock_guard lock(mutex_);
+  ++generation_;
+  for (const Bytes& fingerprint : fingerprints) entries_.erase(fingerprint);
 }
 
 Result<void> StatusChecker::check_with_chain(const crypto::Certificate& cert, Deadline deadline) {

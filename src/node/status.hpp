@@ -3,6 +3,7 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "crypto/random.hpp"
 #include "crypto/x509.hpp"
@@ -22,6 +23,8 @@ class StatusChecker {
   /// The same with chain and validity. A chain that held is not computed again while it is as young as a fresh status; the leaf's own
   /// validity is looked at each time.
   Result<void> check_with_chain(const crypto::Certificate& cert, Deadline deadline);
+  /// Forgets what is known about certificates with these fingerprints (SHA-256), and what is being asked at present.
+  void forget(const std::set<Bytes>& fingerprints);
 
  private:
   struct Entry {
@@ -38,6 +41,7 @@ class StatusChecker {
   const Clock& clock_;
   std::mutex mutex_;
   std::map<Bytes, Entry> entries_;       // by certificate fingerprint
+  std::uint64_t generation_ = 0;         // grows with each forget(): an answer that was asked for before is not kept
   std::map<Bytes, UnixMs> chains_held_;  // by certificate fingerprint: when the chain was last verified
 };
 

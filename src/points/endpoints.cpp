@@ -8,6 +8,7 @@ namespace {
 
 constexpr KindSet operators{Kind::op};
 constexpr KindSet every_element{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::cas, Kind::iam, Kind::ccs};
+constexpr KindSet told_of_revocations{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::iam, Kind::ccs};
 constexpr KindSet witnesses{Kind::iam, Kind::cmsp};
 constexpr KindSet nobody{};
 constexpr std::size_t small = 4 * 1024;
@@ -42,6 +43,9 @@ constexpr std::array table{
     EndpointRow{Endpoint::cq1_status, "Cq-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/cq/1/status", type_ocsp_request, type_ocsp_response, small, false},
     EndpointRow{Endpoint::cq2_status, "Cq-2", "Ia-3", apps, {Kind::cas}, "POST", "/cq/2/status", type_ocsp_request, type_ocsp_response, small, false},
     EndpointRow{Endpoint::cq3_status, "Cq-3", "Ia-13", qkdn, {Kind::cas}, "POST", "/cq/3/status", type_ocsp_request, type_ocsp_response, small, false},
+    EndpointRow{Endpoint::cd1_crl, "Cd-1", "Ia-7", {Kind::kms}, {Kind::cas}, "GET", "/cd/1/crl", "", type_crl, 0, false},
+    EndpointRow{Endpoint::cd2_crl, "Cd-2", "Ia-3", apps, {Kind::cas}, "GET", "/cd/2/crl", "", type_crl, 0, false},
+    EndpointRow{Endpoint::cd3_crl, "Cd-3", "Ia-13", qkdn, {Kind::cas}, "GET", "/cd/3/crl", "", type_crl, 0, false},
     EndpointRow{Endpoint::ma1_account, "Ma-1", "Ia-1", apps, {Kind::cmsp}, "GET", "/ma/1/account", "", type_json, 0, false},
     EndpointRow{Endpoint::ma2_register, "Ma-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "POST", "/ma/2/register", type_json, "", small, false},
     EndpointRow{Endpoint::ma2_locate, "Ma-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "POST", "/ma/2/locate", type_qfc2, type_qfc2, one_message, false},
@@ -63,6 +67,7 @@ constexpr std::array table{
     EndpointRow{Endpoint::x8_nodes, "X-8", "Ia-11", {Kind::op, Kind::cmsp}, {Kind::qkdnc}, "GET", "/restconf/data/etsi-qkd-sdn-node:qkd_node", "", type_json, 0, false},
     EndpointRow{Endpoint::x9_keys, "X-9", "", every_element, witnesses, "POST", "/x/9/keys", type_text, "", 2 * one_message, false},
     EndpointRow{Endpoint::x9_cosign, "X-9", "", every_element, witnesses, "POST", "/x/9/cosign", type_text, type_text, one_message, false},
+    EndpointRow{Endpoint::x10_revoked, "X-10", "", {Kind::cas}, told_of_revocations, "POST", "/x/10/revoked", type_json, "", small, false},
     EndpointRow{Endpoint::id1_record, "Id-1", "Ia-8", {Kind::kms}, {Kind::iam}, "POST", "/id/1/record", type_json, type_json, one_message, false},
     EndpointRow{Endpoint::id2_record, "Id-2", "Ia-4", apps, {Kind::iam}, "POST", "/id/2/record", type_json, type_json, one_message, false},
     EndpointRow{Endpoint::id3_record, "Id-3", "Ia-14", qkdn, {Kind::iam}, "POST", "/id/3/record", type_json, type_json, one_message, false},

@@ -73,6 +73,7 @@ constexpr std::array point_table{
     Point{"X-7", "QKDNC ↔ QKDNC", "which of two controllers leads", true},
     Point{"X-8", "operator, CMSP ↔ QKDNC", "the quantum network in the shape of ETSI GS QKD 015", true},
     Point{"X-9", "every element ↔ IAM, CMSP", "checkpoints of audit records, cosigned by a witness", true},
+    Point{"X-10", "CAS ↔ every element", "notice of revoked certificates", true},
     Point{"X-12", "CMSP, CAS, CCS ↔ IAM", "their behaviour records; notices of anomalies to the CMSP", true},
 };
 

@@ -49,6 +49,9 @@ enum class Endpoint : std::uint8_t {
   cq1_status,
   cq2_status,
   cq3_status,
+  cd1_crl,
+  cd2_crl,
+  cd3_crl,
   ma1_account,
   ma2_register,
   ma2_locate,
@@ -70,6 +73,7 @@ enum class Endpoint : std::uint8_t {
   x8_nodes,
   x9_keys,
   x9_cosign,
+  x10_revoked,
   id1_record,
   id2_record,
   id3_record,
@@ -130,6 +134,7 @@ inline constexpr std::string_view type_qfc2 = "application/qfc2";
 inline constexpr std::string_view type_json = "application/json";
 inline constexpr std::string_view type_ocsp_request = "application/ocsp-request";
 inline constexpr std::string_view type_ocsp_response = "application/ocsp-response";
+inline constexpr std::string_view type_crl = "application/pkix-crl";
 inline constexpr std::string_view type_octets = "application/octet-stream";
 inline constexpr std::string_view type_text = "text/plain";
 inline constexpr std::string_view type_tree_size = "text/x.tlog.size";  // C2SP tlog-witness

@@ -128,6 +128,7 @@ constexpr CrashRow core_services[]{
     {"cas", "cas.issue.intended", Trigger::enrolment},        {"cas", "cas.issue.signed", Trigger::enrolment},
     {"cas", "cas.issue.recorded", Trigger::enrolment},        {"cas", "cas.terminal.attested", Trigger::enrolment},
     {"cas", "cas.revoke.recorded", Trigger::revocation},      {"iam", "iam.subscriber.created", Trigger::enrolment},
+    {"cas", "cas.lists.signed", Trigger::revocation},         {"cas", "cas.lists.published", Trigger::revocation},
     {"iam", "iam.subscriber.changed", Trigger::suspension},   {"iam", "iam.enrol.used", Trigger::enrolment},
     {"iam", "iam.identity.created", Trigger::identity},       {"iam", "iam.outbox.sent", Trigger::suspension},
     {"iam", "iam.behaviour.appended", Trigger::across},       {"cmsp", "cmsp.account.entered", Trigger::enrolment},

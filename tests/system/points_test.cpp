@@ -3,6 +3,7 @@
 
 #include "crypto/kdf.hpp"
 #include "crypto/site_key.hpp"
+#include "crypto/x509_crl.hpp"
 #include "point_test.hpp"
 #include "quantum/qkm/relay_message.hpp"
 #include "test_network.hpp"
@@ -43,6 +44,16 @@ class PointsOverTheWire : public SharedNetwork {
     const bool empty = points::row(endpoint).request_type.empty();
     EXPECT_EQ(status_of(net().call(caller, endpoint, callee, empty ? ByteView() : as_bytes(body))), 403U);
     net().expect_audit(callee, std::string(points::row(endpoint).point), "");
+  }
+  /// The complete list of the ML-DSA branch, as this caller gets it.
+  static void expect_list(const std::string& caller, Endpoint endpoint) {
+    const auto answer = net().call(caller, endpoint, "cas", {}, "branch=ml_dsa&list=full");
+    ASSERT_EQ(status_of(answer), 200U);
+    const crypto::Certificate cert = net().identity_of("kms-a")->chain.front();
+    const auto list = crypto::read_revocation_list(answer->body, *net().trust().issuer_of(cert));
+    ASSERT_TRUE(list) << list.error().message;
+    EXPECT_GT(list->next_update, SystemClock().now_ms());
+    EXPECT_TRUE(std::ranges::none_of(list->revoked, [&](const crypto::RevokedSerial& entry) { return entry.serial == cert.serial(); }));
   }
   static Secret site_secret(const std::string& site, const std::string& key_id, const Bytes& wrapped) {
     const auto key = crypto::SiteKey::read(net().network().secret_of("site-" + site + ".key"));
@@ -279,6 +290,16 @@ POINT_TEST(PointsOverTheWire, Cq_3, accepts, AQkmLearnsThatACertificateIsGoodOrR
   EXPECT_EQ(status_seen_by("qkm-a", Endpoint::cq3_status, cert), crypto::CertStatus::revoked);
 }
 POINT_TEST(PointsOverTheWire, Cq_3, refuses, Others) { expect_not_allowed("A", Endpoint::cq3_status, "cas"); }
+
+POINT_TEST(PointsOverTheWire, Cd_1, accepts, AKmsFetchesARevocationList) { expect_list("kms-a", Endpoint::cd1_crl); }
+POINT_TEST(PointsOverTheWire, Cd_1, refuses, Others) {
+  expect_not_allowed("A", Endpoint::cd1_crl, "cas");
+  EXPECT_EQ(status_of(net().call("kms-a", Endpoint::cd1_crl, "cas", {}, "branch=ml_dsa&list=none")), 404U);
+}
+POINT_TEST(PointsOverTheWire, Cd_2, accepts, ATerminalFetchesARevocationList) { expect_list("A", Endpoint::cd2_crl); }
+POINT_TEST(PointsOverTheWire, Cd_2, refuses, Others) { expect_not_allowed("kms-a", Endpoint::cd2_crl, "cas"); }
+POINT_TEST(PointsOverTheWire, Cd_3, accepts, AQkmFetchesARevocationList) { expect_list("qkm-a", Endpoint::cd3_crl); }
+POINT_TEST(PointsOverTheWire, Cd_3, refuses, Others) { expect_not_allowed("A", Endpoint::cd3_crl, "cas"); }
 
 POINT_TEST(PointsOverTheWire, Ma_1, accepts, ATerminalReadsItsAccount) {
   const Json account = parsed(net().call("A", Endpoint::ma1_account, "cmsp", {}));

@@ -3,6 +3,7 @@
 #include "crypto/kdf.hpp"
 #include "services/cas/authority_contexts.hpp"
 #include "services/cas/authority_schema.hpp"
+#include "services/cas/csp/schema.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -37,7 +38,8 @@ constexpr std::array migrations{
         UNIQUE (request_hash, branch)
       ) STRICT;
       CREATE INDEX certificate_identity ON certificate (identity))sql"},
-    store::Migration{2, authority_schema},
+    store::Migration{2, status_schema},
+    store::Migration{3, authority_schema},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }

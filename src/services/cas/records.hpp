@@ -100,6 +100,9 @@ class Records {
   };
   Result<Counts> counts();
 
+  /// For those who keep tables of their own beside these (csp/).
+  [[nodiscard]] store::Store& store() noexcept { return *store_; }
+
  private:
   Records(std::unique_ptr<store::Store> store, crypto::CryptoDevice& device) : store_(std::move(store)), device_(device) {}
   std::unique_ptr<store::Store> store_;

@@ -110,15 +110,16 @@ std::string_view action_of(Endpoint endpoint) {
 
 CasService::CasService(node::Node& node, CasSettings settings, Attest attest, std::unique_ptr<Records> records, Authorities authorities)
     : node_(node),
-      settings_(settings),
+      settings_(std::move(settings)),
       attest_(std::move(attest)),
       records_(std::move(records)),
       authorities_(std::move(authorities)),
-      issuer_(*records_, authorities_, node.rng()),
-      responder_(*records_, authorities_, settings.status_lifetime) {}
+      issuer_(*records_, authorities_, node.rng(), settings_.front.url),
+      responder_(*records_, authorities_, settings_.status_lifetime),
+      csp_(node, settings_, *records_, authorities_) {}
 
 Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings) {
-  return open(node, settings, [&node](const Uid& uid, ByteView message, const net::Request& request) -> Result<Attested> {
+  return open(node, std::move(settings), [&node](const Uid& uid, ByteView message, const net::Request& request) -> Result<Attested> {
     ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
     const wire::Json body = wire::Json::object({{"uid", uid.text()}, {"enrol", wire::to_base64(message)}});
     ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(Endpoint::x3_enrolment, iam, body, request.deadline, request.request_id));
@@ -129,12 +130,13 @@ Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettin
 Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, Attest attest) {
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "cas.db", node.device()));
   ASSIGN_OR_RETURN(Authorities authorities, records->authorities(node.suite()));
-  std::unique_ptr<CasService> service(new CasService(node, settings, std::move(attest), std::move(records), std::move(authorities)));
-  ASSIGN_OR_RETURN(node::Credentials credentials, own_credentials(node, service->issuer_, service->authorities_.ml_dsa, settings.element_lifetime));
+  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(attest), std::move(records), std::move(authorities)));
+  ASSIGN_OR_RETURN(node::Credentials credentials, own_credentials(node, service->issuer_, service->authorities_.ml_dsa, service->settings_.element_lifetime));
   node.use_credentials(std::move(credentials),
                        [raw = service.get()](const crypto::Certificate& certificate, Deadline) { return raw->local_status(certificate); });
   node.describe_health([raw = service.get()](wire::Json& body) {
     const auto counts = raw->records_->counts();
+    raw->csp_.describe(body);
     if (counts) body.set("certificates_issued", counts->issued).set("certificates_revoked", counts->revoked);
   });
   return Result<std::unique_ptr<CasService>>(std::move(service));
@@ -155,6 +157,9 @@ std::vector<points::Handler> CasService::handlers() {
                  }});
   for (const Endpoint endpoint : {Endpoint::cq1_status, Endpoint::cq2_status, Endpoint::cq3_status, Endpoint::x4_status}) {
     out.push_back({endpoint, [this](const net::Request& request) { return status(request); }});
+  }
+  for (const Endpoint endpoint : {Endpoint::cd1_crl, Endpoint::cd2_crl, Endpoint::cd3_crl}) {
+    out.push_back({endpoint, [this](const net::Request& request) { return node::refusal_recorded(node_, "cd.crl", request, request.query, list(request)); }});
   }
   return out;
 }
@@ -192,6 +197,7 @@ Result<net::Response> CasService::enrol_element(Endpoint endpoint, const net::Re
                                                        .ml_dsa = std::move(ml_dsa),
                                                        .classical = std::move(classical)},
                                                       node_.clock().now_ms()));
+  csp_.issued();
   deed.object = to_hex(issued.ml_dsa.serial());
   return chains(issued);
 }
@@ -221,6 +227,7 @@ Result<net::Response> CasService::enrol_terminal(const net::Request& request, no
                                   .ml_dsa = std::move(ml_dsa),
                                   .classical = std::move(classical)},
                                  node_.clock().now_ms()));
+  csp_.issued();
   deed.object += " " + to_hex(issued.ml_dsa.serial());
   return chains(issued);
 }
@@ -234,6 +241,7 @@ Result<net::Response> CasService::revoke(const net::Request& request, node::Deed
   if (identity == node_.identity()) return fail(ErrorCode::denied, "CAS does not revoke its own certificate: nobody could be told");
   ASSIGN_OR_RETURN(const std::vector<Bytes> serials, records_->revoke(identity, node_.clock().now_ms()));
   node::crash_point("cas.revoke.recorded");
+  TRY(csp_.revoked(serials));
   wire::Json list = wire::Json::array();
   for (const Bytes& serial : serials) {
     list.push(to_hex(serial));
@@ -244,6 +252,19 @@ Result<net::Response> CasService::revoke(const net::Request& request, node::Deed
 
 Result<net::Response> CasService::status(const net::Request& request) const {
   return net::Response{.status = 200, .content_type = std::string(points::type_ocsp_response), .body = responder_.answer(request.body, node_.clock().now_ms())};
+}
+
+/// `branch=ml_dsa&list=full`: the names of csp/places.hpp.
+Result<net::Response> CasService::list(const net::Request& request) const {
+  const std::string_view query = request.query;
+  for (const Branch branch : all_branches) {
+    const std::string beginning = "branch=" + std::string(name(branch)) + "&list=";
+    if (!query.starts_with(beginning)) continue;
+    const auto found = csp_.list(branch, query.substr(beginning.size()));
+    if (!found) return fail(ErrorCode::not_found, "there is no such revocation list");
+    return net::Response{.status = 200, .content_type = std::string(points::type_crl), .body = found->der};
+  }
+  return fail(ErrorCode::invalid_argument, "the query must be branch=ml_dsa&list=full, or another branch or list");
 }
 
 Result<void> CasService::local_status(const crypto::Certificate& certificate) {

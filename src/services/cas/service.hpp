@@ -1,4 +1,4 @@
-// CAS: enrolment (CEIS) and certificate status (CSP) behind Ce-1, Ce-4, Cq-1, Cq-2, Cq-3 and the extension rows.
+// CAS: enrolment (CEIS) and certificate status (CSP) behind Ce-1, Ce-4, Cq-1 … Cq-3, Cd-1 … Cd-3 and the extension rows.
 #pragma once
 
 #include <functional>
@@ -7,6 +7,7 @@
 #include "node/node.hpp"
 #include "node/recorded.hpp"
 #include "services/cas/ceis/issuer.hpp"
+#include "services/cas/csp/csp.hpp"
 #include "services/cas/csp/responder.hpp"
 #include "services/cas/settings.hpp"
 
@@ -32,6 +33,11 @@ class CasService {
 
   std::vector<points::Handler> handlers();
 
+  /// Begins what CSP does in the background: lists, the listener for everybody, the directory, notices.
+  Result<void> start() { return csp_.start(); }
+  void stop() { csp_.stop(); }
+  [[nodiscard]] Csp& csp() noexcept { return csp_; }
+
  private:
   CasService(node::Node& node, CasSettings settings, Attest attest, std::unique_ptr<Records> records, Authorities authorities);
 
@@ -39,6 +45,7 @@ class CasService {
   Result<net::Response> enrol_terminal(const net::Request& request, node::Deed& deed);
   Result<net::Response> revoke(const net::Request& request, node::Deed& deed);
   [[nodiscard]] Result<net::Response> status(const net::Request& request) const;
+  [[nodiscard]] Result<net::Response> list(const net::Request& request) const;
   Result<void> local_status(const crypto::Certificate& certificate);
   [[nodiscard]] net::Response chains(const Issued& issued) const;
 
@@ -49,6 +56,7 @@ class CasService {
   const Authorities authorities_;
   Issuer issuer_;
   Responder responder_;
+  Csp csp_;
 };
 
 }  // namespace qanat::cas

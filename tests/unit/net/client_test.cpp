@@ -160,6 +160,48 @@ TEST(ClientTest, APortThatIsTakenIsUnavailable) {
   EXPECT_EQ(second.error().code, ErrorCode::unavailable);
 }
 
+/// Who the server says has called: the address names the connection.
+std::string connection_of(Client& client) {
+  const auto answer = client.call(get("/who"), soon());
+  return answer ? std::string(as_text(answer->body)) : answer.error().message;
+}
+
+TEST(ClientTest, AKeptConnectionIsUsedNoMoreOnceItsServersCertificateIsUnwanted) {
+  const Element element;
+  const auto client = element.kms_client();
+  const std::string first = connection_of(*client);
+  client->drop_servers([](const crypto::Certificate&) { return false; });
+  EXPECT_EQ(connection_of(*client), first) << "another's certificate was meant";
+  client->drop_servers([](const crypto::Certificate& certificate) { return certificate.names().element == identity_of(Kind::qkm, "qkm-a"); });
+  const std::string second = connection_of(*client);
+  EXPECT_NE(second, first);
+  EXPECT_EQ(connection_of(*client), second);
+}
+
+TEST(ClientTest, AConnectionThatIsInUseWhileOthersAreDroppedIsNotKept) {
+  Event entered;
+  Event may_end;
+  ElementSettings settings;
+  settings.routes.push_back(get_route("/slow", [&](const Request& request) -> Result<Response> {
+    entered.announce();
+    EXPECT_TRUE(may_end.wait());
+    return text_response(request.peer.address);
+  }));
+  const Element element(std::move(settings));
+  const auto client = element.kms_client();
+  std::string used;
+  std::thread caller([&] {
+    const auto answer = client->call(get("/slow"), soon());
+    used = answer ? std::string(as_text(answer->body)) : answer.error().message;
+  });
+  EXPECT_TRUE(entered.wait());
+  client->drop_servers([](const crypto::Certificate&) { return true; });
+  may_end.announce();
+  caller.join();
+  EXPECT_TRUE(used.starts_with("127.0.0.1:")) << "its call still ends well: " << used;
+  EXPECT_FALSE(connection_of(*client).ends_with('#' + used));
+}
+
 TEST(ClientTest, ManyThreadsShareAClient) {
   constexpr int threads = 8;
   constexpr int calls = 200;

@@ -33,6 +33,16 @@ TEST(PathPattern, RefusesEveryOtherForm) {
   }
 }
 
+TEST(PathPattern, TakesAllThatIsLeftWhereThePatternSaysSo) {
+  for (const char* rest : {"a", "a/b", "/", "MPvv%2FwA=", "{}"}) {
+    const std::string path = std::string("/ocsp/") + rest;
+    const auto found = match_path("/ocsp/{...}", path);
+    ASSERT_TRUE(found) << rest;
+    EXPECT_EQ(*found, std::vector<std::string_view>{rest});
+  }
+  for (const char* path : {"/ocsp", "/ocsp/", "/oCsp/a", "/ocspa", ""}) EXPECT_FALSE(match_path("/ocsp/{...}", path)) << path;
+}
+
 TEST(Query, IsReadInPairs) {
   const auto pairs = read_query("number=1&size=%32%35%36&x=");
   ASSERT_TRUE(pairs);

@@ -1,6 +1,7 @@
 // The listener for software that others wrote, over real TLS: who is let in, what is negotiated, what is answered, who is cut off.
 #include "net/foreign.hpp"
 
+#include <atomic>
 #include <condition_variable>
 #include <fstream>
 #include <mutex>
@@ -8,6 +9,7 @@
 
 #include "crypto/foreign_issue.hpp"
 #include "pki.hpp"
+#include "plain_http.hpp"
 #include "raw_tls.hpp"
 #include "temporary_directory.hpp"
 
@@ -271,6 +273,65 @@ TEST_F(ForeignListenerTest, StopsWithAnAnswerOutstandingAndItsReplyMayStillBeCal
   listener_.reset();
   reply({.status = 200, .content_type = "", .body = {}});
   EXPECT_FALSE(tls.read_all().contains("200"));
+}
+
+/// A listener of plain HTTP that gives one large object to everybody.
+class PlainListenerTest : public testing::Test {
+ protected:
+  PlainListenerTest() {
+    std::vector<ForeignService> services;
+    ForeignService& service = services.emplace_back();
+    service.prefix = "/";
+    service.refuse = [](unsigned status, std::string_view) { return ForeignResponse{.status = status, .content_type = "", .body = {}}; };
+    service.routes.push_back(
+        {.point = "x", .method = "GET", .pattern = "/large", .body_max = 0, .answer = [this](const ForeignRequest& request, ForeignReply reply) {
+           named_ = !request.peer->names.empty() || !request.peer->protocol.empty();
+           const bool known = request.if_none_match == "\"1\"";
+           reply({.status = known ? 304U : 200U, .content_type = "", .body = {}, .open_body = known ? nullptr : large_, .fields = {{"ETag", "\"1\""}}});
+         }});
+    ForeignSettings settings;
+    settings.transport = ForeignTransport::plain;
+    auto started = ForeignListener::start(settings, std::move(services), {});
+    EXPECT_TRUE(started) << started.error().message;
+    listener_ = std::move(*started);
+  }
+  const std::shared_ptr<const Bytes> large_ = std::make_shared<const Bytes>(12'000'000, std::uint8_t{0x5a});  // more than a socket takes at once
+  std::atomic<bool> named_ = true;
+  std::unique_ptr<ForeignListener> listener_;
+};
+
+TEST_F(PlainListenerTest, GivesALargeObjectWholeAndKeepsNoCopyOfIt) {
+  for (int i = 0; i < 2; ++i) {
+    const auto answer = qanat::test::ask_plain(listener_->port(), "GET", "/large");
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.fields.at("Content-Length"), "12000000");
+    EXPECT_TRUE(answer.body == *large_);
+  }
+  EXPECT_FALSE(named_) << "nobody is known on a plain connection";
+  listener_->stop(std::chrono::milliseconds(1000));
+  EXPECT_EQ(large_.use_count(), 1);
+}
+
+TEST_F(PlainListenerTest, SaysThatWhatTheClientHasIsStillRight) {
+  const auto answer = qanat::test::ask_plain(listener_->port(), "GET", "/large", "If-None-Match: \"1\"\r\n");
+  EXPECT_EQ(answer.status, 304);
+  EXPECT_EQ(answer.fields.at("ETag"), "\"1\"");
+  EXPECT_FALSE(answer.fields.contains("Content-Length"));
+  EXPECT_TRUE(answer.body.empty());
+}
+
+TEST_F(PlainListenerTest, AnswersTwoRequestsOfOneConnectionInTheirOrder) {
+  const std::string once = "GET /large HTTP/1.1\r\nHost: k\r\nIf-None-Match: \"1\"\r\n";
+  const std::string out = qanat::test::exchange_plain(listener_->port(), once + "\r\n" + once + "Connection: close\r\n\r\n");
+  const std::size_t second = out.find("HTTP/1.1 304", 1);
+  EXPECT_TRUE(out.starts_with("HTTP/1.1 304")) << out;
+  EXPECT_NE(second, std::string::npos) << out;
+}
+
+TEST_F(PlainListenerTest, NoiseGetsARefusalAndTheNextOneIsServed) {
+  EXPECT_TRUE(qanat::test::exchange_plain(listener_->port(), "\x16\x03\x01 is no HTTP\r\n\r\n").starts_with("HTTP/1.1 400"));
+  EXPECT_EQ(qanat::test::ask_plain(listener_->port(), "GET", "/other").status, 404);
+  EXPECT_EQ(qanat::test::ask_plain(listener_->port(), "GET", "/large").status, 200);
 }
 
 TEST(ForeignTls, AKeyThatOthersMayReadIsRefused) {

@@ -203,6 +203,24 @@ TEST(RequestTest, AFurtherConnectionThanTheLimitIsClosedAtOnce) {
   EXPECT_EQ(element.refusals.wait_for("too many connections").code, ErrorCode::exhausted);
 }
 
+TEST(RequestTest, AConnectionWhoseCertificateIsUnwantedIsClosedAndOthersStay) {
+  Element element;
+  RawKms peer(element);
+  const std::string request = "GET /who HTTP/1.1\r\nHost: x\r\n\r\n";
+  ASSERT_TRUE(peer->write(request));
+  EXPECT_EQ(status_of(peer->read_until("#")), 200U);
+  const auto named = [](const std::string& name) {
+    return [name](const crypto::Certificate& certificate) { return certificate.names().element && certificate.names().element->name == name; };
+  };
+  element.server->drop_peers(named("another"));
+  ASSERT_TRUE(peer->write(request));
+  EXPECT_EQ(status_of(peer->read_until("#")), 200U);
+  element.server->drop_peers(named("kms-a"));
+  EXPECT_EQ(element.refusals.wait_for("its certificate is revoked").code, ErrorCode::denied);
+  static_cast<void>(peer->write(request));
+  EXPECT_FALSE(peer->read_all().contains("HTTP/1.1 200"));
+}
+
 TEST(HandlerTest, AnErrorBecomesItsStatusAndBody) {
   ElementSettings settings;
   settings.routes = {get_route("/", [](const Request&) -> Result<Response> { return fail(ErrorCode::conflict, "used already"); })};

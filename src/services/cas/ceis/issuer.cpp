@@ -1,6 +1,7 @@
 #include "services/cas/ceis/issuer.hpp"
 
 #include "node/crash_point.hpp"
+#include "services/cas/csp/places.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -61,7 +62,8 @@ Result<crypto::Certificate> Issuer::sign(const Order& order, const Intention& in
                         .public_key = request.public_key(),
                         .serial = intention.serial,
                         .not_before = intention.not_before,
-                        .not_after = intention.not_after},
+                        .not_after = intention.not_after,
+                        .pointers = status_pointers(status_url_, intention.branch, intention.serial)},
                        &authority.certificate, authority.key);
 }
 

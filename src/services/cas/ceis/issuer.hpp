@@ -30,7 +30,9 @@ struct Issued {
 
 class Issuer {
  public:
-  Issuer(Records& records, const Authorities& authorities, crypto::Rng& rng) : records_(records), authorities_(authorities), rng_(rng) {}
+  /// `status_url`: of the listener that certificates name (csp/places.hpp); empty: they name none.
+  Issuer(Records& records, const Authorities& authorities, crypto::Rng& rng, std::string status_url = "")
+      : records_(records), authorities_(authorities), rng_(rng), status_url_(std::move(status_url)) {}
 
   Result<Issued> issue(const Order& order, UnixMs now);
 
@@ -40,6 +42,7 @@ class Issuer {
   Records& records_;
   const Authorities& authorities_;
   crypto::Rng& rng_;
+  const std::string status_url_;
 };
 
 /// A fresh serial: 16 octets, the first bit clear and the second set, so that every serial is positive and equally long in DER.
