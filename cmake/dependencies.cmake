@@ -26,3 +26,8 @@ find_package(tomlplusplus REQUIRED)
 find_package(SQLite3 REQUIRED)
 # fmt 9's consteval format check does not compile with clang 19; the check at run time stays.
 target_compile_definitions(fmt::fmt INTERFACE FMT_CONSTEVAL=)
+# Declarations of PKCS#11 alone; modules are loaded at run time.
+find_path(PKCS11_HEADERS p11-kit/pkcs11.h PATH_SUFFIXES p11-kit-1 REQUIRED)
+add_library(pkcs11 INTERFACE)
+target_include_directories(pkcs11 SYSTEM INTERFACE ${PKCS11_HEADERS})
+target_link_libraries(pkcs11 INTERFACE ${CMAKE_DL_LIBS})

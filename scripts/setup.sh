@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.."
 
 readonly PACKAGES=(
   clang-19 lld-19 libclang-rt-19-dev clang-tidy-19 clang-tools-19 cmake ninja-build ccache pkg-config make git python3
+  softhsm2 libp11-kit-dev
   libboost1.81-dev libboost-json1.81-dev libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev libsqlite3-dev libgtest-dev libsrtp2-dev
   libgf2x-dev curl libldap2-dev slapd ldap-utils
   dpkg-dev perl xz-utils ca-certificates debian-archive-keyring

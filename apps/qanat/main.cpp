@@ -1,5 +1,6 @@
 // The command line: one program, a sub-command per element and per thing that people do.
 #include "audit_commands.hpp"
+#include "ca_offline_commands.hpp"
 #include "command_options.hpp"
 #include "commands.hpp"
 #include "elements.hpp"
@@ -39,6 +40,9 @@ class CommandLine {
     add_call_commands();
     add_terminal_commands();
     add_inspection_commands();
+    CLI::App* const ca = add_command(app_, "ca", "the network's certificate authorities: roots offline, rollover of the issuing CAs", "qanat ca ceremony --out root");
+    ca->require_subcommand(1);
+    add_ca_offline_commands(*ca, on_command());
     add_sae_commands(*add_command(app_, "sae", "software of others that gets keys from this network (ETSI GS QKD 014, SKIP, 020)",
                                   "qanat sae add enc1 --domain a && qanat sae add enc2 --domain b && qanat sae key --from enc1 --to enc2"),
                      on_command());
@@ -97,7 +101,22 @@ class CommandLine {
     command->add_flag_callback("--no-sae", [this] { up_.network.saes = false; }, "new network: give no keys to software of others");
     command->add_option("--controllers", up_.network.controllers, "new network: controllers of the relay network, of which one leads")->check(CLI::Range(1, 2));
   }
+  void root_options(CLI::App* command) {
+    CLI::Option* const roots = command->add_option("--roots", up_.network.roots, "new network: its roots, made by `qanat ca ceremony`; not needed again");
+    CLI::Option* const module = command->add_option("--module", module_, "PKCS#11 library of the tokens");
+    command->add_option("--root-token", root_token_.token, "token that seals the roots' keys")->needs(roots)->needs(module);
+    command->add_option("--root-pin-file", root_token_.pin_file, "file with its PIN");
+    command->add_option("--cas-token", cas_token_.token, "new network: token with CAS's master key")->needs(module);
+    command->add_option("--cas-pin-file", cas_token_.pin_file, "file with its PIN; CAS reads it at each start");
+  }
   UpOptions up_options() {
+    for (crypto::Pkcs11Settings* const token : {&root_token_, &cas_token_}) {
+      if (token->token.empty()) continue;
+      // They stand in CAS's configuration, which is read in other folders.
+      token->module = std::filesystem::absolute(module_);
+      if (!token->pin_file.empty()) token->pin_file = std::filesystem::absolute(token->pin_file);
+      (token == &cas_token_ ? up_.network.cas_token : up_.network.root_token) = *token;
+    }
     up_.folder = folder_;
     up_.relay = relay_;
     if (!relay_.empty()) up_.network.relay = relay_;
@@ -117,6 +136,7 @@ class CommandLine {
     command->add_option("--token-lifetime-s", up_.network.token_lifetime_s, "new network: validity of access tokens")->check(CLI::Range(1, 86400));
     command->add_option("--key-lifetime-ms", up_.network.key_lifetime_ms, "new network: how long an undelivered working key is kept")->check(CLI::Range(100, 3600000));
     relay_options(command);
+    root_options(command);
     on(command, [this] { return up(up_options()); });
 
     command = add_command(app_, "enrol", "provision and enrol terminals (A and C in domain a, B in domain b)", "qanat enrol A B C");
@@ -218,6 +238,9 @@ class CommandLine {
   std::filesystem::path config_;
   std::filesystem::path folder_ = Network::default_folder("default");
   UpOptions up_;
+  std::filesystem::path module_;
+  crypto::Pkcs11Settings root_token_{.module = {}, .token = {}, .key = "qanat root", .pin_file = {}};
+  crypto::Pkcs11Settings cas_token_;
   std::string relay_;
   CallOptions call_{.folder = {}, .from = "A", .to = "B", .out = "out/call", .caller_wav = default_voice("caller.wav"), .callee_wav = default_voice("callee.wav"),
                     .pace = 1, .output = Output::people, .program = own_program()};

@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/identity.hpp"
 #include "base/result.hpp"
+#include "crypto/device.hpp"
 #include "wire/json.hpp"
 
 namespace qanat::app {
@@ -55,6 +57,9 @@ struct NetworkOptions {
   bool profile_v1 = false;  // KMSs serve the paper's own messages too (docs/protocol/v1.md)
   bool saes = false;        // the QKMs of both domains give keys to SAEs (sae_authority.hpp)
   double distance_km = 50;
+  std::filesystem::path roots = {};  // made offline (qanat ca ceremony); empty: the network makes its own
+  std::optional<crypto::Pkcs11Settings> root_token = {};  // that seals their keys
+  std::optional<crypto::Pkcs11Settings> cas_token = {};   // where CAS's master key is instead of a file
   std::vector<Identity> spares;  // further elements that may enrol; they call CAS alone and are never started
 };
 

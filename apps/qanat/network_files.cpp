@@ -94,6 +94,8 @@ class NetworkFiles {
     cas::CeremonyPlan plan;
     plan.suite = suite;
     plan.offline = network_.folder() / "offline-root";
+    if (!network_.options().roots.empty()) plan.roots = cas::OfflineRoots{.folder = network_.options().roots, .token = network_.options().root_token};
+    plan.token = network_.options().cas_token;
     plan.trust = network_.trust();
     plan.state = network_.state_of("cas");
     plan.master_key = network_.secret_of("cas.master");
@@ -125,9 +127,16 @@ class NetworkFiles {
   std::string config(const ElementPlan& element) const {
     const Identity& identity = element.identity;
     const bool busy = identity.kind == Kind::kms || identity.kind == Kind::qkm;
-    const std::string out = common(identity, element.port, busy ? 32 : 8, element.peers) + audit_table(element) + own_table(element);
+    const std::string out = common(identity, element.port, busy ? 32 : 8, element.peers) + device_table(element) + audit_table(element) + own_table(element);
     if (element.sae_port == 0) return out;
     return out + sae_table(network_, {.kme = identity.name, .domain = identity.domain, .port = element.sae_port, .stream_port = element.stream_port}, "");
+  }
+
+  std::string device_table(const ElementPlan& element) const {
+    const std::optional<crypto::Pkcs11Settings>& token = network_.options().cas_token;
+    if (element.identity.kind != Kind::cas || !token) return "";
+    return fmt::format("[device]\nkind = \"pkcs11\"\nmodule = {}\ntoken = {}\nkey = {}\npin_file = {}\n\n", quoted(token->module), quoted(std::filesystem::path(token->token)),
+                       quoted(std::filesystem::path(token->key)), quoted(token->pin_file));
   }
 
   static std::string audit_table(const ElementPlan& element) {

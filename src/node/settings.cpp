@@ -32,6 +32,22 @@ std::optional<Kind> read_witness(Config& table) {
   return std::nullopt;
 }
 
+/// [device]: the software device unless it says otherwise.
+std::optional<crypto::Pkcs11Settings> read_token(Config& table) {
+  const std::string kind = table.text("kind", "software");
+  if (kind == "software") return std::nullopt;
+  if (kind != "pkcs11") {
+    table.reject("kind", "must be software or pkcs11");
+    return std::nullopt;
+  }
+  crypto::Pkcs11Settings out;
+  out.module = table.text("module");
+  out.token = table.text("token");
+  out.key = table.text("key", out.key);
+  out.pin_file = table.text("pin_file");
+  return out;
+}
+
 void read_limits(Config& table, net::ServerLimits& limits) {
   limits.connections_max = static_cast<std::size_t>(table.integer("connections_max", 1, 100000, static_cast<std::int64_t>(limits.connections_max)));
   limits.worker_threads = static_cast<std::size_t>(table.integer("worker_threads", 1, 256, static_cast<std::int64_t>(limits.worker_threads)));
@@ -48,7 +64,9 @@ Settings Settings::read(Config& config) {
   out.identity = read_identity(node, "identity");
   out.state = node.text("state");
   out.trust = node.text("trust");
-  out.master_key = node.text("master_key");
+  Config device = config.table("device");
+  out.token = read_token(device);
+  out.master_key = out.token ? node.text("master_key", "") : node.text("master_key");
   out.enrolment_secret = node.text("enrolment_secret", "");
   const auto suite = crypto::find_suite(node.text("suite", "GM-hybrid"));
   if (suite) {

@@ -1,4 +1,4 @@
-// What every element's configuration has in common: tables [node], [status], [audit], [peers.<name>].
+// What every element's configuration has in common: tables [node], [device], [status], [audit], [peers.<name>].
 #pragma once
 
 #include <chrono>
@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/identity.hpp"
+#include "crypto/device.hpp"
 #include "crypto/suite.hpp"
 #include "net/client.hpp"
 #include "net/server.hpp"
@@ -30,7 +31,8 @@ struct Settings {
   Identity identity;
   std::filesystem::path state;               // folder, mode 0700
   std::filesystem::path trust;               // folder with root-*.pem and issuing-*.pem
-  std::filesystem::path master_key;          // the software device's
+  std::filesystem::path master_key;          // the software device's; empty if there is a token
+  std::optional<crypto::Pkcs11Settings> token = {};  // where the master key is instead
   std::filesystem::path enrolment_secret;    // one-time; deleted after use
   const crypto::Suite* suite = nullptr;
   std::uint32_t policy_epoch = 1;

@@ -1,7 +1,9 @@
-// The two issuing CAs that CAS signs with: one hierarchy for ML-DSA keys (TLS and messages), one for the suite's classical keys (messages).
+// The two issuing CAs that CAS signs with: one hierarchy for ML-DSA keys (TLS and messages), one for the suite's classical keys (messages). And those that they
+// have succeeded, which sign nothing new but the status of what they issued.
 #pragma once
 
 #include <array>
+#include <vector>
 
 #include "crypto/x509.hpp"
 
@@ -15,11 +17,17 @@ constexpr std::string_view name(Branch branch) noexcept { return branch == Branc
 struct Authority {
   crypto::Certificate certificate;
   crypto::PrivateKey key;
+  std::int64_t generation = 1;  // 1 from the ceremony, one more with each rollover
 };
 
 struct Authorities {
   Authority ml_dsa;
   Authority classical;
+  std::vector<Authority> earlier_ml_dsa = {};  // the latest first
+  std::vector<Authority> earlier_classical = {};
+  [[nodiscard]] const std::vector<Authority>& earlier(Branch branch) const noexcept { return branch == Branch::ml_dsa ? earlier_ml_dsa : earlier_classical; }
+  /// Whose name and key identifier the certificate bears, whichever generation: nullptr if none.
+  [[nodiscard]] const Authority* issuer_of(Branch branch, const crypto::Certificate& certificate) const;
   [[nodiscard]] const Authority& of(Branch branch) const noexcept { return branch == Branch::ml_dsa ? ml_dsa : classical; }
 };
 

@@ -1,103 +1,113 @@
 #include "services/cas/ceremony.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
+#include <array>
 
-#include <cerrno>
-#include <cstring>
-
-#include "crypto/hybrid_sign.hpp"
-#include "services/cas/ceis/issuer.hpp"
+#include "services/cas/transcript.hpp"
+#include "services/cas/whole_files.hpp"
 
 namespace qanat::cas {
 namespace {
 
-constexpr UnixMs year_ms = 365ULL * 86'400'000;
-constexpr UnixMs root_lifetime_ms = 20 * year_ms;
-constexpr UnixMs issuing_lifetime_ms = 10 * year_ms;
-constexpr mode_t private_file = 0600;
-constexpr mode_t public_file = 0644;
+constexpr std::size_t request_octets_max = 64U * 1024;
+constexpr std::filesystem::perms owner_only = std::filesystem::perms::owner_all;
+constexpr std::filesystem::perms everybody_reads = owner_only | std::filesystem::perms::group_read | std::filesystem::perms::group_exec |
+                                                   std::filesystem::perms::others_read | std::filesystem::perms::others_exec;
 
-class Descriptor {
- public:
-  explicit Descriptor(int descriptor) : descriptor_(descriptor) {}
-  ~Descriptor() {
-    if (descriptor_ >= 0) (void)::close(descriptor_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const noexcept { return descriptor_; }
+std::string keeping_of(const std::optional<crypto::Pkcs11Settings>& token) {
+  return token ? "pkcs11: sealed by token '" + token->token + "', key '" + token->key + "'" : "files";
+}
 
- private:
-  int descriptor_;
+/// The device that seals the roots' keys; none where they are files.
+Result<std::unique_ptr<crypto::CryptoDevice>> root_device(const std::optional<crypto::Pkcs11Settings>& token, crypto::Rng& rng) {
+  if (!token) return std::unique_ptr<crypto::CryptoDevice>();
+  return crypto::open_pkcs11_device(*token, rng);
+}
+
+/// Made or read, and where.
+struct RootsAtHand {
+  Roots roots;
+  std::filesystem::path folder;
+  std::string keeping;
 };
 
-std::unexpected<Error> file_failure(const std::filesystem::path& file) { return fail(ErrorCode::internal, file.string() + ": " + std::strerror(errno)); }
+Result<RootsAtHand> bring_roots(const OfflineRoots& offline, crypto::Rng& rng) {
+  const bool sealed = roots_are_sealed(offline.folder);
+  const std::optional<crypto::Pkcs11Settings> token = sealed ? offline.token : std::nullopt;
+  ASSIGN_OR_RETURN(const auto device, root_device(token, rng));
+  ASSIGN_OR_RETURN(Roots roots, read_roots(offline.folder, device.get()));
+  // A transcript that does not hold is looked into before anything else is signed.
+  TRY(verify_transcript(offline.folder));
+  return Result<RootsAtHand>(RootsAtHand{.roots = std::move(roots), .folder = offline.folder, .keeping = keeping_of(token)});
+}
 
-Result<void> write_new(const std::filesystem::path& file, ByteView octets, mode_t mode) {
-  const Descriptor out(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-  if (out.get() < 0) return file_failure(file);
-  while (!octets.empty()) {
-    const ssize_t written = ::write(out.get(), octets.data(), octets.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return file_failure(file);
-    octets = octets.subspan(static_cast<std::size_t>(written));
+RootAct act_of(std::string act, const Roots& roots, std::string keeping, UnixMs now) {
+  return {.act = std::move(act), .network = roots.pair.ml_dsa.certificate.names().common_name, .keeping = std::move(keeping), .at = now, .made = {}};
+}
+
+/// The roots' own certificates in a folder of trust.
+Result<void> place_roots(const Roots& roots, const std::filesystem::path& folder) {
+  for (const Branch branch : all_branches) {
+    const std::string pem = roots.pair.of(branch).certificate.pem();
+    TRY(place_file(folder / file_of("root", branch, ".pem"), as_bytes(pem), public_file));
   }
-  if (::fsync(out.get()) != 0) return file_failure(file);
   return {};
 }
 
-Result<void> sync_folder(const std::filesystem::path& folder) {
-  const Descriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (handle.get() < 0 || ::fsync(handle.get()) != 0) return file_failure(folder);
+Result<void> write_root_folder(const Roots& roots, const RootPlan& plan, crypto::CryptoDevice* device, const std::filesystem::path& folder, crypto::Rng& rng, std::string& transcript) {
+  TRY(write_roots(roots, folder, device));
+  RootAct act = act_of("ceremony", roots, keeping_of(plan.token), plan.now_ms);
+  for (const Branch branch : all_branches) act.made.emplace_back(file_of("root", branch, ".pem"), roots.pair.of(branch).certificate);
+  ASSIGN_OR_RETURN(transcript, write_transcript(folder, roots, act, rng));
   return {};
 }
 
-/// Lower-case hexadecimal without a copy outside of locked memory.
-Secret hex_of(const Secret& secret) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  Secret out(2 * secret.size());
-  std::size_t at = 0;
-  for (const std::uint8_t octet : secret.reveal()) {
-    out.writable()[at++] = static_cast<std::uint8_t>(digits[octet >> 4U]);
-    out.writable()[at++] = static_cast<std::uint8_t>(digits[octet & 0x0fU]);
+Result<std::string> found_roots(const Roots& roots, const RootPlan& plan, crypto::CryptoDevice* device, crypto::Rng& rng) {
+  std::string transcript;
+  TRY(make_whole_folder(plan.folder, owner_only, [&](const std::filesystem::path& part) { return write_root_folder(roots, plan, device, part, rng, transcript); }));
+  return transcript;
+}
+
+Result<void> check_root_plan(const RootPlan& plan) {
+  if (plan.suite == nullptr) return fail(ErrorCode::invalid_argument, "ceremony: no suite is named");
+  if (plan.network.empty()) return fail(ErrorCode::invalid_argument, "ceremony: the network has no name");
+  return {};
+}
+
+/// The requests of both branches and what they are called, without the ending.
+struct IssuingRequest {
+  Branch branch{};
+  std::string stem;
+  crypto::CertificateRequest request;
+};
+
+Result<std::vector<IssuingRequest>> read_requests(const std::filesystem::path& folder) {
+  std::vector<IssuingRequest> out;
+  for (const Branch branch : all_branches) {
+    const std::string beginning = file_of("issuing", branch, "");
+    std::vector<std::string> found;
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+      const std::string file = entry.path().filename().string();
+      if (file.starts_with(beginning) && file.ends_with(".csr")) found.push_back(entry.path().stem().string());
+    }
+    if (error) return fail(ErrorCode::not_found, folder.string() + ": " + error.message());
+    if (found.size() != 1) return fail(ErrorCode::invalid_argument, folder.string() + ": holds " + std::to_string(found.size()) + " requests " + beginning + "*.csr where one belongs");
+    const std::filesystem::path file = folder / (found.front() + ".csr");
+    ASSIGN_OR_RETURN(const Bytes der, read_whole_file(file, request_octets_max));
+    auto request = crypto::CertificateRequest::parse(der);
+    if (!request) return fail_in(file.string(), request.error());
+    out.push_back({.branch = branch, .stem = found.front(), .request = *std::move(request)});
   }
   return out;
-}
-
-Result<Authorities> make_pair(const CeremonyPlan& plan, std::string_view rank, crypto::CertificateUse use, UnixMs lifetime, const Authorities* above,
-                              crypto::Rng& rng) {
-  ASSIGN_OR_RETURN(const crypto::Signer signer, crypto::Signer::generate(*plan.suite, rng));
-  crypto::SigningSecret secrets = signer.secret();
-  const auto make = [&](Branch branch, Secret secret, const Bytes& public_key) -> Result<Authority> {
-    crypto::PrivateKey key{.algorithm = key_algorithm(*plan.suite, branch), .secret = std::move(secret)};
-    const std::string common_name = plan.network + " " + std::string(rank) + " " + std::string(crypto::name(key.algorithm));
-    const crypto::CertificateTemplate wanted{.use = use,
-                                             .names = {.common_name = common_name, .element = {}, .number = {}, .dns = {}},
-                                             .key_algorithm = key.algorithm,
-                                             .public_key = public_key,
-                                             .serial = draw_serial(rng),
-                                             .not_before = plan.now_ms - backdating_ms,
-                                             .not_after = plan.now_ms + lifetime};
-    const Authority* issuer = above == nullptr ? nullptr : &above->of(branch);
-    ASSIGN_OR_RETURN(crypto::Certificate certificate,
-                     crypto::issue(wanted, issuer == nullptr ? nullptr : &issuer->certificate, issuer == nullptr ? key : issuer->key));
-    return Result<Authority>(Authority{.certificate = std::move(certificate), .key = std::move(key)});
-  };
-  ASSIGN_OR_RETURN(Authority ml_dsa, make(Branch::ml_dsa, std::move(secrets.ml_dsa_seed), signer.verifying_key().ml_dsa));
-  ASSIGN_OR_RETURN(Authority classical, make(Branch::classical, std::move(secrets.scalar), signer.verifying_key().point));
-  return Result<Authorities>(Authorities{.ml_dsa = std::move(ml_dsa), .classical = std::move(classical)});
-}
-
-std::string file_of(std::string_view rank, Branch branch, std::string_view ending) {
-  return std::string(rank) + "-" + std::string(name(branch)) + std::string(ending);
 }
 
 Result<void> check_nothing_is_there(const CeremonyPlan& plan) {
   std::vector<std::filesystem::path> files{plan.state / "cas.db"};
   for (const Branch branch : all_branches) {
-    files.push_back(plan.offline / file_of("root", branch, ".key"));
-    files.push_back(plan.offline / file_of("root", branch, ".pem"));
+    if (!plan.roots) {
+      files.push_back(plan.offline / file_of("root", branch, ".key"));
+      files.push_back(plan.offline / file_of("root", branch, ".pem"));
+    }
     files.push_back(plan.trust / file_of("root", branch, ".pem"));
     files.push_back(plan.trust / file_of("issuing", branch, ".pem"));
   }
@@ -110,49 +120,97 @@ Result<void> check_nothing_is_there(const CeremonyPlan& plan) {
   return {};
 }
 
-Result<void> make_folder(const std::filesystem::path& folder, std::filesystem::perms access) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (!error) std::filesystem::permissions(folder, access, error);
-  if (error) return fail(ErrorCode::internal, folder.string() + ": " + error.message());
-  return {};
+/// What the names of the roots begin with.
+std::string network_of(const Roots& roots) {
+  const std::string& common_name = roots.pair.ml_dsa.certificate.names().common_name;
+  return common_name.substr(0, common_name.rfind(" root "));
 }
 
-Result<void> write_files(const CeremonyPlan& plan, const Authorities& roots, const Authorities& issuing) {
-  for (const Branch branch : all_branches) {
-    const Authority& root = roots.of(branch);
-    const std::string root_pem = root.certificate.pem();
-    const std::string issuing_pem = issuing.of(branch).certificate.pem();
-    const Secret digits = hex_of(root.key.secret);
-    TRY(write_new(plan.offline / file_of("root", branch, ".key"), digits.reveal(), private_file));
-    TRY(write_new(plan.offline / file_of("root", branch, ".pem"), as_bytes(root_pem), public_file));
-    TRY(write_new(plan.trust / file_of("root", branch, ".pem"), as_bytes(root_pem), public_file));
-    TRY(write_new(plan.trust / file_of("issuing", branch, ".pem"), as_bytes(issuing_pem), public_file));
+/// The first generation, by way of requests as every later one.
+Result<Authorities> make_issuing(const CeremonyPlan& plan, const Roots& roots, crypto::Rng& rng) {
+  ASSIGN_OR_RETURN(KeyPair keys, make_keys(*plan.suite, rng));
+  const auto certify = [&](Branch branch, crypto::PrivateKey key) -> Result<Authority> {
+    const std::string common_name = network_of(roots) + " issuing " + std::string(crypto::name(key.algorithm));
+    ASSIGN_OR_RETURN(const Bytes der, crypto::make_request(key, {.common_name = common_name, .element = {}, .number = {}, .dns = {}}));
+    ASSIGN_OR_RETURN(const crypto::CertificateRequest request, crypto::CertificateRequest::parse(der));
+    ASSIGN_OR_RETURN(crypto::Certificate certificate, sign_issuing(roots, branch, request, plan.now_ms, rng));
+    return Result<Authority>(Authority{.certificate = std::move(certificate), .key = std::move(key)});
+  };
+  ASSIGN_OR_RETURN(Authority ml_dsa, certify(Branch::ml_dsa, std::move(keys.ml_dsa)));
+  ASSIGN_OR_RETURN(Authority classical, certify(Branch::classical, std::move(keys.classical)));
+  return Result<Authorities>(Authorities{.ml_dsa = std::move(ml_dsa), .classical = std::move(classical)});
+}
+
+Result<RootsAtHand> make_or_bring_roots(const CeremonyPlan& plan, crypto::Rng& rng) {
+  if (plan.roots) {
+    ASSIGN_OR_RETURN(RootsAtHand found, bring_roots(*plan.roots, rng));
+    if (found.roots.suite != plan.suite) {
+      return fail(ErrorCode::invalid_argument, plan.roots->folder.string() + ": the roots are of suite " + std::string(found.roots.suite->name) + ", not " + std::string(plan.suite->name));
+    }
+    return found;
   }
-  TRY(sync_folder(plan.offline));
-  return sync_folder(plan.trust);
+  ASSIGN_OR_RETURN(Roots roots, make_roots(plan.network, *plan.suite, plan.now_ms, rng));
+  const RootPlan own{.network = plan.network, .suite = plan.suite, .folder = plan.offline, .token = {}, .now_ms = plan.now_ms};
+  TRY(found_roots(roots, own, nullptr, rng));
+  return Result<RootsAtHand>(RootsAtHand{.roots = std::move(roots), .folder = plan.offline, .keeping = keeping_of({})});
 }
 
 }  // namespace
 
+Result<std::string> hold_root_ceremony(const RootPlan& plan) {
+  TRY(check_root_plan(plan));
+  ASSIGN_OR_RETURN(const auto rng, crypto::open_rng());
+  // The device first: without it no root is made.
+  ASSIGN_OR_RETURN(const auto device, root_device(plan.token, *rng));
+  ASSIGN_OR_RETURN(const Roots roots, make_roots(plan.network, *plan.suite, plan.now_ms, *rng));
+  return found_roots(roots, plan, device.get(), *rng);
+}
+
+Result<std::string> sign_issuing_requests(const OfflineRoots& offline, const std::filesystem::path& requests, const std::filesystem::path& out, UnixMs now_ms) {
+  ASSIGN_OR_RETURN(const std::vector<IssuingRequest> asked, read_requests(requests));
+  ASSIGN_OR_RETURN(const auto rng, crypto::open_rng());
+  ASSIGN_OR_RETURN(const RootsAtHand at_hand, bring_roots(offline, *rng));
+  RootAct act = act_of("issuing", at_hand.roots, at_hand.keeping, now_ms);
+  for (const IssuingRequest& one : asked) {
+    ASSIGN_OR_RETURN(crypto::Certificate certificate, sign_issuing(at_hand.roots, one.branch, one.request, now_ms, *rng));
+    act.made.emplace_back(one.stem + ".pem", std::move(certificate));
+  }
+  std::string transcript;
+  TRY(make_whole_folder(out, everybody_reads, [&](const std::filesystem::path& part) -> Result<void> {
+    TRY(place_roots(at_hand.roots, part));
+    for (const auto& [file, certificate] : act.made) {
+      const std::string pem = certificate.pem();
+      TRY(write_new_file(part / file, as_bytes(pem), public_file));
+    }
+    // On record before the folder gets its name.
+    ASSIGN_OR_RETURN(transcript, write_transcript(at_hand.folder, at_hand.roots, act, *rng));
+    return {};
+  }));
+  return transcript;
+}
+
 Result<void> hold_ceremony(const CeremonyPlan& plan) {
   if (plan.suite == nullptr) return fail(ErrorCode::invalid_argument, "ceremony: no suite is named");
   TRY(check_nothing_is_there(plan));
-  using std::filesystem::perms;
-  constexpr perms readable = perms::owner_all | perms::group_read | perms::group_exec | perms::others_read | perms::others_exec;
-  TRY(make_folder(plan.offline, perms::owner_all));
-  TRY(make_folder(plan.state, perms::owner_all));
-  TRY(make_folder(plan.trust, readable));
+  TRY(make_folder(plan.state, owner_only));
+  TRY(make_folder(plan.trust, everybody_reads));
 
   ASSIGN_OR_RETURN(const auto rng, crypto::open_rng());
-  ASSIGN_OR_RETURN(const auto device, crypto::open_software_device(plan.master_key, *rng));
-  ASSIGN_OR_RETURN(const Authorities roots, make_pair(plan, "root", crypto::CertificateUse::root_ca, root_lifetime_ms, nullptr, *rng));
-  ASSIGN_OR_RETURN(const Authorities issuing, make_pair(plan, "issuing", crypto::CertificateUse::issuing_ca, issuing_lifetime_ms, &roots, *rng));
+  ASSIGN_OR_RETURN(const auto device, crypto::open_device(plan.token, plan.master_key, *rng));
+  ASSIGN_OR_RETURN(const RootsAtHand at_hand, make_or_bring_roots(plan, *rng));
+  ASSIGN_OR_RETURN(const Authorities issuing, make_issuing(plan, at_hand.roots, *rng));
+  RootAct act = act_of("issuing", at_hand.roots, at_hand.keeping, plan.now_ms);
+  for (const Branch branch : all_branches) act.made.emplace_back(file_of("issuing", branch, ".pem"), issuing.of(branch).certificate);
+  TRY(write_transcript(at_hand.folder, at_hand.roots, act, *rng));
   // The files come last: a trust folder that is complete belongs to a CAS that can issue.
   ASSIGN_OR_RETURN(const auto records, Records::open(plan.state / "cas.db", *device));
   TRY(records->keep_authorities(issuing));
   TRY(records->expect(plan.elements, plan.now_ms));
-  return write_files(plan, roots, issuing);
+  for (const Branch branch : all_branches) {
+    const std::string pem = issuing.of(branch).certificate.pem();
+    TRY(write_new_file(plan.trust / file_of("issuing", branch, ".pem"), as_bytes(pem), public_file));
+  }
+  return place_roots(at_hand.roots, plan.trust);
 }
 
 Result<void> expect_elements(const std::filesystem::path& state, const std::filesystem::path& master_key, std::span<const ExpectedElement> elements,

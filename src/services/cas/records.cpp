@@ -1,6 +1,8 @@
 #include "services/cas/records.hpp"
 
 #include "crypto/kdf.hpp"
+#include "services/cas/authority_contexts.hpp"
+#include "services/cas/authority_schema.hpp"
 #include "services/cas/csp/schema.hpp"
 
 namespace qanat::cas {
@@ -37,9 +39,9 @@ constexpr std::array migrations{
       ) STRICT;
       CREATE INDEX certificate_identity ON certificate (identity))sql"},
     store::Migration{2, status_schema},
+    store::Migration{3, authority_schema},
 };
 
-Bytes authority_context(Branch branch) { return store::column_context("authority.sealed_key", as_bytes(name(branch))); }
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }
 
 struct RecordedRow {
@@ -116,30 +118,6 @@ Result<void> Records::keep_authorities(const Authorities& authorities) {
     }
     return {};
   });
-}
-
-Result<Authorities> Records::authorities(const crypto::Suite& suite) {
-  const auto read = [&](Branch branch) -> Result<Authority> {
-    Bytes der;
-    Bytes sealed;
-    TRY(store_->transact([&](store::Transaction& transaction) {
-      return transaction.query("SELECT certificate, sealed_key FROM authority WHERE branch = ?", {name(branch)}, [&](const store::Row& row) {
-        der = row.blob(0);
-        sealed = row.blob(1);
-      });
-    }));
-    if (der.empty()) return fail(ErrorCode::not_found, "cas.db holds no issuing CA: the ceremony has not been held");
-    ASSIGN_OR_RETURN(crypto::Certificate certificate, crypto::Certificate::parse(der));
-    if (certificate.key_algorithm() != key_algorithm(suite, branch)) {
-      return fail(ErrorCode::invalid_argument, "the issuing CA " + certificate.subject() + " is not of suite " + std::string(suite.name));
-    }
-    ASSIGN_OR_RETURN(Secret secret, device_.unseal(authority_context(branch), sealed));
-    crypto::PrivateKey key{.algorithm = certificate.key_algorithm(), .secret = std::move(secret)};
-    return Result<Authority>(Authority{.certificate = std::move(certificate), .key = std::move(key)});
-  };
-  ASSIGN_OR_RETURN(Authority ml_dsa, read(Branch::ml_dsa));
-  ASSIGN_OR_RETURN(Authority classical, read(Branch::classical));
-  return Result<Authorities>(Authorities{.ml_dsa = std::move(ml_dsa), .classical = std::move(classical)});
 }
 
 Result<void> Records::expect(std::span<const ExpectedElement> elements, UnixMs now) {
@@ -237,6 +215,16 @@ Result<crypto::CertStatus> Records::status(Branch branch, ByteView serial) {
   crypto::CertStatus out = crypto::CertStatus::unknown;
   TRY(store_->transact([&](store::Transaction& transaction) {
     return transaction.query("SELECT revoked_ms FROM certificate WHERE serial = ? AND branch = ? AND state = 'issued'", {serial, name(branch)},
+                             [&](const store::Row& row) { out = row.is_null(0) ? crypto::CertStatus::good : crypto::CertStatus::revoked; });
+  }));
+  return out;
+}
+
+Result<crypto::CertStatus> Records::status(Branch branch, std::int64_t generation, ByteView serial) {
+  crypto::CertStatus out = crypto::CertStatus::unknown;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT revoked_ms FROM certificate WHERE serial = ? AND branch = ? AND generation = ? AND state = 'issued'",
+                             {serial, name(branch), generation},
                              [&](const store::Row& row) { out = row.is_null(0) ? crypto::CertStatus::good : crypto::CertStatus::revoked; });
   }));
   return out;

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "crypto/device.hpp"
@@ -32,6 +34,13 @@ struct Intention {
   UnixMs not_after = 0;
 };
 
+/// Issuing CAs that are made and wait for the roots' signatures.
+struct NextAuthority {
+  Branch branch{};
+  std::int64_t generation = 0;
+  Bytes request;  // PKCS#10
+};
+
 enum class Overlap : std::uint8_t {
   refused,  // one live bundle per identity: the old one must have expired or been revoked
   allowed,  // CAS's own certificate is replaced before it expires
@@ -59,6 +68,14 @@ class Records {
   Result<void> keep_authorities(const Authorities& authorities);
   Result<Authorities> authorities(const crypto::Suite& suite);
 
+  // Rollover (rollover.hpp).
+  /// Those that wait, in the order of all_branches; empty if none do.
+  Result<std::vector<NextAuthority>> next_authorities();
+  /// `key` is sealed; `conflict` if some wait already.
+  Result<void> keep_next(std::span<const std::pair<NextAuthority, const crypto::PrivateKey*>> next);
+  /// In one transaction: what waits issues from now on under these certificates (in the order of all_branches), what issued until now only answers. `conflict` if none wait.
+  Result<void> succeed(std::span<const crypto::Certificate> certificates, UnixMs now);
+
   Result<void> expect(std::span<const ExpectedElement> elements, UnixMs now);
   /// Every one-time secret of this identity, the latest first.
   Result<std::vector<Expectation>> expectations(const Identity& identity);
@@ -72,6 +89,8 @@ class Records {
   /// Revokes every live certificate of the identity; their serials. `not_found` if it never had one.
   Result<std::vector<Bytes>> revoke(const Identity& identity, UnixMs now);
   Result<crypto::CertStatus> status(Branch branch, ByteView serial);
+  /// The same for those that this generation of the issuing CA signed; unknown for others.
+  Result<crypto::CertStatus> status(Branch branch, std::int64_t generation, ByteView serial);
   /// good only if exactly this certificate was issued here and is not revoked.
   Result<crypto::CertStatus> status(const crypto::Certificate& certificate);
 

@@ -281,11 +281,13 @@ Result<void> CasService::local_status(const crypto::Certificate& certificate) {
 }
 
 net::Response CasService::chains(const Issued& issued) const {
-  const auto chain = [](const crypto::Certificate& leaf, const Authority& authority) {
-    return wire::Json::array({wire::to_base64(leaf.der()), wire::to_base64(authority.certificate.der())});
+  // A request that comes again gets what it got: perhaps of an earlier generation.
+  const auto chain = [&](Branch branch, const crypto::Certificate& leaf) {
+    const Authority* const issuer = authorities_.earlier(branch).empty() ? nullptr : authorities_.issuer_of(branch, leaf);
+    return wire::Json::array({wire::to_base64(leaf.der()), wire::to_base64((issuer != nullptr ? *issuer : authorities_.of(branch)).certificate.der())});
   };
-  return node::json_response(wire::Json::object({{"ml_dsa", chain(issued.ml_dsa, authorities_.ml_dsa)},
-                                                 {"classical", issued.classical ? chain(*issued.classical, authorities_.classical) : wire::Json::array()}}));
+  return node::json_response(wire::Json::object({{"ml_dsa", chain(Branch::ml_dsa, issued.ml_dsa)},
+                                                 {"classical", issued.classical ? chain(Branch::classical, *issued.classical) : wire::Json::array()}}));
 }
 
 }  // namespace qanat::cas

@@ -93,5 +93,30 @@ TEST_F(ConfigTest, CommonSettingsRefuseABadIdentityAndAnUnknownSuite) {
   EXPECT_EQ(settings.peers.at("cas").port, 4000);
 }
 
+TEST_F(ConfigTest, TheMasterKeyIsInAFileUnlessATokenIsNamed) {
+  const std::string node = "[node]\nidentity = \"qanat://a/kms/kms-a\"\nstate = \"/tmp/x\"\ntrust = \"/tmp/y\"\n";
+  const std::string token = "[device]\nkind = \"pkcs11\"\nmodule = \"/lib/m.so\"\ntoken = \"kms\"\n";
+  const auto complaint = [&](const std::string& text) {
+    Config config = read(text);
+    (void)Settings::read(config);
+    const auto done = config.finish();
+    return done ? std::string() : done.error().message;
+  };
+  EXPECT_EQ(complaint(node + "master_key = \"/tmp/z\"\n"), "");
+  EXPECT_TRUE(complaint(node).contains("master_key")) << "the software device needs its file";
+  EXPECT_EQ(complaint(node + "master_key = \"/tmp/z\"\n[device]\nkind = \"software\"\n"), "");
+  EXPECT_EQ(complaint(node + token + "pin_file = \"/tmp/pin\"\n"), "");
+  EXPECT_TRUE(complaint(node + token).contains("device.pin_file")) << "a PIN is never in the configuration itself";
+  EXPECT_TRUE(complaint(node + token + "pin_file = \"/tmp/pin\"\npin = \"1234\"\n").contains("device.pin"));
+  EXPECT_TRUE(complaint(node + "master_key = \"/tmp/z\"\n[device]\nkind = \"sdf\"\n").contains("device.kind"));
+  Config config = read(node + token + "pin_file = \"/tmp/pin\"\n");
+  const Settings settings = Settings::read(config);
+  ASSERT_TRUE(settings.token);
+  EXPECT_EQ(settings.token->module, "/lib/m.so");
+  EXPECT_EQ(settings.token->token, "kms");
+  EXPECT_EQ(settings.token->key, "qanat master key");
+  EXPECT_EQ(settings.token->pin_file, "/tmp/pin");
+}
+
 }  // namespace
 }  // namespace qanat::node

@@ -26,7 +26,7 @@ Csp::Csp(node::Node& node, const CasSettings& settings, Records& records, const 
       records_(records.store()),
       delegates_(records, authorities, node.suite(), node.rng(), node.identity(), settings.responder_lifetime),
       lists_(records_, authorities, settings.front.url, settings.crl_lifetime),
-      desk_(records_, authorities, delegates_, node.clock(), desk_settings(settings)),
+      desk_(records_, authorities, delegates_, node.clock(), desk_settings(settings), Responder(records, authorities, settings.status_lifetime)),
       front_(desk_, lists_, authorities, node.clock()),
       notices_(node) {
   if (!settings.directory.uri.empty()) directory_ = std::make_unique<DirectoryPublisher>(records_, authorities, settings.directory, node.clock());

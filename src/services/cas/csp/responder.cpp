@@ -12,9 +12,11 @@ constexpr int unauthorized = 6;
 
 const Authority* Responder::issuer_named_by(ByteView request_der, Branch& branch) const {
   for (const Branch candidate : all_branches) {
-    if (!crypto::query_names_issuer(request_der, authorities_.of(candidate).certificate)) continue;
     branch = candidate;
-    return &authorities_.of(candidate);
+    if (crypto::query_names_issuer(request_der, authorities_.of(candidate).certificate)) return &authorities_.of(candidate);
+    for (const Authority& earlier : authorities_.earlier(candidate)) {
+      if (crypto::query_names_issuer(request_der, earlier.certificate)) return &earlier;
+    }
   }
   return nullptr;
 }
@@ -25,7 +27,7 @@ Bytes Responder::answer(ByteView request_der, UnixMs now) const {
   Branch branch{};
   const Authority* issuer = issuer_named_by(request_der, branch);
   if (issuer == nullptr) return crypto::make_status_error(unauthorized);
-  const auto status = records_.status(branch, query->serial);
+  const auto status = records_.status(branch, issuer->generation, query->serial);
   if (!status) return crypto::make_status_error(internal_error);
   const crypto::StatusAnswer answer{.status = *status, .this_update = now, .next_update = now + static_cast<UnixMs>(lifetime_.count())};
   auto response = crypto::make_status_response(request_der, answer, issuer->certificate, issuer->key);

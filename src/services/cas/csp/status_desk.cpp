@@ -17,8 +17,8 @@ constexpr int status_unauthorized = 6;
 constexpr std::size_t tag_octets = 16;
 
 StatusDesk::Reply refused(int status) {
-  return {.answer = std::make_shared<const PresignedAnswer>(
-              PresignedAnswer{.der = crypto::make_status_error(status), .this_update = 0, .next_update = 0, .tag = ""}),
+  return {.answer =
+              std::make_shared<const PresignedAnswer>(PresignedAnswer{.der = crypto::make_status_error(status), .this_update = 0, .next_update = 0, .tag = ""}),
           .lasting = false};
 }
 
@@ -46,7 +46,7 @@ std::optional<StatusDesk::Reply> StatusDesk::ready(ByteView request_der) const {
   const auto questions = crypto::parse_status_questions(request_der);
   if (!questions) return refused(status_malformed_request);
   const std::optional<Branch> branch = branch_of(*questions);
-  if (!branch) return refused(status_unauthorized);
+  if (!branch) return has_earlier() ? std::nullopt : std::optional(refused(status_unauthorized));
   if (questions->about.size() != 1 || !questions->nonce.empty()) return std::nullopt;
   const crypto::StatusQuestion& question = questions->about.front();
   auto answer = presigned_.find({.branch = *branch, .hash = question.hash, .serial = question.serial}, clock_.now_ms());
@@ -58,7 +58,12 @@ StatusDesk::Reply StatusDesk::sign(ByteView request_der) {
   const auto questions = crypto::parse_status_questions(request_der);
   if (!questions) return refused(status_malformed_request);
   const std::optional<Branch> branch = branch_of(*questions);
-  if (!branch) return refused(status_unauthorized);
+  if (!branch) {
+    const UnixMs now = clock_.now_ms();
+    return {.answer = std::make_shared<const PresignedAnswer>(
+                PresignedAnswer{.der = earlier_.answer(request_der, now), .this_update = now, .next_update = now, .tag = ""}),
+            .lasting = false};
+  }
   auto reply = sign_for(*questions, *branch);
   if (reply) return *std::move(reply);
   node::log(node::LogLevel::error, "certificate status: {}", reply.error().message);

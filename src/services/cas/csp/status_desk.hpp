@@ -6,20 +6,28 @@
 #include "node/node.hpp"
 #include "services/cas/csp/delegates.hpp"
 #include "services/cas/csp/presigned.hpp"
+#include "services/cas/csp/responder.hpp"
 #include "services/cas/csp/status_records.hpp"
 
 namespace qanat::cas {
 
 struct DeskSettings {
-  std::chrono::seconds asked_lifetime{60};     // of an answer to a nonce, to several questions, or about an unknown certificate
+  std::chrono::seconds asked_lifetime{60};  // of an answer to a nonce, to several questions, or about an unknown certificate
   std::chrono::seconds presigned_lifetime{3600};
-  std::size_t presigned_max = 10'000;          // answers made ahead; one with its responder's certificate has about 9 KiB
+  std::size_t presigned_max = 10'000;  // answers made ahead; one with its responder's certificate has about 9 KiB
 };
 
 class StatusDesk {
  public:
-  StatusDesk(StatusRecords& records, const Authorities& authorities, const Delegates& delegates, const Clock& clock, DeskSettings settings)
-      : records_(records), authorities_(authorities), delegates_(delegates), clock_(clock), settings_(settings), presigned_(settings.presigned_max) {}
+  /// `earlier` answers for the issuing CAs before a rollover, which sign for themselves.
+  StatusDesk(StatusRecords& records, const Authorities& authorities, const Delegates& delegates, const Clock& clock, DeskSettings settings, Responder earlier)
+      : records_(records),
+        authorities_(authorities),
+        delegates_(delegates),
+        earlier_(earlier),
+        clock_(clock),
+        settings_(settings),
+        presigned_(settings.presigned_max) {}
 
   /// A whole OCSPResponse. `lasting`: made ahead or kept from now on; caches may serve it until its nextUpdate (RFC 5019 §6).
   struct Reply {
@@ -41,12 +49,14 @@ class StatusDesk {
 
  private:
   [[nodiscard]] std::optional<Branch> branch_of(const crypto::StatusQuestions& questions) const;
+  [[nodiscard]] bool has_earlier() const noexcept { return !authorities_.earlier_ml_dsa.empty() || !authorities_.earlier_classical.empty(); }
   [[nodiscard]] Result<PresignedAnswer> presign(const PresignedKey& key, const Standing& standing) const;
   Result<Reply> sign_for(const crypto::StatusQuestions& questions, Branch branch);
 
   StatusRecords& records_;
   const Authorities& authorities_;
   const Delegates& delegates_;
+  const Responder earlier_;
   const Clock& clock_;
   const DeskSettings settings_;
   Presigned presigned_;

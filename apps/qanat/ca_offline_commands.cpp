@@ -1,0 +1,158 @@
+#include "ca_offline_commands.hpp"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/clock.hpp"
+#include "node/config.hpp"
+#include "services/cas/ceremony.hpp"
+#include "services/cas/rollover.hpp"
+#include "services/cas/settings.hpp"
+#include "services/cas/transcript.hpp"
+
+namespace qanat::app {
+namespace {
+
+int exit_code(const Result<void>& done) { return done ? 0 : complain(done.error()); }
+
+void add_token_options(CLI::App& command, TokenOptions& options) {
+  command.add_option("--device", options.device, "where the roots' private keys are kept: files (0600), or sealed by the key of a pkcs11 token")
+      ->check(CLI::IsMember({"files", "pkcs11"}))
+      ->capture_default_str();
+  command.add_option("--module", options.token.module, "the token's PKCS#11 library");
+  command.add_option("--token", options.token.token, "label of the token");
+  command.add_option("--key", options.token.key, "label of the sealing key in the token; made there on first use")->capture_default_str();
+  command.add_option("--pin-file", options.token.pin_file, "file with the token's PIN, mode 0600");
+}
+
+Result<node::Settings> read_cas_settings(const std::filesystem::path& file) {
+  ASSIGN_OR_RETURN(node::Config config, node::Config::read(file));
+  node::Settings settings = node::Settings::read(config);
+  static_cast<void>(cas::CasSettings::read(config));  // a mistake anywhere in the file is a mistake
+  TRY(config.finish());
+  return settings;
+}
+
+Result<void> request(const CaRolloverOptions& options) {
+  ASSIGN_OR_RETURN(const node::Settings settings, read_cas_settings(options.config));
+  ASSIGN_OR_RETURN(const std::vector<std::string> files, cas::request_rollover(settings, options.request));
+  for (const std::string& file : files) fmt::print("  {}\n", (options.request / file).string());
+  fmt::print(
+      "  Take these to the roots: qanat ca sign-issuing --root FOLDER --request {} --out FOLDER. Until what it gives is installed, CAS goes on as it is.\n",
+      options.request.string());
+  return {};
+}
+
+Result<void> install(const CaRolloverOptions& options) {
+  ASSIGN_OR_RETURN(const node::Settings settings, read_cas_settings(options.config));
+  ASSIGN_OR_RETURN(const cas::RolledOver done, cas::install_rollover(settings, options.install, options.trust));
+  for (std::size_t i = 0; i < done.files.size(); ++i) {
+    fmt::print("  {}: {}\n    sha256 {}\n", (settings.trust / done.files[i]).string(), done.certificates[i].subject(),
+               to_hex(done.certificates[i].fingerprint(crypto::Hash::sha256)));
+  }
+  fmt::print("  CAS issues by generation {} {}. Elements read their trust folder when they start.\n", done.generation,
+             done.before ? "already" : "from its next start");
+  return {};
+}
+
+}  // namespace
+
+Result<std::optional<crypto::Pkcs11Settings>> TokenOptions::chosen() const {
+  if (device == "files") {
+    if (token.module.empty() && token.token.empty() && token.pin_file.empty()) return std::optional<crypto::Pkcs11Settings>();
+    return fail(ErrorCode::invalid_argument, "a token is named, but --device is not pkcs11");
+  }
+  if (token.module.empty() || token.token.empty() || token.pin_file.empty())
+    return fail(ErrorCode::invalid_argument, "--device pkcs11 needs --module, --token and --pin-file");
+  return std::optional(token);
+}
+
+int ca_ceremony(const CaCeremonyOptions& options) {
+  return exit_code([&]() -> Result<void> {
+    cas::RootPlan plan;
+    ASSIGN_OR_RETURN(plan.suite, crypto::find_suite(options.suite));
+    ASSIGN_OR_RETURN(plan.token, options.token.chosen());
+    plan.network = options.network;
+    plan.folder = options.out;
+    plan.now_ms = SystemClock().now_ms();
+    ASSIGN_OR_RETURN(const std::string transcript, cas::hold_root_ceremony(plan));
+    fmt::print("{}", transcript);
+    return {};
+  }());
+}
+
+int ca_sign_issuing(const CaSignIssuingOptions& options) {
+  return exit_code([&]() -> Result<void> {
+    ASSIGN_OR_RETURN(const auto token, options.token.chosen());
+    ASSIGN_OR_RETURN(const std::string transcript,
+                     cas::sign_issuing_requests({.folder = options.root, .token = token}, options.request, options.out, SystemClock().now_ms()));
+    fmt::print("{}", transcript);
+    return {};
+  }());
+}
+
+int ca_transcript(const std::filesystem::path& root, Output output) {
+  return exit_code([&]() -> Result<void> {
+    ASSIGN_OR_RETURN(const std::vector<cas::TranscriptRecord> records, cas::verify_transcript(root));
+    ASSIGN_OR_RETURN(const cas::RootCertificates roots, cas::read_root_certificates(root));
+    if (output == Output::json) {
+      wire::Json all = wire::Json::array();
+      for (const cas::TranscriptRecord& record : records) {
+        ASSIGN_OR_RETURN(const wire::Json one, wire::Json::parse(std::string_view(record.text)));
+        all.push(one);
+      }
+      fmt::print("{}\n", all.pretty());
+      return {};
+    }
+    for (const cas::TranscriptRecord& record : records) fmt::print("{}", record.text);
+    fmt::print("  {} record(s), unbroken, signed by both roots. Compare their fingerprints with what was written down at the ceremony:\n", records.size());
+    for (const crypto::Certificate* const root_certificate : {&roots.ml_dsa, &roots.classical}) {
+      fmt::print("  {}\n    sha256 {}\n", root_certificate->subject(), to_hex(root_certificate->fingerprint(crypto::Hash::sha256)));
+    }
+    return {};
+  }());
+}
+
+int ca_rollover(const CaRolloverOptions& options) {
+  if (options.request.empty() == options.install.empty())
+    return complain({ErrorCode::invalid_argument, "ca rollover needs --request FOLDER first, then --install FOLDER"});
+  return exit_code(options.install.empty() ? request(options) : install(options));
+}
+
+void add_ca_offline_commands(CLI::App& ca, const OnCommand& on) {
+  CLI::App* command = add_command(ca, "ceremony", "make a network's root CAs, offline",
+                                  "qanat ca ceremony --out root --device pkcs11 --module /usr/lib/softhsm/libsofthsm2.so --token roots --pin-file pin");
+  const auto ceremony = std::make_shared<CaCeremonyOptions>();
+  command->add_option("--out", ceremony->out, "new folder for the roots; take it off the machine")->required();
+  command->add_option("--suite", ceremony->suite, "algorithm suite")->check(CLI::IsMember({"GM-hybrid", "INTL-hybrid"}))->capture_default_str();
+  command->add_option("--name", ceremony->network, "begins the CAs' names")->capture_default_str();
+  add_token_options(*command, ceremony->token);
+  on(command, [ceremony] { return ca_ceremony(*ceremony); });
+
+  command = add_command(ca, "sign-issuing", "sign the requests of issuing CAs with the roots, offline",
+                        "qanat ca sign-issuing --root root --request requests --out issued");
+  const auto signing = std::make_shared<CaSignIssuingOptions>();
+  command->add_option("--root", signing->root, "folder of the roots")->required();
+  command->add_option("--request", signing->request, "folder with issuing-*.csr, one for each branch")->required();
+  command->add_option("--out", signing->out, "new folder for the certificates")->required();
+  add_token_options(*command, signing->token);
+  on(command, [signing] { return ca_sign_issuing(*signing); });
+
+  command = add_command(ca, "transcript", "check what was done with the roots, and print it", "qanat ca transcript --root root");
+  const auto root = std::make_shared<std::filesystem::path>();
+  const auto output = std::make_shared<Output>(Output::people);
+  command->add_option("--root", *root, "folder of the roots; no key is needed")->required();
+  add_json_flag(*command, *output);
+  on(command, [root, output] { return ca_transcript(*root, *output); });
+
+  command = add_command(ca, "rollover", "give CAS its next issuing CAs, while it does not run", "qanat ca rollover --config cas.toml --request requests");
+  const auto rollover = std::make_shared<CaRolloverOptions>();
+  command->add_option("--config", rollover->config, "CAS's configuration file")->required();
+  command->add_option("--request", rollover->request, "make the keys, and write the requests for the roots to this new folder");
+  command->add_option("--install", rollover->install, "take the certificates from this folder, and issue by them from the next start");
+  command->add_option("--trust", rollover->trust, "further trust folders that get the certificates");
+  on(command, [rollover] { return ca_rollover(*rollover); });
+}
+
+}  // namespace qanat::app

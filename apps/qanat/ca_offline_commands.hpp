@@ -1,0 +1,51 @@
+// `qanat ca ceremony`, `sign-issuing`, `transcript` (where the roots are, offline) and `rollover` (at CAS, while it does not run).
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "command_options.hpp"
+#include "crypto/device.hpp"
+
+namespace qanat::app {
+
+/// --device, --module, --token, --key, --pin-file. The PIN itself is never on a command line.
+struct TokenOptions {
+  std::string device = "files";
+  crypto::Pkcs11Settings token = {.module = {}, .token = {}, .key = "qanat root", .pin_file = {}};
+  /// The token, if there is to be one; invalid_argument if it is named in parts.
+  [[nodiscard]] Result<std::optional<crypto::Pkcs11Settings>> chosen() const;
+};
+
+struct CaCeremonyOptions {
+  std::filesystem::path out;
+  std::string suite = "GM-hybrid";
+  std::string network = "Qanat";
+  TokenOptions token;
+};
+int ca_ceremony(const CaCeremonyOptions& options);
+
+struct CaSignIssuingOptions {
+  std::filesystem::path root;
+  std::filesystem::path request;
+  std::filesystem::path out;
+  TokenOptions token;
+};
+int ca_sign_issuing(const CaSignIssuingOptions& options);
+
+/// Checks what was done with the roots, and prints it.
+int ca_transcript(const std::filesystem::path& root, Output output);
+
+struct CaRolloverOptions {
+  std::filesystem::path config;              // CAS's
+  std::filesystem::path request;             // new folder for the requests, or
+  std::filesystem::path install;             // folder with the certificates
+  std::vector<std::filesystem::path> trust;  // further trust folders
+};
+int ca_rollover(const CaRolloverOptions& options);
+
+void add_ca_offline_commands(CLI::App& ca, const OnCommand& on);
+
+}  // namespace qanat::app

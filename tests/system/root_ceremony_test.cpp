@@ -1,0 +1,113 @@
+// The guide to the root ceremony, typed as it stands; and the rollover of the issuing CAs with kill -9 in it.
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "network.hpp"
+#include "program.hpp"
+
+namespace qanat::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string file_text(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+class RootCeremony : public testing::Test {
+ protected:
+  Outcome run(const std::string& arguments, const std::string& before = "") { return run_line(before + " " + QANAT_PROGRAM + " " + arguments, folder_); }
+  std::string path(const std::string& name) { return (folder_ / name).string(); }
+  TemporaryDirectory folder_;
+};
+
+/// Every line between ```sh and ```.
+std::string commands_of(const fs::path& guide) {
+  std::istringstream in(file_text(guide));
+  std::string out;
+  bool inside = false;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("```")) {
+      inside = line == "```sh";
+      continue;
+    }
+    if (inside) out += line + "\n";
+  }
+  return out;
+}
+
+TEST_F(RootCeremony, EveryCommandOfTheGuideWorksAsItStands) {
+  const std::string commands = commands_of(fs::path(QANAT_SOURCE_DIR) / "docs/operations/root-ceremony.md");
+  ASSERT_TRUE(commands.contains("qanat ca ceremony")) << "the guide's commands are found";
+  fs::create_directories(folder_ / "bin");
+  fs::create_directories(folder_ / "desk");
+  fs::create_symlink(QANAT_PROGRAM, folder_ / "bin/qanat");
+  std::ofstream(folder_ / "guide.sh") << "set -eu\nset -o pipefail\ntrap 'kill ${UP:-} 2>/dev/null || true' EXIT\ncd " << path("desk")
+                                      << "\nexport PATH=" << path("bin") << ":$PATH\n"
+                                      << commands;
+  const Outcome outcome = run_line("bash " + path("guide.sh"), folder_);
+  ASSERT_EQ(outcome.code, 0) << outcome.out << outcome.error;
+  EXPECT_TRUE(outcome.out.contains("refused: B is revoked")) << outcome.out;
+  EXPECT_TRUE(outcome.error.contains("certificate of CN=B is revoked")) << outcome.error;
+  const fs::path network = folder_ / "desk/net";
+  for (const char* file : {"root-ml_dsa.pem", "issuing-ml_dsa.pem", "issuing-ml_dsa-2.pem", "issuing-classical-2.pem"})
+    EXPECT_TRUE(fs::exists(network / "trust" / file)) << file;
+  EXPECT_TRUE(fs::is_empty(network / "offline-root")) << "no key of a root was made or left on the operator's machine";
+  EXPECT_TRUE(file_text(network / "state/cas/audit.jsonl").contains("authority.succeeded"));
+  EXPECT_FALSE(fs::exists(network / "secrets/cas.master")) << "CAS's master key is in the token alone";
+  EXPECT_FALSE(file_text(network / "config/cas.toml").contains(file_text(folder_ / "desk/cas.pin").substr(0, 8)));
+}
+
+TEST_F(RootCeremony, ARolloverThatIsKilledLeavesOneGenerationOrTheOtherAndIsCompletedByTheSameCommand) {
+  const auto network = app::Network::plan(folder_ / "net", {});
+  ASSERT_TRUE(network);
+  const auto created = network->create();
+  ASSERT_TRUE(created) << created.error().message;
+  const std::string config = " --config " + network->config_of("cas").string();
+  const auto crash = [&](const std::string& place, const std::string& arguments) {
+    return run_line("QANAT_CRASH_AT=" + place + " " + QANAT_CRASH_PROGRAM + " " + arguments, folder_).code;
+  };
+  const std::string asking = "ca rollover" + config + " --request " + path("requests");
+  EXPECT_NE(crash("cas.rollover.requested", asking), 0);
+  EXPECT_FALSE(fs::exists(folder_ / "requests"));
+  const Outcome asked = run(asking);
+  ASSERT_EQ(asked.code, 0) << asked.error;
+  EXPECT_TRUE(fs::exists(folder_ / "requests/issuing-ml_dsa-2.csr")) << "the keys that were made before the death, not a third pair";
+  const Outcome signing =
+      run("ca sign-issuing --root " + (network->folder() / "offline-root").string() + " --request " + path("requests") + " --out " + path("issued"));
+  ASSERT_EQ(signing.code, 0) << signing.error;
+  const std::string installing = "ca rollover" + config + " --install " + path("issued");
+  EXPECT_NE(crash("cas.rollover.trusted", installing), 0);
+  EXPECT_TRUE(fs::exists(network->trust() / "issuing-classical-2.pem")) << "trusted before it issues";
+  EXPECT_NE(crash("cas.rollover.succeeded", installing), 0) << "it was still to be done";
+  const Outcome again = run(installing);
+  ASSERT_EQ(again.code, 0) << again.error;
+  EXPECT_TRUE(again.out.contains("generation 2 already")) << again.out;
+}
+
+TEST_F(RootCeremony, EachMistakeIsOneLineAndMakesNothing) {
+  const std::string out = " --out " + path("root");
+  const std::pair<std::string, const char*> cases[] = {
+      {"ca ceremony", "--out"},
+      {"ca ceremony --suite GM" + out, "--suite"},
+      {"ca ceremony --device pkcs11" + out, "--module"},
+      {"ca ceremony --token roots" + out, "--device"},
+      {"ca ceremony --device pkcs11 --module /nonexistent.so --token roots --pin-file " + path("pin") + out, "/nonexistent.so"},
+      {"ca sign-issuing --root " + path("none") + " --request " + path("none") + " --out " + path("issued"), "none"},
+      {"ca transcript --root " + path("none"), "none"},
+      {"ca rollover --config " + path("none.toml"), "--request"},
+      {"ca rollover --config " + path("none.toml") + " --request " + path("requests"), "none.toml"},
+  };
+  for (const auto& [arguments, mend] : cases) {
+    const Outcome outcome = run(arguments);
+    EXPECT_NE(outcome.code, 0) << arguments;
+    EXPECT_EQ(std::ranges::count(outcome.error, '\n'), 1) << arguments << ": " << outcome.error;
+    EXPECT_NE(outcome.error.find(mend), std::string::npos) << arguments << ": " << outcome.error;
+  }
+  for (const char* name : {"root", "issued", "requests"}) EXPECT_FALSE(fs::exists(folder_ / name)) << name;
+}
+
+}  // namespace
+}  // namespace qanat::test

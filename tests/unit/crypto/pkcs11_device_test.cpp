@@ -1,0 +1,236 @@
+// The device over PKCS#11, against SoftHSM2 as Debian has it.
+#include <array>
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "crypto/pkcs11_module.hpp"
+#include "softhsm.hpp"
+#include "unit/crypto/crypto_fixture.hpp"
+
+namespace qanat::crypto {
+namespace {
+
+using test::SoftHsm;
+
+class Pkcs11DeviceTest : public ::testing::Test {
+ protected:
+  void SetUp() override { hsm_.make_token("alpha"); }
+  void TearDown() override { hsm_.delete_token("alpha"); }
+  std::unique_ptr<CryptoDevice> open_device(const Pkcs11Settings& settings) {
+    auto device = open_pkcs11_device(settings, rng_);
+    EXPECT_TRUE(device) << device.error().message;
+    return device ? *std::move(device) : nullptr;
+  }
+  std::unique_ptr<CryptoDevice> open_device() { return open_device(hsm_.settings("alpha")); }
+  Error refusal(const Pkcs11Settings& settings) {
+    const auto device = open_pkcs11_device(settings, rng_);
+    EXPECT_FALSE(device);
+    return device ? Error{} : device.error();
+  }
+
+  /// A key that somebody else made in the token: `octets` long, and `extractable` from it or not.
+  void make_key(std::string label, CK_ULONG octets, CK_BBOOL extractable) {
+    const auto module = Pkcs11Module::load(test::softhsm_module).value();
+    const auto session = Pkcs11Session::open(*module, "alpha", Secret::copy_of(as_bytes(SoftHsm::pin()))).value();
+    CK_MECHANISM mechanism{CKM_AES_KEY_GEN, nullptr, 0};
+    CK_BBOOL yes = CK_TRUE;
+    CK_BBOOL sensitive = extractable == CK_TRUE ? CK_FALSE : CK_TRUE;
+    std::array wanted{CK_ATTRIBUTE{CKA_VALUE_LEN, &octets, sizeof octets},
+                      CK_ATTRIBUTE{CKA_TOKEN, &yes, sizeof yes},
+                      CK_ATTRIBUTE{CKA_ENCRYPT, &yes, sizeof yes},
+                      CK_ATTRIBUTE{CKA_DECRYPT, &yes, sizeof yes},
+                      CK_ATTRIBUTE{CKA_SENSITIVE, &sensitive, sizeof sensitive},
+                      CK_ATTRIBUTE{CKA_EXTRACTABLE, &extractable, sizeof extractable},
+                      CK_ATTRIBUTE{CKA_LABEL, label.data(), label.size()}};
+    CK_OBJECT_HANDLE key = CK_INVALID_HANDLE;
+    ASSERT_EQ(session->functions().C_GenerateKey(session->handle(), &mechanism, wanted.data(), wanted.size(), &key), CKR_OK);
+  }
+
+  SoftHsm& hsm_ = SoftHsm::instance();
+  Rng& rng_ = testing::test_rng();
+};
+
+TEST_F(Pkcs11DeviceTest, WhatWasSealedIsUnsealedAlsoAfterARestart) {
+  const Secret secret = rng_.secret(100);
+  Bytes sealed;
+  {
+    const auto device = open_device();
+    EXPECT_EQ(device->kind(), "pkcs11");
+    sealed = device->seal(as_bytes("keys/row 1/wk"), secret).value();
+    EXPECT_EQ(sealed.size(), 12U + 100U + 16U);
+  }
+  const auto opened = open_device()->unseal(as_bytes("keys/row 1/wk"), sealed);
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_TRUE(equal_secret(*opened, secret));
+}
+
+TEST_F(Pkcs11DeviceTest, ASealHoldsForItsContextOnlyAndADeniedBoxDoesNotHurtTheDevice) {
+  const auto device = open_device();
+  const Secret secret = rng_.secret(32);
+  const Bytes sealed = device->seal(as_bytes("row 1"), secret).value();
+  for (const std::string_view context : {"row 2", "row 1 ", "", "row"}) {
+    const auto opened = device->unseal(as_bytes(context), sealed);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, ErrorCode::denied) << opened.error().message;
+    EXPECT_TRUE(equal_secret(device->unseal(as_bytes("row 1"), sealed).value(), secret));
+  }
+}
+
+TEST_F(Pkcs11DeviceTest, ChangedOctetsAreDenied) {
+  const auto device = open_device();
+  const Bytes sealed = device->seal(as_bytes("row 1"), rng_.secret(32)).value();
+  for (std::size_t octet = 0; octet < sealed.size(); ++octet) {
+    Bytes changed = sealed;
+    changed[octet] ^= 1U;
+    const auto opened = device->unseal(as_bytes("row 1"), changed);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, ErrorCode::denied);
+  }
+  for (std::size_t size = 0; size < sealed.size(); ++size) {
+    const auto opened = device->unseal(as_bytes("row 1"), ByteView(sealed).first(size));
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, ErrorCode::denied);
+  }
+}
+
+TEST_F(Pkcs11DeviceTest, AnotherTokenAndAnotherKeyAreDenied) {
+  hsm_.make_token("beta");
+  const auto alpha = open_device();
+  const auto beta = open_device(hsm_.settings("beta"));
+  Pkcs11Settings other_key = hsm_.settings("alpha");
+  other_key.key = "another key";
+  const auto gamma = open_device(other_key);
+  const Secret secret = rng_.secret(32);
+  const Bytes sealed = alpha->seal(as_bytes("row 1"), secret).value();
+  for (CryptoDevice* const other : {beta.get(), gamma.get()}) {
+    const auto opened = other->unseal(as_bytes("row 1"), sealed);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, ErrorCode::denied);
+  }
+  EXPECT_TRUE(equal_secret(alpha->unseal(as_bytes("row 1"), sealed).value(), secret));
+  hsm_.delete_token("beta");
+}
+
+TEST_F(Pkcs11DeviceTest, TheSoftwareDeviceDoesNotOpenWhatTheTokenSealed) {
+  const auto device = open_device();
+  const Bytes sealed = device->seal(as_bytes("row 1"), rng_.secret(32)).value();
+  const auto software = open_software_device(hsm_.file("software.key"), rng_).value();
+  EXPECT_EQ(software->unseal(as_bytes("row 1"), sealed).error().code, ErrorCode::denied);
+}
+
+TEST_F(Pkcs11DeviceTest, OneSecretIsNeverSealedTwiceTheSame) {
+  const auto device = open_device();
+  const Secret secret = rng_.secret(32);
+  EXPECT_NE(device->seal(as_bytes("row 1"), secret).value(), device->seal(as_bytes("row 1"), secret).value());
+}
+
+TEST_F(Pkcs11DeviceTest, AWrongPinIsDeniedAndNamesNoPin) {
+  Pkcs11Settings settings = hsm_.settings("alpha");
+  settings.pin_file = hsm_.file("wrong");
+  hsm_.write_pin(settings.pin_file, "979797\n");
+  const Error error = refusal(settings);
+  EXPECT_EQ(error.code, ErrorCode::denied);
+  EXPECT_NE(error.message.find("CKR_PIN_INCORRECT"), std::string::npos) << error.message;
+  EXPECT_EQ(error.message.find("979797"), std::string::npos) << error.message;
+  EXPECT_TRUE(open_device());
+}
+
+TEST_F(Pkcs11DeviceTest, APinFileThatOthersCanReadOrThatIsEmptyOrAbsentIsRefused) {
+  Pkcs11Settings settings = hsm_.settings("alpha");
+  settings.pin_file = hsm_.file("open");
+  hsm_.write_pin(settings.pin_file, SoftHsm::pin(), 0640);
+  EXPECT_EQ(refusal(settings).code, ErrorCode::denied);
+  hsm_.write_pin(settings.pin_file, "\n");
+  EXPECT_EQ(refusal(settings).code, ErrorCode::invalid_argument);
+  settings.pin_file = hsm_.file("nowhere");
+  EXPECT_EQ(refusal(settings).code, ErrorCode::not_found);
+}
+
+TEST_F(Pkcs11DeviceTest, AMissingTokenOrModuleIsNotFoundAndALibraryThatIsNoneIsRefused) {
+  EXPECT_EQ(refusal(hsm_.settings("nobody")).code, ErrorCode::not_found);
+  Pkcs11Settings settings = hsm_.settings("alpha");
+  settings.module = hsm_.file("nowhere.so");
+  EXPECT_EQ(refusal(settings).code, ErrorCode::not_found);
+  std::ofstream(hsm_.file("text.so")) << "no library";
+  settings.module = hsm_.file("text.so");
+  EXPECT_EQ(refusal(settings).code, ErrorCode::invalid_argument);
+}
+
+TEST_F(Pkcs11DeviceTest, TwoTokensOfOneNameAreAConflict) {
+  hsm_.make_token("twin");
+  hsm_.make_token("twin");
+  EXPECT_EQ(refusal(hsm_.settings("twin")).code, ErrorCode::conflict);
+}
+
+TEST_F(Pkcs11DeviceTest, AKeyThatMayLeaveTheTokenOrIsTooShortOrNotAloneIsNoMasterKey) {
+  Pkcs11Settings settings = hsm_.settings("alpha");
+  const std::string good = settings.key;
+  settings.key = "extractable";
+  make_key(settings.key, 32, CK_TRUE);
+  EXPECT_EQ(refusal(settings).code, ErrorCode::denied);
+  settings.key = "short";
+  make_key(settings.key, 16, CK_FALSE);
+  EXPECT_EQ(refusal(settings).code, ErrorCode::denied);
+  settings.key = good;
+  EXPECT_TRUE(open_device(settings));
+  make_key(good, 32, CK_FALSE);
+  EXPECT_EQ(refusal(settings).code, ErrorCode::conflict);
+}
+
+TEST_F(Pkcs11DeviceTest, ATokenThatIsGoneIsAnErrorAndNeverAWeakKey) {
+  const auto device = open_device();
+  const Secret secret = rng_.secret(32);
+  const Bytes sealed = device->seal(as_bytes("row 1"), secret).value();
+  const std::filesystem::path aside = hsm_.file("aside");
+  std::filesystem::rename(hsm_.tokens(), aside);
+  const auto sealing = device->seal(as_bytes("row 1"), secret);
+  ASSERT_FALSE(sealing);
+  EXPECT_NE(sealing.error().code, ErrorCode::denied) << sealing.error().message;
+  const auto opening = device->unseal(as_bytes("row 1"), sealed);
+  ASSERT_FALSE(opening);
+  EXPECT_NE(opening.error().code, ErrorCode::denied) << "the box is right, the token is gone: " << opening.error().message;
+  std::filesystem::rename(aside, hsm_.tokens());
+}
+
+TEST_F(Pkcs11DeviceTest, ATokenMadeAnewUnderTheSameNameIsNotTakenForTheOldOne) {
+  Bytes sealed;
+  {
+    const auto device = open_device();
+    sealed = device->seal(as_bytes("row 1"), rng_.secret(32)).value();
+  }
+  hsm_.delete_token("alpha");
+  hsm_.make_token("alpha");
+  EXPECT_EQ(open_device()->unseal(as_bytes("row 1"), sealed).error().code, ErrorCode::denied);
+}
+
+TEST_F(Pkcs11DeviceTest, RandomOctetsHaveTheLengthAskedFor) {
+  const auto device = open_device();
+  const Secret a = device->random(32).value();
+  EXPECT_EQ(a.size(), 32U);
+  EXPECT_FALSE(equal_secret(a, device->random(32).value()));
+  EXPECT_EQ(device->random(0).value().size(), 0U);
+  EXPECT_EQ(&device->rng(), &rng_);
+}
+
+TEST_F(Pkcs11DeviceTest, ThreadsShareOneDevice) {
+  const auto device = open_device();
+  std::vector<std::thread> threads;
+  std::atomic<int> right = 0;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      const std::string context = "row " + std::to_string(i);
+      for (int round = 0; round < 20; ++round) {
+        const Secret secret = device->random(48).value();
+        const Bytes sealed = device->seal(as_bytes(context), secret).value();
+        if (equal_secret(device->unseal(as_bytes(context), sealed).value(), secret)) ++right;
+        if (!device->unseal(as_bytes("elsewhere"), sealed)) ++right;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(right, 4 * 20 * 2);
+}
+
+}  // namespace
+}  // namespace qanat::crypto
