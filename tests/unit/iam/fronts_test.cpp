@@ -64,6 +64,22 @@ class FrontsTest : public testing::Test {
   std::unique_ptr<IamService> service_;
 };
 
+TEST_F(FrontsTest, AnOperatorDoesNotSayWhoHasAnotherDuty) {
+  const std::string set = R"("set":{"certificates":[")" + std::string(64, 'a') + R"("]}})";
+  EXPECT_EQ(refusal(identities(front_operator, R"({"op":"change","uid":"administrator","version":1,)" + set)), ErrorCode::denied);
+  EXPECT_EQ(refusal(identities(front_operator, R"({"op":"change","uid":"auditor","version":1,"set":{"uri":"qanat://core/operator/x"}})")), ErrorCode::denied);
+  EXPECT_EQ(refusal(identities(front_operator, R"({"op":"import","lines":"{\"uid\":\"auditor\",\"class\":\"person\",\"domain\":\"core\"}"})")), ErrorCode::denied);
+  add_person("wang");
+  EXPECT_EQ(must(json_of(identities(front_operator, R"({"op":"change","uid":"wang","version":1,)" + set)).integer("version")), 2) << "of others it does";
+}
+
+TEST_F(FrontsTest, TheLastSecurityAdministratorIsNotDeleted) {
+  EXPECT_EQ(refusal(identities(front_operator, R"({"op":"delete","uid":"administrator","version":1})")), ErrorCode::denied);
+  add_person("wang");
+  json_of(privileges(front_administrator, R"({"op":"give","subject":"wang","role":"security-administrator"})"));
+  json_of(identities(front_operator, R"({"op":"delete","uid":"administrator","version":1})"));
+}
+
 TEST_F(FrontsTest, AnOperatorLeadsAnIdentityThroughItsLife) {
   add_person("wang");
   EXPECT_EQ(must(json_of(identities(front_operator, R"({"op":"change","uid":"wang","version":1,"set":{"name":"Wang Li"}})")).integer("version")), 2);

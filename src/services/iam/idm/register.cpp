@@ -64,6 +64,27 @@ Result<void> put_certificates(store::Transaction& transaction, const IdentityRec
   return {};
 }
 
+/// As with its grant: without a security administrator nobody could make another.
+Result<void> check_not_last_administrator(store::Transaction& transaction, const Uid& uid) {
+  std::vector<std::string> administrators;
+  TRY(transaction.query("SELECT DISTINCT subject FROM role_grant WHERE role = 'security-administrator'", {},
+                        [&](const store::Row& row) { administrators.push_back(row.text(0)); }));
+  if (administrators.size() == 1 && administrators.front() == uid.text()) {
+    return fail(ErrorCode::denied, "identity '" + uid.text() + "' is the last security administrator");
+  }
+  return {};
+}
+
+/// Who could enter a certificate or a name for a subject could act as that one: an operator would have the other duties so.
+Result<void> check_no_other_duty(store::Transaction& transaction, const Uid& uid) {
+  std::string role;
+  TRY(transaction.query(
+      "SELECT role.name FROM role_grant JOIN role ON role.name = role_grant.role WHERE role_grant.subject = ? AND role.duty IN ('security', 'audit') LIMIT 1",
+      {std::string_view(uid.text())}, [&](const store::Row& row) { role = row.text(0); }));
+  if (!role.empty()) return fail(ErrorCode::denied, "separation of duties: '" + uid.text() + "' has the role " + role + ": no operator says who that is");
+  return {};
+}
+
 /// What the database says of a taken name names its columns; here it names the record.
 template <class T>
 Result<T> taken(Result<T> outcome, const Uid& uid) {
@@ -104,6 +125,7 @@ Result<IdentityRecord> IdentityRegister::insert(store::Transaction& transaction,
 }
 
 Result<IdentityRecord> IdentityRegister::replace(store::Transaction& transaction, const IdentityRecord& before, IdentityRecord after, UnixMs now) {
+  if (after.certificates != before.certificates || after.uri != before.uri) TRY(check_no_other_duty(transaction, before.uid));
   after.version = before.version + 1;
   after.changed_ms = now;
   const bool ends = before.standing == Standing::active && after.standing == Standing::suspended;
@@ -213,6 +235,7 @@ Result<void> IdentityRegister::remove(const Uid& uid, std::int64_t version, Unix
       return no_identity("'" + uid.text() + "'");
     }
     if (known->version != version) return version_conflict(*known, version);
+    TRY(check_not_last_administrator(transaction, uid));
     TRY(transaction.run("DELETE FROM role_grant WHERE subject = ?", {std::string_view(uid.text())}));
     TRY(transaction.run("DELETE FROM identity WHERE uid = ?", {std::string_view(uid.text())}));
     TRY(transaction.run("INSERT INTO deleted_identity (uid, version, epoch, deleted_ms) VALUES (?, ?, ?, ?) "

@@ -33,6 +33,7 @@ class IdentityRegister {
   Result<IdentityRecord> find(const Number& number);
   Result<IdentityRecord> find_by_certificate(ByteView thumbprint);
 
+  /// `denied` if the certificates or the uri of a subject with the duty security or audit would be others (import too).
   /// `conflict` if the record is not of this version, unless it is the next one and has these members already.
   Result<IdentityRecord> change(const Uid& uid, std::int64_t version, const wire::Json& set, UnixMs now);
   /// Suspending ends the epoch. In this standing already: the record as it is. `version` absent: whichever it is.
