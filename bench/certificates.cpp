@@ -5,14 +5,9 @@
 
 #include <atomic>
 #include <chrono>
-#include <optional>
 #include <thread>
 
-#include "audit/checkpoints.hpp"
-#include "crypto/hybrid_sign.hpp"
-#include "services/cas/ceis/issuer.hpp"
-#include "services/cas/ceis/names.hpp"
-#include "services/cas/ceremony.hpp"
+#include "issuing.hpp"
 #include "statistics.hpp"
 
 namespace qanat::bench {
@@ -20,7 +15,6 @@ namespace {
 
 constexpr double must_reach = 500;  // ML-DSA-65 certificates per second on two cores
 constexpr unsigned threads = 16;    // requests at a time: most of them wait for the disk
-constexpr std::string_view element = "qanat://core/cas/cas";
 
 struct Amount {
   std::size_t certificates = 2000;  // per run
@@ -28,62 +22,6 @@ struct Amount {
 };
 
 double seconds_since(std::chrono::steady_clock::time_point began) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count(); }
-
-/// A CAS without its listeners: the record of certificates, the issuing CAs, the audit record with its checkpoints.
-struct Issuing {
-  std::unique_ptr<crypto::Rng> rng;
-  std::unique_ptr<crypto::CryptoDevice> device;
-  std::unique_ptr<cas::Records> records;
-  std::optional<cas::Authorities> authorities;
-  SystemClock clock;
-  std::unique_ptr<audit::Log> log;
-  std::unique_ptr<audit::Checkpoints> checkpoints;
-};
-
-Result<std::unique_ptr<Issuing>> open_issuing(const std::filesystem::path& folder) {
-  auto out = std::make_unique<Issuing>();
-  const crypto::Suite& suite = crypto::suite(crypto::SuiteId::gm_hybrid);
-  cas::CeremonyPlan plan;
-  plan.suite = &suite;
-  plan.offline = folder / "offline";
-  plan.trust = folder / "trust";
-  plan.state = folder / "cas";
-  plan.master_key = folder / "cas.master";
-  plan.now_ms = out->clock.now_ms();
-  TRY(cas::hold_ceremony(plan));
-  ASSIGN_OR_RETURN(out->rng, crypto::open_rng());
-  ASSIGN_OR_RETURN(out->device, crypto::open_software_device(plan.master_key, *out->rng));
-  ASSIGN_OR_RETURN(out->records, cas::Records::open(plan.state / "cas.db", *out->device));
-  ASSIGN_OR_RETURN(cas::Authorities authorities, out->records->authorities(suite));
-  out->authorities.emplace(std::move(authorities));
-  ASSIGN_OR_RETURN(out->log, audit::Log::open(folder / "audit.jsonl", std::string(element), out->clock));
-  ASSIGN_OR_RETURN(audit::CheckpointSigner signer, audit::CheckpointSigner::generate(audit::origin_of(element), *out->rng));
-  ASSIGN_OR_RETURN(out->checkpoints, audit::Checkpoints::open(*out->log, std::move(signer), out->clock, *out->rng));
-  out->checkpoints->start(std::chrono::seconds(1), {});
-  return Result<std::unique_ptr<Issuing>>(std::move(out));
-}
-
-/// Terminals that each ask for one ML-DSA certificate; made beforehand, with one key, because making keys is theirs.
-Result<std::vector<cas::Order>> make_orders(Issuing& with, std::size_t count) {
-  const crypto::Suite& suite = crypto::suite(crypto::SuiteId::gm_hybrid);
-  ASSIGN_OR_RETURN(const crypto::Signer pair, crypto::Signer::generate(suite, *with.rng));
-  const crypto::PrivateKey key{.algorithm = crypto::ml_dsa_key(suite), .secret = pair.secret().ml_dsa_seed.duplicate()};
-  std::vector<cas::Order> out;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::string uid = to_hex(with.rng->bytes(8));
-    const crypto::SubjectNames names = cas::terminal_names({.domain = "a", .kind = Kind::app1, .name = uid}, Number(fmt::format("+86551{:09}", i)));
-    ASSIGN_OR_RETURN(const Bytes der, crypto::make_request(key, names));
-    ASSIGN_OR_RETURN(crypto::CertificateRequest request, crypto::CertificateRequest::parse(der));
-    out.push_back({.names = names,
-                   .request_hash = with.rng->bytes(32),
-                   .expectation = std::nullopt,
-                   .overlap = cas::Overlap::refused,
-                   .lifetime = std::chrono::days(90),
-                   .ml_dsa = std::move(request),
-                   .classical = std::nullopt});
-  }
-  return out;
-}
 
 /// Everything from a request that has passed the policy to what may be handed out.
 Result<double> issued_per_s(Issuing& with, std::size_t count) {

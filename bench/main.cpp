@@ -9,6 +9,7 @@
 #include "access_tokens.hpp"
 #include "audit_log.hpp"
 #include "call_setup.hpp"
+#include "certificate_status.hpp"
 #include "certificates.hpp"
 #include "controller.hpp"
 #include "deliveries.hpp"
@@ -117,6 +118,8 @@ constexpr std::array parts{
          [](const Options& options, Report& report) { return measure_access_tokens(report, options.within, options.quick); }},
     Part{"certificates", "certificates issued",
          [](const Options& options, Report& report) { return measure_certificates(report, options.within, options.quick); }},
+    Part{"status", "certificate status",
+         [](const Options& options, Report& report) { return measure_certificate_status(report, options.within, options.quick); }},
     Part{"controller", "routes in networks of 100 to 10,000 QKMs", [](const Options&, Report& report) { return measure_controller(report); }},
     Part{"relay", "relays over chains of nodes", [](const Options& options, Report& report) { return measure_relay(report, options.within); }},
     Part{"stock", "the key stock by itself, up to 10^7 keys",
