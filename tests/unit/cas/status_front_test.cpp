@@ -79,6 +79,23 @@ class StatusFrontTest : public CasFixture, public testing::WithParamInterface<cr
   std::vector<crypto::Certificate> leaves_;
 };
 
+TEST(PresignedTest, TheAnswerThatCameFirstStaysWhicheverClockWasReadFirst) {
+  constexpr UnixMs at = 1'790'000'000'000;
+  const auto answer = [](std::uint8_t octet, UnixMs since) {
+    return PresignedAnswer{.der = {octet}, .this_update = since, .next_update = since + 3'600'000, .tag = ""};
+  };
+  const PresignedKey key{.branch = Branch::ml_dsa, .hash = crypto::CertIdHash::sha256, .serial = {7}};
+  Presigned answers(2);
+  ASSERT_TRUE(answers.keep(key, answer(1, at), answers.generation()));
+  EXPECT_TRUE(answers.keep(key, answer(2, at - 5), answers.generation()));
+  ASSERT_TRUE(answers.find(key, at - 5));
+  EXPECT_EQ(answers.find(key, at - 5)->der, Bytes{1});
+  // A clock that was set back by hours: what was made before is of no use.
+  EXPECT_FALSE(answers.find(key, at - 7'200'000));
+  EXPECT_TRUE(answers.keep(key, answer(3, at - 7'200'000), answers.generation()));
+  EXPECT_EQ(answers.find(key, at - 7'200'000)->der, Bytes{3});
+}
+
 TEST_P(StatusFrontTest, AnswersANonceWithASignatureOfItsOwn) {
   for (const crypto::Certificate& leaf : leaves_) {
     const auto answer = posted(leaf, rng_->bytes(32));
