@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
+#include <random>
 
 namespace qanat::app {
 namespace {
@@ -125,33 +126,55 @@ bool has_kms(const std::vector<Seat>& seats, std::string_view domain) {
   return std::ranges::any_of(seats, [&](const Seat& seat) { return seat.kind == Kind::kms && seat.domain == domain; });
 }
 
+constexpr std::uint16_t first_port = 10000;
+
+/// Where the ports begin that the kernel gives to outgoing connections; 0: not known.
+std::uint16_t first_connection_port() {
+  std::uint16_t first = 0;
+  std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> first;
+  return first;
+}
+
+/// Binds the port (0: one of the kernel's) until this process ends; nothing if it is taken.
+std::optional<std::uint16_t> hold_port(std::uint16_t port) {
+  const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return std::nullopt;
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  // Who listens there later says the same; set after the binding, so that the port is nobody else's now.
+  const int shared = 1;
+  if (::bind(descriptor, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
+      ::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &shared, sizeof shared) != 0 ||
+      ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
+    ::close(descriptor);
+    return std::nullopt;
+  }
+  return ntohs(address.sin_port);
+}
+
 }  // namespace
 
 Result<std::vector<std::uint16_t>> free_ports(std::size_t count) {
-  std::vector<int> sockets;
+  const std::uint16_t first_of_connections = first_connection_port();
+  std::random_device random;
+  std::uniform_int_distribution<unsigned> any(first_port, std::max<unsigned>(first_of_connections, first_port + 1U) - 1U);
   std::vector<std::uint16_t> ports;
-  bool failed = false;
-  for (std::size_t i = 0; i < count && !failed; ++i) {
-    const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    failed = descriptor < 0 || ::bind(descriptor, reinterpret_cast<const sockaddr*>(&address), size) != 0 ||
-             ::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0;
-    if (descriptor >= 0) sockets.push_back(descriptor);
-    ports.push_back(ntohs(address.sin_port));
+  for (std::size_t tries = 0; ports.size() < count && tries < 64 * (count + 1); ++tries) {
+    const bool below = first_of_connections > first_port && tries < 32 * (count + 1);
+    if (const auto port = hold_port(below ? static_cast<std::uint16_t>(any(random)) : std::uint16_t{0})) ports.push_back(*port);
   }
-  for (const int descriptor : sockets) ::close(descriptor);
-  if (failed) return fail(ErrorCode::unavailable, "no free port on the loopback interface");
+  if (ports.size() < count) return fail(ErrorCode::unavailable, "no free port on the loopback interface");
   return ports;
 }
 
 std::filesystem::path Network::default_folder(const std::string& name) {
   const char* state = std::getenv("XDG_STATE_HOME");
   const char* home = std::getenv("HOME");
-  const std::filesystem::path base = state != nullptr && *state != '\0' ? std::filesystem::path(state)
-                                                                        : std::filesystem::path(home != nullptr ? home : "/var/lib") / ".local" / "state";
+  const std::filesystem::path base =
+      state != nullptr && *state != '\0' ? std::filesystem::path(state) : std::filesystem::path(home != nullptr ? home : "/var/lib") / ".local" / "state";
   return base / "qanat" / name;
 }
 

@@ -100,7 +100,8 @@ class Network {
   std::vector<LinkPlan> links_;
 };
 
-/// Ports that nobody listens on now. All are held open until every one is chosen, so that none is given twice.
+/// Ports of loopback that nobody has, below those of outgoing connections where there are any free. This process keeps them bound until it ends: only who sets
+/// SO_REUSEADDR can listen there, and neither another network nor a connection gets a port whose element has not started yet, or starts again.
 Result<std::vector<std::uint16_t>> free_ports(std::size_t count);
 
 }  // namespace qanat::app

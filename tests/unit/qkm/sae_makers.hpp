@@ -50,7 +50,7 @@ inline MakerFiles& maker_files() {
   return shared;
 }
 
-/// Free at this moment; a maker that starts again needs its old port.
+/// Nobody else's until this program ends; a maker that starts again needs its old port, and has it by SO_REUSEADDR.
 inline std::uint16_t free_port() {
   const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -59,7 +59,8 @@ inline std::uint16_t free_port() {
   socklen_t size = sizeof address;
   EXPECT_EQ(::bind(descriptor, reinterpret_cast<const sockaddr*>(&address), size), 0);
   EXPECT_EQ(::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  ::close(descriptor);
+  const int shared = 1;
+  EXPECT_EQ(::setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &shared, sizeof shared), 0);
   return ntohs(address.sin_port);
 }
 
