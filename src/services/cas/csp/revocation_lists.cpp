@@ -15,6 +15,7 @@ constexpr UnixMs delta_margin_ms = 60'000;
 
 std::vector<std::string> all_shards() {
   std::vector<std::string> out;
+  out.reserve(list_shards);
   for (std::size_t i = 0; i < list_shards; ++i) out.push_back(std::to_string(i));
   return out;
 }
