@@ -43,9 +43,9 @@ std::string name_of_all_generations(const Authority& authority) {
   return out;
 }
 
-Result<void> record(node::Node& node, std::string action, const std::string& object) {
+Result<void> record(node::Node& node, std::string_view action, const std::string& object) {
   return node.record(
-      {.action = std::move(action), .outcome = audit::Outcome::success, .subject = node.identity().uri(), .object = object, .reason = "", .request_id = ""});
+      {.action = action, .outcome = audit::Outcome::success, .subject = node.identity().uri(), .object = object, .reason = "", .request_id = ""});
 }
 
 Result<std::vector<NextAuthority>> make_next(ClosedShop& shop) {

@@ -44,7 +44,7 @@ ErrorCode code_of(int result) noexcept {
 std::unexpected<Error> failure(LDAP* connection, int result, std::string_view what) {
   std::string text = "directory: " + std::string(what) + ": " + ldap_err2string(result);
   char* diagnostic = nullptr;
-  if (connection != nullptr && ldap_get_option(connection, LDAP_OPT_DIAGNOSTIC_MESSAGE, &diagnostic) == LDAP_OPT_SUCCESS && diagnostic != nullptr) {
+  if (connection != nullptr && ldap_get_option(connection, LDAP_OPT_DIAGNOSTIC_MESSAGE, static_cast<void*>(&diagnostic)) == LDAP_OPT_SUCCESS && diagnostic != nullptr) {
     if (*diagnostic != '\0') text += std::string(" (") + diagnostic + ")";
     ldap_memfree(diagnostic);
   }

@@ -46,9 +46,9 @@ Result<std::string> form_member(const Form& form, const std::string& name) {
   return found->second;
 }
 
-std::string form_member_or(const Form& form, const std::string& name, std::string absent) {
+std::string form_member_or(const Form& form, const std::string& name, const std::string& absent) {
   const auto found = form.find(name);
-  return found == form.end() ? std::move(absent) : found->second;
+  return found == form.end() ? absent : found->second;
 }
 
 std::string_view oauth_code(ErrorCode code) noexcept {
