@@ -70,7 +70,7 @@ Result<Bytes> sm2_der_from_raw(ByteView raw) {
   if (raw.size() <= sm2_raw_overhead || raw.size() > sm2_raw_overhead + sm2_plaintext_max) {
     return fail(ErrorCode::invalid_argument, "SM2 ciphertext: " + std::to_string(raw.size()) + " octets is no length of one");
   }
-  if (raw[0] != uncompressed_form) return fail(ErrorCode::invalid_argument, "SM2 ciphertext: C1 is not in the uncompressed_form form");
+  if (raw[0] != uncompressed_form) return fail(ErrorCode::invalid_argument, "SM2 ciphertext: C1 is not in the uncompressed form");
   Bytes content;
   append_coordinate(content, raw.subspan(1, sm2_coordinate));
   append_coordinate(content, raw.subspan(1 + sm2_coordinate, sm2_coordinate));
