@@ -223,6 +223,11 @@ TEST_F(TwoPaths, ARelayThatRecordsEverythingCannotMakeTheKey) {
   EXPECT_TRUE(can_be_made(known, shares_[first_over_r ? 0 : 1].key)) << "one share it knows";
   EXPECT_FALSE(can_be_made(known, shares_[first_over_r ? 1 : 0].key));
   EXPECT_FALSE(can_be_made(known, split->first));
+  // Whichever share the other relay knows: the key is neither of the two, it is both.
+  for (const RelayedKey& share : shares_) EXPECT_FALSE(equal_secret(split->first, share.key));
+  Secret both = shares_[0].key.duplicate();
+  both.xor_with(shares_[1].key);
+  EXPECT_TRUE(equal_secret(split->first, both));
   // Nor is any link key of the other path, or anything that crossed it, among what it has: the other share was drawn for that path alone.
   for (const char* link : {"a-r2", "b-r2"}) {
     const Secret block = Network::block_keys(LinkId(link), 1, keys_per_block);
