@@ -105,7 +105,12 @@ class CentralRelayTest : public testing::Test {
   }
   Result<points::CentralAnswer> deliver(const ElementName& qkm, const CentralHandover& delivery, Deadline deadline, const std::string& id) {
     views_.push_back({.hop = static_cast<std::uint8_t>(path_.size() - 1), .runs = delivery.runs, .proof = delivery.proof, .x = delivery.x, .relay = delivery.relay});
-    auto out = central_.at(qkm)->deliver(delivery, deadline, id);
+    auto shortened = delivery;
+    if (is_short_) {
+      const Bytes context = points::central_context(delivery.relay, views_.back().hop, delivery.runs, delivery.proof);
+      shortened.x = controller_key_of(qkm).wrap(context, slice_keys(views_.back().opened(), 0, 1), test::rng());
+    }
+    auto out = central_.at(qkm)->deliver(shortened, deadline, id);
     if (out && confirmed_) {
       // A far end that says something else of the keys, and confirms it with the secrets.
       const std::size_t last = path_.size() - 1;
@@ -188,6 +193,7 @@ class CentralRelayTest : public testing::Test {
   std::string sealed_better_;                   // the same, under its own seal
   std::optional<points::KeyProof> confirmed_;  // what the far end says and confirms instead
   std::uint64_t delivered_block_ = 1;           // that the far end's keys are of
+  bool is_short_ = false;                       // the delivery has an x of one key
 };
 
 TEST_F(CentralRelayTest, BothEndsReceiveTheSameKeysAndEachLinkKeyServedOnce) {
@@ -204,6 +210,8 @@ TEST_F(CentralRelayTest, BothEndsReceiveTheSameKeysAndEachLinkKeyServedOnce) {
   for (std::size_t i = 0; i < ids.size(); ++i) EXPECT_TRUE(equal_secret(taken->at(i).key, fetched->at(i).key));
   EXPECT_EQ(taken->front().relays(), 2);
   for (std::size_t i = 1; i < nodes; ++i) EXPECT_EQ(network_.at(path_[i - 1].text()).stock(link(i)).own, 20) << "one key per link and secret, none for a MAC";
+  for (std::size_t i = 0; i < nodes; ++i)
+    EXPECT_EQ(node(i).uses("link_key.used").size(), i == 0 || i + 1 == nodes ? 20U : 40U) << "on record at " << path_[i].text();
   expect_no_key_used_twice();
 }
 
@@ -302,6 +310,28 @@ TEST_F(CentralRelayTest, AnOrderThatComesAgainIsRefusedAndUsesNoKey) {
   CentralReportOrder misled = last_order_;
   misled.hop = 1;
   EXPECT_EQ(central_.at(ElementName("n2"))->report(misled, soon(), "1").error().code, ErrorCode::denied) << "that hop is another's";
+  misled.relay.path = {path_[1], ElementName("stranger"), path_[3]};  // between the same neighbours
+  EXPECT_EQ(central_.at(ElementName("n2"))->report(misled, soon(), "1").error().code, ErrorCode::denied) << "a stranger's";
+  const points::CentralNotice notice{
+      .relay = {.relay_id = BatchId(Bytes(12, 1)), .origin_domain = "a", .destination_domain = "b", .path = {ElementName("stranger"), path_[2]}, .keys = 1},
+      .hop = 0,
+      .missing = {last_order_.runs.front().batch}};
+  EXPECT_EQ(central_.at(path_[1])->missing(notice).error().code, ErrorCode::denied) << "a notice to a stranger";
+}
+
+TEST_F(CentralRelayTest, ADeliveryForAnotherDomainOrOfAnotherOriginOrSizeIsRefused) {
+  ASSERT_TRUE(relay(2));
+  const View& seen = views_.back();
+  CentralHandover delivery{.relay = seen.relay, .runs = seen.runs, .proof = seen.proof, .x = seen.x};
+  CentralNode& far = *central_.at(path_.back());
+  EXPECT_EQ(far.deliver(delivery, soon(), "1").error().code, ErrorCode::conflict) << "the same again: its keys are used up";
+  delivery.relay.destination_domain = "c";
+  EXPECT_EQ(far.deliver(delivery, soon(), "1").error().code, ErrorCode::denied);
+  delivery.relay.destination_domain = "b";
+  delivery.relay.path.erase(delivery.relay.path.begin());
+  EXPECT_EQ(far.deliver(delivery, soon(), "1").error().code, ErrorCode::denied) << "n1 is not the QKM of domain a";
+  is_short_ = true;
+  EXPECT_EQ(relay(2).error().code, ErrorCode::invalid_argument);
 }
 
 TEST_F(CentralRelayTest, TheControllerTakesOrdersOfTheFirstNodeAloneAndSharesAKeyWithAll) {
@@ -309,8 +339,13 @@ TEST_F(CentralRelayTest, TheControllerTakesOrdersOfTheFirstNodeAloneAndSharesAKe
                         .runs = {{BatchId(Bytes(12, 2)), 0, 1}},
                         .proof = {},
                         .x = Bytes(80)};
-  EXPECT_EQ(controller_->relay(ElementName("n1"), order, soon(), "1").error().code, ErrorCode::denied);
+  const auto of_another = controller_->relay(ElementName("n1"), order, soon(), "1");
+  EXPECT_EQ(of_another.error().code, ErrorCode::denied);
+  EXPECT_NE(of_another.error().message.find("its path does not begin at n1"), std::string::npos) << of_another.error().message;
   EXPECT_EQ(controller_->relay(path_.front(), order, soon(), "1").error().code, ErrorCode::denied) << "an x that was not sealed for this";
+  const Bytes context = points::central_context(order.relay, 0, order.runs, order.proof);
+  order.x = controller_key_of(path_.front()).wrap(context, Secret(64), test::rng());
+  EXPECT_EQ(controller_->relay(path_.front(), order, soon(), "1").error().code, ErrorCode::invalid_argument) << "an x of two keys for a relay of one";
   order.relay.path[2] = ElementName("stranger");
   EXPECT_EQ(controller_->relay(path_.front(), order, soon(), "1").error().code, ErrorCode::unavailable);
 }

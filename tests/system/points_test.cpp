@@ -196,6 +196,10 @@ POINT_TEST(PointsOverTheWire, Km_3, refuses, ASecondDeliveryAndOthers) {
   EXPECT_EQ(status_of(net().call_json("kms-b", Endpoint::km3_take, "qkm-a", Json::object({{"peer_domain", "b"}, {"sid_wk", to_hex(net().rng().bytes(16))}, {"count", 1}, {"kms", "kms-b"}}))),
             403U)
       << "a QKM serves the KMS of its own site alone";
+  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::km3_take, "qkm-a",
+                                      Json::object({{"peer_domain", "b"}, {"sid_wk", to_hex(net().rng().bytes(16))}, {"count", 1}, {"kms", "kms-b"}}))),
+            403U)
+      << "nor in another's name";
   EXPECT_EQ(status_of(net().call("kms-b", Endpoint::km3_status, "qkm-a", {})), 403U);
   net().expect_audit("qkm-a", "km-3.status", "is for its own KMS");
   EXPECT_EQ(status_of(net().call("kms-b", Endpoint::km3_notice, "qkm-a", {}, "peer_domain=b&least=1")), 403U);

@@ -25,6 +25,20 @@ Result<Routes::Path> read_route(const wire::Json& route, const std::string& self
 
 }  // namespace
 
+Result<std::vector<Routes::Path>> read_routes(const wire::Json& answer, const std::string& self) {
+  TRY(answer.only({"routes"}));
+  ASSIGN_OR_RETURN(const std::vector<wire::Json> list, answer.array("routes"));
+  std::vector<Routes::Path> out;
+  for (const wire::Json& entry : list) {
+    ASSIGN_OR_RETURN(Routes::Path path, read_route(entry, self));
+    // Whoever splits a key over them relies on it; so it is not only the controller's word.
+    const bool apart = std::ranges::all_of(out, [&](const Routes::Path& other) { return are_disjoint(path, other); });
+    if (apart) out.push_back(std::move(path));
+  }
+  if (out.empty()) return fail(ErrorCode::unavailable, "the controller has named none");
+  return out;
+}
+
 bool Controllers::has(const Identity& caller) const {
   const auto peer = node_.settings().peers.find(caller.name);
   return std::ranges::find(settings_.controllers, ElementName(caller.name)) != settings_.controllers.end() && peer != node_.settings().peers.end() &&
@@ -48,16 +62,8 @@ Result<std::vector<Routes::Path>> Controllers::routes(const ElementName& destina
   ASSIGN_OR_RETURN(
       const wire::Json answer,
       ask(points::Endpoint::kq2_route, wire::Json::object({{"to", destination.text()}, {"paths", static_cast<std::int64_t>(paths)}}), deadline, request_id));
-  TRY(answer.only({"routes"}));
-  ASSIGN_OR_RETURN(const std::vector<wire::Json> list, answer.array("routes"));
-  std::vector<Routes::Path> out;
-  for (const wire::Json& entry : list) {
-    ASSIGN_OR_RETURN(Routes::Path path, read_route(entry, node_.identity().name));
-    // Whoever splits a key over them relies on it; so it is not only the controller's word.
-    const bool apart = std::ranges::all_of(out, [&](const Routes::Path& other) { return are_disjoint(path, other); });
-    if (apart) out.push_back(std::move(path));
-  }
-  if (out.empty()) return fail(ErrorCode::unavailable, "the controller has named no route to " + destination.text());
+  auto out = read_routes(answer, node_.identity().name);
+  if (!out) return fail_in("route to " + destination.text(), out.error());
   return out;
 }
 

@@ -11,6 +11,10 @@
 
 namespace qanat::qkm {
 
+/// The routes from `self` in a controller's answer (Kq-2 route): of those that share a node or a link with one before them, none. unavailable without any, or
+/// when a path id is not that of its route.
+Result<std::vector<Routes::Path>> read_routes(const wire::Json& answer, const std::string& self);
+
 class Controllers {
  public:
   Controllers(node::Node& node, const QkmSettings& settings) : node_(node), settings_(settings) {}

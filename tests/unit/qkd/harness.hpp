@@ -87,7 +87,9 @@ struct InFlight {
 
 class Link {
  public:
-  explicit Link(const SessionSettings& settings, std::uint64_t seed = 1) : settings_(settings), alice_random_(seed), bob_random_(seed + 1000) {
+  explicit Link(const SessionSettings& settings, std::uint64_t seed = 1) : Link(settings, settings, seed) {}
+  Link(const SessionSettings& settings, const SessionSettings& bobs, std::uint64_t seed = 1)
+      : settings_(settings), bob_settings_(bobs), alice_random_(seed), bob_random_(seed + 1000) {
     alice_device_ = std::move(*open_simulated_alice(settings_.parameters, secret_of(fibre_seed_size, fibre_seed)));
     bob_device_ = std::move(*open_simulated_bob(settings_.parameters, secret_of(fibre_seed_size, fibre_seed)));
     const Secret preshared = secret_of(2 * one_time_key_size * 40, preshared_seed);
@@ -101,7 +103,8 @@ class Link {
     alice_connected_ = bob_connected_ = true;
     alice = std::make_unique<AliceSession>(SessionParts<AliceDevice>{settings_, *alice_device_, alice_random_, clock_},
                                            *DurableState::decode(alice_store.state.reveal()));
-    bob = std::make_unique<BobSession>(SessionParts<BobDevice>{settings_, *bob_device_, bob_random_, clock_}, *DurableState::decode(bob_store.state.reveal()));
+    bob = std::make_unique<BobSession>(SessionParts<BobDevice>{bob_settings_, *bob_device_, bob_random_, clock_},
+                                       *DurableState::decode(bob_store.state.reveal()));
     carry_out(Side::bob, bob->start());
   }
   void begin_block() { carry_out(Side::alice, alice->begin_block()); }
@@ -160,6 +163,7 @@ class Link {
 
  private:
   SessionSettings settings_;
+  SessionSettings bob_settings_;
   SystemClock clock_;
   SeededRng alice_random_;
   SeededRng bob_random_;

@@ -339,6 +339,122 @@ TEST(SessionTest, EndsWithDifferentSettingsOrKeysDoNotWorkTogether) {
   SessionSettings other = test::quick_settings();
   other.eps_sec = 0.04;
   EXPECT_NE(other.fingerprint(), test::quick_settings().fingerprint());
+  SessionSettings elsewhere = test::quick_settings();
+  elsewhere.link = LinkId("r-b");
+  for (const auto& [bobs, why] : {std::pair{other, "the ends have different settings"}, {elsewhere, "the other end serves another link"}}) {
+    Link apart(test::quick_settings(), bobs);
+    apart.connect();
+    apart.run();
+    ASSERT_EQ(apart.alice_store.ended.size(), 1U) << why;
+    EXPECT_EQ(apart.alice_store.ended[0].code, ErrorCode::denied);
+    EXPECT_NE(apart.alice_store.ended[0].message.find(why), std::string::npos) << apart.alice_store.ended[0].message;
+    EXPECT_FALSE(apart.bob->idle());
+  }
+}
+
+/// The states of both ends as they are stored, for what no run of theirs leaves behind.
+template <class Change>
+void change_state(test::Store& store, Change change) {
+  DurableState state = std::move(*DurableState::decode(store.state.reveal()));
+  change(state);
+  store.state = state.encode();
+}
+
+TEST(SessionTest, EndsThatRememberDifferentBlocksDoNotWorkTogether) {
+  Link link(test::quick_settings());
+  change_state(link.alice_store, [](DurableState& state) { state.last_committed = state.last_started = 5; });
+  link.connect();
+  link.run();
+  ASSERT_EQ(link.alice_store.ended.size(), 1U);
+  EXPECT_EQ(link.alice_store.ended[0].code, ErrorCode::conflict);
+  EXPECT_FALSE(link.bob->idle());
+}
+
+TEST(SessionTest, ANumberThatEitherEndHasSeenIsNotUsedAgain) {
+  Link link(test::quick_settings());
+  change_state(link.bob_store, [](DurableState& state) { state.last_started = 41; });
+  link.connect();
+  link.run();
+  link.begin_block();
+  link.run();
+  ASSERT_EQ(link.alice_store.delivered.size(), 1U);
+  EXPECT_EQ(link.alice_store.delivered.begin()->first, 42U);
+  EXPECT_TRUE(link.ends_agree());
+}
+
+TEST(SessionTest, TheReserveOfEachDirectionIsKept) {
+  SessionSettings settings = test::quick_settings();
+  settings.authentication_reserve = 28;
+  settings.authentication_target = 40;
+  Link link(settings);
+  for (test::Store* store : {&link.alice_store, &link.bob_store}) {
+    change_state(*store, [](DurableState& state) {
+      for (int i = 0; i < 10; ++i) ASSERT_TRUE(state.pool.claim(Direction::alice_to_bob, TagPurpose::handshake, 0));
+    });
+  }
+  link.connect();
+  link.run();
+  ASSERT_TRUE(link.alice->idle());
+  link.begin_block();  // two keys of Alice's, one of Bob's: hers would go below the reserve
+  ASSERT_EQ(link.alice_store.failures.size(), 1U);
+  EXPECT_EQ(link.alice_store.failures[0].error.code, ErrorCode::exhausted);
+  EXPECT_TRUE(link.network.empty());
+}
+
+/// The first `clicks` of them, and the rest.
+std::pair<Detections, Detections> split(const Detections& whole, std::size_t clicks) {
+  std::pair<Detections, Detections> out{whole, whole};
+  for (Detections* part : {&out.first, &out.second}) part->clicks = {};
+  std::size_t checks = 0;
+  for (std::size_t i = 0; i < whole.clicks.indices.size(); ++i) {
+    Announcement& part = i < clicks ? out.first.clicks : out.second.clicks;
+    part.indices.push_back(whole.clicks.indices[i]);
+    part.bases.push_back(whole.clicks.bases[i]);
+    if (whole.clicks.bases[i] == Basis::check_z) part.check_bits.push_back(whole.clicks.check_bits[checks++]);
+  }
+  return out;
+}
+
+TEST(SessionTest, ChunksThatDoNotFitTogetherEndTheSessionBeforeTheyAreJudged) {
+  using Change = std::function<void(Detections & second, const Detections& first)>;
+  const std::vector<Change> changes{[](Detections&, const Detections&) {}, [](Detections& d, const Detections&) { d.nonce[0] ^= 1; },
+                                    [](Detections& d, const Detections&) { ++d.gates; }, [](Detections& d, const Detections&) { ++d.total; },
+                                    [](Detections& d, const Detections& first) { d.clicks.indices.front() = first.clicks.indices.back(); }};
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    Link link(test::quick_settings());
+    link.connect();
+    link.run();
+    link.begin_block();
+    bool is_split = false;
+    link.run([&](test::InFlight& flight, std::deque<test::InFlight>& network) {
+      const auto frame = parse_frame(flight.frame);
+      if (flight.to == test::Side::bob) return !is_split;  // he would wonder at Alice's answer
+      if (!frame || frame->type != MessageType::detections || is_split) return true;
+      auto [first, second] = split(Detections::read(frame->body).value(), 1000);
+      changes[i](second, first);
+      flight.frame = write_frame(MessageType::detections, frame->block_id, frame->sequence, first.write(), 0);
+      network.push_back({.to = test::Side::alice, .frame = write_frame(MessageType::detections, frame->block_id, frame->sequence + 1, second.write(), 0)});
+      is_split = true;
+      return true;
+    });
+    ASSERT_TRUE(is_split);
+    EXPECT_EQ(link.alice_store.ended.size(), i == 0 ? 0U : 1U) << "change " << i;
+    for (const Error& error : link.alice_store.ended) EXPECT_EQ(error.code, ErrorCode::invalid_argument) << error.message;
+  }
+}
+
+TEST(SessionTest, AMessageOfAnotherBlockEndsTheSession) {
+  Link link(test::quick_settings());
+  link.connect();
+  link.run();
+  link.begin_block();
+  link.run([](test::InFlight& flight, std::deque<test::InFlight>&) {
+    const auto frame = parse_frame(flight.frame);
+    if (frame && frame->type == MessageType::detections) flight.frame = write_frame(frame->type, frame->block_id + 1, frame->sequence, frame->body, 0);
+    return true;
+  });
+  ASSERT_EQ(link.alice_store.ended.size(), 1U);
+  EXPECT_EQ(link.alice_store.ended[0], (Error{ErrorCode::conflict, "qkd session: message of another block"}));
 }
 
 TEST(SessionTest, ARestoredBackupOfOneEndIsNoticed) {

@@ -93,6 +93,29 @@ TEST(TopologyTest, AfterARestartKnownQkmsAreUnavailableUntilTheyReport) {
   EXPECT_TRUE(topology.routes(to_b(), 1000));
 }
 
+TEST(TopologyTest, TheWayThatHasKeyIsTaken) {
+  Topology topology({});
+  report_ring(topology, 1000);
+  ASSERT_EQ(topology.routes(to_b(), 1000)->front().path, (std::vector{a, r, b}));
+  topology.report(r, {link("a-r", a), link("r-b", b, 4)}, 1100);
+  EXPECT_EQ(topology.routes(to_b(), 1100)->front().path, (std::vector{a, s, b})) << "of two that can be used, the one with more in stock";
+}
+
+TEST(TopologyTest, OfTwoPathsTheOneThatIsLongerThanARelayMayBeIsNotNamed) {
+  Topology topology({});
+  std::vector<ElementName> way{a};
+  for (std::size_t i = 0; i + 1 < path_nodes_max; ++i) way.emplace_back("n" + std::to_string(i));
+  way.push_back(b);
+  topology.report(a, {link("a-r", r), link("a-n", way[1])}, 1000);
+  topology.report(r, {link("a-r", a), link("r-b", b)}, 1000);
+  topology.report(b, {link("r-b", r), link("n-b", way[way.size() - 2])}, 1000);
+  for (std::size_t i = 1; i + 1 < way.size(); ++i) topology.report(way[i], {link("back", way[i - 1]), link("on", way[i + 1])}, 1000);
+  const auto routes = topology.routes(to_b(2), 1000);
+  ASSERT_TRUE(routes);
+  ASSERT_EQ(routes->size(), 1U);
+  EXPECT_EQ(routes->front().path, (std::vector{a, r, b}));
+}
+
 TEST(TopologyTest, TwoPathsShareNoRelay) {
   Topology topology({});
   report_ring(topology, 1000);

@@ -223,6 +223,40 @@ TEST(KeyStockTest, AKeyNamedBeforeItsChunkCameIsBurntBeforeItComes) {
   EXPECT_FALSE(end.redeem({batch_number(5), 0, 1})->refusal);
 }
 
+TEST(KeyStockTest, AChunkThatWasUsedUpDoesNotComeAgain) {
+  End end;
+  ASSERT_TRUE(end.add(2, 3));
+  EXPECT_FALSE(end.add(2, 3)) << "while it is here";
+  ASSERT_TRUE(end.claim(3));
+  EXPECT_EQ(end.add(2, 3).error().code, ErrorCode::conflict);
+  EXPECT_EQ(end.level().own, 0);
+}
+
+TEST(KeyStockTest, AKeyPastItsTimeIsNotRedeemed) {
+  End end;
+  ASSERT_TRUE(end.add(3, 3, unnumbered, now + 10));
+  const auto late = end.run([&](store::Transaction& transaction) {
+    return end.keys->redeem(transaction, stock, std::array{KeyRun{batch_number(3), 0, 1}}, {.state = KeyState::destroyed, .holder = "test"},
+                            KeyStock::Unknown::burn, now + 10);
+  });
+  ASSERT_TRUE(late && late->refusal);
+  EXPECT_EQ(late->refusal->code, ErrorCode::not_found);
+  EXPECT_TRUE(late->keys.empty());
+}
+
+TEST(KeyStockTest, WhatAPeerNamesBeforeItComesIsRememberedUpToALimit) {
+  End end;
+  constexpr std::uint64_t limit = 4096;
+  ASSERT_TRUE(end.run([&](store::Transaction& transaction) -> Result<void> {
+    for (std::uint64_t n = 0; n < limit + 3; ++n) {
+      TRY(end.keys->redeem(transaction, stock, std::array{KeyRun{batch_number(n), 0, 1}}, {.state = KeyState::destroyed, .holder = "test"},
+                           KeyStock::Unknown::burn, now));
+    }
+    return {};
+  }));
+  EXPECT_EQ(end.number("SELECT count(*) FROM key_burnt"), static_cast<std::int64_t>(limit));
+}
+
 TEST(KeyStockTest, AnOwnChunkThatThePeerNeverHadIsDropped) {
   End end;
   ASSERT_TRUE(end.add(2, 6));
@@ -230,6 +264,7 @@ TEST(KeyStockTest, AnOwnChunkThatThePeerNeverHadIsDropped) {
   ASSERT_TRUE(end.claim(2));
   const auto dropped = [&](std::uint64_t n) { return *end.run([&](store::Transaction& t) { return end.keys->drop(t, stock, batch_number(n), now); }); };
   EXPECT_EQ(dropped(3), 0U) << "it is the peer's";
+  EXPECT_EQ(*end.run([&](store::Transaction& t) { return end.keys->drop(t, other_stock, batch_number(2), now); }), 0U) << "another link's peer has no say";
   EXPECT_EQ(dropped(2), 4U);
   EXPECT_EQ(dropped(2), 0U);
   EXPECT_EQ(end.level().own, 0);

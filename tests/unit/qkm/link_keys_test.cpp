@@ -54,6 +54,16 @@ class LinkKeysFixture : public testing::Test {
   Network network_;
 };
 
+TEST_F(LinkKeysFixture, ABlockWithoutNumberIsRefused) {
+  const auto refused = run(network_.a(), [&](LinkKeys& keys, store::Transaction& transaction) {
+    return keys.ingest(transaction, {.link = link_ar, .peer = network_.r().name, .block_id = 0, .keys = Network::block_keys(link_ar, 0, 4)},
+                       network_.a().clock.now_ms());
+  });
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::conflict);
+  EXPECT_EQ(network_.a().stock(link_ar).own, 0);
+}
+
 TEST_F(LinkKeysFixture, BothEndsFindTheSameKeyUnderTheSameId) {
   network_.fill(1, 10);
   const auto mine = reserve(network_.a());

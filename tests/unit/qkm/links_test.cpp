@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "harness.hpp"
+#include "quantum/qkm/controllers.hpp"
 
 namespace qanat::qkm {
 namespace {
@@ -111,6 +112,26 @@ TEST_F(RoutesFixture, ARouteThatCannotBeFollowedIsNotTaken) {
   }
   answer_ = Paths{{self_, r_}, both_[1]};
   EXPECT_EQ(find(known, "qkm-b").value(), Paths{both_[1]}) << "the others are";
+}
+
+TEST(RoutesOfAControllerTest, PathsThatShareANodeAreOnePathWhateverTheControllerSays) {
+  const auto route = [](std::vector<std::string> hops, std::optional<std::string> id = {}) {
+    Routes::Path path{ElementName("qkm-a")};
+    wire::Json names = wire::Json::array();
+    for (const std::string& hop : hops) {
+      path.emplace_back(hop);
+      names.push(hop);
+    }
+    return wire::Json::object({{"route", names}, {"path_id", id.value_or(path_id_of(path).hex())}});
+  };
+  const auto answer = [](std::vector<wire::Json> routes) { return wire::Json::object({{"routes", wire::Json::array(std::move(routes))}}); };
+  const auto read = read_routes(answer({route({"qkm-r", "qkm-b"}), route({"qkm-s", "qkm-r", "qkm-b"}), route({"qkm-s", "qkm-b"})}), "qkm-a");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, (std::vector<Routes::Path>{{ElementName("qkm-a"), ElementName("qkm-r"), ElementName("qkm-b")},
+                                              {ElementName("qkm-a"), ElementName("qkm-s"), ElementName("qkm-b")}}));
+  EXPECT_EQ(read_routes(answer({}), "qkm-a").error().code, ErrorCode::unavailable);
+  const std::string id_of_another = path_id_of(std::array{ElementName("qkm-a"), ElementName("qkm-b")}).hex();
+  EXPECT_EQ(read_routes(answer({route({"qkm-r", "qkm-b"}, id_of_another)}), "qkm-a").error().code, ErrorCode::unavailable);
 }
 
 }  // namespace

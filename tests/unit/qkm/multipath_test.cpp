@@ -69,6 +69,25 @@ TEST(LongChainTest, APathIsAsLongAsTheControllerMayNameAndNoLonger) {
   EXPECT_EQ(check_order(place, order).error().code, ErrorCode::unavailable);
 }
 
+TEST(LongChainTest, APathThatIsNoneUsesNoKey) {
+  const ElementName a("qkm-a");
+  const ElementName r("qkm-r");
+  const ElementName b("qkm-b");
+  const RelayPlace place{.self = a, .domain = "a", .links = {{r, LinkId("l")}}, .end_nodes = {{"b", b}}};
+  const auto code = [&](RelayOrder order) {
+    const auto checked = check_order(place, order);
+    return checked ? std::optional<ErrorCode>() : checked.error().code;
+  };
+  EXPECT_EQ(code({.domain = "b", .path = {a, r, b}, .keys = relay_secrets_max}), std::nullopt);
+  EXPECT_EQ(code({.domain = "c", .path = {a, r, b}, .keys = 1}), ErrorCode::not_found);
+  EXPECT_EQ(code({.domain = "b", .path = {a, r, ElementName("s"), r, b}, .keys = 1}), ErrorCode::unavailable) << "in a circle";
+  EXPECT_EQ(code({.domain = "b", .path = {a, r}, .keys = 1}), ErrorCode::unavailable) << "to another";
+  EXPECT_EQ(code({.domain = "b", .path = {r, b}, .keys = 1}), ErrorCode::unavailable) << "from another";
+  EXPECT_EQ(code({.domain = "b", .path = {a, ElementName("s"), b}, .keys = 1}), ErrorCode::unavailable) << "over no neighbour";
+  EXPECT_EQ(code({.domain = "b", .path = {a, r, b}, .keys = 0}), ErrorCode::invalid_argument);
+  EXPECT_EQ(code({.domain = "b", .path = {a, r, b}, .keys = relay_secrets_max + 1}), ErrorCode::invalid_argument);
+}
+
 TEST(LongChainTest, ABlockThatIsLostAtOneEndOfALinkStopsNoRelay) {
   Chain chain(3);
   chain.fill(1, 4);
@@ -272,6 +291,24 @@ TEST_F(TwoPaths, KeysOverMoreRelaysThanAskedForAreNotHandedOut) {
   ASSERT_TRUE(a().supply->fill("b", 2, 4, soon(), "1"));
   EXPECT_EQ(agreed({.paths = 1, .relays_max = 0}).error().code, ErrorCode::unavailable);
   EXPECT_TRUE(agreed({.paths = 1, .relays_max = 1}));
+}
+
+TEST_F(TwoPaths, KeysInStockOverPathsThatMeetAreNotTheSharesOfOneKey) {
+  const ElementName r("qkm-r");
+  for (const Path& path : {Path{a().name, r, b().name}, Path{a().name, ElementName("qkm-x"), r, b().name}}) {
+    const RelayedBatch batch{.id = test::rng().id<BatchId>(),
+                             .end = End::near,
+                             .peer_domain = "b",
+                             .path = path,
+                             .way = "",
+                             .keys = Secret(relay_secret_size),
+                             .expires_ms = a().clock.now_ms() + 60000,
+                             .quality = {}};
+    ASSERT_TRUE(a().store->transact([&](store::Transaction& t) { return a().relayed_keys->add(t, batch, a().clock.now_ms()); }));
+  }
+  network_.find_paths = [&](const ElementName& from, const ElementName& to) { return std::vector<Path>{{from, r, to}}; };
+  EXPECT_EQ(agreed({.paths = 2}).error().code, ErrorCode::unavailable) << "qkm-r would know both";
+  EXPECT_EQ(*a().supply->stock("b"), 2);
 }
 
 TEST_F(TwoPaths, CombineNeedsWholeShares) {

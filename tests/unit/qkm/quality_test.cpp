@@ -56,6 +56,19 @@ TEST_F(QualityTest, ARelayedKeyIsWorthWhatItsHopsAreTogetherAndBothEndsSayTheSam
   EXPECT_EQ(fetched->front().quality, quality);
 }
 
+TEST_F(QualityTest, LinkKeysThatTheNeighbourNeverHadSayNothingOfTheKey) {
+  Network::give(r(), LinkId("r-b"), b().name, 1, 40, vendor);  // its QKD lost it
+  Network::give(a(), LinkId("a-r"), r().name, 1, 40, one_decoy);
+  Network::give(r(), LinkId("a-r"), a().name, 1, 40, one_decoy);
+  Network::give(r(), LinkId("r-b"), b().name, 2, 40, two_decoys);
+  Network::give(b(), LinkId("r-b"), r().name, 2, 40, two_decoys);
+  const auto taken = take();
+  ASSERT_TRUE(taken) << taken.error().message;
+  const KeyProof both{.bounds = 8 | 32, .photons = 8, .eps = taken->front().quality.proof.eps};
+  EXPECT_EQ(taken->front().quality.proof, both) << "the vendor's block was named and not used";
+  EXPECT_DOUBLE_EQ(both.eps, 4e-10);
+}
+
 TEST_F(QualityTest, TheWeakestHopDecidesTheGrade) {
   fill(1, 40, one_decoy, vendor);
   const auto taken = take();

@@ -64,6 +64,7 @@ TEST_F(RelayChain, BothEndsReceiveTheSameKeyUnderTheSameIdAndPath) {
   EXPECT_EQ(network_.r().stock(LinkId("a-r")).peer, 18);
   EXPECT_EQ(network_.r().stock(LinkId("r-b")).own, 18);
   EXPECT_EQ(b().stock(LinkId("r-b")).peer, 18);
+  for (Core* end : {&a(), &b()}) EXPECT_EQ(end->uses("relayed_key.delivered"), (std::map<KeyId, int>{{taken->id, 1}})) << end->name.text();
   expect_no_key_used_twice();
 }
 
@@ -218,6 +219,31 @@ TEST_F(RelayChain, ARelayThatClaimsAnotherOriginIsRefused) {
   ASSERT_FALSE(forged);
   EXPECT_EQ(forged.error().code, ErrorCode::denied);
   EXPECT_EQ(keys_kept(b()), 0);
+}
+
+TEST_F(RelayChain, AMessageForAnotherHopOrAnotherDomainIsRefused) {
+  network_.wire = [&](const ElementName&, const ElementName& to, ByteView message, const Network::Deliver& deliver) -> Result<Bytes> {
+    if (to.text() == "qkm-r") {
+      const auto misled = b().relay->receive(ElementName("qkm-a"), message, soon(), "1");
+      EXPECT_FALSE(misled);
+      EXPECT_NE(misled.error().message.find("this hop of its path does not end here"), std::string::npos) << misled.error().message;
+    }
+    return deliver(message);
+  };
+  EXPECT_TRUE(take_one());
+  // qkm-a holds qkm-b for the QKM of domain c, and qkm-b knows better.
+  const Core& right = a();
+  Network wrong{Network::Empty()};
+  const std::map<std::string, ElementName> ends{{"a", ElementName("qkm-a")}, {"b", ElementName("qkm-b")}, {"c", ElementName("qkm-b")}};
+  wrong.add("qkm-a", "a", right.links, ends);
+  wrong.add("qkm-r", "r", network_.r().links, ends);
+  wrong.add("qkm-b", "b", b().links, ends);
+  wrong.fill(1, 40);
+  const auto refused = wrong.a().relay_to("c");
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("is for domain c"), std::string::npos) << refused.error().message;
+  EXPECT_EQ(keys_kept(wrong.b()), 0);
+  EXPECT_TRUE(wrong.a().relay_to("b"));
 }
 
 TEST_F(RelayChain, WithoutLinkKeysTheRefusalNamesTheLink) {

@@ -127,6 +127,12 @@ TEST(RelayMessageTest, KnownOctets) {
   EXPECT_EQ(to_hex(relay_confirmation(secrets_of(9, 2), header().relay_id, proof_sent)), "a163d7be51b7afd37336d86c04e16a32a642d7324ad6bc6e655246151fc1c8a8");
 }
 
+TEST(RelayMessageTest, APathUnderAnotherPathsIdIsRefused) {
+  Bytes octets = *protect(header(), secrets_of(9), keys());
+  octets[1 + BatchId::size] ^= 1;
+  EXPECT_EQ(parse_relay(octets).error().message, "relay.path_id: is not that of the path");
+}
+
 TEST(RelayMessageTest, AnEarlierVersionIsRefusedByItsNumber) {
   Bytes octets = *protect(header(), secrets_of(9), keys());
   octets[0] = 2;

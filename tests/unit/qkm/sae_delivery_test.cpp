@@ -24,6 +24,7 @@ struct Site : test::SaeSite {
     own.activate = [this](const ElementName& qkm, const wire::Json& message, Deadline) -> Result<wire::Json> {
       if (cut || cut_off == qkm.text()) return fail(ErrorCode::unavailable, "the line is cut");
       const std::string text = message.dump();
+      told[qkm.text()] = text;
       auto answer = peers.at(qkm.text())->delivery->activated(identity(), as_bytes(text));
       if (answer_lost) return fail(ErrorCode::unavailable, "the answer was lost");
       return answer_instead ? answer_instead(*answer) : std::move(answer);
@@ -41,6 +42,7 @@ struct Site : test::SaeSite {
   std::map<std::string, Site*> peers;
   std::string quantum_part = "nothing";  // of the names of stocks whose keys are of quantum grade
   std::string cut_off;                   // the line to this key manager alone is cut
+  std::map<std::string, std::string> told;  // the last message to each key manager
   std::unique_ptr<SaeDelivery> delivery;  // last: its threads use what stands above
 };
 
@@ -104,6 +106,21 @@ TEST_F(SaeDeliveryTest, OnlyTheNamedSaeGetsItAndOnlyUnderTheMastersName) {
   EXPECT_TRUE(fetch(b, "sae-b", *sold));
 }
 
+TEST_F(SaeDeliveryTest, AKeyThatEverybodyHasIsNotKeptBesideOthersOfItsOrder) {
+  const auto sold = get(order(a, {SaeId("sae-b")}, 2));
+  ASSERT_TRUE(sold);
+  Delivery first;
+  first.keys.push_back({.id = sold->keys[0].id, .octets = {}});
+  ASSERT_TRUE(fetch(b, "sae-b", first));
+  Bytes sealed;
+  ASSERT_TRUE(b.store->transact(
+      [&](store::Transaction& t) { return t.query("SELECT sealed FROM sae_key", {}, [&](const store::Row& row) { sealed = row.blob(0); }); }));
+  const auto kept = b.device->unseal(store::column_context("sae_key.sealed", sold->keys[0].id.view()), sealed);
+  ASSERT_TRUE(kept) << kept.error().message;
+  const Secret erased(32);
+  EXPECT_TRUE(equal_secret(*kept, Secret::concat({&erased, &sold->keys[1].octets})));
+}
+
 TEST_F(SaeDeliveryTest, AllOrNoneOfAListIsGiven) {
   auto first = get(order(a, {SaeId("sae-b")}));
   auto second = get(order(a, {SaeId("sae-b")}));
@@ -140,6 +157,13 @@ TEST_F(SaeDeliveryTest, SeveralSlavesOfSeveralSitesGetTheSameKeyOnceEach) {
   }
   EXPECT_EQ(b.rows("sae_key") + c.rows("sae_key") + a.rows("sae_key"), 0);
   EXPECT_EQ(a.level("c").own, 40 - 4);  // the pads
+  const auto message = read_activation(as_bytes(a.told.at("qkm-c")));
+  ASSERT_TRUE(message && message->groups.front().carried);
+  const Secret carried = Secret::copy_of(message->groups.front().carried->padded);
+  ASSERT_EQ(carried.size(), 2U * 40);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_FALSE(equal_secret(Secret::copy_of(carried.reveal().subspan(i * 40, 40)), sold->keys[i].octets)) << "what goes to the further site is padded";
+  }
 }
 
 TEST_F(SaeDeliveryTest, ASlaveAtTheSameSiteNeedsNoStock) {
@@ -273,6 +297,9 @@ TEST_F(SaeDeliveryTest, KeysOfAnotherMakersKmeAreKeptUntilTheyAreFetchedOrVoided
   std::promise<Result<void>> taken;
   b.delivery->accept(std::move(keys), [&](Result<void> outcome) { taken.set_value(std::move(outcome)); });
   ASSERT_TRUE(taken.get_future().get());
+  std::promise<Result<std::vector<KeyId>>> of_others;
+  b.delivery->discard(SaeId("sae-a"), {first}, [&](Result<std::vector<KeyId>> ids) { of_others.set_value(std::move(ids)); });
+  EXPECT_TRUE(of_others.get_future().get()->empty()) << "nobody voids what another initiated";
   std::promise<Result<std::vector<KeyId>>> voided;
   b.delivery->discard(SaeId("far-sae"), {second, rng().id<KeyId>()}, [&](Result<std::vector<KeyId>> ids) { voided.set_value(std::move(ids)); });
   EXPECT_EQ(*voided.get_future().get(), std::vector{second});
