@@ -55,7 +55,7 @@ class Application {
     StoredKey leg;
   };
   Result<Grant> grant(const net::Request& http, const Asked& asked, const Terminal& terminal);
-  Result<StoredKey> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal);
+  Result<StoredKey> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards);
   Result<void> draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id);
   /// Step 10; conflict if the terminal has enrolled anew since `terminal` was looked up.
   Result<crypto::EncapsulationKey> pooled_key(const SidWk& sid_wk, const Terminal& terminal);
