@@ -13,6 +13,7 @@
 #include "crypto/random.hpp"
 #include "net/client.hpp"
 #include "net/server.hpp"
+#include "node/behaviour.hpp"
 #include "node/credentials.hpp"
 #include "node/settings.hpp"
 #include "node/status.hpp"
@@ -21,6 +22,7 @@
 
 namespace qanat::node {
 
+class BehaviourReporter;
 class WitnessClient;
 
 /// Status checking when the process is CAS itself: it looks into its own records.
@@ -63,8 +65,12 @@ class Node {
   /// These certificates (by SHA-256) are revoked: what is known of their status is forgotten, and connections that show them are closed.
   void drop_revoked(const std::set<Bytes>& fingerprints);
 
-  /// Durable before it returns; the caller refuses its action if this fails.
-  Result<void> record(const audit::Event& event) { return audit_->append(event); }
+  /// Durable before it returns; the caller refuses its action if this fails. What the table of behaviour.hpp has of it is reported to IAM.
+  Result<void> record(const audit::Event& event);
+  /// A behaviour record for IAM, sent in the background (behaviour_reporter.hpp); nothing where IAM is not among the peers.
+  void report(Behaviour behaviour, Telling telling = Telling::each);
+  /// From here on what is reported is sent. serve() does it; a terminal does it itself.
+  void start_reporting();
   [[nodiscard]] const audit::Log& audit_log() const noexcept { return *audit_; }
   [[nodiscard]] audit::Checkpoints& checkpoints() noexcept { return *checkpoints_; }
 
@@ -84,6 +90,7 @@ class Node {
  private:
   explicit Node(Settings settings);
   Result<void> open_audit();
+  void open_reporter();
   /// Writes the statement that binds the checkpoints' keys to this element's certificate, unless it stands there.
   Result<void> bind_audit_keys();
   Result<void> make_clients();
@@ -109,7 +116,8 @@ class Node {
   std::function<void(wire::Json&)> describe_health_;
   std::atomic<bool> stopping_ = false;
   UnixMs started_ms_ = 0;
-  // The first to go: both work in the background, on what is above.
+  // The first to go: they work in the background, on what is above.
+  std::unique_ptr<BehaviourReporter> reporter_;  // absent where there is nobody to report to
   std::unique_ptr<audit::Checkpoints> checkpoints_;
   std::unique_ptr<WitnessClient> witness_;
 };

@@ -260,6 +260,24 @@ TEST_F(BehaviourTest, ReportsAreAppendedAndBounded) {
   EXPECT_EQ(must(Behaviour(*store).verify()), static_cast<std::int64_t>(records_max) + 2) << "a refused report leaves nothing";
 }
 
+TEST_F(BehaviourTest, AReportThatComesAgainIsNotAppendedTwice) {
+  const auto send = [&](const Identity& from, const std::string& id, const char* object) {
+    return call(Endpoint::ua1_record, from, wire::Json::object({{"id", id}, {"records", wire::Json::array({record(object)})}}));
+  };
+  EXPECT_TRUE(send(kms_a, "1", "a"));
+  EXPECT_TRUE(send(kms_a, "1", "a"));
+  open_service();
+  EXPECT_TRUE(send(kms_a, "1", "a"));
+  EXPECT_TRUE(send(kms_b, "1", "b")) << "another's ids are its own";
+  EXPECT_TRUE(send(kms_a, "2", "c"));
+  EXPECT_TRUE(report({record("d")})) << "an id is not demanded";
+  EXPECT_TRUE(report({record("d")}));
+  EXPECT_EQ(refusal(send(kms_a, std::string(report_id_max + 1, 'x'), "e")), ErrorCode::invalid_argument);
+  service_.reset();
+  const auto store = must(store::Store::open(network_.state_of(iam_id) / "iam.db", migrations));
+  EXPECT_EQ(must(Behaviour(*store).verify()), 5);
+}
+
 TEST_F(BehaviourTest, AlteredOrRemovedRecordsShow) {
   ASSERT_TRUE(report({record("1"), record("2"), record("3")}));
   service_.reset();

@@ -40,7 +40,6 @@ Result<net::Response> Application::recorded(const net::Request& http, std::strin
   if (!answer) {
     TRY(node_.record({.action = action, .outcome = audit::outcome_of(answer.error().code), .subject = uid.text(), .object = sid_wk.hex(),
                       .reason = answer.error().message, .request_id = http.request_id}));
-    reporter_.report({.uid = uid, .action = "application", .outcome = std::string(name(answer.error().code)), .object = sid_wk.hex()});
   }
   return answer;
 }
@@ -88,7 +87,6 @@ Result<void> Application::hand_over(const net::Request& http, const Asked& asked
   TRY(node_.record({.action = "km-1.delivered", .outcome = audit::Outcome::success, .subject = terminal.uid.text(), .object = session,
                     .reason = destroyed ? "profile v1 has no acknowledgement: destroyed here at once" : "", .request_id = http.request_id}));
   node::crash_point("kms.wk.delivered");
-  reporter_.report({.uid = terminal.uid, .action = "application", .outcome = "delivered", .object = session});
   return {};
 }
 
