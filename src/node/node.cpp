@@ -16,6 +16,7 @@
 #include "node/log.hpp"
 #include "node/recorded.hpp"
 #include "node/revocations.hpp"
+#include "node/stapler.hpp"
 #include "node/witness_client.hpp"
 #include "wire/base64.hpp"
 
@@ -23,6 +24,7 @@ namespace qanat::node {
 namespace {
 
 constexpr std::chrono::milliseconds stop_grace{2000};
+constexpr std::chrono::milliseconds own_status_max{2000};  // for the answer to be stapled
 constexpr std::size_t pem_max = 256 * 1024;
 
 Result<std::string> read_text(const std::filesystem::path& file) {
@@ -137,7 +139,13 @@ Result<void> Node::make_clients() {
   const net::StatusCheck check = [this](const crypto::Certificate& cert, Deadline deadline) { return check_status(cert, deadline); };
   for (const auto& [name, target] : settings_.peers) {
     const bool is_cas = target.expected.kind == Kind::cas;
-    clients_.emplace(name, net::Client::create(target, credentials_->tls, trust_, is_cas ? net::StatusCheck{} : check));
+    if (is_cas || !status_) {
+      clients_.emplace(name, net::Client::create(target, credentials_->tls, trust_, is_cas ? net::StatusCheck{} : check));
+      continue;
+    }
+    clients_.emplace(name, net::Client::create(target, credentials_->tls, trust_, check, [this](const crypto::Certificate& cert, ByteView response) {
+                       status_->take_stapled(cert, response);
+                     }));
   }
   return {};
 }
@@ -227,8 +235,15 @@ Result<void> Node::serve(std::vector<points::Handler> handlers) {
                         }});
   }
   const net::StatusCheck check = [this](const crypto::Certificate& cert, Deadline deadline) { return check_status(cert, deadline); };
+  net::Staple staple;
+  if (status_) {
+    stapler_ = std::make_unique<Stapler>([this] { return status_->fetch(credentials_->tls->chain.front(), Deadline::after(own_status_max)); },
+                                         settings_.status.fresh, clock_);
+    stapler_->start();
+    staple = [raw = stapler_.get()] { return raw->staple(); };
+  }
   ASSIGN_OR_RETURN(server_, net::Server::start(settings_.server, *credentials_->tls, trust_, points::routes(identity().kind, std::move(handlers)), check,
-                                               [this](const net::Refusal& refusal) { record_refusal(refusal); }));
+                                               [this](const net::Refusal& refusal) { record_refusal(refusal); }, std::move(staple)));
   serving_ = server_.get();
   const crypto::Certificate& shown = credentials_->tls->chain.front();
   std::printf("ready %s %u %s %s %llu\n", identity().uri().c_str(), static_cast<unsigned>(server_->port()), std::string(name(shown.key_algorithm())).c_str(),
@@ -286,6 +301,7 @@ void Node::stop() {
   stopping_ = true;
   if (witness_) witness_->stop();
   if (server_) server_->stop(stop_grace);
+  if (stapler_) stapler_->stop();
 }
 
 Result<net::Response> Node::exchange(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id,

@@ -21,6 +21,7 @@
 
 namespace qanat::node {
 
+class Stapler;
 class WitnessClient;
 
 /// Status checking when the process is CAS itself: it looks into its own records.
@@ -109,9 +110,10 @@ class Node {
   std::function<void(wire::Json&)> describe_health_;
   std::atomic<bool> stopping_ = false;
   UnixMs started_ms_ = 0;
-  // The first to go: both work in the background, on what is above.
+  // The first to go: they work in the background, on what is above.
   std::unique_ptr<audit::Checkpoints> checkpoints_;
   std::unique_ptr<WitnessClient> witness_;
+  std::unique_ptr<Stapler> stapler_;
 };
 
 /// The trust folder's roots and issuing CAs.
