@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 
 #include "audit/auditor.hpp"
 #include "audit/files.hpp"
@@ -17,6 +15,7 @@
 #include "node/recorded.hpp"
 #include "node/revocations.hpp"
 #include "node/stapler.hpp"
+#include "node/trust_folder.hpp"
 #include "node/witness_client.hpp"
 #include "wire/base64.hpp"
 
@@ -25,34 +24,13 @@ namespace {
 
 constexpr std::chrono::milliseconds stop_grace{2000};
 constexpr std::chrono::milliseconds own_status_max{2000};  // for the answer to be stapled
-constexpr std::size_t pem_max = 256 * 1024;
-
-Result<std::string> read_text(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return fail(ErrorCode::not_found, file.string() + ": cannot be read");
-  std::string text(std::istreambuf_iterator<char>(in), {});
-  if (text.size() > pem_max) return fail(ErrorCode::invalid_argument, file.string() + ": too large");
-  return text;
-}
 
 }  // namespace
 
 Result<std::shared_ptr<const crypto::TrustStore>> read_trust(const std::filesystem::path& folder) {
-  std::vector<crypto::Certificate> roots;
-  std::vector<crypto::Certificate> intermediates;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    const bool root = name.starts_with("root-");
-    if (!name.ends_with(".pem") || (!root && !name.starts_with("issuing-"))) continue;
-    ASSIGN_OR_RETURN(const std::string text, read_text(entry.path()));
-    auto chain = crypto::Certificate::parse_pem_chain(text);
-    if (!chain) return fail_in(entry.path().string(), chain.error());
-    for (crypto::Certificate& cert : *chain) (root ? roots : intermediates).push_back(std::move(cert));
-  }
-  if (error) return fail(ErrorCode::not_found, folder.string() + ": " + error.message());
-  if (roots.empty()) return fail(ErrorCode::not_found, folder.string() + ": holds no root-*.pem");
-  return std::make_shared<const crypto::TrustStore>(std::move(roots), std::move(intermediates));
+  const auto source = std::make_shared<TrustFolder>(folder);
+  ASSIGN_OR_RETURN(crypto::TrustSet first, source->read());
+  return std::make_shared<const crypto::TrustStore>(crypto::TrustStore::renewing(std::move(first), [source] { return source->renewed(); }));
 }
 
 net::Response json_response(const wire::Json& body) {

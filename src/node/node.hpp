@@ -116,7 +116,7 @@ class Node {
   std::unique_ptr<Stapler> stapler_;
 };
 
-/// The trust folder's roots and issuing CAs.
+/// The trust folder's roots and issuing CAs, read again when it changes (trust_folder.hpp).
 Result<std::shared_ptr<const crypto::TrustStore>> read_trust(const std::filesystem::path& folder);
 
 /// Renders a JSON answer.
