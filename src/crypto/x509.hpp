@@ -2,6 +2,7 @@
 // distinguishing id 1234567812345678). Only OpenSSL touches DER; keys come and go as raw scalars, seeds and points.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -104,20 +105,29 @@ struct CertificateTemplate {
 /// Signs the template. `issuer` absent: self-signed by `issuer_key` (a root).
 Result<Certificate> issue(const CertificateTemplate& wanted, const Certificate* issuer, const PrivateKey& issuer_key);
 
-/// Roots and issuing CAs that this process trusts, given as certificates; leaf chains are built from it.
+struct TrustSet {
+  std::vector<Certificate> roots;
+  std::vector<Certificate> intermediates;
+};
+
+/// Roots and issuing CAs that this process trusts, given as certificates; leaf chains are built from it. Copies are one store.
 class TrustStore {
  public:
   TrustStore(std::vector<Certificate> roots, std::vector<Certificate> intermediates);
+  /// Asked at each use, by one thread at a time: what takes the place of the set in force, if there is something new.
+  using Renewed = std::function<std::optional<TrustSet>()>;
+  static TrustStore renewing(TrustSet first, Renewed renewed);
   /// Chain to a root, validity at `now`, key usage. `denied` says which step failed.
   Result<void> verify(const Certificate& leaf, UnixMs now) const;
-  /// The issuing CA of the leaf among the intermediates (by name and signature), or nullptr.
+  /// The issuing CA of the leaf among the intermediates (by name and signature), or nullptr. What is given out lives as long as the store.
   [[nodiscard]] const Certificate* issuer_of(const Certificate& leaf) const;
-  [[nodiscard]] const std::vector<Certificate>& roots() const noexcept { return roots_; }
-  [[nodiscard]] const std::vector<Certificate>& intermediates() const noexcept { return intermediates_; }
+  [[nodiscard]] const std::vector<Certificate>& roots() const { return in_force().roots; }
+  [[nodiscard]] const std::vector<Certificate>& intermediates() const { return in_force().intermediates; }
 
  private:
-  std::vector<Certificate> roots_;
-  std::vector<Certificate> intermediates_;
+  struct State;
+  [[nodiscard]] const TrustSet& in_force() const;
+  std::shared_ptr<State> state_;
 };
 
 // ---- status (OCSP) ----

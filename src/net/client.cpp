@@ -28,8 +28,11 @@ Result<void> check_call(const Call& call) {
 
 class PooledClient final : public Client {
  public:
-  PooledClient(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust, StatusCheck status)
-      : target_(std::move(target)), trust_(std::move(trust)), status_(std::move(status)), context_(make_client_context(identity.get())) {}
+  PooledClient(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust, StatusCheck status, StapleSink stapled)
+      : target_(std::move(target)), trust_(std::move(trust)), status_(std::move(status)), stapled_(std::move(stapled)), context_(make_client_context(identity.get())) {
+    if (!stapled_ || !context_) return;
+    if (const auto asked = ask_for_status(context_->get()); !asked) context_ = fail(asked.error());
+  }
 
   Result<Response> call(const Call& call, Deadline deadline) override;
   [[nodiscard]] const Target& target() const noexcept override { return target_; }
@@ -45,6 +48,7 @@ class PooledClient final : public Client {
   const Target target_;
   const std::shared_ptr<const crypto::TrustStore> trust_;  // shared with the element's server
   const StatusCheck status_;
+  const StapleSink stapled_;
   Result<TlsContext> context_;  // a failure to build it is every call's answer
   std::mutex mutex_;
   std::vector<std::unique_ptr<Connection>> idle_;  // under mutex_; the last one used is the last
@@ -89,6 +93,9 @@ Result<std::unique_ptr<Connection>> PooledClient::dial(Deadline deadline) {
     connection->generation = generation_;
   }
   TRY(connection->open(target_.host, target_.port, deadline));
+  if (stapled_) {
+    if (const Bytes response = connection->stapled(); !response.empty()) stapled_(connection->server_certificate(), response);
+  }
   TRY(check_status(*connection, deadline));
   return Result<std::unique_ptr<Connection>>(std::move(connection));
 }
@@ -150,9 +157,9 @@ void PooledClient::give_back(std::unique_ptr<Connection> connection) {
 }  // namespace
 
 std::unique_ptr<Client> Client::create(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust,
-                                       StatusCheck status) {
+                                       StatusCheck status, StapleSink stapled) {
   CHECK(trust != nullptr);
-  return std::make_unique<PooledClient>(std::move(target), identity, std::move(trust), std::move(status));
+  return std::make_unique<PooledClient>(std::move(target), identity, std::move(trust), std::move(status), std::move(stapled));
 }
 
 }  // namespace qanat::net

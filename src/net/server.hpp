@@ -34,7 +34,7 @@ class Server {
  public:
   /// Binds and starts; unavailable if the port is taken. `status` may be empty (CAS checks in its own route handlers' table: it passes its own function).
   static Result<std::unique_ptr<Server>> start(const ServerSettings& settings, const TlsIdentity& identity, std::shared_ptr<const crypto::TrustStore> trust,
-                                               std::vector<Route> routes, StatusCheck status, RefusalSink refused);
+                                               std::vector<Route> routes, StatusCheck status, RefusalSink refused, Staple staple = {});
   virtual ~Server() = default;  // stops
   [[nodiscard]] virtual std::uint16_t port() const noexcept = 0;
   /// Closes the connections whose peer shows a certificate that is no longer wanted, idle or in the middle of a request; each goes to the sink as a refusal.

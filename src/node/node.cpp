@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 
 #include "audit/auditor.hpp"
 #include "audit/files.hpp"
@@ -17,6 +15,8 @@
 #include "node/log.hpp"
 #include "node/recorded.hpp"
 #include "node/revocations.hpp"
+#include "node/stapler.hpp"
+#include "node/trust_folder.hpp"
 #include "node/witness_client.hpp"
 #include "wire/base64.hpp"
 
@@ -24,34 +24,14 @@ namespace qanat::node {
 namespace {
 
 constexpr std::chrono::milliseconds stop_grace{2000};
-constexpr std::size_t pem_max = 256 * 1024;
-
-Result<std::string> read_text(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return fail(ErrorCode::not_found, file.string() + ": cannot be read");
-  std::string text(std::istreambuf_iterator<char>(in), {});
-  if (text.size() > pem_max) return fail(ErrorCode::invalid_argument, file.string() + ": too large");
-  return text;
-}
+constexpr std::chrono::milliseconds own_status_max{2000};  // for the answer to be stapled
 
 }  // namespace
 
 Result<std::shared_ptr<const crypto::TrustStore>> read_trust(const std::filesystem::path& folder) {
-  std::vector<crypto::Certificate> roots;
-  std::vector<crypto::Certificate> intermediates;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    const bool root = name.starts_with("root-");
-    if (!name.ends_with(".pem") || (!root && !name.starts_with("issuing-"))) continue;
-    ASSIGN_OR_RETURN(const std::string text, read_text(entry.path()));
-    auto chain = crypto::Certificate::parse_pem_chain(text);
-    if (!chain) return fail_in(entry.path().string(), chain.error());
-    for (crypto::Certificate& cert : *chain) (root ? roots : intermediates).push_back(std::move(cert));
-  }
-  if (error) return fail(ErrorCode::not_found, folder.string() + ": " + error.message());
-  if (roots.empty()) return fail(ErrorCode::not_found, folder.string() + ": holds no root-*.pem");
-  return std::make_shared<const crypto::TrustStore>(std::move(roots), std::move(intermediates));
+  const auto source = std::make_shared<TrustFolder>(folder);
+  ASSIGN_OR_RETURN(crypto::TrustSet first, source->read());
+  return std::make_shared<const crypto::TrustStore>(crypto::TrustStore::renewing(std::move(first), [source] { return source->renewed(); }));
 }
 
 net::Response json_response(const wire::Json& body) {
@@ -165,7 +145,13 @@ Result<void> Node::make_clients() {
   const net::StatusCheck check = [this](const crypto::Certificate& cert, Deadline deadline) { return check_status(cert, deadline); };
   for (const auto& [name, target] : settings_.peers) {
     const bool is_cas = target.expected.kind == Kind::cas;
-    clients_.emplace(name, net::Client::create(target, credentials_->tls, trust_, is_cas ? net::StatusCheck{} : check));
+    if (is_cas || !status_) {
+      clients_.emplace(name, net::Client::create(target, credentials_->tls, trust_, is_cas ? net::StatusCheck{} : check));
+      continue;
+    }
+    clients_.emplace(name, net::Client::create(target, credentials_->tls, trust_, check, [this](const crypto::Certificate& cert, ByteView response) {
+                       status_->take_stapled(cert, response);
+                     }));
   }
   return {};
 }
@@ -255,8 +241,15 @@ Result<void> Node::serve(std::vector<points::Handler> handlers) {
                         }});
   }
   const net::StatusCheck check = [this](const crypto::Certificate& cert, Deadline deadline) { return check_status(cert, deadline); };
+  net::Staple staple;
+  if (status_) {
+    stapler_ = std::make_unique<Stapler>([this] { return status_->fetch(credentials_->tls->chain.front(), Deadline::after(own_status_max)); },
+                                         settings_.status.fresh, clock_);
+    stapler_->start();
+    staple = [raw = stapler_.get()] { return raw->staple(); };
+  }
   ASSIGN_OR_RETURN(server_, net::Server::start(settings_.server, *credentials_->tls, trust_, points::routes(identity().kind, std::move(handlers)), check,
-                                               [this](const net::Refusal& refusal) { record_refusal(refusal); }));
+                                               [this](const net::Refusal& refusal) { record_refusal(refusal); }, std::move(staple)));
   serving_ = server_.get();
   const crypto::Certificate& shown = credentials_->tls->chain.front();
   std::printf("ready %s %u %s %s %llu\n", identity().uri().c_str(), static_cast<unsigned>(server_->port()), std::string(name(shown.key_algorithm())).c_str(),
@@ -327,6 +320,7 @@ void Node::stop() {
   if (witness_) witness_->stop();
   const bool served = server_ && serving_.exchange(nullptr) != nullptr;
   if (server_) server_->stop(stop_grace);
+  if (stapler_) stapler_->stop();
   if (served) report({.about = "", .action = "element", .outcome = "stopped", .object = identity().uri()});
   if (reporter_) reporter_->stop();
 }

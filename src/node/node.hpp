@@ -23,6 +23,7 @@
 namespace qanat::node {
 
 class BehaviourReporter;
+class Stapler;
 class WitnessClient;
 
 /// Status checking when the process is CAS itself: it looks into its own records.
@@ -120,9 +121,10 @@ class Node {
   std::unique_ptr<BehaviourReporter> reporter_;  // absent where there is nobody to report to
   std::unique_ptr<audit::Checkpoints> checkpoints_;
   std::unique_ptr<WitnessClient> witness_;
+  std::unique_ptr<Stapler> stapler_;
 };
 
-/// The trust folder's roots and issuing CAs.
+/// The trust folder's roots and issuing CAs, read again when it changes (trust_folder.hpp).
 Result<std::shared_ptr<const crypto::TrustStore>> read_trust(const std::filesystem::path& folder);
 
 /// Renders a JSON answer.
