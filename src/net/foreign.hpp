@@ -60,6 +60,7 @@ struct ForeignRequest {
   std::string query;                        // after '?', undecoded
   std::string content_type;
   std::string if_none_match{};              // the entity tags that the client has (RFC 9110 §13.1.2)
+  std::string if_match{};                   // the entity tags that the request is made for (§13.1.1)
   Secret authorization{};                   // the field of that name (RFC 9110 §11.6.2), which may hold a password; empty if there is none
   Bytes body;
   Deadline deadline;

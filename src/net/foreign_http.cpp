@@ -184,6 +184,7 @@ void HttpProtocol::answer(SendBack send) {
                          .query = question == std::string_view::npos ? std::string() : std::string(target.substr(question + 1)),
                          .content_type = std::string(text_of(message[http::field::content_type])),
                          .if_none_match = std::string(text_of(message[http::field::if_none_match])),
+                         .if_match = std::string(text_of(message[http::field::if_match])),
                          .authorization = std::move(authorization_),
                          .body = std::move(message.body()),
                          .deadline = Deadline::after(shared_.limits.request_max),
