@@ -29,6 +29,7 @@ void add_identity_commands(CLI::App& iam, const OnCommand& on) {
   command->add_option("--uri", options->uri, "what its certificate names: qanat://DOMAIN/KIND/NAME");
   command->add_option("--number", options->number, "E.164, with '+'");
   command->add_option("--kms", options->kms, "home KMS of a terminal");
+  command->add_option("--user-name", options->user_name, "of a person, in the directory that it comes from (default: the uid)");
   command->add_option("--name", options->name, "for people to read");
   command->add_option("--mail", options->mail, "address");
   command->add_option("--external-id", options->external_id, "in the directory that it comes from");
@@ -57,7 +58,7 @@ void add_identity_commands(CLI::App& iam, const OnCommand& on) {
   ask = add_ask(*command);
   const auto change = std::make_shared<Change>();
   command->add_option("uid", change->uid, "its uid")->required();
-  command->add_option("--set", change->set, "MEMBER=TEXT: name, mail, external_id, number, home_kms, domain or uri")->required();
+  command->add_option("--set", change->set, "MEMBER=TEXT: user_name, name, mail, external_id, number, home_kms, domain or uri")->required();
   command->add_option("--version", change->version, "refuse if it was changed since this version (default: the present one)");
   on(command, [ask, change] { return iam_change(*ask, change->uid, change->set, change->version); });
 
@@ -140,6 +141,23 @@ void add_privilege_commands(CLI::App& iam, const OnCommand& on) {
   command->add_option("--level", why->level, "security level")->check(CLI::Range(1, 4));
   command->add_option("--target", why->target, "who would gain by it (grant.give), or which role (role.define)");
   on(command, [ask, why] { return iam_why(*ask, *why); });
+
+  command = add_command(iam, "clients", "applications that people use by authorisation codes", "qanat iam clients");
+  ask = add_ask(*command);
+  on(command, [ask] { return iam_clients(*ask); });
+
+  command = add_command(iam, "client", "let an application ask for authorisation codes, and say where these may be sent", "qanat iam client console --redirect https://console.example/back");
+  ask = add_ask(*command);
+  const auto client = std::make_shared<std::pair<std::string, std::vector<std::string>>>();
+  command->add_option("client", client->first, "uid of the application")->required();
+  command->add_option("--redirect", client->second, "redirect URI, compared character by character; several")->required();
+  on(command, [ask, client] { return iam_client(*ask, client->first, client->second); });
+
+  command = add_command(iam, "unclient", "give an application no more codes", "qanat iam unclient console");
+  ask = add_ask(*command);
+  const auto removed = std::make_shared<std::string>();
+  command->add_option("client", *removed, "uid of the application")->required();
+  on(command, [ask, removed] { return iam_unclient(*ask, *removed); });
 
   command = add_command(iam, "revoke", "void every token that a subject holds", "qanat iam revoke A");
   ask = add_ask(*command);

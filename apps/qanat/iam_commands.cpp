@@ -74,7 +74,7 @@ void put_texts(Json& out, std::initializer_list<std::pair<std::string_view, cons
 
 Result<Json> identity_body(const IdentityOptions& options) {
   Json out = Json::object({{"uid", options.uid}, {"class", options.of}, {"domain", options.domain}});
-  put_texts(out, {{"uri", &options.uri}, {"number", &options.number}, {"home_kms", &options.kms}, {"name", &options.name}, {"mail", &options.mail}, {"external_id", &options.external_id}});
+  put_texts(out, {{"uri", &options.uri}, {"number", &options.number}, {"home_kms", &options.kms}, {"user_name", &options.user_name}, {"name", &options.name}, {"mail", &options.mail}, {"external_id", &options.external_id}});
   if (options.certificates.empty()) return out;
   Json thumbprints = Json::array();
   for (const std::filesystem::path& file : options.certificates) {
@@ -285,6 +285,35 @@ int iam_ungrant(const IamAsk& ask, std::int64_t grant) {
   return with_duty(ask, "administrator", [&](Operator& op) -> Result<void> {
     ASSIGN_OR_RETURN(const Json answer, op.ask(Endpoint::x5_privilege, "iam", Json::object({{"op", "take"}, {"grant", grant}})));
     return show_done(ask, answer, fmt::format("'{}' no longer has role {}", text_in(answer, "subject"), text_in(answer, "role")));
+  });
+}
+
+int iam_clients(const IamAsk& ask) {
+  return with_duty(ask, "auditor", [&](Operator& op) -> Result<void> {
+    ASSIGN_OR_RETURN(const Json answer, op.ask(Endpoint::x5_privilege, "iam", Json::object({{"op", "clients"}})));
+    if (ask.output == Output::json) return show_done(ask, answer, "");
+    ASSIGN_OR_RETURN(const auto clients, answer.array("clients"));
+    for (const Json& one : clients) {
+      ASSIGN_OR_RETURN(const auto uris, one.texts("redirect_uris"));
+      for (const std::string& uri : uris) fmt::print("  {:<20} {}\n", text_in(one, "client"), uri);
+    }
+    return {};
+  });
+}
+
+int iam_client(const IamAsk& ask, const std::string& client, const std::vector<std::string>& redirect_uris) {
+  return with_duty(ask, "administrator", [&](Operator& op) -> Result<void> {
+    Json uris = Json::array();
+    for (const std::string& one : redirect_uris) uris.push(one);
+    ASSIGN_OR_RETURN(const Json answer, op.ask(Endpoint::x5_privilege, "iam", Json::object({{"op", "client"}, {"client", client}, {"redirect_uris", uris}})));
+    return show_done(ask, answer, fmt::format("codes for {} go to {} addresses", client, redirect_uris.size()));
+  });
+}
+
+int iam_unclient(const IamAsk& ask, const std::string& client) {
+  return with_duty(ask, "administrator", [&](Operator& op) -> Result<void> {
+    ASSIGN_OR_RETURN(const Json answer, op.ask(Endpoint::x5_privilege, "iam", Json::object({{"op", "unclient"}, {"client", client}})));
+    return show_done(ask, answer, client + " gets no more codes");
   });
 }
 

@@ -27,6 +27,7 @@ struct IdentityOptions {
   std::string uri;
   std::string number;
   std::string kms;
+  std::string user_name;
   std::string name;
   std::string mail;
   std::string external_id;
@@ -56,6 +57,9 @@ struct GrantOptions {
 };
 int iam_grant(const IamAsk& ask, const GrantOptions& options);
 int iam_ungrant(const IamAsk& ask, std::int64_t grant);
+int iam_clients(const IamAsk& ask);
+int iam_client(const IamAsk& ask, const std::string& client, const std::vector<std::string>& redirect_uris);
+int iam_unclient(const IamAsk& ask, const std::string& client);
 int iam_revoke(const IamAsk& ask, const std::string& subject);
 struct WhyOptions {
   std::string subject;

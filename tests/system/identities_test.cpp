@@ -338,6 +338,13 @@ TEST_F(IdentitiesOverTheWire, TheCommandsDoWhatTheirHelpShows) {
   EXPECT_EQ(run("show zhang").code, 1);
   EXPECT_NE(run("list --class element").out.find("kms-a"), std::string::npos);
 
+  EXPECT_EQ(json("create console --class application --domain core").text("class").value_or(""), "application");
+  EXPECT_EQ(json("client console --redirect https://console.example/back").array("redirect_uris").value().size(), 1U);
+  EXPECT_NE(run("clients").out.find("https://console.example/back"), std::string::npos);
+  EXPECT_EQ(run("client console --redirect http://console.example/back").code, 1) << "without TLS";
+  EXPECT_EQ(run("client console --redirect https://console.example/back --as operator").code, 1) << "not the operator's to say";
+  EXPECT_EQ(run("unclient console").code, 0);
+  EXPECT_EQ(run("unclient console").code, 1);
   EXPECT_EQ(json("grants administrator").array("grants").value().size(), 1U);
   const Outcome why = run("why A key.apply --point Km-1 --peer-domain b --level 3");
   EXPECT_NE(why.out.find("A may key.apply"), std::string::npos) << why.out << why.error;

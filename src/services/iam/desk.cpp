@@ -14,14 +14,14 @@ Result<void> Desk::require(const IdentityRecord& subject, const Question& questi
   return {};
 }
 
-Result<void> Desk::intend(const net::Request& request, std::string_view action, std::string_view object) {
+Result<void> Desk::intend(std::string_view who, std::string_view request_id, std::string_view action, std::string_view object) {
   const std::string intended = std::string(action) + ".intended";
   return node_.record({.action = intended,
                        .outcome = audit::Outcome::success,
-                       .subject = request.peer.identity->uri(),
+                       .subject = who,
                        .object = object,
                        .reason = "",
-                       .request_id = request.request_id});
+                       .request_id = request_id});
 }
 
 Bytes holder_of(const net::Request& request) { return request.peer.certificate->fingerprint(crypto::Hash::sha256); }

@@ -18,7 +18,10 @@ class Desk {
   Result<void> require(const IdentityRecord& subject, const Question& question);
   Result<void> require(const IdentityRecord& subject, std::string_view action) { return require(subject, Question{.action = std::string(action)}); }
   /// On record before the effect: "identity.create.intended".
-  Result<void> intend(const net::Request& request, std::string_view action, std::string_view object);
+  Result<void> intend(const net::Request& request, std::string_view action, std::string_view object) {
+    return intend(request.peer.identity->uri(), request.request_id, action, object);
+  }
+  Result<void> intend(std::string_view who, std::string_view request_id, std::string_view action, std::string_view object);
 
   [[nodiscard]] node::Node& node() noexcept { return node_; }
   [[nodiscard]] IdentityRegister& identities() noexcept { return identities_; }

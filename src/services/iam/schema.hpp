@@ -134,6 +134,35 @@ inline constexpr std::array migrations{
         reporter TEXT PRIMARY KEY,    -- its URI
         report TEXT NOT NULL          -- the id that it gave the report
       ) STRICT)sql"},
+    store::Migration{4, R"sql(
+      ALTER TABLE identity ADD COLUMN user_name TEXT NOT NULL DEFAULT '';  -- of people: in the directory that they came from
+      UPDATE identity SET user_name = uid WHERE class = 'person';
+      CREATE UNIQUE INDEX identity_user_name ON identity (user_name COLLATE NOCASE) WHERE user_name <> '';
+      CREATE INDEX identity_external_id ON identity (external_id) WHERE external_id <> '')sql"},
+    store::Migration{5, R"sql(
+      CREATE TABLE web_client (       -- applications that people use, by the authorisation code grant
+        uid TEXT PRIMARY KEY REFERENCES identity (uid) ON DELETE CASCADE,
+        redirect_uris TEXT NOT NULL,  -- JSON array
+        entered_by TEXT NOT NULL,
+        entered_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE authorization_code (
+        code BLOB PRIMARY KEY,        -- SHA-256 of it
+        client TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        redirect_uri TEXT NOT NULL,
+        challenge TEXT NOT NULL,
+        scope TEXT NOT NULL,
+        audience TEXT NOT NULL,
+        holder BLOB NOT NULL,
+        epoch INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        token_id BLOB                 -- that it was spent for; NULL: it was not
+      ) STRICT;
+      CREATE TABLE void_token (       -- whose code came a second time
+        token_id BLOB PRIMARY KEY,
+        since_ms INTEGER NOT NULL
+      ) STRICT)sql"},
 };
 
 }  // namespace qanat::iam

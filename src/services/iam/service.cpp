@@ -70,6 +70,8 @@ IamService::IamService(node::Node& node, IamSettings settings, std::unique_ptr<s
       identities_(*store_, [this](store::Transaction& transaction, const std::string& subject, std::int64_t epoch) { return tell_revoked(transaction, subject, epoch); }),
       subscribers_(*store_, node.device(), identities_),
       privileges_(*store_, [this](store::Transaction& transaction, const std::string& subject) { return identities_.end_epochs(transaction, subject); }),
+      web_clients_(*store_),
+      codes_(*store_),
       desk_(node, identities_, privileges_),
       identity_front_(desk_),
       behaviour_(*store_),
@@ -97,7 +99,7 @@ Result<std::unique_ptr<IamService>> IamService::open(node::Node& node, IamSettin
                    .request_id = ""}));
   TRY(service->found());
   if (const auto& listener = service->settings_.web.listener) {
-    ASSIGN_OR_RETURN(service->web_, WebFront::start(*listener, OAuth(service->desk_, *service->privilege_front_, *service->tokens_), node));
+    ASSIGN_OR_RETURN(service->web_, WebFront::start(*listener, service->oauth(), service->scim(), node));
   }
   node.describe_health([raw = service.get()](wire::Json& body) {
     if (const auto count = raw->subscribers_.count()) body.set("subscribers", *count);
@@ -106,6 +108,13 @@ Result<std::unique_ptr<IamService>> IamService::open(node::Node& node, IamSettin
     if (const auto count = raw->outbox_.waiting()) body.set("messages_waiting", *count);
   });
   return Result<std::unique_ptr<IamService>>(std::move(service));
+}
+
+Scim IamService::scim() {
+  const std::string& domain = settings_.web.scim_domain;
+  std::string base = settings_.web.url + std::string(scim_prefix);
+  base.pop_back();
+  return Scim(desk_, *privilege_front_, {.base = std::move(base), .domain = domain.empty() ? node_.identity().domain : domain});
 }
 
 void IamService::stop() {
@@ -122,9 +131,11 @@ Result<void> IamService::found() {
   if (founders.auditors.empty()) founders.auditors = named("auditor");
   if (founders.operators.empty()) founders.operators = named("operator");
   TRY(privileges_.found(identities_, founders, now));
-  ASSIGN_OR_RETURN(AccessTokens tokens, AccessTokens::open(*store_, node_.device(), node_.rng(), node_.identity().uri(), settings_.access, now));
+  AccessPolicy access = settings_.access;
+  access.web_issuer = settings_.web.url;
+  ASSIGN_OR_RETURN(AccessTokens tokens, AccessTokens::open(*store_, node_.device(), node_.rng(), node_.identity().uri(), access, now));
   tokens_.emplace(std::move(tokens));
-  privilege_front_.emplace(desk_, *tokens_);
+  privilege_front_.emplace(desk_, *tokens_, web_clients_, codes_);
   return {};
 }
 

@@ -26,6 +26,11 @@ class IamService {
   /// Of the listener for software of others; 0 without one.
   [[nodiscard]] std::uint16_t web_port() const noexcept { return web_ ? web_->port() : std::uint16_t{0}; }
   [[nodiscard]] Outbox& outbox() noexcept { return outbox_; }
+  // What that listener serves.
+  OAuth oauth() {
+    return OAuth({.desk = desk_, .privileges = *privilege_front_, .tokens = *tokens_, .clients = web_clients_, .codes = codes_}, settings_.web.url);
+  }
+  Scim scim();
 
  private:
   IamService(node::Node& node, IamSettings settings, std::unique_ptr<store::Store> store, SendLetter send);
@@ -45,6 +50,8 @@ class IamService {
   IdentityRegister identities_;
   Subscribers subscribers_;
   Privileges privileges_;
+  WebClients web_clients_;
+  AuthorizationCodes codes_;
   Desk desk_;
   IdentityFront identity_front_;
   std::optional<AccessTokens> tokens_;  // set by open()

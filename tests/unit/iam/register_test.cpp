@@ -17,6 +17,7 @@ class RegisterTest : public testing::Test {
     out.uid = Uid(uid);
     out.of = IdentityClass::person;
     out.domain = "a";
+    out.user_name = uid;
     out.name = "Wang Li";
     return out;
   }

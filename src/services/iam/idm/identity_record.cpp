@@ -121,7 +121,7 @@ std::optional<IdentityClass> class_in(std::string_view subject) {
 
 bool IdentityRecord::says_the_same(const IdentityRecord& other) const {
   return uid == other.uid && of == other.of && domain == other.domain && uri == other.uri && number == other.number && home_kms == other.home_kms &&
-         name == other.name && mail == other.mail && external_id == other.external_id && standing == other.standing && certificates == other.certificates;
+         user_name == other.user_name && name == other.name && mail == other.mail && external_id == other.external_id && standing == other.standing && certificates == other.certificates;
 }
 
 wire::Json to_json(const IdentityRecord& record) {
@@ -129,6 +129,7 @@ wire::Json to_json(const IdentityRecord& record) {
   if (record.uri) out.set("uri", record.uri->uri());
   if (record.number) out.set("number", record.number->text());
   if (!record.home_kms.empty()) out.set("home_kms", record.home_kms.text());
+  if (!record.user_name.empty()) out.set("user_name", record.user_name);
   if (!record.name.empty()) out.set("name", record.name);
   if (!record.mail.empty()) out.set("mail", record.mail);
   if (!record.external_id.empty()) out.set("external_id", record.external_id);
@@ -155,6 +156,7 @@ Result<void> check(const IdentityRecord& record) {
   if (!is_domain(record.domain)) return unfit(record, "its domain must be 1 to 32 of a–z, 0–9 and '-'");
   if (record.of == IdentityClass::terminal && (!record.number || record.home_kms.empty() || !record.uri)) return unfit(record, "a terminal has a number, a home KMS and a uri");
   if (record.of == IdentityClass::element && !record.uri) return unfit(record, "an element has a uri");
+  if ((record.of == IdentityClass::person) == record.user_name.empty()) return unfit(record, "people have a user name, and nobody else has one");
   if (record.of != IdentityClass::terminal && !record.home_kms.empty()) return unfit(record, "only terminals have a home KMS");
   if (record.uri) {
     if (!kinds_of(record.of).has(record.uri->kind)) return unfit(record, "a " + std::string(name(record.of)) + " has no certificate of kind " + std::string(qanat::name(record.uri->kind)));
@@ -165,8 +167,8 @@ Result<void> check(const IdentityRecord& record) {
 }
 
 Result<IdentityRecord> read_identity(const wire::Json& json) {
-  TRY(json.only({"uid", "class", "domain", "uri", "number", "home_kms", "name", "mail", "external_id", "status", "certificates", "version", "epoch", "created_ms",
-                 "changed_ms"}));
+  TRY(json.only({"uid", "class", "domain", "uri", "number", "home_kms", "user_name", "name", "mail", "external_id", "status", "certificates", "version", "epoch",
+                 "created_ms", "changed_ms"}));
   IdentityRecord out;
   ASSIGN_OR_RETURN(const std::string uid, json.text("uid"));
   ASSIGN_OR_RETURN(out.uid, node::parse_uid(uid));
@@ -176,6 +178,8 @@ Result<IdentityRecord> read_identity(const wire::Json& json) {
   ASSIGN_OR_RETURN(out.uri, read_uri(json));
   ASSIGN_OR_RETURN(out.number, read_number_of(json));
   ASSIGN_OR_RETURN(out.home_kms, read_home(json));
+  ASSIGN_OR_RETURN(out.user_name, readable_text(json, "user_name"));
+  if (out.user_name.empty() && out.of == IdentityClass::person) out.user_name = out.uid.text();
   ASSIGN_OR_RETURN(out.name, readable_text(json, "name"));
   ASSIGN_OR_RETURN(out.mail, readable_text(json, "mail"));
   ASSIGN_OR_RETURN(out.external_id, readable_text(json, "external_id"));
@@ -187,8 +191,11 @@ Result<IdentityRecord> read_identity(const wire::Json& json) {
 }
 
 Result<IdentityRecord> changed(const IdentityRecord& record, const wire::Json& set) {
-  TRY(set.only({"name", "mail", "external_id", "number", "home_kms", "domain", "uri", "certificates"}));
+  TRY(set.only({"user_name", "name", "mail", "external_id", "number", "home_kms", "domain", "uri", "certificates"}));
   IdentityRecord out = record;
+  if (set.has("user_name")) {
+    ASSIGN_OR_RETURN(out.user_name, readable_text(set, "user_name"));
+  }
   if (set.has("name")) {
     ASSIGN_OR_RETURN(out.name, readable_text(set, "name"));
   }

@@ -38,6 +38,7 @@ struct IdentityRecord {
   std::optional<Identity> uri;     // what its certificates name
   std::optional<Number> number;
   ElementName home_kms;            // empty where it has none
+  std::string user_name;           // a person's name in the directory that it came from; otherwise its uid
   std::string name;
   std::string mail;
   std::string external_id;
@@ -59,7 +60,7 @@ wire::Json to_json(const IdentityRecord& record);
 wire::Json outline(const IdentityRecord& record);
 /// A record that somebody wants to be made. The members that the register keeps (version, epoch, times) are read over; unknown ones are refused.
 Result<IdentityRecord> read_identity(const wire::Json& json);
-/// `record` with the members of `set` replaced: name, mail, external_id, number, home_kms, domain, uri, certificates. invalid_argument for any other.
+/// `record` with the members of `set` replaced: user_name, name, mail, external_id, number, home_kms, domain, uri, certificates. invalid_argument for any other.
 Result<IdentityRecord> changed(const IdentityRecord& record, const wire::Json& set);
 /// Members that must, and must not, be there for the class.
 Result<void> check(const IdentityRecord& record);

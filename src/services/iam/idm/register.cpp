@@ -8,7 +8,7 @@ namespace qanat::iam {
 namespace {
 
 constexpr std::string_view identity_columns =
-    "SELECT uid, class, domain, uri, number, home_kms, name, mail, external_id, status, version, epoch, created_ms, changed_ms FROM identity ";
+    "SELECT uid, class, domain, uri, number, home_kms, name, mail, external_id, status, version, epoch, created_ms, changed_ms, user_name FROM identity ";
 
 struct StoredIdentity {
   IdentityRecord record;
@@ -33,6 +33,7 @@ StoredIdentity columns_of(const store::Row& row) {
   out.record.epoch = row.integer(11);
   out.record.created_ms = static_cast<UnixMs>(row.integer(12));
   out.record.changed_ms = static_cast<UnixMs>(row.integer(13));
+  out.record.user_name = row.text(14);
   return out;
 }
 
@@ -89,7 +90,7 @@ Result<void> check_no_other_duty(store::Transaction& transaction, const Uid& uid
 template <class T>
 Result<T> taken(Result<T> outcome, const Uid& uid) {
   if (outcome || outcome.error().code != ErrorCode::conflict || !outcome.error().message.contains("UNIQUE")) return outcome;
-  return fail(ErrorCode::conflict, "identity '" + uid.text() + "': its uid, number, uri or a certificate is another's");
+  return fail(ErrorCode::conflict, "identity '" + uid.text() + "': its uid, user name, number, uri or a certificate is another's");
 }
 
 }  // namespace
@@ -115,11 +116,11 @@ Result<IdentityRecord> IdentityRegister::insert(store::Transaction& transaction,
   const std::string uri = out.uri ? out.uri->uri() : "";
   const std::string number = out.number ? out.number->text() : "";
   TRY(transaction.run(
-      "INSERT INTO identity (uid, class, domain, uri, number, home_kms, name, mail, external_id, status, version, epoch, created_ms, changed_ms) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO identity (uid, class, domain, uri, number, home_kms, name, mail, external_id, status, version, epoch, created_ms, changed_ms, user_name) "
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {std::string_view(out.uid.text()), iam::name(out.of), std::string_view(out.domain), optional_text(uri), optional_text(number), std::string_view(out.home_kms.text()),
        std::string_view(out.name), std::string_view(out.mail), std::string_view(out.external_id), iam::name(out.standing), out.version, out.epoch, store::column(now),
-       store::column(now)}));
+       store::column(now), std::string_view(out.user_name)}));
   TRY(put_certificates(transaction, out));
   return out;
 }
@@ -134,10 +135,10 @@ Result<IdentityRecord> IdentityRegister::replace(store::Transaction& transaction
   const std::string number = after.number ? after.number->text() : "";
   TRY(transaction.run(
       "UPDATE identity SET class = ?, domain = ?, uri = ?, number = ?, home_kms = ?, name = ?, mail = ?, external_id = ?, status = ?, version = ?, epoch = ?, "
-      "changed_ms = ? WHERE uid = ?",
+      "changed_ms = ?, user_name = ? WHERE uid = ?",
       {iam::name(after.of), std::string_view(after.domain), optional_text(uri), optional_text(number), std::string_view(after.home_kms.text()), std::string_view(after.name),
        std::string_view(after.mail), std::string_view(after.external_id), iam::name(after.standing), after.version, after.epoch, store::column(now),
-       std::string_view(after.uid.text())}));
+       std::string_view(after.user_name), std::string_view(after.uid.text())}));
   TRY(put_certificates(transaction, after));
   if (ends) TRY(epoch_ended_(transaction, after.uid.text(), after.epoch));
   return after;
@@ -193,6 +194,48 @@ Result<IdentityRecord> IdentityRegister::find(const Number& number) {
 }
 Result<IdentityRecord> IdentityRegister::find_by_certificate(ByteView thumbprint) {
   return find_by("WHERE uid = (SELECT uid FROM identity_certificate WHERE thumbprint = ?)", thumbprint, "with this certificate");
+}
+
+Result<std::optional<IdentityRecord>> IdentityRegister::find_by_user_name(const std::string& user_name) {
+  auto found = find_by("WHERE user_name = ? COLLATE NOCASE AND user_name <> ''", std::string_view(user_name), "with this user name");
+  if (!found && found.error().code == ErrorCode::not_found) return std::optional<IdentityRecord>();
+  TRY(found);
+  return std::optional(*std::move(found));
+}
+
+Result<std::vector<IdentityRecord>> IdentityRegister::find_by_external_id(const std::string& external_id) {
+  return store_.transact([&](store::Transaction& transaction) -> Result<std::vector<IdentityRecord>> {
+    std::vector<StoredIdentity> found;
+    TRY(transaction.query(std::string(identity_columns) + "WHERE external_id = ? AND external_id <> '' ORDER BY uid LIMIT 200", {std::string_view(external_id)},
+                          [&](const store::Row& row) { found.push_back(columns_of(row)); }));
+    std::vector<IdentityRecord> out;
+    for (StoredIdentity& one : found) {
+      ASSIGN_OR_RETURN(IdentityRecord record, complete(transaction, std::move(one)));
+      out.push_back(std::move(record));
+    }
+    return out;
+  });
+}
+
+Result<bool> IdentityRegister::is_free(const Uid& uid) {
+  bool used = false;
+  TRY(store_.transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT 1 FROM identity WHERE uid = ?1 UNION SELECT 1 FROM deleted_identity WHERE uid = ?1", {std::string_view(uid.text())},
+                             [&](const store::Row&) { used = true; });
+  }));
+  return !used;
+}
+
+Result<IdentityRecord> IdentityRegister::put(std::int64_t version, const IdentityRecord& wanted, UnixMs now) {
+  TRY(check(wanted));
+  auto out = taken(store_.transact([&](store::Transaction& transaction) -> Result<IdentityRecord> {
+    ASSIGN_OR_RETURN(const auto known, read(transaction, wanted.uid));
+    if (!known) return no_identity("'" + wanted.uid.text() + "'");
+    if (known->says_the_same(wanted)) return *known;
+    if (known->version != version) return version_conflict(*known, version);
+    return replace(transaction, *known, wanted, now);
+  }), wanted.uid);
+  return out;
 }
 
 Result<IdentityRecord> IdentityRegister::change(const Uid& uid, std::int64_t version, const wire::Json& set, UnixMs now) {

@@ -34,12 +34,20 @@ class IdentityRegister {
   Result<IdentityRecord> find(const Identity& uri);
   Result<IdentityRecord> find(const Number& number);
   Result<IdentityRecord> find_by_certificate(ByteView thumbprint);
+  /// Whatever its case (ASCII). Nothing if there is none.
+  Result<std::optional<IdentityRecord>> find_by_user_name(const std::string& user_name);
+  /// Several directories may have the same.
+  Result<std::vector<IdentityRecord>> find_by_external_id(const std::string& external_id);
+  /// Neither in use nor used before.
+  Result<bool> is_free(const Uid& uid);
 
   /// `denied` if the certificates or the uri of a subject with the duty security or audit would be others (import too).
   /// `conflict` if the record is not of this version, unless it is the next one and has these members already.
   Result<IdentityRecord> change(const Uid& uid, std::int64_t version, const wire::Json& set, UnixMs now);
   /// Suspending ends the epoch. In this standing already: the record as it is. `version` absent: whichever it is.
   Result<IdentityRecord> set_standing(const Uid& uid, std::optional<std::int64_t> version, Standing standing, UnixMs now);
+  /// The record as it is to be, in place of the one of this version: `conflict` if that is another now. Suspending ends the epoch.
+  Result<IdentityRecord> put(std::int64_t version, const IdentityRecord& wanted, UnixMs now);
   /// Ends the epoch. Deleted already in this version: nothing.
   Result<void> remove(const Uid& uid, std::int64_t version, UnixMs now);
   /// Tokens that were issued until now are void. The new epoch.

@@ -43,26 +43,26 @@ Result<AccessTokens> AccessTokens::open(store::Store& store, crypto::CryptoDevic
   ASSIGN_OR_RETURN(crypto::Es256Signer es256, crypto::Es256Signer::from_secret(pair));
   ASSIGN_OR_RETURN(wire::TokenKey ml_dsa_key, wire::TokenKey::from_public(wire::TokenAlgorithm::ml_dsa_44, ml_dsa.public_key()));
   ASSIGN_OR_RETURN(wire::TokenKey es256_key, wire::TokenKey::from_public(wire::TokenAlgorithm::es256, es256.public_key()));
-  return AccessTokens(rng, std::move(issuer), policy, std::move(ml_dsa), std::move(es256), wire::TokenKeys({std::move(ml_dsa_key), std::move(es256_key)}));
+  return AccessTokens(rng, std::move(issuer), std::move(policy), std::move(ml_dsa), std::move(es256), wire::TokenKeys({std::move(ml_dsa_key), std::move(es256_key)}));
 }
 
-wire::AccessClaims AccessTokens::claims_for(const AccessOrder& order, UnixMs now) const {
+wire::AccessClaims AccessTokens::claims_for(const AccessOrder& order, const std::string& issuer, UnixMs now) const {
   wire::AccessClaims out;
-  out.issuer = issuer_;
+  out.issuer = issuer;
   out.subject = order.subject;
   out.audience = order.audience;
   out.client = order.client;
   out.scope = order.scope;
   out.issued_s = static_cast<std::int64_t>(now / ms_per_s);
   out.expires_s = out.issued_s + policy_.lifetime.count();
-  out.token_id = rng_->bytes(wire::access_token_id_size);
+  out.token_id = order.token_id.empty() ? rng_->bytes(wire::access_token_id_size) : order.token_id;
   out.holder = order.holder;
   out.epoch = static_cast<std::uint64_t>(order.epoch);
   return out;
 }
 
 Result<AccessTokens::Issued> AccessTokens::cwt(const AccessOrder& order, UnixMs now) const {
-  Issued out{.token = "", .claims = claims_for(order, now)};
+  Issued out{.token = "", .claims = claims_for(order, issuer_, now)};
   TRY(wire::check_form(out.claims));
   wire::CoseSign1 message;
   message.protected_header = wire::cwt_protected_header(key(wire::TokenAlgorithm::ml_dsa_44));
@@ -74,7 +74,7 @@ Result<AccessTokens::Issued> AccessTokens::cwt(const AccessOrder& order, UnixMs 
 
 Result<AccessTokens::Issued> AccessTokens::jwt(const AccessOrder& order, wire::TokenAlgorithm algorithm, UnixMs now) const {
   if (algorithm == wire::TokenAlgorithm::es256 && !policy_.es256) return fail(ErrorCode::denied, "tokens with ES256 are not given here");
-  Issued out{.token = "", .claims = claims_for(order, now)};
+  Issued out{.token = "", .claims = claims_for(order, web_issuer(), now)};
   TRY(wire::check_form(out.claims));
   std::string input = wire::jwt_signing_input(key(algorithm), out.claims);
   if (algorithm == wire::TokenAlgorithm::ml_dsa_44) {
@@ -89,13 +89,14 @@ Result<AccessTokens::Issued> AccessTokens::jwt(const AccessOrder& order, wire::T
 
 Result<wire::AccessClaims> AccessTokens::open_token(std::string_view token, UnixMs now) const {
   Result<wire::AccessClaims> claims = fail(ErrorCode::invalid_argument, "token: neither a JWT nor a CWT");
-  if (token.contains('.')) {
+  const bool jwt = token.contains('.');
+  if (jwt) {
     claims = wire::open_jwt(token, keys_);
   } else if (const auto octets = wire::from_base64url(token)) {
     claims = wire::open_cwt(*octets, keys_);
   }
   TRY(claims);
-  if (claims->issuer != issuer_) return fail(ErrorCode::denied, "token: of another issuer");
+  if (claims->issuer != (jwt ? web_issuer() : issuer_)) return fail(ErrorCode::denied, "token: of another issuer");
   const auto now_s = static_cast<std::int64_t>(now / ms_per_s);
   if (now_s >= claims->expires_s) return fail(ErrorCode::denied, "token: has expired");
   if (claims->issued_s > now_s + wire::access_clock_skew_s) return fail(ErrorCode::denied, "token: is not valid yet");

@@ -17,6 +17,7 @@ namespace qanat::iam {
 struct AccessPolicy {
   std::chrono::seconds lifetime{300};
   bool es256 = true;  // JWTs for clients that have no ML-DSA, where they ask for it
+  std::string web_issuer = {};  // of JWTs, "https://iam.example:8443" (RFC 8414 §2); empty: the same as of CWTs
 };
 
 /// Who gets a token, for what.
@@ -27,6 +28,7 @@ struct AccessOrder {
   std::string scope;
   Bytes holder;  // SHA-256 of the certificate on the connection
   std::int64_t epoch = 0;
+  Bytes token_id = {};  // empty: a new one
 };
 
 class AccessTokens {
@@ -49,8 +51,9 @@ class AccessTokens {
 
  private:
   AccessTokens(crypto::Rng& rng, std::string issuer, AccessPolicy policy, crypto::LoneSigner ml_dsa, crypto::Es256Signer es256, wire::TokenKeys keys)
-      : rng_(&rng), issuer_(std::move(issuer)), policy_(policy), ml_dsa_(std::move(ml_dsa)), es256_(std::move(es256)), keys_(std::move(keys)) {}
-  [[nodiscard]] wire::AccessClaims claims_for(const AccessOrder& order, UnixMs now) const;
+      : rng_(&rng), issuer_(std::move(issuer)), policy_(std::move(policy)), ml_dsa_(std::move(ml_dsa)), es256_(std::move(es256)), keys_(std::move(keys)) {}
+  [[nodiscard]] wire::AccessClaims claims_for(const AccessOrder& order, const std::string& issuer, UnixMs now) const;
+  [[nodiscard]] const std::string& web_issuer() const noexcept { return policy_.web_issuer.empty() ? issuer_ : policy_.web_issuer; }
   [[nodiscard]] const wire::TokenKey& key(wire::TokenAlgorithm algorithm) const { return keys_.all()[algorithm == wire::TokenAlgorithm::ml_dsa_44 ? 0 : 1]; }
 
   crypto::Rng* rng_;

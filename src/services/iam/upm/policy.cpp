@@ -18,6 +18,7 @@ constexpr std::array actions{
     Action{"identity.self", Effect::changes, Duty::none, false, "read one's own identity, change one's name and mail"},
     Action{"identity.outline", Effect::reads, Duty::none, false, "see whom a number, uid or certificate belongs to"},
     Action{"role.define", Effect::changes, Duty::security, false, "define and remove roles"},
+    Action{"client.define", Effect::changes, Duty::security, false, "say where the codes of a client of people may be sent"},
     Action{"grant.give", Effect::changes, Duty::security, true, "give a role to a subject"},
     Action{"grant.take", Effect::changes, Duty::security, false, "take a role away"},
     Action{"grant.read", Effect::reads, Duty::none, false, "read roles, grants and decisions"},
@@ -166,7 +167,7 @@ std::vector<Role> builtin_roles() {
   return {
       {.name = "security-administrator",
        .duty = Duty::security,
-       .permissions = {permits("role.define"), permits("grant.*"), permits("token.revoke"), permits("identity.read"), permits("behaviour.rule"), permits("behaviour.read"), permits("identity.outline")},
+       .permissions = {permits("role.define"), permits("client.define"), permits("grant.*"), permits("token.revoke"), permits("identity.read"), permits("behaviour.rule"), permits("behaviour.read"), permits("identity.outline")},
        .builtin = true},
       {.name = "auditor",
        .duty = Duty::audit,

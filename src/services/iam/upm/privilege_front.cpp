@@ -106,6 +106,8 @@ Result<net::Response> PrivilegeFront::decide(const net::Request& request, node::
 
 Result<wire::AccessClaims> PrivilegeFront::active(std::string_view token) {
   ASSIGN_OR_RETURN(wire::AccessClaims claims, tokens_.open_token(token, desk_.now()));
+  ASSIGN_OR_RETURN(const bool is_void, codes_.is_void(claims.token_id));
+  if (is_void) return fail(ErrorCode::denied, "token: is void: the code that it was given for came a second time");
   ASSIGN_OR_RETURN(const Uid uid, node::parse_uid(claims.subject));
   const auto subject = desk_.identities().find(uid);
   if (!subject && subject.error().code != ErrorCode::not_found) return fail(subject.error());
@@ -138,7 +140,7 @@ Result<net::Response> PrivilegeFront::administer(const net::Request& request, no
   ASSIGN_OR_RETURN(const std::string op, json.text("op"));
   ASSIGN_OR_RETURN(const IdentityRecord caller, desk_.caller(request));
   deed.object = op;
-  const bool reads = op == "roles" || op == "grants" || op == "why" || op == "actions";
+  const bool reads = op == "roles" || op == "grants" || op == "why" || op == "actions" || op == "clients";
   Result<wire::Json> out = reads ? read(caller, json, op, deed) : change(request, caller, json, op, deed);
   TRY(out);
   return node::json_response(*out);
@@ -167,6 +169,12 @@ Result<wire::Json> PrivilegeFront::read(const IdentityRecord& caller, const wire
     ASSIGN_OR_RETURN(const auto roles, desk_.privileges().roles());
     for (const Role& one : roles) list.push(to_json(one));
     return wire::Json::object({{"roles", list}});
+  }
+  if (op == "clients") {
+    TRY(json.only({"op"}));
+    ASSIGN_OR_RETURN(const auto clients, clients_.all());
+    for (const WebClient& one : clients) list.push(to_json(one));
+    return wire::Json::object({{"clients", list}});
   }
   TRY(json.only({"op", "subject"}));
   ASSIGN_OR_RETURN(const auto subject, json.optional_text("subject"));
@@ -214,7 +222,8 @@ Result<wire::Json> PrivilegeFront::change(const net::Request& request, const Ide
     ASSIGN_OR_RETURN(const Grant taken, privileges.take(id));
     return to_json(taken);
   }
-  if (op != "revoke") return fail(ErrorCode::invalid_argument, "op must be roles, grants, actions, why, define, undefine, give, take or revoke");
+  if (op == "client" || op == "unclient") return change_client(request, caller, json, op, deed);
+  if (op != "revoke") return fail(ErrorCode::invalid_argument, "op must be roles, grants, actions, clients, why, define, undefine, give, take, client, unclient or revoke");
   TRY(json.only({"op", "subject"}));
   ASSIGN_OR_RETURN(const Uid subject, subject_in(json));
   deed.object += " " + subject.text();
@@ -222,6 +231,22 @@ Result<wire::Json> PrivilegeFront::change(const net::Request& request, const Ide
   TRY(desk_.intend(request, "token.revoke", subject.text()));
   ASSIGN_OR_RETURN(const std::int64_t epoch, desk_.identities().end_epoch(subject));
   return wire::Json::object({{"subject", subject.text()}, {"epoch", epoch}});
+}
+
+Result<wire::Json> PrivilegeFront::change_client(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op, node::Deed& deed) {
+  TRY(json.only({"op", "client", "redirect_uris"}));
+  ASSIGN_OR_RETURN(const std::string uid, json.text("client"));
+  TRY(node::parse_uid(uid));
+  deed.object += " " + uid;
+  TRY(desk_.require(caller, "client.define"));
+  TRY(desk_.intend(request, "client.define", deed.object));
+  if (op == "unclient") {
+    TRY(clients_.remove(uid));
+    return wire::Json::object({{"removed", uid}});
+  }
+  ASSIGN_OR_RETURN(std::vector<std::string> uris, json.texts("redirect_uris"));
+  ASSIGN_OR_RETURN(const WebClient client, clients_.put({.uid = uid, .redirect_uris = std::move(uris), .entered_by = caller.uid.text()}, desk_.now()));
+  return to_json(client);
 }
 
 }  // namespace qanat::iam

@@ -3,15 +3,17 @@
 
 #include "services/iam/desk.hpp"
 #include "services/iam/upm/access_tokens.hpp"
+#include "services/iam/upm/authorization_codes.hpp"
+#include "services/iam/upm/web_clients.hpp"
 
 namespace qanat::iam {
 
 class PrivilegeFront {
  public:
-  PrivilegeFront(Desk& desk, const AccessTokens& tokens) : desk_(desk), tokens_(tokens) {}
+  PrivilegeFront(Desk& desk, const AccessTokens& tokens, WebClients& clients, AuthorizationCodes& codes) : desk_(desk), tokens_(tokens), clients_(clients), codes_(codes) {}
   std::vector<points::Handler> handlers();
 
-  /// The claims of a token that holds now: ours, in time, of an epoch that is not over, of an active subject. `denied` otherwise.
+  /// The claims of a token that holds now: ours, in time, not void, of an epoch that is not over, of an active subject. `denied` otherwise.
   Result<wire::AccessClaims> active(std::string_view token);
   /// The part of the wanted scope that the subject may have, all of it or `denied`; every name is an action. Empty stays empty.
   Result<std::string> grantable(const IdentityRecord& subject, const std::string& wanted);
@@ -25,8 +27,12 @@ class PrivilegeFront {
   Result<wire::Json> read(const IdentityRecord& caller, const wire::Json& json, const std::string& op, node::Deed& deed);
   Result<wire::Json> change(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op, node::Deed& deed);
 
+  Result<wire::Json> change_client(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op, node::Deed& deed);
+
   Desk& desk_;
   const AccessTokens& tokens_;
+  WebClients& clients_;
+  AuthorizationCodes& codes_;
 };
 
 }  // namespace qanat::iam

@@ -76,6 +76,7 @@ IdentityRecord founder_record(const Identity& uri) {
   out.of = uri.kind == Kind::op ? IdentityClass::person : IdentityClass::element;
   out.domain = uri.domain;
   out.uri = uri;
+  if (out.of == IdentityClass::person) out.user_name = uri.name;
   return out;
 }
 
@@ -224,6 +225,17 @@ Result<Grant> Privileges::take(std::int64_t id) {
     return found.front();
   });
   return out;
+}
+
+Result<Duty> Privileges::duty_of(const Uid& subject) {
+  return store_.transact([&](store::Transaction& transaction) -> Result<Duty> {
+    ASSIGN_OR_RETURN(const std::vector<Role> all, read_roles(transaction));
+    ASSIGN_OR_RETURN(const auto has, read_grants(transaction, "WHERE subject = ?", {std::string_view(subject.text())}));
+    for (const Role& role : roles_in(has, all)) {
+      if (role.duty != Duty::none) return role.duty;
+    }
+    return Duty::none;
+  });
 }
 
 Result<std::vector<Grant>> Privileges::grants(const std::string& subject) {

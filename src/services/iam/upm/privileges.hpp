@@ -39,6 +39,8 @@ class Privileges {
   Result<Grant> give(Grant grant, UnixMs now);
   /// `denied` for the last grant of a security administrator.
   Result<Grant> take(std::int64_t id);
+  /// Of a role that the subject has been given, whether or not the grant still holds.
+  Result<Duty> duty_of(const Uid& subject);
   /// Of one subject, or all (`subject` empty).
   Result<std::vector<Grant>> grants(const std::string& subject);
 

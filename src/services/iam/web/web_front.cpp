@@ -9,12 +9,34 @@ constexpr std::chrono::milliseconds web_grace{1000};
 constexpr std::string_view form_type = "application/x-www-form-urlencoded";
 
 net::ForeignResponse rendered(const WebAnswer& answer) {
-  return {.status = answer.status, .content_type = "application/json", .body = Secret::copy_of(as_bytes(answer.body.dump()))};
+  return {.status = answer.status,
+          .content_type = answer.content_type,
+          .body = answer.body.is_null() ? Secret() : Secret::copy_of(as_bytes(answer.body.dump())),
+          .fields = answer.fields};
 }
 
 WebCaller caller_of(const net::ForeignRequest& request) {
   return {.thumbprint = request.peer->thumbprint, .quantum_safe = request.peer->quantum_safe, .address = request.peer->address, .request_id = request.request_id};
 }
+
+/// RFC 6750 §2.1; empty for what is none.
+std::string bearer_token(const Secret& authorization) {
+  constexpr std::string_view scheme = "bearer ";
+  const std::string_view text = as_text(authorization.reveal());
+  return lower_case(text.substr(0, scheme.size())) == scheme ? std::string(text.substr(scheme.size())) : std::string();
+}
+
+ScimRequest scim_request_of(const net::ForeignRequest& request) {
+  return {.caller = caller_of(request),
+          .token = bearer_token(request.authorization),
+          .id = request.parameters.empty() ? std::string() : request.parameters.front(),
+          .query = request.query,
+          .if_match = request.if_match,
+          .if_none_match = request.if_none_match,
+          .body = as_text(request.body)};
+}
+
+bool is_scim_type(std::string_view type) { return type.starts_with("application/scim+json") || type.starts_with("application/json"); }
 
 }  // namespace
 
@@ -36,15 +58,21 @@ WebSettings WebSettings::read(node::Config& iam) {
   settings.port = static_cast<std::uint16_t>(port);
   settings.tls = {.chains = {{.certificate = certificate, .key = key}}, .roots = roots, .crls = table.text("crls", "")};
   out.listener = std::move(settings);
+  out.url = table.text("url", "");
+  const bool sound = out.url.empty() || (out.url.starts_with("https://") && !std::string_view(out.url).substr(8).contains('/') && out.url.size() > 8);
+  if (!sound) table.reject("url", "must be https://host or https://host:port");
+  out.scim_domain = table.text("scim_domain", "");
+  if (const auto domain = out.scim_domain.empty() ? Result<void>() : check_domain(out.scim_domain); !domain) table.reject("scim_domain", domain.error().message);
   return out;
 }
 
-WebFront::WebFront(OAuth oauth) : oauth_(oauth), workers_(web_workers, web_waiting_max) {}
+WebFront::WebFront(OAuth oauth, Scim scim) : oauth_(std::move(oauth)), scim_(std::move(scim)), workers_(web_workers, web_waiting_max) {}
 
-Result<std::unique_ptr<WebFront>> WebFront::start(const net::ForeignSettings& settings, OAuth oauth, node::Node& node) {
-  std::unique_ptr<WebFront> front(new WebFront(oauth));
+Result<std::unique_ptr<WebFront>> WebFront::start(const net::ForeignSettings& settings, OAuth oauth, Scim scim, node::Node& node) {
+  std::unique_ptr<WebFront> front(new WebFront(std::move(oauth), std::move(scim)));
   std::vector<net::ForeignService> services;
-  services.push_back(front->service());
+  services.push_back(front->oauth_service());
+  services.push_back(front->scim_service());
   ASSIGN_OR_RETURN(front->listener_, net::ForeignListener::start(settings, std::move(services), [&node](const net::Refusal& refusal) {
     (void)node.record({.action = refusal.point.empty() ? "oauth.connection" : refusal.point,
                        .outcome = audit::outcome_of(refusal.code),
@@ -61,24 +89,59 @@ void WebFront::stop() {
   workers_.stop(net::Waiting::drop);
 }
 
-net::ForeignService WebFront::service() {
+template <class Work>
+auto WebFront::by_worker(Work work) {
+  return [this, work](net::ForeignRequest request, net::ForeignReply reply) {
+    (void)workers_.submit([work, request = std::move(request), reply = std::move(reply)]() mutable { reply(rendered(work(request))); });
+  };
+}
+
+net::ForeignService WebFront::oauth_service() {
   using Work = WebAnswer (OAuth::*)(const WebCaller&, std::string_view);
   const auto post = [this](const char* path, Work work) {
-    return net::ForeignRoute{.point = "oauth", .method = "POST", .pattern = path, .body_max = form_octets_max, .answer = [this, work](net::ForeignRequest request, net::ForeignReply reply) {
+    return net::ForeignRoute{.point = "oauth", .method = "POST", .pattern = path, .body_max = form_octets_max, .answer = by_worker([this, work](const net::ForeignRequest& request) {
                                if (!std::string_view(request.content_type).starts_with(form_type)) {
-                                 return reply(rendered(oauth_error({ErrorCode::invalid_argument, "the body must be application/x-www-form-urlencoded"})));
+                                 return oauth_error({ErrorCode::invalid_argument, "the body must be application/x-www-form-urlencoded"});
                                }
-                               auto job = [this, work, request = std::move(request), reply = std::move(reply)]() mutable { reply(rendered((oauth_.*work)(caller_of(request), as_text(request.body)))); };
-                               // Not taken over: the service's own refusal goes out at the request's deadline.
-                               (void)workers_.submit(std::move(job));
-                             }};
+                               return (oauth_.*work)(caller_of(request), as_text(request.body));
+                             })};
   };
+  const auto document = [this](const char* path, WebAnswer (OAuth::*work)() const) {
+    return net::ForeignRoute{.point = "oauth", .method = "GET", .pattern = path, .body_max = 0,
+                             .answer = [this, work](const net::ForeignRequest&, net::ForeignReply reply) { reply(rendered((oauth_.*work)())); }};
+  };
+  std::vector<net::ForeignRoute> routes;
+  routes.push_back(post("/oauth2/token", &OAuth::token));
+  routes.push_back(post("/oauth2/introspect", &OAuth::introspect));
+  routes.push_back(document("/oauth2/jwks", &OAuth::jwks));
+  if (oauth_.gives_codes()) {
+    routes.push_back(document("/.well-known/oauth-authorization-server", &OAuth::metadata));
+    routes.push_back(net::ForeignRoute{.point = "oauth", .method = "GET", .pattern = "/oauth2/authorize", .body_max = 0,
+                                       .answer = by_worker([this](const net::ForeignRequest& request) { return oauth_.authorize(caller_of(request), request.query); })});
+  }
   return {.prefix = "/oauth2/",
-          .routes = {post("/oauth2/token", &OAuth::token), post("/oauth2/introspect", &OAuth::introspect),
-                     net::ForeignRoute{.point = "oauth", .method = "GET", .pattern = "/oauth2/jwks", .body_max = 0, .answer = [this](const net::ForeignRequest&, net::ForeignReply reply) { reply(rendered(oauth_.jwks())); }}},
+          .routes = std::move(routes),
           .refuse = [](unsigned status, std::string_view why) {
             return rendered({.status = status, .body = wire::Json::object({{"error", "invalid_request"}, {"error_description", why}})});
           }};
+}
+
+net::ForeignService WebFront::scim_service() {
+  using Work = WebAnswer (Scim::*)(const ScimRequest&);
+  const auto route = [this](const char* method, const char* path, Work work, std::size_t body_max) {
+    return net::ForeignRoute{.point = "scim", .method = method, .pattern = std::string(scim_prefix) + path, .body_max = body_max,
+                             .answer = by_worker([this, work, body_max](const net::ForeignRequest& request) {
+                               if (body_max > 0 && !is_scim_type(request.content_type)) return scim_refusal(415, "the body must be application/scim+json");
+                               return (scim_.*work)(scim_request_of(request));
+                             })};
+  };
+  const auto get = [&](const char* path, Work work) { return route("GET", path, work, 0); };
+  return {.prefix = std::string(scim_prefix),
+          .routes = {get("ServiceProviderConfig", &Scim::provider_config), get("ResourceTypes", &Scim::resource_types), get("ResourceTypes/{}", &Scim::resource_types),
+                     get("Schemas", &Scim::schemas), get("Schemas/{}", &Scim::schemas), get("Users", &Scim::list), get("Users/{}", &Scim::show),
+                     route("POST", "Users", &Scim::create, scim_octets_max), route("PUT", "Users/{}", &Scim::replace, scim_octets_max),
+                     route("PATCH", "Users/{}", &Scim::patch, scim_octets_max), route("DELETE", "Users/{}", &Scim::remove, 0)},
+          .refuse = [](unsigned status, std::string_view why) { return rendered(scim_refusal(status, why)); }};
 }
 
 }  // namespace qanat::iam

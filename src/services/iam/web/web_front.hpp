@@ -1,4 +1,4 @@
-// IAM's listener for software that others wrote: OAuth 2.0 over TLS with certificates both ways ([iam.web]).
+// IAM's listener for software that others wrote: OAuth 2.0 and SCIM 2.0 over TLS with certificates both ways ([iam.web]).
 #pragma once
 
 #include <memory>
@@ -8,18 +8,21 @@
 #include "net/workers.hpp"
 #include "node/config.hpp"
 #include "services/iam/web/oauth.hpp"
+#include "services/iam/web/scim.hpp"
 
 namespace qanat::iam {
 
 /// Table [iam.web]; without a port there is no listener.
 struct WebSettings {
   std::optional<net::ForeignSettings> listener;
+  std::string url = {};          // how it is reached from outside: "https://iam.example:8443"
+  std::string scim_domain = {};  // of people of whom the directory names none; empty: IAM's own
   static WebSettings read(node::Config& iam);
 };
 
 class WebFront {
  public:
-  static Result<std::unique_ptr<WebFront>> start(const net::ForeignSettings& settings, OAuth oauth, node::Node& node);
+  static Result<std::unique_ptr<WebFront>> start(const net::ForeignSettings& settings, OAuth oauth, Scim scim, node::Node& node);
   ~WebFront() { stop(); }
   WebFront(const WebFront&) = delete;
   WebFront& operator=(const WebFront&) = delete;
@@ -27,10 +30,15 @@ class WebFront {
   void stop();
 
  private:
-  explicit WebFront(OAuth oauth);
-  net::ForeignService service();
+  WebFront(OAuth oauth, Scim scim);
+  /// On a thread of its own; a request that none takes over is refused by the service at its deadline.
+  template <class Work>
+  auto by_worker(Work work);
+  net::ForeignService oauth_service();
+  net::ForeignService scim_service();
 
   OAuth oauth_;
+  Scim scim_;
   net::Workers workers_;
   std::unique_ptr<net::ForeignListener> listener_;
 };

@@ -1,0 +1,248 @@
+// SCIM as a directory uses it: with a token bound to its certificate, and every refusal that it may meet.
+#include "services/iam/web/scim.hpp"
+
+#include "services/iam/service.hpp"
+#include "trusted_network.hpp"
+
+namespace qanat::iam {
+namespace {
+
+using points::Endpoint;
+using test::identity;
+using test::json_of;
+using test::must;
+using wire::Json;
+
+const Identity scim_iam = identity("qanat://core/iam/iam");
+const Identity scim_kms = identity("qanat://a/kms/kms-a");
+const Identity scim_operator = identity("qanat://core/operator/operator");
+const Identity scim_administrator = identity("qanat://core/operator/administrator");
+const std::string every_scope = "identity.read identity.create identity.change identity.suspend identity.delete";
+
+class ScimTest : public testing::Test {
+ protected:
+  ScimTest() : node_(network_.open_node(scim_iam, {scim_kms})) {
+    IamSettings settings;
+    settings.web.url = "https://iam.example:8443";
+    service_ = must(IamService::open(*node_, settings, [this](Endpoint endpoint, const std::string& destination, const Json& body) -> Result<void> {
+      letters_.push_back(destination + " " + std::string(points::row(endpoint).path) + " " + body.dump());
+      return {};
+    }));
+    add_application("hr", certificate_);
+    grant_ = must(json_of(administer(Endpoint::x5_privilege, scim_administrator, R"({"op":"give","subject":"hr","role":"directory"})")).integer("id"));
+    token_ = token_for(certificate_, every_scope);
+  }
+  ~ScimTest() override { service_->stop(); }
+
+  Result<net::Response> administer(Endpoint endpoint, const Identity& caller, std::string_view body) {
+    return test::handler_of(service_->handlers(), endpoint)(test::request_from(caller, to_bytes(body), network_.credentials(caller).tls->chain.front()));
+  }
+  void add_application(const std::string& uid, const Bytes& certificate) {
+    json_of(administer(Endpoint::x5_identity, scim_operator, R"({"op":"create","identity":{"uid":")" + uid + R"(","class":"application","domain":"core","certificates":[")" + to_hex(certificate) + R"("]}})"));
+  }
+  static WebCaller caller(const Bytes& certificate) { return {.thumbprint = certificate, .quantum_safe = true, .address = "192.0.2.1:5", .request_id = "r"}; }
+  std::string token_for(const Bytes& certificate, std::string scope, const std::string& audience = "iam") {
+    std::ranges::replace(scope, ' ', '+');
+    const WebAnswer answer = service_->oauth().token(caller(certificate), "grant_type=client_credentials&audience=" + audience + "&scope=" + scope);
+    EXPECT_EQ(answer.status, 200U) << answer.body.dump();
+    return answer.body.text("access_token").value_or("");
+  }
+  using Work = WebAnswer (Scim::*)(const ScimRequest&);
+  WebAnswer ask(Work work, const std::string& id, const std::string& body = "", const std::string& query = "", const std::string& if_match = "") {
+    Scim scim = service_->scim();
+    return (scim.*work)({.caller = caller(certificate_), .token = token_, .id = id, .query = query, .if_match = if_match, .if_none_match = {}, .body = body});
+  }
+  static std::string user(const std::string& members) { return R"({"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],)" + members + "}"; }
+  static std::string operations(const std::string& list) { return R"({"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[)" + list + "]}"; }
+  Json created(const std::string& user_name, const std::string& more = "") {
+    const WebAnswer answer = ask(&Scim::create, "", user(R"("userName":")" + user_name + "\"" + more));
+    EXPECT_EQ(answer.status, 201U) << answer.body.dump();
+    return answer.body;
+  }
+  static std::string field(const WebAnswer& answer, std::string_view name) {
+    const auto found = std::ranges::find(answer.fields, name, [](const auto& one) { return std::string_view(one.first); });
+    return found == answer.fields.end() ? "" : found->second;
+  }
+  /// "status scimType".
+  static std::string refused(const WebAnswer& answer) {
+    EXPECT_EQ(answer.content_type, "application/scim+json");
+    EXPECT_EQ(must(answer.body.text("status")), std::to_string(answer.status));
+    EXPECT_FALSE(must(answer.body.text("detail")).empty());
+    const std::string type = must(answer.body.optional_text("scimType")).value_or("");
+    return std::to_string(answer.status) + (type.empty() ? "" : " " + type);
+  }
+  Json record_of(const std::string& uid) { return json_of(administer(Endpoint::x5_identity, scim_operator, R"({"op":"find","uid":")" + uid + "\"}")); }
+  std::string name_list(const std::string& query) {
+    const WebAnswer answer = ask(&Scim::list, "", "", query);
+    EXPECT_EQ(answer.status, 200U) << answer.body.dump();
+    std::string out = std::to_string(must(answer.body.integer("totalResults"))) + ":";
+    for (const Json& one : must(answer.body.array("Resources"))) out += " " + must(one.text("userName"));
+    return out;
+  }
+
+  test::TrustedNetwork network_;
+  std::vector<std::string> letters_;
+  std::unique_ptr<node::Node> node_;
+  std::unique_ptr<IamService> service_;
+  const Bytes certificate_ = Bytes(32, 1);
+  std::string token_;
+  std::int64_t grant_ = 0;
+};
+
+TEST_F(ScimTest, AUserIsEnteredOnceAndFoundAgain) {
+  const WebAnswer made = ask(&Scim::create, "", user(R"("userName":"wang.li@example.com","displayName":"Wang Li","externalId":"17","emails":[{"value":"w@x.example"}])"));
+  ASSERT_EQ(made.status, 201U) << made.body.dump();
+  EXPECT_EQ(must(made.body.text("id")), "wang.li");
+  EXPECT_EQ(field(made, "Location"), "https://iam.example:8443/scim/v2/Users/wang.li");
+  EXPECT_EQ(field(made, "ETag"), "W/\"1\"");
+  EXPECT_EQ(ask(&Scim::show, "wang.li").body.dump(), made.body.dump());
+  EXPECT_EQ(must(record_of("wang.li").text("class")), "person");
+  EXPECT_EQ(must(record_of("wang.li").text("domain")), "core");
+  EXPECT_EQ(refused(ask(&Scim::create, "", user(R"("userName":"WANG.LI@example.com")"))), "409 uniqueness");
+  EXPECT_EQ(must(created("wang.li@other.example").text("id")), "wang.li-2") << "a name of its own, as its id is taken";
+  EXPECT_EQ(refused(ask(&Scim::create, "", user(R"("userName":"operator")"))), "409 uniqueness") << "who is there already";
+  EXPECT_TRUE(test::audited(network_.state_of(scim_iam), "scim.create.intended")) << "on record before it was done";
+}
+
+TEST_F(ScimTest, AnIdIsNeverAnothersLater) {
+  created("wang");
+  EXPECT_EQ(ask(&Scim::remove, "wang").status, 204U);
+  EXPECT_EQ(refused(ask(&Scim::show, "wang")), "404");
+  EXPECT_EQ(must(created("wang").text("id")), "wang-2");
+}
+
+TEST_F(ScimTest, ListsAreFilteredAndPaged) {
+  for (const char* name : {"alice@x.example", "bob@x.example", "carol@y.example"}) created(name, std::string(R"(,"externalId":"ext","displayName":")") + name + "\"");
+  EXPECT_EQ(name_list("filter=userName+eq+%22BOB%40x.example%22"), "1: bob@x.example");
+  EXPECT_EQ(name_list("filter=externalId%20eq%20%22ext%22"), "3: alice@x.example bob@x.example carol@y.example");
+  EXPECT_EQ(name_list("filter=userName+ew+%22x.example%22+and+active+eq+true"), "2: alice@x.example bob@x.example");
+  EXPECT_EQ(name_list("filter=externalId+eq+%22ext%22&startIndex=2&count=1"), "3: bob@x.example");
+  EXPECT_EQ(name_list("filter=externalId+eq+%22ext%22&count=0"), "3:");
+  EXPECT_EQ(name_list("filter=userName+eq+%22nobody%22"), "0:");
+  EXPECT_EQ(name_list("startIndex=-5&count=2").substr(0, 2), "6:") << "and the three with duties; no elements, no applications";
+  const WebAnswer narrow = ask(&Scim::list, "", "", "filter=userName+eq+%22bob%40x.example%22&attributes=userName");
+  EXPECT_EQ(must(narrow.body.array("Resources"))[0].names(), (std::vector<std::string>{"schemas", "id", "userName"}));
+  EXPECT_EQ(refused(ask(&Scim::list, "", "", "filter=nothing")), "400 invalidFilter");
+  EXPECT_EQ(refused(ask(&Scim::list, "", "", "count=many")), "400 invalidValue");
+  EXPECT_EQ(refused(ask(&Scim::list, "", "", "filter")), "400 invalidValue");
+}
+
+TEST_F(ScimTest, DeactivatingSuspendsAndEndsWhatTheUserHolds) {
+  created("wang");
+  const WebAnswer patched = ask(&Scim::patch, "wang", operations(R"({"op":"replace","path":"active","value":false})"));
+  ASSERT_EQ(patched.status, 200U) << patched.body.dump();
+  EXPECT_FALSE(must(patched.body.boolean("active")));
+  EXPECT_EQ(must(record_of("wang").text("status")), "suspended");
+  EXPECT_EQ(must(record_of("wang").integer("epoch")), 1);
+  EXPECT_TRUE(must(service_->outbox().deliver()));
+  ASSERT_EQ(letters_.size(), 1U);
+  EXPECT_TRUE(letters_[0].starts_with(R"(kms-a /pm/1/revoked {"subject":"wang","epoch":1,)")) << letters_[0];
+  EXPECT_TRUE(test::audited(network_.state_of(scim_iam), "wang suspended"));
+  EXPECT_TRUE(must(ask(&Scim::patch, "wang", operations(R"({"op":"replace","value":{"active":true}})")).body.boolean("active")));
+  EXPECT_EQ(must(record_of("wang").integer("epoch")), 1);
+}
+
+TEST_F(ScimTest, ReplacingClearsWhatIsNotSaidAndLeavesWhoIsSuspendedSuspended) {
+  created("wang", R"(,"displayName":"Wang","externalId":"17")");
+  ask(&Scim::patch, "wang", operations(R"({"op":"replace","path":"active","value":false})"));
+  const WebAnswer replaced = ask(&Scim::replace, "wang", user(R"("userName":"wang2")"));
+  ASSERT_EQ(replaced.status, 200U) << replaced.body.dump();
+  EXPECT_EQ(must(replaced.body.text("userName")), "wang2");
+  EXPECT_EQ(must(replaced.body.text("id")), "wang");
+  EXPECT_FALSE(replaced.body.has("displayName"));
+  EXPECT_FALSE(must(replaced.body.boolean("active")));
+  EXPECT_EQ(field(replaced, "ETag"), "W/\"3\"");
+  EXPECT_EQ(field(ask(&Scim::replace, "wang", user(R"("userName":"wang2")")), "ETag"), "W/\"3\"") << "the same again changes nothing";
+}
+
+TEST_F(ScimTest, AChangeIsOfTheVersionThatTheClientHas) {
+  created("wang");
+  const std::string rename = operations(R"({"op":"replace","path":"displayName","value":"W"})");
+  EXPECT_EQ(refused(ask(&Scim::patch, "wang", rename, "", "W/\"7\"")), "412");
+  EXPECT_EQ(ask(&Scim::patch, "wang", rename, "", "\"5\", W/\"1\"").status, 200U);
+  EXPECT_EQ(refused(ask(&Scim::replace, "wang", user(R"("userName":"wang")"), "", "W/\"1\"")), "412");
+  EXPECT_EQ(refused(ask(&Scim::remove, "wang", "", "", "W/\"1\"")), "412");
+  EXPECT_EQ(ask(&Scim::remove, "wang", "", "", "*").status, 204U);
+  created("li");
+  Scim scim = service_->scim();
+  const WebAnswer same = scim.show({.caller = caller(certificate_), .token = token_, .id = "li", .query = {}, .if_match = {}, .if_none_match = "W/\"1\"", .body = {}});
+  EXPECT_EQ(same.status, 304U);
+  EXPECT_TRUE(same.body.is_null());
+}
+
+TEST_F(ScimTest, WhoHasADutyIsNoDirectorysToChangeAndOthersThanPeopleAreNotThere) {
+  for (const char* uid : {"operator", "administrator", "auditor"}) {
+    EXPECT_EQ(refused(ask(&Scim::patch, uid, operations(R"({"op":"replace","path":"active","value":false})"))), "403") << uid;
+    EXPECT_EQ(refused(ask(&Scim::replace, uid, user(R"("userName":"x")"))), "403") << uid;
+    EXPECT_EQ(refused(ask(&Scim::remove, uid)), "403") << uid;
+    EXPECT_EQ(ask(&Scim::show, uid).status, 200U) << uid;
+  }
+  EXPECT_TRUE(test::audited(network_.state_of(scim_iam), "no directory changes that one"));
+  for (const char* uid : {"hr", "kms-a", "nobody", "no/uid"}) {
+    EXPECT_EQ(refused(ask(&Scim::show, uid)), "404") << uid;
+    EXPECT_EQ(refused(ask(&Scim::remove, uid)), "404") << uid;
+  }
+}
+
+TEST_F(ScimTest, AUserKeepsItsDomainAndAnothersName) {
+  created("wang", R"(,"urn:qanat:scim:schemas:2.0:User":{"domain":"b"})");
+  created("li");
+  EXPECT_EQ(must(record_of("wang").text("domain")), "b");
+  EXPECT_EQ(refused(ask(&Scim::patch, "wang", operations(R"({"op":"replace","path":"urn:qanat:scim:schemas:2.0:User:domain","value":"a"})"))), "400 mutability");
+  EXPECT_EQ(refused(ask(&Scim::patch, "wang", operations(R"({"op":"replace","path":"userName","value":"LI"})"))), "409 uniqueness");
+  EXPECT_EQ(refused(ask(&Scim::create, "", user(R"("userName":"x","urn:qanat:scim:schemas:2.0:User":{"domain":"No!"})"))), "400 invalidValue");
+  EXPECT_EQ(refused(ask(&Scim::create, "", "{")), "400 invalidSyntax");
+}
+
+TEST_F(ScimTest, OnlyATokenForThisServiceBoundToThisCertificateCounts) {
+  const auto with_token = [&](const std::string& token, const Bytes& certificate) {
+    Scim scim = service_->scim();
+    return scim.list({.caller = caller(certificate), .token = token, .id = {}, .query = {}, .if_match = {}, .if_none_match = {}, .body = {}});
+  };
+  EXPECT_EQ(with_token(token_, certificate_).status, 200U);
+  const WebAnswer none = with_token("", certificate_);
+  EXPECT_EQ(refused(none), "401");
+  EXPECT_EQ(field(none, "WWW-Authenticate"), "Bearer error=\"invalid_token\"");
+  EXPECT_EQ(refused(with_token("x.y.z", certificate_)), "401");
+  EXPECT_EQ(refused(with_token(token_, Bytes(32, 2))), "401");
+  EXPECT_TRUE(test::audited(network_.state_of(scim_iam), "bound to another certificate"));
+  EXPECT_EQ(refused(with_token(token_for(certificate_, every_scope, "kms-a"), certificate_)), "401");
+  EXPECT_EQ(refused(with_token(token_for(certificate_, "identity.create"), certificate_)), "403");
+  json_of(administer(Endpoint::x5_privilege, scim_administrator, R"({"op":"revoke","subject":"hr"})"));
+  EXPECT_EQ(refused(with_token(token_, certificate_)), "401") << "its epoch is over";
+}
+
+TEST_F(ScimTest, WhatTheScopeLacksIsNotDoneEvenWithinAnotherChange) {
+  created("wang");
+  token_ = token_for(certificate_, "identity.change identity.create");
+  EXPECT_EQ(ask(&Scim::patch, "wang", operations(R"({"op":"replace","path":"displayName","value":"W"})")).status, 200U);
+  EXPECT_EQ(refused(ask(&Scim::patch, "wang", operations(R"({"op":"replace","path":"displayName","value":"V"},{"op":"replace","path":"active","value":false})"))), "403");
+  EXPECT_EQ(must(record_of("wang").text("name")), "W") << "nothing of it";
+  EXPECT_EQ(refused(ask(&Scim::create, "", user(R"("userName":"li","active":false)"))), "403");
+  EXPECT_EQ(refused(ask(&Scim::remove, "wang")), "403");
+  EXPECT_EQ(refused(ask(&Scim::show, "wang")), "403");
+}
+
+TEST_F(ScimTest, ARoleThatIsTakenCountsAtOnce) {
+  const std::string fresh = token_for(certificate_, "identity.read");
+  json_of(administer(Endpoint::x5_privilege, scim_administrator, R"({"op":"take","grant":)" + std::to_string(grant_) + "}"));
+  EXPECT_EQ(refused(ask(&Scim::list, "")), "401") << "the epoch of who lost something is over";
+  EXPECT_EQ(service_->oauth().token(caller(certificate_), "grant_type=client_credentials&audience=iam&scope=identity.read").status, 400U);
+}
+
+TEST_F(ScimTest, TheServiceSaysWhatItIs) {
+  const Json config = ask(&Scim::provider_config, "").body;
+  EXPECT_FALSE(must(must(config.object("bulk")).boolean("supported")));
+  EXPECT_TRUE(must(must(config.object("patch")).boolean("supported")));
+  EXPECT_TRUE(must(must(config.object("etag")).boolean("supported")));
+  EXPECT_EQ(must(ask(&Scim::resource_types, "").body.integer("totalResults")), 1) << "people alone: roles are given by the security administrator";
+  EXPECT_EQ(must(ask(&Scim::resource_types, "User").body.text("endpoint")), "/Users");
+  EXPECT_EQ(refused(ask(&Scim::resource_types, "Group")), "404");
+  EXPECT_EQ(must(ask(&Scim::schemas, "").body.integer("totalResults")), 2);
+  const Json schema = ask(&Scim::schemas, std::string(scim_user_schema)).body;
+  for (const Json& attribute : must(schema.array("attributes"))) EXPECT_TRUE(find_scim_field(must(attribute.text("name")))) << attribute.dump();
+  EXPECT_EQ(refused(ask(&Scim::schemas, "urn:x")), "404");
+}
+
+}  // namespace
+}  // namespace qanat::iam
