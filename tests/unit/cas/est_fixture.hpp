@@ -96,10 +96,11 @@ class EstDesk final : public Desk {
     const Bytes digest = crypto::digest(crypto::Hash::sha256, asked.request_hash);
     std::copy_n(digest.begin(), 15, serial.begin() + 1);
     const UnixMs now = SystemClock().now_ms();
-    const bool signs = crypto::signs(asked.key.algorithm()) && asked.possession == Possession::proved;
+    const Profile& profile = *registrations_.at(asked.reference).profile;
+    const auto extended = extended_of(profile, asked.key.algorithm());
     crypto::SubjectTemplate wanted{.public_key_info = asked.key.der(), .names = asked.names, .serial = serial, .not_before = now - 60'000, .not_after = now + 3'600'000};
-    wanted.usages = signs ? crypto::KeyUsages{crypto::KeyUsage::digital_signature} : crypto::KeyUsages{crypto::KeyUsage::key_encipherment};
-    if (signs) wanted.extended = {crypto::ExtendedUsage::client_auth};
+    wanted.usages = usages_of(profile, asked.key.algorithm());
+    wanted.extended = {extended.begin(), extended.end()};
     return test::must(crypto::issue_subject(wanted, pki.issuing, pki.issuing_key()));
   }
 

@@ -207,7 +207,7 @@ class EstKeyTest : public EstTest {
 };
 
 TEST_F(EstKeyTest, MakesAKeyOfTheAlgorithmThatTheLabelNamesAndItsCertificate) {
-  for (const char* algorithm : {"ML-KEM-768", "ML-KEM-1024", "RSA"}) {
+  for (const char* algorithm : {"ML-KEM-768", "ML-KEM-1024", "RSA", "ECDSA-P-256"}) {
     const TlsAnswer answer = post("device-encryption." + std::string(algorithm) + "/serverkeygen", body_, basic(vault));
     const Delivered got = delivered(answer);
     EXPECT_EQ(crypto::name(got.certificate.key().algorithm()), algorithm);
@@ -220,9 +220,11 @@ TEST_F(EstKeyTest, MakesAKeyOfTheAlgorithmThatTheLabelNamesAndItsCertificate) {
 TEST_F(EstKeyTest, TheRequestsKeyAndSignatureMeanNothingButTheAlgorithm) {
   Bytes unsigned_request = csr_;
   unsigned_request.back() ^= 1;
-  const Delivered got = delivered(post("device-encryption.RSA/serverkeygen", est::body_of(unsigned_request), basic(vault)));
+  const Delivered got = delivered(post("serverkeygen", est::body_of(unsigned_request), basic(vault)));
+  EXPECT_EQ(got.certificate.key().algorithm(), crypto::SubjectAlgorithm::ecdsa_p384);
   EXPECT_NE(got.certificate.key().der(), test::must(crypto::public_key_info(key_)));
-  expect_refused(post("serverkeygen", body_, basic(vault)), 403, "takes no key of algorithm ECDSA-P-384");
+  EXPECT_EQ(got.certificate.usages(), crypto::KeyUsages{crypto::KeyUsage::key_agreement});
+  expect_refused(post("serverkeygen", est::body_of(request_by(ml_dsa_.key(23))), basic(vault)), 403, "takes no key of algorithm ML-DSA-65");
 }
 
 TEST_F(EstKeyTest, TheSameRequestGetsTheSameKeyAndCertificateUntilTheKeyIsNoLongerKept) {
@@ -270,7 +272,7 @@ TEST_F(EstKeyTest, AKeyWhoseCertificateIsRefusedIsForgotten) {
   EXPECT_EQ(test::must(keys_->sweep(clock_.now_ms() + 31ULL * 86'400'000)), 0U);
 }
 
-TEST_F(EstKeyTest, RefusesProfilesWhoseKeysAreNotMadeHereAndKeysThatThePprofileDoesNotTake) {
+TEST_F(EstKeyTest, RefusesProfilesWhoseKeysAreNotMadeHereAndKeysThatTheProfileDoesNotTake) {
   expect_refused(post("device.ML-KEM-768/serverkeygen", body_, basic(box)), 403, "no keys of profile device are made here");
   expect_refused(post("device-encryption.ML-DSA-65/serverkeygen", body_, basic(vault)), 403, "takes no key of algorithm ML-DSA-65");
   expect_refused(post("device-encryption.DES/serverkeygen", body_, basic(vault)), 404, "no key of algorithm 'DES'");
