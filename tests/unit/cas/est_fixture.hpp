@@ -98,7 +98,8 @@ class EstDesk final : public Desk {
     const UnixMs now = SystemClock().now_ms();
     const Profile& profile = *registrations_.at(asked.reference).profile;
     const auto extended = extended_of(profile, asked.key.algorithm());
-    crypto::SubjectTemplate wanted{.public_key_info = asked.key.der(), .names = asked.names, .serial = serial, .not_before = now - 60'000, .not_after = now + 3'600'000};
+    crypto::SubjectTemplate wanted{
+        .public_key_info = asked.key.der(), .names = asked.names, .serial = serial, .not_before = now - 60'000, .not_after = now + 3'600'000};
     wanted.usages = usages_of(profile, asked.key.algorithm());
     wanted.extended = {extended.begin(), extended.end()};
     return test::must(crypto::issue_subject(wanted, pki.issuing, pki.issuing_key()));
@@ -142,7 +143,8 @@ class EstFixture : public FrontFixture {
     return "Authorization: Basic " + wire::to_base64(as_bytes(reference + ":" + password)) + "\r\n";
   }
   static std::string basic(const std::string& reference) { return basic(reference, EstDesk::password(reference)); }
-  TlsAnswer post(const std::string& path, const std::string& body, const std::string& fields, const net::TlsIdentity* client = nullptr, net::test::RawPolicy policy = any_policy) const {
+  TlsAnswer post(const std::string& path, const std::string& body, const std::string& fields, const net::TlsIdentity* client = nullptr,
+                 net::test::RawPolicy policy = any_policy) const {
     return ask_tls(front_->port(),
                    "POST /.well-known/est/" + path + " HTTP/1.1\r\nHost: ra.test\r\nConnection: close\r\nContent-Type: application/pkcs10\r\n" + fields +
                        "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body,

@@ -95,14 +95,16 @@ TEST_F(EstTest, RefusesWhatIsNoRequestOrNotSignedByItsKey) {
   *at.begin() = 'f';
   expect_refused(post("simpleenroll", est::body_of(changed), basic(box)), 403, "signature does not hold");
   EXPECT_TRUE(desk_.was_refused(box, "signature does not hold"));
-  const TlsAnswer type = ask_tls(front_->port(), "POST /.well-known/est/simpleenroll HTTP/1.1\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nQUJD");
+  const TlsAnswer type =
+      ask_tls(front_->port(), "POST /.well-known/est/simpleenroll HTTP/1.1\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nQUJD");
   expect_refused(type, 415, "application/pkcs10");
   expect_refused(post("simpleenroll", std::string(est::body_octets_max + 1, 'A'), basic(box)), 400, "over");
   EXPECT_EQ(desk_.orders, 0);
 }
 
 TEST_F(EstTest, TheDesksRefusalIsToldWithItsReason) {
-  expect_refused(post("simpleenroll", est::body_of(request_by(key_, "box-7", {"other.example"})), basic(box)), 403, "other.example: not one of the registration's");
+  expect_refused(post("simpleenroll", est::body_of(request_by(key_, "box-7", {"other.example"})), basic(box)), 403,
+                 "other.example: not one of the registration's");
   expect_refused(post("simpleenroll", est::body_of(request_by(key_, "box-8")), basic(box)), 403, "common name");
   EXPECT_TRUE(desk_.refusals.empty()) << "the desk has recorded it";
   desk_.refuses = Error{ErrorCode::unavailable, "IAM does not answer"};
@@ -142,7 +144,8 @@ TEST_F(EstTest, SimplereenrollRenewsTheCertificateOfTheHandshakeWithTheSameKeyOr
 TEST_F(EstTest, SimplereenrollRefusesOtherNamesAndCallersWithoutCertificate) {
   const net::TlsIdentity client = enrolled(p384_, 43);
   const int orders = desk_.orders;
-  expect_refused(post("simplereenroll", est::body_of(request_by(client.key, "box-7", {"box-7.example", "box-7.local"})), "", &client), 403, "not those of the certificate");
+  expect_refused(post("simplereenroll", est::body_of(request_by(client.key, "box-7", {"box-7.example", "box-7.local"})), "", &client), 403,
+                 "not those of the certificate");
   expect_refused(post("simplereenroll", est::body_of(request_by(client.key, "box-7", {})), "", &client), 403, "not those of the certificate");
   expect_refused(post("simplereenroll", body_, basic(box)), 403, "must be shown in the TLS handshake");
   EXPECT_TRUE(desk_.was_refused(box, "not those of the certificate"));
