@@ -35,20 +35,20 @@ std::string path_of(std::string_view pattern, const std::vector<std::string>& pa
 std::span<const Acme::Resource> Acme::resources() noexcept {
   using enum Resource::Signed;
   static constexpr std::array rows{
-      Resource{"GET", directory_path, nobody, &Acme::directory},
-      Resource{"HEAD", "/acme/new-nonce", nobody, &Acme::new_nonce_head},
-      Resource{"GET", "/acme/new-nonce", nobody, &Acme::new_nonce},
-      Resource{"GET", "/acme/renewal-info/{}", nobody, &Acme::renewal_info},
-      Resource{"POST", "/acme/new-account", key, &Acme::new_account},
-      Resource{"POST", "/acme/acct/{}", Resource::Signed::account, &Acme::account},
-      Resource{"POST", "/acme/acct/{}/orders", Resource::Signed::account, &Acme::orders},
-      Resource{"POST", "/acme/key-change", Resource::Signed::account, &Acme::key_change},
-      Resource{"POST", "/acme/new-order", Resource::Signed::account, &Acme::new_order},
-      Resource{"POST", "/acme/order/{}", Resource::Signed::account, &Acme::order},
-      Resource{"POST", "/acme/order/{}/finalize", Resource::Signed::account, &Acme::finalize},
-      Resource{"POST", "/acme/cert/{}", Resource::Signed::account, &Acme::certificate},
-      Resource{"POST", "/acme/authz/{}", Resource::Signed::account, &Acme::authorization},
-      Resource{"POST", "/acme/revoke-cert", either, &Acme::revoke},
+      Resource{"directory", "GET", directory_path, nobody, &Acme::directory},
+      Resource{"newNonce", "HEAD", "/acme/new-nonce", nobody, &Acme::new_nonce_head},
+      Resource{"newNonce", "GET", "/acme/new-nonce", nobody, &Acme::new_nonce},
+      Resource{"renewalInfo", "GET", "/acme/renewal-info/{}", nobody, &Acme::renewal_info},
+      Resource{"newAccount", "POST", "/acme/new-account", key, &Acme::new_account},
+      Resource{"account", "POST", "/acme/acct/{}", Resource::Signed::account, &Acme::account},
+      Resource{"orders", "POST", "/acme/acct/{}/orders", Resource::Signed::account, &Acme::orders},
+      Resource{"keyChange", "POST", "/acme/key-change", Resource::Signed::account, &Acme::key_change},
+      Resource{"newOrder", "POST", "/acme/new-order", Resource::Signed::account, &Acme::new_order},
+      Resource{"order", "POST", "/acme/order/{}", Resource::Signed::account, &Acme::order},
+      Resource{"finalize", "POST", "/acme/order/{}/finalize", Resource::Signed::account, &Acme::finalize},
+      Resource{"certificate", "POST", "/acme/cert/{}", Resource::Signed::account, &Acme::certificate},
+      Resource{"authorization", "POST", "/acme/authz/{}", Resource::Signed::account, &Acme::authorization},
+      Resource{"revokeCert", "POST", "/acme/revoke-cert", either, &Acme::revoke},
   };
   return rows;
 }
@@ -77,7 +77,6 @@ AcmeAnswer Acme::answer(const Resource& resource, const AcmeRequest& request) {
 AcmeAnswer Acme::refusal(unsigned status, std::string_view why) {
   Problem problem(status >= 500 ? ProblemType::server_internal : ProblemType::malformed, std::string(why));
   problem.status = status;
-  if (status == 503) problem.fields.emplace_back("Retry-After", "10");
   return finished(rendered(std::move(problem)), false);
 }
 

@@ -17,10 +17,10 @@ namespace qanat::cas {
 inline constexpr std::string_view acme_prefix = "/acme";
 
 struct AcmeSettings {
-  std::string url;        // "https://host:port", as clients name the listener: what they sign must begin with it
-  std::string terms;      // URL of the terms of service; empty: there are none to agree to
-  std::string website;    // URL; empty: none
-  std::string ca_issuers; // URL below which the CA certificates are served over plain HTTP (csp/places.hpp); empty: nowhere
+  std::string url = {};         // "https://host:port", as clients name the listener: what they sign must begin with it
+  std::string terms = {};       // URL of the terms of service; empty: there are none to agree to
+  std::string website = {};     // URL; empty: none
+  std::string ca_issuers = {};  // URL below which the CA certificates are served over plain HTTP (csp/places.hpp); empty: nowhere
   AcmeBounds bounds{};
 };
 
@@ -29,7 +29,6 @@ struct AcmeRequest {
   std::string query;
   std::string content_type;
   Bytes body;
-  std::string address;
   Deadline deadline;
   std::string request_id;
 };
@@ -50,6 +49,7 @@ class Acme {
   /// One line of the table of resources.
   struct Resource {
     enum class Signed : std::uint8_t { nobody, account, key, either };
+    std::string_view name;  // for the record
     std::string_view method;
     std::string_view pattern;
     Signed signed_by{};
