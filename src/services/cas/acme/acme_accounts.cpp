@@ -1,4 +1,4 @@
-// Accounts: RFC 8555 §7.3.
+// Accounts: RFC 8555 §7.3. What changes one is on the audit record before it is done.
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "services/cas/acme/acme.hpp"
@@ -50,16 +50,17 @@ OrProblem<AcmeAnswer> Acme::new_account(const Call& call) {
   }
   if (!wanted.binding) return refuse(ProblemType::external_account_required, "an account must be bound to a registration (externalAccountBinding)");
   ASSIGN_OR_RETURN(const std::string reference, bound_reference(call, *wanted.binding));
-  ASSIGN_OR_RETURN(const AcmeRecords::Opened opened, records_.open_account({.id = {},
-                                                                            .reference = reference,
-                                                                            .thumbprint = call.key->thumbprint,
-                                                                            .jwk = call.key->canonical,
-                                                                            .contacts = wanted.contacts.value_or(std::vector<std::string>()),
-                                                                            .valid = true,
-                                                                            .made = clock_.now_ms()},
-                                                                           settings_.bounds));
+  TRY(records_.room_for_account(reference, settings_.bounds));
+  const AcmeAccount account{.id = records_.draw_id(),
+                            .reference = reference,
+                            .thumbprint = call.key->thumbprint,
+                            .jwk = call.key->canonical,
+                            .contacts = wanted.contacts.value_or(std::vector<std::string>()),
+                            .valid = true,
+                            .made = clock_.now_ms()};
+  TRY(record("acme.account", call, reference, account.id));
+  ASSIGN_OR_RETURN(const AcmeRecords::Opened opened, records_.open_account(account, settings_.bounds));
   node::crash_point("cas.acme.account");
-  TRY(record("acme.account", call, reference, opened.account.id));
   return account_answer(opened.made ? 201 : 200, opened.account);
 }
 
@@ -70,8 +71,8 @@ OrProblem<AcmeAnswer> Acme::account(const Call& call) {
   ASSIGN_OR_RETURN(AccountRequest wanted, parse_account_request(call.payload));
   if (wanted.status && *wanted.status != "valid") {
     if (*wanted.status != "deactivated") return refuse(ProblemType::malformed, "status: can be changed to 'deactivated' alone");
-    TRY(records_.deactivate_account(account.id, deactivated_problem().json().dump(), clock_.now_ms()));
     TRY(record("acme.account_deactivated", call, account.reference, account.id));
+    TRY(records_.deactivate_account(account.id, deactivated_problem().json().dump(), clock_.now_ms()));
     account.valid = false;
     return account_answer(200, account);
   }
@@ -91,9 +92,9 @@ OrProblem<AcmeAnswer> Acme::key_change(const Call& call) {
   if (other) {  // §7.3.5: 409, and whose it is
     return refuse(Problem(ProblemType::malformed, "the new key is that of an account already").with_status(409).with_field("Location", account_url(other->id)));
   }
+  TRY(record("acme.key_change", call, account.reference, account.id));
   TRY(records_.change_key(account.id, change.key.canonical, change.key.thumbprint, clock_.now_ms()));
   node::crash_point("cas.acme.key_changed");
-  TRY(record("acme.key_change", call, account.reference, account.id));
   return account_answer(200, account);
 }
 

@@ -289,8 +289,8 @@ OrProblem<AcmeAnswer> Acme::authorization(const Call& call) {
   if (!found || found->account != call.account->id) return refuse(Problem(ProblemType::malformed, "there is no such authorization").with_status(404));
   if (!is_get(call.payload)) {  // §7.5.2
     TRY(parse_deactivation(call.payload));
-    TRY(records_.deactivate_authorization(found->id, deactivated_authorization().json().dump()));
     TRY(record("acme.authorization_deactivated", call, call.account->reference, found->id));
+    TRY(records_.deactivate_authorization(found->id, deactivated_authorization().json().dump()));
     found->valid = false;
   }
   const bool wildcard = found->dns.starts_with("*.");

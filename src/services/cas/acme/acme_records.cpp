@@ -33,6 +33,13 @@ Result<std::optional<AcmeAccount>> read_account(store::Transaction& transaction,
   return out;
 }
 
+Result<void> check_room(store::Transaction& transaction, std::string_view reference, const AcmeBounds& bounds) {
+  std::int64_t count = 0;
+  TRY(transaction.query("SELECT count(*) FROM acme_account WHERE reference = ?", {reference}, [&](const store::Row& row) { count = row.integer(0); }));
+  if (std::cmp_less(count, bounds.accounts_per_registration)) return {};
+  return fail(ErrorCode::exhausted, "registration " + std::string(reference) + " has " + std::to_string(count) + " accounts already");
+}
+
 /// Who lost a race, or named what is gone, learns that it is so.
 Result<void> one_changed(const Result<std::int64_t>& changed, std::string_view what) {
   if (!changed) return fail(changed.error());
@@ -50,18 +57,16 @@ Result<std::optional<AcmeAccount>> AcmeRecords::account_of_key(ByteView thumbpri
   return store_.transact([&](store::Transaction& transaction) { return read_account(transaction, "WHERE thumbprint = ?", thumbprint); });
 }
 
-Result<AcmeRecords::Opened> AcmeRecords::open_account(AcmeAccount account, const AcmeBounds& bounds) {
-  account.id = draw_id();
+Result<void> AcmeRecords::room_for_account(std::string_view reference, const AcmeBounds& bounds) {
+  return store_.transact([&](store::Transaction& transaction) { return check_room(transaction, reference, bounds); });
+}
+
+Result<AcmeRecords::Opened> AcmeRecords::open_account(const AcmeAccount& account, const AcmeBounds& bounds) {
   const std::string contact = contacts_text(account.contacts);
   return store_.transact([&](store::Transaction& transaction) -> Result<Opened> {
     ASSIGN_OR_RETURN(auto existing, read_account(transaction, "WHERE thumbprint = ?", ByteView(account.thumbprint)));
     if (existing) return Opened{.account = *std::move(existing), .made = false};
-    std::int64_t count = 0;
-    TRY(transaction.query("SELECT count(*) FROM acme_account WHERE reference = ?", {std::string_view(account.reference)},
-                          [&](const store::Row& row) { count = row.integer(0); }));
-    if (std::cmp_greater_equal(count, bounds.accounts_per_registration)) {
-      return fail(ErrorCode::exhausted, "registration " + account.reference + " has " + std::to_string(count) + " accounts already");
-    }
+    TRY(check_room(transaction, account.reference, bounds));
     TRY(transaction.run("INSERT INTO acme_account (id, reference, thumbprint, jwk, contact, status, made_ms, changed_ms) VALUES (?, ?, ?, ?, ?, 'valid', ?, ?)",
                         {std::string_view(account.id), std::string_view(account.reference), ByteView(account.thumbprint), std::string_view(account.jwk),
                          std::string_view(contact), store::column(account.made), store::column(account.made)}));

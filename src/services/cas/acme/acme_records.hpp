@@ -72,6 +72,9 @@ class AcmeRecords {
  public:
   AcmeRecords(store::Store& store, crypto::Rng& rng) : store_(store), rng_(rng) {}
 
+  /// 32 hexadecimal digits that nobody can guess.
+  std::string draw_id() { return to_hex(rng_.bytes(16)); }
+
   /// Nothing if there is none.
   Result<std::optional<AcmeAccount>> account(std::string_view id);
   Result<std::optional<AcmeAccount>> account_of_key(ByteView thumbprint);
@@ -79,8 +82,10 @@ class AcmeRecords {
     AcmeAccount account;
     bool made = false;  // false: there was one with this key
   };
-  /// `account.id` is drawn here. exhausted: the registration has as many as it may.
-  Result<Opened> open_account(AcmeAccount account, const AcmeBounds& bounds);
+  /// exhausted: the registration has as many as it may.
+  Result<void> room_for_account(std::string_view reference, const AcmeBounds& bounds);
+  /// The same failure. `account.id` is one of draw_id().
+  Result<Opened> open_account(const AcmeAccount& account, const AcmeBounds& bounds);
   Result<void> change_contacts(std::string_view account, const std::vector<std::string>& contacts, UnixMs now);
   /// Its orders that have no certificate end with `problem`.
   Result<void> deactivate_account(std::string_view account, std::string_view problem, UnixMs now);
@@ -116,7 +121,6 @@ class AcmeRecords {
   Result<std::int64_t> sweep(UnixMs now);
 
  private:
-  std::string draw_id() { return to_hex(rng_.bytes(16)); }
   store::Store& store_;
   crypto::Rng& rng_;
 };
