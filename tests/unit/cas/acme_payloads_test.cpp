@@ -24,7 +24,7 @@ TEST(AcmePayloadTest, DnsNamesHaveOneForm) {
   EXPECT_EQ(canonical_dns("*.a.example"), "*.a.example");
   EXPECT_EQ(canonical_dns("localhost"), "localhost");
   EXPECT_EQ(canonical_dns("1.a"), "1.a");
-  for (const std::string_view name : {"", "a.", ".a", "a..b", "*", "a*", "a.*", "1.2.3.4", "2130706433", "a/b", "a:1", "-a.b", "a-.b", "a\0b"}) EXPECT_FALSE(canonical_dns(name)) << name;
+  for (const std::string_view name : {"", "a.", ".a", "a..b", "*", "a*", "a.*", "1.2.3.4", "2130706433", "a/b", "a:1", "-a.b", "a-.b"}) EXPECT_FALSE(canonical_dns(name)) << name;
 }
 
 TEST(AcmePayloadTest, TimesAreUtc) {

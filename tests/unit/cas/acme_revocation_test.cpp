@@ -112,8 +112,8 @@ TEST_F(AcmeRevocationTest, RenewalIsSuggestedAtOnceForWhatIsRevoked) {
 TEST_F(AcmeRevocationTest, RenewalInfoIsForOurCertificatesAlone) {
   const std::string issuer = wire::to_base64url(parsed(leaf_).issuer_key_id());
   const std::string serial = wire::to_base64url(parsed(leaf_).serial());
-  expect(info(issuer + ".AAEC"), 404, "malformed");
-  expect(info("AAEC." + serial), 404, "malformed");
+  expect(info(issuer + ".AQID"), 404, "malformed");
+  expect(info("AQID." + serial), 404, "malformed");
   for (const std::string& id : {std::string("x"), issuer, issuer + '.', '.' + serial, issuer + ".====", issuer + '.' + serial + ".A", std::string(300, 'A')}) expect(info(id), 400, "malformed");
 }
 

@@ -14,7 +14,7 @@ Result<JoseKey> key_of(const test::JoseSigner& signer) {
   return JoseKey::from_ec(signer.algorithm(), signer.number(OSSL_PKEY_PARAM_EC_PUB_X, size), signer.number(OSSL_PKEY_PARAM_EC_PUB_Y, size));
 }
 
-class JoseKeyTest : public testing::TestWithParam<JoseAlgorithm> {};
+class JoseKeyTest : public ::testing::TestWithParam<JoseAlgorithm> {};
 
 TEST_P(JoseKeyTest, TakesItsOwnSignatureAndNoOther) {
   const test::JoseSigner signer(GetParam());
@@ -49,7 +49,7 @@ TEST_P(JoseKeyTest, IsFoundByItsNameAlone) {
   for (const std::string_view other : {"none", "HS256", "es256", "ES512", "RS512", "PS256", "EdDSA", "ML-DSA", ""}) EXPECT_FALSE(find_jose_algorithm(other)) << other;
 }
 
-INSTANTIATE_TEST_SUITE_P(All, JoseKeyTest, testing::ValuesIn(all_jose_algorithms), [](const auto& info) {
+INSTANTIATE_TEST_SUITE_P(All, JoseKeyTest, ::testing::ValuesIn(all_jose_algorithms), [](const auto& info) {
   std::string out(name(info.param));
   std::erase(out, '-');
   return out;
