@@ -91,6 +91,9 @@ CasSettings CasSettings::read(node::Config& config) {
   out.crl_lifetime = span(table, "crl_lifetime_s", status_max_s, out.crl_lifetime);
   out.front = read_front(table.table("listener"));
   out.enrolment = read_enrolment(table.table("enrolment"));
+  out.acme = read_acme_settings(table.table("acme"));
+  out.acme.url = out.enrolment.url;
+  out.acme.ca_issuers = out.front.url;
   out.directory = read_directory(table.table("directory"));
   return out;
 }

@@ -51,7 +51,7 @@ class TestDesk final : public Desk {
 
   Result<Registration> registration(std::string_view reference) override {
     const auto found = registrations.find(std::string(reference));
-    if (found == registrations.end()) return fail(ErrorCode::not_found, "no such registration");
+    if (found == registrations.end() || over.contains(found->first)) return fail(ErrorCode::not_found, "no such registration");
     return found->second;
   }
   Result<Secret> secret_of(std::string_view reference) override {
@@ -61,7 +61,9 @@ class TestDesk final : public Desk {
   Result<Registration> holder_of(ByteView certificate_der) override {
     const auto found = issued.find(to_hex(must(crypto::SubjectCertificate::parse(certificate_der)).serial()));
     if (found == issued.end() || revocations.contains(found->first)) return fail(ErrorCode::denied, "revoked, or not issued here");
-    return registration(found->second.reference);
+    const auto holder = registrations.find(found->second.reference);
+    if (holder == registrations.end()) return fail(ErrorCode::denied, "the registration is closed");
+    return holder->second;
   }
   Result<Outcome> order(const Asked& asked, Deadline, const std::string&) override {
     orders.push_back(asked);
@@ -125,6 +127,7 @@ class TestDesk final : public Desk {
   }();
   std::map<std::string, Registration> registrations;
   std::map<std::string, Secret> secrets;
+  std::set<std::string> over;            // whose secrets are not taken any more
   std::map<std::string, Issued> issued;  // by serial
   std::vector<Asked> orders;
   std::map<std::string, Asked> tickets;

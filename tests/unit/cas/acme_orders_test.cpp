@@ -280,6 +280,26 @@ TEST_F(AcmeOrderTest, ARegistrationThatIsOverOrdersNothing) {
   EXPECT_TRUE(desk_.orders.empty());
 }
 
+TEST_F(AcmeOrderTest, IsOfAHolderWhereTheAccountHoldsACertificate) {
+  const Bytes first = certificates_in(obtain(client_, {"a.example"}, key_)).front();
+  EXPECT_TRUE(desk_.orders.back().renews.empty()) << "by the registration's secret";
+  const Bytes second = certificates_in(obtain(client_, {"a.example"}, key_)).front();
+  EXPECT_EQ(desk_.orders.back().renews, first);
+  const Client other = register_client();
+  obtain(other, {"a.example"}, JoseSigner(JoseAlgorithm::es256));
+  EXPECT_TRUE(desk_.orders.back().renews.empty()) << "it is the account's that counts";
+  desk_.over.insert("r-1");
+  obtain(client_, {"b.example"}, key_);
+  EXPECT_FALSE(desk_.orders.back().renews.empty()) << "holders renew when the secret's time is over";
+  const auto serial_of = [](const Bytes& der) { return to_hex(must(crypto::SubjectCertificate::parse(der)).serial()); };
+  for (const auto& [serial, issued] : desk_.issued) desk_.revocations.emplace(serial, std::pair(0, ""));
+  expect(new_order({"a.example"}), 403, "unauthorized");
+  desk_.over.clear();
+  desk_.revocations.erase(serial_of(second));
+  obtain(client_, {"a.example"}, key_);
+  EXPECT_EQ(desk_.orders.back().renews, second) << "one that is revoked is nobody's standing";
+}
+
 TEST_F(AcmeOrderTest, ExpiresIfItIsNotFinalized) {
   const std::string order = open_order(client_, {"a.example"});
   clock_.ahead = 7 * acme_day + 1000;

@@ -1,5 +1,8 @@
 // Forms of ACME that need no server: names, certificate identifiers, times, and settings.
+#include <fstream>
+
 #include "acme_fixture.hpp"
+#include "services/cas/settings.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -36,6 +39,42 @@ TEST(AcmePayloadTest, EveryErrorBecomesAProblem) {
   EXPECT_EQ(Problem(Error{ErrorCode::denied, "no"}).json().dump(), R"({"type":"urn:ietf:params:acme:error:unauthorized","detail":"no","status":403})");
   EXPECT_EQ(Problem(Error{ErrorCode::unavailable, "IAM"}).fields.size(), 1U);
   EXPECT_EQ(shown("a\n\xff\"z", 4), "a??\"");
+}
+
+class AcmeSettingsTest : public testing::Test {
+ protected:
+  AcmeSettings read(const std::string& lines) {
+    const std::filesystem::path file = folder_ / "cas.toml";
+    std::ofstream(file) << lines;
+    auto config = must(node::Config::read(file));
+    AcmeSettings out = CasSettings::read(config).acme;
+    const auto finished = config.finish();
+    complaint_ = finished ? "" : finished.error().message;
+    return out;
+  }
+  test::TemporaryDirectory folder_;
+  std::string complaint_;
+};
+
+TEST_F(AcmeSettingsTest, UrlsAreThoseOfTheListeners) {
+  const AcmeSettings settings = read(
+      "[cas.listener]\nport = 8080\n[cas.enrolment]\nport = 8443\ndns = [\"ra.example\"]\n"
+      "[cas.acme]\nterms = \"https://ra.example/terms\"\nwebsite = \"https://ra.example/\"\norders_per_hour = 5\n");
+  EXPECT_EQ(complaint_, "");
+  EXPECT_EQ(settings.url, "https://ra.example:8443");
+  EXPECT_EQ(settings.ca_issuers, "http://127.0.0.1:8080");
+  EXPECT_EQ(settings.terms, "https://ra.example/terms");
+  EXPECT_EQ(settings.website, "https://ra.example/");
+  EXPECT_EQ(settings.bounds.orders_per_hour, 5U);
+  EXPECT_EQ(settings.bounds.orders_per_registration, AcmeBounds().orders_per_registration);
+}
+
+TEST_F(AcmeSettingsTest, WhatCannotBeMeantStopsTheStart) {
+  for (const std::string line : {"terms = \"ra.example\"", "website = \"https://a b\"", "terms = \"https://a>\"", "orders_per_hour = 0", "orders_per_registration = 10000000",
+                                 "accounts_per_registration = 0", "order_per_hour = 1"}) {
+    static_cast<void>(read("[cas.acme]\n" + line + "\n"));
+    EXPECT_TRUE(complaint_.contains(line.substr(0, line.find(' ')))) << line << " said: " << complaint_;
+  }
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "audit/audit.hpp"
-#include "services/cas/acme/acme_records.hpp"
+#include "services/cas/acme/acme_settings.hpp"
 #include "services/cas/acme/nonces.hpp"
 #include "services/cas/acme/payloads.hpp"
 #include "services/cas/ceis/desk.hpp"
@@ -16,13 +16,7 @@ namespace qanat::cas {
 
 inline constexpr std::string_view acme_prefix = "/acme";
 
-struct AcmeSettings {
-  std::string url = {};         // "https://host:port", as clients name the listener: what they sign must begin with it
-  std::string terms = {};       // URL of the terms of service; empty: there are none to agree to
-  std::string website = {};     // URL; empty: none
-  std::string ca_issuers = {};  // URL below which the CA certificates are served over plain HTTP (csp/places.hpp); empty: nowhere
-  AcmeBounds bounds{};
-};
+;
 
 struct AcmeRequest {
   std::vector<std::string> parameters;  // what stands for each "{}" of the resource's pattern
@@ -95,7 +89,13 @@ class Acme {
   OrProblem<AcmeAnswer> certificate(const Call& call);
   OrProblem<AcmeAnswer> authorization(const Call& call);
   OrProblem<AcmeOrder> own_order(const Call& call);
-  OrProblem<Registration> registration_of(const AcmeAccount& account);
+  /// In whose name an account orders.
+  struct Standing {
+    Registration registration;
+    Bytes renews;  // DER of a certificate of its that holds; empty: it has none, and orders by the registration's secret
+  };
+  OrProblem<Standing> standing_of(const AcmeAccount& account);
+  Result<std::optional<Standing>> standing_as_holder(const AcmeAccount& account);
   OrProblem<void> check_replaced(const AcmeAccount& account, const OrderRequest& wanted);
   /// Asks the desk about an order in processing, and keeps what it says.
   struct Pursued {

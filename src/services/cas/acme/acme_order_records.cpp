@@ -124,6 +124,15 @@ Result<std::optional<AcmeOrder>> AcmeRecords::order_of_certificate(ByteView seri
   return store_.transact([&](store::Transaction& transaction) { return read_order(transaction, "WHERE serial = ? ORDER BY made_ms LIMIT 1", serial); });
 }
 
+Result<std::vector<Bytes>> AcmeRecords::certificates_of(std::string_view account, std::size_t most, UnixMs now) {
+  std::vector<Bytes> out;
+  TRY(store_.transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT serial FROM acme_order WHERE account = ? AND status = 'valid' AND expires_ms > ? ORDER BY made_ms DESC LIMIT ?",
+                             {account, store::column(now), store::column(most)}, [&](const store::Row& row) { out.push_back(row.blob(0)); });
+  }));
+  return out;
+}
+
 Result<std::vector<std::string>> AcmeRecords::orders_of(std::string_view account, std::string_view after, std::size_t most, UnixMs now) {
   std::vector<std::string> out;
   TRY(store_.transact([&](store::Transaction& transaction) {

@@ -18,6 +18,7 @@ constexpr UnixMs invalid_kept = day;                 // for its client to see wh
 constexpr UnixMs authorization_lifetime = 30 * day;
 constexpr UnixMs sweep_interval = 3'600'000;
 constexpr std::chrono::seconds desk_busy{5};         // when the desk did not answer: come again
+constexpr std::size_t certificates_looked_at = 8;    // for one that holds
 constexpr std::size_t common_name_max = 64;          // RFC 5280 appendix A, ub-common-name
 
 std::string pem_certificate(ByteView der) {
@@ -108,9 +109,26 @@ AcmeAnswer Acme::order_answer(unsigned status, const Pursued& pursued) const {
   return out;
 }
 
-OrProblem<Registration> Acme::registration_of(const AcmeAccount& account) {
+/// An account that holds a certificate orders as its holder: a registration's secret may be for one certificate alone, and its time may be over.
+Result<std::optional<Acme::Standing>> Acme::standing_as_holder(const AcmeAccount& account) {
+  ASSIGN_OR_RETURN(const std::vector<Bytes> serials, records_.certificates_of(account.id, certificates_looked_at, clock_.now_ms()));
+  for (const Bytes& serial : serials) {
+    auto der = desk_.find(serial);
+    if (!der && der.error().code == ErrorCode::not_found) continue;
+    if (!der) return fail(der.error());
+    auto holder = desk_.holder_of(*der);
+    if (!holder && holder.error().code == ErrorCode::denied) continue;  // revoked
+    if (!holder) return fail(holder.error());
+    if (holder->reference == account.reference) return Standing{.registration = *std::move(holder), .renews = *std::move(der)};
+  }
+  return std::nullopt;
+}
+
+OrProblem<Acme::Standing> Acme::standing_of(const AcmeAccount& account) {
+  ASSIGN_OR_RETURN(auto as_holder, standing_as_holder(account));
+  if (as_holder) return *std::move(as_holder);
   auto registration = desk_.registration(account.reference);
-  if (registration) return *std::move(registration);
+  if (registration) return Standing{.registration = *std::move(registration), .renews = {}};
   if (registration.error().code == ErrorCode::not_found) return refuse(ProblemType::unauthorized, "the account's registration is over");
   return refuse(registration.error());
 }
@@ -137,7 +155,8 @@ OrProblem<AcmeAnswer> Acme::new_order(const Call& call) {
 
   const AcmeAccount& account = *call.account;
   ASSIGN_OR_RETURN(OrderRequest wanted, parse_order_request(call.payload));
-  ASSIGN_OR_RETURN(const Registration registration, registration_of(account));
+  ASSIGN_OR_RETURN(const Standing standing, standing_of(account));
+  const Registration& registration = standing.registration;
   if (!wanted.profile.empty() && wanted.profile != registration.profile->name) {
     return refuse(ProblemType::invalid_profile, "profile: the account's registration is for '" + std::string(registration.profile->name) + "'");
   }
@@ -197,7 +216,7 @@ OrProblem<AcmeAnswer> Acme::finalize(const Call& call) {
   const bool again = !order.csr.empty() && order.csr == csr && order.status != OrderStatus::invalid;
   if (!again) {
     if (order.status != OrderStatus::ready || expired(order, now)) return refuse(ProblemType::order_not_ready, "the order is " + std::string(expired(order, now) ? "expired" : name(order.status)));
-    TRY(registration_of(*call.account));
+    TRY(standing_of(*call.account));
     ASSIGN_OR_RETURN(const crypto::SubjectRequest request, request_in(csr));
     if (request.key().der() == call.key->key.spki()) return refuse(ProblemType::bad_csr, "the CSR is for the account's own key");
     ASSIGN_OR_RETURN(const crypto::AskedNames names, names_asked(request.names()));
@@ -220,13 +239,14 @@ OrProblem<Acme::Pursued> Acme::pursue(AcmeOrder order, const Call& call) {
   } else {
     ASSIGN_OR_RETURN(const crypto::SubjectRequest request, request_in(order.csr));
     ASSIGN_OR_RETURN(crypto::AskedNames names, names_asked(request.names()));
+    ASSIGN_OR_RETURN(auto as_holder, standing_as_holder(*call.account));
     outcome = desk_.order({.protocol = Protocol::acme,
                            .reference = order.reference,
                            .key = request.key(),
                            .names = std::move(names),
                            .possession = Possession::proved,
                            .request_hash = order.request_hash,
-                           .renews = {}},
+                           .renews = as_holder ? std::move(as_holder->renews) : Bytes()},
                           call.request.deadline, call.request.request_id);
   }
   if (!outcome) return take_refused(order, outcome.error());

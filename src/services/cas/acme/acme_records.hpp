@@ -96,6 +96,8 @@ class AcmeRecords {
   Result<AcmeOrder> open_order(AcmeOrder order, UnixMs authorizations_expire, const AcmeBounds& bounds);
   Result<std::optional<AcmeOrder>> order(std::string_view id);
   Result<std::optional<AcmeOrder>> order_of_certificate(ByteView serial);
+  /// Serials of the account's latest certificates that have not expired, the latest first.
+  Result<std::vector<Bytes>> certificates_of(std::string_view account, std::size_t most, UnixMs now);
   /// Ids after `after` in their own order, without invalid ones.
   Result<std::vector<std::string>> orders_of(std::string_view account, std::string_view after, std::size_t most, UnixMs now);
 
