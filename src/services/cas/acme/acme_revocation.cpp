@@ -1,7 +1,6 @@
 // Revocation (RFC 8555 §7.6) and renewal information (RFC 9773).
 #include <algorithm>
 
-#include "node/crash_point.hpp"
 #include "services/cas/acme/acme.hpp"
 
 namespace qanat::cas {
@@ -57,7 +56,6 @@ OrProblem<AcmeAnswer> Acme::revoke(const Call& call) {
   }
   const std::string by = call.account ? "acme account " + call.account->id : std::string("acme, the certificate's key");
   TRY(desk_.revoke(wanted.certificate, wanted.reason, by, call.request.request_id));
-  node::crash_point("cas.acme.revoked");
   return AcmeAnswer{.status = 200, .content_type = {}, .body = {}};
 }
 
