@@ -4,6 +4,7 @@
 #include "services/cas/acme/schema.hpp"
 #include "services/cas/authority_contexts.hpp"
 #include "services/cas/authority_schema.hpp"
+#include "services/cas/ceis/made_keys.hpp"
 #include "services/cas/ceis/schema.hpp"
 #include "services/cas/csp/schema.hpp"
 
@@ -15,7 +16,8 @@ constexpr std::array migrations{
     store::Migration{2, status_schema},
     store::Migration{3, authority_schema},
     store::Migration{4, enrolment_schema},
-    store::Migration{5, acme_schema},
+    store::Migration{5, made_keys_schema},
+    store::Migration{6, acme_schema},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }

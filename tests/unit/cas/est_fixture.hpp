@@ -65,7 +65,7 @@ class EstDesk final : public Desk {
     return {pki.issuing.der(), pki.root.der()};
   }
   [[nodiscard]] Branch branch_for(crypto::SubjectAlgorithm algorithm) const noexcept override {
-    return algorithm >= crypto::SubjectAlgorithm::ml_dsa_44 ? Branch::ml_dsa : Branch::classical;
+    return algorithm >= crypto::SubjectAlgorithm::ml_dsa_44 ? Branch::ml_dsa : Branch::devices;
   }
 
   void add(Registration registration) {

@@ -57,6 +57,7 @@ struct FrontParts {
   IssueOwn issue;
   std::function<std::vector<Bytes>()> client_roots;  // DER: issuing CAs and roots of the certificates that clients may show
   std::function<Result<void>(const audit::Event&)> record;
+  std::function<Result<void>(UnixMs)> housekeeping = {};  // every few seconds, on the front's own thread
   crypto::Rng& rng;
   const Clock& clock;
 };
@@ -70,7 +71,7 @@ class EnrolmentFront {
 
   /// Those of the services that plain HTTP may carry. Their listener must stop before this front.
   [[nodiscard]] std::vector<net::ForeignService> plain(const std::vector<EnrolmentService>& services);
-  /// Makes keys, has them certified, listens. Does nothing where no URL is configured.
+  /// Makes keys, has them certified, listens (where a URL is configured), and begins to keep house.
   Result<void> start(const std::vector<EnrolmentService>& services);
   /// The listener, then the workers; those who wait in the queue get no answer.
   void stop();
@@ -84,7 +85,9 @@ class EnrolmentFront {
   Result<net::ForeignTls> make_tls();
   void refused(const net::Refusal& refusal);
   void write(const net::Refusal& refusal);
+  Result<void> listen(const std::vector<EnrolmentService>& services);
   void run();
+  Result<void> look();
 
   const EnrolmentSettings settings_;
   const FrontParts parts_;
