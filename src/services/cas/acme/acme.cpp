@@ -5,6 +5,8 @@
 namespace qanat::cas {
 namespace {
 
+constexpr UnixMs sweep_interval = 3'600'000;
+
 constexpr std::string_view content_json = "application/json";
 constexpr std::string_view content_problem = "application/problem+json";
 constexpr std::string_view content_jose = "application/jose+json";
@@ -82,6 +84,13 @@ AcmeAnswer Acme::refusal(unsigned status, std::string_view why) {
 
 AcmeAnswer Acme::rendered(Problem problem) {
   return {.status = problem.status, .content_type = std::string(content_problem), .body = problem.json().dump(), .fields = std::move(problem.fields)};
+}
+
+Result<void> Acme::keep_house(UnixMs now) {
+  UnixMs swept = swept_;
+  if (now - swept < sweep_interval || !swept_.compare_exchange_strong(swept, now)) return {};
+  TRY(records_.sweep(now));
+  return {};
 }
 
 /// RFC 8555 §6.5: a nonce with every answer, also with errors; §7.1: the way back to the directory.

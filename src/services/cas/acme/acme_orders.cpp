@@ -16,7 +16,6 @@ constexpr UnixMs order_lifetime = 7 * day;           // until it is finalized
 constexpr UnixMs processing_lifetime = 30 * day;     // that operators have for approval
 constexpr UnixMs invalid_kept = day;                 // for its client to see why
 constexpr UnixMs authorization_lifetime = 30 * day;
-constexpr UnixMs sweep_interval = 3'600'000;
 constexpr std::chrono::seconds desk_busy{5};         // when the desk did not answer: come again
 constexpr std::size_t certificates_looked_at = 8;    // for one that holds
 constexpr std::size_t common_name_max = 64;          // RFC 5280 appendix A, ub-common-name
@@ -150,9 +149,6 @@ OrProblem<void> Acme::check_replaced(const AcmeAccount& account, const OrderRequ
 
 OrProblem<AcmeAnswer> Acme::new_order(const Call& call) {
   const UnixMs now = clock_.now_ms();
-  UnixMs swept = swept_;
-  if (now - swept >= sweep_interval && swept_.compare_exchange_strong(swept, now)) TRY(records_.sweep(now));
-
   const AcmeAccount& account = *call.account;
   ASSIGN_OR_RETURN(OrderRequest wanted, parse_order_request(call.payload));
   ASSIGN_OR_RETURN(const Standing standing, standing_of(account));
