@@ -53,7 +53,7 @@ class EstPeers : public SharedNetwork {
   static Registered registered(const std::string& uid, const std::string& profile, Json more = Json::object()) {
     ask(net().op(), Endpoint::x5_identity, "iam",
         Json::object({{"op", "create"}, {"identity", Json::object({{"uid", uid}, {"class", "application"}, {"domain", "a"}})}}));
-    more.set("op", "create").set("subject", uid).set("profile", profile).set("dns", Json::array({uid + ".example"}));
+    more.set("op", "create").set("subject", uid).set("profile", profile).set("dns", Json::array(std::vector<Json>{Json(uid + ".example")}));
     const Json made = ask(net().op(), Endpoint::x5_registration, "cas", more);
     return {.reference = text(made, "reference"), .secret = text(made, "secret")};
   }
@@ -61,7 +61,7 @@ class EstPeers : public SharedNetwork {
   static std::uint16_t port() { return (*net().network().element("cas"))->enrolment_port; }
   static std::string url(const std::string& path) { return "https://localhost:" + std::to_string(port()) + "/.well-known/est/" + path; }
   static std::string trust(const char* file) { return (net().network().trust() / file).string(); }
-  [[nodiscard]] std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  [[nodiscard]] std::string here() const { return (folder_ / ".").string(); }
   [[nodiscard]] std::string read(const std::string& name) const {
     std::ifstream in(folder_ / name, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
@@ -69,7 +69,7 @@ class EstPeers : public SharedNetwork {
   void write(const std::string& name, const std::string& octets) const { std::ofstream(folder_ / name, std::ios::binary) << octets; }
 
   /// In the test's folder; at most a minute.
-  Outcome run(const std::string& line) const { return run_line("cd " + folder_.path().string() + " && timeout 60 sh -c '" + line + "' 2>&1 </dev/null", folder_); }
+  Outcome run(const std::string& line) const { return run_line("cd " + here() + " && timeout 60 sh -c '" + line + "' 2>&1 </dev/null", folder_); }
   /// OpenSSL 3.5; the distribution's has no ML-DSA.
   static std::string openssl(const std::string& arguments) { return "OPENSSL_CONF=/dev/null " QANAT_SOURCE_DIR "/.deps/openssl/bin/openssl " + arguments; }
   std::string must_run(const std::string& line) const {
@@ -119,7 +119,7 @@ class EstPeers : public SharedNetwork {
     const std::string body = read(name + ".b64");
     write(name + ".http", "POST /.well-known/est/" + operation + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/pkcs10\r\n" + fields +
                               "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
-    return run_line("cd " + folder_.path().string() + " && timeout 60 sh -c '" + openssl("s_client -quiet -servername localhost -connect 127.0.0.1:" + std::to_string(port())) +
+    return run_line("cd " + here() + " && timeout 60 sh -c '" + openssl("s_client -quiet -servername localhost -connect 127.0.0.1:" + std::to_string(port())) +
                         " -verify_hostname localhost -verify_return_error -CAfile " + trust("enrolment-roots.pem") + " " + options + "' <" + name + ".http 2>" + name + ".err",
                     folder_)
         .out;
@@ -355,7 +355,7 @@ TEST_F(EstPeers, AClientThatVanishesMidWayLeavesNoCertificateAndDisturbsNobody) 
   write("half.http", "POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/pkcs10\r\n" + basic_field(by) + "Content-Length: " + std::to_string(body.size()) +
                          "\r\n\r\n" + body.substr(0, body.size() / 2));
   for (int i = 0; i < 5; ++i) {
-    run_line("cd " + folder_.path().string() + " && timeout 20 sh -c '" + openssl("s_client -servername localhost -connect 127.0.0.1:" + std::to_string(port())) + "' <half.http >/dev/null 2>&1", folder_);
+    run_line("cd " + here() + " && timeout 20 sh -c '" + openssl("s_client -servername localhost -connect 127.0.0.1:" + std::to_string(port())) + "' <half.http >/dev/null 2>&1", folder_);
   }
   EXPECT_TRUE(net().audit("cas", "ceis.order", "").empty() || net().audit("cas", "ceis.order", by.reference).empty());
   ASSERT_EQ(curl("gone", "simpleenroll", basic(by)), 200) << read("gone.answer");
