@@ -53,7 +53,7 @@ class AcmeUnderCrashes : public AcmeNetwork {
   TemporaryDirectory folder_;
   std::string name_;
   Registered registered_;
-  AcmeClient client_{folder_, base(), listener_roots()};
+  AcmeClient client_{folder_, base(), device_ca()};
   const JoseSigner key_{crypto::JoseAlgorithm::es256};
   static int count_;
 };

@@ -4,6 +4,7 @@
 
 #include "acme_peers.hpp"
 #include "acme_suite.hpp"
+#include "wire/base64.hpp"
 
 namespace qanat::test {
 namespace {
@@ -17,7 +18,7 @@ class AcmePeers : public AcmeNetwork {
     }
   }
   template <class Peer>
-  std::unique_ptr<AcmePeer> peer(const std::string& home, const Registered& registration, const std::filesystem::path& roots = listener_roots()) const {
+  std::unique_ptr<AcmePeer> peer(const std::string& home, const Registered& registration, const std::filesystem::path& roots = device_ca()) const {
     return std::make_unique<Peer>(folder_ / home,
                                   AcmeAccess{.directory = directory(), .roots = roots, .reference = registration.reference, .secret = registration.secret});
   }
@@ -26,7 +27,7 @@ class AcmePeers : public AcmeNetwork {
   }
   /// Verified, for these names, by a key of this kind; its serial.
   std::string expect_good(const AcmePeer::Files& files, const std::vector<std::string>& names, const std::string& key, const std::string& issuers_key) const {
-    const Outcome verified = openssl("verify -CAfile " + listener_roots().string() + " -untrusted " + files.chain.string() + ' ' + files.certificate.string());
+    const Outcome verified = openssl("verify -CAfile " + all_roots().string() + " -untrusted " + files.chain.string() + ' ' + files.certificate.string());
     EXPECT_EQ(verified.code, 0) << verified.out;
     const std::string text = openssl("x509 -noout -text -in " + files.certificate.string()).out;
     EXPECT_TRUE(text.contains("Public Key Algorithm: " + key)) << text;
@@ -43,7 +44,7 @@ class AcmePeers : public AcmeNetwork {
     // The issuer is the last of the chain's file.
     EXPECT_EQ(run_line("awk '/BEGIN/{text=\"\"} {text=text $0 \"\\n\"} END{printf \"%s\", text}' " + files.chain.string() + " > " + issuer, folder_).code, 0);
     const std::string url = "http://127.0.0.1:" + std::to_string((*net().network().element("cas"))->status_port);
-    const std::string out = openssl("ocsp -url " + url + "/ocsp -issuer " + issuer + " -CAfile " + listener_roots().string() + " -cert " + files.certificate.string()).out;
+    const std::string out = openssl("ocsp -url " + url + "/ocsp -issuer " + issuer + " -CAfile " + all_roots().string() + " -cert " + files.certificate.string()).out;
     EXPECT_TRUE(out.contains("Response verify OK")) << out;
     const std::string mark = files.certificate.string() + ": ";
     const std::size_t at = out.find(mark);

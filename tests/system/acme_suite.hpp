@@ -1,6 +1,7 @@
 // What the suites of ACME at the real CAS share: subjects, registrations, and where the server is.
 #pragma once
 
+#include "services/cas/ceis/own_server.hpp"
 #include "test_network.hpp"
 #include "wire/json.hpp"
 
@@ -19,8 +20,10 @@ class AcmeNetwork : public SharedNetwork {
   }
   static std::string base() { return "https://localhost:" + std::to_string((*net().network().element("cas"))->enrolment_port); }
   static std::string directory() { return base() + "/acme/directory"; }
-  /// The CAs of the listener's own certificates.
-  static std::filesystem::path listener_roots() { return net().network().trust() / app::enrolment_roots_file; }
+  /// The CA of the certificate that the listener shows to clients of classical TLS.
+  static std::filesystem::path device_ca() { return net().network().trust() / cas::device_ca_file; }
+  /// It, and the root of the ML-DSA branch.
+  static std::filesystem::path all_roots() { return net().network().trust() / cas::enrolment_roots_file; }
 
   /// Enters a subject at IAM and registers it for these names.
   static Registered registered(const std::string& uid, const std::vector<std::string>& dns, bool four_eyes = false) {
