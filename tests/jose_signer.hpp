@@ -89,14 +89,16 @@ class JoseSigner {
   [[nodiscard]] wire::Json jws(const wire::Json& header, std::string_view payload) const {
     const std::string protected_header = wire::to_base64url(as_bytes(header.dump()));
     const std::string content = wire::to_base64url(as_bytes(payload));
-    return wire::Json::object({{"protected", protected_header}, {"payload", content}, {"signature", wire::to_base64url(sign(as_bytes(protected_header + '.' + content)))}});
+    return wire::Json::object(
+        {{"protected", protected_header}, {"payload", content}, {"signature", wire::to_base64url(sign(as_bytes(protected_header + '.' + content)))}});
   }
   /// A PKCS#10; a common name only if it is not empty.
   [[nodiscard]] Bytes request(const std::string& common_name, const std::vector<std::string>& dns, const std::string& more_names = "") const {
     const crypto::X509Request request(X509_REQ_new());
     CHECK(X509_REQ_set_version(request.get(), X509_REQ_VERSION_1) == 1 && X509_REQ_set_pubkey(request.get(), key_.get()) == 1);
     if (!common_name.empty()) {
-      CHECK(X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(request.get()), "CN", MBSTRING_UTF8, as_bytes(common_name).data(), static_cast<int>(common_name.size()), -1, 0) == 1);
+      CHECK(X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(request.get()), "CN", MBSTRING_UTF8, as_bytes(common_name).data(),
+                                       static_cast<int>(common_name.size()), -1, 0) == 1);
     }
     std::string names = more_names;
     for (const std::string& each : dns) names.append(names.empty() ? "" : ",").append("DNS:").append(each);

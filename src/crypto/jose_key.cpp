@@ -16,11 +16,11 @@ namespace {
 struct JoseRow {
   JoseAlgorithm algorithm;
   std::string_view name;
-  const char* type;        // EVP_PKEY type
-  const char* group;       // of EC
-  const char* digest;      // nullptr: the signature takes the message itself
-  std::size_t part;        // coordinate of EC, key of ML-DSA; 0 for RSA
-  std::size_t signature;   // 0: as long as the modulus
+  const char* type;       // EVP_PKEY type
+  const char* group;      // of EC
+  const char* digest;     // nullptr: the signature takes the message itself
+  std::size_t part;       // coordinate of EC, key of ML-DSA; 0 for RSA
+  std::size_t signature;  // 0: as long as the modulus
 };
 constexpr std::array jose_rows{
     JoseRow{JoseAlgorithm::es256, "ES256", "EC", "P-256", "SHA256", 32, 64},
@@ -115,7 +115,8 @@ Result<JoseKey> JoseKey::from_rsa(ByteView modulus, ByteView exponent) {
   const JoseNumber e(BN_bin2bn(exponent.data(), static_cast<int>(exponent.size()), nullptr));
   if (!n || !e) return openssl_failure("JOSE key");
   if (BN_num_bits(n.get()) < jose_rsa_bits_min) return fail(ErrorCode::denied, "key: an RSA modulus of under 2048 bits");
-  if (BN_is_odd(n.get()) != 1 || BN_is_odd(e.get()) != 1 || BN_is_one(e.get()) == 1) return fail(ErrorCode::denied, "key: an even RSA modulus or exponent, or the exponent 1");
+  if (BN_is_odd(n.get()) != 1 || BN_is_odd(e.get()) != 1 || BN_is_one(e.get()) == 1)
+    return fail(ErrorCode::denied, "key: an even RSA modulus or exponent, or the exponent 1");
   const ParamBuilder builder(OSSL_PARAM_BLD_new());
   if (!builder || OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, n.get()) != 1 ||
       OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, e.get()) != 1) {
@@ -153,7 +154,8 @@ Result<void> JoseKey::verify(ByteView message, ByteView signature) const {
     signature = der;
   }
   const EvpDigestContext context(EVP_MD_CTX_new());
-  if (!context || EVP_DigestVerifyInit_ex(context.get(), nullptr, row.digest, nullptr, nullptr, state_->key.get(), nullptr) != 1) return openssl_failure("JOSE key");
+  if (!context || EVP_DigestVerifyInit_ex(context.get(), nullptr, row.digest, nullptr, nullptr, state_->key.get(), nullptr) != 1)
+    return openssl_failure("JOSE key");
   if (EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(), message.size()) != 1) return refusal;
   return {};
 }

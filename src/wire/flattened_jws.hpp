@@ -9,7 +9,7 @@ namespace qanat::wire {
 struct FlattenedJws {
   std::string signed_part;  // protected.payload, as they came
   Json header;
-  std::string algorithm;    // `alg`, not looked at
+  std::string algorithm;  // `alg`, not looked at
   Bytes payload;
   Bytes signature;
 };

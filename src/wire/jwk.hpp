@@ -12,7 +12,8 @@ struct PublicJwk {
   std::string canonical;  // the required members alone, in the order of their names, without white space (RFC 7638 §3)
   Bytes thumbprint;       // SHA-256 of it
 };
-/// invalid_argument for what is malformed or holds private members; `denied` for key types, curves and sizes that are not taken, or an `alg` that is not the key's.
+/// invalid_argument for what is malformed or holds private members; `denied` for key types, curves and sizes that are not taken, or an `alg` that is not the
+/// key's.
 Result<PublicJwk> read_public_jwk(const Json& jwk);
 
 }  // namespace qanat::wire

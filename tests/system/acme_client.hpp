@@ -12,7 +12,7 @@ namespace qanat::test {
 class AcmeClient {
  public:
   struct Reply {
-    int status = 0;  // 0: there was no answer
+    int status = 0;                             // 0: there was no answer
     std::map<std::string, std::string> fields;  // names in lower case
     std::string body;
     [[nodiscard]] std::string text(std::string_view member) const {
@@ -33,8 +33,10 @@ class AcmeClient {
     const std::string head = encoded(wire::Json::object({{"alg", "HS256"}, {"kid", reference}, {"url", url}}).dump());
     const std::string content = encoded(signer_->jwk().dump());
     const Secret key = Secret::copy_of(wire::from_base64url(secret_text).value());
-    const wire::Json binding = wire::Json::object(
-        {{"protected", head}, {"payload", content}, {"signature", wire::to_base64url(crypto::hmac(crypto::Hash::sha256, key, {as_bytes(head + '.' + content)}))}});
+    const wire::Json binding =
+        wire::Json::object({{"protected", head},
+                            {"payload", content},
+                            {"signature", wire::to_base64url(crypto::hmac(crypto::Hash::sha256, key, {as_bytes(head + '.' + content)}))}});
     return remembered(post_by_key(url, wire::Json::object({{"termsOfServiceAgreed", true}, {"externalAccountBinding", binding}}).dump()));
   }
   Reply find_account() { return remembered(post_by_key(base_ + "/acme/new-account", R"({"onlyReturnExisting":true})")); }

@@ -54,16 +54,21 @@ class Certbot final : public AcmePeer {
   using AcmePeer::AcmePeer;
   Outcome obtain(const std::vector<std::string>& names) override { return certbot("certonly --standalone" + eab() + listed(names, "-d ")); }
   Outcome obtain_for(const std::filesystem::path& request) override {
-    return certbot("certonly --standalone" + eab() + " --csr " + request.string() + " --cert-path csr.pem --chain-path csr-chain.pem --fullchain-path csr-full.pem");
+    return certbot("certonly --standalone" + eab() + " --csr " + request.string() +
+                   " --cert-path csr.pem --chain-path csr-chain.pem --fullchain-path csr-full.pem");
   }
-  Outcome renew(const std::vector<std::string>& names) override { return certbot("renew --force-renewal --no-random-sleep-on-renew --cert-name " + names.front()); }
+  Outcome renew(const std::vector<std::string>& names) override {
+    return certbot("renew --force-renewal --no-random-sleep-on-renew --cert-name " + names.front());
+  }
   Outcome revoke(const std::filesystem::path& certificate, const std::string&) override {
     return certbot("revoke --no-delete-after-revoke --reason superseded --cert-path " + certificate.string());
   }
   [[nodiscard]] Files files(const std::string& name) const override {
     return {.certificate = home_ / "config/live" / name / "cert.pem", .chain = home_ / "config/live" / name / "chain.pem"};
   }
-  [[nodiscard]] Files files_for(const std::filesystem::path&, const std::string&) const override { return {.certificate = home_ / "csr.pem", .chain = home_ / "csr-chain.pem"}; }
+  [[nodiscard]] Files files_for(const std::filesystem::path&, const std::string&) const override {
+    return {.certificate = home_ / "csr.pem", .chain = home_ / "csr-chain.pem"};
+  }
   [[nodiscard]] std::string log() const override {
     std::ifstream in(home_ / "logs/letsencrypt.log");
     return {std::istreambuf_iterator<char>(in), {}};
@@ -74,8 +79,9 @@ class Certbot final : public AcmePeer {
     return " --register-unsafely-without-email --eab-kid " + access_.reference + " --eab-hmac-key=" + access_.secret;  // '=': a secret may begin with '-'
   }
   [[nodiscard]] Outcome certbot(const std::string& arguments) const {
-    return run("REQUESTS_CA_BUNDLE=" + access_.roots.string() + " certbot --config-dir config --work-dir work --logs-dir logs -n --agree-tos --no-eff-email --server " +
-               access_.directory + ' ' + arguments + " 2>&1");
+    return run("REQUESTS_CA_BUNDLE=" + access_.roots.string() +
+               " certbot --config-dir config --work-dir work --logs-dir logs -n --agree-tos --no-eff-email --server " + access_.directory + ' ' + arguments +
+               " 2>&1");
   }
 };
 
@@ -109,8 +115,8 @@ class Dehydrated final : public AcmePeer {
     std::filesystem::permissions(openssl, std::filesystem::perms::owner_all);
     std::filesystem::create_directories(home_ / "www");
     std::ofstream(home_ / "config") << "CA=" << access_.directory << "\nBASEDIR=" << home_.string() << "\nWELLKNOWN=" << (home_ / "www").string()
-                                    << "\nCURL_OPTS='--cacert " << access_.roots.string() << "'\nEAB_KID='" << access_.reference << "'\nEAB_HMAC_KEY='" << access_.secret
-                                    << "'\nOPENSSL=" << openssl.string() << "\nOCSP_FETCH=no\nKEY_ALGO=secp384r1\n";
+                                    << "\nCURL_OPTS='--cacert " << access_.roots.string() << "'\nEAB_KID='" << access_.reference << "'\nEAB_HMAC_KEY='"
+                                    << access_.secret << "'\nOPENSSL=" << openssl.string() << "\nOCSP_FETCH=no\nKEY_ALGO=secp384r1\n";
   }
   Outcome obtain(const std::vector<std::string>& names) override {
     const Outcome account = dehydrated("--register --accept-terms");
@@ -125,10 +131,14 @@ class Dehydrated final : public AcmePeer {
   [[nodiscard]] Files files(const std::string& name) const override {
     return {.certificate = home_ / "certs" / name / "cert.pem", .chain = home_ / "certs" / name / "chain.pem"};
   }
-  [[nodiscard]] Files files_for(const std::filesystem::path&, const std::string&) const override { return {.certificate = home_ / "csr.pem", .chain = home_ / "csr.pem"}; }
+  [[nodiscard]] Files files_for(const std::filesystem::path&, const std::string&) const override {
+    return {.certificate = home_ / "csr.pem", .chain = home_ / "csr.pem"};
+  }
 
  private:
-  [[nodiscard]] Outcome dehydrated(const std::string& arguments, const std::string& to = " 2>&1") const { return run("dehydrated -f config " + arguments + to); }
+  [[nodiscard]] Outcome dehydrated(const std::string& arguments, const std::string& to = " 2>&1") const {
+    return run("dehydrated -f config " + arguments + to);
+  }
 };
 
 class Uacme final : public AcmePeer {
@@ -158,7 +168,8 @@ class Uacme final : public AcmePeer {
  private:
   /// Its TLS library has the system's folder of roots alone (preload/roots_folder.cpp).
   [[nodiscard]] Outcome uacme(const std::string& arguments) const {
-    return run("LD_PRELOAD=" QANAT_ROOTS_FOLDER " QANAT_TEST_ROOTS=" + (home_ / "roots").string() + " uacme -v -c config -a " + access_.directory + ' ' + arguments + " 2>&1");
+    return run("LD_PRELOAD=" QANAT_ROOTS_FOLDER " QANAT_TEST_ROOTS=" + (home_ / "roots").string() + " uacme -v -c config -a " + access_.directory + ' ' +
+               arguments + " 2>&1");
   }
 };
 

@@ -1,5 +1,5 @@
-// certbot, lego, dehydrated and uacme, unmodified, at the real CAS over its own TLS: certificates for keys of their own, signed by the device CA, and for ML-DSA-65
-// requests made by the openssl program, signed by the ML-DSA CA; renewed, revoked, refused. What they get is checked by the openssl program.
+// certbot, lego, dehydrated and uacme, unmodified, at the real CAS over its own TLS: certificates for keys of their own, signed by the device CA, and for
+// ML-DSA-65 requests made by the openssl program, signed by the ML-DSA CA; renewed, revoked, refused. What they get is checked by the openssl program.
 #include <thread>
 
 #include "acme_peers.hpp"
@@ -23,7 +23,9 @@ class AcmePeers : public AcmeNetwork {
                                   AcmeAccess{.directory = directory(), .roots = roots, .reference = registration.reference, .secret = registration.secret});
   }
   Outcome openssl(const std::string& arguments) const {
-    return run_line("OPENSSL_CONF=" QANAT_SOURCE_DIR "/.deps/openssl/ssl/openssl.cnf " QANAT_SOURCE_DIR "/.deps/openssl/bin/openssl " + arguments + " 2>&1 </dev/null", folder_);
+    return run_line(
+        "OPENSSL_CONF=" QANAT_SOURCE_DIR "/.deps/openssl/ssl/openssl.cnf " QANAT_SOURCE_DIR "/.deps/openssl/bin/openssl " + arguments + " 2>&1 </dev/null",
+        folder_);
   }
   /// Verified, for these names, by a key of this kind; its serial.
   std::string expect_good(const AcmePeer::Files& files, const std::vector<std::string>& names, const std::string& key, const std::string& issuers_key) const {
@@ -44,7 +46,8 @@ class AcmePeers : public AcmeNetwork {
     // The issuer is the last of the chain's file.
     EXPECT_EQ(run_line("awk '/BEGIN/{text=\"\"} {text=text $0 \"\\n\"} END{printf \"%s\", text}' " + files.chain.string() + " > " + issuer, folder_).code, 0);
     const std::string url = "http://127.0.0.1:" + std::to_string((*net().network().element("cas"))->status_port);
-    const std::string out = openssl("ocsp -url " + url + "/ocsp -issuer " + issuer + " -CAfile " + all_roots().string() + " -cert " + files.certificate.string()).out;
+    const std::string out =
+        openssl("ocsp -url " + url + "/ocsp -issuer " + issuer + " -CAfile " + all_roots().string() + " -cert " + files.certificate.string()).out;
     EXPECT_TRUE(out.contains("Response verify OK")) << out;
     const std::string mark = files.certificate.string() + ": ";
     const std::size_t at = out.find(mark);
@@ -81,8 +84,8 @@ class AcmePeers : public AcmeNetwork {
     const std::vector<std::string> names{"a." + uid + ".example", "b." + uid + ".example"};
     const auto client = peer<Peer>("home", registered(uid, names));
     const std::filesystem::path request = folder_ / "box.csr";
-    const Outcome made = openssl("req -new -newkey ML-DSA-65 -noenc -keyout " + (folder_ / "box.key").string() + " -subj /CN=" + names[0] + " -addext subjectAltName=DNS:" +
-                                 names[0] + ",DNS:" + names[1] + " -out " + request.string());
+    const Outcome made = openssl("req -new -newkey ML-DSA-65 -noenc -keyout " + (folder_ / "box.key").string() + " -subj /CN=" + names[0] +
+                                 " -addext subjectAltName=DNS:" + names[0] + ",DNS:" + names[1] + " -out " + request.string());
     ASSERT_EQ(made.code, 0) << made.out;
     // Some make their account with their first certificate alone.
     const Outcome own = client->obtain(names);

@@ -39,9 +39,7 @@ TEST_F(AcmeAccountTest, IsTheSameForTheSameKey) {
   EXPECT_EQ(new_account(signer_, R"({"onlyReturnExisting":true})").field("Location"), made.field("Location"));
 }
 
-TEST_F(AcmeAccountTest, IsNotMadeWhereOnlyAnExistingOneIsWanted) {
-  expect(new_account(signer_, R"({"onlyReturnExisting":true})"), 400, "accountDoesNotExist");
-}
+TEST_F(AcmeAccountTest, IsNotMadeWhereOnlyAnExistingOneIsWanted) { expect(new_account(signer_, R"({"onlyReturnExisting":true})"), 400, "accountDoesNotExist"); }
 
 TEST_F(AcmeAccountTest, IsNotMadeWithoutBinding) { expect(new_account(signer_, "{}"), 403, "externalAccountRequired"); }
 
@@ -73,7 +71,8 @@ TEST_F(AcmeAccountTest, IsNotMadeWithABindingForAnotherKeyOrUrl) {
   expect(new_account(signer_, mac(wire::Json::object({{"alg", "ES256"}, {"kid", "r-1"}, {"url", url}}))), 400, "malformed");
   expect(new_account(signer_, mac(wire::Json::object({{"alg", "HS256"}, {"kid", "r-1"}, {"nonce", "AA"}, {"url", url}}))), 400, "malformed");
   expect(new_account(signer_, mac(wire::Json::object({{"alg", "HS256"}, {"url", url}}))), 400, "malformed");
-  EXPECT_EQ(new_account(signer_, mac(wire::Json::object({{"alg", "HS256"}, {"kid", "r-1"}, {"url", url}}))).status, 201U) << "what was changed each time was wrong";
+  EXPECT_EQ(new_account(signer_, mac(wire::Json::object({{"alg", "HS256"}, {"kid", "r-1"}, {"url", url}}))).status, 201U)
+      << "what was changed each time was wrong";
 }
 
 TEST_F(AcmeAccountTest, TermsMustBeAgreedToWhereThereAreSome) {

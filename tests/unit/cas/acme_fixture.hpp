@@ -146,8 +146,11 @@ class TestDesk final : public Desk {
     std::optional<crypto::Certificate> issuing;
   };
   [[nodiscard]] const Ca& ca(Branch branch) const { return cas_[branch == Branch::ml_dsa ? 1 : 0]; }
-  crypto::PrivateKey draw(crypto::KeyAlgorithm algorithm) { return {.algorithm = algorithm, .secret = rng_.secret(algorithm == crypto::KeyAlgorithm::ecdsa_p384 ? 48 : 32)}; }
-  crypto::Certificate make(crypto::CertificateUse use, const std::string& common_name, const crypto::PrivateKey& key, const crypto::Certificate* issuer, const crypto::PrivateKey& issuer_key) {
+  crypto::PrivateKey draw(crypto::KeyAlgorithm algorithm) {
+    return {.algorithm = algorithm, .secret = rng_.secret(algorithm == crypto::KeyAlgorithm::ecdsa_p384 ? 48 : 32)};
+  }
+  crypto::Certificate make(crypto::CertificateUse use, const std::string& common_name, const crypto::PrivateKey& key, const crypto::Certificate* issuer,
+                           const crypto::PrivateKey& issuer_key) {
     Bytes serial = rng_.bytes(16);
     serial.front() = 0x41;
     const UnixMs now = clock_.now_ms();
@@ -272,11 +275,14 @@ class AcmeFixture : public testing::Test {
     if (said.spoiled) {
       Bytes signature = must(wire::from_base64url(must(jws.text("signature"))));
       signature.back() ^= 1U;
-      jws = wire::Json::object({{"protected", must(jws.text("protected"))}, {"payload", must(jws.text("payload"))}, {"signature", wire::to_base64url(signature)}});
+      jws = wire::Json::object(
+          {{"protected", must(jws.text("protected"))}, {"payload", must(jws.text("payload"))}, {"signature", wire::to_base64url(signature)}});
     }
     return call("POST", path, said.content_type, to_bytes(jws.dump()));
   }
-  AcmeReply post_by_key(const JoseSigner& signer, const std::string& path, std::string_view payload) { return post_as(signer, path, payload, {.jwk = signer.jwk()}); }
+  AcmeReply post_by_key(const JoseSigner& signer, const std::string& path, std::string_view payload) {
+    return post_as(signer, path, payload, {.jwk = signer.jwk()});
+  }
 
   /// An account of a client.
   struct Client {
@@ -292,7 +298,9 @@ class AcmeFixture : public testing::Test {
     const wire::Json header = wire::Json::object({{"alg", "HS256"}, {"kid", reference}, {"url", acme_base + "/acme/new-account"}});
     const std::string head = wire::to_base64url(as_bytes(header.dump()));
     const std::string payload = wire::to_base64url(as_bytes(signer.jwk().dump()));
-    return wire::Json::object({{"protected", head}, {"payload", payload}, {"signature", wire::to_base64url(crypto::hmac(crypto::Hash::sha256, secret, {as_bytes(head + '.' + payload)}))}});
+    return wire::Json::object({{"protected", head},
+                               {"payload", payload},
+                               {"signature", wire::to_base64url(crypto::hmac(crypto::Hash::sha256, secret, {as_bytes(head + '.' + payload)}))}});
   }
   std::string account_payload(const JoseSigner& signer, const std::string& reference = "r-1") {
     return wire::Json::object({{"termsOfServiceAgreed", true},

@@ -81,7 +81,8 @@ TEST_F(AcmeOrderTest, ForWhatIsNoDnsNameIsRefused) {
   const AcmeReply address = with(wire::Json::array({wire::Json::object({{"type", "ip"}, {"value", "192.0.2.1"}})}));
   expect(address, 400, "unsupportedIdentifier");
   EXPECT_EQ(must(address.json().array("subproblems")).size(), 1U);
-  for (const std::string& name : {"", ".", "a..b", "-a", "a-", "a b", "a_b", "*", "*.*.example", "a.*.example", "192.0.2.1", "\xd1\x8f.example"}) expect(new_order({name}), 400, "malformed");
+  for (const std::string& name : {"", ".", "a..b", "-a", "a-", "a b", "a_b", "*", "*.*.example", "a.*.example", "192.0.2.1", "\xd1\x8f.example"})
+    expect(new_order({name}), 400, "malformed");
   expect(new_order({std::string(64, 'a')}), 400, "malformed");
   std::string long_name = "a";
   while (long_name.size() <= 253) long_name += ".a";
@@ -114,7 +115,8 @@ TEST_F(AcmeOrderTest, GivesTheCertificateForTheKeyOfTheRequest) {
   EXPECT_EQ(done.field("Location"), made.field("Location"));
   const AcmeReply chain = get(client_, path_in(done.text("certificate")));
   EXPECT_EQ(chain.content_type, "application/pem-certificate-chain");
-  EXPECT_EQ(chain.all("Link"), (std::vector<std::string>{"<http://status.test/ca/classical.cer>;rel=\"up\"", "<https://acme.test/acme/directory>;rel=\"index\""}));
+  EXPECT_EQ(chain.all("Link"),
+            (std::vector<std::string>{"<http://status.test/ca/classical.cer>;rel=\"up\"", "<https://acme.test/acme/directory>;rel=\"index\""}));
   const std::vector<Bytes> certificates = certificates_in(chain.body);
   ASSERT_EQ(certificates.size(), 2U);
   const auto leaf = must(crypto::SubjectCertificate::parse(certificates[0]));

@@ -18,7 +18,8 @@ TEST(AcmePayloadTest, CertificateIdentifierOfRfc9773) {
 }
 
 TEST(AcmePayloadTest, CertificateIdentifiersHaveOneForm) {
-  for (const std::string_view text : {"", ".", "AA.", ".AA", "AAAA", "AA.AA", "AA.AAE", "AA.gA", "AA.AQ.AQ", "A.AQ", "AA.AQ="}) EXPECT_FALSE(parse_certificate_id(text)) << text;
+  for (const std::string_view text : {"", ".", "AA.", ".AA", "AAAA", "AA.AA", "AA.AAE", "AA.gA", "AA.AQ.AQ", "A.AQ", "AA.AQ="})
+    EXPECT_FALSE(parse_certificate_id(text)) << text;
   EXPECT_TRUE(parse_certificate_id("AA.AQ"));
 }
 
@@ -27,7 +28,8 @@ TEST(AcmePayloadTest, DnsNamesHaveOneForm) {
   EXPECT_EQ(canonical_dns("*.a.example"), "*.a.example");
   EXPECT_EQ(canonical_dns("localhost"), "localhost");
   EXPECT_EQ(canonical_dns("1.a"), "1.a");
-  for (const std::string_view name : {"", "a.", ".a", "a..b", "*", "a*", "a.*", "1.2.3.4", "2130706433", "a/b", "a:1", "-a.b", "a-.b"}) EXPECT_FALSE(canonical_dns(name)) << name;
+  for (const std::string_view name : {"", "a.", ".a", "a..b", "*", "a*", "a.*", "1.2.3.4", "2130706433", "a/b", "a:1", "-a.b", "a-.b"})
+    EXPECT_FALSE(canonical_dns(name)) << name;
 }
 
 TEST(AcmePayloadTest, TimesAreUtc) {
@@ -70,8 +72,8 @@ TEST_F(AcmeSettingsTest, UrlsAreThoseOfTheListeners) {
 }
 
 TEST_F(AcmeSettingsTest, WhatCannotBeMeantStopsTheStart) {
-  for (const std::string line : {"terms = \"ra.example\"", "website = \"https://a b\"", "terms = \"https://a>\"", "orders_per_hour = 0", "orders_per_registration = 10000000",
-                                 "accounts_per_registration = 0", "order_per_hour = 1"}) {
+  for (const std::string line : {"terms = \"ra.example\"", "website = \"https://a b\"", "terms = \"https://a>\"", "orders_per_hour = 0",
+                                 "orders_per_registration = 10000000", "accounts_per_registration = 0", "order_per_hour = 1"}) {
     static_cast<void>(read("[cas.acme]\n" + line + "\n"));
     EXPECT_TRUE(complaint_.contains(line.substr(0, line.find(' ')))) << line << " said: " << complaint_;
   }

@@ -114,7 +114,8 @@ TEST_F(AcmeRevocationTest, RenewalInfoIsForOurCertificatesAlone) {
   const std::string serial = wire::to_base64url(parsed(leaf_).serial());
   expect(info(issuer + ".AQID"), 404, "malformed");
   expect(info("AQID." + serial), 404, "malformed");
-  for (const std::string& id : {std::string("x"), issuer, issuer + '.', '.' + serial, issuer + ".====", issuer + '.' + serial + ".A", std::string(300, 'A')}) expect(info(id), 400, "malformed");
+  for (const std::string& id : {std::string("x"), issuer, issuer + '.', '.' + serial, issuer + ".====", issuer + '.' + serial + ".A", std::string(300, 'A')})
+    expect(info(id), 400, "malformed");
 }
 
 }  // namespace

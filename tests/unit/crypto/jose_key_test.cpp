@@ -46,7 +46,8 @@ TEST_P(JoseKeyTest, SpkiIsTheOneThatACertificateWouldHold) {
 
 TEST_P(JoseKeyTest, IsFoundByItsNameAlone) {
   EXPECT_EQ(find_jose_algorithm(name(GetParam())), GetParam());
-  for (const std::string_view other : {"none", "HS256", "es256", "ES512", "RS512", "PS256", "EdDSA", "ML-DSA", ""}) EXPECT_FALSE(find_jose_algorithm(other)) << other;
+  for (const std::string_view other : {"none", "HS256", "es256", "ES512", "RS512", "PS256", "EdDSA", "ML-DSA", ""})
+    EXPECT_FALSE(find_jose_algorithm(other)) << other;
 }
 
 INSTANTIATE_TEST_SUITE_P(All, JoseKeyTest, ::testing::ValuesIn(all_jose_algorithms), [](const auto& info) {

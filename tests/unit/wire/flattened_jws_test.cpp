@@ -64,9 +64,10 @@ TEST(PublicJwkTest, ThumbprintsAreOverTheRequiredMembersInTheirOrder) {
     const auto key = read_public_jwk(jwk);
     ASSERT_TRUE(key) << key.error().message;
     std::string expected = "{";
-    for (const std::string_view member : algorithm == JoseAlgorithm::rs256                                  ? std::vector<std::string_view>{"e", "kty", "n"}
-                                         : algorithm == JoseAlgorithm::es256 || algorithm == JoseAlgorithm::es384 ? std::vector<std::string_view>{"crv", "kty", "x", "y"}
-                                                                                                             : std::vector<std::string_view>{"alg", "kty", "pub"}) {
+    for (const std::string_view member : algorithm == JoseAlgorithm::rs256 ? std::vector<std::string_view>{"e", "kty", "n"}
+                                         : algorithm == JoseAlgorithm::es256 || algorithm == JoseAlgorithm::es384
+                                             ? std::vector<std::string_view>{"crv", "kty", "x", "y"}
+                                             : std::vector<std::string_view>{"alg", "kty", "pub"}) {
       expected.append(expected.size() > 1 ? "," : "").append("\"").append(member).append("\":\"").append(*jwk.text(member)).append("\"");
     }
     expected += '}';

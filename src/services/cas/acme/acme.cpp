@@ -62,7 +62,8 @@ std::string Acme::account_url(std::string_view id) const { return url(account_pa
 std::string Acme::order_url(std::string_view id) const { return url(order_path) + std::string(id); }
 
 Result<void> Acme::record(std::string_view action, const Call& call, std::string_view reference, std::string_view object) {
-  return record_({.action = action, .outcome = audit::Outcome::success, .subject = reference, .object = object, .reason = "", .request_id = call.request.request_id});
+  return record_(
+      {.action = action, .outcome = audit::Outcome::success, .subject = reference, .object = object, .reason = "", .request_id = call.request.request_id});
 }
 
 AcmeAnswer Acme::answer(const Resource& resource, const AcmeRequest& request) {
@@ -136,7 +137,8 @@ OrProblem<AcmeAnswer> Acme::admitted(const Resource& resource, const AcmeRequest
   if (key_of_request.algorithm() != asked.algorithm) {
     return refuse(ProblemType::bad_signature_algorithm, "alg is not that of the account's key, " + std::string(crypto::name(key_of_request.algorithm())));
   }
-  if (!key_of_request.verify(as_bytes(asked.jws.signed_part), asked.jws.signature)) return refuse(ProblemType::malformed, "the signature of the request does not hold");
+  if (!key_of_request.verify(as_bytes(asked.jws.signed_part), asked.jws.signature))
+    return refuse(ProblemType::malformed, "the signature of the request does not hold");
   if (!nonces_.spend(asked.nonce)) return refuse(stale);
   if (call.account && !call.account->valid) return refuse(Problem(ProblemType::unauthorized, "the account is deactivated").with_status(401));  // §7.3.6
   call.payload = std::move(asked.jws.payload);

@@ -1,6 +1,6 @@
 // ACME (RFC 8555) with renewal information (RFC 9773) and profiles, for unmodified clients of others: accounts are bound to a registration by its secret
-// (§7.3.4), authorisations are valid at once because the registration allows the names (§7.4.1), and the desk decides about the certificate. No transport here:
-// requests in, answers out, from any thread.
+// (§7.3.4), authorisations are valid at once because the registration allows the names (§7.4.1), and the desk decides about the certificate. No transport
+// here: requests in, answers out, from any thread.
 #pragma once
 
 #include <atomic>
@@ -127,7 +127,7 @@ class Acme {
 /// A request whose sender is known.
 struct Acme::Call {
   const AcmeRequest& request;
-  std::string url;       // what was signed
+  std::string url;  // what was signed
   Bytes payload;
   std::optional<AcmeAccount> account;  // valid
   std::optional<wire::PublicJwk> key;  // in place of an account

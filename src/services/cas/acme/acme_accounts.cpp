@@ -46,7 +46,8 @@ OrProblem<AcmeAnswer> Acme::new_account(const Call& call) {
   }
   if (wanted.only_existing) return refuse(ProblemType::account_does_not_exist, "there is no account with this key");
   if (!settings_.terms.empty() && !wanted.terms_agreed) {
-    return refuse(Problem(ProblemType::user_action_required, "the terms of service must be agreed to").with_field("Link", '<' + settings_.terms + ">;rel=\"terms-of-service\""));
+    return refuse(Problem(ProblemType::user_action_required, "the terms of service must be agreed to")
+                      .with_field("Link", '<' + settings_.terms + ">;rel=\"terms-of-service\""));
   }
   if (!wanted.binding) return refuse(ProblemType::external_account_required, "an account must be bound to a registration (externalAccountBinding)");
   ASSIGN_OR_RETURN(const std::string reference, bound_reference(call, *wanted.binding));

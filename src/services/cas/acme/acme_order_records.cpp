@@ -7,7 +7,7 @@
 namespace qanat::cas {
 namespace {
 
-constexpr UnixMs hour_ms = 3'600'000;
+constexpr UnixMs orders_counted_over = 3'600'000;
 
 constexpr std::string_view order_columns =
     "SELECT id, account, reference, status, profile, replaces, made_ms, expires_ms, csr, request_hash, ticket, problem, serial, chain FROM acme_order ";
@@ -55,16 +55,16 @@ Result<std::int64_t> count_of(store::Transaction& transaction, std::string_view 
 }
 
 Result<void> check_bounds(store::Transaction& transaction, const AcmeOrder& order, const AcmeBounds& bounds) {
-  const UnixMs an_hour_ago = order.made > hour_ms ? order.made - hour_ms : 0;
+  const UnixMs an_hour_ago = order.made > orders_counted_over ? order.made - orders_counted_over : 0;
   ASSIGN_OR_RETURN(const std::int64_t lately, count_of(transaction, "SELECT count(*) FROM acme_order WHERE account = ? AND made_ms > ?",
                                                        {std::string_view(order.account), store::column(an_hour_ago)}));
   if (std::cmp_greater_equal(lately, bounds.orders_per_hour)) {
     return fail(ErrorCode::exhausted, "the account has made " + std::to_string(lately) + " orders within an hour");
   }
-  ASSIGN_OR_RETURN(const std::int64_t kept,
-                   count_of(transaction, "SELECT count(*) FROM acme_order WHERE reference = ?", {std::string_view(order.reference)}));
+  ASSIGN_OR_RETURN(const std::int64_t kept, count_of(transaction, "SELECT count(*) FROM acme_order WHERE reference = ?", {std::string_view(order.reference)}));
   if (std::cmp_greater_equal(kept, bounds.orders_per_registration)) {
-    return fail(ErrorCode::exhausted, "registration " + order.reference + " has " + std::to_string(kept) + " orders that are kept until their certificates end");
+    return fail(ErrorCode::exhausted,
+                "registration " + order.reference + " has " + std::to_string(kept) + " orders that are kept until their certificates end");
   }
   return {};
 }
@@ -106,8 +106,9 @@ Result<AcmeOrder> AcmeRecords::open_order(AcmeOrder order, UnixMs authorizations
                             [&](const store::Row& row) { each.authorization = row.text(0); }));
       if (each.authorization.empty()) {
         each.authorization = draw_id();
-        TRY(transaction.run("INSERT INTO acme_authorization (id, account, name, status, expires_ms) VALUES (?, ?, ?, 'valid', ?)",
-                            {std::string_view(each.authorization), std::string_view(order.account), std::string_view(each.dns), store::column(authorizations_expire)}));
+        TRY(transaction.run(
+            "INSERT INTO acme_authorization (id, account, name, status, expires_ms) VALUES (?, ?, ?, 'valid', ?)",
+            {std::string_view(each.authorization), std::string_view(order.account), std::string_view(each.dns), store::column(authorizations_expire)}));
       }
       TRY(transaction.run("INSERT INTO acme_order_name (order_id, name, authorization) VALUES (?, ?, ?)",
                           {std::string_view(order.id), std::string_view(each.dns), std::string_view(each.authorization)}));
@@ -148,19 +149,21 @@ Result<void> AcmeRecords::begin(std::string_view order, const Finalization& fina
     TRY(transaction.query("SELECT account FROM acme_order WHERE id = ? AND status = 'ready' AND expires_ms > ?", {order, store::column(now)},
                           [&](const store::Row& row) { account = row.text(0); }));
     if (account.empty()) return fail(ErrorCode::conflict, "the order is not ready");
-    ASSIGN_OR_RETURN(const std::int64_t lost, count_of(transaction,
-                                                       "SELECT count(*) FROM acme_order_name LEFT JOIN acme_authorization ON id = authorization WHERE order_id = ? AND "
-                                                       "(id IS NULL OR status <> 'valid' OR expires_ms <= ?)",
-                                                       {order, store::column(now)}));
+    ASSIGN_OR_RETURN(const std::int64_t lost,
+                     count_of(transaction,
+                              "SELECT count(*) FROM acme_order_name LEFT JOIN acme_authorization ON id = authorization WHERE order_id = ? AND "
+                              "(id IS NULL OR status <> 'valid' OR expires_ms <= ?)",
+                              {order, store::column(now)}));
     if (lost > 0) return fail(ErrorCode::conflict, "an authorization of the order does not hold any more");
     Bytes request_hash = finalization.request_hash;
     std::string ticket;
-    TRY(transaction.query(
-        "SELECT request_hash, ticket FROM acme_order WHERE account = ? AND status = 'processing' AND asked_hash = ? AND ticket IS NOT NULL ORDER BY made_ms DESC LIMIT 1",
-        {std::string_view(account), ByteView(finalization.asked_hash)}, [&](const store::Row& row) {
-          request_hash = row.blob(0);
-          ticket = row.text(1);
-        }));
+    TRY(
+        transaction.query("SELECT request_hash, ticket FROM acme_order WHERE account = ? AND status = 'processing' AND asked_hash = ? AND ticket IS NOT NULL "
+                          "ORDER BY made_ms DESC LIMIT 1",
+                          {std::string_view(account), ByteView(finalization.asked_hash)}, [&](const store::Row& row) {
+                            request_hash = row.blob(0);
+                            ticket = row.text(1);
+                          }));
     TRY(transaction.run("UPDATE acme_order SET status = 'processing', csr = ?, asked_hash = ?, request_hash = ?, ticket = ?, expires_ms = ? WHERE id = ?",
                         {ByteView(finalization.csr), ByteView(finalization.asked_hash), ByteView(request_hash),
                          ticket.empty() ? store::Value() : store::Value(std::string_view(ticket)), store::column(keep_until), order}));
@@ -193,9 +196,10 @@ Result<void> AcmeRecords::give_up(std::string_view order, std::string_view probl
 
 Result<void> AcmeRecords::reopen(std::string_view order, UnixMs expires) {
   return store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(transaction.run(
-        "UPDATE acme_order SET status = 'ready', csr = NULL, asked_hash = NULL, request_hash = NULL, ticket = NULL, expires_ms = ? WHERE id = ? AND status = 'processing'",
-        {store::column(expires), order}));
+    TRY(
+        transaction.run("UPDATE acme_order SET status = 'ready', csr = NULL, asked_hash = NULL, request_hash = NULL, ticket = NULL, expires_ms = ? WHERE id = "
+                        "? AND status = 'processing'",
+                        {store::column(expires), order}));
     return {};
   });
 }

@@ -11,14 +11,15 @@
 namespace qanat::cas {
 namespace {
 
-constexpr UnixMs day = 86'400'000;
-constexpr UnixMs order_lifetime = 7 * day;           // until it is finalized
-constexpr UnixMs processing_lifetime = 30 * day;     // that operators have for approval
-constexpr UnixMs invalid_kept = day;                 // for its client to see why
-constexpr UnixMs authorization_lifetime = 30 * day;
-constexpr std::chrono::seconds desk_busy{5};         // when the desk did not answer: come again
-constexpr std::size_t certificates_looked_at = 8;    // for one that holds
-constexpr std::size_t common_name_max = 64;          // RFC 5280 appendix A, ub-common-name
+constexpr UnixMs acme_day = 86'400'000;
+constexpr UnixMs order_lifetime = 7 * acme_day;        // until it is finalized
+constexpr UnixMs processing_lifetime = 30 * acme_day;  // that operators have for approval
+constexpr UnixMs invalid_kept = acme_day;              // for its client to see why
+constexpr UnixMs authorization_lifetime = 30 * acme_day;
+constexpr std::chrono::seconds desk_busy{5};       // when the desk did not answer: come again
+constexpr std::chrono::seconds time_to_answer{1};  // of the request's time: where IAM is silent, the client is told to come again
+constexpr std::size_t certificates_looked_at = 8;  // for one that holds
+constexpr std::size_t common_name_max = 64;        // RFC 5280 appendix A, ub-common-name
 
 std::string pem_certificate(ByteView der) {
   constexpr std::size_t line = 64;
@@ -31,7 +32,8 @@ std::string pem_certificate(ByteView der) {
 /// The names that the certificate shall bear: the request's DNS names, and its common name, which is the first DNS name where it has none.
 OrProblem<crypto::AskedNames> names_asked(const crypto::AskedNames& request) {
   crypto::AskedNames out;
-  if (!request.uris.empty() || !request.mail.empty() || !request.addresses.empty()) return refuse(ProblemType::bad_csr, "the CSR has names that are not of type dns");
+  if (!request.uris.empty() || !request.mail.empty() || !request.addresses.empty())
+    return refuse(ProblemType::bad_csr, "the CSR has names that are not of type dns");
   const auto add = [&](const std::string& name) -> OrProblem<std::string> {
     auto canonical = canonical_dns(name);
     if (!canonical) return refuse(ProblemType::bad_csr, "the CSR has a name that is not a DNS name: " + shown(name, common_name_max));
@@ -75,7 +77,7 @@ Finalization finalization_of(const AcmeOrder& order, const crypto::SubjectReques
           .request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat acme order"), as_bytes(order.id), csr})};
 }
 
-bool expired(const AcmeOrder& order, UnixMs now) { return order.status == OrderStatus::ready && order.expires <= now; }
+bool order_expired(const AcmeOrder& order, UnixMs now) { return order.status == OrderStatus::ready && order.expires <= now; }
 
 Problem expired_problem() { return {ProblemType::malformed, "the order expired before it was finalized"}; }
 Problem deactivated_authorization() { return {ProblemType::unauthorized, "an authorization of the order was deactivated"}; }
@@ -84,7 +86,7 @@ Problem deactivated_authorization() { return {ProblemType::unauthorized, "an aut
 
 AcmeAnswer Acme::order_answer(unsigned status, const Pursued& pursued) const {
   const AcmeOrder& order = pursued.order;
-  const bool late = expired(order, clock_.now_ms());
+  const bool late = order_expired(order, clock_.now_ms());
   wire::Json identifiers = wire::Json::array();
   wire::Json authorizations = wire::Json::array();
   for (const AcmeOrder::Name& each : order.names) {
@@ -142,7 +144,8 @@ OrProblem<void> Acme::check_replaced(const AcmeAccount& account, const OrderRequ
   ASSIGN_OR_RETURN(const Bytes der, desk_.find(id->serial));
   ASSIGN_OR_RETURN(const crypto::SubjectCertificate certificate, crypto::SubjectCertificate::parse(der));
   if (certificate.issuer_key_id() != id->issuer_key_id) return refuse(ProblemType::malformed, "replaces: not a certificate of this server");
-  const bool shared = std::ranges::any_of(former->names, [&](const AcmeOrder::Name& each) { return std::ranges::find(wanted.names, each.dns) != wanted.names.end(); });
+  const bool shared =
+      std::ranges::any_of(former->names, [&](const AcmeOrder::Name& each) { return std::ranges::find(wanted.names, each.dns) != wanted.names.end(); });
   if (!shared) return refuse(ProblemType::malformed, "replaces: that certificate has none of the order's names");
   return {};
 }
@@ -175,7 +178,9 @@ OrProblem<AcmeAnswer> Acme::new_order(const Call& call) {
   for (const std::string& name : wanted.names) {
     const bool allowed = std::ranges::any_of(registration.dns, [&](const std::string& each) { return canonical_dns(each) == name; });
     order.names.push_back({.dns = name, .authorization = {}});
-    if (!allowed) rejected.subproblems.push_back({.type = ProblemType::rejected_identifier, .detail = "not a name of the registration", .identifier = dns_identifier(name)});
+    if (!allowed)
+      rejected.subproblems.push_back(
+          {.type = ProblemType::rejected_identifier, .detail = "not a name of the registration", .identifier = dns_identifier(name)});
   }
   if (!rejected.subproblems.empty()) return refuse(std::move(rejected));
   TRY(check_replaced(account, wanted));
@@ -211,7 +216,8 @@ OrProblem<AcmeAnswer> Acme::finalize(const Call& call) {
   // A client whose answer was lost sends the same again.
   const bool again = !order.csr.empty() && order.csr == csr && order.status != OrderStatus::invalid;
   if (!again) {
-    if (order.status != OrderStatus::ready || expired(order, now)) return refuse(ProblemType::order_not_ready, "the order is " + std::string(expired(order, now) ? "expired" : name(order.status)));
+    if (order.status != OrderStatus::ready || order_expired(order, now))
+      return refuse(ProblemType::order_not_ready, "the order is " + std::string(order_expired(order, now) ? "expired" : name(order.status)));
     TRY(standing_of(*call.account));
     ASSIGN_OR_RETURN(const crypto::SubjectRequest request, request_in(csr));
     if (request.key().der() == call.key->key.spki()) return refuse(ProblemType::bad_csr, "the CSR is for the account's own key");
@@ -243,7 +249,7 @@ OrProblem<Acme::Pursued> Acme::pursue(AcmeOrder order, const Call& call) {
                            .possession = Possession::proved,
                            .request_hash = order.request_hash,
                            .renews = as_holder ? std::move(as_holder->renews) : Bytes()},
-                          call.request.deadline, call.request.request_id);
+                          Deadline(call.request.deadline.at() - time_to_answer), call.request.request_id);
   }
   if (!outcome) return take_refused(order, outcome.error());
   if (const auto* given = std::get_if<Given>(&*outcome)) return take_given(order, *given);

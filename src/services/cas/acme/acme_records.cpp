@@ -17,7 +17,12 @@ std::string contacts_text(const std::vector<std::string>& contacts) {
 }
 
 AcmeAccount account_from(const store::Row& row) {
-  AcmeAccount out{.id = row.text(0), .reference = row.text(1), .thumbprint = row.blob(2), .jwk = row.text(3), .contacts = {}, .valid = row.text(5) == "valid",
+  AcmeAccount out{.id = row.text(0),
+                  .reference = row.text(1),
+                  .thumbprint = row.blob(2),
+                  .jwk = row.text(3),
+                  .contacts = {},
+                  .valid = row.text(5) == "valid",
                   .made = static_cast<UnixMs>(row.integer(6))};
   if (const auto json = wire::Json::parse(row.text(4))) {
     if (const auto list = json->as_array()) {
@@ -106,8 +111,8 @@ Result<std::optional<AcmeAuthorization>> AcmeRecords::authorization(std::string_
   std::optional<AcmeAuthorization> out;
   TRY(store_.transact([&](store::Transaction& transaction) {
     return transaction.query("SELECT id, account, name, status, expires_ms FROM acme_authorization WHERE id = ?", {id}, [&](const store::Row& row) {
-      out = AcmeAuthorization{.id = row.text(0), .account = row.text(1), .dns = row.text(2), .valid = row.text(3) == "valid",
-                              .expires = static_cast<UnixMs>(row.integer(4))};
+      out = AcmeAuthorization{
+          .id = row.text(0), .account = row.text(1), .dns = row.text(2), .valid = row.text(3) == "valid", .expires = static_cast<UnixMs>(row.integer(4))};
     });
   }));
   return out;
@@ -116,7 +121,8 @@ Result<std::optional<AcmeAuthorization>> AcmeRecords::authorization(std::string_
 Result<void> AcmeRecords::deactivate_authorization(std::string_view id, std::string_view problem) {
   return store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(transaction.run("UPDATE acme_authorization SET status = 'deactivated' WHERE id = ?", {id}));
-    TRY(transaction.run("UPDATE acme_order SET status = 'invalid', problem = ? WHERE status = 'ready' AND "
+    TRY(
+        transaction.run("UPDATE acme_order SET status = 'invalid', problem = ? WHERE status = 'ready' AND "
                         "id IN (SELECT order_id FROM acme_order_name WHERE authorization = ?)",
                         {problem, id}));
     return {};
@@ -139,11 +145,13 @@ Result<std::int64_t> AcmeRecords::sweep(UnixMs now) {
   return store_.transact([&](store::Transaction& transaction) -> Result<std::int64_t> {
     ASSIGN_OR_RETURN(const std::int64_t orders, transaction.run("DELETE FROM acme_order WHERE id IN (SELECT id FROM acme_order WHERE expires_ms <= ? LIMIT ?)",
                                                                 {store::column(now), swept_at_once}));
-    TRY(transaction.run("DELETE FROM acme_authorization WHERE expires_ms <= ? AND NOT EXISTS "
+    TRY(
+        transaction.run("DELETE FROM acme_authorization WHERE expires_ms <= ? AND NOT EXISTS "
                         "(SELECT 1 FROM acme_order_name WHERE acme_order_name.authorization = acme_authorization.id)",
                         {store::column(now)}));
     const UnixMs long_ago = now > deactivated_kept_ms ? now - deactivated_kept_ms : 0;
-    TRY(transaction.run("DELETE FROM acme_account WHERE status = 'deactivated' AND changed_ms <= ? AND NOT EXISTS "
+    TRY(
+        transaction.run("DELETE FROM acme_account WHERE status = 'deactivated' AND changed_ms <= ? AND NOT EXISTS "
                         "(SELECT 1 FROM acme_order WHERE acme_order.account = acme_account.id)",
                         {store::column(long_ago)}));
     return orders;

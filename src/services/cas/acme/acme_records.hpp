@@ -56,9 +56,9 @@ struct AcmeAuthorization {
 };
 
 struct AcmeBounds {
-  std::size_t accounts_per_registration = 16;   // deactivated ones too
-  std::size_t orders_per_hour = 100;            // of one account
-  std::size_t orders_per_registration = 2000;   // that are kept
+  std::size_t accounts_per_registration = 16;  // deactivated ones too
+  std::size_t orders_per_hour = 100;           // of one account
+  std::size_t orders_per_registration = 2000;  // that are kept
 };
 
 /// What finalize brings.
@@ -101,8 +101,8 @@ class AcmeRecords {
   /// Ids after `after` in their own order, without invalid ones.
   Result<std::vector<std::string>> orders_of(std::string_view account, std::string_view after, std::size_t most, UnixMs now);
 
-  /// From ready to processing. An order of the same account for the same key and names that waits for approval already hands on its request and ticket: an asker
-  /// who comes again has not to be approved again. conflict: it is not ready, expired, or an authorisation of it does not hold any more.
+  /// From ready to processing. An order of the same account for the same key and names that waits for approval already hands on its request and ticket: an
+  /// asker who comes again has not to be approved again. conflict: it is not ready, expired, or an authorisation of it does not hold any more.
   Result<void> begin(std::string_view order, const Finalization& finalization, UnixMs keep_until, UnixMs now);
   Result<void> keep_ticket(std::string_view order, std::string_view ticket);
   /// Whoever comes first wins.

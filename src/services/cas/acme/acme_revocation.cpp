@@ -62,7 +62,9 @@ OrProblem<AcmeAnswer> Acme::revoke(const Call& call) {
 OrProblem<AcmeAnswer> Acme::renewal_info(const Call& call) {
   const Problem unknown = Problem(ProblemType::malformed, "no certificate of this server has this identifier").with_status(404);
   const auto id = parse_certificate_id(call.request.parameters.front());
-  if (!id) return refuse(Problem(ProblemType::malformed, "not the identifier of a certificate: base64url of its authority key identifier, '.', base64url of its serial"));
+  if (!id)
+    return refuse(
+        Problem(ProblemType::malformed, "not the identifier of a certificate: base64url of its authority key identifier, '.', base64url of its serial"));
   const auto der = desk_.find(id->serial);
   if (!der) return refuse(der.error().code == ErrorCode::not_found ? unknown : Problem(der.error()));
   ASSIGN_OR_RETURN(const crypto::SubjectCertificate certificate, crypto::SubjectCertificate::parse(*der));

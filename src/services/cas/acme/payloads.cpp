@@ -49,7 +49,8 @@ OrProblem<crypto::JoseAlgorithm> algorithm_in(const wire::FlattenedJws& jws) {
 
 OrProblem<void> check_algorithm(const wire::FlattenedJws& jws, const wire::PublicJwk& key) {
   if (jws.algorithm == crypto::name(key.key.algorithm())) return {};
-  return refuse(ProblemType::bad_signature_algorithm, "alg '" + shown(jws.algorithm, 32) + "' is not that of the key, " + std::string(crypto::name(key.key.algorithm())));
+  return refuse(ProblemType::bad_signature_algorithm,
+                "alg '" + shown(jws.algorithm, 32) + "' is not that of the key, " + std::string(crypto::name(key.key.algorithm())));
 }
 
 OrProblem<void> check_contact(std::string_view contact) {

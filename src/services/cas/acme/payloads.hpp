@@ -1,5 +1,5 @@
-// ACME requests as they come: the JWS around them and what each holds (RFC 8555 §6.2, §7.3–7.6). Pure; whatever comes is bounded and checked here. Members that
-// are not known are read over, as §7.3 wants it.
+// ACME requests as they come: the JWS around them and what each holds (RFC 8555 §6.2, §7.3–7.6). Pure; whatever comes is bounded and checked here. Members
+// that are not known are read over, as §7.3 wants it.
 #pragma once
 
 #include <optional>
@@ -24,7 +24,7 @@ struct SignedRequest {
   crypto::JoseAlgorithm algorithm{};
   std::string nonce;
   std::string url;
-  std::optional<std::string> kid;      // one of the two
+  std::optional<std::string> kid;  // one of the two
   std::optional<wire::PublicJwk> jwk;
 };
 OrProblem<SignedRequest> parse_signed_request(ByteView body);
@@ -36,7 +36,7 @@ struct AccountRequest {
   std::optional<std::vector<std::string>> contacts;
   bool terms_agreed = false;
   bool only_existing = false;
-  std::optional<wire::Json> binding;      // externalAccountBinding
+  std::optional<wire::Json> binding;  // externalAccountBinding
   std::optional<std::string> status;
 };
 /// newAccount and changes of an account.
@@ -68,8 +68,8 @@ OrProblem<RevocationRequest> parse_revocation_request(ByteView payload);
 
 /// The inner JWS of keyChange, its signature verified (§7.3.5).
 struct KeyChange {
-  wire::PublicJwk key;      // the new one
-  std::string account;      // URL
+  wire::PublicJwk key;  // the new one
+  std::string account;  // URL
   wire::PublicJwk old_key;
 };
 OrProblem<KeyChange> parse_key_change(ByteView payload, std::string_view url);

@@ -78,7 +78,8 @@ std::string told(Error error) {
 
 std::string shown(std::string_view text, std::size_t most) {
   std::string out(text.substr(0, most));
-  std::ranges::replace_if(out, [](char c) { return c < ' ' || c > '~'; }, '?');
+  std::ranges::replace_if(
+      out, [](char c) { return c < ' ' || c > '~'; }, '?');
   return out;
 }
 
@@ -86,7 +87,8 @@ std::string urn(ProblemType type) { return "urn:ietf:params:acme:error:" + std::
 
 Problem::Problem(ProblemType of_type, std::string says) : type(of_type), status(problem_row(of_type).status), detail(shown(says, detail_octets_max)) {}
 
-Problem::Problem(Error error) : type(problem_of(error.code).type), status(problem_of(error.code).status), detail(shown(told(std::move(error)), detail_octets_max)) {
+Problem::Problem(Error error)
+    : type(problem_of(error.code).type), status(problem_of(error.code).status), detail(shown(told(std::move(error)), detail_octets_max)) {
   if (status == 503) fields.emplace_back("Retry-After", "10");
   if (status == 429) fields.emplace_back("Retry-After", "600");
 }
@@ -100,7 +102,8 @@ wire::Json Problem::json() const {
   }
   if (!subproblems.empty()) {
     wire::Json list = wire::Json::array();
-    for (const Subproblem& each : subproblems) list.push(wire::Json::object({{"type", urn(each.type)}, {"detail", each.detail}, {"identifier", each.identifier}}));
+    for (const Subproblem& each : subproblems)
+      list.push(wire::Json::object({{"type", urn(each.type)}, {"detail", each.detail}, {"identifier", each.identifier}}));
     out.set("subproblems", list);
   }
   return out;
