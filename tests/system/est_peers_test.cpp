@@ -80,7 +80,8 @@ class EstPeers : public SharedNetwork {
 
   /// key.pem, csr.der and csr.b64 (named with `name`).
   void request(const std::string& name, const std::string& key, const std::string& uid, const std::string& alternative = "") const {
-    write("req.cnf", "[req]\nprompt=no\ndistinguished_name=dn\nreq_extensions=ext\n[dn]\nCN=" + uid + "\n[ext]\nsubjectAltName=DNS:" + (alternative.empty() ? uid + ".example" : alternative) + "\n");
+    write("req.cnf", "[req]\nprompt=no\ndistinguished_name=dn\nreq_extensions=ext\n[dn]\nCN=" + uid +
+                         "\n[ext]\nsubjectAltName=DNS:" + (alternative.empty() ? uid + ".example" : alternative) + "\n");
     if (!key.empty()) must_run(openssl("genpkey " + key + " -out " + name + ".key"));
     must_run(openssl("req -new -config req.cnf -key " + name + ".key -outform DER -out " + name + ".der"));
     must_run("openssl base64 -in " + name + ".der -out " + name + ".b64");
@@ -94,7 +95,8 @@ class EstPeers : public SharedNetwork {
   /// The distribution's curl: the HTTP status; the answer's body is in <name>.answer, its head in <name>.head.
   int curl(const std::string& name, const std::string& operation, const std::string& options) const {
     const std::string body = operation.ends_with("s") ? "" : " -H \"Content-Type: application/pkcs10\" --data-binary @" + name + ".b64";
-    const Outcome outcome = run("curl -sS --cacert " + trust("device-ca.pem") + options + body + " -D " + name + ".head -o " + name + ".answer -w %{http_code} " + url(operation));
+    const Outcome outcome =
+        run("curl -sS --cacert " + trust("device-ca.pem") + options + body + " -D " + name + ".head -o " + name + ".answer -w %{http_code} " + url(operation));
     EXPECT_EQ(outcome.code, 0) << outcome.out;
     return std::atoi(outcome.out.c_str());
   }
@@ -106,7 +108,8 @@ class EstPeers : public SharedNetwork {
   }
   /// That it is by the device CA or the ML-DSA branch, for the key.
   void expect_certified(const std::string& name, bool by_device_ca) const {
-    const std::string chain = by_device_ca ? "-CAfile " + trust("device-ca.pem") : "-CAfile " + trust("root-ml_dsa.pem") + " -untrusted " + trust("issuing-ml_dsa.pem");
+    const std::string chain =
+        by_device_ca ? "-CAfile " + trust("device-ca.pem") : "-CAfile " + trust("root-ml_dsa.pem") + " -untrusted " + trust("issuing-ml_dsa.pem");
     EXPECT_TRUE(must_run(openssl("verify " + chain + " " + name + ".pem")).contains(": OK"));
     must_run(openssl("x509 -in " + name + ".pem -noout -pubkey -out " + name + ".certified"));
     must_run(openssl("pkey -in " + name + ".key -pubout -out " + name + ".public"));
@@ -117,10 +120,11 @@ class EstPeers : public SharedNetwork {
   /// OpenSSL 3.5 as the HTTP client: what the listener sent.
   std::string s_client(const std::string& name, const std::string& operation, const std::string& fields, const std::string& options) const {
     const std::string body = read(name + ".b64");
-    write(name + ".http", "POST /.well-known/est/" + operation + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/pkcs10\r\n" + fields +
-                              "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    write(name + ".http", "POST /.well-known/est/" + operation + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/pkcs10\r\n" +
+                              fields + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
     return run_line("cd " + here() + " && timeout 60 sh -c '" + openssl("s_client -quiet -servername localhost -connect 127.0.0.1:" + std::to_string(port())) +
-                        " -verify_hostname localhost -verify_return_error -CAfile " + trust("enrolment-roots.pem") + " " + options + "' <" + name + ".http 2>" + name + ".err",
+                        " -verify_hostname localhost -verify_return_error -CAfile " + trust("enrolment-roots.pem") + " " + options + "' <" + name + ".http 2>" +
+                        name + ".err",
                     folder_)
         .out;
   }
@@ -140,8 +144,8 @@ class EstPeers : public SharedNetwork {
 
 TEST_F(EstPeers, OnePortShowsEachClientTheChainThatItCanVerify) {
   const auto shown = [&](const std::string& options) {
-    return run(openssl("s_client -brief -servername localhost -connect 127.0.0.1:" + std::to_string(port())) + " -verify_hostname localhost -verify_return_error -CAfile " +
-               trust("enrolment-roots.pem") + " " + options)
+    return run(openssl("s_client -brief -servername localhost -connect 127.0.0.1:" + std::to_string(port())) +
+               " -verify_hostname localhost -verify_return_error -CAfile " + trust("enrolment-roots.pem") + " " + options)
         .out;
   };
   const std::string best = shown("");
@@ -168,7 +172,8 @@ TEST_F(EstPeers, CurlEnrolsRsaAndEllipticKeys) {
     ASSERT_EQ(curl(row.name, "simpleenroll", basic(by) + " " + row.version), 200) << read(std::string(row.name) + ".answer");
     take_certificate(row.name);
     expect_certified(row.name, true);
-    EXPECT_TRUE(must_run(openssl("x509 -noout -ext subjectAltName -in " + std::string(row.name) + ".pem")).contains("DNS:" + std::string(row.name) + ".example"));
+    EXPECT_TRUE(
+        must_run(openssl("x509 -noout -ext subjectAltName -in " + std::string(row.name) + ".pem")).contains("DNS:" + std::string(row.name) + ".example"));
     // The same request gets the same certificate, also with the profile's label.
     const std::string first = serial(row.name);
     ASSERT_EQ(curl(row.name, "device/simpleenroll", basic(by)), 200);
@@ -184,7 +189,8 @@ TEST_F(EstPeers, CurlEnrolsAnMlDsaKeyAndOpensslRenewsItByMutualTls) {
   take_certificate("old");
   expect_certified("old", false);
   request("new", ml_dsa, "est-mldsa");
-  ASSERT_EQ(keep_answer("new", s_client("new", "simplereenroll", "", "-sigalgs mldsa65 -cert old.pem -key old.key")), 200) << read("new.answer") << read("new.err");
+  ASSERT_EQ(keep_answer("new", s_client("new", "simplereenroll", "", "-sigalgs mldsa65 -cert old.pem -key old.key")), 200)
+      << read("new.answer") << read("new.err");
   take_certificate("new");
   expect_certified("new", false);
   EXPECT_NE(serial("new"), serial("old"));
@@ -249,7 +255,9 @@ TEST_F(EstPeers, RefusesWhoIsNotRegisteredAndWhatIsNot) {
 TEST_F(EstPeers, ACertificateOfAnElementOrOfAnotherCaEndsTheHandshake) {
   request("new", p256, "kms-a");
   must_run(openssl("req -x509 -config req.cnf -key new.key -days 1 -out stranger.pem"));
-  EXPECT_EQ(run("curl -sS -o /dev/null -w %{http_code} --cacert " + trust("device-ca.pem") + " --cert stranger.pem --key new.key " + url("cacerts")).out.find("200"), std::string::npos);
+  EXPECT_EQ(
+      run("curl -sS -o /dev/null -w %{http_code} --cacert " + trust("device-ca.pem") + " --cert stranger.pem --key new.key " + url("cacerts")).out.find("200"),
+      std::string::npos);
   net().expect_audit("cas", "enrolment.connection", "handshake");
 }
 
@@ -294,7 +302,8 @@ TEST_F(EstPeers, ServerkeygenHandsOutAKeyWithItsCertificateAndTheSameOnesAgain) 
     must_run(openssl("pkcs7 -inform DER -in " + name + ".p7 -print_certs -out " + name + ".pem"));
   };
   write("kem.b64", read("ask.b64"));
-  ASSERT_EQ(keep_answer("kem", s_client("kem", "device-encryption.ML-KEM-768/serverkeygen", basic_field(by), "")), 200) << read("kem.answer") << read("kem.err");
+  ASSERT_EQ(keep_answer("kem", s_client("kem", "device-encryption.ML-KEM-768/serverkeygen", basic_field(by), "")), 200)
+      << read("kem.answer") << read("kem.err");
   taken("kem");
   expect_certified("kem", false);
   EXPECT_TRUE(must_run(openssl("x509 -in kem.pem -noout -text")).contains("ML-KEM-768"));
@@ -329,7 +338,8 @@ TEST_F(EstPeers, CurlReadsTheAttributesOfAProfile) {
 }
 
 TEST_F(EstPeers, StrongswanFetchesTheCasAndEnrolsRsaAndEllipticKeys) {
-  must_run("pki --estca --url https://localhost:" + std::to_string(port()) + " --caout ca.pem --outform pem 2>estca.log; cat estca.log; test -s ca.pem || test -n \"$(ls ca*.pem)\"");
+  must_run("pki --estca --url https://localhost:" + std::to_string(port()) +
+           " --caout ca.pem --outform pem 2>estca.log; cat estca.log; test -s ca.pem || test -n \"$(ls ca*.pem)\"");
   for (const char* kind : {"rsa", "ecdsa"}) {
     const std::string uid = std::string("swan-") + kind;
     const Registered by = registered(uid, "device");
@@ -338,12 +348,13 @@ TEST_F(EstPeers, StrongswanFetchesTheCasAndEnrolsRsaAndEllipticKeys) {
     const std::string enrol = "pki --est --url https://localhost:" + std::to_string(port()) + " --in " + uid + ".req --cacert " + trust("device-ca.pem");
     const Outcome wrong = run(enrol + " --userpass " + by.reference + ":wrong > wrong.pem");
     EXPECT_NE(wrong.code, 0) << wrong.out;
-    must_run(enrol + " --userpass " + by.reference + ":" + by.secret + " --outform pem > " + uid + ".pem 2>" + uid + ".log || { cat " + uid + ".log; exit 1; }");
+    must_run(enrol + " --userpass " + by.reference + ":" + by.secret + " --outform pem > " + uid + ".pem 2>" + uid + ".log || { cat " + uid +
+             ".log; exit 1; }");
     expect_certified(uid, true);
     // Renewal: simplereenroll with the certificate in the handshake.
     must_run("pki --gen --type ecdsa --size 384 --outform pem > next.key && pki --req --in next.key --dn CN=" + uid + " --san " + uid + ".example > next.req");
-    must_run("pki --est --url https://localhost:" + std::to_string(port()) + " --in next.req --cacert " + trust("device-ca.pem") + " --cert " + uid + ".pem --key " + uid +
-             ".key --outform pem > next.pem 2>next.log || { cat next.log; exit 1; }");
+    must_run("pki --est --url https://localhost:" + std::to_string(port()) + " --in next.req --cacert " + trust("device-ca.pem") + " --cert " + uid +
+             ".pem --key " + uid + ".key --outform pem > next.pem 2>next.log || { cat next.log; exit 1; }");
     expect_certified("next", true);
   }
 }
@@ -352,10 +363,12 @@ TEST_F(EstPeers, AClientThatVanishesMidWayLeavesNoCertificateAndDisturbsNobody) 
   const Registered by = registered("est-gone", "device");
   request("gone", p256, "est-gone");
   const std::string body = read("gone.b64");
-  write("half.http", "POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/pkcs10\r\n" + basic_field(by) + "Content-Length: " + std::to_string(body.size()) +
-                         "\r\n\r\n" + body.substr(0, body.size() / 2));
+  write("half.http", "POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/pkcs10\r\n" + basic_field(by) +
+                         "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body.substr(0, body.size() / 2));
   for (int i = 0; i < 5; ++i) {
-    run_line("cd " + here() + " && timeout 20 sh -c '" + openssl("s_client -servername localhost -connect 127.0.0.1:" + std::to_string(port())) + "' <half.http >/dev/null 2>&1", folder_);
+    run_line("cd " + here() + " && timeout 20 sh -c '" + openssl("s_client -servername localhost -connect 127.0.0.1:" + std::to_string(port())) +
+                 "' <half.http >/dev/null 2>&1",
+             folder_);
   }
   EXPECT_TRUE(net().audit("cas", "ceis.order", "").empty() || net().audit("cas", "ceis.order", by.reference).empty());
   ASSERT_EQ(curl("gone", "simpleenroll", basic(by)), 200) << read("gone.answer");
@@ -375,7 +388,8 @@ class CrashDuringEst : public EstPeers {
     const auto armed = net().running().start_element("cas", QANAT_CRASH_PROGRAM, {"QANAT_CRASH_AT=" + place, "QANAT_CRASH_ONCE=" + mark.string()});
     const bool dies_at_once = !armed;  // at a place that it passes before it is ready
     if (!dies_at_once) {
-      const Outcome lost = run("curl -sS --cacert " + trust("device-ca.pem") + basic(by) + " -H \"Content-Type: application/pkcs10\" --data-binary @" + uid + ".b64 " + url(operation));
+      const Outcome lost = run("curl -sS --cacert " + trust("device-ca.pem") + basic(by) + " -H \"Content-Type: application/pkcs10\" --data-binary @" + uid +
+                               ".b64 " + url(operation));
       EXPECT_NE(lost.code, 0) << place << ": an answer came: " << lost.out;
     }
     ASSERT_TRUE(std::filesystem::exists(mark)) << place << " was not passed";
@@ -389,8 +403,8 @@ class CrashDuringEst : public EstPeers {
     const Json known = ask(net().op(), Endpoint::x5_registration, "cas", Json::object({{"op", "show"}, {"reference", by.reference}}));
     EXPECT_EQ(text(known, "reference"), by.reference);
     write("one.pem", first);
-    const std::string status = must_run(openssl("ocsp -no_nonce -url http://127.0.0.1:" + std::to_string((*net().network().element("cas"))->status_port) + "/ocsp -issuer " +
-                                                trust("device-ca.pem") + " -CAfile " + trust("device-ca.pem") + " -cert one.pem"));
+    const std::string status = must_run(openssl("ocsp -no_nonce -url http://127.0.0.1:" + std::to_string((*net().network().element("cas"))->status_port) +
+                                                "/ocsp -issuer " + trust("device-ca.pem") + " -CAfile " + trust("device-ca.pem") + " -cert one.pem"));
     EXPECT_TRUE(status.contains("one.pem: good")) << status;
   }
   std::string certificate_of(const std::string& uid, const std::string& operation) const {

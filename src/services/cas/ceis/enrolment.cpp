@@ -11,13 +11,13 @@ Enrolment::Enrolment(node::Node& node, Records& records, const Authorities& auth
       own_server_(node, records, authorities, settings.front.url),
       est_(desk, made_keys_, node.clock()),
       acme_(settings.acme, desk, records.store(), node.rng(), node.clock(), [&node](const audit::Event& event) { return node.record(event); }),
-      front_(settings.enrolment,
-             {.issue = [this](const crypto::PrivateKey& key, const crypto::AskedNames& names, std::chrono::seconds lifetime) { return own_server_.issue(key, names, lifetime); },
-              .client_roots = [&node, &authorities] { return client_roots(authorities, node.trust()); },
-              .record = [&node](const audit::Event& event) { return node.record(event); },
-              .housekeeping = [this](UnixMs now) { return keep_house(now); },
-              .rng = node.rng(),
-              .clock = node.clock()}) {}
+      front_(settings.enrolment, {.issue = [this](const crypto::PrivateKey& key, const crypto::AskedNames& names,
+                                                  std::chrono::seconds lifetime) { return own_server_.issue(key, names, lifetime); },
+                                  .client_roots = [&node, &authorities] { return client_roots(authorities, node.trust()); },
+                                  .record = [&node](const audit::Event& event) { return node.record(event); },
+                                  .housekeeping = [this](UnixMs now) { return keep_house(now); },
+                                  .rng = node.rng(),
+                                  .clock = node.clock()}) {}
 
 Result<void> Enrolment::start() {
   TRY(write_listener_roots(node_.settings().state, authorities_, node_.trust()));

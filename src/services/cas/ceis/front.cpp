@@ -100,8 +100,10 @@ void EnrolmentFront::stop() {
 
 /// The keys live in memory alone: a start makes new ones.
 Result<net::ForeignTls> EnrolmentFront::make_tls() {
-  net::ForeignTls out{.chains = {}, .roots = {}, .crls = {}, .identities = {}, .more_roots = parts_.client_roots(), .client = net::ForeignCertificate::optional};
-  const crypto::AskedNames names{.common_name = settings_.dns.empty() ? settings_.addresses.front() : settings_.dns.front(), .dns = settings_.dns, .addresses = settings_.addresses};
+  net::ForeignTls out{
+      .chains = {}, .roots = {}, .crls = {}, .identities = {}, .more_roots = parts_.client_roots(), .client = net::ForeignCertificate::optional};
+  const crypto::AskedNames names{
+      .common_name = settings_.dns.empty() ? settings_.addresses.front() : settings_.dns.front(), .dns = settings_.dns, .addresses = settings_.addresses};
   for (const crypto::KeyAlgorithm algorithm : own_algorithms) {
     ASSIGN_OR_RETURN(crypto::PrivateKey key, draw_key(algorithm, parts_.rng));
     ASSIGN_OR_RETURN(Given given, parts_.issue(key, names, settings_.lifetime));

@@ -19,8 +19,8 @@ namespace qanat::cas {
 struct EnrolmentSettings {
   std::string url;  // "https://ra.example:8443": as clients name it, without '/' at its end; empty: nothing is served over TLS
   net::ForeignSettings listener{};
-  std::vector<std::string> dns;        // of its certificates
-  std::vector<std::string> addresses;  // the same
+  std::vector<std::string> dns;                           // of its certificates
+  std::vector<std::string> addresses;                     // the same
   std::chrono::seconds lifetime = std::chrono::days(30);  // the same; renewed when two thirds of it are over
   std::size_t workers = 4;
   std::size_t waiting_max = 128;  // requests; a further one is told to come again
@@ -35,8 +35,8 @@ struct EnrolmentRoute {
   std::function<net::ForeignResponse(net::ForeignRequest&)> answer;
 };
 enum class Carrier : std::uint8_t {
-  tls,       // passwords and keys go over it
-  any,       // what it says is signed, MACed or enciphered by itself (CMP, SCEP): plain HTTP will do
+  tls,  // passwords and keys go over it
+  any,  // what it says is signed, MACed or enciphered by itself (CMP, SCEP): plain HTTP will do
 };
 struct EnrolmentService {
   std::string prefix;

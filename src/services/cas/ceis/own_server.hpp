@@ -1,4 +1,5 @@
-// Certificates of CAS's own listener for software of others: profile "server", linted and recorded like every certificate, for names that the configuration gives.
+// Certificates of CAS's own listener for software of others: profile "server", linted and recorded like every certificate, for names that the configuration
+// gives.
 #pragma once
 
 #include "services/cas/ceis/front.hpp"
@@ -20,7 +21,8 @@ class OwnServer {
   SubjectRecords certificates_;
 };
 
-/// The CAs by which software of others verifies this listener, as PEM in the folder: device-ca.pem, and enrolment-roots.pem with the roots of the ML-DSA branch too.
+/// The CAs by which software of others verifies this listener, as PEM in the folder: device-ca.pem, and enrolment-roots.pem with the roots of the ML-DSA branch
+/// too.
 inline constexpr const char* device_ca_file = "device-ca.pem";
 inline constexpr const char* enrolment_roots_file = "enrolment-roots.pem";
 Result<void> write_listener_roots(const std::filesystem::path& folder, const Authorities& authorities, const crypto::TrustStore& trust);
