@@ -1,6 +1,7 @@
 #include "services/cas/records.hpp"
 
 #include "crypto/kdf.hpp"
+#include "services/cas/acme/schema.hpp"
 #include "services/cas/authority_contexts.hpp"
 #include "services/cas/authority_schema.hpp"
 #include "services/cas/ceis/made_keys.hpp"
@@ -16,6 +17,7 @@ constexpr std::array migrations{
     store::Migration{3, authority_schema},
     store::Migration{4, enrolment_schema},
     store::Migration{5, made_keys_schema},
+    store::Migration{6, acme_schema},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }

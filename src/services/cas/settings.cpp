@@ -117,6 +117,9 @@ CasSettings CasSettings::read(node::Config& config) {
   out.approval_retry = span(table, "approval_retry_s", retry_max_s, out.approval_retry);
   out.front = read_front(table.table("listener"));
   out.enrolment = read_enrolment(table.table("enrolment"));
+  out.acme = read_acme_settings(table.table("acme"));
+  out.acme.url = out.enrolment.url;
+  out.acme.ca_issuers = out.front.url;
   out.directory = read_directory(table.table("directory"));
   return out;
 }

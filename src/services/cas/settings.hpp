@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "node/config.hpp"
+#include "services/cas/acme/acme_settings.hpp"
 #include "services/cas/ceis/front.hpp"
 #include "services/cas/ceis/profiles.hpp"
 #include "services/cas/csp/status_front.hpp"
@@ -11,7 +12,7 @@
 
 namespace qanat::cas {
 
-/// Tables [cas], [cas.listener], [cas.enrolment] and [cas.directory].
+/// Tables [cas], [cas.listener], [cas.enrolment], [cas.acme] and [cas.directory].
 struct CasSettings {
   std::chrono::seconds element_lifetime = profile("element").lifetime;
   std::chrono::seconds terminal_lifetime = profile("terminal-signing").lifetime;
@@ -23,6 +24,7 @@ struct CasSettings {
   std::chrono::seconds approval_retry{60};                         // after which one whose order waits for operators asks again
   FrontSettings front{};
   EnrolmentSettings enrolment{};
+  AcmeSettings acme{};
   DirectorySettings directory{};
 
   static CasSettings read(node::Config& config);

@@ -1,5 +1,7 @@
 #include "services/cas/ceis/enrolment.hpp"
 
+#include "services/cas/acme/acme_service.hpp"
+
 namespace qanat::cas {
 
 Enrolment::Enrolment(node::Node& node, Records& records, const Authorities& authorities, const CasSettings& settings, Desk& desk)
@@ -8,6 +10,7 @@ Enrolment::Enrolment(node::Node& node, Records& records, const Authorities& auth
       made_keys_(records.store(), node.device()),
       own_server_(node, records, authorities, settings.front.url),
       est_(desk, made_keys_, node.clock()),
+      acme_(settings.acme, desk, records.store(), node.rng(), node.clock(), [&node](const audit::Event& event) { return node.record(event); }),
       front_(settings.enrolment, {.issue = [this](const crypto::PrivateKey& key, const crypto::AskedNames& names,
                                                   std::chrono::seconds lifetime) { return own_server_.issue(key, names, lifetime); },
                                   .client_roots = [&node, &authorities] { return client_roots(authorities, node.trust()); },
@@ -21,11 +24,11 @@ Result<void> Enrolment::start() {
   return front_.start(services());
 }
 
-std::vector<EnrolmentService> Enrolment::services() { return {est_.service()}; }
+std::vector<EnrolmentService> Enrolment::services() { return {est_.service(), acme_service(acme_)}; }
 
 Result<void> Enrolment::keep_house(UnixMs now) {
   TRY(made_keys_.sweep(now));
-  return {};
+  return acme_.keep_house(now);
 }
 
 }  // namespace qanat::cas

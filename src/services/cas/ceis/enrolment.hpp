@@ -1,6 +1,7 @@
 // The CEIS for software of others, put together: the protocols, their listener with its own certificates, and what they keep.
 #pragma once
 
+#include "services/cas/acme/acme.hpp"
 #include "services/cas/ceis/front.hpp"
 #include "services/cas/ceis/made_keys.hpp"
 #include "services/cas/ceis/own_server.hpp"
@@ -28,6 +29,7 @@ class Enrolment {
   MadeKeys made_keys_;
   OwnServer own_server_;
   est::Est est_;
+  Acme acme_;
   EnrolmentFront front_;  // last: the first to go
 };
 
