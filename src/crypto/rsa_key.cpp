@@ -1,5 +1,7 @@
 #include "crypto/rsa_key.hpp"
 
+#include <openssl/pem.h>
+
 #include <array>
 
 #include "crypto/scep_cms.hpp"

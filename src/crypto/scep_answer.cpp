@@ -15,7 +15,10 @@ const EVP_MD* digest_for(ScepDigest digest) {
   return digest == ScepDigest::sha384 ? EVP_sha384() : EVP_sha256();
 }
 
-MemoryBio reader(ByteView octets) { return MemoryBio(BIO_new_mem_buf(octets.data(), static_cast<int>(octets.size()))); }
+MemoryBio reader(ByteView octets) {
+  static constexpr char nothing = 0;  // no octets have an address too
+  return MemoryBio(BIO_new_mem_buf(octets.empty() ? static_cast<const void*>(&nothing) : octets.data(), static_cast<int>(octets.size())));
+}
 
 Result<Bytes> finished(CMS_ContentInfo* cms) {
   Bytes der = to_der<i2d_CMS_ContentInfo>(cms);
@@ -94,15 +97,14 @@ Result<Bytes> seal_to_password(ByteView content, const Secret& password, ScepCip
   const ErrorScope errors;
   if (password.empty()) return fail(ErrorCode::invalid_argument, "SCEP answer: no password to encrypt to");
   const Cms cms(CMS_EnvelopedData_create(cipher_for(cipher)));
+  CMS_RecipientInfo* recipient =
+      cms ? CMS_add0_recipient_password(cms.get(), scep_password_iterations, NID_id_alg_PWRI_KEK, -1, nullptr, 0, cipher_for(cipher)) : nullptr;
+  if (recipient == nullptr || CMS_set_detached(cms.get(), 0) != 1) return openssl_failure(answer_where);
   auto* copy = static_cast<unsigned char*>(OPENSSL_memdup(password.reveal().data(), password.size()));
+  if (copy == nullptr) return openssl_failure(answer_where);
+  CMS_RecipientInfo_set0_password(recipient, copy, static_cast<ossl_ssize_t>(password.size()));  // which wipes it when it goes
   const MemoryBio in = reader(content);
-  if (!cms || copy == nullptr || !in ||
-      CMS_add0_recipient_password(cms.get(), scep_password_iterations, NID_id_alg_PWRI_KEK, -1, copy, static_cast<ossl_ssize_t>(password.size()),
-                                  cipher_for(cipher)) == nullptr) {
-    if (copy != nullptr) OPENSSL_clear_free(copy, password.size());
-    return openssl_failure(answer_where);
-  }
-  if (CMS_final(cms.get(), in.get(), nullptr, CMS_BINARY) != 1) return openssl_failure(answer_where);  // the copy is the structure's, which wipes it
+  if (!in || CMS_final(cms.get(), in.get(), nullptr, CMS_BINARY) != 1) return openssl_failure(answer_where);
   return finished(cms.get());
 }
 
