@@ -142,6 +142,7 @@ struct Request {
   const EVP_CIPHER* cipher = nullptr;  // nullptr: AES-128-CBC
   Omit omit = Omit::nothing;
   std::optional<Bytes> envelope = {};  // in place of content sealed to ra
+  std::string sm2_id = {};                // distinguishing identity of an SM2 signature; empty: the empty one
   std::optional<long> signing_time = {};  // seconds from now; OpenSSL sets the present time where nothing is said
 };
 
@@ -161,8 +162,11 @@ inline Bytes make_message(const Request& request) {
   const Message out(CMS_sign(nullptr, nullptr, nullptr, nullptr, CMS_PARTIAL | CMS_BINARY | detached));
   const unsigned no_certificate = request.omit == Omit::certificate ? CMS_NOCERTS : 0U;
   CMS_SignerInfo* signer = need(CMS_add1_signer(out.get(), certificate.get(), request.key, request.digest != nullptr ? request.digest : message_digest(request.key),
-                                                CMS_BINARY | CMS_NOSMIMECAP | no_certificate),
+                                                CMS_BINARY | CMS_NOSMIMECAP | no_certificate | (request.sm2_id.empty() ? 0U : unsigned{CMS_KEY_PARAM})),
                                 "signer");
+  if (!request.sm2_id.empty()) {
+    need(EVP_PKEY_CTX_set1_id(CMS_SignerInfo_get0_pkey_ctx(signer), request.sm2_id.data(), static_cast<int>(request.sm2_id.size())) == 1, "identity");
+  }
   if (request.omit != Omit::transaction) add_attribute(signer, "2.16.840.1.113733.1.9.7", V_ASN1_PRINTABLESTRING, as_bytes(request.transaction));
   if (request.omit != Omit::type) add_attribute(signer, "2.16.840.1.113733.1.9.2", V_ASN1_PRINTABLESTRING, as_bytes(request.type));
   if (request.omit != Omit::nonce) add_attribute(signer, "2.16.840.1.113733.1.9.5", V_ASN1_OCTET_STRING, request.nonce);

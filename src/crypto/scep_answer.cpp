@@ -64,20 +64,14 @@ Result<Unfinished> signed_by(const ScepRa& authority, const EVP_MD* digest, unsi
 
 }  // namespace
 
-Result<Bytes> make_certs_only(std::span<const Bytes> certificates, std::span<const Bytes> revocation_lists) {
+Result<Bytes> make_list_only(ByteView revocation_list) {
   using Crl = Owned<X509_CRL, X509_CRL_free>;
   const ErrorScope errors;
+  const unsigned char* at = revocation_list.data();
+  const Crl list(d2i_X509_CRL(nullptr, &at, static_cast<long>(revocation_list.size())));
+  if (!list) return fail(ErrorCode::invalid_argument, "revocation list: not DER of one");
   const Cms cms(CMS_sign(nullptr, nullptr, nullptr, nullptr, CMS_PARTIAL | CMS_BINARY | CMS_DETACHED));
-  if (!cms) return openssl_failure(answer_where);
-  for (const Bytes& der : certificates) {
-    ASSIGN_OR_RETURN(const X509Certificate certificate, (from_der<X509Certificate, d2i_X509>(der, "certificate")));
-    if (CMS_add1_cert(cms.get(), certificate.get()) != 1) return openssl_failure(answer_where);
-  }
-  for (const Bytes& der : revocation_lists) {
-    const unsigned char* at = der.data();
-    const Crl list(d2i_X509_CRL(nullptr, &at, static_cast<long>(der.size())));
-    if (!list || CMS_add1_crl(cms.get(), list.get()) != 1) return openssl_failure(answer_where);
-  }
+  if (!cms || CMS_add1_crl(cms.get(), list.get()) != 1) return openssl_failure(answer_where);
   return finished(cms.get());
 }
 

@@ -92,8 +92,8 @@ Result<Bytes> certificate_subject_name(ByteView certificate_der);
 
 // ---- answers ----
 
-/// A SignedData without signer or content that carries certificates and revocation lists (RFC 5652 §5.1, "degenerate"): DER of all.
-Result<Bytes> make_certs_only(std::span<const Bytes> certificates, std::span<const Bytes> revocation_lists = {});
+/// A revocation list (DER) in a SignedData without signer or content, as GetCRL gives it (§3.3.5). Certificates: make_certs_only() of x509_pkcs7.hpp.
+Result<Bytes> make_list_only(ByteView revocation_list);
 
 /// EnvelopedData to the RSA key of a certificate.
 Result<Bytes> seal_to_certificate(ByteView content, ByteView certificate_der, ScepCipher cipher);

@@ -5,13 +5,15 @@
 
 #include "crypto/kdf.hpp"
 #include "crypto_fixture.hpp"
+#include "crypto/x509_crl.hpp"
+#include "crypto/x509_pkcs7.hpp"
 #include "scep_peer.hpp"
+#include "x509_hierarchy.hpp"
 
 namespace qanat::crypto {
 namespace {
 
 namespace peer = qanat::test::scep;
-using testing::test_rng;
 
 /// An RSA key takes a while to find: one for all tests.
 const ScepRa& test_ra() {
@@ -81,6 +83,17 @@ TEST_P(ScepSignerTest, MessagesOfEveryKeyAreReadAndOpened) {
   const std::vector<ScepRa> authorities{test_ra()};
   ASSERT_EQ(scep_recipient(*read, authorities), authorities.data());
   EXPECT_EQ(to_bytes(open_scep_envelope(*read, test_ra()).reveal()), content);
+}
+
+TEST(ScepRequestTest, Sm2SignaturesWithTheStandardIdentityHoldToo) {
+  const Subject subject("SM2");
+  peer::Request wanted = subject.request(sequence(100));
+  wanted.sm2_id = "1234567812345678";
+  const auto read = ScepRequest::parse(peer::make_message(wanted));
+  ASSERT_TRUE(read);
+  EXPECT_FALSE(read->fault());
+  wanted.sm2_id = "another identity";
+  EXPECT_EQ(fault_of(wanted), ScepFailInfo::bad_message_check);
 }
 
 TEST(ScepRequestTest, EveryDigestOfSha2IsTakenAndGivenBack) {
@@ -285,17 +298,13 @@ TEST(ScepAnswerTest, FailuresAndPendingAnswersHaveNoContent) {
   EXPECT_TRUE(peer::read_answer(pending, test_ra().certificate).fail_info.empty());
 }
 
-TEST(ScepAnswerTest, CertsOnlyHoldsWhatItWasGivenAndRefusesWhatIsNone) {
-  const Subject second("EC");
-  const std::vector<Bytes> certificates{rsa_subject().certificate, second.certificate};
-  std::vector<Bytes> read = peer::certificates_in(make_certs_only(certificates).value());
-  std::ranges::sort(read);
-  std::vector<Bytes> wanted = certificates;
-  std::ranges::sort(wanted);
-  EXPECT_EQ(read, wanted);
-  const std::vector<Bytes> none{sequence(20)};
-  EXPECT_FALSE(make_certs_only(none));
-  EXPECT_FALSE(make_certs_only({}, none));
+TEST(ScepAnswerTest, AListTravelsLikeACertificate) {
+  const testing::Hierarchy hierarchy(KeyAlgorithm::ecdsa_p384);
+  const Bytes list = make_revocation_list({.number = 1, .base_number = {}, .this_update = testing::start, .next_update = testing::now, .distribution_point = "", .delta_url = "", .revoked = {}},
+                                          hierarchy.issuing, hierarchy.issuing_key)
+                         .value();
+  EXPECT_EQ(peer::lists_in(make_list_only(list).value()), std::vector<Bytes>{list});
+  EXPECT_FALSE(make_list_only(sequence(20)));
 }
 
 TEST(ScepAnswerTest, WhatAQuestionNamesIsRead) {

@@ -1,0 +1,34 @@
+// Requests that wait for approval: which transaction, signed by which key, is which ticket of the desk.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/clock.hpp"
+#include "store/store.hpp"
+
+namespace qanat::cas {
+
+inline constexpr std::int64_t scep_pending_max = 64;                              // of one registration
+inline constexpr UnixMs scep_pending_lifetime_ms = 90ULL * 24 * 3600 * 1000;  // then nobody polls any more
+
+struct ScepPending {
+  std::string transaction_id;
+  Bytes signer;  // SHA-256 over the SubjectPublicKeyInfo
+  std::string reference;
+  std::string ticket;
+};
+
+class ScepTransactions {
+ public:
+  explicit ScepTransactions(store::Store& store) : store_(store) {}
+
+  /// Durable when it returns; in place of what was kept for the same transaction and key. `exhausted` if too many of the registration are kept.
+  Result<void> keep(const ScepPending& pending, UnixMs now);
+  Result<std::optional<ScepPending>> find(std::string_view transaction_id, ByteView signer, UnixMs now);
+
+ private:
+  store::Store& store_;
+};
+
+}  // namespace qanat::cas
