@@ -80,7 +80,8 @@ Result<std::vector<ScepRaKeeper::Row>> ScepRaKeeper::rows(UnixMs now) {
 Result<ScepRaKeeper::Row> ScepRaKeeper::begun() {
   ASSIGN_OR_RETURN(const crypto::RsaKey key, crypto::RsaKey::generate(scep_ra_bits));
   ASSIGN_OR_RETURN(const Secret pkcs8, key.pkcs8());
-  Row out{.public_key = key.public_key_info()};
+  Row out;
+  out.public_key = key.public_key_info();
   ASSIGN_OR_RETURN(out.sealed_key, device_.seal(ra_context(out.public_key), pkcs8));
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(transaction.run("INSERT INTO scep_ra (public_key, sealed_key) VALUES (?, ?)", {ByteView(out.public_key), ByteView(out.sealed_key)}));
@@ -123,8 +124,15 @@ Result<std::shared_ptr<const ScepRas>> ScepRaKeeper::refresh(ByteView issuer_der
     ASSIGN_OR_RETURN(found, rows(now));
   }
   std::erase_if(found, [](const Row& row) { return row.certificate.empty(); });
-  const auto others = std::ranges::stable_partition(found, [&](const Row& row) { return is_under(row.certificate, issuer); });
-  ScepRas out{.all = {}, .of_this_ca = found.size() - others.size(), .renew_at = 0};
+  ScepRas out;
+  std::vector<Row> ordered;
+  for (const bool of_this_ca : {true, false}) {
+    for (Row& row : found) {
+      if (is_under(row.certificate, issuer) == of_this_ca) ordered.push_back(row);
+    }
+    if (of_this_ca) out.of_this_ca = ordered.size();
+  }
+  found = std::move(ordered);
   for (const Row& row : found) {
     ASSIGN_OR_RETURN(const Secret pkcs8, device_.unseal(ra_context(row.public_key), row.sealed_key));
     ASSIGN_OR_RETURN(crypto::RsaKey key, crypto::RsaKey::from_pkcs8(pkcs8));
