@@ -29,6 +29,7 @@ class FrontPki {
   [[nodiscard]] crypto::Certificate leaf(const crypto::PrivateKey& own, const std::string& name, const std::vector<std::string>& dns = {}) const {
     return make(crypto::CertificateUse::tls_and_signing, {.common_name = name, .element = {}, .number = {}, .dns = dns}, own, &issuing, issuing_key_);
   }
+  [[nodiscard]] const crypto::PrivateKey& issuing_key() const { return issuing_key_; }
   /// Of a client whose key this is.
   [[nodiscard]] net::TlsIdentity client(const std::string& name, std::uint8_t seed = 9) const { return {.chain = {leaf(key(seed), name)}, .key = key(seed)}; }
 
