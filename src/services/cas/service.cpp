@@ -131,16 +131,20 @@ CasService::CasService(node::Node& node, CasSettings settings, Attest attest, Vo
             {.vouch = std::move(vouch),
              .issued = [this] { csp_.issued(); },
              .revoked = [this](std::span<const Bytes> serials) { return csp_.revoked(serials); }}),
-      registration_front_(node, desk_) {}
+      registration_front_(node, desk_),
+      enrolment_(node, *records_, authorities_, settings_, desk_) {}
 
 Result<void> CasService::start() {
   desk_.start();
-  return csp_.start();
+  csp_.serve_also(enrolment_.plain());
+  TRY(csp_.start());
+  return enrolment_.start();
 }
 
 void CasService::stop() {
+  csp_.stop();  // its listener has a part of the enrolment's work to do
+  enrolment_.stop();
   desk_.stop();
-  csp_.stop();
 }
 
 Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings) {

@@ -6,6 +6,7 @@
 
 #include "node/node.hpp"
 #include "node/recorded.hpp"
+#include "services/cas/ceis/enrolment.hpp"
 #include "services/cas/ceis/issuer.hpp"
 #include "services/cas/ceis/registration_front.hpp"
 #include "services/cas/csp/csp.hpp"
@@ -32,12 +33,17 @@ class CasService {
   /// The same with IAM's answer from elsewhere than the network.
   static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings, Attest attest, Vouch vouch);
 
+  ~CasService() { stop(); }
+  CasService(const CasService&) = delete;
+  CasService& operator=(const CasService&) = delete;
+
   std::vector<points::Handler> handlers();
 
-  /// Begins what CSP does in the background: lists, the listener for everybody, the directory, notices.
+  /// Begins what CSP does in the background (lists, the listener for everybody, the directory, notices), and the enrolment of software of others.
   Result<void> start();
   void stop();
   [[nodiscard]] Csp& csp() noexcept { return csp_; }
+  [[nodiscard]] Enrolment& enrolment() noexcept { return enrolment_; }
   /// Where the enrolment protocols bring what software of others asks for.
   [[nodiscard]] FrontDesk& desk() noexcept { return desk_; }
   [[nodiscard]] const Authorities& authorities() const noexcept { return authorities_; }
@@ -64,6 +70,7 @@ class CasService {
   Csp csp_;
   FrontDesk desk_;
   RegistrationFront registration_front_;
+  Enrolment enrolment_;
 };
 
 }  // namespace qanat::cas
