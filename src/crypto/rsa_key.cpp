@@ -2,6 +2,7 @@
 
 #include <openssl/pem.h>
 
+#include <algorithm>
 #include <array>
 
 #include "crypto/scep_cms.hpp"
@@ -38,9 +39,10 @@ Result<RsaKey> RsaKey::generate(int bits) {
 Result<RsaKey> RsaKey::from_pkcs8(const Secret& der) {
   const ErrorScope errors;
   if (der.empty() || der.size() > pkcs8_octets_max) return fail(ErrorCode::invalid_argument, "RSA key: no PKCS#8 of one");
-  const unsigned char* at = der.reveal().data();
-  EvpKey key(d2i_AutoPrivateKey(nullptr, &at, static_cast<long>(der.size())));
-  if (!key || at != der.reveal().data() + der.size() || EVP_PKEY_is_a(key.get(), "RSA") != 1) {
+  const ByteView octets = der.reveal();
+  const unsigned char* at = octets.data();
+  EvpKey key(d2i_AutoPrivateKey(nullptr, &at, static_cast<long>(octets.size())));
+  if (!key || at != octets.data() + octets.size() || EVP_PKEY_is_a(key.get(), "RSA") != 1) {
     return fail(ErrorCode::invalid_argument, "RSA key: no PKCS#8 of one");
   }
   RsaKey out;

@@ -193,7 +193,7 @@ class ScepFixture : public testing::Test {
     transactions_.reset();
     store_.reset();
     store_ = test::must(store::Store::open(directory_ / "scep.db", scep_test_migrations));
-    transactions_.emplace(*store_);
+    transactions_.emplace(*store_, *ra_.device);
     service_.emplace(ScepParts{.desk = desk_, .transactions = *transactions_, .rng = *ra_.rng, .clock = clock_, .list = [this](Branch branch) { return list(branch); }},
                      ra_.keeper);
   }

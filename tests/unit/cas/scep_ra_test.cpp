@@ -105,7 +105,7 @@ TEST_F(ScepRaTest, ANewCaGetsANewAuthorityAndTheOldOneTellsOfIt) {
   EXPECT_EQ(both->all[1].certificate, first);
 
   ScepDesk desk(*rng_, next);
-  ScepTransactions transactions(*store_);
+  ScepTransactions transactions(*store_, *device_);
   ScepClock clock;
   ScepService service({.desk = desk, .transactions = transactions, .rng = *rng_, .clock = clock, .list = [](Branch) { return Bytes(); }}, *keeper_);
   net::ForeignRequest request{.peer = {}, .parameters = {}, .query = "operation=GetNextCACert", .content_type = "", .body = {}, .deadline = test::soon(), .request_id = ""};

@@ -385,14 +385,16 @@ TEST_F(ScepPendingTest, IsForgottenInTheEnd) {
   expect_failure(answer_to(late), bad_cert_id);
 }
 
-TEST_F(ScepPendingTest, ARegistrationThatIsOverGivesNoPassword) {
+TEST_F(ScepPendingTest, IsHandedOverUnderTheChallengeEvenWhenTheSecretIsOver) {
   const Box box("ML-DSA-65");
-  peer::Request wanted = first(box, desk_.challenge(reference_));
+  const std::string challenge = desk_.challenge(reference_);
+  peer::Request wanted = first(box, challenge);
   EXPECT_EQ(answer_to(wanted).status, "3");
   desk_.approves = true;
   desk_.close(reference_);
+  open();
   wanted.type = "20";
-  expect_failure(answer_to(wanted), bad_request);
+  EXPECT_EQ(key_in(opened(answer_to(wanted), challenge)), peer::public_key_info(box.key.get()));
 }
 
 TEST_F(ScepPendingTest, AsManyWaitAsARegistrationMayHave) {

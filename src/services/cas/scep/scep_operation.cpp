@@ -163,14 +163,14 @@ Result<ScepOperation::Decision> ScepOperation::order(const Question& question, c
               .request_hash = request_hash(question.request, request.key(), renews),
               .renews = std::move(renews)};
   auto decided = parts_.desk.order(asked, question.deadline, question.request_id);
-  const ScepPending pending{.transaction_id = question.request.transaction_id(),
-                            .signer = hash_of(question.request.signer_key().der()),
-                            .reference = registration.reference,
-                            .ticket = ""};
-  return outcome(std::move(decided), pending, std::move(password));
+  return outcome(std::move(decided), {.transaction_id = question.request.transaction_id(),
+                                      .signer = hash_of(question.request.signer_key().der()),
+                                      .reference = registration.reference,
+                                      .ticket = "",
+                                      .password = std::move(password)});
 }
 
-Result<ScepOperation::Decision> ScepOperation::outcome(Result<Outcome> decided, const ScepPending& pending, Secret password) {
+Result<ScepOperation::Decision> ScepOperation::outcome(Result<Outcome> decided, ScepPending pending) {
   if (!decided) {
     if (passes_by(decided.error().code)) return fail(decided.error());
     return Decision{.status = ScepStatus::failure, .fault = fault(ScepFailInfo::bad_request, decided.error().message)};
@@ -178,20 +178,21 @@ Result<ScepOperation::Decision> ScepOperation::outcome(Result<Outcome> decided, 
   if (const auto* waiting = std::get_if<Waiting>(&*decided)) {
     // A client that dies before it reads the answer sends its request again and gets the same ticket; it cannot poll before.
     node::crash_point("cas.scep.ordered");
-    ScepPending kept = pending;
-    kept.ticket = waiting->ticket;
-    TRY(parts_.transactions.keep(kept, parts_.clock.now_ms()));
+    if (pending.ticket != waiting->ticket) {
+      pending.ticket = waiting->ticket;
+      TRY(parts_.transactions.keep(pending, parts_.clock.now_ms()));
+    }
     return Decision{.status = ScepStatus::pending};
   }
   // The certificate alone: there are clients that take the first one for theirs, and GetCACert gives the others.
   const std::array certificates{std::get<Given>(*decided).certificate};
   ASSIGN_OR_RETURN(Bytes content, crypto::make_certs_only(certificates));
-  return Decision{.status = ScepStatus::success, .content = std::move(content), .password = std::move(password)};
+  return Decision{.status = ScepStatus::success, .content = std::move(content), .password = std::move(pending.password)};
 }
 
 Result<ScepOperation::Decision> ScepOperation::poll(const Question& question) {
   const Bytes signer = hash_of(question.request.signer_key().der());
-  ASSIGN_OR_RETURN(const auto pending, parts_.transactions.find(question.request.transaction_id(), signer, parts_.clock.now_ms()));
+  ASSIGN_OR_RETURN(auto pending, parts_.transactions.find(question.request.transaction_id(), signer, parts_.clock.now_ms()));
   const auto unknown = fault(ScepFailInfo::bad_cert_id, "no request of this transaction, signed with this key, waits");
   if (!pending) {
     parts_.desk.refused(Protocol::scep, "", "CertPoll for a transaction that its signer has not begun", question.request_id);
@@ -199,14 +200,7 @@ Result<ScepOperation::Decision> ScepOperation::poll(const Question& question) {
   }
   auto collected = parts_.desk.collect(pending->ticket);
   if (!collected && collected.error().code == ErrorCode::not_found) return Decision{.status = ScepStatus::failure, .fault = unknown};
-  Secret password;
-  if (collected && std::holds_alternative<Given>(*collected) && !encrypts(question.request.signer_key())) {
-    auto wanted = password_of(pending->reference);
-    if (!wanted && passes_by(wanted.error().code)) return fail(wanted.error());
-    if (!wanted) return Decision{.status = ScepStatus::failure, .fault = fault(ScepFailInfo::bad_request, wanted.error().message)};
-    password = *std::move(wanted);
-  }
-  return outcome(std::move(collected), *pending, std::move(password));
+  return outcome(std::move(collected), *std::move(pending));
 }
 
 // ---- GetCert, GetCRL ----

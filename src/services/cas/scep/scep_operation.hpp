@@ -67,7 +67,7 @@ class ScepOperation {
   Result<Registration> check_challenge(const crypto::SubjectRequest& request, std::string& claimed);
   Result<Secret> password_of(const std::string& reference);
   Result<Decision> order(const Question& question, const Registration& registration, const crypto::SubjectRequest& request, Bytes renews, Secret password);
-  Result<Decision> outcome(Result<Outcome> outcome, const ScepPending& pending, Secret password);
+  Result<Decision> outcome(Result<Outcome> decided, ScepPending pending);
   Result<Bytes> reply(const crypto::ScepRequest& request, Decision decision, const crypto::ScepRa& authority);
 
   const ScepParts parts_;

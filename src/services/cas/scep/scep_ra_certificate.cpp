@@ -54,7 +54,7 @@ Result<Bytes> certify(const ScepRaParts& parts, const crypto::SubjectPublicKey& 
   if (row.abandoned || row.revoked || row.intention.not_after <= now) return fail(ErrorCode::denied, "the certificate of this key is no longer good");
   if (row.issued) return row.der;
   ASSIGN_OR_RETURN(const Bytes der, sign_ra(parts, key, row.intention));
-  TRY(parts.record({.action = "scep.ra",
+  TRY(parts.record({.action = "certificate.issued",
                     .outcome = audit::Outcome::success,
                     .subject = parts.self.uri(),
                     .object = to_hex(row.intention.serial),

@@ -20,6 +20,7 @@ inline constexpr std::string_view scep_schema = R"sql(
     signer BLOB NOT NULL,              -- SHA-256 over the SubjectPublicKeyInfo that signed the request: whoever polls has that key
     reference TEXT NOT NULL,           -- of the registration
     ticket TEXT NOT NULL,              -- of the desk
+    sealed_password BLOB,              -- that the answer is encrypted under; NULL: under the signer's RSA key
     made_ms INTEGER NOT NULL,
     PRIMARY KEY (transaction_id, signer)
   ) STRICT;

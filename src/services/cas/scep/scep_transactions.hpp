@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/clock.hpp"
+#include "crypto/device.hpp"
 #include "store/store.hpp"
 
 namespace qanat::cas {
@@ -17,11 +18,12 @@ struct ScepPending {
   Bytes signer;  // SHA-256 over the SubjectPublicKeyInfo
   std::string reference;
   std::string ticket;
+  Secret password = {};  // the challengePassword, for a key that does not encrypt: by the time of the approval the registration's secret may be over
 };
 
 class ScepTransactions {
  public:
-  explicit ScepTransactions(store::Store& store) : store_(store) {}
+  ScepTransactions(store::Store& store, crypto::CryptoDevice& device) : store_(store), device_(device) {}
 
   /// Durable when it returns; in place of what was kept for the same transaction and key. `exhausted` if too many of the registration are kept.
   Result<void> keep(const ScepPending& pending, UnixMs now);
@@ -29,6 +31,7 @@ class ScepTransactions {
 
  private:
   store::Store& store_;
+  crypto::CryptoDevice& device_;
 };
 
 }  // namespace qanat::cas
