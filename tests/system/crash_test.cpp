@@ -490,10 +490,10 @@ TEST_F(CrashAtEveryStep, NamesEveryCrashPointOfTheSources) {
     for (const CrashRow& row : rows) listed.emplace(row.place);
   }
   // Those of commands, which no running network passes, are where the commands are tested; those of issuing to software of others in a suite of their own.
-  const std::string of_commands =
-      text_of(QANAT_SOURCE_DIR "/tests/system/root_ceremony_test.cpp") + text_of(QANAT_SOURCE_DIR "/tests/system/registration_test.cpp") +
-                                  text_of(QANAT_SOURCE_DIR "/tests/system/est_peers_test.cpp") +
-                                  text_of(QANAT_SOURCE_DIR "/tests/system/acme_crash_test.cpp");
+  std::string of_commands;
+  for (const char* file : {"root_ceremony_test.cpp", "registration_test.cpp", "est_peers_test.cpp", "acme_crash_test.cpp", "scep_peers_test.cpp"}) {
+    of_commands += text_of(QANAT_SOURCE_DIR "/tests/system/" + std::string(file));
+  }
   const std::regex killed(R"re(crash\("([a-z_.]+)")re");
   for (std::sregex_iterator found(of_commands.begin(), of_commands.end(), killed), end; found != end; ++found) listed.insert((*found)[1]);
   std::set<std::string> placed;

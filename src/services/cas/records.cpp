@@ -7,6 +7,7 @@
 #include "services/cas/ceis/made_keys.hpp"
 #include "services/cas/ceis/schema.hpp"
 #include "services/cas/csp/schema.hpp"
+#include "services/cas/scep/scep_schema.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -18,6 +19,7 @@ constexpr std::array migrations{
     store::Migration{4, enrolment_schema},
     store::Migration{5, made_keys_schema},
     store::Migration{6, acme_schema},
+    store::Migration{7, scep_schema},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }

@@ -132,7 +132,7 @@ CasService::CasService(node::Node& node, CasSettings settings, Attest attest, Vo
              .issued = [this] { csp_.issued(); },
              .revoked = [this](std::span<const Bytes> serials) { return csp_.revoked(serials); }}),
       registration_front_(node, desk_),
-      enrolment_(node, *records_, authorities_, settings_, desk_) {}
+      enrolment_(node, *records_, authorities_, settings_, desk_, csp_) {}
 
 Result<void> CasService::start() {
   desk_.start();

@@ -1,16 +1,19 @@
 #include "services/cas/ceis/enrolment.hpp"
 
+#include <algorithm>
 #include "services/cas/acme/acme_service.hpp"
 
 namespace qanat::cas {
 
-Enrolment::Enrolment(node::Node& node, Records& records, const Authorities& authorities, const CasSettings& settings, Desk& desk)
+Enrolment::Enrolment(node::Node& node, Records& records, const Authorities& authorities, const CasSettings& settings, Desk& desk, Csp& csp)
     : node_(node),
       authorities_(authorities),
       made_keys_(records.store(), node.device()),
       own_server_(node, records, authorities, settings.front.url),
       est_(desk, made_keys_, node.clock()),
       acme_(settings.acme, desk, records.store(), node.rng(), node.clock(), [&node](const audit::Event& event) { return node.record(event); }),
+      scep_(node, records, authorities, settings.front.url, desk,
+            {.issued = [&csp] { csp.issued(); }, .list = [&csp](Branch branch, std::string_view scope) { return csp.list(branch, scope); }}),
       front_(settings.enrolment, {.issue = [this](const crypto::PrivateKey& key, const crypto::AskedNames& names,
                                                   std::chrono::seconds lifetime) { return own_server_.issue(key, names, lifetime); },
                                   .client_roots = [&node, &authorities] { return client_roots(authorities, node.trust()); },
@@ -24,7 +27,11 @@ Result<void> Enrolment::start() {
   return front_.start(services());
 }
 
-std::vector<EnrolmentService> Enrolment::services() { return {est_.service(), acme_service(acme_)}; }
+std::vector<EnrolmentService> Enrolment::services() {
+  std::vector<EnrolmentService> out{est_.service(), acme_service(acme_)};
+  std::ranges::move(scep_.services(), std::back_inserter(out));
+  return out;
+}
 
 Result<void> Enrolment::keep_house(UnixMs now) {
   TRY(made_keys_.sweep(now));

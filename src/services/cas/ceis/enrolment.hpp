@@ -7,12 +7,13 @@
 #include "services/cas/ceis/own_server.hpp"
 #include "services/cas/csp/csp.hpp"
 #include "services/cas/est/est.hpp"
+#include "services/cas/scep/scep.hpp"
 
 namespace qanat::cas {
 
 class Enrolment {
  public:
-  Enrolment(node::Node& node, Records& records, const Authorities& authorities, const CasSettings& settings, Desk& desk);
+  Enrolment(node::Node& node, Records& records, const Authorities& authorities, const CasSettings& settings, Desk& desk, Csp& csp);
 
   /// Those that plain HTTP may carry too, for the listener of CSP. That one must stop before this object.
   [[nodiscard]] std::vector<net::ForeignService> plain() { return front_.plain(services()); }
@@ -30,6 +31,7 @@ class Enrolment {
   OwnServer own_server_;
   est::Est est_;
   Acme acme_;
+  Scep scep_;
   EnrolmentFront front_;  // last: the first to go
 };
 

@@ -21,6 +21,7 @@ constexpr std::array status_keys{ml_dsa_65, ml_dsa_87, sm2, ecdsa_p384};
 constexpr std::array signing_keys{rsa, ecdsa_p256, ecdsa_p384, sm2, ml_dsa_44, ml_dsa_65, ml_dsa_87};
 constexpr std::array tls_keys{rsa, ecdsa_p256, ecdsa_p384, ml_dsa_44, ml_dsa_65, ml_dsa_87};
 constexpr std::array encryption_keys{rsa, ecdsa_p256, ecdsa_p384, sm2, ml_kem_768, ml_kem_1024};  // on P-256 and P-384: for ECDH
+constexpr std::array rsa_alone{rsa};
 
 constexpr std::array both_ends{ExtendedUsage::server_auth, ExtendedUsage::client_auth};
 constexpr std::array server_end{ExtendedUsage::server_auth};
@@ -30,6 +31,7 @@ constexpr std::array status{ExtendedUsage::ocsp_signing};
 constexpr crypto::KeyUsages signature{KeyUsage::digital_signature};
 constexpr crypto::KeyUsages no_usage{};
 constexpr crypto::KeyUsages transport{KeyUsage::key_encipherment, KeyUsage::key_agreement};
+constexpr crypto::KeyUsages signature_and_transport{KeyUsage::digital_signature, KeyUsage::key_encipherment};
 constexpr crypto::KeyUsages encryption{KeyUsage::key_encipherment, KeyUsage::data_encipherment, KeyUsage::key_agreement};  // GM/T 0015
 
 constexpr std::array profiles{
@@ -116,6 +118,15 @@ constexpr std::array profiles{
             .lifetime = a_year,
             .server_makes_keys = true,
             .says = "what is encrypted to a device; its key may be made here"},
+    Profile{.name = "scep-ra",
+            .naming = Naming::own,
+            .keys = rsa_alone,
+            .signing_usages = signature_and_transport,
+            .encryption_usages = no_usage,
+            .extended = {},
+            .lifetime_max = 2 * a_year,
+            .lifetime = a_year,
+            .says = "the registration authority of SCEP (RFC 8894 §2.1.2)"},
 };
 
 constexpr bool sound() {
