@@ -25,12 +25,15 @@ class SubjectPublicKey {
   [[nodiscard]] SubjectAlgorithm algorithm() const noexcept { return algorithm_; }
   [[nodiscard]] int bits() const noexcept { return bits_; }
   [[nodiscard]] const Bytes& der() const noexcept { return der_; }
+  /// The key itself, as it stands in the BIT STRING: a point, an RSAPublicKey, the octets of FIPS 203 or 204.
+  [[nodiscard]] const Bytes& octets() const noexcept { return octets_; }
   bool operator==(const SubjectPublicKey&) const = default;
 
  private:
   SubjectAlgorithm algorithm_{};
   int bits_ = 0;
   Bytes der_;
+  Bytes octets_;
 };
 
 /// What a request asks to be called, or a certificate calls its holder. Of the subject's distinguished name the common name alone; other attributes are read
@@ -95,6 +98,8 @@ class SubjectCertificate {
   [[nodiscard]] KeyUsages usages() const noexcept { return usages_; }  // of those above; none if the extension is absent
   [[nodiscard]] const std::vector<ExtendedUsage>& extended() const noexcept { return extended_; }
   [[nodiscard]] bool is_ca() const noexcept { return is_ca_; }
+  /// False if an AlgorithmIdentifier of the signature has parameters: none of SM2, ECDSA and ML-DSA may (RFC 5758 §3.2, RFC 9881 §2).
+  [[nodiscard]] bool bare_signature() const noexcept { return bare_signature_; }
   /// `denied` unless the issuer's name and signature are on it.
   [[nodiscard]] Result<void> signed_by(const Certificate& issuer) const;
 
@@ -105,6 +110,7 @@ class SubjectCertificate {
   KeyUsages usages_;
   std::vector<ExtendedUsage> extended_;
   bool is_ca_ = false;
+  bool bare_signature_ = false;
   Bytes serial_;
   Bytes issuer_key_id_;
   UnixMs not_before_ = 0;

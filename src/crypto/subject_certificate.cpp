@@ -63,6 +63,19 @@ std::vector<ExtendedUsage> read_extended(X509* cert) {
   return out;
 }
 
+bool is_bare(const X509_ALGOR* algorithm) {
+  int parameters = V_ASN1_UNDEF;
+  X509_ALGOR_get0(nullptr, &parameters, nullptr, algorithm);
+  return parameters == V_ASN1_UNDEF;
+}
+
+/// Both of them: the one that is signed, and the one beside the signature.
+bool has_bare_signature(const X509* cert) {
+  const X509_ALGOR* outer = nullptr;
+  X509_get0_signature(nullptr, &outer, cert);
+  return is_bare(outer) && is_bare(X509_get0_tbs_sigalg(cert));
+}
+
 /// X509_check_purpose reads the extensions: a malformed one is found here.
 Result<X509Certificate> read_native(ByteView der) {
   ASSIGN_OR_RETURN(X509Certificate out, (from_der<X509Certificate, d2i_X509>(der, certificate_where)));
@@ -144,6 +157,7 @@ Result<SubjectCertificate> SubjectCertificate::parse(ByteView der) {
   out.usages_ = read_usages(cert);
   out.extended_ = read_extended(cert);
   out.is_ca_ = (X509_get_extension_flags(cert) & EXFLAG_CA) != 0;
+  out.bare_signature_ = has_bare_signature(cert);
   out.der_ = to_bytes(der);
   return out;
 }

@@ -22,6 +22,7 @@ constexpr std::array profiles{
     Profile{CertificateUse::issuing_ca, KU_KEY_CERT_SIGN | KU_CRL_SIGN | KU_DIGITAL_SIGNATURE, true, 0},
     Profile{CertificateUse::tls_and_signing, KU_DIGITAL_SIGNATURE, false, std::nullopt},
     Profile{CertificateUse::ocsp_signer, KU_DIGITAL_SIGNATURE, false, std::nullopt},
+    Profile{CertificateUse::standalone_ca, KU_KEY_CERT_SIGN | KU_CRL_SIGN | KU_DIGITAL_SIGNATURE, true, 0},
 };
 
 struct KeyUsageBit {
@@ -58,9 +59,8 @@ Result<void> check_template(const CertificateTemplate& wanted) {
 
 /// The issuer may sign, and the key is its own.
 Result<void> check_issuer(const CertificateTemplate& wanted, const Certificate* issuer, const PrivateKey& issuer_key, EVP_PKEY* native_key) {
-  if (issuer == nullptr && wanted.use != CertificateUse::root_ca) {
-    return fail(ErrorCode::invalid_argument, "issue: only a root's certificate has no issuer");
-  }
+  const bool own_root = wanted.use == CertificateUse::root_ca || wanted.use == CertificateUse::standalone_ca;
+  if (issuer == nullptr && !own_root) return fail(ErrorCode::invalid_argument, "issue: only a root's certificate has no issuer");
   if (issuer != nullptr) return check_issuing_key(*issuer, issuer_key, native_key);
   ASSIGN_OR_RETURN(const Bytes public_key, public_octets_of(native_key));
   if (wanted.key_algorithm != issuer_key.algorithm || public_key != wanted.public_key) {

@@ -5,6 +5,7 @@
 #include "node/subscriber.hpp"
 #include "services/cas/ceis/names.hpp"
 #include "services/cas/ceis/proof.hpp"
+#include "services/cas/device_authority.hpp"
 #include "services/cas/own.hpp"
 #include "wire/base64.hpp"
 #include "wire/qfc2_enrol.hpp"
@@ -130,6 +131,16 @@ Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettin
 Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, Attest attest) {
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "cas.db", node.device()));
   ASSIGN_OR_RETURN(Authorities authorities, records->authorities(node.suite()));
+  ASSIGN_OR_RETURN(const bool made, ensure_device_authority(*records, authorities, node.clock().now_ms(), node.rng()));
+  if (made) {
+    ASSIGN_OR_RETURN(authorities, records->authorities(node.suite()));
+    TRY(node.record({.action = "authority.made",
+                     .outcome = audit::Outcome::success,
+                     .subject = node.identity().uri(),
+                     .object = authorities.devices->certificate.subject(),
+                     .reason = "",
+                     .request_id = ""}));
+  }
   std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(attest), std::move(records), std::move(authorities)));
   ASSIGN_OR_RETURN(node::Credentials credentials, own_credentials(node, service->issuer_, service->authorities_.ml_dsa, service->settings_.element_lifetime));
   node.use_credentials(std::move(credentials),
@@ -194,6 +205,7 @@ Result<net::Response> CasService::enrol_element(Endpoint endpoint, const net::Re
                                                        .expectation = expectation.id,
                                                        .overlap = Overlap::refused,
                                                        .lifetime = settings_.element_lifetime,
+                                                       .profile = &profile(identity.kind == Kind::op ? "operator" : "element"),
                                                        .ml_dsa = std::move(ml_dsa),
                                                        .classical = std::move(classical)},
                                                       node_.clock().now_ms()));
@@ -224,6 +236,7 @@ Result<net::Response> CasService::enrol_terminal(const net::Request& request, no
                                   .expectation = std::nullopt,
                                   .overlap = Overlap::refused,
                                   .lifetime = settings_.terminal_lifetime,
+                                  .profile = &profile("terminal-signing"),
                                   .ml_dsa = std::move(ml_dsa),
                                   .classical = std::move(classical)},
                                  node_.clock().now_ms()));
@@ -257,7 +270,7 @@ Result<net::Response> CasService::status(const net::Request& request) const {
 /// `branch=ml_dsa&list=full`: the names of csp/places.hpp.
 Result<net::Response> CasService::list(const net::Request& request) const {
   const std::string_view query = request.query;
-  for (const Branch branch : all_branches) {
+  for (const Branch branch : authorities_.branches()) {
     const std::string beginning = "branch=" + std::string(name(branch)) + "&list=";
     if (!query.starts_with(beginning)) continue;
     const auto found = csp_.list(branch, query.substr(beginning.size()));
