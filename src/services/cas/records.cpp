@@ -3,6 +3,7 @@
 #include "crypto/kdf.hpp"
 #include "services/cas/authority_contexts.hpp"
 #include "services/cas/authority_schema.hpp"
+#include "services/cas/ceis/cmp_schema.hpp"
 #include "services/cas/ceis/schema.hpp"
 #include "services/cas/csp/schema.hpp"
 
@@ -14,6 +15,7 @@ constexpr std::array migrations{
     store::Migration{2, status_schema},
     store::Migration{3, authority_schema},
     store::Migration{4, enrolment_schema},
+    store::Migration{5, cmp_schema},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }
