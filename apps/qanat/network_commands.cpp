@@ -42,6 +42,8 @@ void print_table(const Network& network, const RunningNetwork& running) {
         "  certificate status for everybody's software: OCSP http://127.0.0.1:{0}/ocsp, revocation lists http://127.0.0.1:{0}/crl/ml_dsa.crl and "
         "classical.crl\n",
         element.status_port);
+    if (element.enrolment_port == 0) continue;
+    fmt::print("  certificates for everybody's software: https://localhost:{} (its CAs: {})\n", element.enrolment_port, (network.trust() / enrolment_roots_file).string());
   }
   print_sae_listeners(network);
 }

@@ -6,6 +6,7 @@ namespace qanat::cas {
 namespace {
 
 constexpr std::int64_t status_max_s = 7LL * 86400;
+constexpr std::int64_t enrolment_lifetime_max_s = 398LL * 86400;  // what clients of the web take
 constexpr std::size_t url_octets_max = 200;  // with the paths of csp/places.hpp behind it, within what a certificate's extension takes (256)
 
 std::chrono::seconds span(node::Config& table, std::string_view key, std::int64_t max, std::chrono::seconds absent) {
@@ -29,6 +30,34 @@ FrontSettings read_front(node::Config table) {
   if (std::ranges::any_of(out.url, [](char c) { return c <= ' ' || c > '~'; })) table.reject("url", "must be printable ASCII without spaces");
   if (out.url.starts_with("http://0.0.0.0:") || out.url.starts_with("http://[::]:")) {
     table.reject("url", "must be there where the address is that of all interfaces");
+  }
+  if (port == 0) table.reject("port", "must be there where url is");
+  return out;
+}
+
+bool is_everywhere(const std::string& address) { return address == "0.0.0.0" || address == "::"; }
+
+EnrolmentSettings read_enrolment(node::Config table) {
+  EnrolmentSettings out;
+  net::ForeignSettings& listener = out.listener;
+  listener.address = table.text("address", "127.0.0.1");
+  const std::int64_t port = table.integer("port", 0, 65535, 0);
+  listener.port = static_cast<std::uint16_t>(port);
+  listener.limits.connections_max = static_cast<std::size_t>(table.integer("connections_max", 1, 100000, static_cast<std::int64_t>(listener.limits.connections_max)));
+  out.dns = table.texts("dns");
+  out.addresses = table.texts("addresses");
+  if (out.addresses.empty() && !is_everywhere(listener.address)) out.addresses.push_back(listener.address);
+  out.lifetime = span(table, "certificate_lifetime_s", enrolment_lifetime_max_s, out.lifetime);
+  out.workers = static_cast<std::size_t>(table.integer("workers", 1, 256, static_cast<std::int64_t>(out.workers)));
+  out.waiting_max = static_cast<std::size_t>(table.integer("waiting_max", 1, 100000, static_cast<std::int64_t>(out.waiting_max)));
+  const std::string host = !out.dns.empty() ? out.dns.front() : out.addresses.empty() ? std::string() : out.addresses.front();
+  const std::string absent = port == 0 || host.empty() ? std::string() : "https://" + (host.contains(':') ? '[' + host + ']' : host) + ':' + std::to_string(port);
+  out.url = table.text("url", absent);
+  if (port != 0 && host.empty()) table.reject("dns", "must be there where the address is that of all interfaces: the listener's certificates need a name");
+  if (out.url.empty()) return out;
+  if (!out.url.starts_with("https://") || out.url.ends_with('/') || out.url.size() > url_octets_max ||
+      std::ranges::any_of(out.url, [](char c) { return c <= ' ' || c > '~'; })) {
+    table.reject("url", "must begin with https://, must not end with '/', must be printable ASCII without spaces of at most " + std::to_string(url_octets_max) + " octets");
   }
   if (port == 0) table.reject("port", "must be there where url is");
   return out;
@@ -61,6 +90,7 @@ CasSettings CasSettings::read(node::Config& config) {
   out.responder_lifetime = span(table, "responder_lifetime_s", profile("ocsp-signer").lifetime_max.count(), out.responder_lifetime);
   out.crl_lifetime = span(table, "crl_lifetime_s", status_max_s, out.crl_lifetime);
   out.front = read_front(table.table("listener"));
+  out.enrolment = read_enrolment(table.table("enrolment"));
   out.directory = read_directory(table.table("directory"));
   return out;
 }

@@ -1,16 +1,17 @@
-// Settings of CAS: how long what it signs holds, where it serves status to everybody, and the directory that it publishes in.
+// Settings of CAS: how long what it signs holds, where it serves status and enrolment to everybody, and the directory that it publishes in.
 #pragma once
 
 #include <chrono>
 
 #include "node/config.hpp"
+#include "services/cas/ceis/front.hpp"
 #include "services/cas/ceis/profiles.hpp"
 #include "services/cas/csp/status_front.hpp"
 #include "services/cas/ldap/directory.hpp"
 
 namespace qanat::cas {
 
-/// Tables [cas], [cas.listener] and [cas.directory].
+/// Tables [cas], [cas.listener], [cas.enrolment] and [cas.directory].
 struct CasSettings {
   std::chrono::seconds element_lifetime = profile("element").lifetime;
   std::chrono::seconds terminal_lifetime = profile("terminal-signing").lifetime;
@@ -20,6 +21,7 @@ struct CasSettings {
   std::chrono::seconds responder_lifetime = profile("ocsp-signer").lifetime;  // of the certificates of those who sign answers
   std::chrono::seconds crl_lifetime = std::chrono::days(1);        // nextUpdate − thisUpdate of a revocation list
   FrontSettings front{};
+  EnrolmentSettings enrolment{};
   DirectorySettings directory{};
 
   static CasSettings read(node::Config& config);
