@@ -52,6 +52,7 @@ class SubjectRequest {
  public:
   /// Checks the self-signature (SM2 with the standard distinguishing id, then with the empty one, as the openssl program makes it): `denied` if neither holds.
   static Result<SubjectRequest> parse(ByteView der);
+  static Result<SubjectRequest> parse_pem(std::string_view pem);  // the first one of a text of at most 64 KiB
   /// The same for a request whose signature is to be ignored: EST's serverkeygen (RFC 7030 §4.4.1).
   static Result<SubjectRequest> parse_unproved(ByteView der);
   [[nodiscard]] const Bytes& der() const noexcept { return der_; }
@@ -88,6 +89,8 @@ class SubjectCertificate {
  public:
   /// Its signature is not looked at; names of kinds that AskedNames has not are read over.
   static Result<SubjectCertificate> parse(ByteView der);
+  /// The first certificate of a PEM text of at most 64 KiB.
+  static Result<SubjectCertificate> parse_pem(std::string_view pem);
   [[nodiscard]] const Bytes& der() const noexcept { return der_; }
   [[nodiscard]] const SubjectPublicKey& key() const noexcept { return *key_; }
   [[nodiscard]] const AskedNames& names() const noexcept { return names_; }
@@ -116,6 +119,9 @@ class SubjectCertificate {
   UnixMs not_before_ = 0;
   UnixMs not_after_ = 0;
 };
+
+/// PEM of a certificate.
+std::string certificate_pem(ByteView der);
 
 /// What is to be signed. Names are those that policy gives, not those that were asked for.
 struct SubjectTemplate {

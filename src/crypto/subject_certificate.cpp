@@ -1,8 +1,11 @@
 // Certificates for software that others wrote: reading them, and issuing them (RFC 5280; ML-DSA subjects: RFC 9881; ML-KEM subjects: RFC 9935; the relation of
 // two certificates of one subject: RFC 9763).
+#include <openssl/pem.h>
+
 #include <algorithm>
 #include <array>
 
+#include "base/check.hpp"
 #include "crypto/subject.hpp"
 #include "crypto/subject_names.hpp"
 #include "crypto/x509_extensions.hpp"
@@ -160,6 +163,23 @@ Result<SubjectCertificate> SubjectCertificate::parse(ByteView der) {
   out.bare_signature_ = has_bare_signature(cert);
   out.der_ = to_bytes(der);
   return out;
+}
+
+Result<SubjectCertificate> SubjectCertificate::parse_pem(std::string_view pem) {
+  const ErrorScope errors;
+  if (pem.size() > max_der_octets) return fail(ErrorCode::invalid_argument, "PEM: over " + std::to_string(max_der_octets) + " octets");
+  const MemoryBio in(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  const X509Certificate cert(in ? PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr) : nullptr);
+  if (!cert) return fail(ErrorCode::invalid_argument, "PEM: no certificate in it");
+  return parse(to_der<i2d_X509>(cert.get()));
+}
+
+std::string certificate_pem(ByteView der) {
+  const MemoryBio out(BIO_new(BIO_s_mem()));
+  CHECK(out && PEM_write_bio(out.get(), PEM_STRING_X509, "", der.data(), static_cast<long>(der.size())) > 0);
+  char* text = nullptr;
+  const long length = BIO_get_mem_data(out.get(), &text);
+  return {text, static_cast<std::size_t>(length)};
 }
 
 Result<void> SubjectCertificate::signed_by(const Certificate& issuer) const {

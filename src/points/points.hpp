@@ -92,6 +92,8 @@ enum class Endpoint : std::uint8_t {
   x5_behaviour,
   x12_record,
   x12_notice,
+  x3_identity,
+  x5_registration,
   count_,
 };
 

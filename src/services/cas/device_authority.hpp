@@ -1,5 +1,5 @@
-// The device CA: signs for RSA and ECDSA keys of software that cannot verify ML-DSA or SM2 (docs/adr/0017-device-ca.md). CAS makes it for itself. It has no root
-// above it and stands in no trust folder: nothing that it signs opens anything in this network.
+// The device CA: signs for RSA and ECDSA keys of software that cannot verify ML-DSA or SM2 (docs/adr/0017-device-ca.md). CAS makes it for itself. It has no
+// root above it and stands in no trust folder: nothing that it signs opens anything in this network.
 #pragma once
 
 #include "services/cas/records.hpp"

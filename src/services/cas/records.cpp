@@ -3,7 +3,7 @@
 #include "crypto/kdf.hpp"
 #include "services/cas/authority_contexts.hpp"
 #include "services/cas/authority_schema.hpp"
-#include "services/cas/ceis/cmp_schema.hpp"
+#include "services/cas/cmp/schema.hpp"
 #include "services/cas/ceis/schema.hpp"
 #include "services/cas/csp/schema.hpp"
 

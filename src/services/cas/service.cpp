@@ -93,6 +93,15 @@ Result<Attested> read_attested(const wire::Json& json) {
   return out;
 }
 
+/// Who is not in the register, or suspended there, gets no certificate.
+Result<void> read_vouched(const Uid& subject, const Result<wire::Json>& answer) {
+  if (!answer && answer.error().code == ErrorCode::not_found) return fail(ErrorCode::denied, "'" + subject.text() + "' is not in IAM's register: enter it there first (qanat iam create)");
+  if (!answer) return fail(answer.error());
+  ASSIGN_OR_RETURN(const std::string status, answer->text("status"));
+  if (status != "active") return fail(ErrorCode::denied, "'" + subject.text() + "' is " + status + " in IAM's register (qanat iam resume)");
+  return {};
+}
+
 Result<void> check_attested(const Attested& attested, const wire::Enrol& enrol, const Identity& agent) {
   const bool fits = attested.uid == enrol.uid && attested.number == enrol.number && attested.home_kms == enrol.kms_id && attested.domain == agent.domain &&
                     attested.device == enrol.device_kind;
@@ -109,7 +118,7 @@ std::string_view action_of(Endpoint endpoint) {
 
 }  // namespace
 
-CasService::CasService(node::Node& node, CasSettings settings, Attest attest, std::unique_ptr<Records> records, Authorities authorities)
+CasService::CasService(node::Node& node, CasSettings settings, Attest attest, Vouch vouch, std::unique_ptr<Records> records, Authorities authorities)
     : node_(node),
       settings_(std::move(settings)),
       attest_(std::move(attest)),
@@ -117,18 +126,39 @@ CasService::CasService(node::Node& node, CasSettings settings, Attest attest, st
       authorities_(std::move(authorities)),
       issuer_(*records_, authorities_, node.rng(), settings_.front.url),
       responder_(*records_, authorities_, settings_.status_lifetime),
-      csp_(node, settings_, *records_, authorities_) {}
+      csp_(node, settings_, *records_, authorities_),
+      desk_(node, *records_, authorities_, settings_.front.url, settings_.approval_retry,
+            {.vouch = std::move(vouch),
+             .issued = [this] { csp_.issued(); },
+             .revoked = [this](std::span<const Bytes> serials) { return csp_.revoked(serials); }}),
+      registration_front_(node, desk_) {}
+
+Result<void> CasService::start() {
+  desk_.start();
+  return csp_.start();
+}
+
+void CasService::stop() {
+  desk_.stop();
+  csp_.stop();
+}
 
 Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings) {
-  return open(node, std::move(settings), [&node](const Uid& uid, ByteView message, const net::Request& request) -> Result<Attested> {
+  Attest attest = [&node](const Uid& uid, ByteView message, const net::Request& request) -> Result<Attested> {
     ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
     const wire::Json body = wire::Json::object({{"uid", uid.text()}, {"enrol", wire::to_base64(message)}});
     ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(Endpoint::x3_enrolment, iam, body, request.deadline, request.request_id));
     return read_attested(answer);
-  });
+  };
+  Vouch vouch = [&node](const Uid& subject, Deadline deadline, const std::string& request_id) -> Result<void> {
+    ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
+    const auto answer = node.call_json(Endpoint::x3_identity, iam, wire::Json::object({{"uid", subject.text()}}), deadline, request_id);
+    return read_vouched(subject, answer);
+  };
+  return open(node, std::move(settings), std::move(attest), std::move(vouch));
 }
 
-Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, Attest attest) {
+Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, Attest attest, Vouch vouch) {
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "cas.db", node.device()));
   ASSIGN_OR_RETURN(Authorities authorities, records->authorities(node.suite()));
   ASSIGN_OR_RETURN(const bool made, ensure_device_authority(*records, authorities, node.clock().now_ms(), node.rng()));
@@ -141,7 +171,7 @@ Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettin
                      .reason = "",
                      .request_id = ""}));
   }
-  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(attest), std::move(records), std::move(authorities)));
+  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(attest), std::move(vouch), std::move(records), std::move(authorities)));
   ASSIGN_OR_RETURN(node::Credentials credentials, own_credentials(node, service->issuer_, service->authorities_.ml_dsa, service->settings_.element_lifetime));
   node.use_credentials(std::move(credentials),
                        [raw = service.get()](const crypto::Certificate& certificate, Deadline) { return raw->local_status(certificate); });
@@ -165,6 +195,9 @@ std::vector<points::Handler> CasService::handlers() {
                  }});
   out.push_back({Endpoint::x5_revoke, [this](const net::Request& request) {
                    return node::recorded(node_, "x-5.revoke", request, [&](node::Deed& deed) { return revoke(request, deed); });
+                 }});
+  out.push_back({Endpoint::x5_registration, [this](const net::Request& request) {
+                   return node::recorded(node_, "x-5.registration", request, [&](node::Deed& deed) { return registration_front_.answer(request, deed); });
                  }});
   for (const Endpoint endpoint : {Endpoint::cq1_status, Endpoint::cq2_status, Endpoint::cq3_status, Endpoint::x4_status}) {
     out.push_back({endpoint, [this](const net::Request& request) { return status(request); }});

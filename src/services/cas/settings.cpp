@@ -5,6 +5,7 @@
 namespace qanat::cas {
 namespace {
 
+constexpr std::int64_t retry_max_s = 86'400;
 constexpr std::int64_t status_max_s = 7LL * 86400;
 constexpr std::int64_t enrolment_lifetime_max_s = 398LL * 86400;  // what clients of the web take
 constexpr std::size_t url_octets_max = 200;  // with the paths of csp/places.hpp behind it, within what a certificate's extension takes (256)
@@ -89,6 +90,7 @@ CasSettings CasSettings::read(node::Config& config) {
   out.presigned_max = static_cast<std::size_t>(table.integer("presigned_max", 0, 1'000'000, static_cast<std::int64_t>(out.presigned_max)));
   out.responder_lifetime = span(table, "responder_lifetime_s", profile("ocsp-signer").lifetime_max.count(), out.responder_lifetime);
   out.crl_lifetime = span(table, "crl_lifetime_s", status_max_s, out.crl_lifetime);
+  out.approval_retry = span(table, "approval_retry_s", retry_max_s, out.approval_retry);
   out.front = read_front(table.table("listener"));
   out.enrolment = read_enrolment(table.table("enrolment"));
   out.directory = read_directory(table.table("directory"));

@@ -20,6 +20,7 @@ struct CasSettings {
   std::size_t presigned_max = 10'000;                             // answers made ahead
   std::chrono::seconds responder_lifetime = profile("ocsp-signer").lifetime;  // of the certificates of those who sign answers
   std::chrono::seconds crl_lifetime = std::chrono::days(1);        // nextUpdate − thisUpdate of a revocation list
+  std::chrono::seconds approval_retry{60};                         // after which one whose order waits for operators asks again
   FrontSettings front{};
   EnrolmentSettings enrolment{};
   DirectorySettings directory{};

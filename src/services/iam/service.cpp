@@ -140,6 +140,7 @@ Result<void> IamService::tell_revoked(store::Transaction& transaction, const Uid
 
 std::vector<points::Handler> IamService::handlers() {
   std::vector<points::Handler> out{recorded_handler(desk_, *this, Endpoint::x3_enrolment, "x-3.enrolment", &IamService::enrolment),
+                                   recorded_handler(desk_, *this, Endpoint::x3_identity, "x-3.identity", &IamService::identity),
                                    recorded_handler(desk_, *this, Endpoint::x5_subscriber, "x-5.subscriber", &IamService::administer),
                                    recorded_handler(desk_, *this, Endpoint::id1_subscriber, "id-1.subscriber", &IamService::look_up),
                                    recorded_handler(desk_, *this, Endpoint::pm1_token, "pm-1.token", &IamService::token)};
@@ -162,6 +163,16 @@ Result<net::Response> IamService::enrolment(const net::Request& request, node::D
   if (message.header.suite != node_.suite().id) return fail(ErrorCode::denied, "the Enrol message is of another suite than this network's");
   ASSIGN_OR_RETURN(const Subscriber subscriber, subscribers_.enrol(message, node_.clock().now_ms()));
   return node::json_response(describe(subscriber));
+}
+
+/// Whether CAS may certify a subject is CAS's to say; this is what the register holds of it.
+Result<net::Response> IamService::identity(const net::Request& request, node::Deed& deed) {
+  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+  TRY(json.only({"uid"}));
+  ASSIGN_OR_RETURN(const Uid uid, read_uid(json));
+  deed.object = uid.text();
+  ASSIGN_OR_RETURN(const IdentityRecord record, identities_.find(uid));
+  return node::json_response(outline(record));
 }
 
 Result<net::Response> IamService::administer(const net::Request& request, node::Deed& deed) {

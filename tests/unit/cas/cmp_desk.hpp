@@ -5,8 +5,8 @@
 
 #include "cmp_client.hpp"
 #include "crypto/kdf.hpp"
-#include "services/cas/ceis/cmp.hpp"
-#include "services/cas/ceis/cmp_schema.hpp"
+#include "services/cas/cmp/server.hpp"
+#include "services/cas/cmp/schema.hpp"
 #include "services/cas/ceis/issuer.hpp"
 #include "temporary_directory.hpp"
 #include "trusted_network.hpp"

@@ -87,10 +87,10 @@ TEST(LintTest, Validity) {
 }
 
 TEST(LintTest, Key) {
-  expect_refused(sound("server", SubjectAlgorithm::sm2), classical_ca, "key");               // not of the profile
-  expect_refused(sound("device", SubjectAlgorithm::ml_kem_768), ml_dsa_ca, "key");           // cannot sign
-  expect_refused(sound("device", SubjectAlgorithm::rsa), ml_dsa_ca, "key");                  // of another branch
-  expect_refused(sound("device", SubjectAlgorithm::ecdsa_p384), classical_ca, "key");        // that branch is the network's own
+  expect_refused(sound("server", SubjectAlgorithm::sm2), classical_ca, "key");         // not of the profile
+  expect_refused(sound("device", SubjectAlgorithm::ml_kem_768), ml_dsa_ca, "key");     // cannot sign
+  expect_refused(sound("device", SubjectAlgorithm::rsa), ml_dsa_ca, "key");            // of another branch
+  expect_refused(sound("device", SubjectAlgorithm::ecdsa_p384), classical_ca, "key");  // that branch is the network's own
   expect_refused(sound("device", SubjectAlgorithm::ml_dsa_65), device_ca, "key");
   expect_refused(sound("device", SubjectAlgorithm::sm2), device_ca, "key");
   Draft draft = sound("device", SubjectAlgorithm::rsa);
@@ -142,7 +142,8 @@ TEST(LintTest, RegisteredNames) {
   refuses([](Draft& draft) { draft.names.uris.emplace_back("tel:+8613800000001"); });
   refuses([](Draft& draft) { draft.names.mail.emplace_back("ops@box-7.example"); });
   refuses([](Draft& draft) { draft.names.addresses.emplace_back("192.0.2.7"); });
-  for (const char* bad : {"a b.example", "-a.example", "a-.example", "a..example", ".example", "a.example.", "a_b.example", "Box.example", "192.0.2.7", "*", "*.example", "a.*.example", "**.a.example"}) {
+  for (const char* bad : {"a b.example", "-a.example", "a-.example", "a..example", ".example", "a.example.", "a_b.example", "Box.example", "192.0.2.7", "*",
+                          "*.example", "a.*.example", "**.a.example"}) {
     refuses([&](Draft& draft) {
       draft.names.dns.emplace_back(bad);
       draft.allowed.dns.emplace_back(bad);
@@ -206,7 +207,9 @@ TEST(LintTest, ElementsKeepTheirBranches) {
 class LintSignedTest : public ::testing::Test {
  protected:
   LintSignedTest()
-      : rng_(must(crypto::open_rng())), ca_(must(make_device_authority("Test", lint_now, *rng_))), other_(must(make_device_authority("Test", lint_now, *rng_))) {
+      : rng_(must(crypto::open_rng())),
+        ca_(must(make_device_authority("Test", lint_now, *rng_))),
+        other_(must(make_device_authority("Test", lint_now, *rng_))) {
     const crypto::PrivateKey key = must(make_device_key(*rng_));
     const std::string head = "3076301006072a8648ce3d020106052b81040022036200";  // SubjectPublicKeyInfo of P-384
     subject_ = concat({*from_hex(head), must(crypto::public_octets(key))});

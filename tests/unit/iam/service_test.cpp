@@ -90,6 +90,20 @@ TEST_F(IamServiceTest, CreatedSubscriberGetsASecretOfItsOwn) {
   EXPECT_FALSE(shown.has("enrolment_secret"));
 }
 
+TEST_F(IamServiceTest, CasIsToldWhetherASubjectIsActive) {
+  json_of(create("alice"));
+  const auto outlined = [&](const std::string& uid) { return call(Endpoint::x3_identity, cas_id, wire::Json::object({{"uid", uid}})); };
+  const wire::Json active = json_of(outlined("alice"));
+  EXPECT_EQ(must(active.text("uid")), "alice");
+  EXPECT_EQ(must(active.text("status")), "active");
+  EXPECT_FALSE(active.has("version")) << "an outline, not the record";
+  json_of(operate("suspend", "alice"));
+  EXPECT_EQ(must(json_of(outlined("alice")).text("status")), "suspended");
+  EXPECT_EQ(refusal(outlined("nobody")), ErrorCode::not_found);
+  EXPECT_EQ(refusal(outlined("a b")), ErrorCode::invalid_argument);
+  EXPECT_EQ(refusal(call(Endpoint::x3_identity, cas_id, wire::Json::object({{"uid", "alice"}, {"op", "change"}}))), ErrorCode::invalid_argument);
+}
+
 TEST_F(IamServiceTest, SecretIsNotInTheDatabaseInClear) {
   const Secret secret = secret_in(json_of(create("alice")));
   service_.reset();  // the write-ahead log goes into the file

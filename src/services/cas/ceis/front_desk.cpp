@@ -15,9 +15,8 @@ constexpr std::int64_t renewals_live_max = 8;  // a holder that renews without e
 constexpr std::chrono::milliseconds collect_max{3000};
 constexpr std::size_t behaviour_object_max = 128;  // x12_record's limit
 
-constexpr std::array reasons{RevocationReason{"unspecified", 0},          RevocationReason{"keyCompromise", 1},
-                             RevocationReason{"affiliationChanged", 3},   RevocationReason{"superseded", 4},
-                             RevocationReason{"cessationOfOperation", 5}, RevocationReason{"privilegeWithdrawn", 9}};
+constexpr std::array reasons{RevocationReason{"unspecified", 0}, RevocationReason{"keyCompromise", 1},        RevocationReason{"affiliationChanged", 3},
+                             RevocationReason{"superseded", 4},  RevocationReason{"cessationOfOperation", 5}, RevocationReason{"privilegeWithdrawn", 9}};
 
 /// Names one request at the desk: another registration, key or name makes another one, whatever hash the protocol has.
 Bytes desk_hash(const Asked& asked, const crypto::AskedNames& names) {
@@ -85,13 +84,16 @@ std::string_view name(Protocol protocol) noexcept {
       return "cmp";
     case Protocol::scep:
       return "scep";
+    case Protocol::by_hand:
+      return "by_hand";
   }
   return {};
 }
 
 std::span<const RevocationReason> all_revocation_reasons() noexcept { return reasons; }
 
-FrontDesk::FrontDesk(node::Node& node, Records& records, const Authorities& authorities, std::string status_url, std::chrono::seconds retry_after, DeskLinks links)
+FrontDesk::FrontDesk(node::Node& node, Records& records, const Authorities& authorities, std::string status_url, std::chrono::seconds retry_after,
+                     DeskLinks links)
     : node_(node),
       records_(records),
       authorities_(authorities),
@@ -194,7 +196,8 @@ Result<void> FrontDesk::check(const Asked& asked, Passed& passed) {
   const Registration& registration = passed.registration;
   if (registration.closed) return fail(ErrorCode::denied, "registration " + registration.reference + " is closed");
   if (!takes(*registration.profile, asked.key.algorithm())) {
-    return fail(ErrorCode::denied, "profile " + std::string(registration.profile->name) + " takes no key of " + std::string(crypto::name(asked.key.algorithm())));
+    return fail(ErrorCode::denied,
+                "profile " + std::string(registration.profile->name) + " takes no key of " + std::string(crypto::name(asked.key.algorithm())));
   }
   TRY(check_possession(asked, registration));
   if (asked.renews.empty()) return {};

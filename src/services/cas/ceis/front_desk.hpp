@@ -1,5 +1,5 @@
-// The desk (desk.hpp) over cas.db: registrations, IAM's word, profile, names, approval, lint; the intention durable before the signature, the certificate durable
-// before it is handed out.
+// The desk (desk.hpp) over cas.db: registrations, IAM's word, profile, names, approval, lint; the intention durable before the signature, the certificate
+// durable before it is handed out.
 #pragma once
 
 #include "services/cas/ceis/desk.hpp"
@@ -11,7 +11,7 @@ namespace qanat::cas {
 /// What the desk needs of others.
 struct DeskLinks {
   Vouch vouch;
-  std::function<void()> issued;                                   // certificates were issued (Csp::issued)
+  std::function<void()> issued;                                 // certificates were issued (Csp::issued)
   std::function<Result<void>(std::span<const Bytes>)> revoked;  // serials of certificates whose revocation is durable (Csp::revoked)
 };
 
@@ -51,7 +51,7 @@ class FrontDesk final : public Desk {
   };
   /// For the audit record.
   struct Trail {
-    std::string who;             // where the subject is not known
+    std::string who;  // where the subject is not known
     std::optional<Uid> subject;
     std::string object;
   };

@@ -29,7 +29,8 @@ Result<void> lint_validity(const Draft& draft, const Under& under) {
   if (draft.not_before >= draft.not_after) return refuse("validity", "notAfter is not later than notBefore");
   if (draft.not_before < under.not_before || draft.not_after > under.not_after) return refuse("validity", "not within that of the issuer");
   const auto max = static_cast<UnixMs>(std::chrono::milliseconds(draft.profile->lifetime_max).count());
-  if (draft.not_after - draft.not_before > max + backdating_ms) return refuse("validity", "longer than profile " + std::string(draft.profile->name) + " has it");
+  if (draft.not_after - draft.not_before > max + backdating_ms)
+    return refuse("validity", "longer than profile " + std::string(draft.profile->name) + " has it");
   return {};
 }
 
@@ -56,7 +57,8 @@ bool fits_branch(const Draft& draft, Branch branch) {
 
 Result<void> lint_key(const Draft& draft, const Under& under) {
   if (!takes(*draft.profile, draft.algorithm)) return refuse("key", "profile " + std::string(draft.profile->name) + " takes no key of " + algorithm_of(draft));
-  if (!fits_branch(draft, under.branch)) return refuse("key", "the CA of branch " + std::string(name(under.branch)) + " signs for no key of " + algorithm_of(draft));
+  if (!fits_branch(draft, under.branch))
+    return refuse("key", "the CA of branch " + std::string(name(under.branch)) + " signs for no key of " + algorithm_of(draft));
   if (draft.algorithm == crypto::SubjectAlgorithm::rsa && (draft.bits < lint_rsa_min || draft.bits > lint_rsa_max)) {
     return refuse("key", "RSA of " + std::to_string(draft.bits) + " bits");
   }
@@ -64,7 +66,8 @@ Result<void> lint_key(const Draft& draft, const Under& under) {
 }
 
 Result<void> lint_usages(const Draft& draft) {
-  if ((draft.usages.bits & ~crypto::usages_possible(draft.algorithm).bits) != 0) return refuse("usage", "none that a key of " + algorithm_of(draft) + " is fit for");
+  if ((draft.usages.bits & ~crypto::usages_possible(draft.algorithm).bits) != 0)
+    return refuse("usage", "none that a key of " + algorithm_of(draft) + " is fit for");
   if (draft.usages.bits == 0 || draft.usages != usages_of(*draft.profile, draft.algorithm)) {
     return refuse("usage", "not what profile " + std::string(draft.profile->name) + " gives");
   }
@@ -120,7 +123,8 @@ Result<void> lint_element_names(const Draft& draft) {
   if (names.uris.size() != (terminal ? 2U : 1U)) return refuse("names", "not as many URIs as profile " + std::string(draft.profile->name) + " has");
   const auto identity = Identity::parse_uri(names.uris.front());
   if (!identity) return refuse("names", "'" + names.uris.front() + "' is no element's");
-  if (terminal != apps.has(identity->kind)) return refuse("names", "'" + names.uris.front() + "' is of another kind than profile " + std::string(draft.profile->name));
+  if (terminal != apps.has(identity->kind))
+    return refuse("names", "'" + names.uris.front() + "' is of another kind than profile " + std::string(draft.profile->name));
   if (terminal && !names.uris.back().starts_with("tel:+")) return refuse("names", "'" + names.uris.back() + "' is no number");
   return {};
 }
@@ -175,8 +179,7 @@ bool is_dns_name(std::string_view text) noexcept {
     const std::size_t dot = text.find('.');
     const std::string_view label = text.substr(0, dot);
     if (label.empty() || label.size() > label_max || label.front() == '-' || label.back() == '-') return false;
-    const bool fits = std::ranges::all_of(
-        label, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-'; });
+    const bool fits = std::ranges::all_of(label, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-'; });
     if (!fits) return false;
     if (dot == std::string_view::npos) break;
     text.remove_prefix(dot + 1);
@@ -209,7 +212,8 @@ Result<void> lint_signed(ByteView der, const Draft& draft, const crypto::Certifi
   if (certificate->names() != draft.names) return refuse_signed("name");
   if (certificate->usages() != draft.usages || certificate->extended() != draft.extended) return refuse_signed("usage");
   if (certificate->serial() != draft.serial) return refuse_signed("serial");
-  if (certificate->not_before() / 1000 != draft.not_before / 1000 || certificate->not_after() / 1000 != draft.not_after / 1000) return refuse_signed("validity");
+  if (certificate->not_before() / 1000 != draft.not_before / 1000 || certificate->not_after() / 1000 != draft.not_after / 1000)
+    return refuse_signed("validity");
   if (const auto held = certificate->signed_by(issuer); !held) return refuse("signed", held.error().message);
   return {};
 }

@@ -16,7 +16,8 @@ constexpr std::size_t reference_octets_max = 64;
 /// From the outside: cut, and without what could forge a line.
 std::string shown(std::string_view text, std::size_t most) {
   std::string out(text.substr(0, most));
-  std::ranges::replace_if(out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f; }, '?');
+  std::ranges::replace_if(
+      out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f; }, '?');
   return out;
 }
 
@@ -60,15 +61,16 @@ void Refusals::behaved(const Uid& subject, std::string action, std::string_view 
   {
     const std::lock_guard lock(mutex_);
     if (behaviour_.size() >= behaviour_waiting_max) behaviour_.pop_front();
-    behaviour_.push_back({.subject = subject, .action = std::move(action), .outcome = std::string(outcome), .object = std::move(object), .at = node_.clock().now_ms()});
+    behaviour_.push_back(
+        {.subject = subject, .action = std::move(action), .outcome = std::string(outcome), .object = std::move(object), .at = node_.clock().now_ms()});
   }
   changed_.notify_all();
 }
 
 void Refusals::record(std::string_view protocol, std::string_view object, std::string_view why, std::string_view request_id) {
   const std::string action = "ceis." + std::string(protocol);
-  const auto done = node_.record(
-      {.action = action, .outcome = audit::Outcome::refused, .subject = object, .object = object, .reason = why, .request_id = request_id});
+  const auto done =
+      node_.record({.action = action, .outcome = audit::Outcome::refused, .subject = object, .object = object, .reason = why, .request_id = request_id});
   // The refusal stands whether it is on record or not.
   if (!done) node::log(node::LogLevel::error, "{}: a refusal could not be recorded: {}", action, done.error().message);
 }
@@ -109,11 +111,12 @@ void Refusals::run() {
 Result<void> Refusals::send(const std::vector<Behaviour>& batch) {
   wire::Json records = wire::Json::array();
   for (const Behaviour& one : batch) {
-    records.push(wire::Json::object(
-        {{"time_ms", one.at}, {"uid", one.subject.text()}, {"action", one.action}, {"outcome", one.outcome}, {"object", one.object}}));
+    records.push(
+        wire::Json::object({{"time_ms", one.at}, {"uid", one.subject.text()}, {"action", one.action}, {"outcome", one.outcome}, {"object", one.object}}));
   }
   ASSIGN_OR_RETURN(const std::string iam, node_.peer_of(Kind::iam));
-  TRY(node_.call_json(points::Endpoint::x12_record, iam, wire::Json::object({{"records", records}}), Deadline::after(behaviour_send_max), node_.new_request_id()));
+  TRY(node_.call_json(points::Endpoint::x12_record, iam, wire::Json::object({{"records", records}}), Deadline::after(behaviour_send_max),
+                      node_.new_request_id()));
   return {};
 }
 

@@ -1,5 +1,5 @@
-// What the enrolment protocols refuse before it comes to an order: on the audit record, and as behaviour of the subject at IAM. Strangers can make any number
-// of these, so what is written is bounded: so many a second one by one, the rest counted together.
+// What the enrolment protocols refuse before it comes to an order: on the audit record, and as behaviour of the subject at IAM. Strangers can make any
+// number of these, so what is written is bounded: so many a second one by one, the rest counted together.
 #pragma once
 
 #include <condition_variable>
@@ -46,10 +46,10 @@ class Refusals {
   node::Node& node_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  UnixMs second_ = 0;                          // that the count below is of
-  std::size_t written_ = 0;                    // one by one in this second
+  UnixMs second_ = 0;                           // that the count below is of
+  std::size_t written_ = 0;                     // one by one in this second
   std::map<std::string, std::size_t> counted_;  // by protocol
-  std::deque<Behaviour> behaviour_;            // for IAM; the oldest goes when it is full
+  std::deque<Behaviour> behaviour_;             // for IAM; the oldest goes when it is full
   bool stopping_ = false;
   std::thread thread_;
 };

@@ -56,7 +56,8 @@ RegistrationRow registration_row(const store::Row& row) {
 Result<Registration> whole(RegistrationRow row) {
   Registration out = std::move(row.registration);
   out.profile = find_profile(row.profile);
-  if (out.profile == nullptr) return fail(ErrorCode::internal, "cas.db: registration " + out.reference + " is of profile '" + row.profile + "', which this program has not");
+  if (out.profile == nullptr)
+    return fail(ErrorCode::internal, "cas.db: registration " + out.reference + " is of profile '" + row.profile + "', which this program has not");
   ASSIGN_OR_RETURN(out.dns, read_name_list(row.dns));
   return out;
 }
@@ -71,14 +72,14 @@ Result<void> Registrations::create(const Registration& registration, const Secre
   const std::string dns = name_list(registration.dns);
   return store_.transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(secret_context(registration.reference), secret));
-    TRY(transaction.run("INSERT INTO registration (reference, subject, profile, common_name, dns, approval, reusable, ra_vouches, lifetime_s, not_after_ms, "
-                        "sealed_secret, made_by, made_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        {std::string_view(registration.reference), std::string_view(registration.subject.text()), registration.profile->name,
-                         std::string_view(registration.common_name), std::string_view(dns),
-                         std::string_view(registration.approval == Approval::four_eyes ? "four_eyes" : "automatic"),
-                         std::int64_t{registration.reusable ? 1 : 0}, std::int64_t{registration.ra_vouches ? 1 : 0},
-                         static_cast<std::int64_t>(registration.lifetime.count()), store::column(registration.not_after_ms), ByteView(sealed),
-                         std::string_view(registration.made_by), store::column(registration.made_ms)}));
+    TRY(transaction.run(
+        "INSERT INTO registration (reference, subject, profile, common_name, dns, approval, reusable, ra_vouches, lifetime_s, not_after_ms, "
+        "sealed_secret, made_by, made_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        {std::string_view(registration.reference), std::string_view(registration.subject.text()), registration.profile->name,
+         std::string_view(registration.common_name), std::string_view(dns),
+         std::string_view(registration.approval == Approval::four_eyes ? "four_eyes" : "automatic"), std::int64_t{registration.reusable ? 1 : 0},
+         std::int64_t{registration.ra_vouches ? 1 : 0}, static_cast<std::int64_t>(registration.lifetime.count()), store::column(registration.not_after_ms),
+         ByteView(sealed), std::string_view(registration.made_by), store::column(registration.made_ms)}));
     return {};
   });
 }
@@ -86,9 +87,8 @@ Result<void> Registrations::create(const Registration& registration, const Secre
 Result<Registration> Registrations::find(std::string_view reference) {
   static const std::string sql = "SELECT " + std::string(registration_columns) + " FROM registration WHERE reference = ?";
   std::optional<RegistrationRow> found;
-  TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query(sql, {reference}, [&](const store::Row& row) { found = registration_row(row); });
-  }));
+  TRY(store_.transact(
+      [&](store::Transaction& transaction) { return transaction.query(sql, {reference}, [&](const store::Row& row) { found = registration_row(row); }); }));
   if (!found) return no_registration(reference);
   return whole(*std::move(found));
 }
@@ -132,8 +132,7 @@ Result<std::vector<Registration>> Registrations::list(std::string_view after, st
 
 namespace {
 
-constexpr std::string_view order_columns =
-    "ticket, reference, request_hash, protocol, public_key, common_name, dns, possession, renews, state, why, made_ms";
+constexpr std::string_view order_columns = "ticket, reference, request_hash, protocol, public_key, common_name, dns, possession, renews, state, why, made_ms";
 
 struct OrderRow {
   HeldOrder order;
@@ -141,7 +140,7 @@ struct OrderRow {
 };
 
 Protocol protocol_named(std::string_view text) {
-  for (const Protocol one : {Protocol::est, Protocol::acme, Protocol::cmp, Protocol::scep}) {
+  for (const Protocol one : {Protocol::est, Protocol::acme, Protocol::cmp, Protocol::scep, Protocol::by_hand}) {
     if (name(one) == text) return one;
   }
   return {};
@@ -211,7 +210,8 @@ Result<HeldOrder> HeldOrders::enter(const HeldOrder& order, UnixMs now) {
     TRY(transaction.query("SELECT count(*) FROM enrolment_order WHERE reference = ? AND state = 'waiting'", {std::string_view(order.reference)},
                           [&](const store::Row& row) { waiting = row.integer(0); }));
     if (waiting >= waiting_orders_max) return fail(ErrorCode::exhausted, std::to_string(waiting) + " orders of this registration wait for approval already");
-    TRY(transaction.run("INSERT INTO enrolment_order (ticket, reference, request_hash, protocol, public_key, common_name, dns, possession, renews, state, why, "
+    TRY(
+        transaction.run("INSERT INTO enrolment_order (ticket, reference, request_hash, protocol, public_key, common_name, dns, possession, renews, state, why, "
                         "made_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'waiting', '', ?)",
                         {std::string_view(order.ticket), std::string_view(order.reference), ByteView(order.request_hash), name(order.protocol),
                          ByteView(order.public_key), std::string_view(order.names.common_name), std::string_view(dns),

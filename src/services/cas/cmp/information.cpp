@@ -3,7 +3,7 @@
 #include <array>
 
 #include "crypto/kdf.hpp"
-#include "services/cas/ceis/cmp_exchange.hpp"
+#include "services/cas/cmp/exchange.hpp"
 #include "services/cas/csp/places.hpp"
 
 namespace qanat::cas {

@@ -1,4 +1,4 @@
-#include "services/cas/ceis/cmp_signers.hpp"
+#include "services/cas/cmp/signers.hpp"
 
 #include "crypto/hybrid_sign.hpp"
 #include "crypto/kdf.hpp"

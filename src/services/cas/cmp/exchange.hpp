@@ -4,7 +4,7 @@
 #include <optional>
 #include <span>
 
-#include "services/cas/ceis/cmp.hpp"
+#include "services/cas/cmp/server.hpp"
 
 namespace qanat::cas {
 

@@ -1,9 +1,10 @@
-#include "services/cas/ceis/cmp_exchange.hpp"
+#include "services/cas/cmp/exchange.hpp"
 
 #include <algorithm>
 #include <array>
 
 #include "node/log.hpp"
+#include "wire/secret_text.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -21,28 +22,6 @@ constexpr std::size_t certificates_tried_max = 2;  // of extraCerts: the first i
 
 bool is_reference(std::string_view text) {
   return text.size() == reference_octets && text.starts_with("r-") && std::ranges::all_of(text.substr(2), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
-/// A registration's secret as its holder types it: base64url without padding. Computed, not looked up: the place in a table would show in the cache.
-Secret text_of(const Secret& octets) {
-  constexpr std::size_t digit_bits = 6;
-  Secret out((octets.size() * 8 + digit_bits - 1) / digit_bits);
-  const ByteView from = octets.reveal();
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    unsigned value = 0;
-    for (std::size_t bit = i * digit_bits; bit < (i + 1) * digit_bits; ++bit) {
-      value = value << 1U | (bit / 8 < from.size() ? (from[bit / 8] >> (7 - bit % 8)) & 1U : 0U);
-    }
-    // 'A'…'Z', 'a'…'z', '0'…'9', '-', '_': what is added at each border, without a branch.
-    int digit = 'A' + static_cast<int>(value);
-    const auto from_value = [value](unsigned border) { return static_cast<int>((border - 1 - value) >> 31U & 1U); };  // 1 where value >= border
-    digit += from_value(26) * ('a' - 'Z' - 1);
-    digit += from_value(52) * ('0' - 'z' - 1);
-    digit += from_value(62) * ('-' - '9' - 1);
-    digit += from_value(63) * ('_' - '-' - 1);
-    out.writable()[i] = static_cast<std::uint8_t>(digit);
-  }
-  return out;
 }
 
 }  // namespace
@@ -116,7 +95,7 @@ Result<CmpExchange::Caller> CmpExchange::by_secret() {
   if (!registration) return fail(registration.error());
   named_ = reference;
   ASSIGN_OR_RETURN(const Secret octets, parts_.desk.secret_of(reference));
-  Caller out{.registration = std::move(*registration), .secret = text_of(octets)};
+  Caller out{.registration = std::move(*registration), .secret = wire::base64url_text(octets)};
   const Result<void> holds = message_.check_mac(out.secret);
   if (holds) return Result<Caller>(std::move(out));
   if (holds.error().code == ErrorCode::unauthenticated) return same_for_all("the MAC does not hold");

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "crypto/cmp_answer.hpp"
-#include "services/cas/ceis/cmp_records.hpp"
+#include "services/cas/cmp/records.hpp"
 #include "services/cas/ceis/desk.hpp"
 #include "services/cas/csp/status_records.hpp"
 

@@ -1,4 +1,4 @@
-#include "services/cas/ceis/cmp_records.hpp"
+#include "services/cas/cmp/records.hpp"
 
 #include <array>
 

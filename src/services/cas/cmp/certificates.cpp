@@ -3,7 +3,7 @@
 
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
-#include "services/cas/ceis/cmp_exchange.hpp"
+#include "services/cas/cmp/exchange.hpp"
 
 namespace qanat::cas {
 namespace {

@@ -8,7 +8,7 @@
 #include <memory>
 #include <mutex>
 
-#include "services/cas/ceis/cmp.hpp"
+#include "services/cas/cmp/server.hpp"
 #include "services/cas/records.hpp"
 
 namespace qanat::cas {

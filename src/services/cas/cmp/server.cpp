@@ -1,7 +1,7 @@
-#include "services/cas/ceis/cmp.hpp"
+#include "services/cas/cmp/server.hpp"
 
 #include "node/crash_point.hpp"
-#include "services/cas/ceis/cmp_exchange.hpp"
+#include "services/cas/cmp/exchange.hpp"
 
 namespace qanat::cas {
 namespace {
