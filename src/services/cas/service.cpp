@@ -131,16 +131,23 @@ CasService::CasService(node::Node& node, CasSettings settings, Attest attest, Vo
             {.vouch = std::move(vouch),
              .issued = [this] { csp_.issued(); },
              .revoked = [this](std::span<const Bytes> serials) { return csp_.revoked(serials); }}),
-      registration_front_(node, desk_) {}
+      registration_front_(node, desk_),
+      cmp_(
+          node, desk_, *records_, authorities_, [this](Branch branch, std::string_view scope) { return csp_.list(branch, scope); }, settings_.cmp),
+      enrolment_workers_(settings_.enrolment.workers, settings_.enrolment.waiting_max) {}
 
 Result<void> CasService::start() {
   desk_.start();
+  TRY(cmp_.start());
+  csp_.serve_also({on_workers(cmp_.service(), enrolment_workers_)});
   return csp_.start();
 }
 
 void CasService::stop() {
-  desk_.stop();
   csp_.stop();
+  enrolment_workers_.stop(net::Waiting::drop);
+  cmp_.stop();
+  desk_.stop();
 }
 
 Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings) {

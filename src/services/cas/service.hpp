@@ -10,6 +10,7 @@
 #include "services/cas/ceis/registration_front.hpp"
 #include "services/cas/csp/csp.hpp"
 #include "services/cas/csp/responder.hpp"
+#include "services/cas/cmp/service.hpp"
 #include "services/cas/settings.hpp"
 
 namespace qanat::cas {
@@ -31,6 +32,9 @@ class CasService {
   static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings);
   /// The same with IAM's answer from elsewhere than the network.
   static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings, Attest attest, Vouch vouch);
+  ~CasService() { stop(); }
+  CasService(const CasService&) = delete;
+  CasService& operator=(const CasService&) = delete;
 
   std::vector<points::Handler> handlers();
 
@@ -63,6 +67,8 @@ class CasService {
   Csp csp_;
   FrontDesk desk_;
   RegistrationFront registration_front_;
+  CmpService cmp_;
+  net::Workers enrolment_workers_;  // of what csp_ serves besides its own: it stops first
 };
 
 }  // namespace qanat::cas

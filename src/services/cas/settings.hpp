@@ -6,12 +6,13 @@
 #include "node/config.hpp"
 #include "services/cas/ceis/front.hpp"
 #include "services/cas/ceis/profiles.hpp"
+#include "services/cas/cmp/settings.hpp"
 #include "services/cas/csp/status_front.hpp"
 #include "services/cas/ldap/directory.hpp"
 
 namespace qanat::cas {
 
-/// Tables [cas], [cas.listener], [cas.enrolment] and [cas.directory].
+/// Tables [cas], [cas.listener], [cas.enrolment], [cas.cmp] and [cas.directory].
 struct CasSettings {
   std::chrono::seconds element_lifetime = profile("element").lifetime;
   std::chrono::seconds terminal_lifetime = profile("terminal-signing").lifetime;
@@ -23,6 +24,7 @@ struct CasSettings {
   std::chrono::seconds approval_retry{60};                         // after which one whose order waits for operators asks again
   FrontSettings front{};
   EnrolmentSettings enrolment{};
+  CmpSettings cmp{};
   DirectorySettings directory{};
 
   static CasSettings read(node::Config& config);

@@ -25,8 +25,8 @@ constexpr std::string_view it_list_status = "1.3.6.1.5.5.7.4.22";
 constexpr std::string_view it_lists = "1.3.6.1.5.5.7.4.23";
 
 constexpr int reason_unspecified = 0;
-/// CRLReason (RFC 5280 §5.3.1) that a client may give: not certificateHold, since no certificate comes back from revocation, and not removeFromCRL for the same reason.
-constexpr std::array reasons_taken{0, 1, 2, 3, 4, 5, 9, 10};
+/// CRLReasons (RFC 5280 §5.3.1) that a client may give: not those of CAs, and neither certificateHold nor removeFromCRL, since nothing comes back from revocation.
+constexpr std::array reasons_taken{0, 1, 3, 4, 5, 9};
 constexpr std::array reasons_undone{6, 8};
 
 }  // namespace
@@ -39,7 +39,7 @@ Result<CmpExchange::Reply> CmpExchange::revoke() {
   if (std::ranges::find(reasons_undone, reason) != reasons_undone.end()) {
     return refuse(CmpFailure::unaccepted_policy, "revocation is for good here: neither held nor taken back");
   }
-  if (std::ranges::find(reasons_taken, reason) == reasons_taken.end()) return refuse(CmpFailure::bad_request, "there is no CRLReason " + std::to_string(reason));
+  if (std::ranges::find(reasons_taken, reason) == reasons_taken.end()) return refuse(CmpFailure::bad_request, "CRLReason " + std::to_string(reason) + " is none of a holder's certificate");
 
   // The id stands on record before anything is done under it.
   const crypto::CmpHeader& header = message_.header();

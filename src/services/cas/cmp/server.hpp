@@ -1,23 +1,16 @@
 // CMP (RFC 9810, lightweight profile RFC 9483) before the desk: who asks is known by a registration's secret or a certificate that was issued here; the desk
-// decides what they get. Without HTTP, which is in cmp_front.hpp.
+// decides what they get. Without HTTP, which is in service.hpp.
 #pragma once
 
 #include <functional>
 #include <memory>
 
 #include "crypto/cmp_answer.hpp"
-#include "services/cas/cmp/records.hpp"
 #include "services/cas/ceis/desk.hpp"
+#include "services/cas/cmp/settings.hpp"
 #include "services/cas/csp/status_records.hpp"
 
 namespace qanat::cas {
-
-struct CmpSettings {
-  std::chrono::seconds clock_skew{300};    // that a message's time may be off
-  std::chrono::seconds confirm_wait{300};  // a certificate that is not confirmed by then is revoked
-  bool implicit_confirm = true;            // granted where it is asked for: such a certificate needs no confirmation
-  CmpBounds bounds{};
-};
 
 /// With which of the signers' keys an answer is signed: the kind that the client showed that it can verify.
 enum class CmpSignerKind : std::uint8_t { ml_dsa, ecdsa };
