@@ -64,9 +64,6 @@ struct NetworkOptions {
   std::vector<Identity> spares;  // further elements that may enrol; they call CAS alone and are never started
 };
 
-/// In the trust folder: the CAs by which software of others verifies CAS's enrolment listener, PEM. No element reads it.
-inline constexpr const char* enrolment_roots_file = "enrolment-roots.pem";
-
 class Network {
  public:
   /// The folder of the network `name`: $XDG_STATE_HOME/qanat/<name>, or below ~/.local/state.

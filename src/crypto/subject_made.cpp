@@ -102,8 +102,8 @@ Bytes attribute(int type, Parts values) {
 Result<MadeKey> make_subject_key(SubjectAlgorithm algorithm, int rsa_bits) {
   const ErrorScope errors;
   if (algorithm == SubjectAlgorithm::rsa && (rsa_bits < made_rsa_bits_min || rsa_bits > made_rsa_bits_max)) {
-    return fail(ErrorCode::invalid_argument, "made key: RSA keys of " + std::to_string(made_rsa_bits_min) + " to " + std::to_string(made_rsa_bits_max) + " bits are made, not of " +
-                                                 std::to_string(rsa_bits));
+    return fail(ErrorCode::invalid_argument, "made key: RSA keys of " + std::to_string(made_rsa_bits_min) + " to " + std::to_string(made_rsa_bits_max) +
+                                                 " bits are made, not of " + std::to_string(rsa_bits));
   }
   ASSIGN_OR_RETURN(const EvpKey key, generate_subject_key(made_row(algorithm), rsa_bits));
   MadeKey out;

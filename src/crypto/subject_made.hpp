@@ -21,8 +21,8 @@ Result<Bytes> public_key_info(const PrivateKey& key);
 /// True if the request wants the private key encrypted under a key that it names (RFC 7030 §4.4.1.1 and .2), beside the encryption of TLS.
 Result<bool> asks_for_wrapped_key(ByteView request_der);
 
-/// CsrAttrs (RFC 7030 §4.5.2, RFC 9908 §3.2): which keys a request may be for, and with what it is signed. Curves as values of id-ecPublicKey, an RSA key's least
-/// length as value of rsaEncryption; algorithms that have no parameters, and those of signatures, as object identifiers. DER.
+/// CsrAttrs (RFC 7030 §4.5.2, RFC 9908 §3.2): which keys a request may be for, and with what it is signed. Curves as values of id-ecPublicKey, an RSA key's
+/// least length as value of rsaEncryption; algorithms that have no parameters, and those of signatures, as object identifiers. DER.
 Result<Bytes> make_csr_attributes(std::span<const SubjectAlgorithm> keys);
 
 }  // namespace qanat::crypto

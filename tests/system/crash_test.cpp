@@ -491,7 +491,8 @@ TEST_F(CrashAtEveryStep, NamesEveryCrashPointOfTheSources) {
   }
   // Those of commands, which no running network passes, are where the commands are tested; those of issuing to software of others in a suite of their own.
   const std::string of_commands =
-      text_of(QANAT_SOURCE_DIR "/tests/system/root_ceremony_test.cpp") + text_of(QANAT_SOURCE_DIR "/tests/system/registration_test.cpp");
+      text_of(QANAT_SOURCE_DIR "/tests/system/root_ceremony_test.cpp") + text_of(QANAT_SOURCE_DIR "/tests/system/registration_test.cpp") +
+                                  text_of(QANAT_SOURCE_DIR "/tests/system/est_peers_test.cpp");
   const std::regex killed(R"re(crash\("([a-z_.]+)")re");
   for (std::sregex_iterator found(of_commands.begin(), of_commands.end(), killed), end; found != end; ++found) listed.insert((*found)[1]);
   std::set<std::string> placed;

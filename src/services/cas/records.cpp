@@ -3,8 +3,9 @@
 #include "crypto/kdf.hpp"
 #include "services/cas/authority_contexts.hpp"
 #include "services/cas/authority_schema.hpp"
-#include "services/cas/cmp/schema.hpp"
+#include "services/cas/ceis/made_keys.hpp"
 #include "services/cas/ceis/schema.hpp"
+#include "services/cas/cmp/schema.hpp"
 #include "services/cas/csp/schema.hpp"
 
 namespace qanat::cas {
@@ -15,7 +16,8 @@ constexpr std::array migrations{
     store::Migration{2, status_schema},
     store::Migration{3, authority_schema},
     store::Migration{4, enrolment_schema},
-    store::Migration{5, cmp_schema},
+    store::Migration{5, made_keys_schema},
+    store::Migration{6, cmp_schema},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }

@@ -132,21 +132,18 @@ CasService::CasService(node::Node& node, CasSettings settings, Attest attest, Vo
              .issued = [this] { csp_.issued(); },
              .revoked = [this](std::span<const Bytes> serials) { return csp_.revoked(serials); }}),
       registration_front_(node, desk_),
-      cmp_(
-          node, desk_, *records_, authorities_, [this](Branch branch, std::string_view scope) { return csp_.list(branch, scope); }, settings_.cmp),
-      enrolment_workers_(settings_.enrolment.workers, settings_.enrolment.waiting_max) {}
+      enrolment_(node, *records_, authorities_, settings_, desk_, [this](Branch branch, std::string_view scope) { return csp_.list(branch, scope); }) {}
 
 Result<void> CasService::start() {
   desk_.start();
-  TRY(cmp_.start());
-  csp_.serve_also({on_workers(cmp_.service(), enrolment_workers_)});
-  return csp_.start();
+  csp_.serve_also(enrolment_.plain());
+  TRY(csp_.start());
+  return enrolment_.start();
 }
 
 void CasService::stop() {
-  csp_.stop();
-  enrolment_workers_.stop(net::Waiting::drop);
-  cmp_.stop();
+  csp_.stop();  // its listener has a part of the enrolment's work to do
+  enrolment_.stop();
   desk_.stop();
 }
 

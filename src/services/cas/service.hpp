@@ -6,11 +6,11 @@
 
 #include "node/node.hpp"
 #include "node/recorded.hpp"
+#include "services/cas/ceis/enrolment.hpp"
 #include "services/cas/ceis/issuer.hpp"
 #include "services/cas/ceis/registration_front.hpp"
 #include "services/cas/csp/csp.hpp"
 #include "services/cas/csp/responder.hpp"
-#include "services/cas/cmp/service.hpp"
 #include "services/cas/settings.hpp"
 
 namespace qanat::cas {
@@ -36,12 +36,17 @@ class CasService {
   CasService(const CasService&) = delete;
   CasService& operator=(const CasService&) = delete;
 
+  ~CasService() { stop(); }
+  CasService(const CasService&) = delete;
+  CasService& operator=(const CasService&) = delete;
+
   std::vector<points::Handler> handlers();
 
-  /// Begins what CSP does in the background: lists, the listener for everybody, the directory, notices.
+  /// Begins what CSP does in the background (lists, the listener for everybody, the directory, notices), and the enrolment of software of others.
   Result<void> start();
   void stop();
   [[nodiscard]] Csp& csp() noexcept { return csp_; }
+  [[nodiscard]] Enrolment& enrolment() noexcept { return enrolment_; }
   /// Where the enrolment protocols bring what software of others asks for.
   [[nodiscard]] FrontDesk& desk() noexcept { return desk_; }
   [[nodiscard]] const Authorities& authorities() const noexcept { return authorities_; }
@@ -67,8 +72,7 @@ class CasService {
   Csp csp_;
   FrontDesk desk_;
   RegistrationFront registration_front_;
-  CmpService cmp_;
-  net::Workers enrolment_workers_;  // of what csp_ serves besides its own: it stops first
+  Enrolment enrolment_;
 };
 
 }  // namespace qanat::cas

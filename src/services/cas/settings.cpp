@@ -1,6 +1,10 @@
 #include "services/cas/settings.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
+
+#include "services/cas/ceis/lint.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -37,6 +41,17 @@ FrontSettings read_front(node::Config table) {
   return out;
 }
 
+/// As a certificate's iPAddress is read: IPv4 with dots, IPv6 in full. Empty for what is neither.
+std::string address_as_certified(const std::string& text) {
+  in_addr four{};
+  if (::inet_pton(AF_INET, text.c_str(), &four) == 1) return text;
+  in6_addr six{};
+  if (::inet_pton(AF_INET6, text.c_str(), &six) != 1) return {};
+  std::string out;
+  for (std::size_t i = 0; i < sizeof six.s6_addr; i += 2) out += (i == 0 ? "" : ":") + to_hex(ByteView(six.s6_addr + i, 2));
+  return out;
+}
+
 bool is_everywhere(const std::string& address) { return address == "0.0.0.0" || address == "::"; }
 
 EnrolmentSettings read_enrolment(node::Config table) {
@@ -46,16 +61,25 @@ EnrolmentSettings read_enrolment(node::Config table) {
   const std::int64_t port = table.integer("port", 0, 65535, 0);
   listener.port = static_cast<std::uint16_t>(port);
   listener.limits.connections_max = static_cast<std::size_t>(table.integer("connections_max", 1, 100000, static_cast<std::int64_t>(listener.limits.connections_max)));
-  out.dns = table.texts("dns");
-  out.addresses = table.texts("addresses");
-  if (out.addresses.empty() && !is_everywhere(listener.address)) out.addresses.push_back(listener.address);
+  for (const std::string& one : table.texts("dns")) {
+    if (!is_dns_name(one)) table.reject("dns", "'" + one + "' is no DNS name");
+    std::string name = one;
+    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    out.dns.push_back(std::move(name));
+  }
+  std::vector<std::string> addresses = table.texts("addresses");
+  if (addresses.empty() && !is_everywhere(listener.address)) addresses.push_back(listener.address);
+  for (const std::string& one : addresses) {
+    const std::string spelled = address_as_certified(one);
+    if (spelled.empty()) table.reject("addresses", "'" + one + "' is no IP address");
+    out.addresses.push_back(spelled);
+  }
   out.lifetime = span(table, "certificate_lifetime_s", enrolment_lifetime_max_s, out.lifetime);
   out.workers = static_cast<std::size_t>(table.integer("workers", 1, 256, static_cast<std::int64_t>(out.workers)));
   out.waiting_max = static_cast<std::size_t>(table.integer("waiting_max", 1, 100000, static_cast<std::int64_t>(out.waiting_max)));
-  const std::string host = !out.dns.empty() ? out.dns.front() : out.addresses.empty() ? std::string() : out.addresses.front();
-  const std::string absent = port == 0 || host.empty() ? std::string() : "https://" + (host.contains(':') ? '[' + host + ']' : host) + ':' + std::to_string(port);
+  const std::string absent = port == 0 || out.dns.empty() ? std::string() : "https://" + out.dns.front() + ':' + std::to_string(port);
   out.url = table.text("url", absent);
-  if (port != 0 && host.empty()) table.reject("dns", "must be there where the address is that of all interfaces: the listener's certificates need a name");
+  if (port != 0 && out.dns.empty()) table.reject("dns", "must name the listener, as its certificates are to");
   if (out.url.empty()) return out;
   if (!out.url.starts_with("https://") || out.url.ends_with('/') || out.url.size() > url_octets_max ||
       std::ranges::any_of(out.url, [](char c) { return c <= ' ' || c > '~'; })) {

@@ -65,7 +65,7 @@ class EstDesk final : public Desk {
     return {pki.issuing.der(), pki.root.der()};
   }
   [[nodiscard]] Branch branch_for(crypto::SubjectAlgorithm algorithm) const noexcept override {
-    return algorithm >= crypto::SubjectAlgorithm::ml_dsa_44 ? Branch::ml_dsa : Branch::classical;
+    return algorithm >= crypto::SubjectAlgorithm::ml_dsa_44 ? Branch::ml_dsa : Branch::devices;
   }
 
   void add(Registration registration) {
@@ -96,10 +96,12 @@ class EstDesk final : public Desk {
     const Bytes digest = crypto::digest(crypto::Hash::sha256, asked.request_hash);
     std::copy_n(digest.begin(), 15, serial.begin() + 1);
     const UnixMs now = SystemClock().now_ms();
-    const bool signs = crypto::signs(asked.key.algorithm()) && asked.possession == Possession::proved;
-    crypto::SubjectTemplate wanted{.public_key_info = asked.key.der(), .names = asked.names, .serial = serial, .not_before = now - 60'000, .not_after = now + 3'600'000};
-    wanted.usages = signs ? crypto::KeyUsages{crypto::KeyUsage::digital_signature} : crypto::KeyUsages{crypto::KeyUsage::key_encipherment};
-    if (signs) wanted.extended = {crypto::ExtendedUsage::client_auth};
+    const Profile& profile = *registrations_.at(asked.reference).profile;
+    const auto extended = extended_of(profile, asked.key.algorithm());
+    crypto::SubjectTemplate wanted{
+        .public_key_info = asked.key.der(), .names = asked.names, .serial = serial, .not_before = now - 60'000, .not_after = now + 3'600'000};
+    wanted.usages = usages_of(profile, asked.key.algorithm());
+    wanted.extended = {extended.begin(), extended.end()};
     return test::must(crypto::issue_subject(wanted, pki.issuing, pki.issuing_key()));
   }
 
@@ -141,7 +143,8 @@ class EstFixture : public FrontFixture {
     return "Authorization: Basic " + wire::to_base64(as_bytes(reference + ":" + password)) + "\r\n";
   }
   static std::string basic(const std::string& reference) { return basic(reference, EstDesk::password(reference)); }
-  TlsAnswer post(const std::string& path, const std::string& body, const std::string& fields, const net::TlsIdentity* client = nullptr, net::test::RawPolicy policy = any_policy) const {
+  TlsAnswer post(const std::string& path, const std::string& body, const std::string& fields, const net::TlsIdentity* client = nullptr,
+                 net::test::RawPolicy policy = any_policy) const {
     return ask_tls(front_->port(),
                    "POST /.well-known/est/" + path + " HTTP/1.1\r\nHost: ra.test\r\nConnection: close\r\nContent-Type: application/pkcs10\r\n" + fields +
                        "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body,

@@ -80,8 +80,9 @@ TEST(EstMessages, TheSameRequestHasTheSameHashAndAnyOtherHasAnother) {
   EXPECT_NE(request_hash({.purpose = "simpleenroll", .reference = "s", .key = key, .names = names, .renews = {}}), hash);
   EXPECT_NE(request_hash({.purpose = "simpleenroll", .reference = "r", .key = other, .names = names, .renews = {}}), hash);
   EXPECT_NE(request_hash({.purpose = "simpleenroll", .reference = "r", .key = key, .names = names, .renews = other}), hash);
-  for (const crypto::AskedNames& changed : {crypto::AskedNames{.common_name = "c", .dns = {"ab"}}, crypto::AskedNames{.common_name = "c", .dns = {"a"}, .uris = {"b"}},
-                                            crypto::AskedNames{.common_name = "d", .dns = {"a", "b"}}, crypto::AskedNames{.common_name = "c", .dns = {"a"}, .mail = {"b"}}}) {
+  for (const crypto::AskedNames& changed :
+       {crypto::AskedNames{.common_name = "c", .dns = {"ab"}}, crypto::AskedNames{.common_name = "c", .dns = {"a"}, .uris = {"b"}},
+        crypto::AskedNames{.common_name = "d", .dns = {"a", "b"}}, crypto::AskedNames{.common_name = "c", .dns = {"a"}, .mail = {"b"}}}) {
     EXPECT_NE(request_hash({.purpose = "simpleenroll", .reference = "r", .key = key, .names = changed, .renews = {}}), hash);
     EXPECT_FALSE(same_names(names, changed));
   }
@@ -90,9 +91,10 @@ TEST(EstMessages, TheSameRequestHasTheSameHashAndAnyOtherHasAnother) {
 TEST(EstMessages, AKeyAndItsCertificateAreTwoPartsOfOneBody) {
   const Secret key = Secret::copy_of(as_bytes("private"));
   const Secret body = key_and_certificate(key, as_bytes("certificate"), "b_1");
-  EXPECT_EQ(as_text(body.reveal()), "--b_1\r\nContent-Type: application/pkcs8\r\nContent-Transfer-Encoding: base64\r\n\r\n" + wire::to_base64(as_bytes("private")) +
-                                        "\n\r\n--b_1\r\nContent-Type: application/pkcs7-mime; smime-type=certs-only\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
-                                        wire::to_base64(as_bytes("certificate")) + "\n\r\n--b_1--\r\n");
+  EXPECT_EQ(as_text(body.reveal()),
+            "--b_1\r\nContent-Type: application/pkcs8\r\nContent-Transfer-Encoding: base64\r\n\r\n" + wire::to_base64(as_bytes("private")) +
+                "\n\r\n--b_1\r\nContent-Type: application/pkcs7-mime; smime-type=certs-only\r\nContent-Transfer-Encoding: base64\r\n\r\n" +
+                wire::to_base64(as_bytes("certificate")) + "\n\r\n--b_1--\r\n");
 }
 
 }  // namespace

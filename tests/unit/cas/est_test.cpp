@@ -95,14 +95,16 @@ TEST_F(EstTest, RefusesWhatIsNoRequestOrNotSignedByItsKey) {
   *at.begin() = 'f';
   expect_refused(post("simpleenroll", est::body_of(changed), basic(box)), 403, "signature does not hold");
   EXPECT_TRUE(desk_.was_refused(box, "signature does not hold"));
-  const TlsAnswer type = ask_tls(front_->port(), "POST /.well-known/est/simpleenroll HTTP/1.1\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nQUJD");
+  const TlsAnswer type =
+      ask_tls(front_->port(), "POST /.well-known/est/simpleenroll HTTP/1.1\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nQUJD");
   expect_refused(type, 415, "application/pkcs10");
   expect_refused(post("simpleenroll", std::string(est::body_octets_max + 1, 'A'), basic(box)), 400, "over");
   EXPECT_EQ(desk_.orders, 0);
 }
 
 TEST_F(EstTest, TheDesksRefusalIsToldWithItsReason) {
-  expect_refused(post("simpleenroll", est::body_of(request_by(key_, "box-7", {"other.example"})), basic(box)), 403, "other.example: not one of the registration's");
+  expect_refused(post("simpleenroll", est::body_of(request_by(key_, "box-7", {"other.example"})), basic(box)), 403,
+                 "other.example: not one of the registration's");
   expect_refused(post("simpleenroll", est::body_of(request_by(key_, "box-8")), basic(box)), 403, "common name");
   EXPECT_TRUE(desk_.refusals.empty()) << "the desk has recorded it";
   desk_.refuses = Error{ErrorCode::unavailable, "IAM does not answer"};
@@ -142,7 +144,8 @@ TEST_F(EstTest, SimplereenrollRenewsTheCertificateOfTheHandshakeWithTheSameKeyOr
 TEST_F(EstTest, SimplereenrollRefusesOtherNamesAndCallersWithoutCertificate) {
   const net::TlsIdentity client = enrolled(p384_, 43);
   const int orders = desk_.orders;
-  expect_refused(post("simplereenroll", est::body_of(request_by(client.key, "box-7", {"box-7.example", "box-7.local"})), "", &client), 403, "not those of the certificate");
+  expect_refused(post("simplereenroll", est::body_of(request_by(client.key, "box-7", {"box-7.example", "box-7.local"})), "", &client), 403,
+                 "not those of the certificate");
   expect_refused(post("simplereenroll", est::body_of(request_by(client.key, "box-7", {})), "", &client), 403, "not those of the certificate");
   expect_refused(post("simplereenroll", body_, basic(box)), 403, "must be shown in the TLS handshake");
   EXPECT_TRUE(desk_.was_refused(box, "not those of the certificate"));
@@ -207,7 +210,7 @@ class EstKeyTest : public EstTest {
 };
 
 TEST_F(EstKeyTest, MakesAKeyOfTheAlgorithmThatTheLabelNamesAndItsCertificate) {
-  for (const char* algorithm : {"ML-KEM-768", "ML-KEM-1024", "RSA"}) {
+  for (const char* algorithm : {"ML-KEM-768", "ML-KEM-1024", "RSA", "ECDSA-P-256"}) {
     const TlsAnswer answer = post("device-encryption." + std::string(algorithm) + "/serverkeygen", body_, basic(vault));
     const Delivered got = delivered(answer);
     EXPECT_EQ(crypto::name(got.certificate.key().algorithm()), algorithm);
@@ -220,9 +223,11 @@ TEST_F(EstKeyTest, MakesAKeyOfTheAlgorithmThatTheLabelNamesAndItsCertificate) {
 TEST_F(EstKeyTest, TheRequestsKeyAndSignatureMeanNothingButTheAlgorithm) {
   Bytes unsigned_request = csr_;
   unsigned_request.back() ^= 1;
-  const Delivered got = delivered(post("device-encryption.RSA/serverkeygen", est::body_of(unsigned_request), basic(vault)));
+  const Delivered got = delivered(post("serverkeygen", est::body_of(unsigned_request), basic(vault)));
+  EXPECT_EQ(got.certificate.key().algorithm(), crypto::SubjectAlgorithm::ecdsa_p384);
   EXPECT_NE(got.certificate.key().der(), test::must(crypto::public_key_info(key_)));
-  expect_refused(post("serverkeygen", body_, basic(vault)), 403, "takes no key of algorithm ECDSA-P-384");
+  EXPECT_EQ(got.certificate.usages(), crypto::KeyUsages{crypto::KeyUsage::key_agreement});
+  expect_refused(post("serverkeygen", est::body_of(request_by(ml_dsa_.key(23))), basic(vault)), 403, "takes no key of algorithm ML-DSA-65");
 }
 
 TEST_F(EstKeyTest, TheSameRequestGetsTheSameKeyAndCertificateUntilTheKeyIsNoLongerKept) {
@@ -270,7 +275,7 @@ TEST_F(EstKeyTest, AKeyWhoseCertificateIsRefusedIsForgotten) {
   EXPECT_EQ(test::must(keys_->sweep(clock_.now_ms() + 31ULL * 86'400'000)), 0U);
 }
 
-TEST_F(EstKeyTest, RefusesProfilesWhoseKeysAreNotMadeHereAndKeysThatThePprofileDoesNotTake) {
+TEST_F(EstKeyTest, RefusesProfilesWhoseKeysAreNotMadeHereAndKeysThatTheProfileDoesNotTake) {
   expect_refused(post("device.ML-KEM-768/serverkeygen", body_, basic(box)), 403, "no keys of profile device are made here");
   expect_refused(post("device-encryption.ML-DSA-65/serverkeygen", body_, basic(vault)), 403, "takes no key of algorithm ML-DSA-65");
   expect_refused(post("device-encryption.DES/serverkeygen", body_, basic(vault)), 404, "no key of algorithm 'DES'");

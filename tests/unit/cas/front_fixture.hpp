@@ -18,7 +18,8 @@ class FrontPki {
       : algorithm_(algorithm),
         root_key_(key(seed)),
         issuing_key_(key(static_cast<std::uint8_t>(seed + 1))),
-        root(make(crypto::CertificateUse::root_ca, {.common_name = "Root " + label(seed), .element = {}, .number = {}, .dns = {}}, root_key_, nullptr, root_key_)),
+        root(make(crypto::CertificateUse::root_ca, {.common_name = "Root " + label(seed), .element = {}, .number = {}, .dns = {}}, root_key_, nullptr,
+                  root_key_)),
         issuing(make(crypto::CertificateUse::issuing_ca, {.common_name = "Issuing " + label(seed), .element = {}, .number = {}, .dns = {}}, issuing_key_, &root,
                      root_key_)) {}
   [[nodiscard]] crypto::PrivateKey key(std::uint8_t seed) const {
@@ -35,8 +36,8 @@ class FrontPki {
 
  private:
   [[nodiscard]] std::string label(std::uint8_t seed) const { return std::string(crypto::name(algorithm_)) + ' ' + std::to_string(seed); }
-  [[nodiscard]] crypto::Certificate make(crypto::CertificateUse use, crypto::SubjectNames names, const crypto::PrivateKey& own, const crypto::Certificate* issuer,
-                                         const crypto::PrivateKey& issuer_key) const {
+  [[nodiscard]] crypto::Certificate make(crypto::CertificateUse use, crypto::SubjectNames names, const crypto::PrivateKey& own,
+                                         const crypto::Certificate* issuer, const crypto::PrivateKey& issuer_key) const {
     const UnixMs now = SystemClock().now_ms();
     Bytes serial(16, static_cast<std::uint8_t>(0x40 + static_cast<int>(use)));
     serial.back() = ++serials_;
@@ -119,13 +120,21 @@ class FrontClock final : public Clock {
 /// CAs, records and a clock for a front; its listener takes any free port.
 class FrontFixture : public testing::Test {
  protected:
-  FrontFixture() { settings_.url = "https://ra.test"; settings_.dns = {"ra.test"}; }
+  FrontFixture() {
+    settings_.url = "https://ra.test";
+    settings_.dns = {"ra.test"};
+  }
   void start(const std::vector<EnrolmentService>& services) {
-    front_ = std::make_unique<EnrolmentFront>(settings_, FrontParts{.issue = [this](const crypto::PrivateKey& key, const crypto::AskedNames& names, std::chrono::seconds) { return issue(key, names); },
-                                                                    .client_roots = [this] { return std::vector{p384_.root.der(), p384_.issuing.der(), ml_dsa_.root.der(), ml_dsa_.issuing.der()}; },
-                                                                    .record = std::ref(recorded_),
-                                                                    .rng = *rng_,
-                                                                    .clock = clock_});
+    front_ = std::make_unique<EnrolmentFront>(
+        settings_,
+        FrontParts{.issue = [this](const crypto::PrivateKey& key, const crypto::AskedNames& names, std::chrono::seconds) { return issue(key, names); },
+                   .client_roots =
+                       [this] {
+                         return std::vector{p384_.root.der(), p384_.issuing.der(), ml_dsa_.root.der(), ml_dsa_.issuing.der()};
+                       },
+                   .record = std::ref(recorded_),
+                   .rng = *rng_,
+                   .clock = clock_});
     test::must(front_->start(services));
   }
   Result<Given> issue(const crypto::PrivateKey& key, const crypto::AskedNames& names) {

@@ -36,10 +36,12 @@ TEST_F(EnrolmentFrontTest, ShowsEachClientTheChainThatItCanVerify) {
   const TlsAnswer best = ask_tls(front_->port(), echo);
   EXPECT_EQ(best.key_type, "ML-DSA-65");
   EXPECT_EQ(best.body(), "nobody");
-  const TlsAnswer classical = ask_tls(front_->port(), echo, nullptr, {.groups = "x25519", .signature_algorithms = "ecdsa_secp384r1_sha384:rsa_pss_rsae_sha256"});
+  const TlsAnswer classical =
+      ask_tls(front_->port(), echo, nullptr, {.groups = "x25519", .signature_algorithms = "ecdsa_secp384r1_sha384:rsa_pss_rsae_sha256"});
   EXPECT_EQ(classical.key_type, "EC");
   EXPECT_EQ(classical.body(), "nobody");
-  const TlsAnswer old = ask_tls(front_->port(), echo, nullptr, {.groups = "secp384r1:secp256r1", .signature_algorithms = "ECDSA+SHA384:ECDSA+SHA256:RSA+SHA256", .version = TLS1_2_VERSION});
+  const TlsAnswer old = ask_tls(front_->port(), echo, nullptr,
+                                {.groups = "secp384r1:secp256r1", .signature_algorithms = "ECDSA+SHA384:ECDSA+SHA256:RSA+SHA256", .version = TLS1_2_VERSION});
   EXPECT_EQ(old.key_type, "EC");
   EXPECT_EQ(old.body(), "nobody");
 }

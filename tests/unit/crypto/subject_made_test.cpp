@@ -61,10 +61,12 @@ TEST(SubjectMadeTest, SeesWhetherARequestWantsItsKeyEncrypted) {
   EXPECT_FALSE(asks_for_wrapped_key(to_bytes("no request")).has_value());
   for (const char* oid : {"1.2.840.113549.1.9.16.2.37", "1.2.840.113549.1.9.16.2.54"}) {
     const TemporaryFolder folder;
-    const std::string configuration = folder.file("req.cnf", as_bytes(std::string("oid_section=oids\n[oids]\nwanted=") + oid +
-                                                                      "\n[req]\nprompt=no\ndistinguished_name=dn\nattributes=attrs\n[attrs]\nwanted=0123\n[dn]\nCN=box\n"));
+    const std::string configuration =
+        folder.file("req.cnf", as_bytes(std::string("oid_section=oids\n[oids]\nwanted=") + oid +
+                                        "\n[req]\nprompt=no\ndistinguished_name=dn\nattributes=attrs\n[attrs]\nwanted=0123\n[dn]\nCN=box\n"));
     const std::string out = folder.file("request", {});
-    const ProgramResult made = run_openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -config " + configuration + " -outform DER -out " + out);
+    const ProgramResult made =
+        run_openssl("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -config " + configuration + " -outform DER -out " + out);
     ASSERT_EQ(made.status, 0) << made.output;
     std::ifstream in(out, std::ios::binary);
     const auto asked = asks_for_wrapped_key(to_bytes(std::string(std::istreambuf_iterator<char>(in), {})));
@@ -75,15 +77,18 @@ TEST(SubjectMadeTest, SeesWhetherARequestWantsItsKeyEncrypted) {
 
 TEST(SubjectMadeTest, AttributesAreThoseOfTheStandardsExample) {
   // RFC 7030 §4.5.2 spells { id-ecPublicKey, { secp384r1 } } and ecdsa-with-SHA384 so.
-  EXPECT_EQ(to_hex(make_csr_attributes(std::vector{SubjectAlgorithm::ecdsa_p384}).value()), "301e" "301206072a8648ce3d0201310706052b81040022" "06082a8648ce3d040303");
+  EXPECT_EQ(to_hex(make_csr_attributes(std::vector{SubjectAlgorithm::ecdsa_p384}).value()),
+            "301e"
+            "301206072a8648ce3d0201310706052b81040022"
+            "06082a8648ce3d040303");
 }
 
 TEST(SubjectMadeTest, TheOpensslProgramReadsTheAttributesOfEveryKey) {
   const TemporaryFolder folder;
   const ProgramResult printed = run_openssl("asn1parse -inform DER -i -in " + folder.file("attributes", make_csr_attributes(every_algorithm).value()));
   ASSERT_EQ(printed.status, 0) << printed.output;
-  for (const char* part : {"rsaEncryption", "INTEGER", ":0800", "id-ecPublicKey", "prime256v1", "secp384r1", ":sm2", "SM2-with-SM3", "ML-DSA-44", "ML-DSA-65", "ML-DSA-87", "ML-KEM-768",
-                           "ML-KEM-1024", "ecdsa-with-SHA256", "sha384WithRSAEncryption"}) {
+  for (const char* part : {"rsaEncryption", "INTEGER", ":0800", "id-ecPublicKey", "prime256v1", "secp384r1", ":sm2", "SM2-with-SM3", "ML-DSA-44", "ML-DSA-65",
+                           "ML-DSA-87", "ML-KEM-768", "ML-KEM-1024", "ecdsa-with-SHA256", "sha384WithRSAEncryption"}) {
     EXPECT_TRUE(printed.output.contains(part)) << part << " in\n" << printed.output;
   }
 }

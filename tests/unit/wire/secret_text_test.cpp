@@ -41,7 +41,8 @@ TEST(SecretTextTest, RefusesWhatTheReaderOfOpenOctetsRefuses) {
       if (open) EXPECT_EQ(*open, to_bytes(secret->reveal()));
     }
   }
-  for (const char* text : {"Q", "QU", "QUI", "QUJDR", "QR==", "====", "Q===", "QUJ=", "=UJD"}) EXPECT_FALSE(secret_from_base64(as_bytes(std::string_view(text)))) << text;
+  for (const char* text : {"Q", "QU", "QUI", "QUJDR", "QR==", "====", "Q===", "QUJ=", "=UJD"})
+    EXPECT_FALSE(secret_from_base64(as_bytes(std::string_view(text)))) << text;
 }
 
 TEST(SecretTextTest, BreaksLinesAfter64Characters) {

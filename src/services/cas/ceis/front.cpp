@@ -9,7 +9,7 @@ namespace qanat::cas {
 namespace {
 
 constexpr std::chrono::milliseconds stop_grace{2000};
-constexpr std::chrono::milliseconds renewal_look_every{10'000};
+constexpr std::chrono::milliseconds look_round_every{10'000};
 constexpr UnixMs renewal_retry_ms = 60'000;  // each try may leave a certificate behind
 constexpr std::size_t refusals_recorded_a_second = 20;
 constexpr std::size_t ecdsa_p384_scalar = 48;
@@ -69,7 +69,12 @@ std::vector<net::ForeignService> EnrolmentFront::plain(const std::vector<Enrolme
 }
 
 Result<void> EnrolmentFront::start(const std::vector<EnrolmentService>& services) {
-  if (settings_.url.empty()) return {};
+  if (!settings_.url.empty()) TRY(listen(services));
+  thread_ = std::thread([this] { run(); });
+  return {};
+}
+
+Result<void> EnrolmentFront::listen(const std::vector<EnrolmentService>& services) {
   std::vector<net::ForeignService> served;
   for (const EnrolmentService& service : services) served.push_back(on_workers(service, workers_));
   net::ForeignSettings listener = settings_.listener;
@@ -79,7 +84,6 @@ Result<void> EnrolmentFront::start(const std::vector<EnrolmentService>& services
   }
   ASSIGN_OR_RETURN(listener_, net::ForeignListener::start(listener, std::move(served), [this](const net::Refusal& refusal) { refused(refusal); }));
   node::log(node::LogLevel::note, "enrolment for everybody's software at {} (port {})", settings_.url, port());
-  thread_ = std::thread([this] { run(); });
   return {};
 }
 
@@ -96,8 +100,10 @@ void EnrolmentFront::stop() {
 
 /// The keys live in memory alone: a start makes new ones.
 Result<net::ForeignTls> EnrolmentFront::make_tls() {
-  net::ForeignTls out{.chains = {}, .roots = {}, .crls = {}, .identities = {}, .more_roots = parts_.client_roots(), .client = net::ForeignCertificate::optional};
-  const crypto::AskedNames names{.common_name = settings_.dns.empty() ? settings_.addresses.front() : settings_.dns.front(), .dns = settings_.dns, .addresses = settings_.addresses};
+  net::ForeignTls out{
+      .chains = {}, .roots = {}, .crls = {}, .identities = {}, .more_roots = parts_.client_roots(), .client = net::ForeignCertificate::optional};
+  const crypto::AskedNames names{
+      .common_name = settings_.dns.empty() ? settings_.addresses.front() : settings_.dns.front(), .dns = settings_.dns, .addresses = settings_.addresses};
   for (const crypto::KeyAlgorithm algorithm : own_algorithms) {
     ASSIGN_OR_RETURN(crypto::PrivateKey key, draw_key(algorithm, parts_.rng));
     ASSIGN_OR_RETURN(Given given, parts_.issue(key, names, settings_.lifetime));
@@ -121,16 +127,25 @@ Result<void> EnrolmentFront::renew(UnixMs now) {
 void EnrolmentFront::run() {
   std::string told;
   std::unique_lock lock(mutex_);
-  while (!changed_.wait_for(lock, renewal_look_every, [this] { return stopping_; })) {
+  while (!stopping_) {
     lock.unlock();
-    const Result<void> renewed = renew(parts_.clock.now_ms());
-    if (!renewed && renewed.error().message != told) {
-      told = renewed.error().message;  // once, not at every look
-      node::log(node::LogLevel::error, "enrolment: new certificates of the listener: {}", told);
+    const Result<void> looked = look();
+    if (!looked && looked.error().message != told) {
+      told = looked.error().message;  // once, not at every look
+      node::log(node::LogLevel::error, "enrolment: {}", told);
     }
-    if (renewed) told.clear();
+    if (looked) told.clear();
     lock.lock();
+    changed_.wait_for(lock, look_round_every, [this] { return stopping_; });
   }
+}
+
+Result<void> EnrolmentFront::look() {
+  const UnixMs now = parts_.clock.now_ms();
+  if (parts_.housekeeping) TRY(parts_.housekeeping(now));
+  const auto renewed = renew(now);
+  if (!renewed) return fail_in("new certificates of the listener", renewed.error());
+  return {};
 }
 
 void EnrolmentFront::refused(const net::Refusal& refusal) {

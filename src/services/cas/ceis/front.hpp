@@ -19,8 +19,8 @@ namespace qanat::cas {
 struct EnrolmentSettings {
   std::string url;  // "https://ra.example:8443": as clients name it, without '/' at its end; empty: nothing is served over TLS
   net::ForeignSettings listener{};
-  std::vector<std::string> dns;        // of its certificates
-  std::vector<std::string> addresses;  // the same
+  std::vector<std::string> dns;                           // of its certificates
+  std::vector<std::string> addresses;                     // the same
   std::chrono::seconds lifetime = std::chrono::days(30);  // the same; renewed when two thirds of it are over
   std::size_t workers = 4;
   std::size_t waiting_max = 128;  // requests; a further one is told to come again
@@ -35,8 +35,8 @@ struct EnrolmentRoute {
   std::function<net::ForeignResponse(net::ForeignRequest&)> answer;
 };
 enum class Carrier : std::uint8_t {
-  tls,       // passwords and keys go over it
-  any,       // what it says is signed, MACed or enciphered by itself (CMP, SCEP): plain HTTP will do
+  tls,  // passwords and keys go over it
+  any,  // what it says is signed, MACed or enciphered by itself (CMP, SCEP): plain HTTP will do
 };
 struct EnrolmentService {
   std::string prefix;
@@ -57,6 +57,7 @@ struct FrontParts {
   IssueOwn issue;
   std::function<std::vector<Bytes>()> client_roots;  // DER: issuing CAs and roots of the certificates that clients may show
   std::function<Result<void>(const audit::Event&)> record;
+  std::function<Result<void>(UnixMs)> housekeeping = {};  // every few seconds, on the front's own thread
   crypto::Rng& rng;
   const Clock& clock;
 };
@@ -70,7 +71,7 @@ class EnrolmentFront {
 
   /// Those of the services that plain HTTP may carry. Their listener must stop before this front.
   [[nodiscard]] std::vector<net::ForeignService> plain(const std::vector<EnrolmentService>& services);
-  /// Makes keys, has them certified, listens. Does nothing where no URL is configured.
+  /// Makes keys, has them certified, listens (where a URL is configured), and begins to keep house.
   Result<void> start(const std::vector<EnrolmentService>& services);
   /// The listener, then the workers; those who wait in the queue get no answer.
   void stop();
@@ -84,7 +85,9 @@ class EnrolmentFront {
   Result<net::ForeignTls> make_tls();
   void refused(const net::Refusal& refusal);
   void write(const net::Refusal& refusal);
+  Result<void> listen(const std::vector<EnrolmentService>& services);
   void run();
+  Result<void> look();
 
   const EnrolmentSettings settings_;
   const FrontParts parts_;

@@ -21,9 +21,7 @@ Result<std::optional<MadeKeyRow>> made_key_row(store::Transaction& transaction, 
   return out;
 }
 
-std::int64_t before(UnixMs now, std::chrono::seconds span) {
-  return store::column(now) - std::chrono::duration_cast<std::chrono::milliseconds>(span).count();
-}
+std::int64_t before(UnixMs now, std::chrono::seconds span) { return store::column(now) - std::chrono::duration_cast<std::chrono::milliseconds>(span).count(); }
 
 }  // namespace
 
@@ -42,8 +40,10 @@ Result<crypto::MadeKey> MadeKeys::key_for(ByteView request_hash, crypto::Subject
     node::crash_point("cas.made_key.kept");
   }
   if (!row) return fail(ErrorCode::internal, "cas.db: a key that was made is not there");
-  if (row->algorithm != crypto::name(algorithm)) return fail(ErrorCode::conflict, "this request was for a key of algorithm " + row->algorithm + ": ask with a new one");
-  if (row->sealed.empty()) return fail(ErrorCode::conflict, "the private key of this request was handed out, or waited too long, and is no longer kept: ask with a new request");
+  if (row->algorithm != crypto::name(algorithm))
+    return fail(ErrorCode::conflict, "this request was for a key of algorithm " + row->algorithm + ": ask with a new one");
+  if (row->sealed.empty())
+    return fail(ErrorCode::conflict, "the private key of this request was handed out, or waited too long, and is no longer kept: ask with a new request");
   ASSIGN_OR_RETURN(Secret pkcs8, device_.unseal(made_key_context(request_hash), row->sealed));
   return Result<crypto::MadeKey>(crypto::MadeKey{.public_key_info = std::move(row->public_key_info), .pkcs8 = std::move(pkcs8)});
 }
@@ -56,9 +56,8 @@ Result<void> MadeKeys::handed(ByteView request_hash, UnixMs now) {
 }
 
 Result<void> MadeKeys::forget(ByteView request_hash) {
-  TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.run("DELETE FROM made_key WHERE request_hash = ? AND handed_ms IS NULL", {request_hash});
-  }));
+  TRY(store_.transact(
+      [&](store::Transaction& transaction) { return transaction.run("DELETE FROM made_key WHERE request_hash = ? AND handed_ms IS NULL", {request_hash}); }));
   return {};
 }
 

@@ -1,5 +1,6 @@
-// Key pairs that CAS makes for software of others, from the moment they are made until they have been handed over: sealed in cas.db, one for each request, so that
-// a request that comes again (the answer was lost, two operators had to approve first, CAS was started anew) is answered with the same key and certificate.
+// Key pairs that CAS makes for software of others, from the moment they are made until they have been handed over: sealed in cas.db, one for each request, so
+// that a request that comes again (the answer was lost, two operators had to approve first, CAS was started anew) is answered with the same key and
+// certificate.
 #pragma once
 
 #include <chrono>
@@ -29,8 +30,8 @@ class MadeKeys {
  public:
   MadeKeys(store::Store& store, crypto::CryptoDevice& device) : store_(store), device_(device) {}
 
-  /// The key of this request: the one that was made for it, else a new one, durable before this returns. `conflict` if it was handed out and is no longer kept, or
-  /// if the request was for a key of another algorithm.
+  /// The key of this request: the one that was made for it, else a new one, durable before this returns. `conflict` if it was handed out and is no longer kept,
+  /// or if the request was for a key of another algorithm.
   Result<crypto::MadeKey> key_for(ByteView request_hash, crypto::SubjectAlgorithm algorithm, int rsa_bits, UnixMs now);
   /// To be called before it is answered with.
   Result<void> handed(ByteView request_hash, UnixMs now);

@@ -20,7 +20,7 @@ constexpr std::array network_encryption_keys{sm2, ml_kem_768, ml_kem_1024};
 constexpr std::array status_keys{ml_dsa_65, ml_dsa_87, sm2, ecdsa_p384};
 constexpr std::array signing_keys{rsa, ecdsa_p256, ecdsa_p384, sm2, ml_dsa_44, ml_dsa_65, ml_dsa_87};
 constexpr std::array tls_keys{rsa, ecdsa_p256, ecdsa_p384, ml_dsa_44, ml_dsa_65, ml_dsa_87};
-constexpr std::array encryption_keys{rsa, ml_kem_768, ml_kem_1024};
+constexpr std::array encryption_keys{rsa, ecdsa_p256, ecdsa_p384, sm2, ml_kem_768, ml_kem_1024};  // on P-256 and P-384: for ECDH
 
 constexpr std::array both_ends{ExtendedUsage::server_auth, ExtendedUsage::client_auth};
 constexpr std::array server_end{ExtendedUsage::server_auth};
@@ -29,7 +29,7 @@ constexpr std::array status{ExtendedUsage::ocsp_signing};
 
 constexpr crypto::KeyUsages signature{KeyUsage::digital_signature};
 constexpr crypto::KeyUsages no_usage{};
-constexpr crypto::KeyUsages transport{KeyUsage::key_encipherment};
+constexpr crypto::KeyUsages transport{KeyUsage::key_encipherment, KeyUsage::key_agreement};
 constexpr crypto::KeyUsages encryption{KeyUsage::key_encipherment, KeyUsage::data_encipherment, KeyUsage::key_agreement};  // GM/T 0015
 
 constexpr std::array profiles{

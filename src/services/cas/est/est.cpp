@@ -67,7 +67,11 @@ EnrolmentService Est::service() {
   EnrolmentService out{.prefix = std::string(est_prefix), .routes = {}, .refuse = est_text, .carrier = Carrier::tls};
   const auto add = [&](std::string_view name, const char* method, std::size_t body_max, const std::function<net::ForeignResponse(net::ForeignRequest&)>& act) {
     for (const char* label : {"", "{}/"}) {
-      out.routes.push_back({.point = "EST " + std::string(name), .method = method, .pattern = std::string(est_prefix) + label + std::string(name), .body_max = body_max, .answer = act});
+      out.routes.push_back({.point = "EST " + std::string(name),
+                            .method = method,
+                            .pattern = std::string(est_prefix) + label + std::string(name),
+                            .body_max = body_max,
+                            .answer = act});
     }
   };
   add("cacerts", "GET", 0, [this](net::ForeignRequest&) { return ca_certificates(); });
@@ -89,7 +93,8 @@ Result<Est::Label> Est::read_label(const net::ForeignRequest& request) {
     out.algorithm = algorithm_called(algorithm);
     if (!out.algorithm) return fail(ErrorCode::not_found, "label: no key of algorithm '" + algorithm + "' is made here");
   }
-  if (find_profile(out.who) == nullptr && !is_reference(out.who)) return fail(ErrorCode::not_found, "label: '" + out.who + "' is neither a profile nor a registration");
+  if (find_profile(out.who) == nullptr && !is_reference(out.who))
+    return fail(ErrorCode::not_found, "label: '" + out.who + "' is neither a profile nor a registration");
   return out;
 }
 
@@ -207,7 +212,8 @@ Result<Est::Made> Est::make_key(const net::ForeignRequest& request, Caller calle
     return fail(ErrorCode::denied, "serverkeygen: profile " + profile + " takes no key of algorithm " + called);
   }
   if (is_post_quantum(algorithm) && !request.peer->quantum_safe) {
-    return fail(ErrorCode::denied, "serverkeygen: a private key of algorithm " + called + " is handed over a quantum-safe connection alone (X25519MLKEM768), not over " + request.peer->group);
+    return fail(ErrorCode::denied, "serverkeygen: a private key of algorithm " + called +
+                                       " is handed over a quantum-safe connection alone (X25519MLKEM768), not over " + request.peer->group);
   }
   const int bits = algorithm == crypto::SubjectAlgorithm::rsa && asked.key().algorithm() == algorithm ? asked.key().bits() : made_rsa_bits;
   const Bytes hash = request_hash({.purpose = "serverkeygen " + called,
@@ -242,7 +248,8 @@ Result<Est::Made> Est::make_key(const net::ForeignRequest& request, Caller calle
 /// Every CA by which a certificate of this service, or the service itself, is verified.
 net::ForeignResponse Est::ca_certificates() {
   std::set<Branch> branches;
-  for (const crypto::SubjectAlgorithm algorithm : {crypto::SubjectAlgorithm::ecdsa_p384, crypto::SubjectAlgorithm::ml_dsa_65}) branches.insert(desk_.branch_for(algorithm));
+  for (const crypto::SubjectAlgorithm algorithm : {crypto::SubjectAlgorithm::ecdsa_p384, crypto::SubjectAlgorithm::ml_dsa_65})
+    branches.insert(desk_.branch_for(algorithm));
   std::vector<Bytes> certificates;
   for (const Branch branch : branches) std::ranges::move(desk_.ca_chain(branch), std::back_inserter(certificates));
   const auto certs = crypto::make_certs_only(certificates);

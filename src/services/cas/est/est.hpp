@@ -1,5 +1,6 @@
-// Enrolment over Secure Transport (RFC 7030, with RFC 8951 and RFC 9908): /.well-known/est/[label/]{cacerts, simpleenroll, simplereenroll, serverkeygen, csrattrs}.
-// Who asks is told by HTTP Basic (a registration's reference and its secret) or by a certificate that was issued here; what they get is the desk's to decide.
+// Enrolment over Secure Transport (RFC 7030, with RFC 8951 and RFC 9908): /.well-known/est/[label/]{cacerts, simpleenroll, simplereenroll, serverkeygen,
+// csrattrs}. Who asks is told by HTTP Basic (a registration's reference and its secret) or by a certificate that was issued here; what they get is the desk's
+// to decide.
 #pragma once
 
 #include <string>
@@ -16,7 +17,8 @@ class Est {
  public:
   Est(Desk& desk, MadeKeys& keys, const Clock& clock) : desk_(desk), keys_(keys), clock_(clock) {}
 
-  /// Must not outlive this object. A label is the name of a profile or the reference of a registration, "." and an algorithm behind it where the key is made here
+  /// Must not outlive this object. A label is the name of a profile or the reference of a registration, "." and an algorithm behind it where the key is made
+  /// here
   /// ("device-encryption.ML-KEM-768"); it must be the caller's own.
   [[nodiscard]] EnrolmentService service();
 

@@ -67,7 +67,8 @@ Result<std::optional<Basic>> read_basic(const Secret& authorization) {
   if (!basic) return fail(ErrorCode::unauthenticated, "Authorization: another scheme than Basic");
   ByteView text = field.subspan(scheme.size());
   while (!text.empty() && text.front() == ' ') text = text.subspan(1);
-  if (text.size() > basic_characters_max) return fail(ErrorCode::invalid_argument, "Authorization: over " + std::to_string(basic_characters_max) + " characters");
+  if (text.size() > basic_characters_max)
+    return fail(ErrorCode::invalid_argument, "Authorization: over " + std::to_string(basic_characters_max) + " characters");
   auto pair = wire::secret_from_base64(text);
   if (!pair) return fail_in("Authorization", pair.error());
   const ByteView octets = pair->reveal();
@@ -75,7 +76,8 @@ Result<std::optional<Basic>> read_basic(const Secret& authorization) {
   if (colon == octets.end()) return fail(ErrorCode::invalid_argument, "Authorization: no user name and password with ':' between them");
   const auto user = static_cast<std::size_t>(colon - octets.begin());
   Basic out{.user = std::string(as_text(octets.first(user))), .password = Secret::copy_of(octets.subspan(user + 1))};
-  if (std::ranges::any_of(out.user, [](char c) { return c < ' ' || c > '~'; })) return fail(ErrorCode::invalid_argument, "Authorization: a user name that is not printable ASCII");
+  if (std::ranges::any_of(out.user, [](char c) { return c < ' ' || c > '~'; }))
+    return fail(ErrorCode::invalid_argument, "Authorization: a user name that is not printable ASCII");
   return std::optional<Basic>(std::move(out));
 }
 
@@ -99,7 +101,8 @@ bool same_names(const crypto::AskedNames& a, const crypto::AskedNames& b) {
 Secret key_and_certificate(const Secret& pkcs8, ByteView certs_only, std::string_view boundary) {
   const std::string dash = "--" + std::string(boundary);
   const std::string before_key = dash + "\r\nContent-Type: application/pkcs8\r\nContent-Transfer-Encoding: base64\r\n\r\n";
-  const std::string before_certificate = "\r\n" + dash + "\r\nContent-Type: application/pkcs7-mime; smime-type=certs-only\r\nContent-Transfer-Encoding: base64\r\n\r\n";
+  const std::string before_certificate =
+      "\r\n" + dash + "\r\nContent-Type: application/pkcs7-mime; smime-type=certs-only\r\nContent-Transfer-Encoding: base64\r\n\r\n";
   const std::string certificate = body_of(certs_only);
   const std::string end = "\r\n" + dash + "--\r\n";
   wire::SecretText out(before_key.size() + wire::base64_lines_size(pkcs8.size()) + before_certificate.size() + certificate.size() + end.size());

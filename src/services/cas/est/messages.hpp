@@ -32,11 +32,11 @@ bool is_password(const Secret& password, const Secret& octets);
 
 /// What names a request: the same key, names, asker and purpose are the same request, however often it is signed anew.
 struct RequestParts {
-  std::string_view purpose;    // "simpleenroll", "serverkeygen ML-KEM-768", …
+  std::string_view purpose;  // "simpleenroll", "serverkeygen ML-KEM-768", …
   std::string_view reference;
-  ByteView key;                // SubjectPublicKeyInfo
+  ByteView key;  // SubjectPublicKeyInfo
   const crypto::AskedNames& names;
-  ByteView renews;             // DER, or empty
+  ByteView renews;  // DER, or empty
 };
 Bytes request_hash(const RequestParts& parts);
 
