@@ -36,9 +36,6 @@ class CasService {
   CasService(const CasService&) = delete;
   CasService& operator=(const CasService&) = delete;
 
-  ~CasService() { stop(); }
-  CasService(const CasService&) = delete;
-  CasService& operator=(const CasService&) = delete;
 
   std::vector<points::Handler> handlers();
 
