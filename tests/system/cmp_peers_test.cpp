@@ -168,7 +168,6 @@ TEST_F(CmpPeers, CertificatesAskForMoreAreUpdatedAndRevokedUnderSignaturesOfThei
   const Registered box = device();
   for (const Kind& kind : kinds) {
     SCOPED_TRACE(kind.genpkey);
-    const std::string name = "box";
     const std::string key = new_key("first.key", kind.genpkey);
     expect_contains(cmp("-cmd ir " + box.options() + kind.options + "-newkey " + key + " -certout " + path("first.pem")), 0, "received PKICONF");
     const std::string by_first = "-cert " + path("first.pem") + " -key " + key + " " + kind.options + anchors;
@@ -223,6 +222,24 @@ TEST_F(CmpPeers, ConfirmationMayBeImplicitAndIsNotForgotten) {
   expect_revoked_by(box.reference + " (not confirmed in time)");
   expect_status(path("silent.pem"), "revoked");
   expect_status(path("implicit.pem"), "good");
+}
+
+TEST_F(CmpPeers, TheSameIsServedOverTls) {
+  const std::string anchors = "-trusted " + roots() + " ";
+  const Registered box = device();
+  const std::string server = "cmp -config '' -server localhost:" + std::to_string((*net().network().element("cas"))->enrolment_port) +
+                             " -path .well-known/cmp/p/device -tls_used -tls_host localhost -tls_trusted ";
+  for (const char* file : {"device-ca.pem", "enrolment-roots.pem"}) {
+    const std::string key = new_key("key.pem", "-algorithm ML-DSA-65");
+    const std::string tls = server + trust(file) + " ";
+    expect_contains(openssl(tls + "-cmd ir " + box.options() + "-newkey " + key + " -certout " + path("box.pem")), 0, "received PKICONF");
+    expect_verified(path("box.pem"), "ML-DSA");
+    const std::string next = new_key("next.pem", "-algorithm ML-DSA-65");
+    expect_contains(openssl(tls + "-cmd kur -cert " + path("box.pem") + " -key " + key + " " + anchors + "-newkey " + next + " -certout " + path("next-box.pem")), 0, "received PKICONF");
+    expect_verified(path("next-box.pem"), "ML-DSA");
+  }
+  expect_contains(openssl(server + trust("issuing-classical.pem") + " -cmd ir " + box.options() + "-newkey " + path("key.pem") + " -certout " + path("none.pem")), 1, "certificate verify failed");
+  EXPECT_FALSE(std::filesystem::exists(path("none.pem")));
 }
 
 TEST_F(CmpPeers, InformationIsGiven) {
