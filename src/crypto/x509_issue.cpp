@@ -23,6 +23,7 @@ constexpr std::array profiles{
     Profile{CertificateUse::tls_and_signing, KU_DIGITAL_SIGNATURE, false, std::nullopt},
     Profile{CertificateUse::ocsp_signer, KU_DIGITAL_SIGNATURE, false, std::nullopt},
     Profile{CertificateUse::standalone_ca, KU_KEY_CERT_SIGN | KU_CRL_SIGN | KU_DIGITAL_SIGNATURE, true, 0},
+    Profile{CertificateUse::message_signer, KU_DIGITAL_SIGNATURE, false, std::nullopt},
 };
 
 struct KeyUsageBit {
@@ -88,7 +89,7 @@ Result<void> add_extensions(X509* cert, const CertificateTemplate& wanted, const
   if (profile->use == CertificateUse::ocsp_signer) {
     TRY(add_extended_usage(cert, {NID_OCSP_sign}));
     TRY(add_no_check(cert));
-  } else if (!profile->is_ca && in_tls) {
+  } else if (profile->use == CertificateUse::tls_and_signing && in_tls) {
     TRY(add_extended_usage(cert, {NID_server_auth, NID_client_auth}));
   }
   TRY(add_key_identifiers(cert, wanted.public_key, issuer));

@@ -6,6 +6,7 @@
 #include "services/cas/authority_schema.hpp"
 #include "services/cas/ceis/made_keys.hpp"
 #include "services/cas/ceis/schema.hpp"
+#include "services/cas/cmp/schema.hpp"
 #include "services/cas/csp/schema.hpp"
 #include "services/cas/scep/scep_schema.hpp"
 
@@ -20,6 +21,7 @@ constexpr std::array migrations{
     store::Migration{5, made_keys_schema},
     store::Migration{6, acme_schema},
     store::Migration{7, scep_schema},
+    store::Migration{8, cmp_schema},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }

@@ -32,10 +32,10 @@ class CasService {
   static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings);
   /// The same with IAM's answer from elsewhere than the network.
   static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings, Attest attest, Vouch vouch);
-
   ~CasService() { stop(); }
   CasService(const CasService&) = delete;
   CasService& operator=(const CasService&) = delete;
+
 
   std::vector<points::Handler> handlers();
 

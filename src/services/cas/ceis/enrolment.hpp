@@ -5,6 +5,7 @@
 #include "services/cas/ceis/front.hpp"
 #include "services/cas/ceis/made_keys.hpp"
 #include "services/cas/ceis/own_server.hpp"
+#include "services/cas/cmp/service.hpp"
 #include "services/cas/csp/csp.hpp"
 #include "services/cas/est/est.hpp"
 #include "services/cas/scep/scep.hpp"
@@ -18,7 +19,7 @@ class Enrolment {
   /// Those that plain HTTP may carry too, for the listener of CSP. That one must stop before this object.
   [[nodiscard]] std::vector<net::ForeignService> plain() { return front_.plain(services()); }
   Result<void> start();
-  void stop() { front_.stop(); }
+  void stop();
   [[nodiscard]] std::uint16_t port() const noexcept { return front_.port(); }
 
  private:
@@ -32,6 +33,7 @@ class Enrolment {
   est::Est est_;
   Acme acme_;
   Scep scep_;
+  CmpService cmp_;
   EnrolmentFront front_;  // last: the first to go
 };
 
