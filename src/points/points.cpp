@@ -104,6 +104,7 @@ std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers) {
                              .anonymous = line.anonymous,
                              .body_max = line.body_max,
                              .request_type = std::string(line.request_type),
+                             .challenge = std::string(line.challenge),
                              .answer = std::move(handler.answer)});
   }
   return out;

@@ -36,10 +36,10 @@ Result<node::Credentials> own_credentials(node::Node& node, Issuer& issuer, cons
   TRY(node.record({.action = "certificate.issued",
                    .outcome = audit::Outcome::success,
                    .subject = node.identity().uri(),
-                   .object = to_hex(issued.ml_dsa.serial()),
+                   .object = to_hex(issued.ml_dsa->serial()),
                    .reason = "",
                    .request_id = ""}));
-  TRY(store->finish({issued.ml_dsa, authority.certificate}, {}));
+  TRY(store->finish({*issued.ml_dsa, authority.certificate}, {}));
   ASSIGN_OR_RETURN(std::optional<node::Credentials> made, store->load());
   if (!made) return fail(ErrorCode::internal, "CAS's own certificate was stored but does not load");
   return Result<node::Credentials>(std::move(*made));

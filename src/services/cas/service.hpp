@@ -6,6 +6,7 @@
 
 #include "node/node.hpp"
 #include "node/recorded.hpp"
+#include "services/cas/ceis/element_est.hpp"
 #include "services/cas/ceis/issuer.hpp"
 #include "services/cas/csp/csp.hpp"
 #include "services/cas/csp/responder.hpp"
@@ -41,7 +42,6 @@ class CasService {
  private:
   CasService(node::Node& node, CasSettings settings, Attest attest, std::unique_ptr<Records> records, Authorities authorities);
 
-  Result<net::Response> enrol_element(points::Endpoint endpoint, const net::Request& request, node::Deed& deed);
   Result<net::Response> enrol_terminal(const net::Request& request, node::Deed& deed);
   Result<net::Response> revoke(const net::Request& request, node::Deed& deed);
   [[nodiscard]] Result<net::Response> status(const net::Request& request) const;
@@ -57,6 +57,7 @@ class CasService {
   Issuer issuer_;
   Responder responder_;
   Csp csp_;
+  ElementEst element_est_;
 };
 
 }  // namespace qanat::cas

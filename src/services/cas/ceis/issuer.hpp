@@ -12,20 +12,23 @@ namespace qanat::cas {
 
 inline constexpr UnixMs backdating_ms = 60'000;  // clocks of the network differ a little
 
-/// A request that has passed the policy.
+/// One request or two of one bundle, that have passed the policy.
 struct Order {
   crypto::SubjectNames names;  // `element` is set
   Bytes request_hash;
   std::optional<std::int64_t> expectation;
   Overlap overlap = Overlap::refused;
   std::chrono::milliseconds lifetime{};
-  crypto::CertificateRequest ml_dsa;
+  std::optional<crypto::CertificateRequest> ml_dsa;
   std::optional<crypto::CertificateRequest> classical;
+  [[nodiscard]] const std::optional<crypto::CertificateRequest>& of(Branch branch) const noexcept { return branch == Branch::ml_dsa ? ml_dsa : classical; }
 };
 
+/// What was ordered.
 struct Issued {
-  crypto::Certificate ml_dsa;
+  std::optional<crypto::Certificate> ml_dsa;
   std::optional<crypto::Certificate> classical;
+  [[nodiscard]] const std::optional<crypto::Certificate>& of(Branch branch) const noexcept { return branch == Branch::ml_dsa ? ml_dsa : classical; }
 };
 
 class Issuer {
