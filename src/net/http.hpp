@@ -56,7 +56,7 @@ struct Route {
   bool anonymous = false;       // a caller without certificate is let through (first enrolment)
   std::size_t body_max = 64 * 1024;
   std::string request_type;     // the content type that a body must have; empty: no body
-  std::string challenge;        // WWW-Authenticate of an answer with 401 (RFC 9110 §11.6.1); empty: none
+  std::string challenge = {};   // WWW-Authenticate of an answer with 401 (RFC 9110 §11.6.1); empty: none
   std::function<Result<Response>(const Request&)> answer;  // runs on a worker thread; blocking is allowed until the deadline
 };
 

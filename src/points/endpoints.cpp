@@ -94,6 +94,7 @@ constexpr std::array table{
     EndpointRow{Endpoint::ce1_cacerts, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "GET", "/.well-known/est/ce-1/cacerts", "", type_certs_only, 0, false},
     EndpointRow{Endpoint::ce4_cacerts, "Ce-4", "Ia-13", qkdn, {Kind::cas}, "GET", "/.well-known/est/ce-4/cacerts", "", type_certs_only, 0, false},
     EndpointRow{Endpoint::x4_cacerts, "X-4", "", enrols_by_x4, {Kind::cas}, "GET", "/.well-known/est/x-4/cacerts", "", type_certs_only, 0, false},
+    EndpointRow{Endpoint::km1_certificates, "Km-1", "Ia-2", apps, {Kind::kms}, "GET", "/km/1/certificates", "", type_octets, 0, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

@@ -98,6 +98,7 @@ enum class Endpoint : std::uint8_t {
   ce1_cacerts,
   ce4_cacerts,
   x4_cacerts,
+  km1_certificates,
   count_,
 };
 

@@ -85,7 +85,11 @@ Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettin
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "cas.db", node.device()));
   ASSIGN_OR_RETURN(Authorities authorities, records->authorities(node.suite()));
   std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(attest), std::move(records), std::move(authorities)));
-  ASSIGN_OR_RETURN(node::Credentials credentials, own_credentials(node, service->issuer_, service->authorities_.ml_dsa, service->settings_.element_lifetime));
+  const auto own = [&node, raw = service.get()](OwnRenewal renewal) {
+    return own_credentials(node, raw->issuer_, raw->authorities_.ml_dsa, raw->settings_.element_lifetime, renewal);
+  };
+  ASSIGN_OR_RETURN(node::Credentials credentials, own(OwnRenewal::if_due));
+  node.renew_by([own](Deadline) { return own(OwnRenewal::now); });
   node.use_credentials(std::move(credentials),
                        [raw = service.get()](const crypto::Certificate& certificate, Deadline) { return raw->local_status(certificate); });
   node.describe_health([raw = service.get()](wire::Json& body) {

@@ -213,7 +213,8 @@ Result<net::Response> IamService::token(const net::Request& request, node::Deed&
     return fail(subscriber.error().code == ErrorCode::not_found ? ErrorCode::denied : subscriber.error().code, subscriber.error().message);
   }
   ASSIGN_OR_RETURN(const wire::Token token, grant_token(*subscriber, holder, *request.peer.identity, settings_.token, node_.clock().now_ms(), node_.rng()));
-  const node::MessageSigner& signer = *node_.credentials().messages;
+  const std::shared_ptr<const node::MessageSigner> in_force = node_.signer();
+  const node::MessageSigner& signer = *in_force;
   ASSIGN_OR_RETURN(const auto message, wire::sign_message(node_.suite(), node_.settings().policy_epoch, token, signer.signer, signer.fps, node_.rng()));
   deed.object += " " + token.token_id.hex();
   return node::json_response(wire::Json::object(

@@ -134,7 +134,8 @@ Result<net::Response> ElementEst::issue(Order order, Branch branch, node::Deed& 
   const crypto::Certificate& certificate = *issued.of(branch);
   deed.object = to_hex(certificate.serial());
   // RFC 7030 §4.2.3: the certificate alone; its issuer is in every element's trust folder, and at cacerts.
-  ASSIGN_OR_RETURN(const Bytes envelope, crypto::make_certs_only({{certificate.der()}}));
+  const std::array alone{certificate.der()};
+  ASSIGN_OR_RETURN(const Bytes envelope, crypto::make_certs_only(alone));
   return net::Response{.status = 200, .content_type = std::string(points::type_certs_only), .body = to_bytes(wire::est_body(envelope))};
 }
 

@@ -34,7 +34,7 @@ Result<Issued> Issuer::issue(const Order& order, UnixMs now) {
   for (const Branch branch : all_branches) {
     if (!order.of(branch)) continue;
     issuance.intentions.push_back(
-        {.branch = branch, .serial = draw_serial(rng_), .not_before = now - backdating_ms, .not_after = now + static_cast<UnixMs>(order.lifetime.count())});
+        {.branch = branch, .serial = draw_serial(rng_), .not_before = now - backdating_of(order.lifetime), .not_after = now + static_cast<UnixMs>(order.lifetime.count())});
   }
   ASSIGN_OR_RETURN(const std::vector<Recorded> intended, records_.intend(issuance, now));
   node::crash_point("cas.issue.intended");

@@ -2,6 +2,7 @@
 // gets the same certificates however often it comes and wherever the process died in between.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -10,7 +11,9 @@
 
 namespace qanat::cas {
 
-inline constexpr UnixMs backdating_ms = 60'000;  // clocks of the network differ a little
+/// Clocks of the network differ a little; a tenth of a short life is all that can be spared for that.
+inline constexpr UnixMs backdating_ms = 60'000;
+constexpr UnixMs backdating_of(std::chrono::milliseconds lifetime) noexcept { return std::min(backdating_ms, static_cast<UnixMs>(lifetime.count()) / 10); }
 
 /// One request or two of one bundle, that have passed the policy.
 struct Order {
