@@ -99,6 +99,7 @@ enum class Endpoint : std::uint8_t {
   ce4_cacerts,
   x4_cacerts,
   km1_certificates,
+  x3_element,
   count_,
 };
 

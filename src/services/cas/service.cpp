@@ -55,7 +55,7 @@ Result<void> check_attested(const Attested& attested, const wire::Enrol& enrol, 
 
 }  // namespace
 
-CasService::CasService(node::Node& node, CasSettings settings, Attest attest, std::unique_ptr<Records> records, Authorities authorities)
+CasService::CasService(node::Node& node, CasSettings settings, Attest attest, ElementStanding standing, std::unique_ptr<Records> records, Authorities authorities)
     : node_(node),
       settings_(std::move(settings)),
       attest_(std::move(attest)),
@@ -69,22 +69,32 @@ CasService::CasService(node::Node& node, CasSettings settings, Attest attest, st
                     .authorities = authorities_,
                     .issuer = issuer_,
                     .lifetime = settings_.element_lifetime,
-                    .standing = [](const Identity&, Deadline, const std::string&) -> Result<void> { return {}; },
+                    .standing = std::move(standing),
                     .issued = [this] { csp_.issued(); }}) {}
 
 Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings) {
-  return open(node, std::move(settings), [&node](const Uid& uid, ByteView message, const net::Request& request) -> Result<Attested> {
+  const auto attest = [&node](const Uid& uid, ByteView message, const net::Request& request) -> Result<Attested> {
     ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
     const wire::Json body = wire::Json::object({{"uid", uid.text()}, {"enrol", wire::to_base64(message)}});
     ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(Endpoint::x3_enrolment, iam, body, request.deadline, request.request_id));
     return read_attested(answer);
-  });
+  };
+  const auto standing = [&node](const Identity& element, Deadline deadline, const std::string& request_id) -> Result<void> {
+    ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
+    const auto answer = node.call_json(Endpoint::x3_element, iam, wire::Json::object({{"identity", element.uri()}}), deadline, request_id);
+    if (!answer && answer.error().code == ErrorCode::not_found) return fail(ErrorCode::denied, element.uri() + " is not in IAM's register");
+    if (!answer) return fail(answer.error());
+    ASSIGN_OR_RETURN(const std::string status, answer->text("status"));
+    if (status != "active") return fail(ErrorCode::denied, element.uri() + " is " + status + " in IAM's register");
+    return {};
+  };
+  return open(node, std::move(settings), attest, standing);
 }
 
-Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, Attest attest) {
+Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, Attest attest, ElementStanding standing) {
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "cas.db", node.device()));
   ASSIGN_OR_RETURN(Authorities authorities, records->authorities(node.suite()));
-  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(attest), std::move(records), std::move(authorities)));
+  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(attest), std::move(standing), std::move(records), std::move(authorities)));
   const auto own = [&node, raw = service.get()](OwnRenewal renewal) {
     return own_credentials(node, raw->issuer_, raw->authorities_.ml_dsa, raw->settings_.element_lifetime, renewal);
   };

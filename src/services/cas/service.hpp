@@ -29,8 +29,8 @@ class CasService {
  public:
   /// Reads the issuing CAs from cas.db, issues CAS's own certificate if it has none, and hands it to the node.
   static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings);
-  /// The same with IAM's answer from elsewhere than the network.
-  static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings, Attest attest);
+  /// The same with IAM's answers from elsewhere than the network.
+  static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings, Attest attest, ElementStanding standing);
 
   std::vector<points::Handler> handlers();
 
@@ -40,7 +40,7 @@ class CasService {
   [[nodiscard]] Csp& csp() noexcept { return csp_; }
 
  private:
-  CasService(node::Node& node, CasSettings settings, Attest attest, std::unique_ptr<Records> records, Authorities authorities);
+  CasService(node::Node& node, CasSettings settings, Attest attest, ElementStanding standing, std::unique_ptr<Records> records, Authorities authorities);
 
   Result<net::Response> enrol_terminal(const net::Request& request, node::Deed& deed);
   Result<net::Response> revoke(const net::Request& request, node::Deed& deed);

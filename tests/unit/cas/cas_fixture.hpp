@@ -57,20 +57,29 @@ class CasFixture : public testing::Test {
     return out;
   }
 
+  ~CasFixture() override {
+    if (node_) node_->stop();
+  }
   void close_service() {
+    if (node_) node_->stop();  // before the service whose handlers it calls
     service_.reset();
     node_.reset();
   }
   void open_service(CasSettings settings = {}) {
     close_service();
     node_ = test::TrustedNetwork::open_node_in(state(), trust(), cas_id, {}, suite_);
-    service_ = must(CasService::open(*node_, settings, [this](const Uid& uid, ByteView, const net::Request&) -> Result<Attested> {
+    const auto attest = [this](const Uid& uid, ByteView, const net::Request&) -> Result<Attested> {
       ++attestations_;
       if (iam_refuses_) return fail(*iam_refuses_);
       Attested out = attested_;
       out.uid = uid;
       return out;
-    }));
+    };
+    const auto standing = [this](const Identity&, Deadline, const std::string&) -> Result<void> {
+      if (iam_refuses_) return fail(*iam_refuses_);
+      return {};
+    };
+    service_ = must(CasService::open(*node_, settings, attest, standing));
   }
 
   /// 64 hexadecimal digits that depend on the identity and the generation of the secret.

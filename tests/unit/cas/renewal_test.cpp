@@ -54,6 +54,19 @@ TEST_F(ElementRenewalTest, NamesAndKindsStayWhatTheyAre) {
   EXPECT_EQ(refusal(call(Endpoint::ce1_reenrol, test::request_from(kms_a, to_bytes(std::string_view("no request")), first_.ml_dsa))), ErrorCode::invalid_argument);
 }
 
+TEST_F(ElementRenewalTest, ElementThatIamDoesNotLetGoOnGetsNothingNew) {
+  const Requester next = requester(kms_a);
+  iam_refuses_ = Error{ErrorCode::denied, "qanat://a/kms/kms-a is suspended in IAM's register"};
+  EXPECT_EQ(refusal(renew(next.ml_dsa, first_.ml_dsa)), ErrorCode::denied);
+  EXPECT_TRUE(test::audited(state(), "is suspended in IAM's register"));
+  iam_refuses_ = Error{ErrorCode::unavailable, "no answer"};
+  EXPECT_EQ(refusal(renew(next.ml_dsa, first_.ml_dsa)), ErrorCode::unavailable) << "worth another attempt";
+  iam_refuses_.reset();
+  const auto second = must(renew(next.ml_dsa, first_.ml_dsa));
+  iam_refuses_ = Error{ErrorCode::denied, "suspended"};
+  EXPECT_EQ(must(renew(next.ml_dsa, first_.ml_dsa)).der(), second.der()) << "what was issued is given again";
+}
+
 TEST_F(ElementRenewalTest, RevocationEndsBothTheFormerAndTheNext) {
   const auto second = must(renew(requester(kms_a).ml_dsa, first_.ml_dsa));
   json_of(revoke(kms_a));

@@ -127,7 +127,8 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "GET /.well-known/est/ce-1/cacerts: kms -> cas\n"
             "GET /.well-known/est/ce-4/cacerts: qkd qkm qkdnc -> cas\n"
             "GET /.well-known/est/x-4/cacerts: cmsp iam ccs operator -> cas\n"
-            "GET /km/1/certificates: app1 app2 app3 dev1 dev2 -> kms\n");
+            "GET /km/1/certificates: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /x/3/element: cas -> iam\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {
