@@ -23,16 +23,16 @@ constexpr std::array renew_rows{EstRow{Endpoint::ce1_reenrol, "ce-1.reenrol"}, E
 constexpr std::array ca_rows{EstRow{Endpoint::ce1_cacerts, "ce-1.cacerts"}, EstRow{Endpoint::ce4_cacerts, "ce-4.cacerts"}, EstRow{Endpoint::x4_cacerts, "x-4.cacerts"}};
 
 /// A request before its names are held against who asks.
-struct Asked {
+struct ElementAsked {
   crypto::CertificateRequest request;
   Branch branch{};
 };
 
-Result<Asked> read_request(ByteView body, const crypto::Suite& suite) {
+Result<ElementAsked> read_request(ByteView body, const crypto::Suite& suite) {
   ASSIGN_OR_RETURN(const Bytes der, wire::parse_est_body(body));
   ASSIGN_OR_RETURN(crypto::CertificateRequest request, crypto::CertificateRequest::parse(der));
   for (const Branch branch : all_branches) {
-    if (request.key_algorithm() == key_algorithm(suite, branch)) return Asked{.request = std::move(request), .branch = branch};
+    if (request.key_algorithm() == key_algorithm(suite, branch)) return ElementAsked{.request = std::move(request), .branch = branch};
   }
   return fail(ErrorCode::denied, "a request over a key of algorithm " + std::string(crypto::name(request.key_algorithm())) + ", which is not of suite " + std::string(suite.name));
 }
@@ -81,7 +81,7 @@ std::vector<points::Handler> ElementEst::handlers() {
 Result<net::Response> ElementEst::enrol(Endpoint endpoint, const net::Request& request, node::Deed& deed) {
   if (!request.authorization) return fail(ErrorCode::unauthenticated, "the enrolment secret is missing (HTTP Basic)");
   ASSIGN_OR_RETURN(const wire::BasicCredentials credentials, wire::parse_basic_authorization(*request.authorization));
-  ASSIGN_OR_RETURN(Asked asked, read_request(request.body, parts_.node.suite()));
+  ASSIGN_OR_RETURN(ElementAsked asked, read_request(request.body, parts_.node.suite()));
   const std::optional<Identity>& named = asked.request.names().element;
   if (!named) return fail(ErrorCode::denied, "the request asks for no element's name");
   const Identity& identity = *named;
@@ -109,7 +109,7 @@ Result<net::Response> ElementEst::renew(const net::Request& request, node::Deed&
   // The listener has let nobody in without a certificate that is good now and names this element.
   const Identity& identity = *request.peer.identity;
   deed.object = identity.uri();
-  ASSIGN_OR_RETURN(Asked asked, read_request(request.body, parts_.node.suite()));
+  ASSIGN_OR_RETURN(ElementAsked asked, read_request(request.body, parts_.node.suite()));
   TRY(check_branch(identity, asked.branch));
   // RFC 7030 §4.2.2: the names of a renewal are those of the certificate in force.
   TRY(check_names(asked.request, element_names(identity)));

@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::size_t serial_size = 16;
 
+constexpr UnixMs whole_seconds(UnixMs time) noexcept { return time / 1000 * 1000; }
+
 Result<Issued> read(const Order& order, const std::vector<Recorded>& recorded) {
   Issued out;
   for (const Recorded& each : recorded) {
@@ -33,8 +35,11 @@ Result<Issued> Issuer::issue(const Order& order, UnixMs now) {
       .identity = *order.names.element, .request_hash = order.request_hash, .expectation = order.expectation, .overlap = order.overlap, .intentions = {}};
   for (const Branch branch : all_branches) {
     if (!order.of(branch)) continue;
-    issuance.intentions.push_back(
-        {.branch = branch, .serial = draw_serial(rng_), .not_before = now - backdating_of(order.lifetime), .not_after = now + static_cast<UnixMs>(order.lifetime.count())});
+    // In whole seconds, as the certificate will have it: record and certificate end at the same moment.
+    issuance.intentions.push_back({.branch = branch,
+                                   .serial = draw_serial(rng_),
+                                   .not_before = whole_seconds(now - backdating_of(order.lifetime)),
+                                   .not_after = whole_seconds(now + static_cast<UnixMs>(order.lifetime.count()))});
   }
   ASSIGN_OR_RETURN(const std::vector<Recorded> intended, records_.intend(issuance, now));
   node::crash_point("cas.issue.intended");
