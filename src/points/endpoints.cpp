@@ -88,6 +88,8 @@ constexpr std::array table{
     EndpointRow{Endpoint::x5_behaviour, "X-5", "", operators, {Kind::iam}, "POST", "/x/5/behaviour", type_json, type_json, one_message, false},
     EndpointRow{Endpoint::x12_record, "X-12", "", {Kind::cmsp, Kind::cas, Kind::ccs}, {Kind::iam}, "POST", "/x/12/record", type_json, "", one_message, false},
     EndpointRow{Endpoint::x12_notice, "X-12", "", {Kind::iam}, {Kind::cmsp}, "POST", "/x/12/notice", type_json, "", one_message, false},
+    EndpointRow{Endpoint::x3_identity, "X-3", "", {Kind::cas}, {Kind::iam}, "POST", "/x/3/identity", type_json, type_json, small, false},
+    EndpointRow{Endpoint::x5_registration, "X-5", "", operators, {Kind::cas}, "POST", "/x/5/registration", type_json, type_json, one_message, false},
     EndpointRow{Endpoint::ce1_reenrol, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/.well-known/est/ce-1/simplereenroll", type_pkcs10, type_certs_only, one_message, false},
     EndpointRow{Endpoint::ce4_reenrol, "Ce-4", "Ia-13", qkdn, {Kind::cas}, "POST", "/.well-known/est/ce-4/simplereenroll", type_pkcs10, type_certs_only, one_message, false},
     EndpointRow{Endpoint::x4_reenrol, "X-4", "", enrols_by_x4, {Kind::cas}, "POST", "/.well-known/est/x-4/simplereenroll", type_pkcs10, type_certs_only, one_message, false},
@@ -95,7 +97,6 @@ constexpr std::array table{
     EndpointRow{Endpoint::ce4_cacerts, "Ce-4", "Ia-13", qkdn, {Kind::cas}, "GET", "/.well-known/est/ce-4/cacerts", "", type_certs_only, 0, false},
     EndpointRow{Endpoint::x4_cacerts, "X-4", "", enrols_by_x4, {Kind::cas}, "GET", "/.well-known/est/x-4/cacerts", "", type_certs_only, 0, false},
     EndpointRow{Endpoint::km1_certificates, "Km-1", "Ia-2", apps, {Kind::kms}, "GET", "/km/1/certificates", "", type_octets, 0, false},
-    EndpointRow{Endpoint::x3_element, "X-3", "", {Kind::cas}, {Kind::iam}, "POST", "/x/3/element", type_json, type_json, small, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

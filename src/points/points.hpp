@@ -92,6 +92,8 @@ enum class Endpoint : std::uint8_t {
   x5_behaviour,
   x12_record,
   x12_notice,
+  x3_identity,
+  x5_registration,
   ce1_reenrol,
   ce4_reenrol,
   x4_reenrol,
@@ -99,7 +101,6 @@ enum class Endpoint : std::uint8_t {
   ce4_cacerts,
   x4_cacerts,
   km1_certificates,
-  x3_element,
   count_,
 };
 

@@ -97,12 +97,12 @@ POINT_TEST(ElementEst, X_4, refuses, WhoIsSuspendedAtIam) {
   ASSERT_TRUE(ask("resume"));
 }
 POINT_TEST(ElementEst, X_3, accepts, CasAsksWhetherAnElementMayGoOn) {
-  const auto answer = net().call_json("cas", Endpoint::x3_element, "iam", Json::object({{"identity", "qanat://a/kms/kms-a"}}));
+  const auto answer = net().call_json("cas", Endpoint::x3_identity, "iam", Json::object({{"identity", "qanat://a/kms/kms-a"}}));
   ASSERT_EQ(status_of(answer), 200U);
   EXPECT_EQ(Json::parse(answer->body).value().text("status").value(), "active");
 }
 POINT_TEST(ElementEst, X_3, refuses, OthersThanCas) {
-  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::x3_element, "iam", Json::object({{"identity", "qanat://a/kms/kms-a"}}))), 403U);
+  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::x3_identity, "iam", Json::object({{"identity", "qanat://a/kms/kms-a"}}))), 403U);
 }
 POINT_TEST(ElementEst, Km_1, accepts, ATerminalAsksWhatFollowedItsKmssCertificates) {
   const std::string pinned = to_hex(net().terminal("A").kms().value()->fps.pq);

@@ -4,6 +4,7 @@
 #include "node/crash_point.hpp"
 #include "node/subscriber.hpp"
 #include "services/cas/ceis/names.hpp"
+#include "services/cas/device_authority.hpp"
 #include "services/cas/own.hpp"
 #include "wire/base64.hpp"
 #include "wire/qfc2_enrol.hpp"
@@ -45,6 +46,15 @@ Result<Attested> read_attested(const wire::Json& json) {
   return out;
 }
 
+/// Who is not in the register, or suspended there, gets no certificate.
+Result<void> read_vouched(const std::string& subject, const Result<wire::Json>& answer) {
+  if (!answer && answer.error().code == ErrorCode::not_found) return fail(ErrorCode::denied, "'" + subject + "' is not in IAM's register: enter it there first (qanat iam create)");
+  if (!answer) return fail(answer.error());
+  ASSIGN_OR_RETURN(const std::string status, answer->text("status"));
+  if (status != "active") return fail(ErrorCode::denied, "'" + subject + "' is " + status + " in IAM's register (qanat iam resume)");
+  return {};
+}
+
 Result<void> check_attested(const Attested& attested, const wire::Enrol& enrol, const Identity& agent) {
   const bool fits = attested.uid == enrol.uid && attested.number == enrol.number && attested.home_kms == enrol.kms_id && attested.domain == agent.domain &&
                     attested.device == enrol.device_kind;
@@ -55,7 +65,8 @@ Result<void> check_attested(const Attested& attested, const wire::Enrol& enrol, 
 
 }  // namespace
 
-CasService::CasService(node::Node& node, CasSettings settings, Attest attest, ElementStanding standing, std::unique_ptr<Records> records, Authorities authorities)
+CasService::CasService(node::Node& node, CasSettings settings, Attest attest, Vouch vouch, ElementStanding standing, std::unique_ptr<Records> records,
+                       Authorities authorities)
     : node_(node),
       settings_(std::move(settings)),
       attest_(std::move(attest)),
@@ -64,6 +75,11 @@ CasService::CasService(node::Node& node, CasSettings settings, Attest attest, El
       issuer_(*records_, authorities_, node.rng(), settings_.front.url),
       responder_(*records_, authorities_, settings_.status_lifetime),
       csp_(node, settings_, *records_, authorities_),
+      desk_(node, *records_, authorities_, settings_.front.url, settings_.approval_retry,
+            {.vouch = std::move(vouch),
+             .issued = [this] { csp_.issued(); },
+             .revoked = [this](std::span<const Bytes> serials) { return csp_.revoked(serials); }}),
+      registration_front_(node, desk_),
       element_est_({.node = node,
                     .records = *records_,
                     .authorities = authorities_,
@@ -72,29 +88,49 @@ CasService::CasService(node::Node& node, CasSettings settings, Attest attest, El
                     .standing = std::move(standing),
                     .issued = [this] { csp_.issued(); }}) {}
 
+Result<void> CasService::start() {
+  desk_.start();
+  return csp_.start();
+}
+
+void CasService::stop() {
+  desk_.stop();
+  csp_.stop();
+}
+
 Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings) {
-  const auto attest = [&node](const Uid& uid, ByteView message, const net::Request& request) -> Result<Attested> {
+  Attest attest = [&node](const Uid& uid, ByteView message, const net::Request& request) -> Result<Attested> {
     ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
     const wire::Json body = wire::Json::object({{"uid", uid.text()}, {"enrol", wire::to_base64(message)}});
     ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(Endpoint::x3_enrolment, iam, body, request.deadline, request.request_id));
     return read_attested(answer);
   };
-  const auto standing = [&node](const Identity& element, Deadline deadline, const std::string& request_id) -> Result<void> {
+  const auto standing_of = [&node](const std::string& member, const std::string& whom, Deadline deadline, const std::string& request_id) -> Result<void> {
     ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
-    const auto answer = node.call_json(Endpoint::x3_element, iam, wire::Json::object({{"identity", element.uri()}}), deadline, request_id);
-    if (!answer && answer.error().code == ErrorCode::not_found) return fail(ErrorCode::denied, element.uri() + " is not in IAM's register");
-    if (!answer) return fail(answer.error());
-    ASSIGN_OR_RETURN(const std::string status, answer->text("status"));
-    if (status != "active") return fail(ErrorCode::denied, element.uri() + " is " + status + " in IAM's register");
-    return {};
+    return read_vouched(whom, node.call_json(Endpoint::x3_identity, iam, wire::Json::object({{member, whom}}), deadline, request_id));
   };
-  return open(node, std::move(settings), attest, standing);
+  Vouch vouch = [standing_of](const Uid& subject, Deadline deadline, const std::string& request_id) { return standing_of("uid", subject.text(), deadline, request_id); };
+  ElementStanding standing = [standing_of](const Identity& element, Deadline deadline, const std::string& request_id) {
+    return standing_of("identity", element.uri(), deadline, request_id);
+  };
+  return open(node, std::move(settings), std::move(attest), std::move(vouch), std::move(standing));
 }
 
-Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, Attest attest, ElementStanding standing) {
+Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, Attest attest, Vouch vouch, ElementStanding standing) {
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "cas.db", node.device()));
   ASSIGN_OR_RETURN(Authorities authorities, records->authorities(node.suite()));
-  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(attest), std::move(standing), std::move(records), std::move(authorities)));
+  ASSIGN_OR_RETURN(const bool made, ensure_device_authority(*records, authorities, node.clock().now_ms(), node.rng()));
+  if (made) {
+    ASSIGN_OR_RETURN(authorities, records->authorities(node.suite()));
+    TRY(node.record({.action = "authority.made",
+                     .outcome = audit::Outcome::success,
+                     .subject = node.identity().uri(),
+                     .object = authorities.devices->certificate.subject(),
+                     .reason = "",
+                     .request_id = ""}));
+  }
+  std::unique_ptr<CasService> service(
+      new CasService(node, std::move(settings), std::move(attest), std::move(vouch), std::move(standing), std::move(records), std::move(authorities)));
   const auto own = [&node, raw = service.get()](OwnRenewal renewal) {
     return own_credentials(node, raw->issuer_, raw->authorities_.ml_dsa, raw->settings_.element_lifetime, renewal);
   };
@@ -117,6 +153,9 @@ std::vector<points::Handler> CasService::handlers() {
                  }});
   out.push_back({Endpoint::x5_revoke, [this](const net::Request& request) {
                    return node::recorded(node_, "x-5.revoke", request, [&](node::Deed& deed) { return revoke(request, deed); });
+                 }});
+  out.push_back({Endpoint::x5_registration, [this](const net::Request& request) {
+                   return node::recorded(node_, "x-5.registration", request, [&](node::Deed& deed) { return registration_front_.answer(request, deed); });
                  }});
   for (const Endpoint endpoint : {Endpoint::cq1_status, Endpoint::cq2_status, Endpoint::cq3_status, Endpoint::x4_status}) {
     out.push_back({endpoint, [this](const net::Request& request) { return status(request); }});
@@ -149,6 +188,7 @@ Result<net::Response> CasService::enrol_terminal(const net::Request& request, no
                                   .expectation = std::nullopt,
                                   .overlap = Overlap::refused,
                                   .lifetime = settings_.terminal_lifetime,
+                                  .profile = &profile("terminal-signing"),
                                   .ml_dsa = std::move(ml_dsa),
                                   .classical = std::move(classical)},
                                  node_.clock().now_ms()));
@@ -182,7 +222,7 @@ Result<net::Response> CasService::status(const net::Request& request) const {
 /// `branch=ml_dsa&list=full`: the names of csp/places.hpp.
 Result<net::Response> CasService::list(const net::Request& request) const {
   const std::string_view query = request.query;
-  for (const Branch branch : all_branches) {
+  for (const Branch branch : authorities_.branches()) {
     const std::string beginning = "branch=" + std::string(name(branch)) + "&list=";
     if (!query.starts_with(beginning)) continue;
     const auto found = csp_.list(branch, query.substr(beginning.size()));

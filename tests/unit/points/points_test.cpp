@@ -121,14 +121,15 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /x/5/behaviour: operator -> iam\n"
             "POST /x/12/record: cmsp cas ccs -> iam\n"
             "POST /x/12/notice: iam -> cmsp\n"
+            "POST /x/3/identity: cas -> iam\n"
+            "POST /x/5/registration: operator -> cas\n"
             "POST /.well-known/est/ce-1/simplereenroll: kms -> cas\n"
             "POST /.well-known/est/ce-4/simplereenroll: qkd qkm qkdnc -> cas\n"
             "POST /.well-known/est/x-4/simplereenroll: cmsp iam ccs operator -> cas\n"
             "GET /.well-known/est/ce-1/cacerts: kms -> cas\n"
             "GET /.well-known/est/ce-4/cacerts: qkd qkm qkdnc -> cas\n"
             "GET /.well-known/est/x-4/cacerts: cmsp iam ccs operator -> cas\n"
-            "GET /km/1/certificates: app1 app2 app3 dev1 dev2 -> kms\n"
-            "POST /x/3/element: cas -> iam\n");
+            "GET /km/1/certificates: app1 app2 app3 dev1 dev2 -> kms\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {

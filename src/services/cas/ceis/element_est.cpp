@@ -43,6 +43,8 @@ Result<void> check_branch(const Identity& identity, Branch branch) {
   return fail(ErrorCode::denied, identity.uri() + " gets no classical certificate");
 }
 
+const Profile& profile_of(const Identity& identity) { return profile(identity.kind == Kind::op ? "operator" : "element"); }
+
 /// The one-time secret of this identity that the password is.
 Result<Expectation> find_expectation(std::vector<Expectation> expectations, const Identity& identity, const Secret& password) {
   const Secret key = proof_key_of(password);
@@ -100,7 +102,7 @@ Result<net::Response> ElementEst::enrol(Endpoint endpoint, const net::Request& r
   if (!used_for.empty() && used_for != request_hash) {
     return fail(ErrorCode::conflict, "the enrolment secret of " + identity.uri() + " was used for another request");
   }
-  Order order{.names = element_names(identity), .request_hash = std::move(request_hash), .expectation = expectation.id, .overlap = Overlap::refused, .lifetime = parts_.lifetime, .ml_dsa = {}, .classical = {}};
+  Order order{.names = element_names(identity), .request_hash = std::move(request_hash), .expectation = expectation.id, .overlap = Overlap::refused, .lifetime = parts_.lifetime, .profile = &profile_of(identity), .ml_dsa = {}, .classical = {}};
   (asked.branch == Branch::ml_dsa ? order.ml_dsa : order.classical) = std::move(asked.request);
   return issue(std::move(order), asked.branch, deed);
 }
@@ -123,7 +125,7 @@ Result<net::Response> ElementEst::renew(const net::Request& request, node::Deed&
     }
     TRY(parts_.standing(identity, request.deadline, request.request_id));
   }
-  Order order{.names = element_names(identity), .request_hash = std::move(request_hash), .expectation = std::nullopt, .overlap = Overlap::renewal, .lifetime = parts_.lifetime, .ml_dsa = {}, .classical = {}};
+  Order order{.names = element_names(identity), .request_hash = std::move(request_hash), .expectation = std::nullopt, .overlap = Overlap::renewal, .lifetime = parts_.lifetime, .profile = &profile_of(identity), .ml_dsa = {}, .classical = {}};
   (asked.branch == Branch::ml_dsa ? order.ml_dsa : order.classical) = std::move(asked.request);
   return issue(std::move(order), asked.branch, deed);
 }
