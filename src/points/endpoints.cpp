@@ -97,6 +97,8 @@ constexpr std::array table{
     EndpointRow{Endpoint::ce4_cacerts, "Ce-4", "Ia-13", qkdn, {Kind::cas}, "GET", "/.well-known/est/ce-4/cacerts", "", type_certs_only, 0, false},
     EndpointRow{Endpoint::x4_cacerts, "X-4", "", enrols_by_x4, {Kind::cas}, "GET", "/.well-known/est/x-4/cacerts", "", type_certs_only, 0, false},
     EndpointRow{Endpoint::km1_certificates, "Km-1", "Ia-2", apps, {Kind::kms}, "GET", "/km/1/certificates", "", type_octets, 0, false},
+    EndpointRow{Endpoint::ce3_enrol, "Ce-3", "Ia-10", {Kind::ccs}, {Kind::cas}, "POST", "/.well-known/est/ce-3/simpleenroll", type_pkcs10, type_certs_only, one_message, false},
+    EndpointRow{Endpoint::ce3_reenrol, "Ce-3", "Ia-10", {Kind::ccs}, {Kind::cas}, "POST", "/.well-known/est/ce-3/simplereenroll", type_pkcs10, type_certs_only, one_message, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

@@ -101,6 +101,8 @@ enum class Endpoint : std::uint8_t {
   ce4_cacerts,
   x4_cacerts,
   km1_certificates,
+  ce3_enrol,
+  ce3_reenrol,
   count_,
 };
 

@@ -44,6 +44,14 @@ class ElementEst : public SharedNetwork {
                                              .request_id = ""},
                                             Deadline::after(std::chrono::seconds(10)));
   }
+  static crypto::CertStatus status_seen_by(const std::string& caller, Endpoint endpoint, const crypto::Certificate& certificate) {
+    const crypto::Certificate* const issuer = net().trust().issuer_of(certificate);
+    if (issuer == nullptr) return crypto::CertStatus::unknown;
+    const Bytes nonce = net().rng().bytes(32);
+    const auto answer = net().call(caller, endpoint, "cas", crypto::make_status_request(certificate, *issuer, nonce).value());
+    const auto status = answer ? crypto::verify_status_response(answer->body, certificate, *issuer, nonce, SystemClock().now_ms()) : Result<crypto::StatusAnswer>(fail(answer.error()));
+    return status ? status->status : crypto::CertStatus::unknown;
+  }
   static unsigned status_of(const Result<net::Response>& answer) {
     EXPECT_TRUE(answer) << (answer ? "" : answer.error().message);
     return answer ? answer->status : 0;
@@ -117,6 +125,32 @@ POINT_TEST(ElementEst, Km_1, refuses, OthersAndCertificatesThatWereNeverItsOwn) 
 POINT_TEST(ElementEst, Ce_1, accepts, AKmsLearnsTheCertificatesOfTheAuthorities) {
   EXPECT_EQ(status_of(send(net().identity_of("kms-a"), Endpoint::ce1_cacerts, {})), 200U);
   EXPECT_EQ(status_of(send(net().identity_of("qkm-a"), Endpoint::ce4_cacerts, {})), 200U);
+}
+
+// The key is made here alone: to make it between a terminal and a CCS is not offered yet.
+POINT_TEST(ElementEst, Ce_3, accepts, ACcsGetsACertificateForAJointlyHeldKey) {
+  const Identity subject = *net().identity_of("A")->chain.front().names().element;
+  const auto answer = send(net().identity_of("ccs"), Endpoint::ce3_enrol, request_for(subject));
+  ASSERT_EQ(status_of(answer), 200U) << as_text(answer->body);
+  const auto certificate = node::read_est_answer(*answer);
+  ASSERT_TRUE(certificate) << certificate.error().message;
+  EXPECT_EQ(certificate->names().element, subject);
+  EXPECT_EQ(status_seen_by("kms-a", Endpoint::cq1_status, *certificate), crypto::CertStatus::good);
+  const auto verified = net().trust().verify(*certificate, SystemClock().now_ms());
+  ASSERT_FALSE(verified) << "nobody takes it for the terminal's own end of a connection";
+  EXPECT_TRUE(verified.error().message.contains("not for both ends of TLS")) << verified.error().message;
+  EXPECT_EQ(status_of(send(net().identity_of("ccs"), Endpoint::ce3_enrol, request_for(subject))), 409U) << "it has one";
+  EXPECT_EQ(status_of(send(net().identity_of("ccs"), Endpoint::ce3_reenrol, request_for(subject))), 200U);
+}
+POINT_TEST(ElementEst, Ce_3, refuses, OthersThanACcsAndSubjectsThatIamDoesNotKnow) {
+  const Identity subject = *net().identity_of("B")->chain.front().names().element;
+  EXPECT_EQ(status_of(send(net().identity_of("kms-a"), Endpoint::ce3_enrol, request_for(subject))), 403U);
+  EXPECT_EQ(status_of(send(nullptr, Endpoint::ce3_enrol, request_for(subject))), 401U);
+  const auto ccs = net().identity_of("ccs");
+  EXPECT_EQ(status_of(send(ccs, Endpoint::ce3_enrol, request_for({.domain = "a", .kind = Kind::app1, .name = "nobody"}))), 403U);
+  net().expect_audit("cas", "ce-3.enrol", "is not in IAM's register");
+  EXPECT_EQ(status_of(send(ccs, Endpoint::ce3_enrol, request_for({.domain = "a", .kind = Kind::kms, .name = "kms-a"}))), 403U) << "an element's name";
+  EXPECT_EQ(status_of(send(ccs, Endpoint::ce3_reenrol, request_for(subject))), 409U) << "nothing to renew";
 }
 
 TEST_F(ElementEst, EveryElementRenewsItselfInTimeWhileCallsGoOn) {

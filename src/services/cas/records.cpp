@@ -72,7 +72,7 @@ store::Value value_of(const std::optional<std::int64_t>& number) { return number
 /// those of the branch.
 Result<std::int64_t> count_live(store::Transaction& transaction, const Issuance& issuance, Branch branch, UnixMs now) {
   const bool renewal = issuance.overlap == Overlap::renewal;
-  const std::string uri = issuance.identity.uri();
+  const std::string uri = holder_text(issuance.identity, issuance.held);
   std::int64_t live = 0;
   TRY(transaction.query(
       "SELECT count(*) FROM certificate WHERE identity = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? AND (branch = ? OR (? AND expectation IS NOT ?))",
@@ -82,7 +82,7 @@ Result<std::int64_t> count_live(store::Transaction& transaction, const Issuance&
 }
 
 Result<void> make_room(store::Transaction& transaction, const Issuance& issuance, UnixMs now) {
-  const std::string uri = issuance.identity.uri();
+  const std::string uri = holder_text(issuance.identity, issuance.held);
   for (const Intention& intention : issuance.intentions) {
     ASSIGN_OR_RETURN(const std::int64_t live, count_live(transaction, issuance, intention.branch, now));
     if (live > 0 && issuance.overlap == Overlap::refused) {
@@ -206,8 +206,8 @@ Result<std::vector<Recorded>> Records::intend(const Issuance& issuance, UnixMs n
     ASSIGN_OR_RETURN(std::vector<RecordedRow> known, rows_of(transaction, issuance.request_hash));
     if (!known.empty()) return still_good(std::move(known), now);
     TRY(make_room(transaction, issuance, now));
-    for (const Intention& intention : issuance.intentions) TRY(check_key(transaction, issuance.identity.uri(), intention.key_hash, now));
-    const std::string uri = issuance.identity.uri();
+    for (const Intention& intention : issuance.intentions) TRY(check_key(transaction, holder_text(issuance.identity, issuance.held), intention.key_hash, now));
+    const std::string uri = holder_text(issuance.identity, issuance.held);
     std::vector<Recorded> out;
     for (const Intention& intention : issuance.intentions) {
       if (issuance.expectation) TRY(spend(transaction, *issuance.expectation, intention.branch, issuance.request_hash));
@@ -236,8 +236,8 @@ Result<std::vector<Recorded>> Records::complete(ByteView request_hash, const std
   });
 }
 
-Result<std::vector<Bytes>> Records::live(const Identity& identity, Branch branch, UnixMs now) {
-  const std::string uri = identity.uri();
+Result<std::vector<Bytes>> Records::live(const Identity& identity, Held held, Branch branch, UnixMs now) {
+  const std::string uri = holder_text(identity, held);
   std::vector<Bytes> out;
   TRY(store_->transact([&](store::Transaction& transaction) {
     return transaction.query(
@@ -249,20 +249,21 @@ Result<std::vector<Bytes>> Records::live(const Identity& identity, Branch branch
 
 Result<std::vector<Bytes>> Records::revoke(const Identity& identity, UnixMs now) {
   const std::string uri = identity.uri();
+  const std::string joint = holder_text(identity, Held::jointly);
   return store_->transact([&](store::Transaction& transaction) -> Result<std::vector<Bytes>> {
     std::int64_t known = 0;
-    TRY(transaction.query("SELECT count(*) FROM certificate WHERE identity = ?", {std::string_view(uri)},
+    TRY(transaction.query("SELECT count(*) FROM certificate WHERE identity IN (?, ?)", {std::string_view(uri), std::string_view(joint)},
                           [&](const store::Row& row) { known = row.integer(0); }));
     if (known == 0) return fail(ErrorCode::not_found, uri + " has no certificate");
     std::vector<Bytes> serials;
     TRY(transaction.query(
-        "SELECT serial FROM certificate WHERE identity = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? ORDER BY branch DESC",
-        {std::string_view(uri), store::column(now)}, [&](const store::Row& row) { serials.push_back(row.blob(0)); }));
+        "SELECT serial FROM certificate WHERE identity IN (?, ?) AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? ORDER BY branch DESC, identity DESC",
+        {std::string_view(uri), std::string_view(joint), store::column(now)}, [&](const store::Row& row) { serials.push_back(row.blob(0)); }));
     for (const Bytes& serial : serials) {
       TRY(transaction.run("UPDATE certificate SET revoked_ms = ? WHERE serial = ?", {store::column(now), ByteView(serial)}));
     }
     // What was meant to be issued and never was must not be completed after the revocation.
-    TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE identity = ? AND state = 'intended'", {std::string_view(uri)}));
+    TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE identity IN (?, ?) AND state = 'intended'", {std::string_view(uri), std::string_view(joint)}));
     return serials;
   });
 }

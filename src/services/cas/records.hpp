@@ -58,8 +58,15 @@ enum class Overlap : std::uint8_t {
   allowed,  // CAS's own certificate is replaced before it expires
 };
 
+/// Whether the key is the identity's own, or its and a CCS's together: certificates of both kinds live beside each other, and end together when the identity is revoked.
+enum class Held : std::uint8_t { alone, jointly };
+/// What stands as the identity of a certificate.
+inline constexpr std::string_view joint_prefix = "joint:";
+inline std::string holder_text(const Identity& identity, Held held) { return (held == Held::jointly ? std::string(joint_prefix) : std::string()) + identity.uri(); }
+
 struct Issuance {
   Identity identity;
+  Held held = Held::alone;
   Bytes request_hash;                       // names the request: the same one again gets the same certificates
   std::optional<std::int64_t> expectation;  // the one-time secret that is spent on it; what was issued under the same one is of the same bundle
   Overlap overlap = Overlap::refused;
@@ -104,8 +111,8 @@ class Records {
   Result<std::vector<Recorded>> complete(ByteView request_hash, const std::vector<std::pair<Bytes, Bytes>>& serials_and_der);
 
   /// DER of the live certificates of the identity in a branch, the latest first.
-  Result<std::vector<Bytes>> live(const Identity& identity, Branch branch, UnixMs now);
-  /// Revokes every live certificate of the identity; their serials. `not_found` if it never had one.
+  Result<std::vector<Bytes>> live(const Identity& identity, Held held, Branch branch, UnixMs now);
+  /// Revokes every live certificate of the identity, jointly held ones too; their serials. `not_found` if it never had one.
   Result<std::vector<Bytes>> revoke(const Identity& identity, UnixMs now);
   /// Revokes one; false if it was revoked before, whose time and reason then stand. `reason`: CRLReason, 0: unspecified. `not_found` if it was not issued here.
   Result<bool> revoke_certificate(ByteView serial, int reason, UnixMs now);

@@ -80,5 +80,52 @@ TEST_F(ElementRenewalTest, FirstEnrolmentStaysShutWhileARenewedCertificateIsAliv
   EXPECT_EQ(refusal(enrol_kms(requester(kms_a), secret_of(kms_a, 2))), ErrorCode::conflict);
 }
 
+const Identity joint_ccs = identity("qanat://core/ccs/ccs");
+const Identity joint_alice = identity("qanat://a/app1/alice");
+
+/// Ce-3: keys that a terminal and a CCS hold together, as far as CAS can see: a request that is signed with the key.
+class JointKeyTest : public CasFixture {
+ protected:
+  Result<crypto::Certificate> ask(Endpoint endpoint, const Bytes& csr) {
+    ASSIGN_OR_RETURN(const net::Response answer, call(endpoint, test::request_from(joint_ccs, to_bytes(wire::to_base64(csr)))));
+    return node::read_est_answer(answer);
+  }
+  Result<crypto::Certificate> enrol(const Requester& requester) { return ask(Endpoint::ce3_enrol, requester.ml_dsa); }
+  Result<crypto::Certificate> renew(const Requester& requester) { return ask(Endpoint::ce3_reenrol, requester.ml_dsa); }
+};
+
+TEST_F(JointKeyTest, CertificateIsForSignaturesAndForNoEndOfTls) {
+  const auto certificate = must(enrol(requester(joint_alice)));
+  EXPECT_EQ(certificate.names().element, joint_alice);
+  EXPECT_EQ(refusal(node_->trust().verify(certificate, SystemClock().now_ms())), ErrorCode::denied);
+  EXPECT_TRUE(node_->check_status(certificate, test::soon()));
+  EXPECT_TRUE(test::audited(state(), "qanat://a/app1/alice " + to_hex(certificate.serial())));
+}
+
+TEST_F(JointKeyTest, SameRequestGetsTheSameAndAnotherKeyIsARenewal) {
+  const Requester first = requester(joint_alice);
+  EXPECT_EQ(refusal(renew(first)), ErrorCode::conflict) << "there is nothing to renew";
+  const auto certificate = must(enrol(first));
+  EXPECT_EQ(must(enrol(first)).der(), certificate.der());
+  EXPECT_EQ(refusal(enrol(requester(joint_alice))), ErrorCode::conflict);
+  const auto next = must(renew(requester(joint_alice)));
+  EXPECT_NE(next.public_key(), certificate.public_key());
+  EXPECT_EQ(refusal(renew(requester(joint_alice))), ErrorCode::conflict) << "two live ones at most";
+}
+
+TEST_F(JointKeyTest, NamesKeysAndStandingAreHeldTo) {
+  EXPECT_EQ(refusal(enrol(requester(kms_a))), ErrorCode::denied) << "an element's name";
+  EXPECT_EQ(refusal(enrol(Requester(suite_, *rng_, terminal_names(joint_alice, Number("+8613800000001"))))), ErrorCode::denied) << "a number";
+  EXPECT_EQ(refusal(ask(Endpoint::ce3_enrol, requester(joint_alice).classical)), ErrorCode::denied);
+  iam_refuses_ = Error{ErrorCode::denied, "'alice' is not in IAM's register"};
+  EXPECT_EQ(refusal(enrol(requester(joint_alice))), ErrorCode::denied);
+}
+
+TEST_F(JointKeyTest, RevocationOfTheSubjectEndsItToo) {
+  const auto certificate = must(enrol(requester(joint_alice)));
+  EXPECT_EQ(must(json_of(revoke(joint_alice)).texts("revoked")), std::vector<std::string>{to_hex(certificate.serial())});
+  EXPECT_FALSE(node_->check_status(certificate, test::soon()));
+}
+
 }  // namespace
 }  // namespace qanat::cas

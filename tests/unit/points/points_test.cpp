@@ -129,7 +129,9 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "GET /.well-known/est/ce-1/cacerts: kms -> cas\n"
             "GET /.well-known/est/ce-4/cacerts: qkd qkm qkdnc -> cas\n"
             "GET /.well-known/est/x-4/cacerts: cmsp iam ccs operator -> cas\n"
-            "GET /km/1/certificates: app1 app2 app3 dev1 dev2 -> kms\n");
+            "GET /km/1/certificates: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /.well-known/est/ce-3/simpleenroll: ccs -> cas\n"
+            "POST /.well-known/est/ce-3/simplereenroll: ccs -> cas\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {

@@ -55,6 +55,14 @@ Result<Expectation> find_expectation(std::vector<Expectation> expectations, cons
   return fail(ErrorCode::unauthenticated, "the enrolment secret does not fit: " + identity.uri());
 }
 
+Result<void> check_new_key(const std::vector<Bytes>& live, const crypto::CertificateRequest& request) {
+  for (const Bytes& der : live) {
+    ASSIGN_OR_RETURN(const crypto::Certificate certificate, crypto::Certificate::parse(der));
+    if (certificate.public_key() == request.public_key()) return fail(ErrorCode::denied, "a renewal takes a new key, this one has a certificate");
+  }
+  return {};
+}
+
 /// Names one use of one secret: a new key under the same secret is another request, the same key under a new secret too.
 Bytes enrolment_hash(const Expectation& expectation, const crypto::CertificateRequest& request) {
   return crypto::digest(crypto::Hash::sha256, {as_bytes("qanat element enrolment"), crypto::digest(crypto::Hash::sha256, request.der()), as_bytes(std::to_string(expectation.id))});
@@ -72,6 +80,11 @@ std::vector<points::Handler> ElementEst::handlers() {
   for (const EstRow& row : renew_rows) {
     out.push_back({row.endpoint, [this, row](const net::Request& request) {
                      return node::recorded(parts_.node, row.action, request, [&](node::Deed& deed) { return renew(request, deed); });
+                   }});
+  }
+  for (const auto& [row, overlap] : {std::pair{EstRow{Endpoint::ce3_enrol, "ce-3.enrol"}, Overlap::refused}, {EstRow{Endpoint::ce3_reenrol, "ce-3.reenrol"}, Overlap::renewal}}) {
+    out.push_back({row.endpoint, [this, row, overlap](const net::Request& request) {
+                     return node::recorded(parts_.node, row.action, request, [&](node::Deed& deed) { return certify_joint_key(request, deed, overlap); });
                    }});
   }
   for (const EstRow& row : ca_rows) {
@@ -118,11 +131,8 @@ Result<net::Response> ElementEst::renew(const net::Request& request, node::Deed&
   Bytes request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat element renewal"), asked.request.der()});
   ASSIGN_OR_RETURN(const bool known, parts_.records.knows(request_hash));
   if (!known) {
-    ASSIGN_OR_RETURN(const std::vector<Bytes> live, parts_.records.live(identity, asked.branch, parts_.node.clock().now_ms()));
-    for (const Bytes& der : live) {
-      ASSIGN_OR_RETURN(const crypto::Certificate certificate, crypto::Certificate::parse(der));
-      if (certificate.public_key() == asked.request.public_key()) return fail(ErrorCode::denied, "a renewal takes a new key, this one has a certificate");
-    }
+    ASSIGN_OR_RETURN(const std::vector<Bytes> live, parts_.records.live(identity, Held::alone, asked.branch, parts_.node.clock().now_ms()));
+    TRY(check_new_key(live, asked.request));
     TRY(parts_.standing(identity, request.deadline, request.request_id));
   }
   Order order{.names = element_names(identity), .request_hash = std::move(request_hash), .expectation = std::nullopt, .overlap = Overlap::renewal, .lifetime = parts_.lifetime, .profile = &profile_of(identity), .ml_dsa = {}, .classical = {}};
@@ -130,11 +140,40 @@ Result<net::Response> ElementEst::renew(const net::Request& request, node::Deed&
   return issue(std::move(order), asked.branch, deed);
 }
 
+Result<net::Response> ElementEst::certify_joint_key(const net::Request& request, node::Deed& deed, Overlap overlap) {
+  ASSIGN_OR_RETURN(ElementAsked asked, read_request(request.body, parts_.node.suite()));
+  const std::optional<Identity>& named = asked.request.names().element;
+  if (!named || !apps.has(named->kind)) return fail(ErrorCode::denied, "the request names no terminal or application");
+  const Identity subject = *named;
+  deed.object = subject.uri();
+  if (asked.branch != Branch::ml_dsa) return fail(ErrorCode::denied, "jointly held keys are ML-DSA keys");
+  TRY(check_names(asked.request, joint_names(subject)));
+  Bytes request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat joint key"), asked.request.der()});
+  ASSIGN_OR_RETURN(const bool known, parts_.records.knows(request_hash));
+  if (!known) {
+    ASSIGN_OR_RETURN(const std::vector<Bytes> live, parts_.records.live(subject, Held::jointly, asked.branch, parts_.node.clock().now_ms()));
+    if (overlap == Overlap::renewal && live.empty()) return fail(ErrorCode::conflict, subject.uri() + " has no jointly held key whose certificate could be renewed");
+    TRY(check_new_key(live, asked.request));
+    TRY(parts_.standing(subject, request.deadline, request.request_id));
+  }
+  const Profile& joint = profile("joint-signing");
+  return issue({.names = joint_names(subject),
+                .request_hash = std::move(request_hash),
+                .expectation = std::nullopt,
+                .overlap = overlap,
+                .lifetime = joint.lifetime,
+                .profile = &joint,
+                .ml_dsa = std::move(asked.request),
+                .classical = std::nullopt},
+               Branch::ml_dsa, deed);
+}
+
 Result<net::Response> ElementEst::issue(Order order, Branch branch, node::Deed& deed) {
+  const bool joint = order.profile->naming == Naming::joint;  // the record then names whose certificate it is: its subject is the CCS
   ASSIGN_OR_RETURN(const Issued issued, parts_.issuer.issue(order, parts_.node.clock().now_ms()));
   parts_.issued();
   const crypto::Certificate& certificate = *issued.of(branch);
-  deed.object = to_hex(certificate.serial());
+  deed.object = (joint ? deed.object + " " : std::string()) + to_hex(certificate.serial());
   // RFC 7030 §4.2.3: the certificate alone; its issuer is in every element's trust folder, and at cacerts.
   const std::array alone{certificate.der()};
   ASSIGN_OR_RETURN(const Bytes envelope, crypto::make_certs_only(alone));

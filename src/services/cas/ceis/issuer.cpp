@@ -57,7 +57,7 @@ Intention intention_under(Branch branch, const crypto::Certificate& issuer, std:
 
 Result<Issued> Issuer::issue(const Order& order, UnixMs now) {
   Issuance issuance{
-      .identity = *order.names.element, .request_hash = order.request_hash, .expectation = order.expectation, .overlap = order.overlap, .intentions = {}};
+      .identity = *order.names.element, .held = order.profile->naming == Naming::joint ? Held::jointly : Held::alone, .request_hash = order.request_hash, .expectation = order.expectation, .overlap = order.overlap, .intentions = {}};
   for (const Branch branch : all_branches) {
     if (!order.of(branch)) continue;
     const auto lifetime = std::min<std::chrono::milliseconds>(order.lifetime, order.profile->lifetime_max);
@@ -88,7 +88,8 @@ Result<crypto::Certificate> Issuer::sign(const Order& order, const Intention& in
   const crypto::CertificateRequest& request = *order.of(intention.branch);
   const Draft draft = draft_of(order, intention);
   TRY(lint(draft, under(intention.branch, authority.certificate)));
-  ASSIGN_OR_RETURN(crypto::Certificate certificate, crypto::issue({.use = crypto::CertificateUse::tls_and_signing,
+  const bool joint = order.profile->naming == Naming::joint;
+  ASSIGN_OR_RETURN(crypto::Certificate certificate, crypto::issue({.use = joint ? crypto::CertificateUse::signing : crypto::CertificateUse::tls_and_signing,
                         .names = order.names,
                         .key_algorithm = request.key_algorithm(),
                         .public_key = request.public_key(),

@@ -8,6 +8,8 @@ crypto::SubjectNames terminal_names(const Identity& identity, const Number& numb
   return {.common_name = identity.name, .element = identity, .number = number, .dns = {}};
 }
 
+crypto::SubjectNames joint_names(const Identity& identity) { return element_names(identity); }
+
 Result<void> check_names(const crypto::CertificateRequest& request, const crypto::SubjectNames& wanted) {
   const std::string where = "request for the " + std::string(crypto::name(request.key_algorithm())) + " certificate of " + wanted.element->uri();
   const crypto::SubjectNames& asked = request.names();
