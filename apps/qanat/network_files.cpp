@@ -1,8 +1,5 @@
 // What `qanat up` writes before a network's first start: keys, the CA ceremony, and one configuration per element.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -12,31 +9,13 @@
 #include "crypto/random.hpp"
 #include "network.hpp"
 #include "sae_authority.hpp"
+#include "secret_files.hpp"
 #include "services/cas/ceremony.hpp"
 #include "text_files.hpp"
 
 namespace qanat::app {
 namespace {
 
-/// A new file of mode 0600 with `size` random octets in hexadecimal; an existing one is kept.
-Result<void> write_secret(const std::filesystem::path& file, std::size_t size, crypto::Rng& rng) {
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (descriptor < 0) return errno == EEXIST ? Result<void>() : fail(ErrorCode::internal, file.string() + ": cannot be written");
-  const Secret secret = rng.secret(size);
-  Secret digits(2 * size);
-  constexpr std::string_view alphabet = "0123456789abcdef";
-  for (std::size_t i = 0; i < size; ++i) {
-    digits.writable()[2 * i] = static_cast<std::uint8_t>(alphabet[secret.reveal()[i] >> 4U]);
-    digits.writable()[2 * i + 1] = static_cast<std::uint8_t>(alphabet[secret.reveal()[i] & 15U]);
-  }
-  const ssize_t written = ::write(descriptor, digits.reveal().data(), digits.size());
-  const bool ok = written == static_cast<ssize_t>(digits.size()) && ::fsync(descriptor) == 0;
-  ::close(descriptor);
-  if (!ok) return fail(ErrorCode::internal, file.string() + ": cannot be written");
-  return {};
-}
-
-constexpr std::size_t enrolment_secret_size = 32;
 constexpr std::size_t site_key_size = 32;
 constexpr std::size_t pre_shared_size = 4096;  // authentication key of a QKD pair until its first blocks refill it (docs/quantum.md)
 constexpr std::size_t fibre_seed_size = 32;
