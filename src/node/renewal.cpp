@@ -45,7 +45,9 @@ void Renewal::run(unsigned percent, const std::stop_token& stopped) {
     const std::uint8_t chance = node_.rng().bytes(1)[0];
     const crypto::Certificate certificate = node_.credentials().tls->chain.front();
     if (!wait_until(renewal_due(certificate, percent, chance), stopped)) return;
-    for (unsigned failures = 1; !renew_on_record(node_, Deadline::after(attempt_max)); ++failures) {
+    // What failed after the new certificate had come into force is not done again for its sake: it is renewed when its own time comes.
+    const auto still_due = [&] { return node_.credentials().tls->chain.front().der() == certificate.der(); };
+    for (unsigned failures = 1; !renew_on_record(node_, Deadline::after(attempt_max)) && still_due(); ++failures) {
       if (!wait_until(node_.clock().now_ms() + static_cast<UnixMs>(renewal_pause(failures, life_of(certificate)).count()), stopped)) return;
     }
   }
