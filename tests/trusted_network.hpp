@@ -88,12 +88,20 @@ class TrustedNetwork {
     const auto ml_dsa = certify(who.name, names, use, ml_dsa_key, &ml_dsa_->certificate, ml_dsa_->key);
     const auto classical = certify(who.name, names, use, classical_key, &classical_->certificate, classical_->key);
     node::Credentials out;
-    out.messages.emplace(node::MessageSigner{
+    out.messages = std::make_shared<const node::MessageSigner>(node::MessageSigner{
         .signer = std::move(signer), .classical = classical, .ml_dsa = ml_dsa, .fps = wire::fingerprints(suite_, classical.der(), ml_dsa.der())});
     out.tls = std::make_shared<net::TlsIdentity>(net::TlsIdentity{.chain = {ml_dsa, ml_dsa_->certificate}, .key = std::move(ml_dsa_key)});
     return out;
   }
 
+  /// What a CA of this network makes of a request, and the CA's certificate.
+  std::vector<crypto::Certificate> certify(const Bytes& request) {
+    const auto parsed = must(crypto::CertificateRequest::parse(request));
+    const Branch& branch = parsed.key_algorithm() == crypto::ml_dsa_key(suite_) ? *ml_dsa_ : *classical_;
+    return {certify(parsed.names().common_name, parsed.names(), crypto::CertificateUse::tls_and_signing, parsed.key_algorithm(), parsed.public_key(), &branch.certificate,
+                    branch.key),
+            branch.certificate};
+  }
   /// A node in this network that knows `peers` by name; every certificate's status is what `status` says (absent: good).
   std::unique_ptr<node::Node> open_node(const Identity& who, const std::vector<Identity>& peers, node::LocalStatus status = {}) {
     auto node = open_node_without_credentials(who, peers);
@@ -129,14 +137,18 @@ class TrustedNetwork {
   }
   crypto::Certificate certify(const std::string& common_name, crypto::SubjectNames names, crypto::CertificateUse use, const crypto::PrivateKey& key,
                               const crypto::Certificate* issuer, const crypto::PrivateKey& issuer_key) {
+    return certify(common_name, std::move(names), use, key.algorithm, must(crypto::public_octets(key)), issuer, issuer_key);
+  }
+  crypto::Certificate certify(const std::string& common_name, crypto::SubjectNames names, crypto::CertificateUse use, crypto::KeyAlgorithm algorithm, Bytes public_key,
+                              const crypto::Certificate* issuer, const crypto::PrivateKey& issuer_key) {
     names.common_name = common_name;
     Bytes serial = rng_->bytes(16);
     serial.front() = 0x41;
     const UnixMs now = SystemClock().now_ms();
     return must(crypto::issue({.use = use,
                                .names = std::move(names),
-                               .key_algorithm = key.algorithm,
-                               .public_key = must(crypto::public_octets(key)),
+                               .key_algorithm = algorithm,
+                               .public_key = std::move(public_key),
                                .serial = std::move(serial),
                                .not_before = now - day_ms,
                                .not_after = now + day_ms},

@@ -83,7 +83,8 @@ class CertificateRequest {
 Result<Bytes> make_request(const PrivateKey& key, const SubjectNames& names);
 
 /// Key usages of the profiles. A `standalone_ca` is its own root, and issues to holders of keys itself.
-enum class CertificateUse : std::uint8_t { root_ca, issuing_ca, tls_and_signing, ocsp_signer, standalone_ca, message_signer };
+/// `signing`: what is signed for people and programs (CMS, emailProtection), and not TLS, so that TrustStore::verify takes it for nobody's end of a connection.
+enum class CertificateUse : std::uint8_t { root_ca, issuing_ca, tls_and_signing, ocsp_signer, standalone_ca, message_signer, signing };
 
 /// Where a certificate says its status can be learned (RFC 5280 §4.2.1.13, §4.2.2.1): URLs; an empty one is left out.
 struct StatusPointers {

@@ -22,6 +22,7 @@ constexpr std::array profiles{
     Profile{CertificateUse::issuing_ca, KU_KEY_CERT_SIGN | KU_CRL_SIGN | KU_DIGITAL_SIGNATURE, true, 0},
     Profile{CertificateUse::tls_and_signing, KU_DIGITAL_SIGNATURE, false, std::nullopt},
     Profile{CertificateUse::ocsp_signer, KU_DIGITAL_SIGNATURE, false, std::nullopt},
+    Profile{CertificateUse::signing, KU_DIGITAL_SIGNATURE, false, std::nullopt},
     Profile{CertificateUse::standalone_ca, KU_KEY_CERT_SIGN | KU_CRL_SIGN | KU_DIGITAL_SIGNATURE, true, 0},
     Profile{CertificateUse::message_signer, KU_DIGITAL_SIGNATURE, false, std::nullopt},
 };
@@ -89,6 +90,8 @@ Result<void> add_extensions(X509* cert, const CertificateTemplate& wanted, const
   if (profile->use == CertificateUse::ocsp_signer) {
     TRY(add_extended_usage(cert, {NID_OCSP_sign}));
     TRY(add_no_check(cert));
+  } else if (profile->use == CertificateUse::signing) {
+    TRY(add_extended_usage(cert, {NID_email_protect}));
   } else if (profile->use == CertificateUse::tls_and_signing && in_tls) {
     TRY(add_extended_usage(cert, {NID_server_auth, NID_client_auth}));
   }

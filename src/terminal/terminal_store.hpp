@@ -45,6 +45,9 @@ class TerminalStore {
   Result<Delivered> delivered();
   Result<void> save_confirmed();
 
+  /// The KMS's certificates that take the place of those that were pinned.
+  Result<void> save_kms(ByteView classical, ByteView ml_dsa);
+
   /// Digest of the access token that came last; nothing if none did.
   Result<std::optional<Bytes>> token_ref();
   Result<void> save_token_ref(ByteView digest);

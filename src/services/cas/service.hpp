@@ -6,6 +6,7 @@
 
 #include "node/node.hpp"
 #include "node/recorded.hpp"
+#include "services/cas/ceis/element_est.hpp"
 #include "services/cas/ceis/enrolment.hpp"
 #include "services/cas/ceis/issuer.hpp"
 #include "services/cas/ceis/registration_front.hpp"
@@ -30,12 +31,11 @@ class CasService {
  public:
   /// Reads the issuing CAs from cas.db, issues CAS's own certificate if it has none, and hands it to the node.
   static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings);
-  /// The same with IAM's answer from elsewhere than the network.
-  static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings, Attest attest, Vouch vouch);
+  /// The same with IAM's answers from elsewhere than the network.
+  static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings, Attest attest, Vouch vouch, ElementStanding standing);
   ~CasService() { stop(); }
   CasService(const CasService&) = delete;
   CasService& operator=(const CasService&) = delete;
-
 
   std::vector<points::Handler> handlers();
 
@@ -50,9 +50,8 @@ class CasService {
   [[nodiscard]] Records& records() noexcept { return *records_; }
 
  private:
-  CasService(node::Node& node, CasSettings settings, Attest attest, Vouch vouch, std::unique_ptr<Records> records, Authorities authorities);
+  CasService(node::Node& node, CasSettings settings, Attest attest, Vouch vouch, ElementStanding standing, std::unique_ptr<Records> records, Authorities authorities);
 
-  Result<net::Response> enrol_element(points::Endpoint endpoint, const net::Request& request, node::Deed& deed);
   Result<net::Response> enrol_terminal(const net::Request& request, node::Deed& deed);
   Result<net::Response> revoke(const net::Request& request, node::Deed& deed);
   [[nodiscard]] Result<net::Response> status(const net::Request& request) const;
@@ -71,6 +70,7 @@ class CasService {
   FrontDesk desk_;
   RegistrationFront registration_front_;
   Enrolment enrolment_;
+  ElementEst element_est_;
 };
 
 }  // namespace qanat::cas

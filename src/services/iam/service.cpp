@@ -165,13 +165,21 @@ Result<net::Response> IamService::enrolment(const net::Request& request, node::D
   return node::json_response(describe(subscriber));
 }
 
-/// Whether CAS may certify a subject is CAS's to say; this is what the register holds of it.
+/// Whether CAS may certify a subject is CAS's to say; this is what the register holds of it: by uid, or by the name that its certificates bear.
 Result<net::Response> IamService::identity(const net::Request& request, node::Deed& deed) {
   ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
-  TRY(json.only({"uid"}));
-  ASSIGN_OR_RETURN(const Uid uid, read_uid(json));
-  deed.object = uid.text();
-  ASSIGN_OR_RETURN(const IdentityRecord record, identities_.find(uid));
+  TRY(json.only({"uid", "identity"}));
+  if (json.has("uid") == json.has("identity")) return fail(ErrorCode::invalid_argument, "either uid or identity");
+  if (json.has("uid")) {
+    ASSIGN_OR_RETURN(const Uid uid, read_uid(json));
+    deed.object = uid.text();
+    ASSIGN_OR_RETURN(const IdentityRecord record, identities_.find(uid));
+    return node::json_response(outline(record));
+  }
+  ASSIGN_OR_RETURN(const std::string uri, json.text("identity"));
+  ASSIGN_OR_RETURN(const Identity named, Identity::parse_uri(uri));
+  deed.object = named.uri();
+  ASSIGN_OR_RETURN(const IdentityRecord record, identities_.find(named));
   return node::json_response(outline(record));
 }
 
@@ -224,7 +232,8 @@ Result<net::Response> IamService::token(const net::Request& request, node::Deed&
     return fail(subscriber.error().code == ErrorCode::not_found ? ErrorCode::denied : subscriber.error().code, subscriber.error().message);
   }
   ASSIGN_OR_RETURN(const wire::Token token, grant_token(*subscriber, holder, *request.peer.identity, settings_.token, node_.clock().now_ms(), node_.rng()));
-  const node::MessageSigner& signer = *node_.credentials().messages;
+  const std::shared_ptr<const node::MessageSigner> in_force = node_.signer();
+  const node::MessageSigner& signer = *in_force;
   ASSIGN_OR_RETURN(const auto message, wire::sign_message(node_.suite(), node_.settings().policy_epoch, token, signer.signer, signer.fps, node_.rng()));
   deed.object += " " + token.token_id.hex();
   return node::json_response(wire::Json::object(

@@ -72,9 +72,9 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /kq/2/report: qkdnc -> qkm\n"
             "POST /kq/2/deliver: qkdnc -> qkm\n"
             "POST /kq/2/missing: qkdnc -> qkm\n"
-            "POST /ce/1/enrol: kms anonymous -> cas\n"
+            "POST /.well-known/est/ce-1/simpleenroll: kms anonymous -> cas\n"
             "POST /ce/1/terminal: kms -> cas\n"
-            "POST /ce/4/enrol: qkd qkm qkdnc anonymous -> cas\n"
+            "POST /.well-known/est/ce-4/simpleenroll: qkd qkm qkdnc anonymous -> cas\n"
             "POST /cq/1/status: kms -> cas\n"
             "POST /cq/2/status: app1 app2 app3 dev1 dev2 -> cas\n"
             "POST /cq/3/status: qkd qkm qkdnc -> cas\n"
@@ -92,7 +92,7 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /x/1/activate: qkm -> qkm\n"
             "POST /x/2/channel: qkd -> qkd\n"
             "POST /x/3/enrolment: cas -> iam\n"
-            "POST /x/4/enrol: cmsp iam ccs operator anonymous -> cas\n"
+            "POST /.well-known/est/x-4/simpleenroll: cmsp iam ccs operator anonymous -> cas\n"
             "POST /x/4/status: cmsp iam ccs operator -> cas\n"
             "POST /x/5/subscriber: operator -> iam\n"
             "POST /x/5/account: operator -> cmsp\n"
@@ -120,7 +120,18 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /x/5/privilege: operator -> iam\n"
             "POST /x/5/behaviour: operator -> iam\n"
             "POST /x/12/record: cmsp cas ccs -> iam\n"
-            "POST /x/12/notice: iam -> cmsp\n");
+            "POST /x/12/notice: iam -> cmsp\n"
+            "POST /x/3/identity: cas -> iam\n"
+            "POST /x/5/registration: operator -> cas\n"
+            "POST /.well-known/est/ce-1/simplereenroll: kms -> cas\n"
+            "POST /.well-known/est/ce-4/simplereenroll: qkd qkm qkdnc -> cas\n"
+            "POST /.well-known/est/x-4/simplereenroll: cmsp iam ccs operator -> cas\n"
+            "GET /.well-known/est/ce-1/cacerts: kms -> cas\n"
+            "GET /.well-known/est/ce-4/cacerts: qkd qkm qkdnc -> cas\n"
+            "GET /.well-known/est/x-4/cacerts: cmsp iam ccs operator -> cas\n"
+            "GET /km/1/certificates: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /.well-known/est/ce-3/simpleenroll: ccs -> cas\n"
+            "POST /.well-known/est/ce-3/simplereenroll: ccs -> cas\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {

@@ -27,6 +27,8 @@ constexpr std::array both_ends{ExtendedUsage::server_auth, ExtendedUsage::client
 constexpr std::array server_end{ExtendedUsage::server_auth};
 constexpr std::array client_end{ExtendedUsage::client_auth};
 constexpr std::array status{ExtendedUsage::ocsp_signing};
+constexpr std::array signed_for_people{ExtendedUsage::email_protection};
+constexpr std::array joint_keys{ml_dsa_65, ml_dsa_87};
 
 constexpr crypto::KeyUsages signature{KeyUsage::digital_signature};
 constexpr crypto::KeyUsages no_usage{};
@@ -89,6 +91,15 @@ constexpr std::array profiles{
             .lifetime_max = a_year,
             .lifetime = std::chrono::days(90),
             .says = "an operator's command line"},
+    Profile{.name = "joint-signing",
+            .naming = Naming::joint,
+            .keys = joint_keys,
+            .signing_usages = signature,
+            .encryption_usages = no_usage,
+            .extended = signed_for_people,
+            .lifetime_max = a_year,
+            .lifetime = std::chrono::days(30),
+            .says = "a key that a terminal or application and a CCS hold together (Ce-3): signatures, and no end of TLS"},
     Profile{.name = "sae",
             .naming = Naming::registered,
             .keys = tls_keys,

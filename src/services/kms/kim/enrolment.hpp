@@ -23,9 +23,9 @@ class EnrolmentService {
   };
   Result<net::Response> answer(const net::Request& http, const wire::Framed<wire::Enrol>& request);
   Result<Certificates> certificates_for(const wire::Framed<wire::Enrol>& request, Deadline deadline, const std::string& request_id);
-  Result<Bytes> inject(const wire::Framed<wire::Enrol>& request, const Certificates& certificates);
+  Result<Bytes> inject(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const node::MessageSigner& own);
   Result<Bytes> deliver(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::EncapsulationKey& encryption,
-                        crypto::DecapsulationSecret secret);
+                        crypto::DecapsulationSecret secret, const node::MessageSigner& own);
 
   node::Node& node_;
   store::Store& store_;
