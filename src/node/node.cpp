@@ -9,6 +9,7 @@
 #include "audit/auditor.hpp"
 #include "audit/files.hpp"
 #include "crypto/self_test.hpp"
+#include "node/behaviour_reporter.hpp"
 #include "node/enrolment.hpp"
 #include "node/log.hpp"
 #include "node/recorded.hpp"
@@ -50,6 +51,7 @@ Result<std::unique_ptr<Node>> Node::open(Settings settings) {
   if (error) return fail(ErrorCode::internal, node->settings_.state.string() + ": " + error.message());
   ASSIGN_OR_RETURN(node->device_, crypto::open_device(node->settings_.token, node->settings_.master_key, *node->rng_));
   TRY(node->open_audit());
+  node->open_reporter();
   ASSIGN_OR_RETURN(node->trust_, read_trust(node->settings_.trust));
   return Result<std::unique_ptr<Node>>(std::move(node));
 }
@@ -63,6 +65,32 @@ Result<void> Node::open_audit() {
     log(LogLevel::error, "audit: no checkpoint can be made, every action is refused from now on: {}", error.message);
   });
   return {};
+}
+
+void Node::open_reporter() {
+  const auto endpoint = behaviour_endpoint(identity().kind);
+  const auto iam = peer_of(Kind::iam);
+  if (!endpoint || !iam) return;
+  reporter_ = std::make_unique<BehaviourReporter>(identity(), clock_, settings_.state / "behaviour.jsonl",
+                                                  BehaviourReporter::Ports{.send = [this, at = *endpoint, peer = *iam](const wire::Json& report, Deadline deadline) -> Result<void> {
+                                                                             TRY(call_json(at, peer, report, deadline, new_request_id()));
+                                                                             return {};
+                                                                           },
+                                                                           .new_id = [this] { return new_request_id(); }});
+}
+
+Result<void> Node::record(const audit::Event& event) {
+  TRY(audit_->append(event));
+  if (reporter_) reporter_->saw(event);
+  return {};
+}
+
+void Node::report(Behaviour behaviour, Telling telling) {
+  if (reporter_) reporter_->report(std::move(behaviour), telling);
+}
+
+void Node::start_reporting() {
+  if (reporter_) reporter_->start();
 }
 
 Result<std::optional<Bytes>> Node::bind_audit_keys() {
@@ -227,6 +255,8 @@ Result<void> Node::serve(std::vector<points::Handler> handlers) {
               to_hex(shown.fingerprint(crypto::Hash::sha256)).substr(0, 16).c_str(), static_cast<unsigned long long>(shown.not_after()));
   std::fflush(stdout);
   log(LogLevel::note, "ready {} on port {}", identity().uri(), server_->port());
+  report({.about = "", .action = "element", .outcome = "started", .object = identity().uri()});
+  start_reporting();
   if (settings_.audit.witness) {
     ASSIGN_OR_RETURN(std::string witness, peer_of(*settings_.audit.witness));
     witness_ = std::make_unique<WitnessClient>(*this, std::move(witness));
@@ -244,12 +274,22 @@ void Node::record_refusal(const net::Refusal& refusal) {
   const auto written = record({.action = action, .outcome = audit::outcome_of(refusal.code), .subject = refusal.peer, .object = "", .reason = refusal.reason, .request_id = ""});
   // The refusal stands whether or not it could be recorded; that it could not is an error of this element.
   if (!written) log(LogLevel::error, "audit: {}", written.error().message);
+  const auto caller = Identity::parse_uri(refusal.peer);
+  if (!caller || audit::outcome_of(refusal.code) != audit::Outcome::refused) return;
+  const bool others = tells_of_others(identity().kind);
+  report({.about = others ? caller->name : "", .action = refusal.point.empty() ? "connection" : "request", .outcome = "refused",
+          .object = others ? refusal.point : refusal.peer + " " + refusal.point},
+         Telling::together);
 }
 
 Result<net::Response> Node::health(const net::Request& /*request*/) {
   wire::Json body = wire::Json::object({{"identity", identity().uri()}, {"status", "ready"}, {"uptime_ms", clock_.now_ms() - started_ms_}});
   const crypto::Certificate certificate = credentials().tls->chain.front();
   body.set("certificate", to_hex(certificate.serial())).set("certificate_not_after_ms", certificate.not_after());
+  if (reporter_) {
+    const BehaviourReporter::Counts counts = reporter_->counts();
+    body.set("behaviour_records", wire::Json::object({{"sent", counts.sent}, {"waiting", counts.waiting}, {"dropped", counts.dropped}}));
+  }
   if (describe_health_) describe_health_(body);
   return json_response(body);
 }
@@ -284,8 +324,11 @@ void Node::stop() {
   stopping_ = true;
   if (renewal_) renewal_->stop();
   if (witness_) witness_->stop();
+  const bool served = server_ && serving_.exchange(nullptr) != nullptr;
   if (server_) server_->stop(stop_grace);
   if (stapler_) stapler_->stop();
+  if (served) report({.about = "", .action = "element", .outcome = "stopped", .object = identity().uri()});
+  if (reporter_) reporter_->stop();
 }
 
 Result<net::Response> Node::exchange(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id,

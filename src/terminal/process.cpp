@@ -135,7 +135,13 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                             .signer = signer,
                             .encryption = *loaded.encryption,
                             .min_assurance = settings.min_assurance};
-  const CallObserver observe = observer(sink);
+  node.start_reporting();
+  std::atomic<bool> invited = false;  // the observer is called from two threads
+  std::string session;                // once both ends talk in it
+  const CallObserver observe = [&invited, show = observer(sink)](const CallEvent& event) {
+    if (event.event == "invite") invited = true;
+    show(event);
+  };
   KmsPin pin(node, *loaded.store, *loaded.senders, node.settings().peers.at(settings.kms).expected, loaded.kms, [&](const std::string& query, Deadline deadline) {
     return send_to_kms(node, settings.kms, points::Endpoint::km1_certificates, {}, deadline, query);
   });
@@ -157,7 +163,12 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                                .check_peer = check_peer_with(*loaded.senders, peer_check_max),
                                .rng = node.rng()},
                         .keys = keys,
-                        .observe = observe};
+                        .observe = observe,
+                        .begun =
+                            [&](const SidWk& sid_wk) {
+                              session = sid_wk.hex();
+                              node.report({.about = "", .action = "call", .outcome = "started", .object = session});
+                            }};
   CallSettings call_settings{.sip = settings.sip, .pace = settings.pace};
   call_settings.wait_max = wait_max;
   ASSIGN_OR_RETURN(const auto call, Call::open(party, call_settings, std::move(said)));
@@ -169,6 +180,8 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                    .object = report ? std::string_view(report->peer_number.text()) : std::string_view(),
                    .reason = report ? std::string_view() : std::string_view(report.error().message),
                    .request_id = ""}));
+  // Who waited and was not called has nothing to tell.
+  if (invited) node.report({.about = "", .action = "call", .outcome = std::string(report ? "ended" : audit::name(audit::outcome_of(report.error().code))), .object = session});
   if (!report) return fail(report.error());
   TRY(captured);
   TRY(write_wav(plan.wav_out, report->heard));
@@ -192,6 +205,7 @@ Result<wire::Json> enrol_terminal(node::Node& node, const TerminalSettings& sett
   node::StepTrace::Timer step1(trace, 1);
   Enrolment enrolment(node, settings, *credentials, *store, transport);
   TRY(enrolment.run(Deadline::after(enrol_max)));
+  node.start_reporting();
   if (before != EnrolmentStage::confirmed) step1.done(settings.uid.text(), "signing keys made here, certificates in place, encryption keys injected by " + settings.kms);
   ASSIGN_OR_RETURN(const TerminalStore::Delivered delivered, store->delivered());
   ASSIGN_OR_RETURN(const auto pair, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));

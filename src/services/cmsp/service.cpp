@@ -138,7 +138,7 @@ Result<net::Response> CmspService::enter_registration(const net::Request& reques
   TRY(json.only({"uid", "number"}));
   ASSIGN_OR_RETURN(const Uid uid, read_uid(json));
   ASSIGN_OR_RETURN(const Number number, read_number(json));
-  deed.object = number.text();
+  deed.object = number.text() + " " + uid.text();
   ASSIGN_OR_RETURN(const ElementName kms, known_kms(node_, *request.peer.identity));
   TRY(accounts_.enter_registration(number, uid, kms, node_.clock().now_ms()));
   return empty_response;
@@ -173,7 +173,7 @@ Result<net::Response> CmspService::locate(const net::Request& request, node::Dee
   ASSIGN_OR_RETURN(const auto open, read_open(request));
   const wire::SessionOpen& asked = open.message;
   const std::string session = asked.sid_wk.hex();
-  deed.object = session + " " + asked.num_call.text() + " " + asked.num_called.text();
+  deed.object = session + " " + asked.uid_a.text() + " " + asked.num_call.text() + " " + asked.num_called.text();
   ASSIGN_OR_RETURN(const Located located, sessions_.open(asked, open.hash, node_.clock().now_ms()));
   node::crash_point("cmsp.session.opened");
   locating.done(session, "CMSP locates " + asked.num_called.text() + " at " + located.kms_b.text());
@@ -184,6 +184,7 @@ Result<net::Response> CmspService::locate(const net::Request& request, node::Dee
   if (const auto accepted = notify_(located.kms_b, notify, request); !accepted) {
     return fail_in("callee " + asked.num_called.text(), accepted.error());
   }
+  node_.report({.about = located.uid_b.text(), .action = "session", .outcome = "notified", .object = session});
   node::crash_point("cmsp.notify.sent");
   ASSIGN_OR_RETURN(const Bytes grant, sign(node_, answer_of<wire::SessionGrant>(fields)));
   TRY(sessions_.granted(asked.sid_wk));

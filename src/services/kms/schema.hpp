@@ -71,6 +71,15 @@ inline constexpr std::array migrations{
         epoch INTEGER NOT NULL,   -- tokens of earlier ones are void
         at_ms INTEGER NOT NULL    -- IAM's time: what it issued until then is void
       ) STRICT)sql"},
+    store::Migration{3, R"sql(
+      -- With which domains, and up to which level, IAM lets a subscriber have keys: asked once in the life of its token, and gone with it.
+      CREATE TABLE peer_grant (
+        uid TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        level_max INTEGER NOT NULL,
+        until_ms INTEGER NOT NULL,
+        PRIMARY KEY (uid, domain)
+      ) STRICT)sql"},
 };
 
 }  // namespace qanat::kms

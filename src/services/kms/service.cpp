@@ -37,8 +37,7 @@ struct KmsService::Parts {
         senders(node),
         access(node, *store, senders),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
-        reporter(node),
-        application(node, *store, ledger, agreement, access, reporter, trace, settings),
+        application(node, *store, ledger, agreement, access, trace, settings),
         enrolment(node, *store, trace) {}
 
   node::Node& node;
@@ -50,7 +49,6 @@ struct KmsService::Parts {
   Access access;
   Errands errands;
   Agreement agreement;
-  Reporter reporter;
   Application application;
   EnrolmentService enrolment;
 
@@ -107,7 +105,6 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
       for (std::size_t i = 0; i < census->size(); ++i) keys.set(store::name(store::all_key_states[i]), (*census)[i]);
       body.set("working_keys", keys);
     }
-    body.set("behaviour_records_dropped", those.reporter.dropped());
   });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
 }
@@ -131,7 +128,6 @@ std::vector<points::Handler> KmsService::handlers() {
 
 void KmsService::start() {
   parts_->errands.start();
-  parts_->reporter.start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
 }
 
@@ -143,7 +139,6 @@ void KmsService::stop() {
   parts_->changed.notify_all();
   if (parts_->sweeper.joinable()) parts_->sweeper.join();
   parts_->errands.stop();
-  parts_->reporter.stop();
 }
 
 }  // namespace qanat::kms

@@ -1,5 +1,7 @@
 #include "services/kms/kma/application.hpp"
 
+#include <algorithm>
+
 #include "node/crash_point.hpp"
 #include "services/kms/kim/successions.hpp"
 
@@ -39,7 +41,6 @@ Result<net::Response> Application::recorded(const net::Request& http, std::strin
   if (!answer) {
     TRY(node_.record({.action = action, .outcome = audit::outcome_of(answer.error().code), .subject = uid.text(), .object = sid_wk.hex(),
                       .reason = answer.error().message, .request_id = http.request_id}));
-    reporter_.report({.uid = uid, .action = "application", .outcome = std::string(name(answer.error().code)), .object = sid_wk.hex()});
   }
   return answer;
 }
@@ -61,11 +62,15 @@ Result<net::Response> Application::granted(const net::Request& http, const Reque
 Result<Application::Grant> Application::grant(const net::Request& http, const Asked& asked, const Terminal& terminal) {
   node::crash_point("kms.application.checked");
   node::StepTrace::Timer step6(trace_, 6);
-  ASSIGN_OR_RETURN(Access::Granted access, access_.token_for(terminal, asked.fps, asked.token_ref, http.deadline, http.request_id));
+  ASSIGN_OR_RETURN(Access::Granted access, access_.token_for(terminal, asked.fps, asked.token_ref, asked.min_assurance, http.deadline, http.request_id));
   step6.done(asked.sid_wk.hex(), access.token.empty() ? "the token from earlier still holds" : "new token for " + terminal.uid.text() + " from IAM");
   if (asked.min_assurance > access.level_max) return fail(ErrorCode::denied, "the subscriber may not demand keys of this assurance");
 
-  ASSIGN_OR_RETURN(StoredKey leg, leg_for(http, asked, terminal));
+  const LevelTowards level_towards = [&](const std::string& domain) -> Result<wire::Assurance> {
+    ASSIGN_OR_RETURN(const wire::Assurance level, access_.level_towards(terminal, domain, asked.min_assurance, http.deadline, http.request_id));
+    return std::min(level, access.level_max);
+  };
+  ASSIGN_OR_RETURN(StoredKey leg, leg_for(http, asked, terminal, level_towards));
   if (leg.key.assurance < asked.min_assurance) {
     return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(leg.key.assurance)) + ", the terminal demands " +
                                        std::to_string(static_cast<int>(asked.min_assurance)));
@@ -86,7 +91,6 @@ Result<void> Application::hand_over(const net::Request& http, const Asked& asked
   TRY(node_.record({.action = "km-1.delivered", .outcome = audit::Outcome::success, .subject = terminal.uid.text(), .object = session,
                     .reason = destroyed ? "profile v1 has no acknowledgement: destroyed here at once" : "", .request_id = http.request_id}));
   node::crash_point("kms.wk.delivered");
-  reporter_.report({.uid = terminal.uid, .action = "application", .outcome = "delivered", .object = session});
   return {};
 }
 
@@ -149,13 +153,14 @@ Result<void> Application::remember(const Request& request) {
   return {};
 }
 
-Result<StoredKey> Application::leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal) {
+Result<StoredKey> Application::leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards) {
   if (asked.role == wire::Role::caller) {
     ASSIGN_OR_RETURN(const auto local, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, asked.num_called); }));
     if (local) {
+      TRY(level_towards(node_.identity().domain));
       TRY(draw_local(asked, terminal, *local, http.request_id));
     } else {
-      TRY(agreement_.as_caller(asked, terminal, http.deadline, http.request_id));
+      TRY(agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));
     }
     ASSIGN_OR_RETURN(auto leg, store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, asked.sid_wk, asked.role); }));
     if (!leg) return fail(ErrorCode::internal, "working key " + asked.sid_wk.hex() + " is not in the ledger");
@@ -166,6 +171,8 @@ Result<StoredKey> Application::leg_for(const net::Request& http, const Asked& as
   if (leg.key.uid != terminal.uid || leg.key.sid_call != asked.sid_call || leg.key.peer_number != asked.num_call) {
     return fail(ErrorCode::denied, "session " + asked.sid_wk.hex() + " is between others");
   }
+  ASSIGN_OR_RETURN(const std::string domain, agreement_.domain_of(leg.key.peer_kms));
+  TRY(level_towards(domain));
   if (leg.state != KeyState::reserved) return fail(ErrorCode::conflict, "session " + asked.sid_wk.hex() + ": its key was delivered before");
   return Result<StoredKey>(std::move(leg));
 }

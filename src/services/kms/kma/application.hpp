@@ -7,7 +7,6 @@
 #include "services/kms/kma/access.hpp"
 #include "services/kms/kma/agreement.hpp"
 #include "services/kms/kma/ledger.hpp"
-#include "services/kms/kma/reporter.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "services/kms/settings.hpp"
 #include "wire/v1.hpp"
@@ -16,9 +15,8 @@ namespace qanat::kms {
 
 class Application {
  public:
-  Application(node::Node& node, store::Store& store, Ledger& ledger, Agreement& agreement, Access& access, Reporter& reporter, node::StepTrace& trace,
-              const KmsSettings& settings)
-      : node_(node), store_(store), ledger_(ledger), agreement_(agreement), access_(access), reporter_(reporter), trace_(trace), settings_(settings) {}
+  Application(node::Node& node, store::Store& store, Ledger& ledger, Agreement& agreement, Access& access, node::StepTrace& trace, const KmsSettings& settings)
+      : node_(node), store_(store), ledger_(ledger), agreement_(agreement), access_(access), trace_(trace), settings_(settings) {}
 
   /// km1_application: KeyRequest → KeyDeliver. Every refusal is in the audit record before it is answered.
   Result<net::Response> apply(const net::Request& request);
@@ -55,7 +53,7 @@ class Application {
     StoredKey leg;
   };
   Result<Grant> grant(const net::Request& http, const Asked& asked, const Terminal& terminal);
-  Result<StoredKey> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal);
+  Result<StoredKey> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards);
   Result<void> draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id);
   /// Step 10; conflict if the terminal has enrolled anew since `terminal` was looked up.
   Result<crypto::EncapsulationKey> pooled_key(const SidWk& sid_wk, const Terminal& terminal);
@@ -68,7 +66,6 @@ class Application {
   Ledger& ledger_;
   Agreement& agreement_;
   Access& access_;
-  Reporter& reporter_;
   node::StepTrace& trace_;
   const KmsSettings& settings_;
 };
