@@ -5,6 +5,7 @@
 #include "crypto/x509_names.hpp"
 #include "crypto/x509_openssl.hpp"
 #include "crypto/x509_pointers.hpp"
+#include "crypto/x509_related.hpp"
 
 namespace qanat::crypto {
 namespace {
@@ -24,13 +25,17 @@ constexpr std::array profiles{
     Profile{CertificateUse::issuing_ca, KU_KEY_CERT_SIGN | KU_CRL_SIGN | KU_DIGITAL_SIGNATURE, true, 0},
     Profile{CertificateUse::tls_and_signing, KU_DIGITAL_SIGNATURE, false, std::nullopt},
     Profile{CertificateUse::ocsp_signer, KU_DIGITAL_SIGNATURE, false, std::nullopt},
+    Profile{CertificateUse::encryption, KU_KEY_ENCIPHERMENT | KU_DATA_ENCIPHERMENT | KU_KEY_AGREEMENT, false, std::nullopt},
 };
+// RFC 9935 §5: of an ML-KEM key this usage and no other.
+constexpr std::uint32_t ml_kem_usage = KU_KEY_ENCIPHERMENT;
 
 struct KeyUsageBit {
   std::uint32_t flag;
   int position;  // in the KeyUsage BIT STRING, RFC 5280 §4.2.1.3
 };
-constexpr std::array key_usage_bits{KeyUsageBit{KU_DIGITAL_SIGNATURE, 0}, KeyUsageBit{KU_KEY_CERT_SIGN, 5}, KeyUsageBit{KU_CRL_SIGN, 6}};
+constexpr std::array key_usage_bits{KeyUsageBit{KU_DIGITAL_SIGNATURE, 0}, KeyUsageBit{KU_KEY_ENCIPHERMENT, 2}, KeyUsageBit{KU_DATA_ENCIPHERMENT, 3},
+                                    KeyUsageBit{KU_KEY_AGREEMENT, 4},     KeyUsageBit{KU_KEY_CERT_SIGN, 5},    KeyUsageBit{KU_CRL_SIGN, 6}};
 
 enum class Criticality : std::uint8_t { normal = 0, critical = 1 };
 
@@ -50,11 +55,11 @@ Result<void> add_basic_constraints(X509* cert, const Profile& profile) {
   return add_extension(cert, NID_basic_constraints, constraints.get(), Criticality::critical);
 }
 
-Result<void> add_key_usage(X509* cert, const Profile& profile) {
+Result<void> add_key_usage(X509* cert, std::uint32_t wanted) {
   const Owned<ASN1_BIT_STRING, ASN1_BIT_STRING_free> usage(ASN1_BIT_STRING_new());
   if (!usage) return openssl_failure("keyUsage");
   for (const KeyUsageBit& bit : key_usage_bits) {
-    if ((profile.key_usage & bit.flag) != 0 && ASN1_BIT_STRING_set_bit(usage.get(), bit.position, 1) != 1) return openssl_failure("keyUsage");
+    if ((wanted & bit.flag) != 0 && ASN1_BIT_STRING_set_bit(usage.get(), bit.position, 1) != 1) return openssl_failure("keyUsage");
   }
   return add_extension(cert, NID_key_usage, usage.get(), Criticality::critical);
 }
@@ -105,6 +110,11 @@ Result<void> check_template(const CertificateTemplate& wanted) {
   if (wanted.serial.size() != serial_octets || (wanted.serial.front() & 0x80) != 0 || !positive) {
     return fail(ErrorCode::invalid_argument, "issue: the serial is not " + std::to_string(serial_octets) + " octets with the first bit clear, or is zero");
   }
+  const bool encryption = wanted.use == CertificateUse::encryption;
+  const bool ml_dsa = wanted.key_algorithm == KeyAlgorithm::ml_dsa_65 || wanted.key_algorithm == KeyAlgorithm::ml_dsa_87;
+  if (encryption ? ml_dsa : !signs(wanted.key_algorithm)) {
+    return fail(ErrorCode::invalid_argument, "issue: a " + std::string(name(wanted.key_algorithm)) + " key is not for this use");
+  }
   if (wanted.not_before / 1000 >= wanted.not_after / 1000) return fail(ErrorCode::invalid_argument, "issue: notAfter is not later than notBefore");
   return {};
 }
@@ -144,7 +154,7 @@ Result<void> add_extensions(X509* cert, const CertificateTemplate& wanted, const
   const auto* profile = std::ranges::find(profiles, wanted.use, &Profile::use);
   if (profile == profiles.end()) return fail(ErrorCode::invalid_argument, "issue: no such certificate use");
   if (profile->is_ca) TRY(add_basic_constraints(cert, *profile));
-  TRY(add_key_usage(cert, *profile));
+  TRY(add_key_usage(cert, signs(wanted.key_algorithm) ? profile->key_usage : ml_kem_usage));
   const bool in_tls = wanted.key_algorithm == KeyAlgorithm::ml_dsa_65 || wanted.key_algorithm == KeyAlgorithm::ml_dsa_87;
   if (profile->use == CertificateUse::ocsp_signer) {
     TRY(add_extended_usage(cert, {NID_OCSP_sign}));
@@ -154,6 +164,7 @@ Result<void> add_extensions(X509* cert, const CertificateTemplate& wanted, const
   }
   TRY(add_key_identifiers(cert, wanted.public_key, issuer));
   TRY(add_status_pointers(cert, wanted.pointers));
+  if (!wanted.related.empty()) TRY(add_related(cert, wanted.related));
   ASSIGN_OR_RETURN(const AlternativeNames alternatives, make_alternative_names(wanted.names));
   if (alternatives) TRY(add_extension(cert, NID_subject_alt_name, alternatives.get(), Criticality::normal));
   return {};

@@ -49,9 +49,20 @@ std::string failed_step(X509_STORE_CTX* context) {
   }
 }
 
+/// A key that encrypts must not sign as well: its private half was made elsewhere, and may be kept there. RFC 9935 §5: an ML-KEM key enciphers keys and nothing else.
+Result<void> check_encryption_usage(const Certificate& leaf) {
+  const std::uint32_t usage = X509_get_key_usage(native(leaf));
+  const bool enciphers = usage != UINT32_MAX && (usage & KU_KEY_ENCIPHERMENT) != 0 && (usage & KU_DIGITAL_SIGNATURE) == 0;
+  if (!enciphers || (!signs(leaf.key_algorithm()) && usage != KU_KEY_ENCIPHERMENT)) {
+    return fail(ErrorCode::denied, leaf.subject() + ": its key is not for encryption alone (keyUsage)");
+  }
+  return {};
+}
+
 /// What a leaf must be besides well issued.
-Result<void> check_leaf_usage(const Certificate& leaf) {
+Result<void> check_leaf_usage(const Certificate& leaf, LeafUse use) {
   if (leaf.is_ca()) return fail(ErrorCode::denied, leaf.subject() + ": is a CA's certificate where a leaf belongs");
+  if (use == LeafUse::encryption) return check_encryption_usage(leaf);
   // OpenSSL answers all ones for an absent extension: RFC 5280 §4.2.1.3 and §4.2.1.12 let such a key do everything, but our
   // profile always has keyUsage.
   const std::uint32_t usage = X509_get_key_usage(native(leaf));
@@ -69,9 +80,9 @@ Result<void> check_leaf_usage(const Certificate& leaf) {
 TrustStore::TrustStore(std::vector<Certificate> roots, std::vector<Certificate> intermediates)
     : roots_(std::move(roots)), intermediates_(std::move(intermediates)) {}
 
-Result<void> TrustStore::verify(const Certificate& leaf, UnixMs now) const {
+Result<void> TrustStore::verify(const Certificate& leaf, UnixMs now, LeafUse use) const {
   const ErrorScope errors;
-  TRY(check_leaf_usage(leaf));
+  TRY(check_leaf_usage(leaf, use));
   ASSIGN_OR_RETURN(const BorrowedCertificates trusted, borrowed_stack(roots_));
   ASSIGN_OR_RETURN(const BorrowedCertificates untrusted, borrowed_stack(intermediates_));
   const VerifyContext context(X509_STORE_CTX_new());

@@ -22,7 +22,7 @@ class StatusChecker {
   Result<void> check(const crypto::Certificate& cert, Deadline deadline);
   /// The same with chain and validity. A chain that held is not computed again while it is as young as a fresh status; the leaf's own
   /// validity is looked at each time.
-  Result<void> check_with_chain(const crypto::Certificate& cert, Deadline deadline);
+  Result<void> check_with_chain(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use = crypto::LeafUse::signing);
   /// Forgets what is known about certificates with these fingerprints (SHA-256), and what is being asked at present.
   void forget(const std::set<Bytes>& fingerprints);
 
@@ -42,7 +42,7 @@ class StatusChecker {
   std::mutex mutex_;
   std::map<Bytes, Entry> entries_;       // by certificate fingerprint
   std::uint64_t generation_ = 0;         // grows with each forget(): an answer that was asked for before is not kept
-  std::map<Bytes, UnixMs> chains_held_;  // by certificate fingerprint: when the chain was last verified
+  std::map<std::pair<Bytes, crypto::LeafUse>, UnixMs> chains_held_;  // by certificate fingerprint and use: when the chain was last verified
 };
 
 /// The Cq (or X-4) row by which an element of this kind asks for status.

@@ -3,6 +3,7 @@
 #include "crypto/kdf.hpp"
 #include "services/cas/authority_contexts.hpp"
 #include "services/cas/authority_schema.hpp"
+#include "services/cas/bundle_schema.hpp"
 #include "services/cas/csp/schema.hpp"
 
 namespace qanat::cas {
@@ -40,6 +41,7 @@ constexpr std::array migrations{
       CREATE INDEX certificate_identity ON certificate (identity))sql"},
     store::Migration{2, status_schema},
     store::Migration{3, authority_schema},
+    store::Migration{4, bundle_schema},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }

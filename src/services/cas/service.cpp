@@ -2,12 +2,10 @@
 
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
-#include "node/subscriber.hpp"
 #include "services/cas/ceis/names.hpp"
 #include "services/cas/ceis/proof.hpp"
 #include "services/cas/own.hpp"
 #include "wire/base64.hpp"
-#include "wire/qfc2_enrol.hpp"
 #include "wire/signed.hpp"
 
 namespace qanat::cas {
@@ -61,45 +59,6 @@ Bytes element_request_hash(const Expectation& expectation, const ElementEnrolmen
   return crypto::digest(crypto::Hash::sha256, {as_bytes("qanat element enrolment"), ml_dsa, classical, as_bytes(id)});
 }
 
-struct TerminalEnrolment {
-  Uid uid;
-  wire::Framed<wire::Enrol> enrol;
-};
-
-Result<TerminalEnrolment> read_terminal_enrolment(ByteView body) {
-  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(body));
-  TRY(json.only({"uid", "enrol"}));
-  ASSIGN_OR_RETURN(const std::string uid_text, json.text("uid"));
-  ASSIGN_OR_RETURN(Uid uid, node::parse_uid(uid_text));
-  ASSIGN_OR_RETURN(const Bytes octets, json.base64("enrol"));
-  ASSIGN_OR_RETURN(auto enrol, wire::parse<wire::Enrol>(octets));
-  if (enrol.message.uid != uid) return fail(ErrorCode::invalid_argument, "the Enrol message is another subscriber's than '" + uid.text() + "'");
-  return Result<TerminalEnrolment>(TerminalEnrolment{.uid = std::move(uid), .enrol = std::move(enrol)});
-}
-
-Result<Attested> read_attested(const wire::Json& json) {
-  TRY(json.only({"uid", "number", "home_kms", "domain", "device"}));
-  Attested out;
-  ASSIGN_OR_RETURN(const std::string uid, json.text("uid"));
-  ASSIGN_OR_RETURN(out.uid, node::parse_uid(uid));
-  ASSIGN_OR_RETURN(const std::string number, json.text("number"));
-  ASSIGN_OR_RETURN(out.number, node::parse_number(number));
-  ASSIGN_OR_RETURN(const std::string home_kms, json.text("home_kms"));
-  ASSIGN_OR_RETURN(out.home_kms, node::parse_element_name(home_kms));
-  ASSIGN_OR_RETURN(out.domain, json.text("domain"));
-  ASSIGN_OR_RETURN(const std::string device, json.text("device"));
-  ASSIGN_OR_RETURN(out.device, node::parse_device(device));
-  return out;
-}
-
-Result<void> check_attested(const Attested& attested, const wire::Enrol& enrol, const Identity& agent) {
-  const bool fits = attested.uid == enrol.uid && attested.number == enrol.number && attested.home_kms == enrol.kms_id && attested.domain == agent.domain &&
-                    attested.device == enrol.device_kind;
-  if (!fits)
-    return fail(ErrorCode::denied, "subscriber '" + enrol.uid.text() + "' is not entered at IAM with the number, KMS, domain and device of its request");
-  return {};
-}
-
 std::string_view action_of(Endpoint endpoint) {
   if (endpoint == Endpoint::ce1_enrol) return "ce-1.enrol";
   if (endpoint == Endpoint::ce4_enrol) return "ce-4.enrol";
@@ -108,29 +67,24 @@ std::string_view action_of(Endpoint endpoint) {
 
 }  // namespace
 
-CasService::CasService(node::Node& node, CasSettings settings, Attest attest, std::unique_ptr<Records> records, Authorities authorities)
+CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, std::unique_ptr<Records> records, Authorities authorities)
     : node_(node),
       settings_(std::move(settings)),
-      attest_(std::move(attest)),
       records_(std::move(records)),
       authorities_(std::move(authorities)),
       issuer_(*records_, authorities_, node.rng(), settings_.front.url),
       responder_(*records_, authorities_, settings_.status_lifetime),
-      csp_(node, settings_, *records_, authorities_) {}
+      csp_(node, settings_, *records_, authorities_),
+      terminals_(node, settings_, *records_, authorities_, csp_, std::move(witnesses)) {}
 
 Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings) {
-  return open(node, std::move(settings), [&node](const Uid& uid, ByteView message, const net::Request& request) -> Result<Attested> {
-    ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
-    const wire::Json body = wire::Json::object({{"uid", uid.text()}, {"enrol", wire::to_base64(message)}});
-    ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(Endpoint::x3_enrolment, iam, body, request.deadline, request.request_id));
-    return read_attested(answer);
-  });
+  return open(node, std::move(settings), witnesses_of(node));
 }
 
-Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, Attest attest) {
+Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses) {
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "cas.db", node.device()));
   ASSIGN_OR_RETURN(Authorities authorities, records->authorities(node.suite()));
-  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(attest), std::move(records), std::move(authorities)));
+  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(witnesses), std::move(records), std::move(authorities)));
   ASSIGN_OR_RETURN(node::Credentials credentials, own_credentials(node, service->issuer_, service->authorities_.ml_dsa, service->settings_.element_lifetime));
   node.use_credentials(std::move(credentials),
                        [raw = service.get()](const crypto::Certificate& certificate, Deadline) { return raw->local_status(certificate); });
@@ -149,9 +103,7 @@ std::vector<points::Handler> CasService::handlers() {
                      return node::recorded(node_, action_of(endpoint), request, [&](node::Deed& deed) { return enrol_element(endpoint, request, deed); });
                    }});
   }
-  out.push_back({Endpoint::ce1_terminal, [this](const net::Request& request) {
-                   return node::recorded(node_, "ce-1.terminal", request, [&](node::Deed& deed) { return enrol_terminal(request, deed); });
-                 }});
+  for (points::Handler& one : terminals_.handlers()) out.push_back(std::move(one));
   out.push_back({Endpoint::x5_revoke, [this](const net::Request& request) {
                    return node::recorded(node_, "x-5.revoke", request, [&](node::Deed& deed) { return revoke(request, deed); });
                  }});
@@ -199,36 +151,6 @@ Result<net::Response> CasService::enrol_element(Endpoint endpoint, const net::Re
                                                       node_.clock().now_ms()));
   csp_.issued();
   deed.object = to_hex(issued.ml_dsa.serial());
-  return chains(issued);
-}
-
-Result<net::Response> CasService::enrol_terminal(const net::Request& request, node::Deed& deed) {
-  ASSIGN_OR_RETURN(const TerminalEnrolment enrolment, read_terminal_enrolment(request.body));
-  deed.object = enrolment.uid.text();
-  const wire::Enrol& enrol = enrolment.enrol.message;
-  const Identity& agent = *request.peer.identity;
-  if (enrolment.enrol.header.suite != node_.suite().id) return fail(ErrorCode::denied, "the Enrol message is of another suite than this network's");
-  if (enrol.kms_id.text() != agent.name) return fail(ErrorCode::denied, "the Enrol message is meant for " + enrol.kms_id.text() + ", not for " + agent.name);
-
-  // The requests are looked at before IAM is asked: a secret is not spent on what would be refused.
-  const crypto::SubjectNames names = terminal_names({.domain = agent.domain, .kind = enrol.device_kind, .name = enrol.uid.text()}, enrol.number);
-  ASSIGN_OR_RETURN(crypto::CertificateRequest ml_dsa, check_request(enrol.csr_pq, names, crypto::ml_dsa_key(node_.suite())));
-  ASSIGN_OR_RETURN(crypto::CertificateRequest classical, check_request(enrol.csr_classical, names, crypto::classical_key(node_.suite())));
-  ASSIGN_OR_RETURN(const Attested attested, attest_(enrolment.uid, enrolment.enrol.octets, request));
-  TRY(check_attested(attested, enrol, agent));
-  node::crash_point("cas.terminal.attested");
-
-  ASSIGN_OR_RETURN(const Issued issued,
-                   issuer_.issue({.names = names,
-                                  .request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat terminal enrolment"), enrolment.enrol.octets}),
-                                  .expectation = std::nullopt,
-                                  .overlap = Overlap::refused,
-                                  .lifetime = settings_.terminal_lifetime,
-                                  .ml_dsa = std::move(ml_dsa),
-                                  .classical = std::move(classical)},
-                                 node_.clock().now_ms()));
-  csp_.issued();
-  deed.object += " " + to_hex(issued.ml_dsa.serial());
   return chains(issued);
 }
 

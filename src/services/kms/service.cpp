@@ -67,6 +67,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
   ASSIGN_OR_RETURN(const std::vector<SidWk> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<SidWk>> {
     TRY(transaction.run("DELETE FROM replay WHERE forget_ms < ?", {static_cast<std::int64_t>(now)}));
+    TRY(forget_old_prepared(transaction, now));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return ledger.sweep(transaction, which, now);
   }));

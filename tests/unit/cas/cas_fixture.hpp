@@ -63,13 +63,14 @@ class CasFixture : public testing::Test {
   void open_service(CasSettings settings = {}) {
     close_service();
     node_ = test::TrustedNetwork::open_node_in(state(), trust(), cas_id, {}, suite_);
-    service_ = must(CasService::open(*node_, settings, [this](const Uid& uid, ByteView, const net::Request&) -> Result<Attested> {
+    TerminalWitnesses witnesses{.attest = [this](const Uid& uid, ByteView, const net::Request&) -> Result<Attested> {
       ++attestations_;
       if (iam_refuses_) return fail(*iam_refuses_);
       Attested out = attested_;
       out.uid = uid;
       return out;
-    }));
+    }};
+    service_ = must(CasService::open(*node_, settings, std::move(witnesses)));
   }
 
   /// 64 hexadecimal digits that depend on the identity and the generation of the secret.

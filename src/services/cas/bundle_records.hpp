@@ -1,0 +1,67 @@
+// Bundles in cas.db: the certificates of a terminal, recorded together from the moment they were meant to be issued.
+#pragma once
+
+#include <map>
+#include <optional>
+
+#include "crypto/certificate_bundle.hpp"
+#include "services/cas/records.hpp"
+
+namespace qanat::cas {
+
+using crypto::BundleRole;
+
+/// ML-DSA and ML-KEM keys are certified by the ML-DSA CA, the classical ones by the classical CA.
+constexpr Branch branch_of(BundleRole role) noexcept {
+  return role == BundleRole::ml_dsa_signing || role == BundleRole::ml_kem_encryption ? Branch::ml_dsa : Branch::classical;
+}
+
+/// A certificate of a bundle: intended (`der` empty) or issued.
+struct BundleMember {
+  Bytes serial;
+  UnixMs not_before = 0;
+  UnixMs not_after = 0;
+  Bytes der;
+  UnixMs revoked_at = 0;  // 0: is not
+};
+
+/// As it stands in the database; roles that are not meant to be issued yet are absent.
+struct Bundle {
+  std::int64_t row = 0;
+  std::string identity;
+  Number number;
+  Bytes id;                 // empty until the classical signing certificate is issued
+  std::int64_t renews = 0;  // 0: none
+  std::map<BundleRole, BundleMember> members;
+
+  [[nodiscard]] bool complete() const noexcept;
+  /// Complete, and none of its certificates is revoked or has expired.
+  [[nodiscard]] bool live(UnixMs now) const noexcept;
+};
+
+/// What is about to be signed at once.
+struct BundleIntention {
+  Bytes request_hash;  // names the request: the same one again gets the same certificates
+  Identity identity;
+  Number number;
+  std::map<BundleRole, BundleMember> parts;  // without `der`
+};
+
+class BundleRecords {
+ public:
+  explicit BundleRecords(store::Store& store) : store_(store) {}
+
+  /// Records a terminal's first bundle, or gives back what is recorded for the same request. `conflict` if the terminal or its number has a live certificate, or
+  /// the request was given up; `denied` if its certificates are no longer good.
+  Result<Bundle> begin(const BundleIntention& intention, UnixMs now);
+  /// Records signed certificates of it. Whoever comes first wins; the answer is what stands in the record.
+  Result<Bundle> complete(std::int64_t row, const std::map<BundleRole, Bytes>& der);
+
+  /// The latest of the terminal, whatever its state.
+  Result<std::optional<Bundle>> latest_of(const Identity& identity);
+
+ private:
+  store::Store& store_;
+};
+
+}  // namespace qanat::cas
