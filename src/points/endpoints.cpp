@@ -86,6 +86,8 @@ constexpr std::array table{
     EndpointRow{Endpoint::x5_behaviour, "X-5", "", operators, {Kind::iam}, "POST", "/x/5/behaviour", type_json, type_json, one_message, false},
     EndpointRow{Endpoint::x12_record, "X-12", "", {Kind::cmsp, Kind::cas, Kind::ccs}, {Kind::iam}, "POST", "/x/12/record", type_json, "", one_message, false},
     EndpointRow{Endpoint::x12_notice, "X-12", "", {Kind::iam}, {Kind::cmsp}, "POST", "/x/12/notice", type_json, "", one_message, false},
+    EndpointRow{Endpoint::x13_account, "X-13", "", {Kind::cas}, {Kind::cmsp}, "POST", "/x/13/account", type_json, "", small, false},
+    EndpointRow{Endpoint::ce2_issued, "Ce-2", "Ia-3", apps, {Kind::cas}, "GET", "/ce/2/issued", "", type_json, 0, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

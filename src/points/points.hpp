@@ -92,6 +92,8 @@ enum class Endpoint : std::uint8_t {
   x5_behaviour,
   x12_record,
   x12_notice,
+  x13_account,
+  ce2_issued,
   count_,
 };
 

@@ -156,6 +156,23 @@ Result<Bundle> BundleRecords::complete(std::int64_t row, const std::map<BundleRo
   });
 }
 
+Result<std::vector<BundleRecords::IssuedInName>> BundleRecords::issued_to(const Identity& identity, UnixMs now, std::size_t most) {
+  const std::string uri = identity.uri();
+  std::vector<IssuedInName> out;
+  TRY(store_.transact([&](store::Transaction& transaction) {
+    return transaction.query(
+        "SELECT c.der, c.revoked_ms, m.role, b.id FROM certificate c LEFT JOIN bundle_member m ON m.serial = c.serial LEFT JOIN bundle b ON b.row = m.bundle"
+        " WHERE c.identity = ? AND c.state = 'issued' AND c.not_after_ms > ? ORDER BY c.rowid DESC LIMIT ?",
+        {std::string_view(uri), store::column(now), store::column(most)}, [&](const store::Row& row) {
+          out.push_back({.role = row.is_null(2) ? std::string() : row.text(2),
+                         .bundle = row.is_null(3) ? Bytes() : row.blob(3),
+                         .der = row.blob(0),
+                         .revoked_at = row.is_null(1) ? 0 : static_cast<UnixMs>(row.integer(1))});
+        });
+  }));
+  return out;
+}
+
 Result<std::optional<Bundle>> BundleRecords::latest_of(const Identity& identity) {
   const std::string uri = identity.uri();
   return store_.transact([&](store::Transaction& transaction) -> Result<std::optional<Bundle>> {

@@ -57,6 +57,16 @@ class BundleRecords {
   /// Records signed certificates of it. Whoever comes first wins; the answer is what stands in the record.
   Result<Bundle> complete(std::int64_t row, const std::map<BundleRole, Bytes>& der);
 
+  /// A certificate that was issued in somebody's name, with its place in a bundle.
+  struct IssuedInName {
+    std::string role;  // empty: from before there were bundles
+    Bytes bundle;      // id
+    Bytes der;
+    UnixMs revoked_at = 0;
+  };
+  /// Those of an identity that have not expired, revoked ones too, the latest first; at most `most`.
+  Result<std::vector<IssuedInName>> issued_to(const Identity& identity, UnixMs now, std::size_t most);
+
   /// The latest of the terminal, whatever its state.
   Result<std::optional<Bundle>> latest_of(const Identity& identity);
 

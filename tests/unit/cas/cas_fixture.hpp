@@ -64,12 +64,17 @@ class CasFixture : public testing::Test {
     close_service();
     node_ = test::TrustedNetwork::open_node_in(state(), trust(), cas_id, {}, suite_);
     TerminalWitnesses witnesses{.attest = [this](const Uid& uid, ByteView, const net::Request&) -> Result<Attested> {
-      ++attestations_;
-      if (iam_refuses_) return fail(*iam_refuses_);
-      Attested out = attested_;
-      out.uid = uid;
-      return out;
-    }};
+                                  ++attestations_;
+                                  if (iam_refuses_) return fail(*iam_refuses_);
+                                  Attested out = attested_;
+                                  out.uid = uid;
+                                  return out;
+                                },
+                                .account = [this](const Uid& uid, const Number& number, const ElementName& home_kms, const net::Request&) -> Result<void> {
+                                  vouched_.push_back(uid.text() + " " + number.text() + " " + home_kms.text());
+                                  if (cmsp_refuses_) return fail(*cmsp_refuses_);
+                                  return {};
+                                }};
     service_ = must(CasService::open(*node_, settings, std::move(witnesses)));
   }
 
@@ -113,6 +118,8 @@ class CasFixture : public testing::Test {
   const crypto::Suite& suite_;
   std::unique_ptr<crypto::Rng> rng_;
   std::optional<Error> iam_refuses_;
+  std::optional<Error> cmsp_refuses_;
+  std::vector<std::string> vouched_;  // what CMSP was asked
   Attested attested_{.uid = Uid(), .number = Number("+8613800000001"), .home_kms = ElementName("kms-a"), .domain = "a", .device = Kind::app1};
   int attestations_ = 0;
   std::unique_ptr<node::Node> node_;

@@ -112,6 +112,25 @@ TEST_F(TerminalTest, AgentCannotExchangeTheEncryptionKeys) {
   EXPECT_EQ(json_of(enrol(asked)).dump(), answer);
 }
 
+TEST_F(TerminalTest, ATerminalLearnsWhatWasIssuedInItsName) {
+  const auto issued_to = [&](const Identity& who) { return must(json_of(call(Endpoint::ce2_issued, test::request_from(who, {}))).array("certificates")); };
+  const Identity alice_id = identity("qanat://a/app1/alice");
+  EXPECT_TRUE(issued_to(alice_id).empty());
+  const crypto::CertificateBundle bundle = bundle_in(json_of(enrol(message(alice()))));
+  const std::vector<wire::Json> list = issued_to(alice_id);
+  ASSERT_EQ(list.size(), 4U);
+  for (const wire::Json& one : list) {
+    const crypto::BundleRole role = must(crypto::parse_bundle_role(must(one.text("role"))));
+    EXPECT_EQ(must(one.base64("certificate")), bundle.of(role).der());
+    EXPECT_EQ(must(one.text("bundle")), to_hex(bundle.id()));
+    EXPECT_FALSE(must(one.boolean("revoked")));
+  }
+  EXPECT_TRUE(issued_to(identity("qanat://a/app1/carol")).empty());
+  EXPECT_TRUE(issued_to(identity("qanat://b/app1/alice")).empty()) << "another domain's";
+  json_of(revoke(alice_id));
+  for (const wire::Json& one : issued_to(alice_id)) EXPECT_TRUE(must(one.boolean("revoked")));
+}
+
 TEST_F(TerminalTest, OneLiveBundlePerNumber) {
   json_of(enrol(message(alice())));
   // IAM would have to say so; even then the number's first holder must go first.
@@ -142,6 +161,20 @@ TEST_F(TerminalTest, NothingIsIssuedWithoutIamsWord) {
   EXPECT_TRUE(test::audited(state(), "X-3 to iam: no"));
   iam_refuses_.reset();
   EXPECT_TRUE(enrol(asked));
+}
+
+TEST_F(TerminalTest, NothingIsIssuedWithoutTheAccountAtCmsp) {
+  const wire::Enrol asked = message(alice());
+  for (const ErrorCode code : {ErrorCode::denied, ErrorCode::not_found, ErrorCode::unavailable, ErrorCode::deadline_exceeded}) {
+    cmsp_refuses_ = Error{code, "X-13 to cmsp: no"};
+    EXPECT_EQ(refusal(enrol(asked)), code);
+  }
+  EXPECT_EQ(attestations_, 0) << "IAM spends no secret on what CMSP refuses";
+  EXPECT_EQ(refusal(revoke(identity("qanat://a/app1/alice"))), ErrorCode::not_found);
+  EXPECT_TRUE(test::audited(state(), "X-13 to cmsp: no"));
+  cmsp_refuses_.reset();
+  EXPECT_TRUE(enrol(asked));
+  EXPECT_EQ(vouched_.back(), "alice +8613800000001 kms-a");
 }
 
 TEST_F(TerminalTest, WhatIamSaysMustFitTheRequest) {

@@ -11,6 +11,8 @@ namespace {
 
 using points::Endpoint;
 
+constexpr std::size_t issued_max = 64;  // sixteen bundles: renewed in time, a terminal has two or three that have not expired
+
 Result<Attested> read_attested(const wire::Json& json) {
   TRY(json.only({"uid", "number", "home_kms", "domain", "device"}));
   Attested out;
@@ -38,11 +40,17 @@ Result<void> check_attested(const Attested& attested, const wire::Enrol& enrol, 
 
 TerminalWitnesses witnesses_of(node::Node& node) {
   return {.attest = [&node](const Uid& uid, ByteView message, const net::Request& request) -> Result<Attested> {
-    ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
-    const wire::Json body = wire::Json::object({{"uid", uid.text()}, {"enrol", wire::to_base64(message)}});
-    ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(Endpoint::x3_enrolment, iam, body, request.deadline, request.request_id));
-    return read_attested(answer);
-  }};
+            ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
+            const wire::Json body = wire::Json::object({{"uid", uid.text()}, {"enrol", wire::to_base64(message)}});
+            ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(Endpoint::x3_enrolment, iam, body, request.deadline, request.request_id));
+            return read_attested(answer);
+          },
+          .account = [&node](const Uid& uid, const Number& number, const ElementName& home_kms, const net::Request& request) -> Result<void> {
+            ASSIGN_OR_RETURN(const std::string cmsp, node.peer_of(Kind::cmsp));
+            const wire::Json body = wire::Json::object({{"uid", uid.text()}, {"number", number.text()}, {"home_kms", home_kms.text()}});
+            TRY(node.call_json(Endpoint::x13_account, cmsp, body, request.deadline, request.request_id));
+            return {};
+          }};
 }
 
 TerminalDesk::TerminalDesk(node::Node& node, const CasSettings& settings, Records& records, const Authorities& authorities, Csp& csp, TerminalWitnesses witnesses)
@@ -55,9 +63,11 @@ TerminalDesk::TerminalDesk(node::Node& node, const CasSettings& settings, Record
       issuer_(bundles_, authorities, node.suite(), node.rng(), settings.front.url) {}
 
 std::vector<points::Handler> TerminalDesk::handlers() {
-  return {{Endpoint::ce1_terminal, [this](const net::Request& request) {
+  return {{Endpoint::ce1_terminal,
+           [this](const net::Request& request) {
              return node::recorded(node_, "ce-1.terminal", request, [&](node::Deed& deed) { return enrol(request, deed); });
-           }}};
+           }},
+          {Endpoint::ce2_issued, [this](const net::Request& request) { return node::refusal_recorded(node_, "ce-2.issued", request, "", issued(request)); }}};
 }
 
 /// Encryption keys that the terminal made stand in its message, under its MAC; those that the KMS made come beside it, and the KMS vouches for them: it alone
@@ -97,6 +107,8 @@ Result<net::Response> TerminalDesk::enrol(const net::Request& request, node::Dee
   ASSIGN_OR_RETURN(const crypto::CertificateRequest ml_dsa, check_request(enrol.csr_pq, names, crypto::ml_dsa_key(node_.suite())));
   ASSIGN_OR_RETURN(const crypto::CertificateRequest classical, check_request(enrol.csr_classical, names, crypto::classical_key(node_.suite())));
   ASSIGN_OR_RETURN(BundleKeys keys, bundle_keys(node_.suite(), classical, ml_dsa, asked.encryption));
+  // CMSP before IAM, for the same reason.
+  TRY(witnesses_.account(asked.uid, enrol.number, enrol.kms_id, request));
   ASSIGN_OR_RETURN(const Attested attested, witnesses_.attest(asked.uid, asked.enrol.octets, request));
   TRY(check_attested(attested, enrol, agent));
   node::crash_point("cas.terminal.attested");
@@ -108,6 +120,17 @@ Result<net::Response> TerminalDesk::enrol(const net::Request& request, node::Dee
   csp_.issued();
   deed.object += " " + to_hex(bundle.members.at(BundleRole::ml_dsa_signing).serial) + " bundle " + to_hex(bundle.id);
   return answer(bundle);
+}
+
+Result<net::Response> TerminalDesk::issued(const net::Request& request) {
+  ASSIGN_OR_RETURN(const auto found, bundles_.issued_to(*request.peer.identity, node_.clock().now_ms(), issued_max));
+  wire::Json list = wire::Json::array();
+  for (const BundleRecords::IssuedInName& one : found) {
+    wire::Json entry = wire::Json::object({{"certificate", wire::to_base64(one.der)}, {"role", one.role}, {"bundle", to_hex(one.bundle)}, {"revoked", one.revoked_at != 0}});
+    if (one.revoked_at != 0) entry.set("revoked_ms", one.revoked_at);
+    list.push(std::move(entry));
+  }
+  return node::json_response(wire::Json::object({{"certificates", std::move(list)}}));
 }
 
 /// Leaf and issuer: a request that comes again gets what it got, perhaps of an earlier generation.

@@ -24,9 +24,13 @@ struct Attested {
 /// Asks IAM. `message`: the whole 01 Enrol message.
 using Attest = std::function<Result<Attested>(const Uid& uid, ByteView message, const net::Request& request)>;
 
+/// Asks CMSP's CAM: refused unless the number is this subscriber's, served by this KMS, and its service open.
+using VouchAccount = std::function<Result<void>(const Uid& uid, const Number& number, const ElementName& home_kms, const net::Request& request)>;
+
 /// Who must agree before a terminal's certificates are signed, besides CAS itself: no agent can have one issued alone.
 struct TerminalWitnesses {
   Attest attest;
+  VouchAccount account;
 };
 /// Those of the network.
 TerminalWitnesses witnesses_of(node::Node& node);
@@ -45,6 +49,8 @@ class TerminalDesk {
   };
   Result<Asked> read(ByteView body) const;
   Result<net::Response> enrol(const net::Request& request, node::Deed& deed);
+  /// Ce-2: every certificate that was issued in the caller's name. What it does not know itself, somebody else had issued.
+  Result<net::Response> issued(const net::Request& request);
   Result<net::Response> answer(const Bundle& bundle) const;
   [[nodiscard]] Result<wire::Json> chain(BundleRole role, const BundleMember& member) const;
 
