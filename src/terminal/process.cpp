@@ -3,8 +3,10 @@
 #include "node/steps.hpp"
 #include "terminal/call.hpp"
 #include "terminal/enrolment.hpp"
+#include "terminal/issuances.hpp"
 #include "terminal/key_client.hpp"
 #include "terminal/octet_file.hpp"
+#include "terminal/peer_pins.hpp"
 #include "terminal/wav.hpp"
 
 namespace qanat::terminal {
@@ -12,6 +14,7 @@ namespace {
 
 constexpr std::chrono::milliseconds enrol_max{15'000};
 constexpr std::chrono::milliseconds peer_check_max{3'000};
+constexpr std::chrono::milliseconds issuances_max{3'000};
 
 std::filesystem::path state_of(const node::Node& node, std::string_view file) { return node.settings().state / file; }
 
@@ -89,6 +92,20 @@ CallObserver observer(const EventSink& sink) {
   };
 }
 
+wire::Json add_findings(wire::Json out, const IssuanceFindings& findings) {
+  const wire::Json found = to_json(findings);
+  for (const std::string& name : found.names()) {
+    if (const auto value = found.at(name)) out.set(name, *value);
+  }
+  return out;
+}
+
+/// Before a call: not that it hangs on CAS, which may be away for once. What is found is said and recorded.
+void look_for_strangers(node::Node& node, Loaded& loaded) {
+  const auto found = check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max));
+  if (!found) node::log(node::LogLevel::warning, "what was issued in this terminal's name could not be looked at: {}", found.error().message);
+}
+
 wire::Json rejected(const CallReport& report) {
   wire::Json out = wire::Json::object();
   for (std::size_t i = 0; i < srtp_drop_reasons; ++i) out.set(name(static_cast<SrtpDrop>(i)), report.srtp.dropped[i]);
@@ -96,7 +113,7 @@ wire::Json rejected(const CallReport& report) {
   return out;
 }
 
-wire::Json to_json(const CallReport& report, const SoundPlan& plan) {
+wire::Json to_json(const CallReport& report, PeerPin pin, const SoundPlan& plan) {
   return wire::Json::object({{"sid_wk", report.sid_wk.hex()},
                              {"sid_call", report.sid_call.hex()},
                              {"wk_fingerprint", report.wk_fingerprint},
@@ -106,6 +123,7 @@ wire::Json to_json(const CallReport& report, const SoundPlan& plan) {
                              {"peer_uid", report.peer_uid.text()},
                              {"peer_number", report.peer_number.text()},
                              {"peer_kms", report.peer_kms.text()},
+                             {"peer_certificates", name(pin)},
                              {"sas", to_hex(report.sas)},
                              {"packets_sent", report.packets_sent},
                              {"packets_received", report.packets_received},
@@ -121,10 +139,21 @@ wire::Json to_json(const CallReport& report, const SoundPlan& plan) {
                              {"capture", plan.capture.string()}});
 }
 
+/// Said to the user and recorded before a word is spoken: the call goes on, for there are honest reasons.
+PeerPins::Changed on_change(node::Node& node, const CallObserver& observe) {
+  return [&node, observe](const Uid& peer, const TerminalStore::PeerSeen& last) {
+    const std::string what = "subscriber " + peer.text() + " shows other certificates than at the last call, though those were not due for renewal: compare the SAS";
+    const auto recorded = node.record({.action = "ax-1.peer-changed", .outcome = audit::Outcome::failure, .subject = peer.text(), .object = to_hex(last.fingerprint), .reason = what, .request_id = ""});
+    node::log(node::LogLevel::error, "ALARM: {}{}", what, recorded ? "" : " (" + recorded.error().message + ")");
+    observe({.event = "peer-changed", .step = {}, .what = what, .ms = {}});
+  };
+}
+
 /// The frame of both directions: `hold` places or answers on the opened call.
 Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings, const SoundPlan& plan, const EventSink& sink, std::chrono::milliseconds wait_max,
                              const std::function<Result<CallReport>(Call&)>& hold) {
   ASSIGN_OR_RETURN(Loaded loaded, load(node, settings));
+  look_for_strangers(node, loaded);
   ASSIGN_OR_RETURN(std::vector<std::int16_t> said, read_wav(plan.wav_in));
   const node::MessageSigner& signer = *node.credentials().messages;
   const std::uint32_t policy_epoch = node.settings().policy_epoch;
@@ -146,12 +175,13 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                         return loaded.senders->check(loaded.kms_classical, loaded.kms_ml_dsa, node.settings().peers.at(settings.kms).expected, deadline);
                       },
                   .observe = observe});
+  PeerPins pins(*loaded.store, node.clock(), check_peer_with(*loaded.senders, peer_check_max), on_change(node, observe));
   const CallParty party{.number = settings.number,
                         .kms = applicant.kms,
                         .ax = {.suite = node.suite(),
                                .policy_epoch = policy_epoch,
                                .signer = signer,
-                               .check_peer = check_peer_with(*loaded.senders, peer_check_max),
+                               .check_peer = pins.check(),
                                .rng = node.rng()},
                         .keys = keys,
                         .observe = observe};
@@ -169,7 +199,8 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
   if (!report) return fail(report.error());
   TRY(captured);
   TRY(write_wav(plan.wav_out, report->heard));
-  return to_json(*report, plan);
+  ASSIGN_OR_RETURN(const PeerPin pin, pins.keep());
+  return to_json(*report, pin, plan);
 }
 
 }  // namespace
@@ -192,13 +223,22 @@ Result<wire::Json> enrol_terminal(node::Node& node, const TerminalSettings& sett
   if (before != EnrolmentStage::confirmed) step1.done(settings.uid.text(), "signing keys made here, certificates in place, encryption keys injected by " + settings.kms);
   ASSIGN_OR_RETURN(const TerminalStore::Delivered delivered, store->delivered());
   ASSIGN_OR_RETURN(const auto pair, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
+  ASSIGN_OR_RETURN(const IssuanceFindings findings, check_issuances(node, *store, pair.encapsulation_key(), Deadline::after(issuances_max)));
+  if (!findings.own) return fail(ErrorCode::denied, "CAS shows no encryption certificates of one bundle with the signing certificates: this enrolment is of no use");
   const node::MessageSigner& own = *node.credentials().messages;
-  return wire::Json::object({{"uid", settings.uid.text()},
-                             {"number", settings.number.text()},
-                             {"kms", settings.kms},
-                             {"serial_ml_dsa", to_hex(own.ml_dsa.serial())},
-                             {"serial_classical", to_hex(own.classical.serial())},
-                             {"enc_kid", to_hex(wire::key_id_of(node.suite(), pair.encapsulation_key()))}});
+  wire::Json out = wire::Json::object({{"uid", settings.uid.text()},
+                                       {"number", settings.number.text()},
+                                       {"kms", settings.kms},
+                                       {"serial_ml_dsa", to_hex(own.ml_dsa.serial())},
+                                       {"serial_classical", to_hex(own.classical.serial())},
+                                       {"enc_kid", to_hex(wire::key_id_of(node.suite(), pair.encapsulation_key()))}});
+  return add_findings(std::move(out), findings);
+}
+
+Result<wire::Json> list_certificates(node::Node& node, const TerminalSettings& settings) {
+  ASSIGN_OR_RETURN(const Loaded loaded, load(node, settings));
+  ASSIGN_OR_RETURN(const IssuanceFindings findings, check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max)));
+  return add_findings(wire::Json::object({{"uid", settings.uid.text()}, {"number", settings.number.text()}, {"kms", settings.kms}}), findings);
 }
 
 Result<wire::Json> place_call(node::Node& node, const TerminalSettings& settings, const CallPlan& plan) {

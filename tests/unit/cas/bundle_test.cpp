@@ -6,13 +6,13 @@
 namespace qanat::cas {
 namespace {
 
-const Identity alice = identity("qanat://a/app1/alice");
-const Identity carol = identity("qanat://a/app1/carol");
-const Number number{"+8613800000001"};
-constexpr UnixMs now = 1'790'000'000'000;
-
 class BundleTest : public CasFixture {
  protected:
+  static constexpr UnixMs now = 1'790'000'000'000;
+  const Identity alice = identity("qanat://a/app1/alice");
+  const Identity carol = identity("qanat://a/app1/carol");
+  const Number number{"+8613800000001"};
+
   BundleTest() { reopen(); }
   void reopen() {
     close_service();
@@ -23,7 +23,8 @@ class BundleTest : public CasFixture {
     authorities_.emplace(must(records_->authorities(suite_)));
     bundles_.emplace(records_->store());
   }
-  BundleOrder order(std::uint8_t hash, const Identity& who = alice) {
+  BundleOrder order(std::uint8_t hash) { return order(hash, alice); }
+  BundleOrder order(std::uint8_t hash, const Identity& who) {
     const crypto::SubjectNames names = terminal_names(who, number);
     const Requester requester(suite_, *rng_, names);
     return {.names = names,
@@ -34,7 +35,8 @@ class BundleTest : public CasFixture {
   }
   Result<Bundle> issue(const BundleOrder& order, UnixMs at = now) { return BundleIssuer(*bundles_, *authorities_, suite_, *rng_, "").issue(order, at); }
   /// What stands in the record when the process dies right after the intention.
-  Bundle intend_only(std::uint8_t hash, const Identity& who = alice) {
+  Bundle intend_only(std::uint8_t hash) { return intend_only(hash, alice); }
+  Bundle intend_only(std::uint8_t hash, const Identity& who) {
     BundleIntention intention{.request_hash = Bytes(32, hash), .identity = who, .number = number, .parts = {}};
     for (const BundleRole role : crypto::all_bundle_roles) {
       intention.parts[role] = {.serial = draw_serial(*rng_), .not_before = now, .not_after = now + test::day_ms, .der = {}, .revoked_at = 0};
