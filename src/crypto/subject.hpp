@@ -19,7 +19,8 @@ constexpr bool signs(SubjectAlgorithm algorithm) noexcept { return algorithm < S
 /// A SubjectPublicKeyInfo, its key checked to be well-formed (on its curve, of the right length).
 class SubjectPublicKey {
  public:
-  /// invalid_argument for what is no such DER or has trailing octets; denied for an algorithm that is not among these, or RSA under 2048 or over 8192 bits.
+  /// invalid_argument for what is no such DER or has trailing octets; denied for an algorithm that is not among these, for RSA under 2048 or over 8192 bits,
+  /// and for RSA with an exponent that is even or under 65537 (FIPS 186-5 §5.1).
   static Result<SubjectPublicKey> parse(ByteView spki_der);
   [[nodiscard]] SubjectAlgorithm algorithm() const noexcept { return algorithm_; }
   [[nodiscard]] int bits() const noexcept { return bits_; }
@@ -32,7 +33,8 @@ class SubjectPublicKey {
   Bytes der_;
 };
 
-/// What a request asks to be called. Of the subject's distinguished name the common name alone; other attributes are read over.
+/// What a request asks to be called, or a certificate calls its holder. Of the subject's distinguished name the common name alone; other attributes are read
+/// over.
 struct AskedNames {
   std::string common_name = {};
   std::vector<std::string> dns = {};
@@ -42,7 +44,7 @@ struct AskedNames {
   bool operator==(const AskedNames&) const = default;
 };
 
-/// A PKCS#10.
+/// A PKCS#10 (RFC 2986). One that asks for an alternative name of another kind is invalid_argument: nobody certifies a name that this code does not show.
 class SubjectRequest {
  public:
   /// Checks the self-signature (SM2 with the standard distinguishing id, then with the empty one, as the openssl program makes it): `denied` if neither holds.
@@ -62,28 +64,6 @@ class SubjectRequest {
   std::shared_ptr<const Secret> challenge_;
 };
 
-/// An X.509 certificate of any of these keys.
-class SubjectCertificate {
- public:
-  static Result<SubjectCertificate> parse(ByteView der);
-  [[nodiscard]] const Bytes& der() const noexcept { return der_; }
-  [[nodiscard]] const SubjectPublicKey& key() const noexcept { return *key_; }
-  [[nodiscard]] const AskedNames& names() const noexcept { return names_; }
-  [[nodiscard]] const Bytes& serial() const noexcept { return serial_; }  // big-endian magnitude
-  [[nodiscard]] const Bytes& issuer_key_id() const noexcept { return issuer_key_id_; }
-  [[nodiscard]] UnixMs not_before() const noexcept { return not_before_; }
-  [[nodiscard]] UnixMs not_after() const noexcept { return not_after_; }
-
- private:
-  Bytes der_;
-  std::shared_ptr<const SubjectPublicKey> key_;
-  AskedNames names_;
-  Bytes serial_;
-  Bytes issuer_key_id_;
-  UnixMs not_before_ = 0;
-  UnixMs not_after_ = 0;
-};
-
 /// Key usages (RFC 5280 §4.2.1.3) as bits of a set.
 enum class KeyUsage : std::uint16_t { digital_signature = 1, non_repudiation = 2, key_encipherment = 4, data_encipherment = 8, key_agreement = 16 };
 struct KeyUsages {
@@ -96,6 +76,40 @@ struct KeyUsages {
   constexpr bool operator==(const KeyUsages&) const = default;
 };
 enum class ExtendedUsage : std::uint8_t { server_auth, client_auth, email_protection, ocsp_signing };
+/// What a key of this algorithm can be used for: ML-DSA for signatures alone (RFC 9881 §5), ML-KEM for key encipherment alone (RFC 9935 §5), RSA for no
+/// agreement, ECDSA for no encipherment (RFC 8813 §3), SM2 for all (GM/T 0015).
+KeyUsages usages_possible(SubjectAlgorithm algorithm) noexcept;
+
+/// An X.509 certificate of any of these keys.
+class SubjectCertificate {
+ public:
+  /// Its signature is not looked at; names of kinds that AskedNames has not are read over.
+  static Result<SubjectCertificate> parse(ByteView der);
+  [[nodiscard]] const Bytes& der() const noexcept { return der_; }
+  [[nodiscard]] const SubjectPublicKey& key() const noexcept { return *key_; }
+  [[nodiscard]] const AskedNames& names() const noexcept { return names_; }
+  [[nodiscard]] const Bytes& serial() const noexcept { return serial_; }  // big-endian magnitude
+  [[nodiscard]] const Bytes& issuer_key_id() const noexcept { return issuer_key_id_; }
+  [[nodiscard]] UnixMs not_before() const noexcept { return not_before_; }
+  [[nodiscard]] UnixMs not_after() const noexcept { return not_after_; }
+  [[nodiscard]] KeyUsages usages() const noexcept { return usages_; }  // of those above; none if the extension is absent
+  [[nodiscard]] const std::vector<ExtendedUsage>& extended() const noexcept { return extended_; }
+  [[nodiscard]] bool is_ca() const noexcept { return is_ca_; }
+  /// `denied` unless the issuer's name and signature are on it.
+  [[nodiscard]] Result<void> signed_by(const Certificate& issuer) const;
+
+ private:
+  Bytes der_;
+  std::shared_ptr<const SubjectPublicKey> key_;
+  AskedNames names_;
+  KeyUsages usages_;
+  std::vector<ExtendedUsage> extended_;
+  bool is_ca_ = false;
+  Bytes serial_;
+  Bytes issuer_key_id_;
+  UnixMs not_before_ = 0;
+  UnixMs not_after_ = 0;
+};
 
 /// What is to be signed. Names are those that policy gives, not those that were asked for.
 struct SubjectTemplate {
@@ -109,7 +123,7 @@ struct SubjectTemplate {
   StatusPointers pointers = {};
   Bytes related = {};  // RFC 9763: SHA-256 over the DER of the certificate that this one is related to; empty: none
 };
-/// DER. The issuer is one of CAS's issuing CAs.
+/// DER. The issuer is one of CAS's issuing CAs. invalid_argument for a template that has no name, names an element, or has usages that its key is not fit for.
 Result<Bytes> issue_subject(const SubjectTemplate& wanted, const Certificate& issuer, const PrivateKey& issuer_key);
 
 }  // namespace qanat::crypto

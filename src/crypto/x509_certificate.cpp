@@ -57,7 +57,7 @@ Result<Certificate> Certificate::parse(ByteView der) {
   TRY(check_form(cert, der));
   TRY(set_distinguishing_id(cert));
 
-  ASSIGN_OR_RETURN(SubjectPublicKey key, read_public_key(X509_get_X509_PUBKEY(cert)));
+  ASSIGN_OR_RETURN(PublicKeyOctets key, read_public_key(X509_get_X509_PUBKEY(cert)));
   state->key_algorithm = key.algorithm;
   state->public_key = std::move(key.octets);
 

@@ -151,7 +151,7 @@ Result<Bytes> public_octets(const PrivateKey& key) {
   return public_octets_of(native_key.get());
 }
 
-Result<SubjectPublicKey> read_public_key(X509_PUBKEY* key) {
+Result<PublicKeyOctets> read_public_key(X509_PUBKEY* key) {
   EVP_PKEY* decoded = key != nullptr ? X509_PUBKEY_get0(key) : nullptr;
   if (decoded == nullptr) return fail(ErrorCode::invalid_argument, "public key: of an unknown algorithm, or not a key of it");
   const KeyRow* row = find_row(decoded);
@@ -164,7 +164,7 @@ Result<SubjectPublicKey> read_public_key(X509_PUBKEY* key) {
   if (view.size() != row->public_ || (row->group != nullptr && view.front() != uncompressed_point)) {
     return fail(ErrorCode::invalid_argument, std::string(row->name) + " public key: not " + std::to_string(row->public_) + " octets in the uncompressed form");
   }
-  return SubjectPublicKey{.algorithm = row->algorithm, .octets = to_bytes(view)};
+  return PublicKeyOctets{.algorithm = row->algorithm, .octets = to_bytes(view)};
 }
 
 bool is_our_signature(int signature_nid) noexcept {

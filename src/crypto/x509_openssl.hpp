@@ -97,12 +97,12 @@ Result<EvpKey> public_to_openssl(KeyAlgorithm algorithm, ByteView octets);
 /// The public octets of an EVP key that came from to_openssl().
 Result<Bytes> public_octets_of(EVP_PKEY* key);
 
-struct SubjectPublicKey {
+struct PublicKeyOctets {
   KeyAlgorithm algorithm{};
   Bytes octets;
 };
 /// Reads SubjectPublicKeyInfo; invalid_argument for an unknown algorithm or a compressed point.
-Result<SubjectPublicKey> read_public_key(X509_PUBKEY* key);
+Result<PublicKeyOctets> read_public_key(X509_PUBKEY* key);
 
 /// True for the signature algorithms that certificates and status responses may carry (one for each KeyAlgorithm that signs).
 bool is_our_signature(int signature_nid) noexcept;

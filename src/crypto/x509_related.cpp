@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <array>
 
+#include "crypto/x509_extensions.hpp"
+
 namespace qanat::crypto {
 namespace {
 
 using Object = Owned<ASN1_OBJECT, ASN1_OBJECT_free>;
-using Extension = Owned<X509_EXTENSION, X509_EXTENSION_free>;
 
-constexpr const char* related_oid = "1.3.6.1.5.5.7.1.36";  // id-pe-relatedCert, RFC 9763 §4
+constexpr const char* related_oid = "1.3.6.1.5.5.7.1.36";  // id-pe-relatedCert, RFC 9763 §4.1
 constexpr std::size_t sha256_octets = 32;
 /// SEQUENCE { SEQUENCE { OID id-sha256 }, OCTET STRING of 32 octets } up to the digest. Parameters are absent (RFC 5754 §2).
 constexpr std::array<std::uint8_t, 17> related_prefix{0x30, 0x2f, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x04, 0x20};
@@ -24,14 +25,7 @@ Result<Object> related_object() {
 
 Result<void> add_related(X509* cert, ByteView sha256) {
   if (sha256.size() != sha256_octets) return fail(ErrorCode::invalid_argument, "relatedCertificate: not a SHA-256 digest");
-  ASSIGN_OR_RETURN(const Object object, related_object());
-  Bytes value(related_prefix.begin(), related_prefix.end());
-  value.insert(value.end(), sha256.begin(), sha256.end());
-  const Asn1OctetString octets(ASN1_OCTET_STRING_new());
-  if (!octets || ASN1_OCTET_STRING_set(octets.get(), value.data(), static_cast<int>(value.size())) != 1) return openssl_failure("relatedCertificate");
-  const Extension extension(X509_EXTENSION_create_by_OBJ(nullptr, object.get(), 0, octets.get()));
-  if (!extension || X509_add_ext(cert, extension.get(), -1) != 1) return openssl_failure("relatedCertificate");
-  return {};
+  return add_extension_der(cert, related_oid, concat({related_prefix, sha256}), Criticality::normal);
 }
 
 Result<Bytes> read_related(X509* cert) {
