@@ -120,7 +120,9 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /x/5/privilege: operator -> iam\n"
             "POST /x/5/behaviour: operator -> iam\n"
             "POST /x/12/record: cmsp cas ccs -> iam\n"
-            "POST /x/12/notice: iam -> cmsp\n");
+            "POST /x/12/notice: iam -> cmsp\n"
+            "POST /x/13/account: cas -> cmsp\n"
+            "GET /ce/2/issued: app1 app2 app3 dev1 dev2 -> cas\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {
