@@ -89,7 +89,7 @@ class TrustedNetwork {
     const auto ml_dsa = certify(who.name, names, use, ml_dsa_key, &ml_dsa_->certificate, ml_dsa_->key);
     const auto classical = certify(who.name, names, use, classical_key, &classical_->certificate, classical_->key);
     node::Credentials out;
-    out.messages.emplace(node::MessageSigner{
+    out.messages = std::make_shared<const node::MessageSigner>(node::MessageSigner{
         .signer = std::move(signer), .classical = classical, .ml_dsa = ml_dsa, .fps = wire::fingerprints(suite_, classical.der(), ml_dsa.der())});
     out.tls = std::make_shared<net::TlsIdentity>(net::TlsIdentity{.chain = {ml_dsa, ml_dsa_->certificate}, .key = std::move(ml_dsa_key)});
     return out;
@@ -116,6 +116,13 @@ class TrustedNetwork {
     return out;
   }
   [[nodiscard]] const crypto::Certificate& issuing(bool classical) const { return (classical ? classical_ : ml_dsa_)->certificate; }
+
+  /// What a CA of this network makes of a request, and the CA's certificate.
+  std::vector<crypto::Certificate> certify(const Bytes& request) {
+    const auto parsed = must(crypto::CertificateRequest::parse(request));
+    const Branch& branch = parsed.key_algorithm() == crypto::ml_dsa_key(suite_) ? *ml_dsa_ : *classical_;
+    return {certify_key(parsed.names(), crypto::CertificateUse::tls_and_signing, parsed.key_algorithm(), parsed.public_key()), branch.certificate};
+  }
 
   /// A node in this network that knows `peers` by name; every certificate's status is what `status` says (absent: good).
   std::unique_ptr<node::Node> open_node(const Identity& who, const std::vector<Identity>& peers, node::LocalStatus status = {}) {

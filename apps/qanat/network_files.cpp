@@ -103,7 +103,7 @@ class NetworkFiles {
     for (const ElementPlan& element : network_.elements()) {
       if (element.identity.kind == Kind::cas) continue;
       ASSIGN_OR_RETURN(const Secret secret, read_secret_digits(network_.secret_of(element.name() + ".enrolment"), enrolment_secret_size));
-      // CAS is given the hash alone; what the element proves with is derived from it (Node::enrol_at_cas).
+      // CAS is given the hash alone; what the element proves with is derived from it (EST: Node::enrol).
       plan.elements.push_back({.identity = element.identity, .proof_key = Secret::copy_of(crypto::digest(crypto::Hash::sha256, {as_bytes("qanat enrolment"), secret.reveal()}))});
     }
     std::error_code error;
@@ -150,7 +150,7 @@ class NetworkFiles {
     const NetworkOptions& options = network_.options();
     switch (identity.kind) {
       case Kind::cas:
-        return fmt::format("[cas]\nstatus_lifetime_s = {}\n", options.status_lifetime_s) +
+        return fmt::format("[cas]\nstatus_lifetime_s = {}\nelement_lifetime_s = {}\n", options.status_lifetime_s, options.element_lifetime_s) +
                (element.status_port == 0 ? std::string() : fmt::format("\n[cas.listener]\nport = {}\n", element.status_port));
       case Kind::iam: return iam_table(options);
       case Kind::kms:

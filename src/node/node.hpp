@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@
 
 namespace qanat::node {
 
+class Renewal;
 class WitnessClient;
 
 /// Status checking when the process is CAS itself: it looks into its own records.
@@ -32,12 +34,17 @@ class Node {
   static Result<std::unique_ptr<Node>> open(Settings settings);
   ~Node();
 
-  /// Loads this element's credentials, or enrols at CAS with the one-time secret (waiting for CAS until the deadline).
+  /// Loads this element's credentials, or enrols at CAS with the one-time secret: also where they have expired and there is a new secret.
   Result<void> enrol(Deadline deadline);
   /// For a terminal, which enrols through its KMS and never calls enrol(): its credentials from now on, with status checks at CAS.
   Result<void> install_credentials(Credentials credentials);
   /// CAS issues its own: credentials come from its own hands, status from its own records.
   void use_credentials(Credentials credentials, LocalStatus status);
+  /// How CAS renews its own: gives back what then is in force. Before serve().
+  void renew_by(std::function<Result<Credentials>(Deadline)> renew) { renew_own_ = std::move(renew); }
+  /// Renews now, at CAS by the certificate in force unless renew_by() said otherwise. New connections show the new certificate, and what is signed from now on is
+  /// signed with the new keys; connections and requests that are under way end with theirs.
+  Result<void> renew(Deadline deadline);
 
   /// Starts the server with these handlers and a health answer, and prints the readiness line on standard output:
   /// `ready <uri> <port> <certificate's key algorithm> <its SHA-256, first 16 digits> <notAfter, Unix ms>`.
@@ -75,7 +82,10 @@ class Node {
   [[nodiscard]] crypto::Rng& rng() noexcept { return *rng_; }
   [[nodiscard]] crypto::CryptoDevice& device() noexcept { return *device_; }
   [[nodiscard]] const crypto::TrustStore& trust() const noexcept { return *trust_; }
-  [[nodiscard]] const Credentials& credentials() const noexcept { return *credentials_; }
+  /// Those in force now: what is built on one of them keeps its own pointer to it.
+  [[nodiscard]] Credentials credentials() const;
+  /// The signer in force; CHECKs that this kind of element has one.
+  [[nodiscard]] std::shared_ptr<const MessageSigner> signer() const;
   [[nodiscard]] std::uint16_t port() const noexcept;
   /// Counters and facts for the health answer: the element's own, asked each time.
   void describe_health(std::function<void(wire::Json&)> describe) { describe_health_ = std::move(describe); }
@@ -87,7 +97,10 @@ class Node {
   /// Writes the statement that binds the checkpoints' keys to this element's certificate, unless it stands there.
   Result<void> bind_audit_keys();
   Result<void> make_clients();
+  Result<std::unique_ptr<CredentialStore>> open_credentials();
   Result<Credentials> enrol_at_cas(CredentialStore& store, Deadline deadline);
+  Result<Credentials> renew_at_cas(Deadline deadline);
+  void put_in_force(Credentials credentials);
   Result<net::Response> health(const net::Request& request);
   ///
   Result<net::Response> revoked(const net::Request& request);
@@ -99,7 +112,10 @@ class Node {
   std::unique_ptr<crypto::CryptoDevice> device_;
   std::unique_ptr<audit::Log> audit_;
   std::shared_ptr<const crypto::TrustStore> trust_;  // shared with the server and every client
-  std::optional<Credentials> credentials_;
+  mutable std::mutex credentials_mutex_;
+  std::optional<Credentials> credentials_;  // under credentials_mutex_
+  std::mutex store_mutex_;  // one opening of credentials.db at a time
+  std::function<Result<Credentials>(Deadline)> renew_own_;
   std::unique_ptr<net::Client> cas_;  // without a status check of its own: CAS's status answers are signed
   std::unique_ptr<StatusChecker> status_;
   LocalStatus local_status_;
@@ -109,9 +125,10 @@ class Node {
   std::function<void(wire::Json&)> describe_health_;
   std::atomic<bool> stopping_ = false;
   UnixMs started_ms_ = 0;
-  // The first to go: both work in the background, on what is above.
+  // The first to go: they work in the background, on what is above.
   std::unique_ptr<audit::Checkpoints> checkpoints_;
   std::unique_ptr<WitnessClient> witness_;
+  std::unique_ptr<Renewal> renewal_;
 };
 
 /// The trust folder's roots and issuing CAs.

@@ -72,7 +72,8 @@ Result<IssuanceFindings> check_issuances(node::Node& node, TerminalStore& store,
   ASSIGN_OR_RETURN(const std::string cas, node.peer_of(Kind::cas));
   ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(points::Endpoint::ce2_issued, cas, wire::Json(), deadline, node.new_request_id()));
   ASSIGN_OR_RETURN(std::vector<Issuance> issued, parse_issuances(answer, node.identity()));
-  const node::MessageSigner& signing = *node.credentials().messages;
+  const std::shared_ptr<const node::MessageSigner> in_force = node.signer();
+  const node::MessageSigner& signing = *in_force;
   TRY(store.remember_own_keys({digest_of(signing.classical.public_key()), digest_of(signing.ml_dsa.public_key()), digest_of(encryption.point), digest_of(encryption.ml_kem)}));
   ASSIGN_OR_RETURN(const std::set<Bytes> own_keys, store.own_keys());
   IssuanceFindings out = judge_issuances(node.suite(), std::move(issued), own_keys, signing, encryption);

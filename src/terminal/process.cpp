@@ -5,6 +5,7 @@
 #include "terminal/enrolment.hpp"
 #include "terminal/issuances.hpp"
 #include "terminal/key_client.hpp"
+#include "terminal/kms_pin.hpp"
 #include "terminal/octet_file.hpp"
 #include "terminal/peer_pins.hpp"
 #include "terminal/wav.hpp"
@@ -45,8 +46,8 @@ Result<Bytes> enrol_anonymously(node::Node& node, const std::string& kms, ByteVi
   return response.body;
 }
 
-Result<Bytes> send_to_kms(node::Node& node, const std::string& kms, points::Endpoint endpoint, ByteView message, Deadline deadline) {
-  ASSIGN_OR_RETURN(net::Response response, node.call(endpoint, kms, message, deadline, node.new_request_id()));
+Result<Bytes> send_to_kms(node::Node& node, const std::string& kms, points::Endpoint endpoint, ByteView message, Deadline deadline, const std::string& query = "") {
+  ASSIGN_OR_RETURN(net::Response response, node.call(endpoint, kms, message, deadline, node.new_request_id(), query));
   return std::move(response.body);
 }
 
@@ -55,8 +56,7 @@ struct Loaded {
   std::unique_ptr<TerminalStore> store;
   std::optional<crypto::Decapsulator> encryption;
   std::unique_ptr<node::SenderDirectory> senders;
-  Bytes kms_classical;
-  Bytes kms_ml_dsa;
+  KmsCertificates kms;
 };
 
 Result<Loaded> load(node::Node& node, const TerminalSettings& settings) {
@@ -67,8 +67,7 @@ Result<Loaded> load(node::Node& node, const TerminalSettings& settings) {
   if (stage != EnrolmentStage::confirmed) return fail(ErrorCode::not_found, settings.uid.text() + " is not enrolled: run `qanat enrol` first");
   ASSIGN_OR_RETURN(TerminalStore::Delivered delivered, out.store->delivered());
   ASSIGN_OR_RETURN(out.encryption, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
-  out.kms_classical = std::move(delivered.kms_classical);
-  out.kms_ml_dsa = std::move(delivered.kms_ml_dsa);
+  out.kms = {.classical = std::move(delivered.kms_classical), .ml_dsa = std::move(delivered.kms_ml_dsa)};
   ASSIGN_OR_RETURN(const auto credential_store, node::CredentialStore::open(state_of(node, "credentials.db"), node.device(), node.suite()));
   ASSIGN_OR_RETURN(auto credentials, credential_store->load());
   if (!credentials || !credentials->messages) return fail(ErrorCode::internal, "credentials.db: no certificates, though the enrolment is confirmed");
@@ -155,7 +154,8 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
   ASSIGN_OR_RETURN(Loaded loaded, load(node, settings));
   look_for_strangers(node, loaded);
   ASSIGN_OR_RETURN(std::vector<std::int16_t> said, read_wav(plan.wav_in));
-  const node::MessageSigner& signer = *node.credentials().messages;
+  const std::shared_ptr<const node::MessageSigner> in_force = node.signer();
+  const node::MessageSigner& signer = *in_force;
   const std::uint32_t policy_epoch = node.settings().policy_epoch;
   const Applicant applicant{.suite = node.suite(),
                             .policy_epoch = policy_epoch,
@@ -165,15 +165,18 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                             .encryption = *loaded.encryption,
                             .min_assurance = settings.min_assurance};
   const CallObserver observe = observer(sink);
+  KmsPin pin(node, *loaded.store, *loaded.senders, node.settings().peers.at(settings.kms).expected, loaded.kms, [&](const std::string& query, Deadline deadline) {
+    return send_to_kms(node, settings.kms, points::Endpoint::km1_certificates, {}, deadline, query);
+  });
   KeyClient keys({.applicant = applicant,
                   .store = *loaded.store,
                   .clock = node.clock(),
                   .rng = node.rng(),
-                  .send = [&](points::Endpoint endpoint, ByteView message, Deadline deadline) { return send_to_kms(node, settings.kms, endpoint, message, deadline); },
-                  .check_kms =
-                      [&](Deadline deadline) {
-                        return loaded.senders->check(loaded.kms_classical, loaded.kms_ml_dsa, node.settings().peers.at(settings.kms).expected, deadline);
+                  .send =
+                      [&](points::Endpoint endpoint, ByteView message, Deadline deadline) {
+                        return send_to_kms(node, settings.kms, endpoint, message, deadline, endpoint == points::Endpoint::km1_application ? pin.query() : "");
                       },
+                  .check_kms = [&](Deadline deadline) { return pin.check(deadline); },
                   .observe = observe});
   PeerPins pins(*loaded.store, node.clock(), check_peer_with(*loaded.senders, peer_check_max), on_change(node, observe));
   const CallParty party{.number = settings.number,
@@ -199,8 +202,8 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
   if (!report) return fail(report.error());
   TRY(captured);
   TRY(write_wav(plan.wav_out, report->heard));
-  ASSIGN_OR_RETURN(const PeerPin pin, pins.keep());
-  return to_json(*report, pin, plan);
+  ASSIGN_OR_RETURN(const PeerPin shown, pins.keep());
+  return to_json(*report, shown, plan);
 }
 
 }  // namespace
@@ -225,7 +228,8 @@ Result<wire::Json> enrol_terminal(node::Node& node, const TerminalSettings& sett
   ASSIGN_OR_RETURN(const auto pair, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
   ASSIGN_OR_RETURN(const IssuanceFindings findings, check_issuances(node, *store, pair.encapsulation_key(), Deadline::after(issuances_max)));
   if (!findings.own) return fail(ErrorCode::denied, "CAS shows no encryption certificates of one bundle with the signing certificates: this enrolment is of no use");
-  const node::MessageSigner& own = *node.credentials().messages;
+  const std::shared_ptr<const node::MessageSigner> in_force = node.signer();
+  const node::MessageSigner& own = *in_force;
   wire::Json out = wire::Json::object({{"uid", settings.uid.text()},
                                        {"number", settings.number.text()},
                                        {"kms", settings.kms},

@@ -131,6 +131,14 @@ Result<void> TerminalStore::save_confirmed() {
   return {};
 }
 
+Result<void> TerminalStore::save_kms(ByteView classical, ByteView ml_dsa) {
+  ASSIGN_OR_RETURN(const std::int64_t changed, store_->transact([&](store::Transaction& transaction) {
+    return transaction.run("UPDATE enrolment SET kms_classical = ?, kms_ml_dsa = ? WHERE stage <> 'asked'", {classical, ml_dsa});
+  }));
+  if (changed != 1) return fail(ErrorCode::not_found, "this terminal is not enrolled: run `qanat enrol` first");
+  return {};
+}
+
 Result<void> TerminalStore::remember_own_keys(const std::vector<Bytes>& digests) {
   return store_->transact([&](store::Transaction& transaction) -> Result<void> {
     for (const Bytes& digest : digests) TRY(transaction.run("INSERT OR IGNORE INTO own_key (digest) VALUES (?)", {ByteView(digest)}));

@@ -48,6 +48,8 @@ class TerminalStore {
   Result<Delivered> delivered();
   Result<void> save_confirmed();
 
+  /// The KMS's certificates that take the place of those that were pinned.
+  Result<void> save_kms(ByteView classical, ByteView ml_dsa);
   /// SHA-256 of each public key that this terminal has ever made or been given; none is forgotten.
   Result<void> remember_own_keys(const std::vector<Bytes>& digests);
   Result<std::set<Bytes>> own_keys();

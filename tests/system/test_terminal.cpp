@@ -13,13 +13,16 @@ Result<std::unique_ptr<TestTerminal>> TestTerminal::open(const app::Network& net
   ASSIGN_OR_RETURN(out->store_, terminal::TerminalStore::open(node.settings().state / "terminal.db", node.device()));
   ASSIGN_OR_RETURN(auto delivered, out->store_->delivered());
   ASSIGN_OR_RETURN(out->encryption_, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
-  out->kms_classical_ = delivered.kms_classical;
-  out->kms_ml_dsa_ = delivered.kms_ml_dsa;
   ASSIGN_OR_RETURN(const auto store, node::CredentialStore::open(node.settings().state / "credentials.db", node.device(), node.suite()));
   ASSIGN_OR_RETURN(auto credentials, store->load());
   if (!credentials) return fail(ErrorCode::not_found, uid + " has no credentials");
   TRY(node.install_credentials(*std::move(credentials)));
   out->senders_ = std::make_unique<node::SenderDirectory>(node);
+  out->pin_ = std::make_unique<terminal::KmsPin>(
+      node, *out->store_, *out->senders_, node.settings().peers.at(out->settings_.kms).expected,
+      terminal::KmsCertificates{.classical = delivered.kms_classical, .ml_dsa = delivered.kms_ml_dsa}, [raw = out.get()](const std::string& query, Deadline deadline) {
+        return raw->ask(points::Endpoint::km1_certificates, {}, deadline, query);
+      });
   out->applicant_.emplace(terminal::Applicant{.suite = node.suite(),
                                               .policy_epoch = node.settings().policy_epoch,
                                               .uid = out->settings_.uid,
@@ -31,7 +34,12 @@ Result<std::unique_ptr<TestTerminal>> TestTerminal::open(const app::Network& net
 }
 
 Result<std::shared_ptr<const node::Sender>> TestTerminal::kms() {
-  return senders_->check(kms_classical_, kms_ml_dsa_, node_->settings().peers.at(settings_.kms).expected, Deadline::after(std::chrono::seconds(3)));
+  return pin_->check(Deadline::after(std::chrono::seconds(3)));
+}
+
+Result<Bytes> TestTerminal::ask(points::Endpoint endpoint, ByteView message, Deadline deadline, const std::string& query) {
+  ASSIGN_OR_RETURN(net::Response response, node_->call(endpoint, settings_.kms, message, deadline, node_->new_request_id(), query));
+  return std::move(response.body);
 }
 
 Result<Bytes> TestTerminal::send(points::Endpoint endpoint, ByteView message) {
@@ -45,9 +53,8 @@ Result<terminal::WorkingKey> TestTerminal::apply(const terminal::KeyWanted& want
                             .clock = node_->clock(),
                             .rng = node_->rng(),
                             .send =
-                                [&](points::Endpoint endpoint, ByteView message, Deadline until) -> Result<Bytes> {
-                                  ASSIGN_OR_RETURN(net::Response response, node_->call(endpoint, settings_.kms, message, until, node_->new_request_id()));
-                                  return std::move(response.body);
+                                [&](points::Endpoint endpoint, ByteView message, Deadline until) {
+                                  return ask(endpoint, message, until, endpoint == points::Endpoint::km1_application ? pin_->query() : "");
                                 },
                             .check_kms = [&](Deadline) { return kms(); },
                             .observe = [](const terminal::CallEvent&) {}});

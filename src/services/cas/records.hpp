@@ -19,11 +19,13 @@ struct ExpectedElement {
   Secret proof_key;
 };
 
-/// A one-time secret as CAS knows it. `used_for`: the request that it was spent on, empty if none.
+/// A one-time secret as CAS knows it: it is good for one request of each branch. `used_for`: the requests that it was spent on, empty where none.
 struct Expectation {
   std::int64_t id = 0;
   Secret proof_key;
-  Bytes used_for;
+  Bytes used_for_ml_dsa;
+  Bytes used_for_classical;
+  [[nodiscard]] const Bytes& used_for(Branch branch) const noexcept { return branch == Branch::ml_dsa ? used_for_ml_dsa : used_for_classical; }
 };
 
 /// What is about to be signed; durable before any signature exists, so that no certificate can leave CAS unrecorded.
@@ -43,13 +45,14 @@ struct NextAuthority {
 
 enum class Overlap : std::uint8_t {
   refused,  // one live bundle per identity: the old one must have expired or been revoked
+  renewal,  // one more of the branch beside the live one, which then expires: a third is refused until it has
   allowed,  // CAS's own certificate is replaced before it expires
 };
 
 struct Issuance {
   Identity identity;
   Bytes request_hash;                       // names the request: the same one again gets the same certificates
-  std::optional<std::int64_t> expectation;  // the one-time secret that is spent on it
+  std::optional<std::int64_t> expectation;  // the one-time secret that is spent on it; what was issued under the same one is of the same bundle
   Overlap overlap = Overlap::refused;
   std::vector<Intention> intentions;  // one or two, of different branches
 };
@@ -80,12 +83,16 @@ class Records {
   /// Every one-time secret of this identity, the latest first.
   Result<std::vector<Expectation>> expectations(const Identity& identity);
 
+  /// Whether certificates were meant to be issued for this request.
+  Result<bool> knows(ByteView request_hash);
   /// Records the intention, or gives back what is recorded for the same request (with the serials to go on with). `conflict`: the secret was
   /// spent on another request, the request was given up, or a live certificate stands in the way; `denied`: its certificates are no longer good.
   Result<std::vector<Recorded>> intend(const Issuance& issuance, UnixMs now);
   /// Records signed certificates. Whoever comes first wins; the answer is what stands in the record.
   Result<std::vector<Recorded>> complete(ByteView request_hash, const std::vector<std::pair<Bytes, Bytes>>& serials_and_der);
 
+  /// DER of the live certificates of the identity in a branch, the latest first.
+  Result<std::vector<Bytes>> live(const Identity& identity, Branch branch, UnixMs now);
   /// Revokes every live certificate of the identity; their serials. `not_found` if it never had one.
   Result<std::vector<Bytes>> revoke(const Identity& identity, UnixMs now);
   Result<crypto::CertStatus> status(Branch branch, ByteView serial);

@@ -5,6 +5,7 @@
 
 #include "node/node.hpp"
 #include "node/recorded.hpp"
+#include "services/cas/ceis/element_est.hpp"
 #include "services/cas/ceis/issuer.hpp"
 #include "services/cas/ceis/terminal_desk.hpp"
 #include "services/cas/csp/csp.hpp"
@@ -18,7 +19,7 @@ class CasService {
   /// Reads the issuing CAs from cas.db, issues CAS's own certificate if it has none, and hands it to the node.
   static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings);
   /// The same with the answers of IAM and CMSP from elsewhere than the network.
-  static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses);
+  static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, ElementStanding standing);
 
   std::vector<points::Handler> handlers();
 
@@ -28,14 +29,12 @@ class CasService {
   [[nodiscard]] Csp& csp() noexcept { return csp_; }
 
  private:
-  CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, std::unique_ptr<Records> records, Authorities authorities);
+  CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, ElementStanding standing, std::unique_ptr<Records> records, Authorities authorities);
 
-  Result<net::Response> enrol_element(points::Endpoint endpoint, const net::Request& request, node::Deed& deed);
   Result<net::Response> revoke(const net::Request& request, node::Deed& deed);
   [[nodiscard]] Result<net::Response> status(const net::Request& request) const;
   [[nodiscard]] Result<net::Response> list(const net::Request& request) const;
   Result<void> local_status(const crypto::Certificate& certificate);
-  [[nodiscard]] net::Response chains(const Issued& issued) const;
 
   node::Node& node_;
   const CasSettings settings_;
@@ -44,6 +43,7 @@ class CasService {
   Issuer issuer_;
   Responder responder_;
   Csp csp_;
+  ElementEst element_est_;
   TerminalDesk terminals_;
 };
 

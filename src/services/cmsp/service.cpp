@@ -56,7 +56,8 @@ M answer_of(const wire::SessionFields& fields) {
 /// Signed by this element and put into an envelope with its certificates.
 template <class M>
 Result<Bytes> sign(node::Node& node, const M& message) {
-  const node::MessageSigner& signer = *node.credentials().messages;
+  const std::shared_ptr<const node::MessageSigner> in_force = node.signer();
+  const node::MessageSigner& signer = *in_force;
   ASSIGN_OR_RETURN(auto made, wire::sign_message(node.suite(), node.settings().policy_epoch, message, signer.signer, signer.fps, node.rng()));
   return node::enclose(signer, std::move(made.octets));
 }

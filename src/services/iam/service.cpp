@@ -140,6 +140,7 @@ Result<void> IamService::tell_revoked(store::Transaction& transaction, const Uid
 
 std::vector<points::Handler> IamService::handlers() {
   std::vector<points::Handler> out{recorded_handler(desk_, *this, Endpoint::x3_enrolment, "x-3.enrolment", &IamService::enrolment),
+                                   recorded_handler(desk_, *this, Endpoint::x3_element, "x-3.element", &IamService::element),
                                    recorded_handler(desk_, *this, Endpoint::x5_subscriber, "x-5.subscriber", &IamService::administer),
                                    recorded_handler(desk_, *this, Endpoint::id1_subscriber, "id-1.subscriber", &IamService::look_up),
                                    recorded_handler(desk_, *this, Endpoint::pm1_token, "pm-1.token", &IamService::token)};
@@ -162,6 +163,17 @@ Result<net::Response> IamService::enrolment(const net::Request& request, node::D
   if (message.header.suite != node_.suite().id) return fail(ErrorCode::denied, "the Enrol message is of another suite than this network's");
   ASSIGN_OR_RETURN(const Subscriber subscriber, subscribers_.enrol(message, node_.clock().now_ms()));
   return node::json_response(describe(subscriber));
+}
+
+/// The standing of who bears a name, for the one who issues certificates in it.
+Result<net::Response> IamService::element(const net::Request& request, node::Deed& deed) {
+  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+  TRY(json.only({"identity"}));
+  ASSIGN_OR_RETURN(const std::string uri, json.text("identity"));
+  ASSIGN_OR_RETURN(const Identity identity, Identity::parse_uri(uri));
+  deed.object = identity.uri();
+  ASSIGN_OR_RETURN(const IdentityRecord record, identities_.find(identity));
+  return node::json_response(wire::Json::object({{"identity", identity.uri()}, {"status", name(record.standing)}}));
 }
 
 Result<net::Response> IamService::administer(const net::Request& request, node::Deed& deed) {
@@ -213,7 +225,8 @@ Result<net::Response> IamService::token(const net::Request& request, node::Deed&
     return fail(subscriber.error().code == ErrorCode::not_found ? ErrorCode::denied : subscriber.error().code, subscriber.error().message);
   }
   ASSIGN_OR_RETURN(const wire::Token token, grant_token(*subscriber, holder, *request.peer.identity, settings_.token, node_.clock().now_ms(), node_.rng()));
-  const node::MessageSigner& signer = *node_.credentials().messages;
+  const std::shared_ptr<const node::MessageSigner> in_force = node_.signer();
+  const node::MessageSigner& signer = *in_force;
   ASSIGN_OR_RETURN(const auto message, wire::sign_message(node_.suite(), node_.settings().policy_epoch, token, signer.signer, signer.fps, node_.rng()));
   deed.object += " " + token.token_id.hex();
   return node::json_response(wire::Json::object(

@@ -74,7 +74,7 @@ inline constexpr std::array migrations{
     store::Migration{3, R"sql(
       ALTER TABLE terminal ADD COLUMN encryption_classical BLOB;   -- DER of the encryption certificates, of one bundle with classical and ml_dsa
       ALTER TABLE terminal ADD COLUMN encryption_ml_kem BLOB;
-      -- KIM: encryption pairs that were made for an Enrol message, from before CAS is asked to certify them until the terminal's row has them.
+      -- KIM: encryption pairs that were made for an Enrol message, from before CAS is asked to certify them until the terminal has confirmed.
       CREATE TABLE prepared_encryption (
         uid TEXT NOT NULL,
         h_enrol BLOB NOT NULL,

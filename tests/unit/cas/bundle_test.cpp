@@ -33,17 +33,17 @@ class BundleTest : public CasFixture {
             .keys = must(bundle_keys(suite_, must(crypto::CertificateRequest::parse(requester.classical)), must(crypto::CertificateRequest::parse(requester.ml_dsa)),
                                      must(crypto::Decapsulator::generate(suite_, *rng_)).encapsulation_key()))};
   }
-  Result<Bundle> issue(const BundleOrder& order, UnixMs at = now) { return BundleIssuer(*bundles_, *authorities_, suite_, *rng_, "").issue(order, at); }
+  Result<cas::Bundle> issue(const BundleOrder& order, UnixMs at = now) { return BundleIssuer(*bundles_, *authorities_, suite_, *rng_, "").issue(order, at); }
   /// What stands in the record when the process dies right after the intention.
-  Bundle intend_only(std::uint8_t hash) { return intend_only(hash, alice); }
-  Bundle intend_only(std::uint8_t hash, const Identity& who) {
+  cas::Bundle intend_only(std::uint8_t hash) { return intend_only(hash, alice); }
+  cas::Bundle intend_only(std::uint8_t hash, const Identity& who) {
     BundleIntention intention{.request_hash = Bytes(32, hash), .identity = who, .number = number, .parts = {}};
     for (const BundleRole role : crypto::all_bundle_roles) {
       intention.parts[role] = {.serial = draw_serial(*rng_), .not_before = now, .not_after = now + test::day_ms, .der = {}, .revoked_at = 0};
     }
     return must(bundles_->begin(intention, now));
   }
-  static crypto::CertificateBundle certificates(const Bundle& bundle) {
+  static crypto::CertificateBundle certificates(const cas::Bundle& bundle) {
     return must(crypto::parse_bundle({bundle.members.at(BundleRole::classical_signing).der, bundle.members.at(BundleRole::ml_dsa_signing).der,
                                       bundle.members.at(BundleRole::classical_encryption).der, bundle.members.at(BundleRole::ml_kem_encryption).der}));
   }
@@ -56,7 +56,7 @@ class BundleTest : public CasFixture {
 };
 
 TEST_F(BundleTest, FourCertificatesAreOneBundleUnderOneName) {
-  const Bundle bundle = must(issue(order(1)));
+  const cas::Bundle bundle = must(issue(order(1)));
   EXPECT_TRUE(bundle.complete());
   EXPECT_TRUE(bundle.live(now));
   const crypto::CertificateBundle made = certificates(bundle);
@@ -70,11 +70,11 @@ TEST_F(BundleTest, FourCertificatesAreOneBundleUnderOneName) {
 }
 
 TEST_F(BundleTest, IntentionThatWasLeftIsCompletedWithTheSameSerials) {
-  const Bundle intended = intend_only(1);
+  const cas::Bundle intended = intend_only(1);
   EXPECT_FALSE(intended.complete());
   for (const auto& [role, member] : intended.members) EXPECT_EQ(status(role, member), crypto::CertStatus::unknown) << name(role);
   reopen();
-  const Bundle issued = must(issue(order(1), now + 5000));
+  const cas::Bundle issued = must(issue(order(1), now + 5000));
   ASSERT_EQ(issued.members.size(), 4U);
   for (const auto& [role, member] : issued.members) {
     EXPECT_EQ(member.serial, intended.members.at(role).serial);
@@ -85,7 +85,7 @@ TEST_F(BundleTest, IntentionThatWasLeftIsCompletedWithTheSameSerials) {
 }
 
 TEST_F(BundleTest, IntentionThatWasLeftIsGivenUpForALaterOne) {
-  const Bundle intended = intend_only(1);
+  const cas::Bundle intended = intend_only(1);
   reopen();
   ASSERT_TRUE(issue(order(2)));
   EXPECT_EQ(refusal(issue(order(1))), ErrorCode::conflict);
@@ -122,7 +122,7 @@ TEST_F(BundleTest, SameRequestGetsTheSameFourHoweverManyAskAtOnce) {
 }
 
 TEST_F(BundleTest, ALiveBundleStandsInTheWayOfAnother) {
-  const Bundle first = must(issue(order(1)));
+  const cas::Bundle first = must(issue(order(1)));
   EXPECT_EQ(refusal(issue(order(2))), ErrorCode::conflict);
   EXPECT_EQ(refusal(issue(order(3, carol))), ErrorCode::conflict) << "of the same number";
   const UnixMs later = first.members.at(BundleRole::ml_dsa_signing).not_after;

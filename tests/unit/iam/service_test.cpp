@@ -75,6 +75,20 @@ class IamServiceTest : public testing::Test {
   std::unique_ptr<IamService> service_;
 };
 
+TEST_F(IamServiceTest, CasLearnsWhetherAnElementMayGoOn) {
+  IamSettings settings;
+  settings.founders.elements = {kms_a};
+  service_.reset();
+  service_ = must(IamService::open(*node_, settings));
+  const auto ask = [&](const Identity& element) { return call(Endpoint::x3_element, cas_id, wire::Json::object({{"identity", element.uri()}})); };
+  EXPECT_EQ(must(json_of(ask(kms_a)).text("status")), "active");
+  EXPECT_EQ(must(json_of(ask(operator_id)).text("status")), "active");
+  json_of(call(Endpoint::x5_identity, operator_id, wire::Json::object({{"op", "suspend"}, {"uid", "kms-a"}})));
+  EXPECT_EQ(must(json_of(ask(kms_a)).text("status")), "suspended");
+  EXPECT_EQ(refusal(ask(kms_b)), ErrorCode::not_found);
+  EXPECT_EQ(refusal(call(Endpoint::x3_element, cas_id, wire::Json::object({{"identity", "kms-a"}}))), ErrorCode::invalid_argument);
+}
+
 TEST_F(IamServiceTest, CreatedSubscriberGetsASecretOfItsOwn) {
   const Secret alice = secret_in(json_of(create("alice")));
   const Secret bob = secret_in(json_of(create("bob", "+8613800000002")));

@@ -112,8 +112,8 @@ inline Route get_route(std::string path, std::function<Result<Response>(const Re
 
 struct ElementSettings {
   std::vector<Route> routes = plain_routes();
-  ServerLimits limits;
-  StatusCheck status;
+  ServerLimits limits = {};
+  StatusCheck status = {};
   std::shared_ptr<const TlsIdentity> identity = pki().leaf(Kind::qkm, "qkm-a");
   std::uint16_t port = 0;
 };

@@ -8,17 +8,16 @@ namespace {
 
 constexpr std::size_t serial_size = 16;
 
-const crypto::CertificateRequest& request_of(const Order& order, Branch branch) { return branch == Branch::ml_dsa ? order.ml_dsa : *order.classical; }
-
-Result<Issued> read(const std::vector<Recorded>& recorded) {
-  std::optional<crypto::Certificate> ml_dsa;
-  std::optional<crypto::Certificate> classical;
+Result<Issued> read(const Order& order, const std::vector<Recorded>& recorded) {
+  Issued out;
   for (const Recorded& each : recorded) {
     ASSIGN_OR_RETURN(crypto::Certificate certificate, crypto::Certificate::parse(each.der));
-    (each.intention.branch == Branch::ml_dsa ? ml_dsa : classical) = std::move(certificate);
+    (each.intention.branch == Branch::ml_dsa ? out.ml_dsa : out.classical) = std::move(certificate);
   }
-  if (!ml_dsa) return fail(ErrorCode::internal, "cas.db: a request without an ML-DSA certificate");
-  return Issued{.ml_dsa = *std::move(ml_dsa), .classical = std::move(classical)};
+  for (const Branch branch : all_branches) {
+    if (order.of(branch).has_value() != out.of(branch).has_value()) return fail(ErrorCode::internal, "cas.db: a request with other certificates than it is for");
+  }
+  return out;
 }
 
 }  // namespace
@@ -33,9 +32,9 @@ Result<Issued> Issuer::issue(const Order& order, UnixMs now) {
   Issuance issuance{
       .identity = *order.names.element, .request_hash = order.request_hash, .expectation = order.expectation, .overlap = order.overlap, .intentions = {}};
   for (const Branch branch : all_branches) {
-    if (branch == Branch::classical && !order.classical) continue;
+    if (!order.of(branch)) continue;
     issuance.intentions.push_back(
-        {.branch = branch, .serial = draw_serial(rng_), .not_before = now - backdating_ms, .not_after = now + static_cast<UnixMs>(order.lifetime.count())});
+        {.branch = branch, .serial = draw_serial(rng_), .not_before = now - backdating_of(order.lifetime), .not_after = now + static_cast<UnixMs>(order.lifetime.count())});
   }
   ASSIGN_OR_RETURN(const std::vector<Recorded> intended, records_.intend(issuance, now));
   node::crash_point("cas.issue.intended");
@@ -46,16 +45,16 @@ Result<Issued> Issuer::issue(const Order& order, UnixMs now) {
     ASSIGN_OR_RETURN(const crypto::Certificate certificate, sign(order, each.intention));
     made.emplace_back(each.intention.serial, certificate.der());
   }
-  if (made.empty()) return read(intended);
+  if (made.empty()) return read(order, intended);
   node::crash_point("cas.issue.signed");
   ASSIGN_OR_RETURN(const std::vector<Recorded> issued, records_.complete(order.request_hash, made));
   node::crash_point("cas.issue.recorded");
-  return read(issued);
+  return read(order, issued);
 }
 
 Result<crypto::Certificate> Issuer::sign(const Order& order, const Intention& intention) const {
   const Authority& authority = authorities_.of(intention.branch);
-  const crypto::CertificateRequest& request = request_of(order, intention.branch);
+  const crypto::CertificateRequest& request = *order.of(intention.branch);
   return crypto::issue({.use = crypto::CertificateUse::tls_and_signing,
                         .names = order.names,
                         .key_algorithm = request.key_algorithm(),

@@ -18,6 +18,13 @@ Result<std::vector<Bytes>> chain_of(const wire::Json& answer, std::string_view n
   return out;
 }
 
+/// False for an answer from before a renewal: its envelope would have other certificates than it was signed under, so it is made anew.
+bool signed_by(const node::MessageSigner& signer, const Bytes& answer) {
+  const auto message = wire::parse<wire::EnrolDeliver>(answer);
+  const auto verifier = crypto::Verifier::from_key(signer.signer.suite(), signer.signer.verifying_key());
+  return message && verifier && wire::verify(*message, *verifier, signer.fps);
+}
+
 Bytes encryption_context(const Uid& uid) { return store::column_context("terminal.sealed_encryption", uid.view()); }
 Bytes prepared_context(std::string_view column, const Uid& uid, ByteView h_enrol) {
   return store::column_context("prepared_encryption." + std::string(column), concat({uid.view(), h_enrol}));
@@ -59,8 +66,9 @@ Result<net::Response> EnrolmentService::answer(const net::Request& http, const w
 
   // The same request again (its answer was lost): the same answer, as long as the terminal has not confirmed it.
   ASSIGN_OR_RETURN(const auto known, store_.transact([&](store::Transaction& transaction) { return find_enrolment(transaction, asked.uid); }));
+  const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   Bytes message;
-  if (known && known->h_enrol == request.hash && !known->answer.empty()) {
+  if (known && known->h_enrol == request.hash && !known->answer.empty() && signed_by(*own, known->answer)) {
     message = known->answer;
   } else {
     node::StepTrace::Timer step2(trace_, 2);
@@ -77,14 +85,14 @@ Result<net::Response> EnrolmentService::answer(const net::Request& http, const w
     }
     step2.done(asked.uid.text(), "certificates registered through " + node_.identity().name + ": two for the keys that sign, two for those that are encrypted to");
     node::crash_point("kms.enrol.certified");
-    ASSIGN_OR_RETURN(message, inject(request, *certificates, prepared.pair));
+    ASSIGN_OR_RETURN(message, inject(request, *certificates, prepared.pair, *own));
     node::crash_point("kms.enrol.stored");
   }
   // Said each time, also for an answer that is given again: the first time may have ended before this.
   ASSIGN_OR_RETURN(const std::string cmsp, node_.peer_of(Kind::cmsp));
   TRY(node_.call_json(points::Endpoint::ma2_register, cmsp, wire::Json::object({{"uid", asked.uid.text()}, {"number", asked.number.text()}}), http.deadline,
                       http.request_id));
-  return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = node::enclose(*node_.credentials().messages, std::move(message))};
+  return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = node::enclose(*own, std::move(message))};
 }
 
 Result<void> EnrolmentService::check_subscriber(const wire::Enrol& asked, Deadline deadline, const std::string& request_id) {
@@ -148,13 +156,14 @@ Result<void> EnrolmentService::check_certificates(const wire::Enrol& asked, cons
   return {};
 }
 
-Result<Bytes> EnrolmentService::inject(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::Decapsulator& pair) {
+Result<Bytes> EnrolmentService::inject(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::Decapsulator& pair,
+                                       const node::MessageSigner& own) {
   const crypto::Suite& suite = node_.suite();
   const crypto::DecapsulationSecret secret = pair.secret();
   // Until the terminal confirms, the private keys stay here, sealed: without them a lost answer would leave a terminal that cannot read.
   const Secret both = Secret::concat({&secret.scalar, &secret.ml_kem_seed});
   ASSIGN_OR_RETURN(const Bytes sealed, node_.device().seal(encryption_context(request.message.uid), both));
-  ASSIGN_OR_RETURN(const Bytes message, deliver(request, certificates, pair.encapsulation_key(), pair.secret()));
+  ASSIGN_OR_RETURN(const Bytes message, deliver(request, certificates, pair.encapsulation_key(), pair.secret(), own));
   const Enrolment enrolment{.terminal = {.uid = request.message.uid,
                                          .number = request.message.number,
                                          .classical = certificates.classical.front(),
@@ -172,9 +181,8 @@ Result<Bytes> EnrolmentService::inject(const wire::Framed<wire::Enrol>& request,
 }
 
 Result<Bytes> EnrolmentService::deliver(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::EncapsulationKey& encryption,
-                                        crypto::DecapsulationSecret secret) {
+                                        crypto::DecapsulationSecret secret, const node::MessageSigner& own) {
   const crypto::Suite& suite = node_.suite();
-  const node::MessageSigner& own = *node_.credentials().messages;
   ASSIGN_OR_RETURN(const crypto::Encapsulation made, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, request.message.ephemeral, node_.rng()));
   const Secret ss = wire::hybrid_secret(suite, wire::transcript(made, request.message.ephemeral), wire::enrol_context(request.hash));
   ASSIGN_OR_RETURN(const Bytes chain_classical, wire::encode_chain(certificates.classical));

@@ -1,6 +1,7 @@
 #include "services/kms/kma/application.hpp"
 
 #include "node/crash_point.hpp"
+#include "services/kms/kim/successions.hpp"
 #include "services/kms/kp/encryption_keys.hpp"
 
 namespace qanat::kms {
@@ -45,11 +46,14 @@ Result<net::Response> Application::recorded(const net::Request& http, std::strin
 }
 
 Result<net::Response> Application::granted(const net::Request& http, const Request& request) {
+  // One signer from beginning to end: the one that the terminal will check the delivery by.
+  const std::shared_ptr<const node::MessageSigner> own = node_.signer();
+  TRY(check_kept(http, *own));
   ASSIGN_OR_RETURN(const Terminal terminal, authenticate(http, request));
   const Asked asked = asked_of(request);
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal));
   node::StepTrace::Timer step11(trace_, 11);
-  ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, terminal, granted.leg, std::move(granted.token)));
+  ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, terminal, granted.leg, std::move(granted.token), *own));
   TRY(hand_over(http, asked, terminal, delivery.hash, OwnCopy::kept_until_acknowledged));
   step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations");
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
@@ -203,9 +207,9 @@ Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& htt
   return out;
 }
 
-Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& http, const Request& request, const Terminal& terminal, const StoredKey& leg, Bytes token) {
+Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& http, const Request& request, const Terminal& terminal, const StoredKey& leg,
+                                                           Bytes token, const node::MessageSigner& own) {
   const crypto::Suite& suite = node_.suite();
-  const node::MessageSigner& own = *node_.credentials().messages;
   const wire::KeyRequest& asked = request.message;
   ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, terminal));
   ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, crypto::encapsulate(suite, crypto::KemForm::to_static, key, node_.rng()));

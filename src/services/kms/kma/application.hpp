@@ -36,12 +36,13 @@ class Application {
   Result<Terminal> authenticate(const net::Request& http, const Request& request);
   Result<void> check_envelope(const Request& request, const Terminal& terminal) const;
   Result<void> remember(const Request& request);
-  Result<wire::Framed<wire::KeyDeliver>> deliver(const net::Request& http, const Request& request, const Terminal& terminal, const StoredKey& leg, Bytes token);
+  Result<wire::Framed<wire::KeyDeliver>> deliver(const net::Request& http, const Request& request, const Terminal& terminal, const StoredKey& leg, Bytes token,
+                                                 const node::MessageSigner& own);
 
   // Profile v1 (application_v1.cpp).
   Result<net::Response> granted_v1(const net::Request& http, const wire::v1::KeyApplication& message);
   Result<Asked> authenticate_v1(const net::Request& http, const wire::v1::KeyApplication& message, const Terminal& terminal);
-  Result<Bytes> deliver_v1(const net::Request& http, const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token);
+  Result<Bytes> deliver_v1(const net::Request& http, const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token, const node::MessageSigner& own);
 
   // Both.
   /// The answer as it is; a refusal is on record first.

@@ -35,7 +35,6 @@ Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& en
       {std::string_view(terminal.uid.text()), std::string_view(terminal.number.text()), ByteView(terminal.classical), ByteView(terminal.ml_dsa),
        ByteView(terminal.encryption.point), ByteView(terminal.encryption.ml_kem), ByteView(terminal.enc_kid),
        ByteView(terminal.encryption_classical), ByteView(terminal.encryption_ml_kem), ByteView(enrolment.h_enrol), ByteView(enrolment.answer), sealed}));
-  TRY(transaction.run("DELETE FROM prepared_encryption WHERE uid = ?", {std::string_view(terminal.uid.text())}));
   return {};
 }
 
@@ -64,6 +63,7 @@ Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, c
 
 Result<void> confirm_terminal(store::Transaction& transaction, const Uid& uid) {
   TRY(transaction.run("UPDATE terminal SET confirmed = 1, answer = NULL, sealed_encryption = NULL WHERE uid = ?", {std::string_view(uid.text())}));
+  TRY(transaction.run("DELETE FROM prepared_encryption WHERE uid = ?", {std::string_view(uid.text())}));
   return {};
 }
 
