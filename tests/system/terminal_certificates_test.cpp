@@ -81,8 +81,8 @@ TEST_F(TerminalCertificates, FourOfOneBundleAsTheOpensslProgramSeesThem) {
   }
   // RFC 9763 by other eyes: the digest that the program computes of one certificate stands in the extension that it finds in the other.
   const auto names = [&](BundleRole role, BundleRole named) {
-    const Outcome digest = openssl("x509 -in " + files[named] + " -outform DER | openssl dgst -sha256 -r");
-    std::string text = digest.out.substr(0, 64);
+    EXPECT_EQ(openssl("x509 -in " + files[named] + " -outform DER -out " + files[named] + ".der").code, 0);
+    std::string text = openssl("dgst -sha256 -r " + files[named] + ".der").out.substr(0, 64);
     std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     const Outcome parsed = openssl("asn1parse -in " + files[role]);
     return text.size() == 64 && parsed.out.contains("1.3.6.1.5.5.7.1.36") && parsed.out.contains(text);
