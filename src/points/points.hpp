@@ -102,6 +102,10 @@ enum class Endpoint : std::uint8_t {
   x3_element,
   x13_account,
   ce2_issued,
+  ce2_reenrol,
+  ce2_cacerts,
+  ce2_confirm,
+  km1_renewed,
   count_,
 };
 

@@ -10,25 +10,6 @@ constexpr std::size_t issuances_max = 256;
 
 Bytes digest_of(ByteView public_key) { return crypto::digest(crypto::Hash::sha256, public_key); }
 
-/// The encryption certificates that name this signing certificate, with it a bundle.
-std::optional<crypto::CertificateBundle> own_bundle(const crypto::Suite& suite, const std::vector<Issuance>& issued, const node::MessageSigner& signing,
-                                                    const crypto::EncapsulationKey& encryption) {
-  crypto::CertificateBundle out{.classical_signing = signing.classical, .ml_dsa_signing = signing.ml_dsa, .classical_encryption = {}, .ml_kem_encryption = {}};
-  int found = 0;
-  for (const Issuance& one : issued) {
-    if (one.revoked || one.certificate.related() != signing.ml_dsa.fingerprint(crypto::Hash::sha256)) continue;
-    if (one.certificate.public_key() == encryption.point) {
-      out.classical_encryption = one.certificate;
-      found |= 1;
-    } else if (one.certificate.public_key() == encryption.ml_kem) {
-      out.ml_kem_encryption = one.certificate;
-      found |= 2;
-    }
-  }
-  if (found != 3 || !crypto::check_bundle(suite, out)) return std::nullopt;
-  return out;
-}
-
 Result<void> record(node::Node& node, std::string_view action, const Issuance& stranger, std::string_view reason) {
   return node.record({.action = action,
                       .outcome = audit::Outcome::failure,
@@ -56,9 +37,31 @@ Result<std::vector<Issuance>> parse_issuances(const wire::Json& answer, const Id
   return out;
 }
 
+Result<std::vector<Issuance>> ask_issuances(node::Node& node, Deadline deadline) {
+  ASSIGN_OR_RETURN(const std::string cas, node.peer_of(Kind::cas));
+  ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(points::Endpoint::ce2_issued, cas, wire::Json(), deadline, node.new_request_id()));
+  return parse_issuances(answer, node.identity());
+}
+
+std::optional<crypto::CertificateBundle> bundle_among(const crypto::Suite& suite, const std::vector<Issuance>& issued, const crypto::Certificate& classical,
+                                                      const crypto::Certificate& ml_dsa, const crypto::EncapsulationKey& encryption) {
+  const Bytes named = ml_dsa.fingerprint(crypto::Hash::sha256);
+  const crypto::Certificate* by_point = nullptr;
+  const crypto::Certificate* by_ml_kem = nullptr;
+  for (const Issuance& one : issued) {
+    if (one.revoked || one.certificate.related() != named) continue;
+    if (one.certificate.public_key() == encryption.point) by_point = &one.certificate;
+    if (one.certificate.public_key() == encryption.ml_kem) by_ml_kem = &one.certificate;
+  }
+  if (by_point == nullptr || by_ml_kem == nullptr) return std::nullopt;
+  crypto::CertificateBundle out{.classical_signing = classical, .ml_dsa_signing = ml_dsa, .classical_encryption = *by_point, .ml_kem_encryption = *by_ml_kem};
+  if (!crypto::check_bundle(suite, out)) return std::nullopt;
+  return out;
+}
+
 IssuanceFindings judge_issuances(const crypto::Suite& suite, std::vector<Issuance> issued, const std::set<Bytes>& own_keys, const node::MessageSigner& signing,
                                  const crypto::EncapsulationKey& encryption) {
-  IssuanceFindings out{.strangers = {}, .revoked_strangers = {}, .own = own_bundle(suite, issued, signing, encryption)};
+  IssuanceFindings out{.strangers = {}, .revoked_strangers = {}, .own = bundle_among(suite, issued, signing.classical, signing.ml_dsa, encryption)};
   for (Issuance& one : issued) {
     // By its key: what is certified over a key of ours is of use to us alone. Of encryption keys that the KMS made, it may have kept a copy, which a
     // second certificate makes neither better nor worse.
@@ -69,9 +72,7 @@ IssuanceFindings judge_issuances(const crypto::Suite& suite, std::vector<Issuanc
 }
 
 Result<IssuanceFindings> check_issuances(node::Node& node, TerminalStore& store, const crypto::EncapsulationKey& encryption, Deadline deadline) {
-  ASSIGN_OR_RETURN(const std::string cas, node.peer_of(Kind::cas));
-  ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(points::Endpoint::ce2_issued, cas, wire::Json(), deadline, node.new_request_id()));
-  ASSIGN_OR_RETURN(std::vector<Issuance> issued, parse_issuances(answer, node.identity()));
+  ASSIGN_OR_RETURN(std::vector<Issuance> issued, ask_issuances(node, deadline));
   const std::shared_ptr<const node::MessageSigner> in_force = node.signer();
   const node::MessageSigner& signing = *in_force;
   TRY(store.remember_own_keys({digest_of(signing.classical.public_key()), digest_of(signing.ml_dsa.public_key()), digest_of(encryption.point), digest_of(encryption.ml_kem)}));

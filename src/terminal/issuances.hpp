@@ -20,6 +20,12 @@ struct Issuance {
 /// CAS's answer, strictly; a certificate in it that is not this terminal's is invalid_argument.
 Result<std::vector<Issuance>> parse_issuances(const wire::Json& answer, const Identity& own);
 
+/// Over Ce-2.
+Result<std::vector<Issuance>> ask_issuances(node::Node& node, Deadline deadline);
+/// These signing certificates and the encryption certificates over this key that name them, if they are one bundle and not revoked.
+std::optional<crypto::CertificateBundle> bundle_among(const crypto::Suite& suite, const std::vector<Issuance>& issued, const crypto::Certificate& classical,
+                                                      const crypto::Certificate& ml_dsa, const crypto::EncapsulationKey& encryption);
+
 struct IssuanceFindings {
   std::vector<Issuance> strangers;                 // over keys that were never this terminal's, and not revoked
   std::vector<Issuance> revoked_strangers;         // the same, revoked: a medium that was lost, perhaps

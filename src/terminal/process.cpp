@@ -8,6 +8,7 @@
 #include "terminal/kms_pin.hpp"
 #include "terminal/octet_file.hpp"
 #include "terminal/peer_pins.hpp"
+#include "terminal/renewal.hpp"
 #include "terminal/wav.hpp"
 
 namespace qanat::terminal {
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::chrono::milliseconds enrol_max{15'000};
 constexpr std::chrono::milliseconds peer_check_max{3'000};
+constexpr std::chrono::milliseconds renewal_max{15'000};
 constexpr std::chrono::milliseconds issuances_max{3'000};
 
 std::filesystem::path state_of(const node::Node& node, std::string_view file) { return node.settings().state / file; }
@@ -54,6 +56,7 @@ Result<Bytes> send_to_kms(node::Node& node, const std::string& kms, points::Endp
 /// What an enrolled terminal needs for a call, loaded from its state. Everything is destroyed when the call is over.
 struct Loaded {
   std::unique_ptr<TerminalStore> store;
+  std::unique_ptr<node::CredentialStore> credentials;
   std::optional<crypto::Decapsulator> encryption;
   std::unique_ptr<node::SenderDirectory> senders;
   KmsCertificates kms;
@@ -68,8 +71,8 @@ Result<Loaded> load(node::Node& node, const TerminalSettings& settings) {
   ASSIGN_OR_RETURN(TerminalStore::Delivered delivered, out.store->delivered());
   ASSIGN_OR_RETURN(out.encryption, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
   out.kms = {.classical = std::move(delivered.kms_classical), .ml_dsa = std::move(delivered.kms_ml_dsa)};
-  ASSIGN_OR_RETURN(const auto credential_store, node::CredentialStore::open(state_of(node, "credentials.db"), node.device(), node.suite()));
-  ASSIGN_OR_RETURN(auto credentials, credential_store->load());
+  ASSIGN_OR_RETURN(out.credentials, node::CredentialStore::open(state_of(node, "credentials.db"), node.device(), node.suite()));
+  ASSIGN_OR_RETURN(auto credentials, out.credentials->load());
   if (!credentials || !credentials->messages) return fail(ErrorCode::internal, "credentials.db: no certificates, though the enrolment is confirmed");
   TRY(node.install_credentials(std::move(*credentials)));
   out.senders = std::make_unique<node::SenderDirectory>(node);
@@ -97,6 +100,17 @@ wire::Json add_findings(wire::Json out, const IssuanceFindings& findings) {
     if (const auto value = found.at(name)) out.set(name, *value);
   }
   return out;
+}
+
+TerminalRenewal renewal_of(node::Node& node, const TerminalSettings& settings, Loaded& loaded) {
+  return TerminalRenewal(node, settings, *loaded.credentials, *loaded.store, loaded.encryption->encapsulation_key(), renewal_transport(node, settings.kms));
+}
+
+/// Before a call: where the time has come, or an earlier renewal did not come to its end. That it fails is on record and no reason not to call.
+void keep_certificates_fresh(node::Node& node, const TerminalSettings& settings, Loaded& loaded) {
+  TerminalRenewal renewal = renewal_of(node, settings, loaded);
+  const Result<bool> to_be_told = renewal.to_be_told();
+  if (renewal.due() || (to_be_told && *to_be_told)) static_cast<void>(renewal.run(Deadline::after(renewal_max)));
 }
 
 /// Before a call: not that it hangs on CAS, which may be away for once. What is found is said and recorded.
@@ -152,6 +166,7 @@ PeerPins::Changed on_change(node::Node& node, const CallObserver& observe) {
 Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings, const SoundPlan& plan, const EventSink& sink, std::chrono::milliseconds wait_max,
                              const std::function<Result<CallReport>(Call&)>& hold) {
   ASSIGN_OR_RETURN(Loaded loaded, load(node, settings));
+  keep_certificates_fresh(node, settings, loaded);
   look_for_strangers(node, loaded);
   ASSIGN_OR_RETURN(std::vector<std::int16_t> said, read_wav(plan.wav_in));
   const std::shared_ptr<const node::MessageSigner> in_force = node.signer();
@@ -241,6 +256,13 @@ Result<wire::Json> enrol_terminal(node::Node& node, const TerminalSettings& sett
 
 Result<wire::Json> list_certificates(node::Node& node, const TerminalSettings& settings) {
   ASSIGN_OR_RETURN(const Loaded loaded, load(node, settings));
+  ASSIGN_OR_RETURN(const IssuanceFindings findings, check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max)));
+  return add_findings(wire::Json::object({{"uid", settings.uid.text()}, {"number", settings.number.text()}, {"kms", settings.kms}}), findings);
+}
+
+Result<wire::Json> renew_terminal(node::Node& node, const TerminalSettings& settings) {
+  ASSIGN_OR_RETURN(Loaded loaded, load(node, settings));
+  TRY(renewal_of(node, settings, loaded).run(Deadline::after(renewal_max)));
   ASSIGN_OR_RETURN(const IssuanceFindings findings, check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max)));
   return add_findings(wire::Json::object({{"uid", settings.uid.text()}, {"number", settings.number.text()}, {"kms", settings.kms}}), findings);
 }

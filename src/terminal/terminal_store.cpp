@@ -29,6 +29,10 @@ constexpr std::array migrations{
         role TEXT PRIMARY KEY CHECK (role IN ('classical', 'ml_kem')),
         der BLOB NOT NULL
       ) STRICT;
+      CREATE TABLE renewal (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        fingerprint BLOB NOT NULL
+      ) STRICT;
       CREATE TABLE peer_seen (
         uid TEXT PRIMARY KEY,
         fingerprint BLOB NOT NULL,
@@ -159,6 +163,26 @@ Result<void> TerminalStore::save_encryption_certificates(ByteView classical, Byt
     TRY(transaction.run("INSERT OR REPLACE INTO encryption_certificate (role, der) VALUES ('ml_kem', ?)", {ml_kem}));
     return {};
   });
+}
+
+Result<std::optional<Bytes>> TerminalStore::renewal() {
+  std::optional<Bytes> out;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT fingerprint FROM renewal", {}, [&](const store::Row& row) { out = row.blob(0); });
+  }));
+  return out;
+}
+
+Result<void> TerminalStore::begin_renewal(ByteView fingerprint) {
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.run("INSERT OR REPLACE INTO renewal (one, fingerprint) VALUES (1, ?)", {fingerprint});
+  }));
+  return {};
+}
+
+Result<void> TerminalStore::end_renewal() {
+  TRY(store_->transact([](store::Transaction& transaction) { return transaction.run("DELETE FROM renewal", {}); }));
+  return {};
 }
 
 Result<std::optional<TerminalStore::PeerSeen>> TerminalStore::peer_seen(const Uid& uid) {

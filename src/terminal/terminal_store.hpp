@@ -56,6 +56,11 @@ class TerminalStore {
   /// DER of the encryption certificates in force.
   Result<void> save_encryption_certificates(ByteView classical, ByteView ml_kem);
 
+  /// SHA-256 of the ML-DSA certificate that a renewal has brought and that the KMS and CAS have not been told of yet; nothing if there is none.
+  Result<std::optional<Bytes>> renewal();
+  Result<void> begin_renewal(ByteView fingerprint);
+  Result<void> end_renewal();
+
   /// What a subscriber showed at the last call that was held with him: his ML-DSA certificate.
   struct PeerSeen {
     Bytes fingerprint;  // SHA-256

@@ -21,11 +21,12 @@ struct ReadBundle {
 
 Result<std::optional<ReadBundle>> read(store::Transaction& transaction, std::int64_t row) {
   std::optional<ReadBundle> out;
-  TRY(transaction.query("SELECT identity, number, id, renews FROM bundle WHERE row = ?", {row}, [&](const store::Row& found) {
+  TRY(transaction.query("SELECT identity, number, id, renews, home_kms FROM bundle WHERE row = ?", {row}, [&](const store::Row& found) {
     out.emplace();
     out->bundle.row = row;
     out->bundle.identity = found.text(0);
     out->bundle.number = Number(found.text(1));
+    out->bundle.home_kms = ElementName(found.text(4));
     if (!found.is_null(2)) out->bundle.id = found.blob(2);
     if (!found.is_null(3)) out->bundle.renews = found.integer(3);
   }));
@@ -105,12 +106,50 @@ Result<void> add_parts(store::Transaction& transaction, std::int64_t row, const 
   return {};
 }
 
-Result<std::int64_t> add_bundle(store::Transaction& transaction, const Identity& identity, const Number& number) {
-  const std::string uri = identity.uri();
+Result<std::int64_t> add_bundle(store::Transaction& transaction, const BundleIntention& intention, std::int64_t renews) {
+  const std::string uri = intention.identity.uri();
   std::int64_t row = 0;
-  TRY(transaction.query("INSERT INTO bundle (identity, number) VALUES (?, ?) RETURNING row", {std::string_view(uri), std::string_view(number.text())},
+  TRY(transaction.query("INSERT INTO bundle (identity, number, home_kms, renews) VALUES (?, ?, ?, ?) RETURNING row",
+                        {std::string_view(uri), std::string_view(intention.number.text()), std::string_view(intention.home_kms.text()),
+                         renews == 0 ? store::Value() : store::Value(renews)},
                         [&](const store::Row& made) { row = made.integer(0); }));
   return row;
+}
+
+Bundle intended(std::int64_t row, std::int64_t renews, const BundleIntention& intention) {
+  return {.row = row,
+          .identity = intention.identity.uri(),
+          .number = intention.number,
+          .home_kms = intention.home_kms,
+          .id = {},
+          .renews = renews,
+          .members = intention.parts};
+}
+
+/// The certificates of a bundle that are issued and not revoked, revoked now; what was only intended is given up.
+Result<std::vector<Bytes>> end_bundle(store::Transaction& transaction, std::int64_t row, UnixMs now) {
+  std::vector<Bytes> serials;
+  TRY(transaction.query("SELECT c.serial FROM certificate c JOIN bundle_member m ON m.serial = c.serial"
+                        " WHERE m.bundle = ? AND c.state = 'issued' AND c.revoked_ms IS NULL",
+                        {row}, [&](const store::Row& found) { serials.push_back(found.blob(0)); }));
+  for (const Bytes& serial : serials) {
+    TRY(transaction.run("UPDATE certificate SET revoked_ms = ? WHERE serial = ?", {store::column(now), ByteView(serial)}));
+  }
+  TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE state = 'intended' AND serial IN (SELECT serial FROM bundle_member WHERE bundle = ?)", {row}));
+  return serials;
+}
+
+/// What follows this bundle, each as far as it has come, without what was given up.
+Result<std::vector<ReadBundle>> followers(store::Transaction& transaction, std::int64_t former) {
+  std::vector<std::int64_t> rows;
+  TRY(transaction.query("SELECT row FROM bundle WHERE renews = ? ORDER BY row", {former}, [&](const store::Row& found) { rows.push_back(found.integer(0)); }));
+  std::vector<ReadBundle> out;
+  for (const std::int64_t row : rows) {
+    ASSIGN_OR_RETURN(std::optional<ReadBundle> one, read(transaction, row));
+    const bool revoked = std::ranges::any_of(one->bundle.members, [](const auto& member) { return member.second.revoked_at != 0; });
+    if (!one->abandoned && !revoked) out.push_back(*std::move(one));
+  }
+  return out;
 }
 
 }  // namespace
@@ -131,10 +170,69 @@ Result<Bundle> BundleRecords::begin(const BundleIntention& intention, UnixMs now
       return still_good(*std::move(known), now);
     }
     TRY(make_room(transaction, intention, now));
-    ASSIGN_OR_RETURN(row, add_bundle(transaction, intention.identity, intention.number));
+    ASSIGN_OR_RETURN(row, add_bundle(transaction, intention, 0));
     TRY(add_parts(transaction, row, intention));
-    return Bundle{.row = row, .identity = intention.identity.uri(), .number = intention.number, .id = {}, .renews = 0, .members = intention.parts};
+    return intended(row, 0, intention);
   });
+}
+
+Result<Bundle> BundleRecords::in_force(ByteView ml_dsa_serial, UnixMs now) {
+  return store_.transact([&](store::Transaction& transaction) -> Result<Bundle> {
+    std::int64_t row = 0;
+    TRY(transaction.query("SELECT bundle FROM bundle_member WHERE serial = ? AND role = ?", {ml_dsa_serial, name(BundleRole::ml_dsa_signing)},
+                          [&](const store::Row& found) { row = found.integer(0); }));
+    if (row == 0) return fail(ErrorCode::denied, "the certificate is of no bundle: it cannot be renewed, the terminal must enrol anew");
+    ASSIGN_OR_RETURN(std::optional<ReadBundle> found, read(transaction, row));
+    if (!found->bundle.live(now)) return fail(ErrorCode::denied, "the certificates of this bundle are not all good any more: the terminal must enrol anew");
+    return std::move(found->bundle);
+  });
+}
+
+Result<BundleRecords::Begun> BundleRecords::begin_renewal(const Bundle& former, const BundleIntention& intention, UnixMs now) {
+  return store_.transact([&](store::Transaction& transaction) -> Result<Begun> {
+    ASSIGN_OR_RETURN(std::int64_t row, bundle_of_request(transaction, intention));
+    Begun out;
+    if (row != 0) {
+      ASSIGN_OR_RETURN(std::optional<ReadBundle> known, read(transaction, row));
+      ASSIGN_OR_RETURN(out.bundle, still_good(*std::move(known), now));
+      return out;
+    }
+    ASSIGN_OR_RETURN(const std::vector<ReadBundle> others, followers(transaction, former.row));
+    for (const ReadBundle& other : others) {
+      if (other.bundle.members.contains(BundleRole::ml_dsa_signing)) return fail(ErrorCode::conflict, "this bundle has been renewed by another request");
+      ASSIGN_OR_RETURN(std::vector<Bytes> ended, end_bundle(transaction, other.bundle.row, now));
+      std::ranges::move(ended, std::back_inserter(out.given_up));
+    }
+    ASSIGN_OR_RETURN(row, add_bundle(transaction, intention, former.row));
+    TRY(add_parts(transaction, row, intention));
+    out.bundle = intended(row, former.row, intention);
+    return out;
+  });
+}
+
+Result<Bundle> BundleRecords::continue_renewal(const Bundle& former, const BundleIntention& intention, UnixMs now) {
+  return store_.transact([&](store::Transaction& transaction) -> Result<Bundle> {
+    ASSIGN_OR_RETURN(const std::int64_t row, bundle_of_request(transaction, intention));
+    if (row != 0) {
+      ASSIGN_OR_RETURN(std::optional<ReadBundle> known, read(transaction, row));
+      return still_good(*std::move(known), now);
+    }
+    ASSIGN_OR_RETURN(const std::vector<ReadBundle> others, followers(transaction, former.row));
+    for (const ReadBundle& other : others) {
+      const Bundle& begun = other.bundle;
+      if (begun.members.contains(BundleRole::ml_dsa_signing)) return fail(ErrorCode::conflict, "this bundle has been renewed by another request");
+      if (begun.id.empty()) continue;
+      TRY(add_parts(transaction, begun.row, intention));
+      ASSIGN_OR_RETURN(std::optional<ReadBundle> out, read(transaction, begun.row));
+      return std::move(out->bundle);
+    }
+    return fail(ErrorCode::conflict, "the classical certificate comes first: the ML-DSA certificate is to name it");
+  });
+}
+
+Result<std::vector<Bytes>> BundleRecords::supersede(const Bundle& bundle, UnixMs now) {
+  if (bundle.renews == 0) return std::vector<Bytes>();
+  return store_.transact([&](store::Transaction& transaction) { return end_bundle(transaction, bundle.renews, now); });
 }
 
 Result<Bundle> BundleRecords::complete(std::int64_t row, const std::map<BundleRole, Bytes>& der) {

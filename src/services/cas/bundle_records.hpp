@@ -30,6 +30,7 @@ struct Bundle {
   std::int64_t row = 0;
   std::string identity;
   Number number;
+  ElementName home_kms;
   Bytes id;                 // empty until the classical signing certificate is issued
   std::int64_t renews = 0;  // 0: none
   std::map<BundleRole, BundleMember> members;
@@ -44,6 +45,7 @@ struct BundleIntention {
   Bytes request_hash;  // names the request: the same one again gets the same certificates
   Identity identity;
   Number number;
+  ElementName home_kms;
   std::map<BundleRole, BundleMember> parts;  // without `der`
 };
 
@@ -54,6 +56,20 @@ class BundleRecords {
   /// Records a terminal's first bundle, or gives back what is recorded for the same request. `conflict` if the terminal or its number has a live certificate, or
   /// the request was given up; `denied` if its certificates are no longer good.
   Result<Bundle> begin(const BundleIntention& intention, UnixMs now);
+  // Renewal (Ce-2): a bundle follows another, one only, and takes its place when the terminal says that it has it in force.
+  /// The bundle whose ML-DSA signing certificate this is; `denied` if there is none (it is from before there were bundles) or it is not live.
+  Result<Bundle> in_force(ByteView ml_dsa_serial, UnixMs now);
+  struct Begun {
+    Bundle bundle;
+    std::vector<Bytes> given_up;  // serials that were revoked: of an earlier attempt that came no further than the classical certificate
+  };
+  /// Records the classical half of what follows `former`, or gives back what is recorded for the same request. `conflict` if something else follows it already.
+  Result<Begun> begin_renewal(const Bundle& former, const BundleIntention& intention, UnixMs now);
+  /// Records the rest of what follows `former`, whose classical half is issued; `conflict` if there is none, or this was done for another request.
+  Result<Bundle> continue_renewal(const Bundle& former, const BundleIntention& intention, UnixMs now);
+  /// The terminal has `bundle` in force: the one that it follows is revoked. Serials; none if that was done, or it follows none.
+  Result<std::vector<Bytes>> supersede(const Bundle& bundle, UnixMs now);
+
   /// Records signed certificates of it. Whoever comes first wins; the answer is what stands in the record.
   Result<Bundle> complete(std::int64_t row, const std::map<BundleRole, Bytes>& der);
 

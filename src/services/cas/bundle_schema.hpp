@@ -12,6 +12,7 @@ inline constexpr std::string_view bundle_schema = R"sql(
     row INTEGER PRIMARY KEY,
     identity TEXT NOT NULL,
     number TEXT NOT NULL,              -- E.164: one live bundle each
+    home_kms TEXT NOT NULL,            -- the agent that it was first issued through
     id BLOB UNIQUE,                    -- SHA-256 over the classical signing certificate; NULL until that is issued
     renews INTEGER                     -- row of the bundle before it
   ) STRICT;

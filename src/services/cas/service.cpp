@@ -12,23 +12,9 @@ namespace {
 
 using points::Endpoint;
 
-/// What IAM's register says of an element that renews.
-ElementStanding standing_of(node::Node& node) {
-  return [&node](const Identity& element, Deadline deadline, const std::string& request_id) -> Result<void> {
-    ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
-    const auto answer = node.call_json(Endpoint::x3_element, iam, wire::Json::object({{"identity", element.uri()}}), deadline, request_id);
-    if (!answer && answer.error().code == ErrorCode::not_found) return fail(ErrorCode::denied, element.uri() + " is not in IAM's register");
-    if (!answer) return fail(answer.error());
-    ASSIGN_OR_RETURN(const std::string status, answer->text("status"));
-    if (status != "active") return fail(ErrorCode::denied, element.uri() + " is " + status + " in IAM's register");
-    return {};
-  };
-}
-
 }  // namespace
 
-CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, ElementStanding standing, std::unique_ptr<Records> records,
-                       Authorities authorities)
+CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, std::unique_ptr<Records> records, Authorities authorities)
     : node_(node),
       settings_(std::move(settings)),
       records_(std::move(records)),
@@ -41,18 +27,18 @@ CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses
                     .authorities = authorities_,
                     .issuer = issuer_,
                     .lifetime = settings_.element_lifetime,
-                    .standing = std::move(standing),
+                    .standing = witnesses.standing,
                     .issued = [this] { csp_.issued(); }}),
       terminals_(node, settings_, *records_, authorities_, csp_, std::move(witnesses)) {}
 
 Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings) {
-  return open(node, std::move(settings), witnesses_of(node), standing_of(node));
+  return open(node, std::move(settings), witnesses_of(node));
 }
 
-Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, ElementStanding standing) {
+Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses) {
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "cas.db", node.device()));
   ASSIGN_OR_RETURN(Authorities authorities, records->authorities(node.suite()));
-  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(witnesses), std::move(standing), std::move(records), std::move(authorities)));
+  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(witnesses), std::move(records), std::move(authorities)));
   const auto own = [&node, raw = service.get()](OwnRenewal renewal) {
     return own_credentials(node, raw->issuer_, raw->authorities_.ml_dsa, raw->settings_.element_lifetime, renewal);
   };

@@ -19,7 +19,7 @@ class CasService {
   /// Reads the issuing CAs from cas.db, issues CAS's own certificate if it has none, and hands it to the node.
   static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings);
   /// The same with the answers of IAM and CMSP from elsewhere than the network.
-  static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, ElementStanding standing);
+  static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses);
 
   std::vector<points::Handler> handlers();
 
@@ -29,7 +29,7 @@ class CasService {
   [[nodiscard]] Csp& csp() noexcept { return csp_; }
 
  private:
-  CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, ElementStanding standing, std::unique_ptr<Records> records, Authorities authorities);
+  CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, std::unique_ptr<Records> records, Authorities authorities);
 
   Result<net::Response> revoke(const net::Request& request, node::Deed& deed);
   [[nodiscard]] Result<net::Response> status(const net::Request& request) const;

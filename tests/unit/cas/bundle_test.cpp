@@ -28,6 +28,7 @@ class BundleTest : public CasFixture {
     const crypto::SubjectNames names = terminal_names(who, number);
     const Requester requester(suite_, *rng_, names);
     return {.names = names,
+            .home_kms = ElementName("kms-a"),
             .request_hash = Bytes(32, hash),
             .lifetime = std::chrono::days(30),
             .keys = must(bundle_keys(suite_, must(crypto::CertificateRequest::parse(requester.classical)), must(crypto::CertificateRequest::parse(requester.ml_dsa)),
@@ -37,7 +38,7 @@ class BundleTest : public CasFixture {
   /// What stands in the record when the process dies right after the intention.
   cas::Bundle intend_only(std::uint8_t hash) { return intend_only(hash, alice); }
   cas::Bundle intend_only(std::uint8_t hash, const Identity& who) {
-    BundleIntention intention{.request_hash = Bytes(32, hash), .identity = who, .number = number, .parts = {}};
+    BundleIntention intention{.request_hash = Bytes(32, hash), .identity = who, .number = number, .home_kms = ElementName("kms-a"), .parts = {}};
     for (const BundleRole role : crypto::all_bundle_roles) {
       intention.parts[role] = {.serial = draw_serial(*rng_), .not_before = now, .not_after = now + test::day_ms, .der = {}, .revoked_at = 0};
     }

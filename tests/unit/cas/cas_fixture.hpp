@@ -79,12 +79,12 @@ class CasFixture : public testing::Test {
                                   vouched_.push_back(uid.text() + " " + number.text() + " " + home_kms.text());
                                   if (cmsp_refuses_) return fail(*cmsp_refuses_);
                                   return {};
+                                },
+                                .standing = [this](const Identity&, Deadline, const std::string&) -> Result<void> {
+                                  if (iam_refuses_) return fail(*iam_refuses_);
+                                  return {};
                                 }};
-    const auto standing = [this](const Identity&, Deadline, const std::string&) -> Result<void> {
-      if (iam_refuses_) return fail(*iam_refuses_);
-      return {};
-    };
-    service_ = must(CasService::open(*node_, settings, std::move(witnesses), standing));
+    service_ = must(CasService::open(*node_, settings, std::move(witnesses)));
   }
 
   /// 64 hexadecimal digits that depend on the identity and the generation of the secret.

@@ -1,6 +1,5 @@
 #include "services/cas/ceis/bundles.hpp"
 
-#include "base/check.hpp"
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "services/cas/ceis/issuer.hpp"
@@ -39,7 +38,8 @@ Result<BundleKeys> bundle_keys(const crypto::Suite& suite, const crypto::Certifi
 }
 
 BundleIntention BundleIssuer::intention_of(const BundleOrder& order, UnixMs now) {
-  BundleIntention out{.request_hash = order.request_hash, .identity = *order.names.element, .number = *order.names.number, .parts = {}};
+  BundleIntention out{
+      .request_hash = order.request_hash, .identity = *order.names.element, .number = *order.names.number, .home_kms = order.home_kms, .parts = {}};
   for (const auto& [role, key] : order.keys) {
     out.parts[role] = {.serial = draw_serial(rng_),
                        .not_before = now - backdating_ms,
@@ -55,18 +55,28 @@ Result<Bundle> BundleIssuer::issue(const BundleOrder& order, UnixMs now) {
   return finish(order, std::move(intended));
 }
 
+Result<BundleRecords::Begun> BundleIssuer::begin_renewal(const Bundle& former, const BundleOrder& order, UnixMs now) {
+  ASSIGN_OR_RETURN(BundleRecords::Begun begun, records_.begin_renewal(former, intention_of(order, now), now));
+  ASSIGN_OR_RETURN(begun.bundle, finish(order, std::move(begun.bundle)));
+  return begun;
+}
+
+Result<Bundle> BundleIssuer::continue_renewal(const Bundle& former, const BundleOrder& order, UnixMs now) {
+  ASSIGN_OR_RETURN(Bundle intended, records_.continue_renewal(former, intention_of(order, now), now));
+  return finish(order, std::move(intended));
+}
+
 Result<Bundle> BundleIssuer::finish(const BundleOrder& order, Bundle intended) {
   node::crash_point("cas.bundle.intended");
   std::map<BundleRole, Bytes> der;  // of the whole bundle, as far as it has come
   std::map<BundleRole, Bytes> made;
   for (const auto& [role, member] : intended.members) {  // in the order of the roles: each names one before it
-    if (member.der.empty()) {
-      CHECK(order.keys.contains(role));
+    if (!member.der.empty()) {
+      der[role] = member.der;
+    } else if (order.keys.contains(role)) {  // otherwise meant by another request, which will come again
       ASSIGN_OR_RETURN(const crypto::Certificate certificate, sign(order, role, member, der));
       made[role] = certificate.der();
       der[role] = certificate.der();
-    } else {
-      der[role] = member.der;
     }
   }
   if (made.empty()) return intended;

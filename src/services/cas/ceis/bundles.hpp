@@ -14,6 +14,7 @@ using BundleKeys = std::map<BundleRole, Bytes>;  // public keys
 /// A request that has passed the policy.
 struct BundleOrder {
   crypto::SubjectNames names;  // `element` and `number` are set
+  ElementName home_kms;
   Bytes request_hash;
   std::chrono::milliseconds lifetime{};
   BundleKeys keys;  // of the suite
@@ -31,6 +32,10 @@ class BundleIssuer {
 
   /// A terminal's first bundle.
   Result<Bundle> issue(const BundleOrder& order, UnixMs now);
+  /// The classical half of what follows `former`; `given_up`: what was revoked for it.
+  Result<BundleRecords::Begun> begin_renewal(const Bundle& former, const BundleOrder& order, UnixMs now);
+  /// The rest of it.
+  Result<Bundle> continue_renewal(const Bundle& former, const BundleOrder& order, UnixMs now);
 
  private:
   BundleIntention intention_of(const BundleOrder& order, UnixMs now);

@@ -20,7 +20,8 @@ struct EstRow {
 };
 constexpr std::array enrol_rows{EstRow{Endpoint::ce1_enrol, "ce-1.enrol"}, EstRow{Endpoint::ce4_enrol, "ce-4.enrol"}, EstRow{Endpoint::x4_enrol, "x-4.enrol"}};
 constexpr std::array renew_rows{EstRow{Endpoint::ce1_reenrol, "ce-1.reenrol"}, EstRow{Endpoint::ce4_reenrol, "ce-4.reenrol"}, EstRow{Endpoint::x4_reenrol, "x-4.reenrol"}};
-constexpr std::array ca_rows{EstRow{Endpoint::ce1_cacerts, "ce-1.cacerts"}, EstRow{Endpoint::ce4_cacerts, "ce-4.cacerts"}, EstRow{Endpoint::x4_cacerts, "x-4.cacerts"}};
+constexpr std::array ca_rows{EstRow{Endpoint::ce1_cacerts, "ce-1.cacerts"}, EstRow{Endpoint::ce4_cacerts, "ce-4.cacerts"}, EstRow{Endpoint::x4_cacerts, "x-4.cacerts"},
+                             EstRow{Endpoint::ce2_cacerts, "ce-2.cacerts"}};
 
 /// A request before its names are held against who asks.
 struct Asked {
@@ -59,6 +60,18 @@ Bytes enrolment_hash(const Expectation& expectation, const crypto::CertificateRe
 }
 
 }  // namespace
+
+ElementStanding standing_of(node::Node& node) {
+  return [&node](const Identity& element, Deadline deadline, const std::string& request_id) -> Result<void> {
+    ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
+    const auto answer = node.call_json(Endpoint::x3_element, iam, wire::Json::object({{"identity", element.uri()}}), deadline, request_id);
+    if (!answer && answer.error().code == ErrorCode::not_found) return fail(ErrorCode::denied, element.uri() + " is not in IAM's register");
+    if (!answer) return fail(answer.error());
+    ASSIGN_OR_RETURN(const std::string status, answer->text("status"));
+    if (status != "active") return fail(ErrorCode::denied, element.uri() + " is " + status + " in IAM's register");
+    return {};
+  };
+}
 
 std::vector<points::Handler> ElementEst::handlers() {
   std::vector<points::Handler> out;

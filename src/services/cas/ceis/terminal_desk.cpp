@@ -1,10 +1,12 @@
 #include "services/cas/ceis/terminal_desk.hpp"
 
 #include "crypto/kdf.hpp"
+#include "crypto/x509_pkcs7.hpp"
 #include "node/crash_point.hpp"
 #include "node/subscriber.hpp"
 #include "services/cas/ceis/names.hpp"
 #include "wire/base64.hpp"
+#include "wire/est.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -36,6 +38,29 @@ Result<void> check_attested(const Attested& attested, const wire::Enrol& enrol, 
   return {};
 }
 
+/// Which of a terminal's certificates a request is for.
+Result<BundleRole> role_of(const crypto::CertificateRequest& request, const crypto::Suite& suite) {
+  for (const BundleRole role : {BundleRole::classical_signing, BundleRole::ml_dsa_signing}) {
+    if (request.key_algorithm() == crypto::key_of(suite, role)) return role;
+  }
+  return fail(ErrorCode::denied, "a request over a key of algorithm " + std::string(crypto::name(request.key_algorithm())) + ", which no terminal of suite " +
+                                     std::string(suite.name) + " signs with");
+}
+
+Result<Bytes> key_in(const Bundle& bundle, BundleRole role) {
+  ASSIGN_OR_RETURN(const crypto::Certificate certificate, crypto::Certificate::parse(bundle.members.at(role).der));
+  return certificate.public_key();
+}
+
+/// RFC 7030 §4.2.2 would allow the same key; here each bundle has its own, so that one that has leaked ends with it.
+Result<void> check_new(const crypto::CertificateRequest& request, const Bundle& former) {
+  for (const BundleRole role : crypto::all_bundle_roles) {
+    ASSIGN_OR_RETURN(const Bytes used, key_in(former, role));
+    if (used == request.public_key()) return fail(ErrorCode::denied, "a renewal takes a new key, this one has a certificate");
+  }
+  return {};
+}
+
 }  // namespace
 
 TerminalWitnesses witnesses_of(node::Node& node) {
@@ -50,7 +75,8 @@ TerminalWitnesses witnesses_of(node::Node& node) {
             const wire::Json body = wire::Json::object({{"uid", uid.text()}, {"number", number.text()}, {"home_kms", home_kms.text()}});
             TRY(node.call_json(Endpoint::x13_account, cmsp, body, request.deadline, request.request_id));
             return {};
-          }};
+          },
+          .standing = standing_of(node)};
 }
 
 TerminalDesk::TerminalDesk(node::Node& node, const CasSettings& settings, Records& records, const Authorities& authorities, Csp& csp, TerminalWitnesses witnesses)
@@ -66,6 +92,14 @@ std::vector<points::Handler> TerminalDesk::handlers() {
   return {{Endpoint::ce1_terminal,
            [this](const net::Request& request) {
              return node::recorded(node_, "ce-1.terminal", request, [&](node::Deed& deed) { return enrol(request, deed); });
+           }},
+          {Endpoint::ce2_reenrol,
+           [this](const net::Request& request) {
+             return node::recorded(node_, "ce-2.reenrol", request, [&](node::Deed& deed) { return renew(request, deed); });
+           }},
+          {Endpoint::ce2_confirm,
+           [this](const net::Request& request) {
+             return node::recorded(node_, "ce-2.confirm", request, [&](node::Deed& deed) { return confirm(request, deed); });
            }},
           {Endpoint::ce2_issued, [this](const net::Request& request) { return node::refusal_recorded(node_, "ce-2.issued", request, "", issued(request)); }}};
 }
@@ -116,7 +150,8 @@ Result<net::Response> TerminalDesk::enrol(const net::Request& request, node::Dee
   // Other encryption keys make another request, which finds a live certificate in its way: the agent cannot exchange them behind the terminal's back.
   const Bytes request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat terminal bundle"), asked.enrol.octets, asked.encryption.point, asked.encryption.ml_kem});
   ASSIGN_OR_RETURN(const Bundle bundle,
-                   issuer_.issue({.names = names, .request_hash = request_hash, .lifetime = settings_.terminal_lifetime, .keys = std::move(keys)}, node_.clock().now_ms()));
+                   issuer_.issue({.names = names, .home_kms = enrol.kms_id, .request_hash = request_hash, .lifetime = settings_.terminal_lifetime, .keys = std::move(keys)},
+                                 node_.clock().now_ms()));
   csp_.issued();
   deed.object += " " + to_hex(bundle.members.at(BundleRole::ml_dsa_signing).serial) + " bundle " + to_hex(bundle.id);
   return answer(bundle);
@@ -131,6 +166,63 @@ Result<net::Response> TerminalDesk::issued(const net::Request& request) {
     list.push(std::move(entry));
   }
   return node::json_response(wire::Json::object({{"certificates", std::move(list)}}));
+}
+
+Result<net::Response> TerminalDesk::renew(const net::Request& request, node::Deed& deed) {
+  // The listener has let nobody in without a certificate that is good now and names this terminal.
+  const Identity& identity = *request.peer.identity;
+  deed.object = identity.name;
+  ASSIGN_OR_RETURN(const Bytes der, wire::parse_est_body(request.body));
+  ASSIGN_OR_RETURN(const crypto::CertificateRequest asked, crypto::CertificateRequest::parse(der));
+  ASSIGN_OR_RETURN(const BundleRole role, role_of(asked, node_.suite()));
+  ASSIGN_OR_RETURN(const Bundle former, bundles_.in_force(request.peer.certificate->serial(), node_.clock().now_ms()));
+  // RFC 7030 §4.2.2: the names of a renewal are those of the certificate in force.
+  const crypto::SubjectNames names = terminal_names(identity, former.number);
+  TRY(check_names(asked, names));
+  TRY(check_new(asked, former));
+  TRY(witnesses_.account(Uid(identity.name), former.number, former.home_kms, request));
+  TRY(witnesses_.standing(identity, request.deadline, request.request_id));
+
+  BundleOrder order{.names = names,
+                    .home_kms = former.home_kms,
+                    .request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat terminal renewal"), former.id, asked.der()}),
+                    .lifetime = settings_.terminal_lifetime,
+                    .keys = {{role, asked.public_key()}}};
+  ASSIGN_OR_RETURN(const Bundle bundle, role == BundleRole::classical_signing ? renew_classical(former, std::move(order)) : renew_rest(former, std::move(order)));
+  csp_.issued();
+  const BundleMember& made = bundle.members.at(role);
+  deed.object += " " + to_hex(made.serial) + " bundle " + to_hex(bundle.id) + " follows " + to_hex(former.id);
+  // RFC 7030 §4.2.3: the certificate alone.
+  const std::array alone{made.der};
+  ASSIGN_OR_RETURN(const Bytes envelope, crypto::make_certs_only(alone));
+  return net::Response{.status = 200, .content_type = std::string(points::type_certs_only), .body = to_bytes(wire::est_body(envelope))};
+}
+
+Result<Bundle> TerminalDesk::renew_classical(const Bundle& former, BundleOrder order) {
+  ASSIGN_OR_RETURN(BundleRecords::Begun begun, issuer_.begin_renewal(former, order, node_.clock().now_ms()));
+  if (!begun.given_up.empty()) TRY(csp_.revoked(begun.given_up));
+  return std::move(begun.bundle);
+}
+
+Result<Bundle> TerminalDesk::renew_rest(const Bundle& former, BundleOrder order) {
+  for (const BundleRole role : {BundleRole::classical_encryption, BundleRole::ml_kem_encryption}) {
+    ASSIGN_OR_RETURN(order.keys[role], key_in(former, role));
+  }
+  return issuer_.continue_renewal(former, order, node_.clock().now_ms());
+}
+
+Result<net::Response> TerminalDesk::confirm(const net::Request& request, node::Deed& deed) {
+  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+  TRY(json.only({"bundle"}));
+  ASSIGN_OR_RETURN(const Bytes id, json.hex("bundle"));
+  deed.object = to_hex(id);
+  ASSIGN_OR_RETURN(const Bundle bundle, bundles_.in_force(request.peer.certificate->serial(), node_.clock().now_ms()));
+  if (bundle.id != id) return fail(ErrorCode::denied, "the certificate of this connection is of another bundle");
+  ASSIGN_OR_RETURN(const std::vector<Bytes> ended, bundles_.supersede(bundle, node_.clock().now_ms()));
+  node::crash_point("cas.bundle.superseded");
+  if (!ended.empty()) TRY(csp_.revoked(ended));
+  for (const Bytes& serial : ended) deed.object += " " + to_hex(serial);
+  return net::Response{.status = 200, .content_type = "", .body = {}};
 }
 
 /// Leaf and issuer: a request that comes again gets what it got, perhaps of an earlier generation.

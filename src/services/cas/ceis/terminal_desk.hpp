@@ -1,4 +1,4 @@
-// What terminals get at CEIS: their bundle of certificates, through their KMS as agent.
+// What terminals get at CEIS: their bundle of certificates, the first through their KMS as agent (Ce-1), those that follow it themselves, by the one in force (Ce-2).
 #pragma once
 
 #include <functional>
@@ -6,6 +6,7 @@
 #include "node/node.hpp"
 #include "node/recorded.hpp"
 #include "services/cas/ceis/bundles.hpp"
+#include "services/cas/ceis/element_est.hpp"
 #include "services/cas/csp/csp.hpp"
 #include "services/cas/settings.hpp"
 #include "wire/qfc2_enrol.hpp"
@@ -31,6 +32,7 @@ using VouchAccount = std::function<Result<void>(const Uid& uid, const Number& nu
 struct TerminalWitnesses {
   Attest attest;
   VouchAccount account;
+  ElementStanding standing;  // IAM's word at a renewal
 };
 /// Those of the network.
 TerminalWitnesses witnesses_of(node::Node& node);
@@ -51,6 +53,13 @@ class TerminalDesk {
   Result<net::Response> enrol(const net::Request& request, node::Deed& deed);
   /// Ce-2: every certificate that was issued in the caller's name. What it does not know itself, somebody else had issued.
   Result<net::Response> issued(const net::Request& request);
+  /// Ce-2, EST simplereenroll: one request over a new key, for the classical signing certificate or, when that is there, for the ML-DSA one, with which the
+  /// encryption certificates come anew over the keys that they are over.
+  Result<net::Response> renew(const net::Request& request, node::Deed& deed);
+  /// Ce-2: the terminal has the bundle of the certificate that it shows in force; the one before it ends.
+  Result<net::Response> confirm(const net::Request& request, node::Deed& deed);
+  Result<Bundle> renew_classical(const Bundle& former, BundleOrder order);
+  Result<Bundle> renew_rest(const Bundle& former, BundleOrder order);
   Result<net::Response> answer(const Bundle& bundle) const;
   [[nodiscard]] Result<wire::Json> chain(BundleRole role, const BundleMember& member) const;
 

@@ -78,6 +78,16 @@ Result<crypto::CertificateBundle> bundle_of(const crypto::Suite& suite, const Te
   return out;
 }
 
+Result<void> replace_certificates(store::Transaction& transaction, const Terminal& former, const Terminal& next) {
+  ASSIGN_OR_RETURN(const std::int64_t changed,
+                   transaction.run("UPDATE terminal SET classical = ?, ml_dsa = ?, encryption_classical = ?, encryption_ml_kem = ? WHERE uid = ? AND ml_dsa = ?",
+                                   {ByteView(next.classical), ByteView(next.ml_dsa), ByteView(next.encryption_classical), ByteView(next.encryption_ml_kem),
+                                    std::string_view(former.uid.text()), ByteView(former.ml_dsa)}));
+  if (changed != 1) return fail(ErrorCode::conflict, "terminal " + former.uid.text() + " has got other certificates meanwhile");
+  TRY(transaction.run("DELETE FROM token WHERE uid = ?", {std::string_view(former.uid.text())}));
+  return {};
+}
+
 Result<std::optional<PreparedPair>> find_prepared(store::Transaction& transaction, const Uid& uid, ByteView h_enrol) {
   std::optional<PreparedPair> out;
   TRY(transaction.query("SELECT sealed_scalar, sealed_seed FROM prepared_encryption WHERE uid = ? AND h_enrol = ?", {std::string_view(uid.text()), h_enrol},

@@ -40,6 +40,10 @@ Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, c
 /// The terminal has its keys: the private ones and the answer are erased here.
 Result<void> confirm_terminal(store::Transaction& transaction, const Uid& uid);
 
+/// Other certificates over the same encryption keys, in place of those of `former`; its access token, which is bound to those, is forgotten. `conflict` if the
+/// terminal has others by now.
+Result<void> replace_certificates(store::Transaction& transaction, const Terminal& former, const Terminal& next);
+
 /// An encryption pair, sealed, from before CAS is asked to certify it.
 struct PreparedPair {
   Bytes scalar;
