@@ -25,12 +25,15 @@ class SubjectPublicKey {
   [[nodiscard]] SubjectAlgorithm algorithm() const noexcept { return algorithm_; }
   [[nodiscard]] int bits() const noexcept { return bits_; }
   [[nodiscard]] const Bytes& der() const noexcept { return der_; }
+  /// The key itself, as it stands in the BIT STRING: a point, an RSAPublicKey, the octets of FIPS 203 or 204.
+  [[nodiscard]] const Bytes& octets() const noexcept { return octets_; }
   bool operator==(const SubjectPublicKey&) const = default;
 
  private:
   SubjectAlgorithm algorithm_{};
   int bits_ = 0;
   Bytes der_;
+  Bytes octets_;
 };
 
 /// What a request asks to be called, or a certificate calls its holder. Of the subject's distinguished name the common name alone; other attributes are read
@@ -49,6 +52,7 @@ class SubjectRequest {
  public:
   /// Checks the self-signature (SM2 with the standard distinguishing id, then with the empty one, as the openssl program makes it): `denied` if neither holds.
   static Result<SubjectRequest> parse(ByteView der);
+  static Result<SubjectRequest> parse_pem(std::string_view pem);  // the first one of a text of at most 64 KiB
   /// The same for a request whose signature is to be ignored: EST's serverkeygen (RFC 7030 §4.4.1).
   static Result<SubjectRequest> parse_unproved(ByteView der);
   [[nodiscard]] const Bytes& der() const noexcept { return der_; }
@@ -85,6 +89,8 @@ class SubjectCertificate {
  public:
   /// Its signature is not looked at; names of kinds that AskedNames has not are read over.
   static Result<SubjectCertificate> parse(ByteView der);
+  /// The first certificate of a PEM text of at most 64 KiB.
+  static Result<SubjectCertificate> parse_pem(std::string_view pem);
   [[nodiscard]] const Bytes& der() const noexcept { return der_; }
   [[nodiscard]] const SubjectPublicKey& key() const noexcept { return *key_; }
   [[nodiscard]] const AskedNames& names() const noexcept { return names_; }
@@ -95,6 +101,8 @@ class SubjectCertificate {
   [[nodiscard]] KeyUsages usages() const noexcept { return usages_; }  // of those above; none if the extension is absent
   [[nodiscard]] const std::vector<ExtendedUsage>& extended() const noexcept { return extended_; }
   [[nodiscard]] bool is_ca() const noexcept { return is_ca_; }
+  /// False if an AlgorithmIdentifier of the signature has parameters: none of SM2, ECDSA and ML-DSA may (RFC 5758 §3.2, RFC 9881 §2).
+  [[nodiscard]] bool bare_signature() const noexcept { return bare_signature_; }
   /// `denied` unless the issuer's name and signature are on it.
   [[nodiscard]] Result<void> signed_by(const Certificate& issuer) const;
 
@@ -105,11 +113,15 @@ class SubjectCertificate {
   KeyUsages usages_;
   std::vector<ExtendedUsage> extended_;
   bool is_ca_ = false;
+  bool bare_signature_ = false;
   Bytes serial_;
   Bytes issuer_key_id_;
   UnixMs not_before_ = 0;
   UnixMs not_after_ = 0;
 };
+
+/// PEM of a certificate.
+std::string certificate_pem(ByteView der);
 
 /// What is to be signed. Names are those that policy gives, not those that were asked for.
 struct SubjectTemplate {

@@ -1,8 +1,11 @@
 // Certificates for software that others wrote: reading them, and issuing them (RFC 5280; ML-DSA subjects: RFC 9881; ML-KEM subjects: RFC 9935; the relation of
 // two certificates of one subject: RFC 9763).
+#include <openssl/pem.h>
+
 #include <algorithm>
 #include <array>
 
+#include "base/check.hpp"
 #include "crypto/subject.hpp"
 #include "crypto/subject_names.hpp"
 #include "crypto/x509_extensions.hpp"
@@ -58,6 +61,19 @@ std::vector<ExtendedUsage> read_extended(X509* cert) {
     if (row != extended_usages.end()) out.push_back(row->usage);
   }
   return out;
+}
+
+bool is_bare(const X509_ALGOR* algorithm) {
+  int parameters = V_ASN1_UNDEF;
+  X509_ALGOR_get0(nullptr, &parameters, nullptr, algorithm);
+  return parameters == V_ASN1_UNDEF;
+}
+
+/// Both of them: the one that is signed, and the one beside the signature.
+bool has_bare_signature(const X509* cert) {
+  const X509_ALGOR* outer = nullptr;
+  X509_get0_signature(nullptr, &outer, cert);
+  return is_bare(outer) && is_bare(X509_get0_tbs_sigalg(cert));
 }
 
 /// X509_check_purpose reads the extensions: a malformed one is found here.
@@ -134,8 +150,26 @@ Result<SubjectCertificate> SubjectCertificate::parse(ByteView der) {
   out.usages_ = read_usages(cert);
   out.extended_ = read_extended(cert);
   out.is_ca_ = (X509_get_extension_flags(cert) & EXFLAG_CA) != 0;
+  out.bare_signature_ = has_bare_signature(cert);
   out.der_ = to_bytes(der);
   return out;
+}
+
+Result<SubjectCertificate> SubjectCertificate::parse_pem(std::string_view pem) {
+  const ErrorScope errors;
+  if (pem.size() > max_der_octets) return fail(ErrorCode::invalid_argument, "PEM: over " + std::to_string(max_der_octets) + " octets");
+  const MemoryBio in(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  const X509Certificate cert(in ? PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr) : nullptr);
+  if (!cert) return fail(ErrorCode::invalid_argument, "PEM: no certificate in it");
+  return parse(to_der<i2d_X509>(cert.get()));
+}
+
+std::string certificate_pem(ByteView der) {
+  const MemoryBio out(BIO_new(BIO_s_mem()));
+  CHECK(out && PEM_write_bio(out.get(), PEM_STRING_X509, "", der.data(), static_cast<long>(der.size())) > 0);
+  char* text = nullptr;
+  const long length = BIO_get_mem_data(out.get(), &text);
+  return {text, static_cast<std::size_t>(length)};
 }
 
 Result<void> SubjectCertificate::signed_by(const Certificate& issuer) const {

@@ -142,6 +142,10 @@ Result<SubjectPublicKey> SubjectPublicKey::parse(ByteView spki_der) {
   out.algorithm_ = row->algorithm;
   out.bits_ = EVP_PKEY_get_bits(key);
   out.der_ = to_bytes(spki_der);
+  const unsigned char* octets = nullptr;
+  int length = 0;
+  if (X509_PUBKEY_get0_param(nullptr, &octets, &length, nullptr, info.get()) != 1) return openssl_failure("public key");
+  out.octets_.assign(octets, octets + length);
   return out;
 }
 

@@ -1,4 +1,6 @@
 // Certification requests of software that others wrote (PKCS#10, RFC 2986; challengePassword: RFC 2985 §5.4.1).
+#include <openssl/pem.h>
+
 #include <algorithm>
 #include <array>
 
@@ -103,6 +105,15 @@ Result<SubjectRequest> SubjectRequest::parse(ByteView der) {
   out.names_ = std::move(read.names);
   out.challenge_ = std::move(read.challenge);
   return out;
+}
+
+Result<SubjectRequest> SubjectRequest::parse_pem(std::string_view pem) {
+  const ErrorScope errors;
+  if (pem.size() > max_der_octets) return fail(ErrorCode::invalid_argument, "PEM: over " + std::to_string(max_der_octets) + " octets");
+  const MemoryBio in(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  const X509Request request(in ? PEM_read_bio_X509_REQ(in.get(), nullptr, nullptr, nullptr) : nullptr);
+  if (!request) return fail(ErrorCode::invalid_argument, "PEM: no certificate request in it");
+  return parse(to_der<i2d_X509_REQ>(request.get()));
 }
 
 Result<SubjectRequest> SubjectRequest::parse_unproved(ByteView der) {

@@ -87,7 +87,8 @@ class CertificateRequest {
 
 Result<Bytes> make_request(const PrivateKey& key, const SubjectNames& names);
 
-enum class CertificateUse : std::uint8_t { root_ca, issuing_ca, tls_and_signing, ocsp_signer, encryption };  // key usages of the profiles
+/// Key usages of the profiles. A `standalone_ca` is its own root, and issues to holders of keys itself.
+enum class CertificateUse : std::uint8_t { root_ca, issuing_ca, tls_and_signing, ocsp_signer, standalone_ca, encryption };
 
 /// Where a certificate says its status can be learned (RFC 5280 §4.2.1.13, §4.2.2.1): URLs; an empty one is left out.
 struct StatusPointers {
@@ -108,7 +109,7 @@ struct CertificateTemplate {
   Bytes related{};  // RFC 9763: SHA-256 over the DER of the certificate that this one is related to; empty: none
 };
 
-/// Signs the template. `issuer` absent: self-signed by `issuer_key` (a root).
+/// Signs the template. `issuer` absent: self-signed by `issuer_key` (a root or standalone CA).
 Result<Certificate> issue(const CertificateTemplate& wanted, const Certificate* issuer, const PrivateKey& issuer_key);
 
 /// What the key of a leaf may be used for, as its keyUsage says: a certificate for one is none for the other.
@@ -139,6 +140,7 @@ struct StatusAnswer {
   UnixMs this_update = 0;
   UnixMs next_update = 0;
   UnixMs revoked_at = 0;  // of a revoked certificate; 0: not known
+  int reason = 0;         // of a revoked certificate: CRLReason (RFC 5280 §5.3.1); 0: none is given
 };
 
 /// DER OCSPRequest for one certificate with a nonce (RFC 9654).

@@ -23,10 +23,9 @@ constexpr std::array profiles{
     Profile{CertificateUse::issuing_ca, KU_KEY_CERT_SIGN | KU_CRL_SIGN | KU_DIGITAL_SIGNATURE, true, 0},
     Profile{CertificateUse::tls_and_signing, KU_DIGITAL_SIGNATURE, false, std::nullopt},
     Profile{CertificateUse::ocsp_signer, KU_DIGITAL_SIGNATURE, false, std::nullopt},
+    Profile{CertificateUse::standalone_ca, KU_KEY_CERT_SIGN | KU_CRL_SIGN | KU_DIGITAL_SIGNATURE, true, 0},
     Profile{CertificateUse::encryption, KU_KEY_ENCIPHERMENT | KU_DATA_ENCIPHERMENT | KU_KEY_AGREEMENT, false, std::nullopt},
 };
-// RFC 9935 §5: of an ML-KEM key this usage and no other.
-constexpr std::uint32_t ml_kem_usage = KU_KEY_ENCIPHERMENT;
 
 struct KeyUsageBit {
   std::uint32_t flag;
@@ -34,6 +33,13 @@ struct KeyUsageBit {
 };
 constexpr std::array key_usage_bits{KeyUsageBit{KU_DIGITAL_SIGNATURE, 0}, KeyUsageBit{KU_KEY_ENCIPHERMENT, 2}, KeyUsageBit{KU_DATA_ENCIPHERMENT, 3},
                                     KeyUsageBit{KU_KEY_AGREEMENT, 4},     KeyUsageBit{KU_KEY_CERT_SIGN, 5},    KeyUsageBit{KU_CRL_SIGN, 6}};
+
+/// Of the profile's usages those that the key is fit for: an ML-KEM key enciphers keys and nothing else (RFC 9935 §5), a key on P-384 agrees and does not encipher
+/// (RFC 8813 §3), one on SM2's curve does all (GM/T 0015).
+std::uint32_t usage_for(const Profile& profile, KeyAlgorithm algorithm) {
+  if (profile.use != CertificateUse::encryption || algorithm == KeyAlgorithm::sm2) return profile.key_usage;
+  return algorithm == KeyAlgorithm::ecdsa_p384 ? KU_KEY_AGREEMENT : KU_KEY_ENCIPHERMENT;
+}
 
 std::vector<int> usage_positions(std::uint32_t usage) {
   std::vector<int> out;
@@ -67,9 +73,8 @@ Result<void> check_template(const CertificateTemplate& wanted) {
 
 /// The issuer may sign, and the key is its own.
 Result<void> check_issuer(const CertificateTemplate& wanted, const Certificate* issuer, const PrivateKey& issuer_key, EVP_PKEY* native_key) {
-  if (issuer == nullptr && wanted.use != CertificateUse::root_ca) {
-    return fail(ErrorCode::invalid_argument, "issue: only a root's certificate has no issuer");
-  }
+  const bool own_root = wanted.use == CertificateUse::root_ca || wanted.use == CertificateUse::standalone_ca;
+  if (issuer == nullptr && !own_root) return fail(ErrorCode::invalid_argument, "issue: only a root's certificate has no issuer");
   if (issuer != nullptr) return check_issuing_key(*issuer, issuer_key, native_key);
   ASSIGN_OR_RETURN(const Bytes public_key, public_octets_of(native_key));
   if (wanted.key_algorithm != issuer_key.algorithm || public_key != wanted.public_key) {
@@ -92,7 +97,7 @@ Result<void> add_extensions(X509* cert, const CertificateTemplate& wanted, const
   const auto* profile = std::ranges::find(profiles, wanted.use, &Profile::use);
   if (profile == profiles.end()) return fail(ErrorCode::invalid_argument, "issue: no such certificate use");
   if (profile->is_ca) TRY(add_basic_constraints(cert, *profile));
-  TRY(add_key_usage(cert, usage_positions(signs(wanted.key_algorithm) ? profile->key_usage : ml_kem_usage)));
+  TRY(add_key_usage(cert, usage_positions(usage_for(*profile, wanted.key_algorithm))));
   const bool in_tls = wanted.key_algorithm == KeyAlgorithm::ml_dsa_65 || wanted.key_algorithm == KeyAlgorithm::ml_dsa_87;
   if (profile->use == CertificateUse::ocsp_signer) {
     TRY(add_extended_usage(cert, {NID_OCSP_sign}));

@@ -52,8 +52,10 @@ std::string failed_step(X509_STORE_CTX* context) {
 /// A key that encrypts must not sign as well: its private half was made elsewhere, and may be kept there. RFC 9935 §5: an ML-KEM key enciphers keys and nothing else.
 Result<void> check_encryption_usage(const Certificate& leaf) {
   const std::uint32_t usage = X509_get_key_usage(native(leaf));
-  const bool enciphers = usage != UINT32_MAX && (usage & KU_KEY_ENCIPHERMENT) != 0 && (usage & KU_DIGITAL_SIGNATURE) == 0;
-  if (!enciphers || (!signs(leaf.key_algorithm()) && usage != KU_KEY_ENCIPHERMENT)) {
+  // RFC 8813 §3: a key on P-384 agrees on keys and enciphers none.
+  const std::uint32_t wanted = leaf.key_algorithm() == KeyAlgorithm::ecdsa_p384 ? KU_KEY_AGREEMENT : KU_KEY_ENCIPHERMENT;
+  const bool encrypts = usage != UINT32_MAX && (usage & wanted) != 0 && (usage & KU_DIGITAL_SIGNATURE) == 0;
+  if (!encrypts || (!signs(leaf.key_algorithm()) && usage != KU_KEY_ENCIPHERMENT)) {
     return fail(ErrorCode::denied, leaf.subject() + ": its key is not for encryption alone (keyUsage)");
   }
   return {};

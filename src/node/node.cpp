@@ -85,18 +85,21 @@ Result<void> Node::open_audit() {
   return {};
 }
 
-Result<void> Node::bind_audit_keys() {
+Result<std::optional<Bytes>> Node::bind_audit_keys() {
   const std::filesystem::path file = audit::statement_file(audit_->folder());
   const std::shared_ptr<const net::TlsIdentity> shown = credentials().tls;
   const net::TlsIdentity& tls = *shown;
   const std::vector<audit::LogKey> keys = checkpoints_->signer().keys();
   ASSIGN_OR_RETURN(const std::optional<Bytes> octets, audit::read_small_file(file, audit::statement_octets_max));
+  std::optional<Bytes> before;
   if (octets) {
     const auto known = audit::parse_statement(as_text(*octets));
-    if (known && known->element == identity().uri() && known->keys == keys && known->chain.front().der() == tls.chain.front().der()) return {};
+    if (known && known->element == identity().uri() && known->keys == keys && known->chain.front().der() == tls.chain.front().der()) return before;
+    if (known) before = known->chain.front().serial();
   }
   ASSIGN_OR_RETURN(const audit::KeyStatement statement, audit::make_statement(identity().uri(), clock_.now_ms(), keys, tls.key, tls.chain, *rng_));
-  return audit::replace_file(file, as_bytes(audit::statement_text(statement)), audit::Durability::now);
+  TRY(audit::replace_file(file, as_bytes(audit::statement_text(statement)), audit::Durability::now));
+  return before;
 }
 
 Result<void> Node::enrol(Deadline deadline) {
@@ -111,11 +114,14 @@ Result<void> Node::enrol(Deadline deadline) {
     TRY(store->start_over());
     known.reset();
   }
-  if (!known) {
+  const bool enrols = !known;
+  if (enrols) {
     ASSIGN_OR_RETURN(known, enrol_at_cas(*store, deadline));
   }
   put_in_force(std::move(*known));
-  TRY(bind_audit_keys());
+  ASSIGN_OR_RETURN(const std::optional<Bytes> former, bind_audit_keys());
+  // A renewal that died between its last transaction and its record.
+  if (former && !enrols) TRY(record_renewal(*this, to_hex(*former), {}));
   TRY(make_clients());
   // An operator's commands are over long before a thread of theirs would have something to do. What is in force serves if this fails, which is on record.
   const bool due = renewal_due(credentials().tls->chain.front(), settings_.renew_at_percent, 0) <= clock_.now_ms();
@@ -190,7 +196,8 @@ Result<void> Node::renew(Deadline deadline) {
   if (cas_) TRY(cas_->show(*tls));
   for (const auto& [name, client] : clients_) TRY(client->show(*tls));
   if (net::Server* server = serving_.load(); server != nullptr) TRY(server->show(*tls));
-  return bind_audit_keys();
+  TRY(bind_audit_keys());
+  return {};
 }
 
 void Node::put_in_force(Credentials credentials) {

@@ -94,8 +94,9 @@ class Node {
  private:
   explicit Node(Settings settings);
   Result<void> open_audit();
-  /// Writes the statement that binds the checkpoints' keys to this element's certificate, unless it stands there.
-  Result<void> bind_audit_keys();
+  /// Writes the statement that binds the checkpoints' keys to this element's certificate, unless it stands there. The serial of the certificate that they were bound to
+  /// before, if it was another.
+  Result<std::optional<Bytes>> bind_audit_keys();
   Result<void> make_clients();
   Result<std::unique_ptr<CredentialStore>> open_credentials();
   Result<Credentials> enrol_at_cas(CredentialStore& store, Deadline deadline);

@@ -59,6 +59,16 @@ bool Renewal::wait_until(UnixMs due, const std::stop_token& stopped) {
   return !stopped.stop_requested();
 }
 
+Result<void> record_renewal(Node& node, const std::string& former, const Result<void>& renewed) {
+  const std::string serial = to_hex(node.credentials().tls->chain.front().serial());
+  return node.record({.action = "certificate.renewed",
+                      .outcome = renewed ? audit::Outcome::success : audit::outcome_of(renewed.error().code),
+                      .subject = node.identity().uri(),
+                      .object = serial,
+                      .reason = renewed ? std::string_view(former) : std::string_view(renewed.error().message),
+                      .request_id = ""});
+}
+
 Result<void> renew_on_record(Node& node, Deadline deadline) {
   const std::string former = to_hex(node.credentials().tls->chain.front().serial());
   const Result<void> renewed = node.renew(deadline);
@@ -67,15 +77,10 @@ Result<void> renew_on_record(Node& node, Deadline deadline) {
   if (renewed) {
     log(LogLevel::note, "certificates renewed: {} follows {}", serial, former);
   } else {
-    log(now.not_after() <= node.clock().now_ms() ? LogLevel::error : LogLevel::warning, "certificates not renewed, {} is in force: {}", serial, renewed.error().message);
+    const bool over = now.not_after() <= node.clock().now_ms();
+    log(over ? LogLevel::error : LogLevel::warning, "certificates not renewed, {} is in force: {}", serial, renewed.error().message);
   }
-  const auto recorded = node.record({.action = "certificate.renewed",
-                                      .outcome = renewed ? audit::Outcome::success : audit::outcome_of(renewed.error().code),
-                                      .subject = node.identity().uri(),
-                                      .object = serial,
-                                      .reason = renewed ? std::string_view(former) : std::string_view(renewed.error().message),
-                                      .request_id = ""});
-  if (!recorded) log(LogLevel::error, "audit: {}", recorded.error().message);
+  if (const auto recorded = record_renewal(node, former, renewed); !recorded) log(LogLevel::error, "audit: {}", recorded.error().message);
   return renewed;
 }
 

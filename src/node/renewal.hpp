@@ -21,6 +21,8 @@ UnixMs renewal_due(const crypto::Certificate& certificate, unsigned percent, std
 /// How long to wait after the `failures`-th failed attempt in a row (1, 2 …): from five seconds doubled to an hour, but never so long that a short life passes meanwhile.
 std::chrono::milliseconds renewal_pause(unsigned failures, std::chrono::milliseconds life) noexcept;
 
+/// Puts it on record that what is in force now follows the certificate with this serial, or why nothing does.
+Result<void> record_renewal(Node& node, const std::string& former, const Result<void>& renewed);
 /// One attempt, on record whatever its outcome.
 Result<void> renew_on_record(Node& node, Deadline deadline);
 

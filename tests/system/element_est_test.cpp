@@ -13,7 +13,7 @@ namespace {
 using points::Endpoint;
 using wire::Json;
 
-constexpr std::int64_t lifetime_s = 60;
+constexpr std::int64_t est_lifetime_s = 60;
 
 class ElementEst : public SharedNetwork {
  protected:
@@ -21,7 +21,7 @@ class ElementEst : public SharedNetwork {
     options_.spares = {{.domain = "a", .kind = Kind::kms, .name = "kms-spare"}, {.domain = "core", .kind = Kind::qkm, .name = "qkm-spare"}, {.domain = "core", .kind = Kind::ccs, .name = "ccs-spare"}};
     options_.optics = false;
     options_.status_fresh_ms = 200;
-    options_.element_lifetime_s = lifetime_s;
+    options_.element_lifetime_s = est_lifetime_s;
     SharedNetwork::SetUpTestSuite();
     if (!net().ok()) return;
     for (const char* uid : {"A", "B"}) net().enrol(uid);
@@ -97,12 +97,12 @@ POINT_TEST(ElementEst, X_4, refuses, WhoIsSuspendedAtIam) {
   ASSERT_TRUE(ask("resume"));
 }
 POINT_TEST(ElementEst, X_3, accepts, CasAsksWhetherAnElementMayGoOn) {
-  const auto answer = net().call_json("cas", Endpoint::x3_element, "iam", Json::object({{"identity", "qanat://a/kms/kms-a"}}));
+  const auto answer = net().call_json("cas", Endpoint::x3_identity, "iam", Json::object({{"identity", "qanat://a/kms/kms-a"}}));
   ASSERT_EQ(status_of(answer), 200U);
   EXPECT_EQ(Json::parse(answer->body).value().text("status").value(), "active");
 }
 POINT_TEST(ElementEst, X_3, refuses, OthersThanCas) {
-  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::x3_element, "iam", Json::object({{"identity", "qanat://a/kms/kms-a"}}))), 403U);
+  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::x3_identity, "iam", Json::object({{"identity", "qanat://a/kms/kms-a"}}))), 403U);
 }
 POINT_TEST(ElementEst, Km_1, accepts, ATerminalAsksWhatFollowedItsKmssCertificates) {
   const std::string pinned = to_hex(net().terminal("A").kms().value()->fps.pq);
@@ -129,7 +129,7 @@ TEST_F(ElementEst, EveryElementRenewsItselfInTimeWhileCallsGoOn) {
   UnixMs first_ones_over = 0;
   for (const std::string& element : elements) first_ones_over = std::max(first_ones_over, net().identity_of(element)->chain.front().not_after());
   int calls = 0;
-  const Deadline until = Deadline::after(std::chrono::seconds(3 * lifetime_s));
+  const Deadline until = Deadline::after(std::chrono::seconds(3 * est_lifetime_s));
   while ((!missing().empty() || SystemClock().now_ms() <= first_ones_over) && !until.passed()) {
     const auto pair = net().apply(calls % 2 == 0 ? "A" : "B", calls % 2 == 0 ? "B" : "A");
     EXPECT_TRUE(pair.agree()) << "call " << calls << ": " << pair.reasons();

@@ -18,11 +18,6 @@ Result<std::unique_ptr<TestTerminal>> TestTerminal::open(const app::Network& net
   if (!credentials) return fail(ErrorCode::not_found, uid + " has no credentials");
   TRY(node.install_credentials(*std::move(credentials)));
   out->senders_ = std::make_unique<node::SenderDirectory>(node);
-  out->pin_ = std::make_unique<terminal::KmsPin>(
-      node, *out->store_, *out->senders_, node.settings().peers.at(out->settings_.kms).expected,
-      terminal::KmsCertificates{.classical = delivered.kms_classical, .ml_dsa = delivered.kms_ml_dsa}, [raw = out.get()](const std::string& query, Deadline deadline) {
-        return raw->ask(points::Endpoint::km1_certificates, {}, deadline, query);
-      });
   out->applicant_.emplace(terminal::Applicant{.suite = node.suite(),
                                               .policy_epoch = node.settings().policy_epoch,
                                               .uid = out->settings_.uid,
@@ -34,7 +29,17 @@ Result<std::unique_ptr<TestTerminal>> TestTerminal::open(const app::Network& net
 }
 
 Result<std::shared_ptr<const node::Sender>> TestTerminal::kms() {
-  return pin_->check(Deadline::after(std::chrono::seconds(3)));
+  ASSIGN_OR_RETURN(const auto pin, this->pin());
+  return pin->check(Deadline::after(std::chrono::seconds(3)));
+}
+
+/// As a terminal's process has it: for one call.
+Result<std::unique_ptr<terminal::KmsPin>> TestTerminal::pin() {
+  ASSIGN_OR_RETURN(const auto delivered, store_->delivered());
+  return std::make_unique<terminal::KmsPin>(
+      *node_, *store_, *senders_, node_->settings().peers.at(settings_.kms).expected,
+      terminal::KmsCertificates{.classical = delivered.kms_classical, .ml_dsa = delivered.kms_ml_dsa},
+      [this](const std::string& query, Deadline deadline) { return ask(points::Endpoint::km1_certificates, {}, deadline, query); });
 }
 
 Result<Bytes> TestTerminal::ask(points::Endpoint endpoint, ByteView message, Deadline deadline, const std::string& query) {
@@ -48,15 +53,16 @@ Result<Bytes> TestTerminal::send(points::Endpoint endpoint, ByteView message) {
 }
 
 Result<terminal::WorkingKey> TestTerminal::apply(const terminal::KeyWanted& wanted, Deadline deadline) {
+  ASSIGN_OR_RETURN(const auto pin, this->pin());
   terminal::KeyClient keys({.applicant = *applicant_,
                             .store = *store_,
                             .clock = node_->clock(),
                             .rng = node_->rng(),
                             .send =
                                 [&](points::Endpoint endpoint, ByteView message, Deadline until) {
-                                  return ask(endpoint, message, until, endpoint == points::Endpoint::km1_application ? pin_->query() : "");
+                                  return ask(endpoint, message, until, endpoint == points::Endpoint::km1_application ? pin->query() : "");
                                 },
-                            .check_kms = [&](Deadline) { return kms(); },
+                            .check_kms = [&](Deadline until) { return pin->check(until); },
                             .observe = [](const terminal::CallEvent&) {}});
   std::stop_source stop;
   ASSIGN_OR_RETURN(terminal::WorkingKey key, keys.fetch(wanted, deadline, stop.get_token()));

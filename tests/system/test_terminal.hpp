@@ -43,6 +43,7 @@ class TestTerminal {
 
  private:
   TestTerminal() = default;
+  Result<std::unique_ptr<terminal::KmsPin>> pin();
   Result<Bytes> ask(points::Endpoint endpoint, ByteView message, Deadline deadline, const std::string& query);
   terminal::TerminalSettings settings_;
   std::unique_ptr<node::Node> node_;
@@ -50,7 +51,6 @@ class TestTerminal {
   std::optional<crypto::Decapsulator> encryption_;
   std::unique_ptr<node::SenderDirectory> senders_;
   std::optional<terminal::Applicant> applicant_;
-  std::unique_ptr<terminal::KmsPin> pin_;
   Bytes token_v1_;  // which profile v1 sends itself
 };
 

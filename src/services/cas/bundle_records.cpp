@@ -95,12 +95,15 @@ Result<void> make_room(store::Transaction& transaction, const BundleIntention& i
   return {};
 }
 
-Result<void> add_parts(store::Transaction& transaction, std::int64_t row, const BundleIntention& intention) {
+Result<void> add_parts(store::Transaction& transaction, std::int64_t row, const BundleIntention& intention, UnixMs now) {
   const std::string uri = intention.identity.uri();
   for (const auto& [role, part] : intention.parts) {
+    TRY(Records::check_key(transaction, uri, part.key_hash, now));
     const Bytes hash = part_hash(intention.request_hash, role);
-    TRY(transaction.run("INSERT INTO certificate (serial, branch, identity, request_hash, state, not_before_ms, not_after_ms) VALUES (?, ?, ?, ?, 'intended', ?, ?)",
-                        {ByteView(part.serial), name(branch_of(role)), std::string_view(uri), ByteView(hash), store::column(part.not_before), store::column(part.not_after)}));
+    TRY(transaction.run("INSERT INTO certificate (serial, branch, identity, request_hash, state, not_before_ms, not_after_ms, key_hash)"
+                        " VALUES (?, ?, ?, ?, 'intended', ?, ?, ?)",
+                        {ByteView(part.serial), name(branch_of(role)), std::string_view(uri), ByteView(hash), store::column(part.not_before),
+                         store::column(part.not_after), ByteView(part.key_hash)}));
     TRY(transaction.run("INSERT INTO bundle_member (serial, bundle, role) VALUES (?, ?, ?)", {ByteView(part.serial), row, name(role)}));
   }
   return {};
@@ -133,7 +136,7 @@ Result<std::vector<Bytes>> end_bundle(store::Transaction& transaction, std::int6
                         " WHERE m.bundle = ? AND c.state = 'issued' AND c.revoked_ms IS NULL",
                         {row}, [&](const store::Row& found) { serials.push_back(found.blob(0)); }));
   for (const Bytes& serial : serials) {
-    TRY(transaction.run("UPDATE certificate SET revoked_ms = ? WHERE serial = ?", {store::column(now), ByteView(serial)}));
+    TRY(transaction.run("UPDATE certificate SET revoked_ms = ?, reason = ? WHERE serial = ?", {store::column(now), std::int64_t{superseded}, ByteView(serial)}));
   }
   TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE state = 'intended' AND serial IN (SELECT serial FROM bundle_member WHERE bundle = ?)", {row}));
   return serials;
@@ -171,7 +174,7 @@ Result<Bundle> BundleRecords::begin(const BundleIntention& intention, UnixMs now
     }
     TRY(make_room(transaction, intention, now));
     ASSIGN_OR_RETURN(row, add_bundle(transaction, intention, 0));
-    TRY(add_parts(transaction, row, intention));
+    TRY(add_parts(transaction, row, intention, now));
     return intended(row, 0, intention);
   });
 }
@@ -204,7 +207,7 @@ Result<BundleRecords::Begun> BundleRecords::begin_renewal(const Bundle& former, 
       std::ranges::move(ended, std::back_inserter(out.given_up));
     }
     ASSIGN_OR_RETURN(row, add_bundle(transaction, intention, former.row));
-    TRY(add_parts(transaction, row, intention));
+    TRY(add_parts(transaction, row, intention, now));
     out.bundle = intended(row, former.row, intention);
     return out;
   });
@@ -222,7 +225,7 @@ Result<Bundle> BundleRecords::continue_renewal(const Bundle& former, const Bundl
       const Bundle& begun = other.bundle;
       if (begun.members.contains(BundleRole::ml_dsa_signing)) return fail(ErrorCode::conflict, "this bundle has been renewed by another request");
       if (begun.id.empty()) continue;
-      TRY(add_parts(transaction, begun.row, intention));
+      TRY(add_parts(transaction, begun.row, intention, now));
       ASSIGN_OR_RETURN(std::optional<ReadBundle> out, read(transaction, begun.row));
       return std::move(out->bundle);
     }

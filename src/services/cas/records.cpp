@@ -4,47 +4,21 @@
 #include "services/cas/authority_contexts.hpp"
 #include "services/cas/authority_schema.hpp"
 #include "services/cas/bundle_schema.hpp"
+#include "services/cas/ceis/schema.hpp"
 #include "services/cas/csp/schema.hpp"
 
 namespace qanat::cas {
 namespace {
 
 constexpr std::array migrations{
-    store::Migration{1, R"sql(
-      CREATE TABLE authority (
-        branch TEXT PRIMARY KEY CHECK (branch IN ('ml_dsa', 'classical')),
-        certificate BLOB NOT NULL,   -- DER of the issuing CA
-        sealed_key BLOB NOT NULL     -- its seed or scalar
-      ) STRICT;
-      CREATE TABLE expected (
-        id INTEGER PRIMARY KEY,
-        identity TEXT NOT NULL,
-        fingerprint BLOB NOT NULL UNIQUE,  -- SHA-256 of the proof key: no secret is expected twice
-        sealed_proof_key BLOB NOT NULL,
-        added_ms INTEGER NOT NULL,
-        used_for BLOB                      -- hash of the request that it was spent on
-      ) STRICT;
-      CREATE INDEX expected_identity ON expected (identity);
-      CREATE TABLE certificate (
-        serial BLOB PRIMARY KEY,
-        branch TEXT NOT NULL CHECK (branch IN ('ml_dsa', 'classical')),
-        identity TEXT NOT NULL,
-        request_hash BLOB NOT NULL,
-        state TEXT NOT NULL CHECK (state IN ('intended', 'issued', 'abandoned')),
-        not_before_ms INTEGER NOT NULL,
-        not_after_ms INTEGER NOT NULL,
-        der BLOB,
-        revoked_ms INTEGER,
-        CHECK ((state = 'issued') = (der IS NOT NULL)),
-        UNIQUE (request_hash, branch)
-      ) STRICT;
-      CREATE INDEX certificate_identity ON certificate (identity))sql"},
+    store::Migration{1, first_schema},
     store::Migration{2, status_schema},
     store::Migration{3, authority_schema},
-    store::Migration{4, R"sql(
+    store::Migration{4, enrolment_schema},
+    store::Migration{5, R"sql(
       ALTER TABLE expected ADD COLUMN used_for_classical BLOB;   -- used_for is the request for the ML-DSA certificate's
       ALTER TABLE certificate ADD COLUMN expectation INTEGER)sql"},  // the one-time secret that it was issued for, if it was
-    store::Migration{5, bundle_schema},
+    store::Migration{6, bundle_schema},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }
@@ -60,7 +34,7 @@ Result<std::vector<RecordedRow>> rows_of(store::Transaction& transaction, ByteVi
   TRY(transaction.query(
       "SELECT branch, serial, not_before_ms, not_after_ms, der, state, revoked_ms FROM certificate WHERE request_hash = ? ORDER BY branch DESC", {request_hash},
       [&](const store::Row& row) {
-        const Branch branch = row.text(0) == name(Branch::ml_dsa) ? Branch::ml_dsa : Branch::classical;
+        const Branch branch = branch_named(row.text(0));
         out.push_back({.recorded = {.intention = {.branch = branch,
                                                   .serial = row.blob(1),
                                                   .not_before = static_cast<UnixMs>(row.integer(2)),
@@ -130,9 +104,42 @@ Result<void> make_room(store::Transaction& transaction, const Issuance& issuance
 
 }  // namespace
 
+Bytes key_hash_of(ByteView public_key) { return crypto::digest(crypto::Hash::sha256, public_key); }
+
 Result<std::unique_ptr<Records>> Records::open(const std::filesystem::path& file, crypto::CryptoDevice& device) {
   ASSIGN_OR_RETURN(auto store, store::Store::open(file, migrations));
-  return std::unique_ptr<Records>(new Records(std::move(store), device));
+  std::unique_ptr<Records> out(new Records(std::move(store), device));
+  TRY(out->note_keys());
+  return Result<std::unique_ptr<Records>>(std::move(out));
+}
+
+/// Of certificates that were recorded before their keys were.
+Result<void> Records::note_keys() {
+  return store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    std::vector<std::pair<Bytes, Bytes>> unknown;
+    TRY(transaction.query("SELECT serial, der FROM certificate WHERE state = 'issued' AND key_hash IS NULL", {},
+                          [&](const store::Row& row) { unknown.emplace_back(row.blob(0), row.blob(1)); }));
+    for (const auto& [serial, der] : unknown) {
+      ASSIGN_OR_RETURN(const crypto::Certificate certificate, crypto::Certificate::parse(der));
+      const Bytes hash = key_hash_of(certificate.public_key());
+      TRY(transaction.run("UPDATE certificate SET key_hash = ? WHERE serial = ?", {ByteView(hash), ByteView(serial)}));
+    }
+    return {};
+  });
+}
+
+Result<void> Records::check_key(store::Transaction& transaction, std::string_view identity, ByteView key_hash, UnixMs now) {
+  std::string holder;
+  bool compromised = false;
+  TRY(transaction.query("SELECT identity, reason, revoked_ms, not_after_ms FROM certificate WHERE key_hash = ? AND state != 'abandoned'", {key_hash},
+                        [&](const store::Row& row) {
+                          compromised = compromised || (!row.is_null(1) && row.integer(1) == key_compromise);
+                          const bool live = row.is_null(2) && static_cast<UnixMs>(row.integer(3)) > now;
+                          if (live && row.text(0) != identity) holder = row.text(0);
+                        }));
+  if (compromised) return fail(ErrorCode::denied, "the key was compromised: a certificate takes a new one");
+  if (!holder.empty()) return fail(ErrorCode::denied, "the key is in a certificate of " + holder + ": each has keys of its own");
+  return {};
 }
 
 Result<void> Records::keep_authorities(const Authorities& authorities) {
@@ -201,14 +208,15 @@ Result<std::vector<Recorded>> Records::intend(const Issuance& issuance, UnixMs n
     ASSIGN_OR_RETURN(std::vector<RecordedRow> known, rows_of(transaction, issuance.request_hash));
     if (!known.empty()) return still_good(std::move(known), now);
     TRY(make_room(transaction, issuance, now));
+    for (const Intention& intention : issuance.intentions) TRY(check_key(transaction, issuance.identity.uri(), intention.key_hash, now));
     const std::string uri = issuance.identity.uri();
     std::vector<Recorded> out;
     for (const Intention& intention : issuance.intentions) {
       if (issuance.expectation) TRY(spend(transaction, *issuance.expectation, intention.branch, issuance.request_hash));
-      TRY(transaction.run("INSERT INTO certificate (serial, branch, identity, request_hash, state, not_before_ms, not_after_ms, expectation)"
-                          " VALUES (?, ?, ?, ?, 'intended', ?, ?, ?)",
+      TRY(transaction.run("INSERT INTO certificate (serial, branch, identity, request_hash, state, not_before_ms, not_after_ms, key_hash, expectation)"
+                          " VALUES (?, ?, ?, ?, 'intended', ?, ?, ?, ?)",
                           {ByteView(intention.serial), name(intention.branch), std::string_view(uri), ByteView(issuance.request_hash),
-                           store::column(intention.not_before), store::column(intention.not_after), value_of(issuance.expectation)}));
+                           store::column(intention.not_before), store::column(intention.not_after), ByteView(intention.key_hash), value_of(issuance.expectation)}));
       out.push_back({.intention = intention, .der = {}});
     }
     return out;
@@ -258,6 +266,18 @@ Result<std::vector<Bytes>> Records::revoke(const Identity& identity, UnixMs now)
     // What was meant to be issued and never was must not be completed after the revocation.
     TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE identity = ? AND state = 'intended'", {std::string_view(uri)}));
     return serials;
+  });
+}
+
+Result<bool> Records::revoke_certificate(ByteView serial, int reason, UnixMs now) {
+  return store_->transact([&](store::Transaction& transaction) -> Result<bool> {
+    bool known = false;
+    TRY(transaction.query("SELECT 1 FROM certificate WHERE serial = ? AND state = 'issued'", {serial}, [&](const store::Row&) { known = true; }));
+    if (!known) return fail(ErrorCode::not_found, "certificate " + to_hex(serial) + " was not issued here");
+    ASSIGN_OR_RETURN(const std::int64_t changed,
+                     transaction.run("UPDATE certificate SET revoked_ms = ?, reason = ? WHERE serial = ? AND revoked_ms IS NULL",
+                                     {store::column(now), std::int64_t{reason}, serial}));
+    return changed == 1;
   });
 }
 

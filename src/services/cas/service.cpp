@@ -3,18 +3,16 @@
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "services/cas/ceis/names.hpp"
+#include "services/cas/ceis/register_words.hpp"
+#include "services/cas/device_authority.hpp"
 #include "services/cas/own.hpp"
 #include "wire/base64.hpp"
 #include "wire/signed.hpp"
 
 namespace qanat::cas {
-namespace {
-
 using points::Endpoint;
 
-}  // namespace
-
-CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, std::unique_ptr<Records> records, Authorities authorities)
+CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, Vouch vouch, std::unique_ptr<Records> records, Authorities authorities)
     : node_(node),
       settings_(std::move(settings)),
       records_(std::move(records)),
@@ -22,6 +20,11 @@ CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses
       issuer_(*records_, authorities_, node.rng(), settings_.front.url),
       responder_(*records_, authorities_, settings_.status_lifetime),
       csp_(node, settings_, *records_, authorities_),
+      desk_(node, *records_, authorities_, settings_.front.url, settings_.approval_retry,
+            {.vouch = std::move(vouch),
+             .issued = [this] { csp_.issued(); },
+             .revoked = [this](std::span<const Bytes> serials) { return csp_.revoked(serials); }}),
+      registration_front_(node, desk_),
       element_est_({.node = node,
                     .records = *records_,
                     .authorities = authorities_,
@@ -31,14 +34,34 @@ CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses
                     .issued = [this] { csp_.issued(); }}),
       terminals_(node, settings_, *records_, authorities_, csp_, std::move(witnesses)) {}
 
-Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings) {
-  return open(node, std::move(settings), witnesses_of(node));
+Result<void> CasService::start() {
+  desk_.start();
+  return csp_.start();
 }
 
-Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses) {
+void CasService::stop() {
+  desk_.stop();
+  csp_.stop();
+}
+
+Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings) {
+  return open(node, std::move(settings), witnesses_of(node), vouch_of(node));
+}
+
+Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, Vouch vouch) {
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "cas.db", node.device()));
   ASSIGN_OR_RETURN(Authorities authorities, records->authorities(node.suite()));
-  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(witnesses), std::move(records), std::move(authorities)));
+  ASSIGN_OR_RETURN(const bool made, ensure_device_authority(*records, authorities, node.clock().now_ms(), node.rng()));
+  if (made) {
+    ASSIGN_OR_RETURN(authorities, records->authorities(node.suite()));
+    TRY(node.record({.action = "authority.made",
+                     .outcome = audit::Outcome::success,
+                     .subject = node.identity().uri(),
+                     .object = authorities.devices->certificate.subject(),
+                     .reason = "",
+                     .request_id = ""}));
+  }
+  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(witnesses), std::move(vouch), std::move(records), std::move(authorities)));
   const auto own = [&node, raw = service.get()](OwnRenewal renewal) {
     return own_credentials(node, raw->issuer_, raw->authorities_.ml_dsa, raw->settings_.element_lifetime, renewal);
   };
@@ -59,6 +82,9 @@ std::vector<points::Handler> CasService::handlers() {
   for (points::Handler& one : terminals_.handlers()) out.push_back(std::move(one));
   out.push_back({Endpoint::x5_revoke, [this](const net::Request& request) {
                    return node::recorded(node_, "x-5.revoke", request, [&](node::Deed& deed) { return revoke(request, deed); });
+                 }});
+  out.push_back({Endpoint::x5_registration, [this](const net::Request& request) {
+                   return node::recorded(node_, "x-5.registration", request, [&](node::Deed& deed) { return registration_front_.answer(request, deed); });
                  }});
   for (const Endpoint endpoint : {Endpoint::cq1_status, Endpoint::cq2_status, Endpoint::cq3_status, Endpoint::x4_status}) {
     out.push_back({endpoint, [this](const net::Request& request) { return status(request); }});
@@ -94,7 +120,7 @@ Result<net::Response> CasService::status(const net::Request& request) const {
 /// `branch=ml_dsa&list=full`: the names of csp/places.hpp.
 Result<net::Response> CasService::list(const net::Request& request) const {
   const std::string_view query = request.query;
-  for (const Branch branch : all_branches) {
+  for (const Branch branch : authorities_.branches()) {
     const std::string beginning = "branch=" + std::string(name(branch)) + "&list=";
     if (!query.starts_with(beginning)) continue;
     const auto found = csp_.list(branch, query.substr(beginning.size()));

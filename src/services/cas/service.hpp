@@ -7,6 +7,7 @@
 #include "node/recorded.hpp"
 #include "services/cas/ceis/element_est.hpp"
 #include "services/cas/ceis/issuer.hpp"
+#include "services/cas/ceis/registration_front.hpp"
 #include "services/cas/ceis/terminal_desk.hpp"
 #include "services/cas/csp/csp.hpp"
 #include "services/cas/csp/responder.hpp"
@@ -19,17 +20,20 @@ class CasService {
   /// Reads the issuing CAs from cas.db, issues CAS's own certificate if it has none, and hands it to the node.
   static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings);
   /// The same with the answers of IAM and CMSP from elsewhere than the network.
-  static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses);
+  static Result<std::unique_ptr<CasService>> open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, Vouch vouch);
 
   std::vector<points::Handler> handlers();
 
   /// Begins what CSP does in the background: lists, the listener for everybody, the directory, notices.
-  Result<void> start() { return csp_.start(); }
-  void stop() { csp_.stop(); }
+  Result<void> start();
+  void stop();
   [[nodiscard]] Csp& csp() noexcept { return csp_; }
+  /// Where the enrolment protocols bring what software of others asks for.
+  [[nodiscard]] FrontDesk& desk() noexcept { return desk_; }
+  [[nodiscard]] const Authorities& authorities() const noexcept { return authorities_; }
 
  private:
-  CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, std::unique_ptr<Records> records, Authorities authorities);
+  CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, Vouch vouch, std::unique_ptr<Records> records, Authorities authorities);
 
   Result<net::Response> revoke(const net::Request& request, node::Deed& deed);
   [[nodiscard]] Result<net::Response> status(const net::Request& request) const;
@@ -43,6 +47,8 @@ class CasService {
   Issuer issuer_;
   Responder responder_;
   Csp csp_;
+  FrontDesk desk_;
+  RegistrationFront registration_front_;
   ElementEst element_est_;
   TerminalDesk terminals_;
 };

@@ -5,9 +5,8 @@
 namespace qanat::cas {
 namespace {
 
-constexpr std::int64_t lifetime_max_s = 10LL * 365 * 86400;  // that of the issuing CAs
+constexpr std::int64_t retry_max_s = 86'400;
 constexpr std::int64_t status_max_s = 7LL * 86400;
-constexpr std::int64_t responder_max_s = 90LL * 86400;
 constexpr std::size_t url_octets_max = 200;  // with the paths of csp/places.hpp behind it, within what a certificate's extension takes (256)
 
 std::chrono::seconds span(node::Config& table, std::string_view key, std::int64_t max, std::chrono::seconds absent) {
@@ -55,13 +54,14 @@ DirectorySettings read_directory(node::Config table) {
 CasSettings CasSettings::read(node::Config& config) {
   CasSettings out;
   node::Config table = config.table("cas");
-  out.element_lifetime = span(table, "element_lifetime_s", lifetime_max_s, out.element_lifetime);
-  out.terminal_lifetime = span(table, "terminal_lifetime_s", lifetime_max_s, out.terminal_lifetime);
+  out.element_lifetime = span(table, "element_lifetime_s", profile("element").lifetime_max.count(), out.element_lifetime);
+  out.terminal_lifetime = span(table, "terminal_lifetime_s", profile("terminal-signing").lifetime_max.count(), out.terminal_lifetime);
   out.status_lifetime = span(table, "status_lifetime_s", status_max_s, out.status_lifetime);
   out.presigned_lifetime = span(table, "presigned_lifetime_s", status_max_s, out.presigned_lifetime);
   out.presigned_max = static_cast<std::size_t>(table.integer("presigned_max", 0, 1'000'000, static_cast<std::int64_t>(out.presigned_max)));
-  out.responder_lifetime = span(table, "responder_lifetime_s", responder_max_s, out.responder_lifetime);
+  out.responder_lifetime = span(table, "responder_lifetime_s", profile("ocsp-signer").lifetime_max.count(), out.responder_lifetime);
   out.crl_lifetime = span(table, "crl_lifetime_s", status_max_s, out.crl_lifetime);
+  out.approval_retry = span(table, "approval_retry_s", retry_max_s, out.approval_retry);
   out.front = read_front(table.table("listener"));
   out.directory = read_directory(table.table("directory"));
   return out;

@@ -140,7 +140,7 @@ Result<void> IamService::tell_revoked(store::Transaction& transaction, const Uid
 
 std::vector<points::Handler> IamService::handlers() {
   std::vector<points::Handler> out{recorded_handler(desk_, *this, Endpoint::x3_enrolment, "x-3.enrolment", &IamService::enrolment),
-                                   recorded_handler(desk_, *this, Endpoint::x3_element, "x-3.element", &IamService::element),
+                                   recorded_handler(desk_, *this, Endpoint::x3_identity, "x-3.identity", &IamService::identity),
                                    recorded_handler(desk_, *this, Endpoint::x5_subscriber, "x-5.subscriber", &IamService::administer),
                                    recorded_handler(desk_, *this, Endpoint::id1_subscriber, "id-1.subscriber", &IamService::look_up),
                                    recorded_handler(desk_, *this, Endpoint::pm1_token, "pm-1.token", &IamService::token)};
@@ -165,15 +165,22 @@ Result<net::Response> IamService::enrolment(const net::Request& request, node::D
   return node::json_response(describe(subscriber));
 }
 
-/// The standing of who bears a name, for the one who issues certificates in it.
-Result<net::Response> IamService::element(const net::Request& request, node::Deed& deed) {
+/// Whether CAS may certify a subject is CAS's to say; this is what the register holds of it: by uid, or by the name that its certificates bear.
+Result<net::Response> IamService::identity(const net::Request& request, node::Deed& deed) {
   ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
-  TRY(json.only({"identity"}));
+  TRY(json.only({"uid", "identity"}));
+  if (json.has("uid") == json.has("identity")) return fail(ErrorCode::invalid_argument, "either uid or identity");
+  if (json.has("uid")) {
+    ASSIGN_OR_RETURN(const Uid uid, read_uid(json));
+    deed.object = uid.text();
+    ASSIGN_OR_RETURN(const IdentityRecord record, identities_.find(uid));
+    return node::json_response(outline(record));
+  }
   ASSIGN_OR_RETURN(const std::string uri, json.text("identity"));
-  ASSIGN_OR_RETURN(const Identity identity, Identity::parse_uri(uri));
-  deed.object = identity.uri();
-  ASSIGN_OR_RETURN(const IdentityRecord record, identities_.find(identity));
-  return node::json_response(wire::Json::object({{"identity", identity.uri()}, {"status", name(record.standing)}}));
+  ASSIGN_OR_RETURN(const Identity named, Identity::parse_uri(uri));
+  deed.object = named.uri();
+  ASSIGN_OR_RETURN(const IdentityRecord record, identities_.find(named));
+  return node::json_response(outline(record));
 }
 
 Result<net::Response> IamService::administer(const net::Request& request, node::Deed& deed) {

@@ -84,7 +84,12 @@ class CasFixture : public testing::Test {
                                   if (iam_refuses_) return fail(*iam_refuses_);
                                   return {};
                                 }};
-    service_ = must(CasService::open(*node_, settings, std::move(witnesses)));
+    const auto vouch = [this](const Uid& subject, Deadline, const std::string&) -> Result<void> {
+      if (iam_refuses_) return fail(*iam_refuses_);
+      if (suspended_ == subject.text()) return fail(ErrorCode::denied, "'" + subject.text() + "' is suspended in IAM's register");
+      return {};
+    };
+    service_ = must(CasService::open(*node_, settings, std::move(witnesses), vouch));
   }
 
   /// 64 hexadecimal digits that depend on the identity and the generation of the secret.
@@ -144,6 +149,7 @@ class CasFixture : public testing::Test {
   std::optional<Error> cmsp_refuses_;
   std::vector<std::string> vouched_;  // what CMSP was asked
   Attested attested_{.uid = Uid(), .number = Number("+8613800000001"), .home_kms = ElementName("kms-a"), .domain = "a", .device = Kind::app1};
+  std::string suspended_;  // a uid
   int attestations_ = 0;
   std::unique_ptr<node::Node> node_;
   std::unique_ptr<CasService> service_;

@@ -127,6 +127,18 @@ TEST(SubjectRequestTest, Sm2RequestHoldsWithTheStandardIdAndWithTheEmptyOneAlone
   expect_error(SubjectRequest::parse(openssl.request("-sigopt distid:somebody")), ErrorCode::denied, "signature does not hold");
 }
 
+TEST(SubjectRequestTest, APemTextIsReadToo) {
+  const Program openssl;
+  openssl.key("-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+  const Bytes der = openssl.request("");
+  const std::string pem = openssl.run("req -inform DER -outform PEM -in " + openssl.path("request"));
+  const auto request = SubjectRequest::parse_pem(pem);
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_EQ(request->der(), der);
+  expect_error(SubjectRequest::parse_pem("nothing"), ErrorCode::invalid_argument, "no certificate request");
+  expect_error(SubjectRequest::parse_pem(std::string(65 * 1024, ' ') + pem), ErrorCode::invalid_argument, "over 65536");
+}
+
 TEST(SubjectRequestTest, Sha1IsDenied) {
   const Program openssl;
   openssl.key("-algorithm RSA -pkeyopt rsa_keygen_bits:2048");
@@ -367,6 +379,10 @@ TEST_F(IssueOneTest, CertificatesOfElementsAreReadToo) {
   const auto authority = SubjectCertificate::parse(h.issuing.der());
   ASSERT_TRUE(authority) << authority.error().message;
   EXPECT_TRUE(authority->is_ca());
+  EXPECT_EQ(certificate_pem(h.leaf.der()), h.leaf.pem());
+  EXPECT_EQ(SubjectCertificate::parse_pem("some words\n" + h.leaf.pem() + h.issuing.pem())->der(), h.leaf.der());
+  expect_error(SubjectCertificate::parse_pem("no certificate"), ErrorCode::invalid_argument, "no certificate in it");
+  expect_error(SubjectCertificate::parse_pem(std::string(65 * 1024, ' ') + h.leaf.pem()), ErrorCode::invalid_argument, "over 65536 octets");
 }
 
 }  // namespace

@@ -96,7 +96,7 @@ void until_it_changes(Call call) {
 
 TEST(ShowTest, OpenConnectionEndsWithItsCallersCertificate) {
   Element element;
-  const UnixMs end = now_ms() + 700;
+  const UnixMs end = now_ms() + 2000;
   const auto client = element.client(pki().leaf_until(Kind::kms, "kms-a", end));
   Result<Response> last = client->call(get("/who"), soon());
   ASSERT_TRUE(last && last->status == 200);
@@ -104,14 +104,14 @@ TEST(ShowTest, OpenConnectionEndsWithItsCallersCertificate) {
     last = client->call(get("/who"), soon());
     return last && last->status == 200;
   });
-  EXPECT_GE(now_ms(), end / 1000 * 1000) << "certificates count seconds";
+  EXPECT_GE(now_ms(), end / 1000 * 1000) << "certificates count whole seconds";
   ASSERT_TRUE(last) << last.error().message;
   EXPECT_EQ(last->status, 403U);
   element.refusals.wait_for("has expired since the connection was opened");
 }
 
 TEST(ShowTest, KeptConnectionToAServerWhoseCertificateExpiredIsNotUsed) {
-  const UnixMs end = now_ms() + 700;
+  const UnixMs end = now_ms() + 2000;
   const Element element({.identity = pki().leaf_until(Kind::qkm, "qkm-a", end)});
   const auto client = element.kms_client();
   Result<Response> last = client->call(get("/who"), soon());

@@ -11,14 +11,14 @@ namespace {
 using test::must;
 using test::refusal;
 
-const Identity kms_a = test::identity("qanat://a/kms/kms-a");
-const Identity qkm_a = test::identity("qanat://a/qkm/qkm-a");
+const Identity renewing_kms = test::identity("qanat://a/kms/kms-a");
+const Identity renewing_qkm = test::identity("qanat://a/qkm/qkm-a");
 
 crypto::SubjectNames names_of(const Identity& who) { return {.common_name = who.name, .element = who, .number = {}, .dns = {}}; }
 
 TEST(RenewalTimeTest, TwoThirdsOfALifeAndALittleByChance) {
   test::TrustedNetwork network;
-  const crypto::Certificate certificate = network.credentials(qkm_a).tls->chain.front();  // lives for two days
+  const crypto::Certificate certificate = network.credentials(renewing_qkm).tls->chain.front();  // lives for two days
   const UnixMs life = certificate.not_after() - certificate.not_before();
   const UnixMs earliest = renewal_due(certificate, 67, 0);
   const UnixMs latest = renewal_due(certificate, 67, 255);
@@ -69,12 +69,12 @@ class CredentialStoreTest : public testing::TestWithParam<crypto::SuiteId> {
 };
 
 TEST_P(CredentialStoreTest, NextKeysStandBesideThoseInForceUntilTheirCertificatesAreThere) {
-  enrol(kms_a);
+  enrol(renewing_kms);
   const Credentials before = load();
-  const auto requests = must(store_->prepare_next(names_of(kms_a), true));
+  const auto requests = must(store_->prepare_next(names_of(renewing_kms), true));
   open();
   EXPECT_EQ(load().tls->chain.front().der(), before.tls->chain.front().der());
-  const auto again = must(store_->prepare_next(names_of(kms_a), true));
+  const auto again = must(store_->prepare_next(names_of(renewing_kms), true));
   EXPECT_EQ(again.ml_dsa, requests.ml_dsa) << "after a crash the same requests";
   EXPECT_EQ(again.classical, requests.classical);
   must(store_->finish_next(chain(requests.ml_dsa), chain(requests.classical)));
@@ -84,15 +84,15 @@ TEST_P(CredentialStoreTest, NextKeysStandBesideThoseInForceUntilTheirCertificate
   EXPECT_EQ(after.messages->classical.public_key(), must(crypto::CertificateRequest::parse(requests.classical)).public_key());
   EXPECT_EQ(must(crypto::public_octets(after.tls->key)), after.tls->chain.front().public_key());
   EXPECT_EQ(after.messages->signer.verifying_key().ml_dsa, after.messages->ml_dsa.public_key());
-  EXPECT_NE(must(store_->prepare_next(names_of(kms_a), true)).ml_dsa, requests.ml_dsa) << "the next renewal has keys of its own";
+  EXPECT_NE(must(store_->prepare_next(names_of(renewing_kms), true)).ml_dsa, requests.ml_dsa) << "the next renewal has keys of its own";
 }
 
 TEST_P(CredentialStoreTest, FormerKeysSignTheirSuccessorsOneAfterTheOther) {
-  enrol(kms_a);
+  enrol(renewing_kms);
   std::vector<Credentials> each{load()};
   EXPECT_TRUE(each[0].successions->empty());
   for (int i = 0; i < 2; ++i) {
-    renew(kms_a);
+    renew(renewing_kms);
     each.push_back(load());
   }
   const std::vector<wire::Succession>& links = *each.back().successions;
@@ -107,27 +107,27 @@ TEST_P(CredentialStoreTest, FormerKeysSignTheirSuccessorsOneAfterTheOther) {
 }
 
 TEST_P(CredentialStoreTest, OnlyTheLatestSuccessionsAreKept) {
-  enrol(kms_a);
-  for (std::size_t i = 0; i < wire::succession_links_max + 2; ++i) renew(kms_a);
+  enrol(renewing_kms);
+  for (std::size_t i = 0; i < wire::succession_links_max + 2; ++i) renew(renewing_kms);
   const Credentials now = load();
   EXPECT_EQ(now.successions->size(), wire::succession_links_max);
   EXPECT_EQ(now.successions->back().ml_dsa, now.messages->ml_dsa.der());
 }
 
 TEST_P(CredentialStoreTest, WhoSignsNoMessagesHasNoSuccessions) {
-  enrol(qkm_a);
+  enrol(renewing_qkm);
   const Credentials before = load();
-  renew(qkm_a);
+  renew(renewing_qkm);
   EXPECT_NE(load().tls->chain.front().public_key(), before.tls->chain.front().public_key());
   EXPECT_EQ(load().messages, nullptr);
   EXPECT_TRUE(load().successions->empty());
 }
 
 TEST_P(CredentialStoreTest, CertificatesOverOtherKeysAreNotTaken) {
-  enrol(kms_a);
+  enrol(renewing_kms);
   const Credentials before = load();
   EXPECT_EQ(refusal(store_->finish_next(before.tls->chain, {before.messages->classical})), ErrorCode::conflict) << "no keys wait";
-  const auto requests = must(store_->prepare_next(names_of(kms_a), true));
+  const auto requests = must(store_->prepare_next(names_of(renewing_kms), true));
   EXPECT_EQ(refusal(store_->finish_next(before.tls->chain, chain(requests.classical))), ErrorCode::denied);
   EXPECT_EQ(refusal(store_->finish_next(chain(requests.ml_dsa), {before.messages->classical})), ErrorCode::denied);
   EXPECT_EQ(refusal(store_->finish_next(chain(requests.ml_dsa), {})), ErrorCode::invalid_argument);
@@ -135,21 +135,21 @@ TEST_P(CredentialStoreTest, CertificatesOverOtherKeysAreNotTaken) {
 }
 
 TEST_P(CredentialStoreTest, KeysThatAreGivenUpGiveWayToOthers) {
-  enrol(kms_a);
-  const auto first = must(store_->prepare_next(names_of(kms_a), true));
+  enrol(renewing_kms);
+  const auto first = must(store_->prepare_next(names_of(renewing_kms), true));
   must(store_->drop_next());
-  EXPECT_NE(must(store_->prepare_next(names_of(kms_a), true)).ml_dsa, first.ml_dsa);
+  EXPECT_NE(must(store_->prepare_next(names_of(renewing_kms), true)).ml_dsa, first.ml_dsa);
   EXPECT_EQ(refusal(store_->finish_next(chain(first.ml_dsa), chain(first.classical))), ErrorCode::denied);
 }
 
 TEST_P(CredentialStoreTest, WhoStartsOverHasNothingLeftButItsAuditKeys) {
-  enrol(kms_a);
-  renew(kms_a);
+  enrol(renewing_kms);
+  renew(renewing_kms);
   const auto audit_keys = must(store_->audit_signer("kms-a")).keys();
   must(store_->start_over());
   EXPECT_FALSE(must(store_->load()));
   EXPECT_EQ(must(store_->audit_signer("kms-a")).keys(), audit_keys);
-  enrol(kms_a);
+  enrol(renewing_kms);
   EXPECT_TRUE(load().successions->empty()) << "what comes now follows nothing";
 }
 

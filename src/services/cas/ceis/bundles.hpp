@@ -6,6 +6,7 @@
 
 #include "crypto/random.hpp"
 #include "services/cas/bundle_records.hpp"
+#include "services/cas/ceis/lint.hpp"
 
 namespace qanat::cas {
 
@@ -38,7 +39,8 @@ class BundleIssuer {
   Result<Bundle> continue_renewal(const Bundle& former, const BundleOrder& order, UnixMs now);
 
  private:
-  BundleIntention intention_of(const BundleOrder& order, UnixMs now);
+  Result<BundleIntention> intention_of(const BundleOrder& order, UnixMs now);
+  [[nodiscard]] Draft draft_of(const BundleOrder& order, BundleRole role, const BundleMember& member) const;
   Result<Bundle> finish(const BundleOrder& order, Bundle intended);
   Result<crypto::Certificate> sign(const BundleOrder& order, BundleRole role, const BundleMember& member, const std::map<BundleRole, Bytes>& signed_before) const;
 

@@ -13,7 +13,7 @@
 
 namespace qanat::cas {
 
-enum class Protocol : std::uint8_t { est, acme, cmp, scep };
+enum class Protocol : std::uint8_t { est, acme, cmp, scep, by_hand };  // by_hand: an operator brings the request
 std::string_view name(Protocol protocol) noexcept;
 
 /// Whether the asker has the private key.

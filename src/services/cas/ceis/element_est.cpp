@@ -24,16 +24,16 @@ constexpr std::array ca_rows{EstRow{Endpoint::ce1_cacerts, "ce-1.cacerts"}, EstR
                              EstRow{Endpoint::ce2_cacerts, "ce-2.cacerts"}};
 
 /// A request before its names are held against who asks.
-struct Asked {
+struct ElementAsked {
   crypto::CertificateRequest request;
   Branch branch{};
 };
 
-Result<Asked> read_request(ByteView body, const crypto::Suite& suite) {
+Result<ElementAsked> read_request(ByteView body, const crypto::Suite& suite) {
   ASSIGN_OR_RETURN(const Bytes der, wire::parse_est_body(body));
   ASSIGN_OR_RETURN(crypto::CertificateRequest request, crypto::CertificateRequest::parse(der));
   for (const Branch branch : all_branches) {
-    if (request.key_algorithm() == key_algorithm(suite, branch)) return Asked{.request = std::move(request), .branch = branch};
+    if (request.key_algorithm() == key_algorithm(suite, branch)) return ElementAsked{.request = std::move(request), .branch = branch};
   }
   return fail(ErrorCode::denied, "a request over a key of algorithm " + std::string(crypto::name(request.key_algorithm())) + ", which is not of suite " + std::string(suite.name));
 }
@@ -43,6 +43,8 @@ Result<void> check_branch(const Identity& identity, Branch branch) {
   if (branch == Branch::ml_dsa || node::signs_messages(identity.kind)) return {};
   return fail(ErrorCode::denied, identity.uri() + " gets no classical certificate");
 }
+
+const Profile& profile_of(const Identity& identity) { return profile(identity.kind == Kind::op ? "operator" : "element"); }
 
 /// The one-time secret of this identity that the password is.
 Result<Expectation> find_expectation(std::vector<Expectation> expectations, const Identity& identity, const Secret& password) {
@@ -60,18 +62,6 @@ Bytes enrolment_hash(const Expectation& expectation, const crypto::CertificateRe
 }
 
 }  // namespace
-
-ElementStanding standing_of(node::Node& node) {
-  return [&node](const Identity& element, Deadline deadline, const std::string& request_id) -> Result<void> {
-    ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
-    const auto answer = node.call_json(Endpoint::x3_element, iam, wire::Json::object({{"identity", element.uri()}}), deadline, request_id);
-    if (!answer && answer.error().code == ErrorCode::not_found) return fail(ErrorCode::denied, element.uri() + " is not in IAM's register");
-    if (!answer) return fail(answer.error());
-    ASSIGN_OR_RETURN(const std::string status, answer->text("status"));
-    if (status != "active") return fail(ErrorCode::denied, element.uri() + " is " + status + " in IAM's register");
-    return {};
-  };
-}
 
 std::vector<points::Handler> ElementEst::handlers() {
   std::vector<points::Handler> out;
@@ -94,7 +84,7 @@ std::vector<points::Handler> ElementEst::handlers() {
 Result<net::Response> ElementEst::enrol(Endpoint endpoint, const net::Request& request, node::Deed& deed) {
   if (!request.authorization) return fail(ErrorCode::unauthenticated, "the enrolment secret is missing (HTTP Basic)");
   ASSIGN_OR_RETURN(const wire::BasicCredentials credentials, wire::parse_basic_authorization(*request.authorization));
-  ASSIGN_OR_RETURN(Asked asked, read_request(request.body, parts_.node.suite()));
+  ASSIGN_OR_RETURN(ElementAsked asked, read_request(request.body, parts_.node.suite()));
   const std::optional<Identity>& named = asked.request.names().element;
   if (!named) return fail(ErrorCode::denied, "the request asks for no element's name");
   const Identity& identity = *named;
@@ -113,7 +103,7 @@ Result<net::Response> ElementEst::enrol(Endpoint endpoint, const net::Request& r
   if (!used_for.empty() && used_for != request_hash) {
     return fail(ErrorCode::conflict, "the enrolment secret of " + identity.uri() + " was used for another request");
   }
-  Order order{.names = element_names(identity), .request_hash = std::move(request_hash), .expectation = expectation.id, .overlap = Overlap::refused, .lifetime = parts_.lifetime, .ml_dsa = {}, .classical = {}};
+  Order order{.names = element_names(identity), .request_hash = std::move(request_hash), .expectation = expectation.id, .overlap = Overlap::refused, .lifetime = parts_.lifetime, .profile = &profile_of(identity), .ml_dsa = {}, .classical = {}};
   (asked.branch == Branch::ml_dsa ? order.ml_dsa : order.classical) = std::move(asked.request);
   return issue(std::move(order), asked.branch, deed);
 }
@@ -122,7 +112,7 @@ Result<net::Response> ElementEst::renew(const net::Request& request, node::Deed&
   // The listener has let nobody in without a certificate that is good now and names this element.
   const Identity& identity = *request.peer.identity;
   deed.object = identity.uri();
-  ASSIGN_OR_RETURN(Asked asked, read_request(request.body, parts_.node.suite()));
+  ASSIGN_OR_RETURN(ElementAsked asked, read_request(request.body, parts_.node.suite()));
   TRY(check_branch(identity, asked.branch));
   // RFC 7030 §4.2.2: the names of a renewal are those of the certificate in force.
   TRY(check_names(asked.request, element_names(identity)));
@@ -136,7 +126,7 @@ Result<net::Response> ElementEst::renew(const net::Request& request, node::Deed&
     }
     TRY(parts_.standing(identity, request.deadline, request.request_id));
   }
-  Order order{.names = element_names(identity), .request_hash = std::move(request_hash), .expectation = std::nullopt, .overlap = Overlap::renewal, .lifetime = parts_.lifetime, .ml_dsa = {}, .classical = {}};
+  Order order{.names = element_names(identity), .request_hash = std::move(request_hash), .expectation = std::nullopt, .overlap = Overlap::renewal, .lifetime = parts_.lifetime, .profile = &profile_of(identity), .ml_dsa = {}, .classical = {}};
   (asked.branch == Branch::ml_dsa ? order.ml_dsa : order.classical) = std::move(asked.request);
   return issue(std::move(order), asked.branch, deed);
 }

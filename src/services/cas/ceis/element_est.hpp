@@ -14,8 +14,6 @@ namespace qanat::cas {
 
 /// Whether an element may go on: `denied` if not. Asked at each renewal.
 using ElementStanding = std::function<Result<void>(const Identity& element, Deadline deadline, const std::string& request_id)>;
-/// What IAM's register says.
-ElementStanding standing_of(node::Node& node);
 
 class ElementEst {
  public:

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "crypto/random.hpp"
+#include "services/cas/ceis/profiles.hpp"
 #include "services/cas/records.hpp"
 
 namespace qanat::cas {
@@ -21,7 +22,8 @@ struct Order {
   Bytes request_hash;
   std::optional<std::int64_t> expectation;
   Overlap overlap = Overlap::refused;
-  std::chrono::milliseconds lifetime{};
+  std::chrono::milliseconds lifetime{};  // at most that of the profile
+  const Profile* profile = &cas::profile("element");
   std::optional<crypto::CertificateRequest> ml_dsa;
   std::optional<crypto::CertificateRequest> classical;
   [[nodiscard]] const std::optional<crypto::CertificateRequest>& of(Branch branch) const noexcept { return branch == Branch::ml_dsa ? ml_dsa : classical; }
@@ -50,6 +52,9 @@ class Issuer {
   crypto::Rng& rng_;
   const std::string status_url_;
 };
+
+/// What a certificate from now on holds, within the issuer's own life.
+Intention intention_under(Branch branch, const crypto::Certificate& issuer, std::chrono::milliseconds lifetime, UnixMs now, crypto::Rng& rng);
 
 /// A fresh serial: 16 octets, the first bit clear and the second set, so that every serial is positive and equally long in DER.
 Bytes draw_serial(crypto::Rng& rng);

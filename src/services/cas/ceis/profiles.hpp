@@ -16,6 +16,7 @@ enum class Naming : std::uint8_t {
   element,     // URI:qanat://…, nothing else (issuer.hpp)
   terminal,    // the same with tel: (issuer.hpp)
   registered,  // common name and DNS names that the registration allows
+  own,         // CAS's own: a common name alone
 };
 
 struct Profile {
@@ -34,5 +35,16 @@ struct Profile {
 std::span<const Profile> all_profiles() noexcept;
 /// nullptr if there is none of that name.
 const Profile* find_profile(std::string_view name) noexcept;
+/// One that this program has.
+const Profile& profile(std::string_view name) noexcept;
+
+/// True if the profile takes keys of this algorithm.
+bool takes(const Profile& profile, crypto::SubjectAlgorithm algorithm) noexcept;
+/// What a certificate of this profile with such a key says that it may be used for: of the profile's usages those that the key is fit for.
+crypto::KeyUsages usages_of(const Profile& profile, crypto::SubjectAlgorithm algorithm) noexcept;
+/// Classical keys of elements and terminals sign messages alone: of theirs no certificate says TLS.
+std::span<const crypto::ExtendedUsage> extended_of(const Profile& profile, crypto::SubjectAlgorithm algorithm) noexcept;
+/// The length of life of a certificate that was asked for with `wanted`: at most the profile's.
+std::chrono::seconds lifetime_within(const Profile& profile, std::chrono::seconds wanted) noexcept;
 
 }  // namespace qanat::cas

@@ -5,6 +5,7 @@
 #include "node/crash_point.hpp"
 #include "node/subscriber.hpp"
 #include "services/cas/ceis/names.hpp"
+#include "services/cas/ceis/register_words.hpp"
 #include "wire/base64.hpp"
 #include "wire/est.hpp"
 

@@ -46,6 +46,7 @@ class Csp {
 
   node::Node& node_;
   const CasSettings settings_;
+  const Authorities& authorities_;
   StatusRecords records_;
   Delegates delegates_;
   RevocationLists lists_;

@@ -135,7 +135,7 @@ net::ForeignResponse StatusFront::response(const StatusDesk::Reply& reply, Cachi
 
 net::ForeignResponse StatusFront::list(const std::string& file, std::string_view if_none_match) const {
   const std::string path = "/crl/" + file;
-  for (const Branch branch : all_branches) {
+  for (const Branch branch : authorities_.branches()) {
     const std::string stem = list_path(branch, full_scope);
     std::string scope(full_scope);
     if (path != stem) {
@@ -153,7 +153,7 @@ net::ForeignResponse StatusFront::list(const std::string& file, std::string_view
 }
 
 net::ForeignResponse StatusFront::ca_certificate(const std::string& file) const {
-  for (const Branch branch : all_branches) {
+  for (const Branch branch : authorities_.branches()) {
     if ("/ca/" + file != ca_path(branch)) continue;
     const crypto::Certificate& certificate = authorities_.of(branch).certificate;
     const UnixMs now = clock_.now_ms();
