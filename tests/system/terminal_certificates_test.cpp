@@ -1,10 +1,13 @@
 // The certificates of terminals in a running network: what is issued, as other software reads it, who must have agreed, and what becomes of them.
 #include <fstream>
 
+#include "commands.hpp"
 #include "crypto/certificate_bundle.hpp"
+#include "crypto/x509_pkcs7.hpp"
 #include "point_test.hpp"
 #include "program.hpp"
 #include "test_network.hpp"
+#include "wire/est.hpp"
 
 namespace qanat::test {
 namespace {
@@ -53,6 +56,45 @@ class TerminalCertificates : public SharedNetwork {
   [[nodiscard]] std::string file_of(const crypto::Certificate& certificate, const std::string& name) const {
     std::ofstream(folder_ / name) << certificate.pem();
     return (folder_ / name).string();
+  }
+  /// A terminal's own process; the value is its result.
+  Result<Json> terminal(const std::string& command, const std::string& uid) const {
+    const Outcome outcome = run_program("terminal " + command + " --config " + net().network().config_of(uid).string(), folder_);
+    if (outcome.code != 0) return fail(ErrorCode::unavailable, outcome.error);
+    const auto last = Json::parse(std::string_view(outcome.out).substr(outcome.out.rfind('{', outcome.out.rfind("\"event\":\"result\""))));
+    return last ? last->at("result") : last;
+  }
+  /// A whole call between the processes of two terminals of domain a.
+  Result<Json> call(const std::string& from, const std::string& to) {
+    app::CallOptions options;
+    options.folder = net().network().folder();
+    options.from = from;
+    options.to = to;
+    options.out = folder_ / "call";
+    options.caller_wav = QANAT_SOURCE_DIR "/assets/voice/caller.wav";
+    options.callee_wav = QANAT_SOURCE_DIR "/assets/voice/callee.wav";
+    options.pace = 8;
+    options.output = app::Output::json;
+    options.program = QANAT_PROGRAM;
+    return app::run_call(net().network(), options);
+  }
+  static std::string text_of(const std::filesystem::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  /// Puts lines behind a table's head in a configuration; gives back what it was.
+  static std::string configure(const std::string& name, const std::string& table, const std::string& lines) {
+    const std::filesystem::path file = net().network().config_of(name);
+    std::string before = text_of(file);
+    std::string after = before;
+    after.insert(after.find(table + "\n") + table.size() + 1, lines);
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << after;
+    return before;
+  }
+  static void restart(const std::string& element) {
+    net().running().stop_element(element, app::RunningNetwork::Ending::orderly);
+    const auto started = net().running().start_element(element);
+    ASSERT_TRUE(started) << started.error().message;
   }
   [[nodiscard]] static std::string trust(const std::string& file) { return (net().network().trust() / file).string(); }
   TemporaryDirectory folder_;
@@ -108,6 +150,15 @@ POINT_TEST(TerminalCertificates, Ce_2, accepts, ATerminalLearnsWhatWasIssuedInIt
 POINT_TEST(TerminalCertificates, Ce_2, refuses, WhoIsNoTerminal) {
   for (const char* caller : {"kms-a", "qkm-a"}) EXPECT_EQ(status_of(net().call(caller, Endpoint::ce2_issued, "cas", {})), 403U) << caller;
   EXPECT_EQ(status_of(net().call("", Endpoint::ce2_issued, "cas", {})), 401U);
+  const auto request = crypto::make_request({.algorithm = crypto::classical_key(net().suite()),
+                                             .secret = crypto::Signer::generate(net().suite(), net().rng()).value().secret().scalar.duplicate()},
+                                            bundle_of("A")->ml_dsa_signing.names());
+  ASSERT_TRUE(request);
+  const std::string body = wire::est_body(*request);
+  EXPECT_EQ(status_of(net().call("C", Endpoint::ce2_reenrol, "cas", as_bytes(body))), 403U) << "a request in A's name by C";
+  EXPECT_EQ(status_of(net().call("kms-a", Endpoint::ce2_reenrol, "cas", as_bytes(body))), 403U);
+  EXPECT_EQ(status_of(net().call("", Endpoint::ce2_reenrol, "cas", as_bytes(body))), 401U);
+  EXPECT_EQ(status_of(net().call("A", Endpoint::ce2_reenrol, "cas", as_bytes("no request"))), 400U);
 }
 
 POINT_TEST(TerminalCertificates, X_13, accepts, TheAccountOfAnEnrolledTerminal) {
@@ -125,6 +176,89 @@ POINT_TEST(TerminalCertificates, X_13, refuses, NumbersOfOthersAndCallersThatAre
   EXPECT_EQ(ask("cas", plan.uid, plan.number, "kms-b"), 403U);
   EXPECT_EQ(ask("cas", plan.uid, "+999999999", plan.kms), 404U);
   EXPECT_EQ(ask("kms-a", plan.uid, plan.number, plan.kms), 403U);
+}
+
+TEST_F(TerminalCertificates, ARenewedTerminalCallsOnAndTheFormerBundleEnds) {
+  const auto before = bundle_of("A");
+  const auto former = net().identity_of("A");
+  ASSERT_TRUE(before);
+  const auto renewed = terminal("renew", "A");
+  ASSERT_TRUE(renewed) << renewed.error().message;
+  const auto after = bundle_of("A");
+  ASSERT_TRUE(after);
+  EXPECT_TRUE(crypto::check_bundle(net().suite(), *after));
+  EXPECT_NE(after->id(), before->id());
+  EXPECT_EQ(renewed->text("bundle").value_or(""), to_hex(after->id()));
+  EXPECT_TRUE(renewed->array("strangers").value_or(std::vector<Json>(1)).empty());
+  EXPECT_EQ(after->encryption_key(), before->encryption_key());
+  EXPECT_NE(after->ml_dsa_signing.public_key(), before->ml_dsa_signing.public_key());
+  EXPECT_EQ(net().identity_of("A")->chain.front().der(), after->ml_dsa_signing.der());
+  for (const BundleRole role : crypto::all_bundle_roles) {
+    const auto entries = issued_to("A");
+    const auto old = std::ranges::find(entries, before->of(role).der(), [](const Json& one) { return one.base64("certificate").value_or(Bytes()); });
+    ASSERT_NE(old, entries.end());
+    EXPECT_TRUE(old->boolean("revoked").value_or(false)) << name(role);
+  }
+  // Whoever has the former key is nobody any more.
+  const auto refused = net().client("kms-a", former)->call({.method = "POST", .path = "/km/1/renewed", .query = "", .content_type = "application/json", .body = as_bytes("{}"), .request_id = "0123456789abcdef"},
+                                                           Deadline::after(std::chrono::seconds(5)));
+  EXPECT_EQ(status_of(refused), 403U);
+  const auto summary = call("A", "C");
+  ASSERT_TRUE(summary) << summary.error().message;
+  EXPECT_EQ(summary->text("wk_fingerprint_a").value_or("a"), summary->text("wk_fingerprint_b").value_or("b"));
+  net().expect_audit("cas", "ce-2.reenrol", "");
+  net().expect_audit("cas", "ce-2.confirm", "");
+  net().expect_audit("kms-a", "km-1.renewed", "");
+}
+
+TEST_F(TerminalCertificates, ATerminalRenewsByItselfBeforeACallWhenItsTimeHasCome) {
+  // Certificates of two minutes, to be renewed when a tenth of that is over.
+  const std::string cas = configure("cas", "[cas]", "terminal_lifetime_s = 120\n");
+  const std::string own = configure("C", "[node]", "renew_at_percent = 10\n");
+  restart("cas");
+  ASSERT_TRUE(terminal("renew", "C"));
+  const auto before = bundle_of("C");
+  ASSERT_TRUE(before);
+  const crypto::Certificate& certificate = before->ml_dsa_signing;
+  const UnixMs due = certificate.not_before() + (certificate.not_after() - certificate.not_before()) / 10;
+  TestNetwork::await("its time", [&] { return SystemClock().now_ms() > due; });
+  const auto summary = call("A", "C");
+  ASSERT_TRUE(summary) << summary.error().message;
+  const auto after = bundle_of("C");
+  ASSERT_TRUE(after);
+  EXPECT_NE(after->id(), before->id());
+  std::ofstream(net().network().config_of("cas"), std::ios::binary | std::ios::trunc) << cas;
+  std::ofstream(net().network().config_of("C"), std::ios::binary | std::ios::trunc) << own;
+  restart("cas");
+  ASSERT_TRUE(terminal("renew", "C"));
+}
+
+TEST_F(TerminalCertificates, WhatSomebodyElseHadIssuedIsAnAlarm) {
+  // Whoever has C's key, for once, and renews with it: the terminal itself comes too late, and sees why.
+  ASSERT_EQ(terminal("certificates", "C")->array("strangers").value_or(std::vector<Json>(1)).size(), 0U);
+  const crypto::SubjectNames names = bundle_of("C")->ml_dsa_signing.names();
+  crypto::SigningSecret secret = crypto::Signer::generate(net().suite(), net().rng()).value().secret();
+  const Bytes classical = crypto::make_request({.algorithm = crypto::classical_key(net().suite()), .secret = std::move(secret.scalar)}, names).value();
+  const std::string body = wire::est_body(classical);
+  ASSERT_EQ(status_of(net().call("C", Endpoint::ce2_reenrol, "cas", as_bytes(body))), 200U);
+  const Outcome outcome = run_program("terminal certificates --config " + net().network().config_of("C").string(), folder_);
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_TRUE(outcome.error.contains("ALARM")) << outcome.error;
+  EXPECT_TRUE(outcome.out.contains("\"strangers\":[{")) << outcome.out;
+  net().expect_audit("C", "ce-2.stranger", "over a key that this terminal never had");
+  // Its own renewal makes an end of what came half way.
+  ASSERT_TRUE(terminal("renew", "C"));
+  EXPECT_EQ(terminal("certificates", "C")->array("strangers").value_or(std::vector<Json>(1)).size(), 0U);
+}
+
+POINT_TEST(TerminalCertificates, Km_1, refuses, ARenewalThatTheFormerKeysDidNotSign) {
+  const auto bundle = bundle_of("A");
+  ASSERT_TRUE(bundle);
+  const Json body = Json::object({{"successions", "AA=="}, {"encryption", Json::object({{"classical", "AA=="}, {"ml_kem", "AA=="}})}});
+  // C's certificate is good, and no link leads to it from anything else.
+  EXPECT_EQ(status_of(net().call_json("C", Endpoint::km1_renewed, "kms-a", body)), 200U) << "it is what the KMS has";
+  EXPECT_EQ(status_of(net().call_json("B", Endpoint::km1_renewed, "kms-a", body)), 403U) << "another KMS's terminal";
+  EXPECT_EQ(status_of(net().call_json("kms-b", Endpoint::km1_renewed, "kms-a", body)), 403U);
 }
 
 /// Last: it takes C's certificates away.
