@@ -374,9 +374,9 @@ Result<void> Node::check_status(const crypto::Certificate& cert, Deadline deadli
   return status_->check(cert, deadline);
 }
 
-Result<void> Node::check_certificate(const crypto::Certificate& cert, Deadline deadline) {
-  if (status_) return status_->check_with_chain(cert, deadline);
-  TRY(trust_->verify(cert, clock_.now_ms()));
+Result<void> Node::check_certificate(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use) {
+  if (status_) return status_->check_with_chain(cert, deadline, use);
+  TRY(trust_->verify(cert, clock_.now_ms(), use));
   return check_status(cert, deadline);
 }
 

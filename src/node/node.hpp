@@ -68,8 +68,8 @@ class Node {
 
   /// Certificate status, as for connections; also step 5.
   Result<void> check_status(const crypto::Certificate& cert, Deadline deadline);
-  /// Chain, validity and status.
-  Result<void> check_certificate(const crypto::Certificate& cert, Deadline deadline);
+  /// Chain, validity, use and status.
+  Result<void> check_certificate(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use = crypto::LeafUse::signing);
   /// These certificates (by SHA-256) are revoked: what is known of their status is forgotten, and connections that show them are closed.
   void drop_revoked(const std::set<Bytes>& fingerprints);
 

@@ -5,6 +5,7 @@
 #include "services/cas/authority_contexts.hpp"
 #include "services/cas/authority_schema.hpp"
 #include "services/cas/ceis/made_keys.hpp"
+#include "services/cas/bundle_schema.hpp"
 #include "services/cas/ceis/schema.hpp"
 #include "services/cas/cmp/schema.hpp"
 #include "services/cas/csp/schema.hpp"
@@ -25,6 +26,7 @@ constexpr std::array migrations{
     store::Migration{9, R"sql(
       ALTER TABLE expected ADD COLUMN used_for_classical BLOB;   -- used_for is the request for the ML-DSA certificate's
       ALTER TABLE certificate ADD COLUMN expectation INTEGER)sql"},  // the one-time secret that it was issued for, if it was
+    store::Migration{10, bundle_schema},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }

@@ -164,6 +164,10 @@ crypto::SubjectAlgorithm subject_algorithm(crypto::KeyAlgorithm algorithm) noexc
       return crypto::SubjectAlgorithm::ml_dsa_65;
     case crypto::KeyAlgorithm::ml_dsa_87:
       return crypto::SubjectAlgorithm::ml_dsa_87;
+    case crypto::KeyAlgorithm::ml_kem_768:
+      return crypto::SubjectAlgorithm::ml_kem_768;
+    case crypto::KeyAlgorithm::ml_kem_1024:
+      return crypto::SubjectAlgorithm::ml_kem_1024;
   }
   return {};
 }

@@ -16,7 +16,7 @@ constexpr std::chrono::seconds a_year = std::chrono::days(365);
 constexpr std::chrono::seconds as_long_as_the_ca = 10 * a_year;
 
 constexpr std::array network_keys{ml_dsa_65, ml_dsa_87, sm2, ecdsa_p384};
-constexpr std::array network_encryption_keys{sm2, ml_kem_768, ml_kem_1024};
+constexpr std::array network_encryption_keys{sm2, ecdsa_p384, ml_kem_768, ml_kem_1024};
 constexpr std::array status_keys{ml_dsa_65, ml_dsa_87, sm2, ecdsa_p384};
 constexpr std::array signing_keys{rsa, ecdsa_p256, ecdsa_p384, sm2, ml_dsa_44, ml_dsa_65, ml_dsa_87};
 constexpr std::array tls_keys{rsa, ecdsa_p256, ecdsa_p384, ml_dsa_44, ml_dsa_65, ml_dsa_87};
