@@ -27,4 +27,7 @@ function(qanat_layer name folder)
   endif()
   qanat_precompiled(qanat_${name} ${kind} ${precompiled})
   set_target_properties(qanat_${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON)
+  if(name IN_LIST QANAT_APART)  # for who works on it: -DQANAT_APART="cas;net" compiles the files of these layers one by one
+    set_target_properties(qanat_${name} PROPERTIES UNITY_BUILD OFF)
+  endif()
 endfunction()

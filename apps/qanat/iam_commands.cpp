@@ -33,13 +33,7 @@ Result<std::string> read_file(const std::filesystem::path& file) {
 /// Opens the network as `ask.as` (else `standard`) and does the work with it.
 template <class Work>
 int with_duty(const IamAsk& ask, const char* standard, Work&& work) {
-  const auto done = [&]() -> Result<void> {
-    ASSIGN_OR_RETURN(const Network network, Network::read(ask.folder));
-    if (!network_is_running(network)) return fail(ErrorCode::unavailable, "the network is not running: start it with `qanat up`");
-    ASSIGN_OR_RETURN(const auto op, Operator::open(network, ask.as.empty() ? standard : ask.as));
-    return work(*op);
-  }();
-  return done ? 0 : complain(done.error());
+  return with_operator(ask.folder, ask.as.empty() ? standard : ask.as, work);
 }
 
 std::string text_in(const Json& json, std::string_view member) { return json.text(member).value_or("-"); }

@@ -1,6 +1,7 @@
 // The command line: one program, a sub-command per element and per thing that people do.
 #include "audit_commands.hpp"
 #include "ca_offline_commands.hpp"
+#include "ca_registration_commands.hpp"
 #include "command_options.hpp"
 #include "commands.hpp"
 #include "elements.hpp"
@@ -40,9 +41,10 @@ class CommandLine {
     add_call_commands();
     add_terminal_commands();
     add_inspection_commands();
-    CLI::App* const ca = add_command(app_, "ca", "the network's certificate authorities: roots offline, rollover of the issuing CAs", "qanat ca ceremony --out root");
+    CLI::App* const ca = add_command(app_, "ca", "the network's certificate authorities: roots offline, rollover of the issuing CAs, certificates for software of others", "qanat ca ceremony --out root");
     ca->require_subcommand(1);
     add_ca_offline_commands(*ca, on_command());
+    add_ca_registration_commands(*ca, on_command());
     add_sae_commands(*add_command(app_, "sae", "software of others that gets keys from this network (ETSI GS QKD 014, SKIP, 020)",
                                   "qanat sae add enc1 --domain a && qanat sae add enc2 --domain b && qanat sae key --from enc1 --to enc2"),
                      on_command());
@@ -207,6 +209,12 @@ class CommandLine {
     CLI::App* command = add_command(*terminal, "enrol", "make keys and obtain certificates", "qanat terminal enrol --config A.toml");
     command->add_option("--config", config_, "configuration file")->required();
     on(command, [this] { return terminal_enrol(config_); });
+    command = add_command(*terminal, "renew", "new signing keys and certificates, by those in force", "qanat terminal renew --config A.toml");
+    command->add_option("--config", config_, "configuration file")->required();
+    on(command, [this] { return terminal_renew(config_); });
+    command = add_command(*terminal, "certificates", "what was issued in the terminal's name, and whether it knows of it", "qanat terminal certificates --config A.toml");
+    command->add_option("--config", config_, "configuration file")->required();
+    on(command, [this] { return terminal_certificates(config_); });
     for (const char* name : {"call", "answer"}) {
       const bool placing = std::string_view(name) == "call";
       command = add_command(*terminal, name, placing ? "place one call" : "answer one call",

@@ -5,6 +5,9 @@
 
 #include <thread>
 
+#include "commands.hpp"
+#include "launch.hpp"
+
 namespace qanat::app {
 namespace {
 
@@ -96,6 +99,16 @@ Result<std::vector<std::string>> Operator::revoke(const Identity& identity) {
 
 Result<wire::Json> Operator::ask(points::Endpoint endpoint, const std::string& element, const wire::Json& body) {
   return node_->call_json(endpoint, element, body, soon(), node_->new_request_id());
+}
+
+int with_operator(const std::filesystem::path& folder, const std::string& name, const std::function<Result<void>(Operator&)>& work) {
+  const auto done = [&]() -> Result<void> {
+    ASSIGN_OR_RETURN(const Network network, Network::read(folder));
+    if (!network_is_running(network)) return fail(ErrorCode::unavailable, "the network is not running: start it with `qanat up`");
+    ASSIGN_OR_RETURN(const auto op, Operator::open(network, name));
+    return work(*op);
+  }();
+  return done ? 0 : complain(done.error());
 }
 
 Result<wire::Json> Operator::health(const std::string& element) {

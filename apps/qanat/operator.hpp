@@ -1,6 +1,7 @@
 // What an operator does to a running network, with the operator's own certificate: subscribers, accounts, revocation, health.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,5 +37,8 @@ class Operator {
   const Network& network_;
   std::unique_ptr<node::Node> node_;
 };
+
+/// Opens the running network as this operator and does the work; the process's exit code.
+int with_operator(const std::filesystem::path& folder, const std::string& name, const std::function<Result<void>(Operator&)>& work);
 
 }  // namespace qanat::app

@@ -56,6 +56,13 @@ Result<void> add_entry(X509_CRL* list, const RevokedSerial& revoked) {
       X509_CRL_add0_revoked(list, entry.get()) != 1) {
     return openssl_failure("revocation list");
   }
+  if (revoked.reason != 0) {
+    const Owned<ASN1_ENUMERATED, ASN1_ENUMERATED_free> reason(ASN1_ENUMERATED_new());
+    if (!reason || ASN1_ENUMERATED_set(reason.get(), revoked.reason) != 1 ||
+        X509_REVOKED_add1_ext_i2d(entry.get(), NID_crl_reason, reason.get(), 0, X509V3_ADD_DEFAULT) != 1) {
+      return openssl_failure("revocation list");
+    }
+  }
   [[maybe_unused]] const auto* const owned_by_list = entry.release();
   return {};
 }
@@ -172,6 +179,11 @@ Result<void> read_entries(X509_CRL* list, std::vector<RevokedSerial>& out) {
     RevokedSerial revoked;
     ASSIGN_OR_RETURN(revoked.serial, read_serial(X509_REVOKED_get0_serialNumber(entry)));
     ASSIGN_OR_RETURN(revoked.revoked_at, read_time(X509_REVOKED_get0_revocationDate(entry)));
+    int critical = -1;
+    const Owned<ASN1_ENUMERATED, ASN1_ENUMERATED_free> reason(
+        static_cast<ASN1_ENUMERATED*>(X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, &critical, nullptr)));
+    if (!reason && critical != -1) return fail(ErrorCode::invalid_argument, "revocation list: an entry's reason is malformed, or there more than once");
+    if (reason) revoked.reason = static_cast<int>(ASN1_ENUMERATED_get(reason.get()));
     out.push_back(std::move(revoked));
   }
   return {};

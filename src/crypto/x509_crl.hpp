@@ -12,6 +12,7 @@ namespace qanat::crypto {
 struct RevokedSerial {
   Bytes serial;  // big-endian magnitude
   UnixMs revoked_at = 0;
+  int reason = 0;  // CRLReason; 0 (unspecified) is left away, as RFC 5280 §5.3.1 wants
 };
 
 struct RevocationList {

@@ -9,7 +9,7 @@ namespace qanat::crypto {
 
 struct CertificateRequest::State {
   Bytes der;
-  SubjectPublicKey key;
+  PublicKeyOctets key;
   SubjectNames names;
 };
 

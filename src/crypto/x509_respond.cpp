@@ -42,7 +42,8 @@ Result<void> add_answer(OCSP_BASICRESP* basic, OCSP_CERTID* id, const StatusAnsw
   const UnixMs revoked_at = answer.revoked_at == 0 ? answer.this_update : std::min(answer.revoked_at, answer.this_update);
   ASSIGN_OR_RETURN(const Asn1Time revocation_time, make_time(revoked_at));
   ASN1_TIME* revoked = answer.status == CertStatus::revoked ? revocation_time.get() : nullptr;
-  if (OCSP_basic_add1_status(basic, id, openssl_status(answer.status), OCSP_REVOKED_STATUS_NOSTATUS, revoked, this_update.get(), next_update.get()) ==
+  const int reason = answer.reason == 0 ? OCSP_REVOKED_STATUS_NOSTATUS : answer.reason;
+  if (OCSP_basic_add1_status(basic, id, openssl_status(answer.status), reason, revoked, this_update.get(), next_update.get()) ==
       nullptr) {
     return openssl_failure("status answer");
   }

@@ -1,4 +1,6 @@
 // Certificate status: OCSP requests and responses (RFC 6960, nonces as in RFC 9654).
+#include <algorithm>
+
 #include "crypto/x509_ocsp.hpp"
 
 namespace qanat::crypto {
@@ -96,11 +98,13 @@ Result<StatusAnswer> read_answer(OCSP_SINGLERESP* single, UnixMs now) {
   ASN1_GENERALIZEDTIME* this_update = nullptr;
   ASN1_GENERALIZEDTIME* next_update = nullptr;
   ASN1_GENERALIZEDTIME* revoked_at = nullptr;
-  const int status = OCSP_single_get0_status(single, nullptr, &revoked_at, &this_update, &next_update);
+  int reason = 0;
+  const int status = OCSP_single_get0_status(single, &reason, &revoked_at, &this_update, &next_update);
   StatusAnswer out;
   ASSIGN_OR_RETURN(out.status, read_status(status));
   if (out.status == CertStatus::revoked) {
     ASSIGN_OR_RETURN(out.revoked_at, read_time(revoked_at));
+    out.reason = std::max(reason, 0);  // absent: -1
   }
   TRY(read_nonce<OCSP_SINGLERESP_get_ext_count, OCSP_SINGLERESP_get_ext>(single));
   if (next_update == nullptr) return fail(ErrorCode::denied, "status response: does not say until when it holds");

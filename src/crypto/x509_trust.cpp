@@ -51,9 +51,22 @@ std::string failed_step(X509_STORE_CTX* context) {
   }
 }
 
+/// A key that encrypts must not sign as well: its private half was made elsewhere, and may be kept there. RFC 9935 §5: an ML-KEM key enciphers keys and nothing else.
+Result<void> check_encryption_usage(const Certificate& leaf) {
+  const std::uint32_t usage = X509_get_key_usage(native(leaf));
+  // RFC 8813 §3: a key on P-384 agrees on keys and enciphers none.
+  const std::uint32_t wanted = leaf.key_algorithm() == KeyAlgorithm::ecdsa_p384 ? KU_KEY_AGREEMENT : KU_KEY_ENCIPHERMENT;
+  const bool encrypts = usage != UINT32_MAX && (usage & wanted) != 0 && (usage & KU_DIGITAL_SIGNATURE) == 0;
+  if (!encrypts || (!signs(leaf.key_algorithm()) && usage != KU_KEY_ENCIPHERMENT)) {
+    return fail(ErrorCode::denied, leaf.subject() + ": its key is not for encryption alone (keyUsage)");
+  }
+  return {};
+}
+
 /// What a leaf must be besides well issued.
-Result<void> check_leaf_usage(const Certificate& leaf) {
+Result<void> check_leaf_usage(const Certificate& leaf, LeafUse use) {
   if (leaf.is_ca()) return fail(ErrorCode::denied, leaf.subject() + ": is a CA's certificate where a leaf belongs");
+  if (use == LeafUse::encryption) return check_encryption_usage(leaf);
   // OpenSSL answers all ones for an absent extension: RFC 5280 §4.2.1.3 and §4.2.1.12 let such a key do everything, but our
   // profile always has keyUsage.
   const std::uint32_t usage = X509_get_key_usage(native(leaf));
@@ -94,9 +107,9 @@ const TrustSet& TrustStore::in_force() const {
   return *state_->sets.back();
 }
 
-Result<void> TrustStore::verify(const Certificate& leaf, UnixMs now) const {
+Result<void> TrustStore::verify(const Certificate& leaf, UnixMs now, LeafUse use) const {
   const ErrorScope errors;
-  TRY(check_leaf_usage(leaf));
+  TRY(check_leaf_usage(leaf, use));
   const TrustSet& set = in_force();
   ASSIGN_OR_RETURN(const BorrowedCertificates trusted, borrowed_stack(set.roots));
   ASSIGN_OR_RETURN(const BorrowedCertificates untrusted, borrowed_stack(set.intermediates));

@@ -23,6 +23,7 @@ struct Call {
   std::string content_type;
   ByteView body;
   std::string request_id;
+  const Secret* authorization = nullptr;  // the field Authorization; must outlive the call
 };
 
 /// Thread-safe; calls block. Sends `Qanat-Deadline-Ms` with what remains. A pooled connection that the server closed meanwhile is replaced
@@ -38,6 +39,8 @@ class Client {
   /// server is not who it should be.
   virtual Result<Response> call(const Call& call, Deadline deadline) = 0;
   [[nodiscard]] virtual const Target& target() const noexcept = 0;
+  /// From now on new connections show this certificate, and none of those that are idle is used again: a call never waits for it. On failure all is as it was.
+  virtual Result<void> show(const TlsIdentity& identity) = 0;
   /// No connection that is open now, and whose server shows a certificate that is no longer wanted, is used for a further call.
   virtual void drop_servers(const std::function<bool(const crypto::Certificate&)>& unwanted) = 0;
 };

@@ -122,8 +122,8 @@ class ForeignListener {
   static Result<std::unique_ptr<ForeignListener>> start(const ForeignSettings& settings, std::vector<ForeignService> services, RefusalSink refused);
   virtual ~ForeignListener() = default;  // stops
   [[nodiscard]] virtual std::uint16_t port() const noexcept = 0;
-  /// What connections that come from now on are shown and held against; those that are open keep what they began with. invalid_argument as at the start, and the
-  /// listener goes on as it was; conflict on a listener of plain HTTP.
+  /// What connections that come from now on are shown and held against; those that are open keep what they began with. invalid_argument as at the start, and
+  /// the listener goes on as it was; conflict on a listener of plain HTTP.
   virtual Result<void> renew(const ForeignTls& tls) = 0;
   /// Stops accepting, lets requests that run be answered (at most `grace`), then closes. Idempotent.
   virtual void stop(std::chrono::milliseconds grace) = 0;

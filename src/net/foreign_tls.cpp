@@ -142,7 +142,9 @@ Bytes thumbprint_of(const X509* certificate) {
 
 Result<TlsContext> make_foreign_context(TlsSide side, const ForeignTls& files) {
   const crypto::ErrorScope errors;
-  if (files.chains.empty() && files.identities.empty() && side == TlsSide::server) return fail(ErrorCode::invalid_argument, "tls: the listener has no certificate chain");
+  if (files.chains.empty() && files.identities.empty() && side == TlsSide::server) {
+    return fail(ErrorCode::invalid_argument, "tls: the listener has no certificate chain");
+  }
   TlsContext context(SSL_CTX_new(side == TlsSide::server ? TLS_server_method() : TLS_client_method()));
   if (!context) return fail(ErrorCode::internal, "tls: no context");
   TRY(set_policy(context.get(), foreign_policy));

@@ -70,6 +70,7 @@ class TlsServer final : public Server {
   }
 
   [[nodiscard]] std::uint16_t port() const noexcept override { return port_; }
+  Result<void> show(const TlsIdentity& identity) override;
   void drop_peers(std::function<bool(const crypto::Certificate&)> unwanted) override;
   void stop(std::chrono::milliseconds grace) override;
 
@@ -136,6 +137,14 @@ void TlsServer::ended(const std::shared_ptr<Session>& session) {
   const std::lock_guard lock(mutex_);
   --session_count_;
   all_ended_.notify_all();
+}
+
+Result<void> TlsServer::show(const TlsIdentity& identity) {
+  const ClientCertificate client = served_.routes.any_anonymous() ? ClientCertificate::optional : ClientCertificate::required;
+  ASSIGN_OR_RETURN(TlsContext context, make_server_context(identity, client));
+  // Sessions hold the former one for as long as they live; only this thread makes new ones.
+  asio::post(served_.io, [this, tls = std::make_shared<asio::ssl::context>(context.release())] { served_.tls = std::move(*tls); });
+  return {};
 }
 
 void TlsServer::drop_peers(std::function<bool(const crypto::Certificate&)> unwanted) {

@@ -13,7 +13,7 @@
 
 namespace qanat::net {
 
-/// What all sessions of one server share. Sessions run on the one thread of `io`; nothing here changes while they do.
+/// What all sessions of one server share. Sessions run on the one thread of `io`; nothing here changes while they do but `tls`, on that thread.
 struct Served {
   ServerLimits limits;
   RouteTable routes;

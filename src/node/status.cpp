@@ -81,20 +81,20 @@ void StatusChecker::forget(const std::set<Bytes>& fingerprints) {
   }
 }
 
-Result<void> StatusChecker::check_with_chain(const crypto::Certificate& cert, Deadline deadline) {
-  const Bytes fingerprint = cert.fingerprint(crypto::Hash::sha256);
+Result<void> StatusChecker::check_with_chain(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use) {
+  const std::pair held_as(cert.fingerprint(crypto::Hash::sha256), use);
   const UnixMs now = clock_.now_ms();
   bool held = false;
   {
     const std::lock_guard lock(mutex_);
-    const auto found = chains_held_.find(fingerprint);
+    const auto found = chains_held_.find(held_as);
     held = found != chains_held_.end() && now < found->second + static_cast<UnixMs>(settings_.fresh.count()) && now >= cert.not_before() && now < cert.not_after();
   }
   if (!held) {
-    TRY(trust_.verify(cert, now));
+    TRY(trust_.verify(cert, now, use));
     const std::lock_guard lock(mutex_);
     if (chains_held_.size() >= entries_max) chains_held_.erase(chains_held_.begin());
-    chains_held_.insert_or_assign(fingerprint, now);
+    chains_held_.insert_or_assign(held_as, now);
   }
   return check(cert, deadline);
 }

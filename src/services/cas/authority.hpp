@@ -1,18 +1,37 @@
 // The two issuing CAs that CAS signs with: one hierarchy for ML-DSA keys (TLS and messages), one for the suite's classical keys (messages). And those that they
-// have succeeded, which sign nothing new but the status of what they issued.
+// have succeeded, which sign nothing new but the status of what they issued. Beside the hierarchy: the device CA, which no element trusts (docs/adr/0017).
 #pragma once
 
 #include <array>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "crypto/x509.hpp"
 
 namespace qanat::cas {
 
-/// Which of the two hierarchies; the names stand in the database.
-enum class Branch : std::uint8_t { ml_dsa, classical };
+/// Which of the two hierarchies, or the device CA; the names stand in the database.
+enum class Branch : std::uint8_t { ml_dsa, classical, devices };
+/// Those with roots that the network trusts.
 inline constexpr std::array all_branches{Branch::ml_dsa, Branch::classical};
-constexpr std::string_view name(Branch branch) noexcept { return branch == Branch::ml_dsa ? "ml_dsa" : "classical"; }
+inline constexpr std::size_t branch_count = 3;
+constexpr std::string_view name(Branch branch) noexcept {
+  switch (branch) {
+    case Branch::ml_dsa:
+      return "ml_dsa";
+    case Branch::classical:
+      return "classical";
+    case Branch::devices:
+      return "devices";
+  }
+  return {};
+}
+/// Of a name from the database, whose tables hold no others.
+constexpr Branch branch_named(std::string_view text) noexcept {
+  if (text == name(Branch::devices)) return Branch::devices;
+  return text == name(Branch::ml_dsa) ? Branch::ml_dsa : Branch::classical;
+}
 
 struct Authority {
   crypto::Certificate certificate;
@@ -25,13 +44,17 @@ struct Authorities {
   Authority classical;
   std::vector<Authority> earlier_ml_dsa = {};  // the latest first
   std::vector<Authority> earlier_classical = {};
-  [[nodiscard]] const std::vector<Authority>& earlier(Branch branch) const noexcept { return branch == Branch::ml_dsa ? earlier_ml_dsa : earlier_classical; }
+  std::optional<Authority> devices = {};  // from CAS's first start on
+  [[nodiscard]] const std::vector<Authority>& earlier(Branch branch) const noexcept;
   /// Whose name and key identifier the certificate bears, whichever generation: nullptr if none.
   [[nodiscard]] const Authority* issuer_of(Branch branch, const crypto::Certificate& certificate) const;
-  [[nodiscard]] const Authority& of(Branch branch) const noexcept { return branch == Branch::ml_dsa ? ml_dsa : classical; }
+  [[nodiscard]] const Authority& of(Branch branch) const noexcept;
+  /// Those whose certificates CAS answers for: the hierarchy's, and the device CA's where there is one.
+  [[nodiscard]] std::span<const Branch> branches() const noexcept;
 };
 
 inline crypto::KeyAlgorithm key_algorithm(const crypto::Suite& suite, Branch branch) noexcept {
+  if (branch == Branch::devices) return crypto::KeyAlgorithm::ecdsa_p384;
   return branch == Branch::ml_dsa ? crypto::ml_dsa_key(suite) : crypto::classical_key(suite);
 }
 

@@ -60,6 +60,24 @@ Result<void> promote(store::Transaction& transaction, crypto::CryptoDevice& devi
 
 }  // namespace
 
+const std::vector<Authority>& Authorities::earlier(Branch branch) const noexcept {
+  static const std::vector<Authority> none;  // the device CA has no rollover
+  if (branch == Branch::devices) return none;
+  return branch == Branch::ml_dsa ? earlier_ml_dsa : earlier_classical;
+}
+
+const Authority& Authorities::of(Branch branch) const noexcept {
+  if (branch != Branch::devices) return branch == Branch::ml_dsa ? ml_dsa : classical;
+  CHECK(devices.has_value());
+  return *devices;
+}
+
+std::span<const Branch> Authorities::branches() const noexcept {
+  static constexpr std::array every{Branch::ml_dsa, Branch::classical, Branch::devices};
+  static_assert(every.size() == branch_count);
+  return std::span(every).first(devices ? every.size() : all_branches.size());
+}
+
 const Authority* Authorities::issuer_of(Branch branch, const crypto::Certificate& certificate) const {
   const auto issued = [&](const Authority& authority) { return crypto::TrustStore({}, {authority.certificate}).issuer_of(certificate) != nullptr; };
   if (issued(of(branch))) return &of(branch);
@@ -70,12 +88,16 @@ const Authority* Authorities::issuer_of(Branch branch, const crypto::Certificate
 }
 
 Result<Authorities> Records::authorities(const crypto::Suite& suite) {
-  const auto read = [&](Branch branch) -> Result<Authority> {
+  const auto find = [&](Branch branch) -> Result<AuthorityRow> {
     AuthorityRow found;
     TRY(store_->transact([&](store::Transaction& transaction) {
       return transaction.query("SELECT generation, certificate, sealed_key FROM authority WHERE branch = ?", {name(branch)},
                                [&](const store::Row& row) { found = authority_row(row); });
     }));
+    return found;
+  };
+  const auto read = [&](Branch branch) -> Result<Authority> {
+    ASSIGN_OR_RETURN(const AuthorityRow found, find(branch));
     if (found.certificate.empty()) return fail(ErrorCode::not_found, "cas.db holds no issuing CA: the ceremony has not been held");
     return open_authority(device_, suite, branch, found, authority_context(branch));
   };
@@ -97,7 +119,20 @@ Result<Authorities> Records::authorities(const crypto::Suite& suite) {
   Authorities out{.ml_dsa = std::move(ml_dsa), .classical = std::move(classical)};
   ASSIGN_OR_RETURN(out.earlier_ml_dsa, read_earlier(Branch::ml_dsa));
   ASSIGN_OR_RETURN(out.earlier_classical, read_earlier(Branch::classical));
+  ASSIGN_OR_RETURN(const AuthorityRow devices, find(Branch::devices));
+  if (!devices.certificate.empty()) {
+    ASSIGN_OR_RETURN(out.devices, open_authority(device_, suite, Branch::devices, devices, authority_context(Branch::devices)));
+  }
   return Result<Authorities>(std::move(out));
+}
+
+Result<void> Records::keep_device_authority(const Authority& authority) {
+  return store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(authority_context(Branch::devices), authority.key.secret));
+    TRY(transaction.run("INSERT INTO authority (branch, certificate, sealed_key) VALUES (?, ?, ?)",
+                        {name(Branch::devices), ByteView(authority.certificate.der()), ByteView(sealed)}));
+    return {};
+  });
 }
 
 Result<std::vector<NextAuthority>> Records::next_authorities() {

@@ -153,6 +153,7 @@ Result<void> IamService::tell_revoked(store::Transaction& transaction, const std
 
 std::vector<points::Handler> IamService::handlers() {
   std::vector<points::Handler> out{recorded_handler(desk_, *this, Endpoint::x3_enrolment, "x-3.enrolment", &IamService::enrolment),
+                                   recorded_handler(desk_, *this, Endpoint::x3_identity, "x-3.identity", &IamService::identity),
                                    recorded_handler(desk_, *this, Endpoint::x5_subscriber, "x-5.subscriber", &IamService::administer),
                                    recorded_handler(desk_, *this, Endpoint::id1_subscriber, "id-1.subscriber", &IamService::look_up),
                                    recorded_handler(desk_, *this, Endpoint::pm1_token, "pm-1.token", &IamService::token)};
@@ -175,6 +176,24 @@ Result<net::Response> IamService::enrolment(const net::Request& request, node::D
   if (message.header.suite != node_.suite().id) return fail(ErrorCode::denied, "the Enrol message is of another suite than this network's");
   ASSIGN_OR_RETURN(const Subscriber subscriber, subscribers_.enrol(message, node_.clock().now_ms()));
   return node::json_response(describe(subscriber));
+}
+
+/// Whether CAS may certify a subject is CAS's to say; this is what the register holds of it: by uid, or by the name that its certificates bear.
+Result<net::Response> IamService::identity(const net::Request& request, node::Deed& deed) {
+  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+  TRY(json.only({"uid", "identity"}));
+  if (json.has("uid") == json.has("identity")) return fail(ErrorCode::invalid_argument, "either uid or identity");
+  if (json.has("uid")) {
+    ASSIGN_OR_RETURN(const Uid uid, read_uid(json));
+    deed.object = uid.text();
+    ASSIGN_OR_RETURN(const IdentityRecord record, identities_.find(uid));
+    return node::json_response(outline(record));
+  }
+  ASSIGN_OR_RETURN(const std::string uri, json.text("identity"));
+  ASSIGN_OR_RETURN(const Identity named, Identity::parse_uri(uri));
+  deed.object = named.uri();
+  ASSIGN_OR_RETURN(const IdentityRecord record, identities_.find(named));
+  return node::json_response(outline(record));
 }
 
 Result<net::Response> IamService::administer(const net::Request& request, node::Deed& deed) {
@@ -228,7 +247,8 @@ Result<net::Response> IamService::token(const net::Request& request, node::Deed&
   }
   ASSIGN_OR_RETURN(const Decision decision, privileges_.decide(uid, key_question(), now));
   ASSIGN_OR_RETURN(const wire::Token token, grant_token(*subscriber, decision, holder, *request.peer.identity, settings_.token, now, node_.rng()));
-  const node::MessageSigner& signer = *node_.credentials().messages;
+  const std::shared_ptr<const node::MessageSigner> in_force = node_.signer();
+  const node::MessageSigner& signer = *in_force;
   ASSIGN_OR_RETURN(const auto message, wire::sign_message(node_.suite(), node_.settings().policy_epoch, token, signer.signer, signer.fps, node_.rng()));
   deed.object += " " + token.token_id.hex();
   return node::json_response(wire::Json::object(

@@ -38,6 +38,7 @@ class IamService {
   Result<void> tell_revoked(store::Transaction& transaction, const std::string& subject, std::int64_t epoch);
 
   Result<net::Response> enrolment(const net::Request& request, node::Deed& deed);
+  Result<net::Response> identity(const net::Request& request, node::Deed& deed);
   Result<net::Response> administer(const net::Request& request, node::Deed& deed);
   Result<net::Response> create(const wire::Json& json, const Uid& uid);
   Result<net::Response> look_up(const net::Request& request, node::Deed& deed);

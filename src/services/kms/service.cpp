@@ -2,6 +2,8 @@
 
 #include "node/log.hpp"
 #include "services/kms/kim/enrolment.hpp"
+#include "services/kms/kim/renewal.hpp"
+#include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
 #include "services/kms/schema.hpp"
 
@@ -65,6 +67,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
   ASSIGN_OR_RETURN(const std::vector<SidWk> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<SidWk>> {
     TRY(transaction.run("DELETE FROM replay WHERE forget_ms < ?", {static_cast<std::int64_t>(now)}));
+    TRY(forget_old_prepared(transaction, now));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return ledger.sweep(transaction, which, now);
   }));
@@ -114,6 +117,9 @@ std::vector<points::Handler> KmsService::handlers() {
   return {
       {Endpoint::km1_enrol, [&](const net::Request& request) { return parts.enrolment.enrol(request); }},
       {Endpoint::km1_receipt, refusals_recorded(parts.node, "km-1.receipt", [&](const net::Request& request) { return parts.enrolment.receipt(request); })},
+      {Endpoint::km1_certificates, refusals_recorded(parts.node, "km-1.certificates", [&](const net::Request& request) { return successions(parts.node, request); })},
+      {Endpoint::km1_renewed,
+       refusals_recorded(parts.node, "km-1.renewed", [&](const net::Request& request) { return take_renewal(parts.node, *parts.store, request); })},
       {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }},
       {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); })},
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},

@@ -75,6 +75,20 @@ class IamServiceTest : public testing::Test {
   std::unique_ptr<IamService> service_;
 };
 
+TEST_F(IamServiceTest, CasLearnsWhetherAnElementMayGoOn) {
+  IamSettings settings;
+  settings.founders.elements = {kms_a};
+  service_.reset();
+  service_ = must(IamService::open(*node_, settings));
+  const auto ask = [&](const Identity& element) { return call(Endpoint::x3_identity, cas_id, wire::Json::object({{"identity", element.uri()}})); };
+  EXPECT_EQ(must(json_of(ask(kms_a)).text("status")), "active");
+  EXPECT_EQ(must(json_of(ask(operator_id)).text("status")), "active");
+  json_of(call(Endpoint::x5_identity, operator_id, wire::Json::object({{"op", "suspend"}, {"uid", "kms-a"}})));
+  EXPECT_EQ(must(json_of(ask(kms_a)).text("status")), "suspended");
+  EXPECT_EQ(refusal(ask(kms_b)), ErrorCode::not_found);
+  EXPECT_EQ(refusal(call(Endpoint::x3_identity, cas_id, wire::Json::object({{"identity", "kms-a"}}))), ErrorCode::invalid_argument);
+}
+
 TEST_F(IamServiceTest, CreatedSubscriberGetsASecretOfItsOwn) {
   const Secret alice = secret_in(json_of(create("alice")));
   const Secret bob = secret_in(json_of(create("bob", "+8613800000002")));
@@ -88,6 +102,20 @@ TEST_F(IamServiceTest, CreatedSubscriberGetsASecretOfItsOwn) {
   EXPECT_EQ(must(shown.text("status")), "active");
   EXPECT_FALSE(must(shown.boolean("enrolled")));
   EXPECT_FALSE(shown.has("enrolment_secret"));
+}
+
+TEST_F(IamServiceTest, CasIsToldWhetherASubjectIsActive) {
+  json_of(create("alice"));
+  const auto outlined = [&](const std::string& uid) { return call(Endpoint::x3_identity, cas_id, wire::Json::object({{"uid", uid}})); };
+  const wire::Json active = json_of(outlined("alice"));
+  EXPECT_EQ(must(active.text("uid")), "alice");
+  EXPECT_EQ(must(active.text("status")), "active");
+  EXPECT_FALSE(active.has("version")) << "an outline, not the record";
+  json_of(operate("suspend", "alice"));
+  EXPECT_EQ(must(json_of(outlined("alice")).text("status")), "suspended");
+  EXPECT_EQ(refusal(outlined("nobody")), ErrorCode::not_found);
+  EXPECT_EQ(refusal(outlined("a b")), ErrorCode::invalid_argument);
+  EXPECT_EQ(refusal(call(Endpoint::x3_identity, cas_id, wire::Json::object({{"uid", "alice"}, {"op", "change"}}))), ErrorCode::invalid_argument);
 }
 
 TEST_F(IamServiceTest, SecretIsNotInTheDatabaseInClear) {

@@ -2,30 +2,38 @@
 // gets the same certificates however often it comes and wherever the process died in between.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
 #include "crypto/random.hpp"
+#include "services/cas/ceis/profiles.hpp"
 #include "services/cas/records.hpp"
 
 namespace qanat::cas {
 
-inline constexpr UnixMs backdating_ms = 60'000;  // clocks of the network differ a little
+/// Clocks of the network differ a little; a tenth of a short life is all that can be spared for that.
+inline constexpr UnixMs backdating_ms = 60'000;
+constexpr UnixMs backdating_of(std::chrono::milliseconds lifetime) noexcept { return std::min(backdating_ms, static_cast<UnixMs>(lifetime.count()) / 10); }
 
-/// A request that has passed the policy.
+/// One request or two of one bundle, that have passed the policy.
 struct Order {
   crypto::SubjectNames names;  // `element` is set
   Bytes request_hash;
   std::optional<std::int64_t> expectation;
   Overlap overlap = Overlap::refused;
-  std::chrono::milliseconds lifetime{};
-  crypto::CertificateRequest ml_dsa;
+  std::chrono::milliseconds lifetime{};  // at most that of the profile
+  const Profile* profile = &cas::profile("element");
+  std::optional<crypto::CertificateRequest> ml_dsa;
   std::optional<crypto::CertificateRequest> classical;
+  [[nodiscard]] const std::optional<crypto::CertificateRequest>& of(Branch branch) const noexcept { return branch == Branch::ml_dsa ? ml_dsa : classical; }
 };
 
+/// What was ordered.
 struct Issued {
-  crypto::Certificate ml_dsa;
+  std::optional<crypto::Certificate> ml_dsa;
   std::optional<crypto::Certificate> classical;
+  [[nodiscard]] const std::optional<crypto::Certificate>& of(Branch branch) const noexcept { return branch == Branch::ml_dsa ? ml_dsa : classical; }
 };
 
 class Issuer {
@@ -44,6 +52,9 @@ class Issuer {
   crypto::Rng& rng_;
   const std::string status_url_;
 };
+
+/// What a certificate from now on holds, within the issuer's own life.
+Intention intention_under(Branch branch, const crypto::Certificate& issuer, std::chrono::milliseconds lifetime, UnixMs now, crypto::Rng& rng);
 
 /// A fresh serial: 16 octets, the first bit clear and the second set, so that every serial is positive and equally long in DER.
 Bytes draw_serial(crypto::Rng& rng);

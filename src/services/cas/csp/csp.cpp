@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "crypto/kdf.hpp"
+
 namespace qanat::cas {
 namespace {
 
@@ -23,6 +25,7 @@ DeskSettings desk_settings(const CasSettings& settings) {
 Csp::Csp(node::Node& node, const CasSettings& settings, Records& records, const Authorities& authorities)
     : node_(node),
       settings_(settings),
+      authorities_(authorities),
       records_(records.store()),
       delegates_(records, authorities, node.suite(), node.rng(), node.identity(), settings.responder_lifetime),
       lists_(records_, authorities, settings.front.url, settings.crl_lifetime),
@@ -74,7 +77,7 @@ void Csp::issued() {
 
 Result<void> Csp::revoked(std::span<const Bytes> serials) {
   // First, and without anything that can fail: the revocation stands, whatever becomes of the rest.
-  for (const Branch branch : all_branches) desk_.forget(branch, serials);
+  for (const Branch branch : authorities_.branches()) desk_.forget(branch, serials);
   ASSIGN_OR_RETURN(const std::vector<IssuedCertificate> certificates, records_.certificates(serials));
   {
     const std::lock_guard lock(mutex_);
@@ -91,8 +94,7 @@ Result<void> Csp::notify(std::span<const IssuedCertificate> certificates) {
   std::set<Bytes> fingerprints;
   std::vector<std::string> texts;
   for (const IssuedCertificate& certificate : certificates) {
-    ASSIGN_OR_RETURN(const crypto::Certificate parsed, crypto::Certificate::parse(certificate.der));
-    Bytes fingerprint = parsed.fingerprint(crypto::Hash::sha256);
+    Bytes fingerprint = crypto::digest(crypto::Hash::sha256, certificate.der);
     texts.push_back(to_hex(fingerprint));
     fingerprints.insert(std::move(fingerprint));
   }
@@ -105,7 +107,7 @@ Result<void> Csp::notify(std::span<const IssuedCertificate> certificates) {
 Result<void> Csp::recall_revocations() {
   const UnixMs now = node_.clock().now_ms();
   std::vector<Bytes> serials;
-  for (const Branch branch : all_branches) {
+  for (const Branch branch : authorities_.branches()) {
     ASSIGN_OR_RETURN(const std::vector<crypto::RevokedSerial> revoked, records_.revoked(branch, now, now > recalled_ms ? now - recalled_ms : 0));
     for (const crypto::RevokedSerial& entry : revoked) {
       if (serials.size() < recalled_max) serials.push_back(entry.serial);
@@ -195,7 +197,7 @@ Result<void> Csp::make_due_lists() {
 
 void Csp::describe(wire::Json& body) {
   wire::Json lists = wire::Json::object();
-  for (const Branch branch : all_branches) {
+  for (const Branch branch : authorities_.branches()) {
     if (const auto found = lists_.find(branch, "full")) lists.set(name(branch), found->number);
   }
   wire::Json waiting = wire::Json::object();

@@ -32,7 +32,7 @@ class Delegates {
   const Identity self_;
   const std::chrono::seconds lifetime_;
   mutable std::mutex mutex_;
-  std::array<std::optional<crypto::StatusSigner>, all_branches.size()> signers_;  // under mutex_
+  std::array<std::optional<crypto::StatusSigner>, branch_count> signers_;  // under mutex_
 };
 
 }  // namespace qanat::cas

@@ -11,7 +11,7 @@ constexpr int unauthorized = 6;
 }  // namespace
 
 const Authority* Responder::issuer_named_by(ByteView request_der, Branch& branch) const {
-  for (const Branch candidate : all_branches) {
+  for (const Branch candidate : authorities_.branches()) {
     branch = candidate;
     if (crypto::query_names_issuer(request_der, authorities_.of(candidate).certificate)) return &authorities_.of(candidate);
     for (const Authority& earlier : authorities_.earlier(candidate)) {

@@ -23,12 +23,12 @@ std::vector<std::string> all_shards() {
 }  // namespace
 
 Result<void> RevocationLists::start(UnixMs now) {
-  for (const Branch branch : all_branches) TRY(make(branch, all_shards(), Base::advanced, now));
+  for (const Branch branch : authorities_.branches()) TRY(make(branch, all_shards(), Base::advanced, now));
   return {};
 }
 
 Result<void> RevocationLists::renew(UnixMs now) {
-  for (const Branch branch : all_branches) {
+  for (const Branch branch : authorities_.branches()) {
     const std::shared_ptr<const PublishedList> oldest = [&] {
       const std::lock_guard lock(mutex_);
       std::shared_ptr<const PublishedList> out;

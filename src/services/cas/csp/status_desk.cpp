@@ -35,7 +35,7 @@ StatusDesk::Reply StatusDesk::try_later() { return refused(status_try_later); }
 
 /// The CA that issued all of the certificates, by their names: one answer has one signer, and no responder answers for another CA.
 std::optional<Branch> StatusDesk::branch_of(const crypto::StatusQuestions& questions) const {
-  for (const Branch branch : all_branches) {
+  for (const Branch branch : authorities_.branches()) {
     const crypto::Certificate& issuer = authorities_.of(branch).certificate;
     if (std::ranges::all_of(questions.about, [&](const crypto::StatusQuestion& question) { return crypto::names_issuer(question, issuer); })) return branch;
   }
@@ -81,7 +81,7 @@ Result<StatusDesk::Reply> StatusDesk::sign_for(const crypto::StatusQuestions& qu
     known = known && standing.status != crypto::CertStatus::unknown;
     lines.push_back({.hash = question.hash,
                      .serial = question.serial,
-                     .answer = {.status = standing.status, .this_update = now, .next_update = 0, .revoked_at = standing.revoked_at}});
+                     .answer = {.status = standing.status, .this_update = now, .next_update = 0, .revoked_at = standing.revoked_at, .reason = standing.reason}});
   }
   // What anybody may ask for without bound is not kept: numbers that nobody was given.
   const bool lasting = known && lines.size() == 1 && questions.nonce.empty();
@@ -132,7 +132,11 @@ Result<PresignedAnswer> StatusDesk::presign(const PresignedKey& key, const Stand
   const std::array lines{crypto::StatusLine{
       .hash = key.hash,
       .serial = key.serial,
-      .answer = {.status = standing.status, .this_update = out.this_update, .next_update = out.next_update, .revoked_at = standing.revoked_at}}};
+      .answer = {.status = standing.status,
+                 .this_update = out.this_update,
+                 .next_update = out.next_update,
+                 .revoked_at = standing.revoked_at,
+                 .reason = standing.reason}}};
   ASSIGN_OR_RETURN(out.der, signer.answer(lines, {}, now));
   out.tag = tag_of(out.der);
   return out;

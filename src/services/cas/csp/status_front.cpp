@@ -75,7 +75,9 @@ StatusFront::StatusFront(StatusDesk& desk, const RevocationLists& lists, const A
 Result<void> StatusFront::start(net::ForeignSettings settings) {
   settings.transport = net::ForeignTransport::plain;
   // No sink for refusals: what strangers get wrong here is no event of this network, and a record of each would let them fill its disk.
-  ASSIGN_OR_RETURN(listener_, net::ForeignListener::start(settings, {service()}, {}));
+  std::vector<net::ForeignService> services{service()};
+  for (net::ForeignService& other : others_) services.push_back(std::move(other));  // after ours, whose prefix is everything
+  ASSIGN_OR_RETURN(listener_, net::ForeignListener::start(settings, std::move(services), {}));
   return {};
 }
 
@@ -135,7 +137,7 @@ net::ForeignResponse StatusFront::response(const StatusDesk::Reply& reply, Cachi
 
 net::ForeignResponse StatusFront::list(const std::string& file, std::string_view if_none_match) const {
   const std::string path = "/crl/" + file;
-  for (const Branch branch : all_branches) {
+  for (const Branch branch : authorities_.branches()) {
     const std::string stem = list_path(branch, full_scope);
     std::string scope(full_scope);
     if (path != stem) {
@@ -153,7 +155,7 @@ net::ForeignResponse StatusFront::list(const std::string& file, std::string_view
 }
 
 net::ForeignResponse StatusFront::ca_certificate(const std::string& file) const {
-  for (const Branch branch : all_branches) {
+  for (const Branch branch : authorities_.branches()) {
     if ("/ca/" + file != ca_path(branch)) continue;
     const crypto::Certificate& certificate = authorities_.of(branch).certificate;
     const UnixMs now = clock_.now_ms();

@@ -5,15 +5,13 @@
 namespace qanat::cas {
 namespace {
 
-Branch branch_from(const std::string& text) { return text == name(Branch::ml_dsa) ? Branch::ml_dsa : Branch::classical; }
-
 Errand::Kind errand_kind(const std::string& text) {
   if (text == "authority") return Errand::Kind::authority;
   return text == "certificate" ? Errand::Kind::certificate : Errand::Kind::list;
 }
 
 IssuedCertificate issued_from(const store::Row& row) {
-  return {.branch = branch_from(row.text(0)),
+  return {.branch = branch_named(row.text(0)),
           .serial = row.blob(1),
           .identity = row.text(2),
           .der = row.blob(3),
@@ -26,11 +24,12 @@ IssuedCertificate issued_from(const store::Row& row) {
 Result<Standing> StatusRecords::standing(Branch branch, ByteView serial) {
   Standing out;
   TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT revoked_ms, not_after_ms FROM certificate WHERE serial = ? AND branch = ? AND state = 'issued'", {serial, name(branch)},
+    return transaction.query("SELECT revoked_ms, not_after_ms, reason FROM certificate WHERE serial = ? AND branch = ? AND state = 'issued'", {serial, name(branch)},
                              [&](const store::Row& row) {
                                out.status = row.is_null(0) ? crypto::CertStatus::good : crypto::CertStatus::revoked;
                                if (!row.is_null(0)) out.revoked_at = static_cast<UnixMs>(row.integer(0));
                                out.not_after = static_cast<UnixMs>(row.integer(1));
+                               if (!row.is_null(2)) out.reason = static_cast<int>(row.integer(2));
                              });
   }));
   return out;
@@ -41,7 +40,7 @@ Result<std::vector<LiveCertificate>> StatusRecords::live(UnixMs now, std::size_t
   TRY(store_.transact([&](store::Transaction& transaction) {
     return transaction.query("SELECT branch, serial FROM certificate WHERE state = 'issued' AND not_after_ms > ? ORDER BY rowid DESC LIMIT ?",
                              {store::column(now), store::column(most)},
-                             [&](const store::Row& row) { out.push_back({.branch = branch_from(row.text(0)), .serial = row.blob(1)}); });
+                             [&](const store::Row& row) { out.push_back({.branch = branch_named(row.text(0)), .serial = row.blob(1)}); });
   }));
   return out;
 }
@@ -50,9 +49,11 @@ Result<std::vector<crypto::RevokedSerial>> StatusRecords::revoked(Branch branch,
   std::vector<crypto::RevokedSerial> out;
   TRY(store_.transact([&](store::Transaction& transaction) {
     return transaction.query(
-        "SELECT serial, revoked_ms FROM certificate WHERE branch = ? AND state = 'issued' AND revoked_ms IS NOT NULL AND not_after_ms > ? AND revoked_ms >= ?",
+        "SELECT serial, revoked_ms, coalesce(reason, 0) FROM certificate WHERE branch = ? AND state = 'issued' AND revoked_ms IS NOT NULL AND not_after_ms > ? AND revoked_ms >= ?",
         {name(branch), store::column(not_expired_at), store::column(since)},
-        [&](const store::Row& row) { out.push_back({.serial = row.blob(0), .revoked_at = static_cast<UnixMs>(row.integer(1))}); });
+        [&](const store::Row& row) {
+          out.push_back({.serial = row.blob(0), .revoked_at = static_cast<UnixMs>(row.integer(1)), .reason = static_cast<int>(row.integer(2))});
+        });
   }));
   return out;
 }
@@ -129,7 +130,7 @@ Result<std::optional<Errand>> StatusRecords::next_errand() {
   std::optional<Errand> out;
   TRY(store_.transact([&](store::Transaction& transaction) {
     return transaction.query("SELECT id, kind, branch, name FROM outbox ORDER BY id LIMIT 1", {}, [&](const store::Row& row) {
-      out = Errand{.id = row.integer(0), .kind = errand_kind(row.text(1)), .branch = branch_from(row.text(2)), .name = row.blob(3)};
+      out = Errand{.id = row.integer(0), .kind = errand_kind(row.text(1)), .branch = branch_named(row.text(2)), .name = row.blob(3)};
     });
   }));
   return out;

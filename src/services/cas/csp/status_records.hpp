@@ -15,6 +15,7 @@ struct Standing {
   crypto::CertStatus status = crypto::CertStatus::unknown;
   UnixMs revoked_at = 0;
   UnixMs not_after = 0;
+  int reason = 0;  // CRLReason of a revoked one; 0: none was given
 };
 
 struct LiveCertificate {

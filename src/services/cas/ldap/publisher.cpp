@@ -19,6 +19,7 @@ DirectoryAttribute one(std::string name, std::string_view value) { return one(st
 std::string authorities_unit() { return "authorities"; }
 std::string elements_unit() { return "elements"; }
 std::string terminals_unit() { return "terminals"; }
+std::string subjects_unit() { return "subjects"; }
 
 }  // namespace
 
@@ -75,6 +76,7 @@ Result<bool> DirectoryPublisher::work() {
     TRY(make_folder(authorities_unit(), settings_.base));
     TRY(make_folder(elements_unit(), settings_.base));
     TRY(make_folder(terminals_unit(), settings_.base));
+    TRY(make_folder(subjects_unit(), settings_.base));
   }
   TRY(publish(*errand));
   TRY(records_.errand_done(errand->id));
@@ -131,21 +133,28 @@ Result<void> DirectoryPublisher::publish_list(Branch branch, const std::string& 
 Result<void> DirectoryPublisher::publish_certificate(const Bytes& serial) {
   ASSIGN_OR_RETURN(const std::vector<IssuedCertificate> found, records_.certificates(std::span(&serial, 1)));
   if (found.empty()) return {};
+  const std::string_view whose = found.front().identity;
+  if (whose.starts_with(subject_prefix)) {
+    const std::string uid(whose.substr(subject_prefix.size()));
+    return publish_holder(found.front().identity, uid, "ou=" + subjects_unit() + "," + settings_.base);
+  }
   ASSIGN_OR_RETURN(const Identity identity, Identity::parse_uri(found.front().identity));
   if (apps.has(identity.kind)) return publish_terminal(found.front());
   return publish_element(found.front().identity, identity);
 }
 
 Result<void> DirectoryPublisher::publish_element(const std::string& uri, const Identity& identity) {
-  const std::string domain = "ou=" + escaped_rdn(identity.domain) + ",ou=" + elements_unit() + "," + settings_.base;
-  const std::string dn = "cn=" + escaped_rdn(identity.name) + "," + domain;
-  ASSIGN_OR_RETURN(const std::vector<IssuedCertificate> live, records_.live_of(uri, clock_.now_ms()));
+  TRY(make_folder(identity.domain, "ou=" + elements_unit() + "," + settings_.base));
+  return publish_holder(uri, identity.name, "ou=" + escaped_rdn(identity.domain) + ",ou=" + elements_unit() + "," + settings_.base);
+}
+
+Result<void> DirectoryPublisher::publish_holder(const std::string& identity, const std::string& name, const std::string& above) {
+  const std::string dn = "cn=" + escaped_rdn(name) + "," + above;
+  ASSIGN_OR_RETURN(const std::vector<IssuedCertificate> live, records_.live_of(identity, clock_.now_ms()));
   if (live.empty()) return directory_->remove(dn);
   DirectoryAttribute certificates{.name = "userCertificate;binary", .values = {}};
   for (const IssuedCertificate& certificate : live) certificates.values.push_back(certificate.der);
-  TRY(make_folder(identity.domain, "ou=" + elements_unit() + "," + settings_.base));
-  return directory_->put(
-      {.dn = dn, .classes = {"applicationProcess", "pkiUser"}, .naming = {one("cn", identity.name)}, .attributes = {std::move(certificates)}});
+  return directory_->put({.dn = dn, .classes = {"applicationProcess", "pkiUser"}, .naming = {one("cn", name)}, .attributes = {std::move(certificates)}});
 }
 
 /// A terminal's certificate holds its subscriber's number: it is not published. What is: that a certificate with this fingerprint is live. Who has the

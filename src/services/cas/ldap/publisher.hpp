@@ -36,6 +36,8 @@ class DirectoryPublisher {
   Result<void> publish_list(Branch branch, const std::string& scope);
   Result<void> publish_certificate(const Bytes& serial);
   Result<void> publish_element(const std::string& uri, const Identity& identity);
+  /// All live certificates of the identity, or no entry where it has none.
+  Result<void> publish_holder(const std::string& identity, const std::string& name, const std::string& above);
   Result<void> publish_terminal(const IssuedCertificate& certificate);
   Result<void> make_folder(const std::string& unit, const std::string& above);
   [[nodiscard]] std::string authority_dn(Branch branch) const;

@@ -62,7 +62,7 @@ class Agreement {
     UnixMs expires_ms;
   };
 
-  Result<wire::Framed<wire::SessionGrant>> open_session(const Asked& asked, const Terminal& caller, Deadline deadline,
+  Result<wire::Framed<wire::SessionGrant>> open_session(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, Deadline deadline,
                                                         const std::string& request_id);
   /// Over so many separate paths as the level permits.
   Result<QuantumShares> take_shares(const std::string& peer_domain, wire::Assurance level_max, const SidWk& sid_wk, Deadline deadline, const std::string& request_id);
@@ -74,7 +74,7 @@ class Agreement {
   enum class Fate : std::uint8_t { used, unused };
   void shares_done(const std::vector<wire::ShareRef>& refs, Fate fate, const std::string& request_id);
   Result<wire::SessionNotify> announced(const SidWk& sid_wk);
-  Result<WorkingKey> agree(const Asked& asked, const Terminal& caller, const wire::Framed<wire::SessionGrant>& grant,
+  Result<WorkingKey> agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const wire::Framed<wire::SessionGrant>& grant,
                            const QuantumShares& shares, Deadline deadline, const std::string& request_id);
   Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const wire::SessionNotify& session, const Identity& kms_a, QuantumShares shares);
   Result<StoredKey> wait_locked(const SidWk& sid_wk, Deadline deadline, std::unique_lock<std::mutex>& lock);

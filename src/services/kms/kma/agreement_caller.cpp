@@ -18,9 +18,8 @@ Result<void> Agreement::check_fresh(UnixMs ts_ms, std::string_view message) cons
   return fail(ErrorCode::denied, std::string(message) + ": its time is " + std::to_string(off) + " ms off, more than the clock window");
 }
 
-Result<wire::Framed<wire::SessionGrant>> Agreement::open_session(const Asked& asked, const Terminal& caller, Deadline deadline,
-                                                                 const std::string& request_id) {
-  const node::MessageSigner& own = *node_.credentials().messages;
+Result<wire::Framed<wire::SessionGrant>> Agreement::open_session(const Asked& asked, const Terminal& caller, const node::MessageSigner& own,
+                                                                 Deadline deadline, const std::string& request_id) {
   wire::SessionOpen open;
   open.sid_wk = asked.sid_wk;
   open.sid_call = asked.sid_call;
@@ -60,7 +59,9 @@ Result<std::string> Agreement::domain_of(const ElementName& kms) const {
 Result<void> Agreement::as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id) {
   const SidWk& sid_wk = asked.sid_wk;
   node::StepTrace::Timer step7(trace_, 7);
-  ASSIGN_OR_RETURN(const auto grant, open_session(asked, caller, deadline, request_id));
+  // One signer from the first message to the last: CMSP names its certificates to the other KMS.
+  const std::shared_ptr<const node::MessageSigner> own = node_.signer();
+  ASSIGN_OR_RETURN(const auto grant, open_session(asked, caller, *own, deadline, request_id));
   step7.done(sid_wk.hex(), "session opened with CMSP: " + grant.message.num_called.text() + " is served by " + grant.message.kms_b.text());
   ASSIGN_OR_RETURN(const std::string peer_domain, domain_of(grant.message.kms_b));
   ASSIGN_OR_RETURN(const wire::Assurance level_max, level_towards(peer_domain));
@@ -76,7 +77,7 @@ Result<void> Agreement::as_caller(const Asked& asked, const Terminal& caller, co
     shares = QuantumShares{};
   }
   node::crash_point("kms.shares.taken");
-  auto key = agree(asked, caller, grant, *shares, deadline, request_id);
+  auto key = agree(asked, caller, *own, grant, *shares, deadline, request_id);
   if (!key) {
     shares_done(shares->refs, Fate::unused, request_id);
     return fail(key.error());
@@ -89,10 +90,9 @@ Result<void> Agreement::as_caller(const Asked& asked, const Terminal& caller, co
   return {};
 }
 
-Result<WorkingKey> Agreement::agree(const Asked& asked, const Terminal& caller, const wire::Framed<wire::SessionGrant>& grant,
+Result<WorkingKey> Agreement::agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const wire::Framed<wire::SessionGrant>& grant,
                                     const QuantumShares& shares, Deadline deadline, const std::string& request_id) {
   const crypto::Suite& suite = node_.suite();
-  const node::MessageSigner& own = *node_.credentials().messages;
   const std::string& kms_b = grant.message.kms_b.text();
   ASSIGN_OR_RETURN(const crypto::Decapsulator ephemeral, crypto::Decapsulator::generate(suite, node_.rng()));
   const wire::KmsOffer offer{.sid_wk = asked.sid_wk,

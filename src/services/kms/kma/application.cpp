@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "node/crash_point.hpp"
+#include "services/kms/kim/successions.hpp"
+#include "services/kms/kp/encryption_keys.hpp"
 
 namespace qanat::kms {
 
@@ -45,11 +47,14 @@ Result<net::Response> Application::recorded(const net::Request& http, std::strin
 }
 
 Result<net::Response> Application::granted(const net::Request& http, const Request& request) {
+  // One signer from beginning to end: the one that the terminal will check the delivery by.
+  const std::shared_ptr<const node::MessageSigner> own = node_.signer();
+  TRY(check_kept(http, *own));
   ASSIGN_OR_RETURN(const Terminal terminal, authenticate(http, request));
   const Asked asked = asked_of(request);
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal));
   node::StepTrace::Timer step11(trace_, 11);
-  ASSIGN_OR_RETURN(const auto delivery, deliver(request, terminal, granted.leg, std::move(granted.token)));
+  ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, terminal, granted.leg, std::move(granted.token), *own));
   TRY(hand_over(http, asked, terminal, delivery.hash, OwnCopy::kept_until_acknowledged));
   step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations");
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
@@ -199,20 +204,21 @@ Result<void> Application::draw_local(const Asked& asked, const Terminal& caller,
   return {};
 }
 
-Result<crypto::EncapsulationKey> Application::pooled_key(const SidWk& sid_wk, const Terminal& terminal) {
+Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal) {
   node::StepTrace::Timer step10(trace_, 10);
   // Read again, not taken from the look-up of step 4: while the key was agreed the terminal may have enrolled anew.
   ASSIGN_OR_RETURN(auto pooled, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, terminal.uid); }));
-  if (!pooled || pooled->enc_kid != terminal.enc_kid) return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
-  step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool");
-  return std::move(pooled->encryption);
+  if (!pooled || pooled->enc_kid != terminal.enc_kid || pooled->ml_dsa != terminal.ml_dsa) return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
+  ASSIGN_OR_RETURN(crypto::EncapsulationKey out, certified_encryption_key(node_, *pooled, http.deadline));
+  step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool, their certificates are good");
+  return out;
 }
 
-Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const Request& request, const Terminal& terminal, const StoredKey& leg, Bytes token) {
+Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& http, const Request& request, const Terminal& terminal, const StoredKey& leg,
+                                                           Bytes token, const node::MessageSigner& own) {
   const crypto::Suite& suite = node_.suite();
-  const node::MessageSigner& own = *node_.credentials().messages;
   const wire::KeyRequest& asked = request.message;
-  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(asked.sid_wk, terminal));
+  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, terminal));
   ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, crypto::encapsulate(suite, crypto::KemForm::to_static, key, node_.rng()));
   Secret ss = wire::hybrid_secret(suite, wire::transcript(fixed, key), wire::deliver_context(request.hash));
   wire::KeyDeliver message{.h_req = request.hash, .sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = asked.uid, .kms_id = asked.kms_id,
