@@ -21,6 +21,8 @@ constexpr KindSet told_by_qkm{Kind::qkm};
 constexpr KindSet told_by_qkdnc{Kind::qkdnc};
 constexpr KindSet told_by_qkd{Kind::qkd};
 
+constexpr KindSet told_by_all = apps | qkdn | KindSet{Kind::kms, Kind::cmsp, Kind::cas, Kind::ccs};
+
 constexpr std::array rows{
     // reporters, recorded, told, action, well, about, object, telling
     Row{told_by_kms, "km-1.delivered", Outcomes::successes, "application", "delivered", Part::subject, Part::object, Telling::each},
@@ -41,6 +43,13 @@ constexpr std::array rows{
     Row{told_by_cas, "ce-4.enrol", Outcomes::refusals, "certificate", "", Part::self, Part::object, Telling::together},
     Row{told_by_cas, "x-4.enrol", Outcomes::successes, "certificate", "issued", Part::subject, Part::object, Telling::each},
     Row{told_by_cas, "x-4.enrol", Outcomes::refusals, "certificate", "", Part::self, Part::object, Telling::together},
+    Row{told_by_cas, "ce-1.reenrol", Outcomes::all, "certificate", "renewed", Part::subject, Part::object, Telling::each},
+    Row{told_by_cas, "ce-4.reenrol", Outcomes::all, "certificate", "renewed", Part::subject, Part::object, Telling::each},
+    Row{told_by_cas, "x-4.reenrol", Outcomes::all, "certificate", "renewed", Part::subject, Part::object, Telling::each},
+    Row{told_by_cas, "ce-2.reenrol", Outcomes::all, "certificate", "renewed", Part::word_1, Part::word_2, Telling::each},
+    Row{told_by_cas, "ce-3.enrol", Outcomes::all, "certificate", "issued", Part::word_1, Part::word_2, Telling::each},
+    Row{told_by_cas, "ce-3.reenrol", Outcomes::all, "certificate", "renewed", Part::word_1, Part::word_2, Telling::each},
+    Row{told_by_cas, "ceis.revoke", Outcomes::all, "revocation", "success", Part::subject, Part::object, Telling::each},
     Row{told_by_cas, "ce-1.terminal", Outcomes::all, "certificate", "issued", Part::word_1, Part::word_2, Telling::each},
     Row{told_by_cas, "x-5.revoke", Outcomes::all, "certificate", "revoked", Part::word_1, Part::word_2, Telling::each},
 
@@ -65,6 +74,10 @@ constexpr std::array rows{
 
     Row{told_by_qkd, "x-2.channel", Outcomes::refusals, "channel", "", Part::self, Part::subject, Telling::together},
 
+    Row{apps, "ax-1.peer-changed", Outcomes::refusals, "peer_certificate", "", Part::self, Part::subject, Telling::each},
+    Row{apps, "ce-2.stranger", Outcomes::refusals, "own_certificates", "", Part::self, Part::object, Telling::each},
+    Row{apps, "ce-2.bundle", Outcomes::refusals, "own_certificates", "", Part::self, Part::object, Telling::each},
+    Row{told_by_all, "certificate.renewed", Outcomes::all, "renewal", "success", Part::self, Part::object, Telling::each},
     Row{apps, "km-1.enrol", Outcomes::all, "enrolment", "success", Part::self, Part::subject, Telling::each},
 };
 

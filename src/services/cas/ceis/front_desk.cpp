@@ -9,7 +9,6 @@ namespace qanat::cas {
 namespace {
 
 constexpr std::size_t ticket_octets = 16;
-constexpr std::size_t behaviour_object_max = 128;  // x12_record's limit
 
 constexpr std::array reasons{RevocationReason{"unspecified", 0}, RevocationReason{"keyCompromise", 1},        RevocationReason{"affiliationChanged", 3},
                              RevocationReason{"superseded", 4},  RevocationReason{"cessationOfOperation", 5}, RevocationReason{"privilegeWithdrawn", 9}};
@@ -151,7 +150,7 @@ Result<Outcome> FrontDesk::record(const Trail& trail, Result<Outcome> outcome, c
                     .object = trail.object,
                     .reason = reason,
                     .request_id = request_id}));
-  if (trail.subject && !waits) refusals_.behaved(*trail.subject, "ceis.order", audit::name(as), trail.object.substr(0, behaviour_object_max));
+  if (trail.subject && !waits) refusals_.behaved(*trail.subject, "ceis.order", audit::name(as), trail.object);
   return outcome;
 }
 

@@ -6,9 +6,6 @@ namespace qanat::cas {
 namespace {
 
 constexpr std::size_t one_by_one_a_second = 20;
-constexpr std::size_t behaviour_waiting_max = 1024;
-constexpr std::size_t behaviour_batch = 64;  // x12_record's limit
-constexpr std::chrono::milliseconds behaviour_send_max{3000};
 constexpr std::chrono::milliseconds look_every_second{1000};
 constexpr std::size_t why_octets_max = 256;
 constexpr std::size_t reference_octets_max = 64;
@@ -58,13 +55,9 @@ void Refusals::note(std::string_view protocol, std::string_view reference, const
 }
 
 void Refusals::behaved(const Uid& subject, std::string action, std::string_view outcome, std::string object) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (behaviour_.size() >= behaviour_waiting_max) behaviour_.pop_front();
-    behaviour_.push_back(
-        {.subject = subject, .action = std::move(action), .outcome = std::string(outcome), .object = std::move(object), .at = node_.clock().now_ms()});
-  }
-  changed_.notify_all();
+  // Whoever knows the name of a registration can make any number of these.
+  const node::Telling telling = outcome == audit::name(audit::Outcome::success) ? node::Telling::each : node::Telling::together;
+  node_.report({.about = subject.text(), .action = std::move(action), .outcome = std::string(outcome), .object = std::move(object)}, telling);
 }
 
 void Refusals::record(std::string_view protocol, std::string_view object, std::string_view why, std::string_view request_id) {
@@ -84,40 +77,13 @@ void Refusals::write_counted() {
   for (const auto& [protocol, count] : counted) record(protocol, "", std::to_string(count) + " more were refused within a second", "");
 }
 
-std::size_t Refusals::waiting() {
-  const std::lock_guard lock(mutex_);
-  return behaviour_.size();
-}
-
 void Refusals::run() {
   std::unique_lock lock(mutex_);
-  bool told = false;
-  while (!stopping_) {
-    changed_.wait_for(lock, look_every_second, [this] { return stopping_ || (!behaviour_.empty()); });
-    std::vector<Behaviour> batch(behaviour_.begin(), behaviour_.begin() + static_cast<std::ptrdiff_t>(std::min(behaviour_.size(), behaviour_batch)));
-    behaviour_.erase(behaviour_.begin(), behaviour_.begin() + static_cast<std::ptrdiff_t>(batch.size()));
+  while (!changed_.wait_for(lock, look_every_second, [this] { return stopping_; })) {
     lock.unlock();
     write_counted();
-    const Result<void> sent = batch.empty() ? Result<void>() : send(batch);
-    if (!sent && !std::exchange(told, true)) node::log(node::LogLevel::note, "behaviour records: {}", sent.error().message);
-    if (sent) told = false;
     lock.lock();
-    if (sent) continue;
-    for (auto entry = batch.rbegin(); entry != batch.rend() && behaviour_.size() < behaviour_waiting_max; ++entry) behaviour_.push_front(std::move(*entry));
-    changed_.wait_for(lock, look_every_second, [this] { return stopping_; });
   }
-}
-
-Result<void> Refusals::send(const std::vector<Behaviour>& batch) {
-  wire::Json records = wire::Json::array();
-  for (const Behaviour& one : batch) {
-    records.push(
-        wire::Json::object({{"time_ms", one.at}, {"uid", one.subject.text()}, {"action", one.action}, {"outcome", one.outcome}, {"object", one.object}}));
-  }
-  ASSIGN_OR_RETURN(const std::string iam, node_.peer_of(Kind::iam));
-  TRY(node_.call_json(points::Endpoint::x12_record, iam, wire::Json::object({{"records", records}}), Deadline::after(behaviour_send_max),
-                      node_.new_request_id()));
-  return {};
 }
 
 }  // namespace qanat::cas

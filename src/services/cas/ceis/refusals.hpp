@@ -3,7 +3,6 @@
 #pragma once
 
 #include <condition_variable>
-#include <deque>
 #include <map>
 #include <mutex>
 #include <thread>
@@ -24,23 +23,14 @@ class Refusals {
 
   /// `subject`: of the registration that was named, if there is such.
   void note(std::string_view protocol, std::string_view reference, const std::optional<Uid>& subject, std::string_view why, const std::string& request_id);
-  /// What an order of a subject came to.
+  /// What an order of a subject came to; what is refused again and again is told as a number.
   void behaved(const Uid& subject, std::string action, std::string_view outcome, std::string object);
 
   /// Writes down what has been counted since the last time. The thread does so every second.
   void write_counted();
-  [[nodiscard]] std::size_t waiting();
 
  private:
-  struct Behaviour {
-    Uid subject;
-    std::string action;
-    std::string outcome;
-    std::string object;
-    UnixMs at = 0;
-  };
   void run();
-  Result<void> send(const std::vector<Behaviour>& batch);
   void record(std::string_view protocol, std::string_view object, std::string_view why, std::string_view request_id);
 
   node::Node& node_;
@@ -49,7 +39,6 @@ class Refusals {
   UnixMs second_ = 0;                           // that the count below is of
   std::size_t written_ = 0;                     // one by one in this second
   std::map<std::string, std::size_t> counted_;  // by protocol
-  std::deque<Behaviour> behaviour_;             // for IAM; the oldest goes when it is full
   bool stopping_ = false;
   std::thread thread_;
 };

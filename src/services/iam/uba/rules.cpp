@@ -21,7 +21,7 @@ constexpr std::string_view outcome_delivered = "delivered";
 // Every other outcome is a failed attempt. The elements' words stand in node/behaviour.cpp and beside Node::report().
 constexpr std::array good_outcomes{std::string_view("delivered"), std::string_view("success"), std::string_view("started"), std::string_view("ended"),
                                    std::string_view("stopped"),   std::string_view("opened"),  std::string_view("notified"), std::string_view("issued"),
-                                   std::string_view("revoked"),   std::string_view("taken"),   std::string_view("up")};
+                                   std::string_view("revoked"),   std::string_view("renewed"), std::string_view("taken"),   std::string_view("up")};
 
 constexpr std::array thresholds{
     Threshold{RuleKind::rate, "on", 1, 0, 1, "1: the rule is in force"},
