@@ -1,4 +1,5 @@
-// Behaviour records for IAM's UBA (Ua-1 … Ua-3, X-12): which of the events that an element puts on record are told, in which words and about whom, as one table.
+// Behaviour records for IAM's UBA (Ua-1 … Ua-3, X-12): which of the events that an element puts on record are told, in which words and about whom, as one
+// table.
 #pragma once
 
 #include <optional>
@@ -35,7 +36,7 @@ struct BehaviourRow {
   std::string_view recorded;  // the action in the audit record
   Outcomes told{};
   std::string_view action;
-  std::string_view well;      // how a success is called; what went otherwise is "refused" or "failure"
+  std::string_view well;  // how a success is called; what went otherwise is "refused" or "failure"
   Part about{};
   Part object{};
   Telling telling{};

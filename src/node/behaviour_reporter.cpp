@@ -9,10 +9,10 @@ namespace qanat::node {
 namespace {
 
 constexpr std::size_t behaviours_waiting_max = 4096;
-constexpr std::size_t behaviours_per_report = 64;  // IAM takes no more
+constexpr std::size_t behaviours_per_report = 64;     // IAM takes no more
 constexpr std::size_t report_octets_max = 24 * 1024;  // a report fits the body of its request with one record more
 constexpr std::size_t record_octets = 96;             // the names of its members
-constexpr std::size_t repeated_max = 256;          // kinds of repeated things; a further one is told each time
+constexpr std::size_t repeated_max = 256;             // kinds of repeated things; a further one is told each time
 constexpr UnixMs repeated_span_ms = 60'000;
 constexpr std::size_t kept_octets_max = 8U << 20U;
 constexpr std::chrono::milliseconds report_max{3000};
@@ -23,7 +23,9 @@ constexpr std::chrono::milliseconds last_reports_max{1000};
 bool refused_for_good(ErrorCode code) noexcept { return code == ErrorCode::invalid_argument || code == ErrorCode::denied; }
 
 /// At most, as JSON: a quotation mark takes two octets.
-std::size_t octets_of(const Behaviour& one) noexcept { return record_octets + 2 * (one.about.size() + one.action.size() + one.outcome.size() + one.object.size()); }
+std::size_t octets_of(const Behaviour& one) noexcept {
+  return record_octets + 2 * (one.about.size() + one.action.size() + one.outcome.size() + one.object.size());
+}
 
 }  // namespace
 

@@ -1,5 +1,6 @@
-// Sends an element's behaviour records to IAM, in the background, in batches, each until IAM has it. Whoever reports is never held up: the queue is bounded, and
-// what does not fit is counted (it stands in the element's own audit record in any case). What is left at an orderly end waits in a file for the next start.
+// Sends an element's behaviour records to IAM, in the background, in batches, each until IAM has it. Whoever reports is never held up: the queue is bounded,
+// and what does not fit is counted (it stands in the element's own audit record in any case). What is left at an orderly end waits in a file for the next
+// start.
 #pragma once
 
 #include <condition_variable>

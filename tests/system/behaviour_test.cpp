@@ -35,15 +35,15 @@ class BehaviourOverTheWire : public SharedNetwork {
   /// "reporter action outcome object", of all records that fit.
   static std::vector<std::string> told(const std::string& about, const std::string& action = "") {
     std::vector<std::string> out;
-    for (const Json& one : ask(Json::object({{"op", "query"}, {"uid", about}, {"action", action}, {"limit", 500}})).array("records").value_or(std::vector<Json>())) {
+    for (const Json& one :
+         ask(Json::object({{"op", "query"}, {"uid", about}, {"action", action}, {"limit", 500}})).array("records").value_or(std::vector<Json>())) {
       out.push_back(one.text("reporter").value() + " " + one.text("action").value() + " " + one.text("outcome").value() + " " + one.text("object").value());
     }
     return out;
   }
   static void await_told(const std::string& about, const std::string& wanted) {
-    TestNetwork::await("'" + wanted + "' about " + about, [&] {
-      return std::ranges::any_of(told(about), [&](const std::string& one) { return one.starts_with(wanted); });
-    });
+    TestNetwork::await("'" + wanted + "' about " + about,
+                       [&] { return std::ranges::any_of(told(about), [&](const std::string& one) { return one.starts_with(wanted); }); });
   }
   static void set_rules(const char* rules) { ask(Json::object({{"op", "set_rules"}, {"rules", Json::parse(std::string_view(rules)).value()}})); }
   static void await_anomaly(const std::string& rule, const std::string& about) {

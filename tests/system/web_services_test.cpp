@@ -1,4 +1,5 @@
-// IAM's listener for software of others, spoken to by curl: a directory that keeps its people there (SCIM 2.0), and people who use an application (authorisation code).
+// IAM's listener for software of others, spoken to by curl: a directory that keeps its people there (SCIM 2.0), and people who use an application
+// (authorisation code).
 #include "crypto/foreign_issue.hpp"
 #include "point_test.hpp"
 #include "program.hpp"
@@ -40,12 +41,13 @@ class WebServices : public SharedNetwork {
     ASSERT_TRUE(ports);
     url_ = "https://127.0.0.1:" + std::to_string(ports->front());
     ASSERT_TRUE(crypto::make_foreign_root(files("root"), "their root", crypto::ForeignKey::ecdsa_p256));
-    ASSERT_TRUE(crypto::make_foreign_leaf(files("iam"), {.common_name = "iam", .uris = {}, .dns = {"localhost"}, .addresses = {"127.0.0.1"}}, crypto::ForeignKey::ecdsa_p256, files("root")));
+    ASSERT_TRUE(crypto::make_foreign_leaf(files("iam"), {.common_name = "iam", .uris = {}, .dns = {"localhost"}, .addresses = {"127.0.0.1"}},
+                                          crypto::ForeignKey::ecdsa_p256, files("root")));
     for (const char* name : {"hr", "mei", "stranger"}) make_certificate(name);
     net().running().stop_element("iam", app::RunningNetwork::Ending::orderly);
     std::ofstream(net().network().config_of("iam"), std::ios::app)
-        << "\n[iam.web]\nport = " << ports->front() << "\nurl = \"" << url_ << "\"\nscim_domain = \"a\"\ncertificate = \"" << files("iam").certificate.string() << "\"\nkey = \""
-        << files("iam").key.string() << "\"\nroots = \"" << files("root").certificate.string() << "\"\n";
+        << "\n[iam.web]\nport = " << ports->front() << "\nurl = \"" << url_ << "\"\nscim_domain = \"a\"\ncertificate = \"" << files("iam").certificate.string()
+        << "\"\nkey = \"" << files("iam").key.string() << "\"\nroots = \"" << files("root").certificate.string() << "\"\n";
     const auto started = net().running().start_element("iam");
     ASSERT_TRUE(started) << started.error().message;
     auto administrator = app::Operator::open(net().network(), "administrator");
@@ -67,7 +69,8 @@ class WebServices : public SharedNetwork {
 
   static crypto::PemFiles files(const std::string& name) { return {.certificate = *folder_ / (name + ".pem"), .key = *folder_ / (name + ".key")}; }
   static void make_certificate(const std::string& name) {
-    ASSERT_TRUE(crypto::make_foreign_leaf(files(name), {.common_name = name, .uris = {}, .dns = {}, .addresses = {}}, crypto::ForeignKey::ecdsa_p256, files("root")));
+    ASSERT_TRUE(
+        crypto::make_foreign_leaf(files(name), {.common_name = name, .uris = {}, .dns = {}, .addresses = {}}, crypto::ForeignKey::ecdsa_p256, files("root")));
   }
   static std::string thumbprint(const std::string& name) { return to_hex(crypto::pem_thumbprint(text_of_file(files(name).certificate)).value()); }
   static Json identity(const Json& body) {
@@ -81,14 +84,17 @@ class WebServices : public SharedNetwork {
     return answer.value_or(Json::object());
   }
   static void enter(const std::string& uid, const std::string& of) {
-    identity(Json::object({{"op", "create"}, {"identity", Json::object({{"uid", uid}, {"class", of}, {"domain", "core"}, {"certificates", Json::array({Json(thumbprint(uid))})}})}}));
+    identity(
+        Json::object({{"op", "create"},
+                      {"identity", Json::object({{"uid", uid}, {"class", of}, {"domain", "core"}, {"certificates", Json::array({Json(thumbprint(uid))})}})}}));
   }
 
   /// curl with this one's certificate.
   static Answer curl(const std::string& who, const std::string& path, const std::string& arguments = "") {
     const std::filesystem::path head = *folder_ / "head";
-    const Outcome outcome = run_line("curl -sS --max-time 20 --cacert " + files("root").certificate.string() + " --cert " + files(who).certificate.string() + " --key " +
-                                         files(who).key.string() + " -D " + head.string() + " -o " + (*folder_ / "body").string() + " -w '%{http_code}' " + arguments + " '" + url_ + path + "'",
+    const Outcome outcome = run_line("curl -sS --max-time 20 --cacert " + files("root").certificate.string() + " --cert " + files(who).certificate.string() +
+                                         " --key " + files(who).key.string() + " -D " + head.string() + " -o " + (*folder_ / "body").string() +
+                                         " -w '%{http_code}' " + arguments + " '" + url_ + path + "'",
                                      *folder_);
     if (outcome.code != 0) return {};
     return {.status = std::atoi(outcome.out.c_str()), .head = text_of_file(head), .body = text_of_file(*folder_ / "body")};
@@ -113,7 +119,9 @@ constexpr const char* directory_scope = "identity.read identity.create identity.
 
 TEST_F(WebServices, ADirectoryKeepsItsPeopleByScim) {
   const std::string token = token_of("hr", directory_scope);
-  const Answer made = scim(token, "POST", "Users", R"({"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"zhao.min@x.example","displayName":"Zhao Min","externalId":"4711","active":true})");
+  const Answer made = scim(
+      token, "POST", "Users",
+      R"({"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"zhao.min@x.example","displayName":"Zhao Min","externalId":"4711","active":true})");
   ASSERT_EQ(made.status, 201) << made.body;
   EXPECT_EQ(made.field("Location"), url_ + "/scim/v2/Users/zhao.min");
   EXPECT_EQ(made.field("Content-Type"), "application/scim+json");
@@ -129,7 +137,8 @@ TEST_F(WebServices, ADirectoryKeepsItsPeopleByScim) {
   EXPECT_EQ(patched.field("ETag"), "W/\"2\"");
   EXPECT_EQ(identity(Json::object({{"op", "find"}, {"uid", "zhao.min"}})).text("status").value(), "suspended");
   EXPECT_EQ(scim(token, "GET", "Users/zhao.min", "", "-H 'If-None-Match: W/\"2\"'").status, 304);
-  const Answer replaced = scim(token, "PUT", "Users/zhao.min", R"({"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"zhao.min@x.example","active":true})");
+  const Answer replaced =
+      scim(token, "PUT", "Users/zhao.min", R"({"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"zhao.min@x.example","active":true})");
   EXPECT_EQ(replaced.status, 200) << replaced.body;
   EXPECT_EQ(scim(token, "DELETE", "Users/zhao.min").status, 204);
   EXPECT_EQ(scim(token, "GET", "Users/zhao.min").status, 404);
@@ -143,7 +152,10 @@ TEST_F(WebServices, ScimRefusesInItsOwnWords) {
   EXPECT_EQ(nobody.field("WWW-Authenticate"), "Bearer error=\"invalid_token\"");
   EXPECT_EQ(nobody.json().text("status").value_or(""), "401");
   EXPECT_EQ(curl("stranger", "/scim/v2/Users", "-H 'Authorization: Bearer " + token + "'").status, 401) << "the token is bound to another certificate";
-  EXPECT_EQ(scim(token, "PATCH", "Users/administrator", R"({"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","path":"active","value":false}]})").status, 403);
+  EXPECT_EQ(scim(token, "PATCH", "Users/administrator",
+                 R"({"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","path":"active","value":false}]})")
+                .status,
+            403);
   net().expect_audit("iam", "scim.patch", "separation of duties");
   EXPECT_EQ(scim(token, "GET", "Users?filter=nothing").json().text("scimType").value_or(""), "invalidFilter");
   EXPECT_EQ(scim(token, "POST", "Bulk", "{}").status, 404);
@@ -152,14 +164,18 @@ TEST_F(WebServices, ScimRefusesInItsOwnWords) {
   EXPECT_EQ(curl("stranger", "/scim/v2/ServiceProviderConfig").status, 200);
 }
 
-constexpr const char* verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";   // RFC 7636 appendix B
+constexpr const char* verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";  // RFC 7636 appendix B
 constexpr const char* challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 class AuthorizationCode : public WebServices {
  protected:
   static Answer authorize(const std::string& who, const std::string& more = "") {
-    return curl(who, std::string("/oauth2/authorize?response_type=code&client_id=console&redirect_uri=https%3A%2F%2Fconsole.example%2Fback&scope=identity.read&state=xyz&code_challenge=") +
-                         challenge + "&code_challenge_method=S256" + more);
+    return curl(
+        who,
+        std::string(
+            "/oauth2/"
+            "authorize?response_type=code&client_id=console&redirect_uri=https%3A%2F%2Fconsole.example%2Fback&scope=identity.read&state=xyz&code_challenge=") +
+            challenge + "&code_challenge_method=S256" + more);
   }
   /// The code in the address that the browser is sent to.
   static std::string code_of(const Answer& answer) {
@@ -170,7 +186,9 @@ class AuthorizationCode : public WebServices {
     return to.substr(begin, to.find('&') - begin);
   }
   static Answer exchange(const std::string& who, const std::string& code) {
-    return curl(who, "/oauth2/token", std::string("-d grant_type=authorization_code -d client_id=console -d redirect_uri=https://console.example/back -d code_verifier=") + verifier + " -d code=" + code);
+    return curl(who, "/oauth2/token",
+                std::string("-d grant_type=authorization_code -d client_id=console -d redirect_uri=https://console.example/back -d code_verifier=") + verifier +
+                    " -d code=" + code);
   }
   /// IAM dies at this place during `what`, and starts again.
   template <class What>
@@ -231,7 +249,10 @@ TEST_F(AuthorizationCode, WhomTheDirectoryDeactivatesLosesWhatItHolds) {
   ASSERT_EQ(read_users("mei", token), 200);
   const std::string directory = token_of("hr", directory_scope);
   const auto set_active = [&](const char* value) {
-    return scim(directory, "PATCH", "Users/mei", std::string(R"({"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"Replace","path":"active","value":")") + value + "\"}]}").status;
+    return scim(directory, "PATCH", "Users/mei",
+                std::string(R"({"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"Replace","path":"active","value":")") + value +
+                    "\"}]}")
+        .status;
   };
   EXPECT_EQ(set_active("False"), 200);
   EXPECT_EQ(read_users("mei", token), 401);

@@ -30,7 +30,8 @@ class CodeGrantTest : public testing::Test {
     add("console", "application", {});
     add("wang", "person", wang_);
     add("li", "person", li_);
-    json_of(privilege(code_administrator, R"({"op":"client","client":"console","redirect_uris":["https://console.example/back?x=1","http://127.0.0.1:8080/back"]})"));
+    json_of(privilege(code_administrator,
+                      R"({"op":"client","client":"console","redirect_uris":["https://console.example/back?x=1","http://127.0.0.1:8080/back"]})"));
     json_of(privilege(code_administrator, R"({"op":"define","role":{"name":"viewer","permissions":[{"action":"identity.read"},{"action":"identity.self"}]}})"));
     json_of(privilege(code_administrator, R"({"op":"give","subject":"wang","role":"viewer"})"));
   }
@@ -48,13 +49,15 @@ class CodeGrantTest : public testing::Test {
   Result<net::Response> privilege(const Identity& caller, std::string_view body) { return administer(Endpoint::x5_privilege, caller, body); }
   void add(const std::string& uid, const std::string& of, const Bytes& certificate) {
     const std::string list = certificate.empty() ? "" : R"(,"certificates":[")" + to_hex(certificate) + R"("])";
-    json_of(administer(Endpoint::x5_identity, code_operator, R"({"op":"create","identity":{"uid":")" + uid + R"(","class":")" + of + R"(","domain":"core")" + list + "}}"));
+    json_of(administer(Endpoint::x5_identity, code_operator,
+                       R"({"op":"create","identity":{"uid":")" + uid + R"(","class":")" + of + R"(","domain":"core")" + list + "}}"));
   }
   static WebCaller caller(const Bytes& certificate) { return {.thumbprint = certificate, .quantum_safe = true, .address = "192.0.2.1:5", .request_id = "r"}; }
 
   using Fields = std::map<std::string, std::string>;
   static Fields good_question() {
-    return {{"response_type", "code"}, {"client_id", "console"}, {"redirect_uri", back}, {"scope", "identity.read"}, {"state", "s t&1"}, {"code_challenge", challenge_text}, {"code_challenge_method", "S256"}};
+    return {{"response_type", "code"}, {"client_id", "console"},           {"redirect_uri", back},           {"scope", "identity.read"},
+            {"state", "s t&1"},        {"code_challenge", challenge_text}, {"code_challenge_method", "S256"}};
   }
   static std::string form_of(const Fields& fields) {
     std::string out;
@@ -89,7 +92,14 @@ class CodeGrantTest : public testing::Test {
   /// Whether the token counts at a service of IAM's own.
   bool is_active(const WebAnswer& answer) {
     Scim scim = service_->scim();
-    return scim.list({.caller = caller(wang_), .token = must(answer.body.text("access_token")), .id = {}, .query = {}, .if_match = {}, .if_none_match = {}, .body = {}}).status == 200;
+    return scim.list({.caller = caller(wang_),
+                      .token = must(answer.body.text("access_token")),
+                      .id = {},
+                      .query = {},
+                      .if_match = {},
+                      .if_none_match = {},
+                      .body = {}})
+               .status == 200;
   }
 
   const Bytes wang_ = Bytes(32, 1);
@@ -236,7 +246,14 @@ TEST_F(CodeGrantTest, ACodesTimeIsShort) {
   test::TemporaryDirectory folder;
   const auto store = must(store::Store::open(folder / "iam.db", migrations));
   AuthorizationCodes codes(*store);
-  const CodeOrder order{.client = "console", .subject = "wang", .redirect_uri = back, .challenge = challenge_text, .scope = "identity.read", .audience = "iam", .holder = wang_, .epoch = 2};
+  const CodeOrder order{.client = "console",
+                        .subject = "wang",
+                        .redirect_uri = back,
+                        .challenge = challenge_text,
+                        .scope = "identity.read",
+                        .audience = "iam",
+                        .holder = wang_,
+                        .epoch = 2};
   const std::string one = must(codes.give(order, network_.rng(), 1000));
   const std::string two = must(codes.give(order, network_.rng(), 1000));
   EXPECT_EQ(must(codes.spend(one, Bytes(16, 1), 1000 + code_lifetime_ms - 1)), order);
@@ -251,10 +268,14 @@ TEST_F(CodeGrantTest, ClientsAreTheSecurityAdministratorsToDefine) {
   const char* define = R"({"op":"client","client":"console","redirect_uris":["https://console.example/other"]})";
   EXPECT_EQ(refusal(privilege(code_operator, define)), ErrorCode::denied);
   EXPECT_EQ(refusal(privilege(code_auditor, define)), ErrorCode::denied);
-  EXPECT_EQ(refusal(privilege(code_administrator, R"({"op":"client","client":"wang","redirect_uris":["https://a.example/"]})")), ErrorCode::not_found) << "a person is no client";
+  EXPECT_EQ(refusal(privilege(code_administrator, R"({"op":"client","client":"wang","redirect_uris":["https://a.example/"]})")), ErrorCode::not_found)
+      << "a person is no client";
   EXPECT_EQ(refusal(privilege(code_administrator, R"({"op":"client","client":"console","redirect_uris":[]})")), ErrorCode::invalid_argument);
-  for (const char* uri : {"http://console.example/", "https://", "https://u@console.example/", "javascript:x", "https://console.example/#x", "https://console.example/ x", "myapp:/back", ""}) {
-    EXPECT_EQ(refusal(privilege(code_administrator, std::string(R"({"op":"client","client":"console","redirect_uris":[")") + uri + "\"]}")), ErrorCode::invalid_argument) << uri;
+  for (const char* uri : {"http://console.example/", "https://", "https://u@console.example/", "javascript:x", "https://console.example/#x",
+                          "https://console.example/ x", "myapp:/back", ""}) {
+    EXPECT_EQ(refusal(privilege(code_administrator, std::string(R"({"op":"client","client":"console","redirect_uris":[")") + uri + "\"]}")),
+              ErrorCode::invalid_argument)
+        << uri;
   }
   for (const char* uri : {"https://a.example:8443/x?y=1", "http://localhost/x", "http://[::1]:8080/x"}) EXPECT_TRUE(check_redirect_uri(uri)) << uri;
   const auto clients = must(json_of(privilege(code_auditor, R"({"op":"clients"})")).array("clients"));

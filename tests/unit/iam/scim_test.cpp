@@ -38,7 +38,9 @@ class ScimTest : public testing::Test {
     return test::handler_of(service_->handlers(), endpoint)(test::request_from(caller, to_bytes(body), network_.credentials(caller).tls->chain.front()));
   }
   void add_application(const std::string& uid, const Bytes& certificate) {
-    json_of(administer(Endpoint::x5_identity, scim_operator, R"({"op":"create","identity":{"uid":")" + uid + R"(","class":"application","domain":"core","certificates":[")" + to_hex(certificate) + R"("]}})"));
+    json_of(administer(
+        Endpoint::x5_identity, scim_operator,
+        R"({"op":"create","identity":{"uid":")" + uid + R"(","class":"application","domain":"core","certificates":[")" + to_hex(certificate) + R"("]}})"));
   }
   static WebCaller caller(const Bytes& certificate) { return {.thumbprint = certificate, .quantum_safe = true, .address = "192.0.2.1:5", .request_id = "r"}; }
   std::string token_for(const Bytes& certificate, std::string scope, const std::string& audience = "iam") {
@@ -53,7 +55,9 @@ class ScimTest : public testing::Test {
     return (scim.*work)({.caller = caller(certificate_), .token = token_, .id = id, .query = query, .if_match = if_match, .if_none_match = {}, .body = body});
   }
   static std::string user(const std::string& members) { return R"({"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],)" + members + "}"; }
-  static std::string operations(const std::string& list) { return R"({"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[)" + list + "]}"; }
+  static std::string operations(const std::string& list) {
+    return R"({"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[)" + list + "]}";
+  }
   Json created(const std::string& user_name, const std::string& more = "") {
     const WebAnswer answer = ask(&Scim::create, "", user(R"("userName":")" + user_name + "\"" + more));
     EXPECT_EQ(answer.status, 201U) << answer.body.dump();
@@ -90,7 +94,8 @@ class ScimTest : public testing::Test {
 };
 
 TEST_F(ScimTest, AUserIsEnteredOnceAndFoundAgain) {
-  const WebAnswer made = ask(&Scim::create, "", user(R"("userName":"wang.li@example.com","displayName":"Wang Li","externalId":"17","emails":[{"value":"w@x.example"}])"));
+  const WebAnswer made =
+      ask(&Scim::create, "", user(R"("userName":"wang.li@example.com","displayName":"Wang Li","externalId":"17","emails":[{"value":"w@x.example"}])"));
   ASSERT_EQ(made.status, 201U) << made.body.dump();
   EXPECT_EQ(must(made.body.text("id")), "wang.li");
   EXPECT_EQ(field(made, "Location"), "https://iam.example:8443/scim/v2/Users/wang.li");
@@ -112,7 +117,8 @@ TEST_F(ScimTest, AnIdIsNeverAnothersLater) {
 }
 
 TEST_F(ScimTest, ListsAreFilteredAndPaged) {
-  for (const char* name : {"alice@x.example", "bob@x.example", "carol@y.example"}) created(name, std::string(R"(,"externalId":"ext","displayName":")") + name + "\"");
+  for (const char* name : {"alice@x.example", "bob@x.example", "carol@y.example"})
+    created(name, std::string(R"(,"externalId":"ext","displayName":")") + name + "\"");
   EXPECT_EQ(name_list("filter=userName+eq+%22BOB%40x.example%22"), "1: bob@x.example");
   EXPECT_EQ(name_list("filter=externalId%20eq%20%22ext%22"), "3: alice@x.example bob@x.example carol@y.example");
   EXPECT_EQ(name_list("filter=userName+ew+%22x.example%22+and+active+eq+true"), "2: alice@x.example bob@x.example");
@@ -165,7 +171,8 @@ TEST_F(ScimTest, AChangeIsOfTheVersionThatTheClientHas) {
   EXPECT_EQ(ask(&Scim::remove, "wang", "", "", "*").status, 204U);
   created("li");
   Scim scim = service_->scim();
-  const WebAnswer same = scim.show({.caller = caller(certificate_), .token = token_, .id = "li", .query = {}, .if_match = {}, .if_none_match = "W/\"1\"", .body = {}});
+  const WebAnswer same =
+      scim.show({.caller = caller(certificate_), .token = token_, .id = "li", .query = {}, .if_match = {}, .if_none_match = "W/\"1\"", .body = {}});
   EXPECT_EQ(same.status, 304U);
   EXPECT_TRUE(same.body.is_null());
 }
@@ -188,7 +195,8 @@ TEST_F(ScimTest, AUserKeepsItsDomainAndAnothersName) {
   created("wang", R"(,"urn:qanat:scim:schemas:2.0:User":{"domain":"b"})");
   created("li");
   EXPECT_EQ(must(record_of("wang").text("domain")), "b");
-  EXPECT_EQ(refused(ask(&Scim::patch, "wang", operations(R"({"op":"replace","path":"urn:qanat:scim:schemas:2.0:User:domain","value":"a"})"))), "400 mutability");
+  EXPECT_EQ(refused(ask(&Scim::patch, "wang", operations(R"({"op":"replace","path":"urn:qanat:scim:schemas:2.0:User:domain","value":"a"})"))),
+            "400 mutability");
   EXPECT_EQ(refused(ask(&Scim::patch, "wang", operations(R"({"op":"replace","path":"userName","value":"LI"})"))), "409 uniqueness");
   EXPECT_EQ(refused(ask(&Scim::create, "", user(R"("userName":"x","urn:qanat:scim:schemas:2.0:User":{"domain":"No!"})"))), "400 invalidValue");
   EXPECT_EQ(refused(ask(&Scim::create, "", "{")), "400 invalidSyntax");
@@ -216,7 +224,9 @@ TEST_F(ScimTest, WhatTheScopeLacksIsNotDoneEvenWithinAnotherChange) {
   created("wang");
   token_ = token_for(certificate_, "identity.change identity.create");
   EXPECT_EQ(ask(&Scim::patch, "wang", operations(R"({"op":"replace","path":"displayName","value":"W"})")).status, 200U);
-  EXPECT_EQ(refused(ask(&Scim::patch, "wang", operations(R"({"op":"replace","path":"displayName","value":"V"},{"op":"replace","path":"active","value":false})"))), "403");
+  EXPECT_EQ(
+      refused(ask(&Scim::patch, "wang", operations(R"({"op":"replace","path":"displayName","value":"V"},{"op":"replace","path":"active","value":false})"))),
+      "403");
   EXPECT_EQ(must(record_of("wang").text("name")), "W") << "nothing of it";
   EXPECT_EQ(refused(ask(&Scim::create, "", user(R"("userName":"li","active":false)"))), "403");
   EXPECT_EQ(refused(ask(&Scim::remove, "wang")), "403");

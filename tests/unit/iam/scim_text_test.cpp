@@ -45,13 +45,15 @@ Json scim_json(std::string_view text) {
 
 TEST(ScimFilterTest, ComparesAsTheStandardSays) {
   for (const char* filter :
-       {R"(userName eq "wang.li@example.com")", R"(USERNAME EQ "WANG.LI@EXAMPLE.COM")", R"(userName sw "wang")", R"(userName ew "example.COM")", R"(userName co "li@")",
-        R"(emails.value eq "wang@a.example")", R"(emails co "@a.")", R"(emails[type eq "work" and value sw "wang"])", R"(externalId eq "X-17")", "externalId pr", "active eq true",
-        "active ne False", R"(displayName co "ang")", R"(name.formatted eq "wang li")", R"(id eq "wang.li")", R"(title ne "x")",
-        R"(urn:ietf:params:scim:schemas:core:2.0:User:userName eq "wang.li@example.com")", R"(urn:qanat:scim:schemas:2.0:User:domain eq "a")", R"(userName eq "\u0057ang.li@example.com")"}) {
+       {R"(userName eq "wang.li@example.com")", R"(USERNAME EQ "WANG.LI@EXAMPLE.COM")", R"(userName sw "wang")", R"(userName ew "example.COM")",
+        R"(userName co "li@")", R"(emails.value eq "wang@a.example")", R"(emails co "@a.")", R"(emails[type eq "work" and value sw "wang"])",
+        R"(externalId eq "X-17")", "externalId pr", "active eq true", "active ne False", R"(displayName co "ang")", R"(name.formatted eq "wang li")",
+        R"(id eq "wang.li")", R"(title ne "x")", R"(urn:ietf:params:scim:schemas:core:2.0:User:userName eq "wang.li@example.com")",
+        R"(urn:qanat:scim:schemas:2.0:User:domain eq "a")", R"(userName eq "\u0057ang.li@example.com")"}) {
     EXPECT_TRUE(holds(filter)) << filter;
   }
-  for (const char* filter : {R"(userName eq "wang")", R"(externalId eq "x-17")", R"(externalId ne "X-17")", "title pr", "active eq false", R"(emails[type eq "home"])", R"(password eq "x")"}) {
+  for (const char* filter : {R"(userName eq "wang")", R"(externalId eq "x-17")", R"(externalId ne "X-17")", "title pr", "active eq false",
+                             R"(emails[type eq "home"])", R"(password eq "x")"}) {
     EXPECT_FALSE(holds(filter)) << filter;
   }
   IdentityRecord bare = scim_record();
@@ -72,10 +74,31 @@ TEST(ScimFilterTest, NotBindsBeforeAndBeforeOr) {
 }
 
 TEST(ScimFilterTest, RefusesWhatIsNoFilter) {
-  for (const char* filter :
-       {"", " ", "userName", "userName eq", R"(userName xx "a")", R"(userName eq "a)", R"(userName eq a)", R"(nothing eq "a")", R"(userName eq "a" and)", R"(userName eq "a" userName eq "b")",
-        R"((userName eq "a")", R"(userName eq "a"))", R"(not userName eq "a")", R"(userName eq true)", R"(active eq "true")", "active co true", R"(active sw true)", R"(emails[type eq "work")",
-        R"(emails[emails[type eq "x"]])", R"(userName[type eq "x"])", R"(meta.created eq "2026")", R"(userName eq "\x")", R"(userName eq 5)", R"(userName gt "a")", R"(emails[userName eq "x"])"}) {
+  for (const char* filter : {"",
+                             " ",
+                             "userName",
+                             "userName eq",
+                             R"(userName xx "a")",
+                             R"(userName eq "a)",
+                             R"(userName eq a)",
+                             R"(nothing eq "a")",
+                             R"(userName eq "a" and)",
+                             R"(userName eq "a" userName eq "b")",
+                             R"((userName eq "a")",
+                             R"(userName eq "a"))",
+                             R"(not userName eq "a")",
+                             R"(userName eq true)",
+                             R"(active eq "true")",
+                             "active co true",
+                             R"(active sw true)",
+                             R"(emails[type eq "work")",
+                             R"(emails[emails[type eq "x"]])",
+                             R"(userName[type eq "x"])",
+                             R"(meta.created eq "2026")",
+                             R"(userName eq "\x")",
+                             R"(userName eq 5)",
+                             R"(userName gt "a")",
+                             R"(emails[userName eq "x"])"}) {
     EXPECT_EQ(refused_as(ScimFilter::parse(filter)), "invalidFilter") << filter;
   }
   EXPECT_EQ(refused_as(ScimFilter::parse("userName eq \"" + std::string(scim_filter_max, 'a') + "\"")), "invalidFilter");
@@ -102,7 +125,8 @@ TEST(ScimPathTest, IsReadAsDirectoriesWriteIt) {
   EXPECT_EQ(parse_scim_path(R"(phoneNumbers[type eq "mobile"].value)")->field, ScimField::not_kept);
   EXPECT_EQ(parse_scim_path("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department")->field, ScimField::not_kept);
   EXPECT_EQ(parse_scim_path("urn:qanat:scim:schemas:2.0:User:domain")->field, ScimField::domain);
-  for (const char* path : {"", "nothing", "emails[", R"(emails[type eq "work"]value)", "active value", "name[x]", R"(userName[value eq "x"])", "urn:qanat:scim:schemas:2.0:User:other"}) {
+  for (const char* path : {"", "nothing", "emails[", R"(emails[type eq "work"]value)", "active value", "name[x]", R"(userName[value eq "x"])",
+                           "urn:qanat:scim:schemas:2.0:User:other"}) {
     EXPECT_EQ(refused_as(parse_scim_path(path)), "invalidPath") << path;
   }
   EXPECT_EQ(refused_as(parse_scim_path(R"(emails[type xx "work"].value)")), "invalidFilter");
@@ -115,18 +139,23 @@ ScimUser read_user(std::string_view text) {
 }
 
 TEST(ScimUserTest, IsReadWithWhatIsKeptAndWithoutTheRest) {
-  const ScimUser user = read_user(R"({"schemas":["urn:ietf:params:scim:schemas:core:2.0:User","urn:qanat:scim:schemas:2.0:User"],"userName":"wang@example.com","displayName":"Wang Li",
+  const ScimUser user = read_user(
+      R"({"schemas":["urn:ietf:params:scim:schemas:core:2.0:User","urn:qanat:scim:schemas:2.0:User"],"userName":"wang@example.com","displayName":"Wang Li",
       "name":{"givenName":"Li","familyName":"Wang"},"emails":[{"value":"home@x.example","type":"home"},{"value":"wang@x.example","type":"work","primary":true}],
       "externalId":"17","active":false,"id":"mine","meta":{"version":"x"},"title":null,"nickName":"W","phoneNumbers":[{"value":"1"}],
       "urn:qanat:scim:schemas:2.0:User":{"domain":"b"},"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"department":"QKD"}})");
-  EXPECT_EQ(user, (ScimUser{.user_name = "wang@example.com", .display_name = "Wang Li", .mail = "wang@x.example", .external_id = "17", .domain = "b", .active = false}));
-  const ScimUser bare = read_user(R"({"SCHEMAS":["urn:ietf:params:scim:schemas:core:2.0:User"],"USERNAME":"wang","name":{"formatted":"Wang"},"emails":[{"value":"w@x.example"}],"active":"True"})");
+  EXPECT_EQ(
+      user,
+      (ScimUser{.user_name = "wang@example.com", .display_name = "Wang Li", .mail = "wang@x.example", .external_id = "17", .domain = "b", .active = false}));
+  const ScimUser bare = read_user(
+      R"({"SCHEMAS":["urn:ietf:params:scim:schemas:core:2.0:User"],"USERNAME":"wang","name":{"formatted":"Wang"},"emails":[{"value":"w@x.example"}],"active":"True"})");
   EXPECT_EQ(bare, (ScimUser{.user_name = "wang", .display_name = "Wang", .mail = "w@x.example", .external_id = "", .domain = "core", .active = true}));
 }
 
 TEST(ScimUserTest, RefusesWhatIsNone) {
   const auto type_of = [](const std::string& members, bool schema = true) {
-    return refused_as(read_scim_user(scim_json("{" + std::string(schema ? R"("schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],)" : "") + members + "}"), {.domain = "core"}));
+    return refused_as(read_scim_user(scim_json("{" + std::string(schema ? R"("schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],)" : "") + members + "}"),
+                                     {.domain = "core"}));
   };
   EXPECT_EQ(type_of(R"("userName":"wang")", false), "invalidSyntax");
   EXPECT_EQ(type_of(R"("displayName":"Wang")"), "invalidValue") << "no user name";
@@ -154,19 +183,25 @@ TEST(ScimPatchTest, TakesWhatDirectoriesSend) {
   };
   EXPECT_FALSE(done(R"({"op":"Replace","path":"active","value":"False"})").active) << "as Entra says it";
   EXPECT_FALSE(done(R"({"op":"replace","value":{"active":false}})").active) << "as Okta says it";
-  EXPECT_EQ(done(R"({"op":"Add","path":"displayName","value":"W. Li"},{"op":"remove","path":"externalId"})"),
-            (ScimUser{.user_name = "Wang.Li@Example.com", .display_name = "W. Li", .mail = "wang@a.example", .external_id = "", .domain = "a", .active = true}));
+  EXPECT_EQ(
+      done(R"({"op":"Add","path":"displayName","value":"W. Li"},{"op":"remove","path":"externalId"})"),
+      (ScimUser{.user_name = "Wang.Li@Example.com", .display_name = "W. Li", .mail = "wang@a.example", .external_id = "", .domain = "a", .active = true}));
   EXPECT_EQ(done(R"({"op":"replace","path":"emails[type eq \"work\"].value","value":"new@a.example"})").mail, "new@a.example");
   EXPECT_EQ(done(R"({"op":"replace","path":"emails","value":[{"value":"new@a.example","primary":true}]})").mail, "new@a.example");
   EXPECT_EQ(done(R"({"op":"replace","value":{"userName":"other","name.formatted":"O","urn:ietf:params:scim:schemas:core:2.0:User:externalId":"9"}})"),
             (ScimUser{.user_name = "other", .display_name = "O", .mail = "wang@a.example", .external_id = "9", .domain = "a", .active = true}));
   EXPECT_EQ(done(R"({"op":"remove","path":"emails[value eq \"wang@a.example\"]"})").mail, "");
   EXPECT_EQ(done(R"({"op":"remove","path":"emails[value eq \"other\"]"})").mail, "wang@a.example") << "nothing is there to be removed";
-  EXPECT_EQ(done(R"({"op":"replace","path":"name.givenName","value":"Li"},{"op":"add","path":"title","value":"Dr"})"), scim_user_of(scim_record())) << "known, and not kept";
+  EXPECT_EQ(done(R"({"op":"replace","path":"name.givenName","value":"Li"},{"op":"add","path":"title","value":"Dr"})"), scim_user_of(scim_record()))
+      << "known, and not kept";
   IdentityRecord bare = scim_record();
   bare.mail.clear();
   EXPECT_EQ(done(R"({"op":"add","path":"emails[type eq \"work\"].value","value":"w@a.example"})", bare).mail, "w@a.example");
-  EXPECT_EQ(done(R"({"op":"add","path":"emails.value","value":"w@a.example"},{"op":"replace","path":"emails[value eq \"w@a.example\"].value","value":"v@a.example"})", bare).mail, "v@a.example")
+  EXPECT_EQ(
+      done(R"({"op":"add","path":"emails.value","value":"w@a.example"},{"op":"replace","path":"emails[value eq \"w@a.example\"].value","value":"v@a.example"})",
+           bare)
+          .mail,
+      "v@a.example")
       << "a path looks at what the operation before it made";
 }
 

@@ -43,17 +43,27 @@ class AccessTest : public testing::Test {
                          {"decided_ms", now()}});
   }
   Result<Json> token() {
-    const wire::Token made{.uid = Uid("A"), .token_id = network_.rng().id<wire::TokenId>(), .kms_id = ElementName("kms-a"), .holder = fps_,
-                           .issued_ms = now(), .expires_ms = now() + minute_ms, .level_max = level_max_};
+    const wire::Token made{.uid = Uid("A"),
+                           .token_id = network_.rng().id<wire::TokenId>(),
+                           .kms_id = ElementName("kms-a"),
+                           .holder = fps_,
+                           .issued_ms = now(),
+                           .expires_ms = now() + minute_ms,
+                           .level_max = level_max_};
     const node::MessageSigner& signer = *iam_.messages;
     ASSIGN_OR_RETURN(const auto message, wire::sign_message(network_.suite(), 1, made, signer.signer, signer.fps, network_.rng()));
     last_token_ = crypto::digest(network_.suite().hash, message.octets);
-    return Json::object({{"token", wire::to_base64(message.octets)}, {"classical", wire::to_base64(signer.classical.der())}, {"ml_dsa", wire::to_base64(signer.ml_dsa.der())}});
+    return Json::object(
+        {{"token", wire::to_base64(message.octets)}, {"classical", wire::to_base64(signer.classical.der())}, {"ml_dsa", wire::to_base64(signer.ml_dsa.der())}});
   }
   static UnixMs now() { return SystemClock().now_ms(); }
 
-  Result<Access::Granted> token_for(const Bytes& ref, Assurance wanted = Assurance::local_rng) { return access_.token_for(terminal_, fps_, ref, wanted, soon(), "request"); }
-  Result<Assurance> level(const std::string& domain, Assurance wanted = Assurance::local_rng) { return access_.level_towards(terminal_, domain, wanted, soon(), "request"); }
+  Result<Access::Granted> token_for(const Bytes& ref, Assurance wanted = Assurance::local_rng) {
+    return access_.token_for(terminal_, fps_, ref, wanted, soon(), "request");
+  }
+  Result<Assurance> level(const std::string& domain, Assurance wanted = Assurance::local_rng) {
+    return access_.level_towards(terminal_, domain, wanted, soon(), "request");
+  }
   Result<net::Response> revoke(const std::string& subject, UnixMs at) {
     return access_.revoked(test::json_request(access_iam, Json::object({{"subject", subject}, {"epoch", 1}, {"at_ms", at}})));
   }
@@ -64,8 +74,7 @@ class AccessTest : public testing::Test {
   node::Credentials iam_ = network_.credentials(access_iam);
   test::TemporaryDirectory folder_;
   std::unique_ptr<store::Store> store_ = must(store::Store::open(folder_ / "kms.db", migrations));
-  Access access_{*node_, *store_, senders_,
-                 [this](Endpoint endpoint, const Json& body, Deadline, const std::string&) { return answer(endpoint, body); }};
+  Access access_{*node_, *store_, senders_, [this](Endpoint endpoint, const Json& body, Deadline, const std::string&) { return answer(endpoint, body); }};
   Terminal terminal_;
   wire::Fingerprints fps_;
   Bytes none_;

@@ -48,10 +48,12 @@ TEST(BehaviourTable, NamesTheOneWhomTheEventIsAbout) {
   EXPECT_EQ(session->behaviour, (Behaviour{.about = "A", .action = "session", .outcome = "opened", .object = "5e55"}));
   const auto malformed = behaviour_of(told_cmsp, event("ma-2.locate", Outcome::refused, "qanat://a/kms/kms-a"));
   ASSERT_TRUE(malformed);
-  EXPECT_EQ(malformed->behaviour, (Behaviour{.about = "", .action = "session", .outcome = "refused", .object = "qanat://a/kms/kms-a"})) << "of CMSP itself, from whom it came";
+  EXPECT_EQ(malformed->behaviour, (Behaviour{.about = "", .action = "session", .outcome = "refused", .object = "qanat://a/kms/kms-a"}))
+      << "of CMSP itself, from whom it came";
   const auto anonymous = behaviour_of(told_cas, event("ce-1.enrol", Outcome::refused, "127.0.0.1:5555", "qanat://a/kms/kms-a"));
   ASSERT_TRUE(anonymous);
-  EXPECT_EQ(anonymous->behaviour, (Behaviour{.about = "", .action = "certificate", .outcome = "refused", .object = "qanat://a/kms/kms-a"})) << "whoever that was";
+  EXPECT_EQ(anonymous->behaviour, (Behaviour{.about = "", .action = "certificate", .outcome = "refused", .object = "qanat://a/kms/kms-a"}))
+      << "whoever that was";
   EXPECT_EQ(anonymous->telling, Telling::together);
   const auto revoked = behaviour_of(told_cas, event("x-5.revoke", Outcome::success, "qanat://core/operator/operator", "qanat://a/app1/A 41aa 41bb"));
   ASSERT_TRUE(revoked);
@@ -62,7 +64,8 @@ TEST(BehaviourTable, HasEachRowOnceAndAPlaceToReportToForEach) {
   for (const BehaviourRow& row : behaviour_rows()) {
     const auto same = std::ranges::count_if(behaviour_rows(), [&](const BehaviourRow& other) {
       const bool same_outcome = other.told == row.told || other.told == BehaviourRow::Outcomes::all || row.told == BehaviourRow::Outcomes::all;
-      return other.recorded == row.recorded && same_outcome && std::ranges::any_of(all_kinds, [&](Kind kind) { return row.reporters.has(kind) && other.reporters.has(kind); });
+      return other.recorded == row.recorded && same_outcome &&
+             std::ranges::any_of(all_kinds, [&](Kind kind) { return row.reporters.has(kind) && other.reporters.has(kind); });
     });
     EXPECT_EQ(same, 1) << row.recorded;
     for (const Kind kind : all_kinds) {
@@ -80,7 +83,9 @@ TEST(BehaviourTable, HasEachRowOnceAndAPlaceToReportToForEach) {
 
 TEST(BehaviourTable, TextsBecomeWhatIamTakes) {
   EXPECT_EQ(behaviour_text("plain"), "plain");
-  EXPECT_EQ(behaviour_text("a\nb\xff" "c"), "a?b?c");
+  EXPECT_EQ(behaviour_text("a\nb\xff"
+                           "c"),
+            "a?b?c");
   EXPECT_EQ(behaviour_text(std::string(200, 'x')).size(), behaviour_text_max);
   EXPECT_EQ(behaviour_text(std::string(127, 'x') + "é"), std::string(127, 'x')) << "no half characters";
   EXPECT_EQ(uid_in("qanat://a/app1/A"), "A");
@@ -129,7 +134,9 @@ class ReporterTest : public testing::Test {
     }
     arrived_.notify_all();
   }
-  void tell(const std::string& object, Telling telling = Telling::each) { reporter_->report({.about = "", .action = "link", .outcome = "up", .object = object}, telling); }
+  void tell(const std::string& object, Telling telling = Telling::each) {
+    reporter_->report({.about = "", .action = "link", .outcome = "up", .object = object}, telling);
+  }
 
   test::TemporaryDirectory folder_;
   TestClock clock_;
@@ -255,7 +262,8 @@ TEST_F(ReporterTest, AReportFitsTheBodyOfItsRequest) {
                                 return {};
                               },
                               .new_id = [] { return std::string(16, '0'); }});
-  for (int i = 0; i < 200; ++i) reporter.report({.about = std::string(64, 'u'), .action = std::string(128, '"'), .outcome = std::string(128, '\\'), .object = std::string(128, '"')});
+  for (int i = 0; i < 200; ++i)
+    reporter.report({.about = std::string(64, 'u'), .action = std::string(128, '"'), .outcome = std::string(128, '\\'), .object = std::string(128, '"')});
   reporter.start();
   reporter.stop();
   EXPECT_EQ(records, 200U);

@@ -29,10 +29,12 @@ Result<std::string> AuthorizationCodes::give(const CodeOrder& order, crypto::Rng
     const auto old = store::column(now > codes_kept_ms ? now - codes_kept_ms : 0);
     TRY(transaction.run("DELETE FROM authorization_code WHERE expires_ms < ?", {old}));
     TRY(transaction.run("DELETE FROM void_token WHERE since_ms < ?", {old}));
-    TRY(transaction.run("INSERT INTO authorization_code (code, client, subject, redirect_uri, challenge, scope, audience, holder, epoch, expires_ms) "
+    TRY(
+        transaction.run("INSERT INTO authorization_code (code, client, subject, redirect_uri, challenge, scope, audience, holder, epoch, expires_ms) "
                         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        {ByteView(hash), std::string_view(order.client), std::string_view(order.subject), std::string_view(order.redirect_uri), std::string_view(order.challenge),
-                         std::string_view(order.scope), std::string_view(order.audience), ByteView(order.holder), order.epoch, store::column(now + code_lifetime_ms)}));
+                        {ByteView(hash), std::string_view(order.client), std::string_view(order.subject), std::string_view(order.redirect_uri),
+                         std::string_view(order.challenge), std::string_view(order.scope), std::string_view(order.audience), ByteView(order.holder),
+                         order.epoch, store::column(now + code_lifetime_ms)}));
     return {};
   }));
   node::crash_point("iam.code.given");
@@ -46,14 +48,21 @@ Result<CodeOrder> AuthorizationCodes::spend(std::string_view code, ByteView toke
   StoredCode stored;
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     found = Found::unknown;
-    TRY(transaction.query("SELECT client, subject, redirect_uri, challenge, scope, audience, holder, epoch, expires_ms, token_id FROM authorization_code WHERE code = ?", {ByteView(hash)},
-                          [&](const store::Row& row) {
-                            found = Found::good;
-                            stored = {.order = {.client = row.text(0), .subject = row.text(1), .redirect_uri = row.text(2), .challenge = row.text(3), .scope = row.text(4),
-                                                .audience = row.text(5), .holder = row.blob(6), .epoch = row.integer(7)},
-                                      .expires_ms = static_cast<UnixMs>(row.integer(8)),
-                                      .token_id = row.is_null(9) ? Bytes() : row.blob(9)};
-                          }));
+    TRY(transaction.query(
+        "SELECT client, subject, redirect_uri, challenge, scope, audience, holder, epoch, expires_ms, token_id FROM authorization_code WHERE code = ?",
+        {ByteView(hash)}, [&](const store::Row& row) {
+          found = Found::good;
+          stored = {.order = {.client = row.text(0),
+                              .subject = row.text(1),
+                              .redirect_uri = row.text(2),
+                              .challenge = row.text(3),
+                              .scope = row.text(4),
+                              .audience = row.text(5),
+                              .holder = row.blob(6),
+                              .epoch = row.integer(7)},
+                    .expires_ms = static_cast<UnixMs>(row.integer(8)),
+                    .token_id = row.is_null(9) ? Bytes() : row.blob(9)};
+        }));
     if (found == Found::unknown) return {};
     if (!stored.token_id.empty()) {
       found = Found::spent;

@@ -1,5 +1,5 @@
-// Authorisation codes (RFC 6749 §4.1, RFC 7636): what each stands for, spent once and durably; and the tokens that are void before their time because their code
-// came a second time. Of a code its hash alone is kept.
+// Authorisation codes (RFC 6749 §4.1, RFC 7636): what each stands for, spent once and durably; and the tokens that are void before their time because their
+// code came a second time. Of a code its hash alone is kept.
 #pragma once
 
 #include <string>
@@ -20,7 +20,7 @@ struct CodeOrder {
   std::string challenge;  // BASE64URL(SHA-256(verifier))
   std::string scope;
   std::string audience;
-  Bytes holder;           // SHA-256 of the certificate on the connection on which it was given
+  Bytes holder;  // SHA-256 of the certificate on the connection on which it was given
   std::int64_t epoch = 0;
   bool operator==(const CodeOrder&) const = default;
 };
@@ -30,8 +30,8 @@ class AuthorizationCodes {
   explicit AuthorizationCodes(store::Store& store) : store_(store) {}
 
   Result<std::string> give(const CodeOrder& order, crypto::Rng& rng, UnixMs now);
-  /// The order, once; the token that follows will bear `token_id`. `denied` for a code that is unknown, over its time, or spent: then the token that it was spent
-  /// for is void from here on.
+  /// The order, once; the token that follows will bear `token_id`. `denied` for a code that is unknown, over its time, or spent: then the token that it was
+  /// spent for is void from here on.
   Result<CodeOrder> spend(std::string_view code, ByteView token_id, UnixMs now);
   /// Whether the token is void although its time is not over.
   Result<bool> is_void(ByteView token_id);

@@ -30,7 +30,8 @@ wire::Json uris_json(const WebClient& client) {
 }  // namespace
 
 wire::Json to_json(const WebClient& client) {
-  return wire::Json::object({{"client", client.uid}, {"redirect_uris", uris_json(client)}, {"entered_by", client.entered_by}, {"entered_ms", client.entered_ms}});
+  return wire::Json::object(
+      {{"client", client.uid}, {"redirect_uris", uris_json(client)}, {"entered_by", client.entered_by}, {"entered_ms", client.entered_ms}});
 }
 
 Result<void> check_redirect_uri(std::string_view uri) {
@@ -38,7 +39,8 @@ Result<void> check_redirect_uri(std::string_view uri) {
   if (uri.size() > redirect_uri_max) return unfit("over " + std::to_string(redirect_uri_max) + " octets");
   // What may stand in a URI (RFC 3986 §2) and in a header field.
   constexpr std::string_view further = "-._~:/?[]@!$&'()*+,;=%";
-  const bool plain = std::ranges::all_of(uri, [&](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || further.contains(c); });
+  const bool plain =
+      std::ranges::all_of(uri, [&](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || further.contains(c); });
   if (!plain) return unfit("holds what is no part of a URI, or a fragment");
   const bool tls = uri.starts_with("https://");
   if (!tls && !uri.starts_with("http://")) return unfit("must begin with https://");
@@ -80,7 +82,8 @@ Result<std::vector<WebClient>> WebClients::all() {
   std::vector<StoredClient> stored;
   TRY(store_.transact([&](store::Transaction& transaction) {
     return transaction.query("SELECT uid, redirect_uris, entered_by, entered_ms FROM web_client ORDER BY uid", {}, [&](const store::Row& row) {
-      stored.push_back({.client = {.uid = row.text(0), .redirect_uris = {}, .entered_by = row.text(2), .entered_ms = static_cast<UnixMs>(row.integer(3))}, .uris = row.text(1)});
+      stored.push_back({.client = {.uid = row.text(0), .redirect_uris = {}, .entered_by = row.text(2), .entered_ms = static_cast<UnixMs>(row.integer(3))},
+                        .uris = row.text(1)});
     });
   }));
   std::vector<WebClient> out;

@@ -12,8 +12,8 @@
 
 namespace qanat::iam {
 
-inline constexpr std::size_t redirect_uris_max = 16;    // of one client
-inline constexpr std::size_t redirect_uri_max = 512;    // octets
+inline constexpr std::size_t redirect_uris_max = 16;  // of one client
+inline constexpr std::size_t redirect_uri_max = 512;  // octets
 
 struct WebClient {
   std::string uid;  // of the application

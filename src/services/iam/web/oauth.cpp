@@ -8,8 +8,10 @@
 namespace qanat::iam {
 namespace {
 
-constexpr std::array oauth_names{std::string_view("invalid_request"),        std::string_view("invalid_client"),      std::string_view("invalid_grant"), std::string_view("unauthorized_client"),
-                                 std::string_view("unsupported_grant_type"), std::string_view("unsupported_response_type"), std::string_view("invalid_scope"), std::string_view("access_denied")};
+constexpr std::array oauth_names{std::string_view("invalid_request"),        std::string_view("invalid_client"),
+                                 std::string_view("invalid_grant"),          std::string_view("unauthorized_client"),
+                                 std::string_view("unsupported_grant_type"), std::string_view("unsupported_response_type"),
+                                 std::string_view("invalid_scope"),          std::string_view("access_denied")};
 
 std::string_view name_for(ErrorCode code) noexcept {
   switch (code) {
@@ -56,7 +58,8 @@ Result<IdentityRecord> OAuth::machine(const WebCaller& caller, const Form& form)
   auto found = parts_.desk.identities().find_by_certificate(caller.thumbprint);
   if (!found && found.error().code == ErrorCode::not_found) return fail(ErrorCode::unauthenticated, "no client has registered this certificate");
   TRY(found);
-  if (form.contains("client_id") && form.at("client_id") != found->uid.text()) return fail(ErrorCode::unauthenticated, "client_id is not whose certificate this is");
+  if (form.contains("client_id") && form.at("client_id") != found->uid.text())
+    return fail(ErrorCode::unauthenticated, "client_id is not whose certificate this is");
   if (found->of != IdentityClass::application) return fail(ErrorCode::unauthenticated, "'" + found->uid.text() + "' is no application");
   if (found->standing != Standing::active) return fail(ErrorCode::unauthenticated, "'" + found->uid.text() + "' is suspended");
   return found;
@@ -66,7 +69,8 @@ Result<wire::Json> OAuth::issue(const WebCaller& caller, const Form& form, Noted
   ASSIGN_OR_RETURN(const std::string grant, form_member(form, "grant_type"));
   if (grant == "client_credentials") return by_credentials(caller, form, noted);
   if (grant == "authorization_code" && gives_codes()) return by_code(caller, form, noted);
-  return fail(ErrorCode::invalid_argument, "unsupported_grant_type: grant_type must be client_credentials" + std::string(gives_codes() ? " or authorization_code" : ""));
+  return fail(ErrorCode::invalid_argument,
+              "unsupported_grant_type: grant_type must be client_credentials" + std::string(gives_codes() ? " or authorization_code" : ""));
 }
 
 Result<wire::Json> OAuth::by_credentials(const WebCaller& caller, const Form& form, Noted& noted) {
@@ -76,7 +80,9 @@ Result<wire::Json> OAuth::by_credentials(const WebCaller& caller, const Form& fo
   TRY(node::parse_element_name(audience));
   TRY(parts_.desk.require(who, "token.issue"));
   ASSIGN_OR_RETURN(const std::string scope, parts_.privileges.grantable(who, form_member_or(form, "scope", "")));
-  return signed_token(caller, form, {.subject = noted.subject, .client = noted.subject, .audience = audience, .scope = scope, .holder = caller.thumbprint, .epoch = who.epoch}, noted);
+  return signed_token(
+      caller, form, {.subject = noted.subject, .client = noted.subject, .audience = audience, .scope = scope, .holder = caller.thumbprint, .epoch = who.epoch},
+      noted);
 }
 
 Result<wire::Json> OAuth::signed_token(const WebCaller& caller, const Form& form, const AccessOrder& order, Noted& noted) {
@@ -85,7 +91,8 @@ Result<wire::Json> OAuth::signed_token(const WebCaller& caller, const Form& form
   ASSIGN_OR_RETURN(const wire::TokenAlgorithm algorithm, wire::parse_token_algorithm(form_member_or(form, "token_alg", standard)));
   ASSIGN_OR_RETURN(const auto issued, parts_.tokens.jwt(order, algorithm, parts_.desk.now()));
   noted.object = std::string(wire::name(algorithm)) + " " + to_hex(issued.claims.token_id) + " for " + order.client;
-  wire::Json out = wire::Json::object({{"access_token", issued.token}, {"token_type", "Bearer"}, {"expires_in", issued.claims.expires_s - issued.claims.issued_s}});
+  wire::Json out =
+      wire::Json::object({{"access_token", issued.token}, {"token_type", "Bearer"}, {"expires_in", issued.claims.expires_s - issued.claims.issued_s}});
   if (!order.scope.empty()) out.set("scope", order.scope);
   return out;
 }

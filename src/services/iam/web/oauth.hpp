@@ -1,6 +1,7 @@
-// OAuth 2.0 as decisions without a connection. Machines: client credentials (RFC 6749 §4.4) with mutual TLS for client authentication. People: the authorisation
-// code grant (§4.1) with PKCE (RFC 7636), where the person's certificate on the connection says who it is. All tokens are bound to the certificate (RFC 8705).
-// Introspection (RFC 7662), the keys (RFC 7517), metadata (RFC 8414). No refresh tokens: a token lives for minutes, and another is got without a question.
+// OAuth 2.0 as decisions without a connection. Machines: client credentials (RFC 6749 §4.4) with mutual TLS for client authentication. People: the
+// authorisation code grant (§4.1) with PKCE (RFC 7636), where the person's certificate on the connection says who it is. All tokens are bound to the
+// certificate (RFC 8705). Introspection (RFC 7662), the keys (RFC 7517), metadata (RFC 8414). No refresh tokens: a token lives for minutes, and another is got
+// without a question.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// The authorisation code grant: who the person is, is said by the certificate on the connection, at both requests; what may be done in the person's name, by the
-// policy. The code is bound to client, redirect URI, challenge and certificate.
+// The authorisation code grant: who the person is, is said by the certificate on the connection, at both requests; what may be done in the person's name, by
+// the policy. The code is bound to client, redirect URI, challenge and certificate.
 #include <algorithm>
 
 #include "crypto/kdf.hpp"
@@ -62,7 +62,8 @@ Result<IdentityRecord> OAuth::person(const WebCaller& caller) {
 }
 
 Result<std::string> OAuth::give_code(const WebCaller& caller, const Form& form, const WebClient& client, const std::string& redirect_uri, Noted& noted) {
-  if (form_member_or(form, "response_type", "") != "code") return refuse_oauth(ErrorCode::invalid_argument, "unsupported_response_type", "response_type must be code");
+  if (form_member_or(form, "response_type", "") != "code")
+    return refuse_oauth(ErrorCode::invalid_argument, "unsupported_response_type", "response_type must be code");
   if (form_member_or(form, "response_mode", "query") != "query") return fail(ErrorCode::invalid_argument, "response_mode must be query");
   if (form_member_or(form, "state", "").size() > state_max) return fail(ErrorCode::invalid_argument, "state: over " + std::to_string(state_max) + " octets");
   ASSIGN_OR_RETURN(const std::string challenge, challenge_in(form));
@@ -149,7 +150,14 @@ Result<wire::Json> OAuth::by_code(const WebCaller& caller, const Form& form, Not
   if (!who || who->uid.text() != order.subject || who->epoch != order.epoch) return refused("what the code rested on has ended");
   ASSIGN_OR_RETURN(const std::string scope, parts_.privileges.grantable(*who, order.scope));
   return signed_token(caller, form,
-                      {.subject = order.subject, .client = order.client, .audience = order.audience, .scope = scope, .holder = caller.thumbprint, .epoch = order.epoch, .token_id = token_id}, noted);
+                      {.subject = order.subject,
+                       .client = order.client,
+                       .audience = order.audience,
+                       .scope = scope,
+                       .holder = caller.thumbprint,
+                       .epoch = order.epoch,
+                       .token_id = token_id},
+                      noted);
 }
 
 }  // namespace qanat::iam

@@ -13,8 +13,9 @@ namespace {
 
 constexpr std::string_view scim_type = "application/scim+json";
 constexpr std::string_view error_schema = "urn:ietf:params:scim:api:messages:2.0:Error";
-constexpr std::array error_types{std::string_view("invalidFilter"), std::string_view("invalidSyntax"), std::string_view("invalidPath"), std::string_view("noTarget"),
-                                 std::string_view("invalidValue"),  std::string_view("mutability"),    std::string_view("uniqueness")};
+constexpr std::array error_types{std::string_view("invalidFilter"), std::string_view("invalidSyntax"), std::string_view("invalidPath"),
+                                 std::string_view("noTarget"),      std::string_view("invalidValue"),  std::string_view("mutability"),
+                                 std::string_view("uniqueness")};
 constexpr std::string_view stale = "preconditionFailed";
 constexpr std::size_t uid_stem_max = 48;
 constexpr int uid_attempts_max = 100;
@@ -79,7 +80,8 @@ std::string uid_stem(std::string_view user_name) {
   return out.empty() ? "person" : out;
 }
 
-Result<std::int64_t> number_of(const std::map<std::string, std::string>& query, const std::string& name, std::int64_t absent, std::int64_t min, std::int64_t max) {
+Result<std::int64_t> number_of(const std::map<std::string, std::string>& query, const std::string& name, std::int64_t absent, std::int64_t min,
+                               std::int64_t max) {
   const auto found = query.find(name);
   if (found == query.end()) return absent;
   std::int64_t out = 0;
@@ -113,7 +115,8 @@ Result<wire::Json> read_body(std::string_view body) {
 }  // namespace
 
 WebAnswer scim_refusal(unsigned status, std::string_view why) {
-  return answer_with(status, wire::Json::object({{"schemas", wire::Json::array({wire::Json(error_schema)})}, {"status", std::to_string(status)}, {"detail", why}}));
+  return answer_with(status,
+                     wire::Json::object({{"schemas", wire::Json::array({wire::Json(error_schema)})}, {"status", std::to_string(status)}, {"detail", why}}));
 }
 
 WebAnswer scim_error(const Error& error) {
@@ -189,7 +192,8 @@ Result<IdentityRecord> Scim::changeable(const ScimRequest& request) {
   }
   ASSIGN_OR_RETURN(const Duty duty, desk_.privileges().duty_of(record.uid));
   if (duty != Duty::none) {
-    return fail(ErrorCode::denied, "separation of duties: '" + record.uid.text() + "' has the duty " + std::string(name(duty)) + ": no directory changes that one");
+    return fail(ErrorCode::denied,
+                "separation of duties: '" + record.uid.text() + "' has the duty " + std::string(name(duty)) + ": no directory changes that one");
   }
   return record;
 }
@@ -296,7 +300,8 @@ WebAnswer Scim::list(const ScimRequest& request) {
   });
 }
 
-Result<WebAnswer> Scim::change(const ScimRequest& request, const IdentityRecord& client, const IdentityRecord& before, const ScimUser& wanted, std::string& object) {
+Result<WebAnswer> Scim::change(const ScimRequest& request, const IdentityRecord& client, const IdentityRecord& before, const ScimUser& wanted,
+                               std::string& object) {
   if (wanted.domain != before.domain) return fail(ErrorCode::invalid_argument, "mutability: a user stays in the domain " + before.domain);
   const ScimUser is = scim_user_of(before);
   if (wanted.active != is.active) TRY(may(request, client, "identity.suspend"));

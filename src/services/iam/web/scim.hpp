@@ -1,5 +1,5 @@
-// SCIM 2.0 (RFC 7643, RFC 7644): a directory keeps its people in the register of identities. People alone, never who has a duty, and no roles: those are given by
-// the security administrator. Who asks shows an access token of ours that is bound to the certificate on the connection.
+// SCIM 2.0 (RFC 7643, RFC 7644): a directory keeps its people in the register of identities. People alone, never who has a duty, and no roles: those are given
+// by the security administrator. Who asks shows an access token of ours that is bound to the certificate on the connection.
 #pragma once
 
 #include <string>

@@ -27,10 +27,15 @@ constexpr std::array core_fields{
 };
 /// Of RFC 7643 §4.1 and §4.3, with all that is in them: directories send them, the register has no place for them.
 constexpr std::array not_kept_fields{
-    std::string_view("name"),     std::string_view("nickname"), std::string_view("profileurl"), std::string_view("title"),        std::string_view("usertype"),
-    std::string_view("locale"),   std::string_view("timezone"), std::string_view("password"),   std::string_view("phonenumbers"), std::string_view("preferredlanguage"),
-    std::string_view("ims"),      std::string_view("photos"),   std::string_view("addresses"),  std::string_view("groups"),       std::string_view("entitlements"),
-    std::string_view("roles"),    std::string_view("emails"),   std::string_view("x509certificates"),
+    std::string_view("name"),         std::string_view("nickname"),
+    std::string_view("profileurl"),   std::string_view("title"),
+    std::string_view("usertype"),     std::string_view("locale"),
+    std::string_view("timezone"),     std::string_view("password"),
+    std::string_view("phonenumbers"), std::string_view("preferredlanguage"),
+    std::string_view("ims"),          std::string_view("photos"),
+    std::string_view("addresses"),    std::string_view("groups"),
+    std::string_view("entitlements"), std::string_view("roles"),
+    std::string_view("emails"),       std::string_view("x509certificates"),
 };
 
 /// What follows "urn:…:User:"; nothing if the path is of another schema.

@@ -17,7 +17,7 @@ inline constexpr std::string_view scim_enterprise_schema = "urn:ietf:params:scim
 
 enum class ScimField : std::uint8_t {
   id,
-  meta,     // and what is in it
+  meta,  // and what is in it
   schemas,
   user_name,
   external_id,

@@ -149,7 +149,9 @@ class ScimFilterReader {
 };
 
 Result<ScimFilter> ScimFilter::parse(std::string_view text) { return ScimFilterReader(text, "").read(); }
-Result<ScimFilter> ScimFilter::parse_within(std::string_view attribute, std::string_view text) { return ScimFilterReader(text, std::string(attribute) + ".").read(); }
+Result<ScimFilter> ScimFilter::parse_within(std::string_view attribute, std::string_view text) {
+  return ScimFilterReader(text, std::string(attribute) + ".").read();
+}
 
 bool ScimFilter::matches(const IdentityRecord& record) const { return holds(terms_.size() - 1, record); }
 
@@ -211,7 +213,8 @@ Result<ScimPath> parse_scim_path(std::string_view text) {
   const std::string_view attribute = text.substr(0, bracket);
   const std::string_view rest = text.substr(end + 1);
   const auto field = find_scim_field(std::string(attribute) + std::string(rest));
-  if (!field || (!rest.empty() && !rest.starts_with('.'))) return no_path("there is no attribute '" + std::string(attribute.substr(0, 64)) + std::string(rest.substr(0, 64)) + "'");
+  if (!field || (!rest.empty() && !rest.starts_with('.')))
+    return no_path("there is no attribute '" + std::string(attribute.substr(0, 64)) + std::string(rest.substr(0, 64)) + "'");
   if (*field == ScimField::not_kept) return ScimPath{.field = *field};  // whichever of them
   if (find_scim_field(attribute) != ScimField::emails) return no_path("'" + std::string(attribute) + "' has no parts to choose from");
   ASSIGN_OR_RETURN(ScimFilter which, ScimFilter::parse_within("emails", text.substr(bracket + 1, end - bracket - 1)));

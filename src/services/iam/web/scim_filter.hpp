@@ -31,9 +31,9 @@ class ScimFilter {
   enum class Join : std::uint8_t { none, both, either, inverse };
   struct Term {
     Join join = Join::none;
-    std::size_t left = 0;   // of a join: before this one in the list
+    std::size_t left = 0;  // of a join: before this one in the list
     std::size_t right = 0;
-    ScimField field{};      // of a comparison
+    ScimField field{};  // of a comparison
     Operator op{};
     ScimValue value;
   };

@@ -46,10 +46,11 @@ Json user_attributes() {
   emails.set("subAttributes", Json::array({attribute({.name = "value", .type = "string", .says = "The address"}),
                                            attribute({.name = "type", .type = "string", .says = "work", .mutability = "readOnly"}),
                                            attribute({.name = "primary", .type = "boolean", .says = "true", .mutability = "readOnly"})}));
-  return Json::array({attribute({.name = "userName", .type = "string", .says = "The directory's name for the person", .need = Need::required, .uniqueness = "server"}),
-                      attribute({.name = "displayName", .type = "string", .says = "The name for people to read"}), std::move(name), std::move(emails),
-                      attribute({.name = "active", .type = "boolean", .says = "false: suspended, all tokens void"}),
-                      attribute({.name = "externalId", .type = "string", .says = "The directory's identifier", .compared = Case::exact})});
+  return Json::array(
+      {attribute({.name = "userName", .type = "string", .says = "The directory's name for the person", .need = Need::required, .uniqueness = "server"}),
+       attribute({.name = "displayName", .type = "string", .says = "The name for people to read"}), std::move(name), std::move(emails),
+       attribute({.name = "active", .type = "boolean", .says = "false: suspended, all tokens void"}),
+       attribute({.name = "externalId", .type = "string", .says = "The directory's identifier", .compared = Case::exact})});
 }
 
 Json schema(std::string_view id, const char* name, const char* says, Json attributes, const std::string& base) {
@@ -66,19 +67,22 @@ Json supported(bool is) { return Json::object({{"supported", is}}); }
 }  // namespace
 
 Json scim_provider_config(const std::string& base) {
-  return Json::object({{"schemas", Json::array({wire::Json(config_schema)})},
-                       {"patch", supported(true)},
-                       {"bulk", Json::object({{"supported", false}, {"maxOperations", 0}, {"maxPayloadSize", 0}})},
-                       {"filter", Json::object({{"supported", true}, {"maxResults", scim_results_max}})},
-                       {"changePassword", supported(false)},
-                       {"sort", supported(false)},
-                       {"etag", supported(true)},
-                       {"authenticationSchemes", Json::array({Json::object({{"type", "oauthbearertoken"},
-                                                                            {"name", "OAuth 2.0 over mutual TLS"},
-                                                                            {"description", "An access token of /oauth2/token with this service as its audience, bound to the client's certificate (RFC 8705)"},
-                                                                            {"specUri", "https://www.rfc-editor.org/info/rfc8705"},
-                                                                            {"primary", true}})})},
-                       {"meta", meta("ServiceProviderConfig", base + "/ServiceProviderConfig")}});
+  return Json::object(
+      {{"schemas", Json::array({wire::Json(config_schema)})},
+       {"patch", supported(true)},
+       {"bulk", Json::object({{"supported", false}, {"maxOperations", 0}, {"maxPayloadSize", 0}})},
+       {"filter", Json::object({{"supported", true}, {"maxResults", scim_results_max}})},
+       {"changePassword", supported(false)},
+       {"sort", supported(false)},
+       {"etag", supported(true)},
+       {"authenticationSchemes",
+        Json::array(
+            {Json::object({{"type", "oauthbearertoken"},
+                           {"name", "OAuth 2.0 over mutual TLS"},
+                           {"description", "An access token of /oauth2/token with this service as its audience, bound to the client's certificate (RFC 8705)"},
+                           {"specUri", "https://www.rfc-editor.org/info/rfc8705"},
+                           {"primary", true}})})},
+       {"meta", meta("ServiceProviderConfig", base + "/ServiceProviderConfig")}});
 }
 
 Json scim_resource_types(const std::string& base) {
@@ -93,8 +97,10 @@ Json scim_resource_types(const std::string& base) {
 }
 
 Json scim_schemas(const std::string& base) {
-  Json own = Json::array({attribute({.name = "domain", .type = "string", .says = "The domain of the network that the person belongs to", .compared = Case::exact})});
-  return Json::array({schema(scim_user_schema, "User", "A person", user_attributes(), base), schema(scim_own_schema, "Qanat", "Where in the network", std::move(own), base)});
+  Json own =
+      Json::array({attribute({.name = "domain", .type = "string", .says = "The domain of the network that the person belongs to", .compared = Case::exact})});
+  return Json::array(
+      {schema(scim_user_schema, "User", "A person", user_attributes(), base), schema(scim_own_schema, "Qanat", "Where in the network", std::move(own), base)});
 }
 
 Result<Json> scim_member(const Json& list, const std::string& id) {

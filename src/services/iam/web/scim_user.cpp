@@ -222,7 +222,7 @@ Result<ScimUser> read_scim_user(const wire::Json& body, const ScimUser& before) 
     if (*field == ScimField::id || *field == ScimField::meta || *field == ScimField::schemas) continue;
     const wire::Json value = body.at(name).value();
     if (*field == ScimField::name && !out.display_name.empty()) continue;  // the same text by its other name
-    if (value.is_null()) continue;                                          // RFC 7643 §2.5: as if it were not there
+    if (value.is_null()) continue;                                         // RFC 7643 §2.5: as if it were not there
     TRY(set_field(out, *field, value));
   }
   TRY(check_scim_user(out));
@@ -237,7 +237,8 @@ Result<void> check_scim_user(const ScimUser& user) {
                                    {"displayName", &user.display_name},
                                    {"emails.value", &user.mail},
                                    {"externalId", &user.external_id}}) {
-    if (!readable(*text)) return refuse("invalidValue", std::string(name) + ": at most " + std::to_string(identity_text_max) + " octets, no control characters");
+    if (!readable(*text))
+      return refuse("invalidValue", std::string(name) + ": at most " + std::to_string(identity_text_max) + " octets, no control characters");
   }
   if (user.user_name.empty()) return refuse("invalidValue", "userName is required");
   return {};
@@ -253,7 +254,8 @@ Result<ScimUser> patched(const IdentityRecord& record, const wire::Json& body) {
   const auto operations = member(body, "operations");
   if (!operations || !operations->is_array()) return refuse("invalidSyntax", "Operations must be a list");
   const std::vector<wire::Json> list = operations->as_array().value();
-  if (list.empty() || list.size() > scim_operations_max) return refuse("invalidSyntax", "Operations must have 1 to " + std::to_string(scim_operations_max) + " members");
+  if (list.empty() || list.size() > scim_operations_max)
+    return refuse("invalidSyntax", "Operations must have 1 to " + std::to_string(scim_operations_max) + " members");
   ScimUser out = scim_user_of(record);
   for (const wire::Json& one : list) TRY(apply(out, record, one));
   TRY(check_scim_user(out));
@@ -324,8 +326,8 @@ std::string scim_time(UnixMs time) {
   const auto day = std::chrono::floor<std::chrono::days>(at);
   const std::chrono::year_month_day date(day);
   const std::chrono::hh_mm_ss clock(at - day);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()), static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                     clock.hours().count(), clock.minutes().count(), clock.seconds().count(), clock.subseconds().count());
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                     static_cast<unsigned>(date.day()), clock.hours().count(), clock.minutes().count(), clock.seconds().count(), clock.subseconds().count());
 }
 
 }  // namespace qanat::iam

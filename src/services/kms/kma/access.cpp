@@ -60,15 +60,16 @@ Result<std::optional<Access::Granted>> Access::still_holds(const Uid& uid, ByteV
   return std::optional(std::move(granted));
 }
 
-Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, wire::Assurance wanted, Deadline deadline,
-                                          const std::string& request_id) {
+Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, wire::Assurance wanted,
+                                          Deadline deadline, const std::string& request_id) {
   ASSIGN_OR_RETURN(std::optional<Granted> holds, still_holds(terminal.uid, token_ref, wanted));
   if (holds) return *std::move(holds);
 
   ASSIGN_OR_RETURN(const std::string iam, node_.peer_of(Kind::iam));
-  ASSIGN_OR_RETURN(const wire::Json answer,
-                   ask_(Endpoint::pm1_token, wire::Json::object({{"uid", terminal.uid.text()}, {"fp_classical", to_hex(fps.classical)}, {"fp_ml_dsa", to_hex(fps.pq)}}),
-                        deadline, request_id));
+  ASSIGN_OR_RETURN(
+      const wire::Json answer,
+      ask_(Endpoint::pm1_token, wire::Json::object({{"uid", terminal.uid.text()}, {"fp_classical", to_hex(fps.classical)}, {"fp_ml_dsa", to_hex(fps.pq)}}),
+           deadline, request_id));
   ASSIGN_OR_RETURN(const Bytes octets, answer.base64("token"));
   ASSIGN_OR_RETURN(const Bytes classical, answer.base64("classical"));
   ASSIGN_OR_RETURN(const Bytes ml_dsa, answer.base64("ml_dsa"));
@@ -95,23 +96,24 @@ Result<std::optional<wire::Assurance>> Access::known_level(const Uid& uid, const
   const auto now = store::column(node_.clock().now_ms());
   TRY(store_.transact([&](store::Transaction& transaction) {
     return transaction.query(
-        "SELECT peer_grant.level_max FROM peer_grant JOIN token ON token.uid = peer_grant.uid WHERE peer_grant.uid = ? AND domain = ? AND until_ms > ? AND expires_ms > ?",
+        "SELECT peer_grant.level_max FROM peer_grant JOIN token ON token.uid = peer_grant.uid WHERE peer_grant.uid = ? AND domain = ? AND until_ms > ? AND "
+        "expires_ms > ?",
         {std::string_view(uid.text()), std::string_view(domain), now, now}, [&](const store::Row& row) { out = static_cast<wire::Assurance>(row.integer(0)); });
   }));
   if (out && *out < wanted) out.reset();  // perhaps more has been given since
   return out;
 }
 
-Result<wire::Assurance> Access::level_towards(const Terminal& terminal, const std::string& domain, wire::Assurance wanted, Deadline deadline, const std::string& request_id) {
+Result<wire::Assurance> Access::level_towards(const Terminal& terminal, const std::string& domain, wire::Assurance wanted, Deadline deadline,
+                                              const std::string& request_id) {
   ASSIGN_OR_RETURN(const std::optional<wire::Assurance> known, known_level(terminal.uid, domain, wanted));
   if (known) return *known;
-  ASSIGN_OR_RETURN(const wire::Json decision, ask_(Endpoint::pm1_decide,
-                                                   wire::Json::object({{"subject", terminal.uid.text()},
-                                                                       {"action", "key.apply"},
-                                                                       {"point", "Km-1"},
-                                                                       {"peer_domain", domain},
-                                                                       {"level", static_cast<int>(wanted)}}),
-                                                   deadline, request_id));
+  ASSIGN_OR_RETURN(
+      const wire::Json decision,
+      ask_(Endpoint::pm1_decide,
+           wire::Json::object(
+               {{"subject", terminal.uid.text()}, {"action", "key.apply"}, {"point", "Km-1"}, {"peer_domain", domain}, {"level", static_cast<int>(wanted)}}),
+           deadline, request_id));
   ASSIGN_OR_RETURN(const bool allowed, decision.boolean("allowed"));
   ASSIGN_OR_RETURN(const std::string why, reasons_in(decision));
   if (!allowed) return fail(ErrorCode::denied, "no keys with the domain " + domain + ": " + why);
@@ -138,7 +140,8 @@ Result<net::Response> Access::revoked(const net::Request& request) {
   ASSIGN_OR_RETURN(const std::int64_t epoch, json.integer("epoch", 0, INT64_MAX));
   ASSIGN_OR_RETURN(const std::int64_t at_ms, json.integer("at_ms", 0, INT64_MAX));
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(transaction.run("INSERT INTO revoked_subject (subject, epoch, at_ms) VALUES (?, ?, ?) ON CONFLICT (subject) DO UPDATE SET "
+    TRY(
+        transaction.run("INSERT INTO revoked_subject (subject, epoch, at_ms) VALUES (?, ?, ?) ON CONFLICT (subject) DO UPDATE SET "
                         "epoch = max(epoch, excluded.epoch), at_ms = max(at_ms, excluded.at_ms)",
                         {std::string_view(subject), epoch, at_ms}));
     for (const std::string_view table : {"token", "peer_grant"}) {
@@ -146,7 +149,11 @@ Result<net::Response> Access::revoked(const net::Request& request) {
     }
     return {};
   }));
-  TRY(node_.record({.action = "pm-1.revoked", .outcome = audit::Outcome::success, .subject = subject, .object = "epoch " + std::to_string(epoch), .reason = "",
+  TRY(node_.record({.action = "pm-1.revoked",
+                    .outcome = audit::Outcome::success,
+                    .subject = subject,
+                    .object = "epoch " + std::to_string(epoch),
+                    .reason = "",
                     .request_id = request.request_id}));
   return net::Response{.status = 200, .content_type = "", .body = {}};
 }

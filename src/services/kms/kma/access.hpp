@@ -29,7 +29,8 @@ class Access {
 
   /// Up to which level the terminal may have keys with this domain, at least `wanted`: as IAM said in the life of the token, or says now. denied with IAM's
   /// reason; unavailable if IAM does not answer.
-  Result<wire::Assurance> level_towards(const Terminal& terminal, const std::string& domain, wire::Assurance wanted, Deadline deadline, const std::string& request_id);
+  Result<wire::Assurance> level_towards(const Terminal& terminal, const std::string& domain, wire::Assurance wanted, Deadline deadline,
+                                        const std::string& request_id);
 
   /// Pm-1, from IAM: the subject's tokens of earlier epochs are void, and nothing that is held of it here counts any more. The same again changes nothing.
   /// The subject may be "class:terminal".
