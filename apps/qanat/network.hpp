@@ -22,6 +22,7 @@ struct ElementPlan {
   std::uint16_t sae_port = 0;      // of a QKM that gives keys to SAEs; 0: it does not
   std::uint16_t stream_port = 0;   // the same, in streams
   std::uint16_t status_port = 0;   // of CAS, which answers everybody for its certificates there; 0: it does not
+  std::uint16_t enrolment_port = 0;  // of CAS, where everybody's software enrols; 0: it does not
   bool started = true;             // false: an identity that may enrol, without a process of this network (the operator; spares)
 
   [[nodiscard]] const std::string& name() const { return identity.name; }
@@ -48,6 +49,7 @@ struct NetworkOptions {
   std::int64_t status_fresh_ms = 5000;
   std::int64_t status_lifetime_s = 60;
   std::int64_t token_lifetime_s = 300;
+  std::int64_t element_lifetime_s = 90LL * 86400;  // of elements' certificates, which renew themselves when two thirds of it are over
   std::int64_t key_lifetime_ms = 60000;
   std::string relay = "hop-by-hop";  // how keys cross the relays: hop-by-hop, centralised, or multipath (hop by hop over two separate paths)
   std::int64_t paths = 1;            // relays between the domains, each on a path of its own: 1 or 2
