@@ -20,7 +20,7 @@ constexpr bool signs(SubjectAlgorithm algorithm) noexcept { return algorithm < S
 class SubjectPublicKey {
  public:
   /// invalid_argument for what is no such DER or has trailing octets; denied for an algorithm that is not among these, for RSA under 2048 or over 8192 bits,
-  /// and for RSA with an exponent that is even or under 65537 (FIPS 186-5 §5.1).
+  /// and for RSA with an exponent that is even or under 65537 (FIPS 186-5 §5.1) or a modulus with a factor under 752.
   static Result<SubjectPublicKey> parse(ByteView spki_der);
   [[nodiscard]] SubjectAlgorithm algorithm() const noexcept { return algorithm_; }
   [[nodiscard]] int bits() const noexcept { return bits_; }

@@ -164,6 +164,28 @@ TEST_F(DirectoryPublication, LdapsearchFindsCertificatesCasAndLists) {
   EXPECT_TRUE(crypto::read_revocation_list(shards.front(), issuing()).value().distribution_point.ends_with("/crl/ml_dsa-3.crl"));
 }
 
+TEST_F(DirectoryPublication, SoftwareOfOthersIsFoundUnderItsUidUntilItIsRevoked) {
+  const auto ask = [](const char* element, points::Endpoint endpoint, const wire::Json& body) {
+    const auto answer = net().op().ask(endpoint, element, body);
+    EXPECT_TRUE(answer) << (answer ? "" : answer.error().message);
+    return answer.value_or(wire::Json::object());
+  };
+  const wire::Json box = wire::Json::object({{"uid", "box-9"}, {"class", "application"}, {"domain", "a"}});
+  ask("iam", points::Endpoint::x5_identity, wire::Json::object({{"op", "create"}, {"identity", box}}));
+  const wire::Json made =
+      ask("cas", points::Endpoint::x5_registration, wire::Json::object({{"op", "create"}, {"subject", "box-9"}, {"profile", "device"}}));
+  const crypto::PrivateKey key{.algorithm = crypto::KeyAlgorithm::ml_dsa_65, .secret = net().rng().secret(32)};
+  const Bytes request = crypto::make_request(key, {.common_name = "box-9", .element = {}, .number = {}, .dns = {}}).value();
+  const wire::Json given = ask("cas", points::Endpoint::x5_registration,
+                               wire::Json::object({{"op", "issue"}, {"reference", made.text("reference").value()}, {"request", wire::to_base64(request)}}));
+  const auto found = [] { return Slapd::values(slapd_->search("ou=subjects,o=network", "(cn=box-9)"), "userCertificate;binary"); };
+  await_all_published();
+  EXPECT_EQ(found(), std::vector<Bytes>{given.base64("certificate").value()});
+  ask("cas", points::Endpoint::x5_registration,
+      wire::Json::object({{"op", "revoke"}, {"certificate", given.text("certificate").value()}, {"reason", "cessationOfOperation"}}));
+  TestNetwork::await("the entry's end", [&] { return found().empty(); });
+}
+
 TEST_F(DirectoryPublication, NothingInItNamesASubscriber) {
   net().enrol("A");
   await_all_published();

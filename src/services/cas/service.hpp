@@ -47,6 +47,7 @@ class CasService {
   /// Where the enrolment protocols bring what software of others asks for.
   [[nodiscard]] FrontDesk& desk() noexcept { return desk_; }
   [[nodiscard]] const Authorities& authorities() const noexcept { return authorities_; }
+  [[nodiscard]] Records& records() noexcept { return *records_; }
 
  private:
   CasService(node::Node& node, CasSettings settings, Attest attest, Vouch vouch, std::unique_ptr<Records> records, Authorities authorities);

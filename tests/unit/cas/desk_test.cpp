@@ -158,12 +158,14 @@ TEST_F(DeskTest, AnIntentionThatWasLeftIsCompletedWithItsSerialAndTimes) {
   // As a death before the record leaves it.
   const auto set_back = [&](std::string_view state) {
     close_service();
-    const auto device = must(crypto::open_software_device(plan().master_key, *rng_));
-    const auto records = must(Records::open(state_file(), *device));
-    must(records->store().transact([&](store::Transaction& transaction) -> Result<void> {
-      TRY(transaction.run("UPDATE certificate SET state = ?, der = NULL, generation = NULL WHERE serial = ?", {state, ByteView(first.serial())}));
-      return {};
-    }));
+    {
+      const auto device = must(crypto::open_software_device(plan().master_key, *rng_));
+      const auto records = must(Records::open(state_file(), *device));
+      must(records->store().transact([&](store::Transaction& transaction) -> Result<void> {
+        TRY(transaction.run("UPDATE certificate SET state = ?, der = NULL, generation = NULL WHERE serial = ?", {state, ByteView(first.serial())}));
+        return {};
+      }));
+    }
     open_service();
   };
   set_back("intended");
@@ -292,8 +294,9 @@ TEST_F(DeskTest, RenewalsAreByALiveCertificateOfTheSameSubject) {
   EXPECT_TRUE(order(late));
   Bytes changed = renewed.certificate;
   changed.back() ^= 1;
-  late.renews = changed;
-  expect_refused(order(late), ErrorCode::denied, "not issued here");
+  Asked forged = asked(made);
+  forged.renews = changed;
+  expect_refused(order(forged), ErrorCode::denied, "not issued here");
 }
 
 TEST_F(DeskTest, RenewalsDoNotPileUp) {
@@ -440,7 +443,8 @@ TEST_F(FourEyesTest, AnApprovedOrderIsNotRejectedAndWaitingOnesAreBounded) {
 // ---- revocation ----
 
 TEST_F(DeskTest, ARevocationSaysItsReasonOnceAndForAll) {
-  const Given out = given(asked(registered(), SubjectAlgorithm::ecdsa_p384));
+  const wire::Json plain = registered(wire::Json::object({{"op", "create"}, {"subject", "box-7"}, {"profile", "device"}}));
+  const Given out = given(asked(plain, SubjectAlgorithm::ecdsa_p384));
   const Bytes serial = certificate(out).serial();
   const auto revoke_as = [&](const Bytes& der, std::string_view reason) {
     return operate(maker, wire::Json::object({{"op", "revoke"}, {"certificate", wire::to_base64(der)}, {"reason", reason}}));
@@ -461,6 +465,7 @@ TEST_F(DeskTest, ARevocationSaysItsReasonOnceAndForAll) {
   const auto status = crypto::verify_status_response(must(answer).body, leaf, issuer, {}, SystemClock().now_ms());
   ASSERT_TRUE(status) << status.error().message;
   EXPECT_EQ(status->status, crypto::CertStatus::revoked);
+  EXPECT_EQ(must(StatusRecords(service_->records().store()).standing(Branch::devices, serial)).reason, 4) << "the first reason stands";
 }
 
 TEST_F(DeskTest, RefusalsOfTheProtocolsAreOnRecordAndBounded) {

@@ -216,17 +216,26 @@ TEST(SubjectPublicKeyTest, ParametersOfMlDsaMustBeAbsent) {
   EXPECT_FALSE(SubjectPublicKey::parse(der));
 }
 
-TEST(SubjectPublicKeyTest, RsaWithAPrimeModulusIsRefused) {
+TEST(SubjectPublicKeyTest, AnEncapsulationKeyOutOfRangeIsRefused) {
   const Program openssl;
-  // 2^2048 has no prime next to it that is a product: the program finds one and no more.
-  std::string prime = openssl.run("prime -generate -bits 2048 -hex");
-  while (!prime.empty() && prime.back() == '\n') prime.pop_back();
-  const std::string configuration =
-      "asn1=SEQUENCE:info\n[info]\nalgorithm=SEQUENCE:algorithm\nkey=BITWRAP,SEQUENCE:key\n[algorithm]\nid=OID:rsaEncryption\n"
-      "parameters=NULL\n[key]\nn=INTEGER:0x" +
-      prime + "\ne=INTEGER:0x10001\n";
-  openssl.run("asn1parse -genconf " + openssl.write("rsa.cnf", as_bytes(configuration)) + " -noout -out " + openssl.path("public"));
-  expect_error(SubjectPublicKey::parse(openssl.read("public")), ErrorCode::invalid_argument, "not a sound key");
+  Bytes der = openssl.public_key("-algorithm ML-KEM-768");
+  ASSERT_EQ(der.size(), 22U + 1184U);
+  std::fill_n(der.begin() + 22, 3, std::uint8_t{0xff});  // two coefficients of 4095, where those under 3329 are (FIPS 203 §7.2)
+  EXPECT_FALSE(SubjectPublicKey::parse(der));
+}
+
+TEST(SubjectPublicKeyTest, RsaWithSmallFactorsIsDenied) {
+  const Program openssl;
+  const auto key_with = [&](const std::string& modulus) {
+    const std::string configuration =
+        "asn1=SEQUENCE:info\n[info]\nalgorithm=SEQUENCE:algorithm\nkey=BITWRAP,SEQUENCE:key\n[algorithm]\nid=OID:rsaEncryption\n"
+        "parameters=NULL\n[key]\nn=INTEGER:0x" +
+        modulus + "\ne=INTEGER:0x10001\n";
+    openssl.run("asn1parse -genconf " + openssl.write("rsa.cnf", as_bytes(configuration)) + " -noout -out " + openssl.path("public"));
+    return SubjectPublicKey::parse(openssl.read("public"));
+  };
+  expect_error(key_with(std::string(512, 'f')), ErrorCode::denied, "small factor");        // 2^2048 - 1: by 3
+  expect_error(key_with(std::string(511, 'f') + "e"), ErrorCode::denied, "small factor");  // even
 }
 
 // ---- issuing ----
