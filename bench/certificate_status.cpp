@@ -187,8 +187,8 @@ Result<void> measure_status(Report& report, const std::filesystem::path& folder,
   for (const cas::Order& order : orders) {
     ASSIGN_OR_RETURN(const cas::Issued issued, issuer.issue(order, now));
     const crypto::Certificate& ca = issuing->authorities->ml_dsa.certificate;
-    ASSIGN_OR_RETURN(const Bytes request, crypto::make_status_request(issued.ml_dsa, ca, {}));
-    ASSIGN_OR_RETURN(asked, crypto::make_status_request(issued.ml_dsa, ca, issuing->rng->bytes(32)));
+    ASSIGN_OR_RETURN(const Bytes request, crypto::make_status_request(*issued.ml_dsa, ca, {}));
+    ASSIGN_OR_RETURN(asked, crypto::make_status_request(*issued.ml_dsa, ca, issuing->rng->bytes(32)));
     requests.push_back(fmt::format("POST /ocsp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/ocsp-request\r\nContent-Length: {}\r\n\r\n{}",
                                    request.size(), as_text(request)));
   }

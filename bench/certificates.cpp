@@ -37,7 +37,7 @@ Result<double> issued_per_s(Issuing& with, std::size_t count) {
         for (std::size_t at = next++; at < orders.size() && !failed; at = next++) {
           const auto issued = issuer.issue(orders[at], with.clock.now_ms());
           const std::string subject = orders[at].names.element->uri();
-          const std::string serial = issued ? to_hex(issued->ml_dsa.serial()) : "";
+          const std::string serial = issued ? to_hex(issued->ml_dsa->serial()) : "";
           const audit::Event event{.action = "ce-1.terminal",
                                    .outcome = audit::Outcome::success,
                                    .subject = subject,

@@ -5,8 +5,11 @@
 #include <memory>
 
 #include "base/clock.hpp"
+#include "base/secret_file.hpp"
 #include "node/config.hpp"
+#include "secret_files.hpp"
 #include "services/cas/ceremony.hpp"
+#include "services/cas/expected.hpp"
 #include "services/cas/rollover.hpp"
 #include "services/cas/settings.hpp"
 #include "services/cas/transcript.hpp"
@@ -120,6 +123,21 @@ int ca_rollover(const CaRolloverOptions& options) {
   return exit_code(options.install.empty() ? request(options) : install(options));
 }
 
+int ca_expect(const CaExpectOptions& options) {
+  return exit_code([&]() -> Result<void> {
+    ASSIGN_OR_RETURN(const node::Settings settings, read_cas_settings(options.config));
+    ASSIGN_OR_RETURN(const Identity element, Identity::parse_uri(options.element));
+    ASSIGN_OR_RETURN(const auto rng, crypto::open_rng());
+    // The file first: if CAS does not come to know of it, the same command again goes on with the same secret.
+    TRY(write_secret(options.out, enrolment_secret_size, *rng));
+    ASSIGN_OR_RETURN(const Secret digits, read_secret_digits(options.out, enrolment_secret_size));
+    ASSIGN_OR_RETURN(const cas::Expected done, cas::expect_element(settings, element, digits));
+    fmt::print("  {} may enrol once with the secret in {}{}.\n  Carry the file to the element (node.enrolment_secret), mode 0600; a certificate that is alive must be revoked first.\n",
+               element.uri(), options.out.string(), done == cas::Expected::before ? ", as before" : ", from CAS's next start on");
+    return {};
+  }());
+}
+
 void add_ca_offline_commands(CLI::App& ca, const OnCommand& on) {
   CLI::App* command = add_command(ca, "ceremony", "make a network's root CAs, offline",
                                   "qanat ca ceremony --out root --device pkcs11 --module /usr/lib/softhsm/libsofthsm2.so --token roots --pin-file pin");
@@ -153,6 +171,14 @@ void add_ca_offline_commands(CLI::App& ca, const OnCommand& on) {
   command->add_option("--install", rollover->install, "take the certificates from this folder, and issue by them from the next start");
   command->add_option("--trust", rollover->trust, "further trust folders that get the certificates");
   on(command, [rollover] { return ca_rollover(*rollover); });
+
+  command = add_command(ca, "expect", "let an element enrol, or enrol anew, with a new one-time secret; while CAS does not run",
+                        "qanat ca expect --config cas.toml --element qanat://a/kms/kms-a --out kms-a.enrolment");
+  const auto expecting = std::make_shared<CaExpectOptions>();
+  command->add_option("--config", expecting->config, "CAS's configuration file")->required();
+  command->add_option("--element", expecting->element, "the element's identity")->required();
+  command->add_option("--out", expecting->out, "file for the secret; one that is there is taken as it is")->required();
+  on(command, [expecting] { return ca_expect(*expecting); });
 }
 
 }  // namespace qanat::app

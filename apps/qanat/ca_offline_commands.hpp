@@ -1,4 +1,4 @@
-// `qanat ca ceremony`, `sign-issuing`, `transcript` (where the roots are, offline) and `rollover` (at CAS, while it does not run).
+// `qanat ca ceremony`, `sign-issuing`, `transcript` (where the roots are, offline), `rollover` and `expect` (at CAS, while it does not run).
 #pragma once
 
 #include <filesystem>
@@ -45,6 +45,14 @@ struct CaRolloverOptions {
   std::vector<std::filesystem::path> trust;  // further trust folders
 };
 int ca_rollover(const CaRolloverOptions& options);
+
+struct CaExpectOptions {
+  std::filesystem::path config;  // CAS's
+  std::string element;           // URI
+  std::filesystem::path out;     // gets the secret
+};
+/// A one-time secret with which an element may enrol.
+int ca_expect(const CaExpectOptions& options);
 
 void add_ca_offline_commands(CLI::App& ca, const OnCommand& on);
 

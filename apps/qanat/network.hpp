@@ -49,6 +49,7 @@ struct NetworkOptions {
   std::int64_t status_fresh_ms = 5000;
   std::int64_t status_lifetime_s = 60;
   std::int64_t token_lifetime_s = 300;
+  std::int64_t element_lifetime_s = 90LL * 86400;  // of elements' certificates, which renew themselves when two thirds of it are over
   std::int64_t key_lifetime_ms = 60000;
   std::string relay = "hop-by-hop";  // how keys cross the relays: hop-by-hop, centralised, or multipath (hop by hop over two separate paths)
   std::int64_t paths = 1;            // relays between the domains, each on a path of its own: 1 or 2

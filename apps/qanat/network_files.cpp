@@ -1,8 +1,5 @@
 // What `qanat up` writes before a network's first start: keys, the CA ceremony, and one configuration per element.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -12,31 +9,13 @@
 #include "crypto/random.hpp"
 #include "network.hpp"
 #include "sae_authority.hpp"
+#include "secret_files.hpp"
 #include "services/cas/ceremony.hpp"
 #include "text_files.hpp"
 
 namespace qanat::app {
 namespace {
 
-/// A new file of mode 0600 with `size` random octets in hexadecimal; an existing one is kept.
-Result<void> write_secret(const std::filesystem::path& file, std::size_t size, crypto::Rng& rng) {
-  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (descriptor < 0) return errno == EEXIST ? Result<void>() : fail(ErrorCode::internal, file.string() + ": cannot be written");
-  const Secret secret = rng.secret(size);
-  Secret digits(2 * size);
-  constexpr std::string_view alphabet = "0123456789abcdef";
-  for (std::size_t i = 0; i < size; ++i) {
-    digits.writable()[2 * i] = static_cast<std::uint8_t>(alphabet[secret.reveal()[i] >> 4U]);
-    digits.writable()[2 * i + 1] = static_cast<std::uint8_t>(alphabet[secret.reveal()[i] & 15U]);
-  }
-  const ssize_t written = ::write(descriptor, digits.reveal().data(), digits.size());
-  const bool ok = written == static_cast<ssize_t>(digits.size()) && ::fsync(descriptor) == 0;
-  ::close(descriptor);
-  if (!ok) return fail(ErrorCode::internal, file.string() + ": cannot be written");
-  return {};
-}
-
-constexpr std::size_t enrolment_secret_size = 32;
 constexpr std::size_t site_key_size = 32;
 constexpr std::size_t pre_shared_size = 4096;  // authentication key of a QKD pair until its first blocks refill it (docs/quantum.md)
 constexpr std::size_t fibre_seed_size = 32;
@@ -103,7 +82,7 @@ class NetworkFiles {
     for (const ElementPlan& element : network_.elements()) {
       if (element.identity.kind == Kind::cas) continue;
       ASSIGN_OR_RETURN(const Secret secret, read_secret_digits(network_.secret_of(element.name() + ".enrolment"), enrolment_secret_size));
-      // CAS is given the hash alone; what the element proves with is derived from it (Node::enrol_at_cas).
+      // CAS is given the hash alone; what the element proves with is derived from it (EST: Node::enrol).
       plan.elements.push_back({.identity = element.identity, .proof_key = Secret::copy_of(crypto::digest(crypto::Hash::sha256, {as_bytes("qanat enrolment"), secret.reveal()}))});
     }
     std::error_code error;
@@ -150,7 +129,7 @@ class NetworkFiles {
     const NetworkOptions& options = network_.options();
     switch (identity.kind) {
       case Kind::cas:
-        return fmt::format("[cas]\nstatus_lifetime_s = {}\n", options.status_lifetime_s) +
+        return fmt::format("[cas]\nstatus_lifetime_s = {}\nelement_lifetime_s = {}\n", options.status_lifetime_s, options.element_lifetime_s) +
                (element.status_port == 0 ? std::string() : fmt::format("\n[cas.listener]\nport = {}\n", element.status_port)) +
                (element.enrolment_port == 0 ? std::string() : fmt::format("\n[cas.enrolment]\nport = {}\ndns = [\"localhost\"]\n", element.enrolment_port));
       case Kind::iam: return iam_table(options);

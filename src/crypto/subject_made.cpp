@@ -80,7 +80,7 @@ Bytes wrapped(std::uint8_t tag, const Parts& content) {
   for (const Bytes& part : content) out.insert(out.end(), part.begin(), part.end());
   return out;
 }
-constexpr std::uint8_t tag_sequence = 0x30;
+constexpr std::uint8_t sequence_tag = 0x30;
 constexpr std::uint8_t tag_set = 0x31;
 
 Bytes object_identifier(const ASN1_OBJECT* object) { return to_der<i2d_ASN1_OBJECT>(object); }
@@ -94,7 +94,7 @@ Bytes object_identifier(int nid) { return object_identifier(OBJ_nid2obj(nid)); }
 /// Attribute ::= SEQUENCE { type, values SET OF }: in DER the values are in the order of their octets (X.690 §11.6).
 Bytes attribute(int type, Parts values) {
   std::ranges::sort(values);
-  return wrapped(tag_sequence, {object_identifier(type), wrapped(tag_set, values)});
+  return wrapped(sequence_tag, {object_identifier(type), wrapped(tag_set, values)});
 }
 
 }  // namespace
@@ -150,7 +150,7 @@ Result<Bytes> make_csr_attributes(std::span<const SubjectAlgorithm> keys) {
   }
   if (!curves.empty()) out.push_back(attribute(NID_X9_62_id_ecPublicKey, std::move(curves)));
   std::ranges::move(signatures, std::back_inserter(out));
-  return wrapped(tag_sequence, out);
+  return wrapped(sequence_tag, out);
 }
 
 }  // namespace qanat::crypto

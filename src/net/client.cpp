@@ -20,6 +20,9 @@ using steady = std::chrono::steady_clock;
 Result<void> check_call(const Call& call) {
   const bool printable = is_visible_text(call.method) && is_visible_text(call.path) && is_visible_text(call.query) && is_visible_text(call.request_id) &&
                          std::ranges::all_of(call.content_type, [](char c) { return c >= ' ' && c < '\x7f'; });
+  if (call.authorization != nullptr && !is_field_text(*call.authorization)) {
+    return fail(ErrorCode::invalid_argument, "client: the authorization is not one that HTTP can carry");
+  }
   if (!printable || call.method.empty() || !call.path.starts_with('/') || call.path.contains('?') || call.path.contains('#')) {
     return fail(ErrorCode::invalid_argument, "client: method, path, query, request id or content type is not one that HTTP can carry");
   }
@@ -28,14 +31,16 @@ Result<void> check_call(const Call& call) {
 
 class PooledClient final : public Client {
  public:
-  PooledClient(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust, StatusCheck status)
-      : target_(std::move(target)), trust_(std::move(trust)), status_(std::move(status)), context_(make_client_context(identity.get())) {}
+  PooledClient(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust, StatusCheck status, StapleSink stapled)
+      : target_(std::move(target)), trust_(std::move(trust)), status_(std::move(status)), stapled_(std::move(stapled)), context_(context_showing(identity.get())) {}
 
   Result<Response> call(const Call& call, Deadline deadline) override;
   [[nodiscard]] const Target& target() const noexcept override { return target_; }
+  Result<void> show(const TlsIdentity& identity) override;
   void drop_servers(const std::function<bool(const crypto::Certificate&)>& unwanted) override;
 
  private:
+  [[nodiscard]] Result<TlsContext> context_showing(const TlsIdentity* identity) const;
   Result<std::unique_ptr<Connection>> dial(Deadline deadline);
   Result<void> check_status(Connection& connection, Deadline deadline) const;
   std::unique_ptr<Connection> take_idle();
@@ -45,11 +50,18 @@ class PooledClient final : public Client {
   const Target target_;
   const std::shared_ptr<const crypto::TrustStore> trust_;  // shared with the element's server
   const StatusCheck status_;
-  Result<TlsContext> context_;  // a failure to build it is every call's answer
+  const StapleSink stapled_;
   std::mutex mutex_;
+  Result<TlsContext> context_;  // under mutex_; a failure to build it is every call's answer
   std::vector<std::unique_ptr<Connection>> idle_;  // under mutex_; the last one used is the last
   std::uint64_t generation_ = 0;                   // under mutex_; grows with each drop_servers()
 };
+
+Result<TlsContext> PooledClient::context_showing(const TlsIdentity* identity) const {
+  ASSIGN_OR_RETURN(TlsContext context, make_client_context(identity));
+  if (stapled_) TRY(ask_for_status(context.get()));
+  return Result<TlsContext>(std::move(context));
+}
 
 Error PooledClient::in_call(const Call& call, Error error) const {
   error.message.insert(0, target_.expected.uri() + ": " + call.method + ' ' + call.path + ": ");
@@ -58,7 +70,6 @@ Error PooledClient::in_call(const Call& call, Error error) const {
 
 Result<Response> PooledClient::call(const Call& call, Deadline deadline) {
   TRY(check_call(call));
-  if (!context_) return fail(context_.error());
   if (deadline.passed()) return fail(in_call(call, {ErrorCode::deadline_exceeded, "the deadline had passed"}));
   std::unique_ptr<Connection> connection = take_idle();
   const bool reused = connection != nullptr;
@@ -83,12 +94,17 @@ Result<Response> PooledClient::call(const Call& call, Deadline deadline) {
 }
 
 Result<std::unique_ptr<Connection>> PooledClient::dial(Deadline deadline) {
-  std::unique_ptr<Connection> connection = make_connection(**context_, *trust_, target_.expected);
+  std::unique_ptr<Connection> connection;
   {
     const std::lock_guard lock(mutex_);
+    if (!context_) return fail(context_.error());
+    connection = make_connection(**context_, *trust_, target_.expected);
     connection->generation = generation_;
   }
   TRY(connection->open(target_.host, target_.port, deadline));
+  if (stapled_) {
+    if (const Bytes response = connection->stapled(); !response.empty()) stapled_(connection->server_certificate(), response);
+  }
   TRY(check_status(*connection, deadline));
   return Result<std::unique_ptr<Connection>>(std::move(connection));
 }
@@ -111,13 +127,25 @@ std::unique_ptr<Connection> PooledClient::take_idle() {
   std::vector<std::unique_ptr<Connection>> old;  // closed after the lock is released
   const std::lock_guard lock(mutex_);
   const steady::time_point now = steady::now();
+  const UnixMs today = SystemClock().now_ms();
   while (!idle_.empty()) {
     std::unique_ptr<Connection> connection = std::move(idle_.back());
     idle_.pop_back();
-    if (now - connection->idle_since < idle_kept_for && connection->is_open()) return connection;
+    const bool holds = connection->server_certificate().not_after() > today;
+    if (holds && now - connection->idle_since < idle_kept_for && connection->is_open()) return connection;
     old.push_back(std::move(connection));
   }
   return nullptr;
+}
+
+Result<void> PooledClient::show(const TlsIdentity& identity) {
+  ASSIGN_OR_RETURN(TlsContext context, context_showing(&identity));
+  std::vector<std::unique_ptr<Connection>> dropped;  // closed after the lock is released
+  const std::lock_guard lock(mutex_);
+  context_ = std::move(context);  // connections hold the former one for as long as they live
+  ++generation_;
+  dropped.swap(idle_);
+  return {};
 }
 
 void PooledClient::drop_servers(const std::function<bool(const crypto::Certificate&)>& unwanted) {
@@ -150,9 +178,9 @@ void PooledClient::give_back(std::unique_ptr<Connection> connection) {
 }  // namespace
 
 std::unique_ptr<Client> Client::create(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust,
-                                       StatusCheck status) {
+                                       StatusCheck status, StapleSink stapled) {
   CHECK(trust != nullptr);
-  return std::make_unique<PooledClient>(std::move(target), identity, std::move(trust), std::move(status));
+  return std::make_unique<PooledClient>(std::move(target), identity, std::move(trust), std::move(status), std::move(stapled));
 }
 
 }  // namespace qanat::net

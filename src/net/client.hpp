@@ -23,6 +23,7 @@ struct Call {
   std::string content_type;
   ByteView body;
   std::string request_id;
+  const Secret* authorization = nullptr;  // the field Authorization; must outlive the call
 };
 
 /// Thread-safe; calls block. Sends `Qanat-Deadline-Ms` with what remains. A pooled connection that the server closed meanwhile is replaced
@@ -30,13 +31,16 @@ struct Call {
 class Client {
  public:
   /// `identity` absent: an anonymous caller (first enrolment). `status` empty: server status is not asked (used towards CAS, whose answers are signed).
+  /// `stapled`, if given, gets what the server staples to its certificate, before `status` is asked.
   static std::unique_ptr<Client> create(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust,
-                                        StatusCheck status);
+                                        StatusCheck status, StapleSink stapled = {});
   virtual ~Client() = default;
   /// Any complete answer is a value, also 4xx and 5xx; unavailable if no answer could be had, deadline_exceeded, unauthenticated if the
   /// server is not who it should be.
   virtual Result<Response> call(const Call& call, Deadline deadline) = 0;
   [[nodiscard]] virtual const Target& target() const noexcept = 0;
+  /// From now on new connections show this certificate, and none of those that are idle is used again: a call never waits for it. On failure all is as it was.
+  virtual Result<void> show(const TlsIdentity& identity) = 0;
   /// No connection that is open now, and whose server shows a certificate that is no longer wanted, is used for a further call.
   virtual void drop_servers(const std::function<bool(const crypto::Certificate&)>& unwanted) = 0;
 };

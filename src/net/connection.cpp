@@ -18,6 +18,7 @@
 #include "base/check.hpp"
 #include "net/asio_terms.hpp"
 #include "net/routes.hpp"
+#include "net/secret_field.hpp"
 
 namespace qanat::net {
 
@@ -55,6 +56,7 @@ class TlsConnection final : public Connection {
     CHECK(check_.certificate.has_value());
     return *check_.certificate;
   }
+  [[nodiscard]] Bytes stapled() override { return stapled_status(stream_.native_handle()); }
   Exchanged exchange(const Call& call, Deadline deadline) override;
   [[nodiscard]] bool is_open() override;
 
@@ -125,6 +127,7 @@ Exchanged TlsConnection::exchange(const Call& call, Deadline deadline) {
   request.set(text_for_beast(deadline_header), std::to_string(deadline.remaining().count()));
   if (!call.request_id.empty()) request.set(text_for_beast(request_id_header), call.request_id);
   if (!call.content_type.empty()) request.set(http::field::content_type, call.content_type);
+  if (call.authorization != nullptr) request.set(http::field::authorization, text_for_beast(as_text(call.authorization->reveal())));
   request.body() = {call.body.data(), call.body.size()};
   request.prepare_payload();
 
@@ -133,6 +136,7 @@ Exchanged TlsConnection::exchange(const Call& call, Deadline deadline) {
   parser.body_limit(response_body_max);
   if (call.method == "HEAD") parser.skip(true);
   const std::optional<error_code> error = run(send_and_receive(request, parser), deadline);
+  if (call.authorization != nullptr) wipe_field(request, http::field::authorization);
   if (!error) return {.answer = fail(ErrorCode::deadline_exceeded, "no answer before the deadline")};
   if (*error) return {.answer = fail(failure(*error)), .untouched = !parser.got_some() && buffer_.size() == 0, .keep = false};
   const bool keep = parser.keep_alive() && buffer_.size() == 0;

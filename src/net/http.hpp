@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "base/clock.hpp"
 #include "base/identity.hpp"
 #include "base/result.hpp"
+#include "base/secret.hpp"
 #include "crypto/x509.hpp"
 
 namespace qanat::net {
@@ -29,6 +31,7 @@ struct Request {
   Deadline deadline;
   Peer peer;
   std::string request_id;  // 16 hex digits, from the caller or drawn here; in every log line and audit record
+  std::shared_ptr<const Secret> authorization = {};  // the field Authorization (RFC 9110 §11.6.2), absent without one; shared by copies of the request
 };
 
 struct Response {
@@ -53,6 +56,7 @@ struct Route {
   bool anonymous = false;       // a caller without certificate is let through (first enrolment)
   std::size_t body_max = 64 * 1024;
   std::string request_type;     // the content type that a body must have; empty: no body
+  std::string challenge = {};   // WWW-Authenticate of an answer with 401 (RFC 9110 §11.6.1); empty: none
   std::function<Result<Response>(const Request&)> answer;  // runs on a worker thread; blocking is allowed until the deadline
 };
 

@@ -98,6 +98,10 @@ std::string request_id_from(std::string_view header) {
   return to_hex(drawn);
 }
 
+bool is_field_text(const Secret& text) noexcept {
+  return std::ranges::all_of(text.reveal(), [](std::uint8_t c) { return c >= ' ' && c < 0x7f; });
+}
+
 bool is_visible_text(std::string_view text) noexcept {
   return std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f'; });
 }

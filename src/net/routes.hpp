@@ -50,6 +50,8 @@ std::string request_id_from(std::string_view header);
 
 /// Printable ASCII without space: what may stand in a request line or a header of ours.
 bool is_visible_text(std::string_view text) noexcept;
+/// Printable ASCII: what may stand in a field's value.
+bool is_field_text(const Secret& text) noexcept;
 
 inline constexpr std::string_view deadline_header = "Qanat-Deadline-Ms";
 inline constexpr std::string_view request_id_header = "Qanat-Request-Id";

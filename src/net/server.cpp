@@ -26,18 +26,21 @@ constexpr std::chrono::milliseconds stop_grace{5000};         // of the destruct
 class TlsServer final : public Server {
  public:
   TlsServer(const ServerLimits& limits, asio::ssl::context tls, std::shared_ptr<const crypto::TrustStore> trust, std::vector<Route> routes,
-            StatusCheck status, RefusalSink refused)
+            StatusCheck status, RefusalSink refused, Staple staple)
       : served_{.limits = limits,
                 .routes = RouteTable(std::move(routes)),
                 .trust = std::move(trust),
                 .status = std::move(status),
                 .refused = std::move(refused),
+                .staple = std::move(staple),
                 .tls = std::move(tls),
                 .handlers = Workers(limits.worker_threads, limits.queue_max),
                 .recorder = Workers(1, refusals_waiting_max)},
         acceptor_(served_.io),
         retry_(served_.io),
-        work_(asio::make_work_guard(served_.io)) {}
+        work_(asio::make_work_guard(served_.io)) {
+    if (served_.staple) staple_status(served_.tls.native_handle(), &served_.staple);
+  }
 
   ~TlsServer() override {
     try {
@@ -67,6 +70,7 @@ class TlsServer final : public Server {
   }
 
   [[nodiscard]] std::uint16_t port() const noexcept override { return port_; }
+  Result<void> show(const TlsIdentity& identity) override;
   void drop_peers(std::function<bool(const crypto::Certificate&)> unwanted) override;
   void stop(std::chrono::milliseconds grace) override;
 
@@ -135,6 +139,14 @@ void TlsServer::ended(const std::shared_ptr<Session>& session) {
   all_ended_.notify_all();
 }
 
+Result<void> TlsServer::show(const TlsIdentity& identity) {
+  const ClientCertificate client = served_.routes.any_anonymous() ? ClientCertificate::optional : ClientCertificate::required;
+  ASSIGN_OR_RETURN(TlsContext context, make_server_context(identity, client));
+  // Sessions hold the former one for as long as they live; only this thread makes new ones.
+  asio::post(served_.io, [this, tls = std::make_shared<asio::ssl::context>(context.release())] { served_.tls = std::move(*tls); });
+  return {};
+}
+
 void TlsServer::drop_peers(std::function<bool(const crypto::Certificate&)> unwanted) {
   asio::post(served_.io, [this, unwanted = std::move(unwanted)] {
     for (const auto& session : sessions_) {
@@ -191,13 +203,13 @@ Result<void> check_limits(const ServerLimits& limits) {
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::start(const ServerSettings& settings, const TlsIdentity& identity, std::shared_ptr<const crypto::TrustStore> trust,
-                                              std::vector<Route> routes, StatusCheck status, RefusalSink refused) {
+                                              std::vector<Route> routes, StatusCheck status, RefusalSink refused, Staple staple) {
   CHECK(trust != nullptr);
   TRY(check_limits(settings.limits));
   const ClientCertificate client = RouteTable(routes).any_anonymous() ? ClientCertificate::optional : ClientCertificate::required;
   ASSIGN_OR_RETURN(TlsContext context, make_server_context(identity, client));
   auto server = std::make_unique<TlsServer>(settings.limits, asio::ssl::context(context.release()), std::move(trust), std::move(routes), std::move(status),
-                                            std::move(refused));
+                                            std::move(refused), std::move(staple));
   TRY(server->listen(settings.address, settings.port));
   return Result<std::unique_ptr<Server>>(std::move(server));
 }

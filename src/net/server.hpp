@@ -28,15 +28,17 @@ struct ServerSettings {
   ServerLimits limits;
 };
 
-/// Owns its threads. Before a handler runs: route found (404), caller's kind in the row (403), certificate status good (403), body type and
+/// Owns its threads. Before a handler runs: route found (404), caller's kind in the row (403), certificate not expired and its status good (403), body type and
 /// size in bounds (415, 413), deadline taken from header `Qanat-Deadline-Ms` (at most request_max). Each refusal goes to the sink.
 class Server {
  public:
   /// Binds and starts; unavailable if the port is taken. `status` may be empty (CAS checks in its own route handlers' table: it passes its own function).
   static Result<std::unique_ptr<Server>> start(const ServerSettings& settings, const TlsIdentity& identity, std::shared_ptr<const crypto::TrustStore> trust,
-                                               std::vector<Route> routes, StatusCheck status, RefusalSink refused);
+                                               std::vector<Route> routes, StatusCheck status, RefusalSink refused, Staple staple = {});
   virtual ~Server() = default;  // stops
   [[nodiscard]] virtual std::uint16_t port() const noexcept = 0;
+  /// Connections that are accepted from now on are shown this certificate; those that are open go on with theirs. On failure all is as it was.
+  virtual Result<void> show(const TlsIdentity& identity) = 0;
   /// Closes the connections whose peer shows a certificate that is no longer wanted, idle or in the middle of a request; each goes to the sink as a refusal.
   /// Returns at once.
   virtual void drop_peers(std::function<bool(const crypto::Certificate&)> unwanted) = 0;

@@ -12,6 +12,7 @@
 
 #include "net/asio_terms.hpp"
 #include "net/await_worker.hpp"
+#include "net/secret_field.hpp"
 #include "net/tls_context.hpp"
 #include "net/watch.hpp"
 
@@ -30,6 +31,7 @@ constexpr std::size_t linger_octets_max = 1024 * 1024;        // of a refused bo
 constexpr std::chrono::milliseconds linger_max{1000};         // the same in time
 constexpr std::chrono::milliseconds notify_max{2};            // for a close_notify, which needs no answer (RFC 8446 §6.1), to leave
 constexpr std::chrono::milliseconds record_wait_max{2000};    // an answer waits this long for its refusal's record
+constexpr unsigned status_unauthorized = 401;
 constexpr unsigned status_request_timeout = 408;
 constexpr unsigned status_content_too_large = 413;
 constexpr unsigned status_head_too_large = 431;               // RFC 6585 §5
@@ -258,6 +260,10 @@ std::optional<Rejection> TlsSession::read_headers(Exchange& exchange) {
 }
 
 asio::awaitable<std::optional<Rejection>> TlsSession::check_status(const Exchange& exchange) {
+  if (peer_.certificate && peer_.certificate->not_after() <= SystemClock().now_ms()) {  // it held when the connection was opened
+    status_refused_ = true;
+    co_return reject(Error{ErrorCode::denied, "the certificate has expired since the connection was opened"});
+  }
   if (!served_.status || !peer_.certificate) co_return std::nullopt;
   if (status_good_at_ && steady::now() - *status_good_at_ < status_recheck) co_return std::nullopt;
   std::move_only_function<Result<void>()> work = [&status = served_.status, certificate = *peer_.certificate, deadline = exchange.deadline] {
@@ -315,7 +321,8 @@ asio::awaitable<Response> TlsSession::answer(Exchange& exchange) {
                   .body = std::move(message.body()),
                   .deadline = exchange.deadline,
                   .peer = peer_,
-                  .request_id = exchange.request_id};
+                  .request_id = exchange.request_id,
+                  .authorization = take_field(message, http::field::authorization)};
   std::move_only_function<Answer()> work = [&route, request = std::move(request)] { return answer_of(route, request); };
   auto answered = co_await on_worker<Answer>(served_.handlers, std::move(work), exchange.deadline.at());
   if (answered.state == WorkState::full) {
@@ -342,6 +349,9 @@ asio::awaitable<After> TlsSession::reply(const Exchange& exchange, Response resp
   message.set(http::field::cache_control, "no-store");
   message.set(field(request_id_header), exchange.request_id);
   if (!allow.empty()) message.set(http::field::allow, field(allow));
+  if (response.status == status_unauthorized && exchange.route != nullptr && !exchange.route->challenge.empty()) {
+    message.set(http::field::www_authenticate, field(exchange.route->challenge));
+  }
   message.body() = std::move(response.body);
   message.prepare_payload();
   message.keep_alive(after == After::keep);

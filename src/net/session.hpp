@@ -13,13 +13,14 @@
 
 namespace qanat::net {
 
-/// What all sessions of one server share. Sessions run on the one thread of `io`; nothing here changes while they do.
+/// What all sessions of one server share. Sessions run on the one thread of `io`; nothing here changes while they do but `tls`, on that thread.
 struct Served {
   ServerLimits limits;
   RouteTable routes;
   std::shared_ptr<const crypto::TrustStore> trust;  // shared with the element, which builds its clients from it
   StatusCheck status;
   RefusalSink refused;
+  Staple staple;  // before tls, whose handshakes call it
   boost::asio::ssl::context tls;
   boost::asio::io_context io{1};
   Workers handlers;  // status checks and Route::answer

@@ -5,52 +5,32 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 
 #include "audit/auditor.hpp"
 #include "audit/files.hpp"
-#include "base/secret_file.hpp"
-#include "crypto/kdf.hpp"
 #include "crypto/self_test.hpp"
+#include "node/behaviour_reporter.hpp"
+#include "node/enrolment.hpp"
 #include "node/log.hpp"
 #include "node/recorded.hpp"
+#include "node/renewal.hpp"
 #include "node/revocations.hpp"
+#include "node/stapler.hpp"
+#include "node/trust_folder.hpp"
 #include "node/witness_client.hpp"
-#include "wire/base64.hpp"
 
 namespace qanat::node {
 namespace {
 
 constexpr std::chrono::milliseconds stop_grace{2000};
-constexpr std::size_t pem_max = 256 * 1024;
-
-Result<std::string> read_text(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return fail(ErrorCode::not_found, file.string() + ": cannot be read");
-  std::string text(std::istreambuf_iterator<char>(in), {});
-  if (text.size() > pem_max) return fail(ErrorCode::invalid_argument, file.string() + ": too large");
-  return text;
-}
+constexpr std::chrono::milliseconds own_status_max{2000};  // for the answer to be stapled
 
 }  // namespace
 
 Result<std::shared_ptr<const crypto::TrustStore>> read_trust(const std::filesystem::path& folder) {
-  std::vector<crypto::Certificate> roots;
-  std::vector<crypto::Certificate> intermediates;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    const bool root = name.starts_with("root-");
-    if (!name.ends_with(".pem") || (!root && !name.starts_with("issuing-"))) continue;
-    ASSIGN_OR_RETURN(const std::string text, read_text(entry.path()));
-    auto chain = crypto::Certificate::parse_pem_chain(text);
-    if (!chain) return fail_in(entry.path().string(), chain.error());
-    for (crypto::Certificate& cert : *chain) (root ? roots : intermediates).push_back(std::move(cert));
-  }
-  if (error) return fail(ErrorCode::not_found, folder.string() + ": " + error.message());
-  if (roots.empty()) return fail(ErrorCode::not_found, folder.string() + ": holds no root-*.pem");
-  return std::make_shared<const crypto::TrustStore>(std::move(roots), std::move(intermediates));
+  const auto source = std::make_shared<TrustFolder>(folder);
+  ASSIGN_OR_RETURN(crypto::TrustSet first, source->read());
+  return std::make_shared<const crypto::TrustStore>(crypto::TrustStore::renewing(std::move(first), [source] { return source->renewed(); }));
 }
 
 net::Response json_response(const wire::Json& body) {
@@ -71,13 +51,14 @@ Result<std::unique_ptr<Node>> Node::open(Settings settings) {
   if (error) return fail(ErrorCode::internal, node->settings_.state.string() + ": " + error.message());
   ASSIGN_OR_RETURN(node->device_, crypto::open_device(node->settings_.token, node->settings_.master_key, *node->rng_));
   TRY(node->open_audit());
+  node->open_reporter();
   ASSIGN_OR_RETURN(node->trust_, read_trust(node->settings_.trust));
   return Result<std::unique_ptr<Node>>(std::move(node));
 }
 
 Result<void> Node::open_audit() {
   ASSIGN_OR_RETURN(audit_, audit::Log::open(settings_.state / "audit.jsonl", identity().uri(), clock_));
-  ASSIGN_OR_RETURN(const auto store, CredentialStore::open(settings_.state / "credentials.db", *device_, suite()));
+  ASSIGN_OR_RETURN(const auto store, open_credentials());
   ASSIGN_OR_RETURN(audit::CheckpointSigner signer, store->audit_signer(audit::origin_of(identity().uri())));
   ASSIGN_OR_RETURN(checkpoints_, audit::Checkpoints::open(*audit_, std::move(signer), clock_, *rng_));
   checkpoints_->start(std::chrono::milliseconds(settings_.audit.checkpoint_ms), [](const Error& error) {
@@ -86,40 +67,85 @@ Result<void> Node::open_audit() {
   return {};
 }
 
-Result<void> Node::bind_audit_keys() {
+void Node::open_reporter() {
+  const auto endpoint = behaviour_endpoint(identity().kind);
+  const auto iam = peer_of(Kind::iam);
+  if (!endpoint || !iam) return;
+  reporter_ = std::make_unique<BehaviourReporter>(identity(), clock_, settings_.state / "behaviour.jsonl",
+                                                  BehaviourReporter::Ports{.send = [this, at = *endpoint, peer = *iam](const wire::Json& report, Deadline deadline) -> Result<void> {
+                                                                             TRY(call_json(at, peer, report, deadline, new_request_id()));
+                                                                             return {};
+                                                                           },
+                                                                           .new_id = [this] { return new_request_id(); }});
+}
+
+Result<void> Node::record(const audit::Event& event) {
+  TRY(audit_->append(event));
+  if (reporter_) reporter_->saw(event);
+  return {};
+}
+
+void Node::report(Behaviour behaviour, Telling telling) {
+  if (reporter_) reporter_->report(std::move(behaviour), telling);
+}
+
+void Node::start_reporting() {
+  if (reporter_) reporter_->start();
+}
+
+Result<std::optional<Bytes>> Node::bind_audit_keys() {
   const std::filesystem::path file = audit::statement_file(audit_->folder());
-  const net::TlsIdentity& tls = *credentials_->tls;
+  const std::shared_ptr<const net::TlsIdentity> shown = credentials().tls;
+  const net::TlsIdentity& tls = *shown;
   const std::vector<audit::LogKey> keys = checkpoints_->signer().keys();
   ASSIGN_OR_RETURN(const std::optional<Bytes> octets, audit::read_small_file(file, audit::statement_octets_max));
+  std::optional<Bytes> before;
   if (octets) {
     const auto known = audit::parse_statement(as_text(*octets));
-    if (known && known->element == identity().uri() && known->keys == keys && known->chain.front().der() == tls.chain.front().der()) return {};
+    if (known && known->element == identity().uri() && known->keys == keys && known->chain.front().der() == tls.chain.front().der()) return before;
+    if (known) before = known->chain.front().serial();
   }
   ASSIGN_OR_RETURN(const audit::KeyStatement statement, audit::make_statement(identity().uri(), clock_.now_ms(), keys, tls.key, tls.chain, *rng_));
-  return audit::replace_file(file, as_bytes(audit::statement_text(statement)), audit::Durability::now);
+  TRY(audit::replace_file(file, as_bytes(audit::statement_text(statement)), audit::Durability::now));
+  return before;
 }
 
 Result<void> Node::enrol(Deadline deadline) {
-  ASSIGN_OR_RETURN(const auto store, CredentialStore::open(settings_.state / "credentials.db", *device_, suite()));
+  ASSIGN_OR_RETURN(const auto store, open_credentials());
   ASSIGN_OR_RETURN(std::optional<Credentials> known, store->load());
-  if (known) {
-    credentials_ = std::move(*known);
-  } else {
-    ASSIGN_OR_RETURN(credentials_, enrol_at_cas(*store, deadline));
+  if (known && known->tls->chain.front().not_after() <= clock_.now_ms()) {
+    // What has expired cannot renew itself. With a new secret it begins anew, with new keys.
+    std::error_code error;
+    if (!std::filesystem::exists(settings_.enrolment_secret, error)) {
+      return fail(ErrorCode::denied, "the certificate of " + identity().uri() + " has expired, and there is no enrolment secret: ask the operator of CAS for a new one");
+    }
+    TRY(store->start_over());
+    known.reset();
   }
-  TRY(bind_audit_keys());
-  return make_clients();
+  const bool enrols = !known;
+  if (enrols) {
+    ASSIGN_OR_RETURN(known, enrol_at_cas(*store, deadline));
+  }
+  put_in_force(std::move(*known));
+  ASSIGN_OR_RETURN(const std::optional<Bytes> former, bind_audit_keys());
+  // A renewal that died between its last transaction and its record.
+  if (former && !enrols) TRY(record_renewal(*this, to_hex(*former), {}));
+  TRY(make_clients());
+  // An operator's commands are over long before a thread of theirs would have something to do. What is in force serves if this fails, which is on record.
+  const bool due = renewal_due(credentials().tls->chain.front(), settings_.renew_at_percent, 0) <= clock_.now_ms();
+  if (identity().kind == Kind::op && due) (void)renew_on_record(*this, deadline);
+  return {};
 }
 
 Result<void> Node::install_credentials(Credentials credentials) {
-  credentials_ = std::move(credentials);
+  put_in_force(std::move(credentials));
   clients_.clear();
   TRY(bind_audit_keys());
   return make_clients();
 }
 
 void Node::use_credentials(Credentials credentials, LocalStatus status) {
-  credentials_ = std::move(credentials);
+  put_in_force(std::move(credentials));
   local_status_ = std::move(status);
   if (const auto bound = bind_audit_keys(); !bound) {
     log(LogLevel::error, "audit: the checkpoints' keys cannot be bound to this element, every action is refused from now on: {}", bound.error().message);
@@ -129,94 +155,80 @@ void Node::use_credentials(Credentials credentials, LocalStatus status) {
 }
 
 Result<void> Node::make_clients() {
+  const std::shared_ptr<const net::TlsIdentity> tls = credentials().tls;
   if (!local_status_) {
     ASSIGN_OR_RETURN(const std::string cas, peer_of(Kind::cas));
-    cas_ = net::Client::create(settings_.peers.at(cas), credentials_->tls, trust_, {});
+    cas_ = net::Client::create(settings_.peers.at(cas), tls, trust_, {});
     status_ = std::make_unique<StatusChecker>(settings_.status, status_endpoint(identity().kind), *cas_, *trust_, *rng_, clock_);
   }
   const net::StatusCheck check = [this](const crypto::Certificate& cert, Deadline deadline) { return check_status(cert, deadline); };
   for (const auto& [name, target] : settings_.peers) {
     const bool is_cas = target.expected.kind == Kind::cas;
-    clients_.emplace(name, net::Client::create(target, credentials_->tls, trust_, is_cas ? net::StatusCheck{} : check));
+    if (is_cas || !status_) {
+      clients_.emplace(name, net::Client::create(target, tls, trust_, is_cas ? net::StatusCheck{} : check));
+      continue;
+    }
+    clients_.emplace(name, net::Client::create(target, tls, trust_, check, [this](const crypto::Certificate& cert, ByteView response) {
+                       status_->take_stapled(cert, response);
+                     }));
   }
   return {};
 }
 
-namespace {
-
-constexpr std::size_t enrolment_secret_octets = 32;
-
-/// The one-time secret proves that a request comes from the element that the operator named: HMAC-SHA256 under SHA-256(label ‖ secret), so that
-/// CAS can keep the hash alone.
-Result<Bytes> enrolment_proof(const std::filesystem::path& secret_file, ByteView nonce, const CredentialStore::Requests& requests) {
-  const auto text = read_secret_digits(secret_file, enrolment_secret_octets);
-  if (!text && text.error().code == ErrorCode::not_found) {
-    return fail(ErrorCode::not_found, secret_file.string() + ": no enrolment secret, and no certificate yet: ask the operator of CAS for a new one");
-  }
-  if (!text) return fail(text.error());
-  const Secret key = Secret::copy_of(crypto::digest(crypto::Hash::sha256, {as_bytes("qanat enrolment"), text->reveal()}));
-  return crypto::hmac(crypto::Hash::sha256, key, {nonce, requests.ml_dsa, requests.classical});
-}
-
-points::Endpoint enrol_endpoint(Kind kind) {
-  if (kind == Kind::kms) return points::Endpoint::ce1_enrol;
-  if (qkdn.has(kind)) return points::Endpoint::ce4_enrol;
-  return points::Endpoint::x4_enrol;
-}
-
-Result<std::vector<crypto::Certificate>> read_chain(const wire::Json& answer, std::string_view name) {
-  std::vector<crypto::Certificate> out;
-  ASSIGN_OR_RETURN(const std::vector<std::string> texts, answer.texts(name));
-  if (texts.empty()) return fail(ErrorCode::invalid_argument, "enrolment: CAS sent no certificate");
-  for (const std::string& text : texts) {
-    ASSIGN_OR_RETURN(const Bytes der, wire::from_base64(text));
-    ASSIGN_OR_RETURN(crypto::Certificate cert, crypto::Certificate::parse(der));
-    out.push_back(std::move(cert));
-  }
-  return out;
-}
-
-}  // namespace
+Result<std::unique_ptr<CredentialStore>> Node::open_credentials() { return CredentialStore::open(settings_.state / "credentials.db", *device_, suite()); }
 
 Result<Credentials> Node::enrol_at_cas(CredentialStore& store, Deadline deadline) {
-  const crypto::SubjectNames names{.common_name = identity().name, .element = identity(), .number = {}, .dns = {}};
-  ASSIGN_OR_RETURN(const CredentialStore::Requests requests, store.prepare(names, signs_messages(identity().kind)));
-  const Bytes nonce = rng_->bytes(32);
-  ASSIGN_OR_RETURN(const Bytes proof, enrolment_proof(settings_.enrolment_secret, nonce, requests));
-  wire::Json body = wire::Json::object({{"identity", identity().uri()},
-                                        {"nonce", to_hex(nonce)},
-                                        {"proof", to_hex(proof)},
-                                        {"ml_dsa", wire::to_base64(requests.ml_dsa)}});
-  if (!requests.classical.empty()) body.set("classical", wire::to_base64(requests.classical));
-
-  const points::EndpointRow& line = points::row(enrol_endpoint(identity().kind));
   ASSIGN_OR_RETURN(const std::string cas, peer_of(Kind::cas));
-  // Server-authenticated only: there is no certificate to show yet. The proof names the requester.
+  // Server-authenticated only: there is no certificate to show yet. The secret names the requester.
   const auto client = net::Client::create(settings_.peers.at(cas), nullptr, trust_, {});
-  const std::string text = body.dump();
-  ASSIGN_OR_RETURN(const net::Response response, client->call({.method = std::string(line.method),
-                                                               .path = std::string(line.path),
-                                                               .query = "",
-                                                               .content_type = std::string(line.request_type),
-                                                               .body = as_bytes(text),
-                                                               .request_id = new_request_id()},
-                                                              deadline));
-  if (response.status != 200) return fail_in("enrolment", net::error_of(response));
-  ASSIGN_OR_RETURN(const wire::Json answer, wire::Json::parse(response.body));
-  ASSIGN_OR_RETURN(const std::vector<crypto::Certificate> ml_dsa, read_chain(answer, "ml_dsa"));
-  std::vector<crypto::Certificate> classical;
-  if (!requests.classical.empty()) {
-    ASSIGN_OR_RETURN(classical, read_chain(answer, "classical"));
-  }
-  TRY(trust_->verify(ml_dsa.front(), clock_.now_ms()));
-  if (!classical.empty()) TRY(trust_->verify(classical.front(), clock_.now_ms()));
-  TRY(store.finish(ml_dsa, classical));
-  std::error_code ignored;
-  std::filesystem::remove(settings_.enrolment_secret, ignored);
-  TRY(record({.action = "enrolled", .outcome = audit::Outcome::success, .subject = identity().uri(), .object = to_hex(ml_dsa.front().serial()), .reason = "", .request_id = ""}));
+  TRY(enrol_by_secret({.identity = identity(), .trust = *trust_, .clock = clock_, .rng = *rng_}, store, *client, settings_.enrolment_secret, deadline));
   ASSIGN_OR_RETURN(std::optional<Credentials> made, store.load());
   if (!made) return fail(ErrorCode::internal, "enrolment: credentials were stored but do not load");
+  TRY(record({.action = "enrolled",
+              .outcome = audit::Outcome::success,
+              .subject = identity().uri(),
+              .object = to_hex(made->tls->chain.front().serial()),
+              .reason = "",
+              .request_id = ""}));
   return Result<Credentials>(std::move(*made));
+}
+
+Result<Credentials> Node::renew_at_cas(Deadline deadline) {
+  if (!cas_) return fail(ErrorCode::internal, "renewal: this element has no CAS");
+  const std::lock_guard lock(store_mutex_);
+  ASSIGN_OR_RETURN(const auto store, open_credentials());
+  TRY(renew_by_certificate({.identity = identity(), .trust = *trust_, .clock = clock_, .rng = *rng_}, *store, *cas_, deadline));
+  ASSIGN_OR_RETURN(std::optional<Credentials> made, store->load());
+  if (!made) return fail(ErrorCode::internal, "renewal: credentials were stored but do not load");
+  return Result<Credentials>(std::move(*made));
+}
+
+Result<void> Node::renew(Deadline deadline) {
+  ASSIGN_OR_RETURN(Credentials made, renew_own_ ? renew_own_(deadline) : renew_at_cas(deadline));
+  const std::shared_ptr<const net::TlsIdentity> tls = made.tls;
+  put_in_force(std::move(made));
+  if (cas_) TRY(cas_->show(*tls));
+  for (const auto& [name, client] : clients_) TRY(client->show(*tls));
+  if (net::Server* server = serving_.load(); server != nullptr) TRY(server->show(*tls));
+  if (stapler_) stapler_->forget();
+  TRY(bind_audit_keys());
+  return {};
+}
+
+void Node::put_in_force(Credentials credentials) {
+  const std::lock_guard lock(credentials_mutex_);
+  credentials_ = std::move(credentials);
+}
+
+Credentials Node::credentials() const {
+  const std::lock_guard lock(credentials_mutex_);
+  return *credentials_;
+}
+
+std::shared_ptr<const MessageSigner> Node::signer() const {
+  Credentials now = credentials();
+  CHECK(now.messages != nullptr);
+  return std::move(now.messages);
 }
 
 Result<void> Node::serve(std::vector<points::Handler> handlers) {
@@ -227,18 +239,32 @@ Result<void> Node::serve(std::vector<points::Handler> handlers) {
                         }});
   }
   const net::StatusCheck check = [this](const crypto::Certificate& cert, Deadline deadline) { return check_status(cert, deadline); };
-  ASSIGN_OR_RETURN(server_, net::Server::start(settings_.server, *credentials_->tls, trust_, points::routes(identity().kind, std::move(handlers)), check,
-                                               [this](const net::Refusal& refusal) { record_refusal(refusal); }));
+  const std::shared_ptr<const net::TlsIdentity> tls = credentials().tls;
+  net::Staple staple;
+  if (status_) {
+    stapler_ = std::make_unique<Stapler>([this] { return status_->fetch(credentials().tls->chain.front(), Deadline::after(own_status_max)); },
+                                         settings_.status.fresh, clock_);
+    stapler_->start();
+    staple = [raw = stapler_.get()] { return raw->staple(); };
+  }
+  ASSIGN_OR_RETURN(server_, net::Server::start(settings_.server, *tls, trust_, points::routes(identity().kind, std::move(handlers)), check,
+                                               [this](const net::Refusal& refusal) { record_refusal(refusal); }, std::move(staple)));
   serving_ = server_.get();
-  const crypto::Certificate& shown = credentials_->tls->chain.front();
+  const crypto::Certificate& shown = tls->chain.front();
   std::printf("ready %s %u %s %s %llu\n", identity().uri().c_str(), static_cast<unsigned>(server_->port()), std::string(name(shown.key_algorithm())).c_str(),
               to_hex(shown.fingerprint(crypto::Hash::sha256)).substr(0, 16).c_str(), static_cast<unsigned long long>(shown.not_after()));
   std::fflush(stdout);
   log(LogLevel::note, "ready {} on port {}", identity().uri(), server_->port());
+  report({.about = "", .action = "element", .outcome = "started", .object = identity().uri()});
+  start_reporting();
   if (settings_.audit.witness) {
     ASSIGN_OR_RETURN(std::string witness, peer_of(*settings_.audit.witness));
     witness_ = std::make_unique<WitnessClient>(*this, std::move(witness));
     witness_->start(std::chrono::milliseconds(settings_.audit.checkpoint_ms));
+  }
+  if (cas_ || renew_own_) {
+    renewal_ = std::make_unique<Renewal>(*this);
+    renewal_->start(settings_.renew_at_percent);
   }
   return {};
 }
@@ -248,10 +274,22 @@ void Node::record_refusal(const net::Refusal& refusal) {
   const auto written = record({.action = action, .outcome = audit::outcome_of(refusal.code), .subject = refusal.peer, .object = "", .reason = refusal.reason, .request_id = ""});
   // The refusal stands whether or not it could be recorded; that it could not is an error of this element.
   if (!written) log(LogLevel::error, "audit: {}", written.error().message);
+  const auto caller = Identity::parse_uri(refusal.peer);
+  if (!caller || audit::outcome_of(refusal.code) != audit::Outcome::refused) return;
+  const bool others = tells_of_others(identity().kind);
+  report({.about = others ? caller->name : "", .action = refusal.point.empty() ? "connection" : "request", .outcome = "refused",
+          .object = others ? refusal.point : refusal.peer + " " + refusal.point},
+         Telling::together);
 }
 
 Result<net::Response> Node::health(const net::Request& /*request*/) {
   wire::Json body = wire::Json::object({{"identity", identity().uri()}, {"status", "ready"}, {"uptime_ms", clock_.now_ms() - started_ms_}});
+  const crypto::Certificate certificate = credentials().tls->chain.front();
+  body.set("certificate", to_hex(certificate.serial())).set("certificate_not_after_ms", certificate.not_after());
+  if (reporter_) {
+    const BehaviourReporter::Counts counts = reporter_->counts();
+    body.set("behaviour_records", wire::Json::object({{"sent", counts.sent}, {"waiting", counts.waiting}, {"dropped", counts.dropped}}));
+  }
   if (describe_health_) describe_health_(body);
   return json_response(body);
 }
@@ -284,8 +322,13 @@ void Node::run_until_stopped() {
 
 void Node::stop() {
   stopping_ = true;
+  if (renewal_) renewal_->stop();
   if (witness_) witness_->stop();
+  const bool served = server_ && serving_.exchange(nullptr) != nullptr;
   if (server_) server_->stop(stop_grace);
+  if (stapler_) stapler_->stop();
+  if (served) report({.about = "", .action = "element", .outcome = "stopped", .object = identity().uri()});
+  if (reporter_) reporter_->stop();
 }
 
 Result<net::Response> Node::exchange(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id,
@@ -331,9 +374,9 @@ Result<void> Node::check_status(const crypto::Certificate& cert, Deadline deadli
   return status_->check(cert, deadline);
 }
 
-Result<void> Node::check_certificate(const crypto::Certificate& cert, Deadline deadline) {
-  if (status_) return status_->check_with_chain(cert, deadline);
-  TRY(trust_->verify(cert, clock_.now_ms()));
+Result<void> Node::check_certificate(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use) {
+  if (status_) return status_->check_with_chain(cert, deadline, use);
+  TRY(trust_->verify(cert, clock_.now_ms(), use));
   return check_status(cert, deadline);
 }
 

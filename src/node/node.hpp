@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "crypto/random.hpp"
 #include "net/client.hpp"
 #include "net/server.hpp"
+#include "node/behaviour.hpp"
 #include "node/credentials.hpp"
 #include "node/settings.hpp"
 #include "node/status.hpp"
@@ -21,6 +23,9 @@
 
 namespace qanat::node {
 
+class BehaviourReporter;
+class Stapler;
+class Renewal;
 class WitnessClient;
 
 /// Status checking when the process is CAS itself: it looks into its own records.
@@ -32,12 +37,17 @@ class Node {
   static Result<std::unique_ptr<Node>> open(Settings settings);
   ~Node();
 
-  /// Loads this element's credentials, or enrols at CAS with the one-time secret (waiting for CAS until the deadline).
+  /// Loads this element's credentials, or enrols at CAS with the one-time secret: also where they have expired and there is a new secret.
   Result<void> enrol(Deadline deadline);
   /// For a terminal, which enrols through its KMS and never calls enrol(): its credentials from now on, with status checks at CAS.
   Result<void> install_credentials(Credentials credentials);
   /// CAS issues its own: credentials come from its own hands, status from its own records.
   void use_credentials(Credentials credentials, LocalStatus status);
+  /// How CAS renews its own: gives back what then is in force. Before serve().
+  void renew_by(std::function<Result<Credentials>(Deadline)> renew) { renew_own_ = std::move(renew); }
+  /// Renews now, at CAS by the certificate in force unless renew_by() said otherwise. New connections show the new certificate, and what is signed from now on is
+  /// signed with the new keys; connections and requests that are under way end with theirs.
+  Result<void> renew(Deadline deadline);
 
   /// Starts the server with these handlers and a health answer, and prints the readiness line on standard output:
   /// `ready <uri> <port> <certificate's key algorithm> <its SHA-256, first 16 digits> <notAfter, Unix ms>`.
@@ -58,13 +68,17 @@ class Node {
 
   /// Certificate status, as for connections; also step 5.
   Result<void> check_status(const crypto::Certificate& cert, Deadline deadline);
-  /// Chain, validity and status.
-  Result<void> check_certificate(const crypto::Certificate& cert, Deadline deadline);
+  /// Chain, validity, use and status.
+  Result<void> check_certificate(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use = crypto::LeafUse::signing);
   /// These certificates (by SHA-256) are revoked: what is known of their status is forgotten, and connections that show them are closed.
   void drop_revoked(const std::set<Bytes>& fingerprints);
 
-  /// Durable before it returns; the caller refuses its action if this fails.
-  Result<void> record(const audit::Event& event) { return audit_->append(event); }
+  /// Durable before it returns; the caller refuses its action if this fails. What the table of behaviour.hpp has of it is reported to IAM.
+  Result<void> record(const audit::Event& event);
+  /// A behaviour record for IAM, sent in the background (behaviour_reporter.hpp); nothing where IAM is not among the peers.
+  void report(Behaviour behaviour, Telling telling = Telling::each);
+  /// From here on what is reported is sent. serve() does it; a terminal does it itself.
+  void start_reporting();
   [[nodiscard]] const audit::Log& audit_log() const noexcept { return *audit_; }
   [[nodiscard]] audit::Checkpoints& checkpoints() noexcept { return *checkpoints_; }
 
@@ -75,7 +89,10 @@ class Node {
   [[nodiscard]] crypto::Rng& rng() noexcept { return *rng_; }
   [[nodiscard]] crypto::CryptoDevice& device() noexcept { return *device_; }
   [[nodiscard]] const crypto::TrustStore& trust() const noexcept { return *trust_; }
-  [[nodiscard]] const Credentials& credentials() const noexcept { return *credentials_; }
+  /// Those in force now: what is built on one of them keeps its own pointer to it.
+  [[nodiscard]] Credentials credentials() const;
+  /// The signer in force; CHECKs that this kind of element has one.
+  [[nodiscard]] std::shared_ptr<const MessageSigner> signer() const;
   [[nodiscard]] std::uint16_t port() const noexcept;
   /// Counters and facts for the health answer: the element's own, asked each time.
   void describe_health(std::function<void(wire::Json&)> describe) { describe_health_ = std::move(describe); }
@@ -84,10 +101,15 @@ class Node {
  private:
   explicit Node(Settings settings);
   Result<void> open_audit();
-  /// Writes the statement that binds the checkpoints' keys to this element's certificate, unless it stands there.
-  Result<void> bind_audit_keys();
+  /// Writes the statement that binds the checkpoints' keys to this element's certificate, unless it stands there. The serial of the certificate that they were bound to
+  /// before, if it was another.
+  Result<std::optional<Bytes>> bind_audit_keys();
+  void open_reporter();
   Result<void> make_clients();
+  Result<std::unique_ptr<CredentialStore>> open_credentials();
   Result<Credentials> enrol_at_cas(CredentialStore& store, Deadline deadline);
+  Result<Credentials> renew_at_cas(Deadline deadline);
+  void put_in_force(Credentials credentials);
   Result<net::Response> health(const net::Request& request);
   ///
   Result<net::Response> revoked(const net::Request& request);
@@ -99,7 +121,10 @@ class Node {
   std::unique_ptr<crypto::CryptoDevice> device_;
   std::unique_ptr<audit::Log> audit_;
   std::shared_ptr<const crypto::TrustStore> trust_;  // shared with the server and every client
-  std::optional<Credentials> credentials_;
+  mutable std::mutex credentials_mutex_;
+  std::optional<Credentials> credentials_;  // under credentials_mutex_
+  std::mutex store_mutex_;  // one opening of credentials.db at a time
+  std::function<Result<Credentials>(Deadline)> renew_own_;
   std::unique_ptr<net::Client> cas_;  // without a status check of its own: CAS's status answers are signed
   std::unique_ptr<StatusChecker> status_;
   LocalStatus local_status_;
@@ -109,12 +134,15 @@ class Node {
   std::function<void(wire::Json&)> describe_health_;
   std::atomic<bool> stopping_ = false;
   UnixMs started_ms_ = 0;
-  // The first to go: both work in the background, on what is above.
+  // The first to go: they work in the background, on what is above.
+  std::unique_ptr<BehaviourReporter> reporter_;  // absent where there is nobody to report to
   std::unique_ptr<audit::Checkpoints> checkpoints_;
   std::unique_ptr<WitnessClient> witness_;
+  std::unique_ptr<Stapler> stapler_;
+  std::unique_ptr<Renewal> renewal_;
 };
 
-/// The trust folder's roots and issuing CAs.
+/// The trust folder's roots and issuing CAs, read again when it changes (trust_folder.hpp).
 Result<std::shared_ptr<const crypto::TrustStore>> read_trust(const std::filesystem::path& folder);
 
 /// Renders a JSON answer.

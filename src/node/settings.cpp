@@ -68,6 +68,7 @@ Settings Settings::read(Config& config) {
   out.token = read_token(device);
   out.master_key = out.token ? node.text("master_key", "") : node.text("master_key");
   out.enrolment_secret = node.text("enrolment_secret", "");
+  out.renew_at_percent = static_cast<std::uint8_t>(node.integer("renew_at_percent", 10, 90, out.renew_at_percent));
   const auto suite = crypto::find_suite(node.text("suite", "GM-hybrid"));
   if (suite) {
     out.suite = *suite;

@@ -34,6 +34,7 @@ struct Settings {
   std::filesystem::path master_key;          // the software device's; empty if there is a token
   std::optional<crypto::Pkcs11Settings> token = {};  // where the master key is instead
   std::filesystem::path enrolment_secret;    // one-time; deleted after use
+  std::uint8_t renew_at_percent = 67;        // of a certificate's life
   const crypto::Suite* suite = nullptr;
   std::uint32_t policy_epoch = 1;
   net::ServerSettings server;

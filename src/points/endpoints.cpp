@@ -2,6 +2,7 @@
 
 #include "base/check.hpp"
 #include "points/points.hpp"
+#include "wire/est.hpp"
 
 namespace qanat::points {
 namespace {
@@ -10,6 +11,7 @@ constexpr KindSet operators{Kind::op};
 constexpr KindSet every_element{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::cas, Kind::iam, Kind::ccs};
 constexpr KindSet told_of_revocations{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::iam, Kind::ccs};
 constexpr KindSet witnesses{Kind::iam, Kind::cmsp};
+constexpr KindSet enrols_by_x4{Kind::cmsp, Kind::iam, Kind::ccs, Kind::op};
 constexpr KindSet nobody{};
 constexpr std::size_t small = 4 * 1024;
 constexpr std::size_t one_message = 32 * 1024;  // the largest QFC2 message (KeyDeliver with certificates) is under 20 KiB
@@ -37,9 +39,9 @@ constexpr std::array table{
     EndpointRow{Endpoint::kq2_report, "Kq-2", "Ia-16", {Kind::qkdnc}, {Kind::qkm}, "POST", "/kq/2/report", type_json, type_json, one_message, false},
     EndpointRow{Endpoint::kq2_deliver, "Kq-2", "Ia-16", {Kind::qkdnc}, {Kind::qkm}, "POST", "/kq/2/deliver", type_json, type_json, one_message, false},
     EndpointRow{Endpoint::kq2_missing, "Kq-2", "Ia-16", {Kind::qkdnc}, {Kind::qkm}, "POST", "/kq/2/missing", type_json, "", one_message, false},
-    EndpointRow{Endpoint::ce1_enrol, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/ce/1/enrol", type_json, type_json, one_message, true},
+    EndpointRow{Endpoint::ce1_enrol, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/.well-known/est/ce-1/simpleenroll", type_pkcs10, type_certs_only, one_message, true, wire::basic_challenge},
     EndpointRow{Endpoint::ce1_terminal, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/ce/1/terminal", type_json, type_json, 2 * one_message, false},
-    EndpointRow{Endpoint::ce4_enrol, "Ce-4", "Ia-13", qkdn, {Kind::cas}, "POST", "/ce/4/enrol", type_json, type_json, one_message, true},
+    EndpointRow{Endpoint::ce4_enrol, "Ce-4", "Ia-13", qkdn, {Kind::cas}, "POST", "/.well-known/est/ce-4/simpleenroll", type_pkcs10, type_certs_only, one_message, true, wire::basic_challenge},
     EndpointRow{Endpoint::cq1_status, "Cq-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/cq/1/status", type_ocsp_request, type_ocsp_response, small, false},
     EndpointRow{Endpoint::cq2_status, "Cq-2", "Ia-3", apps, {Kind::cas}, "POST", "/cq/2/status", type_ocsp_request, type_ocsp_response, small, false},
     EndpointRow{Endpoint::cq3_status, "Cq-3", "Ia-13", qkdn, {Kind::cas}, "POST", "/cq/3/status", type_ocsp_request, type_ocsp_response, small, false},
@@ -57,7 +59,7 @@ constexpr std::array table{
     EndpointRow{Endpoint::x1_activate, "X-1", "", {Kind::qkm}, {Kind::qkm}, "POST", "/x/1/activate", type_json, type_json, key_block, false},
     EndpointRow{Endpoint::x2_channel, "X-2", "", {Kind::qkd}, {Kind::qkd}, "POST", "/x/2/channel", type_octets, type_octets, 4 * key_block, false},
     EndpointRow{Endpoint::x3_enrolment, "X-3", "", {Kind::cas}, {Kind::iam}, "POST", "/x/3/enrolment", type_json, type_json, one_message, false},
-    EndpointRow{Endpoint::x4_enrol, "X-4", "", {Kind::cmsp, Kind::iam, Kind::ccs, Kind::op}, {Kind::cas}, "POST", "/x/4/enrol", type_json, type_json, one_message, true},
+    EndpointRow{Endpoint::x4_enrol, "X-4", "", enrols_by_x4, {Kind::cas}, "POST", "/.well-known/est/x-4/simpleenroll", type_pkcs10, type_certs_only, one_message, true, wire::basic_challenge},
     EndpointRow{Endpoint::x4_status, "X-4", "", {Kind::cmsp, Kind::iam, Kind::ccs, Kind::op}, {Kind::cas}, "POST", "/x/4/status", type_ocsp_request, type_ocsp_response, small, false},
     EndpointRow{Endpoint::x5_subscriber, "X-5", "", operators, {Kind::iam}, "POST", "/x/5/subscriber", type_json, type_json, small, false},
     EndpointRow{Endpoint::x5_account, "X-5", "", operators, {Kind::cmsp}, "POST", "/x/5/account", type_json, "", small, false},
@@ -88,6 +90,21 @@ constexpr std::array table{
     EndpointRow{Endpoint::x12_notice, "X-12", "", {Kind::iam}, {Kind::cmsp}, "POST", "/x/12/notice", type_json, "", one_message, false},
     EndpointRow{Endpoint::x3_identity, "X-3", "", {Kind::cas}, {Kind::iam}, "POST", "/x/3/identity", type_json, type_json, small, false},
     EndpointRow{Endpoint::x5_registration, "X-5", "", operators, {Kind::cas}, "POST", "/x/5/registration", type_json, type_json, one_message, false},
+    EndpointRow{Endpoint::ce1_reenrol, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "POST", "/.well-known/est/ce-1/simplereenroll", type_pkcs10, type_certs_only, one_message, false},
+    EndpointRow{Endpoint::ce4_reenrol, "Ce-4", "Ia-13", qkdn, {Kind::cas}, "POST", "/.well-known/est/ce-4/simplereenroll", type_pkcs10, type_certs_only, one_message, false},
+    EndpointRow{Endpoint::x4_reenrol, "X-4", "", enrols_by_x4, {Kind::cas}, "POST", "/.well-known/est/x-4/simplereenroll", type_pkcs10, type_certs_only, one_message, false},
+    EndpointRow{Endpoint::ce1_cacerts, "Ce-1", "Ia-7", {Kind::kms}, {Kind::cas}, "GET", "/.well-known/est/ce-1/cacerts", "", type_certs_only, 0, false},
+    EndpointRow{Endpoint::ce4_cacerts, "Ce-4", "Ia-13", qkdn, {Kind::cas}, "GET", "/.well-known/est/ce-4/cacerts", "", type_certs_only, 0, false},
+    EndpointRow{Endpoint::x4_cacerts, "X-4", "", enrols_by_x4, {Kind::cas}, "GET", "/.well-known/est/x-4/cacerts", "", type_certs_only, 0, false},
+    EndpointRow{Endpoint::km1_certificates, "Km-1", "Ia-2", apps, {Kind::kms}, "GET", "/km/1/certificates", "", type_octets, 0, false},
+    EndpointRow{Endpoint::ce3_enrol, "Ce-3", "Ia-10", {Kind::ccs}, {Kind::cas}, "POST", "/.well-known/est/ce-3/simpleenroll", type_pkcs10, type_certs_only, one_message, false},
+    EndpointRow{Endpoint::ce3_reenrol, "Ce-3", "Ia-10", {Kind::ccs}, {Kind::cas}, "POST", "/.well-known/est/ce-3/simplereenroll", type_pkcs10, type_certs_only, one_message, false},
+    EndpointRow{Endpoint::x13_account, "X-13", "", {Kind::cas}, {Kind::cmsp}, "POST", "/x/13/account", type_json, "", small, false},
+    EndpointRow{Endpoint::ce2_issued, "Ce-2", "Ia-3", apps, {Kind::cas}, "GET", "/ce/2/issued", "", type_json, 0, false},
+    EndpointRow{Endpoint::ce2_reenrol, "Ce-2", "Ia-3", apps, {Kind::cas}, "POST", "/.well-known/est/ce-2/simplereenroll", type_pkcs10, type_certs_only, one_message, false},
+    EndpointRow{Endpoint::ce2_cacerts, "Ce-2", "Ia-3", apps, {Kind::cas}, "GET", "/.well-known/est/ce-2/cacerts", "", type_certs_only, 0, false},
+    EndpointRow{Endpoint::ce2_confirm, "Ce-2", "Ia-3", apps, {Kind::cas}, "POST", "/ce/2/confirm", type_json, "", small, false},
+    EndpointRow{Endpoint::km1_renewed, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/renewed", type_json, "", 4 * one_message, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 
@@ -99,10 +116,11 @@ constexpr bool in_order() {
 }
 static_assert(in_order(), "row(Endpoint) indexes the table");
 
-// Nobody is anonymous except at the first enrolment.
+// Nobody is anonymous except at the first enrolment: an element's by EST, a terminal's by its own message.
 constexpr bool anonymous_only_to_enrol() {
   for (const EndpointRow& line : table) {
-    if (line.anonymous && !line.path.ends_with("/enrol")) return false;
+    const bool first_enrolment = line.path.ends_with("/simpleenroll") || line.path == "/km/1/enrol";
+    if (line.anonymous && !first_enrolment) return false;
   }
   return true;
 }

@@ -66,7 +66,7 @@ constexpr std::array point_table{
     Point{"Dx-2", "DEV-2 ↔ DEV-2", "device to device: OSCORE keyed by WK", false},
     Point{"X-1", "QKM ↔ QKM", "trusted relay, one hop", true},
     Point{"X-2", "QKD ↔ QKD", "classical channel of a pair", true},
-    Point{"X-3", "CAS ↔ IAM", "proof of a terminal's first enrolment; whether a subject is active", true},
+    Point{"X-3", "CAS ↔ IAM", "proof of a terminal's first enrolment; whether a subject or an element is active", true},
     Point{"X-4", "CMSP, IAM, CCS, operator ↔ CAS", "their own certificates and certificate status", true},
     Point{"X-5", "operator ↔ IAM, CMSP, CAS", "subscribers, identities, privileges, accounts, registrations, revocation", true},
     Point{"X-6", "operator ↔ every element", "health and counters", true},
@@ -75,6 +75,7 @@ constexpr std::array point_table{
     Point{"X-9", "every element ↔ IAM, CMSP", "checkpoints of audit records, cosigned by a witness", true},
     Point{"X-10", "CAS ↔ every element", "notice of revoked certificates", true},
     Point{"X-12", "CMSP, CAS, CCS ↔ IAM", "their behaviour records; notices of anomalies to the CMSP", true},
+    Point{"X-13", "CAS ↔ CAM", "whether a terminal's number has an account, is served by its KMS, and its service is open", true},
 };
 
 constexpr std::size_t paper_points = 55;
@@ -104,6 +105,7 @@ std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers) {
                              .anonymous = line.anonymous,
                              .body_max = line.body_max,
                              .request_type = std::string(line.request_type),
+                             .challenge = std::string(line.challenge),
                              .answer = std::move(handler.answer)});
   }
   return out;

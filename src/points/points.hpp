@@ -94,6 +94,21 @@ enum class Endpoint : std::uint8_t {
   x12_notice,
   x3_identity,
   x5_registration,
+  ce1_reenrol,
+  ce4_reenrol,
+  x4_reenrol,
+  ce1_cacerts,
+  ce4_cacerts,
+  x4_cacerts,
+  km1_certificates,
+  ce3_enrol,
+  ce3_reenrol,
+  x13_account,
+  ce2_issued,
+  ce2_reenrol,
+  ce2_cacerts,
+  ce2_confirm,
+  km1_renewed,
   count_,
 };
 
@@ -110,6 +125,7 @@ struct EndpointRow {
   std::string_view response_type;  // "" for an empty answer
   std::size_t body_max;
   bool anonymous;  // a caller without certificate is let through: first enrolment only
+  std::string_view challenge = {};  // WWW-Authenticate of its 401, where HTTP authentication takes the place of a certificate
 };
 std::span<const EndpointRow> all_endpoints() noexcept;
 const EndpointRow& row(Endpoint endpoint) noexcept;
@@ -137,6 +153,8 @@ inline constexpr std::string_view type_json = "application/json";
 inline constexpr std::string_view type_ocsp_request = "application/ocsp-request";
 inline constexpr std::string_view type_ocsp_response = "application/ocsp-response";
 inline constexpr std::string_view type_crl = "application/pkix-crl";
+inline constexpr std::string_view type_pkcs10 = "application/pkcs10";       // base64, as EST has it (RFC 7030 §4.2.1)
+inline constexpr std::string_view type_certs_only = "application/pkcs7-mime; smime-type=certs-only";  // base64, §4.2.3
 inline constexpr std::string_view type_octets = "application/octet-stream";
 inline constexpr std::string_view type_text = "text/plain";
 inline constexpr std::string_view type_tree_size = "text/x.tlog.size";  // C2SP tlog-witness

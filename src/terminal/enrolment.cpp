@@ -209,7 +209,8 @@ Result<void> Enrolment::confirm(Deadline deadline) {
     ASSIGN_OR_RETURN(const auto certificate, crypto::Certificate::parse(*der));
     TRY(node_.check_certificate(certificate, deadline));
   }
-  const node::MessageSigner& own = *node_.credentials().messages;
+  const std::shared_ptr<const node::MessageSigner> in_force = node_.signer();
+  const node::MessageSigner& own = *in_force;
   const wire::EnrolReceipt receipt{.h_deliver = crypto::digest(suite.hash, delivered.answer), .uid = settings_.uid, .ok = true};
   ASSIGN_OR_RETURN(const auto framed, wire::sign_message(suite, node_.settings().policy_epoch, receipt, own.signer, own.fps, node_.rng()));
   TRY(transport_.receipt(framed.octets, deadline));

@@ -87,6 +87,32 @@ TEST_F(RootCeremony, ARolloverThatIsKilledLeavesOneGenerationOrTheOtherAndIsComp
   EXPECT_TRUE(again.out.contains("generation 2 already")) << again.out;
 }
 
+TEST_F(RootCeremony, AnElementThatIsExpectedAnewGetsOneSecretHoweverOftenTheCommandDies) {
+  const auto network = app::Network::plan(folder_ / "net", {});
+  ASSERT_TRUE(network);
+  const auto created = network->create();
+  ASSERT_TRUE(created) << created.error().message;
+  const std::string expecting = "ca expect --config " + network->config_of("cas").string() + " --out " + path("secret") + " --element ";
+  const auto crash = [&](const std::string& place) {
+    return run_line("QANAT_CRASH_AT=" + place + " " + QANAT_CRASH_PROGRAM + " " + expecting + "qanat://a/kms/kms-new", folder_).code;
+  };
+  EXPECT_NE(crash("cas.element.expected"), 0);
+  const std::string secret = file_text(folder_ / "secret");
+  EXPECT_EQ(secret.size(), 64U);
+  const Outcome done = run(expecting + "qanat://a/kms/kms-new");
+  ASSERT_EQ(done.code, 0) << done.error;
+  EXPECT_TRUE(done.out.contains("from CAS's next start on")) << done.out;
+  EXPECT_TRUE(run(expecting + "qanat://a/kms/kms-new").out.contains("as before"));
+  EXPECT_EQ(file_text(folder_ / "secret"), secret);
+  EXPECT_FALSE(done.out.contains(secret));
+  EXPECT_TRUE(file_text(network->state_of("cas") / "audit.jsonl").contains("element.expected"));
+  EXPECT_FALSE(file_text(network->state_of("cas") / "audit.jsonl").contains(secret));
+  const Outcome terminal = run(expecting + "qanat://a/app1/A");
+  EXPECT_NE(terminal.code, 0);
+  EXPECT_TRUE(terminal.error.contains("does not enrol at CAS")) << terminal.error;
+  EXPECT_NE(run(expecting + "qanat://a/kms/kms-other").code, 0) << "one secret is for one element";
+}
+
 TEST_F(RootCeremony, EachMistakeIsOneLineAndMakesNothing) {
   const std::string out = " --out " + path("root");
   const std::pair<std::string, const char*> cases[] = {

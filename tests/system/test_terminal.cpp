@@ -13,8 +13,6 @@ Result<std::unique_ptr<TestTerminal>> TestTerminal::open(const app::Network& net
   ASSIGN_OR_RETURN(out->store_, terminal::TerminalStore::open(node.settings().state / "terminal.db", node.device()));
   ASSIGN_OR_RETURN(auto delivered, out->store_->delivered());
   ASSIGN_OR_RETURN(out->encryption_, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
-  out->kms_classical_ = delivered.kms_classical;
-  out->kms_ml_dsa_ = delivered.kms_ml_dsa;
   ASSIGN_OR_RETURN(const auto store, node::CredentialStore::open(node.settings().state / "credentials.db", node.device(), node.suite()));
   ASSIGN_OR_RETURN(auto credentials, store->load());
   if (!credentials) return fail(ErrorCode::not_found, uid + " has no credentials");
@@ -31,7 +29,22 @@ Result<std::unique_ptr<TestTerminal>> TestTerminal::open(const app::Network& net
 }
 
 Result<std::shared_ptr<const node::Sender>> TestTerminal::kms() {
-  return senders_->check(kms_classical_, kms_ml_dsa_, node_->settings().peers.at(settings_.kms).expected, Deadline::after(std::chrono::seconds(3)));
+  ASSIGN_OR_RETURN(const auto pin, this->pin());
+  return pin->check(Deadline::after(std::chrono::seconds(3)));
+}
+
+/// As a terminal's process has it: for one call.
+Result<std::unique_ptr<terminal::KmsPin>> TestTerminal::pin() {
+  ASSIGN_OR_RETURN(const auto delivered, store_->delivered());
+  return std::make_unique<terminal::KmsPin>(
+      *node_, *store_, *senders_, node_->settings().peers.at(settings_.kms).expected,
+      terminal::KmsCertificates{.classical = delivered.kms_classical, .ml_dsa = delivered.kms_ml_dsa},
+      [this](const std::string& query, Deadline deadline) { return ask(points::Endpoint::km1_certificates, {}, deadline, query); });
+}
+
+Result<Bytes> TestTerminal::ask(points::Endpoint endpoint, ByteView message, Deadline deadline, const std::string& query) {
+  ASSIGN_OR_RETURN(net::Response response, node_->call(endpoint, settings_.kms, message, deadline, node_->new_request_id(), query));
+  return std::move(response.body);
 }
 
 Result<Bytes> TestTerminal::send(points::Endpoint endpoint, ByteView message) {
@@ -40,16 +53,16 @@ Result<Bytes> TestTerminal::send(points::Endpoint endpoint, ByteView message) {
 }
 
 Result<terminal::WorkingKey> TestTerminal::apply(const terminal::KeyWanted& wanted, Deadline deadline) {
+  ASSIGN_OR_RETURN(const auto pin, this->pin());
   terminal::KeyClient keys({.applicant = *applicant_,
                             .store = *store_,
                             .clock = node_->clock(),
                             .rng = node_->rng(),
                             .send =
-                                [&](points::Endpoint endpoint, ByteView message, Deadline until) -> Result<Bytes> {
-                                  ASSIGN_OR_RETURN(net::Response response, node_->call(endpoint, settings_.kms, message, until, node_->new_request_id()));
-                                  return std::move(response.body);
+                                [&](points::Endpoint endpoint, ByteView message, Deadline until) {
+                                  return ask(endpoint, message, until, endpoint == points::Endpoint::km1_application ? pin->query() : "");
                                 },
-                            .check_kms = [&](Deadline) { return kms(); },
+                            .check_kms = [&](Deadline until) { return pin->check(until); },
                             .observe = [](const terminal::CallEvent&) {}});
   std::stop_source stop;
   ASSIGN_OR_RETURN(terminal::WorkingKey key, keys.fetch(wanted, deadline, stop.get_token()));

@@ -8,6 +8,7 @@
 #include "node/node.hpp"
 #include "node/senders.hpp"
 #include "terminal/key_client.hpp"
+#include "terminal/kms_pin.hpp"
 #include "terminal/settings.hpp"
 #include "wire/v1.hpp"
 
@@ -42,14 +43,14 @@ class TestTerminal {
 
  private:
   TestTerminal() = default;
+  Result<std::unique_ptr<terminal::KmsPin>> pin();
+  Result<Bytes> ask(points::Endpoint endpoint, ByteView message, Deadline deadline, const std::string& query);
   terminal::TerminalSettings settings_;
   std::unique_ptr<node::Node> node_;
   std::unique_ptr<terminal::TerminalStore> store_;
   std::optional<crypto::Decapsulator> encryption_;
   std::unique_ptr<node::SenderDirectory> senders_;
   std::optional<terminal::Applicant> applicant_;
-  Bytes kms_classical_;
-  Bytes kms_ml_dsa_;
   Bytes token_v1_;  // which profile v1 sends itself
 };
 

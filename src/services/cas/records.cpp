@@ -5,8 +5,11 @@
 #include "services/cas/authority_contexts.hpp"
 #include "services/cas/authority_schema.hpp"
 #include "services/cas/ceis/made_keys.hpp"
+#include "services/cas/bundle_schema.hpp"
 #include "services/cas/ceis/schema.hpp"
+#include "services/cas/cmp/schema.hpp"
 #include "services/cas/csp/schema.hpp"
+#include "services/cas/scep/scep_schema.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -18,6 +21,12 @@ constexpr std::array migrations{
     store::Migration{4, enrolment_schema},
     store::Migration{5, made_keys_schema},
     store::Migration{6, acme_schema},
+    store::Migration{7, scep_schema},
+    store::Migration{8, cmp_schema},
+    store::Migration{9, R"sql(
+      ALTER TABLE expected ADD COLUMN used_for_classical BLOB;   -- used_for is the request for the ML-DSA certificate's
+      ALTER TABLE certificate ADD COLUMN expectation INTEGER)sql"},  // the one-time secret that it was issued for, if it was
+    store::Migration{10, bundle_schema},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }
@@ -59,23 +68,45 @@ Result<std::vector<Recorded>> still_good(std::vector<RecordedRow> rows, UnixMs n
   return out;
 }
 
-Result<void> spend(store::Transaction& transaction, std::int64_t expectation, ByteView request_hash) {
-  ASSIGN_OR_RETURN(const std::int64_t changed,
-                   transaction.run("UPDATE expected SET used_for = ? WHERE id = ? AND used_for IS NULL", {request_hash, expectation}));
+Result<void> spend(store::Transaction& transaction, std::int64_t expectation, Branch branch, ByteView request_hash) {
+  const std::string_view sql = branch == Branch::ml_dsa ? "UPDATE expected SET used_for = ? WHERE id = ? AND used_for IS NULL"
+                                                        : "UPDATE expected SET used_for_classical = ? WHERE id = ? AND used_for_classical IS NULL";
+  ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run(sql, {request_hash, expectation}));
   if (changed != 1) return fail(ErrorCode::conflict, "the enrolment secret was used for another request");
   return {};
 }
 
-Result<void> make_room(store::Transaction& transaction, const Issuance& issuance, UnixMs now) {
-  const std::string uri = issuance.identity.uri();
+store::Value value_of(const std::optional<std::int64_t>& number) { return number ? store::Value(*number) : store::Value(); }
+
+/// Live certificates of the identity that stand in the way of one more of this branch: any that was not issued for the same one-time secret; for a renewal,
+/// those of the branch.
+Result<std::int64_t> count_live(store::Transaction& transaction, const Issuance& issuance, Branch branch, UnixMs now) {
+  const bool renewal = issuance.overlap == Overlap::renewal;
+  const std::string uri = holder_text(issuance.identity, issuance.held);
   std::int64_t live = 0;
-  TRY(transaction.query("SELECT count(*) FROM certificate WHERE identity = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ?",
-                        {std::string_view(uri), store::column(now)}, [&](const store::Row& row) { live = row.integer(0); }));
-  if (live > 0 && issuance.overlap == Overlap::refused) {
-    return fail(ErrorCode::conflict, uri + " has a live certificate: it must expire or be revoked first");
+  TRY(transaction.query(
+      "SELECT count(*) FROM certificate WHERE identity = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? AND (branch = ? OR (? AND expectation IS NOT ?))",
+      {std::string_view(uri), store::column(now), name(branch), std::int64_t{renewal ? 0 : 1}, value_of(issuance.expectation)},
+      [&](const store::Row& row) { live = row.integer(0); }));
+  return live;
+}
+
+Result<void> make_room(store::Transaction& transaction, const Issuance& issuance, UnixMs now) {
+  const std::string uri = holder_text(issuance.identity, issuance.held);
+  for (const Intention& intention : issuance.intentions) {
+    ASSIGN_OR_RETURN(const std::int64_t live, count_live(transaction, issuance, intention.branch, now));
+    if (live > 0 && issuance.overlap == Overlap::refused) {
+      return fail(ErrorCode::conflict, uri + " has a live certificate: it must expire or be revoked first");
+    }
+    if (live > 1 && issuance.overlap == Overlap::renewal) {
+      return fail(ErrorCode::conflict, uri + " has renewed its certificate before: the earlier one must expire or be revoked first");
+    }
   }
-  // Whoever made an earlier request that never came to an end has begun anew.
-  TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE identity = ? AND state = 'intended'", {std::string_view(uri)}));
+  // Whoever made an earlier request that never came to an end has begun anew. The other half of the same bundle is no earlier request.
+  for (const Intention& intention : issuance.intentions) {
+    TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE identity = ? AND state = 'intended' AND (branch = ? OR expectation IS NOT ?)",
+                        {std::string_view(uri), name(intention.branch), value_of(issuance.expectation)}));
+  }
   return {};
 }
 
@@ -149,23 +180,35 @@ Result<std::vector<Expectation>> Records::expectations(const Identity& identity)
     std::int64_t id;
     Bytes fingerprint;
     Bytes key;
-    Bytes used_for;
+    Bytes used_for_ml_dsa;
+    Bytes used_for_classical;
   };
   std::vector<Sealed> rows;
   const std::string uri = identity.uri();
   TRY(store_->transact([&](store::Transaction& transaction) {
     return transaction.query(
-        "SELECT id, fingerprint, sealed_proof_key, used_for FROM expected WHERE identity = ? ORDER BY id DESC", {std::string_view(uri)},
+        "SELECT id, fingerprint, sealed_proof_key, used_for, used_for_classical FROM expected WHERE identity = ? ORDER BY id DESC", {std::string_view(uri)},
         [&](const store::Row& row) {
-          rows.push_back({.id = row.integer(0), .fingerprint = row.blob(1), .key = row.blob(2), .used_for = row.is_null(3) ? Bytes() : row.blob(3)});
+          rows.push_back({.id = row.integer(0),
+                          .fingerprint = row.blob(1),
+                          .key = row.blob(2),
+                          .used_for_ml_dsa = row.is_null(3) ? Bytes() : row.blob(3),
+                          .used_for_classical = row.is_null(4) ? Bytes() : row.blob(4)});
         });
   }));
   std::vector<Expectation> out;
   for (const Sealed& row : rows) {
     ASSIGN_OR_RETURN(Secret key, device_.unseal(expected_context(row.fingerprint), row.key));
-    out.push_back({.id = row.id, .proof_key = std::move(key), .used_for = row.used_for});
+    out.push_back({.id = row.id, .proof_key = std::move(key), .used_for_ml_dsa = row.used_for_ml_dsa, .used_for_classical = row.used_for_classical});
   }
   return Result<std::vector<Expectation>>(std::move(out));
+}
+
+Result<bool> Records::knows(ByteView request_hash) {
+  return store_->transact([&](store::Transaction& transaction) -> Result<bool> {
+    ASSIGN_OR_RETURN(const std::vector<RecordedRow> rows, rows_of(transaction, request_hash));
+    return !rows.empty();
+  });
 }
 
 Result<std::vector<Recorded>> Records::intend(const Issuance& issuance, UnixMs now) {
@@ -173,15 +216,15 @@ Result<std::vector<Recorded>> Records::intend(const Issuance& issuance, UnixMs n
     ASSIGN_OR_RETURN(std::vector<RecordedRow> known, rows_of(transaction, issuance.request_hash));
     if (!known.empty()) return still_good(std::move(known), now);
     TRY(make_room(transaction, issuance, now));
-    for (const Intention& intention : issuance.intentions) TRY(check_key(transaction, issuance.identity.uri(), intention.key_hash, now));
-    if (issuance.expectation) TRY(spend(transaction, *issuance.expectation, issuance.request_hash));
-    const std::string uri = issuance.identity.uri();
+    for (const Intention& intention : issuance.intentions) TRY(check_key(transaction, holder_text(issuance.identity, issuance.held), intention.key_hash, now));
+    const std::string uri = holder_text(issuance.identity, issuance.held);
     std::vector<Recorded> out;
     for (const Intention& intention : issuance.intentions) {
-      TRY(transaction.run(
-          "INSERT INTO certificate (serial, branch, identity, request_hash, state, not_before_ms, not_after_ms, key_hash) VALUES (?, ?, ?, ?, 'intended', ?, ?, ?)",
-          {ByteView(intention.serial), name(intention.branch), std::string_view(uri), ByteView(issuance.request_hash), store::column(intention.not_before),
-           store::column(intention.not_after), ByteView(intention.key_hash)}));
+      if (issuance.expectation) TRY(spend(transaction, *issuance.expectation, intention.branch, issuance.request_hash));
+      TRY(transaction.run("INSERT INTO certificate (serial, branch, identity, request_hash, state, not_before_ms, not_after_ms, key_hash, expectation)"
+                          " VALUES (?, ?, ?, ?, 'intended', ?, ?, ?, ?)",
+                          {ByteView(intention.serial), name(intention.branch), std::string_view(uri), ByteView(issuance.request_hash),
+                           store::column(intention.not_before), store::column(intention.not_after), ByteView(intention.key_hash), value_of(issuance.expectation)}));
       out.push_back({.intention = intention, .der = {}});
     }
     return out;
@@ -203,22 +246,34 @@ Result<std::vector<Recorded>> Records::complete(ByteView request_hash, const std
   });
 }
 
+Result<std::vector<Bytes>> Records::live(const Identity& identity, Held held, Branch branch, UnixMs now) {
+  const std::string uri = holder_text(identity, held);
+  std::vector<Bytes> out;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query(
+        "SELECT der FROM certificate WHERE identity = ? AND branch = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? ORDER BY not_after_ms DESC",
+        {std::string_view(uri), name(branch), store::column(now)}, [&](const store::Row& row) { out.push_back(row.blob(0)); });
+  }));
+  return out;
+}
+
 Result<std::vector<Bytes>> Records::revoke(const Identity& identity, UnixMs now) {
   const std::string uri = identity.uri();
+  const std::string joint = holder_text(identity, Held::jointly);
   return store_->transact([&](store::Transaction& transaction) -> Result<std::vector<Bytes>> {
     std::int64_t known = 0;
-    TRY(transaction.query("SELECT count(*) FROM certificate WHERE identity = ?", {std::string_view(uri)},
+    TRY(transaction.query("SELECT count(*) FROM certificate WHERE identity IN (?, ?)", {std::string_view(uri), std::string_view(joint)},
                           [&](const store::Row& row) { known = row.integer(0); }));
     if (known == 0) return fail(ErrorCode::not_found, uri + " has no certificate");
     std::vector<Bytes> serials;
     TRY(transaction.query(
-        "SELECT serial FROM certificate WHERE identity = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? ORDER BY branch DESC",
-        {std::string_view(uri), store::column(now)}, [&](const store::Row& row) { serials.push_back(row.blob(0)); }));
+        "SELECT serial FROM certificate WHERE identity IN (?, ?) AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? ORDER BY branch DESC, identity DESC",
+        {std::string_view(uri), std::string_view(joint), store::column(now)}, [&](const store::Row& row) { serials.push_back(row.blob(0)); }));
     for (const Bytes& serial : serials) {
       TRY(transaction.run("UPDATE certificate SET revoked_ms = ? WHERE serial = ?", {store::column(now), ByteView(serial)}));
     }
     // What was meant to be issued and never was must not be completed after the revocation.
-    TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE identity = ? AND state = 'intended'", {std::string_view(uri)}));
+    TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE identity IN (?, ?) AND state = 'intended'", {std::string_view(uri), std::string_view(joint)}));
     return serials;
   });
 }

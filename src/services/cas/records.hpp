@@ -19,11 +19,13 @@ struct ExpectedElement {
   Secret proof_key;
 };
 
-/// A one-time secret as CAS knows it. `used_for`: the request that it was spent on, empty if none.
+/// A one-time secret as CAS knows it: it is good for one request of each branch. `used_for`: the requests that it was spent on, empty where none.
 struct Expectation {
   std::int64_t id = 0;
   Secret proof_key;
-  Bytes used_for;
+  Bytes used_for_ml_dsa;
+  Bytes used_for_classical;
+  [[nodiscard]] const Bytes& used_for(Branch branch) const noexcept { return branch == Branch::ml_dsa ? used_for_ml_dsa : used_for_classical; }
 };
 
 /// What is about to be signed; durable before any signature exists, so that no certificate can leave CAS unrecorded.
@@ -35,6 +37,7 @@ struct Intention {
   Bytes key_hash = {};  // key_hash_of() the public key
 };
 inline constexpr int key_compromise = 1;  // CRLReason, RFC 5280 §5.3.1
+inline constexpr int superseded = 4;
 
 /// By which one key is known in all certificates: SHA-256 over its octets (a point, FIPS 203 or 204's encoding, RSAPublicKey).
 Bytes key_hash_of(ByteView public_key);
@@ -52,13 +55,21 @@ struct NextAuthority {
 
 enum class Overlap : std::uint8_t {
   refused,  // one live bundle per identity: the old one must have expired or been revoked
+  renewal,  // one more of the branch beside the live one, which then expires: a third is refused until it has
   allowed,  // CAS's own certificate is replaced before it expires
 };
 
+/// Whether the key is the identity's own, or its and a CCS's together: certificates of both kinds live beside each other, and end together when the identity is revoked.
+enum class Held : std::uint8_t { alone, jointly };
+/// What stands as the identity of a certificate.
+inline constexpr std::string_view joint_prefix = "joint:";
+inline std::string holder_text(const Identity& identity, Held held) { return (held == Held::jointly ? std::string(joint_prefix) : std::string()) + identity.uri(); }
+
 struct Issuance {
   Identity identity;
+  Held held = Held::alone;
   Bytes request_hash;                       // names the request: the same one again gets the same certificates
-  std::optional<std::int64_t> expectation;  // the one-time secret that is spent on it
+  std::optional<std::int64_t> expectation;  // the one-time secret that is spent on it; what was issued under the same one is of the same bundle
   Overlap overlap = Overlap::refused;
   std::vector<Intention> intentions;  // one or two, of different branches
 };
@@ -91,6 +102,8 @@ class Records {
   /// Every one-time secret of this identity, the latest first.
   Result<std::vector<Expectation>> expectations(const Identity& identity);
 
+  /// Whether certificates were meant to be issued for this request.
+  Result<bool> knows(ByteView request_hash);
   /// Records the intention, or gives back what is recorded for the same request (with the serials to go on with). `conflict`: the secret was
   /// spent on another request, the request was given up, or a live certificate stands in the way; `denied`: its certificates are no longer good, or the key is
   /// another's or was given away (check_key).
@@ -98,7 +111,9 @@ class Records {
   /// Records signed certificates. Whoever comes first wins; the answer is what stands in the record.
   Result<std::vector<Recorded>> complete(ByteView request_hash, const std::vector<std::pair<Bytes, Bytes>>& serials_and_der);
 
-  /// Revokes every live certificate of the identity; their serials. `not_found` if it never had one.
+  /// DER of the live certificates of the identity in a branch, the latest first.
+  Result<std::vector<Bytes>> live(const Identity& identity, Held held, Branch branch, UnixMs now);
+  /// Revokes every live certificate of the identity, jointly held ones too; their serials. `not_found` if it never had one.
   Result<std::vector<Bytes>> revoke(const Identity& identity, UnixMs now);
   /// Revokes one; false if it was revoked before, whose time and reason then stand. `reason`: CRLReason, 0: unspecified. `not_found` if it was not issued here.
   Result<bool> revoke_certificate(ByteView serial, int reason, UnixMs now);

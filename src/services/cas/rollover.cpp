@@ -3,8 +3,7 @@
 #include <algorithm>
 
 #include "node/crash_point.hpp"
-#include "node/node.hpp"
-#include "services/cas/records.hpp"
+#include "services/cas/closed_shop.hpp"
 #include "services/cas/root.hpp"
 #include "services/cas/whole_files.hpp"
 
@@ -13,39 +12,12 @@ namespace {
 
 constexpr std::size_t certificate_octets_max = 64U * 1024;
 
-/// CAS's database and audit record, while CAS does not run.
-struct ClosedShop {
-  std::unique_ptr<crypto::Rng> rng;
-  std::unique_ptr<crypto::CryptoDevice> device;
-  std::unique_ptr<Records> records;
-  std::unique_ptr<node::Node> node;
-};
-
-Result<ClosedShop> enter(const node::Settings& settings) {
-  ClosedShop out;
-  if (settings.identity.kind != Kind::cas) return fail(ErrorCode::invalid_argument, settings.identity.uri() + " is no CAS: its configuration is wanted");
-  const std::filesystem::path database = settings.state / "cas.db";
-  std::error_code ignored;
-  if (!std::filesystem::exists(database, ignored)) return fail(ErrorCode::not_found, database.string() + ": the ceremony has not been held");
-  ASSIGN_OR_RETURN(out.rng, crypto::open_rng());
-  ASSIGN_OR_RETURN(out.device, crypto::open_device(settings.token, settings.master_key, *out.rng));
-  // Locked by a CAS that runs; so this comes before the record of its deeds is opened.
-  ASSIGN_OR_RETURN(out.records, Records::open(database, *out.device));
-  ASSIGN_OR_RETURN(out.node, node::Node::open(settings));
-  return Result<ClosedShop>(std::move(out));
-}
-
 /// "Qanat issuing ML-DSA-65" of any generation.
 std::string name_of_all_generations(const Authority& authority) {
   std::string out = authority.certificate.names().common_name;
   const std::string ending = " " + std::to_string(authority.generation);
   if (authority.generation > 1 && out.ends_with(ending)) out.resize(out.size() - ending.size());
   return out;
-}
-
-Result<void> record(node::Node& node, std::string_view action, const std::string& object) {
-  return node.record(
-      {.action = action, .outcome = audit::Outcome::success, .subject = node.identity().uri(), .object = object, .reason = "", .request_id = ""});
 }
 
 Result<std::vector<NextAuthority>> make_next(ClosedShop& shop) {
@@ -61,7 +33,7 @@ Result<std::vector<NextAuthority>> make_next(ClosedShop& shop) {
     kept.emplace_back(next, &keys.of(branch));
     out.push_back(std::move(next));
   }
-  TRY(record(*shop.node, "authority.requested", "generation " + std::to_string(generation)));
+  TRY(record_deed(*shop.node, "authority.requested", "generation " + std::to_string(generation)));
   TRY(shop.records->keep_next(kept));
   return out;
 }
@@ -151,7 +123,7 @@ Result<RolledOver> install_rollover(const node::Settings& settings, const std::f
   node::crash_point("cas.rollover.trusted");
   std::string serials = "generation " + std::to_string(out.generation);
   for (const crypto::Certificate& certificate : out.certificates) serials += " " + to_hex(certificate.serial());
-  TRY(record(*shop.node, "authority.succeeded", serials));
+  TRY(record_deed(*shop.node, "authority.succeeded", serials));
   TRY(shop.records->succeed(out.certificates, shop.node->clock().now_ms()));
   node::crash_point("cas.rollover.succeeded");
   return out;

@@ -2,126 +2,19 @@
 
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
-#include "node/subscriber.hpp"
 #include "services/cas/ceis/names.hpp"
-#include "services/cas/ceis/proof.hpp"
+#include "services/cas/ceis/register_words.hpp"
 #include "services/cas/device_authority.hpp"
 #include "services/cas/own.hpp"
 #include "wire/base64.hpp"
-#include "wire/qfc2_enrol.hpp"
 #include "wire/signed.hpp"
 
 namespace qanat::cas {
-namespace {
-
 using points::Endpoint;
 
-constexpr std::size_t enrol_nonce_size = 32;
-constexpr std::size_t enrol_proof_size = 32;
-
-struct ElementEnrolment {
-  Identity identity;
-  ElementRequest request;
-};
-
-Result<ElementEnrolment> read_element_enrolment(ByteView body) {
-  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(body));
-  TRY(json.only({"identity", "nonce", "proof", "ml_dsa", "classical"}));
-  ElementEnrolment out;
-  ASSIGN_OR_RETURN(const std::string uri, json.text("identity"));
-  ASSIGN_OR_RETURN(out.identity, Identity::parse_uri(uri));
-  ASSIGN_OR_RETURN(out.request.nonce, json.hex("nonce"));
-  ASSIGN_OR_RETURN(out.request.proof, json.hex("proof"));
-  ASSIGN_OR_RETURN(out.request.ml_dsa, json.base64("ml_dsa"));
-  if (json.has("classical")) {
-    ASSIGN_OR_RETURN(out.request.classical, json.base64("classical"));
-  }
-  if (out.request.nonce.size() != enrol_nonce_size || out.request.proof.size() != enrol_proof_size) {
-    return fail(ErrorCode::invalid_argument, "nonce and proof must have 32 octets each");
-  }
-  return out;
-}
-
-/// The one-time secret of this identity by which the proof was made.
-Result<Expectation> find_expectation(std::vector<Expectation> expectations, const ElementEnrolment& enrolment) {
-  if (expectations.empty()) return fail(ErrorCode::not_found, enrolment.identity.uri() + " is not expected to enrol");
-  Result<void> outcome;
-  for (Expectation& expectation : expectations) {
-    outcome = check_proof(enrolment.request, expectation.proof_key);
-    if (outcome) return Result<Expectation>(std::move(expectation));
-  }
-  return fail(outcome.error());
-}
-
-/// Names one use of one secret: new keys under the same secret are another request, the same keys under a new secret too. The nonce is not
-/// part of it, because an element that asks again after a crash draws a new one.
-Bytes element_request_hash(const Expectation& expectation, const ElementEnrolment& enrolment) {
-  const std::string id = std::to_string(expectation.id);
-  const Bytes ml_dsa = crypto::digest(crypto::Hash::sha256, enrolment.request.ml_dsa);
-  const Bytes classical = crypto::digest(crypto::Hash::sha256, enrolment.request.classical);
-  return crypto::digest(crypto::Hash::sha256, {as_bytes("qanat element enrolment"), ml_dsa, classical, as_bytes(id)});
-}
-
-struct TerminalEnrolment {
-  Uid uid;
-  wire::Framed<wire::Enrol> enrol;
-};
-
-Result<TerminalEnrolment> read_terminal_enrolment(ByteView body) {
-  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(body));
-  TRY(json.only({"uid", "enrol"}));
-  ASSIGN_OR_RETURN(const std::string uid_text, json.text("uid"));
-  ASSIGN_OR_RETURN(Uid uid, node::parse_uid(uid_text));
-  ASSIGN_OR_RETURN(const Bytes octets, json.base64("enrol"));
-  ASSIGN_OR_RETURN(auto enrol, wire::parse<wire::Enrol>(octets));
-  if (enrol.message.uid != uid) return fail(ErrorCode::invalid_argument, "the Enrol message is another subscriber's than '" + uid.text() + "'");
-  return Result<TerminalEnrolment>(TerminalEnrolment{.uid = std::move(uid), .enrol = std::move(enrol)});
-}
-
-Result<Attested> read_attested(const wire::Json& json) {
-  TRY(json.only({"uid", "number", "home_kms", "domain", "device"}));
-  Attested out;
-  ASSIGN_OR_RETURN(const std::string uid, json.text("uid"));
-  ASSIGN_OR_RETURN(out.uid, node::parse_uid(uid));
-  ASSIGN_OR_RETURN(const std::string number, json.text("number"));
-  ASSIGN_OR_RETURN(out.number, node::parse_number(number));
-  ASSIGN_OR_RETURN(const std::string home_kms, json.text("home_kms"));
-  ASSIGN_OR_RETURN(out.home_kms, node::parse_element_name(home_kms));
-  ASSIGN_OR_RETURN(out.domain, json.text("domain"));
-  ASSIGN_OR_RETURN(const std::string device, json.text("device"));
-  ASSIGN_OR_RETURN(out.device, node::parse_device(device));
-  return out;
-}
-
-/// Who is not in the register, or suspended there, gets no certificate.
-Result<void> read_vouched(const Uid& subject, const Result<wire::Json>& answer) {
-  if (!answer && answer.error().code == ErrorCode::not_found) return fail(ErrorCode::denied, "'" + subject.text() + "' is not in IAM's register: enter it there first (qanat iam create)");
-  if (!answer) return fail(answer.error());
-  ASSIGN_OR_RETURN(const std::string status, answer->text("status"));
-  if (status != "active") return fail(ErrorCode::denied, "'" + subject.text() + "' is " + status + " in IAM's register (qanat iam resume)");
-  return {};
-}
-
-Result<void> check_attested(const Attested& attested, const wire::Enrol& enrol, const Identity& agent) {
-  const bool fits = attested.uid == enrol.uid && attested.number == enrol.number && attested.home_kms == enrol.kms_id && attested.domain == agent.domain &&
-                    attested.device == enrol.device_kind;
-  if (!fits)
-    return fail(ErrorCode::denied, "subscriber '" + enrol.uid.text() + "' is not entered at IAM with the number, KMS, domain and device of its request");
-  return {};
-}
-
-std::string_view action_of(Endpoint endpoint) {
-  if (endpoint == Endpoint::ce1_enrol) return "ce-1.enrol";
-  if (endpoint == Endpoint::ce4_enrol) return "ce-4.enrol";
-  return "x-4.enrol";
-}
-
-}  // namespace
-
-CasService::CasService(node::Node& node, CasSettings settings, Attest attest, Vouch vouch, std::unique_ptr<Records> records, Authorities authorities)
+CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, Vouch vouch, std::unique_ptr<Records> records, Authorities authorities)
     : node_(node),
       settings_(std::move(settings)),
-      attest_(std::move(attest)),
       records_(std::move(records)),
       authorities_(std::move(authorities)),
       issuer_(*records_, authorities_, node.rng(), settings_.front.url),
@@ -132,7 +25,15 @@ CasService::CasService(node::Node& node, CasSettings settings, Attest attest, Vo
              .issued = [this] { csp_.issued(); },
              .revoked = [this](std::span<const Bytes> serials) { return csp_.revoked(serials); }}),
       registration_front_(node, desk_),
-      enrolment_(node, *records_, authorities_, settings_, desk_) {}
+      enrolment_(node, *records_, authorities_, settings_, desk_, csp_),
+      element_est_({.node = node,
+                    .records = *records_,
+                    .authorities = authorities_,
+                    .issuer = issuer_,
+                    .lifetime = settings_.element_lifetime,
+                    .standing = witnesses.standing,
+                    .issued = [this] { csp_.issued(); }}),
+      terminals_(node, settings_, *records_, authorities_, csp_, std::move(witnesses)) {}
 
 Result<void> CasService::start() {
   desk_.start();
@@ -148,21 +49,10 @@ void CasService::stop() {
 }
 
 Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings) {
-  Attest attest = [&node](const Uid& uid, ByteView message, const net::Request& request) -> Result<Attested> {
-    ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
-    const wire::Json body = wire::Json::object({{"uid", uid.text()}, {"enrol", wire::to_base64(message)}});
-    ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(Endpoint::x3_enrolment, iam, body, request.deadline, request.request_id));
-    return read_attested(answer);
-  };
-  Vouch vouch = [&node](const Uid& subject, Deadline deadline, const std::string& request_id) -> Result<void> {
-    ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
-    const auto answer = node.call_json(Endpoint::x3_identity, iam, wire::Json::object({{"uid", subject.text()}}), deadline, request_id);
-    return read_vouched(subject, answer);
-  };
-  return open(node, std::move(settings), std::move(attest), std::move(vouch));
+  return open(node, std::move(settings), witnesses_of(node), vouch_of(node));
 }
 
-Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, Attest attest, Vouch vouch) {
+Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, Vouch vouch) {
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "cas.db", node.device()));
   ASSIGN_OR_RETURN(Authorities authorities, records->authorities(node.suite()));
   ASSIGN_OR_RETURN(const bool made, ensure_device_authority(*records, authorities, node.clock().now_ms(), node.rng()));
@@ -175,8 +65,12 @@ Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettin
                      .reason = "",
                      .request_id = ""}));
   }
-  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(attest), std::move(vouch), std::move(records), std::move(authorities)));
-  ASSIGN_OR_RETURN(node::Credentials credentials, own_credentials(node, service->issuer_, service->authorities_.ml_dsa, service->settings_.element_lifetime));
+  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(witnesses), std::move(vouch), std::move(records), std::move(authorities)));
+  const auto own = [&node, raw = service.get()](OwnRenewal renewal) {
+    return own_credentials(node, raw->issuer_, raw->authorities_.ml_dsa, raw->settings_.element_lifetime, renewal);
+  };
+  ASSIGN_OR_RETURN(node::Credentials credentials, own(OwnRenewal::if_due));
+  node.renew_by([own](Deadline) { return own(OwnRenewal::now); });
   node.use_credentials(std::move(credentials),
                        [raw = service.get()](const crypto::Certificate& certificate, Deadline) { return raw->local_status(certificate); });
   node.describe_health([raw = service.get()](wire::Json& body) {
@@ -188,15 +82,8 @@ Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettin
 }
 
 std::vector<points::Handler> CasService::handlers() {
-  std::vector<points::Handler> out;
-  for (const Endpoint endpoint : {Endpoint::ce1_enrol, Endpoint::ce4_enrol, Endpoint::x4_enrol}) {
-    out.push_back({endpoint, [this, endpoint](const net::Request& request) {
-                     return node::recorded(node_, action_of(endpoint), request, [&](node::Deed& deed) { return enrol_element(endpoint, request, deed); });
-                   }});
-  }
-  out.push_back({Endpoint::ce1_terminal, [this](const net::Request& request) {
-                   return node::recorded(node_, "ce-1.terminal", request, [&](node::Deed& deed) { return enrol_terminal(request, deed); });
-                 }});
+  std::vector<points::Handler> out = element_est_.handlers();
+  for (points::Handler& one : terminals_.handlers()) out.push_back(std::move(one));
   out.push_back({Endpoint::x5_revoke, [this](const net::Request& request) {
                    return node::recorded(node_, "x-5.revoke", request, [&](node::Deed& deed) { return revoke(request, deed); });
                  }});
@@ -210,76 +97,6 @@ std::vector<points::Handler> CasService::handlers() {
     out.push_back({endpoint, [this](const net::Request& request) { return node::refusal_recorded(node_, "cd.crl", request, request.query, list(request)); }});
   }
   return out;
-}
-
-Result<net::Response> CasService::enrol_element(Endpoint endpoint, const net::Request& request, node::Deed& deed) {
-  ASSIGN_OR_RETURN(const ElementEnrolment enrolment, read_element_enrolment(request.body));
-  const Identity& identity = enrolment.identity;
-  deed.object = identity.uri();
-  const points::EndpointRow& row = points::row(endpoint);
-  if (!row.callers.has(identity.kind)) return fail(ErrorCode::denied, identity.uri() + " does not enrol by " + std::string(row.point));
-  ASSIGN_OR_RETURN(std::vector<Expectation> expectations, records_->expectations(identity));
-  ASSIGN_OR_RETURN(const Expectation expectation, find_expectation(std::move(expectations), enrolment));
-  deed.subject = identity.uri();
-
-  const bool two = node::signs_messages(identity.kind);
-  if (two == enrolment.request.classical.empty()) {
-    return fail(ErrorCode::invalid_argument,
-                identity.uri() + (two ? ": a request for the classical certificate is missing" : ": gets no classical certificate"));
-  }
-  const crypto::SubjectNames names = element_names(identity);
-  ASSIGN_OR_RETURN(crypto::CertificateRequest ml_dsa, check_request(enrolment.request.ml_dsa, names, crypto::ml_dsa_key(node_.suite())));
-  std::optional<crypto::CertificateRequest> classical;
-  if (two) {
-    ASSIGN_OR_RETURN(classical, check_request(enrolment.request.classical, names, crypto::classical_key(node_.suite())));
-  }
-  const Bytes request_hash = element_request_hash(expectation, enrolment);
-  if (!expectation.used_for.empty() && expectation.used_for != request_hash) {
-    return fail(ErrorCode::conflict, "the enrolment secret of " + identity.uri() + " was used for another request");
-  }
-  ASSIGN_OR_RETURN(const Issued issued, issuer_.issue({.names = names,
-                                                       .request_hash = request_hash,
-                                                       .expectation = expectation.id,
-                                                       .overlap = Overlap::refused,
-                                                       .lifetime = settings_.element_lifetime,
-                                                       .profile = &profile(identity.kind == Kind::op ? "operator" : "element"),
-                                                       .ml_dsa = std::move(ml_dsa),
-                                                       .classical = std::move(classical)},
-                                                      node_.clock().now_ms()));
-  csp_.issued();
-  deed.object = to_hex(issued.ml_dsa.serial());
-  return chains(issued);
-}
-
-Result<net::Response> CasService::enrol_terminal(const net::Request& request, node::Deed& deed) {
-  ASSIGN_OR_RETURN(const TerminalEnrolment enrolment, read_terminal_enrolment(request.body));
-  deed.object = enrolment.uid.text();
-  const wire::Enrol& enrol = enrolment.enrol.message;
-  const Identity& agent = *request.peer.identity;
-  if (enrolment.enrol.header.suite != node_.suite().id) return fail(ErrorCode::denied, "the Enrol message is of another suite than this network's");
-  if (enrol.kms_id.text() != agent.name) return fail(ErrorCode::denied, "the Enrol message is meant for " + enrol.kms_id.text() + ", not for " + agent.name);
-
-  // The requests are looked at before IAM is asked: a secret is not spent on what would be refused.
-  const crypto::SubjectNames names = terminal_names({.domain = agent.domain, .kind = enrol.device_kind, .name = enrol.uid.text()}, enrol.number);
-  ASSIGN_OR_RETURN(crypto::CertificateRequest ml_dsa, check_request(enrol.csr_pq, names, crypto::ml_dsa_key(node_.suite())));
-  ASSIGN_OR_RETURN(crypto::CertificateRequest classical, check_request(enrol.csr_classical, names, crypto::classical_key(node_.suite())));
-  ASSIGN_OR_RETURN(const Attested attested, attest_(enrolment.uid, enrolment.enrol.octets, request));
-  TRY(check_attested(attested, enrol, agent));
-  node::crash_point("cas.terminal.attested");
-
-  ASSIGN_OR_RETURN(const Issued issued,
-                   issuer_.issue({.names = names,
-                                  .request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat terminal enrolment"), enrolment.enrol.octets}),
-                                  .expectation = std::nullopt,
-                                  .overlap = Overlap::refused,
-                                  .lifetime = settings_.terminal_lifetime,
-                                  .profile = &profile("terminal-signing"),
-                                  .ml_dsa = std::move(ml_dsa),
-                                  .classical = std::move(classical)},
-                                 node_.clock().now_ms()));
-  csp_.issued();
-  deed.object += " " + to_hex(issued.ml_dsa.serial());
-  return chains(issued);
 }
 
 Result<net::Response> CasService::revoke(const net::Request& request, node::Deed& deed) {
@@ -328,16 +145,6 @@ Result<void> CasService::local_status(const crypto::Certificate& certificate) {
       return fail(ErrorCode::denied, "certificate of " + certificate.subject() + " was not issued here");
   }
   return fail(ErrorCode::internal, "status: no such value");
-}
-
-net::Response CasService::chains(const Issued& issued) const {
-  // A request that comes again gets what it got: perhaps of an earlier generation.
-  const auto chain = [&](Branch branch, const crypto::Certificate& leaf) {
-    const Authority* const issuer = authorities_.earlier(branch).empty() ? nullptr : authorities_.issuer_of(branch, leaf);
-    return wire::Json::array({wire::to_base64(leaf.der()), wire::to_base64((issuer != nullptr ? *issuer : authorities_.of(branch)).certificate.der())});
-  };
-  return node::json_response(wire::Json::object({{"ml_dsa", chain(Branch::ml_dsa, issued.ml_dsa)},
-                                                 {"classical", issued.classical ? chain(Branch::classical, *issued.classical) : wire::Json::array()}}));
 }
 
 }  // namespace qanat::cas

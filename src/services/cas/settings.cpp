@@ -12,6 +12,7 @@ namespace {
 constexpr std::int64_t retry_max_s = 86'400;
 constexpr std::int64_t status_max_s = 7LL * 86400;
 constexpr std::int64_t enrolment_lifetime_max_s = 398LL * 86400;  // what clients of the web take
+constexpr std::int64_t cmp_wait_max_s = 86'400;
 constexpr std::size_t url_octets_max = 200;  // with the paths of csp/places.hpp behind it, within what a certificate's extension takes (256)
 
 std::chrono::seconds span(node::Config& table, std::string_view key, std::int64_t max, std::chrono::seconds absent) {
@@ -88,6 +89,16 @@ EnrolmentSettings read_enrolment(node::Config table) {
   return out;
 }
 
+CmpSettings read_cmp(node::Config table) {
+  CmpSettings out;
+  out.clock_skew = span(table, "clock_skew_s", cmp_wait_max_s, out.clock_skew);
+  out.confirm_wait = span(table, "confirm_wait_s", cmp_wait_max_s, out.confirm_wait);
+  out.implicit_confirm = table.flag("implicit_confirm", out.implicit_confirm);
+  out.bounds.open_max = table.integer("open_max", 1, 1'000'000, out.bounds.open_max);
+  out.bounds.open_of_one_max = table.integer("open_of_one_max", 1, 100'000, out.bounds.open_of_one_max);
+  return out;
+}
+
 DirectorySettings read_directory(node::Config table) {
   DirectorySettings out;
   out.uri = table.text("uri", "");
@@ -120,6 +131,7 @@ CasSettings CasSettings::read(node::Config& config) {
   out.acme = read_acme_settings(table.table("acme"));
   out.acme.url = out.enrolment.url;
   out.acme.ca_issuers = out.front.url;
+  out.cmp = read_cmp(table.table("cmp"));
   out.directory = read_directory(table.table("directory"));
   return out;
 }

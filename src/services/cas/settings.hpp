@@ -7,12 +7,13 @@
 #include "services/cas/acme/acme_settings.hpp"
 #include "services/cas/ceis/front.hpp"
 #include "services/cas/ceis/profiles.hpp"
+#include "services/cas/cmp/settings.hpp"
 #include "services/cas/csp/status_front.hpp"
 #include "services/cas/ldap/directory.hpp"
 
 namespace qanat::cas {
 
-/// Tables [cas], [cas.listener], [cas.enrolment], [cas.acme] and [cas.directory].
+/// Tables [cas], [cas.listener], [cas.enrolment], [cas.acme], [cas.cmp] and [cas.directory].
 struct CasSettings {
   std::chrono::seconds element_lifetime = profile("element").lifetime;
   std::chrono::seconds terminal_lifetime = profile("terminal-signing").lifetime;
@@ -25,6 +26,7 @@ struct CasSettings {
   FrontSettings front{};
   EnrolmentSettings enrolment{};
   AcmeSettings acme{};
+  CmpSettings cmp{};
   DirectorySettings directory{};
 
   static CasSettings read(node::Config& config);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "crypto/kdf.hpp"
+#include "node/enrolment.hpp"
 #include "services/cas/ceis/names.hpp"
 #include "services/cas/ceis/proof.hpp"
 #include "services/cas/ceremony.hpp"
@@ -56,24 +57,39 @@ class CasFixture : public testing::Test {
     return out;
   }
 
+  ~CasFixture() override {
+    if (node_) node_->stop();
+  }
   void close_service() {
+    if (node_) node_->stop();  // before the service whose handlers it calls
     service_.reset();
     node_.reset();
   }
   void open_service(CasSettings settings = {}) {
     close_service();
     node_ = test::TrustedNetwork::open_node_in(state(), trust(), cas_id, {}, suite_);
-    service_ = must(CasService::open(*node_, settings, [this](const Uid& uid, ByteView, const net::Request&) -> Result<Attested> {
-      ++attestations_;
-      if (iam_refuses_) return fail(*iam_refuses_);
-      Attested out = attested_;
-      out.uid = uid;
-      return out;
-    }, [this](const Uid& subject, Deadline, const std::string&) -> Result<void> {
+    TerminalWitnesses witnesses{.attest = [this](const Uid& uid, ByteView, const net::Request&) -> Result<Attested> {
+                                  ++attestations_;
+                                  if (iam_refuses_) return fail(*iam_refuses_);
+                                  Attested out = attested_;
+                                  out.uid = uid;
+                                  return out;
+                                },
+                                .account = [this](const Uid& uid, const Number& number, const ElementName& home_kms, const net::Request&) -> Result<void> {
+                                  vouched_.push_back(uid.text() + " " + number.text() + " " + home_kms.text());
+                                  if (cmsp_refuses_) return fail(*cmsp_refuses_);
+                                  return {};
+                                },
+                                .standing = [this](const Identity&, Deadline, const std::string&) -> Result<void> {
+                                  if (iam_refuses_) return fail(*iam_refuses_);
+                                  return {};
+                                }};
+    const auto vouch = [this](const Uid& subject, Deadline, const std::string&) -> Result<void> {
       if (iam_refuses_) return fail(*iam_refuses_);
       if (suspended_ == subject.text()) return fail(ErrorCode::denied, "'" + subject.text() + "' is suspended in IAM's register");
       return {};
-    }));
+    };
+    service_ = must(CasService::open(*node_, settings, std::move(witnesses), vouch));
   }
 
   /// 64 hexadecimal digits that depend on the identity and the generation of the secret.
@@ -83,18 +99,32 @@ class CasFixture : public testing::Test {
   }
   Requester requester(const Identity& who) { return Requester(suite_, *rng_, element_names(who)); }
 
-  /// As Node::enrol_at_cas builds it; the formula is written out here on purpose.
-  wire::Json element_body(const Identity& who, const Bytes& ml_dsa, const Bytes& classical, const Secret& digits) {
-    const Bytes nonce = rng_->bytes(32);
-    const Secret key = Secret::copy_of(crypto::digest(crypto::Hash::sha256, {as_bytes("qanat enrolment"), digits.reveal()}));
-    const Bytes proof = crypto::hmac(crypto::Hash::sha256, key, {nonce, ml_dsa, classical});
-    wire::Json body = wire::Json::object({{"identity", who.uri()}, {"nonce", to_hex(nonce)}, {"proof", to_hex(proof)}, {"ml_dsa", wire::to_base64(ml_dsa)}});
-    if (!classical.empty()) body.set("classical", wire::to_base64(classical));
-    return body;
+  /// As an element sends it: base64, and HTTP Basic with its name and its one-time secret. The formula is written out here on purpose.
+  static net::Request est_request(const Bytes& csr, std::string_view user, const Secret& digits) {
+    net::Request out = test::request_from({}, to_bytes(wire::to_base64(csr)));
+    const std::string both = std::string(user) + ":" + std::string(as_text(digits.reveal()));
+    out.authorization = std::make_shared<const Secret>(Secret::copy_of(as_bytes("Basic " + wire::to_base64(as_bytes(both)))));
+    return out;
+  }
+  Result<crypto::Certificate> enrol_one(Endpoint endpoint, const Identity& who, const Bytes& csr, const Secret& digits) {
+    ASSIGN_OR_RETURN(const net::Response answer, call(endpoint, est_request(csr, who.name, digits)));
+    return node::read_est_answer(answer);
+  }
+  /// By the certificate that is shown on the connection.
+  Result<crypto::Certificate> renew_one(Endpoint endpoint, const crypto::Certificate& shown, const Bytes& csr) {
+    ASSIGN_OR_RETURN(const net::Response answer, call(endpoint, test::request_from(shown.names().element, to_bytes(wire::to_base64(csr)), shown)));
+    return node::read_est_answer(answer);
   }
   Result<net::Response> call(Endpoint endpoint, const net::Request& request) { return test::handler_of(service_->handlers(), endpoint)(request); }
-  Result<net::Response> enrol_kms(const Requester& requester, const Secret& secret) {
-    return call(Endpoint::ce1_enrol, json_request({}, element_body(kms_a, requester.ml_dsa, requester.classical, secret)));
+  struct Bundle {
+    crypto::Certificate ml_dsa;
+    crypto::Certificate classical;
+    bool operator==(const Bundle& other) const { return ml_dsa.der() == other.ml_dsa.der() && classical.der() == other.classical.der(); }
+  };
+  Result<Bundle> enrol_kms(const Requester& requester, const Secret& secret) {
+    ASSIGN_OR_RETURN(crypto::Certificate ml_dsa, enrol_one(Endpoint::ce1_enrol, kms_a, requester.ml_dsa, secret));
+    ASSIGN_OR_RETURN(crypto::Certificate classical, enrol_one(Endpoint::ce1_enrol, kms_a, requester.classical, secret));
+    return Bundle{.ml_dsa = std::move(ml_dsa), .classical = std::move(classical)};
   }
   static std::vector<crypto::Certificate> chain(const wire::Json& answer, std::string_view branch) {
     std::vector<crypto::Certificate> out;
@@ -116,6 +146,8 @@ class CasFixture : public testing::Test {
   const crypto::Suite& suite_;
   std::unique_ptr<crypto::Rng> rng_;
   std::optional<Error> iam_refuses_;
+  std::optional<Error> cmsp_refuses_;
+  std::vector<std::string> vouched_;  // what CMSP was asked
   Attested attested_{.uid = Uid(), .number = Number("+8613800000001"), .home_kms = ElementName("kms-a"), .domain = "a", .device = Kind::app1};
   std::string suspended_;  // a uid
   int attestations_ = 0;

@@ -281,7 +281,7 @@ TEST_F(DeskTest, RenewalsAreByALiveCertificateOfTheSameSubject) {
   expect_refused(order(foreign), ErrorCode::denied, "is of 'box-7'");
 
   Asked element = asked(made);
-  element.renews = chain(json_of(enrol_kms(requester(kms_a), secret_of(kms_a))), "ml_dsa").front().der();
+  element.renews = must(enrol_kms(requester(kms_a), secret_of(kms_a))).ml_dsa.der();
   expect_refused(order(element), ErrorCode::denied, "an element's");
 
   must(desk().revoke(first.certificate, 4, "test", "1"));
@@ -336,7 +336,7 @@ TEST_F(DeskTest, OneKeyIsOneSubjects) {
 }
 
 TEST_F(DeskTest, AnElementsKeyIsNoSubjectsAndTheOtherWayRound) {
-  const crypto::Certificate element = chain(json_of(enrol_kms(requester(kms_a), secret_of(kms_a))), "ml_dsa").front();
+  const crypto::Certificate element = must(enrol_kms(requester(kms_a), secret_of(kms_a))).ml_dsa;
   const crypto::SubjectPublicKey key = must(crypto::SubjectCertificate::parse(element.der())).key();
   expect_refused(order(asked(must(registered().text("reference")), key)), ErrorCode::denied, "the key is in a certificate of qanat://a/kms/kms-a");
 }

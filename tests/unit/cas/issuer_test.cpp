@@ -54,18 +54,18 @@ TEST_F(IssuerTest, IntentionThatWasLeftIsCompletedWithTheSameSerials) {
   for (const Recorded& each : intended) EXPECT_EQ(must(records_->status(each.intention.branch, each.intention.serial)), crypto::CertStatus::unknown);
   reopen();
   const Issued issued = must(issue(order(requester(cmsp), 1), now + 5000));
-  EXPECT_EQ(issued.ml_dsa.serial(), intended[0].intention.serial);
+  EXPECT_EQ(issued.ml_dsa->serial(), intended[0].intention.serial);
   EXPECT_EQ(issued.classical->serial(), intended[1].intention.serial);
-  EXPECT_EQ(issued.ml_dsa.not_before(), now);
-  EXPECT_EQ(issued.ml_dsa.not_after(), now + test::day_ms);
-  EXPECT_EQ(must(records_->status(issued.ml_dsa)), crypto::CertStatus::good);
+  EXPECT_EQ(issued.ml_dsa->not_before(), now);
+  EXPECT_EQ(issued.ml_dsa->not_after(), now + test::day_ms);
+  EXPECT_EQ(must(records_->status(*issued.ml_dsa)), crypto::CertStatus::good);
 }
 
 TEST_F(IssuerTest, IntentionThatWasLeftIsAbandonedWhenTheElementBeginsAnew) {
   const std::vector<Recorded> intended = intend_only(1, now);
   reopen();
   const Issued issued = must(issue(order(requester(cmsp), 2), now));
-  EXPECT_NE(issued.ml_dsa.serial(), intended[0].intention.serial);
+  EXPECT_NE(issued.ml_dsa->serial(), intended[0].intention.serial);
   EXPECT_EQ(refusal(issue(order(requester(cmsp), 1), now)), ErrorCode::conflict);
   EXPECT_EQ(must(records_->status(Branch::ml_dsa, intended[0].intention.serial)), crypto::CertStatus::unknown);
 }
@@ -85,7 +85,7 @@ TEST_F(IssuerTest, CertificateSignedTwiceLeavesCasOnce) {
   for (Bytes& answer : answers) {
     threads.emplace_back([&] {
       const auto issued = issue(wanted, now);
-      if (issued) answer = concat({issued->ml_dsa.der(), issued->classical->der()});
+      if (issued) answer = concat({issued->ml_dsa->der(), issued->classical->der()});
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -97,7 +97,7 @@ TEST_F(IssuerTest, ExpiredCertificatesOfARequestAreNotHandedOutAgainButMakeRoom)
   const Order wanted = order(requester(cmsp), 1);
   const Issued issued = must(issue(wanted, now));
   EXPECT_EQ(refusal(issue(order(requester(cmsp), 2), now)), ErrorCode::conflict) << "the first is alive";
-  const UnixMs later = issued.ml_dsa.not_after();
+  const UnixMs later = issued.ml_dsa->not_after();
   EXPECT_EQ(refusal(issue(wanted, later)), ErrorCode::denied);
   EXPECT_TRUE(issue(order(requester(cmsp), 2), later));
 }

@@ -38,20 +38,13 @@ class RolloverTest : public CasFixture {
     open_service();
   }
   std::vector<crypto::Certificate> enrol(const Identity& who) {
-    const wire::Json answer = json_of(call(who.kind == Kind::kms ? Endpoint::ce1_enrol : Endpoint::ce4_enrol, json_request({}, body(who))));
-    std::vector<crypto::Certificate> out;
-    for (const std::string_view branch : {"ml_dsa", "classical"}) {
-      const auto certificates = chain(answer, branch);
-      if (certificates.empty()) continue;
-      EXPECT_NE(crypto::TrustStore({}, {certificates[1]}).issuer_of(certificates[0]), nullptr) << "the chain goes with its leaf";
-      out.push_back(certificates[0]);
-    }
-    return out;
-  }
-  wire::Json body(const Identity& who) {
     if (!known_.contains(who.name)) known_.emplace(who.name, requester(who));
     const Requester& one = known_.at(who.name);
-    return element_body(who, one.ml_dsa, who.kind == Kind::kms ? one.classical : Bytes(), secret_of(who));
+    const bool kms = who.kind == Kind::kms;
+    std::vector<crypto::Certificate> out{must(enrol_one(kms ? Endpoint::ce1_enrol : Endpoint::ce4_enrol, who, one.ml_dsa, secret_of(who)))};
+    if (kms) out.push_back(must(enrol_one(Endpoint::ce1_enrol, who, one.classical, secret_of(who))));
+    for (const crypto::Certificate& leaf : out) EXPECT_NE(node_->trust().issuer_of(leaf), nullptr) << "the trust folder has its issuer";
+    return out;
   }
   crypto::CertStatus status(const crypto::Certificate& leaf) {
     const crypto::Certificate& named = *node_->trust().issuer_of(leaf);

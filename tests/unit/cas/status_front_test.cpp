@@ -44,8 +44,8 @@ class StatusFrontTest : public CasFixture, public testing::WithParamInterface<cr
  protected:
   StatusFrontTest() : CasFixture(GetParam()) {
     start();
-    const wire::Json answer = json_of(enrol_kms(requester(kms_a), secret_of(kms_a)));
-    for (const std::string_view branch : {"ml_dsa", "classical"}) leaves_.push_back(chain(answer, branch).front());
+    const Bundle bundle = must(enrol_kms(requester(kms_a), secret_of(kms_a)));
+    leaves_ = {bundle.ml_dsa, bundle.classical};
   }
   ~StatusFrontTest() override { service_->stop(); }
 

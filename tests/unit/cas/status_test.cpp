@@ -7,8 +7,8 @@ namespace {
 class StatusTest : public CasFixture, public testing::WithParamInterface<crypto::SuiteId> {
  protected:
   StatusTest() : CasFixture(GetParam()) {
-    const wire::Json answer = json_of(enrol_kms(requester(kms_a), secret_of(kms_a)));
-    for (const std::string_view branch : {"ml_dsa", "classical"}) leaves_.push_back(chain(answer, branch).front());
+    const Bundle bundle = must(enrol_kms(requester(kms_a), secret_of(kms_a)));
+    leaves_ = {bundle.ml_dsa, bundle.classical};
   }
   Bytes ask(const Bytes& request, Endpoint endpoint = Endpoint::cq1_status) { return must(call(endpoint, test::request_from(qkm_a, request))).body; }
   Result<crypto::StatusAnswer> ask_about(const crypto::Certificate& leaf, Endpoint endpoint = Endpoint::cq1_status) {

@@ -1,6 +1,7 @@
 // The KMS as a whole, as far as it goes without other elements.
 #include "services/kms/service.hpp"
 
+#include "services/kms/kim/successions.hpp"
 #include "trusted_network.hpp"
 
 namespace qanat::kms {
@@ -56,6 +57,42 @@ TEST_F(KmsServiceTest, ThereIsNoProfileV1InTheInternationalSuite) {
   const auto service = KmsService::open(*node, std::move(with_v1));
   EXPECT_EQ(test::refusal(service), ErrorCode::invalid_argument);
   EXPECT_NE(service.error().message.find("kms.profile_v1"), std::string::npos) << service.error().message;
+}
+
+TEST_F(KmsServiceTest, TerminalLearnsWhatFollowedTheCertificatesThatItKeepsTo) {
+  test::TrustedNetwork network;
+  const auto node = network.open_node_without_credentials(kms_a, {});
+  node::Credentials second = network.credentials(kms_a);
+  const node::Credentials first = network.credentials(kms_a);
+  const auto link = must(wire::make_succession(network.suite(), first.messages->fps, second.messages->classical.der(), second.messages->ml_dsa.der(), first.messages->signer, network.rng()));
+  second.successions = std::make_shared<const std::vector<wire::Succession>>(std::vector{link});
+  node->use_credentials(second, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; });
+  const auto service = must(KmsService::open(*node, settings()));
+  const auto ask = [&](const std::string& query) -> Result<std::vector<wire::Succession>> {
+    net::Request request = test::request_from(terminal_a, {});
+    request.query = query;
+    ASSIGN_OR_RETURN(const net::Response answer, test::handler_of(service->handlers(), Endpoint::km1_certificates)(request));
+    return wire::parse_successions(network.suite(), answer.body);
+  };
+  EXPECT_EQ(must(ask("since=" + to_hex(first.messages->fps.pq))), std::vector{link});
+  EXPECT_TRUE(must(ask("since=" + to_hex(second.messages->fps.pq))).empty());
+  EXPECT_EQ(test::refusal(ask("since=" + to_hex(Bytes(network.suite().digest, 7)))), ErrorCode::not_found);
+  const std::string kept = "kms=" + to_hex(first.messages->fps.pq);
+  for (const std::string_view query : {"", "since=", "since=00", "since=zz", kept.c_str()}) EXPECT_EQ(test::refusal(ask(std::string(query))), ErrorCode::invalid_argument) << query;
+}
+
+TEST_F(KmsServiceTest, DeliveryThatTheTerminalCouldNotCheckIsRefusedBeforeAKeyIsSpent) {
+  test::TrustedNetwork network;
+  const auto node = network.open_node(kms_a, {});
+  const std::shared_ptr<const node::MessageSigner> own = node->signer();
+  net::Request request = test::request_from(terminal_a, {});
+  EXPECT_TRUE(check_kept(request, *own)) << "a terminal that does not say";
+  request.query = "kms=" + to_hex(own->fps.pq);
+  EXPECT_TRUE(check_kept(request, *own));
+  request.query = "kms=" + to_hex(own->fps.classical);
+  EXPECT_EQ(test::refusal(check_kept(request, *own)), ErrorCode::unavailable) << "worth another attempt";
+  request.query = "kms=00";
+  EXPECT_EQ(test::refusal(check_kept(request, *own)), ErrorCode::invalid_argument);
 }
 
 TEST_F(KmsServiceTest, DoesNotOpenWithoutItsSiteKey) {

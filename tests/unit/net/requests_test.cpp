@@ -51,6 +51,17 @@ TEST(RequestTest, TheAnswerCarriesTheRequestIdAndIsNotToBeStored) {
   EXPECT_TRUE(answer.contains("Content-Length: "));
 }
 
+TEST(RequestTest, AnswerThatAsksWhoTheCallerIsSaysHow) {
+  Route guarded = get_route("/guarded", [](const Request&) -> Result<Response> { return fail(ErrorCode::unauthenticated, "who?"); });
+  guarded.challenge = "Basic realm=\"test\"";
+  const Element element({.routes = {guarded, get_route("/open", [](const Request&) -> Result<Response> { return fail(ErrorCode::unauthenticated, "who?"); })}});
+  const std::string answer = RawKms(element).after("GET /guarded HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(status_of(answer), 401U);
+  EXPECT_TRUE(answer.contains("WWW-Authenticate: Basic realm=\"test\"\r\n")) << answer;
+  const std::string other = RawKms(element).after("GET /open HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  EXPECT_FALSE(other.contains("WWW-Authenticate")) << other;
+}
+
 TEST(RequestTest, TwoRequestsShareAConnection) {
   const Element element;
   const auto client = element.kms_client();

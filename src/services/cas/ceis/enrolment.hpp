@@ -5,19 +5,21 @@
 #include "services/cas/ceis/front.hpp"
 #include "services/cas/ceis/made_keys.hpp"
 #include "services/cas/ceis/own_server.hpp"
+#include "services/cas/cmp/service.hpp"
 #include "services/cas/csp/csp.hpp"
 #include "services/cas/est/est.hpp"
+#include "services/cas/scep/scep.hpp"
 
 namespace qanat::cas {
 
 class Enrolment {
  public:
-  Enrolment(node::Node& node, Records& records, const Authorities& authorities, const CasSettings& settings, Desk& desk);
+  Enrolment(node::Node& node, Records& records, const Authorities& authorities, const CasSettings& settings, Desk& desk, Csp& csp);
 
   /// Those that plain HTTP may carry too, for the listener of CSP. That one must stop before this object.
   [[nodiscard]] std::vector<net::ForeignService> plain() { return front_.plain(services()); }
   Result<void> start();
-  void stop() { front_.stop(); }
+  void stop();
   [[nodiscard]] std::uint16_t port() const noexcept { return front_.port(); }
 
  private:
@@ -30,6 +32,8 @@ class Enrolment {
   OwnServer own_server_;
   est::Est est_;
   Acme acme_;
+  Scep scep_;
+  CmpService cmp_;
   EnrolmentFront front_;  // last: the first to go
 };
 

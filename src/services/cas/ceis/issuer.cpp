@@ -11,22 +11,23 @@ namespace {
 
 constexpr std::size_t serial_size = 16;
 
-const crypto::CertificateRequest& request_of(const Order& order, Branch branch) { return branch == Branch::ml_dsa ? order.ml_dsa : *order.classical; }
+constexpr UnixMs whole_seconds(UnixMs time) noexcept { return time / 1000 * 1000; }
 
-Result<Issued> read(const std::vector<Recorded>& recorded) {
-  std::optional<crypto::Certificate> ml_dsa;
-  std::optional<crypto::Certificate> classical;
+Result<Issued> read(const Order& order, const std::vector<Recorded>& recorded) {
+  Issued out;
   for (const Recorded& each : recorded) {
     ASSIGN_OR_RETURN(crypto::Certificate certificate, crypto::Certificate::parse(each.der));
-    (each.intention.branch == Branch::ml_dsa ? ml_dsa : classical) = std::move(certificate);
+    (each.intention.branch == Branch::ml_dsa ? out.ml_dsa : out.classical) = std::move(certificate);
   }
-  if (!ml_dsa) return fail(ErrorCode::internal, "cas.db: a request without an ML-DSA certificate");
-  return Issued{.ml_dsa = *std::move(ml_dsa), .classical = std::move(classical)};
+  for (const Branch branch : all_branches) {
+    if (order.of(branch).has_value() != out.of(branch).has_value()) return fail(ErrorCode::internal, "cas.db: a request with other certificates than it is for");
+  }
+  return out;
 }
 
 Draft draft_of(const Order& order, const Intention& intention) {
   const Profile& profile = *order.profile;
-  const crypto::SubjectAlgorithm algorithm = subject_algorithm(request_of(order, intention.branch).key_algorithm());
+  const crypto::SubjectAlgorithm algorithm = subject_algorithm(order.of(intention.branch)->key_algorithm());
   const auto extended = extended_of(profile, algorithm);
   return {.profile = &profile,
           .algorithm = algorithm,
@@ -49,18 +50,19 @@ Bytes draw_serial(crypto::Rng& rng) {
 Intention intention_under(Branch branch, const crypto::Certificate& issuer, std::chrono::milliseconds lifetime, UnixMs now, crypto::Rng& rng) {
   return {.branch = branch,
           .serial = draw_serial(rng),
-          .not_before = std::max(now - backdating_ms, issuer.not_before()),
-          .not_after = std::min(now + static_cast<UnixMs>(lifetime.count()), issuer.not_after())};
+          // In whole seconds, as the certificate will have it: record and certificate end at the same moment.
+          .not_before = std::max(whole_seconds(now - backdating_of(lifetime)), issuer.not_before()),
+          .not_after = std::min(whole_seconds(now + static_cast<UnixMs>(lifetime.count())), issuer.not_after())};
 }
 
 Result<Issued> Issuer::issue(const Order& order, UnixMs now) {
   Issuance issuance{
-      .identity = *order.names.element, .request_hash = order.request_hash, .expectation = order.expectation, .overlap = order.overlap, .intentions = {}};
+      .identity = *order.names.element, .held = order.profile->naming == Naming::joint ? Held::jointly : Held::alone, .request_hash = order.request_hash, .expectation = order.expectation, .overlap = order.overlap, .intentions = {}};
   for (const Branch branch : all_branches) {
-    if (branch == Branch::classical && !order.classical) continue;
+    if (!order.of(branch)) continue;
     const auto lifetime = std::min<std::chrono::milliseconds>(order.lifetime, order.profile->lifetime_max);
     Intention intention = intention_under(branch, authorities_.of(branch).certificate, lifetime, now, rng_);
-    intention.key_hash = key_hash_of(request_of(order, branch).public_key());
+    intention.key_hash = key_hash_of(order.of(branch)->public_key());
     // Before it is meant in earnest: what lint refuses leaves no row.
     TRY(lint(draft_of(order, intention), under(branch, authorities_.of(branch).certificate)));
     issuance.intentions.push_back(std::move(intention));
@@ -74,19 +76,20 @@ Result<Issued> Issuer::issue(const Order& order, UnixMs now) {
     ASSIGN_OR_RETURN(const crypto::Certificate certificate, sign(order, each.intention));
     made.emplace_back(each.intention.serial, certificate.der());
   }
-  if (made.empty()) return read(intended);
+  if (made.empty()) return read(order, intended);
   node::crash_point("cas.issue.signed");
   ASSIGN_OR_RETURN(const std::vector<Recorded> issued, records_.complete(order.request_hash, made));
   node::crash_point("cas.issue.recorded");
-  return read(issued);
+  return read(order, issued);
 }
 
 Result<crypto::Certificate> Issuer::sign(const Order& order, const Intention& intention) const {
   const Authority& authority = authorities_.of(intention.branch);
-  const crypto::CertificateRequest& request = request_of(order, intention.branch);
+  const crypto::CertificateRequest& request = *order.of(intention.branch);
   const Draft draft = draft_of(order, intention);
   TRY(lint(draft, under(intention.branch, authority.certificate)));
-  ASSIGN_OR_RETURN(crypto::Certificate certificate, crypto::issue({.use = crypto::CertificateUse::tls_and_signing,
+  const bool joint = order.profile->naming == Naming::joint;
+  ASSIGN_OR_RETURN(crypto::Certificate certificate, crypto::issue({.use = joint ? crypto::CertificateUse::signing : crypto::CertificateUse::tls_and_signing,
                         .names = order.names,
                         .key_algorithm = request.key_algorithm(),
                         .public_key = request.public_key(),

@@ -2,6 +2,7 @@
 // gets the same certificates however often it comes and wherever the process died in between.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -11,9 +12,11 @@
 
 namespace qanat::cas {
 
-inline constexpr UnixMs backdating_ms = 60'000;  // clocks of the network differ a little
+/// Clocks of the network differ a little; a tenth of a short life is all that can be spared for that.
+inline constexpr UnixMs backdating_ms = 60'000;
+constexpr UnixMs backdating_of(std::chrono::milliseconds lifetime) noexcept { return std::min(backdating_ms, static_cast<UnixMs>(lifetime.count()) / 10); }
 
-/// A request that has passed the policy.
+/// One request or two of one bundle, that have passed the policy.
 struct Order {
   crypto::SubjectNames names;  // `element` is set
   Bytes request_hash;
@@ -21,13 +24,16 @@ struct Order {
   Overlap overlap = Overlap::refused;
   std::chrono::milliseconds lifetime{};  // at most that of the profile
   const Profile* profile = &cas::profile("element");
-  crypto::CertificateRequest ml_dsa;
+  std::optional<crypto::CertificateRequest> ml_dsa;
   std::optional<crypto::CertificateRequest> classical;
+  [[nodiscard]] const std::optional<crypto::CertificateRequest>& of(Branch branch) const noexcept { return branch == Branch::ml_dsa ? ml_dsa : classical; }
 };
 
+/// What was ordered.
 struct Issued {
-  crypto::Certificate ml_dsa;
+  std::optional<crypto::Certificate> ml_dsa;
   std::optional<crypto::Certificate> classical;
+  [[nodiscard]] const std::optional<crypto::Certificate>& of(Branch branch) const noexcept { return branch == Branch::ml_dsa ? ml_dsa : classical; }
 };
 
 class Issuer {

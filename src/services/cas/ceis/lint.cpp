@@ -120,12 +120,13 @@ Result<void> lint_registered_names(const Draft& draft) {
 Result<void> lint_element_names(const Draft& draft) {
   const crypto::AskedNames& names = draft.names;
   const bool terminal = draft.profile->naming == Naming::terminal;
+  const bool app = terminal || draft.profile->naming == Naming::joint;
   if (!names.dns.empty() || !names.mail.empty() || !names.addresses.empty()) return refuse("names", "an element's certificate names its element alone");
   if (names.common_name.empty()) return refuse("names", "no common name");
   if (names.uris.size() != (terminal ? 2U : 1U)) return refuse("names", "not as many URIs as profile " + std::string(draft.profile->name) + " has");
   const auto identity = Identity::parse_uri(names.uris.front());
   if (!identity) return refuse("names", "'" + names.uris.front() + "' is no element's");
-  if (terminal != apps.has(identity->kind))
+  if (app != apps.has(identity->kind))
     return refuse("names", "'" + names.uris.front() + "' is of another kind than profile " + std::string(draft.profile->name));
   if (terminal && !names.uris.back().starts_with("tel:+")) return refuse("names", "'" + names.uris.back() + "' is no number");
   return {};
@@ -136,6 +137,7 @@ Result<void> lint_names(const Draft& draft) {
   switch (draft.profile->naming) {
     case Naming::element:
     case Naming::terminal:
+    case Naming::joint:
       return lint_element_names(draft);
     case Naming::registered:
       return lint_registered_names(draft);
@@ -162,6 +164,10 @@ crypto::SubjectAlgorithm subject_algorithm(crypto::KeyAlgorithm algorithm) noexc
       return crypto::SubjectAlgorithm::ml_dsa_65;
     case crypto::KeyAlgorithm::ml_dsa_87:
       return crypto::SubjectAlgorithm::ml_dsa_87;
+    case crypto::KeyAlgorithm::ml_kem_768:
+      return crypto::SubjectAlgorithm::ml_kem_768;
+    case crypto::KeyAlgorithm::ml_kem_1024:
+      return crypto::SubjectAlgorithm::ml_kem_1024;
   }
   return {};
 }

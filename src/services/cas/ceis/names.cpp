@@ -8,6 +8,17 @@ crypto::SubjectNames terminal_names(const Identity& identity, const Number& numb
   return {.common_name = identity.name, .element = identity, .number = number, .dns = {}};
 }
 
+crypto::SubjectNames joint_names(const Identity& identity) { return element_names(identity); }
+
+Result<void> check_names(const crypto::CertificateRequest& request, const crypto::SubjectNames& wanted) {
+  const std::string where = "request for the " + std::string(crypto::name(request.key_algorithm())) + " certificate of " + wanted.element->uri();
+  const crypto::SubjectNames& asked = request.names();
+  if (asked.element != wanted.element) return fail(ErrorCode::denied, where + ": asks for the name of another element");
+  if (asked.number != wanted.number) return fail(ErrorCode::denied, where + ": asks for another number than the subscriber's");
+  if (asked.dns != wanted.dns) return fail(ErrorCode::denied, where + ": asks for DNS names");
+  return {};
+}
+
 Result<crypto::CertificateRequest> check_request(ByteView der, const crypto::SubjectNames& wanted, crypto::KeyAlgorithm algorithm) {
   const std::string where = "request for the " + std::string(crypto::name(algorithm)) + " certificate of " + wanted.element->uri();
   auto request = crypto::CertificateRequest::parse(der);
@@ -15,10 +26,7 @@ Result<crypto::CertificateRequest> check_request(ByteView der, const crypto::Sub
   if (request->key_algorithm() != algorithm) {
     return fail(ErrorCode::denied, where + ": its key is of algorithm " + std::string(crypto::name(request->key_algorithm())));
   }
-  const crypto::SubjectNames& asked = request->names();
-  if (asked.element != wanted.element) return fail(ErrorCode::denied, where + ": asks for the name of another element");
-  if (asked.number != wanted.number) return fail(ErrorCode::denied, where + ": asks for another number than the subscriber's");
-  if (asked.dns != wanted.dns) return fail(ErrorCode::denied, where + ": asks for DNS names");
+  TRY(check_names(*request, wanted));
   return request;
 }
 

@@ -17,6 +17,7 @@ enum class Naming : std::uint8_t {
   terminal,    // the same with tel: (issuer.hpp)
   registered,  // common name and DNS names that the registration allows
   own,         // CAS's own: a common name alone
+  joint,       // URI:qanat://… of a terminal or application that holds the key together with a CCS; nothing else
 };
 
 struct Profile {

@@ -11,10 +11,4 @@ Secret proof_key_of(const Secret& digits) {
   return key;
 }
 
-Result<void> check_proof(const ElementRequest& request, const Secret& proof_key) {
-  const Bytes wanted = crypto::hmac(crypto::Hash::sha256, proof_key, {request.nonce, request.ml_dsa, request.classical});
-  if (!equal_constant_time(wanted, request.proof)) return fail(ErrorCode::unauthenticated, "the enrolment secret does not fit");
-  return {};
-}
-
 }  // namespace qanat::cas

@@ -84,7 +84,8 @@ Result<net::Response> Agreement::offer(const net::Request& request) {
 Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offer, const wire::SessionNotify& session, const Identity& kms_a,
                                         QuantumShares shares) {
   const crypto::Suite& suite = node_.suite();
-  const node::MessageSigner& own = *node_.credentials().messages;
+  const std::shared_ptr<const node::MessageSigner> in_force = node_.signer();
+  const node::MessageSigner& own = *in_force;
   ASSIGN_OR_RETURN(const crypto::Encapsulation made, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, offer.message.ephemeral, node_.rng()));
   wire::KmsAccept accept{.sid_wk = offer.message.sid_wk,
                          .h_offer = offer.hash,

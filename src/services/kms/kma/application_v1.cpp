@@ -1,6 +1,8 @@
 // Steps 4, 5, 10 and 11 in profile v1, the paper's own bytes.
 #include "services/kms/kma/application.hpp"
 
+#include "services/kms/kim/successions.hpp"
+
 namespace qanat::kms {
 namespace {
 
@@ -26,11 +28,13 @@ Result<net::Response> Application::apply_v1(const net::Request& http) {
 }
 
 Result<net::Response> Application::granted_v1(const net::Request& http, const wire::v1::KeyApplication& message) {
+  const std::shared_ptr<const node::MessageSigner> own = node_.signer();
+  TRY(check_kept(http, *own));
   ASSIGN_OR_RETURN(const Terminal terminal, terminal_of(http, message.uid));
   ASSIGN_OR_RETURN(const Asked asked, authenticate_v1(http, message, terminal));
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal));
   node::StepTrace::Timer step11(trace_, 11);
-  ASSIGN_OR_RETURN(const Bytes octets, deliver_v1(asked, terminal, granted.leg, std::move(granted.token)));
+  ASSIGN_OR_RETURN(const Bytes octets, deliver_v1(http, asked, terminal, granted.leg, std::move(granted.token), *own));
   TRY(hand_over(http, asked, terminal, crypto::digest(node_.suite().hash, octets), OwnCopy::destroyed));
   step11.done(asked.sid_wk.hex(), "working key for " + terminal.uid.text() + " in profile v1");
   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = octets};
@@ -58,8 +62,9 @@ Result<Asked> Application::authenticate_v1(const net::Request& http, const wire:
                .hash = crypto::digest(suite.hash, http.body)};
 }
 
-Result<Bytes> Application::deliver_v1(const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token) {
-  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(asked.sid_wk, terminal));
+Result<Bytes> Application::deliver_v1(const net::Request& http, const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token,
+                                      const node::MessageSigner& own) {
+  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, terminal));
   wire::v1::KeyDistribution message{.sid_wk = asked.sid_wk,
                                     .sid_call = asked.sid_call,
                                     .uid = terminal.uid,
@@ -70,7 +75,7 @@ Result<Bytes> Application::deliver_v1(const Asked& asked, const Terminal& termin
                                     .sign_pqc = {},
                                     .token = std::move(token)};
   TRY(wire::v1::seal_wk(message, key, leg.key.wk, node_.rng()));
-  wire::v1::sign(message, node_.credentials().messages->signer, node_.rng());
+  wire::v1::sign(message, own.signer, node_.rng());
   return wire::v1::encode(message);
 }
 
