@@ -291,10 +291,10 @@ void add_by_hand(CLI::App& ca, const OnCommand& on) {
 }
 
 void add_orders(CLI::App& ca, const OnCommand& on) {
-  CLI::App* command = add_command(ca, "orders", "certificates that wait for approval, or did", "qanat ca orders --state waiting");
+  CLI::App* command = add_command(ca, "orders", "certificates that wait for approval, or did", "qanat ca orders --only waiting");
   auto ask = add_ca_ask(*command);
   const auto state = std::make_shared<std::string>();
-  command->add_option("--state", *state, "waiting, approved or rejected (default: all)")->check(CLI::IsMember({"waiting", "approved", "rejected"}));
+  command->add_option("--only", *state, "waiting, approved or rejected (default: all)")->check(CLI::IsMember({"waiting", "approved", "rejected"}));
   on(command, [ask, state] { return ca_orders(*ask, *state); });
 
   command = add_command(ca, "approve", "approve an order; the second operator's approval issues it",

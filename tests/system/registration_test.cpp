@@ -137,7 +137,7 @@ TEST_F(RegistrationOverTheWire, TheCommandsRegisterApproveAndRevoke) {
   const std::string ticket = json(issue).text("ticket").value();
   EXPECT_NE(run(issue).out.find("qanat ca approve " + ticket), std::string::npos);
   EXPECT_FALSE(std::filesystem::exists(pem));
-  EXPECT_NE(run("orders --state waiting").out.find(ticket), std::string::npos);
+  EXPECT_NE(run("orders --only waiting").out.find(ticket), std::string::npos);
   const Outcome maker = run("approve " + ticket);
   EXPECT_EQ(maker.code, 1);
   EXPECT_NE(maker.error.find("two others approve"), std::string::npos) << maker.error;
