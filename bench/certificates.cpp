@@ -37,7 +37,7 @@ Result<double> issued_per_s(Issuing& with, std::size_t count) {
         for (std::size_t at = next++; at < orders.size() && !failed; at = next++) {
           const auto issued = issuer.issue(orders[at], with.clock.now_ms());
           const std::string subject = orders[at].names.element->uri();
-          const std::string serial = issued ? to_hex(issued->ml_dsa.serial()) : "";
+          const std::string serial = issued ? to_hex(issued->ml_dsa->serial()) : "";
           const audit::Event event{.action = "ce-1.terminal",
                                    .outcome = audit::Outcome::success,
                                    .subject = subject,
@@ -69,8 +69,8 @@ Result<double> signed_per_s(Issuing& with, std::size_t count) {
         while (next++ < count && !failed) {
           const auto certificate = crypto::issue({.use = crypto::CertificateUse::tls_and_signing,
                                                   .names = orders[0].names,
-                                                  .key_algorithm = orders[0].ml_dsa.key_algorithm(),
-                                                  .public_key = orders[0].ml_dsa.public_key(),
+                                                  .key_algorithm = orders[0].ml_dsa->key_algorithm(),
+                                                  .public_key = orders[0].ml_dsa->public_key(),
                                                   .serial = cas::draw_serial(*with.rng),
                                                   .not_before = now,
                                                   .not_after = now + 86'400'000},
