@@ -14,6 +14,8 @@ readonly PACKAGES=(
   softhsm2 libp11-kit-dev
   libboost1.81-dev libboost-json1.81-dev libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev libsqlite3-dev libgtest-dev libsrtp2-dev
   libgf2x-dev curl libldap2-dev slapd ldap-utils
+  certbot lego dehydrated uacme
+  strongswan-pki libstrongswan-standard-plugins libstrongswan-extra-plugins scep
   dpkg-dev perl xz-utils ca-certificates debian-archive-keyring
 )
 readonly OPENSSL_MIN=3.5.7

@@ -6,6 +6,7 @@
 
 #include <fstream>
 
+#include "crypto/certificate_bundle.hpp"
 #include "node/node.hpp"
 #include "temporary_directory.hpp"
 
@@ -94,14 +95,35 @@ class TrustedNetwork {
     return out;
   }
 
+  /// A leaf over a public key, by the issuing CA of the key's branch.
+  crypto::Certificate certify_key(crypto::SubjectNames names, crypto::CertificateUse use, crypto::KeyAlgorithm algorithm, const Bytes& public_key,
+                                  const Bytes& related = {}) {
+    const Branch& by = algorithm == crypto::classical_key(suite_) ? *classical_ : *ml_dsa_;
+    return certify_octets({.use = use, .names = std::move(names), .key_algorithm = algorithm, .public_key = public_key, .serial = {}, .related = related}, &by.certificate, by.key);
+  }
+  /// A terminal's four certificates.
+  crypto::CertificateBundle bundle(const crypto::SubjectNames& names, const crypto::VerifyingKey& signing, const crypto::EncapsulationKey& encryption) {
+    crypto::CertificateBundle out;
+    const auto make = [&](crypto::BundleRole role, const Bytes& key, const Bytes& related) {
+      const bool signs = crypto::use_of(role) == crypto::LeafUse::signing;
+      return certify_key(names, signs ? crypto::CertificateUse::tls_and_signing : crypto::CertificateUse::encryption, crypto::key_of(suite_, role), key, related);
+    };
+    out.classical_signing = make(crypto::BundleRole::classical_signing, signing.point, {});
+    out.ml_dsa_signing = make(crypto::BundleRole::ml_dsa_signing, signing.ml_dsa, out.classical_signing.fingerprint(crypto::Hash::sha256));
+    const Bytes related = out.ml_dsa_signing.fingerprint(crypto::Hash::sha256);
+    out.classical_encryption = make(crypto::BundleRole::classical_encryption, encryption.point, related);
+    out.ml_kem_encryption = make(crypto::BundleRole::ml_kem_encryption, encryption.ml_kem, related);
+    return out;
+  }
+  [[nodiscard]] const crypto::Certificate& issuing(bool classical) const { return (classical ? classical_ : ml_dsa_)->certificate; }
+
   /// What a CA of this network makes of a request, and the CA's certificate.
   std::vector<crypto::Certificate> certify(const Bytes& request) {
     const auto parsed = must(crypto::CertificateRequest::parse(request));
     const Branch& branch = parsed.key_algorithm() == crypto::ml_dsa_key(suite_) ? *ml_dsa_ : *classical_;
-    return {certify(parsed.names().common_name, parsed.names(), crypto::CertificateUse::tls_and_signing, parsed.key_algorithm(), parsed.public_key(), &branch.certificate,
-                    branch.key),
-            branch.certificate};
+    return {certify_key(parsed.names(), crypto::CertificateUse::tls_and_signing, parsed.key_algorithm(), parsed.public_key()), branch.certificate};
   }
+
   /// A node in this network that knows `peers` by name; every certificate's status is what `status` says (absent: good).
   std::unique_ptr<node::Node> open_node(const Identity& who, const std::vector<Identity>& peers, node::LocalStatus status = {}) {
     auto node = open_node_without_credentials(who, peers);
@@ -137,22 +159,16 @@ class TrustedNetwork {
   }
   crypto::Certificate certify(const std::string& common_name, crypto::SubjectNames names, crypto::CertificateUse use, const crypto::PrivateKey& key,
                               const crypto::Certificate* issuer, const crypto::PrivateKey& issuer_key) {
-    return certify(common_name, std::move(names), use, key.algorithm, must(crypto::public_octets(key)), issuer, issuer_key);
-  }
-  crypto::Certificate certify(const std::string& common_name, crypto::SubjectNames names, crypto::CertificateUse use, crypto::KeyAlgorithm algorithm, Bytes public_key,
-                              const crypto::Certificate* issuer, const crypto::PrivateKey& issuer_key) {
     names.common_name = common_name;
-    Bytes serial = rng_->bytes(16);
-    serial.front() = 0x41;
+    return certify_octets({.use = use, .names = std::move(names), .key_algorithm = key.algorithm, .public_key = must(crypto::public_octets(key)), .serial = {}}, issuer, issuer_key);
+  }
+  crypto::Certificate certify_octets(crypto::CertificateTemplate wanted, const crypto::Certificate* issuer, const crypto::PrivateKey& issuer_key) {
+    wanted.serial = rng_->bytes(16);
+    wanted.serial.front() = 0x41;
     const UnixMs now = SystemClock().now_ms();
-    return must(crypto::issue({.use = use,
-                               .names = std::move(names),
-                               .key_algorithm = algorithm,
-                               .public_key = std::move(public_key),
-                               .serial = std::move(serial),
-                               .not_before = now - day_ms,
-                               .not_after = now + day_ms},
-                              issuer, issuer_key));
+    wanted.not_before = now - day_ms;
+    wanted.not_after = now + day_ms;
+    return must(crypto::issue(wanted, issuer, issuer_key));
   }
   void write(const std::string& file, const std::string& text) const { std::ofstream(trust() / file, std::ios::binary) << text; }
 

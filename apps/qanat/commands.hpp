@@ -49,6 +49,10 @@ int subscriber(const std::filesystem::path& folder, const std::string& terminal,
 int service(const std::filesystem::path& folder, const std::string& terminal, const std::string& setting);
 /// The process behind `qanat terminal …`: enrols, answers or places one call; events and the result as JSON lines on standard output.
 int terminal_enrol(const std::filesystem::path& config);
+/// New certificates by those in force.
+int terminal_renew(const std::filesystem::path& config);
+/// What was issued in the terminal's name. 1 also if something was that it does not know.
+int terminal_certificates(const std::filesystem::path& config);
 struct TerminalCall {
   std::filesystem::path config;
   std::string callee_number;    // placing

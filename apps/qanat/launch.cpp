@@ -15,6 +15,9 @@
 #include <sstream>
 #include <thread>
 
+#include "services/cas/ceis/own_server.hpp"
+#include "text_files.hpp"
+
 namespace qanat::app {
 namespace {
 
@@ -39,6 +42,17 @@ std::filesystem::path lock_file(const Network& network) { return network.folder(
   ::close_range(STDERR_FILENO + 1, ~0U, 0);  // a child that holds a port of ours open keeps it from being closed, and answers nobody there
   ::execve(arguments.front(), arguments.data(), environment.data());
   ::_exit(127);
+}
+
+/// CAS keeps the CAs by which others verify its listener beside its database: they are put where people look for trust. No element reads them there.
+Result<void> show_listener_roots(const Network& network) {
+  for (const char* file : {cas::device_ca_file, cas::enrolment_roots_file}) {
+    const auto text = read_text(network.state_of("cas") / file);
+    if (!text && text.error().code == ErrorCode::not_found) continue;  // of a network whose CAS has no such listener
+    if (!text) return fail(text.error());
+    TRY(write_text(network.trust() / file, *text));
+  }
+  return {};
 }
 
 }  // namespace
@@ -162,6 +176,7 @@ Result<std::unique_ptr<RunningNetwork>> RunningNetwork::start(const Network& net
       TRY(await_ready(out->running_[i]));
       if (progress) progress(out->running_[i].name);
     }
+    if (turn == Kind::cas) TRY(show_listener_roots(network));
   }
   return Result<std::unique_ptr<RunningNetwork>>(std::move(out));
 }

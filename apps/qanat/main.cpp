@@ -209,6 +209,12 @@ class CommandLine {
     CLI::App* command = add_command(*terminal, "enrol", "make keys and obtain certificates", "qanat terminal enrol --config A.toml");
     command->add_option("--config", config_, "configuration file")->required();
     on(command, [this] { return terminal_enrol(config_); });
+    command = add_command(*terminal, "renew", "new signing keys and certificates, by those in force", "qanat terminal renew --config A.toml");
+    command->add_option("--config", config_, "configuration file")->required();
+    on(command, [this] { return terminal_renew(config_); });
+    command = add_command(*terminal, "certificates", "what was issued in the terminal's name, and whether it knows of it", "qanat terminal certificates --config A.toml");
+    command->add_option("--config", config_, "configuration file")->required();
+    on(command, [this] { return terminal_certificates(config_); });
     for (const char* name : {"call", "answer"}) {
       const bool placing = std::string_view(name) == "call";
       command = add_command(*terminal, name, placing ? "place one call" : "answer one call",

@@ -184,7 +184,7 @@ Result<Network> Network::plan(const std::filesystem::path& folder, NetworkOption
   out.options_ = std::move(options);
   if (out.options_.relay == "multipath") out.options_.paths = 2;
   const std::vector<Seat> all = seats(out.options_);
-  // An element has one port, a QKM that gives keys to SAEs two more, CAS one more.
+  // An element has one port, a QKM that gives keys to SAEs two more, CAS two more.
   ASSIGN_OR_RETURN(const std::vector<std::uint16_t> ports, free_ports(3 * all.size()));
   for (std::size_t i = 0; i < all.size(); ++i) {
     const bool serves_saes = out.options_.saes && all[i].kind == Kind::qkm && has_kms(all, all[i].domain);
@@ -194,10 +194,11 @@ Result<Network> Network::plan(const std::filesystem::path& folder, NetworkOption
                              .sae_port = serves_saes ? ports[3 * i + 1] : std::uint16_t{0},
                              .stream_port = serves_saes ? ports[3 * i + 2] : std::uint16_t{0},
                              .status_port = all[i].kind == Kind::cas ? ports[3 * i + 1] : std::uint16_t{0},
+                             .enrolment_port = all[i].kind == Kind::cas ? ports[3 * i + 2] : std::uint16_t{0},
                              .started = all[i].kind != Kind::op && (out.options_.optics || all[i].kind != Kind::qkd)});
   }
   for (const Identity& spare : out.options_.spares) {
-    out.elements_.push_back({.identity = spare, .port = 0, .peers = {"cas"}, .sae_port = 0, .stream_port = 0, .status_port = 0, .started = false});
+    out.elements_.push_back({.identity = spare, .port = 0, .peers = {"cas"}, .sae_port = 0, .stream_port = 0, .status_port = 0, .enrolment_port = 0, .started = false});
   }
   out.terminals_ = {{.uid = "A", .number = "+8655110000001", .domain = "a", .kms = "kms-a"},
                     {.uid = "B", .number = "+8655120000002", .domain = "b", .kms = "kms-b"},
@@ -267,12 +268,14 @@ Result<Network> Network::read(const std::filesystem::path& folder) {
     ASSIGN_OR_RETURN(const auto sae_port, element.optional_integer("sae_port", 1, 65535));
     ASSIGN_OR_RETURN(const auto stream_port, element.optional_integer("stream_port", 1, 65535));
     ASSIGN_OR_RETURN(const auto status_port, element.optional_integer("status_port", 1, 65535));
+    ASSIGN_OR_RETURN(const auto enrolment_port, element.optional_integer("enrolment_port", 1, 65535));
     out.elements_.push_back({.identity = identity,
                              .port = static_cast<std::uint16_t>(port),
                              .peers = peers,
                              .sae_port = static_cast<std::uint16_t>(sae_port.value_or(0)),
                              .stream_port = static_cast<std::uint16_t>(stream_port.value_or(0)),
                              .status_port = static_cast<std::uint16_t>(status_port.value_or(0)),
+                             .enrolment_port = static_cast<std::uint16_t>(enrolment_port.value_or(0)),
                              .started = started});
   }
   ASSIGN_OR_RETURN(const std::vector<wire::Json> terminals, json.array("terminals"));

@@ -22,6 +22,7 @@ struct ElementPlan {
   std::uint16_t sae_port = 0;      // of a QKM that gives keys to SAEs; 0: it does not
   std::uint16_t stream_port = 0;   // the same, in streams
   std::uint16_t status_port = 0;   // of CAS, which answers everybody for its certificates there; 0: it does not
+  std::uint16_t enrolment_port = 0;  // of CAS, where everybody's software enrols; 0: it does not
   bool started = true;             // false: an identity that may enrol, without a process of this network (the operator; spares)
 
   [[nodiscard]] const std::string& name() const { return identity.name; }

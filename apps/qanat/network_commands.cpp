@@ -10,6 +10,7 @@
 #include "operator.hpp"
 #include "sae_authority.hpp"
 #include "sae_commands.hpp"
+#include "services/cas/ceis/own_server.hpp"
 #include "steps_view.hpp"
 
 namespace qanat::app {
@@ -42,6 +43,8 @@ void print_table(const Network& network, const RunningNetwork& running) {
         "  certificate status for everybody's software: OCSP http://127.0.0.1:{0}/ocsp, revocation lists http://127.0.0.1:{0}/crl/ml_dsa.crl and "
         "classical.crl\n",
         element.status_port);
+    if (element.enrolment_port == 0) continue;
+    fmt::print("  certificates for everybody's software: https://localhost:{} (its CAs: {})\n", element.enrolment_port, (network.trust() / cas::enrolment_roots_file).string());
   }
   print_sae_listeners(network);
 }

@@ -130,7 +130,8 @@ class NetworkFiles {
     switch (identity.kind) {
       case Kind::cas:
         return fmt::format("[cas]\nstatus_lifetime_s = {}\nelement_lifetime_s = {}\n", options.status_lifetime_s, options.element_lifetime_s) +
-               (element.status_port == 0 ? std::string() : fmt::format("\n[cas.listener]\nport = {}\n", element.status_port));
+               (element.status_port == 0 ? std::string() : fmt::format("\n[cas.listener]\nport = {}\n", element.status_port)) +
+               (element.enrolment_port == 0 ? std::string() : fmt::format("\n[cas.enrolment]\nport = {}\ndns = [\"localhost\"]\n", element.enrolment_port));
       case Kind::iam: return iam_table(options);
       case Kind::kms:
         return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\nprofile_v1 = {}\nquantum_paths = {}\n",
@@ -232,6 +233,7 @@ class NetworkFiles {
       if (element.sae_port != 0) entry.set("sae_port", element.sae_port);
       if (element.stream_port != 0) entry.set("stream_port", element.stream_port);
       if (element.status_port != 0) entry.set("status_port", element.status_port);
+      if (element.enrolment_port != 0) entry.set("enrolment_port", element.enrolment_port);
       elements.push(std::move(entry));
     }
     wire::Json terminals = wire::Json::array();

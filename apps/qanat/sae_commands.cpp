@@ -9,7 +9,7 @@
 
 #include "crypto/kdf.hpp"
 #include "kme/key_id_text.hpp"
-#include "kme/secret_text.hpp"
+#include "wire/secret_text.hpp"
 #include "launch.hpp"
 #include "sae_access.hpp"
 
@@ -110,7 +110,7 @@ std::string fingerprint_of(const Secret& key) { return to_hex(crypto::digest(cry
 
 /// Past stdio, whose buffer nobody wipes.
 void print_secret(const Secret& key) {
-  kme::SecretText line(kme::base64_size(key.size()) + 1);
+  wire::SecretText line(wire::base64_size(key.size()) + 1);
   line.add_base64(key.reveal()).add("\n");
   const Secret text = std::move(line).finish();
   std::fflush(stdout);

@@ -62,6 +62,23 @@ int terminal_enrol(const std::filesystem::path& config) {
   return finish(result);
 }
 
+int terminal_certificates(const std::filesystem::path& config) {
+  const auto result = [&]() -> Result<wire::Json> {
+    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    return terminal::list_certificates(*opened.node, opened.settings);
+  }();
+  const int done = finish(result);
+  return result && !result->array("strangers").value_or(std::vector<wire::Json>{}).empty() ? 1 : done;
+}
+
+int terminal_renew(const std::filesystem::path& config) {
+  const auto result = [&]() -> Result<wire::Json> {
+    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    return terminal::renew_terminal(*opened.node, opened.settings);
+  }();
+  return finish(result);
+}
+
 int terminal_place(const TerminalCall& call) {
   const auto result = [&]() -> Result<wire::Json> {
     ASSIGN_OR_RETURN(Opened opened, open_terminal(call.config));

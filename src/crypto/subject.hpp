@@ -55,14 +55,14 @@ class SubjectRequest {
   static Result<SubjectRequest> parse_pem(std::string_view pem);  // the first one of a text of at most 64 KiB
   /// The same for a request whose signature is to be ignored: EST's serverkeygen (RFC 7030 §4.4.1).
   static Result<SubjectRequest> parse_unproved(ByteView der);
-  [[nodiscard]] const Bytes& der() const noexcept { return der_; }
+  [[nodiscard]] const Bytes& der() const noexcept { return *der_; }
   [[nodiscard]] const SubjectPublicKey& key() const noexcept { return *key_; }
   [[nodiscard]] const AskedNames& names() const noexcept { return names_; }
   /// PKCS#9 challengePassword; nullptr if there is none.
   [[nodiscard]] const Secret* challenge() const noexcept { return challenge_.get(); }
 
  private:
-  Bytes der_;
+  std::shared_ptr<const Bytes> der_;  // wiped when it goes: a challengePassword stands in it
   std::shared_ptr<const SubjectPublicKey> key_;
   AskedNames names_;
   std::shared_ptr<const Secret> challenge_;

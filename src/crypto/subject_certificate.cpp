@@ -12,15 +12,12 @@
 #include "crypto/x509_names.hpp"
 #include "crypto/x509_openssl.hpp"
 #include "crypto/x509_pointers.hpp"
+#include "crypto/x509_related.hpp"
 
 namespace qanat::crypto {
 namespace {
 
 constexpr std::string_view certificate_where = "certificate";
-constexpr const char* related_certificate_oid = "1.3.6.1.5.5.7.1.36";  // id-pe-relatedCert, RFC 9763 §4.1
-constexpr std::size_t related_octets = 32;
-/// SEQUENCE { AlgorithmIdentifier { id-sha256 }, OCTET STRING of 32 octets }, without those.
-constexpr std::array<std::uint8_t, 17> related_head{0x30, 0x2f, 0x30, 0x0b, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x04, 0x20};
 
 constexpr std::array usage_order{KeyUsage::digital_signature, KeyUsage::non_repudiation, KeyUsage::key_encipherment, KeyUsage::data_encipherment,
                                  KeyUsage::key_agreement};  // by position in the BIT STRING
@@ -94,9 +91,6 @@ Result<void> check_subject_template(const SubjectTemplate& wanted, const Subject
   if (wanted.usages.bits == 0 || (wanted.usages.bits & ~possible.bits) != 0) {
     return fail(ErrorCode::invalid_argument, "issue: the key usages are none, or none that a key of " + std::string(name(key.algorithm())) + " is fit for");
   }
-  if (!wanted.related.empty() && wanted.related.size() != related_octets) {
-    return fail(ErrorCode::invalid_argument, "issue: a related certificate is named by the 32 octets of SHA-256");
-  }
   return {};
 }
 
@@ -135,10 +129,6 @@ Result<void> add_usages(X509* cert, const SubjectTemplate& wanted) {
   return {};
 }
 
-Result<void> add_related(X509* cert, const Bytes& related) {
-  if (related.empty()) return {};
-  return add_extension_der(cert, related_certificate_oid, concat({related_head, related}), Criticality::normal);
-}
 
 }  // namespace
 
@@ -215,7 +205,7 @@ Result<Bytes> issue_subject(const SubjectTemplate& wanted, const Certificate& is
   TRY(set_key(cert.get(), wanted, issuer));
   TRY(add_status_pointers(cert.get(), wanted.pointers));
   TRY(set_subject(cert.get(), wanted));
-  TRY(add_related(cert.get(), wanted.related));
+  if (!wanted.related.empty()) TRY(add_related(cert.get(), wanted.related));
   ASSIGN_OR_RETURN(const SigningContext signer, SigningContext::make(native_key.get(), issuer_key.algorithm));
   if (X509_sign_ctx(cert.get(), signer.get()) <= 0) return openssl_failure(certificate_where);
   Bytes der = to_der<i2d_X509>(cert.get());

@@ -47,6 +47,19 @@ Result<void> check_self_signature(X509_REQ* request, SubjectAlgorithm algorithm)
   return {};
 }
 
+struct WipedOctets {
+  explicit WipedOctets(Bytes taken) : octets(std::move(taken)) {}
+  ~WipedOctets() { wipe(octets); }
+  WipedOctets(const WipedOctets&) = delete;
+  WipedOctets& operator=(const WipedOctets&) = delete;
+  Bytes octets;
+};
+std::shared_ptr<const Bytes> wiped_when_gone(Bytes octets) {
+  const auto held = std::make_shared<WipedOctets>(std::move(octets));
+  return {held, &held->octets};
+}
+
+/// The challengePassword; in the request itself it is no more.
 Result<std::shared_ptr<const Secret>> challenge_of(X509_REQ* request) {
   const int at = X509_REQ_get_attr_by_NID(request, NID_pkcs9_challengePassword, -1);
   if (at < 0) return std::shared_ptr<const Secret>();
@@ -62,7 +75,9 @@ Result<std::shared_ptr<const Secret>> challenge_of(X509_REQ* request) {
   if (octets.empty() || octets.size() > challenge_octets_max) {
     return fail(ErrorCode::invalid_argument, "certificate request: its challengePassword has not 1 to " + std::to_string(challenge_octets_max) + " octets");
   }
-  return std::make_shared<const Secret>(Secret::copy_of(octets));
+  auto out = std::make_shared<const Secret>(Secret::copy_of(octets));
+  OPENSSL_cleanse(const_cast<std::uint8_t*>(octets.data()), octets.size());  // what is verified is the encoding that OpenSSL has kept
+  return out;
 }
 
 Result<AskedNames> asked_names(X509_REQ* request) {
@@ -85,7 +100,7 @@ struct ReadRequest {
 Result<ReadRequest> read_request(ByteView der) {
   ReadRequest out;
   ASSIGN_OR_RETURN(out.native, (from_der<X509Request, d2i_X509_REQ>(der, request_where)));
-  if (to_der<i2d_X509_REQ>(out.native.get()) != to_bytes(der)) return fail(ErrorCode::invalid_argument, "certificate request: not DER of one");
+  if (const auto again = wiped_when_gone(to_der<i2d_X509_REQ>(out.native.get())); !equal(*again, der)) return fail(ErrorCode::invalid_argument, "certificate request: not DER of one");
   ASSIGN_OR_RETURN(SubjectPublicKey key, SubjectPublicKey::parse(to_der<i2d_X509_PUBKEY>(X509_REQ_get_X509_PUBKEY(out.native.get()))));
   out.key = std::make_shared<const SubjectPublicKey>(std::move(key));
   ASSIGN_OR_RETURN(out.names, asked_names(out.native.get()));
@@ -100,7 +115,7 @@ Result<SubjectRequest> SubjectRequest::parse(ByteView der) {
   ASSIGN_OR_RETURN(ReadRequest read, read_request(der));
   TRY(check_self_signature(read.native.get(), read.key->algorithm()));
   SubjectRequest out;
-  out.der_ = to_bytes(der);
+  out.der_ = wiped_when_gone(to_bytes(der));
   out.key_ = std::move(read.key);
   out.names_ = std::move(read.names);
   out.challenge_ = std::move(read.challenge);
@@ -120,7 +135,7 @@ Result<SubjectRequest> SubjectRequest::parse_unproved(ByteView der) {
   const ErrorScope errors;
   ASSIGN_OR_RETURN(ReadRequest read, read_request(der));
   SubjectRequest out;
-  out.der_ = to_bytes(der);
+  out.der_ = wiped_when_gone(to_bytes(der));
   out.key_ = std::move(read.key);
   out.names_ = std::move(read.names);
   out.challenge_ = std::move(read.challenge);

@@ -2,6 +2,7 @@
 // distinguishing id 1234567812345678). Only OpenSSL touches DER; keys come and go as raw scalars, seeds and points.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -16,11 +17,15 @@
 
 namespace qanat::crypto {
 
-/// What a certificate's key is.
-enum class KeyAlgorithm : std::uint8_t { sm2, ecdsa_p384, ml_dsa_65, ml_dsa_87 };
+/// What a certificate's key is. ML-KEM keys encapsulate and sign nothing.
+enum class KeyAlgorithm : std::uint8_t { sm2, ecdsa_p384, ml_dsa_65, ml_dsa_87, ml_kem_768, ml_kem_1024 };
 std::string_view name(KeyAlgorithm algorithm) noexcept;
+constexpr bool signs(KeyAlgorithm algorithm) noexcept { return algorithm < KeyAlgorithm::ml_kem_768; }
 KeyAlgorithm classical_key(const Suite& suite) noexcept;
 KeyAlgorithm ml_dsa_key(const Suite& suite) noexcept;
+KeyAlgorithm ml_kem_key(const Suite& suite) noexcept;
+/// invalid_argument unless these octets are a key of the algorithm: the right length, a point of the curve, an ML-KEM key whose coefficients are reduced (FIPS 203 §7.2).
+Result<void> check_public_key(KeyAlgorithm algorithm, ByteView octets);
 
 /// A private key that signs X.509 objects and TLS handshakes: a scalar (SM2, P-384) or a seed (ML-DSA).
 struct PrivateKey {
@@ -49,8 +54,10 @@ class Certificate {
   [[nodiscard]] std::string pem() const;
   [[nodiscard]] Bytes fingerprint(Hash hash) const;
   [[nodiscard]] KeyAlgorithm key_algorithm() const noexcept;
-  [[nodiscard]] const Bytes& public_key() const noexcept;  // point or ML-DSA public key
+  [[nodiscard]] const Bytes& public_key() const noexcept;  // point, ML-DSA public key or ML-KEM encapsulation key
   [[nodiscard]] const SubjectNames& names() const noexcept;
+  /// SHA-256 over the DER of the certificate that this one says it is related to (RFC 9763); empty: it says nothing.
+  [[nodiscard]] const Bytes& related() const noexcept;
   [[nodiscard]] UnixMs not_before() const noexcept;
   [[nodiscard]] UnixMs not_after() const noexcept;
   [[nodiscard]] const Bytes& serial() const noexcept;  // big-endian magnitude
@@ -83,7 +90,7 @@ Result<Bytes> make_request(const PrivateKey& key, const SubjectNames& names);
 
 /// Key usages of the profiles. A `standalone_ca` is its own root, and issues to holders of keys itself.
 /// `signing`: what is signed for people and programs (CMS, emailProtection), and not TLS, so that TrustStore::verify takes it for nobody's end of a connection.
-enum class CertificateUse : std::uint8_t { root_ca, issuing_ca, tls_and_signing, ocsp_signer, standalone_ca, signing };
+enum class CertificateUse : std::uint8_t { root_ca, issuing_ca, tls_and_signing, ocsp_signer, standalone_ca, message_signer, signing, encryption };
 
 /// Where a certificate says its status can be learned (RFC 5280 §4.2.1.13, §4.2.2.1): URLs; an empty one is left out.
 struct StatusPointers {
@@ -101,25 +108,38 @@ struct CertificateTemplate {
   UnixMs not_before = 0;
   UnixMs not_after = 0;
   StatusPointers pointers{};
+  Bytes related{};  // RFC 9763: SHA-256 over the DER of the certificate that this one is related to; empty: none
 };
 
 /// Signs the template. `issuer` absent: self-signed by `issuer_key` (a root or standalone CA).
 Result<Certificate> issue(const CertificateTemplate& wanted, const Certificate* issuer, const PrivateKey& issuer_key);
 
-/// Roots and issuing CAs that this process trusts, given as certificates; leaf chains are built from it.
+/// What the key of a leaf may be used for, as its keyUsage says: a certificate for one is none for the other.
+enum class LeafUse : std::uint8_t { signing, encryption };
+
+struct TrustSet {
+  std::vector<Certificate> roots;
+  std::vector<Certificate> intermediates;
+};
+
+/// Roots and issuing CAs that this process trusts, given as certificates; leaf chains are built from it. Copies are one store.
 class TrustStore {
  public:
   TrustStore(std::vector<Certificate> roots, std::vector<Certificate> intermediates);
+  /// Asked at each use, by one thread at a time: what takes the place of the set in force, if there is something new.
+  using Renewed = std::function<std::optional<TrustSet>()>;
+  static TrustStore renewing(TrustSet first, Renewed renewed);
   /// Chain to a root, validity at `now`, key usage. `denied` says which step failed.
-  Result<void> verify(const Certificate& leaf, UnixMs now) const;
-  /// The issuing CA of the leaf among the intermediates (by name and signature), or nullptr.
+  Result<void> verify(const Certificate& leaf, UnixMs now, LeafUse use = LeafUse::signing) const;
+  /// The issuing CA of the leaf among the intermediates (by name and signature), or nullptr. What is given out lives as long as the store.
   [[nodiscard]] const Certificate* issuer_of(const Certificate& leaf) const;
-  [[nodiscard]] const std::vector<Certificate>& roots() const noexcept { return roots_; }
-  [[nodiscard]] const std::vector<Certificate>& intermediates() const noexcept { return intermediates_; }
+  [[nodiscard]] const std::vector<Certificate>& roots() const { return in_force().roots; }
+  [[nodiscard]] const std::vector<Certificate>& intermediates() const { return in_force().intermediates; }
 
  private:
-  std::vector<Certificate> roots_;
-  std::vector<Certificate> intermediates_;
+  struct State;
+  [[nodiscard]] const TrustSet& in_force() const;
+  std::shared_ptr<State> state_;
 };
 
 // ---- status (OCSP) ----

@@ -6,6 +6,7 @@
 #include "base/check.hpp"
 #include "crypto/x509_names.hpp"
 #include "crypto/x509_openssl.hpp"
+#include "crypto/x509_related.hpp"
 
 namespace qanat::crypto {
 namespace {
@@ -64,6 +65,7 @@ Result<Certificate> Certificate::parse(ByteView der) {
   void* decoded = X509_get_ext_d2i(cert, NID_subject_alt_name, &critical, nullptr);
   ASSIGN_OR_RETURN(const AlternativeNames alternatives, take_alternative_names(decoded, critical));
   ASSIGN_OR_RETURN(state->names, read_names(X509_get_subject_name(cert), alternatives.get()));
+  ASSIGN_OR_RETURN(state->related, read_related(cert));
   ASSIGN_OR_RETURN(state->subject, readable_name(X509_get_subject_name(cert)));
   ASSIGN_OR_RETURN(state->not_before, read_time(X509_get0_notBefore(cert)));
   ASSIGN_OR_RETURN(state->not_after, read_time(X509_get0_notAfter(cert)));
@@ -114,6 +116,7 @@ const Bytes& Certificate::der() const noexcept { return state_->der; }
 KeyAlgorithm Certificate::key_algorithm() const noexcept { return state_->key_algorithm; }
 const Bytes& Certificate::public_key() const noexcept { return state_->public_key; }
 const SubjectNames& Certificate::names() const noexcept { return state_->names; }
+const Bytes& Certificate::related() const noexcept { return state_->related; }
 UnixMs Certificate::not_before() const noexcept { return state_->not_before; }
 UnixMs Certificate::not_after() const noexcept { return state_->not_after; }
 const Bytes& Certificate::serial() const noexcept { return state_->serial; }

@@ -6,6 +6,7 @@
 #include "crypto/x509_names.hpp"
 #include "crypto/x509_openssl.hpp"
 #include "crypto/x509_pointers.hpp"
+#include "crypto/x509_related.hpp"
 
 namespace qanat::crypto {
 namespace {
@@ -24,18 +25,28 @@ constexpr std::array profiles{
     Profile{CertificateUse::ocsp_signer, KU_DIGITAL_SIGNATURE, false, std::nullopt},
     Profile{CertificateUse::signing, KU_DIGITAL_SIGNATURE, false, std::nullopt},
     Profile{CertificateUse::standalone_ca, KU_KEY_CERT_SIGN | KU_CRL_SIGN | KU_DIGITAL_SIGNATURE, true, 0},
+    Profile{CertificateUse::message_signer, KU_DIGITAL_SIGNATURE, false, std::nullopt},
+    Profile{CertificateUse::encryption, KU_KEY_ENCIPHERMENT | KU_DATA_ENCIPHERMENT | KU_KEY_AGREEMENT, false, std::nullopt},
 };
 
 struct KeyUsageBit {
   std::uint32_t flag;
   int position;  // in the KeyUsage BIT STRING, RFC 5280 §4.2.1.3
 };
-constexpr std::array key_usage_bits{KeyUsageBit{KU_DIGITAL_SIGNATURE, 0}, KeyUsageBit{KU_KEY_CERT_SIGN, 5}, KeyUsageBit{KU_CRL_SIGN, 6}};
+constexpr std::array key_usage_bits{KeyUsageBit{KU_DIGITAL_SIGNATURE, 0}, KeyUsageBit{KU_KEY_ENCIPHERMENT, 2}, KeyUsageBit{KU_DATA_ENCIPHERMENT, 3},
+                                    KeyUsageBit{KU_KEY_AGREEMENT, 4},     KeyUsageBit{KU_KEY_CERT_SIGN, 5},    KeyUsageBit{KU_CRL_SIGN, 6}};
 
-std::vector<int> usage_positions(const Profile& profile) {
+/// Of the profile's usages those that the key is fit for: an ML-KEM key enciphers keys and nothing else (RFC 9935 §5), a key on P-384 agrees and does not encipher
+/// (RFC 8813 §3), one on SM2's curve does all (GM/T 0015).
+std::uint32_t usage_for(const Profile& profile, KeyAlgorithm algorithm) {
+  if (profile.use != CertificateUse::encryption || algorithm == KeyAlgorithm::sm2) return profile.key_usage;
+  return algorithm == KeyAlgorithm::ecdsa_p384 ? KU_KEY_AGREEMENT : KU_KEY_ENCIPHERMENT;
+}
+
+std::vector<int> usage_positions(std::uint32_t usage) {
   std::vector<int> out;
   for (const KeyUsageBit& bit : key_usage_bits) {
-    if ((profile.key_usage & bit.flag) != 0) out.push_back(bit.position);
+    if ((usage & bit.flag) != 0) out.push_back(bit.position);
   }
   return out;
 }
@@ -54,6 +65,10 @@ Result<void> add_basic_constraints(X509* cert, const Profile& profile) {
 Result<void> check_template(const CertificateTemplate& wanted) {
   TRY(check_names(wanted.names));
   TRY(check_serial(wanted.serial));
+  const bool ml_dsa = wanted.key_algorithm == KeyAlgorithm::ml_dsa_65 || wanted.key_algorithm == KeyAlgorithm::ml_dsa_87;
+  if (wanted.use == CertificateUse::encryption ? ml_dsa : !signs(wanted.key_algorithm)) {
+    return fail(ErrorCode::invalid_argument, "issue: a " + std::string(name(wanted.key_algorithm)) + " key is not for this use");
+  }
   if (wanted.not_before / 1000 >= wanted.not_after / 1000) return fail(ErrorCode::invalid_argument, "issue: notAfter is not later than notBefore");
   return {};
 }
@@ -84,18 +99,19 @@ Result<void> add_extensions(X509* cert, const CertificateTemplate& wanted, const
   const auto* profile = std::ranges::find(profiles, wanted.use, &Profile::use);
   if (profile == profiles.end()) return fail(ErrorCode::invalid_argument, "issue: no such certificate use");
   if (profile->is_ca) TRY(add_basic_constraints(cert, *profile));
-  TRY(add_key_usage(cert, usage_positions(*profile)));
+  TRY(add_key_usage(cert, usage_positions(usage_for(*profile, wanted.key_algorithm))));
   const bool in_tls = wanted.key_algorithm == KeyAlgorithm::ml_dsa_65 || wanted.key_algorithm == KeyAlgorithm::ml_dsa_87;
   if (profile->use == CertificateUse::ocsp_signer) {
     TRY(add_extended_usage(cert, {NID_OCSP_sign}));
     TRY(add_no_check(cert));
   } else if (profile->use == CertificateUse::signing) {
     TRY(add_extended_usage(cert, {NID_email_protect}));
-  } else if (!profile->is_ca && in_tls) {
+  } else if (profile->use == CertificateUse::tls_and_signing && in_tls) {
     TRY(add_extended_usage(cert, {NID_server_auth, NID_client_auth}));
   }
   TRY(add_key_identifiers(cert, wanted.public_key, issuer));
   TRY(add_status_pointers(cert, wanted.pointers));
+  if (!wanted.related.empty()) TRY(add_related(cert, wanted.related));
   ASSIGN_OR_RETURN(const AlternativeNames alternatives, make_alternative_names(wanted.names));
   if (alternatives) TRY(add_extension(cert, NID_subject_alt_name, alternatives.get(), Criticality::normal));
   return {};

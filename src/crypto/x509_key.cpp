@@ -24,6 +24,8 @@ constexpr std::array key_rows{
     KeyRow{KeyAlgorithm::ecdsa_p384, "ECDSA-P-384", "EC", "secp384r1", NID_secp384r1, 48, 97, NID_ecdsa_with_SHA384},
     KeyRow{KeyAlgorithm::ml_dsa_65, "ML-DSA-65", "ML-DSA-65", nullptr, NID_undef, 32, 1952, NID_ML_DSA_65},
     KeyRow{KeyAlgorithm::ml_dsa_87, "ML-DSA-87", "ML-DSA-87", nullptr, NID_undef, 32, 2592, NID_ML_DSA_87},
+    KeyRow{KeyAlgorithm::ml_kem_768, "ML-KEM-768", "ML-KEM-768", nullptr, NID_undef, 64, 1184, NID_undef},
+    KeyRow{KeyAlgorithm::ml_kem_1024, "ML-KEM-1024", "ML-KEM-1024", nullptr, NID_undef, 64, 1568, NID_undef},
 };
 
 Result<EvpKey> from_params(const KeyRow& row, int selection, OSSL_PARAM* params) {
@@ -101,9 +103,12 @@ KeyAlgorithm ml_dsa_key(const Suite& suite) noexcept {
   return suite.ml_dsa == MlDsa::ml_dsa_65 ? KeyAlgorithm::ml_dsa_65 : KeyAlgorithm::ml_dsa_87;
 }
 
+KeyAlgorithm ml_kem_key(const Suite& suite) noexcept { return suite.ml_kem == MlKem::ml_kem_768 ? KeyAlgorithm::ml_kem_768 : KeyAlgorithm::ml_kem_1024; }
+
 Result<EvpKey> to_openssl(const PrivateKey& key) {
   const ErrorScope errors;
   const KeyRow& row = key_row(key.algorithm);
+  if (!signs(key.algorithm)) return fail(ErrorCode::invalid_argument, std::string(row.name) + " key: signs nothing");
   if (key.secret.size() != row.secret) {
     return fail(ErrorCode::invalid_argument,
                 std::string(row.name) + " key: " + std::to_string(key.secret.size()) + " octets where " + std::to_string(row.secret) + " belong");
@@ -126,6 +131,12 @@ Result<EvpKey> public_to_openssl(KeyAlgorithm algorithm, ByteView octets) {
   return from_params(row, EVP_PKEY_PUBLIC_KEY, params.data());
 }
 
+Result<void> check_public_key(KeyAlgorithm algorithm, ByteView octets) {
+  const ErrorScope errors;
+  TRY(public_to_openssl(algorithm, octets));
+  return {};
+}
+
 Result<Bytes> public_octets_of(EVP_PKEY* key) {
   std::size_t length = 0;
   if (EVP_PKEY_get_octet_string_param(key, OSSL_PKEY_PARAM_PUB_KEY, nullptr, 0, &length) != 1) return openssl_failure("public key");
@@ -144,7 +155,7 @@ Result<PublicKeyOctets> read_public_key(X509_PUBKEY* key) {
   EVP_PKEY* decoded = key != nullptr ? X509_PUBKEY_get0(key) : nullptr;
   if (decoded == nullptr) return fail(ErrorCode::invalid_argument, "public key: of an unknown algorithm, or not a key of it");
   const KeyRow* row = find_row(decoded);
-  if (row == nullptr) return fail(ErrorCode::invalid_argument, "public key: neither SM2, P-384, ML-DSA-65 nor ML-DSA-87");
+  if (row == nullptr) return fail(ErrorCode::invalid_argument, "public key: neither SM2, P-384, ML-DSA-65, ML-DSA-87, ML-KEM-768 nor ML-KEM-1024");
   // The octets as they stand in the object: OpenSSL would re-encode a compressed point, and two objects would hold "the same" key.
   const unsigned char* octets = nullptr;
   int length = 0;
@@ -158,7 +169,7 @@ Result<PublicKeyOctets> read_public_key(X509_PUBKEY* key) {
 
 bool is_our_signature(int signature_nid) noexcept {
   for (const KeyRow& row : key_rows) {
-    if (row.signature == signature_nid) return true;
+    if (row.signature != NID_undef && row.signature == signature_nid) return true;
   }
   return false;
 }

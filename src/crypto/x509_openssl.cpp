@@ -21,6 +21,9 @@ const EVP_MD* digest_for(KeyAlgorithm algorithm) noexcept {
     case KeyAlgorithm::ml_dsa_65:
     case KeyAlgorithm::ml_dsa_87:
       return nullptr;  // pure ML-DSA signs the message itself (RFC 9881 §2)
+    case KeyAlgorithm::ml_kem_768:
+    case KeyAlgorithm::ml_kem_1024:
+      return nullptr;  // signs nothing
   }
   return nullptr;
 }

@@ -84,11 +84,11 @@ struct KeyRow {
   KeyAlgorithm algorithm;
   std::string_view name;
   const char* type;     // EVP_PKEY type
-  const char* group;    // nullptr for ML-DSA
+  const char* group;    // nullptr for ML-DSA and ML-KEM
   int curve;            // NID of the group
   std::size_t secret;   // scalar or seed, octets
   std::size_t public_;  // point or public key, octets
-  int signature;        // NID of the signature algorithm that goes with the key
+  int signature;        // NID of the signature algorithm that goes with the key; NID_undef: it signs nothing
 };
 const KeyRow& key_row(KeyAlgorithm algorithm) noexcept;
 
@@ -104,7 +104,7 @@ struct PublicKeyOctets {
 /// Reads SubjectPublicKeyInfo; invalid_argument for an unknown algorithm or a compressed point.
 Result<PublicKeyOctets> read_public_key(X509_PUBKEY* key);
 
-/// True for the signature algorithms that certificates and status responses may carry (one for each KeyAlgorithm).
+/// True for the signature algorithms that certificates and status responses may carry (one for each KeyAlgorithm that signs).
 bool is_our_signature(int signature_nid) noexcept;
 /// The digest that goes with the key: SM3, SHA-384, none for pure ML-DSA, which signs the message itself (RFC 9881 §2).
 const EVP_MD* digest_for(KeyAlgorithm algorithm) noexcept;
@@ -167,6 +167,7 @@ struct Certificate::State {
   KeyAlgorithm key_algorithm{};
   Bytes public_key;
   SubjectNames names;
+  Bytes related;
   UnixMs not_before = 0;
   UnixMs not_after = 0;
   Bytes serial;

@@ -1,4 +1,6 @@
 // Chains: from a leaf over the issuing CAs to a root that this process trusts (RFC 5280 §6).
+#include <mutex>
+
 #include "crypto/x509_openssl.hpp"
 
 namespace qanat::crypto {
@@ -49,9 +51,22 @@ std::string failed_step(X509_STORE_CTX* context) {
   }
 }
 
+/// A key that encrypts must not sign as well: its private half was made elsewhere, and may be kept there. RFC 9935 §5: an ML-KEM key enciphers keys and nothing else.
+Result<void> check_encryption_usage(const Certificate& leaf) {
+  const std::uint32_t usage = X509_get_key_usage(native(leaf));
+  // RFC 8813 §3: a key on P-384 agrees on keys and enciphers none.
+  const std::uint32_t wanted = leaf.key_algorithm() == KeyAlgorithm::ecdsa_p384 ? KU_KEY_AGREEMENT : KU_KEY_ENCIPHERMENT;
+  const bool encrypts = usage != UINT32_MAX && (usage & wanted) != 0 && (usage & KU_DIGITAL_SIGNATURE) == 0;
+  if (!encrypts || (!signs(leaf.key_algorithm()) && usage != KU_KEY_ENCIPHERMENT)) {
+    return fail(ErrorCode::denied, leaf.subject() + ": its key is not for encryption alone (keyUsage)");
+  }
+  return {};
+}
+
 /// What a leaf must be besides well issued.
-Result<void> check_leaf_usage(const Certificate& leaf) {
+Result<void> check_leaf_usage(const Certificate& leaf, LeafUse use) {
   if (leaf.is_ca()) return fail(ErrorCode::denied, leaf.subject() + ": is a CA's certificate where a leaf belongs");
+  if (use == LeafUse::encryption) return check_encryption_usage(leaf);
   // OpenSSL answers all ones for an absent extension: RFC 5280 §4.2.1.3 and §4.2.1.12 let such a key do everything, but our
   // profile always has keyUsage.
   const std::uint32_t usage = X509_get_key_usage(native(leaf));
@@ -66,14 +81,38 @@ Result<void> check_leaf_usage(const Certificate& leaf) {
 
 }  // namespace
 
-TrustStore::TrustStore(std::vector<Certificate> roots, std::vector<Certificate> intermediates)
-    : roots_(std::move(roots)), intermediates_(std::move(intermediates)) {}
+struct TrustStore::State {
+  std::mutex mutex;
+  // The last is in force. Earlier ones stay: somebody may hold a certificate of theirs. There is one for each change that an operator makes.
+  std::vector<std::unique_ptr<const TrustSet>> sets;
+  Renewed renewed;
+};
 
-Result<void> TrustStore::verify(const Certificate& leaf, UnixMs now) const {
+TrustStore::TrustStore(std::vector<Certificate> roots, std::vector<Certificate> intermediates)
+    : state_(std::make_shared<State>()) {
+  state_->sets.push_back(std::make_unique<const TrustSet>(TrustSet{.roots = std::move(roots), .intermediates = std::move(intermediates)}));
+}
+
+TrustStore TrustStore::renewing(TrustSet first, Renewed renewed) {
+  TrustStore out(std::move(first.roots), std::move(first.intermediates));
+  out.state_->renewed = std::move(renewed);
+  return out;
+}
+
+const TrustSet& TrustStore::in_force() const {
+  const std::lock_guard lock(state_->mutex);
+  if (state_->renewed) {
+    if (auto next = state_->renewed()) state_->sets.push_back(std::make_unique<const TrustSet>(*std::move(next)));
+  }
+  return *state_->sets.back();
+}
+
+Result<void> TrustStore::verify(const Certificate& leaf, UnixMs now, LeafUse use) const {
   const ErrorScope errors;
-  TRY(check_leaf_usage(leaf));
-  ASSIGN_OR_RETURN(const BorrowedCertificates trusted, borrowed_stack(roots_));
-  ASSIGN_OR_RETURN(const BorrowedCertificates untrusted, borrowed_stack(intermediates_));
+  TRY(check_leaf_usage(leaf, use));
+  const TrustSet& set = in_force();
+  ASSIGN_OR_RETURN(const BorrowedCertificates trusted, borrowed_stack(set.roots));
+  ASSIGN_OR_RETURN(const BorrowedCertificates untrusted, borrowed_stack(set.intermediates));
   const VerifyContext context(X509_STORE_CTX_new());
   if (!context || X509_STORE_CTX_init(context.get(), nullptr, native(leaf), untrusted.get()) != 1) return openssl_failure("trust store");
   X509_STORE_CTX_set0_trusted_stack(context.get(), trusted.get());
@@ -88,7 +127,7 @@ Result<void> TrustStore::verify(const Certificate& leaf, UnixMs now) const {
 
 const Certificate* TrustStore::issuer_of(const Certificate& leaf) const {
   const ErrorScope errors;
-  for (const Certificate& candidate : intermediates_) {
+  for (const Certificate& candidate : in_force().intermediates) {
     if (X509_check_issued(native(candidate), native(leaf)) != X509_V_OK) continue;
     if (X509_verify(native(leaf), X509_get0_pubkey(native(candidate))) == 1) return &candidate;
   }

@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "kme/key_id_text.hpp"
-#include "kme/secret_text.hpp"
+#include "wire/secret_text.hpp"
 #include "net/foreign_routes.hpp"
 #include "points/relay_path.hpp"
 
@@ -192,8 +192,8 @@ Secret render_key_container(const Delivery& delivery, const Caller& caller) {
   const std::string end = R"(],"key_container_extension":{"qanat_transport":{"quantum_safe":)" + std::string(caller.quantum_safe ? "true" : "false") +
                           R"(,"group":)" + wire::Json(caller.group).dump() + "}}}";
   std::size_t size = begin.size() + end.size() + delivery.keys.size() - std::min<std::size_t>(1, delivery.keys.size());
-  for (const Key& key : delivery.keys) size += id_field.size() + uuid_size + key_field.size() + base64_size(key.octets.size()) + key_end.size();
-  SecretText out(size);
+  for (const Key& key : delivery.keys) size += id_field.size() + uuid_size + key_field.size() + wire::base64_size(key.octets.size()) + key_end.size();
+  wire::SecretText out(size);
   out.add(begin);
   for (std::size_t i = 0; i < delivery.keys.size(); ++i) {
     if (i > 0) out.add(",");

@@ -4,7 +4,7 @@
 
 #include "base/check.hpp"
 #include "kme/key_id_text.hpp"
-#include "kme/secret_text.hpp"
+#include "wire/secret_text.hpp"
 #include "wire/json.hpp"
 
 namespace qanat::kme::etsi020 {
@@ -33,8 +33,8 @@ Secret render_ext_keys(const Offer& offer, const Secret& octets) {
                                                {"ack_callback_url", offer.ack_callback_url}})
                                .dump();
   const std::string end = "]," + rest.substr(1);
-  const std::size_t each = id_field.size() + uuid_size + value_field.size() + base64_size(size) + key_end.size();
-  SecretText out(begin.size() + offer.ids.size() * each + offer.ids.size() - 1 + end.size());
+  const std::size_t each = id_field.size() + uuid_size + value_field.size() + wire::base64_size(size) + key_end.size();
+  wire::SecretText out(begin.size() + offer.ids.size() * each + offer.ids.size() - 1 + end.size());
   out.add(begin);
   for (std::size_t i = 0; i < offer.ids.size(); ++i) {
     if (i > 0) out.add(",");

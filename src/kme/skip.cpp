@@ -4,7 +4,7 @@
 
 #include "kme/caller.hpp"
 #include "kme/glob.hpp"
-#include "kme/secret_text.hpp"
+#include "wire/secret_text.hpp"
 #include "net/foreign_routes.hpp"
 #include "wire/json.hpp"
 
@@ -180,7 +180,7 @@ Result<std::vector<SaeId>> remote_systems(const SaeRegistry& registry, const Sae
 Secret render_key(const Key& key) {
   const std::string begin = R"({"keyId":")" + key.id.hex() + R"(","key":")";
   constexpr std::string_view end = R"("})";
-  SecretText out(begin.size() + 2 * key.octets.size() + end.size());
+  wire::SecretText out(begin.size() + 2 * key.octets.size() + end.size());
   out.add(begin).add_hex(key.octets.reveal()).add(end);
   return std::move(out).finish();
 }
@@ -188,7 +188,7 @@ Secret render_key(const Key& key) {
 Secret render_entropy(const Secret& octets) {
   constexpr std::string_view begin = R"({"randomStr":")";
   const std::string end = R"(","minentropy":)" + std::to_string(8 * octets.size()) + "}";
-  SecretText out(begin.size() + 2 * octets.size() + end.size());
+  wire::SecretText out(begin.size() + 2 * octets.size() + end.size());
   out.add(begin).add_hex(octets.reveal()).add(end);
   return std::move(out).finish();
 }

@@ -31,8 +31,8 @@ Result<void> check_call(const Call& call) {
 
 class PooledClient final : public Client {
  public:
-  PooledClient(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust, StatusCheck status)
-      : target_(std::move(target)), trust_(std::move(trust)), status_(std::move(status)), context_(make_client_context(identity.get())) {}
+  PooledClient(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust, StatusCheck status, StapleSink stapled)
+      : target_(std::move(target)), trust_(std::move(trust)), status_(std::move(status)), stapled_(std::move(stapled)), context_(context_showing(identity.get())) {}
 
   Result<Response> call(const Call& call, Deadline deadline) override;
   [[nodiscard]] const Target& target() const noexcept override { return target_; }
@@ -40,6 +40,7 @@ class PooledClient final : public Client {
   void drop_servers(const std::function<bool(const crypto::Certificate&)>& unwanted) override;
 
  private:
+  [[nodiscard]] Result<TlsContext> context_showing(const TlsIdentity* identity) const;
   Result<std::unique_ptr<Connection>> dial(Deadline deadline);
   Result<void> check_status(Connection& connection, Deadline deadline) const;
   std::unique_ptr<Connection> take_idle();
@@ -49,11 +50,18 @@ class PooledClient final : public Client {
   const Target target_;
   const std::shared_ptr<const crypto::TrustStore> trust_;  // shared with the element's server
   const StatusCheck status_;
+  const StapleSink stapled_;
   std::mutex mutex_;
   Result<TlsContext> context_;  // under mutex_; a failure to build it is every call's answer
   std::vector<std::unique_ptr<Connection>> idle_;  // under mutex_; the last one used is the last
   std::uint64_t generation_ = 0;                   // under mutex_; grows with each drop_servers()
 };
+
+Result<TlsContext> PooledClient::context_showing(const TlsIdentity* identity) const {
+  ASSIGN_OR_RETURN(TlsContext context, make_client_context(identity));
+  if (stapled_) TRY(ask_for_status(context.get()));
+  return Result<TlsContext>(std::move(context));
+}
 
 Error PooledClient::in_call(const Call& call, Error error) const {
   error.message.insert(0, target_.expected.uri() + ": " + call.method + ' ' + call.path + ": ");
@@ -94,6 +102,9 @@ Result<std::unique_ptr<Connection>> PooledClient::dial(Deadline deadline) {
     connection->generation = generation_;
   }
   TRY(connection->open(target_.host, target_.port, deadline));
+  if (stapled_) {
+    if (const Bytes response = connection->stapled(); !response.empty()) stapled_(connection->server_certificate(), response);
+  }
   TRY(check_status(*connection, deadline));
   return Result<std::unique_ptr<Connection>>(std::move(connection));
 }
@@ -128,7 +139,7 @@ std::unique_ptr<Connection> PooledClient::take_idle() {
 }
 
 Result<void> PooledClient::show(const TlsIdentity& identity) {
-  ASSIGN_OR_RETURN(TlsContext context, make_client_context(&identity));
+  ASSIGN_OR_RETURN(TlsContext context, context_showing(&identity));
   std::vector<std::unique_ptr<Connection>> dropped;  // closed after the lock is released
   const std::lock_guard lock(mutex_);
   context_ = std::move(context);  // connections hold the former one for as long as they live
@@ -167,9 +178,9 @@ void PooledClient::give_back(std::unique_ptr<Connection> connection) {
 }  // namespace
 
 std::unique_ptr<Client> Client::create(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust,
-                                       StatusCheck status) {
+                                       StatusCheck status, StapleSink stapled) {
   CHECK(trust != nullptr);
-  return std::make_unique<PooledClient>(std::move(target), identity, std::move(trust), std::move(status));
+  return std::make_unique<PooledClient>(std::move(target), identity, std::move(trust), std::move(status), std::move(stapled));
 }
 
 }  // namespace qanat::net

@@ -31,8 +31,9 @@ struct Call {
 class Client {
  public:
   /// `identity` absent: an anonymous caller (first enrolment). `status` empty: server status is not asked (used towards CAS, whose answers are signed).
+  /// `stapled`, if given, gets what the server staples to its certificate, before `status` is asked.
   static std::unique_ptr<Client> create(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust,
-                                        StatusCheck status);
+                                        StatusCheck status, StapleSink stapled = {});
   virtual ~Client() = default;
   /// Any complete answer is a value, also 4xx and 5xx; unavailable if no answer could be had, deadline_exceeded, unauthenticated if the
   /// server is not who it should be.

@@ -56,6 +56,7 @@ class TlsConnection final : public Connection {
     CHECK(check_.certificate.has_value());
     return *check_.certificate;
   }
+  [[nodiscard]] Bytes stapled() override { return stapled_status(stream_.native_handle()); }
   Exchanged exchange(const Call& call, Deadline deadline) override;
   [[nodiscard]] bool is_open() override;
 

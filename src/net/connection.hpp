@@ -27,6 +27,8 @@ class Connection {
   virtual Result<void> open(const std::string& host, std::uint16_t port, Deadline deadline) = 0;
   /// After open(): the server's certificate, verified.
   [[nodiscard]] virtual const crypto::Certificate& server_certificate() const = 0;
+  /// After open(): what the server stapled to it; empty if nothing.
+  [[nodiscard]] virtual Bytes stapled() = 0;
   virtual Exchanged exchange(const Call& call, Deadline deadline) = 0;
   /// False if the server has closed meanwhile, or sent what nobody asked for.
   [[nodiscard]] virtual bool is_open() = 0;

@@ -1,5 +1,6 @@
 // A listener for software that others wrote (encryptors, scripts, key managers of other makers): TLS 1.2 or 1.3 with certificates both ways, the client's
-// issued under roots that the configuration names, classical groups allowed next to the hybrid one. An element's certificate (`qanat://`) is refused.
+// issued under roots that the configuration names, classical groups allowed next to the hybrid one. An element's certificate (`qanat://`) is refused. Where the
+// protocol has another way to tell who asks (a password, a signed message), a client without certificate is let in as well.
 // Answers are given later, from any thread; no thread waits for a request. A listener of plain HTTP is for answers that are signed themselves (certificate
 // status, revocation lists, certificates): its clients stay unknown.
 #pragma once
@@ -24,10 +25,22 @@ struct ForeignChain {
   std::filesystem::path key;
 };
 
+/// The same from memory, for who issues its own certificates and keeps no key in a file.
+struct ForeignIdentity {
+  std::vector<Bytes> chain;                      // DER, leaf first
+  std::shared_ptr<const crypto::PrivateKey> key;  // shared with who made it, until it is replaced
+};
+
+/// Of a client, asked by a listener. One that is shown must verify in either case, or the handshake ends.
+enum class ForeignCertificate : std::uint8_t { required, optional };
+
 struct ForeignTls {
   std::vector<ForeignChain> chains;  // one ECDSA and one ML-DSA chain on one port: the client gets the best that it can verify
-  std::filesystem::path roots;       // whose certificates the peers' must be issued under: PEM (several) or DER (one)
+  std::filesystem::path roots;       // whose certificates the peers' must be issued under: PEM (several) or DER (one). Empty: `more_roots` alone
   std::filesystem::path crls;        // PEM; every peer's certificate must then be covered by one. Empty: revocation is not asked
+  std::vector<ForeignIdentity> identities{};  // beside `chains`
+  std::vector<Bytes> more_roots{};            // DER; beside `roots`. May hold issuing CAs too: clients often show their own certificate alone
+  ForeignCertificate client = ForeignCertificate::required;
 };
 
 /// The other end of a connection.
@@ -38,6 +51,7 @@ struct ForeignPeer {
   std::string group;          // of the key exchange, as OpenSSL spells it
   bool quantum_safe = false;  // the group is the hybrid one
   Bytes thumbprint = {};      // SHA-256 over its certificate's DER (RFC 8705 §3.1)
+  Bytes certificate = {};     // DER of its own; empty if it showed none
 };
 
 struct ForeignRequest {
@@ -46,6 +60,7 @@ struct ForeignRequest {
   std::string query;                        // after '?', undecoded
   std::string content_type;
   std::string if_none_match{};              // the entity tags that the client has (RFC 9110 §13.1.2)
+  Secret authorization{};                   // the field of that name (RFC 9110 §11.6.2), which may hold a password; empty if there is none
   Bytes body;
   Deadline deadline;
   std::string request_id;
@@ -65,7 +80,7 @@ using ForeignReply = std::move_only_function<void(ForeignResponse)>;
 
 struct ForeignRoute {
   std::string point;    // "ETSI 014", for the audit
-  std::string method;
+  std::string method;   // "HEAD" is a method of its own: what a GET would hand out is not spent on a question about it. Its answer goes without the body
   std::string pattern;  // "/api/v1/keys/{}/status": "{}" stands for one segment; "{...}" at its end for all that is left, handed on as it came
   std::size_t body_max = 0;  // octets; 0: a body is refused
   std::function<void(ForeignRequest, ForeignReply)> answer;  // on an io thread: must not block
@@ -106,6 +121,9 @@ class ForeignListener {
   static Result<std::unique_ptr<ForeignListener>> start(const ForeignSettings& settings, std::vector<ForeignService> services, RefusalSink refused);
   virtual ~ForeignListener() = default;  // stops
   [[nodiscard]] virtual std::uint16_t port() const noexcept = 0;
+  /// What connections that come from now on are shown and held against; those that are open keep what they began with. invalid_argument as at the start, and
+  /// the listener goes on as it was; conflict on a listener of plain HTTP.
+  virtual Result<void> renew(const ForeignTls& tls) = 0;
   /// Stops accepting, lets requests that run be answered (at most `grace`), then closes. Idempotent.
   virtual void stop(std::chrono::milliseconds grace) = 0;
 };

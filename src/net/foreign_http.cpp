@@ -24,7 +24,22 @@ ErrorCode code_of(unsigned status) noexcept {
   return ErrorCode::invalid_argument;
 }
 
+constexpr unsigned no_content = 204;
 constexpr unsigned not_modified = 304;
+constexpr unsigned http_1_0 = 10;  // as Beast counts versions
+
+/// The values of the field, which are not left behind in the parser's memory.
+std::vector<Secret> take_authorization(Parser::value_type& message) {
+  std::vector<Secret> out;
+  const auto [begin, end] = message.equal_range(http::field::authorization);
+  for (auto field = begin; field != end; ++field) {
+    const auto value = field->value();
+    out.push_back(Secret::copy_of(as_bytes(std::string_view(value.data(), value.size()))));
+    // The parser's own octets, which are not const; its interface for readers is.
+    wipe({reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), value.size()});
+  }
+  return out;
+}
 
 struct Denial {
   unsigned status;
@@ -48,6 +63,9 @@ class HttpProtocol final : public ForeignProtocol {
     service_ = nullptr;
     route_ = nullptr;
     admitted_ = false;
+    head_only_ = false;
+    old_ = false;
+    authorization_ = Secret();
     parameters_.clear();
   }
   std::optional<Denial> admit();
@@ -62,7 +80,10 @@ class HttpProtocol final : public ForeignProtocol {
   std::optional<Parser> parser_;
   const ForeignService* service_ = nullptr;  // whose words a refusal takes
   const ForeignRoute* route_ = nullptr;
-  bool admitted_ = false;  // head read, route found, body in bounds
+  bool admitted_ = false;   // head read, route found, body in bounds
+  bool head_only_ = false;  // the answer goes without its body (RFC 9110 §9.3.2)
+  bool old_ = false;        // HTTP/1.0: answered in kind, and the connection ends
+  Secret authorization_;
   std::vector<std::string> parameters_;
   std::string request_id_;
 };
@@ -102,8 +123,13 @@ ForeignProtocol::Taken HttpProtocol::take(ByteView received, SendBack& send) {
 
 std::optional<Denial> HttpProtocol::admit() {
   admitted_ = true;
-  const auto& head = parser_->get();
+  auto& head = parser_->get();
+  head_only_ = head.method() == http::verb::head;
+  old_ = head.version() == http_1_0;
   request_id_ = request_id_from(text_of(head[boost::beast::string_view(request_id_header.data(), request_id_header.size())]));
+  std::vector<Secret> authorizations = take_authorization(head);
+  if (authorizations.size() > 1) return Denial{400, "more than one Authorization field", ""};
+  if (!authorizations.empty()) authorization_ = std::move(authorizations.front());
   const std::string_view target = text_of(head.target());
   if (!target.starts_with('/')) return Denial{400, "the request target is not a path", ""};
   if (auto denial = find_route(text_of(head.method_string()), target.substr(0, target.find('?')))) return denial;
@@ -150,7 +176,7 @@ std::optional<Denial> HttpProtocol::find_route(std::string_view method, std::str
 
 void HttpProtocol::answer(SendBack send) {
   auto& message = parser_->get();
-  const bool keep = parser_->keep_alive();
+  const AnswerForm form{.keep = parser_->keep_alive() && !old_, .head_only = head_only_, .old = old_};
   const std::string_view target = text_of(message.target());
   const std::size_t question = target.find('?');
   ForeignRequest request{.peer = peer_,
@@ -158,6 +184,7 @@ void HttpProtocol::answer(SendBack send) {
                          .query = question == std::string_view::npos ? std::string() : std::string(target.substr(question + 1)),
                          .content_type = std::string(text_of(message[http::field::content_type])),
                          .if_none_match = std::string(text_of(message[http::field::if_none_match])),
+                         .authorization = std::move(authorization_),
                          .body = std::move(message.body()),
                          .deadline = Deadline::after(shared_.limits.request_max),
                          .request_id = request_id_};
@@ -165,10 +192,7 @@ void HttpProtocol::answer(SendBack send) {
   const std::string id = request_id_;
   parser_.reset();
   renew();
-  route.answer(std::move(request), [send = std::move(send), id, keep](ForeignResponse response) mutable {
-    std::string head = response_head(response, id, "", keep);
-    send({.head = std::move(head), .body = std::move(response.body), .open_body = std::move(response.open_body), .close_after = !keep});
-  });
+  route.answer(std::move(request), [send = std::move(send), id, form](ForeignResponse response) mutable { send(outgoing(std::move(response), id, "", form)); });
 }
 
 ForeignResponse HttpProtocol::rendered(unsigned status, std::string_view why) const {
@@ -177,21 +201,17 @@ ForeignResponse HttpProtocol::rendered(unsigned status, std::string_view why) co
 }
 
 void HttpProtocol::refuse(Denial denial, SendBack send) {
-  ForeignResponse response = rendered(denial.status, denial.why);
-  const std::string head = response_head(response, request_id_, denial.allow, false);
+  Outgoing out = outgoing(rendered(denial.status, denial.why), request_id_, denial.allow, {.keep = false, .head_only = head_only_, .old = old_});
   Refusal refusal{.point = route_ != nullptr ? route_->point : "",
                   .peer = peer_->names.empty() ? peer_->address : peer_->names.front(),
                   .reason = std::move(denial.why),
                   .code = code_of(denial.status)};
-  shared_.record(std::move(refusal), [send = std::move(send), head, body = std::move(response.body), open = std::move(response.open_body)]() mutable {
-    send({.head = head, .body = std::move(body), .open_body = std::move(open), .close_after = true});
-  });
+  shared_.record(std::move(refusal), [send = std::move(send), out = std::move(out)]() mutable { send(std::move(out)); });
 }
 
 Outgoing HttpProtocol::too_late(bool within) {
   ForeignResponse response = rendered(within ? 408 : 503, within ? "the request took too long to come" : "no answer was found in time");
-  std::string head = response_head(response, request_id_, "", false);
-  return {.head = std::move(head), .body = std::move(response.body), .open_body = std::move(response.open_body), .close_after = true};
+  return outgoing(std::move(response), request_id_, "", {.keep = false, .head_only = head_only_, .old = old_});
 }
 
 class HttpListener final : public ForeignListener {
@@ -208,6 +228,7 @@ class HttpListener final : public ForeignListener {
     return {};
   }
   [[nodiscard]] std::uint16_t port() const noexcept override { return inner_->port(); }
+  Result<void> renew(const ForeignTls& tls) override { return inner_->renew(tls); }
   void stop(std::chrono::milliseconds grace) override {
     if (inner_) inner_->stop(grace);
     recorder_.stop(Waiting::run);
@@ -235,8 +256,8 @@ class HttpListener final : public ForeignListener {
 
 }  // namespace
 
-std::string response_head(const ForeignResponse& response, std::string_view request_id, std::string_view allow, bool keep) {
-  std::string out = "HTTP/1.1 " + std::to_string(response.status) + ' ';
+std::string response_head(const ForeignResponse& response, std::string_view request_id, std::string_view allow, const AnswerForm& form) {
+  std::string out = (form.old ? "HTTP/1.0 " : "HTTP/1.1 ") + std::to_string(response.status) + ' ';
   const auto reason = http::obsolete_reason(static_cast<http::status>(response.status));
   out.append(reason.data(), reason.size());
   const bool stored = std::ranges::any_of(response.fields, [](const auto& field) { return field.first == "Cache-Control"; });
@@ -244,12 +265,20 @@ std::string response_head(const ForeignResponse& response, std::string_view requ
   for (const auto& [name, value] : response.fields) out.append("\r\n").append(name).append(": ").append(value);
   // RFC 9110 §8.6: an answer that has no content by its status says nothing of its length.
   const std::size_t length = response.body.size() + (response.open_body ? response.open_body->size() : 0);
-  if (response.status != not_modified) out += "\r\nContent-Length: " + std::to_string(length);
+  if (response.status != not_modified && response.status != no_content) out += "\r\nContent-Length: " + std::to_string(length);
   if (!response.content_type.empty()) out += "\r\nContent-Type: " + response.content_type;
   if (!allow.empty()) out += "\r\nAllow: " + std::string(allow);
   if (!request_id.empty()) out.append("\r\n").append(request_id_header).append(": ").append(request_id);
-  if (!keep) out += "\r\nConnection: close";
+  if (!form.keep) out += "\r\nConnection: close";
   return out + "\r\n\r\n";
+}
+
+Outgoing outgoing(ForeignResponse response, std::string_view request_id, std::string_view allow, const AnswerForm& form) {
+  Outgoing out{.head = response_head(response, request_id, allow, form), .body = {}, .open_body = {}, .close_after = !form.keep};
+  if (form.head_only) return out;
+  out.body = std::move(response.body);
+  out.open_body = std::move(response.open_body);
+  return out;
 }
 
 std::unique_ptr<ForeignProtocol> make_http_protocol(const HttpServices& shared, std::shared_ptr<const ForeignPeer> peer) {

@@ -26,7 +26,7 @@ constexpr std::chrono::milliseconds destructor_grace{2000};
 /// One io thread and the sessions that live on it.
 class Loop {
  public:
-  Loop(const ForeignLimits& limits, SSL_CTX* tls, const ForeignProtocolFactory& protocol, std::function<void(const Refusal&)> record,
+  Loop(const ForeignLimits& limits, const CurrentContext& tls, const ForeignProtocolFactory& protocol, std::function<void(const Refusal&)> record,
        std::function<void()> one_ended)
       : one_ended_(std::move(one_ended)),
         shared_{.limits = limits,
@@ -104,7 +104,7 @@ class SocketListener final : public ForeignListener {
   SocketListener(ForeignSettings settings, TlsContext tls, ForeignProtocolFactory protocol, RefusalSink refused)
       : settings_(std::move(settings)), tls_(std::move(tls)), protocol_(std::move(protocol)), refused_(std::move(refused)), recorder_(1, refusals_waiting_max) {
     for (std::size_t i = 0; i < settings_.limits.io_threads; ++i) {
-      loops_.emplace_back(settings_.limits, tls_.get(), protocol_, [this](const Refusal& refusal) { record(refusal); }, [this] { ended(); });
+      loops_.emplace_back(settings_.limits, tls_, protocol_, [this](const Refusal& refusal) { record(refusal); }, [this] { ended(); });
     }
     acceptor_.emplace(loops_.front().io());
     retry_.emplace(loops_.front().io());
@@ -134,6 +134,12 @@ class SocketListener final : public ForeignListener {
     return {};
   }
   [[nodiscard]] std::uint16_t port() const noexcept override { return port_; }
+  Result<void> renew(const ForeignTls& tls) override {
+    if (tls_.plain()) return fail(ErrorCode::conflict, "listener: plain HTTP has no certificates");
+    ASSIGN_OR_RETURN(TlsContext context, make_foreign_context(TlsSide::server, tls));
+    tls_.replace(std::move(context));
+    return {};
+  }
   void stop(std::chrono::milliseconds grace) override;
 
  private:
@@ -150,7 +156,7 @@ class SocketListener final : public ForeignListener {
   }
 
   const ForeignSettings settings_;
-  const TlsContext tls_;
+  CurrentContext tls_;
   const ForeignProtocolFactory protocol_;
   const RefusalSink refused_;
   Workers recorder_;

@@ -42,7 +42,7 @@ class Mailbox {
 /// What the sessions of one io thread share.
 struct ForeignLoop {
   const ForeignLimits& limits;
-  SSL_CTX* tls;  // nullptr: plain connections
+  const CurrentContext& tls;
   const ForeignProtocolFactory& protocol;
   std::function<void(const Refusal&)> record;  // not waited for
   std::function<void(const std::shared_ptr<ForeignSession>&)> ended;

@@ -67,20 +67,63 @@ bool is_pem(const std::filesystem::path& file) {
   return false;
 }
 
+std::unexpected<Error> refused_value(const std::string& which, std::string_view what) {
+  const unsigned long code = ERR_peek_last_error();
+  ERR_clear_error();
+  return fail(ErrorCode::invalid_argument, "tls: " + which + ": " + std::string(what) + (code != 0 ? ": " + tls_reason(code) : std::string()));
+}
+
+Result<crypto::X509Certificate> read_value(ByteView der, const std::string& which) {
+  auto out = crypto::from_der<crypto::X509Certificate, d2i_X509>(der, which);
+  if (!out) return fail_in("tls", std::move(out).error());
+  return out;
+}
+
+Result<void> show_identity(SSL_CTX* context, const ForeignIdentity& identity) {
+  if (identity.chain.empty() || !identity.key) return fail(ErrorCode::invalid_argument, "tls: an identity has no certificate or no key");
+  ASSIGN_OR_RETURN(const crypto::X509Certificate leaf, read_value(identity.chain.front(), "the listener's certificate"));
+  ASSIGN_OR_RETURN(const crypto::EvpKey key, crypto::to_openssl(*identity.key));
+  // The chain with its key at once: OpenSSL keeps one chain per kind of key.
+  std::vector<crypto::X509Certificate> issuers;
+  const crypto::BorrowedCertificates chain(sk_X509_new_null());
+  for (std::size_t i = 1; i < identity.chain.size(); ++i) {
+    ASSIGN_OR_RETURN(crypto::X509Certificate issuer, read_value(identity.chain[i], "an issuer of the listener's certificate"));
+    if (!chain || sk_X509_push(chain.get(), issuer.get()) <= 0) return refused_value("chain", "out of memory");
+    issuers.push_back(std::move(issuer));
+  }
+  if (!chain || SSL_CTX_use_cert_and_key(context, leaf.get(), key.get(), chain.get(), 1) != 1) return refused_value("chain", "does not fit its private key");
+  return {};
+}
+
+Result<void> add_roots(X509_STORE* store, std::span<const Bytes> roots) {
+  for (const Bytes& der : roots) {
+    ASSIGN_OR_RETURN(const crypto::X509Certificate root, read_value(der, "a root"));
+    if (X509_STORE_add_cert(store, root.get()) != 1) return refused_value("a root", "cannot be used");
+  }
+  return {};
+}
+
+/// Tells clients which of their certificates will do.
+Result<void> name_roots(SSL_CTX* context, const STACK_OF(X509) * roots) {
+  for (int i = 0; i < sk_X509_num(roots); ++i) {
+    if (SSL_CTX_add_client_CA(context, sk_X509_value(roots, i)) != 1) return refused_value("a root", "cannot be named to clients");
+  }
+  return {};
+}
+
 Result<void> trust(SSL_CTX* context, TlsSide side, const ForeignTls& files) {
   X509_STORE* const store = SSL_CTX_get_cert_store(context);
   X509_LOOKUP* const lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
-  const int form = is_pem(files.roots) ? X509_FILETYPE_PEM : X509_FILETYPE_ASN1;
-  if (lookup == nullptr || X509_load_cert_file(lookup, files.roots.c_str(), form) <= 0) return refused_file(files.roots, "no root certificates");
+  if (lookup == nullptr) return refused_value("roots", "out of memory");
+  if (!files.roots.empty() || files.more_roots.empty()) {
+    const int form = is_pem(files.roots) ? X509_FILETYPE_PEM : X509_FILETYPE_ASN1;
+    if (X509_load_cert_file(lookup, files.roots.c_str(), form) <= 0) return refused_file(files.roots, "no root certificates");
+  }
+  TRY(add_roots(store, files.more_roots));
   // OpenSSL reads a certificate's extensions at its first use; here that is before several threads share it.
   const std::unique_ptr<STACK_OF(X509), crypto::Releaser<OSSL_STACK_OF_X509_free>> roots(X509_STORE_get1_all_certs(store));
   for (int i = 0; i < sk_X509_num(roots.get()); ++i) X509_check_purpose(sk_X509_value(roots.get(), i), -1, 0);
-  if (side == TlsSide::server && form == X509_FILETYPE_PEM) {
-    // Tells the client which of its certificates will do.
-    if (SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(files.roots.c_str())); SSL_CTX_get_client_CA_list(context) == nullptr) {
-      return refused_file(files.roots, "no root certificates");
-    }
-  }
+  if (side == TlsSide::server) TRY(name_roots(context, roots.get()));
   if (files.crls.empty()) return {};
   if (X509_load_crl_file(lookup, files.crls.c_str(), X509_FILETYPE_PEM) <= 0) return refused_file(files.crls, "no certificate revocation lists in PEM");
   if (X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK) != 1) return refused_file(files.crls, "cannot be used");
@@ -99,15 +142,19 @@ Bytes thumbprint_of(const X509* certificate) {
 
 Result<TlsContext> make_foreign_context(TlsSide side, const ForeignTls& files) {
   const crypto::ErrorScope errors;
-  if (files.chains.empty() && side == TlsSide::server) return fail(ErrorCode::invalid_argument, "tls: the listener has no certificate chain");
+  if (files.chains.empty() && files.identities.empty() && side == TlsSide::server) {
+    return fail(ErrorCode::invalid_argument, "tls: the listener has no certificate chain");
+  }
   TlsContext context(SSL_CTX_new(side == TlsSide::server ? TLS_server_method() : TLS_client_method()));
   if (!context) return fail(ErrorCode::internal, "tls: no context");
   TRY(set_policy(context.get(), foreign_policy));
   SSL_CTX_set_default_passwd_cb(context.get(), no_passphrase);
   for (const ForeignChain& chain : files.chains) TRY(show_chain(context.get(), chain));
+  for (const ForeignIdentity& identity : files.identities) TRY(show_identity(context.get(), identity));
   TRY(trust(context.get(), side, files));
   SSL_CTX_set_verify_depth(context.get(), chain_depth_max);
-  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  const bool optional = side == TlsSide::server && files.client == ForeignCertificate::optional;
+  SSL_CTX_set_verify(context.get(), optional ? SSL_VERIFY_PEER : SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   SSL_CTX_set_cert_verify_callback(context.get(), verify_foreign_peer, nullptr);
   SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_options(context.get(), SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -115,14 +162,31 @@ Result<TlsContext> make_foreign_context(TlsSide side, const ForeignTls& files) {
   return Result<TlsContext>(std::move(context));
 }
 
+bool CurrentContext::plain() const {
+  const std::lock_guard lock(mutex_);
+  return context_ == nullptr;
+}
+
+SSL* CurrentContext::begin() const {
+  const std::lock_guard lock(mutex_);
+  return context_ ? SSL_new(context_.get()) : nullptr;
+}
+
+void CurrentContext::replace(TlsContext context) {
+  const std::lock_guard lock(mutex_);
+  context_ = std::move(context);
+}
+
 ForeignPeer describe_peer(SSL* connection, const ForeignPeerCheck& check, std::string address) {
   const char* const group = SSL_get0_group_name(connection);
+  X509* const certificate = SSL_get0_peer_certificate(connection);
   ForeignPeer out{.names = check.names,
                   .address = std::move(address),
                   .protocol = SSL_get_version(connection),
                   .group = group != nullptr ? group : "",
                   .quantum_safe = false,
-                  .thumbprint = thumbprint_of(SSL_get0_peer_certificate(connection))};
+                  .thumbprint = thumbprint_of(certificate),
+                  .certificate = certificate != nullptr ? crypto::to_der<i2d_X509>(certificate) : Bytes()};
   out.quantum_safe = out.group == quantum_safe_group;
   return out;
 }

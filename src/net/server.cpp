@@ -26,18 +26,21 @@ constexpr std::chrono::milliseconds stop_grace{5000};         // of the destruct
 class TlsServer final : public Server {
  public:
   TlsServer(const ServerLimits& limits, asio::ssl::context tls, std::shared_ptr<const crypto::TrustStore> trust, std::vector<Route> routes,
-            StatusCheck status, RefusalSink refused)
+            StatusCheck status, RefusalSink refused, Staple staple)
       : served_{.limits = limits,
                 .routes = RouteTable(std::move(routes)),
                 .trust = std::move(trust),
                 .status = std::move(status),
                 .refused = std::move(refused),
+                .staple = std::move(staple),
                 .tls = std::move(tls),
                 .handlers = Workers(limits.worker_threads, limits.queue_max),
                 .recorder = Workers(1, refusals_waiting_max)},
         acceptor_(served_.io),
         retry_(served_.io),
-        work_(asio::make_work_guard(served_.io)) {}
+        work_(asio::make_work_guard(served_.io)) {
+    if (served_.staple) staple_status(served_.tls.native_handle(), &served_.staple);
+  }
 
   ~TlsServer() override {
     try {
@@ -200,13 +203,13 @@ Result<void> check_limits(const ServerLimits& limits) {
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::start(const ServerSettings& settings, const TlsIdentity& identity, std::shared_ptr<const crypto::TrustStore> trust,
-                                              std::vector<Route> routes, StatusCheck status, RefusalSink refused) {
+                                              std::vector<Route> routes, StatusCheck status, RefusalSink refused, Staple staple) {
   CHECK(trust != nullptr);
   TRY(check_limits(settings.limits));
   const ClientCertificate client = RouteTable(routes).any_anonymous() ? ClientCertificate::optional : ClientCertificate::required;
   ASSIGN_OR_RETURN(TlsContext context, make_server_context(identity, client));
   auto server = std::make_unique<TlsServer>(settings.limits, asio::ssl::context(context.release()), std::move(trust), std::move(routes), std::move(status),
-                                            std::move(refused));
+                                            std::move(refused), std::move(staple));
   TRY(server->listen(settings.address, settings.port));
   return Result<std::unique_ptr<Server>>(std::move(server));
 }

@@ -34,7 +34,7 @@ class Server {
  public:
   /// Binds and starts; unavailable if the port is taken. `status` may be empty (CAS checks in its own route handlers' table: it passes its own function).
   static Result<std::unique_ptr<Server>> start(const ServerSettings& settings, const TlsIdentity& identity, std::shared_ptr<const crypto::TrustStore> trust,
-                                               std::vector<Route> routes, StatusCheck status, RefusalSink refused);
+                                               std::vector<Route> routes, StatusCheck status, RefusalSink refused, Staple staple = {});
   virtual ~Server() = default;  // stops
   [[nodiscard]] virtual std::uint16_t port() const noexcept = 0;
   /// Connections that are accepted from now on are shown this certificate; those that are open go on with theirs. On failure all is as it was.

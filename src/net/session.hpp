@@ -20,6 +20,7 @@ struct Served {
   std::shared_ptr<const crypto::TrustStore> trust;  // shared with the element, which builds its clients from it
   StatusCheck status;
   RefusalSink refused;
+  Staple staple;  // before tls, whose handshakes call it
   boost::asio::ssl::context tls;
   boost::asio::io_context io{1};
   Workers handlers;  // status checks and Route::answer

@@ -59,6 +59,21 @@ int verify_peer(X509_STORE_CTX* store, void*) noexcept {
   return 0;
 }
 
+/// An answer with a nonce, an ML-DSA-87 signature and a responder's certificate has under 16 KiB.
+constexpr std::size_t staple_octets_max = 32 * 1024;
+
+int give_staple(SSL* connection, void* argument) noexcept {
+  const auto& staple = *static_cast<const Staple*>(argument);
+  const std::shared_ptr<const Bytes> answer = staple ? staple() : nullptr;
+  if (!answer || answer->empty() || answer->size() > staple_octets_max) return SSL_TLSEXT_ERR_NOACK;
+  auto* const copy = static_cast<unsigned char*>(OPENSSL_memdup(answer->data(), answer->size()));
+  if (copy == nullptr || SSL_set_tlsext_status_ocsp_resp(connection, copy, static_cast<long>(answer->size())) != 1) {
+    OPENSSL_free(copy);
+    return SSL_TLSEXT_ERR_NOACK;
+  }
+  return SSL_TLSEXT_ERR_OK;
+}
+
 Result<void> show_identity(SSL_CTX* context, const TlsIdentity& identity) {
   if (identity.chain.empty()) return fail(ErrorCode::invalid_argument, "tls: identity has no certificate");
   if (!is_ml_dsa(identity.key.algorithm)) return fail(ErrorCode::invalid_argument, "tls: identity has a key that is not ML-DSA");
@@ -115,6 +130,24 @@ Result<TlsContext> make_client_context(const TlsIdentity* identity) {
   if (identity != nullptr) TRY(show_identity(context.get(), *identity));
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   return Result<TlsContext>(std::move(context));
+}
+
+void staple_status(SSL_CTX* context, const Staple* staple) {
+  // OpenSSL hands the argument back as it is; nobody writes through it.
+  SSL_CTX_set_tlsext_status_cb(context, give_staple);
+  SSL_CTX_set_tlsext_status_arg(context, const_cast<Staple*>(staple));
+}
+
+Result<void> ask_for_status(SSL_CTX* context) {
+  if (SSL_CTX_set_tlsext_status_type(context, TLSEXT_STATUSTYPE_ocsp) != 1) return fail(ErrorCode::internal, "tls: status cannot be asked for: " + last_reason());
+  return {};
+}
+
+Bytes stapled_status(SSL* connection) {
+  const unsigned char* octets = nullptr;
+  const long size = SSL_get_tlsext_status_ocsp_resp(connection, &octets);
+  if (octets == nullptr || size <= 0 || static_cast<std::size_t>(size) > staple_octets_max) return {};
+  return Bytes(octets, octets + size);
 }
 
 void attach(SSL* connection, PeerCheck* check) { CHECK(SSL_set_ex_data(connection, check_index(), check) == 1); }

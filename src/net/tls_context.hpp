@@ -35,6 +35,13 @@ Result<TlsContext> make_server_context(const TlsIdentity& identity, ClientCertif
 /// `identity` may be nullptr: an anonymous caller.
 Result<TlsContext> make_client_context(const TlsIdentity* identity);
 
+/// Answers clients that ask for the status of this server's certificate. `staple` must outlive the context and its connections.
+void staple_status(SSL_CTX* context, const Staple* staple);
+/// Asks servers for the status of their certificate.
+Result<void> ask_for_status(SSL_CTX* context);
+/// After a client's handshake: what the server stapled; empty if nothing.
+Bytes stapled_status(SSL* connection);
+
 /// Before the handshake: where the verification finds its trust and leaves its verdict.
 void attach(SSL* connection, PeerCheck* check);
 

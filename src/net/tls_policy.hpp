@@ -32,7 +32,7 @@ inline constexpr std::string_view quantum_safe_group = "X25519MLKEM768";
 inline constexpr TlsPolicy foreign_policy{
     .version_min = TlsVersion::tls_1_2,
     .groups = "X25519MLKEM768/X25519:secp256r1:secp384r1",
-    .signature_algorithms = "mldsa65:mldsa87:ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
+    .signature_algorithms = "mldsa65:mldsa87:mldsa44:ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384:rsa_pss_rsae_sha256:rsa_pss_rsae_sha384:rsa_pss_rsae_sha512:"
                             "rsa_pkcs1_sha256:rsa_pkcs1_sha384",
     .cipher_suites = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256",
     .ciphers_of_tls_1_2 = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256"};

@@ -5,51 +5,32 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 
 #include "audit/auditor.hpp"
 #include "audit/files.hpp"
 #include "crypto/self_test.hpp"
+#include "node/behaviour_reporter.hpp"
 #include "node/enrolment.hpp"
 #include "node/log.hpp"
 #include "node/recorded.hpp"
 #include "node/renewal.hpp"
 #include "node/revocations.hpp"
+#include "node/stapler.hpp"
+#include "node/trust_folder.hpp"
 #include "node/witness_client.hpp"
 
 namespace qanat::node {
 namespace {
 
 constexpr std::chrono::milliseconds stop_grace{2000};
-constexpr std::size_t pem_max = 256 * 1024;
-
-Result<std::string> read_text(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return fail(ErrorCode::not_found, file.string() + ": cannot be read");
-  std::string text(std::istreambuf_iterator<char>(in), {});
-  if (text.size() > pem_max) return fail(ErrorCode::invalid_argument, file.string() + ": too large");
-  return text;
-}
+constexpr std::chrono::milliseconds own_status_max{2000};  // for the answer to be stapled
 
 }  // namespace
 
 Result<std::shared_ptr<const crypto::TrustStore>> read_trust(const std::filesystem::path& folder) {
-  std::vector<crypto::Certificate> roots;
-  std::vector<crypto::Certificate> intermediates;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    const bool root = name.starts_with("root-");
-    if (!name.ends_with(".pem") || (!root && !name.starts_with("issuing-"))) continue;
-    ASSIGN_OR_RETURN(const std::string text, read_text(entry.path()));
-    auto chain = crypto::Certificate::parse_pem_chain(text);
-    if (!chain) return fail_in(entry.path().string(), chain.error());
-    for (crypto::Certificate& cert : *chain) (root ? roots : intermediates).push_back(std::move(cert));
-  }
-  if (error) return fail(ErrorCode::not_found, folder.string() + ": " + error.message());
-  if (roots.empty()) return fail(ErrorCode::not_found, folder.string() + ": holds no root-*.pem");
-  return std::make_shared<const crypto::TrustStore>(std::move(roots), std::move(intermediates));
+  const auto source = std::make_shared<TrustFolder>(folder);
+  ASSIGN_OR_RETURN(crypto::TrustSet first, source->read());
+  return std::make_shared<const crypto::TrustStore>(crypto::TrustStore::renewing(std::move(first), [source] { return source->renewed(); }));
 }
 
 net::Response json_response(const wire::Json& body) {
@@ -70,6 +51,7 @@ Result<std::unique_ptr<Node>> Node::open(Settings settings) {
   if (error) return fail(ErrorCode::internal, node->settings_.state.string() + ": " + error.message());
   ASSIGN_OR_RETURN(node->device_, crypto::open_device(node->settings_.token, node->settings_.master_key, *node->rng_));
   TRY(node->open_audit());
+  node->open_reporter();
   ASSIGN_OR_RETURN(node->trust_, read_trust(node->settings_.trust));
   return Result<std::unique_ptr<Node>>(std::move(node));
 }
@@ -83,6 +65,32 @@ Result<void> Node::open_audit() {
     log(LogLevel::error, "audit: no checkpoint can be made, every action is refused from now on: {}", error.message);
   });
   return {};
+}
+
+void Node::open_reporter() {
+  const auto endpoint = behaviour_endpoint(identity().kind);
+  const auto iam = peer_of(Kind::iam);
+  if (!endpoint || !iam) return;
+  reporter_ = std::make_unique<BehaviourReporter>(identity(), clock_, settings_.state / "behaviour.jsonl",
+                                                  BehaviourReporter::Ports{.send = [this, at = *endpoint, peer = *iam](const wire::Json& report, Deadline deadline) -> Result<void> {
+                                                                             TRY(call_json(at, peer, report, deadline, new_request_id()));
+                                                                             return {};
+                                                                           },
+                                                                           .new_id = [this] { return new_request_id(); }});
+}
+
+Result<void> Node::record(const audit::Event& event) {
+  TRY(audit_->append(event));
+  if (reporter_) reporter_->saw(event);
+  return {};
+}
+
+void Node::report(Behaviour behaviour, Telling telling) {
+  if (reporter_) reporter_->report(std::move(behaviour), telling);
+}
+
+void Node::start_reporting() {
+  if (reporter_) reporter_->start();
 }
 
 Result<std::optional<Bytes>> Node::bind_audit_keys() {
@@ -156,7 +164,13 @@ Result<void> Node::make_clients() {
   const net::StatusCheck check = [this](const crypto::Certificate& cert, Deadline deadline) { return check_status(cert, deadline); };
   for (const auto& [name, target] : settings_.peers) {
     const bool is_cas = target.expected.kind == Kind::cas;
-    clients_.emplace(name, net::Client::create(target, tls, trust_, is_cas ? net::StatusCheck{} : check));
+    if (is_cas || !status_) {
+      clients_.emplace(name, net::Client::create(target, tls, trust_, is_cas ? net::StatusCheck{} : check));
+      continue;
+    }
+    clients_.emplace(name, net::Client::create(target, tls, trust_, check, [this](const crypto::Certificate& cert, ByteView response) {
+                       status_->take_stapled(cert, response);
+                     }));
   }
   return {};
 }
@@ -196,6 +210,7 @@ Result<void> Node::renew(Deadline deadline) {
   if (cas_) TRY(cas_->show(*tls));
   for (const auto& [name, client] : clients_) TRY(client->show(*tls));
   if (net::Server* server = serving_.load(); server != nullptr) TRY(server->show(*tls));
+  if (stapler_) stapler_->forget();
   TRY(bind_audit_keys());
   return {};
 }
@@ -225,14 +240,23 @@ Result<void> Node::serve(std::vector<points::Handler> handlers) {
   }
   const net::StatusCheck check = [this](const crypto::Certificate& cert, Deadline deadline) { return check_status(cert, deadline); };
   const std::shared_ptr<const net::TlsIdentity> tls = credentials().tls;
+  net::Staple staple;
+  if (status_) {
+    stapler_ = std::make_unique<Stapler>([this] { return status_->fetch(credentials().tls->chain.front(), Deadline::after(own_status_max)); },
+                                         settings_.status.fresh, clock_);
+    stapler_->start();
+    staple = [raw = stapler_.get()] { return raw->staple(); };
+  }
   ASSIGN_OR_RETURN(server_, net::Server::start(settings_.server, *tls, trust_, points::routes(identity().kind, std::move(handlers)), check,
-                                               [this](const net::Refusal& refusal) { record_refusal(refusal); }));
+                                               [this](const net::Refusal& refusal) { record_refusal(refusal); }, std::move(staple)));
   serving_ = server_.get();
   const crypto::Certificate& shown = tls->chain.front();
   std::printf("ready %s %u %s %s %llu\n", identity().uri().c_str(), static_cast<unsigned>(server_->port()), std::string(name(shown.key_algorithm())).c_str(),
               to_hex(shown.fingerprint(crypto::Hash::sha256)).substr(0, 16).c_str(), static_cast<unsigned long long>(shown.not_after()));
   std::fflush(stdout);
   log(LogLevel::note, "ready {} on port {}", identity().uri(), server_->port());
+  report({.about = "", .action = "element", .outcome = "started", .object = identity().uri()});
+  start_reporting();
   if (settings_.audit.witness) {
     ASSIGN_OR_RETURN(std::string witness, peer_of(*settings_.audit.witness));
     witness_ = std::make_unique<WitnessClient>(*this, std::move(witness));
@@ -250,12 +274,22 @@ void Node::record_refusal(const net::Refusal& refusal) {
   const auto written = record({.action = action, .outcome = audit::outcome_of(refusal.code), .subject = refusal.peer, .object = "", .reason = refusal.reason, .request_id = ""});
   // The refusal stands whether or not it could be recorded; that it could not is an error of this element.
   if (!written) log(LogLevel::error, "audit: {}", written.error().message);
+  const auto caller = Identity::parse_uri(refusal.peer);
+  if (!caller || audit::outcome_of(refusal.code) != audit::Outcome::refused) return;
+  const bool others = tells_of_others(identity().kind);
+  report({.about = others ? caller->name : "", .action = refusal.point.empty() ? "connection" : "request", .outcome = "refused",
+          .object = others ? refusal.point : refusal.peer + " " + refusal.point},
+         Telling::together);
 }
 
 Result<net::Response> Node::health(const net::Request& /*request*/) {
   wire::Json body = wire::Json::object({{"identity", identity().uri()}, {"status", "ready"}, {"uptime_ms", clock_.now_ms() - started_ms_}});
   const crypto::Certificate certificate = credentials().tls->chain.front();
   body.set("certificate", to_hex(certificate.serial())).set("certificate_not_after_ms", certificate.not_after());
+  if (reporter_) {
+    const BehaviourReporter::Counts counts = reporter_->counts();
+    body.set("behaviour_records", wire::Json::object({{"sent", counts.sent}, {"waiting", counts.waiting}, {"dropped", counts.dropped}}));
+  }
   if (describe_health_) describe_health_(body);
   return json_response(body);
 }
@@ -290,7 +324,11 @@ void Node::stop() {
   stopping_ = true;
   if (renewal_) renewal_->stop();
   if (witness_) witness_->stop();
+  const bool served = server_ && serving_.exchange(nullptr) != nullptr;
   if (server_) server_->stop(stop_grace);
+  if (stapler_) stapler_->stop();
+  if (served) report({.about = "", .action = "element", .outcome = "stopped", .object = identity().uri()});
+  if (reporter_) reporter_->stop();
 }
 
 Result<net::Response> Node::exchange(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id,
@@ -336,9 +374,9 @@ Result<void> Node::check_status(const crypto::Certificate& cert, Deadline deadli
   return status_->check(cert, deadline);
 }
 
-Result<void> Node::check_certificate(const crypto::Certificate& cert, Deadline deadline) {
-  if (status_) return status_->check_with_chain(cert, deadline);
-  TRY(trust_->verify(cert, clock_.now_ms()));
+Result<void> Node::check_certificate(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use) {
+  if (status_) return status_->check_with_chain(cert, deadline, use);
+  TRY(trust_->verify(cert, clock_.now_ms(), use));
   return check_status(cert, deadline);
 }
 

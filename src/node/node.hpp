@@ -14,6 +14,7 @@
 #include "crypto/random.hpp"
 #include "net/client.hpp"
 #include "net/server.hpp"
+#include "node/behaviour.hpp"
 #include "node/credentials.hpp"
 #include "node/settings.hpp"
 #include "node/status.hpp"
@@ -22,6 +23,8 @@
 
 namespace qanat::node {
 
+class BehaviourReporter;
+class Stapler;
 class Renewal;
 class WitnessClient;
 
@@ -65,13 +68,17 @@ class Node {
 
   /// Certificate status, as for connections; also step 5.
   Result<void> check_status(const crypto::Certificate& cert, Deadline deadline);
-  /// Chain, validity and status.
-  Result<void> check_certificate(const crypto::Certificate& cert, Deadline deadline);
+  /// Chain, validity, use and status.
+  Result<void> check_certificate(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use = crypto::LeafUse::signing);
   /// These certificates (by SHA-256) are revoked: what is known of their status is forgotten, and connections that show them are closed.
   void drop_revoked(const std::set<Bytes>& fingerprints);
 
-  /// Durable before it returns; the caller refuses its action if this fails.
-  Result<void> record(const audit::Event& event) { return audit_->append(event); }
+  /// Durable before it returns; the caller refuses its action if this fails. What the table of behaviour.hpp has of it is reported to IAM.
+  Result<void> record(const audit::Event& event);
+  /// A behaviour record for IAM, sent in the background (behaviour_reporter.hpp); nothing where IAM is not among the peers.
+  void report(Behaviour behaviour, Telling telling = Telling::each);
+  /// From here on what is reported is sent. serve() does it; a terminal does it itself.
+  void start_reporting();
   [[nodiscard]] const audit::Log& audit_log() const noexcept { return *audit_; }
   [[nodiscard]] audit::Checkpoints& checkpoints() noexcept { return *checkpoints_; }
 
@@ -97,6 +104,7 @@ class Node {
   /// Writes the statement that binds the checkpoints' keys to this element's certificate, unless it stands there. The serial of the certificate that they were bound to
   /// before, if it was another.
   Result<std::optional<Bytes>> bind_audit_keys();
+  void open_reporter();
   Result<void> make_clients();
   Result<std::unique_ptr<CredentialStore>> open_credentials();
   Result<Credentials> enrol_at_cas(CredentialStore& store, Deadline deadline);
@@ -127,12 +135,14 @@ class Node {
   std::atomic<bool> stopping_ = false;
   UnixMs started_ms_ = 0;
   // The first to go: they work in the background, on what is above.
+  std::unique_ptr<BehaviourReporter> reporter_;  // absent where there is nobody to report to
   std::unique_ptr<audit::Checkpoints> checkpoints_;
   std::unique_ptr<WitnessClient> witness_;
+  std::unique_ptr<Stapler> stapler_;
   std::unique_ptr<Renewal> renewal_;
 };
 
-/// The trust folder's roots and issuing CAs.
+/// The trust folder's roots and issuing CAs, read again when it changes (trust_folder.hpp).
 Result<std::shared_ptr<const crypto::TrustStore>> read_trust(const std::filesystem::path& folder);
 
 /// Renders a JSON answer.

@@ -40,46 +40,66 @@ Result<void> StatusChecker::check(const crypto::Certificate& cert, Deadline dead
   const UnixMs now = clock_.now_ms();
   if (known && now < known->asked_at + static_cast<UnixMs>(settings_.fresh.count())) return judge(known->answer, cert);
 
-  const Result<crypto::StatusAnswer> answer = ask(cert, deadline);
-  if (!answer) {
-    const bool silent = answer.error().code == ErrorCode::unavailable || answer.error().code == ErrorCode::deadline_exceeded;
+  const Result<Fetched> fetched = fetch(cert, deadline);
+  if (!fetched) {
+    const bool silent = fetched.error().code == ErrorCode::unavailable || fetched.error().code == ErrorCode::deadline_exceeded;
     if (silent && settings_.serve_unexpired_when_down && known && now < known->answer.next_update) return judge(known->answer, cert);
-    return fail_in("certificate status", answer.error());
+    return fail_in("certificate status", fetched.error());
   }
+  const crypto::StatusAnswer& answer = fetched->answer;
   {
     const std::lock_guard lock(mutex_);
-    if (generation != generation_) return judge(*answer, cert);
+    if (generation != generation_) return judge(answer, cert);
     if (entries_.size() >= entries_max) entries_.erase(entries_.begin());
-    entries_.insert_or_assign(fingerprint, Entry{.answer = *answer, .asked_at = now});
+    entries_.insert_or_assign(fingerprint, Entry{.answer = answer, .asked_at = now});
   }
-  return judge(*answer, cert);
+  return judge(answer, cert);
+}
+
+void StatusChecker::take_stapled(const crypto::Certificate& cert, ByteView response) {
+  const crypto::Certificate* issuer = trust_.issuer_of(cert);
+  if (issuer == nullptr) return;
+  const UnixMs now = clock_.now_ms();
+  const auto answer = crypto::verify_status_response(response, cert, *issuer, {}, now);
+  if (!answer || answer->this_update > now) return;  // a clock ahead of ours must not make an answer younger than it is
+  const Bytes fingerprint = cert.fingerprint(crypto::Hash::sha256);
+  const std::lock_guard lock(mutex_);
+  if (noticed_.contains(fingerprint)) return;
+  const auto known = entries_.find(fingerprint);
+  if (known != entries_.end() && known->second.asked_at >= answer->this_update) return;
+  if (entries_.size() >= entries_max) entries_.erase(entries_.begin());
+  entries_.insert_or_assign(fingerprint, Entry{.answer = *answer, .asked_at = answer->this_update});
 }
 
 void StatusChecker::forget(const std::set<Bytes>& fingerprints) {
   const std::lock_guard lock(mutex_);
   ++generation_;
-  for (const Bytes& fingerprint : fingerprints) entries_.erase(fingerprint);
+  for (const Bytes& fingerprint : fingerprints) {
+    entries_.erase(fingerprint);
+    if (noticed_.size() >= entries_max) noticed_.erase(noticed_.begin());
+    noticed_.insert(fingerprint);
+  }
 }
 
-Result<void> StatusChecker::check_with_chain(const crypto::Certificate& cert, Deadline deadline) {
-  const Bytes fingerprint = cert.fingerprint(crypto::Hash::sha256);
+Result<void> StatusChecker::check_with_chain(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use) {
+  const std::pair held_as(cert.fingerprint(crypto::Hash::sha256), use);
   const UnixMs now = clock_.now_ms();
   bool held = false;
   {
     const std::lock_guard lock(mutex_);
-    const auto found = chains_held_.find(fingerprint);
+    const auto found = chains_held_.find(held_as);
     held = found != chains_held_.end() && now < found->second + static_cast<UnixMs>(settings_.fresh.count()) && now >= cert.not_before() && now < cert.not_after();
   }
   if (!held) {
-    TRY(trust_.verify(cert, now));
+    TRY(trust_.verify(cert, now, use));
     const std::lock_guard lock(mutex_);
     if (chains_held_.size() >= entries_max) chains_held_.erase(chains_held_.begin());
-    chains_held_.insert_or_assign(fingerprint, now);
+    chains_held_.insert_or_assign(held_as, now);
   }
   return check(cert, deadline);
 }
 
-Result<crypto::StatusAnswer> StatusChecker::ask(const crypto::Certificate& cert, Deadline deadline) {
+Result<StatusChecker::Fetched> StatusChecker::fetch(const crypto::Certificate& cert, Deadline deadline) {
   const crypto::Certificate* issuer = trust_.issuer_of(cert);
   if (issuer == nullptr) return fail(ErrorCode::denied, cert.subject() + " was not issued by a CA of this network");
   const Bytes nonce = rng_.bytes(nonce_size);
@@ -91,9 +111,10 @@ Result<crypto::StatusAnswer> StatusChecker::ask(const crypto::Certificate& cert,
                        .content_type = std::string(line.request_type),
                        .body = request,
                        .request_id = to_hex(rng_.bytes(8))};
-  ASSIGN_OR_RETURN(const net::Response response, cas_.call(call, deadline));
+  ASSIGN_OR_RETURN(net::Response response, cas_.call(call, deadline));
   if (response.status != 200) return fail(net::error_of(response));
-  return crypto::verify_status_response(response.body, cert, *issuer, nonce, clock_.now_ms());
+  ASSIGN_OR_RETURN(const crypto::StatusAnswer answer, crypto::verify_status_response(response.body, cert, *issuer, nonce, clock_.now_ms()));
+  return Fetched{.answer = answer, .response = std::move(response.body)};
 }
 
 }  // namespace qanat::node

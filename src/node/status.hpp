@@ -22,7 +22,16 @@ class StatusChecker {
   Result<void> check(const crypto::Certificate& cert, Deadline deadline);
   /// The same with chain and validity. A chain that held is not computed again while it is as young as a fresh status; the leaf's own
   /// validity is looked at each time.
-  Result<void> check_with_chain(const crypto::Certificate& cert, Deadline deadline);
+  Result<void> check_with_chain(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use = crypto::LeafUse::signing);
+  /// What the holder of the certificate stapled to it: kept like an answer that was asked for, with the age that it says itself, unless it does not hold or
+  /// CAS has given notice of the certificate (forget), after which only CAS is believed. Says nothing of its own: check() judges.
+  void take_stapled(const crypto::Certificate& cert, ByteView response);
+  struct Fetched {
+    crypto::StatusAnswer answer;
+    Bytes response;  // DER
+  };
+  /// Asks CAS, whatever is known.
+  Result<Fetched> fetch(const crypto::Certificate& cert, Deadline deadline);
   /// Forgets what is known about certificates with these fingerprints (SHA-256), and what is being asked at present.
   void forget(const std::set<Bytes>& fingerprints);
 
@@ -31,7 +40,6 @@ class StatusChecker {
     crypto::StatusAnswer answer;
     UnixMs asked_at;
   };
-  Result<crypto::StatusAnswer> ask(const crypto::Certificate& cert, Deadline deadline);
 
   const StatusSettings settings_;
   const points::Endpoint endpoint_;
@@ -41,8 +49,9 @@ class StatusChecker {
   const Clock& clock_;
   std::mutex mutex_;
   std::map<Bytes, Entry> entries_;       // by certificate fingerprint
+  std::set<Bytes> noticed_;              // by certificate fingerprint: those that CAS gave notice of
   std::uint64_t generation_ = 0;         // grows with each forget(): an answer that was asked for before is not kept
-  std::map<Bytes, UnixMs> chains_held_;  // by certificate fingerprint: when the chain was last verified
+  std::map<std::pair<Bytes, crypto::LeafUse>, UnixMs> chains_held_;  // by certificate fingerprint and use: when the chain was last verified
 };
 
 /// The Cq (or X-4) row by which an element of this kind asks for status.

@@ -99,6 +99,12 @@ constexpr std::array table{
     EndpointRow{Endpoint::km1_certificates, "Km-1", "Ia-2", apps, {Kind::kms}, "GET", "/km/1/certificates", "", type_octets, 0, false},
     EndpointRow{Endpoint::ce3_enrol, "Ce-3", "Ia-10", {Kind::ccs}, {Kind::cas}, "POST", "/.well-known/est/ce-3/simpleenroll", type_pkcs10, type_certs_only, one_message, false},
     EndpointRow{Endpoint::ce3_reenrol, "Ce-3", "Ia-10", {Kind::ccs}, {Kind::cas}, "POST", "/.well-known/est/ce-3/simplereenroll", type_pkcs10, type_certs_only, one_message, false},
+    EndpointRow{Endpoint::x13_account, "X-13", "", {Kind::cas}, {Kind::cmsp}, "POST", "/x/13/account", type_json, "", small, false},
+    EndpointRow{Endpoint::ce2_issued, "Ce-2", "Ia-3", apps, {Kind::cas}, "GET", "/ce/2/issued", "", type_json, 0, false},
+    EndpointRow{Endpoint::ce2_reenrol, "Ce-2", "Ia-3", apps, {Kind::cas}, "POST", "/.well-known/est/ce-2/simplereenroll", type_pkcs10, type_certs_only, one_message, false},
+    EndpointRow{Endpoint::ce2_cacerts, "Ce-2", "Ia-3", apps, {Kind::cas}, "GET", "/.well-known/est/ce-2/cacerts", "", type_certs_only, 0, false},
+    EndpointRow{Endpoint::ce2_confirm, "Ce-2", "Ia-3", apps, {Kind::cas}, "POST", "/ce/2/confirm", type_json, "", small, false},
+    EndpointRow{Endpoint::km1_renewed, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/renewed", type_json, "", 4 * one_message, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

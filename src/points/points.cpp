@@ -75,6 +75,7 @@ constexpr std::array point_table{
     Point{"X-9", "every element ↔ IAM, CMSP", "checkpoints of audit records, cosigned by a witness", true},
     Point{"X-10", "CAS ↔ every element", "notice of revoked certificates", true},
     Point{"X-12", "CMSP, CAS, CCS ↔ IAM", "their behaviour records; notices of anomalies to the CMSP", true},
+    Point{"X-13", "CAS ↔ CAM", "whether a terminal's number has an account, is served by its KMS, and its service is open", true},
 };
 
 constexpr std::size_t paper_points = 55;

@@ -103,6 +103,12 @@ enum class Endpoint : std::uint8_t {
   km1_certificates,
   ce3_enrol,
   ce3_reenrol,
+  x13_account,
+  ce2_issued,
+  ce2_reenrol,
+  ce2_cacerts,
+  ce2_confirm,
+  km1_renewed,
   count_,
 };
 

@@ -28,6 +28,7 @@ struct CallParty {
   AxParty ax;
   KeySource& keys;
   CallObserver observe;
+  std::function<void(const SidWk& session)> begun{};  // both ends have confirmed the key: from here on they talk. Must not block
 };
 
 struct CallSettings {

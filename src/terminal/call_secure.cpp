@@ -177,6 +177,7 @@ void Call::begin_talking() {
   report_.invite_to_ax_ms = ms_since_invite();
   report("step", "Ax confirmed at both ends; media keys in force, SAS " + to_hex(report_.sas), 12, report_.invite_to_ax_ms - std::max(report_.invite_to_wk_ms, report_.invite_to_answer_ms));
   if (role_ == wire::Role::callee) send_control(control_->confirmation());
+  if (party_.begun) party_.begun(report_.sid_wk);
 }
 
 void Call::talk(Time now) {

@@ -4,18 +4,6 @@
 
 namespace qanat::terminal {
 
-Result<KmsCertificates> follow(const crypto::Suite& suite, KmsCertificates kept, std::span<const wire::Succession> links) {
-  for (const wire::Succession& link : links) {
-    if (link.former != wire::fingerprints(suite, kept.classical, kept.ml_dsa)) return fail(ErrorCode::denied, "succession: follows other certificates");
-    ASSIGN_OR_RETURN(const auto classical, crypto::Certificate::parse(kept.classical));
-    ASSIGN_OR_RETURN(const auto ml_dsa, crypto::Certificate::parse(kept.ml_dsa));
-    ASSIGN_OR_RETURN(const auto verifier, crypto::Verifier::from_key(suite, {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}));
-    TRY(wire::verify_succession(link, verifier));
-    kept = {.classical = link.classical, .ml_dsa = link.ml_dsa};
-  }
-  return kept;
-}
-
 Result<std::shared_ptr<const node::Sender>> KmsPin::check(Deadline deadline) {
   ASSIGN_OR_RETURN(const auto certificate, crypto::Certificate::parse(kept_.ml_dsa));
   const bool again = std::exchange(checked_, true);
@@ -31,7 +19,7 @@ Result<void> KmsPin::ask_for_successors(Deadline deadline) {
   ASSIGN_OR_RETURN(const Bytes octets, ask_("since=" + fingerprint(), deadline));
   ASSIGN_OR_RETURN(const std::vector<wire::Succession> links, wire::parse_successions(node_.suite(), octets));
   if (links.empty()) return {};
-  ASSIGN_OR_RETURN(KmsCertificates last, follow(node_.suite(), kept_, links));
+  ASSIGN_OR_RETURN(KmsCertificates last, wire::follow(node_.suite(), kept_, links));
   // The former keys say so, and the CA must say so too: name, chain, validity and status.
   TRY(senders_.check(last.classical, last.ml_dsa, kms_, deadline));
   TRY(store_.save_kms(last.classical, last.ml_dsa));

@@ -8,14 +8,7 @@
 
 namespace qanat::terminal {
 
-struct KmsCertificates {
-  Bytes classical;  // DER
-  Bytes ml_dsa;
-  bool operator==(const KmsCertificates&) const = default;
-};
-
-/// The last of those that follow `kept`, by links of which each is signed by the certificates before it; `kept` itself without links. `denied` if a link does not hold.
-Result<KmsCertificates> follow(const crypto::Suite& suite, KmsCertificates kept, std::span<const wire::Succession> links);
+using KmsCertificates = wire::SignerCertificates;
 
 class KmsPin {
  public:

@@ -3,9 +3,12 @@
 #include "node/steps.hpp"
 #include "terminal/call.hpp"
 #include "terminal/enrolment.hpp"
+#include "terminal/issuances.hpp"
 #include "terminal/key_client.hpp"
 #include "terminal/kms_pin.hpp"
 #include "terminal/octet_file.hpp"
+#include "terminal/peer_pins.hpp"
+#include "terminal/renewal.hpp"
 #include "terminal/wav.hpp"
 
 namespace qanat::terminal {
@@ -13,6 +16,8 @@ namespace {
 
 constexpr std::chrono::milliseconds enrol_max{15'000};
 constexpr std::chrono::milliseconds peer_check_max{3'000};
+constexpr std::chrono::milliseconds renewal_max{15'000};
+constexpr std::chrono::milliseconds issuances_max{3'000};
 
 std::filesystem::path state_of(const node::Node& node, std::string_view file) { return node.settings().state / file; }
 
@@ -51,6 +56,7 @@ Result<Bytes> send_to_kms(node::Node& node, const std::string& kms, points::Endp
 /// What an enrolled terminal needs for a call, loaded from its state. Everything is destroyed when the call is over.
 struct Loaded {
   std::unique_ptr<TerminalStore> store;
+  std::unique_ptr<node::CredentialStore> credentials;
   std::optional<crypto::Decapsulator> encryption;
   std::unique_ptr<node::SenderDirectory> senders;
   KmsCertificates kms;
@@ -65,8 +71,8 @@ Result<Loaded> load(node::Node& node, const TerminalSettings& settings) {
   ASSIGN_OR_RETURN(TerminalStore::Delivered delivered, out.store->delivered());
   ASSIGN_OR_RETURN(out.encryption, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
   out.kms = {.classical = std::move(delivered.kms_classical), .ml_dsa = std::move(delivered.kms_ml_dsa)};
-  ASSIGN_OR_RETURN(const auto credential_store, node::CredentialStore::open(state_of(node, "credentials.db"), node.device(), node.suite()));
-  ASSIGN_OR_RETURN(auto credentials, credential_store->load());
+  ASSIGN_OR_RETURN(out.credentials, node::CredentialStore::open(state_of(node, "credentials.db"), node.device(), node.suite()));
+  ASSIGN_OR_RETURN(auto credentials, out.credentials->load());
   if (!credentials || !credentials->messages) return fail(ErrorCode::internal, "credentials.db: no certificates, though the enrolment is confirmed");
   TRY(node.install_credentials(std::move(*credentials)));
   out.senders = std::make_unique<node::SenderDirectory>(node);
@@ -88,6 +94,31 @@ CallObserver observer(const EventSink& sink) {
   };
 }
 
+wire::Json add_findings(wire::Json out, const IssuanceFindings& findings) {
+  const wire::Json found = to_json(findings);
+  for (const std::string& name : found.names()) {
+    if (const auto value = found.at(name)) out.set(name, *value);
+  }
+  return out;
+}
+
+TerminalRenewal renewal_of(node::Node& node, const TerminalSettings& settings, Loaded& loaded) {
+  return TerminalRenewal(node, settings, *loaded.credentials, *loaded.store, loaded.encryption->encapsulation_key(), renewal_transport(node, settings.kms));
+}
+
+/// Before a call: where the time has come, or an earlier renewal did not come to its end. That it fails is on record and no reason not to call.
+void keep_certificates_fresh(node::Node& node, const TerminalSettings& settings, Loaded& loaded) {
+  TerminalRenewal renewal = renewal_of(node, settings, loaded);
+  const Result<bool> to_be_told = renewal.to_be_told();
+  if (renewal.due() || (to_be_told && *to_be_told)) static_cast<void>(renewal.run(Deadline::after(renewal_max)));
+}
+
+/// Before a call: not that it hangs on CAS, which may be away for once. What is found is said and recorded.
+void look_for_strangers(node::Node& node, Loaded& loaded) {
+  const auto found = check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max));
+  if (!found) node::log(node::LogLevel::warning, "what was issued in this terminal's name could not be looked at: {}", found.error().message);
+}
+
 wire::Json rejected(const CallReport& report) {
   wire::Json out = wire::Json::object();
   for (std::size_t i = 0; i < srtp_drop_reasons; ++i) out.set(name(static_cast<SrtpDrop>(i)), report.srtp.dropped[i]);
@@ -95,7 +126,7 @@ wire::Json rejected(const CallReport& report) {
   return out;
 }
 
-wire::Json to_json(const CallReport& report, const SoundPlan& plan) {
+wire::Json to_json(const CallReport& report, PeerPin pin, const SoundPlan& plan) {
   return wire::Json::object({{"sid_wk", report.sid_wk.hex()},
                              {"sid_call", report.sid_call.hex()},
                              {"wk_fingerprint", report.wk_fingerprint},
@@ -105,6 +136,7 @@ wire::Json to_json(const CallReport& report, const SoundPlan& plan) {
                              {"peer_uid", report.peer_uid.text()},
                              {"peer_number", report.peer_number.text()},
                              {"peer_kms", report.peer_kms.text()},
+                             {"peer_certificates", name(pin)},
                              {"sas", to_hex(report.sas)},
                              {"packets_sent", report.packets_sent},
                              {"packets_received", report.packets_received},
@@ -120,10 +152,22 @@ wire::Json to_json(const CallReport& report, const SoundPlan& plan) {
                              {"capture", plan.capture.string()}});
 }
 
+/// Said to the user and recorded before a word is spoken: the call goes on, for there are honest reasons.
+PeerPins::Changed on_change(node::Node& node, const CallObserver& observe) {
+  return [&node, observe](const Uid& peer, const TerminalStore::PeerSeen& last) {
+    const std::string what = "subscriber " + peer.text() + " shows other certificates than at the last call, though those were not due for renewal: compare the SAS";
+    const auto recorded = node.record({.action = "ax-1.peer-changed", .outcome = audit::Outcome::failure, .subject = peer.text(), .object = to_hex(last.fingerprint), .reason = what, .request_id = ""});
+    node::log(node::LogLevel::error, "ALARM: {}{}", what, recorded ? "" : " (" + recorded.error().message + ")");
+    observe({.event = "peer-changed", .step = {}, .what = what, .ms = {}});
+  };
+}
+
 /// The frame of both directions: `hold` places or answers on the opened call.
 Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings, const SoundPlan& plan, const EventSink& sink, std::chrono::milliseconds wait_max,
                              const std::function<Result<CallReport>(Call&)>& hold) {
   ASSIGN_OR_RETURN(Loaded loaded, load(node, settings));
+  keep_certificates_fresh(node, settings, loaded);
+  look_for_strangers(node, loaded);
   ASSIGN_OR_RETURN(std::vector<std::int16_t> said, read_wav(plan.wav_in));
   const std::shared_ptr<const node::MessageSigner> in_force = node.signer();
   const node::MessageSigner& signer = *in_force;
@@ -135,7 +179,13 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                             .signer = signer,
                             .encryption = *loaded.encryption,
                             .min_assurance = settings.min_assurance};
-  const CallObserver observe = observer(sink);
+  node.start_reporting();
+  std::atomic<bool> invited = false;  // the observer is called from two threads
+  std::string session;                // once both ends talk in it
+  const CallObserver observe = [&invited, show = observer(sink)](const CallEvent& event) {
+    if (event.event == "invite") invited = true;
+    show(event);
+  };
   KmsPin pin(node, *loaded.store, *loaded.senders, node.settings().peers.at(settings.kms).expected, loaded.kms, [&](const std::string& query, Deadline deadline) {
     return send_to_kms(node, settings.kms, points::Endpoint::km1_certificates, {}, deadline, query);
   });
@@ -149,15 +199,21 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                       },
                   .check_kms = [&](Deadline deadline) { return pin.check(deadline); },
                   .observe = observe});
+  PeerPins pins(*loaded.store, node.clock(), check_peer_with(*loaded.senders, peer_check_max), on_change(node, observe));
   const CallParty party{.number = settings.number,
                         .kms = applicant.kms,
                         .ax = {.suite = node.suite(),
                                .policy_epoch = policy_epoch,
                                .signer = signer,
-                               .check_peer = check_peer_with(*loaded.senders, peer_check_max),
+                               .check_peer = pins.check(),
                                .rng = node.rng()},
                         .keys = keys,
-                        .observe = observe};
+                        .observe = observe,
+                        .begun =
+                            [&](const SidWk& sid_wk) {
+                              session = sid_wk.hex();
+                              node.report({.about = "", .action = "call", .outcome = "started", .object = session});
+                            }};
   CallSettings call_settings{.sip = settings.sip, .pace = settings.pace};
   call_settings.wait_max = wait_max;
   ASSIGN_OR_RETURN(const auto call, Call::open(party, call_settings, std::move(said)));
@@ -169,10 +225,13 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                    .object = report ? std::string_view(report->peer_number.text()) : std::string_view(),
                    .reason = report ? std::string_view() : std::string_view(report.error().message),
                    .request_id = ""}));
+  // Who waited and was not called has nothing to tell.
+  if (invited) node.report({.about = "", .action = "call", .outcome = std::string(report ? "ended" : audit::name(audit::outcome_of(report.error().code))), .object = session});
   if (!report) return fail(report.error());
   TRY(captured);
   TRY(write_wav(plan.wav_out, report->heard));
-  return to_json(*report, plan);
+  ASSIGN_OR_RETURN(const PeerPin shown, pins.keep());
+  return to_json(*report, shown, plan);
 }
 
 }  // namespace
@@ -192,17 +251,34 @@ Result<wire::Json> enrol_terminal(node::Node& node, const TerminalSettings& sett
   node::StepTrace::Timer step1(trace, 1);
   Enrolment enrolment(node, settings, *credentials, *store, transport);
   TRY(enrolment.run(Deadline::after(enrol_max)));
+  node.start_reporting();
   if (before != EnrolmentStage::confirmed) step1.done(settings.uid.text(), "signing keys made here, certificates in place, encryption keys injected by " + settings.kms);
   ASSIGN_OR_RETURN(const TerminalStore::Delivered delivered, store->delivered());
   ASSIGN_OR_RETURN(const auto pair, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
+  ASSIGN_OR_RETURN(const IssuanceFindings findings, check_issuances(node, *store, pair.encapsulation_key(), Deadline::after(issuances_max)));
+  if (!findings.own) return fail(ErrorCode::denied, "CAS shows no encryption certificates of one bundle with the signing certificates: this enrolment is of no use");
   const std::shared_ptr<const node::MessageSigner> in_force = node.signer();
   const node::MessageSigner& own = *in_force;
-  return wire::Json::object({{"uid", settings.uid.text()},
-                             {"number", settings.number.text()},
-                             {"kms", settings.kms},
-                             {"serial_ml_dsa", to_hex(own.ml_dsa.serial())},
-                             {"serial_classical", to_hex(own.classical.serial())},
-                             {"enc_kid", to_hex(wire::key_id_of(node.suite(), pair.encapsulation_key()))}});
+  wire::Json out = wire::Json::object({{"uid", settings.uid.text()},
+                                       {"number", settings.number.text()},
+                                       {"kms", settings.kms},
+                                       {"serial_ml_dsa", to_hex(own.ml_dsa.serial())},
+                                       {"serial_classical", to_hex(own.classical.serial())},
+                                       {"enc_kid", to_hex(wire::key_id_of(node.suite(), pair.encapsulation_key()))}});
+  return add_findings(std::move(out), findings);
+}
+
+Result<wire::Json> list_certificates(node::Node& node, const TerminalSettings& settings) {
+  ASSIGN_OR_RETURN(const Loaded loaded, load(node, settings));
+  ASSIGN_OR_RETURN(const IssuanceFindings findings, check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max)));
+  return add_findings(wire::Json::object({{"uid", settings.uid.text()}, {"number", settings.number.text()}, {"kms", settings.kms}}), findings);
+}
+
+Result<wire::Json> renew_terminal(node::Node& node, const TerminalSettings& settings) {
+  ASSIGN_OR_RETURN(Loaded loaded, load(node, settings));
+  TRY(renewal_of(node, settings, loaded).run(Deadline::after(renewal_max)));
+  ASSIGN_OR_RETURN(const IssuanceFindings findings, check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max)));
+  return add_findings(wire::Json::object({{"uid", settings.uid.text()}, {"number", settings.number.text()}, {"kms", settings.kms}}), findings);
 }
 
 Result<wire::Json> place_call(node::Node& node, const TerminalSettings& settings, const CallPlan& plan) {

@@ -34,8 +34,12 @@ struct AnswerPlan {
   EventSink event;
 };
 
-/// Steps 1 and 2; does nothing if they are done. {"uid", "number", "kms", "serial_ml_dsa", "serial_classical", "enc_kid"}.
+/// Steps 1 and 2; does nothing if they are done. {"uid", "number", "kms", "serial_ml_dsa", "serial_classical", "enc_kid"} and what list_certificates() gives.
 Result<wire::Json> enrol_terminal(node::Node& node, const TerminalSettings& settings);
+/// What CAS says was issued in this terminal's name: {"uid", "number", "kms"} and the members of to_json() in issuances.hpp.
+Result<wire::Json> list_certificates(node::Node& node, const TerminalSettings& settings);
+/// New signing keys and certificates for all four keys now, or the rest of a renewal that was begun. The same value.
+Result<wire::Json> renew_terminal(node::Node& node, const TerminalSettings& settings);
 /// The whole call. The value says how it went: see the report's members in process.cpp. The capture is written after a failed call too.
 Result<wire::Json> place_call(node::Node& node, const TerminalSettings& settings, const CallPlan& plan);
 /// `listening` is called with the SIP port as soon as a call can come.

@@ -21,6 +21,25 @@ constexpr std::array migrations{
         one INTEGER PRIMARY KEY CHECK (one = 1),
         sealed_digest BLOB NOT NULL
       ) STRICT)sql"},
+    store::Migration{2, R"sql(
+      CREATE TABLE own_key (
+        digest BLOB PRIMARY KEY      -- SHA-256 of a public key
+      ) STRICT;
+      CREATE TABLE encryption_certificate (
+        role TEXT PRIMARY KEY CHECK (role IN ('classical', 'ml_kem')),
+        der BLOB NOT NULL
+      ) STRICT;
+      CREATE TABLE renewal (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        fingerprint BLOB NOT NULL
+      ) STRICT;
+      CREATE TABLE peer_seen (
+        uid TEXT PRIMARY KEY,
+        fingerprint BLOB NOT NULL,
+        not_before_ms INTEGER NOT NULL,
+        not_after_ms INTEGER NOT NULL,
+        last_ms INTEGER NOT NULL
+      ) STRICT)sql"},
 };
 
 Bytes context(std::string_view column) { return store::column_context(column, {}); }
@@ -121,6 +140,70 @@ Result<void> TerminalStore::save_kms(ByteView classical, ByteView ml_dsa) {
     return transaction.run("UPDATE enrolment SET kms_classical = ?, kms_ml_dsa = ? WHERE stage <> 'asked'", {classical, ml_dsa});
   }));
   if (changed != 1) return fail(ErrorCode::not_found, "this terminal is not enrolled: run `qanat enrol` first");
+  return {};
+}
+
+Result<void> TerminalStore::remember_own_keys(const std::vector<Bytes>& digests) {
+  return store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    for (const Bytes& digest : digests) TRY(transaction.run("INSERT OR IGNORE INTO own_key (digest) VALUES (?)", {ByteView(digest)}));
+    return {};
+  });
+}
+
+Result<std::set<Bytes>> TerminalStore::own_keys() {
+  std::set<Bytes> out;
+  TRY(store_->transact(
+      [&](store::Transaction& transaction) { return transaction.query("SELECT digest FROM own_key", {}, [&](const store::Row& row) { out.insert(row.blob(0)); }); }));
+  return out;
+}
+
+Result<void> TerminalStore::save_encryption_certificates(ByteView classical, ByteView ml_kem) {
+  return store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT OR REPLACE INTO encryption_certificate (role, der) VALUES ('classical', ?)", {classical}));
+    TRY(transaction.run("INSERT OR REPLACE INTO encryption_certificate (role, der) VALUES ('ml_kem', ?)", {ml_kem}));
+    return {};
+  });
+}
+
+Result<std::optional<Bytes>> TerminalStore::renewal() {
+  std::optional<Bytes> out;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT fingerprint FROM renewal", {}, [&](const store::Row& row) { out = row.blob(0); });
+  }));
+  return out;
+}
+
+Result<void> TerminalStore::begin_renewal(ByteView fingerprint) {
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.run("INSERT OR REPLACE INTO renewal (one, fingerprint) VALUES (1, ?)", {fingerprint});
+  }));
+  return {};
+}
+
+Result<void> TerminalStore::end_renewal() {
+  TRY(store_->transact([](store::Transaction& transaction) { return transaction.run("DELETE FROM renewal", {}); }));
+  return {};
+}
+
+Result<std::optional<TerminalStore::PeerSeen>> TerminalStore::peer_seen(const Uid& uid) {
+  std::optional<PeerSeen> out;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT fingerprint, not_before_ms, not_after_ms, last_ms FROM peer_seen WHERE uid = ?", {std::string_view(uid.text())},
+                             [&](const store::Row& row) {
+                               out = PeerSeen{.fingerprint = row.blob(0),
+                                              .not_before = static_cast<UnixMs>(row.integer(1)),
+                                              .not_after = static_cast<UnixMs>(row.integer(2)),
+                                              .last_ms = static_cast<UnixMs>(row.integer(3))};
+                             });
+  }));
+  return out;
+}
+
+Result<void> TerminalStore::save_peer_seen(const Uid& uid, const PeerSeen& seen) {
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.run("INSERT OR REPLACE INTO peer_seen (uid, fingerprint, not_before_ms, not_after_ms, last_ms) VALUES (?, ?, ?, ?, ?)",
+                           {std::string_view(uid.text()), ByteView(seen.fingerprint), store::column(seen.not_before), store::column(seen.not_after), store::column(seen.last_ms)});
+  }));
   return {};
 }
 

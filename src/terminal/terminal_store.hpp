@@ -4,7 +4,10 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 
+#include "base/clock.hpp"
+#include "base/id.hpp"
 #include "crypto/device.hpp"
 #include "crypto/hybrid_kem.hpp"
 #include "store/store.hpp"
@@ -47,6 +50,26 @@ class TerminalStore {
 
   /// The KMS's certificates that take the place of those that were pinned.
   Result<void> save_kms(ByteView classical, ByteView ml_dsa);
+  /// SHA-256 of each public key that this terminal has ever made or been given; none is forgotten.
+  Result<void> remember_own_keys(const std::vector<Bytes>& digests);
+  Result<std::set<Bytes>> own_keys();
+  /// DER of the encryption certificates in force.
+  Result<void> save_encryption_certificates(ByteView classical, ByteView ml_kem);
+
+  /// SHA-256 of the ML-DSA certificate that a renewal has brought and that the KMS and CAS have not been told of yet; nothing if there is none.
+  Result<std::optional<Bytes>> renewal();
+  Result<void> begin_renewal(ByteView fingerprint);
+  Result<void> end_renewal();
+
+  /// What a subscriber showed at the last call that was held with him: his ML-DSA certificate.
+  struct PeerSeen {
+    Bytes fingerprint;  // SHA-256
+    UnixMs not_before = 0;
+    UnixMs not_after = 0;
+    UnixMs last_ms = 0;  // when that was
+  };
+  Result<std::optional<PeerSeen>> peer_seen(const Uid& uid);
+  Result<void> save_peer_seen(const Uid& uid, const PeerSeen& seen);
 
   /// Digest of the access token that came last; nothing if none did.
   Result<std::optional<Bytes>> token_ref();

@@ -1,5 +1,7 @@
 #include "wire/succession.hpp"
 
+#include "crypto/x509.hpp"
+
 #include "wire/reader.hpp"
 
 namespace qanat::wire {
@@ -79,6 +81,18 @@ Result<void> verify_succession(const Succession& link, const crypto::Verifier& f
   ASSIGN_OR_RETURN(const Bytes tbs, succession_tbs(link));
   if (const auto held = former.verify(tbs, link.signature); !held) return fail_in("succession", held.error());
   return {};
+}
+
+Result<SignerCertificates> follow(const crypto::Suite& suite, SignerCertificates kept, std::span<const Succession> links) {
+  for (const Succession& link : links) {
+    if (link.former != fingerprints(suite, kept.classical, kept.ml_dsa)) return fail(ErrorCode::denied, "succession: follows other certificates");
+    ASSIGN_OR_RETURN(const auto classical, crypto::Certificate::parse(kept.classical));
+    ASSIGN_OR_RETURN(const auto ml_dsa, crypto::Certificate::parse(kept.ml_dsa));
+    ASSIGN_OR_RETURN(const auto verifier, crypto::Verifier::from_key(suite, {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}));
+    TRY(verify_succession(link, verifier));
+    kept = {.classical = link.classical, .ml_dsa = link.ml_dsa};
+  }
+  return kept;
 }
 
 }  // namespace qanat::wire

@@ -30,6 +30,16 @@ Result<Bytes> encode_successions(const crypto::Suite& suite, std::span<const Suc
 /// Grammar alone; at most succession_links_max.
 Result<std::vector<Succession>> parse_successions(const crypto::Suite& suite, ByteView octets);
 
+/// A signer's two certificates, DER.
+struct SignerCertificates {
+  Bytes classical;
+  Bytes ml_dsa;
+  bool operator==(const SignerCertificates&) const = default;
+};
+/// The last of those that follow `kept`, by links of which each is signed by the certificates before it; `kept` itself without links. `denied` if a link does not
+/// hold. Whether the last ones are good (names, chain, validity, status) is the caller's to ask.
+Result<SignerCertificates> follow(const crypto::Suite& suite, SignerCertificates kept, std::span<const Succession> links);
+
 /// `denied` unless `former` made the link.
 Result<void> verify_succession(const Succession& link, const crypto::Verifier& former);
 

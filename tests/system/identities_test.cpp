@@ -19,7 +19,7 @@ class IdentitiesOverTheWire : public SharedNetwork {
     options_.optics = false;  // no quantum keys are needed: calls within a domain
     SharedNetwork::SetUpTestSuite();
     if (!net().ok()) return;
-    for (const char* uid : {"A", "C"}) net().enrol(uid);
+    for (const char* uid : {"A", "B", "C"}) net().enrol(uid);
     for (const char* name : {"administrator", "auditor"}) duty(name);
   }
   static void TearDownTestSuite() {
@@ -229,6 +229,54 @@ TEST_F(IdentitiesOverTheWire, ASuspensionVoidsATokenThatTheKmsHoldsWithinSeconds
   EXPECT_EQ(answer.error().code, ErrorCode::denied) << answer.error().message;
   ask("operator", Endpoint::x5_identity, Json::object({{"op", "resume"}, {"uid", "A"}}));
   EXPECT_TRUE(net().apply("A", "C").agree());
+}
+
+TEST_F(IdentitiesOverTheWire, AGrantIsEnforcedWhereKeysAreAppliedForAndItsEndHoldsWithinSeconds) {
+  const auto give = [](const char* subject, const char* domain) {
+    return ask("administrator", Endpoint::x5_privilege, Json::object({{"op", "give"}, {"subject", subject}, {"role", "subscriber"}, {"domain", domain}})).integer("id").value();
+  };
+  const auto take = [](std::int64_t grant) { ask("administrator", Endpoint::x5_privilege, Json::object({{"op", "take"}, {"grant", grant}})); };
+  const auto may = [](const char* domain) {
+    return ask("auditor", Endpoint::x5_privilege,
+               Json::object({{"op", "why"}, {"subject", "A"}, {"action", "key.apply"}, {"point", "Km-1"}, {"peer_domain", domain}, {"level", 1}}))
+        .boolean("allowed")
+        .value();
+  };
+  const auto told = [](const char* kms) { return net().audit(kms, "pm-1.revoked").size(); };
+  const auto everybodys = ask("auditor", Endpoint::x5_privilege, Json::object({{"op", "grants"}, {"subject", "class:terminal"}})).array("grants").value();
+  ASSERT_EQ(everybodys.size(), 1U);
+  // Everybody may call those of domain a; A those of b as well.
+  give("class:terminal", "a");
+  const std::int64_t to_b = give("A", "b");
+  std::size_t before = told("kms-a");
+  take(everybodys[0].integer("id").value());
+  TestNetwork::await("IAM's word at the KMS", [&] { return told("kms-a") > before; }, std::chrono::seconds(5));
+  const auto abroad = net().apply("A", "B");
+  ASSERT_TRUE(abroad.agree()) << abroad.reasons();
+  EXPECT_TRUE(may("b"));
+
+  before = told("kms-a");
+  take(to_b);
+  TestNetwork::await("IAM's word at the KMS", [&] { return told("kms-a") > before; }, std::chrono::seconds(5));
+  EXPECT_FALSE(may("b"));
+  const auto refused = net().apply("A", "B");
+  ASSERT_FALSE(refused.caller);
+  EXPECT_EQ(refused.caller.error().code, ErrorCode::denied);
+  EXPECT_NE(refused.caller.error().message.find("is for the domain a, not b"), std::string::npos) << refused.caller.error().message;
+  net().expect_audit("kms-a", "km-1.application", "no keys with the domain b: no grant of 'A' permits key.apply");
+  EXPECT_TRUE(may("a"));
+  const auto at_home = net().apply("A", "C");
+  EXPECT_TRUE(at_home.agree()) << at_home.reasons();
+  // Who is called needs a grant as well: B's is for domain a, A has none for b.
+  const auto called = net().apply("B", "A");
+  ASSERT_FALSE(called.callee);
+  EXPECT_EQ(called.callee.error().code, ErrorCode::denied) << called.callee.error().message;
+
+  give("A", "b");
+  EXPECT_TRUE(may("b"));
+  const auto again = net().apply("A", "B");
+  EXPECT_TRUE(again.agree()) << again.reasons();
+  give("class:terminal", "*");
 }
 
 TEST_F(IdentitiesOverTheWire, WhatIamDecidedReachesAKmsThatWasAwayAndSurvivesIamsDeath) {

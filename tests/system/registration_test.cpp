@@ -211,8 +211,8 @@ class RegistrationUnderCrashes : public RegistrationOverTheWire {
     const auto leaf = crypto::Certificate::parse(first);
     ASSERT_TRUE(leaf) << leaf.error().message;
     EXPECT_TRUE(net().trust().verify(*leaf, SystemClock().now_ms()));
-    // Beside it, each start of CAS appoints the responders of its three CAs.
-    EXPECT_EQ(issued() - before, 1 + 2 * 3) << "one certificate for one request";
+    // Beside it, each start of CAS appoints the responders of its three CAs, and two signers for CMP.
+    EXPECT_EQ(issued() - before, 1 + 2 * 5) << "one certificate for one request";
   }
 };
 

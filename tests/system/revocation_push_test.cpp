@@ -45,6 +45,22 @@ POINT_TEST(RevocationPush, X_10, accepts, ARevokedElementLosesItsOpenConnectionA
   EXPECT_TRUE(again.read_until("\r\n\r\n").starts_with("HTTP/1.1 403"));
 }
 
+TEST_F(RevocationPush, AnElementStaplesItsStatusToItsCertificate) {
+  const app::ElementPlan* element = *net().network().element("qkm-a");
+  const auto identity = net().identity_of("kms-a");
+  const auto trust = net().shared_trust();
+  TestNetwork::await("qkm-a to staple a status that holds", [&] {
+    bool good = false;
+    const net::StapleSink sink = [&](const crypto::Certificate& certificate, ByteView response) {
+      const auto answer = crypto::verify_status_response(response, certificate, *trust->issuer_of(certificate), {}, SystemClock().now_ms());
+      good = answer && answer->status == crypto::CertStatus::good;
+    };
+    const auto client = net::Client::create({.host = "127.0.0.1", .port = element->port, .expected = element->identity}, identity, trust, {}, sink);
+    const net::Call call{.method = "GET", .path = "/km/3/status", .query = "", .content_type = "", .body = {}, .request_id = ""};
+    return client->call(call, Deadline::after(std::chrono::seconds(5))).has_value() && good;
+  });
+}
+
 TEST_F(RevocationPush, AnElementThatWasAwayHearsOfItWhenItIsBack) {
   const auto identity = net().enrol_spare("kms-other");
   const auto context = net::test::raw_context(TLS_client_method(), identity.get());

@@ -239,6 +239,7 @@ Result<void> QkdncService::take_lead_if_due() {
   TRY(records_->store_term(leadership_.term()));
   acts_ = true;
   node::log(node::LogLevel::note, "leads, term {}", leadership_.term());
+  node_.report({.about = "", .action = "lead", .outcome = "taken", .object = "term " + std::to_string(leadership_.term())});
   return {};
 }
 

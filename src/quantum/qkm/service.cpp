@@ -356,8 +356,16 @@ void QkmService::start() {
     }
   });
   parts_->reporter = std::thread([&parts = *parts_] {
+    std::map<LinkId, bool> alive;  // as IAM knows it
     while (parts.pause(report_every)) {
-      const auto changed = parts.controllers.report(parts.links.view(parts.node.clock().now_ms()));
+      const std::vector<LinkView> seen = parts.links.view(parts.node.clock().now_ms());
+      for (const LinkView& link : seen) {
+        bool& known = alive[link.link];
+        if (known == link.alive) continue;
+        known = link.alive;
+        parts.node.report({.about = "", .action = "link", .outcome = link.alive ? "up" : "down", .object = link.link.text()});
+      }
+      const auto changed = parts.controllers.report(seen);
       if (!changed) {
         node::log(node::LogLevel::debug, "report: {}", changed.error().message);
         continue;

@@ -1,10 +1,15 @@
 #include "services/cas/records.hpp"
 
 #include "crypto/kdf.hpp"
+#include "services/cas/acme/schema.hpp"
 #include "services/cas/authority_contexts.hpp"
 #include "services/cas/authority_schema.hpp"
+#include "services/cas/ceis/made_keys.hpp"
+#include "services/cas/bundle_schema.hpp"
 #include "services/cas/ceis/schema.hpp"
+#include "services/cas/cmp/schema.hpp"
 #include "services/cas/csp/schema.hpp"
+#include "services/cas/scep/scep_schema.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -14,9 +19,14 @@ constexpr std::array migrations{
     store::Migration{2, status_schema},
     store::Migration{3, authority_schema},
     store::Migration{4, enrolment_schema},
-    store::Migration{5, R"sql(
+    store::Migration{5, made_keys_schema},
+    store::Migration{6, acme_schema},
+    store::Migration{7, scep_schema},
+    store::Migration{8, cmp_schema},
+    store::Migration{9, R"sql(
       ALTER TABLE expected ADD COLUMN used_for_classical BLOB;   -- used_for is the request for the ML-DSA certificate's
       ALTER TABLE certificate ADD COLUMN expectation INTEGER)sql"},  // the one-time secret that it was issued for, if it was
+    store::Migration{10, bundle_schema},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }

@@ -37,6 +37,7 @@ struct Intention {
   Bytes key_hash = {};  // key_hash_of() the public key
 };
 inline constexpr int key_compromise = 1;  // CRLReason, RFC 5280 §5.3.1
+inline constexpr int superseded = 4;
 
 /// By which one key is known in all certificates: SHA-256 over its octets (a point, FIPS 203 or 204's encoding, RSAPublicKey).
 Bytes key_hash_of(ByteView public_key);

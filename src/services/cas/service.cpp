@@ -2,74 +2,19 @@
 
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
-#include "node/subscriber.hpp"
 #include "services/cas/ceis/names.hpp"
+#include "services/cas/ceis/register_words.hpp"
 #include "services/cas/device_authority.hpp"
 #include "services/cas/own.hpp"
 #include "wire/base64.hpp"
-#include "wire/qfc2_enrol.hpp"
 #include "wire/signed.hpp"
 
 namespace qanat::cas {
-namespace {
-
 using points::Endpoint;
 
-struct TerminalEnrolment {
-  Uid uid;
-  wire::Framed<wire::Enrol> enrol;
-};
-
-Result<TerminalEnrolment> read_terminal_enrolment(ByteView body) {
-  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(body));
-  TRY(json.only({"uid", "enrol"}));
-  ASSIGN_OR_RETURN(const std::string uid_text, json.text("uid"));
-  ASSIGN_OR_RETURN(Uid uid, node::parse_uid(uid_text));
-  ASSIGN_OR_RETURN(const Bytes octets, json.base64("enrol"));
-  ASSIGN_OR_RETURN(auto enrol, wire::parse<wire::Enrol>(octets));
-  if (enrol.message.uid != uid) return fail(ErrorCode::invalid_argument, "the Enrol message is another subscriber's than '" + uid.text() + "'");
-  return Result<TerminalEnrolment>(TerminalEnrolment{.uid = std::move(uid), .enrol = std::move(enrol)});
-}
-
-Result<Attested> read_attested(const wire::Json& json) {
-  TRY(json.only({"uid", "number", "home_kms", "domain", "device"}));
-  Attested out;
-  ASSIGN_OR_RETURN(const std::string uid, json.text("uid"));
-  ASSIGN_OR_RETURN(out.uid, node::parse_uid(uid));
-  ASSIGN_OR_RETURN(const std::string number, json.text("number"));
-  ASSIGN_OR_RETURN(out.number, node::parse_number(number));
-  ASSIGN_OR_RETURN(const std::string home_kms, json.text("home_kms"));
-  ASSIGN_OR_RETURN(out.home_kms, node::parse_element_name(home_kms));
-  ASSIGN_OR_RETURN(out.domain, json.text("domain"));
-  ASSIGN_OR_RETURN(const std::string device, json.text("device"));
-  ASSIGN_OR_RETURN(out.device, node::parse_device(device));
-  return out;
-}
-
-/// Who is not in the register, or suspended there, gets no certificate.
-Result<void> read_vouched(const std::string& subject, const Result<wire::Json>& answer) {
-  if (!answer && answer.error().code == ErrorCode::not_found) return fail(ErrorCode::denied, "'" + subject + "' is not in IAM's register: enter it there first (qanat iam create)");
-  if (!answer) return fail(answer.error());
-  ASSIGN_OR_RETURN(const std::string status, answer->text("status"));
-  if (status != "active") return fail(ErrorCode::denied, "'" + subject + "' is " + status + " in IAM's register (qanat iam resume)");
-  return {};
-}
-
-Result<void> check_attested(const Attested& attested, const wire::Enrol& enrol, const Identity& agent) {
-  const bool fits = attested.uid == enrol.uid && attested.number == enrol.number && attested.home_kms == enrol.kms_id && attested.domain == agent.domain &&
-                    attested.device == enrol.device_kind;
-  if (!fits)
-    return fail(ErrorCode::denied, "subscriber '" + enrol.uid.text() + "' is not entered at IAM with the number, KMS, domain and device of its request");
-  return {};
-}
-
-}  // namespace
-
-CasService::CasService(node::Node& node, CasSettings settings, Attest attest, Vouch vouch, ElementStanding standing, std::unique_ptr<Records> records,
-                       Authorities authorities)
+CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, Vouch vouch, std::unique_ptr<Records> records, Authorities authorities)
     : node_(node),
       settings_(std::move(settings)),
-      attest_(std::move(attest)),
       records_(std::move(records)),
       authorities_(std::move(authorities)),
       issuer_(*records_, authorities_, node.rng(), settings_.front.url),
@@ -80,43 +25,34 @@ CasService::CasService(node::Node& node, CasSettings settings, Attest attest, Vo
              .issued = [this] { csp_.issued(); },
              .revoked = [this](std::span<const Bytes> serials) { return csp_.revoked(serials); }}),
       registration_front_(node, desk_),
+      enrolment_(node, *records_, authorities_, settings_, desk_, csp_),
       element_est_({.node = node,
                     .records = *records_,
                     .authorities = authorities_,
                     .issuer = issuer_,
                     .lifetime = settings_.element_lifetime,
-                    .standing = std::move(standing),
-                    .issued = [this] { csp_.issued(); }}) {}
+                    .standing = witnesses.standing,
+                    .issued = [this] { csp_.issued(); }}),
+      terminals_(node, settings_, *records_, authorities_, csp_, std::move(witnesses)) {}
 
 Result<void> CasService::start() {
   desk_.start();
-  return csp_.start();
+  csp_.serve_also(enrolment_.plain());
+  TRY(csp_.start());
+  return enrolment_.start();
 }
 
 void CasService::stop() {
+  csp_.stop();  // its listener has a part of the enrolment's work to do
+  enrolment_.stop();
   desk_.stop();
-  csp_.stop();
 }
 
 Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings) {
-  Attest attest = [&node](const Uid& uid, ByteView message, const net::Request& request) -> Result<Attested> {
-    ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
-    const wire::Json body = wire::Json::object({{"uid", uid.text()}, {"enrol", wire::to_base64(message)}});
-    ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(Endpoint::x3_enrolment, iam, body, request.deadline, request.request_id));
-    return read_attested(answer);
-  };
-  const auto standing_of = [&node](const std::string& member, const std::string& whom, Deadline deadline, const std::string& request_id) -> Result<void> {
-    ASSIGN_OR_RETURN(const std::string iam, node.peer_of(Kind::iam));
-    return read_vouched(whom, node.call_json(Endpoint::x3_identity, iam, wire::Json::object({{member, whom}}), deadline, request_id));
-  };
-  Vouch vouch = [standing_of](const Uid& subject, Deadline deadline, const std::string& request_id) { return standing_of("uid", subject.text(), deadline, request_id); };
-  ElementStanding standing = [standing_of](const Identity& element, Deadline deadline, const std::string& request_id) {
-    return standing_of("identity", element.uri(), deadline, request_id);
-  };
-  return open(node, std::move(settings), std::move(attest), std::move(vouch), std::move(standing));
+  return open(node, std::move(settings), witnesses_of(node), vouch_of(node));
 }
 
-Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, Attest attest, Vouch vouch, ElementStanding standing) {
+Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, Vouch vouch) {
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "cas.db", node.device()));
   ASSIGN_OR_RETURN(Authorities authorities, records->authorities(node.suite()));
   ASSIGN_OR_RETURN(const bool made, ensure_device_authority(*records, authorities, node.clock().now_ms(), node.rng()));
@@ -129,8 +65,7 @@ Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettin
                      .reason = "",
                      .request_id = ""}));
   }
-  std::unique_ptr<CasService> service(
-      new CasService(node, std::move(settings), std::move(attest), std::move(vouch), std::move(standing), std::move(records), std::move(authorities)));
+  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(witnesses), std::move(vouch), std::move(records), std::move(authorities)));
   const auto own = [&node, raw = service.get()](OwnRenewal renewal) {
     return own_credentials(node, raw->issuer_, raw->authorities_.ml_dsa, raw->settings_.element_lifetime, renewal);
   };
@@ -148,9 +83,7 @@ Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettin
 
 std::vector<points::Handler> CasService::handlers() {
   std::vector<points::Handler> out = element_est_.handlers();
-  out.push_back({Endpoint::ce1_terminal, [this](const net::Request& request) {
-                   return node::recorded(node_, "ce-1.terminal", request, [&](node::Deed& deed) { return enrol_terminal(request, deed); });
-                 }});
+  for (points::Handler& one : terminals_.handlers()) out.push_back(std::move(one));
   out.push_back({Endpoint::x5_revoke, [this](const net::Request& request) {
                    return node::recorded(node_, "x-5.revoke", request, [&](node::Deed& deed) { return revoke(request, deed); });
                  }});
@@ -164,37 +97,6 @@ std::vector<points::Handler> CasService::handlers() {
     out.push_back({endpoint, [this](const net::Request& request) { return node::refusal_recorded(node_, "cd.crl", request, request.query, list(request)); }});
   }
   return out;
-}
-
-Result<net::Response> CasService::enrol_terminal(const net::Request& request, node::Deed& deed) {
-  ASSIGN_OR_RETURN(const TerminalEnrolment enrolment, read_terminal_enrolment(request.body));
-  deed.object = enrolment.uid.text();
-  const wire::Enrol& enrol = enrolment.enrol.message;
-  const Identity& agent = *request.peer.identity;
-  if (enrolment.enrol.header.suite != node_.suite().id) return fail(ErrorCode::denied, "the Enrol message is of another suite than this network's");
-  if (enrol.kms_id.text() != agent.name) return fail(ErrorCode::denied, "the Enrol message is meant for " + enrol.kms_id.text() + ", not for " + agent.name);
-
-  // The requests are looked at before IAM is asked: a secret is not spent on what would be refused.
-  const crypto::SubjectNames names = terminal_names({.domain = agent.domain, .kind = enrol.device_kind, .name = enrol.uid.text()}, enrol.number);
-  ASSIGN_OR_RETURN(crypto::CertificateRequest ml_dsa, check_request(enrol.csr_pq, names, crypto::ml_dsa_key(node_.suite())));
-  ASSIGN_OR_RETURN(crypto::CertificateRequest classical, check_request(enrol.csr_classical, names, crypto::classical_key(node_.suite())));
-  ASSIGN_OR_RETURN(const Attested attested, attest_(enrolment.uid, enrolment.enrol.octets, request));
-  TRY(check_attested(attested, enrol, agent));
-  node::crash_point("cas.terminal.attested");
-
-  ASSIGN_OR_RETURN(const Issued issued,
-                   issuer_.issue({.names = names,
-                                  .request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat terminal enrolment"), enrolment.enrol.octets}),
-                                  .expectation = std::nullopt,
-                                  .overlap = Overlap::refused,
-                                  .lifetime = settings_.terminal_lifetime,
-                                  .profile = &profile("terminal-signing"),
-                                  .ml_dsa = std::move(ml_dsa),
-                                  .classical = std::move(classical)},
-                                 node_.clock().now_ms()));
-  csp_.issued();
-  deed.object += " " + to_hex(issued.ml_dsa->serial());
-  return chains(issued);
 }
 
 Result<net::Response> CasService::revoke(const net::Request& request, node::Deed& deed) {
@@ -243,16 +145,6 @@ Result<void> CasService::local_status(const crypto::Certificate& certificate) {
       return fail(ErrorCode::denied, "certificate of " + certificate.subject() + " was not issued here");
   }
   return fail(ErrorCode::internal, "status: no such value");
-}
-
-net::Response CasService::chains(const Issued& issued) const {
-  // A request that comes again gets what it got: perhaps of an earlier generation.
-  const auto chain = [&](Branch branch, const crypto::Certificate& leaf) {
-    const Authority* const issuer = authorities_.earlier(branch).empty() ? nullptr : authorities_.issuer_of(branch, leaf);
-    return wire::Json::array({wire::to_base64(leaf.der()), wire::to_base64((issuer != nullptr ? *issuer : authorities_.of(branch)).certificate.der())});
-  };
-  return node::json_response(wire::Json::object({{"ml_dsa", chain(Branch::ml_dsa, *issued.ml_dsa)},
-                                                 {"classical", chain(Branch::classical, *issued.classical)}}));
 }
 
 }  // namespace qanat::cas

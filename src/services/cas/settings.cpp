@@ -1,12 +1,18 @@
 #include "services/cas/settings.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
+
+#include "services/cas/ceis/lint.hpp"
 
 namespace qanat::cas {
 namespace {
 
 constexpr std::int64_t retry_max_s = 86'400;
 constexpr std::int64_t status_max_s = 7LL * 86400;
+constexpr std::int64_t enrolment_lifetime_max_s = 398LL * 86400;  // what clients of the web take
+constexpr std::int64_t cmp_wait_max_s = 86'400;
 constexpr std::size_t url_octets_max = 200;  // with the paths of csp/places.hpp behind it, within what a certificate's extension takes (256)
 
 std::chrono::seconds span(node::Config& table, std::string_view key, std::int64_t max, std::chrono::seconds absent) {
@@ -32,6 +38,64 @@ FrontSettings read_front(node::Config table) {
     table.reject("url", "must be there where the address is that of all interfaces");
   }
   if (port == 0) table.reject("port", "must be there where url is");
+  return out;
+}
+
+/// As a certificate's iPAddress is read: IPv4 with dots, IPv6 in full. Empty for what is neither.
+std::string address_as_certified(const std::string& text) {
+  in_addr four{};
+  if (::inet_pton(AF_INET, text.c_str(), &four) == 1) return text;
+  in6_addr six{};
+  if (::inet_pton(AF_INET6, text.c_str(), &six) != 1) return {};
+  std::string out;
+  for (std::size_t i = 0; i < sizeof six.s6_addr; i += 2) out += (i == 0 ? "" : ":") + to_hex(ByteView(six.s6_addr + i, 2));
+  return out;
+}
+
+bool is_everywhere(const std::string& address) { return address == "0.0.0.0" || address == "::"; }
+
+EnrolmentSettings read_enrolment(node::Config table) {
+  EnrolmentSettings out;
+  net::ForeignSettings& listener = out.listener;
+  listener.address = table.text("address", "127.0.0.1");
+  const std::int64_t port = table.integer("port", 0, 65535, 0);
+  listener.port = static_cast<std::uint16_t>(port);
+  listener.limits.connections_max = static_cast<std::size_t>(table.integer("connections_max", 1, 100000, static_cast<std::int64_t>(listener.limits.connections_max)));
+  for (const std::string& one : table.texts("dns")) {
+    if (!is_dns_name(one)) table.reject("dns", "'" + one + "' is no DNS name");
+    std::string name = one;
+    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    out.dns.push_back(std::move(name));
+  }
+  std::vector<std::string> addresses = table.texts("addresses");
+  if (addresses.empty() && !is_everywhere(listener.address)) addresses.push_back(listener.address);
+  for (const std::string& one : addresses) {
+    const std::string spelled = address_as_certified(one);
+    if (spelled.empty()) table.reject("addresses", "'" + one + "' is no IP address");
+    out.addresses.push_back(spelled);
+  }
+  out.lifetime = span(table, "certificate_lifetime_s", enrolment_lifetime_max_s, out.lifetime);
+  out.workers = static_cast<std::size_t>(table.integer("workers", 1, 256, static_cast<std::int64_t>(out.workers)));
+  out.waiting_max = static_cast<std::size_t>(table.integer("waiting_max", 1, 100000, static_cast<std::int64_t>(out.waiting_max)));
+  const std::string absent = port == 0 || out.dns.empty() ? std::string() : "https://" + out.dns.front() + ':' + std::to_string(port);
+  out.url = table.text("url", absent);
+  if (port != 0 && out.dns.empty()) table.reject("dns", "must name the listener, as its certificates are to");
+  if (out.url.empty()) return out;
+  if (!out.url.starts_with("https://") || out.url.ends_with('/') || out.url.size() > url_octets_max ||
+      std::ranges::any_of(out.url, [](char c) { return c <= ' ' || c > '~'; })) {
+    table.reject("url", "must begin with https://, must not end with '/', must be printable ASCII without spaces of at most " + std::to_string(url_octets_max) + " octets");
+  }
+  if (port == 0) table.reject("port", "must be there where url is");
+  return out;
+}
+
+CmpSettings read_cmp(node::Config table) {
+  CmpSettings out;
+  out.clock_skew = span(table, "clock_skew_s", cmp_wait_max_s, out.clock_skew);
+  out.confirm_wait = span(table, "confirm_wait_s", cmp_wait_max_s, out.confirm_wait);
+  out.implicit_confirm = table.flag("implicit_confirm", out.implicit_confirm);
+  out.bounds.open_max = table.integer("open_max", 1, 1'000'000, out.bounds.open_max);
+  out.bounds.open_of_one_max = table.integer("open_of_one_max", 1, 100'000, out.bounds.open_of_one_max);
   return out;
 }
 
@@ -63,6 +127,11 @@ CasSettings CasSettings::read(node::Config& config) {
   out.crl_lifetime = span(table, "crl_lifetime_s", status_max_s, out.crl_lifetime);
   out.approval_retry = span(table, "approval_retry_s", retry_max_s, out.approval_retry);
   out.front = read_front(table.table("listener"));
+  out.enrolment = read_enrolment(table.table("enrolment"));
+  out.acme = read_acme_settings(table.table("acme"));
+  out.acme.url = out.enrolment.url;
+  out.acme.ca_issuers = out.front.url;
+  out.cmp = read_cmp(table.table("cmp"));
   out.directory = read_directory(table.table("directory"));
   return out;
 }

@@ -1,16 +1,19 @@
-// Settings of CAS: how long what it signs holds, where it serves status to everybody, and the directory that it publishes in.
+// Settings of CAS: how long what it signs holds, where it serves status and enrolment to everybody, and the directory that it publishes in.
 #pragma once
 
 #include <chrono>
 
 #include "node/config.hpp"
+#include "services/cas/acme/acme_settings.hpp"
+#include "services/cas/ceis/front.hpp"
 #include "services/cas/ceis/profiles.hpp"
+#include "services/cas/cmp/settings.hpp"
 #include "services/cas/csp/status_front.hpp"
 #include "services/cas/ldap/directory.hpp"
 
 namespace qanat::cas {
 
-/// Tables [cas], [cas.listener] and [cas.directory].
+/// Tables [cas], [cas.listener], [cas.enrolment], [cas.acme], [cas.cmp] and [cas.directory].
 struct CasSettings {
   std::chrono::seconds element_lifetime = profile("element").lifetime;
   std::chrono::seconds terminal_lifetime = profile("terminal-signing").lifetime;
@@ -21,6 +24,9 @@ struct CasSettings {
   std::chrono::seconds crl_lifetime = std::chrono::days(1);        // nextUpdate − thisUpdate of a revocation list
   std::chrono::seconds approval_retry{60};                         // after which one whose order waits for operators asks again
   FrontSettings front{};
+  EnrolmentSettings enrolment{};
+  AcmeSettings acme{};
+  CmpSettings cmp{};
   DirectorySettings directory{};
 
   static CasSettings read(node::Config& config);

@@ -68,6 +68,16 @@ Result<void> place_file(const std::filesystem::path& file, ByteView octets, mode
   return {};
 }
 
+Result<void> replace_file(const std::filesystem::path& file, ByteView octets, mode_t mode) {
+  const std::filesystem::path part = beside(file);
+  (void)::unlink(part.c_str());
+  Result<void> done = write_new_file(part, octets, mode);
+  if (done && ::rename(part.c_str(), file.c_str()) != 0) done = file_failure(file);
+  if (!done) (void)::unlink(part.c_str());
+  TRY(done);
+  return sync_folder(folder_of(file));
+}
+
 Result<void> make_whole_folder(const std::filesystem::path& folder, std::filesystem::perms access,
                                const std::function<Result<void>(const std::filesystem::path&)>& fill) {
   const std::filesystem::path part = beside(folder);

@@ -1,4 +1,4 @@
-// Files and folders of ceremonies: new ones only, on the disk before the function returns, whole or not there.
+// Files and folders of ceremonies: new ones only, on the disk before the function returns, whole or not there. And files that can be made again.
 #pragma once
 
 #include <sys/types.h>
@@ -18,6 +18,8 @@ inline constexpr mode_t public_file = 0644;
 Result<void> write_new_file(const std::filesystem::path& file, ByteView octets, mode_t mode);
 /// Appears under its name with all of its octets. A file that is there already and has these octets is fine; one with others is a `conflict`.
 Result<void> place_file(const std::filesystem::path& file, ByteView octets, mode_t mode);
+/// Takes the place of what is there: whoever reads sees the old octets or the new ones.
+Result<void> replace_file(const std::filesystem::path& file, ByteView octets, mode_t mode);
 /// Fills a folder beside it and gives it the name: after a crash there is no folder, or the whole one. The folder may be there if it is empty; `conflict`
 /// otherwise.
 Result<void> make_whole_folder(const std::filesystem::path& folder, std::filesystem::perms access,

@@ -107,7 +107,8 @@ std::vector<points::Handler> CmspService::handlers() {
   };
   std::vector<points::Handler> out{handler(Endpoint::x5_account, "x-5.account", &CmspService::administer), handler(Endpoint::ma1_account, "ma-1.account", &CmspService::show_account),
           handler(Endpoint::ma2_register, "ma-2.register", &CmspService::enter_registration),
-          handler(Endpoint::ma2_locate, "ma-2.locate", &CmspService::locate), handler(Endpoint::x12_notice, "x-12.notice", &CmspService::take_notice)};
+          handler(Endpoint::ma2_locate, "ma-2.locate", &CmspService::locate), handler(Endpoint::x12_notice, "x-12.notice", &CmspService::take_notice),
+          handler(Endpoint::x13_account, "x-13.account", &CmspService::vouch)};
   for (points::Handler& one : witness_.handlers()) out.push_back(std::move(one));
   return out;
 }
@@ -138,9 +139,25 @@ Result<net::Response> CmspService::enter_registration(const net::Request& reques
   TRY(json.only({"uid", "number"}));
   ASSIGN_OR_RETURN(const Uid uid, read_uid(json));
   ASSIGN_OR_RETURN(const Number number, read_number(json));
-  deed.object = number.text();
+  deed.object = number.text() + " " + uid.text();
   ASSIGN_OR_RETURN(const ElementName kms, known_kms(node_, *request.peer.identity));
   TRY(accounts_.enter_registration(number, uid, kms, node_.clock().now_ms()));
+  return empty_response;
+}
+
+/// CAS asks before it certifies a number: whoever enters subscribers at IAM cannot make one out of a number that nobody has here.
+Result<net::Response> CmspService::vouch(const net::Request& request, node::Deed& deed) {
+  ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+  TRY(json.only({"uid", "number", "home_kms"}));
+  ASSIGN_OR_RETURN(const Uid uid, read_uid(json));
+  ASSIGN_OR_RETURN(const Number number, read_number(json));
+  ASSIGN_OR_RETURN(const std::string home_kms, json.text("home_kms"));
+  ASSIGN_OR_RETURN(const ElementName kms, node::parse_element_name(home_kms));
+  deed.object = number.text();
+  ASSIGN_OR_RETURN(const Account account, accounts_.find(number));
+  if (account.uid != uid) return fail(ErrorCode::denied, number.text() + " is not the number of '" + uid.text() + "'");
+  if (account.kms != kms) return fail(ErrorCode::denied, number.text() + " is not served by " + kms.text());
+  if (account.service != Service::open) return fail(ErrorCode::denied, "the service is not open to " + number.text());
   return empty_response;
 }
 
@@ -173,7 +190,7 @@ Result<net::Response> CmspService::locate(const net::Request& request, node::Dee
   ASSIGN_OR_RETURN(const auto open, read_open(request));
   const wire::SessionOpen& asked = open.message;
   const std::string session = asked.sid_wk.hex();
-  deed.object = session + " " + asked.num_call.text() + " " + asked.num_called.text();
+  deed.object = session + " " + asked.uid_a.text() + " " + asked.num_call.text() + " " + asked.num_called.text();
   ASSIGN_OR_RETURN(const Located located, sessions_.open(asked, open.hash, node_.clock().now_ms()));
   node::crash_point("cmsp.session.opened");
   locating.done(session, "CMSP locates " + asked.num_called.text() + " at " + located.kms_b.text());
@@ -184,6 +201,7 @@ Result<net::Response> CmspService::locate(const net::Request& request, node::Dee
   if (const auto accepted = notify_(located.kms_b, notify, request); !accepted) {
     return fail_in("callee " + asked.num_called.text(), accepted.error());
   }
+  node_.report({.about = located.uid_b.text(), .action = "session", .outcome = "notified", .object = session});
   node::crash_point("cmsp.notify.sent");
   ASSIGN_OR_RETURN(const Bytes grant, sign(node_, answer_of<wire::SessionGrant>(fields)));
   TRY(sessions_.granted(asked.sid_wk));

@@ -33,6 +33,7 @@ class CmspService {
   Result<net::Response> show_account(const net::Request& request, node::Deed& deed);
   Result<net::Response> enter_registration(const net::Request& request, node::Deed& deed);
   Result<net::Response> locate(const net::Request& request, node::Deed& deed);
+  Result<net::Response> vouch(const net::Request& request, node::Deed& deed);
   Result<net::Response> take_notice(const net::Request& request, node::Deed& deed);
   Result<wire::Framed<wire::SessionOpen>> read_open(const net::Request& request);
 

@@ -129,6 +129,11 @@ inline constexpr std::array migrations{
         made_ms INTEGER NOT NULL
       ) STRICT;
       CREATE INDEX outbox_destination ON outbox (destination, id))sql"},
+    store::Migration{3, R"sql(
+      CREATE TABLE last_report (      -- an element sends a report again until it is answered: the same one is not appended twice
+        reporter TEXT PRIMARY KEY,    -- its URI
+        report TEXT NOT NULL          -- the id that it gave the report
+      ) STRICT)sql"},
 };
 
 }  // namespace qanat::iam

@@ -67,9 +67,9 @@ IamService::IamService(node::Node& node, IamSettings settings, std::unique_ptr<s
       settings_(std::move(settings)),
       store_(std::move(store)),
       outbox_(*store_, std::move(send)),
-      identities_(*store_, [this](store::Transaction& transaction, const Uid& uid, std::int64_t epoch, UnixMs now) { return tell_revoked(transaction, uid, epoch, now); }),
+      identities_(*store_, [this](store::Transaction& transaction, const std::string& subject, std::int64_t epoch) { return tell_revoked(transaction, subject, epoch); }),
       subscribers_(*store_, node.device(), identities_),
-      privileges_(*store_),
+      privileges_(*store_, [this](store::Transaction& transaction, const std::string& subject) { return identities_.end_epochs(transaction, subject); }),
       desk_(node, identities_, privileges_),
       identity_front_(desk_),
       behaviour_(*store_),
@@ -128,11 +128,13 @@ Result<void> IamService::found() {
   return {};
 }
 
-/// To every KMS: what its terminals hold is void, and tokens of earlier epochs too.
-Result<void> IamService::tell_revoked(store::Transaction& transaction, const Uid& uid, std::int64_t epoch, UnixMs now) {
+/// To every KMS: what its terminals hold is void, and tokens of earlier epochs too. The time is that of this transaction: what was decided before it, on what
+/// stood before it, bears an earlier one.
+Result<void> IamService::tell_revoked(store::Transaction& transaction, const std::string& subject, std::int64_t epoch) {
+  const UnixMs now = node_.clock().now_ms();
   for (const auto& [name, target] : node_.settings().peers) {
     if (target.expected.kind != Kind::kms) continue;
-    TRY(Outbox::put(transaction, name, Endpoint::pm1_revoked, wire::Json::object({{"subject", uid.text()}, {"epoch", epoch}, {"at_ms", now}}), now));
+    TRY(Outbox::put(transaction, name, Endpoint::pm1_revoked, wire::Json::object({{"subject", subject}, {"epoch", epoch}, {"at_ms", now}}), now));
   }
   outbox_.ring();  // the thread waits for this transaction
   return {};
@@ -226,12 +228,14 @@ Result<net::Response> IamService::token(const net::Request& request, node::Deed&
   ASSIGN_OR_RETURN(const Uid uid, read_uid(json));
   deed.object = uid.text();
   ASSIGN_OR_RETURN(const wire::Fingerprints holder, read_fingerprints(json, node_.suite()));
+  const UnixMs now = node_.clock().now_ms();  // before what it rests on is read: see tell_revoked
   auto subscriber = subscribers_.find(uid);
   if (!subscriber) {
     // Who is not a subscriber gets no token, for the same reason as who is a suspended one.
     return fail(subscriber.error().code == ErrorCode::not_found ? ErrorCode::denied : subscriber.error().code, subscriber.error().message);
   }
-  ASSIGN_OR_RETURN(const wire::Token token, grant_token(*subscriber, holder, *request.peer.identity, settings_.token, node_.clock().now_ms(), node_.rng()));
+  ASSIGN_OR_RETURN(const Decision decision, privileges_.decide(uid, key_question(), now));
+  ASSIGN_OR_RETURN(const wire::Token token, grant_token(*subscriber, decision, holder, *request.peer.identity, settings_.token, now, node_.rng()));
   const std::shared_ptr<const node::MessageSigner> in_force = node_.signer();
   const node::MessageSigner& signer = *in_force;
   ASSIGN_OR_RETURN(const auto message, wire::sign_message(node_.suite(), node_.settings().policy_epoch, token, signer.signer, signer.fps, node_.rng()));

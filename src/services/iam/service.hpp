@@ -30,7 +30,7 @@ class IamService {
  private:
   IamService(node::Node& node, IamSettings settings, std::unique_ptr<store::Store> store, SendLetter send);
   Result<void> found();
-  Result<void> tell_revoked(store::Transaction& transaction, const Uid& uid, std::int64_t epoch, UnixMs now);
+  Result<void> tell_revoked(store::Transaction& transaction, const std::string& subject, std::int64_t epoch);
 
   Result<net::Response> enrolment(const net::Request& request, node::Deed& deed);
   Result<net::Response> identity(const net::Request& request, node::Deed& deed);

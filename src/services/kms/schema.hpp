@@ -71,6 +71,27 @@ inline constexpr std::array migrations{
         epoch INTEGER NOT NULL,   -- tokens of earlier ones are void
         at_ms INTEGER NOT NULL    -- IAM's time: what it issued until then is void
       ) STRICT)sql"},
+    store::Migration{3, R"sql(
+      -- With which domains, and up to which level, IAM lets a subscriber have keys: asked once in the life of its token, and gone with it.
+      CREATE TABLE peer_grant (
+        uid TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        level_max INTEGER NOT NULL,
+        until_ms INTEGER NOT NULL,
+        PRIMARY KEY (uid, domain)
+      ) STRICT)sql"},
+    store::Migration{4, R"sql(
+      ALTER TABLE terminal ADD COLUMN encryption_classical BLOB;   -- DER of the encryption certificates, of one bundle with classical and ml_dsa
+      ALTER TABLE terminal ADD COLUMN encryption_ml_kem BLOB;
+      -- KIM: encryption pairs that were made for an Enrol message, from before CAS is asked to certify them until the terminal has confirmed.
+      CREATE TABLE prepared_encryption (
+        uid TEXT NOT NULL,
+        h_enrol BLOB NOT NULL,
+        sealed_scalar BLOB NOT NULL,
+        sealed_seed BLOB NOT NULL,   -- ML-KEM
+        made_ms INTEGER NOT NULL,
+        PRIMARY KEY (uid, h_enrol)
+      ) STRICT)sql"},
 };
 
 }  // namespace qanat::kms

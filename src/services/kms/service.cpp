@@ -2,6 +2,7 @@
 
 #include "node/log.hpp"
 #include "services/kms/kim/enrolment.hpp"
+#include "services/kms/kim/renewal.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
 #include "services/kms/schema.hpp"
@@ -37,8 +38,7 @@ struct KmsService::Parts {
         senders(node),
         access(node, *store, senders),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
-        reporter(node),
-        application(node, *store, ledger, agreement, access, reporter, trace, settings),
+        application(node, *store, ledger, agreement, access, trace, settings),
         enrolment(node, *store, trace) {}
 
   node::Node& node;
@@ -50,7 +50,6 @@ struct KmsService::Parts {
   Access access;
   Errands errands;
   Agreement agreement;
-  Reporter reporter;
   Application application;
   EnrolmentService enrolment;
 
@@ -68,6 +67,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
   ASSIGN_OR_RETURN(const std::vector<SidWk> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<SidWk>> {
     TRY(transaction.run("DELETE FROM replay WHERE forget_ms < ?", {static_cast<std::int64_t>(now)}));
+    TRY(forget_old_prepared(transaction, now));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return ledger.sweep(transaction, which, now);
   }));
@@ -107,7 +107,6 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
       for (std::size_t i = 0; i < census->size(); ++i) keys.set(store::name(store::all_key_states[i]), (*census)[i]);
       body.set("working_keys", keys);
     }
-    body.set("behaviour_records_dropped", those.reporter.dropped());
   });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
 }
@@ -119,6 +118,8 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::km1_enrol, [&](const net::Request& request) { return parts.enrolment.enrol(request); }},
       {Endpoint::km1_receipt, refusals_recorded(parts.node, "km-1.receipt", [&](const net::Request& request) { return parts.enrolment.receipt(request); })},
       {Endpoint::km1_certificates, refusals_recorded(parts.node, "km-1.certificates", [&](const net::Request& request) { return successions(parts.node, request); })},
+      {Endpoint::km1_renewed,
+       refusals_recorded(parts.node, "km-1.renewed", [&](const net::Request& request) { return take_renewal(parts.node, *parts.store, request); })},
       {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }},
       {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); })},
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},
@@ -131,7 +132,6 @@ std::vector<points::Handler> KmsService::handlers() {
 
 void KmsService::start() {
   parts_->errands.start();
-  parts_->reporter.start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
 }
 
@@ -143,7 +143,6 @@ void KmsService::stop() {
   parts_->changed.notify_all();
   if (parts_->sweeper.joinable()) parts_->sweeper.join();
   parts_->errands.stop();
-  parts_->reporter.stop();
 }
 
 }  // namespace qanat::kms

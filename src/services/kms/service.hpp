@@ -17,7 +17,7 @@ class KmsService {
   ~KmsService();
 
   std::vector<points::Handler> handlers();
-  /// Starts the behaviour reporter and the sweeper that destroys keys past their time.
+  /// Starts the sweeper that destroys keys past their time.
   void start();
   void stop();
 

@@ -68,23 +68,28 @@ class CasFixture : public testing::Test {
   void open_service(CasSettings settings = {}) {
     close_service();
     node_ = test::TrustedNetwork::open_node_in(state(), trust(), cas_id, {}, suite_);
-    const auto attest = [this](const Uid& uid, ByteView, const net::Request&) -> Result<Attested> {
-      ++attestations_;
-      if (iam_refuses_) return fail(*iam_refuses_);
-      Attested out = attested_;
-      out.uid = uid;
-      return out;
-    };
-    const auto standing = [this](const Identity&, Deadline, const std::string&) -> Result<void> {
-      if (iam_refuses_) return fail(*iam_refuses_);
-      return {};
-    };
+    TerminalWitnesses witnesses{.attest = [this](const Uid& uid, ByteView, const net::Request&) -> Result<Attested> {
+                                  ++attestations_;
+                                  if (iam_refuses_) return fail(*iam_refuses_);
+                                  Attested out = attested_;
+                                  out.uid = uid;
+                                  return out;
+                                },
+                                .account = [this](const Uid& uid, const Number& number, const ElementName& home_kms, const net::Request&) -> Result<void> {
+                                  vouched_.push_back(uid.text() + " " + number.text() + " " + home_kms.text());
+                                  if (cmsp_refuses_) return fail(*cmsp_refuses_);
+                                  return {};
+                                },
+                                .standing = [this](const Identity&, Deadline, const std::string&) -> Result<void> {
+                                  if (iam_refuses_) return fail(*iam_refuses_);
+                                  return {};
+                                }};
     const auto vouch = [this](const Uid& subject, Deadline, const std::string&) -> Result<void> {
       if (iam_refuses_) return fail(*iam_refuses_);
       if (suspended_ == subject.text()) return fail(ErrorCode::denied, "'" + subject.text() + "' is suspended in IAM's register");
       return {};
     };
-    service_ = must(CasService::open(*node_, settings, attest, vouch, standing));
+    service_ = must(CasService::open(*node_, settings, std::move(witnesses), vouch));
   }
 
   /// 64 hexadecimal digits that depend on the identity and the generation of the secret.
@@ -141,6 +146,8 @@ class CasFixture : public testing::Test {
   const crypto::Suite& suite_;
   std::unique_ptr<crypto::Rng> rng_;
   std::optional<Error> iam_refuses_;
+  std::optional<Error> cmsp_refuses_;
+  std::vector<std::string> vouched_;  // what CMSP was asked
   Attested attested_{.uid = Uid(), .number = Number("+8613800000001"), .home_kms = ElementName("kms-a"), .domain = "a", .device = Kind::app1};
   std::string suspended_;  // a uid
   int attestations_ = 0;

@@ -53,7 +53,10 @@ TEST(LintTest, SoundDraftsPassUnderTheBranchOfTheirKeys) {
     EXPECT_TRUE(lint(sound("device", algorithm), device_ca));
   }
   EXPECT_TRUE(lint(sound("device-encryption", SubjectAlgorithm::ml_kem_768), ml_dsa_ca));
-  EXPECT_TRUE(lint(sound("device-encryption", SubjectAlgorithm::rsa), device_ca));
+  for (const SubjectAlgorithm algorithm : {SubjectAlgorithm::rsa, SubjectAlgorithm::ecdsa_p256, SubjectAlgorithm::ecdsa_p384}) {
+    EXPECT_TRUE(lint(sound("device-encryption", algorithm), device_ca));
+  }
+  EXPECT_TRUE(lint(sound("device-encryption", SubjectAlgorithm::sm2), classical_ca));
 }
 
 TEST(LintTest, Serial) {
@@ -159,6 +162,7 @@ TEST(LintTest, RegisteredNames) {
     draft.allowed.dns = draft.names.dns;
   });
   Draft draft = sound("server", SubjectAlgorithm::ml_dsa_65);
+  draft.names.addresses = draft.allowed.addresses = {"192.0.2.7"};  // of CAS's own listener: no registration allows any
   EXPECT_TRUE(lint(draft, ml_dsa_ca));
   draft.names.dns.clear();
   expect_refused(draft, ml_dsa_ca, "names");

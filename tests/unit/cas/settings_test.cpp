@@ -56,6 +56,31 @@ TEST_F(CasSettingsTest, ANameThatNobodyCouldAskAtStopsTheStart) {
   expect_refused("[cas.listener]\nurl = \"http://status.example\"\n", "must be there where url is");
 }
 
+TEST_F(CasSettingsTest, EnrolmentIsNamedByItsFirstNameUnlessAnotherUrlIsSaid) {
+  EXPECT_EQ(read("").enrolment.url, "");
+  const EnrolmentSettings local = read("[cas.enrolment]\nport = 8443\ndns = [\"LocalHost\"]\n").enrolment;
+  EXPECT_EQ(local.url, "https://localhost:8443");
+  EXPECT_EQ(local.addresses, std::vector<std::string>{"127.0.0.1"});
+  EXPECT_EQ(read("[cas.enrolment]\nport = 8443\ndns = [\"ra\"]\naddress = \"::1\"\n").enrolment.addresses, std::vector<std::string>{"0000:0000:0000:0000:0000:0000:0000:0001"});
+  const EnrolmentSettings named = read("[cas.enrolment]\nport = 8443\naddress = \"0.0.0.0\"\ndns = [\"ra.example\", \"ra\"]\n").enrolment;
+  EXPECT_EQ(named.url, "https://ra.example:8443");
+  EXPECT_EQ(named.addresses, std::vector<std::string>{});
+  EXPECT_EQ(named.dns, (std::vector<std::string>{"ra.example", "ra"}));
+  EXPECT_EQ(read("[cas.enrolment]\nport = 8443\ndns = [\"ra\"]\nurl = \"https://ra.example\"\n").enrolment.url, "https://ra.example");
+  EXPECT_EQ(complaint_, "");
+}
+
+TEST_F(CasSettingsTest, AnEnrolmentThatNobodyCouldFindOrVerifyStopsTheStart) {
+  const std::string named = "[cas.enrolment]\nport = 8443\ndns = [\"ra.example\"]\n";
+  expect_refused("[cas.enrolment]\nport = 8443\n", "must name the listener");
+  expect_refused("[cas.enrolment]\nport = 8443\ndns = [\"not a name\"]\n", "is no DNS name");
+  expect_refused(named + "addresses = [\"ra.example\"]\n", "is no IP address");
+  expect_refused(named + "url = \"http://ra.example\"\n", "https://");
+  expect_refused(named + "url = \"https://ra.example/\"\n", "must not end");
+  expect_refused("[cas.enrolment]\ndns = [\"ra.example\"]\nurl = \"https://ra.example\"\n", "must be there where url is");
+  expect_refused(named + "workers = 0\n", "between");
+}
+
 TEST_F(CasSettingsTest, ADirectoryIsToldNothingInClear) {
   const std::string base = "base = \"o=x\"\n";
   const std::string bind = base + "bind_dn = \"cn=cas\"\npassword_file = \"p\"\n";

@@ -242,6 +242,22 @@ TEST_F(CmspServiceTest, AccountsAreEnteredStrictly) {
   EXPECT_EQ(refusal(call(Endpoint::x5_account, request_from(operator_id, to_bytes("{}")))), ErrorCode::invalid_argument);
 }
 
+TEST_F(CmspServiceTest, CasHearsWhetherANumberMayBeCertified) {
+  const auto ask = [&](std::string_view uid, const Number& number, std::string_view kms) {
+    return call(Endpoint::x13_account, json_request(identity("qanat://core/cas/cas"),
+                                                    wire::Json::object({{"uid", uid}, {"number", number.text()}, {"home_kms", kms}})));
+  };
+  json_of(ask("bob", bob, "kms-b"));
+  EXPECT_EQ(refusal(ask("eve", bob, "kms-b")), ErrorCode::denied);
+  EXPECT_EQ(refusal(ask("bob", bob, "kms-a")), ErrorCode::denied);
+  EXPECT_EQ(refusal(ask("bob", Number("+999"), "kms-b")), ErrorCode::not_found);
+  EXPECT_EQ(refusal(ask("b b", bob, "kms-b")), ErrorCode::invalid_argument);
+  json_of(put(bob, "bob", "kms-b", "closed"));
+  EXPECT_EQ(refusal(ask("bob", bob, "kms-b")), ErrorCode::denied);
+  json_of(put(bob, "bob", "kms-b", "open"));
+  EXPECT_TRUE(ask("bob", bob, "kms-b"));
+}
+
 TEST_F(CmspServiceTest, TerminalSeesItsOwnAccountByTheNumberInItsCertificate) {
   const Identity terminal = identity("qanat://b/app1/bob");
   const auto show = [&](const Identity& who, std::optional<Number> number) {

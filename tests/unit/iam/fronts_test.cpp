@@ -207,6 +207,48 @@ TEST_F(FrontsTest, SuspensionReachesTheKmsAlsoAfterItWasAway) {
   EXPECT_EQ(letters_.size(), 1U) << "what was answered is not sent again";
 }
 
+TEST_F(FrontsTest, AGrantThatIsTakenEndsWhatRestsOnItAtEveryKms) {
+  add_terminal();
+  const Json issued = token_of(front_terminal, Endpoint::pm2_token);
+  const auto take = [&](const Json& grant) { json_of(call(Endpoint::x5_privilege, front_administrator, Json::object({{"op", "take"}, {"grant", must(grant.integer("id"))}}))); };
+  const Json given = json_of(privileges(front_administrator, R"({"op":"give","subject":"A","role":"subscriber","domain":"b"})"));
+  EXPECT_TRUE(is_active(issued)) << "what is given takes nothing away";
+  take(given);
+  EXPECT_FALSE(is_active(issued));
+  const auto everybodys = must(json_of(privileges(front_auditor, R"({"op":"grants","subject":"class:terminal"})")).array("grants"));
+  ASSERT_EQ(everybodys.size(), 1U);
+  take(everybodys[0]);
+  EXPECT_TRUE(must(service_->outbox().deliver()));
+  ASSERT_EQ(letters_.size(), 2U);
+  EXPECT_TRUE(letters_[0].starts_with(R"(kms-a /pm/1/revoked {"subject":"A","epoch":1,)")) << letters_[0];
+  EXPECT_TRUE(letters_[1].starts_with(R"(kms-a /pm/1/revoked {"subject":"class:terminal","epoch":0,)")) << letters_[1];
+}
+
+TEST_F(FrontsTest, ARoleThatPermitsOtherThingsThanBeforeEndsWhatRestsOnIt) {
+  add_person("wang");
+  const auto define = [&](const char* action) { json_of(privileges(front_administrator, std::string(R"({"op":"define","role":{"name":"own","permissions":[{"action":")") + action + R"("}]}})")); };
+  define("identity.self");
+  json_of(privileges(front_administrator, R"({"op":"give","subject":"wang","role":"own"})"));
+  const auto epoch = [&] { return must(json_of(identities(front_operator, R"({"op":"find","uid":"wang"})")).integer("epoch")); };
+  define("identity.self");
+  EXPECT_EQ(epoch(), 0) << "nothing has changed";
+  define("identity.outline");
+  EXPECT_EQ(epoch(), 1);
+}
+
+TEST_F(FrontsTest, ADecisionSaysWhenItWasMadeAndUntilWhenItHolds) {
+  add_terminal();
+  const UnixMs end = SystemClock().now_ms() + 3'600'000;
+  const Json grant = Json::object({{"op", "give"}, {"subject", "A"}, {"role", "subscriber"}, {"domain", "b"}, {"not_after_ms", end}});
+  json_of(call(Endpoint::x5_privilege, front_administrator, grant));
+  const Json told = json_of(call(Endpoint::pm1_decide, front_kms, object(R"({"subject":"A","action":"key.apply","point":"Km-1","peer_domain":"b"})")));
+  EXPECT_EQ(static_cast<UnixMs>(must(told.integer("until_ms"))), end);
+  EXPECT_GT(must(told.integer("decided_ms")), 0);
+  EXPECT_EQ(refusal(call(Endpoint::pm1_decide, front_kms, object(R"({"subject":"A","action":"key.apply","peer_domain":"B!"})"))), ErrorCode::invalid_argument);
+  EXPECT_EQ(refusal(call(Endpoint::pm1_decide, identity("qanat://x/kms/kms-a"), object(R"({"subject":"A","action":"key.apply"})"))), ErrorCode::denied)
+      << "a name is one's own within a domain only";
+}
+
 TEST_F(FrontsTest, AKmsAsksForThoseWhomItServesAlone) {
   add_terminal();
   const Json question = object(R"({"subject":"A","action":"key.apply","point":"Km-1","peer_domain":"b","level":4})");

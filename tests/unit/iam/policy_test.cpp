@@ -73,6 +73,27 @@ TEST(DecisionTest, TheHighestLevelOfSeveralGrantsCounts) {
   EXPECT_EQ(decision.level_max, wire::Assurance::disjoint_qkd_paths);
 }
 
+TEST(DecisionTest, TheHighestLevelOfARolesPermissionsCounts) {
+  const Role role{.name = "caller",
+                  .permissions = {Permission{.action = "key.apply", .point = "*", .level_max = wire::Assurance::pqc},
+                                  Permission{.action = "key.*", .point = "Km-1", .level_max = wire::Assurance::one_qkd_path}}};
+  const Standpoint standpoint{.subject = subject("A", IdentityClass::terminal), .grants = {grant(1, "A", "caller")}, .roles = {role}};
+  const Decision decision = decide(standpoint, {.action = "key.apply", .point = "Km-1"}, now_ms);
+  EXPECT_EQ(decision.level_max, wire::Assurance::one_qkd_path);
+  EXPECT_EQ(decide(standpoint, {.action = "key.apply", .point = "Km-3"}, now_ms).level_max, wire::Assurance::pqc);
+}
+
+TEST(DecisionTest, HoldsUntilTheFirstOfItsGrantsEnds) {
+  const IdentityRecord terminal = subject("A", IdentityClass::terminal);
+  Grant soon = grant(1, "class:terminal", "subscriber");
+  EXPECT_EQ(decide(with(terminal, {soon}), asks("key.apply"), now_ms).until_ms, 0U) << "no end is known";
+  soon.not_after_ms = now_ms + 5;
+  Grant later = grant(2, "A", "subscriber");
+  later.not_after_ms = now_ms + 9;
+  EXPECT_EQ(decide(with(terminal, {later, soon}), asks("key.apply"), now_ms).until_ms, now_ms + 5);
+  EXPECT_EQ(decide(with(terminal, {later, soon}), asks("key.apply"), now_ms + 5).until_ms, now_ms + 9);
+}
+
 TEST(DecisionTest, ASuspendedSubjectMayNothing) {
   IdentityRecord wang = subject("wang");
   wang.standing = Standing::suspended;

@@ -35,8 +35,8 @@ class RegisterTest : public testing::Test {
   test::TemporaryDirectory folder_;
   std::unique_ptr<store::Store> store_ = must(store::Store::open(folder_ / "iam.db", migrations));
   std::vector<std::pair<std::string, std::int64_t>> ended_;
-  IdentityRegister identities_{*store_, [this](store::Transaction&, const Uid& uid, std::int64_t epoch, UnixMs) -> Result<void> {
-                                 ended_.emplace_back(uid.text(), epoch);
+  IdentityRegister identities_{*store_, [this](store::Transaction&, const std::string& subject, std::int64_t epoch) -> Result<void> {
+                                 ended_.emplace_back(subject, epoch);
                                  return {};
                                }};
 };
@@ -91,12 +91,28 @@ TEST_F(RegisterTest, SuspendingEndsTheEpochOnceAndResumingDoesNot) {
   EXPECT_EQ(must(identities_.set_standing(Uid("wang"), 1, Standing::suspended, 3000)), suspended);
   EXPECT_EQ(refusal(identities_.set_standing(Uid("wang"), 1, Standing::active, 3000)), ErrorCode::conflict);
   EXPECT_EQ(must(identities_.set_standing(Uid("wang"), {}, Standing::active, 3000)).epoch, 1);
-  EXPECT_EQ(must(identities_.end_epoch(Uid("wang"), 4000)), 2);
+  EXPECT_EQ(must(identities_.end_epoch(Uid("wang"))), 2);
   EXPECT_EQ(ended_, (std::vector<std::pair<std::string, std::int64_t>>{{"wang", 1}, {"wang", 2}}));
 }
 
+TEST_F(RegisterTest, TheEpochOfAWholeClassEndsAtOnce) {
+  must(identities_.create(person("wang"), 1000));
+  must(identities_.create(terminal("A", "+8655110000001"), 1000));
+  must(identities_.create(terminal("B", "+8655110000002"), 1000));
+  const auto end = [&](const std::string& subject) {
+    must(store_->transact([&](store::Transaction& transaction) { return identities_.end_epochs(transaction, subject); }));
+  };
+  end("class:terminal");
+  EXPECT_EQ(must(identities_.find(Uid("A"))).epoch, 1);
+  EXPECT_EQ(must(identities_.find(Uid("B"))).epoch, 1);
+  EXPECT_EQ(must(identities_.find(Uid("wang"))).epoch, 0);
+  end("B");
+  end("nobody");
+  EXPECT_EQ(ended_, (std::vector<std::pair<std::string, std::int64_t>>{{"class:terminal", 0}, {"B", 2}}));
+}
+
 TEST_F(RegisterTest, AFailureOfWhatFollowsUndoesTheSuspension) {
-  IdentityRegister failing(*store_, [](store::Transaction&, const Uid&, std::int64_t, UnixMs) -> Result<void> { return fail(ErrorCode::internal, "disk full"); });
+  IdentityRegister failing(*store_, [](store::Transaction&, const std::string&, std::int64_t) -> Result<void> { return fail(ErrorCode::internal, "disk full"); });
   must(failing.create(person("wang"), 1000));
   EXPECT_EQ(refusal(failing.set_standing(Uid("wang"), {}, Standing::suspended, 2000)), ErrorCode::internal);
   EXPECT_EQ(must(identities_.find(Uid("wang"))).standing, Standing::active);
@@ -104,7 +120,7 @@ TEST_F(RegisterTest, AFailureOfWhatFollowsUndoesTheSuspension) {
 
 TEST_F(RegisterTest, WhoComesBackUnderADeletedUidIsBehindWhatWas) {
   must(identities_.create(person("wang"), 1000));
-  must(identities_.end_epoch(Uid("wang"), 1500));
+  must(identities_.end_epoch(Uid("wang")));
   EXPECT_EQ(refusal(identities_.remove(Uid("wang"), 2, 2000)), ErrorCode::conflict);
   must(identities_.remove(Uid("wang"), 1, 2000));
   must(identities_.remove(Uid("wang"), 1, 2000));
@@ -189,7 +205,7 @@ TEST(MigrationTest, SubscribersOfTheFirstSchemaAreTerminalsOfTheSecond) {
     }));
   }
   const auto store = must(store::Store::open(folder / "iam.db", migrations));
-  IdentityRegister identities(*store, [](store::Transaction&, const Uid&, std::int64_t, UnixMs) -> Result<void> { return {}; });
+  IdentityRegister identities(*store, [](store::Transaction&, const std::string&, std::int64_t) -> Result<void> { return {}; });
   const IdentityRecord found = must(identities.find(Uid("A")));
   EXPECT_EQ(found.of, IdentityClass::terminal);
   EXPECT_EQ(found.uri->uri(), "qanat://a/app1/A");

@@ -75,6 +75,10 @@ TEST_F(RulesTest, NobodyIsServedAtTwoPlacesAtOnce) {
   EXPECT_TRUE(found(RuleKind::place).empty());
   called(noon_ms + 600 * second, "3");
   EXPECT_TRUE(found(RuleKind::place).empty()) << "what a terminal says of itself has no place";
+  add(noon_ms + 601 * second, "session", "opened", "3", "cmsp");
+  EXPECT_TRUE(found(RuleKind::place).empty()) << "the CMSP sees everybody";
+  delivered(noon_ms + 602 * second, "4", "kms-b");
+  EXPECT_TRUE(found(RuleKind::place).empty()) << "at the same place as before";
 }
 
 TEST_F(RulesTest, AKeyDeliveredTwiceIsImpossible) {

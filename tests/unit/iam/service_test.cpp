@@ -239,6 +239,25 @@ TEST_F(IamServiceTest, TokensAreForTheHomeKmsAndForEnrolledSubscribersOnly) {
   EXPECT_EQ(refusal(token(kms_a, "alice", 31)), ErrorCode::invalid_argument);
 }
 
+TEST_F(IamServiceTest, ATokenReachesNoFurtherThanTheGrants) {
+  enrolled_alice();
+  const auto privileges = [&](const wire::Json& body) { return json_of(call(Endpoint::x5_privilege, identity("qanat://core/operator/administrator"), body)); };
+  const auto verifier = must(crypto::Verifier::from_key(network_.suite(), node_->credentials().messages->signer.verifying_key()));
+  const auto issued = [&] { return must(wire::open_token(must(json_of(token(kms_a)).base64("token")), verifier, node_->credentials().messages->fps)).message; };
+  const auto grants = must(privileges(wire::Json::object({{"op", "grants"}, {"subject", "class:terminal"}})).array("grants"));
+  ASSERT_EQ(grants.size(), 1U);
+  EXPECT_EQ(issued().level_max, wire::Assurance::disjoint_qkd_paths);
+  privileges(wire::Json::object({{"op", "take"}, {"grant", must(grants[0].integer("id"))}}));
+  const auto refused = token(kms_a);
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "token for 'alice': 'alice' has no role");
+  EXPECT_TRUE(test::audited(network_.state_of(iam_id), "'alice' has no role"));
+  const UnixMs end = SystemClock().now_ms() + 60'000;
+  privileges(wire::Json::object({{"op", "give"}, {"subject", "alice"}, {"role", "subscriber"}, {"domain", "b"}, {"level_max", 2}, {"not_after_ms", end}}));
+  EXPECT_EQ(issued().level_max, wire::Assurance::pqc);
+  EXPECT_EQ(issued().expires_ms, end) << "no longer than the grant";
+}
+
 TEST_F(IamServiceTest, KmsLooksUpASubscriber) {
   json_of(create("alice"));
   const wire::Json found = json_of(call(Endpoint::id1_subscriber, kms_b, wire::Json::object({{"uid", "alice"}})));
@@ -267,6 +286,24 @@ TEST_F(BehaviourTest, ReportsAreAppendedAndBounded) {
   service_.reset();
   const auto store = must(store::Store::open(network_.state_of(iam_id) / "iam.db", migrations));
   EXPECT_EQ(must(Behaviour(*store).verify()), static_cast<std::int64_t>(records_max) + 2) << "a refused report leaves nothing";
+}
+
+TEST_F(BehaviourTest, AReportThatComesAgainIsNotAppendedTwice) {
+  const auto send = [&](const Identity& from, const std::string& id, const char* object) {
+    return call(Endpoint::ua1_record, from, wire::Json::object({{"id", id}, {"records", wire::Json::array({record(object)})}}));
+  };
+  EXPECT_TRUE(send(kms_a, "1", "a"));
+  EXPECT_TRUE(send(kms_a, "1", "a"));
+  open_service();
+  EXPECT_TRUE(send(kms_a, "1", "a"));
+  EXPECT_TRUE(send(kms_b, "1", "b")) << "another's ids are its own";
+  EXPECT_TRUE(send(kms_a, "2", "c"));
+  EXPECT_TRUE(report({record("d")})) << "an id is not demanded";
+  EXPECT_TRUE(report({record("d")}));
+  EXPECT_EQ(refusal(send(kms_a, std::string(report_id_max + 1, 'x'), "e")), ErrorCode::invalid_argument);
+  service_.reset();
+  const auto store = must(store::Store::open(network_.state_of(iam_id) / "iam.db", migrations));
+  EXPECT_EQ(must(Behaviour(*store).verify()), 5);
 }
 
 TEST_F(BehaviourTest, AlteredOrRemovedRecordsShow) {

@@ -18,6 +18,8 @@ class TerminalsTest : public testing::Test {
                          .ml_dsa = rng_->bytes(200),
                          .encryption = {.point = rng_->bytes(65), .ml_kem = rng_->bytes(1184)},
                          .enc_kid = rng_->bytes(32),
+                         .encryption_classical = rng_->bytes(150),
+                         .encryption_ml_kem = rng_->bytes(250),
                          .confirmed = false},
             .h_enrol = rng_->bytes(32),
             .answer = rng_->bytes(300),
@@ -43,6 +45,8 @@ class TerminalsTest : public testing::Test {
     EXPECT_EQ(got.ml_dsa, wanted.ml_dsa);
     EXPECT_EQ(got.encryption, wanted.encryption);
     EXPECT_EQ(got.enc_kid, wanted.enc_kid);
+    EXPECT_EQ(got.encryption_classical, wanted.encryption_classical);
+    EXPECT_EQ(got.encryption_ml_kem, wanted.encryption_ml_kem);
   }
 
   test::TemporaryDirectory folder_;
@@ -109,6 +113,34 @@ TEST_F(TerminalsTest, EnrolmentAnewTakesThePlaceOfTheOldOneAndMustBeConfirmedAga
   expect_same(out->terminal, second.terminal);
   EXPECT_FALSE(out->terminal.confirmed);
   EXPECT_EQ(out->answer, second.answer);
+}
+
+TEST_F(TerminalsTest, APreparedPairIsOfOneMessageAndGoesWithTheEnrolment) {
+  const Uid alice("alice");
+  const PreparedPair pair{.scalar = rng_->bytes(60), .ml_kem_seed = rng_->bytes(92)};
+  const Bytes h_enrol(32, 1);
+  const auto run = [&](auto work) { return must(store_->transact(work)); };
+  const auto prepared = [&](const Bytes& hash) { return run([&](store::Transaction& transaction) { return find_prepared(transaction, alice, hash); }); };
+  const auto save_pair = [&](const Bytes& hash, UnixMs at) {
+    must(store_->transact([&](store::Transaction& transaction) { return save_prepared(transaction, alice, hash, pair, at); }));
+  };
+  EXPECT_FALSE(prepared(h_enrol));
+  save_pair(h_enrol, 1000);
+  ASSERT_TRUE(prepared(h_enrol));
+  EXPECT_EQ(prepared(h_enrol)->scalar, pair.scalar);
+  EXPECT_EQ(prepared(h_enrol)->ml_kem_seed, pair.ml_kem_seed);
+  EXPECT_FALSE(prepared(Bytes(32, 2)));
+  // Anybody can send messages in her name: only the latest few are remembered.
+  for (std::uint8_t other = 10; other < 30; ++other) save_pair(Bytes(32, other), 2000);
+  EXPECT_FALSE(prepared(h_enrol));
+  EXPECT_TRUE(prepared(Bytes(32, 29)));
+  must(store_->transact([&](store::Transaction& transaction) { return forget_old_prepared(transaction, 2000 + 8 * test::day_ms); }));
+  EXPECT_FALSE(prepared(Bytes(32, 29)));
+  save_pair(h_enrol, 3000);
+  must(save(enrolment("alice", "+8613800000001")));
+  EXPECT_TRUE(prepared(h_enrol)) << "the answer may have to be made anew";
+  confirm(alice);
+  EXPECT_FALSE(prepared(h_enrol)) << "the terminal has its keys: the private ones are nowhere else";
 }
 
 TEST_F(TerminalsTest, TerminalThatMadeItsOwnKeysLeavesNoPrivateOnes) {

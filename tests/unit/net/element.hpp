@@ -116,18 +116,19 @@ struct ElementSettings {
   StatusCheck status = {};
   std::shared_ptr<const TlsIdentity> identity = pki().leaf(Kind::qkm, "qkm-a");
   std::uint16_t port = 0;
+  Staple staple = {};
 };
 
 struct Element {
   explicit Element(ElementSettings settings = {}) {
     auto started = Server::start({.address = "127.0.0.1", .port = settings.port, .limits = settings.limits}, *settings.identity, pki().trust(),
-                                 std::move(settings.routes), std::move(settings.status), refusals.sink());
+                                 std::move(settings.routes), std::move(settings.status), refusals.sink(), std::move(settings.staple));
     if (!started) throw std::runtime_error(started.error().message);
     server = std::move(*started);
   }
   [[nodiscard]] Target target() const { return {.host = "127.0.0.1", .port = server->port(), .expected = identity_of(Kind::qkm, "qkm-a")}; }
-  [[nodiscard]] std::unique_ptr<Client> client(std::shared_ptr<const TlsIdentity> identity, StatusCheck status = {}) const {
-    return Client::create(target(), std::move(identity), pki().trust(), std::move(status));
+  [[nodiscard]] std::unique_ptr<Client> client(std::shared_ptr<const TlsIdentity> identity, StatusCheck status = {}, StapleSink stapled = {}) const {
+    return Client::create(target(), std::move(identity), pki().trust(), std::move(status), std::move(stapled));
   }
   [[nodiscard]] std::unique_ptr<Client> kms_client() const {
     static const auto identity = pki().leaf(Kind::kms, "kms-a");

@@ -1,6 +1,8 @@
 // The listener for software that others wrote, over real TLS: who is let in, what is negotiated, what is answered, who is cut off.
 #include "net/foreign.hpp"
 
+#include <openssl/pem.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <fstream>
@@ -66,14 +68,67 @@ test::RawContext client_context(const PemFiles* identity, ClientPolicy policy = 
   return context;
 }
 
+/// A root, an issuing CA and leaves of one kind of key, without files.
+class MemoryPki {
+ public:
+  explicit MemoryPki(crypto::KeyAlgorithm algorithm)
+      : algorithm_(algorithm),
+        root_key_(key(1)),
+        issuing_key_(key(2)),
+        root(make(crypto::CertificateUse::root_ca, "Root", root_key_, nullptr, root_key_)),
+        issuing(make(crypto::CertificateUse::issuing_ca, "Issuing", issuing_key_, &root, root_key_)) {}
+  [[nodiscard]] ForeignIdentity identity(const std::string& name) const {
+    auto own = std::make_shared<const crypto::PrivateKey>(key(3));
+    return {.chain = {make(crypto::CertificateUse::tls_and_signing, name, *own, &issuing, issuing_key_).der(), issuing.der()}, .key = std::move(own)};
+  }
+
+ private:
+  [[nodiscard]] crypto::PrivateKey key(std::uint8_t seed) const {
+    Secret secret(algorithm_ == crypto::KeyAlgorithm::ecdsa_p384 ? 48 : 32);
+    for (std::uint8_t& octet : secret.writable()) octet = seed;
+    return {.algorithm = algorithm_, .secret = std::move(secret)};
+  }
+  [[nodiscard]] crypto::Certificate make(crypto::CertificateUse use, const std::string& name, const crypto::PrivateKey& own, const crypto::Certificate* issuer,
+                                         const crypto::PrivateKey& issuer_key) const {
+    const UnixMs now = SystemClock().now_ms();
+    return crypto::issue({.use = use,
+                          .names = {.common_name = name + std::string(crypto::name(algorithm_)), .element = {}, .number = {}, .dns = {}},
+                          .key_algorithm = algorithm_,
+                          .public_key = crypto::public_octets(own).value(),
+                          .serial = Bytes(16, static_cast<std::uint8_t>(0x40 + static_cast<int>(use))),
+                          .not_before = now - 60'000,
+                          .not_after = now + 3'600'000},
+                         issuer, issuer_key)
+        .value();
+  }
+  crypto::KeyAlgorithm algorithm_;
+  crypto::PrivateKey root_key_;
+  crypto::PrivateKey issuing_key_;
+
+ public:
+  const crypto::Certificate root;
+  const crypto::Certificate issuing;
+};
+
+ForeignTls optional_client() {
+  return {.chains = {{files().server.certificate, files().server.key}, {files().server_ml_dsa.certificate, files().server_ml_dsa.key}},
+          .roots = files().root.certificate,
+          .crls = {},
+          .client = ForeignCertificate::optional};
+}
+
 class ForeignListenerTest : public testing::Test {
  protected:
   void start(ForeignLimits limits = {}, const std::filesystem::path& crls = {}) {
+    start({.chains = {{files().server.certificate, files().server.key}, {files().server_ml_dsa.certificate, files().server_ml_dsa.key}},
+           .roots = files().root.certificate,
+           .crls = crls},
+          limits);
+  }
+  void start(ForeignTls own, ForeignLimits limits = {}) {
     ForeignSettings settings;
     settings.limits = limits;
-    settings.tls = {.chains = {{files().server.certificate, files().server.key}, {files().server_ml_dsa.certificate, files().server_ml_dsa.key}},
-                    .roots = files().root.certificate,
-                    .crls = crls};
+    settings.tls = std::move(own);
     const auto text = [](std::string_view body) { return Secret::copy_of(as_bytes(body)); };
     ForeignService service{.prefix = "/x/", .routes = {}, .refuse = [text](unsigned status, std::string_view why) {
                              return ForeignResponse{.status = status, .content_type = "application/json", .body = text("{\"no\":\"" + std::string(why) + "\"}")};
@@ -92,6 +147,17 @@ class ForeignListenerTest : public testing::Test {
                                 held_.push_back(std::move(reply));
                                 changed_.notify_all();
                               }});
+    service.routes.push_back({.point = "x", .method = "GET", .pattern = "/x/shown", .body_max = 0, .answer = [text](const ForeignRequest& request, ForeignReply reply) {
+                                reply({.status = 200, .content_type = "text/plain", .body = text(to_hex(request.peer->certificate))});
+                              }});
+    service.routes.push_back({.point = "x", .method = "GET", .pattern = "/x/password", .body_max = 0, .answer = [](const ForeignRequest& request, ForeignReply reply) {
+                                reply({.status = 200, .content_type = "text/plain", .body = request.authorization.duplicate()});
+                              }});
+    for (const char* method : {"HEAD", "GET"}) {
+      service.routes.push_back({.point = "x", .method = method, .pattern = "/x/nonce", .body_max = 0, .answer = [text, method](const ForeignRequest&, ForeignReply reply) {
+                                  reply({.status = 200, .content_type = "text/plain", .body = text(method), .open_body = {}, .fields = {{"Replay-Nonce", "n-1"}}});
+                                }});
+    }
     std::vector<ForeignService> services;
     services.push_back(std::move(service));
     auto started = ForeignListener::start(settings, std::move(services), [this](const Refusal& refusal) {
@@ -197,6 +263,107 @@ TEST_F(ForeignListenerTest, RefusesAnElementsIdentityWhoeverIssuedIt) {
   start();
   EXPECT_FALSE(ask(&files().element, who).contains("200"));
   EXPECT_TRUE(refused("is an element's"));
+}
+
+TEST_F(ForeignListenerTest, LetsAClientWithoutCertificateInWhereNoneIsRequired) {
+  start(optional_client());
+  EXPECT_TRUE(ask(nullptr, who).ends_with("sae/b||X25519MLKEM768|safe"));
+  EXPECT_TRUE(ask(nullptr, "GET /x/shown HTTP/1.1\r\nConnection: close\r\n\r\n").ends_with("\r\n\r\n"));
+  EXPECT_TRUE(ask(nullptr, who, {.groups = "x25519:secp256r1", .version = TLS1_2_VERSION}).contains("200 OK"));
+}
+
+TEST_F(ForeignListenerTest, GivesTheHandlerTheCertificateThatTheClientShowed) {
+  start(optional_client());
+  const std::string answer = ask(&files().sae, "GET /x/shown HTTP/1.1\r\nConnection: close\r\n\r\n");
+  std::FILE* const file = std::fopen(files().sae.certificate.c_str(), "rb");
+  const crypto::X509Certificate certificate(PEM_read_X509(file, nullptr, nullptr, nullptr));
+  std::fclose(file);
+  EXPECT_TRUE(answer.ends_with("\r\n\r\n" + to_hex(crypto::to_der<i2d_X509>(certificate.get())))) << answer;
+}
+
+TEST_F(ForeignListenerTest, RefusesACertificateThatDoesNotVerifyEvenWhereNoneIsRequired) {
+  start(optional_client());
+  EXPECT_FALSE(ask(&files().stranger, who).contains("200"));
+  EXPECT_TRUE(refused("handshake: "));
+  EXPECT_FALSE(ask(&files().element, who).contains("200"));
+  EXPECT_TRUE(refused("is an element's"));
+}
+
+TEST_F(ForeignListenerTest, HandsThePasswordOnAndTakesNoTwo) {
+  start();
+  const std::string password = "GET /x/password HTTP/1.1\r\nConnection: close\r\n";
+  EXPECT_TRUE(ask(&files().sae, password + "Authorization: Basic cjpz\r\n\r\n").ends_with("\r\n\r\nBasic cjpz"));
+  EXPECT_TRUE(ask(&files().sae, password + "\r\n").ends_with("\r\n\r\n"));
+  EXPECT_TRUE(ask(&files().sae, password + "Authorization: Basic cjpz\r\nAuthorization: Basic cjpz\r\n\r\n").contains("400 Bad Request"));
+  EXPECT_TRUE(refused("more than one Authorization field"));
+}
+
+TEST_F(ForeignListenerTest, AHeadIsARouteOfItsOwnAndAnsweredWithoutBody) {
+  start();
+  const std::string nonce = ask(&files().sae, "HEAD /x/nonce HTTP/1.1\r\nConnection: close\r\n\r\n");
+  EXPECT_TRUE(nonce.starts_with("HTTP/1.1 200 OK") && nonce.contains("Replay-Nonce: n-1\r\n") && nonce.contains("Content-Length: 4\r\n")) << nonce;
+  EXPECT_TRUE(nonce.ends_with("\r\n\r\n")) << nonce;
+  const std::string refusal = ask(&files().sae, "HEAD /x/a/who HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(refusal.starts_with("HTTP/1.1 405") && refusal.ends_with("\r\n\r\n")) << refusal;
+}
+
+TEST_F(ForeignListenerTest, AnswersHttp10InKindAndCloses) {
+  start();
+  for (const char* more : {"", "Connection: keep-alive\r\n"}) {
+    const std::string answer = ask(&files().sae, std::string("GET /x/a/who HTTP/1.0\r\n") + more + "\r\n");  // reads until the end of the connection
+    EXPECT_TRUE(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.contains("Connection: close\r\n")) << answer;
+  }
+  EXPECT_TRUE(ask(&files().sae, "GET /x/nowhere HTTP/1.0\r\n\r\n").starts_with("HTTP/1.0 404"));
+}
+
+TEST_F(ForeignListenerTest, TakesCertificatesAndRootsFromMemory) {
+  const MemoryPki p384(crypto::KeyAlgorithm::ecdsa_p384);
+  const MemoryPki ml_dsa(crypto::KeyAlgorithm::ml_dsa_65);
+  start({.chains = {}, .roots = {}, .crls = {}, .identities = {p384.identity("ra"), ml_dsa.identity("ra")}, .more_roots = {p384.root.der(), ml_dsa.root.der(), ml_dsa.issuing.der()}});
+  const auto shown = [&](const MemoryPki& client, const char* algorithms) {
+    const ForeignIdentity identity = client.identity("device");
+    const test::RawContext context = client_context(nullptr, {.signature_algorithms = algorithms});
+    const unsigned char* at = identity.chain.front().data();
+    const crypto::X509Certificate leaf(d2i_X509(nullptr, &at, static_cast<long>(identity.chain.front().size())));
+    EXPECT_EQ(SSL_CTX_use_certificate(context.get(), leaf.get()), 1);  // its own alone: the issuing CA comes from the listener's roots
+    EXPECT_EQ(SSL_CTX_use_PrivateKey(context.get(), crypto::to_openssl(*identity.key).value().get()), 1);
+    test::RawTls tls = test::RawTls::to(listener_->port(), *context);
+    EXPECT_TRUE(tls.connect());
+    tls.write(who);
+    EXPECT_TRUE(tls.read_all().contains("|device"));
+    return tls.peer_key_type();
+  };
+  EXPECT_EQ(shown(ml_dsa, "mldsa65"), "ML-DSA-65");
+  EXPECT_EQ(shown(ml_dsa, "ecdsa_secp384r1_sha384:mldsa65"), "ML-DSA-65") << "the best that the client can verify";
+  const MemoryPki other(crypto::KeyAlgorithm::ecdsa_p384);
+  start({.chains = {}, .roots = {}, .crls = {}, .identities = {other.identity("ra")}, .more_roots = {other.root.der(), other.issuing.der()}});
+  EXPECT_EQ(shown(other, "ecdsa_secp384r1_sha384"), "EC");
+}
+
+TEST_F(ForeignListenerTest, ShowsANewChainWithoutARestartAndKeepsTheOldOneIfTheNewDoesNotFit) {
+  const auto key_type = [&] {
+    const test::RawContext context = client_context(&files().sae, {.signature_algorithms = "mldsa65:ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384"});
+    test::RawTls tls = test::RawTls::to(listener_->port(), *context);
+    EXPECT_TRUE(tls.connect());
+    return tls.peer_key_type();
+  };
+  ForeignTls tls{.chains = {{files().server.certificate, files().server.key}}, .roots = files().root.certificate, .crls = {}};
+  start(tls);
+  const test::RawContext context = client_context(&files().sae);
+  test::RawTls open = test::RawTls::to(listener_->port(), *context);
+  ASSERT_TRUE(open.connect());
+  EXPECT_EQ(key_type(), "EC");
+  tls.chains = {{files().server_ml_dsa.certificate, files().server_ml_dsa.key}};
+  const auto renewed = listener_->renew(tls);
+  ASSERT_TRUE(renewed) << renewed.error().message;
+  EXPECT_EQ(key_type(), "ML-DSA-65");
+  tls.chains = {{files().server_ml_dsa.certificate, files().server.key}};
+  const auto wrong = listener_->renew(tls);
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(key_type(), "ML-DSA-65");
+  open.write(who);
+  EXPECT_TRUE(open.read_all().contains("200 OK")) << "a connection that was open goes on";
 }
 
 TEST_F(ForeignListenerTest, RefusesWithTheServicesOwnWords) {

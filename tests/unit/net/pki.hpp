@@ -40,6 +40,19 @@ class Pki {
   }
 
   [[nodiscard]] std::shared_ptr<const crypto::TrustStore> trust() const { return trust_; }
+  /// A status answer by the issuing CA itself, as to a request without a nonce.
+  [[nodiscard]] Bytes status_of(const crypto::Certificate& certificate, const crypto::StatusAnswer& answer) const {
+    const auto request = crypto::make_status_request(certificate, *issuing_, {});
+    EXPECT_TRUE(request) << request.error().message;
+    const auto response = crypto::make_status_response(*request, answer, *issuing_, issuing_key_);
+    EXPECT_TRUE(response) << response.error().message;
+    return *response;
+  }
+  [[nodiscard]] Bytes answer_status(ByteView request, const crypto::StatusAnswer& answer) const {
+    const auto response = crypto::make_status_response(request, answer, *issuing_, issuing_key_);
+    EXPECT_TRUE(response) << response.error().message;
+    return *response;
+  }
 
   std::shared_ptr<const TlsIdentity> leaf(Kind kind, const std::string& name, crypto::KeyAlgorithm algorithm = crypto::KeyAlgorithm::ml_dsa_65) {
     return leaf_until(kind, name, now_ms() + hour_ms, algorithm);

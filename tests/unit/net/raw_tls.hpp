@@ -84,6 +84,11 @@ class RawTls {
     const X509* const certificate = SSL_get0_peer_certificate(ssl_.get());
     return certificate != nullptr ? EVP_PKEY_get0_type_name(X509_get0_pubkey(certificate)) : "";
   }
+  /// DER; the same.
+  [[nodiscard]] Bytes peer_certificate() {
+    X509* const certificate = SSL_get0_peer_certificate(ssl_.get());
+    return certificate != nullptr ? crypto::to_der<i2d_X509>(certificate) : Bytes();
+  }
   void close() {
     if (descriptor_ >= 0) ::close(descriptor_);
     descriptor_ = -1;

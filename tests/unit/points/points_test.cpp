@@ -131,7 +131,13 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "GET /.well-known/est/x-4/cacerts: cmsp iam ccs operator -> cas\n"
             "GET /km/1/certificates: app1 app2 app3 dev1 dev2 -> kms\n"
             "POST /.well-known/est/ce-3/simpleenroll: ccs -> cas\n"
-            "POST /.well-known/est/ce-3/simplereenroll: ccs -> cas\n");
+            "POST /.well-known/est/ce-3/simplereenroll: ccs -> cas\n"
+            "POST /x/13/account: cas -> cmsp\n"
+            "GET /ce/2/issued: app1 app2 app3 dev1 dev2 -> cas\n"
+            "POST /.well-known/est/ce-2/simplereenroll: app1 app2 app3 dev1 dev2 -> cas\n"
+            "GET /.well-known/est/ce-2/cacerts: app1 app2 app3 dev1 dev2 -> cas\n"
+            "POST /ce/2/confirm: app1 app2 app3 dev1 dev2 -> cas\n"
+            "POST /km/1/renewed: app1 app2 app3 dev1 dev2 -> kms\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {

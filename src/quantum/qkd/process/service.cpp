@@ -140,6 +140,7 @@ Result<bool> QkdService::Parts::bring_one() {
   if (!told) node::log(node::LogLevel::error, "block {} is lost: {}", block->block_id, told.error().message);
   node::crash_point("qkd.block.accepted");
   TRY(records->delivered(block->block_id));
+  node.report({.about = "", .action = "key_block", .outcome = told ? "delivered" : "failure", .object = link.text()}, node::Telling::together);
   return true;
 }
 
@@ -167,13 +168,21 @@ void QkdService::Parts::bring_blocks() {
 void QkdService::Parts::dial() {
   std::chrono::milliseconds wait = pause_first;
   std::uint64_t blocks = 0;
+  bool up = false;
+  const auto becomes = [&](bool now_up) {
+    if (up == now_up) return;
+    up = now_up;
+    node.report({.about = "", .action = "link", .outcome = up ? "up" : "down", .object = settings.session.link.text()});
+  };
   while (pause(std::chrono::milliseconds(0))) {
     const auto done = end.turn(Deadline::after(exchange_max));
     if (const std::uint64_t now = end.facts().blocks; now != blocks) {
       blocks = now;
       wait = pause_first;
+      becomes(true);
     }
     if (done) continue;
+    becomes(false);
     node::log(node::LogLevel::warning, "link {}: {}", settings.session.link.text(), done.error().message);
     pause(wait);
     wait = std::min(2 * wait, pause_max);

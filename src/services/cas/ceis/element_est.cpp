@@ -20,7 +20,8 @@ struct EstRow {
 };
 constexpr std::array enrol_rows{EstRow{Endpoint::ce1_enrol, "ce-1.enrol"}, EstRow{Endpoint::ce4_enrol, "ce-4.enrol"}, EstRow{Endpoint::x4_enrol, "x-4.enrol"}};
 constexpr std::array renew_rows{EstRow{Endpoint::ce1_reenrol, "ce-1.reenrol"}, EstRow{Endpoint::ce4_reenrol, "ce-4.reenrol"}, EstRow{Endpoint::x4_reenrol, "x-4.reenrol"}};
-constexpr std::array ca_rows{EstRow{Endpoint::ce1_cacerts, "ce-1.cacerts"}, EstRow{Endpoint::ce4_cacerts, "ce-4.cacerts"}, EstRow{Endpoint::x4_cacerts, "x-4.cacerts"}};
+constexpr std::array ca_rows{EstRow{Endpoint::ce1_cacerts, "ce-1.cacerts"}, EstRow{Endpoint::ce4_cacerts, "ce-4.cacerts"}, EstRow{Endpoint::x4_cacerts, "x-4.cacerts"},
+                             EstRow{Endpoint::ce2_cacerts, "ce-2.cacerts"}};
 
 /// A request before its names are held against who asks.
 struct ElementAsked {

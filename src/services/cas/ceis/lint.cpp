@@ -105,7 +105,9 @@ Result<void> lint_dns(const Draft& draft) {
 
 Result<void> lint_registered_names(const Draft& draft) {
   const crypto::AskedNames& names = draft.names;
-  if (!names.uris.empty() || !names.mail.empty() || !names.addresses.empty()) return refuse("names", "a kind of name that nobody can register");
+  // Addresses are those of CAS's own listener; registrations have none.
+  const bool foreign = std::ranges::any_of(names.addresses, [&](const std::string& one) { return !has(draft.allowed.addresses, one); });
+  if (!names.uris.empty() || !names.mail.empty() || foreign) return refuse("names", "a kind of name that nobody can register");
   if (names.common_name.empty() && names.dns.empty()) return refuse("names", "none");
   if (!names.common_name.empty() && names.common_name != draft.allowed.common_name && !has(draft.allowed.dns, names.common_name)) {
     return refuse("names", "the common name '" + names.common_name + "' is not registered");
@@ -162,6 +164,10 @@ crypto::SubjectAlgorithm subject_algorithm(crypto::KeyAlgorithm algorithm) noexc
       return crypto::SubjectAlgorithm::ml_dsa_65;
     case crypto::KeyAlgorithm::ml_dsa_87:
       return crypto::SubjectAlgorithm::ml_dsa_87;
+    case crypto::KeyAlgorithm::ml_kem_768:
+      return crypto::SubjectAlgorithm::ml_kem_768;
+    case crypto::KeyAlgorithm::ml_kem_1024:
+      return crypto::SubjectAlgorithm::ml_kem_1024;
   }
   return {};
 }

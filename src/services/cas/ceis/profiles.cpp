@@ -16,11 +16,12 @@ constexpr std::chrono::seconds a_year = std::chrono::days(365);
 constexpr std::chrono::seconds as_long_as_the_ca = 10 * a_year;
 
 constexpr std::array network_keys{ml_dsa_65, ml_dsa_87, sm2, ecdsa_p384};
-constexpr std::array network_encryption_keys{sm2, ml_kem_768, ml_kem_1024};
+constexpr std::array network_encryption_keys{sm2, ecdsa_p384, ml_kem_768, ml_kem_1024};
 constexpr std::array status_keys{ml_dsa_65, ml_dsa_87, sm2, ecdsa_p384};
 constexpr std::array signing_keys{rsa, ecdsa_p256, ecdsa_p384, sm2, ml_dsa_44, ml_dsa_65, ml_dsa_87};
 constexpr std::array tls_keys{rsa, ecdsa_p256, ecdsa_p384, ml_dsa_44, ml_dsa_65, ml_dsa_87};
-constexpr std::array encryption_keys{rsa, ml_kem_768, ml_kem_1024};
+constexpr std::array encryption_keys{rsa, ecdsa_p256, ecdsa_p384, sm2, ml_kem_768, ml_kem_1024};  // on P-256 and P-384: for ECDH
+constexpr std::array rsa_alone{rsa};
 
 constexpr std::array both_ends{ExtendedUsage::server_auth, ExtendedUsage::client_auth};
 constexpr std::array server_end{ExtendedUsage::server_auth};
@@ -31,7 +32,8 @@ constexpr std::array joint_keys{ml_dsa_65, ml_dsa_87};
 
 constexpr crypto::KeyUsages signature{KeyUsage::digital_signature};
 constexpr crypto::KeyUsages no_usage{};
-constexpr crypto::KeyUsages transport{KeyUsage::key_encipherment};
+constexpr crypto::KeyUsages transport{KeyUsage::key_encipherment, KeyUsage::key_agreement};
+constexpr crypto::KeyUsages signature_and_transport{KeyUsage::digital_signature, KeyUsage::key_encipherment};
 constexpr crypto::KeyUsages encryption{KeyUsage::key_encipherment, KeyUsage::data_encipherment, KeyUsage::key_agreement};  // GM/T 0015
 
 constexpr std::array profiles{
@@ -71,6 +73,15 @@ constexpr std::array profiles{
             .lifetime_max = std::chrono::days(90),
             .lifetime = std::chrono::days(7),
             .says = "who signs status answers for an issuing CA (RFC 6960 §4.2.2.2)"},
+    Profile{.name = "cmp-signer",
+            .naming = Naming::own,
+            .keys = status_keys,
+            .signing_usages = signature,
+            .encryption_usages = no_usage,
+            .extended = {},
+            .lifetime_max = std::chrono::days(90),
+            .lifetime = std::chrono::days(30),
+            .says = "who signs CMP's answers"},
     Profile{.name = "operator",
             .naming = Naming::element,
             .keys = network_keys,
@@ -127,6 +138,15 @@ constexpr std::array profiles{
             .lifetime = a_year,
             .server_makes_keys = true,
             .says = "what is encrypted to a device; its key may be made here"},
+    Profile{.name = "scep-ra",
+            .naming = Naming::own,
+            .keys = rsa_alone,
+            .signing_usages = signature_and_transport,
+            .encryption_usages = no_usage,
+            .extended = {},
+            .lifetime_max = 2 * a_year,
+            .lifetime = a_year,
+            .says = "the registration authority of SCEP (RFC 8894 §2.1.2)"},
 };
 
 constexpr bool sound() {

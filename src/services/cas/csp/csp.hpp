@@ -20,6 +20,8 @@ class Csp {
   Csp(const Csp&) = delete;
   Csp& operator=(const Csp&) = delete;
 
+  /// Before start(): what else the listener for everybody serves. Stops with this object.
+  void serve_also(std::vector<net::ForeignService> services) { front_.serve_also(std::move(services)); }
   /// Appoints responders, makes the lists, listens, and begins to publish. Idempotent.
   Result<void> start();
   void stop();

@@ -1,5 +1,6 @@
 // The listener of the CAS for everybody's software: certificate status, revocation lists and CA certificates over plain HTTP (RFC 6960 appendix A, RFC 5019,
-// RFC 5280 §4.2.1.13). Everything that it gives is signed, and nothing of it is secret; who asks is not known.
+// RFC 5280 §4.2.1.13). Everything that it gives is signed, and nothing of it is secret; who asks is not known. Protocols of enrolment whose messages protect
+// themselves have a place on it too.
 #pragma once
 
 #include "net/foreign.hpp"
@@ -21,6 +22,8 @@ class StatusFront {
   StatusFront(const StatusFront&) = delete;
   StatusFront& operator=(const StatusFront&) = delete;
 
+  /// Before start(): what else this listener serves, of prefixes of their own. They must outlive it.
+  void serve_also(std::vector<net::ForeignService> services) { others_ = std::move(services); }
   Result<void> start(net::ForeignSettings settings);
   void stop();
   [[nodiscard]] std::uint16_t port() const noexcept { return listener_ ? listener_->port() : std::uint16_t{0}; }
@@ -37,6 +40,7 @@ class StatusFront {
   const RevocationLists& lists_;
   const Authorities& authorities_;
   const Clock& clock_;
+  std::vector<net::ForeignService> others_;
   net::Workers signers_;
   std::unique_ptr<net::ForeignListener> listener_;  // last: the first to go
 };

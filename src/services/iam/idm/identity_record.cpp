@@ -8,6 +8,7 @@ namespace qanat::iam {
 namespace {
 
 constexpr std::size_t domain_max = 32;
+constexpr std::string_view class_prefix = "class:";
 
 bool is_domain(std::string_view text) {
   return !text.empty() && text.size() <= domain_max &&
@@ -108,6 +109,14 @@ Result<IdentityClass> parse_identity_class(std::string_view text) {
     if (name(of) == text) return of;
   }
   return fail(ErrorCode::invalid_argument, "class must be person, terminal, application or element");
+}
+
+std::string class_subject(IdentityClass of) { return std::string(class_prefix) + std::string(name(of)); }
+
+std::optional<IdentityClass> class_in(std::string_view subject) {
+  if (!subject.starts_with(class_prefix)) return std::nullopt;
+  const auto of = parse_identity_class(subject.substr(class_prefix.size()));
+  return of ? std::optional(*of) : std::nullopt;
 }
 
 bool IdentityRecord::says_the_same(const IdentityRecord& other) const {

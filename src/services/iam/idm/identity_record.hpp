@@ -20,6 +20,10 @@ enum class IdentityClass : std::uint8_t { person, terminal, application, element
 inline constexpr std::array all_identity_classes{IdentityClass::person, IdentityClass::terminal, IdentityClass::application, IdentityClass::element};
 std::string_view name(IdentityClass of) noexcept;
 Result<IdentityClass> parse_identity_class(std::string_view text);
+/// "class:terminal": everybody of that class, where a subject is named.
+std::string class_subject(IdentityClass of);
+/// The class, if that is what the subject is; otherwise it is a uid.
+std::optional<IdentityClass> class_in(std::string_view subject);
 
 inline constexpr std::size_t identity_text_max = 256;   // octets of name, mail, external id
 inline constexpr std::size_t certificates_max = 16;     // of one identity

@@ -139,7 +139,7 @@ Result<IdentityRecord> IdentityRegister::replace(store::Transaction& transaction
        std::string_view(after.mail), std::string_view(after.external_id), iam::name(after.standing), after.version, after.epoch, store::column(now),
        std::string_view(after.uid.text())}));
   TRY(put_certificates(transaction, after));
-  if (ends) TRY(epoch_ended_(transaction, after.uid, after.epoch, now));
+  if (ends) TRY(epoch_ended_(transaction, after.uid.text(), after.epoch));
   return after;
 }
 
@@ -241,20 +241,31 @@ Result<void> IdentityRegister::remove(const Uid& uid, std::int64_t version, Unix
     TRY(transaction.run("INSERT INTO deleted_identity (uid, version, epoch, deleted_ms) VALUES (?, ?, ?, ?) "
                         "ON CONFLICT (uid) DO UPDATE SET version = excluded.version, epoch = excluded.epoch, deleted_ms = excluded.deleted_ms",
                         {std::string_view(uid.text()), version, known->epoch + 1, store::column(now)}));
-    return epoch_ended_(transaction, uid, known->epoch + 1, now);
+    return epoch_ended_(transaction, uid.text(), known->epoch + 1);
   });
   return out;
 }
 
-Result<std::int64_t> IdentityRegister::end_epoch(const Uid& uid, UnixMs now) {
+Result<std::int64_t> IdentityRegister::end_epoch(const Uid& uid) {
   auto out = store_.transact([&](store::Transaction& transaction) -> Result<std::int64_t> {
     ASSIGN_OR_RETURN(const auto known, read(transaction, uid));
     if (!known) return no_identity("'" + uid.text() + "'");
-    TRY(transaction.run("UPDATE identity SET epoch = ? WHERE uid = ?", {known->epoch + 1, std::string_view(uid.text())}));
-    TRY(epoch_ended_(transaction, uid, known->epoch + 1, now));
+    TRY(end_epochs(transaction, uid.text()));
     return known->epoch + 1;
   });
   return out;
+}
+
+Result<void> IdentityRegister::end_epochs(store::Transaction& transaction, const std::string& subject) {
+  if (const auto of = class_in(subject)) {
+    TRY(transaction.run("UPDATE identity SET epoch = epoch + 1 WHERE class = ?", {iam::name(*of)}));
+    return epoch_ended_(transaction, subject, 0);
+  }
+  std::optional<std::int64_t> epoch;
+  TRY(transaction.query("UPDATE identity SET epoch = epoch + 1 WHERE uid = ? RETURNING epoch", {std::string_view(subject)},
+                        [&](const store::Row& row) { epoch = row.integer(0); }));
+  if (!epoch) return {};
+  return epoch_ended_(transaction, subject, *epoch);
 }
 
 Result<void> IdentityRegister::note_certificate(const Uid& uid, ByteView thumbprint) {

@@ -9,8 +9,10 @@
 
 namespace qanat::iam {
 
-/// Called inside the transaction in which tokens of the subject's epochs before `epoch` become void.
-using EpochEnded = std::function<Result<void>(store::Transaction&, const Uid&, std::int64_t epoch, UnixMs now)>;
+/// Called inside the transaction in which tokens of the subject's epochs before `epoch` become void. The subject is a uid, or "class:terminal": all of that
+/// class, whose epochs are not the same (`epoch` is 0 then).
+using EpochEnded = std::function<Result<void>(store::Transaction&, const std::string& subject, std::int64_t epoch)>;
+
 
 struct IdentityFilter {
   std::optional<IdentityClass> of = {};
@@ -41,7 +43,7 @@ class IdentityRegister {
   /// Ends the epoch. Deleted already in this version: nothing.
   Result<void> remove(const Uid& uid, std::int64_t version, UnixMs now);
   /// Tokens that were issued until now are void. The new epoch.
-  Result<std::int64_t> end_epoch(const Uid& uid, UnixMs now);
+  Result<std::int64_t> end_epoch(const Uid& uid);
   /// The subject's certificate as it was shown on a connection whose SAN named it.
   Result<void> note_certificate(const Uid& uid, ByteView thumbprint);
 
@@ -52,6 +54,8 @@ class IdentityRegister {
   // Within a transaction of the caller's.
   static Result<std::optional<IdentityRecord>> read(store::Transaction& transaction, const Uid& uid);
   Result<IdentityRecord> insert(store::Transaction& transaction, const IdentityRecord& record, UnixMs now);
+  /// Of a uid or a whole class ("class:terminal"); nothing where there is none.
+  Result<void> end_epochs(store::Transaction& transaction, const std::string& subject);
 
  private:
   Result<IdentityRecord> find_by(std::string_view sql, store::Value value, const std::string& what);

@@ -36,11 +36,20 @@ StoredBehaviour stored_behaviour(const store::Row& row) {
 
 }  // namespace
 
-Result<void> Behaviour::append(const ElementName& reporter, const std::vector<BehaviourRecord>& records, UnixMs now, const AfterAppend& after) {
+Result<void> Behaviour::append(const Report& report, UnixMs now, const AfterAppend& after) {
+  const std::vector<BehaviourRecord>& records = report.records;
+  const std::string& reporter = report.reporter.name;
+  const std::string uri = report.reporter.uri();
   if (records.empty() || records.size() > records_max) {
     return fail(ErrorCode::invalid_argument, std::to_string(records.size()) + " records where 1 to " + std::to_string(records_max) + " belong");
   }
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    bool known = false;
+    TRY(transaction.query("SELECT 1 FROM last_report WHERE reporter = ? AND report = ?", {std::string_view(uri), std::string_view(report.id)}, [&](const store::Row&) { known = true; }));
+    if (known) return {};
+    if (!report.id.empty()) {
+      TRY(transaction.run("INSERT OR REPLACE INTO last_report (reporter, report) VALUES (?, ?)", {std::string_view(uri), std::string_view(report.id)}));
+    }
     Bytes chain(chain_size);
     std::int64_t seq = 0;
     TRY(transaction.query("SELECT seq, chain FROM behaviour ORDER BY seq DESC LIMIT 1", {}, [&](const store::Row& row) {
@@ -49,12 +58,12 @@ Result<void> Behaviour::append(const ElementName& reporter, const std::vector<Be
     }));
     std::vector<StoredBehaviour> fresh;
     for (const BehaviourRecord& record : records) {
-      ASSIGN_OR_RETURN(chain, link(chain, reporter.text(), now, record));
+      ASSIGN_OR_RETURN(chain, link(chain, reporter, now, record));
       TRY(transaction.run(
           "INSERT INTO behaviour (seq, kms, received_ms, time_ms, uid, action, outcome, object, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-          {++seq, std::string_view(reporter.text()), static_cast<std::int64_t>(now), static_cast<std::int64_t>(record.time_ms), std::string_view(record.uid.text()),
+          {++seq, std::string_view(reporter), static_cast<std::int64_t>(now), static_cast<std::int64_t>(record.time_ms), std::string_view(record.uid.text()),
            std::string_view(record.action), std::string_view(record.outcome), std::string_view(record.object), ByteView(chain)}));
-      fresh.push_back({.seq = seq, .reporter = reporter.text(), .received_ms = now, .record = record});
+      fresh.push_back({.seq = seq, .reporter = reporter, .received_ms = now, .record = record});
     }
     if (after) TRY(after(transaction, fresh));
     return {};

@@ -7,12 +7,14 @@
 
 #include "base/clock.hpp"
 #include "base/id.hpp"
+#include "base/identity.hpp"
 #include "store/store.hpp"
 
 namespace qanat::iam {
 
 inline constexpr std::size_t records_max = 64;       // in one report
 inline constexpr std::size_t record_text_max = 128;  // octets of action, outcome and object each
+inline constexpr std::size_t report_id_max = 64;
 inline constexpr std::int64_t page_max = 500;        // records in one answer
 
 struct BehaviourRecord {
@@ -29,6 +31,12 @@ struct StoredBehaviour {
   std::string reporter;  // the element that reported it: the place
   UnixMs received_ms = 0;
   BehaviourRecord record;
+};
+
+struct Report {
+  Identity reporter;
+  std::string id = {};  // as the reporter chose it; empty: none
+  std::vector<BehaviourRecord> records = {};
 };
 
 struct BehaviourQuery {
@@ -48,8 +56,9 @@ class Behaviour {
  public:
   explicit Behaviour(store::Store& store) : store_(store) {}
 
-  /// All or none, with what follows from them. invalid_argument if there are none or too many, or a text is too long.
-  Result<void> append(const ElementName& reporter, const std::vector<BehaviourRecord>& records, UnixMs now, const AfterAppend& after = {});
+  /// All or none, with what follows from them. invalid_argument if there are none or too many, or a text is too long. The reporter's last report again
+  /// (by its id, if it has one) changes nothing.
+  Result<void> append(const Report& report, UnixMs now, const AfterAppend& after = {});
   /// In the order in which they came in.
   Result<std::vector<StoredBehaviour>> query(const BehaviourQuery& wanted);
   /// Of one subject, since then, the newest `limit`, oldest first.

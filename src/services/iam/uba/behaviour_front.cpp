@@ -24,16 +24,19 @@ Result<BehaviourRecord> read_behaviour(const wire::Json& json) {
   return out;
 }
 
-Result<std::vector<BehaviourRecord>> read_report(const net::Request& request) {
+Result<Report> read_report(const net::Request& request) {
   ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
-  TRY(json.only({"records"}));
+  TRY(json.only({"id", "records"}));
+  Report out{.reporter = *request.peer.identity};
+  ASSIGN_OR_RETURN(const auto id, json.optional_text("id"));
+  out.id = id.value_or("");
+  if (out.id.size() > report_id_max) return fail(ErrorCode::invalid_argument, "id: over " + std::to_string(report_id_max) + " octets");
   ASSIGN_OR_RETURN(const std::vector<wire::Json> list, json.array("records"));
-  std::vector<BehaviourRecord> records;
   for (const wire::Json& each : list) {
     ASSIGN_OR_RETURN(BehaviourRecord record, read_behaviour(each));
-    records.push_back(std::move(record));
+    out.records.push_back(std::move(record));
   }
-  return records;
+  return out;
 }
 
 wire::Json to_json(const StoredBehaviour& one) {
@@ -57,29 +60,29 @@ std::vector<points::Handler> BehaviourFront::handlers() {
           recorded_handler(desk_, *this, Endpoint::x5_behaviour, "x-5.behaviour", &BehaviourFront::administer)};
 }
 
-Result<net::Response> BehaviourFront::append(const net::Request& request, const std::vector<BehaviourRecord>& records) {
+Result<net::Response> BehaviourFront::append(const Report& report) {
   const UnixMs now = desk_.now();
-  TRY(behaviour_.append(ElementName(request.peer.identity->name), records, now,
+  TRY(behaviour_.append(report, now,
                         [&](store::Transaction& transaction, const std::vector<StoredBehaviour>& fresh) { return anomalies_.look(transaction, fresh, now); }));
   outbox_.ring();
   return net::Response{.status = 200, .content_type = "", .body = {}};
 }
 
 Result<net::Response> BehaviourFront::record(const net::Request& request, node::Deed& deed) {
-  ASSIGN_OR_RETURN(const auto records, read_report(request));
-  deed.object = std::to_string(records.size()) + " records";
-  return append(request, records);
+  ASSIGN_OR_RETURN(const Report report, read_report(request));
+  deed.object = std::to_string(report.records.size()) + " records";
+  return append(report);
 }
 
 Result<net::Response> BehaviourFront::record_own(const net::Request& request, node::Deed& deed) {
-  ASSIGN_OR_RETURN(const auto records, read_report(request));
-  deed.object = std::to_string(records.size()) + " records";
+  ASSIGN_OR_RETURN(const Report report, read_report(request));
+  deed.object = std::to_string(report.records.size()) + " records";
   ASSIGN_OR_RETURN(const IdentityRecord caller, desk_.caller(request));
   TRY(desk_.require(caller, "behaviour.append"));
-  for (const BehaviourRecord& one : records) {
+  for (const BehaviourRecord& one : report.records) {
     if (one.uid != caller.uid) return fail(ErrorCode::denied, "'" + caller.uid.text() + "' reports about '" + one.uid.text() + "'");
   }
-  return append(request, records);
+  return append(report);
 }
 
 Result<net::Response> BehaviourFront::administer(const net::Request& request, node::Deed& deed) {

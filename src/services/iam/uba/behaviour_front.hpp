@@ -17,7 +17,7 @@ class BehaviourFront {
   /// A terminal or an element of the QKDN reports about itself.
   Result<net::Response> record_own(const net::Request& request, node::Deed& deed);
   Result<net::Response> administer(const net::Request& request, node::Deed& deed);
-  Result<net::Response> append(const net::Request& request, const std::vector<BehaviourRecord>& records);
+  Result<net::Response> append(const Report& report);
   Result<wire::Json> query(const wire::Json& json);
   Result<wire::Json> anomalies(const wire::Json& json);
 

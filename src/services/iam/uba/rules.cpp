@@ -18,7 +18,10 @@ constexpr std::int64_t day_s = 86'400;
 constexpr std::string_view action_application = "application";
 constexpr std::string_view action_call = "call";
 constexpr std::string_view outcome_delivered = "delivered";
-constexpr std::array good_outcomes{std::string_view("delivered"), std::string_view("success"), std::string_view("started"), std::string_view("ended")};
+// Every other outcome is a failed attempt. The elements' words stand in node/behaviour.cpp and beside Node::report().
+constexpr std::array good_outcomes{std::string_view("delivered"), std::string_view("success"), std::string_view("started"), std::string_view("ended"),
+                                   std::string_view("stopped"),   std::string_view("opened"),  std::string_view("notified"), std::string_view("issued"),
+                                   std::string_view("revoked"),   std::string_view("taken"),   std::string_view("up")};
 
 constexpr std::array thresholds{
     Threshold{RuleKind::rate, "on", 1, 0, 1, "1: the rule is in force"},
@@ -100,11 +103,13 @@ void look_at_hour(const RuleSettings& rules, const Records& history, const Store
 }
 
 void look_at_place(const RuleSettings& rules, const Records& history, const StoredBehaviour& fresh, std::vector<Finding>& out) {
-  if (fresh.reporter == fresh.record.uid.text() || !went_well(fresh.record)) return;  // what one says of oneself has no place
+  // The KMS that delivers a key is where the subject is; CMSP and CAS see everybody, and what one says of oneself has no place.
+  const auto at_a_place = [](const StoredBehaviour& one) { return one.record.action == action_application && one.reporter != one.record.uid.text() && went_well(one.record); };
+  if (!at_a_place(fresh)) return;
   const std::int64_t apart_s = rules(RuleKind::place, "apart_s");
   const StoredBehaviour* other = nullptr;
   for (const StoredBehaviour& one : history) {
-    if (one.seq == fresh.seq || one.reporter == one.record.uid.text() || one.reporter == fresh.reporter || !went_well(one.record)) continue;
+    if (one.seq == fresh.seq || one.reporter == fresh.reporter || !at_a_place(one)) continue;
     if (within(one, fresh, span(apart_s))) other = &one;
   }
   if (other == nullptr) return;

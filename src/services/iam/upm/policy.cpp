@@ -111,6 +111,7 @@ std::optional<std::string> shortfall(const Grant& grant, const Role* role, const
     return which + ": is for the domain " + grant.domain + ", not " + question.peer_domain;
   }
   std::string best = which + ": its role does not permit " + question.action;
+  bool covered = false;
   for (const Permission& permission : role->permissions) {
     if (!covers(permission.action, question.action)) continue;
     if (!question.point.empty() && permission.point != "*" && permission.point != question.point) {
@@ -122,9 +123,10 @@ std::optional<std::string> shortfall(const Grant& grant, const Role* role, const
       best = which + ": permits " + question.action + " up to level " + level_text(level) + ", not " + level_text(question.level);
       continue;
     }
-    level_max = level;
-    return std::nullopt;
+    level_max = covered ? std::max(level_max, level) : level;
+    covered = true;
   }
+  if (covered) return std::nullopt;
   return best;
 }
 
@@ -247,7 +249,11 @@ wire::Json to_json(const Grant& grant) {
                              {"given_ms", grant.given_ms}});
 }
 
-std::string class_subject(IdentityClass of) { return "class:" + std::string(name(of)); }
+Result<void> check_domain(const std::string& text) {
+  // As it stands in the name of an element: what is no domain there is none here.
+  TRY(Identity::parse_uri(Identity{.domain = text, .kind = Kind::kms, .name = "x"}.uri()));
+  return {};
+}
 
 Result<Question> read_question(const wire::Json& json) {
   Question out;
@@ -258,6 +264,7 @@ Result<Question> read_question(const wire::Json& json) {
   if (!out.point.empty() && points::find_point(out.point) == nullptr) return fail(ErrorCode::invalid_argument, "point: there is no such reference point");
   ASSIGN_OR_RETURN(const auto domain, json.optional_text("peer_domain"));
   out.peer_domain = domain.value_or("");
+  if (!out.peer_domain.empty()) TRY(check_domain(out.peer_domain));
   ASSIGN_OR_RETURN(out.level, read_level(json, "level", out.level));
   ASSIGN_OR_RETURN(const auto target, json.optional_text("target"));
   out.target = target.value_or("");
@@ -274,7 +281,7 @@ wire::Json to_json(const Decision& decision) {
     list.push(std::move(reason));
   }
   wire::Json out = wire::Json::object({{"allowed", decision.allowed}, {"reasons", list}});
-  if (decision.allowed) out.set("level_max", static_cast<int>(decision.level_max));
+  if (decision.allowed) out.set("level_max", static_cast<int>(decision.level_max)).set("until_ms", decision.until_ms);
   return out;
 }
 
@@ -291,7 +298,9 @@ Decision decide(const Standpoint& standpoint, const Question& question, UnixMs n
       continue;
     }
     if (!out.allowed || level > out.level_max) out.level_max = level;
-    const std::string from = grant.subject.starts_with("class:") ? ", given to every " + grant.subject.substr(6) : ", given by " + grant.given_by;
+    if (grant.not_after_ms != 0 && (out.until_ms == 0 || grant.not_after_ms < out.until_ms)) out.until_ms = grant.not_after_ms;
+    const auto everybody = class_in(grant.subject);
+    const std::string from = everybody ? ", given to every " + std::string(name(*everybody)) : ", given by " + grant.given_by;
     out.reasons.push_back({.decides = !out.allowed, .grant = grant.id, .text = "grant " + std::to_string(grant.id) + " (role " + grant.role + ") permits " + question.action + from});
     out.allowed = true;
   }

@@ -70,9 +70,6 @@ struct Grant {
 };
 wire::Json to_json(const Grant& grant);
 
-/// "class:terminal".
-std::string class_subject(IdentityClass of);
-
 /// One question: may this subject do this, there, at this level?
 struct Question {
   std::string action = {};
@@ -81,6 +78,8 @@ struct Question {
   wire::Assurance level = wire::Assurance::local_rng;
   std::string target = {};       // who gains by it, for actions that give privilege; which role, for role.define
 };
+/// invalid_argument for what cannot be the domain of an element.
+Result<void> check_domain(const std::string& text);
 Result<Question> read_question(const wire::Json& json);
 
 /// What is known of the subject: itself, the grants that name it or its class, and the roles that they name.
@@ -98,6 +97,7 @@ struct Reason {
 struct Decision {
   bool allowed = false;
   wire::Assurance level_max = wire::Assurance::local_rng;  // where allowed: the highest that a grant covers
+  UnixMs until_ms = 0;                                     // where allowed: when a grant that covers it ends; 0: none does
   std::vector<Reason> reasons;                             // the one that decided comes first
   [[nodiscard]] std::string why() const;                   // its text
 };

@@ -18,16 +18,25 @@ Result<Uid> subject_in(const wire::Json& json) {
 Result<Grant> read_grant(const wire::Json& json, const IdentityRecord& giver) {
   Grant out;
   ASSIGN_OR_RETURN(out.subject, json.text("subject"));
-  if (!out.subject.starts_with("class:")) TRY(node::parse_uid(out.subject));
+  if (!class_in(out.subject)) TRY(node::parse_uid(out.subject));
   ASSIGN_OR_RETURN(out.role, json.text("role"));
   ASSIGN_OR_RETURN(const auto domain, json.optional_text("domain"));
   out.domain = domain.value_or("*");
-  if (out.domain != "*") TRY(Identity::parse_uri(Identity{.domain = out.domain, .kind = Kind::kms, .name = "x"}.uri()));
+  if (out.domain != "*") TRY(check_domain(out.domain));
   ASSIGN_OR_RETURN(const auto level, json.optional_integer("level_max", 1, 4));
   if (level) out.level_max = static_cast<wire::Assurance>(*level);
   ASSIGN_OR_RETURN(const auto until, json.optional_integer("not_after_ms", 0, INT64_MAX));
   out.not_after_ms = static_cast<UnixMs>(until.value_or(0));
   out.given_by = giver.uid.text();
+  return out;
+}
+
+/// "key.apply at Km-1 with b at level 3", for the record.
+std::string described(const Question& question) {
+  std::string out = question.action;
+  if (!question.point.empty()) out += " at " + question.point;
+  if (!question.peer_domain.empty()) out += " with " + question.peer_domain;
+  if (question.level != wire::Assurance::local_rng) out += " at level " + std::to_string(static_cast<int>(question.level));
   return out;
 }
 
@@ -82,16 +91,17 @@ Result<net::Response> PrivilegeFront::decide(const net::Request& request, node::
   if (json.has("subject")) {
     ASSIGN_OR_RETURN(subject, subject_in(json));
   }
-  deed.object = subject.text() + " " + question.action;
+  deed.object = subject.text() + " " + described(question);
   if (subject != caller.uid) {
     // A KMS decides for those whom it serves; everybody else asks about himself alone.
     if (request.peer.identity->kind != Kind::kms) return fail(ErrorCode::denied, "'" + caller.uid.text() + "' asks what another subject may do");
     ASSIGN_OR_RETURN(const IdentityRecord other, desk_.identities().find(subject));
-    if (other.home_kms.text() != request.peer.identity->name) return fail(ErrorCode::denied, "'" + subject.text() + "' is not served by " + request.peer.identity->name);
+    if (other.home_kms.text() != request.peer.identity->name || other.domain != request.peer.identity->domain) return fail(ErrorCode::denied, "'" + subject.text() + "' is not served by " + request.peer.identity->name);
   }
-  ASSIGN_OR_RETURN(const Decision decision, desk_.privileges().decide(subject, question, desk_.now()));
-  deed.object += decision.allowed ? " allowed" : " denied";
-  return node::json_response(to_json(decision));
+  const UnixMs now = desk_.now();  // before what it rests on is read: whoever is told later that this is void compares the times
+  ASSIGN_OR_RETURN(const Decision decision, desk_.privileges().decide(subject, question, now));
+  deed.object += decision.allowed ? " allowed" : " denied: " + decision.why();
+  return node::json_response(to_json(decision).set("decided_ms", now));
 }
 
 Result<wire::AccessClaims> PrivilegeFront::active(std::string_view token) {
@@ -210,7 +220,7 @@ Result<wire::Json> PrivilegeFront::change(const net::Request& request, const Ide
   deed.object += " " + subject.text();
   TRY(desk_.require(caller, "token.revoke"));
   TRY(desk_.intend(request, "token.revoke", subject.text()));
-  ASSIGN_OR_RETURN(const std::int64_t epoch, desk_.identities().end_epoch(subject, desk_.now()));
+  ASSIGN_OR_RETURN(const std::int64_t epoch, desk_.identities().end_epoch(subject));
   return wire::Json::object({{"subject", subject.text()}, {"epoch", epoch}});
 }
 

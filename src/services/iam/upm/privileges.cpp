@@ -1,6 +1,7 @@
 #include "services/iam/upm/privileges.hpp"
 
 #include <algorithm>
+#include <set>
 
 namespace qanat::iam {
 namespace {
@@ -156,7 +157,7 @@ Result<void> Privileges::define(const Role& role) {
     // Who has the role already gets its new duty.
     ASSIGN_OR_RETURN(const auto having, read_grants(transaction, "WHERE role = ?", {std::string_view(role.name)}));
     for (const Grant& one : having) {
-      if (role.duty != Duty::none && one.subject.starts_with("class:")) return fail(ErrorCode::denied, "separation of duties: a whole class has the role '" + role.name + "'");
+      if (role.duty != Duty::none && class_in(one.subject)) return fail(ErrorCode::denied, "separation of duties: a whole class has the role '" + role.name + "'");
       ASSIGN_OR_RETURN(const auto others, read_grants(transaction, "WHERE subject = ?", {std::string_view(one.subject)}));
       TRY(check_separation(roles_in(others, all, role.name), role));
     }
@@ -164,6 +165,10 @@ Result<void> Privileges::define(const Role& role) {
     TRY(transaction.run("INSERT INTO role (name, duty, permissions, builtin) VALUES (?, ?, ?, 0) "
                         "ON CONFLICT (name) DO UPDATE SET duty = excluded.duty, permissions = excluded.permissions",
                         {std::string_view(role.name), name(role.duty), std::string_view(permissions)}));
+    if (before != all.end() && before->permissions == role.permissions && before->duty == role.duty) return {};
+    std::set<std::string> subjects;
+    for (const Grant& one : having) subjects.insert(one.subject);
+    for (const std::string& subject : subjects) TRY(lost_(transaction, subject));
     return {};
   }));
   return {};
@@ -189,8 +194,7 @@ Result<Grant> Privileges::give(Grant grant, UnixMs now) {
   auto out = store_.transact([&](store::Transaction& transaction) -> Result<Grant> {
     ASSIGN_OR_RETURN(const std::vector<Role> all, read_roles(transaction));
     ASSIGN_OR_RETURN(const Role role, role_named(all, grant.role));
-    if (grant.subject.starts_with("class:")) {
-      TRY(parse_identity_class(std::string_view(grant.subject).substr(6)));
+    if (class_in(grant.subject)) {
       if (role.duty != Duty::none) return fail(ErrorCode::denied, "separation of duties: a role with a duty is given to single subjects");
     } else {
       ASSIGN_OR_RETURN(const auto record, IdentityRegister::read(transaction, Uid(grant.subject)));
@@ -216,6 +220,7 @@ Result<Grant> Privileges::take(std::int64_t id) {
       if (administrators.size() == 1) return fail(ErrorCode::denied, "grant " + std::to_string(id) + " is the last security administrator's");
     }
     TRY(transaction.run("DELETE FROM role_grant WHERE id = ?", {id}));
+    TRY(lost_(transaction, found.front().subject));
     return found.front();
   });
   return out;

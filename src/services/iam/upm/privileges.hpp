@@ -15,9 +15,12 @@ struct Founders {
   std::vector<Identity> elements;  // entered as identities
 };
 
+/// Called inside the transaction in which a subject ("A", "class:terminal") loses what it might do until now: nothing that rests on it may go on.
+using PrivilegeLost = std::function<Result<void>(store::Transaction&, const std::string& subject)>;
+
 class Privileges {
  public:
-  explicit Privileges(store::Store& store) : store_(store) {}
+  Privileges(store::Store& store, PrivilegeLost lost) : store_(store), lost_(std::move(lost)) {}
 
   /// The built-in roles as this program has them; what every class may; the founders' identities, and their grants if no security administrator has one yet.
   Result<void> found(IdentityRegister& identities, const Founders& founders, UnixMs now);
@@ -25,7 +28,8 @@ class Privileges {
   /// Of the record with this uid; an unknown subject is a decision too.
   Result<Decision> decide(const Uid& subject, const Question& question, UnixMs now);
 
-  /// Enters or replaces a role. `conflict` for a built-in one; `denied` if somebody who has it would then have two duties.
+  /// Enters or replaces a role. `conflict` for a built-in one; `denied` if somebody who has it would then have two duties. Who has it holds it anew if it
+  /// says something else than before.
   Result<void> define(const Role& role);
   /// `conflict` for a built-in role or one that is granted.
   Result<void> undefine(const std::string& role);
@@ -43,6 +47,7 @@ class Privileges {
   static Result<Grant> enter(store::Transaction& transaction, Grant grant, UnixMs now);
 
   store::Store& store_;
+  const PrivilegeLost lost_;
 };
 
 }  // namespace qanat::iam

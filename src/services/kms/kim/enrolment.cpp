@@ -26,6 +26,25 @@ bool signed_by(const node::MessageSigner& signer, const Bytes& answer) {
 }
 
 Bytes encryption_context(const Uid& uid) { return store::column_context("terminal.sealed_encryption", uid.view()); }
+Bytes prepared_context(std::string_view column, const Uid& uid, ByteView h_enrol) {
+  return store::column_context("prepared_encryption." + std::string(column), concat({uid.view(), h_enrol}));
+}
+
+/// CAS or IAM has said no, and will say so again: not that one of them was silent.
+bool is_final(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::invalid_argument:
+    case ErrorCode::unauthenticated:
+    case ErrorCode::denied:
+    case ErrorCode::not_found:
+    case ErrorCode::conflict: return true;
+    case ErrorCode::exhausted:
+    case ErrorCode::unavailable:
+    case ErrorCode::deadline_exceeded:
+    case ErrorCode::internal: return false;
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -53,10 +72,20 @@ Result<net::Response> EnrolmentService::answer(const net::Request& http, const w
     message = known->answer;
   } else {
     node::StepTrace::Timer step2(trace_, 2);
-    ASSIGN_OR_RETURN(const Certificates certificates, certificates_for(request, http.deadline, http.request_id));
-    step2.done(asked.uid.text(), "signing certificates (classical and ML-DSA) registered through " + node_.identity().name);
+    TRY(check_subscriber(asked, http.deadline, http.request_id));
+    ASSIGN_OR_RETURN(const Prepared prepared, prepare(request));
+    node::crash_point("kms.enrol.prepared");
+    const auto certificates = certificates_for(request, prepared.pair.encapsulation_key(), http.deadline, http.request_id);
+    if (!certificates) {
+      // Whoever the message was from got nothing certified with this pair.
+      if (prepared.fresh && is_final(certificates.error().code)) {
+        TRY(store_.transact([&](store::Transaction& transaction) { return forget_prepared(transaction, asked.uid, request.hash); }));
+      }
+      return fail(certificates.error());
+    }
+    step2.done(asked.uid.text(), "certificates registered through " + node_.identity().name + ": two for the keys that sign, two for those that are encrypted to");
     node::crash_point("kms.enrol.certified");
-    ASSIGN_OR_RETURN(message, inject(request, certificates, *own));
+    ASSIGN_OR_RETURN(message, inject(request, *certificates, prepared.pair, *own));
     node::crash_point("kms.enrol.stored");
   }
   // Said each time, also for an answer that is given again: the first time may have ended before this.
@@ -66,30 +95,70 @@ Result<net::Response> EnrolmentService::answer(const net::Request& http, const w
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = node::enclose(*own, std::move(message))};
 }
 
-Result<EnrolmentService::Certificates> EnrolmentService::certificates_for(const wire::Framed<wire::Enrol>& request, Deadline deadline,
-                                                                          const std::string& request_id) {
+Result<void> EnrolmentService::check_subscriber(const wire::Enrol& asked, Deadline deadline, const std::string& request_id) {
   // IDM knows the subscriber and whose KMS he belongs to; CAS asks IAM itself whether the enrolment secret was the right one.
   ASSIGN_OR_RETURN(const std::string iam, node_.peer_of(Kind::iam));
   ASSIGN_OR_RETURN(const wire::Json subscriber,
-                   node_.call_json(points::Endpoint::id1_subscriber, iam, wire::Json::object({{"uid", request.message.uid.text()}}), deadline, request_id));
+                   node_.call_json(points::Endpoint::id1_subscriber, iam, wire::Json::object({{"uid", asked.uid.text()}}), deadline, request_id));
   ASSIGN_OR_RETURN(const std::string number, subscriber.text("number"));
   ASSIGN_OR_RETURN(const std::string home, subscriber.text("home_kms"));
-  if (number != request.message.number.text() || home != node_.identity().name) {
-    return fail(ErrorCode::denied, "Enrol: " + request.message.uid.text() + " with number " + request.message.number.text() + " is not a subscriber of " + node_.identity().name);
+  if (number != asked.number.text() || home != node_.identity().name) {
+    return fail(ErrorCode::denied, "Enrol: " + asked.uid.text() + " with number " + asked.number.text() + " is not a subscriber of " + node_.identity().name);
   }
+  return {};
+}
+
+Result<EnrolmentService::Prepared> EnrolmentService::prepare(const wire::Framed<wire::Enrol>& request) {
+  const Uid& uid = request.message.uid;
+  const Bytes scalar_context = prepared_context("sealed_scalar", uid, request.hash);
+  const Bytes seed_context = prepared_context("sealed_seed", uid, request.hash);
+  ASSIGN_OR_RETURN(const std::optional<PreparedPair> known, store_.transact([&](store::Transaction& transaction) { return find_prepared(transaction, uid, request.hash); }));
+  if (known) {
+    crypto::DecapsulationSecret secret;
+    ASSIGN_OR_RETURN(secret.scalar, node_.device().unseal(scalar_context, known->scalar));
+    ASSIGN_OR_RETURN(secret.ml_kem_seed, node_.device().unseal(seed_context, known->ml_kem_seed));
+    ASSIGN_OR_RETURN(crypto::Decapsulator pair, crypto::Decapsulator::from_secret(node_.suite(), secret));
+    return Result<Prepared>(Prepared{.pair = std::move(pair), .fresh = false});
+  }
+  ASSIGN_OR_RETURN(crypto::Decapsulator pair, crypto::Decapsulator::generate(node_.suite(), node_.rng()));
+  const crypto::DecapsulationSecret secret = pair.secret();
+  PreparedPair sealed;
+  ASSIGN_OR_RETURN(sealed.scalar, node_.device().seal(scalar_context, secret.scalar));
+  ASSIGN_OR_RETURN(sealed.ml_kem_seed, node_.device().seal(seed_context, secret.ml_kem_seed));
+  TRY(store_.transact([&](store::Transaction& transaction) { return save_prepared(transaction, uid, request.hash, sealed, node_.clock().now_ms()); }));
+  return Result<Prepared>(Prepared{.pair = std::move(pair), .fresh = true});
+}
+
+Result<EnrolmentService::Certificates> EnrolmentService::certificates_for(const wire::Framed<wire::Enrol>& request, const crypto::EncapsulationKey& encryption,
+                                                                          Deadline deadline, const std::string& request_id) {
   ASSIGN_OR_RETURN(const std::string cas, node_.peer_of(Kind::cas));
-  ASSIGN_OR_RETURN(const wire::Json answer,
-                   node_.call_json(points::Endpoint::ce1_terminal, cas,
-                                   wire::Json::object({{"uid", request.message.uid.text()}, {"enrol", wire::to_base64(request.octets)}}), deadline, request_id));
+  const wire::Json keys = wire::Json::object({{"classical", wire::to_base64(encryption.point)}, {"ml_kem", wire::to_base64(encryption.ml_kem)}});
+  const wire::Json body = wire::Json::object({{"uid", request.message.uid.text()}, {"enrol", wire::to_base64(request.octets)}, {"encryption", keys}});
+  ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::ce1_terminal, cas, body, deadline, request_id));
   Certificates out;
   ASSIGN_OR_RETURN(out.classical, chain_of(answer, "classical"));
   ASSIGN_OR_RETURN(out.ml_dsa, chain_of(answer, "ml_dsa"));
+  ASSIGN_OR_RETURN(const wire::Json certified, answer.at("encryption"));
+  ASSIGN_OR_RETURN(out.encryption_classical, certified.base64("classical"));
+  ASSIGN_OR_RETURN(out.encryption_ml_kem, certified.base64("ml_kem"));
+  if (const auto sound = check_certificates(request.message, encryption, out); !sound) return fail_in("CAS", sound.error());
   return out;
 }
 
-Result<Bytes> EnrolmentService::inject(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const node::MessageSigner& own) {
+Result<void> EnrolmentService::check_certificates(const wire::Enrol& asked, const crypto::EncapsulationKey& encryption, const Certificates& certificates) const {
+  ASSIGN_OR_RETURN(const crypto::CertificateBundle bundle, crypto::parse_bundle({certificates.classical.front(), certificates.ml_dsa.front(),
+                                                                                 certificates.encryption_classical, certificates.encryption_ml_kem}));
+  TRY(crypto::check_bundle(node_.suite(), bundle));
+  for (const crypto::BundleRole role : crypto::all_bundle_roles) TRY(node_.trust().verify(bundle.of(role), node_.clock().now_ms(), crypto::use_of(role)));
+  const crypto::SubjectNames& names = bundle.ml_dsa_signing.names();
+  if (names.element->name != asked.uid.text() || names.number != asked.number) return fail(ErrorCode::denied, "certificates for " + bundle.ml_dsa_signing.subject());
+  if (bundle.encryption_key() != encryption) return fail(ErrorCode::denied, "certificates over other encryption keys than those that were asked for");
+  return {};
+}
+
+Result<Bytes> EnrolmentService::inject(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::Decapsulator& pair,
+                                       const node::MessageSigner& own) {
   const crypto::Suite& suite = node_.suite();
-  ASSIGN_OR_RETURN(const crypto::Decapsulator pair, crypto::Decapsulator::generate(suite, node_.rng()));
   const crypto::DecapsulationSecret secret = pair.secret();
   // Until the terminal confirms, the private keys stay here, sealed: without them a lost answer would leave a terminal that cannot read.
   const Secret both = Secret::concat({&secret.scalar, &secret.ml_kem_seed});
@@ -101,6 +170,8 @@ Result<Bytes> EnrolmentService::inject(const wire::Framed<wire::Enrol>& request,
                                          .ml_dsa = certificates.ml_dsa.front(),
                                          .encryption = pair.encapsulation_key(),
                                          .enc_kid = wire::key_id_of(suite, pair.encapsulation_key()),
+                                         .encryption_classical = certificates.encryption_classical,
+                                         .encryption_ml_kem = certificates.encryption_ml_kem,
                                          .confirmed = false},
                             .h_enrol = request.hash,
                             .answer = message,

@@ -20,10 +20,22 @@ class EnrolmentService {
   struct Certificates {
     std::vector<Bytes> classical;  // DER, leaf first
     std::vector<Bytes> ml_dsa;
+    Bytes encryption_classical;  // DER
+    Bytes encryption_ml_kem;
   };
   Result<net::Response> answer(const net::Request& http, const wire::Framed<wire::Enrol>& request);
-  Result<Certificates> certificates_for(const wire::Framed<wire::Enrol>& request, Deadline deadline, const std::string& request_id);
-  Result<Bytes> inject(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const node::MessageSigner& own);
+  /// IDM knows the subscriber, and as one of this KMS.
+  Result<void> check_subscriber(const wire::Enrol& asked, Deadline deadline, const std::string& request_id);
+  /// The encryption pair for this message, durable before anybody is asked to certify it: the same message gets the same pair.
+  struct Prepared {
+    crypto::Decapsulator pair;
+    bool fresh = false;
+  };
+  Result<Prepared> prepare(const wire::Framed<wire::Enrol>& request);
+  Result<Certificates> certificates_for(const wire::Framed<wire::Enrol>& request, const crypto::EncapsulationKey& encryption, Deadline deadline,
+                                        const std::string& request_id);
+  Result<void> check_certificates(const wire::Enrol& asked, const crypto::EncapsulationKey& encryption, const Certificates& certificates) const;
+  Result<Bytes> inject(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::Decapsulator& pair, const node::MessageSigner& own);
   Result<Bytes> deliver(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::EncapsulationKey& encryption,
                         crypto::DecapsulationSecret secret, const node::MessageSigner& own);
 

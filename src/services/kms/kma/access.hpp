@@ -1,4 +1,5 @@
-// Step 6: is this terminal allowed to apply? Its access token from earlier if it still holds, otherwise a new one from IAM.
+// Step 6: is this terminal allowed to apply? Its access token from earlier if it still holds, otherwise a new one from IAM; and, once the other end is known,
+// whether its grants reach to that domain.
 #pragma once
 
 #include "node/node.hpp"
@@ -8,26 +9,40 @@
 
 namespace qanat::kms {
 
+/// Asks IAM.
+using AskIam = std::function<Result<wire::Json>(points::Endpoint endpoint, const wire::Json& body, Deadline deadline, const std::string& request_id)>;
+
 class Access {
  public:
-  Access(node::Node& node, store::Store& store, node::SenderDirectory& senders) : node_(node), store_(store), senders_(senders) {}
+  Access(node::Node& node, store::Store& store, node::SenderDirectory& senders);
+  /// The same with another way to IAM than the network.
+  Access(node::Node& node, store::Store& store, node::SenderDirectory& senders, AskIam ask);
 
   struct Granted {
     Bytes token;  // a new one to deliver; empty if the one that `token_ref` names still holds
     wire::Assurance level_max = wire::Assurance::local_rng;
   };
-  /// denied if IAM refuses, or has ended the subject's epoch since it issued the token; unavailable if it cannot be asked.
-  Result<Granted> token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, Deadline deadline, const std::string& request_id);
+  /// denied if IAM refuses, or has ended the subject's epoch since it issued the token; unavailable if it cannot be asked. A token that is held but does not
+  /// reach up to `wanted` is not the last word: IAM is asked for another.
+  Result<Granted> token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, wire::Assurance wanted, Deadline deadline,
+                            const std::string& request_id);
 
-  /// Pm-1, from IAM: the subject's tokens of earlier epochs are void, and none that is held here counts any more. The same again changes nothing.
+  /// Up to which level the terminal may have keys with this domain, at least `wanted`: as IAM said in the life of the token, or says now. denied with IAM's
+  /// reason; unavailable if IAM does not answer.
+  Result<wire::Assurance> level_towards(const Terminal& terminal, const std::string& domain, wire::Assurance wanted, Deadline deadline, const std::string& request_id);
+
+  /// Pm-1, from IAM: the subject's tokens of earlier epochs are void, and nothing that is held of it here counts any more. The same again changes nothing.
+  /// The subject may be "class:terminal".
   Result<net::Response> revoked(const net::Request& request);
 
  private:
-  Result<std::optional<Granted>> still_holds(const Uid& uid, ByteView token_ref);
+  Result<std::optional<Granted>> still_holds(const Uid& uid, ByteView token_ref, wire::Assurance wanted);
+  Result<std::optional<wire::Assurance>> known_level(const Uid& uid, const std::string& domain, wire::Assurance wanted);
 
   node::Node& node_;
   store::Store& store_;
   node::SenderDirectory& senders_;
+  const AskIam ask_;
 };
 
 }  // namespace qanat::kms

@@ -49,19 +49,26 @@ Result<wire::Framed<wire::SessionGrant>> Agreement::open_session(const Asked& as
   return Result<wire::Framed<wire::SessionGrant>>(std::move(grant));
 }
 
-Result<void> Agreement::as_caller(const Asked& asked, const Terminal& caller, Deadline deadline, const std::string& request_id) {
+Result<std::string> Agreement::domain_of(const ElementName& kms) const {
+  if (kms.text() == node_.identity().name) return node_.identity().domain;
+  const auto peer = node_.settings().peers.find(kms.text());
+  if (peer == node_.settings().peers.end()) return fail(ErrorCode::unavailable, "KMS " + kms.text() + " is not among this KMS's peers");
+  return peer->second.expected.domain;
+}
+
+Result<void> Agreement::as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id) {
   const SidWk& sid_wk = asked.sid_wk;
   node::StepTrace::Timer step7(trace_, 7);
   // One signer from the first message to the last: CMSP names its certificates to the other KMS.
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   ASSIGN_OR_RETURN(const auto grant, open_session(asked, caller, *own, deadline, request_id));
   step7.done(sid_wk.hex(), "session opened with CMSP: " + grant.message.num_called.text() + " is served by " + grant.message.kms_b.text());
-  const auto peer = node_.settings().peers.find(grant.message.kms_b.text());
-  if (peer == node_.settings().peers.end()) return fail(ErrorCode::unavailable, "KMS " + grant.message.kms_b.text() + " is not among this KMS's peers");
+  ASSIGN_OR_RETURN(const std::string peer_domain, domain_of(grant.message.kms_b));
+  ASSIGN_OR_RETURN(const wire::Assurance level_max, level_towards(peer_domain));
   node::crash_point("kms.session.granted");
 
   node::StepTrace::Timer step9(trace_, 9);
-  auto shares = take_shares(peer->second.expected.domain, sid_wk, deadline, request_id);
+  auto shares = take_shares(peer_domain, level_max, sid_wk, deadline, request_id);
   if (!shares) {
     TRY(node_.record({.action = "km-3.take", .outcome = audit::outcome_of(shares.error().code), .subject = caller.uid.text(), .object = sid_wk.hex(),
                       .reason = shares.error().message, .request_id = request_id}));

@@ -1,7 +1,10 @@
 #include "services/kms/kma/application.hpp"
 
+#include <algorithm>
+
 #include "node/crash_point.hpp"
 #include "services/kms/kim/successions.hpp"
+#include "services/kms/kp/encryption_keys.hpp"
 
 namespace qanat::kms {
 
@@ -39,7 +42,6 @@ Result<net::Response> Application::recorded(const net::Request& http, std::strin
   if (!answer) {
     TRY(node_.record({.action = action, .outcome = audit::outcome_of(answer.error().code), .subject = uid.text(), .object = sid_wk.hex(),
                       .reason = answer.error().message, .request_id = http.request_id}));
-    reporter_.report({.uid = uid, .action = "application", .outcome = std::string(name(answer.error().code)), .object = sid_wk.hex()});
   }
   return answer;
 }
@@ -52,7 +54,7 @@ Result<net::Response> Application::granted(const net::Request& http, const Reque
   const Asked asked = asked_of(request);
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal));
   node::StepTrace::Timer step11(trace_, 11);
-  ASSIGN_OR_RETURN(const auto delivery, deliver(request, terminal, granted.leg, std::move(granted.token), *own));
+  ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, terminal, granted.leg, std::move(granted.token), *own));
   TRY(hand_over(http, asked, terminal, delivery.hash, OwnCopy::kept_until_acknowledged));
   step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations");
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
@@ -61,11 +63,15 @@ Result<net::Response> Application::granted(const net::Request& http, const Reque
 Result<Application::Grant> Application::grant(const net::Request& http, const Asked& asked, const Terminal& terminal) {
   node::crash_point("kms.application.checked");
   node::StepTrace::Timer step6(trace_, 6);
-  ASSIGN_OR_RETURN(Access::Granted access, access_.token_for(terminal, asked.fps, asked.token_ref, http.deadline, http.request_id));
+  ASSIGN_OR_RETURN(Access::Granted access, access_.token_for(terminal, asked.fps, asked.token_ref, asked.min_assurance, http.deadline, http.request_id));
   step6.done(asked.sid_wk.hex(), access.token.empty() ? "the token from earlier still holds" : "new token for " + terminal.uid.text() + " from IAM");
   if (asked.min_assurance > access.level_max) return fail(ErrorCode::denied, "the subscriber may not demand keys of this assurance");
 
-  ASSIGN_OR_RETURN(StoredKey leg, leg_for(http, asked, terminal));
+  const LevelTowards level_towards = [&](const std::string& domain) -> Result<wire::Assurance> {
+    ASSIGN_OR_RETURN(const wire::Assurance level, access_.level_towards(terminal, domain, asked.min_assurance, http.deadline, http.request_id));
+    return std::min(level, access.level_max);
+  };
+  ASSIGN_OR_RETURN(StoredKey leg, leg_for(http, asked, terminal, level_towards));
   if (leg.key.assurance < asked.min_assurance) {
     return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(leg.key.assurance)) + ", the terminal demands " +
                                        std::to_string(static_cast<int>(asked.min_assurance)));
@@ -86,7 +92,6 @@ Result<void> Application::hand_over(const net::Request& http, const Asked& asked
   TRY(node_.record({.action = "km-1.delivered", .outcome = audit::Outcome::success, .subject = terminal.uid.text(), .object = session,
                     .reason = destroyed ? "profile v1 has no acknowledgement: destroyed here at once" : "", .request_id = http.request_id}));
   node::crash_point("kms.wk.delivered");
-  reporter_.report({.uid = terminal.uid, .action = "application", .outcome = "delivered", .object = session});
   return {};
 }
 
@@ -149,13 +154,14 @@ Result<void> Application::remember(const Request& request) {
   return {};
 }
 
-Result<StoredKey> Application::leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal) {
+Result<StoredKey> Application::leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards) {
   if (asked.role == wire::Role::caller) {
     ASSIGN_OR_RETURN(const auto local, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, asked.num_called); }));
     if (local) {
+      TRY(level_towards(node_.identity().domain));
       TRY(draw_local(asked, terminal, *local, http.request_id));
     } else {
-      TRY(agreement_.as_caller(asked, terminal, http.deadline, http.request_id));
+      TRY(agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));
     }
     ASSIGN_OR_RETURN(auto leg, store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, asked.sid_wk, asked.role); }));
     if (!leg) return fail(ErrorCode::internal, "working key " + asked.sid_wk.hex() + " is not in the ledger");
@@ -166,6 +172,8 @@ Result<StoredKey> Application::leg_for(const net::Request& http, const Asked& as
   if (leg.key.uid != terminal.uid || leg.key.sid_call != asked.sid_call || leg.key.peer_number != asked.num_call) {
     return fail(ErrorCode::denied, "session " + asked.sid_wk.hex() + " is between others");
   }
+  ASSIGN_OR_RETURN(const std::string domain, agreement_.domain_of(leg.key.peer_kms));
+  TRY(level_towards(domain));
   if (leg.state != KeyState::reserved) return fail(ErrorCode::conflict, "session " + asked.sid_wk.hex() + ": its key was delivered before");
   return Result<StoredKey>(std::move(leg));
 }
@@ -196,20 +204,21 @@ Result<void> Application::draw_local(const Asked& asked, const Terminal& caller,
   return {};
 }
 
-Result<crypto::EncapsulationKey> Application::pooled_key(const SidWk& sid_wk, const Terminal& terminal) {
+Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal) {
   node::StepTrace::Timer step10(trace_, 10);
   // Read again, not taken from the look-up of step 4: while the key was agreed the terminal may have enrolled anew.
   ASSIGN_OR_RETURN(auto pooled, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, terminal.uid); }));
-  if (!pooled || pooled->enc_kid != terminal.enc_kid) return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
-  step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool");
-  return std::move(pooled->encryption);
+  if (!pooled || pooled->enc_kid != terminal.enc_kid || pooled->ml_dsa != terminal.ml_dsa) return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
+  ASSIGN_OR_RETURN(crypto::EncapsulationKey out, certified_encryption_key(node_, *pooled, http.deadline));
+  step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool, their certificates are good");
+  return out;
 }
 
-Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const Request& request, const Terminal& terminal, const StoredKey& leg, Bytes token,
-                                                          const node::MessageSigner& own) {
+Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& http, const Request& request, const Terminal& terminal, const StoredKey& leg,
+                                                           Bytes token, const node::MessageSigner& own) {
   const crypto::Suite& suite = node_.suite();
   const wire::KeyRequest& asked = request.message;
-  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(asked.sid_wk, terminal));
+  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, terminal));
   ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, crypto::encapsulate(suite, crypto::KemForm::to_static, key, node_.rng()));
   Secret ss = wire::hybrid_secret(suite, wire::transcript(fixed, key), wire::deliver_context(request.hash));
   wire::KeyDeliver message{.h_req = request.hash, .sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = asked.uid, .kms_id = asked.kms_id,

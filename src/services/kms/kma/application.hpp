@@ -7,7 +7,6 @@
 #include "services/kms/kma/access.hpp"
 #include "services/kms/kma/agreement.hpp"
 #include "services/kms/kma/ledger.hpp"
-#include "services/kms/kma/reporter.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "services/kms/settings.hpp"
 #include "wire/v1.hpp"
@@ -16,9 +15,8 @@ namespace qanat::kms {
 
 class Application {
  public:
-  Application(node::Node& node, store::Store& store, Ledger& ledger, Agreement& agreement, Access& access, Reporter& reporter, node::StepTrace& trace,
-              const KmsSettings& settings)
-      : node_(node), store_(store), ledger_(ledger), agreement_(agreement), access_(access), reporter_(reporter), trace_(trace), settings_(settings) {}
+  Application(node::Node& node, store::Store& store, Ledger& ledger, Agreement& agreement, Access& access, node::StepTrace& trace, const KmsSettings& settings)
+      : node_(node), store_(store), ledger_(ledger), agreement_(agreement), access_(access), trace_(trace), settings_(settings) {}
 
   /// km1_application: KeyRequest → KeyDeliver. Every refusal is in the audit record before it is answered.
   Result<net::Response> apply(const net::Request& request);
@@ -36,12 +34,13 @@ class Application {
   Result<Terminal> authenticate(const net::Request& http, const Request& request);
   Result<void> check_envelope(const Request& request, const Terminal& terminal) const;
   Result<void> remember(const Request& request);
-  Result<wire::Framed<wire::KeyDeliver>> deliver(const Request& request, const Terminal& terminal, const StoredKey& leg, Bytes token, const node::MessageSigner& own);
+  Result<wire::Framed<wire::KeyDeliver>> deliver(const net::Request& http, const Request& request, const Terminal& terminal, const StoredKey& leg, Bytes token,
+                                                 const node::MessageSigner& own);
 
   // Profile v1 (application_v1.cpp).
   Result<net::Response> granted_v1(const net::Request& http, const wire::v1::KeyApplication& message);
   Result<Asked> authenticate_v1(const net::Request& http, const wire::v1::KeyApplication& message, const Terminal& terminal);
-  Result<Bytes> deliver_v1(const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token, const node::MessageSigner& own);
+  Result<Bytes> deliver_v1(const net::Request& http, const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token, const node::MessageSigner& own);
 
   // Both.
   /// The answer as it is; a refusal is on record first.
@@ -55,10 +54,11 @@ class Application {
     StoredKey leg;
   };
   Result<Grant> grant(const net::Request& http, const Asked& asked, const Terminal& terminal);
-  Result<StoredKey> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal);
+  Result<StoredKey> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards);
   Result<void> draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id);
-  /// Step 10; conflict if the terminal has enrolled anew since `terminal` was looked up.
-  Result<crypto::EncapsulationKey> pooled_key(const SidWk& sid_wk, const Terminal& terminal);
+  /// Step 10; conflict if the terminal has enrolled anew since `terminal` was looked up; denied unless the encryption certificates are good now and of one bundle
+  /// with the signing certificates that were checked in step 5.
+  Result<crypto::EncapsulationKey> pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal);
   /// The delivery on record and in the ledger, before it is sent: a key that left is never delivered again.
   enum class OwnCopy : std::uint8_t { kept_until_acknowledged, destroyed };
   Result<void> hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, ByteView h_deliver, OwnCopy copy);
@@ -68,7 +68,6 @@ class Application {
   Ledger& ledger_;
   Agreement& agreement_;
   Access& access_;
-  Reporter& reporter_;
   node::StepTrace& trace_;
   const KmsSettings& settings_;
 };

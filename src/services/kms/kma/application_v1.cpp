@@ -34,7 +34,7 @@ Result<net::Response> Application::granted_v1(const net::Request& http, const wi
   ASSIGN_OR_RETURN(const Asked asked, authenticate_v1(http, message, terminal));
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal));
   node::StepTrace::Timer step11(trace_, 11);
-  ASSIGN_OR_RETURN(const Bytes octets, deliver_v1(asked, terminal, granted.leg, std::move(granted.token), *own));
+  ASSIGN_OR_RETURN(const Bytes octets, deliver_v1(http, asked, terminal, granted.leg, std::move(granted.token), *own));
   TRY(hand_over(http, asked, terminal, crypto::digest(node_.suite().hash, octets), OwnCopy::destroyed));
   step11.done(asked.sid_wk.hex(), "working key for " + terminal.uid.text() + " in profile v1");
   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = octets};
@@ -62,8 +62,9 @@ Result<Asked> Application::authenticate_v1(const net::Request& http, const wire:
                .hash = crypto::digest(suite.hash, http.body)};
 }
 
-Result<Bytes> Application::deliver_v1(const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token, const node::MessageSigner& own) {
-  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(asked.sid_wk, terminal));
+Result<Bytes> Application::deliver_v1(const net::Request& http, const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token,
+                                      const node::MessageSigner& own) {
+  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, terminal));
   wire::v1::KeyDistribution message{.sid_wk = asked.sid_wk,
                                     .sid_call = asked.sid_call,
                                     .uid = terminal.uid,

@@ -61,7 +61,11 @@ wire::Json Agreement::quality(std::int64_t paths) const {
   return out;
 }
 
-Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id) {
+Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, wire::Assurance level_max, const SidWk& sid_wk, Deadline deadline,
+                                             const std::string& request_id) {
+  if (level_max < wire::Assurance::one_qkd_path) {
+    return fail(ErrorCode::denied, "the caller's grant with the domain " + peer_domain + " is up to level " + std::to_string(static_cast<int>(level_max)));
+  }
   ASSIGN_OR_RETURN(const std::string qkm, node_.peer_of(Kind::qkm, node_.identity().domain));
   const auto take = [&](std::int64_t count, std::int64_t paths, Deadline until) -> Result<QuantumShares> {
     ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::km3_take, qkm,
@@ -74,7 +78,7 @@ Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, con
     return unwrap_shares(answer);
   };
   const Deadline until = deadline.sooner_of(quantum_wait_max);
-  if (settings_.quantum_paths > 1) {
+  if (settings_.quantum_paths > 1 && level_max >= wire::Assurance::disjoint_qkd_paths) {
     auto split = take(settings_.quantum_paths, settings_.quantum_paths, until.sooner_of(until.remaining() / 2));
     if (split) return split;
     // A key over one path is worth less, and `assurance` says so; without any the callers would have none.

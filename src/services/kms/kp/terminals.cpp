@@ -3,6 +3,9 @@
 namespace qanat::kms {
 namespace {
 
+constexpr std::size_t prepared_per_subscriber = 8;
+constexpr UnixMs prepared_life_ms = 7ULL * 86'400'000;
+
 Terminal terminal_of(const store::Row& row) {
   return Terminal{.uid = Uid(row.text(0)),
                   .number = Number(row.text(1)),
@@ -10,6 +13,8 @@ Terminal terminal_of(const store::Row& row) {
                   .ml_dsa = row.blob(3),
                   .encryption = {.point = row.blob(4), .ml_kem = row.blob(5)},
                   .enc_kid = row.blob(6),
+                  .encryption_classical = row.is_null(8) ? Bytes() : row.blob(8),
+                  .encryption_ml_kem = row.is_null(9) ? Bytes() : row.blob(9),
                   .confirmed = row.integer(7) != 0};
 }
 
@@ -25,36 +30,86 @@ Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& en
   const Terminal& terminal = enrolment.terminal;
   const store::Value sealed = enrolment.sealed_encryption.empty() ? store::Value() : store::Value(ByteView(enrolment.sealed_encryption));
   TRY(transaction.run(
-      "INSERT OR REPLACE INTO terminal (uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, h_enrol, answer, sealed_encryption)"
-      " VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
+      "INSERT OR REPLACE INTO terminal (uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem, h_enrol,"
+      " answer, sealed_encryption) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
       {std::string_view(terminal.uid.text()), std::string_view(terminal.number.text()), ByteView(terminal.classical), ByteView(terminal.ml_dsa),
-       ByteView(terminal.encryption.point), ByteView(terminal.encryption.ml_kem), ByteView(terminal.enc_kid), ByteView(enrolment.h_enrol),
-       ByteView(enrolment.answer), sealed}));
+       ByteView(terminal.encryption.point), ByteView(terminal.encryption.ml_kem), ByteView(terminal.enc_kid),
+       ByteView(terminal.encryption_classical), ByteView(terminal.encryption_ml_kem), ByteView(enrolment.h_enrol), ByteView(enrolment.answer), sealed}));
   return {};
 }
 
 Result<std::optional<Enrolment>> find_enrolment(store::Transaction& transaction, const Uid& uid) {
   std::optional<Enrolment> out;
   TRY(transaction.query(
-      "SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, h_enrol, answer, sealed_encryption FROM terminal WHERE uid = ?",
+      "SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem, h_enrol, answer, sealed_encryption"
+      " FROM terminal WHERE uid = ?",
       {std::string_view(uid.text())}, [&](const store::Row& row) {
-        out.emplace(Enrolment{.terminal = terminal_of(row), .h_enrol = row.blob(8), .answer = {}, .sealed_encryption = {}});
-        if (!row.is_null(9)) out->answer = row.blob(9);
-        if (!row.is_null(10)) out->sealed_encryption = row.blob(10);
+        out.emplace(Enrolment{.terminal = terminal_of(row), .h_enrol = row.blob(10), .answer = {}, .sealed_encryption = {}});
+        if (!row.is_null(11)) out->answer = row.blob(11);
+        if (!row.is_null(12)) out->sealed_encryption = row.blob(12);
       }));
   return out;
 }
 
 Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, const Uid& uid) {
-  return find_one(transaction, "SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed FROM terminal WHERE uid = ?", uid.text());
+  return find_one(transaction, "SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem"
+                  " FROM terminal WHERE uid = ?", uid.text());
 }
 
 Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, const Number& number) {
-  return find_one(transaction, "SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed FROM terminal WHERE number = ?", number.text());
+  return find_one(transaction, "SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem"
+                  " FROM terminal WHERE number = ?", number.text());
 }
 
 Result<void> confirm_terminal(store::Transaction& transaction, const Uid& uid) {
   TRY(transaction.run("UPDATE terminal SET confirmed = 1, answer = NULL, sealed_encryption = NULL WHERE uid = ?", {std::string_view(uid.text())}));
+  TRY(transaction.run("DELETE FROM prepared_encryption WHERE uid = ?", {std::string_view(uid.text())}));
+  return {};
+}
+
+Result<crypto::CertificateBundle> bundle_of(const crypto::Suite& suite, const Terminal& terminal) {
+  if (terminal.encryption_classical.empty() || terminal.encryption_ml_kem.empty()) {
+    return fail(ErrorCode::denied, "terminal " + terminal.uid.text() + " has no encryption certificates: it must enrol anew");
+  }
+  ASSIGN_OR_RETURN(crypto::CertificateBundle out,
+                   crypto::parse_bundle({terminal.classical, terminal.ml_dsa, terminal.encryption_classical, terminal.encryption_ml_kem}));
+  TRY(crypto::check_bundle(suite, out));
+  if (out.encryption_key() != terminal.encryption) return fail(ErrorCode::denied, "the encryption certificates of " + terminal.uid.text() + " are over other keys than those in the pool");
+  return out;
+}
+
+Result<void> replace_certificates(store::Transaction& transaction, const Terminal& former, const Terminal& next) {
+  ASSIGN_OR_RETURN(const std::int64_t changed,
+                   transaction.run("UPDATE terminal SET classical = ?, ml_dsa = ?, encryption_classical = ?, encryption_ml_kem = ? WHERE uid = ? AND ml_dsa = ?",
+                                   {ByteView(next.classical), ByteView(next.ml_dsa), ByteView(next.encryption_classical), ByteView(next.encryption_ml_kem),
+                                    std::string_view(former.uid.text()), ByteView(former.ml_dsa)}));
+  if (changed != 1) return fail(ErrorCode::conflict, "terminal " + former.uid.text() + " has got other certificates meanwhile");
+  TRY(transaction.run("DELETE FROM token WHERE uid = ?", {std::string_view(former.uid.text())}));
+  return {};
+}
+
+Result<std::optional<PreparedPair>> find_prepared(store::Transaction& transaction, const Uid& uid, ByteView h_enrol) {
+  std::optional<PreparedPair> out;
+  TRY(transaction.query("SELECT sealed_scalar, sealed_seed FROM prepared_encryption WHERE uid = ? AND h_enrol = ?", {std::string_view(uid.text()), h_enrol},
+                        [&](const store::Row& row) { out = PreparedPair{.scalar = row.blob(0), .ml_kem_seed = row.blob(1)}; }));
+  return out;
+}
+
+Result<void> save_prepared(store::Transaction& transaction, const Uid& uid, ByteView h_enrol, const PreparedPair& sealed, UnixMs now) {
+  TRY(transaction.run("INSERT INTO prepared_encryption (uid, h_enrol, sealed_scalar, sealed_seed, made_ms) VALUES (?, ?, ?, ?, ?)",
+                      {std::string_view(uid.text()), h_enrol, ByteView(sealed.scalar), ByteView(sealed.ml_kem_seed), store::column(now)}));
+  TRY(transaction.run("DELETE FROM prepared_encryption WHERE uid = ? AND rowid NOT IN (SELECT rowid FROM prepared_encryption WHERE uid = ? ORDER BY rowid DESC LIMIT ?)",
+                      {std::string_view(uid.text()), std::string_view(uid.text()), store::column(prepared_per_subscriber)}));
+  return {};
+}
+
+Result<void> forget_prepared(store::Transaction& transaction, const Uid& uid, ByteView h_enrol) {
+  TRY(transaction.run("DELETE FROM prepared_encryption WHERE uid = ? AND h_enrol = ?", {std::string_view(uid.text()), h_enrol}));
+  return {};
+}
+
+Result<void> forget_old_prepared(store::Transaction& transaction, UnixMs now) {
+  TRY(transaction.run("DELETE FROM prepared_encryption WHERE made_ms < ?", {store::column(now > prepared_life_ms ? now - prepared_life_ms : 0)}));
   return {};
 }
 

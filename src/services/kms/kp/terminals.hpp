@@ -3,8 +3,7 @@
 
 #include <optional>
 
-#include "crypto/hybrid_kem.hpp"
-#include "crypto/x509.hpp"
+#include "crypto/certificate_bundle.hpp"
 #include "store/store.hpp"
 #include "wire/qfc2.hpp"
 
@@ -17,8 +16,14 @@ struct Terminal {
   Bytes ml_dsa;
   crypto::EncapsulationKey encryption;
   Bytes enc_kid;
+  Bytes encryption_classical;  // DER of the encryption certificates; empty: enrolled before there were any
+  Bytes encryption_ml_kem;
   bool confirmed = false;  // it has proved that it holds its keys
 };
+
+/// The terminal's four certificates, if they belong together and the encryption certificates are over the keys in the pool; `denied` otherwise. Chains, validity and
+/// status are not looked at.
+Result<crypto::CertificateBundle> bundle_of(const crypto::Suite& suite, const Terminal& terminal);
 
 /// What a terminal's enrolment left: the answer, to be given again if the same request comes again, and the private keys until it confirms.
 struct Enrolment {
@@ -34,5 +39,22 @@ Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, c
 Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, const Number& number);
 /// The terminal has its keys: the private ones and the answer are erased here.
 Result<void> confirm_terminal(store::Transaction& transaction, const Uid& uid);
+
+/// Other certificates over the same encryption keys, in place of those of `former`; its access token, which is bound to those, is forgotten. `conflict` if the
+/// terminal has others by now.
+Result<void> replace_certificates(store::Transaction& transaction, const Terminal& former, const Terminal& next);
+
+/// An encryption pair, sealed, from before CAS is asked to certify it.
+struct PreparedPair {
+  Bytes scalar;
+  Bytes ml_kem_seed;
+};
+/// That which was made for this Enrol message; nothing if none was.
+Result<std::optional<PreparedPair>> find_prepared(store::Transaction& transaction, const Uid& uid, ByteView h_enrol);
+/// Of one subscriber the latest few are kept: who is who is not established yet when they are made.
+Result<void> save_prepared(store::Transaction& transaction, const Uid& uid, ByteView h_enrol, const PreparedPair& sealed, UnixMs now);
+Result<void> forget_prepared(store::Transaction& transaction, const Uid& uid, ByteView h_enrol);
+/// Those that have waited longer than an enrolment can take.
+Result<void> forget_old_prepared(store::Transaction& transaction, UnixMs now);
 
 }  // namespace qanat::kms

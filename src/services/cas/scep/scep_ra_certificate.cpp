@@ -1,0 +1,74 @@
+#include "services/cas/scep/scep_ra_certificate.hpp"
+
+#include "crypto/kdf.hpp"
+#include "node/crash_point.hpp"
+#include "services/cas/ceis/issuer.hpp"
+#include "services/cas/ceis/lint.hpp"
+#include "services/cas/ceis/registrations.hpp"
+#include "services/cas/csp/places.hpp"
+
+namespace qanat::cas {
+namespace {
+
+Draft draft_of_ra(const crypto::SubjectPublicKey& key, const Intention& intention) {
+  const Profile& of = profile("scep-ra");
+  const auto extended = extended_of(of, key.algorithm());
+  return {.profile = &of,
+          .algorithm = key.algorithm(),
+          .bits = key.bits(),
+          .names = {.common_name = "Qanat SCEP registration authority"},
+          .usages = usages_of(of, key.algorithm()),
+          .extended = {extended.begin(), extended.end()},
+          .serial = intention.serial,
+          .not_before = intention.not_before,
+          .not_after = intention.not_after};
+}
+
+Result<Bytes> sign_ra(const ScepRaParts& parts, const crypto::SubjectPublicKey& key, const Intention& intention) {
+  const Authority& authority = parts.authorities.of(Branch::devices);
+  const Draft draft = draft_of_ra(key, intention);
+  TRY(lint(draft, under(Branch::devices, authority.certificate)));
+  ASSIGN_OR_RETURN(Bytes der, crypto::issue_subject({.public_key_info = key.der(),
+                                                     .names = draft.names,
+                                                     .usages = draft.usages,
+                                                     .extended = draft.extended,
+                                                     .serial = intention.serial,
+                                                     .not_before = intention.not_before,
+                                                     .not_after = intention.not_after,
+                                                     .pointers = status_pointers(parts.status_url, Branch::devices, intention.serial)},
+                                                    authority.certificate, authority.key));
+  TRY(lint_signed(der, draft, authority.certificate));
+  return der;
+}
+
+Result<Bytes> certify(const ScepRaParts& parts, const crypto::SubjectPublicKey& key, UnixMs now) {
+  SubjectRecords certificates(parts.records.store());
+  const Bytes request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat SCEP registration authority"), key.der()});
+  SubjectIssuance issuance{.identity = parts.self.uri(),
+                           .registration = "",
+                           .request_hash = request_hash,
+                           .intention = intention_under(Branch::devices, parts.authorities.of(Branch::devices).certificate, profile("scep-ra").lifetime, now, parts.rng)};
+  issuance.intention.key_hash = key_hash_of(key.octets());
+  TRY(lint(draft_of_ra(key, issuance.intention), under(Branch::devices, parts.authorities.of(Branch::devices).certificate)));
+  ASSIGN_OR_RETURN(SubjectCertificateRow row, certificates.intend(issuance, now));
+  if (row.abandoned || row.revoked || row.intention.not_after <= now) return fail(ErrorCode::denied, "the certificate of this key is no longer good");
+  if (row.issued) return row.der;
+  ASSIGN_OR_RETURN(const Bytes der, sign_ra(parts, key, row.intention));
+  TRY(parts.record({.action = "certificate.issued",
+                    .outcome = audit::Outcome::success,
+                    .subject = parts.self.uri(),
+                    .object = to_hex(row.intention.serial),
+                    .reason = "",
+                    .request_id = ""}));
+  ASSIGN_OR_RETURN(row, certificates.complete(request_hash, row.intention.serial, der));
+  parts.issued();
+  return row.der;
+}
+
+}  // namespace
+
+CertifyRa scep_ra_certifier(ScepRaParts parts) {
+  return [parts = std::move(parts)](const crypto::SubjectPublicKey& key, UnixMs now) { return certify(parts, key, now); };
+}
+
+}  // namespace qanat::cas

@@ -1,0 +1,144 @@
+// Bundles at the level of the records: what a crash between two steps leaves behind, who comes first, and what must go before another comes.
+#include <thread>
+
+#include "cas_fixture.hpp"
+
+namespace qanat::cas {
+namespace {
+
+class BundleTest : public CasFixture {
+ protected:
+  static constexpr UnixMs now = 1'790'000'000'000;
+  const Identity alice = identity("qanat://a/app1/alice");
+  const Identity carol = identity("qanat://a/app1/carol");
+  const Number number{"+8613800000001"};
+
+  BundleTest() { reopen(); }
+  void reopen() {
+    close_service();
+    bundles_.reset();
+    records_.reset();
+    device_ = must(crypto::open_software_device(plan().master_key, *rng_));
+    records_ = must(Records::open(state() / "cas.db", *device_));
+    authorities_.emplace(must(records_->authorities(suite_)));
+    bundles_.emplace(records_->store());
+  }
+  BundleOrder order(std::uint8_t hash) { return order(hash, alice); }
+  BundleOrder order(std::uint8_t hash, const Identity& who) {
+    const crypto::SubjectNames names = terminal_names(who, number);
+    const Requester requester(suite_, *rng_, names);
+    return {.names = names,
+            .home_kms = ElementName("kms-a"),
+            .request_hash = Bytes(32, hash),
+            .lifetime = std::chrono::days(30),
+            .keys = must(bundle_keys(suite_, must(crypto::CertificateRequest::parse(requester.classical)), must(crypto::CertificateRequest::parse(requester.ml_dsa)),
+                                     must(crypto::Decapsulator::generate(suite_, *rng_)).encapsulation_key()))};
+  }
+  Result<cas::Bundle> issue(const BundleOrder& order, UnixMs at = now) { return BundleIssuer(*bundles_, *authorities_, suite_, *rng_, "").issue(order, at); }
+  /// What stands in the record when the process dies right after the intention.
+  cas::Bundle intend_only(std::uint8_t hash) { return intend_only(hash, alice); }
+  cas::Bundle intend_only(std::uint8_t hash, const Identity& who) {
+    BundleIntention intention{.request_hash = Bytes(32, hash), .identity = who, .number = number, .home_kms = ElementName("kms-a"), .parts = {}};
+    for (const BundleRole role : crypto::all_bundle_roles) {
+      intention.parts[role] = {.serial = draw_serial(*rng_), .not_before = now, .not_after = now + test::day_ms, .der = {}, .revoked_at = 0};
+    }
+    return must(bundles_->begin(intention, now));
+  }
+  static crypto::CertificateBundle certificates(const cas::Bundle& bundle) {
+    return must(crypto::parse_bundle({bundle.members.at(BundleRole::classical_signing).der, bundle.members.at(BundleRole::ml_dsa_signing).der,
+                                      bundle.members.at(BundleRole::classical_encryption).der, bundle.members.at(BundleRole::ml_kem_encryption).der}));
+  }
+  crypto::CertStatus status(BundleRole role, const BundleMember& member) { return must(records_->status(branch_of(role), member.serial)); }
+
+  std::unique_ptr<crypto::CryptoDevice> device_;
+  std::unique_ptr<Records> records_;
+  std::optional<Authorities> authorities_;
+  std::optional<BundleRecords> bundles_;
+};
+
+TEST_F(BundleTest, FourCertificatesAreOneBundleUnderOneName) {
+  const cas::Bundle bundle = must(issue(order(1)));
+  EXPECT_TRUE(bundle.complete());
+  EXPECT_TRUE(bundle.live(now));
+  const crypto::CertificateBundle made = certificates(bundle);
+  EXPECT_TRUE(crypto::check_bundle(suite_, made));
+  EXPECT_EQ(bundle.id, made.id());
+  for (const auto& [role, member] : bundle.members) EXPECT_EQ(status(role, member), crypto::CertStatus::good) << name(role);
+  const auto latest = must(bundles_->latest_of(alice));
+  ASSERT_TRUE(latest);
+  EXPECT_EQ(latest->id, bundle.id);
+  EXPECT_FALSE(must(bundles_->latest_of(carol)));
+}
+
+TEST_F(BundleTest, IntentionThatWasLeftIsCompletedWithTheSameSerials) {
+  const cas::Bundle intended = intend_only(1);
+  EXPECT_FALSE(intended.complete());
+  for (const auto& [role, member] : intended.members) EXPECT_EQ(status(role, member), crypto::CertStatus::unknown) << name(role);
+  reopen();
+  const cas::Bundle issued = must(issue(order(1), now + 5000));
+  ASSERT_EQ(issued.members.size(), 4U);
+  for (const auto& [role, member] : issued.members) {
+    EXPECT_EQ(member.serial, intended.members.at(role).serial);
+    const crypto::Certificate certificate = must(crypto::Certificate::parse(member.der));
+    EXPECT_EQ(certificate.serial(), member.serial);
+    EXPECT_EQ(certificate.not_after(), now + test::day_ms);
+  }
+}
+
+TEST_F(BundleTest, IntentionThatWasLeftIsGivenUpForALaterOne) {
+  const cas::Bundle intended = intend_only(1);
+  reopen();
+  ASSERT_TRUE(issue(order(2)));
+  EXPECT_EQ(refusal(issue(order(1))), ErrorCode::conflict);
+  for (const auto& [role, member] : intended.members) EXPECT_EQ(status(role, member), crypto::CertStatus::unknown) << name(role);
+}
+
+TEST_F(BundleTest, IntentionOfAnotherHolderOfTheNumberIsGivenUpToo) {
+  intend_only(1, carol);
+  ASSERT_TRUE(issue(order(2)));
+  EXPECT_EQ(refusal(issue(order(1, carol))), ErrorCode::conflict) << "otherwise two live bundles would bear one number";
+}
+
+TEST_F(BundleTest, IntentionThatWasLeftIsNotCompletedAfterARevocation) {
+  intend_only(1);
+  EXPECT_TRUE(must(records_->revoke(alice, now)).empty());
+  EXPECT_EQ(refusal(issue(order(1))), ErrorCode::conflict);
+}
+
+TEST_F(BundleTest, SameRequestGetsTheSameFourHoweverManyAskAtOnce) {
+  const BundleOrder wanted = order(1);
+  intend_only(1);
+  std::vector<Bytes> answers(6);
+  std::vector<std::thread> threads;
+  for (Bytes& answer : answers) {
+    threads.emplace_back([&] {
+      const auto issued = issue(wanted);
+      if (!issued) return;
+      for (const auto& [role, member] : issued->members) answer.insert(answer.end(), member.der.begin(), member.der.end());
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_FALSE(answers[0].empty());
+  for (const Bytes& answer : answers) EXPECT_EQ(answer, answers[0]);
+}
+
+TEST_F(BundleTest, ALiveBundleStandsInTheWayOfAnother) {
+  const cas::Bundle first = must(issue(order(1)));
+  EXPECT_EQ(refusal(issue(order(2))), ErrorCode::conflict);
+  EXPECT_EQ(refusal(issue(order(3, carol))), ErrorCode::conflict) << "of the same number";
+  const UnixMs later = first.members.at(BundleRole::ml_dsa_signing).not_after;
+  EXPECT_FALSE(first.live(later));
+  EXPECT_EQ(refusal(issue(order(1), later)), ErrorCode::denied) << "expired certificates are not handed out again";
+  EXPECT_TRUE(issue(order(3, carol), later));
+}
+
+TEST_F(BundleTest, RevokedBundleIsNotHandedOutAgain) {
+  ASSERT_TRUE(issue(order(1)));
+  EXPECT_EQ(must(records_->revoke(alice, now)).size(), 4U);
+  EXPECT_EQ(refusal(issue(order(1))), ErrorCode::denied);
+  EXPECT_FALSE(must(bundles_->latest_of(alice))->live(now));
+  EXPECT_TRUE(issue(order(2)));
+}
+
+}  // namespace
+}  // namespace qanat::cas

@@ -1,0 +1,193 @@
+// Steps 1 and 2 at the KMS: what it asks to have certified, what it takes for an answer, and what a lost answer leaves.
+#include <atomic>
+
+#include "kms_core.hpp"
+#include "node/senders.hpp"
+#include "services/kms/kim/enrolment.hpp"
+#include "services/kms/kp/encryption_keys.hpp"
+#include "services/kms/schema.hpp"
+
+namespace qanat::kms {
+namespace {
+
+const Identity alice = identity("qanat://a/app1/alice");
+const Number alice_number("+8613800000001");
+
+class KmsEnrolmentTest : public testing::Test {
+ protected:
+  void SetUp() override { start(); }
+  /// The KMS over its state, as after a restart.
+  void start() {
+    service_.reset();
+    store_.reset();
+    node_.reset();
+    node_ = open_kms_node(network_, {&iam_, &cas_, &cmsp_}, [this](const crypto::Certificate& certificate, Deadline) -> Result<void> {
+      if (revoked_.contains(certificate.serial())) return fail(ErrorCode::denied, "certificate of " + certificate.subject() + " is revoked");
+      return {};
+    });
+    store_ = must(store::Store::open(node_->settings().state / "kms.db", migrations));
+    trace_.emplace(node_->settings().state);
+    service_.emplace(*node_, *store_, *trace_);
+  }
+
+  struct Message {
+    Bytes octets;
+    crypto::Decapsulator ephemeral;
+  };
+  Message message() {
+    const crypto::Suite& suite = network_.suite();
+    crypto::SigningSecret secret = must(crypto::Signer::generate(suite, network_.rng())).secret();
+    auto ephemeral = must(crypto::Decapsulator::generate(suite, network_.rng()));
+    wire::Enrol out;
+    out.uid = Uid("alice");
+    out.number = alice_number;
+    out.kms_id = ElementName("kms-a");
+    out.device_kind = Kind::app1;
+    out.nonce = network_.rng().bytes(wire::nonce_size);
+    out.csr_classical = must(crypto::make_request({.algorithm = crypto::classical_key(suite), .secret = std::move(secret.scalar)}, names_));
+    out.csr_pq = must(crypto::make_request({.algorithm = crypto::ml_dsa_key(suite), .secret = std::move(secret.ml_dsa_seed)}, names_));
+    out.ephemeral = ephemeral.encapsulation_key();
+    out.mac = Bytes(suite.digest);
+    return {.octets = must(wire::frame(suite, 1, out)).octets, .ephemeral = std::move(ephemeral)};
+  }
+  Result<net::Response> enrol(const Message& message) { return service_->enrol(test::request_from(std::nullopt, message.octets)); }
+  std::optional<Terminal> terminal() {
+    return must(store_->transact([&](store::Transaction& transaction) { return find_terminal(transaction, Uid("alice")); }));
+  }
+
+  /// CAS: certifies what it is asked to, unless the test has other ideas.
+  Result<net::Response> certify(const net::Request& request) {
+    ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+    ASSIGN_OR_RETURN(const Bytes octets, json.base64("enrol"));
+    ASSIGN_OR_RETURN(const auto enrol, wire::parse<wire::Enrol>(octets));
+    ASSIGN_OR_RETURN(const wire::Json keys, json.at("encryption"));
+    crypto::EncapsulationKey encryption;
+    ASSIGN_OR_RETURN(encryption.point, keys.base64("classical"));
+    ASSIGN_OR_RETURN(encryption.ml_kem, keys.base64("ml_kem"));
+    asked_.push_back(encryption);
+    if (cas_refuses_) return fail(*cas_refuses_, "no");
+    if (other_keys_) encryption = must(crypto::Decapsulator::generate(network_.suite(), network_.rng())).encapsulation_key();
+    ASSIGN_OR_RETURN(const auto classical, crypto::CertificateRequest::parse(enrol.message.csr_classical));
+    ASSIGN_OR_RETURN(const auto ml_dsa, crypto::CertificateRequest::parse(enrol.message.csr_pq));
+    crypto::CertificateBundle made = network_.bundle(names_, {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}, encryption);
+    if (broken_link_) {
+      made.ml_kem_encryption = network_.certify_key(names_, crypto::CertificateUse::encryption, crypto::ml_kem_key(network_.suite()), encryption.ml_kem, Bytes(32, 7));
+    }
+    const auto chain = [&](const crypto::Certificate& leaf, bool of_classical) {
+      return wire::Json::array({wire::to_base64(leaf.der()), wire::to_base64(network_.issuing(of_classical).der())});
+    };
+    return node::json_response(wire::Json::object(
+        {{"ml_dsa", chain(made.ml_dsa_signing, false)},
+         {"classical", chain(made.classical_signing, true)},
+         {"encryption", wire::Json::object({{"classical", wire::to_base64(made.classical_encryption.der())}, {"ml_kem", wire::to_base64(made.ml_kem_encryption.der())}})},
+         {"bundle", to_hex(made.id())}}));
+  }
+
+  const crypto::SubjectNames names_{.common_name = "alice", .element = alice, .number = alice_number, .dns = {}};
+  std::vector<crypto::EncapsulationKey> asked_;
+  std::optional<ErrorCode> cas_refuses_;
+  bool other_keys_ = false;
+  bool broken_link_ = false;
+  std::set<Bytes> revoked_;
+  test::TrustedNetwork network_;
+  Double iam_{network_, identity("qanat://core/iam/iam"),
+              {{Endpoint::id1_subscriber, [](const net::Request&) -> Result<net::Response> {
+                  return node::json_response(wire::Json::object({{"number", alice_number.text()}, {"home_kms", "kms-a"}}));
+                }}}};
+  Double cas_{network_, identity("qanat://core/cas/cas"), {{Endpoint::ce1_terminal, [this](const net::Request& request) { return certify(request); }}}};
+  Double cmsp_{network_, identity("qanat://core/cmsp/cmsp"),
+               {{Endpoint::ma2_register, [](const net::Request&) -> Result<net::Response> { return net::Response{.status = 200, .content_type = "", .body = {}}; }}}};
+  std::unique_ptr<node::Node> node_;
+  std::unique_ptr<store::Store> store_;
+  std::optional<node::StepTrace> trace_;
+  std::optional<EnrolmentService> service_;
+};
+
+TEST_F(KmsEnrolmentTest, TheEncryptionPairIsCertifiedBeforeItIsInjected) {
+  const auto answer = enrol(message());
+  ASSERT_TRUE(answer) << answer.error().message;
+  const auto stored = terminal();
+  ASSERT_TRUE(stored);
+  ASSERT_EQ(asked_.size(), 1U);
+  EXPECT_EQ(stored->encryption, asked_.front());
+  const auto bundle = bundle_of(network_.suite(), *stored);
+  ASSERT_TRUE(bundle) << bundle.error().message;
+  EXPECT_EQ(bundle->encryption_key(), stored->encryption);
+  const auto deliver = wire::parse<wire::EnrolDeliver>(must(wire::parse_envelope(answer->body)).message);
+  ASSERT_TRUE(deliver);
+  EXPECT_EQ(deliver->message.enc_kid, stored->enc_kid);
+}
+
+TEST_F(KmsEnrolmentTest, WhereCasWasSilentTheSameMessageBringsTheSameKeysAgain) {
+  const Message first = message();
+  cas_refuses_ = ErrorCode::unavailable;
+  EXPECT_FALSE(enrol(first));
+  EXPECT_FALSE(terminal());
+  start();
+  cas_refuses_.reset();
+  ASSERT_TRUE(enrol(first));
+  ASSERT_EQ(asked_.size(), 2U);
+  EXPECT_EQ(asked_[0], asked_[1]) << "CAS may have certified the first pair before it fell silent";
+}
+
+TEST_F(KmsEnrolmentTest, ARefusalLeavesNoKeysBehind) {
+  const Message first = message();
+  cas_refuses_ = ErrorCode::unauthenticated;
+  EXPECT_EQ(test::refusal(enrol(first)), ErrorCode::unauthenticated);
+  std::int64_t left = -1;
+  must(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT count(*) FROM prepared_encryption", {}, [&](const store::Row& row) { left = row.integer(0); });
+  }));
+  EXPECT_EQ(left, 0);
+  // A message that somebody else sends in her name does not push out what waits.
+  cas_refuses_ = ErrorCode::unavailable;
+  const Message hers = message();
+  EXPECT_FALSE(enrol(hers));
+  const crypto::EncapsulationKey waiting = asked_.back();
+  cas_refuses_ = ErrorCode::unauthenticated;
+  for (int i = 0; i < 12; ++i) EXPECT_FALSE(enrol(message()));
+  EXPECT_FALSE(enrol(hers));
+  cas_refuses_.reset();
+  ASSERT_TRUE(enrol(hers));
+  EXPECT_EQ(asked_.back(), waiting);
+}
+
+TEST_F(KmsEnrolmentTest, CertificatesThatDoNotFitAreNotTaken) {
+  other_keys_ = true;
+  EXPECT_EQ(test::refusal(enrol(message())), ErrorCode::denied) << "over other keys than those that were asked for";
+  other_keys_ = false;
+  broken_link_ = true;
+  EXPECT_EQ(test::refusal(enrol(message())), ErrorCode::denied) << "not of one bundle";
+  EXPECT_FALSE(terminal());
+  broken_link_ = false;
+  EXPECT_TRUE(enrol(message()));
+}
+
+TEST_F(KmsEnrolmentTest, Step10TakesOnlyKeysWhoseCertificatesAreGoodAndOfTheSameBundle) {
+  ASSERT_TRUE(enrol(message()));
+  const Terminal good = *terminal();
+  const auto key_of = [&](const Terminal& terminal) { return certified_encryption_key(*node_, terminal, test::soon()); };
+  EXPECT_EQ(must(key_of(good)), good.encryption);
+  for (const Bytes* der : {&good.encryption_classical, &good.encryption_ml_kem}) {
+    revoked_ = {must(crypto::Certificate::parse(*der)).serial()};
+    EXPECT_EQ(test::refusal(key_of(good)), ErrorCode::denied);
+  }
+  revoked_.clear();
+  Terminal without = good;
+  without.encryption_ml_kem.clear();
+  EXPECT_EQ(test::refusal(key_of(without)), ErrorCode::denied) << "enrolled before there were encryption certificates";
+  ASSERT_TRUE(enrol(message()));
+  const Terminal other = *terminal();
+  Terminal mixed = good;
+  mixed.encryption_classical = other.encryption_classical;
+  mixed.encryption_ml_kem = other.encryption_ml_kem;
+  mixed.encryption = other.encryption;
+  EXPECT_EQ(test::refusal(key_of(mixed)), ErrorCode::denied) << "good certificates of another bundle";
+  mixed = good;
+  mixed.encryption = other.encryption;
+  EXPECT_EQ(test::refusal(key_of(mixed)), ErrorCode::denied) << "keys that nobody certified";
+  EXPECT_TRUE(key_of(good)) << "and nothing else was wrong";
+}
+
+}  // namespace
+}  // namespace qanat::kms
