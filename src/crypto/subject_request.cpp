@@ -86,6 +86,8 @@ Result<AskedNames> asked_names(X509_REQ* request) {
     int critical = -1;
     void* decoded = X509V3_get_d2i(extensions.get(), NID_subject_alt_name, &critical, nullptr);
     ASSIGN_OR_RETURN(alternatives, take_alternative_names(decoded, critical));
+  } else if (X509_REQ_get_attr_by_NID(request, NID_ext_req, -1) >= 0) {
+    return fail(ErrorCode::invalid_argument, "certificate request: the extensions that it asks for are malformed");
   }
   return read_asked_names(request_where, X509_REQ_get_subject_name(request), alternatives.get(), OtherKinds::refused);
 }

@@ -114,12 +114,12 @@ class CmpPeers : public SharedNetwork {
   TemporaryDirectory folder_;
 };
 
-struct Kind {
+struct ClientKind {
   const char* name;
   const char* genpkey;
   const char* options;
 };
-constexpr Kind kinds[] = {
+constexpr ClientKind kinds[] = {
     {"EC", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256", ""},
     {"EC", "-algorithm EC -pkeyopt ec_paramgen_curve:P-384", "-digest sha384 "},
     {"RSA", "-algorithm RSA -pkeyopt rsa_keygen_bits:3072", ""},
@@ -131,7 +131,7 @@ constexpr Kind kinds[] = {
 TEST_F(CmpPeers, InitialRequestsOfEveryKindOfKeyAreGrantedUnderASecretAndVerify) {
   roots();
   const Registered box = device();
-  for (const Kind& kind : kinds) {
+  for (const ClientKind& kind : kinds) {
     SCOPED_TRACE(kind.genpkey);
     const std::string key = new_key("key.pem", kind.genpkey);
     const Outcome made = cmp("-cmd ir " + box.options() + kind.options + "-newkey " + key + " -subject /CN=box-7 -sans box-7.example -certout " + path("box.pem") +
@@ -166,7 +166,7 @@ TEST_F(CmpPeers, KeysThatEncapsulateAreVouchedForWhereTheRegistrationSaysSo) {
 TEST_F(CmpPeers, CertificatesAskForMoreAreUpdatedAndRevokedUnderSignaturesOfTheirOwn) {
   const std::string anchors = "-trusted " + roots() + " ";
   const Registered box = device();
-  for (const Kind& kind : kinds) {
+  for (const ClientKind& kind : kinds) {
     SCOPED_TRACE(kind.genpkey);
     const std::string key = new_key("first.key", kind.genpkey);
     expect_contains(cmp("-cmd ir " + box.options() + kind.options + "-newkey " + key + " -certout " + path("first.pem")), 0, "received PKICONF");
@@ -193,7 +193,7 @@ TEST_F(CmpPeers, CertificatesAskForMoreAreUpdatedAndRevokedUnderSignaturesOfThei
 TEST_F(CmpPeers, Pkcs10IsGranted) {
   roots();
   const Registered box = device();
-  for (const Kind& kind : kinds) {
+  for (const ClientKind& kind : kinds) {
     SCOPED_TRACE(kind.genpkey);
     const std::string key = new_key("key.pem", kind.genpkey);
     std::ofstream(path("req.cnf")) << "[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nCN=box-7\n";

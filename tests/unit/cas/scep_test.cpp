@@ -397,12 +397,21 @@ TEST_F(ScepPendingTest, IsHandedOverUnderTheChallengeEvenWhenTheSecretIsOver) {
   EXPECT_EQ(key_in(opened(answer_to(wanted), challenge)), peer::public_key_info(box.key.get()));
 }
 
-TEST_F(ScepPendingTest, AsManyWaitAsARegistrationMayHave) {
-  for (std::int64_t i = 1; i < scep_pending_max; ++i) {
-    ASSERT_TRUE(transactions_->keep({.transaction_id = std::to_string(i), .signer = Bytes(32, 1), .reference = reference_, .ticket = "o-1"}, clock_.now_ms()));
-  }
-  EXPECT_EQ(post(first(rsa_box(), desk_.challenge(reference_))).status, 503U);
-  EXPECT_EQ(answer_to(wanted_).status, "3") << "the one that is there may come again";
+TEST_F(ScepPendingTest, TheOldestOfARegistrationMakesRoom) {
+  const auto keep = [&](const std::string& transaction, const std::string& reference) {
+    test::must(transactions_->keep({.transaction_id = transaction, .signer = Bytes(32, 1), .reference = reference, .ticket = "o-1"}, clock_.now_ms()));
+  };
+  const auto is_kept = [&](const std::string& transaction) { return test::must(transactions_->find(transaction, Bytes(32, 1), clock_.now_ms())).has_value(); };
+  keep("another registration's", "r-1");
+  clock_.ahead_ms += 1000;
+  for (std::int64_t i = 1; i < scep_pending_max; ++i) keep(std::to_string(i), reference_);
+  EXPECT_EQ(answer_to(poll(rsa_box())).status, "3");
+  clock_.ahead_ms += 1000;
+  keep("one more", reference_);
+  expect_failure(answer_to(poll(rsa_box())), bad_cert_id);
+  for (const char* transaction : {"1", "63", "one more", "another registration's"}) EXPECT_TRUE(is_kept(transaction)) << transaction;
+  EXPECT_EQ(answer_to(wanted_).status, "3") << "the request itself begins anew";
+  EXPECT_EQ(answer_to(poll(rsa_box())).status, "3");
 }
 
 // ---- GetCert, GetCRL ----

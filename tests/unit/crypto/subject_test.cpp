@@ -155,6 +155,14 @@ TEST(SubjectRequestTest, NamesOfOtherKindsAreRefused) {
   expect_error(SubjectRequest::parse(openssl.request("", begin + "RID:1.2.3.4\n")), ErrorCode::invalid_argument, "neither DNS name, URI, mail nor IP");
 }
 
+TEST(SubjectRequestTest, ExtensionsThatCannotBeReadAreNotReadOver) {
+  const Program openssl;
+  openssl.key("-algorithm EC -pkeyopt ec_paramgen_curve:P-256");
+  expect_error(SubjectRequest::parse(openssl.request("", "attributes=attributes\n[attributes]\nextReq=nothing\n")), ErrorCode::invalid_argument,
+               "extensions that it asks for are malformed");
+  EXPECT_TRUE(SubjectRequest::parse(openssl.request("", "attributes=attributes\n[attributes]\nunstructuredName=anything\n")));
+}
+
 TEST(SubjectRequestTest, AnElementsNameIsReadForTheDeskToRefuse) {
   const Program openssl;
   openssl.key("-algorithm EC -pkeyopt ec_paramgen_curve:P-256");

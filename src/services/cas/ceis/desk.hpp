@@ -34,7 +34,7 @@ struct Asked {
 
 struct Given {
   Bytes certificate;         // DER
-  std::vector<Bytes> chain;  // its issuers, without the root
+  std::vector<Bytes> chain;  // its issuing CA, without the root; the device CA, which is its own root, stands there
 };
 /// Two operators must approve first.
 struct Waiting {

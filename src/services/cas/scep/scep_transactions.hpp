@@ -10,7 +10,7 @@
 
 namespace qanat::cas {
 
-inline constexpr std::int64_t scep_pending_max = 64;                              // of one registration
+inline constexpr std::int64_t scep_pending_max = 64;  // of one registration, decided ones among them; the desk lets far fewer wait
 inline constexpr UnixMs scep_pending_lifetime_ms = 90ULL * 24 * 3600 * 1000;  // then nobody polls any more
 
 struct ScepPending {
@@ -25,7 +25,7 @@ class ScepTransactions {
  public:
   ScepTransactions(store::Store& store, crypto::CryptoDevice& device) : store_(store), device_(device) {}
 
-  /// Durable when it returns; in place of what was kept for the same transaction and key. `exhausted` if too many of the registration are kept.
+  /// Durable when it returns; in place of what was kept for the same transaction and key, and of the oldest of the registration where it has too many.
   Result<void> keep(const ScepPending& pending, UnixMs now);
   Result<std::optional<ScepPending>> find(std::string_view transaction_id, ByteView signer, UnixMs now);
 
