@@ -43,7 +43,7 @@ Result<std::vector<cas::Order>> make_orders(Issuing& with, std::size_t count) {
   std::vector<cas::Order> out;
   for (std::size_t i = 0; i < count; ++i) {
     const std::string uid = to_hex(with.rng->bytes(8));
-    const crypto::SubjectNames names = cas::terminal_names({.domain = "a", .kind = Kind::app1, .name = uid}, Number(fmt::format("+86551{:09}", i)));
+    const crypto::SubjectNames names = cas::terminal_names({.domain = "a", .kind = Kind::app1, .name = uid}, Number(fmt::format("+86551{:09}", i)), ElementName("kms-a"));
     ASSIGN_OR_RETURN(const Bytes der, crypto::make_request(key, names));
     ASSIGN_OR_RETURN(crypto::CertificateRequest request, crypto::CertificateRequest::parse(der));
     out.push_back({.names = names,

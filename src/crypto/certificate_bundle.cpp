@@ -69,7 +69,8 @@ Result<void> check_bundle(const Suite& suite, const CertificateBundle& bundle) {
   for (const BundleRole role : all_bundle_roles) {
     const Certificate& certificate = bundle.of(role);
     if (certificate.key_algorithm() != key_of(suite, role)) return broken(certificate, "its " + std::string(name(role)) + " key is not of this suite");
-    if (!certificate.names().element || certificate.names() != first.names()) return broken(certificate, "it bears other names than the classical signing certificate");
+    if (!certificate.names().element || certificate.names() != first.names())
+      return broken(certificate, "it bears other names than the classical signing certificate");
   }
   if (!first.related().empty()) return broken(first, "its first certificate names another");
   if (bundle.ml_dsa_signing.related() != first.fingerprint(Hash::sha256)) return broken(first, "the ML-DSA signing certificate names another");

@@ -41,8 +41,12 @@ struct SubjectNames {
   std::optional<Identity> element;  // URI:qanat://…
   std::optional<Number> number;     // URI:tel:+…
   std::vector<std::string> dns;     // for listeners that foreign clients use
+  std::optional<ElementName> home_kms = {};  // parameter `kms` of the tel URI: the KMS that serves the number
   bool operator==(const SubjectNames&) const = default;
 };
+
+/// tel:+<digits>, with ;kms=<name> behind it where the names have a home KMS (RFC 3966 §3: a parameter of our own). `number` must be set.
+std::string tel_uri(const SubjectNames& names);
 
 class Certificate {
  public:

@@ -9,6 +9,8 @@ constexpr std::string_view tel_scheme = "tel:";
 constexpr std::string_view element_scheme = "qanat:";
 constexpr std::size_t min_number_octets = 3;  // Number (base/id.hpp)
 constexpr std::size_t max_number_octets = 32;
+constexpr std::string_view kms_parameter = ";kms=";
+constexpr std::size_t max_element_octets = 64;  // ElementName (base/id.hpp)
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -30,6 +32,11 @@ bool is_dns_name(std::string_view text) {
   }
 }
 
+bool is_element_name(std::string_view text) {
+  return !text.empty() && text.size() <= max_element_octets &&
+         std::ranges::all_of(text, [](char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-'; });
+}
+
 bool is_common_name(std::string_view text) {
   return !text.empty() && text.size() <= max_common_name_octets &&
          std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
@@ -44,10 +51,16 @@ std::string quoted(std::string_view text) {
 
 Result<void> read_uri(std::string_view uri, SubjectNames& out) {
   if (uri.starts_with(tel_scheme)) {
-    const std::string_view number = uri.substr(tel_scheme.size());
     if (out.number) return fail(ErrorCode::invalid_argument, "subjectAltName: more than one tel URI");
-    if (!is_number(number)) return fail(ErrorCode::invalid_argument, "subjectAltName: " + quoted(uri) + " is not tel:+<digits>");
+    const std::string_view rest = uri.substr(tel_scheme.size());
+    const std::size_t at = rest.find(kms_parameter);
+    const std::string_view number = rest.substr(0, at);
+    const std::string_view kms = at == std::string_view::npos ? std::string_view() : rest.substr(at + kms_parameter.size());
+    if (!is_number(number) || (at != std::string_view::npos && !is_element_name(kms))) {
+      return fail(ErrorCode::invalid_argument, "subjectAltName: " + quoted(uri) + " is not tel:+<digits>, with or without ;kms=<name>");
+    }
     out.number = Number(std::string(number));
+    if (!kms.empty()) out.home_kms = ElementName(std::string(kms));
     return {};
   }
   if (!uri.starts_with(element_scheme)) {
@@ -94,6 +107,12 @@ Result<void> add_alternative(GENERAL_NAMES* names, int kind, std::string_view te
 
 }  // namespace
 
+std::string tel_uri(const SubjectNames& names) {
+  std::string out = std::string(tel_scheme) + names.number->text();
+  if (names.home_kms) out.append(kms_parameter).append(names.home_kms->text());
+  return out;
+}
+
 Result<void> check_names(const SubjectNames& names) {
   if (!is_common_name(names.common_name)) {
     return fail(ErrorCode::invalid_argument,
@@ -101,7 +120,8 @@ Result<void> check_names(const SubjectNames& names) {
   }
   SubjectNames read;
   if (names.element) TRY(read_uri(names.element->uri(), read));
-  if (names.number) TRY(read_uri(std::string(tel_scheme) + names.number->text(), read));
+  if (names.home_kms && !names.number) return fail(ErrorCode::invalid_argument, "names: a home KMS is of a number, and there is none");
+  if (names.number) TRY(read_uri(tel_uri(names), read));
   for (const std::string& dns : names.dns) TRY(read_dns(dns, read));
   return {};
 }
@@ -121,7 +141,7 @@ Result<AlternativeNames> make_alternative_names(const SubjectNames& names) {
   AlternativeNames out(GENERAL_NAMES_new());
   if (!out) return openssl_failure("subjectAltName");
   if (names.element) TRY(add_alternative(out.get(), GEN_URI, names.element->uri()));
-  if (names.number) TRY(add_alternative(out.get(), GEN_URI, std::string(tel_scheme) + names.number->text()));
+  if (names.number) TRY(add_alternative(out.get(), GEN_URI, tel_uri(names)));
   for (const std::string& dns : names.dns) TRY(add_alternative(out.get(), GEN_DNS, dns));
   return Result<AlternativeNames>(std::move(out));
 }

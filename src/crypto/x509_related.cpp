@@ -34,7 +34,8 @@ Result<Bytes> read_related(X509* cert) {
   if (at < 0) return Bytes();
   X509_EXTENSION* const extension = X509_get_ext(cert, at);
   const Bytes value = octets_of(X509_EXTENSION_get_data(extension));
-  const bool well_formed = value.size() == related_prefix.size() + sha256_octets && std::ranges::equal(related_prefix, ByteView(value).first(related_prefix.size()));
+  const bool well_formed =
+      value.size() == related_prefix.size() + sha256_octets && std::ranges::equal(related_prefix, ByteView(value).first(related_prefix.size()));
   if (!well_formed || X509_EXTENSION_get_critical(extension) != 0 || X509_get_ext_by_OBJ(cert, object.get(), at) >= 0) {
     return fail(ErrorCode::invalid_argument, "relatedCertificate: not one SHA-256 digest, or critical");
   }

@@ -24,7 +24,7 @@ Bytes enclosed(const AxParty& party, Bytes message) {
 Result<std::shared_ptr<const node::Sender>> check_certificates(const AxParty& party, const AxSession& session, const Number& number,
                                                                const wire::Envelope& envelope) {
   ASSIGN_OR_RETURN(auto peer, party.check_peer(envelope.classical, envelope.ml_dsa));
-  TRY(names_subscriber(*peer, session.peer_uid, number));
+  TRY(names_subscriber(*peer, session.peer_uid, number, session.peer_kms));
   if (session.peer_fps != wire::no_fingerprints(party.suite) && session.peer_fps != peer->fps) {
     return fail(ErrorCode::denied, "the certificates of " + session.peer_uid.text() + " are not those that the KMS delivered with the working key");
   }

@@ -40,6 +40,7 @@ struct AxSession {
   Number called;
   Uid peer_uid;                 // as the KMS delivered it
   wire::Fingerprints peer_fps;  // as the KMS delivered them; all zero: it did not know them
+  ElementName peer_kms = {};    // as the KMS delivered it: a certificate that names another is not taken
 };
 
 /// What a completed exchange leaves.

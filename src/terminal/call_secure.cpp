@@ -46,7 +46,7 @@ void Call::on_key(Result<WorkingKey> key) {
 }
 
 AxSession Call::ax_session() const {
-  return {.sid_wk = report_.sid_wk, .sid_call = report_.sid_call, .caller = caller_, .called = called_, .peer_uid = key_->peer_uid, .peer_fps = key_->peer_fps};
+  return {.sid_wk = report_.sid_wk, .sid_call = report_.sid_call, .caller = caller_, .called = called_, .peer_uid = key_->peer_uid, .peer_fps = key_->peer_fps, .peer_kms = key_->peer_kms};
 }
 
 void Call::begin_ax() {

@@ -47,7 +47,8 @@ Result<std::vector<crypto::Certificate>> own_chain(const EnrolmentJudge& judge, 
   if (out.empty()) return enrolment_denied("brings no certificate");
   const crypto::Certificate& leaf = out.front();
   if (leaf.key_algorithm() != algorithm) return enrolment_denied("brings a certificate over a key of algorithm " + std::string(crypto::name(leaf.key_algorithm())));
-  if (leaf.names().element != judge.own_names.element || leaf.names().number != judge.own_names.number) {
+  const crypto::SubjectNames& names = leaf.names();
+  if (names.element != judge.own_names.element || names.number != judge.own_names.number || names.home_kms != judge.own_names.home_kms) {
     return enrolment_denied("brings a certificate for " + leaf.subject());
   }
   TRY(judge.trust.verify(leaf, judge.now));
@@ -114,7 +115,7 @@ Result<Identity> Enrolment::kms() const {
 }
 
 crypto::SubjectNames Enrolment::names() const {
-  return {.common_name = node_.identity().name, .element = node_.identity(), .number = settings_.number, .dns = {}};
+  return {.common_name = node_.identity().name, .element = node_.identity(), .number = settings_.number, .dns = {}, .home_kms = ElementName(settings_.kms)};
 }
 
 EnrolmentJudge Enrolment::judge(const Identity& kms) const {

@@ -29,7 +29,8 @@ Result<std::vector<Issuance>> parse_issuances(const wire::Json& answer, const Id
     Issuance read;
     ASSIGN_OR_RETURN(const Bytes der, one.base64("certificate"));
     ASSIGN_OR_RETURN(read.certificate, crypto::Certificate::parse(der));
-    if (read.certificate.names().element != own) return fail(ErrorCode::invalid_argument, "CAS lists a certificate of " + read.certificate.subject() + " as this terminal's");
+    if (read.certificate.names().element != own)
+      return fail(ErrorCode::invalid_argument, "CAS lists a certificate of " + read.certificate.subject() + " as this terminal's");
     ASSIGN_OR_RETURN(read.role, one.text("role"));
     ASSIGN_OR_RETURN(read.revoked, one.boolean("revoked"));
     out.push_back(std::move(read));
@@ -75,22 +76,26 @@ Result<IssuanceFindings> check_issuances(node::Node& node, TerminalStore& store,
   ASSIGN_OR_RETURN(std::vector<Issuance> issued, ask_issuances(node, deadline));
   const std::shared_ptr<const node::MessageSigner> in_force = node.signer();
   const node::MessageSigner& signing = *in_force;
-  TRY(store.remember_own_keys({digest_of(signing.classical.public_key()), digest_of(signing.ml_dsa.public_key()), digest_of(encryption.point), digest_of(encryption.ml_kem)}));
+  TRY(store.remember_own_keys(
+      {digest_of(signing.classical.public_key()), digest_of(signing.ml_dsa.public_key()), digest_of(encryption.point), digest_of(encryption.ml_kem)}));
   ASSIGN_OR_RETURN(const std::set<Bytes> own_keys, store.own_keys());
   IssuanceFindings out = judge_issuances(node.suite(), std::move(issued), own_keys, signing, encryption);
   for (const Issuance& stranger : out.strangers) {
     const std::string what = "a certificate was issued in the name of " + node.identity().uri() + " over a key that this terminal never had";
     TRY(record(node, "ce-2.stranger", stranger, what));
-    node::log(node::LogLevel::error, "ALARM: {}: serial {}, {}. Somebody can pass for this subscriber: have the certificates revoked, and ask who had it issued", what,
+    node::log(node::LogLevel::error,
+              "ALARM: {}: serial {}, {}. Somebody can pass for this subscriber: have the certificates revoked, and ask who had it issued", what,
               to_hex(stranger.certificate.serial()), stranger.role.empty() ? "no role" : stranger.role);
   }
   for (const Issuance& stranger : out.revoked_strangers) {
-    node::log(node::LogLevel::warning, "a revoked certificate in this terminal's name is over a key that it never had (serial {}): another medium's, before this one?",
+    node::log(node::LogLevel::warning,
+              "a revoked certificate in this terminal's name is over a key that it never had (serial {}): another medium's, before this one?",
               to_hex(stranger.certificate.serial()));
   }
   if (!out.own) {
     const std::string why = "CAS shows no encryption certificates of one bundle with this terminal's signing certificates";
-    TRY(node.record({.action = "ce-2.bundle", .outcome = audit::Outcome::failure, .subject = node.identity().uri(), .object = "", .reason = why, .request_id = ""}));
+    TRY(node.record(
+        {.action = "ce-2.bundle", .outcome = audit::Outcome::failure, .subject = node.identity().uri(), .object = "", .reason = why, .request_id = ""}));
     node::log(node::LogLevel::error, "{}: it cannot be given working keys", why);
     return out;
   }

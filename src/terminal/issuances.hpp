@@ -27,9 +27,9 @@ std::optional<crypto::CertificateBundle> bundle_among(const crypto::Suite& suite
                                                       const crypto::Certificate& ml_dsa, const crypto::EncapsulationKey& encryption);
 
 struct IssuanceFindings {
-  std::vector<Issuance> strangers;                 // over keys that were never this terminal's, and not revoked
-  std::vector<Issuance> revoked_strangers;         // the same, revoked: a medium that was lost, perhaps
-  std::optional<crypto::CertificateBundle> own;    // whole and bound to the signing certificates in force; nothing if CAS does not show it so
+  std::vector<Issuance> strangers;               // over keys that were never this terminal's, and not revoked
+  std::vector<Issuance> revoked_strangers;       // the same, revoked: a medium that was lost, perhaps
+  std::optional<crypto::CertificateBundle> own;  // whole and bound to the signing certificates in force; nothing if CAS does not show it so
 };
 /// `own_keys`: SHA-256 of every public key that this terminal has made or been given.
 IssuanceFindings judge_issuances(const crypto::Suite& suite, std::vector<Issuance> issued, const std::set<Bytes>& own_keys, const node::MessageSigner& signing,

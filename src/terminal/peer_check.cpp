@@ -2,7 +2,7 @@
 
 namespace qanat::terminal {
 
-Result<void> names_subscriber(const node::Sender& sender, const Uid& uid, const Number& number) {
+Result<void> names_subscriber(const node::Sender& sender, const Uid& uid, const Number& number, const ElementName& kms) {
   for (const crypto::Certificate* certificate : {&sender.classical, &sender.ml_dsa}) {
     const crypto::SubjectNames& names = certificate->names();
     if (!names.element || !apps.has(names.element->kind)) return fail(ErrorCode::denied, "certificate of " + certificate->subject() + " is not a terminal's");
@@ -10,6 +10,9 @@ Result<void> names_subscriber(const node::Sender& sender, const Uid& uid, const 
       return fail(ErrorCode::denied, "certificate is that of subscriber " + names.element->name + ", the working key was agreed with " + uid.text());
     }
     if (names.number != number) return fail(ErrorCode::denied, "certificate of " + uid.text() + " does not carry the number " + number.text());
+    if (names.home_kms && *names.home_kms != kms) {
+      return fail(ErrorCode::denied, uid.text() + " is served by " + names.home_kms->text() + " as its certificate says, the working key was agreed with " + kms.text());
+    }
   }
   if (sender.classical.names().element != sender.ml_dsa.names().element) return fail(ErrorCode::denied, "the two certificates of " + uid.text() + " name two terminals");
   return {};

@@ -4,7 +4,10 @@ namespace qanat::terminal {
 namespace {
 
 TerminalStore::PeerSeen seen_of(const crypto::Certificate& certificate, UnixMs now) {
-  return {.fingerprint = certificate.fingerprint(crypto::Hash::sha256), .not_before = certificate.not_before(), .not_after = certificate.not_after(), .last_ms = now};
+  return {.fingerprint = certificate.fingerprint(crypto::Hash::sha256),
+          .not_before = certificate.not_before(),
+          .not_after = certificate.not_after(),
+          .last_ms = now};
 }
 
 Uid uid_of(const crypto::Certificate& certificate) { return Uid(certificate.names().element->name); }

@@ -20,12 +20,14 @@ bool is_final(ErrorCode code) noexcept {
     case ErrorCode::invalid_argument:
     case ErrorCode::denied:
     case ErrorCode::not_found:
-    case ErrorCode::conflict: return true;
+    case ErrorCode::conflict:
+      return true;
     case ErrorCode::unauthenticated:  // of the connection, not of the request
     case ErrorCode::exhausted:
     case ErrorCode::unavailable:
     case ErrorCode::deadline_exceeded:
-    case ErrorCode::internal: return false;
+    case ErrorCode::internal:
+      return false;
   }
   return false;
 }
@@ -60,12 +62,10 @@ RenewalTransport renewal_transport(node::Node& node, const std::string& kms) {
 }
 
 crypto::SubjectNames TerminalRenewal::names() const {
-  return {.common_name = node_.identity().name, .element = node_.identity(), .number = settings_.number, .dns = {}};
+  return {.common_name = node_.identity().name, .element = node_.identity(), .number = settings_.number, .dns = {}, .home_kms = ElementName(settings_.kms)};
 }
 
-bool TerminalRenewal::due() const {
-  return node::renewal_due(node_.signer()->ml_dsa, node_.settings().renew_at_percent, 0) <= node_.clock().now_ms();
-}
+bool TerminalRenewal::due() const { return node::renewal_due(node_.signer()->ml_dsa, node_.settings().renew_at_percent, 0) <= node_.clock().now_ms(); }
 
 Result<bool> TerminalRenewal::to_be_told() {
   ASSIGN_OR_RETURN(const std::optional<Bytes> obtained, store_.renewal());
@@ -142,7 +142,8 @@ Result<void> TerminalRenewal::tell(Deadline deadline) {
   if (!bundle) return fail(ErrorCode::denied, "renewal: CAS does not show the bundle in force any more");
   const std::shared_ptr<const std::vector<wire::Succession>> links = node_.credentials().successions;
   ASSIGN_OR_RETURN(const Bytes octets, wire::encode_successions(node_.suite(), std::span(*links).last(std::min(links->size(), links_told_max))));
-  const wire::Json encryption = wire::Json::object({{"classical", wire::to_base64(bundle->classical_encryption.der())}, {"ml_kem", wire::to_base64(bundle->ml_kem_encryption.der())}});
+  const wire::Json encryption =
+      wire::Json::object({{"classical", wire::to_base64(bundle->classical_encryption.der())}, {"ml_kem", wire::to_base64(bundle->ml_kem_encryption.der())}});
   TRY(transport_.tell_kms(wire::Json::object({{"successions", wire::to_base64(octets)}, {"encryption", encryption}}), deadline));
   node::crash_point("terminal.renew.told");
   TRY(transport_.confirm(bundle->id(), deadline));

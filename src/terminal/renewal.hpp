@@ -1,6 +1,6 @@
-// A terminal renews its certificates itself, at CAS (Ce-2), by those in force: new signing keys, certified one after the other by EST; the encryption keys stay,
-// their certificates come anew with them. Then its KMS is told (Km-1), by a link that the former keys have signed, and CAS, which ends the former bundle. Every stage
-// is durable before the next begins, so that it can be taken up again after a crash at any point.
+// A terminal renews its certificates itself, at CAS (Ce-2), by those in force: new signing keys, certified one after the other by EST; the encryption keys
+// stay, their certificates come anew with them. Then its KMS is told (Km-1), by a link that the former keys have signed, and CAS, which ends the former bundle.
+// Every stage is durable before the next begins, so that it can be taken up again after a crash at any point.
 #pragma once
 
 #include <functional>

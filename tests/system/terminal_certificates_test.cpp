@@ -45,8 +45,8 @@ class TerminalCertificates : public SharedNetwork {
       if (role && !der.contains(*role)) der[*role] = one.base64("certificate").value_or(Bytes());
     }
     if (der.size() != 4) return std::nullopt;
-    auto bundle = crypto::parse_bundle({der[BundleRole::classical_signing], der[BundleRole::ml_dsa_signing], der[BundleRole::classical_encryption],
-                                        der[BundleRole::ml_kem_encryption]});
+    auto bundle = crypto::parse_bundle(
+        {der[BundleRole::classical_signing], der[BundleRole::ml_dsa_signing], der[BundleRole::classical_encryption], der[BundleRole::ml_kem_encryption]});
     EXPECT_TRUE(bundle) << bundle.error().message;
     return bundle ? std::optional(*std::move(bundle)) : std::nullopt;
   }
@@ -113,12 +113,14 @@ TEST_F(TerminalCertificates, FourOfOneBundleAsTheOpensslProgramSeesThem) {
     const std::string branch = classical ? "classical" : "ml_dsa";
     // SM2 with the standard identity, link for link: the program gives it to the certificate that stands on its command line alone.
     const std::string identity = classical ? "-vfyopt distid:1234567812345678 " : "";
-    const Outcome upper = openssl("verify -x509_strict " + identity + "-CAfile " + trust("root-" + branch + ".pem") + " " + trust("issuing-" + branch + ".pem"));
+    const Outcome upper =
+        openssl("verify -x509_strict " + identity + "-CAfile " + trust("root-" + branch + ".pem") + " " + trust("issuing-" + branch + ".pem"));
     EXPECT_EQ(upper.code, 0) << upper.out;
     const Outcome lower = openssl("verify -x509_strict " + identity + "-partial_chain -trusted " + trust("issuing-" + branch + ".pem") + " " + files[role]);
     EXPECT_EQ(lower.code, 0) << name(role) << ": " << lower.out;
     if (classical) {
-      EXPECT_NE(openssl("verify -partial_chain -trusted " + trust("issuing-" + branch + ".pem") + " " + files[role]).code, 0) << "an empty identity must not do";
+      EXPECT_NE(openssl("verify -partial_chain -trusted " + trust("issuing-" + branch + ".pem") + " " + files[role]).code, 0)
+          << "an empty identity must not do";
     }
   }
   // RFC 9763 by other eyes: the digest that the program computes of one certificate stands in the extension that it finds in the other.
@@ -150,9 +152,9 @@ POINT_TEST(TerminalCertificates, Ce_2, accepts, ATerminalLearnsWhatWasIssuedInIt
 POINT_TEST(TerminalCertificates, Ce_2, refuses, WhoIsNoTerminal) {
   for (const char* caller : {"kms-a", "qkm-a"}) EXPECT_EQ(status_of(net().call(caller, Endpoint::ce2_issued, "cas", {})), 403U) << caller;
   EXPECT_EQ(status_of(net().call("", Endpoint::ce2_issued, "cas", {})), 401U);
-  const auto request = crypto::make_request({.algorithm = crypto::classical_key(net().suite()),
-                                             .secret = crypto::Signer::generate(net().suite(), net().rng()).value().secret().scalar.duplicate()},
-                                            bundle_of("A")->ml_dsa_signing.names());
+  const auto request = crypto::make_request(
+      {.algorithm = crypto::classical_key(net().suite()), .secret = crypto::Signer::generate(net().suite(), net().rng()).value().secret().scalar.duplicate()},
+      bundle_of("A")->ml_dsa_signing.names());
   ASSERT_TRUE(request);
   const std::string body = wire::est_body(*request);
   EXPECT_EQ(status_of(net().call("C", Endpoint::ce2_reenrol, "cas", as_bytes(body))), 403U) << "a request in A's name by C";
@@ -200,8 +202,15 @@ TEST_F(TerminalCertificates, ARenewedTerminalCallsOnAndTheFormerBundleEnds) {
     EXPECT_TRUE(old->boolean("revoked").value_or(false)) << name(role);
   }
   // Whoever has the former key is nobody any more.
-  const auto refused = net().client("kms-a", former)->call({.method = "POST", .path = "/km/1/renewed", .query = "", .content_type = "application/json", .body = as_bytes("{}"), .request_id = "0123456789abcdef"},
-                                                           Deadline::after(std::chrono::seconds(5)));
+  const auto refused = net()
+                           .client("kms-a", former)
+                           ->call({.method = "POST",
+                                   .path = "/km/1/renewed",
+                                   .query = "",
+                                   .content_type = "application/json",
+                                   .body = as_bytes("{}"),
+                                   .request_id = "0123456789abcdef"},
+                                  Deadline::after(std::chrono::seconds(5)));
   EXPECT_EQ(status_of(refused), 403U);
   const auto summary = call("A", "C");
   ASSERT_TRUE(summary) << summary.error().message;
@@ -273,7 +282,8 @@ TEST_F(TerminalCertificates, RevocationTakesAllFourAndTheNextCallIsRefused) {
   for (const BundleRole role : crypto::all_bundle_roles) {
     if (role == BundleRole::classical_signing || role == BundleRole::classical_encryption) continue;  // the program has no way to give it the identity of SM2
     const std::string file = file_of(bundle->of(role), "revoked.pem");
-    const Outcome answer = openssl("ocsp -url " + responder + " -issuer " + trust("issuing-ml_dsa.pem") + " -CAfile " + trust("root-ml_dsa.pem") + " -cert " + file);
+    const Outcome answer =
+        openssl("ocsp -url " + responder + " -issuer " + trust("issuing-ml_dsa.pem") + " -CAfile " + trust("root-ml_dsa.pem") + " -cert " + file);
     EXPECT_TRUE(answer.out.contains("Response verify OK") && answer.out.contains(": revoked")) << name(role) << ": " << answer.out;
   }
   const auto refused = net().apply("A", "C");

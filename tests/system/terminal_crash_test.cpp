@@ -1,5 +1,5 @@
-// kill -9 while a terminal renews, of the terminal, of CAS, of its KMS: when it has tried again it has one bundle that is good, its KMS has the same, and nothing is
-// left of what was begun and not ended.
+// kill -9 while a terminal renews, of the terminal, of CAS, of its KMS: when it has tried again it has one bundle that is good, its KMS has the same, and
+// nothing is left of what was begun and not ended.
 #include <fstream>
 
 #include "crypto/certificate_bundle.hpp"
@@ -34,7 +34,8 @@ class CrashWhileATerminalRenews : public SharedNetwork {
     const auto json = response ? Json::parse(response->body) : Result<Json>(fail(response.error()));
     std::size_t live = 0;
     std::size_t revoked = 0;
-    for (const Json& one : json ? json->array("certificates").value_or(std::vector<Json>{}) : std::vector<Json>{}) ++(one.boolean("revoked").value_or(false) ? revoked : live);
+    for (const Json& one : json ? json->array("certificates").value_or(std::vector<Json>{}) : std::vector<Json>{})
+      ++(one.boolean("revoked").value_or(false) ? revoked : live);
     return {live, revoked};
   }
   /// In order after all: A renews by itself, shows what its KMS has, and has four certificates that are not revoked.
@@ -68,7 +69,8 @@ class CrashWhileATerminalRenews : public SharedNetwork {
     const auto started = net().running().start_element(element, QANAT_CRASH_PROGRAM, {"QANAT_CRASH_AT=" + place, "QANAT_CRASH_ONCE=" + mark_.string()});
     ASSERT_TRUE(started) << started.error().message;
     EXPECT_NE(renew(QANAT_PROGRAM).code, 0);
-    TestNetwork::await("its death", [&] { return !net().running().lives(element); }, renewal_death_max);
+    TestNetwork::await(
+        "its death", [&] { return !net().running().lives(element); }, renewal_death_max);
     EXPECT_TRUE(std::filesystem::exists(mark_)) << "the place was not reached";
     net().running().stop_element(element, RunningNetwork::Ending::kill);
     const auto restarted = net().running().start_element(element);

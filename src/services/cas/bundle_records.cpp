@@ -80,16 +80,18 @@ Result<void> make_room(store::Transaction& transaction, const BundleIntention& i
                         {std::string_view(uri), store::column(now)}, [&](const store::Row&) { live = true; }));
   if (live) return fail(ErrorCode::conflict, uri + " has a live certificate: it must expire or be revoked first");
   std::string holder;
-  TRY(transaction.query(
-      "SELECT b.identity FROM bundle b JOIN bundle_member m ON m.bundle = b.row JOIN certificate c ON c.serial = m.serial"
-      " WHERE b.number = ? AND c.state = 'issued' AND c.revoked_ms IS NULL AND c.not_after_ms > ? LIMIT 1",
-      {std::string_view(intention.number.text()), store::column(now)}, [&](const store::Row& row) { holder = row.text(0); }));
+  TRY(
+      transaction.query("SELECT b.identity FROM bundle b JOIN bundle_member m ON m.bundle = b.row JOIN certificate c ON c.serial = m.serial"
+                        " WHERE b.number = ? AND c.state = 'issued' AND c.revoked_ms IS NULL AND c.not_after_ms > ? LIMIT 1",
+                        {std::string_view(intention.number.text()), store::column(now)}, [&](const store::Row& row) { holder = row.text(0); }));
   if (!holder.empty()) {
-    return fail(ErrorCode::conflict, "number " + intention.number.text() + " stands in a live certificate of " + holder + ": it must expire or be revoked first");
+    return fail(ErrorCode::conflict,
+                "number " + intention.number.text() + " stands in a live certificate of " + holder + ": it must expire or be revoked first");
   }
   // Whoever made an earlier request that never came to an end has begun anew.
   TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE identity = ? AND state = 'intended'", {std::string_view(uri)}));
-  TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE state = 'intended' AND serial IN"
+  TRY(
+      transaction.run("UPDATE certificate SET state = 'abandoned' WHERE state = 'intended' AND serial IN"
                       " (SELECT m.serial FROM bundle_member m JOIN bundle b ON b.row = m.bundle WHERE b.number = ?)",
                       {std::string_view(intention.number.text())}));
   return {};
@@ -100,7 +102,8 @@ Result<void> add_parts(store::Transaction& transaction, std::int64_t row, const 
   for (const auto& [role, part] : intention.parts) {
     TRY(Records::check_key(transaction, uri, part.key_hash, now));
     const Bytes hash = part_hash(intention.request_hash, role);
-    TRY(transaction.run("INSERT INTO certificate (serial, branch, identity, request_hash, state, not_before_ms, not_after_ms, key_hash)"
+    TRY(
+        transaction.run("INSERT INTO certificate (serial, branch, identity, request_hash, state, not_before_ms, not_after_ms, key_hash)"
                         " VALUES (?, ?, ?, ?, 'intended', ?, ?, ?)",
                         {ByteView(part.serial), name(branch_of(role)), std::string_view(uri), ByteView(hash), store::column(part.not_before),
                          store::column(part.not_after), ByteView(part.key_hash)}));
@@ -132,13 +135,16 @@ Bundle intended(std::int64_t row, std::int64_t renews, const BundleIntention& in
 /// The certificates of a bundle that are issued and not revoked, revoked now; what was only intended is given up.
 Result<std::vector<Bytes>> end_bundle(store::Transaction& transaction, std::int64_t row, UnixMs now) {
   std::vector<Bytes> serials;
-  TRY(transaction.query("SELECT c.serial FROM certificate c JOIN bundle_member m ON m.serial = c.serial"
+  TRY(
+      transaction.query("SELECT c.serial FROM certificate c JOIN bundle_member m ON m.serial = c.serial"
                         " WHERE m.bundle = ? AND c.state = 'issued' AND c.revoked_ms IS NULL",
                         {row}, [&](const store::Row& found) { serials.push_back(found.blob(0)); }));
   for (const Bytes& serial : serials) {
-    TRY(transaction.run("UPDATE certificate SET revoked_ms = ?, reason = ? WHERE serial = ?", {store::column(now), std::int64_t{superseded}, ByteView(serial)}));
+    TRY(transaction.run("UPDATE certificate SET revoked_ms = ?, reason = ? WHERE serial = ?",
+                        {store::column(now), std::int64_t{superseded}, ByteView(serial)}));
   }
-  TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE state = 'intended' AND serial IN (SELECT serial FROM bundle_member WHERE bundle = ?)", {row}));
+  TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE state = 'intended' AND serial IN (SELECT serial FROM bundle_member WHERE bundle = ?)",
+                      {row}));
   return serials;
 }
 
@@ -241,7 +247,8 @@ Result<std::vector<Bytes>> BundleRecords::supersede(const Bundle& bundle, UnixMs
 Result<Bundle> BundleRecords::complete(std::int64_t row, const std::map<BundleRole, Bytes>& der) {
   return store_.transact([&](store::Transaction& transaction) -> Result<Bundle> {
     for (const auto& [role, octets] : der) {
-      TRY(transaction.run("UPDATE certificate SET state = 'issued', der = ? WHERE state = 'intended' AND serial IN"
+      TRY(
+          transaction.run("UPDATE certificate SET state = 'issued', der = ? WHERE state = 'intended' AND serial IN"
                           " (SELECT serial FROM bundle_member WHERE bundle = ? AND role = ?)",
                           {ByteView(octets), row, name(role)}));
     }

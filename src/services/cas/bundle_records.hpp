@@ -54,8 +54,8 @@ class BundleRecords {
  public:
   explicit BundleRecords(store::Store& store) : store_(store) {}
 
-  /// Records a terminal's first bundle, or gives back what is recorded for the same request. `conflict` if the terminal or its number has a live certificate, or
-  /// the request was given up; `denied` if its certificates are no longer good, or a key is another's or was given away.
+  /// Records a terminal's first bundle, or gives back what is recorded for the same request. `conflict` if the terminal or its number has a live certificate,
+  /// or the request was given up; `denied` if its certificates are no longer good, or a key is another's or was given away.
   Result<Bundle> begin(const BundleIntention& intention, UnixMs now);
   // Renewal (Ce-2): a bundle follows another, one only, and takes its place when the terminal says that it has it in force.
   /// The bundle whose ML-DSA signing certificate this is; `denied` if there is none (it is from before there were bundles) or it is not live.

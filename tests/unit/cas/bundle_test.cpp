@@ -25,13 +25,14 @@ class BundleTest : public CasFixture {
   }
   BundleOrder order(std::uint8_t hash) { return order(hash, alice); }
   BundleOrder order(std::uint8_t hash, const Identity& who) {
-    const crypto::SubjectNames names = terminal_names(who, number);
+    const crypto::SubjectNames names = terminal_names(who, number, ElementName("kms-a"));
     const Requester requester(suite_, *rng_, names);
     return {.names = names,
             .home_kms = ElementName("kms-a"),
             .request_hash = Bytes(32, hash),
             .lifetime = std::chrono::days(30),
-            .keys = must(bundle_keys(suite_, must(crypto::CertificateRequest::parse(requester.classical)), must(crypto::CertificateRequest::parse(requester.ml_dsa)),
+            .keys = must(bundle_keys(suite_, must(crypto::CertificateRequest::parse(requester.classical)),
+                                     must(crypto::CertificateRequest::parse(requester.ml_dsa)),
                                      must(crypto::Decapsulator::generate(suite_, *rng_)).encapsulation_key()))};
   }
   Result<cas::Bundle> issue(const BundleOrder& order) { return issue(order, now); }

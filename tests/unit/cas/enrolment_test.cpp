@@ -72,7 +72,7 @@ TEST_F(EnrolmentTest, NamesOutsideThePolicyAreRefused) {
   const auto asking = [&](const crypto::SubjectNames& names) { return enrol_kms(Requester(suite_, *rng_, names), secret_of(kms_a)); };
   EXPECT_EQ(refusal(asking(element_names(identity("qanat://a/cas/kms-a")))), ErrorCode::denied) << "another kind";
   EXPECT_EQ(refusal(asking(element_names(identity("qanat://b/kms/kms-a")))), ErrorCode::unauthenticated) << "another domain: the secret is not its";
-  EXPECT_EQ(refusal(asking(terminal_names(kms_a, Number("+8613800000001")))), ErrorCode::denied) << "a number";
+  EXPECT_EQ(refusal(asking(terminal_names(kms_a, Number("+8613800000001"), ElementName("kms-a")))), ErrorCode::denied) << "a number";
   EXPECT_EQ(refusal(asking({.common_name = "x", .element = kms_a, .number = {}, .dns = {"www.example.org"}})), ErrorCode::denied);
   EXPECT_EQ(refusal(asking({.common_name = "kms-a", .element = {}, .number = {}, .dns = {}})), ErrorCode::denied);
   EXPECT_TRUE(enrol_kms(requester(kms_a), secret_of(kms_a))) << "refusals spend nothing";

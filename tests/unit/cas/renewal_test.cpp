@@ -47,7 +47,7 @@ TEST_F(ElementRenewalTest, RenewalTakesANewKey) {
 TEST_F(ElementRenewalTest, NamesAndKindsStayWhatTheyAre) {
   const Identity kms_b = identity("qanat://a/kms/kms-b");
   EXPECT_EQ(refusal(renew(requester(kms_b).ml_dsa, first_.ml_dsa)), ErrorCode::denied);
-  EXPECT_EQ(refusal(renew(Requester(suite_, *rng_, terminal_names(kms_a, Number("+8613800000001"))).ml_dsa, first_.ml_dsa)), ErrorCode::denied);
+  EXPECT_EQ(refusal(renew(Requester(suite_, *rng_, terminal_names(kms_a, Number("+8613800000001"), ElementName("kms-a"))).ml_dsa, first_.ml_dsa)), ErrorCode::denied);
   const auto qkm = must(enrol_one(Endpoint::ce4_enrol, qkm_a, requester(qkm_a).ml_dsa, secret_of(qkm_a)));
   EXPECT_EQ(refusal(renew_one(Endpoint::ce4_reenrol, qkm, requester(qkm_a).classical)), ErrorCode::denied) << "a QKM signs no messages";
   EXPECT_TRUE(renew_one(Endpoint::ce4_reenrol, qkm, requester(qkm_a).ml_dsa));
@@ -115,7 +115,7 @@ TEST_F(JointKeyTest, SameRequestGetsTheSameAndAnotherKeyIsARenewal) {
 
 TEST_F(JointKeyTest, NamesKeysAndStandingAreHeldTo) {
   EXPECT_EQ(refusal(enrol(requester(kms_a))), ErrorCode::denied) << "an element's name";
-  EXPECT_EQ(refusal(enrol(Requester(suite_, *rng_, terminal_names(joint_alice, Number("+8613800000001"))))), ErrorCode::denied) << "a number";
+  EXPECT_EQ(refusal(enrol(Requester(suite_, *rng_, terminal_names(joint_alice, Number("+8613800000001"), ElementName("kms-a"))))), ErrorCode::denied) << "a number";
   EXPECT_EQ(refusal(ask(Endpoint::ce3_enrol, requester(joint_alice).classical)), ErrorCode::denied);
   iam_refuses_ = Error{ErrorCode::denied, "'alice' is not in IAM's register"};
   EXPECT_EQ(refusal(enrol(requester(joint_alice))), ErrorCode::denied);

@@ -46,7 +46,8 @@ class TerminalRenewalTest : public CasFixture {
     std::vector<crypto::CertificateBundle> out;
     for (const std::string& id : order) {
       auto& der = by_id[id];
-      if (der.size() == 4) out.push_back(must(crypto::parse_bundle({der["classical-signing"], der["ml-dsa-signing"], der["classical-encryption"], der["ml-kem-encryption"]})));
+      if (der.size() == 4)
+        out.push_back(must(crypto::parse_bundle({der["classical-signing"], der["ml-dsa-signing"], der["classical-encryption"], der["ml-kem-encryption"]})));
     }
     return out;
   }
@@ -81,7 +82,7 @@ class TerminalRenewalTest : public CasFixture {
   }
 
   const Identity alice_ = identity("qanat://a/app1/alice");
-  const crypto::SubjectNames names_ = terminal_names(alice_, Number("+8613800000001"));
+  const crypto::SubjectNames names_ = terminal_names(alice_, Number("+8613800000001"), ElementName("kms-a"));
   const crypto::CertificateBundle first_;
 };
 
@@ -164,10 +165,14 @@ TEST_F(TerminalRenewalTest, RenewalTakesNewKeysAndTheSameNames) {
   const crypto::CertificateBundle second = bundles().front();
   EXPECT_EQ(refusal(renew(csr, second)), ErrorCode::denied) << "the key of the bundle in force";
   const auto asking = [&](const crypto::SubjectNames& wanted) { return renew(Requester(suite_, *rng_, wanted).classical, second); };
-  EXPECT_EQ(refusal(asking(terminal_names(identity("qanat://a/app1/mallory"), *names_.number))), ErrorCode::denied);
-  EXPECT_EQ(refusal(asking(terminal_names(alice_, Number("+8613800000009")))), ErrorCode::denied);
+  const ElementName kms("kms-a");
+  EXPECT_EQ(refusal(asking(terminal_names(identity("qanat://a/app1/mallory"), *names_.number, kms))), ErrorCode::denied);
+  EXPECT_EQ(refusal(asking(terminal_names(alice_, Number("+8613800000009"), kms))), ErrorCode::denied);
+  EXPECT_EQ(refusal(asking(terminal_names(alice_, *names_.number, ElementName("kms-b")))), ErrorCode::denied)
+      << "moved to another KMS: that takes a new enrolment";
   EXPECT_EQ(refusal(asking(element_names(alice_))), ErrorCode::denied) << "without its number";
-  EXPECT_EQ(refusal(call(Endpoint::ce2_reenrol, test::request_from(alice_, to_bytes(std::string_view("no request")), second.ml_dsa_signing))), ErrorCode::invalid_argument);
+  EXPECT_EQ(refusal(call(Endpoint::ce2_reenrol, test::request_from(alice_, to_bytes(std::string_view("no request")), second.ml_dsa_signing))),
+            ErrorCode::invalid_argument);
 }
 
 TEST_F(TerminalRenewalTest, NothingNewWithoutTheWordsOfIamAndCmsp) {

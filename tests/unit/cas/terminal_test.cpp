@@ -10,7 +10,9 @@ const Number alice_number("+8613800000001");
 
 class TerminalTest : public CasFixture {
  protected:
-  crypto::SubjectNames names(std::string_view uri = "qanat://a/app1/alice", Number number = alice_number) { return terminal_names(identity(uri), number); }
+  crypto::SubjectNames names(std::string_view uri = "qanat://a/app1/alice", Number number = alice_number) {
+    return terminal_names(identity(uri), number, ElementName("kms-a"));
+  }
   wire::Enrol message(const Requester& requester) {
     wire::Enrol out;
     out.uid = Uid("alice");
@@ -51,6 +53,7 @@ TEST_F(TerminalTest, AttestedTerminalGetsBothCertificatesWithItsNumber) {
     const auto leaf = chain(answer, branch).front();
     EXPECT_EQ(leaf.names().element, identity("qanat://a/app1/alice"));
     EXPECT_EQ(leaf.names().number, alice_number);
+    EXPECT_EQ(leaf.names().home_kms, ElementName("kms-a"));
     EXPECT_TRUE(node_->check_certificate(leaf, test::soon()));
     EXPECT_NEAR(static_cast<double>(leaf.not_after() - SystemClock().now_ms()), 30.0 * 86'400'000, 5000);
   }
@@ -195,6 +198,7 @@ TEST_F(TerminalTest, NamesOutsideThePolicyAreRefusedBeforeIamIsAsked) {
   EXPECT_EQ(refusal(asking(names("qanat://b/app1/alice"))), ErrorCode::denied);
   EXPECT_EQ(refusal(asking(names("qanat://a/kms/alice"))), ErrorCode::denied);
   EXPECT_EQ(refusal(asking(names("qanat://a/app1/alice", Number("+8613800000009")))), ErrorCode::denied);
+  EXPECT_EQ(refusal(asking(terminal_names(identity("qanat://a/app1/alice"), alice_number, ElementName("kms-b")))), ErrorCode::denied) << "another home KMS than its agent";
   wire::Enrol mixed = message(alice());
   mixed.csr_classical = Requester(suite_, *rng_, names("qanat://a/app1/mallory")).classical;
   EXPECT_EQ(refusal(enrol(mixed)), ErrorCode::denied) << "both requests must ask for the same names";

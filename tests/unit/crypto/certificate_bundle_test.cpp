@@ -53,7 +53,8 @@ class CertificateBundleTest : public ::testing::TestWithParam<SuiteId> {
     };
     CertificateBundle out;
     out.classical_signing = make(BundleRole::classical_signing, public_octets(make_key(classical_key(suite_), 50)).value(), {});
-    out.ml_dsa_signing = make(BundleRole::ml_dsa_signing, public_octets(make_key(ml_dsa_key(suite_), 51)).value(), out.classical_signing.fingerprint(Hash::sha256));
+    out.ml_dsa_signing =
+        make(BundleRole::ml_dsa_signing, public_octets(make_key(ml_dsa_key(suite_), 51)).value(), out.classical_signing.fingerprint(Hash::sha256));
     out.classical_encryption = make(BundleRole::classical_encryption, pair_.encapsulation_key().point, out.ml_dsa_signing.fingerprint(Hash::sha256));
     out.ml_kem_encryption = make(BundleRole::ml_kem_encryption, pair_.encapsulation_key().ml_kem, out.ml_dsa_signing.fingerprint(Hash::sha256));
     return out;
@@ -130,11 +131,13 @@ TEST_P(CertificateBundleTest, EveryLinkIsChecked) {
 TEST_P(CertificateBundleTest, KeysAreTakenOnlyForWhatTheyCanDo) {
   const Bytes ml_dsa_key_octets = public_octets(make_key(ml_dsa_key(suite_), 51)).value();
   const auto code = [](const Result<Certificate>& made) { return made ? ErrorCode{} : made.error().code; };
-  EXPECT_EQ(code(certify({.role = BundleRole::ml_kem_encryption, .algorithm = ml_dsa_key(suite_), .key = ml_dsa_key_octets, .related = {}})), ErrorCode::invalid_argument);
+  EXPECT_EQ(code(certify({.role = BundleRole::ml_kem_encryption, .algorithm = ml_dsa_key(suite_), .key = ml_dsa_key_octets, .related = {}})),
+            ErrorCode::invalid_argument);
   EXPECT_EQ(code(certify({.role = BundleRole::ml_dsa_signing, .algorithm = ml_kem_key(suite_), .key = pair_.encapsulation_key().ml_kem, .related = {}})),
             ErrorCode::invalid_argument);
-  EXPECT_EQ(code(certify({.role = BundleRole::ml_kem_encryption, .algorithm = ml_kem_key(suite_), .key = pair_.encapsulation_key().ml_kem, .related = Bytes(31)})),
-            ErrorCode::invalid_argument);
+  EXPECT_EQ(
+      code(certify({.role = BundleRole::ml_kem_encryption, .algorithm = ml_kem_key(suite_), .key = pair_.encapsulation_key().ml_kem, .related = Bytes(31)})),
+      ErrorCode::invalid_argument);
   EXPECT_EQ(public_octets({.algorithm = ml_kem_key(suite_), .secret = Secret(64)}).error().code, ErrorCode::invalid_argument) << "signs nothing";
 }
 
@@ -174,7 +177,11 @@ TEST_P(CertificateBundleTest, OpensslProgramReadsUsagesAndLinks) {
     const Certificate& named = role == BundleRole::ml_dsa_signing ? made.classical_signing : made.ml_dsa_signing;
     std::string digest_text = to_hex(named.fingerprint(Hash::sha256));
     std::ranges::transform(digest_text, digest_text.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-    EXPECT_NE(parsed.output.find("302F300B0609608648016503040201" "0420" + digest_text), std::string::npos) << parsed.output;
+    EXPECT_NE(parsed.output.find("302F300B0609608648016503040201"
+                                 "0420" +
+                                 digest_text),
+              std::string::npos)
+        << parsed.output;
   }
 }
 
@@ -213,7 +220,8 @@ Result<Certificate> with_related_extension(const std::string& value) {
   const TemporaryFolder folder;
   const auto key = folder.file("key.pem", ByteView());
   EXPECT_EQ(run_openssl("genpkey -algorithm ML-DSA-65 -out " + key).status, 0);
-  const auto made = run_openssl("req -x509 -new -subj /CN=hand -days 1 -key " + key + " -addext " + related_oid + "=" + value + " -outform DER -out " + key + ".der");
+  const auto made =
+      run_openssl("req -x509 -new -subj /CN=hand -days 1 -key " + key + " -addext " + related_oid + "=" + value + " -outform DER -out " + key + ".der");
   EXPECT_EQ(made.status, 0) << made.output;
   std::ifstream in(key + ".der", std::ios::binary);
   const std::string der(std::istreambuf_iterator<char>(in), {});
@@ -226,8 +234,8 @@ TEST(RelatedCertificateTest, WhatTheExtensionHoldsIsReadStrictly) {
   ASSERT_TRUE(good) << good.error().message;
   EXPECT_EQ(to_hex(good->related()), "aa" + std::string(62, '0'));
   for (const std::string& value : {"DER:302E300B0609608648016503040201041F" + digest.substr(2),  // 31 octets
-                                  "DER:302F300B06096086480165030402020420" + digest,            // another digest's OID
-                                  "critical,DER:302F300B06096086480165030402010420" + digest, "DER:0500" + std::string()}) {
+                                   "DER:302F300B06096086480165030402020420" + digest,            // another digest's OID
+                                   "critical,DER:302F300B06096086480165030402010420" + digest, "DER:0500" + std::string()}) {
     const auto refused = with_related_extension(value);
     ASSERT_FALSE(refused) << value;
     EXPECT_NE(refused.error().message.find("relatedCertificate"), std::string::npos) << refused.error().message;

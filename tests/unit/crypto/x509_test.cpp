@@ -323,10 +323,30 @@ TEST(X509FormTest, IssueRefusesBadSerialTimesAndNames) {
   refused([](CertificateTemplate& t) { t.names.common_name = "\xff\xfe"; });
   refused([](CertificateTemplate& t) { t.names.number = Number("123"); });
   refused([](CertificateTemplate& t) { t.names.number = Number("+1 23"); });
+  refused([](CertificateTemplate& t) { t.names.home_kms = ElementName("kms;a"); });
+  refused([](CertificateTemplate& t) {
+    t.names.number.reset();
+    t.names.home_kms = ElementName("kms-a");
+  });
   refused([](CertificateTemplate& t) { t.names.element->name = "a/b"; });
   refused([](CertificateTemplate& t) { t.names.dns = {"-bad.example"}; });
   refused([](CertificateTemplate& t) { t.names.dns = {std::string("a\0b", 3)}; });
   refused([](CertificateTemplate& t) { t.names.dns.assign(17, "a.example"); });
+}
+
+TEST(X509FormTest, TheHomeKmsIsAParameterOfTheNumber) {
+  const Hierarchy h(KeyAlgorithm::ml_dsa_65);
+  CertificateTemplate wanted = h.leaf_template();
+  wanted.names.home_kms = ElementName("kms-a");
+  const auto cert = issue(wanted, &h.issuing, h.issuing_key);
+  ASSERT_TRUE(cert) << cert.error().message;
+  EXPECT_EQ(cert->names(), wanted.names);
+  EXPECT_EQ(tel_uri(cert->names()), "tel:+8613800138000;kms=kms-a");
+  const TemporaryFolder folder;
+  EXPECT_NE(run_openssl("x509 -noout -text -in " + folder.file(*cert, "leaf.pem")).output.find("URI:tel:+8613800138000;kms=kms-a"), std::string::npos);
+  const auto request = CertificateRequest::parse(make_request(h.leaf_key, wanted.names).value());
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_EQ(request->names(), wanted.names);
 }
 
 TEST(X509FormTest, FingerprintsAreThoseOfTheDer) {

@@ -71,32 +71,34 @@ class KmsEnrolmentTest : public testing::Test {
     ASSIGN_OR_RETURN(const auto ml_dsa, crypto::CertificateRequest::parse(enrol.message.csr_pq));
     crypto::CertificateBundle made = network_.bundle(names_, {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}, encryption);
     if (broken_link_) {
-      made.ml_kem_encryption = network_.certify_key(names_, crypto::CertificateUse::encryption, crypto::ml_kem_key(network_.suite()), encryption.ml_kem, Bytes(32, 7));
+      made.ml_kem_encryption =
+          network_.certify_key(names_, crypto::CertificateUse::encryption, crypto::ml_kem_key(network_.suite()), encryption.ml_kem, Bytes(32, 7));
     }
     const auto chain = [&](const crypto::Certificate& leaf, bool of_classical) {
       return wire::Json::array({wire::to_base64(leaf.der()), wire::to_base64(network_.issuing(of_classical).der())});
     };
-    return node::json_response(wire::Json::object(
-        {{"ml_dsa", chain(made.ml_dsa_signing, false)},
-         {"classical", chain(made.classical_signing, true)},
-         {"encryption", wire::Json::object({{"classical", wire::to_base64(made.classical_encryption.der())}, {"ml_kem", wire::to_base64(made.ml_kem_encryption.der())}})},
-         {"bundle", to_hex(made.id())}}));
+    return node::json_response(wire::Json::object({{"ml_dsa", chain(made.ml_dsa_signing, false)},
+                                                   {"classical", chain(made.classical_signing, true)},
+                                                   {"encryption", wire::Json::object({{"classical", wire::to_base64(made.classical_encryption.der())},
+                                                                                      {"ml_kem", wire::to_base64(made.ml_kem_encryption.der())}})},
+                                                   {"bundle", to_hex(made.id())}}));
   }
 
-  const crypto::SubjectNames names_{.common_name = "alice", .element = alice, .number = alice_number, .dns = {}};
+  const crypto::SubjectNames names_{.common_name = "alice", .element = alice, .number = alice_number, .dns = {}, .home_kms = ElementName("kms-a")};
   std::vector<crypto::EncapsulationKey> asked_;
   std::optional<ErrorCode> cas_refuses_;
   bool other_keys_ = false;
   bool broken_link_ = false;
   std::set<Bytes> revoked_;
   test::TrustedNetwork network_;
-  Double iam_{network_, identity("qanat://core/iam/iam"),
-              {{Endpoint::id1_subscriber, [](const net::Request&) -> Result<net::Response> {
-                  return node::json_response(wire::Json::object({{"number", alice_number.text()}, {"home_kms", "kms-a"}}));
-                }}}};
+  Double iam_{
+      network_, identity("qanat://core/iam/iam"), {{Endpoint::id1_subscriber, [](const net::Request&) -> Result<net::Response> {
+                                                      return node::json_response(wire::Json::object({{"number", alice_number.text()}, {"home_kms", "kms-a"}}));
+                                                    }}}};
   Double cas_{network_, identity("qanat://core/cas/cas"), {{Endpoint::ce1_terminal, [this](const net::Request& request) { return certify(request); }}}};
-  Double cmsp_{network_, identity("qanat://core/cmsp/cmsp"),
-               {{Endpoint::ma2_register, [](const net::Request&) -> Result<net::Response> { return net::Response{.status = 200, .content_type = "", .body = {}}; }}}};
+  Double cmsp_{network_, identity("qanat://core/cmsp/cmsp"), {{Endpoint::ma2_register, [](const net::Request&) -> Result<net::Response> {
+                                                                 return net::Response{.status = 200, .content_type = "", .body = {}};
+                                                               }}}};
   std::unique_ptr<node::Node> node_;
   std::unique_ptr<store::Store> store_;
   std::optional<node::StepTrace> trace_;

@@ -20,9 +20,9 @@ class Double {
   using Answer = std::function<Result<net::Response>(const net::Request&)>;
   Double(test::TrustedNetwork& network, const Identity& who, std::vector<points::Handler> handlers) : who_(who) {
     const node::Credentials credentials = network.credentials(who);
-    server_ = must(net::Server::start({.address = "127.0.0.1", .port = 0, .limits = {}}, *credentials.tls, must(node::read_trust(network.trust())),
-                                      points::routes(who.kind, std::move(handlers)), [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; },
-                                      [](const net::Refusal&) {}));
+    server_ = must(net::Server::start(
+        {.address = "127.0.0.1", .port = 0, .limits = {}}, *credentials.tls, must(node::read_trust(network.trust())),
+        points::routes(who.kind, std::move(handlers)), [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; }, [](const net::Refusal&) {}));
   }
   ~Double() { server_->stop(std::chrono::milliseconds(100)); }
   Double(const Double&) = delete;

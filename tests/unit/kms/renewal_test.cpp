@@ -51,13 +51,14 @@ class KmsRenewalTest : public testing::Test {
   wire::Succession link(const Bundle& from, const Bundle& to) { return link_signed(from, to, from.signer); }
   wire::Succession link_signed(const Bundle& from, const Bundle& to, const crypto::Signer& signer) {
     const auto former = wire::fingerprints(network_.suite(), from.certificates.classical_signing.der(), from.certificates.ml_dsa_signing.der());
-    return must(wire::make_succession(network_.suite(), former, to.certificates.classical_signing.der(), to.certificates.ml_dsa_signing.der(), signer, network_.rng()));
+    return must(
+        wire::make_succession(network_.suite(), former, to.certificates.classical_signing.der(), to.certificates.ml_dsa_signing.der(), signer, network_.rng()));
   }
   Result<net::Response> say(const std::vector<wire::Succession>& links, const Bundle& now) { return say(links, now, now.certificates); }
   Result<net::Response> say(const std::vector<wire::Succession>& links, const Bundle& shown, const crypto::CertificateBundle& encryption) {
-    const wire::Json body = wire::Json::object(
-        {{"successions", wire::to_base64(must(wire::encode_successions(network_.suite(), links)))},
-         {"encryption", wire::Json::object({{"classical", wire::to_base64(encryption.classical_encryption.der())}, {"ml_kem", wire::to_base64(encryption.ml_kem_encryption.der())}})}});
+    const wire::Json body = wire::Json::object({{"successions", wire::to_base64(must(wire::encode_successions(network_.suite(), links)))},
+                                                {"encryption", wire::Json::object({{"classical", wire::to_base64(encryption.classical_encryption.der())},
+                                                                                   {"ml_kem", wire::to_base64(encryption.ml_kem_encryption.der())}})}});
     const crypto::Certificate& certificate = shown.certificates.ml_dsa_signing;
     return take_renewal(*node_, *store_, test::request_from(certificate.names().element, to_bytes(body.dump()), certificate));
   }
@@ -108,7 +109,8 @@ TEST_F(KmsRenewalTest, SeveralRenewalsAreFollowedAtOnce) {
 
 TEST_F(KmsRenewalTest, NobodyElseCanSayIt) {
   const Bundle second = make(names_);
-  EXPECT_EQ(test::refusal(say({link_signed(first_, second, second.signer)}, second)), ErrorCode::denied) << "certificates that CAS issued, without the former keys";
+  EXPECT_EQ(test::refusal(say({link_signed(first_, second, second.signer)}, second)), ErrorCode::denied)
+      << "certificates that CAS issued, without the former keys";
   EXPECT_EQ(test::refusal(say({}, second)), ErrorCode::denied);
   const Bundle other = make(names_);
   EXPECT_EQ(test::refusal(say({link(first_, second)}, other)), ErrorCode::denied) << "the link leads elsewhere";
@@ -145,7 +147,8 @@ TEST_F(KmsRenewalTest, OnlyATerminalThatIsEnrolledHere) {
   namesake.element = identity("qanat://b/app1/alice");
   const Bundle elsewhere = make(namesake);
   EXPECT_EQ(test::refusal(say({link(first_, elsewhere)}, elsewhere)), ErrorCode::denied) << "the same name in another domain";
-  EXPECT_EQ(test::refusal(take_renewal(*node_, *store_, test::request_from(names_.element, to_bytes("{}"), make(names_).certificates.ml_dsa_signing))), ErrorCode::invalid_argument);
+  EXPECT_EQ(test::refusal(take_renewal(*node_, *store_, test::request_from(names_.element, to_bytes("{}"), make(names_).certificates.ml_dsa_signing))),
+            ErrorCode::invalid_argument);
   expect_unchanged();
 }
 

@@ -35,7 +35,8 @@ class IssuancesTest : public testing::Test {
   }
   static std::vector<Issuance> listed(const crypto::CertificateBundle& bundle, bool revoked = false) {
     std::vector<Issuance> out;
-    for (const crypto::BundleRole role : crypto::all_bundle_roles) out.push_back({.role = std::string(name(role)), .certificate = bundle.of(role), .revoked = revoked});
+    for (const crypto::BundleRole role : crypto::all_bundle_roles)
+      out.push_back({.role = std::string(name(role)), .certificate = bundle.of(role), .revoked = revoked});
     return out;
   }
   static std::set<Bytes> keys_of(const crypto::CertificateBundle& bundle) {
@@ -108,9 +109,11 @@ TEST_F(IssuancesTest, TheAnswerIsReadStrictly) {
   const auto good = parse_issuances(answer(entry(own_.bundle.ml_dsa_signing)), named);
   ASSERT_TRUE(good) << good.error().message;
   EXPECT_EQ(good->front().certificate.der(), own_.bundle.ml_dsa_signing.der());
-  const crypto::SubjectNames bob{.common_name = "bob", .element = Identity::parse_uri("qanat://a/app1/bob").value(), .number = Number("+8613800000002"), .dns = {}};
+  const crypto::SubjectNames bob{
+      .common_name = "bob", .element = Identity::parse_uri("qanat://a/app1/bob").value(), .number = Number("+8613800000002"), .dns = {}};
   EXPECT_EQ(parse_issuances(answer(entry(make(bob).bundle.ml_dsa_signing)), named).error().code, ErrorCode::invalid_argument);
-  EXPECT_EQ(parse_issuances(answer(wire::Json::object({{"certificate", "AAAA"}, {"role", ""}, {"revoked", false}})), named).error().code, ErrorCode::invalid_argument);
+  EXPECT_EQ(parse_issuances(answer(wire::Json::object({{"certificate", "AAAA"}, {"role", ""}, {"revoked", false}})), named).error().code,
+            ErrorCode::invalid_argument);
   EXPECT_EQ(parse_issuances(wire::Json::object(), named).error().code, ErrorCode::invalid_argument);
   wire::Json many = wire::Json::array();
   for (int i = 0; i < 257; ++i) many.push(wire::Json::object());

@@ -21,8 +21,9 @@ class PeerPinsTest : public testing::Test {
   }
   /// A call with who shows these certificates.
   PeerPin call(const std::shared_ptr<const node::Sender>& shown) {
-    PeerPins pins(*store_, clock_, [&](ByteView, ByteView) { return Result<std::shared_ptr<const node::Sender>>(shown); },
-                  [&](const Uid& peer, const TerminalStore::PeerSeen&) { alarms_.push_back(peer.text()); });
+    PeerPins pins(
+        *store_, clock_, [&](ByteView, ByteView) { return Result<std::shared_ptr<const node::Sender>>(shown); },
+        [&](const Uid& peer, const TerminalStore::PeerSeen&) { alarms_.push_back(peer.text()); });
     EXPECT_TRUE(pins.check()({}, {}));
     return must(pins.keep());
   }
@@ -68,12 +69,15 @@ TEST_F(PeerPinsTest, SubscribersAreToldApart) {
 TEST_F(PeerPinsTest, ACallThatWasNotHeldLeavesNothing) {
   const auto bob = sender("bob");
   {
-    PeerPins pins(*store_, clock_, [&](ByteView, ByteView) { return Result<std::shared_ptr<const node::Sender>>(bob); }, [](const Uid&, const TerminalStore::PeerSeen&) {});
+    PeerPins pins(
+        *store_, clock_, [&](ByteView, ByteView) { return Result<std::shared_ptr<const node::Sender>>(bob); },
+        [](const Uid&, const TerminalStore::PeerSeen&) {});
     EXPECT_TRUE(pins.check()({}, {}));
   }
   EXPECT_FALSE(must(store_->peer_seen(Uid("bob"))));
-  PeerPins untouched(*store_, clock_, [](ByteView, ByteView) -> Result<std::shared_ptr<const node::Sender>> { return fail(ErrorCode::denied, "revoked"); },
-                     [](const Uid&, const TerminalStore::PeerSeen&) {});
+  PeerPins untouched(
+      *store_, clock_, [](ByteView, ByteView) -> Result<std::shared_ptr<const node::Sender>> { return fail(ErrorCode::denied, "revoked"); },
+      [](const Uid&, const TerminalStore::PeerSeen&) {});
   EXPECT_FALSE(untouched.check()({}, {}));
   EXPECT_EQ(must(untouched.keep()), PeerPin::unseen);
 }

@@ -91,9 +91,7 @@ class TerminalRenewalTest : public testing::Test {
               return {};
             }};
   }
-  TerminalRenewal renewal(RenewalTransport by) {
-    return TerminalRenewal(*node_, settings_, *credentials_, *store_, pair_.encapsulation_key(), std::move(by));
-  }
+  TerminalRenewal renewal(RenewalTransport by) { return TerminalRenewal(*node_, settings_, *credentials_, *store_, pair_.encapsulation_key(), std::move(by)); }
   Result<void> run(std::size_t fails_at = 0, ErrorCode code = ErrorCode::unavailable) {
     asked_.clear();
     return renewal(transport(fails_at, code)).run(qanat::test::soon());
@@ -101,8 +99,11 @@ class TerminalRenewalTest : public testing::Test {
   Bytes in_force() { return node_->signer()->ml_dsa.der(); }
   Bytes stored() { return must(credentials_->load())->messages->ml_dsa.der(); }
 
-  const crypto::SubjectNames names_{
-      .common_name = "alice", .element = Identity::parse_uri("qanat://a/app1/alice").value(), .number = Number("+8613800000001"), .dns = {}};
+  const crypto::SubjectNames names_{.common_name = "alice",
+                                    .element = Identity::parse_uri("qanat://a/app1/alice").value(),
+                                    .number = Number("+8613800000001"),
+                                    .dns = {},
+                                    .home_kms = ElementName("kms-a")};
   crypto::SubjectNames named_ = names_;  // what CAS certifies
   bool unrelated_ = false;
   qanat::test::TrustedNetwork network_;

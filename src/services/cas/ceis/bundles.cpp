@@ -62,7 +62,8 @@ Result<BundleIntention> BundleIssuer::intention_of(const BundleOrder& order, Uni
     const Branch branch = branch_of(role);
     const crypto::Certificate& issuer = authorities_.of(branch).certificate;
     const Intention drawn = intention_under(branch, issuer, lifetime, now, rng_);
-    BundleMember part{.serial = drawn.serial, .not_before = drawn.not_before, .not_after = drawn.not_after, .der = {}, .revoked_at = 0, .key_hash = key_hash_of(key)};
+    BundleMember part{
+        .serial = drawn.serial, .not_before = drawn.not_before, .not_after = drawn.not_after, .der = {}, .revoked_at = 0, .key_hash = key_hash_of(key)};
     // Before it is meant in earnest: what lint refuses leaves no row.
     TRY(lint(draft_of(order, role, part), under(branch, issuer)));
     out.parts[role] = std::move(part);
@@ -116,17 +117,18 @@ Result<crypto::Certificate> BundleIssuer::sign(const BundleOrder& order, BundleR
   const std::optional<BundleRole> related = related_role(role);
   const Draft draft = draft_of(order, role, member);
   TRY(lint(draft, under(branch, authority.certificate)));
-  ASSIGN_OR_RETURN(crypto::Certificate certificate,
-                   crypto::issue({.use = crypto::use_of(role) == crypto::LeafUse::signing ? crypto::CertificateUse::tls_and_signing : crypto::CertificateUse::encryption,
-                        .names = order.names,
-                        .key_algorithm = crypto::key_of(suite_, role),
-                        .public_key = order.keys.at(role),
-                        .serial = member.serial,
-                        .not_before = member.not_before,
-                        .not_after = member.not_after,
-                        .pointers = status_pointers(status_url_, branch, member.serial),
-                        .related = related ? crypto::digest(crypto::Hash::sha256, signed_before.at(*related)) : Bytes()},
-                       &authority.certificate, authority.key));
+  ASSIGN_OR_RETURN(
+      crypto::Certificate certificate,
+      crypto::issue({.use = crypto::use_of(role) == crypto::LeafUse::signing ? crypto::CertificateUse::tls_and_signing : crypto::CertificateUse::encryption,
+                     .names = order.names,
+                     .key_algorithm = crypto::key_of(suite_, role),
+                     .public_key = order.keys.at(role),
+                     .serial = member.serial,
+                     .not_before = member.not_before,
+                     .not_after = member.not_after,
+                     .pointers = status_pointers(status_url_, branch, member.serial),
+                     .related = related ? crypto::digest(crypto::Hash::sha256, signed_before.at(*related)) : Bytes()},
+                    &authority.certificate, authority.key));
   TRY(lint_signed(certificate.der(), draft, authority.certificate));
   return certificate;
 }

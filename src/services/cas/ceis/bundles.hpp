@@ -1,5 +1,5 @@
-// Issuing the certificates of a terminal: those of one request are recorded before any of them is signed, signed in the order in which they name each other, and
-// recorded together before any is handed out.
+// Issuing the certificates of a terminal: those of one request are recorded before any of them is signed, signed in the order in which they name each other,
+// and recorded together before any is handed out.
 #pragma once
 
 #include <chrono>
@@ -42,7 +42,8 @@ class BundleIssuer {
   Result<BundleIntention> intention_of(const BundleOrder& order, UnixMs now);
   [[nodiscard]] Draft draft_of(const BundleOrder& order, BundleRole role, const BundleMember& member) const;
   Result<Bundle> finish(const BundleOrder& order, Bundle intended);
-  Result<crypto::Certificate> sign(const BundleOrder& order, BundleRole role, const BundleMember& member, const std::map<BundleRole, Bytes>& signed_before) const;
+  Result<crypto::Certificate> sign(const BundleOrder& order, BundleRole role, const BundleMember& member,
+                                   const std::map<BundleRole, Bytes>& signed_before) const;
 
   BundleRecords& records_;
   const Authorities& authorities_;

@@ -175,7 +175,7 @@ crypto::SubjectAlgorithm subject_algorithm(crypto::KeyAlgorithm algorithm) noexc
 crypto::AskedNames names_as_asked(const crypto::SubjectNames& names) {
   crypto::AskedNames out{.common_name = names.common_name, .dns = names.dns};
   if (names.element) out.uris.push_back(names.element->uri());
-  if (names.number) out.uris.push_back("tel:" + names.number->text());
+  if (names.number) out.uris.push_back(crypto::tel_uri(names));
   return out;
 }
 

@@ -4,8 +4,8 @@ namespace qanat::cas {
 
 crypto::SubjectNames element_names(const Identity& identity) { return {.common_name = identity.name, .element = identity, .number = std::nullopt, .dns = {}}; }
 
-crypto::SubjectNames terminal_names(const Identity& identity, const Number& number) {
-  return {.common_name = identity.name, .element = identity, .number = number, .dns = {}};
+crypto::SubjectNames terminal_names(const Identity& identity, const Number& number, const ElementName& home_kms) {
+  return {.common_name = identity.name, .element = identity, .number = number, .dns = {}, .home_kms = home_kms};
 }
 
 crypto::SubjectNames joint_names(const Identity& identity) { return element_names(identity); }
@@ -15,6 +15,7 @@ Result<void> check_names(const crypto::CertificateRequest& request, const crypto
   const crypto::SubjectNames& asked = request.names();
   if (asked.element != wanted.element) return fail(ErrorCode::denied, where + ": asks for the name of another element");
   if (asked.number != wanted.number) return fail(ErrorCode::denied, where + ": asks for another number than the subscriber's");
+  if (asked.home_kms != wanted.home_kms) return fail(ErrorCode::denied, where + ": asks for another home KMS than the subscriber's");
   if (asked.dns != wanted.dns) return fail(ErrorCode::denied, where + ": asks for DNS names");
   return {};
 }

@@ -7,8 +7,8 @@ namespace qanat::cas {
 
 /// An element: its URI.
 crypto::SubjectNames element_names(const Identity& identity);
-/// A terminal: its URI, `qanat://<domain>/<device>/<uid>`, and `tel:` with its number.
-crypto::SubjectNames terminal_names(const Identity& identity, const Number& number);
+/// A terminal: its URI, `qanat://<domain>/<device>/<uid>`, and `tel:` with its number and the KMS that serves it.
+crypto::SubjectNames terminal_names(const Identity& identity, const Number& number, const ElementName& home_kms);
 
 /// A terminal or application that holds a key together with a CCS: its URI alone.
 crypto::SubjectNames joint_names(const Identity& identity);

@@ -80,7 +80,8 @@ TerminalWitnesses witnesses_of(node::Node& node) {
           .standing = standing_of(node)};
 }
 
-TerminalDesk::TerminalDesk(node::Node& node, const CasSettings& settings, Records& records, const Authorities& authorities, Csp& csp, TerminalWitnesses witnesses)
+TerminalDesk::TerminalDesk(node::Node& node, const CasSettings& settings, Records& records, const Authorities& authorities, Csp& csp,
+                           TerminalWitnesses witnesses)
     : node_(node),
       settings_(settings),
       authorities_(authorities),
@@ -90,19 +91,16 @@ TerminalDesk::TerminalDesk(node::Node& node, const CasSettings& settings, Record
       issuer_(bundles_, authorities, node.suite(), node.rng(), settings.front.url) {}
 
 std::vector<points::Handler> TerminalDesk::handlers() {
-  return {{Endpoint::ce1_terminal,
-           [this](const net::Request& request) {
-             return node::recorded(node_, "ce-1.terminal", request, [&](node::Deed& deed) { return enrol(request, deed); });
-           }},
-          {Endpoint::ce2_reenrol,
-           [this](const net::Request& request) {
-             return node::recorded(node_, "ce-2.reenrol", request, [&](node::Deed& deed) { return renew(request, deed); });
-           }},
-          {Endpoint::ce2_confirm,
-           [this](const net::Request& request) {
-             return node::recorded(node_, "ce-2.confirm", request, [&](node::Deed& deed) { return confirm(request, deed); });
-           }},
-          {Endpoint::ce2_issued, [this](const net::Request& request) { return node::refusal_recorded(node_, "ce-2.issued", request, "", issued(request)); }}};
+  return {
+      {Endpoint::ce1_terminal,
+       [this](const net::Request& request) { return node::recorded(node_, "ce-1.terminal", request, [&](node::Deed& deed) { return enrol(request, deed); }); }},
+      {Endpoint::ce2_reenrol,
+       [this](const net::Request& request) { return node::recorded(node_, "ce-2.reenrol", request, [&](node::Deed& deed) { return renew(request, deed); }); }},
+      {Endpoint::ce2_confirm,
+       [this](const net::Request& request) {
+         return node::recorded(node_, "ce-2.confirm", request, [&](node::Deed& deed) { return confirm(request, deed); });
+       }},
+      {Endpoint::ce2_issued, [this](const net::Request& request) { return node::refusal_recorded(node_, "ce-2.issued", request, "", issued(request)); }}};
 }
 
 /// Encryption keys that the terminal made stand in its message, under its MAC; those that the KMS made come beside it, and the KMS vouches for them: it alone
@@ -119,7 +117,8 @@ Result<TerminalDesk::Asked> TerminalDesk::read(ByteView body) const {
   crypto::EncapsulationKey encryption = enrol.message.encryption;
   const bool kms_made = enrol.message.encryption_keys == wire::EncryptionKeys::kms_made;
   if (kms_made != json.has("encryption")) {
-    return fail(ErrorCode::invalid_argument, kms_made ? "the encryption keys that the KMS made are missing" : "the terminal made its encryption keys, not the KMS");
+    return fail(ErrorCode::invalid_argument,
+                kms_made ? "the encryption keys that the KMS made are missing" : "the terminal made its encryption keys, not the KMS");
   }
   if (kms_made) {
     ASSIGN_OR_RETURN(const wire::Json keys, json.at("encryption"));
@@ -138,7 +137,7 @@ Result<net::Response> TerminalDesk::enrol(const net::Request& request, node::Dee
   if (enrol.kms_id.text() != agent.name) return fail(ErrorCode::denied, "the Enrol message is meant for " + enrol.kms_id.text() + ", not for " + agent.name);
 
   // The requests are looked at before IAM is asked: a secret is not spent on what would be refused.
-  const crypto::SubjectNames names = terminal_names({.domain = agent.domain, .kind = enrol.device_kind, .name = enrol.uid.text()}, enrol.number);
+  const crypto::SubjectNames names = terminal_names({.domain = agent.domain, .kind = enrol.device_kind, .name = enrol.uid.text()}, enrol.number, enrol.kms_id);
   ASSIGN_OR_RETURN(const crypto::CertificateRequest ml_dsa, check_request(enrol.csr_pq, names, crypto::ml_dsa_key(node_.suite())));
   ASSIGN_OR_RETURN(const crypto::CertificateRequest classical, check_request(enrol.csr_classical, names, crypto::classical_key(node_.suite())));
   ASSIGN_OR_RETURN(BundleKeys keys, bundle_keys(node_.suite(), classical, ml_dsa, asked.encryption));
@@ -149,10 +148,12 @@ Result<net::Response> TerminalDesk::enrol(const net::Request& request, node::Dee
   node::crash_point("cas.terminal.attested");
 
   // Other encryption keys make another request, which finds a live certificate in its way: the agent cannot exchange them behind the terminal's back.
-  const Bytes request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat terminal bundle"), asked.enrol.octets, asked.encryption.point, asked.encryption.ml_kem});
-  ASSIGN_OR_RETURN(const Bundle bundle,
-                   issuer_.issue({.names = names, .home_kms = enrol.kms_id, .request_hash = request_hash, .lifetime = settings_.terminal_lifetime, .keys = std::move(keys)},
-                                 node_.clock().now_ms()));
+  const Bytes request_hash =
+      crypto::digest(crypto::Hash::sha256, {as_bytes("qanat terminal bundle"), asked.enrol.octets, asked.encryption.point, asked.encryption.ml_kem});
+  ASSIGN_OR_RETURN(
+      const Bundle bundle,
+      issuer_.issue({.names = names, .home_kms = enrol.kms_id, .request_hash = request_hash, .lifetime = settings_.terminal_lifetime, .keys = std::move(keys)},
+                    node_.clock().now_ms()));
   csp_.issued();
   deed.object += " " + to_hex(bundle.members.at(BundleRole::ml_dsa_signing).serial) + " bundle " + to_hex(bundle.id);
   return answer(bundle);
@@ -162,7 +163,8 @@ Result<net::Response> TerminalDesk::issued(const net::Request& request) {
   ASSIGN_OR_RETURN(const auto found, bundles_.issued_to(*request.peer.identity, node_.clock().now_ms(), issued_max));
   wire::Json list = wire::Json::array();
   for (const BundleRecords::IssuedInName& one : found) {
-    wire::Json entry = wire::Json::object({{"certificate", wire::to_base64(one.der)}, {"role", one.role}, {"bundle", to_hex(one.bundle)}, {"revoked", one.revoked_at != 0}});
+    wire::Json entry =
+        wire::Json::object({{"certificate", wire::to_base64(one.der)}, {"role", one.role}, {"bundle", to_hex(one.bundle)}, {"revoked", one.revoked_at != 0}});
     if (one.revoked_at != 0) entry.set("revoked_ms", one.revoked_at);
     list.push(std::move(entry));
   }
@@ -178,7 +180,7 @@ Result<net::Response> TerminalDesk::renew(const net::Request& request, node::Dee
   ASSIGN_OR_RETURN(const BundleRole role, role_of(asked, node_.suite()));
   ASSIGN_OR_RETURN(const Bundle former, bundles_.in_force(request.peer.certificate->serial(), node_.clock().now_ms()));
   // RFC 7030 §4.2.2: the names of a renewal are those of the certificate in force.
-  const crypto::SubjectNames names = terminal_names(identity, former.number);
+  const crypto::SubjectNames names = terminal_names(identity, former.number, former.home_kms);
   TRY(check_names(asked, names));
   TRY(check_new(asked, former));
   TRY(witnesses_.account(Uid(identity.name), former.number, former.home_kms, request));
@@ -189,7 +191,8 @@ Result<net::Response> TerminalDesk::renew(const net::Request& request, node::Dee
                     .request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat terminal renewal"), former.id, asked.der()}),
                     .lifetime = settings_.terminal_lifetime,
                     .keys = {{role, asked.public_key()}}};
-  ASSIGN_OR_RETURN(const Bundle bundle, role == BundleRole::classical_signing ? renew_classical(former, std::move(order)) : renew_rest(former, std::move(order)));
+  ASSIGN_OR_RETURN(const Bundle bundle,
+                   role == BundleRole::classical_signing ? renew_classical(former, std::move(order)) : renew_rest(former, std::move(order)));
   csp_.issued();
   const BundleMember& made = bundle.members.at(role);
   deed.object += " " + to_hex(made.serial) + " bundle " + to_hex(bundle.id) + " follows " + to_hex(former.id);

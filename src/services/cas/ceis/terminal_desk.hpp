@@ -1,4 +1,5 @@
-// What terminals get at CEIS: their bundle of certificates, the first through their KMS as agent (Ce-1), those that follow it themselves, by the one in force (Ce-2).
+// What terminals get at CEIS: their bundle of certificates, the first through their KMS as agent (Ce-1), those that follow it themselves, by the one in force
+// (Ce-2).
 #pragma once
 
 #include <functional>

@@ -151,7 +151,9 @@ Result<void> EnrolmentService::check_certificates(const wire::Enrol& asked, cons
   TRY(crypto::check_bundle(node_.suite(), bundle));
   for (const crypto::BundleRole role : crypto::all_bundle_roles) TRY(node_.trust().verify(bundle.of(role), node_.clock().now_ms(), crypto::use_of(role)));
   const crypto::SubjectNames& names = bundle.ml_dsa_signing.names();
-  if (names.element->name != asked.uid.text() || names.number != asked.number) return fail(ErrorCode::denied, "certificates for " + bundle.ml_dsa_signing.subject());
+  if (names.element->name != asked.uid.text() || names.number != asked.number || names.home_kms != asked.kms_id) {
+    return fail(ErrorCode::denied, "certificates for " + bundle.ml_dsa_signing.subject());
+  }
   if (bundle.encryption_key() != encryption) return fail(ErrorCode::denied, "certificates over other encryption keys than those that were asked for");
   return {};
 }

@@ -32,9 +32,12 @@ Result<Renewed> read_renewed(const crypto::Suite& suite, ByteView body) {
 Result<Terminal> renewed(const crypto::Suite& suite, const Terminal& pooled, const Renewed& said, const crypto::Certificate& shown) {
   const wire::Fingerprints kept = wire::fingerprints(suite, pooled.classical, pooled.ml_dsa);
   const auto first = std::ranges::find(said.successions, kept, [](const wire::Succession& link) { return link.former; });
-  if (first == said.successions.end()) return fail(ErrorCode::denied, "no link leads from the certificates that terminal " + pooled.uid.text() + " had here: it must enrol anew");
-  ASSIGN_OR_RETURN(const wire::SignerCertificates last, wire::follow(suite, {.classical = pooled.classical, .ml_dsa = pooled.ml_dsa}, std::span(first, said.successions.end())));
-  if (last.ml_dsa != shown.der()) return fail(ErrorCode::denied, "the links of terminal " + pooled.uid.text() + " lead to another certificate than that of the connection");
+  if (first == said.successions.end())
+    return fail(ErrorCode::denied, "no link leads from the certificates that terminal " + pooled.uid.text() + " had here: it must enrol anew");
+  ASSIGN_OR_RETURN(const wire::SignerCertificates last,
+                   wire::follow(suite, {.classical = pooled.classical, .ml_dsa = pooled.ml_dsa}, std::span(first, said.successions.end())));
+  if (last.ml_dsa != shown.der())
+    return fail(ErrorCode::denied, "the links of terminal " + pooled.uid.text() + " lead to another certificate than that of the connection");
   Terminal out = pooled;
   out.classical = last.classical;
   out.ml_dsa = last.ml_dsa;
@@ -58,7 +61,8 @@ Result<net::Response> take_renewal(node::Node& node, store::Store& store, const 
   ASSIGN_OR_RETURN(const std::optional<Terminal> pooled, store.transact([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
   if (!pooled || !pooled->confirmed) return fail(ErrorCode::denied, "no terminal " + uid.text() + " is enrolled at " + node.identity().name);
   ASSIGN_OR_RETURN(const crypto::Certificate former, crypto::Certificate::parse(pooled->ml_dsa));
-  if (former.names().element != request.peer.identity) return fail(ErrorCode::denied, request.peer.identity->uri() + " is not the terminal that is enrolled here as " + uid.text());
+  if (former.names().element != request.peer.identity)
+    return fail(ErrorCode::denied, request.peer.identity->uri() + " is not the terminal that is enrolled here as " + uid.text());
   if (pooled->ml_dsa != shown.der()) {
     ASSIGN_OR_RETURN(const Renewed said, read_renewed(node.suite(), request.body));
     ASSIGN_OR_RETURN(const Terminal next, renewed(node.suite(), *pooled, said, shown));
@@ -66,7 +70,12 @@ Result<net::Response> take_renewal(node::Node& node, store::Store& store, const 
     TRY(store.transact([&](store::Transaction& transaction) { return replace_certificates(transaction, *pooled, next); }));
     node::crash_point("kms.renewal.stored");
   }
-  TRY(node.record({.action = "km-1.renewed", .outcome = audit::Outcome::success, .subject = uid.text(), .object = to_hex(shown.serial()), .reason = "", .request_id = request.request_id}));
+  TRY(node.record({.action = "km-1.renewed",
+                   .outcome = audit::Outcome::success,
+                   .subject = uid.text(),
+                   .object = to_hex(shown.serial()),
+                   .reason = "",
+                   .request_id = request.request_id}));
   return net::Response{.status = 200, .content_type = "", .body = {}};
 }
 

@@ -74,7 +74,9 @@ Result<crypto::CertificateBundle> bundle_of(const crypto::Suite& suite, const Te
   ASSIGN_OR_RETURN(crypto::CertificateBundle out,
                    crypto::parse_bundle({terminal.classical, terminal.ml_dsa, terminal.encryption_classical, terminal.encryption_ml_kem}));
   TRY(crypto::check_bundle(suite, out));
-  if (out.encryption_key() != terminal.encryption) return fail(ErrorCode::denied, "the encryption certificates of " + terminal.uid.text() + " are over other keys than those in the pool");
+  if (out.encryption_key() != terminal.encryption) {
+    return fail(ErrorCode::denied, "the encryption certificates of " + terminal.uid.text() + " are over other keys than those in the pool");
+  }
   return out;
 }
 
