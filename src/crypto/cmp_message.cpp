@@ -172,8 +172,9 @@ Result<cmp_der::Element> check_mac_parameters(ByteView algorithm_identifier) {
   if (iterations < mac_iterations_min || iterations > mac_iterations_max) {
     return fail(ErrorCode::denied, "password based MAC: " + std::to_string(iterations) + " iterations, where 100 to 10000 belong");
   }
-  if (function != cmp_oid::sha256 && function != cmp_oid::sha384 && function != cmp_oid::sha512) {
-    return fail(ErrorCode::denied, "password based MAC: its one-way function is not of SHA-2");
+  // The openssl program takes the digest of its signatures for this function too: SM3 where keys of SM2 sign.
+  if (function != cmp_oid::sha256 && function != cmp_oid::sha384 && function != cmp_oid::sha512 && function != cmp_oid::sm3) {
+    return fail(ErrorCode::denied, "password based MAC: its one-way function is neither of SHA-2 nor SM3");
   }
   if (mac != cmp_oid::hmac_sha256 && mac != cmp_oid::hmac_sha384 && mac != cmp_oid::hmac_sha512) {
     return fail(ErrorCode::denied, "password based MAC: not HMAC with SHA-2 (hmacWithSHA256)");

@@ -67,22 +67,24 @@ class CmpRefusalTest : public CmpFixture {
 
   /// The answer to octets that our client does not make.
   crypto::CmpMessage asked(const Bytes& message) { return must(crypto::CmpMessage::parse(carry(message).value())); }
-  /// The bit of failInfo in an error message or a certificate response; -1: none.
-  static int failure_in(const crypto::CmpMessage& answer) {
-    // The last BIT STRING in either; behind it an answer to a revocation request names the certificate.
-    const Bytes& content = answer.content();
-    for (std::size_t at = 0; at + 3 < content.size(); ++at) {
-      const std::size_t end = at + 2 + content[at + 1];
-      if (content[at] != der::tag_bit_string || content[at + 1] < 2 || content[at + 1] > 5 || content[at + 2] > 7) continue;
-      if (end != content.size() && (end > content.size() || content[end] != der::context(0))) continue;
-      return static_cast<int>(8 * (content[at + 1] - 2U)) + 7 - content[at + 2];
+  /// The bit of failInfo in an answer: of the only BIT STRING in a refusal. -1: there is none.
+  static int failure_in(ByteView content) {
+    der::Reader elements(content);
+    while (!elements.at_end()) {
+      const auto element = elements.next();
+      if (!element) return -1;
+      if (element->tag == der::tag_bit_string && element->content.size() >= 2) {
+        return static_cast<int>(8 * (element->content.size() - 2)) + 7 - element->content.front();
+      }
+      const bool constructed = (element->tag & 0x20U) != 0;
+      if (const int inside = constructed ? failure_in(element->content) : -1; inside >= 0) return inside;
     }
     return -1;
   }
   void expect_failure(const Bytes& message, CmpFailure failure, const std::string& reference, std::string_view why, crypto::CmpBody kind = crypto::CmpBody::error) {
     const crypto::CmpMessage answer = asked(message);
     EXPECT_EQ(answer.body(), kind) << why;
-    EXPECT_EQ(failure_in(answer), static_cast<int>(failure)) << to_hex(answer.content());
+    EXPECT_EQ(failure_in(answer.content()), static_cast<int>(failure)) << to_hex(answer.content());
     EXPECT_NE(as_text(answer.content()).find(why), std::string_view::npos) << as_text(answer.content());
     if (!reference.empty()) expect_on_record(reference, why);
   }
@@ -516,7 +518,7 @@ TEST_F(CmpRefusalTest, WhatFailsHereIsNotToldToStrangers) {
   const std::string reference = desk_.enter("box-7.example");
   desk_.fails_once = Error{ErrorCode::internal, "disk /var/lib/qanat is full"};
   const crypto::CmpMessage answer = asked(plain_message(reference));
-  EXPECT_EQ(failure_in(answer), static_cast<int>(CmpFailure::system_failure));
+  EXPECT_EQ(failure_in(answer.content()), static_cast<int>(CmpFailure::system_failure));
   EXPECT_EQ(as_text(answer.content()).find("disk"), std::string_view::npos);
   EXPECT_NE(as_text(answer.content()).find("request 0123456789abcdef"), std::string_view::npos);
 }

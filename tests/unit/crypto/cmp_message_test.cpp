@@ -109,6 +109,18 @@ TEST(CmpMessageTest, AnotherSecretDoesNotHold) {
   expect_error(message->check_signature({}), ErrorCode::unauthenticated, "not protected by a signature");
 }
 
+TEST(CmpMessageTest, MacsOfEveryStrongFunctionHold) {
+  for (const int function : {NID_sha256, NID_sha384, NID_sha512, NID_sm3}) {
+    for (const int mac : {NID_hmacWithSHA256, NID_hmacWithSHA384, NID_hmacWithSHA512}) {
+      const Bytes der = first_message([&](CmpClient& client) {
+        client.secret(reference, secret_text).new_key(client_key("EC:P-256")).subject("box").option(OSSL_CMP_OPT_OWF_ALGNID, function).option(OSSL_CMP_OPT_MAC_ALGNID, mac);
+      });
+      const auto holds = CmpMessage::parse(der).value().check_mac(shared_secret);
+      EXPECT_TRUE(holds) << function << " " << mac << ": " << holds.error().message;
+    }
+  }
+}
+
 TEST(CmpMessageTest, MacsOfWeakOrCostlyMakingAreRefusedBeforeTheyAreMade) {
   const auto refused = [](int option, int value, std::string_view why) {
     const Bytes der = first_message([&](CmpClient& client) {
