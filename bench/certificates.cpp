@@ -69,8 +69,8 @@ Result<double> signed_per_s(Issuing& with, std::size_t count) {
         while (next++ < count && !failed) {
           const auto certificate = crypto::issue({.use = crypto::CertificateUse::tls_and_signing,
                                                   .names = orders[0].names,
-                                                  .key_algorithm = orders[0].ml_dsa.key_algorithm(),
-                                                  .public_key = orders[0].ml_dsa.public_key(),
+                                                  .key_algorithm = orders[0].ml_dsa->key_algorithm(),
+                                                  .public_key = orders[0].ml_dsa->public_key(),
                                                   .serial = cas::draw_serial(*with.rng),
                                                   .not_before = now,
                                                   .not_after = now + 86'400'000},

@@ -24,7 +24,7 @@ Result<Object> related_object() {
 }  // namespace
 
 Result<void> add_related(X509* cert, ByteView sha256) {
-  if (sha256.size() != sha256_octets) return fail(ErrorCode::invalid_argument, "relatedCertificate: not a SHA-256 digest");
+  if (sha256.size() != sha256_octets) return fail(ErrorCode::invalid_argument, "relatedCertificate: a digest of SHA-256 has 32 octets");
   return add_extension_der(cert, related_oid, concat({related_prefix, sha256}), Criticality::normal);
 }
 

@@ -8,7 +8,7 @@ namespace qanat::wire {
 namespace {
 
 constexpr std::string_view label = "Succession";
-constexpr std::uint8_t tbs_version = 1;
+constexpr std::uint8_t succession_version = 1;
 
 void put_certificates(Writer& out, const Succession& link) {
   out.opaque("classical certificate", link.classical, succession_certificate_bounds);
@@ -34,7 +34,7 @@ Result<Succession> read_link(const crypto::Suite& suite, Reader& in) {
 Result<Bytes> succession_tbs(const Succession& link) {
   Writer out;
   out.raw(as_bytes(qfc2_magic));
-  out.u8(tbs_version);
+  out.u8(succession_version);
   out.u8(static_cast<std::uint8_t>(label.size()));
   out.raw(as_bytes(label));
   put_certificates(out, link);

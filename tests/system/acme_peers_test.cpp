@@ -146,7 +146,7 @@ TEST_F(AcmePeers, LegoWaitsUntilTwoOperatorsHaveApproved) {
   const std::string on = " --state " + net().network().folder().string();
   std::string ticket;
   TestNetwork::await("the order among those that wait", [&] {
-    const Outcome orders = run_program("ca orders --state waiting --json" + on, folder);
+    const Outcome orders = run_program("ca orders --only waiting --json" + on, folder);
     const std::size_t at = orders.out.find("\"o-");
     if (at != std::string::npos) ticket = orders.out.substr(at + 1, orders.out.find('"', at + 1) - at - 1);
     return !ticket.empty();

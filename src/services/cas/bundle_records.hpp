@@ -76,7 +76,7 @@ class BundleRecords {
 
   /// A certificate that was issued in somebody's name, with its place in a bundle.
   struct IssuedInName {
-    std::string role;  // empty: from before there were bundles
+    std::string role;  // "joint": a jointly held key (element_est.hpp); empty: from before there were bundles
     Bytes bundle;      // id
     Bytes der;
     UnixMs revoked_at = 0;

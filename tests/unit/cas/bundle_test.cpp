@@ -8,7 +8,7 @@ namespace {
 
 class BundleTest : public CasFixture {
  protected:
-  static constexpr UnixMs now = 1'790'000'000'000;
+  const UnixMs now = SystemClock().now_ms() / 1000 * 1000 + 1000;
   const Identity alice = identity("qanat://a/app1/alice");
   const Identity carol = identity("qanat://a/app1/carol");
   const Number number{"+8613800000001"};
@@ -34,7 +34,8 @@ class BundleTest : public CasFixture {
             .keys = must(bundle_keys(suite_, must(crypto::CertificateRequest::parse(requester.classical)), must(crypto::CertificateRequest::parse(requester.ml_dsa)),
                                      must(crypto::Decapsulator::generate(suite_, *rng_)).encapsulation_key()))};
   }
-  Result<cas::Bundle> issue(const BundleOrder& order, UnixMs at = now) { return BundleIssuer(*bundles_, *authorities_, suite_, *rng_, "").issue(order, at); }
+  Result<cas::Bundle> issue(const BundleOrder& order) { return issue(order, now); }
+  Result<cas::Bundle> issue(const BundleOrder& order, UnixMs at) { return BundleIssuer(*bundles_, *authorities_, suite_, *rng_, "").issue(order, at); }
   /// What stands in the record when the process dies right after the intention.
   cas::Bundle intend_only(std::uint8_t hash) { return intend_only(hash, alice); }
   cas::Bundle intend_only(std::uint8_t hash, const Identity& who) {

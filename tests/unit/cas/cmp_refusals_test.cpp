@@ -69,10 +69,12 @@ class CmpRefusalTest : public CmpFixture {
   crypto::CmpMessage asked(const Bytes& message) { return must(crypto::CmpMessage::parse(carry(message).value())); }
   /// The bit of failInfo in an error message or a certificate response; -1: none.
   static int failure_in(const crypto::CmpMessage& answer) {
-    // The only BIT STRING in either.
+    // The last BIT STRING in either; behind it an answer to a revocation request names the certificate.
     const Bytes& content = answer.content();
     for (std::size_t at = 0; at + 3 < content.size(); ++at) {
-      if (content[at] != der::tag_bit_string || content[at + 1] < 2 || content[at + 1] > 5 || at + 2 + content[at + 1] != content.size()) continue;
+      const std::size_t end = at + 2 + content[at + 1];
+      if (content[at] != der::tag_bit_string || content[at + 1] < 2 || content[at + 1] > 5 || content[at + 2] > 7) continue;
+      if (end != content.size() && (end > content.size() || content[end] != der::context(0))) continue;
       return static_cast<int>(8 * (content[at + 1] - 2U)) + 7 - content[at + 2];
     }
     return -1;

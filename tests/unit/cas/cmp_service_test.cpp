@@ -21,7 +21,9 @@ const std::string cmp_type = "Content-Type: application/pkixcmp\r\n";
 class CmpServiceTest : public CasFixture, public testing::WithParamInterface<crypto::SuiteId> {
  protected:
   CmpServiceTest() : CasFixture(GetParam()) { start({}); }
-  ~CmpServiceTest() override { service_->stop(); }
+  ~CmpServiceTest() override {
+    if (service_) service_->stop();
+  }
 
   void start(CmpSettings cmp) {
     CasSettings settings;

@@ -121,6 +121,15 @@ TEST_F(JointKeyTest, NamesKeysAndStandingAreHeldTo) {
   EXPECT_EQ(refusal(enrol(requester(joint_alice))), ErrorCode::denied);
 }
 
+TEST_F(JointKeyTest, TerminalLearnsThatACcsHasOneInItsName) {
+  const auto certificate = must(enrol(requester(joint_alice)));
+  const wire::Json answer = json_of(call(Endpoint::ce2_issued, test::request_from(joint_alice, {})));
+  const std::vector<wire::Json> list = must(answer.array("certificates"));
+  ASSERT_EQ(list.size(), 1U);
+  EXPECT_EQ(must(list.front().base64("certificate")), certificate.der());
+  EXPECT_EQ(must(list.front().text("role")), "joint");
+}
+
 TEST_F(JointKeyTest, RevocationOfTheSubjectEndsItToo) {
   const auto certificate = must(enrol(requester(joint_alice)));
   EXPECT_EQ(must(json_of(revoke(joint_alice)).texts("revoked")), std::vector<std::string>{to_hex(certificate.serial())});

@@ -12,10 +12,8 @@ using crypto::CmpBody;
 using crypto::CmpFailure;
 using crypto::CmpPossession;
 
-constexpr std::size_t nonce_octets = 16;
 constexpr UnixMs waiting_looked_after_ms = 7ULL * 86'400'000;  // a client that waits for operators asks more often than that
 constexpr UnixMs asked_max_ms = 120'000;                        // longer than any request is worked on
-constexpr int reason_unspecified = 0;                           // CRLReason, RFC 5280 §5.3.1
 
 struct AnswerKind {
   CmpBody request;

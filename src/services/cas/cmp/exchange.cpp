@@ -13,7 +13,6 @@ using crypto::CmpBody;
 using crypto::CmpFailure;
 using crypto::CmpProtection;
 
-constexpr std::size_t nonce_octets = 16;           // ours; RFC 9810 §5.1.1
 constexpr std::size_t identifier_octets_min = 16;  // RFC 9483 §3.1
 constexpr std::size_t reference_octets = 18;       // "r-" and 16 digits
 constexpr std::int64_t oldest_version = 2;

@@ -8,6 +8,9 @@
 
 namespace qanat::cas {
 
+inline constexpr std::size_t nonce_octets = 16;   // of ours; RFC 9810 §5.1.1
+inline constexpr int reason_unspecified = 0;      // CRLReason, RFC 5280 §5.3.1
+
 /// Whose CAs CMP tells of: those of the hierarchy, and the device CA.
 inline constexpr std::array cmp_branches{Branch::ml_dsa, Branch::classical, Branch::devices};
 

@@ -24,7 +24,6 @@ constexpr std::string_view it_root_certificate = "1.3.6.1.5.5.7.4.20";
 constexpr std::string_view it_list_status = "1.3.6.1.5.5.7.4.22";
 constexpr std::string_view it_lists = "1.3.6.1.5.5.7.4.23";
 
-constexpr int reason_unspecified = 0;
 /// CRLReasons (RFC 5280 §5.3.1) that a client may give: not those of CAs, and neither certificateHold nor removeFromCRL, since nothing comes back from revocation.
 constexpr std::array reasons_taken{0, 1, 3, 4, 5, 9};
 constexpr std::array reasons_undone{6, 8};

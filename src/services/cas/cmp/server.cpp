@@ -9,7 +9,6 @@ namespace {
 constexpr std::size_t swept_at_once = 64;
 constexpr UnixMs looked_again_ms = 86'400'000;  // after what still waits for operators
 constexpr UnixMs tried_again_ms = 30'000;
-constexpr int reason_unspecified = 0;            // CRLReason, RFC 5280 §5.3.1
 
 }  // namespace
 
