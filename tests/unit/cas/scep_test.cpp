@@ -16,7 +16,7 @@ TEST_F(ScepTest, CapabilitiesNameWhatIsSpokenAndNothingWeak) {
   EXPECT_EQ(response.status, 200U);
   EXPECT_EQ(response.content_type, "text/plain");
   const std::string text(as_text(body_of(response)));
-  for (const char* one : {"AES\n", "SHA-256\n", "SHA-512\n", "POSTPKIOperation\n", "Renewal\n", "SCEPStandard\n", "GetNextCACert\n"}) EXPECT_TRUE(text.contains(one)) << one;
+  for (const char* one : {"AES\n", "SHA-256\n", "SHA-384\n", "SHA-512\n", "POSTPKIOperation\n", "Renewal\n", "SCEPStandard\n", "GetNextCACert\n"}) EXPECT_TRUE(text.contains(one)) << one;
   for (const char* one : {"DES", "SHA-1\n", "MD5"}) EXPECT_FALSE(text.contains(one)) << one;
 }
 
