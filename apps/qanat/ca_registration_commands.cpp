@@ -166,6 +166,17 @@ int ca_registrations(const CaAsk& ask) {
   });
 }
 
+int ca_registration(const CaAsk& ask, const std::string& reference) {
+  return at_cas(ask, Json::object({{"op", "show"}, {"reference", reference}}), [](const Json& answer) -> Result<void> {
+    print_registration(answer);
+    ASSIGN_OR_RETURN(const std::vector<Json> certificates, answer.array("certificates"));
+    for (const Json& one : certificates) {
+      fmt::print("    {} {:<10} {:<10} until {}\n", shown(one, "serial"), shown(one, "branch"), shown(one, "state"), shown_time(one, "not_after_ms"));
+    }
+    return {};
+  });
+}
+
 int ca_close(const CaAsk& ask, const std::string& reference) {
   return at_cas(ask, Json::object({{"op", "close"}, {"reference", reference}}), [](const Json& answer) -> Result<void> {
     print_registration(answer);
@@ -320,9 +331,12 @@ void add_orders(CLI::App& ca, const OnCommand& on) {
 
 void add_ca_registration_commands(CLI::App& ca, const OnCommand& on) {
   add_register(ca, on);
-  CLI::App* command = add_command(ca, "registrations", "who may get certificates", "qanat ca registrations --json");
+  CLI::App* command = add_command(ca, "registrations", "who may get certificates; one of them with those that it has got",
+                                  "qanat ca registrations; qanat ca registrations r-0123456789abcdef");
   auto ask = add_ca_ask(*command);
-  on(command, [ask] { return ca_registrations(*ask); });
+  const auto one = std::make_shared<std::string>();
+  command->add_option("reference", *one, "this one alone, with its certificates");
+  on(command, [ask, one] { return one->empty() ? ca_registrations(*ask) : ca_registration(*ask, *one); });
 
   command = add_command(ca, "close", "end a registration", "qanat ca close r-0123456789abcdef");
   ask = add_ca_ask(*command);

@@ -30,6 +30,8 @@ struct CaRegisterOptions {
 };
 int ca_register(const CaAsk& ask, const CaRegisterOptions& options);
 int ca_registrations(const CaAsk& ask);
+/// One of them, with the certificates that it has got.
+int ca_registration(const CaAsk& ask, const std::string& reference);
 int ca_close(const CaAsk& ask, const std::string& reference);
 /// The certificate and its chain as PEM to `out`, or the ticket of an order that waits.
 int ca_issue(const CaAsk& ask, const std::string& reference, const std::filesystem::path& request, const std::filesystem::path& out);

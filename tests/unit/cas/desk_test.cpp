@@ -75,6 +75,11 @@ TEST_F(DeskTest, ARegistrationIsShownWithItsSecretOnce) {
   ASSERT_EQ(must(list.array("registrations")).size(), 1U);
   EXPECT_FALSE(must(list.array("registrations")).front().has("secret"));
   EXPECT_EQ(must(desk().registration(reference)).subject.text(), "box-7");
+  const crypto::SubjectCertificate leaf = certificate(given(asked(made)));
+  const wire::Json shown = json_of(operate(maker, wire::Json::object({{"op", "show"}, {"reference", reference}})));
+  ASSERT_EQ(must(shown.array("certificates")).size(), 1U);
+  EXPECT_EQ(must(must(shown.array("certificates")).front().text("serial")), to_hex(leaf.serial()));
+  EXPECT_EQ(must(must(shown.array("certificates")).front().text("state")), "issued");
   EXPECT_EQ(audit_text().find(must(made.text("secret"))), std::string::npos) << "no secret on record";
 }
 

@@ -33,6 +33,7 @@ class FrontDesk final : public Desk {
   // For operators (registration_front.hpp).
   [[nodiscard]] Registrations& registrations() noexcept { return registrations_; }
   [[nodiscard]] HeldOrders& orders() noexcept { return orders_; }
+  [[nodiscard]] SubjectRecords& certificates() noexcept { return certificates_; }
   [[nodiscard]] Result<void> vouch(const Uid& subject, Deadline deadline, const std::string& request_id) { return links_.vouch(subject, deadline, request_id); }
   /// Issues what was approved. The serial.
   Result<Bytes> issue_approved(const HeldOrder& order, Deadline deadline, const std::string& request_id);

@@ -53,6 +53,15 @@ wire::Json to_json(const HeldOrder& one) {
                              {"why", one.why}});
 }
 
+wire::Json to_json(const SubjectCertificateRow& one) {
+  const char* const state = one.revoked ? "revoked" : one.issued ? "issued" : one.abandoned ? "abandoned" : "intended";
+  return wire::Json::object({{"serial", to_hex(one.intention.serial)},
+                             {"branch", name(one.intention.branch)},
+                             {"state", state},
+                             {"not_before_ms", one.intention.not_before},
+                             {"not_after_ms", one.intention.not_after}});
+}
+
 net::Response outcome_response(const Outcome& outcome) {
   if (const auto* const waiting = std::get_if<Waiting>(&outcome)) {
     return node::json_response(wire::Json::object({{"ticket", waiting->ticket}, {"retry_after_s", waiting->retry_after.count()}}));
@@ -173,7 +182,10 @@ Result<net::Response> RegistrationFront::show(const wire::Json& json, node::Deed
   ASSIGN_OR_RETURN(const std::string reference, json.text("reference"));
   deed.object = "show " + reference.substr(0, registered_name_max);
   ASSIGN_OR_RETURN(const Registration found, desk_.registrations().find(reference));
-  return node::json_response(to_json(found));
+  ASSIGN_OR_RETURN(const std::vector<SubjectCertificateRow> rows, desk_.certificates().of_registration(reference, page));
+  wire::Json certificates = wire::Json::array();
+  for (const SubjectCertificateRow& row : rows) certificates.push(to_json(row));
+  return node::json_response(to_json(found).set("certificates", std::move(certificates)));
 }
 
 Result<net::Response> RegistrationFront::close(const wire::Json& json, const net::Request& request, node::Deed& deed) {

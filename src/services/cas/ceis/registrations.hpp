@@ -92,6 +92,8 @@ class SubjectRecords {
 
   Result<std::optional<SubjectCertificateRow>> of_request(ByteView request_hash);
   Result<std::optional<SubjectCertificateRow>> of_serial(ByteView serial);
+  /// The latest first.
+  Result<std::vector<SubjectCertificateRow>> of_registration(std::string_view reference, std::int64_t limit);
   /// What is recorded for this request, or the intention, durable. `conflict`: a live certificate stands in the way, or too many do; `denied`: the key is
   /// another's (Records::check_key).
   Result<SubjectCertificateRow> intend(const SubjectIssuance& issuance, UnixMs now);

@@ -55,6 +55,15 @@ Result<std::optional<SubjectCertificateRow>> SubjectRecords::of_serial(ByteView 
   return store_.transact([&](store::Transaction& transaction) { return read_certificate_row(transaction, "serial", serial); });
 }
 
+Result<std::vector<SubjectCertificateRow>> SubjectRecords::of_registration(std::string_view reference, std::int64_t limit) {
+  static const std::string sql = std::string(certificate_sql) + "registration = ? ORDER BY rowid DESC LIMIT ?";
+  std::vector<SubjectCertificateRow> out;
+  TRY(store_.transact([&](store::Transaction& transaction) {
+    return transaction.query(sql, {reference, limit}, [&](const store::Row& row) { out.push_back(certificate_row(row)); });
+  }));
+  return out;
+}
+
 Result<SubjectCertificateRow> SubjectRecords::intend(const SubjectIssuance& issuance, UnixMs now) {
   return store_.transact([&](store::Transaction& transaction) -> Result<SubjectCertificateRow> {
     ASSIGN_OR_RETURN(std::optional<SubjectCertificateRow> known, read_certificate_row(transaction, "request_hash", issuance.request_hash));
