@@ -27,7 +27,7 @@ Result<std::unique_ptr<BenchTerminal>> BenchTerminal::enrol(Ground& ground, cons
   std::unique_ptr<BenchTerminal> out(new BenchTerminal(plan));
   TRY(ground.op().provision(plan));
   const Identity identity{.domain = plan.domain, .kind = Kind::app1, .name = plan.uid};
-  out->names_ = {.common_name = plan.uid, .element = identity, .number = out->number_, .dns = {}};
+  out->names_ = {.common_name = plan.uid, .element = identity, .number = out->number_, .dns = {}, .home_kms = ElementName(plan.kms)};
   ASSIGN_OR_RETURN(const net::Target kms, ground.target(plan.kms));
   ASSIGN_OR_RETURN(crypto::Signer signer, crypto::Signer::generate(ground.suite(), ground.rng()));
   terminal::TerminalStore::Asked asked;
