@@ -10,7 +10,6 @@
 namespace qanat::cas::est {
 namespace {
 
-constexpr std::size_t line_characters = 64;
 constexpr std::size_t basic_characters_max = 1024;
 
 constexpr bool is_white(std::uint8_t c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
@@ -51,13 +50,7 @@ Result<Bytes> read_body(ByteView body) {
   return der;
 }
 
-std::string body_of(ByteView der) {
-  const std::string text = wire::to_base64(der);
-  std::string out;
-  out.reserve(text.size() + text.size() / line_characters + 1);
-  for (std::size_t at = 0; at < text.size(); at += line_characters) out.append(text, at, line_characters).push_back('\n');
-  return out;
-}
+std::string body_of(ByteView der) { return wire::to_base64(der); }
 
 Result<std::optional<Basic>> read_basic(const Secret& authorization) {
   if (authorization.empty()) return std::optional<Basic>();
@@ -103,10 +96,10 @@ Secret key_and_certificate(const Secret& pkcs8, ByteView certs_only, std::string
   const std::string before_key = dash + "\r\nContent-Type: application/pkcs8\r\nContent-Transfer-Encoding: base64\r\n\r\n";
   const std::string before_certificate =
       "\r\n" + dash + "\r\nContent-Type: application/pkcs7-mime; smime-type=certs-only\r\nContent-Transfer-Encoding: base64\r\n\r\n";
-  const std::string certificate = body_of(certs_only);
   const std::string end = "\r\n" + dash + "--\r\n";
-  wire::SecretText out(before_key.size() + wire::base64_lines_size(pkcs8.size()) + before_certificate.size() + certificate.size() + end.size());
-  out.add(before_key).add_base64_lines(pkcs8.reveal()).add(before_certificate).add(certificate).add(end);
+  wire::SecretText out(before_key.size() + wire::base64_lines_size(pkcs8.size()) + before_certificate.size() + wire::base64_lines_size(certs_only.size()) +
+                       end.size());
+  out.add(before_key).add_base64_lines(pkcs8.reveal()).add(before_certificate).add_base64_lines(certs_only).add(end);
   return std::move(out).finish();
 }
 

@@ -17,7 +17,7 @@ inline constexpr std::size_t body_octets_max = 128U * 1024;  // base64 of the la
 
 /// The DER in a body: base64 without regard to white space (RFC 8951 §3.1); the Content-Transfer-Encoding field has no say. invalid_argument.
 Result<Bytes> read_body(ByteView body);
-/// Base64 in lines of 64 characters, as every reader takes it.
+/// Base64 in one line (RFC 4648 §3.1): not every client reads over line feeds, as it should.
 std::string body_of(ByteView der);
 
 /// RFC 7617.
@@ -43,7 +43,7 @@ Bytes request_hash(const RequestParts& parts);
 /// The same names, in whatever order.
 bool same_names(const crypto::AskedNames& a, const crypto::AskedNames& b);
 
-/// multipart/mixed of a private key and its certificate (RFC 7030 §4.4.2): the body, with `boundary` between its parts.
+/// multipart/mixed of a private key and its certificate (RFC 7030 §4.4.2): the body, with `boundary` between its parts; these in the lines of MIME.
 Secret key_and_certificate(const Secret& pkcs8, ByteView certs_only, std::string_view boundary);
 
 }  // namespace qanat::cas::est
