@@ -54,6 +54,7 @@ class Certbot final : public AcmePeer {
   using AcmePeer::AcmePeer;
   Outcome obtain(const std::vector<std::string>& names) override { return certbot("certonly --standalone" + eab() + listed(names, "-d ")); }
   Outcome obtain_for(const std::filesystem::path& request) override {
+    for (const char* file : {"csr.pem", "csr-chain.pem", "csr-full.pem"}) std::filesystem::remove(home_ / file);  // it writes over nothing
     return certbot("certonly --standalone" + eab() + " --csr " + request.string() +
                    " --cert-path csr.pem --chain-path csr-chain.pem --fullchain-path csr-full.pem");
   }
@@ -90,7 +91,7 @@ class Lego final : public AcmePeer {
   using AcmePeer::AcmePeer;
   Outcome obtain(const std::vector<std::string>& names) override { return lego(listed(names, "--domains ") + " run"); }
   Outcome obtain_for(const std::filesystem::path& request) override { return lego(" --csr " + request.string() + " run"); }
-  Outcome renew(const std::vector<std::string>& names) override { return lego(listed(names, "--domains ") + " renew --days 1000"); }
+  Outcome renew(const std::vector<std::string>& names) override { return lego(listed(names, "--domains ") + " renew --days 1000 --no-random-sleep"); }
   Outcome revoke(const std::filesystem::path&, const std::string& name) override { return lego(" --domains " + name + " revoke --reason 4 --keep"); }
   [[nodiscard]] Files files(const std::string& name) const override {
     return {.certificate = home_ / "certificates" / (name + ".crt"), .chain = home_ / "certificates" / (name + ".issuer.crt")};
@@ -154,7 +155,7 @@ class Uacme final : public AcmePeer {
     }
     return uacme("-t EC issue" + listed(names, ""));
   }
-  Outcome obtain_for(const std::filesystem::path& request) override { return uacme("issue " + request.string()); }
+  Outcome obtain_for(const std::filesystem::path& request) override { return uacme("-f -o issue " + request.string()); }
   Outcome renew(const std::vector<std::string>& names) override { return uacme("-f -o -t EC issue" + listed(names, "")); }
   Outcome revoke(const std::filesystem::path& certificate, const std::string&) override { return uacme("-r 4 revoke " + certificate.string()); }
   [[nodiscard]] Files files(const std::string& name) const override {
