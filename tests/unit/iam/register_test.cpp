@@ -55,6 +55,21 @@ TEST_F(RegisterTest, WhatIsCreatedIsFoundByUidNumberUriAndCertificate) {
   EXPECT_EQ(refusal(identities_.find_by_certificate(Bytes(32, 6))), ErrorCode::not_found);
 }
 
+TEST_F(RegisterTest, OfWhatIsShownTheOldestIsForgottenWhenThereIsNoRoom) {
+  must(identities_.create(terminal("A", "+8655110000001"), 1000));
+  must(identities_.create(terminal("C", "+8655110000003"), 1000));
+  const auto shown = [](std::uint8_t which) { return Bytes(32, which); };
+  must(identities_.note_certificate(Uid("C"), shown(200)));
+  for (std::uint8_t which = 1; which <= certificates_max + 2; ++which) must(identities_.note_certificate(Uid("A"), shown(which)));
+  must(identities_.note_certificate(Uid("A"), shown(certificates_max)));
+  EXPECT_EQ(must(identities_.find(Uid("A"))).certificates.size(), certificates_max);
+  for (const std::uint8_t gone : {std::uint8_t{1}, std::uint8_t{2}}) EXPECT_EQ(refusal(identities_.find_by_certificate(shown(gone))), ErrorCode::not_found);
+  for (const std::uint8_t kept : {std::uint8_t{3}, static_cast<std::uint8_t>(certificates_max + 2)}) EXPECT_EQ(must(identities_.find_by_certificate(shown(kept))).uid, Uid("A"));
+  // Another's stays the other's.
+  must(identities_.note_certificate(Uid("A"), shown(200)));
+  EXPECT_EQ(must(identities_.find_by_certificate(shown(200))).uid, Uid("C"));
+}
+
 TEST_F(RegisterTest, TheSameCreationAgainIsTheSameAnswerAndAnotherOfTheNameIsRefused) {
   const IdentityRecord made = must(identities_.create(person("wang"), 1000));
   EXPECT_EQ(must(identities_.create(person("wang"), 2000)), made);

@@ -312,14 +312,16 @@ Result<void> IdentityRegister::end_epochs(store::Transaction& transaction, const
 }
 
 Result<void> IdentityRegister::note_certificate(const Uid& uid, ByteView thumbprint) {
-  TRY(store_.transact([&](store::Transaction& transaction) {
-    // No more than the record may have: the table is no history.
-    return transaction.run(
-        "INSERT INTO identity_certificate (thumbprint, uid) SELECT ?1, ?2 WHERE (SELECT count(*) FROM identity_certificate WHERE uid = ?2) < ?3 "
-        "ON CONFLICT (thumbprint) DO NOTHING",
-        {thumbprint, std::string_view(uid.text()), static_cast<std::int64_t>(certificates_max)});
-  }));
-  return {};
+  return store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    bool known = false;
+    TRY(transaction.query("SELECT 1 FROM identity_certificate WHERE thumbprint = ?", {thumbprint}, [&](const store::Row&) { known = true; }));
+    if (known) return {};
+    // No more than the record may have: the table is no history. Whoever renews shows a new one now and then, and the oldest goes.
+    TRY(transaction.run("DELETE FROM identity_certificate WHERE rowid IN (SELECT rowid FROM identity_certificate WHERE uid = ?1 ORDER BY rowid DESC LIMIT -1 OFFSET ?2)",
+                        {std::string_view(uid.text()), static_cast<std::int64_t>(certificates_max) - 1}));
+    TRY(transaction.run("INSERT INTO identity_certificate (thumbprint, uid) VALUES (?, ?)", {thumbprint, std::string_view(uid.text())}));
+    return {};
+  });
 }
 
 Result<std::vector<IdentityRecord>> IdentityRegister::list(const IdentityFilter& filter, const std::string& after, std::int64_t limit) {
