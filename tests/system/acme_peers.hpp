@@ -32,6 +32,8 @@ class AcmePeer {
   virtual Outcome revoke(const std::filesystem::path& certificate, const std::string& name) = 0;
   [[nodiscard]] virtual Files files(const std::string& first_name) const = 0;
   [[nodiscard]] virtual Files files_for(const std::filesystem::path& request, const std::string& first_name) const = 0;
+  /// Of the keys that it makes, as the openssl program calls it.
+  [[nodiscard]] virtual std::string key_algorithm() const { return "id-ecPublicKey"; }
   /// What it says of its last failure beside its output.
   [[nodiscard]] virtual std::string log() const { return ""; }
 
@@ -117,7 +119,7 @@ class Dehydrated final : public AcmePeer {
     std::filesystem::create_directories(home_ / "www");
     std::ofstream(home_ / "config") << "CA=" << access_.directory << "\nBASEDIR=" << home_.string() << "\nWELLKNOWN=" << (home_ / "www").string()
                                     << "\nCURL_OPTS='--cacert " << access_.roots.string() << "'\nEAB_KID='" << access_.reference << "'\nEAB_HMAC_KEY='"
-                                    << access_.secret << "'\nOPENSSL=" << openssl.string() << "\nOCSP_FETCH=no\nKEY_ALGO=secp384r1\n";
+                                    << access_.secret << "'\nOPENSSL=" << openssl.string() << "\nOCSP_FETCH=no\nKEY_ALGO=rsa\nKEYSIZE=2048\n";
   }
   Outcome obtain(const std::vector<std::string>& names) override {
     const Outcome account = dehydrated("--register --accept-terms");
@@ -129,6 +131,7 @@ class Dehydrated final : public AcmePeer {
   }
   Outcome renew(const std::vector<std::string>& names) override { return dehydrated("-c -x" + listed(names, "-d ")); }
   Outcome revoke(const std::filesystem::path& certificate, const std::string&) override { return dehydrated("--revoke " + certificate.string()); }
+  [[nodiscard]] std::string key_algorithm() const override { return "rsaEncryption"; }
   [[nodiscard]] Files files(const std::string& name) const override {
     return {.certificate = home_ / "certs" / name / "cert.pem", .chain = home_ / "certs" / name / "chain.pem"};
   }

@@ -68,10 +68,10 @@ class AcmePeers : public AcmeNetwork {
     const Outcome obtained = client->obtain(names);
     ASSERT_EQ(obtained.code, 0) << obtained.out << obtained.error;
     const AcmePeer::Files files = client->files(names.front());
-    const std::string first = expect_good(files, names, "id-ecPublicKey", "ecdsa-with-SHA");
+    const std::string first = expect_good(files, names, client->key_algorithm(), "ecdsa-with-SHA");
     const Outcome renewed = client->renew(names);
     ASSERT_EQ(renewed.code, 0) << renewed.out << renewed.error;
-    EXPECT_NE(expect_good(files, names, "id-ecPublicKey", "ecdsa-with-SHA"), first) << "another certificate";
+    EXPECT_NE(expect_good(files, names, client->key_algorithm(), "ecdsa-with-SHA"), first) << "another certificate";
     const AcmePeer::Files copies = kept(files);
     EXPECT_EQ(status(copies), "good");
     const Outcome revoked = client->revoke(files.certificate, names.front());
@@ -157,7 +157,7 @@ TEST_F(AcmePeers, LegoWaitsUntilTwoOperatorsHaveApproved) {
   }
   waiting.join();
   EXPECT_EQ(obtained.code, 0) << obtained.out;
-  static_cast<void>(expect_good(client->files(name), {name}, "id-ecPublicKey", "ecdsa-with-SHA"));
+  static_cast<void>(expect_good(client->files(name), {name}, client->key_algorithm(), "ecdsa-with-SHA"));
 }
 
 }  // namespace
