@@ -159,10 +159,14 @@ Result<net::Response> RegistrationFront::create(const wire::Json& json, const ne
   ASSIGN_OR_RETURN(const Registration made, read(json, request));
   deed.object = "create " + made.subject.text() + " " + made.reference;
   TRY(desk_.vouch(made.subject, request.deadline, request.request_id));
-  const Secret secret = node_.rng().secret(registration_secret_size);
+  // Shown once: the operator carries it to the software by hand, often as an argument, which must not look like an option.
+  Secret secret;
+  std::string text;
+  do {
+    secret = node_.rng().secret(registration_secret_size);
+    text = wire::to_base64url(secret.reveal());
+  } while (text.starts_with('-'));
   TRY(desk_.registrations().create(made, secret));
-  // Shown once: the operator carries it to the software by hand.
-  const std::string text = wire::to_base64url(secret.reveal());
   return node::json_response(to_json(made).set("secret", text));
 }
 
