@@ -219,6 +219,9 @@ TEST(ScimPatchTest, RefusesTheWholeIfOnePartIsWrong) {
   EXPECT_EQ(type_of(R"({"op":"remove"})"), "noTarget");
   EXPECT_EQ(type_of(R"({"op":"replace","path":"emails[type eq \"home\"].value","value":"x"})"), "noTarget");
   EXPECT_EQ(type_of(R"({"op":"add","path":"emails[type eq \"home\"].value","value":"x"})"), "noTarget") << "one address is kept, and it is the one for work";
+  IdentityRecord bare = scim_record();
+  bare.mail.clear();
+  EXPECT_EQ(refused_as(patch_with(R"({"op":"add","path":"emails[type eq \"home\"].value","value":"x"})", bare)), "noTarget");
   EXPECT_EQ(type_of(R"({"op":"replace","path":"emails[type xx \"home\"].value","value":"x"})"), "invalidFilter");
   EXPECT_EQ(type_of(R"({"op":"replace","path":"id","value":"x"})"), "mutability");
   EXPECT_EQ(type_of(R"({"op":"remove","path":"meta"})"), "mutability");

@@ -45,16 +45,6 @@ unsigned scim_status(ErrorCode code) noexcept {
   return 500;
 }
 
-/// One of a list of scopes separated by spaces (RFC 6749 §3.3).
-bool has_scope(std::string_view scope, std::string_view wanted) {
-  while (!scope.empty()) {
-    const std::size_t space = scope.find(' ');
-    if (scope.substr(0, space) == wanted) return true;
-    scope = space == std::string_view::npos ? std::string_view() : scope.substr(space + 1);
-  }
-  return false;
-}
-
 /// "W/"3"", ""3"" or "*", alone or in a list (RFC 9110 §13.1).
 bool names_version(std::string_view tags, std::int64_t version) {
   const std::string weak = scim_entity_tag(version);
@@ -153,7 +143,7 @@ Result<IdentityRecord> Scim::admit(const ScimRequest& request, std::string_view 
 /// What the token was given for, and what its subject may still do.
 Result<void> Scim::may(const ScimRequest& request, const IdentityRecord& client, std::string_view action) {
   ASSIGN_OR_RETURN(const wire::AccessClaims claims, privileges_.active(request.token));
-  if (!has_scope(claims.scope, action)) return fail(ErrorCode::denied, "token: its scope does not have " + std::string(action));
+  if (!wire::has_scope(claims.scope, action)) return fail(ErrorCode::denied, "token: its scope does not have " + std::string(action));
   return desk_.require(client, action);
 }
 

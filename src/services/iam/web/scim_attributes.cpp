@@ -22,6 +22,7 @@ constexpr std::array core_fields{
     Named{"emails.value", ScimField::email_value},
     Named{"emails.type", ScimField::email_type},
     Named{"emails.primary", ScimField::email_primary},
+    Named{"emails.display", ScimField::not_kept},
     Named{"active", ScimField::active},
     Named{"meta", ScimField::meta},
 };
@@ -35,7 +36,7 @@ constexpr std::array not_kept_fields{
     std::string_view("ims"),          std::string_view("photos"),
     std::string_view("addresses"),    std::string_view("groups"),
     std::string_view("entitlements"), std::string_view("roles"),
-    std::string_view("emails"),       std::string_view("x509certificates"),
+    std::string_view("x509certificates"),
 };
 
 /// What follows "urn:…:User:"; nothing if the path is of another schema.

@@ -181,9 +181,14 @@ Result<void> apply(ScimUser& user, const IdentityRecord& record, const wire::Jso
   // What an earlier operation of this PATCH made of the user is what the path looks at.
   const bool there = !path.which || path.which->matches(with_user(record, user));
   if (op == Op::remove) return there ? remove_field(user, path.field) : Result<void>();
-  const bool new_one = op == Op::add && user.mail.empty();
-  if (!there && !new_one) return refuse("noTarget", "nothing of this user is at '" + text->substr(0, 64) + "'");
-  return set_field(user, path.field, *value);
+  if (there) return set_field(user, path.field, *value);
+  // RFC 7644 §3.5.2.1: what is added may be new, if it is then what the path says.
+  ScimUser with_it = user;
+  const bool is_new = op == Op::add && user.mail.empty();
+  if (is_new) TRY(set_field(with_it, path.field, *value));
+  if (!is_new || !path.which->matches(with_user(record, with_it))) return refuse("noTarget", "nothing of this user is at '" + text->substr(0, 64) + "'");
+  user = std::move(with_it);
+  return {};
 }
 
 }  // namespace
