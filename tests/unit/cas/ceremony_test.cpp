@@ -77,7 +77,7 @@ TEST_P(CeremonyTest, CasShowsACertificateOfItsOwnThatItsNetworkTrustsAndKeepsIt)
 TEST_P(CeremonyTest, CasReplacesItsOwnCertificateAndKeyWhenMostOfItsLifeIsOver) {
   close_service();
   std::filesystem::remove(state() / "credentials.db");
-  const CasSettings short_lived{.element_lifetime = std::chrono::seconds(1), .terminal_lifetime = std::chrono::days(30), .status_lifetime = std::chrono::seconds(60)};
+  const CasSettings short_lived{.element_lifetime = std::chrono::seconds(3), .terminal_lifetime = std::chrono::days(30), .status_lifetime = std::chrono::seconds(60)};
   open_service(short_lived);
   const auto first = node_->credentials().tls->chain.front();
   auto second = first;
