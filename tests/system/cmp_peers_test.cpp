@@ -268,7 +268,8 @@ TEST_F(CmpPeers, ClientPollsWhileTwoOperatorsApprove) {
   roots();
   const Registered box = registered(Json::object({{"subject", "box-7"}, {"profile", "device"}, {"four_eyes", true}, {"reusable", true}}));
   const std::string ir = "-cmd ir " + box.options() + "-total_timeout 60 -newkey ";
-  const std::string waiting = "OPENSSL_CONF=/dev/null " QANAT_SOURCE_DIR "/.deps/openssl/bin/openssl cmp -config '' -server " + status_url() + " -path .well-known/cmp ";
+  // Line by line, so that its log can be read while it waits.
+  const std::string waiting = "OPENSSL_CONF=/dev/null stdbuf -oL -eL " QANAT_SOURCE_DIR "/.deps/openssl/bin/openssl cmp -config '' -server " + status_url() + " -path .well-known/cmp ";
   net().close_op();  // the commands open the same identity
   const auto operators = [&](const std::string& line) { return run_program("ca " + line + " --state " + net().network().folder().string(), folder_); };
   const auto in_background = [&](const std::string& name) {
