@@ -57,15 +57,19 @@ Bytes unasked_confirmation(TestNetwork& network) {
 
 Bytes subscriber(TestNetwork& /*network*/) { return to_bytes(Json::object({{"uid", "A"}}).dump()); }
 Bytes own_record(TestNetwork& /*network*/) { return to_bytes(Json::object({{"op", "self"}}).dump()); }
+Bytes no_request(TestNetwork& /*network*/) { return to_bytes("none"); }
 Bytes route(TestNetwork& /*network*/) { return to_bytes(Json::object({{"to", "qkm-b"}}).dump()); }
 
 constexpr std::array rows{
+    Row{"Ia-1", Endpoint::ma1_account, "A", "cmsp", 200, "kms-a", "C", no_body},
     Row{"Ia-2", Endpoint::km1_application, "A", "kms-a", 200, "qkm-a", "C", application},
+    Row{"Ia-3", Endpoint::cq2_status, "A", "cas", 200, "kms-a", "C", status_request},
     Row{"Ia-4", Endpoint::id2_record, "A", "iam", 200, "kms-a", "C", own_record},
     Row{"Ia-6", Endpoint::ma2_register, "kms-a", "cmsp", 200, "A", "kms-spare", registration},
     Row{"Ia-7", Endpoint::cq1_status, "kms-a", "cas", 200, "operator", "kms-spare", status_request},
     Row{"Ia-8", Endpoint::id1_subscriber, "kms-a", "iam", 200, "qkm-a", "kms-spare", subscriber},
     Row{"Ia-9", Endpoint::km2_confirm, "kms-a", "kms-b", 404, "A", "kms-spare", unasked_confirmation},
+    Row{"Ia-10", Endpoint::ce3_enrol, "ccs", "cas", 400, "kms-a", "ccs-spare", no_request},
     Row{"Ia-11", Endpoint::x8_nodes, "cmsp", "qkdnc", 200, "kms-a", "cmsp-spare", no_body},
     Row{"Ia-12", Endpoint::km3_status, "kms-a", "qkm-a", 200, "qkd-ar-alice", "kms-spare", no_body},
     Row{"Ia-13", Endpoint::cq3_status, "qkm-a", "cas", 200, "kms-a", "qkm-spare", status_request},
@@ -94,7 +98,8 @@ class IaOverTheWire : public SharedNetwork {
     options_.spares = {{.domain = "a", .kind = Kind::kms, .name = "kms-spare"},
                        {.domain = "a", .kind = Kind::qkm, .name = "qkm-spare"},
                        {.domain = "a", .kind = Kind::qkd, .name = "qkd-spare"},
-                       {.domain = "core", .kind = Kind::cmsp, .name = "cmsp-spare"}};
+                       {.domain = "core", .kind = Kind::cmsp, .name = "cmsp-spare"},
+                       {.domain = "core", .kind = Kind::ccs, .name = "ccs-spare"}};
     options_.status_fresh_ms = 0;  // asked each time, so that a revocation holds at once
     SharedNetwork::SetUpTestSuite();
     if (!net().ok()) return;
@@ -238,8 +243,12 @@ class IaOverTheWire : public SharedNetwork {
   }
 };
 
+POINT_TEST(IaOverTheWire, Ia_1, accepts, TheRightPeer) { accepts("Ia-1"); }
+POINT_TEST(IaOverTheWire, Ia_1, refuses, EveryOtherPeer) { refuses("Ia-1"); }
 POINT_TEST(IaOverTheWire, Ia_2, accepts, TheRightPeer) { accepts("Ia-2"); }
 POINT_TEST(IaOverTheWire, Ia_2, refuses, EveryOtherPeer) { refuses("Ia-2"); }
+POINT_TEST(IaOverTheWire, Ia_3, accepts, TheRightPeer) { accepts("Ia-3"); }
+POINT_TEST(IaOverTheWire, Ia_3, refuses, EveryOtherPeer) { refuses("Ia-3"); }
 POINT_TEST(IaOverTheWire, Ia_4, accepts, TheRightPeer) { accepts("Ia-4"); }
 POINT_TEST(IaOverTheWire, Ia_4, refuses, EveryOtherPeer) { refuses("Ia-4"); }
 POINT_TEST(IaOverTheWire, Ia_6, accepts, TheRightPeer) { accepts("Ia-6"); }
@@ -250,6 +259,8 @@ POINT_TEST(IaOverTheWire, Ia_8, accepts, TheRightPeer) { accepts("Ia-8"); }
 POINT_TEST(IaOverTheWire, Ia_8, refuses, EveryOtherPeer) { refuses("Ia-8"); }
 POINT_TEST(IaOverTheWire, Ia_9, accepts, TheRightPeer) { accepts("Ia-9"); }
 POINT_TEST(IaOverTheWire, Ia_9, refuses, EveryOtherPeer) { refuses("Ia-9"); }
+POINT_TEST(IaOverTheWire, Ia_10, accepts, TheRightPeer) { accepts("Ia-10"); }
+POINT_TEST(IaOverTheWire, Ia_10, refuses, EveryOtherPeer) { refuses("Ia-10"); }
 POINT_TEST(IaOverTheWire, Ia_11, accepts, TheRightPeer) {
   accepts("Ia-11");
   // And the CMSP's own process asks across it: its monitor sees the quantum network.
