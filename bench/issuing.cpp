@@ -10,6 +10,7 @@ namespace qanat::bench {
 namespace {
 
 constexpr std::string_view issuing_element = "qanat://core/cas/cas";
+constexpr std::size_t seed_octets = 32;  // ξ of FIPS 204
 
 }  // namespace
 
@@ -38,10 +39,10 @@ Result<std::unique_ptr<Issuing>> open_issuing(const std::filesystem::path& folde
 
 Result<std::vector<cas::Order>> make_orders(Issuing& with, std::size_t count) {
   const crypto::Suite& suite = crypto::suite(crypto::SuiteId::gm_hybrid);
-  ASSIGN_OR_RETURN(const crypto::Signer pair, crypto::Signer::generate(suite, *with.rng));
-  const crypto::PrivateKey key{.algorithm = crypto::ml_dsa_key(suite), .secret = pair.secret().ml_dsa_seed.duplicate()};
   std::vector<cas::Order> out;
   for (std::size_t i = 0; i < count; ++i) {
+    // Each its own: a key that another subject has is refused.
+    const crypto::PrivateKey key{.algorithm = crypto::ml_dsa_key(suite), .secret = with.rng->secret(seed_octets)};
     const std::string uid = to_hex(with.rng->bytes(8));
     const crypto::SubjectNames names = cas::terminal_names({.domain = "a", .kind = Kind::app1, .name = uid}, Number(fmt::format("+86551{:09}", i)), ElementName("kms-a"));
     ASSIGN_OR_RETURN(const Bytes der, crypto::make_request(key, names));
@@ -50,7 +51,8 @@ Result<std::vector<cas::Order>> make_orders(Issuing& with, std::size_t count) {
                    .request_hash = with.rng->bytes(32),
                    .expectation = std::nullopt,
                    .overlap = cas::Overlap::refused,
-                   .lifetime = std::chrono::days(90),
+                   .lifetime = std::chrono::days(30),
+                   .profile = &cas::profile("terminal-signing"),
                    .ml_dsa = std::move(request),
                    .classical = std::nullopt});
   }

@@ -24,7 +24,7 @@ struct Issuing {
 
 /// After a ceremony in this folder.
 Result<std::unique_ptr<Issuing>> open_issuing(const std::filesystem::path& folder);
-/// Terminals that each ask for one ML-DSA certificate; made beforehand, with one key, because making keys is theirs.
+/// Terminals that each ask for one ML-DSA certificate; made beforehand, because making keys is theirs.
 Result<std::vector<cas::Order>> make_orders(Issuing& with, std::size_t count);
 
 }  // namespace qanat::bench
