@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 
+#include "net/http.hpp"
 #include "node/subscriber.hpp"
 #include "services/iam/web/form.hpp"
 #include "services/iam/web/scim_schemas.hpp"
@@ -22,28 +23,6 @@ constexpr int uid_attempts_max = 100;
 constexpr std::int64_t page_of_register = 200;
 
 WebAnswer answer_with(unsigned status, wire::Json body) { return {.status = status, .body = std::move(body), .content_type = std::string(scim_type)}; }
-
-unsigned scim_status(ErrorCode code) noexcept {
-  switch (code) {
-    case ErrorCode::invalid_argument:
-      return 400;
-    case ErrorCode::unauthenticated:
-      return 401;
-    case ErrorCode::denied:
-      return 403;
-    case ErrorCode::not_found:
-      return 404;
-    case ErrorCode::conflict:
-      return 409;
-    case ErrorCode::exhausted:
-    case ErrorCode::unavailable:
-    case ErrorCode::deadline_exceeded:
-      return 503;
-    case ErrorCode::internal:
-      break;
-  }
-  return 500;
-}
 
 /// "W/"3"", ""3"" or "*", alone or in a list (RFC 9110 §13.1).
 bool names_version(std::string_view tags, std::int64_t version) {
@@ -112,7 +91,7 @@ WebAnswer scim_refusal(unsigned status, std::string_view why) {
 WebAnswer scim_error(const Error& error) {
   // What failed inside is nobody's business outside.
   std::string detail = error.code == ErrorCode::internal ? "internal error" : error.message;
-  unsigned status = scim_status(error.code);
+  unsigned status = net::http_status(error.code);
   wire::Json body = wire::Json::object({{"schemas", wire::Json::array({wire::Json(error_schema)})}});
   const std::size_t colon = detail.find(": ");
   const std::string type = colon == std::string::npos ? std::string() : detail.substr(0, colon);
