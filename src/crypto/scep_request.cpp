@@ -144,8 +144,10 @@ AlgorithmId content_encryption(ByteView envelope) {
 
 /// The signed attributes as they are signed (RFC 5652 §5.4): the DER of a SET OF.
 Bytes signed_attributes(CMS_SignerInfo* signer) {
+  const int count = CMS_signed_get_attr_count(signer);
   std::vector<Bytes> each;
-  for (int i = 0; i < CMS_signed_get_attr_count(signer); ++i) each.push_back(to_der<i2d_X509_ATTRIBUTE>(CMS_signed_get_attr(signer, i)));
+  each.reserve(static_cast<std::size_t>(std::max(count, 0)));
+  for (int i = 0; i < count; ++i) each.push_back(to_der<i2d_X509_ATTRIBUTE>(CMS_signed_get_attr(signer, i)));
   std::ranges::sort(each);
   Bytes content;
   for (const Bytes& attribute : each) append(content, attribute);

@@ -123,6 +123,7 @@ Result<void> add_usages(X509* cert, const SubjectTemplate& wanted) {
   TRY(add_extension(cert, NID_basic_constraints, constraints.get(), Criticality::critical));  // CA FALSE
   TRY(add_key_usage(cert, positions_of(wanted.usages)));
   std::vector<int> purposes;
+  purposes.reserve(wanted.extended.size());
   for (const ExtendedUsage usage : wanted.extended) purposes.push_back(std::ranges::find(extended_usages, usage, &ExtendedUsageRow::usage)->nid);
   if (!purposes.empty()) TRY(add_extended_usage(cert, purposes));
   if (std::ranges::find(wanted.extended, ExtendedUsage::ocsp_signing) != wanted.extended.end()) TRY(add_no_check(cert));

@@ -145,7 +145,7 @@ Result<void> ask_for_status(SSL_CTX* context) {
 
 Bytes stapled_status(SSL* connection) {
   const unsigned char* octets = nullptr;
-  const long size = SSL_get_tlsext_status_ocsp_resp(connection, &octets);
+  const long size = SSL_get_tlsext_status_ocsp_resp(connection, static_cast<void*>(&octets));
   if (octets == nullptr || size <= 0 || static_cast<std::size_t>(size) > staple_octets_max) return {};
   return Bytes(octets, octets + size);
 }
