@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "crypto/device.hpp"
@@ -9,8 +10,8 @@
 #include "crypto/sdf_key_file.hpp"
 #include "crypto/sdf_module.hpp"
 
-// A box: 16-octet IV ‖ SM4-CBC ciphertext (padding of RFC 5652 §6.3) ‖ 16-octet tag. Own design, argued in docs/adr/0021-sdf-device.md: encrypt-then-MAC with two
-// keys, the MAC over the SM3 of everything that counts. The digest has one length, so the CBC-MAC is of two blocks always, which is what CBC-MAC is secure for.
+// A box: 16-octet IV ‖ SM4-CBC ciphertext (padding of RFC 5652 §6.3) ‖ 16-octet tag. Own design, argued in docs/adr/0021-sdf-device.md: encrypt-then-MAC with
+// two keys, the MAC over the SM3 of everything that counts. The digest has one length, so the CBC-MAC is of two blocks always: for that it is secure.
 namespace qanat::crypto {
 namespace {
 
@@ -82,7 +83,8 @@ Result<Secret> open_box(SdfSession& session, const BoxKeys& keys, const BoxParts
   TRY(session.decrypt(keys.encryption, first_block(parts.authenticated), work.writable()));
   const ByteView octets = work.reveal();
   const std::size_t fill = octets.back();
-  const bool well = fill >= 1 && fill <= sm4_block && std::ranges::all_of(octets.last(std::min(fill, sm4_block)), [&](std::uint8_t one) { return one == fill; });
+  const bool well =
+      fill >= 1 && fill <= sm4_block && std::ranges::all_of(octets.last(std::min(fill, sm4_block)), [&](std::uint8_t one) { return one == fill; });
   if (!well) return fail(ErrorCode::internal, "SDF_Decrypt: the device decrypts to something else than it encrypted");
   return Result<Secret>(Secret::copy_of(octets.first(octets.size() - fill)));
 }
@@ -237,7 +239,8 @@ class SdfDevice final : public CryptoDevice {
   BoxKeys box_keys_;                     // of session_
 };
 
-Result<std::unique_ptr<CryptoDevice>> open_sdf(const SdfFunctions& functions, const SdfSettings& settings, const std::filesystem::path& wrapped_keys, Rng& rng) {
+Result<std::unique_ptr<CryptoDevice>> open_sdf(const SdfFunctions& functions, const SdfSettings& settings, const std::filesystem::path& wrapped_keys,
+                                               Rng& rng) {
   ASSIGN_OR_RETURN(SdfKeys keys, read_or_make_keys(functions, settings, wrapped_keys, rng));
   auto device = std::make_unique<SdfDevice>(functions, std::move(keys), "SDF device, KEK " + std::to_string(settings.key_index), rng);
   TRY(device->connect());

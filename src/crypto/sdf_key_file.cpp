@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <optional>
 
 #include "crypto/kdf.hpp"
 #include "crypto/private_file.hpp"
@@ -39,7 +40,8 @@ std::optional<std::uint32_t> take_number(std::string_view& text, std::string_vie
 
 std::string format_sdf_keys(const SdfKeys& keys) {
   std::string out(first_line);
-  out += "kek " + std::to_string(keys.kek_index) + "\nencryption " + to_hex(keys.encryption) + "\nmac " + to_hex(keys.mac) + "\ncheck " + to_hex(keys.check) + "\n";
+  out += "kek " + std::to_string(keys.kek_index) + "\nencryption " + to_hex(keys.encryption) + "\nmac " + to_hex(keys.mac) + "\ncheck " + to_hex(keys.check) +
+         "\n";
   out += "sm3 " + to_hex(digest(Hash::sm3, as_bytes(out))) + "\n";
   return out;
 }

@@ -1,5 +1,5 @@
-// The two session keys of an SDF device as they lie beside the state: wrapped by the device's key-encryption key, and of no use without it. Five lines of text and
-// the SM3 of them, so that a damaged file is told from a device with another KEK. Own design (docs/adr/0021-sdf-device.md). Private to crypto.
+// The two session keys of an SDF device as they lie beside the state: wrapped by the device's key-encryption key, and of no use without it. Five lines of text
+// and the SM3 of them, so that a damaged file is told from a device with another KEK. Own design (docs/adr/0021-sdf-device.md). Private to crypto.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
-// A test double of a crypto device with the interface of GM/T 0018, as the shared library that a maker would deliver: no device, and no protection of anything. It
-// is compiled against the interface that Qanat calls (crypto/sdf_interface.hpp) and uses OpenSSL's SM4, where Qanat uses none for this.
+// A test double of a crypto device with the interface of GM/T 0018, as the shared library that a maker would deliver: no device, and no protection of anything.
+// It is compiled against the interface that Qanat calls (crypto/sdf_interface.hpp) and uses OpenSSL's SM4, where Qanat uses none for this.
 //
-// The device is the folder that QANAT_SDF_FOLDER names: kek-<index> has the 16 octets of a key-encryption key. Without the folder the device is away, and what was
-// open in it is lost. The file `orders` makes it misbehave, one order a line:
+// The device is the folder that QANAT_SDF_FOLDER names: kek-<index> has the 16 octets of a key-encryption key. Without the folder the device is away, and what
+// was open in it is lost. The file `orders` makes it misbehave, one order a line:
 //   SDF_Encrypt fail    it fails
 //   SDF_Encrypt short   it says that it is done, with fewer octets than it should give
 //   SDF_Encrypt mute    it says that it is done, and writes nothing
@@ -122,7 +122,8 @@ How ordered(std::string_view function) {
 }
 
 /// SM4 over whole blocks.
-std::optional<Octets> sm4(const EVP_CIPHER* cipher, const Octets& key, const unsigned char* iv, const unsigned char* data, unsigned int length, int encrypting) {
+std::optional<Octets> sm4(const EVP_CIPHER* cipher, const Octets& key, const unsigned char* iv, const unsigned char* data, unsigned int length,
+                          int encrypting) {
   const std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> context(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free);
   Octets out(length + block);
   int first = 0;

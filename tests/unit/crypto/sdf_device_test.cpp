@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <thread>
@@ -18,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string text_of(const fs::path& file) {
+std::string whole_text(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
 }
@@ -126,6 +127,7 @@ TEST_F(SdfDeviceTest, OpensTheFileAndTheBoxesOfAnotherImplementation) {
   fs::copy_file(vectors / "device.keys", keys());
   fs::permissions(keys(), fs::perms::owner_read | fs::perms::owner_write);
   const auto device = open_device();
+  ASSERT_TRUE(device);
   std::ifstream in(vectors / "boxes.txt");
   int boxes = 0;
   for (std::string context, secret, box; in >> context >> secret >> box; ++boxes) {
@@ -158,10 +160,10 @@ TEST_F(SdfDeviceTest, AnIndexWithoutAKekIsNotFoundAndAWrongKekOpensNothing) {
   EXPECT_FALSE(fs::exists(keys()));
   Bytes sealed = open_device()->seal(as_bytes("row 1"), rng_.secret(32)).value();
   EXPECT_EQ(refusal(test::SdfFolder::settings(2)).code, ErrorCode::invalid_argument) << "the file says which KEK wrapped";
-  const std::string before = text_of(keys());
+  const std::string before = whole_text(keys());
   sdf_.make_kek(1, 'x');
   EXPECT_EQ(refusal().code, ErrorCode::denied) << "another device, or a KEK made anew";
-  EXPECT_EQ(text_of(keys()), before) << "nothing is made anew over what is there";
+  EXPECT_EQ(whole_text(keys()), before) << "nothing is made anew over what is there";
   sdf_.make_kek(1, 'a');
   EXPECT_TRUE(open_device()->unseal(as_bytes("row 1"), sealed));
 }
@@ -172,9 +174,9 @@ TEST_F(SdfDeviceTest, TheWrappedKeysAreForTheirOwnerAloneAndHoldNoKey) {
   ASSERT_EQ(::stat(keys().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777U, 0600U);
   EXPECT_EQ(files_beside(), 1) << "nothing is left beside it";
-  const std::string before = text_of(keys());
+  const std::string before = whole_text(keys());
   (void)open_device();
-  EXPECT_EQ(text_of(keys()), before);
+  EXPECT_EQ(whole_text(keys()), before);
 }
 
 TEST_F(SdfDeviceTest, AKeyFileThatOthersReadOrThatWasChangedIsRefused) {
@@ -184,7 +186,7 @@ TEST_F(SdfDeviceTest, AKeyFileThatOthersReadOrThatWasChangedIsRefused) {
     EXPECT_EQ(refusal().code, ErrorCode::denied) << std::oct << mode;
   }
   ASSERT_EQ(::chmod(keys().c_str(), 0600), 0);
-  const std::string good = text_of(keys());
+  const std::string good = whole_text(keys());
   const auto refused_as = [&](const std::string& text) {
     std::ofstream(keys(), std::ios::binary | std::ios::trunc) << text;
     return refusal().code;
