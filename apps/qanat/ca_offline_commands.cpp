@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <limits>
 #include <memory>
 
 #include "base/clock.hpp"
@@ -19,14 +20,18 @@ namespace {
 
 int exit_code(const Result<void>& done) { return done ? 0 : complain(done.error()); }
 
-void add_token_options(CLI::App& command, TokenOptions& options) {
-  command.add_option("--device", options.device, "where the roots' private keys are kept: files (0600), or sealed by the key of a pkcs11 token")
-      ->check(CLI::IsMember({"files", "pkcs11"}))
+constexpr std::string_view root_key_label = "qanat root";
+
+void add_device_options(CLI::App& command, DeviceOptions& options) {
+  command.add_option("--device", options.device, "where the roots' private keys are kept: files (0600), or sealed by the key of a pkcs11 token or an sdf device")
+      ->check(CLI::IsMember({"files", "pkcs11", "sdf"}))
       ->capture_default_str();
-  command.add_option("--module", options.token.module, "the token's PKCS#11 library");
-  command.add_option("--token", options.token.token, "label of the token");
-  command.add_option("--key", options.token.key, "label of the sealing key in the token; made there on first use")->capture_default_str();
-  command.add_option("--pin-file", options.token.pin_file, "file with the token's PIN, mode 0600");
+  command.add_option("--module", options.module, "library of the device's maker: PKCS#11 or SDF");
+  command.add_option("--token", options.token, "pkcs11: label of the token");
+  command.add_option("--key", options.key, "pkcs11: label of the sealing key in the token; made there on first use ['" + std::string(root_key_label) + "']");
+  command.add_option("--pin-file", options.pin_file, "pkcs11: file with the token's PIN, mode 0600");
+  command.add_option("--key-index", options.key_index, "sdf: index of the key-encryption key in the device")
+      ->check(CLI::Range(std::uint32_t{1}, std::numeric_limits<std::uint32_t>::max()));
 }
 
 Result<node::Settings> read_cas_settings(const std::filesystem::path& file) {
@@ -61,21 +66,28 @@ Result<void> install(const CaRolloverOptions& options) {
 
 }  // namespace
 
-Result<std::optional<crypto::Pkcs11Settings>> TokenOptions::chosen() const {
-  if (device == "files") {
-    if (token.module.empty() && token.token.empty() && token.pin_file.empty()) return std::optional<crypto::Pkcs11Settings>();
-    return fail(ErrorCode::invalid_argument, "a token is named, but --device is not pkcs11");
+Result<std::optional<crypto::DeviceSettings>> DeviceOptions::chosen() const {
+  using Chosen = std::optional<crypto::DeviceSettings>;
+  const bool names_token = !token.empty() || !key.empty() || !pin_file.empty();
+  if (device == "pkcs11") {
+    if (key_index != 0) return fail(ErrorCode::invalid_argument, "--key-index is for --device sdf: a token's key has a label (--key)");
+    if (module.empty() || token.empty() || pin_file.empty()) return fail(ErrorCode::invalid_argument, "--device pkcs11 needs --module, --token and --pin-file");
+    return Chosen(crypto::Pkcs11Settings{.module = module, .token = token, .key = key.empty() ? std::string(root_key_label) : key, .pin_file = pin_file});
   }
-  if (token.module.empty() || token.token.empty() || token.pin_file.empty())
-    return fail(ErrorCode::invalid_argument, "--device pkcs11 needs --module, --token and --pin-file");
-  return std::optional(token);
+  if (device == "sdf") {
+    if (names_token) return fail(ErrorCode::invalid_argument, "--token, --key and --pin-file are for --device pkcs11: an SDF device's key has an index (--key-index)");
+    if (module.empty() || key_index == 0) return fail(ErrorCode::invalid_argument, "--device sdf needs --module and --key-index");
+    return Chosen(crypto::SdfSettings{.module = module, .key_index = key_index});
+  }
+  if (module.empty() && !names_token && key_index == 0) return Chosen();
+  return fail(ErrorCode::invalid_argument, "a device is named, but --device is neither pkcs11 nor sdf");
 }
 
 int ca_ceremony(const CaCeremonyOptions& options) {
   return exit_code([&]() -> Result<void> {
     cas::RootPlan plan;
     ASSIGN_OR_RETURN(plan.suite, crypto::find_suite(options.suite));
-    ASSIGN_OR_RETURN(plan.token, options.token.chosen());
+    ASSIGN_OR_RETURN(plan.device, options.device.chosen());
     plan.network = options.network;
     plan.folder = options.out;
     plan.now_ms = SystemClock().now_ms();
@@ -87,9 +99,9 @@ int ca_ceremony(const CaCeremonyOptions& options) {
 
 int ca_sign_issuing(const CaSignIssuingOptions& options) {
   return exit_code([&]() -> Result<void> {
-    ASSIGN_OR_RETURN(const auto token, options.token.chosen());
+    ASSIGN_OR_RETURN(const auto device, options.device.chosen());
     ASSIGN_OR_RETURN(const std::string transcript,
-                     cas::sign_issuing_requests({.folder = options.root, .token = token}, options.request, options.out, SystemClock().now_ms()));
+                     cas::sign_issuing_requests({.folder = options.root, .device = device}, options.request, options.out, SystemClock().now_ms()));
     fmt::print("{}", transcript);
     return {};
   }());
@@ -145,7 +157,7 @@ void add_ca_offline_commands(CLI::App& ca, const OnCommand& on) {
   command->add_option("--out", ceremony->out, "new folder for the roots; take it off the machine")->required();
   command->add_option("--suite", ceremony->suite, "algorithm suite")->check(CLI::IsMember({"GM-hybrid", "INTL-hybrid"}))->capture_default_str();
   command->add_option("--name", ceremony->network, "begins the CAs' names")->capture_default_str();
-  add_token_options(*command, ceremony->token);
+  add_device_options(*command, ceremony->device);
   on(command, [ceremony] { return ca_ceremony(*ceremony); });
 
   command = add_command(ca, "sign-issuing", "sign the requests of issuing CAs with the roots, offline",
@@ -154,7 +166,7 @@ void add_ca_offline_commands(CLI::App& ca, const OnCommand& on) {
   command->add_option("--root", signing->root, "folder of the roots")->required();
   command->add_option("--request", signing->request, "folder with issuing-*.csr, one for each branch")->required();
   command->add_option("--out", signing->out, "new folder for the certificates")->required();
-  add_token_options(*command, signing->token);
+  add_device_options(*command, signing->device);
   on(command, [signing] { return ca_sign_issuing(*signing); });
 
   command = add_command(ca, "transcript", "check what was done with the roots, and print it", "qanat ca transcript --root root");

@@ -11,19 +11,23 @@
 
 namespace qanat::app {
 
-/// --device, --module, --token, --key, --pin-file. The PIN itself is never on a command line.
-struct TokenOptions {
+/// --device, --module, and for a token --token, --key, --pin-file; for an SDF device --key-index. The PIN itself is never on a command line.
+struct DeviceOptions {
   std::string device = "files";
-  crypto::Pkcs11Settings token = {.module = {}, .token = {}, .key = "qanat root", .pin_file = {}};
-  /// The token, if there is to be one; invalid_argument if it is named in parts.
-  [[nodiscard]] Result<std::optional<crypto::Pkcs11Settings>> chosen() const;
+  std::filesystem::path module;
+  std::string token;
+  std::string key;
+  std::filesystem::path pin_file;
+  std::uint32_t key_index = 0;
+  /// The device, if there is to be one; invalid_argument if it is named in parts, or with parts of another kind.
+  [[nodiscard]] Result<std::optional<crypto::DeviceSettings>> chosen() const;
 };
 
 struct CaCeremonyOptions {
   std::filesystem::path out;
   std::string suite = "GM-hybrid";
   std::string network = "Qanat";
-  TokenOptions token;
+  DeviceOptions device;
 };
 int ca_ceremony(const CaCeremonyOptions& options);
 
@@ -31,7 +35,7 @@ struct CaSignIssuingOptions {
   std::filesystem::path root;
   std::filesystem::path request;
   std::filesystem::path out;
-  TokenOptions token;
+  DeviceOptions device;
 };
 int ca_sign_issuing(const CaSignIssuingOptions& options);
 

@@ -1,4 +1,6 @@
 // The command line: one program, a sub-command per element and per thing that people do.
+#include <limits>
+
 #include "audit_commands.hpp"
 #include "ca_offline_commands.hpp"
 #include "ca_registration_commands.hpp"
@@ -105,20 +107,28 @@ class CommandLine {
   }
   void root_options(CLI::App* command) {
     CLI::Option* const roots = command->add_option("--roots", up_.network.roots, "new network: its roots, made by `qanat ca ceremony`; not needed again");
-    CLI::Option* const module = command->add_option("--module", module_, "PKCS#11 library of the tokens");
-    command->add_option("--root-token", root_token_.token, "token that seals the roots' keys")->needs(roots)->needs(module);
+    CLI::Option* const module = command->add_option("--module", module_, "library of the device's maker: PKCS#11 for tokens, SDF for key indexes");
+    CLI::Option* const root_token = command->add_option("--root-token", root_token_.token, "token that seals the roots' keys")->needs(roots)->needs(module);
     command->add_option("--root-pin-file", root_token_.pin_file, "file with its PIN");
-    command->add_option("--cas-token", cas_token_.token, "new network: token with CAS's master key")->needs(module);
+    CLI::Option* const cas_token = command->add_option("--cas-token", cas_token_.token, "new network: token with CAS's master key")->needs(module);
     command->add_option("--cas-pin-file", cas_token_.pin_file, "file with its PIN; CAS reads it at each start");
+    const CLI::Range indexes(1U, std::numeric_limits<std::uint32_t>::max());
+    for (CLI::Option* const sdf : {
+             command->add_option("--root-key-index", root_key_index_, "key-encryption key of the SDF device that seals the roots' keys")->needs(roots),
+             command->add_option("--cas-key-index", cas_key_index_, "new network: key-encryption key of the SDF device that is CAS's master key")})
+      sdf->check(indexes)->needs(module)->excludes(root_token)->excludes(cas_token);
+  }
+  /// The device that was named, as it can stand in CAS's configuration, which is read in other folders.
+  std::optional<crypto::DeviceSettings> device_of(crypto::Pkcs11Settings token, std::uint32_t key_index) const {
+    if (key_index != 0) return crypto::SdfSettings{.module = std::filesystem::absolute(module_), .key_index = key_index};
+    if (token.token.empty()) return std::nullopt;
+    token.module = std::filesystem::absolute(module_);
+    if (!token.pin_file.empty()) token.pin_file = std::filesystem::absolute(token.pin_file);
+    return token;
   }
   UpOptions up_options() {
-    for (crypto::Pkcs11Settings* const token : {&root_token_, &cas_token_}) {
-      if (token->token.empty()) continue;
-      // They stand in CAS's configuration, which is read in other folders.
-      token->module = std::filesystem::absolute(module_);
-      if (!token->pin_file.empty()) token->pin_file = std::filesystem::absolute(token->pin_file);
-      (token == &cas_token_ ? up_.network.cas_token : up_.network.root_token) = *token;
-    }
+    up_.network.root_device = device_of(root_token_, root_key_index_);
+    up_.network.cas_device = device_of(cas_token_, cas_key_index_);
     up_.folder = folder_;
     up_.relay = relay_;
     if (!relay_.empty()) up_.network.relay = relay_;
@@ -249,6 +259,8 @@ class CommandLine {
   std::filesystem::path module_;
   crypto::Pkcs11Settings root_token_{.module = {}, .token = {}, .key = "qanat root", .pin_file = {}};
   crypto::Pkcs11Settings cas_token_;
+  std::uint32_t root_key_index_ = 0;
+  std::uint32_t cas_key_index_ = 0;
   std::string relay_;
   CallOptions call_{.folder = {}, .from = "A", .to = "B", .out = "out/call", .caller_wav = default_voice("caller.wav"), .callee_wav = default_voice("callee.wav"),
                     .pace = 1, .output = Output::people, .program = own_program()};

@@ -60,8 +60,8 @@ struct NetworkOptions {
   bool saes = false;        // the QKMs of both domains give keys to SAEs (sae_authority.hpp)
   double distance_km = 50;
   std::filesystem::path roots = {};  // made offline (qanat ca ceremony); empty: the network makes its own
-  std::optional<crypto::Pkcs11Settings> root_token = {};  // that seals their keys
-  std::optional<crypto::Pkcs11Settings> cas_token = {};   // where CAS's master key is instead of a file
+  std::optional<crypto::DeviceSettings> root_device = {};  // that seals their keys
+  std::optional<crypto::DeviceSettings> cas_device = {};   // where CAS's master key is instead of a file
   std::vector<Identity> spares;  // further elements that may enrol; they call CAS alone and are never started
 };
 

@@ -73,8 +73,8 @@ class NetworkFiles {
     cas::CeremonyPlan plan;
     plan.suite = suite;
     plan.offline = network_.folder() / "offline-root";
-    if (!network_.options().roots.empty()) plan.roots = cas::OfflineRoots{.folder = network_.options().roots, .token = network_.options().root_token};
-    plan.token = network_.options().cas_token;
+    if (!network_.options().roots.empty()) plan.roots = cas::OfflineRoots{.folder = network_.options().roots, .device = network_.options().root_device};
+    plan.device = network_.options().cas_device;
     plan.trust = network_.trust();
     plan.state = network_.state_of("cas");
     plan.master_key = network_.secret_of("cas.master");
@@ -112,10 +112,13 @@ class NetworkFiles {
   }
 
   std::string device_table(const ElementPlan& element) const {
-    const std::optional<crypto::Pkcs11Settings>& token = network_.options().cas_token;
-    if (element.identity.kind != Kind::cas || !token) return "";
-    return fmt::format("[device]\nkind = \"pkcs11\"\nmodule = {}\ntoken = {}\nkey = {}\npin_file = {}\n\n", quoted(token->module), quoted(std::filesystem::path(token->token)),
-                       quoted(std::filesystem::path(token->key)), quoted(token->pin_file));
+    const std::optional<crypto::DeviceSettings>& device = network_.options().cas_device;
+    if (element.identity.kind != Kind::cas || !device) return "";
+    if (const auto* const sdf = std::get_if<crypto::SdfSettings>(&*device))
+      return fmt::format("[device]\nkind = \"sdf\"\nmodule = {}\nkey_index = {}\n\n", quoted(sdf->module), sdf->key_index);
+    const auto& token = std::get<crypto::Pkcs11Settings>(*device);
+    return fmt::format("[device]\nkind = \"pkcs11\"\nmodule = {}\ntoken = {}\nkey = {}\npin_file = {}\n\n", quoted(token.module), quoted(std::filesystem::path(token.token)),
+                       quoted(std::filesystem::path(token.key)), quoted(token.pin_file));
   }
 
   static std::string audit_table(const ElementPlan& element) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
@@ -20,7 +21,7 @@ class CryptoDevice {
   /// "software", "pkcs11", "sdf", "skf".
   [[nodiscard]] virtual std::string_view kind() const noexcept = 0;
   virtual Result<Secret> random(std::size_t size) = 0;
-  /// Encrypts under the device's master key, bound to `context` (which column of which row). Output: 12-octet nonce ‖ ciphertext ‖ tag.
+  /// Encrypts under the device's master key, bound to `context` (which column of which row). Output: nonce ‖ ciphertext ‖ tag, with the lengths of the device.
   virtual Result<Bytes> seal(ByteView context, const Secret& secret) = 0;
   /// `denied` if the octets were changed, moved to another context, or sealed by another device.
   virtual Result<Secret> unseal(ByteView context, ByteView sealed) = 0;
@@ -45,7 +46,23 @@ struct Pkcs11Settings {
 /// until it is back with the same key. One key seals at most 2^32 secrets (random nonces).
 Result<std::unique_ptr<CryptoDevice>> open_pkcs11_device(const Pkcs11Settings& settings, Rng& rng);
 
-/// The token where one is named, otherwise the software device of this master key.
-Result<std::unique_ptr<CryptoDevice>> open_device(const std::optional<Pkcs11Settings>& token, const std::filesystem::path& master_key, Rng& rng);
+/// Which device, and which of its keys. A device has no PIN for a key-encryption key: whoever reaches the device may use it.
+struct SdfSettings {
+  std::filesystem::path module;  // shared library of the device's maker
+  std::uint32_t key_index = 0;   // of the key-encryption key (KEK) in it; made there by the maker's means
+};
+
+/// A crypto device with the interface of GM/T 0018: SM4-CBC and a MAC with SM4, under two session keys that the device makes on first use and wraps with the KEK;
+/// wrapped they stand in the file `wrapped_keys` (mode 0600, never overwritten), and their values are never in this process. Random octets are the device's,
+/// added to the process's. `not_found`: no such library, or no such KEK; `invalid_argument`: a library without a function that is needed, or a file that was
+/// changed or names another KEK; `denied`: others can reach the file, or the KEK is not the one that wrapped. A device that goes away later makes every call fail
+/// with `internal` or `not_found` until it is back with the same KEK. One pair of keys seals at most 2^32 secrets (random IVs).
+Result<std::unique_ptr<CryptoDevice>> open_sdf_device(const SdfSettings& settings, const std::filesystem::path& wrapped_keys, Rng& rng);
+
+/// A device of a maker.
+using DeviceSettings = std::variant<Pkcs11Settings, SdfSettings>;
+
+/// The device that is named, otherwise the software device. `master_key` is the software device's file, or the SDF device's wrapped keys; a token needs none.
+Result<std::unique_ptr<CryptoDevice>> open_device(const std::optional<DeviceSettings>& device, const std::filesystem::path& master_key, Rng& rng);
 
 }  // namespace qanat::crypto

@@ -272,8 +272,4 @@ Result<std::unique_ptr<CryptoDevice>> open_pkcs11_device(const Pkcs11Settings& s
   return Result<std::unique_ptr<CryptoDevice>>(std::move(device));
 }
 
-Result<std::unique_ptr<CryptoDevice>> open_device(const std::optional<Pkcs11Settings>& token, const std::filesystem::path& master_key, Rng& rng) {
-  return token ? open_pkcs11_device(*token, rng) : open_software_device(master_key, rng);
-}
-
 }  // namespace qanat::crypto

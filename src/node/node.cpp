@@ -49,7 +49,7 @@ Result<std::unique_ptr<Node>> Node::open(Settings settings) {
   std::filesystem::create_directories(node->settings_.state, error);
   std::filesystem::permissions(node->settings_.state, std::filesystem::perms::owner_all, error);
   if (error) return fail(ErrorCode::internal, node->settings_.state.string() + ": " + error.message());
-  ASSIGN_OR_RETURN(node->device_, crypto::open_device(node->settings_.token, node->settings_.master_key, *node->rng_));
+  ASSIGN_OR_RETURN(node->device_, crypto::open_device(node->settings_.device, node->settings_.master_key, *node->rng_));
   TRY(node->open_audit());
   node->open_reporter();
   ASSIGN_OR_RETURN(node->trust_, read_trust(node->settings_.trust));

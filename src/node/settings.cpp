@@ -32,20 +32,29 @@ std::optional<Kind> read_witness(Config& table) {
   return std::nullopt;
 }
 
-/// [device]: the software device unless it says otherwise.
-std::optional<crypto::Pkcs11Settings> read_token(Config& table) {
-  const std::string kind = table.text("kind", "software");
-  if (kind == "software") return std::nullopt;
-  if (kind != "pkcs11") {
-    table.reject("kind", "must be software or pkcs11");
-    return std::nullopt;
-  }
+crypto::Pkcs11Settings read_token(Config& table) {
   crypto::Pkcs11Settings out;
   out.module = table.text("module");
   out.token = table.text("token");
   out.key = table.text("key", out.key);
   out.pin_file = table.text("pin_file");
   return out;
+}
+
+crypto::SdfSettings read_sdf(Config& table) {
+  crypto::SdfSettings out;
+  out.module = table.text("module");
+  out.key_index = static_cast<std::uint32_t>(table.integer("key_index", 1, 0xFFFFFFFF));
+  return out;
+}
+
+/// [device]: the software device unless it says otherwise.
+std::optional<crypto::DeviceSettings> read_device(Config& table) {
+  const std::string kind = table.text("kind", "software");
+  if (kind == "pkcs11") return read_token(table);
+  if (kind == "sdf") return read_sdf(table);
+  if (kind != "software") table.reject("kind", "must be software, pkcs11 or sdf");
+  return std::nullopt;
 }
 
 void read_limits(Config& table, net::ServerLimits& limits) {
@@ -65,8 +74,9 @@ Settings Settings::read(Config& config) {
   out.state = node.text("state");
   out.trust = node.text("trust");
   Config device = config.table("device");
-  out.token = read_token(device);
-  out.master_key = out.token ? node.text("master_key", "") : node.text("master_key");
+  out.device = read_device(device);
+  const bool in_token = out.device && std::holds_alternative<crypto::Pkcs11Settings>(*out.device);
+  out.master_key = in_token ? node.text("master_key", "") : node.text("master_key");
   out.enrolment_secret = node.text("enrolment_secret", "");
   out.renew_at_percent = static_cast<std::uint8_t>(node.integer("renew_at_percent", 10, 90, out.renew_at_percent));
   const auto suite = crypto::find_suite(node.text("suite", "GM-hybrid"));

@@ -5,6 +5,7 @@
 
 #include "network.hpp"
 #include "program.hpp"
+#include "sdf/sdf_folder.hpp"
 
 namespace qanat::test {
 namespace {
@@ -87,6 +88,46 @@ TEST_F(RootCeremony, ARolloverThatIsKilledLeavesOneGenerationOrTheOtherAndIsComp
   EXPECT_TRUE(again.out.contains("generation 2 already")) << again.out;
 }
 
+TEST_F(RootCeremony, UnderAnSdfDeviceRootsAreMadeFoundANetworkAndSignTheNextIssuingCas) {
+  const SdfFolder sdf;  // the commands inherit where it is
+  const std::string device = " --device sdf --module " + SdfFolder::library().string() + " --key-index 1";
+  const Outcome made = run("ca ceremony --out " + path("root") + device);
+  ASSERT_EQ(made.code, 0) << made.error;
+  EXPECT_TRUE(made.out.contains("KEK 1")) << made.out;
+  EXPECT_TRUE(fs::exists(folder_ / "root/device.keys"));
+  EXPECT_FALSE(fs::exists(folder_ / "root/root-ml_dsa.key"));
+
+  app::NetworkOptions options;
+  options.roots = folder_ / "root";
+  options.root_device = SdfFolder::settings(1);
+  options.cas_device = SdfFolder::settings(2);
+  const auto network = app::Network::plan(folder_ / "net", options);
+  ASSERT_TRUE(network);
+  const auto created = network->create();
+  ASSERT_TRUE(created) << created.error().message;
+  EXPECT_TRUE(file_text(network->config_of("cas")).contains("key_index = 2"));
+  EXPECT_TRUE(file_text(network->secret_of("cas.master")).starts_with("qanat sdf keys 1\nkek 2\n"));
+
+  const std::string config = " --config " + network->config_of("cas").string();
+  const Outcome asked = run("ca rollover" + config + " --request " + path("requests"));
+  ASSERT_EQ(asked.code, 0) << asked.error;
+  const std::string signing = "ca sign-issuing --root " + path("root") + " --request " + path("requests") + " --out " + path("issued");
+  sdf.go_away();
+  const Outcome without = run(signing + device);
+  EXPECT_NE(without.code, 0);
+  EXPECT_EQ(std::ranges::count(without.error, '\n'), 1) << without.error;
+  EXPECT_TRUE(without.error.contains("SDF_OpenDevice")) << without.error;
+  EXPECT_FALSE(fs::exists(folder_ / "issued"));
+  sdf.come_back();
+  EXPECT_TRUE(run(signing).error.contains("--device")) << "sealed keys want their device";
+  const Outcome issued = run(signing + device);
+  ASSERT_EQ(issued.code, 0) << issued.error;
+  const Outcome installed = run("ca rollover" + config + " --install " + path("issued"));
+  ASSERT_EQ(installed.code, 0) << installed.error;
+  EXPECT_TRUE(installed.out.contains("generation 2")) << installed.out;
+  EXPECT_EQ(run("ca transcript --root " + path("root")).code, 0);
+}
+
 TEST_F(RootCeremony, AnElementThatIsExpectedAnewGetsOneSecretHoweverOftenTheCommandDies) {
   const auto network = app::Network::plan(folder_ / "net", {});
   ASSERT_TRUE(network);
@@ -121,6 +162,17 @@ TEST_F(RootCeremony, EachMistakeIsOneLineAndMakesNothing) {
       {"ca ceremony --device pkcs11" + out, "--module"},
       {"ca ceremony --token roots" + out, "--device"},
       {"ca ceremony --device pkcs11 --module /nonexistent.so --token roots --pin-file " + path("pin") + out, "/nonexistent.so"},
+      {"ca ceremony --device sdf" + out, "--key-index"},
+      {"ca ceremony --device sdf --module /nonexistent.so" + out, "--key-index"},
+      {"ca ceremony --device sdf --module /nonexistent.so --key-index 0" + out, "--key-index"},
+      {"ca ceremony --device sdf --module /nonexistent.so --key-index 1" + out, "/nonexistent.so"},
+      {"ca ceremony --device sdf --module /nonexistent.so --key-index 1 --token roots" + out, "--token"},
+      {"ca ceremony --device pkcs11 --module /nonexistent.so --token roots --pin-file " + path("pin") + " --key-index 1" + out, "--key-index"},
+      {"ca ceremony --key-index 1" + out, "--device"},
+      {std::string("ca ceremony --device sdf --key-index 1 --module ") + QANAT_SDF_LIBRARY_WITHOUT_MAC + out, "SDF_CalculateMAC"},
+      {"up --state " + path("net") + " --cas-key-index 1", "--module"},
+      {"up --state " + path("net") + " --module /nonexistent.so --root-key-index 1", "--roots"},
+      {"up --state " + path("net") + " --module /nonexistent.so --cas-key-index 1 --cas-token cas", "--cas-token"},
       {"ca sign-issuing --root " + path("none") + " --request " + path("none") + " --out " + path("issued"), "none"},
       {"ca transcript --root " + path("none"), "none"},
       {"ca rollover --config " + path("none.toml"), "--request"},
@@ -132,7 +184,7 @@ TEST_F(RootCeremony, EachMistakeIsOneLineAndMakesNothing) {
     EXPECT_EQ(std::ranges::count(outcome.error, '\n'), 1) << arguments << ": " << outcome.error;
     EXPECT_NE(outcome.error.find(mend), std::string::npos) << arguments << ": " << outcome.error;
   }
-  for (const char* name : {"root", "issued", "requests"}) EXPECT_FALSE(fs::exists(folder_ / name)) << name;
+  for (const char* name : {"root", "issued", "requests", "net"}) EXPECT_FALSE(fs::exists(folder_ / name)) << name;
 }
 
 }  // namespace

@@ -13,14 +13,28 @@ constexpr std::filesystem::perms owner_only = std::filesystem::perms::owner_all;
 constexpr std::filesystem::perms everybody_reads = owner_only | std::filesystem::perms::group_read | std::filesystem::perms::group_exec |
                                                    std::filesystem::perms::others_read | std::filesystem::perms::others_exec;
 
-std::string keeping_of(const std::optional<crypto::Pkcs11Settings>& token) {
-  return token ? "pkcs11: sealed by token '" + token->token + "', key '" + token->key + "'" : "files";
+std::string keeping_of(const std::optional<crypto::DeviceSettings>& device) {
+  if (!device) return "files";
+  if (const auto* const sdf = std::get_if<crypto::SdfSettings>(&*device)) return "sdf: sealed by keys that KEK " + std::to_string(sdf->key_index) + " wraps";
+  const auto& token = std::get<crypto::Pkcs11Settings>(*device);
+  return "pkcs11: sealed by token '" + token.token + "', key '" + token.key + "'";
 }
 
-/// The device that seals the roots' keys; none where they are files.
-Result<std::unique_ptr<crypto::CryptoDevice>> root_device(const std::optional<crypto::Pkcs11Settings>& token, crypto::Rng& rng) {
-  if (!token) return std::unique_ptr<crypto::CryptoDevice>();
-  return crypto::open_pkcs11_device(*token, rng);
+/// The device that seals the roots' keys; none where they are files. `folder` has the keys that an SDF device wrapped.
+Result<std::unique_ptr<crypto::CryptoDevice>> root_device(const std::optional<crypto::DeviceSettings>& device, const std::filesystem::path& folder,
+                                                          crypto::Rng& rng) {
+  if (!device) return std::unique_ptr<crypto::CryptoDevice>();
+  return crypto::open_device(device, folder / wrapped_keys_file, rng);
+}
+
+/// The same for roots that are there: what was sealed before is never opened with keys that are made now.
+Result<std::unique_ptr<crypto::CryptoDevice>> device_of_roots(const OfflineRoots& offline, crypto::Rng& rng) {
+  std::error_code ignored;
+  const std::filesystem::path wrapped = offline.folder / wrapped_keys_file;
+  const bool by_sdf = offline.device && std::holds_alternative<crypto::SdfSettings>(*offline.device);
+  if (by_sdf && !std::filesystem::exists(wrapped, ignored))
+    return fail(ErrorCode::not_found, wrapped.string() + ": is not there: the roots' keys were sealed by another device, or it was lost");
+  return root_device(offline.device, offline.folder, rng);
 }
 
 /// Made or read, and where.
@@ -31,13 +45,15 @@ struct RootsAtHand {
 };
 
 Result<RootsAtHand> bring_roots(const OfflineRoots& offline, crypto::Rng& rng) {
+  std::unique_ptr<crypto::CryptoDevice> device;
   const bool sealed = roots_are_sealed(offline.folder);
-  const std::optional<crypto::Pkcs11Settings> token = sealed ? offline.token : std::nullopt;
-  ASSIGN_OR_RETURN(const auto device, root_device(token, rng));
+  if (sealed) {
+    ASSIGN_OR_RETURN(device, device_of_roots(offline, rng));
+  }
   ASSIGN_OR_RETURN(Roots roots, read_roots(offline.folder, device.get()));
   // A transcript that does not hold is looked into before anything else is signed.
   TRY(verify_transcript(offline.folder));
-  return Result<RootsAtHand>(RootsAtHand{.roots = std::move(roots), .folder = offline.folder, .keeping = keeping_of(token)});
+  return Result<RootsAtHand>(RootsAtHand{.roots = std::move(roots), .folder = offline.folder, .keeping = keeping_of(sealed ? offline.device : std::nullopt)});
 }
 
 RootAct act_of(std::string act, const Roots& roots, std::string keeping, UnixMs now) {
@@ -53,18 +69,11 @@ Result<void> place_roots(const Roots& roots, const std::filesystem::path& folder
   return {};
 }
 
-Result<void> write_root_folder(const Roots& roots, const RootPlan& plan, crypto::CryptoDevice* device, const std::filesystem::path& folder, crypto::Rng& rng, std::string& transcript) {
+Result<std::string> write_root_folder(const Roots& roots, const RootPlan& plan, crypto::CryptoDevice* device, const std::filesystem::path& folder, crypto::Rng& rng) {
   TRY(write_roots(roots, folder, device));
-  RootAct act = act_of("ceremony", roots, keeping_of(plan.token), plan.now_ms);
+  RootAct act = act_of("ceremony", roots, keeping_of(plan.device), plan.now_ms);
   for (const Branch branch : all_branches) act.made.emplace_back(file_of("root", branch, ".pem"), roots.pair.of(branch).certificate);
-  ASSIGN_OR_RETURN(transcript, write_transcript(folder, roots, act, rng));
-  return {};
-}
-
-Result<std::string> found_roots(const Roots& roots, const RootPlan& plan, crypto::CryptoDevice* device, crypto::Rng& rng) {
-  std::string transcript;
-  TRY(make_whole_folder(plan.folder, owner_only, [&](const std::filesystem::path& part) { return write_root_folder(roots, plan, device, part, rng, transcript); }));
-  return transcript;
+  return write_transcript(folder, roots, act, rng);
 }
 
 Result<void> check_root_plan(const RootPlan& plan) {
@@ -150,8 +159,11 @@ Result<RootsAtHand> make_or_bring_roots(const CeremonyPlan& plan, crypto::Rng& r
     return found;
   }
   ASSIGN_OR_RETURN(Roots roots, make_roots(plan.network, *plan.suite, plan.now_ms, rng));
-  const RootPlan own{.network = plan.network, .suite = plan.suite, .folder = plan.offline, .token = {}, .now_ms = plan.now_ms};
-  TRY(found_roots(roots, own, nullptr, rng));
+  const RootPlan own{.network = plan.network, .suite = plan.suite, .folder = plan.offline, .device = {}, .now_ms = plan.now_ms};
+  TRY(make_whole_folder(own.folder, owner_only, [&](const std::filesystem::path& part) -> Result<void> {
+    TRY(write_root_folder(roots, own, nullptr, part, rng));
+    return {};
+  }));
   return Result<RootsAtHand>(RootsAtHand{.roots = std::move(roots), .folder = plan.offline, .keeping = keeping_of({})});
 }
 
@@ -160,10 +172,15 @@ Result<RootsAtHand> make_or_bring_roots(const CeremonyPlan& plan, crypto::Rng& r
 Result<std::string> hold_root_ceremony(const RootPlan& plan) {
   TRY(check_root_plan(plan));
   ASSIGN_OR_RETURN(const auto rng, crypto::open_rng());
-  // The device first: without it no root is made.
-  ASSIGN_OR_RETURN(const auto device, root_device(plan.token, *rng));
-  ASSIGN_OR_RETURN(const Roots roots, make_roots(plan.network, *plan.suite, plan.now_ms, *rng));
-  return found_roots(roots, plan, device.get(), *rng);
+  std::string transcript;
+  TRY(make_whole_folder(plan.folder, owner_only, [&](const std::filesystem::path& part) -> Result<void> {
+    // The device first: without it no root is made. What an SDF device wraps stands with what it seals.
+    ASSIGN_OR_RETURN(const auto device, root_device(plan.device, part, *rng));
+    ASSIGN_OR_RETURN(const Roots roots, make_roots(plan.network, *plan.suite, plan.now_ms, *rng));
+    ASSIGN_OR_RETURN(transcript, write_root_folder(roots, plan, device.get(), part, *rng));
+    return {};
+  }));
+  return transcript;
 }
 
 Result<std::string> sign_issuing_requests(const OfflineRoots& offline, const std::filesystem::path& requests, const std::filesystem::path& out, UnixMs now_ms) {
@@ -196,7 +213,7 @@ Result<void> hold_ceremony(const CeremonyPlan& plan) {
   TRY(make_folder(plan.trust, everybody_reads));
 
   ASSIGN_OR_RETURN(const auto rng, crypto::open_rng());
-  ASSIGN_OR_RETURN(const auto device, crypto::open_device(plan.token, plan.master_key, *rng));
+  ASSIGN_OR_RETURN(const auto device, crypto::open_device(plan.device, plan.master_key, *rng));
   ASSIGN_OR_RETURN(const RootsAtHand at_hand, make_or_bring_roots(plan, *rng));
   ASSIGN_OR_RETURN(const Authorities issuing, make_issuing(plan, at_hand.roots, *rng));
   RootAct act = act_of("issuing", at_hand.roots, at_hand.keeping, plan.now_ms);

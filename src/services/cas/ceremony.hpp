@@ -17,7 +17,7 @@ struct RootPlan {
   std::string network = "Qanat";  // begins the CAs' common names
   const crypto::Suite* suite = nullptr;
   std::filesystem::path folder;                  // new, or empty; mode 0700
-  std::optional<crypto::Pkcs11Settings> token;   // whose key seals the roots' keys; absent: files
+  std::optional<crypto::DeviceSettings> device;  // whose key seals the roots' keys; absent: files
   UnixMs now_ms = 0;
 };
 /// Appears whole or not at all; `conflict` if the folder holds anything. The transcript.
@@ -26,7 +26,7 @@ Result<std::string> hold_root_ceremony(const RootPlan& plan);
 /// Roots that were made offline, brought to the machine for as long as it takes.
 struct OfflineRoots {
   std::filesystem::path folder;
-  std::optional<crypto::Pkcs11Settings> token;  // needed if the keys are sealed
+  std::optional<crypto::DeviceSettings> device;  // needed if the keys are sealed
 };
 
 /// Signs the issuing CAs' requests `issuing-*.csr` in `requests` (one for each branch): their certificates `issuing-*.pem`, and the roots', appear in the new folder `out`.
@@ -40,8 +40,8 @@ struct CeremonyPlan {
   std::optional<OfflineRoots> roots = {};  // instead: these
   std::filesystem::path trust;       // gets root-<branch>.pem and issuing-<branch>.pem; every element reads it
   std::filesystem::path state;       // CAS's own: cas.db is made there
-  std::filesystem::path master_key;  // of CAS's software device; made if absent
-  std::optional<crypto::Pkcs11Settings> token = {};  // CAS's master key, instead
+  std::filesystem::path master_key;  // of CAS's software device, or what its SDF device wraps; made if absent
+  std::optional<crypto::DeviceSettings> device = {};  // CAS's master key, instead
   std::vector<ExpectedElement> elements;
   UnixMs now_ms = 0;
 };

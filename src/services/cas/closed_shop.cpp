@@ -9,7 +9,7 @@ Result<ClosedShop> enter(const node::Settings& settings) {
   std::error_code ignored;
   if (!std::filesystem::exists(database, ignored)) return fail(ErrorCode::not_found, database.string() + ": the ceremony has not been held");
   ASSIGN_OR_RETURN(out.rng, crypto::open_rng());
-  ASSIGN_OR_RETURN(out.device, crypto::open_device(settings.token, settings.master_key, *out.rng));
+  ASSIGN_OR_RETURN(out.device, crypto::open_device(settings.device, settings.master_key, *out.rng));
   // Locked by a CAS that runs; so this comes before the record of its deeds is opened.
   ASSIGN_OR_RETURN(out.records, Records::open(database, *out.device));
   ASSIGN_OR_RETURN(out.node, node::Node::open(settings));

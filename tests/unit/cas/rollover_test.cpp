@@ -25,7 +25,7 @@ class RolloverTest : public CasFixture {
     return request_rollover(settings(), directory_ / folder);
   }
   Result<std::string> sign(const std::string& requests, const std::string& out) {
-    return sign_issuing_requests({.folder = offline(), .token = {}}, directory_ / requests, directory_ / out, SystemClock().now_ms());
+    return sign_issuing_requests({.folder = offline(), .device = {}}, directory_ / requests, directory_ / out, SystemClock().now_ms());
   }
   Result<RolledOver> install(const std::string& folder) {
     close_service();
@@ -125,8 +125,8 @@ TEST_F(RolloverTest, OnlyWhatTheOwnRootsSignedForTheWaitingKeysIsTaken) {
   EXPECT_EQ(refusal(install("nothing")), ErrorCode::not_found);
   must(request("requests"));
   // Signed by another network's roots.
-  must(hold_root_ceremony({.network = "Other", .suite = &suite_, .folder = directory_ / "other", .token = {}, .now_ms = SystemClock().now_ms()}));
-  must(sign_issuing_requests({.folder = directory_ / "other", .token = {}}, directory_ / "requests", directory_ / "foreign", SystemClock().now_ms()));
+  must(hold_root_ceremony({.network = "Other", .suite = &suite_, .folder = directory_ / "other", .device = {}, .now_ms = SystemClock().now_ms()}));
+  must(sign_issuing_requests({.folder = directory_ / "other", .device = {}}, directory_ / "requests", directory_ / "foreign", SystemClock().now_ms()));
   EXPECT_EQ(refusal(install("foreign")), ErrorCode::denied);
   // The own roots' signature over another key.
   fs::create_directories(directory_ / "swapped");

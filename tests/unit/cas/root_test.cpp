@@ -1,7 +1,8 @@
-// The offline ceremony: roots in files or sealed by a token, what they sign, and the transcript of it.
+// The offline ceremony: roots in files or sealed by a token or an SDF device, what they sign, and the transcript of it.
 #include <sys/stat.h>
 
 #include "cas_fixture.hpp"
+#include "sdf/sdf_folder.hpp"
 #include "services/cas/transcript.hpp"
 #include "softhsm.hpp"
 
@@ -21,14 +22,14 @@ class RootTest : public testing::Test {
  protected:
   RootTest() : rng_(must(crypto::open_rng())) {}
   [[nodiscard]] fs::path root() const { return directory_ / "root"; }
-  [[nodiscard]] RootPlan plan(std::optional<crypto::Pkcs11Settings> token = {}) const {
-    return {.network = "Test", .suite = &suite_, .folder = root(), .token = std::move(token), .now_ms = SystemClock().now_ms()};
+  [[nodiscard]] RootPlan plan(std::optional<crypto::DeviceSettings> device = {}) const {
+    return {.network = "Test", .suite = suite_of_roots_, .folder = root(), .device = std::move(device), .now_ms = SystemClock().now_ms()};
   }
   /// Requests as a CAS makes them; the keys stay here.
   fs::path requests(std::string_view common_name = "Test issuing", std::optional<Branch> wrong_key = {}) {
     fs::path folder = directory_ / ("requests-" + to_hex(rng_->bytes(4)));
     fs::create_directories(folder);
-    const KeyPair keys = must(make_keys(suite_, *rng_));
+    const KeyPair keys = must(make_keys(*suite_of_roots_, *rng_));
     for (const Branch branch : all_branches) {
       const Branch of = wrong_key == branch ? (branch == Branch::ml_dsa ? Branch::classical : Branch::ml_dsa) : branch;
       const Bytes der = must(crypto::make_request(keys.of(of), {.common_name = std::string(common_name), .element = {}, .number = {}, .dns = {}}));
@@ -36,12 +37,12 @@ class RootTest : public testing::Test {
     }
     return folder;
   }
-  Result<std::string> sign(const fs::path& requests, const std::string& out, std::optional<crypto::Pkcs11Settings> token = {}) {
-    return sign_issuing_requests({.folder = root(), .token = std::move(token)}, requests, directory_ / out, SystemClock().now_ms());
+  Result<std::string> sign(const fs::path& requests, const std::string& out, std::optional<crypto::DeviceSettings> device = {}) {
+    return sign_issuing_requests({.folder = root(), .device = std::move(device)}, requests, directory_ / out, SystemClock().now_ms());
   }
 
   test::TemporaryDirectory directory_;
-  const crypto::Suite& suite_ = crypto::suite(crypto::SuiteId::gm_hybrid);
+  const crypto::Suite* suite_of_roots_ = &crypto::suite(crypto::SuiteId::gm_hybrid);
   std::unique_ptr<crypto::Rng> rng_;
 };
 
@@ -111,6 +112,46 @@ TEST_F(RootTest, ARootInATokenSignsWithItAndNotWithoutIt) {
   EXPECT_EQ(refusal(sign(requests(), "moved", token)), ErrorCode::denied);
 }
 
+TEST_F(RootTest, ARootUnderAnSdfDeviceSignsWithItAndNotWithoutItInBothSuites) {
+  const test::SdfFolder sdf;
+  const auto device = test::SdfFolder::settings();
+  for (const crypto::SuiteId id : {crypto::SuiteId::gm_hybrid, crypto::SuiteId::intl_hybrid}) {
+    suite_of_roots_ = &crypto::suite(id);
+    EXPECT_TRUE(must(hold_root_ceremony(plan(device))).contains("KEK 1"));
+    struct stat status {};
+    ASSERT_EQ(::stat((root() / wrapped_keys_file).c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777U, 0600U);
+    for (const Branch branch : all_branches) {
+      EXPECT_FALSE(fs::exists(root() / file_of("root", branch, ".key")));
+      EXPECT_TRUE(fs::exists(root() / file_of("root", branch, ".sealed")));
+    }
+    const std::string name(suite_of_roots_->name);
+    EXPECT_TRUE(must(sign(requests(), "issued-" + name, device)).contains("KEK 1"));
+    EXPECT_EQ(refusal(sign(requests(), "without", std::nullopt)), ErrorCode::invalid_argument);
+    EXPECT_EQ(refusal(sign(requests(), "other", test::SdfFolder::settings(2))), ErrorCode::invalid_argument) << "KEK 2 did not wrap";
+    sdf.make_kek(1, 'x');
+    EXPECT_EQ(refusal(sign(requests(), "another", device)), ErrorCode::denied) << "another device";
+    sdf.make_kek(1, 'a');
+    fs::rename(root() / wrapped_keys_file, directory_ / "aside");
+    EXPECT_EQ(refusal(sign(requests(), "lost", device)), ErrorCode::not_found);
+    EXPECT_FALSE(fs::exists(root() / wrapped_keys_file)) << "no new keys are made where something is sealed";
+    fs::rename(directory_ / "aside", root() / wrapped_keys_file);
+    EXPECT_EQ(must(verify_transcript(root())).size(), 2U) << "what was refused was not signed";
+    fs::rename(root(), directory_ / ("kept-" + name));
+  }
+}
+
+TEST_F(RootTest, NoSdfDeviceNoRoot) {
+  const test::SdfFolder sdf;
+  EXPECT_EQ(refusal(hold_root_ceremony(plan(test::SdfFolder::settings(9)))), ErrorCode::not_found);
+  for (int call = 1; call < 12; ++call) {
+    sdf.order("* fail " + std::to_string(call));
+    EXPECT_FALSE(hold_root_ceremony(plan(test::SdfFolder::settings()))) << call;
+  }
+  EXPECT_FALSE(fs::exists(root()));
+  EXPECT_TRUE(fs::is_empty(directory_ / ".")) << "nothing half-made is left";
+}
+
 TEST_F(RootTest, NoTokenNoRoot) {
   EXPECT_EQ(refusal(hold_root_ceremony(plan(SoftHsm::instance().settings("absent")))), ErrorCode::not_found);
   EXPECT_FALSE(fs::exists(root()));
@@ -121,7 +162,7 @@ TEST_F(RootTest, RequestsThatAreNoIssuingCasAreRefused) {
   EXPECT_EQ(refusal(sign(requests("Test issuing", Branch::ml_dsa), "a")), ErrorCode::denied) << "the other branch's key";
   EXPECT_EQ(refusal(sign(requests("Test root ML-DSA-65"), "b")), ErrorCode::denied) << "the root's own name";
   const fs::path named = requests();
-  const KeyPair keys = must(make_keys(suite_, *rng_));
+  const KeyPair keys = must(make_keys(*suite_of_roots_, *rng_));
   write_over(named / "issuing-ml_dsa.csr", std::string(as_text(must(crypto::make_request(keys.ml_dsa, element_names(kms_a))))));
   EXPECT_EQ(refusal(sign(named, "c")), ErrorCode::denied) << "an element's names";
   const fs::path changed = requests();

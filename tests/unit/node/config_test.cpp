@@ -108,14 +108,44 @@ TEST_F(ConfigTest, TheMasterKeyIsInAFileUnlessATokenIsNamed) {
   EXPECT_EQ(complaint(node + token + "pin_file = \"/tmp/pin\"\n"), "");
   EXPECT_TRUE(complaint(node + token).contains("device.pin_file")) << "a PIN is never in the configuration itself";
   EXPECT_TRUE(complaint(node + token + "pin_file = \"/tmp/pin\"\npin = \"1234\"\n").contains("device.pin"));
-  EXPECT_TRUE(complaint(node + "master_key = \"/tmp/z\"\n[device]\nkind = \"sdf\"\n").contains("device.kind"));
+  EXPECT_TRUE(complaint(node + "master_key = \"/tmp/z\"\n[device]\nkind = \"skf\"\n").contains("device.kind"));
   Config config = read(node + token + "pin_file = \"/tmp/pin\"\n");
   const Settings settings = Settings::read(config);
-  ASSERT_TRUE(settings.token);
-  EXPECT_EQ(settings.token->module, "/lib/m.so");
-  EXPECT_EQ(settings.token->token, "kms");
-  EXPECT_EQ(settings.token->key, "qanat master key");
-  EXPECT_EQ(settings.token->pin_file, "/tmp/pin");
+  ASSERT_TRUE(settings.device);
+  const auto& chosen = std::get<crypto::Pkcs11Settings>(*settings.device);
+  EXPECT_EQ(chosen.module, "/lib/m.so");
+  EXPECT_EQ(chosen.token, "kms");
+  EXPECT_EQ(chosen.key, "qanat master key");
+  EXPECT_EQ(chosen.pin_file, "/tmp/pin");
+}
+
+TEST_F(ConfigTest, AnSdfDeviceNeedsALibraryAKeyIndexAndAFileForWhatItWraps) {
+  const std::string node = "[node]\nidentity = \"qanat://a/kms/kms-a\"\nstate = \"/tmp/x\"\ntrust = \"/tmp/y\"\n";
+  const std::string file = "master_key = \"/tmp/z\"\n";
+  const std::string sdf = "[device]\nkind = \"sdf\"\n";
+  const std::string library = "module = \"/lib/sdf.so\"\n";
+  const auto complaint = [&](const std::string& text) {
+    Config config = read(text);
+    (void)Settings::read(config);
+    const auto done = config.finish();
+    return done ? std::string() : done.error().message;
+  };
+  EXPECT_EQ(complaint(node + file + sdf + library + "key_index = 3\n"), "");
+  EXPECT_TRUE(complaint(node + file + sdf + library).contains("device.key_index"));
+  EXPECT_TRUE(complaint(node + file + sdf + "key_index = 3\n").contains("device.module"));
+  EXPECT_TRUE(complaint(node + sdf + library + "key_index = 3\n").contains("node.master_key"));
+  for (const char* index : {"0", "-1", "4294967296", "\"3\""})
+    EXPECT_TRUE(complaint(node + file + sdf + library + "key_index = " + index + "\n").contains("device.key_index")) << index;
+  EXPECT_TRUE(complaint(node + file + sdf + library + "key_index = 3\ntoken = \"kms\"\n").contains("device.token")) << "a token's settings are none of it";
+  EXPECT_TRUE(complaint(node + file + sdf + library + "key_index = 3\npin_file = \"/tmp/pin\"\n").contains("device.pin_file"));
+  EXPECT_TRUE(complaint(node + file + "[device]\nkey_index = 3\n").contains("device.key_index")) << "the software device has no key index";
+  Config config = read(node + file + sdf + library + "key_index = 4294967295\n");
+  const Settings settings = Settings::read(config);
+  ASSERT_TRUE(settings.device);
+  const auto& chosen = std::get<crypto::SdfSettings>(*settings.device);
+  EXPECT_EQ(chosen.module, "/lib/sdf.so");
+  EXPECT_EQ(chosen.key_index, 4294967295U);
+  EXPECT_EQ(settings.master_key, "/tmp/z");
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ class ElementWithTokenTest : public testing::Test {
     settings.state = net_.state_of(kms_b);
     settings.trust = net_.trust();
     settings.master_key = settings.state.string() + ".master";
-    settings.token = std::move(token);
+    settings.device = std::move(token);
     settings.suite = &net_.suite();
     return Node::open(std::move(settings));
   }
