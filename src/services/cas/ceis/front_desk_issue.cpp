@@ -11,18 +11,10 @@ constexpr std::int64_t renewals_live_max = 8;  // a holder that renews without e
 constexpr std::chrono::milliseconds collect_max{3000};
 
 Draft draft_of(const Asked& asked, const Registration& registration, const crypto::AskedNames& names, const Intention& intention) {
-  const Profile& profile = *registration.profile;
-  const auto extended = extended_of(profile, asked.key.algorithm());
-  return {.profile = &profile,
-          .algorithm = asked.key.algorithm(),
-          .bits = asked.key.bits(),
-          .names = names,
-          .allowed = {.common_name = registration.common_name, .dns = registration.dns},
-          .usages = usages_of(profile, asked.key.algorithm()),
-          .extended = {extended.begin(), extended.end()},
-          .serial = intention.serial,
-          .not_before = intention.not_before,
-          .not_after = intention.not_after};
+  Draft out = draft_for(*registration.profile, asked.key, intention);
+  out.names = names;
+  out.allowed = {.common_name = registration.common_name, .dns = registration.dns};
+  return out;
 }
 
 std::optional<std::int64_t> live_beside(const Asked& asked, const Registration& registration) {

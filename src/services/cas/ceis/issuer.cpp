@@ -26,17 +26,10 @@ Result<Issued> read(const Order& order, const std::vector<Recorded>& recorded) {
 }
 
 Draft draft_of(const Order& order, const Intention& intention) {
-  const Profile& profile = *order.profile;
-  const crypto::SubjectAlgorithm algorithm = subject_algorithm(order.of(intention.branch)->key_algorithm());
-  const auto extended = extended_of(profile, algorithm);
-  return {.profile = &profile,
-          .algorithm = algorithm,
-          .names = names_as_asked(order.names),
-          .usages = usages_of(profile, algorithm),
-          .extended = {extended.begin(), extended.end()},
-          .serial = intention.serial,
-          .not_before = intention.not_before,
-          .not_after = intention.not_after};
+  const crypto::CertificateRequest& request = *order.of(intention.branch);
+  Draft out = draft_for(*order.profile, subject_algorithm(request.key_algorithm()), request.public_key(), intention);
+  out.names = names_as_asked(order.names);
+  return out;
 }
 
 }  // namespace

@@ -202,6 +202,24 @@ bool is_wildcard(std::string_view text) noexcept {
   return is_dns_name(text) && text.contains('.');
 }
 
+Draft draft_for(const Profile& profile, crypto::SubjectAlgorithm algorithm, ByteView key, const Intention& intention) {
+  const auto extended = extended_of(profile, algorithm);
+  return {.profile = &profile,
+          .algorithm = algorithm,
+          .key = to_bytes(key),
+          .usages = usages_of(profile, algorithm),
+          .extended = {extended.begin(), extended.end()},
+          .serial = intention.serial,
+          .not_before = intention.not_before,
+          .not_after = intention.not_after};
+}
+
+Draft draft_for(const Profile& profile, const crypto::SubjectPublicKey& key, const Intention& intention) {
+  Draft out = draft_for(profile, key.algorithm(), key.octets(), intention);
+  out.bits = key.bits();
+  return out;
+}
+
 Result<void> lint(const Draft& draft, const Under& under) {
   CHECK(draft.profile != nullptr);
   TRY(lint_serial(draft));
@@ -216,7 +234,7 @@ Result<void> lint_signed(ByteView der, const Draft& draft, const crypto::Certifi
   if (!certificate) return refuse("signed", certificate.error().message);
   if (certificate->is_ca()) return refuse("signed", "the certificate came out as a CA's");
   if (!certificate->bare_signature()) return refuse("signed", "its signature's AlgorithmIdentifier has parameters");
-  if (certificate->key().algorithm() != draft.algorithm) return refuse_signed("key");
+  if (certificate->key().algorithm() != draft.algorithm || certificate->key().octets() != draft.key) return refuse_signed("key");
   if (certificate->names() != draft.names) return refuse_signed("name");
   if (certificate->usages() != draft.usages || certificate->extended() != draft.extended) return refuse_signed("usage");
   if (certificate->serial() != draft.serial) return refuse_signed("serial");

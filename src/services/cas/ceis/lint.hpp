@@ -11,10 +11,13 @@
 
 namespace qanat::cas {
 
+struct Intention;
+
 /// A certificate that is meant to be signed.
 struct Draft {
   const Profile* profile = nullptr;
   crypto::SubjectAlgorithm algorithm{};
+  Bytes key = {};  // its octets, as of crypto::SubjectPublicKey
   int bits = 0;
   crypto::AskedNames names = {};
   crypto::AskedNames allowed = {};  // of a registration: what `names` may be
@@ -24,6 +27,10 @@ struct Draft {
   UnixMs not_before = 0;
   UnixMs not_after = 0;
 };
+
+/// What the profile gives to such a key, with serial and times as they were drawn. Names are the caller's.
+Draft draft_for(const Profile& profile, crypto::SubjectAlgorithm algorithm, ByteView key, const Intention& intention);
+Draft draft_for(const Profile& profile, const crypto::SubjectPublicKey& key, const Intention& intention);
 
 /// By which CA.
 struct Under {

@@ -11,17 +11,9 @@ namespace qanat::cas {
 namespace {
 
 Draft draft_of_ra(const crypto::SubjectPublicKey& key, const Intention& intention) {
-  const Profile& of = profile("scep-ra");
-  const auto extended = extended_of(of, key.algorithm());
-  return {.profile = &of,
-          .algorithm = key.algorithm(),
-          .bits = key.bits(),
-          .names = {.common_name = "Qanat SCEP registration authority"},
-          .usages = usages_of(of, key.algorithm()),
-          .extended = {extended.begin(), extended.end()},
-          .serial = intention.serial,
-          .not_before = intention.not_before,
-          .not_after = intention.not_after};
+  Draft out = draft_for(profile("scep-ra"), key, intention);
+  out.names.common_name = "Qanat SCEP registration authority";
+  return out;
 }
 
 Result<Bytes> sign_ra(const ScepRaParts& parts, const crypto::SubjectPublicKey& key, const Intention& intention) {
