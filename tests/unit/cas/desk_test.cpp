@@ -54,7 +54,19 @@ class DeskTest : public CasFixture {
     EXPECT_EQ(result.error().code, code) << result.error().message;
     EXPECT_NE(result.error().message.find(part), std::string::npos) << result.error().message;
   }
-  [[nodiscard]] std::filesystem::path state_file() const { return state() / "cas.db"; }
+  /// As a death before the record leaves a certificate that is issued: "intended", or "abandoned".
+  void set_back(const crypto::SubjectCertificate& certificate, std::string_view to) {
+    close_service();
+    {
+      const auto device = must(crypto::open_software_device(plan().master_key, *rng_));
+      const auto records = must(Records::open(state() / "cas.db", *device));
+      must(records->store().transact([&](store::Transaction& transaction) -> Result<void> {
+        TRY(transaction.run("UPDATE certificate SET state = ?, der = NULL, generation = NULL WHERE serial = ?", {to, ByteView(certificate.serial())}));
+        return {};
+      }));
+    }
+    open_service();
+  }
   std::string audit_text() {
     std::ifstream in(node_->settings().state / "audit.jsonl");
     return {std::istreambuf_iterator<char>(in), {}};
@@ -160,27 +172,14 @@ TEST_F(DeskTest, AnIntentionThatWasLeftIsCompletedWithItsSerialAndTimes) {
   const wire::Json made = registered();
   const Asked wanted = asked(made);
   const crypto::SubjectCertificate first = certificate(given(wanted));
-  // As a death before the record leaves it.
-  const auto set_back = [&](std::string_view state) {
-    close_service();
-    {
-      const auto device = must(crypto::open_software_device(plan().master_key, *rng_));
-      const auto records = must(Records::open(state_file(), *device));
-      must(records->store().transact([&](store::Transaction& transaction) -> Result<void> {
-        TRY(transaction.run("UPDATE certificate SET state = ?, der = NULL, generation = NULL WHERE serial = ?", {state, ByteView(first.serial())}));
-        return {};
-      }));
-    }
-    open_service();
-  };
-  set_back("intended");
+  set_back(first, "intended");
   expect_refused(desk().find(first.serial()), ErrorCode::not_found, "was issued here");
   expect_refused(desk().holder_of(first.der()), ErrorCode::denied, "not issued here");
   const crypto::SubjectCertificate again = certificate(given(wanted));
   EXPECT_EQ(again.serial(), first.serial());
   EXPECT_EQ(again.not_before(), first.not_before());
   EXPECT_EQ(again.not_after(), first.not_after());
-  set_back("abandoned");
+  set_back(first, "abandoned");
   expect_refused(order(wanted), ErrorCode::conflict, "given up");
   // Who asks anew by the same secret gives an intention up that was left.
   const Asked other = asked(made);
@@ -216,20 +215,20 @@ TEST_F(DeskTest, NamesThatAreAskedMustBeRegistered) {
   EXPECT_EQ(leaf.names().common_name, "box-7.example");
   EXPECT_EQ(leaf.names().dns, std::vector<std::string>{"box-7.example"}) << "what is asked alone";
   EXPECT_TRUE(with({.common_name = "box-7", .dns = {"*.lab.example"}}));
-  expect_refused(with({.common_name = "kms-a"}), ErrorCode::denied, "'kms-a' is not registered");
-  expect_refused(with({.common_name = "box-7", .dns = {"box-8.example"}}), ErrorCode::denied, "'box-8.example' is not registered");
-  expect_refused(with({.common_name = "box-7", .dns = {"a.lab.example"}}), ErrorCode::denied, "not registered");
-  expect_refused(with({.common_name = "box-7", .uris = {"qanat://a/kms/kms-a"}}), ErrorCode::denied, "'qanat://a/kms/kms-a' is not registered");
-  expect_refused(with({.common_name = "box-7", .uris = {"tel:+8613800000001"}}), ErrorCode::denied, "not registered");
-  expect_refused(with({.common_name = "box-7", .mail = {"root@example.org"}}), ErrorCode::denied, "not registered");
-  expect_refused(with({.common_name = "box-7", .addresses = {"192.0.2.7"}}), ErrorCode::denied, "not registered");
+  expect_refused(with({.common_name = "kms-a"}), ErrorCode::denied, "order: the common name 'kms-a' is not registered");
+  expect_refused(with({.common_name = "box-7", .dns = {"box-8.example"}}), ErrorCode::denied, "order: the DNS name 'box-8.example' is not registered");
+  expect_refused(with({.common_name = "box-7", .dns = {"a.lab.example"}}), ErrorCode::denied, "order: the DNS name 'a.lab.example' is not registered");
+  expect_refused(with({.common_name = "box-7", .uris = {"qanat://a/kms/kms-a"}}), ErrorCode::denied, "order: 'qanat://a/kms/kms-a' is not registered");
+  expect_refused(with({.common_name = "box-7", .uris = {"tel:+8613800000001"}}), ErrorCode::denied, "order: 'tel:+8613800000001' is not registered");
+  expect_refused(with({.common_name = "box-7", .mail = {"root@example.org"}}), ErrorCode::denied, "order: 'root@example.org' is not registered");
+  expect_refused(with({.common_name = "box-7", .addresses = {"192.0.2.7"}}), ErrorCode::denied, "order: '192.0.2.7' is not registered");
 }
 
 TEST_F(DeskTest, KeysThatTheProfileHasNotAreRefused) {
   const wire::Json made = registered();
-  expect_refused(order(asked(made, SubjectAlgorithm::ml_kem_768)), ErrorCode::denied, "takes no key of ML-KEM-768");
+  expect_refused(order(asked(made, SubjectAlgorithm::ml_kem_768)), ErrorCode::denied, "order: profile device takes no key of ML-KEM-768");
   const wire::Json server = registered(wire::Json::object({{"op", "create"}, {"subject", "web"}, {"profile", "server"}, {"dns", names({"web.example"})}}));
-  expect_refused(order(asked(server, SubjectAlgorithm::sm2)), ErrorCode::denied, "takes no key of SM2");
+  expect_refused(order(asked(server, SubjectAlgorithm::sm2)), ErrorCode::denied, "order: profile server takes no key of SM2");
 }
 
 TEST_F(DeskTest, PossessionIsVouchedForOnlyWhereTheRegistrationOrTheProfileSaysSo) {
@@ -354,6 +353,15 @@ TEST_F(DeskTest, ACompromisedKeyIsNeverCertifiedAgain) {
   expect_refused(order(asked(must(made.text("reference")), key, 2)), ErrorCode::denied, "compromised");
 }
 
+TEST_F(DeskTest, AnIntentionThatWasLeftIsNotCompletedOverAKeyThatWasCompromisedSince) {
+  const std::string reference = must(registered(box().set("reusable", true)).text("reference"));
+  const crypto::SubjectPublicKey key = subject_key(SubjectAlgorithm::ecdsa_p256);
+  const Asked wanted = asked(reference, key);
+  set_back(certificate(given(wanted)), "intended");
+  must(desk().revoke(given(asked(reference, key, 2)).certificate, key_compromise, "test", "1"));
+  expect_refused(order(wanted), ErrorCode::denied, "compromised");
+}
+
 TEST_F(DeskTest, AClosedRegistrationGivesNothingMore) {
   const wire::Json made = registered();
   const std::string reference = must(made.text("reference"));
@@ -458,6 +466,7 @@ TEST_F(DeskTest, ARevocationSaysItsReasonOnceAndForAll) {
   expect_refused(revoke_as(Bytes(3, 1), "superseded"), ErrorCode::invalid_argument, "certificate");
   ASSERT_TRUE(revoke_as(out.certificate, "superseded"));
   ASSERT_TRUE(revoke_as(out.certificate, "keyCompromise")) << "the second time does nothing";
+  EXPECT_TRUE(test::audited(state(), "it was revoked before")) << "and the record does not say that it did";
   expect_refused(desk().revoke(out.certificate, 2, "test", "1"), ErrorCode::invalid_argument, "reason 2");
   expect_refused(desk().revoke(node_->credentials().tls->chain.front().der(), 0, "test", "1"), ErrorCode::denied, "its own");
   // A stranger's certificate with a serial of ours.
