@@ -53,7 +53,8 @@ Result<void> place_roots(const Roots& roots, const std::filesystem::path& folder
   return {};
 }
 
-Result<void> write_root_folder(const Roots& roots, const RootPlan& plan, crypto::CryptoDevice* device, const std::filesystem::path& folder, crypto::Rng& rng, std::string& transcript) {
+Result<void> write_root_folder(const Roots& roots, const RootPlan& plan, crypto::CryptoDevice* device, const std::filesystem::path& folder, crypto::Rng& rng,
+                               std::string& transcript) {
   TRY(write_roots(roots, folder, device));
   RootAct act = act_of("ceremony", roots, keeping_of(plan.token), plan.now_ms);
   for (const Branch branch : all_branches) act.made.emplace_back(file_of("root", branch, ".pem"), roots.pair.of(branch).certificate);
@@ -63,7 +64,8 @@ Result<void> write_root_folder(const Roots& roots, const RootPlan& plan, crypto:
 
 Result<std::string> found_roots(const Roots& roots, const RootPlan& plan, crypto::CryptoDevice* device, crypto::Rng& rng) {
   std::string transcript;
-  TRY(make_whole_folder(plan.folder, owner_only, [&](const std::filesystem::path& part) { return write_root_folder(roots, plan, device, part, rng, transcript); }));
+  TRY(make_whole_folder(plan.folder, owner_only,
+                        [&](const std::filesystem::path& part) { return write_root_folder(roots, plan, device, part, rng, transcript); }));
   return transcript;
 }
 
@@ -91,7 +93,9 @@ Result<std::vector<IssuingRequest>> read_requests(const std::filesystem::path& f
       if (file.starts_with(beginning) && file.ends_with(".csr")) found.push_back(entry.path().stem().string());
     }
     if (error) return fail(ErrorCode::not_found, folder.string() + ": " + error.message());
-    if (found.size() != 1) return fail(ErrorCode::invalid_argument, folder.string() + ": holds " + std::to_string(found.size()) + " requests " + beginning + "*.csr where one belongs");
+    if (found.size() != 1)
+      return fail(ErrorCode::invalid_argument,
+                  folder.string() + ": holds " + std::to_string(found.size()) + " requests " + beginning + "*.csr where one belongs");
     const std::filesystem::path file = folder / (found.front() + ".csr");
     ASSIGN_OR_RETURN(const Bytes der, read_whole_file(file, request_octets_max));
     auto request = crypto::CertificateRequest::parse(der);
@@ -145,7 +149,8 @@ Result<RootsAtHand> make_or_bring_roots(const CeremonyPlan& plan, crypto::Rng& r
   if (plan.roots) {
     ASSIGN_OR_RETURN(RootsAtHand found, bring_roots(*plan.roots, rng));
     if (found.roots.suite != plan.suite) {
-      return fail(ErrorCode::invalid_argument, plan.roots->folder.string() + ": the roots are of suite " + std::string(found.roots.suite->name) + ", not " + std::string(plan.suite->name));
+      return fail(ErrorCode::invalid_argument,
+                  plan.roots->folder.string() + ": the roots are of suite " + std::string(found.roots.suite->name) + ", not " + std::string(plan.suite->name));
     }
     return found;
   }

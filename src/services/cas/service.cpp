@@ -13,7 +13,8 @@
 namespace qanat::cas {
 using points::Endpoint;
 
-CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, Vouch vouch, std::unique_ptr<Records> records, Authorities authorities)
+CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, Vouch vouch, std::unique_ptr<Records> records,
+                       Authorities authorities)
     : node_(node),
       settings_(std::move(settings)),
       records_(std::move(records)),
@@ -62,7 +63,8 @@ Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettin
     TRY(records->keep_device_authority(made));
     ASSIGN_OR_RETURN(authorities, records->authorities(node.suite()));
   }
-  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(witnesses), std::move(vouch), std::move(records), std::move(authorities)));
+  std::unique_ptr<CasService> service(
+      new CasService(node, std::move(settings), std::move(witnesses), std::move(vouch), std::move(records), std::move(authorities)));
   const auto own = [&node, raw = service.get()](OwnRenewal renewal) {
     return own_credentials(node, raw->issuer_, raw->authorities_.ml_dsa, raw->settings_.element_lifetime, renewal);
   };

@@ -20,7 +20,8 @@ Result<Issued> read(const Order& order, const std::vector<Recorded>& recorded) {
     (each.intention.branch == Branch::ml_dsa ? out.ml_dsa : out.classical) = std::move(certificate);
   }
   for (const Branch branch : all_branches) {
-    if (order.of(branch).has_value() != out.of(branch).has_value()) return fail(ErrorCode::internal, "cas.db: a request with other certificates than it is for");
+    if (order.of(branch).has_value() != out.of(branch).has_value())
+      return fail(ErrorCode::internal, "cas.db: a request with other certificates than it is for");
   }
   return out;
 }
@@ -49,8 +50,12 @@ Intention intention_under(Branch branch, const crypto::Certificate& issuer, std:
 }
 
 Result<Issued> Issuer::issue(const Order& order, UnixMs now) {
-  Issuance issuance{
-      .identity = *order.names.element, .held = order.profile->naming == Naming::joint ? Held::jointly : Held::alone, .request_hash = order.request_hash, .expectation = order.expectation, .overlap = order.overlap, .intentions = {}};
+  Issuance issuance{.identity = *order.names.element,
+                    .held = order.profile->naming == Naming::joint ? Held::jointly : Held::alone,
+                    .request_hash = order.request_hash,
+                    .expectation = order.expectation,
+                    .overlap = order.overlap,
+                    .intentions = {}};
   for (const Branch branch : all_branches) {
     if (!order.of(branch)) continue;
     const auto lifetime = std::min<std::chrono::milliseconds>(order.lifetime, order.profile->lifetime_max);
