@@ -64,9 +64,7 @@ EnrolmentSettings read_enrolment(node::Config table) {
       static_cast<std::size_t>(table.integer("connections_max", 1, 100000, static_cast<std::int64_t>(listener.limits.connections_max)));
   for (const std::string& one : table.texts("dns")) {
     if (!is_dns_name(one)) table.reject("dns", "'" + one + "' is no DNS name");
-    std::string name = one;
-    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    out.dns.push_back(std::move(name));
+    out.dns.push_back(lower_case(one));
   }
   std::vector<std::string> addresses = table.texts("addresses");
   if (addresses.empty() && !is_everywhere(listener.address)) addresses.push_back(listener.address);

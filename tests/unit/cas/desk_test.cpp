@@ -54,18 +54,29 @@ class DeskTest : public CasFixture {
     EXPECT_EQ(result.error().code, code) << result.error().message;
     EXPECT_NE(result.error().message.find(part), std::string::npos) << result.error().message;
   }
-  /// As a death before the record leaves a certificate that is issued: "intended", or "abandoned".
-  void set_back(const crypto::SubjectCertificate& certificate, std::string_view to) {
+  /// What stands in the record of a certificate, changed while CAS does not run.
+  void rewrite(const crypto::SubjectCertificate& certificate, const std::string& set) {
     close_service();
     {
       const auto device = must(crypto::open_software_device(plan().master_key, *rng_));
       const auto records = must(Records::open(state() / "cas.db", *device));
       must(records->store().transact([&](store::Transaction& transaction) -> Result<void> {
-        TRY(transaction.run("UPDATE certificate SET state = ?, der = NULL, generation = NULL WHERE serial = ?", {to, ByteView(certificate.serial())}));
+        TRY(transaction.run("UPDATE certificate SET " + set + " WHERE serial = ?", {ByteView(certificate.serial())}));
         return {};
       }));
     }
     open_service();
+  }
+  /// As a death before the record leaves it: "intended"; or as what came later leaves that: "abandoned".
+  void set_back(const crypto::SubjectCertificate& certificate, const std::string& to) {
+    rewrite(certificate, "state = '" + to + "', der = NULL, generation = NULL");
+  }
+  std::vector<wire::Json> certificates_of(const wire::Json& registration) {
+    const wire::Json shown = json_of(operate(maker, wire::Json::object({{"op", "show"}, {"reference", must(registration.text("reference"))}})));
+    return must(shown.array("certificates"));
+  }
+  void close(const wire::Json& registration) {
+    json_of(operate(maker, wire::Json::object({{"op", "close"}, {"reference", must(registration.text("reference"))}})));
   }
   std::string audit_text() {
     std::ifstream in(node_->settings().state / "audit.jsonl");
@@ -88,10 +99,10 @@ TEST_F(DeskTest, ARegistrationIsShownWithItsSecretOnce) {
   EXPECT_FALSE(must(list.array("registrations")).front().has("secret"));
   EXPECT_EQ(must(desk().registration(reference)).subject.text(), "box-7");
   const crypto::SubjectCertificate leaf = certificate(given(asked(made)));
-  const wire::Json shown = json_of(operate(maker, wire::Json::object({{"op", "show"}, {"reference", reference}})));
-  ASSERT_EQ(must(shown.array("certificates")).size(), 1U);
-  EXPECT_EQ(must(must(shown.array("certificates")).front().text("serial")), to_hex(leaf.serial()));
-  EXPECT_EQ(must(must(shown.array("certificates")).front().text("state")), "issued");
+  const std::vector<wire::Json> shown = certificates_of(made);
+  ASSERT_EQ(shown.size(), 1U);
+  EXPECT_EQ(must(shown.front().text("serial")), to_hex(leaf.serial()));
+  EXPECT_EQ(must(shown.front().text("state")), "issued");
   EXPECT_EQ(audit_text().find(must(made.text("secret"))), std::string::npos) << "no secret on record";
 }
 
@@ -229,6 +240,15 @@ TEST_F(DeskTest, KeysThatTheProfileHasNotAreRefused) {
   expect_refused(order(asked(made, SubjectAlgorithm::ml_kem_768)), ErrorCode::denied, "order: profile device takes no key of ML-KEM-768");
   const wire::Json server = registered(wire::Json::object({{"op", "create"}, {"subject", "web"}, {"profile", "server"}, {"dns", names({"web.example"})}}));
   expect_refused(order(asked(server, SubjectAlgorithm::sm2)), ErrorCode::denied, "order: profile server takes no key of SM2");
+}
+
+TEST_F(DeskTest, WhatTheLintAloneRefusesIsNotMeantInEarnest) {
+  const std::string name = std::string(60, 'a') + ".example";  // fit for a DNS name, too long for a common name
+  const wire::Json made = registered(wire::Json::object({{"op", "create"}, {"subject", "box-7"}, {"profile", "device"}, {"dns", names({name})}}));
+  Asked wanted = asked(made);
+  wanted.names = {.common_name = name, .dns = {name}};
+  expect_refused(order(wanted), ErrorCode::denied, "lint: names: ");
+  EXPECT_TRUE(certificates_of(made).empty());
 }
 
 TEST_F(DeskTest, PossessionIsVouchedForOnlyWhereTheRegistrationOrTheProfileSaysSo) {
@@ -380,6 +400,27 @@ TEST_F(DeskTest, AClosedRegistrationGivesNothingMore) {
   expect_refused(order(asked("r-0000000000000000", subject_key(SubjectAlgorithm::ecdsa_p256))), ErrorCode::not_found, "no registration");
 }
 
+TEST_F(DeskTest, ClosingARegistrationGivesUpWhatWasMeantAndNotIssued) {
+  const wire::Json made = registered();
+  set_back(certificate(given(asked(made))), "intended");
+  close(made);
+  ASSERT_EQ(certificates_of(made).size(), 1U);
+  EXPECT_EQ(must(certificates_of(made).front().text("state")), "abandoned");
+}
+
+TEST_F(DeskTest, ACertificateThatHasExpiredProvesNothingAndIsNotGivenAgain) {
+  const wire::Json made = registered();
+  const Asked wanted = asked(made);
+  const Given out = given(wanted);
+  rewrite(certificate(out), "not_after_ms = not_before_ms + 1");
+  expect_refused(desk().holder_of(out.certificate), ErrorCode::denied, "does not hold now");
+  expect_refused(order(wanted), ErrorCode::denied, "has expired");
+  Asked renewal = asked(made);
+  renewal.renews = out.certificate;
+  expect_refused(order(renewal), ErrorCode::denied, "does not hold now");
+  EXPECT_TRUE(order(asked(made))) << "nor does it stand in the way";
+}
+
 TEST_F(DeskTest, ASecretEndsWithItsTimeARenewalDoesNot) {
   const wire::Json made = registered(box().set("open_s", 1));
   const Given first = given(asked(made));
@@ -416,6 +457,7 @@ TEST_F(FourEyesTest, TwoOperatorsOtherThanTheMakerApprove) {
   const Outcome collected = must(desk().collect(ticket));
   ASSERT_TRUE(std::holds_alternative<Given>(collected));
   EXPECT_EQ(to_hex(certificate(std::get<Given>(collected)).serial()), must(done.text("serial")));
+  EXPECT_TRUE(test::audited(state(), "est " + ticket + " " + must(done.text("serial")))) << "what was collected is on record";
   EXPECT_EQ(given(wanted).certificate, std::get<Given>(collected).certificate);
   const wire::Json orders = json_of(operate(maker, wire::Json::object({{"op", "orders"}, {"state", "approved"}})));
   ASSERT_EQ(must(orders.array("orders")).size(), 1U);
@@ -442,6 +484,23 @@ TEST_F(FourEyesTest, WhoIsSuspendedMeanwhileGetsNothingUntilResumed) {
   expect_refused(desk().collect(ticket), ErrorCode::denied, "suspended");
   suspended_.clear();
   EXPECT_TRUE(std::holds_alternative<Given>(must(desk().collect(ticket))));
+}
+
+TEST_F(FourEyesTest, WhoIsSuspendedHasNothingToApprove) {
+  const wire::Json made = four_eyes();
+  suspended_ = "box-7";
+  expect_refused(order(asked(made)), ErrorCode::denied, "suspended");
+  EXPECT_TRUE(must(json_of(operate(maker, wire::Json::object({{"op", "orders"}}))).array("orders")).empty());
+}
+
+TEST_F(FourEyesTest, WhatIsApprovedIsNotIssuedForARegistrationThatWasClosedMeanwhile) {
+  const wire::Json made = four_eyes();
+  const std::string ticket = ticket_of(asked(made));
+  json_of(operate(second_pair, ticket_body("approve", ticket)));
+  close(made);
+  expect_refused(operate(third_pair, ticket_body("approve", ticket)), ErrorCode::denied, "is approved, but not issued: order: registration ");
+  expect_refused(desk().collect(ticket), ErrorCode::denied, "is closed");
+  EXPECT_TRUE(certificates_of(made).empty());
 }
 
 TEST_F(FourEyesTest, AnApprovedOrderIsNotRejectedAndWaitingOnesAreBounded) {

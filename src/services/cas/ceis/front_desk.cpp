@@ -4,6 +4,7 @@
 
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
+#include "services/cas/ceis/lint.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -28,12 +29,6 @@ Bytes desk_hash(const Asked& asked, const crypto::AskedNames& names) {
   put(as_bytes(names.common_name));
   for (const std::string& one : names.dns) put(as_bytes(one));
   return crypto::digest(crypto::Hash::sha256, {as_bytes("qanat enrolment order"), text});
-}
-
-std::string lower_case(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return out;
 }
 
 bool is_among(const std::vector<std::string>& names, const std::string& one) { return std::ranges::find(names, one) != names.end(); }

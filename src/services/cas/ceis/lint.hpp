@@ -59,6 +59,10 @@ crypto::SubjectAlgorithm subject_algorithm(crypto::KeyAlgorithm algorithm) noexc
 /// The names of an element, a terminal or CAS's own as a certificate says them.
 crypto::AskedNames names_as_asked(const crypto::SubjectNames& names);
 
+/// ub-common-name (RFC 5280, appendix A): at most 64 octets, here without control characters.
+bool is_common_name(std::string_view text) noexcept;
+/// As DNS names are compared (RFC 4343): ASCII letters alone.
+std::string lower_case(std::string_view text);
 /// RFC 1034 §3.5 and RFC 5890 §2.3.1: labels of letters, digits and inner hyphens, 1 to 63 octets each, 253 in all.
 bool is_dns_name(std::string_view text) noexcept;
 /// The same behind "*." (RFC 6125 §6.4.3: the wildcard is the whole of the left-most label, and two labels at least follow).
