@@ -54,18 +54,21 @@ class DeskTest : public CasFixture {
     EXPECT_EQ(result.error().code, code) << result.error().message;
     EXPECT_NE(result.error().message.find(part), std::string::npos) << result.error().message;
   }
-  /// What stands in the record of a certificate, changed while CAS does not run.
-  void rewrite(const crypto::SubjectCertificate& certificate, const std::string& set) {
+  /// Changes cas.db while CAS does not run.
+  void in_record(const std::string& sql, store::Value which) {
     close_service();
     {
       const auto device = must(crypto::open_software_device(plan().master_key, *rng_));
       const auto records = must(Records::open(state() / "cas.db", *device));
       must(records->store().transact([&](store::Transaction& transaction) -> Result<void> {
-        TRY(transaction.run("UPDATE certificate SET " + set + " WHERE serial = ?", {ByteView(certificate.serial())}));
+        TRY(transaction.run(sql, {which}));
         return {};
       }));
     }
     open_service();
+  }
+  void rewrite(const crypto::SubjectCertificate& certificate, const std::string& set) {
+    in_record("UPDATE certificate SET " + set + " WHERE serial = ?", ByteView(certificate.serial()));
   }
   /// As a death before the record leaves it: "intended"; or as what came later leaves that: "abandoned".
   void set_back(const crypto::SubjectCertificate& certificate, const std::string& to) {
@@ -279,6 +282,15 @@ TEST_F(DeskTest, TheSubjectMustBeActiveAtIamNow) {
   expect_refused(order(asked(made)), ErrorCode::unavailable, "IAM");
   iam_refuses_.reset();
   EXPECT_TRUE(order(asked(made)));
+}
+
+TEST_F(DeskTest, NoCertificateHoldsLongerThanItsProfileAllows) {
+  const wire::Json made = registered();
+  const std::string reference = must(made.text("reference"));
+  // As it was registered where the profile allowed more.
+  in_record("UPDATE registration SET lifetime_s = 1000000000 WHERE reference = ?", std::string_view(reference));
+  const crypto::SubjectCertificate leaf = certificate(given(asked(made)));
+  EXPECT_LE(leaf.not_after() - leaf.not_before(), static_cast<UnixMs>(std::chrono::milliseconds(profile("device").lifetime_max).count()) + backdating_ms);
 }
 
 TEST_F(DeskTest, ASecretGetsOneCertificateAtATime) {
