@@ -2,7 +2,6 @@
 #include "node/crash_point.hpp"
 #include "services/cas/ceis/front_desk.hpp"
 #include "services/cas/ceis/lint.hpp"
-#include "services/cas/csp/places.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -49,22 +48,9 @@ Result<SubjectCertificateRow> FrontDesk::issue(const Asked& asked, const Passed&
 }
 
 Result<Bytes> FrontDesk::sign(const Asked& asked, const Passed& passed, const Intention& intention) const {
-  const Authority& authority = authorities_.of(intention.branch);
-  // Once more: the intention may be of an earlier attempt.
+  // The intention may be of an earlier attempt, whose draft nobody has seen now.
   const Draft draft = draft_of(asked, passed.registration, passed.names, intention);
-  TRY(lint(draft, under(intention.branch, authority.certificate)));
-  ASSIGN_OR_RETURN(Bytes der, crypto::issue_subject({.public_key_info = asked.key.der(),
-                                                     .names = draft.names,
-                                                     .usages = draft.usages,
-                                                     .extended = draft.extended,
-                                                     .serial = intention.serial,
-                                                     .not_before = intention.not_before,
-                                                     .not_after = intention.not_after,
-                                                     .pointers = status_pointers(status_url_, intention.branch, intention.serial),
-                                                     .related = passed.related},
-                                                    authority.certificate, authority.key));
-  TRY(lint_signed(der, draft, authority.certificate));
-  return der;
+  return sign_draft(draft, asked.key.der(), intention.branch, authorities_.of(intention.branch), status_url_, passed.related);
 }
 
 Result<Given> FrontDesk::given(const SubjectCertificateRow& row, UnixMs now) const {

@@ -41,6 +41,23 @@ Bytes draw_serial(crypto::Rng& rng) {
   return serial;
 }
 
+Result<Bytes> sign_draft(const Draft& draft, ByteView public_key_info, Branch branch, const Authority& authority, const std::string& status_url,
+                         const Bytes& related) {
+  TRY(lint(draft, under(branch, authority.certificate)));
+  ASSIGN_OR_RETURN(Bytes der, crypto::issue_subject({.public_key_info = to_bytes(public_key_info),
+                                                     .names = draft.names,
+                                                     .usages = draft.usages,
+                                                     .extended = draft.extended,
+                                                     .serial = draft.serial,
+                                                     .not_before = draft.not_before,
+                                                     .not_after = draft.not_after,
+                                                     .pointers = status_pointers(status_url, branch, draft.serial),
+                                                     .related = related},
+                                                    authority.certificate, authority.key));
+  TRY(lint_signed(der, draft, authority.certificate));
+  return der;
+}
+
 Intention intention_under(Branch branch, const crypto::Certificate& issuer, std::chrono::milliseconds lifetime, UnixMs now, crypto::Rng& rng) {
   return {.branch = branch,
           .serial = draw_serial(rng),

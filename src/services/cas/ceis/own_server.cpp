@@ -6,10 +6,10 @@
 #include "crypto/subject_made.hpp"
 #include "node/crash_point.hpp"
 #include "services/cas/ceis/lint.hpp"
-#include "services/cas/csp/places.hpp"
 #include "services/cas/whole_files.hpp"
 
 namespace qanat::cas {
+
 OwnServer::OwnServer(node::Node& node, Records& records, const Authorities& authorities, std::string status_url)
     : node_(node), authorities_(authorities), status_url_(std::move(status_url)), certificates_(records.store()) {}
 
@@ -29,16 +29,7 @@ Result<Given> OwnServer::issue(const crypto::PrivateKey& key, const crypto::Aske
   TRY(lint(draft, under(branch, authority.certificate)));
   TRY(certificates_.intend(issuance, now));
   node::crash_point("cas.front.intended");
-  ASSIGN_OR_RETURN(const Bytes der, crypto::issue_subject({.public_key_info = info,
-                                                           .names = names,
-                                                           .usages = draft.usages,
-                                                           .extended = draft.extended,
-                                                           .serial = draft.serial,
-                                                           .not_before = draft.not_before,
-                                                           .not_after = draft.not_after,
-                                                           .pointers = status_pointers(status_url_, branch, draft.serial)},
-                                                          authority.certificate, authority.key));
-  TRY(lint_signed(der, draft, authority.certificate));
+  ASSIGN_OR_RETURN(const Bytes der, sign_draft(draft, info, branch, authority, status_url_));
   TRY(certificates_.complete(issuance.request_hash, draft.serial, der));
   TRY(node_.record({.action = "certificate.issued",
                     .outcome = audit::Outcome::success,
