@@ -36,23 +36,23 @@ bool is_among(const std::vector<std::string>& names, const std::string& one) { r
 std::string in_quotes(std::string_view text) { return "'" + std::string(text.substr(0, 253)) + "'"; }
 
 /// By a rule of the desk, which so tells itself from the lint's behind it.
-std::unexpected<Error> refuse(std::string why) { return fail(ErrorCode::denied, "order: " + std::move(why)); }
+std::unexpected<Error> refuse_order(std::string why) { return fail(ErrorCode::denied, "order: " + std::move(why)); }
 
 /// The names of the certificate: what is asked, all of it registered; what is registered, where nothing is asked.
 Result<crypto::AskedNames> names_within(const crypto::AskedNames& asked, const Registration& registration) {
   for (const auto* const list : {&asked.uris, &asked.mail, &asked.addresses}) {
-    if (!list->empty()) return refuse(in_quotes(list->front()) + " is not registered: registrations have a common name and DNS names");
+    if (!list->empty()) return refuse_order(in_quotes(list->front()) + " is not registered: registrations have a common name and DNS names");
   }
   crypto::AskedNames out{.common_name = registration.common_name};
   if (!asked.common_name.empty() && asked.common_name != registration.common_name) {
     out.common_name = lower_case(asked.common_name);
     if (!is_among(registration.dns, out.common_name)) {
-      return refuse("the common name " + in_quotes(asked.common_name) + " is not registered: " + in_quotes(registration.common_name) + " is");
+      return refuse_order("the common name " + in_quotes(asked.common_name) + " is not registered: " + in_quotes(registration.common_name) + " is");
     }
   }
   for (const std::string& one : asked.dns) {
     const std::string dns = lower_case(one);
-    if (!is_among(registration.dns, dns)) return refuse("the DNS name " + in_quotes(one) + " is not registered");
+    if (!is_among(registration.dns, dns)) return refuse_order("the DNS name " + in_quotes(one) + " is not registered");
     if (!is_among(out.dns, dns)) out.dns.push_back(dns);
   }
   if (asked.dns.empty()) out.dns = registration.dns;
@@ -62,7 +62,7 @@ Result<crypto::AskedNames> names_within(const crypto::AskedNames& asked, const R
 Result<void> check_possession(const Asked& asked, const Registration& registration) {
   if (asked.possession == Possession::proved || registration.profile->server_makes_keys) return {};
   if (asked.protocol == Protocol::cmp && registration.ra_vouches) return {};
-  return refuse("registration " + registration.reference + " takes no other's word that the asker has the key");
+  return refuse_order("registration " + registration.reference + " takes no other's word that the asker has the key");
 }
 
 }  // namespace
@@ -168,7 +168,7 @@ Result<Outcome> FrontDesk::decide(const Asked& asked, Deadline deadline, const s
     return Outcome(std::move(out));
   }
   if (asked.renews.empty() && registration.not_after_ms != 0 && now >= registration.not_after_ms) {
-    return refuse("the secret of registration " + registration.reference + " is no longer taken: an operator makes another one");
+    return refuse_order("the secret of registration " + registration.reference + " is no longer taken: an operator makes another one");
   }
   TRY(check(asked, passed));
   if (registration.approval == Approval::four_eyes) {
@@ -187,15 +187,16 @@ Result<Outcome> FrontDesk::decide(const Asked& asked, Deadline deadline, const s
 /// What does not depend on the time and on others' word; what it was asked with goes into `passed`.
 Result<void> FrontDesk::check(const Asked& asked, Passed& passed) {
   const Registration& registration = passed.registration;
-  if (registration.closed) return refuse("registration " + registration.reference + " is closed");
+  if (registration.closed) return refuse_order("registration " + registration.reference + " is closed");
   if (!takes(*registration.profile, asked.key.algorithm())) {
-    return refuse("profile " + std::string(registration.profile->name) + " takes no key of " + std::string(crypto::name(asked.key.algorithm())));
+    return refuse_order("profile " + std::string(registration.profile->name) + " takes no key of " + std::string(crypto::name(asked.key.algorithm())));
   }
   TRY(check_possession(asked, registration));
   if (asked.renews.empty()) return {};
   ASSIGN_OR_RETURN(const Registration holder, holder_of(asked.renews));
   if (holder.subject != registration.subject) {
-    return refuse("the certificate that it was asked with is of '" + holder.subject.text() + "', the registration of '" + registration.subject.text() + "'");
+    return refuse_order("the certificate that it was asked with is of '" + holder.subject.text() + "', the registration of '" + registration.subject.text() +
+                        "'");
   }
   // RFC 9763: one of another profile (encryption beside signature) is bound to the one that it was asked with.
   if (holder.profile != registration.profile) passed.related = crypto::digest(crypto::Hash::sha256, asked.renews);
