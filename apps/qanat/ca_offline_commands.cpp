@@ -144,8 +144,10 @@ int ca_expect(const CaExpectOptions& options) {
     TRY(write_secret(options.out, enrolment_secret_size, *rng));
     ASSIGN_OR_RETURN(const Secret digits, read_secret_digits(options.out, enrolment_secret_size));
     ASSIGN_OR_RETURN(const cas::Expected done, cas::expect_element(settings, element, digits));
-    fmt::print("  {} may enrol once with the secret in {}{}.\n  Carry the file to the element (node.enrolment_secret), mode 0600; a certificate that is alive must be revoked first.\n",
-               element.uri(), options.out.string(), done == cas::Expected::before ? ", as before" : ", from CAS's next start on");
+    fmt::print(
+        "  {} may enrol once with the secret in {}{}.\n  Carry the file to the element (node.enrolment_secret), mode 0600; a certificate that is alive must be "
+        "revoked first.\n",
+        element.uri(), options.out.string(), done == cas::Expected::before ? ", as before" : ", from CAS's next start on");
     return {};
   }());
 }

@@ -4,11 +4,11 @@
 
 #include <ctime>
 #include <fstream>
-#include <iterator>
 #include <memory>
 
 #include "crypto/subject.hpp"
 #include "operator.hpp"
+#include "services/cas/whole_files.hpp"
 #include "wire/base64.hpp"
 
 namespace qanat::app {
@@ -90,11 +90,13 @@ Result<void> take_certificate(const Json& answer, const std::filesystem::path& o
   return {};
 }
 
-Result<std::string> read_small_file(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return fail(ErrorCode::not_found, file.string() + ": cannot be read");
-  std::string out(std::istreambuf_iterator<char>(in), {});
-  if (out.size() > file_octets_max) return fail(ErrorCode::invalid_argument, file.string() + ": is too large");
+/// A request or a certificate in a file, PEM or DER.
+template <class T>
+Result<T> read_pem_or_der(const std::filesystem::path& file) {
+  ASSIGN_OR_RETURN(const Bytes octets, cas::read_whole_file(file, file_octets_max));
+  const std::string_view text = as_text(octets);
+  Result<T> out = text.contains("-----BEGIN ") ? T::parse_pem(text) : T::parse(octets);
+  if (!out) return fail_in(file.string(), out.error());
   return out;
 }
 
@@ -186,10 +188,8 @@ int ca_close(const CaAsk& ask, const std::string& reference) {
 }
 
 int ca_issue(const CaAsk& ask, const std::string& reference, const std::filesystem::path& request, const std::filesystem::path& out) {
-  const auto text = read_small_file(request);
-  if (!text) return complain(text.error());
-  const auto parsed = text->contains("-----BEGIN ") ? crypto::SubjectRequest::parse_pem(*text) : crypto::SubjectRequest::parse(as_bytes(*text));
-  if (!parsed) return complain({parsed.error().code, request.string() + ": " + parsed.error().message});
+  const auto parsed = read_pem_or_der<crypto::SubjectRequest>(request);
+  if (!parsed) return complain(parsed.error());
   const Json body = Json::object({{"op", "issue"}, {"reference", reference}, {"request", wire::to_base64(parsed->der())}});
   return at_cas(
       ask, body, [&](const Json& answer) { return take_certificate(answer, out); }, [&](const Json& answer) { return write_chain(answer, out); });
@@ -232,10 +232,8 @@ int ca_reject(const CaAsk& ask, const std::string& ticket, const std::string& wh
 }
 
 int ca_revoke_certificate(const CaAsk& ask, const std::filesystem::path& certificate, const std::string& reason) {
-  const auto text = read_small_file(certificate);
-  if (!text) return complain(text.error());
-  const auto parsed = text->contains("-----BEGIN ") ? crypto::SubjectCertificate::parse_pem(*text) : crypto::SubjectCertificate::parse(as_bytes(*text));
-  if (!parsed) return complain({parsed.error().code, certificate.string() + ": " + parsed.error().message});
+  const auto parsed = read_pem_or_der<crypto::SubjectCertificate>(certificate);
+  if (!parsed) return complain(parsed.error());
   const std::string serial = to_hex(parsed->serial());
   const Json body = Json::object({{"op", "revoke"}, {"certificate", wire::to_base64(parsed->der())}, {"reason", reason}});
   return at_cas(ask, body, [&](const Json&) -> Result<void> {

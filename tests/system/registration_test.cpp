@@ -185,7 +185,7 @@ TEST_F(RegistrationOverTheWire, TheCommandsRegisterApproveAndRevoke) {
   request_file(folder / "box.csr", "box-7");
   mistake(issue, 1, "is closed");
   mistake("revoke-certificate " + pem + " --reason dislike", 2, "--reason");
-  mistake("revoke-certificate " + (folder / "nothing.pem").string() + " --reason superseded", 1, "cannot be read");
+  mistake("revoke-certificate " + (folder / "nothing.pem").string() + " --reason superseded", 1, "nothing.pem: is not there");
   mistake("revoke-certificate " + (folder / "box.csr").string() + " --reason superseded", 1, "no certificate in it");
   mistake("approve o-0", 1, "there is no order");
   mistake("close r-0", 1, "there is no registration");

@@ -100,7 +100,9 @@ Result<std::vector<IssuingRequest>> read_requests(const std::filesystem::path& f
       if (file.starts_with(beginning) && file.ends_with(".csr")) found.push_back(entry.path().stem().string());
     }
     if (error) return fail(ErrorCode::not_found, folder.string() + ": " + error.message());
-    if (found.size() != 1) return fail(ErrorCode::invalid_argument, folder.string() + ": holds " + std::to_string(found.size()) + " requests " + beginning + "*.csr where one belongs");
+    if (found.size() != 1)
+      return fail(ErrorCode::invalid_argument,
+                  folder.string() + ": holds " + std::to_string(found.size()) + " requests " + beginning + "*.csr where one belongs");
     const std::filesystem::path file = folder / (found.front() + ".csr");
     ASSIGN_OR_RETURN(const Bytes der, read_whole_file(file, request_octets_max));
     auto request = crypto::CertificateRequest::parse(der);
@@ -154,7 +156,8 @@ Result<RootsAtHand> make_or_bring_roots(const CeremonyPlan& plan, crypto::Rng& r
   if (plan.roots) {
     ASSIGN_OR_RETURN(RootsAtHand found, bring_roots(*plan.roots, rng));
     if (found.roots.suite != plan.suite) {
-      return fail(ErrorCode::invalid_argument, plan.roots->folder.string() + ": the roots are of suite " + std::string(found.roots.suite->name) + ", not " + std::string(plan.suite->name));
+      return fail(ErrorCode::invalid_argument,
+                  plan.roots->folder.string() + ": the roots are of suite " + std::string(found.roots.suite->name) + ", not " + std::string(plan.suite->name));
     }
     return found;
   }

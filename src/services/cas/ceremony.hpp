@@ -1,5 +1,5 @@
-// The founding of a network's trust: roots whose keys go offline at once (or that were made offline before), issuing CAs whose keys CAS keeps sealed, and the list of
-// the elements that may enrol. Held once, before CAS runs for the first time.
+// The founding of a network's trust: roots whose keys go offline at once (or that were made offline before), issuing CAs whose keys CAS keeps sealed, and the
+// list of the elements that may enrol. Held once, before CAS runs for the first time.
 #pragma once
 
 #include <filesystem>
@@ -29,8 +29,8 @@ struct OfflineRoots {
   std::optional<crypto::DeviceSettings> device;  // needed if the keys are sealed
 };
 
-/// Signs the issuing CAs' requests `issuing-*.csr` in `requests` (one for each branch): their certificates `issuing-*.pem`, and the roots', appear in the new folder `out`.
-/// What is signed stands in the roots' transcript before it leaves. The transcript's record.
+/// Signs the issuing CAs' requests `issuing-*.csr` in `requests` (one for each branch): their certificates `issuing-*.pem`, and the roots', appear in the new
+/// folder `out`. What is signed stands in the roots' transcript before it leaves. The transcript's record.
 Result<std::string> sign_issuing_requests(const OfflineRoots& roots, const std::filesystem::path& requests, const std::filesystem::path& out, UnixMs now_ms);
 
 struct CeremonyPlan {

@@ -26,12 +26,9 @@ Result<Authority> make_device_authority(std::string_view network, UnixMs now, cr
   return Result<Authority>(Authority{.certificate = std::move(certificate), .key = std::move(key)});
 }
 
-Result<bool> ensure_device_authority(Records& records, const Authorities& authorities, UnixMs now, crypto::Rng& rng) {
-  if (authorities.devices) return false;
+Result<Authority> make_device_authority(const Authorities& authorities, UnixMs now, crypto::Rng& rng) {
   const std::string& issuing = authorities.ml_dsa.certificate.names().common_name;
-  ASSIGN_OR_RETURN(const Authority made, make_device_authority(issuing.substr(0, issuing.rfind(" issuing ")), now, rng));
-  TRY(records.keep_device_authority(made));
-  return true;
+  return make_device_authority(issuing.substr(0, issuing.rfind(" issuing ")), now, rng);
 }
 
 }  // namespace qanat::cas

@@ -2,7 +2,8 @@
 // root above it and stands in no trust folder: nothing that it signs opens anything in this network.
 #pragma once
 
-#include "services/cas/records.hpp"
+#include "crypto/random.hpp"
+#include "services/cas/authority.hpp"
 
 namespace qanat::cas {
 
@@ -12,7 +13,7 @@ inline constexpr UnixMs device_authority_lifetime_ms = 10ULL * 365 * 86'400'000;
 Result<crypto::PrivateKey> make_device_key(crypto::Rng& rng);
 /// "<network> devices ECDSA-P-384", self-signed, path length 0.
 Result<Authority> make_device_authority(std::string_view network, UnixMs now, crypto::Rng& rng);
-/// Makes and keeps it where cas.db has none; true if it did. `ml_dsa`: an issuing CA of the network, for the beginning of the name.
-Result<bool> ensure_device_authority(Records& records, const Authorities& authorities, UnixMs now, crypto::Rng& rng);
+/// The same for the network of these issuing CAs.
+Result<Authority> make_device_authority(const Authorities& authorities, UnixMs now, crypto::Rng& rng);
 
 }  // namespace qanat::cas

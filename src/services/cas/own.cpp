@@ -7,7 +7,8 @@
 
 namespace qanat::cas {
 
-Result<node::Credentials> own_credentials(node::Node& node, Issuer& issuer, const Authority& authority, std::chrono::milliseconds lifetime, OwnRenewal renewal) {
+Result<node::Credentials> own_credentials(node::Node& node, Issuer& issuer, const Authority& authority, std::chrono::milliseconds lifetime,
+                                          OwnRenewal renewal) {
   const UnixMs now = node.clock().now_ms();
   ASSIGN_OR_RETURN(const auto store, node::CredentialStore::open(node.settings().state / "credentials.db", node.device(), node.suite()));
   ASSIGN_OR_RETURN(std::optional<node::Credentials> known, store->load());
@@ -18,14 +19,15 @@ Result<node::Credentials> own_credentials(node::Node& node, Issuer& issuer, cons
   ASSIGN_OR_RETURN(const node::CredentialStore::Requests requests, known ? store->prepare_next(names, false) : store->prepare(names, false));
   ASSIGN_OR_RETURN(crypto::CertificateRequest request, check_request(requests.ml_dsa, names, crypto::ml_dsa_key(node.suite())));
   // The same request after a crash: the same certificate.
-  ASSIGN_OR_RETURN(const Issued issued, issuer.issue({.names = names,
-                                                      .request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat own certificate"), requests.ml_dsa}),
-                                                      .expectation = std::nullopt,
-                                                      .overlap = Overlap::allowed,
-                                                      .lifetime = lifetime,
-                                                      .ml_dsa = std::move(request),
-                                                      .classical = std::nullopt},
-                                                     now));
+  ASSIGN_OR_RETURN(const Issued issued,
+                   issuer.issue({.names = names,
+                                 .request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat own certificate"), requests.ml_dsa}),
+                                 .expectation = std::nullopt,
+                                 .overlap = Overlap::allowed,
+                                 .lifetime = lifetime,
+                                 .ml_dsa = std::move(request),
+                                 .classical = std::nullopt},
+                                now));
   TRY(node.record({.action = "certificate.issued",
                    .outcome = audit::Outcome::success,
                    .subject = node.identity().uri(),

@@ -11,8 +11,8 @@ enum class OwnRenewal : std::uint8_t {
   now,
 };
 
-/// The key is made on first use and kept sealed in credentials.db, and the certificate is issued then; a renewal is over a new key (node/renewal.hpp says when).
-/// What is given back is in force in the store.
+/// The key is made on first use and kept sealed in credentials.db, and the certificate is issued then; a renewal is over a new key (node/renewal.hpp says
+/// when). What is given back is in force in the store.
 Result<node::Credentials> own_credentials(node::Node& node, Issuer& issuer, const Authority& authority, std::chrono::milliseconds lifetime, OwnRenewal renewal);
 
 }  // namespace qanat::cas

@@ -84,10 +84,11 @@ Result<std::int64_t> count_live(store::Transaction& transaction, const Issuance&
   const bool renewal = issuance.overlap == Overlap::renewal;
   const std::string uri = holder_text(issuance.identity, issuance.held);
   std::int64_t live = 0;
-  TRY(transaction.query(
-      "SELECT count(*) FROM certificate WHERE identity = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? AND (branch = ? OR (? AND expectation IS NOT ?))",
-      {std::string_view(uri), store::column(now), name(branch), std::int64_t{renewal ? 0 : 1}, value_of(issuance.expectation)},
-      [&](const store::Row& row) { live = row.integer(0); }));
+  TRY(
+      transaction.query("SELECT count(*) FROM certificate WHERE identity = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? AND (branch = ? "
+                        "OR (? AND expectation IS NOT ?))",
+                        {std::string_view(uri), store::column(now), name(branch), std::int64_t{renewal ? 0 : 1}, value_of(issuance.expectation)},
+                        [&](const store::Row& row) { live = row.integer(0); }));
   return live;
 }
 
@@ -221,10 +222,11 @@ Result<std::vector<Recorded>> Records::intend(const Issuance& issuance, UnixMs n
     std::vector<Recorded> out;
     for (const Intention& intention : issuance.intentions) {
       if (issuance.expectation) TRY(spend(transaction, *issuance.expectation, intention.branch, issuance.request_hash));
-      TRY(transaction.run("INSERT INTO certificate (serial, branch, identity, request_hash, state, not_before_ms, not_after_ms, key_hash, expectation)"
-                          " VALUES (?, ?, ?, ?, 'intended', ?, ?, ?, ?)",
-                          {ByteView(intention.serial), name(intention.branch), std::string_view(uri), ByteView(issuance.request_hash),
-                           store::column(intention.not_before), store::column(intention.not_after), ByteView(intention.key_hash), value_of(issuance.expectation)}));
+      TRY(transaction.run(
+          "INSERT INTO certificate (serial, branch, identity, request_hash, state, not_before_ms, not_after_ms, key_hash, expectation)"
+          " VALUES (?, ?, ?, ?, 'intended', ?, ?, ?, ?)",
+          {ByteView(intention.serial), name(intention.branch), std::string_view(uri), ByteView(issuance.request_hash), store::column(intention.not_before),
+           store::column(intention.not_after), ByteView(intention.key_hash), value_of(issuance.expectation)}));
       out.push_back({.intention = intention, .der = {}});
     }
     return out;
@@ -251,7 +253,8 @@ Result<std::vector<Bytes>> Records::live(const Identity& identity, Held held, Br
   std::vector<Bytes> out;
   TRY(store_->transact([&](store::Transaction& transaction) {
     return transaction.query(
-        "SELECT der FROM certificate WHERE identity = ? AND branch = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? ORDER BY not_after_ms DESC",
+        "SELECT der FROM certificate WHERE identity = ? AND branch = ? AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? ORDER BY not_after_ms "
+        "DESC",
         {std::string_view(uri), name(branch), store::column(now)}, [&](const store::Row& row) { out.push_back(row.blob(0)); });
   }));
   return out;
@@ -267,13 +270,15 @@ Result<std::vector<Bytes>> Records::revoke(const Identity& identity, UnixMs now)
     if (known == 0) return fail(ErrorCode::not_found, uri + " has no certificate");
     std::vector<Bytes> serials;
     TRY(transaction.query(
-        "SELECT serial FROM certificate WHERE identity IN (?, ?) AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? ORDER BY branch DESC, identity DESC",
+        "SELECT serial FROM certificate WHERE identity IN (?, ?) AND state = 'issued' AND revoked_ms IS NULL AND not_after_ms > ? ORDER BY branch DESC, "
+        "identity DESC",
         {std::string_view(uri), std::string_view(joint), store::column(now)}, [&](const store::Row& row) { serials.push_back(row.blob(0)); }));
     for (const Bytes& serial : serials) {
       TRY(transaction.run("UPDATE certificate SET revoked_ms = ? WHERE serial = ?", {store::column(now), ByteView(serial)}));
     }
     // What was meant to be issued and never was must not be completed after the revocation.
-    TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE identity IN (?, ?) AND state = 'intended'", {std::string_view(uri), std::string_view(joint)}));
+    TRY(transaction.run("UPDATE certificate SET state = 'abandoned' WHERE identity IN (?, ?) AND state = 'intended'",
+                        {std::string_view(uri), std::string_view(joint)}));
     return serials;
   });
 }

@@ -59,11 +59,14 @@ enum class Overlap : std::uint8_t {
   allowed,  // CAS's own certificate is replaced before it expires
 };
 
-/// Whether the key is the identity's own, or its and a CCS's together: certificates of both kinds live beside each other, and end together when the identity is revoked.
+/// Whether the key is the identity's own, or its and a CCS's together: certificates of both kinds live beside each other, and end together when the identity is
+/// revoked.
 enum class Held : std::uint8_t { alone, jointly };
 /// What stands as the identity of a certificate.
 inline constexpr std::string_view joint_prefix = "joint:";
-inline std::string holder_text(const Identity& identity, Held held) { return (held == Held::jointly ? std::string(joint_prefix) : std::string()) + identity.uri(); }
+inline std::string holder_text(const Identity& identity, Held held) {
+  return (held == Held::jointly ? std::string(joint_prefix) : std::string()) + identity.uri();
+}
 
 struct Issuance {
   Identity identity;
@@ -95,7 +98,8 @@ class Records {
   Result<std::vector<NextAuthority>> next_authorities();
   /// `key` is sealed; `conflict` if some wait already.
   Result<void> keep_next(std::span<const std::pair<NextAuthority, const crypto::PrivateKey*>> next);
-  /// In one transaction: what waits issues from now on under these certificates (in the order of all_branches), what issued until now only answers. `conflict` if none wait.
+  /// In one transaction: what waits issues from now on under these certificates (in the order of all_branches), what issued until now only answers. `conflict`
+  /// if none wait.
   Result<void> succeed(std::span<const crypto::Certificate> certificates, UnixMs now);
 
   Result<void> expect(std::span<const ExpectedElement> elements, UnixMs now);

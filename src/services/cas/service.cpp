@@ -4,6 +4,7 @@
 #include "node/crash_point.hpp"
 #include "services/cas/ceis/names.hpp"
 #include "services/cas/ceis/register_words.hpp"
+#include "services/cas/closed_shop.hpp"
 #include "services/cas/device_authority.hpp"
 #include "services/cas/own.hpp"
 #include "wire/base64.hpp"
@@ -12,7 +13,8 @@
 namespace qanat::cas {
 using points::Endpoint;
 
-CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, Vouch vouch, std::unique_ptr<Records> records, Authorities authorities)
+CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, Vouch vouch, std::unique_ptr<Records> records,
+                       Authorities authorities)
     : node_(node),
       settings_(std::move(settings)),
       records_(std::move(records)),
@@ -55,17 +57,14 @@ Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettin
 Result<std::unique_ptr<CasService>> CasService::open(node::Node& node, CasSettings settings, TerminalWitnesses witnesses, Vouch vouch) {
   ASSIGN_OR_RETURN(auto records, Records::open(node.settings().state / "cas.db", node.device()));
   ASSIGN_OR_RETURN(Authorities authorities, records->authorities(node.suite()));
-  ASSIGN_OR_RETURN(const bool made, ensure_device_authority(*records, authorities, node.clock().now_ms(), node.rng()));
-  if (made) {
+  if (!authorities.devices) {
+    ASSIGN_OR_RETURN(const Authority made, make_device_authority(authorities, node.clock().now_ms(), node.rng()));
+    TRY(record_deed(node, "authority.made", made.certificate.subject()));  // before it can sign anything
+    TRY(records->keep_device_authority(made));
     ASSIGN_OR_RETURN(authorities, records->authorities(node.suite()));
-    TRY(node.record({.action = "authority.made",
-                     .outcome = audit::Outcome::success,
-                     .subject = node.identity().uri(),
-                     .object = authorities.devices->certificate.subject(),
-                     .reason = "",
-                     .request_id = ""}));
   }
-  std::unique_ptr<CasService> service(new CasService(node, std::move(settings), std::move(witnesses), std::move(vouch), std::move(records), std::move(authorities)));
+  std::unique_ptr<CasService> service(
+      new CasService(node, std::move(settings), std::move(witnesses), std::move(vouch), std::move(records), std::move(authorities)));
   const auto own = [&node, raw = service.get()](OwnRenewal renewal) {
     return own_credentials(node, raw->issuer_, raw->authorities_.ml_dsa, raw->settings_.element_lifetime, renewal);
   };

@@ -60,12 +60,11 @@ EnrolmentSettings read_enrolment(node::Config table) {
   listener.address = table.text("address", "127.0.0.1");
   const std::int64_t port = table.integer("port", 0, 65535, 0);
   listener.port = static_cast<std::uint16_t>(port);
-  listener.limits.connections_max = static_cast<std::size_t>(table.integer("connections_max", 1, 100000, static_cast<std::int64_t>(listener.limits.connections_max)));
+  listener.limits.connections_max =
+      static_cast<std::size_t>(table.integer("connections_max", 1, 100000, static_cast<std::int64_t>(listener.limits.connections_max)));
   for (const std::string& one : table.texts("dns")) {
     if (!is_dns_name(one)) table.reject("dns", "'" + one + "' is no DNS name");
-    std::string name = one;
-    for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    out.dns.push_back(std::move(name));
+    out.dns.push_back(lower_case(one));
   }
   std::vector<std::string> addresses = table.texts("addresses");
   if (addresses.empty() && !is_everywhere(listener.address)) addresses.push_back(listener.address);
@@ -83,7 +82,8 @@ EnrolmentSettings read_enrolment(node::Config table) {
   if (out.url.empty()) return out;
   if (!out.url.starts_with("https://") || out.url.ends_with('/') || out.url.size() > url_octets_max ||
       std::ranges::any_of(out.url, [](char c) { return c <= ' ' || c > '~'; })) {
-    table.reject("url", "must begin with https://, must not end with '/', must be printable ASCII without spaces of at most " + std::to_string(url_octets_max) + " octets");
+    table.reject("url", "must begin with https://, must not end with '/', must be printable ASCII without spaces of at most " + std::to_string(url_octets_max) +
+                            " octets");
   }
   if (port == 0) table.reject("port", "must be there where url is");
   return out;

@@ -54,7 +54,33 @@ class DeskTest : public CasFixture {
     EXPECT_EQ(result.error().code, code) << result.error().message;
     EXPECT_NE(result.error().message.find(part), std::string::npos) << result.error().message;
   }
-  [[nodiscard]] std::filesystem::path state_file() const { return state() / "cas.db"; }
+  /// Changes cas.db while CAS does not run.
+  void in_record(const std::string& sql, store::Value which) {
+    close_service();
+    {
+      const auto device = must(crypto::open_software_device(plan().master_key, *rng_));
+      const auto records = must(Records::open(state() / "cas.db", *device));
+      must(records->store().transact([&](store::Transaction& transaction) -> Result<void> {
+        TRY(transaction.run(sql, {which}));
+        return {};
+      }));
+    }
+    open_service();
+  }
+  void rewrite(const crypto::SubjectCertificate& certificate, const std::string& set) {
+    in_record("UPDATE certificate SET " + set + " WHERE serial = ?", ByteView(certificate.serial()));
+  }
+  /// As a death before the record leaves it: "intended"; or as what came later leaves that: "abandoned".
+  void set_back(const crypto::SubjectCertificate& certificate, const std::string& to) {
+    rewrite(certificate, "state = '" + to + "', der = NULL, generation = NULL");
+  }
+  std::vector<wire::Json> certificates_of(const wire::Json& registration) {
+    const wire::Json shown = json_of(operate(maker, wire::Json::object({{"op", "show"}, {"reference", must(registration.text("reference"))}})));
+    return must(shown.array("certificates"));
+  }
+  void close(const wire::Json& registration) {
+    json_of(operate(maker, wire::Json::object({{"op", "close"}, {"reference", must(registration.text("reference"))}})));
+  }
   std::string audit_text() {
     std::ifstream in(node_->settings().state / "audit.jsonl");
     return {std::istreambuf_iterator<char>(in), {}};
@@ -76,10 +102,10 @@ TEST_F(DeskTest, ARegistrationIsShownWithItsSecretOnce) {
   EXPECT_FALSE(must(list.array("registrations")).front().has("secret"));
   EXPECT_EQ(must(desk().registration(reference)).subject.text(), "box-7");
   const crypto::SubjectCertificate leaf = certificate(given(asked(made)));
-  const wire::Json shown = json_of(operate(maker, wire::Json::object({{"op", "show"}, {"reference", reference}})));
-  ASSERT_EQ(must(shown.array("certificates")).size(), 1U);
-  EXPECT_EQ(must(must(shown.array("certificates")).front().text("serial")), to_hex(leaf.serial()));
-  EXPECT_EQ(must(must(shown.array("certificates")).front().text("state")), "issued");
+  const std::vector<wire::Json> shown = certificates_of(made);
+  ASSERT_EQ(shown.size(), 1U);
+  EXPECT_EQ(must(shown.front().text("serial")), to_hex(leaf.serial()));
+  EXPECT_EQ(must(shown.front().text("state")), "issued");
   EXPECT_EQ(audit_text().find(must(made.text("secret"))), std::string::npos) << "no secret on record";
 }
 
@@ -160,27 +186,14 @@ TEST_F(DeskTest, AnIntentionThatWasLeftIsCompletedWithItsSerialAndTimes) {
   const wire::Json made = registered();
   const Asked wanted = asked(made);
   const crypto::SubjectCertificate first = certificate(given(wanted));
-  // As a death before the record leaves it.
-  const auto set_back = [&](std::string_view state) {
-    close_service();
-    {
-      const auto device = must(crypto::open_software_device(plan().master_key, *rng_));
-      const auto records = must(Records::open(state_file(), *device));
-      must(records->store().transact([&](store::Transaction& transaction) -> Result<void> {
-        TRY(transaction.run("UPDATE certificate SET state = ?, der = NULL, generation = NULL WHERE serial = ?", {state, ByteView(first.serial())}));
-        return {};
-      }));
-    }
-    open_service();
-  };
-  set_back("intended");
+  set_back(first, "intended");
   expect_refused(desk().find(first.serial()), ErrorCode::not_found, "was issued here");
   expect_refused(desk().holder_of(first.der()), ErrorCode::denied, "not issued here");
   const crypto::SubjectCertificate again = certificate(given(wanted));
   EXPECT_EQ(again.serial(), first.serial());
   EXPECT_EQ(again.not_before(), first.not_before());
   EXPECT_EQ(again.not_after(), first.not_after());
-  set_back("abandoned");
+  set_back(first, "abandoned");
   expect_refused(order(wanted), ErrorCode::conflict, "given up");
   // Who asks anew by the same secret gives an intention up that was left.
   const Asked other = asked(made);
@@ -216,20 +229,29 @@ TEST_F(DeskTest, NamesThatAreAskedMustBeRegistered) {
   EXPECT_EQ(leaf.names().common_name, "box-7.example");
   EXPECT_EQ(leaf.names().dns, std::vector<std::string>{"box-7.example"}) << "what is asked alone";
   EXPECT_TRUE(with({.common_name = "box-7", .dns = {"*.lab.example"}}));
-  expect_refused(with({.common_name = "kms-a"}), ErrorCode::denied, "'kms-a' is not registered");
-  expect_refused(with({.common_name = "box-7", .dns = {"box-8.example"}}), ErrorCode::denied, "'box-8.example' is not registered");
-  expect_refused(with({.common_name = "box-7", .dns = {"a.lab.example"}}), ErrorCode::denied, "not registered");
-  expect_refused(with({.common_name = "box-7", .uris = {"qanat://a/kms/kms-a"}}), ErrorCode::denied, "'qanat://a/kms/kms-a' is not registered");
-  expect_refused(with({.common_name = "box-7", .uris = {"tel:+8613800000001"}}), ErrorCode::denied, "not registered");
-  expect_refused(with({.common_name = "box-7", .mail = {"root@example.org"}}), ErrorCode::denied, "not registered");
-  expect_refused(with({.common_name = "box-7", .addresses = {"192.0.2.7"}}), ErrorCode::denied, "not registered");
+  expect_refused(with({.common_name = "kms-a"}), ErrorCode::denied, "order: the common name 'kms-a' is not registered");
+  expect_refused(with({.common_name = "box-7", .dns = {"box-8.example"}}), ErrorCode::denied, "order: the DNS name 'box-8.example' is not registered");
+  expect_refused(with({.common_name = "box-7", .dns = {"a.lab.example"}}), ErrorCode::denied, "order: the DNS name 'a.lab.example' is not registered");
+  expect_refused(with({.common_name = "box-7", .uris = {"qanat://a/kms/kms-a"}}), ErrorCode::denied, "order: 'qanat://a/kms/kms-a' is not registered");
+  expect_refused(with({.common_name = "box-7", .uris = {"tel:+8613800000001"}}), ErrorCode::denied, "order: 'tel:+8613800000001' is not registered");
+  expect_refused(with({.common_name = "box-7", .mail = {"root@example.org"}}), ErrorCode::denied, "order: 'root@example.org' is not registered");
+  expect_refused(with({.common_name = "box-7", .addresses = {"192.0.2.7"}}), ErrorCode::denied, "order: '192.0.2.7' is not registered");
 }
 
 TEST_F(DeskTest, KeysThatTheProfileHasNotAreRefused) {
   const wire::Json made = registered();
-  expect_refused(order(asked(made, SubjectAlgorithm::ml_kem_768)), ErrorCode::denied, "takes no key of ML-KEM-768");
+  expect_refused(order(asked(made, SubjectAlgorithm::ml_kem_768)), ErrorCode::denied, "order: profile device takes no key of ML-KEM-768");
   const wire::Json server = registered(wire::Json::object({{"op", "create"}, {"subject", "web"}, {"profile", "server"}, {"dns", names({"web.example"})}}));
-  expect_refused(order(asked(server, SubjectAlgorithm::sm2)), ErrorCode::denied, "takes no key of SM2");
+  expect_refused(order(asked(server, SubjectAlgorithm::sm2)), ErrorCode::denied, "order: profile server takes no key of SM2");
+}
+
+TEST_F(DeskTest, WhatTheLintAloneRefusesIsNotMeantInEarnest) {
+  const std::string name = std::string(60, 'a') + ".example";  // fit for a DNS name, too long for a common name
+  const wire::Json made = registered(wire::Json::object({{"op", "create"}, {"subject", "box-7"}, {"profile", "device"}, {"dns", names({name})}}));
+  Asked wanted = asked(made);
+  wanted.names = {.common_name = name, .dns = {name}};
+  expect_refused(order(wanted), ErrorCode::denied, "lint: names: ");
+  EXPECT_TRUE(certificates_of(made).empty());
 }
 
 TEST_F(DeskTest, PossessionIsVouchedForOnlyWhereTheRegistrationOrTheProfileSaysSo) {
@@ -260,6 +282,15 @@ TEST_F(DeskTest, TheSubjectMustBeActiveAtIamNow) {
   expect_refused(order(asked(made)), ErrorCode::unavailable, "IAM");
   iam_refuses_.reset();
   EXPECT_TRUE(order(asked(made)));
+}
+
+TEST_F(DeskTest, NoCertificateHoldsLongerThanItsProfileAllows) {
+  const wire::Json made = registered();
+  const std::string reference = must(made.text("reference"));
+  // As it was registered where the profile allowed more.
+  in_record("UPDATE registration SET lifetime_s = 1000000000 WHERE reference = ?", std::string_view(reference));
+  const crypto::SubjectCertificate leaf = certificate(given(asked(made)));
+  EXPECT_LE(leaf.not_after() - leaf.not_before(), static_cast<UnixMs>(std::chrono::milliseconds(profile("device").lifetime_max).count()) + backdating_ms);
 }
 
 TEST_F(DeskTest, ASecretGetsOneCertificateAtATime) {
@@ -354,6 +385,15 @@ TEST_F(DeskTest, ACompromisedKeyIsNeverCertifiedAgain) {
   expect_refused(order(asked(must(made.text("reference")), key, 2)), ErrorCode::denied, "compromised");
 }
 
+TEST_F(DeskTest, AnIntentionThatWasLeftIsNotCompletedOverAKeyThatWasCompromisedSince) {
+  const std::string reference = must(registered(box().set("reusable", true)).text("reference"));
+  const crypto::SubjectPublicKey key = subject_key(SubjectAlgorithm::ecdsa_p256);
+  const Asked wanted = asked(reference, key);
+  set_back(certificate(given(wanted)), "intended");
+  must(desk().revoke(given(asked(reference, key, 2)).certificate, key_compromise, "test", "1"));
+  expect_refused(order(wanted), ErrorCode::denied, "compromised");
+}
+
 TEST_F(DeskTest, AClosedRegistrationGivesNothingMore) {
   const wire::Json made = registered();
   const std::string reference = must(made.text("reference"));
@@ -370,6 +410,27 @@ TEST_F(DeskTest, AClosedRegistrationGivesNothingMore) {
   renewal.renews = first.certificate;
   expect_refused(order(renewal), ErrorCode::denied, "closed");
   expect_refused(order(asked("r-0000000000000000", subject_key(SubjectAlgorithm::ecdsa_p256))), ErrorCode::not_found, "no registration");
+}
+
+TEST_F(DeskTest, ClosingARegistrationGivesUpWhatWasMeantAndNotIssued) {
+  const wire::Json made = registered();
+  set_back(certificate(given(asked(made))), "intended");
+  close(made);
+  ASSERT_EQ(certificates_of(made).size(), 1U);
+  EXPECT_EQ(must(certificates_of(made).front().text("state")), "abandoned");
+}
+
+TEST_F(DeskTest, ACertificateThatHasExpiredProvesNothingAndIsNotGivenAgain) {
+  const wire::Json made = registered();
+  const Asked wanted = asked(made);
+  const Given out = given(wanted);
+  rewrite(certificate(out), "not_after_ms = not_before_ms + 1");
+  expect_refused(desk().holder_of(out.certificate), ErrorCode::denied, "does not hold now");
+  expect_refused(order(wanted), ErrorCode::denied, "has expired");
+  Asked renewal = asked(made);
+  renewal.renews = out.certificate;
+  expect_refused(order(renewal), ErrorCode::denied, "does not hold now");
+  EXPECT_TRUE(order(asked(made))) << "nor does it stand in the way";
 }
 
 TEST_F(DeskTest, ASecretEndsWithItsTimeARenewalDoesNot) {
@@ -408,6 +469,7 @@ TEST_F(FourEyesTest, TwoOperatorsOtherThanTheMakerApprove) {
   const Outcome collected = must(desk().collect(ticket));
   ASSERT_TRUE(std::holds_alternative<Given>(collected));
   EXPECT_EQ(to_hex(certificate(std::get<Given>(collected)).serial()), must(done.text("serial")));
+  EXPECT_TRUE(test::audited(state(), "est " + ticket + " " + must(done.text("serial")))) << "what was collected is on record";
   EXPECT_EQ(given(wanted).certificate, std::get<Given>(collected).certificate);
   const wire::Json orders = json_of(operate(maker, wire::Json::object({{"op", "orders"}, {"state", "approved"}})));
   ASSERT_EQ(must(orders.array("orders")).size(), 1U);
@@ -436,6 +498,23 @@ TEST_F(FourEyesTest, WhoIsSuspendedMeanwhileGetsNothingUntilResumed) {
   EXPECT_TRUE(std::holds_alternative<Given>(must(desk().collect(ticket))));
 }
 
+TEST_F(FourEyesTest, WhoIsSuspendedHasNothingToApprove) {
+  const wire::Json made = four_eyes();
+  suspended_ = "box-7";
+  expect_refused(order(asked(made)), ErrorCode::denied, "suspended");
+  EXPECT_TRUE(must(json_of(operate(maker, wire::Json::object({{"op", "orders"}}))).array("orders")).empty());
+}
+
+TEST_F(FourEyesTest, WhatIsApprovedIsNotIssuedForARegistrationThatWasClosedMeanwhile) {
+  const wire::Json made = four_eyes();
+  const std::string ticket = ticket_of(asked(made));
+  json_of(operate(second_pair, ticket_body("approve", ticket)));
+  close(made);
+  expect_refused(operate(third_pair, ticket_body("approve", ticket)), ErrorCode::denied, "is approved, but not issued: order: registration ");
+  expect_refused(desk().collect(ticket), ErrorCode::denied, "is closed");
+  EXPECT_TRUE(certificates_of(made).empty());
+}
+
 TEST_F(FourEyesTest, AnApprovedOrderIsNotRejectedAndWaitingOnesAreBounded) {
   const wire::Json made = four_eyes();
   const std::string ticket = ticket_of(asked(made));
@@ -458,6 +537,7 @@ TEST_F(DeskTest, ARevocationSaysItsReasonOnceAndForAll) {
   expect_refused(revoke_as(Bytes(3, 1), "superseded"), ErrorCode::invalid_argument, "certificate");
   ASSERT_TRUE(revoke_as(out.certificate, "superseded"));
   ASSERT_TRUE(revoke_as(out.certificate, "keyCompromise")) << "the second time does nothing";
+  EXPECT_TRUE(test::audited(state(), "it was revoked before")) << "and the record does not say that it did";
   expect_refused(desk().revoke(out.certificate, 2, "test", "1"), ErrorCode::invalid_argument, "reason 2");
   expect_refused(desk().revoke(node_->credentials().tls->chain.front().der(), 0, "test", "1"), ErrorCode::denied, "its own");
   // A stranger's certificate with a serial of ours.

@@ -102,6 +102,12 @@ TEST_F(IssuerTest, ExpiredCertificatesOfARequestAreNotHandedOutAgainButMakeRoom)
   EXPECT_TRUE(issue(order(requester(cmsp), 2), later));
 }
 
+TEST_F(IssuerTest, NoCertificateOutlivesItsIssuer) {
+  const UnixMs late = std::min(authorities_->ml_dsa.certificate.not_after(), authorities_->classical.certificate.not_after()) - test::day_ms;
+  const Issued issued = must(issue(order(requester(cmsp), 1), late));
+  for (const Branch branch : all_branches) EXPECT_EQ(issued.of(branch)->not_after(), authorities_->of(branch).certificate.not_after());
+}
+
 TEST_F(IssuerTest, SerialsAreDistinctPositiveAndOfOneLength) {
   std::set<Bytes> seen;
   for (int i = 0; i < 1000; ++i) {

@@ -216,7 +216,8 @@ class LintSignedTest : public ::testing::Test {
         other_(must(make_device_authority("Test", lint_now, *rng_))) {
     const crypto::PrivateKey key = must(make_device_key(*rng_));
     const std::string head = "3076301006072a8648ce3d020106052b81040022036200";  // SubjectPublicKeyInfo of P-384
-    subject_ = concat({*from_hex(head), must(crypto::public_octets(key))});
+    draft_.key = must(crypto::public_octets(key));
+    subject_ = concat({*from_hex(head), draft_.key});
   }
   [[nodiscard]] crypto::SubjectTemplate wanted() const {
     return {.public_key_info = subject_,
@@ -256,6 +257,9 @@ TEST_F(LintSignedTest, WhatItDoesNotSayIsRefused) {
   differs([](crypto::SubjectTemplate& other) { other.extended.clear(); }, "another usage");
   differs([](crypto::SubjectTemplate& other) { other.serial.back() ^= 1; }, "another serial");
   differs([](crypto::SubjectTemplate& other) { other.not_after += 1000; }, "another validity");
+  const Bytes own = std::exchange(draft_.key, must(crypto::public_octets(must(make_device_key(*rng_)))));
+  expect_refused_signed(crypto::issue_subject(wanted(), ca_.certificate, ca_.key), "another key");
+  draft_.key = own;
   draft_.algorithm = SubjectAlgorithm::ecdsa_p256;
   expect_refused_signed(crypto::issue_subject(wanted(), ca_.certificate, ca_.key), "another key");
 }

@@ -91,6 +91,14 @@ TEST_F(RootTest, KeysAreForTheOwnerAlone) {
   EXPECT_EQ(refusal(sign(requests(), "issued")), ErrorCode::denied);
 }
 
+TEST_F(RootTest, AKeyThatIsNotItsCertificatesSignsNothing) {
+  must(hold_root_ceremony(plan()));
+  write_over(root() / "root-ml_dsa.key", to_hex(rng_->bytes(crypto::seed_ml_dsa)));
+  const auto signed_with_it = sign(requests(), "issued");
+  ASSERT_FALSE(signed_with_it);
+  EXPECT_TRUE(signed_with_it.error().message.contains("root-ml_dsa.key: is not the key of ")) << signed_with_it.error().message;
+}
+
 TEST_F(RootTest, ARootInATokenSignsWithItAndNotWithoutIt) {
   SoftHsm& hsm = SoftHsm::instance();
   hsm.make_token("roots");
@@ -165,6 +173,11 @@ TEST_F(RootTest, RequestsThatAreNoIssuingCasAreRefused) {
   const KeyPair keys = must(make_keys(*suite_of_roots_, *rng_));
   write_over(named / "issuing-ml_dsa.csr", std::string(as_text(must(crypto::make_request(keys.ml_dsa, element_names(kms_a))))));
   EXPECT_EQ(refusal(sign(named, "c")), ErrorCode::denied) << "an element's names";
+  const Roots roots = must(read_roots(root(), nullptr));
+  const fs::path own = requests();
+  const Bytes over_own = must(crypto::make_request(roots.pair.ml_dsa.key, {.common_name = "Test issuing", .element = {}, .number = {}, .dns = {}}));
+  write_over(own / "issuing-ml_dsa.csr", std::string(as_text(over_own)));
+  EXPECT_EQ(refusal(sign(own, "g")), ErrorCode::denied) << "the root's own key";
   const fs::path changed = requests();
   std::string der = octets_of(changed / "issuing-classical.csr");
   der[der.size() / 2] = static_cast<char>(der[der.size() / 2] ^ 1);

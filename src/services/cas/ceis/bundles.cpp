@@ -41,16 +41,10 @@ Result<BundleKeys> bundle_keys(const crypto::Suite& suite, const crypto::Certifi
 
 Draft BundleIssuer::draft_of(const BundleOrder& order, BundleRole role, const BundleMember& member) const {
   const Profile& profile = cas::profile(crypto::use_of(role) == crypto::LeafUse::signing ? "terminal-signing" : "terminal-encryption");
-  const crypto::SubjectAlgorithm algorithm = subject_algorithm(crypto::key_of(suite_, role));
-  const auto extended = extended_of(profile, algorithm);
-  return {.profile = &profile,
-          .algorithm = algorithm,
-          .names = names_as_asked(order.names),
-          .usages = usages_of(profile, algorithm),
-          .extended = {extended.begin(), extended.end()},
-          .serial = member.serial,
-          .not_before = member.not_before,
-          .not_after = member.not_after};
+  Draft out = draft_for(profile, subject_algorithm(crypto::key_of(suite_, role)), order.keys.at(role),
+                        {.branch = branch_of(role), .serial = member.serial, .not_before = member.not_before, .not_after = member.not_after});
+  out.names = names_as_asked(order.names);
+  return out;
 }
 
 Result<BundleIntention> BundleIssuer::intention_of(const BundleOrder& order, UnixMs now) {

@@ -1,5 +1,5 @@
-// The desk behind the protocols of CEIS: a protocol finds out who asks and whether the key is theirs, the desk decides what they get. The rules of issuing are here
-// once: registration, IAM's word, names, profile, approval, lint, then the record before the signature.
+// The desk behind the protocols of CEIS: a protocol finds out who asks and whether the key is theirs, the desk decides what they get. The rules of issuing are
+// here once: registration, IAM's word, names, profile, approval, lint, then the record before the signature.
 #pragma once
 
 #include <functional>
@@ -28,7 +28,7 @@ struct Asked {
   crypto::SubjectPublicKey key;
   crypto::AskedNames names = {};
   Possession possession = Possession::proved;
-  Bytes request_hash = {};  // names the request: the same one again gets the same certificate. At least the key and, where the protocol has one, its transaction
+  Bytes request_hash = {};  // names the request: the same one again gets the same certificate. At least the key, and the protocol's transaction if it has one
   Bytes renews = {};        // DER of the certificate that it was authenticated with; empty: with the registration's secret
 };
 
@@ -66,8 +66,8 @@ class Desk {
   /// A certificate that was issued here, by serial; not_found.
   virtual Result<Bytes> find(ByteView serial) = 0;
 
-  /// What a protocol refused before it came to an order (a wrong MAC, a stale nonce by someone who named a registration): on audit record, and in IAM's behaviour
-  /// records where it names a registration. Bounded: many a second are counted together.
+  /// What a protocol refused before it came to an order (a wrong MAC, a stale nonce by someone who named a registration): on audit record, and in IAM's
+  /// behaviour records where it names a registration. Bounded: many a second are counted together.
   virtual void refused(Protocol protocol, std::string_view reference, std::string_view why, const std::string& request_id) = 0;
 
   /// Issuing CAs of a branch in force, with its root where it has one, for cacerts and the like: DER, issuing CA first.

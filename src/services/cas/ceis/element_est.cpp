@@ -19,9 +19,10 @@ struct EstRow {
   std::string_view action;  // in the audit record
 };
 constexpr std::array enrol_rows{EstRow{Endpoint::ce1_enrol, "ce-1.enrol"}, EstRow{Endpoint::ce4_enrol, "ce-4.enrol"}, EstRow{Endpoint::x4_enrol, "x-4.enrol"}};
-constexpr std::array renew_rows{EstRow{Endpoint::ce1_reenrol, "ce-1.reenrol"}, EstRow{Endpoint::ce4_reenrol, "ce-4.reenrol"}, EstRow{Endpoint::x4_reenrol, "x-4.reenrol"}};
-constexpr std::array ca_rows{EstRow{Endpoint::ce1_cacerts, "ce-1.cacerts"}, EstRow{Endpoint::ce4_cacerts, "ce-4.cacerts"}, EstRow{Endpoint::x4_cacerts, "x-4.cacerts"},
-                             EstRow{Endpoint::ce2_cacerts, "ce-2.cacerts"}};
+constexpr std::array renew_rows{EstRow{Endpoint::ce1_reenrol, "ce-1.reenrol"}, EstRow{Endpoint::ce4_reenrol, "ce-4.reenrol"},
+                                EstRow{Endpoint::x4_reenrol, "x-4.reenrol"}};
+constexpr std::array ca_rows{EstRow{Endpoint::ce1_cacerts, "ce-1.cacerts"}, EstRow{Endpoint::ce4_cacerts, "ce-4.cacerts"},
+                             EstRow{Endpoint::x4_cacerts, "x-4.cacerts"}, EstRow{Endpoint::ce2_cacerts, "ce-2.cacerts"}};
 
 /// A request before its names are held against who asks.
 struct ElementAsked {
@@ -35,7 +36,8 @@ Result<ElementAsked> read_request(ByteView body, const crypto::Suite& suite) {
   for (const Branch branch : all_branches) {
     if (request.key_algorithm() == key_algorithm(suite, branch)) return ElementAsked{.request = std::move(request), .branch = branch};
   }
-  return fail(ErrorCode::denied, "a request over a key of algorithm " + std::string(crypto::name(request.key_algorithm())) + ", which is not of suite " + std::string(suite.name));
+  return fail(ErrorCode::denied,
+              "a request over a key of algorithm " + std::string(crypto::name(request.key_algorithm())) + ", which is not of suite " + std::string(suite.name));
 }
 
 /// An element that signs no messages has no use for a classical certificate.
@@ -66,7 +68,8 @@ Result<void> check_new_key(const std::vector<Bytes>& live, const crypto::Certifi
 
 /// Names one use of one secret: a new key under the same secret is another request, the same key under a new secret too.
 Bytes enrolment_hash(const Expectation& expectation, const crypto::CertificateRequest& request) {
-  return crypto::digest(crypto::Hash::sha256, {as_bytes("qanat element enrolment"), crypto::digest(crypto::Hash::sha256, request.der()), as_bytes(std::to_string(expectation.id))});
+  return crypto::digest(crypto::Hash::sha256,
+                        {as_bytes("qanat element enrolment"), crypto::digest(crypto::Hash::sha256, request.der()), as_bytes(std::to_string(expectation.id))});
 }
 
 }  // namespace
@@ -83,13 +86,15 @@ std::vector<points::Handler> ElementEst::handlers() {
                      return node::recorded(parts_.node, row.action, request, [&](node::Deed& deed) { return renew(request, deed); });
                    }});
   }
-  for (const auto& [row, overlap] : {std::pair{EstRow{Endpoint::ce3_enrol, "ce-3.enrol"}, Overlap::refused}, {EstRow{Endpoint::ce3_reenrol, "ce-3.reenrol"}, Overlap::renewal}}) {
+  for (const auto& [row, overlap] :
+       {std::pair{EstRow{Endpoint::ce3_enrol, "ce-3.enrol"}, Overlap::refused}, {EstRow{Endpoint::ce3_reenrol, "ce-3.reenrol"}, Overlap::renewal}}) {
     out.push_back({row.endpoint, [this, row, overlap](const net::Request& request) {
                      return node::recorded(parts_.node, row.action, request, [&](node::Deed& deed) { return certify_joint_key(request, deed, overlap); });
                    }});
   }
   for (const EstRow& row : ca_rows) {
-    out.push_back({row.endpoint, [this, row](const net::Request& request) { return node::refusal_recorded(parts_.node, row.action, request, "", ca_certificates()); }});
+    out.push_back(
+        {row.endpoint, [this, row](const net::Request& request) { return node::refusal_recorded(parts_.node, row.action, request, "", ca_certificates()); }});
   }
   return out;
 }
@@ -104,7 +109,8 @@ Result<net::Response> ElementEst::enrol(Endpoint endpoint, const net::Request& r
   deed.object = identity.uri();
   const points::EndpointRow& row = points::row(endpoint);
   if (!row.callers.has(identity.kind)) return fail(ErrorCode::denied, identity.uri() + " does not enrol by " + std::string(row.point));
-  if (credentials.user != identity.name) return fail(ErrorCode::unauthenticated, "the secret is that of '" + credentials.user + "', the request is for " + identity.uri());
+  if (credentials.user != identity.name)
+    return fail(ErrorCode::unauthenticated, "the secret is that of '" + credentials.user + "', the request is for " + identity.uri());
   ASSIGN_OR_RETURN(std::vector<Expectation> expectations, parts_.records.expectations(identity));
   ASSIGN_OR_RETURN(const Expectation expectation, find_expectation(std::move(expectations), identity, credentials.password));
   deed.subject = identity.uri();
@@ -116,7 +122,14 @@ Result<net::Response> ElementEst::enrol(Endpoint endpoint, const net::Request& r
   if (!used_for.empty() && used_for != request_hash) {
     return fail(ErrorCode::conflict, "the enrolment secret of " + identity.uri() + " was used for another request");
   }
-  Order order{.names = element_names(identity), .request_hash = std::move(request_hash), .expectation = expectation.id, .overlap = Overlap::refused, .lifetime = parts_.lifetime, .profile = &profile_of(identity), .ml_dsa = {}, .classical = {}};
+  Order order{.names = element_names(identity),
+              .request_hash = std::move(request_hash),
+              .expectation = expectation.id,
+              .overlap = Overlap::refused,
+              .lifetime = parts_.lifetime,
+              .profile = &profile_of(identity),
+              .ml_dsa = {},
+              .classical = {}};
   (asked.branch == Branch::ml_dsa ? order.ml_dsa : order.classical) = std::move(asked.request);
   return issue(std::move(order), asked.branch, deed);
 }
@@ -136,7 +149,14 @@ Result<net::Response> ElementEst::renew(const net::Request& request, node::Deed&
     TRY(check_new_key(live, asked.request));
     TRY(parts_.standing(identity, request.deadline, request.request_id));
   }
-  Order order{.names = element_names(identity), .request_hash = std::move(request_hash), .expectation = std::nullopt, .overlap = Overlap::renewal, .lifetime = parts_.lifetime, .profile = &profile_of(identity), .ml_dsa = {}, .classical = {}};
+  Order order{.names = element_names(identity),
+              .request_hash = std::move(request_hash),
+              .expectation = std::nullopt,
+              .overlap = Overlap::renewal,
+              .lifetime = parts_.lifetime,
+              .profile = &profile_of(identity),
+              .ml_dsa = {},
+              .classical = {}};
   (asked.branch == Branch::ml_dsa ? order.ml_dsa : order.classical) = std::move(asked.request);
   return issue(std::move(order), asked.branch, deed);
 }
@@ -153,7 +173,8 @@ Result<net::Response> ElementEst::certify_joint_key(const net::Request& request,
   ASSIGN_OR_RETURN(const bool known, parts_.records.knows(request_hash));
   if (!known) {
     ASSIGN_OR_RETURN(const std::vector<Bytes> live, parts_.records.live(subject, Held::jointly, asked.branch, parts_.node.clock().now_ms()));
-    if (overlap == Overlap::renewal && live.empty()) return fail(ErrorCode::conflict, subject.uri() + " has no jointly held key whose certificate could be renewed");
+    if (overlap == Overlap::renewal && live.empty())
+      return fail(ErrorCode::conflict, subject.uri() + " has no jointly held key whose certificate could be renewed");
     TRY(check_new_key(live, asked.request));
     TRY(parts_.standing(subject, request.deadline, request.request_id));
   }

@@ -1,8 +1,8 @@
 // EST (RFC 7030) for the elements of the network, on their own listener: Ce-1, Ce-4 and X-4. The first time an element proves who it is by its one-time secret
 // (HTTP Basic, RFC 7030 §3.2.3); from then on it renews by the certificate in force (§3.3.2). Each request is for one certificate: the request's key says of
 // which branch. Their certificates differ from those of other software (desk.hpp) in name and use, so that neither can pass for the other.
-// And for a CCS (Ce-3), which asks for certificates of keys that a terminal or application and the CCS hold together, as their registration agent: the request's
-// signature is one that both had to make. Such a certificate is for signatures; at no end of a connection is it taken for the terminal's own.
+// And for a CCS (Ce-3), which asks for certificates of keys that a terminal or application and the CCS hold together, as their registration agent: the
+// request's signature is one that both had to make. Such a certificate is for signatures; at no end of a connection is it taken for the terminal's own.
 #pragma once
 
 #include <functional>

@@ -2,7 +2,6 @@
 #include "node/crash_point.hpp"
 #include "services/cas/ceis/front_desk.hpp"
 #include "services/cas/ceis/lint.hpp"
-#include "services/cas/csp/places.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -11,18 +10,10 @@ constexpr std::int64_t renewals_live_max = 8;  // a holder that renews without e
 constexpr std::chrono::milliseconds collect_max{3000};
 
 Draft draft_of(const Asked& asked, const Registration& registration, const crypto::AskedNames& names, const Intention& intention) {
-  const Profile& profile = *registration.profile;
-  const auto extended = extended_of(profile, asked.key.algorithm());
-  return {.profile = &profile,
-          .algorithm = asked.key.algorithm(),
-          .bits = asked.key.bits(),
-          .names = names,
-          .allowed = {.common_name = registration.common_name, .dns = registration.dns},
-          .usages = usages_of(profile, asked.key.algorithm()),
-          .extended = {extended.begin(), extended.end()},
-          .serial = intention.serial,
-          .not_before = intention.not_before,
-          .not_after = intention.not_after};
+  Draft out = draft_for(*registration.profile, asked.key, intention);
+  out.names = names;
+  out.allowed = {.common_name = registration.common_name, .dns = registration.dns};
+  return out;
 }
 
 std::optional<std::int64_t> live_beside(const Asked& asked, const Registration& registration) {
@@ -57,22 +48,9 @@ Result<SubjectCertificateRow> FrontDesk::issue(const Asked& asked, const Passed&
 }
 
 Result<Bytes> FrontDesk::sign(const Asked& asked, const Passed& passed, const Intention& intention) const {
-  const Authority& authority = authorities_.of(intention.branch);
-  // Once more: the intention may be of an earlier attempt.
+  // The intention may be of an earlier attempt, whose draft nobody has seen now.
   const Draft draft = draft_of(asked, passed.registration, passed.names, intention);
-  TRY(lint(draft, under(intention.branch, authority.certificate)));
-  ASSIGN_OR_RETURN(Bytes der, crypto::issue_subject({.public_key_info = asked.key.der(),
-                                                     .names = draft.names,
-                                                     .usages = draft.usages,
-                                                     .extended = draft.extended,
-                                                     .serial = intention.serial,
-                                                     .not_before = intention.not_before,
-                                                     .not_after = intention.not_after,
-                                                     .pointers = status_pointers(status_url_, intention.branch, intention.serial),
-                                                     .related = passed.related},
-                                                    authority.certificate, authority.key));
-  TRY(lint_signed(der, draft, authority.certificate));
-  return der;
+  return sign_draft(draft, asked.key.der(), intention.branch, authorities_.of(intention.branch), status_url_, passed.related);
 }
 
 Result<Given> FrontDesk::given(const SubjectCertificateRow& row, UnixMs now) const {

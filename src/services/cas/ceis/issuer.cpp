@@ -20,23 +20,17 @@ Result<Issued> read(const Order& order, const std::vector<Recorded>& recorded) {
     (each.intention.branch == Branch::ml_dsa ? out.ml_dsa : out.classical) = std::move(certificate);
   }
   for (const Branch branch : all_branches) {
-    if (order.of(branch).has_value() != out.of(branch).has_value()) return fail(ErrorCode::internal, "cas.db: a request with other certificates than it is for");
+    if (order.of(branch).has_value() != out.of(branch).has_value())
+      return fail(ErrorCode::internal, "cas.db: a request with other certificates than it is for");
   }
   return out;
 }
 
 Draft draft_of(const Order& order, const Intention& intention) {
-  const Profile& profile = *order.profile;
-  const crypto::SubjectAlgorithm algorithm = subject_algorithm(order.of(intention.branch)->key_algorithm());
-  const auto extended = extended_of(profile, algorithm);
-  return {.profile = &profile,
-          .algorithm = algorithm,
-          .names = names_as_asked(order.names),
-          .usages = usages_of(profile, algorithm),
-          .extended = {extended.begin(), extended.end()},
-          .serial = intention.serial,
-          .not_before = intention.not_before,
-          .not_after = intention.not_after};
+  const crypto::CertificateRequest& request = *order.of(intention.branch);
+  Draft out = draft_for(*order.profile, subject_algorithm(request.key_algorithm()), request.public_key(), intention);
+  out.names = names_as_asked(order.names);
+  return out;
 }
 
 }  // namespace
@@ -45,6 +39,23 @@ Bytes draw_serial(crypto::Rng& rng) {
   Bytes serial = rng.bytes(serial_size);
   serial.front() = static_cast<std::uint8_t>((serial.front() & 0x3f) | 0x40);
   return serial;
+}
+
+Result<Bytes> sign_draft(const Draft& draft, ByteView public_key_info, Branch branch, const Authority& authority, const std::string& status_url,
+                         const Bytes& related) {
+  TRY(lint(draft, under(branch, authority.certificate)));
+  ASSIGN_OR_RETURN(Bytes der, crypto::issue_subject({.public_key_info = to_bytes(public_key_info),
+                                                     .names = draft.names,
+                                                     .usages = draft.usages,
+                                                     .extended = draft.extended,
+                                                     .serial = draft.serial,
+                                                     .not_before = draft.not_before,
+                                                     .not_after = draft.not_after,
+                                                     .pointers = status_pointers(status_url, branch, draft.serial),
+                                                     .related = related},
+                                                    authority.certificate, authority.key));
+  TRY(lint_signed(der, draft, authority.certificate));
+  return der;
 }
 
 Intention intention_under(Branch branch, const crypto::Certificate& issuer, std::chrono::milliseconds lifetime, UnixMs now, crypto::Rng& rng) {
@@ -56,8 +67,12 @@ Intention intention_under(Branch branch, const crypto::Certificate& issuer, std:
 }
 
 Result<Issued> Issuer::issue(const Order& order, UnixMs now) {
-  Issuance issuance{
-      .identity = *order.names.element, .held = order.profile->naming == Naming::joint ? Held::jointly : Held::alone, .request_hash = order.request_hash, .expectation = order.expectation, .overlap = order.overlap, .intentions = {}};
+  Issuance issuance{.identity = *order.names.element,
+                    .held = order.profile->naming == Naming::joint ? Held::jointly : Held::alone,
+                    .request_hash = order.request_hash,
+                    .expectation = order.expectation,
+                    .overlap = order.overlap,
+                    .intentions = {}};
   for (const Branch branch : all_branches) {
     if (!order.of(branch)) continue;
     const auto lifetime = std::min<std::chrono::milliseconds>(order.lifetime, order.profile->lifetime_max);

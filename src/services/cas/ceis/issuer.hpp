@@ -12,6 +12,8 @@
 
 namespace qanat::cas {
 
+struct Draft;
+
 /// Clocks of the network differ a little; a tenth of a short life is all that can be spared for that.
 inline constexpr UnixMs backdating_ms = 60'000;
 constexpr UnixMs backdating_of(std::chrono::milliseconds lifetime) noexcept { return std::min(backdating_ms, static_cast<UnixMs>(lifetime.count()) / 10); }
@@ -55,6 +57,10 @@ class Issuer {
 
 /// What a certificate from now on holds, within the issuer's own life.
 Intention intention_under(Branch branch, const crypto::Certificate& issuer, std::chrono::milliseconds lifetime, UnixMs now, crypto::Rng& rng);
+
+/// Signs what a draft says over this SubjectPublicKeyInfo, between the two looks of the lint. `related`: as of crypto::SubjectTemplate.
+Result<Bytes> sign_draft(const Draft& draft, ByteView public_key_info, Branch branch, const Authority& authority, const std::string& status_url,
+                         const Bytes& related = {});
 
 /// A fresh serial: 16 octets, the first bit clear and the second set, so that every serial is positive and equally long in DER.
 Bytes draw_serial(crypto::Rng& rng);

@@ -10,7 +10,6 @@ namespace qanat::cas {
 namespace {
 
 constexpr std::size_t lint_serial_octets = 16;
-constexpr std::size_t lint_common_name_max = 64;  // ub-common-name
 constexpr std::size_t lint_names_max = 64;
 constexpr int lint_rsa_min = 2048;
 constexpr int lint_rsa_max = 8192;
@@ -76,26 +75,13 @@ Result<void> lint_usages(const Draft& draft) {
   return {};
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return out;
-}
-
 bool has(const std::vector<std::string>& list, const std::string& one) { return std::ranges::find(list, one) != list.end(); }
-
-Result<void> lint_common_name(const Draft& draft) {
-  const std::string& text = draft.names.common_name;
-  const bool readable = std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-  if (text.size() > lint_common_name_max || !readable) return refuse("names", "the common name is longer than 64 octets or holds control characters");
-  return {};
-}
 
 Result<void> lint_dns(const Draft& draft) {
   std::set<std::string> seen;
   for (const std::string& one : draft.names.dns) {
     if (!is_dns_name(one) && !is_wildcard(one)) return refuse("names", "'" + one + "' is no DNS name");
-    if (lower(one) != one) return refuse("names", "'" + one + "' is not in lower case");
+    if (lower_case(one) != one) return refuse("names", "'" + one + "' is not in lower case");
     if (!has(draft.allowed.dns, one)) return refuse("names", "'" + one + "' is not registered");
     if (!seen.insert(one).second) return refuse("names", "'" + one + "' is there twice");
   }
@@ -133,7 +119,7 @@ Result<void> lint_element_names(const Draft& draft) {
 }
 
 Result<void> lint_names(const Draft& draft) {
-  TRY(lint_common_name(draft));
+  if (!is_common_name(draft.names.common_name)) return refuse("names", "the common name is longer than 64 octets or holds control characters");
   switch (draft.profile->naming) {
     case Naming::element:
     case Naming::terminal:
@@ -179,6 +165,17 @@ crypto::AskedNames names_as_asked(const crypto::SubjectNames& names) {
   return out;
 }
 
+bool is_common_name(std::string_view text) noexcept {
+  constexpr std::size_t octets_max = 64;
+  return text.size() <= octets_max && std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+}
+
+std::string lower_case(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return out;
+}
+
 bool is_dns_name(std::string_view text) noexcept {
   constexpr std::size_t octets_max = 253;
   constexpr std::size_t label_max = 63;
@@ -202,6 +199,24 @@ bool is_wildcard(std::string_view text) noexcept {
   return is_dns_name(text) && text.contains('.');
 }
 
+Draft draft_for(const Profile& profile, crypto::SubjectAlgorithm algorithm, ByteView key, const Intention& intention) {
+  const auto extended = extended_of(profile, algorithm);
+  return {.profile = &profile,
+          .algorithm = algorithm,
+          .key = to_bytes(key),
+          .usages = usages_of(profile, algorithm),
+          .extended = {extended.begin(), extended.end()},
+          .serial = intention.serial,
+          .not_before = intention.not_before,
+          .not_after = intention.not_after};
+}
+
+Draft draft_for(const Profile& profile, const crypto::SubjectPublicKey& key, const Intention& intention) {
+  Draft out = draft_for(profile, key.algorithm(), key.octets(), intention);
+  out.bits = key.bits();
+  return out;
+}
+
 Result<void> lint(const Draft& draft, const Under& under) {
   CHECK(draft.profile != nullptr);
   TRY(lint_serial(draft));
@@ -216,7 +231,7 @@ Result<void> lint_signed(ByteView der, const Draft& draft, const crypto::Certifi
   if (!certificate) return refuse("signed", certificate.error().message);
   if (certificate->is_ca()) return refuse("signed", "the certificate came out as a CA's");
   if (!certificate->bare_signature()) return refuse("signed", "its signature's AlgorithmIdentifier has parameters");
-  if (certificate->key().algorithm() != draft.algorithm) return refuse_signed("key");
+  if (certificate->key().algorithm() != draft.algorithm || certificate->key().octets() != draft.key) return refuse_signed("key");
   if (certificate->names() != draft.names) return refuse_signed("name");
   if (certificate->usages() != draft.usages || certificate->extended() != draft.extended) return refuse_signed("usage");
   if (certificate->serial() != draft.serial) return refuse_signed("serial");

@@ -11,10 +11,13 @@
 
 namespace qanat::cas {
 
+struct Intention;
+
 /// A certificate that is meant to be signed.
 struct Draft {
   const Profile* profile = nullptr;
   crypto::SubjectAlgorithm algorithm{};
+  Bytes key = {};  // its octets, as of crypto::SubjectPublicKey
   int bits = 0;
   crypto::AskedNames names = {};
   crypto::AskedNames allowed = {};  // of a registration: what `names` may be
@@ -24,6 +27,10 @@ struct Draft {
   UnixMs not_before = 0;
   UnixMs not_after = 0;
 };
+
+/// What the profile gives to such a key, with serial and times as they were drawn. Names are the caller's.
+Draft draft_for(const Profile& profile, crypto::SubjectAlgorithm algorithm, ByteView key, const Intention& intention);
+Draft draft_for(const Profile& profile, const crypto::SubjectPublicKey& key, const Intention& intention);
 
 /// By which CA.
 struct Under {
@@ -52,6 +59,10 @@ crypto::SubjectAlgorithm subject_algorithm(crypto::KeyAlgorithm algorithm) noexc
 /// The names of an element, a terminal or CAS's own as a certificate says them.
 crypto::AskedNames names_as_asked(const crypto::SubjectNames& names);
 
+/// ub-common-name (RFC 5280, appendix A): at most 64 octets, here without control characters.
+bool is_common_name(std::string_view text) noexcept;
+/// As DNS names are compared (RFC 4343): ASCII letters alone.
+std::string lower_case(std::string_view text);
 /// RFC 1034 §3.5 and RFC 5890 §2.3.1: labels of letters, digits and inner hyphens, 1 to 63 octets each, 253 in all.
 bool is_dns_name(std::string_view text) noexcept;
 /// The same behind "*." (RFC 6125 §6.4.3: the wildcard is the whole of the left-most label, and two labels at least follow).

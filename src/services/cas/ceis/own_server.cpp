@@ -6,28 +6,9 @@
 #include "crypto/subject_made.hpp"
 #include "node/crash_point.hpp"
 #include "services/cas/ceis/lint.hpp"
-#include "services/cas/csp/places.hpp"
 #include "services/cas/whole_files.hpp"
 
 namespace qanat::cas {
-namespace {
-
-Draft own_server_draft(const crypto::SubjectPublicKey& key, const crypto::AskedNames& names, const Intention& intention) {
-  const Profile& server = profile("server");
-  const auto extended = extended_of(server, key.algorithm());
-  return {.profile = &server,
-          .algorithm = key.algorithm(),
-          .bits = key.bits(),
-          .names = names,
-          .allowed = names,
-          .usages = usages_of(server, key.algorithm()),
-          .extended = {extended.begin(), extended.end()},
-          .serial = intention.serial,
-          .not_before = intention.not_before,
-          .not_after = intention.not_after};
-}
-
-}  // namespace
 
 OwnServer::OwnServer(node::Node& node, Records& records, const Authorities& authorities, std::string status_url)
     : node_(node), authorities_(authorities), status_url_(std::move(status_url)), certificates_(records.store()) {}
@@ -43,20 +24,12 @@ Result<Given> OwnServer::issue(const crypto::PrivateKey& key, const crypto::Aske
                            .request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat enrolment listener"), info}),
                            .intention = intention_under(branch, authority.certificate, lifetime_within(profile("server"), lifetime), now, node_.rng())};
   issuance.intention.key_hash = key_hash_of(public_key.octets());
-  const Draft draft = own_server_draft(public_key, names, issuance.intention);
+  Draft draft = draft_for(profile("server"), public_key, issuance.intention);
+  draft.names = draft.allowed = names;
   TRY(lint(draft, under(branch, authority.certificate)));
   TRY(certificates_.intend(issuance, now));
   node::crash_point("cas.front.intended");
-  ASSIGN_OR_RETURN(const Bytes der, crypto::issue_subject({.public_key_info = info,
-                                                           .names = names,
-                                                           .usages = draft.usages,
-                                                           .extended = draft.extended,
-                                                           .serial = draft.serial,
-                                                           .not_before = draft.not_before,
-                                                           .not_after = draft.not_after,
-                                                           .pointers = status_pointers(status_url_, branch, draft.serial)},
-                                                          authority.certificate, authority.key));
-  TRY(lint_signed(der, draft, authority.certificate));
+  ASSIGN_OR_RETURN(const Bytes der, sign_draft(draft, info, branch, authority, status_url_));
   TRY(certificates_.complete(issuance.request_hash, draft.serial, der));
   TRY(node_.record({.action = "certificate.issued",
                     .outcome = audit::Outcome::success,

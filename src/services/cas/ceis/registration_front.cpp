@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t reference_octets = 8;
 constexpr std::int64_t page = 100;
 constexpr std::size_t registered_dns_max = 32;
-constexpr std::size_t registered_name_max = 64;
+constexpr std::size_t object_octets_max = 64;  // of what is named, on record
 constexpr std::size_t why_max = 256;
 constexpr std::int64_t open_max_s = 366LL * 86'400;
 
@@ -89,7 +89,7 @@ Result<std::vector<std::string>> read_dns_names(const wire::Json& json) {
   if (list->size() > registered_dns_max) return fail(ErrorCode::invalid_argument, "dns: more than " + std::to_string(registered_dns_max) + " names");
   for (const wire::Json& element : *list) {
     ASSIGN_OR_RETURN(std::string one, element.as_text());
-    std::ranges::transform(one, one.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    one = lower_case(one);
     if (!is_dns_name(one) && !is_wildcard(one)) return fail(ErrorCode::invalid_argument, element.path() + ": '" + one + "' is no DNS name");
     if (std::ranges::find(out, one) == out.end()) out.push_back(std::move(one));
   }
@@ -99,10 +99,7 @@ Result<std::vector<std::string>> read_dns_names(const wire::Json& json) {
 Result<std::string> read_common_name_or(const wire::Json& json, const std::string& otherwise) {
   ASSIGN_OR_RETURN(const auto given, json.optional_text("common_name"));
   std::string out = given.value_or(otherwise);
-  const bool readable = std::ranges::none_of(out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-  if (out.empty() || out.size() > registered_name_max || !readable) {
-    return fail(ErrorCode::invalid_argument, "common_name: must be 1 to " + std::to_string(registered_name_max) + " octets without control characters");
-  }
+  if (out.empty() || !is_common_name(out)) return fail(ErrorCode::invalid_argument, "common_name: must be 1 to 64 octets without control characters");
   return out;
 }
 
@@ -184,7 +181,7 @@ Result<net::Response> RegistrationFront::list(const wire::Json& json) {
 Result<net::Response> RegistrationFront::show(const wire::Json& json, node::Deed& deed) {
   TRY(json.only({"op", "reference"}));
   ASSIGN_OR_RETURN(const std::string reference, json.text("reference"));
-  deed.object = "show " + reference.substr(0, registered_name_max);
+  deed.object = "show " + reference.substr(0, object_octets_max);
   ASSIGN_OR_RETURN(const Registration found, desk_.registrations().find(reference));
   ASSIGN_OR_RETURN(const std::vector<SubjectCertificateRow> rows, desk_.certificates().of_registration(reference, page));
   wire::Json certificates = wire::Json::array();
@@ -195,7 +192,7 @@ Result<net::Response> RegistrationFront::show(const wire::Json& json, node::Deed
 Result<net::Response> RegistrationFront::close(const wire::Json& json, const net::Request& request, node::Deed& deed) {
   TRY(json.only({"op", "reference"}));
   ASSIGN_OR_RETURN(const std::string reference, json.text("reference"));
-  deed.object = "close " + reference.substr(0, registered_name_max);
+  deed.object = "close " + reference.substr(0, object_octets_max);
   TRY(desk_.registrations().close(reference, caller_uri(request), node_.clock().now_ms()));
   ASSIGN_OR_RETURN(const Registration found, desk_.registrations().find(reference));
   return node::json_response(to_json(found));
@@ -218,7 +215,7 @@ Result<net::Response> RegistrationFront::orders(const wire::Json& json) {
 Result<net::Response> RegistrationFront::approve(const wire::Json& json, const net::Request& request, node::Deed& deed) {
   TRY(json.only({"op", "ticket"}));
   ASSIGN_OR_RETURN(const std::string ticket, json.text("ticket"));
-  deed.object = "approve " + ticket.substr(0, registered_name_max);
+  deed.object = "approve " + ticket.substr(0, object_octets_max);
   if (!request.peer.identity) return fail(ErrorCode::denied, "an approval is by an operator with a certificate");
   ASSIGN_OR_RETURN(const HeldOrder order, desk_.orders().approve(ticket, request.peer.identity->uri(), node_.clock().now_ms()));
   wire::Json out = to_json(order);
@@ -235,7 +232,7 @@ Result<net::Response> RegistrationFront::reject(const wire::Json& json, node::De
   TRY(json.only({"op", "ticket", "why"}));
   ASSIGN_OR_RETURN(const std::string ticket, json.text("ticket"));
   ASSIGN_OR_RETURN(const std::string why, json.text("why"));
-  deed.object = "reject " + ticket.substr(0, registered_name_max);
+  deed.object = "reject " + ticket.substr(0, object_octets_max);
   if (why.empty() || why.size() > why_max) return fail(ErrorCode::invalid_argument, "why: must have 1 to " + std::to_string(why_max) + " octets");
   ASSIGN_OR_RETURN(const HeldOrder order, desk_.orders().reject(ticket, why, node_.clock().now_ms()));
   return node::json_response(to_json(order));
@@ -245,7 +242,7 @@ Result<net::Response> RegistrationFront::reject(const wire::Json& json, node::De
 Result<net::Response> RegistrationFront::issue(const wire::Json& json, const net::Request& request, node::Deed& deed) {
   TRY(json.only({"op", "reference", "request"}));
   ASSIGN_OR_RETURN(const std::string reference, json.text("reference"));
-  deed.object = "issue " + reference.substr(0, registered_name_max);
+  deed.object = "issue " + reference.substr(0, object_octets_max);
   ASSIGN_OR_RETURN(const Bytes der, json.base64("request"));
   ASSIGN_OR_RETURN(const crypto::SubjectRequest asked, crypto::SubjectRequest::parse(der));
   ASSIGN_OR_RETURN(const Outcome outcome, desk_.order({.protocol = Protocol::by_hand,
@@ -262,7 +259,7 @@ Result<net::Response> RegistrationFront::issue(const wire::Json& json, const net
 Result<net::Response> RegistrationFront::collect(const wire::Json& json, node::Deed& deed) {
   TRY(json.only({"op", "ticket"}));
   ASSIGN_OR_RETURN(const std::string ticket, json.text("ticket"));
-  deed.object = "collect " + ticket.substr(0, registered_name_max);
+  deed.object = "collect " + ticket.substr(0, object_octets_max);
   ASSIGN_OR_RETURN(const Outcome outcome, desk_.collect(ticket));
   return outcome_response(outcome);
 }

@@ -67,9 +67,11 @@ Result<std::vector<SubjectCertificateRow>> SubjectRecords::of_registration(std::
 Result<SubjectCertificateRow> SubjectRecords::intend(const SubjectIssuance& issuance, UnixMs now) {
   return store_.transact([&](store::Transaction& transaction) -> Result<SubjectCertificateRow> {
     ASSIGN_OR_RETURN(std::optional<SubjectCertificateRow> known, read_certificate_row(transaction, "request_hash", issuance.request_hash));
-    if (known) return *std::move(known);
-    TRY(make_room_for(transaction, issuance, now));
+    if (known && (known->issued || known->abandoned)) return *std::move(known);
+    if (!known) TRY(make_room_for(transaction, issuance, now));
+    // The key of an intention that was left may have been compromised since.
     TRY(Records::check_key(transaction, issuance.identity, issuance.intention.key_hash, now));
+    if (known) return *std::move(known);
     const Intention& intention = issuance.intention;
     TRY(transaction.run(
         "INSERT INTO certificate (serial, branch, identity, request_hash, state, not_before_ms, not_after_ms, key_hash, registration) VALUES (?, ?, ?, ?, "

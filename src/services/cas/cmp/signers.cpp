@@ -53,15 +53,8 @@ Result<std::shared_ptr<const crypto::CmpSigner>> CmpSigners::appoint(CmpSignerKi
   Intention intention = intention_under(branch, authority.certificate, wanted.lifetime, now, rng_);
   intention.key_hash = key_hash_of(public_key);
   const crypto::SubjectNames names{.common_name = "Qanat CMP " + std::string(crypto::name(key.algorithm)), .element = {}, .number = {}, .dns = {}};
-  const crypto::SubjectAlgorithm algorithm = subject_algorithm(key.algorithm);
-  const Draft draft{.profile = &wanted,
-                    .algorithm = algorithm,
-                    .names = names_as_asked(names),
-                    .usages = usages_of(wanted, algorithm),
-                    .extended = {},
-                    .serial = intention.serial,
-                    .not_before = intention.not_before,
-                    .not_after = intention.not_after};
+  Draft draft = draft_for(wanted, subject_algorithm(key.algorithm), public_key, intention);
+  draft.names = names_as_asked(names);
   TRY(lint(draft, under(branch, authority.certificate)));
   const Bytes request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat CMP signer"), public_key});
   TRY(records_.intend({.identity = self_, .request_hash = request_hash, .expectation = std::nullopt, .overlap = Overlap::allowed, .intentions = {intention}}, now));

@@ -16,19 +16,6 @@ Result<crypto::PrivateKey> take_key(KeyPair& keys, Branch branch, crypto::Rng& r
   return Result<crypto::PrivateKey>(std::move(branch == Branch::ml_dsa ? keys.ml_dsa : keys.classical));
 }
 
-Draft responder_draft(crypto::KeyAlgorithm key, const crypto::SubjectNames& names, const Intention& intention) {
-  const Profile& signer = profile("ocsp-signer");
-  const crypto::SubjectAlgorithm algorithm = subject_algorithm(key);
-  return {.profile = &signer,
-          .algorithm = algorithm,
-          .names = names_as_asked(names),
-          .usages = usages_of(signer, algorithm),
-          .extended = {signer.extended.begin(), signer.extended.end()},
-          .serial = intention.serial,
-          .not_before = intention.not_before,
-          .not_after = intention.not_after};
-}
-
 std::size_t at(Branch branch) { return static_cast<std::size_t>(branch); }
 
 bool is_fresh(const crypto::StatusSigner& signer, UnixMs now) {
@@ -70,7 +57,8 @@ Result<crypto::StatusSigner> Delegates::appoint(Branch branch, const crypto::Pri
   intention.key_hash = key_hash_of(public_key);
   const crypto::SubjectNames names{
       .common_name = "Qanat status responder " + std::string(crypto::name(key.algorithm)), .element = {}, .number = {}, .dns = {}};
-  const Draft draft = responder_draft(key.algorithm, names, intention);
+  Draft draft = draft_for(profile("ocsp-signer"), subject_algorithm(key.algorithm), public_key, intention);
+  draft.names = names_as_asked(names);
   TRY(lint(draft, under(branch, authority.certificate)));
   const Bytes request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat status responder"), public_key});
   TRY(records_.intend({.identity = self_, .request_hash = request_hash, .expectation = std::nullopt, .overlap = Overlap::allowed, .intentions = {intention}},

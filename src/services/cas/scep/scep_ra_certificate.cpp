@@ -5,40 +5,14 @@
 #include "services/cas/ceis/issuer.hpp"
 #include "services/cas/ceis/lint.hpp"
 #include "services/cas/ceis/registrations.hpp"
-#include "services/cas/csp/places.hpp"
 
 namespace qanat::cas {
 namespace {
 
 Draft draft_of_ra(const crypto::SubjectPublicKey& key, const Intention& intention) {
-  const Profile& of = profile("scep-ra");
-  const auto extended = extended_of(of, key.algorithm());
-  return {.profile = &of,
-          .algorithm = key.algorithm(),
-          .bits = key.bits(),
-          .names = {.common_name = "Qanat SCEP registration authority"},
-          .usages = usages_of(of, key.algorithm()),
-          .extended = {extended.begin(), extended.end()},
-          .serial = intention.serial,
-          .not_before = intention.not_before,
-          .not_after = intention.not_after};
-}
-
-Result<Bytes> sign_ra(const ScepRaParts& parts, const crypto::SubjectPublicKey& key, const Intention& intention) {
-  const Authority& authority = parts.authorities.of(Branch::devices);
-  const Draft draft = draft_of_ra(key, intention);
-  TRY(lint(draft, under(Branch::devices, authority.certificate)));
-  ASSIGN_OR_RETURN(Bytes der, crypto::issue_subject({.public_key_info = key.der(),
-                                                     .names = draft.names,
-                                                     .usages = draft.usages,
-                                                     .extended = draft.extended,
-                                                     .serial = intention.serial,
-                                                     .not_before = intention.not_before,
-                                                     .not_after = intention.not_after,
-                                                     .pointers = status_pointers(parts.status_url, Branch::devices, intention.serial)},
-                                                    authority.certificate, authority.key));
-  TRY(lint_signed(der, draft, authority.certificate));
-  return der;
+  Draft out = draft_for(profile("scep-ra"), key, intention);
+  out.names.common_name = "Qanat SCEP registration authority";
+  return out;
 }
 
 Result<Bytes> certify(const ScepRaParts& parts, const crypto::SubjectPublicKey& key, UnixMs now) {
@@ -53,7 +27,8 @@ Result<Bytes> certify(const ScepRaParts& parts, const crypto::SubjectPublicKey& 
   ASSIGN_OR_RETURN(SubjectCertificateRow row, certificates.intend(issuance, now));
   if (row.abandoned || row.revoked || row.intention.not_after <= now) return fail(ErrorCode::denied, "the certificate of this key is no longer good");
   if (row.issued) return row.der;
-  ASSIGN_OR_RETURN(const Bytes der, sign_ra(parts, key, row.intention));
+  ASSIGN_OR_RETURN(const Bytes der,
+                   sign_draft(draft_of_ra(key, row.intention), key.der(), Branch::devices, parts.authorities.of(Branch::devices), parts.status_url));
   TRY(parts.record({.action = "certificate.issued",
                     .outcome = audit::Outcome::success,
                     .subject = parts.self.uri(),
