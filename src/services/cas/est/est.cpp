@@ -16,7 +16,6 @@ constexpr std::string_view type_certs_only = "application/pkcs7-mime; smime-type
 constexpr std::string_view type_request = "application/pkcs10";
 constexpr std::string_view type_attributes = "application/csrattrs";
 constexpr std::string_view retry_after_s = "30";  // where what is needed is not there at present
-constexpr std::string_view challenge = "Basic realm=\"Qanat enrolment\", charset=\"UTF-8\"";
 constexpr std::size_t boundary_octets = 12;
 constexpr int made_rsa_bits = 3072;  // unless the request's own key says how long
 
@@ -24,7 +23,7 @@ unsigned status_of(ErrorCode code) noexcept { return code == ErrorCode::exhauste
 
 net::ForeignResponse est_text(unsigned status, std::string_view why) {
   net::ForeignResponse out{.status = status, .content_type = "text/plain", .body = Secret::copy_of(as_bytes(std::string(why) + "\n"))};
-  if (status == 401) out.fields.emplace_back("WWW-Authenticate", challenge);
+  if (status == 401) out.fields.emplace_back("WWW-Authenticate", wire::basic_challenge);
   if (status == 503) out.fields.emplace_back("Retry-After", retry_after_s);
   return out;
 }
@@ -33,7 +32,7 @@ net::ForeignResponse open_body(std::string_view type, ByteView der) {
   return {.status = 200,
           .content_type = std::string(type),
           .body = {},
-          .open_body = std::make_shared<const Bytes>(to_bytes(body_of(der))),
+          .open_body = std::make_shared<const Bytes>(to_bytes(wire::est_body(der))),
           .fields = {{"Content-Transfer-Encoding", "base64"}}};  // RFC 8951 §3.2.1: without meaning now, and looked for by clients that are older
 }
 
@@ -76,9 +75,9 @@ EnrolmentService Est::service() {
   };
   add("cacerts", "GET", 0, [this](net::ForeignRequest&) { return ca_certificates(); });
   add("csrattrs", "GET", 0, [this](net::ForeignRequest& request) { return csr_attributes(request); });
-  add("simpleenroll", "POST", body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::simpleenroll); });
-  add("simplereenroll", "POST", body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::simplereenroll); });
-  add("serverkeygen", "POST", body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::serverkeygen); });
+  add("simpleenroll", "POST", wire::est_body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::simpleenroll); });
+  add("simplereenroll", "POST", wire::est_body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::simplereenroll); });
+  add("serverkeygen", "POST", wire::est_body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::serverkeygen); });
   return out;
 }
 
@@ -104,7 +103,7 @@ Result<void> Est::check_label(const Label& label, const Registration& registrati
 }
 
 /// Who guesses learns nothing of which references there are.
-Result<Est::Caller> Est::known_by_secret(const Basic& basic) {
+Result<Est::Caller> Est::known_by_secret(const wire::BasicCredentials& basic) {
   const auto wrong = [] { return fail(ErrorCode::unauthenticated, "the user name or the password does not fit"); };
   if (!is_reference(basic.user)) return wrong();
   auto registration = desk_.registration(basic.user);
@@ -128,13 +127,13 @@ Result<Est::Caller> Est::authenticate(const net::ForeignRequest& request, Ask as
     if (by_certificate) return *std::move(by_certificate);
     return fail(ErrorCode::denied, "simplereenroll: the certificate that is to be renewed must be shown in the TLS handshake (RFC 7030 §4.2.2)");
   }
-  ASSIGN_OR_RETURN(const std::optional<Basic> basic, read_basic(request.authorization));
-  if (!basic) {
+  if (request.authorization.empty()) {
     if (by_certificate) return *std::move(by_certificate);
     return fail(ErrorCode::unauthenticated, "a registration's reference and secret (HTTP Basic), or a certificate that was issued here, must be shown");
   }
-  if (is_reference(basic->user)) claimed = basic->user;
-  return known_by_secret(*basic);
+  ASSIGN_OR_RETURN(const wire::BasicCredentials basic, wire::parse_basic_authorization(request.authorization));
+  if (is_reference(basic.user)) claimed = basic.user;
+  return known_by_secret(basic);
 }
 
 // ---- what they get ----
@@ -172,7 +171,7 @@ Result<Est::Made> Est::act(net::ForeignRequest& request, Ask ask, std::string& c
 }
 
 Result<Est::Made> Est::enrol(const net::ForeignRequest& request, Ask ask, Caller caller, bool& recorded) {
-  ASSIGN_OR_RETURN(const Bytes der, read_body(request.body));
+  ASSIGN_OR_RETURN(const Bytes der, wire::parse_est_body(request.body));
   ASSIGN_OR_RETURN(const crypto::SubjectRequest asked, crypto::SubjectRequest::parse(der));
   if (ask == Ask::simplereenroll) {
     ASSIGN_OR_RETURN(const crypto::SubjectCertificate old, crypto::SubjectCertificate::parse(caller.certificate));
@@ -200,7 +199,7 @@ Result<Est::Made> Est::enrol(const net::ForeignRequest& request, Ask ask, Caller
 /// The request's key says of which algorithm the new one is to be, unless the label does; it and the signature have no other meaning (RFC 7030 §4.4.1).
 Result<Est::Made> Est::make_key(const net::ForeignRequest& request, Caller caller, std::optional<crypto::SubjectAlgorithm> wanted, bool& recorded) {
   const Registration& registration = caller.registration;
-  ASSIGN_OR_RETURN(const Bytes der, read_body(request.body));
+  ASSIGN_OR_RETURN(const Bytes der, wire::parse_est_body(request.body));
   ASSIGN_OR_RETURN(const crypto::SubjectRequest asked, crypto::SubjectRequest::parse_unproved(der));
   ASSIGN_OR_RETURN(const bool wrapped, crypto::asks_for_wrapped_key(der));
   if (wrapped) return fail(ErrorCode::invalid_argument, "serverkeygen: private keys are not encrypted once more within TLS: ask without DecryptKeyIdentifier");
