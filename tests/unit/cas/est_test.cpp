@@ -21,7 +21,9 @@ class EstTest : public EstFixture {
 };
 
 TEST_F(EstTest, CacertsGivesEveryCaToEverybodyWithAndWithoutLabel) {
-  const std::vector<Bytes> wanted{ml_dsa_.issuing.der(), ml_dsa_.root.der(), p384_.issuing.der(), p384_.root.der()};
+  const FrontPki& classical = desk_.classical;
+  std::vector<Bytes> wanted;
+  for (const FrontPki* pki : {&ml_dsa_, &p384_, &classical}) wanted.insert(wanted.end(), {pki->issuing.der(), pki->root.der()});
   for (const char* path : {"cacerts", "device/cacerts", "anything/cacerts"}) {
     const TlsAnswer answer = get(path);
     ASSERT_EQ(answer.status(), 200) << answer.octets;
@@ -114,6 +116,10 @@ TEST_F(EstTest, TheDesksRefusalIsToldWithItsReason) {
   EXPECT_TRUE(busy.octets.contains("Retry-After: 30\r\n")) << busy.octets;
   desk_.refuses = Error{ErrorCode::conflict, "the secret was spent"};
   expect_refused(post("simpleenroll", body_, basic(box)), 409, "the secret was spent");
+  desk_.refuses = Error{ErrorCode::internal, "cas.db: the disk is on fire"};
+  const TlsAnswer broken = post("simpleenroll", body_, basic(box));
+  expect_refused(broken, 500, "could not be worked on");
+  EXPECT_FALSE(broken.body().contains("fire")) << "what is wrong here is not told to strangers";
 }
 
 TEST_F(EstTest, WhatTwoOperatorsMustApproveIsToldToComeAgain) {
@@ -276,6 +282,17 @@ TEST_F(EstKeyTest, AKeyWhoseCertificateIsRefusedIsForgotten) {
   EXPECT_EQ(test::must(keys_->sweep(clock_.now_ms() + 31ULL * 86'400'000)), 0U);
 }
 
+TEST_F(EstKeyTest, AKeyIsKeptWhereAskingAgainMayHelpAndElseForgotten) {
+  const auto asked_with = [&](ErrorCode code, int status) {
+    desk_.refuses = Error{code, "not now"};
+    EXPECT_EQ(post("device-encryption.ML-KEM-768/serverkeygen", body_, basic(vault)).status(), status);
+    return desk_.last.key.der();
+  };
+  for (const ErrorCode code : {ErrorCode::unavailable, ErrorCode::deadline_exceeded}) EXPECT_EQ(asked_with(code, 503), asked_with(code, 503));
+  EXPECT_NE(asked_with(ErrorCode::conflict, 409), asked_with(ErrorCode::conflict, 409)) << "the registration has its certificate";
+  EXPECT_NE(asked_with(ErrorCode::exhausted, 503), asked_with(ErrorCode::exhausted, 503)) << "too many orders wait";
+}
+
 TEST_F(EstKeyTest, RefusesProfilesWhoseKeysAreNotMadeHereAndKeysThatTheProfileDoesNotTake) {
   expect_refused(post("device.ML-KEM-768/serverkeygen", body_, basic(box)), 403, "no keys of profile device are made here");
   expect_refused(post("device-encryption.ML-DSA-65/serverkeygen", body_, basic(vault)), 403, "takes no key of algorithm ML-DSA-65");
@@ -311,6 +328,7 @@ TEST_F(EstTest, CsrattrsNamesTheKeysOfTheLabelsProfileOrTheCallers) {
   expect_refused(get("csrattrs", basic(vault, "wrong")), 401, "does not fit");
   EXPECT_TRUE(desk_.was_refused(vault, "does not fit"));
   expect_refused(get(std::string(box) + "/csrattrs", basic(vault)), 403, "is for profile");
+  EXPECT_TRUE(desk_.was_refused(vault, "is for profile"));
 }
 
 TEST_F(EstTest, OtherPathsAndMethodsAreRefusedInText) {

@@ -7,6 +7,7 @@
 #include "crypto/kdf.hpp"
 #include "crypto/x509_pkcs7.hpp"
 #include "node/crash_point.hpp"
+#include "node/log.hpp"
 
 namespace qanat::cas::est {
 namespace {
@@ -26,6 +27,13 @@ net::ForeignResponse est_text(unsigned status, std::string_view why) {
   if (status == 401) out.fields.emplace_back("WWW-Authenticate", wire::basic_challenge);
   if (status == 503) out.fields.emplace_back("Retry-After", retry_after_s);
   return out;
+}
+
+/// What is wrong here is not told to strangers.
+net::ForeignResponse est_refusal(const Error& error, const std::string& request_id) {
+  if (error.code != ErrorCode::internal) return est_text(status_of(error.code), error.message);
+  node::log(node::LogLevel::error, "EST: request {}: {}", request_id, error.message);
+  return est_text(500, "the request could not be worked on");
 }
 
 net::ForeignResponse open_body(std::string_view type, ByteView der) {
@@ -60,6 +68,9 @@ std::optional<crypto::SubjectAlgorithm> algorithm_called(std::string_view text) 
 /// Of keys that keep a secret from a quantum computer: to hand such a private key over a classical connection would give it to whoever recorded it.
 bool is_post_quantum(crypto::SubjectAlgorithm algorithm) noexcept { return algorithm >= crypto::SubjectAlgorithm::ml_dsa_44; }
 
+/// True for what asking again mends: the key that was made is kept for it.
+bool passes_by(ErrorCode code) noexcept { return code == ErrorCode::unavailable || code == ErrorCode::deadline_exceeded || code == ErrorCode::internal; }
+
 }  // namespace
 
 EnrolmentService Est::service() {
@@ -73,7 +84,7 @@ EnrolmentService Est::service() {
                             .answer = act});
     }
   };
-  add("cacerts", "GET", 0, [this](net::ForeignRequest&) { return ca_certificates(); });
+  add("cacerts", "GET", 0, [this](net::ForeignRequest& request) { return ca_certificates(request); });
   add("csrattrs", "GET", 0, [this](net::ForeignRequest& request) { return csr_attributes(request); });
   add("simpleenroll", "POST", wire::est_body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::simpleenroll); });
   add("simplereenroll", "POST", wire::est_body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::simplereenroll); });
@@ -95,11 +106,6 @@ Result<Est::Label> Est::read_label(const net::ForeignRequest& request) {
   if (find_profile(out.who) == nullptr && !is_reference(out.who))
     return fail(ErrorCode::not_found, "label: '" + out.who + "' is neither a profile nor a registration");
   return out;
-}
-
-Result<void> Est::check_label(const Label& label, const Registration& registration) {
-  if (label.who.empty() || label.who == registration.profile->name || label.who == registration.reference) return {};
-  return fail(ErrorCode::denied, "label: registration " + registration.reference + " is for profile " + std::string(registration.profile->name));
 }
 
 /// Who guesses learns nothing of which references there are.
@@ -136,6 +142,14 @@ Result<Est::Caller> Est::authenticate(const net::ForeignRequest& request, Ask as
   return known_by_secret(basic);
 }
 
+/// Whose label it is, too.
+Result<Est::Caller> Est::identify(const net::ForeignRequest& request, Ask ask, const Label& label, std::string& claimed) {
+  ASSIGN_OR_RETURN(Caller caller, authenticate(request, ask, claimed));
+  const Registration& registration = caller.registration;
+  if (label.who.empty() || label.who == registration.profile->name || label.who == registration.reference) return caller;
+  return fail(ErrorCode::denied, "label: registration " + registration.reference + " is for profile " + std::string(registration.profile->name));
+}
+
 // ---- what they get ----
 
 net::ForeignResponse Est::answer(net::ForeignRequest& request, Ask ask) {
@@ -146,7 +160,7 @@ net::ForeignResponse Est::answer(net::ForeignRequest& request, Ask ask) {
   if (!made) {
     const Error& error = made.error();
     if (!recorded) desk_.refused(Protocol::est, claimed, error.message, request.request_id);
-    return est_text(status_of(error.code), error.message);
+    return est_refusal(error, request.request_id);
   }
   if (const auto* waiting = std::get_if<Waiting>(&made->outcome)) {
     net::ForeignResponse out = est_text(202, "two operators must approve: send the same request again (ticket " + waiting->ticket + ")");
@@ -154,7 +168,7 @@ net::ForeignResponse Est::answer(net::ForeignRequest& request, Ask ask) {
     return out;
   }
   const auto certs = crypto::make_certs_only(std::array{std::get<Given>(made->outcome).certificate});
-  if (!certs) return est_text(500, certs.error().message);
+  if (!certs) return est_refusal(certs.error(), request.request_id);
   if (ask != Ask::serverkeygen) return open_body(type_certs_only, *certs);
   // The boundary cannot stand in base64: it holds a character that is none of it.
   const std::string boundary = "qanat_" + to_hex(ByteView(crypto::digest(crypto::Hash::sha256, *certs)).first(boundary_octets));
@@ -163,8 +177,7 @@ net::ForeignResponse Est::answer(net::ForeignRequest& request, Ask ask) {
 
 Result<Est::Made> Est::act(net::ForeignRequest& request, Ask ask, std::string& claimed, bool& recorded) {
   ASSIGN_OR_RETURN(const Label label, read_label(request));
-  ASSIGN_OR_RETURN(Caller caller, authenticate(request, ask, claimed));
-  TRY(check_label(label, caller.registration));
+  ASSIGN_OR_RETURN(Caller caller, identify(request, ask, label, claimed));
   if (ask == Ask::serverkeygen) return make_key(request, std::move(caller), label.algorithm, recorded);
   if (label.algorithm) return fail(ErrorCode::not_found, "label: an algorithm is named where the key is made here, by serverkeygen");
   return enrol(request, ask, std::move(caller), recorded);
@@ -233,8 +246,7 @@ Result<Est::Made> Est::make_key(const net::ForeignRequest& request, Caller calle
                               .renews = std::move(caller.certificate)},
                              request.deadline, request.request_id);
   if (!outcome) {
-    const bool for_good = outcome.error().code == ErrorCode::denied || outcome.error().code == ErrorCode::invalid_argument;
-    if (for_good) TRY(keys_.forget(hash));
+    if (!passes_by(outcome.error().code)) TRY(keys_.forget(hash));
     return fail(outcome.error());
   }
   if (std::holds_alternative<Given>(*outcome)) TRY(keys_.handed(hash, now));
@@ -245,29 +257,25 @@ Result<Est::Made> Est::make_key(const net::ForeignRequest& request, Caller calle
 // ---- what everybody may know ----
 
 /// Every CA by which a certificate of this service, or the service itself, is verified.
-net::ForeignResponse Est::ca_certificates() {
-  std::set<Branch> branches;
-  for (const crypto::SubjectAlgorithm algorithm : {crypto::SubjectAlgorithm::ecdsa_p384, crypto::SubjectAlgorithm::ml_dsa_65})
-    branches.insert(desk_.branch_for(algorithm));
+net::ForeignResponse Est::ca_certificates(const net::ForeignRequest& request) {
   std::vector<Bytes> certificates;
-  for (const Branch branch : branches) std::ranges::move(desk_.ca_chain(branch), std::back_inserter(certificates));
+  for (const Branch branch : issuing_branches) std::ranges::move(desk_.ca_chain(branch), std::back_inserter(certificates));
   const auto certs = crypto::make_certs_only(certificates);
-  return certs ? open_body(type_certs_only, *certs) : est_text(500, certs.error().message);
+  return certs ? open_body(type_certs_only, *certs) : est_refusal(certs.error(), request.request_id);
 }
 
 /// Of the label's profile, else of the caller's, else of all that have registrations.
 net::ForeignResponse Est::csr_attributes(const net::ForeignRequest& request) {
   const auto label = read_label(request);
-  if (!label) return est_text(status_of(label.error().code), label.error().message);
+  if (!label) return est_refusal(label.error(), request.request_id);
   const Profile* profile = find_profile(label->who);
   if (profile == nullptr && (!request.authorization.empty() || !request.peer->certificate.empty())) {
     std::string claimed;
-    const auto caller = authenticate(request, Ask::simpleenroll, claimed);
+    const auto caller = identify(request, Ask::simpleenroll, *label, claimed);
     if (!caller) {
       desk_.refused(Protocol::est, claimed, caller.error().message, request.request_id);
-      return est_text(status_of(caller.error().code), caller.error().message);
+      return est_refusal(caller.error(), request.request_id);
     }
-    if (const auto fits = check_label(*label, caller->registration); !fits) return est_text(status_of(fits.error().code), fits.error().message);
     profile = caller->registration.profile;
   }
   if (profile == nullptr && !label->who.empty()) return est_text(401, "whose registration this is must be shown first");
@@ -276,7 +284,7 @@ net::ForeignResponse Est::csr_attributes(const net::ForeignRequest& request) {
     if (profile == nullptr ? each.naming == Naming::registered : &each == profile) keys.insert(each.keys.begin(), each.keys.end());
   }
   const auto attributes = crypto::make_csr_attributes(std::vector(keys.begin(), keys.end()));
-  return attributes ? open_body(type_attributes, *attributes) : est_text(500, attributes.error().message);
+  return attributes ? open_body(type_attributes, *attributes) : est_refusal(attributes.error(), request.request_id);
 }
 
 }  // namespace qanat::cas::est

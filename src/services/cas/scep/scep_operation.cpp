@@ -17,7 +17,6 @@ using crypto::ScepType;
 
 constexpr std::string_view not_known = "the request is not known to be from who may ask: its envelope, its challengePassword or the key that signed it does not fit";
 constexpr std::size_t reference_octets_max = 64;
-constexpr std::array issuing_branches{Branch::ml_dsa, Branch::classical, Branch::devices};
 
 Bytes hash_of(ByteView octets) { return crypto::digest(crypto::Hash::sha256, octets); }
 
