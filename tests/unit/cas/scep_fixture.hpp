@@ -76,6 +76,7 @@ class ScepDesk final : public Desk {
     return Secret::copy_of(secrets_.find(reference)->second);
   }
   Result<Registration> holder_of(ByteView certificate_der) override {
+    if (looks_up_nobody) return fail(*looks_up_nobody);
     const auto found = holders.find(to_bytes(certificate_der));
     if (found == holders.end()) return fail(ErrorCode::denied, "the certificate was not issued here");
     return registration(found->second);
@@ -144,6 +145,7 @@ class ScepDesk final : public Desk {
   std::map<Bytes, std::string> holders;                       // certificate, reference
   std::map<Bytes, Bytes> by_serial;
   std::optional<Error> fails;
+  std::optional<Error> looks_up_nobody;
   bool approves = false;
   bool rejects = false;
 

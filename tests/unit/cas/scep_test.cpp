@@ -213,6 +213,8 @@ TEST_F(ScepTest, WeakAlgorithmsAreRefusedBeforeAnythingIsOpened) {
   triple.cipher = EVP_des_ede3_cbc();
   expect_failure(answer_to(triple), bad_alg);
   EXPECT_TRUE(desk_.orders.empty());
+  ASSERT_EQ(desk_.refusals.size(), 2U);
+  EXPECT_TRUE(desk_.refusals.front().second.contains("sha1")) << desk_.refusals.front().second;
 }
 
 TEST_F(ScepTest, AMessageThatWasChangedIsBadMessageCheck) {
@@ -223,6 +225,8 @@ TEST_F(ScepTest, AMessageThatWasChangedIsBadMessageCheck) {
   ASSERT_EQ(response.status, 200U);
   expect_failure(peer::read_answer(body_of(response), ra_certificate()), bad_message_check);
   EXPECT_TRUE(desk_.orders.empty());
+  ASSERT_EQ(desk_.refusals.size(), 1U);
+  EXPECT_TRUE(desk_.refusals.front().second.contains("signature does not hold")) << desk_.refusals.front().second;
 }
 
 TEST_F(ScepTest, AClockThatIsADayOffIsBadTime) {
@@ -232,6 +236,7 @@ TEST_F(ScepTest, AClockThatIsADayOffIsBadTime) {
     wanted.signing_time = seconds;
     expect_failure(answer_to(wanted), bad_time);
   }
+  EXPECT_EQ(desk_.refusals.size(), 2U);
   peer::Request wanted = first(rsa_box(), challenge);
   wanted.signing_time = -80'000L;
   EXPECT_FALSE(opened(answer_to(wanted), rsa_box()).empty());
@@ -278,6 +283,8 @@ TEST_F(ScepTest, ARenewalWhoseAnswerCouldNotBeReadIssuesNothing) {
   const Box fresh("ML-DSA-65");
   expect_failure(answer_to(request(old, peer::make_csr(fresh.key.get(), {}), "17")), bad_alg);
   EXPECT_EQ(desk_.orders.size(), before);
+  ASSERT_EQ(desk_.refusals.size(), 1U);
+  EXPECT_TRUE(desk_.refusals.front().first.starts_with("r-")) << "the record says whose";
   // With the challenge it can.
   const peer::Answer answer = answer_to(request(old, peer::make_csr(fresh.key.get(), {.challenge = challenge}), "17"));
   EXPECT_EQ(key_in(opened(answer, challenge)), peer::public_key_info(fresh.key.get()));
@@ -307,6 +314,20 @@ TEST_F(ScepTest, RenewalsOfStrangersGetTheOneAnswer) {
   }
   EXPECT_EQ(desk_.orders.size(), before);
   EXPECT_EQ(desk_.refusals.size(), answers.size());
+}
+
+TEST_F(ScepTest, WhenNobodyCanBeLookedUpNothingIsDecided) {
+  Box old("RSA");
+  old.certificate = opened(answer_to(first(old, desk_.challenge(desk_.enter("box-7")))), old);
+  const Bytes csr = peer::make_csr(rsa_box().key.get(), {});
+  desk_.looks_up_nobody = Error{.code = ErrorCode::internal, .message = "the disk is on fire"};
+  for (const char* type : {"17", "21", "22"}) {
+    const net::ForeignResponse response = post(request(old, type == std::string("17") ? csr : peer::issuer_and_serial(old.certificate), type));
+    EXPECT_EQ(response.status, 500U) << type;
+  }
+  EXPECT_TRUE(desk_.refusals.empty()) << "nobody was refused";
+  desk_.looks_up_nobody.reset();
+  EXPECT_FALSE(opened(answer_to(request(old, csr, "17")), old).empty());
 }
 
 // ---- PENDING, CertPoll ----
@@ -517,6 +538,7 @@ TEST_F(ScepTest, WhatIsNoScepIsRefusedByHttp) {
   EXPECT_EQ(ask("POST", "operation=PKIOperation", Bytes(100, 0x30)).status, 400U);
   EXPECT_EQ(ask("POST", "operation=PKIOperation").status, 400U);
   EXPECT_EQ(ask("POST", "operation=GetCACaps").status, 405U);
+  EXPECT_EQ(ask("POST", "operation=Reboot").status, 400U);
   EXPECT_TRUE(desk_.refusals.empty());
 }
 

@@ -49,13 +49,6 @@ std::string_view media_type(std::string_view content_type) {
   return media.substr(0, media.find(' '));
 }
 
-/// What a reference looks like: other names are not worth a place in the record.
-bool is_reference(std::string_view text) {
-  constexpr std::size_t digits = 16;
-  return text.size() == digits + 2 && text.starts_with("r-") &&
-         std::ranges::all_of(text.substr(2), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
 std::optional<crypto::SubjectAlgorithm> algorithm_called(std::string_view text) {
   for (const Profile& profile : all_profiles()) {
     for (const crypto::SubjectAlgorithm algorithm : profile.keys) {
@@ -103,7 +96,7 @@ Result<Est::Label> Est::read_label(const net::ForeignRequest& request) {
     out.algorithm = algorithm_called(algorithm);
     if (!out.algorithm) return fail(ErrorCode::not_found, "label: no key of algorithm '" + algorithm + "' is made here");
   }
-  if (find_profile(out.who) == nullptr && !is_reference(out.who))
+  if (find_profile(out.who) == nullptr && !is_registration_reference(out.who))
     return fail(ErrorCode::not_found, "label: '" + out.who + "' is neither a profile nor a registration");
   return out;
 }
@@ -111,7 +104,7 @@ Result<Est::Label> Est::read_label(const net::ForeignRequest& request) {
 /// Who guesses learns nothing of which references there are.
 Result<Est::Caller> Est::known_by_secret(const wire::BasicCredentials& basic) {
   const auto wrong = [] { return fail(ErrorCode::unauthenticated, "the user name or the password does not fit"); };
-  if (!is_reference(basic.user)) return wrong();
+  if (!is_registration_reference(basic.user)) return wrong();
   auto registration = desk_.registration(basic.user);
   if (!registration && registration.error().code != ErrorCode::not_found) return fail(registration.error());
   if (!registration) return wrong();
@@ -138,7 +131,7 @@ Result<Est::Caller> Est::authenticate(const net::ForeignRequest& request, Ask as
     return fail(ErrorCode::unauthenticated, "a registration's reference and secret (HTTP Basic), or a certificate that was issued here, must be shown");
   }
   ASSIGN_OR_RETURN(const wire::BasicCredentials basic, wire::parse_basic_authorization(request.authorization));
-  if (is_reference(basic.user)) claimed = basic.user;
+  if (is_registration_reference(basic.user)) claimed = basic.user;
   return known_by_secret(basic);
 }
 

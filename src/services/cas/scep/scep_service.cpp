@@ -1,5 +1,6 @@
 #include "services/cas/scep/scep_service.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "crypto/x509_pkcs7.hpp"
@@ -23,6 +24,7 @@ struct Place {
 };
 constexpr std::array places{Place{"/scep", "/scep"}, Place{"/cgi-bin/", "/cgi-bin/pkiclient.exe"}};
 constexpr std::array<std::string_view, 2> methods{"GET", "POST"};
+constexpr std::array<std::string_view, 3> questions{"GetCACaps", "GetCACert", "GetNextCACert"};
 
 net::ForeignResponse refusal(unsigned status, std::string_view why) {
   return {.status = status, .content_type = "text/plain", .body = Secret::copy_of(as_bytes(std::string(why) + "\n"))};
@@ -88,11 +90,11 @@ net::ForeignResponse ScepService::answer(std::string_view method, const net::For
     const auto message = read_scep_message(query->message);
     return message ? operation(*message, request) : refusal(400, message.error().message);
   }
+  if (std::ranges::find(questions, query->operation) == questions.end()) return refusal(400, "operation is none of GetCACaps, GetCACert, GetNextCACert, PKIOperation");
   if (method != "GET") return refusal(405, query->operation + " is asked by GET");
   if (query->operation == "GetCACaps") return open_answer("text/plain", to_bytes(capabilities));
   if (query->operation == "GetCACert") return certificates(query->message);
-  if (query->operation == "GetNextCACert") return next_certificates();
-  return refusal(400, "operation is none of GetCACaps, GetCACert, GetNextCACert, PKIOperation");
+  return next_certificates();
 }
 
 /// The RA in force and the CA's certificates.
