@@ -15,7 +15,8 @@ using crypto::ScepFailInfo;
 using crypto::ScepStatus;
 using crypto::ScepType;
 
-constexpr std::string_view not_known = "the request is not known to be from who may ask: its envelope, its challengePassword or the key that signed it does not fit";
+constexpr std::string_view not_known =
+    "the request is not known to be from who may ask: its envelope, its challengePassword or the key that signed it does not fit";
 
 Bytes hash_of(ByteView octets) { return crypto::digest(crypto::Hash::sha256, octets); }
 
@@ -102,7 +103,8 @@ Result<Registration> ScepOperation::check_challenge(const crypto::SubjectRequest
   if (request.challenge() == nullptr) return fail(ErrorCode::unauthenticated, "no challengePassword");
   const std::string_view challenge = as_text(request.challenge()->reveal());
   const std::string_view reference = challenge.substr(0, challenge.find(':'));
-  if (reference.size() == challenge.size() || !is_registration_reference(reference)) return fail(ErrorCode::unauthenticated, "the challengePassword is not <reference>:<secret>");
+  if (reference.size() == challenge.size() || !is_registration_reference(reference))
+    return fail(ErrorCode::unauthenticated, "the challengePassword is not <reference>:<secret>");
   claimed = reference;
   ASSIGN_OR_RETURN(Registration registration, parts_.desk.registration(claimed));
   ASSIGN_OR_RETURN(const Secret wanted, password_of(claimed));
@@ -142,7 +144,8 @@ Result<ScepOperation::Decision> ScepOperation::renewal(const Question& question)
   if (request->challenge() != nullptr) {
     const auto registration = check_challenge(*request, claimed);
     if (!registration) return refuse(question, claimed, "renewal: " + registration.error().message);
-    if (registration->reference != holder->reference) return refuse(question, claimed, "renewal: the challengePassword is of another registration than the certificate");
+    if (registration->reference != holder->reference)
+      return refuse(question, claimed, "renewal: the challengePassword is of another registration than the certificate");
   }
   Secret password;
   if (!encrypts(question.request.signer_key())) {
@@ -156,8 +159,8 @@ Result<ScepOperation::Decision> ScepOperation::renewal(const Question& question)
   return order(question, *holder, *request, old, std::move(password));
 }
 
-Result<ScepOperation::Decision> ScepOperation::order(const Question& question, const Registration& registration, const crypto::SubjectRequest& request, Bytes renews,
-                                                     Secret password) {
+Result<ScepOperation::Decision> ScepOperation::order(const Question& question, const Registration& registration, const crypto::SubjectRequest& request,
+                                                     Bytes renews, Secret password) {
   Asked asked{.protocol = Protocol::scep,
               .reference = registration.reference,
               .key = request.key(),
@@ -212,7 +215,8 @@ std::optional<crypto::ScepCertificateId> ScepOperation::open_certificate_id(cons
 }
 
 /// For who has a certificate of here: serial numbers stand in revocation lists, and what certificates say of their holders is not for everybody.
-Result<ScepOperation::Decision> ScepOperation::to_holder(const Question& question, std::string_view what, Result<Decision> (ScepOperation::*answer)(const Question&)) {
+Result<ScepOperation::Decision> ScepOperation::to_holder(const Question& question, std::string_view what,
+                                                         Result<Decision> (ScepOperation::*answer)(const Question&)) {
   const auto holder = parts_.desk.holder_of(question.request.signer());
   if (!holder) return refuse_signer(question, what, holder.error());
   if (encrypts(question.request.signer_key())) return (this->*answer)(question);

@@ -1,8 +1,8 @@
 // PKIOperation (RFC 8894 §4.3): a request in, a CertRep out. Who asks is found out here; what they get is the desk's to decide.
 //
-// A first request is known by its challengePassword, "<reference>:<secret>", a renewal by the certificate that signs it. Until then everything that depends on what
-// was decrypted ends in one answer, word for word the same (crypto/scep_message.hpp says why); the record alone tells the difference. A poll is known by its transaction and
-// the key that signs it: what is in its envelope would add nothing, and it is never opened.
+// A first request is known by its challengePassword, "<reference>:<secret>", a renewal by the certificate that signs it. Until then everything that depends on
+// what was decrypted ends in one answer, word for word the same (crypto/scep_message.hpp says why); the record alone tells the difference. A poll is known by
+// its transaction and the key that signs it: what is in its envelope would add nothing, and it is never opened.
 #pragma once
 
 #include <functional>

@@ -9,8 +9,8 @@
 namespace qanat::cas {
 namespace {
 
-/// §3.5.2. SCEPStandard: AES-CBC, SHA-256 and POST. SHA-384 is not among the RFC's, but it is spoken here, and strongSwan 5.9.8, which takes the numbers of capabilities for bits,
-/// does not begin without it.
+/// §3.5.2. SCEPStandard: AES-CBC, SHA-256 and POST. SHA-384 is not among the RFC's, but it is spoken here, and strongSwan 5.9.8, which takes the numbers of
+/// capabilities for bits, does not begin without it.
 constexpr std::string_view capabilities = "AES\nGetNextCACert\nPOSTPKIOperation\nRenewal\nSCEPStandard\nSHA-256\nSHA-384\nSHA-512\n";
 
 constexpr std::string_view content_message = "application/x-pki-message";
@@ -56,7 +56,8 @@ net::ForeignResponse failed(const Error& error) {
   return refusal(500, "the request could not be worked on");
 }
 
-/// The CA that a client names in its question (§4.2, "a string that represents the CA"): the name of a branch. Others mean the one that signs for what SCEP's clients have.
+/// The CA that a client names in its question (§4.2, "a string that represents the CA"): the name of a branch. Others mean the one that signs for what SCEP's
+/// clients have.
 Branch branch_of(std::string_view ca) {
   for (const Branch branch : {Branch::ml_dsa, Branch::classical}) {
     if (ca == name(branch)) return branch;
@@ -90,7 +91,8 @@ net::ForeignResponse ScepService::answer(std::string_view method, const net::For
     const auto message = read_scep_message(query->message);
     return message ? operation(*message, request) : refusal(400, message.error().message);
   }
-  if (std::ranges::find(questions, query->operation) == questions.end()) return refusal(400, "operation is none of GetCACaps, GetCACert, GetNextCACert, PKIOperation");
+  if (std::ranges::find(questions, query->operation) == questions.end())
+    return refusal(400, "operation is none of GetCACaps, GetCACert, GetNextCACert, PKIOperation");
   if (method != "GET") return refusal(405, query->operation + " is asked by GET");
   if (query->operation == "GetCACaps") return open_answer("text/plain", to_bytes(capabilities));
   if (query->operation == "GetCACert") return certificates(query->message);
@@ -107,8 +109,8 @@ net::ForeignResponse ScepService::certificates(std::string_view ca) {
   return body ? open_answer(content_certificates, *std::move(body)) : failed(body.error());
 }
 
-/// CAS issues under a new CA from the moment that it has its certificate (rollover.hpp): there is no CA that is known and not in force. What a client may not know is the one in
-/// force, if it came after the RA that the client trusts; that RA signs the answer, as long as its certificate holds.
+/// CAS issues under a new CA from the moment that it has its certificate (rollover.hpp): there is no CA that is known and not in force. What a client may not
+/// know is the one in force, if it came after the RA that the client trusts; that RA signs the answer, as long as its certificate holds.
 net::ForeignResponse ScepService::next_certificates() {
   const auto authorities = authorities_.at(clock_.now_ms());
   if (!authorities) return failed(authorities.error());
