@@ -23,7 +23,7 @@ constexpr int made_rsa_bits = 3072;  // unless the request's own key says how lo
 unsigned status_of(ErrorCode code) noexcept { return code == ErrorCode::exhausted || code == ErrorCode::deadline_exceeded ? 503 : net::http_status(code); }
 
 net::ForeignResponse est_text(unsigned status, std::string_view why) {
-  net::ForeignResponse out{.status = status, .content_type = "text/plain", .body = Secret::copy_of(as_bytes(std::string(why) + "\n"))};
+  net::ForeignResponse out = net::text_response(status, why);
   if (status == 401) out.fields.emplace_back("WWW-Authenticate", wire::basic_challenge);
   if (status == 503) out.fields.emplace_back("Retry-After", retry_after_s);
   return out;
@@ -37,16 +37,9 @@ net::ForeignResponse est_refusal(const Error& error, const std::string& request_
 }
 
 net::ForeignResponse open_body(std::string_view type, ByteView der) {
-  return {.status = 200,
-          .content_type = std::string(type),
-          .body = {},
-          .open_body = std::make_shared<const Bytes>(to_bytes(wire::est_body(der))),
-          .fields = {{"Content-Transfer-Encoding", "base64"}}};  // RFC 8951 §3.2.1: without meaning now, and looked for by clients that are older
-}
-
-std::string_view media_type(std::string_view content_type) {
-  const std::string_view media = content_type.substr(0, content_type.find(';'));
-  return media.substr(0, media.find(' '));
+  net::ForeignResponse out = net::open_response(type, to_bytes(wire::est_body(der)));
+  out.fields.emplace_back("Content-Transfer-Encoding", "base64");  // RFC 8951 §3.2.1: without meaning now, and looked for by clients that are older
+  return out;
 }
 
 std::optional<crypto::SubjectAlgorithm> algorithm_called(std::string_view text) {
@@ -146,7 +139,7 @@ Result<Est::Caller> Est::identify(const net::ForeignRequest& request, Ask ask, c
 // ---- what they get ----
 
 net::ForeignResponse Est::answer(net::ForeignRequest& request, Ask ask) {
-  if (media_type(request.content_type) != type_request) return est_text(415, "a request is application/pkcs10");
+  if (!net::is_media_type(request.content_type, type_request)) return est_text(415, "a request is application/pkcs10");
   std::string claimed;
   bool recorded = false;
   Result<Made> made = act(request, ask, claimed, recorded);
