@@ -106,7 +106,7 @@ TEST_F(ScepRaTest, ANewCaGetsANewAuthorityAndTheOldOneTellsOfIt) {
 
   ScepDesk desk(*rng_, next);
   ScepTransactions transactions(*store_, *device_);
-  ScepClock clock;
+  ClockAhead clock;
   ScepService service({.desk = desk, .transactions = transactions, .rng = *rng_, .clock = clock, .list = [](Branch) { return Bytes(); }}, *keeper_);
   net::ForeignRequest request{.peer = {}, .parameters = {}, .query = "operation=GetNextCACert", .content_type = "", .body = {}, .deadline = test::soon(), .request_id = ""};
   const net::ForeignResponse response = service.answer("GET", request);

@@ -111,7 +111,7 @@ TEST_F(ScepTest, TheDesksRefusalIsToldToWhoIsKnown) {
   const std::string challenge = desk_.challenge(desk_.enter("box-7"));
   const peer::Answer answer = answer_to(first(rsa_box(), challenge, "box-8"));
   expect_failure(answer, bad_request);
-  EXPECT_TRUE(answer.text.contains("common name")) << answer.text;
+  EXPECT_TRUE(answer.text.contains("'box-8' is not a name")) << answer.text;
   EXPECT_TRUE(desk_.refusals.empty()) << "the desk has recorded it itself";
 }
 
@@ -369,7 +369,7 @@ TEST_F(ScepPendingTest, RejectedIsABadRequest) {
   desk_.rejects = true;
   const peer::Answer answer = answer_to(poll(rsa_box()));
   expect_failure(answer, bad_request);
-  EXPECT_TRUE(answer.text.contains("unknown box"));
+  EXPECT_TRUE(answer.text.contains("said no"));
 }
 
 TEST_F(ScepPendingTest, AnotherKeyOrTransactionHasNothingToPoll) {
