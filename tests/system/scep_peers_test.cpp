@@ -3,9 +3,8 @@
 #include <fstream>
 #include <future>
 
-#include "program.hpp"
+#include "registered_network.hpp"
 #include "scep_peer.hpp"
-#include "test_network.hpp"
 #include "wire/base64.hpp"
 
 namespace qanat::test {
@@ -15,35 +14,12 @@ namespace peer = test::scep;
 using points::Endpoint;
 using wire::Json;
 
-class ScepPeers : public SharedNetwork {
+class ScepPeers : public RegisteredNetwork {
  protected:
-  static void SetUpTestSuite() {
-    options_.optics = false;
-    SharedNetwork::SetUpTestSuite();
-    if (!net().ok()) return;
-    for (const char* name : {"administrator", "auditor"}) {
-      auto opened = app::Operator::open(net().network(), name);
-      ASSERT_TRUE(opened) << opened.error().message;
-      duties_[name] = *std::move(opened);
-    }
-  }
-  static void TearDownTestSuite() {
-    duties_.clear();
-    SharedNetwork::TearDownTestSuite();
-  }
-
-  static Json ask(app::Operator& op, Endpoint endpoint, const std::string& element, const Json& body) {
-    const auto answer = op.ask(endpoint, element, body);
-    EXPECT_TRUE(answer) << (answer ? "" : answer.error().message) << " " << body.dump();
-    return answer.value_or(Json::object());
-  }
-  /// A new identity with a registration of profile device: its challengePassword.
-  static std::string registered(const std::string& uid, Json more = Json::object()) {
-    ask(net().op(), Endpoint::x5_identity, "iam",
-        Json::object({{"op", "create"}, {"identity", Json::object({{"uid", uid}, {"class", "application"}, {"domain", "a"}})}}));
-    more.set("op", "create").set("subject", uid).set("profile", "device");
-    const Json made = ask(net().op(), Endpoint::x5_registration, "cas", more);
-    return made.text("reference").value_or("") + ":" + made.text("secret").value_or("");
+  /// With profile device: its challengePassword.
+  static std::string registered(const std::string& uid, const Json& more = Json::object()) {
+    const Registered made = RegisteredNetwork::registered(uid, "device", more);
+    return made.reference + ":" + made.secret;
   }
   static Json four_eyes() { return Json::object({{"four_eyes", true}}); }
   static std::vector<Json> waiting() {
@@ -74,7 +50,6 @@ class ScepPeers : public SharedNetwork {
     EXPECT_EQ(outcome.code, 0) << line << "\n" << outcome.out;
     return outcome.out;
   }
-  static std::string openssl(const std::string& arguments) { return "env OPENSSL_CONF=/dev/null " QANAT_SOURCE_DIR "/.deps/openssl/bin/openssl " + arguments; }
 
   // ---- strongSwan ----
 
@@ -112,9 +87,7 @@ class ScepPeers : public SharedNetwork {
   }
 
   TemporaryDirectory folder_;
-  static std::map<std::string, std::unique_ptr<app::Operator>> duties_;
 };
-std::map<std::string, std::unique_ptr<app::Operator>> ScepPeers::duties_;
 
 TEST_F(ScepPeers, StrongswanFindsTheCaAndItsRegistrationAuthority) {
   take_ca();
