@@ -1,5 +1,5 @@
-// SCEP by software that others wrote, unmodified: strongSwan's pki and micromdm's scepclient as Debian has them; and for ML-DSA, which neither of them has, messages by
-// OpenSSL's CMS (scep_peer.hpp), whose parts the openssl program makes and reads.
+// SCEP by software that others wrote, unmodified: strongSwan's pki and micromdm's scepclient as Debian has them; and for ML-DSA, which neither of them has,
+// messages by OpenSSL's CMS (scep_peer.hpp), whose parts the openssl program makes and reads.
 #include <fstream>
 #include <future>
 
@@ -23,11 +23,14 @@ class ScepPeers : public RegisteredNetwork {
   }
   static Json four_eyes() { return Json::object({{"four_eyes", true}}); }
   static std::vector<Json> waiting() {
-    return ask(net().op(), Endpoint::x5_registration, "cas", Json::object({{"op", "orders"}, {"state", "waiting"}})).array("orders").value_or(std::vector<Json>());
+    return ask(net().op(), Endpoint::x5_registration, "cas", Json::object({{"op", "orders"}, {"state", "waiting"}}))
+        .array("orders")
+        .value_or(std::vector<Json>());
   }
   static void approve_all() {
     for (const Json& order : waiting()) {
-      for (const auto& [name, op] : duties_) ask(*op, Endpoint::x5_registration, "cas", Json::object({{"op", "approve"}, {"ticket", order.text("ticket").value_or("")}}));
+      for (const auto& [name, op] : duties_)
+        ask(*op, Endpoint::x5_registration, "cas", Json::object({{"op", "approve"}, {"ticket", order.text("ticket").value_or("")}}));
     }
   }
 
@@ -60,8 +63,8 @@ class ScepPeers : public RegisteredNetwork {
   }
   void rsa_key(const std::string& name) const { must_run(openssl("genrsa -out " + name + ".key 2048")); }
   [[nodiscard]] std::string strongswan(const std::string& key, const std::string& uid, const std::string& more) const {
-    return "sh -c 'pki --scep --url " + url() + " --in " + key + ".key --dn CN=" + uid + " --cacert-enc ra.crt --cacert-sig ra.crt --cacert ca.crt --outform pem " + more +
-           " >" + key + ".crt'";
+    return "sh -c 'pki --scep --url " + url() + " --in " + key + ".key --dn CN=" + uid +
+           " --cacert-enc ra.crt --cacert-sig ra.crt --cacert ca.crt --outform pem " + more + " >" + key + ".crt'";
   }
   void expect_certified(const std::string& key) const {
     EXPECT_TRUE(must_run(openssl("verify -CAfile ca.crt " + key + ".crt")).contains("OK"));
@@ -76,12 +79,18 @@ class ScepPeers : public RegisteredNetwork {
     Bytes certificate;
   };
   peer::Request request(const Box& box, Bytes content, const std::string& type = "19") const {
-    return {.type = type, .transaction = to_hex(net().rng().bytes(10)), .content = std::move(content), .ra = read("ra.der"), .key = box.key.get(), .certificate = box.certificate};
+    return {.type = type,
+            .transaction = to_hex(net().rng().bytes(10)),
+            .content = std::move(content),
+            .ra = read("ra.der"),
+            .key = box.key.get(),
+            .certificate = box.certificate};
   }
   /// The answer, by curl; nothing if there was none.
   std::optional<peer::Answer> post(const peer::Request& request) const {
     write("message.der", peer::make_message(request));
-    const Outcome outcome = run("curl -sS --fail -H Content-Type:application/x-pki-message --data-binary @message.der -o answer.der " + url() + "?operation=PKIOperation");
+    const Outcome outcome =
+        run("curl -sS --fail -H Content-Type:application/x-pki-message --data-binary @message.der -o answer.der " + url() + "?operation=PKIOperation");
     if (outcome.code != 0) return std::nullopt;
     return peer::read_answer(read("answer.der"), read("ra.der"));
   }
@@ -173,8 +182,8 @@ TEST_F(ScepPeers, ScepclientOfMicromdmIsRefusedForDesAndSha1) {
   take_ca();
   const std::string challenge = registered("micro-1");
   const std::string fingerprint = must_run("sh -c 'sha256sum ra.der | cut -c1-64'");
-  const Outcome outcome = run("scepclient -server-url " + url() + " -private-key client.key -certificate client.pem -cn micro-1 -challenge " + challenge + " -ca-fingerprint " +
-                              fingerprint.substr(0, 64));
+  const Outcome outcome = run("scepclient -server-url " + url() + " -private-key client.key -certificate client.pem -cn micro-1 -challenge " + challenge +
+                              " -ca-fingerprint " + fingerprint.substr(0, 64));
   EXPECT_NE(outcome.code, 0);
   EXPECT_TRUE(outcome.out.contains("failInfo: badAlg")) << outcome.out;
   EXPECT_FALSE(std::filesystem::exists(folder_ / "client.pem"));

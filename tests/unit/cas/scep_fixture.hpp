@@ -110,8 +110,9 @@ class ScepFixture : public testing::Test {
     store_.reset();
     store_ = test::must(store::Store::open(directory_ / "scep.db", scep_test_migrations));
     transactions_.emplace(*store_, *ra_.device);
-    service_.emplace(ScepParts{.desk = desk_, .transactions = *transactions_, .rng = *ra_.rng, .clock = clock_, .list = [this](Branch branch) { return list(branch); }},
-                     ra_.keeper);
+    service_.emplace(
+        ScepParts{.desk = desk_, .transactions = *transactions_, .rng = *ra_.rng, .clock = clock_, .list = [this](Branch branch) { return list(branch); }},
+        ra_.keeper);
   }
   Bytes list(Branch branch) {
     if (branch == Branch::classical) return {};
@@ -128,7 +129,8 @@ class ScepFixture : public testing::Test {
 
   [[nodiscard]] Bytes ra_certificate() { return test::must(ra_.keeper.at(clock_.now_ms()))->all.front().certificate; }
   net::ForeignResponse ask(const std::string& method, const std::string& query, Bytes body = {}) {
-    net::ForeignRequest request{.peer = {}, .parameters = {}, .query = query, .content_type = "", .body = std::move(body), .deadline = test::soon(), .request_id = "0123456789abcdef"};
+    net::ForeignRequest request{
+        .peer = {}, .parameters = {}, .query = query, .content_type = "", .body = std::move(body), .deadline = test::soon(), .request_id = "0123456789abcdef"};
     return service_->answer(method, request);
   }
   static Bytes body_of(const net::ForeignResponse& response) { return response.open_body ? *response.open_body : to_bytes(response.body.reveal()); }
@@ -157,7 +159,12 @@ class ScepFixture : public testing::Test {
     return box;
   }
   peer::Request request(const Box& box, Bytes content, const std::string& type = "19") {
-    return {.type = type, .transaction = "t-" + to_hex(ra_.rng->bytes(8)), .content = std::move(content), .ra = ra_certificate(), .key = box.key.get(), .certificate = box.certificate};
+    return {.type = type,
+            .transaction = "t-" + to_hex(ra_.rng->bytes(8)),
+            .content = std::move(content),
+            .ra = ra_certificate(),
+            .key = box.key.get(),
+            .certificate = box.certificate};
   }
   peer::Request first(const Box& box, const std::string& challenge, const std::string& name = "box-7") {
     return request(box, peer::make_csr(box.key.get(), {.common_name = name, .challenge = challenge}));

@@ -16,7 +16,8 @@ TEST_F(ScepTest, CapabilitiesNameWhatIsSpokenAndNothingWeak) {
   EXPECT_EQ(response.status, 200U);
   EXPECT_EQ(response.content_type, "text/plain");
   const std::string text(as_text(body_of(response)));
-  for (const char* one : {"AES\n", "SHA-256\n", "SHA-384\n", "SHA-512\n", "POSTPKIOperation\n", "Renewal\n", "SCEPStandard\n", "GetNextCACert\n"}) EXPECT_TRUE(text.contains(one)) << one;
+  for (const char* one : {"AES\n", "SHA-256\n", "SHA-384\n", "SHA-512\n", "POSTPKIOperation\n", "Renewal\n", "SCEPStandard\n", "GetNextCACert\n"})
+    EXPECT_TRUE(text.contains(one)) << one;
   for (const char* one : {"DES", "SHA-1\n", "MD5"}) EXPECT_FALSE(text.contains(one)) << one;
 }
 
@@ -30,8 +31,10 @@ TEST_F(ScepTest, GetCaCertGivesTheRegistrationAuthorityAndTheCa) {
   EXPECT_EQ(ra.key().bits(), 3072);
   EXPECT_TRUE(ra.signed_by(ra_.cas.devices.certificate));
   // The client names another CA.
-  EXPECT_EQ(peer::certificates_in(body_of(ask("GET", "operation=GetCACert&message=ml_dsa"))), (std::vector{ra_certificate(), ra_.cas.ml_dsa.certificate.der()}));
-  EXPECT_EQ(peer::certificates_in(body_of(ask("GET", "operation=GetCACert&message=my%20router"))), (std::vector{ra_certificate(), ra_.cas.devices.certificate.der()}));
+  EXPECT_EQ(peer::certificates_in(body_of(ask("GET", "operation=GetCACert&message=ml_dsa"))),
+            (std::vector{ra_certificate(), ra_.cas.ml_dsa.certificate.der()}));
+  EXPECT_EQ(peer::certificates_in(body_of(ask("GET", "operation=GetCACert&message=my%20router"))),
+            (std::vector{ra_certificate(), ra_.cas.devices.certificate.der()}));
 }
 
 TEST_F(ScepTest, WithoutASuccessorThereIsNoNextCa) {
@@ -161,7 +164,8 @@ TEST_F(ScepTest, AllWhoAreNotKnownGetOneAnswer) {
   Bytes cut = peer::seal_to(ByteView(csr).first(64), ra_certificate(), EVP_aes_128_cbc());
 
   std::vector<std::pair<const char*, peer::Request>> wrong;
-  wrong.emplace_back("the secret of another registration", first(rsa_box(), reference + ":" + desk_.challenge(desk_.enter("box-8")).substr(reference.size() + 1)));
+  wrong.emplace_back("the secret of another registration",
+                     first(rsa_box(), reference + ":" + desk_.challenge(desk_.enter("box-8")).substr(reference.size() + 1)));
   wrong.emplace_back("a secret that is too short", first(rsa_box(), reference + ":abc"));
   wrong.emplace_back("a registration that there is not", first(rsa_box(), "r-0000000000000000:" + challenge.substr(reference.size() + 1)));
   wrong.emplace_back("a registration that is closed", first(rsa_box(), closed_challenge));
@@ -444,9 +448,10 @@ class ScepQuestionTest : public ScepFixture {
 };
 
 TEST_F(ScepQuestionTest, AHolderGetsCertificatesByIssuerAndSerial) {
-  const Bytes other = desk_.give({.reference = desk_.enter("box-8"),
-                                  .key = test::must(crypto::SubjectPublicKey::parse(peer::public_key_info(rsa_box().key.get()))),
-                                  .request_hash = Bytes(32, 9)})
+  const Bytes other = desk_
+                          .give({.reference = desk_.enter("box-8"),
+                                 .key = test::must(crypto::SubjectPublicKey::parse(peer::public_key_info(rsa_box().key.get()))),
+                                 .request_hash = Bytes(32, 9)})
                           .certificate;
   for (const Bytes& certificate : {box_.certificate, other}) {
     EXPECT_EQ(opened(answer_to(request(box_, peer::issuer_and_serial(certificate), "21")), box_), certificate);
@@ -550,7 +555,13 @@ TEST_F(ScepTest, BothPathsAreServedByPlainHttpToo) {
     for (const EnrolmentRoute& route : service.routes) {
       EXPECT_TRUE(route.pattern.starts_with(service.prefix));
       EXPECT_EQ(route.body_max, route.method == "POST" ? crypto::scep_message_octets_max : 0U);
-      net::ForeignRequest request{.peer = {}, .parameters = {}, .query = route.method == "GET" ? "operation=GetCACaps" : "operation=PKIOperation", .content_type = "", .body = {}, .deadline = test::soon(), .request_id = ""};
+      net::ForeignRequest request{.peer = {},
+                                  .parameters = {},
+                                  .query = route.method == "GET" ? "operation=GetCACaps" : "operation=PKIOperation",
+                                  .content_type = "",
+                                  .body = {},
+                                  .deadline = test::soon(),
+                                  .request_id = ""};
       EXPECT_EQ(route.answer(request).status, route.method == "GET" ? 200U : 400U);
       paths.push_back(route.method + " " + route.pattern);
     }
