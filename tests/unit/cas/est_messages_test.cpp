@@ -33,9 +33,12 @@ TEST(EstMessages, TheSameRequestHasTheSameHashAndAnyOtherHasAnother) {
   EXPECT_NE(request_hash({.purpose = "simpleenroll", .reference = "s", .key = key, .names = names, .renews = {}}), hash);
   EXPECT_NE(request_hash({.purpose = "simpleenroll", .reference = "r", .key = other, .names = names, .renews = {}}), hash);
   EXPECT_NE(request_hash({.purpose = "simpleenroll", .reference = "r", .key = key, .names = names, .renews = other}), hash);
-  for (const crypto::AskedNames& changed :
-       {crypto::AskedNames{.common_name = "c", .dns = {"ab"}}, crypto::AskedNames{.common_name = "c", .dns = {"a"}, .uris = {"b"}},
-        crypto::AskedNames{.common_name = "d", .dns = {"a", "b"}}, crypto::AskedNames{.common_name = "c", .dns = {"a"}, .mail = {"b"}}}) {
+  std::vector<crypto::AskedNames> all{
+      {.common_name = "c", .dns = {"ab"}}, {.common_name = "c", .dns = {"a"}, .uris = {"b"}}, {.common_name = "d", .dns = {"a", "b"}}};
+  for (const auto kind : {&crypto::AskedNames::dns, &crypto::AskedNames::uris, &crypto::AskedNames::mail, &crypto::AskedNames::addresses}) {
+    all.emplace_back(names).*kind = {"a", "b", "one more"};
+  }
+  for (const crypto::AskedNames& changed : all) {
     EXPECT_NE(request_hash({.purpose = "simpleenroll", .reference = "r", .key = key, .names = changed, .renews = {}}), hash);
     EXPECT_FALSE(same_names(names, changed));
   }

@@ -300,6 +300,19 @@ TEST_F(EstKeyTest, RefusesProfilesWhoseKeysAreNotMadeHereAndKeysThatTheProfileDo
   EXPECT_EQ(desk_.orders, 0);
 }
 
+TEST_F(EstKeyTest, AKeyIsNotEncryptedOnceMore) {
+  // DecryptKeyIdentifier, AsymmetricDecryptKeyIdentifier (RFC 7030 §4.4.1). That the signature holds no longer does not matter.
+  for (const char* type : {"1.2.840.113549.1.9.16.2.37", "1.2.840.113549.1.9.16.2.54"}) {
+    const unsigned char* at = csr_.data();
+    const crypto::Owned<X509_REQ, X509_REQ_free> request(d2i_X509_REQ(nullptr, &at, static_cast<long>(csr_.size())));
+    ASSERT_TRUE(request);
+    ASSERT_EQ(X509_REQ_add1_attr_by_txt(request.get(), type, V_ASN1_OCTET_STRING, csr_.data(), 8), 1);
+    const std::string body = wire::est_body(crypto::to_der<i2d_X509_REQ>(request.get()));
+    expect_refused(post("serverkeygen", body, basic(vault)), 400, "without DecryptKeyIdentifier");
+  }
+  EXPECT_EQ(desk_.orders, 0);
+}
+
 TEST_F(EstKeyTest, AQuantumSafePrivateKeyIsHandedOverAQuantumSafeConnectionAlone) {
   constexpr net::test::RawPolicy classical{.groups = "x25519", .signature_algorithms = "ecdsa_secp384r1_sha384"};
   expect_refused(post("device-encryption.ML-KEM-768/serverkeygen", body_, basic(vault), nullptr, classical), 403, "quantum-safe connection alone");

@@ -183,6 +183,7 @@ class ScepFixture : public testing::Test {
     EXPECT_EQ(answer.status, "0") << answer.fail_info << " " << answer.text;
     return answer.status == "0" ? certificate_in(peer::open_with_password(answer.envelope, password)) : Bytes();
   }
+  static Bytes key_in(const Bytes& certificate) { return test::must(crypto::SubjectCertificate::parse(certificate)).key().der(); }
   static void expect_failure(const peer::Answer& answer, const std::string& info) {
     EXPECT_EQ(answer.status, "2");
     EXPECT_EQ(answer.fail_info, info) << answer.text;
