@@ -1,4 +1,5 @@
-// The other end of SCEP, for tests: requests of every key and every fault, made with OpenSSL's CMS and none of our code; answers read back. A call that fails throws.
+// The other end of SCEP, for tests: requests of every key and every fault, made with OpenSSL's CMS and none of our code; answers read back. A call that fails
+// throws.
 #pragma once
 
 #include <openssl/cms.h>
@@ -66,7 +67,8 @@ inline Cert to_certificate(ByteView der) {
 }
 
 inline void set_common_name(X509_NAME* name, const std::string& common_name) {
-  X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(common_name.data()), static_cast<int>(common_name.size()), -1, 0);
+  X509_NAME_add_entry_by_NID(name, NID_commonName, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(common_name.data()),
+                             static_cast<int>(common_name.size()), -1, 0);
 }
 
 /// The certificate that a first request is signed with (RFC 8894 §2.3), or one that `issuer` signed.
@@ -117,7 +119,9 @@ inline Bytes make_csr(EVP_PKEY* key, const Csr& wanted) {
   return encoded<i2d_X509_REQ>(out.get());
 }
 
-inline Stream reader(ByteView octets) { return Stream(BIO_new_mem_buf(octets.empty() ? "" : static_cast<const void*>(octets.data()), static_cast<int>(octets.size()))); }
+inline Stream reader(ByteView octets) {
+  return Stream(BIO_new_mem_buf(octets.empty() ? "" : static_cast<const void*>(octets.data()), static_cast<int>(octets.size())));
+}
 
 inline Bytes seal_to(ByteView content, const Bytes& certificate, const EVP_CIPHER* cipher) {
   const Cert recipient = to_certificate(certificate);
@@ -134,14 +138,14 @@ struct Request {
   std::string type = "19";
   std::string transaction = "transaction-1";
   Bytes nonce = Bytes(16, 0x5a);
-  Bytes content = {};                // of the envelope
-  Bytes ra = {};                     // DER of the certificate that it is encrypted to
-  EVP_PKEY* key = nullptr;           // signs
-  Bytes certificate = {};            // of the signing key
-  const EVP_MD* digest = nullptr;    // nullptr: SHA-256, ML-DSA SHA-512, SM2 SM3
+  Bytes content = {};                  // of the envelope
+  Bytes ra = {};                       // DER of the certificate that it is encrypted to
+  EVP_PKEY* key = nullptr;             // signs
+  Bytes certificate = {};              // of the signing key
+  const EVP_MD* digest = nullptr;      // nullptr: SHA-256, ML-DSA SHA-512, SM2 SM3
   const EVP_CIPHER* cipher = nullptr;  // nullptr: AES-128-CBC
   Omit omit = Omit::nothing;
-  std::optional<Bytes> envelope = {};  // in place of content sealed to ra
+  std::optional<Bytes> envelope = {};     // in place of content sealed to ra
   std::string sm2_id = {};                // distinguishing identity of an SM2 signature; empty: the empty one
   std::optional<long> signing_time = {};  // seconds from now; OpenSSL sets the present time where nothing is said
 };
@@ -161,9 +165,10 @@ inline Bytes make_message(const Request& request) {
   const unsigned detached = request.omit == Omit::content ? CMS_DETACHED : 0U;
   const Message out(CMS_sign(nullptr, nullptr, nullptr, nullptr, CMS_PARTIAL | CMS_BINARY | detached));
   const unsigned no_certificate = request.omit == Omit::certificate ? CMS_NOCERTS : 0U;
-  CMS_SignerInfo* signer = need(CMS_add1_signer(out.get(), certificate.get(), request.key, request.digest != nullptr ? request.digest : message_digest(request.key),
-                                                CMS_BINARY | CMS_NOSMIMECAP | no_certificate | (request.sm2_id.empty() ? 0U : unsigned{CMS_KEY_PARAM})),
-                                "signer");
+  CMS_SignerInfo* signer =
+      need(CMS_add1_signer(out.get(), certificate.get(), request.key, request.digest != nullptr ? request.digest : message_digest(request.key),
+                           CMS_BINARY | CMS_NOSMIMECAP | no_certificate | (request.sm2_id.empty() ? 0U : unsigned{CMS_KEY_PARAM})),
+           "signer");
   if (!request.sm2_id.empty()) {
     need(EVP_PKEY_CTX_set1_id(CMS_SignerInfo_get0_pkey_ctx(signer), request.sm2_id.data(), static_cast<int>(request.sm2_id.size())) == 1, "identity");
   }
@@ -174,7 +179,8 @@ inline Bytes make_message(const Request& request) {
     const Held<ASN1_TIME, ASN1_TIME_free> at(X509_gmtime_adj(nullptr, *request.signing_time));
     CMS_signed_add1_attr_by_NID(signer, NID_pkcs9_signingTime, at->type, at.get(), -1);
   }
-  const Bytes envelope = request.envelope ? *request.envelope : seal_to(request.content, request.ra, request.cipher != nullptr ? request.cipher : EVP_aes_128_cbc());
+  const Bytes envelope =
+      request.envelope ? *request.envelope : seal_to(request.content, request.ra, request.cipher != nullptr ? request.cipher : EVP_aes_128_cbc());
   need(CMS_final(out.get(), reader(envelope).get(), nullptr, CMS_BINARY | detached), "signature");
   return encoded<i2d_CMS_ContentInfo>(out.get());
 }

@@ -78,7 +78,8 @@ Result<Bytes> make_list_only(ByteView revocation_list) {
 Result<Bytes> seal_to_certificate(ByteView content, ByteView certificate_der, ScepCipher cipher) {
   const ErrorScope errors;
   ASSIGN_OR_RETURN(X509Certificate certificate, (from_der<X509Certificate, d2i_X509>(certificate_der, "certificate")));
-  if (EVP_PKEY_is_a(X509_get0_pubkey(certificate.get()), "RSA") != 1) return fail(ErrorCode::invalid_argument, "SCEP answer: the key of the certificate does not encrypt");
+  if (EVP_PKEY_is_a(X509_get0_pubkey(certificate.get()), "RSA") != 1)
+    return fail(ErrorCode::invalid_argument, "SCEP answer: the key of the certificate does not encrypt");
   const BorrowedCertificates recipients(sk_X509_new_null());
   const MemoryBio in = reader(content);
   if (!recipients || !in || sk_X509_push(recipients.get(), certificate.get()) < 1) return openssl_failure(answer_where);

@@ -21,12 +21,11 @@ enum class ScepType : std::uint8_t { cert_rep = 3, renewal_req = 17, pkcs_req = 
 enum class ScepStatus : std::uint8_t { success = 0, failure = 2, pending = 3 };
 /// failInfo (§3.2.1.4).
 enum class ScepFailInfo : std::uint8_t { bad_alg = 0, bad_message_check = 1, bad_request = 2, bad_time = 3, bad_cert_id = 4 };
-std::string_view name(ScepFailInfo info) noexcept;
 
 enum class ScepCipher : std::uint8_t { aes_128_cbc, aes_256_cbc };
 enum class ScepDigest : std::uint8_t { sha256, sha384, sha512 };
 
-inline constexpr std::size_t scep_nonce_size = 16;               // §3.2.1.5
+inline constexpr std::size_t scep_nonce_size = 16;  // §3.2.1.5
 inline constexpr std::size_t scep_message_octets_max = 64U * 1024;
 
 /// A registration authority: its RSA certificate signs answers and has requests encrypted to it.
@@ -44,8 +43,8 @@ struct ScepFault {
 /// The outside of a request.
 class ScepRequest {
  public:
-  /// invalid_argument for what is no SignedData by one signer whose certificate is in it, or has no transactionID, messageType and senderNonce as §3.2.1 wants them:
-  /// there is nobody to answer to.
+  /// invalid_argument for what is no SignedData by one signer whose certificate is in it, or has no transactionID, messageType and senderNonce as §3.2.1 wants
+  /// them: there is nobody to answer to.
   static Result<ScepRequest> parse(ByteView der);
 
   [[nodiscard]] int type() const noexcept { return type_; }  // a ScepType, or another number

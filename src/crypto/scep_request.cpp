@@ -51,9 +51,8 @@ const ASN1_STRING* attribute(CMS_SignerInfo* signer, const char* dotted, int asn
 }
 
 bool is_printable(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || std::string_view(" '()+,-./:=?").contains(c);
-  });
+  return std::ranges::all_of(
+      text, [](char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || std::string_view(" '()+,-./:=?").contains(c); });
 }
 
 Result<std::string> printable_attribute(CMS_SignerInfo* signer, const char* dotted, std::string_view what, std::size_t octets_max) {
@@ -61,7 +60,8 @@ Result<std::string> printable_attribute(CMS_SignerInfo* signer, const char* dott
   const Bytes octets = value != nullptr ? octets_of(value) : Bytes();
   std::string text(as_text(octets));
   if (text.empty() || text.size() > octets_max || !is_printable(text)) {
-    return fail(ErrorCode::invalid_argument, "SCEP message: its " + std::string(what) + " is not one PrintableString of 1 to " + std::to_string(octets_max) + " characters");
+    return fail(ErrorCode::invalid_argument,
+                "SCEP message: its " + std::string(what) + " is not one PrintableString of 1 to " + std::to_string(octets_max) + " characters");
   }
   return text;
 }
@@ -78,16 +78,12 @@ Result<CMS_SignerInfo*> single_signer(CMS_ContentInfo* cms) {
   return sk_CMS_SignerInfo_value(signers, 0);
 }
 
+/// The certificate by which the signature will be verified: OpenSSL's own choice among those of the message.
 Result<X509Certificate> certificate_of(CMS_ContentInfo* cms, CMS_SignerInfo* signer) {
-  STACK_OF(X509)* all = CMS_get1_certs(cms);
-  X509Certificate out;
-  for (int i = 0; i < sk_X509_num(all); ++i) {
-    X509* each = sk_X509_value(all, i);
-    if (!out && CMS_SignerInfo_cert_cmp(signer, each) == 0 && X509_up_ref(each) == 1) out.reset(each);
-  }
-  sk_X509_pop_free(all, X509_free);
-  if (!out) return fail(ErrorCode::invalid_argument, "SCEP message: the certificate of its signer is not in it");
-  return Result<X509Certificate>(std::move(out));
+  X509* found = nullptr;
+  if (CMS_set1_signers_certs(cms, nullptr, 0) == 1) CMS_SignerInfo_get0_algs(signer, nullptr, &found, nullptr, nullptr);
+  if (found == nullptr || X509_up_ref(found) != 1) return fail(ErrorCode::invalid_argument, "SCEP message: the certificate of its signer is not in it");
+  return X509Certificate(found);
 }
 
 /// Steps through definite-length elements.
@@ -163,7 +159,8 @@ bool sm2_holds(CMS_SignerInfo* signer, X509* certificate) {
   EVP_PKEY* key = X509_get0_pubkey(certificate);
   const EvpKeyContext context(EVP_PKEY_CTX_new_from_pkey(nullptr, key, nullptr));
   const EvpDigestContext digest(EVP_MD_CTX_new());
-  if (!context || !digest || EVP_PKEY_CTX_set1_id(context.get(), sm2_distinguishing_id.data(), static_cast<int>(sm2_distinguishing_id.size())) <= 0) return false;
+  if (!context || !digest || EVP_PKEY_CTX_set1_id(context.get(), sm2_distinguishing_id.data(), static_cast<int>(sm2_distinguishing_id.size())) <= 0)
+    return false;
   EVP_MD_CTX_set_pkey_ctx(digest.get(), context.get());
   const Bytes attributes = signed_attributes(signer);
   const ASN1_OCTET_STRING* signature = CMS_SignerInfo_get0_signature(signer);
@@ -208,11 +205,6 @@ Result<Bytes> name_in(ByteView certificate_der, const X509_NAME* (*which)(const 
 
 }  // namespace
 
-std::string_view name(ScepFailInfo info) noexcept {
-  constexpr std::array<std::string_view, 5> names{"badAlg", "badMessageCheck", "badRequest", "badTime", "badCertId"};
-  return names[static_cast<std::size_t>(info)];
-}
-
 Result<ScepRequest> ScepRequest::parse(ByteView der) {
   const ErrorScope errors;
   ASSIGN_OR_RETURN(const Cms cms, (from_der<Cms, d2i_CMS_ContentInfo>(der, scep_where)));
@@ -222,7 +214,8 @@ Result<ScepRequest> ScepRequest::parse(ByteView der) {
   ScepRequest out;
   ASSIGN_OR_RETURN(out.transaction_id_, printable_attribute(signer, scep_attribute::transaction_id, "transactionID", transaction_id_octets_max));
   ASSIGN_OR_RETURN(const std::string type, printable_attribute(signer, scep_attribute::message_type, "messageType", 2));
-  if (!std::ranges::all_of(type, [](char c) { return c >= '0' && c <= '9'; })) return fail(ErrorCode::invalid_argument, "SCEP message: its messageType is no number");
+  if (!std::ranges::all_of(type, [](char c) { return c >= '0' && c <= '9'; }))
+    return fail(ErrorCode::invalid_argument, "SCEP message: its messageType is no number");
   for (const char digit : type) out.type_ = out.type_ * 10 + (digit - '0');
   const ASN1_STRING* nonce = attribute(signer, scep_attribute::sender_nonce, V_ASN1_OCTET_STRING);
   if (nonce == nullptr || ASN1_STRING_length(nonce) != static_cast<int>(scep_nonce_size)) {

@@ -1,7 +1,5 @@
 #include "kme/caller.hpp"
 
-#include <algorithm>
-
 namespace qanat::kme {
 
 std::optional<Caller> caller_of(const SaeRegistry& registry, const net::ForeignRequest& request) {
@@ -22,13 +20,6 @@ Caller stranger(const net::ForeignRequest& request) {
 
 net::ForeignResponse json_answer(unsigned status, std::string_view text) {
   return {.status = status, .content_type = "application/json", .body = Secret::copy_of(as_bytes(text))};
-}
-
-bool is_json(std::string_view content_type) {
-  std::string_view type = content_type.substr(0, content_type.find(';'));
-  while (type.ends_with(' ')) type.remove_suffix(1);
-  constexpr std::string_view wanted = "application/json";
-  return std::ranges::equal(type, wanted, [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b; });
 }
 
 }  // namespace qanat::kme

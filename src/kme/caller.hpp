@@ -14,7 +14,5 @@ std::optional<Caller> caller_of(const SaeRegistry& registry, const net::ForeignR
 Caller stranger(const net::ForeignRequest& request);
 
 net::ForeignResponse json_answer(unsigned status, std::string_view text);
-/// True if the media type, without its parameters, is application/json.
-bool is_json(std::string_view content_type);
 
 }  // namespace qanat::kme

@@ -80,7 +80,7 @@ class Service {
 
   Result<Order> read_order(const Caller& caller, const net::ForeignRequest& request, bool post) const {
     if (post && !request.query.empty()) return fail(ErrorCode::invalid_argument, "POST takes its parameters in the body");
-    if (!request.body.empty() && !is_json(request.content_type)) return fail(ErrorCode::invalid_argument, "Content-Type shall be application/json");
+    if (!request.body.empty() && !net::is_media_type(request.content_type, "application/json")) return fail(ErrorCode::invalid_argument, "Content-Type shall be application/json");
     ASSIGN_OR_RETURN(KeyRequest asked, post ? read_key_request(request.body, provider_.limits()) : read_key_query(request.query, provider_.limits()));
     if (asked.quantum_safe_transport && !caller.quantum_safe) return fail(ErrorCode::invalid_argument, demands_unmet);
     std::vector<SaeId> slaves{SaeId(request.parameters.front())};
@@ -102,7 +102,7 @@ class Service {
 
   Result<Fetch> read_fetch(const Caller& caller, const net::ForeignRequest& request, bool post) const {
     if (post && !request.query.empty()) return fail(ErrorCode::invalid_argument, "POST takes its parameters in the body");
-    if (!request.body.empty() && !is_json(request.content_type)) return fail(ErrorCode::invalid_argument, "Content-Type shall be application/json");
+    if (!request.body.empty() && !net::is_media_type(request.content_type, "application/json")) return fail(ErrorCode::invalid_argument, "Content-Type shall be application/json");
     ASSIGN_OR_RETURN(std::vector<KeyId> ids, post ? read_key_ids(request.body, provider_.limits()) : read_key_id_query(request.query));
     return Fetch{.slave = caller,
                  .master = SaeId(request.parameters.front()),

@@ -76,6 +76,11 @@ struct ForeignResponse {
   std::shared_ptr<const Bytes> open_body{};  // in place of `body`; shared by the connections that send it with who keeps it
   std::vector<std::pair<std::string, std::string>> fields{};  // further header fields of our own making; without Cache-Control the answer is not to be stored
 };
+/// A line of text for people: why a request is refused.
+ForeignResponse text_response(unsigned status, std::string_view why);
+/// 200 with what everybody may have.
+ForeignResponse open_response(std::string_view content_type, Bytes body);
+
 /// To be called once, from any thread. Not called before the request's deadline: the service's refusal with 503 goes out, and a later call does nothing.
 using ForeignReply = std::move_only_function<void(ForeignResponse)>;
 

@@ -198,7 +198,7 @@ void HttpProtocol::answer(SendBack send) {
 
 ForeignResponse HttpProtocol::rendered(unsigned status, std::string_view why) const {
   if (service_ != nullptr) return service_->refuse(status, why);
-  return {.status = status, .content_type = "text/plain", .body = Secret::copy_of(as_bytes(std::string(why) + "\n"))};
+  return text_response(status, why);
 }
 
 void HttpProtocol::refuse(Denial denial, SendBack send) {
@@ -280,6 +280,14 @@ Outgoing outgoing(ForeignResponse response, std::string_view request_id, std::st
   out.body = std::move(response.body);
   out.open_body = std::move(response.open_body);
   return out;
+}
+
+ForeignResponse text_response(unsigned status, std::string_view why) {
+  return {.status = status, .content_type = "text/plain", .body = Secret::copy_of(as_bytes(std::string(why) + "\n"))};
+}
+
+ForeignResponse open_response(std::string_view content_type, Bytes body) {
+  return {.content_type = std::string(content_type), .body = {}, .open_body = std::make_shared<const Bytes>(std::move(body))};
 }
 
 std::unique_ptr<ForeignProtocol> make_http_protocol(const HttpServices& shared, std::shared_ptr<const ForeignPeer> peer) {

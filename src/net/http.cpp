@@ -78,6 +78,14 @@ Response error_response(const Error& error) {
   return {.status = http_status(error.code), .content_type = std::string(json_type), .body = to_bytes(body.dump())};
 }
 
+bool is_media_type(std::string_view content_type, std::string_view wanted) noexcept {
+  std::string_view media = content_type.substr(0, content_type.find(';'));
+  while (!media.empty() && (media.front() == ' ' || media.front() == '\t')) media.remove_prefix(1);
+  while (!media.empty() && (media.back() == ' ' || media.back() == '\t')) media.remove_suffix(1);
+  const auto small = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::ranges::equal(media, wanted, {}, small, small);
+}
+
 Error error_of(const Response& response) {
   Result<Error> stated = parse_error_body(response.body);
   if (stated) return std::move(*stated);

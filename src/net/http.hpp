@@ -47,6 +47,9 @@ Response error_response(const Error& error);
 /// The Error of a non-2xx answer (its JSON body where it has one).
 Error error_of(const Response& response);
 
+/// Whether a field Content-Type names this media type, in any case and whatever its parameters (RFC 9110 §8.3.1).
+bool is_media_type(std::string_view content_type, std::string_view wanted) noexcept;
+
 /// One line of the route table: who may call it, how much they may send, what answers.
 struct Route {
   std::string point;  // reference point "Km-1", for logs and audit

@@ -13,17 +13,7 @@ namespace {
 constexpr unsigned status_method_not_allowed = 405;
 constexpr unsigned status_unsupported_media_type = 415;
 
-std::string_view trimmed(std::string_view text) noexcept {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-}
 
 bool is_hexadecimal(std::string_view text) noexcept {
   return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'f'); });
@@ -77,7 +67,7 @@ std::optional<Rejection> refuse_caller(const Route& route, const Peer& peer) {
 
 std::optional<Rejection> refuse_type(const Route& route, std::string_view content_type) {
   if (route.request_type.empty()) return std::nullopt;
-  if (equal_ignoring_case(trimmed(content_type.substr(0, content_type.find(';'))), route.request_type)) return std::nullopt;
+  if (is_media_type(content_type, route.request_type)) return std::nullopt;
   return reject(status_unsupported_media_type, ErrorCode::invalid_argument, route.point + " takes " + route.request_type);
 }
 

@@ -11,12 +11,12 @@
 
 namespace qanat::wire {
 
-inline constexpr std::size_t est_body_octets_max = 96UL * 1024;  // of base64
+inline constexpr std::size_t est_body_octets_max = 96UL * 1024;  // base64 of the largest PKCS#10 that is read (64 KiB), in lines
 
-/// base64 in one line (RFC 8951 §3.1 asks for no line ends).
+/// base64 in one line (RFC 8951 §3.1 asks for no line ends): not every client reads over them, as it should.
 std::string est_body(ByteView der);
-/// The octets of a body; spaces, tabs and line ends are read over, as RFC 8951 §3.1 demands of a reader. invalid_argument for anything else that is not base64,
-/// for nothing at all, and beyond the bound.
+/// The octets of a body; spaces, tabs and line ends are read over, as RFC 8951 §3.1 demands of a reader; the field Content-Transfer-Encoding has no say.
+/// invalid_argument for anything else that is not base64, for nothing at all, and beyond the bound.
 Result<Bytes> parse_est_body(ByteView body);
 
 inline constexpr std::size_t basic_user_octets_max = 128;

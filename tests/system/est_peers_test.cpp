@@ -8,8 +8,7 @@
 #include <fstream>
 
 #include "point_test.hpp"
-#include "program.hpp"
-#include "test_network.hpp"
+#include "registered_network.hpp"
 #include "wire/base64.hpp"
 
 namespace qanat::test {
@@ -18,45 +17,11 @@ namespace {
 using points::Endpoint;
 using wire::Json;
 
-struct Registered {
-  std::string reference;
-  std::string secret;
-};
-
-class EstPeers : public SharedNetwork {
+class EstPeers : public RegisteredNetwork {
  protected:
-  static void SetUpTestSuite() {
-    options_.optics = false;
-    SharedNetwork::SetUpTestSuite();
-    if (!net().ok()) return;
-    for (const char* name : {"administrator", "auditor"}) {
-      auto opened = app::Operator::open(net().network(), name);
-      ASSERT_TRUE(opened) << opened.error().message;
-      duties_[name] = *std::move(opened);
-    }
-  }
-  static void TearDownTestSuite() {
-    duties_.clear();
-    SharedNetwork::TearDownTestSuite();
-  }
-
-  static Json ask(app::Operator& op, Endpoint endpoint, const std::string& element, const Json& body) {
-    const auto answer = op.ask(endpoint, element, body);
-    EXPECT_TRUE(answer) << (answer ? "" : answer.error().message) << " " << body.dump();
-    return answer.value_or(Json::object());
-  }
-  static std::string text(const Json& json, const char* key) {
-    const auto found = json.text(key);
-    EXPECT_TRUE(found) << json.dump();
-    return found.value_or("");
-  }
-  /// A new identity of IAM's register with a registration, both named so.
+  /// With a DNS name.
   static Registered registered(const std::string& uid, const std::string& profile, Json more = Json::object()) {
-    ask(net().op(), Endpoint::x5_identity, "iam",
-        Json::object({{"op", "create"}, {"identity", Json::object({{"uid", uid}, {"class", "application"}, {"domain", "a"}})}}));
-    more.set("op", "create").set("subject", uid).set("profile", profile).set("dns", Json::array(std::vector<Json>{Json(uid + ".example")}));
-    const Json made = ask(net().op(), Endpoint::x5_registration, "cas", more);
-    return {.reference = text(made, "reference"), .secret = text(made, "secret")};
+    return RegisteredNetwork::registered(uid, profile, more.set("dns", Json::array(std::vector<Json>{Json(uid + ".example")})));
   }
 
   static std::uint16_t port() { return (*net().network().element("cas"))->enrolment_port; }
@@ -71,8 +36,6 @@ class EstPeers : public SharedNetwork {
 
   /// In the test's folder; at most a minute.
   Outcome run(const std::string& line) const { return run_line("cd " + here() + " && timeout 60 sh -c '" + line + "' 2>&1 </dev/null", folder_); }
-  /// OpenSSL 3.5; the distribution's has no ML-DSA.
-  static std::string openssl(const std::string& arguments) { return "OPENSSL_CONF=/dev/null " QANAT_SOURCE_DIR "/.deps/openssl/bin/openssl " + arguments; }
   std::string must_run(const std::string& line) const {
     const Outcome outcome = run(line);
     EXPECT_EQ(outcome.code, 0) << line << "\n" << outcome.out;
@@ -139,7 +102,6 @@ class EstPeers : public SharedNetwork {
     return answer.starts_with("HTTP/1.1 ") ? std::atoi(answer.c_str() + 9) : 0;
   }
 
-  inline static std::map<std::string, std::unique_ptr<app::Operator>> duties_;
   TemporaryDirectory folder_;
 };
 

@@ -1,11 +1,10 @@
-// SCEP by software that others wrote, unmodified: strongSwan's pki and micromdm's scepclient as Debian has them; and for ML-DSA, which neither of them has, messages by
-// OpenSSL's CMS (scep_peer.hpp), whose parts the openssl program makes and reads.
+// SCEP by software that others wrote, unmodified: strongSwan's pki and micromdm's scepclient as Debian has them; and for ML-DSA, which neither of them has,
+// messages by OpenSSL's CMS (scep_peer.hpp), whose parts the openssl program makes and reads.
 #include <fstream>
 #include <future>
 
-#include "program.hpp"
+#include "registered_network.hpp"
 #include "scep_peer.hpp"
-#include "test_network.hpp"
 #include "wire/base64.hpp"
 
 namespace qanat::test {
@@ -15,43 +14,23 @@ namespace peer = test::scep;
 using points::Endpoint;
 using wire::Json;
 
-class ScepPeers : public SharedNetwork {
+class ScepPeers : public RegisteredNetwork {
  protected:
-  static void SetUpTestSuite() {
-    options_.optics = false;
-    SharedNetwork::SetUpTestSuite();
-    if (!net().ok()) return;
-    for (const char* name : {"administrator", "auditor"}) {
-      auto opened = app::Operator::open(net().network(), name);
-      ASSERT_TRUE(opened) << opened.error().message;
-      duties_[name] = *std::move(opened);
-    }
-  }
-  static void TearDownTestSuite() {
-    duties_.clear();
-    SharedNetwork::TearDownTestSuite();
-  }
-
-  static Json ask(app::Operator& op, Endpoint endpoint, const std::string& element, const Json& body) {
-    const auto answer = op.ask(endpoint, element, body);
-    EXPECT_TRUE(answer) << (answer ? "" : answer.error().message) << " " << body.dump();
-    return answer.value_or(Json::object());
-  }
-  /// A new identity with a registration of profile device: its challengePassword.
-  static std::string registered(const std::string& uid, Json more = Json::object()) {
-    ask(net().op(), Endpoint::x5_identity, "iam",
-        Json::object({{"op", "create"}, {"identity", Json::object({{"uid", uid}, {"class", "application"}, {"domain", "a"}})}}));
-    more.set("op", "create").set("subject", uid).set("profile", "device");
-    const Json made = ask(net().op(), Endpoint::x5_registration, "cas", more);
-    return made.text("reference").value_or("") + ":" + made.text("secret").value_or("");
+  /// With profile device: its challengePassword.
+  static std::string registered(const std::string& uid, const Json& more = Json::object()) {
+    const Registered made = RegisteredNetwork::registered(uid, "device", more);
+    return made.reference + ":" + made.secret;
   }
   static Json four_eyes() { return Json::object({{"four_eyes", true}}); }
   static std::vector<Json> waiting() {
-    return ask(net().op(), Endpoint::x5_registration, "cas", Json::object({{"op", "orders"}, {"state", "waiting"}})).array("orders").value_or(std::vector<Json>());
+    return ask(net().op(), Endpoint::x5_registration, "cas", Json::object({{"op", "orders"}, {"state", "waiting"}}))
+        .array("orders")
+        .value_or(std::vector<Json>());
   }
   static void approve_all() {
     for (const Json& order : waiting()) {
-      for (const auto& [name, op] : duties_) ask(*op, Endpoint::x5_registration, "cas", Json::object({{"op", "approve"}, {"ticket", order.text("ticket").value_or("")}}));
+      for (const auto& [name, op] : duties_)
+        ask(*op, Endpoint::x5_registration, "cas", Json::object({{"op", "approve"}, {"ticket", order.text("ticket").value_or("")}}));
     }
   }
 
@@ -74,7 +53,6 @@ class ScepPeers : public SharedNetwork {
     EXPECT_EQ(outcome.code, 0) << line << "\n" << outcome.out;
     return outcome.out;
   }
-  static std::string openssl(const std::string& arguments) { return "env OPENSSL_CONF=/dev/null " QANAT_SOURCE_DIR "/.deps/openssl/bin/openssl " + arguments; }
 
   // ---- strongSwan ----
 
@@ -85,8 +63,8 @@ class ScepPeers : public SharedNetwork {
   }
   void rsa_key(const std::string& name) const { must_run(openssl("genrsa -out " + name + ".key 2048")); }
   [[nodiscard]] std::string strongswan(const std::string& key, const std::string& uid, const std::string& more) const {
-    return "sh -c 'pki --scep --url " + url() + " --in " + key + ".key --dn CN=" + uid + " --cacert-enc ra.crt --cacert-sig ra.crt --cacert ca.crt --outform pem " + more +
-           " >" + key + ".crt'";
+    return "sh -c 'pki --scep --url " + url() + " --in " + key + ".key --dn CN=" + uid +
+           " --cacert-enc ra.crt --cacert-sig ra.crt --cacert ca.crt --outform pem " + more + " >" + key + ".crt'";
   }
   void expect_certified(const std::string& key) const {
     EXPECT_TRUE(must_run(openssl("verify -CAfile ca.crt " + key + ".crt")).contains("OK"));
@@ -101,20 +79,24 @@ class ScepPeers : public SharedNetwork {
     Bytes certificate;
   };
   peer::Request request(const Box& box, Bytes content, const std::string& type = "19") const {
-    return {.type = type, .transaction = to_hex(net().rng().bytes(10)), .content = std::move(content), .ra = read("ra.der"), .key = box.key.get(), .certificate = box.certificate};
+    return {.type = type,
+            .transaction = to_hex(net().rng().bytes(10)),
+            .content = std::move(content),
+            .ra = read("ra.der"),
+            .key = box.key.get(),
+            .certificate = box.certificate};
   }
   /// The answer, by curl; nothing if there was none.
   std::optional<peer::Answer> post(const peer::Request& request) const {
     write("message.der", peer::make_message(request));
-    const Outcome outcome = run("curl -sS --fail -H Content-Type:application/x-pki-message --data-binary @message.der -o answer.der " + url() + "?operation=PKIOperation");
+    const Outcome outcome =
+        run("curl -sS --fail -H Content-Type:application/x-pki-message --data-binary @message.der -o answer.der " + url() + "?operation=PKIOperation");
     if (outcome.code != 0) return std::nullopt;
     return peer::read_answer(read("answer.der"), read("ra.der"));
   }
 
   TemporaryDirectory folder_;
-  static std::map<std::string, std::unique_ptr<app::Operator>> duties_;
 };
-std::map<std::string, std::unique_ptr<app::Operator>> ScepPeers::duties_;
 
 TEST_F(ScepPeers, StrongswanFindsTheCaAndItsRegistrationAuthority) {
   take_ca();
@@ -200,8 +182,8 @@ TEST_F(ScepPeers, ScepclientOfMicromdmIsRefusedForDesAndSha1) {
   take_ca();
   const std::string challenge = registered("micro-1");
   const std::string fingerprint = must_run("sh -c 'sha256sum ra.der | cut -c1-64'");
-  const Outcome outcome = run("scepclient -server-url " + url() + " -private-key client.key -certificate client.pem -cn micro-1 -challenge " + challenge + " -ca-fingerprint " +
-                              fingerprint.substr(0, 64));
+  const Outcome outcome = run("scepclient -server-url " + url() + " -private-key client.key -certificate client.pem -cn micro-1 -challenge " + challenge +
+                              " -ca-fingerprint " + fingerprint.substr(0, 64));
   EXPECT_NE(outcome.code, 0);
   EXPECT_TRUE(outcome.out.contains("failInfo: badAlg")) << outcome.out;
   EXPECT_FALSE(std::filesystem::exists(folder_ / "client.pem"));

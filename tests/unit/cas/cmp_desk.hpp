@@ -5,12 +5,12 @@
 
 #include "cmp_client.hpp"
 #include "crypto/kdf.hpp"
+#include "registered_desk.hpp"
 #include "services/cas/cmp/server.hpp"
 #include "services/cas/cmp/schema.hpp"
 #include "services/cas/ceis/issuer.hpp"
 #include "temporary_directory.hpp"
 #include "trusted_network.hpp"
-#include "wire/base64.hpp"
 
 namespace qanat::cas {
 
@@ -18,12 +18,6 @@ using crypto::CmpFailure;
 using test::client_key;
 using test::CmpClient;
 using test::must;
-
-class SetClock final : public Clock {
- public:
-  [[nodiscard]] UnixMs now_ms() const override { return SystemClock().now_ms() + ahead_ms; }
-  UnixMs ahead_ms = 0;
-};
 
 inline constexpr std::array all_subject_keys{crypto::SubjectAlgorithm::rsa,        crypto::SubjectAlgorithm::ecdsa_p256, crypto::SubjectAlgorithm::ecdsa_p384,
                                              crypto::SubjectAlgorithm::sm2,        crypto::SubjectAlgorithm::ml_dsa_44,  crypto::SubjectAlgorithm::ml_dsa_65,
@@ -68,80 +62,14 @@ struct TestAuthority {
   crypto::PrivateKey key;
 };
 
-class DeskDouble final : public Desk {
+class DeskDouble final : public RegisteredDesk {
  public:
-  explicit DeskDouble(crypto::Rng& rng) : rng_(rng) {
+  explicit DeskDouble(crypto::Rng& rng) : RegisteredDesk(rng, box_profile) {
     authorities_.emplace(Branch::ml_dsa, std::make_unique<TestAuthority>(rng, crypto::KeyAlgorithm::ml_dsa_65, "ML-DSA", false));
     authorities_.emplace(Branch::classical, std::make_unique<TestAuthority>(rng, crypto::KeyAlgorithm::sm2, "SM2", false));
     authorities_.emplace(Branch::devices, std::make_unique<TestAuthority>(rng, crypto::KeyAlgorithm::ecdsa_p384, "device", true));
   }
 
-  /// Its reference; its secret's text is secret_text().
-  std::string enter(const std::string& common_name, Approval approval = Approval::automatic) {
-    Registration made;
-    made.reference = "r-" + to_hex(rng_.bytes(8));
-    made.subject = Uid("box");
-    made.profile = &box_profile;
-    made.common_name = common_name;
-    made.dns = {common_name};
-    made.approval = approval;
-    made.ra_vouches = true;
-    secrets_.emplace(made.reference, rng_.bytes(registration_secret_size));
-    const std::string reference = made.reference;
-    registrations_.emplace(reference, std::move(made));
-    return reference;
-  }
-  [[nodiscard]] std::string secret_text(const std::string& reference) const { return wire::to_base64url(secrets_.at(reference)); }
-  Registration& entry(const std::string& reference) { return registrations_.at(reference); }
-
-  Result<Registration> registration(std::string_view reference) override {
-    const auto found = registrations_.find(reference);
-    if (found == registrations_.end() || found->second.closed) return fail(ErrorCode::not_found, "no registration " + std::string(reference));
-    return found->second;
-  }
-  Result<Secret> secret_of(std::string_view reference) override {
-    TRY(registration(reference));
-    return Secret::copy_of(secrets_.find(reference)->second);
-  }
-  Result<Registration> holder_of(ByteView certificate_der) override {
-    const auto found = holders_.find(to_bytes(certificate_der));
-    if (found == holders_.end()) return fail(ErrorCode::denied, "the certificate was not issued here");
-    if (revoked.contains(found->first)) return fail(ErrorCode::denied, "the certificate is revoked");
-    return registration(found->second);
-  }
-  Result<Outcome> order(const Asked& asked, Deadline, const std::string&) override {
-    orders.push_back(asked);
-    if (fails_once) return fail(*std::exchange(fails_once, std::nullopt));
-    const Registration& entered = registrations_.at(asked.reference);
-    if (!asked.names.common_name.empty() && asked.names.common_name != entered.common_name) {
-      return fail(ErrorCode::invalid_argument, "'" + asked.names.common_name + "' is not a name of this registration");
-    }
-    if (const auto found = issued_.find(asked.request_hash); found != issued_.end()) return Outcome(found->second);
-    if (entered.approval == Approval::four_eyes) {
-      const std::string ticket = to_hex(asked.request_hash);
-      tickets_.insert_or_assign(ticket, asked);
-      return Outcome(cas::Waiting{.ticket = ticket, .retry_after = std::chrono::seconds(7)});
-    }
-    return Outcome(issue(asked));
-  }
-  Result<Outcome> collect(std::string_view ticket) override {
-    const auto found = tickets_.find(ticket);
-    if (found == tickets_.end()) return fail(ErrorCode::not_found, "no such ticket");
-    if (rejects) return fail(ErrorCode::denied, "two operators said no");
-    if (!approves) return Outcome(cas::Waiting{.ticket = std::string(ticket), .retry_after = std::chrono::seconds(7)});
-    if (const auto known = issued_.find(found->second.request_hash); known != issued_.end()) return Outcome(known->second);
-    return Outcome(issue(found->second));
-  }
-  Result<void> revoke(ByteView certificate_der, int reason, std::string_view by, const std::string&) override {
-    revoked.try_emplace(to_bytes(certificate_der), reason, std::string(by));
-    return {};
-  }
-  Result<Bytes> find(ByteView serial) override {
-    for (const auto& [certificate, reference] : holders_) {
-      if (must(crypto::cmp_certificate_id(certificate)).serial == to_bytes(serial)) return certificate;
-    }
-    return fail(ErrorCode::not_found, "no certificate of this serial");
-  }
   void refused(Protocol protocol, std::string_view reference, std::string_view why, const std::string&) override {
     EXPECT_EQ(protocol, Protocol::cmp);
     refusals.push_back(std::string(reference) + ": " + std::string(why));
@@ -151,27 +79,15 @@ class DeskDouble final : public Desk {
     if (branch == Branch::devices) return {authority.issuing->der()};
     return {authority.issuing->der(), authority.root->der()};
   }
-  [[nodiscard]] Branch branch_for(crypto::SubjectAlgorithm algorithm) const noexcept override {
-    using enum crypto::SubjectAlgorithm;
-    if (algorithm == sm2) return Branch::classical;
-    return algorithm == rsa || algorithm == ecdsa_p256 || algorithm == ecdsa_p384 ? Branch::devices : Branch::ml_dsa;
-  }
-
   [[nodiscard]] const TestAuthority& authority(Branch branch) const { return *authorities_.at(branch); }
-  [[nodiscard]] Bytes issued_for(const Bytes& request_hash) const { return issued_.at(request_hash).certificate; }
 
   store::Store* store = nullptr;  // with the table of certificates
-  std::vector<Asked> orders;
-  std::optional<Error> fails_once;
-  bool approves = false;
-  bool rejects = false;
-  std::map<Bytes, std::pair<int, std::string>> revoked;  // reason and by whom
   std::vector<std::string> refusals;
 
  private:
-  Given issue(const Asked& asked) {
+  Given issue(const Asked& asked) override {
     const TestAuthority& authority = *authorities_.at(branch_for(asked.key.algorithm()));
-    const Registration& entered = registrations_.at(asked.reference);
+    const Registration& entered = entry(asked.reference);
     const UnixMs now = SystemClock().now_ms();
     Given out{.certificate = must(crypto::issue_subject({.public_key_info = asked.key.der(),
                                                          .names = {.common_name = entered.common_name, .dns = entered.dns},
@@ -188,18 +104,10 @@ class DeskDouble final : public Desk {
                           {ByteView(serial), std::string_view(asked.reference), ByteView(key_hash), store::column(now - 60'000), ByteView(out.certificate)}));
       return {};
     }));
-    holders_.emplace(out.certificate, asked.reference);
-    issued_.emplace(asked.request_hash, out);
     return out;
   }
 
-  crypto::Rng& rng_;
   std::map<Branch, std::unique_ptr<TestAuthority>> authorities_;
-  std::map<std::string, Registration, std::less<>> registrations_;
-  std::map<std::string, Bytes, std::less<>> secrets_;
-  std::map<Bytes, std::string> holders_;
-  std::map<Bytes, Given> issued_;
-  std::map<std::string, Asked, std::less<>> tickets_;
 };
 
 class CmpFixture : public testing::Test {
@@ -286,7 +194,7 @@ class CmpFixture : public testing::Test {
 
   test::TemporaryDirectory directory_;
   std::unique_ptr<crypto::Rng> rng_;
-  SetClock clock_;
+  ClockAhead clock_;
   DeskDouble desk_;
   CmpSettings settings_;
   std::string profile_;

@@ -10,18 +10,20 @@ class EstTest : public EstFixture {
  protected:
   const crypto::PrivateKey key_ = p384_.key(21);
   const Bytes csr_ = request_by(key_);
-  const std::string body_ = est::body_of(csr_);
+  const std::string body_ = wire::est_body(csr_);
 
   /// A certificate by password, and its key, as a client of TLS.
   net::TlsIdentity enrolled(const FrontPki& pki, std::uint8_t seed) {
     const crypto::PrivateKey key = pki.key(seed);
-    const Bytes der = certificate_of(post("simpleenroll", est::body_of(request_by(key)), basic(box)));
+    const Bytes der = certificate_of(post("simpleenroll", wire::est_body(request_by(key)), basic(box)));
     return {.chain = {test::must(crypto::Certificate::parse(der))}, .key = pki.key(seed)};
   }
 };
 
 TEST_F(EstTest, CacertsGivesEveryCaToEverybodyWithAndWithoutLabel) {
-  const std::vector<Bytes> wanted{ml_dsa_.issuing.der(), ml_dsa_.root.der(), p384_.issuing.der(), p384_.root.der()};
+  const FrontPki& classical = desk_.classical;
+  std::vector<Bytes> wanted;
+  for (const FrontPki* pki : {&ml_dsa_, &p384_, &classical}) wanted.insert(wanted.end(), {pki->issuing.der(), pki->root.der()});
   for (const char* path : {"cacerts", "device/cacerts", "anything/cacerts"}) {
     const TlsAnswer answer = get(path);
     ASSERT_EQ(answer.status(), 200) << answer.octets;
@@ -32,7 +34,7 @@ TEST_F(EstTest, CacertsGivesEveryCaToEverybodyWithAndWithoutLabel) {
 TEST_F(EstTest, SimpleenrollByPasswordGivesACertificateForTheKey) {
   for (const FrontPki* pki : {&p384_, &ml_dsa_}) {
     const crypto::PrivateKey key = pki->key(33);
-    const TlsAnswer answer = post("simpleenroll", est::body_of(request_by(key)), basic(box));
+    const TlsAnswer answer = post("simpleenroll", wire::est_body(request_by(key)), basic(box));
     const auto certificate = test::must(crypto::SubjectCertificate::parse(certificate_of(answer)));
     EXPECT_EQ(certificate.key().der(), test::must(crypto::public_key_info(key)));
     EXPECT_EQ(certificate.names().dns, std::vector<std::string>{"box-7.example"});
@@ -45,9 +47,9 @@ TEST_F(EstTest, SimpleenrollByPasswordGivesACertificateForTheKey) {
 
 TEST_F(EstTest, TheSameRequestGetsTheSameCertificateHoweverOftenItIsSigned) {
   const Bytes first = certificate_of(post("simpleenroll", body_, basic(box)));
-  EXPECT_EQ(certificate_of(post("simpleenroll", est::body_of(request_by(key_)), basic(box))), first);
+  EXPECT_EQ(certificate_of(post("simpleenroll", wire::est_body(request_by(key_)), basic(box))), first);
   EXPECT_EQ(certificate_of(post("device/simpleenroll", body_, basic(box))), first);
-  EXPECT_NE(certificate_of(post("simpleenroll", est::body_of(request_by(p384_.key(22))), basic(box))), first);
+  EXPECT_NE(certificate_of(post("simpleenroll", wire::est_body(request_by(p384_.key(22))), basic(box))), first);
 }
 
 TEST_F(EstTest, ABodyInOneLineOrWithWrongTransferEncodingIsTakenToo) {
@@ -69,7 +71,8 @@ TEST_F(EstTest, WithoutPasswordOrCertificateItAsksForThePassword) {
     expect_refused(answer, 401, "must be shown");
     EXPECT_TRUE(answer.octets.contains("WWW-Authenticate: Basic realm=")) << answer.octets;
   }
-  expect_refused(post("simpleenroll", body_, "Authorization: Bearer abc\r\n"), 401, "another scheme than Basic");
+  expect_refused(post("simpleenroll", body_, "Authorization: Bearer abc\r\n"), 401, "is not Basic");
+  expect_refused(post("simpleenroll", body_, "Authorization: Basic !!!!\r\n"), 401, "is not base64");
   EXPECT_EQ(desk_.orders, 0);
 }
 
@@ -88,24 +91,24 @@ TEST_F(EstTest, AWrongPasswordAndAnUnknownUserAreToldTheSame) {
 
 TEST_F(EstTest, RefusesWhatIsNoRequestOrNotSignedByItsKey) {
   expect_refused(post("simpleenroll", "", basic(box)), 400, "empty");
-  expect_refused(post("simpleenroll", "****", basic(box)), 400, "no PKCS#10 in base64");
-  expect_refused(post("simpleenroll", est::body_of(as_bytes("no DER")), basic(box)), 400, "not DER of one");
+  expect_refused(post("simpleenroll", "****", basic(box)), 400, "not base64");
+  expect_refused(post("simpleenroll", wire::est_body(as_bytes("no DER")), basic(box)), 400, "not DER of one");
   Bytes changed = csr_;
   const auto at = std::ranges::search(changed, as_bytes(std::string_view("box-7")));
   *at.begin() = 'f';
-  expect_refused(post("simpleenroll", est::body_of(changed), basic(box)), 403, "signature does not hold");
+  expect_refused(post("simpleenroll", wire::est_body(changed), basic(box)), 403, "signature does not hold");
   EXPECT_TRUE(desk_.was_refused(box, "signature does not hold"));
   const TlsAnswer type =
       ask_tls(front_->port(), "POST /.well-known/est/simpleenroll HTTP/1.1\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nQUJD");
   expect_refused(type, 415, "application/pkcs10");
-  expect_refused(post("simpleenroll", std::string(est::body_octets_max + 1, 'A'), basic(box)), 400, "over");
+  expect_refused(post("simpleenroll", std::string(wire::est_body_octets_max + 1, 'A'), basic(box)), 400, "over");
   EXPECT_EQ(desk_.orders, 0);
 }
 
 TEST_F(EstTest, TheDesksRefusalIsToldWithItsReason) {
-  expect_refused(post("simpleenroll", est::body_of(request_by(key_, "box-7", {"other.example"})), basic(box)), 403,
+  expect_refused(post("simpleenroll", wire::est_body(request_by(key_, "box-7", {"other.example"})), basic(box)), 403,
                  "other.example: not one of the registration's");
-  expect_refused(post("simpleenroll", est::body_of(request_by(key_, "box-8")), basic(box)), 403, "common name");
+  expect_refused(post("simpleenroll", wire::est_body(request_by(key_, "box-8")), basic(box)), 403, "common name");
   EXPECT_TRUE(desk_.refusals.empty()) << "the desk has recorded it";
   desk_.refuses = Error{ErrorCode::unavailable, "IAM does not answer"};
   const TlsAnswer busy = post("simpleenroll", body_, basic(box));
@@ -113,6 +116,10 @@ TEST_F(EstTest, TheDesksRefusalIsToldWithItsReason) {
   EXPECT_TRUE(busy.octets.contains("Retry-After: 30\r\n")) << busy.octets;
   desk_.refuses = Error{ErrorCode::conflict, "the secret was spent"};
   expect_refused(post("simpleenroll", body_, basic(box)), 409, "the secret was spent");
+  desk_.refuses = Error{ErrorCode::internal, "cas.db: the disk is on fire"};
+  const TlsAnswer broken = post("simpleenroll", body_, basic(box));
+  expect_refused(broken, 500, "could not be worked on");
+  EXPECT_FALSE(broken.body().contains("fire")) << "what is wrong here is not told to strangers";
 }
 
 TEST_F(EstTest, WhatTwoOperatorsMustApproveIsToldToComeAgain) {
@@ -130,12 +137,12 @@ TEST_F(EstTest, WhatTwoOperatorsMustApproveIsToldToComeAgain) {
 TEST_F(EstTest, SimplereenrollRenewsTheCertificateOfTheHandshakeWithTheSameKeyOrANewOne) {
   for (const FrontPki* pki : {&p384_, &ml_dsa_}) {
     const net::TlsIdentity client = enrolled(*pki, 41);
-    const Bytes same_key = certificate_of(post("simplereenroll", est::body_of(request_by(client.key)), "", &client));
+    const Bytes same_key = certificate_of(post("simplereenroll", wire::est_body(request_by(client.key)), "", &client));
     EXPECT_NE(same_key, client.chain.front().der());
     EXPECT_EQ(desk_.last.renews, client.chain.front().der());
     EXPECT_EQ(desk_.last.reference, box);
-    EXPECT_EQ(certificate_of(post("simplereenroll", est::body_of(request_by(client.key)), "", &client)), same_key);
-    const Bytes new_key = certificate_of(post("simplereenroll", est::body_of(request_by(pki->key(42))), "", &client));
+    EXPECT_EQ(certificate_of(post("simplereenroll", wire::est_body(request_by(client.key)), "", &client)), same_key);
+    const Bytes new_key = certificate_of(post("simplereenroll", wire::est_body(request_by(pki->key(42))), "", &client));
     EXPECT_NE(new_key, same_key);
     EXPECT_EQ(test::must(crypto::SubjectCertificate::parse(new_key)).key().der(), test::must(crypto::public_key_info(pki->key(42))));
   }
@@ -144,9 +151,9 @@ TEST_F(EstTest, SimplereenrollRenewsTheCertificateOfTheHandshakeWithTheSameKeyOr
 TEST_F(EstTest, SimplereenrollRefusesOtherNamesAndCallersWithoutCertificate) {
   const net::TlsIdentity client = enrolled(p384_, 43);
   const int orders = desk_.orders;
-  expect_refused(post("simplereenroll", est::body_of(request_by(client.key, "box-7", {"box-7.example", "box-7.local"})), "", &client), 403,
+  expect_refused(post("simplereenroll", wire::est_body(request_by(client.key, "box-7", {"box-7.example", "box-7.local"})), "", &client), 403,
                  "not those of the certificate");
-  expect_refused(post("simplereenroll", est::body_of(request_by(client.key, "box-7", {})), "", &client), 403, "not those of the certificate");
+  expect_refused(post("simplereenroll", wire::est_body(request_by(client.key, "box-7", {})), "", &client), 403, "not those of the certificate");
   expect_refused(post("simplereenroll", body_, basic(box)), 403, "must be shown in the TLS handshake");
   EXPECT_TRUE(desk_.was_refused(box, "not those of the certificate"));
   EXPECT_EQ(desk_.orders, orders);
@@ -156,17 +163,17 @@ TEST_F(EstTest, ARevokedCertificateOpensNothingNotEvenWithAPassword) {
   const net::TlsIdentity client = enrolled(p384_, 44);
   const int orders = desk_.orders;
   test::must(desk_.revoke(client.chain.front().der(), 1, "test", ""));
-  expect_refused(post("simplereenroll", est::body_of(request_by(client.key)), "", &client), 403, "revoked");
+  expect_refused(post("simplereenroll", wire::est_body(request_by(client.key)), "", &client), 403, "revoked");
   expect_refused(post("simpleenroll", body_, "", &client), 403, "revoked");
   expect_refused(post("simpleenroll", body_, basic(box), &client), 403, "revoked");
   EXPECT_EQ(desk_.orders, orders);
   const net::TlsIdentity stranger = p384_.client("box-7", 45);
-  expect_refused(post("simplereenroll", est::body_of(request_by(p384_.key(45))), "", &stranger), 403, "not issued here");
+  expect_refused(post("simplereenroll", wire::est_body(request_by(p384_.key(45))), "", &stranger), 403, "not issued here");
 }
 
 TEST_F(EstTest, SimpleenrollByCertificateIsForTheSameRegistration) {
   const net::TlsIdentity client = enrolled(p384_, 46);
-  certificate_of(post("simpleenroll", est::body_of(request_by(p384_.key(47))), "", &client));
+  certificate_of(post("simpleenroll", wire::est_body(request_by(p384_.key(47))), "", &client));
   EXPECT_EQ(desk_.last.reference, box);
   EXPECT_EQ(desk_.last.renews, client.chain.front().der());
 }
@@ -223,11 +230,11 @@ TEST_F(EstKeyTest, MakesAKeyOfTheAlgorithmThatTheLabelNamesAndItsCertificate) {
 TEST_F(EstKeyTest, TheRequestsKeyAndSignatureMeanNothingButTheAlgorithm) {
   Bytes unsigned_request = csr_;
   unsigned_request.back() ^= 1;
-  const Delivered got = delivered(post("serverkeygen", est::body_of(unsigned_request), basic(vault)));
+  const Delivered got = delivered(post("serverkeygen", wire::est_body(unsigned_request), basic(vault)));
   EXPECT_EQ(got.certificate.key().algorithm(), crypto::SubjectAlgorithm::ecdsa_p384);
   EXPECT_NE(got.certificate.key().der(), test::must(crypto::public_key_info(key_)));
   EXPECT_EQ(got.certificate.usages(), crypto::KeyUsages{crypto::KeyUsage::key_agreement});
-  expect_refused(post("serverkeygen", est::body_of(request_by(ml_dsa_.key(23))), basic(vault)), 403, "takes no key of algorithm ML-DSA-65");
+  expect_refused(post("serverkeygen", wire::est_body(request_by(ml_dsa_.key(23))), basic(vault)), 403, "takes no key of algorithm ML-DSA-65");
 }
 
 TEST_F(EstKeyTest, TheSameRequestGetsTheSameKeyAndCertificateUntilTheKeyIsNoLongerKept) {
@@ -235,10 +242,10 @@ TEST_F(EstKeyTest, TheSameRequestGetsTheSameKeyAndCertificateUntilTheKeyIsNoLong
   const UnixMs now = clock_.now_ms();
   clock_.stand_at(now);
   const Delivered first = delivered(post(path, body_, basic(vault)));
-  const Delivered again = delivered(post(path, est::body_of(request_by(key_)), basic(vault)));
+  const Delivered again = delivered(post(path, wire::est_body(request_by(key_)), basic(vault)));
   EXPECT_EQ(again.pkcs8, first.pkcs8);
   EXPECT_EQ(again.certificate.der(), first.certificate.der());
-  EXPECT_NE(delivered(post(path, est::body_of(request_by(p384_.key(50))), basic(vault))).pkcs8, first.pkcs8);
+  EXPECT_NE(delivered(post(path, wire::est_body(request_by(p384_.key(50))), basic(vault))).pkcs8, first.pkcs8);
 
   const UnixMs day = 86'400'000;
   EXPECT_EQ(test::must(keys_->sweep(now + day - 1)), 0U);
@@ -262,23 +269,47 @@ TEST_F(EstKeyTest, AKeyThatWaitsForApprovalIsTheOneThatIsCertified) {
   EXPECT_EQ(public_half(got.pkcs8), asked);
   // One that nobody approves in thirty days is wiped.
   desk_.approved = false;
-  EXPECT_EQ(post(path, est::body_of(request_by(p384_.key(51))), basic(vault)).status(), 202);
+  EXPECT_EQ(post(path, wire::est_body(request_by(p384_.key(51))), basic(vault)).status(), 202);
   EXPECT_EQ(test::must(keys_->sweep(clock_.now_ms() + 31ULL * 86'400'000)), 2U);
 }
 
 TEST_F(EstKeyTest, AKeyWhoseCertificateIsRefusedIsForgotten) {
   const std::string path = "device-encryption.ML-KEM-768/serverkeygen";
-  expect_refused(post(path, est::body_of(request_by(key_, "box-8")), basic(vault)), 403, "common name");
+  expect_refused(post(path, wire::est_body(request_by(key_, "box-8")), basic(vault)), 403, "common name");
   const Bytes first = desk_.last.key.der();
-  expect_refused(post(path, est::body_of(request_by(key_, "box-8")), basic(vault)), 403, "common name");
+  expect_refused(post(path, wire::est_body(request_by(key_, "box-8")), basic(vault)), 403, "common name");
   EXPECT_NE(desk_.last.key.der(), first);
   EXPECT_EQ(test::must(keys_->sweep(clock_.now_ms() + 31ULL * 86'400'000)), 0U);
+}
+
+TEST_F(EstKeyTest, AKeyIsKeptWhereAskingAgainMayHelpAndElseForgotten) {
+  const auto asked_with = [&](ErrorCode code, int status) {
+    desk_.refuses = Error{code, "not now"};
+    EXPECT_EQ(post("device-encryption.ML-KEM-768/serverkeygen", body_, basic(vault)).status(), status);
+    return desk_.last.key.der();
+  };
+  for (const ErrorCode code : {ErrorCode::unavailable, ErrorCode::deadline_exceeded}) EXPECT_EQ(asked_with(code, 503), asked_with(code, 503));
+  EXPECT_NE(asked_with(ErrorCode::conflict, 409), asked_with(ErrorCode::conflict, 409)) << "the registration has its certificate";
+  EXPECT_NE(asked_with(ErrorCode::exhausted, 503), asked_with(ErrorCode::exhausted, 503)) << "too many orders wait";
 }
 
 TEST_F(EstKeyTest, RefusesProfilesWhoseKeysAreNotMadeHereAndKeysThatTheProfileDoesNotTake) {
   expect_refused(post("device.ML-KEM-768/serverkeygen", body_, basic(box)), 403, "no keys of profile device are made here");
   expect_refused(post("device-encryption.ML-DSA-65/serverkeygen", body_, basic(vault)), 403, "takes no key of algorithm ML-DSA-65");
   expect_refused(post("device-encryption.DES/serverkeygen", body_, basic(vault)), 404, "no key of algorithm 'DES'");
+  EXPECT_EQ(desk_.orders, 0);
+}
+
+TEST_F(EstKeyTest, AKeyIsNotEncryptedOnceMore) {
+  // DecryptKeyIdentifier, AsymmetricDecryptKeyIdentifier (RFC 7030 §4.4.1). That the signature holds no longer does not matter.
+  for (const char* type : {"1.2.840.113549.1.9.16.2.37", "1.2.840.113549.1.9.16.2.54"}) {
+    const unsigned char* at = csr_.data();
+    const crypto::Owned<X509_REQ, X509_REQ_free> request(d2i_X509_REQ(nullptr, &at, static_cast<long>(csr_.size())));
+    ASSERT_TRUE(request);
+    ASSERT_EQ(X509_REQ_add1_attr_by_txt(request.get(), type, V_ASN1_OCTET_STRING, csr_.data(), 8), 1);
+    const std::string body = wire::est_body(crypto::to_der<i2d_X509_REQ>(request.get()));
+    expect_refused(post("serverkeygen", body, basic(vault)), 400, "without DecryptKeyIdentifier");
+  }
   EXPECT_EQ(desk_.orders, 0);
 }
 
@@ -310,6 +341,7 @@ TEST_F(EstTest, CsrattrsNamesTheKeysOfTheLabelsProfileOrTheCallers) {
   expect_refused(get("csrattrs", basic(vault, "wrong")), 401, "does not fit");
   EXPECT_TRUE(desk_.was_refused(vault, "does not fit"));
   expect_refused(get(std::string(box) + "/csrattrs", basic(vault)), 403, "is for profile");
+  EXPECT_TRUE(desk_.was_refused(vault, "is for profile"));
 }
 
 TEST_F(EstTest, OtherPathsAndMethodsAreRefusedInText) {

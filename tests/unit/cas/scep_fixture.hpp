@@ -1,10 +1,9 @@
 // SCEP before a desk whose decisions the test makes: real CAs of two branches, a real registration authority, requests by OpenSSL's CMS (scep_peer.hpp).
 #pragma once
 
-#include <map>
-
 #include "crypto/kdf.hpp"
 #include "crypto/x509_crl.hpp"
+#include "registered_desk.hpp"
 #include "scep_peer.hpp"
 #include "services/cas/ceis/issuer.hpp"
 #include "services/cas/device_authority.hpp"
@@ -12,18 +11,10 @@
 #include "services/cas/scep/scep_service.hpp"
 #include "temporary_directory.hpp"
 #include "trusted_network.hpp"
-#include "wire/base64.hpp"
 
 namespace qanat::cas {
 
 namespace peer = test::scep;
-
-/// The real time, and as far ahead of it as a test wants.
-class ScepClock final : public Clock {
- public:
-  [[nodiscard]] UnixMs now_ms() const override { return SystemClock().now_ms() + ahead_ms; }
-  UnixMs ahead_ms = 0;
-};
 
 /// An ML-DSA CA and a device CA.
 struct ScepTestCas {
@@ -46,67 +37,12 @@ struct ScepTestCas {
   Authority ml_dsa;
 };
 
-class ScepDesk final : public Desk {
+class ScepDesk final : public RegisteredDesk {
  public:
-  ScepDesk(crypto::Rng& rng, const ScepTestCas& cas) : rng_(rng), cas_(cas) {}
+  ScepDesk(crypto::Rng& rng, const ScepTestCas& cas) : RegisteredDesk(rng, profile("device")), cas_(cas) {}
 
-  /// Its reference.
-  std::string enter(const std::string& common_name, Approval approval = Approval::automatic) {
-    Registration made;
-    made.reference = "r-" + to_hex(rng_.bytes(8));
-    made.subject = Uid("box");
-    made.profile = &profile("device");
-    made.common_name = common_name;
-    made.approval = approval;
-    secrets_.emplace(made.reference, rng_.bytes(registration_secret_size));
-    std::string reference = made.reference;
-    registrations_.emplace(reference, std::move(made));
-    return reference;
-  }
-  [[nodiscard]] std::string challenge(const std::string& reference) const { return reference + ":" + wire::to_base64url(secrets_.at(reference)); }
-  void close(const std::string& reference) { registrations_.at(reference).closed = true; }
-
-  Result<Registration> registration(std::string_view reference) override {
-    const auto found = registrations_.find(reference);
-    if (found == registrations_.end() || found->second.closed) return fail(ErrorCode::not_found, "no registration " + std::string(reference));
-    return found->second;
-  }
-  Result<Secret> secret_of(std::string_view reference) override {
-    TRY(registration(reference));
-    return Secret::copy_of(secrets_.find(reference)->second);
-  }
-  Result<Registration> holder_of(ByteView certificate_der) override {
-    const auto found = holders.find(to_bytes(certificate_der));
-    if (found == holders.end()) return fail(ErrorCode::denied, "the certificate was not issued here");
-    return registration(found->second);
-  }
-  Result<Outcome> order(const Asked& asked, Deadline, const std::string&) override {
-    orders.push_back(asked);
-    if (fails) return fail(*fails);
-    const Registration& entered = registrations_.at(asked.reference);
-    if (const auto known = given_.find(asked.request_hash); known != given_.end()) return Outcome(known->second);
-    if (!asked.names.common_name.empty() && asked.names.common_name != entered.common_name) return fail(ErrorCode::denied, "the common name is not registered");
-    if (entered.approval == Approval::four_eyes) {
-      const std::string ticket = "o-" + to_hex(asked.request_hash);
-      tickets_.insert_or_assign(ticket, asked);
-      return Outcome(cas::Waiting{.ticket = ticket, .retry_after = std::chrono::seconds(7)});
-    }
-    return Outcome(give(asked));
-  }
-  Result<Outcome> collect(std::string_view ticket) override {
-    const auto found = tickets_.find(ticket);
-    if (found == tickets_.end()) return fail(ErrorCode::not_found, "no such ticket");
-    if (rejects) return fail(ErrorCode::denied, "order was rejected: unknown box");
-    if (!approves) return Outcome(cas::Waiting{.ticket = std::string(ticket), .retry_after = std::chrono::seconds(7)});
-    if (const auto known = given_.find(found->second.request_hash); known != given_.end()) return Outcome(known->second);
-    return Outcome(give(found->second));
-  }
-  Result<void> revoke(ByteView, int, std::string_view, const std::string&) override { return fail(ErrorCode::internal, "SCEP revokes nothing"); }
-  Result<Bytes> find(ByteView serial) override {
-    const auto found = by_serial.find(to_bytes(serial));
-    if (found == by_serial.end()) return fail(ErrorCode::not_found, "no such certificate");
-    return found->second;
-  }
+  [[nodiscard]] std::string challenge(const std::string& reference) const { return reference + ":" + secret_text(reference); }
+  void close(const std::string& reference) { entry(reference).closed = true; }
   void refused(Protocol protocol, std::string_view reference, std::string_view why, const std::string&) override {
     EXPECT_EQ(protocol, Protocol::scep);
     refusals.emplace_back(reference, why);
@@ -115,45 +51,25 @@ class ScepDesk final : public Desk {
     if (branch == Branch::classical) return {};
     return {cas_.of(branch).certificate.der()};
   }
-  [[nodiscard]] Branch branch_for(crypto::SubjectAlgorithm algorithm) const noexcept override {
-    const bool pq = algorithm >= crypto::SubjectAlgorithm::ml_dsa_44;
-    return pq ? Branch::ml_dsa : Branch::devices;
-  }
 
-  /// SM2 keys get theirs under the device CA too: this desk has no other classical one.
-  Given give(const Asked& asked) {
+  std::vector<std::pair<std::string, std::string>> refusals;  // reference, why
+
+ private:
+  /// SM2 keys get theirs under the ML-DSA CA: this desk has no classical one.
+  Given issue(const Asked& asked) override {
     const Branch branch = branch_for(asked.key.algorithm());
     const UnixMs now = SystemClock().now_ms();
-    const Bytes serial = draw_serial(rng_);
     Bytes der = test::must(crypto::issue_subject({.public_key_info = asked.key.der(),
-                                                  .names = {.common_name = registrations_.at(asked.reference).common_name},
+                                                  .names = {.common_name = entry(asked.reference).common_name},
                                                   .usages = {crypto::KeyUsage::digital_signature},
-                                                  .serial = serial,
+                                                  .serial = draw_serial(rng_),
                                                   .not_before = now - 60'000,
                                                   .not_after = now + test::day_ms},
                                                  cas_.of(branch).certificate, cas_.of(branch).key));
-    holders.emplace(der, asked.reference);
-    by_serial.emplace(serial, der);
-    Given out{.certificate = der, .chain = ca_chain(branch)};
-    given_.emplace(asked.request_hash, out);
-    return out;
+    return {.certificate = std::move(der), .chain = ca_chain(branch)};
   }
 
-  std::vector<Asked> orders;
-  std::vector<std::pair<std::string, std::string>> refusals;  // reference, why
-  std::map<Bytes, std::string> holders;                       // certificate, reference
-  std::map<Bytes, Bytes> by_serial;
-  std::optional<Error> fails;
-  bool approves = false;
-  bool rejects = false;
-
- private:
-  crypto::Rng& rng_;
   const ScepTestCas& cas_;
-  std::map<std::string, Registration, std::less<>> registrations_;
-  std::map<std::string, Bytes, std::less<>> secrets_;
-  std::map<Bytes, Given> given_;  // by request hash
-  std::map<std::string, Asked, std::less<>> tickets_;
 };
 
 inline constexpr std::array scep_test_migrations{store::Migration{1, scep_schema}};
@@ -194,8 +110,9 @@ class ScepFixture : public testing::Test {
     store_.reset();
     store_ = test::must(store::Store::open(directory_ / "scep.db", scep_test_migrations));
     transactions_.emplace(*store_, *ra_.device);
-    service_.emplace(ScepParts{.desk = desk_, .transactions = *transactions_, .rng = *ra_.rng, .clock = clock_, .list = [this](Branch branch) { return list(branch); }},
-                     ra_.keeper);
+    service_.emplace(
+        ScepParts{.desk = desk_, .transactions = *transactions_, .rng = *ra_.rng, .clock = clock_, .list = [this](Branch branch) { return list(branch); }},
+        ra_.keeper);
   }
   Bytes list(Branch branch) {
     if (branch == Branch::classical) return {};
@@ -212,7 +129,8 @@ class ScepFixture : public testing::Test {
 
   [[nodiscard]] Bytes ra_certificate() { return test::must(ra_.keeper.at(clock_.now_ms()))->all.front().certificate; }
   net::ForeignResponse ask(const std::string& method, const std::string& query, Bytes body = {}) {
-    net::ForeignRequest request{.peer = {}, .parameters = {}, .query = query, .content_type = "", .body = std::move(body), .deadline = test::soon(), .request_id = "0123456789abcdef"};
+    net::ForeignRequest request{
+        .peer = {}, .parameters = {}, .query = query, .content_type = "", .body = std::move(body), .deadline = test::soon(), .request_id = "0123456789abcdef"};
     return service_->answer(method, request);
   }
   static Bytes body_of(const net::ForeignResponse& response) { return response.open_body ? *response.open_body : to_bytes(response.body.reveal()); }
@@ -241,7 +159,12 @@ class ScepFixture : public testing::Test {
     return box;
   }
   peer::Request request(const Box& box, Bytes content, const std::string& type = "19") {
-    return {.type = type, .transaction = "t-" + to_hex(ra_.rng->bytes(8)), .content = std::move(content), .ra = ra_certificate(), .key = box.key.get(), .certificate = box.certificate};
+    return {.type = type,
+            .transaction = "t-" + to_hex(ra_.rng->bytes(8)),
+            .content = std::move(content),
+            .ra = ra_certificate(),
+            .key = box.key.get(),
+            .certificate = box.certificate};
   }
   peer::Request first(const Box& box, const std::string& challenge, const std::string& name = "box-7") {
     return request(box, peer::make_csr(box.key.get(), {.common_name = name, .challenge = challenge}));
@@ -260,6 +183,7 @@ class ScepFixture : public testing::Test {
     EXPECT_EQ(answer.status, "0") << answer.fail_info << " " << answer.text;
     return answer.status == "0" ? certificate_in(peer::open_with_password(answer.envelope, password)) : Bytes();
   }
+  static Bytes key_in(const Bytes& certificate) { return test::must(crypto::SubjectCertificate::parse(certificate)).key().der(); }
   static void expect_failure(const peer::Answer& answer, const std::string& info) {
     EXPECT_EQ(answer.status, "2");
     EXPECT_EQ(answer.fail_info, info) << answer.text;
@@ -274,7 +198,7 @@ class ScepFixture : public testing::Test {
 
   ScepTestRa& ra_ = ScepTestRa::shared();
   test::TemporaryDirectory directory_;
-  ScepClock clock_;
+  ClockAhead clock_;
   ScepDesk desk_{*ra_.rng, ra_.cas};
   std::vector<crypto::RevokedSerial> listed_;
   std::unique_ptr<store::Store> store_;

@@ -106,20 +106,23 @@ TEST_F(ScepRaTest, ANewCaGetsANewAuthorityAndTheOldOneTellsOfIt) {
 
   ScepDesk desk(*rng_, next);
   ScepTransactions transactions(*store_, *device_);
-  ScepClock clock;
+  ClockAhead clock;
   ScepService service({.desk = desk, .transactions = transactions, .rng = *rng_, .clock = clock, .list = [](Branch) { return Bytes(); }}, *keeper_);
-  net::ForeignRequest request{.peer = {}, .parameters = {}, .query = "operation=GetNextCACert", .content_type = "", .body = {}, .deadline = test::soon(), .request_id = ""};
+  net::ForeignRequest request{
+      .peer = {}, .parameters = {}, .query = "operation=GetNextCACert", .content_type = "", .body = {}, .deadline = test::soon(), .request_id = ""};
   const net::ForeignResponse response = service.answer("GET", request);
   ASSERT_EQ(response.status, 200U);
   EXPECT_EQ(response.content_type, "application/x-x509-next-ca-cert");
-  EXPECT_EQ(peer::certificates_in(peer::read_answer(*response.open_body, first).envelope), (std::vector{both->all[0].certificate, next.devices.certificate.der()}));
+  EXPECT_EQ(peer::certificates_in(peer::read_answer(*response.open_body, first).envelope),
+            (std::vector{both->all[0].certificate, next.devices.certificate.der()}));
 }
 
 TEST_F(ScepRaTest, WithoutADeviceSealThereIsNone) {
   at(now_);
   open();
   const auto other = must(crypto::open_software_device(directory_ / "other", *rng_));
-  ScepRaKeeper keeper(*store_, *other, [](const crypto::SubjectPublicKey&, UnixMs) { return Bytes(); }, [this] { return issuer_->certificate.der(); });
+  ScepRaKeeper keeper(
+      *store_, *other, [](const crypto::SubjectPublicKey&, UnixMs) { return Bytes(); }, [this] { return issuer_->certificate.der(); });
   EXPECT_EQ(test::refusal(keeper.at(now_)), ErrorCode::denied);
 }
 
@@ -192,7 +195,8 @@ TEST(ScepQueryTest, OperationAndMessageAreReadWhateverElseStandsThere) {
   EXPECT_EQ(query.operation, "GetCACert");
   EXPECT_EQ(query.message, "a+b\nc");
   EXPECT_EQ(must(read_scep_query("operation=GetCACaps")).message, "");
-  for (const char* bad : {"", "message=x", "operation", "operation=", "operation=a&operation=b", "operation=a&message=b&message=c", "operation=%", "operation=%2", "operation=%zz"}) {
+  for (const char* bad : {"", "message=x", "operation", "operation=", "operation=a&operation=b", "operation=a&message=b&message=c", "operation=%",
+                          "operation=%2", "operation=%zz"}) {
     EXPECT_EQ(test::refusal(read_scep_query(bad)), ErrorCode::invalid_argument) << bad;
   }
 }

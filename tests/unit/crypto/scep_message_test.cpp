@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "crypto/kdf.hpp"
-#include "crypto_fixture.hpp"
 #include "crypto/x509_crl.hpp"
 #include "crypto/x509_pkcs7.hpp"
+#include "crypto_fixture.hpp"
 #include "scep_peer.hpp"
 #include "x509_hierarchy.hpp"
 
@@ -97,7 +97,8 @@ TEST(ScepRequestTest, Sm2SignaturesWithTheStandardIdentityHoldToo) {
 }
 
 TEST(ScepRequestTest, EveryDigestOfSha2IsTakenAndGivenBack) {
-  const std::pair<const EVP_MD*, ScepDigest> digests[] = {{EVP_sha256(), ScepDigest::sha256}, {EVP_sha384(), ScepDigest::sha384}, {EVP_sha512(), ScepDigest::sha512}};
+  const std::pair<const EVP_MD*, ScepDigest> digests[] = {
+      {EVP_sha256(), ScepDigest::sha256}, {EVP_sha384(), ScepDigest::sha384}, {EVP_sha512(), ScepDigest::sha512}};
   for (const auto& [native, ours] : digests) {
     peer::Request wanted = rsa_subject().request(sequence(100));
     wanted.digest = native;
@@ -235,7 +236,8 @@ TEST(ScepEnvelopeTest, AKeyThatCannotBeHadIsAsGoodAsAWrongOne) {
 }
 
 TEST(ScepEnvelopeTest, WhatIsNoSequenceIsNothing) {
-  for (const Bytes& content : {to_bytes("plain text that is no DER at all"), Bytes{0x30}, Bytes{0x30, 0x80, 0, 0}, Bytes{0x30, 0x84, 0, 0, 0, 0}, sequence(80)}) {
+  for (const Bytes& content :
+       {to_bytes("plain text that is no DER at all"), Bytes{0x30}, Bytes{0x30, 0x80, 0, 0}, Bytes{0x30, 0x84, 0, 0, 0, 0}, sequence(80)}) {
     Bytes longer = content;
     if (content.size() == 80) longer.resize(80 + 40, 0);  // more behind it than padding can be
     const Secret opened = open_scep_envelope(with_envelope(peer::seal_to(longer, test_ra().certificate, EVP_aes_128_cbc())), test_ra());
@@ -293,14 +295,21 @@ TEST(ScepAnswerTest, FailuresAndPendingAnswersHaveNoContent) {
   EXPECT_EQ(read.text, "nothing of that name");
   EXPECT_FALSE(read.has_content);
   const Bytes pending =
-      sign_scep_answer({.transaction_id = "t", .recipient_nonce = Bytes(16, 1), .sender_nonce = Bytes(16, 2), .status = ScepStatus::pending}, test_ra()).value();
+      sign_scep_answer({.transaction_id = "t", .recipient_nonce = Bytes(16, 1), .sender_nonce = Bytes(16, 2), .status = ScepStatus::pending}, test_ra())
+          .value();
   EXPECT_EQ(peer::read_answer(pending, test_ra().certificate).status, "3");
   EXPECT_TRUE(peer::read_answer(pending, test_ra().certificate).fail_info.empty());
 }
 
 TEST(ScepAnswerTest, AListTravelsLikeACertificate) {
   const testing::Hierarchy hierarchy(KeyAlgorithm::ecdsa_p384);
-  const Bytes list = make_revocation_list({.number = 1, .base_number = {}, .this_update = testing::start, .next_update = testing::now, .distribution_point = "", .delta_url = "", .revoked = {}},
+  const Bytes list = make_revocation_list({.number = 1,
+                                           .base_number = {},
+                                           .this_update = testing::start,
+                                           .next_update = testing::now,
+                                           .distribution_point = "",
+                                           .delta_url = "",
+                                           .revoked = {}},
                                           hierarchy.issuing, hierarchy.issuing_key)
                          .value();
   EXPECT_EQ(peer::lists_in(make_list_only(list).value()), std::vector<Bytes>{list});

@@ -13,6 +13,15 @@ TEST(HttpErrorTest, EveryCodeHasItsStatus) {
   for (std::size_t i = 0; i < all_codes.size(); ++i) EXPECT_EQ(http_status(all_codes[i]), statuses[i]) << name(all_codes[i]);
 }
 
+TEST(MediaTypeTest, IsTheSameInAnyCaseAndWithParameters) {
+  for (const char* text : {"application/pkcs10", "Application/PKCS10", "application/pkcs10;charset=x", " application/pkcs10\t; x=y"}) {
+    EXPECT_TRUE(is_media_type(text, "application/pkcs10")) << text;
+  }
+  for (const char* text : {"", ";", "application/pkcs1", "application/pkcs100", "application/pkcs10 x", "x/y; application/pkcs10"}) {
+    EXPECT_FALSE(is_media_type(text, "application/pkcs10")) << text;
+  }
+}
+
 TEST(HttpErrorTest, AnErrorCrossesAsItWas) {
   for (const ErrorCode code : all_codes) {
     const Error error{code, "pool: link \"r-b\"\n\\ has no key left"};

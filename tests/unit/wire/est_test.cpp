@@ -24,6 +24,7 @@ TEST(EstTest, BodyOfAnythingElseIsRefused) {
     ASSERT_FALSE(read) << text;
     EXPECT_EQ(read.error().code, ErrorCode::invalid_argument);
   }
+  EXPECT_TRUE(parse_est_body(as_bytes(std::string_view("-----BEGIN CERTIFICATE REQUEST-----\nZg==\n"))).error().message.contains("PEM"));
   EXPECT_TRUE(parse_est_body(Bytes(est_body_octets_max, 'A')));
   EXPECT_FALSE(parse_est_body(Bytes(est_body_octets_max + 4, 'A')));
 }
@@ -57,12 +58,12 @@ TEST(EstTest, PasswordMayHoldAColonTheNameMayNot) {
 TEST(EstTest, OtherAuthorizationsAreUnauthenticated) {
   const std::string long_user = "Basic " + to_base64(as_bytes(std::string(basic_user_octets_max + 1, 'u') + ":p"));
   const std::string long_password = "Basic " + to_base64(as_bytes("u:" + std::string(basic_password_octets_max + 1, 'p')));
-  for (const std::string& text : {std::string(), std::string("Basic"), std::string("Basic "), std::string("Bearer QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
-                                  std::string("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ"), std::string("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ= ="),
-                                  std::string("Basic QWxhZGRpbjpvcGVuIHNlc2FtZR=="), std::string("Basic Q-xhZGRpbjpvcGVuIHNlc2FtZQ=="), std::string("Basic ===="),
-                                  "Basic " + to_base64(as_bytes("no colon")), "Basic " + to_base64(as_bytes(":p")), "Basic " + to_base64(as_bytes("u:")),
-                                  "Basic " + to_base64(as_bytes("u:p\n")), "Basic " + to_base64(as_bytes("\xc3\xbc:p")), long_user, long_password,
-                                  "Basic " + std::string(4096, 'A')}) {
+  for (const std::string& text :
+       {std::string(), std::string("Basic"), std::string("Basic "), std::string("Bearer QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        std::string("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ"), std::string("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ= ="), std::string("Basic QWxhZGRpbjpvcGVuIHNlc2FtZR=="),
+        std::string("Basic Q-xhZGRpbjpvcGVuIHNlc2FtZQ=="), std::string("Basic ===="), std::string("Basic   "), "Basic " + to_base64(as_bytes("no colon")),
+        "Basic " + to_base64(as_bytes(":p")), "Basic " + to_base64(as_bytes("u:")), "Basic " + to_base64(as_bytes("u:p\n")),
+        "Basic " + to_base64(as_bytes("\xc3\xbc:p")), long_user, long_password, "Basic " + std::string(4096, 'A')}) {
     const auto read = parse_basic_authorization(secret(text));
     ASSERT_FALSE(read) << text;
     EXPECT_EQ(read.error().code, ErrorCode::unauthenticated) << text;

@@ -14,12 +14,6 @@ constexpr std::string_view directory_path = "/acme/directory";
 constexpr std::string_view account_path = "/acme/acct/";
 constexpr std::string_view order_path = "/acme/order/";
 
-bool is_media(std::string_view content_type, std::string_view wanted) {
-  std::string_view media = content_type.substr(0, content_type.find(';'));
-  while (media.ends_with(' ')) media.remove_suffix(1);
-  return std::ranges::equal(media, wanted, [](char a, char b) { return (a >= 'A' && a <= 'Z' ? static_cast<char>(a - 'A' + 'a') : a) == b; });
-}
-
 /// The path that the pattern stands for with these parameters.
 std::string path_of(std::string_view pattern, const std::vector<std::string>& parameters) {
   std::string out;
@@ -117,7 +111,7 @@ OrProblem<AcmeAnswer> Acme::admitted(const Resource& resource, const AcmeRequest
   Call call{.request = request, .url = url(path), .payload = {}, .account = {}, .key = {}, .reference = reference};
   if (resource.signed_by == nobody) return (this->*resource.answer)(call);
 
-  if (!is_media(request.content_type, content_jose)) return refuse(Problem(ProblemType::malformed, "the body must be application/jose+json").with_status(415));
+  if (!net::is_media_type(request.content_type, content_jose)) return refuse(Problem(ProblemType::malformed, "the body must be application/jose+json").with_status(415));
   ASSIGN_OR_RETURN(SignedRequest asked, parse_signed_request(request.body));
   if (asked.url != call.url) return refuse(ProblemType::unauthorized, "url: what was signed is not where it was sent");
   if (asked.kid && resource.signed_by == key) return refuse(ProblemType::malformed, "this resource takes a jwk, not a kid");

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -33,6 +34,11 @@ struct Registration {
   bool reusable = false;    // the secret gets further certificates while one is live: for several devices of one subject
   bool ra_vouches = false;  // an RA's word that the asker has the key (CMP's raVerified) is taken
 };
+/// What a reference looks like: other names are looked up nowhere, and not worth a place in the record.
+constexpr bool is_registration_reference(std::string_view text) noexcept {
+  constexpr std::size_t digits = 16;
+  return text.size() == digits + 2 && text.starts_with("r-") && text.find_first_not_of("0123456789abcdef", 2) == std::string_view::npos;
+}
 /// The registration's secret is 32 octets, given out once as base64url without padding. That text is the password of EST, CMP and SCEP; ACME's HMAC key is the
 /// octets.
 inline constexpr std::size_t registration_secret_size = 32;

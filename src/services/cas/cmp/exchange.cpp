@@ -14,14 +14,9 @@ using crypto::CmpFailure;
 using crypto::CmpProtection;
 
 constexpr std::size_t identifier_octets_min = 16;  // RFC 9483 §3.1
-constexpr std::size_t reference_octets = 18;       // "r-" and 16 digits
 constexpr std::int64_t oldest_version = 2;
 constexpr std::int64_t latest_version = 3;
 constexpr std::size_t certificates_tried_max = 2;  // of extraCerts: the first is the signer's (RFC 9483 §3.3)
-
-bool is_reference(std::string_view text) {
-  return text.size() == reference_octets && text.starts_with("r-") && std::ranges::all_of(text.substr(2), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
 
 }  // namespace
 
@@ -88,7 +83,7 @@ Result<CmpExchange::Caller> CmpExchange::by_secret() {
     return refuse(CmpFailure::bad_message_check, "the MAC does not hold, or there is no registration of this reference");
   };
   const std::string reference(as_text(message_.header().sender_key_id));
-  if (!is_reference(reference)) return same_for_all("senderKID is no reference");
+  if (!is_registration_reference(reference)) return same_for_all("senderKID is no reference");
   auto registration = parts_.desk.registration(reference);
   if (!registration && registration.error().code == ErrorCode::not_found) return same_for_all("no registration " + reference);
   if (!registration) return fail(registration.error());

@@ -9,34 +9,23 @@ constexpr std::chrono::milliseconds kept_up_every{1000};
 constexpr std::string_view content_cmp = "application/pkixcmp";  // RFC 9811 §3.3
 constexpr std::string_view cmp_path = "/.well-known/cmp";
 
-net::ForeignResponse refused_cmp(unsigned status, std::string_view why) {
-  return {.status = status, .content_type = "text/plain", .body = Secret::copy_of(as_bytes(std::string(why) + "\n"))};
-}
-
-bool is_cmp(std::string_view content_type) {
-  const std::string_view media = content_type.substr(0, content_type.find(';'));
-  return media.substr(0, media.find(' ')) == content_cmp;
-}
-
 /// Whatever CMP refuses is an answer of CMP's; HTTP's are for what is none (RFC 9811 §3.2).
 net::ForeignResponse answer_cmp(CmpServer& server, net::ForeignRequest& request) {
-  if (!is_cmp(request.content_type)) return refused_cmp(415, "a CMP message is application/pkixcmp");
+  if (!net::is_media_type(request.content_type, content_cmp)) return net::text_response(415, "a CMP message is application/pkixcmp");
   const CmpCall call{.profile = request.parameters.empty() ? std::string() : request.parameters.front(), .deadline = request.deadline, .request_id = request.request_id};
   auto answer = server.answer(request.body, call);
-  if (!answer && answer.error().code == ErrorCode::invalid_argument) return refused_cmp(400, "not a PKIMessage: " + answer.error().message);
+  if (!answer && answer.error().code == ErrorCode::invalid_argument) return net::text_response(400, "not a PKIMessage: " + answer.error().message);
   if (!answer) {
     node::log(node::LogLevel::error, "CMP: request {}: {}", call.request_id, answer.error().message);
-    return refused_cmp(503, "no answer can be made at present");
+    return net::text_response(503, "no answer can be made at present");
   }
-  net::ForeignResponse out{.status = 200, .content_type = std::string(content_cmp), .body = {}};
-  out.open_body = std::make_shared<const Bytes>(std::move(*answer));  // nothing in it is secret
-  return out;
+  return net::open_response(content_cmp, std::move(*answer));
 }
 
 }  // namespace
 
 EnrolmentService cmp_paths(CmpServer& server) {
-  EnrolmentService out{.prefix = std::string(cmp_path), .routes = {}, .refuse = refused_cmp, .carrier = Carrier::any};
+  EnrolmentService out{.prefix = std::string(cmp_path), .routes = {}, .refuse = net::text_response, .carrier = Carrier::any};
   for (const std::string_view behind : {"", "/p/{}"}) {
     out.routes.push_back({.point = "CMP",
                           .method = "POST",

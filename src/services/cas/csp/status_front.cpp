@@ -58,15 +58,6 @@ net::ForeignResponse cacheable(const Shelf& shelf, UnixMs now, std::string_view 
   return out;
 }
 
-net::ForeignResponse plain_refusal(unsigned status, std::string_view why) {
-  return {.status = status, .content_type = "text/plain", .body = Secret::copy_of(as_bytes(std::string(why) + "\n"))};
-}
-
-bool is_status_request(std::string_view content_type) {
-  const std::string_view media = content_type.substr(0, content_type.find(';'));
-  return media.substr(0, media.find(' ')) == content_ocsp_request;
-}
-
 }  // namespace
 
 StatusFront::StatusFront(StatusDesk& desk, const RevocationLists& lists, const Authorities& authorities, const Clock& clock)
@@ -87,13 +78,15 @@ void StatusFront::stop() {
 }
 
 net::ForeignService StatusFront::service() {
-  net::ForeignService out{.prefix = "/", .routes = {}, .refuse = plain_refusal};
+  net::ForeignService out{.prefix = "/", .routes = {}, .refuse = net::text_response};
   out.routes.push_back({.point = "OCSP",
                         .method = "POST",
                         .pattern = std::string(ocsp_path),
                         .body_max = status_request_octets_max,
                         .answer = [this](net::ForeignRequest request, net::ForeignReply reply) {
-                          if (!is_status_request(request.content_type)) return reply(plain_refusal(415, "a status request is application/ocsp-request"));
+                          if (!net::is_media_type(request.content_type, content_ocsp_request)) {
+                            return reply(net::text_response(415, "a status request is application/ocsp-request"));
+                          }
                           answer_status(std::move(request.body), Caching::none, "", std::move(reply));
                         }});
   out.routes.push_back({.point = "OCSP",
@@ -151,7 +144,7 @@ net::ForeignResponse StatusFront::list(const std::string& file, std::string_view
     return cacheable({.content = content_crl, .octets = {found, &found->der}, .since = found->this_update, .until = found->next_update, .tag = tag},
                      clock_.now_ms(), if_none_match);
   }
-  return plain_refusal(404, "there is no such list");
+  return net::text_response(404, "there is no such list");
 }
 
 net::ForeignResponse StatusFront::ca_certificate(const std::string& file) const {
@@ -167,7 +160,7 @@ net::ForeignResponse StatusFront::ca_certificate(const std::string& file) const 
                       .tag = tag},
                      now, "");
   }
-  return plain_refusal(404, "there is no such CA");
+  return net::text_response(404, "there is no such CA");
 }
 
 }  // namespace qanat::cas

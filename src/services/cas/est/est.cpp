@@ -7,6 +7,7 @@
 #include "crypto/kdf.hpp"
 #include "crypto/x509_pkcs7.hpp"
 #include "node/crash_point.hpp"
+#include "node/log.hpp"
 
 namespace qanat::cas::est {
 namespace {
@@ -16,37 +17,29 @@ constexpr std::string_view type_certs_only = "application/pkcs7-mime; smime-type
 constexpr std::string_view type_request = "application/pkcs10";
 constexpr std::string_view type_attributes = "application/csrattrs";
 constexpr std::string_view retry_after_s = "30";  // where what is needed is not there at present
-constexpr std::string_view challenge = "Basic realm=\"Qanat enrolment\", charset=\"UTF-8\"";
 constexpr std::size_t boundary_octets = 12;
 constexpr int made_rsa_bits = 3072;  // unless the request's own key says how long
 
 unsigned status_of(ErrorCode code) noexcept { return code == ErrorCode::exhausted || code == ErrorCode::deadline_exceeded ? 503 : net::http_status(code); }
 
 net::ForeignResponse est_text(unsigned status, std::string_view why) {
-  net::ForeignResponse out{.status = status, .content_type = "text/plain", .body = Secret::copy_of(as_bytes(std::string(why) + "\n"))};
-  if (status == 401) out.fields.emplace_back("WWW-Authenticate", challenge);
+  net::ForeignResponse out = net::text_response(status, why);
+  if (status == 401) out.fields.emplace_back("WWW-Authenticate", wire::basic_challenge);
   if (status == 503) out.fields.emplace_back("Retry-After", retry_after_s);
   return out;
 }
 
+/// What is wrong here is not told to strangers.
+net::ForeignResponse est_refusal(const Error& error, const std::string& request_id) {
+  if (error.code != ErrorCode::internal) return est_text(status_of(error.code), error.message);
+  node::log(node::LogLevel::error, "EST: request {}: {}", request_id, error.message);
+  return est_text(500, "the request could not be worked on");
+}
+
 net::ForeignResponse open_body(std::string_view type, ByteView der) {
-  return {.status = 200,
-          .content_type = std::string(type),
-          .body = {},
-          .open_body = std::make_shared<const Bytes>(to_bytes(body_of(der))),
-          .fields = {{"Content-Transfer-Encoding", "base64"}}};  // RFC 8951 §3.2.1: without meaning now, and looked for by clients that are older
-}
-
-std::string_view media_type(std::string_view content_type) {
-  const std::string_view media = content_type.substr(0, content_type.find(';'));
-  return media.substr(0, media.find(' '));
-}
-
-/// What a reference looks like: other names are not worth a place in the record.
-bool is_reference(std::string_view text) {
-  constexpr std::size_t digits = 16;
-  return text.size() == digits + 2 && text.starts_with("r-") &&
-         std::ranges::all_of(text.substr(2), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  net::ForeignResponse out = net::open_response(type, to_bytes(wire::est_body(der)));
+  out.fields.emplace_back("Content-Transfer-Encoding", "base64");  // RFC 8951 §3.2.1: without meaning now, and looked for by clients that are older
+  return out;
 }
 
 std::optional<crypto::SubjectAlgorithm> algorithm_called(std::string_view text) {
@@ -61,6 +54,9 @@ std::optional<crypto::SubjectAlgorithm> algorithm_called(std::string_view text) 
 /// Of keys that keep a secret from a quantum computer: to hand such a private key over a classical connection would give it to whoever recorded it.
 bool is_post_quantum(crypto::SubjectAlgorithm algorithm) noexcept { return algorithm >= crypto::SubjectAlgorithm::ml_dsa_44; }
 
+/// True for what asking again mends: the key that was made is kept for it.
+bool passes_by(ErrorCode code) noexcept { return code == ErrorCode::unavailable || code == ErrorCode::deadline_exceeded || code == ErrorCode::internal; }
+
 }  // namespace
 
 EnrolmentService Est::service() {
@@ -74,11 +70,11 @@ EnrolmentService Est::service() {
                             .answer = act});
     }
   };
-  add("cacerts", "GET", 0, [this](net::ForeignRequest&) { return ca_certificates(); });
+  add("cacerts", "GET", 0, [this](net::ForeignRequest& request) { return ca_certificates(request); });
   add("csrattrs", "GET", 0, [this](net::ForeignRequest& request) { return csr_attributes(request); });
-  add("simpleenroll", "POST", body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::simpleenroll); });
-  add("simplereenroll", "POST", body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::simplereenroll); });
-  add("serverkeygen", "POST", body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::serverkeygen); });
+  add("simpleenroll", "POST", wire::est_body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::simpleenroll); });
+  add("simplereenroll", "POST", wire::est_body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::simplereenroll); });
+  add("serverkeygen", "POST", wire::est_body_octets_max, [this](net::ForeignRequest& request) { return answer(request, Ask::serverkeygen); });
   return out;
 }
 
@@ -93,20 +89,15 @@ Result<Est::Label> Est::read_label(const net::ForeignRequest& request) {
     out.algorithm = algorithm_called(algorithm);
     if (!out.algorithm) return fail(ErrorCode::not_found, "label: no key of algorithm '" + algorithm + "' is made here");
   }
-  if (find_profile(out.who) == nullptr && !is_reference(out.who))
+  if (find_profile(out.who) == nullptr && !is_registration_reference(out.who))
     return fail(ErrorCode::not_found, "label: '" + out.who + "' is neither a profile nor a registration");
   return out;
 }
 
-Result<void> Est::check_label(const Label& label, const Registration& registration) {
-  if (label.who.empty() || label.who == registration.profile->name || label.who == registration.reference) return {};
-  return fail(ErrorCode::denied, "label: registration " + registration.reference + " is for profile " + std::string(registration.profile->name));
-}
-
 /// Who guesses learns nothing of which references there are.
-Result<Est::Caller> Est::known_by_secret(const Basic& basic) {
+Result<Est::Caller> Est::known_by_secret(const wire::BasicCredentials& basic) {
   const auto wrong = [] { return fail(ErrorCode::unauthenticated, "the user name or the password does not fit"); };
-  if (!is_reference(basic.user)) return wrong();
+  if (!is_registration_reference(basic.user)) return wrong();
   auto registration = desk_.registration(basic.user);
   if (!registration && registration.error().code != ErrorCode::not_found) return fail(registration.error());
   if (!registration) return wrong();
@@ -128,26 +119,34 @@ Result<Est::Caller> Est::authenticate(const net::ForeignRequest& request, Ask as
     if (by_certificate) return *std::move(by_certificate);
     return fail(ErrorCode::denied, "simplereenroll: the certificate that is to be renewed must be shown in the TLS handshake (RFC 7030 §4.2.2)");
   }
-  ASSIGN_OR_RETURN(const std::optional<Basic> basic, read_basic(request.authorization));
-  if (!basic) {
+  if (request.authorization.empty()) {
     if (by_certificate) return *std::move(by_certificate);
     return fail(ErrorCode::unauthenticated, "a registration's reference and secret (HTTP Basic), or a certificate that was issued here, must be shown");
   }
-  if (is_reference(basic->user)) claimed = basic->user;
-  return known_by_secret(*basic);
+  ASSIGN_OR_RETURN(const wire::BasicCredentials basic, wire::parse_basic_authorization(request.authorization));
+  if (is_registration_reference(basic.user)) claimed = basic.user;
+  return known_by_secret(basic);
+}
+
+/// Whose label it is, too.
+Result<Est::Caller> Est::identify(const net::ForeignRequest& request, Ask ask, const Label& label, std::string& claimed) {
+  ASSIGN_OR_RETURN(Caller caller, authenticate(request, ask, claimed));
+  const Registration& registration = caller.registration;
+  if (label.who.empty() || label.who == registration.profile->name || label.who == registration.reference) return caller;
+  return fail(ErrorCode::denied, "label: registration " + registration.reference + " is for profile " + std::string(registration.profile->name));
 }
 
 // ---- what they get ----
 
 net::ForeignResponse Est::answer(net::ForeignRequest& request, Ask ask) {
-  if (media_type(request.content_type) != type_request) return est_text(415, "a request is application/pkcs10");
+  if (!net::is_media_type(request.content_type, type_request)) return est_text(415, "a request is application/pkcs10");
   std::string claimed;
   bool recorded = false;
   Result<Made> made = act(request, ask, claimed, recorded);
   if (!made) {
     const Error& error = made.error();
     if (!recorded) desk_.refused(Protocol::est, claimed, error.message, request.request_id);
-    return est_text(status_of(error.code), error.message);
+    return est_refusal(error, request.request_id);
   }
   if (const auto* waiting = std::get_if<Waiting>(&made->outcome)) {
     net::ForeignResponse out = est_text(202, "two operators must approve: send the same request again (ticket " + waiting->ticket + ")");
@@ -155,7 +154,7 @@ net::ForeignResponse Est::answer(net::ForeignRequest& request, Ask ask) {
     return out;
   }
   const auto certs = crypto::make_certs_only(std::array{std::get<Given>(made->outcome).certificate});
-  if (!certs) return est_text(500, certs.error().message);
+  if (!certs) return est_refusal(certs.error(), request.request_id);
   if (ask != Ask::serverkeygen) return open_body(type_certs_only, *certs);
   // The boundary cannot stand in base64: it holds a character that is none of it.
   const std::string boundary = "qanat_" + to_hex(ByteView(crypto::digest(crypto::Hash::sha256, *certs)).first(boundary_octets));
@@ -164,15 +163,14 @@ net::ForeignResponse Est::answer(net::ForeignRequest& request, Ask ask) {
 
 Result<Est::Made> Est::act(net::ForeignRequest& request, Ask ask, std::string& claimed, bool& recorded) {
   ASSIGN_OR_RETURN(const Label label, read_label(request));
-  ASSIGN_OR_RETURN(Caller caller, authenticate(request, ask, claimed));
-  TRY(check_label(label, caller.registration));
+  ASSIGN_OR_RETURN(Caller caller, identify(request, ask, label, claimed));
   if (ask == Ask::serverkeygen) return make_key(request, std::move(caller), label.algorithm, recorded);
   if (label.algorithm) return fail(ErrorCode::not_found, "label: an algorithm is named where the key is made here, by serverkeygen");
   return enrol(request, ask, std::move(caller), recorded);
 }
 
 Result<Est::Made> Est::enrol(const net::ForeignRequest& request, Ask ask, Caller caller, bool& recorded) {
-  ASSIGN_OR_RETURN(const Bytes der, read_body(request.body));
+  ASSIGN_OR_RETURN(const Bytes der, wire::parse_est_body(request.body));
   ASSIGN_OR_RETURN(const crypto::SubjectRequest asked, crypto::SubjectRequest::parse(der));
   if (ask == Ask::simplereenroll) {
     ASSIGN_OR_RETURN(const crypto::SubjectCertificate old, crypto::SubjectCertificate::parse(caller.certificate));
@@ -200,7 +198,7 @@ Result<Est::Made> Est::enrol(const net::ForeignRequest& request, Ask ask, Caller
 /// The request's key says of which algorithm the new one is to be, unless the label does; it and the signature have no other meaning (RFC 7030 §4.4.1).
 Result<Est::Made> Est::make_key(const net::ForeignRequest& request, Caller caller, std::optional<crypto::SubjectAlgorithm> wanted, bool& recorded) {
   const Registration& registration = caller.registration;
-  ASSIGN_OR_RETURN(const Bytes der, read_body(request.body));
+  ASSIGN_OR_RETURN(const Bytes der, wire::parse_est_body(request.body));
   ASSIGN_OR_RETURN(const crypto::SubjectRequest asked, crypto::SubjectRequest::parse_unproved(der));
   ASSIGN_OR_RETURN(const bool wrapped, crypto::asks_for_wrapped_key(der));
   if (wrapped) return fail(ErrorCode::invalid_argument, "serverkeygen: private keys are not encrypted once more within TLS: ask without DecryptKeyIdentifier");
@@ -234,8 +232,7 @@ Result<Est::Made> Est::make_key(const net::ForeignRequest& request, Caller calle
                               .renews = std::move(caller.certificate)},
                              request.deadline, request.request_id);
   if (!outcome) {
-    const bool for_good = outcome.error().code == ErrorCode::denied || outcome.error().code == ErrorCode::invalid_argument;
-    if (for_good) TRY(keys_.forget(hash));
+    if (!passes_by(outcome.error().code)) TRY(keys_.forget(hash));
     return fail(outcome.error());
   }
   if (std::holds_alternative<Given>(*outcome)) TRY(keys_.handed(hash, now));
@@ -246,29 +243,25 @@ Result<Est::Made> Est::make_key(const net::ForeignRequest& request, Caller calle
 // ---- what everybody may know ----
 
 /// Every CA by which a certificate of this service, or the service itself, is verified.
-net::ForeignResponse Est::ca_certificates() {
-  std::set<Branch> branches;
-  for (const crypto::SubjectAlgorithm algorithm : {crypto::SubjectAlgorithm::ecdsa_p384, crypto::SubjectAlgorithm::ml_dsa_65})
-    branches.insert(desk_.branch_for(algorithm));
+net::ForeignResponse Est::ca_certificates(const net::ForeignRequest& request) {
   std::vector<Bytes> certificates;
-  for (const Branch branch : branches) std::ranges::move(desk_.ca_chain(branch), std::back_inserter(certificates));
+  for (const Branch branch : issuing_branches) std::ranges::move(desk_.ca_chain(branch), std::back_inserter(certificates));
   const auto certs = crypto::make_certs_only(certificates);
-  return certs ? open_body(type_certs_only, *certs) : est_text(500, certs.error().message);
+  return certs ? open_body(type_certs_only, *certs) : est_refusal(certs.error(), request.request_id);
 }
 
 /// Of the label's profile, else of the caller's, else of all that have registrations.
 net::ForeignResponse Est::csr_attributes(const net::ForeignRequest& request) {
   const auto label = read_label(request);
-  if (!label) return est_text(status_of(label.error().code), label.error().message);
+  if (!label) return est_refusal(label.error(), request.request_id);
   const Profile* profile = find_profile(label->who);
   if (profile == nullptr && (!request.authorization.empty() || !request.peer->certificate.empty())) {
     std::string claimed;
-    const auto caller = authenticate(request, Ask::simpleenroll, claimed);
+    const auto caller = identify(request, Ask::simpleenroll, *label, claimed);
     if (!caller) {
       desk_.refused(Protocol::est, claimed, caller.error().message, request.request_id);
-      return est_text(status_of(caller.error().code), caller.error().message);
+      return est_refusal(caller.error(), request.request_id);
     }
-    if (const auto fits = check_label(*label, caller->registration); !fits) return est_text(status_of(fits.error().code), fits.error().message);
     profile = caller->registration.profile;
   }
   if (profile == nullptr && !label->who.empty()) return est_text(401, "whose registration this is must be shown first");
@@ -277,7 +270,7 @@ net::ForeignResponse Est::csr_attributes(const net::ForeignRequest& request) {
     if (profile == nullptr ? each.naming == Naming::registered : &each == profile) keys.insert(each.keys.begin(), each.keys.end());
   }
   const auto attributes = crypto::make_csr_attributes(std::vector(keys.begin(), keys.end()));
-  return attributes ? open_body(type_attributes, *attributes) : est_text(500, attributes.error().message);
+  return attributes ? open_body(type_attributes, *attributes) : est_refusal(attributes.error(), request.request_id);
 }
 
 }  // namespace qanat::cas::est

@@ -9,6 +9,7 @@
 #include "services/cas/ceis/front.hpp"
 #include "services/cas/ceis/made_keys.hpp"
 #include "services/cas/est/messages.hpp"
+#include "wire/est.hpp"
 
 namespace qanat::cas::est {
 
@@ -17,9 +18,8 @@ class Est {
  public:
   Est(Desk& desk, MadeKeys& keys, const Clock& clock) : desk_(desk), keys_(keys), clock_(clock) {}
 
-  /// Must not outlive this object. A label is the name of a profile or the reference of a registration, "." and an algorithm behind it where the key is made
-  /// here
-  /// ("device-encryption.ML-KEM-768"); it must be the caller's own.
+  /// Must not outlive this object. A label is the name of a profile or the reference of a registration, "." and an algorithm behind it where
+  /// the key is made here ("device-encryption.ML-KEM-768"); it must be the caller's own.
   [[nodiscard]] EnrolmentService service();
 
  private:
@@ -39,16 +39,16 @@ class Est {
   };
 
   static Result<Label> read_label(const net::ForeignRequest& request);
-  static Result<void> check_label(const Label& label, const Registration& registration);
-  Result<Caller> known_by_secret(const Basic& basic);
+  Result<Caller> known_by_secret(const wire::BasicCredentials& basic);
   Result<Caller> authenticate(const net::ForeignRequest& request, Ask ask, std::string& claimed);
+  Result<Caller> identify(const net::ForeignRequest& request, Ask ask, const Label& label, std::string& claimed);
 
   net::ForeignResponse answer(net::ForeignRequest& request, Ask ask);
   Result<Made> act(net::ForeignRequest& request, Ask ask, std::string& claimed, bool& recorded);
   Result<Made> enrol(const net::ForeignRequest& request, Ask ask, Caller caller, bool& recorded);
   Result<Made> make_key(const net::ForeignRequest& request, Caller caller, std::optional<crypto::SubjectAlgorithm> wanted, bool& recorded);
 
-  net::ForeignResponse ca_certificates();
+  net::ForeignResponse ca_certificates(const net::ForeignRequest& request);
   net::ForeignResponse csr_attributes(const net::ForeignRequest& request);
 
   Desk& desk_;

@@ -1,20 +1,12 @@
 #include "services/cas/est/messages.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "crypto/kdf.hpp"
-#include "wire/base64.hpp"
 #include "wire/secret_text.hpp"
 
 namespace qanat::cas::est {
 namespace {
-
-constexpr std::size_t basic_characters_max = 1024;
-
-constexpr bool is_white(std::uint8_t c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 /// Each field behind its length: no two lists of fields are one text.
 void append(Bytes& to, ByteView field) {
@@ -35,44 +27,6 @@ bool same_set(std::vector<std::string> a, std::vector<std::string> b) {
 }
 
 }  // namespace
-
-Result<Bytes> read_body(ByteView body) {
-  if (body.size() > body_octets_max) return fail(ErrorCode::invalid_argument, "the body is over " + std::to_string(body_octets_max) + " octets");
-  std::string text;
-  text.reserve(body.size());
-  for (const std::uint8_t c : body) {
-    if (!is_white(c)) text.push_back(static_cast<char>(c));
-  }
-  if (text.empty()) return fail(ErrorCode::invalid_argument, "the body is empty where a PKCS#10 in base64 belongs");
-  if (text.starts_with("-----BEGIN")) return fail(ErrorCode::invalid_argument, "the body is PEM: base64 alone belongs there, without its first and last line");
-  auto der = wire::from_base64(text);
-  if (!der) return fail_in("the body is no PKCS#10 in base64", der.error());
-  return der;
-}
-
-std::string body_of(ByteView der) { return wire::to_base64(der); }
-
-Result<std::optional<Basic>> read_basic(const Secret& authorization) {
-  if (authorization.empty()) return std::optional<Basic>();
-  const ByteView field = authorization.reveal();
-  constexpr std::string_view scheme = "basic ";
-  const bool basic = field.size() >= scheme.size() && std::ranges::equal(as_text(field.first(scheme.size())), scheme, {}, lower);
-  if (!basic) return fail(ErrorCode::unauthenticated, "Authorization: another scheme than Basic");
-  ByteView text = field.subspan(scheme.size());
-  while (!text.empty() && text.front() == ' ') text = text.subspan(1);
-  if (text.size() > basic_characters_max)
-    return fail(ErrorCode::invalid_argument, "Authorization: over " + std::to_string(basic_characters_max) + " characters");
-  auto pair = wire::secret_from_base64(text);
-  if (!pair) return fail_in("Authorization", pair.error());
-  const ByteView octets = pair->reveal();
-  const auto colon = std::ranges::find(octets, std::uint8_t{':'});
-  if (colon == octets.end()) return fail(ErrorCode::invalid_argument, "Authorization: no user name and password with ':' between them");
-  const auto user = static_cast<std::size_t>(colon - octets.begin());
-  Basic out{.user = std::string(as_text(octets.first(user))), .password = Secret::copy_of(octets.subspan(user + 1))};
-  if (std::ranges::any_of(out.user, [](char c) { return c < ' ' || c > '~'; }))
-    return fail(ErrorCode::invalid_argument, "Authorization: a user name that is not printable ASCII");
-  return std::optional<Basic>(std::move(out));
-}
 
 bool is_password(const Secret& password, const Secret& octets) { return equal_secret(password, wire::base64url_text(octets)); }
 

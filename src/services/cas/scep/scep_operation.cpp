@@ -15,9 +15,8 @@ using crypto::ScepFailInfo;
 using crypto::ScepStatus;
 using crypto::ScepType;
 
-constexpr std::string_view not_known = "the request is not known to be from who may ask: its envelope, its challengePassword or the key that signed it does not fit";
-constexpr std::size_t reference_octets_max = 64;
-constexpr std::array issuing_branches{Branch::ml_dsa, Branch::classical, Branch::devices};
+constexpr std::string_view not_known =
+    "the request is not known to be from who may ask: its envelope, its challengePassword or the key that signed it does not fit";
 
 Bytes hash_of(ByteView octets) { return crypto::digest(crypto::Hash::sha256, octets); }
 
@@ -36,24 +35,18 @@ bool passes_by(ErrorCode code) {
   return code == ErrorCode::unavailable || code == ErrorCode::exhausted || code == ErrorCode::deadline_exceeded || code == ErrorCode::internal;
 }
 
-bool is_reference(std::string_view text) {
-  return !text.empty() && text.size() <= reference_octets_max && std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
-}
-
 bool names_an_element(const crypto::AskedNames& names) {
   return std::ranges::any_of(names.uris, [](const std::string& uri) { return uri.starts_with("qanat:") || uri.starts_with("tel:"); });
 }
-
-crypto::ScepFault fault(ScepFailInfo info, std::string_view text) { return {.info = info, .text = std::string(text)}; }
 
 }  // namespace
 
 Result<Bytes> ScepOperation::answer(ByteView message, const ScepRas& authorities, Deadline deadline, const std::string& request_id) {
   ASSIGN_OR_RETURN(const crypto::ScepRequest request, crypto::ScepRequest::parse(message));
   const crypto::ScepRa& in_force = authorities.all.front();
-  if (request.fault()) return reply(request, {.status = ScepStatus::failure, .fault = request.fault()}, in_force);
-  const Question question{
-      .request = request, .recipient = crypto::scep_recipient(request, authorities.all), .deadline = deadline, .request_id = request_id};
+  Question question{.request = request, .recipient = nullptr, .deadline = deadline, .request_id = request_id};
+  if (const auto& fault = request.fault()) return reply(request, deny(question, "", fault->info, fault->text), in_force);
+  question.recipient = crypto::scep_recipient(request, authorities.all);
   ASSIGN_OR_RETURN(Decision decision, decide(question));
   return reply(request, std::move(decision), question.recipient != nullptr ? *question.recipient : in_force);
 }
@@ -62,7 +55,7 @@ Result<ScepOperation::Decision> ScepOperation::decide(const Question& question) 
   if (const auto at = question.request.signing_time()) {
     const UnixMs now = parts_.clock.now_ms();
     if ((now > *at ? now - *at : *at - now) > scep_clock_difference_max_ms) {
-      return Decision{.status = ScepStatus::failure, .fault = fault(ScepFailInfo::bad_time, "signingTime is more than a day from the time here")};
+      return deny(question, "", ScepFailInfo::bad_time, "signingTime is more than a day from the time here");
     }
   }
   switch (static_cast<ScepType>(question.request.type())) {
@@ -73,18 +66,29 @@ Result<ScepOperation::Decision> ScepOperation::decide(const Question& question) 
     case ScepType::cert_poll:
       return poll(question);
     case ScepType::get_cert:
-      return certificate(question);
+      return to_holder(question, "GetCert", &ScepOperation::certificate);
     case ScepType::get_crl:
-      return list(question);
+      return to_holder(question, "GetCRL", &ScepOperation::list);
     case ScepType::cert_rep:
       break;
   }
-  return Decision{.status = ScepStatus::failure, .fault = fault(ScepFailInfo::bad_request, "messageType is none that asks for anything")};
+  return deny(question, "", ScepFailInfo::bad_request, "messageType is none that asks for anything");
 }
 
 ScepOperation::Decision ScepOperation::refuse(const Question& question, std::string_view reference, std::string_view why) {
   parts_.desk.refused(Protocol::scep, reference, why, question.request_id);
-  return {.status = ScepStatus::failure, .fault = fault(ScepFailInfo::bad_message_check, not_known)};
+  return failure(ScepFailInfo::bad_message_check, not_known);
+}
+
+ScepOperation::Decision ScepOperation::deny(const Question& question, std::string_view reference, ScepFailInfo info, std::string_view why) {
+  parts_.desk.refused(Protocol::scep, reference, why, question.request_id);
+  return failure(info, why);
+}
+
+/// Whose signer holds no certificate of here, or of whom that cannot be told at present.
+Result<ScepOperation::Decision> ScepOperation::refuse_signer(const Question& question, std::string_view what, const Error& error) {
+  if (passes_by(error.code)) return fail(error);
+  return refuse(question, "", std::string(what) + ": " + error.message);
 }
 
 /// The failure is for the record.
@@ -99,7 +103,8 @@ Result<Registration> ScepOperation::check_challenge(const crypto::SubjectRequest
   if (request.challenge() == nullptr) return fail(ErrorCode::unauthenticated, "no challengePassword");
   const std::string_view challenge = as_text(request.challenge()->reveal());
   const std::string_view reference = challenge.substr(0, challenge.find(':'));
-  if (reference.size() == challenge.size() || !is_reference(reference)) return fail(ErrorCode::unauthenticated, "the challengePassword is not <reference>:<secret>");
+  if (reference.size() == challenge.size() || !is_registration_reference(reference))
+    return fail(ErrorCode::unauthenticated, "the challengePassword is not <reference>:<secret>");
   claimed = reference;
   ASSIGN_OR_RETURN(Registration registration, parts_.desk.registration(claimed));
   ASSIGN_OR_RETURN(const Secret wanted, password_of(claimed));
@@ -131,7 +136,7 @@ Result<ScepOperation::Decision> ScepOperation::first_request(const Question& que
 Result<ScepOperation::Decision> ScepOperation::renewal(const Question& question) {
   const Bytes& old = question.request.signer();
   const auto holder = parts_.desk.holder_of(old);
-  if (!holder) return refuse(question, "", "renewal: " + holder.error().message);
+  if (!holder) return refuse_signer(question, "renewal", holder.error());
   std::string claimed = holder->reference;
   const auto request = open_request(question);
   if (!request) return refuse(question, claimed, "renewal: " + request.error().message);
@@ -139,22 +144,23 @@ Result<ScepOperation::Decision> ScepOperation::renewal(const Question& question)
   if (request->challenge() != nullptr) {
     const auto registration = check_challenge(*request, claimed);
     if (!registration) return refuse(question, claimed, "renewal: " + registration.error().message);
-    if (registration->reference != holder->reference) return refuse(question, claimed, "renewal: the challengePassword is of another registration than the certificate");
+    if (registration->reference != holder->reference)
+      return refuse(question, claimed, "renewal: the challengePassword is of another registration than the certificate");
   }
   Secret password;
   if (!encrypts(question.request.signer_key())) {
     // §3.1: before anything is issued that could not be handed over.
     if (request->challenge() == nullptr) {
-      return Decision{.status = ScepStatus::failure,
-                      .fault = fault(ScepFailInfo::bad_alg, "the answer can be encrypted neither to the key of the old certificate nor under a challengePassword")};
+      return deny(question, claimed, ScepFailInfo::bad_alg,
+                  "the answer can be encrypted neither to the key of the old certificate nor under a challengePassword");
     }
     password = request->challenge()->duplicate();
   }
   return order(question, *holder, *request, old, std::move(password));
 }
 
-Result<ScepOperation::Decision> ScepOperation::order(const Question& question, const Registration& registration, const crypto::SubjectRequest& request, Bytes renews,
-                                                     Secret password) {
+Result<ScepOperation::Decision> ScepOperation::order(const Question& question, const Registration& registration, const crypto::SubjectRequest& request,
+                                                     Bytes renews, Secret password) {
   Asked asked{.protocol = Protocol::scep,
               .reference = registration.reference,
               .key = request.key(),
@@ -173,7 +179,7 @@ Result<ScepOperation::Decision> ScepOperation::order(const Question& question, c
 Result<ScepOperation::Decision> ScepOperation::outcome(Result<Outcome> decided, ScepPending pending) {
   if (!decided) {
     if (passes_by(decided.error().code)) return fail(decided.error());
-    return Decision{.status = ScepStatus::failure, .fault = fault(ScepFailInfo::bad_request, decided.error().message)};
+    return failure(ScepFailInfo::bad_request, decided.error().message);
   }
   if (const auto* waiting = std::get_if<Waiting>(&*decided)) {
     // A client that dies before it reads the answer sends its request again and gets the same ticket; it cannot poll before.
@@ -185,21 +191,17 @@ Result<ScepOperation::Decision> ScepOperation::outcome(Result<Outcome> decided, 
     return Decision{.status = ScepStatus::pending};
   }
   // The certificate alone: there are clients that take the first one for theirs, and GetCACert gives the others.
-  const std::array certificates{std::get<Given>(*decided).certificate};
-  ASSIGN_OR_RETURN(Bytes content, crypto::make_certs_only(certificates));
+  ASSIGN_OR_RETURN(Bytes content, crypto::make_certs_only(std::array{std::get<Given>(*decided).certificate}));
   return Decision{.status = ScepStatus::success, .content = std::move(content), .password = std::move(pending.password)};
 }
 
 Result<ScepOperation::Decision> ScepOperation::poll(const Question& question) {
   const Bytes signer = hash_of(question.request.signer_key().der());
   ASSIGN_OR_RETURN(auto pending, parts_.transactions.find(question.request.transaction_id(), signer, parts_.clock.now_ms()));
-  const auto unknown = fault(ScepFailInfo::bad_cert_id, "no request of this transaction, signed with this key, waits");
-  if (!pending) {
-    parts_.desk.refused(Protocol::scep, "", "CertPoll for a transaction that its signer has not begun", question.request_id);
-    return Decision{.status = ScepStatus::failure, .fault = unknown};
-  }
+  constexpr std::string_view unknown = "no request of this transaction, signed with this key, waits";
+  if (!pending) return deny(question, "", ScepFailInfo::bad_cert_id, unknown);
   auto collected = parts_.desk.collect(pending->ticket);
-  if (!collected && collected.error().code == ErrorCode::not_found) return Decision{.status = ScepStatus::failure, .fault = unknown};
+  if (!collected && collected.error().code == ErrorCode::not_found) return deny(question, pending->reference, ScepFailInfo::bad_cert_id, unknown);
   return outcome(std::move(collected), *std::move(pending));
 }
 
@@ -212,33 +214,31 @@ std::optional<crypto::ScepCertificateId> ScepOperation::open_certificate_id(cons
   return id ? std::optional(*std::move(id)) : std::nullopt;
 }
 
-/// For who has a certificate of here: serial numbers stand in revocation lists, and what certificates say of their holders is not for everybody. That the envelope
-/// does not open and that there is no such certificate are one answer.
-Result<ScepOperation::Decision> ScepOperation::certificate(const Question& question) {
+/// For who has a certificate of here: serial numbers stand in revocation lists, and what certificates say of their holders is not for everybody.
+Result<ScepOperation::Decision> ScepOperation::to_holder(const Question& question, std::string_view what,
+                                                         Result<Decision> (ScepOperation::*answer)(const Question&)) {
   const auto holder = parts_.desk.holder_of(question.request.signer());
-  if (!holder) return refuse(question, "", "GetCert: " + holder.error().message);
-  if (!encrypts(question.request.signer_key())) {
-    return Decision{.status = ScepStatus::failure, .fault = fault(ScepFailInfo::bad_alg, "the answer cannot be encrypted to the key that signed the request")};
-  }
-  const Decision none{.status = ScepStatus::failure, .fault = fault(ScepFailInfo::bad_cert_id, "the request names no certificate that is given out")};
+  if (!holder) return refuse_signer(question, what, holder.error());
+  if (encrypts(question.request.signer_key())) return (this->*answer)(question);
+  return deny(question, holder->reference, ScepFailInfo::bad_alg, "the answer cannot be encrypted to the key that signed the request");
+}
+
+/// That the envelope does not open and that there is no such certificate are one answer.
+Result<ScepOperation::Decision> ScepOperation::certificate(const Question& question) {
+  const auto none = [] { return failure(ScepFailInfo::bad_cert_id, "the request names no certificate that is given out"); };
   const auto id = open_certificate_id(question);
-  const auto found = id ? parts_.desk.find(id->serial) : Result<Bytes>(fail(ErrorCode::not_found, "no such certificate"));
+  if (!id) return none();
+  const auto found = parts_.desk.find(id->serial);
   if (!found && found.error().code != ErrorCode::not_found) return fail(found.error());
-  if (!found) return Decision{.status = none.status, .fault = none.fault};
+  if (!found) return none();
   const auto issuer = crypto::certificate_issuer_name(*found);
   const auto read = crypto::SubjectCertificate::parse(*found);
-  if (!issuer || *issuer != id->issuer || !read || names_an_element(read->names())) return Decision{.status = none.status, .fault = none.fault};
-  const std::array certificates{*found};
-  ASSIGN_OR_RETURN(Bytes content, crypto::make_certs_only(certificates));
+  if (!issuer || *issuer != id->issuer || !read || names_an_element(read->names())) return none();
+  ASSIGN_OR_RETURN(Bytes content, crypto::make_certs_only(std::array{*found}));
   return Decision{.status = ScepStatus::success, .content = std::move(content)};
 }
 
 Result<ScepOperation::Decision> ScepOperation::list(const Question& question) {
-  const auto holder = parts_.desk.holder_of(question.request.signer());
-  if (!holder) return refuse(question, "", "GetCRL: " + holder.error().message);
-  if (!encrypts(question.request.signer_key())) {
-    return Decision{.status = ScepStatus::failure, .fault = fault(ScepFailInfo::bad_alg, "the answer cannot be encrypted to the key that signed the request")};
-  }
   const auto id = open_certificate_id(question);
   for (const Branch branch : issuing_branches) {
     const std::vector<Bytes> chain = parts_.desk.ca_chain(branch);
@@ -247,12 +247,12 @@ Result<ScepOperation::Decision> ScepOperation::list(const Question& question) {
     const Bytes der = parts_.list(branch);
     if (der.empty()) break;
     if (der.size() > scep_list_octets_max) {
-      return Decision{.status = ScepStatus::failure, .fault = fault(ScepFailInfo::bad_request, "the revocation list is too long for SCEP: certificates say where it is")};
+      return failure(ScepFailInfo::bad_request, "the revocation list is too long for SCEP: certificates say where it is");
     }
     ASSIGN_OR_RETURN(Bytes content, crypto::make_list_only(der));
     return Decision{.status = ScepStatus::success, .content = std::move(content)};
   }
-  return Decision{.status = ScepStatus::failure, .fault = fault(ScepFailInfo::bad_cert_id, "the request names no certificate of an issuer of here")};
+  return failure(ScepFailInfo::bad_cert_id, "the request names no certificate of an issuer of here");
 }
 
 // ---- answers ----

@@ -1,8 +1,8 @@
 // PKIOperation (RFC 8894 §4.3): a request in, a CertRep out. Who asks is found out here; what they get is the desk's to decide.
 //
-// A first request is known by its challengePassword, "<reference>:<secret>", a renewal by the certificate that signs it. Until then everything that depends on what
-// was decrypted ends in one answer, word for word the same (crypto/scep_message.hpp says why); the record alone tells the difference. A poll is known by its transaction and
-// the key that signs it: what is in its envelope would add nothing, and it is never opened.
+// A first request is known by its challengePassword, "<reference>:<secret>", a renewal by the certificate that signs it. Until then everything that depends on
+// what was decrypted ends in one answer, word for word the same (crypto/scep_message.hpp says why); the record alone tells the difference. A poll is known by
+// its transaction and the key that signs it: what is in its envelope would add nothing, and it is never opened.
 #pragma once
 
 #include <functional>
@@ -56,11 +56,18 @@ class ScepOperation {
   Result<Decision> first_request(const Question& question);
   Result<Decision> renewal(const Question& question);
   Result<Decision> poll(const Question& question);
+  Result<Decision> to_holder(const Question& question, std::string_view what, Result<Decision> (ScepOperation::*answer)(const Question&));
   Result<Decision> certificate(const Question& question);
   Result<Decision> list(const Question& question);
 
-  /// The answer to all who are not known.
+  static Decision failure(crypto::ScepFailInfo info, std::string_view why) {
+    return {.status = crypto::ScepStatus::failure, .fault = crypto::ScepFault{.info = info, .text = std::string(why)}};
+  }
+  /// On record, with the answer to all who are not known.
   Decision refuse(const Question& question, std::string_view reference, std::string_view why);
+  /// On record, with an answer that says why: it does not depend on what was decrypted, or the asker is known.
+  Decision deny(const Question& question, std::string_view reference, crypto::ScepFailInfo info, std::string_view why);
+  Result<Decision> refuse_signer(const Question& question, std::string_view what, const Error& error);
   Result<crypto::SubjectRequest> open_request(const Question& question) const;
   /// Of GetCert and GetCRL: nothing where the envelope names nothing.
   static std::optional<crypto::ScepCertificateId> open_certificate_id(const Question& question);

@@ -14,11 +14,12 @@ struct ScepQuery {
   std::string message;  // percent-decoded; empty if there is none
 };
 
-/// invalid_argument for a query without operation, with one of the two twice, or with a '%' that is not followed by two hexadecimal digits. Other names are read over.
+/// invalid_argument for a query without operation, with one of the two twice, or with a '%' that is not followed by two hexadecimal digits. Other names are
+/// read over.
 Result<ScepQuery> read_scep_query(std::string_view query);
 
-/// The octets of a PKIOperation by GET: base64 with padding. Line breaks between its characters are skipped, and a space is the '+' that it was before a client or a proxy
-/// took the query for a form.
+/// The octets of a PKIOperation by GET: base64 with padding. Line breaks between its characters are skipped, and a space is the '+' that it was before a client
+/// or a proxy took the query for a form.
 Result<Bytes> read_scep_message(std::string_view message);
 
 }  // namespace qanat::cas

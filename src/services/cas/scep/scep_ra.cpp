@@ -85,7 +85,8 @@ Result<ScepRaKeeper::Row> ScepRaKeeper::begun() {
   ASSIGN_OR_RETURN(out.sealed_key, device_.seal(ra_context(out.public_key), pkcs8));
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(transaction.run("INSERT INTO scep_ra (public_key, sealed_key) VALUES (?, ?)", {ByteView(out.public_key), ByteView(out.sealed_key)}));
-    return transaction.query("SELECT id FROM scep_ra WHERE public_key = ?", {ByteView(out.public_key)}, [&](const store::Row& row) { out.id = row.integer(0); });
+    return transaction.query("SELECT id FROM scep_ra WHERE public_key = ?", {ByteView(out.public_key)},
+                             [&](const store::Row& row) { out.id = row.integer(0); });
   }));
   node::crash_point("cas.scep.ra_begun");
   return Result<Row>(std::move(out));

@@ -1,5 +1,5 @@
-// The registration authority of SCEP (RFC 8894 §2.1.2): an RSA key with a certificate of the device CA, to which requests are encrypted and which signs the answers, for
-// SCEP's clients know nothing else. CAS makes it for itself, keeps it sealed, and follows it up with another one in time.
+// The registration authority of SCEP (RFC 8894 §2.1.2): an RSA key with a certificate of the device CA, to which requests are encrypted and which signs the
+// answers, for SCEP's clients know nothing else. CAS makes it for itself, keeps it sealed, and follows it up with another one in time.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,8 @@ namespace qanat::cas {
 
 inline constexpr int scep_ra_bits = 3072;
 
-/// Has a certificate issued to the RA's key, on record like every other: DER. The same key again gets the same certificate; `denied` if that one holds no longer.
+/// Has a certificate issued to the RA's key, on record like every other: DER. The same key again gets the same certificate; `denied` if that one holds no
+/// longer.
 using CertifyRa = std::function<Result<Bytes>(const crypto::SubjectPublicKey& key, UnixMs now)>;
 
 /// Those that hold at a time.

@@ -1,5 +1,6 @@
 #include "services/cas/scep/scep_service.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "crypto/x509_pkcs7.hpp"
@@ -8,8 +9,8 @@
 namespace qanat::cas {
 namespace {
 
-/// §3.5.2. SCEPStandard: AES-CBC, SHA-256 and POST. SHA-384 is not among the RFC's, but it is spoken here, and strongSwan 5.9.8, which takes the numbers of capabilities for bits,
-/// does not begin without it.
+/// §3.5.2. SCEPStandard: AES-CBC, SHA-256 and POST. SHA-384 is not among the RFC's, but it is spoken here, and strongSwan 5.9.8, which takes the numbers of
+/// capabilities for bits, does not begin without it.
 constexpr std::string_view capabilities = "AES\nGetNextCACert\nPOSTPKIOperation\nRenewal\nSCEPStandard\nSHA-256\nSHA-384\nSHA-512\n";
 
 constexpr std::string_view content_message = "application/x-pki-message";
@@ -23,23 +24,16 @@ struct Place {
 };
 constexpr std::array places{Place{"/scep", "/scep"}, Place{"/cgi-bin/", "/cgi-bin/pkiclient.exe"}};
 constexpr std::array<std::string_view, 2> methods{"GET", "POST"};
-
-net::ForeignResponse refusal(unsigned status, std::string_view why) {
-  return {.status = status, .content_type = "text/plain", .body = Secret::copy_of(as_bytes(std::string(why) + "\n"))};
-}
-
-net::ForeignResponse open_answer(std::string_view content_type, Bytes body) {
-  return {.status = 200, .content_type = std::string(content_type), .body = {}, .open_body = std::make_shared<const Bytes>(std::move(body))};
-}
+constexpr std::array<std::string_view, 3> questions{"GetCACaps", "GetCACert", "GetNextCACert"};
 
 net::ForeignResponse failed(const Error& error) {
   switch (error.code) {
     case ErrorCode::invalid_argument:
-      return refusal(400, error.message);
+      return net::text_response(400, error.message);
     case ErrorCode::unavailable:
     case ErrorCode::exhausted:
     case ErrorCode::deadline_exceeded: {
-      net::ForeignResponse out = refusal(503, error.message);
+      net::ForeignResponse out = net::text_response(503, error.message);
       out.fields.emplace_back("Retry-After", retry_after_s);
       return out;
     }
@@ -51,10 +45,11 @@ net::ForeignResponse failed(const Error& error) {
       break;
   }
   node::log(node::LogLevel::error, "SCEP: {}", error.message);
-  return refusal(500, "the request could not be worked on");
+  return net::text_response(500, "the request could not be worked on");
 }
 
-/// The CA that a client names in its question (§4.2, "a string that represents the CA"): the name of a branch. Others mean the one that signs for what SCEP's clients have.
+/// The CA that a client names in its question (§4.2, "a string that represents the CA"): the name of a branch. Others mean the one that signs for what SCEP's
+/// clients have.
 Branch branch_of(std::string_view ca) {
   for (const Branch branch : {Branch::ml_dsa, Branch::classical}) {
     if (ca == name(branch)) return branch;
@@ -67,7 +62,7 @@ Branch branch_of(std::string_view ca) {
 std::vector<EnrolmentService> ScepService::services() {
   std::vector<EnrolmentService> out;
   for (const Place& place : places) {
-    EnrolmentService service{.prefix = std::string(place.prefix), .routes = {}, .refuse = refusal, .carrier = Carrier::any};
+    EnrolmentService service{.prefix = std::string(place.prefix), .routes = {}, .refuse = net::text_response, .carrier = Carrier::any};
     for (const std::string_view method : methods) {
       service.routes.push_back({.point = "SCEP",
                                 .method = std::string(method),
@@ -82,17 +77,18 @@ std::vector<EnrolmentService> ScepService::services() {
 
 net::ForeignResponse ScepService::answer(std::string_view method, const net::ForeignRequest& request) {
   const auto query = read_scep_query(request.query);
-  if (!query) return refusal(400, query.error().message);
+  if (!query) return net::text_response(400, query.error().message);
   if (query->operation == "PKIOperation") {
     if (method == "POST") return operation(request.body, request);
     const auto message = read_scep_message(query->message);
-    return message ? operation(*message, request) : refusal(400, message.error().message);
+    return message ? operation(*message, request) : net::text_response(400, message.error().message);
   }
-  if (method != "GET") return refusal(405, query->operation + " is asked by GET");
-  if (query->operation == "GetCACaps") return open_answer("text/plain", to_bytes(capabilities));
+  if (std::ranges::find(questions, query->operation) == questions.end())
+    return net::text_response(400, "operation is none of GetCACaps, GetCACert, GetNextCACert, PKIOperation");
+  if (method != "GET") return net::text_response(405, query->operation + " is asked by GET");
+  if (query->operation == "GetCACaps") return net::open_response("text/plain", to_bytes(capabilities));
   if (query->operation == "GetCACert") return certificates(query->message);
-  if (query->operation == "GetNextCACert") return next_certificates();
-  return refusal(400, "operation is none of GetCACaps, GetCACert, GetNextCACert, PKIOperation");
+  return next_certificates();
 }
 
 /// The RA in force and the CA's certificates.
@@ -102,28 +98,30 @@ net::ForeignResponse ScepService::certificates(std::string_view ca) {
   std::vector<Bytes> list{(*authorities)->all.front().certificate};
   for (Bytes& each : desk_.ca_chain(branch_of(ca))) list.push_back(std::move(each));
   auto body = crypto::make_certs_only(list);
-  return body ? open_answer(content_certificates, *std::move(body)) : failed(body.error());
+  return body ? net::open_response(content_certificates, *std::move(body)) : failed(body.error());
 }
 
-/// CAS issues under a new CA from the moment that it has its certificate (rollover.hpp): there is no CA that is known and not in force. What a client may not know is the one in
-/// force, if it came after the RA that the client trusts; that RA signs the answer, as long as its certificate holds.
+/// CAS issues under a new CA from the moment that it has its certificate (rollover.hpp): there is no CA that is known and not in force. What a client may not
+/// know is the one in force, if it came after the RA that the client trusts; that RA signs the answer, as long as its certificate holds.
 net::ForeignResponse ScepService::next_certificates() {
   const auto authorities = authorities_.at(clock_.now_ms());
   if (!authorities) return failed(authorities.error());
   const ScepRas& known = **authorities;
-  if (known.of_this_ca == known.all.size()) return refusal(404, "no CA has succeeded that of the registration authority's certificate, and none is about to");
+  if (known.of_this_ca == known.all.size()) {
+    return net::text_response(404, "no CA has succeeded that of the registration authority's certificate, and none is about to");
+  }
   std::vector<Bytes> list{known.all.front().certificate};
   for (Bytes& each : desk_.ca_chain(Branch::devices)) list.push_back(std::move(each));
   const auto content = crypto::make_certs_only(list);
   auto body = content ? crypto::sign_next_certificates(*content, known.all.at(known.of_this_ca)) : Result<Bytes>(fail(content.error()));
-  return body ? open_answer(content_next, *std::move(body)) : failed(body.error());
+  return body ? net::open_response(content_next, *std::move(body)) : failed(body.error());
 }
 
 net::ForeignResponse ScepService::operation(ByteView message, const net::ForeignRequest& request) {
   const auto authorities = authorities_.at(clock_.now_ms());
   if (!authorities) return failed(authorities.error());
   auto body = operation_.answer(message, **authorities, request.deadline, request.request_id);
-  return body ? open_answer(content_message, *std::move(body)) : failed(body.error());
+  return body ? net::open_response(content_message, *std::move(body)) : failed(body.error());
 }
 
 }  // namespace qanat::cas

@@ -1,5 +1,5 @@
-// SCEP (RFC 8894) at /scep and /cgi-bin/pkiclient.exe: GetCACaps, GetCACert, GetNextCACert and PKIOperation by GET and POST. Messages protect themselves, so plain HTTP carries
-// them (§4).
+// SCEP (RFC 8894) at /scep and /cgi-bin/pkiclient.exe: GetCACaps, GetCACert, GetNextCACert and PKIOperation by GET and POST. Messages protect themselves, so
+// plain HTTP carries them (§4).
 #pragma once
 
 #include "services/cas/ceis/front.hpp"

@@ -20,11 +20,13 @@ Result<void> ScepTransactions::keep(const ScepPending& pending, UnixMs now) {
     TRY(transaction.run("DELETE FROM scep_transaction WHERE made_ms < ?", {store::column(oldest(now))}));
     TRY(transaction.run("DELETE FROM scep_transaction WHERE transaction_id = ? AND signer = ?",
                         {std::string_view(pending.transaction_id), ByteView(pending.signer)}));
-    TRY(transaction.run("DELETE FROM scep_transaction WHERE rowid IN (SELECT rowid FROM scep_transaction WHERE reference = ? ORDER BY made_ms DESC, rowid DESC LIMIT -1 OFFSET ?)",
+    TRY(
+        transaction.run("DELETE FROM scep_transaction WHERE rowid IN (SELECT rowid FROM scep_transaction WHERE reference = ? ORDER BY made_ms DESC, rowid DESC "
+                        "LIMIT -1 OFFSET ?)",
                         {std::string_view(pending.reference), scep_pending_max - 1}));
     TRY(transaction.run("INSERT INTO scep_transaction (transaction_id, signer, reference, ticket, sealed_password, made_ms) VALUES (?, ?, ?, ?, ?, ?)",
-                        {std::string_view(pending.transaction_id), ByteView(pending.signer), std::string_view(pending.reference), std::string_view(pending.ticket),
-                         sealed.empty() ? store::Value() : store::Value(ByteView(sealed)), store::column(now)}));
+                        {std::string_view(pending.transaction_id), ByteView(pending.signer), std::string_view(pending.reference),
+                         std::string_view(pending.ticket), sealed.empty() ? store::Value() : store::Value(ByteView(sealed)), store::column(now)}));
     return {};
   });
 }

@@ -10,7 +10,7 @@
 
 namespace qanat::cas {
 
-inline constexpr std::int64_t scep_pending_max = 64;  // of one registration, decided ones among them; the desk lets far fewer wait
+inline constexpr std::int64_t scep_pending_max = 64;                          // of one registration, decided ones among them; the desk lets far fewer wait
 inline constexpr UnixMs scep_pending_lifetime_ms = 90ULL * 24 * 3600 * 1000;  // then nobody polls any more
 
 struct ScepPending {
