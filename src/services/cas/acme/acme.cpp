@@ -123,8 +123,7 @@ OrProblem<AcmeAnswer> Acme::admitted(const Resource& resource, const AcmeRequest
   if (asked.kid && resource.signed_by == key) return refuse(ProblemType::malformed, "this resource takes a jwk, not a kid");
   if (asked.jwk && resource.signed_by == Resource::Signed::account) return refuse(ProblemType::malformed, "this resource takes a kid, not a jwk");
   // Before the signature: it is cheap, and nobody can make the server verify more signatures than it gave out nonces.
-  const Problem stale(ProblemType::bad_nonce, "the nonce was used before, is too old, or is not this server's");
-  if (!nonces_.good(asked.nonce)) return refuse(stale);
+  if (!nonces_.spend(asked.nonce)) return refuse(ProblemType::bad_nonce, "the nonce was used before, is too old, or is not this server's");
   if (asked.kid) {
     ASSIGN_OR_RETURN(call.account, account_named(*asked.kid));
     reference = call.account->reference;
@@ -139,7 +138,6 @@ OrProblem<AcmeAnswer> Acme::admitted(const Resource& resource, const AcmeRequest
   }
   if (!key_of_request.verify(as_bytes(asked.jws.signed_part), asked.jws.signature))
     return refuse(ProblemType::malformed, "the signature of the request does not hold");
-  if (!nonces_.spend(asked.nonce)) return refuse(stale);
   if (call.account && !call.account->valid) return refuse(Problem(ProblemType::unauthorized, "the account is deactivated").with_status(401));  // §7.3.6
   call.payload = std::move(asked.jws.payload);
   return (this->*resource.answer)(call);
