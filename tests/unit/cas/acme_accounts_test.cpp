@@ -122,6 +122,7 @@ TEST_F(AcmeAccountTest, ContactsCanBeChanged) {
   const AcmeReply changed = post(client, client.path(), R"({"contact":["mailto:new@a.example"],"orders":"ignored","unknown":1})");
   EXPECT_EQ(changed.status, 200U);
   EXPECT_EQ(must(get(client, client.path()).json().texts("contact")), std::vector<std::string>{"mailto:new@a.example"});
+  EXPECT_EQ(recorded_.back(), "acme.account_contacts r-1");
   expect(post(client, client.path(), R"({"contact":["tel:1"]})"), 400, "unsupportedContact");
 }
 

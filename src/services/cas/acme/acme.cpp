@@ -7,7 +7,6 @@ namespace {
 
 constexpr UnixMs sweep_interval = 3'600'000;
 
-constexpr std::string_view content_json = "application/json";
 constexpr std::string_view content_problem = "application/problem+json";
 constexpr std::string_view content_jose = "application/jose+json";
 constexpr std::string_view directory_path = "/acme/directory";
@@ -159,7 +158,7 @@ OrProblem<AcmeAnswer> Acme::directory(const Call&) {
                                               {"keyChange", url("/acme/key-change")},
                                               {"renewalInfo", url("/acme/renewal-info")},
                                               {"meta", meta}});
-  return AcmeAnswer{.status = 200, .content_type = std::string(content_json), .body = body.dump()};
+  return json_answer(200, body);
 }
 
 OrProblem<AcmeAnswer> Acme::new_nonce(const Call&) { return AcmeAnswer{.status = 204, .content_type = {}, .body = {}}; }

@@ -16,8 +16,6 @@ namespace qanat::cas {
 
 inline constexpr std::string_view acme_prefix = "/acme";
 
-;
-
 struct AcmeRequest {
   std::vector<std::string> parameters;  // what stands for each "{}" of the resource's pattern
   std::string query;
@@ -33,6 +31,7 @@ struct AcmeAnswer {
   std::string body;
   std::vector<std::pair<std::string, std::string>> fields{};
 };
+inline AcmeAnswer json_answer(unsigned status, const wire::Json& body) { return {.status = status, .content_type = "application/json", .body = body.dump()}; }
 
 /// What is durable in the audit record before an answer goes out; a failure refuses the request.
 using AcmeRecorder = std::function<Result<void>(const audit::Event&)>;

@@ -105,7 +105,8 @@ AcmeAnswer Acme::order_answer(unsigned status, const Pursued& pursued) const {
   if (order.status == OrderStatus::invalid) {
     if (auto problem = wire::Json::parse(order.problem)) body.set("error", *std::move(problem));
   }
-  AcmeAnswer out{.status = status, .content_type = "application/json", .body = body.dump(), .fields = {{"Location", order_url(order.id)}}};
+  AcmeAnswer out = json_answer(status, body);
+  out.fields.emplace_back("Location", order_url(order.id));
   if (order.status == OrderStatus::processing) out.fields.emplace_back("Retry-After", std::to_string(pursued.retry_after.count()));
   return out;
 }
@@ -323,7 +324,7 @@ OrProblem<AcmeAnswer> Acme::authorization(const Call& call) {
                                         {"expires", date_time(found->expires)},
                                         {"challenges", wire::Json::array()}});
   if (wildcard) body.set("wildcard", true);
-  return AcmeAnswer{.status = 200, .content_type = "application/json", .body = body.dump()};
+  return json_answer(200, body);
 }
 
 }  // namespace qanat::cas
