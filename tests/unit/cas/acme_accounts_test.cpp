@@ -1,5 +1,8 @@
 // Accounts: RFC 8555 §7.3.
+#include <fstream>
+
 #include "acme_fixture.hpp"
+#include "node/log.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -98,10 +101,14 @@ TEST_F(AcmeAccountTest, ContactsAreMailAddresses) {
 }
 
 TEST_F(AcmeAccountTest, IsNotMadeIfItCannotBeRecorded) {
+  ASSERT_TRUE(node::open_log(directory_ / "", "test", node::LogLevel::error));
   record_fails_ = true;
   const AcmeReply reply = new_account(signer_, account_payload(signer_));
   expect(reply, 500, "serverInternal");
   EXPECT_FALSE(reply.body.contains("disk")) << "what goes wrong inside is not for the peer";
+  std::ifstream log(directory_ / "test.log");
+  const std::string logged{std::istreambuf_iterator<char>(log), {}};
+  EXPECT_TRUE(logged.contains("newAccount") && logged.contains("0123456789abcdef") && logged.contains("the disk is full")) << logged;
   record_fails_ = false;
   expect(new_account(signer_, R"({"onlyReturnExisting":true})"), 400, "accountDoesNotExist");
 }

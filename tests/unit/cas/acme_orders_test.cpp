@@ -315,6 +315,24 @@ TEST_F(AcmeOrderTest, ExpiresIfItIsNotFinalized) {
   EXPECT_EQ(get(client_, next).text("status"), "ready");
 }
 
+TEST_F(AcmeOrderTest, HowManyEverHaveExpiredAllGo) {
+  const UnixMs now = clock_.now_ms();
+  must(store_->transact([&](store::Transaction& transaction) -> Result<bool> {
+    for (int i = 0; i < 2500; ++i) {
+      TRY(transaction.run("INSERT INTO acme_order (id, account, reference, status, profile, replaces, made_ms, expires_ms) VALUES (?, 'a', 'r', 'ready', '', '', 0, ?)",
+                          {std::string_view(std::to_string(i)), store::column(now - 1)}));
+    }
+    return true;
+  }));
+  for (int i = 0; i < 3; ++i) must(acme_->keep_house(now));
+  std::int64_t left = -1;
+  must(store_->transact([&](store::Transaction& transaction) -> Result<bool> {
+    TRY(transaction.query("SELECT count(*) FROM acme_order", {}, [&](const store::Row& row) { left = row.integer(0); }));
+    return true;
+  }));
+  EXPECT_EQ(left, 0);
+}
+
 TEST_F(AcmeOrderTest, IsKeptWithItsCertificateUntilThatEnds) {
   desk_.lifetime = 60 * acme_day;
   const std::string order = open_order(client_, {"a.example"});

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "node/log.hpp"
+
 namespace qanat::cas {
 namespace {
 
@@ -70,6 +72,7 @@ AcmeAnswer Acme::answer(const Resource& resource, const AcmeRequest& request) {
   OrProblem<AcmeAnswer> answer = admitted(resource, request, reference);
   if (answer) return finished(*std::move(answer), resource.pattern == directory_path);
   Problem& problem = answer.error();
+  if (!problem.inside.empty()) node::log(node::LogLevel::error, "ACME: {}, request {}: {}", resource.name, request.request_id, problem.inside);
   if (!reference.empty() && !problem.recorded && problem.status < 500) {
     desk_.refused(Protocol::acme, reference, urn(problem.type) + ": " + problem.detail, request.request_id);
   }
@@ -89,7 +92,8 @@ AcmeAnswer Acme::rendered(Problem problem) {
 Result<void> Acme::keep_house(UnixMs now) {
   UnixMs swept = swept_;
   if (now - swept < sweep_interval || !swept_.compare_exchange_strong(swept, now)) return {};
-  TRY(records_.sweep(now));
+  ASSIGN_OR_RETURN(const bool all, records_.sweep(now));
+  if (!all) swept_ = swept;  // the next call goes on
   return {};
 }
 

@@ -57,7 +57,7 @@ class Acme {
   AcmeAnswer answer(const Resource& resource, const AcmeRequest& request);
   /// What is refused before it comes to a resource; blocks on nothing.
   AcmeAnswer refusal(unsigned status, std::string_view why);
-  /// Lets go of what has expired, once an hour however often it is called.
+  /// Lets go of what has expired: a bounded part at a call, and when all is done nothing for an hour, however often it is called.
   Result<void> keep_house(UnixMs now);
 
  private:

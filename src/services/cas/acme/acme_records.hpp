@@ -119,8 +119,8 @@ class AcmeRecords {
   Result<bool> authorized_for(std::string_view account, const std::vector<std::string>& names, UnixMs now);
 
   /// Deletes what has expired: orders (at most so many at once), then authorisations that no order names, then accounts that were deactivated long ago and have
-  /// no orders left. Number of orders.
-  Result<std::int64_t> sweep(UnixMs now);
+  /// no orders left. False if there may be more orders to delete.
+  Result<bool> sweep(UnixMs now);
 
  private:
   store::Store& store_;
