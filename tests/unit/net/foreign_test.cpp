@@ -142,11 +142,6 @@ class ForeignListenerTest : public testing::Test {
     service.routes.push_back({.point = "x", .method = "POST", .pattern = "/x/echo", .body_max = 64, .answer = [](const ForeignRequest& request, ForeignReply reply) {
                                 reply({.status = 200, .content_type = "text/plain", .body = Secret::copy_of(request.body)});
                               }});
-    service.routes.push_back({.point = "x", .method = "GET", .pattern = "/x/later", .body_max = 0, .answer = [this](const ForeignRequest&, ForeignReply reply) {
-                                const std::lock_guard lock(mutex_);
-                                held_.push_back(std::move(reply));
-                                changed_.notify_all();
-                              }});
     service.routes.push_back({.point = "x", .method = "GET", .pattern = "/x/shown", .body_max = 0, .answer = [text](const ForeignRequest& request, ForeignReply reply) {
                                 reply({.status = 200, .content_type = "text/plain", .body = text(to_hex(request.peer->certificate))});
                               }});
@@ -154,6 +149,11 @@ class ForeignListenerTest : public testing::Test {
                                 reply({.status = 200, .content_type = "text/plain", .body = request.authorization.duplicate()});
                               }});
     for (const char* method : {"HEAD", "GET"}) {
+      service.routes.push_back({.point = "x", .method = method, .pattern = "/x/later", .body_max = 0, .answer = [this](const ForeignRequest&, ForeignReply reply) {
+                                  const std::lock_guard lock(mutex_);
+                                  held_.push_back(std::move(reply));
+                                  changed_.notify_all();
+                                }});
       service.routes.push_back({.point = "x", .method = method, .pattern = "/x/nonce", .body_max = 0, .answer = [text, method](const ForeignRequest&, ForeignReply reply) {
                                   reply({.status = 200, .content_type = "text/plain", .body = text(method), .open_body = {}, .fields = {{"Replay-Nonce", "n-1"}}});
                                 }});
@@ -411,6 +411,24 @@ TEST_F(ForeignListenerTest, AnAnswerThatNeverComesIsAServiceUnavailableAndALateO
   tls.write("GET /x/later HTTP/1.1\r\n\r\n");
   EXPECT_TRUE(tls.read_all().contains("HTTP/1.1 503"));
   held()({.status = 200, .content_type = "", .body = Secret::copy_of(as_bytes("too late"))});
+}
+
+TEST_F(ForeignListenerTest, ThatNoAnswerWasFoundIsSaidInTheServicesWordsAndTheRequestsForm) {
+  start({.request_max = std::chrono::milliseconds(50)});
+  const std::string old = ask(&files().sae, "GET /x/later HTTP/1.0\r\n\r\n");
+  EXPECT_TRUE(old.starts_with("HTTP/1.0 503") && old.ends_with("{\"no\":\"no answer was found in time\"}")) << old;
+  const std::string head = ask(&files().sae, "HEAD /x/later HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 503") && head.ends_with("\r\n\r\n")) << head;
+}
+
+TEST_F(ForeignListenerTest, NoiseAfterARequestIsNotAnsweredUnderThatOnesIdAndForm) {
+  start();
+  const std::string answers = ask(&files().sae, "HEAD /x/nonce HTTP/1.1\r\nQanat-Request-Id: 0123abcd\r\n\r\nnonsense\r\n\r\n");
+  const std::size_t second = answers.find("HTTP/1.1 400");
+  ASSERT_NE(second, std::string::npos) << answers;
+  EXPECT_LT(answers.find("0123abcd"), second) << answers;
+  EXPECT_FALSE(answers.substr(second).contains("0123abcd")) << answers;
+  EXPECT_TRUE(answers.ends_with("\n") && !answers.ends_with("\r\n\r\n")) << "it has a body: " << answers;
 }
 
 TEST_F(ForeignListenerTest, CutsOffASlowClient) {
