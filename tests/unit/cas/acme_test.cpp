@@ -100,12 +100,6 @@ class AcmeRefusalTest : public AcmeFixture {
     if (!all.kid && !all.jwk) all.kid = client_.url;
     return post_as(client_.signer, client_.path(), "", all);
   }
-  static void expect(const AcmeReply& reply, unsigned status, std::string_view problem) {
-    EXPECT_EQ(reply.status, status) << reply.body;
-    EXPECT_EQ(reply.problem(), problem) << reply.body;
-    EXPECT_EQ(must(reply.json().integer("status")), status);
-    EXPECT_FALSE(reply.text("detail").empty());
-  }
   const Client client_ = register_client();
 };
 
