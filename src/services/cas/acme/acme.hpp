@@ -80,6 +80,7 @@ class Acme {
   OrProblem<AcmeAnswer> account(const Call& call);
   OrProblem<AcmeAnswer> key_change(const Call& call);
   OrProblem<AcmeAnswer> orders(const Call& call);
+  OrProblem<AcmeAnswer> authorization(const Call& call);
   OrProblem<std::string> bound_reference(const Call& call, const wire::Json& binding);
   [[nodiscard]] AcmeAnswer account_answer(unsigned status, const AcmeAccount& account) const;
 
@@ -88,7 +89,6 @@ class Acme {
   OrProblem<AcmeAnswer> order(const Call& call);
   OrProblem<AcmeAnswer> finalize(const Call& call);
   OrProblem<AcmeAnswer> certificate(const Call& call);
-  OrProblem<AcmeAnswer> authorization(const Call& call);
   OrProblem<AcmeOrder> own_order(const Call& call);
   /// In whose name an account orders.
   struct Standing {

@@ -1,4 +1,4 @@
-// Accounts: RFC 8555 §7.3. What changes one is on the audit record before it is done.
+// Accounts and their authorisations: RFC 8555 §7.3, §7.5. What changes one is on the audit record before it is done.
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "services/cas/acme/acme.hpp"
@@ -10,6 +10,7 @@ constexpr std::size_t orders_at_once = 100;
 constexpr std::size_t reference_octets_max = 32;
 
 Problem deactivated_problem() { return {ProblemType::unauthorized, "the account was deactivated"}; }
+Problem deactivated_authorization() { return {ProblemType::unauthorized, "an authorization of the order was deactivated"}; }
 
 }  // namespace
 
@@ -120,6 +121,26 @@ OrProblem<AcmeAnswer> Acme::orders(const Call& call) {
     out.fields.emplace_back("Link", '<' + account_url(account.id) + "/orders?" + std::string(cursor) + ids[orders_at_once - 1] + ">;rel=\"next\"");
   }
   return out;
+}
+
+OrProblem<AcmeAnswer> Acme::authorization(const Call& call) {
+  ASSIGN_OR_RETURN(auto found, records_.authorization(call.request.parameters.front()));
+  if (!found || found->account != call.account->id) return refuse(Problem(ProblemType::malformed, "there is no such authorization").with_status(404));
+  if (!is_get(call.payload)) {  // §7.5.2
+    TRY(parse_deactivation(call.payload));
+    TRY(record("acme.authorization_deactivated", call, call.account->reference, found->id));
+    TRY(records_.deactivate_authorization(found->id, deactivated_authorization().json().dump()));
+    found->valid = false;
+  }
+  const bool wildcard = found->dns.starts_with("*.");
+  const std::string_view status = !found->valid ? "deactivated" : (found->expires <= clock_.now_ms() ? "expired" : "valid");
+  // No challenge was validated: the registration allows the name (§7.4.1, a non-ACME process).
+  wire::Json body = wire::Json::object({{"identifier", dns_identifier(wildcard ? std::string_view(found->dns).substr(2) : std::string_view(found->dns))},
+                                        {"status", status},
+                                        {"expires", date_time(found->expires)},
+                                        {"challenges", wire::Json::array()}});
+  if (wildcard) body.set("wildcard", true);
+  return json_answer(200, body);
 }
 
 }  // namespace qanat::cas
