@@ -8,6 +8,7 @@
 #include "net/asio_terms.hpp"
 #include "net/foreign_routes.hpp"
 #include "net/routes.hpp"
+#include "net/secret_field.hpp"
 #include "net/workers.hpp"
 
 namespace qanat::net {
@@ -28,19 +29,6 @@ constexpr unsigned no_content = 204;
 constexpr unsigned not_modified = 304;
 constexpr unsigned http_1_0 = 10;  // as Beast counts versions
 
-/// The values of the field, which are not left behind in the parser's memory.
-std::vector<Secret> take_authorization(Parser::value_type& message) {
-  std::vector<Secret> out;
-  const auto [begin, end] = message.equal_range(http::field::authorization);
-  for (auto field = begin; field != end; ++field) {
-    const auto value = field->value();
-    out.push_back(Secret::copy_of(as_bytes(std::string_view(value.data(), value.size()))));
-    // The parser's own octets, which are not const; its interface for readers is.
-    wipe({reinterpret_cast<std::uint8_t*>(const_cast<char*>(value.data())), value.size()});
-  }
-  return out;
-}
-
 struct Denial {
   unsigned status;
   std::string why;
@@ -49,13 +37,14 @@ struct Denial {
 
 class HttpProtocol final : public ForeignProtocol {
  public:
-  HttpProtocol(const HttpServices& shared, std::shared_ptr<const ForeignPeer> peer) : shared_(shared), peer_(std::move(peer)) { renew(); }
+  HttpProtocol(const HttpServices& shared, std::shared_ptr<const ForeignPeer> peer) : shared_(shared), peer_(std::move(peer)) {}
 
   Taken take(ByteView received, SendBack& send) override;
   Outgoing too_late(bool within) override;
   [[nodiscard]] std::size_t unused_max() const noexcept override { return shared_.limits.head_max; }
 
  private:
+  /// For the next request.
   void renew() {
     parser_.emplace();
     parser_->header_limit(static_cast<std::uint32_t>(shared_.limits.head_max));
@@ -67,6 +56,7 @@ class HttpProtocol final : public ForeignProtocol {
     old_ = false;
     authorization_ = Secret();
     parameters_.clear();
+    request_id_.clear();
   }
   std::optional<Denial> admit();
   std::optional<Denial> find_route(std::string_view method, std::string_view path);
@@ -77,7 +67,7 @@ class HttpProtocol final : public ForeignProtocol {
 
   const HttpServices& shared_;
   std::shared_ptr<const ForeignPeer> peer_;  // shared with the requests
-  std::optional<Parser> parser_;
+  std::optional<Parser> parser_;  // empty while a request is worked on, and before the first
   const ForeignService* service_ = nullptr;  // whose words a refusal takes
   const ForeignRoute* route_ = nullptr;
   bool admitted_ = false;   // head read, route found, body in bounds
@@ -89,6 +79,7 @@ class HttpProtocol final : public ForeignProtocol {
 };
 
 ForeignProtocol::Taken HttpProtocol::take(ByteView received, SendBack& send) {
+  if (!parser_) renew();
   Taken out;
   while (out.used < received.size() || parser_->is_done()) {
     if (parser_->is_done()) {
@@ -127,9 +118,9 @@ std::optional<Denial> HttpProtocol::admit() {
   head_only_ = head.method() == http::verb::head;
   old_ = head.version() == http_1_0;
   request_id_ = request_id_from(text_of(head[boost::beast::string_view(request_id_header.data(), request_id_header.size())]));
-  std::vector<Secret> authorizations = take_authorization(head);
-  if (authorizations.size() > 1) return Denial{400, "more than one Authorization field", ""};
-  if (!authorizations.empty()) authorization_ = std::move(authorizations.front());
+  const std::size_t authorizations = head.count(http::field::authorization);
+  if (auto authorization = take_field(head, http::field::authorization)) authorization_ = *std::move(authorization);
+  if (authorizations > 1) return Denial{400, "more than one Authorization field", ""};
   const std::string_view target = text_of(head.target());
   if (!target.starts_with('/')) return Denial{400, "the request target is not a path", ""};
   if (auto denial = find_route(text_of(head.method_string()), target.substr(0, target.find('?')))) return denial;
@@ -191,8 +182,7 @@ void HttpProtocol::answer(SendBack send) {
                          .request_id = request_id_};
   const ForeignRoute& route = *route_;
   const std::string id = request_id_;
-  parser_.reset();
-  renew();
+  parser_.reset();  // what is known of the request is kept until the next one begins: too_late() answers in its form
   route.answer(std::move(request), [send = std::move(send), id, form](ForeignResponse response) mutable { send(outgoing(std::move(response), id, "", form)); });
 }
 
@@ -224,8 +214,8 @@ class HttpListener final : public ForeignListener {
   ~HttpListener() override { stop(std::chrono::milliseconds(0)); }
 
   Result<void> listen(const ForeignSettings& settings) {
-    ASSIGN_OR_RETURN(inner_, start_foreign_listener(settings, [this](std::shared_ptr<const ForeignPeer> peer) { return make_http_protocol(shared_, std::move(peer)); },
-                                                    refused_));
+    const auto protocol = [this](std::shared_ptr<const ForeignPeer> peer) { return make_http_protocol(shared_, std::move(peer)); };
+    ASSIGN_OR_RETURN(inner_, start_foreign_listener(settings, protocol, refused_));
     return {};
   }
   [[nodiscard]] std::uint16_t port() const noexcept override { return inner_->port(); }

@@ -247,6 +247,7 @@ asio::awaitable<std::optional<Rejection>> TlsSession::admit(Exchange& exchange) 
 std::optional<Rejection> TlsSession::read_headers(Exchange& exchange) {
   const auto& head = exchange.parser.get();
   exchange.request_id = request_id_from(text_of(head[beast::string_view(request_id_header.data(), request_id_header.size())]));
+  if (head.count(http::field::authorization) > 1) return reject(Error{ErrorCode::invalid_argument, "more than one Authorization field"});
   const std::string_view target = text_of(head.target());
   if (!target.starts_with('/')) return reject(Error{ErrorCode::invalid_argument, "the request target is not a path"});
   const auto found = served_.routes.find(text_of(head.method_string()), target.substr(0, target.find('?')));
@@ -314,6 +315,7 @@ asio::awaitable<Response> TlsSession::answer(Exchange& exchange) {
   const std::string_view target = text_of(message.target());
   const std::size_t question = target.find('?');
   const Route& route = *exchange.route;
+  auto authorization = take_field(message, http::field::authorization);
   Request request{.method = std::string(text_of(message.method_string())),
                   .path = std::string(target.substr(0, question)),
                   .query = question == std::string_view::npos ? std::string() : std::string(target.substr(question + 1)),
@@ -322,7 +324,7 @@ asio::awaitable<Response> TlsSession::answer(Exchange& exchange) {
                   .deadline = exchange.deadline,
                   .peer = peer_,
                   .request_id = exchange.request_id,
-                  .authorization = take_field(message, http::field::authorization)};
+                  .authorization = authorization ? std::make_shared<const Secret>(*std::move(authorization)) : nullptr};
   std::move_only_function<Answer()> work = [&route, request = std::move(request)] { return answer_of(route, request); };
   auto answered = co_await on_worker<Answer>(served_.handlers, std::move(work), exchange.deadline.at());
   if (answered.state == WorkState::full) {

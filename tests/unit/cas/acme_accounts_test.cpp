@@ -1,16 +1,20 @@
 // Accounts: RFC 8555 §7.3.
+#include <fstream>
+
 #include "acme_fixture.hpp"
+#include "node/log.hpp"
 
 namespace qanat::cas {
 namespace {
 
 class AcmeAccountTest : public AcmeFixture {
  protected:
-  static void expect(const AcmeReply& reply, unsigned status, std::string_view problem) {
-    EXPECT_EQ(reply.status, status) << reply.body;
-    EXPECT_EQ(reply.problem(), problem) << reply.body;
-  }
   AcmeReply new_account(const JoseSigner& signer, std::string_view payload) { return post_by_key(signer, "/acme/new-account", payload); }
+  AcmeReply change_key(const Client& client, const JoseSigner& next) {
+    const wire::Json header = wire::Json::object({{"alg", crypto::name(next.algorithm())}, {"jwk", next.jwk()}, {"url", acme_base + "/acme/key-change"}});
+    const wire::Json content = wire::Json::object({{"account", client.url}, {"oldKey", client.signer.jwk()}});
+    return post(client, "/acme/key-change", next.jws(header, content.dump()).dump());
+  }
   /// A payload with this binding.
   static std::string with(const wire::Json& binding) { return wire::Json::object({{"externalAccountBinding", binding}}).dump(); }
 
@@ -98,10 +102,14 @@ TEST_F(AcmeAccountTest, ContactsAreMailAddresses) {
 }
 
 TEST_F(AcmeAccountTest, IsNotMadeIfItCannotBeRecorded) {
+  ASSERT_TRUE(node::open_log(directory_ / "", "test", node::LogLevel::error));
   record_fails_ = true;
   const AcmeReply reply = new_account(signer_, account_payload(signer_));
   expect(reply, 500, "serverInternal");
   EXPECT_FALSE(reply.body.contains("disk")) << "what goes wrong inside is not for the peer";
+  std::ifstream log(directory_ / "test.log");
+  const std::string logged{std::istreambuf_iterator<char>(log), {}};
+  EXPECT_TRUE(logged.contains("newAccount") && logged.contains("0123456789abcdef") && logged.contains("the disk is full")) << logged;
   record_fails_ = false;
   expect(new_account(signer_, R"({"onlyReturnExisting":true})"), 400, "accountDoesNotExist");
 }
@@ -122,6 +130,7 @@ TEST_F(AcmeAccountTest, ContactsCanBeChanged) {
   const AcmeReply changed = post(client, client.path(), R"({"contact":["mailto:new@a.example"],"orders":"ignored","unknown":1})");
   EXPECT_EQ(changed.status, 200U);
   EXPECT_EQ(must(get(client, client.path()).json().texts("contact")), std::vector<std::string>{"mailto:new@a.example"});
+  EXPECT_EQ(recorded_.back(), "acme.account_contacts r-1");
   expect(post(client, client.path(), R"({"contact":["tel:1"]})"), 400, "unsupportedContact");
 }
 
@@ -143,17 +152,30 @@ TEST_F(AcmeAccountTest, IsDeactivatedForGood) {
   EXPECT_EQ(recorded_.back(), "acme.account_deactivated r-1");
   expect(get(client, client.path()), 401, "unauthorized");
   expect(get(client, order), 401, "unauthorized");
+  EXPECT_EQ(must(AcmeRecords(*store_, *rng_).order(order.substr(order.rfind('/') + 1)))->status, OrderStatus::invalid);
   expect(post(client, "/acme/new-order", order_payload({"a.example"})), 401, "unauthorized");
   expect(new_account(client.signer, account_payload(client.signer)), 403, "unauthorized");
+}
+
+TEST_F(AcmeAccountTest, WhatCannotBeRecordedIsNotDone) {
+  const Client client = register_client();
+  const std::string authorization = path_in(must(get(client, open_order(client, {"a.example"})).json().texts("authorizations")).front());
+  record_fails_ = true;
+  expect(post(client, client.path(), R"({"contact":["mailto:new@a.example"]})"), 500, "serverInternal");
+  expect(post(client, authorization, R"({"status":"deactivated"})"), 500, "serverInternal");
+  expect(post(client, client.path(), R"({"status":"deactivated"})"), 500, "serverInternal");
+  expect(change_key(client, JoseSigner(JoseAlgorithm::es256)), 500, "serverInternal");
+  record_fails_ = false;
+  const AcmeReply account = get(client, client.path());
+  EXPECT_EQ(account.text("status"), "valid") << account.body;
+  EXPECT_EQ(must(account.json().texts("contact")), std::vector<std::string>{"mailto:ops@a.example"});
+  EXPECT_EQ(get(client, authorization).text("status"), "valid");
 }
 
 TEST_F(AcmeAccountTest, KeyIsChangedByBothKeys) {
   const Client client = register_client();
   const JoseSigner next(JoseAlgorithm::ml_dsa_65);
-  const std::string url = acme_base + "/acme/key-change";
-  const wire::Json header = wire::Json::object({{"alg", crypto::name(next.algorithm())}, {"jwk", next.jwk()}, {"url", url}});
-  const wire::Json content = wire::Json::object({{"account", client.url}, {"oldKey", client.signer.jwk()}});
-  const AcmeReply reply = post(client, "/acme/key-change", next.jws(header, content.dump()).dump());
+  const AcmeReply reply = change_key(client, next);
   EXPECT_EQ(reply.status, 200U) << reply.body;
   EXPECT_EQ(recorded_.back(), "acme.key_change r-1");
   expect(get(client, client.path()), 400, "badSignatureAlgorithm");

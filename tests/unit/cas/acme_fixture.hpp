@@ -253,6 +253,13 @@ class AcmeFixture : public testing::Test {
     EXPECT_EQ(out.field("Replay-Nonce").size(), 32U) << "RFC 8555 §6.5";
     return out;
   }
+  /// A problem document.
+  static void expect(const AcmeReply& reply, unsigned status, std::string_view problem) {
+    EXPECT_EQ(reply.status, status) << reply.body;
+    EXPECT_EQ(reply.problem(), problem) << reply.body;
+    EXPECT_EQ(must(reply.json().integer("status")), status);
+    EXPECT_FALSE(reply.text("detail").empty());
+  }
   std::string nonce() { return call("HEAD", "/acme/new-nonce", "", {}).field("Replay-Nonce"); }
 
   /// What a signed request says of itself; what is empty is as it should be.

@@ -18,10 +18,6 @@ class DeskFailure {
 
 class AcmeOrderTest : public AcmeFixture {
  protected:
-  static void expect(const AcmeReply& reply, unsigned status, std::string_view problem) {
-    EXPECT_EQ(reply.status, status) << reply.body;
-    EXPECT_EQ(reply.problem(), problem) << reply.body;
-  }
   AcmeReply new_order(const std::vector<std::string>& names) { return post(client_, "/acme/new-order", order_payload(names)); }
   AcmeReply order_with(std::string_view member, const wire::Json& value, const std::vector<std::string>& names = {"a.example"}) {
     wire::Json payload = must(wire::Json::parse(order_payload(names)));
@@ -262,6 +258,8 @@ TEST_F(AcmeOrderTest, WhatTheDeskFindsUnfitCanBeTriedWithAnotherRequest) {
   }
   EXPECT_EQ(get(client_, order).text("status"), "ready");
   EXPECT_EQ(finalize(client_, order, JoseSigner(JoseAlgorithm::es384).request("", {"a.example"})).text("status"), "valid");
+  ASSERT_EQ(desk_.orders.size(), 2U);
+  EXPECT_NE(desk_.orders[0].request_hash, desk_.orders[1].request_hash) << "it is another request";
   EXPECT_TRUE(desk_.refusals.empty()) << "the desk has it on record";
 }
 
@@ -302,6 +300,30 @@ TEST_F(AcmeOrderTest, IsOfAHolderWhereTheAccountHoldsACertificate) {
   EXPECT_EQ(desk_.orders.back().renews, second) << "one that is revoked is nobody's standing";
 }
 
+TEST_F(AcmeOrderTest, ACertificateOfAnotherRegistrationIsNoStanding) {
+  obtain(client_, {"a.example"}, key_);
+  for (auto& [serial, issued] : desk_.issued) issued.reference = "r-2";
+  obtain(client_, {"a.example"}, key_);
+  EXPECT_TRUE(desk_.orders.back().renews.empty());
+}
+
+TEST_F(AcmeOrderTest, IsNotBegunOnceAnAuthorizationOfItHasExpired) {
+  AcmeRecords records(*store_, *rng_);
+  const UnixMs now = clock_.now_ms();
+  AcmeOrder order;
+  order.account = "a";
+  order.reference = "r-1";
+  order.names = {{.dns = "a.example", .authorization = {}}};
+  order.made = now;
+  order.expires = now + acme_day;
+  const std::string id = must(records.open_order(std::move(order), now + 1000, {})).id;
+  const Finalization asked{.csr = {1}, .asked_hash = {2}, .request_hash = {3}};
+  const auto late = records.begin(id, asked, now + acme_day, now + 1000);
+  ASSERT_FALSE(late);
+  EXPECT_EQ(late.error().code, ErrorCode::conflict);
+  must(records.begin(id, asked, now + acme_day, now + 999));
+}
+
 TEST_F(AcmeOrderTest, ExpiresIfItIsNotFinalized) {
   const std::string order = open_order(client_, {"a.example"});
   clock_.ahead = 7 * acme_day + 1000;
@@ -313,6 +335,24 @@ TEST_F(AcmeOrderTest, ExpiresIfItIsNotFinalized) {
   must(acme_->keep_house(clock_.now_ms()));
   expect(get(client_, order), 404, "malformed");
   EXPECT_EQ(get(client_, next).text("status"), "ready");
+}
+
+TEST_F(AcmeOrderTest, HowManyEverHaveExpiredAllGo) {
+  const UnixMs now = clock_.now_ms();
+  must(store_->transact([&](store::Transaction& transaction) -> Result<bool> {
+    for (int i = 0; i < 2500; ++i) {
+      TRY(transaction.run("INSERT INTO acme_order (id, account, reference, status, profile, replaces, made_ms, expires_ms) VALUES (?, 'a', 'r', 'ready', '', '', 0, ?)",
+                          {std::string_view(std::to_string(i)), store::column(now - 1)}));
+    }
+    return true;
+  }));
+  for (int i = 0; i < 3; ++i) must(acme_->keep_house(now));
+  std::int64_t left = -1;
+  must(store_->transact([&](store::Transaction& transaction) -> Result<bool> {
+    TRY(transaction.query("SELECT count(*) FROM acme_order", {}, [&](const store::Row& row) { left = row.integer(0); }));
+    return true;
+  }));
+  EXPECT_EQ(left, 0);
 }
 
 TEST_F(AcmeOrderTest, IsKeptWithItsCertificateUntilThatEnds) {
@@ -380,9 +420,10 @@ TEST_F(AcmeOrderTest, ReplacesACertificateOfTheSameAccountOnce) {
   EXPECT_EQ(finalize(client_, path_in(made.field("Location")), key_.request("", {"a.example"})).text("status"), "valid");
   expect(order_with("replaces", id), 409, "alreadyReplaced");
 
-  const Client other = register_client(JoseAlgorithm::es256, "r-2");
-  const std::string others = id_of(obtain(other, {"c.example"}, JoseSigner(JoseAlgorithm::es256)));
+  const Client other = register_client();
+  const std::string others = id_of(obtain(other, {"a.example"}, JoseSigner(JoseAlgorithm::es256)));
   expect(order_with("replaces", others), 400, "malformed");
+  expect(order_with("replaces", certificate_id_text(Bytes{1, 2, 3}, parse_certificate_id(id)->serial)), 400, "malformed");
   expect(order_with("replaces", id, {"b.example"}), 400, "malformed");
   expect(order_with("replaces", "AAAA.AAAA"), 400, "malformed");
   expect(order_with("replaces", "no"), 400, "malformed");

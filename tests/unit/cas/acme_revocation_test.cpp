@@ -6,10 +6,6 @@ namespace {
 
 class AcmeRevocationTest : public AcmeFixture {
  protected:
-  static void expect(const AcmeReply& reply, unsigned status, std::string_view problem) {
-    EXPECT_EQ(reply.status, status) << reply.body;
-    EXPECT_EQ(reply.problem(), problem) << reply.body;
-  }
   static std::string payload(ByteView certificate, std::optional<int> reason = {}) {
     wire::Json out = wire::Json::object({{"certificate", wire::to_base64url(certificate)}});
     if (reason) out.set("reason", *reason);
@@ -59,6 +55,15 @@ TEST_F(AcmeRevocationTest, ByAnAccountWithAuthorizationsForAllItsNames) {
   expect(revoke(other, leaf_), 403, "unauthorized");
   open_order(other, {"a.example"});
   EXPECT_EQ(revoke(other, leaf_).status, 200U);
+}
+
+TEST_F(AcmeRevocationTest, NotByAuthorizationsWhereTheCertificateHasNamesOfOtherKinds) {
+  crypto::AskedNames names{.common_name = "a.example", .dns = {"a.example"}};
+  const Bytes dns_alone = desk_.issue("r-1", parsed(leaf_).key(), names);
+  EXPECT_EQ(revoke(client_, dns_alone).status, 200U);
+  names.uris = {"urn:box:7"};
+  expect(revoke(client_, desk_.issue("r-1", parsed(leaf_).key(), names)), 403, "unauthorized");
+  EXPECT_EQ(desk_.revocations.size(), 1U);
 }
 
 TEST_F(AcmeRevocationTest, NotByAnAccountOfAnotherRegistration) {

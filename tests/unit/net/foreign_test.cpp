@@ -27,7 +27,7 @@ struct Files {
   PemFiles root, other_root, server, server_ml_dsa, sae, sae_uri, stranger, element;
 
   Files() {
-    const auto make = [&](const char* name) { return PemFiles{.certificate = folder / (std::string(name) + ".pem"), .key = folder / (std::string(name) + ".key")}; };
+    const auto make = [&](const std::string& name) { return PemFiles{.certificate = folder / (name + ".pem"), .key = folder / (name + ".key")}; };
     root = make("root"), other_root = make("other"), server = make("server"), server_ml_dsa = make("server-ml-dsa"), sae = make("sae");
     sae_uri = make("sae-uri"), stranger = make("stranger"), element = make("element");
     EXPECT_TRUE(crypto::make_foreign_root(root, "Root", ForeignKey::ecdsa_p384));
@@ -36,8 +36,10 @@ struct Files {
     leaf(server_ml_dsa, "kme", ForeignKey::ml_dsa_65, root);
     leaf(sae, "sae-a", ForeignKey::ecdsa_p256, root);
     leaf(stranger, "sae-a", ForeignKey::ecdsa_p256, other_root);
-    EXPECT_TRUE(crypto::make_foreign_leaf(sae_uri, {.common_name = "cn", .uris = {"urn:sae:1"}, .dns = {"sae.example"}, .addresses = {}}, ForeignKey::ecdsa_p384, root));
-    EXPECT_TRUE(crypto::make_foreign_leaf(element, {.common_name = "x", .uris = {"QANAT://a/kms/kms-a"}, .dns = {}, .addresses = {}}, ForeignKey::ecdsa_p256, root));
+    const crypto::ForeignLeaf uri{.common_name = "cn", .uris = {"urn:sae:1"}, .dns = {"sae.example"}, .addresses = {}};
+    EXPECT_TRUE(crypto::make_foreign_leaf(sae_uri, uri, ForeignKey::ecdsa_p384, root));
+    const crypto::ForeignLeaf elements{.common_name = "x", .uris = {"QANAT://a/kms/kms-a"}, .dns = {}, .addresses = {}};
+    EXPECT_TRUE(crypto::make_foreign_leaf(element, elements, ForeignKey::ecdsa_p256, root));
   }
   static void leaf(const PemFiles& out, const char* name, ForeignKey key, const PemFiles& issuer) {
     const auto made = crypto::make_foreign_leaf(out, {.common_name = name, .uris = {}, .dns = {}, .addresses = {}}, key, issuer);
@@ -130,33 +132,31 @@ class ForeignListenerTest : public testing::Test {
     settings.limits = limits;
     settings.tls = std::move(own);
     const auto text = [](std::string_view body) { return Secret::copy_of(as_bytes(body)); };
-    ForeignService service{.prefix = "/x/", .routes = {}, .refuse = [text](unsigned status, std::string_view why) {
-                             return ForeignResponse{.status = status, .content_type = "application/json", .body = text("{\"no\":\"" + std::string(why) + "\"}")};
-                           }};
-    service.routes.push_back({.point = "x", .method = "GET", .pattern = "/x/{}/who", .body_max = 0, .answer = [text](const ForeignRequest& request, ForeignReply reply) {
-                                std::string names;
-                                for (const std::string& name : request.peer->names) names += name + ' ';
-                                reply({.status = 200, .content_type = "text/plain", .body = text(request.parameters[0] + '|' + names + '|' + request.peer->group +
-                                                                                                (request.peer->quantum_safe ? "|safe" : "|classical"))});
-                              }});
-    service.routes.push_back({.point = "x", .method = "POST", .pattern = "/x/echo", .body_max = 64, .answer = [](const ForeignRequest& request, ForeignReply reply) {
-                                reply({.status = 200, .content_type = "text/plain", .body = Secret::copy_of(request.body)});
-                              }});
-    service.routes.push_back({.point = "x", .method = "GET", .pattern = "/x/later", .body_max = 0, .answer = [this](const ForeignRequest&, ForeignReply reply) {
-                                const std::lock_guard lock(mutex_);
-                                held_.push_back(std::move(reply));
-                                changed_.notify_all();
-                              }});
-    service.routes.push_back({.point = "x", .method = "GET", .pattern = "/x/shown", .body_max = 0, .answer = [text](const ForeignRequest& request, ForeignReply reply) {
-                                reply({.status = 200, .content_type = "text/plain", .body = text(to_hex(request.peer->certificate))});
-                              }});
-    service.routes.push_back({.point = "x", .method = "GET", .pattern = "/x/password", .body_max = 0, .answer = [](const ForeignRequest& request, ForeignReply reply) {
-                                reply({.status = 200, .content_type = "text/plain", .body = request.authorization.duplicate()});
-                              }});
+    const auto refuse = [text](unsigned status, std::string_view why) {
+      return ForeignResponse{.status = status, .content_type = "application/json", .body = text("{\"no\":\"" + std::string(why) + "\"}")};
+    };
+    ForeignService service{.prefix = "/x/", .routes = {}, .refuse = refuse};
+    const auto serve = [&service](const char* method, const char* pattern, auto answer, std::size_t body_max = 0) {
+      service.routes.push_back({.point = "x", .method = method, .pattern = pattern, .body_max = body_max, .answer = std::move(answer)});
+    };
+    const auto say = [](ForeignReply& reply, Secret body, std::vector<std::pair<std::string, std::string>> fields = {}) {
+      reply({.status = 200, .content_type = "text/plain", .body = std::move(body), .open_body = {}, .fields = std::move(fields)});
+    };
+    serve("GET", "/x/{}/who", [text, say](const ForeignRequest& request, ForeignReply reply) {
+      std::string names;
+      for (const std::string& name : request.peer->names) names += name + ' ';
+      say(reply, text(request.parameters[0] + '|' + names + '|' + request.peer->group + (request.peer->quantum_safe ? "|safe" : "|classical")));
+    });
+    serve("POST", "/x/echo", [say](const ForeignRequest& request, ForeignReply reply) { say(reply, Secret::copy_of(request.body)); }, 64);
+    serve("GET", "/x/shown", [text, say](const ForeignRequest& request, ForeignReply reply) { say(reply, text(to_hex(request.peer->certificate))); });
+    serve("GET", "/x/password", [say](const ForeignRequest& request, ForeignReply reply) { say(reply, request.authorization.duplicate()); });
     for (const char* method : {"HEAD", "GET"}) {
-      service.routes.push_back({.point = "x", .method = method, .pattern = "/x/nonce", .body_max = 0, .answer = [text, method](const ForeignRequest&, ForeignReply reply) {
-                                  reply({.status = 200, .content_type = "text/plain", .body = text(method), .open_body = {}, .fields = {{"Replay-Nonce", "n-1"}}});
-                                }});
+      serve(method, "/x/later", [this](const ForeignRequest&, ForeignReply reply) {
+        const std::lock_guard lock(mutex_);
+        held_.push_back(std::move(reply));
+        changed_.notify_all();
+      });
+      serve(method, "/x/nonce", [text, say, method](const ForeignRequest&, ForeignReply reply) { say(reply, text(method), {{"Replay-Nonce", "n-1"}}); });
     }
     std::vector<ForeignService> services;
     services.push_back(std::move(service));
@@ -319,7 +319,11 @@ TEST_F(ForeignListenerTest, AnswersHttp10InKindAndCloses) {
 TEST_F(ForeignListenerTest, TakesCertificatesAndRootsFromMemory) {
   const MemoryPki p384(crypto::KeyAlgorithm::ecdsa_p384);
   const MemoryPki ml_dsa(crypto::KeyAlgorithm::ml_dsa_65);
-  start({.chains = {}, .roots = {}, .crls = {}, .identities = {p384.identity("ra"), ml_dsa.identity("ra")}, .more_roots = {p384.root.der(), ml_dsa.root.der(), ml_dsa.issuing.der()}});
+  start({.chains = {},
+         .roots = {},
+         .crls = {},
+         .identities = {p384.identity("ra"), ml_dsa.identity("ra")},
+         .more_roots = {p384.root.der(), ml_dsa.root.der(), ml_dsa.issuing.der()}});
   const auto shown = [&](const MemoryPki& client, const char* algorithms) {
     const ForeignIdentity identity = client.identity("device");
     const test::RawContext context = client_context(nullptr, {.signature_algorithms = algorithms});
@@ -373,7 +377,8 @@ TEST_F(ForeignListenerTest, RefusesWithTheServicesOwnWords) {
   EXPECT_TRUE(wrong.contains("HTTP/1.1 405") && wrong.contains("Allow: GET\r\n") && wrong.ends_with("{\"no\":\"this path takes GET\"}")) << wrong;
   EXPECT_TRUE(ask(&files().sae, "GET /x/%zz/who HTTP/1.1\r\n\r\n").contains("HTTP/1.1 400"));
   EXPECT_TRUE(ask(&files().sae, "POST /x/echo HTTP/1.1\r\nContent-Length: 65\r\n\r\n").contains("over 64 octets"));
-  EXPECT_TRUE(ask(&files().sae, "POST /x/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n" + std::string(80, 'a') + "\r\n0\r\n\r\n").contains("over 64 octets"));
+  const std::string chunked = "POST /x/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n50\r\n" + std::string(80, 'a') + "\r\n0\r\n\r\n";
+  EXPECT_TRUE(ask(&files().sae, chunked).contains("over 64 octets"));
   EXPECT_TRUE(ask(&files().sae, "GET /x/a/who HTTP/1.1\r\nContent-Length: 1\r\n\r\na").contains("takes no body"));
   EXPECT_TRUE(ask(&files().sae, "nonsense\r\n\r\n").contains("HTTP/1.1 400"));
   EXPECT_TRUE(ask(&files().sae, "GET / HTTP/1.1\r\nX: " + std::string(17000, 'a') + "\r\n\r\n").contains("HTTP/1.1 431"));
@@ -411,6 +416,24 @@ TEST_F(ForeignListenerTest, AnAnswerThatNeverComesIsAServiceUnavailableAndALateO
   tls.write("GET /x/later HTTP/1.1\r\n\r\n");
   EXPECT_TRUE(tls.read_all().contains("HTTP/1.1 503"));
   held()({.status = 200, .content_type = "", .body = Secret::copy_of(as_bytes("too late"))});
+}
+
+TEST_F(ForeignListenerTest, ThatNoAnswerWasFoundIsSaidInTheServicesWordsAndTheRequestsForm) {
+  start({.request_max = std::chrono::milliseconds(50)});
+  const std::string old = ask(&files().sae, "GET /x/later HTTP/1.0\r\n\r\n");
+  EXPECT_TRUE(old.starts_with("HTTP/1.0 503") && old.ends_with("{\"no\":\"no answer was found in time\"}")) << old;
+  const std::string head = ask(&files().sae, "HEAD /x/later HTTP/1.1\r\n\r\n");
+  EXPECT_TRUE(head.starts_with("HTTP/1.1 503") && head.ends_with("\r\n\r\n")) << head;
+}
+
+TEST_F(ForeignListenerTest, NoiseAfterARequestIsNotAnsweredUnderThatOnesIdAndForm) {
+  start();
+  const std::string answers = ask(&files().sae, "HEAD /x/nonce HTTP/1.1\r\nQanat-Request-Id: 0123abcd\r\n\r\nnonsense\r\n\r\n");
+  const std::size_t second = answers.find("HTTP/1.1 400");
+  ASSERT_NE(second, std::string::npos) << answers;
+  EXPECT_LT(answers.find("0123abcd"), second) << answers;
+  EXPECT_FALSE(answers.substr(second).contains("0123abcd")) << answers;
+  EXPECT_TRUE(answers.ends_with("\n") && !answers.ends_with("\r\n\r\n")) << "it has a body: " << answers;
 }
 
 TEST_F(ForeignListenerTest, CutsOffASlowClient) {

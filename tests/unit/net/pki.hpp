@@ -60,7 +60,8 @@ class Pki {
   std::shared_ptr<const TlsIdentity> expired_leaf(Kind kind, const std::string& name) {
     return leaf_until(kind, name, now_ms() - hour_ms, crypto::KeyAlgorithm::ml_dsa_65);
   }
-  std::shared_ptr<const TlsIdentity> leaf_until(Kind kind, const std::string& name, UnixMs not_after, crypto::KeyAlgorithm algorithm = crypto::KeyAlgorithm::ml_dsa_65) {
+  std::shared_ptr<const TlsIdentity> leaf_until(Kind kind, const std::string& name, UnixMs not_after,
+                                                crypto::KeyAlgorithm algorithm = crypto::KeyAlgorithm::ml_dsa_65) {
     return issue_leaf(identity_of(kind, name), not_after, algorithm);
   }
   /// A certificate that names no element.

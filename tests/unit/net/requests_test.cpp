@@ -62,6 +62,13 @@ TEST(RequestTest, AnswerThatAsksWhoTheCallerIsSaysHow) {
   EXPECT_FALSE(other.contains("WWW-Authenticate")) << other;
 }
 
+TEST(RequestTest, TwoAuthorizationFieldsAreRefused) {
+  Element element;
+  const std::string answer = RawKms(element).after("GET /who HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nAuthorization: b\r\nConnection: close\r\n\r\n");
+  EXPECT_EQ(status_of(answer), 400U) << answer;
+  element.refusals.wait_for("more than one Authorization field");
+}
+
 TEST(RequestTest, TwoRequestsShareAConnection) {
   const Element element;
   const auto client = element.kms_client();

@@ -2,12 +2,13 @@
 
 #include <array>
 
+#include "node/log.hpp"
+
 namespace qanat::cas {
 namespace {
 
 constexpr UnixMs sweep_interval = 3'600'000;
 
-constexpr std::string_view content_json = "application/json";
 constexpr std::string_view content_problem = "application/problem+json";
 constexpr std::string_view content_jose = "application/jose+json";
 constexpr std::string_view directory_path = "/acme/directory";
@@ -65,6 +66,7 @@ AcmeAnswer Acme::answer(const Resource& resource, const AcmeRequest& request) {
   OrProblem<AcmeAnswer> answer = admitted(resource, request, reference);
   if (answer) return finished(*std::move(answer), resource.pattern == directory_path);
   Problem& problem = answer.error();
+  if (!problem.inside.empty()) node::log(node::LogLevel::error, "ACME: {}, request {}: {}", resource.name, request.request_id, problem.inside);
   if (!reference.empty() && !problem.recorded && problem.status < 500) {
     desk_.refused(Protocol::acme, reference, urn(problem.type) + ": " + problem.detail, request.request_id);
   }
@@ -84,7 +86,8 @@ AcmeAnswer Acme::rendered(Problem problem) {
 Result<void> Acme::keep_house(UnixMs now) {
   UnixMs swept = swept_;
   if (now - swept < sweep_interval || !swept_.compare_exchange_strong(swept, now)) return {};
-  TRY(records_.sweep(now));
+  ASSIGN_OR_RETURN(const bool all, records_.sweep(now));
+  if (!all) swept_ = swept;  // the next call goes on
   return {};
 }
 
@@ -117,8 +120,7 @@ OrProblem<AcmeAnswer> Acme::admitted(const Resource& resource, const AcmeRequest
   if (asked.kid && resource.signed_by == key) return refuse(ProblemType::malformed, "this resource takes a jwk, not a kid");
   if (asked.jwk && resource.signed_by == Resource::Signed::account) return refuse(ProblemType::malformed, "this resource takes a kid, not a jwk");
   // Before the signature: it is cheap, and nobody can make the server verify more signatures than it gave out nonces.
-  const Problem stale(ProblemType::bad_nonce, "the nonce was used before, is too old, or is not this server's");
-  if (!nonces_.good(asked.nonce)) return refuse(stale);
+  if (!nonces_.spend(asked.nonce)) return refuse(ProblemType::bad_nonce, "the nonce was used before, is too old, or is not this server's");
   if (asked.kid) {
     ASSIGN_OR_RETURN(call.account, account_named(*asked.kid));
     reference = call.account->reference;
@@ -133,7 +135,6 @@ OrProblem<AcmeAnswer> Acme::admitted(const Resource& resource, const AcmeRequest
   }
   if (!key_of_request.verify(as_bytes(asked.jws.signed_part), asked.jws.signature))
     return refuse(ProblemType::malformed, "the signature of the request does not hold");
-  if (!nonces_.spend(asked.nonce)) return refuse(stale);
   if (call.account && !call.account->valid) return refuse(Problem(ProblemType::unauthorized, "the account is deactivated").with_status(401));  // §7.3.6
   call.payload = std::move(asked.jws.payload);
   return (this->*resource.answer)(call);
@@ -155,7 +156,7 @@ OrProblem<AcmeAnswer> Acme::directory(const Call&) {
                                               {"keyChange", url("/acme/key-change")},
                                               {"renewalInfo", url("/acme/renewal-info")},
                                               {"meta", meta}});
-  return AcmeAnswer{.status = 200, .content_type = std::string(content_json), .body = body.dump()};
+  return json_answer(200, body);
 }
 
 OrProblem<AcmeAnswer> Acme::new_nonce(const Call&) { return AcmeAnswer{.status = 204, .content_type = {}, .body = {}}; }

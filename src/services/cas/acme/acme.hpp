@@ -16,8 +16,6 @@ namespace qanat::cas {
 
 inline constexpr std::string_view acme_prefix = "/acme";
 
-;
-
 struct AcmeRequest {
   std::vector<std::string> parameters;  // what stands for each "{}" of the resource's pattern
   std::string query;
@@ -33,6 +31,7 @@ struct AcmeAnswer {
   std::string body;
   std::vector<std::pair<std::string, std::string>> fields{};
 };
+inline AcmeAnswer json_answer(unsigned status, const wire::Json& body) { return {.status = status, .content_type = "application/json", .body = body.dump()}; }
 
 /// What is durable in the audit record before an answer goes out; a failure refuses the request.
 using AcmeRecorder = std::function<Result<void>(const audit::Event&)>;
@@ -58,7 +57,7 @@ class Acme {
   AcmeAnswer answer(const Resource& resource, const AcmeRequest& request);
   /// What is refused before it comes to a resource; blocks on nothing.
   AcmeAnswer refusal(unsigned status, std::string_view why);
-  /// Lets go of what has expired, once an hour however often it is called.
+  /// Lets go of what has expired: a bounded part at a call, and when all is done nothing for an hour, however often it is called.
   Result<void> keep_house(UnixMs now);
 
  private:
@@ -81,6 +80,7 @@ class Acme {
   OrProblem<AcmeAnswer> account(const Call& call);
   OrProblem<AcmeAnswer> key_change(const Call& call);
   OrProblem<AcmeAnswer> orders(const Call& call);
+  OrProblem<AcmeAnswer> authorization(const Call& call);
   OrProblem<std::string> bound_reference(const Call& call, const wire::Json& binding);
   [[nodiscard]] AcmeAnswer account_answer(unsigned status, const AcmeAccount& account) const;
 
@@ -89,7 +89,6 @@ class Acme {
   OrProblem<AcmeAnswer> order(const Call& call);
   OrProblem<AcmeAnswer> finalize(const Call& call);
   OrProblem<AcmeAnswer> certificate(const Call& call);
-  OrProblem<AcmeAnswer> authorization(const Call& call);
   OrProblem<AcmeOrder> own_order(const Call& call);
   /// In whose name an account orders.
   struct Standing {

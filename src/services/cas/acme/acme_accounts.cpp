@@ -1,4 +1,4 @@
-// Accounts: RFC 8555 §7.3. What changes one is on the audit record before it is done.
+// Accounts and their authorisations: RFC 8555 §7.3, §7.5. What changes one is on the audit record before it is done.
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "services/cas/acme/acme.hpp"
@@ -7,9 +7,10 @@ namespace qanat::cas {
 namespace {
 
 constexpr std::size_t orders_at_once = 100;
-constexpr std::size_t id_digits = 32;
+constexpr std::size_t reference_octets_max = 32;
 
 Problem deactivated_problem() { return {ProblemType::unauthorized, "the account was deactivated"}; }
+Problem deactivated_authorization() { return {ProblemType::unauthorized, "an authorization of the order was deactivated"}; }
 
 }  // namespace
 
@@ -19,14 +20,16 @@ AcmeAnswer Acme::account_answer(unsigned status, const AcmeAccount& account) con
   wire::Json body = wire::Json::object({{"status", account.valid ? "valid" : "deactivated"}, {"contact", contacts}});
   if (!settings_.terms.empty()) body.set("termsOfServiceAgreed", true);
   body.set("orders", account_url(account.id) + "/orders");
-  return {.status = status, .content_type = "application/json", .body = body.dump(), .fields = {{"Location", account_url(account.id)}}};
+  AcmeAnswer out = json_answer(status, body);
+  out.fields.emplace_back("Location", account_url(account.id));
+  return out;
 }
 
 OrProblem<std::string> Acme::bound_reference(const Call& call, const wire::Json& json) {
   ASSIGN_OR_RETURN(Binding binding, parse_binding(json, call.url, *call.key));
   // Whether there is such a registration is not for everybody to find out: one answer to both.
   const Problem wrong(ProblemType::unauthorized, "externalAccountBinding: not made with the secret of a registration that stands");
-  if (shown(binding.key_id, id_digits) != binding.key_id) return refuse(wrong);
+  if (shown(binding.key_id, reference_octets_max) != binding.key_id) return refuse(wrong);
   const auto registration = desk_.registration(binding.key_id);
   if (!registration) return refuse(registration.error().code == ErrorCode::not_found ? wrong : Problem(registration.error()));
   call.reference = registration->reference;
@@ -78,6 +81,7 @@ OrProblem<AcmeAnswer> Acme::account(const Call& call) {
     return account_answer(200, account);
   }
   if (wanted.contacts) {
+    TRY(record("acme.account_contacts", call, account.reference, account.id));
     TRY(records_.change_contacts(account.id, *wanted.contacts, clock_.now_ms()));
     account.contacts = *std::move(wanted.contacts);
   }
@@ -112,11 +116,31 @@ OrProblem<AcmeAnswer> Acme::orders(const Call& call) {
   ASSIGN_OR_RETURN(const std::vector<std::string> ids, records_.orders_of(account.id, after, orders_at_once + 1, clock_.now_ms()));
   wire::Json list = wire::Json::array();
   for (std::size_t i = 0; i < std::min(ids.size(), orders_at_once); ++i) list.push(order_url(ids[i]));
-  AcmeAnswer out{.status = 200, .content_type = "application/json", .body = wire::Json::object({{"orders", list}}).dump()};
+  AcmeAnswer out = json_answer(200, wire::Json::object({{"orders", list}}));
   if (ids.size() > orders_at_once) {
     out.fields.emplace_back("Link", '<' + account_url(account.id) + "/orders?" + std::string(cursor) + ids[orders_at_once - 1] + ">;rel=\"next\"");
   }
   return out;
+}
+
+OrProblem<AcmeAnswer> Acme::authorization(const Call& call) {
+  ASSIGN_OR_RETURN(auto found, records_.authorization(call.request.parameters.front()));
+  if (!found || found->account != call.account->id) return refuse(Problem(ProblemType::malformed, "there is no such authorization").with_status(404));
+  if (!is_get(call.payload)) {  // §7.5.2
+    TRY(parse_deactivation(call.payload));
+    TRY(record("acme.authorization_deactivated", call, call.account->reference, found->id));
+    TRY(records_.deactivate_authorization(found->id, deactivated_authorization().json().dump()));
+    found->valid = false;
+  }
+  const bool wildcard = found->dns.starts_with("*.");
+  const std::string_view status = !found->valid ? "deactivated" : (found->expires <= clock_.now_ms() ? "expired" : "valid");
+  // No challenge was validated: the registration allows the name (§7.4.1, a non-ACME process).
+  wire::Json body = wire::Json::object({{"identifier", dns_identifier(wildcard ? std::string_view(found->dns).substr(2) : std::string_view(found->dns))},
+                                        {"status", status},
+                                        {"expires", date_time(found->expires)},
+                                        {"challenges", wire::Json::array()}});
+  if (wildcard) body.set("wildcard", true);
+  return json_answer(200, body);
 }
 
 }  // namespace qanat::cas

@@ -1,4 +1,4 @@
-// Orders, their authorisations and certificates: RFC 8555 §7.4, §7.5. An order's request is durable before the desk is asked, and the desk gives the same
+// Orders and their certificates: RFC 8555 §7.4. An order's request is durable before the desk is asked, and the desk gives the same
 // certificate for the same request: whoever asks again after a crash gets what was issued.
 #include <algorithm>
 
@@ -80,7 +80,6 @@ Finalization finalization_of(const AcmeOrder& order, const crypto::SubjectReques
 bool order_expired(const AcmeOrder& order, UnixMs now) { return order.status == OrderStatus::ready && order.expires <= now; }
 
 Problem expired_problem() { return {ProblemType::malformed, "the order expired before it was finalized"}; }
-Problem deactivated_authorization() { return {ProblemType::unauthorized, "an authorization of the order was deactivated"}; }
 
 }  // namespace
 
@@ -105,7 +104,8 @@ AcmeAnswer Acme::order_answer(unsigned status, const Pursued& pursued) const {
   if (order.status == OrderStatus::invalid) {
     if (auto problem = wire::Json::parse(order.problem)) body.set("error", *std::move(problem));
   }
-  AcmeAnswer out{.status = status, .content_type = "application/json", .body = body.dump(), .fields = {{"Location", order_url(order.id)}}};
+  AcmeAnswer out = json_answer(status, body);
+  out.fields.emplace_back("Location", order_url(order.id));
   if (order.status == OrderStatus::processing) out.fields.emplace_back("Retry-After", std::to_string(pursued.retry_after.count()));
   return out;
 }
@@ -304,26 +304,6 @@ OrProblem<AcmeAnswer> Acme::certificate(const Call& call) {
     out.fields.emplace_back("Link", '<' + settings_.ca_issuers + ca_path(desk_.branch_for(request.key().algorithm())) + ">;rel=\"up\"");
   }
   return out;
-}
-
-OrProblem<AcmeAnswer> Acme::authorization(const Call& call) {
-  ASSIGN_OR_RETURN(auto found, records_.authorization(call.request.parameters.front()));
-  if (!found || found->account != call.account->id) return refuse(Problem(ProblemType::malformed, "there is no such authorization").with_status(404));
-  if (!is_get(call.payload)) {  // §7.5.2
-    TRY(parse_deactivation(call.payload));
-    TRY(record("acme.authorization_deactivated", call, call.account->reference, found->id));
-    TRY(records_.deactivate_authorization(found->id, deactivated_authorization().json().dump()));
-    found->valid = false;
-  }
-  const bool wildcard = found->dns.starts_with("*.");
-  const std::string_view status = !found->valid ? "deactivated" : (found->expires <= clock_.now_ms() ? "expired" : "valid");
-  // No challenge was validated: the registration allows the name (§7.4.1, a non-ACME process).
-  wire::Json body = wire::Json::object({{"identifier", dns_identifier(wildcard ? std::string_view(found->dns).substr(2) : std::string_view(found->dns))},
-                                        {"status", status},
-                                        {"expires", date_time(found->expires)},
-                                        {"challenges", wire::Json::array()}});
-  if (wildcard) body.set("wildcard", true);
-  return AcmeAnswer{.status = 200, .content_type = "application/json", .body = body.dump()};
 }
 
 }  // namespace qanat::cas

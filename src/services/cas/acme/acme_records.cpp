@@ -141,8 +141,8 @@ Result<bool> AcmeRecords::authorized_for(std::string_view account, const std::ve
   });
 }
 
-Result<std::int64_t> AcmeRecords::sweep(UnixMs now) {
-  return store_.transact([&](store::Transaction& transaction) -> Result<std::int64_t> {
+Result<bool> AcmeRecords::sweep(UnixMs now) {
+  return store_.transact([&](store::Transaction& transaction) -> Result<bool> {
     ASSIGN_OR_RETURN(const std::int64_t orders, transaction.run("DELETE FROM acme_order WHERE id IN (SELECT id FROM acme_order WHERE expires_ms <= ? LIMIT ?)",
                                                                 {store::column(now), swept_at_once}));
     TRY(
@@ -154,7 +154,7 @@ Result<std::int64_t> AcmeRecords::sweep(UnixMs now) {
         transaction.run("DELETE FROM acme_account WHERE status = 'deactivated' AND changed_ms <= ? AND NOT EXISTS "
                         "(SELECT 1 FROM acme_order WHERE acme_order.account = acme_account.id)",
                         {store::column(long_ago)}));
-    return orders;
+    return orders < swept_at_once;
   });
 }
 

@@ -89,7 +89,7 @@ class AcmeRecords {
   Result<void> change_contacts(std::string_view account, const std::vector<std::string>& contacts, UnixMs now);
   /// Its orders that have no certificate end with `problem`.
   Result<void> deactivate_account(std::string_view account, std::string_view problem, UnixMs now);
-  /// conflict if another account has, or had, this key.
+  /// conflict if an account, one that is deactivated too, has this key.
   Result<void> change_key(std::string_view account, std::string_view jwk, ByteView thumbprint, UnixMs now);
 
   /// Id, status and authorisations are made here. exhausted: too many in the last hour, or kept; conflict: `replaces` names what another order has replaced.
@@ -119,8 +119,8 @@ class AcmeRecords {
   Result<bool> authorized_for(std::string_view account, const std::vector<std::string>& names, UnixMs now);
 
   /// Deletes what has expired: orders (at most so many at once), then authorisations that no order names, then accounts that were deactivated long ago and have
-  /// no orders left. Number of orders.
-  Result<std::int64_t> sweep(UnixMs now);
+  /// no orders left. False if there may be more orders to delete.
+  Result<bool> sweep(UnixMs now);
 
  private:
   store::Store& store_;

@@ -77,7 +77,7 @@ OrProblem<AcmeAnswer> Acme::renewal_info(const Call& call) {
     window.start = std::min(window.start, window.end - 60'000);
   }
   const wire::Json body = wire::Json::object({{"suggestedWindow", wire::Json::object({{"start", date_time(window.start)}, {"end", date_time(window.end)}})}});
-  AcmeAnswer out{.status = 200, .content_type = "application/json", .body = body.dump()};
+  AcmeAnswer out = json_answer(200, body);
   out.fields.emplace_back("Retry-After", std::to_string(std::clamp(life_s / renewal_parts, renewal_asked_again_min_s, renewal_asked_again_max_s)));
   return out;
 }

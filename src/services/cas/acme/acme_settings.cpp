@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::size_t acme_url_octets_max = 500;
 
-std::string https_url(node::Config& table, std::string_view key) {
+std::string web_url(node::Config& table, std::string_view key) {
   std::string out = table.text(key, "");
   const bool sound = (out.starts_with("https://") || out.starts_with("http://")) && out.size() <= acme_url_octets_max &&
                      std::ranges::none_of(out, [](char c) { return c <= ' ' || c > '~' || c == '<' || c == '>' || c == '"'; });
@@ -19,8 +19,8 @@ std::string https_url(node::Config& table, std::string_view key) {
 
 AcmeSettings read_acme_settings(node::Config table) {
   AcmeSettings out;
-  out.terms = https_url(table, "terms");
-  out.website = https_url(table, "website");
+  out.terms = web_url(table, "terms");
+  out.website = web_url(table, "website");
   const auto bound = [&](std::string_view key, std::int64_t most, std::size_t absent) {
     return static_cast<std::size_t>(table.integer(key, 1, most, static_cast<std::int64_t>(absent)));
   };

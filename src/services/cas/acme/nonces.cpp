@@ -35,8 +35,6 @@ std::string Nonces::text(std::uint64_t number) const {
   return wire::to_base64url(octets);
 }
 
-bool Nonces::unused(std::uint64_t number) const { return number < next_ && next_ - number <= used_.size() && !used_[number % used_.size()]; }
-
 std::string Nonces::give() {
   std::uint64_t number = 0;
   {
@@ -47,19 +45,13 @@ std::string Nonces::give() {
   return text(number);
 }
 
-bool Nonces::good(std::string_view nonce) const {
-  const auto number = number_in(nonce);
-  if (!number || !equal_constant_time(as_bytes(text(*number)), as_bytes(nonce))) return false;
-  const std::lock_guard lock(mutex_);
-  return unused(*number);
-}
-
 bool Nonces::spend(std::string_view nonce) {
   const auto number = number_in(nonce);
   if (!number || !equal_constant_time(as_bytes(text(*number)), as_bytes(nonce))) return false;
   const std::lock_guard lock(mutex_);
-  if (!unused(*number)) return false;
-  used_[*number % used_.size()] = true;
+  const std::size_t place = *number % used_.size();
+  if (*number >= next_ || next_ - *number > used_.size() || used_[place]) return false;
+  used_[place] = true;
   return true;
 }
 

@@ -20,17 +20,14 @@ class Nonces {
 
   /// base64url, 32 characters.
   std::string give();
-  /// True if it was given out by this process, is not too old and was not used.
-  [[nodiscard]] bool good(std::string_view nonce) const;
-  /// The same, and from now on it is used.
+  /// True if it was given out by this process, is not too old and was not used; from now on it is.
   [[nodiscard]] bool spend(std::string_view nonce);
 
  private:
   [[nodiscard]] std::string text(std::uint64_t number) const;
-  [[nodiscard]] bool unused(std::uint64_t number) const;  // mutex_ is held
 
   const Secret key_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::uint64_t next_ = 0;
   std::vector<bool> used_;  // by number modulo its size
 };

@@ -68,12 +68,6 @@ ErrorsProblem problem_of(ErrorCode code) noexcept {
   return {ProblemType::server_internal, 500};
 }
 
-/// What went wrong inside is for the log, not for the peer.
-std::string told(Error error) {
-  if (error.code == ErrorCode::internal) return "an internal failure: it stands in the server's log";
-  return std::move(error.message);
-}
-
 }  // namespace
 
 std::string shown(std::string_view text, std::size_t most) {
@@ -87,8 +81,11 @@ std::string urn(ProblemType type) { return "urn:ietf:params:acme:error:" + std::
 
 Problem::Problem(ProblemType of_type, std::string says) : type(of_type), status(problem_row(of_type).status), detail(shown(says, detail_octets_max)) {}
 
-Problem::Problem(Error error)
-    : type(problem_of(error.code).type), status(problem_of(error.code).status), detail(shown(told(std::move(error)), detail_octets_max)) {
+Problem::Problem(Error error) : type(problem_of(error.code).type), status(problem_of(error.code).status), detail(shown(error.message, detail_octets_max)) {
+  if (error.code == ErrorCode::internal) {
+    detail = "an internal failure: it stands in the server's log";
+    inside = std::move(error.message);
+  }
   if (status == 503) fields.emplace_back("Retry-After", "10");
   if (status == 429) fields.emplace_back("Retry-After", "600");
 }

@@ -72,6 +72,7 @@ struct Problem {
   std::vector<Subproblem> subproblems{};
   std::vector<std::pair<std::string, std::string>> fields{};  // of the header: Retry-After, Location, Link
   bool recorded = false;                                      // whoever refused has put it on the audit record
+  std::string inside{};                                       // what failed in here: for the log alone
 };
 
 template <class T>
