@@ -44,7 +44,8 @@ class CmpRefusalTest : public CmpFixture {
     const Bytes header_der = der::sequence({joined});
     const Bytes part = der::sequence({header_der, body});
     const unsigned char* at = parameters.data();
-    const std::unique_ptr<OSSL_CRMF_PBMPARAMETER, test::OpensslDeleter<OSSL_CRMF_PBMPARAMETER_free>> native(d2i_OSSL_CRMF_PBMPARAMETER(nullptr, &at, static_cast<long>(parameters.size())));
+    const std::unique_ptr<OSSL_CRMF_PBMPARAMETER, test::OpensslDeleter<OSSL_CRMF_PBMPARAMETER_free>> native(
+        d2i_OSSL_CRMF_PBMPARAMETER(nullptr, &at, static_cast<long>(parameters.size())));
     const std::string secret = desk_.secret_text(reference);
     unsigned char* mac = nullptr;
     std::size_t size = 0;
@@ -65,6 +66,15 @@ class CmpRefusalTest : public CmpFixture {
     return [kind, content](std::vector<Bytes>&, Bytes& body) { body = der::element(der::context(static_cast<unsigned>(kind)), content); };
   }
 
+  /// The message with these extraCerts, which nothing protects, in place of its own.
+  static Bytes with_certificates(const Bytes& message, const std::vector<Bytes>& certificates) {
+    der::Reader parts(der::only(message, der::tag_sequence, "message").value().content);
+    const Bytes header = to_bytes(parts.next().value().whole);
+    const Bytes body = to_bytes(parts.next().value().whole);
+    const Bytes protection = to_bytes(parts.next().value().whole);
+    const Bytes extra = certificates.empty() ? Bytes() : der::element(der::context(1), crypto::cmp_list_value(certificates));
+    return der::sequence({header, body, protection, extra});
+  }
   /// The answer to octets that our client does not make.
   crypto::CmpMessage asked(const Bytes& message) { return must(crypto::CmpMessage::parse(carry(message).value())); }
   /// The bit of failInfo in an answer: of the only BIT STRING in a refusal. -1: there is none.
@@ -81,7 +91,8 @@ class CmpRefusalTest : public CmpFixture {
     }
     return -1;
   }
-  void expect_failure(const Bytes& message, CmpFailure failure, const std::string& reference, std::string_view why, crypto::CmpBody kind = crypto::CmpBody::error) {
+  void expect_failure(const Bytes& message, CmpFailure failure, const std::string& reference, std::string_view why,
+                      crypto::CmpBody kind = crypto::CmpBody::error) {
     const crypto::CmpMessage answer = asked(message);
     EXPECT_EQ(answer.body(), kind) << why;
     EXPECT_EQ(failure_in(answer.content()), static_cast<int>(failure)) << to_hex(answer.content());
@@ -127,6 +138,10 @@ TEST_F(CmpRefusalTest, MacsWithSha1AreRefusedByTheirAlgorithm) {
   const std::string reference = desk_.enter("box-7.example");
   const Bytes message = first_message(reference, [](CmpClient& asking) { asking.option(OSSL_CMP_OPT_MAC_ALGNID, NID_hmac_sha1); });
   expect_failure(message, CmpFailure::bad_alg, reference, "not HMAC with SHA-2");
+  const Bytes stranger = first_message(reference, [](CmpClient& asking) {
+    asking.secret("r-00000000000000aa", "another").option(OSSL_CMP_OPT_MAC_ALGNID, NID_hmac_sha1);
+  });
+  expect_failure(stranger, CmpFailure::bad_alg, "", "not HMAC with SHA-2");  // or the algorithm would tell which references there are
 }
 
 TEST_F(CmpRefusalTest, UnprotectedMessagesAreRefused) {
@@ -149,16 +164,13 @@ TEST_F(CmpRefusalTest, CertificatesThatAreRevokedOrOfOthersSignNothing) {
   const DeskDouble elsewhere(*rng_);
   const TestAuthority& authority = elsewhere.authority(Branch::devices);
   const auto key = client_key("EC:P-256");
-  unsigned char* octets = nullptr;
-  const int size = i2d_PUBKEY(key.get(), &octets);
-  const Bytes foreign = must(crypto::issue_subject({.public_key_info = Bytes(octets, octets + size),
+  const Bytes foreign = must(crypto::issue_subject({.public_key_info = test::public_key_info(key),
                                                     .names = {.common_name = "box-7.example"},
                                                     .usages = {crypto::KeyUsage::digital_signature},
                                                     .serial = draw_serial(*rng_),
                                                     .not_before = clock_.now_ms() - 1000,
                                                     .not_after = clock_.now_ms() + test::day_ms},
                                                    *authority.issuing, authority.key));
-  OPENSSL_free(octets);
   CmpClient stranger = client();
   with_roots(stranger).signer(foreign, key).new_key(key).subject("box-7.example");
   EXPECT_TRUE(stranger.request(OSSL_CMP_CR).empty());
@@ -183,21 +195,25 @@ TEST_F(CmpRefusalTest, SomeonesCertificateShownWithAnotherKeysSignatureIsRefused
 TEST_F(CmpRefusalTest, CertificateMustBeShownInTheFirstMessageAndNeedNotInLaterOnes) {
   const std::string reference = desk_.enter("box-7.example");
   const Held held = enrolled(reference, "ML-DSA-65");
-  const auto without_certificates = [](const Bytes& message) {
-    der::Reader parts(der::only(message, der::tag_sequence, "message").value().content);
-    const Bytes header = to_bytes(parts.next().value().whole);
-    const Bytes body = to_bytes(parts.next().value().whole);
-    return der::sequence({header, body, parts.next().value().whole});
-  };
   CmpClient asking([&](const Bytes& request) {
-    return carry(must(crypto::CmpMessage::parse(request)).body() == crypto::CmpBody::cert_conf ? without_certificates(request) : request);
+    return carry(must(crypto::CmpMessage::parse(request)).body() == crypto::CmpBody::cert_conf ? with_certificates(request, {}) : request);
   });
   with_roots(asking).signer(held.certificate, held.key).new_key(client_key("EC:P-256")).subject("box-7.example");
   EXPECT_FALSE(asking.request(OSSL_CMP_CR).empty()) << asking.errors();
-  CmpClient silent([&](const Bytes& request) { return carry(without_certificates(request)); });
+  CmpClient silent([&](const Bytes& request) { return carry(with_certificates(request, {})); });
   with_roots(silent).signer(held.certificate, held.key).new_key(client_key("EC:P-256")).subject("box-7.example");
   EXPECT_TRUE(silent.request(OSSL_CMP_CR).empty());
   expect_refusal(silent, CmpFailure::signer_not_trusted, "extraCerts must begin");
+}
+
+TEST_F(CmpRefusalTest, CertificateBeforeTheSignersHasNoPartInALaterRefusal) {
+  const std::string reference = desk_.enter("box-7.example");
+  const Held held = enrolled(reference, "EC:P-256");
+  desk_.fails_once = Error{ErrorCode::unavailable, "IAM does not answer"};
+  CmpClient asking([&](const Bytes& request) { return carry(with_certificates(request, {signers_.at(0)->certificate.der(), held.certificate})); });
+  with_roots(asking).signer(held.certificate, held.key).new_key(client_key("EC:P-256")).subject("box-7.example");
+  EXPECT_TRUE(asking.request(OSSL_CMP_CR).empty());
+  expect_refusal(asking, CmpFailure::system_unavail, "IAM does not answer");
 }
 
 // ---- when ----
@@ -221,7 +237,8 @@ TEST_F(CmpRefusalTest, MessagesWithoutTimeIdsOrNoncesOfTheirLengthsAreRefused) {
   expect_failure(changed(reference, message, header_element(4, octets(15))), CmpFailure::bad_request, reference, "transactionID must have");
   expect_failure(changed(reference, message, header_element(4, {})), CmpFailure::bad_request, reference, "transactionID must have");
   expect_failure(changed(reference, message, header_element(5, octets(15))), CmpFailure::bad_sender_nonce, reference, "senderNonce must have");
-  expect_failure(changed(reference, message, [](std::vector<Bytes>& header, Bytes&) { header.front() = der::integer(1); }), CmpFailure::unsupported_version, "", "version 1");
+  const Change version_1 = [](std::vector<Bytes>& header, Bytes&) { header.front() = der::integer(1); };
+  expect_failure(changed(reference, message, version_1), CmpFailure::unsupported_version, "", "version 1");
   EXPECT_EQ(asked(changed(reference, message, header_element(5, octets(16)))).body(), crypto::CmpBody::ip) << "or nothing of this was tried";
 }
 
@@ -243,6 +260,33 @@ TEST_F(CmpRefusalTest, TransactionIdIsUsedOnce) {
   // The same id of another registration is another transaction.
   const std::string other = desk_.enter("box-8.example");
   EXPECT_EQ(asked(changed(other, plain_message(other), header_element(4, der::element(der::tag_octet_string, id)))).body(), crypto::CmpBody::ip);
+}
+
+TEST_F(CmpRefusalTest, TransactionIsOfOneRequestWhateverElseIsTheSame) {
+  const std::string reference = desk_.enter("box-7.example");
+  const auto key = client_key("EC:P-256");
+  const Bytes first = first_message(reference, [&](CmpClient& asking) { asking.new_key(key); });
+  EXPECT_EQ(asked(first).body(), crypto::CmpBody::ip);
+  // The same key, transactionID and senderNonce, and another name.
+  const crypto::CmpHeader header = must(crypto::CmpMessage::parse(first)).header();
+  Bytes second = first_message(reference, [&](CmpClient& asking) { asking.new_key(key).dns("box-7.example"); });
+  second = changed(reference, second, header_element(4, der::element(der::tag_octet_string, header.transaction_id)));
+  second = changed(reference, second, header_element(5, der::element(der::tag_octet_string, header.sender_nonce)));
+  expect_failure(second, CmpFailure::transaction_id_in_use, reference, "transactionID is in use", crypto::CmpBody::ip);
+  EXPECT_EQ(desk_.orders.size(), 1U);
+  EXPECT_EQ(asked(first).body(), crypto::CmpBody::ip) << "the first one stands";
+}
+
+TEST_F(CmpRefusalTest, WhoAsksInVainWithoutEndIsStopped) {
+  settings_.bounds.kept_of_one_max = 2;
+  start();
+  const std::string reference = desk_.enter("box-7.example");
+  const auto in_vain = [&] { return first_message(reference, [](CmpClient& asking) { asking.subject("box-8.example"); }); };
+  for (int i = 0; i < 2; ++i) {
+    expect_failure(in_vain(), CmpFailure::bad_cert_template, "", "is not a name of this registration", crypto::CmpBody::ip);
+  }
+  expect_failure(in_vain(), CmpFailure::system_unavail, reference, "2 transactions of this registration are kept", crypto::CmpBody::ip);
+  EXPECT_EQ(asked(plain_message(desk_.enter("box-9.example"))).body(), crypto::CmpBody::ip);
 }
 
 TEST_F(CmpRefusalTest, OpenTransactionsOfARegistrationAreBounded) {
@@ -292,7 +336,8 @@ TEST_F(CmpConfirmationTest, HoldsOnlyWithHashIdAndNonceOfItsOwn) {
   expect_failure(confirmation(hash(), 0, {}), CmpFailure::bad_recipient_nonce, reference_, "recipNonce is not that of the answer before");
   expect_failure(confirmation(hash(), 0, Bytes(16, 9)), CmpFailure::bad_recipient_nonce, reference_, "recipNonce is not that of the answer before");
   expect_failure(confirmation(hash(), 1, nonce_), CmpFailure::bad_request, reference_, "certReqId is not that of the request");
-  expect_failure(confirmation(crypto::digest(crypto::Hash::sha384, request_), 0, nonce_), CmpFailure::bad_cert_id, reference_, "certHash is not that of the certificate");
+  const Bytes another = crypto::digest(crypto::Hash::sha384, request_);
+  expect_failure(confirmation(another, 0, nonce_), CmpFailure::bad_cert_id, reference_, "certHash is not that of the certificate");
   EXPECT_EQ(state_of(reference_, request_), CmpState::unconfirmed);
   EXPECT_EQ(asked(confirmation(hash(), 0, nonce_)).body(), crypto::CmpBody::pki_conf);
   EXPECT_EQ(state_of(reference_, request_), CmpState::closed);
@@ -336,8 +381,8 @@ TEST_F(CmpConfirmationTest, OfAnotherTransactionOrUnderAnotherProtectionIsRefuse
   CmpClient asking([&](const Bytes& request) -> std::optional<Bytes> {
     if (!std::exchange(first, false)) return carry(request);
     const crypto::CmpMessage own = must(crypto::CmpMessage::parse(request));
-    const CmpTransaction begun{.reference = reference_, .id = own.header().transaction_id, .kind = "cr", .request_hash = Bytes(32, 1), .first_nonce = Bytes(16, 1)};
-    must(records_->begin(begun, {}));
+    const Bytes id = own.header().transaction_id;
+    must(records_->begin({.reference = reference_, .id = id, .kind = "cr", .request_hash = Bytes(32, 1), .first_nonce = Bytes(16, 1)}, {}));
     return carry(request);
   });
   with_roots(asking).signer(held.certificate, held.key).new_key(client_key("EC:P-256")).subject("box-7.example");
