@@ -1,6 +1,7 @@
 // A desk whose decisions the test makes, with issuing CAs of its own, and a CMP server before it: for tests of CMP without a CAS.
 #pragma once
 
+#include <functional>
 #include <map>
 
 #include "cmp_client.hpp"
@@ -135,6 +136,7 @@ class DeskDouble final : public Desk {
     return Outcome(issue(found->second));
   }
   Result<void> revoke(ByteView certificate_der, int reason, std::string_view by, const std::string&) override {
+    if (before_revocation) before_revocation();
     revoked.try_emplace(to_bytes(certificate_der), reason, std::string(by));
     return {};
   }
@@ -165,6 +167,7 @@ class DeskDouble final : public Desk {
   store::Store* store = nullptr;  // with the table of certificates
   std::vector<Asked> orders;
   std::optional<Error> fails_once;
+  std::function<void()> before_revocation;
   bool approves = false;
   bool rejects = false;
   std::map<Bytes, std::pair<int, std::string>> revoked;  // reason and by whom

@@ -351,10 +351,10 @@ TEST_F(CmpConfirmationTest, OfNothingGivesTheCertificateBack) {
 }
 
 TEST_F(CmpConfirmationTest, AnErrorMessageGivesTheCertificateBack) {
-  const Bytes content = crypto::cmp_error_content({.value = crypto::CmpStatus::Value::rejection, .failure = {}, .text = "no longer wanted"});
+  const Bytes content = crypto::cmp_error_content({.value = crypto::CmpStatus::Value::rejection, .failure = {}, .text = "no longer\nwanted"});
   EXPECT_EQ(asked(with_nonce(crypto::CmpBody::error, content, nonce_)).body(), crypto::CmpBody::pki_conf);
   ASSERT_TRUE(desk_.revoked.contains(certificate_));
-  EXPECT_EQ(desk_.revoked.at(certificate_).second, reference_ + " (error: no longer wanted)");
+  EXPECT_EQ(desk_.revoked.at(certificate_).second, reference_ + " (error: no longer?wanted)") << "on one line";
 }
 
 TEST_F(CmpConfirmationTest, ComesTooLateOnceTheTimeIsOver) {
@@ -369,6 +369,35 @@ TEST_F(CmpConfirmationTest, ComesTooLateOnceTheTimeIsOver) {
   must(server_->sweep());
   EXPECT_TRUE(desk_.revoked.contains(certificate_));
   expect_failure(confirmation(hash(), 0, nonce_), CmpFailure::cert_confirmed, reference_, "was confirmed or given back already");
+}
+
+TEST_F(CmpConfirmationTest, ComesTooLateWhileTheRevocationIsUnderWay) {
+  settings_.clock_skew = std::chrono::seconds(3600);
+  start();
+  clock_.ahead_ms = 301'000;
+  desk_.before_revocation = [&] {
+    expect_failure(confirmation(hash(), 0, nonce_), CmpFailure::bad_request, reference_, "no certificate of this transaction waits for confirmation");
+  };
+  must(server_->sweep());
+  EXPECT_TRUE(desk_.revoked.contains(certificate_));
+}
+
+TEST_F(CmpConfirmationTest, OfATransactionThatTheSecretBeganIsUnderTheSecret) {
+  const Held held = enrolled(reference_, "EC:P-256");
+  CmpClient asking([&](const Bytes& request) {
+    const crypto::CmpMessage own = must(crypto::CmpMessage::parse(request));
+    if (own.body() != crypto::CmpBody::cert_conf) return carry(request);
+    // As if the registration's secret, not the holder's certificate, had protected the messages before.
+    must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+      TRY(transaction.run("UPDATE cmp_transaction SET signer = NULL WHERE id = ?", {ByteView(own.header().transaction_id)}));
+      return {};
+    }));
+    return carry(request);
+  });
+  with_roots(asking).signer(held.certificate, held.key).new_key(client_key("EC:P-256")).subject("box-7.example");
+  EXPECT_TRUE(asking.request(OSSL_CMP_CR).empty());
+  expect_on_record(reference_, "this transaction was begun under another protection");
+  EXPECT_EQ(state_of(reference_, asking.sent().front()), CmpState::unconfirmed);
 }
 
 TEST_F(CmpConfirmationTest, OfAnotherTransactionOrUnderAnotherProtectionIsRefused) {
@@ -520,6 +549,22 @@ TEST_F(CmpRefusalTest, RevocationIsForOwnCertificatesAndForGood) {
   CmpClient asking = client();
   EXPECT_TRUE(with_roots(asking).signer(own.certificate, own.key).old(enrolled(reference, "EC:P-256").certificate).revoke()) << asking.errors();
   expect_failure(asking.sent().front(), CmpFailure::transaction_id_in_use, reference, "transactionID is in use", crypto::CmpBody::rp);
+}
+
+TEST_F(CmpRefusalTest, RevocationNamesTheCertificateByItsIssuerToo) {
+  const std::string reference = desk_.enter("box-7.example");
+  const Held held = enrolled(reference, "EC:P-256");
+  const crypto::CmpCertificateId id = must(crypto::cmp_certificate_id(held.certificate));
+  const auto rr = [&](const Bytes& issuer) {
+    const Bytes wanted = der::sequence({der::element(der::context_primitive(1), id.serial), der::element(der::context(3), issuer)});
+    return changed(reference, plain_message(reference), body(crypto::CmpBody::rr, der::sequence({der::sequence({wanted})})));
+  };
+  const Bytes other = must(crypto::cmp_subject_of(desk_.authority(Branch::ml_dsa).issuing->der()));
+  expect_failure(rr(other), CmpFailure::bad_cert_id, "", "no certificate of this registration", crypto::CmpBody::rp);
+  expect_on_record(reference, "of this serial has another issuer");
+  EXPECT_TRUE(desk_.revoked.empty());
+  EXPECT_EQ(asked(rr(id.issuer)).body(), crypto::CmpBody::rp);
+  EXPECT_TRUE(desk_.revoked.contains(held.certificate));
 }
 
 TEST_F(CmpRefusalTest, MalformedBodiesUnderARightMacAreRefusedAsSuch) {

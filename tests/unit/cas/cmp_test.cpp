@@ -169,6 +169,16 @@ TEST_F(CmpTest, OneThatCannotBeRevokedDoesNotKeepOthersFromIt) {
   EXPECT_TRUE(must(records_->find(reference, Bytes(16, 1))));
 }
 
+TEST_F(CmpTest, TransactionGoesOnFromTheStateAloneThatItWasFoundIn) {
+  CmpTransaction begun{.reference = "r-1", .id = Bytes(16, 1), .kind = "ir", .request_hash = Bytes(32, 1), .first_nonce = Bytes(16, 2)};
+  must(records_->begin(begun, {}));
+  begun.state = CmpState::closed;
+  EXPECT_EQ(test::refusal(records_->move(begun, CmpState::unconfirmed)), ErrorCode::conflict);
+  EXPECT_EQ(must(records_->find("r-1", begun.id))->state, CmpState::asked);
+  must(records_->move(begun, CmpState::asked));
+  EXPECT_EQ(test::refusal(records_->move(begun, CmpState::asked)), ErrorCode::conflict) << "one of two comes first";
+}
+
 TEST_F(CmpTest, ImplicitConfirmationIsGrantedWhereTheSettingsSaySo) {
   const std::string reference = desk_.enter("box-7.example");
   for (const bool granted : {true, false}) {

@@ -40,7 +40,7 @@ Bytes plain_request(const std::string& key = "EC:P-256", int possession = OSSL_C
 Bytes certified(const Hierarchy& hierarchy, const Bytes& public_key_info, const AskedNames& names, KeyUsages usages = {KeyUsage::digital_signature}) {
   return issue_subject({.public_key_info = public_key_info,
                         .names = names,
-                        .usages = std::move(usages),
+                        .usages = usages,
                         .serial = testing::make_serial(3),
                         .not_before = testing::start,
                         .not_after = testing::start + 90 * testing::day_ms},
@@ -180,6 +180,8 @@ TEST(CmpMessageTest, SignaturesOfEveryKindHoldAndTheSenderMustBeTheCertificates)
     EXPECT_TRUE(holds) << holds.error().message;
     expect_error(message->check_mac(shared_secret), ErrorCode::unauthenticated, "not protected by a MAC");
     expect_error(message->check_signature(certified(hierarchy, info, {.common_name = "box-9"})), ErrorCode::unauthenticated, "sender is not the subject");
+    const Bytes for_contracts = certified(hierarchy, info, {.common_name = "box-7"}, {KeyUsage::non_repudiation});
+    expect_error(message->check_signature(for_contracts), ErrorCode::unauthenticated, "is not for signatures");
     expect_error(message->check_signature(Bytes{0x30, 0x00}), ErrorCode::invalid_argument, "not DER");
 
     Bytes changed = der;
@@ -188,6 +190,35 @@ TEST(CmpMessageTest, SignaturesOfEveryKindHoldAndTheSenderMustBeTheCertificates)
     *at.begin() ^= 1U;
     expect_error(CmpMessage::parse(changed).value().check_signature(certificate), ErrorCode::unauthenticated, "signature does not hold");
   }
+}
+
+TEST(CmpMessageTest, SignaturesWithSha1AreRefusedByTheirAlgorithm) {
+  const Hierarchy hierarchy(KeyAlgorithm::ecdsa_p384);
+  const auto key = client_key("EC:P-384");
+  const Bytes certificate = certified(hierarchy, test::public_key_info(key), {.common_name = "box-7"});
+  const auto ask = [&](CmpClient& client) { client.signer(certificate, key).new_key(key).subject("box-7").option(OSSL_CMP_OPT_DIGEST_ALGNID, NID_sha1); };
+  const CmpMessage message = CmpMessage::parse(first_message(ask, OSSL_CMP_CR)).value();
+  expect_error(message.check_signature(certificate), ErrorCode::denied, "algorithm that is not taken");
+  const auto request = read_cmp_certificate_request(message);
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_EQ(request->possession, CmpPossession::wrong) << "it is signed with SHA-1 too";
+}
+
+TEST(CmpMessageTest, Pkcs10MustBeSignedByItsKey) {
+  const auto ask = [](CmpClient& client) { client.secret(reference, secret_text).csr(client_key("EC:P-256"), "box-7.example"); };
+  const Bytes der = first_message(ask, OSSL_CMP_P10CR);
+  const auto possession_in = [](const Bytes& message) {
+    const auto request = read_cmp_certificate_request(CmpMessage::parse(message).value());
+    EXPECT_TRUE(request) << request.error().message;
+    return request ? request->possession : CmpPossession::other;
+  };
+  EXPECT_EQ(possession_in(der), CmpPossession::proved);
+  Bytes changed = der;
+  const std::string name = "box-7.example";
+  const auto at = std::ranges::find_end(changed, as_bytes(name));  // the header may have it too
+  ASSERT_NE(at.begin(), changed.end());
+  *at.begin() = 'f';
+  EXPECT_EQ(possession_in(changed), CmpPossession::wrong);
 }
 
 TEST(CmpMessageTest, OpensslTakesAnswersUnderTheSecret) {
