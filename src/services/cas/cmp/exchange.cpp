@@ -206,20 +206,7 @@ CmpSignerKind CmpExchange::signer_kind() const {
   if (shown == nullptr) return CmpSignerKind::ml_dsa;
   const auto certificate = crypto::SubjectCertificate::parse(*shown);
   if (!certificate) return CmpSignerKind::ml_dsa;
-  switch (certificate->key().algorithm()) {
-    case crypto::SubjectAlgorithm::ml_dsa_44:
-    case crypto::SubjectAlgorithm::ml_dsa_65:
-    case crypto::SubjectAlgorithm::ml_dsa_87:
-    case crypto::SubjectAlgorithm::ml_kem_768:
-    case crypto::SubjectAlgorithm::ml_kem_1024:
-      return CmpSignerKind::ml_dsa;
-    case crypto::SubjectAlgorithm::rsa:
-    case crypto::SubjectAlgorithm::ecdsa_p256:
-    case crypto::SubjectAlgorithm::ecdsa_p384:
-    case crypto::SubjectAlgorithm::sm2:
-      return CmpSignerKind::ecdsa;
-  }
-  return CmpSignerKind::ml_dsa;
+  return parts_.desk.branch_for(certificate->key().algorithm()) == Branch::ml_dsa ? CmpSignerKind::ml_dsa : CmpSignerKind::ecdsa;
 }
 
 /// Until when a copy of this message would still be taken.
