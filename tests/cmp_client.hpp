@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -46,6 +47,16 @@ inline ClientKey client_key(const std::string& kind) {
   }
   EXPECT_NE(key, nullptr) << kind;
   return {key, EVP_PKEY_free};
+}
+
+/// SubjectPublicKeyInfo, DER.
+inline Bytes public_key_info(const ClientKey& key) {
+  unsigned char* octets = nullptr;
+  const int size = i2d_PUBKEY(key.get(), &octets);
+  EXPECT_GT(size, 0);
+  Bytes out(octets, octets + std::max(size, 0));
+  OPENSSL_free(octets);
+  return out;
 }
 
 inline ClientCertificate client_certificate(ByteView der) {

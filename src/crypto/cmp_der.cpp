@@ -14,7 +14,9 @@ std::unexpected<Error> malformed(std::string_view what) { return fail(ErrorCode:
 }  // namespace
 
 Result<Element> Reader::next() {
-  const auto cut_short = [] { return fail(ErrorCode::invalid_argument, "DER: an element is cut short, or its tag or length is in no form that is taken here"); };
+  const auto cut_short = [] {
+    return fail(ErrorCode::invalid_argument, "DER: an element is cut short, or its tag or length is in no form that is taken here");
+  };
   if (rest_.size() < 2 || (rest_[0] & 0x1f) == 0x1f) return cut_short();
   std::size_t length = rest_[1];
   std::size_t head = 2;

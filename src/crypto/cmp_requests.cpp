@@ -59,8 +59,8 @@ Result<std::shared_ptr<const SubjectPublicKey>> key_of_template(const OSSL_CRMF_
   return std::make_shared<const SubjectPublicKey>(std::move(read));
 }
 
-/// POPOSigningKey (RFC 4211 §4.1) over the CertRequest as it came. Its form with an input of its own names the requester a second time, which the protection of
-/// the message has done already; nobody sends it.
+/// POPOSigningKey (RFC 4211 §4.1) over the CertRequest as it came. Its form with an input of its own names the requester a second time, which the protection
+/// of the message has done already; nobody sends it.
 CmpPossession check_signed(const Element& proof, ByteView certificate_request, EVP_PKEY* key) {
   Reader parts(proof.content);
   if (parts.sees(cmp_der::context(0))) return CmpPossession::other;

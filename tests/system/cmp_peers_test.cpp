@@ -85,7 +85,8 @@ class CmpPeers : public SharedNetwork {
   void expect_status(const std::string& certificate, const std::string& status) {
     std::string out;
     TestNetwork::await("the certificate's status to be " + status, [&] {
-      out = openssl("ocsp -no_nonce -url " + status_url() + "/ocsp -issuer " + trust("issuing-ml_dsa.pem") + " -CAfile " + trust("root-ml_dsa.pem") + " -cert " + certificate).out;
+      const std::string by = " -issuer " + trust("issuing-ml_dsa.pem") + " -CAfile " + trust("root-ml_dsa.pem");
+      out = openssl("ocsp -no_nonce -url " + status_url() + "/ocsp" + by + " -cert " + certificate).out;
       return out.contains(": " + status);
     });
     EXPECT_TRUE(out.contains("Response verify OK")) << out;
@@ -135,8 +136,8 @@ TEST_F(CmpPeers, InitialRequestsOfEveryKindOfKeyAreGrantedUnderASecretAndVerify)
   for (const ClientKind& kind : kinds) {
     SCOPED_TRACE(kind.genpkey);
     const std::string key = new_key("key.pem", kind.genpkey);
-    const Outcome made = cmp("-cmd ir " + box.options() + kind.options + "-newkey " + key + " -subject /CN=box-7 -sans box-7.example -certout " + path("box.pem") +
-                             " -chainout " + path("chain.pem") + " -cacertsout " + path("ca.pem"));
+    const std::string files = " -certout " + path("box.pem") + " -chainout " + path("chain.pem") + " -cacertsout " + path("ca.pem");
+    const Outcome made = cmp("-cmd ir " + box.options() + kind.options + "-newkey " + key + " -subject /CN=box-7 -sans box-7.example" + files);
     expect_contains(made, 0, "received PKICONF");
     expect_verified(path("box.pem"), kind.name);
     const Outcome shown = openssl("x509 -noout -subject -ext subjectAltName -in " + path("box.pem"));
@@ -212,14 +213,16 @@ TEST_F(CmpPeers, Pkcs10IsGranted) {
 TEST_F(CmpPeers, ConfirmationMayBeImplicitAndIsNotForgotten) {
   roots();
   const Registered box = device();
-  const Outcome implicit = cmp("-cmd ir " + box.options() + "-newkey " + new_key("a.key", "-algorithm ML-DSA-65") + " -implicit_confirm -certout " + path("implicit.pem"));
+  const auto ir = [&](const std::string& name) {
+    return "-cmd ir " + box.options() + "-newkey " + new_key(name + ".key", "-algorithm ML-DSA-65") + " -certout " + path(name + ".pem") + " ";
+  };
+  const Outcome implicit = cmp(ir("implicit") + "-implicit_confirm");
   EXPECT_EQ(implicit.code, 0) << implicit.out;
   EXPECT_FALSE(implicit.out.contains("CERTCONF")) << implicit.out;
-  const Outcome silent = cmp("-cmd ir " + box.options() + "-newkey " + new_key("b.key", "-algorithm ML-DSA-65") + " -disable_confirm -certout " + path("silent.pem"));
+  const Outcome silent = cmp(ir("silent") + "-disable_confirm");
   EXPECT_EQ(silent.code, 0) << silent.out;
   // Who trusts another root than that which issues says no to what it gets.
-  const Outcome rejected = cmp("-cmd ir " + box.options() + "-newkey " + new_key("c.key", "-algorithm ML-DSA-65") + " -out_trusted " + path("devices.pem") + " -certout " +
-                               path("rejected.pem") + " -rspout " + path("ip") + "," + path("conf"));
+  const Outcome rejected = cmp(ir("rejected") + "-out_trusted " + path("devices.pem") + " -rspout " + path("ip") + "," + path("conf"));
   EXPECT_NE(rejected.code, 0);
   expect_contains(rejected, rejected.code, "received PKICONF");
   expect_revoked_by(box.reference + " (certConf: rejected");
@@ -242,7 +245,9 @@ TEST_F(CmpPeers, TheSameIsServedOverTls) {
   const std::string kur = "-cmd kur -cert " + path("box.pem") + " -key " + key + " " + anchors + "-newkey " + next + " -certout " + path("next-box.pem");
   expect_contains(openssl(tls + kur), 0, "received PKICONF");
   expect_verified(path("next-box.pem"), "ML-DSA");
-  expect_contains(openssl(server + trust("issuing-classical.pem") + " -cmd ir " + box.options() + "-newkey " + path("key.pem") + " -certout " + path("none.pem")), 1, "certificate verify failed");
+  const std::string other_root = server + trust("issuing-classical.pem") + " ";
+  const std::string ir = "-cmd ir " + box.options() + "-newkey " + key + " -certout " + path("none.pem");
+  expect_contains(openssl(other_root + ir), 1, "certificate verify failed");
   EXPECT_FALSE(std::filesystem::exists(path("none.pem")));
 }
 
@@ -253,14 +258,16 @@ TEST_F(CmpPeers, InformationIsGiven) {
   const std::string genm = "-cmd genm " + box.options();
   expect_contains(cmp(genm + "-infotype caCerts -cacertsout " + path("ca.pem")), 0, "received GENP");
   EXPECT_TRUE(text_of(path("ca.pem")).contains(text_of(path("devices.pem")))) << "the device CA is among them";
-  expect_contains(cmp(genm + "-infotype rootCaCert -oldwithold " + trust("root-ml_dsa.pem") + " -newwithnew " + path("new.pem")), 0, "no root CA certificate update available");
+  const std::string root = "-infotype rootCaCert -oldwithold " + trust("root-ml_dsa.pem") + " -newwithnew " + path("new.pem");
+  expect_contains(cmp(genm + root), 0, "no root CA certificate update available");
   expect_contains(cmp(genm + "-infotype certReqTemplate -template " + path("template.der") + " -keyspec " + path("keys.der")), 0, "received GENP");
   EXPECT_TRUE(openssl("asn1parse -inform DER -in " + path("template.der")).out.contains("box-7"));
   EXPECT_TRUE(openssl("asn1parse -inform DER -in " + path("keys.der")).out.contains("ML-DSA-65"));
   expect_contains(cmp(genm + "-infotype crlStatusList -crlcert " + held.certificate + " -crlout " + path("box.crl")), 0, "received GENP");
   const Outcome list = openssl("crl -inform DER -noout -text -in " + path("box.crl") + " -CAfile " + trust("issuing-ml_dsa.pem"));
   EXPECT_TRUE(list.out.contains("verify OK")) << list.out;
-  expect_contains(cmp("-cmd genm " + held.options() + "-trusted " + path("roots.pem") + " -infotype caCerts -cacertsout " + path("ca2.pem")), 0, "received GENP");
+  const std::string signed_genm = "-cmd genm " + held.options() + "-trusted " + path("roots.pem") + " ";
+  expect_contains(cmp(signed_genm + "-infotype caCerts -cacertsout " + path("ca2.pem")), 0, "received GENP");
   EXPECT_EQ(text_of(path("ca2.pem")), text_of(path("ca.pem")));
 }
 
@@ -269,12 +276,15 @@ TEST_F(CmpPeers, ClientPollsWhileTwoOperatorsApprove) {
   const Registered box = registered(Json::object({{"subject", "box-7"}, {"profile", "device"}, {"four_eyes", true}, {"reusable", true}}));
   const std::string ir = "-cmd ir " + box.options() + "-total_timeout 60 -newkey ";
   // Line by line, so that its log can be read while it waits.
-  const std::string waiting = "OPENSSL_CONF=/dev/null stdbuf -oL -eL " QANAT_SOURCE_DIR "/.deps/openssl/bin/openssl cmp -config '' -server " + status_url() + " -path .well-known/cmp ";
+  const std::string waiting = "OPENSSL_CONF=/dev/null stdbuf -oL -eL " QANAT_SOURCE_DIR "/.deps/openssl/bin/openssl cmp -config '' -server " + status_url() +
+                              " -path .well-known/cmp ";
   net().close_op();  // the commands open the same identity
   const auto operators = [&](const std::string& line) { return run_program("ca " + line + " --state " + net().network().folder().string(), folder_); };
   const auto in_background = [&](const std::string& name) {
     const std::string key = new_key(name + ".key", "-algorithm ML-DSA-65");
-    EXPECT_EQ(run_line("( " + waiting + ir + key + " -certout " + path(name + ".pem") + " > " + path(name + ".log") + " 2>&1 ; echo done >> " + path(name + ".log") + " ) </dev/null >/dev/null 2>&1 &", folder_).code, 0);
+    const std::string log = path(name + ".log");
+    const std::string asks = waiting + ir + key + " -certout " + path(name + ".pem") + " > " + log + " 2>&1 ; echo done >> " + log;
+    EXPECT_EQ(run_line("( " + asks + " ) </dev/null >/dev/null 2>&1 &", folder_).code, 0);
   };
   const auto log_says = [&](const std::string& name, std::string_view part) { return text_of(path(name + ".log")).contains(part); };
   const auto held_ticket = [&] {
@@ -313,13 +323,15 @@ TEST_F(CmpPeers, RefusalsSayWhatIsWrongAndAreOnRecord) {
   const Registered box = device();
   const Registered other = device("box-8");
   const std::string newkey = "-newkey " + new_key("key.pem", "-algorithm ML-DSA-65") + " -certout " + path("none.pem") + " ";
-  expect_contains(cmp("-cmd ir -ref " + box.reference + " -secret pass:" + other.secret + " -mac hmacWithSHA256 -unprotected_errors " + newkey), 1, "badMessageCheck");
+  const Registered mixed{.reference = box.reference, .secret = other.secret};
+  expect_contains(cmp("-cmd ir " + mixed.options() + "-unprotected_errors " + newkey), 1, "badMessageCheck");
   net().expect_audit("cas", "ceis.cmp", "the MAC does not hold");
   expect_contains(cmp("-cmd ir -ref " + box.reference + " -secret pass:" + box.secret + " -unprotected_errors " + newkey), 1, "badAlg");
   expect_contains(cmp("-cmd ir " + box.options() + newkey + "-subject /CN=box-8"), 1, "is not registered");
   expect_contains(cmp("-cmd ir " + box.options() + newkey + "-sans box-8.example"), 1, "is not registered");
   expect_contains(cmp("-cmd ir " + box.options() + newkey + "-profile server"), 1, "unacceptedPolicy");
-  expect_contains(openssl("cmp -config '' -server " + status_url() + " -path .well-known/cmp/p/server -cmd ir " + box.options() + newkey), 1, "unacceptedPolicy");
+  const std::string other_profile = "cmp -config '' -server " + status_url() + " -path .well-known/cmp/p/server ";
+  expect_contains(openssl(other_profile + "-cmd ir " + box.options() + newkey), 1, "unacceptedPolicy");
   expect_contains(cmp("-cmd ir " + box.options() + newkey + "-popo 0"), 1, "badPOP");
   expect_contains(cmp("-cmd ir -unprotected_requests -unprotected_errors -subject /CN=box-7 " + newkey), 1, "messages must be protected");
   EXPECT_FALSE(std::filesystem::exists(path("none.pem")));
@@ -330,12 +342,14 @@ TEST_F(CmpPeers, RefusalsSayWhatIsWrongAndAreOnRecord) {
   expect_status(theirs.certificate, "good");
 
   // HTTP's own refusals: what is no CMP message gets no answer of CMP's.
-  const std::string post = "curl -sS -o /dev/null -w '%{http_code}' -X POST --data-binary @" + path("roots.pem") + " " + status_url() + "/.well-known/cmp ";
-  EXPECT_EQ(run_line(post + "-H 'Content-Type: application/pkixcmp'", folder_).out, "400");
-  EXPECT_EQ(run_line(post + "-H 'Content-Type: text/plain'", folder_).out, "415");
-  EXPECT_EQ(run_line("curl -sS -o /dev/null -w '%{http_code}' " + status_url() + "/.well-known/cmp", folder_).out, "405");
   std::ofstream(path("large")) << std::string(70'000, '0');
-  EXPECT_EQ(run_line("curl -sS -o /dev/null -w '%{http_code}' -H 'Content-Type: application/pkixcmp' --data-binary @" + path("large") + " " + status_url() + "/.well-known/cmp", folder_).out, "400");
+  const auto status_of = [&](const std::string& options) {
+    return run_line("curl -sS -o /dev/null -w '%{http_code}' " + status_url() + "/.well-known/cmp " + options, folder_).out;
+  };
+  EXPECT_EQ(status_of("-H 'Content-Type: application/pkixcmp' --data-binary @" + path("roots.pem")), "400");
+  EXPECT_EQ(status_of("-H 'Content-Type: text/plain' --data-binary @" + path("roots.pem")), "415");
+  EXPECT_EQ(status_of(""), "405");
+  EXPECT_EQ(status_of("-H 'Content-Type: application/pkixcmp' --data-binary @" + path("large")), "400");
 }
 
 class CmpCrash : public CmpPeers {
@@ -352,7 +366,9 @@ class CmpCrash : public CmpPeers {
     net().running().stop_element("cas", app::RunningNetwork::Ending::kill);
     ASSERT_TRUE(net().running().start_element("cas"));
   }
-  [[nodiscard]] std::string ir(const Registered& box) const { return "-cmd ir " + box.options() + "-newkey " + path("key.pem") + " -certout " + path("box.pem") + " "; }
+  [[nodiscard]] std::string ir(const Registered& box) const {
+    return "-cmd ir " + box.options() + "-newkey " + path("key.pem") + " -certout " + path("box.pem") + " ";
+  }
 
   /// A message that comes again after the crash gets one certificate however often it comes, which is revoked, for nobody confirms it.
   void expect_one_certificate(const Registered& box) {
@@ -389,7 +405,8 @@ TEST_F(CmpCrash, WhatIsNotConfirmedOrGivenBackIsRevoked) {
   expect_status(path("box.pem"), "revoked");
 
   // A client that trusts another CA alone gives back what it gets.
-  const std::string other = openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout " + path("other.key") + " -out " + path("other.pem") + " -subj /CN=other -days 1").out;
+  const std::string new_ca = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=other -days 1";
+  const std::string other = openssl(new_ca + " -keyout " + path("other.key") + " -out " + path("other.pem")).out;
   ASSERT_TRUE(std::filesystem::exists(path("other.pem"))) << other;
   const std::size_t before = net().audit("cas", "ceis.revoke").size();
   crash("cas.cmp.rejected", [&] { EXPECT_NE(cmp(ir(box) + "-out_trusted " + path("other.pem")).code, 0); });

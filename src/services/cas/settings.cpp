@@ -96,6 +96,7 @@ CmpSettings read_cmp(node::Config table) {
   out.implicit_confirm = table.flag("implicit_confirm", out.implicit_confirm);
   out.bounds.open_max = table.integer("open_max", 1, 1'000'000, out.bounds.open_max);
   out.bounds.open_of_one_max = table.integer("open_of_one_max", 1, 100'000, out.bounds.open_of_one_max);
+  out.bounds.kept_of_one_max = table.integer("kept_of_one_max", 1, 1'000'000, out.bounds.kept_of_one_max);
   return out;
 }
 

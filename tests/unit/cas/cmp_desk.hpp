@@ -36,7 +36,9 @@ inline constexpr Profile box_profile{.name = "box",
 struct TestAuthority {
   TestAuthority(crypto::Rng& rng, crypto::KeyAlgorithm algorithm, const std::string& label, bool own_root) {
     const auto make_key = [&] {
-      crypto::SigningSecret secret = must(crypto::Signer::generate(crypto::suite(algorithm == crypto::KeyAlgorithm::ecdsa_p384 ? crypto::SuiteId::intl_hybrid : crypto::SuiteId::gm_hybrid), rng)).secret();
+      const bool on_p384 = algorithm == crypto::KeyAlgorithm::ecdsa_p384;
+      const crypto::Suite& suite = crypto::suite(on_p384 ? crypto::SuiteId::intl_hybrid : crypto::SuiteId::gm_hybrid);
+      crypto::SigningSecret secret = must(crypto::Signer::generate(suite, rng)).secret();
       const bool seed = algorithm == crypto::KeyAlgorithm::ml_dsa_65;
       return crypto::PrivateKey{.algorithm = algorithm, .secret = std::move(seed ? secret.ml_dsa_seed : secret.scalar)};
     };
@@ -89,9 +91,10 @@ class DeskDouble final : public RegisteredDesk {
     const TestAuthority& authority = *authorities_.at(branch_for(asked.key.algorithm()));
     const Registration& entered = entry(asked.reference);
     const UnixMs now = SystemClock().now_ms();
+    const bool signs = crypto::signs(asked.key.algorithm());
     Given out{.certificate = must(crypto::issue_subject({.public_key_info = asked.key.der(),
                                                          .names = {.common_name = entered.common_name, .dns = entered.dns},
-                                                         .usages = crypto::signs(asked.key.algorithm()) ? box_profile.signing_usages : box_profile.encryption_usages,
+                                                         .usages = signs ? box_profile.signing_usages : box_profile.encryption_usages,
                                                          .serial = draw_serial(rng_),
                                                          .not_before = now - 60'000,
                                                          .not_after = now + 30 * test::day_ms},
@@ -116,8 +119,9 @@ class CmpFixture : public testing::Test {
     for (const CmpSignerKind kind : all_cmp_signers) {
       const TestAuthority& authority = desk_.authority(kind == CmpSignerKind::ml_dsa ? Branch::ml_dsa : Branch::devices);
       TestAuthority own(*rng_, authority.key.algorithm, "signer", true);
+      const std::string name = "CMP " + std::to_string(static_cast<int>(kind));
       crypto::Certificate certificate =
-          TestAuthority::certify(*rng_, crypto::CertificateUse::tls_and_signing, "CMP " + std::to_string(static_cast<int>(kind)), own.key, &*authority.issuing, authority.key);
+          TestAuthority::certify(*rng_, crypto::CertificateUse::tls_and_signing, name, own.key, &*authority.issuing, authority.key);
       signers_.at(static_cast<std::size_t>(kind)) = std::make_shared<const crypto::CmpSigner>(
           crypto::CmpSigner{.certificate = std::move(certificate), .chain = {authority.issuing->der()}, .key = std::move(own.key)});
     }
@@ -129,19 +133,21 @@ class CmpFixture : public testing::Test {
     records_.reset();
     store_.reset();
     // What CMP looks up in the table of certificates, which is the desk's.
-    static constexpr std::array migrations{store::Migration{1, cmp_schema}, store::Migration{2, R"sql(
-      CREATE TABLE certificate (serial BLOB PRIMARY KEY, registration TEXT, key_hash BLOB, state TEXT, revoked_ms INTEGER, not_before_ms INTEGER, der BLOB) STRICT)sql"}};
+    static constexpr std::string_view certificates = R"sql(
+      CREATE TABLE certificate (
+        serial BLOB PRIMARY KEY, registration TEXT, key_hash BLOB, state TEXT, revoked_ms INTEGER, not_before_ms INTEGER, der BLOB) STRICT)sql";
+    static constexpr std::array migrations{store::Migration{1, cmp_schema}, store::Migration{2, certificates}};
     store_ = must(store::Store::open(directory_ / "cas.db", migrations));
     desk_.store = store_.get();
     records_.emplace(*store_);
-    server_.emplace(CmpParts{.desk = desk_,
-                             .records = *records_,
-                             .clock = clock_,
-                             .rng = *rng_,
-                             .signer = [this](CmpSignerKind kind) -> Result<std::shared_ptr<const crypto::CmpSigner>> { return signers_.at(static_cast<std::size_t>(kind)); },
-                             .list = [this](Branch branch, std::string_view scope) { return find_list(branch, scope); },
-                },
-                    settings_);
+    using Signer = Result<std::shared_ptr<const crypto::CmpSigner>>;
+    const CmpParts parts{.desk = desk_,
+                         .records = *records_,
+                         .clock = clock_,
+                         .rng = *rng_,
+                         .signer = [this](CmpSignerKind kind) -> Signer { return signers_.at(static_cast<std::size_t>(kind)); },
+                         .list = [this](Branch branch, std::string_view scope) { return find_list(branch, scope); }};
+    server_.emplace(parts, settings_);
   }
   [[nodiscard]] std::shared_ptr<const PublishedList> find_list(Branch branch, std::string_view scope) const {
     const auto found = lists_.find({branch, std::string(scope)});

@@ -6,11 +6,12 @@ namespace {
 
 class CmpTest : public CmpFixture {};
 class CmpKeysTest : public CmpFixture, public testing::WithParamInterface<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Keys, CmpKeysTest, testing::Values("EC:P-256", "EC:P-384", "RSA:2048", "SM2", "ML-DSA-65", "ML-DSA-87", "ML-KEM-768"), [](const auto& info) {
-  std::string out(info.param);
-  std::erase_if(out, [](char c) { return c == '-' || c == ':'; });
-  return out;
-});
+INSTANTIATE_TEST_SUITE_P(Keys, CmpKeysTest, testing::Values("EC:P-256", "EC:P-384", "RSA:2048", "SM2", "ML-DSA-65", "ML-DSA-87", "ML-KEM-768"),
+                         [](const auto& info) {
+                           std::string out(info.param);
+                           std::erase_if(out, [](char c) { return c == '-' || c == ':'; });
+                           return out;
+                         });
 
 TEST_P(CmpKeysTest, InitialRequestUnderTheSecretGetsACertificateAndItsConfirmationIsOnRecord) {
   const std::string reference = desk_.enter("box-7.example");
@@ -130,12 +131,19 @@ TEST_F(CmpTest, CertificateThatWasIssuedWhenTheProcessEndedBeforeItWasGivenIsRev
   const std::string reference = desk_.enter("box-7.example");
   const Bytes hash(32, 7);
   const auto key = client_key("EC:P-256");
-  unsigned char* octets = nullptr;
-  const int size = i2d_PUBKEY(key.get(), &octets);
-  const Asked asked{.protocol = Protocol::cmp, .reference = reference, .key = must(crypto::SubjectPublicKey::parse({octets, static_cast<std::size_t>(size)})), .request_hash = hash};
-  OPENSSL_free(octets);
-  const CmpTransaction begun{.reference = reference, .id = Bytes(16, 1), .kind = "ir", .request_hash = hash, .key_hash = key_hash_of(asked.key.octets()), .began = clock_.now_ms(), .first_nonce = Bytes(16, 2), .due = clock_.now_ms() + 1000};
-  must(records_->begin(begun, {}));
+  const Asked asked{.protocol = Protocol::cmp,
+                    .reference = reference,
+                    .key = must(crypto::SubjectPublicKey::parse(test::public_key_info(key))),
+                    .request_hash = hash};
+  must(records_->begin({.reference = reference,
+                        .id = Bytes(16, 1),
+                        .kind = "ir",
+                        .request_hash = hash,
+                        .key_hash = key_hash_of(asked.key.octets()),
+                        .began = clock_.now_ms(),
+                        .first_nonce = Bytes(16, 2),
+                        .due = clock_.now_ms() + 1000},
+                       {}));
   const Outcome outcome = must(desk_.order(asked, test::soon(), ""));
   start();
   must(server_->sweep());
@@ -148,12 +156,27 @@ TEST_F(CmpTest, CertificateThatWasIssuedWhenTheProcessEndedBeforeItWasGivenIsRev
 TEST_F(CmpTest, OneThatCannotBeRevokedDoesNotKeepOthersFromIt) {
   const std::string reference = desk_.enter("box-7.example");
   // A certificate that the desk does not know: find() fails.
-  must(records_->begin({.reference = reference, .id = Bytes(16, 1), .kind = "ir", .request_hash = Bytes(32, 1), .first_nonce = Bytes(16, 2), .state = CmpState::unconfirmed, .serial = Bytes(16, 9), .due = 1}, {}));
-  must(records_->begin({.reference = reference, .id = Bytes(16, 2), .kind = "rr", .request_hash = Bytes(32, 2), .first_nonce = Bytes(16, 2), .state = CmpState::closed, .due = 2}, {}));
+  CmpTransaction begun{.reference = reference, .id = Bytes(16, 1), .kind = "ir", .request_hash = Bytes(32, 1), .first_nonce = Bytes(16, 2), .due = 1};
+  begun.state = CmpState::unconfirmed;
+  begun.serial = Bytes(16, 9);
+  must(records_->begin(begun, {}));
+  CmpTransaction over{.reference = reference, .id = Bytes(16, 2), .kind = "rr", .request_hash = Bytes(32, 2), .first_nonce = Bytes(16, 2), .due = 2};
+  over.state = CmpState::closed;
+  must(records_->begin(over, {}));
   EXPECT_EQ(test::refusal(server_->sweep()), ErrorCode::not_found);
   EXPECT_FALSE(must(records_->find(reference, Bytes(16, 2))));
   EXPECT_FALSE(must(server_->sweep())) << "it is tried again later";
   EXPECT_TRUE(must(records_->find(reference, Bytes(16, 1))));
+}
+
+TEST_F(CmpTest, TransactionGoesOnFromTheStateAloneThatItWasFoundIn) {
+  CmpTransaction begun{.reference = "r-1", .id = Bytes(16, 1), .kind = "ir", .request_hash = Bytes(32, 1), .first_nonce = Bytes(16, 2)};
+  must(records_->begin(begun, {}));
+  begun.state = CmpState::closed;
+  EXPECT_EQ(test::refusal(records_->move(begun, CmpState::unconfirmed)), ErrorCode::conflict);
+  EXPECT_EQ(must(records_->find("r-1", begun.id))->state, CmpState::asked);
+  must(records_->move(begun, CmpState::asked));
+  EXPECT_EQ(test::refusal(records_->move(begun, CmpState::asked)), ErrorCode::conflict) << "one of two comes first";
 }
 
 TEST_F(CmpTest, ImplicitConfirmationIsGrantedWhereTheSettingsSaySo) {

@@ -1,6 +1,7 @@
 // A desk without a CAS whose decisions the test makes: registrations, orders and tickets in memory. What it issues, a protocol's own fixture says.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <utility>
 
@@ -79,6 +80,7 @@ class RegisteredDesk : public Desk {
     return Outcome(give(found->second));
   }
   Result<void> revoke(ByteView certificate_der, int reason, std::string_view by, const std::string&) override {
+    if (before_revocation) before_revocation();
     revoked.try_emplace(to_bytes(certificate_der), reason, std::string(by));
     return {};
   }
@@ -107,6 +109,7 @@ class RegisteredDesk : public Desk {
   std::optional<Error> fails;  // every order
   std::optional<Error> fails_once;
   std::optional<Error> looks_up_nobody;
+  std::function<void()> before_revocation;
   bool approves = false;
   bool rejects = false;
   std::map<Bytes, std::pair<int, std::string>> revoked;  // reason and by whom

@@ -37,6 +37,17 @@ Bytes plain_request(const std::string& key = "EC:P-256", int possession = OSSL_C
   });
 }
 
+Bytes certified(const Hierarchy& hierarchy, const Bytes& public_key_info, const AskedNames& names, KeyUsages usages = {KeyUsage::digital_signature}) {
+  return issue_subject({.public_key_info = public_key_info,
+                        .names = names,
+                        .usages = usages,
+                        .serial = testing::make_serial(3),
+                        .not_before = testing::start,
+                        .not_after = testing::start + 90 * testing::day_ms},
+                       hierarchy.issuing, hierarchy.issuing_key)
+      .value();
+}
+
 CmpAnswerHeader answer_to(const CmpHeader& asked, ByteView sender_name) {
   return {.version = asked.version,
           .sender = cmp_directory_name(sender_name),
@@ -113,7 +124,8 @@ TEST(CmpMessageTest, MacsOfEveryStrongFunctionHold) {
   for (const int function : {NID_sha256, NID_sha384, NID_sha512, NID_sm3}) {
     for (const int mac : {NID_hmacWithSHA256, NID_hmacWithSHA384, NID_hmacWithSHA512}) {
       const Bytes der = first_message([&](CmpClient& client) {
-        client.secret(reference, secret_text).new_key(client_key("EC:P-256")).subject("box").option(OSSL_CMP_OPT_OWF_ALGNID, function).option(OSSL_CMP_OPT_MAC_ALGNID, mac);
+        client.secret(reference, secret_text).new_key(client_key("EC:P-256")).subject("box");
+        client.option(OSSL_CMP_OPT_OWF_ALGNID, function).option(OSSL_CMP_OPT_MAC_ALGNID, mac);
       });
       const auto holds = CmpMessage::parse(der).value().check_mac(shared_secret);
       EXPECT_TRUE(holds) << function << " " << mac << ": " << holds.error().message;
@@ -152,24 +164,12 @@ TEST(CmpMessageTest, SignaturesOfEveryKindHoldAndTheSenderMustBeTheCertificates)
     SCOPED_TRACE(name(algorithm));
     const Hierarchy hierarchy(algorithm);
     constexpr const char* kinds[] = {"SM2", "EC:P-384", "ML-DSA-65", "ML-DSA-87"};
-    const auto key = client_key(kinds[static_cast<std::size_t>(algorithm)]);
-    unsigned char* octets = nullptr;
-    const int size = i2d_PUBKEY(key.get(), &octets);
-    ASSERT_GT(size, 0);
-    const Bytes info(octets, octets + size);
-    OPENSSL_free(octets);
-    const auto certified = [&](const Bytes& public_key, const std::string& who) {
-      return issue_subject({.public_key_info = public_key,
-                            .names = {.common_name = who},
-                            .usages = {KeyUsage::digital_signature},
-                            .serial = testing::make_serial(3),
-                            .not_before = testing::start,
-                            .not_after = testing::start + 90 * testing::day_ms},
-                           hierarchy.issuing, hierarchy.issuing_key)
-          .value();
-    };
-    const Bytes certificate = certified(info, "box-7");
-    const Bytes der = first_message([&](CmpClient& client) { client.signer(certificate, key).new_key(client_key(kinds[static_cast<std::size_t>(algorithm)])).subject("box-8"); }, OSSL_CMP_CR);
+    const char* const kind = kinds[static_cast<std::size_t>(algorithm)];
+    const auto key = client_key(kind);
+    const Bytes info = test::public_key_info(key);
+    const Bytes certificate = certified(hierarchy, info, {.common_name = "box-7"});
+    const auto ask = [&](CmpClient& client) { client.signer(certificate, key).new_key(client_key(kind)).subject("box-8"); };
+    const Bytes der = first_message(ask, OSSL_CMP_CR);
     const auto message = CmpMessage::parse(der);
     ASSERT_TRUE(message) << message.error().message;
     EXPECT_EQ(message->body(), CmpBody::cr);
@@ -179,7 +179,9 @@ TEST(CmpMessageTest, SignaturesOfEveryKindHoldAndTheSenderMustBeTheCertificates)
     const auto holds = message->check_signature(certificate);
     EXPECT_TRUE(holds) << holds.error().message;
     expect_error(message->check_mac(shared_secret), ErrorCode::unauthenticated, "not protected by a MAC");
-    expect_error(message->check_signature(certified(info, "box-9")), ErrorCode::unauthenticated, "sender is not the subject");
+    expect_error(message->check_signature(certified(hierarchy, info, {.common_name = "box-9"})), ErrorCode::unauthenticated, "sender is not the subject");
+    const Bytes for_contracts = certified(hierarchy, info, {.common_name = "box-7"}, {KeyUsage::non_repudiation});
+    expect_error(message->check_signature(for_contracts), ErrorCode::unauthenticated, "is not for signatures");
     expect_error(message->check_signature(Bytes{0x30, 0x00}), ErrorCode::invalid_argument, "not DER");
 
     Bytes changed = der;
@@ -188,6 +190,35 @@ TEST(CmpMessageTest, SignaturesOfEveryKindHoldAndTheSenderMustBeTheCertificates)
     *at.begin() ^= 1U;
     expect_error(CmpMessage::parse(changed).value().check_signature(certificate), ErrorCode::unauthenticated, "signature does not hold");
   }
+}
+
+TEST(CmpMessageTest, SignaturesWithSha1AreRefusedByTheirAlgorithm) {
+  const Hierarchy hierarchy(KeyAlgorithm::ecdsa_p384);
+  const auto key = client_key("EC:P-384");
+  const Bytes certificate = certified(hierarchy, test::public_key_info(key), {.common_name = "box-7"});
+  const auto ask = [&](CmpClient& client) { client.signer(certificate, key).new_key(key).subject("box-7").option(OSSL_CMP_OPT_DIGEST_ALGNID, NID_sha1); };
+  const CmpMessage message = CmpMessage::parse(first_message(ask, OSSL_CMP_CR)).value();
+  expect_error(message.check_signature(certificate), ErrorCode::denied, "algorithm that is not taken");
+  const auto request = read_cmp_certificate_request(message);
+  ASSERT_TRUE(request) << request.error().message;
+  EXPECT_EQ(request->possession, CmpPossession::wrong) << "it is signed with SHA-1 too";
+}
+
+TEST(CmpMessageTest, Pkcs10MustBeSignedByItsKey) {
+  const auto ask = [](CmpClient& client) { client.secret(reference, secret_text).csr(client_key("EC:P-256"), "box-7.example"); };
+  const Bytes der = first_message(ask, OSSL_CMP_P10CR);
+  const auto possession_in = [](const Bytes& message) {
+    const auto request = read_cmp_certificate_request(CmpMessage::parse(message).value());
+    EXPECT_TRUE(request) << request.error().message;
+    return request ? request->possession : CmpPossession::other;
+  };
+  EXPECT_EQ(possession_in(der), CmpPossession::proved);
+  Bytes changed = der;
+  const std::string name = "box-7.example";
+  const auto at = std::ranges::find_end(changed, as_bytes(name));  // the header may have it too
+  ASSERT_NE(at.begin(), changed.end());
+  *at.begin() = 'f';
+  EXPECT_EQ(possession_in(changed), CmpPossession::wrong);
 }
 
 TEST(CmpMessageTest, OpensslTakesAnswersUnderTheSecret) {
@@ -206,14 +237,7 @@ TEST(CmpMessageTest, OpensslTakesAnswersUnderTheSecret) {
       return make_cmp_message(header, CmpBody::pki_conf, cmp_confirmed_content(), {}, protector).value();
     }
     const auto request = read_cmp_certificate_request(asked).value();
-    certificate = issue_subject({.public_key_info = request.key->der(),
-                                 .names = request.names,
-                                 .usages = {KeyUsage::digital_signature},
-                                 .serial = testing::make_serial(3),
-                                 .not_before = testing::start,
-                                 .not_after = testing::start + 90 * testing::day_ms},
-                                hierarchy.issuing, hierarchy.issuing_key)
-                      .value();
+    certificate = certified(hierarchy, request.key->der(), request.names);
     header.confirm_until = header.time + 60'000;
     return make_cmp_message(header, CmpBody::ip, cmp_certificate_content(0, {}, certificate, std::vector<Bytes>{hierarchy.root.der()}),
                             std::vector<Bytes>{hierarchy.issuing.der(), hierarchy.issuing.der()}, protector)
@@ -239,9 +263,8 @@ TEST(CmpMessageTest, OpensslTakesAnswersSignedByACertificateForSignatures) {
     CmpClient client([&](const Bytes& octets) -> std::optional<Bytes> {
       const CmpMessage asked = CmpMessage::parse(octets).value();
       CmpAnswerHeader header = answer_to(asked.header(), cmp_subject_of(hierarchy.leaf.der()).value());
-      return make_cmp_message(header, CmpBody::ip, cmp_certificate_content(0, {.value = CmpStatus::Value::rejection, .failure = CmpFailure::bad_pop, .text = "no"}, {}, {}),
-                              {}, {.signer = &signer})
-          .value();
+      const CmpStatus status{.value = CmpStatus::Value::rejection, .failure = CmpFailure::bad_pop, .text = "no"};
+      return make_cmp_message(header, CmpBody::ip, cmp_certificate_content(0, status, {}, {}), {}, {.signer = &signer}).value();
     });
     client.secret(reference, secret_text).trusts({hierarchy.root.der()}, testing::now / 1000).new_key(client_key("EC:P-256")).subject("box-7.example");
     EXPECT_EQ(client.request(OSSL_CMP_IR), Bytes());

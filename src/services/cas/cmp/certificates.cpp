@@ -38,23 +38,30 @@ bool differs(const crypto::AskedNames& asked, ByteView certificate) {
 
 }  // namespace
 
-Bytes CmpExchange::request_hash(std::int64_t id, ByteView key) const {
+/// Of all that is asked: who asks for another name with the same key and under the same transactionID asks for something else.
+Bytes CmpExchange::request_hash() const {
   const Bytes& transaction = message_.header().transaction_id;
-  const std::array<std::uint8_t, 2> lengths{static_cast<std::uint8_t>(transaction.size()), static_cast<std::uint8_t>(id & 0xff)};
-  return crypto::digest(crypto::Hash::sha256, {as_bytes("qanat CMP request"), as_bytes(caller_->registration.reference), lengths, transaction, key});
+  const std::array<std::uint8_t, 1> length{static_cast<std::uint8_t>(transaction.size())};
+  return crypto::digest(crypto::Hash::sha256,
+                        {as_bytes("qanat CMP request"), as_bytes(caller_->registration.reference), length, transaction, message_.content()});
 }
 
 Result<Possession> CmpExchange::possession_of(const crypto::CmpCertificateRequest& request) {
   const crypto::SubjectAlgorithm algorithm = request.key->algorithm();
+  const Registration& registration = caller_->registration;
   switch (request.possession) {
     case CmpPossession::proved:
       return Possession::proved;
     case CmpPossession::ra_verified:
-      if (crypto::signs(algorithm)) return refuse(CmpFailure::bad_pop, "a key of " + std::string(crypto::name(algorithm)) + " can sign: its possession is proved by a signature");
-      if (caller_->registration.profile->encryption_usages == crypto::KeyUsages()) {
-        return refuse(CmpFailure::bad_pop, "certificates of the profile '" + std::string(caller_->registration.profile->name) + "' are not for keys that cannot sign");
+      if (crypto::signs(algorithm)) {
+        return refuse(CmpFailure::bad_pop, "a key of " + std::string(crypto::name(algorithm)) + " can sign: its possession is proved by a signature");
       }
-      if (!caller_->registration.ra_vouches) return refuse(CmpFailure::bad_pop, "this registration takes no RA's word that the key is its holder's (raVerified)");
+      if (registration.profile->encryption_usages == crypto::KeyUsages()) {
+        return refuse(CmpFailure::bad_pop, "certificates of the profile '" + std::string(registration.profile->name) + "' are not for keys that cannot sign");
+      }
+      if (!registration.ra_vouches) {
+        return refuse(CmpFailure::bad_pop, "this registration takes no RA's word that the key is its holder's (raVerified)");
+      }
       return Possession::vouched;
     case CmpPossession::absent:
       return refuse(CmpFailure::bad_pop, "the request does not prove possession of its key");
@@ -73,7 +80,7 @@ Result<CmpTransaction> CmpExchange::begin(std::int64_t id, const crypto::Subject
                               .signer = caller_->certificate,
                               .kind = std::string(crypto::name(message_.body())),
                               .certificate_request = id,
-                              .request_hash = request_hash(id, key.der()),
+                              .request_hash = request_hash(),
                               .key_hash = key_hash_of(key.octets()),
                               .began = now_,
                               .implicit = header.implicit_confirm && settings_.implicit_confirm,
@@ -173,7 +180,8 @@ Result<CmpExchange::Reply> CmpExchange::given(CmpTransaction transaction, const 
   return out;
 }
 
-/// caPubs: roots that the client may trust because the secret that both share says so (RFC 9810 §5.3.2); nothing under a signature. The device CA is its own root.
+/// caPubs: roots that the client may trust because the secret that both share says so (RFC 9810 §5.3.2); nothing under a signature. The device CA is its own
+/// root.
 std::vector<Bytes> CmpExchange::trusted_now() const {
   std::vector<Bytes> out;
   if (caller_->secret.empty()) return out;

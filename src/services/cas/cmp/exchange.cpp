@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 #include "node/log.hpp"
 #include "wire/secret_text.hpp"
@@ -76,44 +77,50 @@ Result<void> CmpExchange::authenticate() {
   return {};
 }
 
-/// An unknown reference and a wrong MAC are told apart in the record alone.
+/// An unknown reference and a wrong MAC are told apart in the record alone: one gets the answers of the other, after the same work.
 Result<CmpExchange::Caller> CmpExchange::by_secret() {
-  const auto same_for_all = [this](std::string_view why) {
-    for_the_record_ = why;
-    return refuse(CmpFailure::bad_message_check, "the MAC does not hold, or there is no registration of this reference");
-  };
   const std::string reference(as_text(message_.header().sender_key_id));
-  if (!is_registration_reference(reference)) return same_for_all("senderKID is no reference");
-  auto registration = parts_.desk.registration(reference);
-  if (!registration && registration.error().code == ErrorCode::not_found) return same_for_all("no registration " + reference);
-  if (!registration) return fail(registration.error());
-  named_ = reference;
-  ASSIGN_OR_RETURN(const Secret octets, parts_.desk.secret_of(reference));
-  Caller out{.registration = std::move(*registration), .secret = wire::base64url_text(octets)};
+  Result<Registration> registration = fail(ErrorCode::not_found, "senderKID is no reference");
+  if (is_registration_reference(reference)) registration = parts_.desk.registration(reference);
+  if (!registration && registration.error().code != ErrorCode::not_found) return fail(registration.error());
+  Caller out{.registration = {}, .secret = Secret::copy_of(as_bytes("the secret of no registration"))};
+  if (registration) {
+    named_ = reference;
+    ASSIGN_OR_RETURN(const Secret octets, parts_.desk.secret_of(reference));
+    out = {.registration = *registration, .secret = wire::base64url_text(octets)};
+  }
   const Result<void> holds = message_.check_mac(out.secret);
-  if (holds) return Result<Caller>(std::move(out));
-  if (holds.error().code == ErrorCode::unauthenticated) return same_for_all("the MAC does not hold");
-  if (holds.error().code == ErrorCode::denied) return refuse(CmpFailure::bad_alg, holds.error().message);
-  return fail(holds.error());
+  if (holds && registration) return Result<Caller>(std::move(out));
+  if (!holds && holds.error().code == ErrorCode::denied) return refuse(CmpFailure::bad_alg, holds.error().message);
+  if (!holds && holds.error().code != ErrorCode::unauthenticated) return fail(holds.error());
+  for_the_record_ = registration ? "the MAC does not hold" : registration.error().message;
+  return refuse(CmpFailure::bad_message_check, "the MAC does not hold, or there is no registration of this reference");
 }
 
 Result<CmpExchange::Caller> CmpExchange::by_signature() {
-  std::vector<Bytes> candidates(message_.extra_certificates().begin(),
-                                message_.extra_certificates().begin() + static_cast<std::ptrdiff_t>(std::min(certificates_tried_max, message_.extra_certificates().size())));
+  const auto shown = std::span(message_.extra_certificates()).first(std::min(certificates_tried_max, message_.extra_certificates().size()));
+  std::vector<Bytes> candidates(shown.begin(), shown.end());
   if (candidates.empty() && !message_.header().transaction_id.empty()) {
     ASSIGN_OR_RETURN(candidates, parts_.records.signers_of(message_.header().transaction_id));
   }
-  if (candidates.empty()) return refuse(CmpFailure::signer_not_trusted, "extraCerts must begin with the certificate that protects the message");
+  if (candidates.empty()) {
+    return refuse(CmpFailure::signer_not_trusted,
+                  "extraCerts must begin with the certificate that protects the message; of MACs, passwordBasedMac alone is taken");
+  }
   std::optional<Error> first;
   for (Bytes& candidate : candidates) {
     auto holder = parts_.desk.holder_of(candidate);
     Result<void> holds = holder ? message_.check_signature(candidate) : Result<void>(fail(holder.error()));
-    if (holds) return Caller{.registration = std::move(*holder), .certificate = std::move(candidate)};
+    if (holds) {
+      failure_.reset();  // of a certificate before it
+      return Caller{.registration = std::move(*holder), .certificate = std::move(candidate)};
+    }
     if (first) continue;
     first = holds.error();
     if (holder) named_ = holder->reference;
     const ErrorCode code = first->code;
-    if (!holder && (code == ErrorCode::denied || code == ErrorCode::not_found || code == ErrorCode::invalid_argument)) failure_ = CmpFailure::signer_not_trusted;
+    const bool no_signer = code == ErrorCode::denied || code == ErrorCode::not_found || code == ErrorCode::invalid_argument;
+    if (!holder && no_signer) failure_ = CmpFailure::signer_not_trusted;
     if (holder && code == ErrorCode::denied) failure_ = CmpFailure::bad_alg;
   }
   return fail(*first);
@@ -124,7 +131,9 @@ Result<void> CmpExchange::check_fresh() {
   if (!header.time) return refuse(CmpFailure::missing_time_stamp, "messageTime must be there");
   const UnixMs off = *header.time > now_ ? *header.time - now_ : now_ - *header.time;
   const auto allowed = static_cast<UnixMs>(std::chrono::milliseconds(settings_.clock_skew).count());
-  if (off > allowed) return refuse(CmpFailure::bad_time, "messageTime is " + std::to_string(off / 1000) + " s off: clocks differ, or the message is an old one");
+  if (off > allowed) {
+    return refuse(CmpFailure::bad_time, "messageTime is " + std::to_string(off / 1000) + " s off: clocks differ, or the message is an old one");
+  }
   if (header.transaction_id.size() < identifier_octets_min) return refuse(CmpFailure::bad_request, "transactionID must have at least 16 octets");
   if (header.sender_nonce.size() < identifier_octets_min) return refuse(CmpFailure::bad_sender_nonce, "senderNonce must have at least 16 octets");
   return {};
@@ -191,20 +200,7 @@ CmpSignerKind CmpExchange::signer_kind() const {
   if (shown == nullptr) return CmpSignerKind::ml_dsa;
   const auto certificate = crypto::SubjectCertificate::parse(*shown);
   if (!certificate) return CmpSignerKind::ml_dsa;
-  switch (certificate->key().algorithm()) {
-    case crypto::SubjectAlgorithm::ml_dsa_44:
-    case crypto::SubjectAlgorithm::ml_dsa_65:
-    case crypto::SubjectAlgorithm::ml_dsa_87:
-    case crypto::SubjectAlgorithm::ml_kem_768:
-    case crypto::SubjectAlgorithm::ml_kem_1024:
-      return CmpSignerKind::ml_dsa;
-    case crypto::SubjectAlgorithm::rsa:
-    case crypto::SubjectAlgorithm::ecdsa_p256:
-    case crypto::SubjectAlgorithm::ecdsa_p384:
-    case crypto::SubjectAlgorithm::sm2:
-      return CmpSignerKind::ecdsa;
-  }
-  return CmpSignerKind::ml_dsa;
+  return parts_.desk.branch_for(certificate->key().algorithm()) == Branch::ml_dsa ? CmpSignerKind::ml_dsa : CmpSignerKind::ecdsa;
 }
 
 /// Until when a copy of this message would still be taken.

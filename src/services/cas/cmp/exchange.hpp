@@ -1,8 +1,8 @@
-// One CMP message from its octets to its answer. Private to ceis.
+// One CMP message from its octets to its answer. Private to cmp.
 #pragma once
 
+#include <array>
 #include <optional>
-#include <span>
 
 #include "services/cas/cmp/server.hpp"
 
@@ -45,7 +45,7 @@ class CmpExchange {
     Bytes recipient_nonce = {};
   };
 
-  // cmp_exchange.cpp
+  // exchange.cpp
   std::unexpected<Error> refuse(crypto::CmpFailure failure, std::string text);
   /// An error of the desk, which it has put on record itself.
   std::unexpected<Error> desk_said(Error error);
@@ -61,10 +61,10 @@ class CmpExchange {
   [[nodiscard]] CmpSignerKind signer_kind() const;
   [[nodiscard]] UnixMs replay_until() const;
 
-  // cmp_enrol.cpp
+  // certificates.cpp
   Result<Reply> enrol();
   Result<Possession> possession_of(const crypto::CmpCertificateRequest& request);
-  [[nodiscard]] Bytes request_hash(std::int64_t id, ByteView key) const;
+  [[nodiscard]] Bytes request_hash() const;
   Result<CmpTransaction> begin(std::int64_t id, const crypto::SubjectPublicKey& key);
   Result<Reply> settle(CmpTransaction transaction, Result<Outcome> outcome, ByteView recipient_nonce);
   Result<Reply> given(CmpTransaction transaction, const Given& given);
@@ -77,7 +77,7 @@ class CmpExchange {
   Result<Reply> given_up();
   Result<void> take_back(CmpTransaction transaction, std::string_view why);
 
-  // cmp_other.cpp
+  // information.cpp
   Result<Reply> revoke();
   Result<Bytes> revocable(const crypto::CmpRevocationRequest& request);
   Result<Reply> inform();

@@ -24,7 +24,8 @@ constexpr std::string_view it_root_certificate = "1.3.6.1.5.5.7.4.20";
 constexpr std::string_view it_list_status = "1.3.6.1.5.5.7.4.22";
 constexpr std::string_view it_lists = "1.3.6.1.5.5.7.4.23";
 
-/// CRLReasons (RFC 5280 §5.3.1) that a client may give: not those of CAs, and neither certificateHold nor removeFromCRL, since nothing comes back from revocation.
+/// CRLReasons (RFC 5280 §5.3.1) that a client may give: not those of CAs, and neither certificateHold nor removeFromCRL, since nothing comes back from
+/// revocation.
 constexpr std::array reasons_taken{0, 1, 3, 4, 5, 9};
 constexpr std::array reasons_undone{6, 8};
 
@@ -38,7 +39,9 @@ Result<CmpExchange::Reply> CmpExchange::revoke() {
   if (std::ranges::find(reasons_undone, reason) != reasons_undone.end()) {
     return refuse(CmpFailure::unaccepted_policy, "revocation is for good here: neither held nor taken back");
   }
-  if (std::ranges::find(reasons_taken, reason) == reasons_taken.end()) return refuse(CmpFailure::bad_request, "CRLReason " + std::to_string(reason) + " is none of a holder's certificate");
+  if (std::ranges::find(reasons_taken, reason) == reasons_taken.end()) {
+    return refuse(CmpFailure::bad_request, "CRLReason " + std::to_string(reason) + " is none of a holder's certificate");
+  }
 
   // The id stands on record before anything is done under it.
   const crypto::CmpHeader& header = message_.header();
@@ -119,7 +122,8 @@ Result<std::optional<CmpQuestion>> CmpExchange::information(const CmpQuestion& q
   // No root has a successor: an absent value says so (RFC 9483 §4.3.2).
   if (question.type == it_root_certificate) return answer(it_root_key_update, {});
   if (question.type == it_request_template) {
-    ASSIGN_OR_RETURN(Bytes value, crypto::cmp_template_value({.common_name = caller_->registration.common_name, .dns = caller_->registration.dns}, profile.keys));
+    const crypto::AskedNames names{.common_name = caller_->registration.common_name, .dns = caller_->registration.dns};
+    ASSIGN_OR_RETURN(Bytes value, crypto::cmp_template_value(names, profile.keys));
     return answer(it_request_template, std::move(value));
   }
   if (question.type == it_sign_key_types) {

@@ -11,6 +11,11 @@ constexpr std::array cmp_states{CmpState::asked, CmpState::waiting, CmpState::un
 constexpr std::int64_t signers_max = 4;
 constexpr UnixMs issued_before_ms = backdating_ms + 1000;  // a certificate's notBefore against the time of its issue
 
+/// In the order in which transaction_of() reads them.
+constexpr std::string_view all_columns =
+    "SELECT reference, id, signer, kind, certificate_request, request_hash, implicit, first_nonce, nonce, earlier_nonce, state, ticket, serial, due_ms, "
+    "key_hash, began_ms FROM cmp_transaction";
+
 CmpTransaction transaction_of(const store::Row& row) {
   CmpTransaction out{.reference = row.text(0), .id = row.blob(1), .kind = row.text(3), .request_hash = row.blob(5), .first_nonce = row.blob(7)};
   if (!row.is_null(2)) out.signer = row.blob(2);
@@ -34,19 +39,21 @@ store::Value or_null(const Bytes& octets) { return octets.empty() ? store::Value
 
 Result<std::optional<CmpTransaction>> look_up(store::Transaction& transaction, std::string_view reference, ByteView id) {
   std::optional<CmpTransaction> out;
-  TRY(transaction.query("SELECT reference, id, signer, kind, certificate_request, request_hash, implicit, first_nonce, nonce, earlier_nonce, state, ticket, serial, "
-                        "due_ms, key_hash, began_ms FROM cmp_transaction WHERE reference = ? AND id = ?",
-                        {reference, id}, [&](const store::Row& row) { out = transaction_of(row); }));
+  TRY(transaction.query(std::string(all_columns) + " WHERE reference = ? AND id = ?", {reference, id},
+                        [&](const store::Row& row) { out = transaction_of(row); }));
   return out;
 }
 
 Result<void> check_room(store::Transaction& transaction, std::string_view reference, const CmpBounds& bounds) {
   std::int64_t open = 0;
   std::int64_t of_one = 0;
+  std::int64_t kept = 0;
   TRY(transaction.query("SELECT count(*) FROM cmp_transaction WHERE state <> 'closed'", {}, [&](const store::Row& row) { open = row.integer(0); }));
   TRY(transaction.query("SELECT count(*) FROM cmp_transaction WHERE state <> 'closed' AND reference = ?", {reference},
                         [&](const store::Row& row) { of_one = row.integer(0); }));
+  TRY(transaction.query("SELECT count(*) FROM cmp_transaction WHERE reference = ?", {reference}, [&](const store::Row& row) { kept = row.integer(0); }));
   if (of_one >= bounds.open_of_one_max) return fail(ErrorCode::exhausted, std::to_string(of_one) + " transactions of this registration are open");
+  if (kept >= bounds.kept_of_one_max) return fail(ErrorCode::exhausted, std::to_string(kept) + " transactions of this registration are kept: later again");
   if (open >= bounds.open_max) return fail(ErrorCode::exhausted, std::to_string(open) + " transactions are open");
   return {};
 }
@@ -105,8 +112,8 @@ Result<std::vector<Bytes>> CmpRecords::signers_of(ByteView id) {
 Result<void> CmpRecords::move(const CmpTransaction& to, CmpState from) {
   return store_.transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(const std::int64_t changed,
-                     transaction.run("UPDATE cmp_transaction SET state = ?, ticket = ?, serial = ?, nonce = ?, earlier_nonce = ?, due_ms = ? WHERE reference = ? "
-                                     "AND id = ? AND state = ?",
+                     transaction.run("UPDATE cmp_transaction SET state = ?, ticket = ?, serial = ?, nonce = ?, earlier_nonce = ?, due_ms = ? WHERE "
+                                     "reference = ? AND id = ? AND state = ?",
                                      {name(to.state), std::string_view(to.ticket), or_null(to.serial), ByteView(to.nonce), ByteView(to.earlier_nonce),
                                       store::column(to.due), std::string_view(to.reference), ByteView(to.id), name(from)}));
     if (changed != 1) return fail(ErrorCode::conflict, "the transaction has gone on meanwhile");
@@ -117,9 +124,8 @@ Result<void> CmpRecords::move(const CmpTransaction& to, CmpState from) {
 Result<std::vector<CmpTransaction>> CmpRecords::due(UnixMs now, std::size_t max) {
   return store_.transact([&](store::Transaction& transaction) -> Result<std::vector<CmpTransaction>> {
     std::vector<CmpTransaction> out;
-    TRY(transaction.query("SELECT reference, id, signer, kind, certificate_request, request_hash, implicit, first_nonce, nonce, earlier_nonce, state, ticket, "
-                          "serial, due_ms, key_hash, began_ms FROM cmp_transaction WHERE due_ms <= ? ORDER BY due_ms LIMIT ?",
-                          {store::column(now), store::column(max)}, [&](const store::Row& row) { out.push_back(transaction_of(row)); }));
+    TRY(transaction.query(std::string(all_columns) + " WHERE due_ms <= ? ORDER BY due_ms LIMIT ?", {store::column(now), store::column(max)},
+                          [&](const store::Row& row) { out.push_back(transaction_of(row)); }));
     return out;
   });
 }
@@ -128,9 +134,11 @@ Result<Bytes> CmpRecords::issued_for(const CmpTransaction& wanted) {
   return store_.transact([&](store::Transaction& transaction) -> Result<Bytes> {
     Bytes out;
     const UnixMs since = wanted.began > issued_before_ms ? wanted.began - issued_before_ms : 0;
-    TRY(transaction.query("SELECT der FROM certificate WHERE registration = ? AND key_hash = ? AND state = 'issued' AND revoked_ms IS NULL AND not_before_ms >= ? "
-                          "AND serial NOT IN (SELECT serial FROM cmp_transaction WHERE reference = ? AND serial IS NOT NULL AND id <> ?) LIMIT 1",
-                          {std::string_view(wanted.reference), ByteView(wanted.key_hash), store::column(since), std::string_view(wanted.reference), ByteView(wanted.id)},
+    TRY(transaction.query("SELECT der FROM certificate WHERE registration = ? AND key_hash = ? AND state = 'issued' AND revoked_ms IS NULL AND "
+                          "not_before_ms >= ? AND serial NOT IN (SELECT serial FROM cmp_transaction WHERE reference = ? AND serial IS NOT NULL AND id <> ?) "
+                          "LIMIT 1",
+                          {std::string_view(wanted.reference), ByteView(wanted.key_hash), store::column(since), std::string_view(wanted.reference),
+                           ByteView(wanted.id)},
                           [&](const store::Row& row) { out = row.blob(0); }));
     return out;
   });

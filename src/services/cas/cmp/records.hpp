@@ -37,10 +37,10 @@ struct CmpTransaction {
   UnixMs due = 0;
 };
 
-/// Of those that are not closed.
 struct CmpBounds {
-  std::int64_t open_max = 10'000;
-  std::int64_t open_of_one_max = 64;  // of one registration
+  std::int64_t open_max = 10'000;       // that are not closed
+  std::int64_t open_of_one_max = 64;    // of one registration
+  std::int64_t kept_of_one_max = 4096;  // the closed ones too, which are kept for minutes: who asks in vain without end fills no disk
 };
 
 class CmpRecords {
@@ -48,7 +48,7 @@ class CmpRecords {
   explicit CmpRecords(store::Store& store) : store_(store) {}
 
   /// Stands on record when it returns: the new transaction, or the one that the same client began by the same request before. `conflict`: the id is in use for
-  /// something else, or its transaction is over; `exhausted`: too many are open.
+  /// something else, or its transaction is over; `exhausted`: too many are open, or kept.
   Result<CmpTransaction> begin(const CmpTransaction& transaction, const CmpBounds& bounds);
   Result<std::optional<CmpTransaction>> find(std::string_view reference, ByteView id);
   /// Certificates that protected transactions with this id, a few at most: a client need not send its own again (RFC 9483 §3.3).
@@ -57,8 +57,8 @@ class CmpRecords {
   Result<void> move(const CmpTransaction& to, CmpState from);
   /// Whose time is over, the oldest first.
   Result<std::vector<CmpTransaction>> due(UnixMs now, std::size_t max);
-  /// DER of the certificate that was issued for a transaction whose end is not on record: for its registration and its key, since it began, and not given in any
-  /// other. Empty: none was.
+  /// DER of the certificate that was issued for a transaction whose end is not on record: for its registration and its key, since it began, and not given in
+  /// any other. Empty: none was.
   Result<Bytes> issued_for(const CmpTransaction& transaction);
   Result<void> postpone(std::string_view reference, ByteView id, UnixMs due);
   Result<void> forget(std::string_view reference, ByteView id);

@@ -36,8 +36,8 @@ class CmpServer {
  public:
   CmpServer(CmpParts parts, CmpSettings settings) : parts_(std::move(parts)), settings_(settings) {}
 
-  /// The answer, a PKIMessage: refusals are answers too. Fails only where there is none to give: invalid_argument for octets that are no PKIMessage, other codes
-  /// where no key to answer with was to be had. From any thread.
+  /// The answer, a PKIMessage: refusals are answers too. Fails only where there is none to give: invalid_argument for octets that are no PKIMessage, other
+  /// codes where no key to answer with was to be had. From any thread.
   Result<Bytes> answer(ByteView message, const CmpCall& call);
 
   /// Revokes what was not confirmed in time, and forgets what is over. True if there may be more to do at once.

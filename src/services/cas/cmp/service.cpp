@@ -12,7 +12,8 @@ constexpr std::string_view cmp_path = "/.well-known/cmp";
 /// Whatever CMP refuses is an answer of CMP's; HTTP's are for what is none (RFC 9811 §3.2).
 net::ForeignResponse answer_cmp(CmpServer& server, net::ForeignRequest& request) {
   if (!net::is_media_type(request.content_type, content_cmp)) return net::text_response(415, "a CMP message is application/pkixcmp");
-  const CmpCall call{.profile = request.parameters.empty() ? std::string() : request.parameters.front(), .deadline = request.deadline, .request_id = request.request_id};
+  const std::string profile = request.parameters.empty() ? std::string() : request.parameters.front();
+  const CmpCall call{.profile = profile, .deadline = request.deadline, .request_id = request.request_id};
   auto answer = server.answer(request.body, call);
   if (!answer && answer.error().code == ErrorCode::invalid_argument) return net::text_response(400, "not a PKIMessage: " + answer.error().message);
   if (!answer) {

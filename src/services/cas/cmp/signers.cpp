@@ -1,9 +1,7 @@
 #include "services/cas/cmp/signers.hpp"
 
 #include "crypto/hybrid_sign.hpp"
-#include "crypto/kdf.hpp"
-#include "services/cas/ceis/issuer.hpp"
-#include "services/cas/ceis/lint.hpp"
+#include "services/cas/ceis/appointment.hpp"
 #include "services/cas/device_authority.hpp"
 
 namespace qanat::cas {
@@ -37,39 +35,23 @@ Result<void> CmpSigners::renew(UnixMs now) {
   for (const CmpSignerKind kind : all_cmp_signers) {
     const auto known = signer(kind);
     if (known && is_young(**known, now)) continue;
-    ASSIGN_OR_RETURN(std::shared_ptr<const crypto::CmpSigner> appointed, appoint(kind, now));
+    ASSIGN_OR_RETURN(std::shared_ptr<const crypto::CmpSigner> appointed, draw(kind, now));
     const std::lock_guard lock(mutex_);
     signers_.at(place_of(kind)) = std::move(appointed);
   }
   return {};
 }
 
-Result<std::shared_ptr<const crypto::CmpSigner>> CmpSigners::appoint(CmpSignerKind kind, UnixMs now) {
+Result<std::shared_ptr<const crypto::CmpSigner>> CmpSigners::draw(CmpSignerKind kind, UnixMs now) {
   const Branch branch = branch_of(kind);
-  const Authority& authority = authorities_.of(branch);
-  ASSIGN_OR_RETURN(crypto::PrivateKey key, draw_key(kind, suite_, rng_));
-  ASSIGN_OR_RETURN(Bytes public_key, crypto::public_octets(key));
   const Profile& wanted = profile("cmp-signer");
-  Intention intention = intention_under(branch, authority.certificate, wanted.lifetime, now, rng_);
-  intention.key_hash = key_hash_of(public_key);
-  const crypto::SubjectNames names{.common_name = "Qanat CMP " + std::string(crypto::name(key.algorithm)), .element = {}, .number = {}, .dns = {}};
-  Draft draft = draft_for(wanted, subject_algorithm(key.algorithm), public_key, intention);
-  draft.names = names_as_asked(names);
-  TRY(lint(draft, under(branch, authority.certificate)));
-  const Bytes request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat CMP signer"), public_key});
-  TRY(records_.intend({.identity = self_, .request_hash = request_hash, .expectation = std::nullopt, .overlap = Overlap::allowed, .intentions = {intention}}, now));
-  ASSIGN_OR_RETURN(crypto::Certificate certificate, crypto::issue({.use = crypto::CertificateUse::message_signer,
-                                                                   .names = names,
-                                                                   .key_algorithm = key.algorithm,
-                                                                   .public_key = std::move(public_key),
-                                                                   .serial = intention.serial,
-                                                                   .not_before = intention.not_before,
-                                                                   .not_after = intention.not_after},
-                                                                  &authority.certificate, authority.key));
-  TRY(lint_signed(certificate.der(), draft, authority.certificate));
-  TRY(records_.complete(request_hash, {{intention.serial, certificate.der()}}));
+  ASSIGN_OR_RETURN(crypto::PrivateKey key, draw_key(kind, suite_, rng_));
+  const Appointment appointment{
+      .branch = branch, .profile = &wanted, .use = crypto::CertificateUse::message_signer, .title = "Qanat CMP", .lifetime = wanted.lifetime};
+  ASSIGN_OR_RETURN(crypto::Certificate certificate,
+                   appoint({.records = records_, .authorities = authorities_, .rng = rng_, .self = self_}, appointment, key, now));
   return std::make_shared<const crypto::CmpSigner>(
-      crypto::CmpSigner{.certificate = std::move(certificate), .chain = {authority.certificate.der()}, .key = std::move(key)});
+      crypto::CmpSigner{.certificate = std::move(certificate), .chain = {authorities_.of(branch).certificate.der()}, .key = std::move(key)});
 }
 
 }  // namespace qanat::cas

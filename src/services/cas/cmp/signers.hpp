@@ -24,7 +24,7 @@ class CmpSigners {
   Result<std::shared_ptr<const crypto::CmpSigner>> signer(CmpSignerKind kind) const;
 
  private:
-  Result<std::shared_ptr<const crypto::CmpSigner>> appoint(CmpSignerKind kind, UnixMs now);
+  Result<std::shared_ptr<const crypto::CmpSigner>> draw(CmpSignerKind kind, UnixMs now);
 
   Records& records_;
   const Authorities& authorities_;

@@ -86,11 +86,12 @@ Result<void> Csp::revoked(std::span<const Bytes> serials) {
   }
   changed_.notify_all();
   if (directory_) directory_->wake();
-  return notify(certificates);
+  notify(certificates);
+  return {};
 }
 
 /// Every element hears, and this one acts as they do.
-Result<void> Csp::notify(std::span<const IssuedCertificate> certificates) {
+void Csp::notify(std::span<const IssuedCertificate> certificates) {
   std::set<Bytes> fingerprints;
   std::vector<std::string> texts;
   for (const IssuedCertificate& certificate : certificates) {
@@ -100,7 +101,6 @@ Result<void> Csp::notify(std::span<const IssuedCertificate> certificates) {
   }
   node_.drop_revoked(fingerprints);
   notices_.send(texts);
-  return {};
 }
 
 /// The process may have ended between a revocation and its notices.
@@ -114,7 +114,8 @@ Result<void> Csp::recall_revocations() {
     }
   }
   ASSIGN_OR_RETURN(const std::vector<IssuedCertificate> certificates, records_.certificates(serials));
-  return notify(certificates);
+  notify(certificates);
+  return {};
 }
 
 void Csp::run() {

@@ -44,7 +44,7 @@ class Csp {
   Result<bool> work_on_answers();
   Result<void> make_due_lists();
   Result<void> recall_revocations();
-  Result<void> notify(std::span<const IssuedCertificate> certificates);
+  void notify(std::span<const IssuedCertificate> certificates);
 
   node::Node& node_;
   const CasSettings settings_;

@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include "crypto/kdf.hpp"
-#include "services/cas/ceis/issuer.hpp"
-#include "services/cas/ceis/lint.hpp"
+#include "services/cas/ceis/appointment.hpp"
 #include "services/cas/device_authority.hpp"
 #include "services/cas/root.hpp"
 
@@ -43,39 +41,23 @@ Result<void> Delegates::renew(UnixMs now) {
   ASSIGN_OR_RETURN(KeyPair keys, make_keys(suite_, rng_));
   for (const Branch branch : stale) {
     ASSIGN_OR_RETURN(const crypto::PrivateKey key, take_key(keys, branch, rng_));
-    ASSIGN_OR_RETURN(crypto::StatusSigner appointed, appoint(branch, key, now));
+    ASSIGN_OR_RETURN(crypto::StatusSigner appointed, certified(branch, key, now));
     const std::lock_guard lock(mutex_);
     signers_.at(at(branch)) = std::move(appointed);
   }
   return {};
 }
 
-Result<crypto::StatusSigner> Delegates::appoint(Branch branch, const crypto::PrivateKey& key, UnixMs now) {
-  const Authority& authority = authorities_.of(branch);
-  ASSIGN_OR_RETURN(Bytes public_key, crypto::public_octets(key));
-  Intention intention = intention_under(branch, authority.certificate, std::min(lifetime_, profile("ocsp-signer").lifetime_max), now, rng_);
-  intention.key_hash = key_hash_of(public_key);
-  const crypto::SubjectNames names{
-      .common_name = "Qanat status responder " + std::string(crypto::name(key.algorithm)), .element = {}, .number = {}, .dns = {}};
-  Draft draft = draft_for(profile("ocsp-signer"), subject_algorithm(key.algorithm), public_key, intention);
-  draft.names = names_as_asked(names);
-  TRY(lint(draft, under(branch, authority.certificate)));
-  const Bytes request_hash = crypto::digest(crypto::Hash::sha256, {as_bytes("qanat status responder"), public_key});
-  TRY(records_.intend({.identity = self_, .request_hash = request_hash, .expectation = std::nullopt, .overlap = Overlap::allowed, .intentions = {intention}},
-                      now));
-  ASSIGN_OR_RETURN(
-      crypto::Certificate certificate,
-      crypto::issue({.use = crypto::CertificateUse::ocsp_signer,
-                     .names = names,
-                     .key_algorithm = key.algorithm,
-                     .public_key = std::move(public_key),
-                     .serial = intention.serial,
-                     .not_before = intention.not_before,
-                     .not_after = intention.not_after},
-                    &authority.certificate, authority.key));
-  TRY(lint_signed(certificate.der(), draft, authority.certificate));
-  TRY(records_.complete(request_hash, {{intention.serial, certificate.der()}}));
-  return crypto::StatusSigner::make(authority.certificate, std::move(certificate), key);
+Result<crypto::StatusSigner> Delegates::certified(Branch branch, const crypto::PrivateKey& key, UnixMs now) {
+  const Profile& wanted = profile("ocsp-signer");
+  const Appointment appointment{.branch = branch,
+                                .profile = &wanted,
+                                .use = crypto::CertificateUse::ocsp_signer,
+                                .title = "Qanat status responder",
+                                .lifetime = std::min<std::chrono::milliseconds>(lifetime_, wanted.lifetime_max)};
+  ASSIGN_OR_RETURN(crypto::Certificate certificate,
+                   appoint({.records = records_, .authorities = authorities_, .rng = rng_, .self = self_}, appointment, key, now));
+  return crypto::StatusSigner::make(authorities_.of(branch).certificate, std::move(certificate), key);
 }
 
 }  // namespace qanat::cas

@@ -23,7 +23,7 @@ class Delegates {
   Result<crypto::StatusSigner> signer(Branch branch) const;
 
  private:
-  Result<crypto::StatusSigner> appoint(Branch branch, const crypto::PrivateKey& key, UnixMs now);
+  Result<crypto::StatusSigner> certified(Branch branch, const crypto::PrivateKey& key, UnixMs now);
 
   Records& records_;
   const Authorities& authorities_;

@@ -81,7 +81,11 @@ Result<StatusDesk::Reply> StatusDesk::sign_for(const crypto::StatusQuestions& qu
     known = known && standing.status != crypto::CertStatus::unknown;
     lines.push_back({.hash = question.hash,
                      .serial = question.serial,
-                     .answer = {.status = standing.status, .this_update = now, .next_update = 0, .revoked_at = standing.revoked_at, .reason = standing.reason}});
+                     .answer = {.status = standing.status,
+                                .this_update = now,
+                                .next_update = 0,
+                                .revoked_at = standing.revoked_at,
+                                .reason = standing.reason}});
   }
   // What anybody may ask for without bound is not kept: numbers that nobody was given.
   const bool lasting = known && lines.size() == 1 && questions.nonce.empty();

@@ -67,7 +67,7 @@ Result<void> StatusFront::start(net::ForeignSettings settings) {
   settings.transport = net::ForeignTransport::plain;
   // No sink for refusals: what strangers get wrong here is no event of this network, and a record of each would let them fill its disk.
   std::vector<net::ForeignService> services{service()};
-  for (net::ForeignService& other : others_) services.push_back(std::move(other));  // after ours, whose prefix is everything
+  services.insert(services.end(), others_.begin(), others_.end());  // after ours, whose prefix is everything
   ASSIGN_OR_RETURN(listener_, net::ForeignListener::start(settings, std::move(services), {}));
   return {};
 }

@@ -24,7 +24,8 @@ IssuedCertificate issued_from(const store::Row& row) {
 Result<Standing> StatusRecords::standing(Branch branch, ByteView serial) {
   Standing out;
   TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT revoked_ms, not_after_ms, reason FROM certificate WHERE serial = ? AND branch = ? AND state = 'issued'", {serial, name(branch)},
+    return transaction.query("SELECT revoked_ms, not_after_ms, reason FROM certificate WHERE serial = ? AND branch = ? AND state = 'issued'",
+                             {serial, name(branch)},
                              [&](const store::Row& row) {
                                out.status = row.is_null(0) ? crypto::CertStatus::good : crypto::CertStatus::revoked;
                                if (!row.is_null(0)) out.revoked_at = static_cast<UnixMs>(row.integer(0));
@@ -49,7 +50,8 @@ Result<std::vector<crypto::RevokedSerial>> StatusRecords::revoked(Branch branch,
   std::vector<crypto::RevokedSerial> out;
   TRY(store_.transact([&](store::Transaction& transaction) {
     return transaction.query(
-        "SELECT serial, revoked_ms, coalesce(reason, 0) FROM certificate WHERE branch = ? AND state = 'issued' AND revoked_ms IS NOT NULL AND not_after_ms > ? AND revoked_ms >= ?",
+        "SELECT serial, revoked_ms, coalesce(reason, 0) FROM certificate WHERE branch = ? AND state = 'issued' AND revoked_ms IS NOT NULL AND "
+        "not_after_ms > ? AND revoked_ms >= ?",
         {name(branch), store::column(not_expired_at), store::column(since)},
         [&](const store::Row& row) {
           out.push_back({.serial = row.blob(0), .revoked_at = static_cast<UnixMs>(row.integer(1)), .reason = static_cast<int>(row.integer(2))});
