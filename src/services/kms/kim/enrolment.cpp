@@ -1,6 +1,7 @@
 #include "services/kms/kim/enrolment.hpp"
 
 #include "node/crash_point.hpp"
+#include "node/enrolment.hpp"
 #include "node/senders.hpp"
 #include "wire/base64.hpp"
 
@@ -30,21 +31,8 @@ Bytes prepared_context(std::string_view column, const Uid& uid, ByteView h_enrol
   return store::column_context("prepared_encryption." + std::string(column), concat({uid.view(), h_enrol}));
 }
 
-/// CAS or IAM has said no, and will say so again: not that one of them was silent.
-bool is_final(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::invalid_argument:
-    case ErrorCode::unauthenticated:
-    case ErrorCode::denied:
-    case ErrorCode::not_found:
-    case ErrorCode::conflict: return true;
-    case ErrorCode::exhausted:
-    case ErrorCode::unavailable:
-    case ErrorCode::deadline_exceeded:
-    case ErrorCode::internal: return false;
-  }
-  return false;
-}
+/// CAS or IAM has said no, and will say so again; here `unauthenticated` is of the Enrol message.
+bool is_final(ErrorCode code) { return code == ErrorCode::unauthenticated || node::is_final_refusal(code); }
 
 }  // namespace
 
