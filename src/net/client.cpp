@@ -31,8 +31,13 @@ Result<void> check_call(const Call& call) {
 
 class PooledClient final : public Client {
  public:
-  PooledClient(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust, StatusCheck status, StapleSink stapled)
-      : target_(std::move(target)), trust_(std::move(trust)), status_(std::move(status)), stapled_(std::move(stapled)), context_(context_showing(identity.get())) {}
+  PooledClient(Target target, const std::shared_ptr<const TlsIdentity>& identity, std::shared_ptr<const crypto::TrustStore> trust, StatusCheck status,
+               StapleSink stapled)
+      : target_(std::move(target)),
+        trust_(std::move(trust)),
+        status_(std::move(status)),
+        stapled_(std::move(stapled)),
+        context_(context_showing(identity.get())) {}
 
   Result<Response> call(const Call& call, Deadline deadline) override;
   [[nodiscard]] const Target& target() const noexcept override { return target_; }

@@ -14,7 +14,8 @@ constexpr unsigned status_ok = 200;
 crypto::SubjectNames names_of(const Identity& identity) { return {.common_name = identity.name, .element = identity, .number = {}, .dns = {}}; }
 
 /// The certificate that CAS gives for one request; nothing but its form is checked.
-Result<crypto::Certificate> ask(const EstCaller& caller, net::Client& cas, points::Endpoint endpoint, ByteView request, const Secret* authorization, Deadline deadline) {
+Result<crypto::Certificate> ask(const EstCaller& caller, net::Client& cas, points::Endpoint endpoint, ByteView request, const Secret* authorization,
+                                Deadline deadline) {
   const points::EndpointRow& line = points::row(endpoint);
   const std::string body = wire::est_body(request);
   ASSIGN_OR_RETURN(const net::Response response, cas.call({.method = std::string(line.method),
@@ -36,8 +37,8 @@ struct Certificates {
   std::optional<crypto::Certificate> classical;  // nothing if there was no request
 };
 
-Result<Certificates> ask_both(const EstCaller& caller, net::Client& cas, points::Endpoint endpoint, const CredentialStore::Requests& requests, const Secret* authorization,
-                              Deadline deadline) {
+Result<Certificates> ask_both(const EstCaller& caller, net::Client& cas, points::Endpoint endpoint, const CredentialStore::Requests& requests,
+                              const Secret* authorization, Deadline deadline) {
   Certificates out;
   ASSIGN_OR_RETURN(out.ml_dsa, ask(caller, cas, endpoint, requests.ml_dsa, authorization, deadline));
   if (requests.classical.empty()) return out;
@@ -68,7 +69,9 @@ points::Endpoint reenrol_endpoint(Kind kind) noexcept {
 }
 
 Result<crypto::Certificate> read_est_answer(const net::Response& response) {
-  if (!response.content_type.starts_with("application/pkcs7-mime")) return fail(ErrorCode::invalid_argument, "EST: '" + response.content_type + "' is no certificate");
+  if (!response.content_type.starts_with("application/pkcs7-mime")) {
+    return fail(ErrorCode::invalid_argument, "EST: '" + response.content_type + "' is no certificate");
+  }
   ASSIGN_OR_RETURN(const Bytes envelope, wire::parse_est_body(response.body));
   ASSIGN_OR_RETURN(const std::vector<Bytes> certificates, crypto::read_certs_only(envelope));
   if (certificates.size() != 1) return fail(ErrorCode::invalid_argument, "EST: " + std::to_string(certificates.size()) + " certificates for one request");

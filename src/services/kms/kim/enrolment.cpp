@@ -11,7 +11,9 @@ namespace {
 Result<std::vector<Bytes>> chain_of(const wire::Json& answer, std::string_view name) {
   std::vector<Bytes> out;
   ASSIGN_OR_RETURN(const std::vector<std::string> texts, answer.texts(name));
-  if (texts.empty() || texts.size() > wire::chain_certificates_max) return fail(ErrorCode::invalid_argument, "CAS: chain '" + std::string(name) + "' has no certificate or too many");
+  if (texts.empty() || texts.size() > wire::chain_certificates_max) {
+    return fail(ErrorCode::invalid_argument, "CAS: chain '" + std::string(name) + "' has no certificate or too many");
+  }
   for (const std::string& text : texts) {
     ASSIGN_OR_RETURN(Bytes der, wire::from_base64(text));
     out.push_back(std::move(der));
@@ -71,7 +73,8 @@ Result<net::Response> EnrolmentService::answer(const net::Request& http, const w
       }
       return fail(certificates.error());
     }
-    step2.done(asked.uid.text(), "certificates registered through " + node_.identity().name + ": two for the keys that sign, two for those that are encrypted to");
+    step2.done(asked.uid.text(),
+               "certificates registered through " + node_.identity().name + ": two for the keys that sign, two for those that are encrypted to");
     node::crash_point("kms.enrol.certified");
     ASSIGN_OR_RETURN(message, inject(request, *certificates, prepared.pair, *own));
     node::crash_point("kms.enrol.stored");
@@ -100,7 +103,8 @@ Result<EnrolmentService::Prepared> EnrolmentService::prepare(const wire::Framed<
   const Uid& uid = request.message.uid;
   const Bytes scalar_context = prepared_context("sealed_scalar", uid, request.hash);
   const Bytes seed_context = prepared_context("sealed_seed", uid, request.hash);
-  ASSIGN_OR_RETURN(const std::optional<PreparedPair> known, store_.transact([&](store::Transaction& transaction) { return find_prepared(transaction, uid, request.hash); }));
+  ASSIGN_OR_RETURN(const std::optional<PreparedPair> known,
+                   store_.transact([&](store::Transaction& transaction) { return find_prepared(transaction, uid, request.hash); }));
   if (known) {
     crypto::DecapsulationSecret secret;
     ASSIGN_OR_RETURN(secret.scalar, node_.device().unseal(scalar_context, known->scalar));
