@@ -250,7 +250,8 @@ TEST_F(ReporterTest, WhereIamIsAwayForSeveralRunsTheLatestAreKept) {
   constexpr int runs = 6;
   for (int run = 0; run < runs; ++run) {
     open();
-    for (int i = 0; i < 4096; ++i) reporter_->report({.about = std::string(64, 'u'), .action = long_one, .outcome = long_one, .object = long_one + std::to_string(run)});
+    const Behaviour one{.about = std::string(64, 'u'), .action = long_one, .outcome = long_one, .object = long_one + std::to_string(run)};
+    for (int i = 0; i < 4096; ++i) reporter_->report(one);
     reporter_->start();
     reporter_->stop();
   }

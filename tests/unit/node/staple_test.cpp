@@ -98,7 +98,8 @@ TEST_F(Staples, OneThatDoesNotHoldIsAsIfThereWereNone) {
   Bytes spoiled = response(crypto::CertStatus::good, clock_.now);
   spoiled[spoiled.size() / 2] ^= 1;
   const std::vector<std::pair<const char*, Bytes>> cases{
-      {"of another certificate", pki().status_of(other, {.status = crypto::CertStatus::good, .this_update = clock_.now, .next_update = clock_.now + lifetime_ms})},
+      {"of another certificate",
+       pki().status_of(other, {.status = crypto::CertStatus::good, .this_update = clock_.now, .next_update = clock_.now + lifetime_ms})},
       {"spoiled", spoiled},
       {"over", response(crypto::CertStatus::good, clock_.now - lifetime_ms - 1000)},
       {"of the future", response(crypto::CertStatus::good, clock_.now + 2000)},

@@ -52,7 +52,9 @@ Result<net::Response> EnrolmentService::answer(const net::Request& http, const w
   if (request.suite != &node_.suite()) return fail(ErrorCode::denied, "Enrol: suite " + std::string(request.suite->name) + " is not this network's");
   if (asked.kms_id.text() != node_.identity().name) return fail(ErrorCode::denied, "Enrol: is for KMS " + asked.kms_id.text());
   if (!apps.has(asked.device_kind)) return fail(ErrorCode::invalid_argument, "Enrol: not a kind of terminal");
-  if (asked.encryption_keys != wire::EncryptionKeys::kms_made) return fail(ErrorCode::denied, "Enrol: the policy in force is that the KMS makes encryption keys");
+  if (asked.encryption_keys != wire::EncryptionKeys::kms_made) {
+    return fail(ErrorCode::denied, "Enrol: the policy in force is that the KMS makes encryption keys");
+  }
 
   // The same request again (its answer was lost): the same answer, as long as the terminal has not confirmed it.
   ASSIGN_OR_RETURN(const auto known, store_.transact([&](store::Transaction& transaction) { return find_enrolment(transaction, asked.uid); }));
@@ -137,7 +139,8 @@ Result<EnrolmentService::Certificates> EnrolmentService::certificates_for(const 
   return out;
 }
 
-Result<void> EnrolmentService::check_certificates(const wire::Enrol& asked, const crypto::EncapsulationKey& encryption, const Certificates& certificates) const {
+Result<void> EnrolmentService::check_certificates(const wire::Enrol& asked, const crypto::EncapsulationKey& encryption,
+                                                  const Certificates& certificates) const {
   ASSIGN_OR_RETURN(const crypto::CertificateBundle bundle, crypto::parse_bundle({certificates.classical.front(), certificates.ml_dsa.front(),
                                                                                  certificates.encryption_classical, certificates.encryption_ml_kem}));
   TRY(crypto::check_bundle(node_.suite(), bundle));
