@@ -1,5 +1,5 @@
 // Small files beside the audit log: replaced whole, so that a reader, and who opens them after a crash, sees the old octets or the new ones and never a
-// part. Private to the audit record's own code and its witness.
+// part. For the audit record's own code, its witness, and the behaviour records that wait.
 #pragma once
 
 #include <filesystem>

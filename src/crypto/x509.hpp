@@ -24,7 +24,8 @@ constexpr bool signs(KeyAlgorithm algorithm) noexcept { return algorithm < KeyAl
 KeyAlgorithm classical_key(const Suite& suite) noexcept;
 KeyAlgorithm ml_dsa_key(const Suite& suite) noexcept;
 KeyAlgorithm ml_kem_key(const Suite& suite) noexcept;
-/// invalid_argument unless these octets are a key of the algorithm: the right length, a point of the curve, an ML-KEM key whose coefficients are reduced (FIPS 203 §7.2).
+/// invalid_argument unless these octets are a key of the algorithm: the right length, a point of the curve, an ML-KEM key whose coefficients are reduced (FIPS
+/// 203 §7.2).
 Result<void> check_public_key(KeyAlgorithm algorithm, ByteView octets);
 
 /// A private key that signs X.509 objects and TLS handshakes: a scalar (SM2, P-384) or a seed (ML-DSA).

@@ -36,8 +36,8 @@ struct KeyUsageBit {
 constexpr std::array key_usage_bits{KeyUsageBit{KU_DIGITAL_SIGNATURE, 0}, KeyUsageBit{KU_KEY_ENCIPHERMENT, 2}, KeyUsageBit{KU_DATA_ENCIPHERMENT, 3},
                                     KeyUsageBit{KU_KEY_AGREEMENT, 4},     KeyUsageBit{KU_KEY_CERT_SIGN, 5},    KeyUsageBit{KU_CRL_SIGN, 6}};
 
-/// Of the profile's usages those that the key is fit for: an ML-KEM key enciphers keys and nothing else (RFC 9935 §5), a key on P-384 agrees and does not encipher
-/// (RFC 8813 §3), one on SM2's curve does all (GM/T 0015).
+/// Of the profile's usages those that the key is fit for: an ML-KEM key enciphers keys and nothing else (RFC 9935 §5), a key on P-384 agrees and does not
+/// encipher (RFC 8813 §3), one on SM2's curve does all (GM/T 0015).
 std::uint32_t usage_for(const Profile& profile, KeyAlgorithm algorithm) {
   if (profile.use != CertificateUse::encryption || algorithm == KeyAlgorithm::sm2) return profile.key_usage;
   return algorithm == KeyAlgorithm::ecdsa_p384 ? KU_KEY_AGREEMENT : KU_KEY_ENCIPHERMENT;

@@ -51,7 +51,8 @@ std::string failed_step(X509_STORE_CTX* context) {
   }
 }
 
-/// A key that encrypts must not sign as well: its private half was made elsewhere, and may be kept there. RFC 9935 §5: an ML-KEM key enciphers keys and nothing else.
+/// A key that encrypts must not sign as well: its private half was made elsewhere, and may be kept there. RFC 9935 §5: an ML-KEM key enciphers keys and nothing
+/// else.
 Result<void> check_encryption_usage(const Certificate& leaf) {
   const std::uint32_t usage = X509_get_key_usage(native(leaf));
   // RFC 8813 §3: a key on P-384 agrees on keys and enciphers none.

@@ -39,7 +39,7 @@ class TlsServer final : public Server {
         acceptor_(served_.io),
         retry_(served_.io),
         work_(asio::make_work_guard(served_.io)) {
-    if (served_.staple) staple_status(served_.tls.native_handle(), &served_.staple);
+    staple_with(served_.tls);
   }
 
   ~TlsServer() override {
@@ -75,6 +75,10 @@ class TlsServer final : public Server {
   void stop(std::chrono::milliseconds grace) override;
 
  private:
+  /// Each context that shows a certificate of this server gives its status as well.
+  void staple_with(asio::ssl::context& tls) {
+    if (served_.staple) staple_status(tls.native_handle(), &served_.staple);
+  }
   asio::awaitable<void> accept();
   void begin(tcp::socket socket);
   void ended(const std::shared_ptr<Session>& session);
@@ -142,8 +146,10 @@ void TlsServer::ended(const std::shared_ptr<Session>& session) {
 Result<void> TlsServer::show(const TlsIdentity& identity) {
   const ClientCertificate client = served_.routes.any_anonymous() ? ClientCertificate::optional : ClientCertificate::required;
   ASSIGN_OR_RETURN(TlsContext context, make_server_context(identity, client));
-  // Sessions hold the former one for as long as they live; only this thread makes new ones.
-  asio::post(served_.io, [this, tls = std::make_shared<asio::ssl::context>(context.release())] { served_.tls = std::move(*tls); });
+  const auto tls = std::make_shared<asio::ssl::context>(context.release());
+  staple_with(*tls);
+  // Sessions hold the former one for as long as they live; only the io thread makes new ones.
+  asio::post(served_.io, [this, tls] { served_.tls = std::move(*tls); });
   return {};
 }
 

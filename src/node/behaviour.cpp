@@ -102,7 +102,6 @@ std::string_view word_of(std::string_view text, std::size_t index) {
 
 std::string_view part_of(const audit::Event& event, Part part) {
   switch (part) {
-    case Part::nothing:
     case Part::self:
       return {};
     case Part::subject:
@@ -113,8 +112,6 @@ std::string_view part_of(const audit::Event& event, Part part) {
       return word_of(event.object, 0);
     case Part::word_2:
       return word_of(event.object, 1);
-    case Part::word_3:
-      return word_of(event.object, 2);
   }
   return {};
 }

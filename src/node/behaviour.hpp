@@ -30,7 +30,7 @@ enum class Telling : std::uint8_t { each, together };
 struct BehaviourRow {
   enum class Outcomes : std::uint8_t { all, refusals, successes };
   /// What of an event: its subject, all of its object, or one word of it.
-  enum class Part : std::uint8_t { nothing, self, subject, object, word_1, word_2, word_3 };
+  enum class Part : std::uint8_t { self, subject, object, word_1, word_2 };
 
   KindSet reporters;
   std::string_view recorded;  // the action in the audit record

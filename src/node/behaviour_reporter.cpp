@@ -178,8 +178,10 @@ bool BehaviourReporter::deliver(const Batch& batch, Deadline deadline) {
 
 void BehaviourReporter::read_kept() {
   const auto octets = audit::read_small_file(kept_, kept_octets_max);
+  if (!octets) log(LogLevel::error, "behaviour records of an earlier run are lost: {}", octets.error().message);
   if (!octets || !*octets) return;
   std::string_view text = as_text(**octets);
+  const std::lock_guard lock(mutex_);  // the health answer counts meanwhile
   while (!text.empty()) {
     const std::size_t end = text.find('\n');
     const auto report = wire::Json::parse(text.substr(0, end));
@@ -193,9 +195,20 @@ void BehaviourReporter::read_kept() {
 }
 
 void BehaviourReporter::keep() {
+  // The latest that there is room for: IAM may be away for several runs.
+  std::vector<std::string> lines;
+  std::size_t octets = 0;
+  for (auto batch = batches_.rbegin(); batch != batches_.rend(); ++batch) {
+    lines.push_back(batch->report.dump() + "\n");
+    octets += lines.back().size();
+    if (octets <= kept_octets_max) continue;
+    lines.pop_back();
+    log(LogLevel::error, "behaviour records: there is no room to keep more than {} reports, the older ones are lost", lines.size());
+    break;
+  }
+  if (lines.empty()) return;
   std::string text;
-  for (const Batch& batch : batches_) text += batch.report.dump() + "\n";
-  if (text.empty()) return;
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) text += *line;
   const auto written = audit::replace_file(kept_, as_bytes(text), audit::Durability::later);
   if (!written) log(LogLevel::error, "behaviour records that were not sent are lost: {}", written.error().message);
 }

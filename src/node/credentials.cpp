@@ -115,12 +115,13 @@ Result<std::optional<CredentialStore::Stored>> CredentialStore::read(Slot slot, 
   Bytes request;
   Bytes chain;
   TRY(store_->transact([&](store::Transaction& transaction) {
-    return transaction.query(next ? "SELECT sealed_key, request, NULL FROM next_credential WHERE role = ?" : "SELECT sealed_key, request, chain FROM credential WHERE role = ?",
-                             {role_of(classical)}, [&](const store::Row& row) {
-                               sealed = row.blob(0);
-                               request = row.blob(1);
-                               if (!row.is_null(2)) chain = row.blob(2);
-                             });
+    const std::string_view query = next ? "SELECT sealed_key, request, NULL FROM next_credential WHERE role = ?" :
+                                          "SELECT sealed_key, request, chain FROM credential WHERE role = ?";
+    return transaction.query(query, {role_of(classical)}, [&](const store::Row& row) {
+      sealed = row.blob(0);
+      request = row.blob(1);
+      if (!row.is_null(2)) chain = row.blob(2);
+    });
   }));
   if (sealed.empty()) return std::optional<Stored>{};
   ASSIGN_OR_RETURN(Secret secret, device_.unseal(context_of(next, classical), sealed));
@@ -142,10 +143,12 @@ Result<std::optional<Credentials>> CredentialStore::load() {
   if (classical) {
     crypto::SigningSecret secret{.scalar = std::move(classical->key.secret), .ml_dsa_seed = ml_dsa->key.secret.duplicate()};
     ASSIGN_OR_RETURN(crypto::Signer signer, crypto::Signer::from_secret(suite_, secret));
+    const crypto::Certificate& of_classical = classical->chain.front();
+    const crypto::Certificate& of_ml_dsa = ml_dsa->chain.front();
     out.messages = std::make_shared<const MessageSigner>(MessageSigner{.signer = std::move(signer),
-                                                                       .classical = classical->chain.front(),
-                                                                       .ml_dsa = ml_dsa->chain.front(),
-                                                                       .fps = wire::fingerprints(suite_, classical->chain.front().der(), ml_dsa->chain.front().der())});
+                                                                       .classical = of_classical,
+                                                                       .ml_dsa = of_ml_dsa,
+                                                                       .fps = wire::fingerprints(suite_, of_classical.der(), of_ml_dsa.der())});
   }
   out.tls = std::make_shared<const net::TlsIdentity>(net::TlsIdentity{.chain = std::move(ml_dsa->chain), .key = std::move(ml_dsa->key)});
   return Result<std::optional<Credentials>>(std::move(out));
@@ -156,8 +159,9 @@ Result<Bytes> CredentialStore::prepare_one(Slot slot, bool classical, const cryp
   ASSIGN_OR_RETURN(const Bytes request, crypto::make_request(key, names));
   ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context_of(next, classical), key.secret));
   TRY(store_->transact([&](store::Transaction& transaction) {
-    return transaction.run(next ? "INSERT INTO next_credential (role, sealed_key, request) VALUES (?, ?, ?)" : "INSERT INTO credential (role, sealed_key, request) VALUES (?, ?, ?)",
-                           {role_of(classical), ByteView(sealed), ByteView(request)});
+    const std::string_view insert = next ? "INSERT INTO next_credential (role, sealed_key, request) VALUES (?, ?, ?)" :
+                                           "INSERT INTO credential (role, sealed_key, request) VALUES (?, ?, ?)";
+    return transaction.run(insert, {role_of(classical), ByteView(sealed), ByteView(request)});
   }));
   return request;
 }
@@ -182,8 +186,12 @@ Result<CredentialStore::Requests> CredentialStore::prepare(Slot slot, const cryp
   return out;
 }
 
-Result<CredentialStore::Requests> CredentialStore::prepare(const crypto::SubjectNames& names, bool with_classical) { return prepare(Slot::in_force, names, with_classical); }
-Result<CredentialStore::Requests> CredentialStore::prepare_next(const crypto::SubjectNames& names, bool with_classical) { return prepare(Slot::next, names, with_classical); }
+Result<CredentialStore::Requests> CredentialStore::prepare(const crypto::SubjectNames& names, bool with_classical) {
+  return prepare(Slot::in_force, names, with_classical);
+}
+Result<CredentialStore::Requests> CredentialStore::prepare_next(const crypto::SubjectNames& names, bool with_classical) {
+  return prepare(Slot::next, names, with_classical);
+}
 
 Result<void> CredentialStore::finish(const std::vector<crypto::Certificate>& ml_dsa_chain, const std::vector<crypto::Certificate>& classical_chain) {
   ASSIGN_OR_RETURN(const std::optional<Stored> ml_dsa, read(Slot::in_force, false));

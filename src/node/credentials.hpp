@@ -51,7 +51,7 @@ class CredentialStore {
   /// Chains as CAS gave them, leaf first.
   Result<void> finish(const std::vector<crypto::Certificate>& ml_dsa_chain, const std::vector<crypto::Certificate>& classical_chain);
 
-  /// The same for a renewal: requests over new keys, which are durable before this returns; the keys in force stay as they are. Called again: the same requests.
+  /// The same for a renewal: requests over new keys, which are durable before this returns; the keys in force stay as they are. Called again: the same.
   Result<Requests> prepare_next(const crypto::SubjectNames& names, bool with_classical);
   /// In one transaction: the next keys are in force, the former ones are gone, and (for who signs messages) they have signed their successors.
   Result<void> finish_next(const std::vector<crypto::Certificate>& ml_dsa_chain, const std::vector<crypto::Certificate>& classical_chain);

@@ -14,7 +14,8 @@ constexpr unsigned status_ok = 200;
 crypto::SubjectNames names_of(const Identity& identity) { return {.common_name = identity.name, .element = identity, .number = {}, .dns = {}}; }
 
 /// The certificate that CAS gives for one request; nothing but its form is checked.
-Result<crypto::Certificate> ask(const EstCaller& caller, net::Client& cas, points::Endpoint endpoint, ByteView request, const Secret* authorization, Deadline deadline) {
+Result<crypto::Certificate> ask(const EstCaller& caller, net::Client& cas, points::Endpoint endpoint, ByteView request, const Secret* authorization,
+                                Deadline deadline) {
   const points::EndpointRow& line = points::row(endpoint);
   const std::string body = wire::est_body(request);
   ASSIGN_OR_RETURN(const net::Response response, cas.call({.method = std::string(line.method),
@@ -36,8 +37,8 @@ struct Certificates {
   std::optional<crypto::Certificate> classical;  // nothing if there was no request
 };
 
-Result<Certificates> ask_both(const EstCaller& caller, net::Client& cas, points::Endpoint endpoint, const CredentialStore::Requests& requests, const Secret* authorization,
-                              Deadline deadline) {
+Result<Certificates> ask_both(const EstCaller& caller, net::Client& cas, points::Endpoint endpoint, const CredentialStore::Requests& requests,
+                              const Secret* authorization, Deadline deadline) {
   Certificates out;
   ASSIGN_OR_RETURN(out.ml_dsa, ask(caller, cas, endpoint, requests.ml_dsa, authorization, deadline));
   if (requests.classical.empty()) return out;
@@ -48,30 +49,9 @@ Result<Certificates> ask_both(const EstCaller& caller, net::Client& cas, points:
 
 /// The certificate and the issuing CA above it, if it is this element's and leads to a root of its trust folder.
 Result<std::vector<crypto::Certificate>> chain_of(const EstCaller& caller, const std::optional<crypto::Certificate>& leaf) {
-  std::vector<crypto::Certificate> out;
-  if (!leaf) return out;
+  if (!leaf) return std::vector<crypto::Certificate>();
   if (leaf->names().element != caller.identity) return fail(ErrorCode::denied, "CAS sent a certificate of " + leaf->subject());
-  TRY(caller.trust.verify(*leaf, caller.clock.now_ms()));
-  const crypto::Certificate* const issuer = caller.trust.issuer_of(*leaf);
-  CHECK(issuer != nullptr);  // or it had not been verified
-  out = {*leaf, *issuer};
-  return out;
-}
-
-/// Whether the same request would be refused again.
-bool is_final(ErrorCode code) noexcept {
-  switch (code) {
-    case ErrorCode::invalid_argument:
-    case ErrorCode::denied:
-    case ErrorCode::not_found:
-    case ErrorCode::conflict: return true;
-    case ErrorCode::unauthenticated:  // of the connection, not of the request
-    case ErrorCode::exhausted:
-    case ErrorCode::unavailable:
-    case ErrorCode::deadline_exceeded:
-    case ErrorCode::internal: return false;
-  }
-  return false;
+  return issued_chain(caller.trust, *leaf, caller.clock.now_ms());
 }
 
 }  // namespace
@@ -89,11 +69,36 @@ points::Endpoint reenrol_endpoint(Kind kind) noexcept {
 }
 
 Result<crypto::Certificate> read_est_answer(const net::Response& response) {
-  if (!response.content_type.starts_with("application/pkcs7-mime")) return fail(ErrorCode::invalid_argument, "EST: '" + response.content_type + "' is no certificate");
+  if (!response.content_type.starts_with("application/pkcs7-mime")) {
+    return fail(ErrorCode::invalid_argument, "EST: '" + response.content_type + "' is no certificate");
+  }
   ASSIGN_OR_RETURN(const Bytes envelope, wire::parse_est_body(response.body));
   ASSIGN_OR_RETURN(const std::vector<Bytes> certificates, crypto::read_certs_only(envelope));
   if (certificates.size() != 1) return fail(ErrorCode::invalid_argument, "EST: " + std::to_string(certificates.size()) + " certificates for one request");
   return crypto::Certificate::parse(certificates.front());
+}
+
+Result<std::vector<crypto::Certificate>> issued_chain(const crypto::TrustStore& trust, const crypto::Certificate& leaf, UnixMs now) {
+  TRY(trust.verify(leaf, now));
+  // The folder may have changed since, or have the issuing CA among its roots.
+  const crypto::Certificate* const issuer = trust.issuer_of(leaf);
+  if (issuer == nullptr) return fail(ErrorCode::denied, leaf.subject() + ": its issuer is no issuing-*.pem of the trust folder");
+  return std::vector<crypto::Certificate>{leaf, *issuer};
+}
+
+bool is_final_refusal(ErrorCode code) noexcept {
+  switch (code) {
+    case ErrorCode::invalid_argument:
+    case ErrorCode::denied:
+    case ErrorCode::not_found:
+    case ErrorCode::conflict: return true;
+    case ErrorCode::unauthenticated:
+    case ErrorCode::exhausted:
+    case ErrorCode::unavailable:
+    case ErrorCode::deadline_exceeded:
+    case ErrorCode::internal: return false;
+  }
+  return false;
 }
 
 Result<void> enrol_by_secret(const EstCaller& caller, CredentialStore& store, net::Client& cas, const std::filesystem::path& secret_file, Deadline deadline) {
@@ -122,7 +127,7 @@ Result<void> renew_by_certificate(const EstCaller& caller, CredentialStore& stor
   crash_point("node.renew.prepared");
   const auto certificates = ask_both(caller, cas, reenrol_endpoint(caller.identity.kind), requests, nullptr, deadline);
   if (!certificates) {
-    if (is_final(certificates.error().code)) TRY(store.drop_next());
+    if (is_final_refusal(certificates.error().code)) TRY(store.drop_next());
     return fail_in("renewal", certificates.error());
   }
   // Where these fail, the keys stay: CAS gives the same certificates again once this element's trust folder has their issuer.

@@ -23,12 +23,18 @@ points::Endpoint reenrol_endpoint(Kind kind) noexcept;
 /// The certificate in the answer to one simpleenroll or simplereenroll (RFC 7030 §4.2.3).
 Result<crypto::Certificate> read_est_answer(const net::Response& response);
 
-/// First enrolment: keys and requests from the store (durable before anything is sent), the certificates into it. `cas` is an anonymous connection: it authenticates
-/// CAS alone. `secret_file` holds the 64 hexadecimal digits, and is deleted when the certificates are stored.
+/// The certificate and the issuing CA above it; `denied` unless it holds at `now` and one of the trust folder's issuing CAs issued it.
+Result<std::vector<crypto::Certificate>> issued_chain(const crypto::TrustStore& trust, const crypto::Certificate& leaf, UnixMs now);
+
+/// Whether CAS would refuse the same request again: `unauthenticated` is of the connection, not of the request.
+bool is_final_refusal(ErrorCode code) noexcept;
+
+/// First enrolment: keys and requests from the store (durable before anything is sent), the certificates into it. `cas` is an anonymous connection: it
+/// authenticates CAS alone. `secret_file` holds the 64 hexadecimal digits, and is deleted when the certificates are stored.
 Result<void> enrol_by_secret(const EstCaller& caller, CredentialStore& store, net::Client& cas, const std::filesystem::path& secret_file, Deadline deadline);
 
-/// Renewal with new keys over a connection that shows the certificate in force. When it returns, the new ones stand in the store as those in force. After a refusal
-/// that would be the same next time, the next attempt makes other keys.
+/// Renewal with new keys over a connection that shows the certificate in force. When it returns, the new ones stand in the store as those in force. After a
+/// refusal that would be the same next time, the next attempt makes other keys.
 Result<void> renew_by_certificate(const EstCaller& caller, CredentialStore& store, net::Client& cas, Deadline deadline);
 
 }  // namespace qanat::node

@@ -71,12 +71,12 @@ void Node::open_reporter() {
   const auto endpoint = behaviour_endpoint(identity().kind);
   const auto iam = peer_of(Kind::iam);
   if (!endpoint || !iam) return;
+  const auto send = [this, at = *endpoint, peer = *iam](const wire::Json& report, Deadline deadline) -> Result<void> {
+    TRY(call_json(at, peer, report, deadline, new_request_id()));
+    return {};
+  };
   reporter_ = std::make_unique<BehaviourReporter>(identity(), clock_, settings_.state / "behaviour.jsonl",
-                                                  BehaviourReporter::Ports{.send = [this, at = *endpoint, peer = *iam](const wire::Json& report, Deadline deadline) -> Result<void> {
-                                                                             TRY(call_json(at, peer, report, deadline, new_request_id()));
-                                                                             return {};
-                                                                           },
-                                                                           .new_id = [this] { return new_request_id(); }});
+                                                  BehaviourReporter::Ports{.send = send, .new_id = [this] { return new_request_id(); }});
 }
 
 Result<void> Node::record(const audit::Event& event) {
@@ -117,7 +117,8 @@ Result<void> Node::enrol(Deadline deadline) {
     // What has expired cannot renew itself. With a new secret it begins anew, with new keys.
     std::error_code error;
     if (!std::filesystem::exists(settings_.enrolment_secret, error)) {
-      return fail(ErrorCode::denied, "the certificate of " + identity().uri() + " has expired, and there is no enrolment secret: ask the operator of CAS for a new one");
+      return fail(ErrorCode::denied,
+                  "the certificate of " + identity().uri() + " has expired, and there is no enrolment secret: ask the operator of CAS for a new one");
     }
     TRY(store->start_over());
     known.reset();
@@ -271,7 +272,8 @@ Result<void> Node::serve(std::vector<points::Handler> handlers) {
 
 void Node::record_refusal(const net::Refusal& refusal) {
   const std::string action = refusal.point.empty() ? "tls.connection" : refusal.point;
-  const auto written = record({.action = action, .outcome = audit::outcome_of(refusal.code), .subject = refusal.peer, .object = "", .reason = refusal.reason, .request_id = ""});
+  const auto written = record(
+      {.action = action, .outcome = audit::outcome_of(refusal.code), .subject = refusal.peer, .object = "", .reason = refusal.reason, .request_id = ""});
   // The refusal stands whether or not it could be recorded; that it could not is an error of this element.
   if (!written) log(LogLevel::error, "audit: {}", written.error().message);
   const auto caller = Identity::parse_uri(refusal.peer);
@@ -351,7 +353,9 @@ Result<net::Response> Node::exchange(points::Endpoint endpoint, std::string_view
 Result<net::Response> Node::call(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id,
                                  std::string_view query) {
   ASSIGN_OR_RETURN(net::Response response, exchange(endpoint, peer, body, deadline, request_id, query));
-  if (response.status < 200 || response.status > 299) return fail_in(std::string(points::row(endpoint).point) + " to " + std::string(peer), net::error_of(response));
+  if (response.status < 200 || response.status > 299) {
+    return fail_in(std::string(points::row(endpoint).point) + " to " + std::string(peer), net::error_of(response));
+  }
   return response;
 }
 

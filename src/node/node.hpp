@@ -45,8 +45,8 @@ class Node {
   void use_credentials(Credentials credentials, LocalStatus status);
   /// How CAS renews its own: gives back what then is in force. Before serve().
   void renew_by(std::function<Result<Credentials>(Deadline)> renew) { renew_own_ = std::move(renew); }
-  /// Renews now, at CAS by the certificate in force unless renew_by() said otherwise. New connections show the new certificate, and what is signed from now on is
-  /// signed with the new keys; connections and requests that are under way end with theirs.
+  /// Renews now, at CAS by the certificate in force unless renew_by() said otherwise. New connections show the new certificate, and what is signed from now on
+  /// is signed with the new keys; connections and requests that are under way end with theirs.
   Result<void> renew(Deadline deadline);
 
   /// Starts the server with these handlers and a health answer, and prints the readiness line on standard output:
@@ -58,9 +58,11 @@ class Node {
   [[nodiscard]] bool stopping() const noexcept { return stopping_; }
 
   /// Calls `endpoint` of the named peer. A 2xx answer is the value; anything else the Error that the peer sent.
-  Result<net::Response> call(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id, std::string_view query = "");
+  Result<net::Response> call(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id,
+                             std::string_view query = "");
   /// The same with the answer as it is, whatever its status.
-  Result<net::Response> exchange(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id, std::string_view query = "");
+  Result<net::Response> exchange(points::Endpoint endpoint, std::string_view peer, ByteView body, Deadline deadline, std::string_view request_id,
+                                 std::string_view query = "");
   /// JSON in, JSON out (an empty answer is an empty object).
   Result<wire::Json> call_json(points::Endpoint endpoint, std::string_view peer, const wire::Json& body, Deadline deadline, std::string_view request_id);
   /// Name of the only peer of this kind (and domain, if given); not_found otherwise.
@@ -101,8 +103,8 @@ class Node {
  private:
   explicit Node(Settings settings);
   Result<void> open_audit();
-  /// Writes the statement that binds the checkpoints' keys to this element's certificate, unless it stands there. The serial of the certificate that they were bound to
-  /// before, if it was another.
+  /// Writes the statement that binds the checkpoints' keys to this element's certificate, unless it stands there. The serial of the certificate that they were
+  /// bound to before, if it was another.
   Result<std::optional<Bytes>> bind_audit_keys();
   void open_reporter();
   Result<void> make_clients();

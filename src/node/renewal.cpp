@@ -14,7 +14,9 @@ constexpr std::chrono::milliseconds pause_longest = std::chrono::hours(1);
 constexpr int pauses_in_a_life = 50;                     // at least, of the longest one
 constexpr std::chrono::milliseconds look_at_clock{60'000};  // the wall clock may be set meanwhile
 
-std::chrono::milliseconds life_of(const crypto::Certificate& certificate) { return std::chrono::milliseconds(certificate.not_after() - certificate.not_before()); }
+std::chrono::milliseconds life_of(const crypto::Certificate& certificate) {
+  return std::chrono::milliseconds(certificate.not_after() - certificate.not_before());
+}
 
 }  // namespace
 

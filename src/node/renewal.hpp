@@ -14,11 +14,12 @@ namespace qanat::node {
 
 class Node;
 
-/// When a certificate is to be renewed: `percent` of its life after its beginning, and up to renewal_jitter_percent of it later, as `chance` (of 256) says, so that
-/// elements that were enrolled together do not come together.
+/// When a certificate is to be renewed: `percent` of its life after its beginning, and up to renewal_jitter_percent of it later, as `chance` (of 256) says, so
+/// that elements that were enrolled together do not come together.
 inline constexpr unsigned renewal_jitter_percent = 5;
 UnixMs renewal_due(const crypto::Certificate& certificate, unsigned percent, std::uint8_t chance) noexcept;
-/// How long to wait after the `failures`-th failed attempt in a row (1, 2 …): from five seconds doubled to an hour, but never so long that a short life passes meanwhile.
+/// How long to wait after the `failures`-th failed attempt in a row (1, 2 …): from five seconds doubled to an hour, but never so long that a short life passes
+/// meanwhile.
 std::chrono::milliseconds renewal_pause(unsigned failures, std::chrono::milliseconds life) noexcept;
 
 /// Puts it on record that what is in force now follows the certificate with this serial, or why nothing does.

@@ -88,7 +88,8 @@ Result<void> StatusChecker::check_with_chain(const crypto::Certificate& cert, De
   {
     const std::lock_guard lock(mutex_);
     const auto found = chains_held_.find(held_as);
-    held = found != chains_held_.end() && now < found->second + static_cast<UnixMs>(settings_.fresh.count()) && now >= cert.not_before() && now < cert.not_after();
+    const bool young = found != chains_held_.end() && now < found->second + static_cast<UnixMs>(settings_.fresh.count());
+    held = young && now >= cert.not_before() && now < cert.not_after();
   }
   if (!held) {
     TRY(trust_.verify(cert, now, use));

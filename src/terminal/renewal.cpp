@@ -1,6 +1,5 @@
 #include "terminal/renewal.hpp"
 
-#include "base/check.hpp"
 #include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "node/enrolment.hpp"
@@ -13,24 +12,6 @@ namespace qanat::terminal {
 namespace {
 
 constexpr std::size_t links_told_max = 4;  // the KMS hears of each renewal before the next one begins: one is enough, unless its database is an older copy
-
-/// Whether CAS would refuse the same request again.
-bool is_final(ErrorCode code) noexcept {
-  switch (code) {
-    case ErrorCode::invalid_argument:
-    case ErrorCode::denied:
-    case ErrorCode::not_found:
-    case ErrorCode::conflict:
-      return true;
-    case ErrorCode::unauthenticated:  // of the connection, not of the request
-    case ErrorCode::exhausted:
-    case ErrorCode::unavailable:
-    case ErrorCode::deadline_exceeded:
-    case ErrorCode::internal:
-      return false;
-  }
-  return false;
-}
 
 Bytes fingerprint(const crypto::Certificate& certificate) { return certificate.fingerprint(crypto::Hash::sha256); }
 
@@ -100,14 +81,11 @@ Result<void> TerminalRenewal::renew(Deadline deadline) {
 Result<std::vector<crypto::Certificate>> TerminalRenewal::certified(ByteView request, crypto::KeyAlgorithm algorithm, Deadline deadline) {
   auto leaf = transport_.reenrol(request, deadline);
   if (!leaf) {
-    if (is_final(leaf.error().code)) TRY(credentials_.drop_next());
+    if (node::is_final_refusal(leaf.error().code)) TRY(credentials_.drop_next());
     return fail_in("renewal", leaf.error());
   }
   if (leaf->key_algorithm() != algorithm || leaf->names() != names()) return fail(ErrorCode::denied, "renewal: CAS sent a certificate of " + leaf->subject());
-  TRY(node_.trust().verify(*leaf, node_.clock().now_ms()));
-  const crypto::Certificate* const issuer = node_.trust().issuer_of(*leaf);
-  CHECK(issuer != nullptr);  // or it had not been verified
-  return std::vector<crypto::Certificate>{*std::move(leaf), *issuer};
+  return node::issued_chain(node_.trust(), *leaf, node_.clock().now_ms());
 }
 
 Result<void> TerminalRenewal::obtain(Deadline deadline) {

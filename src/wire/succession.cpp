@@ -43,7 +43,8 @@ Result<Bytes> succession_tbs(const Succession& link) {
   return std::move(out).finish();
 }
 
-Result<Succession> make_succession(const crypto::Suite& suite, Fingerprints former, Bytes classical, Bytes ml_dsa, const crypto::Signer& former_signer, crypto::Rng& rng) {
+Result<Succession> make_succession(const crypto::Suite& suite, Fingerprints former, Bytes classical, Bytes ml_dsa, const crypto::Signer& former_signer,
+                                   crypto::Rng& rng) {
   CHECK(former.classical.size() == suite.digest && former.pq.size() == suite.digest);
   Succession out{.former = std::move(former), .classical = std::move(classical), .ml_dsa = std::move(ml_dsa), .signature = {}};
   ASSIGN_OR_RETURN(const Bytes tbs, succession_tbs(out));

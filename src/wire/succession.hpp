@@ -22,9 +22,11 @@ struct Succession {
 inline constexpr std::size_t succession_links_max = 32;  // with a renewal every two months, five years
 inline constexpr Bounds succession_certificate_bounds{1, 16 * 1024};
 
-/// "QFC2" ‖ 01 ‖ u8 len ‖ "Succession" ‖ the new certificates with their lengths ‖ fp_classical ‖ fp_pq of the signer: the shape of a message's signed octets, under a label that no message has.
+/// "QFC2" ‖ 01 ‖ u8 len ‖ "Succession" ‖ the new certificates with their lengths ‖ fp_classical ‖ fp_pq of the signer: the shape of a message's signed octets,
+/// under a label that no message has.
 Result<Bytes> succession_tbs(const Succession& link);
-Result<Succession> make_succession(const crypto::Suite& suite, Fingerprints former, Bytes classical, Bytes ml_dsa, const crypto::Signer& former_signer, crypto::Rng& rng);
+Result<Succession> make_succession(const crypto::Suite& suite, Fingerprints former, Bytes classical, Bytes ml_dsa, const crypto::Signer& former_signer,
+                                   crypto::Rng& rng);
 
 Result<Bytes> encode_successions(const crypto::Suite& suite, std::span<const Succession> links);
 /// Grammar alone; at most succession_links_max.
@@ -36,8 +38,8 @@ struct SignerCertificates {
   Bytes ml_dsa;
   bool operator==(const SignerCertificates&) const = default;
 };
-/// The last of those that follow `kept`, by links of which each is signed by the certificates before it; `kept` itself without links. `denied` if a link does not
-/// hold. Whether the last ones are good (names, chain, validity, status) is the caller's to ask.
+/// The last of those that follow `kept`, by links of which each is signed by the certificates before it; `kept` itself without links. `denied` if a link does
+/// not hold. Whether the last ones are good (names, chain, validity, status) is the caller's to ask.
 Result<SignerCertificates> follow(const crypto::Suite& suite, SignerCertificates kept, std::span<const Succession> links);
 
 /// `denied` unless `former` made the link.

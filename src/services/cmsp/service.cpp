@@ -105,10 +105,12 @@ std::vector<points::Handler> CmspService::handlers() {
                              return node::recorded(node_, action, request, [&](node::Deed& deed) { return (this->*work)(request, deed); });
                            }};
   };
-  std::vector<points::Handler> out{handler(Endpoint::x5_account, "x-5.account", &CmspService::administer), handler(Endpoint::ma1_account, "ma-1.account", &CmspService::show_account),
-          handler(Endpoint::ma2_register, "ma-2.register", &CmspService::enter_registration),
-          handler(Endpoint::ma2_locate, "ma-2.locate", &CmspService::locate), handler(Endpoint::x12_notice, "x-12.notice", &CmspService::take_notice),
-          handler(Endpoint::x13_account, "x-13.account", &CmspService::vouch)};
+  std::vector<points::Handler> out{handler(Endpoint::x5_account, "x-5.account", &CmspService::administer),
+                                   handler(Endpoint::ma1_account, "ma-1.account", &CmspService::show_account),
+                                   handler(Endpoint::ma2_register, "ma-2.register", &CmspService::enter_registration),
+                                   handler(Endpoint::ma2_locate, "ma-2.locate", &CmspService::locate),
+                                   handler(Endpoint::x12_notice, "x-12.notice", &CmspService::take_notice),
+                                   handler(Endpoint::x13_account, "x-13.account", &CmspService::vouch)};
   for (points::Handler& one : witness_.handlers()) out.push_back(std::move(one));
   return out;
 }

@@ -1,15 +1,11 @@
 // The KMS as a whole, as far as it goes without other elements.
 #include "services/kms/service.hpp"
 
+#include "kms_core.hpp"
 #include "services/kms/kim/successions.hpp"
-#include "trusted_network.hpp"
 
 namespace qanat::kms {
 namespace {
-
-using points::Endpoint;
-using test::identity;
-using test::must;
 
 const Identity kms_a = identity("qanat://a/kms/kms-a");
 const Identity terminal_a = identity("qanat://a/app1/A");
@@ -64,7 +60,8 @@ TEST_F(KmsServiceTest, TerminalLearnsWhatFollowedTheCertificatesThatItKeepsTo) {
   const auto node = network.open_node_without_credentials(kms_a, {});
   node::Credentials second = network.credentials(kms_a);
   const node::Credentials first = network.credentials(kms_a);
-  const auto link = must(wire::make_succession(network.suite(), first.messages->fps, second.messages->classical.der(), second.messages->ml_dsa.der(), first.messages->signer, network.rng()));
+  const auto link = must(wire::make_succession(network.suite(), first.messages->fps, second.messages->classical.der(), second.messages->ml_dsa.der(),
+                                               first.messages->signer, network.rng()));
   second.successions = std::make_shared<const std::vector<wire::Succession>>(std::vector{link});
   node->use_credentials(second, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; });
   const auto service = must(KmsService::open(*node, settings()));
@@ -78,7 +75,9 @@ TEST_F(KmsServiceTest, TerminalLearnsWhatFollowedTheCertificatesThatItKeepsTo) {
   EXPECT_TRUE(must(ask("since=" + to_hex(second.messages->fps.pq))).empty());
   EXPECT_EQ(test::refusal(ask("since=" + to_hex(Bytes(network.suite().digest, 7)))), ErrorCode::not_found);
   const std::string kept = "kms=" + to_hex(first.messages->fps.pq);
-  for (const std::string_view query : {"", "since=", "since=00", "since=zz", kept.c_str()}) EXPECT_EQ(test::refusal(ask(std::string(query))), ErrorCode::invalid_argument) << query;
+  for (const std::string_view query : {"", "since=", "since=00", "since=zz", kept.c_str()}) {
+    EXPECT_EQ(test::refusal(ask(std::string(query))), ErrorCode::invalid_argument) << query;
+  }
 }
 
 TEST_F(KmsServiceTest, DeliveryThatTheTerminalCouldNotCheckIsRefusedBeforeAKeyIsSpent) {
@@ -93,6 +92,67 @@ TEST_F(KmsServiceTest, DeliveryThatTheTerminalCouldNotCheckIsRefusedBeforeAKeyIs
   EXPECT_EQ(test::refusal(check_kept(request, *own)), ErrorCode::unavailable) << "worth another attempt";
   request.query = "kms=00";
   EXPECT_EQ(test::refusal(check_kept(request, *own)), ErrorCode::invalid_argument);
+}
+
+std::string serial_of(const node::Node& node) { return to_hex(node.credentials().tls->chain.front().serial()); }
+
+TEST_F(KmsServiceTest, AfterARenewalItsPeersAndItsCallersSeeTheNewCertificate) {
+  test::TrustedNetwork network;
+  const Identity iam_id = identity("qanat://core/iam/iam");
+  Double iam(network, iam_id, {{Endpoint::id1_subscriber, [](const net::Request& request) -> Result<net::Response> {
+                                  return node::json_response(wire::Json::object({{"serial", to_hex(request.peer.certificate->serial())}}));
+                                }}});
+  const auto node = open_kms_node(network, {&iam}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; });
+  node->renew_by([&](Deadline) -> Result<node::Credentials> { return network.credentials(kms_a); });
+  must(node->serve({}));
+  const auto seen_by_peer = [&] {
+    const wire::Json question = wire::Json::object({{"uid", "A"}});
+    return must(must(node->call_json(Endpoint::id1_subscriber, "iam", question, test::soon(), node->new_request_id())).text("serial"));
+  };
+  const auto caller = network.credentials(iam_id).tls;
+  const auto trust = must(node::read_trust(network.trust()));
+  const auto seen_by_caller = [&] {
+    std::string out;
+    const auto client = net::Client::create({.host = "127.0.0.1", .port = node->port(), .expected = kms_a}, caller, trust,
+                                            [&](const crypto::Certificate& shown, Deadline) -> Result<void> {
+                                              out = to_hex(shown.serial());
+                                              return {};
+                                            });
+    static_cast<void>(client->call({.method = "GET", .path = "/", .query = "", .content_type = "", .body = {}, .request_id = ""}, test::soon()));
+    return out;
+  };
+  const std::string former = serial_of(*node);
+  EXPECT_EQ(seen_by_peer(), former);
+  EXPECT_EQ(seen_by_caller(), former);
+  must(node->renew(test::soon()));
+  EXPECT_NE(serial_of(*node), former);
+  EXPECT_EQ(seen_by_peer(), serial_of(*node));
+  EXPECT_EQ(seen_by_caller(), serial_of(*node));
+}
+
+TEST_F(KmsServiceTest, AfterARenewalItAsksForStatusWithTheNewCertificate) {
+  test::TrustedNetwork network;
+  std::mutex mutex;
+  std::string seen;
+  Double cas(network, identity("qanat://core/cas/cas"), {{Endpoint::cq1_status, [&](const net::Request& request) -> Result<net::Response> {
+                                                            const std::lock_guard lock(mutex);
+                                                            seen = to_hex(request.peer.certificate->serial());
+                                                            return fail(ErrorCode::unavailable, "no status");
+                                                          }}});
+  node::Settings settings = open_kms_node(network, {&cas}, {})->settings();
+  const auto node = must(node::Node::open(std::move(settings)));
+  must(node->install_credentials(network.credentials(kms_a)));
+  node->renew_by([&](Deadline) -> Result<node::Credentials> { return network.credentials(kms_a); });
+  const auto seen_by_cas = [&] {
+    EXPECT_EQ(test::refusal(node->check_status(node->credentials().tls->chain.front(), test::soon())), ErrorCode::unavailable);
+    const std::lock_guard lock(mutex);
+    return seen;
+  };
+  const std::string former = serial_of(*node);
+  EXPECT_EQ(seen_by_cas(), former);
+  must(node->renew(test::soon()));
+  EXPECT_NE(serial_of(*node), former);
+  EXPECT_EQ(seen_by_cas(), serial_of(*node));
 }
 
 TEST_F(KmsServiceTest, DoesNotOpenWithoutItsSiteKey) {

@@ -12,6 +12,7 @@ struct Told {
     return [this](const crypto::Certificate& certificate, ByteView response) {
       order += "staple ";
       named = certificate.names().element;
+      serial = certificate.serial();
       stapled = to_bytes(response);
     };
   }
@@ -23,6 +24,7 @@ struct Told {
   }
   std::string order;
   std::optional<Identity> named;
+  Bytes serial;
   Bytes stapled;
 };
 
@@ -50,6 +52,17 @@ TEST(Staple, EachHandshakeGetsWhatThereIsThen) {
     ASSERT_TRUE(element.client(caller(), {}, told.sink())->call(get("/who"), soon()));
     EXPECT_EQ(told.stapled, Bytes(8, round.load()));
   }
+}
+
+TEST(Staple, ANewCertificateOfTheServerGetsOneToo) {
+  const auto answer = std::make_shared<const Bytes>(Bytes(8, 0x5a));
+  const Element element({.staple = [answer] { return answer; }});
+  const auto next = pki().leaf(Kind::qkm, "qkm-a");
+  ASSERT_TRUE(element.server->show(*next));
+  Told told;
+  ASSERT_TRUE(element.client(caller(), {}, told.sink())->call(get("/who"), soon()));
+  EXPECT_EQ(told.stapled, *answer);
+  EXPECT_EQ(told.serial, next->chain.front().serial());
 }
 
 TEST(Staple, WithoutAnAnswerTheHandshakeGoesOn) {

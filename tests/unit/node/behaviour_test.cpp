@@ -244,6 +244,27 @@ TEST_F(ReporterTest, WhatIsLeftAtAnEndIsSentAfterTheNextStart) {
   EXPECT_FALSE(std::filesystem::exists(folder_ / "behaviour.jsonl"));
 }
 
+TEST_F(ReporterTest, WhereIamIsAwayForSeveralRunsTheLatestAreKept) {
+  answer(ErrorCode::unavailable);
+  const std::string long_one(behaviour_text_max - 8, 'x');
+  constexpr int runs = 6;
+  for (int run = 0; run < runs; ++run) {
+    open();
+    const Behaviour one{.about = std::string(64, 'u'), .action = long_one, .outcome = long_one, .object = long_one + std::to_string(run)};
+    for (int i = 0; i < 4096; ++i) reporter_->report(one);
+    reporter_->start();
+    reporter_->stop();
+  }
+  EXPECT_LE(std::filesystem::file_size(folder_ / "behaviour.jsonl"), 8U << 20U);
+  open();
+  answer({});
+  reporter_->start();
+  ASSERT_TRUE(await([&] { return !taken_.empty() && taken_.back().ends_with("x" + std::to_string(runs - 1)); }));
+  reporter_->stop();
+  EXPECT_GT(taken_.size(), 4096U) << "not the last run's alone";
+  EXPECT_TRUE(std::ranges::none_of(taken_, [](const std::string& one) { return one.ends_with("x0"); })) << "there was no room for the first ones";
+}
+
 TEST_F(ReporterTest, AFileThatIsNoneOfItsOwnIsReadOver) {
   std::ofstream(folder_ / "behaviour.jsonl") << "no JSON\n{\"records\":7}\n";
   std::filesystem::permissions(folder_ / "behaviour.jsonl", std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <sstream>
+
+#include "audit/auditor.hpp"
 #include "trusted_network.hpp"
 
 namespace qanat::node {
@@ -155,6 +158,108 @@ TEST_P(CredentialStoreTest, WhoStartsOverHasNothingLeftButItsAuditKeys) {
 
 INSTANTIATE_TEST_SUITE_P(BothSuites, CredentialStoreTest, testing::Values(crypto::SuiteId::gm_hybrid, crypto::SuiteId::intl_hybrid),
                          [](const auto& instance) { return instance.param == crypto::SuiteId::gm_hybrid ? "Gm" : "Intl"; });
+
+/// What a node makes of its own renewal: on record, and what the audit record's keys are bound to.
+class NodeRenewalTest : public testing::Test {
+ protected:
+  [[nodiscard]] std::filesystem::path state() const { return network_.state_of(renewing_kms); }
+  [[nodiscard]] std::string text_of(const std::filesystem::path& file) const {
+    std::ifstream in(state() / file, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  [[nodiscard]] crypto::Certificate bound() const { return must(audit::parse_statement(text_of("audit/statement"))).chain.front(); }
+  /// Lines of the audit record that say this of its renewals.
+  [[nodiscard]] std::size_t recorded(std::string_view outcome, const std::string& reason) const {
+    std::istringstream lines(text_of("audit.jsonl"));
+    std::size_t out = 0;
+    for (std::string line; std::getline(lines, line);) {
+      out += line.contains("certificate.renewed") && line.contains("\"" + std::string(outcome) + "\"") && line.contains(reason) ? 1 : 0;
+    }
+    return out;
+  }
+  /// With CAS among its peers, which nobody reaches.
+  void open() {
+    node_.reset();
+    node_ = network_.open_node_without_credentials(renewing_kms, {test::identity("qanat://core/cas/cas")});
+  }
+  /// The store of a node that is not running.
+  void with_store(const std::function<void(CredentialStore&)>& work) {
+    const auto device = must(crypto::open_software_device(state().string() + ".master", network_.rng()));
+    work(*must(CredentialStore::open(state() / "credentials.db", *device, network_.suite())));
+  }
+  static std::string serial_of(const Node& node) { return to_hex(node.credentials().tls->chain.front().serial()); }
+
+  test::TrustedNetwork network_;
+  std::unique_ptr<Node> node_;
+};
+
+TEST_F(NodeRenewalTest, BringsTheNewCredentialsIntoForceAndOnRecord) {
+  node_ = network_.open_node(renewing_kms, {});
+  node_->renew_by([this](Deadline) -> Result<Credentials> { return network_.credentials(renewing_kms); });
+  const std::string former = serial_of(*node_);
+  must(renew_on_record(*node_, test::soon()));
+  EXPECT_NE(serial_of(*node_), former);
+  EXPECT_EQ(to_hex(bound().serial()), serial_of(*node_)) << "the audit record's keys are bound to the new certificate";
+  EXPECT_EQ(recorded("success", former), 1U);
+  node_->renew_by([](Deadline) -> Result<Credentials> { return fail(ErrorCode::unavailable, "nobody is there"); });
+  const std::string second = serial_of(*node_);
+  EXPECT_EQ(refusal(renew_on_record(*node_, test::soon())), ErrorCode::unavailable);
+  EXPECT_EQ(serial_of(*node_), second);
+  EXPECT_EQ(recorded("failure", "nobody is there"), 1U);
+}
+
+TEST_F(NodeRenewalTest, OneThatDiedBeforeItsRecordIsRecordedAtTheNextStart) {
+  open();
+  with_store([&](CredentialStore& store) {
+    const auto requests = must(store.prepare(names_of(renewing_kms), true));
+    must(store.finish(network_.certify(requests.ml_dsa), network_.certify(requests.classical)));
+  });
+  must(node_->enrol(test::soon()));
+  const std::string former = serial_of(*node_);
+  node_.reset();
+  with_store([&](CredentialStore& store) {
+    const auto requests = must(store.prepare_next(names_of(renewing_kms), true));
+    must(store.finish_next(network_.certify(requests.ml_dsa), network_.certify(requests.classical)));
+  });
+  EXPECT_EQ(recorded("success", former), 0U);
+  for (int start = 0; start < 2; ++start) {
+    open();
+    must(node_->enrol(test::soon()));
+    EXPECT_NE(serial_of(*node_), former);
+    EXPECT_EQ(recorded("success", former), 1U) << "once";
+  }
+}
+
+TEST_F(NodeRenewalTest, WhatHasExpiredIsNotPutInForce) {
+  open();
+  const UnixMs now = SystemClock().now_ms();
+  const crypto::PrivateKey root_key{.algorithm = crypto::ml_dsa_key(network_.suite()), .secret = network_.rng().secret(32)};
+  crypto::CertificateTemplate wanted{.use = crypto::CertificateUse::root_ca,
+                                     .names = {.common_name = "root", .element = {}, .number = {}, .dns = {}},
+                                     .key_algorithm = root_key.algorithm,
+                                     .public_key = must(crypto::public_octets(root_key)),
+                                     .serial = Bytes(16, 0x41)};
+  wanted.not_before = now - 4 * test::day_ms;
+  wanted.not_after = now + test::day_ms;
+  const crypto::Certificate root = must(crypto::issue(wanted, nullptr, root_key));
+  wanted.use = crypto::CertificateUse::tls_and_signing;
+  wanted.names = names_of(renewing_kms);
+  wanted.not_after = now - test::day_ms;
+  const auto certify = [&](const Bytes& request) -> std::vector<crypto::Certificate> {
+    const auto parsed = must(crypto::CertificateRequest::parse(request));
+    wanted.key_algorithm = parsed.key_algorithm();
+    wanted.public_key = parsed.public_key();
+    return {must(crypto::issue(wanted, &root, root_key))};
+  };
+  with_store([&](CredentialStore& store) {
+    const auto requests = must(store.prepare(names_of(renewing_kms), true));
+    must(store.finish(certify(requests.ml_dsa), certify(requests.classical)));
+  });
+  const auto enrolled = node_->enrol(test::soon());
+  EXPECT_EQ(refusal(enrolled), ErrorCode::denied);
+  EXPECT_TRUE(enrolled.error().message.contains("has expired, and there is no enrolment secret")) << enrolled.error().message;
+  with_store([](CredentialStore& store) { EXPECT_TRUE(must(store.load())) << "they stay until there is a secret"; });
+}
 
 }  // namespace
 }  // namespace qanat::node

@@ -98,7 +98,8 @@ TEST_F(Staples, OneThatDoesNotHoldIsAsIfThereWereNone) {
   Bytes spoiled = response(crypto::CertStatus::good, clock_.now);
   spoiled[spoiled.size() / 2] ^= 1;
   const std::vector<std::pair<const char*, Bytes>> cases{
-      {"of another certificate", pki().status_of(other, {.status = crypto::CertStatus::good, .this_update = clock_.now, .next_update = clock_.now + lifetime_ms})},
+      {"of another certificate",
+       pki().status_of(other, {.status = crypto::CertStatus::good, .this_update = clock_.now, .next_update = clock_.now + lifetime_ms})},
       {"spoiled", spoiled},
       {"over", response(crypto::CertStatus::good, clock_.now - lifetime_ms - 1000)},
       {"of the future", response(crypto::CertStatus::good, clock_.now + 2000)},
@@ -180,6 +181,43 @@ TEST_F(OwnStaple, ARevokedCertificateGetsNone) {
   cas_.status = crypto::CertStatus::revoked;
   EXPECT_EQ(staple_after(1), nullptr);
   EXPECT_EQ(stapler_.staple(), nullptr);
+}
+
+TEST_F(Staples, AnAnswerThatWasAskedForTheOldCertificateIsNotShownWithTheNewOne) {
+  std::mutex mutex;
+  std::condition_variable changed;
+  int asked = 0;
+  int released = 0;
+  Stapler stapler([&]() -> Result<StatusChecker::Fetched> {
+                    std::unique_lock lock(mutex);
+                    const int mine = ++asked;
+                    changed.notify_all();
+                    changed.wait(lock, [&] { return released >= mine; });
+                    return StatusChecker::Fetched{.answer = {.status = crypto::CertStatus::good, .this_update = clock_.now},
+                                                  .response = Bytes(1, static_cast<std::uint8_t>(mine))};
+                  },
+                  fresh, clock_);
+  const auto ask_and_answer = [&](int which, const std::function<void()>& meanwhile) {
+    stapler.staple();
+    std::unique_lock lock(mutex);
+    ASSERT_TRUE(changed.wait_for(lock, std::chrono::seconds(5), [&] { return asked >= which; }));
+    meanwhile();
+    released = which;
+    changed.notify_all();
+  };
+  stapler.start();
+  ask_and_answer(1, [&] { stapler.forget(); });
+  const auto asked_twice = [&] {
+    const std::lock_guard lock(mutex);
+    return asked >= 2;
+  };
+  std::shared_ptr<const Bytes> shown;
+  for (const Deadline deadline = test::soon(); !shown && !asked_twice() && !deadline.passed();) shown = stapler.staple();
+  ASSERT_EQ(shown, nullptr) << "of the certificate before";
+  ask_and_answer(2, [] {});
+  for (const Deadline deadline = test::soon(); !shown && !deadline.passed();) shown = stapler.staple();
+  ASSERT_NE(shown, nullptr);
+  EXPECT_EQ(*shown, Bytes(1, 2));
 }
 
 TEST_F(OwnStaple, ANewCertificateDoesNotGetTheOldOnesAnswer) {

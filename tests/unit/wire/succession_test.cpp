@@ -55,8 +55,12 @@ TEST_P(SuccessionTest, MalformedChainsAreRefused) {
   octets.pop_back();
   octets.front() = 2;
   EXPECT_FALSE(parse_successions(suite_, octets)) << "a link is missing";
-  octets.front() = succession_links_max + 1;
-  EXPECT_FALSE(parse_successions(suite_, octets));
+  const std::vector<Succession> most(succession_links_max, link(1));
+  Bytes more = encode_successions(suite_, most).value();
+  EXPECT_EQ(parse_successions(suite_, more).value().size(), succession_links_max);
+  more.insert(more.end(), octets.begin() + 1, octets.end());
+  more.front() = succession_links_max + 1;
+  EXPECT_FALSE(parse_successions(suite_, more)) << "whole, and one too many";
   EXPECT_FALSE(encode_successions(suite_, std::vector<Succession>(succession_links_max + 1, link(1))));
   EXPECT_FALSE(make_succession(suite_, fingerprints(suite_, Bytes{1}, Bytes{2}), {}, Bytes(5500, 1), signer_, *rng_)) << "no certificate";
 }

@@ -1,6 +1,7 @@
 #include "services/kms/kim/enrolment.hpp"
 
 #include "node/crash_point.hpp"
+#include "node/enrolment.hpp"
 #include "node/senders.hpp"
 #include "wire/base64.hpp"
 
@@ -10,7 +11,9 @@ namespace {
 Result<std::vector<Bytes>> chain_of(const wire::Json& answer, std::string_view name) {
   std::vector<Bytes> out;
   ASSIGN_OR_RETURN(const std::vector<std::string> texts, answer.texts(name));
-  if (texts.empty() || texts.size() > wire::chain_certificates_max) return fail(ErrorCode::invalid_argument, "CAS: chain '" + std::string(name) + "' has no certificate or too many");
+  if (texts.empty() || texts.size() > wire::chain_certificates_max) {
+    return fail(ErrorCode::invalid_argument, "CAS: chain '" + std::string(name) + "' has no certificate or too many");
+  }
   for (const std::string& text : texts) {
     ASSIGN_OR_RETURN(Bytes der, wire::from_base64(text));
     out.push_back(std::move(der));
@@ -30,21 +33,8 @@ Bytes prepared_context(std::string_view column, const Uid& uid, ByteView h_enrol
   return store::column_context("prepared_encryption." + std::string(column), concat({uid.view(), h_enrol}));
 }
 
-/// CAS or IAM has said no, and will say so again: not that one of them was silent.
-bool is_final(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::invalid_argument:
-    case ErrorCode::unauthenticated:
-    case ErrorCode::denied:
-    case ErrorCode::not_found:
-    case ErrorCode::conflict: return true;
-    case ErrorCode::exhausted:
-    case ErrorCode::unavailable:
-    case ErrorCode::deadline_exceeded:
-    case ErrorCode::internal: return false;
-  }
-  return false;
-}
+/// CAS or IAM has said no, and will say so again; here `unauthenticated` is of the Enrol message.
+bool is_final(ErrorCode code) { return code == ErrorCode::unauthenticated || node::is_final_refusal(code); }
 
 }  // namespace
 
@@ -62,7 +52,9 @@ Result<net::Response> EnrolmentService::answer(const net::Request& http, const w
   if (request.suite != &node_.suite()) return fail(ErrorCode::denied, "Enrol: suite " + std::string(request.suite->name) + " is not this network's");
   if (asked.kms_id.text() != node_.identity().name) return fail(ErrorCode::denied, "Enrol: is for KMS " + asked.kms_id.text());
   if (!apps.has(asked.device_kind)) return fail(ErrorCode::invalid_argument, "Enrol: not a kind of terminal");
-  if (asked.encryption_keys != wire::EncryptionKeys::kms_made) return fail(ErrorCode::denied, "Enrol: the policy in force is that the KMS makes encryption keys");
+  if (asked.encryption_keys != wire::EncryptionKeys::kms_made) {
+    return fail(ErrorCode::denied, "Enrol: the policy in force is that the KMS makes encryption keys");
+  }
 
   // The same request again (its answer was lost): the same answer, as long as the terminal has not confirmed it.
   ASSIGN_OR_RETURN(const auto known, store_.transact([&](store::Transaction& transaction) { return find_enrolment(transaction, asked.uid); }));
@@ -83,7 +75,8 @@ Result<net::Response> EnrolmentService::answer(const net::Request& http, const w
       }
       return fail(certificates.error());
     }
-    step2.done(asked.uid.text(), "certificates registered through " + node_.identity().name + ": two for the keys that sign, two for those that are encrypted to");
+    step2.done(asked.uid.text(),
+               "certificates registered through " + node_.identity().name + ": two for the keys that sign, two for those that are encrypted to");
     node::crash_point("kms.enrol.certified");
     ASSIGN_OR_RETURN(message, inject(request, *certificates, prepared.pair, *own));
     node::crash_point("kms.enrol.stored");
@@ -112,7 +105,8 @@ Result<EnrolmentService::Prepared> EnrolmentService::prepare(const wire::Framed<
   const Uid& uid = request.message.uid;
   const Bytes scalar_context = prepared_context("sealed_scalar", uid, request.hash);
   const Bytes seed_context = prepared_context("sealed_seed", uid, request.hash);
-  ASSIGN_OR_RETURN(const std::optional<PreparedPair> known, store_.transact([&](store::Transaction& transaction) { return find_prepared(transaction, uid, request.hash); }));
+  ASSIGN_OR_RETURN(const std::optional<PreparedPair> known,
+                   store_.transact([&](store::Transaction& transaction) { return find_prepared(transaction, uid, request.hash); }));
   if (known) {
     crypto::DecapsulationSecret secret;
     ASSIGN_OR_RETURN(secret.scalar, node_.device().unseal(scalar_context, known->scalar));
@@ -145,7 +139,8 @@ Result<EnrolmentService::Certificates> EnrolmentService::certificates_for(const 
   return out;
 }
 
-Result<void> EnrolmentService::check_certificates(const wire::Enrol& asked, const crypto::EncapsulationKey& encryption, const Certificates& certificates) const {
+Result<void> EnrolmentService::check_certificates(const wire::Enrol& asked, const crypto::EncapsulationKey& encryption,
+                                                  const Certificates& certificates) const {
   ASSIGN_OR_RETURN(const crypto::CertificateBundle bundle, crypto::parse_bundle({certificates.classical.front(), certificates.ml_dsa.front(),
                                                                                  certificates.encryption_classical, certificates.encryption_ml_kem}));
   TRY(crypto::check_bundle(node_.suite(), bundle));
