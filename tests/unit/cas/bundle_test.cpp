@@ -37,6 +37,12 @@ class BundleTest : public CasFixture {
   }
   Result<cas::Bundle> issue(const BundleOrder& order) { return issue(order, now); }
   Result<cas::Bundle> issue(const BundleOrder& order, UnixMs at) { return BundleIssuer(*bundles_, *authorities_, suite_, *rng_, "").issue(order, at); }
+  Result<cas::Bundle> in_force(const cas::Bundle& bundle) { return bundles_->in_force(bundle.members.at(BundleRole::ml_dsa_signing).serial, now); }
+  BundleOrder half(std::uint8_t hash, BundleRole role) {
+    BundleOrder out = order(hash);
+    std::erase_if(out.keys, [&](const auto& key) { return key.first != role; });
+    return out;
+  }
   /// What stands in the record when the process dies right after the intention.
   cas::Bundle intend_only(std::uint8_t hash) { return intend_only(hash, alice); }
   cas::Bundle intend_only(std::uint8_t hash, const Identity& who) {
@@ -66,10 +72,7 @@ TEST_F(BundleTest, FourCertificatesAreOneBundleUnderOneName) {
   EXPECT_TRUE(crypto::check_bundle(suite_, made));
   EXPECT_EQ(bundle.id, made.id());
   for (const auto& [role, member] : bundle.members) EXPECT_EQ(status(role, member), crypto::CertStatus::good) << name(role);
-  const auto latest = must(bundles_->latest_of(alice));
-  ASSERT_TRUE(latest);
-  EXPECT_EQ(latest->id, bundle.id);
-  EXPECT_FALSE(must(bundles_->latest_of(carol)));
+  EXPECT_EQ(must(in_force(bundle)).id, bundle.id);
 }
 
 TEST_F(BundleTest, IntentionThatWasLeftIsCompletedWithTheSameSerials) {
@@ -135,11 +138,22 @@ TEST_F(BundleTest, ALiveBundleStandsInTheWayOfAnother) {
 }
 
 TEST_F(BundleTest, RevokedBundleIsNotHandedOutAgain) {
-  ASSERT_TRUE(issue(order(1)));
+  const cas::Bundle bundle = must(issue(order(1)));
   EXPECT_EQ(must(records_->revoke(alice, now)).size(), 4U);
   EXPECT_EQ(refusal(issue(order(1))), ErrorCode::denied);
-  EXPECT_FALSE(must(bundles_->latest_of(alice))->live(now));
+  EXPECT_EQ(refusal(in_force(bundle)), ErrorCode::denied);
   EXPECT_TRUE(issue(order(2)));
+}
+
+TEST_F(BundleTest, ABundleThatIsRevokedWhileOthersAreAskedIsNotRenewed) {
+  BundleIssuer issuer(*bundles_, *authorities_, suite_, *rng_, "");
+  const cas::Bundle former = must(in_force(must(issue(order(1)))));
+  must(records_->revoke(alice, now));
+  EXPECT_EQ(refusal(issuer.begin_renewal(former, half(2, BundleRole::classical_signing), now)), ErrorCode::denied);
+  const cas::Bundle next = must(in_force(must(issue(order(3)))));
+  must(issuer.begin_renewal(next, half(4, BundleRole::classical_signing), now));
+  ASSERT_TRUE(must(records_->revoke_certificate(next.members.at(BundleRole::ml_kem_encryption).serial, superseded, now)));
+  EXPECT_EQ(refusal(issuer.continue_renewal(next, half(5, BundleRole::ml_dsa_signing), now)), ErrorCode::denied);
 }
 
 }  // namespace

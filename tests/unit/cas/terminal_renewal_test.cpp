@@ -142,6 +142,13 @@ TEST_F(TerminalRenewalTest, ABundleIsFollowedByOneAlone) {
   EXPECT_EQ(refusal(renew(keys().ml_dsa, first_)), ErrorCode::conflict);
 }
 
+TEST_F(TerminalRenewalTest, ABundleIsNotRenewedBeforeItIsConfirmed) {
+  const crypto::CertificateBundle second = renewed(first_);
+  EXPECT_EQ(refusal(renew(keys().classical, second)), ErrorCode::conflict) << "there would be three";
+  must(confirm(second.id(), second));
+  EXPECT_TRUE(renew(keys().classical, second));
+}
+
 TEST_F(TerminalRenewalTest, AClassicalCertificateThatWasNotFollowedIsRevokedForTheNextAttempt) {
   const crypto::Certificate lost = must(renew(keys().classical, first_));
   EXPECT_TRUE(node_->check_certificate(lost, test::soon()));
