@@ -292,7 +292,8 @@ Result<std::vector<BundleRecords::IssuedInName>> BundleRecords::issued_to(const 
   TRY(store_.transact([&](store::Transaction& transaction) {
     return transaction.query(
         "SELECT c.der, c.revoked_ms, CASE c.identity WHEN ?1 THEN m.role ELSE 'joint' END, b.id FROM certificate c"
-        " LEFT JOIN bundle_member m ON m.serial = c.serial LEFT JOIN bundle b ON b.row = m.bundle WHERE c.identity IN (?1, ?2) AND c.state = 'issued' AND c.not_after_ms > ?3 ORDER BY c.rowid DESC LIMIT ?4",
+        " LEFT JOIN bundle_member m ON m.serial = c.serial LEFT JOIN bundle b ON b.row = m.bundle"
+        " WHERE c.identity IN (?1, ?2) AND c.state = 'issued' AND c.not_after_ms > ?3 ORDER BY c.rowid DESC LIMIT ?4",
         {std::string_view(uri), std::string_view(joint), store::column(now), store::column(most)}, [&](const store::Row& row) {
           out.push_back({.role = row.is_null(2) ? std::string() : row.text(2),
                          .bundle = row.is_null(3) ? Bytes() : row.blob(3),

@@ -10,7 +10,8 @@ namespace {
 Result<std::vector<Bytes>> chain_of(const wire::Json& answer, std::string_view name) {
   std::vector<Bytes> out;
   ASSIGN_OR_RETURN(const std::vector<std::string> texts, answer.texts(name));
-  if (texts.empty() || texts.size() > wire::chain_certificates_max) return fail(ErrorCode::invalid_argument, "CAS: chain '" + std::string(name) + "' has no certificate or too many");
+  if (texts.empty() || texts.size() > wire::chain_certificates_max)
+    return fail(ErrorCode::invalid_argument, "CAS: chain '" + std::string(name) + "' has no certificate or too many");
   for (const std::string& text : texts) {
     ASSIGN_OR_RETURN(Bytes der, wire::from_base64(text));
     out.push_back(std::move(der));
@@ -52,8 +53,12 @@ Result<net::Response> EnrolmentService::enrol(const net::Request& http) {
   ASSIGN_OR_RETURN(const auto request, wire::parse<wire::Enrol>(http.body));
   auto done = answer(http, request);
   const bool ok = done.has_value();
-  TRY(node_.record({.action = "km-1.enrol", .outcome = ok ? audit::Outcome::success : audit::outcome_of(done.error().code), .subject = request.message.uid.text(),
-                    .object = request.message.number.text(), .reason = ok ? "" : std::string_view(done.error().message), .request_id = http.request_id}));
+  TRY(node_.record({.action = "km-1.enrol",
+                    .outcome = ok ? audit::Outcome::success : audit::outcome_of(done.error().code),
+                    .subject = request.message.uid.text(),
+                    .object = request.message.number.text(),
+                    .reason = ok ? "" : std::string_view(done.error().message),
+                    .request_id = http.request_id}));
   return done;
 }
 
@@ -62,7 +67,8 @@ Result<net::Response> EnrolmentService::answer(const net::Request& http, const w
   if (request.suite != &node_.suite()) return fail(ErrorCode::denied, "Enrol: suite " + std::string(request.suite->name) + " is not this network's");
   if (asked.kms_id.text() != node_.identity().name) return fail(ErrorCode::denied, "Enrol: is for KMS " + asked.kms_id.text());
   if (!apps.has(asked.device_kind)) return fail(ErrorCode::invalid_argument, "Enrol: not a kind of terminal");
-  if (asked.encryption_keys != wire::EncryptionKeys::kms_made) return fail(ErrorCode::denied, "Enrol: the policy in force is that the KMS makes encryption keys");
+  if (asked.encryption_keys != wire::EncryptionKeys::kms_made)
+    return fail(ErrorCode::denied, "Enrol: the policy in force is that the KMS makes encryption keys");
 
   // The same request again (its answer was lost): the same answer, as long as the terminal has not confirmed it.
   ASSIGN_OR_RETURN(const auto known, store_.transact([&](store::Transaction& transaction) { return find_enrolment(transaction, asked.uid); }));
@@ -83,7 +89,8 @@ Result<net::Response> EnrolmentService::answer(const net::Request& http, const w
       }
       return fail(certificates.error());
     }
-    step2.done(asked.uid.text(), "certificates registered through " + node_.identity().name + ": two for the keys that sign, two for those that are encrypted to");
+    step2.done(asked.uid.text(),
+               "certificates registered through " + node_.identity().name + ": two for the keys that sign, two for those that are encrypted to");
     node::crash_point("kms.enrol.certified");
     ASSIGN_OR_RETURN(message, inject(request, *certificates, prepared.pair, *own));
     node::crash_point("kms.enrol.stored");
@@ -112,7 +119,8 @@ Result<EnrolmentService::Prepared> EnrolmentService::prepare(const wire::Framed<
   const Uid& uid = request.message.uid;
   const Bytes scalar_context = prepared_context("sealed_scalar", uid, request.hash);
   const Bytes seed_context = prepared_context("sealed_seed", uid, request.hash);
-  ASSIGN_OR_RETURN(const std::optional<PreparedPair> known, store_.transact([&](store::Transaction& transaction) { return find_prepared(transaction, uid, request.hash); }));
+  ASSIGN_OR_RETURN(const std::optional<PreparedPair> known,
+                   store_.transact([&](store::Transaction& transaction) { return find_prepared(transaction, uid, request.hash); }));
   if (known) {
     crypto::DecapsulationSecret secret;
     ASSIGN_OR_RETURN(secret.scalar, node_.device().unseal(scalar_context, known->scalar));
@@ -145,7 +153,8 @@ Result<EnrolmentService::Certificates> EnrolmentService::certificates_for(const 
   return out;
 }
 
-Result<void> EnrolmentService::check_certificates(const wire::Enrol& asked, const crypto::EncapsulationKey& encryption, const Certificates& certificates) const {
+Result<void> EnrolmentService::check_certificates(const wire::Enrol& asked, const crypto::EncapsulationKey& encryption,
+                                                  const Certificates& certificates) const {
   ASSIGN_OR_RETURN(const crypto::CertificateBundle bundle, crypto::parse_bundle({certificates.classical.front(), certificates.ml_dsa.front(),
                                                                                  certificates.encryption_classical, certificates.encryption_ml_kem}));
   TRY(crypto::check_bundle(node_.suite(), bundle));
@@ -217,12 +226,17 @@ Result<net::Response> EnrolmentService::receipt(const net::Request& http) {
                    crypto::Verifier::from_key(node_.suite(), {.point = classical.public_key(), .ml_dsa = http.peer.certificate->public_key()}));
   TRY(wire::verify(receipt, verifier, wire::fingerprints(node_.suite(), known->terminal.classical, known->terminal.ml_dsa)));
   if (!known->terminal.confirmed) {
-    if (receipt.message.h_deliver != crypto::digest(node_.suite().hash, known->answer)) return fail(ErrorCode::denied, "EnrolReceipt: is not for the answer that was given");
+    if (receipt.message.h_deliver != crypto::digest(node_.suite().hash, known->answer))
+      return fail(ErrorCode::denied, "EnrolReceipt: is not for the answer that was given");
     if (!receipt.message.ok) return fail(ErrorCode::conflict, "EnrolReceipt: the terminal could not open its keys; it must enrol again");
     TRY(store_.transact([&](store::Transaction& transaction) { return confirm_terminal(transaction, uid); }));
     node::crash_point("kms.enrol.confirmed");
   }
-  TRY(node_.record({.action = "km-1.receipt", .outcome = audit::Outcome::success, .subject = uid.text(), .object = to_hex(known->terminal.enc_kid), .reason = "",
+  TRY(node_.record({.action = "km-1.receipt",
+                    .outcome = audit::Outcome::success,
+                    .subject = uid.text(),
+                    .object = to_hex(known->terminal.enc_kid),
+                    .reason = "",
                     .request_id = http.request_id}));
   return net::Response{.status = 204, .content_type = "", .body = {}};
 }

@@ -35,7 +35,8 @@ class EnrolmentService {
   Result<Certificates> certificates_for(const wire::Framed<wire::Enrol>& request, const crypto::EncapsulationKey& encryption, Deadline deadline,
                                         const std::string& request_id);
   Result<void> check_certificates(const wire::Enrol& asked, const crypto::EncapsulationKey& encryption, const Certificates& certificates) const;
-  Result<Bytes> inject(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::Decapsulator& pair, const node::MessageSigner& own);
+  Result<Bytes> inject(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::Decapsulator& pair,
+                       const node::MessageSigner& own);
   Result<Bytes> deliver(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::EncapsulationKey& encryption,
                         crypto::DecapsulationSecret secret, const node::MessageSigner& own);
 

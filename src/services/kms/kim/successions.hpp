@@ -5,8 +5,8 @@
 
 namespace qanat::kms {
 
-/// km1_certificates. `since=<fp>` in the query: the fingerprint of the ML-DSA certificate that the terminal keeps to, in hexadecimal. The links from there to the
-/// certificates in force (wire/succession.hpp), none if those are the ones; not_found if no link leads there: the terminal must enrol anew.
+/// km1_certificates. `since=<fp>` in the query: the fingerprint of the ML-DSA certificate that the terminal keeps to, in hexadecimal. The links from there to
+/// the certificates in force (wire/succession.hpp), none if those are the ones; not_found if no link leads there: the terminal must enrol anew.
 Result<net::Response> successions(const node::Node& node, const net::Request& request);
 
 /// An application's query `kms=<fp>` names the certificate that the terminal will check the delivery by. Empty: it did not say. `unavailable` if it is not this
