@@ -131,7 +131,8 @@ Result<TerminalStore::Delivered> TerminalStore::delivered() {
 }
 
 Result<void> TerminalStore::save_confirmed() {
-  TRY(store_->transact([](store::Transaction& transaction) { return transaction.run("UPDATE enrolment SET stage = 'confirmed' WHERE stage = 'delivered'", {}); }));
+  TRY(store_->transact(
+      [](store::Transaction& transaction) { return transaction.run("UPDATE enrolment SET stage = 'confirmed' WHERE stage = 'delivered'", {}); }));
   return {};
 }
 
@@ -152,8 +153,9 @@ Result<void> TerminalStore::remember_own_keys(const std::vector<Bytes>& digests)
 
 Result<std::set<Bytes>> TerminalStore::own_keys() {
   std::set<Bytes> out;
-  TRY(store_->transact(
-      [&](store::Transaction& transaction) { return transaction.query("SELECT digest FROM own_key", {}, [&](const store::Row& row) { out.insert(row.blob(0)); }); }));
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT digest FROM own_key", {}, [&](const store::Row& row) { out.insert(row.blob(0)); });
+  }));
   return out;
 }
 
@@ -201,8 +203,9 @@ Result<std::optional<TerminalStore::PeerSeen>> TerminalStore::peer_seen(const Ui
 
 Result<void> TerminalStore::save_peer_seen(const Uid& uid, const PeerSeen& seen) {
   TRY(store_->transact([&](store::Transaction& transaction) {
-    return transaction.run("INSERT OR REPLACE INTO peer_seen (uid, fingerprint, not_before_ms, not_after_ms, last_ms) VALUES (?, ?, ?, ?, ?)",
-                           {std::string_view(uid.text()), ByteView(seen.fingerprint), store::column(seen.not_before), store::column(seen.not_after), store::column(seen.last_ms)});
+    return transaction.run(
+        "INSERT OR REPLACE INTO peer_seen (uid, fingerprint, not_before_ms, not_after_ms, last_ms) VALUES (?, ?, ?, ?, ?)",
+        {std::string_view(uid.text()), ByteView(seen.fingerprint), store::column(seen.not_before), store::column(seen.not_after), store::column(seen.last_ms)});
   }));
   return {};
 }

@@ -29,7 +29,8 @@ class TerminalTest : public CasFixture {
   Result<net::Response> enrol(const wire::Enrol& asked, const Identity& agent = kms_a, std::string uid = "alice") {
     return enrol_with(asked, encryption_, agent, std::move(uid));
   }
-  Result<net::Response> enrol_with(const wire::Enrol& asked, const crypto::EncapsulationKey& encryption, const Identity& agent = kms_a, std::string uid = "alice") {
+  Result<net::Response> enrol_with(const wire::Enrol& asked, const crypto::EncapsulationKey& encryption, const Identity& agent = kms_a,
+                                   std::string uid = "alice") {
     const auto framed = must(wire::frame(suite_, 1, asked));
     wire::Json body = wire::Json::object({{"uid", uid}, {"enrol", wire::to_base64(framed.octets)}});
     if (!encryption.point.empty()) {
@@ -198,7 +199,8 @@ TEST_F(TerminalTest, NamesOutsideThePolicyAreRefusedBeforeIamIsAsked) {
   EXPECT_EQ(refusal(asking(names("qanat://b/app1/alice"))), ErrorCode::denied);
   EXPECT_EQ(refusal(asking(names("qanat://a/kms/alice"))), ErrorCode::denied);
   EXPECT_EQ(refusal(asking(names("qanat://a/app1/alice", Number("+8613800000009")))), ErrorCode::denied);
-  EXPECT_EQ(refusal(asking(terminal_names(identity("qanat://a/app1/alice"), alice_number, ElementName("kms-b")))), ErrorCode::denied) << "another home KMS than its agent";
+  EXPECT_EQ(refusal(asking(terminal_names(identity("qanat://a/app1/alice"), alice_number, ElementName("kms-b")))), ErrorCode::denied)
+      << "another home KMS than its agent";
   wire::Enrol mixed = message(alice());
   mixed.csr_classical = Requester(suite_, *rng_, names("qanat://a/app1/mallory")).classical;
   EXPECT_EQ(refusal(enrol(mixed)), ErrorCode::denied) << "both requests must ask for the same names";

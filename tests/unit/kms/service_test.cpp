@@ -64,7 +64,8 @@ TEST_F(KmsServiceTest, TerminalLearnsWhatFollowedTheCertificatesThatItKeepsTo) {
   const auto node = network.open_node_without_credentials(kms_a, {});
   node::Credentials second = network.credentials(kms_a);
   const node::Credentials first = network.credentials(kms_a);
-  const auto link = must(wire::make_succession(network.suite(), first.messages->fps, second.messages->classical.der(), second.messages->ml_dsa.der(), first.messages->signer, network.rng()));
+  const auto link = must(wire::make_succession(network.suite(), first.messages->fps, second.messages->classical.der(), second.messages->ml_dsa.der(),
+                                               first.messages->signer, network.rng()));
   second.successions = std::make_shared<const std::vector<wire::Succession>>(std::vector{link});
   node->use_credentials(second, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; });
   const auto service = must(KmsService::open(*node, settings()));
@@ -78,7 +79,8 @@ TEST_F(KmsServiceTest, TerminalLearnsWhatFollowedTheCertificatesThatItKeepsTo) {
   EXPECT_TRUE(must(ask("since=" + to_hex(second.messages->fps.pq))).empty());
   EXPECT_EQ(test::refusal(ask("since=" + to_hex(Bytes(network.suite().digest, 7)))), ErrorCode::not_found);
   const std::string kept = "kms=" + to_hex(first.messages->fps.pq);
-  for (const std::string_view query : {"", "since=", "since=00", "since=zz", kept.c_str()}) EXPECT_EQ(test::refusal(ask(std::string(query))), ErrorCode::invalid_argument) << query;
+  for (const std::string_view query : {"", "since=", "since=00", "since=zz", kept.c_str()})
+    EXPECT_EQ(test::refusal(ask(std::string(query))), ErrorCode::invalid_argument) << query;
 }
 
 TEST_F(KmsServiceTest, DeliveryThatTheTerminalCouldNotCheckIsRefusedBeforeAKeyIsSpent) {
