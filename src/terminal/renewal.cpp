@@ -148,7 +148,6 @@ Result<void> TerminalRenewal::tell(Deadline deadline) {
   node::crash_point("terminal.renew.told");
   TRY(transport_.confirm(bundle->id(), deadline));
   node::crash_point("terminal.renew.confirmed");
-  TRY(store_.save_encryption_certificates(bundle->classical_encryption.der(), bundle->ml_kem_encryption.der()));
   return store_.end_renewal();
 }
 

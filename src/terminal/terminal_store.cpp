@@ -25,10 +25,6 @@ constexpr std::array migrations{
       CREATE TABLE own_key (
         digest BLOB PRIMARY KEY      -- SHA-256 of a public key
       ) STRICT;
-      CREATE TABLE encryption_certificate (
-        role TEXT PRIMARY KEY CHECK (role IN ('classical', 'ml_kem')),
-        der BLOB NOT NULL
-      ) STRICT;
       CREATE TABLE renewal (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         fingerprint BLOB NOT NULL
@@ -157,14 +153,6 @@ Result<std::set<Bytes>> TerminalStore::own_keys() {
     return transaction.query("SELECT digest FROM own_key", {}, [&](const store::Row& row) { out.insert(row.blob(0)); });
   }));
   return out;
-}
-
-Result<void> TerminalStore::save_encryption_certificates(ByteView classical, ByteView ml_kem) {
-  return store_->transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(transaction.run("INSERT OR REPLACE INTO encryption_certificate (role, der) VALUES ('classical', ?)", {classical}));
-    TRY(transaction.run("INSERT OR REPLACE INTO encryption_certificate (role, der) VALUES ('ml_kem', ?)", {ml_kem}));
-    return {};
-  });
 }
 
 Result<std::optional<Bytes>> TerminalStore::renewal() {
