@@ -76,8 +76,8 @@ Result<void> TerminalRenewal::run(Deadline deadline) {
   const std::string former = to_hex(node_.signer()->ml_dsa.serial());
   const Result<void> done = renew(deadline);
   const std::string serial = to_hex(node_.signer()->ml_dsa.serial());
-  if (done) {
-    node::log(node::LogLevel::note, "certificates renewed: {} follows {}", serial, former);
+  if (done) {  // the same one if an earlier attempt had obtained it
+    node::log(node::LogLevel::note, "certificates renewed: {} {}", serial, serial == former ? "is known to its KMS and to CAS" : "follows " + former);
   } else {
     node::log(node::LogLevel::warning, "certificates not renewed, {} is in force: {}", serial, done.error().message);
   }
