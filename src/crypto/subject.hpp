@@ -62,6 +62,9 @@ class SubjectRequest {
   [[nodiscard]] const Secret* challenge() const noexcept { return challenge_.get(); }
 
  private:
+  enum class Proof : std::uint8_t { self_signature, none };
+  static Result<SubjectRequest> parse(ByteView der, Proof proof);
+
   std::shared_ptr<const Bytes> der_;  // wiped when it goes: a challengePassword stands in it
   std::shared_ptr<const SubjectPublicKey> key_;
   AskedNames names_;

@@ -130,7 +130,6 @@ Result<void> add_usages(X509* cert, const SubjectTemplate& wanted) {
   return {};
 }
 
-
 }  // namespace
 
 Result<SubjectCertificate> SubjectCertificate::parse(ByteView der) {

@@ -102,7 +102,8 @@ struct ReadRequest {
 Result<ReadRequest> read_request(ByteView der) {
   ReadRequest out;
   ASSIGN_OR_RETURN(out.native, (from_der<X509Request, d2i_X509_REQ>(der, request_where)));
-  if (const auto again = wiped_when_gone(to_der<i2d_X509_REQ>(out.native.get())); !equal(*again, der)) return fail(ErrorCode::invalid_argument, "certificate request: not DER of one");
+  const auto again = wiped_when_gone(to_der<i2d_X509_REQ>(out.native.get()));
+  if (!equal(*again, der)) return fail(ErrorCode::invalid_argument, "certificate request: not DER of one");
   ASSIGN_OR_RETURN(SubjectPublicKey key, SubjectPublicKey::parse(to_der<i2d_X509_PUBKEY>(X509_REQ_get_X509_PUBKEY(out.native.get()))));
   out.key = std::make_shared<const SubjectPublicKey>(std::move(key));
   ASSIGN_OR_RETURN(out.names, asked_names(out.native.get()));
@@ -112,10 +113,14 @@ Result<ReadRequest> read_request(ByteView der) {
 
 }  // namespace
 
-Result<SubjectRequest> SubjectRequest::parse(ByteView der) {
+Result<SubjectRequest> SubjectRequest::parse(ByteView der) { return parse(der, Proof::self_signature); }
+
+Result<SubjectRequest> SubjectRequest::parse_unproved(ByteView der) { return parse(der, Proof::none); }
+
+Result<SubjectRequest> SubjectRequest::parse(ByteView der, Proof proof) {
   const ErrorScope errors;
   ASSIGN_OR_RETURN(ReadRequest read, read_request(der));
-  TRY(check_self_signature(read.native.get(), read.key->algorithm()));
+  if (proof == Proof::self_signature) TRY(check_self_signature(read.native.get(), read.key->algorithm()));
   SubjectRequest out;
   out.der_ = wiped_when_gone(to_bytes(der));
   out.key_ = std::move(read.key);
@@ -131,17 +136,6 @@ Result<SubjectRequest> SubjectRequest::parse_pem(std::string_view pem) {
   const X509Request request(in ? PEM_read_bio_X509_REQ(in.get(), nullptr, nullptr, nullptr) : nullptr);
   if (!request) return fail(ErrorCode::invalid_argument, "PEM: no certificate request in it");
   return parse(to_der<i2d_X509_REQ>(request.get()));
-}
-
-Result<SubjectRequest> SubjectRequest::parse_unproved(ByteView der) {
-  const ErrorScope errors;
-  ASSIGN_OR_RETURN(ReadRequest read, read_request(der));
-  SubjectRequest out;
-  out.der_ = wiped_when_gone(to_bytes(der));
-  out.key_ = std::move(read.key);
-  out.names_ = std::move(read.names);
-  out.challenge_ = std::move(read.challenge);
-  return out;
 }
 
 }  // namespace qanat::crypto

@@ -46,15 +46,21 @@ void Call::on_key(Result<WorkingKey> key) {
 }
 
 AxSession Call::ax_session() const {
-  return {.sid_wk = report_.sid_wk, .sid_call = report_.sid_call, .caller = caller_, .called = called_, .peer_uid = key_->peer_uid, .peer_fps = key_->peer_fps, .peer_kms = key_->peer_kms};
+  return {.sid_wk = report_.sid_wk,
+          .sid_call = report_.sid_call,
+          .caller = caller_,
+          .called = called_,
+          .peer_uid = key_->peer_uid,
+          .peer_fps = key_->peer_fps,
+          .peer_kms = key_->peer_kms};
 }
 
 void Call::begin_ax() {
   if (phase_ != Phase::setup || !key_ || !answered_) return;
   const Number& peer = role_ == wire::Role::caller ? called_ : caller_;
   if (key_->peer_number != peer || key_->peer_kms != remote_->kms) {
-    close(Error{ErrorCode::denied, "the working key was agreed with " + key_->peer_number.text() + " at " + key_->peer_kms.text() + ", SIP says " + peer.text() +
-                                       " at " + remote_->kms.text()});
+    close(Error{ErrorCode::denied, "the working key was agreed with " + key_->peer_number.text() + " at " + key_->peer_kms.text() + ", SIP says " +
+                                       peer.text() + " at " + remote_->kms.text()});
     return;
   }
   phase_ = Phase::securing;
@@ -175,7 +181,8 @@ void Call::begin_talking() {
   carrier_->settle();
   talk_started_ = last_heard_ = next_farewell_ = std::chrono::steady_clock::now();
   report_.invite_to_ax_ms = ms_since_invite();
-  report("step", "Ax confirmed at both ends; media keys in force, SAS " + to_hex(report_.sas), 12, report_.invite_to_ax_ms - std::max(report_.invite_to_wk_ms, report_.invite_to_answer_ms));
+  report("step", "Ax confirmed at both ends; media keys in force, SAS " + to_hex(report_.sas), 12,
+         report_.invite_to_ax_ms - std::max(report_.invite_to_wk_ms, report_.invite_to_answer_ms));
   if (role_ == wire::Role::callee) send_control(control_->confirmation());
   if (party_.begun) party_.begun(report_.sid_wk);
 }

@@ -102,7 +102,6 @@ Result<IssuanceFindings> check_issuances(node::Node& node, TerminalStore& store,
   for (const crypto::Certificate* certificate : {&out.own->classical_encryption, &out.own->ml_kem_encryption}) {
     TRY(node.check_certificate(*certificate, deadline, crypto::LeafUse::encryption));
   }
-  TRY(store.save_encryption_certificates(out.own->classical_encryption.der(), out.own->ml_kem_encryption.der()));
   return out;
 }
 

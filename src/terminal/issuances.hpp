@@ -36,7 +36,7 @@ IssuanceFindings judge_issuances(const crypto::Suite& suite, std::vector<Issuanc
                                  const crypto::EncapsulationKey& encryption);
 
 /// Asks CAS and judges. A stranger is put on audit record and logged as an error before this returns; so is a bundle that is not whole. The own encryption
-/// certificates are checked (chain, validity, status) and kept.
+/// certificates are checked (chain, validity, status).
 Result<IssuanceFindings> check_issuances(node::Node& node, TerminalStore& store, const crypto::EncapsulationKey& encryption, Deadline deadline);
 
 /// {"bundle", "certificates": [{"role", "serial", "not_after_ms"}], "strangers": [{"role", "serial", "sha256", "not_before_ms"}]}

@@ -11,10 +11,12 @@ Result<void> names_subscriber(const node::Sender& sender, const Uid& uid, const 
     }
     if (names.number != number) return fail(ErrorCode::denied, "certificate of " + uid.text() + " does not carry the number " + number.text());
     if (names.home_kms && *names.home_kms != kms) {
-      return fail(ErrorCode::denied, uid.text() + " is served by " + names.home_kms->text() + " as its certificate says, the working key was agreed with " + kms.text());
+      return fail(ErrorCode::denied,
+                  uid.text() + " is served by " + names.home_kms->text() + " as its certificate says, the working key was agreed with " + kms.text());
     }
   }
-  if (sender.classical.names().element != sender.ml_dsa.names().element) return fail(ErrorCode::denied, "the two certificates of " + uid.text() + " name two terminals");
+  if (sender.classical.names().element != sender.ml_dsa.names().element)
+    return fail(ErrorCode::denied, "the two certificates of " + uid.text() + " name two terminals");
   return {};
 }
 

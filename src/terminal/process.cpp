@@ -48,7 +48,8 @@ Result<Bytes> enrol_anonymously(node::Node& node, const std::string& kms, ByteVi
   return response.body;
 }
 
-Result<Bytes> send_to_kms(node::Node& node, const std::string& kms, points::Endpoint endpoint, ByteView message, Deadline deadline, const std::string& query = "") {
+Result<Bytes> send_to_kms(node::Node& node, const std::string& kms, points::Endpoint endpoint, ByteView message, Deadline deadline,
+                          const std::string& query = "") {
   ASSIGN_OR_RETURN(net::Response response, node.call(endpoint, kms, message, deadline, node.new_request_id(), query));
   return std::move(response.body);
 }
@@ -110,7 +111,7 @@ TerminalRenewal renewal_of(node::Node& node, const TerminalSettings& settings, L
 void keep_certificates_fresh(node::Node& node, const TerminalSettings& settings, Loaded& loaded) {
   TerminalRenewal renewal = renewal_of(node, settings, loaded);
   const Result<bool> to_be_told = renewal.to_be_told();
-  if (renewal.due() || (to_be_told && *to_be_told)) static_cast<void>(renewal.run(Deadline::after(renewal_max)));
+  if (renewal.due() || !to_be_told || *to_be_told) static_cast<void>(renewal.run(Deadline::after(renewal_max)));
 }
 
 /// Before a call: not that it hangs on CAS, which may be away for once. What is found is said and recorded.
@@ -155,16 +156,22 @@ wire::Json to_json(const CallReport& report, PeerPin pin, const SoundPlan& plan)
 /// Said to the user and recorded before a word is spoken: the call goes on, for there are honest reasons.
 PeerPins::Changed on_change(node::Node& node, const CallObserver& observe) {
   return [&node, observe](const Uid& peer, const TerminalStore::PeerSeen& last) {
-    const std::string what = "subscriber " + peer.text() + " shows other certificates than at the last call, though those were not due for renewal: compare the SAS";
-    const auto recorded = node.record({.action = "ax-1.peer-changed", .outcome = audit::Outcome::failure, .subject = peer.text(), .object = to_hex(last.fingerprint), .reason = what, .request_id = ""});
+    const std::string what =
+        "subscriber " + peer.text() + " shows other certificates than at the last call, though those were not due for renewal: compare the SAS";
+    const auto recorded = node.record({.action = "ax-1.peer-changed",
+                                       .outcome = audit::Outcome::failure,
+                                       .subject = peer.text(),
+                                       .object = to_hex(last.fingerprint),
+                                       .reason = what,
+                                       .request_id = ""});
     node::log(node::LogLevel::error, "ALARM: {}{}", what, recorded ? "" : " (" + recorded.error().message + ")");
     observe({.event = "peer-changed", .step = {}, .what = what, .ms = {}});
   };
 }
 
 /// The frame of both directions: `hold` places or answers on the opened call.
-Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings, const SoundPlan& plan, const EventSink& sink, std::chrono::milliseconds wait_max,
-                             const std::function<Result<CallReport>(Call&)>& hold) {
+Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings, const SoundPlan& plan, const EventSink& sink,
+                             std::chrono::milliseconds wait_max, const std::function<Result<CallReport>(Call&)>& hold) {
   ASSIGN_OR_RETURN(Loaded loaded, load(node, settings));
   keep_certificates_fresh(node, settings, loaded);
   look_for_strangers(node, loaded);
@@ -186,9 +193,10 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
     if (event.event == "invite") invited = true;
     show(event);
   };
-  KmsPin pin(node, *loaded.store, *loaded.senders, node.settings().peers.at(settings.kms).expected, loaded.kms, [&](const std::string& query, Deadline deadline) {
+  const auto ask_successors = [&](const std::string& query, Deadline deadline) {
     return send_to_kms(node, settings.kms, points::Endpoint::km1_certificates, {}, deadline, query);
-  });
+  };
+  KmsPin pin(node, *loaded.store, *loaded.senders, node.settings().peers.at(settings.kms).expected, loaded.kms, ask_successors);
   KeyClient keys({.applicant = applicant,
                   .store = *loaded.store,
                   .clock = node.clock(),
@@ -226,7 +234,9 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                    .reason = report ? std::string_view() : std::string_view(report.error().message),
                    .request_id = ""}));
   // Who waited and was not called has nothing to tell.
-  if (invited) node.report({.about = "", .action = "call", .outcome = std::string(report ? "ended" : audit::name(audit::outcome_of(report.error().code))), .object = session});
+  if (invited)
+    node.report(
+        {.about = "", .action = "call", .outcome = std::string(report ? "ended" : audit::name(audit::outcome_of(report.error().code))), .object = session});
   if (!report) return fail(report.error());
   TRY(captured);
   TRY(write_wav(plan.wav_out, report->heard));
@@ -252,11 +262,13 @@ Result<wire::Json> enrol_terminal(node::Node& node, const TerminalSettings& sett
   Enrolment enrolment(node, settings, *credentials, *store, transport);
   TRY(enrolment.run(Deadline::after(enrol_max)));
   node.start_reporting();
-  if (before != EnrolmentStage::confirmed) step1.done(settings.uid.text(), "signing keys made here, certificates in place, encryption keys injected by " + settings.kms);
+  if (before != EnrolmentStage::confirmed)
+    step1.done(settings.uid.text(), "signing keys made here, certificates in place, encryption keys injected by " + settings.kms);
   ASSIGN_OR_RETURN(const TerminalStore::Delivered delivered, store->delivered());
   ASSIGN_OR_RETURN(const auto pair, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
   ASSIGN_OR_RETURN(const IssuanceFindings findings, check_issuances(node, *store, pair.encapsulation_key(), Deadline::after(issuances_max)));
-  if (!findings.own) return fail(ErrorCode::denied, "CAS shows no encryption certificates of one bundle with the signing certificates: this enrolment is of no use");
+  if (!findings.own)
+    return fail(ErrorCode::denied, "CAS shows no encryption certificates of one bundle with the signing certificates: this enrolment is of no use");
   const std::shared_ptr<const node::MessageSigner> in_force = node.signer();
   const node::MessageSigner& own = *in_force;
   wire::Json out = wire::Json::object({{"uid", settings.uid.text()},
@@ -270,14 +282,16 @@ Result<wire::Json> enrol_terminal(node::Node& node, const TerminalSettings& sett
 
 Result<wire::Json> list_certificates(node::Node& node, const TerminalSettings& settings) {
   ASSIGN_OR_RETURN(const Loaded loaded, load(node, settings));
-  ASSIGN_OR_RETURN(const IssuanceFindings findings, check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max)));
+  ASSIGN_OR_RETURN(const IssuanceFindings findings,
+                   check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max)));
   return add_findings(wire::Json::object({{"uid", settings.uid.text()}, {"number", settings.number.text()}, {"kms", settings.kms}}), findings);
 }
 
 Result<wire::Json> renew_terminal(node::Node& node, const TerminalSettings& settings) {
   ASSIGN_OR_RETURN(Loaded loaded, load(node, settings));
   TRY(renewal_of(node, settings, loaded).run(Deadline::after(renewal_max)));
-  ASSIGN_OR_RETURN(const IssuanceFindings findings, check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max)));
+  ASSIGN_OR_RETURN(const IssuanceFindings findings,
+                   check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max)));
   return add_findings(wire::Json::object({{"uid", settings.uid.text()}, {"number", settings.number.text()}, {"kms", settings.kms}}), findings);
 }
 

@@ -57,8 +57,8 @@ Result<void> TerminalRenewal::run(Deadline deadline) {
   const std::string former = to_hex(node_.signer()->ml_dsa.serial());
   const Result<void> done = renew(deadline);
   const std::string serial = to_hex(node_.signer()->ml_dsa.serial());
-  if (done) {
-    node::log(node::LogLevel::note, "certificates renewed: {} follows {}", serial, former);
+  if (done) {  // the same one if an earlier attempt had obtained it
+    node::log(node::LogLevel::note, "certificates renewed: {} {}", serial, serial == former ? "is known to its KMS and to CAS" : "follows " + former);
   } else {
     node::log(node::LogLevel::warning, "certificates not renewed, {} is in force: {}", serial, done.error().message);
   }
@@ -126,7 +126,6 @@ Result<void> TerminalRenewal::tell(Deadline deadline) {
   node::crash_point("terminal.renew.told");
   TRY(transport_.confirm(bundle->id(), deadline));
   node::crash_point("terminal.renew.confirmed");
-  TRY(store_.save_encryption_certificates(bundle->classical_encryption.der(), bundle->ml_kem_encryption.der()));
   return store_.end_renewal();
 }
 

@@ -25,10 +25,6 @@ constexpr std::array migrations{
       CREATE TABLE own_key (
         digest BLOB PRIMARY KEY      -- SHA-256 of a public key
       ) STRICT;
-      CREATE TABLE encryption_certificate (
-        role TEXT PRIMARY KEY CHECK (role IN ('classical', 'ml_kem')),
-        der BLOB NOT NULL
-      ) STRICT;
       CREATE TABLE renewal (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         fingerprint BLOB NOT NULL
@@ -131,7 +127,8 @@ Result<TerminalStore::Delivered> TerminalStore::delivered() {
 }
 
 Result<void> TerminalStore::save_confirmed() {
-  TRY(store_->transact([](store::Transaction& transaction) { return transaction.run("UPDATE enrolment SET stage = 'confirmed' WHERE stage = 'delivered'", {}); }));
+  TRY(store_->transact(
+      [](store::Transaction& transaction) { return transaction.run("UPDATE enrolment SET stage = 'confirmed' WHERE stage = 'delivered'", {}); }));
   return {};
 }
 
@@ -152,17 +149,10 @@ Result<void> TerminalStore::remember_own_keys(const std::vector<Bytes>& digests)
 
 Result<std::set<Bytes>> TerminalStore::own_keys() {
   std::set<Bytes> out;
-  TRY(store_->transact(
-      [&](store::Transaction& transaction) { return transaction.query("SELECT digest FROM own_key", {}, [&](const store::Row& row) { out.insert(row.blob(0)); }); }));
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT digest FROM own_key", {}, [&](const store::Row& row) { out.insert(row.blob(0)); });
+  }));
   return out;
-}
-
-Result<void> TerminalStore::save_encryption_certificates(ByteView classical, ByteView ml_kem) {
-  return store_->transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(transaction.run("INSERT OR REPLACE INTO encryption_certificate (role, der) VALUES ('classical', ?)", {classical}));
-    TRY(transaction.run("INSERT OR REPLACE INTO encryption_certificate (role, der) VALUES ('ml_kem', ?)", {ml_kem}));
-    return {};
-  });
 }
 
 Result<std::optional<Bytes>> TerminalStore::renewal() {
@@ -201,8 +191,9 @@ Result<std::optional<TerminalStore::PeerSeen>> TerminalStore::peer_seen(const Ui
 
 Result<void> TerminalStore::save_peer_seen(const Uid& uid, const PeerSeen& seen) {
   TRY(store_->transact([&](store::Transaction& transaction) {
-    return transaction.run("INSERT OR REPLACE INTO peer_seen (uid, fingerprint, not_before_ms, not_after_ms, last_ms) VALUES (?, ?, ?, ?, ?)",
-                           {std::string_view(uid.text()), ByteView(seen.fingerprint), store::column(seen.not_before), store::column(seen.not_after), store::column(seen.last_ms)});
+    return transaction.run(
+        "INSERT OR REPLACE INTO peer_seen (uid, fingerprint, not_before_ms, not_after_ms, last_ms) VALUES (?, ?, ?, ?, ?)",
+        {std::string_view(uid.text()), ByteView(seen.fingerprint), store::column(seen.not_before), store::column(seen.not_after), store::column(seen.last_ms)});
   }));
   return {};
 }

@@ -53,8 +53,6 @@ class TerminalStore {
   /// SHA-256 of each public key that this terminal has ever made or been given; none is forgotten.
   Result<void> remember_own_keys(const std::vector<Bytes>& digests);
   Result<std::set<Bytes>> own_keys();
-  /// DER of the encryption certificates in force.
-  Result<void> save_encryption_certificates(ByteView classical, ByteView ml_kem);
 
   /// SHA-256 of the ML-DSA certificate that a renewal has brought and that the KMS and CAS have not been told of yet; nothing if there is none.
   Result<std::optional<Bytes>> renewal();

@@ -1,7 +1,6 @@
 // Behaviour records over the wire: every kind of element reports to IAM, a call is told by all who took part in it, and what does not fit together is found.
 #include <set>
 
-#include "commands.hpp"
 #include "point_test.hpp"
 #include "test_network.hpp"
 
@@ -52,19 +51,7 @@ class BehaviourOverTheWire : public SharedNetwork {
       return std::ranges::any_of(list, [&](const Json& one) { return one.text("rule").value() == rule; });
     });
   }
-  Result<Json> call(const std::string& from, const std::string& to) {
-    app::CallOptions options;
-    options.folder = net().network().folder();
-    options.from = from;
-    options.to = to;
-    options.out = folder_ / "call";
-    options.caller_wav = QANAT_SOURCE_DIR "/assets/voice/caller.wav";
-    options.callee_wav = QANAT_SOURCE_DIR "/assets/voice/callee.wav";
-    options.pace = 8;
-    options.output = app::Output::json;
-    options.program = QANAT_PROGRAM;
-    return app::run_call(net().network(), options);
-  }
+  Result<Json> call(const std::string& from, const std::string& to) { return net().hold_call(from, to, folder_ / "call", 8); }
   static std::int64_t notices() {
     const auto health = net().op().health("cmsp");
     return health ? health->integer("notices").value_or(-1) : -1;

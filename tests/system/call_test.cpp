@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <fstream>
 
-#include "commands.hpp"
 #include "point_test.hpp"
 #include "terminal/g711.hpp"
 #include "terminal/octet_file.hpp"
@@ -28,19 +27,7 @@ class CallOverTheWire : public SharedNetwork {
     net().await_quantum_keys();
   }
 
-  Result<Json> call(const std::string& from, const std::string& to) {
-    app::CallOptions options;
-    options.folder = net().network().folder();
-    options.from = from;
-    options.to = to;
-    options.out = folder_ / "call";
-    options.caller_wav = QANAT_SOURCE_DIR "/assets/voice/caller.wav";
-    options.callee_wav = QANAT_SOURCE_DIR "/assets/voice/callee.wav";
-    options.pace = 4;
-    options.output = app::Output::json;
-    options.program = QANAT_PROGRAM;
-    return app::run_call(net().network(), options);
-  }
+  Result<Json> call(const std::string& from, const std::string& to) { return net().hold_call(from, to, folder_ / "call", 4); }
   /// Payloads of all datagrams of the last call.
   std::vector<Bytes> capture() const {
     const auto octets = terminal::read_file(folder_ / "call" / "call.pcapng", 64U << 20U);

@@ -1,7 +1,6 @@
 // The certificates of terminals in a running network: what is issued, as other software reads it, who must have agreed, and what becomes of them.
 #include <fstream>
 
-#include "commands.hpp"
 #include "crypto/certificate_bundle.hpp"
 #include "crypto/x509_pkcs7.hpp"
 #include "point_test.hpp"
@@ -65,19 +64,7 @@ class TerminalCertificates : public SharedNetwork {
     return last ? last->at("result") : last;
   }
   /// A whole call between the processes of two terminals of domain a.
-  Result<Json> call(const std::string& from, const std::string& to) {
-    app::CallOptions options;
-    options.folder = net().network().folder();
-    options.from = from;
-    options.to = to;
-    options.out = folder_ / "call";
-    options.caller_wav = QANAT_SOURCE_DIR "/assets/voice/caller.wav";
-    options.callee_wav = QANAT_SOURCE_DIR "/assets/voice/callee.wav";
-    options.pace = 8;
-    options.output = app::Output::json;
-    options.program = QANAT_PROGRAM;
-    return app::run_call(net().network(), options);
-  }
+  Result<Json> call(const std::string& from, const std::string& to) { return net().hold_call(from, to, folder_ / "call", 8); }
   static std::string text_of(const std::filesystem::path& file) {
     std::ifstream in(file, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};

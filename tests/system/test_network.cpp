@@ -4,6 +4,7 @@
 #include <sstream>
 #include <thread>
 
+#include "commands.hpp"
 #include "network_session.hpp"
 #include "wire/key_schedule.hpp"
 
@@ -112,6 +113,19 @@ TestNetwork::Pair TestNetwork::apply(const std::string& from, const std::string&
   out.caller = caller.apply(wanted(wire::Role::caller), deadline);
   other.join();
   return out;
+}
+
+Result<wire::Json> TestNetwork::hold_call(const std::string& from, const std::string& to, const std::filesystem::path& out, double pace) {
+  const std::filesystem::path voices = QANAT_SOURCE_DIR "/assets/voice";
+  return app::run_call(*network_, {.folder = network_->folder(),
+                                   .from = from,
+                                   .to = to,
+                                   .out = out,
+                                   .caller_wav = voices / "caller.wav",
+                                   .callee_wav = voices / "callee.wav",
+                                   .pace = pace,
+                                   .output = app::Output::json,
+                                   .program = QANAT_PROGRAM});
 }
 
 std::shared_ptr<const net::TlsIdentity> TestNetwork::identity_of(const std::string& name) {

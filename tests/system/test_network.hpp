@@ -49,6 +49,9 @@ class TestNetwork {
     [[nodiscard]] std::string reasons() const;
   };
   Pair apply(const std::string& from, const std::string& to, std::chrono::milliseconds max = std::chrono::seconds(10));
+  /// A whole call with voice between the processes of two enrolled terminals, `pace` times as fast as people talk: its summary. Sound, capture and summary are
+  /// in `out`.
+  Result<wire::Json> hold_call(const std::string& from, const std::string& to, const std::filesystem::path& out, double pace);
 
   /// The TLS credentials of an element, terminal or spare, read from its own store (which it has open only while it enrols).
   std::shared_ptr<const net::TlsIdentity> identity_of(const std::string& name);

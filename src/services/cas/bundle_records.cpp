@@ -132,6 +132,24 @@ Bundle intended(std::int64_t row, std::int64_t renews, const BundleIntention& in
           .members = intention.parts};
 }
 
+/// This bundle, if it is live.
+Result<Bundle> live_bundle(store::Transaction& transaction, std::int64_t row, UnixMs now) {
+  ASSIGN_OR_RETURN(std::optional<ReadBundle> found, read(transaction, row));
+  if (!found || !found->bundle.live(now))
+    return fail(ErrorCode::denied, "the certificates of this bundle are not all good any more: the terminal must enrol anew");
+  return std::move(found->bundle);
+}
+
+/// Whether any certificate of a bundle is still good.
+Result<bool> lives_on(store::Transaction& transaction, std::int64_t row, UnixMs now) {
+  bool out = false;
+  TRY(
+      transaction.query("SELECT 1 FROM certificate c JOIN bundle_member m ON m.serial = c.serial"
+                        " WHERE m.bundle = ? AND c.state = 'issued' AND c.revoked_ms IS NULL AND c.not_after_ms > ? LIMIT 1",
+                        {row, store::column(now)}, [&](const store::Row&) { out = true; }));
+  return out;
+}
+
 /// The certificates of a bundle that are issued and not revoked, revoked now; what was only intended is given up.
 Result<std::vector<Bytes>> end_bundle(store::Transaction& transaction, std::int64_t row, UnixMs now) {
   std::vector<Bytes> serials;
@@ -191,9 +209,7 @@ Result<Bundle> BundleRecords::in_force(ByteView ml_dsa_serial, UnixMs now) {
     TRY(transaction.query("SELECT bundle FROM bundle_member WHERE serial = ? AND role = ?", {ml_dsa_serial, name(BundleRole::ml_dsa_signing)},
                           [&](const store::Row& found) { row = found.integer(0); }));
     if (row == 0) return fail(ErrorCode::denied, "the certificate is of no bundle: it cannot be renewed, the terminal must enrol anew");
-    ASSIGN_OR_RETURN(std::optional<ReadBundle> found, read(transaction, row));
-    if (!found->bundle.live(now)) return fail(ErrorCode::denied, "the certificates of this bundle are not all good any more: the terminal must enrol anew");
-    return std::move(found->bundle);
+    return live_bundle(transaction, row, now);
   });
 }
 
@@ -206,6 +222,10 @@ Result<BundleRecords::Begun> BundleRecords::begin_renewal(const Bundle& former, 
       ASSIGN_OR_RETURN(out.bundle, still_good(*std::move(known), now));
       return out;
     }
+    // Again, in the transaction that records: it may have been revoked while IAM and CMSP were asked.
+    TRY(live_bundle(transaction, former.row, now));
+    ASSIGN_OR_RETURN(const bool unconfirmed, lives_on(transaction, former.renews, now));
+    if (unconfirmed) return fail(ErrorCode::conflict, "this bundle has not been confirmed: the one before it is still good");
     ASSIGN_OR_RETURN(const std::vector<ReadBundle> others, followers(transaction, former.row));
     for (const ReadBundle& other : others) {
       if (other.bundle.members.contains(BundleRole::ml_dsa_signing)) return fail(ErrorCode::conflict, "this bundle has been renewed by another request");
@@ -226,6 +246,7 @@ Result<Bundle> BundleRecords::continue_renewal(const Bundle& former, const Bundl
       ASSIGN_OR_RETURN(std::optional<ReadBundle> known, read(transaction, row));
       return still_good(*std::move(known), now);
     }
+    TRY(live_bundle(transaction, former.row, now));
     ASSIGN_OR_RETURN(const std::vector<ReadBundle> others, followers(transaction, former.row));
     for (const ReadBundle& other : others) {
       const Bundle& begun = other.bundle;
@@ -270,8 +291,9 @@ Result<std::vector<BundleRecords::IssuedInName>> BundleRecords::issued_to(const 
   std::vector<IssuedInName> out;
   TRY(store_.transact([&](store::Transaction& transaction) {
     return transaction.query(
-        "SELECT c.der, c.revoked_ms, CASE c.identity WHEN ?1 THEN m.role ELSE 'joint' END, b.id FROM certificate c LEFT JOIN bundle_member m ON m.serial = c.serial"
-        " LEFT JOIN bundle b ON b.row = m.bundle WHERE c.identity IN (?1, ?2) AND c.state = 'issued' AND c.not_after_ms > ?3 ORDER BY c.rowid DESC LIMIT ?4",
+        "SELECT c.der, c.revoked_ms, CASE c.identity WHEN ?1 THEN m.role ELSE 'joint' END, b.id FROM certificate c"
+        " LEFT JOIN bundle_member m ON m.serial = c.serial LEFT JOIN bundle b ON b.row = m.bundle"
+        " WHERE c.identity IN (?1, ?2) AND c.state = 'issued' AND c.not_after_ms > ?3 ORDER BY c.rowid DESC LIMIT ?4",
         {std::string_view(uri), std::string_view(joint), store::column(now), store::column(most)}, [&](const store::Row& row) {
           out.push_back({.role = row.is_null(2) ? std::string() : row.text(2),
                          .bundle = row.is_null(3) ? Bytes() : row.blob(3),
@@ -280,18 +302,6 @@ Result<std::vector<BundleRecords::IssuedInName>> BundleRecords::issued_to(const 
         });
   }));
   return out;
-}
-
-Result<std::optional<Bundle>> BundleRecords::latest_of(const Identity& identity) {
-  const std::string uri = identity.uri();
-  return store_.transact([&](store::Transaction& transaction) -> Result<std::optional<Bundle>> {
-    std::int64_t row = 0;
-    TRY(transaction.query("SELECT max(row) FROM bundle WHERE identity = ?", {std::string_view(uri)},
-                          [&](const store::Row& found) { row = found.is_null(0) ? 0 : found.integer(0); }));
-    if (row == 0) return std::optional<Bundle>();
-    ASSIGN_OR_RETURN(std::optional<ReadBundle> out, read(transaction, row));
-    return std::optional<Bundle>(std::move(out->bundle));
-  });
 }
 
 }  // namespace qanat::cas

@@ -64,9 +64,11 @@ class BundleRecords {
     Bundle bundle;
     std::vector<Bytes> given_up;  // serials that were revoked: of an earlier attempt that came no further than the classical certificate
   };
-  /// Records the classical half of what follows `former`, or gives back what is recorded for the same request. `conflict` if something else follows it already.
+  /// Records the classical half of what follows `former`, or gives back what is recorded for the same request. `denied` if `former` is not live any more,
+  /// `conflict` if something else follows it already, or it was not confirmed itself (supersede) and what it follows is still good.
   Result<Begun> begin_renewal(const Bundle& former, const BundleIntention& intention, UnixMs now);
-  /// Records the rest of what follows `former`, whose classical half is issued; `conflict` if there is none, or this was done for another request.
+  /// Records the rest of what follows `former`, whose classical half is issued; `denied` if `former` is not live any more, `conflict` if there is no such half,
+  /// or this was done for another request.
   Result<Bundle> continue_renewal(const Bundle& former, const BundleIntention& intention, UnixMs now);
   /// The terminal has `bundle` in force: the one that it follows is revoked. Serials; none if that was done, or it follows none.
   Result<std::vector<Bytes>> supersede(const Bundle& bundle, UnixMs now);
@@ -83,9 +85,6 @@ class BundleRecords {
   };
   /// Those of an identity that have not expired, revoked ones too, the latest first; at most `most`.
   Result<std::vector<IssuedInName>> issued_to(const Identity& identity, UnixMs now, std::size_t most);
-
-  /// The latest of the terminal, whatever its state.
-  Result<std::optional<Bundle>> latest_of(const Identity& identity);
 
  private:
   store::Store& store_;

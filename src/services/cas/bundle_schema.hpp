@@ -5,8 +5,8 @@
 
 namespace qanat::cas {
 
-/// The certificates themselves stand in `certificate` like all others. Each has there a request hash of its own (part_hash in bundle_records.cpp), because two of
-/// a bundle are of one branch.
+/// The certificates themselves stand in `certificate` like all others. Each has there a request hash of its own (part_hash in bundle_records.cpp), because two
+/// of a bundle are of one branch.
 inline constexpr std::string_view bundle_schema = R"sql(
   CREATE TABLE bundle (
     row INTEGER PRIMARY KEY,

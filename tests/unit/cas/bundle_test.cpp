@@ -12,6 +12,7 @@ class BundleTest : public CasFixture {
   const Identity alice = identity("qanat://a/app1/alice");
   const Identity carol = identity("qanat://a/app1/carol");
   const Number number{"+8613800000001"};
+  const Number other_number{"+8613800000002"};
 
   BundleTest() { reopen(); }
   void reopen() {
@@ -24,8 +25,9 @@ class BundleTest : public CasFixture {
     bundles_.emplace(records_->store());
   }
   BundleOrder order(std::uint8_t hash) { return order(hash, alice); }
-  BundleOrder order(std::uint8_t hash, const Identity& who) {
-    const crypto::SubjectNames names = terminal_names(who, number, ElementName("kms-a"));
+  BundleOrder order(std::uint8_t hash, const Identity& who) { return order(hash, who, number); }
+  BundleOrder order(std::uint8_t hash, const Identity& who, const Number& called) {
+    const crypto::SubjectNames names = terminal_names(who, called, ElementName("kms-a"));
     const Requester requester(suite_, *rng_, names);
     return {.names = names,
             .home_kms = ElementName("kms-a"),
@@ -37,6 +39,12 @@ class BundleTest : public CasFixture {
   }
   Result<cas::Bundle> issue(const BundleOrder& order) { return issue(order, now); }
   Result<cas::Bundle> issue(const BundleOrder& order, UnixMs at) { return BundleIssuer(*bundles_, *authorities_, suite_, *rng_, "").issue(order, at); }
+  Result<cas::Bundle> in_force(const cas::Bundle& bundle) { return bundles_->in_force(bundle.members.at(BundleRole::ml_dsa_signing).serial, now); }
+  BundleOrder half(std::uint8_t hash, BundleRole role) {
+    BundleOrder out = order(hash);
+    std::erase_if(out.keys, [&](const auto& key) { return key.first != role; });
+    return out;
+  }
   /// What stands in the record when the process dies right after the intention.
   cas::Bundle intend_only(std::uint8_t hash) { return intend_only(hash, alice); }
   cas::Bundle intend_only(std::uint8_t hash, const Identity& who) {
@@ -66,10 +74,7 @@ TEST_F(BundleTest, FourCertificatesAreOneBundleUnderOneName) {
   EXPECT_TRUE(crypto::check_bundle(suite_, made));
   EXPECT_EQ(bundle.id, made.id());
   for (const auto& [role, member] : bundle.members) EXPECT_EQ(status(role, member), crypto::CertStatus::good) << name(role);
-  const auto latest = must(bundles_->latest_of(alice));
-  ASSERT_TRUE(latest);
-  EXPECT_EQ(latest->id, bundle.id);
-  EXPECT_FALSE(must(bundles_->latest_of(carol)));
+  EXPECT_EQ(must(in_force(bundle)).id, bundle.id);
 }
 
 TEST_F(BundleTest, IntentionThatWasLeftIsCompletedWithTheSameSerials) {
@@ -92,6 +97,7 @@ TEST_F(BundleTest, IntentionThatWasLeftIsGivenUpForALaterOne) {
   reopen();
   ASSERT_TRUE(issue(order(2)));
   EXPECT_EQ(refusal(issue(order(1))), ErrorCode::conflict);
+  EXPECT_EQ(refusal(bundles_->complete(intended.row, {{BundleRole::ml_dsa_signing, Bytes(3)}})), ErrorCode::conflict) << "signed when it was given up";
   for (const auto& [role, member] : intended.members) EXPECT_EQ(status(role, member), crypto::CertStatus::unknown) << name(role);
 }
 
@@ -128,18 +134,42 @@ TEST_F(BundleTest, ALiveBundleStandsInTheWayOfAnother) {
   const cas::Bundle first = must(issue(order(1)));
   EXPECT_EQ(refusal(issue(order(2))), ErrorCode::conflict);
   EXPECT_EQ(refusal(issue(order(3, carol))), ErrorCode::conflict) << "of the same number";
+  EXPECT_EQ(refusal(issue(order(4, alice, other_number))), ErrorCode::conflict) << "of the same terminal";
   const UnixMs later = first.members.at(BundleRole::ml_dsa_signing).not_after;
   EXPECT_FALSE(first.live(later));
   EXPECT_EQ(refusal(issue(order(1), later)), ErrorCode::denied) << "expired certificates are not handed out again";
   EXPECT_TRUE(issue(order(3, carol), later));
 }
 
+TEST_F(BundleTest, AKeyIsOfOneTerminalAloneAndNoKeyIsCertifiedAfterItWasGivenAway) {
+  const BundleOrder hers = order(1);
+  const cas::Bundle bundle = must(issue(hers));
+  BundleOrder his = order(2, carol, other_number);
+  const BundleOrder good = his;
+  his.keys[BundleRole::ml_kem_encryption] = hers.keys.at(BundleRole::ml_kem_encryption);
+  EXPECT_EQ(refusal(issue(his)), ErrorCode::denied);
+  ASSERT_TRUE(must(records_->revoke_certificate(bundle.members.at(BundleRole::ml_kem_encryption).serial, key_compromise, now)));
+  EXPECT_EQ(refusal(issue(his)), ErrorCode::denied);
+  EXPECT_TRUE(issue(good)) << "and nothing else was wrong";
+}
+
 TEST_F(BundleTest, RevokedBundleIsNotHandedOutAgain) {
-  ASSERT_TRUE(issue(order(1)));
+  const cas::Bundle bundle = must(issue(order(1)));
   EXPECT_EQ(must(records_->revoke(alice, now)).size(), 4U);
   EXPECT_EQ(refusal(issue(order(1))), ErrorCode::denied);
-  EXPECT_FALSE(must(bundles_->latest_of(alice))->live(now));
+  EXPECT_EQ(refusal(in_force(bundle)), ErrorCode::denied);
   EXPECT_TRUE(issue(order(2)));
+}
+
+TEST_F(BundleTest, ABundleThatIsRevokedWhileOthersAreAskedIsNotRenewed) {
+  BundleIssuer issuer(*bundles_, *authorities_, suite_, *rng_, "");
+  const cas::Bundle former = must(in_force(must(issue(order(1)))));
+  must(records_->revoke(alice, now));
+  EXPECT_EQ(refusal(issuer.begin_renewal(former, half(2, BundleRole::classical_signing), now)), ErrorCode::denied);
+  const cas::Bundle next = must(in_force(must(issue(order(3)))));
+  must(issuer.begin_renewal(next, half(4, BundleRole::classical_signing), now));
+  ASSERT_TRUE(must(records_->revoke_certificate(next.members.at(BundleRole::ml_kem_encryption).serial, superseded, now)));
+  EXPECT_EQ(refusal(issuer.continue_renewal(next, half(5, BundleRole::ml_dsa_signing), now)), ErrorCode::denied);
 }
 
 }  // namespace

@@ -1,37 +1,18 @@
 // Renewal of terminals' certificates: Ce-2.
-#include "cas_fixture.hpp"
-
 #include "crypto/certificate_bundle.hpp"
 #include "crypto/x509_pkcs7.hpp"
+#include "terminal_fixture.hpp"
 #include "wire/est.hpp"
-#include "wire/key_schedule.hpp"
 
 namespace qanat::cas {
 namespace {
 
-class TerminalRenewalTest : public CasFixture {
+class TerminalRenewalTest : public TerminalFixture {
  protected:
   TerminalRenewalTest() : first_(enrol()) {}
 
-  Requester keys() { return Requester(suite_, *rng_, names_); }
   crypto::CertificateBundle enrol() {
-    const Requester requester = keys();
-    wire::Enrol message;
-    message.uid = Uid("alice");
-    message.number = *names_.number;
-    message.kms_id = ElementName("kms-a");
-    message.device_kind = Kind::app1;
-    message.nonce = rng_->bytes(wire::nonce_size);
-    message.csr_classical = requester.classical;
-    message.csr_pq = requester.ml_dsa;
-    message.ephemeral = {.point = Bytes(suite_.point, 4), .ml_kem = Bytes(suite_.ml_kem_public, 5)};
-    message.mac = Bytes(suite_.digest);
-    const crypto::EncapsulationKey encryption = must(crypto::Decapsulator::generate(suite_, *rng_)).encapsulation_key();
-    const wire::Json body = wire::Json::object(
-        {{"uid", "alice"},
-         {"enrol", wire::to_base64(must(wire::frame(suite_, 1, message)).octets)},
-         {"encryption", wire::Json::object({{"classical", wire::to_base64(encryption.point)}, {"ml_kem", wire::to_base64(encryption.ml_kem)}})}});
-    json_of(call(Endpoint::ce1_terminal, json_request(kms_a, body)));
+    json_of(enrol_with(message(alice()), new_pair()));
     return *bundles().begin();
   }
   /// Whole bundles in alice's name, the latest first, as she hears of them.
@@ -61,7 +42,7 @@ class TerminalRenewalTest : public CasFixture {
   }
   /// Both halves.
   crypto::CertificateBundle renewed(const crypto::CertificateBundle& shown) {
-    const Requester next = keys();
+    const Requester next = alice();
     must(renew(next.classical, shown));
     must(renew(next.ml_dsa, shown));
     return bundles().front();
@@ -82,12 +63,12 @@ class TerminalRenewalTest : public CasFixture {
   }
 
   const Identity alice_ = identity("qanat://a/app1/alice");
-  const crypto::SubjectNames names_ = terminal_names(alice_, Number("+8613800000001"), ElementName("kms-a"));
+  const crypto::SubjectNames names_ = names();
   const crypto::CertificateBundle first_;
 };
 
 TEST_F(TerminalRenewalTest, TwoRequestsMakeTheNextBundleOverTheSameEncryptionKeys) {
-  const Requester next = keys();
+  const Requester next = alice();
   const crypto::Certificate classical = must(renew(next.classical, first_));
   const crypto::Certificate ml_dsa = must(renew(next.ml_dsa, first_));
   const crypto::CertificateBundle second = bundles().front();
@@ -114,7 +95,7 @@ TEST_F(TerminalRenewalTest, TheFormerBundleEndsWhenTheNextIsConfirmed) {
   EXPECT_TRUE(good(second));
   must(confirm(second.id(), second));
   EXPECT_TRUE(good(second)) << "said twice";
-  EXPECT_EQ(refusal(renew(keys().classical, first_)), ErrorCode::denied);
+  EXPECT_EQ(refusal(renew(alice().classical, first_)), ErrorCode::denied);
   const crypto::CertificateBundle third = renewed(second);
   must(confirm(third.id(), third));
   EXPECT_TRUE(revoked(second));
@@ -122,7 +103,7 @@ TEST_F(TerminalRenewalTest, TheFormerBundleEndsWhenTheNextIsConfirmed) {
 }
 
 TEST_F(TerminalRenewalTest, SameRequestsGetTheSameCertificatesAlsoAfterARestart) {
-  const Requester next = keys();
+  const Requester next = alice();
   const Bytes classical = must(renew(next.classical, first_)).der();
   open_service();
   EXPECT_EQ(must(renew(next.classical, first_)).der(), classical);
@@ -134,16 +115,23 @@ TEST_F(TerminalRenewalTest, SameRequestsGetTheSameCertificatesAlsoAfterARestart)
 }
 
 TEST_F(TerminalRenewalTest, ABundleIsFollowedByOneAlone) {
-  const Requester next = keys();
+  const Requester next = alice();
   must(renew(next.classical, first_));
   must(renew(next.ml_dsa, first_));
   // Whoever has got hold of the key by which the first renewal was made comes too late, or shows himself.
-  EXPECT_EQ(refusal(renew(keys().classical, first_)), ErrorCode::conflict);
-  EXPECT_EQ(refusal(renew(keys().ml_dsa, first_)), ErrorCode::conflict);
+  EXPECT_EQ(refusal(renew(alice().classical, first_)), ErrorCode::conflict);
+  EXPECT_EQ(refusal(renew(alice().ml_dsa, first_)), ErrorCode::conflict);
+}
+
+TEST_F(TerminalRenewalTest, ABundleIsNotRenewedBeforeItIsConfirmed) {
+  const crypto::CertificateBundle second = renewed(first_);
+  EXPECT_EQ(refusal(renew(alice().classical, second)), ErrorCode::conflict) << "there would be three";
+  must(confirm(second.id(), second));
+  EXPECT_TRUE(renew(alice().classical, second));
 }
 
 TEST_F(TerminalRenewalTest, AClassicalCertificateThatWasNotFollowedIsRevokedForTheNextAttempt) {
-  const crypto::Certificate lost = must(renew(keys().classical, first_));
+  const crypto::Certificate lost = must(renew(alice().classical, first_));
   EXPECT_TRUE(node_->check_certificate(lost, test::soon()));
   const crypto::CertificateBundle second = renewed(first_);
   EXPECT_FALSE(node_->check_certificate(lost, test::soon()));
@@ -151,7 +139,7 @@ TEST_F(TerminalRenewalTest, AClassicalCertificateThatWasNotFollowedIsRevokedForT
 }
 
 TEST_F(TerminalRenewalTest, TheClassicalHalfComesFirst) {
-  EXPECT_EQ(refusal(renew(keys().ml_dsa, first_)), ErrorCode::conflict);
+  EXPECT_EQ(refusal(renew(alice().ml_dsa, first_)), ErrorCode::conflict);
   EXPECT_EQ(bundles().size(), 1U);
 }
 
@@ -161,7 +149,7 @@ TEST_F(TerminalRenewalTest, RenewalTakesNewKeysAndTheSameNames) {
   const crypto::PrivateKey key{.algorithm = crypto::classical_key(suite_), .secret = std::move(secret.scalar)};
   const Bytes csr = must(crypto::make_request(key, names_));
   must(renew(csr, first_));
-  must(renew(keys().ml_dsa, first_));
+  must(renew(alice().ml_dsa, first_));
   const crypto::CertificateBundle second = bundles().front();
   EXPECT_EQ(refusal(renew(csr, second)), ErrorCode::denied) << "the key of the bundle in force";
   const auto asking = [&](const crypto::SubjectNames& wanted) { return renew(Requester(suite_, *rng_, wanted).classical, second); };
@@ -176,7 +164,7 @@ TEST_F(TerminalRenewalTest, RenewalTakesNewKeysAndTheSameNames) {
 }
 
 TEST_F(TerminalRenewalTest, NothingNewWithoutTheWordsOfIamAndCmsp) {
-  const Requester next = keys();
+  const Requester next = alice();
   iam_refuses_ = Error{ErrorCode::denied, "'qanat://a/app1/alice' is suspended in IAM's register"};
   EXPECT_EQ(refusal(renew(next.classical, first_)), ErrorCode::denied);
   EXPECT_TRUE(test::audited(state(), "is suspended in IAM's register"));
@@ -194,7 +182,7 @@ TEST_F(TerminalRenewalTest, RevocationEndsBothTheFormerAndTheNext) {
   EXPECT_EQ(must(json_of(revoke(alice_)).texts("revoked")).size(), 8U);
   EXPECT_TRUE(revoked(first_));
   EXPECT_TRUE(revoked(second));
-  EXPECT_EQ(refusal(renew(keys().classical, second)), ErrorCode::denied);
+  EXPECT_EQ(refusal(renew(alice().classical, second)), ErrorCode::denied);
   EXPECT_EQ(refusal(confirm(second.id(), second)), ErrorCode::denied);
 }
 
@@ -202,7 +190,7 @@ TEST_F(TerminalRenewalTest, ACertificateOfNoBundleRenewsNothing) {
   // As those from before there were bundles.
   crypto::CertificateBundle other = first_;
   other.ml_dsa_signing = first_.ml_kem_encryption;
-  EXPECT_EQ(refusal(renew(keys().classical, other)), ErrorCode::denied);
+  EXPECT_EQ(refusal(renew(alice().classical, other)), ErrorCode::denied);
 }
 
 }  // namespace

@@ -1,50 +1,20 @@
 // Enrolment of terminals through their KMS: Ce-1.
-#include "cas_fixture.hpp"
-
-#include "wire/key_schedule.hpp"
+#include "terminal_fixture.hpp"
 
 namespace qanat::cas {
 namespace {
 
-const Number alice_number("+8613800000001");
-
-class TerminalTest : public CasFixture {
+class TerminalTest : public TerminalFixture {
  protected:
-  crypto::SubjectNames names(std::string_view uri = "qanat://a/app1/alice", Number number = alice_number) {
-    return terminal_names(identity(uri), number, ElementName("kms-a"));
-  }
-  wire::Enrol message(const Requester& requester) {
-    wire::Enrol out;
-    out.uid = Uid("alice");
-    out.number = alice_number;
-    out.kms_id = ElementName("kms-a");
-    out.device_kind = Kind::app1;
-    out.nonce = rng_->bytes(wire::nonce_size);
-    out.csr_classical = requester.classical;
-    out.csr_pq = requester.ml_dsa;
-    out.ephemeral = {.point = Bytes(suite_.point, 4), .ml_kem = Bytes(suite_.ml_kem_public, 5)};
-    out.mac = Bytes(suite_.digest);
-    return out;
-  }
   Result<net::Response> enrol(const wire::Enrol& asked, const Identity& agent = kms_a, std::string uid = "alice") {
     return enrol_with(asked, encryption_, agent, std::move(uid));
   }
-  Result<net::Response> enrol_with(const wire::Enrol& asked, const crypto::EncapsulationKey& encryption, const Identity& agent = kms_a, std::string uid = "alice") {
-    const auto framed = must(wire::frame(suite_, 1, asked));
-    wire::Json body = wire::Json::object({{"uid", uid}, {"enrol", wire::to_base64(framed.octets)}});
-    if (!encryption.point.empty()) {
-      body.set("encryption", wire::Json::object({{"classical", wire::to_base64(encryption.point)}, {"ml_kem", wire::to_base64(encryption.ml_kem)}}));
-    }
-    return call(Endpoint::ce1_terminal, json_request(agent, body));
-  }
-  crypto::EncapsulationKey new_pair() { return must(crypto::Decapsulator::generate(suite_, *rng_)).encapsulation_key(); }
   static crypto::CertificateBundle bundle_in(const wire::Json& answer) {
     const wire::Json encryption = must(answer.at("encryption"));
     return must(crypto::parse_bundle({chain(answer, "classical").front().der(), chain(answer, "ml_dsa").front().der(), must(encryption.base64("classical")),
                                       must(encryption.base64("ml_kem"))}));
   }
   const crypto::EncapsulationKey encryption_ = new_pair();
-  Requester alice() { return Requester(suite_, *rng_, names()); }
 };
 
 TEST_F(TerminalTest, AttestedTerminalGetsBothCertificatesWithItsNumber) {
@@ -198,7 +168,8 @@ TEST_F(TerminalTest, NamesOutsideThePolicyAreRefusedBeforeIamIsAsked) {
   EXPECT_EQ(refusal(asking(names("qanat://b/app1/alice"))), ErrorCode::denied);
   EXPECT_EQ(refusal(asking(names("qanat://a/kms/alice"))), ErrorCode::denied);
   EXPECT_EQ(refusal(asking(names("qanat://a/app1/alice", Number("+8613800000009")))), ErrorCode::denied);
-  EXPECT_EQ(refusal(asking(terminal_names(identity("qanat://a/app1/alice"), alice_number, ElementName("kms-b")))), ErrorCode::denied) << "another home KMS than its agent";
+  EXPECT_EQ(refusal(asking(terminal_names(identity("qanat://a/app1/alice"), alice_number, ElementName("kms-b")))), ErrorCode::denied)
+      << "another home KMS than its agent";
   wire::Enrol mixed = message(alice());
   mixed.csr_classical = Requester(suite_, *rng_, names("qanat://a/app1/mallory")).classical;
   EXPECT_EQ(refusal(enrol(mixed)), ErrorCode::denied) << "both requests must ask for the same names";

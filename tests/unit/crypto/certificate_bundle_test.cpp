@@ -126,6 +126,13 @@ TEST_P(CertificateBundleTest, EveryLinkIsChecked) {
       if (wanted.role == BundleRole::classical_encryption) wanted.key = public_octets(make_key(classical_key(suite_), 50)).value();
     });
   })) << "one key to sign and to encrypt";
+  EXPECT_TRUE(refused([&](CertificateBundle& changed) {
+    changed = bundle([&](Wanted& wanted) {
+      if (wanted.role != BundleRole::ml_kem_encryption) return;
+      wanted.algorithm = classical_key(suite_);
+      wanted.key = Decapsulator::generate(suite_, *rng_).value().encapsulation_key().point;
+    });
+  })) << "no ML-KEM key among the four";
 }
 
 TEST_P(CertificateBundleTest, KeysAreTakenOnlyForWhatTheyCanDo) {

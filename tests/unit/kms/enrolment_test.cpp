@@ -69,7 +69,8 @@ class KmsEnrolmentTest : public testing::Test {
     if (other_keys_) encryption = must(crypto::Decapsulator::generate(network_.suite(), network_.rng())).encapsulation_key();
     ASSIGN_OR_RETURN(const auto classical, crypto::CertificateRequest::parse(enrol.message.csr_classical));
     ASSIGN_OR_RETURN(const auto ml_dsa, crypto::CertificateRequest::parse(enrol.message.csr_pq));
-    crypto::CertificateBundle made = network_.bundle(names_, {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}, encryption);
+    crypto::CertificateBundle made =
+        (other_ca_ ? elsewhere_ : network_).bundle(names_, {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}, encryption);
     if (broken_link_) {
       made.ml_kem_encryption =
           network_.certify_key(names_, crypto::CertificateUse::encryption, crypto::ml_kem_key(network_.suite()), encryption.ml_kem, Bytes(32, 7));
@@ -89,8 +90,10 @@ class KmsEnrolmentTest : public testing::Test {
   std::optional<ErrorCode> cas_refuses_;
   bool other_keys_ = false;
   bool broken_link_ = false;
+  bool other_ca_ = false;
   std::set<Bytes> revoked_;
   test::TrustedNetwork network_;
+  test::TrustedNetwork elsewhere_;
   Double iam_{
       network_, identity("qanat://core/iam/iam"), {{Endpoint::id1_subscriber, [](const net::Request&) -> Result<net::Response> {
                                                       return node::json_response(wire::Json::object({{"number", alice_number.text()}, {"home_kms", "kms-a"}}));
@@ -160,8 +163,11 @@ TEST_F(KmsEnrolmentTest, CertificatesThatDoNotFitAreNotTaken) {
   other_keys_ = false;
   broken_link_ = true;
   EXPECT_EQ(test::refusal(enrol(message())), ErrorCode::denied) << "not of one bundle";
-  EXPECT_FALSE(terminal());
   broken_link_ = false;
+  other_ca_ = true;
+  EXPECT_EQ(test::refusal(enrol(message())), ErrorCode::denied) << "of a CA that is not ours";
+  EXPECT_FALSE(terminal());
+  other_ca_ = false;
   EXPECT_TRUE(enrol(message()));
 }
 

@@ -42,8 +42,12 @@ Result<net::Response> EnrolmentService::enrol(const net::Request& http) {
   ASSIGN_OR_RETURN(const auto request, wire::parse<wire::Enrol>(http.body));
   auto done = answer(http, request);
   const bool ok = done.has_value();
-  TRY(node_.record({.action = "km-1.enrol", .outcome = ok ? audit::Outcome::success : audit::outcome_of(done.error().code), .subject = request.message.uid.text(),
-                    .object = request.message.number.text(), .reason = ok ? "" : std::string_view(done.error().message), .request_id = http.request_id}));
+  TRY(node_.record({.action = "km-1.enrol",
+                    .outcome = ok ? audit::Outcome::success : audit::outcome_of(done.error().code),
+                    .subject = request.message.uid.text(),
+                    .object = request.message.number.text(),
+                    .reason = ok ? "" : std::string_view(done.error().message),
+                    .request_id = http.request_id}));
   return done;
 }
 
@@ -212,12 +216,17 @@ Result<net::Response> EnrolmentService::receipt(const net::Request& http) {
                    crypto::Verifier::from_key(node_.suite(), {.point = classical.public_key(), .ml_dsa = http.peer.certificate->public_key()}));
   TRY(wire::verify(receipt, verifier, wire::fingerprints(node_.suite(), known->terminal.classical, known->terminal.ml_dsa)));
   if (!known->terminal.confirmed) {
-    if (receipt.message.h_deliver != crypto::digest(node_.suite().hash, known->answer)) return fail(ErrorCode::denied, "EnrolReceipt: is not for the answer that was given");
+    if (receipt.message.h_deliver != crypto::digest(node_.suite().hash, known->answer))
+      return fail(ErrorCode::denied, "EnrolReceipt: is not for the answer that was given");
     if (!receipt.message.ok) return fail(ErrorCode::conflict, "EnrolReceipt: the terminal could not open its keys; it must enrol again");
     TRY(store_.transact([&](store::Transaction& transaction) { return confirm_terminal(transaction, uid); }));
     node::crash_point("kms.enrol.confirmed");
   }
-  TRY(node_.record({.action = "km-1.receipt", .outcome = audit::Outcome::success, .subject = uid.text(), .object = to_hex(known->terminal.enc_kid), .reason = "",
+  TRY(node_.record({.action = "km-1.receipt",
+                    .outcome = audit::Outcome::success,
+                    .subject = uid.text(),
+                    .object = to_hex(known->terminal.enc_kid),
+                    .reason = "",
                     .request_id = http.request_id}));
   return net::Response{.status = 204, .content_type = "", .body = {}};
 }

@@ -37,7 +37,8 @@ class Agreement {
   Agreement(node::Node& node, store::Store& store, Ledger& ledger, node::SenderDirectory& senders, node::StepTrace& trace, Errands& errands,
             const KmsSettings& settings, crypto::SiteKey site_key);
 
-  /// The caller's side: afterwards the caller's leg is `reserved` here and the callee's leg at the other KMS. No quantum keys go into what the caller may not have.
+  /// The caller's side: afterwards the caller's leg is `reserved` here and the callee's leg at the other KMS. No quantum keys go into what the caller may not
+  /// have.
   Result<void> as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id);
   /// The domain that this KMS serves, or that of the peer with this name.
   Result<std::string> domain_of(const ElementName& kms) const;
@@ -65,7 +66,8 @@ class Agreement {
   Result<wire::Framed<wire::SessionGrant>> open_session(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, Deadline deadline,
                                                         const std::string& request_id);
   /// Over so many separate paths as the level permits.
-  Result<QuantumShares> take_shares(const std::string& peer_domain, wire::Assurance level_max, const SidWk& sid_wk, Deadline deadline, const std::string& request_id);
+  Result<QuantumShares> take_shares(const std::string& peer_domain, wire::Assurance level_max, const SidWk& sid_wk, Deadline deadline,
+                                    const std::string& request_id);
   Result<QuantumShares> fetch_shares(const std::string& peer_domain, const wire::KmsOffer& offer, Deadline deadline, const std::string& request_id);
   /// What the QKM is asked for.
   [[nodiscard]] wire::Json quality(std::int64_t paths) const;

@@ -40,7 +40,8 @@ class Application {
   // Profile v1 (application_v1.cpp).
   Result<net::Response> granted_v1(const net::Request& http, const wire::v1::KeyApplication& message);
   Result<Asked> authenticate_v1(const net::Request& http, const wire::v1::KeyApplication& message, const Terminal& terminal);
-  Result<Bytes> deliver_v1(const net::Request& http, const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token, const node::MessageSigner& own);
+  Result<Bytes> deliver_v1(const net::Request& http, const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token,
+                           const node::MessageSigner& own);
 
   // Both.
   /// The answer as it is; a refusal is on record first.
@@ -56,8 +57,8 @@ class Application {
   Result<Grant> grant(const net::Request& http, const Asked& asked, const Terminal& terminal);
   Result<StoredKey> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards);
   Result<void> draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id);
-  /// Step 10; conflict if the terminal has enrolled anew since `terminal` was looked up; denied unless the encryption certificates are good now and of one bundle
-  /// with the signing certificates that were checked in step 5.
+  /// Step 10; conflict if the terminal has enrolled anew since `terminal` was looked up; denied unless the encryption certificates are good now and of one
+  /// bundle with the signing certificates that were checked in step 5.
   Result<crypto::EncapsulationKey> pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal);
   /// The delivery on record and in the ledger, before it is sent: a key that left is never delivered again.
   enum class OwnCopy : std::uint8_t { kept_until_acknowledged, destroyed };

@@ -6,7 +6,8 @@
 
 namespace qanat::kms {
 
-/// The terminal's encryption keys. `denied` unless their certificates are good now (chain, validity, use, status) and of one bundle with its signing certificates.
+/// The terminal's encryption keys. `denied` unless their certificates are good now (chain, validity, use, status) and of one bundle with its signing
+/// certificates.
 Result<crypto::EncapsulationKey> certified_encryption_key(node::Node& node, const Terminal& terminal, Deadline deadline);
 
 }  // namespace qanat::kms

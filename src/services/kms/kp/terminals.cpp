@@ -18,9 +18,12 @@ Terminal terminal_of(const store::Row& row) {
                   .confirmed = row.integer(7) != 0};
 }
 
-Result<std::optional<Terminal>> find_one(store::Transaction& transaction, std::string_view sql, std::string_view key) {
+Result<std::optional<Terminal>> find_one(store::Transaction& transaction, const std::string& column, std::string_view key) {
   std::optional<Terminal> out;
-  TRY(transaction.query(sql, {key}, [&](const store::Row& row) { out = terminal_of(row); }));
+  TRY(transaction.query(
+      "SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem FROM terminal WHERE " +
+          column + " = ?",
+      {key}, [&](const store::Row& row) { out = terminal_of(row); }));
   return out;
 }
 
@@ -30,35 +33,33 @@ Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& en
   const Terminal& terminal = enrolment.terminal;
   const store::Value sealed = enrolment.sealed_encryption.empty() ? store::Value() : store::Value(ByteView(enrolment.sealed_encryption));
   TRY(transaction.run(
-      "INSERT OR REPLACE INTO terminal (uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem, h_enrol,"
-      " answer, sealed_encryption) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO terminal (uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem,"
+      " h_enrol, answer, sealed_encryption) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
       {std::string_view(terminal.uid.text()), std::string_view(terminal.number.text()), ByteView(terminal.classical), ByteView(terminal.ml_dsa),
-       ByteView(terminal.encryption.point), ByteView(terminal.encryption.ml_kem), ByteView(terminal.enc_kid),
-       ByteView(terminal.encryption_classical), ByteView(terminal.encryption_ml_kem), ByteView(enrolment.h_enrol), ByteView(enrolment.answer), sealed}));
+       ByteView(terminal.encryption.point), ByteView(terminal.encryption.ml_kem), ByteView(terminal.enc_kid), ByteView(terminal.encryption_classical),
+       ByteView(terminal.encryption_ml_kem), ByteView(enrolment.h_enrol), ByteView(enrolment.answer), sealed}));
   return {};
 }
 
 Result<std::optional<Enrolment>> find_enrolment(store::Transaction& transaction, const Uid& uid) {
   std::optional<Enrolment> out;
-  TRY(transaction.query(
-      "SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem, h_enrol, answer, sealed_encryption"
-      " FROM terminal WHERE uid = ?",
-      {std::string_view(uid.text())}, [&](const store::Row& row) {
-        out.emplace(Enrolment{.terminal = terminal_of(row), .h_enrol = row.blob(10), .answer = {}, .sealed_encryption = {}});
-        if (!row.is_null(11)) out->answer = row.blob(11);
-        if (!row.is_null(12)) out->sealed_encryption = row.blob(12);
-      }));
+  TRY(
+      transaction.query("SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem,"
+                        " h_enrol, answer, sealed_encryption FROM terminal WHERE uid = ?",
+                        {std::string_view(uid.text())}, [&](const store::Row& row) {
+                          out.emplace(Enrolment{.terminal = terminal_of(row), .h_enrol = row.blob(10), .answer = {}, .sealed_encryption = {}});
+                          if (!row.is_null(11)) out->answer = row.blob(11);
+                          if (!row.is_null(12)) out->sealed_encryption = row.blob(12);
+                        }));
   return out;
 }
 
 Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, const Uid& uid) {
-  return find_one(transaction, "SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem"
-                  " FROM terminal WHERE uid = ?", uid.text());
+  return find_one(transaction, "uid", uid.text());
 }
 
 Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, const Number& number) {
-  return find_one(transaction, "SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem"
-                  " FROM terminal WHERE number = ?", number.text());
+  return find_one(transaction, "number", number.text());
 }
 
 Result<void> confirm_terminal(store::Transaction& transaction, const Uid& uid) {
@@ -81,10 +82,11 @@ Result<crypto::CertificateBundle> bundle_of(const crypto::Suite& suite, const Te
 }
 
 Result<void> replace_certificates(store::Transaction& transaction, const Terminal& former, const Terminal& next) {
-  ASSIGN_OR_RETURN(const std::int64_t changed,
-                   transaction.run("UPDATE terminal SET classical = ?, ml_dsa = ?, encryption_classical = ?, encryption_ml_kem = ? WHERE uid = ? AND ml_dsa = ?",
-                                   {ByteView(next.classical), ByteView(next.ml_dsa), ByteView(next.encryption_classical), ByteView(next.encryption_ml_kem),
-                                    std::string_view(former.uid.text()), ByteView(former.ml_dsa)}));
+  ASSIGN_OR_RETURN(
+      const std::int64_t changed,
+      transaction.run("UPDATE terminal SET classical = ?, ml_dsa = ?, encryption_classical = ?, encryption_ml_kem = ? WHERE uid = ? AND ml_dsa = ?",
+                      {ByteView(next.classical), ByteView(next.ml_dsa), ByteView(next.encryption_classical), ByteView(next.encryption_ml_kem),
+                       std::string_view(former.uid.text()), ByteView(former.ml_dsa)}));
   if (changed != 1) return fail(ErrorCode::conflict, "terminal " + former.uid.text() + " has got other certificates meanwhile");
   TRY(transaction.run("DELETE FROM token WHERE uid = ?", {std::string_view(former.uid.text())}));
   return {};
@@ -100,8 +102,9 @@ Result<std::optional<PreparedPair>> find_prepared(store::Transaction& transactio
 Result<void> save_prepared(store::Transaction& transaction, const Uid& uid, ByteView h_enrol, const PreparedPair& sealed, UnixMs now) {
   TRY(transaction.run("INSERT INTO prepared_encryption (uid, h_enrol, sealed_scalar, sealed_seed, made_ms) VALUES (?, ?, ?, ?, ?)",
                       {std::string_view(uid.text()), h_enrol, ByteView(sealed.scalar), ByteView(sealed.ml_kem_seed), store::column(now)}));
-  TRY(transaction.run("DELETE FROM prepared_encryption WHERE uid = ? AND rowid NOT IN (SELECT rowid FROM prepared_encryption WHERE uid = ? ORDER BY rowid DESC LIMIT ?)",
-                      {std::string_view(uid.text()), std::string_view(uid.text()), store::column(prepared_per_subscriber)}));
+  TRY(transaction.run(
+      "DELETE FROM prepared_encryption WHERE uid = ? AND rowid NOT IN (SELECT rowid FROM prepared_encryption WHERE uid = ? ORDER BY rowid DESC LIMIT ?)",
+      {std::string_view(uid.text()), std::string_view(uid.text()), store::column(prepared_per_subscriber)}));
   return {};
 }
 

@@ -21,8 +21,8 @@ struct Terminal {
   bool confirmed = false;  // it has proved that it holds its keys
 };
 
-/// The terminal's four certificates, if they belong together and the encryption certificates are over the keys in the pool; `denied` otherwise. Chains, validity and
-/// status are not looked at.
+/// The terminal's four certificates, if they belong together and the encryption certificates are over the keys in the pool; `denied` otherwise. Chains,
+/// validity and status are not looked at.
 Result<crypto::CertificateBundle> bundle_of(const crypto::Suite& suite, const Terminal& terminal);
 
 /// What a terminal's enrolment left: the answer, to be given again if the same request comes again, and the private keys until it confirms.
