@@ -49,6 +49,15 @@ Result<IdentityRecord> complete(store::Transaction& transaction, StoredIdentity 
   return out;
 }
 
+Result<std::vector<IdentityRecord>> complete(store::Transaction& transaction, std::vector<StoredIdentity> stored) {
+  std::vector<IdentityRecord> out;
+  for (StoredIdentity& one : stored) {
+    ASSIGN_OR_RETURN(IdentityRecord record, complete(transaction, std::move(one)));
+    out.push_back(std::move(record));
+  }
+  return out;
+}
+
 std::unexpected<Error> no_identity(const std::string& what) { return fail(ErrorCode::not_found, "there is no identity " + what); }
 
 std::unexpected<Error> version_conflict(const IdentityRecord& record, std::int64_t wanted) {
@@ -208,12 +217,7 @@ Result<std::vector<IdentityRecord>> IdentityRegister::find_by_external_id(const 
     std::vector<StoredIdentity> found;
     TRY(transaction.query(std::string(identity_columns) + "WHERE external_id = ? AND external_id <> '' ORDER BY uid LIMIT 200", {std::string_view(external_id)},
                           [&](const store::Row& row) { found.push_back(columns_of(row)); }));
-    std::vector<IdentityRecord> out;
-    for (StoredIdentity& one : found) {
-      ASSIGN_OR_RETURN(IdentityRecord record, complete(transaction, std::move(one)));
-      out.push_back(std::move(record));
-    }
-    return out;
+    return complete(transaction, std::move(found));
   });
 }
 
@@ -334,12 +338,7 @@ Result<std::vector<IdentityRecord>> IdentityRegister::list(const IdentityFilter&
                               "WHERE uid > ?1 AND (?2 = '' OR class = ?2) AND (?3 = '' OR domain = ?3) AND (?4 = '' OR status = ?4) ORDER BY uid LIMIT ?5",
                           {std::string_view(after), of, std::string_view(domain), standing, limit},
                           [&](const store::Row& row) { found.push_back(columns_of(row)); }));
-    std::vector<IdentityRecord> out;
-    for (StoredIdentity& one : found) {
-      ASSIGN_OR_RETURN(IdentityRecord record, complete(transaction, std::move(one)));
-      out.push_back(std::move(record));
-    }
-    return out;
+    return complete(transaction, std::move(found));
   });
 }
 

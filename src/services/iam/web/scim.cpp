@@ -104,6 +104,21 @@ WebAnswer scim_error(const Error& error) {
   return out;
 }
 
+namespace {
+
+/// The document of this id, or the list of them if it is empty.
+WebAnswer one_or_all(const wire::Json& all, const std::string& id) {
+  if (!id.empty()) {
+    const auto one = scim_member(all, id);
+    return one ? answer_with(200, *one) : scim_error(one.error());
+  }
+  auto list = all.as_array().value();
+  const auto count = std::ssize(list);
+  return answer_with(200, scim_list(std::move(list), count, 1));
+}
+
+}  // namespace
+
 Result<IdentityRecord> Scim::admit(const ScimRequest& request, std::string_view action, std::string& who) {
   const auto refused = [](const std::string& why) { return fail(ErrorCode::unauthenticated, why); };
   if (request.token.empty()) return refused("an access token is wanted: Authorization: Bearer");
@@ -315,26 +330,8 @@ WebAnswer Scim::remove(const ScimRequest& request) {
 
 WebAnswer Scim::provider_config(const ScimRequest&) { return answer_with(200, scim_provider_config(place_.base)); }
 
-WebAnswer Scim::resource_types(const ScimRequest& request) {
-  const wire::Json all = scim_resource_types(place_.base);
-  if (!request.id.empty()) {
-    const auto one = scim_member(all, request.id);
-    return one ? answer_with(200, *one) : scim_error(one.error());
-  }
-  auto list = all.as_array().value();
-  const auto count = std::ssize(list);
-  return answer_with(200, scim_list(std::move(list), count, 1));
-}
+WebAnswer Scim::resource_types(const ScimRequest& request) { return one_or_all(scim_resource_types(place_.base), request.id); }
 
-WebAnswer Scim::schemas(const ScimRequest& request) {
-  const wire::Json all = scim_schemas(place_.base);
-  if (!request.id.empty()) {
-    const auto one = scim_member(all, request.id);
-    return one ? answer_with(200, *one) : scim_error(one.error());
-  }
-  auto list = all.as_array().value();
-  const auto count = std::ssize(list);
-  return answer_with(200, scim_list(std::move(list), count, 1));
-}
+WebAnswer Scim::schemas(const ScimRequest& request) { return one_or_all(scim_schemas(place_.base), request.id); }
 
 }  // namespace qanat::iam
