@@ -113,6 +113,16 @@ TEST_F(OAuthTest, RequestsAreReadStrictlyAndErrorsAreThoseOfTheStandard) {
   EXPECT_EQ(error("grant_type=client_credentials&grant_type=client_credentials&audience=kms-a"), "invalid_request");
   EXPECT_EQ(error("grant_type=client_credentials&audience=kms-a&scope=%zz"), "invalid_request");
   EXPECT_EQ(error("grant_type=client_credentials&audience=kms-a", "application/json"), "invalid_request");
+  EXPECT_EQ(error("grant_type=client_credentials&audience=kms-a", "application/x-www-form-urlencoded2"), "invalid_request");
+  EXPECT_EQ(post(*billing_, "/oauth2/token", "grant_type=client_credentials&audience=kms-a", "Application/X-WWW-Form-Urlencoded ; charset=UTF-8").status, 200U);
+}
+
+TEST(OAuthErrorTest, SaysOnlyWhatTheStandardLetsADescriptionSay) {
+  const auto [name, why] = oauth_words({ErrorCode::denied, "invalid_scope: there is no action 'é\"\\\n~'"});
+  EXPECT_EQ(name, "invalid_scope");
+  EXPECT_EQ(why, "there is no action '?????~'");
+  EXPECT_EQ(oauth_words({ErrorCode::unauthenticated, "no client has registered this certificate"}).first, "invalid_client");
+  EXPECT_EQ(oauth_words({ErrorCode::internal, "iam.db: disk I/O error"}).second, "internal error") << "nobody's business outside";
 }
 
 TEST_F(OAuthTest, IntrospectionAnswersWhoMayAskAndIsTheAudience) {
@@ -126,7 +136,9 @@ TEST_F(OAuthTest, IntrospectionAnswersWhoMayAskAndIsTheAudience) {
   const auto gateway = must(net::ForeignClient::create({.chains = {{.certificate = files("gateway").certificate, .key = files("gateway").key}}, .roots = root_.certificate, .crls = {}}));
   EXPECT_EQ(as_text(post(*gateway, "/oauth2/introspect", "token=" + token).body), R"({"active":false})") << "a token for somebody else";
   const std::string own = must(must(Json::parse(post(*billing_, "/oauth2/token", "grant_type=client_credentials&audience=gateway").body)).text("access_token"));
-  EXPECT_TRUE(must(must(Json::parse(post(*gateway, "/oauth2/introspect", "token=" + own).body)).boolean("active")));
+  const Json told = must(Json::parse(post(*gateway, "/oauth2/introspect", "token=" + own).body));
+  EXPECT_TRUE(must(told.boolean("active")));
+  EXPECT_TRUE(test::audited(network_.state_of(oauth_iam), "billing " + to_hex(must(wire::from_base64url(must(told.text("jti"))))))) << "which token was asked about";
   json_of(administer(Endpoint::x5_privilege, oauth_administrator, R"({"op":"revoke","subject":"billing"})"));
   EXPECT_EQ(as_text(post(*gateway, "/oauth2/introspect", "token=" + own).body), R"({"active":false})") << "its epoch is over";
 }

@@ -230,7 +230,9 @@ TEST_F(ScimTest, WhatTheScopeLacksIsNotDoneEvenWithinAnotherChange) {
   EXPECT_EQ(must(record_of("wang").text("name")), "W") << "nothing of it";
   EXPECT_EQ(refused(ask(&Scim::create, "", user(R"("userName":"li","active":false)"))), "403");
   EXPECT_EQ(refused(ask(&Scim::remove, "wang")), "403");
-  EXPECT_EQ(refused(ask(&Scim::show, "wang")), "403");
+  const WebAnswer unread = ask(&Scim::show, "wang");
+  EXPECT_EQ(refused(unread), "403");
+  EXPECT_EQ(field(unread, "WWW-Authenticate"), "Bearer error=\"insufficient_scope\"");
 }
 
 TEST_F(ScimTest, ARoleThatIsTakenCountsAtOnce) {
@@ -251,6 +253,8 @@ TEST_F(ScimTest, TheServiceSaysWhatItIs) {
   EXPECT_EQ(must(ask(&Scim::schemas, "").body.integer("totalResults")), 2);
   const Json schema = ask(&Scim::schemas, std::string(scim_user_schema)).body;
   for (const Json& attribute : must(schema.array("attributes"))) EXPECT_TRUE(find_scim_field(must(attribute.text("name")))) << attribute.dump();
+  const Json own = ask(&Scim::schemas, std::string(scim_own_schema)).body;
+  EXPECT_EQ(must(must(own.array("attributes"))[0].text("mutability")), "immutable") << "a user stays in its domain";
   EXPECT_EQ(refused(ask(&Scim::schemas, "urn:x")), "404");
 }
 

@@ -122,13 +122,18 @@ Result<net::Response> PrivilegeFront::introspect(const net::Request& request, no
   TRY(json.only({"token", "token_type_hint"}));
   ASSIGN_OR_RETURN(const std::string token, json.text("token"));
   ASSIGN_OR_RETURN(const IdentityRecord caller, desk_.caller(request));
+  ASSIGN_OR_RETURN(const wire::Json answer, introspected(caller, token, deed.object));
+  return node::json_response(answer);
+}
+
+Result<wire::Json> PrivilegeFront::introspected(const IdentityRecord& caller, std::string_view token, std::string& object) {
   TRY(desk_.require(caller, "token.check"));
   const auto claims = active(token);
   if (!claims && claims.error().code != ErrorCode::denied && claims.error().code != ErrorCode::invalid_argument) return fail(claims.error());
   // RFC 7662 §2.2: whoever asks about a token that is for somebody else learns no more than that it is of no use to him.
   const bool theirs = claims && claims->audience == caller.uid.text();
-  deed.object = theirs ? claims->subject + " " + to_hex(claims->token_id) : "inactive";
-  return node::json_response(theirs ? introspection(*claims) : inactive());
+  object = theirs ? claims->subject + " " + to_hex(claims->token_id) : "inactive";
+  return theirs ? introspection(*claims) : inactive();
 }
 
 Result<net::Response> PrivilegeFront::keys(const net::Request& /*request*/) {

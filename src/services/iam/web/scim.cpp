@@ -18,6 +18,7 @@ constexpr std::array error_types{std::string_view("invalidFilter"), std::string_
                                  std::string_view("noTarget"),      std::string_view("invalidValue"),  std::string_view("mutability"),
                                  std::string_view("uniqueness")};
 constexpr std::string_view stale = "preconditionFailed";
+constexpr std::string_view narrow = "insufficient_scope";  // RFC 6750 §3.1
 constexpr std::size_t uid_stem_max = 48;
 constexpr int uid_attempts_max = 100;
 constexpr std::int64_t page_of_register = 200;
@@ -97,10 +98,11 @@ WebAnswer scim_error(const Error& error) {
   const std::string type = colon == std::string::npos ? std::string() : detail.substr(0, colon);
   if (type == stale) status = 412;
   if (std::ranges::find(error_types, type) != error_types.end()) body.set("scimType", type);
-  if (body.has("scimType") || type == stale) detail.erase(0, colon + 2);
+  if (body.has("scimType") || type == stale || type == narrow) detail.erase(0, colon + 2);
   body.set("status", std::to_string(status)).set("detail", detail);
   WebAnswer out = answer_with(status, std::move(body));
   if (status == 401) out.fields.emplace_back("WWW-Authenticate", "Bearer error=\"invalid_token\"");
+  if (type == narrow) out.fields.emplace_back("WWW-Authenticate", "Bearer error=\"insufficient_scope\"");
   return out;
 }
 
@@ -137,7 +139,7 @@ Result<IdentityRecord> Scim::admit(const ScimRequest& request, std::string_view 
 /// What the token was given for, and what its subject may still do.
 Result<void> Scim::may(const ScimRequest& request, const IdentityRecord& client, std::string_view action) {
   ASSIGN_OR_RETURN(const wire::AccessClaims claims, privileges_.active(request.token));
-  if (!wire::has_scope(claims.scope, action)) return fail(ErrorCode::denied, "token: its scope does not have " + std::string(action));
+  if (!wire::has_scope(claims.scope, action)) return fail(ErrorCode::denied, std::string(narrow) + ": the token's scope does not have " + std::string(action));
   return desk_.require(client, action);
 }
 

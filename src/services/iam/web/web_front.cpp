@@ -36,7 +36,18 @@ ScimRequest scim_request_of(const net::ForeignRequest& request) {
           .body = as_text(request.body)};
 }
 
-bool is_scim_type(std::string_view type) { return type.starts_with("application/scim+json") || type.starts_with("application/json"); }
+/// Whether a Content-Type names this media type, whatever its parameters (RFC 9110 §8.3.1).
+bool is_media_type(std::string_view text, std::string_view type) {
+  text = text.substr(0, text.find(';'));
+  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
+  return lower_case(text) == type;
+}
+
+/// An issuer has no query and no fragment (RFC 8414 §2); this one has no path and no user either.
+bool is_origin(std::string_view url) {
+  constexpr std::string_view scheme = "https://";
+  return url.starts_with(scheme) && url.size() > scheme.size() && url.find_first_of("/?#@ ", scheme.size()) == std::string_view::npos;
+}
 
 }  // namespace
 
@@ -59,8 +70,7 @@ WebSettings WebSettings::read(node::Config& iam) {
   settings.tls = {.chains = {{.certificate = certificate, .key = key}}, .roots = roots, .crls = table.text("crls", "")};
   out.listener = std::move(settings);
   out.url = table.text("url", "");
-  const bool sound = out.url.empty() || (out.url.starts_with("https://") && !std::string_view(out.url).substr(8).contains('/') && out.url.size() > 8);
-  if (!sound) table.reject("url", "must be https://host or https://host:port");
+  if (!out.url.empty() && !is_origin(out.url)) table.reject("url", "must be https://host or https://host:port");
   out.scim_domain = table.text("scim_domain", "");
   if (const auto domain = out.scim_domain.empty() ? Result<void>() : check_domain(out.scim_domain); !domain) table.reject("scim_domain", domain.error().message);
   return out;
@@ -100,7 +110,7 @@ net::ForeignService WebFront::oauth_service() {
   using Work = WebAnswer (OAuth::*)(const WebCaller&, std::string_view);
   const auto post = [this](const char* path, Work work) {
     return net::ForeignRoute{.point = "oauth", .method = "POST", .pattern = path, .body_max = form_octets_max, .answer = by_worker([this, work](const net::ForeignRequest& request) {
-                               if (!std::string_view(request.content_type).starts_with(form_type)) {
+                               if (!is_media_type(request.content_type, form_type)) {
                                  return oauth_error({ErrorCode::invalid_argument, "the body must be application/x-www-form-urlencoded"});
                                }
                                return (oauth_.*work)(caller_of(request), as_text(request.body));
@@ -131,7 +141,8 @@ net::ForeignService WebFront::scim_service() {
   const auto route = [this](const char* method, const char* path, Work work, std::size_t body_max) {
     return net::ForeignRoute{.point = "scim", .method = method, .pattern = std::string(scim_prefix) + path, .body_max = body_max,
                              .answer = by_worker([this, work, body_max](const net::ForeignRequest& request) {
-                               if (body_max > 0 && !is_scim_type(request.content_type)) return scim_refusal(415, "the body must be application/scim+json");
+                               const bool is_scim = is_media_type(request.content_type, "application/scim+json") || is_media_type(request.content_type, "application/json");
+                               if (body_max > 0 && !is_scim) return scim_refusal(415, "the body must be application/scim+json");
                                return (scim_.*work)(scim_request_of(request));
                              })};
   };
