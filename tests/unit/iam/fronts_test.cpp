@@ -26,10 +26,14 @@ class FrontsTest : public IamUnderTest {
     });
   }
   void add_terminal() {
-    json_of(identities(core_operator, R"({"op":"create","identity":{"uid":"A","class":"terminal","domain":"a","uri":"qanat://a/app1/A","number":"+8655110000001","home_kms":"kms-a"}})"));
+    json_of(identities(
+        core_operator,
+        R"({"op":"create","identity":{"uid":"A","class":"terminal","domain":"a","uri":"qanat://a/app1/A","number":"+8655110000001","home_kms":"kms-a"}})"));
   }
   void add_person(const std::string& uid) { add(uid, "person", {}, "a"); }
-  Json token_of(const Identity& caller, Endpoint endpoint) { return json_of(call(endpoint, caller, object(R"({"audience":"kms-a","scope":"identity.self"})"))); }
+  Json token_of(const Identity& caller, Endpoint endpoint) {
+    return json_of(call(endpoint, caller, object(R"({"audience":"kms-a","scope":"identity.self"})")));
+  }
   bool is_active(const Json& issued) {
     return must(json_of(call(Endpoint::pm1_introspect, front_kms, Json::object({{"token", must(issued.text("token"))}}))).boolean("active"));
   }
@@ -42,7 +46,8 @@ TEST_F(FrontsTest, AnOperatorDoesNotSayWhoHasAnotherDuty) {
   const std::string set = R"("set":{"certificates":[")" + std::string(64, 'a') + R"("]}})";
   EXPECT_EQ(refusal(identities(core_operator, R"({"op":"change","uid":"administrator","version":1,)" + set)), ErrorCode::denied);
   EXPECT_EQ(refusal(identities(core_operator, R"({"op":"change","uid":"auditor","version":1,"set":{"uri":"qanat://core/operator/x"}})")), ErrorCode::denied);
-  EXPECT_EQ(refusal(identities(core_operator, R"({"op":"import","lines":"{\"uid\":\"auditor\",\"class\":\"person\",\"domain\":\"core\"}"})")), ErrorCode::denied);
+  EXPECT_EQ(refusal(identities(core_operator, R"({"op":"import","lines":"{\"uid\":\"auditor\",\"class\":\"person\",\"domain\":\"core\"}"})")),
+            ErrorCode::denied);
   add_person("wang");
   EXPECT_EQ(must(json_of(identities(core_operator, R"({"op":"change","uid":"wang","version":1,)" + set)).integer("version")), 2) << "of others it does";
 }
@@ -81,7 +86,8 @@ TEST_F(FrontsTest, EachDutyDoesItsOwnAndNoOther) {
 }
 
 TEST_F(FrontsTest, ARoleThatWouldJoinTwoDutiesIsNotDefined) {
-  EXPECT_EQ(refusal(privileges(core_administrator, R"({"op":"define","role":{"name":"all","duty":"security","permissions":[{"action":"*"}]}})")), ErrorCode::invalid_argument);
+  EXPECT_EQ(refusal(privileges(core_administrator, R"({"op":"define","role":{"name":"all","duty":"security","permissions":[{"action":"*"}]}})")),
+            ErrorCode::invalid_argument);
   json_of(privileges(core_administrator, R"({"op":"define","role":{"name":"helpful","permissions":[{"action":"identity.outline"}]}})"));
   add_person("wang");
   json_of(privileges(core_administrator, R"({"op":"give","subject":"wang","role":"operator"})"));
@@ -124,9 +130,12 @@ TEST_F(FrontsTest, ATerminalSeesItselfAndTheOutlineOfOthers) {
   const Json other = json_of(call(Endpoint::id2_record, front_terminal, object(R"({"op":"find","uid":"wang"})")));
   EXPECT_EQ(other.names(), (std::vector<std::string>{"uid", "class", "domain", "status"}));
   EXPECT_EQ(must(json_of(call(Endpoint::id2_record, front_terminal, object(R"({"op":"change","version":1,"set":{"name":"Alice"}})"))).text("name")), "Alice");
-  EXPECT_EQ(refusal(call(Endpoint::id2_record, front_terminal, object(R"({"op":"change","version":2,"set":{"number":"+1234"}})"))), ErrorCode::invalid_argument);
+  EXPECT_EQ(refusal(call(Endpoint::id2_record, front_terminal, object(R"({"op":"change","version":2,"set":{"number":"+1234"}})"))),
+            ErrorCode::invalid_argument);
   EXPECT_EQ(refusal(call(Endpoint::id2_record, identity("qanat://a/app1/stranger"), object(R"({"op":"self"})"))), ErrorCode::denied);
-  const Json by_certificate = json_of(call(Endpoint::id1_record, front_kms, Json::object({{"op", "find"}, {"thumbprint", to_hex(certificates_.at(front_terminal.uri()).fingerprint(crypto::Hash::sha256))}})));
+  const Json by_certificate =
+      json_of(call(Endpoint::id1_record, front_kms,
+                   Json::object({{"op", "find"}, {"thumbprint", to_hex(certificates_.at(front_terminal.uri()).fingerprint(crypto::Hash::sha256))}})));
   EXPECT_EQ(must(by_certificate.text("uid")), "A");
   EXPECT_TRUE(by_certificate.has("version")) << "its own KMS sees all of it";
   EXPECT_FALSE(json_of(call(Endpoint::id1_record, front_other_kms, object(R"({"op":"find","uid":"A"})"))).has("version")) << "another's does not";
@@ -184,7 +193,9 @@ TEST_F(FrontsTest, SuspensionReachesTheKmsAlsoAfterItWasAway) {
 TEST_F(FrontsTest, AGrantThatIsTakenEndsWhatRestsOnItAtEveryKms) {
   add_terminal();
   const Json issued = token_of(front_terminal, Endpoint::pm2_token);
-  const auto take = [&](const Json& grant) { json_of(call(Endpoint::x5_privilege, core_administrator, Json::object({{"op", "take"}, {"grant", must(grant.integer("id"))}}))); };
+  const auto take = [&](const Json& grant) {
+    json_of(call(Endpoint::x5_privilege, core_administrator, Json::object({{"op", "take"}, {"grant", must(grant.integer("id"))}})));
+  };
   const Json given = json_of(privileges(core_administrator, R"({"op":"give","subject":"A","role":"subscriber","domain":"b"})"));
   EXPECT_TRUE(is_active(issued)) << "what is given takes nothing away";
   take(given);
@@ -200,7 +211,9 @@ TEST_F(FrontsTest, AGrantThatIsTakenEndsWhatRestsOnItAtEveryKms) {
 
 TEST_F(FrontsTest, ARoleThatPermitsOtherThingsThanBeforeEndsWhatRestsOnIt) {
   add_person("wang");
-  const auto define = [&](const char* action) { json_of(privileges(core_administrator, std::string(R"({"op":"define","role":{"name":"own","permissions":[{"action":")") + action + R"("}]}})")); };
+  const auto define = [&](const char* action) {
+    json_of(privileges(core_administrator, std::string(R"({"op":"define","role":{"name":"own","permissions":[{"action":")") + action + R"("}]}})"));
+  };
   define("identity.self");
   json_of(privileges(core_administrator, R"({"op":"give","subject":"wang","role":"own"})"));
   const auto epoch = [&] { return must(json_of(identities(core_operator, R"({"op":"find","uid":"wang"})")).integer("epoch")); };
@@ -240,13 +253,15 @@ Json report_of(std::vector<Json> records) { return Json::object({{"records", Jso
 TEST_F(FrontsTest, AnomaliesAreFoundWithTheirRecordsAndToldToTheCmspOnce) {
   json_of(call(Endpoint::x5_behaviour, core_administrator, object(R"({"op":"set_rules","rules":{"rate":{"max":2,"window_s":60}}})")));
   const UnixMs now = SystemClock().now_ms();
-  EXPECT_TRUE(call(Endpoint::ua1_record, front_kms, report_of({behaviour_record("A", now - 30, "1"), behaviour_record("A", now - 20, "2"), behaviour_record("A", now - 10, "3")})));
+  EXPECT_TRUE(call(Endpoint::ua1_record, front_kms,
+                   report_of({behaviour_record("A", now - 30, "1"), behaviour_record("A", now - 20, "2"), behaviour_record("A", now - 10, "3")})));
   const auto found = must(json_of(call(Endpoint::x5_behaviour, core_auditor, object(R"({"op":"anomalies"})"))).array("anomalies"));
   ASSERT_EQ(found.size(), 1U);
   EXPECT_EQ(must(found[0].text("rule")), "rate");
   EXPECT_EQ(must(found[0].at("records")).dump(), "[1,2,3]");
   EXPECT_TRUE(call(Endpoint::ua1_record, front_kms, report_of({behaviour_record("A", now, "4")})));
-  EXPECT_EQ(must(json_of(call(Endpoint::x5_behaviour, core_auditor, object(R"({"op":"anomalies"})"))).array("anomalies")).size(), 1U) << "told once in its time";
+  EXPECT_EQ(must(json_of(call(Endpoint::x5_behaviour, core_auditor, object(R"({"op":"anomalies"})"))).array("anomalies")).size(), 1U)
+      << "told once in its time";
   EXPECT_TRUE(must(service_->outbox().deliver()));
   ASSERT_EQ(letters_.size(), 1U);
   EXPECT_TRUE(letters_[0].starts_with("cmsp /x/12/notice ")) << letters_[0];
@@ -254,7 +269,8 @@ TEST_F(FrontsTest, AnomaliesAreFoundWithTheirRecordsAndToldToTheCmspOnce) {
 
 TEST_F(FrontsTest, BehaviourIsQueriedBySubjectKindAndTimeInPages) {
   const UnixMs now = SystemClock().now_ms();
-  for (int i = 0; i < 5; ++i) json_of(call(Endpoint::ua1_record, front_kms, report_of({behaviour_record(i % 2 == 0 ? "A" : "B", now + static_cast<UnixMs>(i), std::to_string(i))})));
+  for (int i = 0; i < 5; ++i)
+    json_of(call(Endpoint::ua1_record, front_kms, report_of({behaviour_record(i % 2 == 0 ? "A" : "B", now + static_cast<UnixMs>(i), std::to_string(i))})));
   const Json page = json_of(call(Endpoint::x5_behaviour, core_auditor, object(R"({"op":"query","uid":"A","limit":2})")));
   EXPECT_EQ(must(page.array("records")).size(), 2U);
   EXPECT_EQ(must(page.integer("next")), 3);

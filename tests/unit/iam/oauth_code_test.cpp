@@ -18,7 +18,8 @@ class CodeGrantTest : public IamUnderTest {
     add("li", "person", li_);
     json_of(privileges(core_administrator,
                       R"({"op":"client","client":"console","redirect_uris":["https://console.example/back?x=1","http://127.0.0.1:8080/back"]})"));
-    json_of(privileges(core_administrator, R"({"op":"define","role":{"name":"viewer","permissions":[{"action":"identity.read"},{"action":"identity.self"}]}})"));
+    json_of(
+        privileges(core_administrator, R"({"op":"define","role":{"name":"viewer","permissions":[{"action":"identity.read"},{"action":"identity.self"}]}})"));
     json_of(privileges(core_administrator, R"({"op":"give","subject":"wang","role":"viewer"})"));
   }
   void open_service() {

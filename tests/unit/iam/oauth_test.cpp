@@ -18,12 +18,14 @@ class OAuthTest : public IamUnderTest {
  protected:
   OAuthTest() {
     must(crypto::make_foreign_root(root_, "test root", crypto::ForeignKey::ecdsa_p256));
-    must(crypto::make_foreign_leaf(server_, {.common_name = "iam", .uris = {}, .dns = {"localhost"}, .addresses = {"127.0.0.1"}}, crypto::ForeignKey::ecdsa_p256, root_));
+    must(crypto::make_foreign_leaf(server_, {.common_name = "iam", .uris = {}, .dns = {"localhost"}, .addresses = {"127.0.0.1"}},
+                                   crypto::ForeignKey::ecdsa_p256, root_));
     IamSettings settings;
-    settings.web.listener = net::ForeignSettings{.address = "127.0.0.1",
-                                                 .port = 0,
-                                                 .tls = {.chains = {{.certificate = server_.certificate, .key = server_.key}}, .roots = root_.certificate, .crls = {}},
-                                                 .limits = {}};
+    settings.web.listener =
+        net::ForeignSettings{.address = "127.0.0.1",
+                             .port = 0,
+                             .tls = {.chains = {{.certificate = server_.certificate, .key = server_.key}}, .roots = root_.certificate, .crls = {}},
+                             .limits = {}};
     open_service(settings);
     billing_ = machine("billing");
     stranger_ = machine("stranger");
@@ -33,7 +35,8 @@ class OAuthTest : public IamUnderTest {
   crypto::PemFiles files(const std::string& name) { return {.certificate = folder_ / (name + ".pem"), .key = folder_ / (name + ".key")}; }
   std::unique_ptr<net::ForeignClient> machine(const std::string& name) {
     must(crypto::make_foreign_leaf(files(name), {.common_name = name, .uris = {}, .dns = {}, .addresses = {}}, crypto::ForeignKey::ecdsa_p256, root_));
-    return must(net::ForeignClient::create({.chains = {{.certificate = files(name).certificate, .key = files(name).key}}, .roots = root_.certificate, .crls = {}}));
+    return must(
+        net::ForeignClient::create({.chains = {{.certificate = files(name).certificate, .key = files(name).key}}, .roots = root_.certificate, .crls = {}}));
   }
   Bytes thumbprint(const std::string& name) { return must(crypto::pem_thumbprint(text_of(files(name).certificate))); }
   net::Response post(net::ForeignClient& client, const std::string& path, std::string_view form, std::string_view type = "application/x-www-form-urlencoded") {
@@ -113,7 +116,8 @@ TEST_F(OAuthTest, IntrospectionAnswersWhoMayAskAndIsTheAudience) {
   add("gateway", "application", thumbprint("gateway"), "a");
   json_of(privileges(core_administrator, R"({"op":"define","role":{"name":"resource-server","permissions":[{"action":"token.check"}]}})"));
   json_of(privileges(core_administrator, R"({"op":"give","subject":"gateway","role":"resource-server"})"));
-  const auto gateway = must(net::ForeignClient::create({.chains = {{.certificate = files("gateway").certificate, .key = files("gateway").key}}, .roots = root_.certificate, .crls = {}}));
+  const auto gateway = must(net::ForeignClient::create(
+      {.chains = {{.certificate = files("gateway").certificate, .key = files("gateway").key}}, .roots = root_.certificate, .crls = {}}));
   EXPECT_EQ(as_text(post(*gateway, "/oauth2/introspect", "token=" + token).body), R"({"active":false})") << "a token for somebody else";
   const std::string own = must(must(Json::parse(post(*billing_, "/oauth2/token", "grant_type=client_credentials&audience=gateway").body)).text("access_token"));
   const Json told = must(Json::parse(post(*gateway, "/oauth2/introspect", "token=" + own).body));

@@ -64,7 +64,8 @@ TEST_F(RegisterTest, OfWhatIsShownTheOldestIsForgottenWhenThereIsNoRoom) {
   must(identities_.note_certificate(Uid("A"), shown(certificates_max)));
   EXPECT_EQ(must(identities_.find(Uid("A"))).certificates.size(), certificates_max);
   for (const std::uint8_t gone : {std::uint8_t{1}, std::uint8_t{2}}) EXPECT_EQ(refusal(identities_.find_by_certificate(shown(gone))), ErrorCode::not_found);
-  for (const std::uint8_t kept : {std::uint8_t{3}, static_cast<std::uint8_t>(certificates_max + 2)}) EXPECT_EQ(must(identities_.find_by_certificate(shown(kept))).uid, Uid("A"));
+  for (const std::uint8_t kept : {std::uint8_t{3}, static_cast<std::uint8_t>(certificates_max + 2)})
+    EXPECT_EQ(must(identities_.find_by_certificate(shown(kept))).uid, Uid("A"));
   // Another's stays the other's.
   must(identities_.note_certificate(Uid("A"), shown(200)));
   EXPECT_EQ(must(identities_.find_by_certificate(shown(200))).uid, Uid("C"));
@@ -128,7 +129,8 @@ TEST_F(RegisterTest, TheEpochOfAWholeClassEndsAtOnce) {
 }
 
 TEST_F(RegisterTest, AFailureOfWhatFollowsUndoesTheSuspension) {
-  IdentityRegister failing(*store_, [](store::Transaction&, const std::string&, std::int64_t) -> Result<void> { return fail(ErrorCode::internal, "disk full"); });
+  IdentityRegister failing(*store_,
+                           [](store::Transaction&, const std::string&, std::int64_t) -> Result<void> { return fail(ErrorCode::internal, "disk full"); });
   must(failing.create(person("wang"), 1000));
   EXPECT_EQ(refusal(failing.set_standing(Uid("wang"), {}, Standing::suspended, 2000)), ErrorCode::internal);
   EXPECT_EQ(must(identities_.find(Uid("wang"))).standing, Standing::active);

@@ -32,7 +32,8 @@ class ScimTest : public IamUnderTest {
   using Work = WebAnswer (Scim::*)(const ScimRequest&);
   WebAnswer ask(Work work, const std::string& id, const std::string& body = "", const std::string& query = "", const std::string& if_match = "") {
     Scim scim = service_->scim();
-    return (scim.*work)({.caller = web_caller(certificate_), .token = token_, .id = id, .query = query, .if_match = if_match, .if_none_match = {}, .body = body});
+    return (scim.*
+            work)({.caller = web_caller(certificate_), .token = token_, .id = id, .query = query, .if_match = if_match, .if_none_match = {}, .body = body});
   }
   static std::string user(const std::string& members) { return R"({"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],)" + members + "}"; }
   static std::string operations(const std::string& list) {

@@ -10,7 +10,8 @@ namespace qanat::iam {
 
 class PrivilegeFront {
  public:
-  PrivilegeFront(Desk& desk, const AccessTokens& tokens, WebClients& clients, AuthorizationCodes& codes) : desk_(desk), tokens_(tokens), clients_(clients), codes_(codes) {}
+  PrivilegeFront(Desk& desk, const AccessTokens& tokens, WebClients& clients, AuthorizationCodes& codes)
+      : desk_(desk), tokens_(tokens), clients_(clients), codes_(codes) {}
   std::vector<points::Handler> handlers();
 
   /// The claims of a token that holds now: ours, in time, not void, of an epoch that is not over, of an active subject. `denied` otherwise.

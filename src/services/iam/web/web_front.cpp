@@ -16,7 +16,8 @@ net::ForeignResponse rendered(const WebAnswer& answer) {
 }
 
 WebCaller caller_of(const net::ForeignRequest& request) {
-  return {.thumbprint = request.peer->thumbprint, .quantum_safe = request.peer->quantum_safe, .address = request.peer->address, .request_id = request.request_id};
+  return {
+      .thumbprint = request.peer->thumbprint, .quantum_safe = request.peer->quantum_safe, .address = request.peer->address, .request_id = request.request_id};
 }
 
 /// RFC 6750 §2.1; empty for what is none.
@@ -72,7 +73,8 @@ WebSettings WebSettings::read(node::Config& iam) {
   out.url = table.text("url", "");
   if (!out.url.empty() && !is_origin(out.url)) table.reject("url", "must be https://host or https://host:port");
   out.scim_domain = table.text("scim_domain", "");
-  if (const auto domain = out.scim_domain.empty() ? Result<void>() : check_domain(out.scim_domain); !domain) table.reject("scim_domain", domain.error().message);
+  if (const auto domain = out.scim_domain.empty() ? Result<void>() : check_domain(out.scim_domain); !domain)
+    table.reject("scim_domain", domain.error().message);
   return out;
 }
 
@@ -109,7 +111,11 @@ auto WebFront::by_worker(Work work) {
 net::ForeignService WebFront::oauth_service() {
   using Work = WebAnswer (OAuth::*)(const WebCaller&, std::string_view);
   const auto post = [this](const char* path, Work work) {
-    return net::ForeignRoute{.point = "oauth", .method = "POST", .pattern = path, .body_max = form_octets_max, .answer = by_worker([this, work](const net::ForeignRequest& request) {
+    return net::ForeignRoute{.point = "oauth",
+                             .method = "POST",
+                             .pattern = path,
+                             .body_max = form_octets_max,
+                             .answer = by_worker([this, work](const net::ForeignRequest& request) {
                                if (!is_media_type(request.content_type, form_type)) {
                                  return oauth_error({ErrorCode::invalid_argument, "the body must be application/x-www-form-urlencoded"});
                                }
@@ -126,8 +132,10 @@ net::ForeignService WebFront::oauth_service() {
   routes.push_back(document("/oauth2/jwks", &OAuth::jwks));
   if (oauth_.gives_codes()) {
     routes.push_back(document("/.well-known/oauth-authorization-server", &OAuth::metadata));
-    routes.push_back(net::ForeignRoute{.point = "oauth", .method = "GET", .pattern = "/oauth2/authorize", .body_max = 0,
-                                       .answer = by_worker([this](const net::ForeignRequest& request) { return oauth_.authorize(caller_of(request), request.query); })});
+    routes.push_back(net::ForeignRoute{
+        .point = "oauth", .method = "GET", .pattern = "/oauth2/authorize", .body_max = 0, .answer = by_worker([this](const net::ForeignRequest& request) {
+                                                                                            return oauth_.authorize(caller_of(request), request.query);
+                                                                                          })});
   }
   return {.prefix = "/oauth2/",
           .routes = std::move(routes),
@@ -139,19 +147,24 @@ net::ForeignService WebFront::oauth_service() {
 net::ForeignService WebFront::scim_service() {
   using Work = WebAnswer (Scim::*)(const ScimRequest&);
   const auto route = [this](const char* method, const char* path, Work work, std::size_t body_max) {
-    return net::ForeignRoute{.point = "scim", .method = method, .pattern = std::string(scim_prefix) + path, .body_max = body_max,
+    return net::ForeignRoute{.point = "scim",
+                             .method = method,
+                             .pattern = std::string(scim_prefix) + path,
+                             .body_max = body_max,
                              .answer = by_worker([this, work, body_max](const net::ForeignRequest& request) {
-                               const bool is_scim = is_media_type(request.content_type, "application/scim+json") || is_media_type(request.content_type, "application/json");
+                               const bool is_scim =
+                                   is_media_type(request.content_type, "application/scim+json") || is_media_type(request.content_type, "application/json");
                                if (body_max > 0 && !is_scim) return scim_refusal(415, "the body must be application/scim+json");
                                return (scim_.*work)(scim_request_of(request));
                              })};
   };
   const auto get = [&](const char* path, Work work) { return route("GET", path, work, 0); };
   return {.prefix = std::string(scim_prefix),
-          .routes = {get("ServiceProviderConfig", &Scim::provider_config), get("ResourceTypes", &Scim::resource_types), get("ResourceTypes/{}", &Scim::resource_types),
-                     get("Schemas", &Scim::schemas), get("Schemas/{}", &Scim::schemas), get("Users", &Scim::list), get("Users/{}", &Scim::show),
-                     route("POST", "Users", &Scim::create, scim_octets_max), route("PUT", "Users/{}", &Scim::replace, scim_octets_max),
-                     route("PATCH", "Users/{}", &Scim::patch, scim_octets_max), route("DELETE", "Users/{}", &Scim::remove, 0)},
+          .routes = {get("ServiceProviderConfig", &Scim::provider_config), get("ResourceTypes", &Scim::resource_types),
+                     get("ResourceTypes/{}", &Scim::resource_types), get("Schemas", &Scim::schemas), get("Schemas/{}", &Scim::schemas),
+                     get("Users", &Scim::list), get("Users/{}", &Scim::show), route("POST", "Users", &Scim::create, scim_octets_max),
+                     route("PUT", "Users/{}", &Scim::replace, scim_octets_max), route("PATCH", "Users/{}", &Scim::patch, scim_octets_max),
+                     route("DELETE", "Users/{}", &Scim::remove, 0)},
           .refuse = [](unsigned status, std::string_view why) { return rendered(scim_refusal(status, why)); }};
 }
 
