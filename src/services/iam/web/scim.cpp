@@ -121,7 +121,7 @@ WebAnswer one_or_all(const wire::Json& all, const std::string& id) {
 
 }  // namespace
 
-Result<IdentityRecord> Scim::admit(const ScimRequest& request, std::string_view action, std::string& who) {
+Result<Scim::Client> Scim::admit(const ScimRequest& request, std::string_view action, std::string& who) {
   const auto refused = [](const std::string& why) { return fail(ErrorCode::unauthenticated, why); };
   if (request.token.empty()) return refused("an access token is wanted: Authorization: Bearer");
   const auto claims = privileges_.active(request.token);
@@ -131,16 +131,15 @@ Result<IdentityRecord> Scim::admit(const ScimRequest& request, std::string_view 
   if (claims->audience != desk_.node().identity().name) return refused("token: is for " + claims->audience + ", not for this service");
   if (claims->holder != request.caller.thumbprint) return refused("token: is bound to another certificate than the one on this connection");
   ASSIGN_OR_RETURN(const Uid uid, node::parse_uid(claims->subject));
-  ASSIGN_OR_RETURN(IdentityRecord client, desk_.identities().find(uid));
-  TRY(may(request, client, action));
+  ASSIGN_OR_RETURN(IdentityRecord record, desk_.identities().find(uid));
+  const Client client{.record = std::move(record), .scope = claims->scope};
+  TRY(may(client, action));
   return client;
 }
 
-/// What the token was given for, and what its subject may still do.
-Result<void> Scim::may(const ScimRequest& request, const IdentityRecord& client, std::string_view action) {
-  ASSIGN_OR_RETURN(const wire::AccessClaims claims, privileges_.active(request.token));
-  if (!wire::has_scope(claims.scope, action)) return fail(ErrorCode::denied, std::string(narrow) + ": the token's scope does not have " + std::string(action));
-  return desk_.require(client, action);
+Result<void> Scim::may(const Client& client, std::string_view action) {
+  if (!wire::has_scope(client.scope, action)) return fail(ErrorCode::denied, std::string(narrow) + ": the token's scope does not have " + std::string(action));
+  return desk_.require(client.record, action);
 }
 
 template <class Work>
@@ -148,7 +147,7 @@ WebAnswer Scim::recorded(const ScimRequest& request, std::string_view action, st
   std::string who = request.caller.address;
   std::string object = request.id;
   const auto done = [&]() -> Result<WebAnswer> {
-    ASSIGN_OR_RETURN(const IdentityRecord client, admit(request, needed, who));
+    ASSIGN_OR_RETURN(const Client client, admit(request, needed, who));
     return work(client, object);
   }();
   const auto written = desk_.node().record({.action = action,
@@ -215,12 +214,12 @@ Result<IdentityRecord> Scim::enter(const ScimUser& user) {
 }
 
 WebAnswer Scim::create(const ScimRequest& request) {
-  return recorded(request, "scim.create", "identity.create", [&](const IdentityRecord& client, std::string& object) -> Result<WebAnswer> {
+  return recorded(request, "scim.create", "identity.create", [&](const Client& client, std::string& object) -> Result<WebAnswer> {
     ASSIGN_OR_RETURN(const wire::Json body, read_body(request.body));
     ASSIGN_OR_RETURN(const ScimUser user, read_scim_user(body, {.domain = place_.domain}));
     object = user.user_name;
-    if (!user.active) TRY(may(request, client, "identity.suspend"));
-    TRY(desk_.intend(client.uid.text(), request.caller.request_id, "scim.create", object));
+    if (!user.active) TRY(may(client, "identity.suspend"));
+    TRY(desk_.intend(client.record.uid.text(), request.caller.request_id, "scim.create", object));
     ASSIGN_OR_RETURN(const IdentityRecord made, enter(user));
     object = made.uid.text();
     return rendered(made, 201, {});
@@ -228,7 +227,7 @@ WebAnswer Scim::create(const ScimRequest& request) {
 }
 
 WebAnswer Scim::show(const ScimRequest& request) {
-  return recorded(request, "scim.show", "identity.read", [&](const IdentityRecord&, std::string&) -> Result<WebAnswer> {
+  return recorded(request, "scim.show", "identity.read", [&](const Client&, std::string&) -> Result<WebAnswer> {
     ASSIGN_OR_RETURN(const auto query, read_scim_query(request.query));
     ASSIGN_OR_RETURN(const ScimSelection selection, selection_in(query));
     ASSIGN_OR_RETURN(const IdentityRecord record, person(request.id));
@@ -269,7 +268,7 @@ Result<std::pair<std::vector<IdentityRecord>, std::int64_t>> Scim::find(const st
 }
 
 WebAnswer Scim::list(const ScimRequest& request) {
-  return recorded(request, "scim.list", "identity.read", [&](const IdentityRecord&, std::string& object) -> Result<WebAnswer> {
+  return recorded(request, "scim.list", "identity.read", [&](const Client&, std::string& object) -> Result<WebAnswer> {
     ASSIGN_OR_RETURN(const auto query, read_scim_query(request.query));
     ASSIGN_OR_RETURN(const ScimSelection selection, selection_in(query));
     ASSIGN_OR_RETURN(const std::int64_t start, number_of(query, "startIndex", 1, 1, INT64_MAX));
@@ -286,13 +285,13 @@ WebAnswer Scim::list(const ScimRequest& request) {
   });
 }
 
-Result<WebAnswer> Scim::change(const ScimRequest& request, const IdentityRecord& client, const IdentityRecord& before, const ScimUser& wanted,
+Result<WebAnswer> Scim::change(const ScimRequest& request, const Client& client, const IdentityRecord& before, const ScimUser& wanted,
                                std::string& object) {
   if (wanted.domain != before.domain) return fail(ErrorCode::invalid_argument, "mutability: a user stays in the domain " + before.domain);
   const ScimUser is = scim_user_of(before);
-  if (wanted.active != is.active) TRY(may(request, client, "identity.suspend"));
+  if (wanted.active != is.active) TRY(may(client, "identity.suspend"));
   object = before.uid.text() + (wanted.active == is.active ? "" : wanted.active ? " active" : " suspended");
-  TRY(desk_.intend(client.uid.text(), request.caller.request_id, "scim.change", object));
+  TRY(desk_.intend(client.record.uid.text(), request.caller.request_id, "scim.change", object));
   auto done = desk_.identities().put(before.version, with_user(before, wanted), desk_.now());
   if (!done && done.error().code == ErrorCode::conflict) {
     ASSIGN_OR_RETURN(const auto other, desk_.identities().find_by_user_name(wanted.user_name));
@@ -304,7 +303,7 @@ Result<WebAnswer> Scim::change(const ScimRequest& request, const IdentityRecord&
 }
 
 WebAnswer Scim::replace(const ScimRequest& request) {
-  return recorded(request, "scim.replace", "identity.change", [&](const IdentityRecord& client, std::string& object) -> Result<WebAnswer> {
+  return recorded(request, "scim.replace", "identity.change", [&](const Client& client, std::string& object) -> Result<WebAnswer> {
     ASSIGN_OR_RETURN(const wire::Json body, read_body(request.body));
     ASSIGN_OR_RETURN(const IdentityRecord before, changeable(request));
     ASSIGN_OR_RETURN(const ScimUser wanted, read_scim_user(body, scim_user_of(before)));
@@ -313,7 +312,7 @@ WebAnswer Scim::replace(const ScimRequest& request) {
 }
 
 WebAnswer Scim::patch(const ScimRequest& request) {
-  return recorded(request, "scim.patch", "identity.change", [&](const IdentityRecord& client, std::string& object) -> Result<WebAnswer> {
+  return recorded(request, "scim.patch", "identity.change", [&](const Client& client, std::string& object) -> Result<WebAnswer> {
     ASSIGN_OR_RETURN(const wire::Json body, read_body(request.body));
     ASSIGN_OR_RETURN(const IdentityRecord before, changeable(request));
     ASSIGN_OR_RETURN(const ScimUser wanted, patched(before, body));
@@ -322,9 +321,9 @@ WebAnswer Scim::patch(const ScimRequest& request) {
 }
 
 WebAnswer Scim::remove(const ScimRequest& request) {
-  return recorded(request, "scim.delete", "identity.delete", [&](const IdentityRecord& client, std::string& object) -> Result<WebAnswer> {
+  return recorded(request, "scim.delete", "identity.delete", [&](const Client& client, std::string& object) -> Result<WebAnswer> {
     ASSIGN_OR_RETURN(const IdentityRecord before, changeable(request));
-    TRY(desk_.intend(client.uid.text(), request.caller.request_id, "scim.delete", object));
+    TRY(desk_.intend(client.record.uid.text(), request.caller.request_id, "scim.delete", object));
     TRY(desk_.identities().remove(before.uid, before.version, desk_.now()));
     return WebAnswer{.status = 204, .body = {}, .content_type = ""};
   });
