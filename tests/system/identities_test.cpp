@@ -254,7 +254,7 @@ TEST_F(IdentitiesOverTheWire, AGrantIsEnforcedWhereKeysAreAppliedForAndItsEndHol
   const auto everybodys = ask("auditor", Endpoint::x5_privilege, Json::object({{"op", "grants"}, {"subject", "class:terminal"}})).array("grants").value();
   ASSERT_EQ(everybodys.size(), 1U);
   // Everybody may call those of domain a; A those of b as well.
-  give("class:terminal", "a");
+  const std::int64_t everybody_at_home = give("class:terminal", "a");
   const std::int64_t to_b = give("A", "b");
   std::size_t before = told("kms-a");
   take(everybodys[0].integer("id").value());
@@ -280,10 +280,20 @@ TEST_F(IdentitiesOverTheWire, AGrantIsEnforcedWhereKeysAreAppliedForAndItsEndHol
   ASSERT_FALSE(called.callee);
   EXPECT_EQ(called.callee.error().code, ErrorCode::denied) << called.callee.error().message;
 
-  give("A", "b");
+  ask("administrator", Endpoint::x5_privilege,
+      Json::object({{"op", "give"}, {"subject", "A"}, {"role", "subscriber"}, {"domain", "b"}, {"level_max", 2}}));
   EXPECT_TRUE(may("b"));
   const auto again = net().apply("A", "B");
   EXPECT_TRUE(again.agree()) << again.reasons();
+  net().expect_audit("kms-a", "km-3.take", "the caller's grant with the domain b is up to level 2");
+
+  // The own domain is one like the others.
+  before = told("kms-a");
+  take(everybody_at_home);
+  TestNetwork::await("IAM's word at the KMS", [&] { return told("kms-a") > before; }, std::chrono::seconds(5));
+  const auto not_at_home = net().apply("A", "C");
+  ASSERT_FALSE(not_at_home.caller);
+  EXPECT_NE(not_at_home.caller.error().message.find("no keys with the domain a"), std::string::npos) << not_at_home.caller.error().message;
   give("class:terminal", "*");
 }
 

@@ -199,6 +199,8 @@ TEST_F(CodeGrantTest, WhatIsWrongOtherwiseIsToldToTheClientInTheStandardsWords) 
   EXPECT_EQ(error("audience", "no such", wang_), "invalid_request");
   EXPECT_EQ(error("state", "s", Bytes(32, 9)), "access_denied") << "nobody's certificate";
   EXPECT_EQ(error("state", "s", {}), "access_denied") << "no certificate";
+  add("robot", "application", Bytes(32, 3));
+  EXPECT_EQ(error("state", "s", Bytes(32, 3)), "access_denied") << "no person";
   json_of(identities(core_operator, R"({"op":"suspend","uid":"wang"})"));
   EXPECT_EQ(error("state", "s", wang_), "access_denied");
   EXPECT_TRUE(audited("'wang' is suspended"));
@@ -211,6 +213,24 @@ TEST_F(CodeGrantTest, WhatEndsBetweenCodeAndTokenEndsTheCode) {
   const std::string two = code(wang_);
   json_of(identities(core_operator, R"({"op":"suspend","uid":"wang"})"));
   EXPECT_EQ(error_in(exchange(good_exchange(two), wang_)), "invalid_grant");
+  json_of(identities(core_operator, R"({"op":"resume","uid":"wang"})"));
+  const std::string three = code(wang_);
+  json_of(identities(core_operator, R"({"op":"suspend","uid":"console"})"));
+  EXPECT_EQ(error_in(exchange(good_exchange(three), wang_)), "unauthorized_client");
+}
+
+TEST_F(CodeGrantTest, ACodeIsNobodyElsesAlsoWhenTheCertificateIs) {
+  const std::string one = code(wang_);
+  const auto set = [&](const char* uid, const std::string& certificates) {
+    const Json found = json_of(identities(core_operator, std::string(R"({"op":"find","uid":")") + uid + "\"}"));
+    json_of(identities(core_operator, std::string(R"({"op":"change","uid":")") + uid + R"(","version":)" + std::to_string(must(found.integer("version"))) +
+                                          R"(,"set":{"certificates":[)" + certificates + "]}}"));
+  };
+  set("wang", "");
+  set("li", '"' + to_hex(wang_) + '"');
+  json_of(privileges(core_administrator, R"({"op":"give","subject":"li","role":"viewer"})"));
+  EXPECT_EQ(error_in(exchange(good_exchange(one), wang_)), "invalid_grant");
+  EXPECT_TRUE(audited("what the code rested on has ended"));
 }
 
 TEST_F(CodeGrantTest, ACodesTimeIsShort) {
@@ -233,6 +253,30 @@ TEST_F(CodeGrantTest, ACodesTimeIsShort) {
   EXPECT_EQ(refusal(codes.spend(one, Bytes(16, 3), 1000 + 10 * code_lifetime_ms)), ErrorCode::denied);
   EXPECT_TRUE(must(codes.is_void(Bytes(16, 1))));
   EXPECT_FALSE(must(codes.is_void(Bytes(16, 3)))) << "nothing was given for the second attempt";
+}
+
+TEST_F(CodeGrantTest, AVoidTokenIsRememberedForAsLongAsItCouldHold) {
+  test::TemporaryDirectory folder;
+  const auto store = must(store::Store::open(folder / "iam.db", migrations));
+  AuthorizationCodes codes(*store);
+  const CodeOrder order{.client = "console",
+                        .subject = "wang",
+                        .redirect_uri = back,
+                        .challenge = challenge_text,
+                        .scope = "identity.read",
+                        .audience = "iam",
+                        .holder = wang_};
+  const std::string one = must(codes.give(order, network_.rng(), 1000));
+  must(codes.spend(one, Bytes(16, 1), 1000));
+  EXPECT_EQ(refusal(codes.spend(one, Bytes(16, 2), 1000)), ErrorCode::denied);
+  // What is out of date is forgotten when a code is given.
+  const UnixMs lifetime_max_ms = static_cast<UnixMs>(wire::access_lifetime_max_s) * 1000;
+  must(codes.give(order, network_.rng(), 1000 + lifetime_max_ms));
+  EXPECT_TRUE(must(codes.is_void(Bytes(16, 1))));
+  EXPECT_TRUE(codes.spend(one, Bytes(16, 2), 1000 + lifetime_max_ms).error().message.contains("was used before"));
+  must(codes.give(order, network_.rng(), 1000 + 10 * lifetime_max_ms));
+  EXPECT_FALSE(must(codes.is_void(Bytes(16, 1))));
+  EXPECT_TRUE(codes.spend(one, Bytes(16, 2), 1000 + 10 * lifetime_max_ms).error().message.contains("there is no such code"));
 }
 
 TEST_F(CodeGrantTest, ClientsAreTheSecurityAdministratorsToDefine) {

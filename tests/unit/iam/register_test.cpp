@@ -100,6 +100,22 @@ TEST_F(RegisterTest, AChangeNeedsTheVersionThatItWasMadeFrom) {
   EXPECT_TRUE(ended_.empty());
 }
 
+TEST_F(RegisterTest, ARecordTakesThePlaceOfTheVersionThatItWasMadeFromAlone) {
+  IdentityRecord wanted = must(identities_.create(person("wang"), 1000));
+  wanted.mail = "w@a.example";
+  const IdentityRecord put = must(identities_.put(1, wanted, 2000));
+  EXPECT_EQ(put.version, 2);
+  EXPECT_EQ(put.mail, "w@a.example");
+  EXPECT_EQ(must(identities_.put(1, wanted, 3000)), put) << "the same again";
+  wanted.mail = "x@a.example";
+  EXPECT_EQ(refusal(identities_.put(1, wanted, 3000)), ErrorCode::conflict);
+  EXPECT_EQ(must(identities_.find(Uid("wang"))), put);
+  EXPECT_EQ(refusal(identities_.put(1, person("li"), 3000)), ErrorCode::not_found);
+  wanted.standing = Standing::suspended;
+  EXPECT_EQ(must(identities_.put(2, wanted, 3000)).epoch, 1);
+  EXPECT_EQ(ended_.back(), (std::pair<std::string, std::int64_t>{"wang", 1}));
+}
+
 TEST_F(RegisterTest, SuspendingEndsTheEpochOnceAndResumingDoesNot) {
   must(identities_.create(person("wang"), 1000));
   const IdentityRecord suspended = must(identities_.set_standing(Uid("wang"), 1, Standing::suspended, 2000));

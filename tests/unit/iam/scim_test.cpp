@@ -2,6 +2,7 @@
 #include "services/iam/web/scim.hpp"
 
 #include "iam_under_test.hpp"
+#include "services/iam/schema.hpp"
 
 namespace qanat::iam {
 namespace {
@@ -12,17 +13,20 @@ const std::string every_scope = "identity.read identity.create identity.change i
 class ScimTest : public IamUnderTest {
  protected:
   ScimTest() : IamUnderTest({scim_kms}) {
-    IamSettings settings;
-    settings.web.url = "https://iam.example:8443";
-    open_service(settings, [this](Endpoint endpoint, const std::string& destination, const Json& body) -> Result<void> {
-      letters_.push_back(destination + " " + std::string(points::row(endpoint).path) + " " + body.dump());
-      return {};
-    });
+    open_service();
     add("hr", "application", certificate_);
     grant_ = must(json_of(privileges(core_administrator, R"({"op":"give","subject":"hr","role":"directory"})")).integer("id"));
     token_ = token_for(certificate_, every_scope);
   }
 
+  void open_service() {
+    IamSettings settings;
+    settings.web.url = "https://iam.example:8443";
+    IamUnderTest::open_service(settings, [this](Endpoint endpoint, const std::string& destination, const Json& body) -> Result<void> {
+      letters_.push_back(destination + " " + std::string(points::row(endpoint).path) + " " + body.dump());
+      return {};
+    });
+  }
   std::string token_for(const Bytes& certificate, std::string scope, const std::string& audience = "iam") {
     std::ranges::replace(scope, ' ', '+');
     const WebAnswer answer = service_->oauth().token(web_caller(certificate), "grant_type=client_credentials&audience=" + audience + "&scope=" + scope);
@@ -218,6 +222,19 @@ TEST_F(ScimTest, ARoleThatIsTakenCountsAtOnce) {
   json_of(privileges(core_administrator, R"({"op":"take","grant":)" + std::to_string(grant_) + "}"));
   EXPECT_EQ(refused(ask(&Scim::list, "")), "401") << "the epoch of who lost something is over";
   EXPECT_EQ(service_->oauth().token(web_caller(certificate_), "grant_type=client_credentials&audience=iam&scope=identity.read").status, 400U);
+}
+
+TEST_F(ScimTest, AGrantWhoseTimeIsOverCountsNoMoreWhateverTheTokenSays) {
+  EXPECT_EQ(ask(&Scim::list, "").status, 200U);
+  service_.reset();
+  {
+    const auto store = must(store::Store::open(network_.state_of(core_iam) / "iam.db", migrations));
+    must(store->transact([](store::Transaction& transaction) { return transaction.run("UPDATE role_grant SET not_after_ms = 1 WHERE subject = 'hr'", {}); }));
+  }
+  open_service();
+  const WebAnswer ended = ask(&Scim::list, "");
+  EXPECT_EQ(refused(ended), "403");
+  EXPECT_EQ(field(ended, "WWW-Authenticate"), "") << "another token would not help";
 }
 
 TEST_F(ScimTest, TheServiceSaysWhatItIs) {
