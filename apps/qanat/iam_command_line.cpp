@@ -10,7 +10,8 @@ std::shared_ptr<IamAsk> add_ask(CLI::App& command) {
   auto out = std::make_shared<IamAsk>();  // owned by the command's action, and by its options' callbacks through it
   add_network_option(command, out->folder);
   add_json_flag(command, out->output);
-  command.add_option("--as", out->as, "whose certificate to show: operator, administrator or auditor")->check(CLI::IsMember({"operator", "administrator", "auditor"}));
+  command.add_option("--as", out->as, "whose certificate to show: operator, administrator or auditor")
+      ->check(CLI::IsMember({"operator", "administrator", "auditor"}));
   return out;
 }
 
@@ -20,7 +21,8 @@ void add_filter(CLI::App& command, IdentityOptions& filter) {
 }
 
 void add_identity_commands(CLI::App& iam, const OnCommand& on) {
-  CLI::App* command = add_command(iam, "create", "enter a person, an application, a terminal or an element", "qanat iam create wang --class person --domain a --name 'Wang Li' --mail wang@a.example");
+  CLI::App* command = add_command(iam, "create", "enter a person, an application, a terminal or an element",
+                                  "qanat iam create wang --class person --domain a --name 'Wang Li' --mail wang@a.example");
   auto ask = add_ask(*command);
   auto options = std::make_shared<IdentityOptions>();
   command->add_option("uid", options->uid, "1 to 64 letters, digits, '.', '_' and '-'")->required();
@@ -41,7 +43,8 @@ void add_identity_commands(CLI::App& iam, const OnCommand& on) {
     std::string number;
     std::filesystem::path certificate;
   };
-  command = add_command(iam, "show", "one identity, by its uid, number or certificate", "qanat iam show wang --json; qanat iam show --number +8655110000001; qanat iam show --certificate enc1.pem");
+  command = add_command(iam, "show", "one identity, by its uid, number or certificate",
+                        "qanat iam show wang --json; qanat iam show --number +8655110000001; qanat iam show --certificate enc1.pem");
   ask = add_ask(*command);
   const auto search = std::make_shared<Search>();
   CLI::Option* uid = command->add_option("uid", search->uid, "its uid");
@@ -63,7 +66,9 @@ void add_identity_commands(CLI::App& iam, const OnCommand& on) {
   on(command, [ask, change] { return iam_change(*ask, change->uid, change->set, change->version); });
 
   for (const char* name : {"suspend", "resume", "delete"}) {
-    command = add_command(iam, name, std::string(name) + " an identity; what it holds of tokens is void" + (std::string_view(name) == "resume" ? " already" : ""), std::string("qanat iam ") + name + " wang");
+    command =
+        add_command(iam, name, std::string(name) + " an identity; what it holds of tokens is void" + (std::string_view(name) == "resume" ? " already" : ""),
+                    std::string("qanat iam ") + name + " wang");
     ask = add_ask(*command);
     const auto who = std::make_shared<Change>();
     command->add_option("uid", who->uid, "its uid")->required();
@@ -97,7 +102,8 @@ void add_privilege_commands(CLI::App& iam, const OnCommand& on) {
   auto ask = add_ask(*command);
   on(command, [ask] { return iam_roles(*ask); });
 
-  command = add_command(iam, "define", "define a role from a file", R"(echo '{"name":"day-shift","duty":"operation","permissions":[{"action":"identity.suspend"}]}' > r.json; qanat iam define r.json)");
+  command = add_command(iam, "define", "define a role from a file",
+                        R"(echo '{"name":"day-shift","duty":"operation","permissions":[{"action":"identity.suspend"}]}' > r.json; qanat iam define r.json)");
   ask = add_ask(*command);
   const auto file = std::make_shared<std::filesystem::path>();
   command->add_option("file", *file, "the role as JSON, as qanat iam roles --json shows it")->required();
@@ -131,7 +137,8 @@ void add_privilege_commands(CLI::App& iam, const OnCommand& on) {
   command->add_option("grant", *id, "its number, as qanat iam grants shows it")->required();
   on(command, [ask, id] { return iam_ungrant(*ask, *id); });
 
-  command = add_command(iam, "why", "may a subject do this, and which grant or rule decides", "qanat iam why A key.apply --point Km-1 --peer-domain b --level 3");
+  command =
+      add_command(iam, "why", "may a subject do this, and which grant or rule decides", "qanat iam why A key.apply --point Km-1 --peer-domain b --level 3");
   ask = add_ask(*command);
   const auto why = std::make_shared<WhyOptions>();
   command->add_option("subject", why->subject, "uid")->required();
@@ -146,7 +153,8 @@ void add_privilege_commands(CLI::App& iam, const OnCommand& on) {
   ask = add_ask(*command);
   on(command, [ask] { return iam_clients(*ask); });
 
-  command = add_command(iam, "client", "let an application ask for authorisation codes, and say where these may be sent", "qanat iam client console --redirect https://console.example/back");
+  command = add_command(iam, "client", "let an application ask for authorisation codes, and say where these may be sent",
+                        "qanat iam client console --redirect https://console.example/back");
   ask = add_ask(*command);
   const auto client = std::make_shared<std::pair<std::string, std::vector<std::string>>>();
   command->add_option("client", client->first, "uid of the application")->required();

@@ -39,8 +39,8 @@ int with_duty(const IamAsk& ask, const char* standard, Work&& work) {
 std::string text_in(const Json& json, std::string_view member) { return json.text(member).value_or("-"); }
 
 void print_identity(const Json& one) {
-  fmt::print("  {:<20} {:<12} {:<8} {:<10} {:<16} {}\n", text_in(one, "uid"), text_in(one, "class"), text_in(one, "domain"), text_in(one, "status"), text_in(one, "number"),
-             text_in(one, "name"));
+  fmt::print("  {:<20} {:<12} {:<8} {:<10} {:<16} {}\n", text_in(one, "uid"), text_in(one, "class"), text_in(one, "domain"), text_in(one, "status"),
+             text_in(one, "number"), text_in(one, "name"));
 }
 
 Result<void> show_identity(const IamAsk& ask, const Json& record) {
@@ -68,7 +68,13 @@ void put_texts(Json& out, std::initializer_list<std::pair<std::string_view, cons
 
 Result<Json> identity_body(const IdentityOptions& options) {
   Json out = Json::object({{"uid", options.uid}, {"class", options.of}, {"domain", options.domain}});
-  put_texts(out, {{"uri", &options.uri}, {"number", &options.number}, {"home_kms", &options.kms}, {"user_name", &options.user_name}, {"name", &options.name}, {"mail", &options.mail}, {"external_id", &options.external_id}});
+  put_texts(out, {{"uri", &options.uri},
+                  {"number", &options.number},
+                  {"home_kms", &options.kms},
+                  {"user_name", &options.user_name},
+                  {"name", &options.name},
+                  {"mail", &options.mail},
+                  {"external_id", &options.external_id}});
   if (options.certificates.empty()) return out;
   Json thumbprints = Json::array();
   for (const std::filesystem::path& file : options.certificates) {
@@ -107,8 +113,8 @@ Result<std::int64_t> number_in(std::string_view text) {
 }
 
 void print_grant(const Json& one) {
-  fmt::print("  {:>5}  {:<20} {:<24} domain {:<8} level {}  given by {}\n", one.integer("id").value_or(0), text_in(one, "subject"), text_in(one, "role"), text_in(one, "domain"),
-             one.integer("level_max").value_or(0), text_in(one, "given_by"));
+  fmt::print("  {:>5}  {:<20} {:<24} domain {:<8} level {}  given by {}\n", one.integer("id").value_or(0), text_in(one, "subject"), text_in(one, "role"),
+             text_in(one, "domain"), one.integer("level_max").value_or(0), text_in(one, "given_by"));
 }
 
 }  // namespace
@@ -147,7 +153,8 @@ int iam_change(const IamAsk& ask, const std::string& uid, const std::vector<std:
       ASSIGN_OR_RETURN(const Json now, op.ask(Endpoint::x5_identity, "iam", Json::object({{"op", "find"}, {"uid", uid}})));
       ASSIGN_OR_RETURN(version, now.integer("version"));
     }
-    ASSIGN_OR_RETURN(const Json record, op.ask(Endpoint::x5_identity, "iam", Json::object({{"op", "change"}, {"uid", uid}, {"version", version}, {"set", members}})));
+    ASSIGN_OR_RETURN(const Json record,
+                     op.ask(Endpoint::x5_identity, "iam", Json::object({{"op", "change"}, {"uid", uid}, {"version", version}, {"set", members}})));
     return show_identity(ask, record);
   });
 }
@@ -229,7 +236,8 @@ int iam_roles(const IamAsk& ask) {
     for (const Json& role : roles) {
       fmt::print("  {:<24} duty {}\n", text_in(role, "name"), text_in(role, "duty"));
       ASSIGN_OR_RETURN(const auto permissions, role.array("permissions"));
-      for (const Json& one : permissions) fmt::print("      {:<20} at {:<6} up to level {}\n", text_in(one, "action"), text_in(one, "point"), one.integer("level_max").value_or(0));
+      for (const Json& one : permissions)
+        fmt::print("      {:<20} at {:<6} up to level {}\n", text_in(one, "action"), text_in(one, "point"), one.integer("level_max").value_or(0));
     }
     return {};
   });
@@ -340,8 +348,8 @@ int iam_behaviour(const IamAsk& ask, const BehaviourOptions& options) {
     if (ask.output == Output::json) return show_done(ask, answer, "");
     ASSIGN_OR_RETURN(const auto records, answer.array("records"));
     for (const Json& one : records) {
-      fmt::print("  {:>8}  {}  {:<12} {:<16} {:<16} {:<12} {}\n", one.integer("seq").value_or(0), one.integer("time_ms").value_or(0), text_in(one, "uid"), text_in(one, "action"),
-                 text_in(one, "outcome"), text_in(one, "reporter"), text_in(one, "object"));
+      fmt::print("  {:>8}  {}  {:<12} {:<16} {:<16} {:<12} {}\n", one.integer("seq").value_or(0), one.integer("time_ms").value_or(0), text_in(one, "uid"),
+                 text_in(one, "action"), text_in(one, "outcome"), text_in(one, "reporter"), text_in(one, "object"));
     }
     if (const auto next = answer.optional_integer("next"); next && *next) fmt::print("  more: --after {}\n", **next);
     return {};
@@ -357,7 +365,8 @@ int iam_anomalies(const IamAsk& ask, const std::string& uid) {
     ASSIGN_OR_RETURN(const auto found, answer.array("anomalies"));
     for (const Json& one : found) {
       ASSIGN_OR_RETURN(const Json records, one.at("records"));
-      fmt::print("  {:>6}  {:<10} {:<12} {}; records {}\n", one.integer("id").value_or(0), text_in(one, "rule"), text_in(one, "uid"), text_in(one, "why"), records.dump());
+      fmt::print("  {:>6}  {:<10} {:<12} {}; records {}\n", one.integer("id").value_or(0), text_in(one, "rule"), text_in(one, "uid"), text_in(one, "why"),
+                 records.dump());
     }
     return {};
   });
@@ -371,7 +380,8 @@ int iam_rules(const IamAsk& ask, const std::vector<std::string>& set) {
       for (const std::string& one : set) {
         const std::size_t dot = one.find('.');
         const std::size_t equals = one.find('=');
-        if (dot == std::string::npos || equals == std::string::npos || dot > equals) return fail(ErrorCode::invalid_argument, "--set takes RULE.THRESHOLD=NUMBER");
+        if (dot == std::string::npos || equals == std::string::npos || dot > equals)
+          return fail(ErrorCode::invalid_argument, "--set takes RULE.THRESHOLD=NUMBER");
         ASSIGN_OR_RETURN(const std::int64_t value, number_in(std::string_view(one).substr(equals + 1)));
         rules.try_emplace(one.substr(0, dot), Json::object()).first->second.set(one.substr(dot + 1, equals - dot - 1), value);
       }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/percent.hpp"
 #include "kme/key_id_text.hpp"
 #include "kme/secret_json.hpp"
 #include "wire/json.hpp"
@@ -15,26 +16,10 @@ constexpr std::int64_t count_max = std::int64_t{1} << 53;
 
 std::unexpected<Error> bad_answer(std::string why) { return fail(ErrorCode::invalid_argument, "ETSI 014: " + std::move(why)); }
 
-/// RFC 3986 §2.3: everything but the unreserved characters is encoded.
-std::string percent_encoded(std::string_view text) {
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
-    const auto octet = static_cast<unsigned char>(c);
-    if (plain) {
-      out += c;
-    } else {
-      out.append({'%', digits[octet >> 4U], digits[octet & 15U]});
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 std::string path_of(Method method, const SaeId& other) {
-  const std::string base = "/api/v1/keys/" + percent_encoded(other.text());
+  const std::string base = "/api/v1/keys/" + to_percent(other.text());
   switch (method) {
     case Method::status:
       return base + "/status";

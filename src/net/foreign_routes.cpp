@@ -2,38 +2,24 @@
 
 #include <algorithm>
 
+#include "base/percent.hpp"
+
 namespace qanat::net {
 namespace {
 
 constexpr std::size_t decoded_max = 256;
 constexpr std::size_t pairs_max = 16;
 
-int digit_of(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 }  // namespace
 
 Result<std::string> percent_decoded(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    char c = text[i];
-    if (c == '%') {
-      const int high = i + 2 < text.size() ? digit_of(text[i + 1]) : -1;
-      const int low = i + 2 < text.size() ? digit_of(text[i + 2]) : -1;
-      if (high < 0 || low < 0) return fail(ErrorCode::invalid_argument, "a '%' is not followed by two hexadecimal digits");
-      c = static_cast<char>(high * 16 + low);
-      i += 2;
-    }
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return fail(ErrorCode::invalid_argument, "a control character in the path or query");
-    out.push_back(c);
+  auto out = from_percent(text);
+  if (!out) return fail(ErrorCode::invalid_argument, "a '%' is not followed by two hexadecimal digits");
+  if (std::ranges::any_of(*out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; })) {
+    return fail(ErrorCode::invalid_argument, "a control character in the path or query");
   }
-  if (out.size() > decoded_max) return fail(ErrorCode::invalid_argument, "a name of more than " + std::to_string(decoded_max) + " octets in the path or query");
-  return out;
+  if (out->size() > decoded_max) return fail(ErrorCode::invalid_argument, "a name of more than " + std::to_string(decoded_max) + " octets in the path or query");
+  return *std::move(out);
 }
 
 std::optional<std::vector<std::string_view>> match_path(std::string_view pattern, std::string_view path) {

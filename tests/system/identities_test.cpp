@@ -90,9 +90,10 @@ class IdentitiesOverTheWire : public SharedNetwork {
 POINT_TEST(IdentitiesOverTheWire, Id_1, accepts, AKmsLooksATerminalUpByUidNumberAndCertificate) {
   answered("A", Endpoint::id2_record, Json::object({{"op", "self"}}));  // its certificate is known from here on
   const crypto::Certificate certificate = net().identity_of("A")->chain.front();
-  for (const Json& question : {Json::object({{"op", "find"}, {"uid", "A"}}), Json::object({{"op", "find"}, {"number", (*net().network().terminal("A"))->number}}),
-                               Json::object({{"op", "find"}, {"thumbprint", to_hex(certificate.fingerprint(crypto::Hash::sha256))}}),
-                               Json::object({{"op", "find"}, {"certificate", wire::to_base64(certificate.der())}})}) {
+  for (const Json& question :
+       {Json::object({{"op", "find"}, {"uid", "A"}}), Json::object({{"op", "find"}, {"number", (*net().network().terminal("A"))->number}}),
+        Json::object({{"op", "find"}, {"thumbprint", to_hex(certificate.fingerprint(crypto::Hash::sha256))}}),
+        Json::object({{"op", "find"}, {"certificate", wire::to_base64(certificate.der())}})}) {
     const Json found = answered("kms-a", Endpoint::id1_record, question);
     EXPECT_EQ(found.text("uid").value_or(""), "A") << question.dump();
     EXPECT_TRUE(found.has("version")) << "its home KMS sees all of it";
@@ -107,7 +108,8 @@ POINT_TEST(IdentitiesOverTheWire, Id_1, refuses, OthersAndUnknownOnes) {
 POINT_TEST(IdentitiesOverTheWire, Id_2, accepts, ATerminalReadsItselfAndChangesItsName) {
   const Json self = answered("A", Endpoint::id2_record, Json::object({{"op", "self"}}));
   EXPECT_EQ(self.text("home_kms").value(), "kms-a");
-  const Json changed = answered("A", Endpoint::id2_record, Json::object({{"op", "change"}, {"version", self.integer("version").value()}, {"set", Json::object({{"name", "Alice"}})}}));
+  const Json changed = answered("A", Endpoint::id2_record,
+                                Json::object({{"op", "change"}, {"version", self.integer("version").value()}, {"set", Json::object({{"name", "Alice"}})}}));
   EXPECT_EQ(changed.text("name").value(), "Alice");
   EXPECT_EQ(answered("A", Endpoint::id2_record, Json::object({{"op", "find"}, {"number", (*net().network().terminal("C"))->number}})).text("uid").value(), "C");
 }
@@ -132,7 +134,8 @@ POINT_TEST(IdentitiesOverTheWire, Id_3, refuses, OthersAndSuspendedElements) {
 }
 
 POINT_TEST(IdentitiesOverTheWire, Pm_1, accepts, AKmsAsksWhatItsTerminalMayDoAndWhetherATokenHolds) {
-  const Json decision = answered("kms-a", Endpoint::pm1_decide, Json::object({{"subject", "A"}, {"action", "key.apply"}, {"point", "Km-1"}, {"peer_domain", "b"}, {"level", 4}}));
+  const Json decision =
+      answered("kms-a", Endpoint::pm1_decide, Json::object({{"subject", "A"}, {"action", "key.apply"}, {"point", "Km-1"}, {"peer_domain", "b"}, {"level", 4}}));
   EXPECT_TRUE(decision.boolean("allowed").value());
   const Json issued = answered("A", Endpoint::pm2_token, Json::object({{"audience", "kms-a"}, {"scope", "key.apply"}}));
   const Json told = answered("kms-a", Endpoint::pm1_introspect, Json::object({{"token", issued.text("token").value()}}));
@@ -196,7 +199,9 @@ POINT_TEST(IdentitiesOverTheWire, Ua_2, refuses, WhatATerminalSaysOfOthers) {
   EXPECT_EQ(status("A", Endpoint::ua2_record, behaviour("A", "x", 65)), 400U);
   EXPECT_EQ(status("qkm-a", Endpoint::ua2_record, behaviour("qkm-a", "x")), 403U);
 }
-POINT_TEST(IdentitiesOverTheWire, Ua_3, accepts, WhatAQkmReportsOfItself) { EXPECT_EQ(status("qkm-a", Endpoint::ua3_record, behaviour("qkm-a", "ua-3")), 200U); }
+POINT_TEST(IdentitiesOverTheWire, Ua_3, accepts, WhatAQkmReportsOfItself) {
+  EXPECT_EQ(status("qkm-a", Endpoint::ua3_record, behaviour("qkm-a", "ua-3")), 200U);
+}
 POINT_TEST(IdentitiesOverTheWire, Ua_3, refuses, WhatAQkmSaysOfOthers) {
   EXPECT_EQ(status("qkm-a", Endpoint::ua3_record, behaviour("A", "x")), 403U);
   EXPECT_EQ(status("A", Endpoint::ua3_record, behaviour("A", "x")), 403U);
@@ -214,7 +219,8 @@ POINT_TEST(IdentitiesOverTheWire, X_5, refuses, WhatBelongsToAnotherDuty) {
   EXPECT_EQ(refused("administrator", Endpoint::x5_identity, suspend), ErrorCode::denied);
   EXPECT_EQ(refused("auditor", Endpoint::x5_identity, suspend), ErrorCode::denied);
   EXPECT_EQ(refused("operator", Endpoint::x5_privilege, Json::object({{"op", "give"}, {"subject", "operator"}, {"role", "auditor"}})), ErrorCode::denied);
-  EXPECT_EQ(refused("administrator", Endpoint::x5_privilege, Json::object({{"op", "give"}, {"subject", "administrator"}, {"role", "operator"}})), ErrorCode::denied);
+  EXPECT_EQ(refused("administrator", Endpoint::x5_privilege, Json::object({{"op", "give"}, {"subject", "administrator"}, {"role", "operator"}})),
+            ErrorCode::denied);
   net().expect_audit("iam", "x-5.privilege", "cannot give a role to itself");
   EXPECT_EQ(status("A", Endpoint::x5_identity, suspend), 403U);
 }
@@ -233,7 +239,9 @@ TEST_F(IdentitiesOverTheWire, ASuspensionVoidsATokenThatTheKmsHoldsWithinSeconds
 
 TEST_F(IdentitiesOverTheWire, AGrantIsEnforcedWhereKeysAreAppliedForAndItsEndHoldsWithinSeconds) {
   const auto give = [](const char* subject, const char* domain) {
-    return ask("administrator", Endpoint::x5_privilege, Json::object({{"op", "give"}, {"subject", subject}, {"role", "subscriber"}, {"domain", domain}})).integer("id").value();
+    return ask("administrator", Endpoint::x5_privilege, Json::object({{"op", "give"}, {"subject", subject}, {"role", "subscriber"}, {"domain", domain}}))
+        .integer("id")
+        .value();
   };
   const auto take = [](std::int64_t grant) { ask("administrator", Endpoint::x5_privilege, Json::object({{"op", "take"}, {"grant", grant}})); };
   const auto may = [](const char* domain) {
@@ -246,7 +254,7 @@ TEST_F(IdentitiesOverTheWire, AGrantIsEnforcedWhereKeysAreAppliedForAndItsEndHol
   const auto everybodys = ask("auditor", Endpoint::x5_privilege, Json::object({{"op", "grants"}, {"subject", "class:terminal"}})).array("grants").value();
   ASSERT_EQ(everybodys.size(), 1U);
   // Everybody may call those of domain a; A those of b as well.
-  give("class:terminal", "a");
+  const std::int64_t everybody_at_home = give("class:terminal", "a");
   const std::int64_t to_b = give("A", "b");
   std::size_t before = told("kms-a");
   take(everybodys[0].integer("id").value());
@@ -272,10 +280,20 @@ TEST_F(IdentitiesOverTheWire, AGrantIsEnforcedWhereKeysAreAppliedForAndItsEndHol
   ASSERT_FALSE(called.callee);
   EXPECT_EQ(called.callee.error().code, ErrorCode::denied) << called.callee.error().message;
 
-  give("A", "b");
+  ask("administrator", Endpoint::x5_privilege,
+      Json::object({{"op", "give"}, {"subject", "A"}, {"role", "subscriber"}, {"domain", "b"}, {"level_max", 2}}));
   EXPECT_TRUE(may("b"));
   const auto again = net().apply("A", "B");
   EXPECT_TRUE(again.agree()) << again.reasons();
+  net().expect_audit("kms-a", "km-3.take", "the caller's grant with the domain b is up to level 2");
+
+  // The own domain is one like the others.
+  before = told("kms-a");
+  take(everybody_at_home);
+  TestNetwork::await("IAM's word at the KMS", [&] { return told("kms-a") > before; }, std::chrono::seconds(5));
+  const auto not_at_home = net().apply("A", "C");
+  ASSERT_FALSE(not_at_home.caller);
+  EXPECT_NE(not_at_home.caller.error().message.find("no keys with the domain a"), std::string::npos) << not_at_home.caller.error().message;
   give("class:terminal", "*");
 }
 
@@ -293,7 +311,8 @@ TEST_F(IdentitiesOverTheWire, WhatIamDecidedReachesAKmsThatWasAwayAndSurvivesIam
 }
 
 TEST_F(IdentitiesOverTheWire, AnAnomalyReachesTheCmspAlsoWhenThatWasAway) {
-  ask("administrator", Endpoint::x5_behaviour, Json::object({{"op", "set_rules"}, {"rules", Json::object({{"rate", Json::object({{"max", 3}, {"window_s", 60}})}})}}));
+  ask("administrator", Endpoint::x5_behaviour,
+      Json::object({{"op", "set_rules"}, {"rules", Json::object({{"rate", Json::object({{"max", 3}, {"window_s", 60}})}})}}));
   const std::int64_t before = health_count("cmsp", "notices");
   net().running().stop_element("cmsp", app::RunningNetwork::Ending::kill);
   EXPECT_EQ(status("kms-a", Endpoint::ua1_record, behaviour("hasty", "x", 4)), 200U);

@@ -4,7 +4,8 @@ namespace qanat::iam {
 
 Result<IdentityRecord> Desk::caller(const net::Request& request) {
   auto found = identities_.find(*request.peer.identity);
-  if (!found && found.error().code == ErrorCode::not_found) return fail(ErrorCode::denied, request.peer.identity->uri() + " is not in the register of identities");
+  if (!found && found.error().code == ErrorCode::not_found)
+    return fail(ErrorCode::denied, request.peer.identity->uri() + " is not in the register of identities");
   return found;
 }
 

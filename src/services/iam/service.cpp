@@ -67,7 +67,8 @@ IamService::IamService(node::Node& node, IamSettings settings, std::unique_ptr<s
       settings_(std::move(settings)),
       store_(std::move(store)),
       outbox_(*store_, std::move(send)),
-      identities_(*store_, [this](store::Transaction& transaction, const std::string& subject, std::int64_t epoch) { return tell_revoked(transaction, subject, epoch); }),
+      identities_(*store_, [this](store::Transaction& transaction, const std::string& subject,
+                                  std::int64_t epoch) { return tell_revoked(transaction, subject, epoch); }),
       subscribers_(*store_, node.device(), identities_),
       privileges_(*store_, [this](store::Transaction& transaction, const std::string& subject) { return identities_.end_epochs(transaction, subject); }),
       web_clients_(*store_),
@@ -201,7 +202,8 @@ Result<net::Response> IamService::administer(const net::Request& request, node::
   ASSIGN_OR_RETURN(const std::string op, json.text("op"));
   ASSIGN_OR_RETURN(const Uid uid, read_uid(json));
   deed.object = uid.text() + " " + op;
-  constexpr std::array ops{std::string_view("create"), std::string_view("new_secret"), std::string_view("suspend"), std::string_view("resume"), std::string_view("show")};
+  constexpr std::array ops{std::string_view("create"), std::string_view("new_secret"), std::string_view("suspend"), std::string_view("resume"),
+                           std::string_view("show")};
   if (std::ranges::find(ops, op) == ops.end()) return fail(ErrorCode::invalid_argument, "op must be create, new_secret, suspend, resume or show");
   ASSIGN_OR_RETURN(const IdentityRecord caller, desk_.caller(request));
   TRY(desk_.require(caller, op == "show" ? "identity.read" : op == "suspend" || op == "resume" ? "identity.suspend" : "identity.create"));

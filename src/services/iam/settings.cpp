@@ -29,7 +29,8 @@ IamSettings IamSettings::read(node::Config& config) {
   constexpr auto weakest = static_cast<std::int64_t>(wire::Assurance::local_rng);
   constexpr auto strongest = static_cast<std::int64_t>(wire::Assurance::disjoint_qkd_paths);
   out.token.level_max = static_cast<wire::Assurance>(table.integer("token_level_max", weakest, strongest, static_cast<std::int64_t>(out.token.level_max)));
-  out.access.lifetime = std::chrono::seconds(table.integer("access_lifetime_s", wire::access_lifetime_min_s, wire::access_lifetime_max_s, out.access.lifetime.count()));
+  out.access.lifetime =
+      std::chrono::seconds(table.integer("access_lifetime_s", wire::access_lifetime_min_s, wire::access_lifetime_max_s, out.access.lifetime.count()));
   out.access.es256 = table.flag("access_es256", out.access.es256);
   out.web = WebSettings::read(table);
   out.founders.security_administrators = identities(table, "security_administrators", true);

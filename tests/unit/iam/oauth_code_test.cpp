@@ -1,58 +1,32 @@
 // The authorisation code grant: what a browser is sent back with, what the code is good for, and every way in which it is not.
-#include "crypto/kdf.hpp"
+#include "iam_under_test.hpp"
 #include "services/iam/schema.hpp"
-#include "services/iam/service.hpp"
-#include "trusted_network.hpp"
-#include "wire/base64.hpp"
 
 namespace qanat::iam {
 namespace {
 
-using points::Endpoint;
-using test::identity;
-using test::json_of;
-using test::must;
-using test::refusal;
-using wire::Json;
-
-const Identity code_iam = identity("qanat://core/iam/iam");
-const Identity code_operator = identity("qanat://core/operator/operator");
-const Identity code_administrator = identity("qanat://core/operator/administrator");
-const Identity code_auditor = identity("qanat://core/operator/auditor");
 const std::string back = "https://console.example/back?x=1";
 const std::string verifier_text = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";  // RFC 7636 appendix B
 const std::string challenge_text = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-class CodeGrantTest : public testing::Test {
+class CodeGrantTest : public IamUnderTest {
  protected:
-  CodeGrantTest() : node_(network_.open_node(code_iam, {})) {
+  CodeGrantTest() {
     open_service();
-    add("console", "application", {});
+    add("console", "application");
     add("wang", "person", wang_);
     add("li", "person", li_);
-    json_of(privilege(code_administrator,
+    json_of(privileges(core_administrator,
                       R"({"op":"client","client":"console","redirect_uris":["https://console.example/back?x=1","http://127.0.0.1:8080/back"]})"));
-    json_of(privilege(code_administrator, R"({"op":"define","role":{"name":"viewer","permissions":[{"action":"identity.read"},{"action":"identity.self"}]}})"));
-    json_of(privilege(code_administrator, R"({"op":"give","subject":"wang","role":"viewer"})"));
+    json_of(
+        privileges(core_administrator, R"({"op":"define","role":{"name":"viewer","permissions":[{"action":"identity.read"},{"action":"identity.self"}]}})"));
+    json_of(privileges(core_administrator, R"({"op":"give","subject":"wang","role":"viewer"})"));
   }
-  ~CodeGrantTest() override { service_->stop(); }
   void open_service() {
-    service_.reset();
     IamSettings settings;
     settings.web.url = "https://iam.example:8443";
-    service_ = must(IamService::open(*node_, settings, [](Endpoint, const std::string&, const Json&) -> Result<void> { return {}; }));
+    IamUnderTest::open_service(settings);
   }
-
-  Result<net::Response> administer(Endpoint endpoint, const Identity& caller, std::string_view body) {
-    return test::handler_of(service_->handlers(), endpoint)(test::request_from(caller, to_bytes(body), network_.credentials(caller).tls->chain.front()));
-  }
-  Result<net::Response> privilege(const Identity& caller, std::string_view body) { return administer(Endpoint::x5_privilege, caller, body); }
-  void add(const std::string& uid, const std::string& of, const Bytes& certificate) {
-    const std::string list = certificate.empty() ? "" : R"(,"certificates":[")" + to_hex(certificate) + R"("])";
-    json_of(administer(Endpoint::x5_identity, code_operator,
-                       R"({"op":"create","identity":{"uid":")" + uid + R"(","class":")" + of + R"(","domain":"core")" + list + "}}"));
-  }
-  static WebCaller caller(const Bytes& certificate) { return {.thumbprint = certificate, .quantum_safe = true, .address = "192.0.2.1:5", .request_id = "r"}; }
 
   using Fields = std::map<std::string, std::string>;
   static Fields good_question() {
@@ -64,7 +38,7 @@ class CodeGrantTest : public testing::Test {
     for (const auto& [name, value] : fields) out += (out.empty() ? "" : "&") + form_encoded(name, value);
     return out;
   }
-  WebAnswer authorize(const Fields& fields, const Bytes& certificate) { return service_->oauth().authorize(caller(certificate), form_of(fields)); }
+  WebAnswer authorize(const Fields& fields, const Bytes& certificate) { return service_->oauth().authorize(web_caller(certificate), form_of(fields)); }
   /// What the browser brings back: the query behind the redirect URI, or nothing if it is not sent back.
   static Fields brought_back(const WebAnswer& answer) {
     if (answer.status != 303) return {};
@@ -83,7 +57,7 @@ class CodeGrantTest : public testing::Test {
   static Fields good_exchange(const std::string& code) {
     return {{"grant_type", "authorization_code"}, {"client_id", "console"}, {"redirect_uri", back}, {"code", code}, {"code_verifier", verifier_text}};
   }
-  WebAnswer exchange(const Fields& fields, const Bytes& certificate) { return service_->oauth().token(caller(certificate), form_of(fields)); }
+  WebAnswer exchange(const Fields& fields, const Bytes& certificate) { return service_->oauth().token(web_caller(certificate), form_of(fields)); }
   static std::string error_in(const WebAnswer& answer) { return must(answer.body.text("error")); }
   Result<wire::AccessClaims> claims_of(const WebAnswer& answer) {
     const auto keys = must(wire::TokenKeys::parse(service_->oauth().jwks().body));
@@ -92,7 +66,7 @@ class CodeGrantTest : public testing::Test {
   /// Whether the token counts at a service of IAM's own.
   bool is_active(const WebAnswer& answer) {
     Scim scim = service_->scim();
-    return scim.list({.caller = caller(wang_),
+    return scim.list({.caller = web_caller(wang_),
                       .token = must(answer.body.text("access_token")),
                       .id = {},
                       .query = {},
@@ -104,17 +78,14 @@ class CodeGrantTest : public testing::Test {
 
   const Bytes wang_ = Bytes(32, 1);
   const Bytes li_ = Bytes(32, 2);
-  test::TrustedNetwork network_;
-  std::unique_ptr<node::Node> node_;
-  std::unique_ptr<IamService> service_;
 };
 
 TEST_F(CodeGrantTest, APersonGetsATokenBoundToTheCertificateThatSaidWhoItIs) {
   const Fields got = brought_back(authorize(good_question(), wang_));
   EXPECT_EQ(got.at("state"), "s t&1");
   EXPECT_EQ(got.at("iss"), "https://iam.example:8443");
-  EXPECT_TRUE(test::audited(network_.state_of(code_iam), "console identity.read"));
-  EXPECT_FALSE(test::audited(network_.state_of(code_iam), got.at("code"))) << "a code is no text for a record";
+  EXPECT_TRUE(audited("console identity.read"));
+  EXPECT_FALSE(audited(got.at("code"))) << "a code is no text for a record";
   const WebAnswer answer = exchange(good_exchange(got.at("code")), wang_);
   ASSERT_EQ(answer.status, 200U) << answer.body.dump();
   EXPECT_EQ(must(answer.body.text("scope")), "identity.read");
@@ -140,12 +111,12 @@ TEST_F(CodeGrantTest, ACodeThatComesASecondTimeGetsNothingAndVoidsWhatItGot) {
   open_service();
   EXPECT_FALSE(is_active(answer)) << "also after a restart";
   EXPECT_EQ(error_in(exchange(good_exchange(one), wang_)), "invalid_grant");
-  EXPECT_TRUE(test::audited(network_.state_of(code_iam), "the code was used before"));
+  EXPECT_TRUE(audited("the code was used before"));
 }
 
 TEST_F(CodeGrantTest, ACodeIsGoodForItsClientRedirectUriVerifierAndCertificateAlone) {
-  add("console2", "application", {});
-  json_of(privilege(code_administrator, R"({"op":"client","client":"console2","redirect_uris":["https://console.example/back?x=1"]})"));
+  add("console2", "application");
+  json_of(privileges(core_administrator, R"({"op":"client","client":"console2","redirect_uris":["https://console.example/back?x=1"]})"));
   const auto refused = [&](const std::string& member, const std::string& value, const Bytes& certificate) {
     const std::string one = code(wang_);
     Fields fields = good_exchange(one);
@@ -158,7 +129,7 @@ TEST_F(CodeGrantTest, ACodeIsGoodForItsClientRedirectUriVerifierAndCertificateAl
   EXPECT_EQ(refused("redirect_uri", "http://127.0.0.1:8080/back", wang_), "invalid_grant");
   EXPECT_EQ(refused("code_verifier", std::string(43, 'a'), wang_), "invalid_grant");
   EXPECT_EQ(refused("client_id", "console", li_), "invalid_grant");
-  EXPECT_TRUE(test::audited(network_.state_of(code_iam), "with another certificate"));
+  EXPECT_TRUE(audited("with another certificate"));
   EXPECT_EQ(error_in(exchange(good_exchange(std::string(43, 'x')), wang_)), "invalid_grant");
 }
 
@@ -196,11 +167,11 @@ TEST_F(CodeGrantTest, NothingIsSentToWhereNobodyHasSaidThatItMayBe) {
     EXPECT_EQ(answer.status, 400U) << member << "=" << value;
     EXPECT_TRUE(answer.fields.empty()) << "no address to go to";
   }
-  EXPECT_EQ(service_->oauth().authorize(caller(wang_), "client_id=console&client_id=console").status, 400U);
-  json_of(administer(Endpoint::x5_identity, code_operator, R"({"op":"suspend","uid":"console"})"));
+  EXPECT_EQ(service_->oauth().authorize(web_caller(wang_), "client_id=console&client_id=console").status, 400U);
+  json_of(identities(core_operator, R"({"op":"suspend","uid":"console"})"));
   EXPECT_EQ(error_in(authorize(good_question(), wang_)), "unauthorized_client");
-  json_of(administer(Endpoint::x5_identity, code_operator, R"({"op":"resume","uid":"console"})"));
-  json_of(privilege(code_administrator, R"({"op":"unclient","client":"console"})"));
+  json_of(identities(core_operator, R"({"op":"resume","uid":"console"})"));
+  json_of(privileges(core_administrator, R"({"op":"unclient","client":"console"})"));
   EXPECT_EQ(error_in(authorize(good_question(), wang_)), "invalid_client");
 }
 
@@ -228,18 +199,38 @@ TEST_F(CodeGrantTest, WhatIsWrongOtherwiseIsToldToTheClientInTheStandardsWords) 
   EXPECT_EQ(error("audience", "no such", wang_), "invalid_request");
   EXPECT_EQ(error("state", "s", Bytes(32, 9)), "access_denied") << "nobody's certificate";
   EXPECT_EQ(error("state", "s", {}), "access_denied") << "no certificate";
-  json_of(administer(Endpoint::x5_identity, code_operator, R"({"op":"suspend","uid":"wang"})"));
+  add("robot", "application", Bytes(32, 3));
+  EXPECT_EQ(error("state", "s", Bytes(32, 3)), "access_denied") << "no person";
+  json_of(identities(core_operator, R"({"op":"suspend","uid":"wang"})"));
   EXPECT_EQ(error("state", "s", wang_), "access_denied");
-  EXPECT_TRUE(test::audited(network_.state_of(code_iam), "'wang' is suspended"));
+  EXPECT_TRUE(audited("'wang' is suspended"));
 }
 
 TEST_F(CodeGrantTest, WhatEndsBetweenCodeAndTokenEndsTheCode) {
   const std::string one = code(wang_);
-  json_of(privilege(code_administrator, R"({"op":"revoke","subject":"wang"})"));
+  json_of(privileges(core_administrator, R"({"op":"revoke","subject":"wang"})"));
   EXPECT_EQ(error_in(exchange(good_exchange(one), wang_)), "invalid_grant");
   const std::string two = code(wang_);
-  json_of(administer(Endpoint::x5_identity, code_operator, R"({"op":"suspend","uid":"wang"})"));
+  json_of(identities(core_operator, R"({"op":"suspend","uid":"wang"})"));
   EXPECT_EQ(error_in(exchange(good_exchange(two), wang_)), "invalid_grant");
+  json_of(identities(core_operator, R"({"op":"resume","uid":"wang"})"));
+  const std::string three = code(wang_);
+  json_of(identities(core_operator, R"({"op":"suspend","uid":"console"})"));
+  EXPECT_EQ(error_in(exchange(good_exchange(three), wang_)), "unauthorized_client");
+}
+
+TEST_F(CodeGrantTest, ACodeIsNobodyElsesAlsoWhenTheCertificateIs) {
+  const std::string one = code(wang_);
+  const auto set = [&](const char* uid, const std::string& certificates) {
+    const Json found = json_of(identities(core_operator, std::string(R"({"op":"find","uid":")") + uid + "\"}"));
+    json_of(identities(core_operator, std::string(R"({"op":"change","uid":")") + uid + R"(","version":)" + std::to_string(must(found.integer("version"))) +
+                                          R"(,"set":{"certificates":[)" + certificates + "]}}"));
+  };
+  set("wang", "");
+  set("li", '"' + to_hex(wang_) + '"');
+  json_of(privileges(core_administrator, R"({"op":"give","subject":"li","role":"viewer"})"));
+  EXPECT_EQ(error_in(exchange(good_exchange(one), wang_)), "invalid_grant");
+  EXPECT_TRUE(audited("what the code rested on has ended"));
 }
 
 TEST_F(CodeGrantTest, ACodesTimeIsShort) {
@@ -264,26 +255,50 @@ TEST_F(CodeGrantTest, ACodesTimeIsShort) {
   EXPECT_FALSE(must(codes.is_void(Bytes(16, 3)))) << "nothing was given for the second attempt";
 }
 
+TEST_F(CodeGrantTest, AVoidTokenIsRememberedForAsLongAsItCouldHold) {
+  test::TemporaryDirectory folder;
+  const auto store = must(store::Store::open(folder / "iam.db", migrations));
+  AuthorizationCodes codes(*store);
+  const CodeOrder order{.client = "console",
+                        .subject = "wang",
+                        .redirect_uri = back,
+                        .challenge = challenge_text,
+                        .scope = "identity.read",
+                        .audience = "iam",
+                        .holder = wang_};
+  const std::string one = must(codes.give(order, network_.rng(), 1000));
+  must(codes.spend(one, Bytes(16, 1), 1000));
+  EXPECT_EQ(refusal(codes.spend(one, Bytes(16, 2), 1000)), ErrorCode::denied);
+  // What is out of date is forgotten when a code is given.
+  const UnixMs lifetime_max_ms = static_cast<UnixMs>(wire::access_lifetime_max_s) * 1000;
+  must(codes.give(order, network_.rng(), 1000 + lifetime_max_ms));
+  EXPECT_TRUE(must(codes.is_void(Bytes(16, 1))));
+  EXPECT_TRUE(codes.spend(one, Bytes(16, 2), 1000 + lifetime_max_ms).error().message.contains("was used before"));
+  must(codes.give(order, network_.rng(), 1000 + 10 * lifetime_max_ms));
+  EXPECT_FALSE(must(codes.is_void(Bytes(16, 1))));
+  EXPECT_TRUE(codes.spend(one, Bytes(16, 2), 1000 + 10 * lifetime_max_ms).error().message.contains("there is no such code"));
+}
+
 TEST_F(CodeGrantTest, ClientsAreTheSecurityAdministratorsToDefine) {
   const char* define = R"({"op":"client","client":"console","redirect_uris":["https://console.example/other"]})";
-  EXPECT_EQ(refusal(privilege(code_operator, define)), ErrorCode::denied);
-  EXPECT_EQ(refusal(privilege(code_auditor, define)), ErrorCode::denied);
-  EXPECT_EQ(refusal(privilege(code_administrator, R"({"op":"client","client":"wang","redirect_uris":["https://a.example/"]})")), ErrorCode::not_found)
+  EXPECT_EQ(refusal(privileges(core_operator, define)), ErrorCode::denied);
+  EXPECT_EQ(refusal(privileges(core_auditor, define)), ErrorCode::denied);
+  EXPECT_EQ(refusal(privileges(core_administrator, R"({"op":"client","client":"wang","redirect_uris":["https://a.example/"]})")), ErrorCode::not_found)
       << "a person is no client";
-  EXPECT_EQ(refusal(privilege(code_administrator, R"({"op":"client","client":"console","redirect_uris":[]})")), ErrorCode::invalid_argument);
+  EXPECT_EQ(refusal(privileges(core_administrator, R"({"op":"client","client":"console","redirect_uris":[]})")), ErrorCode::invalid_argument);
   for (const char* uri : {"http://console.example/", "https://", "https://u@console.example/", "javascript:x", "https://console.example/#x",
                           "https://console.example/ x", "myapp:/back", ""}) {
-    EXPECT_EQ(refusal(privilege(code_administrator, std::string(R"({"op":"client","client":"console","redirect_uris":[")") + uri + "\"]}")),
+    EXPECT_EQ(refusal(privileges(core_administrator, std::string(R"({"op":"client","client":"console","redirect_uris":[")") + uri + "\"]}")),
               ErrorCode::invalid_argument)
         << uri;
   }
   for (const char* uri : {"https://a.example:8443/x?y=1", "http://localhost/x", "http://[::1]:8080/x"}) EXPECT_TRUE(check_redirect_uri(uri)) << uri;
-  const auto clients = must(json_of(privilege(code_auditor, R"({"op":"clients"})")).array("clients"));
+  const auto clients = must(json_of(privileges(core_auditor, R"({"op":"clients"})")).array("clients"));
   ASSERT_EQ(clients.size(), 1U);
   EXPECT_EQ(must(clients[0].texts("redirect_uris")).size(), 2U);
-  EXPECT_EQ(refusal(privilege(code_operator, R"({"op":"clients"})")), ErrorCode::denied);
-  json_of(administer(Endpoint::x5_identity, code_operator, R"({"op":"delete","uid":"console","version":1})"));
-  EXPECT_TRUE(must(json_of(privilege(code_auditor, R"({"op":"clients"})")).array("clients")).empty()) << "gone with its application";
+  EXPECT_EQ(refusal(privileges(core_operator, R"({"op":"clients"})")), ErrorCode::denied);
+  json_of(identities(core_operator, R"({"op":"delete","uid":"console","version":1})"));
+  EXPECT_TRUE(must(json_of(privileges(core_auditor, R"({"op":"clients"})")).array("clients")).empty()) << "gone with its application";
 }
 
 TEST_F(CodeGrantTest, TheServersMetadataNamesItsIssuerAndItsProofs) {
@@ -295,8 +310,7 @@ TEST_F(CodeGrantTest, TheServersMetadataNamesItsIssuerAndItsProofs) {
 }
 
 TEST_F(CodeGrantTest, WithoutAnAddressOfItsOwnThereAreNoCodes) {
-  service_.reset();
-  service_ = must(IamService::open(*node_, {}, [](Endpoint, const std::string&, const Json&) -> Result<void> { return {}; }));
+  IamUnderTest::open_service({});
   EXPECT_FALSE(service_->oauth().gives_codes());
   EXPECT_EQ(error_in(exchange(good_exchange("x"), wang_)), "unsupported_grant_type");
 }

@@ -64,7 +64,8 @@ TEST_F(RegisterTest, OfWhatIsShownTheOldestIsForgottenWhenThereIsNoRoom) {
   must(identities_.note_certificate(Uid("A"), shown(certificates_max)));
   EXPECT_EQ(must(identities_.find(Uid("A"))).certificates.size(), certificates_max);
   for (const std::uint8_t gone : {std::uint8_t{1}, std::uint8_t{2}}) EXPECT_EQ(refusal(identities_.find_by_certificate(shown(gone))), ErrorCode::not_found);
-  for (const std::uint8_t kept : {std::uint8_t{3}, static_cast<std::uint8_t>(certificates_max + 2)}) EXPECT_EQ(must(identities_.find_by_certificate(shown(kept))).uid, Uid("A"));
+  for (const std::uint8_t kept : {std::uint8_t{3}, static_cast<std::uint8_t>(certificates_max + 2)})
+    EXPECT_EQ(must(identities_.find_by_certificate(shown(kept))).uid, Uid("A"));
   // Another's stays the other's.
   must(identities_.note_certificate(Uid("A"), shown(200)));
   EXPECT_EQ(must(identities_.find_by_certificate(shown(200))).uid, Uid("C"));
@@ -99,6 +100,22 @@ TEST_F(RegisterTest, AChangeNeedsTheVersionThatItWasMadeFrom) {
   EXPECT_TRUE(ended_.empty());
 }
 
+TEST_F(RegisterTest, ARecordTakesThePlaceOfTheVersionThatItWasMadeFromAlone) {
+  IdentityRecord wanted = must(identities_.create(person("wang"), 1000));
+  wanted.mail = "w@a.example";
+  const IdentityRecord put = must(identities_.put(1, wanted, 2000));
+  EXPECT_EQ(put.version, 2);
+  EXPECT_EQ(put.mail, "w@a.example");
+  EXPECT_EQ(must(identities_.put(1, wanted, 3000)), put) << "the same again";
+  wanted.mail = "x@a.example";
+  EXPECT_EQ(refusal(identities_.put(1, wanted, 3000)), ErrorCode::conflict);
+  EXPECT_EQ(must(identities_.find(Uid("wang"))), put);
+  EXPECT_EQ(refusal(identities_.put(1, person("li"), 3000)), ErrorCode::not_found);
+  wanted.standing = Standing::suspended;
+  EXPECT_EQ(must(identities_.put(2, wanted, 3000)).epoch, 1);
+  EXPECT_EQ(ended_.back(), (std::pair<std::string, std::int64_t>{"wang", 1}));
+}
+
 TEST_F(RegisterTest, SuspendingEndsTheEpochOnceAndResumingDoesNot) {
   must(identities_.create(person("wang"), 1000));
   const IdentityRecord suspended = must(identities_.set_standing(Uid("wang"), 1, Standing::suspended, 2000));
@@ -128,7 +145,8 @@ TEST_F(RegisterTest, TheEpochOfAWholeClassEndsAtOnce) {
 }
 
 TEST_F(RegisterTest, AFailureOfWhatFollowsUndoesTheSuspension) {
-  IdentityRegister failing(*store_, [](store::Transaction&, const std::string&, std::int64_t) -> Result<void> { return fail(ErrorCode::internal, "disk full"); });
+  IdentityRegister failing(*store_,
+                           [](store::Transaction&, const std::string&, std::int64_t) -> Result<void> { return fail(ErrorCode::internal, "disk full"); });
   must(failing.create(person("wang"), 1000));
   EXPECT_EQ(refusal(failing.set_standing(Uid("wang"), {}, Standing::suspended, 2000)), ErrorCode::internal);
   EXPECT_EQ(must(identities_.find(Uid("wang"))).standing, Standing::active);

@@ -20,7 +20,9 @@ class RulesTest : public testing::Test {
                         .record = {.time_ms = time, .uid = Uid("A"), .action = std::move(action), .outcome = std::move(outcome), .object = std::move(object)}});
     return history_.back();
   }
-  const StoredBehaviour& delivered(UnixMs time, std::string session, std::string reporter = "kms-a") { return add(time, "application", "delivered", std::move(session), std::move(reporter)); }
+  const StoredBehaviour& delivered(UnixMs time, std::string session, std::string reporter = "kms-a") {
+    return add(time, "application", "delivered", std::move(session), std::move(reporter));
+  }
   const StoredBehaviour& called(UnixMs time, std::string session) { return add(time, "call", "started", std::move(session), "A"); }
 
   std::vector<std::int64_t> found(RuleKind rule) {
@@ -57,7 +59,8 @@ TEST_F(RulesTest, RefusalsCountFailuresAlone) {
 TEST_F(RulesTest, AnHourIsUnusualOnlyAgainstALongHistory) {
   set(R"({"hour":{"history_min":20,"days_min":7,"share_permille":10},"rate":{"on":0}})");
   for (int day = 0; day < 10; ++day) {
-    for (int i = 0; i < 3; ++i) delivered(noon_ms + static_cast<UnixMs>(day) * 24 * hour + static_cast<UnixMs>(i) * 600 * second, "d" + std::to_string(day * 3 + i));
+    for (int i = 0; i < 3; ++i)
+      delivered(noon_ms + static_cast<UnixMs>(day) * 24 * hour + static_cast<UnixMs>(i) * 600 * second, "d" + std::to_string(day * 3 + i));
   }
   delivered(noon_ms + 9 * 24 * hour + hour, "near");
   EXPECT_TRUE(found(RuleKind::hour).empty()) << "13 h is next to 12 h";

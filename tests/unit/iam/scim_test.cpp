@@ -1,58 +1,43 @@
 // SCIM as a directory uses it: with a token bound to its certificate, and every refusal that it may meet.
 #include "services/iam/web/scim.hpp"
 
-#include "services/iam/service.hpp"
-#include "trusted_network.hpp"
+#include "iam_under_test.hpp"
+#include "services/iam/schema.hpp"
 
 namespace qanat::iam {
 namespace {
 
-using points::Endpoint;
-using test::identity;
-using test::json_of;
-using test::must;
-using wire::Json;
-
-const Identity scim_iam = identity("qanat://core/iam/iam");
 const Identity scim_kms = identity("qanat://a/kms/kms-a");
-const Identity scim_operator = identity("qanat://core/operator/operator");
-const Identity scim_administrator = identity("qanat://core/operator/administrator");
 const std::string every_scope = "identity.read identity.create identity.change identity.suspend identity.delete";
 
-class ScimTest : public testing::Test {
+class ScimTest : public IamUnderTest {
  protected:
-  ScimTest() : node_(network_.open_node(scim_iam, {scim_kms})) {
-    IamSettings settings;
-    settings.web.url = "https://iam.example:8443";
-    service_ = must(IamService::open(*node_, settings, [this](Endpoint endpoint, const std::string& destination, const Json& body) -> Result<void> {
-      letters_.push_back(destination + " " + std::string(points::row(endpoint).path) + " " + body.dump());
-      return {};
-    }));
-    add_application("hr", certificate_);
-    grant_ = must(json_of(administer(Endpoint::x5_privilege, scim_administrator, R"({"op":"give","subject":"hr","role":"directory"})")).integer("id"));
+  ScimTest() : IamUnderTest({scim_kms}) {
+    open_service();
+    add("hr", "application", certificate_);
+    grant_ = must(json_of(privileges(core_administrator, R"({"op":"give","subject":"hr","role":"directory"})")).integer("id"));
     token_ = token_for(certificate_, every_scope);
   }
-  ~ScimTest() override { service_->stop(); }
 
-  Result<net::Response> administer(Endpoint endpoint, const Identity& caller, std::string_view body) {
-    return test::handler_of(service_->handlers(), endpoint)(test::request_from(caller, to_bytes(body), network_.credentials(caller).tls->chain.front()));
+  void open_service() {
+    IamSettings settings;
+    settings.web.url = "https://iam.example:8443";
+    IamUnderTest::open_service(settings, [this](Endpoint endpoint, const std::string& destination, const Json& body) -> Result<void> {
+      letters_.push_back(destination + " " + std::string(points::row(endpoint).path) + " " + body.dump());
+      return {};
+    });
   }
-  void add_application(const std::string& uid, const Bytes& certificate) {
-    json_of(administer(
-        Endpoint::x5_identity, scim_operator,
-        R"({"op":"create","identity":{"uid":")" + uid + R"(","class":"application","domain":"core","certificates":[")" + to_hex(certificate) + R"("]}})"));
-  }
-  static WebCaller caller(const Bytes& certificate) { return {.thumbprint = certificate, .quantum_safe = true, .address = "192.0.2.1:5", .request_id = "r"}; }
   std::string token_for(const Bytes& certificate, std::string scope, const std::string& audience = "iam") {
     std::ranges::replace(scope, ' ', '+');
-    const WebAnswer answer = service_->oauth().token(caller(certificate), "grant_type=client_credentials&audience=" + audience + "&scope=" + scope);
+    const WebAnswer answer = service_->oauth().token(web_caller(certificate), "grant_type=client_credentials&audience=" + audience + "&scope=" + scope);
     EXPECT_EQ(answer.status, 200U) << answer.body.dump();
     return answer.body.text("access_token").value_or("");
   }
   using Work = WebAnswer (Scim::*)(const ScimRequest&);
   WebAnswer ask(Work work, const std::string& id, const std::string& body = "", const std::string& query = "", const std::string& if_match = "") {
     Scim scim = service_->scim();
-    return (scim.*work)({.caller = caller(certificate_), .token = token_, .id = id, .query = query, .if_match = if_match, .if_none_match = {}, .body = body});
+    return (scim.*
+            work)({.caller = web_caller(certificate_), .token = token_, .id = id, .query = query, .if_match = if_match, .if_none_match = {}, .body = body});
   }
   static std::string user(const std::string& members) { return R"({"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],)" + members + "}"; }
   static std::string operations(const std::string& list) {
@@ -75,7 +60,7 @@ class ScimTest : public testing::Test {
     const std::string type = must(answer.body.optional_text("scimType")).value_or("");
     return std::to_string(answer.status) + (type.empty() ? "" : " " + type);
   }
-  Json record_of(const std::string& uid) { return json_of(administer(Endpoint::x5_identity, scim_operator, R"({"op":"find","uid":")" + uid + "\"}")); }
+  Json record_of(const std::string& uid) { return json_of(identities(core_operator, R"({"op":"find","uid":")" + uid + "\"}")); }
   std::string name_list(const std::string& query) {
     const WebAnswer answer = ask(&Scim::list, "", "", query);
     EXPECT_EQ(answer.status, 200U) << answer.body.dump();
@@ -84,10 +69,7 @@ class ScimTest : public testing::Test {
     return out;
   }
 
-  test::TrustedNetwork network_;
   std::vector<std::string> letters_;
-  std::unique_ptr<node::Node> node_;
-  std::unique_ptr<IamService> service_;
   const Bytes certificate_ = Bytes(32, 1);
   std::string token_;
   std::int64_t grant_ = 0;
@@ -106,7 +88,7 @@ TEST_F(ScimTest, AUserIsEnteredOnceAndFoundAgain) {
   EXPECT_EQ(refused(ask(&Scim::create, "", user(R"("userName":"WANG.LI@example.com")"))), "409 uniqueness");
   EXPECT_EQ(must(created("wang.li@other.example").text("id")), "wang.li-2") << "a name of its own, as its id is taken";
   EXPECT_EQ(refused(ask(&Scim::create, "", user(R"("userName":"operator")"))), "409 uniqueness") << "who is there already";
-  EXPECT_TRUE(test::audited(network_.state_of(scim_iam), "scim.create.intended")) << "on record before it was done";
+  EXPECT_TRUE(audited("scim.create.intended")) << "on record before it was done";
 }
 
 TEST_F(ScimTest, AnIdIsNeverAnothersLater) {
@@ -143,7 +125,7 @@ TEST_F(ScimTest, DeactivatingSuspendsAndEndsWhatTheUserHolds) {
   EXPECT_TRUE(must(service_->outbox().deliver()));
   ASSERT_EQ(letters_.size(), 1U);
   EXPECT_TRUE(letters_[0].starts_with(R"(kms-a /pm/1/revoked {"subject":"wang","epoch":1,)")) << letters_[0];
-  EXPECT_TRUE(test::audited(network_.state_of(scim_iam), "wang suspended"));
+  EXPECT_TRUE(audited("wang suspended"));
   EXPECT_TRUE(must(ask(&Scim::patch, "wang", operations(R"({"op":"replace","value":{"active":true}})")).body.boolean("active")));
   EXPECT_EQ(must(record_of("wang").integer("epoch")), 1);
 }
@@ -172,7 +154,7 @@ TEST_F(ScimTest, AChangeIsOfTheVersionThatTheClientHas) {
   created("li");
   Scim scim = service_->scim();
   const WebAnswer same =
-      scim.show({.caller = caller(certificate_), .token = token_, .id = "li", .query = {}, .if_match = {}, .if_none_match = "W/\"1\"", .body = {}});
+      scim.show({.caller = web_caller(certificate_), .token = token_, .id = "li", .query = {}, .if_match = {}, .if_none_match = "W/\"1\"", .body = {}});
   EXPECT_EQ(same.status, 304U);
   EXPECT_TRUE(same.body.is_null());
 }
@@ -184,7 +166,7 @@ TEST_F(ScimTest, WhoHasADutyIsNoDirectorysToChangeAndOthersThanPeopleAreNotThere
     EXPECT_EQ(refused(ask(&Scim::remove, uid)), "403") << uid;
     EXPECT_EQ(ask(&Scim::show, uid).status, 200U) << uid;
   }
-  EXPECT_TRUE(test::audited(network_.state_of(scim_iam), "no directory changes that one"));
+  EXPECT_TRUE(audited("no directory changes that one"));
   for (const char* uid : {"hr", "kms-a", "nobody", "no/uid"}) {
     EXPECT_EQ(refused(ask(&Scim::show, uid)), "404") << uid;
     EXPECT_EQ(refused(ask(&Scim::remove, uid)), "404") << uid;
@@ -205,7 +187,7 @@ TEST_F(ScimTest, AUserKeepsItsDomainAndAnothersName) {
 TEST_F(ScimTest, OnlyATokenForThisServiceBoundToThisCertificateCounts) {
   const auto with_token = [&](const std::string& token, const Bytes& certificate) {
     Scim scim = service_->scim();
-    return scim.list({.caller = caller(certificate), .token = token, .id = {}, .query = {}, .if_match = {}, .if_none_match = {}, .body = {}});
+    return scim.list({.caller = web_caller(certificate), .token = token, .id = {}, .query = {}, .if_match = {}, .if_none_match = {}, .body = {}});
   };
   EXPECT_EQ(with_token(token_, certificate_).status, 200U);
   const WebAnswer none = with_token("", certificate_);
@@ -213,10 +195,10 @@ TEST_F(ScimTest, OnlyATokenForThisServiceBoundToThisCertificateCounts) {
   EXPECT_EQ(field(none, "WWW-Authenticate"), "Bearer error=\"invalid_token\"");
   EXPECT_EQ(refused(with_token("x.y.z", certificate_)), "401");
   EXPECT_EQ(refused(with_token(token_, Bytes(32, 2))), "401");
-  EXPECT_TRUE(test::audited(network_.state_of(scim_iam), "bound to another certificate"));
+  EXPECT_TRUE(audited("bound to another certificate"));
   EXPECT_EQ(refused(with_token(token_for(certificate_, every_scope, "kms-a"), certificate_)), "401");
   EXPECT_EQ(refused(with_token(token_for(certificate_, "identity.create"), certificate_)), "403");
-  json_of(administer(Endpoint::x5_privilege, scim_administrator, R"({"op":"revoke","subject":"hr"})"));
+  json_of(privileges(core_administrator, R"({"op":"revoke","subject":"hr"})"));
   EXPECT_EQ(refused(with_token(token_, certificate_)), "401") << "its epoch is over";
 }
 
@@ -230,14 +212,29 @@ TEST_F(ScimTest, WhatTheScopeLacksIsNotDoneEvenWithinAnotherChange) {
   EXPECT_EQ(must(record_of("wang").text("name")), "W") << "nothing of it";
   EXPECT_EQ(refused(ask(&Scim::create, "", user(R"("userName":"li","active":false)"))), "403");
   EXPECT_EQ(refused(ask(&Scim::remove, "wang")), "403");
-  EXPECT_EQ(refused(ask(&Scim::show, "wang")), "403");
+  const WebAnswer unread = ask(&Scim::show, "wang");
+  EXPECT_EQ(refused(unread), "403");
+  EXPECT_EQ(field(unread, "WWW-Authenticate"), "Bearer error=\"insufficient_scope\"");
 }
 
 TEST_F(ScimTest, ARoleThatIsTakenCountsAtOnce) {
   const std::string fresh = token_for(certificate_, "identity.read");
-  json_of(administer(Endpoint::x5_privilege, scim_administrator, R"({"op":"take","grant":)" + std::to_string(grant_) + "}"));
+  json_of(privileges(core_administrator, R"({"op":"take","grant":)" + std::to_string(grant_) + "}"));
   EXPECT_EQ(refused(ask(&Scim::list, "")), "401") << "the epoch of who lost something is over";
-  EXPECT_EQ(service_->oauth().token(caller(certificate_), "grant_type=client_credentials&audience=iam&scope=identity.read").status, 400U);
+  EXPECT_EQ(service_->oauth().token(web_caller(certificate_), "grant_type=client_credentials&audience=iam&scope=identity.read").status, 400U);
+}
+
+TEST_F(ScimTest, AGrantWhoseTimeIsOverCountsNoMoreWhateverTheTokenSays) {
+  EXPECT_EQ(ask(&Scim::list, "").status, 200U);
+  service_.reset();
+  {
+    const auto store = must(store::Store::open(network_.state_of(core_iam) / "iam.db", migrations));
+    must(store->transact([](store::Transaction& transaction) { return transaction.run("UPDATE role_grant SET not_after_ms = 1 WHERE subject = 'hr'", {}); }));
+  }
+  open_service();
+  const WebAnswer ended = ask(&Scim::list, "");
+  EXPECT_EQ(refused(ended), "403");
+  EXPECT_EQ(field(ended, "WWW-Authenticate"), "") << "another token would not help";
 }
 
 TEST_F(ScimTest, TheServiceSaysWhatItIs) {
@@ -251,6 +248,8 @@ TEST_F(ScimTest, TheServiceSaysWhatItIs) {
   EXPECT_EQ(must(ask(&Scim::schemas, "").body.integer("totalResults")), 2);
   const Json schema = ask(&Scim::schemas, std::string(scim_user_schema)).body;
   for (const Json& attribute : must(schema.array("attributes"))) EXPECT_TRUE(find_scim_field(must(attribute.text("name")))) << attribute.dump();
+  const Json own = ask(&Scim::schemas, std::string(scim_own_schema)).body;
+  EXPECT_EQ(must(must(own.array("attributes"))[0].text("mutability")), "immutable") << "a user stays in its domain";
   EXPECT_EQ(refused(ask(&Scim::schemas, "urn:x")), "404");
 }
 

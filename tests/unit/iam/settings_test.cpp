@@ -44,7 +44,8 @@ TEST_F(IamSettingsTest, TheListenerHasAnAddressForOutsideAndADomainForPeople) {
 }
 
 TEST_F(IamSettingsTest, WhatIsNoAddressOrNoDomainIsComplainedOf) {
-  for (const char* url : {"http://iam.example", "https://", "https://iam.example/", "https://iam.example/path", "iam.example"}) {
+  for (const char* url : {"http://iam.example", "https://", "https://iam.example/", "https://iam.example/path", "https://iam.example?x",
+                          "https://iam.example#x", "https://u@iam.example", "iam.example"}) {
     EXPECT_NE(complaint("url = \"" + std::string(url) + "\"\n").find("url"), std::string::npos) << url;
   }
   EXPECT_NE(complaint("scim_domain = \"No!\"\n").find("scim_domain"), std::string::npos);

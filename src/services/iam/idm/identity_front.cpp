@@ -90,7 +90,8 @@ Result<net::Response> IdentityFront::at_point(const net::Request& request, node:
   ASSIGN_OR_RETURN(const IdentityRecord found, look_up(json));
   deed.object += " " + found.uid.text();
   const bool own = found.uid == caller.uid;
-  const bool served = request.peer.identity->kind == Kind::kms && found.home_kms.text() == request.peer.identity->name && found.domain == request.peer.identity->domain;
+  const bool served =
+      request.peer.identity->kind == Kind::kms && found.home_kms.text() == request.peer.identity->name && found.domain == request.peer.identity->domain;
   return node::json_response(own || served ? to_json(found) : outline(found));
 }
 
@@ -104,7 +105,8 @@ Result<net::Response> IdentityFront::administer(const net::Request& request, nod
   return node::json_response(to_json(record));
 }
 
-Result<IdentityRecord> IdentityFront::operate(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op, node::Deed& deed) {
+Result<IdentityRecord> IdentityFront::operate(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op,
+                                              node::Deed& deed) {
   IdentityRegister& identities = desk_.identities();
   if (op == "find") {
     TRY(json.only({"op", "uid", "number", "thumbprint", "certificate"}));
@@ -132,7 +134,8 @@ Result<IdentityRecord> IdentityFront::operate(const net::Request& request, const
     TRY(desk_.intend(request, "identity.change", uid.text()));
     return identities.change(uid, version, set, desk_.now());
   }
-  if (op != "suspend" && op != "resume") return fail(ErrorCode::invalid_argument, "op must be create, find, change, suspend, resume, delete, list, export or import");
+  if (op != "suspend" && op != "resume")
+    return fail(ErrorCode::invalid_argument, "op must be create, find, change, suspend, resume, delete, list, export or import");
   TRY(json.only({"op", "uid", "version"}));
   ASSIGN_OR_RETURN(const auto version, json.optional_integer("version", 1, INT64_MAX));
   TRY(desk_.require(caller, "identity.suspend"));
@@ -140,7 +143,8 @@ Result<IdentityRecord> IdentityFront::operate(const net::Request& request, const
   return identities.set_standing(uid, version, op == "suspend" ? Standing::suspended : Standing::active, desk_.now());
 }
 
-Result<net::Response> IdentityFront::several(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op, node::Deed& deed) {
+Result<net::Response> IdentityFront::several(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op,
+                                             node::Deed& deed) {
   IdentityRegister& identities = desk_.identities();
   if (op == "delete") {
     TRY(json.only({"op", "uid", "version"}));

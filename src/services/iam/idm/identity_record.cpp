@@ -121,7 +121,8 @@ std::optional<IdentityClass> class_in(std::string_view subject) {
 
 bool IdentityRecord::says_the_same(const IdentityRecord& other) const {
   return uid == other.uid && of == other.of && domain == other.domain && uri == other.uri && number == other.number && home_kms == other.home_kms &&
-         user_name == other.user_name && name == other.name && mail == other.mail && external_id == other.external_id && standing == other.standing && certificates == other.certificates;
+         user_name == other.user_name && name == other.name && mail == other.mail && external_id == other.external_id && standing == other.standing &&
+         certificates == other.certificates;
 }
 
 wire::Json to_json(const IdentityRecord& record) {
@@ -154,12 +155,14 @@ wire::Json outline(const IdentityRecord& record) {
 
 Result<void> check(const IdentityRecord& record) {
   if (!is_domain(record.domain)) return unfit(record, "its domain must be 1 to 32 of a–z, 0–9 and '-'");
-  if (record.of == IdentityClass::terminal && (!record.number || record.home_kms.empty() || !record.uri)) return unfit(record, "a terminal has a number, a home KMS and a uri");
+  if (record.of == IdentityClass::terminal && (!record.number || record.home_kms.empty() || !record.uri))
+    return unfit(record, "a terminal has a number, a home KMS and a uri");
   if (record.of == IdentityClass::element && !record.uri) return unfit(record, "an element has a uri");
   if ((record.of == IdentityClass::person) == record.user_name.empty()) return unfit(record, "people have a user name, and nobody else has one");
   if (record.of != IdentityClass::terminal && !record.home_kms.empty()) return unfit(record, "only terminals have a home KMS");
   if (record.uri) {
-    if (!kinds_of(record.of).has(record.uri->kind)) return unfit(record, "a " + std::string(name(record.of)) + " has no certificate of kind " + std::string(qanat::name(record.uri->kind)));
+    if (!kinds_of(record.of).has(record.uri->kind))
+      return unfit(record, "a " + std::string(name(record.of)) + " has no certificate of kind " + std::string(qanat::name(record.uri->kind)));
     if (record.uri->domain != record.domain) return unfit(record, "its uri is of another domain");
     if (record.of == IdentityClass::terminal && record.uri->name != record.uid.text()) return unfit(record, "a terminal's uri names its uid");
   }
@@ -167,8 +170,8 @@ Result<void> check(const IdentityRecord& record) {
 }
 
 Result<IdentityRecord> read_identity(const wire::Json& json) {
-  TRY(json.only({"uid", "class", "domain", "uri", "number", "home_kms", "user_name", "name", "mail", "external_id", "status", "certificates", "version", "epoch",
-                 "created_ms", "changed_ms"}));
+  TRY(json.only({"uid", "class", "domain", "uri", "number", "home_kms", "user_name", "name", "mail", "external_id", "status", "certificates", "version",
+                 "epoch", "created_ms", "changed_ms"}));
   IdentityRecord out;
   ASSIGN_OR_RETURN(const std::string uid, json.text("uid"));
   ASSIGN_OR_RETURN(out.uid, node::parse_uid(uid));
@@ -236,7 +239,8 @@ Result<std::vector<IdentityRecord>> read_lines(std::string_view text) {
     if (line.empty()) continue;
     const std::string where = "line " + std::to_string(number);
     if (line.size() > import_line_max) return fail(ErrorCode::invalid_argument, where + ": over " + std::to_string(import_line_max) + " octets");
-    if (out.size() >= import_lines_max) return fail(ErrorCode::invalid_argument, where + ": more than " + std::to_string(import_lines_max) + " records in one request");
+    if (out.size() >= import_lines_max)
+      return fail(ErrorCode::invalid_argument, where + ": more than " + std::to_string(import_lines_max) + " records in one request");
     const auto json = wire::Json::parse(line);
     if (!json) return fail_in(where, json.error());
     auto record = read_identity(*json);

@@ -60,7 +60,8 @@ wire::Json to_json(const IdentityRecord& record);
 wire::Json outline(const IdentityRecord& record);
 /// A record that somebody wants to be made. The members that the register keeps (version, epoch, times) are read over; unknown ones are refused.
 Result<IdentityRecord> read_identity(const wire::Json& json);
-/// `record` with the members of `set` replaced: user_name, name, mail, external_id, number, home_kms, domain, uri, certificates. invalid_argument for any other.
+/// `record` with the members of `set` replaced: user_name, name, mail, external_id, number, home_kms, domain, uri, certificates. invalid_argument for any
+/// other.
 Result<IdentityRecord> changed(const IdentityRecord& record, const wire::Json& set);
 /// Members that must, and must not, be there for the class.
 Result<void> check(const IdentityRecord& record);

@@ -49,6 +49,15 @@ Result<IdentityRecord> complete(store::Transaction& transaction, StoredIdentity 
   return out;
 }
 
+Result<std::vector<IdentityRecord>> complete(store::Transaction& transaction, std::vector<StoredIdentity> stored) {
+  std::vector<IdentityRecord> out;
+  for (StoredIdentity& one : stored) {
+    ASSIGN_OR_RETURN(IdentityRecord record, complete(transaction, std::move(one)));
+    out.push_back(std::move(record));
+  }
+  return out;
+}
+
 std::unexpected<Error> no_identity(const std::string& what) { return fail(ErrorCode::not_found, "there is no identity " + what); }
 
 std::unexpected<Error> version_conflict(const IdentityRecord& record, std::int64_t wanted) {
@@ -97,7 +106,8 @@ Result<T> taken(Result<T> outcome, const Uid& uid) {
 
 Result<std::optional<IdentityRecord>> IdentityRegister::read(store::Transaction& transaction, const Uid& uid) {
   std::optional<StoredIdentity> found;
-  TRY(transaction.query(std::string(identity_columns) + "WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row& row) { found = columns_of(row); }));
+  TRY(transaction.query(std::string(identity_columns) + "WHERE uid = ?", {std::string_view(uid.text())},
+                        [&](const store::Row& row) { found = columns_of(row); }));
   if (!found) return std::optional<IdentityRecord>();
   ASSIGN_OR_RETURN(IdentityRecord out, complete(transaction, *std::move(found)));
   return std::optional(std::move(out));
@@ -118,9 +128,9 @@ Result<IdentityRecord> IdentityRegister::insert(store::Transaction& transaction,
   TRY(transaction.run(
       "INSERT INTO identity (uid, class, domain, uri, number, home_kms, name, mail, external_id, status, version, epoch, created_ms, changed_ms, user_name) "
       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      {std::string_view(out.uid.text()), iam::name(out.of), std::string_view(out.domain), optional_text(uri), optional_text(number), std::string_view(out.home_kms.text()),
-       std::string_view(out.name), std::string_view(out.mail), std::string_view(out.external_id), iam::name(out.standing), out.version, out.epoch, store::column(now),
-       store::column(now), std::string_view(out.user_name)}));
+      {std::string_view(out.uid.text()), iam::name(out.of), std::string_view(out.domain), optional_text(uri), optional_text(number),
+       std::string_view(out.home_kms.text()), std::string_view(out.name), std::string_view(out.mail), std::string_view(out.external_id),
+       iam::name(out.standing), out.version, out.epoch, store::column(now), store::column(now), std::string_view(out.user_name)}));
   TRY(put_certificates(transaction, out));
   return out;
 }
@@ -136,9 +146,9 @@ Result<IdentityRecord> IdentityRegister::replace(store::Transaction& transaction
   TRY(transaction.run(
       "UPDATE identity SET class = ?, domain = ?, uri = ?, number = ?, home_kms = ?, name = ?, mail = ?, external_id = ?, status = ?, version = ?, epoch = ?, "
       "changed_ms = ?, user_name = ? WHERE uid = ?",
-      {iam::name(after.of), std::string_view(after.domain), optional_text(uri), optional_text(number), std::string_view(after.home_kms.text()), std::string_view(after.name),
-       std::string_view(after.mail), std::string_view(after.external_id), iam::name(after.standing), after.version, after.epoch, store::column(now),
-       std::string_view(after.user_name), std::string_view(after.uid.text())}));
+      {iam::name(after.of), std::string_view(after.domain), optional_text(uri), optional_text(number), std::string_view(after.home_kms.text()),
+       std::string_view(after.name), std::string_view(after.mail), std::string_view(after.external_id), iam::name(after.standing), after.version, after.epoch,
+       store::column(now), std::string_view(after.user_name), std::string_view(after.uid.text())}));
   TRY(put_certificates(transaction, after));
   if (ends) TRY(epoch_ended_(transaction, after.uid.text(), after.epoch));
   return after;
@@ -208,12 +218,7 @@ Result<std::vector<IdentityRecord>> IdentityRegister::find_by_external_id(const 
     std::vector<StoredIdentity> found;
     TRY(transaction.query(std::string(identity_columns) + "WHERE external_id = ? AND external_id <> '' ORDER BY uid LIMIT 200", {std::string_view(external_id)},
                           [&](const store::Row& row) { found.push_back(columns_of(row)); }));
-    std::vector<IdentityRecord> out;
-    for (StoredIdentity& one : found) {
-      ASSIGN_OR_RETURN(IdentityRecord record, complete(transaction, std::move(one)));
-      out.push_back(std::move(record));
-    }
-    return out;
+    return complete(transaction, std::move(found));
   });
 }
 
@@ -273,7 +278,8 @@ Result<void> IdentityRegister::remove(const Uid& uid, std::int64_t version, Unix
     ASSIGN_OR_RETURN(const auto known, read(transaction, uid));
     if (!known) {
       bool done = false;
-      TRY(transaction.query("SELECT 1 FROM deleted_identity WHERE uid = ? AND version = ?", {std::string_view(uid.text()), version}, [&](const store::Row&) { done = true; }));
+      TRY(transaction.query("SELECT 1 FROM deleted_identity WHERE uid = ? AND version = ?", {std::string_view(uid.text()), version},
+                            [&](const store::Row&) { done = true; }));
       if (done) return {};
       return no_identity("'" + uid.text() + "'");
     }
@@ -317,8 +323,9 @@ Result<void> IdentityRegister::note_certificate(const Uid& uid, ByteView thumbpr
     TRY(transaction.query("SELECT 1 FROM identity_certificate WHERE thumbprint = ?", {thumbprint}, [&](const store::Row&) { known = true; }));
     if (known) return {};
     // No more than the record may have: the table is no history. Whoever renews shows a new one now and then, and the oldest goes.
-    TRY(transaction.run("DELETE FROM identity_certificate WHERE rowid IN (SELECT rowid FROM identity_certificate WHERE uid = ?1 ORDER BY rowid DESC LIMIT -1 OFFSET ?2)",
-                        {std::string_view(uid.text()), static_cast<std::int64_t>(certificates_max) - 1}));
+    TRY(transaction.run(
+        "DELETE FROM identity_certificate WHERE rowid IN (SELECT rowid FROM identity_certificate WHERE uid = ?1 ORDER BY rowid DESC LIMIT -1 OFFSET ?2)",
+        {std::string_view(uid.text()), static_cast<std::int64_t>(certificates_max) - 1}));
     TRY(transaction.run("INSERT INTO identity_certificate (thumbprint, uid) VALUES (?, ?)", {thumbprint, std::string_view(uid.text())}));
     return {};
   });
@@ -334,12 +341,7 @@ Result<std::vector<IdentityRecord>> IdentityRegister::list(const IdentityFilter&
                               "WHERE uid > ?1 AND (?2 = '' OR class = ?2) AND (?3 = '' OR domain = ?3) AND (?4 = '' OR status = ?4) ORDER BY uid LIMIT ?5",
                           {std::string_view(after), of, std::string_view(domain), standing, limit},
                           [&](const store::Row& row) { found.push_back(columns_of(row)); }));
-    std::vector<IdentityRecord> out;
-    for (StoredIdentity& one : found) {
-      ASSIGN_OR_RETURN(IdentityRecord record, complete(transaction, std::move(one)));
-      out.push_back(std::move(record));
-    }
-    return out;
+    return complete(transaction, std::move(found));
   });
 }
 

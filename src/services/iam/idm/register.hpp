@@ -13,7 +13,6 @@ namespace qanat::iam {
 /// class, whose epochs are not the same (`epoch` is 0 then).
 using EpochEnded = std::function<Result<void>(store::Transaction&, const std::string& subject, std::int64_t epoch)>;
 
-
 struct IdentityFilter {
   std::optional<IdentityClass> of = {};
   std::optional<std::string> domain = {};

@@ -67,8 +67,8 @@ Result<void> Anomalies::look(store::Transaction& transaction, const std::vector<
 
 Result<void> Anomalies::keep(store::Transaction& transaction, const Uid& uid, const Finding& finding, UnixMs now) {
   bool quiet = false;
-  TRY(transaction.query("SELECT 1 FROM anomaly_quiet WHERE rule = ? AND uid = ? AND until_ms > ?", {name(finding.rule), std::string_view(uid.text()), store::column(now)},
-                        [&](const store::Row&) { quiet = true; }));
+  TRY(transaction.query("SELECT 1 FROM anomaly_quiet WHERE rule = ? AND uid = ? AND until_ms > ?",
+                        {name(finding.rule), std::string_view(uid.text()), store::column(now)}, [&](const store::Row&) { quiet = true; }));
   if (quiet) return {};
   TRY(transaction.run("INSERT OR REPLACE INTO anomaly_quiet (rule, uid, until_ms) VALUES (?, ?, ?)",
                       {name(finding.rule), std::string_view(uid.text()), store::column(now + quiet_ms)}));
@@ -90,7 +90,12 @@ Result<std::vector<Anomaly>> Anomalies::list(const std::string& uid, std::int64_
   TRY(store_.transact([&](store::Transaction& transaction) {
     return transaction.query("SELECT id, rule, uid, found_ms, why, records FROM anomaly WHERE id > ?1 AND (?2 = '' OR uid = ?2) ORDER BY id LIMIT ?3",
                              {after, std::string_view(uid), limit}, [&](const store::Row& row) {
-                               found.push_back({{.id = row.integer(0), .rule = row.text(1), .uid = row.text(2), .found_ms = static_cast<UnixMs>(row.integer(3)), .why = row.text(4), .records = {}},
+                               found.push_back({{.id = row.integer(0),
+                                                 .rule = row.text(1),
+                                                 .uid = row.text(2),
+                                                 .found_ms = static_cast<UnixMs>(row.integer(3)),
+                                                 .why = row.text(4),
+                                                 .records = {}},
                                                 row.text(5)});
                              });
   }));

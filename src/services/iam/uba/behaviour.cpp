@@ -26,12 +26,14 @@ Result<Bytes> link(ByteView before, std::string_view kms, UnixMs received, const
   return crypto::digest(crypto::Hash::sha256, octets);
 }
 
-/// Columns: seq, kms, received_ms, time_ms, uid, action, outcome, object.
+constexpr std::string_view behaviour_columns = "SELECT seq, kms, received_ms, time_ms, uid, action, outcome, object FROM behaviour ";
+
 StoredBehaviour stored_behaviour(const store::Row& row) {
   return {.seq = row.integer(0),
           .reporter = row.text(1),
           .received_ms = static_cast<UnixMs>(row.integer(2)),
-          .record = {.time_ms = static_cast<UnixMs>(row.integer(3)), .uid = Uid(row.text(4)), .action = row.text(5), .outcome = row.text(6), .object = row.text(7)}};
+          .record = {
+              .time_ms = static_cast<UnixMs>(row.integer(3)), .uid = Uid(row.text(4)), .action = row.text(5), .outcome = row.text(6), .object = row.text(7)}};
 }
 
 }  // namespace
@@ -45,7 +47,8 @@ Result<void> Behaviour::append(const Report& report, UnixMs now, const AfterAppe
   }
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     bool known = false;
-    TRY(transaction.query("SELECT 1 FROM last_report WHERE reporter = ? AND report = ?", {std::string_view(uri), std::string_view(report.id)}, [&](const store::Row&) { known = true; }));
+    TRY(transaction.query("SELECT 1 FROM last_report WHERE reporter = ? AND report = ?", {std::string_view(uri), std::string_view(report.id)},
+                          [&](const store::Row&) { known = true; }));
     if (known) return {};
     if (!report.id.empty()) {
       TRY(transaction.run("INSERT OR REPLACE INTO last_report (reporter, report) VALUES (?, ?)", {std::string_view(uri), std::string_view(report.id)}));
@@ -75,19 +78,19 @@ Result<void> Behaviour::append(const Report& report, UnixMs now, const AfterAppe
 Result<std::vector<StoredBehaviour>> Behaviour::query(const BehaviourQuery& wanted) {
   std::vector<StoredBehaviour> out;
   TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query(
-        "SELECT seq, kms, received_ms, time_ms, uid, action, outcome, object FROM behaviour WHERE seq > ?1 AND (?2 = '' OR uid = ?2) AND (?3 = '' OR action = ?3) "
-        "AND (?4 = '' OR outcome = ?4) AND time_ms >= ?5 AND time_ms < ?6 ORDER BY seq LIMIT ?7",
-        {wanted.after, std::string_view(wanted.uid), std::string_view(wanted.action), std::string_view(wanted.outcome), store::column(wanted.from_ms),
-         store::column(wanted.until_ms), wanted.limit},
-        [&](const store::Row& row) { out.push_back(stored_behaviour(row)); });
+    return transaction.query(std::string(behaviour_columns) +
+                                 "WHERE seq > ?1 AND (?2 = '' OR uid = ?2) AND (?3 = '' OR action = ?3) AND (?4 = '' OR outcome = ?4) AND time_ms >= ?5 AND "
+                                 "time_ms < ?6 ORDER BY seq LIMIT ?7",
+                             {wanted.after, std::string_view(wanted.uid), std::string_view(wanted.action), std::string_view(wanted.outcome),
+                              store::column(wanted.from_ms), store::column(wanted.until_ms), wanted.limit},
+                             [&](const store::Row& row) { out.push_back(stored_behaviour(row)); });
   }));
   return out;
 }
 
 Result<std::vector<StoredBehaviour>> Behaviour::history(store::Transaction& transaction, const Uid& uid, UnixMs since, std::int64_t limit) {
   std::vector<StoredBehaviour> out;
-  TRY(transaction.query("SELECT seq, kms, received_ms, time_ms, uid, action, outcome, object FROM behaviour WHERE uid = ? AND time_ms >= ? ORDER BY time_ms DESC, seq DESC LIMIT ?",
+  TRY(transaction.query(std::string(behaviour_columns) + "WHERE uid = ? AND time_ms >= ? ORDER BY time_ms DESC, seq DESC LIMIT ?",
                         {std::string_view(uid.text()), store::column(since), limit}, [&](const store::Row& row) { out.push_back(stored_behaviour(row)); }));
   std::ranges::reverse(out);
   return out;

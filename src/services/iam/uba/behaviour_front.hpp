@@ -8,7 +8,8 @@ namespace qanat::iam {
 
 class BehaviourFront {
  public:
-  BehaviourFront(Desk& desk, Behaviour& behaviour, Anomalies& anomalies, Outbox& outbox) : desk_(desk), behaviour_(behaviour), anomalies_(anomalies), outbox_(outbox) {}
+  BehaviourFront(Desk& desk, Behaviour& behaviour, Anomalies& anomalies, Outbox& outbox)
+      : desk_(desk), behaviour_(behaviour), anomalies_(anomalies), outbox_(outbox) {}
   std::vector<points::Handler> handlers();
 
  private:

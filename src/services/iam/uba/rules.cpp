@@ -66,7 +66,9 @@ void look_at_rate(const RuleSettings& rules, const Records& history, const Store
     if (one.record.action == fresh.record.action && within(one, fresh, span(window_s))) found.push_back(one.seq);
   }
   if (std::ssize(found) <= max) return;
-  out.push_back({RuleKind::rate, std::to_string(found.size()) + " times '" + fresh.record.action + "' within " + std::to_string(window_s) + " s, where " + std::to_string(max) + " are usual",
+  out.push_back({RuleKind::rate,
+                 std::to_string(found.size()) + " times '" + fresh.record.action + "' within " + std::to_string(window_s) + " s, where " + std::to_string(max) +
+                     " are usual",
                  newest(found)});
 }
 
@@ -79,7 +81,9 @@ void look_at_refusals(const RuleSettings& rules, const Records& history, const S
     if (!went_well(one.record) && within(one, fresh, span(window_s))) found.push_back(one.seq);
   }
   if (std::ssize(found) <= max) return;
-  out.push_back({RuleKind::refusals, std::to_string(found.size()) + " attempts failed within " + std::to_string(window_s) + " s, where " + std::to_string(max) + " are usual", newest(found)});
+  out.push_back({RuleKind::refusals,
+                 std::to_string(found.size()) + " attempts failed within " + std::to_string(window_s) + " s, where " + std::to_string(max) + " are usual",
+                 newest(found)});
 }
 
 std::int64_t hour_of(const StoredBehaviour& one) { return static_cast<std::int64_t>(one.record.time_ms / hour_of_day_ms) % hours_per_day; }
@@ -99,12 +103,17 @@ void look_at_hour(const RuleSettings& rules, const Records& history, const Store
   const std::int64_t days = static_cast<std::int64_t>((fresh.record.time_ms - first) / span(day_s));
   if (before < rules(RuleKind::hour, "history_min") || days < rules(RuleKind::hour, "days_min")) return;
   if (near * 1000 >= rules(RuleKind::hour, "share_permille") * before) return;
-  out.push_back({RuleKind::hour, "at " + std::to_string(hour) + " h UTC, about when " + std::to_string(near) + " of " + std::to_string(before) + " records of " + std::to_string(days) + " days are", {fresh.seq}});
+  out.push_back({RuleKind::hour,
+                 "at " + std::to_string(hour) + " h UTC, about when " + std::to_string(near) + " of " + std::to_string(before) + " records of " +
+                     std::to_string(days) + " days are",
+                 {fresh.seq}});
 }
 
 void look_at_place(const RuleSettings& rules, const Records& history, const StoredBehaviour& fresh, std::vector<Finding>& out) {
   // The KMS that delivers a key is where the subject is; CMSP and CAS see everybody, and what one says of oneself has no place.
-  const auto at_a_place = [](const StoredBehaviour& one) { return one.record.action == action_application && one.reporter != one.record.uid.text() && went_well(one.record); };
+  const auto at_a_place = [](const StoredBehaviour& one) {
+    return one.record.action == action_application && one.reporter != one.record.uid.text() && went_well(one.record);
+  };
   if (!at_a_place(fresh)) return;
   const std::int64_t apart_s = rules(RuleKind::place, "apart_s");
   const StoredBehaviour* other = nullptr;
@@ -114,7 +123,9 @@ void look_at_place(const RuleSettings& rules, const Records& history, const Stor
   }
   if (other == nullptr) return;
   const UnixMs apart = (fresh.record.time_ms - other->record.time_ms) / second_ms;
-  out.push_back({RuleKind::place, "at " + other->reporter + " and " + std::to_string(apart) + " s later at " + fresh.reporter + ", which nobody reaches within " + std::to_string(apart_s) + " s",
+  out.push_back({RuleKind::place,
+                 "at " + other->reporter + " and " + std::to_string(apart) + " s later at " + fresh.reporter + ", which nobody reaches within " +
+                     std::to_string(apart_s) + " s",
                  {other->seq, fresh.seq}});
 }
 
@@ -134,7 +145,8 @@ void look_at_sequence(const RuleSettings& rules, const Records& history, const S
   for (const StoredBehaviour& one : history) {
     if (one.record.action != action_call || one.record.outcome != "started" || one.record.time_ms + settle > fresh.record.time_ms) continue;
     if (one.record.time_ms + settle + span(day_s) < fresh.record.time_ms) continue;  // its application may be out of sight
-    const bool has_key = std::ranges::any_of(history, [&](const StoredBehaviour& other) { return delivers(other) && other.record.object == one.record.object; });
+    const bool has_key =
+        std::ranges::any_of(history, [&](const StoredBehaviour& other) { return delivers(other) && other.record.object == one.record.object; });
     if (has_key) continue;
     out.push_back({RuleKind::sequence, "a call in session " + one.record.object + ", for which no key was delivered", {one.seq}});
     return;
@@ -156,7 +168,9 @@ void look_at_keys(const RuleSettings& rules, const Records& history, const Store
     unused.push_back(one.seq);
   }
   if (std::ssize(unused) <= max) return;
-  out.push_back({RuleKind::keys, std::to_string(unused.size()) + " keys were delivered and no call followed within " + std::to_string(grace / second_ms) + " s, where " + std::to_string(max) + " are usual",
+  out.push_back({RuleKind::keys,
+                 std::to_string(unused.size()) + " keys were delivered and no call followed within " + std::to_string(grace / second_ms) + " s, where " +
+                     std::to_string(max) + " are usual",
                  newest(unused)});
 }
 
@@ -199,7 +213,8 @@ Result<void> RuleSettings::change(const wire::Json& json) {
     ASSIGN_OR_RETURN(const wire::Json set, json.object(rule));
     for (const std::string& threshold : set.names()) {
       const auto row = std::ranges::find_if(thresholds, [&](const Threshold& one) { return one.rule == *kind && one.name == threshold; });
-      if (row == thresholds.end()) return fail(ErrorCode::invalid_argument, "rule " + rule + " has no threshold '" + threshold.substr(0, record_text_max) + "'");
+      if (row == thresholds.end())
+        return fail(ErrorCode::invalid_argument, "rule " + rule + " has no threshold '" + threshold.substr(0, record_text_max) + "'");
       ASSIGN_OR_RETURN(const std::int64_t value, set.integer(threshold, row->min, row->max));
       values_.insert_or_assign(std::pair(row->rule, row->name), value);
     }

@@ -32,7 +32,8 @@ Result<Secret> stored_secret(store::Store& store, crypto::CryptoDevice& device, 
 
 }  // namespace
 
-Result<AccessTokens> AccessTokens::open(store::Store& store, crypto::CryptoDevice& device, crypto::Rng& rng, std::string issuer, AccessPolicy policy, UnixMs now) {
+Result<AccessTokens> AccessTokens::open(store::Store& store, crypto::CryptoDevice& device, crypto::Rng& rng, std::string issuer, AccessPolicy policy,
+                                        UnixMs now) {
   ASSIGN_OR_RETURN(const Secret seed, stored_secret(store, device, wire::name(wire::TokenAlgorithm::ml_dsa_44), now,
                                                     [&]() -> Result<Secret> { return Result<Secret>(rng.secret(crypto::seed_ml_dsa)); }));
   ASSIGN_OR_RETURN(crypto::LoneSigner ml_dsa, crypto::LoneSigner::from_secret(crypto::LoneScheme::ml_dsa_44, seed));
@@ -43,7 +44,8 @@ Result<AccessTokens> AccessTokens::open(store::Store& store, crypto::CryptoDevic
   ASSIGN_OR_RETURN(crypto::Es256Signer es256, crypto::Es256Signer::from_secret(pair));
   ASSIGN_OR_RETURN(wire::TokenKey ml_dsa_key, wire::TokenKey::from_public(wire::TokenAlgorithm::ml_dsa_44, ml_dsa.public_key()));
   ASSIGN_OR_RETURN(wire::TokenKey es256_key, wire::TokenKey::from_public(wire::TokenAlgorithm::es256, es256.public_key()));
-  return AccessTokens(rng, std::move(issuer), std::move(policy), std::move(ml_dsa), std::move(es256), wire::TokenKeys({std::move(ml_dsa_key), std::move(es256_key)}));
+  return AccessTokens(rng, std::move(issuer), std::move(policy), std::move(ml_dsa), std::move(es256),
+                      wire::TokenKeys({std::move(ml_dsa_key), std::move(es256_key)}));
 }
 
 wire::AccessClaims AccessTokens::claims_for(const AccessOrder& order, const std::string& issuer, UnixMs now) const {

@@ -74,7 +74,9 @@ const Role* role_of(const Standpoint& standpoint, const std::string& name) {
 
 bool holds_now(const Grant& grant, UnixMs now) noexcept { return grant.not_after_ms == 0 || now < grant.not_after_ms; }
 
-Decision refused(std::string why) { return Decision{.allowed = false, .level_max = wire::Assurance::local_rng, .reasons = {Reason{.decides = true, .grant = 0, .text = std::move(why)}}}; }
+Decision refused(std::string why) {
+  return Decision{.allowed = false, .level_max = wire::Assurance::local_rng, .reasons = {Reason{.decides = true, .grant = 0, .text = std::move(why)}}};
+}
 
 /// What stands above all grants. The text of the rule that forbids, if one does.
 std::optional<std::string> forbidden(const Standpoint& standpoint, const Action& action, const Question& question, UnixMs now) {
@@ -167,16 +169,14 @@ std::vector<Role> builtin_roles() {
   return {
       {.name = "security-administrator",
        .duty = Duty::security,
-       .permissions = {permits("role.define"), permits("client.define"), permits("grant.*"), permits("token.revoke"), permits("identity.read"), permits("behaviour.rule"), permits("behaviour.read"), permits("identity.outline")},
+       .permissions = {permits("role.define"), permits("client.define"), permits("grant.*"), permits("token.revoke"), permits("identity.read"),
+                       permits("behaviour.rule"), permits("behaviour.read"), permits("identity.outline")},
        .builtin = true},
       {.name = "auditor",
        .duty = Duty::audit,
        .permissions = {permits("identity.read"), permits("identity.export"), permits("identity.outline"), permits("grant.read"), permits("behaviour.read")},
        .builtin = true},
-      {.name = "operator",
-       .duty = Duty::operation,
-       .permissions = {permits("identity.*"), permits("behaviour.read")},
-       .builtin = true},
+      {.name = "operator", .duty = Duty::operation, .permissions = {permits("identity.*"), permits("behaviour.read")}, .builtin = true},
       {.name = "subscriber",
        .duty = Duty::none,
        .permissions = {permits("identity.self"), permits("identity.outline"), permits("token.issue"), permits("behaviour.append"),
@@ -215,7 +215,8 @@ Result<Role> read_role(const wire::Json& json) {
     if (!is_action_pattern(one.action)) return fail(ErrorCode::invalid_argument, "role: there is no action '" + one.action.substr(0, role_name_max) + "'");
     ASSIGN_OR_RETURN(const auto point, each.optional_text("point"));
     one.point = point.value_or("*");
-    if (one.point != "*" && points::find_point(one.point) == nullptr) return fail(ErrorCode::invalid_argument, "role: there is no reference point '" + one.point.substr(0, role_name_max) + "'");
+    if (one.point != "*" && points::find_point(one.point) == nullptr)
+      return fail(ErrorCode::invalid_argument, "role: there is no reference point '" + one.point.substr(0, role_name_max) + "'");
     ASSIGN_OR_RETURN(one.level_max, read_level(each, "level_max", one.level_max));
     out.permissions.push_back(std::move(one));
   }
@@ -228,8 +229,8 @@ Result<void> check_duty(const Role& role) {
     for (const Action& action : actions) {
       if (!covers(permission.action, action.name)) continue;
       if (action.duty != Duty::none && action.duty != role.duty) {
-        return fail(ErrorCode::invalid_argument, "role '" + role.name + "': " + std::string(action.name) + " belongs to the duty " + std::string(name(action.duty)) + ", the role's is " +
-                                                     std::string(name(role.duty)));
+        return fail(ErrorCode::invalid_argument, "role '" + role.name + "': " + std::string(action.name) + " belongs to the duty " +
+                                                     std::string(name(action.duty)) + ", the role's is " + std::string(name(role.duty)));
       }
       if (role.duty == Duty::audit && action.effect == Effect::changes) {
         return fail(ErrorCode::invalid_argument, "role '" + role.name + "': the duty audit changes nothing, and " + std::string(action.name) + " does");
@@ -302,7 +303,9 @@ Decision decide(const Standpoint& standpoint, const Question& question, UnixMs n
     if (grant.not_after_ms != 0 && (out.until_ms == 0 || grant.not_after_ms < out.until_ms)) out.until_ms = grant.not_after_ms;
     const auto everybody = class_in(grant.subject);
     const std::string from = everybody ? ", given to every " + std::string(name(*everybody)) : ", given by " + grant.given_by;
-    out.reasons.push_back({.decides = !out.allowed, .grant = grant.id, .text = "grant " + std::to_string(grant.id) + " (role " + grant.role + ") permits " + question.action + from});
+    out.reasons.push_back({.decides = !out.allowed,
+                           .grant = grant.id,
+                           .text = "grant " + std::to_string(grant.id) + " (role " + grant.role + ") permits " + question.action + from});
     out.allowed = true;
   }
   if (!out.allowed) {
@@ -319,8 +322,8 @@ Result<void> check_separation(const std::vector<Role>& has, const Role& added) {
   if (added.duty == Duty::none) return {};
   for (const Role& role : has) {
     if (role.duty == Duty::none || role.duty == added.duty) continue;
-    return fail(ErrorCode::denied, "separation of duties: the subject has the duty " + std::string(name(role.duty)) + " (role " + role.name + ") and may not have " +
-                                       std::string(name(added.duty)) + " as well");
+    return fail(ErrorCode::denied, "separation of duties: the subject has the duty " + std::string(name(role.duty)) + " (role " + role.name +
+                                       ") and may not have " + std::string(name(added.duty)) + " as well");
   }
   return {};
 }

@@ -77,7 +77,13 @@ Result<net::Response> PrivilegeFront::token(const net::Request& request, node::D
   TRY(desk_.require(caller, "token.issue"));
   ASSIGN_OR_RETURN(const std::string scope, grantable(caller, wanted.value_or("")));
   TRY(desk_.identities().note_certificate(caller.uid, holder_of(request)));
-  ASSIGN_OR_RETURN(const auto issued, tokens_.cwt({.subject = caller.uid.text(), .client = caller.uid.text(), .audience = audience, .scope = scope, .holder = holder_of(request), .epoch = caller.epoch}, desk_.now()));
+  ASSIGN_OR_RETURN(const auto issued, tokens_.cwt({.subject = caller.uid.text(),
+                                                   .client = caller.uid.text(),
+                                                   .audience = audience,
+                                                   .scope = scope,
+                                                   .holder = holder_of(request),
+                                                   .epoch = caller.epoch},
+                                                  desk_.now()));
   deed.object += " " + to_hex(issued.claims.token_id);
   return node::json_response(wire::Json::object({{"token", issued.token}, {"expires", issued.claims.expires_s}, {"scope", scope}}));
 }
@@ -96,7 +102,8 @@ Result<net::Response> PrivilegeFront::decide(const net::Request& request, node::
     // A KMS decides for those whom it serves; everybody else asks about himself alone.
     if (request.peer.identity->kind != Kind::kms) return fail(ErrorCode::denied, "'" + caller.uid.text() + "' asks what another subject may do");
     ASSIGN_OR_RETURN(const IdentityRecord other, desk_.identities().find(subject));
-    if (other.home_kms.text() != request.peer.identity->name || other.domain != request.peer.identity->domain) return fail(ErrorCode::denied, "'" + subject.text() + "' is not served by " + request.peer.identity->name);
+    if (other.home_kms.text() != request.peer.identity->name || other.domain != request.peer.identity->domain)
+      return fail(ErrorCode::denied, "'" + subject.text() + "' is not served by " + request.peer.identity->name);
   }
   const UnixMs now = desk_.now();  // before what it rests on is read: whoever is told later that this is void compares the times
   ASSIGN_OR_RETURN(const Decision decision, desk_.privileges().decide(subject, question, now));
@@ -122,13 +129,18 @@ Result<net::Response> PrivilegeFront::introspect(const net::Request& request, no
   TRY(json.only({"token", "token_type_hint"}));
   ASSIGN_OR_RETURN(const std::string token, json.text("token"));
   ASSIGN_OR_RETURN(const IdentityRecord caller, desk_.caller(request));
+  ASSIGN_OR_RETURN(const wire::Json answer, introspected(caller, token, deed.object));
+  return node::json_response(answer);
+}
+
+Result<wire::Json> PrivilegeFront::introspected(const IdentityRecord& caller, std::string_view token, std::string& object) {
   TRY(desk_.require(caller, "token.check"));
   const auto claims = active(token);
   if (!claims && claims.error().code != ErrorCode::denied && claims.error().code != ErrorCode::invalid_argument) return fail(claims.error());
   // RFC 7662 §2.2: whoever asks about a token that is for somebody else learns no more than that it is of no use to him.
   const bool theirs = claims && claims->audience == caller.uid.text();
-  deed.object = theirs ? claims->subject + " " + to_hex(claims->token_id) : "inactive";
-  return node::json_response(theirs ? introspection(*claims) : inactive());
+  object = theirs ? claims->subject + " " + to_hex(claims->token_id) : "inactive";
+  return theirs ? introspection(*claims) : inactive();
 }
 
 Result<net::Response> PrivilegeFront::keys(const net::Request& /*request*/) {
@@ -183,7 +195,8 @@ Result<wire::Json> PrivilegeFront::read(const IdentityRecord& caller, const wire
   return wire::Json::object({{"grants", list}});
 }
 
-Result<wire::Json> PrivilegeFront::change(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op, node::Deed& deed) {
+Result<wire::Json> PrivilegeFront::change(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op,
+                                          node::Deed& deed) {
   Privileges& privileges = desk_.privileges();
   if (op == "define") {
     TRY(json.only({"op", "role"}));
@@ -223,7 +236,8 @@ Result<wire::Json> PrivilegeFront::change(const net::Request& request, const Ide
     return to_json(taken);
   }
   if (op == "client" || op == "unclient") return change_client(request, caller, json, op, deed);
-  if (op != "revoke") return fail(ErrorCode::invalid_argument, "op must be roles, grants, actions, clients, why, define, undefine, give, take, client, unclient or revoke");
+  if (op != "revoke")
+    return fail(ErrorCode::invalid_argument, "op must be roles, grants, actions, clients, why, define, undefine, give, take, client, unclient or revoke");
   TRY(json.only({"op", "subject"}));
   ASSIGN_OR_RETURN(const Uid subject, subject_in(json));
   deed.object += " " + subject.text();
@@ -233,7 +247,8 @@ Result<wire::Json> PrivilegeFront::change(const net::Request& request, const Ide
   return wire::Json::object({{"subject", subject.text()}, {"epoch", epoch}});
 }
 
-Result<wire::Json> PrivilegeFront::change_client(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op, node::Deed& deed) {
+Result<wire::Json> PrivilegeFront::change_client(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op,
+                                                 node::Deed& deed) {
   TRY(json.only({"op", "client", "redirect_uris"}));
   ASSIGN_OR_RETURN(const std::string uid, json.text("client"));
   TRY(node::parse_uid(uid));

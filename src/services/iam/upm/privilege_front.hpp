@@ -10,11 +10,14 @@ namespace qanat::iam {
 
 class PrivilegeFront {
  public:
-  PrivilegeFront(Desk& desk, const AccessTokens& tokens, WebClients& clients, AuthorizationCodes& codes) : desk_(desk), tokens_(tokens), clients_(clients), codes_(codes) {}
+  PrivilegeFront(Desk& desk, const AccessTokens& tokens, WebClients& clients, AuthorizationCodes& codes)
+      : desk_(desk), tokens_(tokens), clients_(clients), codes_(codes) {}
   std::vector<points::Handler> handlers();
 
   /// The claims of a token that holds now: ours, in time, not void, of an epoch that is not over, of an active subject. `denied` otherwise.
   Result<wire::AccessClaims> active(std::string_view token);
+  /// What the caller is told of a token (RFC 7662); `denied` unless it may ask. `object`: which token that was, for the record.
+  Result<wire::Json> introspected(const IdentityRecord& caller, std::string_view token, std::string& object);
   /// The part of the wanted scope that the subject may have, all of it or `denied`; every name is an action. Empty stays empty.
   Result<std::string> grantable(const IdentityRecord& subject, const std::string& wanted);
 

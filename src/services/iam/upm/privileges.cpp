@@ -51,7 +51,8 @@ Grant grant_of(const store::Row& row) {
 
 Result<std::vector<Grant>> read_grants(store::Transaction& transaction, std::string_view where, std::initializer_list<store::Value> values) {
   std::vector<Grant> out;
-  TRY(transaction.query(std::string(grant_columns) + std::string(where) + " ORDER BY id", values, [&](const store::Row& row) { out.push_back(grant_of(row)); }));
+  TRY(transaction.query(std::string(grant_columns) + std::string(where) + " ORDER BY id", values,
+                        [&](const store::Row& row) { out.push_back(grant_of(row)); }));
   return out;
 }
 
@@ -102,12 +103,13 @@ Result<Grant> Privileges::enter(store::Transaction& transaction, Grant grant, Un
                                                 {std::string_view(grant.subject), std::string_view(grant.role), std::string_view(grant.domain)}));
   if (!same.empty()) {
     if (same.front().level_max == grant.level_max && same.front().not_after_ms == grant.not_after_ms) return same.front();
-    return fail(ErrorCode::conflict, "'" + grant.subject + "' has grant " + std::to_string(same.front().id) + " of this role already, with another level or end: take that one first");
+    return fail(ErrorCode::conflict, "'" + grant.subject + "' has grant " + std::to_string(same.front().id) +
+                                         " of this role already, with another level or end: take that one first");
   }
   grant.given_ms = now;
   TRY(transaction.run("INSERT INTO role_grant (subject, role, domain, level_max, not_after_ms, given_by, given_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                      {std::string_view(grant.subject), std::string_view(grant.role), std::string_view(grant.domain), static_cast<std::int64_t>(grant.level_max),
-                       store::column(grant.not_after_ms), std::string_view(grant.given_by), store::column(now)}));
+                      {std::string_view(grant.subject), std::string_view(grant.role), std::string_view(grant.domain),
+                       static_cast<std::int64_t>(grant.level_max), store::column(grant.not_after_ms), std::string_view(grant.given_by), store::column(now)}));
   TRY(transaction.query("SELECT last_insert_rowid()", {}, [&](const store::Row& row) { grant.id = row.integer(0); }));
   return grant;
 }
@@ -116,8 +118,8 @@ Result<void> Privileges::found(IdentityRegister& identities, const Founders& fou
   const auto known = [](store::Transaction& transaction, const Identity& uri) -> Result<bool> {
     bool out = false;
     const std::string text = uri.uri();
-    TRY(transaction.query("SELECT 1 FROM identity WHERE uri = ? UNION SELECT 1 FROM deleted_identity WHERE uid = ?", {std::string_view(text), std::string_view(uri.name)},
-                          [&](const store::Row&) { out = true; }));
+    TRY(transaction.query("SELECT 1 FROM identity WHERE uri = ? UNION SELECT 1 FROM deleted_identity WHERE uid = ?",
+                          {std::string_view(text), std::string_view(uri.name)}, [&](const store::Row&) { out = true; }));
     return out;
   };
   return store_.transact([&](store::Transaction& transaction) -> Result<void> {
@@ -142,7 +144,8 @@ Result<void> Privileges::found(IdentityRegister& identities, const Founders& fou
     TRY(give_all(founders.security_administrators, "security-administrator"));
     TRY(give_all(founders.auditors, "auditor"));
     TRY(give_all(founders.operators, "operator"));
-    for (const auto& [of, role] : {std::pair{IdentityClass::terminal, "subscriber"}, {IdentityClass::element, "element"}, {IdentityClass::application, "machine"}}) {
+    for (const auto& [of, role] :
+         {std::pair{IdentityClass::terminal, "subscriber"}, {IdentityClass::element, "element"}, {IdentityClass::application, "machine"}}) {
       TRY(enter(transaction, {.subject = class_subject(of), .role = role, .given_by = std::string(by_installation)}, now));
     }
     return {};
@@ -158,7 +161,8 @@ Result<void> Privileges::define(const Role& role) {
     // Who has the role already gets its new duty.
     ASSIGN_OR_RETURN(const auto having, read_grants(transaction, "WHERE role = ?", {std::string_view(role.name)}));
     for (const Grant& one : having) {
-      if (role.duty != Duty::none && class_in(one.subject)) return fail(ErrorCode::denied, "separation of duties: a whole class has the role '" + role.name + "'");
+      if (role.duty != Duty::none && class_in(one.subject))
+        return fail(ErrorCode::denied, "separation of duties: a whole class has the role '" + role.name + "'");
       ASSIGN_OR_RETURN(const auto others, read_grants(transaction, "WHERE subject = ?", {std::string_view(one.subject)}));
       TRY(check_separation(roles_in(others, all, role.name), role));
     }

@@ -1,7 +1,6 @@
 #include "services/iam/upm/web_clients.hpp"
 
 #include <algorithm>
-#include <set>
 
 namespace qanat::iam {
 namespace {
@@ -78,13 +77,14 @@ Result<void> WebClients::remove(const std::string& uid) {
   });
 }
 
-Result<std::vector<WebClient>> WebClients::all() {
+Result<std::vector<WebClient>> WebClients::read(std::string_view uid) {
   std::vector<StoredClient> stored;
   TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT uid, redirect_uris, entered_by, entered_ms FROM web_client ORDER BY uid", {}, [&](const store::Row& row) {
-      stored.push_back({.client = {.uid = row.text(0), .redirect_uris = {}, .entered_by = row.text(2), .entered_ms = static_cast<UnixMs>(row.integer(3))},
-                        .uris = row.text(1)});
-    });
+    return transaction.query(
+        "SELECT uid, redirect_uris, entered_by, entered_ms FROM web_client WHERE ?1 = '' OR uid = ?1 ORDER BY uid", {uid}, [&](const store::Row& row) {
+          stored.push_back({.client = {.uid = row.text(0), .redirect_uris = {}, .entered_by = row.text(2), .entered_ms = static_cast<UnixMs>(row.integer(3))},
+                            .uris = row.text(1)});
+        });
   }));
   std::vector<WebClient> out;
   for (StoredClient& one : stored) {
@@ -95,10 +95,9 @@ Result<std::vector<WebClient>> WebClients::all() {
 }
 
 Result<std::optional<WebClient>> WebClients::find(const std::string& uid) {
-  ASSIGN_OR_RETURN(std::vector<WebClient> clients, all());
-  const auto found = std::ranges::find(clients, uid, &WebClient::uid);
-  if (found == clients.end()) return std::optional<WebClient>();
-  return std::optional(std::move(*found));
+  if (uid.empty()) return std::optional<WebClient>();
+  ASSIGN_OR_RETURN(std::vector<WebClient> found, read(uid));
+  return found.empty() ? std::optional<WebClient>() : std::optional(std::move(found.front()));
 }
 
 }  // namespace qanat::iam

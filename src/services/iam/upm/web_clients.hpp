@@ -34,10 +34,13 @@ class WebClients {
   Result<WebClient> put(WebClient client, UnixMs now);
   /// `not_found` if there is none.
   Result<void> remove(const std::string& uid);
-  Result<std::vector<WebClient>> all();
+  Result<std::vector<WebClient>> all() { return read(""); }
   Result<std::optional<WebClient>> find(const std::string& uid);
 
  private:
+  /// The one with this uid, or all of them if it is empty.
+  Result<std::vector<WebClient>> read(std::string_view uid);
+
   store::Store& store_;
 };
 

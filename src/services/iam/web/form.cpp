@@ -2,37 +2,21 @@
 
 #include <algorithm>
 
+#include "base/percent.hpp"
 #include "base/utf8.hpp"
 
 namespace qanat::iam {
 namespace {
 
-int hex_digit(char c) noexcept {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
-
 Result<std::string> form_decoded(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '+') {
-      out.push_back(' ');
-    } else if (text[i] != '%') {
-      out.push_back(text[i]);
-    } else {
-      const int high = i + 2 < text.size() ? hex_digit(text[i + 1]) : -1;
-      const int low = i + 2 < text.size() ? hex_digit(text[i + 2]) : -1;
-      if (high < 0 || low < 0) return fail(ErrorCode::invalid_argument, "form: '%' without two hexadecimal digits");
-      out.push_back(static_cast<char>(high * 16 + low));
-      i += 2;
-    }
-  }
-  if (!is_utf8(out) || std::ranges::any_of(out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\x7f'; })) {
+  std::string spaced(text);
+  std::ranges::replace(spaced, '+', ' ');
+  auto out = from_percent(spaced);
+  if (!out) return fail(ErrorCode::invalid_argument, "form: '%' without two hexadecimal digits");
+  if (!is_utf8(*out) || std::ranges::any_of(*out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\x7f'; })) {
     return fail(ErrorCode::invalid_argument, "form: not UTF-8, or control characters");
   }
-  return out;
+  return *std::move(out);
 }
 
 }  // namespace
@@ -65,21 +49,6 @@ std::string form_member_or(const Form& form, const std::string& name, const std:
   return found == form.end() ? absent : found->second;
 }
 
-std::string form_encoded(std::string_view name, std::string_view value) {
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  std::string out(name);
-  out += '=';
-  for (const char c : value) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
-    const auto octet = static_cast<unsigned char>(c);
-    if (plain) {
-      out += c;
-    } else {
-      (out += '%') += digits[octet >> 4U];
-      out += digits[octet & 15U];
-    }
-  }
-  return out;
-}
+std::string form_encoded(std::string_view name, std::string_view value) { return std::string(name) + "=" + to_percent(value); }
 
 }  // namespace qanat::iam

@@ -38,10 +38,17 @@ std::string_view name_for(ErrorCode code) noexcept {
 std::pair<std::string, std::string> oauth_words(const Error& error) {
   // What failed inside is nobody's business outside.
   if (error.code == ErrorCode::internal) return {"server_error", "internal error"};
-  const std::size_t colon = error.message.find(": ");
-  const std::string first = error.message.substr(0, colon == std::string::npos ? 0 : colon);
-  if (std::ranges::find(oauth_names, first) != oauth_names.end()) return {first, error.message.substr(colon + 2)};
-  return {std::string(name_for(error.code)), error.message};
+  std::string name(name_for(error.code));
+  std::string why = error.message;
+  const std::size_t colon = why.find(": ");
+  const std::string first = why.substr(0, colon == std::string::npos ? 0 : colon);
+  if (std::ranges::find(oauth_names, first) != oauth_names.end()) {
+    name = first;
+    why.erase(0, colon + 2);
+  }
+  // What may stand in error_description: printable ASCII without quotation mark and backslash. The message may hold words of the request.
+  std::ranges::replace_if(why, [](char c) { return c < ' ' || c > '~' || c == '"' || c == '\\'; }, '?');
+  return {name, why};
 }
 
 WebAnswer oauth_error(const Error& error) {
@@ -126,11 +133,8 @@ WebAnswer OAuth::introspect(const WebCaller& caller, std::string_view text) {
     ASSIGN_OR_RETURN(const Form form, read_form(text));
     ASSIGN_OR_RETURN(const IdentityRecord who, machine(caller, form));
     noted.subject = who.uid.text();
-    TRY(parts_.desk.require(who, "token.check"));
     ASSIGN_OR_RETURN(const std::string token, form_member(form, "token"));
-    const auto claims = parts_.privileges.active(token);
-    if (!claims && claims.error().code != ErrorCode::denied && claims.error().code != ErrorCode::invalid_argument) return fail(claims.error());
-    return claims && claims->audience == noted.subject ? introspection(*claims) : inactive();
+    return parts_.privileges.introspected(who, token, noted.object);
   };
   const Result<wire::Json> answer = ask();
   return recorded(caller, "oauth.introspect", noted, answer);

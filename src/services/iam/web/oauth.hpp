@@ -68,7 +68,7 @@ class OAuth {
 
 /// RFC 6749 §5.2. The message of an error may begin with the standard's name for it: "invalid_grant: …".
 WebAnswer oauth_error(const Error& error);
-/// The standard's name, and the rest of the message.
+/// The standard's name, and the rest of the message in the characters of RFC 6749 §5.2.
 std::pair<std::string, std::string> oauth_words(const Error& error);
 
 }  // namespace qanat::iam

@@ -2,6 +2,7 @@
 // the policy. The code is bound to client, redirect URI, challenge and certificate.
 #include <algorithm>
 
+#include "base/percent.hpp"
 #include "crypto/kdf.hpp"
 #include "node/subscriber.hpp"
 #include "services/iam/web/oauth.hpp"
@@ -14,10 +15,6 @@ constexpr std::size_t state_max = 1024;
 constexpr std::size_t challenge_octets = 32;
 
 std::unexpected<Error> refuse_oauth(ErrorCode code, std::string_view name, const std::string& why) { return fail(code, std::string(name) + ": " + why); }
-
-bool is_unreserved(char c) noexcept {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
-}
 
 /// RFC 7636 §4.3: S256 alone. "plain" is no proof, and what is absent means "plain".
 Result<std::string> challenge_in(const Form& form) {

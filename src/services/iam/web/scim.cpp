@@ -18,6 +18,7 @@ constexpr std::array error_types{std::string_view("invalidFilter"), std::string_
                                  std::string_view("noTarget"),      std::string_view("invalidValue"),  std::string_view("mutability"),
                                  std::string_view("uniqueness")};
 constexpr std::string_view stale = "preconditionFailed";
+constexpr std::string_view narrow = "insufficient_scope";  // RFC 6750 §3.1
 constexpr std::size_t uid_stem_max = 48;
 constexpr int uid_attempts_max = 100;
 constexpr std::int64_t page_of_register = 200;
@@ -97,14 +98,30 @@ WebAnswer scim_error(const Error& error) {
   const std::string type = colon == std::string::npos ? std::string() : detail.substr(0, colon);
   if (type == stale) status = 412;
   if (std::ranges::find(error_types, type) != error_types.end()) body.set("scimType", type);
-  if (body.has("scimType") || type == stale) detail.erase(0, colon + 2);
+  if (body.has("scimType") || type == stale || type == narrow) detail.erase(0, colon + 2);
   body.set("status", std::to_string(status)).set("detail", detail);
   WebAnswer out = answer_with(status, std::move(body));
   if (status == 401) out.fields.emplace_back("WWW-Authenticate", "Bearer error=\"invalid_token\"");
+  if (type == narrow) out.fields.emplace_back("WWW-Authenticate", "Bearer error=\"insufficient_scope\"");
   return out;
 }
 
-Result<IdentityRecord> Scim::admit(const ScimRequest& request, std::string_view action, std::string& who) {
+namespace {
+
+/// The document of this id, or the list of them if it is empty.
+WebAnswer one_or_all(const wire::Json& all, const std::string& id) {
+  if (!id.empty()) {
+    const auto one = scim_member(all, id);
+    return one ? answer_with(200, *one) : scim_error(one.error());
+  }
+  auto list = all.as_array().value();
+  const auto count = std::ssize(list);
+  return answer_with(200, scim_list(std::move(list), count, 1));
+}
+
+}  // namespace
+
+Result<Scim::Client> Scim::admit(const ScimRequest& request, std::string_view action, std::string& who) {
   const auto refused = [](const std::string& why) { return fail(ErrorCode::unauthenticated, why); };
   if (request.token.empty()) return refused("an access token is wanted: Authorization: Bearer");
   const auto claims = privileges_.active(request.token);
@@ -114,16 +131,15 @@ Result<IdentityRecord> Scim::admit(const ScimRequest& request, std::string_view 
   if (claims->audience != desk_.node().identity().name) return refused("token: is for " + claims->audience + ", not for this service");
   if (claims->holder != request.caller.thumbprint) return refused("token: is bound to another certificate than the one on this connection");
   ASSIGN_OR_RETURN(const Uid uid, node::parse_uid(claims->subject));
-  ASSIGN_OR_RETURN(IdentityRecord client, desk_.identities().find(uid));
-  TRY(may(request, client, action));
+  ASSIGN_OR_RETURN(IdentityRecord record, desk_.identities().find(uid));
+  const Client client{.record = std::move(record), .scope = claims->scope};
+  TRY(may(client, action));
   return client;
 }
 
-/// What the token was given for, and what its subject may still do.
-Result<void> Scim::may(const ScimRequest& request, const IdentityRecord& client, std::string_view action) {
-  ASSIGN_OR_RETURN(const wire::AccessClaims claims, privileges_.active(request.token));
-  if (!wire::has_scope(claims.scope, action)) return fail(ErrorCode::denied, "token: its scope does not have " + std::string(action));
-  return desk_.require(client, action);
+Result<void> Scim::may(const Client& client, std::string_view action) {
+  if (!wire::has_scope(client.scope, action)) return fail(ErrorCode::denied, std::string(narrow) + ": the token's scope does not have " + std::string(action));
+  return desk_.require(client.record, action);
 }
 
 template <class Work>
@@ -131,7 +147,7 @@ WebAnswer Scim::recorded(const ScimRequest& request, std::string_view action, st
   std::string who = request.caller.address;
   std::string object = request.id;
   const auto done = [&]() -> Result<WebAnswer> {
-    ASSIGN_OR_RETURN(const IdentityRecord client, admit(request, needed, who));
+    ASSIGN_OR_RETURN(const Client client, admit(request, needed, who));
     return work(client, object);
   }();
   const auto written = desk_.node().record({.action = action,
@@ -198,12 +214,12 @@ Result<IdentityRecord> Scim::enter(const ScimUser& user) {
 }
 
 WebAnswer Scim::create(const ScimRequest& request) {
-  return recorded(request, "scim.create", "identity.create", [&](const IdentityRecord& client, std::string& object) -> Result<WebAnswer> {
+  return recorded(request, "scim.create", "identity.create", [&](const Client& client, std::string& object) -> Result<WebAnswer> {
     ASSIGN_OR_RETURN(const wire::Json body, read_body(request.body));
     ASSIGN_OR_RETURN(const ScimUser user, read_scim_user(body, {.domain = place_.domain}));
     object = user.user_name;
-    if (!user.active) TRY(may(request, client, "identity.suspend"));
-    TRY(desk_.intend(client.uid.text(), request.caller.request_id, "scim.create", object));
+    if (!user.active) TRY(may(client, "identity.suspend"));
+    TRY(desk_.intend(client.record.uid.text(), request.caller.request_id, "scim.create", object));
     ASSIGN_OR_RETURN(const IdentityRecord made, enter(user));
     object = made.uid.text();
     return rendered(made, 201, {});
@@ -211,7 +227,7 @@ WebAnswer Scim::create(const ScimRequest& request) {
 }
 
 WebAnswer Scim::show(const ScimRequest& request) {
-  return recorded(request, "scim.show", "identity.read", [&](const IdentityRecord&, std::string&) -> Result<WebAnswer> {
+  return recorded(request, "scim.show", "identity.read", [&](const Client&, std::string&) -> Result<WebAnswer> {
     ASSIGN_OR_RETURN(const auto query, read_scim_query(request.query));
     ASSIGN_OR_RETURN(const ScimSelection selection, selection_in(query));
     ASSIGN_OR_RETURN(const IdentityRecord record, person(request.id));
@@ -252,7 +268,7 @@ Result<std::pair<std::vector<IdentityRecord>, std::int64_t>> Scim::find(const st
 }
 
 WebAnswer Scim::list(const ScimRequest& request) {
-  return recorded(request, "scim.list", "identity.read", [&](const IdentityRecord&, std::string& object) -> Result<WebAnswer> {
+  return recorded(request, "scim.list", "identity.read", [&](const Client&, std::string& object) -> Result<WebAnswer> {
     ASSIGN_OR_RETURN(const auto query, read_scim_query(request.query));
     ASSIGN_OR_RETURN(const ScimSelection selection, selection_in(query));
     ASSIGN_OR_RETURN(const std::int64_t start, number_of(query, "startIndex", 1, 1, INT64_MAX));
@@ -269,13 +285,13 @@ WebAnswer Scim::list(const ScimRequest& request) {
   });
 }
 
-Result<WebAnswer> Scim::change(const ScimRequest& request, const IdentityRecord& client, const IdentityRecord& before, const ScimUser& wanted,
+Result<WebAnswer> Scim::change(const ScimRequest& request, const Client& client, const IdentityRecord& before, const ScimUser& wanted,
                                std::string& object) {
   if (wanted.domain != before.domain) return fail(ErrorCode::invalid_argument, "mutability: a user stays in the domain " + before.domain);
   const ScimUser is = scim_user_of(before);
-  if (wanted.active != is.active) TRY(may(request, client, "identity.suspend"));
+  if (wanted.active != is.active) TRY(may(client, "identity.suspend"));
   object = before.uid.text() + (wanted.active == is.active ? "" : wanted.active ? " active" : " suspended");
-  TRY(desk_.intend(client.uid.text(), request.caller.request_id, "scim.change", object));
+  TRY(desk_.intend(client.record.uid.text(), request.caller.request_id, "scim.change", object));
   auto done = desk_.identities().put(before.version, with_user(before, wanted), desk_.now());
   if (!done && done.error().code == ErrorCode::conflict) {
     ASSIGN_OR_RETURN(const auto other, desk_.identities().find_by_user_name(wanted.user_name));
@@ -287,7 +303,7 @@ Result<WebAnswer> Scim::change(const ScimRequest& request, const IdentityRecord&
 }
 
 WebAnswer Scim::replace(const ScimRequest& request) {
-  return recorded(request, "scim.replace", "identity.change", [&](const IdentityRecord& client, std::string& object) -> Result<WebAnswer> {
+  return recorded(request, "scim.replace", "identity.change", [&](const Client& client, std::string& object) -> Result<WebAnswer> {
     ASSIGN_OR_RETURN(const wire::Json body, read_body(request.body));
     ASSIGN_OR_RETURN(const IdentityRecord before, changeable(request));
     ASSIGN_OR_RETURN(const ScimUser wanted, read_scim_user(body, scim_user_of(before)));
@@ -296,7 +312,7 @@ WebAnswer Scim::replace(const ScimRequest& request) {
 }
 
 WebAnswer Scim::patch(const ScimRequest& request) {
-  return recorded(request, "scim.patch", "identity.change", [&](const IdentityRecord& client, std::string& object) -> Result<WebAnswer> {
+  return recorded(request, "scim.patch", "identity.change", [&](const Client& client, std::string& object) -> Result<WebAnswer> {
     ASSIGN_OR_RETURN(const wire::Json body, read_body(request.body));
     ASSIGN_OR_RETURN(const IdentityRecord before, changeable(request));
     ASSIGN_OR_RETURN(const ScimUser wanted, patched(before, body));
@@ -305,9 +321,9 @@ WebAnswer Scim::patch(const ScimRequest& request) {
 }
 
 WebAnswer Scim::remove(const ScimRequest& request) {
-  return recorded(request, "scim.delete", "identity.delete", [&](const IdentityRecord& client, std::string& object) -> Result<WebAnswer> {
+  return recorded(request, "scim.delete", "identity.delete", [&](const Client& client, std::string& object) -> Result<WebAnswer> {
     ASSIGN_OR_RETURN(const IdentityRecord before, changeable(request));
-    TRY(desk_.intend(client.uid.text(), request.caller.request_id, "scim.delete", object));
+    TRY(desk_.intend(client.record.uid.text(), request.caller.request_id, "scim.delete", object));
     TRY(desk_.identities().remove(before.uid, before.version, desk_.now()));
     return WebAnswer{.status = 204, .body = {}, .content_type = ""};
   });
@@ -315,26 +331,8 @@ WebAnswer Scim::remove(const ScimRequest& request) {
 
 WebAnswer Scim::provider_config(const ScimRequest&) { return answer_with(200, scim_provider_config(place_.base)); }
 
-WebAnswer Scim::resource_types(const ScimRequest& request) {
-  const wire::Json all = scim_resource_types(place_.base);
-  if (!request.id.empty()) {
-    const auto one = scim_member(all, request.id);
-    return one ? answer_with(200, *one) : scim_error(one.error());
-  }
-  auto list = all.as_array().value();
-  const auto count = std::ssize(list);
-  return answer_with(200, scim_list(std::move(list), count, 1));
-}
+WebAnswer Scim::resource_types(const ScimRequest& request) { return one_or_all(scim_resource_types(place_.base), request.id); }
 
-WebAnswer Scim::schemas(const ScimRequest& request) {
-  const wire::Json all = scim_schemas(place_.base);
-  if (!request.id.empty()) {
-    const auto one = scim_member(all, request.id);
-    return one ? answer_with(200, *one) : scim_error(one.error());
-  }
-  auto list = all.as_array().value();
-  const auto count = std::ssize(list);
-  return answer_with(200, scim_list(std::move(list), count, 1));
-}
+WebAnswer Scim::schemas(const ScimRequest& request) { return one_or_all(scim_schemas(place_.base), request.id); }
 
 }  // namespace qanat::iam

@@ -46,16 +46,21 @@ class Scim {
   WebAnswer schemas(const ScimRequest& request);
 
  private:
-  /// Whose token it is, once it holds here, for this caller and for this.
-  Result<IdentityRecord> admit(const ScimRequest& request, std::string_view action, std::string& who);
-  Result<void> may(const ScimRequest& request, const IdentityRecord& client, std::string_view action);
+  struct Client {
+    IdentityRecord record;
+    std::string scope;  // of its token
+  };
+  /// Whose token it is, once it holds here, for this caller and for this. `who`: as soon as that is known, for the record.
+  Result<Client> admit(const ScimRequest& request, std::string_view action, std::string& who);
+  /// What the token was given for, and what its subject may still do.
+  Result<void> may(const Client& client, std::string_view action);
   template <class Work>
   WebAnswer recorded(const ScimRequest& request, std::string_view action, std::string_view needed, const Work& work);
   Result<IdentityRecord> person(const std::string& id);
   /// The person that is to be changed: of the version that the client has, and of no duty.
   Result<IdentityRecord> changeable(const ScimRequest& request);
   Result<IdentityRecord> enter(const ScimUser& user);
-  Result<WebAnswer> change(const ScimRequest& request, const IdentityRecord& client, const IdentityRecord& before, const ScimUser& wanted, std::string& object);
+  Result<WebAnswer> change(const ScimRequest& request, const Client& client, const IdentityRecord& before, const ScimUser& wanted, std::string& object);
   Result<std::pair<std::vector<IdentityRecord>, std::int64_t>> find(const std::optional<ScimFilter>& filter, std::int64_t start, std::int64_t count);
   [[nodiscard]] std::string location(const IdentityRecord& record) const { return place_.base + "/Users/" + record.uid.text(); }
   [[nodiscard]] WebAnswer rendered(const IdentityRecord& record, unsigned status, const ScimSelection& selection) const;

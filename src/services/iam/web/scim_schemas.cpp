@@ -97,8 +97,11 @@ Json scim_resource_types(const std::string& base) {
 }
 
 Json scim_schemas(const std::string& base) {
-  Json own =
-      Json::array({attribute({.name = "domain", .type = "string", .says = "The domain of the network that the person belongs to", .compared = Case::exact})});
+  Json own = Json::array({attribute({.name = "domain",
+                                     .type = "string",
+                                     .says = "The domain of the network that the person belongs to",
+                                     .compared = Case::exact,
+                                     .mutability = "immutable"})});
   return Json::array(
       {schema(scim_user_schema, "User", "A person", user_attributes(), base), schema(scim_own_schema, "Qanat", "Where in the network", std::move(own), base)});
 }

@@ -16,7 +16,8 @@ net::ForeignResponse rendered(const WebAnswer& answer) {
 }
 
 WebCaller caller_of(const net::ForeignRequest& request) {
-  return {.thumbprint = request.peer->thumbprint, .quantum_safe = request.peer->quantum_safe, .address = request.peer->address, .request_id = request.request_id};
+  return {
+      .thumbprint = request.peer->thumbprint, .quantum_safe = request.peer->quantum_safe, .address = request.peer->address, .request_id = request.request_id};
 }
 
 /// RFC 6750 §2.1; empty for what is none.
@@ -36,7 +37,18 @@ ScimRequest scim_request_of(const net::ForeignRequest& request) {
           .body = as_text(request.body)};
 }
 
-bool is_scim_type(std::string_view type) { return type.starts_with("application/scim+json") || type.starts_with("application/json"); }
+/// Whether a Content-Type names this media type, whatever its parameters (RFC 9110 §8.3.1).
+bool is_media_type(std::string_view text, std::string_view type) {
+  text = text.substr(0, text.find(';'));
+  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
+  return lower_case(text) == type;
+}
+
+/// An issuer has no query and no fragment (RFC 8414 §2); this one has no path and no user either.
+bool is_origin(std::string_view url) {
+  constexpr std::string_view scheme = "https://";
+  return url.starts_with(scheme) && url.size() > scheme.size() && url.find_first_of("/?#@ ", scheme.size()) == std::string_view::npos;
+}
 
 }  // namespace
 
@@ -59,10 +71,10 @@ WebSettings WebSettings::read(node::Config& iam) {
   settings.tls = {.chains = {{.certificate = certificate, .key = key}}, .roots = roots, .crls = table.text("crls", "")};
   out.listener = std::move(settings);
   out.url = table.text("url", "");
-  const bool sound = out.url.empty() || (out.url.starts_with("https://") && !std::string_view(out.url).substr(8).contains('/') && out.url.size() > 8);
-  if (!sound) table.reject("url", "must be https://host or https://host:port");
+  if (!out.url.empty() && !is_origin(out.url)) table.reject("url", "must be https://host or https://host:port");
   out.scim_domain = table.text("scim_domain", "");
-  if (const auto domain = out.scim_domain.empty() ? Result<void>() : check_domain(out.scim_domain); !domain) table.reject("scim_domain", domain.error().message);
+  if (const auto domain = out.scim_domain.empty() ? Result<void>() : check_domain(out.scim_domain); !domain)
+    table.reject("scim_domain", domain.error().message);
   return out;
 }
 
@@ -99,8 +111,12 @@ auto WebFront::by_worker(Work work) {
 net::ForeignService WebFront::oauth_service() {
   using Work = WebAnswer (OAuth::*)(const WebCaller&, std::string_view);
   const auto post = [this](const char* path, Work work) {
-    return net::ForeignRoute{.point = "oauth", .method = "POST", .pattern = path, .body_max = form_octets_max, .answer = by_worker([this, work](const net::ForeignRequest& request) {
-                               if (!std::string_view(request.content_type).starts_with(form_type)) {
+    return net::ForeignRoute{.point = "oauth",
+                             .method = "POST",
+                             .pattern = path,
+                             .body_max = form_octets_max,
+                             .answer = by_worker([this, work](const net::ForeignRequest& request) {
+                               if (!is_media_type(request.content_type, form_type)) {
                                  return oauth_error({ErrorCode::invalid_argument, "the body must be application/x-www-form-urlencoded"});
                                }
                                return (oauth_.*work)(caller_of(request), as_text(request.body));
@@ -116,8 +132,10 @@ net::ForeignService WebFront::oauth_service() {
   routes.push_back(document("/oauth2/jwks", &OAuth::jwks));
   if (oauth_.gives_codes()) {
     routes.push_back(document("/.well-known/oauth-authorization-server", &OAuth::metadata));
-    routes.push_back(net::ForeignRoute{.point = "oauth", .method = "GET", .pattern = "/oauth2/authorize", .body_max = 0,
-                                       .answer = by_worker([this](const net::ForeignRequest& request) { return oauth_.authorize(caller_of(request), request.query); })});
+    routes.push_back(net::ForeignRoute{
+        .point = "oauth", .method = "GET", .pattern = "/oauth2/authorize", .body_max = 0, .answer = by_worker([this](const net::ForeignRequest& request) {
+                                                                                            return oauth_.authorize(caller_of(request), request.query);
+                                                                                          })});
   }
   return {.prefix = "/oauth2/",
           .routes = std::move(routes),
@@ -129,18 +147,24 @@ net::ForeignService WebFront::oauth_service() {
 net::ForeignService WebFront::scim_service() {
   using Work = WebAnswer (Scim::*)(const ScimRequest&);
   const auto route = [this](const char* method, const char* path, Work work, std::size_t body_max) {
-    return net::ForeignRoute{.point = "scim", .method = method, .pattern = std::string(scim_prefix) + path, .body_max = body_max,
+    return net::ForeignRoute{.point = "scim",
+                             .method = method,
+                             .pattern = std::string(scim_prefix) + path,
+                             .body_max = body_max,
                              .answer = by_worker([this, work, body_max](const net::ForeignRequest& request) {
-                               if (body_max > 0 && !is_scim_type(request.content_type)) return scim_refusal(415, "the body must be application/scim+json");
+                               const bool is_scim =
+                                   is_media_type(request.content_type, "application/scim+json") || is_media_type(request.content_type, "application/json");
+                               if (body_max > 0 && !is_scim) return scim_refusal(415, "the body must be application/scim+json");
                                return (scim_.*work)(scim_request_of(request));
                              })};
   };
   const auto get = [&](const char* path, Work work) { return route("GET", path, work, 0); };
   return {.prefix = std::string(scim_prefix),
-          .routes = {get("ServiceProviderConfig", &Scim::provider_config), get("ResourceTypes", &Scim::resource_types), get("ResourceTypes/{}", &Scim::resource_types),
-                     get("Schemas", &Scim::schemas), get("Schemas/{}", &Scim::schemas), get("Users", &Scim::list), get("Users/{}", &Scim::show),
-                     route("POST", "Users", &Scim::create, scim_octets_max), route("PUT", "Users/{}", &Scim::replace, scim_octets_max),
-                     route("PATCH", "Users/{}", &Scim::patch, scim_octets_max), route("DELETE", "Users/{}", &Scim::remove, 0)},
+          .routes = {get("ServiceProviderConfig", &Scim::provider_config), get("ResourceTypes", &Scim::resource_types),
+                     get("ResourceTypes/{}", &Scim::resource_types), get("Schemas", &Scim::schemas), get("Schemas/{}", &Scim::schemas),
+                     get("Users", &Scim::list), get("Users/{}", &Scim::show), route("POST", "Users", &Scim::create, scim_octets_max),
+                     route("PUT", "Users/{}", &Scim::replace, scim_octets_max), route("PATCH", "Users/{}", &Scim::patch, scim_octets_max),
+                     route("DELETE", "Users/{}", &Scim::remove, 0)},
           .refuse = [](unsigned status, std::string_view why) { return rendered(scim_refusal(status, why)); }};
 }
 

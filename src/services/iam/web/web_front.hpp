@@ -12,7 +12,7 @@
 
 namespace qanat::iam {
 
-/// Table [iam.web]; without a port there is no listener.
+/// Table [iam.web]; without a certificate there is no listener.
 struct WebSettings {
   std::optional<net::ForeignSettings> listener;
   std::string url = {};          // how it is reached from outside: "https://iam.example:8443"

@@ -135,8 +135,7 @@ Result<net::Response> Access::revoked(const net::Request& request) {
   ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
   TRY(json.only({"subject", "epoch", "at_ms"}));
   ASSIGN_OR_RETURN(const std::string subject, json.text("subject"));
-  if (!subject.starts_with(class_prefix)) TRY(node::parse_uid(subject));
-  if (subject.starts_with(class_prefix)) TRY(node::parse_uid(std::string_view(subject).substr(class_prefix.size())));
+  TRY(node::parse_uid(std::string_view(subject).substr(subject.starts_with(class_prefix) ? class_prefix.size() : 0)));
   ASSIGN_OR_RETURN(const std::int64_t epoch, json.integer("epoch", 0, INT64_MAX));
   ASSIGN_OR_RETURN(const std::int64_t at_ms, json.integer("at_ms", 0, INT64_MAX));
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {

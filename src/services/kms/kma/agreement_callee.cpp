@@ -25,7 +25,8 @@ Result<net::Response> Agreement::notify(const net::Request& request) {
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
     if (!callee || !callee->confirmed) return fail(ErrorCode::not_found, session.num_called.text() + " has no enrolled terminal at " + node_.identity().name);
-    if (!session.uid_b.empty() && callee->uid != session.uid_b) return fail(ErrorCode::denied, "SessionNotify: " + session.num_called.text() + " is not " + session.uid_b.text());
+    if (!session.uid_b.empty() && callee->uid != session.uid_b)
+      return fail(ErrorCode::denied, "SessionNotify: " + session.num_called.text() + " is not " + session.uid_b.text());
     TRY(transaction.run("INSERT INTO announced_session (sid_wk, notify, expires_ms) VALUES (?, ?, ?)",
                         {session.sid_wk.view(), ByteView(notify.octets), static_cast<std::int64_t>(expires)}));
     return {};
@@ -168,7 +169,8 @@ void Agreement::leg_changed() {
 
 Result<StoredKey> Agreement::wait_for_leg(const SidWk& sid_wk, Deadline deadline) {
   std::unique_lock lock(mutex_);
-  if (waiting_ >= node_.settings().server.limits.worker_threads / 2) return fail(ErrorCode::exhausted, "too many callees wait for their caller's key; apply again");
+  if (waiting_ >= node_.settings().server.limits.worker_threads / 2)
+    return fail(ErrorCode::exhausted, "too many callees wait for their caller's key; apply again");
   ++waiting_;
   auto leg = wait_locked(sid_wk, deadline, lock);
   --waiting_;
@@ -178,7 +180,8 @@ Result<StoredKey> Agreement::wait_for_leg(const SidWk& sid_wk, Deadline deadline
 Result<StoredKey> Agreement::wait_locked(const SidWk& sid_wk, Deadline deadline, std::unique_lock<std::mutex>& lock) {
   while (true) {
     // Looked up under the lock that leg_changed() takes: a change between the look and the wait is not missed.
-    ASSIGN_OR_RETURN(std::optional<StoredKey> leg, store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::callee); }));
+    ASSIGN_OR_RETURN(std::optional<StoredKey> leg,
+                     store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::callee); }));
     if (leg && leg->state != KeyState::generated) return Result<StoredKey>(*std::move(leg));
     if (changed_.wait_until(lock, deadline.at()) == std::cv_status::timeout) {
       return fail(ErrorCode::deadline_exceeded, "session " + sid_wk.hex() + ": the caller's side has not agreed on a key");

@@ -56,7 +56,8 @@ Result<std::string> Agreement::domain_of(const ElementName& kms) const {
   return peer->second.expected.domain;
 }
 
-Result<void> Agreement::as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id) {
+Result<void> Agreement::as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline,
+                                  const std::string& request_id) {
   const SidWk& sid_wk = asked.sid_wk;
   node::StepTrace::Timer step7(trace_, 7);
   // One signer from the first message to the last: CMSP names its certificates to the other KMS.
@@ -84,7 +85,8 @@ Result<void> Agreement::as_caller(const Asked& asked, const Terminal& caller, co
   }
   TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::caller, KeyState::reserved); }));
   node::crash_point("kms.wk.reserved");
-  step9.done(sid_wk.hex(), key->n_paths > 0 ? std::to_string(key->n_paths) + " quantum key(s) relayed over " + std::to_string(key->path_min) + " trusted node(s), combined with ML-KEM and ECDH"
+  step9.done(sid_wk.hex(), key->n_paths > 0 ? std::to_string(key->n_paths) + " quantum key(s) relayed over " + std::to_string(key->path_min) +
+                                                  " trusted node(s), combined with ML-KEM and ECDH"
                                             : std::string("no quantum key: agreed by ML-KEM and ECDH alone"));
   shares_done(shares->refs, Fate::used, request_id);
   return {};
@@ -125,7 +127,8 @@ Result<WorkingKey> Agreement::agree(const Asked& asked, const Terminal& caller, 
   const Bytes th9 = wire::th9_of(suite, sent.octets, accept.without_confirmation());
   const Secret k_q = wire::combine_shares(used);
   const wire::KmsKeys keys = wire::derive_kms_keys(suite, th9, k_q, secrets.classical, secrets.ml_kem, offer.sid_wk, offer.sid_call);
-  if (!equal_constant_time(keys.kc_b, accept.confirmation())) return fail(ErrorCode::denied, "KmsAccept: key confirmation does not hold: the two KMSs have different keys");
+  if (!equal_constant_time(keys.kc_b, accept.confirmation()))
+    return fail(ErrorCode::denied, "KmsAccept: key confirmation does not hold: the two KMSs have different keys");
 
   WorkingKey key{.sid_wk = offer.sid_wk,
                  .leg = wire::Role::caller,

@@ -130,7 +130,8 @@ Result<void> Application::check_envelope(const Request& request, const Terminal&
   const wire::KeyRequest& message = request.message;
   const auto denied = [](const std::string& why) { return fail(ErrorCode::denied, "KeyRequest: " + why); };
   if (request.suite != &node_.suite()) return denied("suite " + std::string(request.suite->name) + " is not this network's");
-  if (request.header.policy_epoch != node_.settings().policy_epoch) return denied("policy epoch " + std::to_string(request.header.policy_epoch) + " is not in force");
+  if (request.header.policy_epoch != node_.settings().policy_epoch)
+    return denied("policy epoch " + std::to_string(request.header.policy_epoch) + " is not in force");
   if (message.kms_id.text() != node_.identity().name) return denied("is for KMS " + message.kms_id.text());
   if (message.fps != wire::fingerprints(node_.suite(), terminal.classical, terminal.ml_dsa)) return denied("names other certificates than the terminal's");
   if (message.enc_kid != terminal.enc_kid) return denied("names another encryption key than the terminal's");
@@ -208,7 +209,8 @@ Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& htt
   node::StepTrace::Timer step10(trace_, 10);
   // Read again, not taken from the look-up of step 4: while the key was agreed the terminal may have enrolled anew.
   ASSIGN_OR_RETURN(auto pooled, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, terminal.uid); }));
-  if (!pooled || pooled->enc_kid != terminal.enc_kid || pooled->ml_dsa != terminal.ml_dsa) return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
+  if (!pooled || pooled->enc_kid != terminal.enc_kid || pooled->ml_dsa != terminal.ml_dsa)
+    return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
   ASSIGN_OR_RETURN(crypto::EncapsulationKey out, certified_encryption_key(node_, *pooled, http.deadline));
   step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool, their certificates are good");
   return out;

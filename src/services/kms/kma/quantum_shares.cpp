@@ -98,7 +98,8 @@ Result<QuantumShares> Agreement::fetch_shares(const std::string& peer_domain, co
                                    deadline.sooner_of(quantum_wait_max), request_id));
   ASSIGN_OR_RETURN(QuantumShares shares, unwrap_shares(answer));
   for (const wire::ShareRef& ref : shares.refs) {
-    if (std::ranges::find(offer.shares, ref) == offer.shares.end()) return fail(ErrorCode::invalid_argument, "Km-3: key " + ref.key_id.hex() + " was not asked for");
+    if (std::ranges::find(offer.shares, ref) == offer.shares.end())
+      return fail(ErrorCode::invalid_argument, "Km-3: key " + ref.key_id.hex() + " was not asked for");
   }
   return Result<QuantumShares>(std::move(shares));
 }
