@@ -69,6 +69,7 @@ TEST_F(AcmeOrderTest, ForNamesOutsideTheRegistrationIsRejectedNameByName) {
   ASSERT_EQ(subproblems.size(), 2U);
   EXPECT_EQ(must(subproblems[0].text("type")), "urn:ietf:params:acme:error:rejectedIdentifier");
   EXPECT_EQ(must(must(subproblems[0].object("identifier")).text("value")), "c.example");
+  ASSERT_FALSE(desk_.refusals.empty());
   EXPECT_EQ(desk_.refusals.back().first, "r-1");
 }
 
