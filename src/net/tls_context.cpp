@@ -139,8 +139,8 @@ void staple_status(SSL_CTX* context, const Staple* staple) {
 }
 
 Result<void> ask_for_status(SSL_CTX* context) {
-  if (SSL_CTX_set_tlsext_status_type(context, TLSEXT_STATUSTYPE_ocsp) == 1) return {};
-  return fail(ErrorCode::internal, "tls: status cannot be asked for: " + last_reason());
+  if (SSL_CTX_set_tlsext_status_type(context, TLSEXT_STATUSTYPE_ocsp) != 1) return fail(ErrorCode::internal, "tls: status cannot be asked for: " + last_reason());
+  return {};
 }
 
 Bytes stapled_status(SSL* connection) {

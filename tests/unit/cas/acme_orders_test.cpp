@@ -342,7 +342,9 @@ TEST_F(AcmeOrderTest, HowManyEverHaveExpiredAllGo) {
   const UnixMs now = clock_.now_ms();
   must(store_->transact([&](store::Transaction& transaction) -> Result<bool> {
     for (int i = 0; i < 2500; ++i) {
-      TRY(transaction.run("INSERT INTO acme_order (id, account, reference, status, profile, replaces, made_ms, expires_ms) VALUES (?, 'a', 'r', 'ready', '', '', 0, ?)",
+      TRY(
+          transaction.run("INSERT INTO acme_order (id, account, reference, status, profile, replaces, made_ms, expires_ms) "
+                          "VALUES (?, 'a', 'r', 'ready', '', '', 0, ?)",
                           {std::string_view(std::to_string(i)), store::column(now - 1)}));
     }
     return true;
