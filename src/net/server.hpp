@@ -28,9 +28,9 @@ struct ServerSettings {
   ServerLimits limits;
 };
 
-/// Owns its threads. Before a handler runs: at most one Authorization field (400), route found (404), caller's kind in the row (403), certificate not expired and
-/// its status good (403), body type and size in bounds (415, 413), deadline taken from header `Qanat-Deadline-Ms` (at most request_max). Each refusal goes to the
-/// sink.
+/// Owns its threads. Before a handler runs: at most one Authorization field (400), route found (404), caller's kind in the row (403), certificate not
+/// expired and its status good (403), body type and size in bounds (415, 413), deadline taken from header `Qanat-Deadline-Ms` (at most request_max). Each
+/// refusal goes to the sink.
 class Server {
  public:
   /// Binds and starts; unavailable if the port is taken. `status` may be empty (CAS checks in its own route handlers' table: it passes its own function).

@@ -67,7 +67,9 @@ struct Exchange {
 };
 
 Answer answer_of(const Route& route, const Request& request) {
-  if (request.deadline.passed()) return {.response = error_response({ErrorCode::deadline_exceeded, route.point + ": the deadline passed in the queue"}), .thrown = ""};
+  if (request.deadline.passed()) {
+    return {.response = error_response({ErrorCode::deadline_exceeded, route.point + ": the deadline passed in the queue"}), .thrown = ""};
+  }
   // The one place where an exception of a handler ends: it must cost its request, not the element.
   try {
     Result<Response> answer = route.answer(request);

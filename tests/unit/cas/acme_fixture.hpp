@@ -257,7 +257,7 @@ class AcmeFixture : public testing::Test {
   static void expect(const AcmeReply& reply, unsigned status, std::string_view problem) {
     EXPECT_EQ(reply.status, status) << reply.body;
     EXPECT_EQ(reply.problem(), problem) << reply.body;
-    EXPECT_EQ(must(reply.json().integer("status")), status);
+    EXPECT_EQ(reply.json().integer("status").value_or(0), status);
     EXPECT_FALSE(reply.text("detail").empty());
   }
   std::string nonce() { return call("HEAD", "/acme/new-nonce", "", {}).field("Replay-Nonce"); }

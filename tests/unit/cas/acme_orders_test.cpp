@@ -69,6 +69,7 @@ TEST_F(AcmeOrderTest, ForNamesOutsideTheRegistrationIsRejectedNameByName) {
   ASSERT_EQ(subproblems.size(), 2U);
   EXPECT_EQ(must(subproblems[0].text("type")), "urn:ietf:params:acme:error:rejectedIdentifier");
   EXPECT_EQ(must(must(subproblems[0].object("identifier")).text("value")), "c.example");
+  ASSERT_FALSE(desk_.refusals.empty());
   EXPECT_EQ(desk_.refusals.back().first, "r-1");
 }
 
@@ -341,7 +342,9 @@ TEST_F(AcmeOrderTest, HowManyEverHaveExpiredAllGo) {
   const UnixMs now = clock_.now_ms();
   must(store_->transact([&](store::Transaction& transaction) -> Result<bool> {
     for (int i = 0; i < 2500; ++i) {
-      TRY(transaction.run("INSERT INTO acme_order (id, account, reference, status, profile, replaces, made_ms, expires_ms) VALUES (?, 'a', 'r', 'ready', '', '', 0, ?)",
+      TRY(
+          transaction.run("INSERT INTO acme_order (id, account, reference, status, profile, replaces, made_ms, expires_ms) "
+                          "VALUES (?, 'a', 'r', 'ready', '', '', 0, ?)",
                           {std::string_view(std::to_string(i)), store::column(now - 1)}));
     }
     return true;

@@ -71,6 +71,7 @@ TEST_F(AcmeRevocationTest, NotByAnAccountOfAnotherRegistration) {
   open_order(other, {"c.example"});
   expect(revoke(other, leaf_), 403, "unauthorized");
   EXPECT_TRUE(desk_.revocations.empty());
+  ASSERT_FALSE(desk_.refusals.empty());
   EXPECT_EQ(desk_.refusals.back().first, "r-2");
 }
 
