@@ -114,7 +114,7 @@ TEST_F(KmsRenewalTest, NobodyElseCanSayIt) {
   EXPECT_EQ(test::refusal(say({}, second)), ErrorCode::denied);
   const Bundle other = make(names_);
   EXPECT_EQ(test::refusal(say({link(first_, second)}, other)), ErrorCode::denied) << "the link leads elsewhere";
-  EXPECT_EQ(test::refusal(say({link(first_, second)}, other, second.certificates)), ErrorCode::denied) << "to a whole bundle, but not the connection's";
+  EXPECT_EQ(test::refusal(say({link(first_, second)}, other, second.certificates)), ErrorCode::denied) << "than to who says it";
   EXPECT_EQ(test::refusal(say({link(other, second)}, second)), ErrorCode::denied) << "it begins elsewhere";
   EXPECT_EQ(test::refusal(say({link(first_, second), link_signed(first_, other, second.signer)}, other)), ErrorCode::denied) << "the second follows other ones";
   expect_unchanged();
