@@ -92,21 +92,6 @@ class CmspServiceTest : public testing::Test {
   std::unique_ptr<CmspService> service_;
 };
 
-TEST_F(CmspServiceTest, VouchesForANumberOnlyAsItsAccountHasIt) {
-  const auto vouch = [&](std::string uid, const Number& number, std::string kms) {
-    return call(Endpoint::x13_account, json_request(identity("qanat://core/cas/cas"),
-                                                    wire::Json::object({{"uid", uid}, {"number", number.text()}, {"home_kms", kms}})));
-  };
-  EXPECT_TRUE(vouch("alice", alice, "kms-a"));
-  EXPECT_EQ(refusal(vouch("bob", alice, "kms-a")), ErrorCode::denied) << "another's number";
-  EXPECT_EQ(refusal(vouch("alice", alice, "kms-b")), ErrorCode::denied) << "another KMS";
-  EXPECT_EQ(refusal(vouch("alice", Number("+8613800000009"), "kms-a")), ErrorCode::not_found);
-  EXPECT_EQ(refusal(vouch("alice", alice, "")), ErrorCode::invalid_argument);
-  json_of(put(alice, "alice", "kms-a", "closed"));
-  EXPECT_EQ(refusal(vouch("alice", alice, "kms-a")), ErrorCode::denied) << "the service is not open";
-  EXPECT_TRUE(test::audited(network_.state_of(cmsp_id), "the service is not open to " + alice.text()));
-}
-
 TEST_F(CmspServiceTest, LocatesTheCalleeNotifiesItsKmsAndGrants) {
   const wire::SessionOpen asked = session();
   const auto open = sign(asked, *kms_a_credentials_.messages);

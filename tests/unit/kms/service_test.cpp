@@ -75,9 +75,8 @@ TEST_F(KmsServiceTest, TerminalLearnsWhatFollowedTheCertificatesThatItKeepsTo) {
   EXPECT_TRUE(must(ask("since=" + to_hex(second.messages->fps.pq))).empty());
   EXPECT_EQ(test::refusal(ask("since=" + to_hex(Bytes(network.suite().digest, 7)))), ErrorCode::not_found);
   const std::string kept = "kms=" + to_hex(first.messages->fps.pq);
-  for (const std::string_view query : {"", "since=", "since=00", "since=zz", kept.c_str()}) {
+  for (const std::string_view query : {"", "since=", "since=00", "since=zz", kept.c_str()})
     EXPECT_EQ(test::refusal(ask(std::string(query))), ErrorCode::invalid_argument) << query;
-  }
 }
 
 TEST_F(KmsServiceTest, DeliveryThatTheTerminalCouldNotCheckIsRefusedBeforeAKeyIsSpent) {

@@ -66,6 +66,21 @@ TEST_F(TrustFolderTest, AFileThatIsHalfWrittenLeavesInForceWhatWasAndIsTakenWhen
   EXPECT_TRUE(becomes(true, other_leaf_));
 }
 
+TEST_F(TrustFolderTest, WhatCouldNotBeReadIsReadAgainAlsoWhereItLooksTheSame) {
+  const std::string pem = other_.issuing(false).pem();
+  const fs::path file = own_.trust() / "issuing-other.pem";
+  std::ofstream(file) << std::string(pem.size(), '-');
+  const auto written = fs::last_write_time(file);
+  bring("root-");
+  const Deadline deadline = Deadline::after(TrustFolder::pause * 3);
+  while (!deadline.passed()) ASSERT_TRUE(trusted(own_leaf_));
+  const fs::path aside = own_.trust() / "aside";
+  std::ofstream(aside) << pem;
+  fs::last_write_time(aside, written);
+  fs::rename(aside, file);
+  EXPECT_TRUE(becomes(true, other_leaf_));
+}
+
 TEST_F(TrustFolderTest, AFolderThatIsGoneOrHasNoRootLeavesInForceWhatWas) {
   const fs::path aside = own_.trust().string() + ".aside";
   fs::rename(own_.trust(), aside);

@@ -11,9 +11,8 @@ namespace {
 Result<std::vector<Bytes>> chain_of(const wire::Json& answer, std::string_view name) {
   std::vector<Bytes> out;
   ASSIGN_OR_RETURN(const std::vector<std::string> texts, answer.texts(name));
-  if (texts.empty() || texts.size() > wire::chain_certificates_max) {
+  if (texts.empty() || texts.size() > wire::chain_certificates_max)
     return fail(ErrorCode::invalid_argument, "CAS: chain '" + std::string(name) + "' has no certificate or too many");
-  }
   for (const std::string& text : texts) {
     ASSIGN_OR_RETURN(Bytes der, wire::from_base64(text));
     out.push_back(std::move(der));
@@ -56,9 +55,8 @@ Result<net::Response> EnrolmentService::answer(const net::Request& http, const w
   if (request.suite != &node_.suite()) return fail(ErrorCode::denied, "Enrol: suite " + std::string(request.suite->name) + " is not this network's");
   if (asked.kms_id.text() != node_.identity().name) return fail(ErrorCode::denied, "Enrol: is for KMS " + asked.kms_id.text());
   if (!apps.has(asked.device_kind)) return fail(ErrorCode::invalid_argument, "Enrol: not a kind of terminal");
-  if (asked.encryption_keys != wire::EncryptionKeys::kms_made) {
+  if (asked.encryption_keys != wire::EncryptionKeys::kms_made)
     return fail(ErrorCode::denied, "Enrol: the policy in force is that the KMS makes encryption keys");
-  }
 
   // The same request again (its answer was lost): the same answer, as long as the terminal has not confirmed it.
   ASSIGN_OR_RETURN(const auto known, store_.transact([&](store::Transaction& transaction) { return find_enrolment(transaction, asked.uid); }));
