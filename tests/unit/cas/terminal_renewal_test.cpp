@@ -1,6 +1,7 @@
 // Renewal of terminals' certificates: Ce-2.
 #include "crypto/certificate_bundle.hpp"
 #include "crypto/x509_pkcs7.hpp"
+#include "plain_http.hpp"
 #include "terminal_fixture.hpp"
 #include "wire/est.hpp"
 
@@ -82,6 +83,7 @@ TEST_F(TerminalRenewalTest, TwoRequestsMakeTheNextBundleOverTheSameEncryptionKey
   EXPECT_TRUE(good(second));
   EXPECT_TRUE(good(first_)) << "until the terminal says that it has the next one in force";
   EXPECT_TRUE(test::audited(state(), "follows " + to_hex(first_.id())));
+  ASSERT_EQ(vouched_.size(), 3U);
   EXPECT_EQ(vouched_.back(), "alice +8613800000001 kms-a") << "CMSP was asked again";
 }
 
@@ -100,6 +102,25 @@ TEST_F(TerminalRenewalTest, TheFormerBundleEndsWhenTheNextIsConfirmed) {
   must(confirm(third.id(), third));
   EXPECT_TRUE(revoked(second));
   EXPECT_TRUE(good(third));
+}
+
+TEST_F(TerminalRenewalTest, WhatWasAnsweredAboutTheFormerBundleIsNotAnsweredAgain) {
+  CasSettings settings;
+  settings.front.url = "http://status.test";
+  open_service(settings);
+  must(service_->start());
+  const auto status = [&] {
+    const crypto::Certificate& leaf = first_.ml_dsa_signing;
+    const crypto::Certificate& issuer = *node_->trust().issuer_of(leaf);
+    const auto answer = test::ask_plain(service_->csp().port(), "POST", "/ocsp", "Content-Type: application/ocsp-request\r\n",
+                                        must(crypto::make_status_request(leaf, issuer, {})));
+    return must(crypto::verify_status_response(answer.body, leaf, issuer, {}, SystemClock().now_ms())).status;
+  };
+  const crypto::CertificateBundle second = renewed(first_);
+  EXPECT_EQ(status(), crypto::CertStatus::good) << "an answer that is kept for whoever asks next";
+  must(confirm(second.id(), second));
+  EXPECT_EQ(status(), crypto::CertStatus::revoked);
+  service_->stop();
 }
 
 TEST_F(TerminalRenewalTest, SameRequestsGetTheSameCertificatesAlsoAfterARestart) {

@@ -147,6 +147,7 @@ TEST_F(TerminalTest, NothingIsIssuedWithoutTheAccountAtCmsp) {
   EXPECT_TRUE(test::audited(state(), "X-13 to cmsp: no"));
   cmsp_refuses_.reset();
   EXPECT_TRUE(enrol(asked));
+  ASSERT_FALSE(vouched_.empty());
   EXPECT_EQ(vouched_.back(), "alice +8613800000001 kms-a");
 }
 

@@ -393,6 +393,7 @@ TEST_F(IssueOneTest, CertificatesOfElementsAreReadToo) {
   ASSERT_TRUE(certificate) << certificate.error().message;
   EXPECT_EQ(certificate->names().uris.front(), "qanat://city-a/kms/kms-a");
   EXPECT_TRUE(certificate->signed_by(h.issuing));
+  expect_error(certificate->signed_by(Hierarchy(KeyAlgorithm::ecdsa_p384, 7).issuing), ErrorCode::denied, "has not signed it");  // a CA of the same name
   const auto authority = SubjectCertificate::parse(h.issuing.der());
   ASSERT_TRUE(authority) << authority.error().message;
   EXPECT_TRUE(authority->is_ca());
