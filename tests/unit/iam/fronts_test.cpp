@@ -232,8 +232,11 @@ TEST_F(FrontsTest, ADecisionSaysWhenItWasMadeAndUntilWhenItHolds) {
   EXPECT_EQ(static_cast<UnixMs>(must(told.integer("until_ms"))), end);
   EXPECT_GT(must(told.integer("decided_ms")), 0);
   EXPECT_EQ(refusal(call(Endpoint::pm1_decide, front_kms, object(R"({"subject":"A","action":"key.apply","peer_domain":"B!"})"))), ErrorCode::invalid_argument);
+  json_of(identities(core_operator,
+                     R"({"op":"create","identity":{"uid":"kms-of-x","class":"element","domain":"x","uri":"qanat://x/kms/kms-a"}})"));
   EXPECT_EQ(refusal(call(Endpoint::pm1_decide, identity("qanat://x/kms/kms-a"), object(R"({"subject":"A","action":"key.apply"})"))), ErrorCode::denied)
       << "a name is one's own within a domain only";
+  EXPECT_TRUE(audited("'A' is not served by qanat://x/kms/kms-a"));
 }
 
 TEST_F(FrontsTest, AKmsAsksForThoseWhomItServesAlone) {

@@ -103,7 +103,7 @@ Result<net::Response> PrivilegeFront::decide(const net::Request& request, node::
     if (request.peer.identity->kind != Kind::kms) return fail(ErrorCode::denied, "'" + caller.uid.text() + "' asks what another subject may do");
     ASSIGN_OR_RETURN(const IdentityRecord other, desk_.identities().find(subject));
     if (other.home_kms.text() != request.peer.identity->name || other.domain != request.peer.identity->domain)
-      return fail(ErrorCode::denied, "'" + subject.text() + "' is not served by " + request.peer.identity->name);
+      return fail(ErrorCode::denied, "'" + subject.text() + "' is not served by " + request.peer.identity->uri());
   }
   const UnixMs now = desk_.now();  // before what it rests on is read: whoever is told later that this is void compares the times
   ASSIGN_OR_RETURN(const Decision decision, desk_.privileges().decide(subject, question, now));
