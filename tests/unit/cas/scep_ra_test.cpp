@@ -172,6 +172,7 @@ TEST_F(ScepRaCertificateTest, IsOnRecordLikeEveryOtherAndTheSameForOneKey) {
   EXPECT_EQ(must(certifier()(key, now_ + 1000)), der);
   EXPECT_EQ(issued_, 1);
   const auto certificate = must(crypto::SubjectCertificate::parse(der));
+  ASSERT_FALSE(events_.empty());
   EXPECT_EQ(events_.back(), to_hex(certificate.serial()));
   EXPECT_EQ(certificate.key(), key);
   EXPECT_TRUE(certificate.signed_by(authorities_->devices->certificate));

@@ -189,6 +189,7 @@ TEST_F(ScepTest, AllWhoAreNotKnownGetOneAnswer) {
     EXPECT_EQ(desk_.refusals.size(), ++recorded) << what;
   }
   EXPECT_TRUE(desk_.orders.empty());
+  ASSERT_FALSE(desk_.refusals.empty());
   EXPECT_EQ(desk_.refusals.front().first, reference) << "the record says whose";
   EXPECT_FALSE(desk_.refusals.front().second.contains(challenge)) << "and no secret";
 }
