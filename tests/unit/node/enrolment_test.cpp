@@ -14,7 +14,7 @@ namespace {
 using test::must;
 using test::refusal;
 
-struct SetClock final : Clock {
+struct StoppedClock final : Clock {
   UnixMs now = SystemClock().now_ms();
   [[nodiscard]] UnixMs now_ms() const override { return now; }
 };
@@ -80,7 +80,7 @@ class EnrolmentTest : public testing::Test {
   test::TrustedNetwork network_;
   test::TemporaryDirectory folder_;
   const std::filesystem::path secret_ = folder_ / "secret";
-  SetClock clock_;
+  StoppedClock clock_;
   std::unique_ptr<crypto::Rng> rng_ = must(crypto::open_rng());
   std::shared_ptr<const crypto::TrustStore> trust_ = must(read_trust(network_.trust()));
   std::unique_ptr<crypto::CryptoDevice> device_ = must(crypto::open_software_device(folder_ / "master", network_.rng()));
