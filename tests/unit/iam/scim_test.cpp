@@ -22,6 +22,7 @@ class ScimTest : public IamUnderTest {
   void open_service() {
     IamSettings settings;
     settings.web.url = "https://iam.example:8443";
+    settings.founders.elements = elements_;
     IamUnderTest::open_service(settings, [this](Endpoint endpoint, const std::string& destination, const Json& body) -> Result<void> {
       letters_.push_back(destination + " " + std::string(points::row(endpoint).path) + " " + body.dump());
       return {};
@@ -70,6 +71,7 @@ class ScimTest : public IamUnderTest {
   }
 
   std::vector<std::string> letters_;
+  std::vector<Identity> elements_;  // of the configuration
   const Bytes certificate_ = Bytes(32, 1);
   std::string token_;
   std::int64_t grant_ = 0;
@@ -89,6 +91,15 @@ TEST_F(ScimTest, AUserIsEnteredOnceAndFoundAgain) {
   EXPECT_EQ(must(created("wang.li@other.example").text("id")), "wang.li-2") << "a name of its own, as its id is taken";
   EXPECT_EQ(refused(ask(&Scim::create, "", user(R"("userName":"operator")"))), "409 uniqueness") << "who is there already";
   EXPECT_TRUE(audited("scim.create.intended")) << "on record before it was done";
+}
+
+TEST_F(ScimTest, AConfiguredElementsNameIsNoUsersId) {
+  elements_ = {identity("qanat://c/kms/kms-c")};
+  open_service();
+  token_ = token_for(certificate_, every_scope);
+  json_of(identities(core_operator, R"({"op":"delete","uid":"kms-c","version":1})"));
+  EXPECT_EQ(must(created("kms-c").text("id")), "kms-c-2");
+  EXPECT_EQ(must(created("kms-d").text("id")), "kms-d");
 }
 
 TEST_F(ScimTest, AnIdIsNeverAnothersLater) {

@@ -114,6 +114,9 @@ Result<std::optional<IdentityRecord>> IdentityRegister::read(store::Transaction&
 }
 
 Result<IdentityRecord> IdentityRegister::insert(store::Transaction& transaction, const IdentityRecord& record, UnixMs now) {
+  if (record.of != IdentityClass::element && for_elements_.contains(record.uid.text())) {
+    return fail(ErrorCode::conflict, "identity '" + record.uid.text() + "': this uid is for the element of this name in iam.elements");
+  }
   IdentityRecord out = record;
   out.version = 1;
   out.epoch = 0;
@@ -223,6 +226,7 @@ Result<std::vector<IdentityRecord>> IdentityRegister::find_by_external_id(const 
 }
 
 Result<bool> IdentityRegister::is_free(const Uid& uid) {
+  if (for_elements_.contains(uid.text())) return false;
   bool used = false;
   TRY(store_.transact([&](store::Transaction& transaction) {
     return transaction.query("SELECT 1 FROM identity WHERE uid = ?1 UNION SELECT 1 FROM deleted_identity WHERE uid = ?1", {std::string_view(uid.text())},
