@@ -212,6 +212,19 @@ TEST_F(NodeRenewalTest, BringsTheNewCredentialsIntoForceAndOnRecord) {
   EXPECT_EQ(recorded("failure", "nobody is there"), 1U);
 }
 
+TEST_F(NodeRenewalTest, OneThatFailsAfterItCameIntoForceIsCalledSo) {
+  node_ = network_.open_node(renewing_kms, {});
+  node_->renew_by([this](Deadline) -> Result<Credentials> { return network_.credentials(renewing_kms); });
+  const std::string former = serial_of(*node_);
+  std::filesystem::remove(state() / "audit/statement");
+  std::filesystem::create_directories(state() / "audit/statement/in-the-way");
+  const auto renewed = renew_on_record(*node_, test::soon());
+  ASSERT_FALSE(renewed);
+  EXPECT_TRUE(renewed.error().message.starts_with("in force in place of " + former + ", but not complete: ")) << renewed.error().message;
+  EXPECT_NE(serial_of(*node_), former);
+  EXPECT_EQ(lines_with({"certificate.renewed", serial_of(*node_), "in force in place of " + former}), 1U);
+}
+
 TEST_F(NodeRenewalTest, OneThatDiedBeforeItsRecordIsRecordedAtTheNextStart) {
   open();
   with_store([&](CredentialStore& store) {
