@@ -195,6 +195,19 @@ TEST_F(ScimTest, AUserKeepsItsDomainAndAnothersName) {
   EXPECT_EQ(refused(ask(&Scim::create, "", "{")), "400 invalidSyntax");
 }
 
+TEST_F(ScimTest, AllWithOneExternalIdAreCountedHoweverManyTheyAre) {
+  std::string lines;
+  for (int i = 1000; i < 1250; ++i) {
+    lines += R"({"uid":"p)" + std::to_string(i) + R"(","class":"person","domain":"core","external_id":"many"})" + "\n";
+    if (i % 50 != 49) continue;
+    json_of(call(Endpoint::x5_identity, core_operator, Json::object({{"op", "import"}, {"lines", lines}})));
+    lines.clear();
+  }
+  EXPECT_EQ(name_list("filter=externalId+eq+%22many%22&count=0"), "250:");
+  EXPECT_EQ(name_list("filter=externalId+eq+%22many%22&startIndex=250&count=5"), "250: p1249");
+  EXPECT_EQ(name_list("filter=externalId+eq+%22few%22&count=0"), "0:");
+}
+
 TEST_F(ScimTest, OnlyATokenForThisServiceBoundToThisCertificateCounts) {
   const auto with_token = [&](const std::string& token, const Bytes& certificate) {
     Scim scim = service_->scim();
@@ -203,8 +216,10 @@ TEST_F(ScimTest, OnlyATokenForThisServiceBoundToThisCertificateCounts) {
   EXPECT_EQ(with_token(token_, certificate_).status, 200U);
   const WebAnswer none = with_token("", certificate_);
   EXPECT_EQ(refused(none), "401");
-  EXPECT_EQ(field(none, "WWW-Authenticate"), "Bearer error=\"invalid_token\"");
-  EXPECT_EQ(refused(with_token("x.y.z", certificate_)), "401");
+  EXPECT_EQ(field(none, "WWW-Authenticate"), "Bearer realm=\"scim\"") << "no error where nothing was shown";
+  const WebAnswer bad = with_token("x.y.z", certificate_);
+  EXPECT_EQ(refused(bad), "401");
+  EXPECT_EQ(field(bad, "WWW-Authenticate"), "Bearer error=\"invalid_token\"");
   EXPECT_EQ(refused(with_token(token_, Bytes(32, 2))), "401");
   EXPECT_TRUE(audited("bound to another certificate"));
   EXPECT_EQ(refused(with_token(token_for(certificate_, every_scope, "kms-a"), certificate_)), "401");

@@ -216,10 +216,11 @@ Result<std::optional<IdentityRecord>> IdentityRegister::find_by_user_name(const 
   return std::optional(*std::move(found));
 }
 
-Result<std::vector<IdentityRecord>> IdentityRegister::find_by_external_id(const std::string& external_id) {
+Result<std::vector<IdentityRecord>> IdentityRegister::find_by_external_id(const std::string& external_id, const std::string& after, std::int64_t limit) {
   return store_.transact([&](store::Transaction& transaction) -> Result<std::vector<IdentityRecord>> {
     std::vector<StoredIdentity> found;
-    TRY(transaction.query(std::string(identity_columns) + "WHERE external_id = ? AND external_id <> '' ORDER BY uid LIMIT 200", {std::string_view(external_id)},
+    TRY(transaction.query(std::string(identity_columns) + "WHERE external_id = ? AND external_id <> '' AND uid > ? ORDER BY uid LIMIT ?",
+                          {std::string_view(external_id), std::string_view(after), limit},
                           [&](const store::Row& row) { found.push_back(columns_of(row)); }));
     return complete(transaction, std::move(found));
   });

@@ -39,8 +39,8 @@ class IdentityRegister {
   Result<IdentityRecord> find_by_certificate(ByteView thumbprint);
   /// Whatever its case (ASCII). Nothing if there is none.
   Result<std::optional<IdentityRecord>> find_by_user_name(const std::string& user_name);
-  /// Several directories may have the same.
-  Result<std::vector<IdentityRecord>> find_by_external_id(const std::string& external_id);
+  /// Several directories may have the same. In the order of their uids, those behind `after`, at most `limit`.
+  Result<std::vector<IdentityRecord>> find_by_external_id(const std::string& external_id, const std::string& after, std::int64_t limit);
   /// Neither in use, nor used before, nor reserved for an element.
   Result<bool> is_free(const Uid& uid);
 
