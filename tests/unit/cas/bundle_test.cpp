@@ -193,7 +193,8 @@ TEST_F(BundleTest, ABundleThatIsRevokedWhileOthersAreAskedIsNotRenewed) {
 
 TEST_F(BundleTest, WhatARenewalRevokesIsToldAlsoIfItCannotBeSigned) {
   const cas::Bundle former = must(in_force(must(issue(order(1)))));
-  const cas::Bundle lost = must(BundleIssuer(*bundles_, *authorities_, suite_, *rng_, "").begin_renewal(former, half(2, BundleRole::classical_signing), now, tell_));
+  BundleIssuer issuer(*bundles_, *authorities_, suite_, *rng_, "");
+  const cas::Bundle lost = must(issuer.begin_renewal(former, half(2, BundleRole::classical_signing), now, tell_));
   EXPECT_TRUE(told_.empty());
   Authorities broken = must(records_->authorities(suite_));
   crypto::SigningSecret secret = must(crypto::Signer::generate(suite_, *rng_)).secret();

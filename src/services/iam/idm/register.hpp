@@ -27,7 +27,8 @@ class IdentityRegister {
   /// These uids are for elements alone from now on: nobody else is entered under one. Called before anything is entered.
   void reserve_for_elements(std::set<std::string> uids) { for_elements_ = std::move(uids); }
 
-  /// `conflict` if the uid is reserved, or if it, the number, uri or a certificate is another's. A record that is there and says the same is the answer as it is.
+  /// `conflict` if the uid is reserved, or if it, the number, uri or a certificate is another's. A record that is there and says the same is the answer as it
+  /// is.
   Result<IdentityRecord> create(const IdentityRecord& record, UnixMs now);
   /// All or none: each is created, or replaced if it says otherwise. Number of records that were not as they are already.
   Result<std::int64_t> import(const std::vector<IdentityRecord>& records, UnixMs now);
