@@ -534,6 +534,27 @@ TEST_F(FourEyesTest, AnApprovedOrderIsNotRejectedAndWaitingOnesAreBounded) {
   expect_refused(order(asked(made)), ErrorCode::exhausted, "wait for approval already");
 }
 
+TEST_F(FourEyesTest, AnOrderThatNobodyApprovesInTimeExpiresAndMakesRoom) {
+  const wire::Json made = four_eyes();
+  const Asked wanted = asked(made);
+  const std::string ticket = ticket_of(wanted);
+  json_of(operate(second_pair, ticket_body("approve", ticket)));
+  for (int i = 1; i < waiting_orders_max; ++i) ticket_of(asked(made));
+  const UnixMs month_ago = SystemClock().now_ms() - 30 * test::day_ms;
+  in_record("UPDATE enrolment_order SET made_ms = " + std::to_string(month_ago + test::day_ms) + " WHERE ticket = ?", std::string_view(ticket));
+  EXPECT_EQ(ticket_of(wanted), ticket) << "in its last day";
+  expect_refused(order(asked(made)), ErrorCode::exhausted, "wait for approval already");
+  in_record("UPDATE enrolment_order SET made_ms = " + std::to_string(month_ago) + " WHERE ticket = ?", std::string_view(ticket));
+  expect_refused(operate(third_pair, ticket_body("approve", ticket)), ErrorCode::conflict, "it expired");
+  expect_refused(order(wanted), ErrorCode::denied, "it expired: not approved within 2592000 s (cas.approval_expires_s)");
+  expect_refused(desk().collect(ticket), ErrorCode::denied, "it expired");
+  const std::string recorded = audit_text();
+  const std::size_t at = recorded.find("ceis.order_expired");
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_EQ(recorded.find("ceis.order_expired", at + 1), std::string::npos) << "once, and no other order";
+  EXPECT_NE(ticket_of(asked(made)), ticket);
+}
+
 // ---- revocation ----
 
 TEST_F(DeskTest, ARevocationSaysItsReasonOnceAndForAll) {
