@@ -371,6 +371,16 @@ TEST_F(DeskTest, OneKeyIsOneSubjects) {
   EXPECT_TRUE(order(asked(must(other.text("reference")), key)));
 }
 
+TEST_F(DeskTest, TheSameRequestByAnotherRegistrationIsAnotherRequest) {
+  const crypto::SubjectPublicKey key = subject_key(SubjectAlgorithm::ecdsa_p256);
+  const wire::Json one = registered();
+  const wire::Json other = registered();
+  const Given first = given(asked(must(one.text("reference")), key));
+  const Given second = given(asked(must(other.text("reference")), key));
+  EXPECT_NE(second.certificate, first.certificate);
+  EXPECT_EQ(must(desk().holder_of(second.certificate)).reference, must(other.text("reference")));
+}
+
 TEST_F(DeskTest, AnElementsKeyIsNoSubjectsAndTheOtherWayRound) {
   const crypto::Certificate element = must(enrol_kms(requester(kms_a), secret_of(kms_a))).ml_dsa;
   const crypto::SubjectPublicKey key = must(crypto::SubjectCertificate::parse(element.der())).key();
@@ -536,6 +546,7 @@ TEST_F(DeskTest, ARevocationSaysItsReasonOnceAndForAll) {
   expect_refused(revoke_as(out.certificate, "dislike"), ErrorCode::invalid_argument, "keyCompromise");
   expect_refused(revoke_as(Bytes(3, 1), "superseded"), ErrorCode::invalid_argument, "certificate");
   ASSERT_TRUE(revoke_as(out.certificate, "superseded"));
+  EXPECT_TRUE(test::audited(state(), "reason 4"));
   ASSERT_TRUE(revoke_as(out.certificate, "keyCompromise")) << "the second time does nothing";
   EXPECT_TRUE(test::audited(state(), "it was revoked before")) << "and the record does not say that it did";
   expect_refused(desk().revoke(out.certificate, 2, "test", "1"), ErrorCode::invalid_argument, "reason 2");
@@ -564,7 +575,7 @@ TEST_F(DeskTest, RefusalsOfTheProtocolsAreOnRecordAndBounded) {
   EXPECT_GE(lines, 2U);
   EXPECT_LE(lines, 62U) << "at most twenty a second, and one for the rest";
   EXPECT_NE(text.find("more were refused"), std::string::npos);
-  EXPECT_EQ(text.find("a wrong\\nchallenge"), std::string::npos);
+  EXPECT_NE(text.find("a wrong?challenge"), std::string::npos) << "no control characters of strangers";
 }
 
 }  // namespace

@@ -20,10 +20,9 @@ class EstTest : public EstFixture {
   }
 };
 
-TEST_F(EstTest, CacertsGivesEveryCaToEverybodyWithAndWithoutLabel) {
-  const FrontPki& classical = desk_.classical;
+TEST_F(EstTest, CacertsGivesTheCasOfTlsToEverybodyWithAndWithoutLabel) {
   std::vector<Bytes> wanted;
-  for (const FrontPki* pki : {&ml_dsa_, &p384_, &classical}) wanted.insert(wanted.end(), {pki->issuing.der(), pki->root.der()});
+  for (const FrontPki* pki : {&ml_dsa_, &p384_}) wanted.insert(wanted.end(), {pki->issuing.der(), pki->root.der()});
   for (const char* path : {"cacerts", "device/cacerts", "anything/cacerts"}) {
     const TlsAnswer answer = get(path);
     ASSERT_EQ(answer.status(), 200) << answer.octets;

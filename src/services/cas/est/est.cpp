@@ -242,10 +242,11 @@ Result<Est::Made> Est::make_key(const net::ForeignRequest& request, Caller calle
 
 // ---- what everybody may know ----
 
-/// Every CA by which a certificate of this service, or the service itself, is verified.
+/// Every CA by which the service itself, or a certificate of this service that TLS knows, is verified. With the CA of SM2 keys the answer would not fit into
+/// one TLS record, and strongSwan 5.9 reads no longer one; that CA stands where SM2 certificates say that it does (csp/status_front.hpp).
 net::ForeignResponse Est::ca_certificates(const net::ForeignRequest& request) {
   std::vector<Bytes> certificates;
-  for (const Branch branch : issuing_branches) std::ranges::move(desk_.ca_chain(branch), std::back_inserter(certificates));
+  for (const Branch branch : {Branch::ml_dsa, Branch::devices}) std::ranges::move(desk_.ca_chain(branch), std::back_inserter(certificates));
   const auto certs = crypto::make_certs_only(certificates);
   return certs ? open_body(type_certs_only, *certs) : est_refusal(certs.error(), request.request_id);
 }
