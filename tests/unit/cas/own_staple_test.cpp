@@ -136,7 +136,7 @@ TEST_F(OwnStapleTest, WithoutAListenerForStatusItIsStapledAllTheSame) {
 TEST_F(OwnStapleTest, OfACertificateThatWasNotIssuedHereNothingIsKnown) {
   start("http://status.test");
   const FrontPki elsewhere(crypto::KeyAlgorithm::ecdsa_p384);
-  EXPECT_EQ(refusal(service_->csp().staple(elsewhere.leaf(elsewhere.key(5), "other").der())), ErrorCode::not_found);
+  EXPECT_EQ(refusal(service_->csp().staple(elsewhere.leaf(elsewhere.key(5), "other", {"other.test"}).der())), ErrorCode::not_found);
   EXPECT_EQ(refusal(service_->csp().staple(Bytes(8, 0x30))), ErrorCode::invalid_argument);
 }
 
