@@ -28,9 +28,9 @@ class IssuerTest : public CasFixture {
             .ml_dsa = must(crypto::CertificateRequest::parse(requester.ml_dsa)),
             .classical = must(crypto::CertificateRequest::parse(requester.classical))};
   }
-  Result<Issued> issue(const Order& order, UnixMs now) { return Issuer(*records_, *authorities_, *rng_).issue(order, now); }
+  Result<Issued> issue(const Order& order, UnixMs at) { return Issuer(*records_, *authorities_, *rng_).issue(order, at); }
   /// What stands in the record when the process dies right after the intention.
-  std::vector<Recorded> intend_only(std::uint8_t hash, UnixMs now) {
+  std::vector<Recorded> intend_only(std::uint8_t hash) {
     return must(
         records_->intend({.identity = cmsp,
                           .request_hash = Bytes(32, hash),
@@ -41,16 +41,15 @@ class IssuerTest : public CasFixture {
                          now));
   }
 
+  /// Within the life of a CA that is made by the clock of this machine.
+  const UnixMs now = SystemClock().now_ms() / 1000 * 1000 + 1000;
   std::unique_ptr<crypto::CryptoDevice> device_;
   std::unique_ptr<Records> records_;
   std::optional<Authorities> authorities_;
 };
 
-/// Within the life of a CA that is made by the clock of this machine.
-const UnixMs now = SystemClock().now_ms() / 1000 * 1000 + 1000;
-
 TEST_F(IssuerTest, IntentionThatWasLeftIsCompletedWithTheSameSerials) {
-  const std::vector<Recorded> intended = intend_only(1, now);
+  const std::vector<Recorded> intended = intend_only(1);
   for (const Recorded& each : intended) EXPECT_EQ(must(records_->status(each.intention.branch, each.intention.serial)), crypto::CertStatus::unknown);
   reopen();
   const Issued issued = must(issue(order(requester(cmsp), 1), now + 5000));
@@ -62,7 +61,7 @@ TEST_F(IssuerTest, IntentionThatWasLeftIsCompletedWithTheSameSerials) {
 }
 
 TEST_F(IssuerTest, IntentionThatWasLeftIsAbandonedWhenTheElementBeginsAnew) {
-  const std::vector<Recorded> intended = intend_only(1, now);
+  const std::vector<Recorded> intended = intend_only(1);
   reopen();
   const Issued issued = must(issue(order(requester(cmsp), 2), now));
   EXPECT_NE(issued.ml_dsa->serial(), intended[0].intention.serial);
@@ -71,7 +70,7 @@ TEST_F(IssuerTest, IntentionThatWasLeftIsAbandonedWhenTheElementBeginsAnew) {
 }
 
 TEST_F(IssuerTest, IntentionThatWasLeftIsNotCompletedAfterARevocation) {
-  intend_only(1, now);
+  intend_only(1);
   EXPECT_TRUE(must(records_->revoke(cmsp, now)).empty());
   EXPECT_EQ(refusal(issue(order(requester(cmsp), 1), now)), ErrorCode::conflict);
 }
@@ -79,7 +78,7 @@ TEST_F(IssuerTest, IntentionThatWasLeftIsNotCompletedAfterARevocation) {
 TEST_F(IssuerTest, CertificateSignedTwiceLeavesCasOnce) {
   // Both of two attempts hold the intention; only what was recorded first is ever handed out.
   const Order wanted = order(requester(cmsp), 1);
-  const std::vector<Recorded> intended = intend_only(1, now);
+  const std::vector<Recorded> intended = intend_only(1);
   std::vector<Bytes> answers(8);
   std::vector<std::thread> threads;
   for (Bytes& answer : answers) {
