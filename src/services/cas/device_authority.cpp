@@ -50,6 +50,12 @@ Result<Authority> make_device_authority(const Authorities& authorities, UnixMs n
   return make_device_authority(issuing.substr(0, issuing.rfind(" issuing ")), now, rng);
 }
 
+std::optional<crypto::Certificate> link_in_force(const Authorities& authorities, UnixMs now) {
+  const DeviceSuccession* const last = authorities.last_devices();
+  if (last == nullptr || !last->new_with_old || now >= last->new_with_old->not_after()) return std::nullopt;
+  return last->new_with_old;
+}
+
 Result<NextDevices> make_next_device_authority(const Authority& old, UnixMs now, crypto::Rng& rng) {
   const std::string& common_name = old.certificate.names().common_name;
   ASSIGN_OR_RETURN(Authority next, make_named(common_name, now, rng));

@@ -16,6 +16,9 @@ Result<Authority> make_device_authority(std::string_view network, UnixMs now, cr
 /// The same for the network of these issuing CAs.
 Result<Authority> make_device_authority(const Authorities& authorities, UnixMs now, crypto::Rng& rng);
 
+/// NewWithOld of the device CA that issues, by which who trusts the one before it verifies what it issues; nothing if it is the first, or the link is over.
+std::optional<crypto::Certificate> link_in_force(const Authorities& authorities, UnixMs now);
+
 struct NextDevices {
   DeviceSuccession succession;
   crypto::PrivateKey key;

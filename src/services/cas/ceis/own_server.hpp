@@ -21,7 +21,7 @@ class OwnServer {
   SubjectRecords certificates_;
 };
 
-/// The CAs by which software of others verifies this listener, as PEM in the folder: device-ca.pem, and enrolment-roots.pem with the roots of the ML-DSA branch
+/// The CAs by which software of others verifies this listener, as PEM in the folder: device-ca.pem with the device CA and the one to come, and enrolment-roots.pem with the roots of the ML-DSA branch
 /// too.
 inline constexpr const char* device_ca_file = "device-ca.pem";
 inline constexpr const char* enrolment_roots_file = "enrolment-roots.pem";

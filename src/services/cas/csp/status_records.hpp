@@ -16,6 +16,7 @@ struct Standing {
   UnixMs revoked_at = 0;
   UnixMs not_after = 0;
   int reason = 0;  // CRLReason of a revoked one; 0: none was given
+  std::int64_t generation = 0;  // of its issuer, of one that is known
 };
 
 struct LiveCertificate {
@@ -26,7 +27,7 @@ struct LiveCertificate {
 /// A revocation list as it was published.
 struct PublishedList {
   Branch branch{};
-  std::string scope;  // "full", "delta", or the number of a shard
+  std::string scope;  // "full", "delta", or the number of a shard; of a later device CA as of scope_in() (places.hpp)
   std::uint64_t number = 0;
   std::uint64_t base_number = 0;  // of the complete list that deltas add to at present
   UnixMs base_at = 0;             // its thisUpdate

@@ -242,10 +242,15 @@ Result<Est::Made> Est::make_key(const net::ForeignRequest& request, Caller calle
 
 // ---- what everybody may know ----
 
-/// Every CA by which a certificate of this service, or the service itself, is verified.
+/// Every CA by which a certificate of this service, or the service itself, is verified, or will be; with the links between two device CAs (RFC 7030 §4.1.3).
 net::ForeignResponse Est::ca_certificates(const net::ForeignRequest& request) {
   std::vector<Bytes> certificates;
   for (const Branch branch : issuing_branches) std::ranges::move(desk_.ca_chain(branch), std::back_inserter(certificates));
+  if (const std::optional<Succession> succession = desk_.succession()) {
+    for (const Bytes* const one : {&succession->new_with_new, &succession->old_with_old, &succession->new_with_old, &succession->old_with_new}) {
+      if (!one->empty() && std::ranges::find(certificates, *one) == certificates.end()) certificates.push_back(*one);
+    }
+  }
   const auto certs = crypto::make_certs_only(certificates);
   return certs ? open_body(type_certs_only, *certs) : est_refusal(certs.error(), request.request_id);
 }
