@@ -1,5 +1,6 @@
 // EST over real TLS: each path, who may walk it, and what each refusal says.
 #include "est_fixture.hpp"
+#include "services/cas/device_authority.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -29,6 +30,26 @@ TEST_F(EstTest, CacertsGivesEveryCaToEverybodyWithAndWithoutLabel) {
     ASSERT_EQ(answer.status(), 200) << answer.octets;
     EXPECT_EQ(test::must(crypto::read_certs_only(test::must(wire::from_base64(without_space(answer.body()))))), wanted);
   }
+}
+
+TEST_F(EstTest, CacertsGivesTheDeviceCaToComeAndTheLinksBetweenTheTwoEachOnce) {
+  const UnixMs now = SystemClock().now_ms();
+  const Authority old = test::must(make_device_authority("Test", now, *rng_));
+  const NextDevices next = test::must(make_next_device_authority(old, now, *rng_));
+  const std::vector<Bytes> links{next.succession.new_with_old->der(), next.succession.old_with_new->der()};
+  // One of them is among the others already.
+  desk_.succeed({.to_come = true,
+                 .old_with_old = p384_.issuing.der(),
+                 .new_with_new = next.succession.new_with_new.der(),
+                 .new_with_old = links[0],
+                 .old_with_new = links[1]});
+  const FrontPki& classical = desk_.classical;
+  std::vector<Bytes> wanted;
+  for (const FrontPki* pki : {&ml_dsa_, &p384_, &classical}) wanted.insert(wanted.end(), {pki->issuing.der(), pki->root.der()});
+  wanted.insert(wanted.end(), {next.succession.new_with_new.der(), links[0], links[1]});
+  const TlsAnswer answer = get("cacerts");
+  ASSERT_EQ(answer.status(), 200) << answer.octets;
+  EXPECT_EQ(test::must(crypto::read_certs_only(test::must(wire::from_base64(without_space(answer.body()))))), wanted);
 }
 
 TEST_F(EstTest, SimpleenrollByPasswordGivesACertificateForTheKey) {

@@ -83,7 +83,8 @@ Result<StatusDesk::Reply> StatusDesk::sign_for(const crypto::StatusQuestions& qu
   std::vector<crypto::StatusLine> lines;
   bool known = true;
   for (const crypto::StatusQuestion& question : questions.about) {
-    ASSIGN_OR_RETURN(const Standing standing, records_.standing(branch, question.serial));
+    ASSIGN_OR_RETURN(Standing standing, records_.standing(branch, question.serial));
+    if (standing.generation != authorities_.of(branch).generation) standing = {};
     known = known && standing.status != crypto::CertStatus::unknown;
     lines.push_back({.hash = question.hash,
                      .serial = question.serial,

@@ -40,7 +40,8 @@ Result<Standing> StatusRecords::standing(Branch branch, ByteView serial) {
 Result<std::vector<LiveCertificate>> StatusRecords::live(UnixMs now, std::size_t most) {
   std::vector<LiveCertificate> out;
   TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT branch, serial FROM certificate WHERE state = 'issued' AND not_after_ms > ? ORDER BY rowid DESC LIMIT ?",
+    return transaction.query("SELECT c.branch, c.serial FROM certificate AS c JOIN authority AS a ON a.branch = c.branch AND a.generation = c.generation "
+                             "WHERE c.state = 'issued' AND c.not_after_ms > ? ORDER BY c.rowid DESC LIMIT ?",
                              {store::column(now), store::column(most)},
                              [&](const store::Row& row) { out.push_back({.branch = branch_named(row.text(0)), .serial = row.blob(1)}); });
   }));

@@ -60,7 +60,7 @@ class StatusRecords {
   explicit StatusRecords(store::Store& store) : store_(store) {}
 
   Result<Standing> standing(Branch branch, ByteView serial);
-  /// Certificates that are not expired, the latest first; at most `most`.
+  /// Certificates that are not expired, of the CAs that issue now, the latest first; at most `most`.
   Result<std::vector<LiveCertificate>> live(UnixMs now, std::size_t most);
   /// Of certificates that had not expired at `not_expired_at`: those that were revoked at or after `since`.
   Result<std::vector<crypto::RevokedSerial>> revoked(Branch branch, UnixMs not_expired_at, UnixMs since);
