@@ -1,4 +1,5 @@
-// `qanat ca ceremony`, `sign-issuing`, `transcript` (where the roots are, offline), `rollover`, `rollover-devices` and `expect` (at CAS, while it does not run).
+// `qanat ca ceremony`, `sign-issuing`, `transcript` (where the roots are, offline), `rollover`, `rollover-devices` and `expect` (at CAS, while it does not
+// run).
 #pragma once
 
 #include <filesystem>

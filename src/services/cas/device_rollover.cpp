@@ -40,7 +40,7 @@ Result<DeviceRollover> install_device_rollover(const node::Settings& settings) {
   }
   const UnixMs at = shop.node->clock().now_ms();
   if (at < next->new_with_new.not_before() || at >= next->new_with_new.not_after()) {
-    return fail(ErrorCode::denied, "the device CA that waits is not valid now: the clock is wrong");
+    return fail(ErrorCode::denied, "the device CA that waits is not valid now: look at the clock");
   }
   TRY(record_deed(*shop.node, "authority.succeeded", deed_of(*next)));
   node::crash_point("cas.device_rollover.installing");

@@ -61,8 +61,8 @@ std::shared_ptr<const PublishedList> RevocationLists::find(Branch branch, std::s
   return found == lists_.end() ? nullptr : found->second;
 }
 
-/// The device CAs have one name between them, and for whoever trusts two of them a list under that name must be complete, whichever signed it: each has lists of
-/// its own, and all of them have the same entries.
+/// The device CAs have one name between them, and for whoever trusts two of them a list under that name must be complete, whichever signed it: each has lists
+/// of its own, and all of them have the same entries.
 Result<void> RevocationLists::make(Branch branch, std::span<const std::string> shards, Base base, UnixMs now) {
   const std::lock_guard one(making_);
   TRY(make_by(authorities_.of(branch), branch, shards, base, now));
@@ -112,7 +112,8 @@ Result<void> RevocationLists::make_by(const Authority& authority, Branch branch,
   return {};
 }
 
-Result<PublishedList> RevocationLists::make_one(const Authority& authority, Branch branch, const std::string& scope, const PublishedList& numbers, const Entries& revoked) const {
+Result<PublishedList> RevocationLists::make_one(const Authority& authority, Branch branch, const std::string& scope, const PublishedList& numbers,
+                                                const Entries& revoked) const {
   const bool delta = scope == delta_scope;
   const bool full = scope == full_scope;
   PublishedList out = numbers;
