@@ -29,6 +29,7 @@ struct ForeignChain {
 struct ForeignIdentity {
   std::vector<Bytes> chain;                      // DER, leaf first
   std::shared_ptr<const crypto::PrivateKey> key;  // shared with who made it, until it is replaced
+  Staple staple{};                                // of a listener: what is stapled to this certificate, where a client asks; empty: nothing
 };
 
 /// Of a client, asked by a listener. One that is shown must verify in either case, or the handshake ends.

@@ -231,7 +231,9 @@ Result<std::unique_ptr<ForeignListener>> start_foreign_listener(const ForeignSet
   if (settings.transport == ForeignTransport::tls) {
     ASSIGN_OR_RETURN(context, make_foreign_context(TlsSide::server, settings.tls));
   }
-  auto listener = std::make_unique<SocketListener>(settings, std::move(context), std::move(protocol), std::move(refused));
+  ForeignSettings kept = settings;
+  kept.tls = {};  // keys and staples live as long as a context has them: until they are replaced
+  auto listener = std::make_unique<SocketListener>(std::move(kept), std::move(context), std::move(protocol), std::move(refused));
   TRY(listener->listen());
   return Result<std::unique_ptr<ForeignListener>>(std::move(listener));
 }

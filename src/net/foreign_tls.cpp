@@ -4,6 +4,7 @@
 #include <openssl/x509.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <fstream>
 #include <memory>
 
@@ -79,9 +80,16 @@ Result<crypto::X509Certificate> read_value(ByteView der, const std::string& whic
   return out;
 }
 
-Result<void> show_identity(SSL_CTX* context, const ForeignIdentity& identity) {
+/// A certificate of a listener, and what is stapled to it.
+struct Stapled {
+  crypto::X509Certificate certificate;
+  Staple staple;
+};
+using StapledList = std::vector<Stapled>;
+
+Result<void> show_identity(SSL_CTX* context, const ForeignIdentity& identity, StapledList& stapled) {
   if (identity.chain.empty() || !identity.key) return fail(ErrorCode::invalid_argument, "tls: an identity has no certificate or no key");
-  ASSIGN_OR_RETURN(const crypto::X509Certificate leaf, read_value(identity.chain.front(), "the listener's certificate"));
+  ASSIGN_OR_RETURN(crypto::X509Certificate leaf, read_value(identity.chain.front(), "the listener's certificate"));
   ASSIGN_OR_RETURN(const crypto::EvpKey key, crypto::to_openssl(*identity.key));
   // The chain with its key at once: OpenSSL keeps one chain per kind of key.
   std::vector<crypto::X509Certificate> issuers;
@@ -92,6 +100,27 @@ Result<void> show_identity(SSL_CTX* context, const ForeignIdentity& identity) {
     issuers.push_back(std::move(issuer));
   }
   if (!chain || SSL_CTX_use_cert_and_key(context, leaf.get(), key.get(), chain.get(), 1) != 1) return refused_value("chain", "does not fit its private key");
+  if (identity.staple) stapled.push_back({.certificate = std::move(leaf), .staple = identity.staple});
+  return {};
+}
+
+void free_stapled(void*, void* list, CRYPTO_EX_DATA*, int, long, void*) { delete static_cast<StapledList*>(list); }
+
+int give_staple_of_shown(SSL* connection, void* argument) noexcept {
+  const auto& list = *static_cast<const StapledList*>(argument);
+  const X509* const shown = SSL_get_certificate(connection);  // within this callback: the one that was chosen for this client
+  if (shown == nullptr) return SSL_TLSEXT_ERR_NOACK;
+  const auto found = std::ranges::find_if(list, [&](const Stapled& each) { return X509_cmp(each.certificate.get(), shown) == 0; });
+  return found == list.end() ? SSL_TLSEXT_ERR_NOACK : give_status(connection, found->staple());
+}
+
+/// The context owns the list: connections that began with it use both after the listener has gone on to another.
+Result<void> staple_to_shown(SSL_CTX* context, StapledList list) {
+  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_stapled);
+  auto owned = std::make_unique<StapledList>(std::move(list));
+  if (SSL_CTX_set_ex_data(context, index, owned.get()) != 1) return fail(ErrorCode::internal, "tls: out of memory");
+  SSL_CTX_set_tlsext_status_cb(context, give_staple_of_shown);
+  SSL_CTX_set_tlsext_status_arg(context, owned.release());
   return {};
 }
 
@@ -150,7 +179,9 @@ Result<TlsContext> make_foreign_context(TlsSide side, const ForeignTls& files) {
   TRY(set_policy(context.get(), foreign_policy));
   SSL_CTX_set_default_passwd_cb(context.get(), no_passphrase);
   for (const ForeignChain& chain : files.chains) TRY(show_chain(context.get(), chain));
-  for (const ForeignIdentity& identity : files.identities) TRY(show_identity(context.get(), identity));
+  StapledList stapled;
+  for (const ForeignIdentity& identity : files.identities) TRY(show_identity(context.get(), identity, stapled));
+  if (side == TlsSide::server && !stapled.empty()) TRY(staple_to_shown(context.get(), std::move(stapled)));
   TRY(trust(context.get(), side, files));
   SSL_CTX_set_verify_depth(context.get(), chain_depth_max);
   const bool optional = side == TlsSide::server && files.client == ForeignCertificate::optional;

@@ -64,14 +64,7 @@ constexpr std::size_t staple_octets_max = 32 * 1024;
 
 int give_staple(SSL* connection, void* argument) noexcept {
   const auto& staple = *static_cast<const Staple*>(argument);
-  const std::shared_ptr<const Bytes> answer = staple ? staple() : nullptr;
-  if (!answer || answer->empty() || answer->size() > staple_octets_max) return SSL_TLSEXT_ERR_NOACK;
-  auto* const copy = static_cast<unsigned char*>(OPENSSL_memdup(answer->data(), answer->size()));
-  if (copy == nullptr || SSL_set_tlsext_status_ocsp_resp(connection, copy, static_cast<long>(answer->size())) != 1) {
-    OPENSSL_free(copy);
-    return SSL_TLSEXT_ERR_NOACK;
-  }
-  return SSL_TLSEXT_ERR_OK;
+  return give_status(connection, staple ? staple() : nullptr);
 }
 
 Result<void> show_identity(SSL_CTX* context, const TlsIdentity& identity) {
@@ -130,6 +123,16 @@ Result<TlsContext> make_client_context(const TlsIdentity* identity) {
   if (identity != nullptr) TRY(show_identity(context.get(), *identity));
   SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   return Result<TlsContext>(std::move(context));
+}
+
+int give_status(SSL* connection, const std::shared_ptr<const Bytes>& answer) noexcept {
+  if (!answer || answer->empty() || answer->size() > staple_octets_max) return SSL_TLSEXT_ERR_NOACK;
+  auto* const copy = static_cast<unsigned char*>(OPENSSL_memdup(answer->data(), answer->size()));
+  if (copy == nullptr || SSL_set_tlsext_status_ocsp_resp(connection, copy, static_cast<long>(answer->size())) != 1) {
+    OPENSSL_free(copy);
+    return SSL_TLSEXT_ERR_NOACK;
+  }
+  return SSL_TLSEXT_ERR_OK;
 }
 
 void staple_status(SSL_CTX* context, const Staple* staple) {

@@ -37,6 +37,8 @@ Result<TlsContext> make_client_context(const TlsIdentity* identity);
 
 /// Answers clients that ask for the status of this server's certificate. `staple` must outlive the context and its connections.
 void staple_status(SSL_CTX* context, const Staple* staple);
+/// For a server's status callback: gives the connection the answer; SSL_TLSEXT_ERR_NOACK, and the handshake goes on without, if there is none or it is too large.
+int give_status(SSL* connection, const std::shared_ptr<const Bytes>& answer) noexcept;
 /// Asks servers for the status of their certificate.
 Result<void> ask_for_status(SSL_CTX* context);
 /// After a client's handshake: what the server stapled; empty if nothing.

@@ -28,11 +28,17 @@ constexpr std::array migrations{
         id INTEGER PRIMARY KEY,
         link BLOB NOT NULL         -- a chain (wire/succession.hpp) of one
       ) STRICT)sql"},
+    store::Migration{4, R"sql(
+      CREATE TABLE unrecorded_enrolment (
+        sealed_secret BLOB NOT NULL  -- that was spent: its file is to be deleted
+      ) STRICT)sql"},
 };
 
 std::string_view role_of(bool classical) { return classical ? "classical" : "ml_dsa"; }
 
 Bytes audit_context(std::string_view role) { return store::column_context("audit_key.sealed_key", as_bytes(role)); }
+
+Bytes spent_context() { return store::column_context("unrecorded_enrolment.sealed_secret", {}); }
 
 struct AuditRole {
   std::string_view name;
@@ -193,18 +199,40 @@ Result<CredentialStore::Requests> CredentialStore::prepare_next(const crypto::Su
   return prepare(Slot::next, names, with_classical);
 }
 
-Result<void> CredentialStore::finish(const std::vector<crypto::Certificate>& ml_dsa_chain, const std::vector<crypto::Certificate>& classical_chain) {
+Result<void> CredentialStore::finish(const std::vector<crypto::Certificate>& ml_dsa_chain, const std::vector<crypto::Certificate>& classical_chain,
+                                     const Secret* spent) {
   ASSIGN_OR_RETURN(const std::optional<Stored> ml_dsa, read(Slot::in_force, false));
   ASSIGN_OR_RETURN(const std::optional<Stored> classical, read(Slot::in_force, true));
   TRY(check_chain(ml_dsa, ml_dsa_chain, false));
   if (classical) TRY(check_chain(classical, classical_chain, true));
+  Bytes sealed;
+  if (spent != nullptr) {
+    ASSIGN_OR_RETURN(sealed, device_.seal(spent_context(), *spent));
+  }
   TRY(store_->transact([&](store::Transaction& transaction) -> Result<std::int64_t> {
     const std::string pem = pem_of(ml_dsa_chain);
     const std::string classical_pem = pem_of(classical_chain);
+    TRY(transaction.run("DELETE FROM unrecorded_enrolment", {}));
+    if (spent != nullptr) TRY(transaction.run("INSERT INTO unrecorded_enrolment (sealed_secret) VALUES (?)", {ByteView(sealed)}));
     TRY(transaction.run("UPDATE credential SET chain = ? WHERE role = 'ml_dsa'", {as_bytes(pem)}));
     if (!classical) return 0;
     return transaction.run("UPDATE credential SET chain = ? WHERE role = 'classical'", {as_bytes(classical_pem)});
   }));
+  return {};
+}
+
+Result<std::optional<Secret>> CredentialStore::unrecorded_enrolment() {
+  Bytes sealed;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT sealed_secret FROM unrecorded_enrolment", {}, [&](const store::Row& row) { sealed = row.blob(0); });
+  }));
+  if (sealed.empty()) return Result<std::optional<Secret>>(std::nullopt);
+  ASSIGN_OR_RETURN(Secret spent, device_.unseal(spent_context(), sealed));
+  return Result<std::optional<Secret>>(std::move(spent));
+}
+
+Result<void> CredentialStore::enrolment_recorded() {
+  TRY(store_->transact([&](store::Transaction& transaction) { return transaction.run("DELETE FROM unrecorded_enrolment", {}); }));
   return {};
 }
 

@@ -48,8 +48,12 @@ class CredentialStore {
     Bytes classical;  // empty if this kind signs no messages
   };
   Result<Requests> prepare(const crypto::SubjectNames& names, bool with_classical);
-  /// Chains as CAS gave them, leaf first.
-  Result<void> finish(const std::vector<crypto::Certificate>& ml_dsa_chain, const std::vector<crypto::Certificate>& classical_chain);
+  /// Chains as CAS gave them, leaf first. `spent` is the secret that they were got by; who has no use for unrecorded_enrolment() leaves it out.
+  Result<void> finish(const std::vector<crypto::Certificate>& ml_dsa_chain, const std::vector<crypto::Certificate>& classical_chain,
+                      const Secret* spent = nullptr);
+  /// The secret that an enrolment spent since which enrolment_recorded() has not been called.
+  Result<std::optional<Secret>> unrecorded_enrolment();
+  Result<void> enrolment_recorded();
 
   /// The same for a renewal: requests over new keys, which are durable before this returns; the keys in force stay as they are. Called again: the same.
   Result<Requests> prepare_next(const crypto::SubjectNames& names, bool with_classical);

@@ -115,11 +115,19 @@ Result<void> enrol_by_secret(const EstCaller& caller, CredentialStore& store, ne
   ASSIGN_OR_RETURN(const std::vector<crypto::Certificate> ml_dsa, chain_of(caller, certificates->ml_dsa));
   ASSIGN_OR_RETURN(const std::vector<crypto::Certificate> classical, chain_of(caller, certificates->classical));
   crash_point("node.enrol.certified");
-  TRY(store.finish(ml_dsa, classical));
+  TRY(store.finish(ml_dsa, classical, &*digits));
   crash_point("node.enrol.stored");
-  std::error_code ignored;
-  std::filesystem::remove(secret_file, ignored);
   return {};
+}
+
+Result<void> conclude_enrolment(CredentialStore& store, const std::filesystem::path& secret_file, const std::function<Result<void>()>& record) {
+  ASSIGN_OR_RETURN(const std::optional<Secret> spent, store.unrecorded_enrolment());
+  if (!spent) return {};
+  TRY(record());
+  const auto digits = read_secret_digits(secret_file, enrolment_secret_octets);
+  std::error_code ignored;
+  if (digits && equal_secret(*digits, *spent)) std::filesystem::remove(secret_file, ignored);
+  return store.enrolment_recorded();
 }
 
 Result<void> renew_by_certificate(const EstCaller& caller, CredentialStore& store, net::Client& cas, Deadline deadline) {

@@ -113,6 +113,7 @@ Result<std::optional<Bytes>> Node::bind_audit_keys() {
 Result<void> Node::enrol(Deadline deadline) {
   ASSIGN_OR_RETURN(const auto store, open_credentials());
   ASSIGN_OR_RETURN(std::optional<Credentials> known, store->load());
+  if (known) TRY(conclude_enrolment(*store, settings_.enrolment_secret, [&] { return record_enrolment(to_hex(known->tls->chain.front().serial()), {}); }));
   if (known && known->tls->chain.front().not_after() <= clock_.now_ms()) {
     // What has expired cannot renew itself. With a new secret it begins anew, with new keys.
     std::error_code error;
@@ -182,16 +183,25 @@ Result<Credentials> Node::enrol_at_cas(CredentialStore& store, Deadline deadline
   ASSIGN_OR_RETURN(const std::string cas, peer_of(Kind::cas));
   // Server-authenticated only: there is no certificate to show yet. The secret names the requester.
   const auto client = net::Client::create(settings_.peers.at(cas), nullptr, trust_, {});
-  TRY(enrol_by_secret({.identity = identity(), .trust = *trust_, .clock = clock_, .rng = *rng_}, store, *client, settings_.enrolment_secret, deadline));
+  const auto enrolled =
+      enrol_by_secret({.identity = identity(), .trust = *trust_, .clock = clock_, .rng = *rng_}, store, *client, settings_.enrolment_secret, deadline);
+  if (!enrolled) {
+    TRY(record_enrolment("", enrolled));
+    return fail(enrolled.error());
+  }
   ASSIGN_OR_RETURN(std::optional<Credentials> made, store.load());
   if (!made) return fail(ErrorCode::internal, "enrolment: credentials were stored but do not load");
-  TRY(record({.action = "enrolled",
-              .outcome = audit::Outcome::success,
-              .subject = identity().uri(),
-              .object = to_hex(made->tls->chain.front().serial()),
-              .reason = "",
-              .request_id = ""}));
+  TRY(conclude_enrolment(store, settings_.enrolment_secret, [&] { return record_enrolment(to_hex(made->tls->chain.front().serial()), {}); }));
   return Result<Credentials>(std::move(*made));
+}
+
+Result<void> Node::record_enrolment(const std::string& serial, const Result<void>& enrolled) {
+  return record({.action = "enrolled",
+                 .outcome = enrolled ? audit::Outcome::success : audit::outcome_of(enrolled.error().code),
+                 .subject = identity().uri(),
+                 .object = serial,
+                 .reason = enrolled ? std::string_view() : std::string_view(enrolled.error().message),
+                 .request_id = ""});
 }
 
 Result<Credentials> Node::renew_at_cas(Deadline deadline) {

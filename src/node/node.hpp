@@ -110,6 +110,7 @@ class Node {
   Result<void> make_clients();
   Result<std::unique_ptr<CredentialStore>> open_credentials();
   Result<Credentials> enrol_at_cas(CredentialStore& store, Deadline deadline);
+  Result<void> record_enrolment(const std::string& serial, const Result<void>& enrolled);
   Result<Credentials> renew_at_cas(Deadline deadline);
   void put_in_force(Credentials credentials);
   Result<net::Response> health(const net::Request& request);

@@ -75,11 +75,14 @@ Result<void> record_renewal(Node& node, const std::string& former, const Result<
 
 Result<void> renew_on_record(Node& node, Deadline deadline) {
   const std::string former = to_hex(node.credentials().tls->chain.front().serial());
-  const Result<void> renewed = node.renew(deadline);
+  Result<void> renewed = node.renew(deadline);
   const crypto::Certificate now = node.credentials().tls->chain.front();
   const std::string serial = to_hex(now.serial());
   if (renewed) {
     log(LogLevel::note, "certificates renewed: {} follows {}", serial, former);
+  } else if (serial != former) {
+    renewed = fail(renewed.error().code, "in force in place of " + former + ", but not complete: " + renewed.error().message);
+    log(LogLevel::error, "certificates renewed: {} is {}", serial, renewed.error().message);
   } else {
     const bool over = now.not_after() <= node.clock().now_ms();
     log(over ? LogLevel::error : LogLevel::warning, "certificates not renewed, {} is in force: {}", serial, renewed.error().message);

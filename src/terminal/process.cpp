@@ -282,6 +282,7 @@ Result<wire::Json> enrol_terminal(node::Node& node, const TerminalSettings& sett
 
 Result<wire::Json> list_certificates(node::Node& node, const TerminalSettings& settings) {
   ASSIGN_OR_RETURN(const Loaded loaded, load(node, settings));
+  node.start_reporting();
   ASSIGN_OR_RETURN(const IssuanceFindings findings,
                    check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max)));
   return add_findings(wire::Json::object({{"uid", settings.uid.text()}, {"number", settings.number.text()}, {"kms", settings.kms}}), findings);
@@ -289,7 +290,9 @@ Result<wire::Json> list_certificates(node::Node& node, const TerminalSettings& s
 
 Result<wire::Json> renew_terminal(node::Node& node, const TerminalSettings& settings) {
   ASSIGN_OR_RETURN(Loaded loaded, load(node, settings));
-  TRY(renewal_of(node, settings, loaded).run(Deadline::after(renewal_max)));
+  const Result<void> renewed = renewal_of(node, settings, loaded).run(Deadline::after(renewal_max));
+  node.start_reporting();  // not before: a renewal makes the node's connections anew
+  TRY(renewed);
   ASSIGN_OR_RETURN(const IssuanceFindings findings,
                    check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max)));
   return add_findings(wire::Json::object({{"uid", settings.uid.text()}, {"number", settings.number.text()}, {"kms", settings.kms}}), findings);

@@ -118,6 +118,11 @@ TEST_F(EstPeers, OnePortShowsEachClientTheChainThatItCanVerify) {
   EXPECT_TRUE(classical.contains("ecdsa_secp384r1_sha384") && classical.contains("Verification: OK")) << classical;
   const std::string old = shown("-tls1_2");
   EXPECT_TRUE(old.contains("TLSv1.2") && old.contains("Verification: OK")) << old;
+  for (const char* options : {"", "-sigalgs ecdsa_secp384r1_sha384 -groups X25519", "-tls1_2"}) {
+    const std::string stapled =
+        run(openssl("s_client -status -servername localhost -connect 127.0.0.1:" + std::to_string(port())) + " " + options).out;
+    EXPECT_TRUE(stapled.contains("OCSP Response Status: successful") && stapled.contains("Cert Status: good")) << stapled;
+  }
   for (const char* version : {"--tls-max 1.2", "--tlsv1.3"}) {
     EXPECT_EQ(run(std::string("curl -sS -o /dev/null -w %{http_code} --cacert ") + trust("device-ca.pem") + " " + version + " " + url("cacerts")).out, "200");
   }

@@ -63,6 +63,14 @@ class TerminalCertificates : public SharedNetwork {
     const auto last = Json::parse(std::string_view(outcome.out).substr(outcome.out.rfind('{', outcome.out.rfind("\"event\":\"result\""))));
     return last ? last->at("result") : last;
   }
+  /// Until IAM has a record of this about the terminal.
+  static void await_told(const std::string& uid, const std::string& action, const std::string& object = "") {
+    TestNetwork::await("'" + action + "' about " + uid + " at IAM", [&] {
+      const auto found = net().op().ask(Endpoint::x5_behaviour, "iam", Json::object({{"op", "query"}, {"uid", uid}, {"action", action}}));
+      const auto records = found ? found->array("records").value_or(std::vector<Json>()) : std::vector<Json>();
+      return std::ranges::any_of(records, [&](const Json& one) { return one.text("object").value_or("").contains(object); });
+    });
+  }
   /// A whole call between the processes of two terminals of domain a.
   Result<Json> call(const std::string& from, const std::string& to) { return net().hold_call(from, to, folder_ / "call", 8); }
   static std::string text_of(const std::filesystem::path& file) {
@@ -205,6 +213,7 @@ TEST_F(TerminalCertificates, ARenewedTerminalCallsOnAndTheFormerBundleEnds) {
   net().expect_audit("cas", "ce-2.reenrol", "");
   net().expect_audit("cas", "ce-2.confirm", "");
   net().expect_audit("kms-a", "km-1.renewed", "");
+  await_told("A", "renewal", to_hex(after->ml_dsa_signing.serial()));
 }
 
 TEST_F(TerminalCertificates, ATerminalRenewsByItselfBeforeACallWhenItsTimeHasCome) {
@@ -242,6 +251,7 @@ TEST_F(TerminalCertificates, WhatSomebodyElseHadIssuedIsAnAlarm) {
   EXPECT_TRUE(outcome.error.contains("ALARM")) << outcome.error;
   EXPECT_TRUE(outcome.out.contains("\"strangers\":[{")) << outcome.out;
   net().expect_audit("C", "ce-2.stranger", "over a key that this terminal never had");
+  await_told("C", "own_certificates");
   // Its own renewal makes an end of what came half way.
   ASSERT_TRUE(terminal("renew", "C"));
   EXPECT_EQ(terminal("certificates", "C")->array("strangers").value_or(std::vector<Json>(1)).size(), 0U);

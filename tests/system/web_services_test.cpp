@@ -149,7 +149,8 @@ TEST_F(WebServices, ScimRefusesInItsOwnWords) {
   const std::string token = token_of("hr", directory_scope);
   const Answer nobody = curl("hr", "/scim/v2/Users");
   EXPECT_EQ(nobody.status, 401);
-  EXPECT_EQ(nobody.field("WWW-Authenticate"), "Bearer error=\"invalid_token\"");
+  EXPECT_EQ(nobody.field("WWW-Authenticate"), "Bearer realm=\"scim\"");
+  EXPECT_EQ(curl("hr", "/scim/v2/Users", "-H 'Authorization: Bearer x.y.z'").field("WWW-Authenticate"), "Bearer error=\"invalid_token\"");
   EXPECT_EQ(nobody.json().text("status").value_or(""), "401");
   EXPECT_EQ(curl("stranger", "/scim/v2/Users", "-H 'Authorization: Bearer " + token + "'").status, 401) << "the token is bound to another certificate";
   EXPECT_EQ(scim(token, "PATCH", "Users/administrator",

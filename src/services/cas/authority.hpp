@@ -16,9 +16,6 @@ enum class Branch : std::uint8_t { ml_dsa, classical, devices };
 /// Those with roots that the network trusts.
 inline constexpr std::array all_branches{Branch::ml_dsa, Branch::classical};
 inline constexpr std::size_t branch_count = 3;
-/// All that certify software of others.
-inline constexpr std::array issuing_branches{Branch::ml_dsa, Branch::devices, Branch::classical};
-static_assert(issuing_branches.size() == branch_count);
 constexpr std::string_view name(Branch branch) noexcept {
   switch (branch) {
     case Branch::ml_dsa:

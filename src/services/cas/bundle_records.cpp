@@ -7,6 +7,7 @@
 namespace qanat::cas {
 namespace {
 
+constexpr std::string_view renewed_by_another = "this bundle has been renewed by another request";
 constexpr std::string_view given_up = "this request was given up in favour of a later one";
 
 /// What stands in `certificate` as the request of one part.
@@ -179,6 +180,14 @@ Result<std::vector<ReadBundle>> followers(store::Transaction& transaction, std::
   return out;
 }
 
+/// How far a renewal has come with its second half. Nobody has a certificate of one that was only intended: it can be given up.
+enum class Half : std::uint8_t { absent, intended, issued };
+Half came_to(const Bundle& bundle) {
+  const auto second = bundle.members.find(BundleRole::ml_dsa_signing);
+  if (second == bundle.members.end()) return Half::absent;
+  return second->second.der.empty() ? Half::intended : Half::issued;
+}
+
 }  // namespace
 
 bool Bundle::complete() const noexcept {
@@ -228,7 +237,7 @@ Result<BundleRecords::Begun> BundleRecords::begin_renewal(const Bundle& former, 
     if (unconfirmed) return fail(ErrorCode::conflict, "this bundle has not been confirmed: the one before it is still good");
     ASSIGN_OR_RETURN(const std::vector<ReadBundle> others, followers(transaction, former.row));
     for (const ReadBundle& other : others) {
-      if (other.bundle.members.contains(BundleRole::ml_dsa_signing)) return fail(ErrorCode::conflict, "this bundle has been renewed by another request");
+      if (came_to(other.bundle) == Half::issued) return fail(ErrorCode::conflict, std::string(renewed_by_another));
       ASSIGN_OR_RETURN(std::vector<Bytes> ended, end_bundle(transaction, other.bundle.row, now));
       std::ranges::move(ended, std::back_inserter(out.given_up));
     }
@@ -250,7 +259,10 @@ Result<Bundle> BundleRecords::continue_renewal(const Bundle& former, const Bundl
     ASSIGN_OR_RETURN(const std::vector<ReadBundle> others, followers(transaction, former.row));
     for (const ReadBundle& other : others) {
       const Bundle& begun = other.bundle;
-      if (begun.members.contains(BundleRole::ml_dsa_signing)) return fail(ErrorCode::conflict, "this bundle has been renewed by another request");
+      if (came_to(begun) == Half::issued) return fail(ErrorCode::conflict, std::string(renewed_by_another));
+      if (came_to(begun) == Half::intended) {
+        return fail(ErrorCode::conflict, "another request for the ML-DSA certificate has not come to its end: that one again, or both halves anew");
+      }
       if (begun.id.empty()) continue;
       TRY(add_parts(transaction, begun.row, intention, now));
       ASSIGN_OR_RETURN(std::optional<ReadBundle> out, read(transaction, begun.row));

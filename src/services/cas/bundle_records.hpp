@@ -62,10 +62,10 @@ class BundleRecords {
   Result<Bundle> in_force(ByteView ml_dsa_serial, UnixMs now);
   struct Begun {
     Bundle bundle;
-    std::vector<Bytes> given_up;  // serials that were revoked: of an earlier attempt that came no further than the classical certificate
+    std::vector<Bytes> given_up;  // serials that were revoked: of an earlier attempt whose ML-DSA certificate was never issued
   };
   /// Records the classical half of what follows `former`, or gives back what is recorded for the same request. `denied` if `former` is not live any more,
-  /// `conflict` if something else follows it already, or it was not confirmed itself (supersede) and what it follows is still good.
+  /// `conflict` if something whole follows it already, or it was not confirmed itself (supersede) and what it follows is still good.
   Result<Begun> begin_renewal(const Bundle& former, const BundleIntention& intention, UnixMs now);
   /// Records the rest of what follows `former`, whose classical half is issued; `denied` if `former` is not live any more, `conflict` if there is no such half,
   /// or this was done for another request.

@@ -22,7 +22,7 @@ CasService::CasService(node::Node& node, CasSettings settings, TerminalWitnesses
       issuer_(*records_, authorities_, node.rng(), settings_.front.url),
       responder_(*records_, authorities_, settings_.status_lifetime),
       csp_(node, settings_, *records_, authorities_),
-      desk_(node, *records_, authorities_, settings_.front.url, settings_.approval_retry,
+      desk_(node, *records_, authorities_, settings_.front.url, {.retry_after = settings_.approval_retry, .expire = settings_.approval_expires},
             {.vouch = std::move(vouch),
              .issued = [this] { csp_.issued(); },
              .revoked = [this](std::span<const Bytes> serials) { return csp_.revoked(serials); }}),

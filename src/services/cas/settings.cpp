@@ -10,6 +10,7 @@ namespace qanat::cas {
 namespace {
 
 constexpr std::int64_t retry_max_s = 86'400;
+constexpr std::int64_t approval_max_s = 366LL * 86'400;
 constexpr std::int64_t status_max_s = 7LL * 86400;
 constexpr std::int64_t enrolment_lifetime_max_s = 398LL * 86400;  // what clients of the web take
 constexpr std::int64_t cmp_wait_max_s = 86'400;
@@ -127,6 +128,7 @@ CasSettings CasSettings::read(node::Config& config) {
   out.responder_lifetime = span(table, "responder_lifetime_s", profile("ocsp-signer").lifetime_max.count(), out.responder_lifetime);
   out.crl_lifetime = span(table, "crl_lifetime_s", status_max_s, out.crl_lifetime);
   out.approval_retry = span(table, "approval_retry_s", retry_max_s, out.approval_retry);
+  out.approval_expires = span(table, "approval_expires_s", approval_max_s, out.approval_expires);
   out.front = read_front(table.table("listener"));
   out.enrolment = read_enrolment(table.table("enrolment"));
   out.acme = read_acme_settings(table.table("acme"));

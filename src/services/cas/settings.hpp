@@ -23,6 +23,7 @@ struct CasSettings {
   std::chrono::seconds responder_lifetime = profile("ocsp-signer").lifetime;  // of the certificates of those who sign answers
   std::chrono::seconds crl_lifetime = std::chrono::days(1);        // nextUpdate − thisUpdate of a revocation list
   std::chrono::seconds approval_retry{60};                         // after which one whose order waits for operators asks again
+  std::chrono::seconds approval_expires = std::chrono::days(30);   // after which an order that still waits is given up
   FrontSettings front{};
   EnrolmentSettings enrolment{};
   AcmeSettings acme{};

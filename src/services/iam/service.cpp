@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "node/log.hpp"
 #include "node/subscriber.hpp"
 #include "services/iam/schema.hpp"
 #include "wire/base64.hpp"
@@ -131,7 +132,19 @@ Result<void> IamService::found() {
   if (founders.security_administrators.empty()) founders.security_administrators = named("administrator");
   if (founders.auditors.empty()) founders.auditors = named("auditor");
   if (founders.operators.empty()) founders.operators = named("operator");
-  TRY(privileges_.found(identities_, founders, now));
+  std::set<std::string> elements;
+  for (const Identity& element : founders.elements) elements.insert(element.name);
+  identities_.reserve_for_elements(std::move(elements));
+  ASSIGN_OR_RETURN(const std::vector<LeftOut> left_out, privileges_.found(identities_, founders, now));
+  for (const auto& [founder, why] : left_out) {
+    node::log(node::LogLevel::error, "{} of the configuration is not entered in the register: {}", founder.uri(), why);
+    TRY(node_.record({.action = "identity.left_out",
+                      .outcome = audit::Outcome::failure,
+                      .subject = node_.identity().uri(),
+                      .object = founder.uri(),
+                      .reason = why,
+                      .request_id = ""}));
+  }
   AccessPolicy access = settings_.access;
   access.web_issuer = settings_.web.url;
   ASSIGN_OR_RETURN(AccessTokens tokens, AccessTokens::open(*store_, node_.device(), node_.rng(), node_.identity().uri(), access, now));

@@ -60,6 +60,25 @@ class BundleTest : public CasFixture {
   }
   crypto::CertStatus status(BundleRole role, const BundleMember& member) { return must(records_->status(branch_of(role), member.serial)); }
 
+  BundleOrder rest(std::uint8_t hash) {
+    BundleOrder out = order(hash);
+    out.keys.erase(BundleRole::classical_signing);
+    return out;
+  }
+  /// What stands in the record when signing the ML-DSA half fails: it is intended, and the request can come again.
+  cas::Bundle intend_rest(const cas::Bundle& former, std::uint8_t hash) {
+    BundleIntention intention{.request_hash = Bytes(32, hash), .identity = alice, .number = number, .home_kms = ElementName("kms-a"), .parts = {}};
+    for (const BundleRole role : {BundleRole::ml_dsa_signing, BundleRole::classical_encryption, BundleRole::ml_kem_encryption}) {
+      intention.parts[role] = {.serial = draw_serial(*rng_), .not_before = now, .not_after = now + test::day_ms, .der = {}, .revoked_at = 0};
+    }
+    return must(bundles_->continue_renewal(former, intention, now));
+  }
+
+  std::vector<Bytes> told_;  // what CSP has heard to be revoked
+  const BundleIssuer::Revoked tell_ = [this](const std::vector<Bytes>& serials) -> Result<void> {
+    told_.insert(told_.end(), serials.begin(), serials.end());
+    return {};
+  };
   std::unique_ptr<crypto::CryptoDevice> device_;
   std::unique_ptr<Records> records_;
   std::optional<Authorities> authorities_;
@@ -165,11 +184,38 @@ TEST_F(BundleTest, ABundleThatIsRevokedWhileOthersAreAskedIsNotRenewed) {
   BundleIssuer issuer(*bundles_, *authorities_, suite_, *rng_, "");
   const cas::Bundle former = must(in_force(must(issue(order(1)))));
   must(records_->revoke(alice, now));
-  EXPECT_EQ(refusal(issuer.begin_renewal(former, half(2, BundleRole::classical_signing), now)), ErrorCode::denied);
+  EXPECT_EQ(refusal(issuer.begin_renewal(former, half(2, BundleRole::classical_signing), now, tell_)), ErrorCode::denied);
   const cas::Bundle next = must(in_force(must(issue(order(3)))));
-  must(issuer.begin_renewal(next, half(4, BundleRole::classical_signing), now));
+  must(issuer.begin_renewal(next, half(4, BundleRole::classical_signing), now, tell_));
   ASSERT_TRUE(must(records_->revoke_certificate(next.members.at(BundleRole::ml_kem_encryption).serial, superseded, now)));
   EXPECT_EQ(refusal(issuer.continue_renewal(next, half(5, BundleRole::ml_dsa_signing), now)), ErrorCode::denied);
+}
+
+TEST_F(BundleTest, WhatARenewalRevokesIsToldAlsoIfItCannotBeSigned) {
+  const cas::Bundle former = must(in_force(must(issue(order(1)))));
+  BundleIssuer issuer(*bundles_, *authorities_, suite_, *rng_, "");
+  const cas::Bundle lost = must(issuer.begin_renewal(former, half(2, BundleRole::classical_signing), now, tell_));
+  EXPECT_TRUE(told_.empty());
+  Authorities broken = must(records_->authorities(suite_));
+  crypto::SigningSecret secret = must(crypto::Signer::generate(suite_, *rng_)).secret();
+  broken.classical.key = {.algorithm = crypto::classical_key(suite_), .secret = std::move(secret.scalar)};
+  EXPECT_FALSE(BundleIssuer(*bundles_, broken, suite_, *rng_, "").begin_renewal(former, half(3, BundleRole::classical_signing), now, tell_));
+  EXPECT_EQ(told_, std::vector<Bytes>{lost.members.at(BundleRole::classical_signing).serial});
+}
+
+TEST_F(BundleTest, ASecondHalfThatWasNeverSignedGivesWay) {
+  BundleIssuer issuer(*bundles_, *authorities_, suite_, *rng_, "");
+  const cas::Bundle former = must(in_force(must(issue(order(1)))));
+  const cas::Bundle stuck = must(issuer.begin_renewal(former, half(2, BundleRole::classical_signing), now, tell_));
+  intend_rest(former, 3);
+  EXPECT_EQ(refusal(issuer.continue_renewal(former, rest(4), now)), ErrorCode::conflict) << "a half of its own for each half";
+  must(issuer.begin_renewal(former, half(5, BundleRole::classical_signing), now, tell_));
+  EXPECT_EQ(told_, std::vector<Bytes>{stuck.members.at(BundleRole::classical_signing).serial});
+  EXPECT_EQ(refusal(issuer.continue_renewal(former, rest(3), now)), ErrorCode::conflict) << "given up";
+  EXPECT_EQ(refusal(bundles_->complete(stuck.row, {{BundleRole::ml_dsa_signing, Bytes(3)}})), ErrorCode::conflict) << "signed when it was given up";
+  const cas::Bundle whole = must(issuer.continue_renewal(former, rest(6), now));
+  EXPECT_TRUE(whole.live(now));
+  EXPECT_EQ(refusal(issuer.begin_renewal(former, half(7, BundleRole::classical_signing), now, tell_)), ErrorCode::conflict) << "one follows, not two";
 }
 
 }  // namespace

@@ -61,7 +61,7 @@ class EstDesk final : public Desk {
     refusals.emplace_back(reference, why);
   }
   [[nodiscard]] std::vector<Bytes> ca_chain(Branch branch) const override {
-    const FrontPki& pki = branch == Branch::ml_dsa ? ml_dsa_ : branch == Branch::classical ? classical : p384_;
+    const FrontPki& pki = branch == Branch::ml_dsa ? ml_dsa_ : p384_;
     return {pki.issuing.der(), pki.root.der()};
   }
   [[nodiscard]] std::optional<Succession> succession() const override {
@@ -91,7 +91,6 @@ class EstDesk final : public Desk {
     return std::ranges::any_of(refusals, [&](const auto& each) { return each.first == reference && each.second.contains(part); });
   }
 
-  const FrontPki classical{crypto::KeyAlgorithm::ecdsa_p384, 71};
   int orders = 0;
   Asked last;
   bool approved = false;

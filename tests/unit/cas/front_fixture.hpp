@@ -2,8 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <mutex>
 
+#include "crypto/x509_respond.hpp"
 #include "plain_http.hpp"
 #include "services/cas/ceis/front.hpp"
 #include "trusted_network.hpp"
@@ -31,6 +34,15 @@ class FrontPki {
     return make(crypto::CertificateUse::tls_and_signing, {.common_name = name, .element = {}, .number = {}, .dns = dns}, own, &issuing, issuing_key_);
   }
   [[nodiscard]] const crypto::PrivateKey& issuing_key() const { return issuing_key_; }
+  /// DER OCSPResponse that calls the leaf good, signed by the issuing CA itself.
+  [[nodiscard]] Bytes good_status(const Bytes& serial) const {
+    const UnixMs now = SystemClock().now_ms();
+    const crypto::StatusSigner signer = test::must(crypto::StatusSigner::make(issuing, std::nullopt, issuing_key_));
+    const std::array lines{crypto::StatusLine{.hash = crypto::CertIdHash::sha1,
+                                              .serial = serial,
+                                              .answer = {.status = crypto::CertStatus::good, .this_update = now, .next_update = now + 3'600'000}}};
+    return test::must(signer.answer(lines, {}, now));
+  }
   /// Of a client whose key this is.
   [[nodiscard]] net::TlsIdentity client(const std::string& name, std::uint8_t seed = 9) const { return {.chain = {leaf(key(seed), name)}, .key = key(seed)}; }
 
@@ -128,6 +140,7 @@ class FrontFixture : public testing::Test {
     front_ = std::make_unique<EnrolmentFront>(
         settings_,
         FrontParts{.issue = [this](const crypto::PrivateKey& key, const crypto::AskedNames& names, std::chrono::seconds) { return issue(key, names); },
+                   .staple = [this](ByteView certificate) { return staple(certificate); },
                    .client_roots =
                        [this] {
                          return std::vector{p384_.root.der(), p384_.issuing.der(), ml_dsa_.root.der(), ml_dsa_.issuing.der()};
@@ -142,7 +155,16 @@ class FrontFixture : public testing::Test {
     if (issue_refuses_) return fail(*issue_refuses_);
     ++issued_;
     const FrontPki& pki = key.algorithm == crypto::KeyAlgorithm::ecdsa_p384 ? p384_ : ml_dsa_;
-    return Given{.certificate = pki.leaf(key, names.common_name, names.dns).der(), .chain = {pki.issuing.der()}};
+    const crypto::PrivateKey other = pki.key(77);
+    if (misfits_at_) clock_.stand_at(*misfits_at_);
+    return Given{.certificate = pki.leaf(misfits_at_ ? other : key, names.common_name, names.dns).der(), .chain = {pki.issuing.der()}};
+  }
+  /// As CSP does: an answer about this certificate and no other.
+  Result<net::Staple> staple(ByteView der) {
+    const crypto::Certificate certificate = test::must(crypto::Certificate::parse(der));
+    const FrontPki& pki = certificate.key_algorithm() == crypto::KeyAlgorithm::ecdsa_p384 ? p384_ : ml_dsa_;
+    const auto answer = std::make_shared<const Bytes>(pki.good_status(certificate.serial()));
+    return net::Staple([this, answer] { return is_good_ ? answer : nullptr; });
   }
 
   FrontClock clock_;
@@ -153,6 +175,8 @@ class FrontFixture : public testing::Test {
   std::mutex mutex_;
   int issued_ = 0;                      // under mutex_
   std::optional<Error> issue_refuses_;  // under mutex_
+  std::optional<UnixMs> misfits_at_;    // under mutex_: certificates are of other keys, and this is the time when they are issued
+  std::atomic<bool> is_good_ = true;    // the status of what was issued
   EnrolmentSettings settings_;
   std::unique_ptr<EnrolmentFront> front_;  // last
 };

@@ -4,6 +4,8 @@
 #include <latch>
 #include <thread>
 
+#include "stapled_status.hpp"
+
 namespace qanat::cas {
 namespace {
 
@@ -133,6 +135,71 @@ TEST_F(EnrolmentFrontTest, RenewsItsCertificatesWhileItListensWhenTwoThirdsOfThe
   test::must(front_->renew(clock_.now_ms() + 4 * hour));
   EXPECT_NE(shown(), first);
   EXPECT_EQ(ask_tls(front_->port(), echo).body(), "nobody");
+}
+
+TEST_F(EnrolmentFrontTest, CertificatesThatTheListenerCannotTakeAreReplacedAfterAMinute) {
+  settings_.lifetime = std::chrono::hours(3);
+  start({service()});
+  const auto shown = [&] { return status_shown(front_->port(), any_policy).certificate; };
+  const Bytes first = shown();
+  const UnixMs later = clock_.now_ms() + 3 * 3'600'000;
+  {
+    const std::lock_guard lock(mutex_);
+    misfits_at_ = later;
+  }
+  const Result<void> refused = front_->renew(later);
+  ASSERT_FALSE(refused);
+  EXPECT_TRUE(refused.error().message.contains("does not fit its private key")) << refused.error().message;
+  {
+    const std::lock_guard lock(mutex_);
+    misfits_at_.reset();
+  }
+  test::must(front_->renew(later + 59'999));
+  EXPECT_EQ(shown(), first) << "each try leaves certificates behind";
+  test::must(front_->renew(later + 60'000));
+  EXPECT_NE(shown(), first);
+}
+
+constexpr net::test::RawPolicy classical_policy{.groups = "x25519", .signature_algorithms = "ecdsa_secp384r1_sha384:rsa_pss_rsae_sha256"};
+constexpr net::test::RawPolicy old_policy{
+    .groups = "secp384r1:secp256r1", .signature_algorithms = "ECDSA+SHA384:ECDSA+SHA256:RSA+SHA256", .version = TLS1_2_VERSION};
+
+TEST_F(EnrolmentFrontTest, StaplesTheStatusOfTheCertificateThatItShowsToThoseWhoAsk) {
+  start({service()});
+  struct Row {
+    net::test::RawPolicy policy;
+    const FrontPki* pki;
+    const char* key_type;
+  };
+  for (const Row& row : {Row{any_policy, &ml_dsa_, "ML-DSA-65"}, Row{classical_policy, &p384_, "EC"}, Row{old_policy, &p384_, "EC"}}) {
+    ShownStatus shown = status_shown(front_->port(), row.policy);
+    EXPECT_EQ(shown.key_type, row.key_type);
+    EXPECT_EQ(status_by_openssl(shown, row.pki->issuing), "good");
+    shown.certificate = row.pki->leaf(row.pki->key(5), "other").der();
+    EXPECT_EQ(status_by_openssl(shown, row.pki->issuing), "about another certificate");
+    EXPECT_TRUE(status_shown(front_->port(), row.policy, AsksForStatus::no).response.empty());
+  }
+  is_good_ = false;
+  for (const net::test::RawPolicy& policy : {any_policy, classical_policy, old_policy}) {
+    const ShownStatus shown = status_shown(front_->port(), policy);
+    EXPECT_FALSE(shown.certificate.empty());
+    EXPECT_TRUE(shown.response.empty());
+  }
+}
+
+TEST_F(EnrolmentFrontTest, AfterARenewalTheAnswerIsAboutTheNewCertificate) {
+  settings_.lifetime = std::chrono::hours(3);
+  start({service()});
+  const std::array before{status_shown(front_->port(), any_policy), status_shown(front_->port(), classical_policy)};
+  test::must(front_->renew(clock_.now_ms() + 3 * 3'600'000));
+  const std::array after{status_shown(front_->port(), any_policy), status_shown(front_->port(), classical_policy)};
+  const std::array issuers{&ml_dsa_.issuing, &p384_.issuing};
+  for (std::size_t i = 0; i < issuers.size(); ++i) {
+    EXPECT_NE(after[i].certificate, before[i].certificate);
+    EXPECT_EQ(status_by_openssl(after[i], *issuers[i]), "good");
+    EXPECT_EQ(status_by_openssl({.key_type = "", .certificate = before[i].certificate, .response = after[i].response}, *issuers[i]),
+              "about another certificate");
+  }
 }
 
 TEST_F(EnrolmentFrontTest, WritesDownTheFirstRefusalsOfASecondAndCountsTheRest) {

@@ -31,7 +31,8 @@ class CasSettingsTest : public testing::Test {
 };
 
 TEST_F(CasSettingsTest, WithoutAListenerCertificatesNameNone) {
-  const CasSettings settings = read("[cas]\ncrl_lifetime_s = 60\napproval_retry_s = 5\n");
+  const CasSettings settings = read("[cas]\ncrl_lifetime_s = 60\napproval_retry_s = 5\napproval_expires_s = 7\n");
+  EXPECT_EQ(settings.approval_expires, std::chrono::seconds(7));
   EXPECT_EQ(settings.approval_retry, std::chrono::seconds(5));
   EXPECT_EQ(complaint_, "");
   EXPECT_EQ(settings.front.url, "");

@@ -98,7 +98,7 @@ TEST_F(OAuthTest, RequestsAreReadStrictlyAndErrorsAreThoseOfTheStandard) {
   EXPECT_EQ(error("grant_type=client_credentials&audience=kms-a&scope=%zz"), "invalid_request");
   EXPECT_EQ(error("grant_type=client_credentials&audience=kms-a", "application/json"), "invalid_request");
   EXPECT_EQ(error("grant_type=client_credentials&audience=kms-a", "application/x-www-form-urlencoded2"), "invalid_request");
-  EXPECT_EQ(post(*billing_, "/oauth2/token", "grant_type=client_credentials&audience=kms-a", "Application/X-WWW-Form-Urlencoded ; charset=UTF-8").status, 200U);
+  EXPECT_EQ(post(*billing_, "/oauth2/token", "grant_type=client_credentials&audience=kms-a", "Application/X-WWW-Form-Urlencoded;charset=UTF-8").status, 200U);
 }
 
 TEST(OAuthErrorTest, SaysOnlyWhatTheStandardLetsADescriptionSay) {

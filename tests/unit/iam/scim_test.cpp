@@ -22,6 +22,7 @@ class ScimTest : public IamUnderTest {
   void open_service() {
     IamSettings settings;
     settings.web.url = "https://iam.example:8443";
+    settings.founders.elements = elements_;
     IamUnderTest::open_service(settings, [this](Endpoint endpoint, const std::string& destination, const Json& body) -> Result<void> {
       letters_.push_back(destination + " " + std::string(points::row(endpoint).path) + " " + body.dump());
       return {};
@@ -70,6 +71,7 @@ class ScimTest : public IamUnderTest {
   }
 
   std::vector<std::string> letters_;
+  std::vector<Identity> elements_;  // of the configuration
   const Bytes certificate_ = Bytes(32, 1);
   std::string token_;
   std::int64_t grant_ = 0;
@@ -89,6 +91,15 @@ TEST_F(ScimTest, AUserIsEnteredOnceAndFoundAgain) {
   EXPECT_EQ(must(created("wang.li@other.example").text("id")), "wang.li-2") << "a name of its own, as its id is taken";
   EXPECT_EQ(refused(ask(&Scim::create, "", user(R"("userName":"operator")"))), "409 uniqueness") << "who is there already";
   EXPECT_TRUE(audited("scim.create.intended")) << "on record before it was done";
+}
+
+TEST_F(ScimTest, AConfiguredElementsNameIsNoUsersId) {
+  elements_ = {identity("qanat://c/kms/kms-c")};
+  open_service();
+  token_ = token_for(certificate_, every_scope);
+  json_of(identities(core_operator, R"({"op":"delete","uid":"kms-c","version":1})"));
+  EXPECT_EQ(must(created("kms-c").text("id")), "kms-c-2");
+  EXPECT_EQ(must(created("kms-d").text("id")), "kms-d");
 }
 
 TEST_F(ScimTest, AnIdIsNeverAnothersLater) {
@@ -184,6 +195,19 @@ TEST_F(ScimTest, AUserKeepsItsDomainAndAnothersName) {
   EXPECT_EQ(refused(ask(&Scim::create, "", "{")), "400 invalidSyntax");
 }
 
+TEST_F(ScimTest, AllWithOneExternalIdAreCountedHoweverManyTheyAre) {
+  std::string lines;
+  for (int i = 1000; i < 1250; ++i) {
+    lines += R"({"uid":"p)" + std::to_string(i) + R"(","class":"person","domain":"core","external_id":"many"})" + "\n";
+    if (i % 50 != 49) continue;
+    json_of(call(Endpoint::x5_identity, core_operator, Json::object({{"op", "import"}, {"lines", lines}})));
+    lines.clear();
+  }
+  EXPECT_EQ(name_list("filter=externalId+eq+%22many%22&count=0"), "250:");
+  EXPECT_EQ(name_list("filter=externalId+eq+%22many%22&startIndex=250&count=5"), "250: p1249");
+  EXPECT_EQ(name_list("filter=externalId+eq+%22few%22&count=0"), "0:");
+}
+
 TEST_F(ScimTest, OnlyATokenForThisServiceBoundToThisCertificateCounts) {
   const auto with_token = [&](const std::string& token, const Bytes& certificate) {
     Scim scim = service_->scim();
@@ -192,8 +216,10 @@ TEST_F(ScimTest, OnlyATokenForThisServiceBoundToThisCertificateCounts) {
   EXPECT_EQ(with_token(token_, certificate_).status, 200U);
   const WebAnswer none = with_token("", certificate_);
   EXPECT_EQ(refused(none), "401");
-  EXPECT_EQ(field(none, "WWW-Authenticate"), "Bearer error=\"invalid_token\"");
-  EXPECT_EQ(refused(with_token("x.y.z", certificate_)), "401");
+  EXPECT_EQ(field(none, "WWW-Authenticate"), "Bearer realm=\"scim\"") << "no error where nothing was shown";
+  const WebAnswer bad = with_token("x.y.z", certificate_);
+  EXPECT_EQ(refused(bad), "401");
+  EXPECT_EQ(field(bad, "WWW-Authenticate"), "Bearer error=\"invalid_token\"");
   EXPECT_EQ(refused(with_token(token_, Bytes(32, 2))), "401");
   EXPECT_TRUE(audited("bound to another certificate"));
   EXPECT_EQ(refused(with_token(token_for(certificate_, every_scope, "kms-a"), certificate_)), "401");

@@ -89,6 +89,45 @@ TEST_F(IamServiceTest, CasLearnsWhetherAnElementMayGoOn) {
   EXPECT_EQ(refusal(call(Endpoint::x3_identity, cas_id, wire::Json::object({{"identity", "kms-a"}}))), ErrorCode::invalid_argument);
 }
 
+class FoundingTest : public IamServiceTest {
+ protected:
+  /// Again, with this element in the configuration.
+  void open_with(const std::vector<Identity>& elements) {
+    IamSettings settings;
+    settings.founders.elements = elements;
+    service_.reset();
+    service_ = must(IamService::open(*node_, settings));
+  }
+  Result<net::Response> enter(const std::string& uid, const std::string& of, const std::string& uri = "") {
+    wire::Json record = wire::Json::object({{"uid", uid}, {"class", of}, {"domain", "a"}});
+    if (!uri.empty()) record.set("uri", uri);
+    return call(Endpoint::x5_identity, operator_id, wire::Json::object({{"op", "create"}, {"identity", record}}));
+  }
+  Result<net::Response> ask(const Identity& element) { return call(Endpoint::x3_identity, cas_id, wire::Json::object({{"identity", element.uri()}})); }
+};
+
+TEST_F(FoundingTest, APersonWithAnElementsNameKeepsNoIamFromStarting) {
+  json_of(enter("kms-a", "person"));
+  open_with({kms_a, kms_b});
+  EXPECT_TRUE(ask(kms_b)) << "the others are entered";
+  EXPECT_EQ(refusal(ask(kms_a)), ErrorCode::not_found);
+  EXPECT_TRUE(test::audited(network_.state_of(iam_id), "identity.left_out"));
+  EXPECT_TRUE(test::audited(network_.state_of(iam_id), "its name is that of the identity 'kms-a', a person"));
+  json_of(enter("kms-of-a", "element", kms_a.uri()));
+  open_with({kms_a, kms_b});
+  EXPECT_EQ(must(json_of(ask(kms_a)).text("uid")), "kms-of-a");
+}
+
+TEST_F(FoundingTest, AConfiguredElementsNameIsForAnElement) {
+  open_with({kms_a});
+  json_of(call(Endpoint::x5_identity, operator_id, wire::Json::object({{"op", "delete"}, {"uid", "kms-a"}, {"version", 1}})));
+  const auto refused = enter("kms-a", "person");
+  EXPECT_EQ(refusal(refused), ErrorCode::conflict);
+  EXPECT_TRUE(refused.error().message.contains("iam.elements")) << refused.error().message;
+  EXPECT_EQ(refusal(create("kms-a")), ErrorCode::conflict) << "no subscriber either";
+  EXPECT_TRUE(enter("kms-a", "element", kms_a.uri()));
+}
+
 TEST_F(IamServiceTest, CreatedSubscriberGetsASecretOfItsOwn) {
   const Secret alice = secret_in(json_of(create("alice")));
   const Secret bob = secret_in(json_of(create("bob", "+8613800000002")));

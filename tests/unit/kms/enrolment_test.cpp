@@ -123,6 +123,15 @@ TEST_F(KmsEnrolmentTest, TheEncryptionPairIsCertifiedBeforeItIsInjected) {
   EXPECT_EQ(deliver->message.enc_kid, stored->enc_kid);
 }
 
+TEST_F(KmsEnrolmentTest, WhatIsNoEnrolMessageIsRefusedOnRecord) {
+  const auto refused = service_->enrol(test::request_from(std::nullopt, to_bytes("no message")));
+  EXPECT_EQ(test::refusal(refused), ErrorCode::invalid_argument);
+  const std::filesystem::path state = node_->settings().state;
+  EXPECT_TRUE(test::audited(state, "\"km-1.enrol\""));
+  EXPECT_TRUE(test::audited(state, "127.0.0.1:1")) << "where it came from";
+  EXPECT_TRUE(test::audited(state, refused.error().message));
+}
+
 TEST_F(KmsEnrolmentTest, WhereCasWasSilentTheSameMessageBringsTheSameKeysAgain) {
   const Message first = message();
   cas_refuses_ = ErrorCode::unavailable;

@@ -344,6 +344,82 @@ TEST_F(ForeignListenerTest, TakesCertificatesAndRootsFromMemory) {
   EXPECT_EQ(shown(other, "ecdsa_secp384r1_sha384"), "EC");
 }
 
+/// A listener with one chain of each kind, and clients that are shown one of them.
+class ForeignStapleTest : public ForeignListenerTest {
+ protected:
+  struct Shown {
+    std::string key_type;
+    Bytes stapled;
+  };
+  [[nodiscard]] ForeignTls tls(Staple for_p384, Staple for_ml_dsa) const {
+    ForeignTls out{.chains = {},
+                   .roots = {},
+                   .crls = {},
+                   .identities = {p384_.identity("ra"), ml_dsa_.identity("ra")},
+                   .more_roots = {p384_.root.der()},
+                   .client = ForeignCertificate::optional};
+    out.identities[0].staple = std::move(for_p384);
+    out.identities[1].staple = std::move(for_ml_dsa);
+    return out;
+  }
+  Shown shown(ClientPolicy policy, bool asks = true) const {
+    const test::RawContext context = client_context(nullptr, policy);
+    if (asks) EXPECT_EQ(SSL_CTX_set_tlsext_status_type(context.get(), TLSEXT_STATUSTYPE_ocsp), 1);
+    test::RawTls tls = test::RawTls::to(listener_->port(), *context);
+    EXPECT_TRUE(tls.connect());
+    return {.key_type = tls.peer_key_type(), .stapled = tls.stapled()};
+  }
+  static Staple always(std::size_t size, std::uint8_t octet) {
+    return [answer = std::make_shared<const Bytes>(Bytes(size, octet))] { return answer; };
+  }
+  static constexpr ClientPolicy best{.signature_algorithms = "mldsa65:ecdsa_secp384r1_sha384"};
+  static constexpr ClientPolicy classical{.signature_algorithms = "ecdsa_secp384r1_sha384"};
+  static constexpr ClientPolicy old{
+      .groups = "secp384r1:secp256r1", .signature_algorithms = "ECDSA+SHA384:ECDSA+SHA256:RSA+SHA256", .version = TLS1_2_VERSION};
+
+  const MemoryPki p384_{crypto::KeyAlgorithm::ecdsa_p384};
+  const MemoryPki ml_dsa_{crypto::KeyAlgorithm::ml_dsa_65};
+};
+
+TEST_F(ForeignStapleTest, EachChainHasItsOwnAnswerAndWhoDoesNotAskGetsNone) {
+  start(tls(always(900, 0x38), always(9000, 0x65)));
+  const Shown of_ml_dsa = shown(best);
+  EXPECT_EQ(of_ml_dsa.key_type, "ML-DSA-65");
+  EXPECT_EQ(of_ml_dsa.stapled, Bytes(9000, 0x65));
+  for (const ClientPolicy& policy : {classical, old}) {
+    const Shown of_p384 = shown(policy);
+    EXPECT_EQ(of_p384.key_type, "EC");
+    EXPECT_EQ(of_p384.stapled, Bytes(900, 0x38));
+  }
+  for (const ClientPolicy& policy : {best, classical, old}) EXPECT_TRUE(shown(policy, false).stapled.empty());
+}
+
+TEST_F(ForeignStapleTest, WithoutAnAnswerTheHandshakeGoesOn) {
+  start(tls([] { return nullptr; }, always(40'000, 0x65)));
+  for (const ClientPolicy& policy : {best, classical, old}) EXPECT_TRUE(shown(policy).stapled.empty()) << "none, or one that is too large";
+  test::RawContext context = client_context(nullptr, best);
+  EXPECT_EQ(SSL_CTX_set_tlsext_status_type(context.get(), TLSEXT_STATUSTYPE_ocsp), 1);
+  test::RawTls asks = test::RawTls::to(listener_->port(), *context);
+  ASSERT_TRUE(asks.connect());
+  asks.write(who);
+  EXPECT_TRUE(asks.read_all().contains("200 OK"));
+  ASSERT_TRUE(listener_->renew(tls({}, always(9, 0x65))));
+  EXPECT_TRUE(shown(classical).stapled.empty()) << "the other chain's answer is none about this one";
+  EXPECT_EQ(shown(best).stapled, Bytes(9, 0x65));
+}
+
+TEST_F(ForeignStapleTest, NewChainsComeWithTheirAnswersAndLetTheOldOnesGo) {
+  auto before = std::make_shared<const Bytes>(Bytes(9, 1));
+  const std::weak_ptr<const Bytes> watched = before;
+  start(tls({}, [answer = std::move(before)] { return answer; }));
+  EXPECT_EQ(shown(best).stapled, Bytes(9, 1));
+  ASSERT_TRUE(listener_->renew(tls({}, always(9, 2))));
+  EXPECT_EQ(shown(best).stapled, Bytes(9, 2));
+  const Deadline deadline = Deadline::after(std::chrono::seconds(10));  // for the connection that began with the old chains to be closed
+  while (!watched.expired() && !deadline.passed()) std::this_thread::yield();
+  EXPECT_TRUE(watched.expired());
+}
+
 TEST_F(ForeignListenerTest, ShowsANewChainWithoutARestartAndKeepsTheOldOneIfTheNewDoesNotFit) {
   const auto key_type = [&] {
     const test::RawContext context = client_context(&files().sae, {.signature_algorithms = "mldsa65:ecdsa_secp256r1_sha256:ecdsa_secp384r1_sha384"});

@@ -89,6 +89,12 @@ class RawTls {
     X509* const certificate = SSL_get0_peer_certificate(ssl_.get());
     return certificate != nullptr ? crypto::to_der<i2d_X509>(certificate) : Bytes();
   }
+  /// What the server stapled to its certificate; empty if nothing.
+  [[nodiscard]] Bytes stapled() {
+    const unsigned char* octets = nullptr;
+    const long size = SSL_get_tlsext_status_ocsp_resp(ssl_.get(), static_cast<void*>(&octets));
+    return octets != nullptr && size > 0 ? Bytes(octets, octets + size) : Bytes();
+  }
   void close() {
     if (descriptor_ >= 0) ::close(descriptor_);
     descriptor_ = -1;

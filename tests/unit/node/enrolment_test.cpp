@@ -57,13 +57,22 @@ class EstDouble final : public net::Client {
 
 class EnrolmentTest : public testing::Test {
  protected:
-  EnrolmentTest() { write_secret(); }
-  void write_secret() const {
-    std::ofstream(secret_) << std::string(64, 'a');
+  EnrolmentTest() { write_secret('a'); }
+  void write_secret(char digit) const {
+    std::ofstream(secret_) << std::string(64, digit);
     std::filesystem::permissions(secret_, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   }
   [[nodiscard]] EstCaller caller() const { return {.identity = kms_, .trust = *trust_, .clock = clock_, .rng = *rng_}; }
-  Result<void> enrol() { return enrol_by_secret(caller(), *store_, cas_, secret_, test::soon()); }
+  Result<void> conclude() {
+    return conclude_enrolment(*store_, secret_, [this]() -> Result<void> {
+      ++recorded_;
+      return {};
+    });
+  }
+  Result<void> enrol() {
+    TRY(enrol_by_secret(caller(), *store_, cas_, secret_, test::soon()));
+    return conclude();
+  }
   Result<void> renew() { return renew_by_certificate(caller(), *store_, cas_, test::soon()); }
   bool has_secret() const { return std::filesystem::exists(secret_); }
   /// Refused, with nothing in force and the secret as it was.
@@ -86,6 +95,7 @@ class EnrolmentTest : public testing::Test {
   std::unique_ptr<crypto::CryptoDevice> device_ = must(crypto::open_software_device(folder_ / "master", network_.rng()));
   std::unique_ptr<CredentialStore> store_ = must(CredentialStore::open(folder_ / "credentials.db", *device_, network_.suite()));
   EstDouble cas_{network_};
+  int recorded_ = 0;
 };
 
 TEST_F(EnrolmentTest, TheSecretBringsBothCertificatesAndIsGoneWithIt) {
@@ -98,6 +108,31 @@ TEST_F(EnrolmentTest, TheSecretBringsBothCertificatesAndIsGoneWithIt) {
   EXPECT_EQ(known->tls->chain.size(), 2U) << "with the issuing CA";
   EXPECT_FALSE(has_secret());
   EXPECT_EQ(refusal(enrol()), ErrorCode::not_found) << "there is none to enrol by";
+}
+
+TEST_F(EnrolmentTest, IsConcludedOnceAlsoByTheNextRun) {
+  must(conclude());
+  EXPECT_EQ(recorded_, 0) << "there was none";
+  must(enrol_by_secret(caller(), *store_, cas_, secret_, test::soon()));
+  EXPECT_TRUE(has_secret());
+  const auto unrecorded = conclude_enrolment(*store_, secret_, []() -> Result<void> { return fail(ErrorCode::internal, "the disk is full"); });
+  EXPECT_EQ(refusal(unrecorded), ErrorCode::internal);
+  EXPECT_TRUE(has_secret()) << "not before it is on record";
+  store_.reset();
+  store_ = must(CredentialStore::open(folder_ / "credentials.db", *device_, network_.suite()));
+  must(conclude());
+  EXPECT_EQ(recorded_, 1);
+  EXPECT_FALSE(has_secret());
+  must(conclude());
+  EXPECT_EQ(recorded_, 1);
+}
+
+TEST_F(EnrolmentTest, ASecretThatWasNotSpentStays) {
+  must(enrol_by_secret(caller(), *store_, cas_, secret_, test::soon()));
+  write_secret('b');
+  must(conclude());
+  EXPECT_EQ(recorded_, 1);
+  EXPECT_TRUE(has_secret());
 }
 
 TEST_F(EnrolmentTest, AfterALostAnswerTheSameRequestsGoAgain) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "audit/auditor.hpp"
@@ -170,10 +171,13 @@ class NodeRenewalTest : public testing::Test {
   [[nodiscard]] crypto::Certificate bound() const { return must(audit::parse_statement(text_of("audit/statement"))).chain.front(); }
   /// Lines of the audit record that say this of its renewals.
   [[nodiscard]] std::size_t recorded(std::string_view outcome, const std::string& reason) const {
+    return lines_with({"certificate.renewed", "\"" + std::string(outcome) + "\"", reason});
+  }
+  [[nodiscard]] std::size_t lines_with(const std::vector<std::string>& texts) const {
     std::istringstream lines(text_of("audit.jsonl"));
     std::size_t out = 0;
     for (std::string line; std::getline(lines, line);) {
-      out += line.contains("certificate.renewed") && line.contains("\"" + std::string(outcome) + "\"") && line.contains(reason) ? 1 : 0;
+      out += std::ranges::all_of(texts, [&](const std::string& text) { return line.contains(text); }) ? 1 : 0;
     }
     return out;
   }
@@ -208,6 +212,19 @@ TEST_F(NodeRenewalTest, BringsTheNewCredentialsIntoForceAndOnRecord) {
   EXPECT_EQ(recorded("failure", "nobody is there"), 1U);
 }
 
+TEST_F(NodeRenewalTest, OneThatFailsAfterItCameIntoForceIsCalledSo) {
+  node_ = network_.open_node(renewing_kms, {});
+  node_->renew_by([this](Deadline) -> Result<Credentials> { return network_.credentials(renewing_kms); });
+  const std::string former = serial_of(*node_);
+  std::filesystem::remove(state() / "audit/statement");
+  std::filesystem::create_directories(state() / "audit/statement/in-the-way");
+  const auto renewed = renew_on_record(*node_, test::soon());
+  ASSERT_FALSE(renewed);
+  EXPECT_TRUE(renewed.error().message.starts_with("in force in place of " + former + ", but not complete: ")) << renewed.error().message;
+  EXPECT_NE(serial_of(*node_), former);
+  EXPECT_EQ(lines_with({"certificate.renewed", serial_of(*node_), "in force in place of " + former}), 1U);
+}
+
 TEST_F(NodeRenewalTest, OneThatDiedBeforeItsRecordIsRecordedAtTheNextStart) {
   open();
   with_store([&](CredentialStore& store) {
@@ -228,6 +245,26 @@ TEST_F(NodeRenewalTest, OneThatDiedBeforeItsRecordIsRecordedAtTheNextStart) {
     EXPECT_NE(serial_of(*node_), former);
     EXPECT_EQ(recorded("success", former), 1U) << "once";
   }
+}
+
+TEST_F(NodeRenewalTest, AnEnrolmentThatDiedBeforeItsRecordIsRecordedAtTheNextStart) {
+  const Secret spent = network_.rng().secret(64);
+  open();
+  with_store([&](CredentialStore& store) {
+    const auto requests = must(store.prepare(names_of(renewing_kms), true));
+    must(store.finish(network_.certify(requests.ml_dsa), network_.certify(requests.classical), &spent));
+  });
+  for (int start = 0; start < 2; ++start) {
+    open();
+    must(node_->enrol(test::soon()));
+    EXPECT_EQ(lines_with({"\"enrolled\"", "\"success\"", serial_of(*node_)}), 1U) << "once";
+  }
+}
+
+TEST_F(NodeRenewalTest, AnEnrolmentThatFailsIsOnRecord) {
+  open();
+  EXPECT_EQ(refusal(node_->enrol(test::soon())), ErrorCode::not_found);
+  EXPECT_EQ(lines_with({"\"enrolled\"", "\"refused\"", "no enrolment secret"}), 1U);
 }
 
 TEST_F(NodeRenewalTest, WhatHasExpiredIsNotPutInForce) {

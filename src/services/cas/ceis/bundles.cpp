@@ -71,11 +71,11 @@ Result<Bundle> BundleIssuer::issue(const BundleOrder& order, UnixMs now) {
   return finish(order, std::move(intended));
 }
 
-Result<BundleRecords::Begun> BundleIssuer::begin_renewal(const Bundle& former, const BundleOrder& order, UnixMs now) {
+Result<Bundle> BundleIssuer::begin_renewal(const Bundle& former, const BundleOrder& order, UnixMs now, const Revoked& revoked) {
   ASSIGN_OR_RETURN(const BundleIntention intention, intention_of(order, now));
   ASSIGN_OR_RETURN(BundleRecords::Begun begun, records_.begin_renewal(former, intention, now));
-  ASSIGN_OR_RETURN(begun.bundle, finish(order, std::move(begun.bundle)));
-  return begun;
+  if (!begun.given_up.empty()) TRY(revoked(begun.given_up));
+  return finish(order, std::move(begun.bundle));
 }
 
 Result<Bundle> BundleIssuer::continue_renewal(const Bundle& former, const BundleOrder& order, UnixMs now) {

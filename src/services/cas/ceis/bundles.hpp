@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 
 #include "crypto/random.hpp"
 #include "services/cas/bundle_records.hpp"
@@ -33,8 +34,9 @@ class BundleIssuer {
 
   /// A terminal's first bundle.
   Result<Bundle> issue(const BundleOrder& order, UnixMs now);
-  /// The classical half of what follows `former`; `given_up`: what was revoked for it.
-  Result<BundleRecords::Begun> begin_renewal(const Bundle& former, const BundleOrder& order, UnixMs now);
+  using Revoked = std::function<Result<void>(const std::vector<Bytes>& serials)>;
+  /// The classical half of what follows `former`. `revoked` hears of what was revoked for it, before anything is signed: that stands whatever comes then.
+  Result<Bundle> begin_renewal(const Bundle& former, const BundleOrder& order, UnixMs now, const Revoked& revoked);
   /// The rest of it.
   Result<Bundle> continue_renewal(const Bundle& former, const BundleOrder& order, UnixMs now);
 

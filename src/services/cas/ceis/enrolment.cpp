@@ -18,6 +18,7 @@ Enrolment::Enrolment(node::Node& node, Records& records, const Authorities& auth
       cmp_(node, desk, records, authorities, [&csp](Branch branch, std::string_view scope) { return csp.list_in_force(branch, scope); }, settings.cmp),
       front_(settings.enrolment, {.issue = [this](const crypto::PrivateKey& key, const crypto::AskedNames& names,
                                                   std::chrono::seconds lifetime) { return own_server_.issue(key, names, lifetime); },
+                                  .staple = [&csp](ByteView certificate) { return csp.staple(certificate); },
                                   .client_roots = [&node, &authorities] { return client_roots(authorities, node.trust()); },
                                   .record = [&node](const audit::Event& event) { return node.record(event); },
                                   .housekeeping = [this](UnixMs now) { return keep_house(now); },

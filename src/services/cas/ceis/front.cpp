@@ -81,6 +81,7 @@ Result<void> EnrolmentFront::listen(const std::vector<EnrolmentService>& service
   {
     const std::lock_guard lock(renewal_mutex_);
     ASSIGN_OR_RETURN(listener.tls, make_tls());
+    renew_at_ = next_renewal();
   }
   ASSIGN_OR_RETURN(listener_, net::ForeignListener::start(listener, std::move(served), [this](const net::Refusal& refusal) { refused(refusal); }));
   node::log(node::LogLevel::note, "enrolment for everybody's software at {} (port {})", settings_.url, port());
@@ -107,13 +108,21 @@ Result<net::ForeignTls> EnrolmentFront::make_tls() {
   for (const crypto::KeyAlgorithm algorithm : own_algorithms) {
     ASSIGN_OR_RETURN(crypto::PrivateKey key, draw_key(algorithm, parts_.rng));
     ASSIGN_OR_RETURN(Given given, parts_.issue(key, names, settings_.lifetime));
+    net::Staple staple;
+    if (parts_.staple) {
+      ASSIGN_OR_RETURN(staple, parts_.staple(given.certificate));
+    }
     std::vector<Bytes> chain{std::move(given.certificate)};
     std::ranges::move(given.chain, std::back_inserter(chain));
-    out.identities.push_back({.chain = std::move(chain), .key = std::make_shared<const crypto::PrivateKey>(std::move(key))});
+    out.identities.push_back(
+        {.chain = std::move(chain), .key = std::make_shared<const crypto::PrivateKey>(std::move(key)), .staple = std::move(staple)});
   }
-  const auto life = static_cast<UnixMs>(std::chrono::milliseconds(settings_.lifetime).count());
-  renew_at_ = parts_.clock.now_ms() + life / 3 * 2;
   return out;
+}
+
+UnixMs EnrolmentFront::next_renewal() const {
+  const auto life = static_cast<UnixMs>(std::chrono::milliseconds(settings_.lifetime).count());
+  return parts_.clock.now_ms() + life / 3 * 2;
 }
 
 Result<void> EnrolmentFront::renew(UnixMs now) {
@@ -121,7 +130,9 @@ Result<void> EnrolmentFront::renew(UnixMs now) {
   if (!listener_ || now < renew_at_) return {};
   renew_at_ = now + renewal_retry_ms;  // unless it succeeds
   ASSIGN_OR_RETURN(const net::ForeignTls tls, make_tls());
-  return listener_->renew(tls);
+  TRY(listener_->renew(tls));
+  renew_at_ = next_renewal();
+  return {};
 }
 
 void EnrolmentFront::run() {

@@ -52,9 +52,13 @@ net::ForeignService on_workers(const EnrolmentService& service, net::Workers& wo
 /// Issues a certificate to CAS itself (profile `server`), on record like every other. `key`: whose public half is certified.
 using IssueOwn = std::function<Result<Given>(const crypto::PrivateKey& key, const crypto::AskedNames& names, std::chrono::seconds lifetime)>;
 
+/// What is stapled to a certificate (DER) that `IssueOwn` gave.
+using StapleOwn = std::function<Result<net::Staple>(ByteView certificate_der)>;
+
 /// What the front needs of the rest of CAS.
 struct FrontParts {
   IssueOwn issue;
+  StapleOwn staple = {};  // empty: nothing is stapled
   std::function<std::vector<Bytes>()> client_roots;  // DER: issuing CAs and roots of the certificates that clients may show
   std::function<Result<void>(const audit::Event&)> record;
   std::function<Result<void>(UnixMs)> housekeeping = {};  // every few seconds, on the front's own thread
@@ -83,6 +87,7 @@ class EnrolmentFront {
 
  private:
   Result<net::ForeignTls> make_tls();
+  [[nodiscard]] UnixMs next_renewal() const;
   void refused(const net::Refusal& refusal);
   void write(const net::Refusal& refusal);
   Result<void> listen(const std::vector<EnrolmentService>& services);
@@ -98,7 +103,7 @@ class EnrolmentFront {
   std::size_t refusals_seen_ = 0;
 
   std::mutex renewal_mutex_;
-  UnixMs renew_at_ = 0;  // under renewal_mutex_
+  UnixMs renew_at_ = 0;  // under renewal_mutex_; two thirds of a life after the last success, or a minute after a failure
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -85,13 +85,12 @@ std::string_view name(Protocol protocol) noexcept {
 
 std::span<const RevocationReason> all_revocation_reasons() noexcept { return reasons; }
 
-FrontDesk::FrontDesk(node::Node& node, Records& records, const Authorities& authorities, std::string status_url, std::chrono::seconds retry_after,
-                     DeskLinks links)
+FrontDesk::FrontDesk(node::Node& node, Records& records, const Authorities& authorities, std::string status_url, ApprovalTimes approval, DeskLinks links)
     : node_(node),
       records_(records),
       authorities_(authorities),
       status_url_(std::move(status_url)),
-      retry_after_(retry_after),
+      approval_(approval),
       links_(std::move(links)),
       registrations_(records.store(), node.device()),
       orders_(records.store()),
@@ -175,7 +174,7 @@ Result<Outcome> FrontDesk::decide(const Asked& asked, Deadline deadline, const s
     ASSIGN_OR_RETURN(const HeldOrder held, hold(asked, passed, deadline, request_id));
     trail.object += " " + held.ticket;
     if (held.state == OrderState::rejected) return fail(ErrorCode::denied, "order " + held.ticket + " was rejected: " + held.why);
-    if (held.state == OrderState::waiting) return Outcome(Waiting{.ticket = held.ticket, .retry_after = retry_after_});
+    if (held.state == OrderState::waiting) return Outcome(Waiting{.ticket = held.ticket, .retry_after = approval_.retry_after});
   }
   TRY(links_.vouch(registration.subject, deadline, request_id));
   ASSIGN_OR_RETURN(const SubjectCertificateRow row, issue(asked, passed, now));
@@ -205,6 +204,7 @@ Result<void> FrontDesk::check(const Asked& asked, Passed& passed) {
 
 /// The order as it stands with the operators. A new one is entered if IAM vouches for its subject.
 Result<HeldOrder> FrontDesk::hold(const Asked& asked, const Passed& passed, Deadline deadline, const std::string& request_id) {
+  TRY(expire_orders());
   ASSIGN_OR_RETURN(std::optional<HeldOrder> known, orders_.of_request(passed.hash));
   if (known) return *std::move(known);
   TRY(links_.vouch(passed.registration.subject, deadline, request_id));
@@ -222,6 +222,23 @@ Result<HeldOrder> FrontDesk::hold(const Asked& asked, const Passed& passed, Dead
                         .made_ms = now,
                         .approved_by = {}},
                        now);
+}
+
+Result<void> FrontDesk::expire_orders() {
+  const UnixMs now = node_.clock().now_ms();
+  const auto span = static_cast<UnixMs>(std::chrono::milliseconds(approval_.expire).count());
+  if (now < span) return {};
+  const std::string why = "it expired: not approved within " + std::to_string(approval_.expire.count()) + " s (cas.approval_expires_s), ask by a new request";
+  ASSIGN_OR_RETURN(const std::vector<HeldOrder> over, orders_.reject_older(now - span, why, now));
+  for (const HeldOrder& order : over) {
+    TRY(node_.record({.action = "ceis.order_expired",
+                      .outcome = audit::Outcome::success,
+                      .subject = node_.identity().uri(),
+                      .object = order.reference + " " + std::string(name(order.protocol)) + " " + order.ticket,
+                      .reason = why,
+                      .request_id = ""}));
+  }
+  return {};
 }
 
 // ---- revocation, and what is there ----

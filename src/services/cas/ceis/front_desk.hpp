@@ -15,9 +15,15 @@ struct DeskLinks {
   std::function<Result<void>(std::span<const Bytes>)> revoked;  // serials of certificates whose revocation is durable (Csp::revoked)
 };
 
+/// Of orders that wait for operators.
+struct ApprovalTimes {
+  std::chrono::seconds retry_after{};  // the asker asks again
+  std::chrono::seconds expire{};       // nobody approves it any more
+};
+
 class FrontDesk final : public Desk {
  public:
-  FrontDesk(node::Node& node, Records& records, const Authorities& authorities, std::string status_url, std::chrono::seconds retry_after, DeskLinks links);
+  FrontDesk(node::Node& node, Records& records, const Authorities& authorities, std::string status_url, ApprovalTimes approval, DeskLinks links);
 
   Result<Registration> registration(std::string_view reference) override;
   Result<Secret> secret_of(std::string_view reference) override;
@@ -30,6 +36,9 @@ class FrontDesk final : public Desk {
   [[nodiscard]] std::vector<Bytes> ca_chain(Branch branch) const override;
   [[nodiscard]] std::optional<Succession> succession() const override;
   [[nodiscard]] Branch branch_for(crypto::SubjectAlgorithm algorithm) const noexcept override;
+
+  /// Rejects the orders whose time is over, on record. Before anything is made of one that waits, so that none of them is seen waiting.
+  Result<void> expire_orders();
 
   // For operators (registration_front.hpp).
   [[nodiscard]] Registrations& registrations() noexcept { return registrations_; }
@@ -72,7 +81,7 @@ class FrontDesk final : public Desk {
   Records& records_;
   const Authorities& authorities_;
   const std::string status_url_;
-  const std::chrono::seconds retry_after_;
+  const ApprovalTimes approval_;
   const DeskLinks links_;
   Registrations registrations_;
   HeldOrders orders_;

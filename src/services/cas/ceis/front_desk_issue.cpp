@@ -80,8 +80,9 @@ Result<Bytes> FrontDesk::issue_approved(const HeldOrder& order, Deadline deadlin
 }
 
 Result<Outcome> FrontDesk::collect(std::string_view ticket) {
+  TRY(expire_orders());
   ASSIGN_OR_RETURN(const HeldOrder order, orders_.find(ticket));
-  if (order.state == OrderState::waiting) return Outcome(Waiting{.ticket = order.ticket, .retry_after = retry_after_});
+  if (order.state == OrderState::waiting) return Outcome(Waiting{.ticket = order.ticket, .retry_after = approval_.retry_after});
   if (order.state == OrderState::rejected) return fail(ErrorCode::denied, "order " + order.ticket + " was rejected: " + order.why);
   Trail trail{.who = order.reference, .subject = {}, .object = order.reference + " " + std::string(name(order.protocol)) + " " + order.ticket};
   const std::string request_id = node_.new_request_id();

@@ -206,6 +206,7 @@ Result<net::Response> RegistrationFront::orders(const wire::Json& json) {
     if (wanted && *wanted == name(one)) state = one;
   }
   if (wanted && !state) return fail(ErrorCode::invalid_argument, "state must be waiting, approved or rejected");
+  TRY(desk_.expire_orders());
   ASSIGN_OR_RETURN(const std::vector<HeldOrder> found, desk_.orders().list(state, page));
   wire::Json all = wire::Json::array();
   for (const HeldOrder& one : found) all.push(to_json(one));
@@ -217,6 +218,7 @@ Result<net::Response> RegistrationFront::approve(const wire::Json& json, const n
   ASSIGN_OR_RETURN(const std::string ticket, json.text("ticket"));
   deed.object = "approve " + ticket.substr(0, object_octets_max);
   if (!request.peer.identity) return fail(ErrorCode::denied, "an approval is by an operator with a certificate");
+  TRY(desk_.expire_orders());
   ASSIGN_OR_RETURN(const HeldOrder order, desk_.orders().approve(ticket, request.peer.identity->uri(), node_.clock().now_ms()));
   wire::Json out = to_json(order);
   if (order.state != OrderState::approved) return node::json_response(out);
@@ -234,6 +236,7 @@ Result<net::Response> RegistrationFront::reject(const wire::Json& json, node::De
   ASSIGN_OR_RETURN(const std::string why, json.text("why"));
   deed.object = "reject " + ticket.substr(0, object_octets_max);
   if (why.empty() || why.size() > why_max) return fail(ErrorCode::invalid_argument, "why: must have 1 to " + std::to_string(why_max) + " octets");
+  TRY(desk_.expire_orders());
   ASSIGN_OR_RETURN(const HeldOrder order, desk_.orders().reject(ticket, why, node_.clock().now_ms()));
   return node::json_response(to_json(order));
 }

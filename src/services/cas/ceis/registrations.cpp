@@ -187,6 +187,11 @@ Result<HeldOrder> read_ticket(store::Transaction& transaction, std::string_view 
   return *std::move(found);
 }
 
+Result<HeldOrder> turn_down(store::Transaction& transaction, std::string_view ticket, std::string_view why, UnixMs now) {
+  TRY(transaction.run("UPDATE enrolment_order SET state = 'rejected', why = ?, decided_ms = ? WHERE ticket = ?", {why, store::column(now), ticket}));
+  return read_ticket(transaction, ticket);
+}
+
 }  // namespace
 
 std::string_view name(OrderState state) noexcept {
@@ -270,8 +275,21 @@ Result<HeldOrder> HeldOrders::reject(std::string_view ticket, std::string_view w
     if (order.state == OrderState::approved) {
       return fail(ErrorCode::conflict, "order " + order.ticket + " was approved: what is issued can be revoked (qanat ca revoke-certificate)");
     }
-    TRY(transaction.run("UPDATE enrolment_order SET state = 'rejected', why = ?, decided_ms = ? WHERE ticket = ?", {why, store::column(now), ticket}));
-    return read_ticket(transaction, ticket);
+    return turn_down(transaction, ticket, why, now);
+  });
+}
+
+Result<std::vector<HeldOrder>> HeldOrders::reject_older(UnixMs made_until, std::string_view why, UnixMs now) {
+  return store_.transact([&](store::Transaction& transaction) -> Result<std::vector<HeldOrder>> {
+    std::vector<std::string> tickets;
+    TRY(transaction.query("SELECT ticket FROM enrolment_order WHERE state = 'waiting' AND made_ms <= ? ORDER BY made_ms, ticket", {store::column(made_until)},
+                          [&](const store::Row& row) { tickets.push_back(row.text(0)); }));
+    std::vector<HeldOrder> out;
+    for (const std::string& ticket : tickets) {
+      ASSIGN_OR_RETURN(HeldOrder one, turn_down(transaction, ticket, why, now));
+      out.push_back(std::move(one));
+    }
+    return out;
   });
 }
 

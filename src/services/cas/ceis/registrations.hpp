@@ -61,6 +61,8 @@ class HeldOrders {
   Result<HeldOrder> approve(std::string_view ticket, std::string_view by, UnixMs now);
   /// By anyone, the maker too. `conflict` if it was approved.
   Result<HeldOrder> reject(std::string_view ticket, std::string_view why, UnixMs now);
+  /// Rejects all that were made at `made_until` or before and still wait. Those.
+  Result<std::vector<HeldOrder>> reject_older(UnixMs made_until, std::string_view why, UnixMs now);
 
  private:
   store::Store& store_;

@@ -203,9 +203,7 @@ Result<net::Response> TerminalDesk::renew(const net::Request& request, node::Dee
 }
 
 Result<Bundle> TerminalDesk::renew_classical(const Bundle& former, BundleOrder order) {
-  ASSIGN_OR_RETURN(BundleRecords::Begun begun, issuer_.begin_renewal(former, order, node_.clock().now_ms()));
-  if (!begun.given_up.empty()) TRY(csp_.revoked(begun.given_up));
-  return std::move(begun.bundle);
+  return issuer_.begin_renewal(former, order, node_.clock().now_ms(), [this](const std::vector<Bytes>& serials) { return csp_.revoked(serials); });
 }
 
 Result<Bundle> TerminalDesk::renew_rest(const Bundle& former, BundleOrder order) {

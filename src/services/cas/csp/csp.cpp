@@ -1,9 +1,11 @@
 #include "services/cas/csp/csp.hpp"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "crypto/kdf.hpp"
+#include "crypto/subject.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -42,8 +44,8 @@ Result<void> Csp::start() {
   }
   const UnixMs now = node_.clock().now_ms();
   TRY(lists_.start(now));
+  if (signs_answers()) TRY(delegates_.renew(now));
   if (!settings_.front.url.empty()) {
-    TRY(delegates_.renew(now));
     TRY(front_.start(settings_.front.listener));
     node::log(node::LogLevel::note, "certificate status for everybody at {} (port {})", settings_.front.url, front_.port());
   }
@@ -88,6 +90,15 @@ Result<void> Csp::revoked(std::span<const Bytes> serials) {
   if (directory_) directory_->wake();
   notify(certificates);
   return {};
+}
+
+Result<net::Staple> Csp::staple(ByteView certificate_der) {
+  ASSIGN_OR_RETURN(const crypto::SubjectCertificate certificate, crypto::SubjectCertificate::parse(certificate_der));
+  const std::array serials{certificate.serial()};
+  ASSIGN_OR_RETURN(const std::vector<IssuedCertificate> issued, records_.certificates(serials));
+  const auto found = std::ranges::find(issued, certificate.der(), &IssuedCertificate::der);
+  if (found == issued.end()) return fail(ErrorCode::not_found, "no certificate of this CA: its status is not known here");
+  return desk_.staple(found->branch, found->serial);
 }
 
 /// Every element hears, and this one acts as they do.
@@ -143,9 +154,17 @@ void Csp::run() {
 /// Lists that cannot be made do not keep answers from being made.
 Result<bool> Csp::work() {
   const Result<void> listed = work_on_lists();
+  const Result<void> stapled = work_on_staples();
   ASSIGN_OR_RETURN(const bool more, work_on_answers());
   TRY(listed);
+  TRY(stapled);
   return more;
+}
+
+Result<void> Csp::work_on_staples() {
+  if (!signs_answers()) return {};
+  TRY(delegates_.renew(node_.clock().now_ms()));
+  return desk_.renew_staples();
 }
 
 Result<void> Csp::work_on_lists() {

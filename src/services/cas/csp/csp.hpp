@@ -33,6 +33,9 @@ class Csp {
   /// follow in the background.
   Result<void> revoked(std::span<const Bytes> serials);
 
+  /// What a server of this process staples to a certificate that was issued here (status_desk.hpp); `not_found` for another. This object must outlive it.
+  Result<net::Staple> staple(ByteView certificate_der);
+
   [[nodiscard]] std::shared_ptr<const PublishedList> list(Branch branch, std::string_view scope) const { return lists_.find(branch, scope); }
   /// "full" is that of the CA that issues; other scopes are those of list().
   [[nodiscard]] std::shared_ptr<const PublishedList> list_in_force(Branch branch, std::string_view scope) const {
@@ -46,10 +49,13 @@ class Csp {
   /// True if there is more to do at once.
   Result<bool> work();
   Result<void> work_on_lists();
+  Result<void> work_on_staples();
   Result<bool> work_on_answers();
   Result<void> make_due_lists();
   Result<void> recall_revocations();
   void notify(std::span<const IssuedCertificate> certificates);
+  /// For those who ask, or for a listener that staples.
+  [[nodiscard]] bool signs_answers() const noexcept { return !settings_.front.url.empty() || !settings_.enrolment.url.empty(); }
 
   node::Node& node_;
   const CasSettings settings_;

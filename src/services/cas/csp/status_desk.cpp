@@ -157,6 +157,58 @@ Result<std::size_t> StatusDesk::prepare(std::span<const LiveCertificate> live, s
   return made;
 }
 
+net::Staple StatusDesk::staple(Branch branch, Bytes serial) {
+  // SHA-1 names the issuer here, no more: it is the digest by which clients look for the certificate (RFC 5019 §2.1.1).
+  const auto stapled = std::make_shared<Stapled>(PresignedKey{.branch = branch, .hash = crypto::CertIdHash::sha1, .serial = std::move(serial)});
+  {
+    const std::lock_guard lock(stapled_mutex_);
+    stapled_.push_back(stapled);  // before the answer is made: a revocation meanwhile is not missed
+  }
+  if (const Result<void> made = renew(*stapled); !made) node::log(node::LogLevel::error, "status to be stapled: {}", made.error().message);
+  return [stapled, &clock = clock_]() -> std::shared_ptr<const Bytes> {
+    const auto answer = stapled->answers.find(stapled->key, clock.now_ms());
+    return answer ? std::shared_ptr<const Bytes>(answer, &answer->der) : nullptr;
+  };
+}
+
+Result<void> StatusDesk::renew_staples() {
+  for (const auto& each : stapled()) TRY(renew(*each));
+  return {};
+}
+
+void StatusDesk::forget(Branch branch, std::span<const Bytes> serials) {
+  presigned_.forget(branch, serials);
+  for (const auto& each : stapled()) each->answers.forget(branch, serials);
+}
+
+/// Those that somebody still staples.
+std::vector<std::shared_ptr<StatusDesk::Stapled>> StatusDesk::stapled() {
+  std::vector<std::shared_ptr<Stapled>> out;
+  const std::lock_guard lock(stapled_mutex_);
+  std::erase_if(stapled_, [&](const std::weak_ptr<Stapled>& each) {
+    auto held = each.lock();
+    if (!held) return true;
+    out.push_back(std::move(held));
+    return false;
+  });
+  return out;
+}
+
+Result<void> StatusDesk::renew(Stapled& stapled) const {
+  const PresignedKey& key = stapled.key;
+  const UnixMs now = clock_.now_ms();
+  if (stapled.answers.has(key) && stapled.answers.due(now, 1).empty()) return {};
+  const std::uint64_t generation = stapled.answers.generation();
+  ASSIGN_OR_RETURN(const Standing standing, records_.standing(key.branch, key.serial));
+  if (standing.status != crypto::CertStatus::good || standing.not_after <= now) {
+    stapled.answers.forget(key.branch, std::span(&key.serial, 1));
+    return {};
+  }
+  ASSIGN_OR_RETURN(PresignedAnswer answer, presign(key, standing));
+  stapled.answers.keep(key, std::move(answer), generation);  // or not, if it was revoked meanwhile
+  return {};
+}
+
 Result<PresignedAnswer> StatusDesk::presign(const PresignedKey& key, const Standing& standing) const {
   const UnixMs now = clock_.now_ms();
   ASSIGN_OR_RETURN(const crypto::StatusSigner signer, delegates_.signer(key.branch));

@@ -1,8 +1,11 @@
-// What is answered to a question about certificates: an answer made ahead where there is one, otherwise one signed for the question.
+// What is answered to a question about certificates: an answer made ahead where there is one, otherwise one signed for the question. And what servers of this
+// process staple to the certificates that they show.
 #pragma once
 
 #include <memory>
+#include <mutex>
 
+#include "net/tls.hpp"
 #include "node/node.hpp"
 #include "services/cas/csp/delegates.hpp"
 #include "services/cas/csp/presigned.hpp"
@@ -42,10 +45,26 @@ class StatusDesk {
   /// Makes the answers ahead that are missing or whose time is half over, `most` at a time, and drops those about certificates that have expired; how many
   /// it made or dropped.
   Result<std::size_t> prepare(std::span<const LiveCertificate> live, std::size_t most);
-  void forget(Branch branch, std::span<const Bytes> serials) { presigned_.forget(branch, serials); }
+  /// What a server of this process staples to this certificate (RFC 6066 §8): an answer made ahead that says good and still holds, otherwise nothing. It is
+  /// kept apart from what others ask for, as long as somebody has the function. Made at once; if that fails, by renew_staples().
+  net::Staple staple(Branch branch, Bytes serial);
+  /// Makes the answers to staple that are missing or whose time is half over. What is no longer good gets none.
+  Result<void> renew_staples();
+
+  /// Forgets what is said about these certificates, stapled answers included.
+  void forget(Branch branch, std::span<const Bytes> serials);
   [[nodiscard]] std::size_t prepared() const { return presigned_.size(); }
 
  private:
+  /// An answer about a certificate that a server shows.
+  struct Stapled {
+    explicit Stapled(PresignedKey about) : key(std::move(about)) {}
+    const PresignedKey key;
+    Presigned answers{1};
+  };
+  [[nodiscard]] std::vector<std::shared_ptr<Stapled>> stapled();
+  Result<void> renew(Stapled& stapled) const;
+
   [[nodiscard]] std::optional<Branch> branch_of(const crypto::StatusQuestions& questions) const;
   struct Earlier {
     Branch branch{};
@@ -62,6 +81,8 @@ class StatusDesk {
   const Clock& clock_;
   const DeskSettings settings_;
   Presigned presigned_;
+  std::mutex stapled_mutex_;
+  std::vector<std::weak_ptr<Stapled>> stapled_;  // under stapled_mutex_; owned by those who staple
 };
 
 }  // namespace qanat::cas

@@ -18,6 +18,8 @@ using crypto::ScepType;
 constexpr std::string_view not_known =
     "the request is not known to be from who may ask: its envelope, its challengePassword or the key that signed it does not fit";
 
+constexpr std::array issuing_branches{Branch::ml_dsa, Branch::classical, Branch::devices};
+
 Bytes hash_of(ByteView octets) { return crypto::digest(crypto::Hash::sha256, octets); }
 
 /// Names one request: the transaction and the key (§2.2, §3.2.1.1), and what is renewed, for a client may keep key and transaction over several renewals.

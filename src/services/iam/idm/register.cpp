@@ -114,6 +114,9 @@ Result<std::optional<IdentityRecord>> IdentityRegister::read(store::Transaction&
 }
 
 Result<IdentityRecord> IdentityRegister::insert(store::Transaction& transaction, const IdentityRecord& record, UnixMs now) {
+  if (record.of != IdentityClass::element && for_elements_.contains(record.uid.text())) {
+    return fail(ErrorCode::conflict, "identity '" + record.uid.text() + "': this uid is for the element of this name in iam.elements");
+  }
   IdentityRecord out = record;
   out.version = 1;
   out.epoch = 0;
@@ -213,16 +216,18 @@ Result<std::optional<IdentityRecord>> IdentityRegister::find_by_user_name(const 
   return std::optional(*std::move(found));
 }
 
-Result<std::vector<IdentityRecord>> IdentityRegister::find_by_external_id(const std::string& external_id) {
+Result<std::vector<IdentityRecord>> IdentityRegister::find_by_external_id(const std::string& external_id, const std::string& after, std::int64_t limit) {
   return store_.transact([&](store::Transaction& transaction) -> Result<std::vector<IdentityRecord>> {
     std::vector<StoredIdentity> found;
-    TRY(transaction.query(std::string(identity_columns) + "WHERE external_id = ? AND external_id <> '' ORDER BY uid LIMIT 200", {std::string_view(external_id)},
+    TRY(transaction.query(std::string(identity_columns) + "WHERE external_id = ? AND external_id <> '' AND uid > ? ORDER BY uid LIMIT ?",
+                          {std::string_view(external_id), std::string_view(after), limit},
                           [&](const store::Row& row) { found.push_back(columns_of(row)); }));
     return complete(transaction, std::move(found));
   });
 }
 
 Result<bool> IdentityRegister::is_free(const Uid& uid) {
+  if (for_elements_.contains(uid.text())) return false;
   bool used = false;
   TRY(store_.transact([&](store::Transaction& transaction) {
     return transaction.query("SELECT 1 FROM identity WHERE uid = ?1 UNION SELECT 1 FROM deleted_identity WHERE uid = ?1", {std::string_view(uid.text())},

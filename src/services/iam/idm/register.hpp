@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <set>
 
 #include "services/iam/idm/identity_record.hpp"
 #include "store/store.hpp"
@@ -23,7 +24,11 @@ class IdentityRegister {
  public:
   IdentityRegister(store::Store& store, EpochEnded epoch_ended) : store_(store), epoch_ended_(std::move(epoch_ended)) {}
 
-  /// `conflict` if the uid, number, uri or a certificate is another's. A record that is there and says the same is the answer as it is.
+  /// These uids are for elements alone from now on: nobody else is entered under one. Called before anything is entered.
+  void reserve_for_elements(std::set<std::string> uids) { for_elements_ = std::move(uids); }
+
+  /// `conflict` if the uid is reserved, or if it, the number, uri or a certificate is another's. A record that is there and says the same is the answer as it
+  /// is.
   Result<IdentityRecord> create(const IdentityRecord& record, UnixMs now);
   /// All or none: each is created, or replaced if it says otherwise. Number of records that were not as they are already.
   Result<std::int64_t> import(const std::vector<IdentityRecord>& records, UnixMs now);
@@ -35,9 +40,9 @@ class IdentityRegister {
   Result<IdentityRecord> find_by_certificate(ByteView thumbprint);
   /// Whatever its case (ASCII). Nothing if there is none.
   Result<std::optional<IdentityRecord>> find_by_user_name(const std::string& user_name);
-  /// Several directories may have the same.
-  Result<std::vector<IdentityRecord>> find_by_external_id(const std::string& external_id);
-  /// Neither in use nor used before.
+  /// Several directories may have the same. In the order of their uids, those behind `after`, at most `limit`.
+  Result<std::vector<IdentityRecord>> find_by_external_id(const std::string& external_id, const std::string& after, std::int64_t limit);
+  /// Neither in use, nor used before, nor reserved for an element.
   Result<bool> is_free(const Uid& uid);
 
   /// `denied` if the certificates or the uri of a subject with the duty security or audit would be others (import too).
@@ -70,6 +75,7 @@ class IdentityRegister {
 
   store::Store& store_;
   const EpochEnded epoch_ended_;
+  std::set<std::string> for_elements_;
 };
 
 }  // namespace qanat::iam

@@ -81,6 +81,16 @@ IdentityRecord founder_record(const Identity& uri) {
   return out;
 }
 
+/// Why this one cannot be entered; empty if it can, or is there.
+Result<std::string> obstacle(store::Transaction& transaction, const IdentityRecord& founder) {
+  std::string out;
+  TRY(transaction.query("SELECT uid, class FROM identity WHERE uid = ?1 OR (user_name = ?2 COLLATE NOCASE AND user_name <> '') LIMIT 1",
+                        {std::string_view(founder.uid.text()), std::string_view(founder.user_name)}, [&](const store::Row& row) {
+                          out = "its name is that of the identity '" + row.text(0) + "', a " + row.text(1) + ": enter it under another uid";
+                        }));
+  return out;
+}
+
 }  // namespace
 
 Result<Standpoint> Privileges::standpoint(store::Transaction& transaction, const Uid& subject) {
@@ -114,7 +124,7 @@ Result<Grant> Privileges::enter(store::Transaction& transaction, Grant grant, Un
   return grant;
 }
 
-Result<void> Privileges::found(IdentityRegister& identities, const Founders& founders, UnixMs now) {
+Result<std::vector<LeftOut>> Privileges::found(IdentityRegister& identities, const Founders& founders, UnixMs now) {
   const auto known = [](store::Transaction& transaction, const Identity& uri) -> Result<bool> {
     bool out = false;
     const std::string text = uri.uri();
@@ -122,7 +132,8 @@ Result<void> Privileges::found(IdentityRegister& identities, const Founders& fou
                           {std::string_view(text), std::string_view(uri.name)}, [&](const store::Row&) { out = true; }));
     return out;
   };
-  return store_.transact([&](store::Transaction& transaction) -> Result<void> {
+  return store_.transact([&](store::Transaction& transaction) -> Result<std::vector<LeftOut>> {
+    std::vector<LeftOut> out;
     for (const Role& role : builtin_roles()) {
       const std::string permissions = permissions_text(role);
       TRY(transaction.run("INSERT INTO role (name, duty, permissions, builtin) VALUES (?, ?, ?, 1) "
@@ -132,13 +143,26 @@ Result<void> Privileges::found(IdentityRegister& identities, const Founders& fou
     for (const auto& list : {founders.security_administrators, founders.auditors, founders.operators, founders.elements}) {
       for (const Identity& uri : list) {
         ASSIGN_OR_RETURN(const bool there, known(transaction, uri));
-        if (!there) TRY(identities.insert(transaction, founder_record(uri), now));
+        if (there) continue;
+        const IdentityRecord record = founder_record(uri);
+        ASSIGN_OR_RETURN(std::string why, obstacle(transaction, record));
+        if (why.empty()) {
+          TRY(identities.insert(transaction, record, now));
+        } else {
+          out.push_back({.founder = uri, .why = std::move(why)});
+        }
       }
     }
     ASSIGN_OR_RETURN(const auto given, read_grants(transaction, "WHERE role = 'security-administrator'", {}));
-    if (!given.empty()) return {};  // from then on, who has what is theirs to say
+    if (!given.empty()) return out;  // from then on, who has what is theirs to say
+    const auto left_out = [&](const Identity& uri) { return std::ranges::find(out, uri, &LeftOut::founder) != out.end(); };
+    if (std::ranges::all_of(founders.security_administrators, left_out)) {
+      return fail(ErrorCode::conflict, "no security administrator of the configuration can be entered: others have their names");
+    }
     const auto give_all = [&](const std::vector<Identity>& to, const char* role) -> Result<void> {
-      for (const Identity& uri : to) TRY(enter(transaction, {.subject = uri.name, .role = role, .given_by = std::string(by_installation)}, now));
+      for (const Identity& uri : to) {
+        if (!left_out(uri)) TRY(enter(transaction, {.subject = uri.name, .role = role, .given_by = std::string(by_installation)}, now));
+      }
       return {};
     };
     TRY(give_all(founders.security_administrators, "security-administrator"));
@@ -148,7 +172,7 @@ Result<void> Privileges::found(IdentityRegister& identities, const Founders& fou
          {std::pair{IdentityClass::terminal, "subscriber"}, {IdentityClass::element, "element"}, {IdentityClass::application, "machine"}}) {
       TRY(enter(transaction, {.subject = class_subject(of), .role = role, .given_by = std::string(by_installation)}, now));
     }
-    return {};
+    return out;
   });
 }
 

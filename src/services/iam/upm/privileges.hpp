@@ -15,6 +15,12 @@ struct Founders {
   std::vector<Identity> elements;  // entered as identities
 };
 
+/// A founder that could not be entered, as somebody else has its uid or user name.
+struct LeftOut {
+  Identity founder;
+  std::string why;
+};
+
 /// Called inside the transaction in which a subject ("A", "class:terminal") loses what it might do until now: nothing that rests on it may go on.
 using PrivilegeLost = std::function<Result<void>(store::Transaction&, const std::string& subject)>;
 
@@ -23,7 +29,9 @@ class Privileges {
   Privileges(store::Store& store, PrivilegeLost lost) : store_(store), lost_(std::move(lost)) {}
 
   /// The built-in roles as this program has them; what every class may; the founders' identities, and their grants if no security administrator has one yet.
-  Result<void> found(IdentityRegister& identities, const Founders& founders, UnixMs now);
+  /// A founder whose name somebody else has is left out and gets nothing: no entry in the register keeps IAM from starting. `conflict` if nobody would be
+  /// security administrator.
+  Result<std::vector<LeftOut>> found(IdentityRegister& identities, const Founders& founders, UnixMs now);
 
   /// Of the record with this uid; an unknown subject is a decision too.
   Result<Decision> decide(const Uid& subject, const Question& question, UnixMs now);

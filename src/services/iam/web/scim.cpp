@@ -19,6 +19,7 @@ constexpr std::array error_types{std::string_view("invalidFilter"), std::string_
                                  std::string_view("uniqueness")};
 constexpr std::string_view stale = "preconditionFailed";
 constexpr std::string_view narrow = "insufficient_scope";  // RFC 6750 §3.1
+constexpr std::string_view no_token = "an access token is wanted: Authorization: Bearer";  // no error: nothing was shown (RFC 6750 §3.1)
 constexpr std::size_t uid_stem_max = 48;
 constexpr int uid_attempts_max = 100;
 constexpr std::int64_t page_of_register = 200;
@@ -101,7 +102,7 @@ WebAnswer scim_error(const Error& error) {
   if (body.has("scimType") || type == stale || type == narrow) detail.erase(0, colon + 2);
   body.set("status", std::to_string(status)).set("detail", detail);
   WebAnswer out = answer_with(status, std::move(body));
-  if (status == 401) out.fields.emplace_back("WWW-Authenticate", "Bearer error=\"invalid_token\"");
+  if (status == 401) out.fields.emplace_back("WWW-Authenticate", error.message == no_token ? "Bearer realm=\"scim\"" : "Bearer error=\"invalid_token\"");
   if (type == narrow) out.fields.emplace_back("WWW-Authenticate", "Bearer error=\"insufficient_scope\"");
   return out;
 }
@@ -123,7 +124,7 @@ WebAnswer one_or_all(const wire::Json& all, const std::string& id) {
 
 Result<Scim::Client> Scim::admit(const ScimRequest& request, std::string_view action, std::string& who) {
   const auto refused = [](const std::string& why) { return fail(ErrorCode::unauthenticated, why); };
-  if (request.token.empty()) return refused("an access token is wanted: Authorization: Bearer");
+  if (request.token.empty()) return refused(std::string(no_token));
   const auto claims = privileges_.active(request.token);
   if (!claims && claims.error().code != ErrorCode::denied && claims.error().code != ErrorCode::invalid_argument) return fail(claims.error());
   if (!claims) return refused(claims.error().message);
@@ -252,14 +253,11 @@ Result<std::pair<std::vector<IdentityRecord>, std::int64_t>> Scim::find(const st
     if (found) take(*std::move(found));
     return out;
   }
-  if (const auto id = filter ? filter->equals(ScimField::external_id) : std::nullopt) {
-    ASSIGN_OR_RETURN(auto found, identities.find_by_external_id(*id));
-    for (IdentityRecord& one : found) take(std::move(one));
-    return out;
-  }
+  const auto id = filter ? filter->equals(ScimField::external_id) : std::nullopt;
   std::string after;
   while (true) {
-    ASSIGN_OR_RETURN(auto page, identities.list({.of = IdentityClass::person}, after, page_of_register));
+    ASSIGN_OR_RETURN(auto page, id ? identities.find_by_external_id(*id, after, page_of_register)
+                                   : identities.list({.of = IdentityClass::person}, after, page_of_register));
     const bool last = std::ssize(page) < page_of_register;
     if (!page.empty()) after = page.back().uid.text();
     for (IdentityRecord& one : page) take(std::move(one));

@@ -37,13 +37,6 @@ ScimRequest scim_request_of(const net::ForeignRequest& request) {
           .body = as_text(request.body)};
 }
 
-/// Whether a Content-Type names this media type, whatever its parameters (RFC 9110 §8.3.1).
-bool is_media_type(std::string_view text, std::string_view type) {
-  text = text.substr(0, text.find(';'));
-  while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
-  return lower_case(text) == type;
-}
-
 /// An issuer has no query and no fragment (RFC 8414 §2); this one has no path and no user either.
 bool is_origin(std::string_view url) {
   constexpr std::string_view scheme = "https://";
@@ -116,7 +109,7 @@ net::ForeignService WebFront::oauth_service() {
                              .pattern = path,
                              .body_max = form_octets_max,
                              .answer = by_worker([this, work](const net::ForeignRequest& request) {
-                               if (!is_media_type(request.content_type, form_type)) {
+                               if (!net::is_media_type(request.content_type, form_type)) {
                                  return oauth_error({ErrorCode::invalid_argument, "the body must be application/x-www-form-urlencoded"});
                                }
                                return (oauth_.*work)(caller_of(request), as_text(request.body));
@@ -153,7 +146,7 @@ net::ForeignService WebFront::scim_service() {
                              .body_max = body_max,
                              .answer = by_worker([this, work, body_max](const net::ForeignRequest& request) {
                                const bool is_scim =
-                                   is_media_type(request.content_type, "application/scim+json") || is_media_type(request.content_type, "application/json");
+                                   net::is_media_type(request.content_type, "application/scim+json") || net::is_media_type(request.content_type, "application/json");
                                if (body_max > 0 && !is_scim) return scim_refusal(415, "the body must be application/scim+json");
                                return (scim_.*work)(scim_request_of(request));
                              })};

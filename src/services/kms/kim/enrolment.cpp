@@ -2,6 +2,7 @@
 
 #include "node/crash_point.hpp"
 #include "node/enrolment.hpp"
+#include "node/recorded.hpp"
 #include "node/senders.hpp"
 #include "wire/base64.hpp"
 
@@ -38,7 +39,10 @@ bool is_final(ErrorCode code) { return code == ErrorCode::unauthenticated || nod
 }  // namespace
 
 Result<net::Response> EnrolmentService::enrol(const net::Request& http) {
-  ASSIGN_OR_RETURN(const auto request, wire::parse<wire::Enrol>(http.body));
+  const auto parsed = wire::parse<wire::Enrol>(http.body);
+  // It names nobody: what stands on record is where it came from.
+  if (!parsed) return node::refusal_recorded(node_, "km-1.enrol", http, "", fail(parsed.error()));
+  const wire::Framed<wire::Enrol>& request = *parsed;
   auto done = answer(http, request);
   const bool ok = done.has_value();
   TRY(node_.record({.action = "km-1.enrol",
