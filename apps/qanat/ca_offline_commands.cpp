@@ -10,6 +10,7 @@
 #include "node/config.hpp"
 #include "secret_files.hpp"
 #include "services/cas/ceremony.hpp"
+#include "services/cas/device_rollover.hpp"
 #include "services/cas/expected.hpp"
 #include "services/cas/rollover.hpp"
 #include "services/cas/settings.hpp"
@@ -135,6 +136,23 @@ int ca_rollover(const CaRolloverOptions& options) {
   return exit_code(options.install.empty() ? request(options) : install(options));
 }
 
+int ca_rollover_devices(const CaRolloverDevicesOptions& options) {
+  if (options.prepare == options.install) return complain({ErrorCode::invalid_argument, "ca rollover-devices needs --prepare first, then --install"});
+  return exit_code([&]() -> Result<void> {
+    ASSIGN_OR_RETURN(const node::Settings settings, read_cas_settings(options.config));
+    ASSIGN_OR_RETURN(const cas::DeviceRollover done, options.prepare ? cas::prepare_device_rollover(settings) : cas::install_device_rollover(settings));
+    fmt::print("  {}, generation {}\n    sha256 {}\n", done.certificate.subject(), done.generation,
+               to_hex(done.certificate.fingerprint(crypto::Hash::sha256)));
+    if (options.prepare) {
+      fmt::print("  {}. CAS publishes it from its next start on, and goes on issuing by the one it has, until qanat ca rollover-devices --install.\n",
+                 done.before ? "It was prepared before" : "It is prepared");
+    } else {
+      fmt::print("  CAS issues by it {}. What the device CA before it issued stays good.\n", done.before ? "already" : "from its next start on");
+    }
+    return {};
+  }());
+}
+
 int ca_expect(const CaExpectOptions& options) {
   return exit_code([&]() -> Result<void> {
     ASSIGN_OR_RETURN(const node::Settings settings, read_cas_settings(options.config));
@@ -185,6 +203,14 @@ void add_ca_offline_commands(CLI::App& ca, const OnCommand& on) {
   command->add_option("--install", rollover->install, "take the certificates from this folder, and issue by them from the next start");
   command->add_option("--trust", rollover->trust, "further trust folders that get the certificates");
   on(command, [rollover] { return ca_rollover(*rollover); });
+
+  command = add_command(ca, "rollover-devices", "give CAS its next device CA, while it does not run: prepared and published first, then installed",
+                        "qanat ca rollover-devices --config cas.toml --prepare");
+  const auto devices = std::make_shared<CaRolloverDevicesOptions>();
+  command->add_option("--config", devices->config, "CAS's configuration file")->required();
+  command->add_flag("--prepare", devices->prepare, "make it; CAS publishes it, and issues by the one it has");
+  command->add_flag("--install", devices->install, "issue by the one that was prepared, from the next start");
+  on(command, [devices] { return ca_rollover_devices(*devices); });
 
   command = add_command(ca, "expect", "let an element enrol, or enrol anew, with a new one-time secret; while CAS does not run",
                         "qanat ca expect --config cas.toml --element qanat://a/kms/kms-a --out kms-a.enrolment");

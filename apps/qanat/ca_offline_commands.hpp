@@ -1,4 +1,5 @@
-// `qanat ca ceremony`, `sign-issuing`, `transcript` (where the roots are, offline), `rollover` and `expect` (at CAS, while it does not run).
+// `qanat ca ceremony`, `sign-issuing`, `transcript` (where the roots are, offline), `rollover`, `rollover-devices` and `expect` (at CAS, while it does not
+// run).
 #pragma once
 
 #include <filesystem>
@@ -49,6 +50,13 @@ struct CaRolloverOptions {
   std::vector<std::filesystem::path> trust;  // further trust folders
 };
 int ca_rollover(const CaRolloverOptions& options);
+
+struct CaRolloverDevicesOptions {
+  std::filesystem::path config;  // CAS's
+  bool prepare = false;          // one of the two
+  bool install = false;
+};
+int ca_rollover_devices(const CaRolloverDevicesOptions& options);
 
 struct CaExpectOptions {
   std::filesystem::path config;  // CAS's

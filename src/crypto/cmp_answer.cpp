@@ -187,6 +187,13 @@ Result<Bytes> cmp_information_content(std::span<const CmpQuestion> information) 
 
 Bytes cmp_list_value(std::span<const Bytes> elements) { return cmp_der::sequence({joined(elements)}); }
 
+Bytes cmp_root_update_value(ByteView new_with_new, ByteView new_with_old, ByteView old_with_new) {
+  const auto link = [](unsigned number, ByteView certificate) {
+    return certificate.empty() ? Bytes() : cmp_der::element(cmp_der::context(number), certificate);
+  };
+  return cmp_der::sequence({new_with_new, link(0, new_with_old), link(1, old_with_new)});
+}
+
 Result<Bytes> cmp_unsupported_value(std::span<const std::string> types) {
   Bytes list;
   for (const std::string& type : types) {

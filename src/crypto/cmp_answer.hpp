@@ -31,6 +31,8 @@ Result<Bytes> cmp_information_content(std::span<const CmpQuestion> information);
 
 /// SEQUENCE OF, of whole certificates or revocation lists.
 Bytes cmp_list_value(std::span<const Bytes> elements);
+/// RootCaKeyUpdateContent (RFC 9810 §5.3.19.15) of certificates in DER; a link that is empty is left away.
+Bytes cmp_root_update_value(ByteView new_with_new, ByteView new_with_old, ByteView old_with_new);
 /// id-it-unsupportedOIDs.
 Result<Bytes> cmp_unsupported_value(std::span<const std::string> types);
 /// id-it-certReqTemplate (RFC 9483 §4.3.3): the names, and the keys of which one is wanted. RSA keys by their length.

@@ -19,7 +19,8 @@ TEST_F(CommandLine, EveryCommandHasHelpWithAnExample) {
                               "audit verify", "terminal", "terminal enrol", "terminal call", "terminal answer", "sae", "sae add", "sae list",
                               "sae remove", "sae revoke", "sae key", "sae status", "iam create", "iam show", "iam change", "iam suspend", "iam resume", "iam delete",
                               "iam list", "iam export", "iam import", "iam roles", "iam define", "iam undefine", "iam grants", "iam grant", "iam ungrant", "iam why", "iam revoke",
-                              "iam behaviour", "iam anomalies", "iam rules", "ca", "ca ceremony", "ca sign-issuing", "ca transcript", "ca rollover"}) {
+                              "iam behaviour", "iam anomalies", "iam rules", "ca", "ca ceremony", "ca sign-issuing", "ca transcript", "ca rollover",
+                              "ca rollover-devices"}) {
     const Outcome outcome = run(std::string(command) + " --help");
     EXPECT_EQ(outcome.code, 0) << command;
     EXPECT_NE(outcome.out.find("Example:"), std::string::npos) << command;
@@ -55,6 +56,9 @@ TEST_F(CommandLine, EachMistakeIsOneLineThatSaysTheMend) {
       {"sae key --from enc1 --to enc2 " + none_here, "qanat up"},
       {"sae status " + none_here, "qanat up"},
       {"audit verify /nonexistent/audit.jsonl --json", ""},
+      {"ca rollover-devices --config /nonexistent/cas.toml", "--prepare"},
+      {"ca rollover-devices --config /nonexistent/cas.toml --prepare --install", "--install"},
+      {"ca rollover-devices --config /nonexistent/cas.toml --prepare", "/nonexistent/cas.toml"},
   };
   for (const auto& [arguments, mend] : cases) {
     const Outcome outcome = run(arguments);

@@ -88,6 +88,37 @@ TEST_F(RootCeremony, ARolloverThatIsKilledLeavesOneGenerationOrTheOtherAndIsComp
   EXPECT_TRUE(again.out.contains("generation 2 already")) << again.out;
 }
 
+TEST_F(RootCeremony, ADeviceRolloverThatIsKilledLeavesTheOldOneOrTheNewAndIsCompletedByTheSameCommand) {
+  const auto network = app::Network::plan(folder_ / "net", {});
+  ASSERT_TRUE(network);
+  const auto created = network->create();
+  ASSERT_TRUE(created) << created.error().message;
+  const std::string config = " --config " + network->config_of("cas").string();
+  const auto crash = [&](const std::string& place, const std::string& arguments) {
+    return run_line("QANAT_CRASH_AT=" + place + " timeout 120 " + QANAT_CRASH_PROGRAM + " " + arguments, folder_).code;
+  };
+  const std::string preparing = "ca rollover-devices" + config + " --prepare";
+  const std::string installing = "ca rollover-devices" + config + " --install";
+  const Outcome too_early = run(preparing);
+  EXPECT_NE(too_early.code, 0);
+  EXPECT_TRUE(too_early.error.contains("starts for the first time")) << too_early.error;
+  EXPECT_NE(crash("cas.own.issued", "cas" + config), 0);  // CAS dies right after it has made its first device CA
+
+  EXPECT_NE(crash("cas.device_rollover.preparing", preparing), 0);
+  EXPECT_NE(run(installing).code, 0) << "nothing was kept that could be installed";
+  EXPECT_NE(crash("cas.device_rollover.prepared", preparing), 0);
+  const Outcome prepared = run(preparing);
+  ASSERT_EQ(prepared.code, 0) << prepared.error;
+  EXPECT_TRUE(prepared.out.contains("generation 2")) << prepared.out;
+  EXPECT_TRUE(prepared.out.contains("prepared before")) << "the one that was made before the death, not a third: " << prepared.out;
+  EXPECT_NE(crash("cas.device_rollover.installing", installing), 0);
+  EXPECT_TRUE(run(preparing).out.contains("prepared before")) << "it waits still";
+  EXPECT_NE(crash("cas.device_rollover.installed", installing), 0) << "it was still to be done";
+  const Outcome again = run(installing);
+  ASSERT_EQ(again.code, 0) << again.error;
+  EXPECT_TRUE(again.out.contains("CAS issues by it already")) << again.out;
+}
+
 TEST_F(RootCeremony, UnderAnSdfDeviceRootsAreMadeFoundANetworkAndSignTheNextIssuingCas) {
   const SdfFolder sdf;  // the commands inherit where it is
   const std::string device = " --device sdf --module " + SdfFolder::library().string() + " --key-index 1";

@@ -15,5 +15,6 @@ inline Bytes generation_context(std::string_view column, Branch branch, std::int
 }
 inline Bytes earlier_context(Branch branch, std::int64_t generation) { return generation_context("earlier_authority.sealed_key", branch, generation); }
 inline Bytes next_context(Branch branch, std::int64_t generation) { return generation_context("next_authority.sealed_key", branch, generation); }
+inline Bytes next_device_context(std::int64_t generation) { return generation_context("device_succession.sealed_key", Branch::devices, generation); }
 
 }  // namespace qanat::cas

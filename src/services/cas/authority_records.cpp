@@ -1,4 +1,6 @@
 // The issuing CAs in cas.db: those that issue, those before them, those to come.
+#include <algorithm>
+
 #include "base/check.hpp"
 #include "services/cas/authority_contexts.hpp"
 #include "services/cas/records.hpp"
@@ -58,11 +60,49 @@ Result<void> promote(store::Transaction& transaction, crypto::CryptoDevice& devi
   return {};
 }
 
+Result<std::optional<crypto::Certificate>> read_link(const Bytes& der) {
+  using Link = std::optional<crypto::Certificate>;
+  if (der.empty()) return Link();
+  ASSIGN_OR_RETURN(crypto::Certificate certificate, crypto::Certificate::parse(der));
+  return Link(std::move(certificate));
+}
+
+Result<std::vector<DeviceSuccession>> read_successions(store::Store& store) {
+  struct SuccessionRow {
+    std::int64_t generation;
+    Bytes new_with_new;
+    Bytes new_with_old;
+    Bytes old_with_new;
+    bool installed;
+  };
+  std::vector<SuccessionRow> rows;
+  TRY(store.transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT generation, new_with_new, new_with_old, old_with_new, sealed_key FROM device_succession ORDER BY generation DESC", {},
+                             [&](const store::Row& row) {
+                               rows.push_back({.generation = row.integer(0),
+                                               .new_with_new = row.blob(1),
+                                               .new_with_old = row.is_null(2) ? Bytes() : row.blob(2),
+                                               .old_with_new = row.is_null(3) ? Bytes() : row.blob(3),
+                                               .installed = row.is_null(4)});
+                             });
+  }));
+  std::vector<DeviceSuccession> out;
+  for (const SuccessionRow& row : rows) {
+    ASSIGN_OR_RETURN(crypto::Certificate new_with_new, crypto::Certificate::parse(row.new_with_new));
+    DeviceSuccession one{.generation = row.generation, .new_with_new = std::move(new_with_new), .installed = row.installed};
+    ASSIGN_OR_RETURN(one.new_with_old, read_link(row.new_with_old));
+    ASSIGN_OR_RETURN(one.old_with_new, read_link(row.old_with_new));
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+store::Value link_value(const std::optional<crypto::Certificate>& link) { return link ? store::Value(ByteView(link->der())) : store::Value(); }
+
 }  // namespace
 
 const std::vector<Authority>& Authorities::earlier(Branch branch) const noexcept {
-  static const std::vector<Authority> none;  // the device CA has no rollover
-  if (branch == Branch::devices) return none;
+  if (branch == Branch::devices) return earlier_devices;
   return branch == Branch::ml_dsa ? earlier_ml_dsa : earlier_classical;
 }
 
@@ -70,6 +110,15 @@ const Authority& Authorities::of(Branch branch) const noexcept {
   if (branch != Branch::devices) return branch == Branch::ml_dsa ? ml_dsa : classical;
   CHECK(devices.has_value());
   return *devices;
+}
+
+const DeviceSuccession* Authorities::next_devices() const noexcept {
+  return device_successions.empty() || device_successions.front().installed ? nullptr : &device_successions.front();
+}
+
+const DeviceSuccession* Authorities::last_devices() const noexcept {
+  const auto found = std::ranges::find_if(device_successions, &DeviceSuccession::installed);
+  return found == device_successions.end() ? nullptr : &*found;
 }
 
 std::span<const Branch> Authorities::branches() const noexcept {
@@ -123,6 +172,8 @@ Result<Authorities> Records::authorities(const crypto::Suite& suite) {
   if (!devices.certificate.empty()) {
     ASSIGN_OR_RETURN(out.devices, open_authority(device_, suite, Branch::devices, devices, authority_context(Branch::devices)));
   }
+  ASSIGN_OR_RETURN(out.earlier_devices, read_earlier(Branch::devices));
+  ASSIGN_OR_RETURN(out.device_successions, read_successions(*store_));
   return Result<Authorities>(std::move(out));
 }
 
@@ -164,6 +215,40 @@ Result<void> Records::succeed(std::span<const crypto::Certificate> certificates,
       TRY(retire(transaction, device_, all_branches[i], now));
       TRY(promote(transaction, device_, all_branches[i], certificates[i]));
     }
+    return {};
+  });
+}
+
+Result<void> Records::keep_next_devices(const DeviceSuccession& next, const crypto::PrivateKey& key) {
+  return store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    std::int64_t waiting = 0;
+    TRY(transaction.query("SELECT count(*) FROM device_succession WHERE sealed_key IS NOT NULL", {}, [&](const store::Row& row) { waiting = row.integer(0); }));
+    if (waiting != 0) return fail(ErrorCode::conflict, "a next device CA waits already");
+    ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(next_device_context(next.generation), key.secret));
+    TRY(transaction.run("INSERT INTO device_succession (generation, new_with_new, new_with_old, old_with_new, sealed_key) VALUES (?, ?, ?, ?, ?)",
+                        {next.generation, ByteView(next.new_with_new.der()), link_value(next.new_with_old), link_value(next.old_with_new), ByteView(sealed)}));
+    // The directory gets to know it, too.
+    TRY(transaction.run("INSERT OR REPLACE INTO outbox (kind, branch, name) VALUES ('authority', ?, x'')", {name(Branch::devices)}));
+    return {};
+  });
+}
+
+Result<void> Records::succeed_devices(UnixMs now) {
+  return store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    AuthorityRow next;
+    TRY(transaction.query("SELECT generation, new_with_new, sealed_key FROM device_succession WHERE sealed_key IS NOT NULL", {},
+                          [&](const store::Row& row) { next = authority_row(row); }));
+    if (next.certificate.empty()) return fail(ErrorCode::conflict, "no device CA waits: prepare one first (qanat ca rollover-devices --prepare)");
+    ASSIGN_OR_RETURN(const crypto::Certificate certificate, crypto::Certificate::parse(next.certificate));
+    crypto::PrivateKey key{.algorithm = certificate.key_algorithm(), .secret = {}};
+    ASSIGN_OR_RETURN(key.secret, device_.unseal(next_device_context(next.generation), next.sealed_key));
+    ASSIGN_OR_RETURN(const Bytes own, crypto::public_octets(key));
+    if (own != certificate.public_key()) return fail(ErrorCode::internal, "cas.db: the key that waits is not that of " + certificate.subject());
+    TRY(retire(transaction, device_, Branch::devices, now));
+    ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(authority_context(Branch::devices), key.secret));
+    TRY(transaction.run("INSERT INTO authority (branch, certificate, sealed_key, generation) VALUES (?, ?, ?, ?)",
+                        {name(Branch::devices), ByteView(next.certificate), ByteView(sealed), next.generation}));
+    TRY(transaction.run("UPDATE device_succession SET sealed_key = NULL WHERE generation = ?", {next.generation}));
     return {};
   });
 }

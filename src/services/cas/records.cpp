@@ -28,6 +28,7 @@ constexpr std::array migrations{
       ALTER TABLE certificate ADD COLUMN expectation INTEGER)sql"},  // the one-time secret that it was issued for, if it was
     store::Migration{10, bundle_schema},
     store::Migration{11, "CREATE INDEX enrolment_order_waiting ON enrolment_order (made_ms) WHERE state = 'waiting'"},
+    store::Migration{12, device_rollover_schema},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }

@@ -102,6 +102,12 @@ class Records {
   /// if none wait.
   Result<void> succeed(std::span<const crypto::Certificate> certificates, UnixMs now);
 
+  // Rollover of the device CA (device_rollover.hpp).
+  /// `key` is sealed; `conflict` if one waits already. From now on the new one is published.
+  Result<void> keep_next_devices(const DeviceSuccession& next, const crypto::PrivateKey& key);
+  /// In one transaction: the one that waits issues from now on, the one that issued until now only answers. `conflict` if none waits.
+  Result<void> succeed_devices(UnixMs now);
+
   Result<void> expect(std::span<const ExpectedElement> elements, UnixMs now);
   /// Every one-time secret of this identity, the latest first.
   Result<std::vector<Expectation>> expectations(const Identity& identity);

@@ -1,5 +1,6 @@
 // CMP before a desk: every command of OpenSSL's client, and its certificates' confirmation. What is refused is in cmp_refusals_test.cpp.
 #include "cmp_desk.hpp"
+#include "services/cas/device_authority.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -343,6 +344,40 @@ TEST_F(CmpTest, InformationIsGivenInTheFormsThatOpensslAsksFor) {
     sk_OSSL_CRMF_ATTRIBUTETYPEANDVALUE_pop_free(keys, OSSL_CRMF_ATTRIBUTETYPEANDVALUE_free);
     return done;
   });
+}
+
+TEST_F(CmpTest, OpensslTakesTheUpdateOfTheRootThatItNamesAndOfNoOther) {
+  const UnixMs now = clock_.now_ms();
+  const Authority old = must(make_device_authority("Test", now, *rng_));
+  const NextDevices next = must(make_next_device_authority(old, now, *rng_));
+  desk_.succeeds = Succession{.to_come = true,
+                              .old_with_old = old.certificate.der(),
+                              .new_with_new = next.succession.new_with_new.der(),
+                              .new_with_old = next.succession.new_with_old->der(),
+                              .old_with_new = next.succession.old_with_new->der()};
+  const std::string reference = desk_.enter("box-7.example");
+  const auto update_of = [&](const crypto::Certificate& root, Bytes& new_with_old, Bytes& old_with_new) {
+    CmpClient asking = client();
+    with_secret(asking, reference);
+    std::array<X509*, 3> got{};
+    const auto named = test::client_certificate(root.der());
+    EXPECT_EQ(OSSL_CMP_get1_rootCaKeyUpdate(asking.native(), named.get(), &got[0], &got[1], &got[2]), 1) << asking.errors();
+    std::array<Bytes, 3> out;
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      const test::ClientCertificate one(got.at(i));
+      if (one) out.at(i) = test::der_of_certificate(one.get());
+    }
+    new_with_old = out[1];
+    old_with_new = out[2];
+    return out[0];
+  };
+  Bytes new_with_old;
+  Bytes old_with_new;
+  EXPECT_EQ(update_of(old.certificate, new_with_old, old_with_new), desk_.succeeds->new_with_new);
+  EXPECT_EQ(new_with_old, desk_.succeeds->new_with_old);
+  EXPECT_EQ(old_with_new, desk_.succeeds->old_with_new);
+  EXPECT_EQ(update_of(*desk_.authority(Branch::ml_dsa).root, new_with_old, old_with_new), Bytes()) << "that root has no successor";
+  EXPECT_EQ(new_with_old, Bytes());
 }
 
 TEST_F(CmpTest, RevocationListIsGivenIfItIsNewerThanTheClients) {

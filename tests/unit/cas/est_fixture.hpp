@@ -64,6 +64,10 @@ class EstDesk final : public Desk {
     const FrontPki& pki = branch == Branch::ml_dsa ? ml_dsa_ : p384_;
     return {pki.issuing.der(), pki.root.der()};
   }
+  [[nodiscard]] std::optional<Succession> succession() const override {
+    const std::lock_guard lock(mutex_);
+    return succeeds_;
+  }
   [[nodiscard]] Branch branch_for(crypto::SubjectAlgorithm algorithm) const noexcept override {
     return algorithm >= crypto::SubjectAlgorithm::ml_dsa_44 ? Branch::ml_dsa : Branch::devices;
   }
@@ -71,6 +75,10 @@ class EstDesk final : public Desk {
   void add(Registration registration) {
     const std::lock_guard lock(mutex_);
     registrations_[registration.reference] = std::move(registration);
+  }
+  void succeed(const Succession& succession) {
+    const std::lock_guard lock(mutex_);
+    succeeds_ = succession;
   }
   void close(const std::string& reference) {
     const std::lock_guard lock(mutex_);
@@ -108,6 +116,7 @@ class EstDesk final : public Desk {
   const FrontPki& p384_;
   const FrontPki& ml_dsa_;
   mutable std::mutex mutex_;
+  std::optional<Succession> succeeds_;
   std::map<std::string, Registration> registrations_;
   std::map<Bytes, std::string> holders_;
   std::map<Bytes, Given> issued_;

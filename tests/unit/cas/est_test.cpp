@@ -1,5 +1,6 @@
 // EST over real TLS: each path, who may walk it, and what each refusal says.
 #include "est_fixture.hpp"
+#include "services/cas/device_authority.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -28,6 +29,38 @@ TEST_F(EstTest, CacertsGivesTheCasOfTlsToEverybodyWithAndWithoutLabel) {
     ASSERT_EQ(answer.status(), 200) << answer.octets;
     EXPECT_EQ(test::must(crypto::read_certs_only(test::must(wire::from_base64(without_space(answer.body()))))), wanted);
   }
+}
+
+TEST_F(EstTest, CacertsGivesTheDeviceCaToComeAndTheLinksAndAfterwardsUnderItsLabelAlone) {
+  const UnixMs now = SystemClock().now_ms();
+  const Authority old = test::must(make_device_authority("Test", now, *rng_));
+  const NextDevices next = test::must(make_next_device_authority(old, now, *rng_));
+  Succession succession{.to_come = true,
+                        .old_with_old = p384_.issuing.der(),  // is among the others already
+                        .new_with_new = next.succession.new_with_new.der(),
+                        .new_with_old = next.succession.new_with_old->der(),
+                        .old_with_new = next.succession.old_with_new->der()};
+  const std::vector<Bytes> ml_dsa{ml_dsa_.issuing.der(), ml_dsa_.root.der()};
+  const std::vector<Bytes> devices{p384_.issuing.der(), p384_.root.der()};
+  const std::vector<Bytes> to_come{succession.new_with_new, succession.new_with_old, succession.old_with_new};
+  const auto given = [&](const char* path) {
+    const TlsAnswer answer = get(path);
+    EXPECT_EQ(answer.status(), 200) << answer.octets;
+    return test::must(crypto::read_certs_only(test::must(wire::from_base64(without_space(answer.body())))));
+  };
+  const auto together = [](std::initializer_list<std::vector<Bytes>> parts) {
+    std::vector<Bytes> out;
+    for (const std::vector<Bytes>& part : parts) out.insert(out.end(), part.begin(), part.end());
+    return out;
+  };
+  EXPECT_EQ(given("devices/cacerts"), devices) << "before there is any";
+  desk_.succeed(succession);
+  EXPECT_EQ(given("cacerts"), together({ml_dsa, devices, to_come}));
+  EXPECT_EQ(given("devices/cacerts"), together({devices, to_come}));
+  succession.to_come = false;
+  desk_.succeed(succession);
+  EXPECT_EQ(given("cacerts"), together({ml_dsa, devices}));
+  EXPECT_EQ(given("devices/cacerts"), together({devices, to_come}));
 }
 
 TEST_F(EstTest, SimpleenrollByPasswordGivesACertificateForTheKey) {

@@ -23,7 +23,7 @@ class StapleDeskTest : public CasFixture {
     authorities_.emplace(must(records_->authorities(suite_)));
     status_.emplace(records_->store());
     delegates_.emplace(*records_, *authorities_, suite_, *rng_, cas_id, std::chrono::days(7));
-    desk_.emplace(*status_, *authorities_, *delegates_, clock_, DeskSettings{}, Responder(*records_, *authorities_, std::chrono::minutes(1)));
+    desk_.emplace(*status_, *authorities_, *delegates_, clock_, DeskSettings{});
     clock_.stand_at(start_);
   }
   /// That it is a good answer about the leaf at the time of the clock, for an hour.

@@ -95,6 +95,8 @@ class RegisteredDesk : public Desk {
     return algorithm == rsa || algorithm == ecdsa_p256 || algorithm == ecdsa_p384 ? Branch::devices : Branch::ml_dsa;
   }
 
+  [[nodiscard]] std::optional<Succession> succession() const override { return succeeds; }
+
   /// Without asking anybody.
   Given give(const Asked& asked) {
     Given out = issue(asked);
@@ -105,6 +107,7 @@ class RegisteredDesk : public Desk {
   }
   [[nodiscard]] Bytes issued_for(const Bytes& request_hash) const { return issued_.at(request_hash).certificate; }
 
+  std::optional<Succession> succeeds;  // which device CA which
   std::vector<Asked> orders;
   std::optional<Error> fails;  // every order
   std::optional<Error> fails_once;

@@ -40,6 +40,24 @@ TEST_F(ScepTest, WithoutASuccessorThereIsNoNextCa) {
   EXPECT_FALSE(body_of(response).empty());
 }
 
+TEST_F(ScepTest, TheNextCaIsToldByTheAuthorityInForceAsLongAsItIsToCome) {
+  const NextDevices next = test::must(make_next_device_authority(ra_.cas.devices, clock_.now_ms(), *ra_.rng));
+  desk_.succeeds = Succession{.to_come = true,
+                              .old_with_old = ra_.cas.devices.certificate.der(),
+                              .new_with_new = next.succession.new_with_new.der(),
+                              .new_with_old = {},
+                              .old_with_new = {}};
+  const net::ForeignResponse response = ask("GET", "operation=GetNextCACert");
+  ASSERT_EQ(response.status, 200U);
+  EXPECT_EQ(response.content_type, "application/x-x509-next-ca-cert");
+  EXPECT_EQ(peer::certificates_in(peer::read_answer(body_of(response), ra_certificate()).envelope),
+            (std::vector<Bytes>{next.succession.new_with_new.der()}));
+  EXPECT_EQ(peer::certificates_in(body_of(ask("GET", "operation=GetCACert"))), (std::vector{ra_certificate(), ra_.cas.devices.certificate.der()}))
+      << "it is not in force";
+  desk_.succeeds->to_come = false;
+  EXPECT_EQ(ask("GET", "operation=GetNextCACert").status, 404U) << "there is no authority of the one before to tell of it";
+}
+
 // ---- PKCSReq ----
 
 TEST_F(ScepTest, ARequestWithItsChallengeGetsItsCertificateUnderItsOwnKey) {

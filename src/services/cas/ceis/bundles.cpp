@@ -120,7 +120,7 @@ Result<crypto::Certificate> BundleIssuer::sign(const BundleOrder& order, BundleR
                      .serial = member.serial,
                      .not_before = member.not_before,
                      .not_after = member.not_after,
-                     .pointers = status_pointers(status_url_, branch, member.serial),
+                     .pointers = status_pointers(status_url_, branch, authority.generation, member.serial),
                      .related = related ? crypto::digest(crypto::Hash::sha256, signed_before.at(*related)) : Bytes()},
                     &authority.certificate, authority.key));
   TRY(lint_signed(certificate.der(), draft, authority.certificate));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -43,6 +44,15 @@ struct Waiting {
 };
 using Outcome = std::variant<Given, Waiting>;
 
+/// A device CA and the one after it (RFC 9810 §4.4), DER; a link is empty where there is none.
+struct Succession {
+  bool to_come = false;  // the new one is published and does not issue yet
+  Bytes old_with_old;
+  Bytes new_with_new;
+  Bytes new_with_old;
+  Bytes old_with_new;
+};
+
 /// What IAM says of an identity: `denied` unless it is active.
 using Vouch = std::function<Result<void>(const Uid& subject, Deadline deadline, const std::string& request_id)>;
 
@@ -72,6 +82,8 @@ class Desk {
 
   /// Issuing CAs of a branch in force, with its root where it has one, for cacerts and the like: DER, issuing CA first.
   [[nodiscard]] virtual std::vector<Bytes> ca_chain(Branch branch) const = 0;
+  /// How who trusts one device CA comes to the next: to the one that is to come, or else, as long as the CA before it holds, to the one that issues.
+  [[nodiscard]] virtual std::optional<Succession> succession() const { return std::nullopt; }
   /// Which branch signs for a key: ML-DSA and ML-KEM keys the ML-DSA CA, SM2 keys the classical one, RSA and ECDSA keys the device CA.
   [[nodiscard]] virtual Branch branch_for(crypto::SubjectAlgorithm algorithm) const noexcept = 0;
 };

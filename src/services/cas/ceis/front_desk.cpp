@@ -291,6 +291,20 @@ std::vector<Bytes> FrontDesk::ca_chain(Branch branch) const {
   return out;
 }
 
+std::optional<Succession> FrontDesk::succession() const {
+  const DeviceSuccession* const next = authorities_.next_devices();
+  const DeviceSuccession* const found = next != nullptr ? next : authorities_.last_devices();
+  if (found == nullptr || (next == nullptr && authorities_.earlier_devices.empty())) return std::nullopt;
+  const crypto::Certificate& old = next != nullptr ? authorities_.of(Branch::devices).certificate : authorities_.earlier_devices.front().certificate;
+  if (next == nullptr && node_.clock().now_ms() >= old.not_after()) return std::nullopt;
+  const auto der_of = [](const std::optional<crypto::Certificate>& link) { return link ? link->der() : Bytes(); };
+  return Succession{.to_come = next != nullptr,
+                    .old_with_old = old.der(),
+                    .new_with_new = found->new_with_new.der(),
+                    .new_with_old = der_of(found->new_with_old),
+                    .old_with_new = der_of(found->old_with_new)};
+}
+
 Branch FrontDesk::branch_for(crypto::SubjectAlgorithm algorithm) const noexcept {
   switch (algorithm) {
     case crypto::SubjectAlgorithm::rsa:

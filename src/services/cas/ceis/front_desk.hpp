@@ -34,6 +34,7 @@ class FrontDesk final : public Desk {
   Result<Bytes> find(ByteView serial) override;
   void refused(Protocol protocol, std::string_view reference, std::string_view why, const std::string& request_id) override;
   [[nodiscard]] std::vector<Bytes> ca_chain(Branch branch) const override;
+  [[nodiscard]] std::optional<Succession> succession() const override;
   [[nodiscard]] Branch branch_for(crypto::SubjectAlgorithm algorithm) const noexcept override;
 
   /// Rejects the orders whose time is over, on record. Before anything is made of one that waits, so that none of them is seen waiting.

@@ -51,7 +51,7 @@ Result<Bytes> sign_draft(const Draft& draft, ByteView public_key_info, Branch br
                                                      .serial = draft.serial,
                                                      .not_before = draft.not_before,
                                                      .not_after = draft.not_after,
-                                                     .pointers = status_pointers(status_url, branch, draft.serial),
+                                                     .pointers = status_pointers(status_url, branch, authority.generation, draft.serial),
                                                      .related = related},
                                                     authority.certificate, authority.key));
   TRY(lint_signed(der, draft, authority.certificate));
@@ -111,7 +111,7 @@ Result<crypto::Certificate> Issuer::sign(const Order& order, const Intention& in
                         .serial = intention.serial,
                         .not_before = intention.not_before,
                         .not_after = intention.not_after,
-                        .pointers = status_pointers(status_url_, intention.branch, intention.serial)},
+                        .pointers = status_pointers(status_url_, intention.branch, authority.generation, intention.serial)},
                        &authority.certificate, authority.key));
   TRY(lint_signed(certificate.der(), draft, authority.certificate));
   return certificate;

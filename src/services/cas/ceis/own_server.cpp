@@ -6,6 +6,7 @@
 #include "crypto/subject_made.hpp"
 #include "node/crash_point.hpp"
 #include "services/cas/ceis/lint.hpp"
+#include "services/cas/device_authority.hpp"
 #include "services/cas/whole_files.hpp"
 
 namespace qanat::cas {
@@ -38,12 +39,17 @@ Result<Given> OwnServer::issue(const crypto::PrivateKey& key, const crypto::Aske
                     .reason = "",
                     .request_id = ""}));
   Given out{.certificate = der, .chain = {}};
-  if (branch != Branch::devices) out.chain.push_back(authority.certificate.der());  // the device CA has no root above it: clients have it already
+  if (branch != Branch::devices) {
+    out.chain.push_back(authority.certificate.der());
+  } else if (const auto link = link_in_force(authorities_, now)) {
+    out.chain.push_back(link->der());  // clients have the device CA itself, or the one before, which is enough so
+  }
   return out;
 }
 
 Result<void> write_listener_roots(const std::filesystem::path& folder, const Authorities& authorities, const crypto::TrustStore& trust) {
-  const std::string device_ca = authorities.devices ? authorities.devices->certificate.pem() : "";
+  std::string device_ca = authorities.devices ? authorities.devices->certificate.pem() : "";
+  if (const DeviceSuccession* const next = authorities.next_devices(); next != nullptr) device_ca += next->new_with_new.pem();
   std::string all = device_ca;
   const crypto::TrustStore roots({}, trust.roots());
   if (const crypto::Certificate* const root = roots.issuer_of(authorities.ml_dsa.certificate); root != nullptr) all += root->pem();

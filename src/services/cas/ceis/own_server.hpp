@@ -21,8 +21,8 @@ class OwnServer {
   SubjectRecords certificates_;
 };
 
-/// The CAs by which software of others verifies this listener, as PEM in the folder: device-ca.pem, and enrolment-roots.pem with the roots of the ML-DSA branch
-/// too.
+/// The CAs by which software of others verifies this listener, as PEM in the folder: device-ca.pem with the device CA and the one to come, and
+/// enrolment-roots.pem with the roots of the ML-DSA branch too.
 inline constexpr const char* device_ca_file = "device-ca.pem";
 inline constexpr const char* enrolment_roots_file = "enrolment-roots.pem";
 Result<void> write_listener_roots(const std::filesystem::path& folder, const Authorities& authorities, const crypto::TrustStore& trust);

@@ -119,8 +119,12 @@ Result<std::optional<CmpQuestion>> CmpExchange::information(const CmpQuestion& q
     }
     return answer(it_ca_certificates, certificates.empty() ? Bytes() : crypto::cmp_list_value(certificates));
   }
-  // No root has a successor: an absent value says so (RFC 9483 §4.3.2).
-  if (question.type == it_root_certificate) return answer(it_root_key_update, {});
+  if (question.type == it_root_certificate) {
+    // The device CA alone may have a successor. An absent value says that there is none (RFC 9483 §4.3.2).
+    const std::optional<Succession> found = parts_.desk.succession();
+    const bool meant = found && (question.value.empty() || question.value == found->old_with_old);
+    return answer(it_root_key_update, meant ? crypto::cmp_root_update_value(found->new_with_new, found->new_with_old, found->old_with_new) : Bytes());
+  }
   if (question.type == it_request_template) {
     const crypto::AskedNames names{.common_name = caller_->registration.common_name, .dns = caller_->registration.dns};
     ASSIGN_OR_RETURN(Bytes value, crypto::cmp_template_value(names, profile.keys));
@@ -161,11 +165,9 @@ std::shared_ptr<const PublishedList> CmpExchange::list_of(const crypto::CmpListS
       if (subject && *subject == wanted.issuer) return parts_.list(branch, full_scope);
       continue;
     }
-    std::vector<std::string> scopes{std::string(full_scope), std::string(delta_scope)};
-    for (std::size_t shard = 0; shard < list_shards; ++shard) scopes.push_back(std::to_string(shard));
-    for (const std::string& scope : scopes) {
-      if (wanted.url.ends_with(list_path(branch, scope))) return parts_.list(branch, scope);
-    }
+    const std::size_t path = wanted.url.rfind(lists_folder);
+    const auto scope = path == std::string::npos ? std::nullopt : scope_at(branch, std::string_view(wanted.url).substr(path));
+    if (scope) return parts_.list(branch, *scope);
   }
   return nullptr;
 }

@@ -50,8 +50,10 @@ Result<std::shared_ptr<const crypto::CmpSigner>> CmpSigners::draw(CmpSignerKind 
       .branch = branch, .profile = &wanted, .use = crypto::CertificateUse::message_signer, .title = "Qanat CMP", .lifetime = wanted.lifetime};
   ASSIGN_OR_RETURN(crypto::Certificate certificate,
                    appoint({.records = records_, .authorities = authorities_, .rng = rng_, .self = self_}, appointment, key, now));
-  return std::make_shared<const crypto::CmpSigner>(
-      crypto::CmpSigner{.certificate = std::move(certificate), .chain = {authorities_.of(branch).certificate.der()}, .key = std::move(key)});
+  std::vector<Bytes> chain{authorities_.of(branch).certificate.der()};
+  const auto link = branch == Branch::devices ? link_in_force(authorities_, now) : std::nullopt;
+  if (link) chain.push_back(link->der());  // for those who trust the device CA before
+  return std::make_shared<const crypto::CmpSigner>(crypto::CmpSigner{.certificate = std::move(certificate), .chain = std::move(chain), .key = std::move(key)});
 }
 
 }  // namespace qanat::cas

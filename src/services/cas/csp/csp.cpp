@@ -31,7 +31,7 @@ Csp::Csp(node::Node& node, const CasSettings& settings, Records& records, const 
       records_(records.store()),
       delegates_(records, authorities, node.suite(), node.rng(), node.identity(), settings.responder_lifetime),
       lists_(records_, authorities, settings.front.url, settings.crl_lifetime),
-      desk_(records_, authorities, delegates_, node.clock(), desk_settings(settings), Responder(records, authorities, settings.status_lifetime)),
+      desk_(records_, authorities, delegates_, node.clock(), desk_settings(settings)),
       front_(desk_, lists_, authorities, node.clock()),
       notices_(node) {
   if (!settings.directory.uri.empty()) directory_ = std::make_unique<DirectoryPublisher>(records_, authorities, settings.directory, node.clock());
@@ -218,7 +218,7 @@ Result<void> Csp::make_due_lists() {
 void Csp::describe(wire::Json& body) {
   wire::Json lists = wire::Json::object();
   for (const Branch branch : authorities_.branches()) {
-    if (const auto found = lists_.find(branch, "full")) lists.set(name(branch), found->number);
+    if (const auto found = lists_.in_force(branch, full_scope)) lists.set(name(branch), found->number);
   }
   wire::Json waiting = wire::Json::object();
   for (const auto& [peer, count] : notices_.waiting()) waiting.set(peer, count);

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "services/cas/csp/notices.hpp"
+#include "services/cas/csp/places.hpp"
 #include "services/cas/csp/status_front.hpp"
 #include "services/cas/ldap/publisher.hpp"
 #include "services/cas/settings.hpp"
@@ -36,6 +37,10 @@ class Csp {
   Result<net::Staple> staple(ByteView certificate_der);
 
   [[nodiscard]] std::shared_ptr<const PublishedList> list(Branch branch, std::string_view scope) const { return lists_.find(branch, scope); }
+  /// "full" is that of the CA that issues; other scopes are those of list().
+  [[nodiscard]] std::shared_ptr<const PublishedList> list_in_force(Branch branch, std::string_view scope) const {
+    return scope == full_scope ? lists_.in_force(branch, scope) : lists_.find(branch, scope);
+  }
   void describe(wire::Json& body);
   [[nodiscard]] std::uint16_t port() const noexcept { return front_.port(); }
 

@@ -51,15 +51,28 @@ Result<void> RevocationLists::revoked(Branch branch, std::span<const Bytes> seri
   return make(branch, ordered, Base::kept, now);
 }
 
+std::shared_ptr<const PublishedList> RevocationLists::in_force(Branch branch, std::string_view scope) const {
+  return find(branch, scope_in(branch, authorities_.of(branch).generation, scope));
+}
+
 std::shared_ptr<const PublishedList> RevocationLists::find(Branch branch, std::string_view scope) const {
   const std::lock_guard lock(mutex_);
   const auto found = lists_.find(std::pair(branch, std::string(scope)));
   return found == lists_.end() ? nullptr : found->second;
 }
 
+/// The device CAs have one name between them, and for whoever trusts two of them a list under that name must be complete, whichever signed it: each has lists
+/// of its own, and all of them have the same entries.
 Result<void> RevocationLists::make(Branch branch, std::span<const std::string> shards, Base base, UnixMs now) {
   const std::lock_guard one(making_);
-  ASSIGN_OR_RETURN(const std::optional<PublishedList> last, records_.list(branch, full_scope));
+  TRY(make_by(authorities_.of(branch), branch, shards, base, now));
+  if (branch != Branch::devices) return {};
+  for (const Authority& earlier : authorities_.earlier(branch)) TRY(make_by(earlier, branch, shards, base, now));
+  return {};
+}
+
+Result<void> RevocationLists::make_by(const Authority& authority, Branch branch, std::span<const std::string> shards, Base base, UnixMs now) {
+  ASSIGN_OR_RETURN(const std::optional<PublishedList> last, records_.list(branch, scope_in(branch, authority.generation, full_scope)));
   PublishedList numbers{.branch = branch,
                         .scope = "",
                         .number = last ? last->number + 1 : 1,
@@ -75,17 +88,17 @@ Result<void> RevocationLists::make(Branch branch, std::span<const std::string> s
   ASSIGN_OR_RETURN(const Entries revoked, records_.revoked(branch, now > life ? now - life : 0, 0));
   std::vector<PublishedList> made;
   // The delta still adds to the former base: who holds that list needs the delta alone.
-  ASSIGN_OR_RETURN(PublishedList delta, make_one(branch, std::string(delta_scope), numbers, revoked));
+  ASSIGN_OR_RETURN(PublishedList delta, make_one(authority, branch, std::string(delta_scope), numbers, revoked));
   if (base == Base::advanced) {
     numbers.base_number = numbers.number;
     numbers.base_at = now;
   }
-  ASSIGN_OR_RETURN(PublishedList full, make_one(branch, std::string(full_scope), numbers, revoked));
+  ASSIGN_OR_RETURN(PublishedList full, make_one(authority, branch, std::string(full_scope), numbers, revoked));
   made.push_back(std::move(full));
   made.push_back(std::move(delta));
   // A shard is named by the URL of its list: without a listener there are none.
   for (const std::string& shard : url_.empty() ? std::span<const std::string>() : shards) {
-    ASSIGN_OR_RETURN(PublishedList list, make_one(branch, shard, numbers, revoked));
+    ASSIGN_OR_RETURN(PublishedList list, make_one(authority, branch, shard, numbers, revoked));
     made.push_back(std::move(list));
   }
   if (base == Base::kept) node::crash_point("cas.lists.signed");
@@ -99,24 +112,24 @@ Result<void> RevocationLists::make(Branch branch, std::span<const std::string> s
   return {};
 }
 
-Result<PublishedList> RevocationLists::make_one(Branch branch, std::string scope, const PublishedList& numbers, const Entries& revoked) const {
+Result<PublishedList> RevocationLists::make_one(const Authority& authority, Branch branch, const std::string& scope, const PublishedList& numbers,
+                                                const Entries& revoked) const {
   const bool delta = scope == delta_scope;
   const bool full = scope == full_scope;
   PublishedList out = numbers;
-  out.scope = std::move(scope);
+  out.scope = scope_in(branch, authority.generation, scope);
   crypto::RevocationList list{.number = out.number,
                               .base_number = delta ? std::optional(out.base_number) : std::nullopt,
                               .this_update = out.this_update,
                               .next_update = out.next_update,
                               .distribution_point = "",
-                              .delta_url = full && !url_.empty() ? url_ + list_path(branch, delta_scope) : "",
+                              .delta_url = full && !url_.empty() ? url_ + list_path(branch, scope_in(branch, authority.generation, delta_scope)) : "",
                               .revoked = {}};
   const auto belongs = [&](const crypto::RevokedSerial& entry) {
-    return full || (delta ? entry.revoked_at + delta_margin_ms >= out.base_at : shard_of(entry.serial) == out.scope);
+    return full || (delta ? entry.revoked_at + delta_margin_ms >= out.base_at : shard_of(entry.serial) == scope);
   };
   std::ranges::copy_if(revoked, std::back_inserter(list.revoked), belongs);
   if (!delta && !full) list.distribution_point = url_ + list_path(branch, out.scope);
-  const Authority& authority = authorities_.of(branch);
   ASSIGN_OR_RETURN(out.der, crypto::make_revocation_list(list, authority.certificate, authority.key));
   return out;
 }

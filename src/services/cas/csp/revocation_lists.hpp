@@ -1,5 +1,5 @@
-// The revocation lists of both issuing CAs: a complete one, its delta, and one for each shard of the serials. A list is durable, with a number higher than
-// any before, before anybody can fetch it.
+// The revocation lists of the issuing CAs, and of the device CA those of every generation: a complete one, its delta, and one for each shard of the serials. A
+// list is durable, with a number higher than any before, before anybody can fetch it.
 #pragma once
 
 #include <chrono>
@@ -24,13 +24,17 @@ class RevocationLists {
   Result<void> revoked(Branch branch, std::span<const Bytes> serials, UnixMs now);
   /// The list as it stands; nullptr if there is none of this scope.
   [[nodiscard]] std::shared_ptr<const PublishedList> find(Branch branch, std::string_view scope) const;
+  /// The same of the CA that issues: "full", "delta" or a shard, in whichever generation.
+  [[nodiscard]] std::shared_ptr<const PublishedList> in_force(Branch branch, std::string_view scope) const;
 
  private:
   enum class Base : std::uint8_t { kept, advanced };
   using Entries = std::vector<crypto::RevokedSerial>;
   Result<void> make(Branch branch, std::span<const std::string> shards, Base base, UnixMs now);
+  Result<void> make_by(const Authority& authority, Branch branch, std::span<const std::string> shards, Base base, UnixMs now);
   /// The list of this scope; `revoked`: all that its CA has revoked.
-  [[nodiscard]] Result<PublishedList> make_one(Branch branch, std::string scope, const PublishedList& numbers, const Entries& revoked) const;
+  [[nodiscard]] Result<PublishedList> make_one(const Authority& authority, Branch branch, const std::string& scope, const PublishedList& numbers,
+                                               const Entries& revoked) const;
 
   StatusRecords& records_;
   const Authorities& authorities_;

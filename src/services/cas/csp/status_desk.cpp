@@ -42,11 +42,21 @@ std::optional<Branch> StatusDesk::branch_of(const crypto::StatusQuestions& quest
   return std::nullopt;
 }
 
+std::optional<StatusDesk::Earlier> StatusDesk::earlier_of(const crypto::StatusQuestions& questions) const {
+  for (const Branch branch : authorities_.branches()) {
+    for (const Authority& authority : authorities_.earlier(branch)) {
+      const auto is_of_it = [&](const crypto::StatusQuestion& question) { return crypto::names_issuer(question, authority.certificate); };
+      if (std::ranges::all_of(questions.about, is_of_it)) return Earlier{.branch = branch, .authority = &authority};
+    }
+  }
+  return std::nullopt;
+}
+
 std::optional<StatusDesk::Reply> StatusDesk::ready(ByteView request_der) const {
   const auto questions = crypto::parse_status_questions(request_der);
   if (!questions) return refused(status_malformed_request);
   const std::optional<Branch> branch = branch_of(*questions);
-  if (!branch) return has_earlier() ? std::nullopt : std::optional(refused(status_unauthorized));
+  if (!branch) return earlier_of(*questions) ? std::nullopt : std::optional(refused(status_unauthorized));
   if (questions->about.size() != 1 || !questions->nonce.empty()) return std::nullopt;
   const crypto::StatusQuestion& question = questions->about.front();
   auto answer = presigned_.find({.branch = *branch, .hash = question.hash, .serial = question.serial}, clock_.now_ms());
@@ -58,13 +68,9 @@ StatusDesk::Reply StatusDesk::sign(ByteView request_der) {
   const auto questions = crypto::parse_status_questions(request_der);
   if (!questions) return refused(status_malformed_request);
   const std::optional<Branch> branch = branch_of(*questions);
-  if (!branch) {
-    const UnixMs now = clock_.now_ms();
-    return {.answer = std::make_shared<const PresignedAnswer>(
-                PresignedAnswer{.der = earlier_.answer(request_der, now), .this_update = now, .next_update = now, .tag = ""}),
-            .lasting = false};
-  }
-  auto reply = sign_for(*questions, *branch);
+  const std::optional<Earlier> earlier = branch ? std::nullopt : earlier_of(*questions);
+  if (!branch && !earlier) return refused(status_unauthorized);
+  auto reply = branch ? sign_for(*questions, *branch) : sign_as(*earlier, *questions);
   if (reply) return *std::move(reply);
   node::log(node::LogLevel::error, "certificate status: {}", reply.error().message);
   return refused(status_internal_error);
@@ -77,7 +83,8 @@ Result<StatusDesk::Reply> StatusDesk::sign_for(const crypto::StatusQuestions& qu
   std::vector<crypto::StatusLine> lines;
   bool known = true;
   for (const crypto::StatusQuestion& question : questions.about) {
-    ASSIGN_OR_RETURN(const Standing standing, records_.standing(branch, question.serial));
+    ASSIGN_OR_RETURN(Standing standing, records_.standing(branch, question.serial));
+    if (standing.generation != authorities_.of(branch).generation) standing = {};
     known = known && standing.status != crypto::CertStatus::unknown;
     lines.push_back({.hash = question.hash,
                      .serial = question.serial,
@@ -101,6 +108,28 @@ Result<StatusDesk::Reply> StatusDesk::sign_for(const crypto::StatusQuestions& qu
     if (auto kept = presigned_.find(key, now)) return Reply{.answer = std::move(kept), .lasting = true};
   }
   return Reply{.answer = std::make_shared<const PresignedAnswer>(std::move(answer)), .lasting = true};
+}
+
+/// About certificates that this generation issued, by its own key; those of others are unknown to it.
+Result<StatusDesk::Reply> StatusDesk::sign_as(const Earlier& earlier, const crypto::StatusQuestions& questions) const {
+  const UnixMs now = clock_.now_ms();
+  ASSIGN_OR_RETURN(const crypto::StatusSigner signer, crypto::StatusSigner::make(earlier.authority->certificate, std::nullopt, earlier.authority->key));
+  const UnixMs until = now + in_ms(settings_.asked_lifetime);
+  std::vector<crypto::StatusLine> lines;
+  for (const crypto::StatusQuestion& question : questions.about) {
+    ASSIGN_OR_RETURN(Standing standing, records_.standing(earlier.branch, question.serial));
+    if (standing.generation != earlier.authority->generation) standing = {};
+    lines.push_back({.hash = question.hash,
+                     .serial = question.serial,
+                     .answer = {.status = standing.status,
+                                .this_update = now,
+                                .next_update = until,
+                                .revoked_at = standing.revoked_at,
+                                .reason = standing.reason}});
+  }
+  PresignedAnswer answer{.der = {}, .this_update = now, .next_update = until, .tag = ""};
+  ASSIGN_OR_RETURN(answer.der, signer.answer(lines, questions.nonce, now));
+  return Reply{.answer = std::make_shared<const PresignedAnswer>(std::move(answer)), .lasting = false};
 }
 
 Result<std::size_t> StatusDesk::prepare(std::span<const LiveCertificate> live, std::size_t most) {

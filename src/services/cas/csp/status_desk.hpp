@@ -9,7 +9,6 @@
 #include "node/node.hpp"
 #include "services/cas/csp/delegates.hpp"
 #include "services/cas/csp/presigned.hpp"
-#include "services/cas/csp/responder.hpp"
 #include "services/cas/csp/status_records.hpp"
 
 namespace qanat::cas {
@@ -22,12 +21,11 @@ struct DeskSettings {
 
 class StatusDesk {
  public:
-  /// `earlier` answers for the issuing CAs before a rollover, which sign for themselves.
-  StatusDesk(StatusRecords& records, const Authorities& authorities, const Delegates& delegates, const Clock& clock, DeskSettings settings, Responder earlier)
+  /// CAs before a rollover sign their answers themselves, the others by `delegates`.
+  StatusDesk(StatusRecords& records, const Authorities& authorities, const Delegates& delegates, const Clock& clock, DeskSettings settings)
       : records_(records),
         authorities_(authorities),
         delegates_(delegates),
-        earlier_(earlier),
         clock_(clock),
         settings_(settings),
         presigned_(settings.presigned_max) {}
@@ -68,14 +66,18 @@ class StatusDesk {
   Result<void> renew(Stapled& stapled) const;
 
   [[nodiscard]] std::optional<Branch> branch_of(const crypto::StatusQuestions& questions) const;
-  [[nodiscard]] bool has_earlier() const noexcept { return !authorities_.earlier_ml_dsa.empty() || !authorities_.earlier_classical.empty(); }
+  struct Earlier {
+    Branch branch{};
+    const Authority* authority = nullptr;
+  };
+  [[nodiscard]] std::optional<Earlier> earlier_of(const crypto::StatusQuestions& questions) const;
+  [[nodiscard]] Result<Reply> sign_as(const Earlier& earlier, const crypto::StatusQuestions& questions) const;
   [[nodiscard]] Result<PresignedAnswer> presign(const PresignedKey& key, const Standing& standing) const;
   Result<Reply> sign_for(const crypto::StatusQuestions& questions, Branch branch);
 
   StatusRecords& records_;
   const Authorities& authorities_;
   const Delegates& delegates_;
-  const Responder earlier_;
   const Clock& clock_;
   const DeskSettings settings_;
   Presigned presigned_;

@@ -129,38 +129,42 @@ net::ForeignResponse StatusFront::response(const StatusDesk::Reply& reply, Cachi
 }
 
 net::ForeignResponse StatusFront::list(const std::string& file, std::string_view if_none_match) const {
-  const std::string path = "/crl/" + file;
+  const std::string path = std::string(lists_folder) + file;
   for (const Branch branch : authorities_.branches()) {
-    const std::string stem = list_path(branch, full_scope);
-    std::string scope(full_scope);
-    if (path != stem) {
-      const std::string beginning = stem.substr(0, stem.size() - std::string_view(".crl").size()) + '-';
-      if (!path.starts_with(beginning) || !path.ends_with(".crl") || path.size() < beginning.size() + 4) continue;
-      scope = path.substr(beginning.size(), path.size() - beginning.size() - 4);
-    }
-    const auto found = lists_.find(branch, scope);
-    if (!found || list_path(branch, scope) != path) continue;
-    const std::string tag = fmt::format("\"{}-{}-{}\"", name(branch), scope, found->number);
+    const std::optional<std::string> scope = scope_at(branch, path);
+    const auto found = scope ? lists_.find(branch, *scope) : nullptr;
+    if (!found) continue;
+    const std::string tag = fmt::format("\"{}-{}-{}\"", name(branch), *scope, found->number);
     return cacheable({.content = content_crl, .octets = {found, &found->der}, .since = found->this_update, .until = found->next_update, .tag = tag},
                      clock_.now_ms(), if_none_match);
   }
   return net::text_response(404, "there is no such list");
 }
 
-net::ForeignResponse StatusFront::ca_certificate(const std::string& file) const {
+/// The CA that issues under its branch's name, every device CA, the one to come too, under that of its generation.
+const crypto::Certificate* StatusFront::ca_named(const std::string& path) const {
   for (const Branch branch : authorities_.branches()) {
-    if ("/ca/" + file != ca_path(branch)) continue;
-    const crypto::Certificate& certificate = authorities_.of(branch).certificate;
-    const UnixMs now = clock_.now_ms();
-    const std::string tag = '"' + to_hex(certificate.serial()) + '"';
-    return cacheable({.content = content_ca,
-                      .octets = std::make_shared<const Bytes>(certificate.der()),
-                      .since = certificate.not_before(),
-                      .until = now + ca_certificate_cached_ms,
-                      .tag = tag},
-                     now, "");
+    if (path == ca_path(branch)) return &authorities_.of(branch).certificate;
   }
-  return net::text_response(404, "there is no such CA");
+  if (authorities_.devices && path == device_ca_path(authorities_.devices->generation)) return &authorities_.devices->certificate;
+  for (const Authority& earlier : authorities_.earlier_devices) {
+    if (path == device_ca_path(earlier.generation)) return &earlier.certificate;
+  }
+  const DeviceSuccession* const next = authorities_.next_devices();
+  return next != nullptr && path == device_ca_path(next->generation) ? &next->new_with_new : nullptr;
+}
+
+net::ForeignResponse StatusFront::ca_certificate(const std::string& file) const {
+  const crypto::Certificate* const certificate = ca_named("/ca/" + file);
+  if (certificate == nullptr) return net::text_response(404, "there is no such CA");
+  const UnixMs now = clock_.now_ms();
+  const std::string tag = '"' + to_hex(certificate->serial()) + '"';
+  return cacheable({.content = content_ca,
+                    .octets = std::make_shared<const Bytes>(certificate->der()),
+                    .since = certificate->not_before(),
+                    .until = now + ca_certificate_cached_ms,
+                    .tag = tag},
+                   now, "");
 }
 
 }  // namespace qanat::cas

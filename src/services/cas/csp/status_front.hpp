@@ -34,6 +34,7 @@ class StatusFront {
   void answer_status(Bytes request_der, Caching caching, std::string if_none_match, net::ForeignReply reply);
   [[nodiscard]] net::ForeignResponse response(const StatusDesk::Reply& reply, Caching caching, std::string_view if_none_match) const;
   [[nodiscard]] net::ForeignResponse list(const std::string& file, std::string_view if_none_match) const;
+  [[nodiscard]] const crypto::Certificate* ca_named(const std::string& path) const;
   [[nodiscard]] net::ForeignResponse ca_certificate(const std::string& file) const;
 
   StatusDesk& desk_;

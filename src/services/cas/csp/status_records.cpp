@@ -24,13 +24,14 @@ IssuedCertificate issued_from(const store::Row& row) {
 Result<Standing> StatusRecords::standing(Branch branch, ByteView serial) {
   Standing out;
   TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT revoked_ms, not_after_ms, reason FROM certificate WHERE serial = ? AND branch = ? AND state = 'issued'",
+    return transaction.query("SELECT revoked_ms, not_after_ms, reason, generation FROM certificate WHERE serial = ? AND branch = ? AND state = 'issued'",
                              {serial, name(branch)},
                              [&](const store::Row& row) {
                                out.status = row.is_null(0) ? crypto::CertStatus::good : crypto::CertStatus::revoked;
                                if (!row.is_null(0)) out.revoked_at = static_cast<UnixMs>(row.integer(0));
                                out.not_after = static_cast<UnixMs>(row.integer(1));
                                if (!row.is_null(2)) out.reason = static_cast<int>(row.integer(2));
+                               if (!row.is_null(3)) out.generation = row.integer(3);
                              });
   }));
   return out;
@@ -39,7 +40,8 @@ Result<Standing> StatusRecords::standing(Branch branch, ByteView serial) {
 Result<std::vector<LiveCertificate>> StatusRecords::live(UnixMs now, std::size_t most) {
   std::vector<LiveCertificate> out;
   TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT branch, serial FROM certificate WHERE state = 'issued' AND not_after_ms > ? ORDER BY rowid DESC LIMIT ?",
+    return transaction.query("SELECT c.branch, c.serial FROM certificate AS c JOIN authority AS a ON a.branch = c.branch AND a.generation = c.generation "
+                             "WHERE c.state = 'issued' AND c.not_after_ms > ? ORDER BY c.rowid DESC LIMIT ?",
                              {store::column(now), store::column(most)},
                              [&](const store::Row& row) { out.push_back({.branch = branch_named(row.text(0)), .serial = row.blob(1)}); });
   }));

@@ -16,6 +16,7 @@ struct Standing {
   UnixMs revoked_at = 0;
   UnixMs not_after = 0;
   int reason = 0;  // CRLReason of a revoked one; 0: none was given
+  std::int64_t generation = 0;  // of its issuer, of one that is known
 };
 
 struct LiveCertificate {
@@ -26,7 +27,7 @@ struct LiveCertificate {
 /// A revocation list as it was published.
 struct PublishedList {
   Branch branch{};
-  std::string scope;  // "full", "delta", or the number of a shard
+  std::string scope;  // "full", "delta", or the number of a shard; of a later device CA as of scope_in() (places.hpp)
   std::uint64_t number = 0;
   std::uint64_t base_number = 0;  // of the complete list that deltas add to at present
   UnixMs base_at = 0;             // its thisUpdate
@@ -59,7 +60,7 @@ class StatusRecords {
   explicit StatusRecords(store::Store& store) : store_(store) {}
 
   Result<Standing> standing(Branch branch, ByteView serial);
-  /// Certificates that are not expired, the latest first; at most `most`.
+  /// Certificates that are not expired, of the CAs that issue now, the latest first; at most `most`.
   Result<std::vector<LiveCertificate>> live(UnixMs now, std::size_t most);
   /// Of certificates that had not expired at `not_expired_at`: those that were revoked at or after `since`.
   Result<std::vector<crypto::RevokedSerial>> revoked(Branch branch, UnixMs not_expired_at, UnixMs since);

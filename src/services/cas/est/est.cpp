@@ -242,11 +242,21 @@ Result<Est::Made> Est::make_key(const net::ForeignRequest& request, Caller calle
 
 // ---- what everybody may know ----
 
-/// Every CA by which the service itself, or a certificate of this service that TLS knows, is verified. With the CA of SM2 keys the answer would not fit into
-/// one TLS record, and strongSwan 5.9 reads no longer one; that CA stands where SM2 certificates say that it does (csp/status_front.hpp).
+/// Every CA by which the service itself, or a certificate of this service that TLS knows, is verified; and the device CA that is to come, with the links to it
+/// (RFC 7030 §4.1.3). With the CA of SM2 keys the answer would not fit into one TLS record, and strongSwan 5.9 reads no longer one; that CA stands where SM2
+/// certificates say that it does (csp/status_front.hpp). With the next device CA it does not fit either, so that the label "devices" gives the device CAs alone;
+/// the links, too, once they are of the past.
 net::ForeignResponse Est::ca_certificates(const net::ForeignRequest& request) {
+  const bool devices_alone = !request.parameters.empty() && request.parameters.front() == name(Branch::devices);
   std::vector<Bytes> certificates;
-  for (const Branch branch : {Branch::ml_dsa, Branch::devices}) std::ranges::move(desk_.ca_chain(branch), std::back_inserter(certificates));
+  if (!devices_alone) certificates = desk_.ca_chain(Branch::ml_dsa);
+  std::ranges::move(desk_.ca_chain(Branch::devices), std::back_inserter(certificates));
+  const std::optional<Succession> succession = desk_.succession();
+  if (succession && (succession->to_come || devices_alone)) {
+    for (const Bytes* const one : {&succession->new_with_new, &succession->old_with_old, &succession->new_with_old, &succession->old_with_new}) {
+      if (!one->empty() && std::ranges::find(certificates, *one) == certificates.end()) certificates.push_back(*one);
+    }
+  }
   const auto certs = crypto::make_certs_only(certificates);
   return certs ? open_body(type_certs_only, *certs) : est_refusal(certs.error(), request.request_id);
 }

@@ -108,17 +108,24 @@ std::string DirectoryPublisher::authority_dn(Branch branch) const {
 /// RFC 4523 §3.3, §3.5: the CA with its certificate, and below it the lists of the shards.
 Result<void> DirectoryPublisher::publish_authority(Branch branch) {
   const crypto::Certificate& certificate = authorities_.of(branch).certificate;
+  DirectoryAttribute certificates = one("cACertificate;binary", certificate.der());
+  if (branch == Branch::devices) {  // all device CAs have one name
+    for (const Authority& earlier : authorities_.earlier(branch)) certificates.values.push_back(earlier.certificate.der());
+    if (const DeviceSuccession* const next = authorities_.next_devices(); next != nullptr) certificates.values.push_back(next->new_with_new.der());
+  }
   return directory_->put({.dn = authority_dn(branch),
                           .classes = {"applicationProcess", "pkiCA", "deltaCRL"},
                           .naming = {one("cn", certificate.names().common_name)},
-                          .attributes = {one("cACertificate;binary", certificate.der())}});
+                          .attributes = {std::move(certificates)}});
 }
 
 Result<void> DirectoryPublisher::publish_list(Branch branch, const std::string& scope) {
   ASSIGN_OR_RETURN(const std::optional<PublishedList> list, records_.list(branch, scope));
   if (!list) return {};
-  if (scope == full_scope || scope == delta_scope) {
-    const char* attribute = scope == full_scope ? "certificateRevocationList;binary" : "deltaRevocationList;binary";
+  const std::int64_t generation = authorities_.of(branch).generation;
+  const bool full = scope == scope_in(branch, generation, full_scope);
+  if (full || scope == scope_in(branch, generation, delta_scope)) {
+    const char* attribute = full ? "certificateRevocationList;binary" : "deltaRevocationList;binary";
     return directory_->put({.dn = authority_dn(branch),
                             .classes = {"applicationProcess", "pkiCA", "deltaCRL"},
                             .naming = {one("cn", authorities_.of(branch).certificate.names().common_name)},
@@ -127,7 +134,7 @@ Result<void> DirectoryPublisher::publish_list(Branch branch, const std::string& 
   return directory_->put({.dn = "cn=" + escaped_rdn(scope) + "," + authority_dn(branch),
                           .classes = {"cRLDistributionPoint"},
                           .naming = {one("cn", scope)},
-                          .attributes = {one("certificateRevocationList;binary", list->der)}});
+                          .attributes = {one(scope.ends_with(delta_scope) ? "deltaRevocationList;binary" : "certificateRevocationList;binary", list->der)}});
 }
 
 Result<void> DirectoryPublisher::publish_certificate(const Bytes& serial) {

@@ -10,7 +10,7 @@ namespace qanat::cas {
 /// What SCEP needs of CSP.
 struct ScepLinks {
   std::function<void()> issued;                                                              // Csp::issued
-  std::function<std::shared_ptr<const PublishedList>(Branch, std::string_view scope)> list;  // Csp::list
+  std::function<std::shared_ptr<const PublishedList>(Branch, std::string_view scope)> list;  // Csp::list_in_force
 };
 
 class Scep {

@@ -101,19 +101,27 @@ net::ForeignResponse ScepService::certificates(std::string_view ca) {
   return body ? net::open_response(content_certificates, *std::move(body)) : failed(body.error());
 }
 
-/// CAS issues under a new CA from the moment that it has its certificate (rollover.hpp): there is no CA that is known and not in force. What a client may not
-/// know is the one in force, if it came after the RA that the client trusts; that RA signs the answer, as long as its certificate holds.
+/// Of a CA that is to come its certificate, signed by the RA in force (§4.7): it has no RA of its own yet. Otherwise, what a client may not know is the CA in
+/// force, if it came after the RA that the client trusts; that RA signs the answer, as long as its certificate holds.
 net::ForeignResponse ScepService::next_certificates() {
   const auto authorities = authorities_.at(clock_.now_ms());
   if (!authorities) return failed(authorities.error());
   const ScepRas& known = **authorities;
-  if (known.of_this_ca == known.all.size()) {
+  const std::optional<Succession> succession = desk_.succession();
+  const bool to_come = succession && succession->to_come;
+  if (!to_come && known.of_this_ca == known.all.size()) {
     return net::text_response(404, "no CA has succeeded that of the registration authority's certificate, and none is about to");
   }
-  std::vector<Bytes> list{known.all.front().certificate};
-  for (Bytes& each : desk_.ca_chain(Branch::devices)) list.push_back(std::move(each));
+  std::vector<Bytes> list;
+  if (to_come) {
+    list.push_back(succession->new_with_new);
+  } else {
+    list.push_back(known.all.front().certificate);
+    for (Bytes& each : desk_.ca_chain(Branch::devices)) list.push_back(std::move(each));
+  }
   const auto content = crypto::make_certs_only(list);
-  auto body = content ? crypto::sign_next_certificates(*content, known.all.at(known.of_this_ca)) : Result<Bytes>(fail(content.error()));
+  auto body = content ? crypto::sign_next_certificates(*content, to_come ? known.all.front() : known.all.at(known.of_this_ca))
+                      : Result<Bytes>(fail(content.error()));
   return body ? net::open_response(content_next, *std::move(body)) : failed(body.error());
 }
 
