@@ -37,7 +37,7 @@ void Mailbox::close() {
 ForeignSession::ForeignSession(ForeignLoop& loop, tcp::socket socket, std::string address)
     : loop_(loop), socket_(std::move(socket)), address_(std::move(address)) {
   if (loop.tls.plain()) return;
-  ssl_.reset(loop.tls.begin());
+  ssl_ = loop.tls.begin();
   CHECK(ssl_ != nullptr && SSL_set_fd(ssl_.get(), static_cast<int>(socket_.native_handle())) == 1);
   SSL_set_accept_state(ssl_.get());
   attach(ssl_.get(), &check_);

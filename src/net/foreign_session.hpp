@@ -90,7 +90,7 @@ class ForeignSession : public std::enable_shared_from_this<ForeignSession> {
 
   ForeignLoop& loop_;
   boost::asio::ip::tcp::socket socket_;
-  std::unique_ptr<SSL, decltype([](SSL* ssl) { SSL_free(ssl); })> ssl_;
+  std::shared_ptr<SSL> ssl_;
   ForeignPeerCheck check_;
   std::string address_;
   std::unique_ptr<ForeignProtocol> protocol_;

@@ -198,9 +198,16 @@ bool CurrentContext::plain() const {
   return context_ == nullptr;
 }
 
-SSL* CurrentContext::begin() const {
-  const std::lock_guard lock(mutex_);
-  return context_ ? SSL_new(context_.get()) : nullptr;
+std::shared_ptr<SSL> CurrentContext::begin() const {
+  std::shared_ptr<SSL_CTX> context;
+  {
+    const std::lock_guard lock(mutex_);
+    context = context_;
+  }
+  if (!context) return nullptr;
+  SSL* const connection = SSL_new(context.get());
+  CHECK(connection != nullptr);
+  return {connection, [kept = std::move(context)](SSL* last) { SSL_free(last); }};
 }
 
 void CurrentContext::replace(TlsContext context) {
