@@ -54,8 +54,10 @@ std::string shown_time(const Json& json, std::string_view member) {
 
 void print_registration(const Json& one) {
   const bool closed = one.boolean("closed").value_or(false);
-  fmt::print("  {:<20} {:<16} {:<18} {:<10} {:<10} open until {:<18} {} {}\n", shown(one, "reference"), shown(one, "subject"), shown(one, "profile"),
-             shown(one, "approval"), closed ? "closed" : "open", shown_time(one, "not_after_ms"), shown(one, "common_name"), shown_list(one, "dns"));
+  const bool short_lived = one.boolean("short_lived").value_or(false);
+  const std::string hours = short_lived ? fmt::format("  certificates of {} h, not looked up", one.integer("lifetime_s").value_or(0) / hour_s) : "";
+  fmt::print("  {:<20} {:<16} {:<18} {:<10} {:<10} open until {:<18} {} {}{}\n", shown(one, "reference"), shown(one, "subject"), shown(one, "profile"),
+             shown(one, "approval"), closed ? "closed" : "open", shown_time(one, "not_after_ms"), shown(one, "common_name"), shown_list(one, "dns"), hours);
 }
 
 void print_order(const Json& one) {
@@ -112,6 +114,7 @@ Json registration_body(const CaRegisterOptions& options) {
   if (options.reusable) out.set("reusable", true);
   if (options.ra_vouches) out.set("ra_vouches", true);
   if (options.days != 0) out.set("lifetime_s", options.days * day_s);
+  if (options.hours != 0) out.set("lifetime_s", options.hours * hour_s).set("short_lived", true);
   if (options.hours_open != 0) out.set("open_s", options.hours_open * hour_s);
   return out;
 }
@@ -269,7 +272,11 @@ void add_register(CLI::App& ca, const OnCommand& on) {
   command->add_flag("--four-eyes", options->four_eyes, "two operators, neither of them you, approve each certificate");
   command->add_flag("--reusable", options->reusable, "the secret gets a further certificate while one is live: for several devices");
   command->add_flag("--ra-vouches", options->ra_vouches, "take an RA's word that the asker has the key (CMP raVerified)");
-  command->add_option("--days", options->days, "how long its certificates hold (default: as the profile has it)")->check(CLI::Range(1, 3650));
+  CLI::Option* const days =
+      command->add_option("--days", options->days, "how long its certificates hold (default: as the profile has it)")->check(CLI::Range(1, 3650));
+  command->add_option("--hours", options->hours, "the same in hours: short-lived certificates, which nobody need look up in revocation lists (noRevAvail)")
+      ->check(CLI::Range(1, 168))
+      ->excludes(days);
   command->add_option("--hours-open", options->hours_open, "how long the secret is taken (default: until the registration is closed)")
       ->check(CLI::Range(1, 8760));
   on(command, [ask, options] { return ca_register(*ask, *options); });

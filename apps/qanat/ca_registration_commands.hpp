@@ -26,6 +26,7 @@ struct CaRegisterOptions {
   bool reusable = false;
   bool ra_vouches = false;
   std::int64_t days = 0;        // 0: as the profile has it
+  std::int64_t hours = 0;       // instead of days: short-lived certificates, with noRevAvail
   std::int64_t hours_open = 0;  // 0: no end
 };
 int ca_register(const CaAsk& ask, const CaRegisterOptions& options);

@@ -106,6 +106,10 @@ class SubjectCertificate {
   [[nodiscard]] bool is_ca() const noexcept { return is_ca_; }
   /// False if an AlgorithmIdentifier of the signature has parameters: none of SM2, ECDSA and ML-DSA may (RFC 5758 §3.2, RFC 9881 §2).
   [[nodiscard]] bool bare_signature() const noexcept { return bare_signature_; }
+  /// noRevAvail (RFC 9608 §2): nobody need ask whether it is revoked.
+  [[nodiscard]] bool no_rev_avail() const noexcept { return no_rev_avail_; }
+  /// Whether it says where to ask: what RFC 9608 §3 forbids beside noRevAvail (cRLDistributionPoints, freshestCRL, an OCSP accessMethod).
+  [[nodiscard]] bool points_to_status() const noexcept { return points_to_status_; }
   /// `denied` unless the issuer's name and signature are on it.
   [[nodiscard]] Result<void> signed_by(const Certificate& issuer) const;
 
@@ -117,6 +121,8 @@ class SubjectCertificate {
   std::vector<ExtendedUsage> extended_;
   bool is_ca_ = false;
   bool bare_signature_ = false;
+  bool no_rev_avail_ = false;
+  bool points_to_status_ = false;
   Bytes serial_;
   Bytes issuer_key_id_;
   UnixMs not_before_ = 0;
@@ -137,6 +143,7 @@ struct SubjectTemplate {
   UnixMs not_after = 0;
   StatusPointers pointers = {};
   Bytes related = {};  // RFC 9763: SHA-256 over the DER of the certificate that this one is related to; empty: none
+  bool no_rev_avail = false;  // RFC 9608; `pointers` is the caller's to keep in line with it
 };
 /// DER. The issuer is one of CAS's issuing CAs. invalid_argument for a template that has no name, names an element, or has usages that its key is not fit for.
 Result<Bytes> issue_subject(const SubjectTemplate& wanted, const Certificate& issuer, const PrivateKey& issuer_key);

@@ -63,6 +63,30 @@ std::vector<ExtendedUsage> read_extended(X509* cert) {
   return out;
 }
 
+/// Absent, or as RFC 9608 §2 has it: once, not critical, a NULL.
+Result<bool> read_no_rev_avail(const X509* cert) {
+  const int at = X509_get_ext_by_NID(cert, NID_no_rev_avail, -1);
+  if (at < 0) return false;
+  X509_EXTENSION* extension = X509_get_ext(cert, at);
+  const bool once = X509_get_ext_by_NID(cert, NID_no_rev_avail, at) < 0;
+  if (!once || X509_EXTENSION_get_critical(extension) != 0 || octets_of(X509_EXTENSION_get_data(extension)) != Bytes{0x05, 0x00}) {
+    return fail(ErrorCode::invalid_argument, "certificate: noRevAvail is there twice, critical, or no NULL");
+  }
+  return true;
+}
+
+bool read_points_to_status(X509* cert) {
+  for (const int nid : {NID_crl_distribution_points, NID_freshest_crl}) {
+    if (X509_get_ext_by_NID(cert, nid, -1) >= 0) return true;
+  }
+  const Owned<AUTHORITY_INFO_ACCESS, AUTHORITY_INFO_ACCESS_free> access(
+      static_cast<AUTHORITY_INFO_ACCESS*>(X509_get_ext_d2i(cert, NID_info_access, nullptr, nullptr)));
+  for (int i = 0; access && i < sk_ACCESS_DESCRIPTION_num(access.get()); ++i) {
+    if (OBJ_obj2nid(sk_ACCESS_DESCRIPTION_value(access.get(), i)->method) == NID_ad_OCSP) return true;
+  }
+  return false;
+}
+
 bool is_bare(const X509_ALGOR* algorithm) {
   int parameters = V_ASN1_UNDEF;
   X509_ALGOR_get0(nullptr, &parameters, nullptr, algorithm);
@@ -151,6 +175,8 @@ Result<SubjectCertificate> SubjectCertificate::parse(ByteView der) {
   out.extended_ = read_extended(cert);
   out.is_ca_ = (X509_get_extension_flags(cert) & EXFLAG_CA) != 0;
   out.bare_signature_ = has_bare_signature(cert);
+  ASSIGN_OR_RETURN(out.no_rev_avail_, read_no_rev_avail(cert));
+  out.points_to_status_ = read_points_to_status(cert);
   out.der_ = to_bytes(der);
   return out;
 }
@@ -206,6 +232,7 @@ Result<Bytes> issue_subject(const SubjectTemplate& wanted, const Certificate& is
   TRY(add_status_pointers(cert.get(), wanted.pointers));
   TRY(set_subject(cert.get(), wanted));
   if (!wanted.related.empty()) TRY(add_related(cert.get(), wanted.related));
+  if (wanted.no_rev_avail) TRY(add_no_rev_avail(cert.get()));
   ASSIGN_OR_RETURN(const SigningContext signer, SigningContext::make(native_key.get(), issuer_key.algorithm));
   if (X509_sign_ctx(cert.get(), signer.get()) <= 0) return openssl_failure(certificate_where);
   Bytes der = to_der<i2d_X509>(cert.get());

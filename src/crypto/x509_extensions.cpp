@@ -62,6 +62,12 @@ Result<void> add_no_check(X509* cert) {
   return add_extension(cert, NID_id_pkix_OCSP_noCheck, nothing.get(), Criticality::normal);
 }
 
+Result<void> add_no_rev_avail(X509* cert) {
+  const Owned<ASN1_NULL, ASN1_NULL_free> nothing(ASN1_NULL_new());
+  if (!nothing) return openssl_failure("noRevAvail");
+  return add_extension(cert, NID_no_rev_avail, nothing.get(), Criticality::normal);
+}
+
 Result<void> add_key_identifiers(X509* cert, ByteView public_key, const Certificate* issuer) {
   ASSIGN_OR_RETURN(const Asn1OctetString own, key_identifier(public_key));
   TRY(add_extension(cert, NID_subject_key_identifier, own.get(), Criticality::normal));

@@ -19,6 +19,8 @@ Result<void> add_key_usage(X509* cert, const std::vector<int>& positions);
 Result<void> add_extended_usage(X509* cert, const std::vector<int>& purposes);
 /// RFC 6960 §4.2.2.2.1: for its short life, nobody need ask for the status of the signer of statuses.
 Result<void> add_no_check(X509* cert);
+/// RFC 9608 §2.
+Result<void> add_no_rev_avail(X509* cert);
 /// Subject and authority key identifiers, by RFC 7093 §2 (1) over the key's BIT STRING. `issuer` absent: self-signed.
 Result<void> add_key_identifiers(X509* cert, ByteView public_key, const Certificate* issuer);
 

@@ -29,6 +29,7 @@ constexpr std::array migrations{
     store::Migration{10, bundle_schema},
     store::Migration{11, "CREATE INDEX enrolment_order_waiting ON enrolment_order (made_ms) WHERE state = 'waiting'"},
     store::Migration{12, device_rollover_schema},
+    store::Migration{13, "ALTER TABLE registration ADD COLUMN short_lived INTEGER NOT NULL DEFAULT 0 CHECK (short_lived IN (0, 1))"},
 };
 
 Bytes expected_context(ByteView fingerprint) { return store::column_context("expected.sealed_proof_key", fingerprint); }

@@ -128,6 +128,8 @@ TEST_F(DeskTest, RegistrationsThatMakeNoSenseAreRefusedWithTheMend) {
   expect_refused(with("lifetime_s", 1), ErrorCode::invalid_argument, "lifetime_s");
   expect_refused(with("lifetime_s", 900LL * 86400), ErrorCode::invalid_argument, "lifetime_s");
   expect_refused(with("open_s", 0), ErrorCode::invalid_argument, "open_s");
+  expect_refused(with("short_lived", true), ErrorCode::invalid_argument, "lifetime_s must be there");
+  expect_refused(operate(maker, box().set("short_lived", true).set("lifetime_s", 169 * 3600)), ErrorCode::invalid_argument, "lifetime_s");
   expect_refused(with("colour", "red"), ErrorCode::invalid_argument, "colour");
   suspended_ = "box-7";
   expect_refused(operate(maker, box()), ErrorCode::denied, "suspended");
@@ -291,6 +293,33 @@ TEST_F(DeskTest, NoCertificateHoldsLongerThanItsProfileAllows) {
   in_record("UPDATE registration SET lifetime_s = 1000000000 WHERE reference = ?", std::string_view(reference));
   const crypto::SubjectCertificate leaf = certificate(given(asked(made)));
   EXPECT_LE(leaf.not_after() - leaf.not_before(), static_cast<UnixMs>(std::chrono::milliseconds(profile("device").lifetime_max).count()) + backdating_ms);
+}
+
+TEST_F(DeskTest, ShortLivedCertificatesSayNoRevAvailAndPointNowhere) {
+  CasSettings settings;
+  settings.front.url = "http://status.test";
+  open_service(settings);
+  EXPECT_TRUE(certificate(given(asked(registered(wire::Json::object({{"op", "create"}, {"subject", "box-8"}, {"profile", "device"}}))))).points_to_status());
+  const wire::Json made = registered(box().set("short_lived", true).set("lifetime_s", 24 * 3600));
+  EXPECT_TRUE(must(made.boolean("short_lived")));
+  open_service(settings);  // the registration keeps it
+  const Given first = given(asked(made, SubjectAlgorithm::ecdsa_p384));
+  Asked renewal = asked(made, SubjectAlgorithm::ml_dsa_65);
+  renewal.renews = first.certificate;
+  for (const Given& one : {first, given(renewal)}) {
+    const crypto::SubjectCertificate leaf = certificate(one);
+    EXPECT_TRUE(leaf.no_rev_avail());
+    EXPECT_FALSE(leaf.points_to_status());
+    const UnixMs held = leaf.not_after() - leaf.not_before();  // not from before the CA was made: it is younger than the backdating
+    EXPECT_GE(held, test::day_ms - 1000);
+    EXPECT_LE(held, test::day_ms + backdating_ms);
+  }
+  // A record that somebody changed: the lint looks.
+  in_record("UPDATE registration SET lifetime_s = 608400 WHERE reference = ?", std::string_view(must(made.text("reference"))));
+  renewal.key = subject_key(SubjectAlgorithm::ml_dsa_44);
+  expect_refused(order(renewal), ErrorCode::denied, "lint: revocation");
+  must(desk().revoke(first.certificate, 0, "test", "1"));
+  expect_refused(desk().holder_of(first.certificate), ErrorCode::denied, "revoked");
 }
 
 TEST_F(DeskTest, ASecretGetsOneCertificateAtATime) {

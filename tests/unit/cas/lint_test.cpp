@@ -89,6 +89,32 @@ TEST(LintTest, Validity) {
   EXPECT_TRUE(lint(draft, ml_dsa_ca));
 }
 
+TEST(LintTest, Revocation) {
+  constexpr UnixMs hour_ms = 3'600'000;
+  Draft fine = sound("device", SubjectAlgorithm::ml_dsa_65);
+  fine.short_lived = true;
+  fine.not_after = fine.not_before + 168 * hour_ms + backdating_ms;
+  fine.pointers.ca_issuers = "http://status.test/ca/ml_dsa.cer";
+  EXPECT_TRUE(lint(fine, ml_dsa_ca));
+  Draft draft = fine;
+  ++draft.not_after;
+  expect_refused(draft, ml_dsa_ca, "revocation");
+  draft = fine;
+  draft.pointers.crl = "http://status.test/crl/ml_dsa-7.crl";
+  expect_refused(draft, ml_dsa_ca, "revocation");
+  draft = fine;
+  draft.pointers.ocsp = "http://status.test/ocsp";
+  expect_refused(draft, ml_dsa_ca, "revocation");
+  draft.short_lived = false;
+  EXPECT_TRUE(lint(draft, ml_dsa_ca));
+  draft = sound("element", SubjectAlgorithm::ml_dsa_65);
+  draft.names = {.common_name = "kms-a", .dns = {}, .uris = {"qanat://a/kms/kms-a"}};
+  draft.not_after = draft.not_before + hour_ms;
+  EXPECT_TRUE(lint(draft, ml_dsa_ca));
+  draft.short_lived = true;
+  expect_refused(draft, ml_dsa_ca, "revocation");
+}
+
 TEST(LintTest, Key) {
   expect_refused(sound("server", SubjectAlgorithm::sm2), classical_ca, "key");         // not of the profile
   expect_refused(sound("device", SubjectAlgorithm::ml_kem_768), ml_dsa_ca, "key");     // cannot sign
@@ -262,6 +288,22 @@ TEST_F(LintSignedTest, WhatItDoesNotSayIsRefused) {
   draft_.key = own;
   draft_.algorithm = SubjectAlgorithm::ecdsa_p256;
   expect_refused_signed(crypto::issue_subject(wanted(), ca_.certificate, ca_.key), "another key");
+}
+
+TEST_F(LintSignedTest, NoRevAvailIsThereWhereTheDraftSaysSoAndWithoutPointers) {
+  crypto::SubjectTemplate other = wanted();
+  other.no_rev_avail = true;
+  expect_refused_signed(crypto::issue_subject(other, ca_.certificate, ca_.key), "another noRevAvail");
+  draft_.short_lived = true;
+  EXPECT_TRUE(lint_signed(must(crypto::issue_subject(other, ca_.certificate, ca_.key)), draft_, ca_.certificate));
+  expect_refused_signed(crypto::issue_subject(wanted(), ca_.certificate, ca_.key), "another noRevAvail");
+  other.pointers.ca_issuers = "http://status.test/ca/devices.cer";
+  EXPECT_TRUE(lint_signed(must(crypto::issue_subject(other, ca_.certificate, ca_.key)), draft_, ca_.certificate));
+  other.pointers.crl = "http://status.test/crl/devices-7.crl";
+  expect_refused_signed(crypto::issue_subject(other, ca_.certificate, ca_.key), "beside a pointer");
+  other.pointers.crl.clear();
+  other.pointers.ocsp = "http://status.test/ocsp";
+  expect_refused_signed(crypto::issue_subject(other, ca_.certificate, ca_.key), "beside a pointer");
 }
 
 TEST_F(LintSignedTest, AnotherSignerACaAndParametersAreRefused) {

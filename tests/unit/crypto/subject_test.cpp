@@ -348,6 +348,43 @@ TEST_F(IssueOneTest, ASignerOfStatusAnswersNeedsNoStatus) {
   EXPECT_NE(text_of(*der).find("OCSP No Check"), std::string::npos);
 }
 
+TEST_F(IssueOneTest, AShortLivedCertificateSaysNoRevAvailAsRfc9608Has) {
+  const auto plain = issued();
+  ASSERT_TRUE(plain) << plain.error().message;
+  const auto asked_about = SubjectCertificate::parse(*plain);
+  ASSERT_TRUE(asked_about) << asked_about.error().message;
+  EXPECT_FALSE(asked_about->no_rev_avail());
+  EXPECT_TRUE(asked_about->points_to_status());
+
+  wanted.no_rev_avail = true;
+  const StatusPointers all = std::exchange(wanted.pointers, {.ocsp = {}, .ca_issuers = "http://192.0.2.1/ca/devices.cer", .crl = {}});
+  const auto der = issued();
+  ASSERT_TRUE(der) << der.error().message;
+  // Written by hand: SEQUENCE { OID 2.5.29.56, OCTET STRING of NULL }: not critical.
+  EXPECT_FALSE(std::ranges::search(*der, *from_hex("30090603551d3804020500")).empty());
+  const auto certificate = SubjectCertificate::parse(*der);
+  ASSERT_TRUE(certificate) << certificate.error().message;
+  EXPECT_TRUE(certificate->no_rev_avail());
+  EXPECT_FALSE(certificate->points_to_status());
+  EXPECT_NE(text_of(*der).find("CA Issuers - URI:http://192.0.2.1/ca/devices.cer"), std::string::npos);
+
+  wanted.pointers = {.ocsp = all.ocsp, .ca_issuers = {}, .crl = {}};
+  EXPECT_TRUE(SubjectCertificate::parse(issued().value())->points_to_status());
+  wanted.pointers = {.ocsp = {}, .ca_issuers = {}, .crl = all.crl};
+  EXPECT_TRUE(SubjectCertificate::parse(issued().value())->points_to_status());
+}
+
+TEST_F(IssueOneTest, NoRevAvailThatIsNoNullIsRefused) {
+  wanted.no_rev_avail = true;
+  auto der = issued();
+  ASSERT_TRUE(der) << der.error().message;
+  const Bytes extension = *from_hex("30090603551d3804020500");
+  const auto found = std::ranges::search(*der, extension);
+  ASSERT_FALSE(found.empty());
+  *(found.begin() + 9) = 0x04;  // an empty OCTET STRING
+  expect_error(SubjectCertificate::parse(*der), ErrorCode::invalid_argument, "noRevAvail");
+}
+
 TEST_F(IssueOneTest, TemplatesThatAreNotSoundAreRefused) {
   const SubjectTemplate sound = wanted;
   const auto refuses = [&](auto&& change, std::string_view part) {

@@ -13,6 +13,7 @@ Draft draft_of(const Asked& asked, const Registration& registration, const crypt
   Draft out = draft_for(*registration.profile, asked.key, intention);
   out.names = names;
   out.allowed = {.common_name = registration.common_name, .dns = registration.dns};
+  out.short_lived = registration.short_lived;
   return out;
 }
 

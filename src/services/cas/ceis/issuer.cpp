@@ -41,8 +41,13 @@ Bytes draw_serial(crypto::Rng& rng) {
   return serial;
 }
 
-Result<Bytes> sign_draft(const Draft& draft, ByteView public_key_info, Branch branch, const Authority& authority, const std::string& status_url,
+Result<Bytes> sign_draft(Draft draft, ByteView public_key_info, Branch branch, const Authority& authority, const std::string& status_url,
                          const Bytes& related) {
+  draft.pointers = status_pointers(status_url, branch, authority.generation, draft.serial);
+  if (draft.short_lived) {  // RFC 9608 §3: where the CA's certificate is may still be said
+    draft.pointers.ocsp.clear();
+    draft.pointers.crl.clear();
+  }
   TRY(lint(draft, under(branch, authority.certificate)));
   ASSIGN_OR_RETURN(Bytes der, crypto::issue_subject({.public_key_info = to_bytes(public_key_info),
                                                      .names = draft.names,
@@ -51,8 +56,9 @@ Result<Bytes> sign_draft(const Draft& draft, ByteView public_key_info, Branch br
                                                      .serial = draft.serial,
                                                      .not_before = draft.not_before,
                                                      .not_after = draft.not_after,
-                                                     .pointers = status_pointers(status_url, branch, authority.generation, draft.serial),
-                                                     .related = related},
+                                                     .pointers = draft.pointers,
+                                                     .related = related,
+                                                     .no_rev_avail = draft.short_lived},
                                                     authority.certificate, authority.key));
   TRY(lint_signed(der, draft, authority.certificate));
   return der;

@@ -58,8 +58,8 @@ class Issuer {
 /// What a certificate from now on holds, within the issuer's own life.
 Intention intention_under(Branch branch, const crypto::Certificate& issuer, std::chrono::milliseconds lifetime, UnixMs now, crypto::Rng& rng);
 
-/// Signs what a draft says over this SubjectPublicKeyInfo, between the two looks of the lint. `related`: as of crypto::SubjectTemplate.
-Result<Bytes> sign_draft(const Draft& draft, ByteView public_key_info, Branch branch, const Authority& authority, const std::string& status_url,
+/// Signs what a draft says over this SubjectPublicKeyInfo, between the two looks of the lint; its pointers are set here. `related`: as of crypto::SubjectTemplate.
+Result<Bytes> sign_draft(Draft draft, ByteView public_key_info, Branch branch, const Authority& authority, const std::string& status_url,
                          const Bytes& related = {});
 
 /// A fresh serial: 16 octets, the first bit clear and the second set, so that every serial is positive and equally long in DER.

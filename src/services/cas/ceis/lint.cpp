@@ -33,6 +33,17 @@ Result<void> lint_validity(const Draft& draft, const Under& under) {
   return {};
 }
 
+Result<void> lint_revocation(const Draft& draft) {
+  if (!draft.short_lived) return {};
+  if (draft.profile->naming != Naming::registered)
+    return refuse("revocation", "noRevAvail, which profile " + std::string(draft.profile->name) + " does not give");
+  const auto max = static_cast<UnixMs>(std::chrono::milliseconds(short_lived_max).count());
+  if (draft.not_after - draft.not_before > max + backdating_ms) return refuse("revocation", "noRevAvail for longer than 168 hours");
+  if (!draft.pointers.crl.empty() || !draft.pointers.ocsp.empty())
+    return refuse("revocation", "noRevAvail beside a pointer to revocation lists or status answers");
+  return {};
+}
+
 /// The branch that signs for a key: in the network's own hierarchy for ML-DSA, ML-KEM and SM2, and P-384 keys of elements; the device CA for the rest.
 bool fits_branch(const Draft& draft, Branch branch) {
   switch (draft.algorithm) {
@@ -221,6 +232,7 @@ Result<void> lint(const Draft& draft, const Under& under) {
   CHECK(draft.profile != nullptr);
   TRY(lint_serial(draft));
   TRY(lint_validity(draft, under));
+  TRY(lint_revocation(draft));
   TRY(lint_key(draft, under));
   TRY(lint_usages(draft));
   return lint_names(draft);
@@ -237,6 +249,8 @@ Result<void> lint_signed(ByteView der, const Draft& draft, const crypto::Certifi
   if (certificate->serial() != draft.serial) return refuse_signed("serial");
   if (certificate->not_before() / 1000 != draft.not_before / 1000 || certificate->not_after() / 1000 != draft.not_after / 1000)
     return refuse_signed("validity");
+  if (certificate->no_rev_avail() != draft.short_lived) return refuse_signed("noRevAvail");
+  if (draft.short_lived && certificate->points_to_status()) return refuse("signed", "noRevAvail beside a pointer to revocation lists or status answers");
   if (const auto held = certificate->signed_by(issuer); !held) return refuse("signed", held.error().message);
   return {};
 }

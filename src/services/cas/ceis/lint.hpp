@@ -26,6 +26,8 @@ struct Draft {
   Bytes serial;
   UnixMs not_before = 0;
   UnixMs not_after = 0;
+  bool short_lived = false;              // says noRevAvail (RFC 9608)
+  crypto::StatusPointers pointers = {};  // of a draft that sign_draft() has (issuer.hpp)
 };
 
 /// What the profile gives to such a key, with serial and times as they were drawn. Names are the caller's.
@@ -45,13 +47,14 @@ inline Under under(Branch branch, const crypto::Certificate& issuer) {
 /// `denied`, beginning with the rule: "lint: serial: …". The rules:
 ///   serial     16 octets, positive, as long as every other (RFC 5280 §4.1.2.2)
 ///   validity   notBefore before notAfter, both within the issuer's, no longer than the profile's
+///   revocation noRevAvail for a registration's certificate alone, of 168 hours at most, and then no pointer to lists or status answers (RFC 9608 §3)
 ///   key        of an algorithm of the profile, under the branch that signs for it, RSA of 2048 to 8192 bits
 ///   usage      what the profile gives to such a key, and nothing that RFC 9881 §5 and RFC 9935 §5 forbid
 ///   extended   what the profile gives
 ///   names      as the profile's naming has them: no other kinds, well-formed, no wildcard and nothing else that is not registered, none twice
 Result<void> lint(const Draft& draft, const Under& under);
 
-/// The same for the signed certificate, read back: it says what the draft said, is no CA, has no parameters in its signature's AlgorithmIdentifiers, and the
+/// The same for the signed certificate, read back: it says what the draft said, noRevAvail too, is no CA, has no parameters in its signature's AlgorithmIdentifiers, and the
 /// issuer's signature holds. Rule `signed`.
 Result<void> lint_signed(ByteView der, const Draft& draft, const crypto::Certificate& issuer);
 

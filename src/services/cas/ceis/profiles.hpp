@@ -39,6 +39,9 @@ const Profile* find_profile(std::string_view name) noexcept;
 /// One that this program has.
 const Profile& profile(std::string_view name) noexcept;
 
+/// What registrations with noRevAvail (RFC 9608) may give at most: within it nobody asks whether a certificate is revoked.
+inline constexpr std::chrono::seconds short_lived_max = std::chrono::hours(168);
+
 /// True if the profile takes keys of this algorithm.
 bool takes(const Profile& profile, crypto::SubjectAlgorithm algorithm) noexcept;
 /// What a certificate of this profile with such a key says that it may be used for: of the profile's usages those that the key is fit for.

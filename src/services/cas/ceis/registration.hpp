@@ -33,6 +33,7 @@ struct Registration {
   bool closed = false;      // by an operator: nothing more is issued for it
   bool reusable = false;    // the secret gets further certificates while one is live: for several devices of one subject
   bool ra_vouches = false;  // an RA's word that the asker has the key (CMP's raVerified) is taken
+  bool short_lived = false;  // its certificates say noRevAvail (RFC 9608); `lifetime` is at most short_lived_max
 };
 /// What a reference looks like: other names are looked up nowhere, and not worth a place in the record.
 constexpr bool is_registration_reference(std::string_view text) noexcept {

@@ -36,6 +36,7 @@ wire::Json to_json(const Registration& one) {
                              {"not_after_ms", one.not_after_ms},
                              {"made_by", one.made_by},
                              {"made_ms", one.made_ms},
+                             {"short_lived", one.short_lived},
                              {"closed", one.closed}});
 }
 
@@ -123,7 +124,7 @@ Result<net::Response> RegistrationFront::answer(const net::Request& request, nod
 }
 
 Result<Registration> RegistrationFront::read(const wire::Json& json, const net::Request& request) {
-  TRY(json.only({"op", "subject", "profile", "common_name", "dns", "four_eyes", "reusable", "ra_vouches", "lifetime_s", "open_s"}));
+  TRY(json.only({"op", "subject", "profile", "common_name", "dns", "four_eyes", "reusable", "ra_vouches", "lifetime_s", "short_lived", "open_s"}));
   Registration out;
   out.reference = "r-" + to_hex(node_.rng().bytes(reference_octets));
   ASSIGN_OR_RETURN(const std::string subject, json.text("subject"));
@@ -139,7 +140,11 @@ Result<Registration> RegistrationFront::read(const wire::Json& json, const net::
   ASSIGN_OR_RETURN(const auto four_eyes, json.optional_boolean("four_eyes"));
   ASSIGN_OR_RETURN(const auto reusable, json.optional_boolean("reusable"));
   ASSIGN_OR_RETURN(const auto ra_vouches, json.optional_boolean("ra_vouches"));
-  ASSIGN_OR_RETURN(const auto lifetime, json.optional_integer("lifetime_s", 60, out.profile->lifetime_max.count()));
+  ASSIGN_OR_RETURN(const auto short_lived, json.optional_boolean("short_lived"));
+  out.short_lived = short_lived.value_or(false);
+  const std::chrono::seconds longest = out.short_lived ? std::min(short_lived_max, out.profile->lifetime_max) : out.profile->lifetime_max;
+  ASSIGN_OR_RETURN(const auto lifetime, json.optional_integer("lifetime_s", out.short_lived ? 3600 : 60, longest.count()));
+  if (out.short_lived && !lifetime) return fail(ErrorCode::invalid_argument, "short_lived: lifetime_s must be there too");
   ASSIGN_OR_RETURN(const auto open, json.optional_integer("open_s", 1, open_max_s));
   const UnixMs now = node_.clock().now_ms();
   out.approval = four_eyes.value_or(false) ? Approval::four_eyes : Approval::automatic;

@@ -8,7 +8,7 @@ namespace qanat::cas {
 namespace {
 
 constexpr std::string_view registration_columns =
-    "reference, subject, profile, common_name, dns, approval, reusable, ra_vouches, lifetime_s, not_after_ms, made_by, made_ms, closed_ms";
+    "reference, subject, profile, common_name, dns, approval, reusable, ra_vouches, lifetime_s, not_after_ms, made_by, made_ms, closed_ms, short_lived";
 
 Bytes secret_context(std::string_view reference) { return store::column_context("registration.sealed_secret", as_bytes(reference)); }
 
@@ -48,7 +48,8 @@ RegistrationRow registration_row(const store::Row& row) {
                            .made_ms = static_cast<UnixMs>(row.integer(11)),
                            .closed = !row.is_null(12),
                            .reusable = row.integer(6) == 1,
-                           .ra_vouches = row.integer(7) == 1},
+                           .ra_vouches = row.integer(7) == 1,
+                           .short_lived = row.integer(13) == 1},
           .profile = row.text(2),
           .dns = row.text(4)};
 }
@@ -74,12 +75,12 @@ Result<void> Registrations::create(const Registration& registration, const Secre
     ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(secret_context(registration.reference), secret));
     TRY(transaction.run(
         "INSERT INTO registration (reference, subject, profile, common_name, dns, approval, reusable, ra_vouches, lifetime_s, not_after_ms, "
-        "sealed_secret, made_by, made_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "sealed_secret, made_by, made_ms, short_lived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         {std::string_view(registration.reference), std::string_view(registration.subject.text()), registration.profile->name,
          std::string_view(registration.common_name), std::string_view(dns),
          std::string_view(registration.approval == Approval::four_eyes ? "four_eyes" : "automatic"), std::int64_t{registration.reusable ? 1 : 0},
          std::int64_t{registration.ra_vouches ? 1 : 0}, static_cast<std::int64_t>(registration.lifetime.count()), store::column(registration.not_after_ms),
-         ByteView(sealed), std::string_view(registration.made_by), store::column(registration.made_ms)}));
+         ByteView(sealed), std::string_view(registration.made_by), store::column(registration.made_ms), std::int64_t{registration.short_lived ? 1 : 0}}));
     return {};
   });
 }
