@@ -54,8 +54,8 @@ inline Under under(Branch branch, const crypto::Certificate& issuer) {
 ///   names      as the profile's naming has them: no other kinds, well-formed, no wildcard and nothing else that is not registered, none twice
 Result<void> lint(const Draft& draft, const Under& under);
 
-/// The same for the signed certificate, read back: it says what the draft said, noRevAvail too, is no CA, has no parameters in its signature's AlgorithmIdentifiers, and the
-/// issuer's signature holds. Rule `signed`.
+/// The same for the signed certificate, read back: it says what the draft said, noRevAvail too, is no CA, has no parameters in its signature's
+/// AlgorithmIdentifiers, and the issuer's signature holds. Rule `signed`.
 Result<void> lint_signed(ByteView der, const Draft& draft, const crypto::Certificate& issuer);
 
 crypto::SubjectAlgorithm subject_algorithm(crypto::KeyAlgorithm algorithm) noexcept;
