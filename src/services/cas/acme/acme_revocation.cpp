@@ -32,6 +32,7 @@ OrProblem<void> Acme::may_revoke(const Call& call, const crypto::SubjectCertific
   if (order && order->account == call.account->id) return {};
   const crypto::AskedNames& names = certificate.names();
   std::vector<std::string> canonical;
+  canonical.reserve(names.dns.size());
   for (const std::string& name : names.dns) canonical.push_back(canonical_dns(name).value_or(""));
   ASSIGN_OR_RETURN(const bool authorized, records_.authorized_for(call.account->id, canonical, clock_.now_ms()));
   if (authorized && names.uris.empty() && names.mail.empty() && names.addresses.empty()) return {};

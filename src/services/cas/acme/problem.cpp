@@ -79,7 +79,7 @@ std::string shown(std::string_view text, std::size_t most) {
 
 std::string urn(ProblemType type) { return "urn:ietf:params:acme:error:" + std::string(problem_row(type).name); }
 
-Problem::Problem(ProblemType of_type, std::string says) : type(of_type), status(problem_row(of_type).status), detail(shown(says, detail_octets_max)) {}
+Problem::Problem(ProblemType of_type, std::string_view says) : type(of_type), status(problem_row(of_type).status), detail(shown(says, detail_octets_max)) {}
 
 Problem::Problem(Error error) : type(problem_of(error.code).type), status(problem_of(error.code).status), detail(shown(error.message, detail_octets_max)) {
   if (error.code == ErrorCode::internal) {

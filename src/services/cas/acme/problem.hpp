@@ -49,7 +49,7 @@ struct Subproblem {
 
 /// The failure of whatever answers ACME requests; every other Error becomes one.
 struct Problem {
-  Problem(ProblemType of_type, std::string says);  // the type's usual status
+  Problem(ProblemType of_type, std::string_view says);  // the type's usual status
   Problem(Error error);                            // NOLINT(google-explicit-constructor): handlers hand failures of what they call on
 
   [[nodiscard]] Problem with_status(unsigned other) && {

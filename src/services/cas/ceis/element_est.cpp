@@ -76,6 +76,7 @@ Bytes enrolment_hash(const Expectation& expectation, const crypto::CertificateRe
 
 std::vector<points::Handler> ElementEst::handlers() {
   std::vector<points::Handler> out;
+  out.reserve(enrol_rows.size());
   for (const EstRow& row : enrol_rows) {
     out.push_back({row.endpoint, [this, row](const net::Request& request) {
                      return node::recorded(parts_.node, row.action, request, [&](node::Deed& deed) { return enrol(row.endpoint, request, deed); });
@@ -131,7 +132,7 @@ Result<net::Response> ElementEst::enrol(Endpoint endpoint, const net::Request& r
               .ml_dsa = {},
               .classical = {}};
   (asked.branch == Branch::ml_dsa ? order.ml_dsa : order.classical) = std::move(asked.request);
-  return issue(std::move(order), asked.branch, deed);
+  return issue(order, asked.branch, deed);
 }
 
 Result<net::Response> ElementEst::renew(const net::Request& request, node::Deed& deed) {
@@ -158,7 +159,7 @@ Result<net::Response> ElementEst::renew(const net::Request& request, node::Deed&
               .ml_dsa = {},
               .classical = {}};
   (asked.branch == Branch::ml_dsa ? order.ml_dsa : order.classical) = std::move(asked.request);
-  return issue(std::move(order), asked.branch, deed);
+  return issue(order, asked.branch, deed);
 }
 
 Result<net::Response> ElementEst::certify_joint_key(const net::Request& request, node::Deed& deed, Overlap overlap) {
@@ -190,7 +191,7 @@ Result<net::Response> ElementEst::certify_joint_key(const net::Request& request,
                Branch::ml_dsa, deed);
 }
 
-Result<net::Response> ElementEst::issue(Order order, Branch branch, node::Deed& deed) {
+Result<net::Response> ElementEst::issue(const Order& order, Branch branch, node::Deed& deed) {
   const bool joint = order.profile->naming == Naming::joint;  // the record then names whose certificate it is: its subject is the CCS
   ASSIGN_OR_RETURN(const Issued issued, parts_.issuer.issue(order, parts_.node.clock().now_ms()));
   parts_.issued();

@@ -37,7 +37,7 @@ class ElementEst {
   Result<net::Response> renew(const net::Request& request, node::Deed& deed);
   Result<net::Response> certify_joint_key(const net::Request& request, node::Deed& deed, Overlap overlap);
   [[nodiscard]] Result<net::Response> ca_certificates() const;
-  Result<net::Response> issue(Order order, Branch branch, node::Deed& deed);
+  Result<net::Response> issue(const Order& order, Branch branch, node::Deed& deed);
 
   const Parts parts_;
 };

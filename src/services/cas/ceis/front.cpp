@@ -76,6 +76,7 @@ Result<void> EnrolmentFront::start(const std::vector<EnrolmentService>& services
 
 Result<void> EnrolmentFront::listen(const std::vector<EnrolmentService>& services) {
   std::vector<net::ForeignService> served;
+  served.reserve(services.size());
   for (const EnrolmentService& service : services) served.push_back(on_workers(service, workers_));
   net::ForeignSettings listener = settings_.listener;
   {

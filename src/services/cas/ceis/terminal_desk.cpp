@@ -192,7 +192,7 @@ Result<net::Response> TerminalDesk::renew(const net::Request& request, node::Dee
                     .lifetime = settings_.terminal_lifetime,
                     .keys = {{role, asked.public_key()}}};
   ASSIGN_OR_RETURN(const Bundle bundle,
-                   role == BundleRole::classical_signing ? renew_classical(former, std::move(order)) : renew_rest(former, std::move(order)));
+                   role == BundleRole::classical_signing ? renew_classical(former, order) : renew_rest(former, std::move(order)));
   csp_.issued();
   const BundleMember& made = bundle.members.at(role);
   deed.object += " " + to_hex(made.serial) + " bundle " + to_hex(bundle.id) + " follows " + to_hex(former.id);
@@ -202,7 +202,7 @@ Result<net::Response> TerminalDesk::renew(const net::Request& request, node::Dee
   return net::Response{.status = 200, .content_type = std::string(points::type_certs_only), .body = to_bytes(wire::est_body(envelope))};
 }
 
-Result<Bundle> TerminalDesk::renew_classical(const Bundle& former, BundleOrder order) {
+Result<Bundle> TerminalDesk::renew_classical(const Bundle& former, const BundleOrder& order) {
   return issuer_.begin_renewal(former, order, node_.clock().now_ms(), [this](const std::vector<Bytes>& serials) { return csp_.revoked(serials); });
 }
 

@@ -59,7 +59,7 @@ class TerminalDesk {
   Result<net::Response> renew(const net::Request& request, node::Deed& deed);
   /// Ce-2: the terminal has the bundle of the certificate that it shows in force; the one before it ends.
   Result<net::Response> confirm(const net::Request& request, node::Deed& deed);
-  Result<Bundle> renew_classical(const Bundle& former, BundleOrder order);
+  Result<Bundle> renew_classical(const Bundle& former, const BundleOrder& order);
   Result<Bundle> renew_rest(const Bundle& former, BundleOrder order);
   Result<net::Response> answer(const Bundle& bundle) const;
   [[nodiscard]] Result<wire::Json> chain(BundleRole role, const BundleMember& member) const;

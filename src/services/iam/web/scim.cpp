@@ -277,6 +277,7 @@ WebAnswer Scim::list(const ScimRequest& request) {
     }
     ASSIGN_OR_RETURN(const auto found, find(filter, start, count));
     std::vector<wire::Json> resources;
+    resources.reserve(found.first.size());
     for (const IdentityRecord& one : found.first) resources.push_back(to_scim(one, location(one), selection));
     object = std::to_string(found.second) + " users";
     return answer_with(200, scim_list(std::move(resources), found.second, start));
