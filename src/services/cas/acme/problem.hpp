@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -78,7 +79,7 @@ struct Problem {
 template <class T>
 using OrProblem = std::expected<T, Problem>;
 
-[[nodiscard]] inline std::unexpected<Problem> refuse(ProblemType type, std::string detail) { return std::unexpected(Problem(type, std::move(detail))); }
+[[nodiscard]] inline std::unexpected<Problem> refuse(ProblemType type, std::string_view detail) { return std::unexpected(Problem(type, detail)); }
 [[nodiscard]] inline std::unexpected<Problem> refuse(Problem problem) { return std::unexpected(std::move(problem)); }
 
 }  // namespace qanat::cas
