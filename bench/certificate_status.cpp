@@ -96,8 +96,7 @@ struct Desk {
                   Identity{.domain = "core", .kind = Kind::cas, .name = "cas"}, responders_live),
         lists(records, *with.authorities, "http://localhost", responders_live),
         desk(records, *with.authorities, delegates, with.clock,
-             {.asked_lifetime = std::chrono::seconds(60), .presigned_lifetime = std::chrono::seconds(3600), .presigned_max = 4 * load.certificates},
-             cas::Responder(*with.records, *with.authorities, std::chrono::seconds(60))),
+             {.asked_lifetime = std::chrono::seconds(60), .presigned_lifetime = std::chrono::seconds(3600), .presigned_max = 4 * load.certificates}),
         front(desk, lists, *with.authorities, with.clock) {}
   cas::StatusRecords records;
   cas::Delegates delegates;
