@@ -74,6 +74,8 @@ class Node {
   Result<void> check_certificate(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use = crypto::LeafUse::signing);
   /// These certificates (by SHA-256) are revoked: what is known of their status is forgotten, and connections that show them are closed.
   void drop_revoked(const std::set<Bytes>& fingerprints);
+  /// What else an element does about a notice of revocations, before it is answered: if it fails, CAS sends the notice again. Before serve().
+  void on_revoked(std::function<Result<void>(const std::set<Bytes>& fingerprints)> work) { on_revoked_ = std::move(work); }
 
   /// Durable before it returns; the caller refuses its action if this fails. What the table of behaviour.hpp has of it is reported to IAM.
   Result<void> record(const audit::Event& event);
@@ -135,6 +137,7 @@ class Node {
   std::unique_ptr<net::Server> server_;
   std::atomic<net::Server*> serving_ = nullptr;  // server_, for handlers: they may run before it is assigned
   std::function<void(wire::Json&)> describe_health_;
+  std::function<Result<void>(const std::set<Bytes>&)> on_revoked_;
   std::atomic<bool> stopping_ = false;
   UnixMs started_ms_ = 0;
   // The first to go: they work in the background, on what is above.

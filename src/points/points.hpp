@@ -109,6 +109,9 @@ enum class Endpoint : std::uint8_t {
   ce2_cacerts,
   ce2_confirm,
   km1_renewed,
+  km1_charge,
+  km1_charged,
+  x5_medium,
   count_,
 };
 

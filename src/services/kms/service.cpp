@@ -1,7 +1,10 @@
 #include "services/kms/service.hpp"
 
+#include <algorithm>
+
 #include "node/log.hpp"
 #include "services/kms/kim/enrolment.hpp"
+#include "services/kms/kim/medium_desk.hpp"
 #include "services/kms/kim/renewal.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
@@ -11,6 +14,7 @@ namespace qanat::kms {
 namespace {
 
 constexpr std::chrono::milliseconds sweep_every{1000};
+constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 
 using Answer = std::function<Result<net::Response>(const net::Request&)>;
 
@@ -29,7 +33,7 @@ Answer refusals_recorded(node::Node& node, std::string_view action, Answer work)
 }  // namespace
 
 struct KmsService::Parts {
-  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, crypto::SiteKey site_key)
+  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, crypto::SiteKey site_key, DrawQuantum draw)
       : node(node_),
         settings(std::move(settings_)),
         store(std::move(store_)),
@@ -38,7 +42,9 @@ struct KmsService::Parts {
         senders(node),
         access(node, *store, senders),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
-        application(node, *store, ledger, agreement, access, trace, settings),
+        injection(node, *store, settings, std::move(draw)),
+        media(node, *store, settings, injection),
+        application(node, *store, ledger, agreement, access, injection, trace, settings),
         enrolment(node, *store, trace) {}
 
   node::Node& node;
@@ -50,6 +56,8 @@ struct KmsService::Parts {
   Access access;
   Errands errands;
   Agreement agreement;
+  Injection injection;
+  MediumDesk media;
   Application application;
   EnrolmentService enrolment;
 
@@ -68,6 +76,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   ASSIGN_OR_RETURN(const std::vector<SidWk> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<SidWk>> {
     TRY(transaction.run("DELETE FROM replay WHERE forget_ms < ?", {static_cast<std::int64_t>(now)}));
     TRY(forget_old_prepared(transaction, now));
+    TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return ledger.sweep(transaction, which, now);
   }));
@@ -97,9 +106,11 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   }
   ASSIGN_OR_RETURN(auto store, store::Store::open(node.settings().state / "kms.db", migrations));
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
-  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key));
+  ASSIGN_OR_RETURN(auto site_key_too, crypto::SiteKey::read(settings.site_key));
+  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key), quantum_from_qkm(node, std::move(site_key_too)));
   TRY(parts->sweep(Ledger::Sweep::at_start));
   Parts& those = *parts;
+  node.on_revoked([&those](const std::set<Bytes>& fingerprints) { return those.injection.revoked(fingerprints); });
   node.describe_health([&those](wire::Json& body) {
     const auto census = those.store->transact([&](store::Transaction& transaction) { return those.ledger.census(transaction); });
     if (census) {
@@ -120,6 +131,9 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::km1_certificates, refusals_recorded(parts.node, "km-1.certificates", [&](const net::Request& request) { return successions(parts.node, request); })},
       {Endpoint::km1_renewed,
        refusals_recorded(parts.node, "km-1.renewed", [&](const net::Request& request) { return take_renewal(parts.node, *parts.store, request); })},
+      {Endpoint::km1_charge, refusals_recorded(parts.node, "km-1.charge", [&](const net::Request& request) { return parts.injection.charge(request); })},
+      {Endpoint::km1_charged, refusals_recorded(parts.node, "km-1.charged", [&](const net::Request& request) { return parts.injection.receipt(request); })},
+      {Endpoint::x5_medium, [&](const net::Request& request) { return parts.media.answer(request); }},
       {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }},
       {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); })},
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},

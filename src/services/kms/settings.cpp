@@ -36,6 +36,8 @@ KmsSettings KmsSettings::read(node::Config& config) {
   out.quantum_shares = table.integer("quantum_shares", 1, 4, out.quantum_shares);
   read_quantum_demand(table, out);
   out.pqc_fallback = table.flag("pqc_fallback", out.pqc_fallback);
+  out.symmetric_mode = table.flag("symmetric_mode", out.symmetric_mode);
+  out.media_keys = table.text("media_keys", "");
   out.profile_v1 = table.flag("profile_v1", out.profile_v1);
   return out;
 }

@@ -50,13 +50,15 @@ Result<net::Response> Application::granted(const net::Request& http, const Reque
   // One signer from beginning to end: the one that the terminal will check the delivery by.
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   TRY(check_kept(http, *own));
-  ASSIGN_OR_RETURN(const Terminal terminal, authenticate(http, request));
+  ASSIGN_OR_RETURN(const Known known, authenticate(http, request));
+  const Terminal& terminal = known.terminal;
+  ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request));
   const Asked asked = asked_of(request);
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal));
   node::StepTrace::Timer step11(trace_, 11);
-  ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, terminal, granted.leg, std::move(granted.token), *own));
+  ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, known, granted.leg, std::move(granted.token), injected, *own));
   TRY(hand_over(http, asked, terminal, delivery.hash, OwnCopy::kept_until_acknowledged));
-  step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations");
+  step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations" + (injected ? " and a charged key" : ""));
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
 }
 
@@ -105,8 +107,8 @@ Result<Terminal> Application::terminal_of(const net::Request& http, const Uid& u
   return *terminal;
 }
 
-Result<Terminal> Application::authenticate(const net::Request& http, const Request& request) {
-  ASSIGN_OR_RETURN(Terminal terminal, terminal_of(http, request.message.uid));
+Result<Application::Known> Application::authenticate(const net::Request& http, const Request& request) {
+  ASSIGN_OR_RETURN(const Terminal terminal, terminal_of(http, request.message.uid));
   TRY(check_envelope(request, terminal));
   ASSIGN_OR_RETURN(const crypto::Certificate classical, crypto::Certificate::parse(terminal.classical));
   const crypto::Certificate& ml_dsa = *http.peer.certificate;
@@ -114,8 +116,11 @@ Result<Terminal> Application::authenticate(const net::Request& http, const Reque
                    crypto::Verifier::from_key(node_.suite(), {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}));
   TRY(wire::verify(request, verifier, request.message.fps));
   TRY(remember(request));
-  TRY(check_certificates(http, request.message.sid_wk, terminal, classical));
-  return terminal;
+  const auto good = check_certificates(http, request.message.sid_wk, terminal, classical);
+  if (good) return Known{.terminal = terminal, .by = KnownBy::certificates};
+  TRY(injection_.judged(terminal, good.error(), http.deadline));
+  TRY(injection_.admit(http, request, terminal, good.error()));
+  return Known{.terminal = terminal, .by = KnownBy::charged_key};
 }
 
 Result<void> Application::check_certificates(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, const crypto::Certificate& classical) {
@@ -137,7 +142,7 @@ Result<void> Application::check_envelope(const Request& request, const Terminal&
   if (message.enc_kid != terminal.enc_kid) return denied("names another encryption key than the terminal's");
   const Number& own = message.role == wire::Role::caller ? message.num_call : message.num_called;
   if (own != terminal.number) return denied(own.text() + " is not the number of " + terminal.uid.text());
-  if ((message.flags & ~wire::flag_eph) != 0) return denied("asks for something that is not in force here (flags " + std::to_string(message.flags) + ")");
+  if ((message.flags & ~(wire::flag_eph | wire::flag_inj | wire::flag_sym)) != 0) return denied("asks for something that is not in force here (flags " + std::to_string(message.flags) + ")");
   const UnixMs now = node_.clock().now_ms();
   const UnixMs off = message.ts_ms > now ? message.ts_ms - now : now - message.ts_ms;
   if (off > static_cast<UnixMs>(settings_.clock_window.count())) return denied("its time is " + std::to_string(off) + " ms off, more than the clock window");
@@ -205,27 +210,34 @@ Result<void> Application::draw_local(const Asked& asked, const Terminal& caller,
   return {};
 }
 
-Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal) {
+Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, KnownBy by) {
   node::StepTrace::Timer step10(trace_, 10);
   // Read again, not taken from the look-up of step 4: while the key was agreed the terminal may have enrolled anew.
   ASSIGN_OR_RETURN(auto pooled, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, terminal.uid); }));
   if (!pooled || pooled->enc_kid != terminal.enc_kid || pooled->ml_dsa != terminal.ml_dsa)
     return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
+  if (by == KnownBy::charged_key) {
+    TRY(bundle_of(node_.suite(), *pooled));
+    step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool; their certificates could not be checked");
+    return pooled->encryption;
+  }
   ASSIGN_OR_RETURN(crypto::EncapsulationKey out, certified_encryption_key(node_, *pooled, http.deadline));
   step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool, their certificates are good");
   return out;
 }
 
-Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& http, const Request& request, const Terminal& terminal, const StoredKey& leg,
-                                                           Bytes token, const node::MessageSigner& own) {
+Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& http, const Request& request, const Known& known, const StoredKey& leg,
+                                                           Bytes token, const std::optional<SpentKey>& injected, const node::MessageSigner& own) {
   const crypto::Suite& suite = node_.suite();
   const wire::KeyRequest& asked = request.message;
-  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, terminal));
+  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, known.terminal, known.by));
   ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, crypto::encapsulate(suite, crypto::KemForm::to_static, key, node_.rng()));
   Secret ss = wire::hybrid_secret(suite, wire::transcript(fixed, key), wire::deliver_context(request.hash));
+  // What the application proves beyond need is not said to have been needed.
+  const auto flags = static_cast<std::uint8_t>(known.by == KnownBy::charged_key ? asked.flags : asked.flags & ~wire::flag_sym);
   wire::KeyDeliver message{.h_req = request.hash, .sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = asked.uid, .kms_id = asked.kms_id,
-                           .nonce = node_.rng().bytes(wire::nonce_size), .ts_ms = node_.clock().now_ms(), .expiry_ms = leg.key.expires_ms, .flags = asked.flags,
-                           .enc_kid = terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},
+                           .nonce = node_.rng().bytes(wire::nonce_size), .ts_ms = node_.clock().now_ms(), .expiry_ms = leg.key.expires_ms, .flags = flags,
+                           .enc_kid = known.terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},
                            .eph_ct_ml_kem = {}, .sealed = {}, .fps = own.fps};
   if ((asked.flags & wire::flag_eph) != 0) {
     ASSIGN_OR_RETURN(const crypto::Encapsulation fresh, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, asked.ephemeral, node_.rng()));
@@ -233,7 +245,9 @@ Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& 
     message.eph_ct_classical = fresh.ct_classical;
     message.eph_ct_ml_kem = fresh.ct_ml_kem;
   }
-  const wire::KeyDeliverPayload payload{.wk = leg.key.wk.duplicate(), .assurance = leg.key.assurance, .injected = false, .n_paths = leg.key.n_paths,
+  if (injected) ss = wire::mix_injected(suite, ss, injected->key, injected->index, request.hash);
+  const bool counts = injected && wire::counts(injected->charged);
+  const wire::KeyDeliverPayload payload{.wk = leg.key.wk.duplicate(), .assurance = leg.key.assurance, .injected = counts, .n_paths = leg.key.n_paths,
                                         .path_min = leg.key.path_min, .peer_uid = leg.key.peer_uid, .peer_num = leg.key.peer_number,
                                         .peer_kms = leg.key.peer_kms, .peer_fps = leg.key.peer_fps, .th9 = leg.key.th9, .token = std::move(token)};
   ASSIGN_OR_RETURN(const wire::KeyDeliver sealed, wire::seal_key_deliver(suite, node_.settings().policy_epoch, std::move(message), ss, payload));
