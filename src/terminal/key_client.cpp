@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::chrono::milliseconds retry_first{100};
 constexpr std::chrono::milliseconds retry_longest{800};
+constexpr int symmetric_attempts_max = 3;  // each spends a key of the authentication set
 
 /// Worth another application: the KMS (or something behind it) had nothing to give just now.
 bool may_pass(ErrorCode code) {
@@ -43,10 +44,15 @@ void pause(std::chrono::milliseconds span, const std::stop_token& stop) {
 Result<WorkingKey> KeyClient::fetch(const KeyWanted& wanted, Deadline deadline, const std::stop_token& stop) {
   parts_.observe({.event = "session", .step = {}, .what = wanted.sid_wk.hex(), .ms = {}});
   std::optional<Error> first;
+  Proof proof = Proof::certificates;
+  int symmetric_attempts = 0;
   for (auto wait = retry_first;; wait = std::min(2 * wait, retry_longest)) {
-    auto key = attempt(wanted, deadline);
+    auto key = attempt(wanted, proof, deadline);
     if (key) return key;
     if (!first) first = key.error();
+    const bool unchecked = key.error().code == ErrorCode::unavailable && parts_.symmetric_mode && symmetric_attempts < symmetric_attempts_max;
+    proof = unchecked ? Proof::and_charged_key : Proof::certificates;
+    if (unchecked) ++symmetric_attempts;
     if (!may_pass(key.error().code) || stop.stop_requested() || deadline.remaining() <= wait) {
       // A session whose first application was served but whose answer was lost refuses the next one: the first reason is the one that helps.
       return *first == key.error() ? fail(key.error()) : fail_in("after " + first->message, key.error());
@@ -56,14 +62,27 @@ Result<WorkingKey> KeyClient::fetch(const KeyWanted& wanted, Deadline deadline, 
   }
 }
 
-Result<WorkingKey> KeyClient::attempt(const KeyWanted& wanted, Deadline deadline) {
+Result<ApplicationKeys> KeyClient::take_keys(Proof proof) {
+  ApplicationKeys out;
+  if (parts_.medium == nullptr) return Result<ApplicationKeys>(std::move(out));
+  ASSIGN_OR_RETURN(out.call, parts_.medium->take(wire::KeySet::call));
+  if (!out.call) node::log(node::LogLevel::warning, "the medium's call set is used up: nothing charged goes into the last mile");
+  if (out.call && proof == Proof::and_charged_key) {
+    ASSIGN_OR_RETURN(out.authentication, parts_.medium->take(wire::KeySet::authentication));
+  }
+  return Result<ApplicationKeys>(std::move(out));
+}
+
+Result<WorkingKey> KeyClient::attempt(const KeyWanted& wanted, Proof proof, Deadline deadline) {
   const Applicant& applicant = parts_.applicant;
   ASSIGN_OR_RETURN(const auto kms, parts_.check_kms(deadline));
   const auto started = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(const auto token_ref, parts_.store.token_ref());
-  ASSIGN_OR_RETURN(auto application,
-                   KeyApplication::make(applicant, wanted, token_ref.value_or(Bytes(applicant.suite.digest)), parts_.clock.now_ms(), parts_.rng));
-  parts_.observe({.event = "step", .step = 4, .what = "working key application signed (classical and ML-DSA) for " + applicant.kms.text(), .ms = ms_since(started)});
+  ASSIGN_OR_RETURN(ApplicationKeys charged, take_keys(proof));
+  const std::string also = charged.call ? ", with charged key " + std::to_string(charged.call->index) : "";
+  ASSIGN_OR_RETURN(auto application, KeyApplication::make(applicant, wanted, token_ref.value_or(Bytes(applicant.suite.digest)), parts_.clock.now_ms(), parts_.rng,
+                                                          std::move(charged)));
+  parts_.observe({.event = "step", .step = 4, .what = "working key application signed (classical and ML-DSA) for " + applicant.kms.text() + also, .ms = ms_since(started)});
 
   const auto sent = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(const Bytes answer, parts_.send(points::Endpoint::km1_application, application.octets(), deadline));

@@ -25,6 +25,8 @@ class KeyClient final : public KeySource {
     SendToKms send;
     CheckKms check_kms;
     CallObserver observe;  // steps 4 and 11 as they happen
+    SecureMedium* medium = nullptr;  // whose keys go into the applications; absent: there is none, or it is locked or wiped
+    bool symmetric_mode = false;     // prove a key of the authentication set as well where the KMS could not check the certificates
   };
   explicit KeyClient(Parts parts) : parts_(std::move(parts)) {}
 
@@ -33,7 +35,9 @@ class KeyClient final : public KeySource {
   void acknowledge(const Bytes& h_deliver, Deadline deadline) override;
 
  private:
-  Result<WorkingKey> attempt(const KeyWanted& wanted, Deadline deadline);
+  enum class Proof : std::uint8_t { certificates, and_charged_key };
+  Result<WorkingKey> attempt(const KeyWanted& wanted, Proof proof, Deadline deadline);
+  Result<ApplicationKeys> take_keys(Proof proof);
   void send_acknowledgement(const KeyApplication& application, const Bytes& h_deliver, bool ok, Deadline deadline);
 
   Parts parts_;
