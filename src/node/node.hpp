@@ -70,6 +70,9 @@ class Node {
 
   /// Certificate status, as for connections; also step 5.
   Result<void> check_status(const crypto::Certificate& cert, Deadline deadline);
+  /// Symmetric mode: a certificate whose status cannot be had just now, and that `accepts` takes, passes (its chain and validity still count). How many did.
+  void accept_unknown_status(std::function<bool(const crypto::Certificate&)> accepts) { accepts_unknown_ = std::move(accepts); }
+  [[nodiscard]] std::uint64_t unknown_accepted() const noexcept { return unknown_accepted_; }
   /// Chain, validity, use and status.
   Result<void> check_certificate(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use = crypto::LeafUse::signing);
   /// These certificates (by SHA-256) are revoked: what is known of their status is forgotten, and connections that show them are closed.
@@ -118,6 +121,7 @@ class Node {
   Result<net::Response> health(const net::Request& request);
   ///
   Result<net::Response> revoked(const net::Request& request);
+  Result<void> judge_unknown(const crypto::Certificate& cert, Result<void> status);
   void record_refusal(const net::Refusal& refusal);
 
   Settings settings_;
@@ -133,6 +137,8 @@ class Node {
   std::unique_ptr<net::Client> cas_;  // without a status check of its own: CAS's status answers are signed
   std::unique_ptr<StatusChecker> status_;
   LocalStatus local_status_;
+  std::function<bool(const crypto::Certificate&)> accepts_unknown_;
+  std::atomic<std::uint64_t> unknown_accepted_ = 0;
   std::map<std::string, std::unique_ptr<net::Client>, std::less<>> clients_;
   std::unique_ptr<net::Server> server_;
   std::atomic<net::Server*> serving_ = nullptr;  // server_, for handlers: they may run before it is assigned

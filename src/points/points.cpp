@@ -106,6 +106,7 @@ std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers) {
                              .body_max = line.body_max,
                              .request_type = std::string(line.request_type),
                              .challenge = std::string(line.challenge),
+                             .unknown_status = handler.unknown_status,
                              .answer = std::move(handler.answer)});
   }
   return out;

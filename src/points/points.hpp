@@ -137,6 +137,7 @@ const EndpointRow& row(Endpoint endpoint) noexcept;
 struct Handler {
   Endpoint endpoint;
   std::function<Result<net::Response>(const net::Request&)> answer;
+  net::UnknownStatus unknown_status = net::UnknownStatus::refused;
 };
 /// Routes for net::Server, every access rule taken from the table. CHECKs that `self` is among the row's callees.
 std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers);

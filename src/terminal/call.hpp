@@ -51,6 +51,7 @@ struct CallReport {
   bool injected = false;  // these three as of WorkingKey
   std::optional<wire::Charged> charged;
   bool symmetric = false;
+  bool unchecked = false;  // the status of somebody's certificates could not be had, and symmetric mode went on without
   Uid peer_uid;
   Number peer_number;
   ElementName peer_kms;

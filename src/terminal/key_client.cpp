@@ -79,6 +79,9 @@ Result<WorkingKey> KeyClient::attempt(const KeyWanted& wanted, Proof proof, Dead
   const auto started = std::chrono::steady_clock::now();
   ASSIGN_OR_RETURN(const auto token_ref, parts_.store.token_ref());
   ASSIGN_OR_RETURN(ApplicationKeys charged, take_keys(proof));
+  if (!charged.call && parts_.status_unknown && parts_.status_unknown())
+    return fail(ErrorCode::denied, "symmetric mode: the KMS's certificates could not be checked, and the medium has no key that would do instead");
+  const bool under_charged_key = charged.call.has_value();
   const std::string also = charged.call ? ", with charged key " + std::to_string(charged.call->index) : "";
   ASSIGN_OR_RETURN(auto application, KeyApplication::make(applicant, wanted, token_ref.value_or(Bytes(applicant.suite.digest)), parts_.clock.now_ms(), parts_.rng,
                                                           std::move(charged)));
@@ -94,6 +97,7 @@ Result<WorkingKey> KeyClient::attempt(const KeyWanted& wanted, Proof proof, Dead
   }
   if (!opened->token_ref.empty()) TRY(parts_.store.save_token_ref(opened->token_ref));
   parts_.observe({.event = "step", .step = 11, .what = "working key delivered by " + applicant.kms.text() + " and opened", .ms = ms_since(sent)});
+  if (parts_.peer_known != nullptr && under_charged_key) *parts_.peer_known = opened->key.peer_fps != wire::no_fingerprints(applicant.suite);
   delivered_.emplace(std::move(application));
   return Result<WorkingKey>(std::move(opened->key));
 }

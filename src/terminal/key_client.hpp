@@ -1,6 +1,7 @@
 // Steps 4 and 11 over Km-1: applies to this terminal's KMS until it has a key that fits, or a final refusal.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 
@@ -27,6 +28,8 @@ class KeyClient final : public KeySource {
     CallObserver observe;  // steps 4 and 11 as they happen
     SecureMedium* medium = nullptr;  // whose keys go into the applications; absent: there is none, or it is locked or wiped
     bool symmetric_mode = false;     // prove a key of the authentication set as well where the KMS could not check the certificates
+    std::function<bool()> status_unknown = {};       // a certificate was accepted whose status could not be had: from then on nothing goes without a charged key
+    std::atomic<bool>* peer_known = nullptr;         // set once a delivery under a charged key has named the peer's certificates
   };
   explicit KeyClient(Parts parts) : parts_(std::move(parts)) {}
 

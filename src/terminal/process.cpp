@@ -84,7 +84,8 @@ wire::Json rejected(const CallReport& report) {
 
 /// What protected the working key between this terminal and its KMS, for people.
 std::string last_mile(const CallReport& report) {
-  const std::string known = report.symmetric ? "; ADMITTED IN SYMMETRIC MODE: the KMS could not check this terminal's certificates" : "";
+  std::string known = report.symmetric ? "; ADMITTED IN SYMMETRIC MODE: the KMS could not check this terminal's certificates" : "";
+  if (report.unchecked) known += "; SYMMETRIC MODE: the status of the KMS's or the peer's certificates could not be had";
   if (!report.charged) return "SM2 or ECDH with ML-KEM: falls if both fall" + known;
   if (!report.injected) return "also a charged key, which itself came over a wire under public keys alone: adds nothing if both fall" + known;
   return "also protected by a charged key, " + std::string(wire::name(*report.charged)) + known;
@@ -99,7 +100,7 @@ wire::Json to_json(const CallReport& report, PeerPin pin, const SoundPlan& plan)
                              {"path_min", report.path_min},
                              {"injected", report.injected},
                              {"charged", report.charged ? wire::name(*report.charged) : std::string_view()},
-                             {"symmetric_mode", report.symmetric},
+                             {"symmetric_mode", report.symmetric || report.unchecked},
                              {"last_mile", last_mile(report)},
                              {"peer_uid", report.peer_uid.text()},
                              {"peer_number", report.peer_number.text()},
@@ -153,6 +154,14 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                             .signer = signer,
                             .encryption = *loaded.encryption,
                             .min_assurance = settings.min_assurance};
+  std::atomic<bool> peer_known = false;
+  if (settings.symmetric_mode && loaded.medium_in_use() != nullptr) {
+    // What a charged key protects is known by it: the KMS by the delivery that opens, the peer by the fingerprints in it.
+    node.accept_unknown_status([&peer_known](const crypto::Certificate& certificate) {
+      const auto& element = certificate.names().element;
+      return element && (element->kind == Kind::kms || (apps.has(element->kind) && peer_known));
+    });
+  }
   node.start_reporting();
   std::atomic<bool> invited = false;  // the observer is called from two threads
   std::string session;                // once both ends talk in it
@@ -169,7 +178,9 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                   .check_kms = [&](Deadline deadline) { return link.check(deadline); },
                   .observe = observe,
                   .medium = loaded.medium_in_use(),
-                  .symmetric_mode = settings.symmetric_mode});
+                  .symmetric_mode = settings.symmetric_mode,
+                  .status_unknown = [&node] { return node.unknown_accepted() > 0; },
+                  .peer_known = &peer_known});
   PeerPins pins(*loaded.store, node.clock(), check_peer_with(*loaded.senders, peer_check_max), on_change(node, observe));
   const CallParty party{.number = settings.number,
                         .kms = applicant.kms,
@@ -202,6 +213,7 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
         {.about = "", .action = "call", .outcome = std::string(report ? "ended" : audit::name(audit::outcome_of(report.error().code))), .object = session});
   if (!report && report.error().code == ErrorCode::denied) obey_kms(node, settings, loaded);
   if (!report) return fail(report.error());
+  report->unchecked = node.unknown_accepted() > 0;
   TRY(captured);
   TRY(write_wav(plan.wav_out, report->heard));
   ASSIGN_OR_RETURN(const PeerPin shown, pins.keep());

@@ -125,6 +125,8 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
 std::vector<points::Handler> KmsService::handlers() {
   using points::Endpoint;
   Parts& parts = *parts_;
+  // Symmetric mode begins where a certificate's status cannot be had: the application's own handler decides (kim/injection.hpp).
+  const net::UnknownStatus unknown = parts.settings.symmetric_mode ? net::UnknownStatus::passed_on : net::UnknownStatus::refused;
   return {
       {Endpoint::km1_enrol, [&](const net::Request& request) { return parts.enrolment.enrol(request); }},
       {Endpoint::km1_receipt, refusals_recorded(parts.node, "km-1.receipt", [&](const net::Request& request) { return parts.enrolment.receipt(request); })},
@@ -134,8 +136,8 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::km1_charge, refusals_recorded(parts.node, "km-1.charge", [&](const net::Request& request) { return parts.injection.charge(request); })},
       {Endpoint::km1_charged, refusals_recorded(parts.node, "km-1.charged", [&](const net::Request& request) { return parts.injection.receipt(request); })},
       {Endpoint::x5_medium, [&](const net::Request& request) { return parts.media.answer(request); }},
-      {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }},
-      {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); })},
+      {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }, unknown},
+      {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); }), unknown},
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},
       {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
       {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.access.revoked(request); })},

@@ -392,7 +392,7 @@ TEST_F(InjectionTest, WireChargesRefuseStrangersForeignMediaAndRevokedTerminals)
 
 TEST_F(InjectionTest, ChargesWithoutReceiptAreLimited) {
   enter(sim_, "alice", false);
-  for (int i = 0; i < 4; ++i) ASSERT_TRUE(injection_->charge(request(asking(sim_, {0, 1, 0}).message.octets)));
+  for (int i = 0; i < 16; ++i) ASSERT_TRUE(injection_->charge(request(asking(sim_, {0, 1, 0}).message.octets)));
   EXPECT_EQ(refusal(injection_->charge(request(asking(sim_, {0, 1, 0}).message.octets))), ErrorCode::exhausted);
 }
 

@@ -48,7 +48,8 @@ class KeyClientTest : public testing::Test {
               if (event.step) steps_.push_back(*event.step);
             },
         .medium = medium_.get(),
-        .symmetric_mode = symmetric_mode_});
+        .symmetric_mode = symmetric_mode_,
+        .status_unknown = [this] { return status_unknown_; }});
   }
   /// A new medium with so many keys of the call and authentication sets.
   void charge_medium(std::uint32_t call, std::uint32_t authentication) {
@@ -86,6 +87,7 @@ class KeyClientTest : public testing::Test {
   std::unique_ptr<SecureMedium> medium_;
   int media_ = 0;
   bool symmetric_mode_ = false;
+  bool status_unknown_ = false;
   std::vector<Answer> answers_;
   std::vector<Bytes> applications_;
   std::vector<wire::DeliverAck> acknowledged_;
@@ -126,6 +128,16 @@ TEST_F(KeyClientTest, WhereCertificatesCannotBeCheckedTheAuthenticationSetIsProv
     EXPECT_EQ(wire::parse<wire::KeyRequest>(applications_[0]).value().message.flags & wire::flag_sym, 0);
     EXPECT_EQ((wire::parse<wire::KeyRequest>(applications_[1]).value().message.flags & wire::flag_sym) != 0, allowed);
   }
+}
+
+TEST_F(KeyClientTest, WhereTheKmssStatusIsUnknownNothingGoesWithoutAChargedKey) {
+  charge_medium(1, 0);
+  status_unknown_ = true;
+  const auto keys = client({failing(ErrorCode::unavailable), good()});
+  const auto key = fetch(*keys);
+  ASSERT_FALSE(key);
+  EXPECT_EQ(applications_.size(), 1U) << "the second would have gone without";
+  EXPECT_NE(key.error().message.find("no key that would do instead"), std::string::npos) << key.error().message;
 }
 
 TEST_F(KeyClientTest, WhatMayPassIsTriedAgainWithAFreshApplication) {

@@ -8,7 +8,7 @@
 namespace qanat::kms {
 namespace {
 
-constexpr std::int64_t unreceived_max = 4;  // charges of one medium over a wire in an hour whose receipt never came: each drains the quantum stock
+constexpr std::int64_t unreceived_max = 16;  // charges of one medium over a wire in an hour whose receipt never came: each drains the quantum stock
 constexpr UnixMs hour_ms = 3'600'000;
 
 std::size_t sum(const SetCounts& counts) {
