@@ -14,15 +14,9 @@ using app::RunningNetwork;
 using points::Endpoint;
 using wire::Json;
 
-class ChargedKeys : public SharedNetwork {
+/// The commands that make, register and charge media.
+class Media : public SharedNetwork {
  protected:
-  static void SetUpTestSuite() {
-    options_.status_fresh_ms = 200;
-    SharedNetwork::SetUpTestSuite();
-    if (!net().ok()) return;
-    for (const char* uid : {"A", "B", "C"}) net().enrol(uid);
-  }
-
   Outcome terminal(const std::string& uid, const std::string& arguments, const std::string& program = QANAT_PROGRAM, const std::string& environment = "") const {
     const std::size_t word = arguments.find(' ');
     return run_line(environment + " " + program + " terminal " + arguments.substr(0, word) + " --config " + net().network().config_of(uid).string() +
@@ -71,6 +65,16 @@ class ChargedKeys : public SharedNetwork {
   }
 
   TemporaryDirectory folder_;
+};
+
+class ChargedKeys : public Media {
+ protected:
+  static void SetUpTestSuite() {
+    options_.status_fresh_ms = 200;
+    SharedNetwork::SetUpTestSuite();
+    if (!net().ok()) return;
+    for (const char* uid : {"A", "B", "C"}) net().enrol(uid);
+  }
 };
 
 TEST_F(ChargedKeys, WithoutAMediumTheResultSaysWhatTheLastMileRestsOn) {
@@ -195,6 +199,46 @@ POINT_TEST(ChargedKeys, X_5, refuses, TheDeskOfMediaToWhoIsNoOperator) {
   const auto terminal = net().call("A", Endpoint::x5_medium, "kms-a", as_bytes(R"({"op":"list"})"));
   ASSERT_TRUE(terminal);
   EXPECT_EQ(terminal->status, 403U);
+}
+
+class SymmetricMode : public Media {
+ protected:
+  static void SetUpTestSuite() {
+    options_.optics = false;
+    options_.status_fresh_ms = 200;
+    options_.status_lifetime_s = 2;
+    SharedNetwork::SetUpTestSuite();
+    if (!net().ok()) return;
+    for (const char* uid : {"A", "C"}) net().enrol(uid);
+  }
+  static void allow(const std::string& name, const std::string& table) {
+    const std::filesystem::path file = net().network().config_of(name);
+    std::ifstream in(file, std::ios::binary);
+    std::string config(std::istreambuf_iterator<char>(in), {});
+    const std::size_t at = config.find(table);
+    ASSERT_NE(at, std::string::npos);
+    config.insert(at + table.size(), "symmetric_mode = true\n");
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << config;
+  }
+};
+
+TEST_F(SymmetricMode, WithoutCasTheStockAdmitsWhomPolicyLetsItAndTheResultSaysSo) {
+  for (const char* uid : {"A", "C"}) charge_by_file(uid, medium(uid, "software", true));
+  EXPECT_FALSE(called("A", "C").object("caller")->boolean("symmetric_mode").value_or(true));  // and both have their tokens
+  net().close_op();
+  net().running().stop_element("cas", RunningNetwork::Ending::kill);
+  TestNetwork::await("the end of what CAS said last", [&] { return !net().hold_call("A", "C", folder_ / "refused", 20); }, std::chrono::seconds(60));
+  net().running().stop_element("kms-a", RunningNetwork::Ending::orderly);
+  allow("kms-a", "[kms]\n");
+  ASSERT_TRUE(net().running().start_element("kms-a"));
+  for (const char* uid : {"A", "C"}) allow(uid, "[terminal]\n");
+  const Json summary = called("A", "C");
+  for (const char* side : {"caller", "callee"}) {
+    EXPECT_TRUE(summary.object(side)->boolean("symmetric_mode").value_or(false)) << side;
+    EXPECT_TRUE(of(summary, side, "last_mile").contains("ADMITTED IN SYMMETRIC MODE")) << of(summary, side, "last_mile");
+  }
+  net().expect_audit("kms-a", "kim.symmetric_mode", "its certificates could not be checked");
+  ASSERT_TRUE(net().running().start_element("cas"));
 }
 
 }  // namespace
