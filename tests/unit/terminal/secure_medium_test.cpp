@@ -143,13 +143,14 @@ TEST_P(SecureMediumTest, HoldsWhatItsKindHoldsAndNoMore) {
     ASSERT_TRUE(medium->write(charge(first, count)));
     first += count;
   }
-  if (medium->room(KeySet::call) == 0) {
+  const bool full = medium->room(KeySet::call) == 0;
+  if (full) {
     const auto more = medium->write(charge(first, 1));
     ASSERT_FALSE(more);
     EXPECT_EQ(more.error().code, ErrorCode::exhausted);
-    EXPECT_EQ(taken(*medium), 0U);
-    ASSERT_TRUE(medium->write(charge(first, 1))) << "one place is free again";
   }
+  EXPECT_EQ(taken(*medium), 0U);
+  if (full) ASSERT_TRUE(medium->write(charge(first, 1))) << "one place is free again";
   for (std::uint32_t i = 1; i < 70; ++i) ASSERT_EQ(taken(*medium), i % 256);
 }
 
