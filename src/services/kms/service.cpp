@@ -14,6 +14,7 @@ namespace qanat::kms {
 namespace {
 
 constexpr std::chrono::milliseconds sweep_every{1000};
+constexpr std::chrono::milliseconds list_answer_max{10000};
 constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 
 using Answer = std::function<Result<net::Response>(const net::Request&)>;
@@ -69,6 +70,9 @@ struct KmsService::Parts {
   /// Destroys what is past its time and forgets what may be forgotten; the destroyed sessions go into the audit record.
   Result<void> sweep(Ledger::Sweep which);
   void run_sweeper();
+  /// In the background, where it is time: revocations whose notice never came.
+  void compare_with_lists();
+  std::chrono::steady_clock::time_point lists_due = std::chrono::steady_clock::now();  // the sweeper's
 };
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
@@ -91,9 +95,25 @@ void KmsService::Parts::run_sweeper() {
   std::unique_lock lock(mutex);
   while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
     lock.unlock();
+    compare_with_lists();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     lock.lock();
   }
+}
+
+void KmsService::Parts::compare_with_lists() {
+  const auto now = std::chrono::steady_clock::now();
+  const auto cas = node.peer_of(Kind::cas);
+  if (settings.revocation_lists_every.count() == 0 || now < lists_due || !cas) return;
+  lists_due = now + settings.revocation_lists_every;
+  errands.post([this, cas = *cas] {
+    const auto compared = injection.compare_with_lists([&](std::string_view branch) -> Result<Bytes> {
+      ASSIGN_OR_RETURN(net::Response list, node.call(points::Endpoint::cd1_crl, cas, {}, Deadline::after(list_answer_max), node.new_request_id(),
+                                                     "branch=" + std::string(branch) + "&list=full"));
+      return std::move(list.body);
+    });
+    if (!compared) node::log(node::LogLevel::warning, "the stock of charged keys: {}", compared.error().message);
+  });
 }
 
 KmsService::KmsService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}

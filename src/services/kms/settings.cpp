@@ -37,6 +37,7 @@ KmsSettings KmsSettings::read(node::Config& config) {
   read_quantum_demand(table, out);
   out.pqc_fallback = table.flag("pqc_fallback", out.pqc_fallback);
   out.symmetric_mode = table.flag("symmetric_mode", out.symmetric_mode);
+  out.revocation_lists_every = std::chrono::seconds(table.integer("revocation_lists_every_s", 0, 86400, out.revocation_lists_every.count()));
   out.media_keys = table.text("media_keys", "");
   out.profile_v1 = table.flag("profile_v1", out.profile_v1);
   return out;

@@ -22,6 +22,7 @@ struct KmsSettings {
   std::int64_t quantum_relays_max = 126;               // trusted nodes that a quantum key may have crossed
   bool pqc_fallback = true;                            // no quantum key: agree by PQC alone, and say so in the result
   bool symmetric_mode = false;                         // admit a terminal whose certificates cannot be checked by keys of its medium's authentication set
+  std::chrono::seconds revocation_lists_every{600};    // how often the stock of charged keys is held against the revocation lists; 0: notices alone
   std::filesystem::path media_keys;                    // folder where transport keys of new media are placed; empty: media are charged over a wire alone
   bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison
 

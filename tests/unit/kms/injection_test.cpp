@@ -291,6 +291,26 @@ TEST_F(InjectionTest, ARevokedTerminalLosesItsStockAndGetsNoOther) {
   ASSERT_TRUE(injection_->revoked({crypto::digest(crypto::Hash::sha256, alice_.messages->classical.der())})) << "said again";
 }
 
+TEST_F(InjectionTest, ARevocationWhoseNoticeNeverCameIsFoundInTheLists) {
+  enter(sim_);
+  const wire::ChargePayload keys = charged(sim_, 0, 2, 0);
+  std::vector<Bytes> ml_dsa{bob_.messages->ml_dsa.serial()};
+  const auto fetch = [&](std::string_view branch) -> Result<Bytes> {
+    return branch == "ml_dsa" ? network_.revocation_list(false, ml_dsa) : network_.revocation_list(true, {});
+  };
+  ASSERT_TRUE(injection_->compare_with_lists(fetch));
+  EXPECT_TRUE(spend(0, keys.of(KeySet::call).keys[0])) << "somebody else's";
+  test::TrustedNetwork elsewhere;
+  ml_dsa.push_back(alice_.messages->ml_dsa.serial());
+  const auto foreign = injection_->compare_with_lists([&](std::string_view branch) -> Result<Bytes> { return elsewhere.revocation_list(branch == "classical", ml_dsa); });
+  EXPECT_EQ(refusal(foreign), ErrorCode::denied) << "a list of another CA";
+  EXPECT_EQ(refusal(injection_->compare_with_lists([](std::string_view) -> Result<Bytes> { return fail(ErrorCode::unavailable, "CAS is away"); })),
+            ErrorCode::unavailable);
+  ASSERT_TRUE(injection_->compare_with_lists(fetch));
+  EXPECT_EQ(refusal(spend(1, keys.of(KeySet::call).keys[1])), ErrorCode::denied);
+  EXPECT_TRUE(audited("a revocation list has its certificate"));
+}
+
 TEST_F(InjectionTest, WhoIsFoundRevokedAtAnApplicationLosesItsStockAndWhoseStatusIsUnknownDoesNot) {
   enter(sim_);
   const wire::ChargePayload keys = charged(sim_, 0, 2, 0);

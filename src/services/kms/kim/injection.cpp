@@ -1,7 +1,11 @@
 // Charged keys in an application, and their end. The wire: charging.cpp.
 #include "services/kms/kim/injection.hpp"
 
+#include <algorithm>
+#include <map>
+
 #include "crypto/kdf.hpp"
+#include "crypto/x509_crl.hpp"
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
 
@@ -79,25 +83,67 @@ Result<void> Injection::burn_stock(const Uid& uid, ByteView ml_dsa_der, std::str
   return record("kim.revoked", uid.text(), medium ? medium->id.hex() : "", why, "");
 }
 
-Result<void> Injection::revoked(const std::set<Bytes>& fingerprints) {
-  struct Hit {
-    Uid uid;
-    Bytes ml_dsa;
-  };
-  std::vector<Hit> hits;
+Result<std::vector<Injection::Holder>> Injection::holders() {
+  std::vector<Holder> out;
   TRY(store_.transact([&](store::Transaction& transaction) {
     return transaction.query(
         "SELECT terminal.uid, classical, ml_dsa, encryption_classical, encryption_ml_kem FROM terminal JOIN medium ON medium.uid = terminal.uid"
         " WHERE medium.state <> 'wiped'",
         {}, [&](const store::Row& row) {
-          for (const int column : {1, 2, 3, 4}) {
-            if (row.is_null(column) || !fingerprints.contains(crypto::digest(crypto::Hash::sha256, row.blob(column)))) continue;
-            hits.push_back({.uid = Uid(row.text(0)), .ml_dsa = row.blob(2)});
-            return;
-          }
+          const auto octets = [&row](int column) { return row.is_null(column) ? Bytes() : row.blob(column); };
+          out.push_back({.uid = Uid(row.text(0)), .classical = octets(1), .ml_dsa = octets(2), .encryption_classical = octets(3), .encryption_ml_kem = octets(4)});
         });
   }));
-  for (const Hit& hit : hits) TRY(burn_stock(hit.uid, hit.ml_dsa, "its certificates are revoked: the stock is burnt"));
+  return out;
+}
+
+Result<void> Injection::revoked(const std::set<Bytes>& fingerprints) {
+  ASSIGN_OR_RETURN(const std::vector<Holder> all, holders());
+  for (const Holder& one : all) {
+    const bool named = std::ranges::any_of(one.certificates(), [&](const Bytes* der) { return fingerprints.contains(crypto::digest(crypto::Hash::sha256, *der)); });
+    if (named) TRY(burn_stock(one.uid, one.ml_dsa, "its certificates are revoked: the stock is burnt"));
+  }
+  return {};
+}
+
+Result<void> Injection::compare_with_lists(const std::function<Result<Bytes>(std::string_view branch)>& fetch) {
+  ASSIGN_OR_RETURN(const std::vector<Holder> all, holders());
+  if (all.empty()) return {};
+  std::set<Uid> burnt;
+  std::optional<Error> first;
+  for (const std::string_view branch : {"ml_dsa", "classical"}) {
+    const auto der = fetch(branch);
+    const auto compared = der ? compare_with_list(all, *der, burnt) : Result<void>(fail(der.error()));
+    if (!compared && !first) first = Error{compared.error().code, "revocation list " + std::string(branch) + ": " + compared.error().message};
+  }
+  if (first) return fail(*first);
+  return {};
+}
+
+Result<void> Injection::compare_with_list(const std::vector<Holder>& all, ByteView der, std::set<Uid>& burnt) {
+  std::map<Bytes, std::optional<std::set<Bytes>>> of_issuer;  // by the issuer's certificate: the serials, if the list is that issuer's
+  std::optional<Error> not_its;
+  bool of_somebody = false;
+  for (const Holder& one : all) {
+    for (const Bytes* octets : one.certificates()) {
+      const auto certificate = crypto::Certificate::parse(*octets);
+      const crypto::Certificate* issuer = certificate ? node_.trust().issuer_of(*certificate) : nullptr;
+      if (issuer == nullptr || burnt.contains(one.uid)) continue;
+      auto known = of_issuer.find(issuer->der());
+      if (known == of_issuer.end()) {
+        known = of_issuer.emplace(issuer->der(), std::nullopt).first;
+        const auto list = crypto::read_revocation_list(der, *issuer);
+        if (!list) not_its = list.error();
+        if (list) known->second.emplace();
+        for (const crypto::RevokedSerial& entry : list ? list->revoked : std::vector<crypto::RevokedSerial>()) known->second->insert(entry.serial);
+      }
+      of_somebody = of_somebody || known->second;
+      if (!known->second || !known->second->contains(certificate->serial())) continue;
+      TRY(burn_stock(one.uid, one.ml_dsa, "a revocation list has its certificate: the stock is burnt"));
+      burnt.insert(one.uid);
+    }
+  }
+  if (!of_somebody && not_its) return fail(*not_its);
   return {};
 }
 

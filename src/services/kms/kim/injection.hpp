@@ -42,6 +42,9 @@ class Injection {
 
   /// the stock of every terminal that has one of these certificates (SHA-256) is burnt and its medium counts as wiped. On record before it returns.
   Result<void> revoked(const std::set<Bytes>& fingerprints);
+  /// The same by the complete revocation lists (Cd-1), for notices that never came: `fetch` gets "ml_dsa" or "classical" and gives DER. A list that cannot be had or
+  /// does not hold is a failure, after the other one was looked at.
+  Result<void> compare_with_lists(const std::function<Result<Bytes>(std::string_view branch)>& fetch);
   /// The same for one terminal whose certificates did not pass, if what is wrong is that they are revoked.
   Result<void> judged(const Terminal& terminal, const Error& found, Deadline deadline);
 
@@ -50,6 +53,17 @@ class Injection {
   Result<OfflineCharge> stock_up_by_file(const Medium& medium, const Charge& charge, Deadline deadline, const std::string& request_id);
 
  private:
+  /// A terminal with a medium that is not wiped.
+  struct Holder {
+    Uid uid;
+    Bytes classical;
+    Bytes ml_dsa;
+    Bytes encryption_classical;
+    Bytes encryption_ml_kem;
+    [[nodiscard]] std::array<const Bytes*, 4> certificates() const { return {&classical, &ml_dsa, &encryption_classical, &encryption_ml_kem}; }
+  };
+  Result<std::vector<Holder>> holders();
+  Result<void> compare_with_list(const std::vector<Holder>& all, ByteView der, std::set<Uid>& burnt);
   /// Keys of a new charge over a wire, put in the stock and into the register as given.
   Result<wire::ChargePayload> stock_up(const Medium& medium, const Charge& charge, wire::Charged charged, Deadline deadline, const std::string& request_id);
   Result<DrawnKeys> draw_for(const Charge& charge, Deadline deadline, const std::string& request_id);
