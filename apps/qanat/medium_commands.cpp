@@ -38,7 +38,8 @@ Result<void> write_charge(const Json& answer, const std::filesystem::path& out) 
 
 Result<void> take_file(const Json& answer, const std::filesystem::path& out) {
   TRY(write_charge(answer, out));
-  fmt::print("  {}: sealed charge of medium {}; load it with: qanat terminal load-charge --config TERMINAL.toml {}\n", out.string(), said(answer, "medium"), out.string());
+  fmt::print("  {}: sealed charge of medium {}; load it with: qanat terminal load-charge --config TERMINAL.toml {}\n", out.string(), said(answer, "medium"),
+             out.string());
   return {};
 }
 
@@ -77,7 +78,8 @@ int medium_register(const KmsAsk& ask, const MediumRegistration& what) {
     }();
     if (!placed) return complain(placed.error());
   }
-  const Json body = Json::object({{"op", "register"}, {"medium", what.medium}, {"terminal", what.terminal}, {"kind", what.kind}, {"by_file", !what.transport_key.empty()}});
+  const Json body =
+      Json::object({{"op", "register"}, {"medium", what.medium}, {"terminal", what.terminal}, {"kind", what.kind}, {"by_file", !what.transport_key.empty()}});
   return at_kms(ask, body, [](const Json& answer) -> Result<void> {
     print_medium(answer);
     return {};
@@ -108,8 +110,8 @@ int medium_end(const KmsAsk& ask, const std::string& op, const std::string& medi
 
 int charge_order(const KmsAsk& ask, const ChargeOrder& order) {
   std::string ticket;
-  const Json body = Json::object({{"op", "charge"}, {"medium", order.medium}, {"authentication", order.authentication}, {"call", order.call},
-                                  {"distribution", order.distribution}});
+  const Json body = Json::object(
+      {{"op", "charge"}, {"medium", order.medium}, {"authentication", order.authentication}, {"call", order.call}, {"distribution", order.distribution}});
   const int ordered = at_kms({.folder = ask.folder, .output = Output::people, .as = ask.as, .kms = ask.kms}, body, [&](const Json& answer) -> Result<void> {
     ASSIGN_OR_RETURN(ticket, answer.text("ticket"));
     if (order.second.empty() && ask.output == Output::people)
@@ -147,26 +149,30 @@ std::shared_ptr<KmsAsk> add_kms_ask(CLI::App& command) {
   add_network_option(command, out->folder);
   add_json_flag(command, out->output);
   command.add_option("--kms", out->kms, "which KMS (default: kms-a)");
-  command.add_option("--as", out->as, "whose certificate to show: operator, administrator or auditor")->check(CLI::IsMember({"operator", "administrator", "auditor"}));
+  command.add_option("--as", out->as, "whose certificate to show: operator, administrator or auditor")
+      ->check(CLI::IsMember({"operator", "administrator", "auditor"}));
   return out;
 }
 
 void add_media(CLI::App& medium, const OnCommand& on) {
-  CLI::App* command = add_command(medium, "register", "enter a terminal's medium", "qanat kms medium register MEDIUM --terminal A --kind sim --transport-key A.transport");
+  CLI::App* command =
+      add_command(medium, "register", "enter a terminal's medium", "qanat kms medium register MEDIUM --terminal A --kind sim --transport-key A.transport");
   auto ask = add_kms_ask(*command);
   const auto what = std::make_shared<MediumRegistration>();
   command->add_option("medium", what->medium, "its id, as qanat terminal make-medium shows it")->required();
   command->add_option("--terminal", what->terminal, "uid of the terminal that it belongs to")->required();
   command->add_option("--kind", what->kind, "sim, tf-card, software or pci-card")->check(CLI::IsMember({"sim", "tf-card", "software", "pci-card"}));
-  command->add_option("--transport-key", what->transport_key, "file of the key that it was made with; it is moved to the KMS (without: charged over a wire alone)");
+  command->add_option("--transport-key", what->transport_key,
+                      "file of the key that it was made with; it is moved to the KMS (without: charged over a wire alone)");
   on(command, [ask, what] { return medium_register(*ask, *what); });
   command = add_command(medium, "list", "media with their stock, and charges that wait for a second operator", "qanat kms medium list --kms kms-b");
   ask = add_kms_ask(*command);
   on(command, [ask] { return medium_list(*ask); });
   for (const char* op : {"lock", "wipe"}) {
     const bool lock = std::string_view(op) == "lock";
-    command = add_command(medium, op, lock ? "a medium is lost: accept none of its keys until it is charged by file again" : "destroy a medium's keys, for good",
-                          std::string("qanat kms medium ") + op + " MEDIUM");
+    command =
+        add_command(medium, op, lock ? "a medium is lost: accept none of its keys until it is charged by file again" : "destroy a medium's keys, for good",
+                    std::string("qanat kms medium ") + op + " MEDIUM");
     ask = add_kms_ask(*command);
     const auto id = std::make_shared<std::string>();
     command->add_option("medium", *id, "its id")->required();
@@ -227,7 +233,8 @@ void add_terminal_medium_commands(CLI::App& terminal, const OnCommand& on) {
     command->add_option("--config", place->config, "configuration file")->required();
     return std::pair(command, place);
   };
-  auto [command, place] = add("make-medium", "make a secure medium where terminal.medium says", "qanat terminal make-medium --config A.toml --kind sim --transport-key A.transport");
+  auto [command, place] = add("make-medium", "make a secure medium where terminal.medium says",
+                              "qanat terminal make-medium --config A.toml --kind sim --transport-key A.transport");
   command->add_option("--kind", place->kind, "sim, tf-card, software or pci-card")->check(CLI::IsMember({"sim", "tf-card", "software", "pci-card"}));
   command->add_option("--transport-key", place->file, "new file for the key of its charges by file: carry it to the KMS by hand");
   on(command, [place = place] { return terminal_make_medium(place->config, place->kind, place->file); });

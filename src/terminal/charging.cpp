@@ -12,8 +12,8 @@ std::unexpected<Error> charge_denied(const std::string& why) { return fail(Error
 
 }  // namespace
 
-Result<ChargeAsking> ChargeAsking::make(const Applicant& applicant, const wire::MediumId& medium, const WantedKeys& wanted, std::optional<TakenKey> distribution,
-                                        UnixMs now, crypto::Rng& rng) {
+Result<ChargeAsking> ChargeAsking::make(const Applicant& applicant, const wire::MediumId& medium, const WantedKeys& wanted,
+                                        std::optional<TakenKey> distribution, UnixMs now, crypto::Rng& rng) {
   const crypto::Suite& suite = applicant.suite;
   ASSIGN_OR_RETURN(auto ephemeral, crypto::Decapsulator::generate(suite, rng));
   wire::ChargeRequest message{.uid = applicant.uid,
@@ -27,8 +27,8 @@ Result<ChargeAsking> ChargeAsking::make(const Applicant& applicant, const wire::
                               .ext = {}};
   if (distribution) {
     ASSIGN_OR_RETURN(const Bytes covered, wire::encode(suite, applicant.policy_epoch, message));
-    message.ext.push_back(wire::make_extension(wire::ExtensionType::injected_key, distribution->index,
-                                               wire::charge_request_mac(suite, distribution->key, covered)));
+    message.ext.push_back(
+        wire::make_extension(wire::ExtensionType::injected_key, distribution->index, wire::charge_request_mac(suite, distribution->key, covered)));
     message.flags = wire::flag_inj;
   }
   ASSIGN_OR_RETURN(auto framed, wire::sign_message(suite, applicant.policy_epoch, message, applicant.signer.signer, applicant.signer.fps, rng));
@@ -39,7 +39,8 @@ Result<ChargeAsking::Answer> ChargeAsking::judge(ByteView answer, const node::Se
   const Applicant& applicant = applicant_;
   ASSIGN_OR_RETURN(const auto delivery, wire::parse<wire::ChargeDeliver>(answer));
   if (delivery.suite != &applicant.suite) return charge_denied("is of suite " + std::string(delivery.suite->name));
-  if (delivery.header.policy_epoch != applicant.policy_epoch) return charge_denied("policy epoch " + std::to_string(delivery.header.policy_epoch) + " is not in force");
+  if (delivery.header.policy_epoch != applicant.policy_epoch)
+    return charge_denied("policy epoch " + std::to_string(delivery.header.policy_epoch) + " is not in force");
   TRY(wire::verify(delivery, kms.verifier, kms.fps));
   const wire::ChargeDeliver& said = delivery.message;
   const wire::ChargeRequest& asked = request_.message;
@@ -137,7 +138,8 @@ Result<Charging::Outcome> Charging::ask(const WantedKeys& wanted, std::optional<
   ASSIGN_OR_RETURN(const Bytes receipt, asking.receipt(answer, written.has_value(), parts_.rng));
   TRY(parts_.store.save_charge_receipt({.charge = to_bytes(answer.charge.view()), .message = receipt}));
   node::crash_point("terminal.charge.written");
-  if (const auto sent = send_receipts(deadline); !sent) node::log(node::LogLevel::warning, "receipt of a charge: {}; it is sent again later", sent.error().message);
+  if (const auto sent = send_receipts(deadline); !sent)
+    node::log(node::LogLevel::warning, "receipt of a charge: {}; it is sent again later", sent.error().message);
   TRY(written);
   out.charged = answer.payload->charged;
   out.origin = answer.payload->origin;

@@ -23,8 +23,8 @@ class ChargeAsking {
     std::optional<wire::ChargePayload> payload;  // exactly if the order is to charge
     Bytes h_deliver;
   };
-  /// denied unless `kms` signed it for this request and medium, in its time, and what it seals opens, has no more keys than were asked for, and says truly how it
-  /// came.
+  /// denied unless `kms` signed it for this request and medium, in its time, and what it seals opens, has no more keys than were asked for, and says truly how
+  /// it came.
   Result<Answer> judge(ByteView answer, const node::Sender& kms, UnixMs now) const;
   Result<Bytes> receipt(const Answer& answer, bool ok, crypto::Rng& rng) const;
 

@@ -26,7 +26,8 @@ struct Loaded {
 /// not_found: it is not enrolled. The node has its credentials afterwards.
 Result<Loaded> load(node::Node& node, const TerminalSettings& settings);
 
-Result<Bytes> send_to_kms(node::Node& node, const std::string& kms, points::Endpoint endpoint, ByteView message, Deadline deadline, const std::string& query = "");
+Result<Bytes> send_to_kms(node::Node& node, const std::string& kms, points::Endpoint endpoint, ByteView message, Deadline deadline,
+                          const std::string& query = "");
 
 /// Km-1 with the certificates that the terminal keeps to. `node`, `settings` and `loaded` must outlive it.
 class KmsLink {

@@ -32,8 +32,11 @@ wire::Json facts_of(const SecureMedium& medium) {
     const SetCursor& at = medium.cursor(set);
     keys.set(wire::name(set), wire::Json::object({{"next", std::int64_t{at.next}}, {"end", std::int64_t{at.end}}, {"room", std::int64_t{medium.room(set)}}}));
   }
-  return wire::Json::object({{"medium", medium.id().hex()}, {"kind", row_of(medium.kind()).name}, {"state", name(medium.state())},
-                             {"generation", std::int64_t{medium.generation()}}, {"keys", std::move(keys)}});
+  return wire::Json::object({{"medium", medium.id().hex()},
+                             {"kind", row_of(medium.kind()).name},
+                             {"state", name(medium.state())},
+                             {"generation", std::int64_t{medium.generation()}},
+                             {"keys", std::move(keys)}});
 }
 
 /// 64 hexadecimal digits and a new line, for its owner alone, whole on the disk; never over a file that is there.
@@ -56,8 +59,13 @@ Result<void> write_key_file(const std::filesystem::path& file, const Secret& key
 }
 
 Applicant applicant_of(node::Node& node, const TerminalSettings& settings, const Loaded& loaded, const node::MessageSigner& signer) {
-  return {.suite = node.suite(), .policy_epoch = node.settings().policy_epoch, .uid = settings.uid, .kms = ElementName(settings.kms), .signer = signer,
-          .encryption = *loaded.encryption, .min_assurance = settings.min_assurance};
+  return {.suite = node.suite(),
+          .policy_epoch = node.settings().policy_epoch,
+          .uid = settings.uid,
+          .kms = ElementName(settings.kms),
+          .signer = signer,
+          .encryption = *loaded.encryption,
+          .min_assurance = settings.min_assurance};
 }
 
 Result<Charging::Outcome> with_charging(node::Node& node, const TerminalSettings& settings, Loaded& loaded,
@@ -88,8 +96,9 @@ Result<wire::Json> make_medium(node::Node& node, const TerminalSettings& setting
     TRY(write_key_file(transport_key, *key));
   }
   const wire::MediumId id(node.rng().bytes(wire::MediumId::size));
-  ASSIGN_OR_RETURN(const auto medium, SecureMedium::make(settings.medium, {.kind = kind, .suite = node.suite().id, .id = id, .transport_key = key ? &*key : nullptr},
-                                                         node.device()));
+  ASSIGN_OR_RETURN(
+      const auto medium,
+      SecureMedium::make(settings.medium, {.kind = kind, .suite = node.suite().id, .id = id, .transport_key = key ? &*key : nullptr}, node.device()));
   TRY(record(node, "medium.made", *medium, {}, row_of(kind).name));
   return facts_of(*medium).set("transport_key", transport_key.string());
 }
@@ -118,8 +127,7 @@ Result<wire::Json> charge_medium(node::Node& node, const TerminalSettings& setti
   ASSIGN_OR_RETURN(Loaded loaded, load(node, settings));
   if (!loaded.medium) return fail(ErrorCode::not_found, settings.medium.string() + ": no medium is there");
   node.start_reporting();
-  const auto outcome =
-      with_charging(node, settings, loaded, [&](Charging& charging) { return charging.charge(wanted, Deadline::after(charge_max)); });
+  const auto outcome = with_charging(node, settings, loaded, [&](Charging& charging) { return charging.charge(wanted, Deadline::after(charge_max)); });
   TRY(record(node, "medium.charged", *loaded.medium, outcome ? Result<void>() : fail(outcome.error()), outcome ? told(*outcome) : std::string_view()));
   if (!outcome) return fail(outcome.error());
   wire::Json out = facts_of(*loaded.medium).set("order", wire::name(outcome->order));

@@ -8,8 +8,8 @@
 
 namespace qanat::terminal {
 
-/// At manufacture: a medium with a new id at the place that the configuration names. `transport_key`: a file that gets the key which the KMS needs for charges by
-/// file (mode 0600, to be carried there by hand and not over a network); empty: none, the medium is charged over the wire alone. {"medium", "kind"}
+/// At manufacture: a medium with a new id at the place that the configuration names. `transport_key`: a file that gets the key which the KMS needs for charges
+/// by file (mode 0600, to be carried there by hand and not over a network); empty: none, the medium is charged over the wire alone. {"medium", "kind"}
 Result<wire::Json> make_medium(node::Node& node, const TerminalSettings& settings, MediumKind kind, const std::filesystem::path& transport_key);
 /// {"medium", "kind", "state", "generation", "keys": {set: {"next", "end", "room"}}}
 Result<wire::Json> show_medium(node::Node& node, const TerminalSettings& settings);

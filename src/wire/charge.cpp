@@ -19,7 +19,8 @@ struct EnumName {
   E value;
   std::string_view text;
 };
-constexpr std::array set_names{EnumName{KeySet::authentication, "authentication"}, EnumName{KeySet::call, "call"}, EnumName{KeySet::distribution, "distribution"}};
+constexpr std::array set_names{EnumName{KeySet::authentication, "authentication"}, EnumName{KeySet::call, "call"},
+                               EnumName{KeySet::distribution, "distribution"}};
 constexpr std::array charged_names{EnumName{Charged::offline, "offline"}, EnumName{Charged::wire_under_offline, "wire under offline"},
                                    EnumName{Charged::wire, "wire"}};
 constexpr std::array origin_names{EnumName{ChargeOrigin::quantum, "quantum"}, EnumName{ChargeOrigin::device, "device"}};

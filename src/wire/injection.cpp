@@ -33,9 +33,8 @@ Bytes index_octets(std::uint32_t index) {
 }
 
 bool extensions_are(const std::vector<Extension>& ext, std::uint8_t flags) {
-  return std::ranges::all_of(std::array{ExtensionType::injected_key, ExtensionType::symmetric_authentication}, [&](ExtensionType type) {
-    return indexed_mac(ext, type).has_value() == ((flags & flag_of(type)) != 0);
-  });
+  return std::ranges::all_of(std::array{ExtensionType::injected_key, ExtensionType::symmetric_authentication},
+                             [&](ExtensionType type) { return indexed_mac(ext, type).has_value() == ((flags & flag_of(type)) != 0); });
 }
 
 std::optional<IndexedMac> indexed_mac(const std::vector<Extension>& ext, ExtensionType type) {
@@ -54,7 +53,8 @@ Result<Bytes> covered_by(const crypto::Suite& suite, std::uint32_t policy_epoch,
   return encode(suite, policy_epoch, message);
 }
 
-Result<KeyRequest> prove(const crypto::Suite& suite, std::uint32_t policy_epoch, KeyRequest message, ExtensionType type, std::uint32_t index, const Secret& key) {
+Result<KeyRequest> prove(const crypto::Suite& suite, std::uint32_t policy_epoch, KeyRequest message, ExtensionType type, std::uint32_t index,
+                         const Secret& key) {
   CHECK(!indexed_mac(message.ext, type));
   ASSIGN_OR_RETURN(const Bytes covered, covered_by(suite, policy_epoch, message, type));
   message.ext.push_back(make_extension(type, index, mac_of(suite, type, key, covered)));
@@ -68,8 +68,8 @@ Result<void> check_proof(const Framed<KeyRequest>& request, ExtensionType type, 
   CHECK(said.has_value());
   ASSIGN_OR_RETURN(const Bytes covered, covered_by(*request.suite, request.header.policy_epoch, request.message, type));
   if (equal_constant_time(said->mac, mac_of(*request.suite, type, key, covered))) return {};
-  return fail(ErrorCode::unauthenticated, "KeyRequest: extension " + std::to_string(static_cast<int>(type)) + " is not made with the charged key of index " +
-                                              std::to_string(said->index));
+  return fail(ErrorCode::unauthenticated,
+              "KeyRequest: extension " + std::to_string(static_cast<int>(type)) + " is not made with the charged key of index " + std::to_string(said->index));
 }
 
 }  // namespace qanat::wire

@@ -26,7 +26,8 @@ Extension make_extension(ExtensionType type, std::uint32_t index, ByteView mac);
 /// header‖body that the MAC of this extension is over.
 Result<Bytes> covered_by(const crypto::Suite& suite, std::uint32_t policy_epoch, KeyRequest message, ExtensionType type);
 /// `message` with the extension and its flag.
-Result<KeyRequest> prove(const crypto::Suite& suite, std::uint32_t policy_epoch, KeyRequest message, ExtensionType type, std::uint32_t index, const Secret& key);
+Result<KeyRequest> prove(const crypto::Suite& suite, std::uint32_t policy_epoch, KeyRequest message, ExtensionType type, std::uint32_t index,
+                         const Secret& key);
 /// `unauthenticated` if the request's MAC is not under this key; the extension must be there.
 Result<void> check_proof(const Framed<KeyRequest>& request, ExtensionType type, const Secret& key);
 

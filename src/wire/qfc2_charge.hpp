@@ -70,7 +70,8 @@ Bytes charge_context(ByteView h_req);
 /// A key of the distribution set mixed into ss_H.
 Secret mix_distribution(const crypto::Suite& suite, const Secret& ss_h, const Secret& distribution_key, std::uint32_t index, ByteView h_req);
 /// `message` with `sealed` filled in; everything else must be final.
-Result<ChargeDeliver> seal_charge(const crypto::Suite& suite, std::uint32_t policy_epoch, ChargeDeliver message, const Secret& ss_h, const ChargePayload& payload);
+Result<ChargeDeliver> seal_charge(const crypto::Suite& suite, std::uint32_t policy_epoch, ChargeDeliver message, const Secret& ss_h,
+                                  const ChargePayload& payload);
 /// `denied` if the seal does not hold.
 Result<ChargePayload> open_charge(const Framed<ChargeDeliver>& message, const Secret& ss_h);
 

@@ -17,7 +17,8 @@ using wire::Json;
 /// The commands that make, register and charge media.
 class Media : public SharedNetwork {
  protected:
-  Outcome terminal(const std::string& uid, const std::string& arguments, const std::string& program = QANAT_PROGRAM, const std::string& environment = "") const {
+  Outcome terminal(const std::string& uid, const std::string& arguments, const std::string& program = QANAT_PROGRAM,
+                   const std::string& environment = "") const {
     const std::size_t word = arguments.find(' ');
     return run_line(environment + " " + program + " terminal " + arguments.substr(0, word) + " --config " + net().network().config_of(uid).string() +
                         (word == std::string::npos ? "" : arguments.substr(word)),
@@ -157,7 +158,8 @@ POINT_TEST(ChargedKeys, Km_1, refuses, ChargesOfForeignMediaReplayedReceiptsAndR
   const std::string own = result(terminal("C", "medium")).text("medium").value_or("");
   TestTerminal& c = net().terminal("C");
   const auto asking = [&](const std::string& medium) {
-    return terminal::ChargeAsking::make(c.applicant(), wire::MediumId::parse_hex(medium).value(), {0, 1, 0}, std::nullopt, SystemClock().now_ms(), net().rng()).value();
+    return terminal::ChargeAsking::make(c.applicant(), wire::MediumId::parse_hex(medium).value(), {0, 1, 0}, std::nullopt, SystemClock().now_ms(), net().rng())
+        .value();
   };
   const auto foreign = c.send(Endpoint::km1_charge, asking(of_a).octets());
   ASSERT_FALSE(foreign);
@@ -227,7 +229,8 @@ TEST_F(SymmetricMode, WithoutCasTheStockAdmitsWhomPolicyLetsItAndTheResultSaysSo
   EXPECT_FALSE(called("A", "C").object("caller")->boolean("symmetric_mode").value_or(true));  // and both have their tokens
   net().close_op();
   net().running().stop_element("cas", RunningNetwork::Ending::kill);
-  TestNetwork::await("the end of what CAS said last", [&] { return !net().hold_call("A", "C", folder_ / "refused", 20); }, std::chrono::seconds(60));
+  TestNetwork::await(
+      "the end of what CAS said last", [&] { return !net().hold_call("A", "C", folder_ / "refused", 20); }, std::chrono::seconds(60));
   net().running().stop_element("kms-a", RunningNetwork::Ending::orderly);
   allow("kms-a", "[kms]\n");
   ASSERT_TRUE(net().running().start_element("kms-a"));

@@ -69,8 +69,15 @@ Result<InForce> header_in_force(MediumStorage& storage, crypto::CryptoDevice& de
 Result<std::unique_ptr<SecureMedium>> SecureMedium::make(const std::filesystem::path& path, const Making& what, crypto::CryptoDevice& device) {
   ASSIGN_OR_RETURN(auto lock, store::ProcessLock::acquire(path));
   ASSIGN_OR_RETURN(Secret key, device.random(medium_key_size));
-  MediumHeader header{.kind = what.kind, .state = MediumState::active, .suite = what.suite, .id = what.id, .sequence = 0, .generation = 0, .sets = {},
-                      .sealed_key = {}, .sealed_transport = {}};
+  MediumHeader header{.kind = what.kind,
+                      .state = MediumState::active,
+                      .suite = what.suite,
+                      .id = what.id,
+                      .sequence = 0,
+                      .generation = 0,
+                      .sets = {},
+                      .sealed_key = {},
+                      .sealed_transport = {}};
   ASSIGN_OR_RETURN(header.sealed_key, device.seal(sealed_context("key", what.id), key));
   if (what.transport_key != nullptr) {
     CHECK(what.transport_key->size() == wire::transport_key_size);
@@ -89,8 +96,7 @@ Result<std::unique_ptr<SecureMedium>> SecureMedium::open(const std::filesystem::
   ASSIGN_OR_RETURN(auto storage, open_medium_storage(path));
   auto found = header_in_force(*storage, device);
   if (!found) return fail_in(path.string(), found.error());
-  auto out = std::unique_ptr<SecureMedium>(
-      new SecureMedium(std::move(lock), std::move(storage), std::move(found->header), std::move(found->key), device));
+  auto out = std::unique_ptr<SecureMedium>(new SecureMedium(std::move(lock), std::move(storage), std::move(found->header), std::move(found->key), device));
   if (out->state() == MediumState::wiped) {
     TRY(out->wipe());
   } else {
@@ -150,7 +156,8 @@ Result<void> SecureMedium::write_keys(const wire::ChargePayload& payload, Medium
     for (const Secret& key : keys.keys) {
       // The key under which this one is sealed belongs to its index, and an index is written once: hence the zero nonce.
       Slot slot{.index = index, .charged = payload.charged, .sealed = {}};
-      slot.sealed = crypto::seal(crypto::Aead::aes_256_gcm, slot_key(set, index), Bytes(crypto::aead_iv), slot_context(id(), set, index, payload.charged), key.reveal());
+      slot.sealed =
+          crypto::seal(crypto::Aead::aes_256_gcm, slot_key(set, index), Bytes(crypto::aead_iv), slot_context(id(), set, index, payload.charged), key.reveal());
       TRY(storage_->write_slot(set, index, encode_slot(slot)));
       ++index;
     }
@@ -177,8 +184,7 @@ Result<void> SecureMedium::load(const wire::ChargeFile& file) {
   if (file.medium != id()) return medium_fails(ErrorCode::denied, "the charge is for medium " + file.medium.hex() + ", this one is " + id().hex());
   const crypto::Suite& suite = crypto::suite(header_.suite);
   if (file.suite != &suite) return medium_fails(ErrorCode::denied, "the charge is of suite " + std::string(file.suite->name));
-  if (file.generation < header_.generation)
-    return medium_fails(ErrorCode::conflict, "this charge, or one that was made after it, was loaded before");
+  if (file.generation < header_.generation) return medium_fails(ErrorCode::conflict, "this charge, or one that was made after it, was loaded before");
   const std::uint32_t skipped = file.generation - header_.generation;
   if (skipped > wire::generations_skipped_max) return medium_fails(ErrorCode::denied, "the charge is too many charges ahead of the medium");
   ASSIGN_OR_RETURN(const Secret present, device_.unseal(sealed_context("transport", id()), header_.sealed_transport));

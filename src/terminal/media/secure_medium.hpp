@@ -42,8 +42,8 @@ class SecureMedium {
 
   /// A charge over a wire; whole or not at all. denied if the medium is not active, or had one of the indexes before; exhausted if there is no room.
   Result<void> write(const wire::ChargePayload& payload);
-  /// A charge by file; a locked medium is active afterwards. conflict if this file, or one that was made after it, was loaded before; denied if it is for another
-  /// medium, was changed, or the medium is wiped or has no transport key.
+  /// A charge by file; a locked medium is active afterwards. conflict if this file, or one that was made after it, was loaded before; denied if it is for
+  /// another medium, was changed, or the medium is wiped or has no transport key.
   Result<void> load(const wire::ChargeFile& file);
   /// The next key of the set. That it is used is on the disk before this returns, and then its octets are gone. Nothing if there is none; denied unless active.
   Result<std::optional<TakenKey>> take(wire::KeySet set);

@@ -40,8 +40,14 @@ class InjectionTest : public testing::Test {
     for (const auto& [who, credentials, number] : {std::tuple(&injection_alice, &alice_, "+861001"), std::tuple(&injection_bob, &bob_, "+861002")}) {
       const node::MessageSigner& signer = *credentials->messages;
       Enrolment enrolment;
-      enrolment.terminal = {.uid = Uid(who->name), .number = Number(number), .classical = signer.classical.der(), .ml_dsa = signer.ml_dsa.der(),
-                            .encryption = {.point = Bytes(65), .ml_kem = Bytes(1184)}, .enc_kid = Bytes(32, 1), .encryption_classical = {}, .encryption_ml_kem = {}};
+      enrolment.terminal = {.uid = Uid(who->name),
+                            .number = Number(number),
+                            .classical = signer.classical.der(),
+                            .ml_dsa = signer.ml_dsa.der(),
+                            .encryption = {.point = Bytes(65), .ml_kem = Bytes(1184)},
+                            .enc_kid = Bytes(32, 1),
+                            .encryption_classical = {},
+                            .encryption_ml_kem = {}};
       enrolment.h_enrol = Bytes(32, 1);
       must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
         TRY(save_enrolment(transaction, enrolment));
@@ -70,7 +76,8 @@ class InjectionTest : public testing::Test {
     ASSERT_TRUE(entered) << entered.error().message;
   }
   Result<wire::Json> order(const wire::MediumId& id, int authentication, int call, int distribution, const Identity& as = first_operator) {
-    return at_desk(wire::Json::object({{"op", "charge"}, {"medium", id.hex()}, {"authentication", authentication}, {"call", call}, {"distribution", distribution}}), as);
+    return at_desk(
+        wire::Json::object({{"op", "charge"}, {"medium", id.hex()}, {"authentication", authentication}, {"call", call}, {"distribution", distribution}}), as);
   }
   Result<wire::Json> decide(const std::string& op, const std::string& ticket, const Identity& as = second_operator) {
     return at_desk(wire::Json::object({{"op", op}, {"ticket", ticket}}), as);
@@ -85,17 +92,26 @@ class InjectionTest : public testing::Test {
 
   wire::Framed<wire::KeyRequest> application(const std::optional<std::pair<std::uint32_t, const Secret*>>& call,
                                              const std::optional<std::pair<std::uint32_t, const Secret*>>& authentication = {}) {
-    wire::KeyRequest message{.sid_wk = network_.rng().id<SidWk>(), .sid_call = network_.rng().id<SidCall>(), .role = wire::Role::caller, .uid = Uid("alice"),
-                             .num_call = Number("+861001"), .num_called = Number("+861002"), .kms_id = ElementName("kms-a"), .nonce = network_.rng().bytes(32),
-                             .ts_ms = SystemClock().now_ms(), .token_ref = Bytes(32), .fps = alice_.messages->fps, .enc_kid = Bytes(32, 1), .ephemeral = {}, .ext = {}};
+    wire::KeyRequest message{.sid_wk = network_.rng().id<SidWk>(),
+                             .sid_call = network_.rng().id<SidCall>(),
+                             .role = wire::Role::caller,
+                             .uid = Uid("alice"),
+                             .num_call = Number("+861001"),
+                             .num_called = Number("+861002"),
+                             .kms_id = ElementName("kms-a"),
+                             .nonce = network_.rng().bytes(32),
+                             .ts_ms = SystemClock().now_ms(),
+                             .token_ref = Bytes(32),
+                             .fps = alice_.messages->fps,
+                             .enc_kid = Bytes(32, 1),
+                             .ephemeral = {},
+                             .ext = {}};
     if (authentication)
       message = must(wire::prove(network_.suite(), 1, message, wire::ExtensionType::symmetric_authentication, authentication->first, *authentication->second));
     if (call) message = must(wire::prove(network_.suite(), 1, message, wire::ExtensionType::injected_key, call->first, *call->second));
     return must(wire::sign_message(network_.suite(), 1, message, alice_.messages->signer, alice_.messages->fps, network_.rng()));
   }
-  Result<std::optional<SpentKey>> spend(std::uint32_t index, const Secret& key) {
-    return injection_->spend(request({}), application(std::pair(index, &key)));
-  }
+  Result<std::optional<SpentKey>> spend(std::uint32_t index, const Secret& key) { return injection_->spend(request({}), application(std::pair(index, &key))); }
   net::Request request(Bytes body, const node::Credentials* by = nullptr) const {
     const node::Credentials& of = by == nullptr ? alice_ : *by;
     return test::request_from(injection_alice, std::move(body), of.messages->ml_dsa);
@@ -105,17 +121,27 @@ class InjectionTest : public testing::Test {
     wire::Framed<wire::ChargeRequest> message;
     crypto::Decapsulator ephemeral;
   };
-  Asking asking(const wire::MediumId& id, std::array<std::uint16_t, 3> wanted, const std::optional<std::pair<std::uint32_t, const Secret*>>& distribution = {}) {
+  Asking asking(const wire::MediumId& id, std::array<std::uint16_t, 3> wanted,
+                const std::optional<std::pair<std::uint32_t, const Secret*>>& distribution = {}) {
     const crypto::Suite& suite = network_.suite();
     auto ephemeral = must(crypto::Decapsulator::generate(suite, network_.rng()));
-    wire::ChargeRequest message{.uid = Uid("alice"), .kms_id = ElementName("kms-a"), .medium = id, .nonce = network_.rng().bytes(32), .ts_ms = SystemClock().now_ms(),
-                                .wanted = wanted, .flags = 0, .ephemeral = ephemeral.encapsulation_key(), .ext = {}};
+    wire::ChargeRequest message{.uid = Uid("alice"),
+                                .kms_id = ElementName("kms-a"),
+                                .medium = id,
+                                .nonce = network_.rng().bytes(32),
+                                .ts_ms = SystemClock().now_ms(),
+                                .wanted = wanted,
+                                .flags = 0,
+                                .ephemeral = ephemeral.encapsulation_key(),
+                                .ext = {}};
     if (distribution) {
       const Bytes covered = must(wire::encode(suite, 1, message));
-      message.ext.push_back(wire::make_extension(wire::ExtensionType::injected_key, distribution->first, wire::charge_request_mac(suite, *distribution->second, covered)));
+      message.ext.push_back(
+          wire::make_extension(wire::ExtensionType::injected_key, distribution->first, wire::charge_request_mac(suite, *distribution->second, covered)));
       message.flags = wire::flag_inj;
     }
-    return {.message = must(wire::sign_message(suite, 1, message, alice_.messages->signer, alice_.messages->fps, network_.rng())), .ephemeral = std::move(ephemeral)};
+    return {.message = must(wire::sign_message(suite, 1, message, alice_.messages->signer, alice_.messages->fps, network_.rng())),
+            .ephemeral = std::move(ephemeral)};
   }
   struct Got {
     wire::Framed<wire::ChargeDeliver> delivery;
@@ -128,15 +154,19 @@ class InjectionTest : public testing::Test {
     EXPECT_TRUE(wire::verify(delivery, verifier, node_->signer()->fps));
     const auto secrets = must(asked.ephemeral.decapsulate(crypto::KemForm::to_ephemeral, delivery.message.ct_classical, delivery.message.ct_ml_kem));
     Secret ss = wire::hybrid_secret(suite,
-                                    {.ss_classical = secrets.classical, .ss_ml_kem = secrets.ml_kem, .ct_classical = delivery.message.ct_classical,
-                                     .ct_ml_kem = delivery.message.ct_ml_kem, .key = asked.ephemeral.encapsulation_key()},
+                                    {.ss_classical = secrets.classical,
+                                     .ss_ml_kem = secrets.ml_kem,
+                                     .ct_classical = delivery.message.ct_classical,
+                                     .ct_ml_kem = delivery.message.ct_ml_kem,
+                                     .key = asked.ephemeral.encapsulation_key()},
                                     wire::charge_context(asked.message.hash));
     if (distribution) ss = wire::mix_distribution(suite, ss, *distribution->second, distribution->first, asked.message.hash);
     wire::ChargePayload payload = must(wire::open_charge(delivery, ss));
     return {.delivery = std::move(delivery), .payload = std::move(payload)};
   }
   Bytes receipt_of(const Got& got) {
-    const wire::ChargeReceipt message{.uid = Uid("alice"), .medium = got.delivery.message.medium, .charge = got.delivery.message.charge, .h_deliver = got.delivery.hash, .ok = true};
+    const wire::ChargeReceipt message{
+        .uid = Uid("alice"), .medium = got.delivery.message.medium, .charge = got.delivery.message.charge, .h_deliver = got.delivery.hash, .ok = true};
     return must(wire::sign_message(network_.suite(), 1, message, alice_.messages->signer, alice_.messages->fps, network_.rng())).octets;
   }
   wire::MediumOrder order_for(const wire::MediumId& id) {
@@ -177,8 +207,7 @@ TEST_F(InjectionTest, AChargeByFileNeedsTwoOperators) {
   ASSERT_TRUE(approved) << approved.error().message;
   EXPECT_EQ(refusal(decide("approve", ticket)), ErrorCode::conflict) << "once";
   EXPECT_EQ(must(must(decide("collect", ticket)).base64("file")), must(approved->base64("file")));
-  const wire::ChargePayload payload =
-      must(wire::open_charge_file(must(wire::parse_charge_file(must(approved->base64("file")))), transport_));
+  const wire::ChargePayload payload = must(wire::open_charge_file(must(wire::parse_charge_file(must(approved->base64("file")))), transport_));
   EXPECT_EQ(payload.charged, Charged::offline);
   EXPECT_EQ(payload.origin, wire::ChargeOrigin::quantum);
   EXPECT_EQ(payload.of(KeySet::call).keys.size(), 2U);
@@ -260,7 +289,8 @@ TEST_F(InjectionTest, AWipedMediumHasNoKeysAndDoesNotComeBack) {
   EXPECT_EQ(order_for(sim_), wire::MediumOrder::wipe);
   EXPECT_EQ(refusal(at_desk(wire::Json::object({{"op", "lock"}, {"medium", sim_.hex()}}))), ErrorCode::conflict);
   place_key(sim_);
-  EXPECT_EQ(refusal(at_desk(wire::Json::object({{"op", "register"}, {"medium", sim_.hex()}, {"terminal", "alice"}, {"kind", "sim"}, {"by_file", true}}))), ErrorCode::conflict);
+  EXPECT_EQ(refusal(at_desk(wire::Json::object({{"op", "register"}, {"medium", sim_.hex()}, {"terminal", "alice"}, {"kind", "sim"}, {"by_file", true}}))),
+            ErrorCode::conflict);
   enter(wire::MediumId(Bytes(16, 0x52)));
 }
 
@@ -302,7 +332,8 @@ TEST_F(InjectionTest, ARevocationWhoseNoticeNeverCameIsFoundInTheLists) {
   EXPECT_TRUE(spend(0, keys.of(KeySet::call).keys[0])) << "somebody else's";
   test::TrustedNetwork elsewhere;
   ml_dsa.push_back(alice_.messages->ml_dsa.serial());
-  const auto foreign = injection_->compare_with_lists([&](std::string_view branch) -> Result<Bytes> { return elsewhere.revocation_list(branch == "classical", ml_dsa); });
+  const auto foreign =
+      injection_->compare_with_lists([&](std::string_view branch) -> Result<Bytes> { return elsewhere.revocation_list(branch == "classical", ml_dsa); });
   EXPECT_EQ(refusal(foreign), ErrorCode::denied) << "a list of another CA";
   EXPECT_EQ(refusal(injection_->compare_with_lists([](std::string_view) -> Result<Bytes> { return fail(ErrorCode::unavailable, "CAS is away"); })),
             ErrorCode::unavailable);
@@ -402,7 +433,8 @@ TEST_F(InjectionTest, WireChargesRefuseStrangersForeignMediaAndRevokedTerminals)
   Asking late = asking(own, {0, 1, 0});
   wire::ChargeRequest old = late.message.message;
   old.ts_ms -= 600'000;
-  EXPECT_EQ(refusal(injection_->charge(request(must(wire::sign_message(network_.suite(), 1, old, alice_.messages->signer, alice_.messages->fps, network_.rng())).octets))),
+  EXPECT_EQ(refusal(injection_->charge(
+                request(must(wire::sign_message(network_.suite(), 1, old, alice_.messages->signer, alice_.messages->fps, network_.rng())).octets))),
             ErrorCode::denied);
   status_ = Error{ErrorCode::denied, "is revoked"};
   EXPECT_EQ(refusal(injection_->charge(request(asking(own, {0, 1, 0}).message.octets))), ErrorCode::denied);

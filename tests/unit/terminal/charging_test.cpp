@@ -18,12 +18,19 @@ class ChargingTest : public testing::Test {
       : device_(crypto::open_software_device(folder_ / "master.key", rng_).value()),
         store_(TerminalStore::open(folder_ / "terminal.db", *device_).value()),
         transport_(rng_.secret(32)),
-        medium_(SecureMedium::make(folder_ / "medium", {.kind = MediumKind::sim, .suite = net_.suite().id, .id = id_, .transport_key = &transport_}, *device_).value()),
+        medium_(SecureMedium::make(folder_ / "medium", {.kind = MediumKind::sim, .suite = net_.suite().id, .id = id_, .transport_key = &transport_}, *device_)
+                    .value()),
         alice_(net_.signer(Kind::app1, "alice", alice_number)),
         encryption_(crypto::Decapsulator::generate(net_.suite(), rng_).value()),
         kms_(net_.signer(Kind::kms, "kms-a")),
         kms_sender_(net_.sender(kms_)),
-        applicant_{.suite = net_.suite(), .policy_epoch = 1, .uid = Uid("alice"), .kms = ElementName("kms-a"), .signer = alice_, .encryption = encryption_, .min_assurance = wire::Assurance::local_rng} {}
+        applicant_{.suite = net_.suite(),
+                   .policy_epoch = 1,
+                   .uid = Uid("alice"),
+                   .kms = ElementName("kms-a"),
+                   .signer = alice_,
+                   .encryption = encryption_,
+                   .min_assurance = wire::Assurance::local_rng} {}
 
   /// What the KMS would answer, with what a test wants to be different.
   struct Different {
@@ -36,8 +43,16 @@ class ChargingTest : public testing::Test {
     const crypto::Suite& suite = net_.suite();
     const auto request = wire::parse<wire::ChargeRequest>(octets).value();
     const wire::ChargeRequest& asked = request.message;
-    wire::ChargeDeliver message{.h_req = request.hash, .uid = asked.uid, .medium = asked.medium, .charge = rng_.id<wire::ChargeId>(), .ts_ms = now_ms(),
-                                .order = different_.order, .flags = asked.flags, .ct_classical = {}, .ct_ml_kem = {}, .sealed = {}};
+    wire::ChargeDeliver message{.h_req = request.hash,
+                                .uid = asked.uid,
+                                .medium = asked.medium,
+                                .charge = rng_.id<wire::ChargeId>(),
+                                .ts_ms = now_ms(),
+                                .order = different_.order,
+                                .flags = asked.flags,
+                                .ct_classical = {},
+                                .ct_ml_kem = {},
+                                .sealed = {}};
     const node::MessageSigner& signer = different_.signer == nullptr ? kms_ : *different_.signer;
     if (different_.order != wire::MediumOrder::charge) {
       different_.change(message);
@@ -131,7 +146,8 @@ TEST_F(ChargingTest, AKeyOfTheDistributionSetProtectsTheNextCharge) {
   offline.sets[wire::index_of(KeySet::distribution)].keys.push_back(rng_.secret(32));
   distribution_ = TakenKey{.index = 0, .key = offline.sets[wire::index_of(KeySet::distribution)].keys.front().duplicate(), .charged = Charged::offline};
   next_[wire::index_of(KeySet::distribution)] = 1;
-  const auto file = wire::seal_charge_file({.suite = &net_.suite(), .medium = id_, .charge = {}, .generation = 0, .made_ms = 1, .sealed = {}}, transport_, offline).value();
+  const auto file =
+      wire::seal_charge_file({.suite = &net_.suite(), .medium = id_, .charge = {}, .generation = 0, .made_ms = 1, .sealed = {}}, transport_, offline).value();
   ASSERT_TRUE(medium_->load(file));
   const auto outcome = charge();
   ASSERT_TRUE(outcome) << outcome.error().message;

@@ -18,7 +18,8 @@ class SecureMediumTest : public testing::TestWithParam<MediumKind> {
 
   [[nodiscard]] std::filesystem::path path() const { return folder_ / "medium"; }
   std::unique_ptr<SecureMedium> make(bool with_transport = true) {
-    auto out = SecureMedium::make(path(), {.kind = GetParam(), .suite = suite_.id, .id = id_, .transport_key = with_transport ? &transport_ : nullptr}, *device_);
+    auto out =
+        SecureMedium::make(path(), {.kind = GetParam(), .suite = suite_.id, .id = id_, .transport_key = with_transport ? &transport_ : nullptr}, *device_);
     EXPECT_TRUE(out) << (out ? "" : out.error().message);
     return std::move(out).value();
   }
@@ -260,8 +261,15 @@ TEST_P(SecureMediumTest, AHeaderThatWasChangedIsRefusedAndOneThatWasCutGivesWayT
 }
 
 TEST(MediumFormatTest, EachOctetOfAHeaderCountsAndBothDirectionsAgree) {
-  MediumHeader header{.kind = MediumKind::sim, .state = MediumState::active, .suite = crypto::SuiteId::gm_hybrid, .id = wire::MediumId(Bytes(16, 3)), .sequence = 9,
-                      .generation = 2, .sets = {}, .sealed_key = Bytes(60, 4), .sealed_transport = Bytes(60, 5)};
+  MediumHeader header{.kind = MediumKind::sim,
+                      .state = MediumState::active,
+                      .suite = crypto::SuiteId::gm_hybrid,
+                      .id = wire::MediumId(Bytes(16, 3)),
+                      .sequence = 9,
+                      .generation = 2,
+                      .sets = {},
+                      .sealed_key = Bytes(60, 4),
+                      .sealed_transport = Bytes(60, 5)};
   header.sets[1] = {.erased = 1, .next = 2, .end = 7};
   const Bytes block = encode_header_block(header, Bytes(header_mac_size, 6)).value();
   EXPECT_EQ(parse_header_block(block)->header, header);

@@ -53,8 +53,9 @@ class ChargeTest : public testing::TestWithParam<std::size_t> {
     return variant.empty() ? std::move(ss) : mix_distribution(suite, ss, a.secret_input("distribution_key"), 3, h_req);
   }
   ChargeFile file() const {
-    return must(seal_charge_file({.suite = &suite, .medium = MediumId(a.input("medium")), .charge = ChargeId(a.input("charge")), .generation = 7, .made_ms = ts, .sealed = {}},
-                                 a.secret_input("transport_key"), payload(Charged::offline, ChargeOrigin::device)));
+    return must(seal_charge_file(
+        {.suite = &suite, .medium = MediumId(a.input("medium")), .charge = ChargeId(a.input("charge")), .generation = 7, .made_ms = ts, .sealed = {}},
+        a.secret_input("transport_key"), payload(Charged::offline, ChargeOrigin::device)));
   }
   static void expect_equal(const ChargePayload& got, const ChargePayload& wanted) {
     EXPECT_EQ(got.charged, wanted.charged);
@@ -62,7 +63,8 @@ class ChargeTest : public testing::TestWithParam<std::size_t> {
     EXPECT_TRUE(equal_secret(must(encode_charge(got)), must(encode_charge(wanted))));
   }
 };
-INSTANTIATE_TEST_SUITE_P(Suites, ChargeTest, testing::Range(std::size_t{0}, suite_count()), [](const auto& info) { return info.param == 0 ? "GmHybrid" : "IntlHybrid"; });
+INSTANTIATE_TEST_SUITE_P(Suites, ChargeTest, testing::Range(std::size_t{0}, suite_count()),
+                         [](const auto& info) { return info.param == 0 ? "GmHybrid" : "IntlHybrid"; });
 
 TEST_P(ChargeTest, RequestsAgreeWithTheScript) {
   for (const std::string variant : {"", "_inj"}) {
@@ -96,7 +98,10 @@ TEST_P(ChargeTest, OrdersAndReceiptsAgreeWithTheScript) {
   EXPECT_TRUE(lock.message.sealed.empty());
   EXPECT_TRUE(verify(lock, a.verifier("kms_a"), a.fps("kms_a")));
   const auto receipt = must(parse<ChargeReceipt>(a.octets("charge_receipt")));
-  EXPECT_EQ(receipt.message, (ChargeReceipt{.uid = alice, .medium = MediumId(a.input("medium")), .charge = ChargeId(a.input("charge")), .h_deliver = a.hash("charge_deliver"), .ok = true}));
+  EXPECT_EQ(
+      receipt.message,
+      (ChargeReceipt{
+          .uid = alice, .medium = MediumId(a.input("medium")), .charge = ChargeId(a.input("charge")), .h_deliver = a.hash("charge_deliver"), .ok = true}));
 }
 
 TEST_P(ChargeTest, AFileIsTheScriptsOctetsAndOpensOnlyUnderItsTransportKey) {
@@ -128,8 +133,8 @@ TEST_P(ChargeTest, AFileThatWasChangedAnywhereIsRefused) {
 }
 
 TEST_P(ChargeTest, WhatCameOverAWireIsNotSealedAsAFile) {
-  const auto sealed = seal_charge_file({.suite = &suite, .medium = {}, .charge = {}, .generation = 0, .made_ms = ts, .sealed = {}}, a.secret_input("transport_key"),
-                                       payload(Charged::wire, ChargeOrigin::device));
+  const auto sealed = seal_charge_file({.suite = &suite, .medium = {}, .charge = {}, .generation = 0, .made_ms = ts, .sealed = {}},
+                                       a.secret_input("transport_key"), payload(Charged::wire, ChargeOrigin::device));
   ASSERT_FALSE(sealed);
   EXPECT_EQ(sealed.error().message, "charge: what goes by file is charged offline");
   EXPECT_TRUE(counts(Charged::offline));
@@ -146,13 +151,15 @@ TEST_P(ChargeTest, PayloadsOutOfBoundsAreRefused) {
     return octets ? std::string() : octets.error().message;
   };
   EXPECT_EQ(refused([](ChargePayload& p) {
-    for (ChargedKeys& set : p.sets) set.keys.clear();
-  }), "charge: no key in it");
+              for (ChargedKeys& set : p.sets) set.keys.clear();
+            }),
+            "charge: no key in it");
   EXPECT_EQ(refused([](ChargePayload& p) { p.sets[1].first = UINT32_MAX; }), "charge: an index beyond 32 bits");
   EXPECT_EQ(refused([](ChargePayload& p) { p.sets[0].keys.emplace_back(16); }), "charge: a key that is not of 32 octets");
   EXPECT_EQ(refused([](ChargePayload& p) {
-    while (p.sets[0].keys.size() <= charge_keys_max) p.sets[0].keys.emplace_back(32);
-  }), "charge: more than 256 keys in a set");
+              while (p.sets[0].keys.size() <= charge_keys_max) p.sets[0].keys.emplace_back(32);
+            }),
+            "charge: more than 256 keys in a set");
   const Bytes good = to_bytes(must(encode_charge(payload(Charged::offline, ChargeOrigin::device))).reveal());
   for (std::size_t size = 0; size < good.size(); ++size) EXPECT_FALSE(parse_charge(Secret::copy_of(ByteView(good).first(size)))) << size;
   for (const std::uint8_t value : {std::uint8_t{0}, std::uint8_t{4}}) {
@@ -181,8 +188,7 @@ TEST_P(ChargeTest, AnApplicationProvesBothKeysAsTheScriptDoes) {
 }
 
 TEST_P(ChargeTest, AProofCoversWhatElseTheApplicationSays) {
-  const KeyRequest made =
-      must(prove(suite, a.epoch(), key_request_of(a, flag_eph), ExtensionType::injected_key, 5, a.secret_input("injected_key")));
+  const KeyRequest made = must(prove(suite, a.epoch(), key_request_of(a, flag_eph), ExtensionType::injected_key, 5, a.secret_input("injected_key")));
   const auto refused = [&](auto change) {
     KeyRequest other = made;
     change(other);
@@ -191,8 +197,9 @@ TEST_P(ChargeTest, AProofCoversWhatElseTheApplicationSays) {
   EXPECT_FALSE(refused([](KeyRequest&) {}));
   EXPECT_TRUE(refused([](KeyRequest& m) { m.num_called = Number("+8613900000009"); }));
   EXPECT_TRUE(refused([](KeyRequest& m) { m.nonce.front() ^= 1; }));
-  EXPECT_TRUE(refused([&](KeyRequest& m) { m = must(prove(suite, a.epoch(), m, ExtensionType::symmetric_authentication, 1, a.secret_input("authentication_key"))); }))
-      << "an extension 2 that was added afterwards";
+  EXPECT_TRUE(refused([&](KeyRequest& m) {
+    m = must(prove(suite, a.epoch(), m, ExtensionType::symmetric_authentication, 1, a.secret_input("authentication_key")));
+  })) << "an extension 2 that was added afterwards";
 }
 
 }  // namespace

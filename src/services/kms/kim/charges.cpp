@@ -22,8 +22,16 @@ Result<std::vector<Charge>> read_charges(store::Transaction& transaction, std::s
     }
     const auto count = [&row](int column) { return static_cast<std::uint16_t>(row.integer(column)); };
     const auto octets = [&row](int column) { return row.is_null(column) ? Bytes() : row.blob(column); };
-    out.push_back({.id = *id, .medium = *medium, .state = *state, .counts = {count(3), count(4), count(5)}, .made_by = row.text(6),
-                   .made_ms = static_cast<UnixMs>(row.integer(7)), .decided_by = row.text(8), .h_req = octets(9), .h_deliver = octets(10), .answer = octets(11)});
+    out.push_back({.id = *id,
+                   .medium = *medium,
+                   .state = *state,
+                   .counts = {count(3), count(4), count(5)},
+                   .made_by = row.text(6),
+                   .made_ms = static_cast<UnixMs>(row.integer(7)),
+                   .decided_by = row.text(8),
+                   .h_req = octets(9),
+                   .h_deliver = octets(10),
+                   .answer = octets(11)});
   }));
   if (!known) return fail(ErrorCode::internal, "kms.db: a charge that this program did not write");
   return out;
@@ -57,9 +65,9 @@ Result<void> add_charge(store::Transaction& transaction, const Charge& charge) {
   TRY(transaction.run(
       "INSERT INTO charge (charge, medium, state, authentication_keys, call_keys, distribution_keys, made_by, made_ms, decided_by, h_req, h_deliver, answer)"
       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      {charge.id.view(), charge.medium.view(), name(charge.state), std::int64_t{charge.counts[0]}, std::int64_t{charge.counts[1]}, std::int64_t{charge.counts[2]},
-       std::string_view(charge.made_by), store::column(charge.made_ms), std::string_view(charge.decided_by), or_null(charge.h_req), or_null(charge.h_deliver),
-       or_null(charge.answer)}));
+      {charge.id.view(), charge.medium.view(), name(charge.state), std::int64_t{charge.counts[0]}, std::int64_t{charge.counts[1]},
+       std::int64_t{charge.counts[2]}, std::string_view(charge.made_by), store::column(charge.made_ms), std::string_view(charge.decided_by),
+       or_null(charge.h_req), or_null(charge.h_deliver), or_null(charge.answer)}));
   return {};
 }
 
@@ -74,21 +82,22 @@ Result<std::vector<Charge>> list_charges(store::Transaction& transaction, Charge
 Result<std::int64_t> count_unreceived(store::Transaction& transaction, const wire::MediumId& medium, UnixMs made_after) {
   std::int64_t out = 0;
   TRY(transaction.query("SELECT count(*) FROM charge WHERE medium = ? AND state = 'given' AND h_req IS NOT NULL AND made_ms > ?",
-                        {medium.view(), store::column(made_after)},
-                        [&](const store::Row& row) { out = row.integer(0); }));
+                        {medium.view(), store::column(made_after)}, [&](const store::Row& row) { out = row.integer(0); }));
   return out;
 }
 
 Result<void> move_charge(store::Transaction& transaction, const wire::ChargeId& id, ChargeState from, ChargeState to, std::string_view by) {
-  ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run("UPDATE charge SET state = ?1, decided_by = ?2, answer = CASE ?1 WHEN 'received' THEN NULL ELSE answer END"
-                                                               " WHERE charge = ?3 AND state = ?4",
-                                                               {name(to), by, id.view(), name(from)}));
+  ASSIGN_OR_RETURN(const std::int64_t changed,
+                   transaction.run("UPDATE charge SET state = ?1, decided_by = ?2, answer = CASE ?1 WHEN 'received' THEN NULL ELSE answer END"
+                                   " WHERE charge = ?3 AND state = ?4",
+                                   {name(to), by, id.view(), name(from)}));
   if (changed == 1) return {};
   return fail(ErrorCode::conflict, "charge " + id.hex() + " is not " + std::string(name(from)) + " any more");
 }
 
 Result<void> keep_answer(store::Transaction& transaction, const wire::ChargeId& id, ByteView h_deliver, ByteView answer) {
-  TRY(transaction.run("UPDATE charge SET h_deliver = ?, answer = ? WHERE charge = ?", {h_deliver.empty() ? store::Value() : store::Value(h_deliver), answer, id.view()}));
+  TRY(transaction.run("UPDATE charge SET h_deliver = ?, answer = ? WHERE charge = ?",
+                      {h_deliver.empty() ? store::Value() : store::Value(h_deliver), answer, id.view()}));
   return {};
 }
 

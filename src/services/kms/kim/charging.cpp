@@ -20,7 +20,8 @@ std::size_t sum(const SetCounts& counts) {
 net::Response message_response(Bytes octets) { return {.status = 200, .content_type = std::string(points::type_qfc2), .body = std::move(octets)}; }
 
 std::string charge_text(const wire::ChargePayload& payload) {
-  std::string out = std::string(wire::name(payload.charged)) + ", drawn from " + (payload.origin == wire::ChargeOrigin::quantum ? "quantum keys and the device" : "the device");
+  std::string out = std::string(wire::name(payload.charged)) + ", drawn from " +
+                    (payload.origin == wire::ChargeOrigin::quantum ? "quantum keys and the device" : "the device");
   for (const wire::KeySet set : wire::all_key_sets) out += "; " + std::string(wire::name(set)) + " " + std::to_string(payload.of(set).keys.size());
   return out;
 }
@@ -55,7 +56,8 @@ Result<void> Injection::check_request(const wire::Framed<wire::ChargeRequest>& r
   const wire::ChargeRequest& message = request.message;
   const auto denied = [](const std::string& why) { return fail(ErrorCode::denied, "ChargeRequest: " + why); };
   if (request.suite != &node_.suite()) return denied("suite " + std::string(request.suite->name) + " is not this network's");
-  if (request.header.policy_epoch != node_.settings().policy_epoch) return denied("policy epoch " + std::to_string(request.header.policy_epoch) + " is not in force");
+  if (request.header.policy_epoch != node_.settings().policy_epoch)
+    return denied("policy epoch " + std::to_string(request.header.policy_epoch) + " is not in force");
   if (message.kms_id.text() != node_.identity().name) return denied("is for KMS " + message.kms_id.text());
   const UnixMs now = node_.clock().now_ms();
   const UnixMs off = message.ts_ms > now ? message.ts_ms - now : now - message.ts_ms;
@@ -68,15 +70,23 @@ Result<wire::Charged> Injection::under_distribution(const wire::Framed<wire::Cha
   if (!named) return wire::Charged::wire;
   ASSIGN_OR_RETURN(const Bytes covered, wire::without_injection(request));
   ASSIGN_OR_RETURN(key, take(medium, wire::KeySet::distribution, named->index, [&](const Secret& secret) -> Result<void> {
-    if (equal_constant_time(named->mac, wire::charge_request_mac(node_.suite(), secret, covered))) return {};
-    return fail(ErrorCode::unauthenticated, "ChargeRequest: extension 1 is not made with the charged key of index " + std::to_string(named->index));
-  }));
+                     if (equal_constant_time(named->mac, wire::charge_request_mac(node_.suite(), secret, covered))) return {};
+                     return fail(ErrorCode::unauthenticated,
+                                 "ChargeRequest: extension 1 is not made with the charged key of index " + std::to_string(named->index));
+                   }));
   return wire::counts(key->charged) ? wire::Charged::wire_under_offline : wire::Charged::wire;
 }
 
 Result<net::Response> Injection::order(const wire::Framed<wire::ChargeRequest>& request, wire::MediumOrder what, const node::MessageSigner& own) {
-  const wire::ChargeDeliver message{.h_req = request.hash, .uid = request.message.uid, .medium = request.message.medium, .charge = {},
-                                    .ts_ms = node_.clock().now_ms(), .order = what, .flags = request.message.flags, .ct_classical = {}, .ct_ml_kem = {},
+  const wire::ChargeDeliver message{.h_req = request.hash,
+                                    .uid = request.message.uid,
+                                    .medium = request.message.medium,
+                                    .charge = {},
+                                    .ts_ms = node_.clock().now_ms(),
+                                    .order = what,
+                                    .flags = request.message.flags,
+                                    .ct_classical = {},
+                                    .ct_ml_kem = {},
                                     .sealed = {}};
   ASSIGN_OR_RETURN(auto framed, wire::sign_message(node_.suite(), node_.settings().policy_epoch, message, own.signer, own.fps, node_.rng()));
   return message_response(std::move(framed.octets));
@@ -115,8 +125,15 @@ Result<Bytes> Injection::deliver(const wire::Framed<wire::ChargeRequest>& reques
   ASSIGN_OR_RETURN(const crypto::Encapsulation fresh, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, asked.ephemeral, node_.rng()));
   Secret ss = wire::hybrid_secret(suite, wire::transcript(fresh, asked.ephemeral), wire::charge_context(request.hash));
   if (distribution) ss = wire::mix_distribution(suite, ss, distribution->key, distribution->index, request.hash);
-  wire::ChargeDeliver message{.h_req = request.hash, .uid = asked.uid, .medium = asked.medium, .charge = charge, .ts_ms = node_.clock().now_ms(),
-                              .order = wire::MediumOrder::charge, .flags = asked.flags, .ct_classical = fresh.ct_classical, .ct_ml_kem = fresh.ct_ml_kem,
+  wire::ChargeDeliver message{.h_req = request.hash,
+                              .uid = asked.uid,
+                              .medium = asked.medium,
+                              .charge = charge,
+                              .ts_ms = node_.clock().now_ms(),
+                              .order = wire::MediumOrder::charge,
+                              .flags = asked.flags,
+                              .ct_classical = fresh.ct_classical,
+                              .ct_ml_kem = fresh.ct_ml_kem,
                               .sealed = {}};
   ASSIGN_OR_RETURN(const wire::ChargeDeliver sealed, wire::seal_charge(suite, node_.settings().policy_epoch, std::move(message), ss, payload));
   ASSIGN_OR_RETURN(const auto framed, wire::sign_message(suite, node_.settings().policy_epoch, sealed, own.signer, own.fps, node_.rng()));
@@ -132,7 +149,8 @@ Result<net::Response> Injection::charge(const net::Request& http) {
   ASSIGN_OR_RETURN(const Terminal terminal, sender(http, asked.uid));
   TRY(check_request(request));
   TRY(check_signed(http, terminal, request));
-  ASSIGN_OR_RETURN(const std::optional<Medium> medium, store_.transact([&](store::Transaction& transaction) { return stock_.find(transaction, asked.medium); }));
+  ASSIGN_OR_RETURN(const std::optional<Medium> medium,
+                   store_.transact([&](store::Transaction& transaction) { return stock_.find(transaction, asked.medium); }));
   // Who asks for another terminal's medium learns no more than who asks for none.
   if (!medium || medium->uid != terminal.uid) return fail(ErrorCode::denied, "medium " + asked.medium.hex() + " is not one of terminal " + terminal.uid.text());
   if (medium->state == MediumState::locked) return order(request, wire::MediumOrder::lock, *own);
@@ -157,8 +175,16 @@ Result<net::Response> Injection::charge(const net::Request& http) {
     return fail(ErrorCode::exhausted, "medium " + asked.medium.hex() + ": " + std::to_string(unreceived_max) + " charges wait for their receipt");
   std::optional<SpentKey> distribution;
   ASSIGN_OR_RETURN(const wire::Charged charged, under_distribution(request, *medium, distribution));
-  const Charge charge{.id = wire::ChargeId(node_.rng().bytes(wire::ChargeId::size)), .medium = asked.medium, .state = ChargeState::given, .counts = asked.wanted,
-                      .made_by = terminal.uid.text(), .made_ms = node_.clock().now_ms(), .decided_by = "", .h_req = request.hash, .h_deliver = {}, .answer = {}};
+  const Charge charge{.id = wire::ChargeId(node_.rng().bytes(wire::ChargeId::size)),
+                      .medium = asked.medium,
+                      .state = ChargeState::given,
+                      .counts = asked.wanted,
+                      .made_by = terminal.uid.text(),
+                      .made_ms = node_.clock().now_ms(),
+                      .decided_by = "",
+                      .h_req = request.hash,
+                      .h_deliver = {},
+                      .answer = {}};
   ASSIGN_OR_RETURN(const wire::ChargePayload payload, stock_up(*medium, charge, charged, http.deadline, http.request_id));
   node::crash_point("kms.charge.stocked");
   ASSIGN_OR_RETURN(Bytes answer, deliver(request, charge.id, payload, distribution, *own));
@@ -177,12 +203,17 @@ Result<net::Response> Injection::receipt(const net::Request& http) {
     ASSIGN_OR_RETURN(const std::optional<Medium> medium, stock_.find(transaction, said.medium));
     if (!known || !medium || known->medium != said.medium || medium->uid != terminal.uid || known->h_deliver.empty() || known->h_deliver != said.h_deliver)
       return fail(ErrorCode::denied, "ChargeReceipt: no such charge was given to " + terminal.uid.text());
-    if (known->state == ChargeState::received) return fail(ErrorCode::conflict, "ChargeReceipt: charge " + said.charge.hex() + " has been received before (replay)");
+    if (known->state == ChargeState::received)
+      return fail(ErrorCode::conflict, "ChargeReceipt: charge " + said.charge.hex() + " has been received before (replay)");
     return move_charge(transaction, said.charge, ChargeState::given, ChargeState::received, "");
   }));
   node::crash_point("kms.charge.received");
-  TRY(node_.record({.action = "km-1.charged", .outcome = said.ok ? audit::Outcome::success : audit::Outcome::failure, .subject = terminal.uid.text(),
-                    .object = said.medium.hex() + " " + said.charge.hex(), .reason = said.ok ? "" : "the medium did not take it", .request_id = http.request_id}));
+  TRY(node_.record({.action = "km-1.charged",
+                    .outcome = said.ok ? audit::Outcome::success : audit::Outcome::failure,
+                    .subject = terminal.uid.text(),
+                    .object = said.medium.hex() + " " + said.charge.hex(),
+                    .reason = said.ok ? "" : "the medium did not take it",
+                    .request_id = http.request_id}));
   return net::Response{.status = 204, .content_type = "", .body = {}};
 }
 

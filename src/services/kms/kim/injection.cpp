@@ -19,7 +19,8 @@ std::string used_text(const SpentKey& spent) { return "key " + std::to_string(sp
 
 }  // namespace
 
-Result<void> Injection::record(std::string_view action, std::string_view subject, std::string_view object, std::string_view reason, std::string_view request_id) {
+Result<void> Injection::record(std::string_view action, std::string_view subject, std::string_view object, std::string_view reason,
+                               std::string_view request_id) {
   return node_.record({.action = action, .outcome = audit::Outcome::success, .subject = subject, .object = object, .reason = reason, .request_id = request_id});
 }
 
@@ -43,8 +44,8 @@ Result<std::optional<SpentKey>> Injection::spend(const net::Request& http, const
   const auto named = wire::indexed_mac(request.message.ext, ExtensionType::injected_key);
   if (!named) return Result<std::optional<SpentKey>>(std::nullopt);
   ASSIGN_OR_RETURN(const Medium medium, medium_of(request.message.uid));
-  ASSIGN_OR_RETURN(SpentKey spent, take(medium, KeySet::call, named->index,
-                                        [&](const Secret& key) { return wire::check_proof(request, ExtensionType::injected_key, key); }));
+  ASSIGN_OR_RETURN(SpentKey spent,
+                   take(medium, KeySet::call, named->index, [&](const Secret& key) { return wire::check_proof(request, ExtensionType::injected_key, key); }));
   TRY(record("kim.used", request.message.uid.text(), medium.id.hex(), used_text(spent), http.request_id));
   return Result<std::optional<SpentKey>>(std::move(spent));
 }
@@ -91,7 +92,8 @@ Result<std::vector<Injection::Holder>> Injection::holders() {
         " WHERE medium.state <> 'wiped'",
         {}, [&](const store::Row& row) {
           const auto octets = [&row](int column) { return row.is_null(column) ? Bytes() : row.blob(column); };
-          out.push_back({.uid = Uid(row.text(0)), .classical = octets(1), .ml_dsa = octets(2), .encryption_classical = octets(3), .encryption_ml_kem = octets(4)});
+          out.push_back(
+              {.uid = Uid(row.text(0)), .classical = octets(1), .ml_dsa = octets(2), .encryption_classical = octets(3), .encryption_ml_kem = octets(4)});
         });
   }));
   return out;
@@ -100,7 +102,8 @@ Result<std::vector<Injection::Holder>> Injection::holders() {
 Result<void> Injection::revoked(const std::set<Bytes>& fingerprints) {
   ASSIGN_OR_RETURN(const std::vector<Holder> all, holders());
   for (const Holder& one : all) {
-    const bool named = std::ranges::any_of(one.certificates(), [&](const Bytes* der) { return fingerprints.contains(crypto::digest(crypto::Hash::sha256, *der)); });
+    const bool named =
+        std::ranges::any_of(one.certificates(), [&](const Bytes* der) { return fingerprints.contains(crypto::digest(crypto::Hash::sha256, *der)); });
     if (named) TRY(burn_stock(one.uid, one.ml_dsa, "its certificates are revoked: the stock is burnt"));
   }
   return {};
@@ -153,7 +156,8 @@ Result<void> Injection::judged(const Terminal& terminal, const Error& found, Dea
   for (const Bytes* der : {&terminal.ml_dsa, &terminal.classical}) {
     ASSIGN_OR_RETURN(const crypto::Certificate certificate, crypto::Certificate::parse(*der));
     const auto status = node_.check_status(certificate, deadline);
-    if (!status && status.error().code == ErrorCode::denied) return burn_stock(terminal.uid, terminal.ml_dsa, "found revoked at its application: the stock is burnt");
+    if (!status && status.error().code == ErrorCode::denied)
+      return burn_stock(terminal.uid, terminal.ml_dsa, "found revoked at its application: the stock is burnt");
   }
   return {};
 }

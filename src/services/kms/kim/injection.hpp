@@ -30,11 +30,11 @@ class Injection {
   Injection(node::Node& node, store::Store& store, const KmsSettings& settings, DrawQuantum draw)
       : node_(node), store_(store), settings_(settings), stock_(node.device()), draw_(std::move(draw)) {}
 
-  /// The call set's key that the application names, if it names one: its MAC holds, and the key is burnt, durably. denied if the terminal has no medium that may
-  /// be used; unauthenticated, conflict, not_found as of Stock::look. On record either way where a key is named (the refusal by the caller).
+  /// The call set's key that the application names, if it names one: its MAC holds, and the key is burnt, durably. denied if the terminal has no medium that
+  /// may be used; unauthenticated, conflict, not_found as of Stock::look. On record either way where a key is named (the refusal by the caller).
   Result<std::optional<SpentKey>> spend(const net::Request& http, const wire::Framed<wire::KeyRequest>& request);
-  /// Symmetric mode: the terminal's certificates cannot be checked, for `why`; it may still apply if the policy allows it, it was not last known as revoked, and
-  /// the application proves a key of the authentication set (which is burnt) and names one of the call set. Otherwise `why` is the answer, or what failed.
+  /// Symmetric mode: the terminal's certificates cannot be checked, for `why`; it may still apply if the policy allows it, it was not last known as revoked,
+  /// and the application proves a key of the authentication set (which is burnt) and names one of the call set. Otherwise `why` is the answer, or what failed.
   Result<void> admit(const net::Request& http, const wire::Framed<wire::KeyRequest>& request, const Terminal& terminal, const Error& why);
 
   Result<net::Response> charge(const net::Request& request);   // km1_charge
@@ -42,14 +42,15 @@ class Injection {
 
   /// the stock of every terminal that has one of these certificates (SHA-256) is burnt and its medium counts as wiped. On record before it returns.
   Result<void> revoked(const std::set<Bytes>& fingerprints);
-  /// The same by the complete revocation lists (Cd-1), for notices that never came: `fetch` gets "ml_dsa" or "classical" and gives DER. A list that cannot be had or
-  /// does not hold is a failure, after the other one was looked at.
+  /// The same by the complete revocation lists (Cd-1), for notices that never came: `fetch` gets "ml_dsa" or "classical" and gives DER. A list that cannot be
+  /// had or does not hold is a failure, after the other one was looked at.
   Result<void> compare_with_lists(const std::function<Result<Bytes>(std::string_view branch)>& fetch);
   /// The same for one terminal whose certificates did not pass, if what is wrong is that they are revoked.
   Result<void> judged(const Terminal& terminal, const Error& found, Deadline deadline);
 
   [[nodiscard]] Stock& stock() noexcept { return stock_; }
-  /// Keys of a charge that was ordered for a file and is approved now, put in the stock; the medium's transport key moves on, and a locked medium is active again.
+  /// Keys of a charge that was ordered for a file and is approved now, put in the stock; the medium's transport key moves on, and a locked medium is active
+  /// again.
   Result<OfflineCharge> stock_up_by_file(const Medium& medium, const Charge& charge, Deadline deadline, const std::string& request_id);
 
  private:

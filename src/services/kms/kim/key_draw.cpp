@@ -13,7 +13,8 @@ constexpr std::string_view stock_label = "QFCI-v2 inj stock";
 /// One key with its peer domain, as Km-3 delivers it: wrapped under the site key.
 Result<Secret> take_one(node::Node& node, const crypto::SiteKey& site_key, const std::string& qkm, const std::string& domain, Deadline deadline,
                         const std::string& request_id) {
-  const wire::Json question = wire::Json::object({{"peer_domain", domain}, {"sid_wk", to_hex(node.rng().bytes(SidWk::size))}, {"count", 1}, {"kms", node.identity().name}});
+  const wire::Json question =
+      wire::Json::object({{"peer_domain", domain}, {"sid_wk", to_hex(node.rng().bytes(SidWk::size))}, {"count", 1}, {"kms", node.identity().name}});
   ASSIGN_OR_RETURN(const wire::Json answer, node.call_json(points::Endpoint::km3_take, qkm, question, deadline, request_id));
   ASSIGN_OR_RETURN(const std::vector<wire::Json> keys, answer.array("keys"));
   if (keys.size() != 1) return fail(ErrorCode::invalid_argument, "Km-3: " + std::to_string(keys.size()) + " keys where one was asked for");

@@ -24,14 +24,25 @@ Result<wire::MediumId> medium_id_in(const wire::Json& json) {
 wire::Json to_json(const MediumStock& one) {
   wire::Json keys = wire::Json::object();
   for (const wire::KeySet set : wire::all_key_sets) keys.set(wire::name(set), one.keys[wire::index_of(set)]);
-  return wire::Json::object({{"medium", one.medium.id.hex()}, {"terminal", one.medium.uid.text()}, {"kind", one.medium.kind}, {"state", name(one.medium.state)},
-                             {"by_file", one.medium.by_file}, {"generation", std::int64_t{one.medium.generation}}, {"keys", std::move(keys)},
+  return wire::Json::object({{"medium", one.medium.id.hex()},
+                             {"terminal", one.medium.uid.text()},
+                             {"kind", one.medium.kind},
+                             {"state", name(one.medium.state)},
+                             {"by_file", one.medium.by_file},
+                             {"generation", std::int64_t{one.medium.generation}},
+                             {"keys", std::move(keys)},
                              {"call_keys_charged_offline", one.counting}});
 }
 
 wire::Json to_json(const Charge& one) {
-  return wire::Json::object({{"ticket", one.id.hex()}, {"medium", one.medium.hex()}, {"state", name(one.state)}, {"authentication", one.counts[0]},
-                             {"call", one.counts[1]}, {"distribution", one.counts[2]}, {"made_by", one.made_by}, {"made_ms", one.made_ms},
+  return wire::Json::object({{"ticket", one.id.hex()},
+                             {"medium", one.medium.hex()},
+                             {"state", name(one.state)},
+                             {"authentication", one.counts[0]},
+                             {"call", one.counts[1]},
+                             {"distribution", one.counts[2]},
+                             {"made_by", one.made_by},
+                             {"made_ms", one.made_ms},
                              {"decided_by", one.decided_by}});
 }
 
@@ -63,7 +74,8 @@ Result<net::Response> MediumDesk::dispatch(const net::Request& request, node::De
 
 Result<Medium> MediumDesk::medium(const wire::Json& json) {
   ASSIGN_OR_RETURN(const wire::MediumId id, medium_id_in(json));
-  ASSIGN_OR_RETURN(const std::optional<Medium> found, store_.transact([&](store::Transaction& transaction) { return injection_.stock().find(transaction, id); }));
+  ASSIGN_OR_RETURN(const std::optional<Medium> found,
+                   store_.transact([&](store::Transaction& transaction) { return injection_.stock().find(transaction, id); }));
   if (!found) return fail(ErrorCode::not_found, "no medium " + id.hex() + " is registered");
   return *found;
 }
@@ -100,7 +112,8 @@ Result<net::Response> MediumDesk::enter(const wire::Json& json, const net::Reque
   ASSIGN_OR_RETURN(made.uid, node::parse_uid(terminal));
   ASSIGN_OR_RETURN(made.kind, json.text("kind"));
   deed.object += " " + made.id.hex() + " " + made.uid.text();
-  if (std::ranges::find(medium_kinds, made.kind) == medium_kinds.end()) return fail(ErrorCode::invalid_argument, "kind must be sim, tf-card, software or pci-card");
+  if (std::ranges::find(medium_kinds, made.kind) == medium_kinds.end())
+    return fail(ErrorCode::invalid_argument, "kind must be sim, tf-card, software or pci-card");
   ASSIGN_OR_RETURN(made.by_file, json.boolean("by_file"));
   TRY(check_terminal(made.uid, request.deadline));
   std::optional<Secret> transport_key;
@@ -144,8 +157,16 @@ Result<net::Response> MediumDesk::order(const wire::Json& json, const net::Reque
   deed.object += " " + of.id.hex();
   if (of.state == MediumState::wiped) return fail(ErrorCode::denied, "medium " + of.id.hex() + " is wiped");
   if (!of.by_file) return fail(ErrorCode::denied, "medium " + of.id.hex() + " was registered without a transport key: it is charged over a wire alone");
-  Charge made{.id = wire::ChargeId(node_.rng().bytes(wire::ChargeId::size)), .medium = of.id, .state = ChargeState::waiting, .counts = {},
-              .made_by = request.peer.identity->uri(), .made_ms = node_.clock().now_ms(), .decided_by = "", .h_req = {}, .h_deliver = {}, .answer = {}};
+  Charge made{.id = wire::ChargeId(node_.rng().bytes(wire::ChargeId::size)),
+              .medium = of.id,
+              .state = ChargeState::waiting,
+              .counts = {},
+              .made_by = request.peer.identity->uri(),
+              .made_ms = node_.clock().now_ms(),
+              .decided_by = "",
+              .h_req = {},
+              .h_deliver = {},
+              .answer = {}};
   std::int64_t all = 0;
   for (const wire::KeySet set : wire::all_key_sets) {
     ASSIGN_OR_RETURN(const std::int64_t count, json.integer(wire::name(set), 0, wire::charge_keys_max));
@@ -173,9 +194,10 @@ Result<net::Response> MediumDesk::approve(const wire::Json& json, const net::Req
   ordered.decided_by = by;
   ASSIGN_OR_RETURN(const OfflineCharge made, injection_.stock_up_by_file(*of, ordered, request.deadline, request.request_id));
   node::crash_point("kms.charge.approved");
-  ASSIGN_OR_RETURN(const wire::ChargeFile file,
-                   wire::seal_charge_file({.suite = &node_.suite(), .medium = of->id, .charge = ordered.id, .generation = of->generation, .made_ms = now, .sealed = {}},
-                                          made.transport_key, made.payload));
+  ASSIGN_OR_RETURN(
+      const wire::ChargeFile file,
+      wire::seal_charge_file({.suite = &node_.suite(), .medium = of->id, .charge = ordered.id, .generation = of->generation, .made_ms = now, .sealed = {}},
+                             made.transport_key, made.payload));
   const Bytes octets = wire::encode(file);
   TRY(store_.transact([&](store::Transaction& transaction) { return keep_answer(transaction, ordered.id, {}, octets); }));
   deed.object += std::string(", drawn from ") + (made.payload.origin == wire::ChargeOrigin::quantum ? "quantum keys and the device" : "the device");

@@ -35,7 +35,11 @@ Result<std::optional<Medium>> find_medium(store::Transaction& transaction, std::
     const auto state = state_from_name(row.text(3));
     known = id && state;
     if (known)
-      out = Medium{.id = *id, .uid = Uid(row.text(1)), .kind = row.text(2), .state = *state, .by_file = row.integer(4) != 0,
+      out = Medium{.id = *id,
+                   .uid = Uid(row.text(1)),
+                   .kind = row.text(2),
+                   .state = *state,
+                   .by_file = row.integer(4) != 0,
                    .generation = static_cast<std::uint32_t>(row.integer(5))};
   }));
   if (!known) return fail(ErrorCode::internal, "kms.db: a medium that this program did not write");
@@ -65,9 +69,10 @@ Result<void> Stock::add(store::Transaction& transaction, const Medium& medium, c
   if (transport_key != nullptr) {
     ASSIGN_OR_RETURN(sealed, device_.seal(transport_context(medium.id), *transport_key));
   }
-  TRY(transaction.run("INSERT INTO medium (medium, uid, kind, state, sealed_transport, generation, registered_by, registered_ms) VALUES (?, ?, ?, ?, ?, 0, ?, ?)",
-                      {medium.id.view(), std::string_view(medium.uid.text()), std::string_view(medium.kind), name(MediumState::active),
-                       sealed.empty() ? store::Value() : store::Value(ByteView(sealed)), by, store::column(now)}));
+  TRY(transaction.run(
+      "INSERT INTO medium (medium, uid, kind, state, sealed_transport, generation, registered_by, registered_ms) VALUES (?, ?, ?, ?, ?, 0, ?, ?)",
+      {medium.id.view(), std::string_view(medium.uid.text()), std::string_view(medium.kind), name(MediumState::active),
+       sealed.empty() ? store::Value() : store::Value(ByteView(sealed)), by, store::column(now)}));
   for (const wire::KeySet set : wire::all_key_sets) {
     TRY(transaction.run("INSERT INTO medium_set (medium, key_set, next_index, free_index) VALUES (?, ?, 0, 0)", {medium.id.view(), column_of(set)}));
   }
@@ -84,19 +89,22 @@ Result<std::optional<Medium>> Stock::of_terminal(store::Transaction& transaction
 
 Result<std::vector<MediumStock>> Stock::list(store::Transaction& transaction, std::int64_t limit) {
   std::vector<Bytes> ids;
-  TRY(transaction.query("SELECT medium FROM medium ORDER BY registered_ms DESC, medium LIMIT ?", {limit}, [&](const store::Row& row) { ids.push_back(row.blob(0)); }));
+  TRY(transaction.query("SELECT medium FROM medium ORDER BY registered_ms DESC, medium LIMIT ?", {limit},
+                        [&](const store::Row& row) { ids.push_back(row.blob(0)); }));
   std::vector<MediumStock> out;
   for (const Bytes& id : ids) {
     MediumStock one;
     ASSIGN_OR_RETURN(const std::optional<Medium> medium, find_medium(transaction, "medium = ?", ByteView(id)));
     if (!medium) continue;
     one.medium = *medium;
-    TRY(transaction.query("SELECT key_set, charged, count(*) FROM injected_key WHERE medium = ? GROUP BY key_set, charged", {ByteView(id)}, [&](const store::Row& row) {
-      const std::int64_t set = row.integer(0);
-      if (set < 1 || set > std::ssize(one.keys)) return;
-      one.keys[static_cast<std::size_t>(set) - 1] += row.integer(2);
-      if (set == column_of(wire::KeySet::call) && wire::counts(static_cast<wire::Charged>(row.integer(1)))) one.counting += row.integer(2);
-    }));
+    TRY(transaction.query("SELECT key_set, charged, count(*) FROM injected_key WHERE medium = ? GROUP BY key_set, charged", {ByteView(id)},
+                          [&](const store::Row& row) {
+                            const std::int64_t set = row.integer(0);
+                            if (set < 1 || set > std::ssize(one.keys)) return;
+                            one.keys[static_cast<std::size_t>(set) - 1] += row.integer(2);
+                            if (set == column_of(wire::KeySet::call) && wire::counts(static_cast<wire::Charged>(row.integer(1))))
+                              one.counting += row.integer(2);
+                          }));
     out.push_back(std::move(one));
   }
   return out;

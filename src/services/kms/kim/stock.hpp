@@ -56,7 +56,8 @@ class Stock {
   /// Wiping destroys every key of the medium, and its transport key. conflict if it is wiped already and `to` is another state.
   Result<void> set_state(store::Transaction& transaction, const Medium& medium, MediumState to);
 
-  /// Puts new keys under indexes that the medium never had. exhausted if a set would hold more than stock_of_set_max. `keys` are taken in the order of the sets.
+  /// Puts new keys under indexes that the medium never had. exhausted if a set would hold more than stock_of_set_max. `keys` are taken in the order of the
+  /// sets.
   Result<wire::ChargePayload> charge(store::Transaction& transaction, const Medium& medium, const wire::ChargeId& charge, const SetCounts& counts,
                                      wire::Charged charged, wire::ChargeOrigin origin, std::vector<Secret> keys);
   /// The transport key of the medium's generation; from now on the medium has the next.
