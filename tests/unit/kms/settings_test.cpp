@@ -49,6 +49,20 @@ TEST_F(KmsSettingsTest, TakesWhatIsWithinItsBounds) {
   EXPECT_TRUE(settings->profile_v1);
 }
 
+TEST_F(KmsSettingsTest, SymmetricModeIsOffAndMediaAreChargedOverAWireAloneUnlessSomebodySaysOtherwise) {
+  const auto settings = read("");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_FALSE(settings->symmetric_mode);
+  EXPECT_TRUE(settings->media_keys.empty());
+  EXPECT_EQ(settings->revocation_lists_every, std::chrono::minutes(10));
+  const auto other = read("symmetric_mode = true\nmedia_keys = \"/var/lib/qanat/media\"\nrevocation_lists_every_s = 0\n");
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_TRUE(other->symmetric_mode);
+  EXPECT_EQ(other->media_keys, "/var/lib/qanat/media");
+  EXPECT_EQ(other->revocation_lists_every.count(), 0);
+  EXPECT_FALSE(read("revocation_lists_every_s = 86401\n"));
+}
+
 TEST_F(KmsSettingsTest, ADemandOnQuantumKeysIsReadInTheWordsOfKm3) {
   const auto settings = read("quantum_bound = \"one-decoy-finite\"\nquantum_eps_max = 1e-9\nquantum_photons = \"real\"\nquantum_relays_max = 2\n");
   ASSERT_TRUE(settings) << settings.error().message;
