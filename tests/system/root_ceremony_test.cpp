@@ -21,6 +21,16 @@ class RootCeremony : public testing::Test {
  protected:
   Outcome run(const std::string& arguments, const std::string& before = "") { return run_line(before + " " + QANAT_PROGRAM + " " + arguments, folder_); }
   std::string path(const std::string& name) { return (folder_ / name).string(); }
+  /// The code of a command that dies at `place`.
+  int crash(const std::string& place, const std::string& arguments) {
+    return run_line("QANAT_CRASH_AT=" + place + " timeout 120 " + QANAT_CRASH_PROGRAM + " " + arguments, folder_).code;
+  }
+  /// A network with its CAs, of which nothing runs.
+  Result<app::Network> founded() {
+    ASSIGN_OR_RETURN(app::Network network, app::Network::plan(folder_ / "net", {}));
+    TRY(network.create());
+    return Result<app::Network>(std::move(network));
+  }
   TemporaryDirectory folder_;
 };
 
@@ -62,14 +72,9 @@ TEST_F(RootCeremony, EveryCommandOfTheGuideWorksAsItStands) {
 }
 
 TEST_F(RootCeremony, ARolloverThatIsKilledLeavesOneGenerationOrTheOtherAndIsCompletedByTheSameCommand) {
-  const auto network = app::Network::plan(folder_ / "net", {});
-  ASSERT_TRUE(network);
-  const auto created = network->create();
-  ASSERT_TRUE(created) << created.error().message;
+  const auto network = founded();
+  ASSERT_TRUE(network) << network.error().message;
   const std::string config = " --config " + network->config_of("cas").string();
-  const auto crash = [&](const std::string& place, const std::string& arguments) {
-    return run_line("QANAT_CRASH_AT=" + place + " " + QANAT_CRASH_PROGRAM + " " + arguments, folder_).code;
-  };
   const std::string asking = "ca rollover" + config + " --request " + path("requests");
   EXPECT_NE(crash("cas.rollover.requested", asking), 0);
   EXPECT_FALSE(fs::exists(folder_ / "requests"));
@@ -89,14 +94,9 @@ TEST_F(RootCeremony, ARolloverThatIsKilledLeavesOneGenerationOrTheOtherAndIsComp
 }
 
 TEST_F(RootCeremony, ADeviceRolloverThatIsKilledLeavesTheOldOneOrTheNewAndIsCompletedByTheSameCommand) {
-  const auto network = app::Network::plan(folder_ / "net", {});
-  ASSERT_TRUE(network);
-  const auto created = network->create();
-  ASSERT_TRUE(created) << created.error().message;
+  const auto network = founded();
+  ASSERT_TRUE(network) << network.error().message;
   const std::string config = " --config " + network->config_of("cas").string();
-  const auto crash = [&](const std::string& place, const std::string& arguments) {
-    return run_line("QANAT_CRASH_AT=" + place + " timeout 120 " + QANAT_CRASH_PROGRAM + " " + arguments, folder_).code;
-  };
   const std::string preparing = "ca rollover-devices" + config + " --prepare";
   const std::string installing = "ca rollover-devices" + config + " --install";
   const Outcome too_early = run(preparing);
@@ -160,15 +160,10 @@ TEST_F(RootCeremony, UnderAnSdfDeviceRootsAreMadeFoundANetworkAndSignTheNextIssu
 }
 
 TEST_F(RootCeremony, AnElementThatIsExpectedAnewGetsOneSecretHoweverOftenTheCommandDies) {
-  const auto network = app::Network::plan(folder_ / "net", {});
-  ASSERT_TRUE(network);
-  const auto created = network->create();
-  ASSERT_TRUE(created) << created.error().message;
+  const auto network = founded();
+  ASSERT_TRUE(network) << network.error().message;
   const std::string expecting = "ca expect --config " + network->config_of("cas").string() + " --out " + path("secret") + " --element ";
-  const auto crash = [&](const std::string& place) {
-    return run_line("QANAT_CRASH_AT=" + place + " " + QANAT_CRASH_PROGRAM + " " + expecting + "qanat://a/kms/kms-new", folder_).code;
-  };
-  EXPECT_NE(crash("cas.element.expected"), 0);
+  EXPECT_NE(crash("cas.element.expected", expecting + "qanat://a/kms/kms-new"), 0);
   const std::string secret = file_text(folder_ / "secret");
   EXPECT_EQ(secret.size(), 64U);
   const Outcome done = run(expecting + "qanat://a/kms/kms-new");

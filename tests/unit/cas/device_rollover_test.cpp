@@ -44,15 +44,6 @@ class DeviceRolloverTest : public CasFixture {
     if (service_) service_->stop();
     close_service();
   }
-  [[nodiscard]] node::Settings settings() const {
-    node::Settings out;
-    out.identity = cas_id;
-    out.state = state();
-    out.trust = trust();
-    out.master_key = plan().master_key;
-    out.suite = &suite_;
-    return out;
-  }
   Result<DeviceRollover> prepare() {
     close();
     return prepare_device_rollover(settings());
