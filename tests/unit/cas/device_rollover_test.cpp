@@ -280,6 +280,21 @@ TEST_F(DeviceRolloverTest, TheRecordKeepsOneThatWaitsAndNoMore) {
   EXPECT_EQ(after.next_devices(), nullptr);
 }
 
+TEST_F(DeviceRolloverTest, OneWhoseTimeIsOverIsNotInstalled) {
+  close();
+  {
+    const auto device = must(crypto::open_software_device(plan().master_key, *rng_));
+    const auto records = must(Records::open(state() / "cas.db", *device));
+    const UnixMs long_ago = SystemClock().now_ms() - 2 * device_authority_lifetime_ms;
+    const Authority over = must(make_device_authority("Test", long_ago, *rng_));
+    must(records->keep_next_devices({.generation = 2, .new_with_new = over.certificate}, over.key));
+  }
+  const auto refused = install();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.contains("look at the clock")) << refused.error().message;
+}
+
 TEST(NextDeviceAuthorityTest, LinksLastAsLongAsTheOldOneAndThereAreNoneToOneThatIsOver) {
   const auto rng = must(crypto::open_rng());
   const UnixMs now = SystemClock().now_ms();
