@@ -20,6 +20,8 @@ struct Peer {
   std::optional<crypto::Certificate> certificate;  // chain, validity, status and SAN already checked
   std::optional<Identity> identity;
   std::string address;  // "127.0.0.1:40322", for logs
+  bool chained = false;                             // the connection is one of chain.hpp; the certificate was checked on the one before it
+  std::shared_ptr<const Secret> exporter = {};      // of a connection that is not, for the key of the next; shared by the requests of the connection
 };
 
 struct Request {
@@ -59,6 +61,7 @@ struct Route {
   bool anonymous = false;       // a caller without certificate is let through (first enrolment)
   std::size_t body_max = 64 * 1024;
   std::string request_type;     // the content type that a body must have; empty: no body
+  bool chained = false;         // refused over a connection that is not chained (chain.hpp)
   std::string challenge = {};   // WWW-Authenticate of an answer with 401 (RFC 9110 §11.6.1); empty: none
   std::function<Result<Response>(const Request&)> answer;  // runs on a worker thread; blocking is allowed until the deadline
 };
