@@ -7,6 +7,7 @@
 #include "crypto/x509_crl.hpp"
 #include "plain_http.hpp"
 #include "scep_peer.hpp"
+#include "services/cas/ceis/front_desk.hpp"
 #include "services/cas/ceis/own_server.hpp"
 #include "services/cas/csp/places.hpp"
 #include "services/cas/device_authority.hpp"
@@ -225,6 +226,16 @@ TEST_F(DeviceRolloverTest, OpensslGoesOverTheLinksFromEitherToTheOther) {
   ASSERT_EQ(own.chain, (std::vector<Bytes>{succession->new_with_old}));
   const ProgramResult shown = verified(own.certificate, old, own.chain.front());
   EXPECT_EQ(shown.status, 0) << shown.output;
+}
+
+TEST_F(DeviceRolloverTest, TheOneBeforeIsSpokenOfUntilItsTimeIsOver) {
+  const UnixMs over = device_ca().not_after();
+  rolled_over();
+  const Authorities& authorities = service_->authorities();
+  EXPECT_TRUE(link_in_force(authorities, over - 1));
+  EXPECT_FALSE(link_in_force(authorities, over));
+  EXPECT_TRUE(succession_at(authorities, over - 1));
+  EXPECT_FALSE(succession_at(authorities, over));
 }
 
 TEST_F(DeviceRolloverTest, AClientOfScepThatMissedItIsToldByTheOldAuthority) {
