@@ -251,6 +251,8 @@ Result<void> Node::serve(std::vector<points::Handler> handlers) {
   }
   const net::StatusCheck check = [this](const crypto::Certificate& cert, Deadline deadline) { return check_status(cert, deadline); };
   const std::shared_ptr<const net::TlsIdentity> tls = credentials().tls;
+  net::ServerSettings settings = settings_.server;
+  settings.chained = &chained_keys_;
   net::Staple staple;
   if (status_) {
     stapler_ = std::make_unique<Stapler>([this] { return status_->fetch(credentials().tls->chain.front(), Deadline::after(own_status_max)); },
@@ -258,7 +260,7 @@ Result<void> Node::serve(std::vector<points::Handler> handlers) {
     stapler_->start();
     staple = [raw = stapler_.get()] { return raw->staple(); };
   }
-  ASSIGN_OR_RETURN(server_, net::Server::start(settings_.server, *tls, trust_, points::routes(identity().kind, std::move(handlers)), check,
+  ASSIGN_OR_RETURN(server_, net::Server::start(settings, *tls, trust_, points::routes(identity().kind, std::move(handlers), chained_alone_), check,
                                                [this](const net::Refusal& refusal) { record_refusal(refusal); }, std::move(staple)));
   serving_ = server_.get();
   const crypto::Certificate& shown = tls->chain.front();

@@ -92,7 +92,7 @@ const Point* find_point(std::string_view id) noexcept {
   return nullptr;
 }
 
-std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers) {
+std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers, const std::set<Endpoint>& chained) {
   std::vector<net::Route> out;
   out.reserve(handlers.size());
   for (Handler& handler : handlers) {
@@ -105,6 +105,7 @@ std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers) {
                              .anonymous = line.anonymous,
                              .body_max = line.body_max,
                              .request_type = std::string(line.request_type),
+                             .chained = chained.contains(handler.endpoint),
                              .challenge = std::string(line.challenge),
                              .answer = std::move(handler.answer)});
   }

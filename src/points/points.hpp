@@ -2,6 +2,7 @@
 // and `qanat points` all read these tables: the reference-point table is the access-control policy.
 #pragma once
 
+#include <set>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -109,6 +110,8 @@ enum class Endpoint : std::uint8_t {
   ce2_cacerts,
   ce2_confirm,
   km1_renewed,
+  km2_chain,
+  km3_chain,
   count_,
 };
 
@@ -135,8 +138,9 @@ struct Handler {
   Endpoint endpoint;
   std::function<Result<net::Response>(const net::Request&)> answer;
 };
-/// Routes for net::Server, every access rule taken from the table. CHECKs that `self` is among the row's callees.
-std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers);
+/// Routes for net::Server, every access rule taken from the table; those of `chained` over chained connections alone. CHECKs that `self` is among the row's
+/// callees.
+std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers, const std::set<Endpoint>& chained = {});
 
 /// The tests that drive a point, by reference-point id: taken from the test sources when the program is built.
 struct Evidence {

@@ -5,6 +5,7 @@
 #include "services/kms/kim/renewal.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
+#include "services/kms/kma/chains.hpp"
 #include "services/kms/schema.hpp"
 
 namespace qanat::kms {
@@ -29,7 +30,7 @@ Answer refusals_recorded(node::Node& node, std::string_view action, Answer work)
 }  // namespace
 
 struct KmsService::Parts {
-  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, crypto::SiteKey site_key)
+  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, crypto::SiteKey site_key, crypto::SiteKey chain_key)
       : node(node_),
         settings(std::move(settings_)),
         store(std::move(store_)),
@@ -37,6 +38,7 @@ struct KmsService::Parts {
         ledger(node.device()),
         senders(node),
         access(node, *store, senders),
+        chains(node, settings, std::move(chain_key)),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
         application(node, *store, ledger, agreement, access, trace, settings),
         enrolment(node, *store, trace) {}
@@ -49,6 +51,7 @@ struct KmsService::Parts {
   node::SenderDirectory senders;
   Access access;
   Errands errands;
+  Chains chains;
   Agreement agreement;
   Application application;
   EnrolmentService enrolment;
@@ -97,8 +100,10 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   }
   ASSIGN_OR_RETURN(auto store, store::Store::open(node.settings().state / "kms.db", migrations));
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
-  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key));
+  ASSIGN_OR_RETURN(auto chain_key, crypto::SiteKey::read(settings.site_key));  // the same: a secret has one holder
+  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key), std::move(chain_key));
   TRY(parts->sweep(Ledger::Sweep::at_start));
+  if (parts->settings.km2_chain == net::ChainNeed::required) node.require_chained({points::Endpoint::km2_offer, points::Endpoint::km2_confirm});
   Parts& those = *parts;
   node.describe_health([&those](wire::Json& body) {
     const auto census = those.store->transact([&](store::Transaction& transaction) { return those.ledger.census(transaction); });
@@ -126,11 +131,13 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
       {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.access.revoked(request); })},
       {Endpoint::km2_offer, refusals_recorded(parts.node, "km-2.offer", [&](const net::Request& request) { return parts.agreement.offer(request); })},
+      {Endpoint::km2_chain, [&](const net::Request& request) { return parts.chains.answer(request); }},
       {Endpoint::km2_confirm, refusals_recorded(parts.node, "km-2.confirm", [&](const net::Request& request) { return parts.agreement.confirm(request); })},
   };
 }
 
 void KmsService::start() {
+  parts_->chains.begin();
   parts_->errands.start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
 }

@@ -3,7 +3,9 @@
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 
+#include "net/chain.hpp"
 #include "node/config.hpp"
 #include "points/key_proof.hpp"
 
@@ -21,6 +23,9 @@ struct KmsSettings {
   points::ProofDemand quantum_demand{};                // the same, with the eps
   std::int64_t quantum_relays_max = 126;               // trusted nodes that a quantum key may have crossed
   bool pqc_fallback = true;                            // no quantum key: agree by PQC alone, and say so in the result
+  std::optional<net::ChainNeed> km2_chain = net::ChainNeed::preferred;  // connections to other KMSs under quantum keys too (chains.hpp); absent: never
+  std::optional<net::ChainNeed> km3_chain = net::ChainNeed::preferred;  // to the QKM under the site key too
+  std::chrono::milliseconds chain_refresh{600000};     // a quantum key serves the connections of so long
   bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison
 
   static KmsSettings read(node::Config& config);
