@@ -48,7 +48,16 @@ class Member {
 
   [[nodiscard]] DeviceHealth health() const {
     const CryptoDevice* const device = device_.load();
-    return device != nullptr ? device->health() : closed_.now();
+    DeviceHealth out = device != nullptr ? device->health() : closed_.now();
+    if (out.state == DeviceState::ok && has_other_keys_) {
+      out.state = DeviceState::degraded;
+      out.last_error = "does not open what it sealed before: its keys are others";
+    }
+    return out;
+  }
+  /// It denied its part of a box that the other device has shown to be whole.
+  void denied_wrongly() {
+    if (!has_other_keys_.exchange(true) && listener_) listener_();
   }
   void on_change(std::function<void()> listener) {
     const std::scoped_lock lock(mutex_);
@@ -98,6 +107,7 @@ class Member {
   std::unique_ptr<CryptoDevice> opened_;
   std::atomic<CryptoDevice*> device_ = nullptr;  // opened_, for those who do not hold mutex_; set once
   std::atomic<steady::rep> asked_again_at_ = 0;
+  std::atomic<bool> has_other_keys_ = false;
   std::function<void()> listener_;
 };
 
@@ -145,11 +155,17 @@ class PairDevice final : public CryptoDevice {
     if (!begins_as_pair_box(sealed)) return unseal_of_one(context, sealed);
     const auto parts = parts_of_pair_box(sealed);
     if (!parts) return fail(ErrorCode::denied, "device: sealed octets have lengths that none have");
-    return by_either([&](std::size_t i, CryptoDevice& device) -> Result<Secret> {
+    std::array<bool, 2> has_denied{};
+    auto opened = by_either([&](std::size_t i, CryptoDevice& device) -> Result<Secret> {
       if (parts->boxes[i].empty()) return fail(ErrorCode::denied, "the device did not work when this was sealed");
-      ASSIGN_OR_RETURN(const Secret data_key, device.unseal(pair_key_context(i, context), parts->boxes[i]));
-      return open_pair_box(context, *parts, data_key);
+      const auto data_key = device.unseal(pair_key_context(i, context), parts->boxes[i]);
+      has_denied[i] = !data_key && is_denied(data_key.error());
+      if (!data_key) return fail(data_key.error());
+      return open_pair_box(context, *parts, *data_key);
     });
+    // What opened is bound to both devices' boxes: neither was changed.
+    if (opened && has_denied[0]) members_[0].denied_wrongly();
+    return opened;
   }
 
   [[nodiscard]] DeviceHealth health() const override {

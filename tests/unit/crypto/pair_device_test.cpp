@@ -202,6 +202,24 @@ TEST_F(PairDeviceTest, NoPartOfABoxCanBeTakenAwayOrBroughtFromAnother) {
   }
 }
 
+TEST_F(PairDeviceTest, ADeviceThatLostItsKeysIsFoundOutByWhatTheOtherOpens) {
+  const Bytes sealed = open_device()->seal(as_bytes("row 1"), secret_).value();
+  fs::remove(sdf_.file("sdf.keys"));
+  const auto device = open_device();
+  int told = 0;
+  device->on_change([&](const DeviceHealth&) { ++told; });
+  EXPECT_EQ(device->health().state, DeviceState::ok);
+  Bytes changed = sealed;
+  changed.back() ^= 1U;
+  EXPECT_EQ(device->unseal(as_bytes("row 1"), changed).error().code, ErrorCode::denied);
+  EXPECT_EQ(device->health().state, DeviceState::ok) << "a box that is wrong proves nothing";
+  EXPECT_TRUE(opens(*device, sealed, secret_));
+  EXPECT_TRUE(opens(*device, sealed, secret_));
+  EXPECT_EQ(told, 1);
+  EXPECT_EQ(device->health().state, DeviceState::degraded);
+  EXPECT_TRUE(device->health().last_error.contains("its keys are others")) << device->health().last_error;
+}
+
 TEST_F(PairDeviceTest, OpensWhatOneOfTheTwoSealedBeforeThereWasAPair) {
   const fs::path master = sdf_.file("master.key");
   const auto alone = std::move(open_software_device(master, rng_).value());
