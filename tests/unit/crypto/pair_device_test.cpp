@@ -264,5 +264,20 @@ TEST_F(PairDeviceTest, SoftHsmAndTheSoftwareDeviceStandInForEachOther) {
   hsm.delete_token("pair");
 }
 
+TEST(PairBoxTest, OpensTheBoxesOfAnotherImplementation) {
+  std::ifstream in(fs::path(QANAT_SOURCE_DIR) / "tests/vectors/pair/boxes.txt");
+  int boxes = 0;
+  for (std::string context, key, secret, box; in >> context >> key >> secret >> box; ++boxes) {
+    const Bytes octets = from_hex(box).value();
+    const auto parts = parts_of_pair_box(octets);
+    ASSERT_TRUE(parts);
+    const auto opened = open_pair_box(from_hex(context).value(), *parts, Secret::copy_of(from_hex(key).value()));
+    ASSERT_TRUE(opened) << opened.error().message;
+    EXPECT_TRUE(equal_secret(*opened, Secret::copy_of(from_hex(secret == "-" ? "" : secret).value())));
+    EXPECT_EQ(open_pair_box(from_hex(context).value(), *parts, Secret(31)).error().code, ErrorCode::denied) << "no data key";
+  }
+  EXPECT_EQ(boxes, 4);
+}
+
 }  // namespace
 }  // namespace qanat::crypto
