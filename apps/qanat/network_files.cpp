@@ -116,9 +116,14 @@ class NetworkFiles {
     if (element.identity.kind != Kind::cas || !device) return "";
     if (const auto* const sdf = std::get_if<crypto::SdfSettings>(&*device))
       return fmt::format("[device]\nkind = \"sdf\"\nmodule = {}\nkey_index = {}\n\n", quoted(sdf->module), sdf->key_index);
-    const auto& token = std::get<crypto::Pkcs11Settings>(*device);
-    return fmt::format("[device]\nkind = \"pkcs11\"\nmodule = {}\ntoken = {}\nkey = {}\npin_file = {}\n\n", quoted(token.module), quoted(std::filesystem::path(token.token)),
-                       quoted(std::filesystem::path(token.key)), quoted(token.pin_file));
+    if (const auto* const skf = std::get_if<crypto::SkfSettings>(&*device))
+      return fmt::format("[device]\nkind = \"skf\"\nmodule = {}\napplication = {}\ncontainer = {}\npin_file = {}\n\n", quoted(skf->module), quoted(std::filesystem::path(skf->application)),
+                         quoted(std::filesystem::path(skf->container)), quoted(skf->pin_file));
+    // A pair is for configurations that an operator writes.
+    const auto* const token = std::get_if<crypto::Pkcs11Settings>(&*device);
+    CHECK(token != nullptr);
+    return fmt::format("[device]\nkind = \"pkcs11\"\nmodule = {}\ntoken = {}\nkey = {}\npin_file = {}\n\n", quoted(token->module), quoted(std::filesystem::path(token->token)),
+                       quoted(std::filesystem::path(token->key)), quoted(token->pin_file));
   }
 
   static std::string audit_table(const ElementPlan& element) {

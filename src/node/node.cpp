@@ -10,6 +10,7 @@
 #include "audit/files.hpp"
 #include "crypto/self_test.hpp"
 #include "node/behaviour_reporter.hpp"
+#include "node/device_record.hpp"
 #include "node/enrolment.hpp"
 #include "node/log.hpp"
 #include "node/recorded.hpp"
@@ -52,6 +53,7 @@ Result<std::unique_ptr<Node>> Node::open(Settings settings) {
   ASSIGN_OR_RETURN(node->device_, crypto::open_device(node->settings_.device, node->settings_.master_key, *node->rng_));
   TRY(node->open_audit());
   node->open_reporter();
+  record_device_changes(*node);
   ASSIGN_OR_RETURN(node->trust_, read_trust(node->settings_.trust));
   return Result<std::unique_ptr<Node>>(std::move(node));
 }
@@ -300,6 +302,7 @@ Result<net::Response> Node::health(const net::Request& /*request*/) {
   wire::Json body = wire::Json::object({{"identity", identity().uri()}, {"status", "ready"}, {"uptime_ms", clock_.now_ms() - started_ms_}});
   const crypto::Certificate certificate = credentials().tls->chain.front();
   body.set("certificate", to_hex(certificate.serial())).set("certificate_not_after_ms", certificate.not_after());
+  body.set("device", device_json(device_->health()));
   if (reporter_) {
     const BehaviourReporter::Counts counts = reporter_->counts();
     body.set("behaviour_records", wire::Json::object({{"sent", counts.sent}, {"waiting", counts.waiting}, {"dropped", counts.dropped}}));

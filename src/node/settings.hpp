@@ -31,7 +31,7 @@ struct Settings {
   Identity identity;
   std::filesystem::path state;               // folder, mode 0700
   std::filesystem::path trust;               // folder with root-*.pem and issuing-*.pem
-  std::filesystem::path master_key;          // the software device's, or the keys that an SDF device wrapped; empty if there is a token
+  std::filesystem::path master_key;          // the software device's, or the keys that an SDF or SKF device wrapped; empty for a token or a pair
   std::optional<crypto::DeviceSettings> device = {};  // where the master key is instead
   std::filesystem::path enrolment_secret;    // one-time; deleted after use
   std::uint8_t renew_at_percent = 67;        // of a certificate's life
