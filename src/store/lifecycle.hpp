@@ -37,8 +37,9 @@ enum class KeyState : std::uint8_t {
   archived,    // kept for recovery alone, under a policy of its own
   destroyed,   // the octets are gone; the row stays as evidence
 };
-inline constexpr std::array all_key_states{KeyState::generated, KeyState::reserved, KeyState::active,     KeyState::delivered, KeyState::confirmed, KeyState::suspended,
-                                           KeyState::used_up,   KeyState::superseded, KeyState::expired, KeyState::archived,  KeyState::destroyed};
+inline constexpr std::array all_key_states{KeyState::generated, KeyState::reserved,  KeyState::active,   KeyState::delivered,
+                                           KeyState::confirmed, KeyState::suspended, KeyState::used_up,  KeyState::superseded,
+                                           KeyState::expired,   KeyState::archived,  KeyState::destroyed};
 
 enum class KeyEvent : std::uint8_t { reserve, activate, deliver, confirm, use_up, update, suspend, recover, expire, archive, destroy };
 inline constexpr std::array all_key_events{KeyEvent::reserve, KeyEvent::activate, KeyEvent::deliver, KeyEvent::confirm, KeyEvent::use_up, KeyEvent::update,
@@ -132,17 +133,28 @@ constexpr bool may(KeyKind kind, KeyState from, KeyState to) {
 /// The name under which the state is stored; part of the database format.
 constexpr std::string_view name(KeyState state) noexcept {
   switch (state) {
-    case KeyState::generated: return "generated";
-    case KeyState::reserved: return "reserved";
-    case KeyState::active: return "active";
-    case KeyState::delivered: return "delivered";
-    case KeyState::confirmed: return "confirmed";
-    case KeyState::suspended: return "suspended";
-    case KeyState::used_up: return "used_up";
-    case KeyState::superseded: return "superseded";
-    case KeyState::expired: return "expired";
-    case KeyState::archived: return "archived";
-    case KeyState::destroyed: return "destroyed";
+    case KeyState::generated:
+      return "generated";
+    case KeyState::reserved:
+      return "reserved";
+    case KeyState::active:
+      return "active";
+    case KeyState::delivered:
+      return "delivered";
+    case KeyState::confirmed:
+      return "confirmed";
+    case KeyState::suspended:
+      return "suspended";
+    case KeyState::used_up:
+      return "used_up";
+    case KeyState::superseded:
+      return "superseded";
+    case KeyState::expired:
+      return "expired";
+    case KeyState::archived:
+      return "archived";
+    case KeyState::destroyed:
+      return "destroyed";
   }
   return "?";
 }
@@ -150,28 +162,44 @@ constexpr std::string_view name(KeyState state) noexcept {
 /// "working" …: part of what a key's commitment is bound to.
 constexpr std::string_view name(KeyKind kind) noexcept {
   switch (kind) {
-    case KeyKind::working: return "working";
-    case KeyKind::link: return "link";
-    case KeyKind::data: return "data";
-    case KeyKind::terminal_encryption: return "terminal_encryption";
-    case KeyKind::master: return "master";
+    case KeyKind::working:
+      return "working";
+    case KeyKind::link:
+      return "link";
+    case KeyKind::data:
+      return "data";
+    case KeyKind::terminal_encryption:
+      return "terminal_encryption";
+    case KeyKind::master:
+      return "master";
   }
   return "?";
 }
 
 constexpr std::string_view name(KeyEvent event) noexcept {
   switch (event) {
-    case KeyEvent::reserve: return "reserve";
-    case KeyEvent::activate: return "activate";
-    case KeyEvent::deliver: return "deliver";
-    case KeyEvent::confirm: return "confirm";
-    case KeyEvent::use_up: return "use_up";
-    case KeyEvent::update: return "update";
-    case KeyEvent::suspend: return "suspend";
-    case KeyEvent::recover: return "recover";
-    case KeyEvent::expire: return "expire";
-    case KeyEvent::archive: return "archive";
-    case KeyEvent::destroy: return "destroy";
+    case KeyEvent::reserve:
+      return "reserve";
+    case KeyEvent::activate:
+      return "activate";
+    case KeyEvent::deliver:
+      return "deliver";
+    case KeyEvent::confirm:
+      return "confirm";
+    case KeyEvent::use_up:
+      return "use_up";
+    case KeyEvent::update:
+      return "update";
+    case KeyEvent::suspend:
+      return "suspend";
+    case KeyEvent::recover:
+      return "recover";
+    case KeyEvent::expire:
+      return "expire";
+    case KeyEvent::archive:
+      return "archive";
+    case KeyEvent::destroy:
+      return "destroy";
   }
   return "?";
 }
@@ -246,7 +274,8 @@ constexpr bool past_use_for_good(KeyKind kind) {
 
 }  // namespace lifecycle_proof
 
-static_assert(std::ranges::is_sorted(all_key_states) && all_key_states.size() == static_cast<std::size_t>(KeyState::destroyed) + 1, "a state is its place in all_key_states");
+static_assert(std::ranges::is_sorted(all_key_states) && all_key_states.size() == static_cast<std::size_t>(KeyState::destroyed) + 1,
+              "a state is its place in all_key_states");
 static_assert(lifecycle_proof::of_every_kind([](KeyKind kind) { return !lifecycle_proof::leads(kind, KeyState::delivered, KeyState::delivered); }),
               "a key is delivered once: nothing leads back to delivered");
 static_assert(lifecycle_proof::only_from(KeyKind::working, KeyState::reserved, KeyState::delivered) &&

@@ -16,8 +16,9 @@ const Life link_life{
     {generated, {reserved, destroyed}}, {reserved, {delivered, destroyed}}, {delivered, {confirmed, destroyed}}, {confirmed, {destroyed}}, {destroyed, {}},
 };
 const Life working_life{
-    {generated, {reserved, destroyed}}, {reserved, {delivered, suspended, destroyed}}, {delivered, {confirmed, destroyed}},
-    {confirmed, {destroyed}},           {suspended, {reserved, destroyed}},            {destroyed, {}},
+    {generated, {reserved, destroyed}},  {reserved, {delivered, suspended, destroyed}},
+    {delivered, {confirmed, destroyed}}, {confirmed, {destroyed}},
+    {suspended, {reserved, destroyed}},  {destroyed, {}},
 };
 const Life master_life{
     {generated, {active, destroyed}},
@@ -51,7 +52,8 @@ const Life encryption_life{
     {destroyed, {}},
 };
 const std::map<KeyKind, Life> lives{
-    {KeyKind::working, working_life}, {KeyKind::link, link_life}, {KeyKind::data, data_life}, {KeyKind::terminal_encryption, encryption_life}, {KeyKind::master, master_life},
+    {KeyKind::working, working_life}, {KeyKind::link, link_life}, {KeyKind::data, data_life}, {KeyKind::terminal_encryption, encryption_life},
+    {KeyKind::master, master_life},
 };
 
 TEST(KeyLifecycleTest, EachKindHasExactlyTheTransitionsOfItsLife) {
@@ -116,7 +118,8 @@ TEST(KeyLifecycleTest, StoredNamesLeadBackToTheirStatesAndOthersToNone) {
     EXPECT_EQ(key_state_from_name(name(state)), state);
     names.insert(name(state));
   }
-  EXPECT_EQ(names, (std::set<std::string_view>{"generated", "reserved", "active", "delivered", "confirmed", "suspended", "used_up", "superseded", "expired", "archived", "destroyed"}));
+  EXPECT_EQ(names, (std::set<std::string_view>{"generated", "reserved", "active", "delivered", "confirmed", "suspended", "used_up", "superseded", "expired",
+                                               "archived", "destroyed"}));
   EXPECT_FALSE(key_state_from_name("Delivered"));
   EXPECT_FALSE(key_state_from_name(""));
   EXPECT_FALSE(key_state_from_name("?"));
