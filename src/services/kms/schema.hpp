@@ -108,6 +108,7 @@ inline constexpr std::array migrations{
       UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, ended_by = 'kms', ended_why = 'the database was brought to another version'
         WHERE state <> 'destroyed';
       CREATE INDEX working_key_call ON working_key (sid_call);
+      CREATE INDEX working_key_owed ON working_key (uid) WHERE state <> 'destroyed';
       -- Up to which time applications are forgotten: a clock that was set back opens no gap.
       CREATE TABLE replay_forgotten (
         id INTEGER PRIMARY KEY CHECK (id = 1),

@@ -6,6 +6,7 @@
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
 #include "services/kms/kma/charges.hpp"
+#include "services/kms/kma/orders.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/schema.hpp"
 
@@ -42,6 +43,7 @@ struct KmsService::Parts {
         access(node, *store, senders),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
         application(node, *store, ledger, agreement, access, trace, settings),
+        orders(node, *store, ledger, agreement),
         enrolment(node, *store, trace) {}
 
   node::Node& node;
@@ -54,6 +56,7 @@ struct KmsService::Parts {
   Errands errands;
   Agreement agreement;
   Application application;
+  Orders orders;
   EnrolmentService enrolment;
 
   std::mutex mutex;
@@ -135,6 +138,8 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
       {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.access.revoked(request); })},
       {Endpoint::km2_offer, refusals_recorded(parts.node, "km-2.offer", [&](const net::Request& request) { return parts.agreement.offer(request); })},
+      {Endpoint::x5_keys, [&](const net::Request& request) { return parts.orders.keys(request); }},
+      {Endpoint::x5_charges, [&](const net::Request& request) { return parts.orders.charges(request); }},
       {Endpoint::km2_confirm, refusals_recorded(parts.node, "km-2.confirm", [&](const net::Request& request) { return parts.agreement.confirm(request); })},
   };
 }

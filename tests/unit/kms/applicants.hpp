@@ -2,6 +2,7 @@
 #pragma once
 
 #include "services/kms/kma/application.hpp"
+#include "services/kms/kma/orders.hpp"
 #include "services/kms/schema.hpp"
 #include "trusted_network.hpp"
 #include "wire/base64.hpp"
@@ -47,6 +48,7 @@ class Applicants {
   store::Store& store() { return *rest_->store; }
   Ledger& ledger() { return rest_->ledger; }
   Application& application() { return rest_->application; }
+  Orders& orders() { return rest_->orders; }
   Access& access() { return rest_->access; }
   node::Node& node() { return *node_; }
   [[nodiscard]] std::filesystem::path state() const { return network_.state_of(kms_); }
@@ -118,13 +120,15 @@ class Applicants {
           ledger(of.node_->device()),
           access(*of.node_, *store, of.senders_, [&of](points::Endpoint endpoint, const wire::Json&, Deadline, const std::string&) { return of.iam(endpoint); }),
           agreement(*of.node_, *store, ledger, of.senders_, of.trace_, errands, of.settings_, must(crypto::SiteKey::read(of.folder_ / "site.key"))),
-          application(*of.node_, *store, ledger, agreement, access, of.trace_, of.settings_) {}
+          application(*of.node_, *store, ledger, agreement, access, of.trace_, of.settings_),
+          orders(*of.node_, *store, ledger, agreement) {}
     std::unique_ptr<store::Store> store;
     Ledger ledger;
     Access access;
     Errands errands;
     Agreement agreement;
     Application application;
+    Orders orders;
   };
 
   Person enrol(const std::string& uri, const std::string& number) {

@@ -230,6 +230,7 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
   }
   ASSIGN_OR_RETURN(const std::string domain, agreement_.domain_of(leg.key.peer_kms));
   TRY(level_towards(domain));
+  if (leg.state == KeyState::suspended) return fail(ErrorCode::denied, "session " + asked.sid_wk.hex() + ": its key is suspended by order");
   if (leg.state != KeyState::reserved) return fail(ErrorCode::conflict, "session " + asked.sid_wk.hex() + ": its key was delivered before");
   return Result<Leg>(Leg{.stored = std::move(leg), .choice = {}});
 }

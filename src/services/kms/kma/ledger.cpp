@@ -32,6 +32,11 @@ Result<void> allowed(const StoredKey& stored, const KeyUse& use) {
   return fail(ErrorCode::denied, what(stored.key.sid_wk, stored.key.leg) + ": " + std::string(text(verdict)));
 }
 
+void add_living(std::vector<LivingLeg>& out, const store::Row& row) {
+  if (const auto state = store::key_state_from_name(row.text(3)))
+    out.push_back({.sid_wk = SidWk(row.blob(0)), .leg = static_cast<wire::Role>(row.integer(1)), .uid = Uid(row.text(2)), .state = *state});
+}
+
 }  // namespace
 
 Result<void> Ledger::add(store::Transaction& transaction, const WorkingKey& key) {
@@ -137,6 +142,20 @@ Result<Destroyed> Ledger::destroy(store::Transaction& transaction, const SidWk& 
       transaction.run("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, answer = NULL, ended_ms = ?, ended_by = ?, ended_why = ?"
                       " WHERE sid_wk = ? AND leg = ?",
                       {store::column(ending.at_ms), std::string_view(ending.by), std::string_view(ending.why), sid_wk.view(), number(leg)}));
+  return out;
+}
+
+Result<std::vector<LivingLeg>> Ledger::living(store::Transaction& transaction, const SidWk& sid_wk) {
+  std::vector<LivingLeg> out;
+  TRY(transaction.query("SELECT sid_wk, leg, uid, state FROM working_key WHERE sid_wk = ? AND state <> 'destroyed' ORDER BY leg", {sid_wk.view()},
+                        [&](const store::Row& row) { add_living(out, row); }));
+  return out;
+}
+
+Result<std::vector<LivingLeg>> Ledger::living(store::Transaction& transaction, const Uid& uid) {
+  std::vector<LivingLeg> out;
+  TRY(transaction.query("SELECT sid_wk, leg, uid, state FROM working_key WHERE uid = ? AND state <> 'destroyed' ORDER BY expires_ms, sid_wk, leg LIMIT 1000",
+                        {std::string_view(uid.text())}, [&](const store::Row& row) { add_living(out, row); }));
   return out;
 }
 

@@ -48,6 +48,14 @@ struct Delivery {
   ByteView octets;     // to be given again; empty: never
 };
 
+/// A leg that is not destroyed.
+struct LivingLeg {
+  SidWk sid_wk;
+  wire::Role leg{};
+  Uid uid;
+  store::KeyState state{};
+};
+
 /// How a key's life ends. `by`: a subscriber, an operator's URI, or "kms" itself.
 struct Ending {
   std::string by;
@@ -82,6 +90,9 @@ class Ledger {
   Result<std::optional<Bytes>> delivered_again(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_req, const KeyUse& use);
   /// Erases the key's octets and its delivery; the row stays, with who ended it, when and why.
   Result<Destroyed> destroy(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Ending& ending);
+  /// The legs of a session, or those owed to a subscriber (the first thousand), that live.
+  Result<std::vector<LivingLeg>> living(store::Transaction& transaction, const SidWk& sid_wk);
+  Result<std::vector<LivingLeg>> living(store::Transaction& transaction, const Uid& uid);
   /// Destroys legs past their time; at start also those that never left `generated`, whose agreement died with the process.
   enum class Sweep : std::uint8_t { expired, at_start };
   static std::string_view why(Sweep which) { return which == Sweep::at_start ? "left over from before the restart" : "past its time"; }
