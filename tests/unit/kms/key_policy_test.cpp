@@ -10,47 +10,47 @@ namespace {
 
 using wire::Assurance;
 
-constexpr UnixMs end_ms = 1'700'000'000'000;
-const KeyPolicy policy{.holder = Uid("alice"), .not_after_ms = end_ms, .terms = {.traffic = Traffic::message, .level_min = Assurance::pqc, .deliveries_max = 2}};
-const KeyUse use{.by = Uid("alice"), .traffic = Traffic::message, .now_ms = end_ms - 1};
-const KeyCondition condition{.rests_on = Assurance::pqc, .deliveries = 1};
+constexpr UnixMs sample_end_ms = 1'700'000'000'000;
+const KeyPolicy sample_policy{.holder = Uid("alice"), .not_after_ms = sample_end_ms, .terms = {.traffic = Traffic::message, .level_min = Assurance::pqc, .deliveries_max = 2}};
+const KeyUse sample_use{.by = Uid("alice"), .traffic = Traffic::message, .now_ms = sample_end_ms - 1};
+const KeyCondition sample_condition{.rests_on = Assurance::pqc, .deliveries = 1};
 
-TEST(KeyPolicyTest, AllowsWhatBreaksNoRuleUpToTheLastMomentAndTheLastUse) { EXPECT_EQ(may(policy, use, condition), Verdict::allowed); }
+TEST(KeyPolicyTest, AllowsWhatBreaksNoRuleUpToTheLastMomentAndTheLastUse) { EXPECT_EQ(may(sample_policy, sample_use, sample_condition), Verdict::allowed); }
 
 TEST(KeyPolicyTest, EachRuleRefusesByItself) {
-  KeyUse other = use;
+  KeyUse other = sample_use;
   other.by = Uid("bob");
-  EXPECT_EQ(may(policy, other, condition), Verdict::another_holder);
-  other = use;
+  EXPECT_EQ(may(sample_policy, other, sample_condition), Verdict::another_holder);
+  other = sample_use;
   other.traffic = Traffic::voice;
-  EXPECT_EQ(may(policy, other, condition), Verdict::another_use);
-  other = use;
-  other.now_ms = end_ms;
-  EXPECT_EQ(may(policy, other, condition), Verdict::past_its_time);
-  EXPECT_EQ(may(policy, use, {.rests_on = Assurance::pqc, .deliveries = 2}), Verdict::used_up);
-  EXPECT_EQ(may(policy, use, {.rests_on = Assurance::local_rng, .deliveries = 0}), Verdict::rests_on_too_little);
-  EXPECT_EQ(may(policy, use, {.rests_on = Assurance::disjoint_qkd_paths, .deliveries = 0}), Verdict::allowed) << "more than is demanded";
+  EXPECT_EQ(may(sample_policy, other, sample_condition), Verdict::another_use);
+  other = sample_use;
+  other.now_ms = sample_end_ms;
+  EXPECT_EQ(may(sample_policy, other, sample_condition), Verdict::past_its_time);
+  EXPECT_EQ(may(sample_policy, sample_use, {.rests_on = Assurance::pqc, .deliveries = 2}), Verdict::used_up);
+  EXPECT_EQ(may(sample_policy, sample_use, {.rests_on = Assurance::local_rng, .deliveries = 0}), Verdict::rests_on_too_little);
+  EXPECT_EQ(may(sample_policy, sample_use, {.rests_on = Assurance::disjoint_qkd_paths, .deliveries = 0}), Verdict::allowed) << "more than is demanded";
 }
 
 TEST(KeyPolicyTest, EveryFieldIsInWhatTheKeyIsBoundTo) {
-  std::set<Bytes> encodings{canonical(policy)};
-  KeyPolicy other = policy;
+  std::set<Bytes> encodings{canonical(sample_policy)};
+  KeyPolicy other = sample_policy;
   other.holder = Uid("alicf");
   encodings.insert(canonical(other));
-  other = policy;
+  other = sample_policy;
   other.not_after_ms += 1;
   encodings.insert(canonical(other));
-  other = policy;
+  other = sample_policy;
   other.terms.traffic = Traffic::voice;
   encodings.insert(canonical(other));
-  other = policy;
+  other = sample_policy;
   other.terms.level_min = Assurance::local_rng;
   encodings.insert(canonical(other));
-  other = policy;
+  other = sample_policy;
   other.terms.deliveries_max = 3;
   encodings.insert(canonical(other));
   EXPECT_EQ(encodings.size(), 6U);
-  EXPECT_EQ(to_hex(canonical(policy)), "01010202" "0000018bcfe56800" "616c696365");
+  EXPECT_EQ(to_hex(canonical(sample_policy)), "01010202" "0000018bcfe56800" "616c696365");
 }
 
 TEST(KeyPolicyTest, TrafficFollowsFromTheKindOfElementAlone) {

@@ -1,11 +1,8 @@
 #include "services/kms/kma/charges.hpp"
 
 namespace qanat::kms {
-namespace {
 
-std::string_view leg_name(wire::Role leg) { return leg == wire::Role::caller ? "caller" : "callee"; }
-
-}  // namespace
+std::string_view leg_name(wire::Role leg) noexcept { return leg == wire::Role::caller ? "caller" : "callee"; }
 
 Result<void> add_charge(store::Transaction& transaction, const Charge& charge) {
   TRY(transaction.run(

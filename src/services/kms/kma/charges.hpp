@@ -50,6 +50,8 @@ inline ChargePlace place_of(const Charge& charge) {
 Result<std::vector<Charge>> list_charges(store::Transaction& transaction, const ChargePlace& after, UnixMs until);
 Result<void> forget_charges(store::Transaction& transaction, UnixMs delivered_before);
 
+/// "caller" or "callee".
+std::string_view leg_name(wire::Role leg) noexcept;
 wire::Json to_json(const Charge& charge);
 
 }  // namespace qanat::kms

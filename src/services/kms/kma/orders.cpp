@@ -21,7 +21,7 @@ struct Orders::Order {
 
 namespace {
 
-constexpr std::size_t reason_max = 200;
+constexpr std::size_t order_reason_max = 200;
 
 Result<KeyEvent> event_in(const std::string& op) {
   for (const KeyEvent event : {KeyEvent::suspend, KeyEvent::recover, KeyEvent::destroy}) {
@@ -30,17 +30,15 @@ Result<KeyEvent> event_in(const std::string& op) {
   return fail(ErrorCode::invalid_argument, "op: '" + op + "' is none of suspend, recover, destroy");
 }
 
-std::string_view leg_name(wire::Role leg) { return leg == wire::Role::caller ? "caller" : "callee"; }
-
 /// What became of one leg.
-struct Outcome {
+struct LegOutcome {
   LivingLeg leg;
   std::optional<KeyState> to;  // nothing: refused
   std::string why_not;         // if it was refused
   std::optional<Destroyed> destroyed;
 };
 
-wire::Json to_json(const Outcome& one) {
+wire::Json outcome_json(const LegOutcome& one) {
   wire::Json out = wire::Json::object({{"sid_wk", one.leg.sid_wk.hex()}, {"leg", leg_name(one.leg.leg)}, {"uid", one.leg.uid.text()}});
   out.set("state", name(one.to.value_or(one.leg.state)));
   if (!one.to) out.set("refused", one.why_not);
@@ -60,8 +58,8 @@ Result<net::Response> Orders::carry_out(const net::Request& request, node::Deed&
   ASSIGN_OR_RETURN(const std::string op, json.text("op"));
   ASSIGN_OR_RETURN(order.event, event_in(op));
   ASSIGN_OR_RETURN(order.reason, json.text("reason"));
-  if (order.reason.empty() || order.reason.size() > reason_max)
-    return fail(ErrorCode::invalid_argument, "reason: 1 to " + std::to_string(reason_max) + " octets");
+  if (order.reason.empty() || order.reason.size() > order_reason_max)
+    return fail(ErrorCode::invalid_argument, "reason: 1 to " + std::to_string(order_reason_max) + " octets");
   if (json.has("sid_wk") == json.has("uid")) return fail(ErrorCode::invalid_argument, "either sid_wk or uid names the keys");
   if (json.has("sid_wk")) {
     ASSIGN_OR_RETURN(const std::string hex, json.text("sid_wk"));
@@ -75,12 +73,12 @@ Result<net::Response> Orders::carry_out(const net::Request& request, node::Deed&
   const std::string by = request.peer.identity->uri();
   const UnixMs now = node_.clock().now_ms();
   const std::string why = std::string(name(order.event)) + " on order: " + order.reason;
-  ASSIGN_OR_RETURN(const std::vector<Outcome> outcomes, store_.transact([&](store::Transaction& transaction) -> Result<std::vector<Outcome>> {
+  ASSIGN_OR_RETURN(const std::vector<LegOutcome> outcomes, store_.transact([&](store::Transaction& transaction) -> Result<std::vector<LegOutcome>> {
     ASSIGN_OR_RETURN(const std::vector<LivingLeg> legs, order.sid_wk ? ledger_.living(transaction, *order.sid_wk) : ledger_.living(transaction, order.uid));
     if (legs.empty()) return fail(ErrorCode::not_found, "no working key of " + deed.object + " lives at " + node_.identity().name);
-    std::vector<Outcome> out;
+    std::vector<LegOutcome> out;
     for (const LivingLeg& leg : legs) {
-      Outcome one{.leg = leg, .to = {}, .why_not = {}, .destroyed = {}};
+      LegOutcome one{.leg = leg, .to = {}, .why_not = {}, .destroyed = {}};
       const auto to = store::advance(store::KeyKind::working, leg.state, order.event, "working key " + leg.sid_wk.hex());
       if (!to) {
         one.why_not = to.error().message;
@@ -93,13 +91,13 @@ Result<net::Response> Orders::carry_out(const net::Request& request, node::Deed&
       }
       out.push_back(std::move(one));
     }
-    if (std::ranges::none_of(out, [](const Outcome& one) { return one.to.has_value(); })) return fail(ErrorCode::conflict, out.front().why_not);
-    return Result<std::vector<Outcome>>(std::move(out));
+    if (std::ranges::none_of(out, [](const LegOutcome& one) { return one.to.has_value(); })) return fail(ErrorCode::conflict, out.front().why_not);
+    return Result<std::vector<LegOutcome>>(std::move(out));
   }));
   node::crash_point("kms.order.done");
   agreement_.leg_changed();
   wire::Json list = wire::Json::array();
-  for (const Outcome& one : outcomes) {
+  for (const LegOutcome& one : outcomes) {
     if (one.to) {
       TRY(node_.record({.action = "wk.ordered",
                         .outcome = audit::Outcome::success,
@@ -108,7 +106,7 @@ Result<net::Response> Orders::carry_out(const net::Request& request, node::Deed&
                         .reason = (one.destroyed ? one.destroyed->reason(why) : why) + " by " + by,
                         .request_id = request.request_id}));
     }
-    list.push(to_json(one));
+    list.push(outcome_json(one));
   }
   return node::json_response(wire::Json::object({{"keys", std::move(list)}}));
 }
@@ -133,7 +131,7 @@ Result<net::Response> Orders::charges(const net::Request& request) {
     ASSIGN_OR_RETURN(const std::vector<Charge> page,
                      store_.transact([&](store::Transaction& transaction) { return list_charges(transaction, after, static_cast<UnixMs>(until)); }));
     wire::Json list = wire::Json::array();
-    for (const Charge& one : page) list.push(kms::to_json(one));
+    for (const Charge& one : page) list.push(to_json(one));
     wire::Json out = wire::Json::object({{"charges", std::move(list)}});
     if (std::ssize(page) == charges_per_page) {
       const ChargePlace last = place_of(page.back());

@@ -12,17 +12,17 @@ namespace {
 
 constexpr std::chrono::milliseconds quantum_wait_max{2000};  // of the request's time, at most this much goes into waiting for quantum keys
 
-std::string level(wire::Assurance assurance) { return std::to_string(static_cast<int>(assurance)); }
+std::string level_text(wire::Assurance assurance) { return std::to_string(static_cast<int>(assurance)); }
 
 /// Why there will be no key.
-std::unexpected<Error> refused(const Situation& at, const std::string& peer_domain, const Choice& choice) {
-  const std::string granted = "the caller's grant with the domain " + peer_domain + " is up to level " + level(at.granted);
+std::unexpected<Error> refused_choice(const Situation& at, const std::string& peer_domain, const Choice& choice) {
+  const std::string granted = "the caller's grant with the domain " + peer_domain + " is up to level " + level_text(at.granted);
   const bool no_grant = at.granted < wire::Assurance::one_qkd_path;
   if (choice.because == Because::no_fallback)
     return fail(no_grant ? ErrorCode::denied : ErrorCode::unavailable, std::string(text(choice.because)) + (no_grant ? ": " + granted : ""));
   const bool quantum = !no_grant && at.live.qkm && at.live.peer_has_quantum && at.live.quantum_key;
   const wire::Assurance rests_on = quantum ? wire::Assurance::one_qkd_path : wire::Assurance::pqc;
-  return fail(ErrorCode::denied, "the key would rest on assurance " + level(rests_on) + ", the terminal demands " + level(at.demanded));
+  return fail(ErrorCode::denied, "the key would rest on assurance " + level_text(rests_on) + ", the terminal demands " + level_text(at.demanded));
 }
 
 }  // namespace
@@ -124,7 +124,7 @@ Result<Agreement::Made> Agreement::choose_and_take(const Asked& asked, const Ter
   while (true) {
     const Choice choice = choose(at);
     if (choice.source == Source::none && missed && choice.because == Because::no_fallback) return fail_in(std::string(text(choice.because)), *missed);
-    if (choice.source == Source::none) return refused(at, peer_domain, choice);
+    if (choice.source == Source::none) return refused_choice(at, peer_domain, choice);
     if (choice.source != Source::quantum_and_pqc) return Result<Made>(Made{.choice = choice, .shares = {}});
     const bool split = choice.paths > 1;
     // Over separate paths only for half of the time: a key over one path is worth less, but without any the callers would have none.
