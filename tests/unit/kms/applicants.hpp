@@ -79,6 +79,13 @@ class Applicants {
   }
   SidWk session() { return network_.rng().id<SidWk>(); }
 
+  /// What is made afterwards is later by the clock too.
+  static void wait_a_millisecond() {
+    const SystemClock clock;
+    for (const UnixMs now = clock.now_ms(); clock.now_ms() == now;) {
+    }
+  }
+
   net::Request request_of(const Person& who, Bytes body) const { return test::request_from(who.identity, std::move(body), who.bundle.ml_dsa_signing); }
   Result<net::Response> apply(const Person& who, const Made& made) { return application().apply(request_of(who, made.request.octets)); }
 

@@ -97,6 +97,41 @@ TEST_F(ApplicationTest, AfterTheAcknowledgementTheSameApplicationIsAReplay) {
   }
 }
 
+TEST_F(ApplicationTest, ALaterKeyOfTheCallTakesTheFormersPlaceOnceItIsConfirmed) {
+  const SidWk former = kms_.session();
+  const auto first = kms_.make(kms_.a(), former, Role::caller);
+  const Bytes to_a = must(apply(kms_.a(), first)).body;
+  kms_.wait_a_millisecond();
+  const SidWk later = kms_.session();
+  const auto second = kms_.make(kms_.a(), later, Role::caller);
+  const Bytes also_to_a = must(apply(kms_.a(), second)).body;
+  EXPECT_FALSE(equal_secret(kms_.opened(kms_.a(), first, to_a).wk, kms_.opened(kms_.a(), second, also_to_a).wk)) << "another key";
+  EXPECT_EQ(kms_.leg(former, Role::caller).state, KeyState::delivered) << "kept until the new one is confirmed";
+  must(kms_.acknowledge(kms_.a(), later, also_to_a));
+  EXPECT_EQ(kms_.leg(former, Role::caller).state, KeyState::destroyed);
+  EXPECT_TRUE(kms_.on_record("a later key of its call is confirmed: " + later.hex()));
+  EXPECT_EQ(kms_.leg(former, Role::callee).state, KeyState::reserved) << "C has not confirmed anything";
+}
+
+TEST_F(ApplicationTest, AnEarlierKeysLateConfirmationEndsNoLaterKey) {
+  const SidWk former = kms_.session();
+  const Bytes to_a = must(apply(kms_.a(), kms_.make(kms_.a(), former, Role::caller))).body;
+  kms_.wait_a_millisecond();
+  const SidWk later = kms_.session();
+  must(apply(kms_.a(), kms_.make(kms_.a(), later, Role::caller)));
+  must(kms_.acknowledge(kms_.a(), former, to_a));
+  EXPECT_EQ(kms_.leg(later, Role::caller).state, KeyState::delivered);
+}
+
+TEST_F(ApplicationTest, ACallsLaterKeyIsForItsTwoEndsAlone) {
+  must(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller)));
+  // C calls A under the number of A's call to C.
+  const auto made = kms_.make(kms_.c(), kms_.session(), Role::caller, [](wire::KeyRequest& message) { std::swap(message.num_call, message.num_called); });
+  const auto refused = apply(kms_.c(), made);
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.ends_with("is between others")) << refused.error().message;
+}
+
 TEST_F(ApplicationTest, AnswerIsForTheTerminalThatAppliedAlone) {
   const SidWk sid = kms_.session();
   const auto made = kms_.make(kms_.a(), sid, Role::caller);

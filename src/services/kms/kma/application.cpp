@@ -323,6 +323,8 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
   TRY(wire::verify(ack, verifier, wire::fingerprints(node_.suite(), terminal.classical, terminal.ml_dsa)));
   const UnixMs now = node_.clock().now_ms();
   const std::string why = message.ok ? "" : "the terminal could not use the key";
+  const std::string superseded = "a later key of its call is confirmed: " + message.sid_wk.hex();
+  std::vector<Destroyed> former;  // keys of the same call that this one takes the place of
   ASSIGN_OR_RETURN(const Destroyed gone, store_.transact([&](store::Transaction& transaction) -> Result<Destroyed> {
     for (const wire::Role role : {wire::Role::caller, wire::Role::callee}) {
       ASSIGN_OR_RETURN(const auto leg, ledger_.find(transaction, message.sid_wk, role));
@@ -330,6 +332,7 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
       if (message.ok) {
         TRY(ledger_.advance(transaction, message.sid_wk, role, KeyState::confirmed));
         TRY(confirm_charge(transaction, message.sid_wk, role, now));
+        ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
       }
       return ledger_.destroy(transaction, message.sid_wk, role, {.by = terminal.uid.text(), .why = message.ok ? "acknowledged" : why, .at_ms = now});
     }
@@ -342,6 +345,14 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
                     .object = message.sid_wk.hex(),
                     .reason = gone.reason(why),
                     .request_id = http.request_id}));
+  for (const Destroyed& one : former) {
+    TRY(node_.record({.action = "wk.superseded",
+                      .outcome = audit::Outcome::success,
+                      .subject = terminal.uid.text(),
+                      .object = one.sid_wk.hex(),
+                      .reason = one.reason(superseded),
+                      .request_id = http.request_id}));
+  }
   return net::Response{.status = 204, .content_type = "", .body = {}};
 }
 

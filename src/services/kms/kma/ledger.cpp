@@ -42,6 +42,11 @@ void add_living(std::vector<LivingLeg>& out, const store::Row& row) {
 Result<void> Ledger::add(store::Transaction& transaction, const WorkingKey& key) {
   ASSIGN_OR_RETURN(const auto known, state_of(transaction, key.sid_wk, key.leg));
   if (known) return fail(ErrorCode::conflict, what(key.sid_wk, key.leg) + ": this session was used before");
+  bool between_others = false;
+  TRY(transaction.query("SELECT uid, peer_number FROM working_key WHERE sid_call = ? AND leg = ?", {key.sid_call.view(), number(key.leg)}, [&](const store::Row& row) {
+    between_others = between_others || row.text(0) != key.uid.text() || row.text(1) != key.peer_number.text();
+  }));
+  if (between_others) return fail(ErrorCode::denied, "call " + key.sid_call.hex() + ": is between others");
   ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(key), key.wk));
   const Bytes commitment = store::key_commitment(store::KeyKind::working, row_key(key.sid_wk, key.leg), key.wk);
   TRY(transaction.run(
@@ -142,6 +147,21 @@ Result<Destroyed> Ledger::destroy(store::Transaction& transaction, const SidWk& 
       transaction.run("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, answer = NULL, ended_ms = ?, ended_by = ?, ended_why = ?"
                       " WHERE sid_wk = ? AND leg = ?",
                       {store::column(ending.at_ms), std::string_view(ending.by), std::string_view(ending.why), sid_wk.view(), number(leg)}));
+  return out;
+}
+
+Result<std::vector<Destroyed>> Ledger::supersede(store::Transaction& transaction, const WorkingKey& by, const Ending& ending) {
+  std::vector<LivingLeg> former;
+  TRY(transaction.query("SELECT sid_wk, leg, uid, state FROM working_key WHERE sid_call = ? AND leg = ? AND uid = ? AND sid_wk <> ? AND expires_ms < ?"
+                        " AND state IN ('delivered', 'confirmed')",
+                        {by.sid_call.view(), number(by.leg), std::string_view(by.uid.text()), by.sid_wk.view(), store::column(by.expires_ms)},
+                        [&](const store::Row& row) { add_living(former, row); }));
+  std::vector<Destroyed> out;
+  for (const LivingLeg& leg : former) {
+    TRY(store::advance(store::KeyKind::working, leg.state, store::KeyEvent::update, what(leg.sid_wk, leg.leg)));
+    ASSIGN_OR_RETURN(Destroyed gone, destroy(transaction, leg.sid_wk, leg.leg, ending));
+    out.push_back(std::move(gone));
+  }
   return out;
 }
 

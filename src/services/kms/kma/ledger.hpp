@@ -77,7 +77,8 @@ class Ledger {
  public:
   explicit Ledger(crypto::CryptoDevice& device) : device_(device) {}
 
-  /// A new leg in state `generated`; conflict if the session has this leg already, in any state: a SID_WK is used once.
+  /// A new leg in state `generated`; conflict if the session has this leg already, in any state: a SID_WK is used once; denied if the call has had keys between
+  /// others: a later key of a call is for those who hold it.
   Result<void> add(store::Transaction& transaction, const WorkingKey& key);
   /// Nothing if there is no such leg. A destroyed leg comes back with an empty `wk`.
   Result<std::optional<StoredKey>> find(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg);
@@ -90,6 +91,8 @@ class Ledger {
   Result<std::optional<Bytes>> delivered_again(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_req, const KeyUse& use);
   /// Erases the key's octets and its delivery; the row stays, with who ended it, when and why.
   Result<Destroyed> destroy(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Ending& ending);
+  /// A later key of the same call is confirmed: its former ones, which were kept until now, are destroyed.
+  Result<std::vector<Destroyed>> supersede(store::Transaction& transaction, const WorkingKey& by, const Ending& ending);
   /// The legs of a session, or those owed to a subscriber (the first thousand), that live.
   Result<std::vector<LivingLeg>> living(store::Transaction& transaction, const SidWk& sid_wk);
   Result<std::vector<LivingLeg>> living(store::Transaction& transaction, const Uid& uid);
