@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <vector>
 #include <string>
 
 #include "base/identity.hpp"
@@ -17,9 +18,13 @@
 
 namespace qanat::node {
 
+/// Where a certificate's status comes from.
+enum class StatusSource : std::uint8_t { ocsp, crl };
+
 struct StatusSettings {
   std::chrono::milliseconds fresh{5000};     // an answer younger than this is not asked again
   bool serve_unexpired_when_down = true;     // CAS silent: accept an answer whose nextUpdate has not passed
+  std::vector<StatusSource> order{StatusSource::ocsp};  // who is asked first; the next one if nobody answers
 };
 
 struct AuditSettings {

@@ -107,6 +107,8 @@ constexpr std::array table{
     EndpointRow{Endpoint::km1_renewed, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/renewed", type_json, "", 4 * one_message, false},
     EndpointRow{Endpoint::km2_chain, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/chain", type_json, "", small, false},
     EndpointRow{Endpoint::km3_chain, "Km-3", "Ia-12", {Kind::kms}, {Kind::qkm}, "POST", "/km/3/chain", type_json, "", small, false},
+    EndpointRow{Endpoint::x5_keys, "X-5", "", operators, {Kind::kms}, "POST", "/x/5/keys", type_json, type_json, small, false},
+    EndpointRow{Endpoint::x5_charges, "X-5", "", operators, {Kind::kms}, "POST", "/x/5/charges", type_json, type_json, small, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

@@ -112,6 +112,8 @@ enum class Endpoint : std::uint8_t {
   km1_renewed,
   km2_chain,
   km3_chain,
+  x5_keys,
+  x5_charges,
   count_,
 };
 

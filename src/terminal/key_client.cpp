@@ -42,13 +42,14 @@ void pause(std::chrono::milliseconds span, const std::stop_token& stop) {
 
 Result<WorkingKey> KeyClient::fetch(const KeyWanted& wanted, Deadline deadline, const std::stop_token& stop) {
   parts_.observe({.event = "session", .step = {}, .what = wanted.sid_wk.hex(), .ms = {}});
+  unanswered_.reset();
   std::optional<Error> first;
   for (auto wait = retry_first;; wait = std::min(2 * wait, retry_longest)) {
     auto key = attempt(wanted, deadline);
     if (key) return key;
     if (!first) first = key.error();
     if (!may_pass(key.error().code) || stop.stop_requested() || deadline.remaining() <= wait) {
-      // A session whose first application was served but whose answer was lost refuses the next one: the first reason is the one that helps.
+      // Of a session whose application was used up without an answer the next one is refused: the first reason is the one that helps.
       return *first == key.error() ? fail(key.error()) : fail_in("after " + first->message, key.error());
     }
     node::log(node::LogLevel::warning, "session {}: applying again: {}", wanted.sid_wk.hex(), key.error().message);
@@ -59,14 +60,20 @@ Result<WorkingKey> KeyClient::fetch(const KeyWanted& wanted, Deadline deadline, 
 Result<WorkingKey> KeyClient::attempt(const KeyWanted& wanted, Deadline deadline) {
   const Applicant& applicant = parts_.applicant;
   ASSIGN_OR_RETURN(const auto kms, parts_.check_kms(deadline));
-  const auto started = std::chrono::steady_clock::now();
-  ASSIGN_OR_RETURN(const auto token_ref, parts_.store.token_ref());
-  ASSIGN_OR_RETURN(auto application,
-                   KeyApplication::make(applicant, wanted, token_ref.value_or(Bytes(applicant.suite.digest)), parts_.clock.now_ms(), parts_.rng));
-  parts_.observe({.event = "step", .step = 4, .what = "working key application signed (classical and ML-DSA) for " + applicant.kms.text(), .ms = ms_since(started)});
+  const bool again = unanswered_.has_value();
+  if (!again) TRY(make_application(wanted));
+  KeyApplication application = *std::exchange(unanswered_, std::nullopt);
 
   const auto sent = std::chrono::steady_clock::now();
-  ASSIGN_OR_RETURN(const Bytes answer, parts_.send(points::Endpoint::km1_application, application.octets(), deadline));
+  const auto received = parts_.send(points::Endpoint::km1_application, application.octets(), deadline);
+  if (!received) {
+    // It may have been served, and its answer lost: the same octets get the same answer then, and no second key is made.
+    if (received.error().code == ErrorCode::unavailable) unanswered_.emplace(std::move(application));
+    // Made before, and there is no answer to it: a fresh one.
+    if (again && received.error().code == ErrorCode::conflict) return attempt(wanted, deadline);
+    return fail(received.error());
+  }
+  const Bytes& answer = *received;
   ASSIGN_OR_RETURN(const auto delivery, application.authenticate(answer, *kms));
   auto opened = application.open(delivery, *kms, parts_.clock.now_ms());
   if (!opened) {
@@ -77,6 +84,17 @@ Result<WorkingKey> KeyClient::attempt(const KeyWanted& wanted, Deadline deadline
   parts_.observe({.event = "step", .step = 11, .what = "working key delivered by " + applicant.kms.text() + " and opened", .ms = ms_since(sent)});
   delivered_.emplace(std::move(application));
   return Result<WorkingKey>(std::move(opened->key));
+}
+
+Result<void> KeyClient::make_application(const KeyWanted& wanted) {
+  const Applicant& applicant = parts_.applicant;
+  const auto started = std::chrono::steady_clock::now();
+  ASSIGN_OR_RETURN(const auto token_ref, parts_.store.token_ref());
+  ASSIGN_OR_RETURN(auto application,
+                   KeyApplication::make(applicant, wanted, token_ref.value_or(Bytes(applicant.suite.digest)), parts_.clock.now_ms(), parts_.rng));
+  unanswered_.emplace(std::move(application));
+  parts_.observe({.event = "step", .step = 4, .what = "working key application signed (classical and ML-DSA) for " + applicant.kms.text(), .ms = ms_since(started)});
+  return {};
 }
 
 void KeyClient::acknowledge(const Bytes& h_deliver, Deadline deadline) {

@@ -28,15 +28,17 @@ class KeyClient final : public KeySource {
   };
   explicit KeyClient(Parts parts) : parts_(std::move(parts)) {}
 
-  /// Where the KMS has no key just now, or cannot be reached, it is asked again with a fresh application until the deadline.
+  /// Where the KMS has no key just now it is asked again with a fresh application until the deadline; where no answer came, with the same one first.
   Result<WorkingKey> fetch(const KeyWanted& wanted, Deadline deadline, const std::stop_token& stop) override;
   void acknowledge(const Bytes& h_deliver, Deadline deadline) override;
 
  private:
   Result<WorkingKey> attempt(const KeyWanted& wanted, Deadline deadline);
+  Result<void> make_application(const KeyWanted& wanted);
   void send_acknowledgement(const KeyApplication& application, const Bytes& h_deliver, bool ok, Deadline deadline);
 
   Parts parts_;
+  std::optional<KeyApplication> unanswered_;  // sent, or to be sent, and not answered
   std::optional<KeyApplication> delivered_;  // the application that brought the key, for its acknowledgement
 };
 

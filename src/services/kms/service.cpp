@@ -6,12 +6,16 @@
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
 #include "services/kms/kma/chains.hpp"
+#include "services/kms/kma/charges.hpp"
+#include "services/kms/kma/orders.hpp"
+#include "services/kms/kma/replay.hpp"
 #include "services/kms/schema.hpp"
 
 namespace qanat::kms {
 namespace {
 
 constexpr std::chrono::milliseconds sweep_every{1000};
+constexpr UnixMs day_ms = 86'400'000;
 
 using Answer = std::function<Result<net::Response>(const net::Request&)>;
 
@@ -41,6 +45,7 @@ struct KmsService::Parts {
         chains(node, settings, std::move(chain_key)),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
         application(node, *store, ledger, agreement, access, trace, settings),
+        orders(node, *store, ledger, agreement),
         enrolment(node, *store, trace) {}
 
   node::Node& node;
@@ -54,6 +59,7 @@ struct KmsService::Parts {
   Chains chains;
   Agreement agreement;
   Application application;
+  Orders orders;
   EnrolmentService enrolment;
 
   std::mutex mutex;
@@ -68,15 +74,21 @@ struct KmsService::Parts {
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
-  ASSIGN_OR_RETURN(const std::vector<SidWk> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<SidWk>> {
-    TRY(transaction.run("DELETE FROM replay WHERE forget_ms < ?", {static_cast<std::int64_t>(now)}));
+  ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<Destroyed>> {
+    TRY(forget_applications(transaction, now));
+    TRY(forget_full_buckets(transaction, settings.policy.applications, now));
+    TRY(forget_charges(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * day_ms)));
     TRY(forget_old_prepared(transaction, now));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return ledger.sweep(transaction, which, now);
   }));
-  for (const SidWk& sid_wk : destroyed) {
-    TRY(node.record({.action = "wk.expired", .outcome = audit::Outcome::success, .subject = "", .object = sid_wk.hex(),
-                     .reason = which == Ledger::Sweep::at_start ? "left over from before the restart" : "past its time", .request_id = ""}));
+  for (const Destroyed& gone : destroyed) {
+    TRY(node.record({.action = "wk.expired",
+                     .outcome = audit::Outcome::success,
+                     .subject = gone.uid.text(),
+                     .object = gone.sid_wk.hex(),
+                     .reason = gone.reason(Ledger::why(which)),
+                     .request_id = ""}));
   }
   return {};
 }
@@ -132,6 +144,8 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.access.revoked(request); })},
       {Endpoint::km2_offer, refusals_recorded(parts.node, "km-2.offer", [&](const net::Request& request) { return parts.agreement.offer(request); })},
       {Endpoint::km2_chain, [&](const net::Request& request) { return parts.chains.answer(request); }},
+      {Endpoint::x5_keys, [&](const net::Request& request) { return parts.orders.keys(request); }},
+      {Endpoint::x5_charges, [&](const net::Request& request) { return parts.orders.charges(request); }},
       {Endpoint::km2_confirm, refusals_recorded(parts.node, "km-2.confirm", [&](const net::Request& request) { return parts.agreement.confirm(request); })},
   };
 }

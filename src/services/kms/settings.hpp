@@ -8,6 +8,7 @@
 #include "net/chain.hpp"
 #include "node/config.hpp"
 #include "points/key_proof.hpp"
+#include "services/kms/kma/policy_settings.hpp"
 
 namespace qanat::kms {
 
@@ -27,6 +28,7 @@ struct KmsSettings {
   std::optional<net::ChainNeed> km3_chain = net::ChainNeed::preferred;  // to the QKM under the site key too
   std::chrono::milliseconds chain_refresh{600000};     // a quantum key serves the connections of so long
   bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison
+  PolicySettings policy;                               // [kms.policy]
 
   static KmsSettings read(node::Config& config);
 };
