@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "services/kms/csa/schema.hpp"
 #include "store/store.hpp"
 
 namespace qanat::kms {
@@ -92,6 +93,7 @@ inline constexpr std::array migrations{
         made_ms INTEGER NOT NULL,
         PRIMARY KEY (uid, h_enrol)
       ) STRICT)sql"},
+    store::Migration{5, csa::tables},
 };
 
 }  // namespace qanat::kms

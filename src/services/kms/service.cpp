@@ -39,7 +39,8 @@ struct KmsService::Parts {
         access(node, *store, senders),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
         application(node, *store, ledger, agreement, access, trace, settings),
-        enrolment(node, *store, trace) {}
+        enrolment(node, *store, trace),
+        csa(node, *store, settings.csa.limits) {}
 
   node::Node& node;
   KmsSettings settings;
@@ -52,6 +53,8 @@ struct KmsService::Parts {
   Agreement agreement;
   Application application;
   EnrolmentService enrolment;
+  csa::Desk csa;
+  std::unique_ptr<csa::ForeignFront> csa_front;  // absent where the configuration has no such listener
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -83,6 +86,7 @@ void KmsService::Parts::run_sweeper() {
   while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
     lock.unlock();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
+    if (const auto swept = csa.sweep(node.clock().now_ms()); !swept) node::log(node::LogLevel::error, "sweep of the CSA: {}", swept.error().message);
     lock.lock();
   }
 }
@@ -99,6 +103,9 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
   auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key));
   TRY(parts->sweep(Ledger::Sweep::at_start));
+  if (parts->settings.csa.listener) {
+    ASSIGN_OR_RETURN(parts->csa_front, csa::ForeignFront::start(*parts->settings.csa.listener, parts->csa, node));
+  }
   Parts& those = *parts;
   node.describe_health([&those](wire::Json& body) {
     const auto census = those.store->transact([&](store::Transaction& transaction) { return those.ledger.census(transaction); });
@@ -107,6 +114,8 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
       for (std::size_t i = 0; i < census->size(); ++i) keys.set(store::name(store::all_key_states[i]), (*census)[i]);
       body.set("working_keys", keys);
     }
+    if (const auto keys = those.csa.census()) body.set("csa_keys", *keys);
+    if (those.csa_front) body.set("csa_port", those.csa_front->port());
   });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
 }
@@ -114,7 +123,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
 std::vector<points::Handler> KmsService::handlers() {
   using points::Endpoint;
   Parts& parts = *parts_;
-  return {
+  std::vector<points::Handler> out{
       {Endpoint::km1_enrol, [&](const net::Request& request) { return parts.enrolment.enrol(request); }},
       {Endpoint::km1_receipt, refusals_recorded(parts.node, "km-1.receipt", [&](const net::Request& request) { return parts.enrolment.receipt(request); })},
       {Endpoint::km1_certificates, refusals_recorded(parts.node, "km-1.certificates", [&](const net::Request& request) { return successions(parts.node, request); })},
@@ -128,6 +137,8 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::km2_offer, refusals_recorded(parts.node, "km-2.offer", [&](const net::Request& request) { return parts.agreement.offer(request); })},
       {Endpoint::km2_confirm, refusals_recorded(parts.node, "km-2.confirm", [&](const net::Request& request) { return parts.agreement.confirm(request); })},
   };
+  for (points::Handler& handler : csa::handlers_of(parts.csa, parts.node.clock())) out.push_back(std::move(handler));
+  return out;
 }
 
 void KmsService::start() {
@@ -136,6 +147,7 @@ void KmsService::start() {
 }
 
 void KmsService::stop() {
+  if (parts_->csa_front) parts_->csa_front->stop();
   {
     const std::lock_guard lock(parts_->mutex);
     parts_->stopping = true;

@@ -37,6 +37,7 @@ KmsSettings KmsSettings::read(node::Config& config) {
   read_quantum_demand(table, out);
   out.pqc_fallback = table.flag("pqc_fallback", out.pqc_fallback);
   out.profile_v1 = table.flag("profile_v1", out.profile_v1);
+  out.csa = csa::CsaSettings::read(table);
   return out;
 }
 
