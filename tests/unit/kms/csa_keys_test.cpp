@@ -247,6 +247,7 @@ TEST_F(CsaDeskTest, AKeyGoesToAnotherDomainUnderTheKeyThatItsPolicyNames) {
   const std::string key = csa_.create(the_operator(), "SM4-GCM", "encryption", policy);
   EXPECT_EQ(refusal(exported(key, payroll)), ErrorCode::denied) << "no grant";
   const Json wrapped = must(exported(key));
+  const std::string sealed = text(must(encrypt(key, billing, "invoice 7")), "ciphertext");
   const auto import = [&](const std::string& octets, const char* context) {
     return there.ask(Operation::import_key, app(payroll),
                      Json::object({{"under", text(receiver, "key_id")}, {"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"wrapped", octets}, {"context", context}}));
@@ -256,7 +257,20 @@ TEST_F(CsaDeskTest, AKeyGoesToAnotherDomainUnderTheKeyThatItsPolicyNames) {
   changed.back() ^= 1U;
   EXPECT_EQ(refusal(import(wire::to_base64(changed), "to b")), ErrorCode::denied);
   const std::string imported = text(must(import(text(wrapped, "wrapped"), "to b")), "key_id");
-  EXPECT_TRUE(there.ask(Operation::encrypt, app(payroll), Json::object({{"key_id", imported}, {"plaintext", a_plaintext}})));
+  EXPECT_EQ(imported, key) << "it keeps its name";
+  const auto opened = [&](const std::string& ciphertext) {
+    return there.ask(Operation::decrypt, app(payroll), Json::object({{"key_id", key}, {"ciphertext", ciphertext}, {"context", "invoice 7"}}));
+  };
+  EXPECT_EQ(text(must(opened(sealed)), "plaintext"), a_plaintext) << "what was sealed in one domain opens in the other";
+  EXPECT_EQ(refusal(there.ask(Operation::encrypt, app(payroll), Json::object({{"key_id", key}, {"plaintext", a_plaintext}}))), ErrorCode::conflict)
+      << "one CSA seals with a key, so that one counts its nonces";
+  EXPECT_EQ(refusal(there.ask(Operation::rotate_key, app(payroll), Json::object({{"key_id", key}}))), ErrorCode::conflict);
+  EXPECT_EQ(refusal(import(text(wrapped, "wrapped"), "to b")), ErrorCode::conflict) << "this version is there";
+  must(administer(Operation::rotate_key, Json::object({{"key_id", key}})));
+  const std::string later = text(must(encrypt(key, billing, "invoice 7")), "ciphertext");
+  EXPECT_EQ(refusal(opened(later)), ErrorCode::not_found) << "not yet";
+  must(import(text(must(exported(key)), "wrapped"), "to b"));
+  EXPECT_TRUE(opened(later) && opened(sealed)) << "a further version joins";
   EXPECT_EQ(refusal(there.ask(Operation::import_key, app(billing),
                               Json::object({{"under", text(receiver, "key_id")}, {"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"wrapped", text(wrapped, "wrapped")}, {"context", "to b"}}))),
             ErrorCode::denied)

@@ -21,6 +21,10 @@ Result<void> check_fit(const Key& key, Operation operation) {
   if (!fits(operation, key.usage)) {
     return fail(ErrorCode::invalid_argument, "key " + key.id.hex() + " is for " + std::string(name(key.usage)) + ", which does not " + std::string(row(operation).name));
   }
+  const bool makes = operation == Operation::encrypt || operation == Operation::generate_data_key || operation == Operation::rotate_key;
+  if (makes && key.origin == Origin::imported) {
+    return fail(ErrorCode::conflict, "key " + key.id.hex() + " was taken over from another CSA, which alone seals with it and makes its versions");
+  }
   if (works(operation) && key.state != State::enabled) return fail(ErrorCode::conflict, "key " + key.id.hex() + " is " + std::string(name(key.state)));
   return {};
 }

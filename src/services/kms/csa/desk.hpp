@@ -73,7 +73,14 @@ class Desk {
   Result<Used> current(const CsaKeyId& id);
   /// The new version, durable.
   Result<KeyVersion> add_version(const Key& key, UnixMs now);
-  Result<Answer> store_new_key(Call& call, const Algorithm& algorithm, const Arguments& arguments, const Secret& material);
+  struct NewKey {
+    CsaKeyId id;
+    std::uint32_t version = 1;
+    Origin origin = Origin::made;
+  };
+  Result<Answer> store_new_key(Call& call, const NewKey& as, const Algorithm& algorithm, const Arguments& arguments, const Secret& material);
+  /// A further version of a key that was taken over before: true if it was, by the same caller and of the same kind.
+  static Result<bool> joins(store::Transaction& transaction, const Key& key);
   Result<Policy> policy_for_new(const Call& call, const Arguments& arguments, Usage usage) const;
   Result<wire::Json> description(store::Transaction& transaction, const Call& call, const Key& key);
   Result<Key> load_to_administer(store::Transaction& transaction, Call& call, const CsaKeyId& id);

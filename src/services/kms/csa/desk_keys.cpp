@@ -34,12 +34,24 @@ Result<Policy> Desk::policy_for_new(const Call& call, const Arguments& arguments
   return Result<Policy>(std::move(out));
 }
 
-Result<Answer> Desk::store_new_key(Call& call, const Algorithm& algorithm, const Arguments& arguments, const Secret& material) {
-  Key key{.id = node_.rng().id<CsaKeyId>(),
+Result<bool> Desk::joins(store::Transaction& transaction, const Key& key) {
+  if (key.origin == Origin::made) return false;
+  const auto there = load_key(transaction, key.id);
+  if (!there && there.error().code == ErrorCode::not_found) return false;
+  if (!there) return fail(there.error());
+  const bool same = there->origin == Origin::imported && there->owner == key.owner && there->algorithm == key.algorithm && there->usage == key.usage;
+  if (!same || there->state == State::destroyed) return fail(ErrorCode::conflict, "key " + key.id.hex() + " is here already, and is no earlier version of this one");
+  return true;
+}
+
+Result<Answer> Desk::store_new_key(Call& call, const NewKey& as, const Algorithm& algorithm, const Arguments& arguments, const Secret& material) {
+  Key key{.id = as.id,
           .label = arguments.text_or_empty("label"),
           .algorithm = &algorithm,
           .owner = call.caller.name,
+          .origin = as.origin,
           .state = State::enabled,
+          .version = as.version,
           .created_ms = call.now,
           .delete_ms = {},
           .policy = {}};
@@ -49,6 +61,11 @@ Result<Answer> Desk::store_new_key(Call& call, const Algorithm& algorithm, const
   ASSIGN_OR_RETURN(first.public_key, public_half(algorithm, material));
   ASSIGN_OR_RETURN(first.sealed, sealer_.seal(key.id, first.version, material));
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(const bool further, joins(transaction, key));
+    if (further) {
+      TRY(insert_version(transaction, key.id, first));
+      return raise_current(transaction, key.id, first.version);
+    }
     if (call.caller.role == Role::application) {
       ASSIGN_OR_RETURN(const std::int64_t owned, count_owned(transaction, call.caller.name));
       if (owned >= limits_.keys_per_application) {
@@ -59,7 +76,7 @@ Result<Answer> Desk::store_new_key(Call& call, const Algorithm& algorithm, const
     return insert_version(transaction, key.id, first);
   }));
   node::crash_point("kms.csa.key_stored");
-  call.object = key.id.hex() + "/1";
+  call.object = key.id.hex() + "/" + std::to_string(first.version);
   Answer out = Answer::of({{"key_id", key.id.hex()}, {"version", first.version}});
   if (!first.public_key.empty()) out.open.set("public_key", wire::to_base64(first.public_key));
   return Result<Answer>(std::move(out));
@@ -68,7 +85,7 @@ Result<Answer> Desk::store_new_key(Call& call, const Algorithm& algorithm, const
 Result<Answer> Desk::create_key(Call& call, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Algorithm* algorithm, find_algorithm(arguments.text("algorithm")));
   ASSIGN_OR_RETURN(const Secret material, generate(*algorithm, node_.device()));
-  return store_new_key(call, *algorithm, arguments, material);
+  return store_new_key(call, {.id = node_.rng().id<CsaKeyId>()}, *algorithm, arguments, material);
 }
 
 Result<Answer> Desk::import_key(Call& call, const Arguments& arguments) {
@@ -77,7 +94,10 @@ Result<Answer> Desk::import_key(Call& call, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Used under, use(call, arguments.key("under"), 0));
   const ExportedAs as{.algorithm = *algorithm, .usage = usage};
   ASSIGN_OR_RETURN(const Secret material, unwrap_key(*under.key.algorithm, under.material, as, arguments.text_or_empty("context"), arguments.octets("wrapped")));
-  return store_new_key(call, *algorithm, arguments, material);
+  // Genuine by now: what it is called where it comes from, it is called here, so that what was sealed there opens here.
+  ASSIGN_OR_RETURN(const SealedHeader header, parse_sealed_header(arguments.octets("wrapped")));
+  if (header.version == 0) return fail(ErrorCode::invalid_argument, "wrapped: of version 0, which no key has");
+  return store_new_key(call, {.id = header.key, .version = header.version, .origin = Origin::imported}, *algorithm, arguments, material);
 }
 
 Result<Answer> Desk::export_key(Call& call, const Arguments& arguments) {
@@ -111,6 +131,7 @@ Result<wire::Json> Desk::description(store::Transaction& transaction, const Call
                                        {"algorithm", key.algorithm->name},
                                        {"usage", name(key.usage)},
                                        {"owner", key.owner},
+                                       {"origin", name(key.origin)},
                                        {"state", name(key.state)},
                                        {"version", key.version},
                                        {"minimum_version", key.minimum},

@@ -18,7 +18,7 @@ Result<State> parse_state(const CsaKeyId& id, std::string_view text) {
 
 /// A row as it was read; what its texts mean is decided after the query.
 struct KeyRow {
-  std::string label, algorithm, usage, owner, state;
+  std::string label, algorithm, usage, owner, origin, state;
   std::int64_t version = 0, minimum = 0, created_ms = 0;
   std::optional<UnixMs> delete_ms;
 };
@@ -78,9 +78,10 @@ KeyVersion version_of(const store::Row& row) {
 
 Result<void> insert_key(store::Transaction& transaction, const Key& key) {
   TRY(transaction.run(
-      "INSERT INTO csa_key (key_id, label, algorithm, purpose, owner, state, current_version, minimum_version, created_ms, delete_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      {key.id.view(), std::string_view(key.label), key.algorithm->name, name(key.usage), std::string_view(key.owner), name(key.state), store::column(key.version),
-       store::column(key.minimum), store::column(key.created_ms), time_or_null(key.delete_ms)}));
+      "INSERT INTO csa_key (key_id, label, algorithm, purpose, owner, origin, state, current_version, minimum_version, created_ms, delete_ms)"
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      {key.id.view(), std::string_view(key.label), key.algorithm->name, name(key.usage), std::string_view(key.owner), name(key.origin), name(key.state),
+       store::column(key.version), store::column(key.minimum), store::column(key.created_ms), time_or_null(key.delete_ms)}));
   return insert_policy(transaction, key.id, key.policy, {});
 }
 
@@ -94,12 +95,13 @@ Result<void> insert_version(store::Transaction& transaction, const CsaKeyId& id,
 Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {
   std::optional<KeyRow> found;
   TRY(transaction.query(
-      "SELECT label, algorithm, purpose, owner, state, current_version, minimum_version, created_ms, delete_ms FROM csa_key WHERE key_id = ?", {id.view()},
+      "SELECT label, algorithm, purpose, owner, state, current_version, minimum_version, created_ms, delete_ms, origin FROM csa_key WHERE key_id = ?", {id.view()},
       [&](const store::Row& row) {
         found = KeyRow{.label = row.text(0),
                        .algorithm = row.text(1),
                        .usage = row.text(2),
                        .owner = row.text(3),
+                       .origin = row.text(9),
                        .state = row.text(4),
                        .version = row.integer(5),
                        .minimum = row.integer(6),
@@ -110,6 +112,7 @@ Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {
   Key out{.id = id,
           .label = std::move(found->label),
           .owner = std::move(found->owner),
+          .origin = found->origin == name(Origin::made) ? Origin::made : Origin::imported,
           .version = static_cast<std::uint32_t>(found->version),
           .minimum = static_cast<std::uint32_t>(found->minimum),
           .created_ms = static_cast<UnixMs>(found->created_ms),
@@ -146,6 +149,11 @@ Result<void> set_current(store::Transaction& transaction, const CsaKeyId& id, st
   ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run("UPDATE csa_key SET current_version = ? WHERE key_id = ? AND current_version = ?",
                                                                {store::column(to), id.view(), store::column(from)}));
   if (changed != 1) return fail(ErrorCode::conflict, "key " + id.hex() + " has got another version meanwhile");
+  return {};
+}
+
+Result<void> raise_current(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t to) {
+  TRY(transaction.run("UPDATE csa_key SET current_version = ? WHERE key_id = ? AND current_version < ?", {store::column(to), id.view(), store::column(to)}));
   return {};
 }
 

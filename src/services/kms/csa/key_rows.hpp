@@ -11,12 +11,17 @@
 
 namespace qanat::kms::csa {
 
+/// Where a key was made. Another CSA goes on sealing with one that was taken over from it, and making its versions: here it opens, verifies and proves.
+enum class Origin : std::uint8_t { made, imported };
+constexpr std::string_view name(Origin origin) noexcept { return origin == Origin::made ? "made" : "imported"; }
+
 struct Key {
   CsaKeyId id;
   std::string label;
   const Algorithm* algorithm = nullptr;
   Usage usage{};
   std::string owner;
+  Origin origin = Origin::made;
   State state{};
   std::uint32_t version = 1;
   std::uint32_t minimum = 1;
@@ -44,6 +49,8 @@ Result<std::vector<KeyVersion>> load_versions(store::Transaction& transaction, c
 
 /// conflict if another version has become the current one.
 Result<void> set_current(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t from, std::uint32_t to);
+/// The current version is at least this one.
+Result<void> raise_current(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t to);
 Result<void> set_minimum(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t minimum);
 Result<void> set_state(store::Transaction& transaction, const CsaKeyId& id, State state, std::optional<UnixMs> delete_ms);
 /// What a grant has used stays used where its caller has a grant again.

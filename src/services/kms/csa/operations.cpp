@@ -79,7 +79,7 @@ constexpr std::array batch_asks{Field{"requests", Type::requests, required, 1, b
 constexpr std::array batch_answers{Field{"results", Type::results, required, 1, batch_items_max, "in the same order: a status with an answer or an error"}};
 
 constexpr std::array create_asks{algorithm_of, usage_of, label_of, policy_of};
-constexpr std::array create_answers{key_of, Field{"version", Type::integer, required, 1, 1, "the first"},
+constexpr std::array create_answers{key_of, Field{"version", Type::integer, required, 1, version_max, "1, or that of the key that was taken over"},
                                     Field{"public_key", Type::octets, optional, 1, result_octets_max, "where the key has one"}};
 constexpr std::array import_asks{Field{"under", Type::key_id, required, 32, 32, "the encapsulation key that it is wrapped for"}, algorithm_of, usage_of,
                                  Field{"wrapped", Type::octets, required, 1, result_octets_max, "as export_key gave it"}, context_of, label_of, policy_of};
@@ -95,6 +95,7 @@ constexpr std::array describe_answers{key_of,
                                       algorithm_of,
                                       usage_of,
                                       Field{"owner", Type::text, required, 1, caller_octets_max, "who created it"},
+                                      Field{"origin", Type::text, required, 1, 16, "made, or imported: then another CSA seals with it and makes its versions"},
                                       state_of,
                                       Field{"version", Type::integer, required, 1, version_max, "the current one"},
                                       Field{"minimum_version", Type::integer, required, 1, version_max, "earlier ones are refused"},

@@ -13,6 +13,7 @@ inline constexpr std::string_view tables = R"sql(
     algorithm TEXT NOT NULL,
     purpose TEXT NOT NULL,
     owner TEXT NOT NULL,
+    origin TEXT NOT NULL,
     state TEXT NOT NULL,
     current_version INTEGER NOT NULL,
     minimum_version INTEGER NOT NULL,
