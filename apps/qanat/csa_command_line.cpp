@@ -20,7 +20,7 @@ struct CsaOptions {
 };
 
 /// `standard`: who asks unless the command line says otherwise.
-std::shared_ptr<CsaOptions> add_ask(CLI::App& command, const char* standard) {
+std::shared_ptr<CsaOptions> add_csa_ask(CLI::App& command, const char* standard) {
   auto out = std::make_shared<CsaOptions>();  // owned by the command's action, and by its options' callbacks through it
   out->ask.as = standard;
   add_network_option(command, out->ask.folder);
@@ -34,14 +34,14 @@ std::shared_ptr<CsaOptions> add_ask(CLI::App& command, const char* standard) {
 
 std::shared_ptr<CsaOptions> add_key_command(CLI::App& csa, CLI::App*& command, const char* name, const char* what, const std::string& example, const char* standard) {
   command = add_command(csa, name, what, example);
-  auto out = add_ask(*command, standard);
+  auto out = add_csa_ask(*command, standard);
   command->add_option("key", out->key, "id of the key: 32 hexadecimal digits")->required();
   return out;
 }
 
 void add_key_commands(CLI::App& csa, const OnCommand& on) {
   CLI::App* command = add_command(csa, "create", "a new key", "qanat csa create --algorithm SM4-GCM --usage encryption --policy billing.json");
-  auto options = add_ask(*command, "operator");
+  auto options = add_csa_ask(*command, "operator");
   command->add_option("--algorithm", options->create.algorithm, "SM4-GCM, AES-256-GCM, HMAC-SM3, HMAC-SHA256, HMAC-SHA384, SM2, ECDSA-P384, ML-DSA-65, ML-DSA-87, SM2+ML-DSA-65, "
                                                                 "ECDSA-P384+ML-DSA-87, SM2+ML-KEM-768 or P-384+ML-KEM-1024")
       ->required();
@@ -51,7 +51,7 @@ void add_key_commands(CLI::App& csa, const OnCommand& on) {
   on(command, [options] { return csa_create(options->ask, options->create); });
 
   command = add_command(csa, "list", "keys that the caller owns or has a grant of; all, for operators", "qanat csa list");
-  options = add_ask(*command, "operator");
+  options = add_csa_ask(*command, "operator");
   on(command, [options] { return csa_list(options->ask); });
 
   struct Simple {
@@ -86,7 +86,7 @@ void add_file_commands(CLI::App& csa, const OnCommand& on) {
   on(command, [options] { return csa_encrypt(options->ask, options->key, options->context, options->in, options->out); });
 
   command = add_command(csa, "decrypt", "decrypt a file that qanat csa encrypt wrote", "qanat csa decrypt book.pdf.q --out book.pdf --as A");
-  options = add_ask(*command, "");
+  options = add_csa_ask(*command, "");
   command->add_option("file", options->in, "what to decrypt")->required();
   command->add_option("--out", options->out, "where to write it, when all of it is genuine")->required();
   on(command, [options] { return csa_decrypt(options->ask, options->in, options->out); });

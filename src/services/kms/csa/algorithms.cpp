@@ -29,7 +29,7 @@ constexpr Algorithm scheme(std::string_view name, crypto::LoneScheme lone, Suite
 }
 
 // Lengths: GB/T 32918, FIPS 186-5, 203 and 204; they are held against the suites' rows below.
-constexpr std::array table{
+constexpr std::array algorithm_table{
     cipher("SM4-GCM", crypto::Aead::sm4_gcm, 16),
     cipher("AES-256-GCM", crypto::Aead::aes_256_gcm, 32),
     hmac_over("HMAC-SM3", crypto::Hash::sm3, 32),
@@ -115,11 +115,11 @@ Result<void> verify_hybrid(const Algorithm& algorithm, ByteView public_key, Byte
 
 }  // namespace
 
-std::span<const Algorithm> all_algorithms() noexcept { return table; }
+std::span<const Algorithm> all_algorithms() noexcept { return algorithm_table; }
 
 Result<const Algorithm*> find_algorithm(std::string_view name) {
-  const auto found = std::ranges::find(table, name, &Algorithm::name);
-  if (found == table.end()) return fail(ErrorCode::invalid_argument, "no algorithm is named '" + std::string(name) + "'");
+  const auto found = std::ranges::find(algorithm_table, name, &Algorithm::name);
+  if (found == algorithm_table.end()) return fail(ErrorCode::invalid_argument, "no algorithm is named '" + std::string(name) + "'");
   return &*found;
 }
 

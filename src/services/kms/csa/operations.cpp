@@ -113,7 +113,7 @@ constexpr std::array state_asks{key_of, Field{"change", Type::text, required, 1,
 constexpr std::array state_answers{key_of, state_of, Field{"delete_ms", Type::integer, optional, 0, time_max, "when it is to be destroyed"}};
 constexpr std::span<const Field> nothing{};
 
-constexpr std::array table{
+constexpr std::array operation_table{
     OperationRow{Operation::encrypt, "encrypt", Endpoint::csa_encrypt, "Encrypt up to 64 KiB", encrypt_asks, encrypt_answers, Needs::grant, Record::done, true},
     OperationRow{Operation::decrypt, "decrypt", Endpoint::csa_decrypt, "Decrypt what encrypt gave", decrypt_asks, decrypt_answers, Needs::grant, Record::done, true},
     OperationRow{Operation::generate_data_key, "generate_data_key", Endpoint::csa_generate_data_key, "A fresh data key, in the clear and wrapped", data_key_asks, data_key_answers, Needs::grant, Record::done, true},
@@ -140,13 +140,13 @@ constexpr std::array table{
     OperationRow{Operation::change_state, "change_state", Endpoint::csa_change_state, "Enable, disable, schedule the deletion of, or destroy a key", state_asks, state_answers, Needs::administration, Record::done, false},
     OperationRow{Operation::openapi, "openapi", Endpoint::csa_openapi, "This document", nothing, nothing, Needs::nothing, Record::refusals, false},
 };
-static_assert(table.size() == static_cast<std::size_t>(Operation::count_));
+static_assert(operation_table.size() == static_cast<std::size_t>(Operation::count_));
 
 constexpr bool consistent() {
-  for (std::size_t i = 0; i < table.size(); ++i) {
-    if (static_cast<std::size_t>(table[i].operation) != i) return false;
+  for (std::size_t i = 0; i < operation_table.size(); ++i) {
+    if (static_cast<std::size_t>(operation_table[i].operation) != i) return false;
     // A batch's items are read in one go, and what they hold of secrets stands under one name.
-    for (const Field& field : table[i].asks) {
+    for (const Field& field : operation_table[i].asks) {
       if ((field.type == Type::plaintext) != (field.name == "plaintext") || field.name == "operation") return false;
     }
   }
@@ -156,15 +156,15 @@ static_assert(consistent(), "row(Operation) indexes the table; secrets are named
 
 }  // namespace
 
-std::span<const OperationRow> all_operations() noexcept { return table; }
+std::span<const OperationRow> all_operations() noexcept { return operation_table; }
 
 const OperationRow& row(Operation operation) noexcept {
   CHECK(operation < Operation::count_);
-  return table[static_cast<std::size_t>(operation)];
+  return operation_table[static_cast<std::size_t>(operation)];
 }
 
 Result<const OperationRow*> find_operation(std::string_view name) {
-  for (const OperationRow& line : table) {
+  for (const OperationRow& line : operation_table) {
     if (line.name == name) return &line;
   }
   return fail(ErrorCode::invalid_argument, "no operation is named '" + std::string(name) + "'");
@@ -212,7 +212,7 @@ bool fits(Operation operation, Usage usage) noexcept {
 
 OperationSet all_grantable(Usage usage) noexcept {
   OperationSet out;
-  for (const OperationRow& line : table) {
+  for (const OperationRow& line : operation_table) {
     if ((line.needs == Needs::grant || line.needs == Needs::either) && fits(line.operation, usage)) out.add(line.operation);
   }
   return out;
@@ -220,7 +220,7 @@ OperationSet all_grantable(Usage usage) noexcept {
 
 std::string to_text(OperationSet operations) {
   std::string out;
-  for (const OperationRow& line : table) {
+  for (const OperationRow& line : operation_table) {
     if (operations.has(line.operation)) out += (out.empty() ? "" : " ") + std::string(line.name);
   }
   return out;
