@@ -40,6 +40,7 @@ struct Response {
   unsigned status = 200;
   std::string content_type;
   Bytes body;
+  std::shared_ptr<const Secret> secret = {};  // in place of `body`, where it holds keys or plaintexts; shared by copies of the response
 };
 
 /// ErrorCode ↔ HTTP status: one table.

@@ -340,7 +340,11 @@ asio::awaitable<Response> TlsSession::answer(Exchange& exchange) {
                   .peer = peer_,
                   .request_id = exchange.request_id,
                   .authorization = authorization ? std::make_shared<const Secret>(*std::move(authorization)) : nullptr};
-  std::move_only_function<Answer()> work = [&route, request = std::move(request)] { return answer_of(route, request); };
+  std::move_only_function<Answer()> work = [&route, request = std::move(request)]() mutable {
+    Answer out = answer_of(route, request);
+    wipe(request.body);  // some hold plaintexts
+    return out;
+  };
   auto answered = co_await on_worker<Answer>(served_.handlers, std::move(work), exchange.deadline.at());
   if (answered.state == WorkState::full) {
     const Error error{ErrorCode::exhausted, "too many requests wait"};
@@ -369,7 +373,7 @@ asio::awaitable<After> TlsSession::reply(const Exchange& exchange, Response resp
   if (response.status == status_unauthorized && exchange.route != nullptr && !exchange.route->challenge.empty()) {
     message.set(http::field::www_authenticate, field(exchange.route->challenge));
   }
-  message.body() = std::move(response.body);
+  message.body() = response.secret ? to_bytes(response.secret->reveal()) : std::move(response.body);
   message.prepare_payload();
   message.keep_alive(after == After::keep);
   http::response_serializer<Body> serializer(message);
@@ -378,6 +382,7 @@ asio::awaitable<After> TlsSession::reply(const Exchange& exchange, Response resp
   const bool head_only = exchange.parser.is_header_done() && exchange.parser.get().method() == http::verb::head;
   const auto [error, size] = head_only ? co_await http::async_write_header(stream_, serializer, as_result)
                                        : co_await http::async_write(stream_, serializer, as_result);
+  if (response.secret) wipe(message.body());
   if (watch_.stop() || error) {
     close();
     co_return After::close;

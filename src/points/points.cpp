@@ -76,6 +76,7 @@ constexpr std::array point_table{
     Point{"X-10", "CAS ↔ every element", "notice of revoked certificates", true},
     Point{"X-12", "CMSP, CAS, CCS ↔ IAM", "their behaviour records; notices of anomalies to the CMSP", true},
     Point{"X-13", "CAS ↔ CAM", "whether a terminal's number has an account, is served by its KMS, and its service is open", true},
+    Point{"X-14", "App, operator ↔ CSA", "cryptography as a service: keys, encryption, signatures, authentication, random octets", true},
 };
 
 constexpr std::size_t paper_points = 55;

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "services/kms/csa/schema.hpp"
 #include "store/store.hpp"
 
 namespace qanat::kms {
@@ -138,6 +139,7 @@ inline constexpr std::array migrations{
         PRIMARY KEY (sid_wk, leg)
       ) STRICT;
       CREATE INDEX charge_delivered ON charge (delivered_ms, sid_wk, leg))sql"},
+    store::Migration{6, csa::tables},
 };
 
 }  // namespace qanat::kms

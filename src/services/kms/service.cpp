@@ -46,7 +46,8 @@ struct KmsService::Parts {
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
         application(node, *store, ledger, agreement, access, trace, settings),
         orders(node, *store, ledger, agreement),
-        enrolment(node, *store, trace) {}
+        enrolment(node, *store, trace),
+        csa(node, *store, settings.csa.limits) {}
 
   node::Node& node;
   KmsSettings settings;
@@ -61,6 +62,8 @@ struct KmsService::Parts {
   Application application;
   Orders orders;
   EnrolmentService enrolment;
+  csa::Desk csa;
+  std::unique_ptr<csa::ForeignFront> csa_front;  // absent where the configuration has no such listener
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -98,6 +101,7 @@ void KmsService::Parts::run_sweeper() {
   while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
     lock.unlock();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
+    if (const auto swept = csa.sweep(node.clock().now_ms()); !swept) node::log(node::LogLevel::error, "sweep of the CSA: {}", swept.error().message);
     lock.lock();
   }
 }
@@ -116,6 +120,9 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key), std::move(chain_key));
   TRY(parts->sweep(Ledger::Sweep::at_start));
   if (parts->settings.km2_chain == net::ChainNeed::required) node.require_chained({points::Endpoint::km2_offer, points::Endpoint::km2_confirm});
+  if (parts->settings.csa.listener) {
+    ASSIGN_OR_RETURN(parts->csa_front, csa::ForeignFront::start(*parts->settings.csa.listener, parts->csa, node));
+  }
   Parts& those = *parts;
   node.describe_health([&those](wire::Json& body) {
     const auto census = those.store->transact([&](store::Transaction& transaction) { return those.ledger.census(transaction); });
@@ -124,6 +131,8 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
       for (std::size_t i = 0; i < census->size(); ++i) keys.set(store::name(store::all_key_states[i]), (*census)[i]);
       body.set("working_keys", keys);
     }
+    if (const auto keys = those.csa.census()) body.set("csa_keys", *keys);
+    if (those.csa_front) body.set("csa_port", those.csa_front->port());
   });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
 }
@@ -131,7 +140,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
 std::vector<points::Handler> KmsService::handlers() {
   using points::Endpoint;
   Parts& parts = *parts_;
-  return {
+  std::vector<points::Handler> out{
       {Endpoint::km1_enrol, [&](const net::Request& request) { return parts.enrolment.enrol(request); }},
       {Endpoint::km1_receipt, refusals_recorded(parts.node, "km-1.receipt", [&](const net::Request& request) { return parts.enrolment.receipt(request); })},
       {Endpoint::km1_certificates, refusals_recorded(parts.node, "km-1.certificates", [&](const net::Request& request) { return successions(parts.node, request); })},
@@ -148,6 +157,8 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::x5_charges, [&](const net::Request& request) { return parts.orders.charges(request); }},
       {Endpoint::km2_confirm, refusals_recorded(parts.node, "km-2.confirm", [&](const net::Request& request) { return parts.agreement.confirm(request); })},
   };
+  for (points::Handler& handler : csa::handlers_of(parts.csa, parts.node.clock())) out.push_back(std::move(handler));
+  return out;
 }
 
 void KmsService::start() {
@@ -157,6 +168,7 @@ void KmsService::start() {
 }
 
 void KmsService::stop() {
+  if (parts_->csa_front) parts_->csa_front->stop();
   {
     const std::lock_guard lock(parts_->mutex);
     parts_->stopping = true;

@@ -49,6 +49,7 @@ KmsSettings KmsSettings::read(node::Config& config) {
   out.chain_refresh = milliseconds("chain_refresh_ms", out.chain_refresh, 86400000);
   out.profile_v1 = table.flag("profile_v1", out.profile_v1);
   out.policy = PolicySettings::read(table.table("policy"));
+  out.csa = csa::CsaSettings::read(table);
   return out;
 }
 

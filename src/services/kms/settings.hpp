@@ -1,4 +1,4 @@
-// What a KMS's configuration says beyond the common tables: [kms].
+// What a KMS's configuration says beyond the common tables: [kms] and [kms.csa].
 #pragma once
 
 #include <chrono>
@@ -9,6 +9,7 @@
 #include "node/config.hpp"
 #include "points/key_proof.hpp"
 #include "services/kms/kma/policy_settings.hpp"
+#include "services/kms/csa/front.hpp"
 
 namespace qanat::kms {
 
@@ -29,6 +30,7 @@ struct KmsSettings {
   std::chrono::milliseconds chain_refresh{600000};     // a quantum key serves the connections of so long
   bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison
   PolicySettings policy;                               // [kms.policy]
+  csa::CsaSettings csa = {};
 
   static KmsSettings read(node::Config& config);
 };

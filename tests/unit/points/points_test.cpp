@@ -137,7 +137,32 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /.well-known/est/ce-2/simplereenroll: app1 app2 app3 dev1 dev2 -> cas\n"
             "GET /.well-known/est/ce-2/cacerts: app1 app2 app3 dev1 dev2 -> cas\n"
             "POST /ce/2/confirm: app1 app2 app3 dev1 dev2 -> cas\n"
-            "POST /km/1/renewed: app1 app2 app3 dev1 dev2 -> kms\n");
+            "POST /km/1/renewed: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/encrypt: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/decrypt: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/data-keys/generate: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/data-keys/decrypt: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/sign: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/verify: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/mac: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/mac/verify: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/authentication/challenge: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/authentication/prove: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/authentication/verify: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/encapsulate: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/decapsulate: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/public-key: app1 app2 app3 dev1 dev2 operator -> kms\n"
+            "POST /csa/v1/random: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/batch: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/keys/create: app1 app2 app3 dev1 dev2 operator -> kms\n"
+            "POST /csa/v1/keys/import: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/keys/export: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /csa/v1/keys/list: app1 app2 app3 dev1 dev2 operator -> kms\n"
+            "POST /csa/v1/keys/describe: app1 app2 app3 dev1 dev2 operator -> kms\n"
+            "POST /csa/v1/keys/rotate: app1 app2 app3 dev1 dev2 operator -> kms\n"
+            "POST /csa/v1/keys/policy: app1 app2 app3 dev1 dev2 operator -> kms\n"
+            "POST /csa/v1/keys/state: app1 app2 app3 dev1 dev2 operator -> kms\n"
+            "GET /csa/v1/openapi.json: app1 app2 app3 dev1 dev2 operator -> kms\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {
