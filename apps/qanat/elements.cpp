@@ -16,6 +16,7 @@
 #include "services/cmsp/service.hpp"
 #include "services/iam/service.hpp"
 #include "services/kms/service.hpp"
+#include "terminal/gateway/service.hpp"
 
 namespace qanat::app {
 namespace {
@@ -30,6 +31,7 @@ void block_stop_signals() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGHUP);  // a gateway's agent waits for it, nobody else is ended by it
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // every thread inherits it; Node::run_until_stopped waits for them
 }
 
@@ -93,6 +95,8 @@ int run_kms(const std::filesystem::path& config) { return run_service<kms::KmsSe
 int run_qkm(const std::filesystem::path& config) { return run_service<qkm::QkmService, qkm::QkmSettings>(config, Kind::qkm); }
 int run_qkdnc(const std::filesystem::path& config) { return run_service<qkdnc::QkdncService, qkdnc::QkdncSettings>(config, Kind::qkdnc); }
 int run_qkd(const std::filesystem::path& config) { return run_service<qkd::QkdService, qkd::QkdSettings>(config, Kind::qkd); }
+
+int run_gateway(const std::filesystem::path& config) { return run_service<terminal::gateway::GatewayService, terminal::gateway::GatewaySettings>(config, Kind::dev1); }
 
 int run_cmsp(const std::filesystem::path& config) {
   block_stop_signals();

@@ -8,10 +8,11 @@ namespace qanat::points {
 namespace {
 
 constexpr KindSet operators{Kind::op};
-constexpr KindSet every_element{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::cas, Kind::iam, Kind::ccs};
-constexpr KindSet told_of_revocations{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::iam, Kind::ccs};
+constexpr KindSet every_element{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::cas, Kind::iam, Kind::ccs, Kind::dev1};
+constexpr KindSet told_of_revocations{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::iam, Kind::ccs, Kind::dev1};
+constexpr KindSet gateways{Kind::dev1};
 constexpr KindSet witnesses{Kind::iam, Kind::cmsp};
-constexpr KindSet enrols_by_x4{Kind::cmsp, Kind::iam, Kind::ccs, Kind::op};
+constexpr KindSet enrols_by_x4{Kind::cmsp, Kind::iam, Kind::ccs, Kind::op, Kind::dev1};  // a gateway has no KMS that it enrols through
 constexpr KindSet nobody{};
 constexpr std::size_t small = 4 * 1024;
 constexpr std::size_t one_message = 32 * 1024;  // the largest QFC2 message (KeyDeliver with certificates) is under 20 KiB
@@ -105,6 +106,8 @@ constexpr std::array table{
     EndpointRow{Endpoint::ce2_cacerts, "Ce-2", "Ia-3", apps, {Kind::cas}, "GET", "/.well-known/est/ce-2/cacerts", "", type_certs_only, 0, false},
     EndpointRow{Endpoint::ce2_confirm, "Ce-2", "Ia-3", apps, {Kind::cas}, "POST", "/ce/2/confirm", type_json, "", small, false},
     EndpointRow{Endpoint::km1_renewed, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/renewed", type_json, "", 4 * one_message, false},
+    EndpointRow{Endpoint::dx1_key, "Dx-1", "", gateways, gateways, "POST", "/dx/1/key", type_json, type_json, small, false},
+    EndpointRow{Endpoint::dx1_loaded, "Dx-1", "", gateways, gateways, "POST", "/dx/1/loaded", type_json, type_json, small, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

@@ -109,6 +109,8 @@ enum class Endpoint : std::uint8_t {
   ce2_cacerts,
   ce2_confirm,
   km1_renewed,
+  dx1_key,
+  dx1_loaded,
   count_,
 };
 

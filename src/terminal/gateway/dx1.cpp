@@ -15,7 +15,7 @@ Result<std::string> read_tunnel(const wire::Json& body) {
 }
 
 wire::Json write_ids(const std::vector<KeyId>& ids) {
-  wire::Json out = wire::Json::array({});
+  wire::Json out = wire::Json::array(std::vector<wire::Json>());
   for (const KeyId& id : ids) out.push(kme::to_uuid(id));
   return out;
 }

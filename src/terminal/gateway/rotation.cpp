@@ -37,12 +37,12 @@ RotationReason rotation_reason(const RotationView& view, const RotationPolicy& p
 }
 
 RotationStep next_step(const RotationView& view, const RotationPolicy& policy) noexcept {
-  const bool may_try = view.now_ms >= view.not_before_ms;
-  if (!may_try) return RotationStep::none;
-  if (!view.agreed) return RotationStep::agree;
+  const auto may_try = [&](RotationStep step) { return step != view.failing || view.now_ms >= view.not_before_ms; };
+  if (!view.agreed) return may_try(RotationStep::agree) ? RotationStep::agree : RotationStep::none;
   const std::size_t ready = count(view.keys, GatewayKeyState::ready);
-  if (ready > 0 && rotation_reason(view, policy) != RotationReason::none) return RotationStep::put_in_force;
-  if (ready < policy.ahead) return RotationStep::take;
+  const bool wanted = rotation_reason(view, policy) != RotationReason::none;
+  if (ready > 0 && wanted && may_try(RotationStep::put_in_force)) return RotationStep::put_in_force;
+  if (ready < policy.ahead && may_try(RotationStep::take)) return RotationStep::take;
   return RotationStep::none;
 }
 

@@ -40,7 +40,8 @@ struct RotationView {
   std::uint64_t octets = 0;  // under the key in force
   bool asked = false;      // somebody wants a change now
   UnixMs now_ms = 0;
-  UnixMs not_before_ms = 0;  // after a failure: nothing that costs a key, until then
+  RotationStep failing = RotationStep::none;  // what failed last, and has not worked since
+  UnixMs not_before_ms = 0;                   // until then it is not tried again; other steps are
 };
 
 RotationReason rotation_reason(const RotationView& view, const RotationPolicy& policy) noexcept;

@@ -54,7 +54,6 @@ class StrongSwan final : public Tunnel {
     if (!since.empty() && since == daemon_since_) return {};
     // A responder accepts any PPK that is loaded, and none of its peer's connections without one. An initiator has no connection until it has a key.
     if (role_ == Role::responder) TRY(load_connection(vici, std::nullopt, deadline));
-    in_force_.reset();
     daemon_since_ = since;
     return {};
   }
@@ -98,17 +97,16 @@ class StrongSwan final : public Tunnel {
     return {};
   }
 
-  Result<void> put_in_force(const KeyId& id, Deadline deadline) override {
+  Result<void> put_in_force(const KeyId& id, const std::optional<KeyId>& former, Deadline deadline) override {
     ASSIGN_OR_RETURN(ViciClient vici, connect(deadline));
     ASSIGN_OR_RETURN(const std::vector<IkeSa> before, sas(vici, deadline));
     TRY(load_connection(vici, id, deadline));
     const auto made = initiate(vici, before, deadline);
     if (!made) {
       // The connection must name the key that the tunnel runs on: the daemon may want to make its SA again.
-      if (in_force_) TRY(load_connection(vici, in_force_, deadline));
+      if (former) TRY(load_connection(vici, former, Deadline::after(answer_max)));
       return made;
     }
-    in_force_ = id;
     std::this_thread::sleep_for(std::min(settings_.overlap, deadline.remaining()));
     for (const IkeSa& old : before) TRY(terminate(vici, old.unique_id, deadline));
     return {};
@@ -184,7 +182,6 @@ class StrongSwan final : public Tunnel {
   const ConnectionFile connection_;
   const Role role_;
   std::string daemon_since_;  // when the daemon that we prepared was started
-  std::optional<KeyId> in_force_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // A gateway's own software, as far as an agent drives it: where keys are put for one tunnel, which of them is in force, and how the tunnel is.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -33,9 +34,9 @@ class Tunnel {
   virtual Result<std::vector<KeyId>> loaded(Deadline deadline) = 0;
   /// Responder: the peer puts (or has put) this key in force. not_found if it is not held.
   virtual Result<void> follow(const KeyId& id, Deadline deadline) = 0;
-  /// Initiator: puts a held key in force, the far end holds it too. Afterwards nothing runs on another key. denied if the far end did not accept the key,
+  /// Initiator: puts a held key in force, the far end holds it too; `former` is the one before, if any. Afterwards nothing runs on another key. denied if the far end did not accept the key,
   /// unavailable or deadline_exceeded if it did not answer.
-  virtual Result<void> put_in_force(const KeyId& id, Deadline deadline) = 0;
+  virtual Result<void> put_in_force(const KeyId& id, const std::optional<KeyId>& former, Deadline deadline) = 0;
   /// How long put_in_force() may have to be given.
   [[nodiscard]] virtual std::chrono::milliseconds patience() const = 0;
   virtual Result<TunnelCondition> condition(Deadline deadline) = 0;

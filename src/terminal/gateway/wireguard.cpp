@@ -50,7 +50,7 @@ class WireGuard final : public Tunnel {
     return set_key(found->second, deadline);
   }
 
-  Result<void> put_in_force(const KeyId& id, Deadline deadline) override {
+  Result<void> put_in_force(const KeyId& id, const std::optional<KeyId>& /*former*/, Deadline deadline) override {
     const auto found = held_.find(id);
     if (found == held_.end()) return fail(ErrorCode::not_found, "WireGuard: key " + id.hex() + " is not held");
     ASSIGN_OR_RETURN(const UapiPeer before, get(deadline));
