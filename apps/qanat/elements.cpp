@@ -31,7 +31,6 @@ void block_stop_signals() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGHUP);  // a gateway's agent waits for it, nobody else is ended by it
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // every thread inherits it; Node::run_until_stopped waits for them
 }
 
@@ -96,7 +95,13 @@ int run_qkm(const std::filesystem::path& config) { return run_service<qkm::QkmSe
 int run_qkdnc(const std::filesystem::path& config) { return run_service<qkdnc::QkdncService, qkdnc::QkdncSettings>(config, Kind::qkdnc); }
 int run_qkd(const std::filesystem::path& config) { return run_service<qkd::QkdService, qkd::QkdSettings>(config, Kind::qkd); }
 
-int run_gateway(const std::filesystem::path& config) { return run_service<terminal::gateway::GatewayService, terminal::gateway::GatewaySettings>(config, Kind::dev1); }
+int run_gateway(const std::filesystem::path& config) {
+  sigset_t hangup;
+  sigemptyset(&hangup);
+  sigaddset(&hangup, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &hangup, nullptr);  // a thread of the service waits for it
+  return run_service<terminal::gateway::GatewayService, terminal::gateway::GatewaySettings>(config, Kind::dev1);
+}
 
 int run_cmsp(const std::filesystem::path& config) {
   block_stop_signals();
