@@ -26,6 +26,8 @@ StrongSwanSettings read_strongswan(node::Config& table) {
   out.vici = table.text("vici", "/run/charon.vici");
   out.connection = table.text("connection");
   out.overlap = std::chrono::milliseconds(table.integer("overlap_ms", 0, overlap_max_ms, out.overlap.count()));
+  out.hold.queue = static_cast<std::uint16_t>(table.integer("hold_queue", 0, UINT16_MAX, 0));
+  out.hold.network_namespace = table.text("hold_namespace", "");
   return out;
 }
 

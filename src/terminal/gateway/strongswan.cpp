@@ -6,11 +6,13 @@
 #include <thread>
 
 #include "kme/key_id_text.hpp"
+#include "node/log.hpp"
 #include "terminal/gateway/vici_client.hpp"
 
 namespace qanat::terminal::gateway {
 namespace {
 
+constexpr std::chrono::milliseconds hold_max{500};      // two round trips, and what the two ends compute
 constexpr std::chrono::milliseconds answer_max{15000};  // for IKE_SA_INIT and IKE_AUTH, with a few retransmissions
 
 struct IkeSa {
@@ -156,8 +158,10 @@ class StrongSwan final : public Tunnel {
         .set("child", connection_.child)
         .set("timeout", std::to_string(std::max<std::int64_t>(1, deadline.remaining().count())))
         .set("loglevel", std::string("-1"));
+    std::unique_ptr<PacketHold> hold = hold_packets();
     // The answer comes when the CHILD SA is installed, or will not be.
     const auto done = vici.stream("initiate", "control-log", message, deadline);
+    hold.reset();
     if (!done && done.error().code == ErrorCode::conflict) return fail(ErrorCode::denied, done.error().message);
     if (!done) return fail(done.error());
     ASSIGN_OR_RETURN(const std::vector<IkeSa> after, sas(vici, deadline));
@@ -168,6 +172,15 @@ class StrongSwan final : public Tunnel {
     // ppk_required forbids it; nothing may run without a PPK, whatever the daemon's reason.
     TRY(terminate(vici, made->unique_id, deadline));
     return fail(ErrorCode::denied, "strongSwan made an IKE SA without PPK: it was deleted");
+  }
+
+  /// Nothing where none is wanted, or none can be had: a change of keys that may lose a packet is better than none.
+  std::unique_ptr<PacketHold> hold_packets() const {
+    if (settings_.hold.queue == 0) return nullptr;
+    auto hold = PacketHold::begin(settings_.hold, hold_max);
+    if (hold) return std::move(*hold);
+    node::log(node::LogLevel::warning, "connection {}: no packet is held back: {}", connection_.name, hold.error().message);
+    return nullptr;
   }
 
   static Result<void> terminate(ViciClient& vici, const std::string& unique_id, Deadline deadline) {
