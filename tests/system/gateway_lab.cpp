@@ -85,29 +85,38 @@ std::unique_ptr<app::Child> GatewayLab::start(Side side, const std::string& line
 }
 
 void GatewayLab::start_strongswan(Side side) {
-  std::ofstream(file(side, "strongswan.conf")) << "charon {\n"
+  std::ofstream(file(side, "strongswan.conf"))
+      << "charon {\n"
       // This kernel may have no ESP: kernel-libipsec does it in user space, and must come before kernel-netlink, which does the routes.
       << "  load = random nonce openssl kdf hmac pem pkcs1 pubkey x509 curve25519 kernel-libipsec kernel-netlink socket-default vici updown\n"
-      << "  plugins {\n    vici {\n      socket = unix://" << vici_socket(side).string() << "\n    }\n    kernel-libipsec {\n      allow_peer_ts = yes\n    }\n  }\n"
+      << "  plugins {\n    vici {\n      socket = unix://" << vici_socket(side).string()
+      << "\n    }\n    kernel-libipsec {\n      allow_peer_ts = yes\n    }\n  }\n"
       << "  filelog {\n    log {\n      path = " << file(side, "charon.log").string() << "\n      default = 1\n      flush_line = yes\n    }\n  }\n}\n";
   std::ofstream(connection_file(side)) << "ab {\n  local_addrs = " << outer(side) << "\n  remote_addrs = " << outer(other(side))
-      << "\n  encap = yes\n  proposals = aes256gcm16-prfsha384-x25519\n  local {\n    auth = psk\n    id = gw-" << letter(side)
-      << "\n  }\n  remote {\n    auth = psk\n    id = gw-" << letter(other(side)) << "\n  }\n  children {\n    net {\n      local_ts = " << inner(side)
-      << "/32\n      remote_ts = " << inner(other(side)) << "/32\n      esp_proposals = aes256gcm16-x25519\n    }\n  }\n}\n";
+                                       << "\n  encap = yes\n  proposals = aes256gcm16-prfsha384-x25519\n  local {\n    auth = psk\n    id = gw-" << letter(side)
+                                       << "\n  }\n  remote {\n    auth = psk\n    id = gw-" << letter(other(side))
+                                       << "\n  }\n  children {\n    net {\n      local_ts = " << inner(side) << "/32\n      remote_ts = " << inner(other(side))
+                                       << "/32\n      esp_proposals = aes256gcm16-x25519\n    }\n  }\n}\n";
   std::error_code ignored;
   std::filesystem::remove(vici_socket(side), ignored);
   const std::string in_namespace = "ip netns exec " + network_namespace(side) + " ";
   if (side == Side::a) {
     // ESP in UDP begins with an SPI, IKE with four zero octets (RFC 3948 §2.2).
-    const std::string rule = "INPUT -p udp --dport 4500 -m u32 --u32 '0>>22&0x3C@8=1:0xffffffff' -j NFQUEUE --queue-num " + std::to_string(hold_queue) + " --queue-bypass";
+    const std::string rule =
+        "INPUT -p udp --dport 4500 -m u32 --u32 '0>>22&0x3C@8=1:0xffffffff' -j NFQUEUE --queue-num " + std::to_string(hold_queue) + " --queue-bypass";
     must_run(in_namespace + "iptables-legacy -w -C " + rule + " || " + in_namespace + "iptables-legacy -w -A " + rule);
   }
   // Its /run is its own: the daemon's file with its process id has one name on a machine.
-  daemons_[index(side)] = start(side, "mount -t tmpfs tmpfs /run && exec " + std::string(charon), "charon.out", {"STRONGSWAN_CONF=" + file(side, "strongswan.conf").string()});
-  TestNetwork::await("strongSwan", [&] { return terminal::gateway::ViciClient::connect(vici_socket(side), Deadline::after(lab_patience)).has_value(); }, lab_patience);
+  daemons_[index(side)] =
+      start(side, "mount -t tmpfs tmpfs /run && exec " + std::string(charon), "charon.out", {"STRONGSWAN_CONF=" + file(side, "strongswan.conf").string()});
+  TestNetwork::await(
+      "strongSwan", [&] { return terminal::gateway::ViciClient::connect(vici_socket(side), Deadline::after(lab_patience)).has_value(); }, lab_patience);
   // The authentication that is not post-quantum: the agents' keys are mixed into what comes of it.
   terminal::gateway::ViciSection shared;
-  shared.set("id", std::string("ike")).set("type", std::string("IKE")).set("data", std::string("a classical secret")).set("owners", terminal::gateway::ViciSection::List{"gw-a", "gw-b"});
+  shared.set("id", std::string("ike"))
+      .set("type", std::string("IKE"))
+      .set("data", std::string("a classical secret"))
+      .set("owners", terminal::gateway::ViciSection::List{"gw-a", "gw-b"});
   const auto loaded = vici(side).command("load-shared", shared, Deadline::after(lab_patience));
   EXPECT_TRUE(loaded) << (loaded ? "" : loaded.error().message);
 }
@@ -122,17 +131,19 @@ void GatewayLab::start_wireguard() {
     private_keys[index(side)] = output_of("wg genkey");
     public_keys_[index(side)] = output_of("echo " + private_keys[index(side)] + " | wg pubkey");
     std::filesystem::create_directories(file(side, "run"));
-    daemons_[index(side)] = start(side,
-                                  "mount -t tmpfs tmpfs /run && mkdir /run/wireguard && mount --bind " + file(side, "run").string() +
-                                      " /run/wireguard && exec wireguard-go -f wg0",
-                                  "wireguard.out", {});
+    daemons_[index(side)] = start(
+        side, "mount -t tmpfs tmpfs /run && mkdir /run/wireguard && mount --bind " + file(side, "run").string() + " /run/wireguard && exec wireguard-go -f wg0",
+        "wireguard.out", {});
   }
   for (const Side side : sides) {
-    TestNetwork::await("wireguard-go", [&] { return terminal::gateway::UnixStream::connect(wireguard_socket(side), Deadline::after(lab_patience)).has_value(); }, lab_patience);
+    TestNetwork::await(
+        "wireguard-go", [&] { return terminal::gateway::UnixStream::connect(wireguard_socket(side), Deadline::after(lab_patience)).has_value(); },
+        lab_patience);
     auto stream = terminal::gateway::UnixStream::connect(wireguard_socket(side), Deadline::after(lab_patience));
     ASSERT_TRUE(stream) << stream.error().message;
-    const std::string request = "set=1\nprivate_key=" + hex_of_base64(private_keys[index(side)]) + "\nlisten_port=51820\npublic_key=" +
-                                hex_of_base64(public_keys_[index(other(side))]) + "\nendpoint=" + outer(other(side)) + ":51820\nallowed_ip=" + inner(other(side)) + "/32\n\n";
+    const std::string request = "set=1\nprivate_key=" + hex_of_base64(private_keys[index(side)]) +
+                                "\nlisten_port=51820\npublic_key=" + hex_of_base64(public_keys_[index(other(side))]) + "\nendpoint=" + outer(other(side)) +
+                                ":51820\nallowed_ip=" + inner(other(side)) + "/32\n\n";
     Bytes answer(9);
     EXPECT_TRUE(stream->send(as_bytes(request), Deadline::after(lab_patience)));
     EXPECT_TRUE(stream->receive(answer, Deadline::after(lab_patience)));

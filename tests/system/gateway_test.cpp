@@ -54,7 +54,8 @@ class GatewaySystem : public testing::Test {
     agents_ = {};
     if (HasFailure() && lab_) {
       for (const Side side : GatewayLab::sides) {
-        std::fprintf(stderr, "---- %s\n%s\n%s\n", name_of(side).c_str(), whole_text(lab_->file(side, "agent.err")).c_str(), whole_text(lab_->file(side, "charon.log")).substr(0, 6000).c_str());
+        std::fprintf(stderr, "---- %s\n%s\n%s\n", name_of(side).c_str(), whole_text(lab_->file(side, "agent.err")).c_str(),
+                     whole_text(lab_->file(side, "charon.log")).substr(0, 6000).c_str());
       }
     }
     lab_.reset();
@@ -71,20 +72,23 @@ class GatewaySystem : public testing::Test {
     text.replace(text.find("port = 0"), 8, "port = " + std::to_string(port_of(side)));
     const std::string sae = "sae-" + GatewayLab::letter(side);
     const crypto::PemFiles& files = saes_->demo().saes.at(sae);
-    text += "[peers." + name_of(far) + "]\nidentity = \"qanat://" + GatewayLab::letter(far) + "/dev1/" + name_of(far) + "\"\nport = " + std::to_string(port_of(far)) + "\n\n";
+    text += "[peers." + name_of(far) + "]\nidentity = \"qanat://" + GatewayLab::letter(far) + "/dev1/" + name_of(far) +
+            "\"\nport = " + std::to_string(port_of(far)) + "\n\n";
     text += "[gateway]\nkme = \"https://localhost:" + std::to_string(saes_->demo().ports.at("qkm-" + GatewayLab::letter(side))) + "\"\nkme_certificate = \"" +
             files.certificate.string() + "\"\nkme_key = \"" + files.key.string() + "\"\nkme_roots = \"" + saes_->demo().root.certificate.string() + "\"\n\n";
-    text += "[gateway.tunnels." + tunnel + "]\nrole = \"" + (side == Side::a ? "initiator" : "responder") + "\"\npeer = \"" + name_of(far) + "\"\npeer_sae = \"sae-" +
-            GatewayLab::letter(far) + "\"\n" + software;
+    text += "[gateway.tunnels." + tunnel + "]\nrole = \"" + (side == Side::a ? "initiator" : "responder") + "\"\npeer = \"" + name_of(far) +
+            "\"\npeer_sae = \"sae-" + GatewayLab::letter(far) + "\"\n" + software;
     std::ofstream(net().network().config_of(name_of(side)), std::ios::trunc) << text;
   }
   void configure_strongswan(const std::string& tunnel) {
     tunnel_ = tunnel;
     for (const Side side : GatewayLab::sides) {
       lab_->start_strongswan(side);
-      std::string software = "software = \"strongswan\"\nvici = \"" + lab_->vici_socket(side).string() + "\"\nconnection = \"" + lab_->connection_file(side).string() + "\"\n";
+      std::string software =
+          "software = \"strongswan\"\nvici = \"" + lab_->vici_socket(side).string() + "\"\nconnection = \"" + lab_->connection_file(side).string() + "\"\n";
       if (side == Side::a) {
-        software += "overlap_ms = 100\nhold_queue = " + std::to_string(GatewayLab::hold_queue) + "\nhold_namespace = \"/run/netns/" + lab_->network_namespace(side) + "\"\n";
+        software += "overlap_ms = 100\nhold_queue = " + std::to_string(GatewayLab::hold_queue) + "\nhold_namespace = \"/run/netns/" +
+                    lab_->network_namespace(side) + "\"\n";
       }
       configure(side, tunnel, software);
     }
@@ -125,10 +129,13 @@ class GatewaySystem : public testing::Test {
   }
   /// Waits until both agents have the same key in force, another than `before`.
   void await_change(const std::string& before) const {
-    TestNetwork::await("another key in force at both gateways than " + before, [&] {
-      const std::string now = in_force(Side::a);
-      return !now.empty() && now != before && in_force(Side::b) == now;
-    }, gateway_patience);
+    TestNetwork::await(
+        "another key in force at both gateways than " + before,
+        [&] {
+          const std::string now = in_force(Side::a);
+          return !now.empty() && now != before && in_force(Side::b) == now;
+        },
+        gateway_patience);
   }
   void start_tunnel() {
     start_agent(Side::b);
@@ -209,8 +216,12 @@ class GatewaySystem : public testing::Test {
                                             net().identity_of(caller), net().shared_trust(), {});
     const points::EndpointRow& row = points::row(endpoint);
     const std::string text = body.dump();
-    return client->call({.method = std::string(row.method), .path = std::string(row.path), .query = "", .content_type = std::string(row.request_type),
-                         .body = as_bytes(text), .request_id = to_hex(net().rng().bytes(8))},
+    return client->call({.method = std::string(row.method),
+                         .path = std::string(row.path),
+                         .query = "",
+                         .content_type = std::string(row.request_type),
+                         .body = as_bytes(text),
+                         .request_id = to_hex(net().rng().bytes(8))},
                         Deadline::after(gateway_patience));
   }
   unsigned status(const std::string& caller, points::Endpoint endpoint, const wire::Json& body) {
@@ -296,17 +307,21 @@ TEST_F(GatewaySystem, AnAgentThatIsKilledAtAnyPointLeavesTheTunnelUpAndAgreesAga
     Side side;
     const char* place;
   };
-  for (const Death& death : {Death{Side::a, "gateway.taken"}, Death{Side::a, "gateway.offered"}, Death{Side::a, "gateway.loaded"}, Death{Side::a, "gateway.switching"},
-                             Death{Side::a, "gateway.told"}, Death{Side::a, "gateway.changed"}, Death{Side::b, "gateway.peer.taken"}, Death{Side::b, "gateway.peer.fetched"},
-                             Death{Side::b, "gateway.peer.loaded"}, Death{Side::b, "gateway.peer.followed"}}) {
+  for (const Death& death :
+       {Death{Side::a, "gateway.taken"}, Death{Side::a, "gateway.offered"}, Death{Side::a, "gateway.loaded"}, Death{Side::a, "gateway.switching"},
+        Death{Side::a, "gateway.told"}, Death{Side::a, "gateway.changed"}, Death{Side::b, "gateway.peer.taken"}, Death{Side::b, "gateway.peer.fetched"},
+        Death{Side::b, "gateway.peer.loaded"}, Death{Side::b, "gateway.peer.followed"}}) {
     SCOPED_TRACE(death.place);
     const std::string before = in_force(Side::a);
     kill_agent(death.side);
     start_agent(death.side, QANAT_CRASH_PROGRAM, {"QANAT_CRASH_AT=" + std::string(death.place)});
-    TestNetwork::await("its death", [&] {
-      if (agent(Side::a).ended() == std::nullopt) ask_for_change();
-      return agent(death.side).ended().has_value();
-    }, gateway_patience);
+    TestNetwork::await(
+        "its death",
+        [&] {
+          if (agent(Side::a).ended() == std::nullopt) ask_for_change();
+          return agent(death.side).ended().has_value();
+        },
+        gateway_patience);
     const auto ping = lab_->ping(Side::a, 20, 10);
     EXPECT_EQ(GatewayLab::lost(*ping), 0) << "the tunnel does not need its agent";
     start_agent(death.side);
@@ -333,8 +348,9 @@ TEST_F(GatewaySystem, WireGuardChangesItsKeysWithoutLosingAPacket) {
   tunnel_ = "wg";
   lab_->start_wireguard();
   for (const Side side : GatewayLab::sides) {
-    configure(side, tunnel_, "software = \"wireguard\"\nsocket = \"" + lab_->wireguard_socket(side).string() + "\"\npeer_key = \"" +
-                                 lab_->wireguard_public_key(GatewayLab::other(side)) + "\"\n");
+    configure(side, tunnel_,
+              "software = \"wireguard\"\nsocket = \"" + lab_->wireguard_socket(side).string() + "\"\npeer_key = \"" +
+                  lab_->wireguard_public_key(GatewayLab::other(side)) + "\"\n");
   }
   start_tunnel();
   expect_changes_without_loss();

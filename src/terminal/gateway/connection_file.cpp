@@ -9,7 +9,8 @@ namespace qanat::terminal::gateway {
 namespace {
 
 // strongSwan's own table of which keys are lists (src/swanctl/commands/load_conns.c); values of all others are taken as they are.
-constexpr std::array list_keys{"local_addrs", "remote_addrs", "proposals", "esp_proposals", "ah_proposals", "local_ts", "remote_ts", "vips", "pools", "groups", "cert_policy"};
+constexpr std::array list_keys{"local_addrs", "remote_addrs", "proposals", "esp_proposals", "ah_proposals", "local_ts",
+                               "remote_ts",   "vips",         "pools",     "groups",        "cert_policy"};
 constexpr std::array file_keys{"certs", "cacerts", "pubkeys"};
 constexpr std::array agent_keys{"version", "unique", "ppk_id", "ppk_required"};
 constexpr std::string_view blank = " \t\r";
@@ -23,9 +24,8 @@ std::string_view trimmed(std::string_view text) {
 }
 
 bool is_word(std::string_view text) {
-  return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-  });
+  return !text.empty() && text.size() <= 64 &&
+         std::ranges::all_of(text, [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; });
 }
 
 class Lines {
@@ -125,14 +125,16 @@ Result<std::string> read_bounded(const std::filesystem::path& file) {
   if (!in) return fail(ErrorCode::not_found, file.string() + ": cannot be read");
   in.read(out.data(), static_cast<std::streamsize>(out.size()));
   out.resize(static_cast<std::size_t>(in.gcount()));
-  if (out.size() > connection_file_max) return fail(ErrorCode::invalid_argument, file.string() + ": more than " + std::to_string(connection_file_max) + " octets");
+  if (out.size() > connection_file_max)
+    return fail(ErrorCode::invalid_argument, file.string() + ": more than " + std::to_string(connection_file_max) + " octets");
   return out;
 }
 
 }  // namespace
 
 Result<ConnectionFile> parse_connection(std::string_view text, const ReadNamed& read_named) {
-  if (text.size() > connection_file_max) return fail(ErrorCode::invalid_argument, "a connection of more than " + std::to_string(connection_file_max) + " octets");
+  if (text.size() > connection_file_max)
+    return fail(ErrorCode::invalid_argument, "a connection of more than " + std::to_string(connection_file_max) + " octets");
   return Lines(text, read_named).connection();
 }
 

@@ -13,7 +13,7 @@ inline constexpr std::size_t connection_file_max = 64UL * 1024;  // octets
 
 struct ConnectionFile {
   std::string name;
-  std::string child;    // its only child
+  std::string child;     // its only child
   ViciSection settings;  // as load-conn takes them; without version, unique, ppk_id and ppk_required, which the agent sets
 };
 

@@ -22,7 +22,8 @@ wire::Json write_ids(const std::vector<KeyId>& ids) {
 
 Result<std::vector<KeyId>> read_ids(const wire::Json& body, std::string_view member) {
   ASSIGN_OR_RETURN(const std::vector<std::string> texts, body.texts(member));
-  if (texts.size() > dx1_keys_max) return fail(ErrorCode::invalid_argument, "Dx-1: " + std::string(member) + ": more than " + std::to_string(dx1_keys_max) + " keys");
+  if (texts.size() > dx1_keys_max)
+    return fail(ErrorCode::invalid_argument, "Dx-1: " + std::string(member) + ": more than " + std::to_string(dx1_keys_max) + " keys");
   std::vector<KeyId> out;
   for (const std::string& text : texts) {
     ASSIGN_OR_RETURN(const KeyId id, kme::from_uuid(text));

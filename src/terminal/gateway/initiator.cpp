@@ -66,9 +66,12 @@ void Initiator::failed(RotationStep step) {
 
 Result<void> Initiator::do_step(RotationStep step, const std::vector<GatewayKeyRow>& rows) {
   switch (step) {
-    case RotationStep::none: return {};
-    case RotationStep::agree: return agree(Deadline::after(initiator_step_max));
-    case RotationStep::take: return take(Deadline::after(initiator_step_max));
+    case RotationStep::none:
+      return {};
+    case RotationStep::agree:
+      return agree(Deadline::after(initiator_step_max));
+    case RotationStep::take:
+      return take(Deadline::after(initiator_step_max));
     case RotationStep::put_in_force: {
       const auto oldest = std::ranges::find(rows, GatewayKeyState::ready, &GatewayKeyRow::state);
       return put_in_force(oldest->id, rows);

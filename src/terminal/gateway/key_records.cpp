@@ -76,7 +76,8 @@ Result<void> KeyRecords::take(const std::string& tunnel, const KeyId& id, UnixMs
   return store_->transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(const auto before, read_state(transaction, tunnel, id));
     if (before) return fail(ErrorCode::conflict, "key " + id.hex() + " was here before: it is " + std::string(name(*before)));
-    TRY(transaction.run("INSERT INTO tunnel_key (tunnel, id, state, since_ms) VALUES (?, ?, 'taken', ?)", {std::string_view(tunnel), id.view(), store::column(now)}));
+    TRY(transaction.run("INSERT INTO tunnel_key (tunnel, id, state, since_ms) VALUES (?, ?, 'taken', ?)",
+                        {std::string_view(tunnel), id.view(), store::column(now)}));
     TRY(transaction.run("DELETE FROM tunnel_key WHERE tunnel = ?1 AND state = 'gone' AND seq <= (SELECT max(seq) FROM tunnel_key) - ?2",
                         {std::string_view(tunnel), gone_kept}));
     return {};
@@ -88,7 +89,8 @@ Result<void> KeyRecords::move(const std::string& tunnel, std::span<const Move> m
     for (const Move& move : moves) {
       ASSIGN_OR_RETURN(const auto from, read_state(transaction, tunnel, move.id));
       if (!from) return fail(ErrorCode::not_found, "key " + move.id.hex() + " is none of tunnel " + tunnel);
-      if (!may(*from, move.to)) return fail(ErrorCode::conflict, "key " + move.id.hex() + ": is " + std::string(name(*from)) + ", cannot become " + std::string(name(move.to)));
+      if (!may(*from, move.to))
+        return fail(ErrorCode::conflict, "key " + move.id.hex() + ": is " + std::string(name(*from)) + ", cannot become " + std::string(name(move.to)));
       TRY(transaction.run("UPDATE tunnel_key SET state = ?, since_ms = ? WHERE tunnel = ? AND id = ?",
                           {name(move.to), store::column(now), std::string_view(tunnel), move.id.view()}));
     }

@@ -29,12 +29,12 @@ struct GatewayKeyTransition {
 };
 inline constexpr std::array gateway_key_transitions{
     GatewayKeyTransition{GatewayKeyState::taken, GatewayKeyState::ready},
-    GatewayKeyTransition{GatewayKeyState::ready, GatewayKeyState::switching},      // initiator
+    GatewayKeyTransition{GatewayKeyState::ready, GatewayKeyState::switching},  // initiator
     GatewayKeyTransition{GatewayKeyState::switching, GatewayKeyState::active},
-    GatewayKeyTransition{GatewayKeyState::switching, GatewayKeyState::retiring},   // it is not known whether it came in force
-    GatewayKeyTransition{GatewayKeyState::ready, GatewayKeyState::active},         // responder: the initiator says so
+    GatewayKeyTransition{GatewayKeyState::switching, GatewayKeyState::retiring},  // it is not known whether it came in force
+    GatewayKeyTransition{GatewayKeyState::ready, GatewayKeyState::active},        // responder: the initiator says so
     GatewayKeyTransition{GatewayKeyState::active, GatewayKeyState::retiring},
-    GatewayKeyTransition{GatewayKeyState::retiring, GatewayKeyState::active},      // responder: the initiator's change failed, and the former key is in force again
+    GatewayKeyTransition{GatewayKeyState::retiring, GatewayKeyState::active},  // responder: the initiator's change failed, and the former key is in force again
     GatewayKeyTransition{GatewayKeyState::taken, GatewayKeyState::gone},
     GatewayKeyTransition{GatewayKeyState::ready, GatewayKeyState::gone},
     GatewayKeyTransition{GatewayKeyState::switching, GatewayKeyState::gone},

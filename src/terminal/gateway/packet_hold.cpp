@@ -38,7 +38,8 @@ std::unexpected<Error> refused(const char* what, int error) {
 class Request {
  public:
   Request(std::uint16_t type, std::uint16_t flags, std::uint16_t queue) : octets_(NLMSG_HDRLEN + sizeof(nfgenmsg)) {
-    nlmsghdr head{.nlmsg_len = 0, .nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_QUEUE << 8U | type), .nlmsg_flags = flags, .nlmsg_seq = 1, .nlmsg_pid = 0};
+    nlmsghdr head{
+        .nlmsg_len = 0, .nlmsg_type = static_cast<std::uint16_t>(NFNL_SUBSYS_QUEUE << 8U | type), .nlmsg_flags = flags, .nlmsg_seq = 1, .nlmsg_pid = 0};
     const nfgenmsg message{.nfgen_family = AF_UNSPEC, .version = NFNETLINK_V0, .res_id = htons(queue)};
     std::memcpy(octets_.data(), &head, sizeof head);
     std::memcpy(octets_.data() + NLMSG_HDRLEN, &message, sizeof message);
@@ -152,7 +153,8 @@ class QueueHold final : public PacketHold {
       if (head->nlmsg_len < NLMSG_HDRLEN || head->nlmsg_len > rest.size()) break;
       const ByteView message = rest.first(head->nlmsg_len);
       if (head->nlmsg_type == NLMSG_ERROR) answer = value_at<int>(message, NLMSG_HDRLEN);
-      if (head->nlmsg_type == (NFNL_SUBSYS_QUEUE << 8U | NFQNL_MSG_PACKET)) note(message.subspan(std::min<std::size_t>(message.size(), NLMSG_HDRLEN + sizeof(nfgenmsg))));
+      if (head->nlmsg_type == (NFNL_SUBSYS_QUEUE << 8U | NFQNL_MSG_PACKET))
+        note(message.subspan(std::min<std::size_t>(message.size(), NLMSG_HDRLEN + sizeof(nfgenmsg))));
       rest = rest.subspan(std::min<std::size_t>(rest.size(), NLMSG_ALIGN(head->nlmsg_len)));
     }
     return answer;

@@ -14,12 +14,18 @@ std::size_t count(const std::vector<GatewayKeyRow>& keys, GatewayKeyState state)
 
 std::string_view name(RotationReason reason) noexcept {
   switch (reason) {
-    case RotationReason::none: return "none";
-    case RotationReason::no_key: return "no key in force";
-    case RotationReason::tunnel_down: return "the tunnel is down";
-    case RotationReason::asked: return "asked for";
-    case RotationReason::age: return "age";
-    case RotationReason::traffic: return "traffic";
+    case RotationReason::none:
+      return "none";
+    case RotationReason::no_key:
+      return "no key in force";
+    case RotationReason::tunnel_down:
+      return "the tunnel is down";
+    case RotationReason::asked:
+      return "asked for";
+    case RotationReason::age:
+      return "age";
+    case RotationReason::traffic:
+      return "traffic";
   }
   return "?";
 }

@@ -35,10 +35,10 @@ enum class RotationStep : std::uint8_t {
 
 struct RotationView {
   std::vector<GatewayKeyRow> keys;  // oldest first
-  bool agreed = false;     // since the start and since the last change
-  bool up = false;         // the tunnel
-  std::uint64_t octets = 0;  // under the key in force
-  bool asked = false;      // somebody wants a change now
+  bool agreed = false;              // since the start and since the last change
+  bool up = false;                  // the tunnel
+  std::uint64_t octets = 0;         // under the key in force
+  bool asked = false;               // somebody wants a change now
   UnixMs now_ms = 0;
   RotationStep failing = RotationStep::none;  // what failed last, and has not worked since
   UnixMs not_before_ms = 0;                   // until then it is not tried again; other steps are

@@ -122,9 +122,11 @@ AgentPorts GatewayService::Parts::ports_of(const TunnelSettings& tunnel) {
 
 Result<void> GatewayService::Parts::add(const TunnelSettings& tunnel) {
   const auto peer = node.settings().peers.find(tunnel.peer);
-  if (peer == node.settings().peers.end()) return fail(ErrorCode::invalid_argument, "gateway.tunnels." + tunnel.name + ".peer = " + tunnel.peer + ": is not among [peers]");
+  if (peer == node.settings().peers.end())
+    return fail(ErrorCode::invalid_argument, "gateway.tunnels." + tunnel.name + ".peer = " + tunnel.peer + ": is not among [peers]");
   const Identity& other = peer->second.expected;
-  if (other.kind != Kind::dev1) return fail(ErrorCode::invalid_argument, "gateway.tunnels." + tunnel.name + ".peer = " + tunnel.peer + ": is no gateway (dev1)");
+  if (other.kind != Kind::dev1)
+    return fail(ErrorCode::invalid_argument, "gateway.tunnels." + tunnel.name + ".peer = " + tunnel.peer + ": is no gateway (dev1)");
   const bool leads = tunnel.role == Role::initiator;
   const bool ppk = std::holds_alternative<StrongSwanSettings>(tunnel.software);
   TunnelPlan plan{.name = tunnel.name,

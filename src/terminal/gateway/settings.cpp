@@ -47,7 +47,8 @@ TunnelSettings read_tunnel(node::Config& table, const std::string& name) {
   out.name = name;
   const auto software = choice<Software>(table, "software", "", {"strongswan", Software::strongswan}, {"wireguard", Software::wireguard});
   out.role = choice<Role>(table, "role", "", {"initiator", Role::initiator}, {"responder", Role::responder});
-  if (!is_tunnel_name(name)) table.reject("role", "the tunnel's name has other characters than a-z, 0-9 and -, or more than " + std::to_string(tunnel_name_max));
+  if (!is_tunnel_name(name))
+    table.reject("role", "the tunnel's name has other characters than a-z, 0-9 and -, or more than " + std::to_string(tunnel_name_max));
   out.peer = table.text("peer");
   out.peer_sae = kme::SaeId(table.text("peer_sae"));
   if (out.peer_sae.text().size() > kme::sae_id_size_max) table.reject("peer_sae", "is longer than 256 octets");

@@ -13,8 +13,8 @@
 namespace qanat::terminal::gateway {
 
 struct StrongSwanSettings {
-  std::filesystem::path vici;        // the daemon's socket
-  std::filesystem::path connection;  // file with the connection
+  std::filesystem::path vici;              // the daemon's socket
+  std::filesystem::path connection;        // file with the connection
   std::chrono::milliseconds overlap{200};  // how long old and new stand side by side
   HoldSettings hold{};                     // of an initiator
 };

@@ -15,7 +15,7 @@ namespace qanat::terminal::gateway {
 enum class Role : std::uint8_t { initiator, responder };
 
 struct TunnelCondition {
-  bool up = false;          // traffic can pass now, under a key of the agents
+  bool up = false;           // traffic can pass now, under a key of the agents
   std::uint64_t octets = 0;  // both ways, since the key in force was put in force
 };
 
@@ -34,8 +34,8 @@ class Tunnel {
   virtual Result<std::vector<KeyId>> loaded(Deadline deadline) = 0;
   /// Responder: the peer puts (or has put) this key in force. not_found if it is not held.
   virtual Result<void> follow(const KeyId& id, Deadline deadline) = 0;
-  /// Initiator: puts a held key in force, the far end holds it too; `former` is the one before, if any. Afterwards nothing runs on another key. denied if the far end did not accept the key,
-  /// unavailable or deadline_exceeded if it did not answer.
+  /// Initiator: puts a held key in force, the far end holds it too; `former` is the one before, if any. Afterwards nothing runs on another key. denied if the
+  /// far end did not accept the key, unavailable or deadline_exceeded if it did not answer.
   virtual Result<void> put_in_force(const KeyId& id, const std::optional<KeyId>& former, Deadline deadline) = 0;
   /// How long put_in_force() may have to be given.
   [[nodiscard]] virtual std::chrono::milliseconds patience() const = 0;

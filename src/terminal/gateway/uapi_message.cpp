@@ -93,7 +93,7 @@ bool uapi_complete(ByteView answer) noexcept { return as_text(answer).ends_with(
 
 Result<UapiPeer> read_uapi_get(std::span<std::uint8_t> answer, std::string_view public_key) {
   UapiPeer out;
-  bool here = false;   // in the lines of the wanted peer
+  bool here = false;  // in the lines of the wanted peer
   bool found = false;
   bool ended = false;  // errno has come
   while (true) {

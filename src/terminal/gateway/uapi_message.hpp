@@ -16,8 +16,8 @@ inline constexpr std::size_t wireguard_key_octets = 32;
 
 /// Of one peer of an interface, and the interface's own key.
 struct UapiPeer {
-  Secret private_key;    // of the interface
-  Secret preshared_key;  // 32 zero octets if there is none
+  Secret private_key;              // of the interface
+  Secret preshared_key;            // 32 zero octets if there is none
   std::uint64_t handshake_ns = 0;  // Unix time of the last one; 0: none yet
   std::uint64_t octets = 0;        // both ways
   std::uint32_t keepalive_s = 0;

@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::int64_t poll_max_ms = 1000;  // a deadline may be further away than an int of milliseconds
 
-std::unexpected<Error> socket_failure(const std::string& name, const char* what) { return fail(ErrorCode::unavailable, name + ": " + what + ": " + std::strerror(errno)); }
+std::unexpected<Error> socket_failure(const std::string& name, const char* what) {
+  return fail(ErrorCode::unavailable, name + ": " + what + ": " + std::strerror(errno));
+}
 
 }  // namespace
 

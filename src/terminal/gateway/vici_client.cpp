@@ -55,7 +55,8 @@ Result<std::vector<ViciSection>> ViciClient::stream(std::string_view name, std::
       TRY(succeeded(name, std::move(answer)));
       return out;
     }
-    if (out.size() == vici_events_max) return fail(ErrorCode::invalid_argument, "vici: more than " + std::to_string(vici_events_max) + " events for one command");
+    if (out.size() == vici_events_max)
+      return fail(ErrorCode::invalid_argument, "vici: more than " + std::to_string(vici_events_max) + " events for one command");
     out.push_back(std::move(answer.message));
   }
 }

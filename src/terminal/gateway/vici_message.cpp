@@ -226,7 +226,8 @@ Result<ViciReceived> decode_vici(ByteView packet) {
       return out;
     case ViciPacket::command:
     case ViciPacket::subscribe:
-    case ViciPacket::unsubscribe: break;
+    case ViciPacket::unsubscribe:
+      break;
   }
   return bad_vici("packet type " + std::to_string(type) + " from the daemon");
 }

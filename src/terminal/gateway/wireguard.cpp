@@ -68,8 +68,8 @@ class WireGuard final : public Tunnel {
 
   Result<TunnelCondition> condition(Deadline deadline) override {
     ASSIGN_OR_RETURN(const UapiPeer peer, get(deadline));
-    const auto now = static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
+    const auto now =
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count());
     return TunnelCondition{.up = peer.handshake_ns + session_max_ns > now, .octets = peer.octets - std::min(peer.octets, octets_before_)};
   }
 

@@ -19,10 +19,10 @@ class SetClock final : public Clock {
 
 /// What the two gateways have between them: a tunnel is made under a key that both hold with the same octets.
 struct BetweenGateways {
-  std::map<KeyId, Bytes> far;      // what the responder's gateway holds
+  std::map<KeyId, Bytes> far;  // what the responder's gateway holds
   bool far_accepts = true;
   std::optional<KeyId> runs_on;
-  std::set<KeyId> tried;           // in force, or tried
+  std::set<KeyId> tried;  // in force, or tried
   bool tried_twice = false;
 };
 
@@ -103,7 +103,11 @@ class GatewayAgentsTest : public testing::Test {
   }
 
   TunnelPlan plan(Role role) const {
-    return {.name = "ab", .role = role, .use = wire::GatewayUse::ppk, .initiator = near_id_, .responder = far_id_,
+    return {.name = "ab",
+            .role = role,
+            .use = wire::GatewayUse::ppk,
+            .initiator = near_id_,
+            .responder = far_id_,
             .policy = {.rotate_after = std::chrono::hours(1), .rotate_octets = 1000, .ahead = 2}};
   }
 

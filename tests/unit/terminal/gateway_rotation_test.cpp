@@ -17,7 +17,9 @@ KeyId numbered(std::uint8_t number) { return KeyId(Bytes(KeyId::size, number)); 
 
 /// All is well at 1000 s: one key in force since 990 s, two more ready.
 RotationView well() {
-  return {.keys = {{.id = numbered(1), .state = State::active, .since_ms = 990'000}, {.id = numbered(2), .state = State::ready}, {.id = numbered(3), .state = State::ready}},
+  return {.keys = {{.id = numbered(1), .state = State::active, .since_ms = 990'000},
+                   {.id = numbered(2), .state = State::ready},
+                   {.id = numbered(3), .state = State::ready}},
           .agreed = true,
           .up = true,
           .now_ms = 1'000'000};
@@ -172,15 +174,18 @@ TEST(Dx1Test, MessagesAreReadBack) {
 
 TEST(Dx1Test, WhatIsOutOfBoundsIsRefused) {
   const std::string id = R"("01010101-0101-0101-0101-010101010101")";
-  for (const std::string& text : {std::string("{}"), R"({"tunnel":"ab"})" + std::string(), R"({"tunnel":"A","key":)" + id + "}", R"({"tunnel":"ab","key":"x"})" + std::string(),
-                                  R"({"tunnel":"ab","key":)" + id + R"(,"more":1})"}) {
+  for (const std::string& text : {std::string("{}"), R"({"tunnel":"ab"})" + std::string(), R"({"tunnel":"A","key":)" + id + "}",
+                                  R"({"tunnel":"ab","key":"x"})" + std::string(), R"({"tunnel":"ab","key":)" + id + R"(,"more":1})"}) {
     EXPECT_FALSE(read_dx1_key(wire::Json::parse(std::string_view(text)).value())) << text;
   }
   const auto loaded = [&](const std::string& rest) { return R"({"tunnel":"ab",)" + rest + "}"; };
   std::string many;
-  for (std::size_t i = 0; i <= dx1_keys_max; ++i) many += (many.empty() ? "\"" : ",\"") + std::string(8, static_cast<char>('a' + i % 6)) + "-0101-0101-0101-0101010101" + (i < 10 ? "0" : "") + std::to_string(i) + "\"";
-  for (const std::string& text : {loaded(R"("turn":1)"), loaded(R"("turn":0,"keep":[])"), loaded(R"("turn":1,"keep":[)" + id + "," + id + "]"), loaded(R"("turn":1,"keep":[)" + many + "]"),
-                                  loaded(R"("turn":1,"keep":[],"in_force":)" + id), loaded(R"("turn":1,"keep":[],"in_force":1)")}) {
+  for (std::size_t i = 0; i <= dx1_keys_max; ++i)
+    many += (many.empty() ? "\"" : ",\"") + std::string(8, static_cast<char>('a' + i % 6)) + "-0101-0101-0101-0101010101" + (i < 10 ? "0" : "") +
+            std::to_string(i) + "\"";
+  for (const std::string& text :
+       {loaded(R"("turn":1)"), loaded(R"("turn":0,"keep":[])"), loaded(R"("turn":1,"keep":[)" + id + "," + id + "]"),
+        loaded(R"("turn":1,"keep":[)" + many + "]"), loaded(R"("turn":1,"keep":[],"in_force":)" + id), loaded(R"("turn":1,"keep":[],"in_force":1)")}) {
     EXPECT_FALSE(read_dx1_loaded(wire::Json::parse(std::string_view(text)).value())) << text;
   }
   EXPECT_FALSE(is_tunnel_name(""));

@@ -15,8 +15,10 @@ std::string whole_answer(const std::string& peers, const std::string& error = "0
   return "private_key=" + own_key + "\nlisten_port=51820\n" + peers + "errno=" + error + "\n\n";
 }
 std::string peer_lines(const std::string& key, const std::string& more = "") {
-  return "public_key=" + key + "\npreshared_key=" + shared_key + "\nprotocol_version=1\nendpoint=192.0.2.2:51820\nlast_handshake_time_sec=17\n"
-         "last_handshake_time_nsec=5\ntx_bytes=300\nrx_bytes=44\npersistent_keepalive_interval=25\nallowed_ip=10.0.0.0/8\n" + more;
+  return "public_key=" + key + "\npreshared_key=" + shared_key +
+         "\nprotocol_version=1\nendpoint=192.0.2.2:51820\nlast_handshake_time_sec=17\n"
+         "last_handshake_time_nsec=5\ntx_bytes=300\nrx_bytes=44\npersistent_keepalive_interval=25\nallowed_ip=10.0.0.0/8\n" +
+         more;
 }
 Result<UapiPeer> read_whole(std::string text) {
   Bytes octets = to_bytes(text);
@@ -43,11 +45,12 @@ TEST(WireGuardUapiTest, APeerWithoutPresharedKeyHasZeros) {
 }
 
 TEST(WireGuardUapiTest, RefusesWhatIsNoAnswer) {
-  for (const std::string& text : {std::string(), std::string("\n"), std::string("errno=0\n"), whole_answer(peer_lines(peer_key)) + "x", std::string("errno\n\n"),
-                                  std::string("=0\n\n"), "errno=0\nprivate_key=" + own_key + "\n\n", whole_answer(peer_lines(peer_key, "preshared_key=12\n")),
-                                  whole_answer(peer_lines(peer_key, "preshared_key=" + std::string(64, 'G') + "\n")),
-                                  whole_answer(peer_lines(peer_key, "rx_bytes=-1\n")), whole_answer(peer_lines(peer_key, "rx_bytes=99999999999999999999\n")),
-                                  whole_answer(peer_lines(peer_key) + peer_lines(peer_key)), "private_key=" + own_key + "\n" + whole_answer(peer_lines(peer_key))}) {
+  for (const std::string& text :
+       {std::string(), std::string("\n"), std::string("errno=0\n"), whole_answer(peer_lines(peer_key)) + "x", std::string("errno\n\n"), std::string("=0\n\n"),
+        "errno=0\nprivate_key=" + own_key + "\n\n", whole_answer(peer_lines(peer_key, "preshared_key=12\n")),
+        whole_answer(peer_lines(peer_key, "preshared_key=" + std::string(64, 'G') + "\n")), whole_answer(peer_lines(peer_key, "rx_bytes=-1\n")),
+        whole_answer(peer_lines(peer_key, "rx_bytes=99999999999999999999\n")), whole_answer(peer_lines(peer_key) + peer_lines(peer_key)),
+        "private_key=" + own_key + "\n" + whole_answer(peer_lines(peer_key))}) {
     const auto got = read_whole(text);
     ASSERT_FALSE(got) << text;
     EXPECT_EQ(got.error().code, ErrorCode::invalid_argument) << text;
