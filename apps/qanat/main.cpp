@@ -31,6 +31,7 @@ constexpr ElementCommand element_commands[] = {
     {"qkm", "run a quantum key manager", run_qkm},
     {"qkdnc", "run the QKD network controller", run_qkdnc},
     {"qkd", "run one end of a QKD link", run_qkd},
+    {"gateway", "run the agent that gives strongSwan or WireGuard its keys", run_gateway},
 };
 
 class CommandLine {

@@ -155,7 +155,8 @@ class NetworkFiles {
     std::string elements;
     for (const ElementPlan& element : network_.elements()) {
       const Kind kind = element.identity.kind;
-      if (kind != Kind::op && kind != Kind::sae && !apps.has(kind)) elements += fmt::format("  \"{}\",\n", element.identity.uri());
+      const bool gateway = kind == Kind::dev1;  // enrols as an element
+      if (kind != Kind::op && kind != Kind::sae && (gateway || !apps.has(kind))) elements += fmt::format("  \"{}\",\n", element.identity.uri());
     }
     return fmt::format(
         "[iam]\ntoken_lifetime_s = {}\nsecurity_administrators = [\"qanat://core/operator/administrator\"]\nauditors = [\"qanat://core/operator/auditor\"]\n"

@@ -8,10 +8,11 @@ namespace qanat::points {
 namespace {
 
 constexpr KindSet operators{Kind::op};
-constexpr KindSet every_element{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::cas, Kind::iam, Kind::ccs};
-constexpr KindSet told_of_revocations{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::iam, Kind::ccs};
+constexpr KindSet every_element{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::cas, Kind::iam, Kind::ccs, Kind::dev1};
+constexpr KindSet told_of_revocations{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::iam, Kind::ccs, Kind::dev1};
+constexpr KindSet gateways{Kind::dev1};
 constexpr KindSet witnesses{Kind::iam, Kind::cmsp};
-constexpr KindSet enrols_by_x4{Kind::cmsp, Kind::iam, Kind::ccs, Kind::op};
+constexpr KindSet enrols_by_x4{Kind::cmsp, Kind::iam, Kind::ccs, Kind::op, Kind::dev1};  // a gateway has no KMS that it enrols through
 constexpr KindSet nobody{};
 constexpr KindSet administers = apps | operators;  // keys of the CSA: their owners, and operators, who use none
 constexpr std::size_t small = 4 * 1024;
@@ -135,6 +136,8 @@ constexpr std::array table{
     EndpointRow{Endpoint::csa_set_policy, "X-14", "", administers, {Kind::kms}, "POST", "/csa/v1/keys/policy", type_json, type_json, 4 * one_message, false},
     EndpointRow{Endpoint::csa_change_state, "X-14", "", administers, {Kind::kms}, "POST", "/csa/v1/keys/state", type_json, type_json, small, false},
     EndpointRow{Endpoint::csa_openapi, "X-14", "", administers, {Kind::kms}, "GET", "/csa/v1/openapi.json", "", type_json, 0, false},
+    EndpointRow{Endpoint::dx1_key, "Dx-1", "", gateways, gateways, "POST", "/dx/1/key", type_json, type_json, small, false},
+    EndpointRow{Endpoint::dx1_loaded, "Dx-1", "", gateways, gateways, "POST", "/dx/1/loaded", type_json, type_json, small, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

@@ -139,6 +139,8 @@ enum class Endpoint : std::uint8_t {
   csa_set_policy,
   csa_change_state,
   csa_openapi,
+  dx1_key,
+  dx1_loaded,
   count_,
 };
 

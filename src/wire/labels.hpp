@@ -53,6 +53,10 @@ inline constexpr Label escrow_r_key = with_zero("QFCI-v2 escrow r key");
 inline constexpr Label escrow_r_salt = with_zero("QFCI-v2 escrow r salt");
 inline constexpr Label sas = with_zero("QFCI-v2 sas");
 
+// For gateways, which know nothing of these protocols (Dx-1).
+inline constexpr Label gateway_ppk = with_zero("QFCI-v2 ppk");
+inline constexpr Label gateway_wireguard = with_zero("QFCI-v2 wireguard psk");
+
 // Names.
 inline constexpr Label fp = with_zero("QFCI-v2 fp");
 inline constexpr Label fp_expand = without_zero("QFCI-v2 fp");
