@@ -93,10 +93,10 @@ constexpr CrashRow qkm_far_end[]{
     {"qkm-b", "qkm.done.destroyed", Trigger::across},
 };
 constexpr CrashRow qkm_saes[]{
-    {"qkm-a", "qkm.sae.claimed", Trigger::sae_keys},
-    {"qkm-a", "qkm.sae.activated", Trigger::sae_keys},
-    {"qkm-b", "qkm.sae.stored", Trigger::sae_keys},
-    {"qkm-b", "qkm.sae.fetched", Trigger::sae_keys},
+    {"qkm-a", "sae.claimed", Trigger::sae_keys},
+    {"qkm-a", "sae.activated", Trigger::sae_keys},
+    {"qkm-b", "sae.stored", Trigger::sae_keys},
+    {"qkm-b", "sae.fetched", Trigger::sae_keys},
 };
 constexpr CrashRow qkm_streams[]{
     {"qkm-a", "qkm.stream.desk", Trigger::sae_stream},         {"qkm-a", "qkm.stream.claimed", Trigger::sae_stream},

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/check.hpp"
-#include "quantum/qkm/sae_names.hpp"
+#include "kme/stock/names.hpp"
 
 namespace qanat::qkm {
 namespace {
@@ -45,7 +45,7 @@ Result<std::optional<Row>> find(store::Transaction& transaction, const BatchId& 
                                                  .kme = kme,
                                                  .count = static_cast<std::uint32_t>(row.integer(0)),
                                                  .initiator = kme::SaeId(row.text(1)),
-                                                 .targets = split_names(row.text(2))},
+                                                 .targets = kme::split_names(row.text(2))},
                                     .state = *state,
                                     .acked = row.blob(3)};
                         }));
@@ -151,7 +151,7 @@ Result<void> Handovers::offer(store::Transaction& transaction, const Handover& h
   TRY(transaction.run("INSERT INTO sae_handover (batch_id, kme, count, initiator, targets, acked, state, tries, next_ms, changed_ms, offered_ms) "
                       "VALUES (?, ?, ?, ?, ?, ?, 'offered', 0, 0, ?, ?)",
                       {handover.batch.view(), std::string_view(handover.kme), std::int64_t{handover.count}, std::string_view(handover.initiator.text()),
-                       std::string_view(joined_names(handover.targets)), ByteView(acked), static_cast<std::int64_t>(now), static_cast<std::int64_t>(now)}));
+                       std::string_view(kme::joined_names(handover.targets)), ByteView(acked), static_cast<std::int64_t>(now), static_cast<std::int64_t>(now)}));
   return {};
 }
 
@@ -199,7 +199,7 @@ Result<std::vector<Handovers::Duty>> Handovers::due(store::Transaction& transact
                                                                  .kme = row.text(1),
                                                                  .count = static_cast<std::uint32_t>(row.integer(2)),
                                                                  .initiator = kme::SaeId(row.text(3)),
-                                                                 .targets = split_names(row.text(4))},
+                                                                 .targets = kme::split_names(row.text(4))},
                                                     .last = static_cast<UnixMs>(row.integer(6)) + give_up_after_ms < now},
                                            .tries = row.integer(5)});
                         }));

@@ -5,7 +5,7 @@
 #include "kme/etsi020_client.hpp"
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
-#include "quantum/qkm/sae_activation.hpp"
+#include "quantum/qkm/stock.hpp"
 
 namespace qanat::qkm {
 namespace {
@@ -96,7 +96,7 @@ Result<void> Neighbours::make(Waiting& waiting) {
   waiting.give_up_ms = now + static_cast<UnixMs>(place_.offer_max.count());
   ASSIGN_OR_RETURN(waiting.keys, parts_.device.random(std::size_t{order.number} * order.size / 8));
   for (const kme::SaeId& slave : order.slaves) {
-    const kme::Sae* const known = parts_.registry.find(slave);
+    const auto known = parts_.registry.find(slave);
     if (known == nullptr) return fail(ErrorCode::invalid_argument, "SAE " + slave.text() + " is not known to this KME");
     if (known->here) {
       waiting.own_slaves.push_back(slave);

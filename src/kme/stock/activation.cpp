@@ -1,11 +1,11 @@
-#include "quantum/qkm/sae_activation.hpp"
+#include "kme/stock/activation.hpp"
 
 #include <algorithm>
 #include <map>
 
 #include "wire/base64.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 namespace {
 
 constexpr std::size_t groups_max = 1024;
@@ -15,10 +15,10 @@ constexpr std::int64_t octets_max = 4096 / 8;
 constexpr std::int64_t index_max = UINT32_MAX;
 constexpr std::int64_t version_with_streams = 2;
 
-Result<kme::SaeId> read_sae(std::string text) {
+Result<SaeId> read_sae(std::string text) {
   const bool plain = std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
   if (text.empty() || text.size() > name_octets_max || !plain) return fail(ErrorCode::invalid_argument, "activation: not the name of an SAE");
-  return kme::SaeId(std::move(text));
+  return SaeId(std::move(text));
 }
 
 Result<std::uint32_t> read_number(const wire::Json& from, std::string_view name, std::int64_t min, std::int64_t max) {
@@ -87,7 +87,7 @@ Result<ActivatedKeys> read_group(const wire::Json& from) {
   ASSIGN_OR_RETURN(const std::vector<std::string> slaves, from.texts("slaves"));
   if (slaves.empty() || slaves.size() > assignment_slaves_max) return fail(ErrorCode::invalid_argument, "activation: slaves: must be 1 to 64");
   for (const std::string& slave : slaves) {
-    ASSIGN_OR_RETURN(kme::SaeId id, read_sae(slave));
+    ASSIGN_OR_RETURN(SaeId id, read_sae(slave));
     out.slaves.push_back(std::move(id));
   }
   ASSIGN_OR_RETURN(out.octets, read_number(from, "octets", 1, octets_max));
@@ -117,7 +117,7 @@ wire::Json write_activation(const Activation& activation) {
   for (const ActivatedKeys& group : activation.groups) {
     std::vector<wire::Json> slaves;
     slaves.reserve(group.slaves.size());
-    for (const kme::SaeId& slave : group.slaves) slaves.emplace_back(slave.text());
+    for (const SaeId& slave : group.slaves) slaves.emplace_back(slave.text());
     std::vector<wire::Json> runs;
     runs.reserve(group.runs.size());
     for (const StockRun& run : group.runs) runs.push_back(write_stock_run(run));
@@ -205,4 +205,4 @@ Secret some_keys(const Secret& keys, std::size_t first, std::size_t count, std::
   return Secret::copy_of(keys.reveal().subspan(first * octets, count * octets));
 }
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

@@ -1,9 +1,9 @@
 // Keys that left their chunk, and the end of what is past its time.
 #include <algorithm>
 
-#include "quantum/qkm/key_stock.hpp"
+#include "kme/stock/key_stock.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 namespace {
 
 using store::KeyState;
@@ -179,4 +179,4 @@ Result<void> KeyStock::forget(store::Transaction& transaction, UnixMs before, st
   return {};
 }
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

@@ -7,7 +7,7 @@
 #include "kme/provider.hpp"
 #include "store/store.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 
 inline constexpr std::int64_t received_keys_max = 1000000;  // remembered; a further one is refused
 
@@ -16,10 +16,10 @@ class ReceivedKeys {
   enum class Arrival : std::uint8_t { fresh, again };
   /// fresh: all are new, and remembered from now on. again: all came before, from the same initiator for the same targets. conflict for anything else, and
   /// for keys that were voided; exhausted if too many are remembered.
-  static Result<Arrival> note(store::Transaction& transaction, const kme::ExternalKeys& keys, UnixMs now);
+  static Result<Arrival> note(store::Transaction& transaction, const ExternalKeys& keys, UnixMs now);
   /// These keys of the initiator (all that came, if `ids` is empty) are voided, also those that did not come yet.
-  static Result<void> note_voided(store::Transaction& transaction, const kme::SaeId& initiator, std::span<const KeyId> ids, UnixMs now);
+  static Result<void> note_voided(store::Transaction& transaction, const SaeId& initiator, std::span<const KeyId> ids, UnixMs now);
   static Result<void> forget(store::Transaction& transaction, UnixMs before);
 };
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

@@ -1,16 +1,15 @@
-// What two QKMs tell each other of the key streams (ETSI GS QKD 004) between their SAEs: the "stream" of an X-1 activation of version 2, and its answer.
+// What two key managers tell each other of the key streams (ETSI GS QKD 004) between their SAEs: the "stream" of an X-1 activation of version 2, and its answer.
 // Reading and writing alone; no I/O.
 #pragma once
 
 #include <vector>
 
 #include "kme/stream_provider.hpp"
-#include "quantum/qkm/key_stock.hpp"
+#include "kme/stock/key_stock.hpp"
 #include "wire/json.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 
-using kme::StreamId;
 
 /// Keys of one of the stocks that the two share; `stock` is what stands behind "domain/<peer's domain>/" in its name, the same at both ends.
 struct StockRun {
@@ -47,9 +46,9 @@ struct StreamNote {
   };
   Kind kind{};
   StreamId id;
-  kme::SaeId from;               // at the sender's site
-  kme::SaeId to;                 // at the receiver's
-  kme::StreamQos qos{};          // open
+  SaeId from;               // at the sender's site
+  SaeId to;                 // at the receiver's
+  StreamQos qos{};          // open
   std::uint32_t index = 0;       // chunks, want
   std::uint32_t count = 0;       // chunks
   std::uint32_t wait_ms = 0;     // want
@@ -68,7 +67,7 @@ struct StreamAnswer {
   Outcome outcome{};
   EndState state{};                // of the answering end
   std::uint32_t next = 0;          // chunks below are, or were, at the answering end
-  kme::StreamQos qos{};            // with `qos`
+  StreamQos qos{};            // with `qos`
   std::vector<BatchId> missing{};  // chunks: batches that never came to the answering end
 };
 
@@ -78,4 +77,4 @@ Result<StreamNote> read_note(const wire::Json& from);
 wire::Json write_answer(const StreamAnswer& answer);
 Result<StreamAnswer> read_answer(const wire::Json& from);
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

@@ -1,9 +1,9 @@
-#include "quantum/qkm/sae_stream_message.hpp"
+#include "kme/stock/stream_message.hpp"
 
 #include <algorithm>
 #include <array>
 
-namespace qanat::qkm {
+namespace qanat::kme {
 namespace {
 
 constexpr std::size_t name_octets_max = 256;
@@ -32,10 +32,10 @@ bool is_plain(std::string_view text) {
   return std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
 }
 
-Result<kme::SaeId> read_sae(const wire::Json& from, std::string_view field) {
+Result<SaeId> read_sae(const wire::Json& from, std::string_view field) {
   ASSIGN_OR_RETURN(std::string text, from.text(field));
   if (text.empty() || text.size() > name_octets_max || !is_plain(text)) return fail(ErrorCode::invalid_argument, "stream: " + std::string(field) + ": not the name of an SAE");
-  return kme::SaeId(std::move(text));
+  return SaeId(std::move(text));
 }
 
 Result<StreamId> read_id(const wire::Json& from) {
@@ -45,7 +45,7 @@ Result<StreamId> read_id(const wire::Json& from) {
   return id;
 }
 
-wire::Json write_qos(const kme::StreamQos& qos) {
+wire::Json write_qos(const StreamQos& qos) {
   return wire::Json::object({{"chunk_octets", qos.chunk_octets},
                              {"max_bps", qos.max_bps},
                              {"min_bps", qos.min_bps},
@@ -56,9 +56,9 @@ wire::Json write_qos(const kme::StreamQos& qos) {
                              {"mimetype", qos.mimetype}});
 }
 
-Result<kme::StreamQos> read_qos(const wire::Json& from) {
+Result<StreamQos> read_qos(const wire::Json& from) {
   TRY(from.only({"chunk_octets", "max_bps", "min_bps", "jitter_bps", "priority", "timeout_ms", "ttl_s", "mimetype"}));
-  kme::StreamQos out;
+  StreamQos out;
   ASSIGN_OR_RETURN(out.chunk_octets, read_u32(from, "chunk_octets", 1, stream_chunk_octets_max));
   ASSIGN_OR_RETURN(out.max_bps, read_u32(from, "max_bps"));
   ASSIGN_OR_RETURN(out.min_bps, read_u32(from, "min_bps"));
@@ -215,4 +215,4 @@ Result<StreamAnswer> read_answer(const wire::Json& from) {
   return out;
 }
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

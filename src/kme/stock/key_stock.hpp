@@ -1,4 +1,4 @@
-// Keys of 256 bits that this QKM shares with one peer, each used once. The cost per key does not depend on how many there are: keys lie in
+// Keys of 256 bits that this element shares with one peer, each used once. The cost per key does not depend on how many there are: keys lie in
 // chunks, one row each, sealed as one blob; what of a chunk is gone stands in a bitmap beside it, what is on its way in a table of runs, and
 // how many there are in a counter.
 //
@@ -23,7 +23,7 @@
 #include "store/lifecycle.hpp"
 #include "store/store.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 
 struct StockTag;
 using StockName = Name<StockTag>;  // "link/a-r", "domain/b/qkm-a>qkm-r>qkm-b"
@@ -185,4 +185,4 @@ class KeyStock {
   std::map<BatchId, Open> open_;  // chunks in use, unsealed; believed only where its bitmap is the row's, so that a rollback cannot mislead it
 };
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

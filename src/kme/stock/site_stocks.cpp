@@ -1,9 +1,9 @@
-#include "quantum/qkm/sae_site_stocks.hpp"
+#include "kme/stock/site_stocks.hpp"
 
 #include <algorithm>
 #include <set>
 
-namespace qanat::qkm {
+namespace qanat::kme {
 namespace {
 
 std::vector<Pool> with_at_least(std::span<const Pool> pools, std::int64_t keys) {
@@ -15,7 +15,7 @@ std::vector<Pool> with_at_least(std::span<const Pool> pools, std::int64_t keys) 
 constexpr unsigned way_bit(KeyWay way) { return 1U << static_cast<unsigned>(way); }
 
 /// What each key of a stock must be worth. A relayed key came in one of the two ways.
-QualityDemand quality_of(const kme::Demands& demands) {
+QualityDemand quality_of(const Demands& demands) {
   if (demands.hop_by_hop && demands.centralised) return {.proof = demands.proof};
   const unsigned ways = (demands.hop_by_hop ? way_bit(KeyWay::hop_by_hop) : 0U) | (demands.centralised ? way_bit(KeyWay::centralised) : 0U);
   return {.proof = demands.proof, .ways = static_cast<std::uint8_t>(ways)};
@@ -23,21 +23,21 @@ QualityDemand quality_of(const kme::Demands& demands) {
 
 /// A stock whose path is not on record has no number of relays that could be counted.
 bool is_short_enough(const Pool& pool, std::uint32_t relays_max) {
-  return relays_max == kme::Demands::relays_any || (pool.path.size() > 1 && pool.path.size() - 2 <= relays_max);
+  return relays_max == Demands::relays_any || (pool.path.size() > 1 && pool.path.size() - 2 <= relays_max);
 }
 
 }  // namespace
 
-SiteStocks::SiteStocks(KeyStock& stock, const std::string& domain, const Meets& meets, UnixMs now)
-    : stock_(stock), prefix_(std::string(domain_stocks) + domain + "/"), meets_(meets), now_(now) {}
+SiteStocks::SiteStocks(KeyStock& stock, const std::string& domain, const Meets& meets, UnixMs now, Paths paths)
+    : stock_(stock), prefix_(std::string(domain_stocks) + domain + "/"), meets_(meets), now_(now), paths_(paths) {}
 
-Result<std::vector<SiteStocks::Fitting>> SiteStocks::fitting(store::Transaction& transaction, const kme::Demands& demands) {
+Result<std::vector<SiteStocks::Fitting>> SiteStocks::fitting(store::Transaction& transaction, const Demands& demands) {
   ASSIGN_OR_RETURN(const std::vector<StockName> names, stock_.stocks(transaction, prefix_));
   std::vector<Fitting> out;
   for (const StockName& name : names) {
     if (!meets_(name, demands)) continue;
     Pool pool = pool_named(name).value_or(Pool{});
-    if (!is_short_enough(pool, demands.relays_max)) continue;
+    if (paths_ == Paths::of_stocks && !is_short_enough(pool, demands.relays_max)) continue;
     ASSIGN_OR_RETURN(const StockLevel level, stock_.level(transaction, name, now_));
     pool.keys = level.own;
     if (const QualityDemand quality = quality_of(demands); !quality.is_any() && level.own > 0) {
@@ -49,7 +49,7 @@ Result<std::vector<SiteStocks::Fitting>> SiteStocks::fitting(store::Transaction&
   return out;
 }
 
-Result<std::int64_t> SiteStocks::available(store::Transaction& transaction, const kme::Demands& demands) {
+Result<std::int64_t> SiteStocks::available(store::Transaction& transaction, const Demands& demands) {
   ASSIGN_OR_RETURN(const std::vector<Fitting> all, fitting(transaction, demands));
   std::vector<Pool> pools;
   std::set<std::int64_t> levels;
@@ -59,7 +59,7 @@ Result<std::int64_t> SiteStocks::available(store::Transaction& transaction, cons
     levels.insert(one.pool.keys);
     sum += one.pool.keys;
   }
-  if (demands.paths <= 1) return sum;
+  if (shares_of(demands, paths_) <= 1) return sum;
   // The best set is limited by the lowest of its stocks: the highest such level for which there is a set.
   for (auto level = levels.rbegin(); level != levels.rend(); ++level) {
     if (!disjoint_pools(with_at_least(pools, *level), demands.paths).empty()) return *level;
@@ -78,10 +78,10 @@ Result<void> SiteStocks::claim(store::Transaction& transaction, const StockName&
   return {};
 }
 
-Result<SiteStocks::Claimed> SiteStocks::take(store::Transaction& transaction, const kme::Demands& demands, std::uint32_t keys, const std::string& holder) {
+Result<SiteStocks::Claimed> SiteStocks::take(store::Transaction& transaction, const Demands& demands, std::uint32_t keys, const std::string& holder) {
   ASSIGN_OR_RETURN(const std::vector<Fitting> all, fitting(transaction, demands));
   Claim claimed{.holder = holder, .demand = quality_of(demands), .out = {}, .parts = {}};
-  if (demands.paths > 1) {
+  if (shares_of(demands, paths_) > 1) {
     std::vector<Pool> pools;
     pools.reserve(all.size());
     for (const Fitting& one : all) pools.push_back(one.pool);
@@ -106,4 +106,4 @@ Result<SiteStocks::Claimed> SiteStocks::take(store::Transaction& transaction, co
   return Result<Claimed>(std::move(claimed.out));
 }
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

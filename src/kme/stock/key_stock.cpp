@@ -1,9 +1,9 @@
-#include "quantum/qkm/key_stock.hpp"
+#include "kme/stock/key_stock.hpp"
 
 #include <algorithm>
 #include <bit>
 
-namespace qanat::qkm {
+namespace qanat::kme {
 namespace {
 
 using store::KeyState;
@@ -435,4 +435,4 @@ Result<std::size_t> KeyStock::drop(store::Transaction& transaction, const StockN
   return out;
 }
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

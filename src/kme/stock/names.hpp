@@ -5,9 +5,9 @@
 
 #include "kme/provider.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 
-std::string joined_names(const std::vector<kme::SaeId>& names);
-std::vector<kme::SaeId> split_names(std::string_view text);
+std::string joined_names(const std::vector<SaeId>& names);
+std::vector<SaeId> split_names(std::string_view text);
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

@@ -1,12 +1,12 @@
-#include "quantum/qkm/sae_assignments.hpp"
+#include "kme/stock/assignments.hpp"
 
 #include <algorithm>
 
 #include "kme/glob.hpp"
-#include "quantum/qkm/sae_names.hpp"
+#include "kme/stock/names.hpp"
 #include "wire/writer.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 namespace {
 
 Bytes context(const IdRun& ids) { return store::column_context("sae_key.sealed", ids.id(0).view()); }
@@ -75,8 +75,8 @@ Result<std::vector<IdRun>> Assignments::sweep(store::Transaction& transaction, s
 struct Assignments::Fetching::Open {
   IdRun ids;
   std::uint32_t octets = 0;
-  kme::SaeId master;
-  std::vector<kme::SaeId> slaves;
+  SaeId master;
+  std::vector<SaeId> slaves;
   Bytes gone;
   Bytes sealed;
   Secret keys;  // opened when the first key of it is handed out
@@ -125,7 +125,7 @@ Result<Assignments::Fetching::Open*> Assignments::Fetching::find(const KeyId& id
                                           .stride = static_cast<std::uint32_t>(row.integer(1)),
                                           .count = static_cast<std::uint32_t>(row.integer(2))};
                              read->octets = static_cast<std::uint32_t>(row.integer(3));
-                             read->master = kme::SaeId(row.text(4));
+                             read->master = SaeId(row.text(4));
                              read->slaves = split_names(row.text(5));
                              read->gone = row.blob(6);
                              read->sealed = row.blob(7);
@@ -141,10 +141,10 @@ Result<Assignments::Fetching::Open*> Assignments::Fetching::find(const KeyId& id
   return found;
 }
 
-Result<std::vector<kme::Key>> Assignments::Fetching::fetch(const kme::SaeId& slave, const kme::SaeId& master, std::span<const KeyId> ids,
-                                                            kme::MasterName master_is) {
+Result<std::vector<Key>> Assignments::Fetching::fetch(const SaeId& slave, const SaeId& master, std::span<const KeyId> ids,
+                                                            MasterName master_is) {
   const auto ordered = [&](const Open& row) {
-    if (master_is == kme::MasterName::pattern) return kme::glob_matches(master.text(), row.master.text());
+    if (master_is == MasterName::pattern) return glob_matches(master.text(), row.master.text());
     return master.empty() || row.master == master;
   };
   struct Wanted {
@@ -163,7 +163,7 @@ Result<std::vector<kme::Key>> Assignments::Fetching::fetch(const kme::SaeId& sla
     if (is_set(row->gone, row->bit(which, at))) return fail(ErrorCode::not_found, "key " + id.hex() + ": " + slave.text() + " had it before");
     wanted.push_back({row, at, which});
   }
-  std::vector<kme::Key> out;
+  std::vector<Key> out;
   out.reserve(ids.size());
   for (const Wanted& one : wanted) {
     out.push_back({.id = one.row->ids.id(one.at), .octets = Secret::copy_of(one.row->place(one.at))});
@@ -174,10 +174,10 @@ Result<std::vector<kme::Key>> Assignments::Fetching::fetch(const kme::SaeId& sla
   for (const Wanted& one : wanted) {
     if (one.row->has_all(one.at)) wipe(one.row->place(one.at));
   }
-  return Result<std::vector<kme::Key>>(std::move(out));
+  return Result<std::vector<Key>>(std::move(out));
 }
 
-Result<std::vector<KeyId>> Assignments::Fetching::discard_all(const kme::SaeId& master) {
+Result<std::vector<KeyId>> Assignments::Fetching::discard_all(const SaeId& master) {
   std::vector<KeyId> out;
   std::vector<IdRun> rows;
   TRY(transaction_.query("SELECT batch_id, first, stride, count, slaves, gone FROM sae_key WHERE master = ? AND until_ms > ?",
@@ -195,7 +195,7 @@ Result<std::vector<KeyId>> Assignments::Fetching::discard_all(const kme::SaeId& 
   return out;
 }
 
-Result<std::vector<KeyId>> Assignments::Fetching::discard(const kme::SaeId& master, std::span<const KeyId> ids) {
+Result<std::vector<KeyId>> Assignments::Fetching::discard(const SaeId& master, std::span<const KeyId> ids) {
   if (ids.empty()) return discard_all(master);
   std::vector<KeyId> out;
   for (const KeyId& id : ids) {
@@ -226,4 +226,4 @@ Result<void> Assignments::Fetching::finish() {
   return {};
 }
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

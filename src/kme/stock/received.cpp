@@ -1,8 +1,8 @@
-#include "quantum/qkm/sae_received.hpp"
+#include "kme/stock/received.hpp"
 
-#include "quantum/qkm/sae_names.hpp"
+#include "kme/stock/names.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 namespace {
 
 /// At most so many are there: rows are numbered in the order in which they came, and the oldest go first.
@@ -15,11 +15,11 @@ Result<void> check_room(store::Transaction& transaction, std::size_t more) {
 
 }  // namespace
 
-Result<ReceivedKeys::Arrival> ReceivedKeys::note(store::Transaction& transaction, const kme::ExternalKeys& keys, UnixMs now) {
+Result<ReceivedKeys::Arrival> ReceivedKeys::note(store::Transaction& transaction, const ExternalKeys& keys, UnixMs now) {
   const std::string targets = joined_names(keys.targets);
   std::size_t known = 0;
   bool same = true;
-  for (const kme::Key& key : keys.keys) {
+  for (const Key& key : keys.keys) {
     TRY(transaction.query("SELECT initiator, targets, voided FROM sae_received WHERE key_id = ?", {key.id.view()}, [&](const store::Row& row) {
       ++known;
       same = same && row.text(0) == keys.initiator.text() && row.text(1) == targets && row.integer(2) == 0;
@@ -28,14 +28,14 @@ Result<ReceivedKeys::Arrival> ReceivedKeys::note(store::Transaction& transaction
   if (known == keys.keys.size() && same) return Arrival::again;
   if (known > 0) return fail(ErrorCode::conflict, "a key of this list came before in another list, or was voided");
   TRY(check_room(transaction, keys.keys.size()));
-  for (const kme::Key& key : keys.keys) {
+  for (const Key& key : keys.keys) {
     TRY(transaction.run("INSERT INTO sae_received (key_id, initiator, targets, voided, at_ms) VALUES (?, ?, ?, 0, ?)",
                         {key.id.view(), std::string_view(keys.initiator.text()), std::string_view(targets), static_cast<std::int64_t>(now)}));
   }
   return Arrival::fresh;
 }
 
-Result<void> ReceivedKeys::note_voided(store::Transaction& transaction, const kme::SaeId& initiator, std::span<const KeyId> ids, UnixMs now) {
+Result<void> ReceivedKeys::note_voided(store::Transaction& transaction, const SaeId& initiator, std::span<const KeyId> ids, UnixMs now) {
   if (ids.empty()) {
     TRY(transaction.run("UPDATE sae_received SET voided = 1 WHERE initiator = ?", {std::string_view(initiator.text())}));
     return {};
@@ -55,4 +55,4 @@ Result<void> ReceivedKeys::forget(store::Transaction& transaction, UnixMs before
   return {};
 }
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

@@ -8,10 +8,10 @@
 
 #include "crypto/device.hpp"
 #include "kme/provider.hpp"
-#include "quantum/qkm/key_stock.hpp"
+#include "kme/stock/key_stock.hpp"
 #include "store/store.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 
 inline constexpr std::uint32_t assignment_keys_max = 256;
 inline constexpr std::size_t assignment_slaves_max = 64;
@@ -33,8 +33,8 @@ std::vector<IdRun> id_runs(std::span<const KeyRun> runs, std::uint32_t stride);
 struct Assignment {
   IdRun ids;
   std::uint32_t octets = 0;  // of one key
-  kme::SaeId master;
-  std::vector<kme::SaeId> slaves;  // of this site, at least one, at most 64
+  SaeId master;
+  std::vector<SaeId> slaves;  // of this site, at least one, at most 64
   Secret keys;                     // ids.count × octets
   UnixMs until_ms = 0;             // destroyed then
 };
@@ -57,15 +57,15 @@ class Assignments {
     Fetching& operator=(const Fetching&) = delete;
 
     /// All or none. not_found if one is not here (or the slave had it before, or another master ordered it); denied if `slave` was not named for one.
-    Result<std::vector<kme::Key>> fetch(const kme::SaeId& slave, const kme::SaeId& master, std::span<const KeyId> ids,
-                                        kme::MasterName master_is = kme::MasterName::exact);
+    Result<std::vector<Key>> fetch(const SaeId& slave, const SaeId& master, std::span<const KeyId> ids,
+                                        MasterName master_is = MasterName::exact);
     /// For all slaves at once; those of `ids` that the master had ordered and that were here. No ids: whatever is here of the master's.
-    Result<std::vector<KeyId>> discard(const kme::SaeId& master, std::span<const KeyId> ids);
+    Result<std::vector<KeyId>> discard(const SaeId& master, std::span<const KeyId> ids);
     Result<void> finish();
 
    private:
     struct Open;
-    Result<std::vector<KeyId>> discard_all(const kme::SaeId& master);
+    Result<std::vector<KeyId>> discard_all(const SaeId& master);
     Result<Open*> find(const KeyId& id, std::uint32_t& at);
 
     Assignments& assignments_;
@@ -78,4 +78,4 @@ class Assignments {
   crypto::CryptoDevice& device_;
 };
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

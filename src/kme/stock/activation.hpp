@@ -1,15 +1,15 @@
-// What one QKM tells another when an SAE at its site was given keys (X-1 activate): which keys of the common stock now belong to which SAEs of the
+// What one key manager tells another when an SAE at its site was given keys (X-1 and Km-2 activate): which keys of the common stock now belong to which SAEs of the
 // receiver's site. Reading and writing alone; no I/O.
 #pragma once
 
 #include <optional>
 #include <vector>
 
-#include "quantum/qkm/sae_assignments.hpp"
-#include "quantum/qkm/sae_stream_message.hpp"
+#include "kme/stock/assignments.hpp"
+#include "kme/stock/stream_message.hpp"
 #include "wire/json.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 
 struct ActivationTag;
 using ActivationId = Id<ActivationTag, 16>;
@@ -21,8 +21,8 @@ struct Carried {
 };
 
 struct ActivatedKeys {
-  kme::SaeId master;
-  std::vector<kme::SaeId> slaves;  // of the receiver's site
+  SaeId master;
+  std::vector<SaeId> slaves;  // of the receiver's site
   std::uint32_t octets = 0;        // of one key
   std::vector<StockRun> runs;      // the keys themselves, or the pads; with several shares: those of the first, then as many of the next, …
   std::uint32_t shares = 1;        // of so many keys, each of another stock, every key is the XOR; its id is that of the first
@@ -31,7 +31,7 @@ struct ActivatedKeys {
   [[nodiscard]] std::uint32_t stride() const { return stride_of(octets); }
 };
 
-/// Version 1 has groups, and no word of its version. Version 2 has one note of a stream in their place; a QKM that does not know it refuses the message.
+/// Version 1 has groups, and no word of its version. Version 2 has one note of a stream in their place; who does not know it refuses the message.
 struct Activation {
   ActivationId id;  // the same again: nothing more happens (a note is told twice safely by what it says)
   std::vector<ActivatedKeys> groups;
@@ -57,4 +57,4 @@ Secret joined_keys(const std::vector<Secret>& parts);
 /// `count` keys of `octets` each, from the key `first` on.
 Secret some_keys(const Secret& keys, std::size_t first, std::size_t count, std::size_t octets);
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

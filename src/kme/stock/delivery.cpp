@@ -1,13 +1,13 @@
-#include "quantum/qkm/sae_delivery.hpp"
+#include "kme/stock/delivery.hpp"
 
 #include <algorithm>
 #include <tuple>
 
 #include "node/crash_point.hpp"
-#include "quantum/qkm/sae_received.hpp"
-#include "quantum/qkm/sae_selling.hpp"
+#include "kme/stock/received.hpp"
+#include "kme/stock/selling.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 namespace {
 
 constexpr std::size_t sales_together_max = 512;
@@ -25,15 +25,15 @@ std::string ids_text(std::span<const KeyId> ids) {
 }
 
 /// Stock keys that an order may use up.
-std::size_t stock_keys_of(const kme::Order& order) {
+std::size_t stock_keys_of(const Order& order) {
   return std::size_t{order.number} * ((order.size / 8 + stock_key_size - 1) / stock_key_size) * std::max(order.demands.paths, order.wishes.paths);
 }
 
-Result<void> check_size(const kme::Order& order, const kme::Limits& limits) {
+Result<void> check_size(const Order& order, const Limits& limits) {
   const bool size = order.size % 8 == 0 && order.size >= limits.min_key_size && order.size <= limits.max_key_size;
   const bool number = order.number >= 1 && order.number <= limits.max_key_per_request;
   if (!size || !number || order.slaves.empty()) return fail(ErrorCode::invalid_argument, "order: number, size or slaves are out of bounds");
-  if (order.demands.paths > shares_max) return fail(ErrorCode::invalid_argument, kme::demands_unmet);
+  if (order.demands.paths > shares_max) return fail(ErrorCode::invalid_argument, demands_unmet);
   if (stock_keys_of(order) > activation_keys_max) return fail(ErrorCode::invalid_argument, "order: number times size is more than one request can have");
   return {};
 }
@@ -55,15 +55,15 @@ void SaeDelivery::stop() {
   errands_.stop();
 }
 
-bool SaeDelivery::is_behind_neighbour(const kme::Sae& sae) const {
+bool SaeDelivery::is_behind_neighbour(const Sae& sae) const {
   return !sae.here && ports_.hand_over && std::ranges::find(place_.neighbours, sae.kme) != place_.neighbours.end();
 }
 
-Result<SaeDelivery::Way> SaeDelivery::way_of(const kme::Order& order) const {
+Result<SaeDelivery::Way> SaeDelivery::way_of(const Order& order) const {
   bool at_other_site = false;
   bool behind_neighbour = false;
-  for (const kme::SaeId& slave : order.slaves) {
-    const kme::Sae* const known = parts_.registry.find(slave);
+  for (const SaeId& slave : order.slaves) {
+    const auto known = parts_.registry.find(slave);
     const bool reached = known != nullptr && (known->here || place_.domains.contains(known->domain) || is_behind_neighbour(*known));
     if (!reached) return fail(ErrorCode::invalid_argument, "SAE " + slave.text() + " is not known to this KME");
     behind_neighbour = behind_neighbour || is_behind_neighbour(*known);
@@ -74,14 +74,19 @@ Result<SaeDelivery::Way> SaeDelivery::way_of(const kme::Order& order) const {
   return behind_neighbour ? Way::neighbours : Way::own_sites;
 }
 
-void SaeDelivery::take(kme::Order order, kme::Done<kme::Delivery> done) {
+void SaeDelivery::take(Order order, Done<Delivery> done) {
   order.wishes.paths = std::min(order.wishes.paths, shares_max);
   if (stock_keys_of(order) > activation_keys_max) order.wishes = {};  // a wish refuses no order
   const auto admitted = [&]() -> Result<Way> {
     TRY(check_size(order, place_.limits));
     ASSIGN_OR_RETURN(const Way way, way_of(order));
-    const kme::Sae* const master = parts_.registry.find(order.master.sae);
+    const auto master = parts_.registry.find(order.master.sae);
     if (master == nullptr || !master->here) return fail(ErrorCode::denied, "SAE " + order.master.sae.text() + " is not served here");
+    for (const SaeId& slave : order.slaves) {
+      const auto other = parts_.registry.find(slave);
+      if (other == nullptr || !master->may_share_with(other->domain) || !other->may_share_with(master->domain))
+        return fail(ErrorCode::denied, "SAEs " + order.master.sae.text() + " and " + slave.text() + " may share no keys");
+    }
     TRY(quotas_.spend(*master, order.number, parts_.clock.now_ms()));
     return way;
   }();
@@ -92,6 +97,17 @@ void SaeDelivery::take(kme::Order order, kme::Done<kme::Delivery> done) {
   if (*admitted == Way::neighbours) return ports_.hand_over(std::move(order), std::move(done));
   Sale sale{.order = std::move(order), .done = std::move(done), .failed = std::nullopt, .keys = {}};
   if (!sales_.submit(sale)) sale.done(fail(ErrorCode::exhausted, "too many orders wait"));
+}
+
+Secret SaeDelivery::made_keys(const ActivatedKeys& group, std::span<const IdRun> ids, Secret cut) const {
+  if (!ports_.make) return cut;
+  std::vector<Secret> made;
+  std::size_t next = 0;
+  for (const IdRun& run : ids) {
+    for (std::uint32_t at = 0; at < run.count; ++at)
+      made.push_back(ports_.make({.id = run.id(at), .master = group.master, .slaves = group.slaves, .octets = some_keys(cut, next++, 1, group.octets)}));
+  }
+  return joined_keys(made);
 }
 
 /// As many at a time as one message to a far end can name.
@@ -128,7 +144,7 @@ void SaeDelivery::sell_together(std::vector<Sale> sales) {
     } else if (!recorded) {
       sale.done(fail(ErrorCode::internal, "the delivery could not be recorded"));
     } else {
-      sale.done(kme::Delivery{.keys = std::move(sale.keys)});
+      sale.done(Delivery{.keys = std::move(sale.keys)});
     }
   }
 }
@@ -152,14 +168,19 @@ Result<void> SaeDelivery::take_in(store::Transaction& transaction, const Identit
       runs.push_back(run.run);
     }
     if (!missing.empty()) continue;  // nothing of this message counts; what it named is used up
+    const std::vector<IdRun> run_ids = group.carried ? group.carried->ids : id_runs(first_share(runs, group.shares), group.stride());
     Secret keys = cut_keys(xor_shares(joined_keys(parts), group.shares), group.octets);
-    if (group.carried) keys.xor_with(Secret::copy_of(group.carried->padded));
+    if (group.carried) {
+      keys.xor_with(Secret::copy_of(group.carried->padded));
+    } else {
+      keys = made_keys(group, run_ids, std::move(keys));
+    }
     std::size_t next = 0;
     std::string text = group.master.text() + " >";
-    for (const kme::SaeId& slave : group.slaves) text += ' ' + slave.text();
+    for (const SaeId& slave : group.slaves) text += ' ' + slave.text();
     for (const KeyRun& run : runs) text += ' ' + run.text();
     evidence.push_back(std::move(text));
-    for (const IdRun& ids : group.carried ? group.carried->ids : id_runs(first_share(runs, group.shares), group.stride())) {
+    for (const IdRun& ids : run_ids) {
       TRY(assignments_.add(transaction, {.ids = ids,
                                          .octets = group.octets,
                                          .master = group.master,
@@ -181,14 +202,16 @@ Result<wire::Json> SaeDelivery::activated(const Identity& sender, const Activati
   if (activation.stream) return fail(ErrorCode::invalid_argument, "activation: of a stream, where keys belong");
   const auto known = place_.domains.find(sender.domain);
   if (known == place_.domains.end() || known->second.text() != sender.name) {
-    return fail(ErrorCode::denied, sender.uri() + " is not the QKM of a site that shares keys with this one");
+    return fail(ErrorCode::denied, sender.uri() + " is not the key manager of a site that shares keys with this one");
   }
   for (const ActivatedKeys& group : activation.groups) {
-    const kme::Sae* const master = parts_.registry.find(group.master);
+    const auto master = parts_.registry.find(group.master);
     if (master == nullptr || master->domain != sender.domain) return fail(ErrorCode::denied, group.master.text() + " is no SAE of domain " + sender.domain);
-    for (const kme::SaeId& slave : group.slaves) {
-      const kme::Sae* const named = parts_.registry.find(slave);
+    for (const SaeId& slave : group.slaves) {
+      const auto named = parts_.registry.find(slave);
       if (named == nullptr || !named->here) return fail(ErrorCode::denied, slave.text() + " is no SAE of this KME");
+      if (!named->may_share_with(master->domain) || !master->may_share_with(named->domain))
+        return fail(ErrorCode::denied, "SAEs " + group.master.text() + " and " + slave.text() + " may share no keys");
     }
   }
   std::vector<BatchId> missing;
@@ -205,7 +228,7 @@ Result<wire::Json> SaeDelivery::activated(const Identity& sender, const Activati
     if (!missing.empty()) TRY(transaction.run("DELETE FROM sae_activation WHERE id = ?", {activation.id.view()}));
     return {};
   }));
-  node::crash_point("qkm.sae.stored");
+  node::crash_point("sae.stored");
   std::vector<wire::Json> names;
   names.reserve(missing.size());
   for (const BatchId& batch : missing) names.emplace_back(batch.hex());
@@ -231,7 +254,7 @@ void SaeDelivery::run_errands(std::vector<Errand> errands) {
     }
     return fetching.finish();
   });
-  node::crash_point("qkm.sae.fetched");
+  node::crash_point("sae.fetched");
   // What differs in nothing but its object stands in one record: a flood of refusals costs no wait for the disk each.
   std::map<std::tuple<audit::Outcome, std::string, std::string, std::string>, std::vector<std::string>> alike;
   for (std::size_t i = 0; i < errands.size() && committed; ++i) {
@@ -250,36 +273,36 @@ void SaeDelivery::run_errands(std::vector<Errand> errands) {
   for (std::size_t i = 0; i < errands.size(); ++i) errands[i].finish(recorded ? outcomes[i] : recorded);
 }
 
-void SaeDelivery::fetch(kme::Fetch fetch, kme::Done<kme::Delivery> done) {
+void SaeDelivery::fetch(Fetch fetch, Done<Delivery> done) {
   struct Running {
-    kme::Fetch fetch;
-    std::vector<kme::Key> keys;
+    Fetch fetch;
+    std::vector<Key> keys;
   };
   auto running = std::make_shared<Running>(Running{.fetch = std::move(fetch), .keys = {}});  // shared by the three steps of the errand
-  const kme::Caller& slave = running->fetch.slave;
+  const Caller& slave = running->fetch.slave;
   submit({.work = [running](store::Transaction&, Assignments::Fetching& fetching) -> Result<void> {
             if (running->fetch.deadline.passed()) return fail(ErrorCode::deadline_exceeded, "the request waited too long");
-            const kme::Fetch& asked = running->fetch;
+            const Fetch& asked = running->fetch;
             ASSIGN_OR_RETURN(running->keys, fetching.fetch(asked.slave.sae, asked.master, asked.ids, asked.master_is));
             return {};
           },
           .evidence = [running]() -> std::pair<std::string_view, std::string> {
-            const kme::Caller& who = running->fetch.slave;
+            const Caller& who = running->fetch.slave;
             return {"sae.dec_keys", who.group + (who.quantum_safe ? ": " : " (not quantum-safe): ") + ids_text(running->fetch.ids)};
           },
           .finish = [running, done = std::move(done)](Result<void> outcome) mutable {
             if (!outcome) return done(fail(outcome.error()));
-            done(kme::Delivery{.keys = std::move(running->keys)});
+            done(Delivery{.keys = std::move(running->keys)});
           },
           .subject = slave.sae.text(),
           .request_id = slave.request_id});
 }
 
-void SaeDelivery::status(const kme::SaeId& master, const kme::SaeId& slave, kme::Done<kme::StockStatus> done) {
+void SaeDelivery::status(const SaeId& master, const SaeId& slave, Done<StockStatus> done) {
   static_cast<void>(master);
-  const kme::Sae* const known = parts_.registry.find(slave);
+  const auto known = parts_.registry.find(slave);
   if (known == nullptr) return done(fail(ErrorCode::not_found, "SAE " + slave.text() + " is not known to this KME"));
-  auto out = std::make_shared<kme::StockStatus>();  // shared by the steps of the errand
+  auto out = std::make_shared<StockStatus>();  // shared by the steps of the errand
   *out = {.source_kme = place_.kme, .target_kme = known->kme, .stored_key_count = 0, .max_key_count = place_.max_key_count, .limits = place_.limits};
   const std::string domain = is_behind_neighbour(*known) ? place_.domain : known->domain;  // made here when they are ordered
   submit({.work = [this, out, domain](store::Transaction& transaction, Assignments::Fetching&) -> Result<void> {
@@ -303,13 +326,13 @@ void SaeDelivery::status(const kme::SaeId& master, const kme::SaeId& slave, kme:
           .request_id = ""});
 }
 
-void SaeDelivery::accept(kme::ExternalKeys keys, kme::Done<void> done) {
-  auto all = std::make_shared<kme::ExternalKeys>(std::move(keys));  // shared by the steps of the errand
+void SaeDelivery::accept(ExternalKeys keys, Done<void> done) {
+  auto all = std::make_shared<ExternalKeys>(std::move(keys));  // shared by the steps of the errand
   submit({.work = [this, all](store::Transaction& transaction, Assignments::Fetching&) -> Result<void> {
             ASSIGN_OR_RETURN(const ReceivedKeys::Arrival arrival, ReceivedKeys::note(transaction, *all, parts_.clock.now_ms()));
             if (arrival == ReceivedKeys::Arrival::again) return {};
             const UnixMs until = parts_.clock.now_ms() + static_cast<UnixMs>(place_.lifetime.count());
-            for (kme::Key& key : all->keys) {
+            for (Key& key : all->keys) {
               const IdRun ids{.batch = batch_of(key.id), .first = index_of(key.id), .stride = 1, .count = 1};
               TRY(assignments_.add(transaction, {.ids = ids,
                                                  .octets = static_cast<std::uint32_t>(key.octets.size()),
@@ -322,7 +345,7 @@ void SaeDelivery::accept(kme::ExternalKeys keys, kme::Done<void> done) {
           },
           .evidence = [all]() -> std::pair<std::string_view, std::string> {
             std::vector<KeyId> ids;
-            for (const kme::Key& key : all->keys) ids.push_back(key.id);
+            for (const Key& key : all->keys) ids.push_back(key.id);
             return {"sae.ext_keys", all->initiator.text() + " > " + all->targets.front().text() + ": " + ids_text(ids)};
           },
           .finish = std::move(done),
@@ -330,7 +353,7 @@ void SaeDelivery::accept(kme::ExternalKeys keys, kme::Done<void> done) {
           .request_id = all->from.request_id});
 }
 
-void SaeDelivery::discard(const kme::SaeId& initiator, std::vector<KeyId> ids, kme::Done<std::vector<KeyId>> done) {
+void SaeDelivery::discard(const SaeId& initiator, std::vector<KeyId> ids, Done<std::vector<KeyId>> done) {
   auto gone = std::make_shared<std::vector<KeyId>>();  // shared by the steps of the errand
   submit({.work = [this, gone, initiator, ids = std::move(ids)](store::Transaction& transaction, Assignments::Fetching& fetching) -> Result<void> {
             TRY(ReceivedKeys::note_voided(transaction, initiator, ids, parts_.clock.now_ms()));
@@ -346,7 +369,7 @@ void SaeDelivery::discard(const kme::SaeId& initiator, std::vector<KeyId> ids, k
           .request_id = ""});
 }
 
-void SaeDelivery::record_refusal(const kme::Caller& caller, std::string_view action, std::string why, std::move_only_function<void()> then) {
+void SaeDelivery::record_refusal(const Caller& caller, std::string_view action, std::string why, std::move_only_function<void()> then) {
   auto refused = std::make_shared<std::string>(std::move(why));  // shared by the steps of the errand
   submit({.work = [refused](store::Transaction&, Assignments::Fetching&) -> Result<void> { return fail(ErrorCode::denied, *refused); },
           .evidence = [name = std::string(action), where = caller.address]() -> std::pair<std::string_view, std::string> { return {name, where}; },
@@ -392,4 +415,4 @@ Result<void> SaeDelivery::record(std::string_view action, audit::Outcome outcome
   return write();
 }
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

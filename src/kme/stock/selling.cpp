@@ -1,4 +1,4 @@
-#include "quantum/qkm/sae_selling.hpp"
+#include "kme/stock/selling.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -7,7 +7,7 @@
 #include "node/log.hpp"
 #include "points/central_relay.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 namespace {
 
 constexpr int activations_max = 3;  // a chunk that the far end never had costs one
@@ -28,17 +28,17 @@ Result<std::vector<BatchId>> missing_of(const wire::Json& answer, const Activati
 }
 
 /// Different for demands that differ.
-std::string demands_text(const kme::Demands& demands) {
+std::string demands_text(const Demands& demands) {
   return std::to_string(demands.paths) + (demands.quantum ? " q" : " -") + (demands.hop_by_hop ? " h" : " -") + (demands.centralised ? " c " : " - ") +
          std::to_string(demands.relays_max) + ' ' + std::to_string(demands.proof.bounds) + ' ' + std::to_string(demands.proof.photons) + ' ' +
          std::to_string(std::bit_cast<std::uint64_t>(demands.proof.eps_max));
 }
 
 /// What sales must have in common to be one group.
-std::string group_of(const kme::Order& order) {
+std::string group_of(const Order& order) {
   std::string out = order.master.sae.text();
-  for (const kme::SaeId& slave : order.slaves) out += '\n' + slave.text();
-  for (const kme::Demands& demands : {order.demands, order.wishes}) out += '\n' + demands_text(demands);
+  for (const SaeId& slave : order.slaves) out += '\n' + slave.text();
+  for (const Demands& demands : {order.demands, order.wishes}) out += '\n' + demands_text(demands);
   return out + '\n' + std::to_string(order.size) + ' ' + order.master.group;
 }
 
@@ -51,9 +51,15 @@ SaeDelivery::Selling::Selling(SaeDelivery& delivery, std::vector<Sale>& sales)
 
 std::vector<SaeDelivery::Group> SaeDelivery::Selling::gather(std::vector<Sale>& sales) const {
   std::map<std::string, Group> groups;
+  const SaeRegistry registry = delivery_.parts_.registry;  // as it is now
   for (Sale& sale : sales) {
     if (sale.order.deadline.passed()) {
       sale.failed = Error{ErrorCode::deadline_exceeded, "the order waited too long"};
+      continue;
+    }
+    const auto gone = std::ranges::find_if(sale.order.slaves, [&](const SaeId& slave) { return registry.find(slave) == nullptr; });
+    if (gone != sale.order.slaves.end()) {  // it was there when the order came
+      sale.failed = Error{ErrorCode::invalid_argument, "SAE " + gone->text() + " is not known to this KME"};
       continue;
     }
     Group& group = groups[group_of(sale.order)];
@@ -61,9 +67,11 @@ std::vector<SaeDelivery::Group> SaeDelivery::Selling::gather(std::vector<Sale>& 
     if (group.sales.size() > 1) continue;
     group.octets = sale.order.size / 8;
     group.stride = (group.octets + static_cast<std::uint32_t>(stock_key_size) - 1) / static_cast<std::uint32_t>(stock_key_size);
-    for (const kme::SaeId& slave : sale.order.slaves) {
-      const std::string& domain = delivery_.parts_.registry.find(slave)->domain;
-      std::vector<kme::SaeId>& there = group.slaves_at[domain];
+    for (const SaeId& slave : sale.order.slaves) {
+      const auto known = registry.find(slave);
+      if (known == nullptr) continue;
+      const std::string& domain = known->domain;
+      std::vector<SaeId>& there = group.slaves_at[domain];
       if (there.empty() && domain != delivery_.place_.domain) ++group.other_sites;
       there.push_back(slave);
       if (group.home.empty() && domain != delivery_.place_.domain) group.home = domain;
@@ -78,7 +86,7 @@ std::vector<SaeDelivery::Group> SaeDelivery::Selling::gather(std::vector<Sale>& 
 void SaeDelivery::Selling::run() {
   for (int attempt = 0; attempt < activations_max && !open_.empty(); ++attempt) {
     const Result<void> claimed = delivery_.parts_.store.transact([&](store::Transaction& transaction) { return claim(transaction); });
-    node::crash_point("qkm.sae.claimed");
+    node::crash_point("sae.claimed");
     if (!claimed) {
       for (Group* group : open_) group->fail_all(claimed.error());
       return;
@@ -86,7 +94,7 @@ void SaeDelivery::Selling::run() {
     const bool taken = std::ranges::any_of(open_, [](const Group* group) { return !group->messages.empty(); });
     if (taken && delivery_.ports_.taken) delivery_.ports_.taken();
     open_ = activate();
-    node::crash_point("qkm.sae.activated");
+    node::crash_point("sae.activated");
   }
   for (Group* group : open_) group->fail_all({ErrorCode::unavailable, "the far end's stock does not have the keys of ours"});
   deal_out();
@@ -102,24 +110,25 @@ Result<void> SaeDelivery::Selling::claim(store::Transaction& transaction, Group&
   group.messages.clear();
   TRY(choose_demands(transaction, group));
   TRY(leave_out_unmet(transaction, group));
+  charge(transaction, group);
   if (group.sales.empty()) return {};
   const auto stock_keys = static_cast<std::uint32_t>(group.stock_keys());
   if (group.home.empty()) {
     std::vector<Secret> parts;
     TRY(make_local(group, stock_keys, parts));
     group.ids = id_runs(plain(group.runs), group.stride);
-    group.keys = cut_keys(joined_keys(parts), group.octets);
+    group.keys = cut_keys(joined_keys(parts), group.octets);  // of the device's generator: nobody else has to make them
   } else {
     ASSIGN_OR_RETURN(SiteStocks::Claimed claimed, stocks(group.home).take(transaction, group.of_each(group.demands), stock_keys, holder_of(group)));
     group.runs = std::move(claimed.runs);
-    group.ids = id_runs(first_share(plain(group.runs), group.demands.paths), group.stride);
-    group.keys = cut_keys(claimed.keys, group.octets);
+    group.ids = id_runs(first_share(plain(group.runs), shares(group.demands)), group.stride);
     group.messages[group.home] = {.master = group.order().master.sae,
                                   .slaves = group.slaves_at.at(group.home),
                                   .octets = group.octets,
                                   .runs = group.runs,
-                                  .shares = group.demands.paths,
+                                  .shares = shares(group.demands),
                                   .carried = std::nullopt};
+    group.keys = delivery_.made_keys(group.messages.at(group.home), group.ids, cut_keys(claimed.keys, group.octets));
   }
   for (const auto& [domain, slaves] : group.slaves_at) {
     if (domain == delivery_.place_.domain) {
@@ -132,15 +141,15 @@ Result<void> SaeDelivery::Selling::claim(store::Transaction& transaction, Group&
 }
 
 SiteStocks SaeDelivery::Selling::stocks(const std::string& domain) const {
-  return {delivery_.parts_.stock, domain, delivery_.ports_.meets, delivery_.parts_.clock.now_ms()};
+  return {delivery_.parts_.stock, domain, delivery_.ports_.meets, delivery_.parts_.clock.now_ms(), delivery_.place_.paths};
 }
 
 /// What is wished is demanded if all the sales can have it now.
 Result<void> SaeDelivery::Selling::choose_demands(store::Transaction& transaction, Group& group) const {
-  const kme::Order& order = group.order();
+  const Order& order = group.order();
   group.demands = order.demands;
   if (!order.wishes.any() || group.home.empty()) return {};
-  const kme::Demands wished = order.demands.and_also(order.wishes);
+  const Demands wished = order.demands.and_also(order.wishes);
   for (const auto& [domain, slaves] : group.slaves_at) {
     if (domain == delivery_.place_.domain) continue;
     ASSIGN_OR_RETURN(const std::int64_t there, stocks(domain).available(transaction, group.of_each(wished)));
@@ -152,7 +161,7 @@ Result<void> SaeDelivery::Selling::choose_demands(store::Transaction& transactio
 
 /// As many of the sales as every stock concerned can bear, in the order in which they came. One that only its demands keep from its keys is refused for them.
 Result<void> SaeDelivery::Selling::leave_out_unmet(store::Transaction& transaction, Group& group) const {
-  if (group.home.empty() && group.demands.quantum) group.fail_all({ErrorCode::invalid_argument, kme::demands_unmet});  // such a key is nobody's quantum key
+  if (group.home.empty() && group.demands.quantum) group.fail_all({ErrorCode::invalid_argument, demands_unmet});  // such a key is nobody's quantum key
   for (const auto& [domain, slaves] : group.slaves_at) {
     if (domain == delivery_.place_.domain) continue;
     ASSIGN_OR_RETURN(const std::int64_t there, stocks(domain).available(transaction, group.of_each(group.demands)));
@@ -166,12 +175,26 @@ Result<void> SaeDelivery::Selling::leave_out_unmet(store::Transaction& transacti
       if (left >= 0) return false;
       left += sale->order.number;
       const bool unmet = plain / group.stride >= sale->order.number && plain > there;
-      sale->failed = unmet ? Error{ErrorCode::invalid_argument, kme::demands_unmet} : Error{ErrorCode::exhausted, "too few keys in stock for domain " + domain};
+      sale->failed = unmet ? Error{ErrorCode::invalid_argument, demands_unmet} : Error{ErrorCode::exhausted, "too few keys in stock for domain " + domain};
       return true;
     });
     if (group.sales.empty()) return {};
   }
   return {};
+}
+
+/// Each sale once, whatever becomes of it; those whose SAE may have no more are refused.
+void SaeDelivery::Selling::charge(store::Transaction& transaction, Group& group) const {
+  if (!delivery_.ports_.charge) return;
+  std::erase_if(group.sales, [&](Sale* sale) {
+    if (sale->charged) return false;
+    const auto master = delivery_.parts_.registry.find(sale->order.master.sae);
+    const Result<void> charged = master == nullptr ? fail(ErrorCode::denied, "SAE " + sale->order.master.sae.text() + " is not served here")
+                                                   : delivery_.ports_.charge(transaction, *master, sale->order.number);
+    if (!charged) sale->failed = charged.error();
+    sale->charged = charged.has_value();
+    return !charged;
+  });
 }
 
 /// Master and slaves at one site: no key needs to travel. Octets of the device, under ids of a batch of their own.
@@ -202,12 +225,12 @@ Result<void> SaeDelivery::Selling::keep_local(store::Transaction& transaction, c
 }
 
 /// A further site gets the same keys under a one-time pad of the stock that it shares with us.
-Result<void> SaeDelivery::Selling::carry(store::Transaction& transaction, Group& group, const std::string& domain, std::vector<kme::SaeId> slaves) {
+Result<void> SaeDelivery::Selling::carry(store::Transaction& transaction, Group& group, const std::string& domain, std::vector<SaeId> slaves) {
   ActivatedKeys message{.master = group.order().master.sae,
                         .slaves = std::move(slaves),
                         .octets = group.octets,
                         .runs = {},
-                        .shares = group.demands.paths,
+                        .shares = shares(group.demands),
                         .carried = std::nullopt};
   ASSIGN_OR_RETURN(SiteStocks::Claimed pads, stocks(domain).take(transaction, group.of_each(group.demands),
                                                                        static_cast<std::uint32_t>(group.stock_keys()), holder_of(group)));
@@ -284,9 +307,9 @@ std::vector<std::string> SaeDelivery::Selling::evidence() const {
   std::vector<std::string> out;
   for (const Group& group : groups_) {
     if (group.sales.empty()) continue;
-    const kme::Order& order = group.order();
+    const Order& order = group.order();
     std::string text = order.master.sae.text() + " >";
-    for (const kme::SaeId& slave : order.slaves) text += ' ' + slave.text();
+    for (const SaeId& slave : order.slaves) text += ' ' + slave.text();
     text += ", " + std::to_string(group.number()) + " x " + std::to_string(order.size) + " bit, " + order.master.group +
             (order.master.quantum_safe ? "" : " (not quantum-safe)") + (group.demands.paths > 1 ? ", " + std::to_string(group.demands.paths) + " paths" : "") +
             (group.demands.proof.is_any() ? ":" : ", " + points::describe(group.demands.proof) + ":");
@@ -296,4 +319,4 @@ std::vector<std::string> SaeDelivery::Selling::evidence() const {
   return out;
 }
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

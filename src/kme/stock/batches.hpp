@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace qanat::qkm {
+namespace qanat::kme {
 
 template <class T>
 class Batches {
@@ -71,4 +71,4 @@ class Batches {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme
