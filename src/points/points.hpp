@@ -109,6 +109,8 @@ enum class Endpoint : std::uint8_t {
   ce2_cacerts,
   ce2_confirm,
   km1_renewed,
+  km2_supply,
+  km2_activate,
   count_,
 };
 

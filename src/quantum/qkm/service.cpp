@@ -8,7 +8,7 @@
 #include "quantum/qkm/central_node.hpp"
 #include "quantum/qkm/controllers.hpp"
 #include "quantum/qkm/link_handlers.hpp"
-#include "quantum/qkm/pool_filler.hpp"
+#include "quantum/qkm/stock.hpp"
 #include "quantum/qkm/recording.hpp"
 #include "quantum/qkm/sae_front.hpp"
 #include "quantum/qkm/schema.hpp"

@@ -2,8 +2,10 @@
 #pragma once
 
 #include "kme/stock/activation.hpp"
+#include "kme/stock/arrivals.hpp"
 #include "kme/stock/batches.hpp"
 #include "kme/stock/delivery.hpp"
+#include "kme/stock/pool_filler.hpp"
 #include "kme/stock/pools.hpp"
 
 namespace qanat::qkm {
@@ -25,12 +27,15 @@ using kme::slice_keys;
 using kme::stock_key_size;
 using kme::ways_all;
 
+using kme::Arrivals;
 using kme::Pool;
+using kme::PoolFiller;
 using kme::are_disjoint;
 using kme::disjoint_pools;
 using kme::domain_stocks;
 using kme::pool_named;
 using kme::stock_of;
+using kme::stop_look_every;
 
 using kme::ActivatedKeys;
 using kme::Activation;

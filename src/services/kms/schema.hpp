@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "kme/stock/tables.hpp"
 #include "store/store.hpp"
 
 namespace qanat::kms {
@@ -92,6 +93,15 @@ inline constexpr std::array migrations{
         made_ms INTEGER NOT NULL,
         PRIMARY KEY (uid, h_enrol)
       ) STRICT)sql"},
+    store::Migration{5, kme::stock_tables},  // keys for SAEs, shared with the KMSs of other domains
+    store::Migration{6, R"sql(
+      -- What each SAE with a limit a day has ordered on the day that it ordered last (days since 1970, UTC).
+      CREATE TABLE sae_spent (
+        sae TEXT PRIMARY KEY,
+        day INTEGER NOT NULL,
+        keys INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX sae_spent_day ON sae_spent (day))sql"},
 };
 
 }  // namespace qanat::kms

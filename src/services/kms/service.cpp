@@ -5,6 +5,7 @@
 #include "services/kms/kim/renewal.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
+#include "services/kms/sae/sae_front.hpp"
 #include "services/kms/schema.hpp"
 
 namespace qanat::kms {
@@ -39,7 +40,9 @@ struct KmsService::Parts {
         access(node, *store, senders),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
         application(node, *store, ledger, agreement, access, trace, settings),
-        enrolment(node, *store, trace) {}
+        enrolment(node, *store, trace) {
+    if (settings.sae) saes.emplace(node, *store, senders, agreement, *settings.sae);
+  }
 
   node::Node& node;
   KmsSettings settings;
@@ -52,6 +55,7 @@ struct KmsService::Parts {
   Agreement agreement;
   Application application;
   EnrolmentService enrolment;
+  std::optional<SaeFront> saes;  // if they are served
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -61,6 +65,9 @@ struct KmsService::Parts {
   /// Destroys what is past its time and forgets what may be forgotten; the destroyed sessions go into the audit record.
   Result<void> sweep(Ledger::Sweep which);
   void run_sweeper();
+  /// Pm-1: of subscribers and of SAEs.
+  Result<net::Response> revoked(const net::Request& request);
+  Result<net::Response> of_saes(Result<net::Response> (SaeFront::*answer)(const net::Request&), const net::Request& request);
 };
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
@@ -83,8 +90,24 @@ void KmsService::Parts::run_sweeper() {
   while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
     lock.unlock();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
+    if (const auto swept = saes ? saes->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     lock.lock();
   }
+}
+
+Result<net::Response> KmsService::Parts::revoked(const net::Request& request) {
+  ASSIGN_OR_RETURN(net::Response answer, access.revoked(request));
+  if (saes) {
+    ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+    ASSIGN_OR_RETURN(const std::string subject, json.text("subject"));
+    saes->changed(subject);
+  }
+  return answer;
+}
+
+Result<net::Response> KmsService::Parts::of_saes(Result<net::Response> (SaeFront::*answer)(const net::Request&), const net::Request& request) {
+  if (!saes) return fail(ErrorCode::unavailable, "this KMS serves no SAEs");
+  return (*saes.*answer)(request);
 }
 
 KmsService::KmsService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -99,6 +122,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
   auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key));
   TRY(parts->sweep(Ledger::Sweep::at_start));
+  if (parts->saes) TRY(parts->saes->open());
   Parts& those = *parts;
   node.describe_health([&those](wire::Json& body) {
     const auto census = those.store->transact([&](store::Transaction& transaction) { return those.ledger.census(transaction); });
@@ -107,6 +131,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
       for (std::size_t i = 0; i < census->size(); ++i) keys.set(store::name(store::all_key_states[i]), (*census)[i]);
       body.set("working_keys", keys);
     }
+    if (those.saes) those.saes->describe(body);
   });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
 }
@@ -124,14 +149,18 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); })},
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},
       {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
-      {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.access.revoked(request); })},
+      {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.revoked(request); })},
       {Endpoint::km2_offer, refusals_recorded(parts.node, "km-2.offer", [&](const net::Request& request) { return parts.agreement.offer(request); })},
       {Endpoint::km2_confirm, refusals_recorded(parts.node, "km-2.confirm", [&](const net::Request& request) { return parts.agreement.confirm(request); })},
+      {Endpoint::km2_supply, refusals_recorded(parts.node, "km-2.supplied", [&](const net::Request& request) { return parts.of_saes(&SaeFront::supply, request); })},
+      {Endpoint::km2_activate,
+       refusals_recorded(parts.node, "km-2.activate", [&](const net::Request& request) { return parts.of_saes(&SaeFront::activate, request); })},
   };
 }
 
 void KmsService::start() {
   parts_->errands.start();
+  if (parts_->saes) parts_->saes->start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
 }
 
@@ -142,6 +171,7 @@ void KmsService::stop() {
   }
   parts_->changed.notify_all();
   if (parts_->sweeper.joinable()) parts_->sweeper.join();
+  if (parts_->saes) parts_->saes->stop();
   parts_->errands.stop();
 }
 

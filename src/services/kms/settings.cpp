@@ -37,6 +37,8 @@ KmsSettings KmsSettings::read(node::Config& config) {
   read_quantum_demand(table, out);
   out.pqc_fallback = table.flag("pqc_fallback", out.pqc_fallback);
   out.profile_v1 = table.flag("profile_v1", out.profile_v1);
+  out.sae = SaeSettings::read(config);
+  if (out.sae) out.sae->supply.pqc_fallback = out.pqc_fallback;
   return out;
 }
 

@@ -1,4 +1,4 @@
-// What a KMS's configuration says beyond the common tables: [kms].
+// What a KMS's configuration says beyond the common tables: [kms], [sae].
 #pragma once
 
 #include <chrono>
@@ -6,6 +6,7 @@
 
 #include "node/config.hpp"
 #include "points/key_proof.hpp"
+#include "services/kms/sae/sae_settings.hpp"
 
 namespace qanat::kms {
 
@@ -22,6 +23,8 @@ struct KmsSettings {
   std::int64_t quantum_relays_max = 126;               // trusted nodes that a quantum key may have crossed
   bool pqc_fallback = true;                            // no quantum key: agree by PQC alone, and say so in the result
   bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison
+
+  std::optional<SaeSettings> sae;                      // keys for software that others wrote; absent: none is served
 
   static KmsSettings read(node::Config& config);
 };

@@ -7,7 +7,7 @@
 
 #include "base/clock.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 
 inline constexpr std::chrono::milliseconds stop_look_every{250};  // a poll that waits ends this soon when the process stops
 
@@ -37,4 +37,4 @@ class Arrivals {
   std::uint64_t count_ = 0;
 };
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

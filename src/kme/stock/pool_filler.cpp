@@ -1,8 +1,8 @@
-#include "quantum/qkm/pool_filler.hpp"
+#include "kme/stock/pool_filler.hpp"
 
 #include <algorithm>
 
-namespace qanat::qkm {
+namespace qanat::kme {
 
 PoolFiller::PoolFiller(const std::vector<std::string>& domains, Fill fill, Pauses pauses) : fill_(std::move(fill)), pauses_(pauses) {
   for (const std::string& domain : domains) domains_.push_back({.name = domain});
@@ -40,4 +40,4 @@ void PoolFiller::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme

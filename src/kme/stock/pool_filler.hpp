@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "quantum/qkm/arrivals.hpp"
+#include "kme/stock/arrivals.hpp"
 
-namespace qanat::qkm {
+namespace qanat::kme {
 
 class PoolFiller {
  public:
@@ -52,4 +52,4 @@ class PoolFiller {
   std::thread thread_;
 };
 
-}  // namespace qanat::qkm
+}  // namespace qanat::kme
