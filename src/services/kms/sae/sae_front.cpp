@@ -5,6 +5,7 @@
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
 #include "services/kms/sae/day_quotas.hpp"
+#include "services/kms/sae/sae_key.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -28,13 +29,6 @@ std::vector<std::string> names_of(const std::map<std::string, ElementName>& doma
   std::vector<std::string> out;
   for (const auto& [domain, kms] : domains) out.push_back(domain);
   return out;
-}
-
-Secret make_key(const crypto::Suite& suite, const kme::KeyMaking& making) {
-  std::vector<std::string_view> slaves;
-  slaves.reserve(making.slaves.size());
-  for (const kme::SaeId& slave : making.slaves) slaves.push_back(slave.text());
-  return wire::sae_key(suite, making.octets, making.id, making.master.text(), slaves, making.octets.size());
 }
 
 }  // namespace
@@ -69,7 +63,7 @@ kme::DeliveryPorts SaeFront::delivery_ports() {
           },
           .record = [this](const audit::Event& event) { return node_.record(event); },
           .meets = supply_meets,
-          .make = [this](const kme::KeyMaking& making) { return make_key(node_.suite(), making); },
+          .make = [this](const kme::KeyMaking& making) { return make_sae_key(node_.suite(), making); },
           .charge = [this](store::Transaction& transaction, const kme::Sae& master, std::uint32_t keys) {
             return charge_day(transaction, master, keys, node_.clock().now_ms());
           },
