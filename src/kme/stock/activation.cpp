@@ -10,14 +10,13 @@ namespace {
 
 constexpr std::size_t groups_max = 1024;
 constexpr std::size_t runs_max = 4096;
-constexpr std::size_t name_octets_max = 256;
 constexpr std::int64_t octets_max = 4096 / 8;
 constexpr std::int64_t index_max = UINT32_MAX;
 constexpr std::int64_t version_with_streams = 2;
 
 Result<SaeId> read_sae(std::string text) {
   const bool plain = std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-  if (text.empty() || text.size() > name_octets_max || !plain) return fail(ErrorCode::invalid_argument, "activation: not the name of an SAE");
+  if (text.empty() || text.size() > sae_id_size_max || !plain) return fail(ErrorCode::invalid_argument, "activation: not the name of an SAE");
   return SaeId(std::move(text));
 }
 

@@ -6,9 +6,8 @@
 namespace qanat::kme {
 namespace {
 
-constexpr std::size_t name_octets_max = 256;
 constexpr std::size_t mimetype_octets_max = 256;
-constexpr std::size_t runs_max = 4096;
+constexpr std::size_t stream_runs_max = 4096;
 constexpr std::int64_t u32_max = UINT32_MAX;
 
 constexpr std::array<std::string_view, 3> states{"expected", "open", "closed"};
@@ -34,7 +33,7 @@ bool is_plain(std::string_view text) {
 
 Result<SaeId> read_sae(const wire::Json& from, std::string_view field) {
   ASSIGN_OR_RETURN(std::string text, from.text(field));
-  if (text.empty() || text.size() > name_octets_max || !is_plain(text)) return fail(ErrorCode::invalid_argument, "stream: " + std::string(field) + ": not the name of an SAE");
+  if (text.empty() || text.size() > sae_id_size_max || !is_plain(text)) return fail(ErrorCode::invalid_argument, "stream: " + std::string(field) + ": not the name of an SAE");
   return SaeId(std::move(text));
 }
 
@@ -73,7 +72,7 @@ Result<StreamQos> read_qos(const wire::Json& from) {
 
 Result<std::vector<StockRun>> read_runs(const wire::Json& from) {
   ASSIGN_OR_RETURN(const std::vector<wire::Json> entries, from.array("runs"));
-  if (entries.empty() || entries.size() > runs_max) return fail(ErrorCode::invalid_argument, "stream: runs: must be 1 to 4096");
+  if (entries.empty() || entries.size() > stream_runs_max) return fail(ErrorCode::invalid_argument, "stream: runs: must be 1 to 4096");
   std::vector<StockRun> out;
   for (const wire::Json& entry : entries) {
     ASSIGN_OR_RETURN(StockRun run, read_stock_run(entry));
@@ -88,7 +87,7 @@ Result<StockRun> read_stock_run(const wire::Json& from) {
   TRY(from.only({"stock", "batch", "first", "count"}));
   StockRun out;
   ASSIGN_OR_RETURN(out.stock, from.text("stock"));
-  if (out.stock.size() > name_octets_max) return fail(ErrorCode::invalid_argument, "activation: not the name of a stock");
+  if (out.stock.size() > sae_id_size_max) return fail(ErrorCode::invalid_argument, "activation: not the name of a stock");
   ASSIGN_OR_RETURN(const std::string batch, from.text("batch"));
   ASSIGN_OR_RETURN(out.run.batch, BatchId::parse_hex(batch));
   ASSIGN_OR_RETURN(out.run.first, read_u32(from, "first", 0, chunk_keys_max - 1));
@@ -207,7 +206,7 @@ Result<StreamAnswer> read_answer(const wire::Json& from) {
     ASSIGN_OR_RETURN(out.qos, read_qos(qos));
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> missing, from.texts("missing"));
-  if (missing.size() > runs_max) return fail(ErrorCode::invalid_argument, "stream: missing: must be at most 4096");
+  if (missing.size() > stream_runs_max) return fail(ErrorCode::invalid_argument, "stream: missing: must be at most 4096");
   for (const std::string& name : missing) {
     ASSIGN_OR_RETURN(const BatchId batch, BatchId::parse_hex(name));
     out.missing.push_back(batch);

@@ -22,7 +22,7 @@ std::optional<HandoverState> state_named(std::string_view text) {
   return std::nullopt;
 }
 
-struct Row {
+struct HandoverRow {
   Handover handover;
   HandoverState state{};
   Bytes acked;  // a bit per target and key
@@ -35,13 +35,13 @@ struct Row {
   }
 };
 
-Result<std::optional<Row>> find(store::Transaction& transaction, const BatchId& batch, const std::string& kme) {
-  std::optional<Row> out;
+Result<std::optional<HandoverRow>> find(store::Transaction& transaction, const BatchId& batch, const std::string& kme) {
+  std::optional<HandoverRow> out;
   TRY(transaction.query("SELECT count, initiator, targets, acked, state FROM sae_handover WHERE batch_id = ? AND kme = ?",
                         {batch.view(), std::string_view(kme)}, [&](const store::Row& row) {
                           const auto state = state_named(row.text(4));
                           if (!state) return;
-                          out = Row{.handover = {.batch = batch,
+                          out = HandoverRow{.handover = {.batch = batch,
                                                  .kme = kme,
                                                  .count = static_cast<std::uint32_t>(row.integer(0)),
                                                  .initiator = kme::SaeId(row.text(1)),
@@ -77,7 +77,7 @@ class Acknowledging {
   Acknowledging(store::Transaction& transaction, UnixMs now, Handovers::Outcome& out) : transaction_(transaction), now_(now), out_(out) {}
 
   /// `indices`: of the keys of the row's batch that the acknowledgement names.
-  Result<void> take(Row& row, const Ack& ack, std::span<const std::uint32_t> indices) {
+  Result<void> take(HandoverRow& row, const Ack& ack, std::span<const std::uint32_t> indices) {
     const auto target = std::ranges::find(row.handover.targets, ack.target);
     const bool fits = row.handover.initiator == ack.initiator && target != row.handover.targets.end() &&
                       std::ranges::all_of(indices, [&](std::uint32_t index) { return index < row.handover.count; });
@@ -97,10 +97,10 @@ class Acknowledging {
   }
 
  private:
-  void note(const Row& row, std::span<const std::uint32_t> indices) {
+  void note(const HandoverRow& row, std::span<const std::uint32_t> indices) {
     for (const std::uint32_t index : indices) out_.changed.push_back(key_id(row.handover.batch, index));
   }
-  Result<void> relayed(Row& row, std::size_t target, std::span<const std::uint32_t> indices) {
+  Result<void> relayed(HandoverRow& row, std::size_t target, std::span<const std::uint32_t> indices) {
     for (const std::uint32_t index : indices) {
       const std::size_t bit = target * row.handover.count + index;
       row.acked[bit / 8] = static_cast<std::uint8_t>(row.acked[bit / 8] | (1U << (bit % 8)));
@@ -162,7 +162,7 @@ Result<Handovers::Outcome> Handovers::acknowledge(store::Transaction& transactio
     std::map<BatchId, std::vector<std::uint32_t>> by_batch;
     for (const KeyId& id : ack.ids) by_batch[batch_of(id)].push_back(index_of(id));
     for (const auto& [batch, indices] : by_batch) {
-      ASSIGN_OR_RETURN(std::optional<Row> row, find(transaction, batch, kme));
+      ASSIGN_OR_RETURN(std::optional<HandoverRow> row, find(transaction, batch, kme));
       if (row) TRY(acknowledging.take(*row, ack, indices));
     }
   }
