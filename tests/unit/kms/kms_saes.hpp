@@ -11,7 +11,7 @@
 #include "services/kms/schema.hpp"
 #include "trusted_network.hpp"
 
-namespace qanat::kms::test {
+namespace qanat::kms::sites {
 
 using qanat::test::must;
 
@@ -105,4 +105,4 @@ inline Secret share_keys(KmsSite& near, KmsSite& far, std::uint32_t count, std::
   return keys;
 }
 
-}  // namespace qanat::kms::test
+}  // namespace qanat::kms::sites

@@ -6,10 +6,10 @@ namespace {
 
 using kme::Delivery;
 using kme::SaeId;
-using test::KmsSite;
-using test::must;
-using test::rng;
-using test::share_keys;
+using sites::KmsSite;
+using sites::must;
+using sites::rng;
+using sites::share_keys;
 
 constexpr std::chrono::seconds answer_max{20};
 
@@ -104,8 +104,8 @@ TEST_F(KmsSaeDeliveryTest, WhoMayShareNoKeysGetsNone) {
   EXPECT_EQ(code_of(order(b, "sae-b", {"sae-a2"})), ErrorCode::denied) << "the other's";
   EXPECT_EQ(code_of(order(b, "sae-b", {"sae-a"})), ErrorCode{});
   // The far end looks for itself.
-  a.registry = must(kme::SaeRegistry::make({test::sae("sae-a", "a", "a"), test::sae("sae-b", "b", "a")}));
-  b.registry = must(kme::SaeRegistry::make({test::sae("sae-a", "a", "b"), test::sae("sae-b", "b", "b", std::set<std::string>{})}));
+  a.registry = must(kme::SaeRegistry::make({sites::sae("sae-a", "a", "a"), sites::sae("sae-b", "b", "a")}));
+  b.registry = must(kme::SaeRegistry::make({sites::sae("sae-a", "a", "b"), sites::sae("sae-b", "b", "b", std::set<std::string>{})}));
   const auto refused = order(a, "sae-a", {"sae-b"});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::unavailable);
@@ -141,7 +141,7 @@ TEST_F(KmsSaeDeliveryTest, KeysThatAreLostOnTheWayAreNotUsedAgain) {
 
 TEST_F(KmsSaeDeliveryTest, AnSaeThatIsGoneMeanwhileCostsItsOrderAlone) {
   share_keys(a, b, 3, 0, rng().id<BatchId>());
-  a.registry = must(kme::SaeRegistry::make({test::sae("sae-a", "a", "a"), test::sae("sae-a2", "a", "a")}));
+  a.registry = must(kme::SaeRegistry::make({sites::sae("sae-a", "a", "a"), sites::sae("sae-a2", "a", "a")}));
   EXPECT_EQ(code_of(order(a, "sae-a", {"sae-b"})), ErrorCode::invalid_argument);
   EXPECT_EQ(code_of(order(a, "sae-a", {"sae-a2"})), ErrorCode{});
 }

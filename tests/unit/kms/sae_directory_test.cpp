@@ -45,7 +45,7 @@ class SaeDirectoryTest : public testing::Test {
   Result<void> refresh() { return directory_.refresh(qanat::test::soon()); }
   bool knows(const char* name) { return directory_.registry().find(SaeId(name)) != nullptr; }
 
-  test::SettableClock clock_;
+  sites::SettableClock clock_;
   std::vector<Json> saes_{entry("one", "a", R"(,"keys_per_second":5,"keys_per_day":9,"peer_domains":["b"])"), entry("two", "b", R"(,"peer_domains":["*"])")};
   int digest_ = 1;
   std::size_t page_ = 100;
