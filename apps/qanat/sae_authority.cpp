@@ -289,10 +289,16 @@ Result<SaeRecord> SaeAuthority::add(const Wanted& wanted) {
   std::erase_if(saes_, [&](const SaeRecord& one) { return one.name == sae.name; });
   saes_.push_back(sae);
   ++issued_;
-  ++revision_;
+  note_change(sae);
   TRY(write_names());
   TRY(write());
   return sae;
+}
+
+/// A KMS needs no restart for it.
+void SaeAuthority::note_change(const SaeRecord& sae) {
+  const auto listener = listener_of(sae);
+  if (!listener || (*listener)->at == SaeAt::qkm) ++revision_;
 }
 
 Result<void> SaeAuthority::revoke_certificate(SaeRecord& sae) {
@@ -310,7 +316,7 @@ Result<SaeRecord> SaeAuthority::revoke(const std::string& name) {
                 "the certificate of SAE '" + name + "' is revoked already: `qanat sae add " + name + " --domain " + known->domain + "` makes another");
   const auto sae = std::ranges::find(saes_, name, &SaeRecord::name);
   TRY(revoke_certificate(*sae));
-  ++revision_;
+  note_change(*sae);
   TRY(write());
   return *sae;
 }
@@ -320,8 +326,8 @@ Result<SaeRecord> SaeAuthority::remove(const std::string& name) {
   const auto sae = std::ranges::find(saes_, name, &SaeRecord::name);
   TRY(revoke_certificate(*sae));
   SaeRecord out = *sae;
+  note_change(out);
   saes_.erase(sae);
-  ++revision_;
   TRY(write_names());
   TRY(write());
   return out;

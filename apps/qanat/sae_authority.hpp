@@ -93,6 +93,7 @@ class SaeAuthority {
   Result<void> read();
   Result<void> write() const;
   Result<void> write_names() const;
+  void note_change(const SaeRecord& sae);
   Result<void> revoke_certificate(SaeRecord& sae);
   Result<const SaeListener*> check(const Wanted& wanted) const;
 
