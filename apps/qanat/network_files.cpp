@@ -108,7 +108,7 @@ class NetworkFiles {
     const bool busy = identity.kind == Kind::kms || identity.kind == Kind::qkm;
     const std::string out = common(identity, element.port, busy ? 32 : 8, element.peers) + device_table(element) + audit_table(element) + own_table(element);
     if (element.sae_port == 0) return out;
-    return out + sae_table(network_, {.kme = identity.name, .domain = identity.domain, .port = element.sae_port, .stream_port = element.stream_port}, "");
+    return out + sae_table(network_, listener_of(element), "");
   }
 
   std::string device_table(const ElementPlan& element) const {

@@ -138,6 +138,8 @@ constexpr std::array table{
     EndpointRow{Endpoint::csa_openapi, "X-14", "", administers, {Kind::kms}, "GET", "/csa/v1/openapi.json", "", type_json, 0, false},
     EndpointRow{Endpoint::dx1_key, "Dx-1", "", gateways, gateways, "POST", "/dx/1/key", type_json, type_json, small, false},
     EndpointRow{Endpoint::dx1_loaded, "Dx-1", "", gateways, gateways, "POST", "/dx/1/loaded", type_json, type_json, small, false},
+    EndpointRow{Endpoint::km2_supply, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/supply", type_qfc2, type_qfc2, one_message, false},
+    EndpointRow{Endpoint::km2_activate, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/activate", type_json, type_json, key_block, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

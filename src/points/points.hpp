@@ -141,6 +141,8 @@ enum class Endpoint : std::uint8_t {
   csa_openapi,
   dx1_key,
   dx1_loaded,
+  km2_supply,
+  km2_activate,
   count_,
 };
 

@@ -36,6 +36,12 @@ inline constexpr Label step11_iv = with_zero("QFCI-v2 step11 iv");
 inline constexpr Label wk = with_zero("QFCI-v2 wk");
 inline constexpr Label kc = with_zero("QFCI-v2 kc");
 
+// Between the KMSs, ahead of demand: keys for SAEs.
+inline constexpr Label supply_batch = with_zero("QFCI-v2 supply batch");
+inline constexpr Label supply_key = with_zero("QFCI-v2 supply key");
+inline constexpr Label supply_kc = with_zero("QFCI-v2 supply kc");
+inline constexpr Label sae_key = with_zero("QFCI-v2 sae key");
+
 // Between the terminals (step 12).
 inline constexpr Label ax1 = without_zero("QFCI-v2 ax1");
 inline constexpr Label derived = with_zero("QFCI-v2 derived");

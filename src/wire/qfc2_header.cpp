@@ -29,6 +29,8 @@ constexpr std::array type_names{
     TypeName{MessageType::ax2, "AX2"},
     TypeName{MessageType::kms_confirm, "KmsConfirm"},
     TypeName{MessageType::ax3, "AX3"},
+    TypeName{MessageType::supply_offer, "SupplyOffer"},
+    TypeName{MessageType::supply_accept, "SupplyAccept"},
     TypeName{MessageType::reject, "Reject"},
 };
 

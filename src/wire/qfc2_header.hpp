@@ -43,6 +43,8 @@ enum class MessageType : std::uint8_t {
   ax2 = 0x1C,
   kms_confirm = 0x29,
   ax3 = 0x2C,
+  supply_offer = 0x69,
+  supply_accept = 0x79,
   reject = 0xEE,
 };
 /// "KeyRequest", …: also the label under which the message is signed.

@@ -8,7 +8,7 @@
 #include "quantum/qkm/central_node.hpp"
 #include "quantum/qkm/controllers.hpp"
 #include "quantum/qkm/link_handlers.hpp"
-#include "quantum/qkm/pool_filler.hpp"
+#include "quantum/qkm/stock.hpp"
 #include "quantum/qkm/recording.hpp"
 #include "quantum/qkm/sae_front.hpp"
 #include "quantum/qkm/schema.hpp"
@@ -302,7 +302,7 @@ void QkmService::Parts::describe(wire::Json& body) {
   body.set("relayed_keys", list_of_pools);
   body.set("relay", settings.relay == RelayWay::centralised ? "centralised" : "hop_by_hop");
   body.set("grade", wrapping.grade());
-  if (sae) body.set("saes", wire::Json::object({{"port", sae->port()}, {"stream_port", sae->stream_port()}, {"names", settings.sae->registry.all().size()}}));
+  if (sae) body.set("saes", wire::Json::object({{"port", sae->port()}, {"stream_port", sae->stream_port()}, {"names", settings.sae->registry.all()->size()}}));
 }
 
 bool QkmService::Parts::pause(std::chrono::milliseconds span) {

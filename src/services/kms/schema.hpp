@@ -4,6 +4,7 @@
 #include <array>
 
 #include "services/kms/csa/schema.hpp"
+#include "kme/stock/tables.hpp"
 #include "store/store.hpp"
 
 namespace qanat::kms {
@@ -140,6 +141,15 @@ inline constexpr std::array migrations{
       ) STRICT;
       CREATE INDEX charge_delivered ON charge (delivered_ms, sid_wk, leg))sql"},
     store::Migration{6, csa::tables},
+    store::Migration{7, kme::stock_tables},  // keys for SAEs, shared with the KMSs of other domains
+    store::Migration{8, R"sql(
+      -- What each SAE with a limit a day has ordered on the day that it ordered last (days since 1970, UTC).
+      CREATE TABLE sae_spent (
+        sae TEXT PRIMARY KEY,
+        day INTEGER NOT NULL,
+        keys INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX sae_spent_day ON sae_spent (day))sql"},
 };
 
 }  // namespace qanat::kms

@@ -9,6 +9,7 @@
 #include "services/kms/kma/charges.hpp"
 #include "services/kms/kma/orders.hpp"
 #include "services/kms/kma/replay.hpp"
+#include "services/kms/sae/sae_front.hpp"
 #include "services/kms/schema.hpp"
 
 namespace qanat::kms {
@@ -47,7 +48,9 @@ struct KmsService::Parts {
         application(node, *store, ledger, agreement, access, trace, settings),
         orders(node, *store, ledger, agreement),
         enrolment(node, *store, trace),
-        csa(node, *store, settings.csa.limits) {}
+        csa(node, *store, settings.csa.limits) {
+    if (settings.sae) saes.emplace(node, *store, senders, agreement, *settings.sae);
+  }
 
   node::Node& node;
   KmsSettings settings;
@@ -64,6 +67,7 @@ struct KmsService::Parts {
   EnrolmentService enrolment;
   csa::Desk csa;
   std::unique_ptr<csa::ForeignFront> csa_front;  // absent where the configuration has no such listener
+  std::optional<SaeFront> saes;  // if they are served
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -73,6 +77,9 @@ struct KmsService::Parts {
   /// Destroys what is past its time and forgets what may be forgotten; the destroyed sessions go into the audit record.
   Result<void> sweep(Ledger::Sweep which);
   void run_sweeper();
+  /// Pm-1: of subscribers and of SAEs.
+  Result<net::Response> revoked(const net::Request& request);
+  Result<net::Response> of_saes(Result<net::Response> (SaeFront::*answer)(const net::Request&), const net::Request& request);
 };
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
@@ -102,8 +109,24 @@ void KmsService::Parts::run_sweeper() {
     lock.unlock();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     if (const auto swept = csa.sweep(node.clock().now_ms()); !swept) node::log(node::LogLevel::error, "sweep of the CSA: {}", swept.error().message);
+    if (const auto swept = saes ? saes->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     lock.lock();
   }
+}
+
+Result<net::Response> KmsService::Parts::revoked(const net::Request& request) {
+  ASSIGN_OR_RETURN(net::Response answer, access.revoked(request));
+  if (saes) {
+    ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+    ASSIGN_OR_RETURN(const std::string subject, json.text("subject"));
+    saes->changed(subject);
+  }
+  return answer;
+}
+
+Result<net::Response> KmsService::Parts::of_saes(Result<net::Response> (SaeFront::*answer)(const net::Request&), const net::Request& request) {
+  if (!saes) return fail(ErrorCode::unavailable, "this KMS serves no SAEs");
+  return (*saes.*answer)(request);
 }
 
 KmsService::KmsService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -123,6 +146,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   if (parts->settings.csa.listener) {
     ASSIGN_OR_RETURN(parts->csa_front, csa::ForeignFront::start(*parts->settings.csa.listener, parts->csa, node));
   }
+  if (parts->saes) TRY(parts->saes->open());
   Parts& those = *parts;
   node.describe_health([&those](wire::Json& body) {
     const auto census = those.store->transact([&](store::Transaction& transaction) { return those.ledger.census(transaction); });
@@ -133,6 +157,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
     }
     if (const auto keys = those.csa.census()) body.set("csa_keys", *keys);
     if (those.csa_front) body.set("csa_port", those.csa_front->port());
+    if (those.saes) those.saes->describe(body);
   });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
 }
@@ -150,12 +175,15 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); })},
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},
       {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
-      {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.access.revoked(request); })},
+      {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.revoked(request); })},
       {Endpoint::km2_offer, refusals_recorded(parts.node, "km-2.offer", [&](const net::Request& request) { return parts.agreement.offer(request); })},
       {Endpoint::km2_chain, [&](const net::Request& request) { return parts.chains.answer(request); }},
       {Endpoint::x5_keys, [&](const net::Request& request) { return parts.orders.keys(request); }},
       {Endpoint::x5_charges, [&](const net::Request& request) { return parts.orders.charges(request); }},
       {Endpoint::km2_confirm, refusals_recorded(parts.node, "km-2.confirm", [&](const net::Request& request) { return parts.agreement.confirm(request); })},
+      {Endpoint::km2_supply, refusals_recorded(parts.node, "km-2.supplied", [&](const net::Request& request) { return parts.of_saes(&SaeFront::supply, request); })},
+      {Endpoint::km2_activate,
+       refusals_recorded(parts.node, "km-2.activate", [&](const net::Request& request) { return parts.of_saes(&SaeFront::activate, request); })},
   };
   for (points::Handler& handler : csa::handlers_of(parts.csa, parts.node.clock())) out.push_back(std::move(handler));
   return out;
@@ -164,6 +192,7 @@ std::vector<points::Handler> KmsService::handlers() {
 void KmsService::start() {
   parts_->chains.begin();
   parts_->errands.start();
+  if (parts_->saes) parts_->saes->start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
 }
 
@@ -175,6 +204,7 @@ void KmsService::stop() {
   }
   parts_->changed.notify_all();
   if (parts_->sweeper.joinable()) parts_->sweeper.join();
+  if (parts_->saes) parts_->saes->stop();
   parts_->errands.stop();
 }
 

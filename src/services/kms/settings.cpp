@@ -50,6 +50,8 @@ KmsSettings KmsSettings::read(node::Config& config) {
   out.profile_v1 = table.flag("profile_v1", out.profile_v1);
   out.policy = PolicySettings::read(table.table("policy"));
   out.csa = csa::CsaSettings::read(table);
+  out.sae = SaeSettings::read(config);
+  if (out.sae) out.sae->supply.pqc_fallback = out.pqc_fallback;
   return out;
 }
 

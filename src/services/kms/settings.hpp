@@ -1,4 +1,4 @@
-// What a KMS's configuration says beyond the common tables: [kms] and [kms.csa].
+// What a KMS's configuration says beyond the common tables: [kms] with [kms.policy] and [kms.csa], [sae].
 #pragma once
 
 #include <chrono>
@@ -10,6 +10,7 @@
 #include "points/key_proof.hpp"
 #include "services/kms/kma/policy_settings.hpp"
 #include "services/kms/csa/front.hpp"
+#include "services/kms/sae/sae_settings.hpp"
 
 namespace qanat::kms {
 
@@ -31,6 +32,8 @@ struct KmsSettings {
   bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison
   PolicySettings policy;                               // [kms.policy]
   csa::CsaSettings csa = {};
+
+  std::optional<SaeSettings> sae;                      // keys for software that others wrote; absent: none is served
 
   static KmsSettings read(node::Config& config);
 };

@@ -114,6 +114,25 @@ TEST_F(KmsSettingsTest, RefusesOtherTypesAndUnknownSettings) {
   EXPECT_EQ(unknown.error().message, "kms.toml:3: kms.profile_v0: no such setting");
 }
 
+TEST_F(KmsSettingsTest, KeysForSaesAreOffUnlessThereIsATable) {
+  EXPECT_FALSE(read("")->sae);
+  const std::string table = "pqc_fallback = false\n[sae]\nroots = \"/r\"\n";
+  const std::string chain = "[sae.chains.one]\ncertificate = \"/c\"\nkey = \"/k\"\n";
+  const auto some = read(table + "serve = [\"etsi014\", \"skip\"]\nstock_low = 10\nstock_high = 20\niam_refresh_ms = 500\n" + chain);
+  ASSERT_TRUE(some) << some.error().message;
+  ASSERT_TRUE(some->sae);
+  EXPECT_EQ(some->sae->served.size(), 2U);
+  EXPECT_EQ(some->sae->supply.low, 10);
+  EXPECT_EQ(some->sae->supply.high, 20);
+  EXPECT_FALSE(some->sae->supply.pqc_fallback) << "as for working keys";
+  EXPECT_EQ(some->sae->iam_refresh, std::chrono::milliseconds(500));
+  for (const char* wrong : {"serve = []\n", "serve = [\"etsi020\"]\n", "serve = [\"skip\"]\nstock_low = 30\nstock_high = 20\n",
+                            "serve = [\"skip\"]\niam_refresh_ms = 5000\niam_lifetime_ms = 4000\n", "serve = [\"skip\"]\nnames = 1\n"}) {
+    EXPECT_FALSE(read(table + wrong + chain)) << wrong;
+  }
+  EXPECT_FALSE(read(table + "serve = [\"skip\"]\n")) << "no chain";
+}
+
 TEST_F(KmsSettingsTest, SiteKeyIsRequired) {
   const auto settings = read("", "");
   ASSERT_FALSE(settings);

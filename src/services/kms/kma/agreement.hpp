@@ -55,6 +55,16 @@ class Agreement {
   /// waited for needs one too: at most half of them may wait, a further caller gets `exhausted` and applies again.
   Result<StoredKey> wait_for_leg(const SidWk& sid_wk, Deadline deadline);
 
+  // Km-3 and the clock window, for the other agreement of two KMSs too (sae/supply.hpp).
+  /// Over so many separate paths as the settings ask for, over one where that cannot be had.
+  Result<QuantumShares> take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id);
+  Result<QuantumShares> fetch_shares(const std::string& peer_domain, const wire::KmsOffer& offer, Deadline deadline, const std::string& request_id);
+  /// Tells the QKM in the background: it destroys delivered keys by itself after a time, this only makes it sooner.
+  enum class Fate : std::uint8_t { used, unused };
+  void shares_done(const std::vector<wire::ShareRef>& refs, Fate fate, const std::string& request_id);
+  Result<void> check_fresh(UnixMs ts_ms, std::string_view message) const;
+  [[nodiscard]] UnixMs clock_window_ms() const { return static_cast<UnixMs>(settings_.clock_window.count()); }
+
  private:
   struct Pending {
     Bytes kc_a;
@@ -78,19 +88,14 @@ class Agreement {
   /// The quantum keys of this choice.
   Result<QuantumShares> take_shares(const std::string& peer_domain, const Choice& choice, const SidWk& sid_wk, Deadline deadline,
                                     const std::string& request_id);
-  Result<QuantumShares> fetch_shares(const std::string& peer_domain, const wire::KmsOffer& offer, Deadline deadline, const std::string& request_id);
   /// What the QKM is asked for.
   [[nodiscard]] wire::Json quality(std::int64_t paths) const;
   Result<QuantumShares> unwrap_shares(const wire::Json& answer) const;
-  /// Tells the QKM in the background: it destroys delivered keys by itself after a time, this only makes it sooner.
-  enum class Fate : std::uint8_t { used, unused };
-  void shares_done(const std::vector<wire::ShareRef>& refs, Fate fate, const std::string& request_id);
   Result<wire::SessionNotify> announced(const SidWk& sid_wk);
   Result<WorkingKey> agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const wire::Framed<wire::SessionGrant>& grant,
                            const QuantumShares& shares, Deadline deadline, const std::string& request_id);
   Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const wire::SessionNotify& session, const Identity& kms_a, QuantumShares shares);
   Result<StoredKey> wait_locked(const SidWk& sid_wk, Deadline deadline, std::unique_lock<std::mutex>& lock);
-  Result<void> check_fresh(UnixMs ts_ms, std::string_view message) const;
 
   node::Node& node_;
   store::Store& store_;

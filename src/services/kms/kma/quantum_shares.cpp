@@ -87,6 +87,19 @@ Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, con
   return unwrap_shares(answer);
 }
 
+Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id) {
+  const Deadline until = deadline.sooner_of(quantum_wait_max);
+  const auto take = [&](std::int64_t paths, std::int64_t shares, Deadline at) {
+    return take_shares(peer_domain, Choice{.source = Source::quantum_and_pqc, .paths = paths, .shares = shares}, sid_wk, at, request_id);
+  };
+  if (settings_.quantum_paths > 1) {
+    auto split = take(settings_.quantum_paths, settings_.quantum_paths, until.sooner_of(until.remaining() / 2));
+    if (split) return split;
+    node::log(node::LogLevel::warning, "request {}: no keys over {} separate paths: {}", request_id, settings_.quantum_paths, split.error().message);
+  }
+  return take(1, settings_.quantum_shares, until);
+}
+
 std::optional<std::int64_t> Agreement::stock_towards(const std::string& peer_domain, Deadline deadline, const std::string& request_id) {
   const auto asked = [&]() -> Result<std::int64_t> {
     ASSIGN_OR_RETURN(const std::string qkm, node_.peer_of(Kind::qkm, node_.identity().domain));
