@@ -11,6 +11,7 @@
 #include "iam_commands.hpp"
 #include "kms_commands.hpp"
 #include "launch.hpp"
+#include "medium_commands.hpp"
 #include "qkd_commands.hpp"
 #include "sae_commands.hpp"
 
@@ -230,6 +231,7 @@ class CommandLine {
     command = add_command(*terminal, "certificates", "what was issued in the terminal's name, and whether it knows of it", "qanat terminal certificates --config A.toml");
     command->add_option("--config", config_, "configuration file")->required();
     on(command, [this] { return terminal_certificates(config_); });
+    add_terminal_medium_commands(*terminal, on_command());
     for (const char* name : {"call", "answer"}) {
       const bool placing = std::string_view(name) == "call";
       command = add_command(*terminal, name, placing ? "place one call" : "answer one call",

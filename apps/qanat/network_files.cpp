@@ -142,8 +142,9 @@ class NetworkFiles {
                (element.enrolment_port == 0 ? std::string() : fmt::format("\n[cas.enrolment]\nport = {}\ndns = [\"localhost\"]\n", element.enrolment_port));
       case Kind::iam: return iam_table(options);
       case Kind::kms:
-        return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\nprofile_v1 = {}\nquantum_paths = {}\n",
-                           quoted(site_key(network_, identity.domain)), options.pqc_fallback, options.key_lifetime_ms, options.profile_v1, options.paths);
+        return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\nprofile_v1 = {}\nquantum_paths = {}\nmedia_keys = {}\n",
+                           quoted(site_key(network_, identity.domain)), options.pqc_fallback, options.key_lifetime_ms, options.profile_v1, options.paths,
+                           quoted(network_.media_keys_of(identity.name)));
       case Kind::qkm: return qkm_table(identity, element.sae_port != 0);
       case Kind::qkd: return qkd_table(identity);
       case Kind::qkdnc: return qkdnc_table(identity);
@@ -230,7 +231,9 @@ class NetworkFiles {
 
   std::string config(const TerminalPlan& terminal) const {
     const Identity identity{.domain = terminal.domain, .kind = Kind::app1, .name = terminal.uid};
-    return common(identity, 0, 1, {"cas", "cmsp", "iam", terminal.kms}) + fmt::format("[terminal]\nuid = \"{}\"\nnumber = \"{}\"\nkms = \"{}\"\n", terminal.uid, terminal.number, terminal.kms);
+    return common(identity, 0, 1, {"cas", "cmsp", "iam", terminal.kms}) +
+           fmt::format("[terminal]\nuid = \"{}\"\nnumber = \"{}\"\nkms = \"{}\"\nmedium = {}\n", terminal.uid, terminal.number, terminal.kms,
+                       quoted(network_.medium_of(terminal.uid)));
   }
 
   wire::Json description() const {

@@ -53,6 +53,12 @@ Error error_of(const Response& response);
 /// Whether a field Content-Type names this media type, in any case and whatever its parameters (RFC 9110 §8.3.1).
 bool is_media_type(std::string_view content_type, std::string_view wanted) noexcept;
 
+/// What becomes of a request whose sender's certificate has a status that cannot be had just now. One that is revoked is refused in either case.
+enum class UnknownStatus : std::uint8_t {
+  refused,
+  passed_on,  // to the handler, which asks again and decides
+};
+
 /// One line of the route table: who may call it, how much they may send, what answers.
 struct Route {
   std::string point;  // reference point "Km-1", for logs and audit
@@ -64,6 +70,7 @@ struct Route {
   std::string request_type;     // the content type that a body must have; empty: no body
   bool chained = false;         // refused over a connection that is not chained (chain.hpp)
   std::string challenge = {};   // WWW-Authenticate of an answer with 401 (RFC 9110 §11.6.1); empty: none
+  UnknownStatus unknown_status = UnknownStatus::refused;
   std::function<Result<Response>(const Request&)> answer;  // runs on a worker thread; blocking is allowed until the deadline
 };
 

@@ -292,9 +292,10 @@ asio::awaitable<std::optional<Rejection>> TlsSession::check_status(const Exchang
     status_good_at_ = steady::now();
     co_return std::nullopt;
   }
-  status_refused_ = true;
   const Error& error = checked.value->error();
   const bool unknown = error.code == ErrorCode::unavailable || error.code == ErrorCode::deadline_exceeded;
+  if (unknown && exchange.route->unknown_status == UnknownStatus::passed_on) co_return std::nullopt;
+  status_refused_ = true;
   co_return reject(Error{unknown ? ErrorCode::unavailable : ErrorCode::denied, "certificate status: " + error.message});
 }
 

@@ -314,6 +314,7 @@ Result<net::Response> Node::health(const net::Request& /*request*/) {
 Result<net::Response> Node::revoked(const net::Request& request) {
   ASSIGN_OR_RETURN(const std::set<Bytes> fingerprints, read_revocation_notice(request.body));
   drop_revoked(fingerprints);
+  if (on_revoked_) TRY(on_revoked_(fingerprints));
   return net::Response{.status = 200, .content_type = "", .body = {}};
 }
 
@@ -389,12 +390,20 @@ Result<std::string> Node::peer_of(Kind kind, std::string_view domain) const {
 }
 
 Result<void> Node::check_status(const crypto::Certificate& cert, Deadline deadline) {
-  if (local_status_) return local_status_(cert, deadline);
-  return status_->check(cert, deadline);
+  return judge_unknown(cert, local_status_ ? local_status_(cert, deadline) : status_->check(cert, deadline));
+}
+
+Result<void> Node::judge_unknown(const crypto::Certificate& cert, Result<void> status) {
+  if (status || !accepts_unknown_) return status;
+  const ErrorCode code = status.error().code;
+  if ((code != ErrorCode::unavailable && code != ErrorCode::deadline_exceeded) || !accepts_unknown_(cert)) return status;
+  ++unknown_accepted_;
+  log(LogLevel::warning, "the status of {} is not known, and is accepted so: {}", cert.subject(), status.error().message);
+  return {};
 }
 
 Result<void> Node::check_certificate(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use) {
-  if (status_) return status_->check_with_chain(cert, deadline, use);
+  if (status_) return judge_unknown(cert, status_->check_with_chain(cert, deadline, use));
   TRY(trust_->verify(cert, clock_.now_ms(), use));
   return check_status(cert, deadline);
 }

@@ -140,6 +140,9 @@ constexpr std::array table{
     EndpointRow{Endpoint::dx1_loaded, "Dx-1", "", gateways, gateways, "POST", "/dx/1/loaded", type_json, type_json, small, false},
     EndpointRow{Endpoint::km2_supply, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/supply", type_qfc2, type_qfc2, one_message, false},
     EndpointRow{Endpoint::km2_activate, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/activate", type_json, type_json, key_block, false},
+    EndpointRow{Endpoint::km1_charge, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/charge", type_qfc2, type_qfc2, one_message, false},
+    EndpointRow{Endpoint::km1_charged, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/charged", type_qfc2, "", one_message, false},
+    EndpointRow{Endpoint::x5_medium, "X-5", "", operators, {Kind::kms}, "POST", "/x/5/medium", type_json, type_json, small, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

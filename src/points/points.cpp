@@ -108,6 +108,7 @@ std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers, const s
                              .request_type = std::string(line.request_type),
                              .chained = chained.contains(handler.endpoint),
                              .challenge = std::string(line.challenge),
+                             .unknown_status = handler.unknown_status,
                              .answer = std::move(handler.answer)});
   }
   return out;

@@ -143,6 +143,9 @@ enum class Endpoint : std::uint8_t {
   dx1_loaded,
   km2_supply,
   km2_activate,
+  km1_charge,
+  km1_charged,
+  x5_medium,
   count_,
 };
 
@@ -168,6 +171,7 @@ const EndpointRow& row(Endpoint endpoint) noexcept;
 struct Handler {
   Endpoint endpoint;
   std::function<Result<net::Response>(const net::Request&)> answer;
+  net::UnknownStatus unknown_status = net::UnknownStatus::refused;
 };
 /// Routes for net::Server, every access rule taken from the table; those of `chained` over chained connections alone. CHECKs that `self` is among the row's
 /// callees.

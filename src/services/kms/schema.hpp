@@ -122,7 +122,7 @@ inline constexpr std::array migrations{
         at_ms INTEGER NOT NULL
       ) STRICT;
       CREATE INDEX application_rate_at ON application_rate (at_ms);
-      CREATE TABLE charge (
+      CREATE TABLE charging_record (
         sid_wk BLOB NOT NULL,
         leg INTEGER NOT NULL CHECK (leg IN (1, 2)),
         sid_call BLOB NOT NULL,
@@ -139,7 +139,7 @@ inline constexpr std::array migrations{
         confirmed_ms INTEGER,
         PRIMARY KEY (sid_wk, leg)
       ) STRICT;
-      CREATE INDEX charge_delivered ON charge (delivered_ms, sid_wk, leg))sql"},
+      CREATE INDEX charging_record_delivered ON charging_record (delivered_ms, sid_wk, leg))sql"},
     store::Migration{6, csa::tables},
     store::Migration{7, kme::stock_tables},  // keys for SAEs, shared with the KMSs of other domains
     store::Migration{8, R"sql(
@@ -150,6 +150,61 @@ inline constexpr std::array migrations{
         keys INTEGER NOT NULL
       ) STRICT;
       CREATE INDEX sae_spent_day ON sae_spent (day))sql"},
+    store::Migration{9, R"sql(
+      -- KIM: secure media of this domain's terminals, and the keys charged into them (kim/stock.hpp).
+      CREATE TABLE medium (
+        medium BLOB PRIMARY KEY,
+        uid TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('active', 'locked', 'wiped')),
+        sealed_transport BLOB,         -- of `generation`; NULL: charged over a wire alone, or wiped
+        generation INTEGER NOT NULL,
+        registered_by TEXT NOT NULL,
+        registered_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE UNIQUE INDEX medium_in_use ON medium (uid) WHERE state <> 'wiped';
+      CREATE TABLE medium_set (
+        medium BLOB NOT NULL,
+        key_set INTEGER NOT NULL CHECK (key_set IN (1, 2, 3)),   -- authentication, call, distribution
+        next_index INTEGER NOT NULL,   -- the least that is accepted
+        free_index INTEGER NOT NULL,   -- the least that was never charged
+        PRIMARY KEY (medium, key_set)
+      ) STRICT;
+      CREATE TABLE injected_key (
+        medium BLOB NOT NULL,
+        key_set INTEGER NOT NULL,
+        key_index INTEGER NOT NULL,
+        sealed_key BLOB NOT NULL,
+        charged INTEGER NOT NULL,      -- 1 offline, 2 wire under offline, 3 wire
+        origin INTEGER NOT NULL,       -- 1 quantum, 2 device
+        charge BLOB NOT NULL,
+        PRIMARY KEY (medium, key_set, key_index)
+      ) STRICT;
+      -- Charges: those over a wire, and orders for one by file, which a second operator approves.
+      CREATE TABLE charge (
+        charge BLOB PRIMARY KEY,
+        medium BLOB NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('waiting', 'rejected', 'given', 'received')),
+        authentication_keys INTEGER NOT NULL,
+        call_keys INTEGER NOT NULL,
+        distribution_keys INTEGER NOT NULL,
+        made_by TEXT NOT NULL,
+        made_ms INTEGER NOT NULL,
+        decided_by TEXT NOT NULL,
+        h_req BLOB,                    -- over a wire: the request that it answers
+        h_deliver BLOB,
+        answer BLOB                    -- to be given again: the sealed message, or file
+      ) STRICT;
+      CREATE INDEX charge_of_medium ON charge (medium);
+      CREATE UNIQUE INDEX charge_of_request ON charge (h_req) WHERE h_req IS NOT NULL;
+      CREATE INDEX charge_kept ON charge (made_ms) WHERE answer IS NOT NULL;
+      -- Terminals that were last known as revoked, by the ML-DSA certificate that was.
+      CREATE TABLE revoked_terminal (
+        uid TEXT NOT NULL,
+        ml_dsa BLOB NOT NULL,          -- SHA-256
+        at_ms INTEGER NOT NULL,
+        PRIMARY KEY (uid, ml_dsa)
+      ) STRICT)sql"},
 };
 
 }  // namespace qanat::kms

@@ -1,12 +1,15 @@
 #include "services/kms/service.hpp"
 
+#include <algorithm>
+
 #include "node/log.hpp"
 #include "services/kms/kim/enrolment.hpp"
+#include "services/kms/kim/medium_desk.hpp"
 #include "services/kms/kim/renewal.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
 #include "services/kms/kma/chains.hpp"
-#include "services/kms/kma/charges.hpp"
+#include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/orders.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/sae/sae_front.hpp"
@@ -17,6 +20,8 @@ namespace {
 
 constexpr std::chrono::milliseconds sweep_every{1000};
 constexpr UnixMs day_ms = 86'400'000;
+constexpr std::chrono::milliseconds list_answer_max{10000};
+constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 
 using Answer = std::function<Result<net::Response>(const net::Request&)>;
 
@@ -35,7 +40,7 @@ Answer refusals_recorded(node::Node& node, std::string_view action, Answer work)
 }  // namespace
 
 struct KmsService::Parts {
-  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, crypto::SiteKey site_key, crypto::SiteKey chain_key)
+  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, crypto::SiteKey site_key, crypto::SiteKey chain_key, DrawQuantum draw)
       : node(node_),
         settings(std::move(settings_)),
         store(std::move(store_)),
@@ -45,7 +50,9 @@ struct KmsService::Parts {
         access(node, *store, senders),
         chains(node, settings, std::move(chain_key)),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
-        application(node, *store, ledger, agreement, access, trace, settings),
+        injection(node, *store, settings, std::move(draw)),
+        media(node, *store, settings, injection),
+        application(node, *store, ledger, agreement, access, injection, trace, settings),
         orders(node, *store, ledger, agreement),
         enrolment(node, *store, trace),
         csa(node, *store, settings.csa.limits) {
@@ -62,6 +69,8 @@ struct KmsService::Parts {
   Errands errands;
   Chains chains;
   Agreement agreement;
+  Injection injection;
+  MediumDesk media;
   Application application;
   Orders orders;
   EnrolmentService enrolment;
@@ -80,6 +89,9 @@ struct KmsService::Parts {
   /// Pm-1: of subscribers and of SAEs.
   Result<net::Response> revoked(const net::Request& request);
   Result<net::Response> of_saes(Result<net::Response> (SaeFront::*answer)(const net::Request&), const net::Request& request);
+  /// In the background, where it is time: revocations whose notice never came.
+  void compare_with_lists();
+  std::chrono::steady_clock::time_point lists_due = std::chrono::steady_clock::now();  // the sweeper's
 };
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
@@ -87,8 +99,9 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<Destroyed>> {
     TRY(forget_applications(transaction, now));
     TRY(forget_full_buckets(transaction, settings.policy.applications, now));
-    TRY(forget_charges(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * day_ms)));
+    TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * day_ms)));
     TRY(forget_old_prepared(transaction, now));
+    TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return ledger.sweep(transaction, which, now);
   }));
@@ -107,6 +120,7 @@ void KmsService::Parts::run_sweeper() {
   std::unique_lock lock(mutex);
   while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
     lock.unlock();
+    compare_with_lists();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     if (const auto swept = csa.sweep(node.clock().now_ms()); !swept) node::log(node::LogLevel::error, "sweep of the CSA: {}", swept.error().message);
     if (const auto swept = saes ? saes->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
@@ -129,6 +143,21 @@ Result<net::Response> KmsService::Parts::of_saes(Result<net::Response> (SaeFront
   return (*saes.*answer)(request);
 }
 
+void KmsService::Parts::compare_with_lists() {
+  const auto now = std::chrono::steady_clock::now();
+  const auto cas = node.peer_of(Kind::cas);
+  if (settings.revocation_lists_every.count() == 0 || now < lists_due || !cas) return;
+  lists_due = now + settings.revocation_lists_every;
+  errands.post([this, cas = *cas] {
+    const auto compared = injection.compare_with_lists([&](std::string_view branch) -> Result<Bytes> {
+      ASSIGN_OR_RETURN(net::Response list, node.call(points::Endpoint::cd1_crl, cas, {}, Deadline::after(list_answer_max), node.new_request_id(),
+                                                     "branch=" + std::string(branch) + "&list=full"));
+      return std::move(list.body);
+    });
+    if (!compared) node::log(node::LogLevel::warning, "the stock of charged keys: {}", compared.error().message);
+  });
+}
+
 KmsService::KmsService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 KmsService::~KmsService() { stop(); }
 
@@ -140,7 +169,9 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   ASSIGN_OR_RETURN(auto store, store::Store::open(node.settings().state / "kms.db", migrations));
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
   ASSIGN_OR_RETURN(auto chain_key, crypto::SiteKey::read(settings.site_key));  // the same: a secret has one holder
-  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key), std::move(chain_key));
+  ASSIGN_OR_RETURN(auto draw_key, crypto::SiteKey::read(settings.site_key));
+  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key), std::move(chain_key),
+                                       quantum_from_qkm(node, std::move(draw_key)));
   TRY(parts->sweep(Ledger::Sweep::at_start));
   if (parts->settings.km2_chain == net::ChainNeed::required) node.require_chained({points::Endpoint::km2_offer, points::Endpoint::km2_confirm});
   if (parts->settings.csa.listener) {
@@ -148,6 +179,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   }
   if (parts->saes) TRY(parts->saes->open());
   Parts& those = *parts;
+  node.on_revoked([&those](const std::set<Bytes>& fingerprints) { return those.injection.revoked(fingerprints); });
   node.describe_health([&those](wire::Json& body) {
     const auto census = those.store->transact([&](store::Transaction& transaction) { return those.ledger.census(transaction); });
     if (census) {
@@ -165,14 +197,19 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
 std::vector<points::Handler> KmsService::handlers() {
   using points::Endpoint;
   Parts& parts = *parts_;
+  // Symmetric mode begins where a certificate's status cannot be had: the application's own handler decides (kim/injection.hpp).
+  const net::UnknownStatus unknown = parts.settings.symmetric_mode ? net::UnknownStatus::passed_on : net::UnknownStatus::refused;
   std::vector<points::Handler> out{
       {Endpoint::km1_enrol, [&](const net::Request& request) { return parts.enrolment.enrol(request); }},
       {Endpoint::km1_receipt, refusals_recorded(parts.node, "km-1.receipt", [&](const net::Request& request) { return parts.enrolment.receipt(request); })},
       {Endpoint::km1_certificates, refusals_recorded(parts.node, "km-1.certificates", [&](const net::Request& request) { return successions(parts.node, request); })},
       {Endpoint::km1_renewed,
        refusals_recorded(parts.node, "km-1.renewed", [&](const net::Request& request) { return take_renewal(parts.node, *parts.store, request); })},
-      {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }},
-      {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); })},
+      {Endpoint::km1_charge, refusals_recorded(parts.node, "km-1.charge", [&](const net::Request& request) { return parts.injection.charge(request); })},
+      {Endpoint::km1_charged, refusals_recorded(parts.node, "km-1.charged", [&](const net::Request& request) { return parts.injection.receipt(request); })},
+      {Endpoint::x5_medium, [&](const net::Request& request) { return parts.media.answer(request); }},
+      {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }, unknown},
+      {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); }), unknown},
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},
       {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
       {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.revoked(request); })},

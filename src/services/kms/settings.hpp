@@ -29,6 +29,9 @@ struct KmsSettings {
   std::optional<net::ChainNeed> km2_chain = net::ChainNeed::preferred;  // connections to other KMSs under quantum keys too (chains.hpp); absent: never
   std::optional<net::ChainNeed> km3_chain = net::ChainNeed::preferred;  // to the QKM under the site key too
   std::chrono::milliseconds chain_refresh{600000};     // a quantum key serves the connections of so long
+  bool symmetric_mode = false;                         // admit a terminal whose certificates cannot be checked by keys of its medium's authentication set
+  std::chrono::seconds revocation_lists_every{600};    // how often the stock of charged keys is held against the revocation lists; 0: notices alone
+  std::filesystem::path media_keys;                    // folder where transport keys of new media are placed; empty: media are charged over a wire alone
   bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison
   PolicySettings policy;                               // [kms.policy]
   csa::CsaSettings csa = {};

@@ -127,13 +127,15 @@ class Applicants {
           ledger(of.node_->device()),
           access(*of.node_, *store, of.senders_, [&of](points::Endpoint endpoint, const wire::Json&, Deadline, const std::string&) { return of.iam(endpoint); }),
           agreement(*of.node_, *store, ledger, of.senders_, of.trace_, errands, of.settings_, must(crypto::SiteKey::read(of.folder_ / "site.key"))),
-          application(*of.node_, *store, ledger, agreement, access, of.trace_, of.settings_),
+          injection(*of.node_, *store, of.settings_, [](Deadline, const std::string&) { return std::optional<Secret>(); }),
+          application(*of.node_, *store, ledger, agreement, access, injection, of.trace_, of.settings_),
           orders(*of.node_, *store, ledger, agreement) {}
     std::unique_ptr<store::Store> store;
     Ledger ledger;
     Access access;
     Errands errands;
     Agreement agreement;
+    Injection injection;
     Application application;
     Orders orders;
   };

@@ -1,5 +1,5 @@
 // What is kept of applications: which were made (replay), how many (rate), and what was delivered for them (charges). All of it across restarts and jumps of the clock.
-#include "services/kms/kma/charges.hpp"
+#include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/rate.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/schema.hpp"
@@ -127,7 +127,7 @@ TEST_F(ApplicationLimitsTest, FullBucketsNeedNoRow) {
   EXPECT_EQ(rows("application_rate"), 0);
 }
 
-Charge charge_of(std::uint8_t which, UnixMs at, wire::Role leg = wire::Role::caller) {
+ChargingRecord charge_of(std::uint8_t which, UnixMs at, wire::Role leg = wire::Role::caller) {
   return {.sid_wk = SidWk(Bytes(SidWk::size, which)),
           .leg = leg,
           .sid_call = SidCall(Bytes(SidCall::size, 9)),
@@ -146,22 +146,22 @@ Charge charge_of(std::uint8_t which, UnixMs at, wire::Role leg = wire::Role::cal
 
 class ChargesTest : public ApplicationLimitsTest {
  protected:
-  Result<void> add(const Charge& one) {
-    return store_->transact([&](store::Transaction& transaction) { return add_charge(transaction, one); });
+  Result<void> add(const ChargingRecord& one) {
+    return store_->transact([&](store::Transaction& transaction) { return add_charging_record(transaction, one); });
   }
-  std::vector<Charge> list(const ChargePlace& after, UnixMs until) {
-    return must(store_->transact([&](store::Transaction& transaction) { return list_charges(transaction, after, until); }));
+  std::vector<ChargingRecord> list(const ChargingPlace& after, UnixMs until) {
+    return must(store_->transact([&](store::Transaction& transaction) { return list_charging_records(transaction, after, until); }));
   }
 };
 
 TEST_F(ChargesTest, RecordComesBackAsItWentInAndOnlyOncePerLeg) {
-  const Charge one = charge_of(1, limits_now);
+  const ChargingRecord one = charge_of(1, limits_now);
   must(add(one));
   EXPECT_EQ(refusal(add(one)), ErrorCode::conflict);
   must(add(charge_of(1, limits_now, wire::Role::callee)));
   open();
   EXPECT_EQ(list({.delivered_ms = limits_now, .sid_wk = {}, .leg = 0}, limits_now + 1), (std::vector{one, charge_of(1, limits_now, wire::Role::callee)}));
-  must(store_->transact([&](store::Transaction& transaction) { return confirm_charge(transaction, one.sid_wk, one.leg, limits_now + 70); }));
+  must(store_->transact([&](store::Transaction& transaction) { return confirm_charging_record(transaction, one.sid_wk, one.leg, limits_now + 70); }));
   EXPECT_EQ(list({.delivered_ms = limits_now, .sid_wk = {}, .leg = 0}, limits_now + 1).front().confirmed_ms, limits_now + 70);
 }
 
@@ -170,8 +170,8 @@ TEST_F(ChargesTest, PeriodsHaveTheirBeginningAndNotTheirEndAndPagesNeitherGapNor
   EXPECT_TRUE(list({.delivered_ms = limits_now + 6, .sid_wk = {}, .leg = 0}, limits_now + 100).empty());
   EXPECT_EQ(list({.delivered_ms = limits_now + 5, .sid_wk = {}, .leg = 0}, limits_now + 100).size(), 1U);
   EXPECT_TRUE(list({.delivered_ms = limits_now, .sid_wk = {}, .leg = 0}, limits_now).empty());
-  std::vector<Charge> all;
-  ChargePlace after{.delivered_ms = limits_now, .sid_wk = {}, .leg = 0};
+  std::vector<ChargingRecord> all;
+  ChargingPlace after{.delivered_ms = limits_now, .sid_wk = {}, .leg = 0};
   for (auto page = list(after, limits_now + 100); !page.empty(); page = list(after, limits_now + 100)) {
     EXPECT_LE(std::ssize(page), charges_per_page);
     after = place_of(page.back());
@@ -184,12 +184,12 @@ TEST_F(ChargesTest, PeriodsHaveTheirBeginningAndNotTheirEndAndPagesNeitherGapNor
 TEST_F(ChargesTest, AreForgottenWhenTheirTimeIsOver) {
   must(add(charge_of(1, limits_now)));
   must(add(charge_of(2, limits_now + 1)));
-  must(store_->transact([&](store::Transaction& transaction) { return forget_charges(transaction, limits_now + 1); }));
+  must(store_->transact([&](store::Transaction& transaction) { return forget_charging_records(transaction, limits_now + 1); }));
   EXPECT_EQ(list({}, limits_now + 100), std::vector{charge_of(2, limits_now + 1)});
 }
 
 TEST_F(ChargesTest, AreWrittenOutWithEverythingThatABillNeedsAndNoKey) {
-  Charge one = charge_of(0xab, limits_now);
+  ChargingRecord one = charge_of(0xab, limits_now);
   EXPECT_EQ(to_json(one).dump(),
             R"({"sid_wk":")" + one.sid_wk.hex() + R"(","leg":"caller","sid_call":")" + one.sid_call.hex() +
                 R"(","uid":"alice","number":"+8613800000001","peer_uid":"bob","peer_number":"+8613900000002","peer_kms":"kms-b","traffic":"gateway",)"

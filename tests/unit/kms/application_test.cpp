@@ -2,7 +2,7 @@
 #include "services/kms/kma/application.hpp"
 
 #include "applicants.hpp"
-#include "services/kms/kma/charges.hpp"
+#include "services/kms/kma/charging_records.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -17,8 +17,8 @@ class ApplicationTest : public testing::Test {
     kms_.applying_ = &who;
     return kms_.apply(who, made);
   }
-  std::vector<Charge> charges() {
-    return must(kms_.in_transaction([&](store::Transaction& transaction) { return list_charges(transaction, {}, SystemClock().now_ms() + 60'000); }));
+  std::vector<ChargingRecord> charges() {
+    return must(kms_.in_transaction([&](store::Transaction& transaction) { return list_charging_records(transaction, {}, SystemClock().now_ms() + 60'000); }));
   }
   static std::size_t times(const std::string& text, const std::filesystem::path& state) {
     std::ifstream in(state / "audit.jsonl", std::ios::binary);

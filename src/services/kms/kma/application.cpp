@@ -4,7 +4,7 @@
 
 #include "node/crash_point.hpp"
 #include "services/kms/kim/successions.hpp"
-#include "services/kms/kma/charges.hpp"
+#include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/encryption_keys.hpp"
 
@@ -64,13 +64,14 @@ Result<net::Response> Application::granted(const net::Request& http, const Reque
   ASSIGN_OR_RETURN(const Applicant applicant, authenticate(http, request));
   const Terminal& terminal = applicant.terminal;
   if (!applicant.first) return repeated(http, request, terminal);
+  ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request));
   const Asked asked = asked_of(http, request);
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal));
   node::StepTrace::Timer step11(trace_, 11);
-  ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, terminal, granted.leg, std::move(granted.token), *own));
+  ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, applicant, granted.leg, std::move(granted.token), injected, *own));
   TRY(hand_over(http, asked, terminal, granted, {.h_req = request.hash, .h_deliver = delivery.hash, .octets = delivery.octets},
                 OwnCopy::kept_until_acknowledged));
-  step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations");
+  step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations" + (injected ? " and a charged key" : ""));
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
 }
 
@@ -99,7 +100,7 @@ Result<void> Application::hand_over(const net::Request& http, const Asked& asked
   const std::string session = asked.sid_wk.hex();
   const KeyUse use = use_by(terminal, asked.traffic);
   const WorkingKey& key = granted.leg.key;
-  const Charge charge{.sid_wk = key.sid_wk,
+  const ChargingRecord charge{.sid_wk = key.sid_wk,
                       .leg = key.leg,
                       .sid_call = key.sid_call,
                       .uid = terminal.uid,
@@ -118,7 +119,7 @@ Result<void> Application::hand_over(const net::Request& http, const Asked& asked
   // one before and one after a crash, only that which took the key says so.
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(ledger_.delivered(transaction, asked.sid_wk, asked.role, delivery, use));
-    TRY(add_charge(transaction, charge));
+    TRY(add_charging_record(transaction, charge));
     if (copy != OwnCopy::destroyed) return {};
     constexpr std::string_view why = "profile v1 has no acknowledgement: destroyed here at once";
     ASSIGN_OR_RETURN(const Destroyed gone, ledger_.destroy(transaction, asked.sid_wk, asked.role, {.by = "kms", .why = std::string(why), .at_ms = use.now_ms}));
@@ -169,8 +170,15 @@ Result<Application::Applicant> Application::authenticate(const net::Request& htt
                    crypto::Verifier::from_key(node_.suite(), {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}));
   TRY(wire::verify(request, verifier, request.message.fps));
   ASSIGN_OR_RETURN(const bool first, remember(request));
-  TRY(check_certificates(http, request.message.sid_wk, terminal, classical));
-  return Result<Applicant>(Applicant{.terminal = std::move(terminal), .first = first});
+  const auto good = check_certificates(http, request.message.sid_wk, terminal, classical);
+  if (good) return Result<Applicant>(Applicant{.terminal = std::move(terminal), .by = KnownBy::certificates, .first = first});
+  TRY(injection_.judged(terminal, good.error(), http.deadline));
+  if (first) {
+    TRY(injection_.admit(http, request, terminal, good.error()));
+  } else if (!settings_.symmetric_mode || good.error().code == ErrorCode::denied) {
+    return fail(good.error());  // otherwise it was admitted when it came first, and gets what it got then
+  }
+  return Result<Applicant>(Applicant{.terminal = std::move(terminal), .by = KnownBy::charged_key, .first = first});
 }
 
 Result<void> Application::check_certificates(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, const crypto::Certificate& classical) {
@@ -192,7 +200,7 @@ Result<void> Application::check_envelope(const Request& request, const Terminal&
   if (message.enc_kid != terminal.enc_kid) return denied("names another encryption key than the terminal's");
   const Number& own = message.role == wire::Role::caller ? message.num_call : message.num_called;
   if (own != terminal.number) return denied(own.text() + " is not the number of " + terminal.uid.text());
-  if ((message.flags & ~wire::flag_eph) != 0) return denied("asks for something that is not in force here (flags " + std::to_string(message.flags) + ")");
+  if ((message.flags & ~(wire::flag_eph | wire::flag_inj | wire::flag_sym)) != 0) return denied("asks for something that is not in force here (flags " + std::to_string(message.flags) + ")");
   const UnixMs now = node_.clock().now_ms();
   const UnixMs off = message.ts_ms > now ? message.ts_ms - now : now - message.ts_ms;
   if (off > static_cast<UnixMs>(settings_.clock_window.count())) return denied("its time is " + std::to_string(off) + " ms off, more than the clock window");
@@ -278,27 +286,34 @@ Result<Choice> Application::draw_local(const Asked& asked, const Terminal& calle
   return choice;
 }
 
-Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal) {
+Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, KnownBy by) {
   node::StepTrace::Timer step10(trace_, 10);
   // Read again, not taken from the look-up of step 4: while the key was agreed the terminal may have enrolled anew.
   ASSIGN_OR_RETURN(auto pooled, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, terminal.uid); }));
   if (!pooled || pooled->enc_kid != terminal.enc_kid || pooled->ml_dsa != terminal.ml_dsa)
     return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
+  if (by == KnownBy::charged_key) {
+    TRY(bundle_of(node_.suite(), *pooled));
+    step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool; their certificates could not be checked");
+    return pooled->encryption;
+  }
   ASSIGN_OR_RETURN(crypto::EncapsulationKey out, certified_encryption_key(node_, *pooled, http.deadline));
   step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool, their certificates are good");
   return out;
 }
 
-Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& http, const Request& request, const Terminal& terminal, const StoredKey& leg,
-                                                           Bytes token, const node::MessageSigner& own) {
+Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& http, const Request& request, const Applicant& applicant, const StoredKey& leg,
+                                                           Bytes token, const std::optional<SpentKey>& injected, const node::MessageSigner& own) {
   const crypto::Suite& suite = node_.suite();
   const wire::KeyRequest& asked = request.message;
-  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, terminal));
+  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, applicant.terminal, applicant.by));
   ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, crypto::encapsulate(suite, crypto::KemForm::to_static, key, node_.rng()));
   Secret ss = wire::hybrid_secret(suite, wire::transcript(fixed, key), wire::deliver_context(request.hash));
+  // What the application proves beyond need is not said to have been needed.
+  const auto flags = static_cast<std::uint8_t>(applicant.by == KnownBy::charged_key ? asked.flags : asked.flags & ~wire::flag_sym);
   wire::KeyDeliver message{.h_req = request.hash, .sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = asked.uid, .kms_id = asked.kms_id,
-                           .nonce = node_.rng().bytes(wire::nonce_size), .ts_ms = node_.clock().now_ms(), .expiry_ms = leg.key.expires_ms, .flags = asked.flags,
-                           .enc_kid = terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},
+                           .nonce = node_.rng().bytes(wire::nonce_size), .ts_ms = node_.clock().now_ms(), .expiry_ms = leg.key.expires_ms, .flags = flags,
+                           .enc_kid = applicant.terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},
                            .eph_ct_ml_kem = {}, .sealed = {}, .fps = own.fps};
   if ((asked.flags & wire::flag_eph) != 0) {
     ASSIGN_OR_RETURN(const crypto::Encapsulation fresh, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, asked.ephemeral, node_.rng()));
@@ -306,7 +321,9 @@ Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& 
     message.eph_ct_classical = fresh.ct_classical;
     message.eph_ct_ml_kem = fresh.ct_ml_kem;
   }
-  const wire::KeyDeliverPayload payload{.wk = leg.key.wk.duplicate(), .assurance = leg.key.assurance, .injected = false, .n_paths = leg.key.n_paths,
+  if (injected) ss = wire::mix_injected(suite, ss, injected->key, injected->index, request.hash);
+  const bool counts = injected && wire::counts(injected->charged);
+  const wire::KeyDeliverPayload payload{.wk = leg.key.wk.duplicate(), .assurance = leg.key.assurance, .injected = counts, .n_paths = leg.key.n_paths,
                                         .path_min = leg.key.path_min, .peer_uid = leg.key.peer_uid, .peer_num = leg.key.peer_number,
                                         .peer_kms = leg.key.peer_kms, .peer_fps = leg.key.peer_fps, .th9 = leg.key.th9, .token = std::move(token)};
   ASSIGN_OR_RETURN(const wire::KeyDeliver sealed, wire::seal_key_deliver(suite, node_.settings().policy_epoch, std::move(message), ss, payload));
@@ -331,7 +348,7 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
       if (!leg || leg->key.uid != terminal.uid || leg->h_deliver != message.h_deliver) continue;
       if (message.ok) {
         TRY(ledger_.advance(transaction, message.sid_wk, role, KeyState::confirmed));
-        TRY(confirm_charge(transaction, message.sid_wk, role, now));
+        TRY(confirm_charging_record(transaction, message.sid_wk, role, now));
         ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
       }
       return ledger_.destroy(transaction, message.sid_wk, role, {.by = terminal.uid.text(), .why = message.ok ? "acknowledged" : why, .at_ms = now});

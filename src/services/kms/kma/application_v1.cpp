@@ -68,7 +68,7 @@ Result<Asked> Application::authenticate_v1(const net::Request& http, const wire:
 
 Result<Bytes> Application::deliver_v1(const net::Request& http, const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token,
                                       const node::MessageSigner& own) {
-  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, terminal));
+  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, terminal, KnownBy::certificates));
   wire::v1::KeyDistribution message{.sid_wk = asked.sid_wk,
                                     .sid_call = asked.sid_call,
                                     .uid = terminal.uid,

@@ -5,7 +5,7 @@
 #include "node/crash_point.hpp"
 #include "node/recorded.hpp"
 #include "node/subscriber.hpp"
-#include "services/kms/kma/charges.hpp"
+#include "services/kms/kma/charging_records.hpp"
 
 namespace qanat::kms {
 
@@ -118,7 +118,7 @@ Result<net::Response> Orders::charges(const net::Request& request) {
     ASSIGN_OR_RETURN(const std::int64_t from, json.integer("from_ms", 0, INT64_MAX));
     ASSIGN_OR_RETURN(const std::int64_t until, json.integer("until_ms", 0, INT64_MAX));
     deed.object = std::to_string(from) + " to " + std::to_string(until);
-    ChargePlace after{.delivered_ms = static_cast<UnixMs>(from), .sid_wk = {}, .leg = 0};
+    ChargingPlace after{.delivered_ms = static_cast<UnixMs>(from), .sid_wk = {}, .leg = 0};
     if (json.has("after")) {
       ASSIGN_OR_RETURN(const wire::Json place, json.object("after"));
       TRY(place.only({"delivered_ms", "sid_wk", "leg"}));
@@ -128,13 +128,13 @@ Result<net::Response> Orders::charges(const net::Request& request) {
       ASSIGN_OR_RETURN(after.leg, place.integer("leg", 1, 2));
       after.delivered_ms = static_cast<UnixMs>(at);
     }
-    ASSIGN_OR_RETURN(const std::vector<Charge> page,
-                     store_.transact([&](store::Transaction& transaction) { return list_charges(transaction, after, static_cast<UnixMs>(until)); }));
+    ASSIGN_OR_RETURN(const std::vector<ChargingRecord> page,
+                     store_.transact([&](store::Transaction& transaction) { return list_charging_records(transaction, after, static_cast<UnixMs>(until)); }));
     wire::Json list = wire::Json::array();
-    for (const Charge& one : page) list.push(to_json(one));
+    for (const ChargingRecord& one : page) list.push(to_json(one));
     wire::Json out = wire::Json::object({{"charges", std::move(list)}});
     if (std::ssize(page) == charges_per_page) {
-      const ChargePlace last = place_of(page.back());
+      const ChargingPlace last = place_of(page.back());
       out.set("next", wire::Json::object({{"delivered_ms", last.delivered_ms}, {"sid_wk", last.sid_wk.hex()}, {"leg", last.leg}}));
     }
     return node::json_response(out);

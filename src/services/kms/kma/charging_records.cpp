@@ -1,12 +1,12 @@
-#include "services/kms/kma/charges.hpp"
+#include "services/kms/kma/charging_records.hpp"
 
 namespace qanat::kms {
 
 std::string_view leg_name(wire::Role leg) noexcept { return leg == wire::Role::caller ? "caller" : "callee"; }
 
-Result<void> add_charge(store::Transaction& transaction, const Charge& charge) {
+Result<void> add_charging_record(store::Transaction& transaction, const ChargingRecord& charge) {
   TRY(transaction.run(
-      "INSERT INTO charge (sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms)"
+      "INSERT INTO charging_record (sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms)"
       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {charge.sid_wk.view(), static_cast<std::int64_t>(charge.leg), charge.sid_call.view(), std::string_view(charge.uid.text()),
        std::string_view(charge.number.text()), std::string_view(charge.peer_uid.text()), std::string_view(charge.peer_number.text()),
@@ -15,19 +15,19 @@ Result<void> add_charge(store::Transaction& transaction, const Charge& charge) {
   return {};
 }
 
-Result<void> confirm_charge(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, UnixMs now) {
-  TRY(transaction.run("UPDATE charge SET confirmed_ms = ? WHERE sid_wk = ? AND leg = ?", {store::column(now), sid_wk.view(), static_cast<std::int64_t>(leg)}));
+Result<void> confirm_charging_record(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, UnixMs now) {
+  TRY(transaction.run("UPDATE charging_record SET confirmed_ms = ? WHERE sid_wk = ? AND leg = ?", {store::column(now), sid_wk.view(), static_cast<std::int64_t>(leg)}));
   return {};
 }
 
-Result<std::vector<Charge>> list_charges(store::Transaction& transaction, const ChargePlace& after, UnixMs until) {
-  std::vector<Charge> out;
+Result<std::vector<ChargingRecord>> list_charging_records(store::Transaction& transaction, const ChargingPlace& after, UnixMs until) {
+  std::vector<ChargingRecord> out;
   TRY(transaction.query(
       "SELECT sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms, confirmed_ms FROM "
       "charge"
       " WHERE (delivered_ms, sid_wk, leg) > (?, ?, ?) AND delivered_ms < ? ORDER BY delivered_ms, sid_wk, leg LIMIT ?",
       {store::column(after.delivered_ms), after.sid_wk.view(), after.leg, store::column(until), charges_per_page}, [&](const store::Row& row) {
-        Charge& one = out.emplace_back();
+        ChargingRecord& one = out.emplace_back();
         one.sid_wk = SidWk(row.blob(0));
         one.leg = static_cast<wire::Role>(row.integer(1));
         one.sid_call = SidCall(row.blob(2));
@@ -46,12 +46,12 @@ Result<std::vector<Charge>> list_charges(store::Transaction& transaction, const 
   return out;
 }
 
-Result<void> forget_charges(store::Transaction& transaction, UnixMs delivered_before) {
-  TRY(transaction.run("DELETE FROM charge WHERE delivered_ms < ?", {store::column(delivered_before)}));
+Result<void> forget_charging_records(store::Transaction& transaction, UnixMs delivered_before) {
+  TRY(transaction.run("DELETE FROM charging_record WHERE delivered_ms < ?", {store::column(delivered_before)}));
   return {};
 }
 
-wire::Json to_json(const Charge& charge) {
+wire::Json to_json(const ChargingRecord& charge) {
   wire::Json out = wire::Json::object({{"sid_wk", charge.sid_wk.hex()},
                                        {"leg", leg_name(charge.leg)},
                                        {"sid_call", charge.sid_call.hex()},
