@@ -122,7 +122,7 @@ Result<void> Application::hand_over(const net::Request& http, const Asked& asked
     if (copy != OwnCopy::destroyed) return {};
     constexpr std::string_view why = "profile v1 has no acknowledgement: destroyed here at once";
     ASSIGN_OR_RETURN(const Destroyed gone, ledger_.destroy(transaction, asked.sid_wk, asked.role, {.by = "kms", .why = std::string(why), .at_ms = use.now_ms}));
-    reason = gone.reason(why);
+    reason += (reason.empty() ? "" : "; ") + gone.reason(why);
     return {};
   }));
   TRY(node_.record({.action = "km-1.delivered",
