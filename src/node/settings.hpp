@@ -26,7 +26,7 @@ struct StatusSettings {
   std::chrono::milliseconds fresh{5000};     // an answer younger than this is not asked again
   bool serve_unexpired_when_down = true;     // CAS silent: accept an answer whose nextUpdate has not passed
   std::vector<StatusSource> order{StatusSource::ocsp};  // who is asked first; the next one if nobody answers
-  ListDirectorySettings directory;                      // for ldap
+  ListDirectorySettings directory = {};                   // for ldap
 };
 
 struct AuditSettings {
