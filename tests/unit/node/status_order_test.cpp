@@ -90,7 +90,7 @@ TEST_F(StatusOrder, TheListThatCameBeforeAnswersWhenAllIsSilent) {
   clock_.now += 3'600'000;
   EXPECT_TRUE(check(*by));
   clock_.now += list_lifetime_ms;
-  EXPECT_EQ(refusal(check(*by)), ErrorCode::unavailable) << "past its time";
+  EXPECT_EQ(refusal(check(*by)), ErrorCode::deadline_exceeded) << "past its time";
 }
 
 TEST_F(StatusOrder, WhoIsRevokedInTheListIsRefused) {
