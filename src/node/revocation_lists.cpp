@@ -6,11 +6,6 @@ namespace {
 constexpr UnixMs list_fresh_ms = 600'000;  // a younger list is not asked for again
 constexpr UnixMs clock_slack_ms = 120'000;
 
-std::string_view branch_of(const crypto::Certificate& issuer) {
-  const bool ml_dsa = issuer.key_algorithm() == crypto::KeyAlgorithm::ml_dsa_65 || issuer.key_algorithm() == crypto::KeyAlgorithm::ml_dsa_87;
-  return ml_dsa ? "ml_dsa" : "classical";
-}
-
 }  // namespace
 
 Result<crypto::StatusAnswer> RevocationLists::status(const crypto::Certificate& cert, const crypto::Certificate& issuer, Deadline deadline) {
@@ -58,7 +53,7 @@ Result<std::shared_ptr<const RevocationLists::Kept>> RevocationLists::list_of(co
 
 Result<std::shared_ptr<const RevocationLists::Kept>> RevocationLists::fetched(const crypto::Certificate& issuer, const std::shared_ptr<const Kept>& before,
                                                                               std::uint64_t generation, Deadline deadline) {
-  ASSIGN_OR_RETURN(const Bytes der, fetch_(branch_of(issuer), deadline));
+  ASSIGN_OR_RETURN(const Bytes der, fetch_(issuer, deadline));
   ASSIGN_OR_RETURN(crypto::RevocationList list, crypto::read_revocation_list(der, issuer));
   const UnixMs now = clock_.now_ms();
   if (list.base_number || !list.distribution_point.empty()) return fail(ErrorCode::denied, "is not the complete list of its issuer");

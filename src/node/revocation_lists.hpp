@@ -12,8 +12,8 @@ namespace qanat::node {
 
 class RevocationLists {
  public:
-  /// The complete list of a branch, DER.
-  using Fetch = std::function<Result<Bytes>(std::string_view branch, Deadline deadline)>;
+  /// The issuer's complete list, DER.
+  using Fetch = std::function<Result<Bytes>(const crypto::Certificate& issuer, Deadline deadline)>;
   RevocationLists(Fetch fetch, const Clock& clock) : fetch_(std::move(fetch)), clock_(clock) {}
 
   /// What the issuer's list says of the certificate: revoked, or good. A list knows nothing of serials that were never given. `unavailable` if there is no list
@@ -35,7 +35,8 @@ class RevocationLists {
   };
   /// The list to answer by.
   Result<std::shared_ptr<const Kept>> list_of(const crypto::Certificate& issuer, Deadline deadline);
-  Result<std::shared_ptr<const Kept>> fetched(const crypto::Certificate& issuer, const std::shared_ptr<const Kept>& before, std::uint64_t generation, Deadline deadline);
+  Result<std::shared_ptr<const Kept>> fetched(const crypto::Certificate& issuer, const std::shared_ptr<const Kept>& before, std::uint64_t generation,
+                                              Deadline deadline);
 
   const Fetch fetch_;
   const Clock& clock_;

@@ -106,13 +106,17 @@ void read_limits(Config& table, net::ServerLimits& limits) {
   limits.request_max = std::chrono::milliseconds(table.integer("request_ms", 10, 600000, limits.request_max.count()));
 }
 
-void read_status_order(Config& status, Kind kind, std::vector<StatusSource>& order) {
+void read_status_order(Config& status, Kind kind, StatusSettings& out) {
+  Config directory = status.table("directory");
+  out.directory = {.uri = directory.text("uri", ""), .base = directory.text("base", ""), .ca_file = directory.text("ca_file", "")};
   const std::vector<std::string> names = status.texts("order");
   if (names.empty()) return;
+  std::vector<StatusSource>& order = out.order;
   order.clear();
   for (const std::string& text : names) {
-    const StatusSource source = text == "crl" ? StatusSource::crl : StatusSource::ocsp;
-    if (text != "ocsp" && text != "crl") status.reject("order", "'" + text + "' is neither ocsp nor crl");
+    const StatusSource source = text == "crl" ? StatusSource::crl : text == "ldap" ? StatusSource::ldap : StatusSource::ocsp;
+    if (text != "ocsp" && text != "crl" && text != "ldap") status.reject("order", "'" + text + "' is none of ocsp, crl, ldap");
+    if (const auto usable = check_list_directory(out.directory); source == StatusSource::ldap && !usable) directory.reject("uri", usable.error().message);
     if (std::ranges::find(order, source) != order.end()) status.reject("order", "'" + text + "' stands there twice");
     if (source == StatusSource::crl && kind != Kind::kms && !apps.has(kind) && !qkdn.has(kind)) {
       status.reject("order", "revocation lists are given to KMSs, terminals and the QKD network (Cd-1 to Cd-3)");
@@ -150,7 +154,7 @@ Settings Settings::read(Config& config) {
   Config status = config.table("status");
   out.status.fresh = std::chrono::milliseconds(status.integer("fresh_ms", 0, 86400000, out.status.fresh.count()));
   out.status.serve_unexpired_when_down = status.flag("serve_unexpired_when_down", out.status.serve_unexpired_when_down);
-  read_status_order(status, out.identity.kind, out.status.order);
+  read_status_order(status, out.identity.kind, out.status);
 
   Config audit = config.table("audit");
   out.audit.checkpoint_ms = static_cast<std::uint16_t>(audit.integer("checkpoint_ms", 10, 60000, out.audit.checkpoint_ms));

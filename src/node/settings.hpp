@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <map>
 #include <optional>
-#include <vector>
 #include <string>
+#include <vector>
 
 #include "base/identity.hpp"
 #include "crypto/device.hpp"
@@ -14,17 +14,19 @@
 #include "net/client.hpp"
 #include "net/server.hpp"
 #include "node/config.hpp"
+#include "node/list_directory.hpp"
 #include "node/log.hpp"
 
 namespace qanat::node {
 
 /// Where a certificate's status comes from.
-enum class StatusSource : std::uint8_t { ocsp, crl };
+enum class StatusSource : std::uint8_t { ocsp, crl, ldap };
 
 struct StatusSettings {
   std::chrono::milliseconds fresh{5000};     // an answer younger than this is not asked again
   bool serve_unexpired_when_down = true;     // CAS silent: accept an answer whose nextUpdate has not passed
   std::vector<StatusSource> order{StatusSource::ocsp};  // who is asked first; the next one if nobody answers
+  ListDirectorySettings directory = {};                   // for ldap
 };
 
 struct AuditSettings {

@@ -41,7 +41,8 @@ StatusChecker::StatusChecker(StatusSettings settings, points::Endpoint endpoint,
       trust_(trust),
       rng_(rng),
       clock_(clock),
-      lists_([this](std::string_view branch, Deadline deadline) { return fetch_list(branch, deadline); }, clock) {}
+      lists_([this](const crypto::Certificate& issuer, Deadline deadline) { return fetch_list(issuer, deadline); }, clock),
+      directory_lists_([this](const crypto::Certificate& issuer, Deadline deadline) { return read_list(settings_.directory, issuer, deadline); }, clock) {}
 
 Result<void> StatusChecker::check(const crypto::Certificate& cert, Deadline deadline) {
   const Bytes fingerprint = cert.fingerprint(crypto::Hash::sha256);
@@ -77,28 +78,31 @@ Result<crypto::StatusAnswer> StatusChecker::answer_in_order(const crypto::Certif
   for (std::size_t i = 0; i < settings_.order.size(); ++i) {
     // Who is silent leaves time for who comes after it.
     const Deadline until = i + 1 < settings_.order.size() ? deadline.sooner_of(deadline.remaining() / 2) : deadline;
-    Result<crypto::StatusAnswer> answer = fail(ErrorCode::internal, "status: not asked");
-    if (settings_.order[i] == StatusSource::ocsp) {
-      auto fetched = fetch(cert, until);
-      answer = fetched ? Result<crypto::StatusAnswer>(fetched->answer) : fail(fetched.error());
-    } else {
-      answer = lists_.status(cert, *issuer, until);
-    }
+    const auto answer = answer_of(settings_.order[i], cert, *issuer, until);
     // A list that is to help when CAS is silent must have come before.
-    if (answer && settings_.order[i] == StatusSource::ocsp && i + 1 < settings_.order.size()) lists_.keep_ready(*issuer, deadline);
+    const bool list_behind = i + 1 < settings_.order.size() && settings_.order[i + 1] != StatusSource::ocsp;
+    if (answer && list_behind && settings_.order[i] == StatusSource::ocsp) lists_of(settings_.order[i + 1]).keep_ready(*issuer, deadline);
     if (answer || !is_silence(answer.error())) return answer;
     silence = answer.error();
   }
   return fail(silence ? *silence : Error{ErrorCode::internal, "status: nobody is to be asked"});
 }
 
-Result<Bytes> StatusChecker::fetch_list(std::string_view branch, Deadline deadline) {
+Result<crypto::StatusAnswer> StatusChecker::answer_of(StatusSource source, const crypto::Certificate& cert, const crypto::Certificate& issuer,
+                                                      Deadline deadline) {
+  if (source != StatusSource::ocsp) return lists_of(source).status(cert, issuer, deadline);
+  ASSIGN_OR_RETURN(const Fetched fetched, fetch(cert, deadline));
+  return fetched.answer;
+}
+
+Result<Bytes> StatusChecker::fetch_list(const crypto::Certificate& issuer, Deadline deadline) {
   const auto endpoint = list_endpoint(endpoint_);
   if (!endpoint) return fail(ErrorCode::unavailable, "this element is given no revocation lists");
+  const bool ml_dsa = issuer.key_algorithm() == crypto::KeyAlgorithm::ml_dsa_65 || issuer.key_algorithm() == crypto::KeyAlgorithm::ml_dsa_87;
   const points::EndpointRow& line = points::row(*endpoint);
   const net::Call call{.method = std::string(line.method),
                        .path = std::string(line.path),
-                       .query = "branch=" + std::string(branch) + "&list=full",
+                       .query = std::string("branch=") + (ml_dsa ? "ml_dsa" : "classical") + "&list=full",
                        .content_type = "",
                        .body = {},
                        .request_id = to_hex(rng_.bytes(8))};
@@ -124,6 +128,7 @@ void StatusChecker::take_stapled(const crypto::Certificate& cert, ByteView respo
 
 void StatusChecker::forget(const std::set<Bytes>& fingerprints) {
   lists_.out_of_date();
+  directory_lists_.out_of_date();
   const std::lock_guard lock(mutex_);
   ++generation_;
   for (const Bytes& fingerprint : fingerprints) {

@@ -1,4 +1,4 @@
-// Certificate status by OCSP and revocation lists at CAS, in the order of the settings, cached while fresh: the check behind every connection (both ways) and
+// Certificate status by OCSP and revocation lists at CAS, and lists in a directory, in the order of the settings, cached while fresh: the check behind every connection (both ways) and
 // behind step 5.
 #pragma once
 
@@ -45,7 +45,9 @@ class StatusChecker {
   };
 
   Result<crypto::StatusAnswer> answer_in_order(const crypto::Certificate& cert, Deadline deadline);
-  Result<Bytes> fetch_list(std::string_view branch, Deadline deadline);
+  Result<crypto::StatusAnswer> answer_of(StatusSource source, const crypto::Certificate& cert, const crypto::Certificate& issuer, Deadline deadline);
+  RevocationLists& lists_of(StatusSource source) noexcept { return source == StatusSource::ldap ? directory_lists_ : lists_; }
+  Result<Bytes> fetch_list(const crypto::Certificate& issuer, Deadline deadline);
 
   const StatusSettings settings_;
   const points::Endpoint endpoint_;
@@ -53,7 +55,8 @@ class StatusChecker {
   const crypto::TrustStore& trust_;
   crypto::Rng& rng_;
   const Clock& clock_;
-  RevocationLists lists_;
+  RevocationLists lists_;            // from CAS
+  RevocationLists directory_lists_;  // from the directory
   std::mutex mutex_;
   std::map<Bytes, Entry> entries_;       // by certificate fingerprint
   std::set<Bytes> noticed_;              // by certificate fingerprint: those that CAS gave notice of

@@ -74,6 +74,19 @@ TEST_F(ApplicationTest, AnswerIsGivenAgainOnlyAsOftenAsTheKeysPolicyAllows) {
   EXPECT_TRUE(fifth.error().message.ends_with("the key was delivered as often as its policy allows")) << fifth.error().message;
 }
 
+TEST_F(ApplicationTest, AnswerIsNotGivenAgainToWhomIamHasEnded) {
+  const Identity iam = identity("qanat://core/iam/iam");
+  const auto of_a = kms_.make(kms_.a(), kms_.session(), Role::caller);
+  must(apply(kms_.a(), of_a));
+  const auto ended = [&](const char* subject) {
+    must(kms_.access().revoked(test::json_request(iam, wire::Json::object({{"subject", subject}, {"epoch", 1}, {"at_ms", SystemClock().now_ms()}}))));
+  };
+  ended("C");
+  EXPECT_TRUE(apply(kms_.a(), of_a)) << "somebody else's end";
+  ended("A");
+  EXPECT_EQ(refusal(apply(kms_.a(), of_a)), ErrorCode::conflict);
+}
+
 TEST_F(ApplicationTest, AnotherApplicationForADeliveredLegIsRefusedWhateverItAsks) {
   const SidWk sid = kms_.session();
   must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller)));

@@ -69,7 +69,7 @@ class StatusOrder : public testing::Test {
   }
   crypto::RevokedSerial revocation() const { return {.serial = certificate_.serial(), .revoked_at = clock_.now, .reason = 1}; }
   std::unique_ptr<StatusChecker> checker(std::vector<StatusSource> order) {
-    return std::make_unique<StatusChecker>(StatusSettings{.fresh = std::chrono::milliseconds(0), .serve_unexpired_when_down = false, .order = std::move(order)},
+    return std::make_unique<StatusChecker>(StatusSettings{.fresh = std::chrono::milliseconds(0), .serve_unexpired_when_down = false, .order = std::move(order), .directory = {}},
                                            points::Endpoint::cq1_status, cas_, *pki().trust(), *rng_, clock_);
   }
   Result<void> check(StatusChecker& by) { return by.check(certificate_, test::soon()); }
@@ -90,7 +90,7 @@ TEST_F(StatusOrder, TheListThatCameBeforeAnswersWhenAllIsSilent) {
   clock_.now += 3'600'000;
   EXPECT_TRUE(check(*by));
   clock_.now += list_lifetime_ms;
-  EXPECT_EQ(refusal(check(*by)), ErrorCode::unavailable) << "past its time";
+  EXPECT_EQ(refusal(check(*by)), ErrorCode::deadline_exceeded) << "past its time";
 }
 
 TEST_F(StatusOrder, WhoIsRevokedInTheListIsRefused) {
@@ -183,7 +183,12 @@ class StatusOrderSettings : public testing::Test {
 TEST_F(StatusOrderSettings, OrderIsReadAsItStandsAndRefusedWhereItCannotBe) {
   EXPECT_EQ(test::must(read("qanat://a/kms/kms-a", "")).order, std::vector{StatusSource::ocsp});
   EXPECT_EQ(test::must(read("qanat://a/kms/kms-a", "order = [\"crl\", \"ocsp\"]\n")).order, (std::vector{StatusSource::crl, StatusSource::ocsp}));
-  EXPECT_FALSE(read("qanat://a/kms/kms-a", "order = [\"ldap\"]\n"));
+  EXPECT_FALSE(read("qanat://a/kms/kms-a", "order = [\"http\"]\n"));
+  EXPECT_FALSE(read("qanat://a/kms/kms-a", "order = [\"ldap\"]\n")) << "no directory";
+  const auto directory = test::must(read("qanat://a/kms/kms-a", "order = [\"ocsp\", \"ldap\"]\n[status.directory]\nuri = \"ldap://127.0.0.1\"\nbase = \"o=network\"\n"));
+  EXPECT_EQ(directory.order.back(), StatusSource::ldap);
+  EXPECT_EQ(directory.directory.base, "o=network");
+  EXPECT_FALSE(read("qanat://a/kms/kms-a", "order = [\"ldap\"]\n[status.directory]\nuri = \"ldaps://127.0.0.1\"\nbase = \"o=network\"\n")) << "whose certificate?";
   EXPECT_FALSE(read("qanat://a/kms/kms-a", "order = [\"ocsp\", \"ocsp\"]\n"));
   const auto no_lists = read("qanat://core/iam/iam", "order = [\"ocsp\", \"crl\"]\n");
   ASSERT_FALSE(no_lists);

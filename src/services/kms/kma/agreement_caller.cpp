@@ -77,6 +77,9 @@ Result<Choice> Agreement::as_caller(const Asked& asked, const Terminal& caller, 
     shares_done(shares.refs, Fate::unused, request_id);
     return fail(key.error());
   }
+  if (key->n_paths == 0 && made.choice.source == Source::quantum_and_pqc) {
+    made.choice = {.source = Source::pqc, .encapsulation = made.choice.encapsulation, .because = Because::peer_has_no_quantum};  // it held none of those offered
+  }
   TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::caller, KeyState::reserved); }));
   node::crash_point("kms.wk.reserved");
   step9.done(sid_wk.hex(), (key->n_paths > 0 ? std::to_string(key->n_paths) + " quantum key(s) relayed over " + std::to_string(key->path_min) +

@@ -114,18 +114,19 @@ Result<void> Application::hand_over(const net::Request& http, const Asked& asked
                       .delivered_ms = use.now_ms,
                       .expires_ms = key.expires_ms,
                       .confirmed_ms = {}};
-  std::string reason = granted.choice;
+  constexpr std::string_view why = "profile v1 has no acknowledgement: destroyed here at once";
+  std::optional<Destroyed> gone;
   // Durable before it is sent: a key that left is never delivered to another application. And before it is on record: of two applications for one leg, or of
   // one before and one after a crash, only that which took the key says so.
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(ledger_.delivered(transaction, asked.sid_wk, asked.role, delivery, use));
     TRY(add_charging_record(transaction, charge));
     if (copy != OwnCopy::destroyed) return {};
-    constexpr std::string_view why = "profile v1 has no acknowledgement: destroyed here at once";
-    ASSIGN_OR_RETURN(const Destroyed gone, ledger_.destroy(transaction, asked.sid_wk, asked.role, {.by = "kms", .why = std::string(why), .at_ms = use.now_ms}));
-    reason = gone.reason(why);
+    ASSIGN_OR_RETURN(gone, ledger_.destroy(transaction, asked.sid_wk, asked.role, {.by = "kms", .why = std::string(why), .at_ms = use.now_ms}));
     return {};
   }));
+  std::string reason = granted.choice;
+  if (gone) reason += (reason.empty() ? "" : "; ") + gone->reason(why);
   TRY(node_.record({.action = "km-1.delivered",
                     .outcome = audit::Outcome::success,
                     .subject = terminal.uid.text(),

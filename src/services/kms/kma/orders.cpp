@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "node/crash_point.hpp"
 #include "node/recorded.hpp"
 #include "node/subscriber.hpp"
 #include "services/kms/kma/charging_records.hpp"
@@ -94,7 +93,6 @@ Result<net::Response> Orders::carry_out(const net::Request& request, node::Deed&
     if (std::ranges::none_of(out, [](const LegOutcome& one) { return one.to.has_value(); })) return fail(ErrorCode::conflict, out.front().why_not);
     return Result<std::vector<LegOutcome>>(std::move(out));
   }));
-  node::crash_point("kms.order.done");
   agreement_.leg_changed();
   wire::Json list = wire::Json::array();
   for (const LegOutcome& one : outcomes) {
