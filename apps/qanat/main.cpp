@@ -6,8 +6,10 @@
 #include "ca_registration_commands.hpp"
 #include "command_options.hpp"
 #include "commands.hpp"
+#include "csa_commands.hpp"
 #include "elements.hpp"
 #include "iam_commands.hpp"
+#include "kms_commands.hpp"
 #include "launch.hpp"
 #include "medium_commands.hpp"
 #include "qkd_commands.hpp"
@@ -30,6 +32,7 @@ constexpr ElementCommand element_commands[] = {
     {"qkm", "run a quantum key manager", run_qkm},
     {"qkdnc", "run the QKD network controller", run_qkdnc},
     {"qkd", "run one end of a QKD link", run_qkd},
+    {"gateway", "run the agent that gives strongSwan or WireGuard its keys", run_gateway},
 };
 
 class CommandLine {
@@ -51,6 +54,7 @@ class CommandLine {
     add_sae_commands(*add_command(app_, "sae", "software of others that gets keys from this network (ETSI GS QKD 014, SKIP, 020)",
                                   "qanat sae add enc1 --domain a && qanat sae add enc2 --domain b && qanat sae key --from enc1 --to enc2"),
                      on_command());
+    add_csa_commands(*add_command(app_, "csa", "cryptography as a service: keys at a KMS, files encrypted and signed with them", "qanat csa list"), on_command());
   }
 
   int run(int argc, char** argv) {

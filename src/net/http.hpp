@@ -20,6 +20,8 @@ struct Peer {
   std::optional<crypto::Certificate> certificate;  // chain, validity, status and SAN already checked
   std::optional<Identity> identity;
   std::string address;  // "127.0.0.1:40322", for logs
+  bool chained = false;                             // the connection is one of chain.hpp; the certificate was checked on the one before it
+  std::shared_ptr<const Secret> exporter = {};      // of a connection that is not, for the key of the next; shared by the requests of the connection
 };
 
 struct Request {
@@ -38,6 +40,7 @@ struct Response {
   unsigned status = 200;
   std::string content_type;
   Bytes body;
+  std::shared_ptr<const Secret> secret = {};  // in place of `body`, where it holds keys or plaintexts; shared by copies of the response
 };
 
 /// ErrorCode ↔ HTTP status: one table.
@@ -65,6 +68,7 @@ struct Route {
   bool anonymous = false;       // a caller without certificate is let through (first enrolment)
   std::size_t body_max = 64 * 1024;
   std::string request_type;     // the content type that a body must have; empty: no body
+  bool chained = false;         // refused over a connection that is not chained (chain.hpp)
   std::string challenge = {};   // WWW-Authenticate of an answer with 401 (RFC 9110 §11.6.1); empty: none
   UnknownStatus unknown_status = UnknownStatus::refused;
   std::function<Result<Response>(const Request&)> answer;  // runs on a worker thread; blocking is allowed until the deadline

@@ -49,6 +49,16 @@ class Node {
   /// is signed with the new keys; connections and requests that are under way end with theirs.
   Result<void> renew(Deadline deadline);
 
+  // Chained connections (net/chain.hpp). The server's side of a request that asks for one: the next connection of this peer is under `extra`, 32 octets that
+  // the peer has too, and this connection's exporter. invalid_argument over a connection that is chained itself.
+  Result<void> expect_chained(const net::Request& request, ByteView identity, const Secret& extra);
+  /// The client's side.
+  [[nodiscard]] net::ChainedKey chained_key(const net::ChainLink& link, Bytes identity, const Secret& extra) const;
+  /// Connections to this peer are chained from now on; that one could not be is logged, and on record. CHECKs that there is such a peer.
+  void chain(std::string_view peer, net::ChainNext next, net::ChainNeed need);
+  /// Requests of these points are answered over chained connections alone; before serve().
+  void require_chained(std::set<points::Endpoint> endpoints) { chained_alone_ = std::move(endpoints); }
+
   /// Starts the server with these handlers and a health answer, and prints the readiness line on standard output:
   /// `ready <uri> <port> <certificate's key algorithm> <its SHA-256, first 16 digits> <notAfter, Unix ms>`.
   Result<void> serve(std::vector<points::Handler> handlers);
@@ -140,6 +150,8 @@ class Node {
   std::function<bool(const crypto::Certificate&)> accepts_unknown_;
   std::atomic<std::uint64_t> unknown_accepted_ = 0;
   std::map<std::string, std::unique_ptr<net::Client>, std::less<>> clients_;
+  net::ChainedKeys chained_keys_{clock_};
+  std::set<points::Endpoint> chained_alone_;
   std::unique_ptr<net::Server> server_;
   std::atomic<net::Server*> serving_ = nullptr;  // server_, for handlers: they may run before it is assigned
   std::function<void(wire::Json&)> describe_health_;

@@ -33,7 +33,7 @@ class KeyClient final : public KeySource {
   };
   explicit KeyClient(Parts parts) : parts_(std::move(parts)) {}
 
-  /// Where the KMS has no key just now, or cannot be reached, it is asked again with a fresh application until the deadline.
+  /// Where the KMS has no key just now it is asked again with a fresh application until the deadline; where no answer came, with the same one first.
   Result<WorkingKey> fetch(const KeyWanted& wanted, Deadline deadline, const std::stop_token& stop) override;
   void acknowledge(const Bytes& h_deliver, Deadline deadline) override;
 
@@ -41,9 +41,12 @@ class KeyClient final : public KeySource {
   enum class Proof : std::uint8_t { certificates, and_charged_key };
   Result<WorkingKey> attempt(const KeyWanted& wanted, Proof proof, Deadline deadline);
   Result<ApplicationKeys> take_keys(Proof proof);
+  Result<void> make_application(const KeyWanted& wanted, Proof proof);
   void send_acknowledgement(const KeyApplication& application, const Bytes& h_deliver, bool ok, Deadline deadline);
 
   Parts parts_;
+  std::optional<KeyApplication> unanswered_;  // sent, or to be sent, and not answered
+  bool under_charged_key_ = false;            // the last application that was made
   std::optional<KeyApplication> delivered_;  // the application that brought the key, for its acknowledgement
 };
 

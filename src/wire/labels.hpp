@@ -43,6 +43,12 @@ inline constexpr Label step11_iv = with_zero("QFCI-v2 step11 iv");
 inline constexpr Label wk = with_zero("QFCI-v2 wk");
 inline constexpr Label kc = with_zero("QFCI-v2 kc");
 
+// Between the KMSs, ahead of demand: keys for SAEs.
+inline constexpr Label supply_batch = with_zero("QFCI-v2 supply batch");
+inline constexpr Label supply_key = with_zero("QFCI-v2 supply key");
+inline constexpr Label supply_kc = with_zero("QFCI-v2 supply kc");
+inline constexpr Label sae_key = with_zero("QFCI-v2 sae key");
+
 // Between the terminals (step 12).
 inline constexpr Label ax1 = without_zero("QFCI-v2 ax1");
 inline constexpr Label derived = with_zero("QFCI-v2 derived");
@@ -59,6 +65,10 @@ inline constexpr Label escrow_i_salt = with_zero("QFCI-v2 escrow i salt");
 inline constexpr Label escrow_r_key = with_zero("QFCI-v2 escrow r key");
 inline constexpr Label escrow_r_salt = with_zero("QFCI-v2 escrow r salt");
 inline constexpr Label sas = with_zero("QFCI-v2 sas");
+
+// For gateways, which know nothing of these protocols (Dx-1).
+inline constexpr Label gateway_ppk = with_zero("QFCI-v2 ppk");
+inline constexpr Label gateway_wireguard = with_zero("QFCI-v2 wireguard psk");
 
 // Names.
 inline constexpr Label fp = with_zero("QFCI-v2 fp");

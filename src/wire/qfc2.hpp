@@ -9,4 +9,5 @@
 #include "wire/qfc2_header.hpp"       // IWYU pragma: export
 #include "wire/qfc2_kms.hpp"          // IWYU pragma: export
 #include "wire/qfc2_session.hpp"      // IWYU pragma: export
+#include "wire/qfc2_supply.hpp"       // IWYU pragma: export
 #include "wire/signed.hpp"            // IWYU pragma: export

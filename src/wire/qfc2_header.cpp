@@ -32,6 +32,8 @@ constexpr std::array type_names{
     TypeName{MessageType::charge_receipt, "ChargeReceipt"},
     TypeName{MessageType::kms_confirm, "KmsConfirm"},
     TypeName{MessageType::ax3, "AX3"},
+    TypeName{MessageType::supply_offer, "SupplyOffer"},
+    TypeName{MessageType::supply_accept, "SupplyAccept"},
     TypeName{MessageType::reject, "Reject"},
 };
 

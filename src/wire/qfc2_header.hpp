@@ -46,6 +46,8 @@ enum class MessageType : std::uint8_t {
   charge_receipt = 0x25,
   kms_confirm = 0x29,
   ax3 = 0x2C,
+  supply_offer = 0x69,
+  supply_accept = 0x79,
   reject = 0xEE,
 };
 /// "KeyRequest", …: also the label under which the message is signed.

@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include "services/kms/csa/schema.hpp"
+#include "kme/stock/tables.hpp"
 #include "store/store.hpp"
 
 namespace qanat::kms {
@@ -93,6 +95,62 @@ inline constexpr std::array migrations{
         PRIMARY KEY (uid, h_enrol)
       ) STRICT)sql"},
     store::Migration{5, R"sql(
+      -- KMA: what stays of a working key, what it may be used for, and its delivery, to be given again until it is acknowledged.
+      ALTER TABLE working_key ADD COLUMN commitment BLOB;                             -- of the octets, from their generation on
+      ALTER TABLE working_key ADD COLUMN traffic TEXT NOT NULL DEFAULT 'voice';       -- these three, uid and expires_ms are bound to sealed_wk
+      ALTER TABLE working_key ADD COLUMN level_min INTEGER NOT NULL DEFAULT 1;
+      ALTER TABLE working_key ADD COLUMN deliveries_max INTEGER NOT NULL DEFAULT 1;
+      ALTER TABLE working_key ADD COLUMN deliveries INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE working_key ADD COLUMN h_req BLOB;                                  -- the application that was answered
+      ALTER TABLE working_key ADD COLUMN answer BLOB;                                 -- the KeyDeliver, sealed to the terminal; NULL once the key is destroyed
+      ALTER TABLE working_key ADD COLUMN ended_ms INTEGER;
+      ALTER TABLE working_key ADD COLUMN ended_by TEXT;
+      ALTER TABLE working_key ADD COLUMN ended_why TEXT;
+      -- Sealed under the former binding; none of them lives longer than a call takes to begin.
+      UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, ended_by = 'kms', ended_why = 'the database was brought to another version'
+        WHERE state <> 'destroyed';
+      CREATE INDEX working_key_call ON working_key (sid_call);
+      CREATE INDEX working_key_owed ON working_key (uid) WHERE state <> 'destroyed';
+      -- Up to which time applications are forgotten: a clock that was set back opens no gap.
+      CREATE TABLE replay_forgotten (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        forget_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE application_rate (
+        uid TEXT PRIMARY KEY,
+        level_milli INTEGER NOT NULL,   -- thousandths of an application that are left
+        at_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX application_rate_at ON application_rate (at_ms);
+      CREATE TABLE charging_record (
+        sid_wk BLOB NOT NULL,
+        leg INTEGER NOT NULL CHECK (leg IN (1, 2)),
+        sid_call BLOB NOT NULL,
+        uid TEXT NOT NULL,
+        number TEXT NOT NULL,
+        peer_uid TEXT NOT NULL,
+        peer_number TEXT NOT NULL,
+        peer_kms TEXT NOT NULL,
+        traffic TEXT NOT NULL,
+        assurance INTEGER NOT NULL,
+        n_paths INTEGER NOT NULL,
+        delivered_ms INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        confirmed_ms INTEGER,
+        PRIMARY KEY (sid_wk, leg)
+      ) STRICT;
+      CREATE INDEX charging_record_delivered ON charging_record (delivered_ms, sid_wk, leg))sql"},
+    store::Migration{6, csa::tables},
+    store::Migration{7, kme::stock_tables},  // keys for SAEs, shared with the KMSs of other domains
+    store::Migration{8, R"sql(
+      -- What each SAE with a limit a day has ordered on the day that it ordered last (days since 1970, UTC).
+      CREATE TABLE sae_spent (
+        sae TEXT PRIMARY KEY,
+        day INTEGER NOT NULL,
+        keys INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX sae_spent_day ON sae_spent (day))sql"},
+    store::Migration{9, R"sql(
       -- KIM: secure media of this domain's terminals, and the keys charged into them (kim/stock.hpp).
       CREATE TABLE medium (
         medium BLOB PRIMARY KEY,

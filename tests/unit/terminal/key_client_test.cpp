@@ -152,6 +152,29 @@ TEST_F(KeyClientTest, WhatMayPassIsTriedAgainWithAFreshApplication) {
   EXPECT_EQ(first.sid_wk, second.sid_wk);
 }
 
+TEST_F(KeyClientTest, WhatWasNotAnsweredIsSentAgainAsItWas) {
+  const auto keys = client({failing(ErrorCode::unavailable), failing(ErrorCode::unavailable), good()});
+  ASSERT_TRUE(fetch(*keys));
+  ASSERT_EQ(applications_.size(), 3U);
+  EXPECT_EQ(applications_[0], applications_[1]);
+  EXPECT_EQ(applications_[1], applications_[2]);
+  EXPECT_EQ(steps_, (std::vector{4, 11})) << "signed once";
+}
+
+TEST_F(KeyClientTest, WhatWasUsedUpWithoutAnAnswerIsFollowedByAFreshApplication) {
+  const auto keys = client({failing(ErrorCode::unavailable), failing(ErrorCode::conflict), good()});
+  ASSERT_TRUE(fetch(*keys));
+  ASSERT_EQ(applications_.size(), 3U);
+  EXPECT_EQ(applications_[0], applications_[1]);
+  EXPECT_NE(applications_[1], applications_[2]);
+}
+
+TEST_F(KeyClientTest, AConflictOfAFreshApplicationIsFinal) {
+  const auto keys = client({failing(ErrorCode::conflict), good()});
+  ASSERT_FALSE(fetch(*keys));
+  EXPECT_EQ(applications_.size(), 1U);
+}
+
 TEST_F(KeyClientTest, WithoutAKeyTheDeadlineEndsTheAttempts) {
   const auto keys = client({failing(ErrorCode::exhausted)});
   const auto key = fetch(*keys, 400ms);

@@ -171,6 +171,20 @@ TEST_F(GrammarTest, AnOfferNamesEveryKeyOnce) {
   EXPECT_EQ(refusal(offer), "KmsOffer: shares: too many");
 }
 
+TEST_F(GrammarTest, ASupplyIsBounded) {
+  SupplyOffer offer = supply_offer_of(a, 2);
+  offer.batches = 0;
+  EXPECT_EQ(refusal(offer), "SupplyOffer: batches: must be 1 to 16");
+  offer.batches = 17;
+  EXPECT_EQ(refusal(offer), "SupplyOffer: batches: must be 1 to 16");
+  offer = supply_offer_of(a, 2);
+  offer.shares[1].key_id = offer.shares[0].key_id;
+  EXPECT_EQ(refusal(offer), "SupplyOffer: shares: a key_id twice");
+  SupplyAccept accept = supply_accept_of(a, 2);
+  accept.paths = shares_max + 1;
+  EXPECT_EQ(refusal(accept), "SupplyAccept: paths: more than there can be shares");
+}
+
 TEST_F(GrammarTest, EnrolRefusesKindsThatAreNoTerminal) {
   Enrol m = must(parse<Enrol>(a.octets("enrol_kms_made"))).message;
   m.device_kind = Kind::kms;
@@ -254,6 +268,8 @@ TEST_F(GrammarTest, EveryOtherLengthIsRefused) {
   refuses_every_other_length<KmsOffer>(a.octets("kms_offer_2"));
   refuses_every_other_length<KmsAccept>(a.octets("kms_accept_2"));
   refuses_every_other_length<KmsConfirm>(a.octets("kms_confirm_2"));
+  refuses_every_other_length<SupplyOffer>(a.octets("supply_offer_2"));
+  refuses_every_other_length<SupplyAccept>(a.octets("supply_accept_2"));
   refuses_every_other_length<KeyDeliver>(a.octets("deliver_eph"));
   refuses_every_other_length<DeliverAck>(a.octets("deliver_ack"));
   refuses_every_other_length<Reject>(a.octets("reject"));
@@ -300,6 +316,8 @@ TEST(CanonicalTest, EveryAcceptedBodyEncodesToItself) {
     is_canonical<KmsOffer>(a.suite(), a.octets("kms_offer_2"), draw);
     is_canonical<KmsAccept>(a.suite(), a.octets("kms_accept_2"), draw);
     is_canonical<KmsConfirm>(a.suite(), a.octets("kms_confirm_2"), draw);
+    is_canonical<SupplyOffer>(a.suite(), a.octets("supply_offer_2"), draw);
+    is_canonical<SupplyAccept>(a.suite(), a.octets("supply_accept_2"), draw);
     is_canonical<KeyDeliver>(a.suite(), a.octets("deliver_eph"), draw);
     is_canonical<DeliverAck>(a.suite(), a.octets("deliver_ack"), draw);
     is_canonical<Reject>(a.suite(), a.octets("reject"), draw);

@@ -19,8 +19,9 @@ import mldsa
 import mlkem
 import symmetric
 from messages import (
-    SUITES, charge_file, charge_payload, charged_mac, early_secret, handshake_secret, header, hybrid_secret, key_and_iv, key_id, master_secret, media, mix_ephemeral, mix_distribution, mix_injected,
-    next_transport, opaque, sealed_field, sid_call, step9, to_be_signed, u8, u16, u32, u64, whole, wk_fingerprint,
+    SUITES, Supply, charge_file, charge_payload, charged_mac, early_secret, handshake_secret, header, hybrid_secret, key_and_iv, key_id,
+    master_secret, media, mix_distribution, mix_ephemeral, mix_injected, next_transport, opaque, sae_key, sealed_field, sid_call, step9,
+    to_be_signed, u16, u32, u64, u8, whole, wk_fingerprint,
 )
 
 EPOCH = 7
@@ -150,6 +151,8 @@ class Scenario:
             self.step9(n)
         self.deliveries()
         self.ax()
+        for n in (0, 2):
+            self.supply(n)
         self.charges()
         return self.document()
 
@@ -356,6 +359,36 @@ class Scenario:
         self.derived.update(media(suite, master, "media", sids))
         self.derived.update(media(suite, early, "escrow", sids + self.inputs["nonce_i"] + self.inputs["nonce_r"]))
         self.derived["sas"] = h.expand(master, b"QFCI-v2 sas\0", 4)
+
+    def supply(self, n):
+        suite = self.suite
+        for name in ("supply_id", "nonce_supply_offer", "nonce_supply_accept"):
+            self.given(f"{name}_{n}", 16 if name == "supply_id" else 32)
+        self.key(f"supply_ephemeral_{n}")
+        ephemeral, supply_id = self.public(f"supply_ephemeral_{n}"), self.inputs[f"supply_id_{n}"]
+        shares = b"".join(self.inputs[f"path_id_{j}"] + self.inputs[f"key_id_{j}"] for j in range(n))
+        offer = (
+            supply_id + opaque(KMS_A, 64) + opaque(KMS_B, 64) + u8(n + 1) + self.inputs[f"nonce_supply_offer_{n}"] + u64(TS) + u8(1 if n else 0)
+            + u8(n) + shares + ephemeral["point"] + ephemeral["ml_kem"] + self.fps("kms_a")
+        )  # fmt: skip
+        h_offer = self.signed(f"supply_offer_{n}", "SupplyOffer", "kms_a", offer)
+        kem = self.encapsulate(f"supply_{n}", f"supply_ephemeral_{n}", "to_ephemeral")
+        accept = (
+            supply_id + h_offer + self.inputs[f"nonce_supply_accept_{n}"] + kem["ct_classical"] + kem["ct_ml_kem"] + u8((1 << n) - 1) + u8(n)
+            + self.fps("kms_b")
+        )  # fmt: skip
+        name = f"supply_accept_{n}"
+        self.signed(name, "SupplyAccept", "kms_b", accept)
+        transcript = suite.hash.digest(self.octets(f"supply_offer_{n}") + self.octets(name))
+        keys = Supply(suite, transcript, self.derived[f"k_q_{n}"], kem, supply_id)
+        self.messages[name]["octets"] += keys.confirmation()
+        last = keys.key(n, 255)
+        self.derived.update({
+            f"supply_transcript_{n}": transcript, f"supply_confirmation_{n}": keys.confirmation(), f"supply_batch_{n}": keys.batch(n),
+            f"supply_first_key_{n}": keys.key(n, 0), f"supply_last_key_{n}": last,
+            f"sae_key_{n}": sae_key(suite, last, keys.batch(n) + u32(255), "sae-a", ["sae-b"], 32),
+            f"sae_key_long_{n}": sae_key(suite, keys.key(n, 0) + last, keys.batch(n) + u32(0), "sae-a", ["sae-b", "s" * 256], 61),
+        })  # fmt: skip
 
     def document(self):
         def plain(value):

@@ -52,6 +52,8 @@ TYPES = {
     "ChargeReceipt": 0x25,
     "KmsConfirm": 0x29,
     "AX3": 0x2C,
+    "SupplyOffer": 0x69,
+    "SupplyAccept": 0x79,
     "Reject": 0xEE,
 }
 
@@ -199,3 +201,26 @@ def sid_call(caller, callee, nonce):
 
 def key_id(suite, key):
     return suite.hash.digest(b"QFCI-v2 kid\0" + key["ml_kem"] + key["point"])
+
+
+# ---- keys for SAEs ----
+
+
+class Supply:
+    def __init__(self, suite, transcript, k_q, kem, supply_id):
+        self.hash, self.transcript, self.id = suite.hash, transcript, supply_id
+        self.prk = suite.hash.extract(transcript, k_q + kem["ss_ml_kem"] + kem["ss_classical"])
+
+    def batch(self, index):
+        return self.hash.digest(b"QFCI-v2 supply batch\0" + self.id + u8(index))[:12]
+
+    def key(self, index, number):
+        return self.hash.expand(self.prk, b"QFCI-v2 supply key\0" + self.id + self.batch(index) + u32(number), 32)
+
+    def confirmation(self):
+        return self.hash.hmac(self.hash.expand(self.prk, b"QFCI-v2 supply kc\0" + self.id, 32), b"\2" + self.transcript)
+
+
+def sae_key(suite, stock, key_id, master, slaves, size):
+    names = opaque(master, 256) + u8(len(slaves)) + b"".join(opaque(slave, 256) for slave in slaves)
+    return suite.hash.expand(stock, b"QFCI-v2 sae key\0" + key_id + names, size)

@@ -35,15 +35,19 @@ class Application {
   Result<net::Response> granted(const net::Request& http, const Request& request);
   /// By what the applicant was known: symmetric mode leaves its certificates unchecked (kim/injection.hpp).
   enum class KnownBy : std::uint8_t { certificates, charged_key };
-  struct Known {
+  struct Applicant {
     Terminal terminal;
     KnownBy by = KnownBy::certificates;
+    bool first = true;  // false: these octets came before
   };
-  Result<Known> authenticate(const net::Request& http, const Request& request);
+  Result<Applicant> authenticate(const net::Request& http, const Request& request);
   Result<void> check_envelope(const Request& request, const Terminal& terminal) const;
-  Result<void> remember(const Request& request);
+  /// False if the application was made before; `exhausted` if the subscriber applies too often.
+  Result<bool> remember(const Request& request);
+  /// The answer that the same application got, until it is acknowledged: the key is not encapsulated a second time. `conflict` if there is none.
+  Result<net::Response> repeated(const net::Request& http, const Request& request, const Terminal& terminal);
   /// `injected`: the charged key that the application names, which goes into the last mile.
-  Result<wire::Framed<wire::KeyDeliver>> deliver(const net::Request& http, const Request& request, const Known& known, const StoredKey& leg, Bytes token,
+  Result<wire::Framed<wire::KeyDeliver>> deliver(const net::Request& http, const Request& request, const Applicant& applicant, const StoredKey& leg, Bytes token,
                                                  const std::optional<SpentKey>& injected, const node::MessageSigner& own);
 
   // Profile v1 (application_v1.cpp).
@@ -62,17 +66,25 @@ class Application {
   struct Grant {
     Bytes token;  // a new access token; empty if the one that it holds is good
     StoredKey leg;
+    std::string choice;  // what the key was made of, and why; empty on the callee's side, where the caller's chose
+  };
+  struct Leg {
+    StoredKey stored;
+    std::string choice;
   };
   Result<Grant> grant(const net::Request& http, const Asked& asked, const Terminal& terminal);
-  Result<StoredKey> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards);
-  Result<void> draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id);
+  Result<Leg> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards);
+  Result<Choice> draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id);
   /// Step 10; conflict if the terminal has enrolled anew since `terminal` was looked up; denied unless the encryption certificates are good now and of one
   /// bundle with the signing certificates that were checked in step 5.
   /// Where the terminal is known by a charged key, of the right chain is all that they must be.
   Result<crypto::EncapsulationKey> pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, KnownBy by);
   /// The delivery on record and in the ledger, before it is sent: a key that left is never delivered again.
   enum class OwnCopy : std::uint8_t { kept_until_acknowledged, destroyed };
-  Result<void> hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, ByteView h_deliver, OwnCopy copy);
+  Result<void> hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery, OwnCopy copy);
+  [[nodiscard]] KeyUse use_by(const Terminal& terminal, Traffic traffic) const {
+    return {.by = terminal.uid, .traffic = traffic, .now_ms = node_.clock().now_ms()};
+  }
 
   node::Node& node_;
   store::Store& store_;
