@@ -101,7 +101,10 @@ class CommandLine {
       });
       if (element.run == run_qkd) add_qkd_commands(*command, on_command());
       if (element.run == run_iam) add_iam_commands(*command, on_command());
-      if (element.run == run_kms) add_kms_commands(*command, on_command());
+      if (element.run == run_kms) {
+        add_kms_commands(*command, on_command());
+        add_medium_commands(*command, on_command());
+      }
     }
   }
 

@@ -182,7 +182,7 @@ void add_media(CLI::App& medium, const OnCommand& on) {
 
 }  // namespace
 
-void add_kms_commands(CLI::App& kms, const OnCommand& on) {
+void add_medium_commands(CLI::App& kms, const OnCommand& on) {
   CLI::App* const medium = add_command(kms, "medium", "secure media of terminals", "qanat kms medium list");
   medium->require_subcommand(1);
   add_media(*medium, on);

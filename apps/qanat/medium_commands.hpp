@@ -37,7 +37,7 @@ int charge_order(const KmsAsk& ask, const ChargeOrder& order);
 /// `op`: "approve" or "collect"; the file to `out`.
 int charge_take(const KmsAsk& ask, const std::string& op, const std::string& ticket, const std::filesystem::path& out);
 int charge_reject(const KmsAsk& ask, const std::string& ticket);
-void add_kms_commands(CLI::App& kms, const OnCommand& on);
+void add_medium_commands(CLI::App& kms, const OnCommand& on);
 
 struct TerminalCharge {
   std::uint16_t authentication = 16;
