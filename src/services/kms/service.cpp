@@ -19,7 +19,7 @@ namespace qanat::kms {
 namespace {
 
 constexpr std::chrono::milliseconds sweep_every{1000};
-constexpr UnixMs day_ms = 86'400'000;
+constexpr UnixMs charges_day_ms = 86'400'000;
 constexpr std::chrono::milliseconds list_answer_max{10000};
 constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 
@@ -99,7 +99,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<Destroyed>> {
     TRY(forget_applications(transaction, now));
     TRY(forget_full_buckets(transaction, settings.policy.applications, now));
-    TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * day_ms)));
+    TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * charges_day_ms)));
     TRY(forget_old_prepared(transaction, now));
     TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));

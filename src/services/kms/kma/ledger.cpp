@@ -43,9 +43,10 @@ Result<void> Ledger::add(store::Transaction& transaction, const WorkingKey& key)
   ASSIGN_OR_RETURN(const auto known, state_of(transaction, key.sid_wk, key.leg));
   if (known) return fail(ErrorCode::conflict, what(key.sid_wk, key.leg) + ": this session was used before");
   bool between_others = false;
-  TRY(transaction.query("SELECT uid, peer_number FROM working_key WHERE sid_call = ? AND leg = ?", {key.sid_call.view(), number(key.leg)}, [&](const store::Row& row) {
-    between_others = between_others || row.text(0) != key.uid.text() || row.text(1) != key.peer_number.text();
-  }));
+  TRY(transaction.query("SELECT uid, peer_number FROM working_key WHERE sid_call = ? AND leg = ?", {key.sid_call.view(), number(key.leg)},
+                        [&](const store::Row& row) {
+                          between_others = between_others || row.text(0) != key.uid.text() || row.text(1) != key.peer_number.text();
+                        }));
   if (between_others) return fail(ErrorCode::denied, "call " + key.sid_call.hex() + ": is between others");
   ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(key), key.wk));
   const Bytes commitment = store::key_commitment(store::KeyKind::working, row_key(key.sid_wk, key.leg), key.wk);
