@@ -17,7 +17,7 @@ const std::string wireguard_lines =
     "peer_key = \"AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=\"\n";
 
 Result<GatewaySettings> read_text(const std::string& text) {
-  const test::TemporaryDirectory folder;
+  const qanat::test::TemporaryDirectory folder;
   std::ofstream(folder / "gw.toml") << text;
   auto config = node::Config::read(folder / "gw.toml");
   if (!config) return fail(config.error());
