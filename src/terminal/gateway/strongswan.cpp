@@ -157,7 +157,7 @@ class StrongSwan final : public Tunnel {
     message.set("ike", connection_.name)
         .set("child", connection_.child)
         .set("timeout", std::to_string(std::max<std::int64_t>(1, deadline.remaining().count())))
-        .set("loglevel", std::string("-1"));
+        .set("loglevel", std::string("1"));
     std::unique_ptr<PacketHold> hold = hold_packets();
     // The answer comes when the CHILD SA is installed, or will not be.
     const auto done = vici.stream("initiate", "control-log", message, deadline);
