@@ -203,7 +203,7 @@ Result<void> Desk::sweep(UnixMs now) {
     TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
       ASSIGN_OR_RETURN(const Key key, load_key(transaction, id));
       if (!key.delete_ms || *key.delete_ms > now) return {};  // cancelled meanwhile
-      TRY(set_state(transaction, id, State::destroyed, std::nullopt));
+      TRY(set_state(transaction, id, key.state, State::destroyed, std::nullopt));
       return erase_below(transaction, id, key.version + 1);
     }));
   }
