@@ -77,6 +77,22 @@ TEST_F(KmsSettingsTest, ADemandOnQuantumKeysIsReadInTheWordsOfKm3) {
   }
 }
 
+TEST_F(KmsSettingsTest, TheCsaHasATableOfItsOwn) {
+  const auto absent = read("");
+  ASSERT_TRUE(absent);
+  EXPECT_FALSE(absent->csa.listener) << "software of others is served only where somebody asks for it";
+  EXPECT_EQ(absent->csa.limits.seals.max, std::int64_t{1} << 32);
+  const auto settings = read("[kms.csa]\nkeys_per_application = 0\nseals_per_version = 100\nport = 9443\ncertificate = \"/c\"\nkey = \"/k\"\nroots = \"/r\"\n");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->csa.limits.keys_per_application, 0);
+  EXPECT_EQ(settings->csa.limits.seals.block, 100) << "no block is larger than all that there is";
+  ASSERT_TRUE(settings->csa.listener);
+  EXPECT_EQ(settings->csa.listener->port, 9443);
+  for (const char* wrong : {"certificate = \"/c\"", "key = \"/k\"\nroots = \"/r\"", "port = 65536", "requests_per_minute = 0", "deletion_wait_min_s = 0",
+                            "challenge_life_ms = 999", "seals_per_version = 4294967297", "colour = 1"})
+    EXPECT_FALSE(read("[kms.csa]\n" + std::string(wrong) + "\n")) << wrong;
+}
+
 TEST_F(KmsSettingsTest, RefusesWhatIsOutOfBounds) {
   const std::pair<const char*, std::int64_t> most[] = {
       {"wk_lifetime_ms", 3600000}, {"clock_window_ms", 600000}, {"callee_wait_ms", 30000}, {"quantum_shares", 4}};

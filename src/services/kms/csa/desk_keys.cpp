@@ -20,7 +20,7 @@ Result<Change> parse_change(std::string_view text) {
 
 Result<void> apply(store::Transaction& transaction, const Key& key, State to, Change change, std::optional<UnixMs> delete_ms) {
   if (change == Change::trim) return erase_below(transaction, key.id, key.minimum);
-  TRY(set_state(transaction, key.id, to, delete_ms));
+  TRY(set_state(transaction, key.id, key.state, to, delete_ms));
   if (change == Change::destroy) return erase_below(transaction, key.id, key.version + 1);
   return {};
 }
