@@ -137,7 +137,9 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /.well-known/est/ce-2/simplereenroll: app1 app2 app3 dev1 dev2 -> cas\n"
             "GET /.well-known/est/ce-2/cacerts: app1 app2 app3 dev1 dev2 -> cas\n"
             "POST /ce/2/confirm: app1 app2 app3 dev1 dev2 -> cas\n"
-            "POST /km/1/renewed: app1 app2 app3 dev1 dev2 -> kms\n");
+            "POST /km/1/renewed: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /km/2/supply: kms -> kms\n"
+            "POST /km/2/activate: kms -> kms\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {
