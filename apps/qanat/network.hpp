@@ -91,6 +91,9 @@ class Network {
   [[nodiscard]] std::filesystem::path config_of(const std::string& name) const { return folder_ / "config" / (name + ".toml"); }
   [[nodiscard]] std::filesystem::path state_of(const std::string& name) const { return folder_ / "state" / name; }
   [[nodiscard]] std::filesystem::path secret_of(const std::string& name) const { return folder_ / "secrets" / name; }
+  /// Where a KMS looks for the transport keys of new media, and where a terminal's medium is.
+  [[nodiscard]] std::filesystem::path media_keys_of(const std::string& kms) const { return folder_ / "secrets" / ("media-" + kms); }
+  [[nodiscard]] std::filesystem::path medium_of(const std::string& uid) const { return state_of(uid) / "medium"; }
   [[nodiscard]] std::filesystem::path trust() const { return folder_ / "trust"; }
 
  private:

@@ -37,7 +37,7 @@ Result<std::optional<RunRow>> run_with(store::Transaction& transaction, const Ba
 }
 
 Result<void> set_state(store::Transaction& transaction, const RunRow& row, KeyState to, UnixMs now) {
-  TRY(store::check_transition(row.state, to, "key " + row.run.text()));
+  TRY(store::check_transition(store::KeyKind::link, row.state, to, "key " + row.run.text()));
   TRY(transaction.run("UPDATE key_run SET state = ?, changed_ms = ? WHERE batch_id = ? AND first = ?",
                       {store::name(to), store::column(now), row.run.batch.view(), std::int64_t{row.run.first}}));
   if (to == KeyState::destroyed) return count_evidence(transaction, row.stock, 1);
@@ -57,10 +57,10 @@ Result<void> KeyStock::note(store::Transaction& transaction, std::string_view st
   const std::string what = "key " + run.text();
   // What is taken goes through `reserved` even where nobody sees it there.
   if (onward.state == KeyState::destroyed) {
-    TRY(store::check_transition(KeyState::generated, KeyState::destroyed, what));
+    TRY(store::check_transition(store::KeyKind::link, KeyState::generated, KeyState::destroyed, what));
   } else {
-    TRY(store::check_transition(KeyState::generated, KeyState::reserved, what));
-    if (onward.state != KeyState::reserved) TRY(store::check_transition(KeyState::reserved, onward.state, what));
+    TRY(store::check_transition(store::KeyKind::link, KeyState::generated, KeyState::reserved, what));
+    if (onward.state != KeyState::reserved) TRY(store::check_transition(store::KeyKind::link, KeyState::reserved, onward.state, what));
   }
   TRY(transaction.run("INSERT INTO key_run (batch_id, first, count, stock, state, holder, until_ms, changed_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                       {run.batch.view(), std::int64_t{run.first}, std::int64_t{run.count}, stock, store::name(onward.state), std::string_view(onward.holder),

@@ -87,7 +87,7 @@ TEST_F(HeaderTest, RefusesEveryTypeThatHasNoName) {
     octets[5] = static_cast<std::uint8_t>(type);
     known += parse_header(octets).has_value() ? 1 : 0;
   }
-  EXPECT_EQ(known, 19);
+  EXPECT_EQ(known, 22);
 }
 
 class GrammarTest : public testing::Test {
@@ -136,14 +136,16 @@ TEST_F(GrammarTest, ExtensionsAreKnownSortedAndSingle) {
   KeyRequest m = key_request_of(a, flag_eph | flag_inj);
   m.ext.push_back(m.ext.front());
   EXPECT_EQ(refusal(m), "KeyRequest: ext: not ascending by type");
-  m.ext = {{.type = ExtensionType{2}, .value = {}}};
+  m.ext = {{.type = ExtensionType{3}, .value = {}}};
   EXPECT_EQ(refusal(m), "KeyRequest: ext: unknown extension");
   m = key_request_of(a, flag_eph | flag_inj);
   m.ext.front().value.pop_back();
   EXPECT_EQ(refusal(m), "KeyRequest: ext: extension 1 has the wrong size");
   m = key_request_of(a, flag_eph | flag_inj);
   m.flags = flag_eph;
-  EXPECT_EQ(refusal(m), "KeyRequest: ext: extension 1 exactly if flags say so");
+  EXPECT_EQ(refusal(m), "KeyRequest: ext: extensions 1 and 2 exactly if flags say so");
+  m.flags = flag_eph | flag_inj | flag_sym;
+  EXPECT_EQ(refusal(m), "KeyRequest: ext: extensions 1 and 2 exactly if flags say so");
 }
 
 TEST_F(GrammarTest, SessionMessagesKeepTheirOrder) {
@@ -256,6 +258,9 @@ TEST_F(GrammarTest, EveryOtherLengthIsRefused) {
   refuses_every_other_length<EnrolDeliver>(a.octets("enrol_deliver_kms_made"));
   refuses_every_other_length<EnrolReceipt>(a.octets("enrol_receipt"));
   refuses_every_other_length<KeyRequest>(a.octets("key_request_inj"));
+  refuses_every_other_length<ChargeRequest>(a.octets("charge_request_inj"));
+  refuses_every_other_length<ChargeDeliver>(a.octets("charge_deliver"));
+  refuses_every_other_length<ChargeReceipt>(a.octets("charge_receipt"));
   refuses_every_other_length<Token>(a.octets("token"));
   refuses_every_other_length<SessionOpen>(a.octets("session_open"));
   refuses_every_other_length<SessionNotify>(a.octets("session_notify"));
@@ -301,6 +306,10 @@ TEST(CanonicalTest, EveryAcceptedBodyEncodesToItself) {
     is_canonical<EnrolDeliver>(a.suite(), a.octets("enrol_deliver_kms_made"), draw);
     is_canonical<EnrolReceipt>(a.suite(), a.octets("enrol_receipt"), draw);
     is_canonical<KeyRequest>(a.suite(), a.octets("key_request_inj"), draw);
+    is_canonical<KeyRequest>(a.suite(), a.octets("key_request_sym"), draw);
+    is_canonical<ChargeRequest>(a.suite(), a.octets("charge_request_inj"), draw);
+    is_canonical<ChargeDeliver>(a.suite(), a.octets("charge_deliver_lock"), draw);
+    is_canonical<ChargeReceipt>(a.suite(), a.octets("charge_receipt"), draw);
     is_canonical<Token>(a.suite(), a.octets("token"), draw);
     is_canonical<SessionOpen>(a.suite(), a.octets("session_open"), draw);
     is_canonical<SessionGrant>(a.suite(), a.octets("session_grant"), draw);

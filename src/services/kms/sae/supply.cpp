@@ -91,7 +91,7 @@ Result<void> Supply::agree(const std::string& domain, std::int64_t missing, From
   const auto id = node_.rng().id<wire::SupplyId>();
   QuantumShares shares;
   if (from == From::quantum) {
-    ASSIGN_OR_RETURN(shares, agreement_.take_shares(domain, wire::Assurance::disjoint_qkd_paths, sid_of(id), deadline, request_id));
+    ASSIGN_OR_RETURN(shares, agreement_.take_shares(domain, sid_of(id), deadline, request_id));
     if (shares.refs.empty()) return fail(ErrorCode::exhausted, "the QKM has no key for domain " + domain);
   }
   node::crash_point("kms.supply.taken");
