@@ -602,14 +602,14 @@ class CrashDuringSaeDelivery : public CrashWithSaes {
 
 TEST_F(CrashDuringSaeDelivery, AQkmThatGivesKeysToSaes) { survive_all(qkm_saes); }
 
-/// The same where they ask the KMSs, whose stocks are so small, and live so short, that they are filled anew all the time.
+/// The same where they ask the KMSs. Those want a little more in stock than they began with (2048 keys), and what they add lives so short that they agree anew all the time.
 class CrashDuringKmsSaeDelivery : public CrashAtEveryStep {
  protected:
   static void SetUpTestSuite() {
     options_.saes = true;
     CallsUnderCrashes::SetUpTestSuite();
     if (!net().ok()) return;
-    set_in_sae_tables(net(), "stock_low = 1\nstock_high = 1\nstock_lifetime_ms = 10000\n");
+    set_in_sae_tables(net(), "stock_low = 2100\nstock_high = 2101\nstock_lifetime_ms = 10000\n");
     saes_ = let_saes_in_at_kmss(net(), {{.name = "sae-a", .domain = "a", .peer_domains = {"b"}}, {.name = "sae-b", .domain = "b", .peer_domains = {"a"}}});
     if (saes_) TestNetwork::await("a key for both SAEs of the KMSs", deliver_to_kms_saes, std::chrono::seconds(60));
   }
