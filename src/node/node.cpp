@@ -309,6 +309,7 @@ Result<net::Response> Node::health(const net::Request& /*request*/) {
 Result<net::Response> Node::revoked(const net::Request& request) {
   ASSIGN_OR_RETURN(const std::set<Bytes> fingerprints, read_revocation_notice(request.body));
   drop_revoked(fingerprints);
+  if (on_revoked_) TRY(on_revoked_(fingerprints, request.request_id));
   return net::Response{.status = 200, .content_type = "", .body = {}};
 }
 

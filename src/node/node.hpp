@@ -75,6 +75,9 @@ class Node {
   /// These certificates (by SHA-256) are revoked: what is known of their status is forgotten, and connections that show them are closed.
   void drop_revoked(const std::set<Bytes>& fingerprints);
 
+  /// What an element does besides when CAS says that certificates, by SHA-256, are revoked; a failure is the answer to CAS, which says it again. Before serve().
+  void on_revoked(std::function<Result<void>(const std::set<Bytes>&, const std::string& request_id)> act) { on_revoked_ = std::move(act); }
+
   /// Durable before it returns; the caller refuses its action if this fails. What the table of behaviour.hpp has of it is reported to IAM.
   Result<void> record(const audit::Event& event);
   /// A behaviour record for IAM, sent in the background (behaviour_reporter.hpp); nothing where IAM is not among the peers.
@@ -128,6 +131,7 @@ class Node {
   std::optional<Credentials> credentials_;  // under credentials_mutex_
   std::mutex store_mutex_;  // one opening of credentials.db at a time
   std::function<Result<Credentials>(Deadline)> renew_own_;
+  std::function<Result<void>(const std::set<Bytes>&, const std::string&)> on_revoked_;
   std::unique_ptr<net::Client> cas_;  // without a status check of its own: CAS's status answers are signed
   std::unique_ptr<StatusChecker> status_;
   LocalStatus local_status_;

@@ -71,7 +71,7 @@ class GuardedStore final : public Store {
   [[nodiscard]] bool after_crash() const noexcept { return after_crash_; }
 
   /// Moves the anchor up to where the database is now: from here on an older copy is refused. To be called every second or so, and after what must not be undone.
-  Result<void> settle();
+  Result<void> settle() override;
   /// The same without any room: to be called when nothing is written any more.
   Result<void> close();
 

@@ -84,6 +84,8 @@ class Store {
     if (!done) return fail(done.error());
     return std::move(*out);
   }
+  /// What is committed by now cannot be undone by putting back an older copy of the database, once this returns. Nothing for a store without a guard (guard.hpp).
+  virtual Result<void> settle() { return {}; }
   /// Callers whose work has not begun.
   [[nodiscard]] virtual std::size_t queued() const noexcept = 0;
 

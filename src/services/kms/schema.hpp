@@ -156,8 +156,7 @@ inline constexpr std::array migrations{
         since_ms INTEGER NOT NULL,
         ended_ms INTEGER,             -- NULL: the terminal has it still
         why TEXT,
-        sealed_scalar BLOB,
-        sealed_seed BLOB,
+        sealed_pair BLOB,
         row_mac BLOB
       ) STRICT;
       CREATE INDEX history_key_uid ON history_key (uid))sql"},

@@ -5,12 +5,16 @@
 #include "services/kms/kim/renewal.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
-#include "services/kms/schema.hpp"
+#include "services/kms/kp/database.hpp"
+#include "services/kms/kp/refill.hpp"
+#include "services/kms/kp/revocations.hpp"
 
 namespace qanat::kms {
 namespace {
 
 constexpr std::chrono::milliseconds sweep_every{1000};
+constexpr std::chrono::milliseconds pool_round_max{4000};  // for one look at the pools of quantum keys
+constexpr std::chrono::milliseconds give_back_max{2000};   // at the end: the QKM destroys by itself what it is not told of
 
 using Answer = std::function<Result<net::Response>(const net::Request&)>;
 
@@ -29,21 +33,27 @@ Answer refusals_recorded(node::Node& node, std::string_view action, Answer work)
 }  // namespace
 
 struct KmsService::Parts {
-  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, crypto::SiteKey site_key)
+  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::GuardedStore> store_, std::unique_ptr<PoolKeys> keys_, crypto::SiteKey site_key)
       : node(node_),
         settings(std::move(settings_)),
         store(std::move(store_)),
+        keys(std::move(keys_)),
+        pairs(node, *store, *keys, settings.history),
         trace(node.settings().state),
-        ledger(node.device()),
+        ledger(keys->of(Library::in_use)),
         senders(node),
         access(node, *store, senders),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
         application(node, *store, ledger, agreement, access, trace, settings),
-        enrolment(node, *store, trace) {}
+        enrolment(node, *store, pairs, trace),
+        quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high},
+                {.keys = settings.quantum_paths > 1 ? settings.quantum_paths : settings.quantum_shares, .paths = settings.quantum_paths}) {}
 
   node::Node& node;
   KmsSettings settings;
-  std::unique_ptr<store::Store> store;
+  std::unique_ptr<store::GuardedStore> store;
+  std::unique_ptr<PoolKeys> keys;
+  EncryptionPairs pairs;
   node::StepTrace trace;
   Ledger ledger;
   node::SenderDirectory senders;
@@ -52,12 +62,22 @@ struct KmsService::Parts {
   Agreement agreement;
   Application application;
   EnrolmentService enrolment;
+  QuantumPool quantum;
+  // The first to go: they work in the background, on what is above.
+  Refill standby_refill{"encryption pairs", [this] { return fill_standby(); }};
+  Refill quantum_refill{"pool of quantum keys", [this] { return fill_quantum(); }};
 
   std::mutex mutex;
   std::condition_variable changed;
   bool stopping = false;
   std::thread sweeper;
 
+  QuantumPool::Parts quantum_parts();
+  Result<void> fill_standby();
+  Result<void> fill_quantum();
+  void describe(wire::Json& body);
+  /// What could have been used by a process that did not stop in order, or in a later copy of the database, is not used again.
+  Result<void> after_crash();
   /// Destroys what is past its time and forgets what may be forgotten; the destroyed sessions go into the audit record.
   Result<void> sweep(Ledger::Sweep which);
   void run_sweeper();
@@ -73,9 +93,65 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   }));
   for (const SidWk& sid_wk : destroyed) {
     TRY(node.record({.action = "wk.expired", .outcome = audit::Outcome::success, .subject = "", .object = sid_wk.hex(),
-                     .reason = which == Ledger::Sweep::at_start ? "left over from before the restart" : "past its time", .request_id = ""}));
+                     .reason = which == Ledger::Sweep::expired ? "past its time" : "left over from before the restart", .request_id = ""}));
   }
   return {};
+}
+
+Result<void> KmsService::Parts::after_crash() {
+  ASSIGN_OR_RETURN(const std::int64_t pairs_gone, store->transact([](store::Transaction& transaction) { return EncryptionPairs::discard_standby(transaction); }));
+  if (pairs_gone == 0) return {};
+  return node.record({.action = "kp.discarded", .outcome = audit::Outcome::success, .subject = "", .object = std::to_string(pairs_gone) + " encryption pairs in standby",
+                      .reason = "left over from before the restart", .request_id = ""});
+}
+
+QuantumPool::Parts KmsService::Parts::quantum_parts() {
+  return {.store = *store,
+          .keys = *keys,
+          .clock = node.clock(),
+          .rng = node.rng(),
+          .owner = "0",
+          .draw = [this](const std::string& domain, std::int64_t count, std::int64_t paths, Deadline deadline) {
+            return agreement.draw(domain, node.rng().id<SidWk>(), count, paths, deadline, node.new_request_id());
+          },
+          .give_back = [this](const std::vector<KeyId>& ids, Deadline deadline) { return agreement.give_back(ids, deadline); },
+          .record = [this](std::string_view action, std::string_view object, std::string_view reason) {
+            return node.record({.action = action, .outcome = audit::Outcome::success, .subject = "", .object = object, .reason = reason, .request_id = ""});
+          }};
+}
+
+Result<void> KmsService::Parts::fill_standby() {
+  TRY(pairs.fill(static_cast<std::size_t>(settings.standby_low), static_cast<std::size_t>(settings.standby_high)));
+  return {};
+}
+
+Result<void> KmsService::Parts::fill_quantum() {
+  const Deadline deadline = Deadline::after(pool_round_max);
+  Result<void> out = quantum.expire(deadline);
+  for (const auto& [name, target] : node.settings().peers) {
+    if (target.expected.kind != Kind::kms || target.expected.domain == node.identity().domain || node.stopping()) continue;
+    // A domain that cannot be reached keeps no other from its keys.
+    if (auto filled = quantum.refill(target.expected.domain, deadline); !filled) out = std::move(filled);
+  }
+  return out;
+}
+
+void KmsService::Parts::describe(wire::Json& body) {
+  const auto census = store->transact([&](store::Transaction& transaction) { return ledger.census(transaction); });
+  if (census) {
+    wire::Json states = wire::Json::object();
+    for (std::size_t i = 0; i < census->size(); ++i) states.set(store::name(store::all_key_states[i]), (*census)[i]);
+    body.set("working_keys", states);
+  }
+  body.set("database_epoch", store->epoch());
+  if (const auto standby = pairs.standby()) {
+    body.set("standby_pairs", wire::Json::object({{"there", static_cast<std::int64_t>(*standby)}, {"low", settings.standby_low}, {"high", settings.standby_high}}));
+  }
+  if (const auto levels = quantum.levels(); levels && quantum.is_on()) {
+    wire::Json pools = wire::Json::object();
+    for (const QuantumPool::Level& level : *levels) pools.set(level.domain, level.lots);
+    body.set("quantum_pool", wire::Json::object({{"low", settings.quantum_pool_low}, {"high", settings.quantum_pool_high}, {"domains", pools}}));
+  }
 }
 
 void KmsService::Parts::run_sweeper() {
@@ -83,6 +159,8 @@ void KmsService::Parts::run_sweeper() {
   while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
     lock.unlock();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
+    if (const auto kept = keys->maintain(node.clock().now_ms()); !kept) node::log(node::LogLevel::error, "pool keys: {}", kept.error().message);
+    if (const auto settled = store->settle(); !settled) node::log(node::LogLevel::error, "guard: {}", settled.error().message);
     lock.lock();
   }
 }
@@ -95,19 +173,21 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
     if (node.suite().id != crypto::SuiteId::gm_hybrid) return fail(ErrorCode::invalid_argument, "kms.profile_v1: there is no profile v1 in suite " + std::string(node.suite().name));
     node::log(node::LogLevel::warning, "profile v1 is on: working keys that go out in it are protected by TLS alone");
   }
-  ASSIGN_OR_RETURN(auto store, store::Store::open(node.settings().state / "kms.db", migrations));
+  ASSIGN_OR_RETURN(auto store, open_database(node));
+  ASSIGN_OR_RETURN(auto keys, PoolKeys::open({.store = *store, .device = node.device(), .suite = node.suite(), .lifetime = settings.pool_key_lifetime}, node.clock().now_ms()));
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
-  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key));
-  TRY(parts->sweep(Ledger::Sweep::at_start));
+  const bool crashed = store->after_crash();
+  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(keys), std::move(site_key));
   Parts& those = *parts;
-  node.describe_health([&those](wire::Json& body) {
-    const auto census = those.store->transact([&](store::Transaction& transaction) { return those.ledger.census(transaction); });
-    if (census) {
-      wire::Json keys = wire::Json::object();
-      for (std::size_t i = 0; i < census->size(); ++i) keys.set(store::name(store::all_key_states[i]), (*census)[i]);
-      body.set("working_keys", keys);
-    }
+  TRY(those.store->transact([](store::Transaction& transaction) { return name_all_certificates(transaction); }));
+  TRY(those.sweep(crashed ? Ledger::Sweep::after_crash : Ledger::Sweep::at_start));
+  if (crashed) TRY(those.after_crash());
+  TRY(those.quantum.void_left_over());
+  those.agreement.use_pool(those.quantum, [&those] { those.quantum_refill.ring(); });
+  node.on_revoked([&those](const std::set<Bytes>& fingerprints, const std::string& request_id) {
+    return purge_revoked(those.node, *those.store, those.ledger, fingerprints, request_id);
   });
+  node.describe_health([&those](wire::Json& body) { those.describe(body); });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
 }
 
@@ -132,6 +212,8 @@ std::vector<points::Handler> KmsService::handlers() {
 
 void KmsService::start() {
   parts_->errands.start();
+  if (parts_->settings.standby_high > 0) parts_->standby_refill.start();
+  if (parts_->quantum.is_on()) parts_->quantum_refill.start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
 }
 
@@ -143,6 +225,13 @@ void KmsService::stop() {
   parts_->changed.notify_all();
   if (parts_->sweeper.joinable()) parts_->sweeper.join();
   parts_->errands.stop();
+  parts_->standby_refill.stop();
+  parts_->quantum_refill.stop();
+  if (parts_->quantum.is_on()) {
+    const auto voided = parts_->quantum.void_all("this KMS stops", Deadline::after(give_back_max));
+    if (!voided) node::log(node::LogLevel::warning, "pool of quantum keys: {}", voided.error().message);
+  }
+  if (const auto closed = parts_->store->close(); !closed) node::log(node::LogLevel::error, "guard: {}", closed.error().message);
 }
 
 }  // namespace qanat::kms

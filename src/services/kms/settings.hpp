@@ -6,6 +6,7 @@
 
 #include "node/config.hpp"
 #include "points/key_proof.hpp"
+#include "services/kms/kp/encryption_pairs.hpp"
 
 namespace qanat::kms {
 
@@ -22,6 +23,13 @@ struct KmsSettings {
   std::int64_t quantum_relays_max = 126;               // trusted nodes that a quantum key may have crossed
   bool pqc_fallback = true;                            // no quantum key: agree by PQC alone, and say so in the result
   bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison
+
+  std::chrono::milliseconds pool_key_lifetime{30LL * 86'400'000};  // after which another pool key seals a library's keys
+  HistoryPolicy history = HistoryPolicy::none;
+  std::int64_t standby_low = 4;                        // encryption pairs made ahead of enrolments: fewer, and more are made,
+  std::int64_t standby_high = 16;                      // until there are so many; 0: made on demand
+  std::int64_t quantum_pool_low = 0;                   // quantum keys drawn ahead of calls, in working keys' worth, per peer domain
+  std::int64_t quantum_pool_high = 0;                  // 0: drawn on demand
 
   static KmsSettings read(node::Config& config);
 };

@@ -154,6 +154,7 @@ Result<net::Response> Access::revoked(const net::Request& request) {
     }
     return {};
   }));
+  TRY(store_.settle());  // IAM says it once
   TRY(node_.record({.action = "pm-1.revoked",
                     .outcome = audit::Outcome::success,
                     .subject = subject,

@@ -84,16 +84,13 @@ Result<void> Ledger::delivered(store::Transaction& transaction, const SidWk& sid
   return {};
 }
 
-Result<std::vector<SidWk>> Ledger::sweep(store::Transaction& transaction, Sweep which, UnixMs now) {
+Result<std::vector<SidWk>> Ledger::destroy_where(store::Transaction& transaction, std::string_view condition, std::initializer_list<store::Value> values) {
   struct Leg {
     SidWk sid_wk;
     wire::Role leg;
   };
   std::vector<Leg> due;
-  const std::string_view sql = which == Sweep::at_start
-                                   ? "SELECT sid_wk, leg FROM working_key WHERE state <> 'destroyed' AND (expires_ms <= ? OR state = 'generated')"
-                                   : "SELECT sid_wk, leg FROM working_key WHERE state <> 'destroyed' AND expires_ms <= ?";
-  TRY(transaction.query(sql, {static_cast<std::int64_t>(now)}, [&](const store::Row& row) {
+  TRY(transaction.query("SELECT sid_wk, leg FROM working_key WHERE state <> 'destroyed'" + std::string(condition), values, [&](const store::Row& row) {
     due.push_back({SidWk(row.blob(0)), static_cast<wire::Role>(row.integer(1))});
   }));
   std::vector<SidWk> out;
@@ -102,6 +99,22 @@ Result<std::vector<SidWk>> Ledger::sweep(store::Transaction& transaction, Sweep 
     out.push_back(leg.sid_wk);
   }
   return out;
+}
+
+Result<std::vector<SidWk>> Ledger::sweep(store::Transaction& transaction, Sweep which, UnixMs now) {
+  switch (which) {
+    case Sweep::expired:
+      return destroy_where(transaction, " AND expires_ms <= ?", {store::column(now)});
+    case Sweep::at_start:
+      return destroy_where(transaction, " AND (expires_ms <= ? OR state = 'generated')", {store::column(now)});
+    case Sweep::after_crash:
+      return destroy_where(transaction, "", {});
+  }
+  return fail(ErrorCode::internal, "no such sweep");
+}
+
+Result<std::vector<SidWk>> Ledger::destroy_of(store::Transaction& transaction, const Uid& uid) {
+  return destroy_where(transaction, " AND uid = ?", {std::string_view(uid.text())});
 }
 
 Result<std::vector<std::int64_t>> Ledger::census(store::Transaction& transaction) {

@@ -48,13 +48,18 @@ class Ledger {
   Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState to);
   /// delivered, with the hash of the KeyDeliver that the terminal will confirm.
   Result<void> delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_deliver);
-  /// Destroys legs past their time; at start also those that never left `generated`, whose agreement died with the process. Returns their sessions.
-  enum class Sweep : std::uint8_t { expired, at_start };
+  /// Destroys legs past their time; at start also those that never left `generated`, whose agreement died with the process; after a crash every leg, since the database
+  /// may be of a moment ago, before the leg was delivered. Returns their sessions.
+  enum class Sweep : std::uint8_t { expired, at_start, after_crash };
   Result<std::vector<SidWk>> sweep(store::Transaction& transaction, Sweep which, UnixMs now);
+  /// Destroys what is owed to a terminal that is no longer served. Returns the sessions.
+  Result<std::vector<SidWk>> destroy_of(store::Transaction& transaction, const Uid& uid);
   /// How many legs are in each state, in the order of store::all_key_states.
   Result<std::vector<std::int64_t>> census(store::Transaction& transaction);
 
  private:
+  Result<std::vector<SidWk>> destroy_where(store::Transaction& transaction, std::string_view condition, std::initializer_list<store::Value> values);
+
   crypto::CryptoDevice& device_;
 };
 
