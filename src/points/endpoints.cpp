@@ -105,6 +105,7 @@ constexpr std::array table{
     EndpointRow{Endpoint::ce2_cacerts, "Ce-2", "Ia-3", apps, {Kind::cas}, "GET", "/.well-known/est/ce-2/cacerts", "", type_certs_only, 0, false},
     EndpointRow{Endpoint::ce2_confirm, "Ce-2", "Ia-3", apps, {Kind::cas}, "POST", "/ce/2/confirm", type_json, "", small, false},
     EndpointRow{Endpoint::km1_renewed, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/renewed", type_json, "", 4 * one_message, false},
+    EndpointRow{Endpoint::x5_recovery, "X-5", "", operators, {Kind::kms}, "POST", "/x/5/recovery", type_json, type_json, one_message, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

@@ -109,6 +109,7 @@ enum class Endpoint : std::uint8_t {
   ce2_cacerts,
   ce2_confirm,
   km1_renewed,
+  x5_recovery,
   count_,
 };
 

@@ -159,7 +159,29 @@ inline constexpr std::array migrations{
         sealed_pair BLOB,
         row_mac BLOB
       ) STRICT;
-      CREATE INDEX history_key_uid ON history_key (uid))sql"},
+      CREATE INDEX history_key_uid ON history_key (uid);
+      -- KP: what operators want back from history.
+      CREATE TABLE recovery_order (
+        id BLOB PRIMARY KEY,
+        statement TEXT NOT NULL,      -- what is signed
+        uid TEXT NOT NULL,
+        enc_kid BLOB NOT NULL,
+        asked_by TEXT NOT NULL,
+        point BLOB NOT NULL,          -- the recipient's ephemeral key
+        ml_kem BLOB NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        done_ms INTEGER,
+        row_mac BLOB
+      ) STRICT;
+      CREATE TABLE recovery_signature (
+        id BLOB NOT NULL,
+        operator TEXT NOT NULL,
+        certificate BLOB NOT NULL,
+        signature BLOB NOT NULL,
+        at_ms INTEGER NOT NULL,
+        row_mac BLOB,
+        PRIMARY KEY (id, operator)
+      ) STRICT)sql"},
 };
 
 /// What is guarded. Not `replay`: what a message that was forgotten could be repeated for, the rows of working_key refuse.
@@ -176,6 +198,8 @@ inline constexpr std::array guarded_tables{
     store::GuardedTable{"quantum_key", {"key_id", ""}},
     store::GuardedTable{"terminal_certificate", {"fingerprint", ""}},
     store::GuardedTable{"history_key", {"enc_kid", ""}},
+    store::GuardedTable{"recovery_order", {"id", ""}},
+    store::GuardedTable{"recovery_signature", {"id", "operator"}},
 };
 
 }  // namespace qanat::kms

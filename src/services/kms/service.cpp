@@ -6,6 +6,7 @@
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
 #include "services/kms/kp/database.hpp"
+#include "services/kms/kp/recovery.hpp"
 #include "services/kms/kp/refill.hpp"
 #include "services/kms/kp/revocations.hpp"
 
@@ -46,6 +47,7 @@ struct KmsService::Parts {
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
         application(node, *store, ledger, agreement, access, trace, settings),
         enrolment(node, *store, pairs, trace),
+        recovery(node, *store, *keys, settings.history),
         quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high},
                 {.keys = settings.quantum_paths > 1 ? settings.quantum_paths : settings.quantum_shares, .paths = settings.quantum_paths}) {}
 
@@ -62,6 +64,7 @@ struct KmsService::Parts {
   Agreement agreement;
   Application application;
   EnrolmentService enrolment;
+  Recovery recovery;
   QuantumPool quantum;
   // The first to go: they work in the background, on what is above.
   Refill standby_refill{"encryption pairs", [this] { return fill_standby(); }};
@@ -205,6 +208,7 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},
       {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
       {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.access.revoked(request); })},
+      {Endpoint::x5_recovery, [&](const net::Request& request) { return parts.recovery.answer(request); }},
       {Endpoint::km2_offer, refusals_recorded(parts.node, "km-2.offer", [&](const net::Request& request) { return parts.agreement.offer(request); })},
       {Endpoint::km2_confirm, refusals_recorded(parts.node, "km-2.confirm", [&](const net::Request& request) { return parts.agreement.confirm(request); })},
   };
