@@ -4,6 +4,7 @@
 
 #include "base/check.hpp"
 #include "store/guard_anchor.hpp"
+#include "store/guard_lane.hpp"
 #include "store/guard_rows.hpp"
 
 namespace qanat::store {
@@ -89,6 +90,20 @@ Result<GuardState> recorded(const GuardKeys& keys, std::span<const Shard> all) {
   return out;
 }
 
+struct Place {
+  std::string shard;
+  std::filesystem::path anchor;
+};
+/// Shard and anchor of each lane.
+std::vector<Place> lanes_of(const GuardSettings& settings) {
+  std::vector<Place> out{{settings.shard, settings.anchor}};
+  for (std::size_t i = 1; i < settings.lanes; ++i) {
+    const std::string suffix = "." + std::to_string(i);
+    out.push_back({settings.shard + suffix, settings.anchor.string() + suffix});
+  }
+  return out;
+}
+
 Result<void> compare(const GuardState& recorded, const GuardState& found) {
   for (const auto& [name, sum] : recorded.tables) {
     const auto there = found.tables.find(name);
@@ -113,12 +128,37 @@ Result<void> compare(const GuardState& recorded, const GuardState& found) {
 GuardedStore::GuardedStore(std::unique_ptr<Store> store, const GuardSettings& settings, std::unique_ptr<GuardKeys> keys)
     : store_(std::move(store)),
       tables_(settings.tables.begin(), settings.tables.end()),
-      anchor_(settings.anchor),
-      shard_(settings.shard),
       keys_(std::move(keys)),
-      rng_(settings.device->rng()) {}
+      rng_(settings.device->rng()) {
+  for (const Place& place : lanes_of(settings)) lanes_.push_back(std::make_unique<GuardLane>(place.shard, place.anchor, keys_->suite.hash, keys_->anchor));
+  for (const auto& lane : lanes_) free_.push_back(lane.get());
+}
 
 GuardedStore::~GuardedStore() = default;
+
+class GuardedStore::Turn {
+ public:
+  explicit Turn(GuardedStore& store) : store_(store) {
+    std::unique_lock lock(store_.mutex_);
+    store_.given_back_.wait(lock, [&] { return !store_.free_.empty(); });
+    lane_ = store_.free_.front();  // that which has rested longest
+    store_.free_.erase(store_.free_.begin());
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() {
+    {
+      const std::lock_guard lock(store_.mutex_);
+      store_.free_.push_back(lane_);
+    }
+    store_.given_back_.notify_one();
+  }
+  [[nodiscard]] GuardLane& lane() const noexcept { return *lane_; }
+
+ private:
+  GuardedStore& store_;
+  GuardLane* lane_ = nullptr;
+};
 
 Result<std::unique_ptr<GuardedStore>> GuardedStore::open(std::unique_ptr<Store> store, const GuardSettings& settings) {
   const auto refused = [&](const Error& error) { return fail(error.code, "guard of " + settings.anchor.stem().string() + ": " + error.message + std::string(recovery)); };
@@ -146,39 +186,21 @@ Result<std::unique_ptr<GuardedStore>> GuardedStore::open(std::unique_ptr<Store> 
 }
 
 Result<void> GuardedStore::check(const GuardSettings& settings) {
-  ASSIGN_OR_RETURN(const auto text, read_anchor(anchor_));
-  std::optional<Anchor> anchor;
-  if (text) {
-    ASSIGN_OR_RETURN(anchor, parse_anchor(*text, shard_, keys_->suite.hash, keys_->anchor));
-  }
-  ASSIGN_OR_RETURN(const std::int64_t epoch, store_->transact([&](Transaction& transaction) -> Result<std::int64_t> {
+  for (const auto& lane : lanes_) TRY(lane->read());
+  ASSIGN_OR_RETURN(const std::vector<std::int64_t> epochs, store_->transact([&](Transaction& transaction) -> Result<std::vector<std::int64_t>> {
     ASSIGN_OR_RETURN(const std::vector<Shard> all, shards(transaction));
-    const auto own = std::ranges::find(all, shard_, &Shard::name);
-    if (own == all.end()) {
-      // An anchor of floor 0 is left by a process that ended before it had taken the rows in.
-      if (anchor && anchor->floor > 0)
-        return fail(ErrorCode::denied, "the database is an older copy: it has not got to epoch " + std::to_string(anchor->floor) + ", at which it was");
-      return std::int64_t{0};
+    std::vector<std::int64_t> out;
+    for (const auto& lane : lanes_) {
+      const auto own = std::ranges::find(all, lane->shard(), &Shard::name);
+      TRY(lane->check(own == all.end() ? std::nullopt : std::optional(own->epoch)));
+      if (own != all.end()) TRY(open_state(*keys_, own->name, own->epoch, own->sealed));  // the epoch is the one that was written
+      out.push_back(own == all.end() ? 0 : own->epoch);
     }
-    if (!anchor) return fail(ErrorCode::denied, "the anchor " + anchor_.string() + " is gone");
-    if (own->epoch < anchor->floor)
-      return fail(ErrorCode::denied, "the database is an older copy: it is at epoch " + std::to_string(own->epoch) + ", and was at " + std::to_string(anchor->floor));
-    if (own->epoch > anchor->ceiling)
-      return fail(ErrorCode::denied, "the anchor is older than the database: it reaches to epoch " + std::to_string(anchor->ceiling) + ", the database is at " +
-                                         std::to_string(own->epoch));
-    TRY(open_state(*keys_, own->name, own->epoch, own->sealed));  // the epoch is the one that was written
-    return own->epoch;
+    return out;
   }));
-  after_crash_ = anchor && !(anchor->floor == epoch && anchor->ceiling == epoch);
-  durable_ = epoch;
-  if (!anchor) TRY(this->anchor(0, guard_epochs_ahead));
-  if (anchor) {
-    floor_ = anchor->floor;
-    ceiling_ = anchor->ceiling;
-  }
-  TRY(reach(epoch + 1));
-  ASSIGN_OR_RETURN(const std::int64_t now_at, store_->transact([&](Transaction& transaction) { return check_rows(transaction, settings); }));
-  became_durable(now_at);
+  for (std::size_t i = 0; i < lanes_.size(); ++i) TRY(lanes_[i]->begin(epochs[i]));
+  ASSIGN_OR_RETURN(const std::int64_t epoch, store_->transact([&](Transaction& transaction) { return check_rows(transaction, settings); }));
+  lanes_.front()->became_durable(epoch);
   return settle();
 }
 
@@ -195,73 +217,61 @@ Result<std::int64_t> GuardedStore::check_rows(Transaction& transaction, const Gu
     if (is_new) adopted.tables[std::string(table.name)].hash.resize(keys_->suite.digest);
   }
   TRY(compare(known, found));
-  return adopted.tables.empty() ? Result<std::int64_t>(durable_.load()) : step(transaction, adopted);
+  return adopted.tables.empty() ? Result<std::int64_t>(lanes_.front()->durable()) : step(transaction, *lanes_.front(), adopted);
 }
 
-Result<std::int64_t> GuardedStore::step(Transaction& transaction, const GuardState& change) {
+Result<std::int64_t> GuardedStore::step(Transaction& transaction, GuardLane& lane, const GuardState& change) {
   std::int64_t epoch = 0;
   Bytes sealed;
-  TRY(transaction.query("SELECT epoch, sealed FROM guard_state WHERE shard = ?", {std::string_view(shard_)}, [&](const Row& row) {
+  TRY(transaction.query("SELECT epoch, sealed FROM guard_state WHERE shard = ?", {std::string_view(lane.shard())}, [&](const Row& row) {
     epoch = row.integer(0);
     sealed = row.blob(1);
   }));
   GuardState state;
   if (!sealed.empty()) {
-    ASSIGN_OR_RETURN(state, open_state(*keys_, shard_, epoch, sealed));
+    ASSIGN_OR_RETURN(state, open_state(*keys_, lane.shard(), epoch, sealed));
   }
-  if (epoch < durable_)
-    return fail(ErrorCode::denied, "the database went back to epoch " + std::to_string(epoch) + " while it was open, and was at " + std::to_string(durable_));
+  if (epoch < lane.durable())
+    return fail(ErrorCode::denied, "the database went back to epoch " + std::to_string(epoch) + " while it was open, and was at " + std::to_string(lane.durable()));
   ++epoch;
-  TRY(reach(epoch));
+  TRY(lane.reach(epoch));
   state.add(change);
-  TRY(put_state(transaction, *keys_, shard_, epoch, state, rng_));
+  TRY(put_state(transaction, *keys_, lane.shard(), epoch, state, rng_));
   return epoch;
 }
 
 Result<void> GuardedStore::transact_erased(const std::function<Result<void>(Transaction&)>& work) {
-  std::int64_t epoch = 0;
-  TRY(store_->transact([&](Transaction& transaction) -> Result<void> {
+  // With one lane works queue below, where those that stand in the queue are committed together; a lane beyond the first is one transaction's alone.
+  std::optional<Turn> turn;
+  if (lanes_.size() > 1) turn.emplace(*this);
+  GuardLane& lane = turn ? turn->lane() : *lanes_.front();
+  ASSIGN_OR_RETURN(const std::int64_t epoch, store_->transact([&](Transaction& transaction) -> Result<std::int64_t> {
     GuardedTransaction guarded(transaction, tables_, *keys_);
     TRY(work(guarded));
-    if (!guarded.changed()) return {};
-    ASSIGN_OR_RETURN(epoch, step(transaction, guarded.change()));
-    return {};
+    return guarded.changed() ? step(transaction, lane, guarded.change()) : Result<std::int64_t>(0);
   }));
-  became_durable(epoch);
+  lane.became_durable(epoch);
   return {};
 }
 
-void GuardedStore::became_durable(std::int64_t epoch) {
-  std::int64_t known = durable_;
-  while (known < epoch && !durable_.compare_exchange_weak(known, epoch)) {
-  }
+std::int64_t GuardedStore::epoch() const noexcept {
+  std::int64_t out = 0;
+  for (const auto& lane : lanes_) out += lane->durable();
+  return out;
 }
 
-Result<void> GuardedStore::reach(std::int64_t epoch) {
-  if (epoch <= ceiling_) return {};
-  const std::lock_guard lock(anchor_mutex_);
-  if (epoch <= ceiling_) return {};
-  return anchor(std::max(floor_, durable_.load()), epoch + guard_epochs_ahead);
-}
-
-Result<void> GuardedStore::anchor(std::int64_t floor, std::int64_t ceiling) {
-  TRY(place_anchor(anchor_, write_anchor({.floor = floor, .ceiling = ceiling}, shard_, keys_->suite.hash, keys_->anchor)));
-  floor_ = floor;
-  ceiling_ = ceiling;
-  return {};
+bool GuardedStore::after_crash() const noexcept {
+  return std::ranges::any_of(lanes_, [](const auto& lane) { return lane->after_crash(); });
 }
 
 Result<void> GuardedStore::settle() {
-  const std::lock_guard lock(anchor_mutex_);
-  const std::int64_t durable = durable_;
-  if (durable == floor_ && ceiling_ > durable) return {};
-  return anchor(durable, durable + guard_epochs_ahead);
+  for (const auto& lane : lanes_) TRY(lane->settle());
+  return {};
 }
 
 Result<void> GuardedStore::close() {
-  const std::lock_guard lock(anchor_mutex_);
-  const std::int64_t durable = durable_;
-  return anchor(durable, durable);
+  for (const auto& lane : lanes_) TRY(lane->close());
+  return {};
 }
 
 Result<std::vector<std::string>> GuardedStore::accept(Store& store, const GuardSettings& settings) {
@@ -269,7 +279,6 @@ Result<std::vector<std::string>> GuardedStore::accept(Store& store, const GuardS
   ASSIGN_OR_RETURN(const Bytes sealed, settings.device->seal(key_context(), key));
   const GuardKeys keys(*settings.suite, key);
   std::vector<std::string> findings;
-  std::int64_t epoch = 0;
   // The former key, if it opens, tells what is being accepted.
   ASSIGN_OR_RETURN(const Bytes former, store.transact([&](Transaction& transaction) { return sealed_key(transaction); }));
   std::optional<GuardKeys> old;
@@ -284,25 +293,31 @@ Result<std::vector<std::string>> GuardedStore::accept(Store& store, const GuardS
   const auto anchor = text && old ? parse_anchor(*text, settings.shard, settings.suite->hash, old->anchor) : Result<Anchor>(Anchor{});
   if (!text) findings.emplace_back("there is no anchor");
   if (!anchor) findings.push_back(anchor.error().message);
-  TRY(store.transact([&](Transaction& transaction) -> Result<void> {
+  struct Taken {
+    std::int64_t epoch = 0;
+    std::vector<std::string> findings;
+  };
+  ASSIGN_OR_RETURN(const Taken taken, store.transact([&](Transaction& transaction) -> Result<Taken> {
+    Taken out;
     ASSIGN_OR_RETURN(const std::vector<Shard> all, shards(transaction));
-    for (const Shard& shard : all) epoch = std::max(epoch, shard.epoch);
-    if (anchor && epoch < anchor->floor) findings.push_back("the database is at epoch " + std::to_string(epoch) + ", and was at " + std::to_string(anchor->floor));
-    if (anchor) epoch = std::max(epoch, anchor->ceiling);
-    ++epoch;
+    for (const Shard& shard : all) out.epoch = std::max(out.epoch, shard.epoch);
+    if (anchor && out.epoch < anchor->floor)
+      out.findings.push_back("the database is at epoch " + std::to_string(out.epoch) + ", and was at " + std::to_string(anchor->floor));
+    if (anchor) out.epoch = std::max(out.epoch, anchor->ceiling);
+    ++out.epoch;
     if (old) {
       GuardState found;
       bool rows_sound = true;
       for (const GuardedTable& table : settings.tables) {
         if (const auto sound = sum_up(transaction, *old, table, found); !sound) {
-          findings.push_back(sound.error().message);
+          out.findings.push_back(sound.error().message);
           rows_sound = false;
         }
       }
       const auto known = recorded(*old, all);
-      if (!known) findings.push_back(known.error().message);
+      if (!known) out.findings.push_back(known.error().message);
       if (known && rows_sound) {
-        if (const auto same = compare(*known, found); !same) findings.push_back(same.error().message);
+        if (const auto same = compare(*known, found); !same) out.findings.push_back(same.error().message);
       }
     }
     GuardState state;
@@ -313,10 +328,16 @@ Result<std::vector<std::string>> GuardedStore::accept(Store& store, const GuardS
     TRY(transaction.run("DELETE FROM guard_key", {}));
     TRY(transaction.run("INSERT INTO guard_key (id, sealed) VALUES (1, ?)", {ByteView(sealed)}));
     TRY(transaction.run("DELETE FROM guard_state", {}));
-    return put_state(transaction, keys, settings.shard, epoch, state, settings.device->rng());
+    TRY(put_state(transaction, keys, settings.shard, out.epoch, state, settings.device->rng()));
+    return out;
   }));
+  findings.insert(findings.end(), taken.findings.begin(), taken.findings.end());
   // Killed before this, the anchor is of another key, and open() still refuses: the step is made again.
-  TRY(place_anchor(settings.anchor, write_anchor({.floor = epoch, .ceiling = epoch + guard_epochs_ahead}, settings.shard, settings.suite->hash, keys.anchor)));
+  for (const Place& place : lanes_of(settings)) {
+    const bool first = place.anchor == settings.anchor;
+    const Anchor next{.floor = first ? taken.epoch : 0, .ceiling = first ? taken.epoch + guard_epochs_ahead : guard_epochs_ahead};
+    TRY(place_anchor(place.anchor, write_anchor(next, place.shard, settings.suite->hash, keys.anchor)));
+  }
   return findings;
 }
 

@@ -11,7 +11,7 @@
 #pragma once
 
 #include <array>
-#include <atomic>
+#include <condition_variable>
 #include <filesystem>
 #include <mutex>
 
@@ -45,6 +45,7 @@ inline constexpr std::int64_t guard_epochs_ahead = 65536;
 struct GuardSettings {
   std::filesystem::path anchor;
   std::string shard = "0";  // this process among those that write to one database
+  std::size_t lanes = 1;    // transactions that the database runs side by side for this process; each lane beyond the first has an anchor of its own, "<anchor>.<n>"
   std::span<const GuardedTable> tables;
   const crypto::Suite* suite = nullptr;
   crypto::CryptoDevice* device = nullptr;  // seals the guard's key; the same for all processes of one database
@@ -54,6 +55,7 @@ struct GuardSettings {
 
 struct GuardKeys;
 struct GuardState;
+class GuardLane;
 
 class GuardedStore final : public Store {
  public:
@@ -65,10 +67,10 @@ class GuardedStore final : public Store {
   ~GuardedStore() override;
 
   [[nodiscard]] std::size_t queued() const noexcept override { return store_->queued(); }
-  /// Where the database stands, for the audit record.
-  [[nodiscard]] std::int64_t epoch() const noexcept { return durable_; }
+  /// Where the database stands, for the audit record: the epochs of all lanes together.
+  [[nodiscard]] std::int64_t epoch() const noexcept;
   /// True if the process before this one did not close() the store: the database may then be as old as its anchor's floor, and what is live in it may have been used.
-  [[nodiscard]] bool after_crash() const noexcept { return after_crash_; }
+  [[nodiscard]] bool after_crash() const noexcept;
 
   /// Moves the anchor up to where the database is now: from here on an older copy is refused. To be called every second or so, and after what must not be undone.
   Result<void> settle() override;
@@ -79,29 +81,22 @@ class GuardedStore final : public Store {
   Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) override;
 
  private:
+  class Turn;  // a lane, for one transaction
   GuardedStore(std::unique_ptr<Store> store, const GuardSettings& settings, std::unique_ptr<GuardKeys> keys);
   Result<void> check(const GuardSettings& settings);
-  /// Every row has its MAC, and together they are those that were left. The epoch that the database is at then.
+  /// Every row has its MAC, and together they are those that were left. The first lane's epoch then.
   Result<std::int64_t> check_rows(Transaction& transaction, const GuardSettings& settings);
   /// One epoch on, with what changed. The epoch.
-  Result<std::int64_t> step(Transaction& transaction, const GuardState& change);
-  /// `epoch` may come into the database: the anchor reaches as far before it does.
-  Result<void> reach(std::int64_t epoch);
-  /// With anchor_mutex_ held.
-  Result<void> anchor(std::int64_t floor, std::int64_t ceiling);
-  void became_durable(std::int64_t epoch);
+  Result<std::int64_t> step(Transaction& transaction, GuardLane& lane, const GuardState& change);
 
   std::unique_ptr<Store> store_;
   std::vector<GuardedTable> tables_;
-  std::filesystem::path anchor_;
-  std::string shard_;
   std::unique_ptr<GuardKeys> keys_;
   crypto::Rng& rng_;
-  std::atomic<std::int64_t> durable_ = 0;  // the highest epoch that is known to be on the disk
-  std::atomic<std::int64_t> ceiling_ = 0;
-  std::mutex anchor_mutex_;                // guards the file and floor_
-  std::int64_t floor_ = -1;
-  bool after_crash_ = false;
+  std::vector<std::unique_ptr<GuardLane>> lanes_;
+  std::mutex mutex_;  // guards free_
+  std::condition_variable given_back_;
+  std::vector<GuardLane*> free_;
 };
 
 }  // namespace qanat::store

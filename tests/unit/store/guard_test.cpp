@@ -410,6 +410,42 @@ TEST_F(GuardTest, TwoProcessesOfOneDatabaseEachHaveTheirPart) {
   EXPECT_TRUE(as_second().error().message.contains("older copy"));
 }
 
+TEST_F(GuardTest, EachLaneHasItsEpochsAndItsAnchorAndTogetherTheyAreTheDatabase) {
+  const auto with_lanes = [&]() -> Result<std::unique_ptr<GuardedStore>> {
+    ASSIGN_OR_RETURN(auto store, Store::open(folder() / "element.db", migrations));
+    GuardSettings three = settings(folder());
+    three.lanes = 3;
+    return GuardedStore::open(std::move(store), three);
+  };
+  filled();
+  std::int64_t epoch = 0;
+  {
+    const auto store = must(with_lanes());
+    epoch = store->epoch();
+    std::vector<std::jthread> threads;
+    for (std::int64_t thread = 0; thread < 6; ++thread) {
+      threads.emplace_back([&, thread] {
+        for (std::int64_t i = 0; i < 10; ++i) EXPECT_TRUE(run(*store, "INSERT INTO coin (owner, number, value) VALUES ('lane', ?, 1)", {10 * thread + i}));
+      });
+    }
+    threads.clear();
+    EXPECT_EQ(store->epoch(), epoch + 60);
+    must(store->close());
+  }
+  {
+    const auto store = with_lanes();
+    ASSERT_TRUE(store) << store.error().message;
+    EXPECT_FALSE((*store)->after_crash());
+    EXPECT_EQ((*store)->epoch(), epoch + 60);
+    must((*store)->close());
+  }
+  must(open()->close());  // fewer lanes: what the others did still counts
+  std::filesystem::remove(folder() / "element.anchor.1");
+  const auto without = with_lanes();
+  ASSERT_FALSE(without);
+  EXPECT_TRUE(without.error().message.contains("element.anchor.1 is gone")) << without.error().message;
+}
+
 TEST_F(GuardTest, ARowThatIsChangedUnderneathIsNoticedBeforeItIsChangedHere) {
   const auto store = open();
   fill(*store);

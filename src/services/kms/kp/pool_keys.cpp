@@ -133,6 +133,7 @@ Result<void> PoolKeys::load(UnixMs now) {
   };
   std::vector<Stored> stored;
   TRY(parts_.store.transact([&](store::Transaction& transaction) -> Result<void> {
+    stored.clear();
     for (const Library library : all_libraries) {
       TRY(transaction.query("SELECT generation, sealed, made_ms FROM pool_key WHERE library = ?", {name(library)}, [&](const store::Row& row) {
         stored.push_back({.library = library,
