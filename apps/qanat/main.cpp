@@ -8,7 +8,7 @@
 #include "commands.hpp"
 #include "elements.hpp"
 #include "iam_commands.hpp"
-#include "kms_commands.hpp"
+#include "kms_library_commands.hpp"
 #include "launch.hpp"
 #include "qkd_commands.hpp"
 #include "sae_commands.hpp"
@@ -98,7 +98,7 @@ class CommandLine {
       });
       if (element.run == run_qkd) add_qkd_commands(*command, on_command());
       if (element.run == run_iam) add_iam_commands(*command, on_command());
-      if (element.run == run_kms) add_kms_commands(*command, on_command());
+      if (element.run == run_kms) add_kms_library_commands(*command, on_command());
     }
   }
 

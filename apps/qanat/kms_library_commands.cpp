@@ -1,4 +1,4 @@
-#include "kms_commands.hpp"
+#include "kms_library_commands.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -155,7 +155,7 @@ std::shared_ptr<Recovering> add_recovering(CLI::App& kms, const OnCommand& on, c
 
 }  // namespace
 
-void add_kms_commands(CLI::App& kms, const OnCommand& on) {
+void add_kms_library_commands(CLI::App& kms, const OnCommand& on) {
   CLI::App* const command = add_command(kms, "accept-database", "take a database that the KMS refuses as it is, while the KMS does not run",
                                         "qanat kms accept-database --config kms-a.toml --reason \"restored, ticket 17\"");
   const auto config = std::make_shared<std::filesystem::path>();

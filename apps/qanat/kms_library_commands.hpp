@@ -6,6 +6,6 @@
 namespace qanat::app {
 
 /// Adds `accept-database`, `history`, `recover-key`, `sign-recovery` and `collect-key` to `qanat kms`.
-void add_kms_commands(CLI::App& kms, const OnCommand& on);
+void add_kms_library_commands(CLI::App& kms, const OnCommand& on);
 
 }  // namespace qanat::app
