@@ -179,7 +179,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   ASSIGN_OR_RETURN(auto store, open_database(node));
   ASSIGN_OR_RETURN(auto keys, PoolKeys::open({.store = *store, .device = node.device(), .suite = node.suite(), .lifetime = settings.pool_key_lifetime}, node.clock().now_ms()));
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
-  const bool crashed = store->after_crash();
+  const bool crashed = store->after_crash() || keys->is_first();
   auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(keys), std::move(site_key));
   Parts& those = *parts;
   TRY(those.store->transact([](store::Transaction& transaction) { return name_all_certificates(transaction); }));

@@ -48,6 +48,19 @@ class PoolKeysTest : public KpFixture {
   static Result<void> add(store::Store& store, Ledger& ledger, const WorkingKey& key) {
     return store.transact([&](store::Transaction& transaction) { return ledger.add(transaction, key); });
   }
+  /// A prepared pair as a KMS from before there were pool keys left it.
+  crypto::EncapsulationKey prepare_by(crypto::CryptoDevice& device) {
+    const Uid uid("alice");
+    const Bytes h_enrol(32, 5);
+    const auto pair = must(crypto::Decapsulator::generate(node_->suite(), node_->rng()));
+    const crypto::DecapsulationSecret secret = pair.secret();
+    const auto seal = [&](std::string_view column, const Secret& half) {
+      return must(device.seal(context_of("prepared_encryption", column, concat({uid.view(), h_enrol})), half));
+    };
+    const PreparedPair sealed{.scalar = seal("sealed_scalar", secret.scalar), .ml_kem_seed = seal("sealed_seed", secret.ml_kem_seed)};
+    must(store_->transact([&](store::Transaction& transaction) { return save_prepared(transaction, uid, h_enrol, sealed, now()); }));
+    return pair.encapsulation_key();
+  }
   void expect_there(const WorkingKey& key) {
     Ledger ledger(keys_->of(Library::in_use));
     const auto found = store_->transact([&](store::Transaction& transaction) { return ledger.find(transaction, key.sid_wk, key.leg); });
@@ -89,29 +102,34 @@ TEST_F(PoolKeysTest, SealedColumnsOpenInTheirPlaceAndLibraryAlone) {
 }
 
 TEST_F(PoolKeysTest, ADatabaseFromBeforeThereWerePoolKeysIsSealedAnew) {
-  const WorkingKey old = key();
-  Ledger by_device(node_->device());
-  must(add(*store_, by_device, old));
-  const Bytes before = blob("SELECT sealed_wk FROM working_key");
+  const crypto::EncapsulationKey pair = prepare_by(node_->device());
+  const Bytes before = blob("SELECT sealed_seed FROM prepared_encryption");
+  must(run("DELETE FROM pool_key"));
   open();
-  expect_there(old);
-  EXPECT_NE(blob("SELECT sealed_wk FROM working_key"), before);
-  EXPECT_EQ(as_text(blob("SELECT sealed_wk FROM working_key")).substr(0, 4), "QKP1");
+  EXPECT_TRUE(keys_->is_first()) << "so that working keys, which are not sealed anew, are destroyed";
+  EXPECT_EQ(must(pairs_->prepare(Uid("alice"), Bytes(32, 5))).pair.encapsulation_key(), pair);
+  EXPECT_NE(blob("SELECT sealed_seed FROM prepared_encryption"), before);
+  EXPECT_EQ(as_text(blob("SELECT sealed_seed FROM prepared_encryption")).substr(0, 4), "QKP1");
+  open();
+  EXPECT_FALSE(keys_->is_first());
 }
 
 TEST_F(PoolKeysTest, WhatTheDeviceDoesNotOpenStopsTheStart) {
   const auto other = must(crypto::open_software_device(state() / "other", network_.rng()));
-  Ledger by_other(*other);
-  must(add(*store_, by_other, key()));
+  prepare_by(*other);
   const auto opened = PoolKeys::open({.store = *store_, .device = node_->device(), .suite = node_->suite(), .lifetime = lifetime}, now());
   EXPECT_EQ(test::refusal(opened), ErrorCode::denied);
-  EXPECT_TRUE(opened.error().message.contains("working_key.sealed_wk")) << opened.error().message;
+  EXPECT_TRUE(opened.error().message.contains("prepared_encryption.sealed_scalar")) << opened.error().message;
 }
 
 TEST_F(PoolKeysTest, AFormerPoolKeyStaysUntilNothingUsesIt) {
   Ledger ledger(keys_->of(Library::in_use));
   const WorkingKey first = key();
   must(add(*store_, ledger, first));
+  const auto pair = must(pairs_->prepare(Uid("alice"), Bytes(32, 5))).pair.encapsulation_key();
+  const auto under = [&](std::string_view table, std::string_view column, int generation) {
+    return number("SELECT count(*) FROM " + std::string(table) + " WHERE substr(" + std::string(column) + ", 5, 4) = x'0000000" + std::to_string(generation) + "'");
+  };
   const UnixMs due = now() + static_cast<UnixMs>(lifetime.count());
   must(keys_->maintain(due - 1));
   EXPECT_EQ(keys_->generations(Library::in_use), (std::vector<std::uint32_t>{1}));
@@ -119,16 +137,21 @@ TEST_F(PoolKeysTest, AFormerPoolKeyStaysUntilNothingUsesIt) {
   EXPECT_EQ(keys_->generations(Library::in_use), (std::vector<std::uint32_t>{1, 2}));
   const WorkingKey second = key();
   must(add(*store_, ledger, second));
-  EXPECT_EQ(blob("SELECT sealed_wk FROM working_key ORDER BY expires_ms DESC LIMIT 1")[7], 1) << "others may not know the new one yet";
+  EXPECT_EQ(under("working_key", "sealed_wk", 1), 2) << "others may not know the new one yet";
   must(keys_->maintain(due + 10'000));
   const WorkingKey third = key();
   must(add(*store_, ledger, third));
-  EXPECT_EQ(number("SELECT count(*) FROM working_key WHERE substr(sealed_wk, 5, 4) = x'00000002'"), 3) << "those that were there are sealed anew";
-  EXPECT_EQ(keys_->generations(Library::in_use), (std::vector<std::uint32_t>{1, 2})) << "others may still seal under the former one";
+  EXPECT_EQ(under("working_key", "sealed_wk", 1), 2);
+  EXPECT_EQ(under("working_key", "sealed_wk", 2), 1);
+  EXPECT_EQ(under("prepared_encryption", "sealed_seed", 2), 1) << "what lives long is sealed anew";
+  must(keys_->maintain(due + 200'000));
+  EXPECT_EQ(keys_->generations(Library::in_use), (std::vector<std::uint32_t>{1, 2})) << "two working keys are sealed under the former one";
+  for (const WorkingKey* one : {&first, &second, &third}) expect_there(*one);
+  must(store_->transact([&](store::Transaction& transaction) { return ledger.sweep(transaction, Ledger::Sweep::expired, due); }));
   must(keys_->maintain(due + 200'000));
   EXPECT_EQ(keys_->generations(Library::in_use), (std::vector<std::uint32_t>{2}));
   EXPECT_EQ(number("SELECT count(*) FROM pool_key WHERE library = 'in_use'"), 1);
-  for (const WorkingKey* one : {&first, &second, &third}) expect_there(*one);
+  EXPECT_EQ(must(pairs_->prepare(Uid("alice"), Bytes(32, 5))).pair.encapsulation_key(), pair);
 }
 
 TEST_F(PoolKeysTest, OpeningIsOnRecordAndSoIsItsRefusal) {

@@ -113,7 +113,9 @@ Result<std::unique_ptr<PoolKeys>> PoolKeys::open(Parts parts, UnixMs now) {
   std::unique_ptr<PoolKeys> out(new PoolKeys(parts));
   TRY(out->load(now));
   for (const Library library : all_libraries) {
-    if (out->generations(library).empty()) TRY(out->rotate(library, now));
+    if (!out->generations(library).empty()) continue;
+    TRY(out->rotate(library, now));
+    out->is_first_ = true;
   }
   constexpr std::size_t at_once = 256;
   while (true) {
@@ -177,6 +179,7 @@ Result<std::size_t> PoolKeys::reseal(std::size_t most) {
   return parts_.store.transact([&](store::Transaction& transaction) -> Result<std::size_t> {
     std::size_t out = 0;
     for (const SealedColumn& column : sealed_columns) {
+      if (column.renewal == Renewal::waited_for) continue;
       const Bytes in_force = header(current(column.library).generation);
       ASSIGN_OR_RETURN(const std::vector<SealedCell> cells, cells_not_under(transaction, column, in_force, most - out));
       for (const SealedCell& cell : cells) {

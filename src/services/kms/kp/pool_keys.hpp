@@ -30,6 +30,9 @@ class PoolKeys {
   static Result<std::unique_ptr<PoolKeys>> open(Parts parts, UnixMs now);
   ~PoolKeys();
 
+  /// True if there were no pool keys before: what is sealed by the device itself and is not sealed anew (working keys) does not open any more.
+  [[nodiscard]] bool is_first() const noexcept { return is_first_; }
+
   /// Seals and unseals under the library's pool key, like a device; random octets are the device's. `denied` for what was changed, moved, or sealed for another
   /// library.
   [[nodiscard]] crypto::CryptoDevice& of(Library library) noexcept;
@@ -62,6 +65,7 @@ class PoolKeys {
   [[nodiscard]] std::shared_ptr<const Secret> find(Library library, std::uint32_t generation) const;
 
   Parts parts_;
+  bool is_first_ = false;
   mutable std::mutex mutex_;  // guards keys_
   std::array<std::map<std::uint32_t, PoolKey>, all_libraries.size()> keys_;
   std::array<std::unique_ptr<Device>, all_libraries.size()> devices_;

@@ -9,14 +9,21 @@
 
 namespace qanat::kms {
 
+/// What a new pool key means for a column.
+enum class Renewal : std::uint8_t {
+  sealed_anew,
+  waited_for,  // its keys do not live long: the former pool key stays until they are gone. Its context is its module's own
+};
+
 struct SealedColumn {
   std::string_view table;
   std::string_view column;
   std::array<std::string_view, 2> key;  // the row's key, in the order in which the column's context has it; the second may be ""
   Library library;
+  Renewal renewal = Renewal::sealed_anew;
 };
 inline constexpr std::array sealed_columns{
-    SealedColumn{"working_key", "sealed_wk", {"sid_wk", "leg"}, Library::in_use},
+    SealedColumn{"working_key", "sealed_wk", {"sid_wk", "leg"}, Library::in_use, Renewal::waited_for},
     SealedColumn{"terminal", "sealed_encryption", {"uid", ""}, Library::in_use},
     SealedColumn{"prepared_encryption", "sealed_scalar", {"uid", "h_enrol"}, Library::in_use},
     SealedColumn{"prepared_encryption", "sealed_seed", {"uid", "h_enrol"}, Library::in_use},
