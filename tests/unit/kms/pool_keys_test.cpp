@@ -190,6 +190,33 @@ TEST_F(PoolKeysTest, TheOperatorTakesItAsItIsOnRecordAndNothingThatWasLiveIsUsed
   EXPECT_EQ(swept.size(), 1U);
 }
 
+TEST_F(PoolKeysTest, AfterAKillTheServiceDestroysEveryKeyThatIsLiveAndAfterAStopInOrderNone) {
+  const test::TemporaryDirectory folder;
+  const auto started_and_stopped = [&] {
+    pairs_.reset();
+    keys_.reset();
+    store_.reset();
+    KmsSettings settings;
+    settings.site_key = write_site_key(folder / "");
+    must(KmsService::open(*node_, settings));
+    store_ = must(open_database(*node_));
+    open_keys();
+  };
+  for (const bool in_order : {true, false}) {
+    Ledger ledger(keys_->of(Library::in_use));
+    const WorkingKey one = key();
+    must(add(*store_, ledger, one));
+    must(store_->transact([&](store::Transaction& transaction) { return ledger.advance(transaction, one.sid_wk, one.leg, store::KeyState::reserved); }));
+    must(pairs_->fill(2, 2));
+    if (in_order) must(store_->close());
+    started_and_stopped();
+    EXPECT_EQ(number("SELECT count(*) FROM working_key WHERE sealed_wk IS NOT NULL"), in_order ? 1 : 0);
+    EXPECT_EQ(must(pairs_->standby()), in_order ? 2U : 0U);
+  }
+  EXPECT_TRUE(test::audited(state(), "left over from before the restart"));
+  EXPECT_TRUE(test::audited(state(), "\"kp.discarded\""));
+}
+
 TEST_F(PoolKeysTest, EveryColumnThatIsSealedIsInTheTable) {
   // By name, so that a sealed column that somebody adds is not forgotten when the pool key changes.
   std::set<std::string> named;
