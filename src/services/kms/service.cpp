@@ -1,5 +1,7 @@
 #include "services/kms/service.hpp"
 
+#include <set>
+
 #include "node/log.hpp"
 #include "services/kms/kim/enrolment.hpp"
 #include "services/kms/kim/renewal.hpp"
@@ -129,12 +131,16 @@ Result<void> KmsService::Parts::fill_standby() {
 }
 
 Result<void> KmsService::Parts::fill_quantum() {
-  const Deadline deadline = Deadline::after(pool_round_max);
-  Result<void> out = quantum.expire(deadline);
+  std::set<std::string> domains;
   for (const auto& [name, target] : node.settings().peers) {
-    if (target.expected.kind != Kind::kms || target.expected.domain == node.identity().domain || node.stopping()) continue;
-    // A domain that cannot be reached keeps no other from its keys.
-    if (auto filled = quantum.refill(target.expected.domain, deadline); !filled) out = std::move(filled);
+    if (target.expected.kind == Kind::kms && target.expected.domain != node.identity().domain) domains.insert(target.expected.domain);
+  }
+  // A domain that cannot be reached keeps no other from its keys.
+  const auto each = pool_round_max / static_cast<int>(domains.size() + 1);
+  Result<void> out = quantum.expire(Deadline::after(each));
+  for (const std::string& domain : domains) {
+    if (node.stopping()) break;
+    if (auto filled = quantum.refill(domain, Deadline::after(each)); !filled) out = std::move(filled);
   }
   return out;
 }

@@ -177,8 +177,10 @@ TEST_F(PoolKeysTest, ADatabaseWhoseGuardWasTakenOffIsNotTakenForAnOldOne) {
 }
 
 TEST_F(PoolKeysTest, TheOperatorTakesItAsItIsOnRecordAndNothingThatWasLiveIsUsed) {
-  Ledger ledger(keys_->of(Library::in_use));
-  must(add(*store_, ledger, key()));
+  {
+    Ledger ledger(keys_->of(Library::in_use));
+    must(add(*store_, ledger, key()));
+  }
   edit("UPDATE working_key SET uid = 'mallory'");
   EXPECT_EQ(test::refusal(accept_database(*node_, "")), ErrorCode::invalid_argument);
   const auto findings = must(accept_database(*node_, "restored after the fire, ticket 17"));
@@ -186,6 +188,8 @@ TEST_F(PoolKeysTest, TheOperatorTakesItAsItIsOnRecordAndNothingThatWasLiveIsUsed
   EXPECT_TRUE(test::audited(state(), "ticket 17"));
   store_ = must(open_database(*node_));
   EXPECT_TRUE(store_->after_crash());
+  open_keys();
+  Ledger ledger(keys_->of(Library::in_use));
   const auto swept = must(store_->transact([&](store::Transaction& transaction) { return ledger.sweep(transaction, Ledger::Sweep::after_crash, now()); }));
   EXPECT_EQ(swept.size(), 1U);
 }
