@@ -45,7 +45,7 @@ Result<void> accept(const std::filesystem::path& file, const std::string& reason
   ASSIGN_OR_RETURN(const std::vector<std::string> findings, kms::accept_database(*node, reason));
   for (const std::string& finding : findings) fmt::print("  {}\n", finding);
   if (findings.empty()) fmt::print("  Nothing was found wrong with it.\n");
-  fmt::print("  The database is taken as it is. At the next start every key that is live in it is destroyed.\n");
+  fmt::print("  The database is taken as it is. At the next start every key in it that could be handed out is destroyed.\n");
   return {};
 }
 

@@ -43,10 +43,14 @@ class PooledClient final : public Client {
   [[nodiscard]] const Target& target() const noexcept override { return target_; }
   Result<void> show(const TlsIdentity& identity) override;
   void drop_servers(const std::function<bool(const crypto::Certificate&)>& unwanted) override;
+  void chain(Chaining chaining) override;
 
  private:
   [[nodiscard]] Result<TlsContext> context_showing(const TlsIdentity* identity) const;
   Result<std::unique_ptr<Connection>> dial(Deadline deadline);
+  std::unique_ptr<Connection> make(SSL_CTX& context);
+  /// The connection that follows this one under a key of its own.
+  Result<std::unique_ptr<Connection>> followed(const ChainNext& next, Connection& before, Deadline deadline);
   Result<void> check_status(Connection& connection, Deadline deadline) const;
   std::unique_ptr<Connection> take_idle();
   void give_back(std::unique_ptr<Connection> connection);
@@ -60,6 +64,7 @@ class PooledClient final : public Client {
   Result<TlsContext> context_;  // under mutex_; a failure to build it is every call's answer
   std::vector<std::unique_ptr<Connection>> idle_;  // under mutex_; the last one used is the last
   std::uint64_t generation_ = 0;                   // under mutex_; grows with each drop_servers()
+  std::shared_ptr<const Chaining> chaining_;       // under mutex_; shared with the calls that dial by it
 };
 
 Result<TlsContext> PooledClient::context_showing(const TlsIdentity* identity) const {
@@ -98,20 +103,60 @@ Result<Response> PooledClient::call(const Call& call, Deadline deadline) {
   return std::move(exchanged.answer);
 }
 
-Result<std::unique_ptr<Connection>> PooledClient::dial(Deadline deadline) {
-  std::unique_ptr<Connection> connection;
+std::unique_ptr<Connection> PooledClient::make(SSL_CTX& context) {
+  auto connection = make_connection(context, *trust_, target_.expected);
+  connection->generation = generation_;
+  return connection;
+}
+
+Result<std::unique_ptr<Connection>> PooledClient::followed(const ChainNext& next, Connection& before, Deadline deadline) {
+  std::unique_ptr<Connection> after;
   {
     const std::lock_guard lock(mutex_);
     if (!context_) return fail(context_.error());
-    connection = make_connection(**context_, *trust_, target_.expected);
-    connection->generation = generation_;
+    after = make(**context_);
+    after->generation = before.generation;  // what has been dropped meanwhile stays dropped
+  }
+  const Secret exporter = before.exporter();
+  const ChainLink link{.exporter = exporter, .server = before.server_certificate(), .ask = [&before](const Call& call, Deadline until) -> Result<Response> {
+                         TRY(check_call(call));
+                         return before.exchange(call, until).answer;
+                       }};
+  ASSIGN_OR_RETURN(const ChainedKey key, next(link, deadline));
+  TRY(after->open_chained(target_.host, target_.port, key, before.server_certificate(), deadline));
+  after->status_good_at = before.status_good_at;
+  return Result<std::unique_ptr<Connection>>(std::move(after));
+}
+
+void PooledClient::chain(Chaining chaining) {
+  CHECK(chaining.next != nullptr);
+  std::vector<std::unique_ptr<Connection>> dropped;  // closed after the lock is released
+  const std::lock_guard lock(mutex_);
+  chaining_ = std::make_shared<const Chaining>(std::move(chaining));
+  ++generation_;
+  dropped.swap(idle_);
+}
+
+Result<std::unique_ptr<Connection>> PooledClient::dial(Deadline deadline) {
+  std::unique_ptr<Connection> connection;
+  std::shared_ptr<const Chaining> chaining;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!context_) return fail(context_.error());
+    connection = make(**context_);
+    chaining = chaining_;
   }
   TRY(connection->open(target_.host, target_.port, deadline));
   if (stapled_) {
     if (const Bytes response = connection->stapled(); !response.empty()) stapled_(connection->server_certificate(), response);
   }
   TRY(check_status(*connection, deadline));
-  return Result<std::unique_ptr<Connection>>(std::move(connection));
+  if (!chaining) return Result<std::unique_ptr<Connection>>(std::move(connection));
+  auto after = followed(chaining->next, *connection, deadline);
+  if (after || chaining->need == ChainNeed::required) return after;
+  if (chaining->fallen_back) chaining->fallen_back(after.error());
+  // What the attempt left of it may be no connection any more.
+  return connection->is_open() ? Result<std::unique_ptr<Connection>>(std::move(connection)) : Result<std::unique_ptr<Connection>>(fail(after.error()));
 }
 
 /// Asks at the first use of a connection, and again when the last answer is older than status_recheck.

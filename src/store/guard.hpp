@@ -23,7 +23,7 @@ namespace qanat::store {
 /// A table that is guarded: it has a column `row_mac BLOB`. Later migrations may add columns that are NULL in the rows that are there; they change no MAC.
 struct GuardedTable {
   std::string_view name;
-  std::array<std::string_view, 2> key;  // columns of its primary key; the second may be ""
+  std::array<std::string_view, 3> key;  // columns of its primary key; all but the first may be ""
 };
 
 /// The guard's own tables, for the element's list of migrations.

@@ -1,21 +1,31 @@
 #include "services/kms/service.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include "node/log.hpp"
 #include "services/kms/kim/enrolment.hpp"
+#include "services/kms/kim/medium_desk.hpp"
 #include "services/kms/kim/renewal.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
+#include "services/kms/kma/chains.hpp"
+#include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/orders.hpp"
+#include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/database.hpp"
 #include "services/kms/kp/recovery.hpp"
 #include "services/kms/kp/refill.hpp"
 #include "services/kms/kp/revocations.hpp"
+#include "services/kms/sae/sae_front.hpp"
 
 namespace qanat::kms {
 namespace {
 
 constexpr std::chrono::milliseconds sweep_every{1000};
+constexpr UnixMs day_ms = 86'400'000;
+constexpr std::chrono::milliseconds list_answer_max{10000};
+constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 constexpr std::chrono::milliseconds pool_round_max{4000};  // for one look at the pools of quantum keys
 constexpr std::chrono::milliseconds give_back_max{2000};   // at the end: the QKM destroys by itself what it is not told of
 
@@ -36,7 +46,8 @@ Answer refusals_recorded(node::Node& node, std::string_view action, Answer work)
 }  // namespace
 
 struct KmsService::Parts {
-  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::GuardedStore> store_, std::unique_ptr<PoolKeys> keys_, crypto::SiteKey site_key)
+  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::GuardedStore> store_, std::unique_ptr<PoolKeys> keys_, crypto::SiteKey site_key,
+        crypto::SiteKey chain_key, DrawQuantum draw)
       : node(node_),
         settings(std::move(settings_)),
         store(std::move(store_)),
@@ -46,12 +57,19 @@ struct KmsService::Parts {
         ledger(keys->of(Library::in_use)),
         senders(node),
         access(node, *store, senders),
+        chains(node, settings, std::move(chain_key)),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
-        application(node, *store, ledger, agreement, access, trace, settings),
+        injection(node, *store, settings, std::move(draw)),
+        media(node, *store, settings, injection),
+        application(node, *store, ledger, agreement, access, injection, trace, settings),
+        orders(node, *store, ledger, agreement),
         enrolment(node, *store, pairs, trace),
+        csa(node, *store, settings.csa.limits),
         recovery(node, *store, *keys, settings.history),
         quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high},
-                {.keys = settings.quantum_paths > 1 ? settings.quantum_paths : settings.quantum_shares, .paths = settings.quantum_paths}) {}
+                {.keys = settings.quantum_paths > 1 ? settings.quantum_paths : settings.quantum_shares, .paths = settings.quantum_paths}) {
+    if (settings.sae) saes.emplace(node, *store, senders, agreement, *settings.sae);
+  }
 
   node::Node& node;
   KmsSettings settings;
@@ -63,9 +81,16 @@ struct KmsService::Parts {
   node::SenderDirectory senders;
   Access access;
   Errands errands;
+  Chains chains;
   Agreement agreement;
+  Injection injection;
+  MediumDesk media;
   Application application;
+  Orders orders;
   EnrolmentService enrolment;
+  csa::Desk csa;
+  std::unique_ptr<csa::ForeignFront> csa_front;  // absent where the configuration has no such listener
+  std::optional<SaeFront> saes;  // if they are served
   Recovery recovery;
   QuantumPool quantum;
   // The first to go: they work in the background, on what is above.
@@ -86,19 +111,32 @@ struct KmsService::Parts {
   /// Destroys what is past its time and forgets what may be forgotten; the destroyed sessions go into the audit record.
   Result<void> sweep(Ledger::Sweep which);
   void run_sweeper();
+  /// Pm-1: of subscribers and of SAEs.
+  Result<net::Response> revoked(const net::Request& request);
+  Result<net::Response> of_saes(Result<net::Response> (SaeFront::*answer)(const net::Request&), const net::Request& request);
+  /// In the background, where it is time: revocations whose notice never came.
+  void compare_with_lists();
+  std::chrono::steady_clock::time_point lists_due = std::chrono::steady_clock::now();  // the sweeper's
 };
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
-  ASSIGN_OR_RETURN(const std::vector<SidWk> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<SidWk>> {
-    TRY(transaction.run("DELETE FROM replay WHERE forget_ms < ?", {static_cast<std::int64_t>(now)}));
+  ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<Destroyed>> {
+    TRY(forget_applications(transaction, now));
+    TRY(forget_full_buckets(transaction, settings.policy.applications, now));
+    TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * day_ms)));
     TRY(forget_old_prepared(transaction, now));
+    TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return ledger.sweep(transaction, which, now);
   }));
-  for (const SidWk& sid_wk : destroyed) {
-    TRY(node.record({.action = "wk.expired", .outcome = audit::Outcome::success, .subject = "", .object = sid_wk.hex(),
-                     .reason = which == Ledger::Sweep::expired ? "past its time" : "left over from before the restart", .request_id = ""}));
+  for (const Destroyed& gone : destroyed) {
+    TRY(node.record({.action = "wk.expired",
+                     .outcome = audit::Outcome::success,
+                     .subject = gone.uid.text(),
+                     .object = gone.sid_wk.hex(),
+                     .reason = gone.reason(Ledger::why(which)),
+                     .request_id = ""}));
   }
   return {};
 }
@@ -161,17 +199,53 @@ void KmsService::Parts::describe(wire::Json& body) {
     for (const QuantumPool::Level& level : *levels) pools.set(level.domain, level.lots);
     body.set("quantum_pool", wire::Json::object({{"low", settings.quantum_pool_low}, {"high", settings.quantum_pool_high}, {"domains", pools}}));
   }
+  if (const auto csa_keys = csa.census()) body.set("csa_keys", *csa_keys);
+  if (csa_front) body.set("csa_port", csa_front->port());
+  if (saes) saes->describe(body);
 }
 
 void KmsService::Parts::run_sweeper() {
   std::unique_lock lock(mutex);
   while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
     lock.unlock();
+    compare_with_lists();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     if (const auto kept = keys->maintain(node.clock().now_ms()); !kept) node::log(node::LogLevel::error, "pool keys: {}", kept.error().message);
     if (const auto settled = store->settle(); !settled) node::log(node::LogLevel::error, "guard: {}", settled.error().message);
+    if (const auto swept = csa.sweep(node.clock().now_ms()); !swept) node::log(node::LogLevel::error, "sweep of the CSA: {}", swept.error().message);
+    if (const auto swept = saes ? saes->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     lock.lock();
   }
+}
+
+Result<net::Response> KmsService::Parts::revoked(const net::Request& request) {
+  ASSIGN_OR_RETURN(net::Response answer, access.revoked(request));
+  if (saes) {
+    ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+    ASSIGN_OR_RETURN(const std::string subject, json.text("subject"));
+    saes->changed(subject);
+  }
+  return answer;
+}
+
+Result<net::Response> KmsService::Parts::of_saes(Result<net::Response> (SaeFront::*answer)(const net::Request&), const net::Request& request) {
+  if (!saes) return fail(ErrorCode::unavailable, "this KMS serves no SAEs");
+  return (*saes.*answer)(request);
+}
+
+void KmsService::Parts::compare_with_lists() {
+  const auto now = std::chrono::steady_clock::now();
+  const auto cas = node.peer_of(Kind::cas);
+  if (settings.revocation_lists_every.count() == 0 || now < lists_due || !cas) return;
+  lists_due = now + settings.revocation_lists_every;
+  errands.post([this, cas = *cas] {
+    const auto compared = injection.compare_with_lists([&](std::string_view branch) -> Result<Bytes> {
+      ASSIGN_OR_RETURN(net::Response list, node.call(points::Endpoint::cd1_crl, cas, {}, Deadline::after(list_answer_max), node.new_request_id(),
+                                                     "branch=" + std::string(branch) + "&list=full"));
+      return std::move(list.body);
+    });
+    if (!compared) node::log(node::LogLevel::warning, "the stock of charged keys: {}", compared.error().message);
+  });
 }
 
 KmsService::KmsService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -185,16 +259,26 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   ASSIGN_OR_RETURN(auto store, open_database(node));
   ASSIGN_OR_RETURN(auto keys, PoolKeys::open({.store = *store, .device = node.device(), .suite = node.suite(), .lifetime = settings.pool_key_lifetime}, node.clock().now_ms()));
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
+  ASSIGN_OR_RETURN(auto chain_key, crypto::SiteKey::read(settings.site_key));  // the same: a secret has one holder
+  ASSIGN_OR_RETURN(auto draw_key, crypto::SiteKey::read(settings.site_key));
   const bool crashed = store->after_crash() || keys->is_first();
-  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(keys), std::move(site_key));
+  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(keys), std::move(site_key), std::move(chain_key),
+                                       quantum_from_qkm(node, std::move(draw_key)));
   Parts& those = *parts;
   TRY(those.store->transact([](store::Transaction& transaction) { return name_all_certificates(transaction); }));
   TRY(those.sweep(crashed ? Ledger::Sweep::after_crash : Ledger::Sweep::at_start));
   if (crashed) TRY(those.after_crash());
   TRY(those.quantum.void_left_over());
   those.agreement.use_pool(those.quantum, [&those] { those.quantum_refill.ring(); });
-  node.on_revoked([&those](const std::set<Bytes>& fingerprints, const std::string& request_id) {
-    return purge_revoked(those.node, *those.store, those.ledger, fingerprints, request_id);
+  if (those.settings.km2_chain == net::ChainNeed::required) node.require_chained({points::Endpoint::km2_offer, points::Endpoint::km2_confirm});
+  if (those.settings.csa.listener) {
+    ASSIGN_OR_RETURN(those.csa_front, csa::ForeignFront::start(*those.settings.csa.listener, those.csa, node));
+  }
+  if (those.saes) TRY(those.saes->open());
+  node.on_revoked([&those](const std::set<Bytes>& fingerprints) -> Result<void> {
+    // The stock of charged keys first: it is found by the terminal's certificates, which leave the pool then.
+    TRY(those.injection.revoked(fingerprints));
+    return purge_revoked(those.node, *those.store, those.ledger, fingerprints);
   });
   node.describe_health([&those](wire::Json& body) { those.describe(body); });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
@@ -203,37 +287,54 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
 std::vector<points::Handler> KmsService::handlers() {
   using points::Endpoint;
   Parts& parts = *parts_;
-  return {
+  // Symmetric mode begins where a certificate's status cannot be had: the application's own handler decides (kim/injection.hpp).
+  const net::UnknownStatus unknown = parts.settings.symmetric_mode ? net::UnknownStatus::passed_on : net::UnknownStatus::refused;
+  std::vector<points::Handler> out{
       {Endpoint::km1_enrol, [&](const net::Request& request) { return parts.enrolment.enrol(request); }},
       {Endpoint::km1_receipt, refusals_recorded(parts.node, "km-1.receipt", [&](const net::Request& request) { return parts.enrolment.receipt(request); })},
       {Endpoint::km1_certificates, refusals_recorded(parts.node, "km-1.certificates", [&](const net::Request& request) { return successions(parts.node, request); })},
       {Endpoint::km1_renewed,
        refusals_recorded(parts.node, "km-1.renewed", [&](const net::Request& request) { return take_renewal(parts.node, *parts.store, request); })},
-      {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }},
-      {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); })},
+      {Endpoint::km1_charge, refusals_recorded(parts.node, "km-1.charge", [&](const net::Request& request) { return parts.injection.charge(request); })},
+      {Endpoint::km1_charged, refusals_recorded(parts.node, "km-1.charged", [&](const net::Request& request) { return parts.injection.receipt(request); })},
+      {Endpoint::x5_medium, [&](const net::Request& request) { return parts.media.answer(request); }},
+      {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }, unknown},
+      {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); }), unknown},
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},
       {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
-      {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.access.revoked(request); })},
+      {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.revoked(request); })},
       {Endpoint::x5_recovery, [&](const net::Request& request) { return parts.recovery.answer(request); }},
       {Endpoint::km2_offer, refusals_recorded(parts.node, "km-2.offer", [&](const net::Request& request) { return parts.agreement.offer(request); })},
+      {Endpoint::km2_chain, [&](const net::Request& request) { return parts.chains.answer(request); }},
+      {Endpoint::x5_keys, [&](const net::Request& request) { return parts.orders.keys(request); }},
+      {Endpoint::x5_charges, [&](const net::Request& request) { return parts.orders.charges(request); }},
       {Endpoint::km2_confirm, refusals_recorded(parts.node, "km-2.confirm", [&](const net::Request& request) { return parts.agreement.confirm(request); })},
+      {Endpoint::km2_supply, refusals_recorded(parts.node, "km-2.supplied", [&](const net::Request& request) { return parts.of_saes(&SaeFront::supply, request); })},
+      {Endpoint::km2_activate,
+       refusals_recorded(parts.node, "km-2.activate", [&](const net::Request& request) { return parts.of_saes(&SaeFront::activate, request); })},
   };
+  for (points::Handler& handler : csa::handlers_of(parts.csa, parts.node.clock())) out.push_back(std::move(handler));
+  return out;
 }
 
 void KmsService::start() {
+  parts_->chains.begin();
   parts_->errands.start();
   if (parts_->settings.standby_high > 0) parts_->standby_refill.start();
   if (parts_->quantum.is_on()) parts_->quantum_refill.start();
+  if (parts_->saes) parts_->saes->start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
 }
 
 void KmsService::stop() {
+  if (parts_->csa_front) parts_->csa_front->stop();
   {
     const std::lock_guard lock(parts_->mutex);
     parts_->stopping = true;
   }
   parts_->changed.notify_all();
   if (parts_->sweeper.joinable()) parts_->sweeper.join();
+  if (parts_->saes) parts_->saes->stop();
   parts_->errands.stop();
   parts_->standby_refill.stop();
   parts_->quantum_refill.stop();

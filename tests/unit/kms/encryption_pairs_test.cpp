@@ -171,7 +171,7 @@ TEST_F(EncryptionPairsTest, ARevocationTakesTheTerminalOutOfThePoolWithAllThatIs
     key.expires_ms = now() + 60'000;
     return ledger.add(transaction, key);
   }));
-  must(purge_revoked(*node_, *store_, ledger, fingerprints(terminal.encryption_ml_kem), "request"));
+  must(purge_revoked(*node_, *store_, ledger, fingerprints(terminal.encryption_ml_kem)));
   for (const std::string_view table : {"terminal", "terminal_certificate", "prepared_encryption", "token", "peer_grant"}) {
     EXPECT_EQ(number("SELECT count(*) FROM " + std::string(table) + " WHERE uid = 'alice'"), 0) << table;
   }
@@ -179,13 +179,13 @@ TEST_F(EncryptionPairsTest, ARevocationTakesTheTerminalOutOfThePoolWithAllThatIs
   EXPECT_EQ(number("SELECT count(*) FROM terminal WHERE uid = 'bob'"), 1) << "others stay";
   EXPECT_TRUE(test::audited(state(), "\"kp.purged\""));
   EXPECT_TRUE(test::audited(state(), sid_wk.hex()));
-  must(purge_revoked(*node_, *store_, ledger, fingerprints(terminal.encryption_ml_kem), "request"));
+  must(purge_revoked(*node_, *store_, ledger, fingerprints(terminal.encryption_ml_kem)));
 }
 
 TEST_F(EncryptionPairsTest, ARevocationEndsThePairInHistory) {
   const Terminal terminal = confirmed(enrolling, "+8613800000001", 1);
   Ledger ledger(keys_->of(Library::in_use));
-  must(purge_revoked(*node_, *store_, ledger, fingerprints(terminal.classical), "request"));
+  must(purge_revoked(*node_, *store_, ledger, fingerprints(terminal.classical)));
   const auto history = must(pairs_->history(enrolling));
   ASSERT_EQ(history.size(), 1U);
   EXPECT_EQ(history[0].why, "revoked");
@@ -202,10 +202,10 @@ TEST_F(EncryptionPairsTest, WhenTheTerminalHasRenewedItsFormerCertificatesAreNob
   must(store_->transact([&](store::Transaction& transaction) { return replace_certificates(transaction, former, next); }));
   Ledger ledger(keys_->of(Library::in_use));
   for (const Bytes* der : {&former.classical, &former.ml_dsa, &former.encryption_classical, &former.encryption_ml_kem}) {
-    must(purge_revoked(*node_, *store_, ledger, fingerprints(*der), "request"));
+    must(purge_revoked(*node_, *store_, ledger, fingerprints(*der)));
   }
   EXPECT_EQ(number("SELECT count(*) FROM terminal WHERE uid = 'alice'"), 1);
-  must(purge_revoked(*node_, *store_, ledger, fingerprints(next.ml_dsa), "request"));
+  must(purge_revoked(*node_, *store_, ledger, fingerprints(next.ml_dsa)));
   EXPECT_EQ(number("SELECT count(*) FROM terminal WHERE uid = 'alice'"), 0);
 }
 
@@ -215,7 +215,7 @@ TEST_F(EncryptionPairsTest, TerminalsFromBeforeAreFoundByTheirCertificatesToo) {
   must(store_->transact([](store::Transaction& transaction) { return name_all_certificates(transaction); }));
   EXPECT_EQ(number("SELECT count(*) FROM terminal_certificate WHERE uid = 'alice'"), 4);
   Ledger ledger(keys_->of(Library::in_use));
-  must(purge_revoked(*node_, *store_, ledger, fingerprints(terminal.ml_dsa), "request"));
+  must(purge_revoked(*node_, *store_, ledger, fingerprints(terminal.ml_dsa)));
   EXPECT_EQ(number("SELECT count(*) FROM terminal"), 0);
 }
 

@@ -113,6 +113,7 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
     if (!callee) return fail(ErrorCode::not_found, session.num_called.text() + " is not served here");
+    ASSIGN_OR_RETURN(const Traffic traffic, traffic_of(*callee));
     return ledger_.add(transaction, {.sid_wk = accept.sid_wk,
                                      .leg = wire::Role::callee,
                                      .sid_call = session.sid_call,
@@ -126,7 +127,8 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
                                      .peer_number = session.num_call,
                                      .peer_kms = session.kms_a,
                                      .peer_fps = wire::no_fingerprints(suite),
-                                     .expires_ms = expires});
+                                     .expires_ms = expires,
+                                     .terms = settings_.policy.terms_for(traffic)});
   }));
   node::crash_point("kms.wk.accepted");
   {

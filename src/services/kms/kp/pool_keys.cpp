@@ -50,6 +50,8 @@ class PoolKeys::Device final : public crypto::CryptoDevice {
   [[nodiscard]] std::string_view kind() const noexcept override { return pool_.parts_.device.kind(); }
   Result<Secret> random(std::size_t size) override { return pool_.parts_.device.random(size); }
   [[nodiscard]] crypto::Rng& rng() noexcept override { return pool_.parts_.device.rng(); }
+  [[nodiscard]] crypto::DeviceHealth health() const override { return pool_.parts_.device.health(); }
+  void on_change(OnChange) override {}  // the device below has its own listener, and tells it
 
   Result<Bytes> seal(ByteView context, const Secret& secret) override {
     const crypto::Suite& suite = pool_.parts_.suite;

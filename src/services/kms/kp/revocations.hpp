@@ -12,6 +12,6 @@ namespace qanat::kms {
 /// Terminals that have one of these certificates (SHA-256) now leave the pool: public keys, certificates, what is sealed of them, tokens and grants, and working keys
 /// that are owed to them. History has that the pair ended. On record, and not to be undone by an older copy of the database, when it returns. Others' certificates
 /// change nothing; nor does the same notice again.
-Result<void> purge_revoked(node::Node& node, store::Store& store, Ledger& ledger, const std::set<Bytes>& fingerprints, const std::string& request_id);
+Result<void> purge_revoked(node::Node& node, store::Store& store, Ledger& ledger, const std::set<Bytes>& fingerprints);
 
 }  // namespace qanat::kms
