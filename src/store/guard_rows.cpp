@@ -13,6 +13,9 @@ namespace qanat::store {
 namespace {
 
 constexpr std::string_view mac_column = "row_mac";
+constexpr std::string_view savepoint_word = "SAVEPOINT ";
+constexpr std::string_view rollback_words = "ROLLBACK TO ";
+constexpr std::string_view release_word = "RELEASE ";
 constexpr std::size_t tables_max = 64;
 constexpr wire::Bounds name_bounds{.min = 1, .max = 64};
 constexpr wire::Bounds hash_bounds{.min = 0, .max = 64};
@@ -228,7 +231,29 @@ Result<void> GuardedTransaction::dismiss(const GuardedTable& table, const Guarde
   return {};
 }
 
+Result<std::int64_t> GuardedTransaction::run_savepoint(std::string_view sql) {
+  ASSIGN_OR_RETURN(const std::int64_t done, inner_.run(sql, std::span<const Value>()));
+  const std::string name(sql.substr(sql.rfind(' ') + 1));
+  if (sql.starts_with(savepoint_word)) {
+    savepoints_.push_back({.name = name, .change = change_, .changed = changed_});
+    return done;
+  }
+  const auto found = std::ranges::find(savepoints_.rbegin(), savepoints_.rend(), name, &Savepoint::name);
+  if (found == savepoints_.rend()) return fail(ErrorCode::internal, "a guarded store knows no savepoint of this name: " + std::string(sql));
+  const bool back = sql.starts_with(rollback_words);
+  if (back) {
+    change_ = found->change;
+    changed_ = found->changed;
+  }
+  // Gone back to, it is still there; released, it is not; those that were made after it are gone either way.
+  savepoints_.erase(back ? found.base() : found.base() - 1, savepoints_.end());
+  return done;
+}
+
 Result<std::int64_t> GuardedTransaction::run(std::string_view sql, std::span<const Value> values) {
+  for (const std::string_view words : {savepoint_word, rollback_words, release_word}) {
+    if (sql.starts_with(words) && values.empty()) return run_savepoint(sql);
+  }
   ASSIGN_OR_RETURN(const Statement statement, read_statement(sql));
   const auto table = std::ranges::find(tables_, statement.table, &GuardedTable::name);
   if (table == tables_.end()) return inner_.run(sql, values);

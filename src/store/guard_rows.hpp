@@ -78,12 +78,20 @@ class GuardedTransaction final : public Transaction {
   Result<std::vector<GuardedRow>> rows(const GuardedTable& table, std::string_view sql, std::span<const Value> values);
   Result<void> admit(const GuardedTable& table, const GuardedRow& row);
   Result<void> dismiss(const GuardedTable& table, const GuardedRow& row);
+  /// A work may undo a part of itself (SAVEPOINT, ROLLBACK TO, RELEASE): what that part changed is forgotten with it.
+  Result<std::int64_t> run_savepoint(std::string_view sql);
 
+  struct Savepoint {
+    std::string name;
+    GuardState change;
+    bool changed = false;
+  };
   Transaction& inner_;
   std::span<const GuardedTable> tables_;
   const GuardKeys& keys_;
   GuardState change_;
   bool changed_ = false;
+  std::vector<Savepoint> savepoints_;
 };
 
 /// Writes the row's MAC into it.

@@ -369,6 +369,31 @@ TEST_F(GuardTest, TransactionsThatFailLeaveTheGuardAsItWas) {
   EXPECT_TRUE(open_in(folder()));
 }
 
+TEST_F(GuardTest, APartOfAWorkThatIsUndoneLeavesTheGuardAsItWas) {
+  {
+    const auto store = open();
+    fill(*store);
+    must(store->transact([&](Transaction& transaction) -> Result<void> {
+      TRY(transaction.run("UPDATE coin SET value = 1 WHERE owner = 'alice'", {}));
+      TRY(transaction.run("SAVEPOINT part", {}));
+      TRY(transaction.run("DELETE FROM coin WHERE owner = 'bob'", {}));
+      TRY(transaction.run("SAVEPOINT inner_part", {}));
+      TRY(transaction.run("DELETE FROM purse", {}));
+      TRY(transaction.run("ROLLBACK TO part", {}));
+      TRY(transaction.run("UPDATE coin SET value = 2 WHERE owner = 'carol'", {}));
+      TRY(transaction.run("ROLLBACK TO part", {}));
+      TRY(transaction.run("RELEASE part", {}));
+      TRY(transaction.run("SAVEPOINT kept", {}));
+      TRY(transaction.run("UPDATE coin SET value = 3 WHERE owner = 'carol'", {}));
+      TRY(transaction.run("RELEASE kept", {}));
+      return {};
+    }));
+    EXPECT_FALSE(store->transact([&](Transaction& transaction) { return transaction.run("ROLLBACK TO nothing", {}); }));
+    must(store->close());
+  }
+  EXPECT_TRUE(open_in(folder()));
+}
+
 TEST_F(GuardTest, TransactionsOfManyThreadsAddUp) {
   {
     const auto store = open();
