@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "store/changes.hpp"
 #include "store/connection.hpp"
 #include "store/migrations.hpp"
 #include "store/process_lock.hpp"
@@ -51,6 +52,11 @@ class SqliteStore final : public Store {
       : lock_(std::move(lock)), connection_(std::move(connection)), name_(std::move(name)) {}
 
   [[nodiscard]] std::size_t queued() const noexcept override { return coming_; }
+  void announce(std::string_view channel) override {
+    CHECK(Changes::is_channel(channel));
+    changes_.announce(channel);
+  }
+  std::unique_ptr<Watch> watch(std::string_view channel) override { return changes_.watch(channel, std::nullopt); }
 
  protected:
   Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) override {
@@ -131,6 +137,7 @@ class SqliteStore final : public Store {
   std::condition_variable settled_;
   std::atomic<std::size_t> coming_ = 0;  // callers that wait for mutex_, and are sure to take it
   std::atomic<std::thread::id> holder_;
+  Changes changes_;
 };
 
 }  // namespace
