@@ -25,6 +25,8 @@ inline std::string name_of(const testing::TestParamInfo<StoreKind>& info) {
   return info.param == StoreKind::sqlite ? "Sqlite" : info.param == StoreKind::postgresql ? "Postgresql" : "Repeated";
 }
 
+inline const auto every_store_kind = testing::Values(StoreKind::sqlite, StoreKind::postgresql, StoreKind::repeated);
+
 /// Runs every work once in vain. A work that fails is not run again.
 class RepeatingStore final : public store::Store {
  public:
@@ -32,6 +34,7 @@ class RepeatingStore final : public store::Store {
   [[nodiscard]] std::size_t queued() const noexcept override { return store_->queued(); }
   void announce(std::string_view channel) override { store_->announce(channel); }
   std::unique_ptr<store::Watch> watch(std::string_view channel) override { return store_->watch(channel); }
+  Result<std::unique_ptr<Lock>> lock(std::string_view name, Deadline deadline) override { return store_->lock(name, deadline); }
 
  protected:
   Result<void> transact_erased(const std::function<Result<void>(store::Transaction&)>& work) override {

@@ -47,6 +47,7 @@ class PooledClient final : public Client {
  private:
   [[nodiscard]] Result<TlsContext> context_showing(const TlsIdentity* identity) const;
   Result<std::unique_ptr<Connection>> dial(Deadline deadline);
+  Result<std::unique_ptr<Connection>> reach(Deadline deadline);
   Result<void> check_status(Connection& connection, Deadline deadline) const;
   std::unique_ptr<Connection> take_idle();
   void give_back(std::unique_ptr<Connection> connection);
@@ -59,6 +60,7 @@ class PooledClient final : public Client {
   std::mutex mutex_;
   Result<TlsContext> context_;  // under mutex_; a failure to build it is every call's answer
   std::vector<std::unique_ptr<Connection>> idle_;  // under mutex_; the last one used is the last
+  std::size_t place_ = 0;                          // under mutex_; the place that was reached last
   std::uint64_t generation_ = 0;                   // under mutex_; grows with each drop_servers()
 };
 
@@ -98,15 +100,37 @@ Result<Response> PooledClient::call(const Call& call, Deadline deadline) {
   return std::move(exchanged.answer);
 }
 
-Result<std::unique_ptr<Connection>> PooledClient::dial(Deadline deadline) {
-  std::unique_ptr<Connection> connection;
-  {
-    const std::lock_guard lock(mutex_);
-    if (!context_) return fail(context_.error());
-    connection = make_connection(**context_, *trust_, target_.expected);
-    connection->generation = generation_;
+/// An open connection to the place that was reached last, or the first one after it that can be reached.
+Result<std::unique_ptr<Connection>> PooledClient::reach(Deadline deadline) {
+  const std::size_t places = 1 + target_.others.size();
+  std::size_t at = 0;
+  std::optional<Error> first;
+  for (std::size_t tried = 0; tried < places; ++tried) {
+    std::unique_ptr<Connection> connection;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!context_) return fail(context_.error());
+      if (tried == 0) at = place_;
+      connection = make_connection(**context_, *trust_, target_.expected);
+      connection->generation = generation_;
+    }
+    const Target::Place place = at == 0 ? Target::Place{target_.host, target_.port} : target_.others[at - 1];
+    // A place that is silent leaves time for those after it.
+    const Deadline share = deadline.sooner_of(deadline.remaining() / static_cast<int>(places - tried));
+    const auto opened = connection->open(place.host, place.port, share);
+    if (opened) {
+      const std::lock_guard lock(mutex_);
+      place_ = at;
+      return connection;
+    }
+    if (!first) first = opened.error();
+    at = (at + 1) % places;
   }
-  TRY(connection->open(target_.host, target_.port, deadline));
+  return fail(*first);
+}
+
+Result<std::unique_ptr<Connection>> PooledClient::dial(Deadline deadline) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, reach(deadline));
   if (stapled_) {
     if (const Bytes response = connection->stapled(); !response.empty()) stapled_(connection->server_certificate(), response);
   }

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <set>
+#include <thread>
 
 #include "base/check.hpp"
 #include "store/postgresql_values.hpp"
@@ -113,7 +114,8 @@ Result<void> PostgresqlConnection::set_up(const std::string& schema) {
     TRY(ask(setting));
   }
   TRY(check_durability());
-  ASSIGN_OR_RETURN(timeline_, ask("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"));
+  ASSIGN_OR_RETURN(history_, ask("SELECT system_identifier || '/' || (SELECT oid FROM pg_database WHERE datname = current_database()) || '/' ||"
+                                 " substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) FROM pg_control_system()"));
   // Asked first: who may not make a schema may use one that the operator made.
   ASSIGN_OR_RETURN(const std::string there, ask("SELECT count(*) FROM pg_namespace WHERE nspname = '" + schema + "'"));
   if (there == "0") TRY(ask("CREATE SCHEMA IF NOT EXISTS " + schema));
@@ -208,6 +210,18 @@ Result<std::string> PostgresqlConnection::ask(const std::string& sql) {
   if (failed) return *failed;
   if (trouble_ == Trouble::lost || PQstatus(get()) != CONNECTION_OK) return lost("no answer to " + sql);
   return out;
+}
+
+Result<bool> PostgresqlConnection::lock_session(std::string_view kind, std::string_view name, Deadline deadline) {
+  constexpr std::chrono::milliseconds look_again{20};
+  for (const std::string_view text : {kind, name}) CHECK(text.find_first_of("'\\") == std::string_view::npos);
+  const std::string sql = "SELECT pg_try_advisory_lock(hashtext('qanat " + std::string(kind) + "'), hashtext('" + std::string(name) + "'))";
+  while (true) {
+    ASSIGN_OR_RETURN(const std::string taken, ask(sql));
+    if (taken == "t") return true;
+    if (deadline.passed()) return false;
+    std::this_thread::sleep_for(std::min(look_again, deadline.remaining()));
+  }
 }
 
 /// One result for each command, in order; nullptr for those after one that failed.

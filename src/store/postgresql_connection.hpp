@@ -56,11 +56,14 @@ class PostgresqlConnection final : public Database {
   [[nodiscard]] bool warned() const noexcept { return warned_; }
   /// The number of the transaction that is open or was just ended; empty if it wrote nothing.
   [[nodiscard]] const std::string& transaction_id() const noexcept { return transaction_id_; }
-  /// Which history of this database: a number of a transaction means something else after a failover.
-  [[nodiscard]] const std::string& timeline() const noexcept { return timeline_; }
+  /// Which history of which database: server, database and timeline. It is another one after a restoration, and where another server has taken over; numbers of
+  /// transactions then mean something else.
+  [[nodiscard]] const std::string& history() const noexcept { return history_; }
 
   /// One value of one row of a statement of our own (no place, PostgreSQL's SQL), outside of a transaction. Empty for NULL.
   Result<std::string> ask(const std::string& sql);
+  /// Waits for a lock of the session (pg_advisory_lock) until the deadline; false if another session has it.
+  Result<bool> lock_session(std::string_view kind, std::string_view name, Deadline deadline);
   [[nodiscard]] PGconn* get() const noexcept { return connection_.get(); }
 
  private:
@@ -92,7 +95,7 @@ class PostgresqlConnection final : public Database {
   std::map<std::string, std::string, std::less<>> prepared_;            // name, by text and types of the values
   std::uint64_t names_ = 0;
   std::string transaction_id_;
-  std::string timeline_;
+  std::string history_;
   Trouble trouble_ = Trouble::none;
   bool begin_pending_ = false;
   bool wrote_ = false;  // in this transaction

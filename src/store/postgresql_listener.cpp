@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t to_tell_max = 4096;
 constexpr std::size_t told_at_once_max = 256;
 constexpr std::chrono::milliseconds connect_again{500};
+constexpr std::chrono::milliseconds name_wait{5000};  // the server learns late that a process was killed
 
 }  // namespace
 
@@ -27,10 +28,12 @@ PostgresqlListener::~PostgresqlListener() {
   if (woken_ >= 0) (void)::close(woken_);
 }
 
-void PostgresqlListener::start() {
+Result<void> PostgresqlListener::start() {
   woken_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   CHECK(woken_ >= 0);
-  thread_ = std::jthread([this](const std::stop_token& stopped) { run(stopped); });
+  ASSIGN_OR_RETURN(std::unique_ptr<PostgresqlConnection> connection, connect(Deadline::after(name_wait)));
+  thread_ = std::jthread([this, first = std::move(connection)](const std::stop_token& stopped) mutable { run(std::move(first), stopped); });
+  return {};
 }
 
 void PostgresqlListener::wake() const {
@@ -48,12 +51,26 @@ void PostgresqlListener::tell_others(std::string_view channel) {
   wake();
 }
 
-void PostgresqlListener::run(const std::stop_token& stopped) {
+Result<std::unique_ptr<PostgresqlConnection>> PostgresqlListener::connect(Deadline deadline) const {
+  ASSIGN_OR_RETURN(std::unique_ptr<PostgresqlConnection> connection, PostgresqlConnection::open(place_.conninfo, place_.schema));
+  TRY(connection->ask("SET synchronous_commit = off"));
+  if (!place_.process.empty()) {
+    ASSIGN_OR_RETURN(const bool own, connection->lock_session("process of " + place_.schema, place_.process, deadline));
+    if (!own) return fail(ErrorCode::conflict, "another process has it open under the name " + place_.process);
+  }
+  TRY(connection->ask("LISTEN qanat_" + place_.schema));
+  return Result<std::unique_ptr<PostgresqlConnection>>(std::move(connection));
+}
+
+void PostgresqlListener::run(std::unique_ptr<PostgresqlConnection> connection, const std::stop_token& stopped) {
   while (!stopped.stop_requested()) {
-    const auto connection = PostgresqlConnection::open(place_.conninfo, place_.schema);
-    if (connection && (*connection)->ask("SET synchronous_commit = off") && (*connection)->ask("LISTEN qanat_" + place_.schema)) {
+    if (connection) {
       changes_.announce_all();  // what was announced before this
-      listen(**connection, stopped);
+      listen(*connection, stopped);
+      connection.reset();
+    } else if (auto again = connect(Deadline::after(name_wait))) {
+      connection = *std::move(again);
+      continue;
     }
     std::unique_lock lock(mutex_);
     again_.wait_for(lock, stopped, connect_again, [] { return false; });

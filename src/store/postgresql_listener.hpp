@@ -22,12 +22,14 @@ class PostgresqlListener {
   ~PostgresqlListener();
   PostgresqlListener(const PostgresqlListener&) = delete;
   PostgresqlListener& operator=(const PostgresqlListener&) = delete;
-  void start();
+  /// Takes the process's name, if it has one: `conflict` if another process has it, after a while in which one that was just killed lets go.
+  Result<void> start();
   /// What is over the queue's limit is dropped.
   void tell_others(std::string_view channel);
 
  private:
-  void run(const std::stop_token& stopped);
+  Result<std::unique_ptr<PostgresqlConnection>> connect(Deadline deadline) const;
+  void run(std::unique_ptr<PostgresqlConnection> connection, const std::stop_token& stopped);
   /// Until the connection is lost.
   void listen(PostgresqlConnection& connection, const std::stop_token& stopped);
   bool tell(PostgresqlConnection& connection);

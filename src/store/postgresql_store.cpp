@@ -1,4 +1,5 @@
 // The store in PostgreSQL: a bounded pool of connections, works that are run again where they met, and commits whose outcome is asked for.
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -9,6 +10,7 @@
 #include "base/check.hpp"
 #include "store/changes.hpp"
 #include "store/migrations.hpp"
+#include "store/named_locks.hpp"
 #include "store/postgresql_connection.hpp"
 #include "store/postgresql_listener.hpp"
 #include "store/store.hpp"
@@ -18,6 +20,8 @@ namespace {
 
 constexpr std::size_t connections_max = 64;
 constexpr int runs_max = 40;                            // of one work
+constexpr int history_runs_max = 10;
+constexpr std::chrono::milliseconds begin_max{30000};   // for another process that migrates
 constexpr std::chrono::milliseconds turn_max{10000};    // for a connection, and for all runs of a work
 constexpr std::chrono::milliseconds pause_longest{50};
 constexpr std::chrono::milliseconds look_every{250};
@@ -74,9 +78,13 @@ class Connections {
     if (!made) give_back(nullptr);
     return made;
   }
+  /// One that belongs to nobody's turn; only where the database has the history that this process knows.
   Result<std::unique_ptr<PostgresqlConnection>> make() {
     ++made_;
-    return PostgresqlConnection::open(place_.conninfo, place_.schema);
+    ASSIGN_OR_RETURN(std::unique_ptr<PostgresqlConnection> connection, PostgresqlConnection::open(place_.conninfo, place_.schema));
+    const std::lock_guard lock(history_mutex_);
+    if (connection->history() != history_) TRY(enter_history(*connection));
+    return Result<std::unique_ptr<PostgresqlConnection>>(std::move(connection));
   }
   /// nullptr for one that is of no further use: then those that are idle have probably been lost, too, and the next uses find out.
   void give_back(std::unique_ptr<PostgresqlConnection> connection) {
@@ -87,11 +95,53 @@ class Connections {
     }
     changed_.notify_one();
   }
+  /// Brings the schema to its version, and the history on record; one process at a time.
+  Result<void> begin(std::span<const Migration> migrations) {
+    ASSIGN_OR_RETURN(const std::unique_ptr<PostgresqlConnection> connection, PostgresqlConnection::open(place_.conninfo, place_.schema));
+    ASSIGN_OR_RETURN(const bool alone, connection->lock_session("migrations", place_.schema, Deadline::after(begin_max)));
+    if (!alone) return fail(ErrorCode::unavailable, "another process is changing the schema");
+    TRY(migrate(*connection, migrations));
+    TRY(connection->run_script("CREATE TABLE IF NOT EXISTS store_history (one INTEGER PRIMARY KEY CHECK (one = 1), history TEXT NOT NULL) STRICT"));
+    const std::lock_guard lock(history_mutex_);
+    return enter_history(*connection);
+  }
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
   [[nodiscard]] std::uint64_t made() const noexcept { return made_; }
 
  private:
+  /// The first process that comes to another history does what is to be done then; the transaction's own row decides who that is.
+  Result<void> enter_history(PostgresqlConnection& connection) {
+    Result<void> done = fail(ErrorCode::unavailable, "the history of the database could not be entered");
+    for (int run = 1; run <= history_runs_max; ++run) {
+      TRY(connection.begin());
+      done = change_history(connection);
+      if (done) done = connection.commit();
+      if (done) {
+        history_ = connection.history();
+        return {};
+      }
+      connection.roll_back();
+      if (connection.trouble() != PostgresqlConnection::Trouble::repeat) break;
+      pause_before(run);
+    }
+    return done;
+  }
+  Result<void> change_history(PostgresqlConnection& connection) const {
+    std::optional<std::string> known;
+    TRY(connection.query("SELECT history FROM store_history", {}, [&](const Row& row) { known = row.text(0); }));
+    if (known == connection.history()) return {};
+    if (known && place_.on_other_history) {
+      PostgresqlTransaction transaction(connection);
+      TRY(place_.on_other_history(transaction));
+    }
+    const std::array values{Value(std::string_view(connection.history()))};
+    TRY(connection.run("INSERT INTO store_history (one, history) VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET history = excluded.history", values));
+    return {};
+  }
+
   const PostgresqlPlace place_;
+  std::mutex history_mutex_;
+  std::string history_;  // under history_mutex_
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::unique_ptr<PostgresqlConnection>> idle_;  // under mutex_
@@ -103,18 +153,11 @@ class Connections {
 class PostgresqlStore final : public Store {
  public:
   PostgresqlStore(const PostgresqlPlace& place, std::string name)
-      : name_(std::move(name)), outcome_max_(place.outcome_max), connections_(place), listener_(place, changes_) {}
+      : name_(std::move(name)), schema_(place.schema), outcome_max_(place.outcome_max), connections_(place), listener_(place, changes_) {}
 
-  /// Brings the schema to its version; one process at a time.
-  Result<void> begin(const std::string& schema, std::span<const Migration> migrations) {
-    ASSIGN_OR_RETURN(std::unique_ptr<PostgresqlConnection> connection, connections_.take(Deadline::after(turn_max)));
-    TRY(connection->ask("SELECT pg_advisory_lock(hashtext('qanat " + schema + "'))"));
-    const auto migrated = migrate(*connection, migrations);
-    const auto unlocked = connection->ask("SELECT pg_advisory_unlock(hashtext('qanat " + schema + "'))");
-    connections_.give_back(migrated && unlocked ? std::move(connection) : nullptr);
-    TRY(migrated);
-    listener_.start();
-    return {};
+  Result<void> begin(std::span<const Migration> migrations) {
+    TRY(connections_.begin(migrations));
+    return listener_.start();
   }
 
   [[nodiscard]] std::size_t queued() const noexcept override { return connections_.waiting(); }
@@ -123,6 +166,13 @@ class PostgresqlStore final : public Store {
     listener_.tell_others(channel);
   }
   std::unique_ptr<Watch> watch(std::string_view channel) override { return changes_.watch(channel, look_every); }
+  Result<std::unique_ptr<Lock>> lock(std::string_view name, Deadline deadline) override {
+    ASSIGN_OR_RETURN(std::unique_ptr<Lock> here, locks_.take(name, deadline));
+    ASSIGN_OR_RETURN(std::unique_ptr<PostgresqlConnection> connection, connections_.make());
+    ASSIGN_OR_RETURN(const bool taken, connection->lock_session("lock of " + schema_, name, deadline));
+    if (!taken) return fail(ErrorCode::deadline_exceeded, "another process holds the lock '" + std::string(name) + "'");
+    return std::unique_ptr<Lock>(std::make_unique<SessionLock>(std::move(here), std::move(connection)));
+  }
   [[nodiscard]] Counts counts() const override { return {.repeated = repeated_, .connections = connections_.made(), .asked = asked_, .unknown = unknown_}; }
 
  protected:
@@ -149,6 +199,16 @@ class PostgresqlStore final : public Store {
 
  private:
   enum class End : std::uint8_t { over, again };
+
+  /// Ends with its session.
+  class SessionLock final : public Lock {
+   public:
+    SessionLock(std::unique_ptr<Lock> here, std::unique_ptr<PostgresqlConnection> session) : here_(std::move(here)), session_(std::move(session)) {}
+
+   private:
+    std::unique_ptr<Lock> here_;
+    std::unique_ptr<PostgresqlConnection> session_;
+  };
 
   /// A connection that comes back to the pool, unless it was lost.
   class Lent {
@@ -217,7 +277,7 @@ class PostgresqlStore final : public Store {
       const auto other = connections_.make();
       if (!other) continue;
       // After a failover this history is another one, in which the number may be somebody else's.
-      if ((*other)->timeline() != connection.timeline()) break;
+      if ((*other)->history() != connection.history()) break;
       const auto status = (*other)->ask("SELECT pg_xact_status('" + connection.transaction_id() + "'::xid8)");
       if (!status || *status == "in progress") continue;
       if (*status == "aborted") return End::again;
@@ -232,9 +292,11 @@ class PostgresqlStore final : public Store {
   }
 
   const std::string name_;
+  const std::string schema_;
   const std::chrono::milliseconds outcome_max_;
   Connections connections_;
   Changes changes_;
+  NamedLocks locks_;
   PostgresqlListener listener_;  // after changes_: it tells them
   std::atomic<std::uint64_t> repeated_ = 0;
   std::atomic<std::uint64_t> asked_ = 0;
@@ -243,13 +305,15 @@ class PostgresqlStore final : public Store {
 
 }  // namespace
 
+Result<void> check_place(const std::string& conninfo) { return check_conninfo(conninfo); }
+
 Result<std::unique_ptr<Store>> Store::open(const PostgresqlPlace& place, std::span<const Migration> migrations) {
   const std::string name = "store " + place.schema + " in PostgreSQL";
   if (place.connections == 0 || place.connections > connections_max) {
     return fail(ErrorCode::invalid_argument, name + ": connections must be 1 to " + std::to_string(connections_max));
   }
   auto store = std::make_unique<PostgresqlStore>(place, name);
-  if (const auto begun = store->begin(place.schema, migrations); !begun) return fail_in(name, begun.error());
+  if (const auto begun = store->begin(migrations); !begun) return fail_in(name, begun.error());
   return Result<std::unique_ptr<Store>>(std::move(store));
 }
 

@@ -11,6 +11,7 @@
 #include "store/changes.hpp"
 #include "store/connection.hpp"
 #include "store/migrations.hpp"
+#include "store/named_locks.hpp"
 #include "store/process_lock.hpp"
 
 namespace qanat::store {
@@ -57,6 +58,7 @@ class SqliteStore final : public Store {
     changes_.announce(channel);
   }
   std::unique_ptr<Watch> watch(std::string_view channel) override { return changes_.watch(channel, std::nullopt); }
+  Result<std::unique_ptr<Lock>> lock(std::string_view name, Deadline deadline) override { return locks_.take(name, deadline); }
 
  protected:
   Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) override {
@@ -138,6 +140,7 @@ class SqliteStore final : public Store {
   std::atomic<std::size_t> coming_ = 0;  // callers that wait for mutex_, and are sure to take it
   std::atomic<std::thread::id> holder_;
   Changes changes_;
+  NamedLocks locks_;
 };
 
 }  // namespace

@@ -61,8 +61,15 @@ struct PostgresqlPlace {
   std::string conninfo;         // libpq's words, "host=/run/postgresql dbname=kms"; never a password: that is in passfile= or ~/.pgpass
   std::string schema;           // this store's alone
   std::size_t connections = 8;  // at most so many at a time, and one that listens
+  std::string process = {};     // if given: `conflict` while another process has the schema open under this name
+  /// Run once for all processes, before any work, when the database may be an earlier state of itself: its history is not the one that it had when it was last
+  /// open. It was restored from a dump or an archive, or another server has taken over.
+  std::function<Result<void>(Transaction& transaction)> on_other_history = {};
   std::chrono::milliseconds outcome_max{15000};  // how long the outcome of a commit is asked for
 };
+
+/// Whether a configuration may say this as `conninfo`, without connecting: no password, and TLS that names the server where there is a network in between.
+Result<void> check_place(const std::string& conninfo);
 
 /// Waits for a change that somebody announces, in this process or in another one on the same database.
 class Watch {
@@ -115,6 +122,14 @@ class Store {
   /// themselves a few times a second. A channel is printable ASCII of at most 200 octets, no secret.
   virtual void announce(std::string_view channel) = 0;
   virtual std::unique_ptr<Watch> watch(std::string_view channel) = 0;
+
+  /// Of this name there is one at a time, in all processes on the database; it ends with the object, or with the process.
+  class Lock {
+   public:
+    virtual ~Lock() = default;
+  };
+  /// deadline_exceeded if somebody else has it until then. For work that takes long and may be given up; what is in a transaction needs none.
+  virtual Result<std::unique_ptr<Lock>> lock(std::string_view name, Deadline deadline) = 0;
 
   /// For the health answer.
   struct Counts {

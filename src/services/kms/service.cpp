@@ -5,12 +5,16 @@
 #include "services/kms/kim/renewal.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
+#include "services/kms/kma/incarnation.hpp"
+#include "services/kms/kma/pending.hpp"
 #include "services/kms/schema.hpp"
 
 namespace qanat::kms {
 namespace {
 
 constexpr std::chrono::milliseconds sweep_every{1000};
+
+std::string front_end_of(const node::Node& node) { return node.settings().store ? std::to_string(node.settings().store->front_end) : ""; }
 
 using Answer = std::function<Result<net::Response>(const net::Request&)>;
 
@@ -34,7 +38,7 @@ struct KmsService::Parts {
         settings(std::move(settings_)),
         store(std::move(store_)),
         trace(node.settings().state),
-        ledger(node.device()),
+        ledger(node.device(), front_end_of(node)),
         senders(node),
         access(node, *store, senders),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
@@ -68,6 +72,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   ASSIGN_OR_RETURN(const std::vector<SidWk> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<SidWk>> {
     TRY(transaction.run("DELETE FROM replay WHERE forget_ms < ?", {static_cast<std::int64_t>(now)}));
     TRY(forget_old_prepared(transaction, now));
+    TRY(drop_expired_pending(transaction, now));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return ledger.sweep(transaction, which, now);
   }));
@@ -95,7 +100,15 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
     if (node.suite().id != crypto::SuiteId::gm_hybrid) return fail(ErrorCode::invalid_argument, "kms.profile_v1: there is no profile v1 in suite " + std::string(node.suite().name));
     node::log(node::LogLevel::warning, "profile v1 is on: working keys that go out in it are protected by TLS alone");
   }
-  ASSIGN_OR_RETURN(auto store, store::Store::open(node.settings().state / "kms.db", migrations));
+  // Another server has taken over, or the operator has restored one: it may lack what was acknowledged, and keys that were delivered would be there again.
+  const auto on_other_history = [&node](store::Transaction& transaction) -> Result<void> {
+    const UnixMs now = node.clock().now_ms();
+    ASSIGN_OR_RETURN(const std::int64_t destroyed, begin_life(transaction, now, now, "the database has another history"));
+    return node.record({.action = "database.other_history", .outcome = audit::Outcome::success, .subject = "", .object = "",
+                        .reason = "working keys destroyed: " + std::to_string(destroyed), .request_id = ""});
+  };
+  ASSIGN_OR_RETURN(auto store, node.open_store("kms", migrations, on_other_history));
+  TRY(store->transact([](store::Transaction& transaction) { return check_is_no_backup(transaction); }));
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
   auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key));
   TRY(parts->sweep(Ledger::Sweep::at_start));
@@ -106,6 +119,10 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
       wire::Json keys = wire::Json::object();
       for (std::size_t i = 0; i < census->size(); ++i) keys.set(store::name(store::all_key_states[i]), (*census)[i]);
       body.set("working_keys", keys);
+    }
+    if (those.node.settings().store) {
+      const store::Store::Counts counts = those.store->counts();
+      body.set("store", wire::Json::object({{"repeated", counts.repeated}, {"connections", counts.connections}, {"outcomes_asked", counts.asked}, {"outcomes_unknown", counts.unknown}}));
     }
   });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));

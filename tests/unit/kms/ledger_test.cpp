@@ -6,6 +6,7 @@
 
 #include "services/kms/schema.hpp"
 #include "trusted_network.hpp"
+#include "store_kinds.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -17,14 +18,14 @@ using wire::Role;
 constexpr UnixMs now = 1'700'000'000'000;
 constexpr UnixMs lifetime = 60'000;
 
-class LedgerTest : public testing::Test {
+class LedgerTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   LedgerTest() { open(); }
 
   void open() {
     store_.reset();
     device_ = must(crypto::open_software_device(folder_ / "master", *rng_));
-    store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+    store_ = must(stores_.open(folder_ / "kms.db", migrations));
     ledger_ = std::make_unique<Ledger>(*device_);
   }
   template <class Work>
@@ -113,11 +114,14 @@ class LedgerTest : public testing::Test {
   test::TemporaryDirectory folder_;
   std::unique_ptr<crypto::Rng> rng_ = must(crypto::open_rng());
   std::unique_ptr<crypto::CryptoDevice> device_;
+  test::TestStores stores_{GetParam()};
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<Ledger> ledger_;
 };
 
-TEST_F(LedgerTest, KeyComesBackAsItWentIn) {
+INSTANTIATE_TEST_SUITE_P(Stores, LedgerTest, test::every_store_kind, test::name_of);
+
+TEST_P(LedgerTest, KeyComesBackAsItWentIn) {
   const WorkingKey in = key(rng_->id<SidWk>(), Role::callee);
   must(add(in));
   open();  // after a restart too
@@ -140,7 +144,7 @@ TEST_F(LedgerTest, KeyComesBackAsItWentIn) {
   EXPECT_TRUE(out.h_deliver.empty());
 }
 
-TEST_F(LedgerTest, FindsNothingWhereThereIsNoSuchLeg) {
+TEST_P(LedgerTest, FindsNothingWhereThereIsNoSuchLeg) {
   const SidWk sid_wk = added(Role::caller);
   EXPECT_FALSE(must(find(sid_wk, Role::callee)).has_value());
   EXPECT_FALSE(must(find(rng_->id<SidWk>())).has_value());
@@ -148,7 +152,7 @@ TEST_F(LedgerTest, FindsNothingWhereThereIsNoSuchLeg) {
   EXPECT_EQ(test::refusal(deliver(rng_->id<SidWk>(), rng_->bytes(32))), ErrorCode::not_found);
 }
 
-TEST_F(LedgerTest, MakesExactlyTheTransitionsOfTheTable) {
+TEST_P(LedgerTest, MakesExactlyTheTransitionsOfTheTable) {
   for (const KeyState from : store::all_key_states) {
     for (const KeyState to : store::all_key_states) {
       const SidWk sid_wk = in_state(from);
@@ -163,7 +167,7 @@ TEST_F(LedgerTest, MakesExactlyTheTransitionsOfTheTable) {
   }
 }
 
-TEST_F(LedgerTest, DeliversAReservedKeyOnceAndNamesTheDelivery) {
+TEST_P(LedgerTest, DeliversAReservedKeyOnceAndNamesTheDelivery) {
   const SidWk sid_wk = in_state(KeyState::generated);
   const Bytes first = rng_->bytes(32);
   EXPECT_EQ(test::refusal(deliver(sid_wk, first)), ErrorCode::conflict) << "a key that nobody reserved";
@@ -175,7 +179,7 @@ TEST_F(LedgerTest, DeliversAReservedKeyOnceAndNamesTheDelivery) {
   EXPECT_EQ(there(sid_wk).h_deliver, first) << "the refused delivery has left no trace";
 }
 
-TEST_F(LedgerTest, DeliveryAndDestructionInOneTransactionLeaveNoKey) {
+TEST_P(LedgerTest, DeliveryAndDestructionInOneTransactionLeaveNoKey) {
   const SidWk sid_wk = in_state(KeyState::reserved);
   const Bytes h_deliver = rng_->bytes(32);
   must(in_transaction([&](store::Transaction& transaction) -> Result<void> {
@@ -188,7 +192,7 @@ TEST_F(LedgerTest, DeliveryAndDestructionInOneTransactionLeaveNoKey) {
   EXPECT_EQ(test::refusal(deliver(sid_wk, h_deliver)), ErrorCode::conflict);
 }
 
-TEST_F(LedgerTest, SessionIsUsedOncePerLegInAnyState) {
+TEST_P(LedgerTest, SessionIsUsedOncePerLegInAnyState) {
   for (const KeyState state : store::all_key_states) {
     const SidWk sid_wk = in_state(state);
     EXPECT_EQ(test::refusal(add(key(sid_wk, Role::caller))), ErrorCode::conflict) << store::name(state);
@@ -197,7 +201,7 @@ TEST_F(LedgerTest, SessionIsUsedOncePerLegInAnyState) {
   }
 }
 
-TEST_F(LedgerTest, LegsOfOneSessionLiveApart) {
+TEST_P(LedgerTest, LegsOfOneSessionLiveApart) {
   const auto sid_wk = rng_->id<SidWk>();
   const WorkingKey caller = key(sid_wk, Role::caller);
   const WorkingKey callee = key(sid_wk, Role::callee);
@@ -208,7 +212,7 @@ TEST_F(LedgerTest, LegsOfOneSessionLiveApart) {
   EXPECT_TRUE(equal_secret(there(sid_wk, Role::callee).key.wk, callee.wk));
 }
 
-TEST_F(LedgerTest, DestroyedKeyHoldsNoOctetsFromWhateverState) {
+TEST_P(LedgerTest, DestroyedKeyHoldsNoOctetsFromWhateverState) {
   for (const KeyState state : {KeyState::generated, KeyState::reserved, KeyState::delivered, KeyState::confirmed}) {
     const SidWk sid_wk = in_state(state);
     ASSERT_TRUE(holds_octets(sid_wk)) << store::name(state);
@@ -218,7 +222,7 @@ TEST_F(LedgerTest, DestroyedKeyHoldsNoOctetsFromWhateverState) {
   }
 }
 
-TEST_F(LedgerTest, ATransactionThatFailsChangesNothing) {
+TEST_P(LedgerTest, ATransactionThatFailsChangesNothing) {
   const SidWk sid_wk = in_state(KeyState::reserved);
   const auto done = in_transaction([&](store::Transaction& transaction) -> Result<void> {
     TRY(ledger_->advance(transaction, sid_wk, Role::caller, KeyState::destroyed));
@@ -229,7 +233,7 @@ TEST_F(LedgerTest, ATransactionThatFailsChangesNothing) {
   EXPECT_TRUE(holds_octets(sid_wk));
 }
 
-TEST_F(LedgerTest, StoredColumnIsNotTheKey) {
+TEST_P(LedgerTest, StoredColumnIsNotTheKey) {
   const auto sid_wk = rng_->id<SidWk>();
   const WorkingKey in = key(sid_wk);
   must(add(in));
@@ -239,7 +243,7 @@ TEST_F(LedgerTest, StoredColumnIsNotTheKey) {
   EXPECT_TRUE(std::ranges::search(stored, wk.first(8)).empty());
 }
 
-TEST_F(LedgerTest, SealedColumnOpensOnlyInItsOwnRow) {
+TEST_P(LedgerTest, SealedColumnOpensOnlyInItsOwnRow) {
   const auto sid_wk = rng_->id<SidWk>();
   must(add(key(sid_wk, Role::caller)));
   must(add(key(sid_wk, Role::callee)));
@@ -257,7 +261,7 @@ TEST_F(LedgerTest, SealedColumnOpensOnlyInItsOwnRow) {
   EXPECT_EQ(test::refusal(find(sid_wk, Role::caller)), ErrorCode::denied);
 }
 
-TEST_F(LedgerTest, AnotherDeviceOpensNothing) {
+TEST_P(LedgerTest, AnotherDeviceOpensNothing) {
   const SidWk sid_wk = added();
   const auto other = must(crypto::open_software_device(folder_ / "other-master", *rng_));
   Ledger foreign(*other);
@@ -265,7 +269,7 @@ TEST_F(LedgerTest, AnotherDeviceOpensNothing) {
   EXPECT_EQ(test::refusal(found), ErrorCode::denied);
 }
 
-TEST_F(LedgerTest, SweepDestroysWhatIsPastItsTimeInWhateverState) {
+TEST_P(LedgerTest, SweepDestroysWhatIsPastItsTimeInWhateverState) {
   std::set<SidWk> due;
   for (const KeyState state : {KeyState::generated, KeyState::reserved, KeyState::delivered, KeyState::confirmed}) due.insert(in_state(state, now));
   const SidWk alive = in_state(KeyState::reserved, now + 1);
@@ -280,7 +284,7 @@ TEST_F(LedgerTest, SweepDestroysWhatIsPastItsTimeInWhateverState) {
   EXPECT_TRUE(swept(Ledger::Sweep::expired, now).empty());
 }
 
-TEST_F(LedgerTest, SweepAtTheStartAlsoDestroysWhoseAgreementDiedWithTheProcess) {
+TEST_P(LedgerTest, SweepAtTheStartAlsoDestroysWhoseAgreementDiedWithTheProcess) {
   const SidWk generated = in_state(KeyState::generated);
   const SidWk reserved = in_state(KeyState::reserved);
   const SidWk delivered = in_state(KeyState::delivered);
@@ -293,18 +297,35 @@ TEST_F(LedgerTest, SweepAtTheStartAlsoDestroysWhoseAgreementDiedWithTheProcess) 
   EXPECT_EQ(there(delivered).state, KeyState::delivered) << "waits for its acknowledgement";
 }
 
-TEST_F(LedgerTest, SweepWhileRunningLeavesAgreementsAlone) {
+TEST_P(LedgerTest, SweepWhileRunningLeavesAgreementsAlone) {
   const SidWk generated = in_state(KeyState::generated);
   EXPECT_TRUE(swept(Ledger::Sweep::expired, now).empty());
   EXPECT_EQ(there(generated).state, KeyState::generated);
 }
 
-TEST_F(LedgerTest, CensusCountsLegsByState) {
+TEST_P(LedgerTest, CensusCountsLegsByState) {
   EXPECT_EQ(census(), (std::vector<std::int64_t>{0, 0, 0, 0, 0}));
   for (const KeyState state : store::all_key_states) {
     for (int i = 0; i <= static_cast<int>(state); ++i) in_state(state);
   }
   EXPECT_EQ(census(), (std::vector<std::int64_t>{1, 2, 3, 4, 5}));
+}
+
+TEST_P(LedgerTest, AFrontEndThatStartsLeavesWhatAnotherOneIsMaking) {
+  const SidWk own = added();
+  Ledger other(*device_, "2");
+  const auto theirs = rng_->id<SidWk>();
+  must(in_transaction([&](store::Transaction& transaction) { return other.add(transaction, key(theirs)); }));
+  EXPECT_EQ(swept(Ledger::Sweep::at_start, now), std::set<SidWk>{own});
+  EXPECT_EQ(there(theirs).state, KeyState::generated);
+  const auto destroyed = must(in_transaction([&](store::Transaction& transaction) { return other.sweep(transaction, Ledger::Sweep::at_start, now); }));
+  EXPECT_EQ(destroyed, std::vector<SidWk>{theirs});
+}
+
+TEST_P(LedgerTest, WhatIsPastItsTimeIsDestroyedByWhicheverFrontEndLooks) {
+  Ledger other(*device_, "2");
+  const SidWk own = added(Role::caller, now);
+  EXPECT_EQ(must(in_transaction([&](store::Transaction& transaction) { return other.sweep(transaction, Ledger::Sweep::expired, now); })), std::vector<SidWk>{own});
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace {
 
 using SqliteStoreTest = StoreFixture;
 class StoreTest : public StoresFixture {};
-INSTANTIATE_TEST_SUITE_P(Stores, StoreTest, testing::Values(test::StoreKind::sqlite, test::StoreKind::postgresql, test::StoreKind::repeated), test::name_of);
+INSTANTIATE_TEST_SUITE_P(Stores, StoreTest, test::every_store_kind, test::name_of);
 using Ids = std::vector<std::int64_t>;
 
 TEST_P(StoreTest, KeepsWhatWasCommittedAcrossReopening) {

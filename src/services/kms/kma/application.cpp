@@ -4,6 +4,7 @@
 
 #include "node/crash_point.hpp"
 #include "services/kms/kim/successions.hpp"
+#include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kp/encryption_keys.hpp"
 
 namespace qanat::kms {
@@ -147,7 +148,8 @@ Result<void> Application::check_envelope(const Request& request, const Terminal&
 Result<void> Application::remember(const Request& request) {
   // Kept for as long as check_envelope would let the same octets through: both sides of the window.
   const auto forget = static_cast<std::int64_t>(request.message.ts_ms + static_cast<UnixMs>(settings_.clock_window.count()));
-  const auto stored = store_.transact([&](store::Transaction& transaction) {
+  const auto stored = store_.transact([&](store::Transaction& transaction) -> Result<std::int64_t> {
+    TRY(check_of_this_life(transaction, request.message.ts_ms, "KeyRequest"));
     return transaction.run("INSERT INTO replay (h_req, forget_ms) VALUES (?, ?)", {ByteView(request.hash), forget});
   });
   if (!stored && stored.error().code == ErrorCode::conflict) return fail(ErrorCode::conflict, "KeyRequest: this application was made before (replay)");
@@ -200,7 +202,7 @@ Result<void> Application::draw_local(const Asked& asked, const Terminal& caller,
     return ledger_.advance(transaction, asked.sid_wk, wire::Role::callee, KeyState::reserved);
   }));
   node::crash_point("kms.local.reserved");
-  agreement_.leg_changed();
+  agreement_.leg_changed(asked.sid_wk);
   step7.done(asked.sid_wk.hex(), "both numbers are served here: working key from the crypto device (request " + request_id + ")");
   return {};
 }

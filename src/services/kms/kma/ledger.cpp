@@ -28,11 +28,11 @@ Result<void> Ledger::add(store::Transaction& transaction, const WorkingKey& key)
   ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(key.sid_wk, key.leg), key.wk));
   TRY(transaction.run(
       "INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
-      " peer_fp_classical, peer_fp_ml_dsa, expires_ms) VALUES (?, ?, 'generated', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      " peer_fp_classical, peer_fp_ml_dsa, expires_ms, front_end) VALUES (?, ?, 'generated', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {key.sid_wk.view(), number(key.leg), key.sid_call.view(), std::string_view(key.uid.text()), ByteView(sealed), static_cast<std::int64_t>(key.assurance),
        std::int64_t{key.n_paths}, std::int64_t{key.path_min}, ByteView(key.th9), std::string_view(key.peer_uid.text()),
        std::string_view(key.peer_number.text()), std::string_view(key.peer_kms.text()), ByteView(key.peer_fps.classical), ByteView(key.peer_fps.pq),
-       static_cast<std::int64_t>(key.expires_ms)}));
+       static_cast<std::int64_t>(key.expires_ms), std::string_view(front_end_)}));
   return {};
 }
 
@@ -72,9 +72,11 @@ Result<void> Ledger::advance(store::Transaction& transaction, const SidWk& sid_w
   ASSIGN_OR_RETURN(const auto from, state_of(transaction, sid_wk, leg));
   if (!from) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
   TRY(store::check_transition(*from, to, what(sid_wk, leg)));
-  const std::string_view sql = to == KeyState::destroyed ? "UPDATE working_key SET state = ?, sealed_wk = NULL WHERE sid_wk = ? AND leg = ?"
-                                                         : "UPDATE working_key SET state = ? WHERE sid_wk = ? AND leg = ?";
-  TRY(transaction.run(sql, {store::name(to), sid_wk.view(), number(leg)}));
+  // The state that was read stands in the statement, too: what does not hold does not happen, whatever the database's isolation.
+  const std::string_view sql = to == KeyState::destroyed ? "UPDATE working_key SET state = ?, sealed_wk = NULL WHERE sid_wk = ? AND leg = ? AND state = ?"
+                                                         : "UPDATE working_key SET state = ? WHERE sid_wk = ? AND leg = ? AND state = ?";
+  ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run(sql, {store::name(to), sid_wk.view(), number(leg), store::name(*from)}));
+  if (changed != 1) return fail(ErrorCode::conflict, what(sid_wk, leg) + ": is no longer " + std::string(store::name(*from)));
   return {};
 }
 
@@ -90,12 +92,12 @@ Result<std::vector<SidWk>> Ledger::sweep(store::Transaction& transaction, Sweep 
     wire::Role leg;
   };
   std::vector<Leg> due;
-  const std::string_view sql = which == Sweep::at_start
-                                   ? "SELECT sid_wk, leg FROM working_key WHERE state <> 'destroyed' AND (expires_ms <= ? OR state = 'generated')"
-                                   : "SELECT sid_wk, leg FROM working_key WHERE state <> 'destroyed' AND expires_ms <= ?";
-  TRY(transaction.query(sql, {static_cast<std::int64_t>(now)}, [&](const store::Row& row) {
-    due.push_back({SidWk(row.blob(0)), static_cast<wire::Role>(row.integer(1))});
-  }));
+  const auto take = [&](const store::Row& row) { due.push_back({SidWk(row.blob(0)), static_cast<wire::Role>(row.integer(1))}); };
+  TRY(transaction.query("SELECT sid_wk, leg FROM working_key WHERE state <> 'destroyed' AND expires_ms <= ?", {store::column(now)}, take));
+  if (which == Sweep::at_start) {
+    TRY(transaction.query("SELECT sid_wk, leg FROM working_key WHERE state = 'generated' AND expires_ms > ? AND front_end = ?",
+                          {store::column(now), std::string_view(front_end_)}, take));
+  }
   std::vector<SidWk> out;
   for (const Leg& leg : due) {
     TRY(advance(transaction, leg.sid_wk, leg.leg, KeyState::destroyed));

@@ -38,7 +38,8 @@ struct StoredKey {
 
 class Ledger {
  public:
-  explicit Ledger(crypto::CryptoDevice& device) : device_(device) {}
+  /// `front_end`: the name of this process among those of the KMS, empty where there is one alone.
+  explicit Ledger(crypto::CryptoDevice& device, std::string front_end = "") : device_(device), front_end_(std::move(front_end)) {}
 
   /// A new leg in state `generated`; conflict if the session has this leg already, in any state: a SID_WK is used once.
   Result<void> add(store::Transaction& transaction, const WorkingKey& key);
@@ -48,7 +49,8 @@ class Ledger {
   Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState to);
   /// delivered, with the hash of the KeyDeliver that the terminal will confirm.
   Result<void> delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_deliver);
-  /// Destroys legs past their time; at start also those that never left `generated`, whose agreement died with the process. Returns their sessions.
+  /// Destroys legs past their time, whoever made them; at start also those of this front end that never left `generated`, whose agreement died with the process.
+  /// Returns their sessions.
   enum class Sweep : std::uint8_t { expired, at_start };
   Result<std::vector<SidWk>> sweep(store::Transaction& transaction, Sweep which, UnixMs now);
   /// How many legs are in each state, in the order of store::all_key_states.
@@ -56,6 +58,7 @@ class Ledger {
 
  private:
   crypto::CryptoDevice& device_;
+  const std::string front_end_;
 };
 
 }  // namespace qanat::kms

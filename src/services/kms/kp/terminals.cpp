@@ -32,8 +32,10 @@ Result<std::optional<Terminal>> find_one(store::Transaction& transaction, const 
 Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& enrolment) {
   const Terminal& terminal = enrolment.terminal;
   const store::Value sealed = enrolment.sealed_encryption.empty() ? store::Value() : store::Value(ByteView(enrolment.sealed_encryption));
+  // Also one of another subscriber that had this number.
+  TRY(transaction.run("DELETE FROM terminal WHERE uid = ? OR number = ?", {std::string_view(terminal.uid.text()), std::string_view(terminal.number.text())}));
   TRY(transaction.run(
-      "INSERT OR REPLACE INTO terminal (uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem,"
+      "INSERT INTO terminal (uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem,"
       " h_enrol, answer, sealed_encryption) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
       {std::string_view(terminal.uid.text()), std::string_view(terminal.number.text()), ByteView(terminal.classical), ByteView(terminal.ml_dsa),
        ByteView(terminal.encryption.point), ByteView(terminal.encryption.ml_kem), ByteView(terminal.enc_kid), ByteView(terminal.encryption_classical),
@@ -100,11 +102,11 @@ Result<std::optional<PreparedPair>> find_prepared(store::Transaction& transactio
 }
 
 Result<void> save_prepared(store::Transaction& transaction, const Uid& uid, ByteView h_enrol, const PreparedPair& sealed, UnixMs now) {
+  TRY(transaction.run(
+      "DELETE FROM prepared_encryption WHERE uid = ? AND h_enrol NOT IN (SELECT h_enrol FROM prepared_encryption WHERE uid = ? ORDER BY made_ms DESC, h_enrol LIMIT ?)",
+      {std::string_view(uid.text()), std::string_view(uid.text()), store::column(prepared_per_subscriber - 1)}));
   TRY(transaction.run("INSERT INTO prepared_encryption (uid, h_enrol, sealed_scalar, sealed_seed, made_ms) VALUES (?, ?, ?, ?, ?)",
                       {std::string_view(uid.text()), h_enrol, ByteView(sealed.scalar), ByteView(sealed.ml_kem_seed), store::column(now)}));
-  TRY(transaction.run(
-      "DELETE FROM prepared_encryption WHERE uid = ? AND rowid NOT IN (SELECT rowid FROM prepared_encryption WHERE uid = ? ORDER BY rowid DESC LIMIT ?)",
-      {std::string_view(uid.text()), std::string_view(uid.text()), store::column(prepared_per_subscriber)}));
   return {};
 }
 
