@@ -35,6 +35,7 @@ class RepeatingStore final : public store::Store {
   void announce(std::string_view channel) override { store_->announce(channel); }
   std::unique_ptr<store::Watch> watch(std::string_view channel) override { return store_->watch(channel); }
   Result<std::unique_ptr<Lock>> lock(std::string_view name, Deadline deadline) override { return store_->lock(name, deadline); }
+  Result<void> copy_to(const std::filesystem::path& file) override { return store_->copy_to(file); }
 
  protected:
   Result<void> transact_erased(const std::function<Result<void>(store::Transaction&)>& work) override {

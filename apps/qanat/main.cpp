@@ -8,6 +8,7 @@
 #include "commands.hpp"
 #include "elements.hpp"
 #include "iam_commands.hpp"
+#include "kms_commands.hpp"
 #include "launch.hpp"
 #include "qkd_commands.hpp"
 #include "sae_commands.hpp"
@@ -80,12 +81,12 @@ class CommandLine {
       CLI::App* command = add_command(app_, element.name, element.what, std::string("qanat ") + element.name + " --config /etc/qanat/" + element.name + ".toml");
       command->group("Elements");
       CLI::Option* config = command->add_option("--config", config_, "configuration file");
-      if (element.run != run_qkd && element.run != run_iam) {
+      if (element.run != run_qkd && element.run != run_iam && element.run != run_kms) {
         config->required();
         on(command, [this, &element] { return element.run(config_); });
         continue;
       }
-      // `qanat qkd` and `qanat iam` are elements, and above commands of their own, whose callbacks come first.
+      // `qanat qkd`, `qanat iam` and `qanat kms` are elements, and above commands of their own, whose callbacks come first.
       command->callback([this, command, &element] {
         if (!command->get_subcommands().empty()) return;
         action_ = [this, &element] {
@@ -96,6 +97,7 @@ class CommandLine {
       });
       if (element.run == run_qkd) add_qkd_commands(*command, on_command());
       if (element.run == run_iam) add_iam_commands(*command, on_command());
+      if (element.run == run_kms) add_kms_commands(*command, on_command());
     }
   }
 

@@ -73,7 +73,9 @@ std::vector<net::Target::Place> read_places(Config& peer) {
       peer.reject("others", "'" + text + "' is no address:port, or one of more than " + std::to_string(places_max));
       return {};
     }
-    out.push_back({.host = text.substr(0, colon), .port = port});
+    std::string host = text.substr(0, colon);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);  // IPv6
+    out.push_back({.host = std::move(host), .port = port});
   }
   return out;
 }

@@ -153,7 +153,7 @@ class Connections {
 class PostgresqlStore final : public Store {
  public:
   PostgresqlStore(const PostgresqlPlace& place, std::string name)
-      : name_(std::move(name)), schema_(place.schema), outcome_max_(place.outcome_max), connections_(place), listener_(place, changes_) {}
+      : name_(std::move(name)), schema_(place.schema), own_name_(!place.process.empty()), outcome_max_(place.outcome_max), connections_(place), listener_(place, changes_) {}
 
   Result<void> begin(std::span<const Migration> migrations) {
     TRY(connections_.begin(migrations));
@@ -172,6 +172,18 @@ class PostgresqlStore final : public Store {
     ASSIGN_OR_RETURN(const bool taken, connection->lock_session("lock of " + schema_, name, deadline));
     if (!taken) return fail(ErrorCode::deadline_exceeded, "another process holds the lock '" + std::string(name) + "'");
     return std::unique_ptr<Lock>(std::make_unique<SessionLock>(std::move(here), std::move(connection)));
+  }
+  Result<std::size_t> other_processes() override {
+    ASSIGN_OR_RETURN(const std::unique_ptr<PostgresqlConnection> connection, connections_.make());
+    ASSIGN_OR_RETURN(const std::string count, connection->ask("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND database ="
+                                                              " (SELECT oid FROM pg_database WHERE datname = current_database()) AND"
+                                                              " classid::bigint = (hashtext('qanat process of " + schema_ + "')::bigint & 4294967295)"));
+    const std::size_t own = own_name_ ? 1 : 0;
+    const auto all = static_cast<std::size_t>(std::strtoull(count.c_str(), nullptr, 10));
+    return all > own ? all - own : 0;
+  }
+  Result<void> copy_to(const std::filesystem::path& /*file*/) override {
+    return fail(ErrorCode::invalid_argument, name_ + ": is backed up by the server's own means, pg_basebackup or pg_dump");
   }
   [[nodiscard]] Counts counts() const override { return {.repeated = repeated_, .connections = connections_.made(), .asked = asked_, .unknown = unknown_}; }
 
@@ -293,6 +305,7 @@ class PostgresqlStore final : public Store {
 
   const std::string name_;
   const std::string schema_;
+  const bool own_name_;
   const std::chrono::milliseconds outcome_max_;
   Connections connections_;
   Changes changes_;

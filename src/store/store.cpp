@@ -1,5 +1,6 @@
 #include "store/store.hpp"
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -59,6 +60,17 @@ class SqliteStore final : public Store {
   }
   std::unique_ptr<Watch> watch(std::string_view channel) override { return changes_.watch(channel, std::nullopt); }
   Result<std::unique_ptr<Lock>> lock(std::string_view name, Deadline deadline) override { return locks_.take(name, deadline); }
+  Result<void> copy_to(const std::filesystem::path& file) override {
+    std::error_code error;
+    if (std::filesystem::exists(file, error)) return fail(ErrorCode::conflict, file.string() + " is there already");
+    TRY(make_private_file(file));
+    const std::lock_guard lock(mutex_);
+    if (group_) return fail(ErrorCode::unavailable, name_ + ": is at work");
+    const std::string path = file.string();
+    const std::array values{Value(std::string_view(path))};
+    if (const auto copied = connection_->run("VACUUM INTO ?", values); !copied) return fail_in(name_, copied.error());
+    return {};
+  }
 
  protected:
   Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) override {

@@ -131,6 +131,11 @@ class Store {
   /// deadline_exceeded if somebody else has it until then. For work that takes long and may be given up; what is in a transaction needs none.
   virtual Result<std::unique_ptr<Lock>> lock(std::string_view name, Deadline deadline) = 0;
 
+  /// How many other processes have this store open; 0 for a file.
+  virtual Result<std::size_t> other_processes() { return std::size_t{0}; }
+  /// A copy of the whole, in a new file of mode 0600. Files alone: a server's database is copied by the server's own means.
+  virtual Result<void> copy_to(const std::filesystem::path& file) = 0;
+
   /// For the health answer.
   struct Counts {
     std::uint64_t repeated = 0;     // works that were run again
