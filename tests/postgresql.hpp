@@ -13,12 +13,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <fcntl.h>
+#include <atomic>
+#include <condition_variable>
 #include <filesystem>
 #include <memory>
 #include <mutex>
-#include <condition_variable>
 #include <string>
 #include <vector>
 
@@ -43,9 +43,7 @@ class PostgresqlCluster {
   PostgresqlCluster(const PostgresqlCluster&) = delete;
   PostgresqlCluster& operator=(const PostgresqlCluster&) = delete;
 
-  [[nodiscard]] std::string conninfo(const std::string& database = "postgres") const {
-    return "host=" + folder_.string() + " user=qanat dbname=" + database;
-  }
+  [[nodiscard]] std::string conninfo(const std::string& database = "postgres") const { return "host=" + folder_.string() + " user=qanat dbname=" + database; }
   /// A new, empty database.
   std::string new_database() {
     const std::string name = "test" + std::to_string(++names_);
@@ -73,8 +71,8 @@ class PostgresqlCluster {
   void crash() { stop(SIGQUIT); }
   void start() {
     CHECK(process_ == 0);
-    process_ = spawn({program("postgres"), "-D", (folder_ / "data").string(), "-k", folder_.string(), "-c", "listen_addresses=", "-c", "max_connections=200", "-c",
-                      "logging_collector=off", "-c", "shared_buffers=32MB", "-c", "autovacuum=off"});
+    process_ = spawn({program("postgres"), "-D", (folder_ / "data").string(), "-k", folder_.string(), "-c", "listen_addresses=", "-c", "max_connections=200",
+                      "-c", "logging_collector=off", "-c", "shared_buffers=32MB", "-c", "autovacuum=off"});
     const Deadline deadline = Deadline::after(std::chrono::seconds(60));
     std::mutex mutex;
     std::condition_variable never;

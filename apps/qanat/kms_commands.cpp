@@ -20,7 +20,8 @@ Result<Opened> open(const std::filesystem::path& file) {
   node::Settings common = node::Settings::read(config);
   kms::KmsSettings own = kms::KmsSettings::read(config);
   TRY(config.finish());
-  if (common.identity.kind != Kind::kms) return fail(ErrorCode::invalid_argument, fmt::format("{}: node.identity = {}: is no kms", file.filename().string(), common.identity.uri()));
+  if (common.identity.kind != Kind::kms)
+    return fail(ErrorCode::invalid_argument, fmt::format("{}: node.identity = {}: is no kms", file.filename().string(), common.identity.uri()));
   ASSIGN_OR_RETURN(std::unique_ptr<node::Node> node, node::Node::open(std::move(common)));
   return Result<Opened>(Opened{.node = std::move(node), .settings = std::move(own)});
 }
@@ -54,16 +55,19 @@ void add_kms_commands(CLI::App& kms, const OnCommand& on) {
     std::filesystem::path config;
     std::filesystem::path other;
   };
-  CLI::App* command = add_command(kms, "backup", "copy the database of a KMS that is stopped, without its keys", "qanat kms backup --config /etc/qanat/kms.toml --out kms-backup.db");
+  CLI::App* command = add_command(kms, "backup", "copy the database of a KMS that is stopped, without its keys",
+                                  "qanat kms backup --config /etc/qanat/kms.toml --out kms-backup.db");
   const auto saved = std::make_shared<Files>();
   command->add_option("--config", saved->config, "the KMS's configuration file")->required();
   command->add_option("--out", saved->other, "the new file")->required();
   on(command, [saved] { return kms_backup(saved->config, saved->other); });
 
-  command = add_command(kms, "restore", "make a backup serve: destroy the keys in it, refuse what was signed before", "qanat kms restore --config /etc/qanat/kms.toml --from kms-backup.db");
+  command = add_command(kms, "restore", "make a backup serve: destroy the keys in it, refuse what was signed before",
+                        "qanat kms restore --config /etc/qanat/kms.toml --from kms-backup.db");
   const auto brought = std::make_shared<Files>();
   command->add_option("--config", brought->config, "the KMS's configuration file")->required();
-  command->add_option("--from", brought->other, "file that `qanat kms backup` made; without it the database as it stands, such as a PostgreSQL server that was restored");
+  command->add_option("--from", brought->other,
+                      "file that `qanat kms backup` made; without it the database as it stands, such as a PostgreSQL server that was restored");
   on(command, [brought] { return kms_restore(brought->config, brought->other); });
 }
 

@@ -12,13 +12,13 @@ constexpr std::size_t channel_octets_max = 200;
 }  // namespace
 
 bool Changes::is_channel(std::string_view text) {
-  return !text.empty() && text.size() <= channel_octets_max && std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f' && c != '\'' && c != '\\'; });
+  return !text.empty() && text.size() <= channel_octets_max &&
+         std::ranges::all_of(text, [](char c) { return c > ' ' && c < '\x7f' && c != '\'' && c != '\\'; });
 }
 
 class Changes::Watcher final : public Watch {
  public:
-  Watcher(Changes& changes, std::string_view channel, std::optional<std::chrono::milliseconds> look_every)
-      : changes_(changes), look_every_(look_every) {
+  Watcher(Changes& changes, std::string_view channel, std::optional<std::chrono::milliseconds> look_every) : changes_(changes), look_every_(look_every) {
     const std::lock_guard lock(changes_.mutex_);
     at_ = changes_.watchers_.emplace(std::string(channel), this);
   }

@@ -73,9 +73,11 @@ Result<std::vector<Token>> tokens_of(std::string_view sql) {
       kind = Kind::place;
       end = end_of(sql, at + 1, is_digit);
     }
-    const bool foreign = c == '$' || c == '\\' || c == '`' || c == '[' || c == '@' || c == '#' || static_cast<unsigned char>(c) < ' ' || (c == '/' && next == '*');
+    const bool foreign =
+        c == '$' || c == '\\' || c == '`' || c == '[' || c == '@' || c == '#' || static_cast<unsigned char>(c) < ' ' || (c == '/' && next == '*');
     const bool escapes = c == '\'' && !out.empty() && out.back().kind == Kind::word;  // E'…' and the like
-    if (!end || escapes || (foreign && kind == Kind::mark)) return fail(ErrorCode::internal, "SQL that is not for both databases at '" + std::string(sql.substr(at, 20)) + "' in: " + std::string(sql));
+    if (!end || escapes || (foreign && kind == Kind::mark))
+      return fail(ErrorCode::internal, "SQL that is not for both databases at '" + std::string(sql.substr(at, 20)) + "' in: " + std::string(sql));
     out.push_back({kind, sql.substr(at, *end - at)});
     at = *end;
   }
@@ -87,14 +89,10 @@ struct Foreign {
   std::string_view mend;
 };
 constexpr std::array foreign_words{
-    Foreign{"ROWID", "order and choose by a column"},
-    Foreign{"AUTOINCREMENT", "INTEGER PRIMARY KEY gives numbers"},
-    Foreign{"UNIXEPOCH", "give the time as a value"},
-    Foreign{"LAST_INSERT_ROWID", "INSERT … RETURNING gives the number"},
-    Foreign{"NOCASE", "store a folded column"},
-    Foreign{"GLOB", "compare, or LIKE"},
-    Foreign{"PRAGMA", "settings are the store's"},
-    Foreign{"WITHOUT", "leave out WITHOUT ROWID"},
+    Foreign{"ROWID", "order and choose by a column"}, Foreign{"AUTOINCREMENT", "INTEGER PRIMARY KEY gives numbers"},
+    Foreign{"UNIXEPOCH", "give the time as a value"}, Foreign{"LAST_INSERT_ROWID", "INSERT … RETURNING gives the number"},
+    Foreign{"NOCASE", "store a folded column"},       Foreign{"GLOB", "compare, or LIKE"},
+    Foreign{"PRAGMA", "settings are the store's"},    Foreign{"WITHOUT", "leave out WITHOUT ROWID"},
 };
 constexpr std::array<std::string_view, 9> transaction_words{"BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "PREPARE"};
 constexpr std::array<std::string_view, 11> session_words{"SET", "RESET", "SHOW", "COPY", "DO", "CALL", "DISCARD", "DEALLOCATE", "LISTEN", "NOTIFY", "LOCK"};
@@ -192,8 +190,12 @@ Result<PostgresqlStatement> postgresql_statement(std::string_view sql) {
   for (std::size_t i = 0; i < all.size(); ++i) {
     const Token& token = all[i];
     switch (token.kind) {
-      case Kind::space: out.sql += ' '; break;
-      case Kind::word: out.sql += word_of(token, all.subspan(i + 1)); break;
+      case Kind::space:
+        out.sql += ' ';
+        break;
+      case Kind::word:
+        out.sql += word_of(token, all.subspan(i + 1));
+        break;
       case Kind::octets: {
         ASSIGN_OR_RETURN(const std::string octets, octets_of(token.text, sql));
         out.sql += octets;
@@ -205,7 +207,9 @@ Result<PostgresqlStatement> postgresql_statement(std::string_view sql) {
         break;
       }
       case Kind::text:
-      case Kind::mark: out.sql += token.text; break;
+      case Kind::mark:
+        out.sql += token.text;
+        break;
     }
   }
   out.places = places.count();

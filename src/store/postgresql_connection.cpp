@@ -40,9 +40,8 @@ Result<void> check_conninfo(const std::string& conninfo) {
   char* message = nullptr;
   const std::unique_ptr<PQconninfoOption, FreeOptions> options(PQconninfoParse(conninfo.c_str(), &message));
   if (!options) {
-    const std::string why = without_newline(message);
-    PQfreemem(message);
-    return fail(ErrorCode::invalid_argument, why);
+    PQfreemem(message);  // it quotes what it did not understand, which may be a password
+    return fail(ErrorCode::invalid_argument, "is not keyword=value, as libpq has it");
   }
   std::map<std::string, std::string, std::less<>> given;
   for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
@@ -54,7 +53,8 @@ Result<void> check_conninfo(const std::string& conninfo) {
   for (const std::string_view own : {"options", "service", "client_encoding", "replication"}) {
     if (given.contains(own)) return fail(ErrorCode::invalid_argument, std::string(own) + " may not be given");
   }
-  if (!given.contains("dbname") || (!given.contains("host") && !given.contains("hostaddr"))) return fail(ErrorCode::invalid_argument, "host and dbname must be given");
+  if (!given.contains("dbname") || (!given.contains("host") && !given.contains("hostaddr")))
+    return fail(ErrorCode::invalid_argument, "host and dbname must be given");
   const std::string& host = given.contains("host") ? given["host"] : given["hostaddr"];
   const bool local = host.starts_with('/') && !host.contains(',');
   if (!local && given["sslmode"] != "verify-full") {
@@ -89,10 +89,28 @@ Result<std::unique_ptr<PostgresqlConnection>> PostgresqlConnection::open(const s
   // What the configuration does not say. Its own words stand first in `dbname`, which is expanded, and what follows would win: so these stand before it.
   const std::string timeout = std::to_string(connect_max_s);
   const std::string unacknowledged = std::to_string(answer_max.count());
-  const std::array keywords{"connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "ssl_min_protocol_version", "gssencmode",
-                            "target_session_attrs", "fallback_application_name", "dbname", static_cast<const char*>(nullptr)};
-  const std::array values{timeout.c_str(), "10", "5", "3", unacknowledged.c_str(), "TLSv1.3", "disable",
-                          "read-write", "qanat", conninfo.c_str(), static_cast<const char*>(nullptr)};
+  const std::array keywords{"connect_timeout",
+                            "keepalives_idle",
+                            "keepalives_interval",
+                            "keepalives_count",
+                            "tcp_user_timeout",
+                            "ssl_min_protocol_version",
+                            "gssencmode",
+                            "target_session_attrs",
+                            "fallback_application_name",
+                            "dbname",
+                            static_cast<const char*>(nullptr)};
+  const std::array values{timeout.c_str(),
+                          "10",
+                          "5",
+                          "3",
+                          unacknowledged.c_str(),
+                          "TLSv1.3",
+                          "disable",
+                          "read-write",
+                          "qanat",
+                          conninfo.c_str(),
+                          static_cast<const char*>(nullptr)};
   static_assert(keywords.size() == values.size());
   std::unique_ptr<PostgresqlConnection> out(new PostgresqlConnection(PQconnectdbParams(keywords.data(), values.data(), 1)));
   if (PQstatus(out->get()) != CONNECTION_OK) return fail(ErrorCode::unavailable, "PostgreSQL: " + without_newline(PQerrorMessage(out->get())));
@@ -103,7 +121,8 @@ Result<std::unique_ptr<PostgresqlConnection>> PostgresqlConnection::open(const s
 }
 
 Result<void> PostgresqlConnection::set_up(const std::string& schema) {
-  if (PQserverVersion(get()) < server_version_min) return fail(ErrorCode::denied, "PostgreSQL: the server is older than version " + std::to_string(server_version_min / 10000));
+  if (PQserverVersion(get()) < server_version_min)
+    return fail(ErrorCode::denied, "PostgreSQL: the server is older than version " + std::to_string(server_version_min / 10000));
   const auto milliseconds = [](std::string_view setting, int value) { return "SET " + std::string(setting) + " = " + std::to_string(value); };
   for (const std::string& setting :
        {milliseconds("statement_timeout", statement_max_ms), milliseconds("lock_timeout", lock_wait_max_ms),
@@ -295,7 +314,8 @@ Result<PostgresqlConnection::ResultPointer> PostgresqlConnection::execute(std::s
     const std::unexpected<Error> failed = result ? failure(result.get(), sql) : lost("no answer");
     // What failed is undone and the transaction goes on, unless it is to be repeated as a whole.
     if (guarded && trouble_ == Trouble::none) {
-      if (const auto undone = exchange({{.name = "", .sql = "ROLLBACK TO statement"}, {.name = "", .sql = "RELEASE statement"}}); !undone) return fail(undone.error());
+      if (const auto undone = exchange({{.name = "", .sql = "ROLLBACK TO statement"}, {.name = "", .sql = "RELEASE statement"}}); !undone)
+        return fail(undone.error());
     }
     return failed;
   }
@@ -353,6 +373,8 @@ void PostgresqlConnection::roll_back() {
   if (trouble_ != Trouble::lost) trouble_ = before;
 }
 
-bool PostgresqlConnection::in_transaction() const noexcept { return begin_pending_ || (trouble_ == Trouble::none && PQtransactionStatus(get()) == PQTRANS_INTRANS); }
+bool PostgresqlConnection::in_transaction() const noexcept {
+  return begin_pending_ || (trouble_ == Trouble::none && PQtransactionStatus(get()) == PQTRANS_INTRANS);
+}
 
 }  // namespace qanat::store

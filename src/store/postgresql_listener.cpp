@@ -80,7 +80,8 @@ void PostgresqlListener::run(std::unique_ptr<PostgresqlConnection> connection, c
 void PostgresqlListener::listen(PostgresqlConnection& connection, const std::stop_token& stopped) {
   const int own = PQbackendPID(connection.get());
   while (!stopped.stop_requested()) {
-    std::array<pollfd, 2> waiting{pollfd{.fd = PQsocket(connection.get()), .events = POLLIN, .revents = 0}, pollfd{.fd = woken_, .events = POLLIN, .revents = 0}};
+    std::array<pollfd, 2> waiting{pollfd{.fd = PQsocket(connection.get()), .events = POLLIN, .revents = 0},
+                                  pollfd{.fd = woken_, .events = POLLIN, .revents = 0}};
     if (::poll(waiting.data(), waiting.size(), -1) < 0 && errno != EINTR) return;
     std::uint64_t count = 0;
     (void)!::read(woken_, &count, sizeof count);

@@ -19,10 +19,10 @@ namespace qanat::store {
 namespace {
 
 constexpr std::size_t connections_max = 64;
-constexpr int runs_max = 40;                            // of one work
+constexpr int runs_max = 40;  // of one work
 constexpr int history_runs_max = 10;
-constexpr std::chrono::milliseconds begin_max{30000};   // for another process that migrates
-constexpr std::chrono::milliseconds turn_max{10000};    // for a connection, and for all runs of a work
+constexpr std::chrono::milliseconds begin_max{30000};  // for another process that migrates
+constexpr std::chrono::milliseconds turn_max{10000};   // for a connection, and for all runs of a work
 constexpr std::chrono::milliseconds pause_longest{50};
 constexpr std::chrono::milliseconds look_every{250};
 constexpr std::string_view unknown_outcome = "outcome unknown: the connection was lost at the commit, what was to be done may have been";
@@ -86,12 +86,17 @@ class Connections {
     if (connection->history() != history_) TRY(enter_history(*connection));
     return Result<std::unique_ptr<PostgresqlConnection>>(std::move(connection));
   }
-  /// nullptr for one that is of no further use: then those that are idle have probably been lost, too, and the next uses find out.
+  /// nullptr for one that is of no further use: then those that are idle have probably been lost, too.
   void give_back(std::unique_ptr<PostgresqlConnection> connection) {
+    std::vector<std::unique_ptr<PostgresqlConnection>> lost;  // closed after the lock is released
     {
       const std::lock_guard lock(mutex_);
       --out_;
-      if (connection) idle_.push_back(std::move(connection));
+      if (connection) {
+        idle_.push_back(std::move(connection));
+      } else {
+        lost.swap(idle_);
+      }
     }
     changed_.notify_one();
   }
@@ -153,7 +158,12 @@ class Connections {
 class PostgresqlStore final : public Store {
  public:
   PostgresqlStore(const PostgresqlPlace& place, std::string name)
-      : name_(std::move(name)), schema_(place.schema), own_name_(!place.process.empty()), outcome_max_(place.outcome_max), connections_(place), listener_(place, changes_) {}
+      : name_(std::move(name)),
+        schema_(place.schema),
+        own_name_(!place.process.empty()),
+        outcome_max_(place.outcome_max),
+        connections_(place),
+        listener_(place, changes_) {}
 
   Result<void> begin(std::span<const Migration> migrations) {
     TRY(connections_.begin(migrations));
@@ -177,7 +187,8 @@ class PostgresqlStore final : public Store {
     ASSIGN_OR_RETURN(const std::unique_ptr<PostgresqlConnection> connection, connections_.make());
     ASSIGN_OR_RETURN(const std::string count, connection->ask("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND database ="
                                                               " (SELECT oid FROM pg_database WHERE datname = current_database()) AND"
-                                                              " classid::bigint = (hashtext('qanat process of " + schema_ + "')::bigint & 4294967295)"));
+                                                              " classid::bigint = (hashtext('qanat process of " +
+                                                              schema_ + "')::bigint & 4294967295)"));
     const std::size_t own = own_name_ ? 1 : 0;
     const auto all = static_cast<std::size_t>(std::strtoull(count.c_str(), nullptr, 10));
     return all > own ? all - own : 0;
@@ -203,7 +214,8 @@ class PostgresqlStore final : public Store {
       Result<void> done;
       const End end = once(*connection, work, done);
       if (end == End::over) return done;
-      if (run >= runs_max || deadline.passed()) return fail_in(name_ + ", after " + std::to_string(run) + " runs", done ? Error{ErrorCode::unavailable, "undone"} : done.error());
+      if (run >= runs_max || deadline.passed())
+        return fail_in(name_ + ", after " + std::to_string(run) + " runs", done ? Error{ErrorCode::unavailable, "undone"} : done.error());
       ++repeated_;
       pause_before(run);
     }

@@ -17,7 +17,8 @@ constexpr Oid type_unknown = 705;
 constexpr Oid type_varchar = 1043;
 constexpr Oid type_numeric = 1700;
 constexpr Oid type_xid8 = 5069;
-constexpr std::array known_types{type_bool, type_bytea, type_name, type_int8, type_int2, type_int4, type_text, type_unknown, type_varchar, type_numeric, type_xid8};
+constexpr std::array known_types{type_bool, type_bytea,   type_name,    type_int8,    type_int2, type_int4,
+                                 type_text, type_unknown, type_varchar, type_numeric, type_xid8};
 
 std::int64_t big_endian(ByteView octets) {
   std::uint64_t out = octets.empty() || octets[0] < 0x80 ? 0 : ~std::uint64_t{0};
@@ -32,7 +33,8 @@ std::int64_t whole_numeric(ByteView octets) {
   const std::int64_t digits = big_endian(octets.first(2));
   const std::int64_t weight = big_endian(octets.subspan(2, 2));
   const std::int64_t sign = big_endian(octets.subspan(4, 2));
-  if (digits < 0 || octets.size() != head + 2 * static_cast<std::size_t>(digits) || digits > weight + 1 || weight > 4 || (sign != 0 && sign != 0x4000)) return 0;
+  if (digits < 0 || octets.size() != head + 2 * static_cast<std::size_t>(digits) || digits > weight + 1 || weight > 4 || (sign != 0 && sign != 0x4000))
+    return 0;
   std::int64_t out = 0;
   for (std::int64_t i = 0; i <= weight; ++i) {
     const std::int64_t digit = i < digits ? big_endian(octets.subspan(head + 2 * static_cast<std::size_t>(i), 2)) : 0;
@@ -90,13 +92,17 @@ ByteView PostgresqlRow::octets(int column) const {
 std::int64_t PostgresqlRow::integer(int column) const {
   if (is_null(column)) return 0;
   switch (PQftype(&result_, column)) {
-    case type_bool: return octets(column)[0];
+    case type_bool:
+      return octets(column)[0];
     case type_int2:
     case type_int4:
     case type_int8:
-    case type_xid8: return big_endian(octets(column));
-    case type_numeric: return whole_numeric(octets(column));
-    default: return 0;
+    case type_xid8:
+      return big_endian(octets(column));
+    case type_numeric:
+      return whole_numeric(octets(column));
+    default:
+      return 0;
   }
 }
 

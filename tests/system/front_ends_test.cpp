@@ -56,22 +56,24 @@ class FrontEndsTest : public testing::Test {
       const std::filesystem::path file = network.config_of(name);
       if (!std::filesystem::exists(file)) continue;
       write(file, with(text_of(file), "[peers.kms-a]", [&](const std::string& line) {
-        if (!line.starts_with("port = ")) return line;
-        if (name != "C") return line + "\n" + both;
-        return "port = " + std::to_string(second_port_) + "\nothers = [\"127.0.0.1:" + std::to_string(first_port_) + "\"]";
-      }));
+              if (!line.starts_with("port = ")) return line;
+              if (name != "C") return line + "\n" + both;
+              return "port = " + std::to_string(second_port_) + "\nothers = [\"127.0.0.1:" + std::to_string(first_port_) + "\"]";
+            }));
     }
     const std::filesystem::path first = network.config_of("kms-a");
     const std::string store = "\n[store]\npostgresql = \"" + cluster_.conninfo(database_) + "\"\n";
     const std::string config = text_of(first);
     write(first, config + store);
     second_state_ = network.folder() / "kms-a-2";
-    write(second_config(network), with(config, "[node]", [&](const std::string& line) {
-      if (line.starts_with("state = ")) return "state = \"" + second_state_.string() + "\"";
-      if (line.starts_with("port = ")) return "port = " + std::to_string(second_port_);
-      if (line.starts_with("enrolment_secret = ")) return std::string();  // the first has enrolled for both
-      return line;
-    }) + store + "front_end = 2\n");
+    write(second_config(network), with(config, "[node]",
+                                       [&](const std::string& line) {
+                                         if (line.starts_with("state = ")) return "state = \"" + second_state_.string() + "\"";
+                                         if (line.starts_with("port = ")) return "port = " + std::to_string(second_port_);
+                                         if (line.starts_with("enrolment_secret = ")) return std::string();  // the first has enrolled for both
+                                         return line;
+                                       }) +
+                                      store + "front_end = 2\n");
   }
   static std::filesystem::path second_config(const app::Network& network) { return network.folder() / "kms-a-2.toml"; }
 
@@ -139,7 +141,8 @@ TEST_F(FrontEndsTest, KilledFrontEndAndLostConnectionsNeitherDeliverTwiceNorLose
   });
   const auto reach = [&](const std::string& what, int more) {
     const int wanted = agreed + more;
-    TestNetwork::await(what, [&] { return agreed >= wanted; }, std::chrono::seconds(60));
+    TestNetwork::await(
+        what, [&] { return agreed >= wanted; }, std::chrono::seconds(60));
   };
   reach("calls with both front ends", 12);
   EXPECT_GT(deliveries_of(network_->network().state_of("kms-a")), 0U) << "callers are served by the first";
@@ -197,15 +200,16 @@ TEST_F(FrontEndsTest, BothShowTheSameCertificateAndHaveRecordsOfTheirOwnNames) {
 TEST_F(FrontEndsTest, FrontEndOfANumberThatRunsIsRefused) {
   const std::filesystem::path config = network_->network().folder() / "kms-a-3.toml";
   write(config, with(text_of(second_config(network_->network())), "[node]", [&](const std::string& line) {
-    if (line.starts_with("state = ")) return "state = \"" + (network_->network().folder() / "kms-a-3").string() + "\"";
-    return line.starts_with("port = ") ? std::string("port = 0") : line;
-  }));
+          if (line.starts_with("state = ")) return "state = \"" + (network_->network().folder() / "kms-a-3").string() + "\"";
+          return line.starts_with("port = ") ? std::string("port = 0") : line;
+        }));
   auto third = app::Child::start({.program = QANAT_PROGRAM,
                                   .arguments = {"kms", "--config", config.string()},
                                   .environment = {},
                                   .standard_error = network_->network().folder() / "logs" / "kms-a-3.err"});
   ASSERT_TRUE(third);
-  TestNetwork::await("the second of one number to end", [&] { return (*third)->ended().has_value(); }, std::chrono::seconds(20));
+  TestNetwork::await(
+      "the second of one number to end", [&] { return (*third)->ended().has_value(); }, std::chrono::seconds(20));
   EXPECT_EQ((*third)->ended(), 1);
   EXPECT_TRUE((*third)->last_words().contains("another process has it open under the name 2")) << (*third)->last_words();
 }

@@ -29,7 +29,8 @@ Result<void> put_in_place(const node::Node& node, const std::filesystem::path& f
     TRY(copy->copy_to(beside));
   }
   for (const char* rest : {"-wal", "-shm"}) {
-    if (std::filesystem::exists(place.string() + rest, error)) return fail(ErrorCode::conflict, place.string() + rest + " is there: start and stop the KMS, or move the database away");
+    if (std::filesystem::exists(place.string() + rest, error))
+      return fail(ErrorCode::conflict, place.string() + rest + " is there: start and stop the KMS, or move the database away");
   }
   std::filesystem::rename(beside, place, error);
   if (error) return fail(ErrorCode::internal, place.string() + ": " + error.message());
@@ -47,7 +48,8 @@ Result<void> backup(node::Node& node, const std::filesystem::path& file) {
 }
 
 Result<Restored> restore(node::Node& node, const KmsSettings& settings, const std::optional<std::filesystem::path>& file) {
-  if (file && node.settings().store) return fail(ErrorCode::invalid_argument, "a PostgreSQL database is restored by the server's own means; then restore it without a file");
+  if (file && node.settings().store)
+    return fail(ErrorCode::invalid_argument, "a PostgreSQL database is restored by the server's own means; then restore it without a file");
   if (file) TRY(put_in_place(node, *file));
   node::crash_point("kms.restore.placed");
   ASSIGN_OR_RETURN(const auto store, node.open_store("kms", migrations, [](store::Transaction&) -> Result<void> { return {}; }));
@@ -57,7 +59,8 @@ Result<Restored> restore(node::Node& node, const KmsSettings& settings, const st
   const UnixMs now = node.clock().now_ms();
   Restored out{.destroyed = 0, .not_before_ms = now + static_cast<UnixMs>(settings.clock_window.count())};
   TRY(record(node, "database.restore_intended", "", ""));
-  ASSIGN_OR_RETURN(out.destroyed, store->transact([&](store::Transaction& transaction) { return begin_life(transaction, now, out.not_before_ms, "restored"); }));
+  ASSIGN_OR_RETURN(out.destroyed,
+                   store->transact([&](store::Transaction& transaction) { return begin_life(transaction, now, out.not_before_ms, "restored"); }));
   node::crash_point("kms.restore.begun");
   TRY(record(node, "database.restored", "", "working keys destroyed: " + std::to_string(out.destroyed)));
   return out;

@@ -9,8 +9,8 @@
 
 namespace qanat::kms {
 
-/// Copies the database of a KMS that does not run (`conflict` otherwise) into a new file. In the copy all keys that could be delivered are destroyed, and it does
-/// not serve before restore() has been there. A PostgreSQL database is copied by the server's own means: invalid_argument.
+/// Copies the database of a KMS that does not run (`conflict` otherwise) into a new file. In the copy all keys that could be delivered are destroyed, and it
+/// does not serve before restore() has been there. A PostgreSQL database is copied by the server's own means: invalid_argument.
 Result<void> backup(node::Node& node, const std::filesystem::path& file);
 
 struct Restored {

@@ -39,8 +39,16 @@ class BackupTest : public testing::Test {
     const auto sid_wk = network_.rng().id<SidWk>();
     Ledger ledger(node_->device());
     must(with_store([&](store::Transaction& transaction) -> Result<void> {
-      TRY(ledger.add(transaction, {.sid_wk = sid_wk, .leg = wire::Role::callee, .sid_call = SidCall{}, .uid = Uid("bob"), .wk = Secret(32), .th9 = Bytes(32),
-                                   .peer_uid = Uid("alice"), .peer_number = Number("+8613900000002"), .peer_kms = ElementName("kms-b"), .peer_fps = {},
+      TRY(ledger.add(transaction, {.sid_wk = sid_wk,
+                                   .leg = wire::Role::callee,
+                                   .sid_call = SidCall{},
+                                   .uid = Uid("bob"),
+                                   .wk = Secret(32),
+                                   .th9 = Bytes(32),
+                                   .peer_uid = Uid("alice"),
+                                   .peer_number = Number("+8613900000002"),
+                                   .peer_kms = ElementName("kms-b"),
+                                   .peer_fps = {},
                                    .expires_ms = node_->clock().now_ms() + 3'600'000}));
       return ledger.advance(transaction, sid_wk, wire::Role::callee, store::KeyState::reserved);
     }));
@@ -73,11 +81,13 @@ TEST_F(BackupTest, KeyThatWasDeliveredAfterTheBackupIsNotDeliveredFromIt) {
   EXPECT_EQ(leg(sid_wk).state, store::KeyState::destroyed);
   EXPECT_TRUE(leg(sid_wk).key.wk.empty());
   EXPECT_EQ(test::refusal(deliver(sid_wk)), ErrorCode::conflict);
-  EXPECT_EQ(test::refusal(with_store([&](store::Transaction& transaction) { return check_of_this_life(transaction, node_->clock().now_ms(), "KeyRequest"); })), ErrorCode::denied)
+  EXPECT_EQ(test::refusal(with_store([&](store::Transaction& transaction) { return check_of_this_life(transaction, node_->clock().now_ms(), "KeyRequest"); })),
+            ErrorCode::denied)
       << "what was signed before could be made again";
   EXPECT_TRUE(with_store([&](store::Transaction& transaction) { return check_of_this_life(transaction, restored.not_before_ms, "KeyRequest"); }));
   must(serve());
-  for (const std::string_view action : {"database.backup", "database.restore_intended", "database.restored"}) EXPECT_TRUE(test::audited(network_.state_of(kms_id), action));
+  for (const std::string_view action : {"database.backup", "database.restore_intended", "database.restored"})
+    EXPECT_TRUE(test::audited(network_.state_of(kms_id), action));
 }
 
 TEST_F(BackupTest, BackupThatWasPutInPlaceByHandDoesNotServe) {

@@ -94,9 +94,19 @@ TEST_P(SharedTablesTest, NewLifeHasNothingThatCouldBeDelivered) {
     const auto sid_wk = rng_->id<SidWk>();
     legs.push_back(sid_wk);
     must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
-      TRY(ledger.add(transaction, {.sid_wk = sid_wk, .leg = wire::Role::caller, .sid_call = SidCall{}, .uid = Uid("alice"), .wk = Secret(32), .th9 = Bytes(32),
-                                   .peer_uid = Uid("bob"), .peer_number = Number("+8613900000002"), .peer_kms = ElementName("kms-b"), .peer_fps = {}, .expires_ms = start_ms}));
-      for (int next = 1; next <= state; ++next) TRY(ledger.advance(transaction, sid_wk, wire::Role::caller, store::all_key_states.at(static_cast<std::size_t>(next))));
+      TRY(ledger.add(transaction, {.sid_wk = sid_wk,
+                                   .leg = wire::Role::caller,
+                                   .sid_call = SidCall{},
+                                   .uid = Uid("alice"),
+                                   .wk = Secret(32),
+                                   .th9 = Bytes(32),
+                                   .peer_uid = Uid("bob"),
+                                   .peer_number = Number("+8613900000002"),
+                                   .peer_kms = ElementName("kms-b"),
+                                   .peer_fps = {},
+                                   .expires_ms = start_ms}));
+      for (int next = 1; next <= state; ++next)
+        TRY(ledger.advance(transaction, sid_wk, wire::Role::caller, store::all_key_states.at(static_cast<std::size_t>(next))));
       return {};
     }));
   }
@@ -151,7 +161,8 @@ TEST(OtherHistoryTest, KeysOfAnEarlierHistoryAreDestroyedBeforeAnybodyWorks) {
   const Pending in{.kms_a = identity("qanat://b/kms/kms-b"), .h_accept = Bytes(32), .h_kc_a = Bytes(32), .shares = {}, .expires_ms = start_ms};
   must(must(store::Store::open(place, migrations))->transact([&](store::Transaction& transaction) { return add_pending(transaction, sid_wk, in); }));
   const auto there = [&] {
-    return must(must(store::Store::open(place, migrations))->transact([&](store::Transaction& transaction) { return find_pending(transaction, sid_wk); })).has_value();
+    return must(must(store::Store::open(place, migrations))->transact([&](store::Transaction& transaction) { return find_pending(transaction, sid_wk); }))
+        .has_value();
   };
   EXPECT_TRUE(there());
   EXPECT_EQ(lives, 0) << "the same history: nothing is destroyed";

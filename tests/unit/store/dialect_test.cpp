@@ -37,9 +37,9 @@ TEST(DialectTest, TextsAndCommentsAreLeftAlone) {
 
 TEST(DialectTest, WhatSqliteAloneUnderstandsIsRefusedWithTheMend) {
   for (const std::string_view sql :
-       {"SELECT rowid FROM t", "INSERT OR REPLACE INTO t (a) VALUES (1)", "INSERT OR IGNORE INTO t (a) VALUES (1)", "REPLACE INTO t (a) VALUES (1)", "PRAGMA journal_mode",
-        "SELECT last_insert_rowid()", "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT) STRICT", "SELECT unixepoch()", "SELECT a FROM t ORDER BY a COLLATE NOCASE",
-        "CREATE TABLE t (a TEXT PRIMARY KEY) STRICT, WITHOUT ROWID"}) {
+       {"SELECT rowid FROM t", "INSERT OR REPLACE INTO t (a) VALUES (1)", "INSERT OR IGNORE INTO t (a) VALUES (1)", "REPLACE INTO t (a) VALUES (1)",
+        "PRAGMA journal_mode", "SELECT last_insert_rowid()", "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT) STRICT", "SELECT unixepoch()",
+        "SELECT a FROM t ORDER BY a COLLATE NOCASE", "CREATE TABLE t (a TEXT PRIMARY KEY) STRICT, WITHOUT ROWID"}) {
     const auto out = postgresql_statement(sql);
     ASSERT_FALSE(out) << sql;
     EXPECT_EQ(out.error().code, ErrorCode::internal);
@@ -49,8 +49,8 @@ TEST(DialectTest, WhatSqliteAloneUnderstandsIsRefusedWithTheMend) {
 }
 
 TEST(DialectTest, WhatPostgresqlAloneUnderstandsIsRefused) {
-  for (const std::string_view sql : {"SELECT $1", "SELECT $$a$$", "SELECT E'\\n'", "SELECT a[1] FROM t", "SELECT /* a */ 1", "SELECT `a` FROM t", "SET search_path = other",
-                                     "LISTEN a", "COPY t TO '/tmp/t'", "DO 'x'"}) {
+  for (const std::string_view sql : {"SELECT $1", "SELECT $$a$$", "SELECT E'\\n'", "SELECT a[1] FROM t", "SELECT /* a */ 1", "SELECT `a` FROM t",
+                                     "SET search_path = other", "LISTEN a", "COPY t TO '/tmp/t'", "DO 'x'"}) {
     EXPECT_FALSE(postgresql_statement(sql)) << sql;
   }
 }
@@ -70,7 +70,8 @@ TEST(DialectTest, ExactlyOneStatementIsTaken) {
 }
 
 TEST(DialectTest, UnsoundTextsPlacesAndOctetsAreRefused) {
-  for (const std::string_view sql : {"SELECT 'a", "SELECT \"a", "SELECT x'0'", "SELECT x'0g'", "SELECT ?0", "SELECT ?1, ?", "SELECT ?, ?2", "SELECT ?1000", "SELECT ?99999999999999999999"}) {
+  for (const std::string_view sql : {"SELECT 'a", "SELECT \"a", "SELECT x'0'", "SELECT x'0g'", "SELECT ?0", "SELECT ?1, ?", "SELECT ?, ?2", "SELECT ?1000",
+                                     "SELECT ?99999999999999999999"}) {
     EXPECT_FALSE(postgresql_statement(sql)) << sql;
   }
 }

@@ -60,9 +60,14 @@ TEST_F(PostgresqlTest, ServersThatLoseWhatTheyHaveAcknowledgedAreRefused) {
 
 TEST_F(PostgresqlTest, PlaceSaysNoPasswordAndNamesItsServer) {
   const std::string socket = place_.conninfo;
-  for (const auto& [conninfo, why] : {std::pair(socket + " password=hush", "passfile="), {socket + " options=-cfsync=off", "options"}, {socket + " service=a", "service"},
-                                      {std::string("host=db.example dbname=kms"), "verify-full"}, {std::string("host=db.example dbname=kms sslmode=require"), "verify-full"},
-                                      {std::string("host=/tmp,db.example dbname=kms"), "verify-full"}, {std::string("host=/tmp"), "dbname"}, {std::string("nonsense"), "="}}) {
+  for (const auto& [conninfo, why] : {std::pair(socket + " password=hush", "passfile="),
+                                      {socket + " options=-cfsync=off", "options"},
+                                      {socket + " service=a", "service"},
+                                      {std::string("host=db.example dbname=kms"), "verify-full"},
+                                      {std::string("host=db.example dbname=kms sslmode=require"), "verify-full"},
+                                      {std::string("host=/tmp,db.example dbname=kms"), "verify-full"},
+                                      {std::string("host=/tmp"), "dbname"},
+                                      {std::string("nonsense"), "="}}) {
     const auto checked = check_conninfo(conninfo);
     ASSERT_FALSE(checked) << conninfo;
     EXPECT_EQ(checked.error().code, ErrorCode::invalid_argument);
@@ -70,7 +75,8 @@ TEST_F(PostgresqlTest, PlaceSaysNoPasswordAndNamesItsServer) {
     EXPECT_FALSE(checked.error().message.contains("hush"));
   }
   EXPECT_TRUE(check_conninfo("host=db1.example,db2.example dbname=kms sslmode=verify-full sslrootcert=/etc/qanat/db.pem"));
-  for (const std::string_view name : {"", "Kms", "a b", "a\"", "pg_a", "1a", "a123456789012345678901234567890123"}) EXPECT_FALSE(check_schema_name(name)) << name;
+  for (const std::string_view name : {"", "Kms", "a b", "a\"", "pg_a", "1a", "a123456789012345678901234567890123"})
+    EXPECT_FALSE(check_schema_name(name)) << name;
   place_.connections = 0;
   EXPECT_EQ(refusal().code, ErrorCode::invalid_argument);
 }
@@ -83,7 +89,8 @@ TEST_F(PostgresqlTest, ServerThatIsNotThereIsUnavailable) {
 TEST_F(PostgresqlTest, TextWithAZeroOctetIsRefused) {
   const auto store = open();
   const std::string label("a\0b", 3);
-  const auto refused = store->transact([&](Transaction& transaction) { return transaction.run("INSERT INTO entry (label) VALUES (?)", {std::string_view(label)}); });
+  const auto refused =
+      store->transact([&](Transaction& transaction) { return transaction.run("INSERT INTO entry (label) VALUES (?)", {std::string_view(label)}); });
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument);
 }
@@ -100,7 +107,8 @@ TEST_F(PostgresqlTest, ValuesHoldToTheTypesOfTheirColumns) {
 TEST_F(PostgresqlTest, SumsAndTruthValuesAreIntegers) {
   const auto store = open();
   const auto done = store->transact([](Transaction& transaction) -> Result<void> {
-    for (const std::int64_t id : {std::int64_t{-70000}, std::int64_t{20000}, std::int64_t{4'000'000'000'000'000'000}}) TRY(transaction.run("INSERT INTO entry (id) VALUES (?)", {id}));
+    for (const std::int64_t id : {std::int64_t{-70000}, std::int64_t{20000}, std::int64_t{4'000'000'000'000'000'000}})
+      TRY(transaction.run("INSERT INTO entry (id) VALUES (?)", {id}));
     return transaction.query("SELECT sum(id), count(*), min(id) < 0, sum(id) FILTER (WHERE id < 0) FROM entry", {}, [](const Row& row) {
       EXPECT_EQ(row.integer(0), 4'000'000'000'000'000'000 - 50000);
       EXPECT_EQ(row.integer(1), 3);
@@ -185,7 +193,8 @@ TEST_F(PostgresqlTest, CommitThatWasLostBeforeItHappenedIsRunAgain) {
   const auto store = open();
   // At the first commit the server ends the connection by itself, before it commits. A sequence does not go back.
   ask("CREATE SEQUENCE kms.commits; CREATE FUNCTION kms.die_once() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF nextval(''kms.commits'') = 1 THEN PERFORM "
-      "pg_terminate_backend(pg_backend_pid()); END IF; RETURN NULL; END'; CREATE CONSTRAINT TRIGGER die_once AFTER INSERT ON kms.entry DEFERRABLE INITIALLY DEFERRED "
+      "pg_terminate_backend(pg_backend_pid()); END IF; RETURN NULL; END'; CREATE CONSTRAINT TRIGGER die_once AFTER INSERT ON kms.entry DEFERRABLE INITIALLY "
+      "DEFERRED "
       "FOR EACH ROW EXECUTE FUNCTION kms.die_once()");
   EXPECT_TRUE(insert(*store, 1));
   EXPECT_EQ(ids(*store), std::vector<std::int64_t>{1});
@@ -317,7 +326,8 @@ TEST_F(PostgresqlTest, ConnectionsAreBoundedAndWhoWaitsTooLongIsTold) {
   await([&] { return inside == 2; });
   holders.emplace_back([&] { EXPECT_TRUE(insert(*store, 1)); });
   await([&] { return store->queued() == 1; });
-  EXPECT_LE(std::stoi(ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'qanat' AND datname = current_database()").front()), 3) << "two, and one that listens";
+  EXPECT_LE(std::stoi(ask("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'qanat' AND datname = current_database()").front()), 3)
+      << "two, and one that listens";
   leave = true;
   holders.clear();
   EXPECT_EQ(ids(*store), std::vector<std::int64_t>{1});

@@ -127,10 +127,9 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
                         .expires_ms = expires};
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(check_of_this_life(transaction, offer.message.ts_ms, "KmsOffer"));
-    TRY(add_pending(transaction, accept.sid_wk, pending));
     ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
     if (!callee) return fail(ErrorCode::not_found, session.num_called.text() + " is not served here");
-    return ledger_.add(transaction, {.sid_wk = accept.sid_wk,
+    TRY(ledger_.add(transaction, {.sid_wk = accept.sid_wk,
                                      .leg = wire::Role::callee,
                                      .sid_call = session.sid_call,
                                      .uid = callee->uid,
@@ -143,7 +142,8 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
                                      .peer_number = session.num_call,
                                      .peer_kms = session.kms_a,
                                      .peer_fps = wire::no_fingerprints(suite),
-                                     .expires_ms = expires});
+                                     .expires_ms = expires}));
+    return add_pending(transaction, accept.sid_wk, pending);
   }));
   node::crash_point("kms.wk.accepted");
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = node::enclose(own, answer.octets)};

@@ -1,5 +1,5 @@
-// The lives of a KMS's database. A backup, and a server that takes over, may bring back an earlier state, in which a key that was used is not used yet. So a new
-// life begins with nothing that could be delivered, and takes nothing that was signed for an earlier one.
+// The lives of a KMS's database. A backup, and a server that takes over, may bring back an earlier state, in which a key that was used is not used yet. So a
+// new life begins with nothing that could be delivered, and takes nothing that was signed for an earlier one.
 #pragma once
 
 #include <string_view>

@@ -32,8 +32,9 @@ Bytes hash_of_confirmation(const crypto::Suite& suite, ByteView kc_a) { return c
 Result<void> add_pending(store::Transaction& transaction, const SidWk& sid_wk, const Pending& pending) {
   const std::string kms_a = pending.kms_a.uri();
   const Bytes shares = octets_of(pending.shares);
-  TRY(transaction.run("INSERT INTO pending_agreement (sid_wk, kms_a, h_accept, h_kc_a, shares, expires_ms) VALUES (?, ?, ?, ?, ?, ?)",
-                      {sid_wk.view(), std::string_view(kms_a), ByteView(pending.h_accept), ByteView(pending.h_kc_a), ByteView(shares), store::column(pending.expires_ms)}));
+  TRY(transaction.run(
+      "INSERT INTO pending_agreement (sid_wk, kms_a, h_accept, h_kc_a, shares, expires_ms) VALUES (?, ?, ?, ?, ?, ?)",
+      {sid_wk.view(), std::string_view(kms_a), ByteView(pending.h_accept), ByteView(pending.h_kc_a), ByteView(shares), store::column(pending.expires_ms)}));
   return {};
 }
 
@@ -41,11 +42,12 @@ Result<std::optional<Pending>> find_pending(store::Transaction& transaction, con
   std::optional<Pending> out;
   std::string kms_a;
   Bytes shares;
-  TRY(transaction.query("SELECT kms_a, h_accept, h_kc_a, shares, expires_ms FROM pending_agreement WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) {
-    out = Pending{.kms_a = {}, .h_accept = row.blob(1), .h_kc_a = row.blob(2), .shares = {}, .expires_ms = static_cast<UnixMs>(row.integer(4))};
-    kms_a = row.text(0);
-    shares = row.blob(3);
-  }));
+  TRY(transaction.query(
+      "SELECT kms_a, h_accept, h_kc_a, shares, expires_ms FROM pending_agreement WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) {
+        out = Pending{.kms_a = {}, .h_accept = row.blob(1), .h_kc_a = row.blob(2), .shares = {}, .expires_ms = static_cast<UnixMs>(row.integer(4))};
+        kms_a = row.text(0);
+        shares = row.blob(3);
+      }));
   if (!out) return out;
   ASSIGN_OR_RETURN(out->kms_a, Identity::parse_uri(kms_a));
   ASSIGN_OR_RETURN(out->shares, shares_of(shares));
