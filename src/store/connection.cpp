@@ -29,6 +29,20 @@ bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n;")
 class StatementRow final : public Row {
  public:
   explicit StatementRow(sqlite3_stmt* statement) : statement_(statement) {}
+  [[nodiscard]] int columns() const override { return sqlite3_column_count(statement_); }
+  [[nodiscard]] std::string name(int column) const override { return sqlite3_column_name(statement_, column); }
+  [[nodiscard]] ColumnType type(int column) const override {
+    switch (sqlite3_column_type(statement_, column)) {
+      case SQLITE_INTEGER:
+        return ColumnType::integer;
+      case SQLITE_TEXT:
+        return ColumnType::text;
+      case SQLITE_NULL:
+        return ColumnType::null;
+      default:
+        return ColumnType::blob;  // no column of a STRICT table of ours is REAL
+    }
+  }
   [[nodiscard]] std::int64_t integer(int column) const override { return sqlite3_column_int64(statement_, column); }
   [[nodiscard]] std::string text(int column) const override {
     const unsigned char* start = sqlite3_column_text(statement_, column);

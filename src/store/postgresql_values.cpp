@@ -89,6 +89,23 @@ ByteView PostgresqlRow::octets(int column) const {
   return {reinterpret_cast<const std::uint8_t*>(start), static_cast<std::size_t>(PQgetlength(&result_, row_, column))};
 }
 
+ColumnType PostgresqlRow::type(int column) const {
+  if (is_null(column)) return ColumnType::null;
+  switch (PQftype(&result_, column)) {
+    case type_bytea:
+      return ColumnType::blob;
+    case type_bool:
+    case type_int2:
+    case type_int4:
+    case type_int8:
+    case type_xid8:
+    case type_numeric:
+      return ColumnType::integer;
+    default:
+      return ColumnType::text;
+  }
+}
+
 std::int64_t PostgresqlRow::integer(int column) const {
   if (is_null(column)) return 0;
   switch (PQftype(&result_, column)) {

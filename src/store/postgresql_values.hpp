@@ -41,6 +41,9 @@ Result<void> check_columns(const PGresult& result, std::string_view sql);
 class PostgresqlRow final : public Row {
  public:
   PostgresqlRow(const PGresult& result, int row) : result_(result), row_(row) {}
+  [[nodiscard]] int columns() const override { return PQnfields(&result_); }
+  [[nodiscard]] std::string name(int column) const override { return PQfname(&result_, column); }
+  [[nodiscard]] ColumnType type(int column) const override;
   /// As SQLite gives it: 0 for NULL and for what is no number.
   [[nodiscard]] std::int64_t integer(int column) const override;
   [[nodiscard]] std::string text(int column) const override;

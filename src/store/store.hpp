@@ -28,9 +28,16 @@ using Value = std::variant<std::monostate, std::int64_t, std::string_view, ByteV
 /// A time or a count as a column's value: integers of the database are signed.
 constexpr std::int64_t column(std::uint64_t value) noexcept { return static_cast<std::int64_t>(value); }
 
+/// What a column of a row holds.
+enum class ColumnType : std::uint8_t { null = 0, integer = 1, text = 2, blob = 3 };
+
 class Row {
  public:
   virtual ~Row() = default;
+  /// What a reader needs who does not know the table (guard.hpp): how many columns, and each one's name and type.
+  [[nodiscard]] virtual int columns() const = 0;
+  [[nodiscard]] virtual std::string name(int column) const = 0;
+  [[nodiscard]] virtual ColumnType type(int column) const = 0;
   [[nodiscard]] virtual std::int64_t integer(int column) const = 0;
   [[nodiscard]] virtual std::string text(int column) const = 0;
   [[nodiscard]] virtual Bytes blob(int column) const = 0;
@@ -115,6 +122,8 @@ class Store {
     if (!done) return fail(done.error());
     return std::move(*out);
   }
+  /// What is committed by now cannot be undone by putting back an older copy of the database, once this returns. Nothing for a store without a guard (guard.hpp).
+  virtual Result<void> settle() { return {}; }
   /// Callers whose work has not begun.
   [[nodiscard]] virtual std::size_t queued() const noexcept = 0;
 

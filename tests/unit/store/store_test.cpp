@@ -89,6 +89,21 @@ TEST_P(StoreTest, StoresEveryKindOfValueAndReadsItBack) {
   EXPECT_TRUE(done) << done.error().message;
 }
 
+TEST_P(StoreTest, RowTellsItsColumns) {
+  const Bytes octets{1};
+  const auto done = open()->transact([&](Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO entry (id, label, octets) VALUES (?, ?, ?)", {std::int64_t{1}, std::monostate{}, ByteView(octets)}));
+    return transaction.query("SELECT id, label, octets, 'text' AS said FROM entry", {}, [&](const Row& row) {
+      ASSERT_EQ(row.columns(), 4);
+      EXPECT_EQ(row.name(0), "id");
+      EXPECT_EQ(row.name(3), "said");
+      const std::array types{ColumnType::integer, ColumnType::null, ColumnType::blob, ColumnType::text};
+      for (int column = 0; column < row.columns(); ++column) EXPECT_EQ(row.type(column), types.at(static_cast<std::size_t>(column)));
+    });
+  });
+  EXPECT_TRUE(done) << done.error().message;
+}
+
 TEST_P(StoreTest, CountsTheRowsThatAStatementChanged) {
   const auto store = open();
   for (const std::int64_t id : {1, 2, 3}) ASSERT_TRUE(insert(*store, id));
