@@ -6,7 +6,7 @@
 #include <span>
 
 #include "crypto/random.hpp"
-#include "quantum/qkm/key_stock.hpp"
+#include "quantum/qkm/stock.hpp"
 
 namespace qanat::bench {
 

@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "crypto/random.hpp"
-#include "quantum/qkm/key_stock.hpp"
+#include "quantum/qkm/stock.hpp"
 
 namespace qanat::bench {
 

@@ -16,6 +16,7 @@ readonly PACKAGES=(
   libgf2x-dev curl libldap2-dev slapd ldap-utils libpq-dev postgresql
   certbot lego dehydrated uacme
   strongswan-pki libstrongswan-standard-plugins libstrongswan-extra-plugins scep
+  strongswan-charon strongswan-libcharon strongswan-swanctl libcharon-extra-plugins wireguard-go wireguard-tools iproute2 iptables iputils-ping tcpdump
   dpkg-dev perl xz-utils ca-certificates debian-archive-keyring
 )
 readonly OPENSSL_MIN=3.5.7

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "crypto/certificate_bundle.hpp"
+#include "crypto/x509_crl.hpp"
 #include "node/node.hpp"
 #include "temporary_directory.hpp"
 
@@ -114,6 +115,17 @@ class TrustedNetwork {
     out.classical_encryption = make(crypto::BundleRole::classical_encryption, encryption.point, related);
     out.ml_kem_encryption = make(crypto::BundleRole::ml_kem_encryption, encryption.ml_kem, related);
     return out;
+  }
+  /// A complete list of the branch that revokes these serials, DER.
+  Bytes revocation_list(bool classical, const std::vector<Bytes>& serials) {
+    const Branch& branch = classical ? *classical_ : *ml_dsa_;
+    const UnixMs now = SystemClock().now_ms();
+    crypto::RevocationList list;
+    list.number = 1;
+    list.this_update = now - 1000;
+    list.next_update = now + day_ms;
+    for (const Bytes& serial : serials) list.revoked.push_back({.serial = serial, .revoked_at = now - 1000, .reason = 1});
+    return must(crypto::make_revocation_list(list, branch.certificate, branch.key));
   }
   [[nodiscard]] const crypto::Certificate& issuing(bool classical) const { return (classical ? classical_ : ml_dsa_)->certificate; }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <limits>
 #include <memory>
 
@@ -22,17 +23,22 @@ namespace {
 int exit_code(const Result<void>& done) { return done ? 0 : complain(done.error()); }
 
 constexpr std::string_view root_key_label = "qanat root";
+constexpr std::string_view root_container = "qanat-root";
 
 void add_device_options(CLI::App& command, DeviceOptions& options) {
-  command.add_option("--device", options.device, "where the roots' private keys are kept: files (0600), or sealed by the key of a pkcs11 token or an sdf device")
-      ->check(CLI::IsMember({"files", "pkcs11", "sdf"}))
+  command.add_option("--device", options.device, "where the roots' private keys are kept: files (0600), or sealed by the key of a pkcs11 token, an sdf or an skf device")
+      ->check(CLI::IsMember({"files", "pkcs11", "sdf", "skf"}))
       ->capture_default_str();
-  command.add_option("--module", options.module, "library of the device's maker: PKCS#11 or SDF");
+  command.add_option("--module", options.module, "library of the device's maker: PKCS#11, SDF or SKF");
   command.add_option("--token", options.token, "pkcs11: label of the token");
   command.add_option("--key", options.key, "pkcs11: label of the sealing key in the token; made there on first use ['" + std::string(root_key_label) + "']");
-  command.add_option("--pin-file", options.pin_file, "pkcs11: file with the token's PIN, mode 0600");
+  command.add_option("--pin-file", options.pin_file, "pkcs11: file with the token's PIN, mode 0600; skf: with the application's user PIN");
   command.add_option("--key-index", options.key_index, "sdf: index of the key-encryption key in the device")
       ->check(CLI::Range(std::uint32_t{1}, std::numeric_limits<std::uint32_t>::max()));
+  command.add_option("--application", options.application, "skf: application in the device; made there by the maker's means");
+  command.add_option("--container", options.container, "skf: container in it; made there on first use ['" + std::string(root_container) + "']");
+  command.add_option("--skf-device", options.skf_device, "skf: name of the device, where several are plugged in");
+  command.add_option("--auth-key-file", options.auth_key_file, "skf: file with the device authentication key, where the device wants one; 32 hexadecimal digits, mode 0600");
 }
 
 Result<node::Settings> read_cas_settings(const std::filesystem::path& file) {
@@ -67,21 +73,52 @@ Result<void> install(const CaRolloverOptions& options) {
 
 }  // namespace
 
+/// What is said belongs to the kind that is said.
+Result<void> DeviceOptions::check_parts() const {
+  struct Part {
+    bool named;
+    std::string_view option;
+    std::string_view kinds;
+    std::string_view because;
+  };
+  const std::array parts{Part{!token.empty(), "--token", "pkcs11", "no other device has tokens"},
+                         Part{!key.empty(), "--key", "pkcs11", "an SDF device's key has an index (--key-index)"},
+                         Part{!pin_file.empty(), "--pin-file", "pkcs11 skf", "a key-encryption key of an SDF device has no PIN"},
+                         Part{key_index != 0, "--key-index", "sdf", "a token's key has a label (--key)"},
+                         Part{!application.empty(), "--application", "skf", "no other device has applications"},
+                         Part{!container.empty(), "--container", "skf", "no other device has containers"},
+                         Part{!skf_device.empty(), "--skf-device", "skf", "a token is named by its label"},
+                         Part{!auth_key_file.empty(), "--auth-key-file", "skf", "no other device is authenticated to"},
+                         Part{!module.empty(), "--module", "pkcs11 sdf skf", "files need no library"}};
+  for (const Part& part : parts) {
+    if (part.named && !part.kinds.contains(device))
+      return fail(ErrorCode::invalid_argument, fmt::format("{} is not for --device {}: {}", part.option, device, part.because));
+  }
+  return {};
+}
+
 Result<std::optional<crypto::DeviceSettings>> DeviceOptions::chosen() const {
   using Chosen = std::optional<crypto::DeviceSettings>;
-  const bool names_token = !token.empty() || !key.empty() || !pin_file.empty();
+  TRY(check_parts());
   if (device == "pkcs11") {
-    if (key_index != 0) return fail(ErrorCode::invalid_argument, "--key-index is for --device sdf: a token's key has a label (--key)");
     if (module.empty() || token.empty() || pin_file.empty()) return fail(ErrorCode::invalid_argument, "--device pkcs11 needs --module, --token and --pin-file");
     return Chosen(crypto::Pkcs11Settings{.module = module, .token = token, .key = key.empty() ? std::string(root_key_label) : key, .pin_file = pin_file});
   }
   if (device == "sdf") {
-    if (names_token) return fail(ErrorCode::invalid_argument, "--token, --key and --pin-file are for --device pkcs11: an SDF device's key has an index (--key-index)");
     if (module.empty() || key_index == 0) return fail(ErrorCode::invalid_argument, "--device sdf needs --module and --key-index");
     return Chosen(crypto::SdfSettings{.module = module, .key_index = key_index});
   }
-  if (module.empty() && !names_token && key_index == 0) return Chosen();
-  return fail(ErrorCode::invalid_argument, "a device is named, but --device is neither pkcs11 nor sdf");
+  if (device == "skf") {
+    if (module.empty() || application.empty() || pin_file.empty())
+      return fail(ErrorCode::invalid_argument, "--device skf needs --module, --application and --pin-file");
+    return Chosen(crypto::SkfSettings{.module = module,
+                                      .device = skf_device,
+                                      .application = application,
+                                      .container = container.empty() ? std::string(root_container) : container,
+                                      .pin_file = pin_file,
+                                      .auth_key_file = auth_key_file});
+  }
+  return Chosen();
 }
 
 int ca_ceremony(const CaCeremonyOptions& options) {

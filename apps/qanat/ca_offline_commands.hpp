@@ -12,7 +12,8 @@
 
 namespace qanat::app {
 
-/// --device, --module, and for a token --token, --key, --pin-file; for an SDF device --key-index. The PIN itself is never on a command line.
+/// --device, --module, and for a token --token, --key, --pin-file; for an SDF device --key-index; for an SKF device --application, --container, --skf-device,
+/// --pin-file, --auth-key-file. The PIN itself is never on a command line.
 struct DeviceOptions {
   std::string device = "files";
   std::filesystem::path module;
@@ -20,8 +21,15 @@ struct DeviceOptions {
   std::string key;
   std::filesystem::path pin_file;
   std::uint32_t key_index = 0;
+  std::string application;
+  std::string container;
+  std::string skf_device;
+  std::filesystem::path auth_key_file;
   /// The device, if there is to be one; invalid_argument if it is named in parts, or with parts of another kind.
   [[nodiscard]] Result<std::optional<crypto::DeviceSettings>> chosen() const;
+
+ private:
+  [[nodiscard]] Result<void> check_parts() const;
 };
 
 struct CaCeremonyOptions {

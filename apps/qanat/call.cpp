@@ -253,6 +253,13 @@ void show_summary(const wire::Json& summary, const Network& network) {
   const std::int64_t assurance = caller ? caller->integer("assurance").value_or(0) : 0;
   fmt::print("\n  working key     {} at {}, {} at {}: equal\n", text("wk_fingerprint_a"), text("from"), text("wk_fingerprint_b"), text("to"));
   fmt::print("  it is           {}\n", assurance_text(assurance));
+  const auto callee = summary.object("callee");
+  if (caller && callee) {
+    const std::string near = caller->text("last_mile").value_or("?");
+    const std::string far = callee->text("last_mile").value_or("?");
+    if (near == far) fmt::print("  last mile       {}\n", near);
+    if (near != far) fmt::print("  last mile       {}: {}\n                  {}: {}\n", text("from"), near, text("to"), far);
+  }
   if (caller) fmt::print("  SAS             {} (both users may compare it)\n", caller->text("sas").value_or("?"));
   fmt::print("  set-up          {:.1f} ms from INVITE to the first readable voice packet\n", number("setup_ms"));
   fmt::print("  voice           {} heard {}: correlation {:.5f}, SNR {:.1f} dB against the linear original (A-law); back: {:.5f}, {:.1f} dB\n", text("to"), text("from"),

@@ -16,6 +16,7 @@
 #include "services/cmsp/service.hpp"
 #include "services/iam/service.hpp"
 #include "services/kms/service.hpp"
+#include "terminal/gateway/service.hpp"
 
 namespace qanat::app {
 namespace {
@@ -93,6 +94,14 @@ int run_kms(const std::filesystem::path& config) { return run_service<kms::KmsSe
 int run_qkm(const std::filesystem::path& config) { return run_service<qkm::QkmService, qkm::QkmSettings>(config, Kind::qkm); }
 int run_qkdnc(const std::filesystem::path& config) { return run_service<qkdnc::QkdncService, qkdnc::QkdncSettings>(config, Kind::qkdnc); }
 int run_qkd(const std::filesystem::path& config) { return run_service<qkd::QkdService, qkd::QkdSettings>(config, Kind::qkd); }
+
+int run_gateway(const std::filesystem::path& config) {
+  sigset_t hangup;
+  sigemptyset(&hangup);
+  sigaddset(&hangup, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &hangup, nullptr);  // a thread of the service waits for it
+  return run_service<terminal::gateway::GatewayService, terminal::gateway::GatewaySettings>(config, Kind::dev1);
+}
 
 int run_cmsp(const std::filesystem::path& config) {
   block_stop_signals();

@@ -14,5 +14,7 @@ int run_kms(const std::filesystem::path& config);
 int run_qkm(const std::filesystem::path& config);
 int run_qkdnc(const std::filesystem::path& config);
 int run_qkd(const std::filesystem::path& config);
+/// The agent of a gateway (DEV-1). SIGHUP has its tunnels change their keys.
+int run_gateway(const std::filesystem::path& config);
 
 }  // namespace qanat::app

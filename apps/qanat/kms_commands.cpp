@@ -2,73 +2,111 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <memory>
 
-#include "services/kms/backup.hpp"
+#include "base/clock.hpp"
+#include "launch.hpp"
+#include "operator.hpp"
 
 namespace qanat::app {
 namespace {
 
-struct Opened {
-  std::unique_ptr<node::Node> node;
-  kms::KmsSettings settings;
+using points::Endpoint;
+using wire::Json;
+
+struct KmsAsk {
+  std::filesystem::path folder = Network::default_folder("default");
+  Output output = Output::people;
+  std::string kms;
+};
+struct KeysOrder : KmsAsk {
+  std::string session;
+  std::string subscriber;
+  std::string reason;
+};
+struct ChargesPeriod : KmsAsk {
+  std::int64_t from_ms = 0;
+  std::int64_t until_ms = 0;  // 0: now
 };
 
-Result<Opened> open(const std::filesystem::path& file) {
-  ASSIGN_OR_RETURN(node::Config config, node::Config::read(file));
-  node::Settings common = node::Settings::read(config);
-  kms::KmsSettings own = kms::KmsSettings::read(config);
-  TRY(config.finish());
-  if (common.identity.kind != Kind::kms)
-    return fail(ErrorCode::invalid_argument, fmt::format("{}: node.identity = {}: is no kms", file.filename().string(), common.identity.uri()));
-  ASSIGN_OR_RETURN(std::unique_ptr<node::Node> node, node::Node::open(std::move(common)));
-  return Result<Opened>(Opened{.node = std::move(node), .settings = std::move(own)});
+std::string text_in(const Json& json, std::string_view member) { return json.text(member).value_or("-"); }
+
+int order_keys(const std::string& op, const KeysOrder& order) {
+  return with_operator(order.folder, "operator", [&](Operator& as) -> Result<void> {
+    Json body = Json::object({{"op", op}, {"reason", order.reason}});
+    if (!order.session.empty()) body.set("sid_wk", order.session);
+    if (!order.subscriber.empty()) body.set("uid", order.subscriber);
+    ASSIGN_OR_RETURN(const Json answer, as.ask(Endpoint::x5_keys, order.kms, body));
+    if (order.output == Output::json) {
+      fmt::print("{}\n", answer.dump());
+      return {};
+    }
+    ASSIGN_OR_RETURN(const std::vector<Json> keys, answer.array("keys"));
+    for (const Json& one : keys) {
+      const std::string refused = one.has("refused") ? "  refused: " + text_in(one, "refused") : "";
+      fmt::print("  {}  {:<7} {:<16} {}{}\n", text_in(one, "sid_wk"), text_in(one, "leg"), text_in(one, "uid"), text_in(one, "state"), refused);
+    }
+    return {};
+  });
 }
 
-int told(const char* command, const Error& error) {
-  fmt::print(stderr, "qanat kms {}: {}\n", command, error.message);
-  return 1;
+void print_charge(const KmsAsk& ask, const Json& one) {
+  if (ask.output == Output::json) {
+    fmt::print("{}\n", one.dump());
+    return;
+  }
+  fmt::print("  {}  {}  {:<7} {:<16} with {:<16} {:<8} level {} over {} path(s){}\n", one.integer("delivered_ms").value_or(0), text_in(one, "sid_wk"),
+             text_in(one, "leg"), text_in(one, "number"), text_in(one, "peer_number"), text_in(one, "traffic"), one.integer("assurance").value_or(0),
+             one.integer("n_paths").value_or(0), one.has("confirmed_ms") ? "" : "  not acknowledged");
+}
+
+int show_charges(const ChargesPeriod& period) {
+  return with_operator(period.folder, "operator", [&](Operator& as) -> Result<void> {
+    const std::int64_t until = period.until_ms != 0 ? period.until_ms : static_cast<std::int64_t>(SystemClock().now_ms());
+    std::optional<Json> after;
+    do {
+      Json body = Json::object({{"from_ms", period.from_ms}, {"until_ms", until}});
+      if (after) body.set("after", *after);
+      ASSIGN_OR_RETURN(const Json answer, as.ask(Endpoint::x5_charges, period.kms, body));
+      ASSIGN_OR_RETURN(const std::vector<Json> charges, answer.array("charges"));
+      for (const Json& one : charges) print_charge(period, one);
+      after.reset();
+      if (answer.has("next")) {
+        ASSIGN_OR_RETURN(after, answer.object("next"));
+      }
+    } while (after);
+    return {};
+  });
+}
+
+template <class Ask>
+void add_ask(CLI::App& command, Ask& ask) {
+  add_network_option(command, ask->folder);
+  add_json_flag(command, ask->output);
+  command.add_option("--kms", ask->kms, "which KMS")->required();
 }
 
 }  // namespace
 
-int kms_backup(const std::filesystem::path& config, const std::filesystem::path& out) {
-  const auto opened = open(config);
-  const Result<void> done = opened ? kms::backup(*opened->node, out) : fail(opened.error());
-  if (!done) return told("backup", done.error());
-  fmt::print("{}: holds no key that could be delivered, and serves after `qanat kms restore`\n", out.string());
-  return 0;
-}
-
-int kms_restore(const std::filesystem::path& config, const std::filesystem::path& from) {
-  const auto opened = open(config);
-  if (!opened) return told("restore", opened.error());
-  const auto restored = kms::restore(*opened->node, opened->settings, from.empty() ? std::nullopt : std::optional(from));
-  if (!restored) return told("restore", restored.error());
-  fmt::print("restored: {} working keys destroyed; applications are taken from {} ms after this\n", restored->destroyed, opened->settings.clock_window.count());
-  return 0;
-}
-
 void add_kms_commands(CLI::App& kms, const OnCommand& on) {
-  struct Files {
-    std::filesystem::path config;
-    std::filesystem::path other;
-  };
-  CLI::App* command = add_command(kms, "backup", "copy the database of a KMS that is stopped, without its keys",
-                                  "qanat kms backup --config /etc/qanat/kms.toml --out kms-backup.db");
-  const auto saved = std::make_shared<Files>();
-  command->add_option("--config", saved->config, "the KMS's configuration file")->required();
-  command->add_option("--out", saved->other, "the new file")->required();
-  on(command, [saved] { return kms_backup(saved->config, saved->other); });
-
-  command = add_command(kms, "restore", "make a backup serve: destroy the keys in it, refuse what was signed before",
-                        "qanat kms restore --config /etc/qanat/kms.toml --from kms-backup.db");
-  const auto brought = std::make_shared<Files>();
-  command->add_option("--config", brought->config, "the KMS's configuration file")->required();
-  command->add_option("--from", brought->other,
-                      "file that `qanat kms backup` made; without it the database as it stands, such as a PostgreSQL server that was restored");
-  on(command, [brought] { return kms_restore(brought->config, brought->other); });
+  for (const auto& [op, what] :
+       {std::pair{"suspend", "hold back working keys that are not delivered yet"}, std::pair{"recover", "let suspended working keys be delivered"},
+        std::pair{"destroy", "destroy working keys; what stays is who ordered it, when, why, and a commitment"}}) {
+    CLI::App* command = add_command(kms, op, what, std::string("qanat kms ") + op + " --kms kms-a --subscriber A --reason 'terminal lost'");
+    auto order = std::make_shared<KeysOrder>();
+    add_ask(*command, order);
+    CLI::Option* session = command->add_option("--session", order->session, "SID_WK of one session, 32 hexadecimal digits");
+    command->add_option("--subscriber", order->subscriber, "uid: every key that is owed to it")->excludes(session);
+    command->add_option("--reason", order->reason, "goes into the audit record")->required();
+    on(command, [name = std::string(op), order] { return order_keys(name, *order); });
+  }
+  CLI::App* command = add_command(kms, "charges", "what working keys were delivered: one record per key and terminal, a line each",
+                                  "qanat kms charges --kms kms-a --from-ms 1735689600000 --until-ms 1738368000000 --json");
+  auto period = std::make_shared<ChargesPeriod>();
+  add_ask(*command, period);
+  command->add_option("--from-ms", period->from_ms, "delivered at this time or later, ms since 1970")->check(CLI::NonNegativeNumber);
+  command->add_option("--until-ms", period->until_ms, "delivered before this time (default: now)")->check(CLI::NonNegativeNumber);
+  on(command, [period] { return show_charges(*period); });
 }
 
 }  // namespace qanat::app

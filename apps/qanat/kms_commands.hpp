@@ -1,15 +1,9 @@
-// `qanat kms backup` and `qanat kms restore`: of a KMS that does not run, by whoever may read its configuration.
+// `qanat kms …`: working keys and charges of a running KMS, asked with an operator's certificate.
 #pragma once
-
-#include <filesystem>
 
 #include "command_options.hpp"
 
 namespace qanat::app {
-
-int kms_backup(const std::filesystem::path& config, const std::filesystem::path& out);
-/// `from` empty: the database as it stands.
-int kms_restore(const std::filesystem::path& config, const std::filesystem::path& from);
 
 void add_kms_commands(CLI::App& kms, const OnCommand& on);
 

@@ -6,10 +6,13 @@
 #include "ca_registration_commands.hpp"
 #include "command_options.hpp"
 #include "commands.hpp"
+#include "csa_commands.hpp"
 #include "elements.hpp"
 #include "iam_commands.hpp"
+#include "kms_backup_commands.hpp"
 #include "kms_commands.hpp"
 #include "launch.hpp"
+#include "medium_commands.hpp"
 #include "qkd_commands.hpp"
 #include "sae_commands.hpp"
 
@@ -30,6 +33,7 @@ constexpr ElementCommand element_commands[] = {
     {"qkm", "run a quantum key manager", run_qkm},
     {"qkdnc", "run the QKD network controller", run_qkdnc},
     {"qkd", "run one end of a QKD link", run_qkd},
+    {"gateway", "run the agent that gives strongSwan or WireGuard its keys", run_gateway},
 };
 
 class CommandLine {
@@ -51,6 +55,7 @@ class CommandLine {
     add_sae_commands(*add_command(app_, "sae", "software of others that gets keys from this network (ETSI GS QKD 014, SKIP, 020)",
                                   "qanat sae add enc1 --domain a && qanat sae add enc2 --domain b && qanat sae key --from enc1 --to enc2"),
                      on_command());
+    add_csa_commands(*add_command(app_, "csa", "cryptography as a service: keys at a KMS, files encrypted and signed with them", "qanat csa list"), on_command());
   }
 
   int run(int argc, char** argv) {
@@ -98,6 +103,7 @@ class CommandLine {
       if (element.run == run_qkd) add_qkd_commands(*command, on_command());
       if (element.run == run_iam) add_iam_commands(*command, on_command());
       if (element.run == run_kms) add_kms_commands(*command, on_command());
+      if (element.run == run_kms) add_kms_backup_commands(*command, on_command());
     }
   }
 
@@ -227,6 +233,7 @@ class CommandLine {
     command = add_command(*terminal, "certificates", "what was issued in the terminal's name, and whether it knows of it", "qanat terminal certificates --config A.toml");
     command->add_option("--config", config_, "configuration file")->required();
     on(command, [this] { return terminal_certificates(config_); });
+    add_terminal_medium_commands(*terminal, on_command());
     for (const char* name : {"call", "answer"}) {
       const bool placing = std::string_view(name) == "call";
       command = add_command(*terminal, name, placing ? "place one call" : "answer one call",

@@ -184,15 +184,15 @@ Result<Network> Network::plan(const std::filesystem::path& folder, NetworkOption
   out.options_ = std::move(options);
   if (out.options_.relay == "multipath") out.options_.paths = 2;
   const std::vector<Seat> all = seats(out.options_);
-  // An element has one port, a QKM that gives keys to SAEs two more, CAS two more.
+  // An element has one port, a QKM that gives keys to SAEs two more, a KMS that does one more, CAS two more.
   ASSIGN_OR_RETURN(const std::vector<std::uint16_t> ports, free_ports(3 * all.size()));
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const bool serves_saes = out.options_.saes && all[i].kind == Kind::qkm && has_kms(all, all[i].domain);
+    const bool serves_saes = out.options_.saes && (all[i].kind == Kind::qkm || all[i].kind == Kind::kms) && has_kms(all, all[i].domain);
     out.elements_.push_back({.identity = {.domain = all[i].domain, .kind = all[i].kind, .name = all[i].name},
                              .port = ports[3 * i],
                              .peers = all[i].peers,
                              .sae_port = serves_saes ? ports[3 * i + 1] : std::uint16_t{0},
-                             .stream_port = serves_saes ? ports[3 * i + 2] : std::uint16_t{0},
+                             .stream_port = serves_saes && all[i].kind == Kind::qkm ? ports[3 * i + 2] : std::uint16_t{0},
                              .status_port = all[i].kind == Kind::cas ? ports[3 * i + 1] : std::uint16_t{0},
                              .enrolment_port = all[i].kind == Kind::cas ? ports[3 * i + 2] : std::uint16_t{0},
                              .started = all[i].kind != Kind::op && (out.options_.optics || all[i].kind != Kind::qkd)});

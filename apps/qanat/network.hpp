@@ -19,7 +19,7 @@ struct ElementPlan {
   Identity identity;
   std::uint16_t port = 0;
   std::vector<std::string> peers;  // element names that it calls
-  std::uint16_t sae_port = 0;      // of a QKM that gives keys to SAEs; 0: it does not
+  std::uint16_t sae_port = 0;      // of a QKM or KMS that gives keys to SAEs; 0: it does not
   std::uint16_t stream_port = 0;   // the same, in streams
   std::uint16_t status_port = 0;   // of CAS, which answers everybody for its certificates there; 0: it does not
   std::uint16_t enrolment_port = 0;  // of CAS, where everybody's software enrols; 0: it does not
@@ -57,7 +57,7 @@ struct NetworkOptions {
   bool optics = true;                // false: QKDs have their place and identity, and are not started: keys come from elsewhere (measurements)
   std::int64_t controllers = 1;      // of the relay network: 1, or 2 of which one leads
   bool profile_v1 = false;  // KMSs serve the paper's own messages too (docs/protocol/v1.md)
-  bool saes = false;        // the QKMs of both domains give keys to SAEs (sae_authority.hpp)
+  bool saes = false;        // the QKMs and KMSs of both domains give keys to SAEs (sae_authority.hpp)
   double distance_km = 50;
   std::filesystem::path roots = {};  // made offline (qanat ca ceremony); empty: the network makes its own
   std::optional<crypto::DeviceSettings> root_device = {};  // that seals their keys
@@ -91,6 +91,9 @@ class Network {
   [[nodiscard]] std::filesystem::path config_of(const std::string& name) const { return folder_ / "config" / (name + ".toml"); }
   [[nodiscard]] std::filesystem::path state_of(const std::string& name) const { return folder_ / "state" / name; }
   [[nodiscard]] std::filesystem::path secret_of(const std::string& name) const { return folder_ / "secrets" / name; }
+  /// Where a KMS looks for the transport keys of new media, and where a terminal's medium is.
+  [[nodiscard]] std::filesystem::path media_keys_of(const std::string& kms) const { return folder_ / "secrets" / ("media-" + kms); }
+  [[nodiscard]] std::filesystem::path medium_of(const std::string& uid) const { return state_of(uid) / "medium"; }
   [[nodiscard]] std::filesystem::path trust() const { return folder_ / "trust"; }
 
  private:

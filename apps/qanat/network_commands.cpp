@@ -58,6 +58,7 @@ Result<void> take_up_saes(NetworkSession& session) {
   ASSIGN_OR_RETURN(const std::int64_t revision, sae_revision(network));
   if (sae_applied(network).value_or(-1) == revision) return {};
   for (const SaeListener& listener : sae_listeners(network)) {
+    if (listener.at == SaeAt::kms) continue;  // it asks IAM who there is, and reads the revocation lists when they change
     session.running().stop_element(listener.kme, RunningNetwork::Ending::orderly);
     TRY(session.running().start_element(listener.kme));
   }

@@ -108,7 +108,7 @@ class NetworkFiles {
     const bool busy = identity.kind == Kind::kms || identity.kind == Kind::qkm;
     const std::string out = common(identity, element.port, busy ? 32 : 8, element.peers) + device_table(element) + audit_table(element) + own_table(element);
     if (element.sae_port == 0) return out;
-    return out + sae_table(network_, {.kme = identity.name, .domain = identity.domain, .port = element.sae_port, .stream_port = element.stream_port}, "");
+    return out + sae_table(network_, listener_of(element), "");
   }
 
   std::string device_table(const ElementPlan& element) const {
@@ -116,9 +116,14 @@ class NetworkFiles {
     if (element.identity.kind != Kind::cas || !device) return "";
     if (const auto* const sdf = std::get_if<crypto::SdfSettings>(&*device))
       return fmt::format("[device]\nkind = \"sdf\"\nmodule = {}\nkey_index = {}\n\n", quoted(sdf->module), sdf->key_index);
-    const auto& token = std::get<crypto::Pkcs11Settings>(*device);
-    return fmt::format("[device]\nkind = \"pkcs11\"\nmodule = {}\ntoken = {}\nkey = {}\npin_file = {}\n\n", quoted(token.module), quoted(std::filesystem::path(token.token)),
-                       quoted(std::filesystem::path(token.key)), quoted(token.pin_file));
+    if (const auto* const skf = std::get_if<crypto::SkfSettings>(&*device))
+      return fmt::format("[device]\nkind = \"skf\"\nmodule = {}\napplication = {}\ncontainer = {}\npin_file = {}\n\n", quoted(skf->module), quoted(std::filesystem::path(skf->application)),
+                         quoted(std::filesystem::path(skf->container)), quoted(skf->pin_file));
+    // A pair is for configurations that an operator writes.
+    const auto* const token = std::get_if<crypto::Pkcs11Settings>(&*device);
+    CHECK(token != nullptr);
+    return fmt::format("[device]\nkind = \"pkcs11\"\nmodule = {}\ntoken = {}\nkey = {}\npin_file = {}\n\n", quoted(token->module), quoted(std::filesystem::path(token->token)),
+                       quoted(std::filesystem::path(token->key)), quoted(token->pin_file));
   }
 
   static std::string audit_table(const ElementPlan& element) {
@@ -137,8 +142,9 @@ class NetworkFiles {
                (element.enrolment_port == 0 ? std::string() : fmt::format("\n[cas.enrolment]\nport = {}\ndns = [\"localhost\"]\n", element.enrolment_port));
       case Kind::iam: return iam_table(options);
       case Kind::kms:
-        return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\nprofile_v1 = {}\nquantum_paths = {}\n",
-                           quoted(site_key(network_, identity.domain)), options.pqc_fallback, options.key_lifetime_ms, options.profile_v1, options.paths);
+        return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\nprofile_v1 = {}\nquantum_paths = {}\nmedia_keys = {}\n",
+                           quoted(site_key(network_, identity.domain)), options.pqc_fallback, options.key_lifetime_ms, options.profile_v1, options.paths,
+                           quoted(network_.media_keys_of(identity.name)));
       case Kind::qkm: return qkm_table(identity, element.sae_port != 0);
       case Kind::qkd: return qkd_table(identity);
       case Kind::qkdnc: return qkdnc_table(identity);
@@ -150,7 +156,8 @@ class NetworkFiles {
     std::string elements;
     for (const ElementPlan& element : network_.elements()) {
       const Kind kind = element.identity.kind;
-      if (kind != Kind::op && kind != Kind::sae && !apps.has(kind)) elements += fmt::format("  \"{}\",\n", element.identity.uri());
+      const bool gateway = kind == Kind::dev1;  // enrols as an element
+      if (kind != Kind::op && kind != Kind::sae && (gateway || !apps.has(kind))) elements += fmt::format("  \"{}\",\n", element.identity.uri());
     }
     return fmt::format(
         "[iam]\ntoken_lifetime_s = {}\nsecurity_administrators = [\"qanat://core/operator/administrator\"]\nauditors = [\"qanat://core/operator/auditor\"]\n"
@@ -224,7 +231,9 @@ class NetworkFiles {
 
   std::string config(const TerminalPlan& terminal) const {
     const Identity identity{.domain = terminal.domain, .kind = Kind::app1, .name = terminal.uid};
-    return common(identity, 0, 1, {"cas", "cmsp", "iam", terminal.kms}) + fmt::format("[terminal]\nuid = \"{}\"\nnumber = \"{}\"\nkms = \"{}\"\n", terminal.uid, terminal.number, terminal.kms);
+    return common(identity, 0, 1, {"cas", "cmsp", "iam", terminal.kms}) +
+           fmt::format("[terminal]\nuid = \"{}\"\nnumber = \"{}\"\nkms = \"{}\"\nmedium = {}\n", terminal.uid, terminal.number, terminal.kms,
+                       quoted(network_.medium_of(terminal.uid)));
   }
 
   wire::Json description() const {

@@ -84,21 +84,29 @@ Result<SaeRecord> read_record(const wire::Json& from) {
 std::vector<SaeListener> sae_listeners(const Network& network) {
   std::vector<SaeListener> out;
   for (const ElementPlan& element : network.elements()) {
-    if (element.sae_port != 0) out.push_back({.kme = element.name(), .domain = element.identity.domain, .port = element.sae_port, .stream_port = element.stream_port});
+    if (element.sae_port != 0) out.push_back(listener_of(element));
   }
   return out;
+}
+
+SaeListener listener_of(const ElementPlan& element) {
+  return {.kme = element.name(),
+          .domain = element.identity.domain,
+          .port = element.sae_port,
+          .stream_port = element.stream_port,
+          .at = element.identity.kind == Kind::kms ? SaeAt::kms : SaeAt::qkm};
 }
 
 std::string sae_table(const Network& network, const SaeListener& listener, const std::string& extra) {
   const std::filesystem::path folder = sae_folder(network);
   const std::string streams = listener.stream_port != 0 ? fmt::format("stream_port = {}\n", listener.stream_port) : "";
-  std::string out = fmt::format("\n[sae]\nport = {}\nserve = [\"etsi014\", \"skip\", \"etsi020\"{}]\n{}roots = {}\ncrls = {}\n{}", listener.port,
-                                streams.empty() ? "" : ", \"etsi004\"", streams, quoted(folder / "ca.pem"), quoted(folder / "crls.pem"), extra);
+  const std::string more = std::string(listener.at == SaeAt::qkm ? ", \"etsi020\"" : "") + (streams.empty() ? "" : ", \"etsi004\"");
+  std::string out = fmt::format("\n[sae]\nport = {}\nserve = [\"etsi014\", \"skip\"{}]\n{}roots = {}\ncrls = {}\n{}", listener.port, more, streams, quoted(folder / "ca.pem"), quoted(folder / "crls.pem"), extra);
   for (const auto& [chain, kind] : {std::pair{"ecdsa", "ecdsa"}, std::pair{"ml_dsa", "ml-dsa"}}) {
     const crypto::PemFiles own = pem_files(folder, listener.kme + "-" + kind);
     out += fmt::format("\n[sae.chains.{}]\ncertificate = {}\nkey = {}\n", chain, quoted(own.certificate), quoted(own.key));
   }
-  return out + "\n" + std::string(names_mark);
+  return listener.at == SaeAt::kms ? out : out + "\n" + std::string(names_mark);
 }
 
 struct SaeAuthority::Lock {
@@ -186,11 +194,15 @@ Result<void> SaeAuthority::write() const {
   return write_text(file("register.json"), all.pretty() + "\n");
 }
 
-/// Every QKM must know every name: its own to let them in, the others' to give them keys.
+/// Every QKM must know every name of theirs: its own to let them in, the others' to give them keys.
 Result<void> SaeAuthority::write_names() const {
   std::string names;
-  for (const SaeRecord& sae : saes_) names += fmt::format("[sae.names.\"{}\"]\ndomain = \"{}\"\nkme = \"{}\"\n\n", sae.name, sae.domain, sae.kme);
+  for (const SaeRecord& sae : saes_) {
+    const auto listener = listener_of(sae);
+    if (listener && (*listener)->at == SaeAt::qkm) names += fmt::format("[sae.names.\"{}\"]\ndomain = \"{}\"\nkme = \"{}\"\n\n", sae.name, sae.domain, sae.kme);
+  }
   for (const SaeListener& listener : listeners_) {
+    if (listener.at == SaeAt::kms) continue;
     const std::filesystem::path config = network_->config_of(listener.kme);
     ASSIGN_OR_RETURN(std::string text, read_text(config));
     const std::size_t mark = text.find(names_mark);
@@ -214,24 +226,31 @@ Result<const SaeRecord*> SaeAuthority::find(const std::string& name) const {
 
 Result<const SaeListener*> SaeAuthority::listener_of(const SaeRecord& sae) const {
   const auto found = std::ranges::find(listeners_, sae.kme, &SaeListener::kme);
-  if (found == listeners_.end()) return fail(ErrorCode::internal, "no QKM '" + sae.kme + "' serves SAEs in this network");
+  if (found == listeners_.end()) return fail(ErrorCode::internal, "no QKM or KMS '" + sae.kme + "' serves SAEs in this network");
   return &*found;
 }
 
 Result<const SaeListener*> SaeAuthority::check(const Wanted& wanted) const {
   TRY(check_name(wanted.name));
   if (network_->element(wanted.name)) return fail(ErrorCode::conflict, "'" + wanted.name + "' is an element of this network: take another name");
-  const auto listener = std::ranges::find(listeners_, wanted.domain, &SaeListener::domain);
+  const auto listener = std::ranges::find_if(listeners_, [&](const SaeListener& one) { return one.domain == wanted.domain && one.at == wanted.at; });
   if (listener == listeners_.end()) {
     std::string known;
-    for (const SaeListener& one : listeners_) known += (known.empty() ? "" : " or ") + one.domain;
-    return fail(ErrorCode::not_found, "no QKM of domain '" + wanted.domain + "' serves SAEs: give --domain " + known);
+    for (const SaeListener& one : listeners_) {
+      if (one.at == wanted.at) known += (known.empty() ? "" : " or ") + one.domain;
+    }
+    const std::string what = wanted.at == SaeAt::qkm ? "QKM" : "KMS";
+    if (known.empty()) return fail(ErrorCode::not_found, "no " + what + " of this network serves SAEs");
+    return fail(ErrorCode::not_found, "no " + what + " of domain '" + wanted.domain + "' serves SAEs: give --domain " + known);
   }
   const auto known = std::ranges::find(saes_, wanted.name, &SaeRecord::name);
   if (known == saes_.end()) return &*listener;
   if (known->domain != wanted.domain) {
     return fail(ErrorCode::conflict,
                 "SAE '" + wanted.name + "' is in domain " + known->domain + ": `qanat sae remove " + wanted.name + "` first, or take another name");
+  }
+  if (known->kme != listener->kme) {
+    return fail(ErrorCode::conflict, "SAE '" + wanted.name + "' is served by " + known->kme + ": `qanat sae remove " + wanted.name + "` first, or take another name");
   }
   if (!known->revoked) {
     return fail(ErrorCode::conflict,
@@ -270,10 +289,16 @@ Result<SaeRecord> SaeAuthority::add(const Wanted& wanted) {
   std::erase_if(saes_, [&](const SaeRecord& one) { return one.name == sae.name; });
   saes_.push_back(sae);
   ++issued_;
-  ++revision_;
+  note_change(sae);
   TRY(write_names());
   TRY(write());
   return sae;
+}
+
+/// A KMS needs no restart for it.
+void SaeAuthority::note_change(const SaeRecord& sae) {
+  const auto listener = listener_of(sae);
+  if (!listener || (*listener)->at == SaeAt::qkm) ++revision_;
 }
 
 Result<void> SaeAuthority::revoke_certificate(SaeRecord& sae) {
@@ -291,7 +316,7 @@ Result<SaeRecord> SaeAuthority::revoke(const std::string& name) {
                 "the certificate of SAE '" + name + "' is revoked already: `qanat sae add " + name + " --domain " + known->domain + "` makes another");
   const auto sae = std::ranges::find(saes_, name, &SaeRecord::name);
   TRY(revoke_certificate(*sae));
-  ++revision_;
+  note_change(*sae);
   TRY(write());
   return *sae;
 }
@@ -301,8 +326,8 @@ Result<SaeRecord> SaeAuthority::remove(const std::string& name) {
   const auto sae = std::ranges::find(saes_, name, &SaeRecord::name);
   TRY(revoke_certificate(*sae));
   SaeRecord out = *sae;
+  note_change(out);
   saes_.erase(sae);
-  ++revision_;
   TRY(write_names());
   TRY(write());
   return out;

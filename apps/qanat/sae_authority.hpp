@@ -1,5 +1,5 @@
-// The SAEs of a network on one machine, that is software of others which gets keys from its QKMs: a CA of their own, the register of who they are, and what
-// the QKMs' configurations say of them. `qanat up` makes it, `qanat sae` keeps it. An operator with a CA of his own puts that into the configurations.
+// The SAEs of a network on one machine, that is software of others which gets keys from its QKMs or KMSs: a CA of their own, the register of who they are, and
+// what the QKMs' configurations say of them (the KMSs ask IAM). `qanat up` makes it, `qanat sae` keeps it. An operator with a CA of his own puts that into the configurations.
 #pragma once
 
 #include <memory>
@@ -12,20 +12,27 @@
 
 namespace qanat::app {
 
-/// Where a QKM gives keys to SAEs.
+/// What serves SAEs: a QKM its own stocks, to the SAEs of its configuration; a KMS what it agrees on with other KMSs, to the SAEs that IAM has.
+enum class SaeAt : std::uint8_t { qkm, kms };
+
+/// Where a QKM or KMS gives keys to SAEs.
 struct SaeListener {
-  std::string kme;     // the QKM's name
+  std::string kme;     // its name
   std::string domain;  // the site that it serves
   std::uint16_t port = 0;
   std::uint16_t stream_port = 0;  // of ETSI GS QKD 004; 0: no streams
+  SaeAt at = SaeAt::qkm;
 
   [[nodiscard]] std::string url() const { return "https://127.0.0.1:" + std::to_string(port); }
 };
 /// Those of the network's plan; none if it was made without.
 std::vector<SaeListener> sae_listeners(const Network& network);
 
+/// That of an element that has one.
+SaeListener listener_of(const ElementPlan& element);
+
 /// What the listeners speak, for people.
-inline constexpr const char* sae_standards = "ETSI GS QKD 014, SKIP, ETSI GS QKD 020";
+constexpr const char* sae_standards(SaeAt at) { return at == SaeAt::qkm ? "ETSI GS QKD 014, SKIP, ETSI GS QKD 020" : "ETSI GS QKD 014, SKIP"; }
 
 struct SaeRecord {
   std::string name;
@@ -40,7 +47,7 @@ struct SaeRecord {
   [[nodiscard]] std::filesystem::path roots() const { return folder / "ca.pem"; }
 };
 
-/// The table [sae] of a QKM's configuration; `extra`: further lines of the table itself.
+/// The table [sae] of a QKM's or KMS's configuration; `extra`: further lines of the table itself.
 std::string sae_table(const Network& network, const SaeListener& listener, const std::string& extra);
 
 /// Open for one command at a time: the next one waits.
@@ -71,6 +78,7 @@ class SaeAuthority {
     std::string domain;
     std::filesystem::path folder;  // empty: below the network's own
     crypto::ForeignKey key = crypto::ForeignKey::ecdsa_p256;
+    SaeAt at = SaeAt::qkm;  // who serves it; at a KMS, IAM must have it too
   };
   Result<SaeRecord> add(const Wanted& wanted);
   /// The certificate is let in no longer; the name stays, and with it the keys that wait for it.
@@ -85,6 +93,7 @@ class SaeAuthority {
   Result<void> read();
   Result<void> write() const;
   Result<void> write_names() const;
+  void note_change(const SaeRecord& sae);
   Result<void> revoke_certificate(SaeRecord& sae);
   Result<const SaeListener*> check(const Wanted& wanted) const;
 

@@ -27,7 +27,12 @@ void add_add(CLI::App& sae, const OnCommand& on) {
   const auto common = add_common(*command);
   const auto options = std::make_shared<SaeAddOptions>();
   command->add_option("name", options->name, "the SAE's name, as others will ask for keys with it")->required();
-  command->add_option("--domain", options->domain, "whose QKM serves it: a or b")->required();
+  command->add_option("--domain", options->domain, "whose QKM or KMS serves it: a or b")->required();
+  command->add_option("--at", options->at, "what serves it: qkm (keys of the quantum network) or kms (keys that the KMSs agree on; IAM knows the SAE)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, SaeAt>{{"qkm", SaeAt::qkm}, {"kms", SaeAt::kms}}));
+  command->add_option("--peer-domain", options->peer_domains, "at a KMS: a domain besides its own with whose SAEs it may share keys; '*': any");
+  command->add_option("--keys-per-second", options->keys_per_second, "at a KMS: how many it may order; 0: no limit")->check(CLI::Range(0, 1000000));
+  command->add_option("--keys-per-day", options->keys_per_day, "at a KMS: the same, in a day (UTC)")->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000000000}));
   command->add_option("--out", options->out, "folder for its files (default: sae/clients/NAME in the network's folder)");
   command->add_option("--key", options->key, "kind of key: ecdsa-p256, ecdsa-p384 or ml-dsa-65 (default: ecdsa-p256, which every TLS can)")
       ->transform(CLI::CheckedTransformer(std::map<std::string, crypto::ForeignKey>{

@@ -11,6 +11,7 @@
 #include "kme/key_id_text.hpp"
 #include "wire/secret_text.hpp"
 #include "launch.hpp"
+#include "operator.hpp"
 #include "sae_access.hpp"
 
 namespace qanat::app {
@@ -93,6 +94,45 @@ Result<Ends> ends_of(const Network& network, const SaeKeyOptions& options) {
   return Ends{.from = std::move(from), .to = std::move(to)};
 }
 
+/// An SAE of a KMS is an identity in IAM, with its home there. There already, as it is to be: nothing happens.
+Result<void> enter_at_iam(const Network& network, const SaeAddOptions& options, const SaeListener& at) {
+  wire::Json record = wire::Json::object({{"uid", options.name}, {"class", "application"}, {"domain", options.domain}, {"home_kms", at.kme}});
+  if (options.keys_per_second != 0) record.set("keys_per_second", options.keys_per_second);
+  if (options.keys_per_day != 0) record.set("keys_per_day", options.keys_per_day);
+  if (!options.peer_domains.empty()) {
+    wire::Json domains = wire::Json::array();
+    for (const std::string& domain : options.peer_domains) domains.push(domain);
+    record.set("peer_domains", std::move(domains));
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<Operator> op, Operator::open(network));
+  const auto made = op->ask(points::Endpoint::x5_identity, "iam", wire::Json::object({{"op", "create"}, {"identity", record}}));
+  if (!made) return fail_in("its certificate is made, but IAM has not entered it (`qanat sae remove " + options.name + "`, then again)", made.error());
+  return {};
+}
+
+Result<void> delete_at_iam(const Network& network, const std::string& name) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Operator> op, Operator::open(network));
+  const auto known = op->ask(points::Endpoint::x5_identity, "iam", wire::Json::object({{"op", "find"}, {"uid", name}}));
+  if (!known && known.error().code == ErrorCode::not_found) return {};
+  TRY(known);
+  if (known->text("class").value_or("") != "application") return {};  // somebody else of this name
+  ASSIGN_OR_RETURN(const std::int64_t version, known->integer("version"));
+  TRY(op->ask(points::Endpoint::x5_identity, "iam", wire::Json::object({{"op", "delete"}, {"uid", name}, {"version", version}})));
+  return {};
+}
+
+/// The proof that it may: its own KME knows it, at a KMS as soon as IAM has told.
+Result<void> await_served(const Seat& seat) {
+  const Deadline deadline = Deadline::after(answer_max);
+  while (true) {
+    ASSIGN_OR_RETURN(SaeAccess access, SaeAccess::open(seat.sae, seat.at));
+    const auto status = access.status(seat.sae.name, deadline);
+    if (status) return {};
+    if (seat.at.at == SaeAt::qkm || deadline.passed()) return fail(status.error());
+    std::this_thread::sleep_for(state_look_every);
+  }
+}
+
 /// As `qanat call` does: a network that has just started has no quantum keys for its first seconds.
 Result<std::vector<kme::Key>> order_patiently(SaeAccess& from, const SaeKeyOptions& options) {
   const Deadline deadline = Deadline::after(keys_max);
@@ -172,17 +212,18 @@ std::optional<Question> question_at(const SaeListener& listener, const std::vect
     if (!out && sae.kme == listener.kme && !sae.revoked) out = Question{.asker = sae, .other = sae.name};
   }
   for (const SaeRecord& sae : saes) {
-    if (out && sae.domain != listener.domain && out->other == out->asker.name) out->other = sae.name;
+    const bool of_its_kind = out && sae.kme.substr(0, 3) == listener.kme.substr(0, 3);  // "kms", "qkm": what serves one does not know the other's
+    if (of_its_kind && sae.domain != listener.domain && out->other == out->asker.name) out->other = sae.name;
   }
   return out;
 }
 
 void show_status(const SaeListener& listener, const std::string& names, const std::optional<Question>& question,
                  const std::optional<Result<wire::Json>>& answer) {
-  fmt::print("  {:<8} domain {:<4} {}  {}\n           SAEs: {}\n", listener.kme, listener.domain, listener.url(), sae_standards,
+  fmt::print("  {:<8} domain {:<4} {}  {}\n           SAEs: {}\n", listener.kme, listener.domain, listener.url(), sae_standards(listener.at),
              names.empty() ? "none" : names);
   if (!question) {
-    fmt::print("           nobody here can ask: `qanat sae add NAME --domain {}`\n", listener.domain);
+    fmt::print("           nobody here can ask: `qanat sae add NAME --domain {}{}`\n", listener.domain, listener.at == SaeAt::kms ? " --at kms" : "");
     return;
   }
   if (!*answer) {
@@ -238,28 +279,28 @@ Result<void> ask_all(const std::filesystem::path& folder, Output output) {
 
 int sae_add(const SaeAddOptions& options) {
   return finish([&]() -> Result<void> {
-    ASSIGN_OR_RETURN(const Network network, Network::read(options.folder));
+    const bool at_kms = options.at == SaeAt::kms;
+    if (!at_kms && (!options.peer_domains.empty() || options.keys_per_second != 0 || options.keys_per_day != 0))
+      return fail(ErrorCode::invalid_argument, "--peer-domain, --keys-per-second and --keys-per-day belong to --at kms: IAM keeps them");
+    ASSIGN_OR_RETURN(const Network network, at_kms ? running_network(options.folder) : Network::read(options.folder));
     std::optional<Seat> seat;
     std::int64_t revision = 0;
     {
       ASSIGN_OR_RETURN(SaeAuthority authority, SaeAuthority::open(network));
-      TRY(authority.add({.name = options.name, .domain = options.domain, .folder = options.out, .key = options.key}));
+      TRY(authority.add({.name = options.name, .domain = options.domain, .folder = options.out, .key = options.key, .at = options.at}));
       ASSIGN_OR_RETURN(seat, seat_of(authority, options.name));
       revision = authority.revision();
     }
+    if (at_kms) TRY(enter_at_iam(network, options, seat->at));
     ASSIGN_OR_RETURN(const TakenUp taken_up, await_taken_up(network, revision));
-    if (taken_up == TakenUp::now) {
-      // The proof that it may: its own KME knows it.
-      ASSIGN_OR_RETURN(SaeAccess access, SaeAccess::open(seat->sae, seat->at));
-      TRY(access.status(options.name, Deadline::after(answer_max)));
-    }
+    if (taken_up == TakenUp::now) TRY(await_served(*seat));
     if (options.output == Output::json) {
       wire::Json out = json_of(seat->sae, seat->at);
       fmt::print("{}\n", out.set("in_force", taken_up == TakenUp::now).dump());
       return {};
     }
     fmt::print("  SAE {} in domain {}: {}\n  KME           {}  {}  ({})\n  certificate   {} (until {})\n  private key   {}\n  CA file       {}\n",
-               seat->sae.name, seat->sae.domain, text_of(taken_up), seat->sae.kme, seat->at.url(), sae_standards, seat->sae.files().certificate.string(),
+               seat->sae.name, seat->sae.domain, text_of(taken_up), seat->sae.kme, seat->at.url(), sae_standards(seat->at.at), seat->sae.files().certificate.string(),
                day_of(seat->sae.not_after_ms), seat->sae.files().key.string(), seat->sae.roots().string());
     return {};
   }());
@@ -271,6 +312,8 @@ int sae_end(const std::filesystem::path& folder, const std::string& name, SaeEnd
     std::int64_t revision = 0;
     {
       ASSIGN_OR_RETURN(SaeAuthority authority, SaeAuthority::open(network));
+      ASSIGN_OR_RETURN(const Seat seat, seat_of(authority, name));
+      if (seat.at.at == SaeAt::kms && ending == SaeEnding::remove) TRY(delete_at_iam(network, name));
       TRY(ending == SaeEnding::revoke ? authority.revoke(name) : authority.remove(name));
       revision = authority.revision();
     }
@@ -309,8 +352,8 @@ int sae_status(const std::filesystem::path& folder, Output output) { return fini
 
 void print_sae_listeners(const Network& network) {
   for (const SaeListener& listener : sae_listeners(network)) {
-    fmt::print("  keys for own software in domain {}: {} at {}, {}; streams at 127.0.0.1:{}, ETSI GS QKD 004\n", listener.domain, listener.kme, listener.url(),
-               sae_standards, listener.stream_port);
+    fmt::print("  keys for own software in domain {}: {} at {}, {}{}\n", listener.domain, listener.kme, listener.url(), sae_standards(listener.at),
+               listener.stream_port == 0 ? std::string() : fmt::format("; streams at 127.0.0.1:{}, ETSI GS QKD 004", listener.stream_port));
   }
 }
 

@@ -1,8 +1,9 @@
-// `qanat sae`: who gets keys from a network's QKMs by ETSI GS QKD 014 and its like, and whether it works.
+// `qanat sae`: who gets keys from a network's QKMs and KMSs by ETSI GS QKD 014 and its like, and whether it works.
 #pragma once
 
 #include "command_options.hpp"
 #include "crypto/foreign_issue.hpp"
+#include "sae_authority.hpp"
 
 namespace qanat::app {
 
@@ -12,6 +13,11 @@ struct SaeAddOptions {
   std::string domain;
   std::filesystem::path out;  // where the SAE's files go; empty: below the network's folder
   crypto::ForeignKey key = crypto::ForeignKey::ecdsa_p256;
+  SaeAt at = SaeAt::qkm;
+  // At a KMS alone:
+  std::vector<std::string> peer_domains;  // besides its own that it may share keys with; "*": any
+  std::int64_t keys_per_second = 0;       // 0: no limit
+  std::int64_t keys_per_day = 0;
   Output output = Output::people;
 };
 enum class SaeEnding : std::uint8_t { revoke, remove };

@@ -5,6 +5,8 @@
 #include <cstdlib>
 
 #include "commands.hpp"
+#include "medium_commands.hpp"
+#include "terminal/medium_process.hpp"
 #include "terminal/process.hpp"
 
 namespace qanat::app {
@@ -75,6 +77,39 @@ int terminal_renew(const std::filesystem::path& config) {
   const auto result = [&]() -> Result<wire::Json> {
     ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
     return terminal::renew_terminal(*opened.node, opened.settings);
+  }();
+  return finish(result);
+}
+
+int terminal_make_medium(const std::filesystem::path& config, const std::string& kind, const std::filesystem::path& transport_key) {
+  const auto result = [&]() -> Result<wire::Json> {
+    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    ASSIGN_OR_RETURN(const terminal::MediumKind of, terminal::medium_kind_from_name(kind));
+    return terminal::make_medium(*opened.node, opened.settings, of, transport_key);
+  }();
+  return finish(result);
+}
+
+int terminal_medium(const std::filesystem::path& config) {
+  const auto result = [&]() -> Result<wire::Json> {
+    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    return terminal::show_medium(*opened.node, opened.settings);
+  }();
+  return finish(result);
+}
+
+int terminal_charge(const std::filesystem::path& config, const TerminalCharge& wanted) {
+  const auto result = [&]() -> Result<wire::Json> {
+    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    return terminal::charge_medium(*opened.node, opened.settings, {wanted.authentication, wanted.call, wanted.distribution});
+  }();
+  return finish(result);
+}
+
+int terminal_load_charge(const std::filesystem::path& config, const std::filesystem::path& file) {
+  const auto result = [&]() -> Result<wire::Json> {
+    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    return terminal::load_charge(*opened.node, opened.settings, file);
   }();
   return finish(result);
 }

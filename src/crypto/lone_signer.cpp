@@ -1,5 +1,6 @@
 #include "crypto/lone_signer.hpp"
 
+#include <botan/ecdsa.h>
 #include <botan/pubkey.h>
 #include <botan/sm2.h>
 
@@ -20,16 +21,25 @@ MlDsa level_of(LoneScheme scheme) noexcept {
     case LoneScheme::ml_dsa_65:
       return MlDsa::ml_dsa_65;
     case LoneScheme::sm2:
+    case LoneScheme::ecdsa_p384:
     case LoneScheme::ml_dsa_87:
       break;
   }
   return MlDsa::ml_dsa_87;
 }
 
+/// Of those that have one.
+std::optional<Curve> lone_curve(LoneScheme scheme) noexcept {
+  if (scheme == LoneScheme::sm2) return Curve::sm2p256v1;
+  if (scheme == LoneScheme::ecdsa_p384) return Curve::secp384r1;
+  return std::nullopt;
+}
+
 Result<std::unique_ptr<Botan::Private_Key>> lone_key(LoneScheme scheme, const Secret& secret) {
-  if (scheme == LoneScheme::sm2) {
-    ASSIGN_OR_RETURN(const Botan::EC_Scalar scalar, parse_scalar(Curve::sm2p256v1, secret));
-    return Result<std::unique_ptr<Botan::Private_Key>>(std::make_unique<Botan::SM2_PrivateKey>(group_of(Curve::sm2p256v1), scalar));
+  if (const auto curve = lone_curve(scheme)) {
+    ASSIGN_OR_RETURN(const Botan::EC_Scalar scalar, parse_scalar(*curve, secret));
+    if (*curve == Curve::sm2p256v1) return Result<std::unique_ptr<Botan::Private_Key>>(std::make_unique<Botan::SM2_PrivateKey>(group_of(*curve), scalar));
+    return Result<std::unique_ptr<Botan::Private_Key>>(std::make_unique<Botan::ECDSA_PrivateKey>(group_of(*curve), scalar));
   }
   if (secret.size() != seed_ml_dsa) return fail(ErrorCode::invalid_argument, "signing key: the ML-DSA seed has the wrong length");
   return Result<std::unique_ptr<Botan::Private_Key>>(std::make_unique<Botan::ML_DSA_PrivateKey>(secret.reveal(), botan_mode(level_of(scheme))));
@@ -52,9 +62,10 @@ LoneSigner::~LoneSigner() = default;
 
 Result<LoneSigner> LoneSigner::generate(LoneScheme scheme, Rng& rng) {
   return at_botan_edge(ErrorCode::internal, "signing key", [&]() -> Result<LoneSigner> {
-    if (scheme != LoneScheme::sm2) return from_secret(scheme, rng.secret(seed_ml_dsa));
+    const auto curve = lone_curve(scheme);
+    if (!curve) return from_secret(scheme, rng.secret(seed_ml_dsa));
     BotanRng botan_rng(rng);
-    return from_secret(scheme, scalar_octets(draw_scalar(Curve::sm2p256v1, botan_rng)));
+    return from_secret(scheme, scalar_octets(draw_scalar(*curve, botan_rng)));
   });
 }
 
@@ -65,7 +76,8 @@ Result<LoneSigner> LoneSigner::from_secret(LoneScheme scheme, const Secret& secr
     state->public_key = key->raw_public_key_bits();
     state->key = std::move(key);
     state->secret = secret.duplicate();
-    state->padding = scheme == LoneScheme::sm2 ? signature_padding(Curve::sm2p256v1) : std::string_view("Randomized");
+    const auto curve = lone_curve(scheme);
+    state->padding = curve ? signature_padding(*curve) : std::string_view("Randomized");
     return LoneSigner(std::move(state));
   });
 }

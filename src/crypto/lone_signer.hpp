@@ -12,12 +12,12 @@
 
 namespace qanat::crypto {
 
-enum class LoneScheme : std::uint8_t { sm2, ml_dsa_44, ml_dsa_65, ml_dsa_87 };
+enum class LoneScheme : std::uint8_t { sm2, ecdsa_p384, ml_dsa_44, ml_dsa_65, ml_dsa_87 };
 
 class LoneSigner {
  public:
   static Result<LoneSigner> generate(LoneScheme scheme, Rng& rng);
-  /// `secret`: a scalar of 32 octets (SM2), or the 32 octets of an ML-DSA seed.
+  /// `secret`: a scalar of 32 (SM2) or 48 octets (ECDSA), or the 32 octets of an ML-DSA seed.
   static Result<LoneSigner> from_secret(LoneScheme scheme, const Secret& secret);
   LoneSigner(LoneSigner&&) noexcept;
   LoneSigner& operator=(LoneSigner&&) noexcept;
@@ -27,7 +27,7 @@ class LoneSigner {
   [[nodiscard]] const Bytes& public_key() const noexcept;
   /// A copy that the caller owns, for sealing.
   [[nodiscard]] Secret secret() const;
-  /// r‖s with the standard distinguishing id and SM3, or ML-DSA with the empty context, hedged. Safe to call from several threads.
+  /// r‖s with the standard distinguishing id and SM3 (SM2) or with SHA-384 (ECDSA), or ML-DSA with the empty context, hedged. Safe to call from several threads.
   [[nodiscard]] Bytes sign(ByteView message, Rng& rng) const;
 
  private:

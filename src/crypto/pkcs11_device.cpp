@@ -5,7 +5,9 @@
 
 #include "base/secret_file.hpp"
 #include "crypto/device.hpp"
+#include "crypto/device_health.hpp"
 #include "crypto/pkcs11_module.hpp"
+#include "crypto/session_pool.hpp"
 #include "crypto/suite.hpp"
 
 namespace qanat::crypto {
@@ -29,7 +31,14 @@ CK_ATTRIBUTE attribute(CK_ATTRIBUTE_TYPE type, T& value) {
   return {type, &value, sizeof value};
 }
 
-enum class IfAbsent : std::uint8_t { create, refuse };
+enum class IfNoKey : std::uint8_t { create, refuse };
+
+/// A call that is worth a second try in a new session comes out as `unavailable`.
+std::unexpected<Error> call_failure(std::string_view what, CK_RV value) {
+  auto failure = pkcs11_failure(what, value);
+  if (session_is_lost(value)) failure.error().code = ErrorCode::unavailable;
+  return failure;
+}
 
 class MasterKey {
  public:
@@ -37,7 +46,7 @@ class MasterKey {
     where_ = "token '" + settings.token + "', key '" + settings.key + "': ";
   }
 
-  Result<CK_OBJECT_HANDLE> find(IfAbsent if_absent) {
+  Result<CK_OBJECT_HANDLE> find(IfNoKey if_absent) {
     std::array<CK_OBJECT_HANDLE, 2> found{};
     ASSIGN_OR_RETURN(const std::size_t count, search(found));
     if (count > 1) return fail(ErrorCode::conflict, where_ + "there are several; which one is meant cannot be told");
@@ -45,7 +54,7 @@ class MasterKey {
       TRY(check(found.front()));
       return found.front();
     }
-    if (if_absent == IfAbsent::refuse) return fail(ErrorCode::not_found, where_ + "is no longer there");
+    if (if_absent == IfNoKey::refuse) return fail(ErrorCode::not_found, where_ + "is no longer there");
     return generate();
   }
 
@@ -122,140 +131,149 @@ class MasterKey {
   std::string where_;
 };
 
-/// One session, used by one thread at a time.
+CK_GCM_PARAMS gcm_of(ByteView nonce, ByteView context) {
+  return {.pIv = unwritten(nonce), .ulIvLen = nonce.size(), .ulIvBits = 8 * nonce.size(), .pAAD = unwritten(context), .ulAADLen = context.size(), .ulTagBits = tag_bits};
+}
+
+/// A session that is logged in, and the master key in it.
+class TokenSession {
+ public:
+  TokenSession(std::unique_ptr<Pkcs11Session> session, CK_OBJECT_HANDLE key) : session_(std::move(session)), key_(key) {}
+
+  Result<void> random(std::span<std::uint8_t> out) {
+    if (const CK_RV value = functions().C_GenerateRandom(session_->handle(), out.data(), out.size()); value != CKR_OK) return call_failure("C_GenerateRandom", value);
+    return {};
+  }
+
+  Result<Bytes> encrypt(ByteView context, ByteView nonce, const Secret& secret) {
+    CK_GCM_PARAMS gcm = gcm_of(nonce, context);
+    CK_MECHANISM mechanism{CKM_AES_GCM, &gcm, sizeof gcm};
+    if (const CK_RV value = functions().C_EncryptInit(session_->handle(), &mechanism, key_); value != CKR_OK) return call_failure("C_EncryptInit", value);
+    Bytes out(secret.size() + aead_tag);
+    CK_ULONG size = out.size();
+    const CK_RV value = functions().C_Encrypt(session_->handle(), unwritten(secret.reveal()), secret.size(), out.data(), &size);
+    if (value != CKR_OK) return call_failure("C_Encrypt", value);
+    if (size != out.size()) return fail(ErrorCode::internal, "PKCS#11 C_Encrypt: gives " + std::to_string(size) + " octets for " + std::to_string(out.size()));
+    return out;
+  }
+
+  Result<Secret> decrypt(ByteView context, ByteView sealed) {
+    CK_GCM_PARAMS gcm = gcm_of(sealed.first(aead_iv), context);
+    CK_MECHANISM mechanism{CKM_AES_GCM, &gcm, sizeof gcm};
+    if (const CK_RV value = functions().C_DecryptInit(session_->handle(), &mechanism, key_); value != CKR_OK) return call_failure("C_DecryptInit", value);
+    const ByteView box = sealed.subspan(aead_iv);
+    Secret out(box.size());  // some tokens want room for the tag
+    CK_ULONG size = out.size();
+    const CK_RV value = functions().C_Decrypt(session_->handle(), unwritten(box), box.size(), out.writable().data(), &size);
+    if (value != CKR_OK) return call_failure("C_Decrypt", value);
+    if (size != box.size() - aead_tag) return fail(ErrorCode::internal, "PKCS#11 C_Decrypt: gives " + std::to_string(size) + " octets");
+    return Result<Secret>(Secret::copy_of(out.reveal().first(size)));
+  }
+
+ private:
+  [[nodiscard]] CK_FUNCTION_LIST& functions() const { return session_->functions(); }
+
+  std::unique_ptr<Pkcs11Session> session_;
+  CK_OBJECT_HANDLE key_;
+};
+
 class Pkcs11Device final : public CryptoDevice {
  public:
   Pkcs11Device(Pkcs11Settings settings, std::unique_ptr<Pkcs11Module> module, Rng& rng)
-      : settings_(std::move(settings)), module_(std::move(module)), rng_(rng) {}
+      : settings_(std::move(settings)),
+        where_("token '" + settings_.token + "': "),
+        module_(std::move(module)),
+        rng_(rng),
+        random_(rng, watch_),
+        // The master key must be the one that was there: a new one is never made later.
+        pool_(settings_.pool, [this] { return connect(IfNoKey::refuse); }, [](const Error& error) { return error.code == ErrorCode::unavailable; }) {}
 
-  Result<void> connect(IfAbsent if_absent) {
-    const std::scoped_lock lock(mutex_);
-    return connect_locked(if_absent);
+  /// Makes the key if there is none. A token that does not do what is needed is found out now, not when the first secret is to be kept.
+  Result<void> open() {
+    TRY(connect(IfNoKey::create));
+    if (const auto checked = check_device(*this, rng_); !checked) return fail(checked.error().code, where_ + checked.error().message);
+    return random_.start_up([this](std::span<std::uint8_t> out) { return draw(out); });
   }
 
   [[nodiscard]] std::string_view kind() const noexcept override { return "pkcs11"; }
   [[nodiscard]] Rng& rng() noexcept override { return rng_; }
+  [[nodiscard]] DeviceHealth health() const override { return watch_.now(); }
+  void on_change(OnChange listener) override { watch_.on_change(std::move(listener)); }
 
-  /// The token's generator and the process's, added: the result is as good as the better of the two.
   Result<Secret> random(std::size_t size) override {
-    Secret out(size);
-    if (size > 0) {
-      const std::scoped_lock lock(mutex_);
-      TRY(call("C_GenerateRandom", [&] { return functions().C_GenerateRandom(session_->handle(), out.writable().data(), out.size()); }));
-    }
-    out.xor_with(rng_.secret(size));
-    return Result<Secret>(std::move(out));
+    if (size == 0) return Result<Secret>(Secret());
+    return random_.random(size, [this](std::span<std::uint8_t> out) { return draw(out); });
   }
 
   Result<Bytes> seal(ByteView context, const Secret& secret) override {
     Bytes out = rng_.bytes(aead_iv);
-    const std::scoped_lock lock(mutex_);
-    ASSIGN_OR_RETURN(const Bytes sealed, encrypt(context, out, secret));
+    ASSIGN_OR_RETURN(const Bytes sealed, in_session([&](TokenSession& session) { return session.encrypt(context, out, secret); }));
     append(out, sealed);
     return out;
   }
 
   Result<Secret> unseal(ByteView context, ByteView sealed) override {
     if (sealed.size() < aead_iv + aead_tag) return fail(ErrorCode::denied, "device: sealed octets are too short");
-    const std::scoped_lock lock(mutex_);
-    auto secret = decrypt(context, sealed);
-    if (secret) return secret;
+    // Not noted: what it says about the token shows below. The session may have an operation open after it, and is closed.
+    auto secret = pool_.with([&](TokenSession& session) { return session.decrypt(context, sealed); });
+    if (secret || secret.error().code == ErrorCode::exhausted) return watch_.noted(not_denied(std::move(secret)));
     // Tokens do not agree on what they answer to a tag that does not hold (SoftHSM: CKR_GENERAL_ERROR). If the token opens what it has just sealed, it
     // is the box that is wrong; otherwise it is the token.
-    if (const auto well = self_check(); !well) return fail(well.error());
+    TRY(in_session([&](TokenSession& session) { return self_check(session); }));
     return fail(ErrorCode::denied, "device: sealed octets were changed, moved, or sealed by another device");
   }
 
  private:
-  [[nodiscard]] CK_FUNCTION_LIST& functions() const { return module_->functions(); }
-
-  Result<void> connect_locked(IfAbsent if_absent) {
-    if (pin_refused_)
-      return fail(ErrorCode::denied, "token '" + settings_.token + "': refused the PIN before; it is not tried again, so that it does not lock");
-    session_.reset();
+  Result<std::unique_ptr<TokenSession>> connect(IfNoKey if_no_key) {
+    const std::scoped_lock lock(connecting_);
+    if (pin_refused_) return fail(ErrorCode::denied, where_ + "refused the PIN before; it is not tried again, so that it does not lock");
     ASSIGN_OR_RETURN(const Secret pin, read_secret_line(settings_.pin_file, pin_octets_max));
     auto session = Pkcs11Session::open(*module_, settings_.token, pin);
     if (!session) {
       pin_refused_ = session.error().code == ErrorCode::denied;
       return fail(session.error());
     }
-    ASSIGN_OR_RETURN(key_, MasterKey(**session, settings_).find(if_absent));
-    session_ = *std::move(session);
-    return {};
+    ASSIGN_OR_RETURN(const CK_OBJECT_HANDLE key, MasterKey(**session, settings_).find(if_no_key));
+    return std::make_unique<TokenSession>(*std::move(session), key);
   }
 
-  /// Calls; where the session was lost, once more in a new one. The master key must be the one that was there: a new one is never made here.
-  template <class Call>
-  Result<void> call(std::string_view what, const Call& attempt) {
-    CK_RV value = CKR_SESSION_CLOSED;
-    if (session_) value = attempt();
-    if (session_is_lost(value)) {
-      TRY(connect_locked(IfAbsent::refuse));
-      value = attempt();
-    }
-    if (value != CKR_OK) return pkcs11_failure(what, value);
-    return {};
+  Result<void> draw(std::span<std::uint8_t> out) {
+    return in_session([&](TokenSession& session) { return session.random(out); });
   }
 
-  CK_GCM_PARAMS parameters(ByteView nonce, ByteView context) const {
-    return {.pIv = unwritten(nonce),
-            .ulIvLen = nonce.size(),
-            .ulIvBits = 8 * nonce.size(),
-            .pAAD = unwritten(context),
-            .ulAADLen = context.size(),
-            .ulTagBits = tag_bits};
+  template <class Use>
+  auto in_session(const Use& use) -> decltype(use(std::declval<TokenSession&>())) {
+    return watch_.noted(not_denied(pool_.with(use)));
   }
 
-  Result<Bytes> encrypt(ByteView context, ByteView nonce, const Secret& secret) {
-    CK_GCM_PARAMS gcm = parameters(nonce, context);
-    CK_MECHANISM mechanism{CKM_AES_GCM, &gcm, sizeof gcm};
-    TRY(call("C_EncryptInit", [&] { return functions().C_EncryptInit(session_->handle(), &mechanism, key_); }));
-    Bytes out(secret.size() + aead_tag);
-    CK_ULONG size = out.size();
-    const CK_RV value = functions().C_Encrypt(session_->handle(), unwritten(secret.reveal()), secret.size(), out.data(), &size);
-    if (value != CKR_OK) return abandon("C_Encrypt", value);
-    if (size != out.size()) return abandon("C_Encrypt", CKR_GENERAL_ERROR);
-    return out;
+  /// That the token refuses is never `denied` here: this says that a box is wrong.
+  template <class T>
+  static Result<T> not_denied(Result<T> outcome) {
+    if (!outcome && outcome.error().code == ErrorCode::denied) outcome.error().code = ErrorCode::internal;
+    return outcome;
   }
 
-  Result<Secret> decrypt(ByteView context, ByteView sealed) {
-    CK_GCM_PARAMS gcm = parameters(sealed.first(aead_iv), context);
-    CK_MECHANISM mechanism{CKM_AES_GCM, &gcm, sizeof gcm};
-    TRY(call("C_DecryptInit", [&] { return functions().C_DecryptInit(session_->handle(), &mechanism, key_); }));
-    const ByteView box = sealed.subspan(aead_iv);
-    Secret out(box.size());  // some tokens want room for the tag
-    CK_ULONG size = out.size();
-    const CK_RV value = functions().C_Decrypt(session_->handle(), unwritten(box), box.size(), out.writable().data(), &size);
-    if (value != CKR_OK) return abandon("C_Decrypt", value);
-    if (size != box.size() - aead_tag) return abandon("C_Decrypt", CKR_GENERAL_ERROR);
-    return Result<Secret>(Secret::copy_of(out.reveal().first(size)));
-  }
-
-  /// After a failure an operation may still be open in the session: the next one gets a new session.
-  std::unexpected<Error> abandon(std::string_view what, CK_RV value) {
-    session_.reset();
-    return pkcs11_failure(what, value);
-  }
-
-  Result<void> self_check() {
+  Result<void> self_check(TokenSession& session) {
     const Secret known = rng_.secret(master_octets);
     const Bytes nonce = rng_.bytes(aead_iv);
     constexpr std::string_view context = "qanat device self check";
     Bytes box = nonce;
-    ASSIGN_OR_RETURN(const Bytes sealed, encrypt(as_bytes(context), nonce, known));
+    ASSIGN_OR_RETURN(const Bytes sealed, session.encrypt(as_bytes(context), nonce, known));
     append(box, sealed);
-    ASSIGN_OR_RETURN(const Secret opened, decrypt(as_bytes(context), box));
-    if (!equal_secret(opened, known)) return fail(ErrorCode::internal, "token '" + settings_.token + "': does not open what it sealed");
+    ASSIGN_OR_RETURN(const Secret opened, session.decrypt(as_bytes(context), box));
+    if (!equal_secret(opened, known)) return fail(ErrorCode::internal, where_ + "does not open what it sealed");
     return {};
   }
 
   const Pkcs11Settings settings_;
+  const std::string where_;
   const std::unique_ptr<Pkcs11Module> module_;
   Rng& rng_;
-  std::mutex mutex_;
-  std::unique_ptr<Pkcs11Session> session_;  // none after a failure
-  CK_OBJECT_HANDLE key_ = CK_INVALID_HANDLE;
-  bool pin_refused_ = false;
+  DeviceWatch watch_{"pkcs11"};
+  DeviceRandom random_;
+  std::mutex connecting_;
+  bool pin_refused_ = false;          // under connecting_
+  SessionPool<TokenSession> pool_;
 };
 
 }  // namespace
@@ -263,12 +281,7 @@ class Pkcs11Device final : public CryptoDevice {
 Result<std::unique_ptr<CryptoDevice>> open_pkcs11_device(const Pkcs11Settings& settings, Rng& rng) {
   ASSIGN_OR_RETURN(auto module, Pkcs11Module::load(settings.module));
   auto device = std::make_unique<Pkcs11Device>(settings, std::move(module), rng);
-  TRY(device->connect(IfAbsent::create));
-  // A token without AES-GCM is found out now, not when the first secret is to be kept.
-  const Secret probe = rng.secret(master_octets);
-  ASSIGN_OR_RETURN(const Bytes box, device->seal(as_bytes("qanat device probe"), probe));
-  ASSIGN_OR_RETURN(const Secret opened, device->unseal(as_bytes("qanat device probe"), box));
-  if (!equal_secret(opened, probe)) return fail(ErrorCode::internal, "token '" + settings.token + "': does not open what it sealed");
+  TRY(device->open());
   return Result<std::unique_ptr<CryptoDevice>>(std::move(device));
 }
 

@@ -9,6 +9,8 @@
 #include <span>
 #include <vector>
 
+#include "crypto/maker_library.hpp"
+
 // The OpenSSL of this program is built without engines. A module that was built for one with them (Debian's SoftHSM), and libpq, are bound to ours, and ask it for an
 // engine: there is none. Exported by the program (cmake: --export-dynamic-symbol). A second libcrypto in a name space of its own (dlmopen) is no way: two C
 // libraries hand out the same thread-specific slots.
@@ -44,16 +46,8 @@ LoadedModules& loaded_modules() {
   return modules;
 }
 
-std::string last_loader_error() {
-  const char* const text = ::dlerror();
-  return text != nullptr ? text : "no reason given";
-}
-
 Result<CK_FUNCTION_LIST*> load_functions(const std::string& name) {
-  std::error_code ignored;
-  if (!std::filesystem::is_regular_file(name, ignored)) return fail(ErrorCode::not_found, "PKCS#11 module " + name + ": is not there");
-  void* const library = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) return fail(ErrorCode::invalid_argument, "PKCS#11 module " + name + ": cannot be loaded: " + last_loader_error());
+  ASSIGN_OR_RETURN(void* const library, load_library("PKCS#11 module", name));
   const auto get = reinterpret_cast<CK_C_GetFunctionList>(::dlsym(library, "C_GetFunctionList"));
   if (get == nullptr) return fail(ErrorCode::invalid_argument, "PKCS#11 module " + name + ": is a library without C_GetFunctionList");
   CK_FUNCTION_LIST* functions = nullptr;
@@ -124,9 +118,7 @@ std::unexpected<Error> pkcs11_failure(std::string_view call, CK_RV value) {
 }
 
 Result<std::unique_ptr<Pkcs11Module>> Pkcs11Module::load(const std::filesystem::path& file) {
-  std::error_code error;
-  const std::filesystem::path real = std::filesystem::weakly_canonical(file, error);
-  const std::string name = error ? file.string() : real.string();
+  const std::string name = library_name(file);
   LoadedModules& modules = loaded_modules();
   const std::scoped_lock lock(modules.mutex);
   LoadedModules::Entry& entry = modules.entries[name];

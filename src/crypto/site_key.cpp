@@ -32,6 +32,10 @@ Bytes SiteKey::wrap(ByteView context, const Secret& secret, Rng& rng) const {
   return out;
 }
 
+Secret SiteKey::derive(ByteView context) const {
+  return hkdf_expand(Hash::sha256, hkdf_extract(Hash::sha256, ByteView(), key_), {as_bytes("qanat site key use"), context}, key_octets);
+}
+
 Result<Secret> SiteKey::unwrap(ByteView context, ByteView wrapped) const {
   if (wrapped.size() < salt_size + aead_tag) return fail(ErrorCode::invalid_argument, "site key: wrapped key is cut off");
   return open(Aead::aes_256_gcm, message_key(key_, wrapped.first(salt_size), context), zero_iv, context, wrapped.subspan(salt_size));

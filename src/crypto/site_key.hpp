@@ -22,6 +22,8 @@ class SiteKey {
   [[nodiscard]] Bytes wrap(ByteView context, const Secret& secret, Rng& rng) const;
   /// denied if the octets were altered or belong to another context or site.
   Result<Secret> unwrap(ByteView context, ByteView wrapped) const;
+  /// 32 octets for another use: HKDF-SHA256(site key, no salt, "qanat site key use" ‖ context).
+  [[nodiscard]] Secret derive(ByteView context) const;
 
  private:
   explicit SiteKey(Secret key) : key_(std::move(key)) {}

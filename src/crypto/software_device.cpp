@@ -2,6 +2,7 @@
 
 #include "crypto/aead.hpp"
 #include "crypto/device.hpp"
+#include "crypto/device_health.hpp"
 #include "crypto/kdf.hpp"
 #include "crypto/private_file.hpp"
 
@@ -33,6 +34,9 @@ class SoftwareDevice final : public CryptoDevice {
   [[nodiscard]] std::string_view kind() const noexcept override { return "software"; }
   Result<Secret> random(std::size_t size) override { return Result<Secret>(rng_.secret(size)); }
   [[nodiscard]] Rng& rng() noexcept override { return rng_; }
+  /// It is this process: it does not fail by itself.
+  [[nodiscard]] DeviceHealth health() const override { return {.device = "software", .state = DeviceState::ok, .last_error = "", .members = {}, .sealed_by_one = 0}; }
+  void on_change(OnChange /*listener*/) override {}
 
   // A random nonce is fresh enough: a context's key would have to seal 2^32 secrets before a repetition became likely.
   Result<Bytes> seal(ByteView context, const Secret& secret) override {
@@ -60,7 +64,9 @@ class SoftwareDevice final : public CryptoDevice {
 Result<std::unique_ptr<CryptoDevice>> open_software_device(const std::filesystem::path& master_key, Rng& rng) {
   auto key = read_or_make_master_key(master_key, rng);
   if (!key) return fail_in("master key", key.error());
-  return Result<std::unique_ptr<CryptoDevice>>(std::make_unique<SoftwareDevice>(*std::move(key), rng));
+  auto device = std::make_unique<SoftwareDevice>(*std::move(key), rng);
+  TRY(check_device(*device, rng));
+  return Result<std::unique_ptr<CryptoDevice>>(std::move(device));
 }
 
 }  // namespace qanat::crypto

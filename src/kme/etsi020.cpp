@@ -141,7 +141,7 @@ class Service {
     Result<void> allowed = said ? Result<void>() : Result<void>(fail(said.error()));
     if (allowed && kme.empty()) allowed = fail(ErrorCode::unauthenticated, "no key manager that this one knows");
     for (std::size_t i = 0; allowed && i < said->size(); ++i) {
-      const Sae* const target = registry_.find((*said)[i].target);
+      const auto target = registry_.find((*said)[i].target);
       if (target == nullptr || target->here || target->kme != kme)
         allowed = fail(ErrorCode::denied, "SAE " + (*said)[i].target.text() + " is not served by " + kme);
     }
@@ -156,14 +156,15 @@ class Service {
   /// The first of the certificate's names that the registry has as somebody else's key manager.
   std::string other_kme(const net::ForeignPeer& peer) const {
     for (const std::string& name : peer.names) {
-      for (const auto& [id, sae] : registry_.all()) {
+      const auto all = registry_.all();
+      for (const auto& [id, sae] : *all) {
         if (!sae.here && sae.kme == name) return name;
       }
     }
     return "";
   }
   Result<void> check_initiator(const std::string& kme, const SaeId& initiator) const {
-    const Sae* const sae = registry_.find(initiator);
+    const auto sae = registry_.find(initiator);
     if (kme.empty()) return fail(ErrorCode::unauthenticated, "no key manager that this one knows");
     if (sae == nullptr || sae->here || sae->kme != kme) return fail(ErrorCode::denied, "SAE " + initiator.text() + " is not served by " + kme);
     return {};
@@ -171,7 +172,7 @@ class Service {
   Result<void> check(const std::string& kme, const ExtKeys& keys) const {
     TRY(check_initiator(kme, keys.initiator));
     for (const SaeId& target : keys.targets) {
-      const Sae* const sae = registry_.find(target);
+      const auto sae = registry_.find(target);
       if (sae == nullptr || !sae->here) return bad("no route to SAE " + target.text());
     }
     return {};

@@ -8,38 +8,53 @@
 namespace qanat::kme {
 namespace {
 
-constexpr std::size_t name_octets_max = 256;
 constexpr UnixMs second_ms = 1000;
 
 }  // namespace
 
+SaeRegistry& SaeRegistry::operator=(const SaeRegistry& other) {
+  if (this == &other) return *this;
+  std::shared_ptr<const Entries> theirs = other.all();
+  const std::lock_guard lock(mutex_);
+  entries_ = std::move(theirs);
+  return *this;
+}
+
+std::shared_ptr<const SaeRegistry::Entries> SaeRegistry::all() const {
+  const std::lock_guard lock(mutex_);
+  return entries_;
+}
+
 Result<SaeRegistry> SaeRegistry::make(std::vector<Sae> saes) {
-  SaeRegistry out;
+  auto entries = std::make_shared<Entries>();
   std::size_t patterns = 0;
   for (Sae& sae : saes) {
     const SaeId id = sae.id;
     if (sae.pattern && ++patterns > sae_patterns_max) return fail(ErrorCode::invalid_argument, "SAE: more than 64 patterns");
-    if (id.empty() || id.text().size() > name_octets_max) return fail(ErrorCode::invalid_argument, "SAE: a name must have 1 to 256 octets");
-    if (!out.saes_.emplace(id, std::move(sae)).second) return fail(ErrorCode::invalid_argument, "SAE " + id.text() + ": stands twice in the configuration");
+    if (id.empty() || id.text().size() > sae_id_size_max) return fail(ErrorCode::invalid_argument, "SAE: a name must have 1 to 256 octets");
+    if (!entries->emplace(id, std::move(sae)).second) return fail(ErrorCode::invalid_argument, "SAE " + id.text() + ": stands twice in the configuration");
   }
+  SaeRegistry out;
+  out.entries_ = std::move(entries);
   return out;
 }
 
-const Sae* SaeRegistry::find(const SaeId& id) const {
-  const auto found = saes_.find(id);
-  if (found != saes_.end() && !found->second.pattern) return &found->second;
+std::shared_ptr<const Sae> SaeRegistry::find(const SaeId& id) const {
+  const std::shared_ptr<const Entries> entries = all();
+  const auto found = entries->find(id);
+  if (found != entries->end() && !found->second.pattern) return {entries, &found->second};
   // What a client calls itself or others: no more is taken for a name here than a configuration may write.
   const bool plain = std::ranges::none_of(id.text(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }) && is_utf8(id.text());
-  if (!plain || id.empty() || id.text().size() > name_octets_max || is_glob(id.text())) return nullptr;
-  for (const auto& [pattern, sae] : saes_) {
-    if (sae.pattern && glob_matches(pattern.text(), id.text())) return &sae;
+  if (!plain || id.empty() || id.text().size() > sae_id_size_max || is_glob(id.text())) return nullptr;
+  for (const auto& [pattern, sae] : *entries) {
+    if (sae.pattern && glob_matches(pattern.text(), id.text())) return {entries, &sae};
   }
   return nullptr;
 }
 
 std::optional<SaeId> SaeRegistry::identify(const std::vector<std::string>& names) const {
   for (const std::string& name : names) {
-    const Sae* const sae = find(SaeId(name));
+    const auto sae = find(SaeId(name));
     if (sae != nullptr && sae->here) return SaeId(name);
   }
   return std::nullopt;
@@ -47,7 +62,8 @@ std::optional<SaeId> SaeRegistry::identify(const std::vector<std::string>& names
 
 std::vector<SaeId> SaeRegistry::matching(std::string_view pattern) const {
   std::vector<SaeId> out;
-  for (const auto& [id, sae] : saes_) {
+  const std::shared_ptr<const Entries> entries = all();
+  for (const auto& [id, sae] : *entries) {
     if (!sae.pattern && glob_matches(pattern, id.text())) out.push_back(id);
   }
   return out;

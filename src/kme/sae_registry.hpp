@@ -1,9 +1,11 @@
-// Which SAEs there are, and which key management entity serves each: from the configuration.
+// Which SAEs there are, and which key management entity serves each: from the configuration (QKM), or as IAM says from time to time (KMS).
 #pragma once
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include "kme/provider.hpp"
 
@@ -16,26 +18,39 @@ struct Sae {
   bool here = false;                   // this entity serves it
   std::uint32_t keys_per_second = 0;   // that it may order; 0: no limit. SAEs of one pattern share it
   bool pattern = false;
+  std::uint64_t keys_per_day = 0;                    // (UTC) that it may order; 0: no limit
+  std::optional<std::set<std::string>> peer_domains{};  // of the SAEs that it may share keys with, besides its own; nothing: any
+
+  [[nodiscard]] bool may_share_with(const std::string& other) const { return other == domain || !peer_domains || peer_domains->contains(other); }
 };
 
 inline constexpr std::size_t sae_patterns_max = 64;
 
+/// Thread-safe: who has found an SAE keeps it as it was, whatever comes later.
 class SaeRegistry {
  public:
+  using Entries = std::map<SaeId, Sae>;
+
+  SaeRegistry() : entries_(std::make_shared<const Entries>()) {}
+  SaeRegistry(const SaeRegistry& other) : entries_(other.all()) {}
+  SaeRegistry& operator=(const SaeRegistry& other);
+
   /// invalid_argument for a name twice, one that is empty or over 256 octets, or more than sae_patterns_max patterns.
   static Result<SaeRegistry> make(std::vector<Sae> saes);
 
   /// The entry of this name, else the first pattern that it has; nullptr if there is none. A name with '*', '?' or a control character,
-  /// or that is no UTF-8, has no pattern.
-  [[nodiscard]] const Sae* find(const SaeId& id) const;
+  /// or that is no UTF-8, has no pattern. Owners: the registry and whoever looks at the entry.
+  [[nodiscard]] std::shared_ptr<const Sae> find(const SaeId& id) const;
   /// The first of a certificate's names that is an SAE served here.
   [[nodiscard]] std::optional<SaeId> identify(const std::vector<std::string>& names) const;
   /// The names, not patterns, that `pattern` stands for.
   [[nodiscard]] std::vector<SaeId> matching(std::string_view pattern) const;
-  [[nodiscard]] const std::map<SaeId, Sae>& all() const noexcept { return saes_; }
+  /// Owners: the registry, until it is another's copy, and whoever goes through it.
+  [[nodiscard]] std::shared_ptr<const Entries> all() const;
 
  private:
-  std::map<SaeId, Sae> saes_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Entries> entries_;
 };
 
 /// How much each SAE ordered in the present second. Thread-safe.

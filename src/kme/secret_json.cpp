@@ -5,8 +5,6 @@
 namespace qanat::kme {
 namespace {
 
-constexpr std::size_t text_max = 4096;
-
 /// All ones if low <= c <= high, else zero; without a branch or a table that the octet chooses.
 constexpr unsigned within(unsigned c, unsigned low, unsigned high) { return 0U - (~((c - low) | (high - c)) >> 31U); }
 
@@ -18,7 +16,7 @@ constexpr unsigned sextet_of(unsigned c) {
 }
 static_assert(sextet_of('A') == 0 && sextet_of('z') == 51 && sextet_of('9') == 61 && sextet_of('+') == 62 && sextet_of('/') == 63 && sextet_of('=') == 64);
 
-Result<Secret> decode(ByteView text) {
+Result<Secret> decode(ByteView text, std::size_t text_max) {
   std::size_t padding = 0;
   while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
   if (text.empty() || text.size() > text_max || text.size() % 4 != 0) return fail(ErrorCode::invalid_argument, "a key is not base64");
@@ -55,7 +53,7 @@ std::size_t end_of_text(ByteView json, std::size_t at) {
 
 }  // namespace
 
-Result<std::vector<Secret>> lift_base64(std::span<std::uint8_t> json, std::string_view name) {
+Result<std::vector<Secret>> lift_base64(std::span<std::uint8_t> json, std::string_view name, std::size_t text_max) {
   std::vector<Secret> out;
   std::size_t at = 0;
   while (at < json.size()) {
@@ -73,7 +71,7 @@ Result<std::vector<Secret>> lift_base64(std::span<std::uint8_t> json, std::strin
     if (at == json.size() || json[at] != '"') continue;
     const std::size_t close = end_of_text(json, at);
     const auto inside = json.subspan(at + 1, close - at >= 2 ? close - at - 2 : 0);
-    ASSIGN_OR_RETURN(Secret octets, decode(inside));
+    ASSIGN_OR_RETURN(Secret octets, decode(inside, text_max));
     std::ranges::fill(inside, std::uint8_t{'#'});
     out.push_back(std::move(octets));
     at = close;

@@ -195,7 +195,8 @@ Secret render_entropy(const Secret& octets) {
 
 std::string render_capabilities(const SaeRegistry& registry, const SaeId& local) {
   std::vector<wire::Json> remote;
-  for (const auto& [id, sae] : registry.all()) {
+  const auto all = registry.all();
+  for (const auto& [id, sae] : *all) {
     if (id != local) remote.emplace_back(id.text());
   }
   return wire::Json::object({{"entropy", true},

@@ -43,11 +43,19 @@ class PooledClient final : public Client {
   [[nodiscard]] const Target& target() const noexcept override { return target_; }
   Result<void> show(const TlsIdentity& identity) override;
   void drop_servers(const std::function<bool(const crypto::Certificate&)>& unwanted) override;
+  void chain(Chaining chaining) override;
 
  private:
   [[nodiscard]] Result<TlsContext> context_showing(const TlsIdentity* identity) const;
   Result<std::unique_ptr<Connection>> dial(Deadline deadline);
-  Result<std::unique_ptr<Connection>> reach(Deadline deadline);
+  struct Reached {
+    std::unique_ptr<Connection> connection;
+    Target::Place place;
+  };
+  Result<Reached> reach(Deadline deadline);
+  std::unique_ptr<Connection> make(SSL_CTX& context);
+  /// The connection that follows this one under a key of its own, to the same place.
+  Result<std::unique_ptr<Connection>> followed(const ChainNext& next, Connection& before, const Target::Place& place, Deadline deadline);
   Result<void> check_status(Connection& connection, Deadline deadline) const;
   std::unique_ptr<Connection> take_idle();
   void give_back(std::unique_ptr<Connection> connection);
@@ -62,6 +70,7 @@ class PooledClient final : public Client {
   std::vector<std::unique_ptr<Connection>> idle_;  // under mutex_; the last one used is the last
   std::size_t place_ = 0;                          // under mutex_; the place that was reached last
   std::uint64_t generation_ = 0;                   // under mutex_; grows with each drop_servers()
+  std::shared_ptr<const Chaining> chaining_;       // under mutex_; shared with the calls that dial by it
 };
 
 Result<TlsContext> PooledClient::context_showing(const TlsIdentity* identity) const {
@@ -100,8 +109,42 @@ Result<Response> PooledClient::call(const Call& call, Deadline deadline) {
   return std::move(exchanged.answer);
 }
 
+std::unique_ptr<Connection> PooledClient::make(SSL_CTX& context) {
+  auto connection = make_connection(context, *trust_, target_.expected);
+  connection->generation = generation_;
+  return connection;
+}
+
+Result<std::unique_ptr<Connection>> PooledClient::followed(const ChainNext& next, Connection& before, const Target::Place& place, Deadline deadline) {
+  std::unique_ptr<Connection> after;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!context_) return fail(context_.error());
+    after = make(**context_);
+    after->generation = before.generation;  // what has been dropped meanwhile stays dropped
+  }
+  const Secret exporter = before.exporter();
+  const ChainLink link{.exporter = exporter, .server = before.server_certificate(), .ask = [&before](const Call& call, Deadline until) -> Result<Response> {
+                         TRY(check_call(call));
+                         return before.exchange(call, until).answer;
+                       }};
+  ASSIGN_OR_RETURN(const ChainedKey key, next(link, deadline));
+  TRY(after->open_chained(place.host, place.port, key, before.server_certificate(), deadline));
+  after->status_good_at = before.status_good_at;
+  return Result<std::unique_ptr<Connection>>(std::move(after));
+}
+
+void PooledClient::chain(Chaining chaining) {
+  CHECK(chaining.next != nullptr);
+  std::vector<std::unique_ptr<Connection>> dropped;  // closed after the lock is released
+  const std::lock_guard lock(mutex_);
+  chaining_ = std::make_shared<const Chaining>(std::move(chaining));
+  ++generation_;
+  dropped.swap(idle_);
+}
+
 /// An open connection to the place that was reached last, or the first one after it that can be reached.
-Result<std::unique_ptr<Connection>> PooledClient::reach(Deadline deadline) {
+Result<PooledClient::Reached> PooledClient::reach(Deadline deadline) {
   const std::size_t places = 1 + target_.others.size();
   std::size_t at = 0;
   std::optional<Error> first;
@@ -111,8 +154,7 @@ Result<std::unique_ptr<Connection>> PooledClient::reach(Deadline deadline) {
       const std::lock_guard lock(mutex_);
       if (!context_) return fail(context_.error());
       if (tried == 0) at = place_;
-      connection = make_connection(**context_, *trust_, target_.expected);
-      connection->generation = generation_;
+      connection = make(**context_);
     }
     const Target::Place place = at == 0 ? Target::Place{target_.host, target_.port} : target_.others[at - 1];
     // A place that is silent leaves time for those after it.
@@ -121,7 +163,7 @@ Result<std::unique_ptr<Connection>> PooledClient::reach(Deadline deadline) {
     if (opened) {
       const std::lock_guard lock(mutex_);
       place_ = at;
-      return connection;
+      return Reached{.connection = std::move(connection), .place = place};
     }
     if (!first) first = opened.error();
     at = (at + 1) % places;
@@ -130,12 +172,23 @@ Result<std::unique_ptr<Connection>> PooledClient::reach(Deadline deadline) {
 }
 
 Result<std::unique_ptr<Connection>> PooledClient::dial(Deadline deadline) {
-  ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, reach(deadline));
+  std::shared_ptr<const Chaining> chaining;
+  {
+    const std::lock_guard lock(mutex_);
+    chaining = chaining_;
+  }
+  ASSIGN_OR_RETURN(Reached reached, reach(deadline));
+  std::unique_ptr<Connection> connection = std::move(reached.connection);
   if (stapled_) {
     if (const Bytes response = connection->stapled(); !response.empty()) stapled_(connection->server_certificate(), response);
   }
   TRY(check_status(*connection, deadline));
-  return Result<std::unique_ptr<Connection>>(std::move(connection));
+  if (!chaining) return Result<std::unique_ptr<Connection>>(std::move(connection));
+  auto after = followed(chaining->next, *connection, reached.place, deadline);
+  if (after || chaining->need == ChainNeed::required) return after;
+  if (chaining->fallen_back) chaining->fallen_back(after.error());
+  // What the attempt left of it may be no connection any more.
+  return connection->is_open() ? Result<std::unique_ptr<Connection>>(std::move(connection)) : Result<std::unique_ptr<Connection>>(fail(after.error()));
 }
 
 /// Asks at the first use of a connection, and again when the last answer is older than status_recheck.

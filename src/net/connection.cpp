@@ -52,6 +52,8 @@ class TlsConnection final : public Connection {
   }
 
   Result<void> open(const std::string& host, std::uint16_t port, Deadline deadline) override;
+  Result<void> open_chained(const std::string& host, std::uint16_t port, const ChainedKey& key, const crypto::Certificate& server, Deadline deadline) override;
+  [[nodiscard]] Secret exporter() override { return chain_exporter(stream_.native_handle()); }
   [[nodiscard]] const crypto::Certificate& server_certificate() const override {
     CHECK(check_.certificate.has_value());
     return *check_.certificate;
@@ -96,6 +98,18 @@ Result<void> TlsConnection::open(const std::string& host, std::uint16_t port, De
   const std::optional<error_code> error = run(connect(host, port), deadline);
   if (!error) return fail(ErrorCode::deadline_exceeded, "no connection to " + host + ':' + std::to_string(port) + " before the deadline");
   if (*error) return fail_in(host + ':' + std::to_string(port), failure(*error));
+  return {};
+}
+
+Result<void> TlsConnection::open_chained(const std::string& host, std::uint16_t port, const ChainedKey& key, const crypto::Certificate& server,
+                                         Deadline deadline) {
+  check_.proves = &key;
+  prove_chained(stream_.native_handle());
+  const Result<void> opened = open(host, port, deadline);
+  check_.proves = nullptr;
+  TRY(opened);
+  if (!is_chained(stream_.native_handle())) return fail(ErrorCode::unauthenticated, "the server does not know the chained key");
+  check_.certificate = server;
   return {};
 }
 

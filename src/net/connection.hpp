@@ -25,6 +25,11 @@ class Connection {
   virtual ~Connection() = default;
   /// Connects and shakes hands. unauthenticated if the certificate does not hold or is not `expected`'s.
   virtual Result<void> open(const std::string& host, std::uint16_t port, Deadline deadline) = 0;
+  /// The same in place of certificates by a key that a connection to the same server made (chain.hpp), whose certificate is given.
+  /// unauthenticated if the server does not prove the key.
+  virtual Result<void> open_chained(const std::string& host, std::uint16_t port, const ChainedKey& key, const crypto::Certificate& server, Deadline deadline) = 0;
+  /// After open(): for the key of the next connection.
+  [[nodiscard]] virtual Secret exporter() = 0;
   /// After open(): the server's certificate, verified.
   [[nodiscard]] virtual const crypto::Certificate& server_certificate() const = 0;
   /// After open(): what the server stapled to it; empty if nothing.

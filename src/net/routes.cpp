@@ -62,6 +62,7 @@ std::optional<Rejection> refuse_caller(const Route& route, const Peer& peer) {
     const std::string who = peer.identity ? std::string(name(peer.identity->kind)) : "an unnamed element";
     return reject(Error{ErrorCode::denied, who + " may not call " + route.point});
   }
+  if (route.chained && !peer.chained) return reject(Error{ErrorCode::denied, route.point + " is answered over chained connections alone"});
   return std::nullopt;
 }
 

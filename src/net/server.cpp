@@ -26,13 +26,14 @@ constexpr std::chrono::milliseconds stop_grace{5000};         // of the destruct
 class TlsServer final : public Server {
  public:
   TlsServer(const ServerLimits& limits, asio::ssl::context tls, std::shared_ptr<const crypto::TrustStore> trust, std::vector<Route> routes,
-            StatusCheck status, RefusalSink refused, Staple staple)
+            StatusCheck status, RefusalSink refused, Staple staple, ChainedKeys* chained)
       : served_{.limits = limits,
                 .routes = RouteTable(std::move(routes)),
                 .trust = std::move(trust),
                 .status = std::move(status),
                 .refused = std::move(refused),
                 .staple = std::move(staple),
+                .chained = chained,
                 .tls = std::move(tls),
                 .handlers = Workers(limits.worker_threads, limits.queue_max),
                 .recorder = Workers(1, refusals_waiting_max)},
@@ -215,7 +216,7 @@ Result<std::unique_ptr<Server>> Server::start(const ServerSettings& settings, co
   const ClientCertificate client = RouteTable(routes).any_anonymous() ? ClientCertificate::optional : ClientCertificate::required;
   ASSIGN_OR_RETURN(TlsContext context, make_server_context(identity, client));
   auto server = std::make_unique<TlsServer>(settings.limits, asio::ssl::context(context.release()), std::move(trust), std::move(routes), std::move(status),
-                                            std::move(refused), std::move(staple));
+                                            std::move(refused), std::move(staple), settings.chained);
   TRY(server->listen(settings.address, settings.port));
   return Result<std::unique_ptr<Server>>(std::move(server));
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "net/chain.hpp"
 #include "net/http.hpp"
 #include "net/tls.hpp"
 
@@ -26,6 +27,7 @@ struct ServerSettings {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;  // 0: any free port
   ServerLimits limits;
+  ChainedKeys* chained = nullptr;  // must outlive the server; nullptr: certificates alone
 };
 
 /// Owns its threads. Before a handler runs: at most one Authorization field (400), route found (404), caller's kind in the row (403), certificate not

@@ -84,6 +84,7 @@ class TlsSession final : public Session {
   TlsSession(Served& served, tcp::socket socket, std::string address) : served_(served), stream_(std::move(socket), served.tls), watch_(stream_.next_layer()) {
     peer_.address = std::move(address);
     check_.trust = served.trust.get();
+    check_.chained = served.chained;
     attach(stream_.native_handle(), &check_);
     buffer_.max_size(served.limits.head_max + read_chunk);
   }
@@ -171,6 +172,18 @@ asio::awaitable<bool> TlsSession::handshake() {
   watch_.start(served_.limits.handshake_max, Expiry::close);
   const auto [error] = co_await stream_.async_handshake(asio::ssl::stream_base::server, as_result);
   if (watch_.stop() || closed_) co_return false;
+  if (!error && is_chained(stream_.native_handle())) {
+    CHECK(check_.found.has_value());
+    check_.certificate = std::move(check_.found->peer);
+    check_.found.reset();
+    peer_.chained = true;
+    if (!served_.chained->use(check_.identity)) {
+      co_await refuse("", "handshake: its chained key was used by another connection", ErrorCode::denied);
+      co_return false;
+    }
+  } else if (!error && check_.certificate) {
+    peer_.exporter = std::make_shared<const Secret>(chain_exporter(stream_.native_handle()));
+  }
   if (!error) {
     peer_.certificate = check_.certificate;
     if (check_.certificate) peer_.identity = check_.certificate->names().element;
@@ -279,9 +292,10 @@ asio::awaitable<std::optional<Rejection>> TlsSession::check_status(const Exchang
     status_good_at_ = steady::now();
     co_return std::nullopt;
   }
-  status_refused_ = true;
   const Error& error = checked.value->error();
   const bool unknown = error.code == ErrorCode::unavailable || error.code == ErrorCode::deadline_exceeded;
+  if (unknown && exchange.route->unknown_status == UnknownStatus::passed_on) co_return std::nullopt;
+  status_refused_ = true;
   co_return reject(Error{unknown ? ErrorCode::unavailable : ErrorCode::denied, "certificate status: " + error.message});
 }
 
@@ -327,7 +341,11 @@ asio::awaitable<Response> TlsSession::answer(Exchange& exchange) {
                   .peer = peer_,
                   .request_id = exchange.request_id,
                   .authorization = authorization ? std::make_shared<const Secret>(*std::move(authorization)) : nullptr};
-  std::move_only_function<Answer()> work = [&route, request = std::move(request)] { return answer_of(route, request); };
+  std::move_only_function<Answer()> work = [&route, request = std::move(request)]() mutable {
+    Answer out = answer_of(route, request);
+    wipe(request.body);  // some hold plaintexts
+    return out;
+  };
   auto answered = co_await on_worker<Answer>(served_.handlers, std::move(work), exchange.deadline.at());
   if (answered.state == WorkState::full) {
     const Error error{ErrorCode::exhausted, "too many requests wait"};
@@ -356,7 +374,7 @@ asio::awaitable<After> TlsSession::reply(const Exchange& exchange, Response resp
   if (response.status == status_unauthorized && exchange.route != nullptr && !exchange.route->challenge.empty()) {
     message.set(http::field::www_authenticate, field(exchange.route->challenge));
   }
-  message.body() = std::move(response.body);
+  message.body() = response.secret ? to_bytes(response.secret->reveal()) : std::move(response.body);
   message.prepare_payload();
   message.keep_alive(after == After::keep);
   http::response_serializer<Body> serializer(message);
@@ -365,6 +383,7 @@ asio::awaitable<After> TlsSession::reply(const Exchange& exchange, Response resp
   const bool head_only = exchange.parser.is_header_done() && exchange.parser.get().method() == http::verb::head;
   const auto [error, size] = head_only ? co_await http::async_write_header(stream_, serializer, as_result)
                                        : co_await http::async_write(stream_, serializer, as_result);
+  if (response.secret) wipe(message.body());
   if (watch_.stop() || error) {
     close();
     co_return After::close;

@@ -21,6 +21,7 @@ struct Served {
   StatusCheck status;
   RefusalSink refused;
   Staple staple;  // before tls, whose handshakes call it
+  ChainedKeys* chained = nullptr;
   boost::asio::ssl::context tls;
   boost::asio::io_context io{1};
   Workers handlers;  // status checks and Route::answer

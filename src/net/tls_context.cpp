@@ -67,6 +67,45 @@ int give_staple(SSL* connection, void* argument) noexcept {
   return give_status(connection, staple ? staple() : nullptr);
 }
 
+struct FreeSession {
+  void operator()(SSL_SESSION* session) const noexcept { SSL_SESSION_free(session); }
+};
+
+/// The pre-shared key as OpenSSL has it, for the one cipher suite; nullptr if OpenSSL cannot. The callbacks that know no suite would tie it to SHA-256.
+SSL_SESSION* session_of(SSL* connection, const Secret& psk) noexcept {
+  static constexpr unsigned char aes_256_gcm_sha384[] = {0x13, 0x02};
+  std::unique_ptr<SSL_SESSION, FreeSession> session(SSL_SESSION_new());
+  const SSL_CIPHER* const cipher = SSL_CIPHER_find(connection, aes_256_gcm_sha384);
+  const ByteView key = psk.reveal();
+  const bool made = session && cipher != nullptr && SSL_SESSION_set1_master_key(session.get(), key.data(), key.size()) == 1 &&
+                    SSL_SESSION_set_cipher(session.get(), cipher) == 1 && SSL_SESSION_set_protocol_version(session.get(), TLS1_3_VERSION) == 1;
+  return made ? session.release() : nullptr;
+}
+
+PeerCheck* check_of(const SSL* connection) noexcept { return static_cast<PeerCheck*>(SSL_get_ex_data(connection, check_index())); }
+
+/// A key that is not known is none: the handshake goes on with certificates, and the client sees to it.
+int find_chained(SSL* connection, const unsigned char* identity, std::size_t size, SSL_SESSION** session) noexcept {
+  *session = nullptr;
+  PeerCheck* const check = check_of(connection);
+  if (check == nullptr || check->chained == nullptr || size == 0 || size > chain_identity_max) return 1;
+  check->identity.assign(identity, identity + size);
+  check->found = check->chained->find(check->identity);
+  if (!check->found) return 1;
+  *session = session_of(connection, check->found->psk);
+  return *session != nullptr ? 1 : 0;
+}
+
+int use_chained(SSL* connection, const EVP_MD*, const unsigned char** identity, std::size_t* size, SSL_SESSION** session) noexcept {
+  *session = nullptr;
+  const PeerCheck* const check = check_of(connection);
+  if (check == nullptr || check->proves == nullptr) return 1;
+  *identity = check->proves->identity.data();
+  *size = check->proves->identity.size();
+  *session = session_of(connection, check->proves->psk);
+  return *session != nullptr ? 1 : 0;
+}
+
 Result<void> show_identity(SSL_CTX* context, const TlsIdentity& identity) {
   if (identity.chain.empty()) return fail(ErrorCode::invalid_argument, "tls: identity has no certificate");
   if (!is_ml_dsa(identity.key.algorithm)) return fail(ErrorCode::invalid_argument, "tls: identity has a key that is not ML-DSA");
@@ -114,6 +153,7 @@ Result<void> set_policy(SSL_CTX* context, const TlsPolicy& policy) {
 Result<TlsContext> make_server_context(const TlsIdentity& identity, ClientCertificate client) {
   ASSIGN_OR_RETURN(TlsContext context, make_context(TLS_server_method()));
   TRY(show_identity(context.get(), identity));
+  TRY(take_chained(context.get()));
   SSL_CTX_set_verify(context.get(), client == ClientCertificate::required ? SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT : SSL_VERIFY_PEER, nullptr);
   return Result<TlsContext>(std::move(context));
 }
@@ -162,6 +202,27 @@ PeerCheck& check_of(X509_STORE_CTX* store) {
   auto* const check = static_cast<PeerCheck*>(SSL_get_ex_data(connection, check_index()));
   CHECK(check != nullptr);
   return *check;
+}
+
+Result<void> take_chained(SSL_CTX* context) {
+  // OpenSSL wants a name for the context in which a key may be used again where certificates are asked for; none is ever used again here.
+  static constexpr std::string_view name = "qanat chain";
+  if (SSL_CTX_set_session_id_context(context, reinterpret_cast<const unsigned char*>(name.data()), name.size()) != 1) {
+    return fail(ErrorCode::internal, "tls: chained keys cannot be taken: " + last_reason());
+  }
+  SSL_CTX_set_psk_find_session_callback(context, find_chained);
+  return {};
+}
+
+void prove_chained(SSL* connection) { SSL_set_psk_use_session_callback(connection, use_chained); }
+
+bool is_chained(const SSL* connection) { return SSL_session_reused(connection) == 1; }
+
+Secret chain_exporter(SSL* connection) {
+  static constexpr std::string_view label = "EXPORTER-QFCI-chain";
+  Secret out(chain_exporter_size);
+  CHECK(SSL_export_keying_material(connection, out.writable().data(), out.size(), label.data(), label.size(), nullptr, 0, 0) == 1);
+  return out;
 }
 
 std::string tls_reason(unsigned long code) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "net/chain.hpp"
 #include "net/tls.hpp"
 
 namespace qanat::net {
@@ -21,6 +22,10 @@ struct PeerCheck {
   std::optional<Identity> expected;               // a client's: whose certificate the server must show
   std::optional<crypto::Certificate> certificate;  // set as soon as it was parsed, also when it is then refused
   std::optional<Error> refused;                   // why the handshake was ended by us, if it was
+  ChainedKeys* chained = nullptr;                 // a server's: keys that a client may prove in place of a certificate
+  Bytes identity;                                 // of the key that the client named
+  std::optional<ChainedKeys::Found> found;        // that key
+  const ChainedKey* proves = nullptr;             // a client's: the key that it proves
 };
 
 struct FreeContext {
@@ -46,6 +51,15 @@ Bytes stapled_status(SSL* connection);
 
 /// Before the handshake: where the verification finds its trust and leaves its verdict.
 void attach(SSL* connection, PeerCheck* check);
+
+/// A server that takes keys of `PeerCheck::chained`.
+Result<void> take_chained(SSL_CTX* context);
+/// A client that proves `PeerCheck::proves`.
+void prove_chained(SSL* connection);
+/// After a handshake: whether such a key was proved, so that no certificate was shown.
+bool is_chained(const SSL* connection);
+/// After the handshake, hence after both Finished: what the next connection's key is made of (chain.hpp).
+Secret chain_exporter(SSL* connection);
 
 /// OpenSSL's words for an error code of its queue ("no suitable key share").
 std::string tls_reason(unsigned long code);

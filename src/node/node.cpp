@@ -10,6 +10,7 @@
 #include "audit/files.hpp"
 #include "crypto/self_test.hpp"
 #include "node/behaviour_reporter.hpp"
+#include "node/device_record.hpp"
 #include "node/enrolment.hpp"
 #include "node/log.hpp"
 #include "node/recorded.hpp"
@@ -54,6 +55,7 @@ Result<std::unique_ptr<Node>> Node::open(Settings settings) {
   ASSIGN_OR_RETURN(node->device_, crypto::open_device(node->settings_.device, node->settings_.master_key, *node->rng_));
   TRY(node->open_audit());
   node->open_reporter();
+  record_device_changes(*node);
   ASSIGN_OR_RETURN(node->trust_, read_trust(node->settings_.trust));
   return Result<std::unique_ptr<Node>>(std::move(node));
 }
@@ -323,6 +325,8 @@ Result<void> Node::serve(std::vector<points::Handler> handlers) {
   }
   const net::StatusCheck check = [this](const crypto::Certificate& cert, Deadline deadline) { return check_status(cert, deadline); };
   const std::shared_ptr<const net::TlsIdentity> tls = credentials().tls;
+  net::ServerSettings settings = settings_.server;
+  settings.chained = &chained_keys_;
   net::Staple staple;
   if (status_) {
     stapler_ = std::make_unique<Stapler>([this] { return status_->fetch(credentials().tls->chain.front(), Deadline::after(own_status_max)); },
@@ -330,7 +334,7 @@ Result<void> Node::serve(std::vector<points::Handler> handlers) {
     stapler_->start();
     staple = [raw = stapler_.get()] { return raw->staple(); };
   }
-  ASSIGN_OR_RETURN(server_, net::Server::start(settings_.server, *tls, trust_, points::routes(identity().kind, std::move(handlers)), check,
+  ASSIGN_OR_RETURN(server_, net::Server::start(settings, *tls, trust_, points::routes(identity().kind, std::move(handlers), chained_alone_), check,
                                                [this](const net::Refusal& refusal) { record_refusal(refusal); }, std::move(staple)));
   serving_ = server_.get();
   const crypto::Certificate& shown = tls->chain.front();
@@ -375,6 +379,7 @@ Result<net::Response> Node::health(const net::Request& /*request*/) {
   const crypto::Certificate certificate = credentials().tls->chain.front();
   if (settings_.store) body.set("front_end", static_cast<std::int64_t>(settings_.store->front_end));
   body.set("certificate", to_hex(certificate.serial())).set("certificate_not_after_ms", certificate.not_after());
+  body.set("device", device_json(device_->health()));
   if (reporter_) {
     const BehaviourReporter::Counts counts = reporter_->counts();
     body.set("behaviour_records", wire::Json::object({{"sent", counts.sent}, {"waiting", counts.waiting}, {"dropped", counts.dropped}}));
@@ -386,6 +391,7 @@ Result<net::Response> Node::health(const net::Request& /*request*/) {
 Result<net::Response> Node::revoked(const net::Request& request) {
   ASSIGN_OR_RETURN(const std::set<Bytes> fingerprints, read_revocation_notice(request.body));
   drop_revoked(fingerprints);
+  if (on_revoked_) TRY(on_revoked_(fingerprints));
   return net::Response{.status = 200, .content_type = "", .body = {}};
 }
 
@@ -462,12 +468,20 @@ Result<std::string> Node::peer_of(Kind kind, std::string_view domain) const {
 }
 
 Result<void> Node::check_status(const crypto::Certificate& cert, Deadline deadline) {
-  if (local_status_) return local_status_(cert, deadline);
-  return status_->check(cert, deadline);
+  return judge_unknown(cert, local_status_ ? local_status_(cert, deadline) : status_->check(cert, deadline));
+}
+
+Result<void> Node::judge_unknown(const crypto::Certificate& cert, Result<void> status) {
+  if (status || !accepts_unknown_) return status;
+  const ErrorCode code = status.error().code;
+  if ((code != ErrorCode::unavailable && code != ErrorCode::deadline_exceeded) || !accepts_unknown_(cert)) return status;
+  ++unknown_accepted_;
+  log(LogLevel::warning, "the status of {} is not known, and is accepted so: {}", cert.subject(), status.error().message);
+  return {};
 }
 
 Result<void> Node::check_certificate(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use) {
-  if (status_) return status_->check_with_chain(cert, deadline, use);
+  if (status_) return judge_unknown(cert, status_->check_with_chain(cert, deadline, use));
   TRY(trust_->verify(cert, clock_.now_ms(), use));
   return check_status(cert, deadline);
 }

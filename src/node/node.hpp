@@ -57,6 +57,16 @@ class Node {
                                                    std::function<Result<void>(store::Transaction&)> on_other_history = {}) const;
   [[nodiscard]] std::unique_ptr<store::Watch> watch_credentials();
 
+  // Chained connections (net/chain.hpp). The server's side of a request that asks for one: the next connection of this peer is under `extra`, 32 octets that
+  // the peer has too, and this connection's exporter. invalid_argument over a connection that is chained itself.
+  Result<void> expect_chained(const net::Request& request, ByteView identity, const Secret& extra);
+  /// The client's side.
+  [[nodiscard]] net::ChainedKey chained_key(const net::ChainLink& link, Bytes identity, const Secret& extra) const;
+  /// Connections to this peer are chained from now on; that one could not be is logged, and on record. CHECKs that there is such a peer.
+  void chain(std::string_view peer, net::ChainNext next, net::ChainNeed need);
+  /// Requests of these points are answered over chained connections alone; before serve().
+  void require_chained(std::set<points::Endpoint> endpoints) { chained_alone_ = std::move(endpoints); }
+
   /// Starts the server with these handlers and a health answer, and prints the readiness line on standard output:
   /// `ready <uri> <port> <certificate's key algorithm> <its SHA-256, first 16 digits> <notAfter, Unix ms>`.
   Result<void> serve(std::vector<points::Handler> handlers);
@@ -78,10 +88,15 @@ class Node {
 
   /// Certificate status, as for connections; also step 5.
   Result<void> check_status(const crypto::Certificate& cert, Deadline deadline);
+  /// Symmetric mode: a certificate whose status cannot be had just now, and that `accepts` takes, passes (its chain and validity still count). How many did.
+  void accept_unknown_status(std::function<bool(const crypto::Certificate&)> accepts) { accepts_unknown_ = std::move(accepts); }
+  [[nodiscard]] std::uint64_t unknown_accepted() const noexcept { return unknown_accepted_; }
   /// Chain, validity, use and status.
   Result<void> check_certificate(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use = crypto::LeafUse::signing);
   /// These certificates (by SHA-256) are revoked: what is known of their status is forgotten, and connections that show them are closed.
   void drop_revoked(const std::set<Bytes>& fingerprints);
+  /// What else an element does about a notice of revocations, before it is answered: if it fails, CAS sends the notice again. Before serve().
+  void on_revoked(std::function<Result<void>(const std::set<Bytes>& fingerprints)> work) { on_revoked_ = std::move(work); }
 
   /// Durable before it returns; the caller refuses its action if this fails. What the table of behaviour.hpp has of it is reported to IAM.
   Result<void> record(const audit::Event& event);
@@ -129,6 +144,7 @@ class Node {
   Result<net::Response> health(const net::Request& request);
   ///
   Result<net::Response> revoked(const net::Request& request);
+  Result<void> judge_unknown(const crypto::Certificate& cert, Result<void> status);
   void record_refusal(const net::Refusal& refusal);
 
   Settings settings_;
@@ -145,10 +161,15 @@ class Node {
   std::unique_ptr<net::Client> cas_;  // without a status check of its own: CAS's status answers are signed
   std::unique_ptr<StatusChecker> status_;
   LocalStatus local_status_;
+  std::function<bool(const crypto::Certificate&)> accepts_unknown_;
+  std::atomic<std::uint64_t> unknown_accepted_ = 0;
   std::map<std::string, std::unique_ptr<net::Client>, std::less<>> clients_;
+  net::ChainedKeys chained_keys_{clock_};
+  std::set<points::Endpoint> chained_alone_;
   std::unique_ptr<net::Server> server_;
   std::atomic<net::Server*> serving_ = nullptr;  // server_, for handlers: they may run before it is assigned
   std::function<void(wire::Json&)> describe_health_;
+  std::function<Result<void>(const std::set<Bytes>&)> on_revoked_;
   std::atomic<bool> stopping_ = false;
   UnixMs started_ms_ = 0;
   // The first to go: they work in the background, on what is above.

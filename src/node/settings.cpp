@@ -35,12 +35,18 @@ std::optional<Kind> read_witness(Config& table) {
   return std::nullopt;
 }
 
+void read_pool(Config& table, crypto::PoolSettings& pool) {
+  pool.sessions_max = static_cast<std::size_t>(table.integer("sessions", 1, 64, static_cast<std::int64_t>(pool.sessions_max)));
+  pool.wait_max = std::chrono::milliseconds(table.integer("wait_ms", 0, 60000, pool.wait_max.count()));
+}
+
 crypto::Pkcs11Settings read_token(Config& table) {
   crypto::Pkcs11Settings out;
   out.module = table.text("module");
   out.token = table.text("token");
   out.key = table.text("key", out.key);
   out.pin_file = table.text("pin_file");
+  read_pool(table, out.pool);
   return out;
 }
 
@@ -48,6 +54,39 @@ crypto::SdfSettings read_sdf(Config& table) {
   crypto::SdfSettings out;
   out.module = table.text("module");
   out.key_index = static_cast<std::uint32_t>(table.integer("key_index", 1, 0xFFFFFFFF));
+  read_pool(table, out.pool);
+  return out;
+}
+
+crypto::SkfSettings read_skf(Config& table) {
+  crypto::SkfSettings out;
+  out.module = table.text("module");
+  out.device = table.text("device", "");
+  out.application = table.text("application");
+  out.container = table.text("container", out.container);
+  out.pin_file = table.text("pin_file");
+  out.auth_key_file = table.text("auth_key_file", "");
+  read_pool(table, out.pool);
+  return out;
+}
+
+/// [device.first] and [device.second].
+crypto::PairMember read_member(Config table) {
+  crypto::PairMember out;
+  const std::string kind = table.text("kind");
+  if (kind == "pkcs11") out.device = read_token(table);
+  if (kind == "sdf") out.device = read_sdf(table);
+  if (kind == "skf") out.device = read_skf(table);
+  if (!std::holds_alternative<crypto::Pkcs11Settings>(out.device)) out.file = table.text("file");
+  if (std::holds_alternative<std::monostate>(out.device) && kind != "software") table.reject("kind", "must be software, pkcs11, sdf or skf");
+  return out;
+}
+
+crypto::PairSettings read_pair(Config& table) {
+  crypto::PairSettings out;
+  out.members = {read_member(table.table("first")), read_member(table.table("second"))};
+  out.retry_after = std::chrono::milliseconds(table.integer("retry_ms", 0, 3600000, out.retry_after.count()));
+  if (!out.members[0].file.empty() && out.members[0].file == out.members[1].file) table.reject("kind", "the two devices of a pair cannot share a file");
   return out;
 }
 
@@ -56,7 +95,9 @@ std::optional<crypto::DeviceSettings> read_device(Config& table) {
   const std::string kind = table.text("kind", "software");
   if (kind == "pkcs11") return read_token(table);
   if (kind == "sdf") return read_sdf(table);
-  if (kind != "software") table.reject("kind", "must be software, pkcs11 or sdf");
+  if (kind == "skf") return read_skf(table);
+  if (kind == "pair") return read_pair(table);
+  if (kind != "software") table.reject("kind", "must be software, pkcs11, sdf, skf or pair");
   return std::nullopt;
 }
 
@@ -100,6 +141,25 @@ void read_limits(Config& table, net::ServerLimits& limits) {
   limits.request_max = std::chrono::milliseconds(table.integer("request_ms", 10, 600000, limits.request_max.count()));
 }
 
+void read_status_order(Config& status, Kind kind, StatusSettings& out) {
+  Config directory = status.table("directory");
+  out.directory = {.uri = directory.text("uri", ""), .base = directory.text("base", ""), .ca_file = directory.text("ca_file", "")};
+  const std::vector<std::string> names = status.texts("order");
+  if (names.empty()) return;
+  std::vector<StatusSource>& order = out.order;
+  order.clear();
+  for (const std::string& text : names) {
+    const StatusSource source = text == "crl" ? StatusSource::crl : text == "ldap" ? StatusSource::ldap : StatusSource::ocsp;
+    if (text != "ocsp" && text != "crl" && text != "ldap") status.reject("order", "'" + text + "' is none of ocsp, crl, ldap");
+    if (const auto usable = check_list_directory(out.directory); source == StatusSource::ldap && !usable) directory.reject("uri", usable.error().message);
+    if (std::ranges::find(order, source) != order.end()) status.reject("order", "'" + text + "' stands there twice");
+    if (source == StatusSource::crl && kind != Kind::kms && !apps.has(kind) && !qkdn.has(kind)) {
+      status.reject("order", "revocation lists are given to KMSs, terminals and the QKD network (Cd-1 to Cd-3)");
+    }
+    order.push_back(source);
+  }
+}
+
 }  // namespace
 
 std::string Settings::log_name() const { return store ? identity.uri() + "/" + std::to_string(store->front_end) : identity.uri(); }
@@ -112,8 +172,7 @@ Settings Settings::read(Config& config) {
   out.trust = node.text("trust");
   Config device = config.table("device");
   out.device = read_device(device);
-  const bool in_token = out.device && std::holds_alternative<crypto::Pkcs11Settings>(*out.device);
-  out.master_key = in_token ? node.text("master_key", "") : node.text("master_key");
+  out.master_key = crypto::needs_file(out.device) ? node.text("master_key") : node.text("master_key", "");
   out.enrolment_secret = node.text("enrolment_secret", "");
   out.renew_at_percent = static_cast<std::uint8_t>(node.integer("renew_at_percent", 10, 90, out.renew_at_percent));
   const auto suite = crypto::find_suite(node.text("suite", "GM-hybrid"));
@@ -132,6 +191,7 @@ Settings Settings::read(Config& config) {
   Config status = config.table("status");
   out.status.fresh = std::chrono::milliseconds(status.integer("fresh_ms", 0, 86400000, out.status.fresh.count()));
   out.status.serve_unexpired_when_down = status.flag("serve_unexpired_when_down", out.status.serve_unexpired_when_down);
+  read_status_order(status, out.identity.kind, out.status);
 
   Config audit = config.table("audit");
   out.audit.checkpoint_ms = static_cast<std::uint16_t>(audit.integer("checkpoint_ms", 10, 60000, out.audit.checkpoint_ms));

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/identity.hpp"
 #include "crypto/device.hpp"
@@ -13,13 +14,19 @@
 #include "net/client.hpp"
 #include "net/server.hpp"
 #include "node/config.hpp"
+#include "node/list_directory.hpp"
 #include "node/log.hpp"
 
 namespace qanat::node {
 
+/// Where a certificate's status comes from.
+enum class StatusSource : std::uint8_t { ocsp, crl, ldap };
+
 struct StatusSettings {
   std::chrono::milliseconds fresh{5000};     // an answer younger than this is not asked again
   bool serve_unexpired_when_down = true;     // CAS silent: accept an answer whose nextUpdate has not passed
+  std::vector<StatusSource> order{StatusSource::ocsp};  // who is asked first; the next one if nobody answers
+  ListDirectorySettings directory = {};                   // for ldap
 };
 
 struct AuditSettings {
@@ -39,7 +46,7 @@ struct Settings {
   Identity identity;
   std::filesystem::path state;               // folder, mode 0700
   std::filesystem::path trust;               // folder with root-*.pem and issuing-*.pem
-  std::filesystem::path master_key;          // the software device's, or the keys that an SDF device wrapped; empty if there is a token
+  std::filesystem::path master_key;          // the software device's, or the keys that an SDF or SKF device wrapped; empty for a token or a pair
   std::optional<crypto::DeviceSettings> device = {};  // where the master key is instead
   std::filesystem::path enrolment_secret;    // one-time; deleted after use
   std::uint8_t renew_at_percent = 67;        // of a certificate's life

@@ -15,6 +15,8 @@ Result<void> judge(const crypto::StatusAnswer& answer, const crypto::Certificate
   return fail(ErrorCode::internal, "status: no such value");
 }
 
+bool is_silence(const Error& error) { return error.code == ErrorCode::unavailable || error.code == ErrorCode::deadline_exceeded; }
+
 }  // namespace
 
 points::Endpoint status_endpoint(Kind kind) noexcept {
@@ -24,9 +26,23 @@ points::Endpoint status_endpoint(Kind kind) noexcept {
   return points::Endpoint::x4_status;
 }
 
+std::optional<points::Endpoint> list_endpoint(points::Endpoint status) noexcept {
+  if (status == points::Endpoint::cq1_status) return points::Endpoint::cd1_crl;
+  if (status == points::Endpoint::cq2_status) return points::Endpoint::cd2_crl;
+  if (status == points::Endpoint::cq3_status) return points::Endpoint::cd3_crl;
+  return std::nullopt;
+}
+
 StatusChecker::StatusChecker(StatusSettings settings, points::Endpoint endpoint, net::Client& cas, const crypto::TrustStore& trust, crypto::Rng& rng,
                              const Clock& clock)
-    : settings_(settings), endpoint_(endpoint), cas_(cas), trust_(trust), rng_(rng), clock_(clock) {}
+    : settings_(std::move(settings)),
+      endpoint_(endpoint),
+      cas_(cas),
+      trust_(trust),
+      rng_(rng),
+      clock_(clock),
+      lists_([this](const crypto::Certificate& issuer, Deadline deadline) { return fetch_list(issuer, deadline); }, clock),
+      directory_lists_([this](const crypto::Certificate& issuer, Deadline deadline) { return read_list(settings_.directory, issuer, deadline); }, clock) {}
 
 Result<void> StatusChecker::check(const crypto::Certificate& cert, Deadline deadline) {
   const Bytes fingerprint = cert.fingerprint(crypto::Hash::sha256);
@@ -40,13 +56,12 @@ Result<void> StatusChecker::check(const crypto::Certificate& cert, Deadline dead
   const UnixMs now = clock_.now_ms();
   if (known && now < known->asked_at + static_cast<UnixMs>(settings_.fresh.count())) return judge(known->answer, cert);
 
-  const Result<Fetched> fetched = fetch(cert, deadline);
+  const Result<crypto::StatusAnswer> fetched = answer_in_order(cert, deadline);
   if (!fetched) {
-    const bool silent = fetched.error().code == ErrorCode::unavailable || fetched.error().code == ErrorCode::deadline_exceeded;
-    if (silent && settings_.serve_unexpired_when_down && known && now < known->answer.next_update) return judge(known->answer, cert);
+    if (is_silence(fetched.error()) && settings_.serve_unexpired_when_down && known && now < known->answer.next_update) return judge(known->answer, cert);
     return fail_in("certificate status", fetched.error());
   }
-  const crypto::StatusAnswer& answer = fetched->answer;
+  const crypto::StatusAnswer& answer = *fetched;
   {
     const std::lock_guard lock(mutex_);
     if (generation != generation_) return judge(answer, cert);
@@ -54,6 +69,46 @@ Result<void> StatusChecker::check(const crypto::Certificate& cert, Deadline dead
     entries_.insert_or_assign(fingerprint, Entry{.answer = answer, .asked_at = now});
   }
   return judge(answer, cert);
+}
+
+Result<crypto::StatusAnswer> StatusChecker::answer_in_order(const crypto::Certificate& cert, Deadline deadline) {
+  const crypto::Certificate* issuer = trust_.issuer_of(cert);
+  if (issuer == nullptr) return fail(ErrorCode::denied, cert.subject() + " was not issued by a CA of this network");
+  std::optional<Error> silence;
+  for (std::size_t i = 0; i < settings_.order.size(); ++i) {
+    // Who is silent leaves time for who comes after it.
+    const Deadline until = i + 1 < settings_.order.size() ? deadline.sooner_of(deadline.remaining() / 2) : deadline;
+    const auto answer = answer_of(settings_.order[i], cert, *issuer, until);
+    // A list that is to help when CAS is silent must have come before.
+    const bool list_behind = i + 1 < settings_.order.size() && settings_.order[i + 1] != StatusSource::ocsp;
+    if (answer && list_behind && settings_.order[i] == StatusSource::ocsp) lists_of(settings_.order[i + 1]).keep_ready(*issuer, deadline);
+    if (answer || !is_silence(answer.error())) return answer;
+    silence = answer.error();
+  }
+  return fail(silence ? *silence : Error{ErrorCode::internal, "status: nobody is to be asked"});
+}
+
+Result<crypto::StatusAnswer> StatusChecker::answer_of(StatusSource source, const crypto::Certificate& cert, const crypto::Certificate& issuer,
+                                                      Deadline deadline) {
+  if (source != StatusSource::ocsp) return lists_of(source).status(cert, issuer, deadline);
+  ASSIGN_OR_RETURN(const Fetched fetched, fetch(cert, deadline));
+  return fetched.answer;
+}
+
+Result<Bytes> StatusChecker::fetch_list(const crypto::Certificate& issuer, Deadline deadline) {
+  const auto endpoint = list_endpoint(endpoint_);
+  if (!endpoint) return fail(ErrorCode::unavailable, "this element is given no revocation lists");
+  const bool ml_dsa = issuer.key_algorithm() == crypto::KeyAlgorithm::ml_dsa_65 || issuer.key_algorithm() == crypto::KeyAlgorithm::ml_dsa_87;
+  const points::EndpointRow& line = points::row(*endpoint);
+  const net::Call call{.method = std::string(line.method),
+                       .path = std::string(line.path),
+                       .query = std::string("branch=") + (ml_dsa ? "ml_dsa" : "classical") + "&list=full",
+                       .content_type = "",
+                       .body = {},
+                       .request_id = to_hex(rng_.bytes(8))};
+  ASSIGN_OR_RETURN(net::Response response, cas_.call(call, deadline));
+  if (response.status != 200) return fail(net::error_of(response));
+  return std::move(response.body);
 }
 
 void StatusChecker::take_stapled(const crypto::Certificate& cert, ByteView response) {
@@ -72,6 +127,8 @@ void StatusChecker::take_stapled(const crypto::Certificate& cert, ByteView respo
 }
 
 void StatusChecker::forget(const std::set<Bytes>& fingerprints) {
+  lists_.out_of_date();
+  directory_lists_.out_of_date();
   const std::lock_guard lock(mutex_);
   ++generation_;
   for (const Bytes& fingerprint : fingerprints) {

@@ -1,4 +1,5 @@
-// Certificate status by OCSP at CAS, cached while fresh: the check behind every connection (both ways) and behind step 5.
+// Certificate status by OCSP and revocation lists at CAS, and lists in a directory, in the order of the settings, cached while fresh: the check behind every connection (both ways) and
+// behind step 5.
 #pragma once
 
 #include <map>
@@ -8,6 +9,7 @@
 #include "crypto/random.hpp"
 #include "crypto/x509.hpp"
 #include "net/client.hpp"
+#include "node/revocation_lists.hpp"
 #include "node/settings.hpp"
 #include "points/points.hpp"
 
@@ -18,7 +20,8 @@ class StatusChecker {
   /// `endpoint`: the Cq row of this element's kind. `cas` must outlive the checker.
   StatusChecker(StatusSettings settings, points::Endpoint endpoint, net::Client& cas, const crypto::TrustStore& trust, crypto::Rng& rng, const Clock& clock);
 
-  /// good → value; revoked or unknown → denied; no answer and no usable earlier one → unavailable.
+  /// good → value; revoked or unknown → denied; no answer of any source and no usable earlier one → unavailable. The first source that answers is believed; the
+  /// next is asked only where one is silent.
   Result<void> check(const crypto::Certificate& cert, Deadline deadline);
   /// The same with chain and validity. A chain that held is not computed again while it is as young as a fresh status; the leaf's own
   /// validity is looked at each time.
@@ -30,7 +33,7 @@ class StatusChecker {
     crypto::StatusAnswer answer;
     Bytes response;  // DER
   };
-  /// Asks CAS, whatever is known.
+  /// Asks CAS by OCSP, whatever is known.
   Result<Fetched> fetch(const crypto::Certificate& cert, Deadline deadline);
   /// Forgets what is known about certificates with these fingerprints (SHA-256), and what is being asked at present.
   void forget(const std::set<Bytes>& fingerprints);
@@ -41,12 +44,19 @@ class StatusChecker {
     UnixMs asked_at;
   };
 
+  Result<crypto::StatusAnswer> answer_in_order(const crypto::Certificate& cert, Deadline deadline);
+  Result<crypto::StatusAnswer> answer_of(StatusSource source, const crypto::Certificate& cert, const crypto::Certificate& issuer, Deadline deadline);
+  RevocationLists& lists_of(StatusSource source) noexcept { return source == StatusSource::ldap ? directory_lists_ : lists_; }
+  Result<Bytes> fetch_list(const crypto::Certificate& issuer, Deadline deadline);
+
   const StatusSettings settings_;
   const points::Endpoint endpoint_;
   net::Client& cas_;
   const crypto::TrustStore& trust_;
   crypto::Rng& rng_;
   const Clock& clock_;
+  RevocationLists lists_;            // from CAS
+  RevocationLists directory_lists_;  // from the directory
   std::mutex mutex_;
   std::map<Bytes, Entry> entries_;       // by certificate fingerprint
   std::set<Bytes> noticed_;              // by certificate fingerprint: those that CAS gave notice of
@@ -56,5 +66,7 @@ class StatusChecker {
 
 /// The Cq (or X-4) row by which an element of this kind asks for status.
 points::Endpoint status_endpoint(Kind kind) noexcept;
+/// The Cd row of those who ask for status at this row; nothing if they are given no lists.
+std::optional<points::Endpoint> list_endpoint(points::Endpoint status) noexcept;
 
 }  // namespace qanat::node

@@ -8,11 +8,13 @@ namespace qanat::points {
 namespace {
 
 constexpr KindSet operators{Kind::op};
-constexpr KindSet every_element{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::cas, Kind::iam, Kind::ccs};
-constexpr KindSet told_of_revocations{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::iam, Kind::ccs};
+constexpr KindSet every_element{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::cas, Kind::iam, Kind::ccs, Kind::dev1};
+constexpr KindSet told_of_revocations{Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::iam, Kind::ccs, Kind::dev1};
+constexpr KindSet gateways{Kind::dev1};
 constexpr KindSet witnesses{Kind::iam, Kind::cmsp};
-constexpr KindSet enrols_by_x4{Kind::cmsp, Kind::iam, Kind::ccs, Kind::op};
+constexpr KindSet enrols_by_x4{Kind::cmsp, Kind::iam, Kind::ccs, Kind::op, Kind::dev1};  // a gateway has no KMS that it enrols through
 constexpr KindSet nobody{};
+constexpr KindSet administers = apps | operators;  // keys of the CSA: their owners, and operators, who use none
 constexpr std::size_t small = 4 * 1024;
 constexpr std::size_t one_message = 32 * 1024;  // the largest QFC2 message (KeyDeliver with certificates) is under 20 KiB
 constexpr std::size_t key_block = 512 * 1024;
@@ -105,6 +107,42 @@ constexpr std::array table{
     EndpointRow{Endpoint::ce2_cacerts, "Ce-2", "Ia-3", apps, {Kind::cas}, "GET", "/.well-known/est/ce-2/cacerts", "", type_certs_only, 0, false},
     EndpointRow{Endpoint::ce2_confirm, "Ce-2", "Ia-3", apps, {Kind::cas}, "POST", "/ce/2/confirm", type_json, "", small, false},
     EndpointRow{Endpoint::km1_renewed, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/renewed", type_json, "", 4 * one_message, false},
+    EndpointRow{Endpoint::km2_chain, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/chain", type_json, "", small, false},
+    EndpointRow{Endpoint::km3_chain, "Km-3", "Ia-12", {Kind::kms}, {Kind::qkm}, "POST", "/km/3/chain", type_json, "", small, false},
+    EndpointRow{Endpoint::x5_keys, "X-5", "", operators, {Kind::kms}, "POST", "/x/5/keys", type_json, type_json, small, false},
+    EndpointRow{Endpoint::x5_charges, "X-5", "", operators, {Kind::kms}, "POST", "/x/5/charges", type_json, type_json, small, false},
+    EndpointRow{Endpoint::csa_encrypt, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/encrypt", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_decrypt, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/decrypt", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_generate_data_key, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/data-keys/generate", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_decrypt_data_key, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/data-keys/decrypt", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_sign, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/sign", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_verify, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/verify", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_mac, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/mac", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_verify_mac, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/mac/verify", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_challenge, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/authentication/challenge", type_json, type_json, small, false},
+    EndpointRow{Endpoint::csa_prove, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/authentication/prove", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_authenticate, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/authentication/verify", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_encapsulate, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/encapsulate", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_decapsulate, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/decapsulate", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_public_key, "X-14", "", administers, {Kind::kms}, "POST", "/csa/v1/public-key", type_json, type_json, small, false},
+    EndpointRow{Endpoint::csa_random, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/random", type_json, type_json, small, false},
+    EndpointRow{Endpoint::csa_batch, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/batch", type_json, type_json, key_block, false},
+    EndpointRow{Endpoint::csa_create_key, "X-14", "", administers, {Kind::kms}, "POST", "/csa/v1/keys/create", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_import_key, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/keys/import", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_export_key, "X-14", "", apps, {Kind::kms}, "POST", "/csa/v1/keys/export", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_list_keys, "X-14", "", administers, {Kind::kms}, "POST", "/csa/v1/keys/list", type_json, type_json, small, false},
+    EndpointRow{Endpoint::csa_describe_key, "X-14", "", administers, {Kind::kms}, "POST", "/csa/v1/keys/describe", type_json, type_json, small, false},
+    EndpointRow{Endpoint::csa_rotate_key, "X-14", "", administers, {Kind::kms}, "POST", "/csa/v1/keys/rotate", type_json, type_json, small, false},
+    EndpointRow{Endpoint::csa_set_policy, "X-14", "", administers, {Kind::kms}, "POST", "/csa/v1/keys/policy", type_json, type_json, 4 * one_message, false},
+    EndpointRow{Endpoint::csa_change_state, "X-14", "", administers, {Kind::kms}, "POST", "/csa/v1/keys/state", type_json, type_json, small, false},
+    EndpointRow{Endpoint::csa_openapi, "X-14", "", administers, {Kind::kms}, "GET", "/csa/v1/openapi.json", "", type_json, 0, false},
+    EndpointRow{Endpoint::dx1_key, "Dx-1", "", gateways, gateways, "POST", "/dx/1/key", type_json, type_json, small, false},
+    EndpointRow{Endpoint::dx1_loaded, "Dx-1", "", gateways, gateways, "POST", "/dx/1/loaded", type_json, type_json, small, false},
+    EndpointRow{Endpoint::km2_supply, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/supply", type_qfc2, type_qfc2, one_message, false},
+    EndpointRow{Endpoint::km2_activate, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/activate", type_json, type_json, key_block, false},
+    EndpointRow{Endpoint::km1_charge, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/charge", type_qfc2, type_qfc2, one_message, false},
+    EndpointRow{Endpoint::km1_charged, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/charged", type_qfc2, "", one_message, false},
+    EndpointRow{Endpoint::x5_medium, "X-5", "", operators, {Kind::kms}, "POST", "/x/5/medium", type_json, type_json, small, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

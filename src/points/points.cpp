@@ -68,7 +68,7 @@ constexpr std::array point_table{
     Point{"X-2", "QKD ↔ QKD", "classical channel of a pair", true},
     Point{"X-3", "CAS ↔ IAM", "proof of a terminal's first enrolment; whether a subject or an element is active", true},
     Point{"X-4", "CMSP, IAM, CCS, operator ↔ CAS", "their own certificates and certificate status", true},
-    Point{"X-5", "operator ↔ IAM, CMSP, CAS", "subscribers, identities, privileges, accounts, registrations, revocation", true},
+    Point{"X-5", "operator ↔ IAM, CMSP, CAS, KMS", "subscribers, identities, privileges, accounts, registrations, revocation, keys, charges", true},
     Point{"X-6", "operator ↔ every element", "health and counters", true},
     Point{"X-7", "QKDNC ↔ QKDNC", "which of two controllers leads", true},
     Point{"X-8", "operator, CMSP ↔ QKDNC", "the quantum network in the shape of ETSI GS QKD 015", true},
@@ -76,6 +76,7 @@ constexpr std::array point_table{
     Point{"X-10", "CAS ↔ every element", "notice of revoked certificates", true},
     Point{"X-12", "CMSP, CAS, CCS ↔ IAM", "their behaviour records; notices of anomalies to the CMSP", true},
     Point{"X-13", "CAS ↔ CAM", "whether a terminal's number has an account, is served by its KMS, and its service is open", true},
+    Point{"X-14", "App, operator ↔ CSA", "cryptography as a service: keys, encryption, signatures, authentication, random octets", true},
 };
 
 constexpr std::size_t paper_points = 55;
@@ -92,7 +93,7 @@ const Point* find_point(std::string_view id) noexcept {
   return nullptr;
 }
 
-std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers) {
+std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers, const std::set<Endpoint>& chained) {
   std::vector<net::Route> out;
   out.reserve(handlers.size());
   for (Handler& handler : handlers) {
@@ -105,7 +106,9 @@ std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers) {
                              .anonymous = line.anonymous,
                              .body_max = line.body_max,
                              .request_type = std::string(line.request_type),
+                             .chained = chained.contains(handler.endpoint),
                              .challenge = std::string(line.challenge),
+                             .unknown_status = handler.unknown_status,
                              .answer = std::move(handler.answer)});
   }
   return out;

@@ -2,6 +2,7 @@
 // and `qanat points` all read these tables: the reference-point table is the access-control policy.
 #pragma once
 
+#include <set>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -109,6 +110,42 @@ enum class Endpoint : std::uint8_t {
   ce2_cacerts,
   ce2_confirm,
   km1_renewed,
+  km2_chain,
+  km3_chain,
+  x5_keys,
+  x5_charges,
+  csa_encrypt,
+  csa_decrypt,
+  csa_generate_data_key,
+  csa_decrypt_data_key,
+  csa_sign,
+  csa_verify,
+  csa_mac,
+  csa_verify_mac,
+  csa_challenge,
+  csa_prove,
+  csa_authenticate,
+  csa_encapsulate,
+  csa_decapsulate,
+  csa_public_key,
+  csa_random,
+  csa_batch,
+  csa_create_key,
+  csa_import_key,
+  csa_export_key,
+  csa_list_keys,
+  csa_describe_key,
+  csa_rotate_key,
+  csa_set_policy,
+  csa_change_state,
+  csa_openapi,
+  dx1_key,
+  dx1_loaded,
+  km2_supply,
+  km2_activate,
+  km1_charge,
+  km1_charged,
+  x5_medium,
   count_,
 };
 
@@ -134,9 +171,11 @@ const EndpointRow& row(Endpoint endpoint) noexcept;
 struct Handler {
   Endpoint endpoint;
   std::function<Result<net::Response>(const net::Request&)> answer;
+  net::UnknownStatus unknown_status = net::UnknownStatus::refused;
 };
-/// Routes for net::Server, every access rule taken from the table. CHECKs that `self` is among the row's callees.
-std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers);
+/// Routes for net::Server, every access rule taken from the table; those of `chained` over chained connections alone. CHECKs that `self` is among the row's
+/// callees.
+std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers, const std::set<Endpoint>& chained = {});
 
 /// The tests that drive a point, by reference-point id: taken from the test sources when the program is built.
 struct Evidence {

@@ -37,6 +37,9 @@ void Call::on_key(Result<WorkingKey> key) {
   report_.assurance = key->assurance;
   report_.n_paths = key->n_paths;
   report_.path_min = key->path_min;
+  report_.injected = key->injected;
+  report_.charged = key->charged;
+  report_.symmetric = key->symmetric;
   report_.peer_uid = key->peer_uid;
   report_.peer_number = key->peer_number;
   report_.peer_kms = key->peer_kms;

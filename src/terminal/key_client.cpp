@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::chrono::milliseconds retry_first{100};
 constexpr std::chrono::milliseconds retry_longest{800};
+constexpr int symmetric_attempts_max = 3;  // each spends a key of the authentication set
 
 /// Worth another application: the KMS (or something behind it) had nothing to give just now.
 bool may_pass(ErrorCode code) {
@@ -42,13 +43,24 @@ void pause(std::chrono::milliseconds span, const std::stop_token& stop) {
 
 Result<WorkingKey> KeyClient::fetch(const KeyWanted& wanted, Deadline deadline, const std::stop_token& stop) {
   parts_.observe({.event = "session", .step = {}, .what = wanted.sid_wk.hex(), .ms = {}});
+  unanswered_.reset();
   std::optional<Error> first;
+  Proof proof = Proof::certificates;
+  int symmetric_attempts = 0;
   for (auto wait = retry_first;; wait = std::min(2 * wait, retry_longest)) {
-    auto key = attempt(wanted, deadline);
+    const bool same_octets = unanswered_.has_value();
+    auto key = attempt(wanted, proof, deadline);
     if (key) return key;
     if (!first) first = key.error();
+    // That the first answer is merely lost is tried before a key of the authentication set is spent.
+    const bool unchecked = same_octets && key.error().code == ErrorCode::unavailable && parts_.symmetric_mode && symmetric_attempts < symmetric_attempts_max;
+    proof = unchecked ? Proof::and_charged_key : Proof::certificates;
+    if (unchecked) {
+      ++symmetric_attempts;
+      unanswered_.reset();
+    }
     if (!may_pass(key.error().code) || stop.stop_requested() || deadline.remaining() <= wait) {
-      // A session whose first application was served but whose answer was lost refuses the next one: the first reason is the one that helps.
+      // Of a session whose application was used up without an answer the next one is refused: the first reason is the one that helps.
       return *first == key.error() ? fail(key.error()) : fail_in("after " + first->message, key.error());
     }
     node::log(node::LogLevel::warning, "session {}: applying again: {}", wanted.sid_wk.hex(), key.error().message);
@@ -56,17 +68,34 @@ Result<WorkingKey> KeyClient::fetch(const KeyWanted& wanted, Deadline deadline, 
   }
 }
 
-Result<WorkingKey> KeyClient::attempt(const KeyWanted& wanted, Deadline deadline) {
+Result<ApplicationKeys> KeyClient::take_keys(Proof proof) {
+  ApplicationKeys out;
+  if (parts_.medium == nullptr) return Result<ApplicationKeys>(std::move(out));
+  ASSIGN_OR_RETURN(out.call, parts_.medium->take(wire::KeySet::call));
+  if (!out.call) node::log(node::LogLevel::warning, "the medium's call set is used up: nothing charged goes into the last mile");
+  if (out.call && proof == Proof::and_charged_key) {
+    ASSIGN_OR_RETURN(out.authentication, parts_.medium->take(wire::KeySet::authentication));
+  }
+  return Result<ApplicationKeys>(std::move(out));
+}
+
+Result<WorkingKey> KeyClient::attempt(const KeyWanted& wanted, Proof proof, Deadline deadline) {
   const Applicant& applicant = parts_.applicant;
   ASSIGN_OR_RETURN(const auto kms, parts_.check_kms(deadline));
-  const auto started = std::chrono::steady_clock::now();
-  ASSIGN_OR_RETURN(const auto token_ref, parts_.store.token_ref());
-  ASSIGN_OR_RETURN(auto application,
-                   KeyApplication::make(applicant, wanted, token_ref.value_or(Bytes(applicant.suite.digest)), parts_.clock.now_ms(), parts_.rng));
-  parts_.observe({.event = "step", .step = 4, .what = "working key application signed (classical and ML-DSA) for " + applicant.kms.text(), .ms = ms_since(started)});
+  const bool again = unanswered_.has_value();
+  if (!again) TRY(make_application(wanted, proof));
+  KeyApplication application = *std::exchange(unanswered_, std::nullopt);
 
   const auto sent = std::chrono::steady_clock::now();
-  ASSIGN_OR_RETURN(const Bytes answer, parts_.send(points::Endpoint::km1_application, application.octets(), deadline));
+  const auto received = parts_.send(points::Endpoint::km1_application, application.octets(), deadline);
+  if (!received) {
+    // It may have been served, and its answer lost: the same octets get the same answer then, and no second key is made.
+    if (received.error().code == ErrorCode::unavailable) unanswered_.emplace(std::move(application));
+    // Made before, and there is no answer to it: a fresh one.
+    if (again && received.error().code == ErrorCode::conflict) return attempt(wanted, proof, deadline);
+    return fail(received.error());
+  }
+  const Bytes& answer = *received;
   ASSIGN_OR_RETURN(const auto delivery, application.authenticate(answer, *kms));
   auto opened = application.open(delivery, *kms, parts_.clock.now_ms());
   if (!opened) {
@@ -75,8 +104,25 @@ Result<WorkingKey> KeyClient::attempt(const KeyWanted& wanted, Deadline deadline
   }
   if (!opened->token_ref.empty()) TRY(parts_.store.save_token_ref(opened->token_ref));
   parts_.observe({.event = "step", .step = 11, .what = "working key delivered by " + applicant.kms.text() + " and opened", .ms = ms_since(sent)});
+  if (parts_.peer_known != nullptr && under_charged_key_) *parts_.peer_known = opened->key.peer_fps != wire::no_fingerprints(applicant.suite);
   delivered_.emplace(std::move(application));
   return Result<WorkingKey>(std::move(opened->key));
+}
+
+Result<void> KeyClient::make_application(const KeyWanted& wanted, Proof proof) {
+  const Applicant& applicant = parts_.applicant;
+  const auto started = std::chrono::steady_clock::now();
+  ASSIGN_OR_RETURN(const auto token_ref, parts_.store.token_ref());
+  ASSIGN_OR_RETURN(ApplicationKeys charged, take_keys(proof));
+  if (!charged.call && parts_.status_unknown && parts_.status_unknown())
+    return fail(ErrorCode::denied, "symmetric mode: the KMS's certificates could not be checked, and the medium has no key that would do instead");
+  under_charged_key_ = charged.call.has_value();
+  const std::string also = charged.call ? ", with charged key " + std::to_string(charged.call->index) : "";
+  ASSIGN_OR_RETURN(auto application, KeyApplication::make(applicant, wanted, token_ref.value_or(Bytes(applicant.suite.digest)), parts_.clock.now_ms(), parts_.rng,
+                                                          std::move(charged)));
+  unanswered_.emplace(std::move(application));
+  parts_.observe({.event = "step", .step = 4, .what = "working key application signed (classical and ML-DSA) for " + applicant.kms.text() + also, .ms = ms_since(started)});
+  return {};
 }
 
 void KeyClient::acknowledge(const Bytes& h_deliver, Deadline deadline) {

@@ -1,6 +1,7 @@
 // Steps 4 and 11 over Km-1: applies to this terminal's KMS until it has a key that fits, or a final refusal.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 
@@ -25,18 +26,27 @@ class KeyClient final : public KeySource {
     SendToKms send;
     CheckKms check_kms;
     CallObserver observe;  // steps 4 and 11 as they happen
+    SecureMedium* medium = nullptr;  // whose keys go into the applications; absent: there is none, or it is locked or wiped
+    bool symmetric_mode = false;     // prove a key of the authentication set as well where the KMS could not check the certificates
+    std::function<bool()> status_unknown = {};       // a certificate was accepted whose status could not be had: from then on nothing goes without a charged key
+    std::atomic<bool>* peer_known = nullptr;         // set once a delivery under a charged key has named the peer's certificates
   };
   explicit KeyClient(Parts parts) : parts_(std::move(parts)) {}
 
-  /// Where the KMS has no key just now, or cannot be reached, it is asked again with a fresh application until the deadline.
+  /// Where the KMS has no key just now it is asked again with a fresh application until the deadline; where no answer came, with the same one first.
   Result<WorkingKey> fetch(const KeyWanted& wanted, Deadline deadline, const std::stop_token& stop) override;
   void acknowledge(const Bytes& h_deliver, Deadline deadline) override;
 
  private:
-  Result<WorkingKey> attempt(const KeyWanted& wanted, Deadline deadline);
+  enum class Proof : std::uint8_t { certificates, and_charged_key };
+  Result<WorkingKey> attempt(const KeyWanted& wanted, Proof proof, Deadline deadline);
+  Result<ApplicationKeys> take_keys(Proof proof);
+  Result<void> make_application(const KeyWanted& wanted, Proof proof);
   void send_acknowledgement(const KeyApplication& application, const Bytes& h_deliver, bool ok, Deadline deadline);
 
   Parts parts_;
+  std::optional<KeyApplication> unanswered_;  // sent, or to be sent, and not answered
+  bool under_charged_key_ = false;            // the last application that was made
   std::optional<KeyApplication> delivered_;  // the application that brought the key, for its acknowledgement
 };
 

@@ -1,5 +1,6 @@
 #include "terminal/key_delivery.hpp"
 
+#include "wire/injection.hpp"
 #include "wire/token.hpp"
 
 namespace qanat::terminal {
@@ -9,10 +10,11 @@ std::unexpected<Error> delivery_denied(const std::string& why) { return fail(Err
 
 }  // namespace
 
-Result<KeyApplication> KeyApplication::make(const Applicant& applicant, KeyWanted wanted, const Bytes& token_ref, UnixMs now, crypto::Rng& rng) {
+Result<KeyApplication> KeyApplication::make(const Applicant& applicant, KeyWanted wanted, const Bytes& token_ref, UnixMs now, crypto::Rng& rng,
+                                            ApplicationKeys charged) {
   const crypto::Suite& suite = applicant.suite;
   ASSIGN_OR_RETURN(auto ephemeral, crypto::Decapsulator::generate(suite, rng));
-  const wire::KeyRequest message{.sid_wk = wanted.sid_wk,
+  wire::KeyRequest message{.sid_wk = wanted.sid_wk,
                                  .sid_call = wanted.sid_call,
                                  .role = wanted.role,
                                  .uid = applicant.uid,
@@ -28,8 +30,16 @@ Result<KeyApplication> KeyApplication::make(const Applicant& applicant, KeyWante
                                  .enc_kid = wire::key_id_of(suite, applicant.encryption.encapsulation_key()),
                                  .ephemeral = ephemeral.encapsulation_key(),
                                  .ext = {}};
+  using wire::ExtensionType;
+  if (charged.authentication) {
+    const TakenKey& key = *charged.authentication;
+    ASSIGN_OR_RETURN(message, wire::prove(suite, applicant.policy_epoch, message, ExtensionType::symmetric_authentication, key.index, key.key));
+  }
+  if (charged.call) {
+    ASSIGN_OR_RETURN(message, wire::prove(suite, applicant.policy_epoch, message, ExtensionType::injected_key, charged.call->index, charged.call->key));
+  }
   ASSIGN_OR_RETURN(auto framed, wire::sign_message(suite, applicant.policy_epoch, message, applicant.signer.signer, applicant.signer.fps, rng));
-  return Result<KeyApplication>(KeyApplication(applicant, std::move(wanted), std::move(framed), std::move(ephemeral)));
+  return Result<KeyApplication>(KeyApplication(applicant, std::move(wanted), std::move(framed), std::move(ephemeral), std::move(charged.call)));
 }
 
 Result<KeyApplication::Delivery> KeyApplication::authenticate(ByteView answer, const node::Sender& kms) const {
@@ -53,6 +63,8 @@ Result<KeyApplication::Delivered> KeyApplication::open(const Delivery& delivery,
   return Result<Delivered>(Delivered{.key = {.wk = std::move(payload.wk),
                                              .assurance = payload.assurance,
                                              .injected = payload.injected,
+                                             .charged = charged_ ? std::optional(charged_->charged) : std::nullopt,
+                                             .symmetric = (delivery.message.flags & wire::flag_sym) != 0,
                                              .n_paths = payload.n_paths,
                                              .path_min = payload.path_min,
                                              .peer_uid = std::move(payload.peer_uid),
@@ -67,7 +79,9 @@ Result<void> KeyApplication::check_envelope(const wire::KeyDeliver& said, const 
   const wire::KeyRequest& asked = request_.message;
   if (said.fps != kms) return delivery_denied("names other certificates than the KMS's pinned ones");
   if (said.h_req != request_.hash) return delivery_denied("answers another application");
-  if (said.flags != asked.flags) return delivery_denied("its flags are not those of the application");
+  // Whether symmetric mode was needed is the KMS's to say; whether it was offered, ours.
+  const bool more_than_asked = (said.flags & ~asked.flags) != 0;
+  if (more_than_asked || ((said.flags ^ asked.flags) & ~wire::flag_sym) != 0) return delivery_denied("its flags are not those of the application");
   if (said.enc_kid != asked.enc_kid) return delivery_denied("is sealed to another encryption key");
   const UnixMs off = said.ts_ms > now ? said.ts_ms - now : now - said.ts_ms;
   if (off > delivery_clock_window_ms) return delivery_denied("its time is " + std::to_string(off) + " ms off, more than the clock window");
@@ -88,12 +102,13 @@ Result<wire::KeyDeliverPayload> KeyApplication::unseal(const Delivery& delivery)
                                                 .key = applicant.encryption.encapsulation_key()},
                                                wire::deliver_context(request_.hash));
   ASSIGN_OR_RETURN(const crypto::SharedSecrets fresh, ephemeral_.decapsulate(crypto::KemForm::to_ephemeral, said.eph_ct_classical, said.eph_ct_ml_kem));
-  const Secret ss = wire::mix_ephemeral(applicant.suite, ss_static,
+  Secret ss = wire::mix_ephemeral(applicant.suite, ss_static,
                                         {.ss_classical = fresh.classical,
                                          .ss_ml_kem = fresh.ml_kem,
                                          .ct_classical = said.eph_ct_classical,
                                          .ct_ml_kem = said.eph_ct_ml_kem,
                                          .key = ephemeral_.encapsulation_key()});
+  if (charged_) ss = wire::mix_injected(applicant.suite, ss, charged_->key, charged_->index, request_.hash);
   return wire::open_key_deliver(delivery, ss);
 }
 
@@ -106,8 +121,12 @@ Result<void> KeyApplication::check_payload(const wire::KeyDeliverPayload& payloa
   }
   const bool quantum = payload.assurance >= wire::Assurance::one_qkd_path;
   if (quantum && payload.n_paths == 0) return delivery_denied("claims a quantum key without a path that carried it");
-  // Nothing was injected here, so nothing injected can hold from end to end.
-  if (payload.injected) return delivery_denied("claims an injected key that this terminal does not have");
+  // Both ends know how the key came into the medium.
+  if (payload.injected && !charged_) return delivery_denied("claims an injected key that this terminal did not use");
+  if (charged_ && payload.injected != wire::counts(charged_->charged)) {
+    return delivery_denied("the KMS and the medium do not agree on how charged key " + std::to_string(charged_->index) + " came: " +
+                           std::string(wire::name(charged_->charged)) + " says the medium");
+  }
   return {};
 }
 

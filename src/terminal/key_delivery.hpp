@@ -5,6 +5,7 @@
 #include "node/credentials.hpp"
 #include "node/senders.hpp"
 #include "terminal/key_source.hpp"
+#include "terminal/media/secure_medium.hpp"
 #include "wire/key_schedule.hpp"
 #include "wire/qfc2.hpp"
 
@@ -24,11 +25,18 @@ struct Applicant {
   wire::Assurance min_assurance = wire::Assurance::local_rng;
 };
 
+/// Keys that have left this terminal's medium for one application.
+struct ApplicationKeys {
+  std::optional<TakenKey> call;            // goes into the last mile (F_INJ)
+  std::optional<TakenKey> authentication;  // symmetric mode
+};
+
 /// One application: never sent twice in two connections, always with a fresh ephemeral key (F_EPH).
 class KeyApplication {
  public:
   /// `token_ref`: digest of the access token that the KMS gave last, or zero.
-  static Result<KeyApplication> make(const Applicant& applicant, KeyWanted wanted, const Bytes& token_ref, UnixMs now, crypto::Rng& rng);
+  static Result<KeyApplication> make(const Applicant& applicant, KeyWanted wanted, const Bytes& token_ref, UnixMs now, crypto::Rng& rng,
+                                     ApplicationKeys charged = {});
 
   [[nodiscard]] const Bytes& octets() const noexcept { return request_.octets; }
 
@@ -47,8 +55,9 @@ class KeyApplication {
   Result<Bytes> acknowledgement(const Bytes& h_deliver, bool ok, crypto::Rng& rng) const;
 
  private:
-  KeyApplication(const Applicant& applicant, KeyWanted wanted, wire::Framed<wire::KeyRequest> request, crypto::Decapsulator ephemeral)
-      : applicant_(applicant), wanted_(std::move(wanted)), request_(std::move(request)), ephemeral_(std::move(ephemeral)) {}
+  KeyApplication(const Applicant& applicant, KeyWanted wanted, wire::Framed<wire::KeyRequest> request, crypto::Decapsulator ephemeral,
+                 std::optional<TakenKey> charged)
+      : applicant_(applicant), wanted_(std::move(wanted)), request_(std::move(request)), ephemeral_(std::move(ephemeral)), charged_(std::move(charged)) {}
   Result<void> check_envelope(const wire::KeyDeliver& said, const wire::Fingerprints& kms, UnixMs now) const;
   Result<wire::KeyDeliverPayload> unseal(const Delivery& delivery) const;
   Result<void> check_payload(const wire::KeyDeliverPayload& payload) const;
@@ -58,6 +67,7 @@ class KeyApplication {
   KeyWanted wanted_;
   wire::Framed<wire::KeyRequest> request_;
   crypto::Decapsulator ephemeral_;
+  std::optional<TakenKey> charged_;  // of the call set
 };
 
 }  // namespace qanat::terminal

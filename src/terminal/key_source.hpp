@@ -9,6 +9,7 @@
 #include "base/clock.hpp"
 #include "base/id.hpp"
 #include "base/secret.hpp"
+#include "wire/charge.hpp"
 #include "wire/qfc2_application.hpp"
 
 namespace qanat::terminal {
@@ -29,7 +30,9 @@ struct KeyWanted {
 struct WorkingKey {
   Secret wk;  // 32
   wire::Assurance assurance{};
-  bool injected = false;      // a charged key protected it on its way here
+  bool injected = false;      // a charged key that never leaned on public keys protected it on its way here
+  std::optional<wire::Charged> charged = {};  // how that key came into the medium; nothing if none was used
+  bool symmetric = false;     // the KMS could not check this terminal's certificates and admitted it by its medium
   std::uint8_t n_paths = 0;   // QKD paths that it rests on
   std::uint8_t path_min = 0;  // relays on the shortest of them
   Uid peer_uid;

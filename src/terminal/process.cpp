@@ -5,7 +5,8 @@
 #include "terminal/enrolment.hpp"
 #include "terminal/issuances.hpp"
 #include "terminal/key_client.hpp"
-#include "terminal/kms_pin.hpp"
+#include "terminal/loaded.hpp"
+#include "terminal/medium_process.hpp"
 #include "terminal/octet_file.hpp"
 #include "terminal/peer_pins.hpp"
 #include "terminal/renewal.hpp"
@@ -18,20 +19,6 @@ constexpr std::chrono::milliseconds enrol_max{15'000};
 constexpr std::chrono::milliseconds peer_check_max{3'000};
 constexpr std::chrono::milliseconds renewal_max{15'000};
 constexpr std::chrono::milliseconds issuances_max{3'000};
-
-std::filesystem::path state_of(const node::Node& node, std::string_view file) { return node.settings().state / file; }
-
-Result<void> check_settings(const node::Node& node, const TerminalSettings& settings) {
-  if (!apps.has(node.identity().kind)) return fail(ErrorCode::invalid_argument, node.identity().uri() + " is not a terminal");
-  if (node.identity().name != settings.uid.text()) {
-    return fail(ErrorCode::invalid_argument, "terminal.uid = '" + settings.uid.text() + "' is not the name in " + node.identity().uri());
-  }
-  const auto kms = node.settings().peers.find(settings.kms);
-  if (kms == node.settings().peers.end() || kms->second.expected.kind != Kind::kms) {
-    return fail(ErrorCode::invalid_argument, "terminal.kms = '" + settings.kms + "': no KMS of this name among the peers");
-  }
-  return {};
-}
 
 /// Step 1 goes without a certificate of our own: there is none yet. The MAC names the requester, the answer is signed.
 Result<Bytes> enrol_anonymously(node::Node& node, const std::string& kms, ByteView message, Deadline deadline) {
@@ -46,38 +33,6 @@ Result<Bytes> enrol_anonymously(node::Node& node, const std::string& kms, ByteVi
                                                               deadline));
   if (response.status != 200) return fail_in("Km-1 to " + kms, net::error_of(response));
   return response.body;
-}
-
-Result<Bytes> send_to_kms(node::Node& node, const std::string& kms, points::Endpoint endpoint, ByteView message, Deadline deadline,
-                          const std::string& query = "") {
-  ASSIGN_OR_RETURN(net::Response response, node.call(endpoint, kms, message, deadline, node.new_request_id(), query));
-  return std::move(response.body);
-}
-
-/// What an enrolled terminal needs for a call, loaded from its state. Everything is destroyed when the call is over.
-struct Loaded {
-  std::unique_ptr<TerminalStore> store;
-  std::unique_ptr<node::CredentialStore> credentials;
-  std::optional<crypto::Decapsulator> encryption;
-  std::unique_ptr<node::SenderDirectory> senders;
-  KmsCertificates kms;
-};
-
-Result<Loaded> load(node::Node& node, const TerminalSettings& settings) {
-  TRY(check_settings(node, settings));
-  Loaded out;
-  ASSIGN_OR_RETURN(out.store, TerminalStore::open(state_of(node, "terminal.db"), node.device()));
-  ASSIGN_OR_RETURN(const EnrolmentStage stage, out.store->stage());
-  if (stage != EnrolmentStage::confirmed) return fail(ErrorCode::not_found, settings.uid.text() + " is not enrolled: run `qanat enrol` first");
-  ASSIGN_OR_RETURN(TerminalStore::Delivered delivered, out.store->delivered());
-  ASSIGN_OR_RETURN(out.encryption, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
-  out.kms = {.classical = std::move(delivered.kms_classical), .ml_dsa = std::move(delivered.kms_ml_dsa)};
-  ASSIGN_OR_RETURN(out.credentials, node::CredentialStore::open(state_of(node, "credentials.db"), node.device(), node.suite()));
-  ASSIGN_OR_RETURN(auto credentials, out.credentials->load());
-  if (!credentials || !credentials->messages) return fail(ErrorCode::internal, "credentials.db: no certificates, though the enrolment is confirmed");
-  TRY(node.install_credentials(std::move(*credentials)));
-  out.senders = std::make_unique<node::SenderDirectory>(node);
-  return Result<Loaded>(std::move(out));
 }
 
 /// Events of the call's thread and the key thread, one at a time, as JSON.
@@ -127,6 +82,15 @@ wire::Json rejected(const CallReport& report) {
   return out;
 }
 
+/// What protected the working key between this terminal and its KMS, for people.
+std::string last_mile(const CallReport& report) {
+  std::string known = report.symmetric ? "; ADMITTED IN SYMMETRIC MODE: the KMS could not check this terminal's certificates" : "";
+  if (report.unchecked) known += "; SYMMETRIC MODE: the status of the KMS's or the peer's certificates could not be had";
+  if (!report.charged) return "SM2 or ECDH with ML-KEM: falls if both fall" + known;
+  if (!report.injected) return "also a charged key, which itself came over a wire under public keys alone: adds nothing if both fall" + known;
+  return "also protected by a charged key, " + std::string(wire::name(*report.charged)) + known;
+}
+
 wire::Json to_json(const CallReport& report, PeerPin pin, const SoundPlan& plan) {
   return wire::Json::object({{"sid_wk", report.sid_wk.hex()},
                              {"sid_call", report.sid_call.hex()},
@@ -134,6 +98,10 @@ wire::Json to_json(const CallReport& report, PeerPin pin, const SoundPlan& plan)
                              {"assurance", static_cast<int>(report.assurance)},
                              {"n_paths", report.n_paths},
                              {"path_min", report.path_min},
+                             {"injected", report.injected},
+                             {"charged", report.charged ? wire::name(*report.charged) : std::string_view()},
+                             {"symmetric_mode", report.symmetric || report.unchecked},
+                             {"last_mile", last_mile(report)},
                              {"peer_uid", report.peer_uid.text()},
                              {"peer_number", report.peer_number.text()},
                              {"peer_kms", report.peer_kms.text()},
@@ -186,6 +154,14 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                             .signer = signer,
                             .encryption = *loaded.encryption,
                             .min_assurance = settings.min_assurance};
+  std::atomic<bool> peer_known = false;
+  if (settings.symmetric_mode && loaded.medium_in_use() != nullptr) {
+    // What a charged key protects is known by it: the KMS by the delivery that opens, the peer by the fingerprints in it.
+    node.accept_unknown_status([&peer_known](const crypto::Certificate& certificate) {
+      const auto& element = certificate.names().element;
+      return element && (element->kind == Kind::kms || (apps.has(element->kind) && peer_known));
+    });
+  }
   node.start_reporting();
   std::atomic<bool> invited = false;  // the observer is called from two threads
   std::string session;                // once both ends talk in it
@@ -193,20 +169,18 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
     if (event.event == "invite") invited = true;
     show(event);
   };
-  const auto ask_successors = [&](const std::string& query, Deadline deadline) {
-    return send_to_kms(node, settings.kms, points::Endpoint::km1_certificates, {}, deadline, query);
-  };
-  KmsPin pin(node, *loaded.store, *loaded.senders, node.settings().peers.at(settings.kms).expected, loaded.kms, ask_successors);
+  KmsLink link(node, settings, loaded);
   KeyClient keys({.applicant = applicant,
                   .store = *loaded.store,
                   .clock = node.clock(),
                   .rng = node.rng(),
-                  .send =
-                      [&](points::Endpoint endpoint, ByteView message, Deadline deadline) {
-                        return send_to_kms(node, settings.kms, endpoint, message, deadline, endpoint == points::Endpoint::km1_application ? pin.query() : "");
-                      },
-                  .check_kms = [&](Deadline deadline) { return pin.check(deadline); },
-                  .observe = observe});
+                  .send = [&](points::Endpoint endpoint, ByteView message, Deadline deadline) { return link.send(endpoint, message, deadline); },
+                  .check_kms = [&](Deadline deadline) { return link.check(deadline); },
+                  .observe = observe,
+                  .medium = loaded.medium_in_use(),
+                  .symmetric_mode = settings.symmetric_mode,
+                  .status_unknown = [&node] { return node.unknown_accepted() > 0; },
+                  .peer_known = &peer_known});
   PeerPins pins(*loaded.store, node.clock(), check_peer_with(*loaded.senders, peer_check_max), on_change(node, observe));
   const CallParty party{.number = settings.number,
                         .kms = applicant.kms,
@@ -237,7 +211,9 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
   if (invited)
     node.report(
         {.about = "", .action = "call", .outcome = std::string(report ? "ended" : audit::name(audit::outcome_of(report.error().code))), .object = session});
+  if (!report && report.error().code == ErrorCode::denied) obey_kms(node, settings, loaded);
   if (!report) return fail(report.error());
+  report->unchecked = node.unknown_accepted() > 0;
   TRY(captured);
   TRY(write_wav(plan.wav_out, report->heard));
   ASSIGN_OR_RETURN(const PeerPin shown, pins.keep());

@@ -30,6 +30,8 @@ TerminalSettings TerminalSettings::read(node::Config& config) {
   out.sip.port = static_cast<std::uint16_t>(table.integer("sip_port", 0, 65535, out.sip.port));
   out.pace = table.real("pace", pace_min, pace_max, out.pace);
   out.min_assurance = static_cast<wire::Assurance>(table.integer("min_assurance", 1, 4, static_cast<std::int64_t>(out.min_assurance)));
+  out.medium = table.text("medium", "");
+  out.symmetric_mode = table.flag("symmetric_mode", out.symmetric_mode);
   return out;
 }
 

@@ -14,6 +14,8 @@ struct TerminalSettings {
   net::Endpoint sip{.host = "127.0.0.1", .port = 0};  // where SIP is heard; port 0: any free one. Media uses the same address
   double pace = 1.0;                                   // how much faster than in real time media is played: for tests
   wire::Assurance min_assurance = wire::Assurance::local_rng;
+  std::filesystem::path medium;  // secure medium with charged keys; empty: there is none
+  bool symmetric_mode = false;   // where certificates cannot be checked, be known by the medium's authentication set (the KMS must allow it)
 
   /// `uid` and `number` must be well formed, the address IPv4.
   static TerminalSettings read(node::Config& config);

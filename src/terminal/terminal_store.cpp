@@ -36,6 +36,11 @@ constexpr std::array migrations{
         not_after_ms INTEGER NOT NULL,
         last_ms INTEGER NOT NULL
       ) STRICT)sql"},
+    store::Migration{3, R"sql(
+      CREATE TABLE charge_receipt (
+        charge BLOB PRIMARY KEY,
+        message BLOB NOT NULL
+      ) STRICT)sql"},
 };
 
 Bytes context(std::string_view column) { return store::column_context(column, {}); }
@@ -195,6 +200,27 @@ Result<void> TerminalStore::save_peer_seen(const Uid& uid, const PeerSeen& seen)
         "INSERT OR REPLACE INTO peer_seen (uid, fingerprint, not_before_ms, not_after_ms, last_ms) VALUES (?, ?, ?, ?, ?)",
         {std::string_view(uid.text()), ByteView(seen.fingerprint), store::column(seen.not_before), store::column(seen.not_after), store::column(seen.last_ms)});
   }));
+  return {};
+}
+
+Result<std::optional<TerminalStore::ChargeReceipt>> TerminalStore::charge_receipt() {
+  std::optional<ChargeReceipt> out;
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.query("SELECT charge, message FROM charge_receipt ORDER BY rowid LIMIT 1", {},
+                             [&](const store::Row& row) { out = ChargeReceipt{.charge = row.blob(0), .message = row.blob(1)}; });
+  }));
+  return out;
+}
+
+Result<void> TerminalStore::save_charge_receipt(const ChargeReceipt& receipt) {
+  TRY(store_->transact([&](store::Transaction& transaction) {
+    return transaction.run("INSERT INTO charge_receipt (charge, message) VALUES (?, ?)", {ByteView(receipt.charge), ByteView(receipt.message)});
+  }));
+  return {};
+}
+
+Result<void> TerminalStore::forget_charge_receipt(ByteView charge) {
+  TRY(store_->transact([&](store::Transaction& transaction) { return transaction.run("DELETE FROM charge_receipt WHERE charge = ?", {charge}); }));
   return {};
 }
 

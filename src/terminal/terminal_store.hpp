@@ -69,6 +69,15 @@ class TerminalStore {
   Result<std::optional<PeerSeen>> peer_seen(const Uid& uid);
   Result<void> save_peer_seen(const Uid& uid, const PeerSeen& seen);
 
+  /// The receipt of a charge that is in the medium, until the KMS has it; of several the oldest.
+  struct ChargeReceipt {
+    Bytes charge;   // its id
+    Bytes message;  // 25, signed
+  };
+  Result<std::optional<ChargeReceipt>> charge_receipt();
+  Result<void> save_charge_receipt(const ChargeReceipt& receipt);
+  Result<void> forget_charge_receipt(ByteView charge);
+
   /// Digest of the access token that came last; nothing if none did.
   Result<std::optional<Bytes>> token_ref();
   Result<void> save_token_ref(ByteView digest);

@@ -2,6 +2,7 @@
 
 #include "crypto/aead.hpp"
 #include "crypto/kdf.hpp"
+#include "wire/injection.hpp"
 #include "wire/labels.hpp"
 #include "wire/reader.hpp"
 
@@ -11,10 +12,6 @@ namespace {
 constexpr std::size_t secret_size = 32;  // ss_H, WK, MAC keys
 
 Bytes u16_octets(std::uint16_t value) { return {static_cast<std::uint8_t>(value >> 8U), static_cast<std::uint8_t>(value)}; }
-Bytes u32_octets(std::uint32_t value) {
-  return {static_cast<std::uint8_t>(value >> 24U), static_cast<std::uint8_t>(value >> 16U), static_cast<std::uint8_t>(value >> 8U),
-          static_cast<std::uint8_t>(value)};
-}
 
 // H(ct_PQ‖ct_T‖ek_PQ‖ek_T): no lengths needed, the suite fixes each.
 Bytes kem_digest(const crypto::Suite& suite, const KemTranscript& kem) {
@@ -79,7 +76,7 @@ Secret mix_ephemeral(const crypto::Suite& suite, const Secret& ss_h, const KemTr
 }
 
 Secret mix_injected(const crypto::Suite& suite, const Secret& ss_h, const Secret& injected_key, std::uint32_t index, ByteView h_req) {
-  return crypto::hkdf_expand(suite.hash, crypto::hkdf_extract(suite.hash, injected_key, ss_h), {labels::hkem_inj, u32_octets(index), h_req}, secret_size);
+  return crypto::hkdf_expand(suite.hash, crypto::hkdf_extract(suite.hash, injected_key, ss_h), {labels::hkem_inj, index_octets(index), h_req}, secret_size);
 }
 
 Bytes injected_request_mac(const crypto::Suite& suite, const Secret& injected_key, ByteView header_and_body_without) {

@@ -24,6 +24,13 @@ inline constexpr Label hkem_out = with_zero("QFCI-v2 hkem out");
 inline constexpr Label hkem_eph = with_zero("QFCI-v2 hkem eph");
 inline constexpr Label hkem_inj = with_zero("QFCI-v2 hkem inj");
 inline constexpr Label inj_req = without_zero("QFCI-v2 inj req");
+inline constexpr Label sym_req = without_zero("QFCI-v2 sym req");
+inline constexpr Label charge_req = without_zero("QFCI-v2 charge req");
+inline constexpr Label charge_inj = with_zero("QFCI-v2 charge inj");
+inline constexpr Label charge_key = with_zero("QFCI-v2 charge key");
+inline constexpr Label charge_iv = with_zero("QFCI-v2 charge iv");
+inline constexpr Label charge_next = with_zero("QFCI-v2 charge next");
+inline constexpr Label context_charge = with_zero("ChargeDeliver");
 inline constexpr Label context_enrol = with_zero("EnrolDeliver");
 inline constexpr Label context_deliver = with_zero("KeyDeliver");
 inline constexpr Label enrol_mac = without_zero("QFCI-v2 enrol mac");
@@ -35,6 +42,12 @@ inline constexpr Label step11_iv = with_zero("QFCI-v2 step11 iv");
 // Between the KMSs (step 9).
 inline constexpr Label wk = with_zero("QFCI-v2 wk");
 inline constexpr Label kc = with_zero("QFCI-v2 kc");
+
+// Between the KMSs, ahead of demand: keys for SAEs.
+inline constexpr Label supply_batch = with_zero("QFCI-v2 supply batch");
+inline constexpr Label supply_key = with_zero("QFCI-v2 supply key");
+inline constexpr Label supply_kc = with_zero("QFCI-v2 supply kc");
+inline constexpr Label sae_key = with_zero("QFCI-v2 sae key");
 
 // Between the terminals (step 12).
 inline constexpr Label ax1 = without_zero("QFCI-v2 ax1");
@@ -52,6 +65,10 @@ inline constexpr Label escrow_i_salt = with_zero("QFCI-v2 escrow i salt");
 inline constexpr Label escrow_r_key = with_zero("QFCI-v2 escrow r key");
 inline constexpr Label escrow_r_salt = with_zero("QFCI-v2 escrow r salt");
 inline constexpr Label sas = with_zero("QFCI-v2 sas");
+
+// For gateways, which know nothing of these protocols (Dx-1).
+inline constexpr Label gateway_ppk = with_zero("QFCI-v2 ppk");
+inline constexpr Label gateway_wireguard = with_zero("QFCI-v2 wireguard psk");
 
 // Names.
 inline constexpr Label fp = with_zero("QFCI-v2 fp");

@@ -1,6 +1,7 @@
 #include "wire/qfc2_application.hpp"
 
 #include "crypto/kdf.hpp"
+#include "wire/injection.hpp"
 #include "wire/labels.hpp"
 #include "wire/qfc2_codec.hpp"
 
@@ -23,14 +24,14 @@ void fields(Codec& c, M& m) {
   c.fixed("nonce", m.nonce, nonce_size);
   c.u64("ts_ms", m.ts_ms);
   c.choice("min_assurance", m.min_assurance, {Assurance::local_rng, Assurance::pqc, Assurance::one_qkd_path, Assurance::disjoint_qkd_paths});
-  c.flags("flags", m.flags, flag_eph | flag_inj);
+  c.flags("flags", m.flags, flag_eph | flag_inj | flag_sym);
   c.digest("token_ref", m.token_ref);
   fingerprint_fields(c, "fp", m.fps);
   c.digest("enc_kid", m.enc_kid);
   optional_key_fields(c, "eph", m.ephemeral);
   c.require(m.ephemeral.point.empty() == ((m.flags & flag_eph) == 0), "eph", "present exactly if flags say so");
   c.extensions("ext", m.ext);
-  c.require(m.ext.empty() == ((m.flags & flag_inj) == 0), "ext", "extension 1 exactly if flags say so");
+  c.require(extensions_are(m.ext, m.flags), "ext", "extensions 1 and 2 exactly if flags say so");
 }
 
 template <class Codec, class M>
@@ -44,7 +45,7 @@ void fields(Codec& c, M& m) {
   c.fixed("nonce", m.nonce, nonce_size);
   c.u64("ts_ms", m.ts_ms);
   c.u64("expiry_ms", m.expiry_ms);
-  c.flags("flags", m.flags, flag_eph | flag_inj | flag_escrow);
+  c.flags("flags", m.flags, flag_eph | flag_inj | flag_escrow | flag_sym);
   c.digest("enc_kid", m.enc_kid);
   c.fixed("ct_T", m.ct_classical, c.suite().classical_ct);
   c.fixed("ct_PQ", m.ct_ml_kem, c.suite().ml_kem_ct);

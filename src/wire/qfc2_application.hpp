@@ -28,7 +28,7 @@ struct KeyRequest {
   Bytes nonce;  // 32
   UnixMs ts_ms = 0;
   Assurance min_assurance = Assurance::local_rng;
-  std::uint8_t flags = 0;              // flag_eph exactly if `ephemeral` is there; flag_inj exactly if the extension is
+  std::uint8_t flags = 0;              // flag_eph exactly if `ephemeral` is there; flag_inj, flag_sym exactly if extension 1, 2 is
   Bytes token_ref;                     // digest of the access token; zero on first use
   Fingerprints fps;                    // of the signer's certificates
   Bytes enc_kid;                       // key_id_of the static key to encapsulate to
@@ -49,7 +49,7 @@ struct KeyDeliver {
   Bytes nonce;  // 32
   UnixMs ts_ms = 0;
   UnixMs expiry_ms = 0;
-  std::uint8_t flags = 0;  // flag_eph exactly if the eph_ct_* are there
+  std::uint8_t flags = 0;  // flag_eph exactly if the eph_ct_* are there; flag_sym: no certificate of the terminal could be checked
   Bytes enc_kid;
   Bytes ct_classical;  // to the static key: suite.classical_ct octets
   Bytes ct_ml_kem;
@@ -64,7 +64,7 @@ struct KeyDeliver {
 struct KeyDeliverPayload {
   Secret wk;  // 32
   Assurance assurance{};
-  bool injected = false;      // F_INJ holds end to end
+  bool injected = false;      // a charged key is mixed in (F_INJ) that never leaned on public keys (charge.hpp, counts)
   std::uint8_t n_paths = 0;   // QKD paths that the key rests on
   std::uint8_t path_min = 0;  // relays on the shortest of them
   Uid peer_uid;

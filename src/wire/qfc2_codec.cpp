@@ -3,10 +3,12 @@
 namespace qanat::wire {
 namespace {
 
-// The one extension there is: the index of a charged key and the MAC under it.
+// Both extensions there are: the index of a charged key and the MAC under it.
 Result<void> check(const crypto::Suite& suite, const Extension& extension) {
-  if (extension.type != ExtensionType::injected_key) return fail(ErrorCode::invalid_argument, "unknown extension");
-  if (extension.value.size() != 4 + suite.digest) return fail(ErrorCode::invalid_argument, "extension 1 has the wrong size");
+  if (extension.type != ExtensionType::injected_key && extension.type != ExtensionType::symmetric_authentication)
+    return fail(ErrorCode::invalid_argument, "unknown extension");
+  if (extension.value.size() != 4 + suite.digest)
+    return fail(ErrorCode::invalid_argument, "extension " + std::to_string(static_cast<int>(extension.type)) + " has the wrong size");
   return {};
 }
 

@@ -31,18 +31,23 @@ enum class MessageType : std::uint8_t {
   enrol_deliver = 0x02,
   enrol_receipt = 0x03,
   key_request = 0x04,
+  charge_request = 0x05,
   token = 0x06,
   session_open = 0x07,
   session_notify = 0x08,
   kms_offer = 0x09,
   key_deliver = 0x0B,
   ax1 = 0x0C,
+  charge_deliver = 0x15,
   session_grant = 0x17,
   kms_accept = 0x19,
   deliver_ack = 0x1B,
   ax2 = 0x1C,
+  charge_receipt = 0x25,
   kms_confirm = 0x29,
   ax3 = 0x2C,
+  supply_offer = 0x69,
+  supply_accept = 0x79,
   reject = 0xEE,
 };
 /// "KeyRequest", …: also the label under which the message is signed.
@@ -85,9 +90,10 @@ enum class Role : std::uint8_t { caller = 1, callee = 2 };
 inline constexpr std::uint8_t flag_eph = 0x01;     // F_EPH: an ephemeral key exchange is mixed into the last mile
 inline constexpr std::uint8_t flag_inj = 0x02;     // F_INJ: a charged key is mixed in
 inline constexpr std::uint8_t flag_escrow = 0x04;  // the signed policy demands media keys from WK alone
+inline constexpr std::uint8_t flag_sym = 0x08;     // symmetric mode: the terminal is admitted by a key of its authentication set
 
 /// An extension; in a message they are sorted by type, each type once, unknown types refused.
-enum class ExtensionType : std::uint16_t { injected_key = 1 };  // u32 index ‖ MAC of digest size
+enum class ExtensionType : std::uint16_t { injected_key = 1, symmetric_authentication = 2 };  // each: u32 index ‖ MAC of digest size (injection.hpp)
 struct Extension {
   ExtensionType type{};
   Bytes value;

@@ -1,7 +1,7 @@
 // target: qanat_qkm
 // What one QKM tells another of its SAEs' keys and streams, and what it answers: whatever is read is written and read again as the same.
 #include "base/check.hpp"
-#include "quantum/qkm/sae_activation.hpp"
+#include "quantum/qkm/stock.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace qanat;

@@ -1,9 +1,10 @@
-// expect: static assertion failed due to requirement 'qanat::store::may(KeyState::delivered, KeyState::reserved)'
+// expect: static assertion failed due to requirement 'qanat::store::may(KeyKind::working, delivered, reserved)'
 #include "store/lifecycle.hpp"
 
-using qanat::store::KeyState;
+using enum qanat::store::KeyState;
+using qanat::store::KeyKind;
 
 // offending begin
-static_assert(qanat::store::may(KeyState::delivered, KeyState::reserved));
+static_assert(qanat::store::may(KeyKind::working, delivered, reserved));
 // offending end
-static_assert(qanat::store::may(KeyState::generated, KeyState::reserved));
+static_assert(qanat::store::may(KeyKind::working, generated, reserved));

@@ -1,47 +1,26 @@
 // A test double of a crypto device with the interface of GM/T 0018, as the shared library that a maker would deliver: no device, and no protection of anything.
 // It is compiled against the interface that Qanat calls (crypto/sdf_interface.hpp) and uses OpenSSL's SM4, where Qanat uses none for this.
 //
-// The device is the folder that QANAT_SDF_FOLDER names: kek-<index> has the 16 octets of a key-encryption key. Without the folder the device is away, and what
-// was open in it is lost. The file `orders` makes it misbehave, one order a line:
-//   SDF_Encrypt fail    it fails
-//   SDF_Encrypt short   it says that it is done, with fewer octets than it should give
-//   SDF_Encrypt mute    it says that it is done, and writes nothing
-//   SDF_GenerateKeyWithKEK same   it makes one key again and again
-//   * fail 3            every call from the third on fails; the file `calls` counts them
-//   * kill 3            the third call kills the process
-#include <openssl/evp.h>
-#include <openssl/rand.h>
-#include <signal.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <array>
-#include <cstdint>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
+// The device is the folder that QANAT_SDF_FOLDER names: kek-<index> has the 16 octets of a key-encryption key. How it is made to misbehave: device_double.hpp.
 #include <map>
-#include <memory>
 #include <mutex>
-#include <optional>
 #include <set>
-#include <sstream>
-#include <string>
-#include <string_view>
-#include <vector>
 
+#include "device_double.hpp"
 #include "crypto/sdf_interface.hpp"
 
 namespace {
 
-namespace fs = std::filesystem;
+using device_double::block;
+using device_double::How;
+using device_double::longest_call;
+using device_double::Octets;
+using device_double::sm4;
 using qanat::crypto::sgd_sm4_cbc;
 using qanat::crypto::sgd_sm4_ecb;
 using qanat::crypto::sgd_sm4_mac;
 
-constexpr unsigned int block = 16;
-constexpr unsigned int longest_call = 8192;
-using Octets = std::vector<unsigned char>;
+const device_double::Folder folder("QANAT_SDF_FOLDER");
 
 struct Key {
   void* session;
@@ -69,71 +48,16 @@ Device& device() {
   return only;
 }
 
-std::optional<fs::path> folder() {
-  const char* const name = std::getenv("QANAT_SDF_FOLDER");
-  std::error_code ignored;
-  if (name == nullptr || !fs::is_directory(name, ignored)) return std::nullopt;
-  return fs::path(name);
-}
-
 std::optional<Octets> kek(unsigned int index) {
-  std::ifstream in(*folder() / ("kek-" + std::to_string(index)), std::ios::binary);
-  Octets out{std::istreambuf_iterator<char>(in), {}};
-  if (out.size() != block) return std::nullopt;
+  auto out = folder.read("kek-" + std::to_string(index));
+  if (!out || out->size() != block) return std::nullopt;
   return out;
 }
 
-enum class How { well, fail, brief, mute, same };
-
-/// One more call: how many it were, since the file was made.
-long counted_calls(const fs::path& where) {
-  long count = 0;
-  std::ifstream(where / "calls") >> count;
-  std::ofstream(where / "calls", std::ios::trunc) << ++count;
-  return count;
-}
-
-/// How this call is to go, as it was ordered.
+/// How this call is to go. What was open in a device that is away is lost.
 How ordered(std::string_view function) {
-  const auto where = folder();
-  if (!where) {
-    device().lose_everything();
-    return How::fail;
-  }
-  std::ifstream in(*where / "orders");
-  for (std::string line; std::getline(in, line);) {
-    std::istringstream words(line);
-    std::string who;
-    std::string what;
-    long from = 1;
-    words >> who >> what >> from;
-    if (who == "*") {
-      if (counted_calls(*where) < from) continue;
-      if (what == "kill") (void)::kill(::getpid(), SIGKILL);
-      return How::fail;
-    }
-    if (who != function) continue;
-    if (what == "short") return How::brief;
-    if (what == "mute") return How::mute;
-    if (what == "same") return How::same;
-    return How::fail;
-  }
-  return How::well;
-}
-
-/// SM4 over whole blocks.
-std::optional<Octets> sm4(const EVP_CIPHER* cipher, const Octets& key, const unsigned char* iv, const unsigned char* data, unsigned int length,
-                          int encrypting) {
-  const std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)> context(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free);
-  Octets out(length + block);
-  int first = 0;
-  int last = 0;
-  if (EVP_CipherInit_ex2(context.get(), cipher, key.data(), iv, encrypting, nullptr) != 1 || EVP_CIPHER_CTX_set_padding(context.get(), 0) != 1 ||
-      EVP_CipherUpdate(context.get(), out.data(), &first, data, static_cast<int>(length)) != 1 ||
-      EVP_CipherFinal_ex(context.get(), out.data() + first, &last) != 1)
-    return std::nullopt;
-  out.resize(static_cast<std::size_t>(first) + static_cast<std::size_t>(last));
-  return out;
+  if (!folder.path()) device().lose_everything();
+  return folder.ordered(function);
 }
 
 /// Into the room that the caller has.
@@ -162,7 +86,7 @@ template <class Work>
 int in_session(std::string_view function, void* session, const Work& work) {
   const std::scoped_lock lock(device().mutex);
   const How how = ordered(function);
-  if (how == How::fail) return folder() ? qanat::crypto::sdr_hardware : qanat::crypto::sdr_communication;
+  if (how == How::fail) return folder.path() ? qanat::crypto::sdr_hardware : qanat::crypto::sdr_communication;
   if (!device().sessions.contains(session)) return qanat::crypto::sdr_open_session;
   return work(how);
 }
@@ -216,8 +140,7 @@ int SDF_CloseSession(void* session) {
 
 int SDF_GenerateRandom(void* session, unsigned int length, unsigned char* random) {
   return in_session("SDF_GenerateRandom", session, [&](How how) {
-    if (how == How::mute) return qanat::crypto::sdr_ok;
-    return RAND_bytes(random, static_cast<int>(length)) == 1 ? qanat::crypto::sdr_ok : qanat::crypto::sdr_hardware;
+    return device_double::random_octets(how, length, random) ? qanat::crypto::sdr_ok : qanat::crypto::sdr_hardware;
   });
 }
 
@@ -227,11 +150,11 @@ int SDF_GenerateKeyWithKEK(void* session, unsigned int key_bits, unsigned int al
     const auto wrapping = kek(kek_index);
     if (!wrapping) return qanat::crypto::sdr_no_such_key;
     if (key_bits != 8 * block || algorithm != sgd_sm4_ecb) return qanat::crypto::sdr_algorithm;
-    Octets value(block, 0x5A);
-    if (how != How::same && RAND_bytes(value.data(), static_cast<int>(value.size())) != 1) return qanat::crypto::sdr_hardware;
-    const auto wrapped = sm4(EVP_sm4_ecb(), *wrapping, nullptr, value.data(), block, 1);
+    const auto value = device_double::made_key(how);
+    if (!value) return qanat::crypto::sdr_hardware;
+    const auto wrapped = sm4(EVP_sm4_ecb(), *wrapping, nullptr, value->data(), block, 1);
     if (!wrapped) return qanat::crypto::sdr_symmetric_operation;
-    *key_handle = keep(session, value);
+    *key_handle = keep(session, *value);
     return deliver(*wrapped, how, key, key_length);
   });
 }

@@ -17,7 +17,8 @@ class CommandLine : public testing::Test {
 TEST_F(CommandLine, EveryCommandHasHelpWithAnExample) {
   for (const char* command : {"", "cas", "iam", "cmsp", "ccs", "kms", "qkm", "qkdnc", "qkd", "up", "enrol", "status", "revoke", "subscriber", "service", "call", "demo", "points", "audit",
                               "audit verify", "terminal", "terminal enrol", "terminal call", "terminal answer", "sae", "sae add", "sae list",
-                              "sae remove", "sae revoke", "sae key", "sae status", "iam create", "iam show", "iam change", "iam suspend", "iam resume", "iam delete",
+                              "sae remove", "sae revoke", "sae key", "sae status", "csa", "csa create", "csa list", "csa show", "csa rotate", "csa public-key", "csa policy",
+                              "csa state", "csa encrypt", "csa decrypt", "csa sign", "csa verify", "iam create", "iam show", "iam change", "iam suspend", "iam resume", "iam delete",
                               "iam list", "iam export", "iam import", "iam roles", "iam define", "iam undefine", "iam grants", "iam grant", "iam ungrant", "iam why", "iam revoke",
                               "iam behaviour", "iam anomalies", "iam rules", "ca", "ca ceremony", "ca sign-issuing", "ca transcript", "ca rollover",
                               "ca rollover-devices"}) {
@@ -55,6 +56,10 @@ TEST_F(CommandLine, EachMistakeIsOneLineThatSaysTheMend) {
       {"sae key --from enc1 --to enc2 --show --json " + none_here, "--json"},
       {"sae key --from enc1 --to enc2 " + none_here, "qanat up"},
       {"sae status " + none_here, "qanat up"},
+      {"csa list " + none_here, "qanat up"},
+      {"csa create --algorithm SM4-GCM " + none_here, "--usage"},
+      {"csa encrypt 00 book.pdf " + none_here, "--out"},
+      {"csa decrypt book.q --out book.pdf --config /nonexistent/billing.toml", "/nonexistent/billing.toml"},
       {"audit verify /nonexistent/audit.jsonl --json", ""},
       {"ca register box-7 --profile device --hours 169 " + none_here, "--hours"},
       {"ca register box-7 --profile device --hours 24 --days 1 " + none_here, "--days"},

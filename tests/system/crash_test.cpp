@@ -10,6 +10,7 @@
 
 #include "crypto/kdf.hpp"
 #include "key_ledger_check.hpp"
+#include "kms_saes.hpp"
 #include "other_maker.hpp"
 #include "sae_client.hpp"
 #include "stream_client.hpp"
@@ -36,6 +37,7 @@ enum class Trigger : std::uint8_t {
   identity,    // the operator enters a person
   revocation,  // the operator revokes a terminal's certificates
   sae_keys,    // two SAEs get a key by ETSI GS QKD 014
+  kms_sae_keys,  // the same from the KMSs
   sae_stream,  // two SAEs get a chunk of a stream by ETSI GS QKD 004
   sae_handover,  // an SAE gets a key that another maker's key manager is brought by ETSI GS QKD 020
   vendor_keys,  // the link's KMEs have keys, as always
@@ -93,10 +95,16 @@ constexpr CrashRow qkm_far_end[]{
     {"qkm-b", "qkm.done.destroyed", Trigger::across},
 };
 constexpr CrashRow qkm_saes[]{
-    {"qkm-a", "qkm.sae.claimed", Trigger::sae_keys},
-    {"qkm-a", "qkm.sae.activated", Trigger::sae_keys},
-    {"qkm-b", "qkm.sae.stored", Trigger::sae_keys},
-    {"qkm-b", "qkm.sae.fetched", Trigger::sae_keys},
+    {"qkm-a", "sae.claimed", Trigger::sae_keys},
+    {"qkm-a", "sae.activated", Trigger::sae_keys},
+    {"qkm-b", "sae.stored", Trigger::sae_keys},
+    {"qkm-b", "sae.fetched", Trigger::sae_keys},
+};
+constexpr CrashRow kms_saes[]{
+    {"kms-a", "kms.supply.taken", Trigger::kms_sae_keys}, {"kms-a", "kms.supply.added", Trigger::kms_sae_keys},
+    {"kms-b", "kms.supply.stored", Trigger::kms_sae_keys}, {"kms-a", "sae.claimed", Trigger::kms_sae_keys},
+    {"kms-a", "sae.activated", Trigger::kms_sae_keys},     {"kms-b", "sae.stored", Trigger::kms_sae_keys},
+    {"kms-b", "sae.fetched", Trigger::kms_sae_keys},
 };
 constexpr CrashRow qkm_streams[]{
     {"qkm-a", "qkm.stream.desk", Trigger::sae_stream},         {"qkm-a", "qkm.stream.claimed", Trigger::sae_stream},
@@ -146,7 +154,7 @@ constexpr CrashRow terminal_enrolment[]{
     {"terminal", "terminal.enrol.confirmed", Trigger::enrolment},
 };
 constexpr std::span<const CrashRow> all_rows[]{kms_caller_side, kms_callee_side, kms_same_domain, kms_enrolment, qkm_near_end,      qkm_relay, qkm_centralised,
-                                               qkm_far_end,     qkm_saes,        qkm_streams,     qkm_handovers, qkm_ingest,        qkd_ends,  vendor_ends,
+                                               qkm_far_end,     qkm_saes,        kms_saes,        qkm_streams,     qkm_handovers, qkm_ingest,        qkd_ends,  vendor_ends,
                                                core_services,
                                                terminal_enrolment};
 
@@ -212,21 +220,26 @@ std::size_t CallsUnderCrashes::sessions_with_key_ = 0;
 class CrashAtEveryStep : public CallsUnderCrashes {
  protected:
   /// One key for both SAEs, by ETSI GS QKD 014; true if both got it. What A was given, B can fetch, unless B dies over it; nothing comes twice.
-  static bool deliver_to_saes() {
-    const SaeAnswer enc = saes_->post("sae-a", "qkm-a", "/api/v1/keys/sae-b/enc_keys", R"({"number":1})");
+  static bool deliver_to_saes() { return deliver_to_saes_at("qkm"); }
+  /// At a KMS that has just started IAM may not have said yet who there is.
+  static bool deliver_to_kms_saes() { return deliver_to_saes_at("kms"); }
+  static bool deliver_to_saes_at(const std::string& kind) {
+    const std::string near = kind + "-a";
+    const std::string far = kind + "-b";
+    const SaeAnswer enc = saes_->post("sae-a", near, "/api/v1/keys/sae-b/enc_keys", R"({"number":1})");
     if (enc.status != 200) return false;
     const auto given = enc.json().array("keys");
     if (!given || given->size() != 1) return false;
     const std::string id = given->front().text("key_ID").value_or("");
     const std::string key = given->front().text("key").value_or("");
     EXPECT_TRUE(sae_keys_.insert(id).second && sae_keys_.insert(key).second) << "key " << id << " came twice";
-    const SaeAnswer dec = saes_->curl("sae-b", "qkm-b", "/api/v1/keys/sae-a/dec_keys?key_ID=" + id);
-    if (dec.status == 0) return false;
+    const SaeAnswer dec = saes_->curl("sae-b", far, "/api/v1/keys/sae-a/dec_keys?key_ID=" + id);
+    if (dec.status == 0 || (kind == "kms" && dec.status == 401)) return false;
     EXPECT_EQ(dec.status, 200) << "A has key " << id << ", and B: " << dec.body;
     const auto fetched = dec.json().array("keys");
     if (!fetched || fetched->size() != 1) return false;
     EXPECT_EQ(fetched->front().text("key").value_or(""), key);
-    EXPECT_NE(saes_->curl("sae-b", "qkm-b", "/api/v1/keys/sae-a/dec_keys?key_ID=" + id).status, 200) << "key " << id << " was fetched twice";
+    EXPECT_NE(saes_->curl("sae-b", far, "/api/v1/keys/sae-a/dec_keys?key_ID=" + id).status, 200) << "key " << id << " was fetched twice";
     return true;
   }
   static std::optional<SaeClient> saes_;
@@ -342,6 +355,7 @@ class CrashAtEveryStep : public CallsUnderCrashes {
       case Trigger::identity: static_cast<void>(enter_person()); return;
       case Trigger::element: static_cast<void>(enrol_spare()); return;
       case Trigger::sae_keys: static_cast<void>(deliver_to_saes()); return;
+      case Trigger::kms_sae_keys: static_cast<void>(deliver_to_kms_saes()); return;
       case Trigger::sae_stream: static_cast<void>(deliver_by_stream()); return;
       case Trigger::sae_handover: static_cast<void>(deliver_to_other_maker()); return;
       case Trigger::revocation: static_cast<void>(net().op().revoke({.domain = newcomer.domain, .kind = Kind::app1, .name = newcomer.uid})); return;
@@ -379,6 +393,10 @@ class CrashAtEveryStep : public CallsUnderCrashes {
         return;
       case Trigger::sae_keys:
         TestNetwork::await("a key for both SAEs", deliver_to_saes, recovery_max);
+        expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);
+        return;
+      case Trigger::kms_sae_keys:
+        TestNetwork::await("a key for both SAEs of the KMSs", deliver_to_kms_saes, recovery_max);
         expect_calls_to_work("A", "B", wire::Assurance::one_qkd_path);
         return;
       case Trigger::sae_handover:
@@ -519,7 +537,8 @@ TEST_F(CrashAtEveryStep, NamesEveryCrashPointOfTheSources) {
   // suites of their own.
   std::string elsewhere;
   for (const char* file : {"root_ceremony_test.cpp", "registration_test.cpp", "est_peers_test.cpp", "acme_crash_test.cpp", "scep_peers_test.cpp",
-                           "cmp_peers_test.cpp", "element_crash_test.cpp", "terminal_crash_test.cpp", "backup_commands_test.cpp", "web_services_test.cpp"}) {
+                           "cmp_peers_test.cpp", "element_crash_test.cpp", "terminal_crash_test.cpp", "backup_commands_test.cpp", "web_services_test.cpp",
+                           "csa_test.cpp"}) {
     elsewhere += text_of(QANAT_SOURCE_DIR "/tests/system/" + std::string(file));
   }
   const std::regex killed(R"re(crash(?:_cas)?\("([a-z_.]+)")re");
@@ -583,6 +602,24 @@ class CrashDuringSaeDelivery : public CrashWithSaes {
 };
 
 TEST_F(CrashDuringSaeDelivery, AQkmThatGivesKeysToSaes) { survive_all(qkm_saes); }
+
+/// The same where they ask the KMSs, whose stocks are so small, and live so short, that they are filled anew all the time.
+class CrashDuringKmsSaeDelivery : public CrashAtEveryStep {
+ protected:
+  static void SetUpTestSuite() {
+    options_.saes = true;
+    CallsUnderCrashes::SetUpTestSuite();
+    if (!net().ok()) return;
+    set_in_sae_tables(net(), "stock_low = 1\nstock_high = 1\nstock_lifetime_ms = 10000\n");
+    saes_ = let_saes_in_at_kmss(net(), {{.name = "sae-a", .domain = "a", .peer_domains = {"b"}}, {.name = "sae-b", .domain = "b", .peer_domains = {"a"}}});
+    if (saes_) TestNetwork::await("a key for both SAEs of the KMSs", deliver_to_kms_saes, std::chrono::seconds(60));
+  }
+};
+
+TEST_F(CrashDuringKmsSaeDelivery, AKmsThatGivesKeysToSaes) {
+  ASSERT_TRUE(saes_);
+  survive_all(kms_saes);
+}
 
 /// The same where SAEs have a stream of keys.
 class CrashDuringKeyStream : public CrashWithSaes {

@@ -5,6 +5,7 @@
 #include "crypto/foreign_issue.hpp"
 #include "crypto/x509_crl.hpp"
 #include "program.hpp"
+#include "services/cas/ceis/own_server.hpp"
 #include "test_network.hpp"
 #include "wire/base64.hpp"
 
@@ -184,6 +185,34 @@ TEST_F(DirectoryPublication, SoftwareOfOthersIsFoundUnderItsUidUntilItIsRevoked)
   ask("cas", points::Endpoint::x5_registration,
       wire::Json::object({{"op", "revoke"}, {"certificate", given.text("certificate").value()}, {"reason", "cessationOfOperation"}}));
   TestNetwork::await("the entry's end", [&] { return found().empty(); });
+}
+
+TEST_F(DirectoryPublication, TheDeviceCasStandUnderTheirOneNameFromThePreparationOn) {
+  const auto device_ca = [] { return crypto::Certificate::parse_pem_chain(text_of(net().network().trust() / cas::device_ca_file)).value(); };
+  const auto step = [](const std::string& what) {
+    net().running().stop_element("cas", app::RunningNetwork::Ending::orderly);
+    const Outcome outcome = run_line(std::string(QANAT_PROGRAM) + " ca rollover-devices " + what + " --config " + net().network().config_of("cas").string(), *folder_);
+    EXPECT_EQ(outcome.code, 0) << outcome.error;
+    const auto started = net().running().start_element("cas");
+    ASSERT_TRUE(started) << started.error().message;
+    await_all_published();
+  };
+  const auto published = [&] {
+    std::vector<Bytes> out =
+        Slapd::values(slapd_->search("ou=authorities,o=network", "(cn=" + device_ca().front().names().common_name + ")"), "cACertificate;binary");
+    std::ranges::sort(out);
+    return out;
+  };
+  await_all_published();
+  const Bytes first = device_ca().front().der();
+  EXPECT_EQ(published(), std::vector<Bytes>{first});
+  step("--prepare");
+  ASSERT_EQ(device_ca().size(), 2U) << "whoever trusts the device CA can learn of the next one";
+  std::vector<Bytes> both{first, device_ca().back().der()};
+  std::ranges::sort(both);
+  EXPECT_EQ(published(), both);
+  step("--install");
+  EXPECT_EQ(published(), both) << "the one before answers for what it issued";
 }
 
 TEST_F(DirectoryPublication, NothingInItNamesASubscriber) {

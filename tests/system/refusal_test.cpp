@@ -80,10 +80,19 @@ TEST_F(RefusedApplications, FromEveryOtherKindOfPeer) {
   EXPECT_TRUE(net().terminal("A").send(Endpoint::km1_application, octets)) << "the same octets from their owner are served";
 }
 
-TEST_F(RefusedApplications, ThatWereMadeBeforeAlsoAfterARestart) {
-  const Bytes octets = application("A", number_of("B")).octets();
-  const auto served = net().terminal("A").send(Endpoint::km1_application, octets);
+TEST_F(RefusedApplications, ThatWereMadeAndAcknowledgedBeforeAlsoAfterARestart) {
+  TestTerminal& a = net().terminal("A");
+  const terminal::KeyApplication application = this->application("A", number_of("B"));
+  const Bytes octets = application.octets();
+  const auto served = a.send(Endpoint::km1_application, octets);
   ASSERT_TRUE(served) << served.error().message;
+  // Until the answer is acknowledged it may have been lost: the same application gets the same octets, and no second key.
+  const auto again = a.send(Endpoint::km1_application, octets);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(*again, *served);
+  net().expect_audit("kms-a", "km-1.repeated", "it gets the answer that it got");
+  const auto acknowledgement = application.acknowledgement(crypto::digest(net().suite().hash, *served), true, net().rng());
+  ASSERT_TRUE(acknowledgement && a.send(Endpoint::km1_ack, *acknowledgement));
   expect_refused([&] { return net().terminal("A").send(Endpoint::km1_application, octets); }, ErrorCode::conflict, "made before (replay)");
 
   net().running().stop_element("kms-a", app::RunningNetwork::Ending::kill);

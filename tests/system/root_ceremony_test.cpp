@@ -6,6 +6,7 @@
 #include "network.hpp"
 #include "program.hpp"
 #include "sdf/sdf_folder.hpp"
+#include "skf/skf_folder.hpp"
 
 namespace qanat::test {
 namespace {
@@ -21,6 +22,16 @@ class RootCeremony : public testing::Test {
  protected:
   Outcome run(const std::string& arguments, const std::string& before = "") { return run_line(before + " " + QANAT_PROGRAM + " " + arguments, folder_); }
   std::string path(const std::string& name) { return (folder_ / name).string(); }
+  /// The code of a command that dies at `place`.
+  int crash(const std::string& place, const std::string& arguments) {
+    return run_line("QANAT_CRASH_AT=" + place + " timeout 120 " + QANAT_CRASH_PROGRAM + " " + arguments, folder_).code;
+  }
+  /// A network with its CAs, of which nothing runs.
+  Result<app::Network> founded() {
+    ASSIGN_OR_RETURN(app::Network network, app::Network::plan(folder_ / "net", {}));
+    TRY(network.create());
+    return Result<app::Network>(std::move(network));
+  }
   TemporaryDirectory folder_;
 };
 
@@ -62,14 +73,9 @@ TEST_F(RootCeremony, EveryCommandOfTheGuideWorksAsItStands) {
 }
 
 TEST_F(RootCeremony, ARolloverThatIsKilledLeavesOneGenerationOrTheOtherAndIsCompletedByTheSameCommand) {
-  const auto network = app::Network::plan(folder_ / "net", {});
-  ASSERT_TRUE(network);
-  const auto created = network->create();
-  ASSERT_TRUE(created) << created.error().message;
+  const auto network = founded();
+  ASSERT_TRUE(network) << network.error().message;
   const std::string config = " --config " + network->config_of("cas").string();
-  const auto crash = [&](const std::string& place, const std::string& arguments) {
-    return run_line("QANAT_CRASH_AT=" + place + " " + QANAT_CRASH_PROGRAM + " " + arguments, folder_).code;
-  };
   const std::string asking = "ca rollover" + config + " --request " + path("requests");
   EXPECT_NE(crash("cas.rollover.requested", asking), 0);
   EXPECT_FALSE(fs::exists(folder_ / "requests"));
@@ -89,14 +95,9 @@ TEST_F(RootCeremony, ARolloverThatIsKilledLeavesOneGenerationOrTheOtherAndIsComp
 }
 
 TEST_F(RootCeremony, ADeviceRolloverThatIsKilledLeavesTheOldOneOrTheNewAndIsCompletedByTheSameCommand) {
-  const auto network = app::Network::plan(folder_ / "net", {});
-  ASSERT_TRUE(network);
-  const auto created = network->create();
-  ASSERT_TRUE(created) << created.error().message;
+  const auto network = founded();
+  ASSERT_TRUE(network) << network.error().message;
   const std::string config = " --config " + network->config_of("cas").string();
-  const auto crash = [&](const std::string& place, const std::string& arguments) {
-    return run_line("QANAT_CRASH_AT=" + place + " timeout 120 " + QANAT_CRASH_PROGRAM + " " + arguments, folder_).code;
-  };
   const std::string preparing = "ca rollover-devices" + config + " --prepare";
   const std::string installing = "ca rollover-devices" + config + " --install";
   const Outcome too_early = run(preparing);
@@ -119,39 +120,55 @@ TEST_F(RootCeremony, ADeviceRolloverThatIsKilledLeavesTheOldOneOrTheNewAndIsComp
   EXPECT_TRUE(again.out.contains("CAS issues by it already")) << again.out;
 }
 
-TEST_F(RootCeremony, UnderAnSdfDeviceRootsAreMadeFoundANetworkAndSignTheNextIssuingCas) {
-  const SdfFolder sdf;  // the commands inherit where it is
-  const std::string device = " --device sdf --module " + SdfFolder::library().string() + " --key-index 1";
-  const Outcome made = run("ca ceremony --out " + path("root") + device);
+/// A device for the roots and one for CAS, and what shows that they are used.
+struct DeviceCase {
+  std::string options;          // of the commands that need the roots' keys
+  std::string keeping;          // in the transcript
+  crypto::DeviceSettings root;  // the same device
+  crypto::DeviceSettings cas;
+  std::string configured;  // in CAS's configuration
+  std::string wrapped;     // begins CAS's file of wrapped keys
+  std::string absent;      // in the message while the device is away
+};
+
+class RootCeremonyUnderDevices : public RootCeremony {
+ protected:
+  template <class Folder>
+  void make_found_and_sign(const Folder& device, const DeviceCase& with);
+};
+
+template <class Folder>
+void RootCeremonyUnderDevices::make_found_and_sign(const Folder& device, const DeviceCase& with) {
+  const Outcome made = run("ca ceremony --out " + path("root") + with.options);
   ASSERT_EQ(made.code, 0) << made.error;
-  EXPECT_TRUE(made.out.contains("KEK 1")) << made.out;
+  EXPECT_TRUE(made.out.contains(with.keeping)) << made.out;
   EXPECT_TRUE(fs::exists(folder_ / "root/device.keys"));
   EXPECT_FALSE(fs::exists(folder_ / "root/root-ml_dsa.key"));
 
   app::NetworkOptions options;
   options.roots = folder_ / "root";
-  options.root_device = SdfFolder::settings(1);
-  options.cas_device = SdfFolder::settings(2);
+  options.root_device = with.root;
+  options.cas_device = with.cas;
   const auto network = app::Network::plan(folder_ / "net", options);
   ASSERT_TRUE(network);
   const auto created = network->create();
   ASSERT_TRUE(created) << created.error().message;
-  EXPECT_TRUE(file_text(network->config_of("cas")).contains("key_index = 2"));
-  EXPECT_TRUE(file_text(network->secret_of("cas.master")).starts_with("qanat sdf keys 1\nkek 2\n"));
+  EXPECT_TRUE(file_text(network->config_of("cas")).contains(with.configured));
+  EXPECT_TRUE(file_text(network->secret_of("cas.master")).starts_with(with.wrapped));
 
   const std::string config = " --config " + network->config_of("cas").string();
   const Outcome asked = run("ca rollover" + config + " --request " + path("requests"));
   ASSERT_EQ(asked.code, 0) << asked.error;
   const std::string signing = "ca sign-issuing --root " + path("root") + " --request " + path("requests") + " --out " + path("issued");
-  sdf.go_away();
-  const Outcome without = run(signing + device);
+  device.go_away();
+  const Outcome without = run(signing + with.options);
   EXPECT_NE(without.code, 0);
   EXPECT_EQ(std::ranges::count(without.error, '\n'), 1) << without.error;
-  EXPECT_TRUE(without.error.contains("SDF_OpenDevice")) << without.error;
+  EXPECT_TRUE(without.error.contains(with.absent)) << without.error;
   EXPECT_FALSE(fs::exists(folder_ / "issued"));
-  sdf.come_back();
+  device.come_back();
   EXPECT_TRUE(run(signing).error.contains("--device")) << "sealed keys want their device";
-  const Outcome issued = run(signing + device);
+  const Outcome issued = run(signing + with.options);
   ASSERT_EQ(issued.code, 0) << issued.error;
   const Outcome installed = run("ca rollover" + config + " --install " + path("issued"));
   ASSERT_EQ(installed.code, 0) << installed.error;
@@ -159,16 +176,34 @@ TEST_F(RootCeremony, UnderAnSdfDeviceRootsAreMadeFoundANetworkAndSignTheNextIssu
   EXPECT_EQ(run("ca transcript --root " + path("root")).code, 0);
 }
 
+TEST_F(RootCeremonyUnderDevices, UnderAnSdfDeviceRootsAreMadeFoundANetworkAndSignTheNextIssuingCas) {
+  const SdfFolder sdf;  // the commands inherit where it is
+  make_found_and_sign(sdf, {.options = " --device sdf --module " + SdfFolder::library().string() + " --key-index 1",
+                            .keeping = "KEK 1",
+                            .root = SdfFolder::settings(1),
+                            .cas = SdfFolder::settings(2),
+                            .configured = "key_index = 2",
+                            .wrapped = "qanat sdf keys 1\nkek 2\n",
+                            .absent = "SDF_OpenDevice"});
+}
+
+TEST_F(RootCeremonyUnderDevices, UnderAnSkfDeviceRootsAreMadeFoundANetworkAndSignTheNextIssuingCas) {
+  const SkfFolder skf;
+  make_found_and_sign(skf, {.options = " --device skf --module " + SkfFolder::library().string() + " --application qkd --pin-file " + skf.pin_file().string(),
+                            .keeping = "container 'qanat-root' of application 'qkd'",
+                            .root = skf.settings("qanat-root"),
+                            .cas = skf.settings("cas"),
+                            .configured = "container = \"cas\"",
+                            .wrapped = "qanat skf keys 1\ncontainer ",
+                            .absent = "SAR_DEVICE_REMOVED"});
+  EXPECT_FALSE(skf.has("tries") && fs::file_size(skf.device() / "tries") > 0) << "no wrong PIN was shown";
+}
+
 TEST_F(RootCeremony, AnElementThatIsExpectedAnewGetsOneSecretHoweverOftenTheCommandDies) {
-  const auto network = app::Network::plan(folder_ / "net", {});
-  ASSERT_TRUE(network);
-  const auto created = network->create();
-  ASSERT_TRUE(created) << created.error().message;
+  const auto network = founded();
+  ASSERT_TRUE(network) << network.error().message;
   const std::string expecting = "ca expect --config " + network->config_of("cas").string() + " --out " + path("secret") + " --element ";
-  const auto crash = [&](const std::string& place) {
-    return run_line("QANAT_CRASH_AT=" + place + " " + QANAT_CRASH_PROGRAM + " " + expecting + "qanat://a/kms/kms-new", folder_).code;
-  };
-  EXPECT_NE(crash("cas.element.expected"), 0);
+  EXPECT_NE(crash("cas.element.expected", expecting + "qanat://a/kms/kms-new"), 0);
   const std::string secret = file_text(folder_ / "secret");
   EXPECT_EQ(secret.size(), 64U);
   const Outcome done = run(expecting + "qanat://a/kms/kms-new");
@@ -200,6 +235,11 @@ TEST_F(RootCeremony, EachMistakeIsOneLineAndMakesNothing) {
       {"ca ceremony --device sdf --module /nonexistent.so --key-index 1 --token roots" + out, "--token"},
       {"ca ceremony --device pkcs11 --module /nonexistent.so --token roots --pin-file " + path("pin") + " --key-index 1" + out, "--key-index"},
       {"ca ceremony --key-index 1" + out, "--device"},
+      {"ca ceremony --device skf --module /nonexistent.so" + out, "--application"},
+      {"ca ceremony --device skf --module /nonexistent.so --application roots --pin-file " + path("pin") + out, "/nonexistent.so"},
+      {"ca ceremony --device skf --module /nonexistent.so --application roots --pin-file " + path("pin") + " --key-index 1" + out, "--key-index"},
+      {"ca ceremony --device sdf --module /nonexistent.so --key-index 1 --container roots" + out, "--container"},
+      {std::string("ca ceremony --device skf --application roots --pin-file ") + path("pin") + " --module " + QANAT_SKF_LIBRARY_WITHOUT_MAC + out, "SKF_Mac"},
       {std::string("ca ceremony --device sdf --key-index 1 --module ") + QANAT_SDF_LIBRARY_WITHOUT_MAC + out, "SDF_CalculateMAC"},
       {"up --state " + path("net") + " --cas-key-index 1", "--module"},
       {"up --state " + path("net") + " --module /nonexistent.so --root-key-index 1", "--roots"},

@@ -75,7 +75,7 @@ TEST_F(SaeCommands, UpSaysWhereOwnSoftwareGetsKeys) {
   for (const Json& element : status.json().as_array().value()) {
     if (element.has("saes")) ++serving;
   }
-  EXPECT_EQ(serving, 2U) << "both domains' QKMs, not the relay";
+  EXPECT_EQ(serving, 4U) << "both domains' QKMs and KMSs, not the relay";
 }
 
 TEST_F(SaeCommands, AKeyStreamRunsBetweenTwoNewSaes) {
@@ -167,8 +167,10 @@ TEST_F(SaeCommands, SaesOfOneSiteShareKeysToo) {
 }
 
 TEST_F(SaeCommands, StatusAsksEachListenerAndItsLineOfCurlDoesTheSame) {
+  json("add ksae1 --domain a --at kms --peer-domain b");
+  json("add ksae2 --domain b --at kms --peer-domain a --keys-per-day 100");
   const auto listeners = json("status").as_array().value();
-  ASSERT_EQ(listeners.size(), 2U);
+  ASSERT_EQ(listeners.size(), 4U);
   for (const Json& listener : listeners) {
     const Json status = listener.object("status").value_or(Json());
     EXPECT_EQ(status.text("source_KME_ID").value_or(""), listener.text("kme").value());
@@ -179,6 +181,22 @@ TEST_F(SaeCommands, StatusAsksEachListenerAndItsLineOfCurlDoesTheSame) {
   }
   const Outcome table = sae("status");
   EXPECT_NE(table.out.find("keys of 256 bits ready"), std::string::npos) << table.out;
+}
+
+TEST_F(SaeCommands, AnSaeOfAKmsIsAnIdentityOfIam) {
+  const Json near = json("add kone --domain a --at kms --peer-domain b --keys-per-second 50");
+  EXPECT_EQ(near.text("kme").value(), "kms-a");
+  EXPECT_TRUE(near.boolean("in_force").value());
+  json("add ktwo --domain b --at kms --peer-domain '*'");
+  const Outcome found = run_program("iam find kone --json --state " + network(), *folder_);
+  EXPECT_EQ(found.json().text("home_kms").value_or(""), "kms-a") << found.error;
+  EXPECT_EQ(found.json().integer("keys_per_second").value_or(0), 50);
+  const Json keys = json("key --from kone --to ktwo --number 2 --size 512");
+  EXPECT_TRUE(keys.boolean("equal").value());
+  expect_mistake("add kthree --domain a --peer-domain b", "--at kms");
+  expect_mistake("add kone --domain a", "is served by kms-a");
+  json("remove kone");
+  EXPECT_NE(run_program("iam find kone --state " + network(), *folder_).code, 0);
 }
 
 TEST_F(SaeCommands, ARevokedCertificateIsLetInNoLongerAndAnotherOneIs) {

@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "quantum/qkm/key_stock.hpp"
+#include "quantum/qkm/stock.hpp"
 
 namespace qanat::qkm {
 

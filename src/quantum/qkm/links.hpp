@@ -5,7 +5,7 @@
 #include <mutex>
 #include <vector>
 
-#include "quantum/qkm/arrivals.hpp"
+#include "quantum/qkm/stock.hpp"
 #include "quantum/qkm/link_keys.hpp"
 
 namespace qanat::qkm {

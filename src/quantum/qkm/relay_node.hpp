@@ -8,7 +8,7 @@
 #include <map>
 #include <span>
 
-#include "quantum/qkm/arrivals.hpp"
+#include "quantum/qkm/stock.hpp"
 #include "quantum/qkm/group_commit.hpp"
 #include "quantum/qkm/link_keys.hpp"
 #include "quantum/qkm/relay_message.hpp"

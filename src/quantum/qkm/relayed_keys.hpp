@@ -6,12 +6,10 @@
 #include <span>
 #include <vector>
 
-#include "quantum/qkm/key_stock.hpp"
+#include "quantum/qkm/stock.hpp"
 #include "quantum/qkm/relay_message.hpp"
 
 namespace qanat::qkm {
-
-inline constexpr std::string_view domain_stocks = "domain/";
 
 enum class End : std::uint8_t { far = 0, near = 1 };
 
@@ -38,18 +36,6 @@ struct RelayedKey {
   [[nodiscard]] std::uint8_t relays() const { return static_cast<std::uint8_t>(path.size() - 2); }
 };
 
-/// Near keys that came over one path.
-struct Pool {
-  std::string peer_domain;
-  std::vector<ElementName> path;
-  std::int64_t keys = 0;
-};
-/// The domain and the path that a stock is named after; its level is not read. internal for a stock that is none of relayed keys.
-Result<Pool> pool_named(const StockName& stock);
-/// True if the paths share no node but their ends.
-bool are_disjoint(std::span<const ElementName> one, std::span<const ElementName> other);
-/// `count` of the pools, each with a key and no two with a common node between the ends; empty if there are none.
-std::vector<Pool> disjoint_pools(std::span<const Pool> pools, std::size_t count);
 /// How many of the keys there are over paths of their own: all of them, if no two paths share a node but their ends; 1 otherwise.
 std::size_t separate_paths(std::span<const RelayedKey> keys);
 

@@ -4,7 +4,7 @@
 
 #include "net/foreign_client.hpp"
 #include "quantum/qkm/sae_acks.hpp"
-#include "quantum/qkm/sae_delivery.hpp"
+#include "quantum/qkm/stock.hpp"
 #include "quantum/qkm/sae_neighbours.hpp"
 #include "quantum/qkm/sae_settings.hpp"
 #include "quantum/qkm/sae_streams.hpp"

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/check.hpp"
-#include "quantum/qkm/sae_names.hpp"
+#include "kme/stock/names.hpp"
 
 namespace qanat::qkm {
 namespace {
@@ -22,7 +22,7 @@ std::optional<HandoverState> state_named(std::string_view text) {
   return std::nullopt;
 }
 
-struct Row {
+struct HandoverRow {
   Handover handover;
   HandoverState state{};
   Bytes acked;  // a bit per target and key
@@ -35,17 +35,17 @@ struct Row {
   }
 };
 
-Result<std::optional<Row>> find(store::Transaction& transaction, const BatchId& batch, const std::string& kme) {
-  std::optional<Row> out;
+Result<std::optional<HandoverRow>> find(store::Transaction& transaction, const BatchId& batch, const std::string& kme) {
+  std::optional<HandoverRow> out;
   TRY(transaction.query("SELECT count, initiator, targets, acked, state FROM sae_handover WHERE batch_id = ? AND kme = ?",
                         {batch.view(), std::string_view(kme)}, [&](const store::Row& row) {
                           const auto state = state_named(row.text(4));
                           if (!state) return;
-                          out = Row{.handover = {.batch = batch,
+                          out = HandoverRow{.handover = {.batch = batch,
                                                  .kme = kme,
                                                  .count = static_cast<std::uint32_t>(row.integer(0)),
                                                  .initiator = kme::SaeId(row.text(1)),
-                                                 .targets = split_names(row.text(2))},
+                                                 .targets = kme::split_names(row.text(2))},
                                     .state = *state,
                                     .acked = row.blob(3)};
                         }));
@@ -77,7 +77,7 @@ class Acknowledging {
   Acknowledging(store::Transaction& transaction, UnixMs now, Handovers::Outcome& out) : transaction_(transaction), now_(now), out_(out) {}
 
   /// `indices`: of the keys of the row's batch that the acknowledgement names.
-  Result<void> take(Row& row, const Ack& ack, std::span<const std::uint32_t> indices) {
+  Result<void> take(HandoverRow& row, const Ack& ack, std::span<const std::uint32_t> indices) {
     const auto target = std::ranges::find(row.handover.targets, ack.target);
     const bool fits = row.handover.initiator == ack.initiator && target != row.handover.targets.end() &&
                       std::ranges::all_of(indices, [&](std::uint32_t index) { return index < row.handover.count; });
@@ -97,10 +97,10 @@ class Acknowledging {
   }
 
  private:
-  void note(const Row& row, std::span<const std::uint32_t> indices) {
+  void note(const HandoverRow& row, std::span<const std::uint32_t> indices) {
     for (const std::uint32_t index : indices) out_.changed.push_back(key_id(row.handover.batch, index));
   }
-  Result<void> relayed(Row& row, std::size_t target, std::span<const std::uint32_t> indices) {
+  Result<void> relayed(HandoverRow& row, std::size_t target, std::span<const std::uint32_t> indices) {
     for (const std::uint32_t index : indices) {
       const std::size_t bit = target * row.handover.count + index;
       row.acked[bit / 8] = static_cast<std::uint8_t>(row.acked[bit / 8] | (1U << (bit % 8)));
@@ -151,7 +151,7 @@ Result<void> Handovers::offer(store::Transaction& transaction, const Handover& h
   TRY(transaction.run("INSERT INTO sae_handover (batch_id, kme, count, initiator, targets, acked, state, tries, next_ms, changed_ms, offered_ms) "
                       "VALUES (?, ?, ?, ?, ?, ?, 'offered', 0, 0, ?, ?)",
                       {handover.batch.view(), std::string_view(handover.kme), std::int64_t{handover.count}, std::string_view(handover.initiator.text()),
-                       std::string_view(joined_names(handover.targets)), ByteView(acked), static_cast<std::int64_t>(now), static_cast<std::int64_t>(now)}));
+                       std::string_view(kme::joined_names(handover.targets)), ByteView(acked), static_cast<std::int64_t>(now), static_cast<std::int64_t>(now)}));
   return {};
 }
 
@@ -162,7 +162,7 @@ Result<Handovers::Outcome> Handovers::acknowledge(store::Transaction& transactio
     std::map<BatchId, std::vector<std::uint32_t>> by_batch;
     for (const KeyId& id : ack.ids) by_batch[batch_of(id)].push_back(index_of(id));
     for (const auto& [batch, indices] : by_batch) {
-      ASSIGN_OR_RETURN(std::optional<Row> row, find(transaction, batch, kme));
+      ASSIGN_OR_RETURN(std::optional<HandoverRow> row, find(transaction, batch, kme));
       if (row) TRY(acknowledging.take(*row, ack, indices));
     }
   }
@@ -199,7 +199,7 @@ Result<std::vector<Handovers::Duty>> Handovers::due(store::Transaction& transact
                                                                  .kme = row.text(1),
                                                                  .count = static_cast<std::uint32_t>(row.integer(2)),
                                                                  .initiator = kme::SaeId(row.text(3)),
-                                                                 .targets = split_names(row.text(4))},
+                                                                 .targets = kme::split_names(row.text(4))},
                                                     .last = static_cast<UnixMs>(row.integer(6)) + give_up_after_ms < now},
                                            .tries = row.integer(5)});
                         }));

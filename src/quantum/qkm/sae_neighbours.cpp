@@ -5,18 +5,18 @@
 #include "kme/etsi020_client.hpp"
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
-#include "quantum/qkm/sae_activation.hpp"
+#include "quantum/qkm/stock.hpp"
 
 namespace qanat::qkm {
 namespace {
 
-constexpr std::size_t jobs_together_max = 64;
-constexpr std::size_t jobs_waiting_max = 4096;
+constexpr std::size_t handovers_together_max = 64;
+constexpr std::size_t handovers_waiting_max = 4096;
 constexpr std::size_t sends_waiting_max = 1024;
 constexpr std::size_t orders_waiting_max = 1024;
 constexpr std::size_t voids_together_max = 64;
 constexpr std::size_t object_octets_max = 960;  // of one record (audit/chain.hpp cuts at 1024)
-constexpr UnixMs forget_after_ms = 24ULL * 3600 * 1000;
+constexpr UnixMs handovers_forgotten_ms = 24ULL * 3600 * 1000;
 
 std::string text_of(std::span<const KeyId> ids) {
   std::string out;
@@ -27,7 +27,7 @@ std::string text_of(std::span<const KeyId> ids) {
 }  // namespace
 
 Neighbours::Neighbours(NeighbourPlace place, Parts parts, NeighbourPorts ports)
-    : place_(std::move(place)), parts_(parts), ports_(std::move(ports)), jobs_(1, jobs_together_max, jobs_waiting_max, [](std::vector<Job> jobs) {
+    : place_(std::move(place)), parts_(parts), ports_(std::move(ports)), jobs_(1, handovers_together_max, handovers_waiting_max, [](std::vector<Job> jobs) {
         for (Job& job : jobs) job();
       }) {
   for (const std::string& kme : place_.kmes) senders_.emplace(kme, std::make_unique<net::Workers>(1, sends_waiting_max));
@@ -96,7 +96,7 @@ Result<void> Neighbours::make(Waiting& waiting) {
   waiting.give_up_ms = now + static_cast<UnixMs>(place_.offer_max.count());
   ASSIGN_OR_RETURN(waiting.keys, parts_.device.random(std::size_t{order.number} * order.size / 8));
   for (const kme::SaeId& slave : order.slaves) {
-    const kme::Sae* const known = parts_.registry.find(slave);
+    const auto known = parts_.registry.find(slave);
     if (known == nullptr) return fail(ErrorCode::invalid_argument, "SAE " + slave.text() + " is not known to this KME");
     if (known->here) {
       waiting.own_slaves.push_back(slave);
@@ -312,7 +312,7 @@ void Neighbours::look_at_clock() {
     for (const auto& [batch, kme] : again) send(batch, kme);
     start_voids();
     const auto forgotten = parts_.store.transact(
-        [&](store::Transaction& transaction) { return Handovers::forget(transaction, now > forget_after_ms ? now - forget_after_ms : 0); });
+        [&](store::Transaction& transaction) { return Handovers::forget(transaction, now > handovers_forgotten_ms ? now - handovers_forgotten_ms : 0); });
     if (!forgotten) node::log(node::LogLevel::error, "handovers: {}", forgotten.error().message);
   });
 }

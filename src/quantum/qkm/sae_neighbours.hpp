@@ -16,7 +16,7 @@
 #include "kme/sae_registry.hpp"
 #include "net/http.hpp"
 #include "net/workers.hpp"
-#include "quantum/qkm/batches.hpp"
+#include "quantum/qkm/stock.hpp"
 #include "quantum/qkm/sae_handovers.hpp"
 
 namespace qanat::qkm {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kme/etsi004.hpp"
+#include "kme/listener_settings.hpp"
 #include "net/foreign_client.hpp"
 
 namespace qanat::qkm {
@@ -65,21 +66,6 @@ std::map<std::string, NeighbourSettings> read_kmes(node::Config& table) {
   return out;
 }
 
-void read_listener(node::Config& table, net::ForeignSettings& out) {
-  out.address = table.text("address", "127.0.0.1");
-  out.port = static_cast<std::uint16_t>(table.integer("port", 0, 65535, 0));
-  out.tls.roots = table.text("roots");
-  out.tls.crls = table.text("crls", "");
-  node::Config chains = table.table("chains");
-  for (const std::string& name : chains.table_names()) {
-    node::Config chain = chains.table(name);
-    out.tls.chains.push_back({.certificate = chain.text("certificate"), .key = chain.text("key")});
-  }
-  if (out.tls.chains.empty()) table.reject("chains", "at least one chain is needed");
-  out.limits.connections_max = static_cast<std::size_t>(table.integer("connections_max", 1, 100000, static_cast<std::int64_t>(out.limits.connections_max)));
-  out.limits.io_threads = static_cast<std::size_t>(table.integer("io_threads", 1, 64, static_cast<std::int64_t>(out.limits.io_threads)));
-}
-
 void read_streams(node::Config& table, SaeSettings& out) {
   out.stream_port = static_cast<std::uint16_t>(table.integer("stream_port", 0, 65535, kme::etsi004::default_port));
   out.stream_connections_max = static_cast<std::size_t>(table.integer("stream_connections_max", 1, 100000, static_cast<std::int64_t>(out.stream_connections_max)));
@@ -97,7 +83,7 @@ std::optional<SaeSettings> SaeSettings::read(node::Config& config, const std::st
   if (std::ranges::find(tables, "sae") == tables.end()) return std::nullopt;
   node::Config table = config.table("sae");
   SaeSettings out;
-  read_listener(table, out.listener);
+  out.listener = kme::read_listener(table);
   out.served = read_standards(table);
   out.registry = read_names(table, own_domain);
   out.lifetime = std::chrono::milliseconds(table.integer("key_lifetime_ms", 1000, 30LL * 86400000, out.lifetime.count()));

@@ -9,7 +9,7 @@
 #include <optional>
 #include <thread>
 
-#include "quantum/qkm/sae_stream_message.hpp"
+#include "quantum/qkm/stock.hpp"
 
 namespace qanat::qkm {
 

@@ -20,9 +20,9 @@ Result<void> SaeStreams::check(const Identity& sender, const StreamNote& note) c
   if (known == place_.domains.end() || known->second.text() != sender.name) {
     return fail(ErrorCode::denied, sender.uri() + " is not the QKM of a site that shares keys with this one");
   }
-  const kme::Sae* const from = parts_.registry.find(note.from);
+  const auto from = parts_.registry.find(note.from);
   if (from == nullptr || from->domain != sender.domain) return fail(ErrorCode::denied, note.from.text() + " is no SAE of domain " + sender.domain);
-  const kme::Sae* const to = parts_.registry.find(note.to);
+  const auto to = parts_.registry.find(note.to);
   if (to == nullptr || !to->here) return fail(ErrorCode::denied, note.to.text() + " is no SAE of this KME");
   return {};
 }

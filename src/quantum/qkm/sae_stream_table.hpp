@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "crypto/device.hpp"
-#include "quantum/qkm/sae_stream_message.hpp"
+#include "quantum/qkm/stock.hpp"
 #include "store/store.hpp"
 
 namespace qanat::qkm {

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "quantum/qkm/sae_stream_message.hpp"
+#include "quantum/qkm/stock.hpp"
 
 namespace qanat::qkm {
 

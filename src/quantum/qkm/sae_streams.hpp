@@ -10,7 +10,7 @@
 
 #include <atomic>
 
-#include "quantum/qkm/sae_delivery.hpp"
+#include "quantum/qkm/stock.hpp"
 #include "quantum/qkm/sae_stream_courier.hpp"
 #include "quantum/qkm/sae_stream_table.hpp"
 #include "quantum/qkm/sae_stream_waiting.hpp"
@@ -114,7 +114,7 @@ class SaeStreams final : public kme::StreamProvider {
 
   /// Empty if the configuration no longer has it.
   [[nodiscard]] std::string domain_of(const kme::SaeId& sae) const {
-    const kme::Sae* const known = parts_.registry.find(sae);
+    const auto known = parts_.registry.find(sae);
     return known == nullptr ? std::string() : known->domain;
   }
   [[nodiscard]] bool is_local(const StreamEnd& end) const { return domain_of(end.peer) == place_.domain; }

@@ -8,7 +8,7 @@
 #include "quantum/qkm/central_node.hpp"
 #include "quantum/qkm/controllers.hpp"
 #include "quantum/qkm/link_handlers.hpp"
-#include "quantum/qkm/pool_filler.hpp"
+#include "quantum/qkm/stock.hpp"
 #include "quantum/qkm/recording.hpp"
 #include "quantum/qkm/sae_front.hpp"
 #include "quantum/qkm/schema.hpp"
@@ -302,7 +302,7 @@ void QkmService::Parts::describe(wire::Json& body) {
   body.set("relayed_keys", list_of_pools);
   body.set("relay", settings.relay == RelayWay::centralised ? "centralised" : "hop_by_hop");
   body.set("grade", wrapping.grade());
-  if (sae) body.set("saes", wire::Json::object({{"port", sae->port()}, {"stream_port", sae->stream_port()}, {"names", settings.sae->registry.all().size()}}));
+  if (sae) body.set("saes", wire::Json::object({{"port", sae->port()}, {"stream_port", sae->stream_port()}, {"names", settings.sae->registry.all()->size()}}));
 }
 
 bool QkmService::Parts::pause(std::chrono::milliseconds span) {
@@ -324,6 +324,9 @@ Result<std::unique_ptr<QkmService>> QkmService::open(node::Node& node, QkmSettin
   TRY(parts->recover());
   TRY(parts->link_handlers.refresh_stock());
   if (parts->sae) TRY(parts->sae->start());
+  using points::Endpoint;
+  if (parts->settings.km3_chained_alone)
+    node.require_chained({Endpoint::km3_take, Endpoint::km3_fetch, Endpoint::km3_done, Endpoint::km3_status, Endpoint::km3_notice});
   node.describe_health([&those = *parts](wire::Json& body) { those.describe(body); });
   return std::unique_ptr<QkmService>(new QkmService(std::move(parts)));
 }
@@ -334,6 +337,7 @@ std::vector<points::Handler> QkmService::handlers() {
   return {
       {Endpoint::km3_take, [&](const net::Request& request) { return parts.supply_handlers.take(request); }},
       {Endpoint::km3_fetch, [&](const net::Request& request) { return parts.supply_handlers.fetch(request); }},
+      {Endpoint::km3_chain, [&](const net::Request& request) { return parts.supply_handlers.chain(request); }},
       {Endpoint::km3_done, [&](const net::Request& request) { return parts.supply_handlers.done(request); }},
       {Endpoint::km3_status, [&](const net::Request& request) { return parts.status(request); }},
       {Endpoint::km3_notice, [&](const net::Request& request) { return parts.supply_handlers.notice(request); }},

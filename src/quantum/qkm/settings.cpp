@@ -32,6 +32,8 @@ QkmSettings QkmSettings::read(node::Config& config) {
   QkmSettings out;
   node::Config table = config.table("qkm");
   out.site_key = table.text("site_key", "");
+  out.km3_chained_alone = table.flag("km3_chained_alone", false);
+  if (out.km3_chained_alone && out.site_key.empty()) table.reject("km3_chained_alone", "needs a site_key");
   out.controllers = node::element_names(table, "controllers");
   out.relay = read_relay(table);
   out.controller_key = table.text("controller_key", "");

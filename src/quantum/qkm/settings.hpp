@@ -26,6 +26,7 @@ enum class RelayWay : std::uint8_t {
 
 struct QkmSettings {
   std::filesystem::path site_key;  // empty: keys travel under TLS alone, and count as PQC-grade
+  bool km3_chained_alone = false;  // the KMS is answered over connections that are under the site key too, and over no others
   std::map<LinkId, LinkSettings> links;
   std::map<std::string, ElementName> domains;  // the QKM of each domain that keys are shared with
   std::vector<ElementName> controllers;        // asked in this order, told all; none: routes lead straight to neighbours

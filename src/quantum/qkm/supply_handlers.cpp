@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::chrono::milliseconds fetch_wait_max{2000};
 constexpr std::chrono::milliseconds notice_max{5000};
+constexpr std::size_t chain_identity_size = 32;  // octets
 
 /// Somewhat before the request's own, so that the refusal arrives in time.
 Deadline fetch_deadline(Deadline request) { return Deadline::after(std::min(fetch_wait_max, request.remaining() * 9 / 10)); }
@@ -151,6 +152,20 @@ Result<net::Response> SupplyHandlers::done(const net::Request& request) {
     ASSIGN_OR_RETURN(const bool used, body.boolean("used"));
     for (const KeyId& id : ids) deed.object += (deed.object.empty() ? "" : " ") + id.hex();
     TRY(parts_.supply.done(ids, used ? RelayedKeys::Use::confirmed : RelayedKeys::Use::unused));
+    return net::Response{.status = 204, .content_type = "", .body = {}};
+  });
+}
+
+Result<net::Response> SupplyHandlers::chain(const net::Request& request) {
+  return node::recorded(parts_.node, "km-3.chain", request, [&](node::Deed&) -> Result<net::Response> {
+    TRY(check_caller(request));
+    ASSIGN_OR_RETURN(const wire::Json body, wire::Json::parse(request.body));
+    TRY(body.only({"identity"}));
+    ASSIGN_OR_RETURN(const std::string text, body.text("identity"));
+    const auto identity = from_hex(text);
+    if (!identity || identity->size() != chain_identity_size)
+      return fail(ErrorCode::invalid_argument, "identity: must be " + std::to_string(2 * chain_identity_size) + " hexadecimal digits");
+    TRY(parts_.node.expect_chained(request, *identity, parts_.wrapping.key.derive(concat({as_bytes("km-3 chain"), *identity}))));
     return net::Response{.status = 204, .content_type = "", .body = {}};
   });
 }

@@ -36,6 +36,8 @@ class SupplyHandlers {
   Result<net::Response> take(const net::Request& request);
   Result<net::Response> fetch(const net::Request& request);
   Result<net::Response> done(const net::Request& request);
+  /// The KMS's next connection is under the site key too (net/chain.hpp).
+  Result<net::Response> chain(const net::Request& request);
   /// Push notice: answers as soon as there are `least` keys for a domain, at the latest after a few seconds, with what there is.
   Result<net::Response> notice(const net::Request& request);
 

@@ -13,14 +13,18 @@ constexpr std::filesystem::perms owner_only = std::filesystem::perms::owner_all;
 constexpr std::filesystem::perms everybody_reads = owner_only | std::filesystem::perms::group_read | std::filesystem::perms::group_exec |
                                                    std::filesystem::perms::others_read | std::filesystem::perms::others_exec;
 
-std::string keeping_of(const std::optional<crypto::DeviceSettings>& device) {
-  if (!device) return "files";
-  if (const auto* const sdf = std::get_if<crypto::SdfSettings>(&*device)) return "sdf: sealed by keys that KEK " + std::to_string(sdf->key_index) + " wraps";
-  const auto& token = std::get<crypto::Pkcs11Settings>(*device);
-  return "pkcs11: sealed by token '" + token.token + "', key '" + token.key + "'";
-}
+struct Keeping {
+  std::string operator()(const crypto::Pkcs11Settings& token) const { return "pkcs11: sealed by token '" + token.token + "', key '" + token.key + "'"; }
+  std::string operator()(const crypto::SdfSettings& sdf) const { return "sdf: sealed by keys that KEK " + std::to_string(sdf.key_index) + " wraps"; }
+  std::string operator()(const crypto::SkfSettings& skf) const {
+    return "skf: sealed by keys that container '" + skf.container + "' of application '" + skf.application + "' wraps";
+  }
+  std::string operator()(const crypto::PairSettings& /*pair*/) const { return "pair: sealed by either of two devices"; }
+};
 
-/// The device that seals the roots' keys; none where they are files. `folder` has the keys that an SDF device wrapped.
+std::string keeping_of(const std::optional<crypto::DeviceSettings>& device) { return device ? std::visit(Keeping(), *device) : "files"; }
+
+/// The device that seals the roots' keys; none where they are files. `folder` has the keys that an SDF or SKF device wrapped.
 Result<std::unique_ptr<crypto::CryptoDevice>> root_device(const std::optional<crypto::DeviceSettings>& device, const std::filesystem::path& folder,
                                                           crypto::Rng& rng) {
   if (!device) return std::unique_ptr<crypto::CryptoDevice>();
@@ -31,8 +35,7 @@ Result<std::unique_ptr<crypto::CryptoDevice>> root_device(const std::optional<cr
 Result<std::unique_ptr<crypto::CryptoDevice>> device_of_roots(const OfflineRoots& offline, crypto::Rng& rng) {
   std::error_code ignored;
   const std::filesystem::path wrapped = offline.folder / wrapped_keys_file;
-  const bool by_sdf = offline.device && std::holds_alternative<crypto::SdfSettings>(*offline.device);
-  if (by_sdf && !std::filesystem::exists(wrapped, ignored))
+  if (offline.device && crypto::needs_file(offline.device) && !std::filesystem::exists(wrapped, ignored))
     return fail(ErrorCode::not_found, wrapped.string() + ": is not there: the roots' keys were sealed by another device, or it was lost");
   return root_device(offline.device, offline.folder, rng);
 }
@@ -177,7 +180,7 @@ Result<std::string> hold_root_ceremony(const RootPlan& plan) {
   ASSIGN_OR_RETURN(const auto rng, crypto::open_rng());
   std::string transcript;
   TRY(make_whole_folder(plan.folder, owner_only, [&](const std::filesystem::path& part) -> Result<void> {
-    // The device first: without it no root is made. What an SDF device wraps stands with what it seals.
+    // The device first: without it no root is made. What an SDF or SKF device wraps stands with what it seals.
     ASSIGN_OR_RETURN(const auto device, root_device(plan.device, part, *rng));
     ASSIGN_OR_RETURN(const Roots roots, make_roots(plan.network, *plan.suite, plan.now_ms, *rng));
     ASSIGN_OR_RETURN(transcript, write_root_folder(roots, plan, device.get(), part, *rng));

@@ -40,7 +40,7 @@ struct CeremonyPlan {
   std::optional<OfflineRoots> roots = {};  // instead: these
   std::filesystem::path trust;       // gets root-<branch>.pem and issuing-<branch>.pem; every element reads it
   std::filesystem::path state;       // CAS's own: cas.db is made there
-  std::filesystem::path master_key;  // of CAS's software device, or what its SDF device wraps; made if absent
+  std::filesystem::path master_key;  // of CAS's software device, or what its SDF or SKF device wraps; made if absent
   std::optional<crypto::DeviceSettings> device = {};  // CAS's master key, instead
   std::vector<ExpectedElement> elements;
   UnixMs now_ms = 0;

@@ -50,7 +50,7 @@ Result<crypto::Certificate> read_certificate(const std::filesystem::path& file) 
 }
 
 Result<Secret> unseal_key(const std::filesystem::path& file, Branch branch, const crypto::Certificate& certificate, crypto::CryptoDevice* device) {
-  if (device == nullptr) return fail(ErrorCode::invalid_argument, file.string() + ": the key is sealed: name the device that opens it (--device pkcs11 or sdf)");
+  if (device == nullptr) return fail(ErrorCode::invalid_argument, file.string() + ": the key is sealed: name the device that opens it (--device pkcs11, sdf or skf)");
   ASSIGN_OR_RETURN(const Bytes text, read_whole_file(file, box_digits_max));
   std::string_view digits = as_text(text);
   if (digits.ends_with('\n')) digits.remove_suffix(1);

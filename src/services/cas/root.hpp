@@ -1,6 +1,6 @@
 // The two root CAs of a network, which are offline: made once, kept in a folder that is taken away, brought back to sign an issuing CA. The folder holds, for
 // each branch, root-<branch>.pem and the private key: root-<branch>.key (0600, lower-case hexadecimal of seed or scalar), or root-<branch>.sealed, the same
-// octets sealed by a crypto device (hexadecimal) and bound to the certificate (with an SDF device, device.keys: what it wrapped); and the transcript of all that was done with it (transcript.hpp).
+// octets sealed by a crypto device (hexadecimal) and bound to the certificate (with an SDF or SKF device, device.keys: what it wrapped); and the transcript of all that was done with it (transcript.hpp).
 #pragma once
 
 #include <filesystem>
@@ -11,7 +11,7 @@
 
 namespace qanat::cas {
 
-/// In the roots' folder: the keys that an SDF device wrapped, with which it sealed the roots' keys.
+/// In the roots' folder: the keys that an SDF or SKF device wrapped, with which it sealed the roots' keys.
 inline constexpr std::string_view wrapped_keys_file = "device.keys";
 
 inline constexpr UnixMs year_ms = 365ULL * 86'400'000;

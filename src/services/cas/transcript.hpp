@@ -13,7 +13,7 @@ namespace qanat::cas {
 struct RootAct {
   std::string act;      // "ceremony", "issuing"
   std::string network;  // common name of the ML-DSA root
-  std::string keeping;  // where the roots' keys are: "files", "pkcs11: sealed by token 'x', key 'y'", "sdf: sealed by keys that KEK 1 wraps"
+  std::string keeping;  // where the roots' keys are: "files", "pkcs11: sealed by token 'x', key 'y'", "sdf: sealed by keys that KEK 1 wraps" …
   UnixMs at = 0;
   std::vector<std::pair<std::string, crypto::Certificate>> made;  // file name and what is in it
 };

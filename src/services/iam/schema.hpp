@@ -163,6 +163,11 @@ inline constexpr std::array migrations{
         token_id BLOB PRIMARY KEY,
         since_ms INTEGER NOT NULL
       ) STRICT)sql"},
+    store::Migration{6, R"sql(
+      ALTER TABLE identity ADD COLUMN keys_per_second INTEGER NOT NULL DEFAULT 0;  -- of an SAE, 0: no limit
+      ALTER TABLE identity ADD COLUMN keys_per_day INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE identity ADD COLUMN peer_domains TEXT NOT NULL DEFAULT '';       -- that it may share keys with, a space between them; '*': any
+      CREATE INDEX identity_sae ON identity (uid) WHERE class = 'application' AND home_kms <> '')sql"},
 };
 
 }  // namespace qanat::iam

@@ -60,7 +60,7 @@ Result<Restored> restore(node::Node& node, const KmsSettings& settings, const st
   Restored out{.destroyed = 0, .not_before_ms = now + static_cast<UnixMs>(settings.clock_window.count())};
   TRY(record(node, "database.restore_intended", "", ""));
   ASSIGN_OR_RETURN(out.destroyed,
-                   store->transact([&](store::Transaction& transaction) { return begin_life(transaction, now, out.not_before_ms, "restored"); }));
+                   store->transact([&](store::Transaction& transaction) { return begin_life(transaction, now, out.not_before_ms, NewLife::restored); }));
   node::crash_point("kms.restore.begun");
   TRY(record(node, "database.restored", "", "working keys destroyed: " + std::to_string(out.destroyed)));
   return out;

@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include "services/kms/csa/schema.hpp"
+#include "kme/stock/tables.hpp"
 #include "store/store.hpp"
 
 namespace qanat::kms {
@@ -93,6 +95,117 @@ inline constexpr std::array migrations{
         PRIMARY KEY (uid, h_enrol)
       ) STRICT)sql"},
     store::Migration{5, R"sql(
+      -- KMA: what stays of a working key, what it may be used for, and its delivery, to be given again until it is acknowledged.
+      ALTER TABLE working_key ADD COLUMN commitment BLOB;                             -- of the octets, from their generation on
+      ALTER TABLE working_key ADD COLUMN traffic TEXT NOT NULL DEFAULT 'voice';       -- these three, uid and expires_ms are bound to sealed_wk
+      ALTER TABLE working_key ADD COLUMN level_min INTEGER NOT NULL DEFAULT 1;
+      ALTER TABLE working_key ADD COLUMN deliveries_max INTEGER NOT NULL DEFAULT 1;
+      ALTER TABLE working_key ADD COLUMN deliveries INTEGER NOT NULL DEFAULT 0;
+      ALTER TABLE working_key ADD COLUMN h_req BLOB;                                  -- the application that was answered
+      ALTER TABLE working_key ADD COLUMN answer BLOB;                                 -- the KeyDeliver, sealed to the terminal; NULL once the key is destroyed
+      ALTER TABLE working_key ADD COLUMN ended_ms INTEGER;
+      ALTER TABLE working_key ADD COLUMN ended_by TEXT;
+      ALTER TABLE working_key ADD COLUMN ended_why TEXT;
+      -- Sealed under the former binding; none of them lives longer than a call takes to begin.
+      UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, ended_by = 'kms', ended_why = 'the database was brought to another version'
+        WHERE state <> 'destroyed';
+      CREATE INDEX working_key_call ON working_key (sid_call);
+      CREATE INDEX working_key_owed ON working_key (uid) WHERE state <> 'destroyed';
+      -- Up to which time applications are forgotten: a clock that was set back opens no gap.
+      CREATE TABLE replay_forgotten (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        forget_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE application_rate (
+        uid TEXT PRIMARY KEY,
+        level_milli INTEGER NOT NULL,   -- thousandths of an application that are left
+        at_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX application_rate_at ON application_rate (at_ms);
+      CREATE TABLE charging_record (
+        sid_wk BLOB NOT NULL,
+        leg INTEGER NOT NULL CHECK (leg IN (1, 2)),
+        sid_call BLOB NOT NULL,
+        uid TEXT NOT NULL,
+        number TEXT NOT NULL,
+        peer_uid TEXT NOT NULL,
+        peer_number TEXT NOT NULL,
+        peer_kms TEXT NOT NULL,
+        traffic TEXT NOT NULL,
+        assurance INTEGER NOT NULL,
+        n_paths INTEGER NOT NULL,
+        delivered_ms INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        confirmed_ms INTEGER,
+        PRIMARY KEY (sid_wk, leg)
+      ) STRICT;
+      CREATE INDEX charging_record_delivered ON charging_record (delivered_ms, sid_wk, leg))sql"},
+    store::Migration{6, csa::tables},
+    store::Migration{7, kme::stock_tables},  // keys for SAEs, shared with the KMSs of other domains
+    store::Migration{8, R"sql(
+      -- What each SAE with a limit a day has ordered on the day that it ordered last (days since 1970, UTC).
+      CREATE TABLE sae_spent (
+        sae TEXT PRIMARY KEY,
+        day INTEGER NOT NULL,
+        keys INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX sae_spent_day ON sae_spent (day))sql"},
+    store::Migration{9, R"sql(
+      -- KIM: secure media of this domain's terminals, and the keys charged into them (kim/stock.hpp).
+      CREATE TABLE medium (
+        medium BLOB PRIMARY KEY,
+        uid TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('active', 'locked', 'wiped')),
+        sealed_transport BLOB,         -- of `generation`; NULL: charged over a wire alone, or wiped
+        generation INTEGER NOT NULL,
+        registered_by TEXT NOT NULL,
+        registered_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE UNIQUE INDEX medium_in_use ON medium (uid) WHERE state <> 'wiped';
+      CREATE TABLE medium_set (
+        medium BLOB NOT NULL,
+        key_set INTEGER NOT NULL CHECK (key_set IN (1, 2, 3)),   -- authentication, call, distribution
+        next_index INTEGER NOT NULL,   -- the least that is accepted
+        free_index INTEGER NOT NULL,   -- the least that was never charged
+        PRIMARY KEY (medium, key_set)
+      ) STRICT;
+      CREATE TABLE injected_key (
+        medium BLOB NOT NULL,
+        key_set INTEGER NOT NULL,
+        key_index INTEGER NOT NULL,
+        sealed_key BLOB NOT NULL,
+        charged INTEGER NOT NULL,      -- 1 offline, 2 wire under offline, 3 wire
+        origin INTEGER NOT NULL,       -- 1 quantum, 2 device
+        charge BLOB NOT NULL,
+        PRIMARY KEY (medium, key_set, key_index)
+      ) STRICT;
+      -- Charges: those over a wire, and orders for one by file, which a second operator approves.
+      CREATE TABLE charge (
+        charge BLOB PRIMARY KEY,
+        medium BLOB NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('waiting', 'rejected', 'given', 'received')),
+        authentication_keys INTEGER NOT NULL,
+        call_keys INTEGER NOT NULL,
+        distribution_keys INTEGER NOT NULL,
+        made_by TEXT NOT NULL,
+        made_ms INTEGER NOT NULL,
+        decided_by TEXT NOT NULL,
+        h_req BLOB,                    -- over a wire: the request that it answers
+        h_deliver BLOB,
+        answer BLOB                    -- to be given again: the sealed message, or file
+      ) STRICT;
+      CREATE INDEX charge_of_medium ON charge (medium);
+      CREATE UNIQUE INDEX charge_of_request ON charge (h_req) WHERE h_req IS NOT NULL;
+      CREATE INDEX charge_kept ON charge (made_ms) WHERE answer IS NOT NULL;
+      -- Terminals that were last known as revoked, by the ML-DSA certificate that was.
+      CREATE TABLE revoked_terminal (
+        uid TEXT NOT NULL,
+        ml_dsa BLOB NOT NULL,          -- SHA-256
+        at_ms INTEGER NOT NULL,
+        PRIMARY KEY (uid, ml_dsa)
+      ) STRICT)sql"},
+    store::Migration{10, R"sql(
       -- Which front end (process) of this KMS made the leg: what it left unfinished is its own to clear away.
       ALTER TABLE working_key ADD COLUMN front_end TEXT NOT NULL DEFAULT '';
       -- KMA: accepted offers that wait for their confirmation, which may come to another front end.

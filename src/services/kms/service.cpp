@@ -1,18 +1,29 @@
 #include "services/kms/service.hpp"
 
+#include <algorithm>
+
 #include "node/log.hpp"
 #include "services/kms/kim/enrolment.hpp"
+#include "services/kms/kim/medium_desk.hpp"
 #include "services/kms/kim/renewal.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
+#include "services/kms/kma/chains.hpp"
+#include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/incarnation.hpp"
+#include "services/kms/kma/orders.hpp"
 #include "services/kms/kma/pending.hpp"
+#include "services/kms/kma/replay.hpp"
+#include "services/kms/sae/sae_front.hpp"
 #include "services/kms/schema.hpp"
 
 namespace qanat::kms {
 namespace {
 
 constexpr std::chrono::milliseconds sweep_every{1000};
+constexpr UnixMs day_ms = 86'400'000;
+constexpr std::chrono::milliseconds list_answer_max{10000};
+constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 
 std::string front_end_of(const node::Node& node) { return node.settings().store ? std::to_string(node.settings().store->front_end) : ""; }
 
@@ -33,7 +44,7 @@ Answer refusals_recorded(node::Node& node, std::string_view action, Answer work)
 }  // namespace
 
 struct KmsService::Parts {
-  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, crypto::SiteKey site_key)
+  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, crypto::SiteKey site_key, crypto::SiteKey chain_key, DrawQuantum draw)
       : node(node_),
         settings(std::move(settings_)),
         store(std::move(store_)),
@@ -41,9 +52,16 @@ struct KmsService::Parts {
         ledger(node.device(), front_end_of(node)),
         senders(node),
         access(node, *store, senders),
+        chains(node, settings, std::move(chain_key)),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
-        application(node, *store, ledger, agreement, access, trace, settings),
-        enrolment(node, *store, trace) {}
+        injection(node, *store, settings, std::move(draw)),
+        media(node, *store, settings, injection),
+        application(node, *store, ledger, agreement, access, injection, trace, settings),
+        orders(node, *store, ledger, agreement),
+        enrolment(node, *store, trace),
+        csa(node, *store, settings.csa.limits) {
+    if (settings.sae) saes.emplace(node, *store, senders, agreement, *settings.sae);
+  }
 
   node::Node& node;
   KmsSettings settings;
@@ -53,9 +71,16 @@ struct KmsService::Parts {
   node::SenderDirectory senders;
   Access access;
   Errands errands;
+  Chains chains;
   Agreement agreement;
+  Injection injection;
+  MediumDesk media;
   Application application;
+  Orders orders;
   EnrolmentService enrolment;
+  csa::Desk csa;
+  std::unique_ptr<csa::ForeignFront> csa_front;  // absent where the configuration has no such listener
+  std::optional<SaeFront> saes;  // if they are served
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -65,20 +90,33 @@ struct KmsService::Parts {
   /// Destroys what is past its time and forgets what may be forgotten; the destroyed sessions go into the audit record.
   Result<void> sweep(Ledger::Sweep which);
   void run_sweeper();
+  /// Pm-1: of subscribers and of SAEs.
+  Result<net::Response> revoked(const net::Request& request);
+  Result<net::Response> of_saes(Result<net::Response> (SaeFront::*answer)(const net::Request&), const net::Request& request);
+  /// In the background, where it is time: revocations whose notice never came.
+  void compare_with_lists();
+  std::chrono::steady_clock::time_point lists_due = std::chrono::steady_clock::now();  // the sweeper's
 };
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
-  ASSIGN_OR_RETURN(const std::vector<SidWk> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<SidWk>> {
-    TRY(transaction.run("DELETE FROM replay WHERE forget_ms < ?", {static_cast<std::int64_t>(now)}));
+  ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<Destroyed>> {
+    TRY(forget_applications(transaction, now));
+    TRY(forget_full_buckets(transaction, settings.policy.applications, now));
+    TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * day_ms)));
     TRY(forget_old_prepared(transaction, now));
     TRY(drop_expired_pending(transaction, now));
+    TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return ledger.sweep(transaction, which, now);
   }));
-  for (const SidWk& sid_wk : destroyed) {
-    TRY(node.record({.action = "wk.expired", .outcome = audit::Outcome::success, .subject = "", .object = sid_wk.hex(),
-                     .reason = which == Ledger::Sweep::at_start ? "left over from before the restart" : "past its time", .request_id = ""}));
+  for (const Destroyed& gone : destroyed) {
+    TRY(node.record({.action = "wk.expired",
+                     .outcome = audit::Outcome::success,
+                     .subject = gone.uid.text(),
+                     .object = gone.sid_wk.hex(),
+                     .reason = gone.reason(Ledger::why(which)),
+                     .request_id = ""}));
   }
   return {};
 }
@@ -87,9 +125,42 @@ void KmsService::Parts::run_sweeper() {
   std::unique_lock lock(mutex);
   while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
     lock.unlock();
+    compare_with_lists();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
+    if (const auto swept = csa.sweep(node.clock().now_ms()); !swept) node::log(node::LogLevel::error, "sweep of the CSA: {}", swept.error().message);
+    if (const auto swept = saes ? saes->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     lock.lock();
   }
+}
+
+Result<net::Response> KmsService::Parts::revoked(const net::Request& request) {
+  ASSIGN_OR_RETURN(net::Response answer, access.revoked(request));
+  if (saes) {
+    ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+    ASSIGN_OR_RETURN(const std::string subject, json.text("subject"));
+    saes->changed(subject);
+  }
+  return answer;
+}
+
+Result<net::Response> KmsService::Parts::of_saes(Result<net::Response> (SaeFront::*answer)(const net::Request&), const net::Request& request) {
+  if (!saes) return fail(ErrorCode::unavailable, "this KMS serves no SAEs");
+  return (*saes.*answer)(request);
+}
+
+void KmsService::Parts::compare_with_lists() {
+  const auto now = std::chrono::steady_clock::now();
+  const auto cas = node.peer_of(Kind::cas);
+  if (settings.revocation_lists_every.count() == 0 || now < lists_due || !cas) return;
+  lists_due = now + settings.revocation_lists_every;
+  errands.post([this, cas = *cas] {
+    const auto compared = injection.compare_with_lists([&](std::string_view branch) -> Result<Bytes> {
+      ASSIGN_OR_RETURN(net::Response list, node.call(points::Endpoint::cd1_crl, cas, {}, Deadline::after(list_answer_max), node.new_request_id(),
+                                                     "branch=" + std::string(branch) + "&list=full"));
+      return std::move(list.body);
+    });
+    if (!compared) node::log(node::LogLevel::warning, "the stock of charged keys: {}", compared.error().message);
+  });
 }
 
 KmsService::KmsService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -103,16 +174,25 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   // Another server has taken over, or the operator has restored one: it may lack what was acknowledged, and keys that were delivered would be there again.
   const auto on_other_history = [&node](store::Transaction& transaction) -> Result<void> {
     const UnixMs now = node.clock().now_ms();
-    ASSIGN_OR_RETURN(const std::int64_t destroyed, begin_life(transaction, now, now, "the database has another history"));
+    ASSIGN_OR_RETURN(const std::int64_t destroyed, begin_life(transaction, now, now, NewLife::other_history));
     return node.record({.action = "database.other_history", .outcome = audit::Outcome::success, .subject = "", .object = "",
                         .reason = "working keys destroyed: " + std::to_string(destroyed), .request_id = ""});
   };
   ASSIGN_OR_RETURN(auto store, node.open_store("kms", migrations, on_other_history));
   TRY(store->transact([](store::Transaction& transaction) { return check_is_no_backup(transaction); }));
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
-  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key));
+  ASSIGN_OR_RETURN(auto chain_key, crypto::SiteKey::read(settings.site_key));  // the same: a secret has one holder
+  ASSIGN_OR_RETURN(auto draw_key, crypto::SiteKey::read(settings.site_key));
+  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key), std::move(chain_key),
+                                       quantum_from_qkm(node, std::move(draw_key)));
   TRY(parts->sweep(Ledger::Sweep::at_start));
+  if (parts->settings.km2_chain == net::ChainNeed::required) node.require_chained({points::Endpoint::km2_offer, points::Endpoint::km2_confirm});
+  if (parts->settings.csa.listener) {
+    ASSIGN_OR_RETURN(parts->csa_front, csa::ForeignFront::start(*parts->settings.csa.listener, parts->csa, node));
+  }
+  if (parts->saes) TRY(parts->saes->open());
   Parts& those = *parts;
+  node.on_revoked([&those](const std::set<Bytes>& fingerprints) { return those.injection.revoked(fingerprints); });
   node.describe_health([&those](wire::Json& body) {
     const auto census = those.store->transact([&](store::Transaction& transaction) { return those.ledger.census(transaction); });
     if (census) {
@@ -124,6 +204,9 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
       const store::Store::Counts counts = those.store->counts();
       body.set("store", wire::Json::object({{"repeated", counts.repeated}, {"connections", counts.connections}, {"outcomes_asked", counts.asked}, {"outcomes_unknown", counts.unknown}}));
     }
+    if (const auto keys = those.csa.census()) body.set("csa_keys", *keys);
+    if (those.csa_front) body.set("csa_port", those.csa_front->port());
+    if (those.saes) those.saes->describe(body);
   });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
 }
@@ -131,34 +214,51 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
 std::vector<points::Handler> KmsService::handlers() {
   using points::Endpoint;
   Parts& parts = *parts_;
-  return {
+  // Symmetric mode begins where a certificate's status cannot be had: the application's own handler decides (kim/injection.hpp).
+  const net::UnknownStatus unknown = parts.settings.symmetric_mode ? net::UnknownStatus::passed_on : net::UnknownStatus::refused;
+  std::vector<points::Handler> out{
       {Endpoint::km1_enrol, [&](const net::Request& request) { return parts.enrolment.enrol(request); }},
       {Endpoint::km1_receipt, refusals_recorded(parts.node, "km-1.receipt", [&](const net::Request& request) { return parts.enrolment.receipt(request); })},
       {Endpoint::km1_certificates, refusals_recorded(parts.node, "km-1.certificates", [&](const net::Request& request) { return successions(parts.node, request); })},
       {Endpoint::km1_renewed,
        refusals_recorded(parts.node, "km-1.renewed", [&](const net::Request& request) { return take_renewal(parts.node, *parts.store, request); })},
-      {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }},
-      {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); })},
+      {Endpoint::km1_charge, refusals_recorded(parts.node, "km-1.charge", [&](const net::Request& request) { return parts.injection.charge(request); })},
+      {Endpoint::km1_charged, refusals_recorded(parts.node, "km-1.charged", [&](const net::Request& request) { return parts.injection.receipt(request); })},
+      {Endpoint::x5_medium, [&](const net::Request& request) { return parts.media.answer(request); }},
+      {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }, unknown},
+      {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); }), unknown},
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},
       {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
-      {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.access.revoked(request); })},
+      {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.revoked(request); })},
       {Endpoint::km2_offer, refusals_recorded(parts.node, "km-2.offer", [&](const net::Request& request) { return parts.agreement.offer(request); })},
+      {Endpoint::km2_chain, [&](const net::Request& request) { return parts.chains.answer(request); }},
+      {Endpoint::x5_keys, [&](const net::Request& request) { return parts.orders.keys(request); }},
+      {Endpoint::x5_charges, [&](const net::Request& request) { return parts.orders.charges(request); }},
       {Endpoint::km2_confirm, refusals_recorded(parts.node, "km-2.confirm", [&](const net::Request& request) { return parts.agreement.confirm(request); })},
+      {Endpoint::km2_supply, refusals_recorded(parts.node, "km-2.supplied", [&](const net::Request& request) { return parts.of_saes(&SaeFront::supply, request); })},
+      {Endpoint::km2_activate,
+       refusals_recorded(parts.node, "km-2.activate", [&](const net::Request& request) { return parts.of_saes(&SaeFront::activate, request); })},
   };
+  for (points::Handler& handler : csa::handlers_of(parts.csa, parts.node.clock())) out.push_back(std::move(handler));
+  return out;
 }
 
 void KmsService::start() {
+  parts_->chains.begin();
   parts_->errands.start();
+  if (parts_->saes) parts_->saes->start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
 }
 
 void KmsService::stop() {
+  if (parts_->csa_front) parts_->csa_front->stop();
   {
     const std::lock_guard lock(parts_->mutex);
     parts_->stopping = true;
   }
   parts_->changed.notify_all();
   if (parts_->sweeper.joinable()) parts_->sweeper.join();
+  if (parts_->saes) parts_->saes->stop();
   parts_->errands.stop();
 }
 

@@ -20,6 +20,14 @@ void read_quantum_demand(node::Config& table, KmsSettings& out) {
   out.quantum_relays_max = table.integer("quantum_relays_max", 0, static_cast<std::int64_t>(points::relay_nodes_max) - 2, out.quantum_relays_max);
 }
 
+std::optional<net::ChainNeed> read_chain(node::Config& table, const char* key) {
+  const std::string text = table.text(key, "preferred");
+  if (text == "off") return std::nullopt;
+  if (text == "required") return net::ChainNeed::required;
+  if (text != "preferred") table.reject(key, "must be \"off\", \"preferred\" or \"required\"");
+  return net::ChainNeed::preferred;
+}
+
 }  // namespace
 
 KmsSettings KmsSettings::read(node::Config& config) {
@@ -36,7 +44,17 @@ KmsSettings KmsSettings::read(node::Config& config) {
   out.quantum_shares = table.integer("quantum_shares", 1, 4, out.quantum_shares);
   read_quantum_demand(table, out);
   out.pqc_fallback = table.flag("pqc_fallback", out.pqc_fallback);
+  out.km2_chain = read_chain(table, "km2_chain");
+  out.km3_chain = read_chain(table, "km3_chain");
+  out.chain_refresh = milliseconds("chain_refresh_ms", out.chain_refresh, 86400000);
+  out.symmetric_mode = table.flag("symmetric_mode", out.symmetric_mode);
+  out.revocation_lists_every = std::chrono::seconds(table.integer("revocation_lists_every_s", 0, 86400, out.revocation_lists_every.count()));
+  out.media_keys = table.text("media_keys", "");
   out.profile_v1 = table.flag("profile_v1", out.profile_v1);
+  out.policy = PolicySettings::read(table.table("policy"));
+  out.csa = csa::CsaSettings::read(table);
+  out.sae = SaeSettings::read(config);
+  if (out.sae) out.sae->supply.pqc_fallback = out.pqc_fallback;
   return out;
 }
 

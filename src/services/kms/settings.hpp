@@ -1,11 +1,16 @@
-// What a KMS's configuration says beyond the common tables: [kms].
+// What a KMS's configuration says beyond the common tables: [kms] with [kms.policy] and [kms.csa], [sae].
 #pragma once
 
 #include <chrono>
 #include <filesystem>
+#include <optional>
 
+#include "net/chain.hpp"
 #include "node/config.hpp"
 #include "points/key_proof.hpp"
+#include "services/kms/kma/policy_settings.hpp"
+#include "services/kms/csa/front.hpp"
+#include "services/kms/sae/sae_settings.hpp"
 
 namespace qanat::kms {
 
@@ -21,7 +26,17 @@ struct KmsSettings {
   points::ProofDemand quantum_demand{};                // the same, with the eps
   std::int64_t quantum_relays_max = 126;               // trusted nodes that a quantum key may have crossed
   bool pqc_fallback = true;                            // no quantum key: agree by PQC alone, and say so in the result
+  std::optional<net::ChainNeed> km2_chain = net::ChainNeed::preferred;  // connections to other KMSs under quantum keys too (chains.hpp); absent: never
+  std::optional<net::ChainNeed> km3_chain = net::ChainNeed::preferred;  // to the QKM under the site key too
+  std::chrono::milliseconds chain_refresh{600000};     // a quantum key serves the connections of so long
+  bool symmetric_mode = false;                         // admit a terminal whose certificates cannot be checked by keys of its medium's authentication set
+  std::chrono::seconds revocation_lists_every{600};    // how often the stock of charged keys is held against the revocation lists; 0: notices alone
+  std::filesystem::path media_keys;                    // folder where transport keys of new media are placed; empty: media are charged over a wire alone
   bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison
+  PolicySettings policy;                               // [kms.policy]
+  csa::CsaSettings csa = {};
+
+  std::optional<SaeSettings> sae;                      // keys for software that others wrote; absent: none is served
 
   static KmsSettings read(node::Config& config);
 };

@@ -56,6 +56,16 @@ class CasFixture : public testing::Test {
     out.now_ms = SystemClock().now_ms();
     return out;
   }
+  /// For the commands that work on the state of a CAS that does not run.
+  [[nodiscard]] node::Settings settings() const {
+    node::Settings out;
+    out.identity = cas_id;
+    out.state = state();
+    out.trust = trust();
+    out.master_key = plan().master_key;
+    out.suite = &suite_;
+    return out;
+  }
 
   ~CasFixture() override {
     if (node_) node_->stop();

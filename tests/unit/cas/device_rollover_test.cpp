@@ -7,6 +7,7 @@
 #include "crypto/x509_crl.hpp"
 #include "plain_http.hpp"
 #include "scep_peer.hpp"
+#include "services/cas/ceis/front_desk.hpp"
 #include "services/cas/ceis/own_server.hpp"
 #include "services/cas/csp/places.hpp"
 #include "services/cas/device_authority.hpp"
@@ -43,15 +44,6 @@ class DeviceRolloverTest : public CasFixture {
   void close() {
     if (service_) service_->stop();
     close_service();
-  }
-  [[nodiscard]] node::Settings settings() const {
-    node::Settings out;
-    out.identity = cas_id;
-    out.state = state();
-    out.trust = trust();
-    out.master_key = plan().master_key;
-    out.suite = &suite_;
-    return out;
   }
   Result<DeviceRollover> prepare() {
     close();
@@ -236,6 +228,16 @@ TEST_F(DeviceRolloverTest, OpensslGoesOverTheLinksFromEitherToTheOther) {
   EXPECT_EQ(shown.status, 0) << shown.output;
 }
 
+TEST_F(DeviceRolloverTest, TheOneBeforeIsSpokenOfUntilItsTimeIsOver) {
+  const UnixMs over = device_ca().not_after();
+  rolled_over();
+  const Authorities& authorities = service_->authorities();
+  EXPECT_TRUE(link_in_force(authorities, over - 1));
+  EXPECT_FALSE(link_in_force(authorities, over));
+  EXPECT_TRUE(succession_at(authorities, over - 1));
+  EXPECT_FALSE(succession_at(authorities, over));
+}
+
 TEST_F(DeviceRolloverTest, AClientOfScepThatMissedItIsToldByTheOldAuthority) {
   const Bytes authority = scep_authority();
   const crypto::Certificate now = rolled_over();
@@ -287,6 +289,21 @@ TEST_F(DeviceRolloverTest, TheRecordKeepsOneThatWaitsAndNoMore) {
   ASSERT_EQ(after.earlier(Branch::devices).size(), 1U);
   EXPECT_EQ(after.earlier(Branch::devices).front().certificate.der(), old.der());
   EXPECT_EQ(after.next_devices(), nullptr);
+}
+
+TEST_F(DeviceRolloverTest, OneWhoseTimeIsOverIsNotInstalled) {
+  close();
+  {
+    const auto device = must(crypto::open_software_device(plan().master_key, *rng_));
+    const auto records = must(Records::open(state() / "cas.db", *device));
+    const UnixMs long_ago = SystemClock().now_ms() - 2 * device_authority_lifetime_ms;
+    const Authority over = must(make_device_authority("Test", long_ago, *rng_));
+    must(records->keep_next_devices({.generation = 2, .new_with_new = over.certificate}, over.key));
+  }
+  const auto refused = install();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.contains("look at the clock")) << refused.error().message;
 }
 
 TEST(NextDeviceAuthorityTest, LinksLastAsLongAsTheOldOneAndThereAreNoneToOneThatIsOver) {

@@ -11,15 +11,6 @@ namespace fs = std::filesystem;
 
 class RolloverTest : public CasFixture {
  protected:
-  [[nodiscard]] node::Settings settings() const {
-    node::Settings out;
-    out.identity = cas_id;
-    out.state = state();
-    out.trust = trust();
-    out.master_key = plan().master_key;
-    out.suite = &suite_;
-    return out;
-  }
   Result<std::vector<std::string>> request(const std::string& folder) {
     close_service();
     return request_rollover(settings(), directory_ / folder);

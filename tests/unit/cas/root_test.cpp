@@ -3,6 +3,7 @@
 
 #include "cas_fixture.hpp"
 #include "sdf/sdf_folder.hpp"
+#include "skf/skf_folder.hpp"
 #include "services/cas/transcript.hpp"
 #include "softhsm.hpp"
 
@@ -158,6 +159,22 @@ TEST_F(RootTest, NoSdfDeviceNoRoot) {
   }
   EXPECT_FALSE(fs::exists(root()));
   EXPECT_TRUE(fs::is_empty(directory_ / ".")) << "nothing half-made is left";
+}
+
+TEST_F(RootTest, ARootUnderAnSkfDeviceSignsWithItAndNotWithoutIt) {
+  const test::SkfFolder skf;
+  const auto device = skf.settings("roots");
+  EXPECT_TRUE(must(hold_root_ceremony(plan(device))).contains("container 'roots' of application 'qkd'"));
+  for (const Branch branch : all_branches) EXPECT_FALSE(fs::exists(root() / file_of("root", branch, ".key")));
+  EXPECT_TRUE(must(sign(requests(), "issued", device)).contains("container 'roots'"));
+  EXPECT_EQ(refusal(sign(requests(), "without", std::nullopt)), ErrorCode::invalid_argument);
+  EXPECT_EQ(refusal(sign(requests(), "other", skf.settings("others"))), ErrorCode::internal) << "there is no such container, and none is made";
+  EXPECT_FALSE(skf.has("container-qkd-others"));
+  fs::rename(root() / wrapped_keys_file, directory_ / "aside");
+  EXPECT_EQ(refusal(sign(requests(), "lost", device)), ErrorCode::not_found);
+  EXPECT_FALSE(fs::exists(root() / wrapped_keys_file)) << "no new keys are made where something is sealed";
+  fs::rename(directory_ / "aside", root() / wrapped_keys_file);
+  EXPECT_EQ(must(verify_transcript(root())).size(), 2U) << "what was refused was not signed";
 }
 
 TEST_F(RootTest, NoTokenNoRoot) {

@@ -33,54 +33,6 @@ class SoftwareDeviceTest : public ::testing::Test {
   fs::path folder_;
 };
 
-TEST_F(SoftwareDeviceTest, WhatWasSealedIsUnsealedAlsoAfterARestart) {
-  const Secret secret = rng_.secret(100);
-  Bytes sealed;
-  {
-    const auto device = open_device();
-    EXPECT_EQ(device->kind(), "software");
-    sealed = device->seal(as_bytes("keys/row 1/wk"), secret).value();
-    EXPECT_EQ(sealed.size(), 12U + 100U + 16U);
-  }
-  const auto opened = open_device()->unseal(as_bytes("keys/row 1/wk"), sealed);
-  ASSERT_TRUE(opened);
-  EXPECT_TRUE(equal_secret(*opened, secret));
-}
-
-TEST_F(SoftwareDeviceTest, ASealHoldsForItsContextOnly) {
-  const auto device = open_device();
-  const Bytes sealed = device->seal(as_bytes("row 1"), rng_.secret(32)).value();
-  for (const std::string_view context : {"row 2", "row 1 ", "", "row"}) {
-    const auto opened = device->unseal(as_bytes(context), sealed);
-    ASSERT_FALSE(opened);
-    EXPECT_EQ(opened.error().code, ErrorCode::denied);
-  }
-}
-
-TEST_F(SoftwareDeviceTest, ChangedOctetsAreDenied) {
-  const auto device = open_device();
-  const Bytes sealed = device->seal(as_bytes("row 1"), rng_.secret(32)).value();
-  for (std::size_t octet = 0; octet < sealed.size(); ++octet) {
-    Bytes changed = sealed;
-    changed[octet] ^= 1U;
-    EXPECT_FALSE(device->unseal(as_bytes("row 1"), changed));
-  }
-  for (std::size_t size = 0; size < sealed.size(); ++size) EXPECT_FALSE(device->unseal(as_bytes("row 1"), ByteView(sealed).first(size)));
-}
-
-TEST_F(SoftwareDeviceTest, AnotherDeviceIsDenied) {
-  const Bytes sealed = open_device("a.key")->seal(as_bytes("row 1"), rng_.secret(32)).value();
-  const auto opened = open_device("b.key")->unseal(as_bytes("row 1"), sealed);
-  ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().code, ErrorCode::denied);
-}
-
-TEST_F(SoftwareDeviceTest, OneSecretIsNeverSealedTwiceTheSame) {
-  const auto device = open_device();
-  const Secret secret = rng_.secret(32);
-  EXPECT_NE(device->seal(as_bytes("row 1"), secret).value(), device->seal(as_bytes("row 1"), secret).value());
-}
-
 TEST_F(SoftwareDeviceTest, TheMasterKeyIsCreatedForItsOwnerAlone) {
   const auto device = open_device();
   struct stat status {};
@@ -110,14 +62,6 @@ TEST_F(SoftwareDeviceTest, AMasterKeyOfAnotherLengthOrKindIsRefused) {
   fs::create_symlink(folder_ / "target.key", folder_ / "link.key");
   EXPECT_NE(refusal("link.key"), std::nullopt);
   EXPECT_NE(refusal("no/such/folder.key"), std::nullopt);
-}
-
-TEST_F(SoftwareDeviceTest, RandomOctetsHaveTheLengthAskedFor) {
-  const auto device = open_device();
-  const Secret a = device->random(32).value();
-  EXPECT_EQ(a.size(), 32U);
-  EXPECT_FALSE(equal_secret(a, device->random(32).value()));
-  EXPECT_EQ(&device->rng(), &rng_);
 }
 
 }  // namespace

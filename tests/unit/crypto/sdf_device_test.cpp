@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "crypto/sdf_key_file.hpp"
+#include "crypto/wrapped_keys.hpp"
 #include "crypto/sdf_module.hpp"
 #include "file_size_limit.hpp"
 #include "sdf/sdf_folder.hpp"
@@ -47,79 +47,18 @@ class SdfDeviceTest : public ::testing::Test {
   Rng& rng_ = testing::test_rng();
 };
 
-TEST_F(SdfDeviceTest, WhatWasSealedIsUnsealedAlsoAfterARestart) {
-  for (const std::size_t size : {0U, 1U, 15U, 16U, 17U, 48U, 100U, 4095U, 4096U, 4097U, 70000U}) {
-    const Secret secret = rng_.secret(size);
-    Bytes sealed;
-    {
-      const auto device = open_device();
-      EXPECT_EQ(device->kind(), "sdf");
-      sealed = device->seal(as_bytes("keys/row 1/wk"), secret).value();
-      EXPECT_EQ(sealed.size(), 16U + (size / 16 + 1) * 16 + 16U);
-    }
-    const auto opened = open_device()->unseal(as_bytes("keys/row 1/wk"), sealed);
-    ASSERT_TRUE(opened) << opened.error().message;
-    EXPECT_TRUE(equal_secret(*opened, secret));
-  }
-}
-
-TEST_F(SdfDeviceTest, ASealHoldsForItsContextOnlyAndADeniedBoxDoesNotHurtTheDevice) {
-  const auto device = open_device();
-  const Secret secret = rng_.secret(32);
-  const Bytes sealed = device->seal(as_bytes("row 1"), secret).value();
-  for (const std::string_view context : {"row 2", "row 1 ", "", "row"}) {
-    const auto opened = device->unseal(as_bytes(context), sealed);
-    ASSERT_FALSE(opened);
-    EXPECT_EQ(opened.error().code, ErrorCode::denied) << opened.error().message;
-    EXPECT_TRUE(equal_secret(device->unseal(as_bytes("row 1"), sealed).value(), secret));
-  }
-}
-
-TEST_F(SdfDeviceTest, OctetsThatMoveBetweenTheContextAndTheBoxAreDenied) {
-  const auto device = open_device();
-  const Bytes sealed = device->seal(as_bytes("row 1"), rng_.secret(32)).value();
-  // The same octets in a row, cut at another place.
-  Bytes longer = to_bytes("row 1");
-  append(longer, ByteView(sealed).first(16));
-  EXPECT_EQ(device->unseal(longer, ByteView(sealed).subspan(16)).error().code, ErrorCode::denied);
-}
-
-TEST_F(SdfDeviceTest, ChangedOctetsAreDenied) {
-  const auto device = open_device();
-  const Bytes sealed = device->seal(as_bytes("row 1"), rng_.secret(32)).value();
-  for (std::size_t octet = 0; octet < sealed.size(); ++octet) {
-    Bytes changed = sealed;
-    changed[octet] ^= 1U;
-    const auto opened = device->unseal(as_bytes("row 1"), changed);
-    ASSERT_FALSE(opened);
-    EXPECT_EQ(opened.error().code, ErrorCode::denied);
-  }
-  for (std::size_t size = 0; size < sealed.size(); ++size) {
-    const auto opened = device->unseal(as_bytes("row 1"), ByteView(sealed).first(size));
-    ASSERT_FALSE(opened);
-    EXPECT_EQ(opened.error().code, ErrorCode::denied);
-  }
-}
-
-TEST_F(SdfDeviceTest, OtherKeysUnderTheSameOrAnotherKekAndOtherDevicesAreDenied) {
+TEST_F(SdfDeviceTest, OtherKeysUnderTheSameOrAnotherKekAreDenied) {
   const auto device = open_device();
   const Secret secret = rng_.secret(32);
   const Bytes sealed = device->seal(as_bytes("row 1"), secret).value();
   const auto same_kek = open_sdf_device(test::SdfFolder::settings(1), sdf_.file("other.keys"), rng_).value();
   const auto other_kek = open_sdf_device(test::SdfFolder::settings(2), sdf_.file("second.keys"), rng_).value();
-  const auto software = open_software_device(sdf_.file("software.key"), rng_).value();
-  for (CryptoDevice* const other : {same_kek.get(), other_kek.get(), software.get()}) {
+  for (CryptoDevice* const other : {same_kek.get(), other_kek.get()}) {
     const auto opened = other->unseal(as_bytes("row 1"), sealed);
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().code, ErrorCode::denied);
   }
   EXPECT_TRUE(equal_secret(device->unseal(as_bytes("row 1"), sealed).value(), secret));
-}
-
-TEST_F(SdfDeviceTest, OneSecretIsNeverSealedTwiceTheSame) {
-  const auto device = open_device();
-  const Secret secret = rng_.secret(32);
-  EXPECT_NE(device->seal(as_bytes("row 1"), secret).value(), device->seal(as_bytes("row 1"), secret).value());
 }
 
 TEST_F(SdfDeviceTest, OpensTheFileAndTheBoxesOfAnotherImplementation) {
@@ -205,17 +144,17 @@ TEST_F(SdfDeviceTest, AKeyFileThatOthersReadOrThatWasChangedIsRefused) {
 TEST_F(SdfDeviceTest, WrappedKeysThatAreSwappedOrMixedDoNotHold) {
   (void)open_device();
   (void)open_sdf_device(test::SdfFolder::settings(), sdf_.file("other.keys"), rng_).value();
-  const SdfKeys own = read_sdf_keys(keys()).value();
-  const SdfKeys other = read_sdf_keys(sdf_.file("other.keys")).value();
-  SdfKeys swapped = own;
+  const WrappedKeys own = read_wrapped_keys(sdf_keys_form, keys()).value();
+  const WrappedKeys other = read_wrapped_keys(sdf_keys_form, sdf_.file("other.keys")).value();
+  WrappedKeys swapped = own;
   std::swap(swapped.encryption, swapped.mac);
-  SdfKeys mixed = own;
+  WrappedKeys mixed = own;
   mixed.encryption = other.encryption;
-  SdfKeys short_check = own;
+  WrappedKeys short_check = own;
   short_check.check.resize(16);
   // Each with a right digest of itself, as one who may write the file would make it.
-  for (const SdfKeys& bad : {swapped, mixed, short_check}) {
-    std::ofstream(keys(), std::ios::binary | std::ios::trunc) << format_sdf_keys(bad);
+  for (const WrappedKeys& bad : {swapped, mixed, short_check}) {
+    std::ofstream(keys(), std::ios::binary | std::ios::trunc) << format_wrapped_keys(sdf_keys_form, bad);
     const ErrorCode code = refusal().code;
     EXPECT_TRUE(code == ErrorCode::denied || code == ErrorCode::invalid_argument);
   }
@@ -332,21 +271,6 @@ TEST_F(SdfDeviceTest, NoKeysAreKeptThatTheDeviceMadeBadly) {
   EXPECT_TRUE(open_device());
 }
 
-TEST_F(SdfDeviceTest, RandomOctetsAreTheDevicesAndTheProcesss) {
-  const auto device = open_device();
-  const Secret a = device->random(32).value();
-  EXPECT_EQ(a.size(), 32U);
-  EXPECT_FALSE(equal_secret(a, device->random(32).value()));
-  EXPECT_EQ(device->random(0).value().size(), 0U);
-  EXPECT_EQ(device->random(10000).value().size(), 10000U);
-  EXPECT_EQ(&device->rng(), &rng_);
-  sdf_.order("SDF_GenerateRandom mute");
-  const Secret alone = device->random(32).value();
-  EXPECT_FALSE(equal_secret(alone, Secret(32))) << "a generator that gives nothing does not take away";
-  sdf_.order("SDF_GenerateRandom fail");
-  EXPECT_EQ(device->random(32).error().code, ErrorCode::internal);
-}
-
 TEST_F(SdfDeviceTest, OfManyThatOpenAtOnceAllHaveTheSameKeys) {
   constexpr std::size_t openers = 8;
   std::array<std::unique_ptr<CryptoDevice>, openers> devices;
@@ -367,25 +291,6 @@ TEST_F(SdfDeviceTest, OfManyThatOpenAtOnceAllHaveTheSameKeys) {
   EXPECT_EQ(files_beside(), 1);
 }
 
-TEST_F(SdfDeviceTest, ThreadsShareOneDevice) {
-  const auto device = open_device();
-  std::vector<std::thread> threads;
-  std::atomic<int> right = 0;
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&, i] {
-      const std::string context = "row " + std::to_string(i);
-      for (int round = 0; round < 20; ++round) {
-        const Secret secret = device->random(48).value();
-        const Bytes sealed = device->seal(as_bytes(context), secret).value();
-        if (equal_secret(device->unseal(as_bytes(context), sealed).value(), secret)) ++right;
-        if (!device->unseal(as_bytes("elsewhere"), sealed)) ++right;
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(right, 4 * 20 * 2);
-}
-
 TEST_F(SdfDeviceTest, AFullDiskLeavesNoKeyFile) {
   {
     const test::FileSizeLimit full(40);
@@ -394,6 +299,27 @@ TEST_F(SdfDeviceTest, AFullDiskLeavesNoKeyFile) {
   EXPECT_FALSE(fs::exists(keys()));
   EXPECT_EQ(files_beside(), 0);
   EXPECT_TRUE(open_device());
+}
+
+TEST_F(SdfDeviceTest, RandomOctetsThatRepeatAreRefusedAtTheStartAndLater) {
+  for (const char* const order : {"SDF_GenerateRandom mute", "SDF_GenerateRandom same"}) {
+    sdf_.order(order);
+    EXPECT_TRUE(refusal().message.contains("random octets")) << order;
+    sdf_.obey();
+  }
+  const auto device = open_device();
+  sdf_.order("SDF_GenerateRandom same");
+  EXPECT_TRUE(device->random(32)) << "the first of them passes every test";
+  const auto again = device->random(48);
+  ASSERT_FALSE(again);
+  EXPECT_TRUE(again.error().message.contains("are those of a draw before")) << again.error().message;
+  sdf_.obey();
+  EXPECT_FALSE(device->random(32)) << "what failed once is not trusted again";
+  EXPECT_EQ(device->health().state, DeviceState::degraded);
+  sdf_.order("SDF_GenerateRandom fail");
+  const auto other = open_sdf_device(test::SdfFolder::settings(2), sdf_.file("other.keys"), rng_);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, ErrorCode::internal);
 }
 
 using SdfDeviceDeathTest = SdfDeviceTest;
@@ -419,14 +345,17 @@ TEST_F(SdfDeviceDeathTest, AProcessThatDiesAnywhereLeavesNoKeyFileOrAWholeOne) {
   EXPECT_GT(without, 10) << "the keys are made, compared, wrapped, unwrapped and checked before they are kept";
 }
 
-TEST(SdfKeyFileTest, TakesWhatItGivesAndNothingElse) {
-  const SdfKeys keys{.kek_index = 4294967295U, .encryption = Bytes(16, 1), .mac = Bytes(32, 2), .check = Bytes(64, 3)};
-  const std::string text = format_sdf_keys(keys);
-  EXPECT_EQ(parse_sdf_keys(text).value(), keys);
+TEST(WrappedKeysTest, TakesWhatItGivesAndNothingElse) {
+  const WrappedKeys keys{.wrapper = "4294967295", .encryption = Bytes(16, 1), .mac = Bytes(32, 2), .check = Bytes(64, 3)};
+  const std::string text = format_wrapped_keys(sdf_keys_form, keys);
+  EXPECT_EQ(parse_wrapped_keys(sdf_keys_form, text).value(), keys);
+  EXPECT_FALSE(parse_wrapped_keys(skf_keys_form, text)) << "of another kind of device";
   std::string upper = text;
-  upper.replace(upper.find("kek 4"), 5, "kek 04");
-  for (const std::string& bad : {upper, text + " ", text.substr(1), std::string("qanat sdf keys 1\n"), std::string("qanat sdf keys 2\n") + text.substr(17)})
-    EXPECT_FALSE(parse_sdf_keys(bad)) << bad;
+  upper.replace(upper.find("kek 4"), 5, "kek A");
+  std::string none = text;
+  none.replace(none.find("kek 4294967295"), 14, "kek ");
+  for (const std::string& bad : {upper, none, text + " ", text.substr(1), std::string("qanat sdf keys 1\n"), std::string("qanat sdf keys 2\n") + text.substr(17)})
+    EXPECT_FALSE(parse_wrapped_keys(sdf_keys_form, bad)) << bad;
 }
 
 }  // namespace

@@ -385,6 +385,23 @@ TEST_F(IssueOneTest, NoRevAvailThatIsNoNullIsRefused) {
   expect_error(SubjectCertificate::parse(*der), ErrorCode::invalid_argument, "noRevAvail");
 }
 
+TEST_F(IssueOneTest, NoRevAvailThatIsCriticalOrThereTwiceIsRefused) {
+  const Program program;
+  const std::string ca = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=foreign -outform DER";
+  const auto made = [&](const std::string& extensions) {
+    program.run(ca + extensions + " -config " + program.path("ca.cnf") + " -keyout " + program.path("key") + " -out " + program.path("foreign"));
+    return program.read("foreign");
+  };
+  const std::string once = " -addext 2.5.29.56=DER:05:00";
+  EXPECT_TRUE(SubjectCertificate::parse(made(once))->no_rev_avail());
+  expect_error(SubjectCertificate::parse(made(" -addext 2.5.29.56=critical,DER:05:00")), ErrorCode::invalid_argument, "noRevAvail");
+  Bytes twice = made(once + " -addext 2.5.29.99=DER:05:00");
+  const auto other = std::ranges::search(twice, *from_hex("30090603551d6304020500"));
+  ASSERT_FALSE(other.empty());
+  *(other.begin() + 6) = 0x38;  // .99 becomes .56, written by hand: the program writes no extension twice
+  expect_error(SubjectCertificate::parse(twice), ErrorCode::invalid_argument, "noRevAvail");
+}
+
 TEST_F(IssueOneTest, TemplatesThatAreNotSoundAreRefused) {
   const SubjectTemplate sound = wanted;
   const auto refuses = [&](auto&& change, std::string_view part) {

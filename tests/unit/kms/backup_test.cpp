@@ -44,19 +44,25 @@ class BackupTest : public testing::Test {
                                    .sid_call = SidCall{},
                                    .uid = Uid("bob"),
                                    .wk = Secret(32),
+                                   .assurance = wire::Assurance::one_qkd_path,
                                    .th9 = Bytes(32),
                                    .peer_uid = Uid("alice"),
                                    .peer_number = Number("+8613900000002"),
                                    .peer_kms = ElementName("kms-b"),
                                    .peer_fps = {},
-                                   .expires_ms = node_->clock().now_ms() + 3'600'000}));
+                                   .expires_ms = node_->clock().now_ms() + 3'600'000,
+                                   .terms = {}}));
       return ledger.advance(transaction, sid_wk, wire::Role::callee, store::KeyState::reserved);
     }));
     return sid_wk;
   }
   Result<void> deliver(const SidWk& sid_wk) {
     Ledger ledger(node_->device());
-    return with_store([&](store::Transaction& transaction) { return ledger.delivered(transaction, sid_wk, wire::Role::callee, Bytes(32)); });
+    return with_store([&](store::Transaction& transaction) {
+      const Bytes hash(32);
+      return ledger.delivered(transaction, sid_wk, wire::Role::callee, {.h_req = hash, .h_deliver = hash, .octets = {}},
+                              {.by = Uid("bob"), .traffic = Traffic::voice, .now_ms = node_->clock().now_ms()});
+    });
   }
   StoredKey leg(const SidWk& sid_wk) {
     Ledger ledger(node_->device());

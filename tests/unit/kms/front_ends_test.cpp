@@ -90,7 +90,7 @@ TEST_P(SharedTablesTest, DatabaseHoldsADigestOfTheConfirmationAndNotTheConfirmat
 TEST_P(SharedTablesTest, NewLifeHasNothingThatCouldBeDelivered) {
   Ledger ledger(*device_);
   std::vector<SidWk> legs;
-  for (int state = 0; state < 4; ++state) {
+  for (const store::KeyState to : {store::KeyState::generated, store::KeyState::reserved, store::KeyState::suspended}) {
     const auto sid_wk = rng_->id<SidWk>();
     legs.push_back(sid_wk);
     must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
@@ -99,14 +99,16 @@ TEST_P(SharedTablesTest, NewLifeHasNothingThatCouldBeDelivered) {
                                    .sid_call = SidCall{},
                                    .uid = Uid("alice"),
                                    .wk = Secret(32),
+                                   .assurance = wire::Assurance::one_qkd_path,
                                    .th9 = Bytes(32),
                                    .peer_uid = Uid("bob"),
                                    .peer_number = Number("+8613900000002"),
                                    .peer_kms = ElementName("kms-b"),
                                    .peer_fps = {},
-                                   .expires_ms = start_ms}));
-      for (int next = 1; next <= state; ++next)
-        TRY(ledger.advance(transaction, sid_wk, wire::Role::caller, store::all_key_states.at(static_cast<std::size_t>(next))));
+                                   .expires_ms = start_ms,
+                                   .terms = {}}));
+      if (to != store::KeyState::generated) TRY(ledger.advance(transaction, sid_wk, wire::Role::caller, store::KeyState::reserved));
+      if (to == store::KeyState::suspended) TRY(ledger.advance(transaction, sid_wk, wire::Role::caller, to));
       return {};
     }));
   }
@@ -116,7 +118,7 @@ TEST_P(SharedTablesTest, NewLifeHasNothingThatCouldBeDelivered) {
     TRY(transaction.run("INSERT INTO announced_session (sid_wk, notify, expires_ms) VALUES (x'00', x'00', 1)", {}));
     return save_prepared(transaction, Uid("alice"), Bytes(32, 1), {.scalar = Bytes(3), .ml_kem_seed = Bytes(3)}, start_ms);
   }));
-  EXPECT_EQ(must(store_->transact([](store::Transaction& transaction) { return begin_life(transaction, start_ms, start_ms + 5, "test"); })), 4);
+  EXPECT_EQ(must(store_->transact([](store::Transaction& transaction) { return begin_life(transaction, start_ms, start_ms + 5, NewLife::restored); })), 3);
   for (const SidWk& sid_wk : legs) {
     const auto leg = must(store_->transact([&](store::Transaction& transaction) { return ledger.find(transaction, sid_wk, wire::Role::caller); }));
     ASSERT_TRUE(leg);
@@ -128,7 +130,7 @@ TEST_P(SharedTablesTest, NewLifeHasNothingThatCouldBeDelivered) {
 
 TEST_P(SharedTablesTest, MessagesOfAnEarlierLifeAreRefused) {
   EXPECT_TRUE(of_this_life(0)) << "the first life takes everything that is fresh";
-  must(store_->transact([](store::Transaction& transaction) { return begin_life(transaction, start_ms, start_ms + 5, "test"); }));
+  must(store_->transact([](store::Transaction& transaction) { return begin_life(transaction, start_ms, start_ms + 5, NewLife::restored); }));
   const auto refused = of_this_life(start_ms + 4);
   EXPECT_EQ(test::refusal(refused), ErrorCode::denied);
   EXPECT_TRUE(refused.error().message.contains("KeyRequest: is from before the database was restored"));
@@ -142,7 +144,7 @@ TEST_P(SharedTablesTest, BackupServesOnlyInANewLife) {
   const auto refused = serves();
   EXPECT_EQ(test::refusal(refused), ErrorCode::denied);
   EXPECT_TRUE(refused.error().message.contains("qanat kms restore"));
-  must(store_->transact([](store::Transaction& transaction) { return begin_life(transaction, start_ms, start_ms, "test"); }));
+  must(store_->transact([](store::Transaction& transaction) { return begin_life(transaction, start_ms, start_ms, NewLife::restored); }));
   EXPECT_TRUE(serves());
 }
 
@@ -154,7 +156,7 @@ TEST(OtherHistoryTest, KeysOfAnEarlierHistoryAreDestroyedBeforeAnybodyWorks) {
   store::PostgresqlPlace place{.conninfo = cluster.conninfo(database), .schema = "kms", .connections = 2};
   place.on_other_history = [&](store::Transaction& transaction) -> Result<void> {
     ++lives;
-    TRY(begin_life(transaction, start_ms, start_ms, "another history"));
+    TRY(begin_life(transaction, start_ms, start_ms, NewLife::other_history));
     return {};
   };
   const auto sid_wk = rng->id<SidWk>();

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "services/kms/schema.hpp"
+#include "store/key_commitment.hpp"
 #include "trusted_network.hpp"
 #include "store_kinds.hpp"
 
@@ -47,7 +48,8 @@ class LedgerTest : public testing::TestWithParam<test::StoreKind> {
             .peer_number = Number("+8613900000002"),
             .peer_kms = ElementName("kms-b"),
             .peer_fps = {.classical = rng_->bytes(32), .pq = rng_->bytes(32)},
-            .expires_ms = expires};
+            .expires_ms = expires,
+            .terms = {.traffic = Traffic::gateway, .level_min = wire::Assurance::pqc, .deliveries_max = 3}};
   }
   Result<void> add(const WorkingKey& key) {
     return in_transaction([&](store::Transaction& transaction) { return ledger_->add(transaction, key); });
@@ -65,25 +67,50 @@ class LedgerTest : public testing::TestWithParam<test::StoreKind> {
     CHECK(found.has_value());
     return *std::move(found);
   }
+  static Ending ending(const std::string& why = "test") { return {.by = "operator", .why = why, .at_ms = now}; }
   Result<void> advance(const SidWk& sid_wk, KeyState to, Role leg = Role::caller) {
-    return in_transaction([&](store::Transaction& transaction) { return ledger_->advance(transaction, sid_wk, leg, to); });
+    return in_transaction([&](store::Transaction& transaction) -> Result<void> {
+      if (to != KeyState::destroyed) return ledger_->advance(transaction, sid_wk, leg, to);
+      TRY(ledger_->destroy(transaction, sid_wk, leg, ending()));
+      return {};
+    });
   }
-  Result<void> deliver(const SidWk& sid_wk, ByteView h_deliver, Role leg = Role::caller) {
-    return in_transaction([&](store::Transaction& transaction) { return ledger_->delivered(transaction, sid_wk, leg, h_deliver); });
+  Result<Destroyed> destroy(const SidWk& sid_wk, const Ending& how, Role leg = Role::caller) {
+    return in_transaction([&](store::Transaction& transaction) { return ledger_->destroy(transaction, sid_wk, leg, how); });
+  }
+  static KeyUse by_alice(UnixMs at = now) { return {.by = Uid("alice"), .traffic = Traffic::gateway, .now_ms = at}; }
+  Result<void> deliver(const SidWk& sid_wk, ByteView h_deliver, Role leg = Role::caller, const KeyUse& use = by_alice()) {
+    return in_transaction([&](store::Transaction& transaction) {
+      return ledger_->delivered(transaction, sid_wk, leg, {.h_req = h_req_, .h_deliver = h_deliver, .octets = answer_}, use);
+    });
+  }
+  Result<std::optional<Bytes>> again(const SidWk& sid_wk, ByteView h_req, const KeyUse& use = by_alice()) {
+    return in_transaction([&](store::Transaction& transaction) { return ledger_->delivered_again(transaction, sid_wk, Role::caller, h_req, use); });
   }
   std::set<SidWk> swept(Ledger::Sweep which, UnixMs at) {
-    const auto out = must(in_transaction([&](store::Transaction& transaction) { return ledger_->sweep(transaction, which, at); }));
-    return {out.begin(), out.end()};
+    std::set<SidWk> out;
+    for (const Destroyed& one : must(in_transaction([&](store::Transaction& transaction) { return ledger_->sweep(transaction, which, at); }))) out.insert(one.sid_wk);
+    return out;
+  }
+  Result<void> change(std::string_view sql, const SidWk& sid_wk) {
+    return in_transaction([&](store::Transaction& transaction) -> Result<void> {
+      TRY(transaction.run(sql, {sid_wk.view()}));
+      return {};
+    });
   }
   std::vector<std::int64_t> census() {
     return must(in_transaction([&](store::Transaction& transaction) { return ledger_->census(transaction); }));
   }
-  /// A leg that was led to `state` on the longest way.
+  /// The states of a working key.
+  static constexpr std::array states{KeyState::generated, KeyState::reserved, KeyState::suspended, KeyState::delivered, KeyState::confirmed, KeyState::destroyed};
+  /// A leg that was led to `state`.
   SidWk in_state(KeyState state, UnixMs expires = now + lifetime) {
     const SidWk sid_wk = added(Role::caller, expires);
-    for (const KeyState next : store::all_key_states) {
-      if (next != KeyState::generated && next <= state) must(advance(sid_wk, next));
-    }
+    if (state == KeyState::generated) return sid_wk;
+    must(advance(sid_wk, KeyState::reserved));
+    if (state == KeyState::reserved) return sid_wk;
+    if (state == KeyState::delivered || state == KeyState::confirmed) must(advance(sid_wk, KeyState::delivered));
+    if (state != KeyState::delivered) must(advance(sid_wk, state));
     return sid_wk;
   }
   /// Whether the row of the leg still has a sealed key.
@@ -117,6 +144,8 @@ class LedgerTest : public testing::TestWithParam<test::StoreKind> {
   test::TestStores stores_{GetParam()};
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<Ledger> ledger_;
+  const Bytes h_req_ = Bytes(32, 7);
+  const Bytes answer_ = to_bytes("the delivery, sealed to the terminal");
 };
 
 INSTANTIATE_TEST_SUITE_P(Stores, LedgerTest, test::every_store_kind, test::name_of);
@@ -153,12 +182,12 @@ TEST_P(LedgerTest, FindsNothingWhereThereIsNoSuchLeg) {
 }
 
 TEST_P(LedgerTest, MakesExactlyTheTransitionsOfTheTable) {
-  for (const KeyState from : store::all_key_states) {
+  for (const KeyState from : states) {
     for (const KeyState to : store::all_key_states) {
       const SidWk sid_wk = in_state(from);
       const auto done = advance(sid_wk, to);
       const std::string what = std::string(store::name(from)) + " to " + std::string(store::name(to));
-      EXPECT_EQ(done.has_value(), store::may(from, to)) << what;
+      EXPECT_EQ(done.has_value(), store::may(store::KeyKind::working, from, to)) << what;
       if (!done) {
         EXPECT_EQ(done.error().code, ErrorCode::conflict) << what;
       }
@@ -183,8 +212,9 @@ TEST_P(LedgerTest, DeliveryAndDestructionInOneTransactionLeaveNoKey) {
   const SidWk sid_wk = in_state(KeyState::reserved);
   const Bytes h_deliver = rng_->bytes(32);
   must(in_transaction([&](store::Transaction& transaction) -> Result<void> {
-    TRY(ledger_->delivered(transaction, sid_wk, Role::caller, h_deliver));
-    return ledger_->advance(transaction, sid_wk, Role::caller, KeyState::destroyed);
+    TRY(ledger_->delivered(transaction, sid_wk, Role::caller, {.h_req = h_req_, .h_deliver = h_deliver, .octets = {}}, by_alice()));
+    TRY(ledger_->destroy(transaction, sid_wk, Role::caller, ending()));
+    return {};
   }));
   EXPECT_EQ(there(sid_wk).state, KeyState::destroyed);
   EXPECT_EQ(there(sid_wk).h_deliver, h_deliver);
@@ -193,7 +223,7 @@ TEST_P(LedgerTest, DeliveryAndDestructionInOneTransactionLeaveNoKey) {
 }
 
 TEST_P(LedgerTest, SessionIsUsedOncePerLegInAnyState) {
-  for (const KeyState state : store::all_key_states) {
+  for (const KeyState state : states) {
     const SidWk sid_wk = in_state(state);
     EXPECT_EQ(test::refusal(add(key(sid_wk, Role::caller))), ErrorCode::conflict) << store::name(state);
     EXPECT_TRUE(add(key(sid_wk, Role::callee))) << "the other leg is another matter";
@@ -213,7 +243,7 @@ TEST_P(LedgerTest, LegsOfOneSessionLiveApart) {
 }
 
 TEST_P(LedgerTest, DestroyedKeyHoldsNoOctetsFromWhateverState) {
-  for (const KeyState state : {KeyState::generated, KeyState::reserved, KeyState::delivered, KeyState::confirmed}) {
+  for (const KeyState state : {KeyState::generated, KeyState::reserved, KeyState::suspended, KeyState::delivered, KeyState::confirmed}) {
     const SidWk sid_wk = in_state(state);
     ASSERT_TRUE(holds_octets(sid_wk)) << store::name(state);
     must(advance(sid_wk, KeyState::destroyed));
@@ -225,7 +255,7 @@ TEST_P(LedgerTest, DestroyedKeyHoldsNoOctetsFromWhateverState) {
 TEST_P(LedgerTest, ATransactionThatFailsChangesNothing) {
   const SidWk sid_wk = in_state(KeyState::reserved);
   const auto done = in_transaction([&](store::Transaction& transaction) -> Result<void> {
-    TRY(ledger_->advance(transaction, sid_wk, Role::caller, KeyState::destroyed));
+    TRY(ledger_->destroy(transaction, sid_wk, Role::caller, ending()));
     return ledger_->advance(transaction, sid_wk, Role::caller, KeyState::delivered);
   });
   EXPECT_EQ(test::refusal(done), ErrorCode::conflict);
@@ -271,7 +301,7 @@ TEST_P(LedgerTest, AnotherDeviceOpensNothing) {
 
 TEST_P(LedgerTest, SweepDestroysWhatIsPastItsTimeInWhateverState) {
   std::set<SidWk> due;
-  for (const KeyState state : {KeyState::generated, KeyState::reserved, KeyState::delivered, KeyState::confirmed}) due.insert(in_state(state, now));
+  for (const KeyState state : {KeyState::generated, KeyState::reserved, KeyState::suspended, KeyState::delivered, KeyState::confirmed}) due.insert(in_state(state, now));
   const SidWk alive = in_state(KeyState::reserved, now + 1);
   in_state(KeyState::destroyed, now);
 
@@ -304,11 +334,96 @@ TEST_P(LedgerTest, SweepWhileRunningLeavesAgreementsAlone) {
 }
 
 TEST_P(LedgerTest, CensusCountsLegsByState) {
-  EXPECT_EQ(census(), (std::vector<std::int64_t>{0, 0, 0, 0, 0}));
-  for (const KeyState state : store::all_key_states) {
-    for (int i = 0; i <= static_cast<int>(state); ++i) in_state(state);
+  EXPECT_EQ(census(), std::vector<std::int64_t>(store::all_key_states.size(), 0));
+  std::vector<std::int64_t> expected(store::all_key_states.size(), 0);
+  for (const KeyState state : states) {
+    const auto place = static_cast<std::size_t>(state);
+    expected.at(place) = static_cast<std::int64_t>(place) + 1;
+    for (std::size_t i = 0; i <= place; ++i) in_state(state);
   }
-  EXPECT_EQ(census(), (std::vector<std::int64_t>{1, 2, 3, 4, 5}));
+  EXPECT_EQ(census(), expected);
+}
+
+TEST_P(LedgerTest, ADestroyedKeyLeavesWhoWhenWhyAndACommitmentToItsOctets) {
+  const WorkingKey in = key(rng_->id<SidWk>());
+  must(add(in));
+  const Bytes commitment = store::key_commitment(store::KeyKind::working, concat({in.sid_wk.view(), Bytes{1}}), in.wk);
+  EXPECT_EQ(there(in.sid_wk).commitment, commitment) << "made when the key is";
+  const Destroyed gone = must(destroy(in.sid_wk, {.by = "qanat://core/operator/operator", .why = "on order", .at_ms = now + 5}));
+  EXPECT_EQ(gone.commitment, commitment);
+  EXPECT_EQ(gone.uid, Uid("alice"));
+  EXPECT_EQ(gone.reason("on order"), "on order (commitment " + to_hex(commitment) + ")");
+  EXPECT_EQ(there(in.sid_wk).commitment, commitment) << "the row stays";
+  std::string ended;
+  must(in_transaction([&](store::Transaction& transaction) {
+    return transaction.query("SELECT ended_ms, ended_by, ended_why FROM working_key WHERE sid_wk = ?", {in.sid_wk.view()},
+                             [&](const store::Row& row) { ended = std::to_string(row.integer(0)) + " " + row.text(1) + " " + row.text(2); });
+  }));
+  EXPECT_EQ(ended, std::to_string(now + 5) + " qanat://core/operator/operator on order");
+  EXPECT_EQ(test::refusal(destroy(in.sid_wk, ending())), ErrorCode::conflict) << "destroyed is final, and so is its record";
+  EXPECT_EQ(test::refusal(destroy(rng_->id<SidWk>(), ending())), ErrorCode::not_found);
+}
+
+TEST_P(LedgerTest, SuspendedKeyIsNotDeliveredUntilItIsRecovered) {
+  const SidWk sid_wk = in_state(KeyState::suspended);
+  EXPECT_EQ(test::refusal(deliver(sid_wk, rng_->bytes(32))), ErrorCode::conflict);
+  must(advance(sid_wk, KeyState::reserved));
+  must(deliver(sid_wk, rng_->bytes(32)));
+  EXPECT_EQ(test::refusal(advance(sid_wk, KeyState::suspended)), ErrorCode::conflict) << "it has left";
+}
+
+TEST_P(LedgerTest, KeyIsDeliveredOnlyAsItsPolicyAllows) {
+  const SidWk sid_wk = in_state(KeyState::reserved);
+  const auto refused = [&](const KeyUse& use) {
+    const auto done = deliver(sid_wk, rng_->bytes(32), Role::caller, use);
+    EXPECT_EQ(test::refusal(done), ErrorCode::denied);
+    EXPECT_EQ(there(sid_wk).state, KeyState::reserved);
+    return done ? "" : done.error().message;
+  };
+  EXPECT_TRUE(refused({.by = Uid("mallory"), .traffic = Traffic::gateway, .now_ms = now}).ends_with("(caller): the key is somebody else's"));
+  EXPECT_TRUE(refused({.by = Uid("alice"), .traffic = Traffic::voice, .now_ms = now}).ends_with("the key is for other traffic"));
+  EXPECT_TRUE(refused(by_alice(now + lifetime)).ends_with("the key is past its time"));
+  must(deliver(sid_wk, rng_->bytes(32)));
+}
+
+TEST_P(LedgerTest, RowWhosePolicyWasEditedDoesNotOpen) {
+  for (const std::string_view edit : {"UPDATE working_key SET traffic = 'voice' WHERE sid_wk = ?", "UPDATE working_key SET level_min = 1 WHERE sid_wk = ?",
+                                      "UPDATE working_key SET deliveries_max = 200 WHERE sid_wk = ?", "UPDATE working_key SET uid = 'mallory' WHERE sid_wk = ?",
+                                      "UPDATE working_key SET expires_ms = expires_ms + 1 WHERE sid_wk = ?"}) {
+    const SidWk sid_wk = in_state(KeyState::reserved);
+    must(change(edit, sid_wk));
+    EXPECT_EQ(test::refusal(find(sid_wk)), ErrorCode::denied) << edit;
+    EXPECT_EQ(test::refusal(deliver(sid_wk, rng_->bytes(32))), ErrorCode::denied) << edit;
+  }
+}
+
+TEST_P(LedgerTest, SameApplicationGetsTheSameAnswerUntilItIsAcknowledged) {
+  const SidWk sid_wk = in_state(KeyState::reserved);
+  EXPECT_EQ(must(again(sid_wk, h_req_)), std::nullopt) << "nothing was delivered yet";
+  must(deliver(sid_wk, rng_->bytes(32)));
+  open();  // after a restart too
+  EXPECT_EQ(must(again(sid_wk, h_req_)), answer_);
+  EXPECT_EQ(must(again(sid_wk, rng_->bytes(32))), std::nullopt) << "another application";
+  EXPECT_EQ(test::refusal(again(sid_wk, h_req_, {.by = Uid("mallory"), .traffic = Traffic::gateway, .now_ms = now})), ErrorCode::denied);
+  EXPECT_EQ(test::refusal(again(sid_wk, h_req_, by_alice(now + lifetime))), ErrorCode::denied) << "past its time";
+  EXPECT_EQ(must(again(sid_wk, h_req_)), answer_) << "refusals do not count";
+  EXPECT_EQ(test::refusal(again(sid_wk, h_req_)), ErrorCode::denied) << "three deliveries are what its policy allows";
+  EXPECT_EQ(there(sid_wk).deliveries, 3);
+  EXPECT_EQ(there(sid_wk).state, KeyState::delivered);
+}
+
+TEST_P(LedgerTest, AnswerIsGoneWithTheKey) {
+  const SidWk sid_wk = in_state(KeyState::reserved);
+  must(deliver(sid_wk, rng_->bytes(32)));
+  must(advance(sid_wk, KeyState::confirmed));
+  EXPECT_EQ(must(again(sid_wk, h_req_)), std::nullopt) << "the terminal has said that it has the key";
+  must(advance(sid_wk, KeyState::destroyed));
+  EXPECT_EQ(must(again(sid_wk, h_req_)), std::nullopt);
+  bool left = true;
+  must(in_transaction([&](store::Transaction& transaction) {
+    return transaction.query("SELECT answer IS NOT NULL FROM working_key WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) { left = row.integer(0) != 0; });
+  }));
+  EXPECT_FALSE(left);
 }
 
 TEST_P(LedgerTest, AFrontEndThatStartsLeavesWhatAnotherOneIsMaking) {
@@ -318,14 +433,15 @@ TEST_P(LedgerTest, AFrontEndThatStartsLeavesWhatAnotherOneIsMaking) {
   must(in_transaction([&](store::Transaction& transaction) { return other.add(transaction, key(theirs)); }));
   EXPECT_EQ(swept(Ledger::Sweep::at_start, now), std::set<SidWk>{own});
   EXPECT_EQ(there(theirs).state, KeyState::generated);
-  const auto destroyed = must(in_transaction([&](store::Transaction& transaction) { return other.sweep(transaction, Ledger::Sweep::at_start, now); }));
-  EXPECT_EQ(destroyed, std::vector<SidWk>{theirs});
+  EXPECT_EQ(must(in_transaction([&](store::Transaction& transaction) { return other.sweep(transaction, Ledger::Sweep::at_start, now); })).size(), 1U);
+  EXPECT_EQ(there(theirs).state, KeyState::destroyed);
 }
 
 TEST_P(LedgerTest, WhatIsPastItsTimeIsDestroyedByWhicheverFrontEndLooks) {
   Ledger other(*device_, "2");
   const SidWk own = added(Role::caller, now);
-  EXPECT_EQ(must(in_transaction([&](store::Transaction& transaction) { return other.sweep(transaction, Ledger::Sweep::expired, now); })), std::vector<SidWk>{own});
+  EXPECT_EQ(must(in_transaction([&](store::Transaction& transaction) { return other.sweep(transaction, Ledger::Sweep::expired, now); })).size(), 1U);
+  EXPECT_EQ(there(own).state, KeyState::destroyed);
 }
 
 }  // namespace

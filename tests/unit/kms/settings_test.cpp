@@ -77,12 +77,60 @@ TEST_F(KmsSettingsTest, RefusesWhatIsOutOfBounds) {
   }
 }
 
+TEST_F(KmsSettingsTest, PolicyOfKeysHasDefaultsBoundsAndNamesOfTraffic) {
+  const auto absent = read("");
+  ASSERT_TRUE(absent) << absent.error().message;
+  EXPECT_EQ(absent->policy.terms_for(Traffic::device), (KeyTerms{.traffic = Traffic::device, .level_min = wire::Assurance::local_rng, .deliveries_max = 4}));
+  EXPECT_EQ(absent->policy.applications.burst, 300);
+  EXPECT_EQ(absent->policy.applications.per_minute, 300);
+  EXPECT_EQ(absent->policy.charges_kept_days, 400);
+  EXPECT_TRUE(absent->policy.quantum_on_demand.empty());
+
+  const auto settings = read(
+      "[kms.policy]\ndeliveries_max = 1\napplications_burst = 5\napplications_per_minute = 2\ncharges_kept_days = 30\n"
+      "quantum_on_demand = [\"message\", \"device\"]\nno_quantum_with = [\"c\"]\nquantum_reserve = 100\n[kms.policy.level_min]\ngateway = 3\n");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->policy.terms_for(Traffic::gateway), (KeyTerms{.traffic = Traffic::gateway, .level_min = wire::Assurance::one_qkd_path, .deliveries_max = 1}));
+  EXPECT_EQ(settings->policy.terms_for(Traffic::voice).level_min, wire::Assurance::local_rng);
+  EXPECT_EQ(settings->policy.applications.burst, 5);
+  EXPECT_EQ(settings->policy.applications.per_minute, 2);
+  EXPECT_EQ(settings->policy.charges_kept_days, 30);
+  EXPECT_EQ(settings->policy.quantum_on_demand, (std::set{Traffic::message, Traffic::device}));
+  EXPECT_EQ(settings->policy.no_quantum_with, std::set<std::string>{"c"});
+  EXPECT_EQ(settings->policy.quantum_reserve, 100);
+
+  for (const char* wrong : {"[kms.policy]\ndeliveries_max = 0\n", "[kms.policy]\ndeliveries_max = 256\n", "[kms.policy]\napplications_per_minute = 0\n",
+                            "[kms.policy]\napplications_burst = 1000001\n", "[kms.policy]\ncharges_kept_days = 0\n", "[kms.policy]\nquantum_reserve = -1\n",
+                            "[kms.policy]\nquantum_on_demand = [\"Voice\"]\n", "[kms.policy.level_min]\nvoice = 5\n", "[kms.policy.level_min]\nvideo = 1\n"}) {
+    EXPECT_FALSE(read(wrong)) << wrong;
+  }
+}
+
 TEST_F(KmsSettingsTest, RefusesOtherTypesAndUnknownSettings) {
   EXPECT_FALSE(read("pqc_fallback = 1\n"));
   EXPECT_FALSE(read("profile_v1 = \"on\"\n")) << "a switch is true or false";
   const auto unknown = read("profile_v0 = true\n");
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().message, "kms.toml:3: kms.profile_v0: no such setting");
+}
+
+TEST_F(KmsSettingsTest, KeysForSaesAreOffUnlessThereIsATable) {
+  EXPECT_FALSE(read("")->sae);
+  const std::string table = "pqc_fallback = false\n[sae]\nroots = \"/r\"\n";
+  const std::string chain = "[sae.chains.one]\ncertificate = \"/c\"\nkey = \"/k\"\n";
+  const auto some = read(table + "serve = [\"etsi014\", \"skip\"]\nstock_low = 10\nstock_high = 20\niam_refresh_ms = 500\n" + chain);
+  ASSERT_TRUE(some) << some.error().message;
+  ASSERT_TRUE(some->sae);
+  EXPECT_EQ(some->sae->served.size(), 2U);
+  EXPECT_EQ(some->sae->supply.low, 10);
+  EXPECT_EQ(some->sae->supply.high, 20);
+  EXPECT_FALSE(some->sae->supply.pqc_fallback) << "as for working keys";
+  EXPECT_EQ(some->sae->iam_refresh, std::chrono::milliseconds(500));
+  for (const char* wrong : {"serve = []\n", "serve = [\"etsi020\"]\n", "serve = [\"skip\"]\nstock_low = 30\nstock_high = 20\n",
+                            "serve = [\"skip\"]\niam_refresh_ms = 5000\niam_lifetime_ms = 4000\n", "serve = [\"skip\"]\nnames = 1\n"}) {
+    EXPECT_FALSE(read(table + wrong + chain)) << wrong;
+  }
+  EXPECT_FALSE(read(table + "serve = [\"skip\"]\n")) << "no chain";
 }
 
 TEST_F(KmsSettingsTest, SiteKeyIsRequired) {

@@ -117,11 +117,12 @@ struct ElementSettings {
   std::shared_ptr<const TlsIdentity> identity = pki().leaf(Kind::qkm, "qkm-a");
   std::uint16_t port = 0;
   Staple staple = {};
+  ChainedKeys* chained = nullptr;
 };
 
 struct Element {
   explicit Element(ElementSettings settings = {}) {
-    auto started = Server::start({.address = "127.0.0.1", .port = settings.port, .limits = settings.limits}, *settings.identity, pki().trust(),
+    auto started = Server::start({.address = "127.0.0.1", .port = settings.port, .limits = settings.limits, .chained = settings.chained}, *settings.identity, pki().trust(),
                                  std::move(settings.routes), std::move(settings.status), refusals.sink(), std::move(settings.staple));
     if (!started) throw std::runtime_error(started.error().message);
     server = std::move(*started);

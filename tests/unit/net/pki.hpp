@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "crypto/x509.hpp"
+#include "crypto/x509_crl.hpp"
 #include "net/tls.hpp"
 
 namespace qanat::net::test {
@@ -52,6 +53,13 @@ class Pki {
     const auto response = crypto::make_status_response(request, answer, *issuing_, issuing_key_);
     EXPECT_TRUE(response) << response.error().message;
     return *response;
+  }
+
+  /// A revocation list of the issuing CA.
+  [[nodiscard]] Bytes revocation_list(const crypto::RevocationList& list) const {
+    const auto made = crypto::make_revocation_list(list, *issuing_, issuing_key_);
+    EXPECT_TRUE(made) << made.error().message;
+    return *made;
   }
 
   std::shared_ptr<const TlsIdentity> leaf(Kind kind, const std::string& name, crypto::KeyAlgorithm algorithm = crypto::KeyAlgorithm::ml_dsa_65) {

@@ -108,7 +108,7 @@ TEST_F(ConfigTest, TheMasterKeyIsInAFileUnlessATokenIsNamed) {
   EXPECT_EQ(complaint(node + token + "pin_file = \"/tmp/pin\"\n"), "");
   EXPECT_TRUE(complaint(node + token).contains("device.pin_file")) << "a PIN is never in the configuration itself";
   EXPECT_TRUE(complaint(node + token + "pin_file = \"/tmp/pin\"\npin = \"1234\"\n").contains("device.pin"));
-  EXPECT_TRUE(complaint(node + "master_key = \"/tmp/z\"\n[device]\nkind = \"skf\"\n").contains("device.kind"));
+  EXPECT_TRUE(complaint(node + "master_key = \"/tmp/z\"\n[device]\nkind = \"hsm\"\n").contains("device.kind"));
   Config config = read(node + token + "pin_file = \"/tmp/pin\"\n");
   const Settings settings = Settings::read(config);
   ASSERT_TRUE(settings.device);
@@ -191,6 +191,66 @@ TEST_F(ConfigTest, PeerMayHaveFurtherPlaces) {
     (void)Settings::read(refused);
     EXPECT_FALSE(refused.finish()) << bad;
   }
+}
+
+TEST_F(ConfigTest, AnSkfDeviceNeedsALibraryAnApplicationAPinFileAndAFileForWhatItWraps) {
+  const std::string node = "[node]\nidentity = \"qanat://a/kms/kms-a\"\nstate = \"/tmp/x\"\ntrust = \"/tmp/y\"\n";
+  const std::string file = "master_key = \"/tmp/z\"\n";
+  const std::string library = "[device]\nkind = \"skf\"\nmodule = \"/lib/skf.so\"\n";
+  const std::string application = "application = \"qkd\"\n";
+  const std::string pin = "pin_file = \"/tmp/pin\"\n";
+  const auto complaint = [&](const std::string& text) {
+    Config config = read(text);
+    (void)Settings::read(config);
+    const auto done = config.finish();
+    return done ? std::string() : done.error().message;
+  };
+  EXPECT_EQ(complaint(node + file + library + application + pin), "");
+  EXPECT_TRUE(complaint(node + library + application + pin).contains("node.master_key"));
+  EXPECT_TRUE(complaint(node + file + library + pin).contains("device.application"));
+  EXPECT_TRUE(complaint(node + file + library + application).contains("device.pin_file"));
+  EXPECT_TRUE(complaint(node + file + library + application + pin + "pin = \"1234\"\n").contains("device.pin"));
+  EXPECT_TRUE(complaint(node + file + library + application + pin + "key_index = 1\n").contains("device.key_index"));
+  EXPECT_TRUE(complaint(node + file + library + application + pin + "sessions = 0\n").contains("device.sessions"));
+  EXPECT_TRUE(complaint(node + file + library + application + pin + "sessions = 65\n").contains("device.sessions"));
+  EXPECT_TRUE(complaint(node + file + library + application + pin + "wait_ms = 60001\n").contains("device.wait_ms"));
+  Config config = read(node + file + library + application + pin + "sessions = 3\nwait_ms = 250\nauth_key_file = \"/tmp/auth\"\n");
+  const Settings settings = Settings::read(config);
+  EXPECT_TRUE(config.finish());
+  ASSERT_TRUE(settings.device);
+  const auto& chosen = std::get<crypto::SkfSettings>(*settings.device);
+  EXPECT_EQ(chosen.application, "qkd");
+  EXPECT_EQ(chosen.container, "qanat");
+  EXPECT_EQ(chosen.device, "");
+  EXPECT_EQ(chosen.auth_key_file, "/tmp/auth");
+  EXPECT_EQ(chosen.pool, (crypto::PoolSettings{.sessions_max = 3, .wait_max = std::chrono::milliseconds(250)}));
+}
+
+TEST_F(ConfigTest, APairNamesTwoDevicesWithAFileEachAndNeedsNoMasterKey) {
+  const std::string node = "[node]\nidentity = \"qanat://a/kms/kms-a\"\nstate = \"/tmp/x\"\ntrust = \"/tmp/y\"\n[device]\nkind = \"pair\"\n";
+  const std::string token = "[device.first]\nkind = \"pkcs11\"\nmodule = \"/lib/m.so\"\ntoken = \"kms\"\npin_file = \"/tmp/pin\"\n";
+  const std::string software = "[device.second]\nkind = \"software\"\n";
+  const auto complaint = [&](const std::string& text) {
+    Config config = read(text);
+    (void)Settings::read(config);
+    const auto done = config.finish();
+    return done ? std::string() : done.error().message;
+  };
+  EXPECT_EQ(complaint(node + token + software + "file = \"/tmp/z\"\n"), "");
+  EXPECT_TRUE(complaint(node + token + software).contains("device.second.file"));
+  EXPECT_TRUE(complaint(node + token).contains("device.second.kind"));
+  EXPECT_TRUE(complaint(node + token + "file = \"/tmp/y\"\n" + software + "file = \"/tmp/z\"\n").contains("device.first.file")) << "a token has none";
+  EXPECT_TRUE(complaint(node + token + "[device.second]\nkind = \"pair\"\nfile = \"/tmp/z\"\n").contains("device.second.kind")) << "no pairs of pairs";
+  EXPECT_TRUE(complaint(node + "[device.first]\nkind = \"software\"\nfile = \"/tmp/z\"\n" + software + "file = \"/tmp/z\"\n").contains("share a file"));
+  EXPECT_TRUE(complaint(node + "retry_ms = -1\n" + token + software + "file = \"/tmp/z\"\n").contains("device.retry_ms"));
+  Config config = read(node + "retry_ms = 20\n" + token + software + "file = \"/tmp/z\"\n");
+  const Settings settings = Settings::read(config);
+  ASSERT_TRUE(settings.device);
+  const auto& pair = std::get<crypto::PairSettings>(*settings.device);
+  EXPECT_EQ(std::get<crypto::Pkcs11Settings>(pair.members[0].device).token, "kms");
+  EXPECT_TRUE(std::holds_alternative<std::monostate>(pair.members[1].device));
+  EXPECT_EQ(pair.members[1].file, "/tmp/z");
+  EXPECT_EQ(pair.retry_after, std::chrono::milliseconds(20));
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "quantum/qkm/key_stock.hpp"
+#include "quantum/qkm/stock.hpp"
 
 #include <gtest/gtest.h>
 

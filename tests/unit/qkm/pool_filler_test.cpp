@@ -1,5 +1,5 @@
 // When pools are looked at: at once when keys were taken, every now and then without that, and after a failure not before its pause is over.
-#include "quantum/qkm/pool_filler.hpp"
+#include "quantum/qkm/stock.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // What QKMs tell each other of their SAEs' keys, where a key has several shares.
-#include "quantum/qkm/sae_activation.hpp"
+#include "quantum/qkm/stock.hpp"
 
 #include "harness.hpp"
 

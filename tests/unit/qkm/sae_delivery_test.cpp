@@ -1,6 +1,6 @@
 // Keys for SAEs over two and three key managers in one process: what is answered can be fetched at the far end, once, by those who were named, whatever
 // was lost or killed in between.
-#include "quantum/qkm/sae_delivery.hpp"
+#include "quantum/qkm/stock.hpp"
 
 #include <future>
 

@@ -4,7 +4,7 @@
 
 #include "audit_records.hpp"
 #include "harness.hpp"
-#include "quantum/qkm/sae_delivery.hpp"
+#include "quantum/qkm/stock.hpp"
 
 namespace qanat::qkm::test {
 

@@ -2,6 +2,7 @@
 
 #include "kms_double.hpp"
 #include "temporary_directory.hpp"
+#include "wire/injection.hpp"
 
 namespace qanat::terminal {
 namespace {
@@ -45,7 +46,21 @@ class KeyClientTest : public testing::Test {
         .observe =
             [this](const CallEvent& event) {
               if (event.step) steps_.push_back(*event.step);
-            }});
+            },
+        .medium = medium_.get(),
+        .symmetric_mode = symmetric_mode_,
+        .status_unknown = [this] { return status_unknown_; }});
+  }
+  /// A new medium with so many keys of the call and authentication sets.
+  void charge_medium(std::uint32_t call, std::uint32_t authentication) {
+    medium_.reset();
+    medium_ = SecureMedium::make(folder_ / ("medium" + std::to_string(media_++)), {.kind = MediumKind::software, .suite = net_.suite().id, .id = {}}, *device_).value();
+    wire::ChargePayload payload;
+    payload.charged = wire::Charged::wire;
+    payload.origin = wire::ChargeOrigin::device;
+    for (std::uint32_t i = 0; i < call; ++i) payload.sets[wire::index_of(wire::KeySet::call)].keys.push_back(rng_.secret(32));
+    for (std::uint32_t i = 0; i < authentication; ++i) payload.sets[wire::index_of(wire::KeySet::authentication)].keys.push_back(rng_.secret(32));
+    ASSERT_TRUE(medium_->write(payload));
   }
   Answer good(Bytes token = {}) {
     return [this, token = std::move(token)](ByteView application) -> Result<Bytes> {
@@ -69,6 +84,10 @@ class KeyClientTest : public testing::Test {
   std::shared_ptr<const node::Sender> kms_sender_;
   Applicant applicant_;
   bool kms_revoked_ = false;
+  std::unique_ptr<SecureMedium> medium_;
+  int media_ = 0;
+  bool symmetric_mode_ = false;
+  bool status_unknown_ = false;
   std::vector<Answer> answers_;
   std::vector<Bytes> applications_;
   std::vector<wire::DeliverAck> acknowledged_;
@@ -87,6 +106,40 @@ TEST_F(KeyClientTest, AKeyIsFetchedAcknowledgedAndItsStepsReported) {
   EXPECT_EQ(steps_, (std::vector{4, 11}));
 }
 
+TEST_F(KeyClientTest, EachAttemptSpendsAChargedKeyAndAnEmptyStockIsNoReasonNotToCall) {
+  charge_medium(2, 1);
+  const auto keys = client({failing(ErrorCode::unavailable), failing(ErrorCode::unavailable), good()});
+  ASSERT_TRUE(fetch(*keys));
+  ASSERT_EQ(applications_.size(), 3U);
+  std::vector<int> flags;
+  for (const Bytes& one : applications_) flags.push_back(wire::parse<wire::KeyRequest>(one).value().message.flags);
+  EXPECT_EQ(flags, (std::vector<int>{wire::flag_eph | wire::flag_inj, wire::flag_eph | wire::flag_inj, wire::flag_eph}));
+  EXPECT_EQ(wire::indexed_mac(wire::parse<wire::KeyRequest>(applications_[1]).value().message.ext, wire::ExtensionType::injected_key)->index, 1U);
+}
+
+TEST_F(KeyClientTest, WhereCertificatesCannotBeCheckedTheAuthenticationSetIsProvedIfTheSettingsSaySo) {
+  for (const bool allowed : {false, true}) {
+    applications_.clear();
+    charge_medium(8, 8);
+    symmetric_mode_ = allowed;
+    const auto keys = client({failing(ErrorCode::unavailable), failing(ErrorCode::denied)});
+    EXPECT_FALSE(fetch(*keys));
+    ASSERT_EQ(applications_.size(), 2U);
+    EXPECT_EQ(wire::parse<wire::KeyRequest>(applications_[0]).value().message.flags & wire::flag_sym, 0);
+    EXPECT_EQ((wire::parse<wire::KeyRequest>(applications_[1]).value().message.flags & wire::flag_sym) != 0, allowed);
+  }
+}
+
+TEST_F(KeyClientTest, WhereTheKmssStatusIsUnknownNothingGoesWithoutAChargedKey) {
+  charge_medium(1, 0);
+  status_unknown_ = true;
+  const auto keys = client({failing(ErrorCode::unavailable), good()});
+  const auto key = fetch(*keys);
+  ASSERT_FALSE(key);
+  EXPECT_EQ(applications_.size(), 1U) << "the second would have gone without";
+  EXPECT_NE(key.error().message.find("no key that would do instead"), std::string::npos) << key.error().message;
+}
+
 TEST_F(KeyClientTest, WhatMayPassIsTriedAgainWithAFreshApplication) {
   const auto keys = client({failing(ErrorCode::exhausted), failing(ErrorCode::unavailable), good()});
   ASSERT_TRUE(fetch(*keys));
@@ -97,6 +150,29 @@ TEST_F(KeyClientTest, WhatMayPassIsTriedAgainWithAFreshApplication) {
   EXPECT_NE(first.nonce, second.nonce);
   EXPECT_NE(first.ephemeral, second.ephemeral);
   EXPECT_EQ(first.sid_wk, second.sid_wk);
+}
+
+TEST_F(KeyClientTest, WhatWasNotAnsweredIsSentAgainAsItWas) {
+  const auto keys = client({failing(ErrorCode::unavailable), failing(ErrorCode::unavailable), good()});
+  ASSERT_TRUE(fetch(*keys));
+  ASSERT_EQ(applications_.size(), 3U);
+  EXPECT_EQ(applications_[0], applications_[1]);
+  EXPECT_EQ(applications_[1], applications_[2]);
+  EXPECT_EQ(steps_, (std::vector{4, 11})) << "signed once";
+}
+
+TEST_F(KeyClientTest, WhatWasUsedUpWithoutAnAnswerIsFollowedByAFreshApplication) {
+  const auto keys = client({failing(ErrorCode::unavailable), failing(ErrorCode::conflict), good()});
+  ASSERT_TRUE(fetch(*keys));
+  ASSERT_EQ(applications_.size(), 3U);
+  EXPECT_EQ(applications_[0], applications_[1]);
+  EXPECT_NE(applications_[1], applications_[2]);
+}
+
+TEST_F(KeyClientTest, AConflictOfAFreshApplicationIsFinal) {
+  const auto keys = client({failing(ErrorCode::conflict), good()});
+  ASSERT_FALSE(fetch(*keys));
+  EXPECT_EQ(applications_.size(), 1U);
 }
 
 TEST_F(KeyClientTest, WithoutAKeyTheDeadlineEndsTheAttempts) {

@@ -1,6 +1,7 @@
 #include "terminal/key_delivery.hpp"
 
 #include "kms_double.hpp"
+#include "wire/injection.hpp"
 
 namespace qanat::terminal {
 namespace {
@@ -147,6 +148,59 @@ TEST_P(KeyDeliveryTest, AKeyOfLessAssuranceThanDemandedIsRefused) {
   EXPECT_FALSE(open(by, delivered(by, std::move(pqc))));
   EXPECT_FALSE(judged([](KmsDouble::Wanted& wanted) { wanted.n_paths = 0; })) << "a quantum key that no path carried";
   EXPECT_FALSE(judged([](KmsDouble::Wanted& wanted) { wanted.injected = true; }));
+}
+
+TEST_P(KeyDeliveryTest, AChargedKeyGoesIntoTheLastMileAndIsSaidAsItCame) {
+  for (const wire::Charged how : {wire::Charged::offline, wire::Charged::wire}) {
+    const TakenKey known{.index = 5, .key = Secret::copy_of(Bytes(32, 9)), .charged = how};
+    const auto with_key = [&] {
+      return KeyApplication::make(applicant_, alice_calls_bob(), Bytes(net_.suite().digest), now_ms(), rng_,
+                                  {.call = TakenKey{.index = 5, .key = known.key.duplicate(), .charged = how}, .authentication = std::nullopt})
+          .value();
+    };
+    const KeyApplication by = with_key();
+    const auto request = wire::parse<wire::KeyRequest>(by.octets()).value();
+    EXPECT_EQ(request.message.flags, wire::flag_eph | wire::flag_inj);
+    EXPECT_TRUE(wire::check_proof(request, wire::ExtensionType::injected_key, known.key));
+    KmsDouble::Wanted wanted = good();
+    wanted.charged = &known;
+    wanted.injected = wire::counts(how);
+    const auto got = open(by, delivered(by, std::move(wanted)));
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(got->key.injected, wire::counts(how)) << "what came over a wire under public keys adds nothing against their fall";
+    EXPECT_EQ(got->key.charged, how);
+    const KeyApplication without = with_key();
+    EXPECT_FALSE(open(without, delivered(without, good()))) << "a delivery that the charged key is not in";
+    const KeyApplication other = with_key();
+    KmsDouble::Wanted differs = good();
+    differs.charged = &known;
+    differs.injected = !wire::counts(how);
+    EXPECT_FALSE(open(other, delivered(other, std::move(differs)))) << "the KMS has it otherwise";
+  }
+}
+
+TEST_P(KeyDeliveryTest, SymmetricModeIsProvedByTheAuthenticationSetAndSaidByTheKms) {
+  const TakenKey call{.index = 1, .key = Secret::copy_of(Bytes(32, 1)), .charged = wire::Charged::offline};
+  const Secret authentication = Secret::copy_of(Bytes(32, 2));
+  const auto make = [&] {
+    return KeyApplication::make(applicant_, alice_calls_bob(), Bytes(net_.suite().digest), now_ms(), rng_,
+                                {.call = TakenKey{.index = 1, .key = call.key.duplicate(), .charged = call.charged},
+                                 .authentication = TakenKey{.index = 8, .key = authentication.duplicate(), .charged = wire::Charged::offline}})
+        .value();
+  };
+  for (const bool needed : {true, false}) {
+    const KeyApplication by = make();
+    EXPECT_TRUE(wire::check_proof(wire::parse<wire::KeyRequest>(by.octets()).value(), wire::ExtensionType::symmetric_authentication, authentication));
+    KmsDouble::Wanted wanted = good();
+    wanted.charged = &call;
+    wanted.injected = true;
+    if (!needed) wanted.change = [](wire::KeyDeliver& message) { message.flags &= static_cast<std::uint8_t>(~wire::flag_sym); };
+    const auto got = open(by, delivered(by, std::move(wanted)));
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(got->key.symmetric, needed);
+  }
+  EXPECT_FALSE(judged([](KmsDouble::Wanted& wanted) { wanted.change = [](wire::KeyDeliver& message) { message.flags |= wire::flag_sym; }; }))
+      << "symmetric mode that nobody asked for";
 }
 
 TEST_P(KeyDeliveryTest, AForeignTokenIsRefused) {

@@ -22,6 +22,7 @@ struct KmsDouble {
     Bytes token{};
     std::function<void(wire::KeyDeliver&)> change = [](wire::KeyDeliver&) {};  // before sealing and signing
     std::uint32_t policy_epoch = 1;
+    const TakenKey* charged = nullptr;  // mixed in as the application says
   };
 
   Bytes deliver(ByteView application, const crypto::EncapsulationKey& encryption, Wanted wanted) {
@@ -31,7 +32,8 @@ struct KmsDouble {
     const auto fixed = crypto::encapsulate(suite, crypto::KemForm::to_static, encryption, rng).value();
     const Secret fixed_secret = wire::hybrid_secret(suite, wire::transcript(fixed, encryption), wire::deliver_context(request.hash));
     const auto fresh = crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, asked.ephemeral, rng).value();
-    const Secret ss = wire::mix_ephemeral(suite, fixed_secret, wire::transcript(fresh, asked.ephemeral));
+    Secret ss = wire::mix_ephemeral(suite, fixed_secret, wire::transcript(fresh, asked.ephemeral));
+    if (wanted.charged != nullptr) ss = wire::mix_injected(suite, ss, wanted.charged->key, wanted.charged->index, request.hash);
     wire::KeyDeliver message{.h_req = request.hash, .sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = asked.uid, .kms_id = asked.kms_id,
                              .nonce = rng.bytes(wire::nonce_size), .ts_ms = now_ms(), .expiry_ms = now_ms() + 60'000, .flags = asked.flags,
                              .enc_kid = asked.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem,

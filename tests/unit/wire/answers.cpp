@@ -140,6 +140,36 @@ KmsConfirm kms_confirm_of(const Answers& a, int n) {
   return {.sid_wk = a.sid_wk(), .h_accept = a.hash("kms_accept_" + std::to_string(n)), .kc_a = a.derived("kc_a_" + std::to_string(n))};
 }
 
+SupplyOffer supply_offer_of(const Answers& a, int n) {
+  const std::string suffix = "_" + std::to_string(n);
+  SupplyOffer m{.supply_id = SupplyId(a.input("supply_id" + suffix)),
+                .kms_a = kms_a,
+                .kms_b = kms_b,
+                .batches = static_cast<std::uint8_t>(n + 1),
+                .nonce = a.input("nonce_supply_offer" + suffix),
+                .ts_ms = ts,
+                .quantum_grade = n > 0,
+                .shares = {},
+                .ephemeral = a.key("supply_ephemeral" + suffix).encapsulation_key(),
+                .fps = a.fps("kms_a")};
+  for (int j = 0; j < n; ++j) {
+    m.shares.push_back({.path_id = PathId(a.input("path_id_" + std::to_string(j))), .key_id = KeyId(a.input("key_id_" + std::to_string(j)))});
+  }
+  return m;
+}
+
+SupplyAccept supply_accept_of(const Answers& a, int n) {
+  const std::string suffix = "_" + std::to_string(n);
+  return {.supply_id = SupplyId(a.input("supply_id" + suffix)),
+          .h_offer = a.hash("supply_offer" + suffix),
+          .nonce = a.input("nonce_supply_accept" + suffix),
+          .ct_classical = a.kem("supply" + suffix, "ct_classical"),
+          .ct_ml_kem = a.kem("supply" + suffix, "ct_ml_kem"),
+          .ok_bitmap = static_cast<std::uint8_t>((1U << static_cast<unsigned>(n)) - 1U),
+          .paths = static_cast<std::uint8_t>(n),
+          .fps = a.fps("kms_b")};
+}
+
 KeyDeliverPayload payload_of(const Answers& a, const Delivery& which) {
   KeyDeliverPayload p;
   const auto of_step9 = [&](int n, Assurance assurance, std::uint8_t path_min) {

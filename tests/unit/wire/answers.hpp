@@ -104,6 +104,8 @@ M session_of(const Answers& a);
 KmsOffer kms_offer_of(const Answers& a, int n);
 KmsAccept kms_accept_of(const Answers& a, int n);
 KmsConfirm kms_confirm_of(const Answers& a, int n);
+SupplyOffer supply_offer_of(const Answers& a, int n);
+SupplyAccept supply_accept_of(const Answers& a, int n);
 struct Delivery {
   std::string name;     // of the KeyDeliver
   std::string request;  // of the KeyRequest that it answers

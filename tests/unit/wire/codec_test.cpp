@@ -136,14 +136,16 @@ TEST_F(GrammarTest, ExtensionsAreKnownSortedAndSingle) {
   KeyRequest m = key_request_of(a, flag_eph | flag_inj);
   m.ext.push_back(m.ext.front());
   EXPECT_EQ(refusal(m), "KeyRequest: ext: not ascending by type");
-  m.ext = {{.type = ExtensionType{2}, .value = {}}};
+  m.ext = {{.type = ExtensionType{3}, .value = {}}};
   EXPECT_EQ(refusal(m), "KeyRequest: ext: unknown extension");
   m = key_request_of(a, flag_eph | flag_inj);
   m.ext.front().value.pop_back();
   EXPECT_EQ(refusal(m), "KeyRequest: ext: extension 1 has the wrong size");
   m = key_request_of(a, flag_eph | flag_inj);
   m.flags = flag_eph;
-  EXPECT_EQ(refusal(m), "KeyRequest: ext: extension 1 exactly if flags say so");
+  EXPECT_EQ(refusal(m), "KeyRequest: ext: extensions 1 and 2 exactly if flags say so");
+  m.flags = flag_eph | flag_inj | flag_sym;
+  EXPECT_EQ(refusal(m), "KeyRequest: ext: extensions 1 and 2 exactly if flags say so");
 }
 
 TEST_F(GrammarTest, SessionMessagesKeepTheirOrder) {
@@ -167,6 +169,20 @@ TEST_F(GrammarTest, AnOfferNamesEveryKeyOnce) {
   EXPECT_EQ(refusal(offer), "KmsOffer: shares: a key_id twice");
   offer.shares.resize(shares_max + 1);
   EXPECT_EQ(refusal(offer), "KmsOffer: shares: too many");
+}
+
+TEST_F(GrammarTest, ASupplyIsBounded) {
+  SupplyOffer offer = supply_offer_of(a, 2);
+  offer.batches = 0;
+  EXPECT_EQ(refusal(offer), "SupplyOffer: batches: must be 1 to 16");
+  offer.batches = 17;
+  EXPECT_EQ(refusal(offer), "SupplyOffer: batches: must be 1 to 16");
+  offer = supply_offer_of(a, 2);
+  offer.shares[1].key_id = offer.shares[0].key_id;
+  EXPECT_EQ(refusal(offer), "SupplyOffer: shares: a key_id twice");
+  SupplyAccept accept = supply_accept_of(a, 2);
+  accept.paths = shares_max + 1;
+  EXPECT_EQ(refusal(accept), "SupplyAccept: paths: more than there can be shares");
 }
 
 TEST_F(GrammarTest, EnrolRefusesKindsThatAreNoTerminal) {
@@ -242,6 +258,9 @@ TEST_F(GrammarTest, EveryOtherLengthIsRefused) {
   refuses_every_other_length<EnrolDeliver>(a.octets("enrol_deliver_kms_made"));
   refuses_every_other_length<EnrolReceipt>(a.octets("enrol_receipt"));
   refuses_every_other_length<KeyRequest>(a.octets("key_request_inj"));
+  refuses_every_other_length<ChargeRequest>(a.octets("charge_request_inj"));
+  refuses_every_other_length<ChargeDeliver>(a.octets("charge_deliver"));
+  refuses_every_other_length<ChargeReceipt>(a.octets("charge_receipt"));
   refuses_every_other_length<Token>(a.octets("token"));
   refuses_every_other_length<SessionOpen>(a.octets("session_open"));
   refuses_every_other_length<SessionNotify>(a.octets("session_notify"));
@@ -249,6 +268,8 @@ TEST_F(GrammarTest, EveryOtherLengthIsRefused) {
   refuses_every_other_length<KmsOffer>(a.octets("kms_offer_2"));
   refuses_every_other_length<KmsAccept>(a.octets("kms_accept_2"));
   refuses_every_other_length<KmsConfirm>(a.octets("kms_confirm_2"));
+  refuses_every_other_length<SupplyOffer>(a.octets("supply_offer_2"));
+  refuses_every_other_length<SupplyAccept>(a.octets("supply_accept_2"));
   refuses_every_other_length<KeyDeliver>(a.octets("deliver_eph"));
   refuses_every_other_length<DeliverAck>(a.octets("deliver_ack"));
   refuses_every_other_length<Reject>(a.octets("reject"));
@@ -285,12 +306,18 @@ TEST(CanonicalTest, EveryAcceptedBodyEncodesToItself) {
     is_canonical<EnrolDeliver>(a.suite(), a.octets("enrol_deliver_kms_made"), draw);
     is_canonical<EnrolReceipt>(a.suite(), a.octets("enrol_receipt"), draw);
     is_canonical<KeyRequest>(a.suite(), a.octets("key_request_inj"), draw);
+    is_canonical<KeyRequest>(a.suite(), a.octets("key_request_sym"), draw);
+    is_canonical<ChargeRequest>(a.suite(), a.octets("charge_request_inj"), draw);
+    is_canonical<ChargeDeliver>(a.suite(), a.octets("charge_deliver_lock"), draw);
+    is_canonical<ChargeReceipt>(a.suite(), a.octets("charge_receipt"), draw);
     is_canonical<Token>(a.suite(), a.octets("token"), draw);
     is_canonical<SessionOpen>(a.suite(), a.octets("session_open"), draw);
     is_canonical<SessionGrant>(a.suite(), a.octets("session_grant"), draw);
     is_canonical<KmsOffer>(a.suite(), a.octets("kms_offer_2"), draw);
     is_canonical<KmsAccept>(a.suite(), a.octets("kms_accept_2"), draw);
     is_canonical<KmsConfirm>(a.suite(), a.octets("kms_confirm_2"), draw);
+    is_canonical<SupplyOffer>(a.suite(), a.octets("supply_offer_2"), draw);
+    is_canonical<SupplyAccept>(a.suite(), a.octets("supply_accept_2"), draw);
     is_canonical<KeyDeliver>(a.suite(), a.octets("deliver_eph"), draw);
     is_canonical<DeliverAck>(a.suite(), a.octets("deliver_ack"), draw);
     is_canonical<Reject>(a.suite(), a.octets("reject"), draw);

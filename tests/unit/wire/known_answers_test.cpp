@@ -80,6 +80,13 @@ TEST_P(KnownAnswersTest, KmsMessagesAgreeForEveryNumberOfShares) {
   }
 }
 
+TEST_P(KnownAnswersTest, SupplyMessagesAgree) {
+  for (const int n : {0, 2}) {
+    agrees("supply_offer_" + std::to_string(n), supply_offer_of(a, n));
+    agrees("supply_accept_" + std::to_string(n), supply_accept_of(a, n));
+  }
+}
+
 TEST_P(KnownAnswersTest, DeliveriesAgree) {
   for (const Delivery& which : deliveries) agrees(which.name, deliver_of(a, which));
   agrees("deliver_ack", deliver_ack_of(a));
@@ -95,8 +102,8 @@ TEST_P(KnownAnswersTest, AxMessagesAgree) {
 }
 
 TEST_P(KnownAnswersTest, EveryMessageOfTheScriptWasLookedAt) {
-  EXPECT_EQ(must(a.json().object("messages")).names().size(), 30U);
-  EXPECT_EQ(must(a.json().object("kems")).names().size(), 13U);
+  EXPECT_EQ(must(a.json().object("messages")).names().size(), 41U);
+  EXPECT_EQ(must(a.json().object("kems")).names().size(), 17U);
 }
 
 // Sizes that docs/protocol prints for suite 0x0201 (there: uid and kms_id of 23 octets in sum, numbers of 13).

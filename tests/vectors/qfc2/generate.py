@@ -19,8 +19,9 @@ import mldsa
 import mlkem
 import symmetric
 from messages import (
-    SUITES, early_secret, handshake_secret, header, hybrid_secret, key_and_iv, key_id, master_secret, media, mix_ephemeral, mix_injected, opaque,
-    sealed_field, sid_call, step9, to_be_signed, u8, u16, u32, u64, whole, wk_fingerprint,
+    SUITES, Supply, charge_file, charge_payload, charged_mac, early_secret, handshake_secret, header, hybrid_secret, key_and_iv, key_id,
+    master_secret, media, mix_distribution, mix_ephemeral, mix_injected, next_transport, opaque, sae_key, sealed_field, sid_call, step9,
+    to_be_signed, u16, u32, u64, u8, whole, wk_fingerprint,
 )
 
 EPOCH = 7
@@ -125,18 +126,18 @@ class Scenario:
     def run(self):
         for name in ("terminal_a", "terminal_b", "kms_a", "kms_b", "cmsp", "iam"):
             self.party(name)
-        for name in ("static_a", "ephemeral_a", "enrol_ephemeral", "offer_ephemeral", "ax_ephemeral"):
+        for name in ("static_a", "ephemeral_a", "enrol_ephemeral", "offer_ephemeral", "ax_ephemeral", "charge_ephemeral"):
             self.key(name)
         self.given("sid_wk", 16)
         self.given("call_nonce", 16)
         self.inputs["sid_call"] = sid_call(CALLER, CALLEE, self.inputs["call_nonce"])
         for name in ("nonce_enrol", "nonce_request", "nonce_deliver", "nonce_offer", "nonce_accept", "nonce_i", "nonce_r"):
             self.given(name, 32)
-        for name in ("enrolment_secret", "injected_key", "share_0", "share_1", "wk_same_domain"):
+        for name in ("enrolment_secret", "injected_key", "authentication_key", "distribution_key", "transport_key", "nonce_charge", "share_0", "share_1", "wk_same_domain"):
             self.given(name, 32)
         for name in ("path_id_0", "path_id_1"):
             self.given(name, 8)
-        for name in ("key_id_0", "key_id_1", "token_id"):
+        for name in ("key_id_0", "key_id_1", "token_id", "medium", "charge"):
             self.given(name, 16)
         for name in ("csr_classical", "csr_pq", "issuer_classical", "issuer_pq", "token"):
             self.given(name, 48)
@@ -150,6 +151,9 @@ class Scenario:
             self.step9(n)
         self.deliveries()
         self.ax()
+        for n in (0, 2):
+            self.supply(n)
+        self.charges()
         return self.document()
 
     def chain(self, party, kind):
@@ -199,6 +203,10 @@ class Scenario:
         mac = h.hmac(mac_key, whole(suite, "KeyRequest", EPOCH, body(1, b"")))
         self.derived["injected_request_mac"] = mac
         self.signed("key_request_inj", "KeyRequest", "terminal_a", body(3, u16(1) + opaque(u32(5) + mac, 65535)))
+        proof = u32(9) + charged_mac(suite, self.inputs["authentication_key"], b"QFCI-v2 sym req", whole(suite, "KeyRequest", EPOCH, body(1, b"")))
+        second = u16(2) + opaque(proof, 65535)
+        mac = charged_mac(suite, self.inputs["injected_key"], b"QFCI-v2 inj req", whole(suite, "KeyRequest", EPOCH, body(9, second)))
+        self.signed("key_request_sym", "KeyRequest", "terminal_a", body(11, u16(1) + opaque(u32(5) + mac, 65535) + second))
 
     def sessions(self):
         h = self.suite.hash
@@ -284,6 +292,43 @@ class Scenario:
         for name, wk in (("wk_2", self.derived["wk_2"]), ("wk_same_domain", self.inputs["wk_same_domain"])):
             self.derived[f"fingerprint_{name}"] = wk_fingerprint(self.suite, wk)
 
+    def charges(self):
+        """Injection: a charge over the wire with public keys alone, one under a distribution key, an order to lock, and a charge by file."""
+        suite, h, ephemeral = self.suite, self.suite.hash, self.public("charge_ephemeral")
+        medium, charge = self.inputs["medium"], self.inputs["charge"]
+        keys = [self.given(f"charged_{i}", 32) for i in range(4)]
+
+        def request(flags, ext):
+            return (
+                opaque(UID_A, 64) + opaque(KMS_A, 64) + medium + self.inputs["nonce_charge"] + u64(TS) + u16(1) + u16(2) + u16(1) + u8(flags)
+                + ephemeral["point"] + ephemeral["ml_kem"] + opaque(ext, 65535)
+            )  # fmt: skip
+
+        self.signed("charge_request", "ChargeRequest", "terminal_a", request(0, b""))
+        mac = charged_mac(suite, self.inputs["distribution_key"], b"QFCI-v2 charge req", whole(suite, "ChargeRequest", EPOCH, request(0, b"")))
+        self.signed("charge_request_inj", "ChargeRequest", "terminal_a", request(2, u16(1) + opaque(u32(3) + mac, 65535)))
+        sets = [(8, keys[:1]), (64, keys[1:3]), (4, keys[3:])]
+        for name, flags, charged in (("", 0, 3), ("_inj", 2, 2)):
+            h_req = self.messages[f"charge_request{name}"]["hash"]
+            kem = self.encapsulate(f"charge{name}", "charge_ephemeral", "to_ephemeral")
+            ss = hybrid_secret(suite, kem, b"ChargeDeliver\0" + h_req)
+            if flags & 2:
+                ss = mix_distribution(suite, ss, self.inputs["distribution_key"], 3, h_req)
+            key, iv = key_and_iv(suite, ss, "charge", h_req)
+            before = h_req + opaque(UID_A, 64) + medium + charge + u64(TS) + u8(2) + u8(flags) + kem["ct_classical"] + kem["ct_ml_kem"]
+            octets = sealed_field(suite, "ChargeDeliver", EPOCH, before, b"", key, iv, charge_payload(charged, 1, sets), 32768)
+            self.derived[f"ss_charge{name}"] = ss
+            self.put(f"charge_deliver{name}", "ChargeDeliver", octets, "kms_a")
+        h_req = self.messages["charge_request"]["hash"]
+        lock = h_req + opaque(UID_A, 64) + medium + charge + u64(TS) + u8(3) + u8(0) + opaque(b"", 32768)
+        self.signed("charge_deliver_lock", "ChargeDeliver", "kms_a", lock)
+        h_deliver = self.messages["charge_deliver"]["hash"]
+        self.signed("charge_receipt", "ChargeReceipt", "terminal_a", opaque(UID_A, 64) + medium + charge + h_deliver + u8(1))
+        transport = self.inputs["transport_key"]
+        self.derived["charge_file"] = charge_file(suite, transport, medium, charge, 7, TS, charge_payload(1, 2, sets))
+        self.derived["transport_key_1"] = next_transport(suite, transport)
+        self.derived["transport_key_2"] = next_transport(suite, next_transport(suite, transport))
+
     def ax(self):
         suite, h = self.suite, self.suite.hash
         wk, ephemeral, sids = self.derived["wk_2"], self.public("ax_ephemeral"), self.inputs["sid_wk"] + self.inputs["sid_call"]
@@ -314,6 +359,36 @@ class Scenario:
         self.derived.update(media(suite, master, "media", sids))
         self.derived.update(media(suite, early, "escrow", sids + self.inputs["nonce_i"] + self.inputs["nonce_r"]))
         self.derived["sas"] = h.expand(master, b"QFCI-v2 sas\0", 4)
+
+    def supply(self, n):
+        suite = self.suite
+        for name in ("supply_id", "nonce_supply_offer", "nonce_supply_accept"):
+            self.given(f"{name}_{n}", 16 if name == "supply_id" else 32)
+        self.key(f"supply_ephemeral_{n}")
+        ephemeral, supply_id = self.public(f"supply_ephemeral_{n}"), self.inputs[f"supply_id_{n}"]
+        shares = b"".join(self.inputs[f"path_id_{j}"] + self.inputs[f"key_id_{j}"] for j in range(n))
+        offer = (
+            supply_id + opaque(KMS_A, 64) + opaque(KMS_B, 64) + u8(n + 1) + self.inputs[f"nonce_supply_offer_{n}"] + u64(TS) + u8(1 if n else 0)
+            + u8(n) + shares + ephemeral["point"] + ephemeral["ml_kem"] + self.fps("kms_a")
+        )  # fmt: skip
+        h_offer = self.signed(f"supply_offer_{n}", "SupplyOffer", "kms_a", offer)
+        kem = self.encapsulate(f"supply_{n}", f"supply_ephemeral_{n}", "to_ephemeral")
+        accept = (
+            supply_id + h_offer + self.inputs[f"nonce_supply_accept_{n}"] + kem["ct_classical"] + kem["ct_ml_kem"] + u8((1 << n) - 1) + u8(n)
+            + self.fps("kms_b")
+        )  # fmt: skip
+        name = f"supply_accept_{n}"
+        self.signed(name, "SupplyAccept", "kms_b", accept)
+        transcript = suite.hash.digest(self.octets(f"supply_offer_{n}") + self.octets(name))
+        keys = Supply(suite, transcript, self.derived[f"k_q_{n}"], kem, supply_id)
+        self.messages[name]["octets"] += keys.confirmation()
+        last = keys.key(n, 255)
+        self.derived.update({
+            f"supply_transcript_{n}": transcript, f"supply_confirmation_{n}": keys.confirmation(), f"supply_batch_{n}": keys.batch(n),
+            f"supply_first_key_{n}": keys.key(n, 0), f"supply_last_key_{n}": last,
+            f"sae_key_{n}": sae_key(suite, last, keys.batch(n) + u32(255), "sae-a", ["sae-b"], 32),
+            f"sae_key_long_{n}": sae_key(suite, keys.key(n, 0) + last, keys.batch(n) + u32(0), "sae-a", ["sae-b", "s" * 256], 61),
+        })  # fmt: skip
 
     def document(self):
         def plain(value):

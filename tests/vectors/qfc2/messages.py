@@ -37,18 +37,23 @@ TYPES = {
     "EnrolDeliver": 0x02,
     "EnrolReceipt": 0x03,
     "KeyRequest": 0x04,
+    "ChargeRequest": 0x05,
     "Token": 0x06,
     "SessionOpen": 0x07,
     "SessionNotify": 0x08,
     "KmsOffer": 0x09,
     "KeyDeliver": 0x0B,
     "AX1": 0x0C,
+    "ChargeDeliver": 0x15,
     "SessionGrant": 0x17,
     "KmsAccept": 0x19,
     "DeliverAck": 0x1B,
     "AX2": 0x1C,
+    "ChargeReceipt": 0x25,
     "KmsConfirm": 0x29,
     "AX3": 0x2C,
+    "SupplyOffer": 0x69,
+    "SupplyAccept": 0x79,
     "Reject": 0xEE,
 }
 
@@ -120,6 +125,33 @@ def mix_injected(suite, ss, key, index, h_req):
     return h.expand(h.extract(key, ss), b"QFCI-v2 hkem inj\0" + u32(index) + h_req, 32)
 
 
+def charged_mac(suite, key, label, covered):
+    h = suite.hash
+    return h.hmac(h.expand(h.extract(b"", key), label, 32), covered)
+
+
+def mix_distribution(suite, ss, key, index, h_req):
+    h = suite.hash
+    return h.expand(h.extract(key, ss), b"QFCI-v2 charge inj\0" + u32(index) + h_req, 32)
+
+
+def charge_payload(charged, origin, sets):
+    """sets: three of (first index, [keys])."""
+    head = u8(charged) + u8(origin) + b"".join(u32(first) + u16(len(keys)) for first, keys in sets)
+    return head + b"".join(key for _, keys in sets for key in keys)
+
+
+def charge_file(suite, transport, medium, charge, generation, made_ms, payload):
+    h = suite.hash
+    front = b"QCHG" + u8(1) + u16(suite.number) + medium + charge + u32(generation) + u64(made_ms)
+    key, iv = key_and_iv(suite, h.extract(b"", transport), "charge", front)
+    return front + suite.seal(key, iv, front, payload)
+
+
+def next_transport(suite, transport):
+    return suite.hash.expand(suite.hash.extract(b"", transport), b"QFCI-v2 charge next\0", 32)
+
+
 def key_and_iv(suite, secret, name, context):
     h = suite.hash
     return (
@@ -169,3 +201,26 @@ def sid_call(caller, callee, nonce):
 
 def key_id(suite, key):
     return suite.hash.digest(b"QFCI-v2 kid\0" + key["ml_kem"] + key["point"])
+
+
+# ---- keys for SAEs ----
+
+
+class Supply:
+    def __init__(self, suite, transcript, k_q, kem, supply_id):
+        self.hash, self.transcript, self.id = suite.hash, transcript, supply_id
+        self.prk = suite.hash.extract(transcript, k_q + kem["ss_ml_kem"] + kem["ss_classical"])
+
+    def batch(self, index):
+        return self.hash.digest(b"QFCI-v2 supply batch\0" + self.id + u8(index))[:12]
+
+    def key(self, index, number):
+        return self.hash.expand(self.prk, b"QFCI-v2 supply key\0" + self.id + self.batch(index) + u32(number), 32)
+
+    def confirmation(self):
+        return self.hash.hmac(self.hash.expand(self.prk, b"QFCI-v2 supply kc\0" + self.id, 32), b"\2" + self.transcript)
+
+
+def sae_key(suite, stock, key_id, master, slaves, size):
+    names = opaque(master, 256) + u8(len(slaves)) + b"".join(opaque(slave, 256) for slave in slaves)
+    return suite.hash.expand(stock, b"QFCI-v2 sae key\0" + key_id + names, size)

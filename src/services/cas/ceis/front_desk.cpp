@@ -291,12 +291,12 @@ std::vector<Bytes> FrontDesk::ca_chain(Branch branch) const {
   return out;
 }
 
-std::optional<Succession> FrontDesk::succession() const {
-  const DeviceSuccession* const next = authorities_.next_devices();
-  const DeviceSuccession* const found = next != nullptr ? next : authorities_.last_devices();
-  if (found == nullptr || (next == nullptr && authorities_.earlier_devices.empty())) return std::nullopt;
-  const crypto::Certificate& old = next != nullptr ? authorities_.of(Branch::devices).certificate : authorities_.earlier_devices.front().certificate;
-  if (next == nullptr && node_.clock().now_ms() >= old.not_after()) return std::nullopt;
+std::optional<Succession> succession_at(const Authorities& authorities, UnixMs now) {
+  const DeviceSuccession* const next = authorities.next_devices();
+  const DeviceSuccession* const found = next != nullptr ? next : authorities.last_devices();
+  if (found == nullptr || (next == nullptr && authorities.earlier_devices.empty())) return std::nullopt;
+  const crypto::Certificate& old = next != nullptr ? authorities.of(Branch::devices).certificate : authorities.earlier_devices.front().certificate;
+  if (next == nullptr && now >= old.not_after()) return std::nullopt;
   const auto der_of = [](const std::optional<crypto::Certificate>& link) { return link ? link->der() : Bytes(); };
   return Succession{.to_come = next != nullptr,
                     .old_with_old = old.der(),
@@ -304,6 +304,8 @@ std::optional<Succession> FrontDesk::succession() const {
                     .new_with_old = der_of(found->new_with_old),
                     .old_with_new = der_of(found->old_with_new)};
 }
+
+std::optional<Succession> FrontDesk::succession() const { return succession_at(authorities_, node_.clock().now_ms()); }
 
 Branch FrontDesk::branch_for(crypto::SubjectAlgorithm algorithm) const noexcept {
   switch (algorithm) {

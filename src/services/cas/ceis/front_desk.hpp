@@ -21,6 +21,9 @@ struct ApprovalTimes {
   std::chrono::seconds expire{};       // nobody approves it any more
 };
 
+/// The device CA and the one that waits; where none waits, the one before and the present one, until the one before is over.
+std::optional<Succession> succession_at(const Authorities& authorities, UnixMs now);
+
 class FrontDesk final : public Desk {
  public:
   FrontDesk(node::Node& node, Records& records, const Authorities& authorities, std::string status_url, ApprovalTimes approval, DeskLinks links);

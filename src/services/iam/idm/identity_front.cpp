@@ -84,7 +84,8 @@ Result<net::Response> IdentityFront::at_point(const net::Request& request, node:
     ASSIGN_OR_RETURN(const IdentityRecord record, desk_.identities().change(caller.uid, version, set, desk_.now()));
     return node::json_response(to_json(record));
   }
-  if (op != "find") return fail(ErrorCode::invalid_argument, "op must be self, change or find");
+  if (op == "saes") return saes(request, caller, json);
+  if (op != "find") return fail(ErrorCode::invalid_argument, "op must be self, change, find or saes");
   TRY(json.only({"op", "uid", "number", "thumbprint", "certificate"}));
   TRY(desk_.require(caller, "identity.outline"));
   ASSIGN_OR_RETURN(const IdentityRecord found, look_up(json));
@@ -93,6 +94,27 @@ Result<net::Response> IdentityFront::at_point(const net::Request& request, node:
   const bool served =
       request.peer.identity->kind == Kind::kms && found.home_kms.text() == request.peer.identity->name && found.domain == request.peer.identity->domain;
   return node::json_response(own || served ? to_json(found) : outline(found));
+}
+
+/// To a KMS: who may get keys, from whichever KMS. `known`: the digest of the list that it has.
+Result<net::Response> IdentityFront::saes(const net::Request& request, const IdentityRecord& caller, const wire::Json& json) {
+  TRY(json.only({"op", "known", "after"}));
+  TRY(desk_.require(caller, "identity.outline"));
+  if (request.peer.identity->kind != Kind::kms) return fail(ErrorCode::denied, "the SAEs are for a KMS to know");
+  ASSIGN_OR_RETURN(const auto known, json.optional_text("known"));
+  ASSIGN_OR_RETURN(const auto after, json.optional_text("after"));
+  ASSIGN_OR_RETURN(const SaePage page, desk_.identities().saes(after.value_or(""), identities_per_page_max));
+  wire::Json out = wire::Json::object({{"digest", to_hex(page.digest)}});
+  if (known && *known == to_hex(page.digest)) return node::json_response(out.set("same", true));
+  wire::Json list = wire::Json::array();
+  for (const IdentityRecord& one : page.saes) {
+    wire::Json entry = wire::Json::object({{"uid", one.uid.text()}, {"domain", one.domain}, {"home_kms", one.home_kms.text()}});
+    put_sae_rules(entry, one.sae);
+    list.push(std::move(entry));
+  }
+  out.set("same", false).set("saes", std::move(list));
+  if (std::ssize(page.saes) == identities_per_page_max) out.set("next", page.saes.back().uid.text());
+  return node::json_response(out);
 }
 
 Result<net::Response> IdentityFront::administer(const net::Request& request, node::Deed& deed) {

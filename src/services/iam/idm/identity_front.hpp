@@ -11,8 +11,9 @@ class IdentityFront {
   std::vector<points::Handler> handlers();
 
  private:
-  /// Id-1, Id-2, Id-3: one's own record, and whom a uid, number or certificate belongs to.
+  /// Id-1, Id-2, Id-3: one's own record, whom a uid, number or certificate belongs to.
   Result<net::Response> at_point(const net::Request& request, node::Deed& deed);
+  Result<net::Response> saes(const net::Request& request, const IdentityRecord& caller, const wire::Json& json);
   Result<net::Response> administer(const net::Request& request, node::Deed& deed);
   Result<IdentityRecord> operate(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op, node::Deed& deed);
   Result<net::Response> several(const net::Request& request, const IdentityRecord& caller, const wire::Json& json, const std::string& op, node::Deed& deed);

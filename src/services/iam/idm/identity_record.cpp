@@ -122,7 +122,7 @@ std::optional<IdentityClass> class_in(std::string_view subject) {
 bool IdentityRecord::says_the_same(const IdentityRecord& other) const {
   return uid == other.uid && of == other.of && domain == other.domain && uri == other.uri && number == other.number && home_kms == other.home_kms &&
          user_name == other.user_name && name == other.name && mail == other.mail && external_id == other.external_id && standing == other.standing &&
-         certificates == other.certificates;
+         certificates == other.certificates && sae == other.sae;
 }
 
 wire::Json to_json(const IdentityRecord& record) {
@@ -140,6 +140,7 @@ wire::Json to_json(const IdentityRecord& record) {
     for (const Bytes& one : record.certificates) list.push(to_hex(one));
     out.set("certificates", std::move(list));
   }
+  put_sae_rules(out, record.sae);
   if (record.version > 0) {
     out.set("version", record.version).set("epoch", record.epoch).set("created_ms", record.created_ms).set("changed_ms", record.changed_ms);
   }
@@ -159,7 +160,9 @@ Result<void> check(const IdentityRecord& record) {
     return unfit(record, "a terminal has a number, a home KMS and a uri");
   if (record.of == IdentityClass::element && !record.uri) return unfit(record, "an element has a uri");
   if ((record.of == IdentityClass::person) == record.user_name.empty()) return unfit(record, "people have a user name, and nobody else has one");
-  if (record.of != IdentityClass::terminal && !record.home_kms.empty()) return unfit(record, "only terminals have a home KMS");
+  if (record.of != IdentityClass::terminal && record.of != IdentityClass::application && !record.home_kms.empty())
+    return unfit(record, "only terminals and applications have a home KMS");
+  if (!record.is_sae() && record.sae != SaeRules()) return unfit(record, "only an application with a home KMS has quotas and peer domains");
   if (record.uri) {
     if (!kinds_of(record.of).has(record.uri->kind))
       return unfit(record, "a " + std::string(name(record.of)) + " has no certificate of kind " + std::string(qanat::name(record.uri->kind)));
@@ -171,7 +174,7 @@ Result<void> check(const IdentityRecord& record) {
 
 Result<IdentityRecord> read_identity(const wire::Json& json) {
   TRY(json.only({"uid", "class", "domain", "uri", "number", "home_kms", "user_name", "name", "mail", "external_id", "status", "certificates", "version",
-                 "epoch", "created_ms", "changed_ms"}));
+                 "epoch", "created_ms", "changed_ms", "keys_per_second", "keys_per_day", "peer_domains"}));
   IdentityRecord out;
   ASSIGN_OR_RETURN(const std::string uid, json.text("uid"));
   ASSIGN_OR_RETURN(out.uid, node::parse_uid(uid));
@@ -189,12 +192,14 @@ Result<IdentityRecord> read_identity(const wire::Json& json) {
   ASSIGN_OR_RETURN(const auto status, json.optional_text("status"));
   ASSIGN_OR_RETURN(out.standing, parse_standing(status.value_or("active")));
   ASSIGN_OR_RETURN(out.certificates, read_thumbprints(json));
+  ASSIGN_OR_RETURN(out.sae, read_sae_rules(json, {}));
   TRY(check(out));
   return out;
 }
 
 Result<IdentityRecord> changed(const IdentityRecord& record, const wire::Json& set) {
-  TRY(set.only({"user_name", "name", "mail", "external_id", "number", "home_kms", "domain", "uri", "certificates"}));
+  TRY(set.only({"user_name", "name", "mail", "external_id", "number", "home_kms", "domain", "uri", "certificates", "keys_per_second", "keys_per_day",
+                "peer_domains"}));
   IdentityRecord out = record;
   if (set.has("user_name")) {
     ASSIGN_OR_RETURN(out.user_name, readable_text(set, "user_name"));
@@ -223,6 +228,7 @@ Result<IdentityRecord> changed(const IdentityRecord& record, const wire::Json& s
   if (set.has("certificates")) {
     ASSIGN_OR_RETURN(out.certificates, read_thumbprints(set));
   }
+  ASSIGN_OR_RETURN(out.sae, read_sae_rules(set, out.sae));
   TRY(check(out));
   return out;
 }

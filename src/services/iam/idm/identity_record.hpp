@@ -8,6 +8,7 @@
 #include "base/clock.hpp"
 #include "base/id.hpp"
 #include "base/identity.hpp"
+#include "services/iam/idm/sae_rules.hpp"
 #include "wire/json.hpp"
 
 namespace qanat::iam {
@@ -37,19 +38,21 @@ struct IdentityRecord {
   std::string domain;
   std::optional<Identity> uri;     // what its certificates name
   std::optional<Number> number;
-  ElementName home_kms;            // empty where it has none
+  ElementName home_kms;            // empty where it has none; an application that has one is an SAE that gets keys there
   std::string user_name;           // a person's name in the directory that it came from; otherwise its uid
   std::string name;
   std::string mail;
   std::string external_id;
   Standing standing = Standing::active;
   std::vector<Bytes> certificates;  // SHA-256 thumbprints, sorted
+  SaeRules sae;                     // of an SAE
   // Kept by the register:
   std::int64_t version = 0;
   std::int64_t epoch = 0;
   UnixMs created_ms = 0;
   UnixMs changed_ms = 0;
   bool operator==(const IdentityRecord&) const = default;
+  [[nodiscard]] bool is_sae() const { return of == IdentityClass::application && !home_kms.empty(); }
   /// True if both say the same, whatever the register has added.
   [[nodiscard]] bool says_the_same(const IdentityRecord& other) const;
 };
@@ -60,8 +63,8 @@ wire::Json to_json(const IdentityRecord& record);
 wire::Json outline(const IdentityRecord& record);
 /// A record that somebody wants to be made. The members that the register keeps (version, epoch, times) are read over; unknown ones are refused.
 Result<IdentityRecord> read_identity(const wire::Json& json);
-/// `record` with the members of `set` replaced: user_name, name, mail, external_id, number, home_kms, domain, uri, certificates. invalid_argument for any
-/// other.
+/// `record` with the members of `set` replaced: user_name, name, mail, external_id, number, home_kms, domain, uri, certificates, keys_per_second,
+/// keys_per_day, peer_domains. invalid_argument for any other.
 Result<IdentityRecord> changed(const IdentityRecord& record, const wire::Json& set);
 /// Members that must, and must not, be there for the class.
 Result<void> check(const IdentityRecord& record);

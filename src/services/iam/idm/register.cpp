@@ -2,13 +2,15 @@
 
 #include <algorithm>
 
+#include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 
 namespace qanat::iam {
 namespace {
 
 constexpr std::string_view identity_columns =
-    "SELECT uid, class, domain, uri, number, home_kms, name, mail, external_id, status, version, epoch, created_ms, changed_ms, user_name FROM identity ";
+    "SELECT uid, class, domain, uri, number, home_kms, name, mail, external_id, status, version, epoch, created_ms, changed_ms, user_name, "
+    "keys_per_second, keys_per_day, peer_domains FROM identity ";
 
 struct StoredIdentity {
   IdentityRecord record;
@@ -34,6 +36,7 @@ StoredIdentity columns_of(const store::Row& row) {
   out.record.created_ms = static_cast<UnixMs>(row.integer(12));
   out.record.changed_ms = static_cast<UnixMs>(row.integer(13));
   out.record.user_name = row.text(14);
+  out.record.sae = {.keys_per_second = row.integer(15), .keys_per_day = row.integer(16), .peer_domains = split_domains(row.text(17))};
   return out;
 }
 
@@ -129,12 +132,14 @@ Result<IdentityRecord> IdentityRegister::insert(store::Transaction& transaction,
   const std::string uri = out.uri ? out.uri->uri() : "";
   const std::string number = out.number ? out.number->text() : "";
   TRY(transaction.run(
-      "INSERT INTO identity (uid, class, domain, uri, number, home_kms, name, mail, external_id, status, version, epoch, created_ms, changed_ms, user_name) "
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO identity (uid, class, domain, uri, number, home_kms, name, mail, external_id, status, version, epoch, created_ms, changed_ms, user_name, "
+      "keys_per_second, keys_per_day, peer_domains) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {std::string_view(out.uid.text()), iam::name(out.of), std::string_view(out.domain), optional_text(uri), optional_text(number),
        std::string_view(out.home_kms.text()), std::string_view(out.name), std::string_view(out.mail), std::string_view(out.external_id),
-       iam::name(out.standing), out.version, out.epoch, store::column(now), store::column(now), std::string_view(out.user_name)}));
+       iam::name(out.standing), out.version, out.epoch, store::column(now), store::column(now), std::string_view(out.user_name), out.sae.keys_per_second,
+       out.sae.keys_per_day, std::string_view(joined_domains(out.sae.peer_domains))}));
   TRY(put_certificates(transaction, out));
+  if (out.is_sae()) TRY(epoch_ended_(transaction, out.uid.text(), out.epoch));  // the KMSs hear of it at once
   return out;
 }
 
@@ -148,12 +153,14 @@ Result<IdentityRecord> IdentityRegister::replace(store::Transaction& transaction
   const std::string number = after.number ? after.number->text() : "";
   TRY(transaction.run(
       "UPDATE identity SET class = ?, domain = ?, uri = ?, number = ?, home_kms = ?, name = ?, mail = ?, external_id = ?, status = ?, version = ?, epoch = ?, "
-      "changed_ms = ?, user_name = ? WHERE uid = ?",
+      "changed_ms = ?, user_name = ?, keys_per_second = ?, keys_per_day = ?, peer_domains = ? WHERE uid = ?",
       {iam::name(after.of), std::string_view(after.domain), optional_text(uri), optional_text(number), std::string_view(after.home_kms.text()),
        std::string_view(after.name), std::string_view(after.mail), std::string_view(after.external_id), iam::name(after.standing), after.version, after.epoch,
-       store::column(now), std::string_view(after.user_name), std::string_view(after.uid.text())}));
+       store::column(now), std::string_view(after.user_name), after.sae.keys_per_second, after.sae.keys_per_day,
+       std::string_view(joined_domains(after.sae.peer_domains)), std::string_view(after.uid.text())}));
   TRY(put_certificates(transaction, after));
-  if (ends) TRY(epoch_ended_(transaction, after.uid.text(), after.epoch));
+  // What a KMS knows of an SAE is void whatever has changed of it.
+  if (ends || before.is_sae() || after.is_sae()) TRY(epoch_ended_(transaction, after.uid.text(), after.epoch));
   return after;
 }
 
@@ -347,6 +354,23 @@ Result<std::vector<IdentityRecord>> IdentityRegister::list(const IdentityFilter&
                           {std::string_view(after), of, std::string_view(domain), standing, limit},
                           [&](const store::Row& row) { found.push_back(columns_of(row)); }));
     return complete(transaction, std::move(found));
+  });
+}
+
+Result<SaePage> IdentityRegister::saes(const std::string& after, std::int64_t limit) {
+  return store_.transact([&](store::Transaction& transaction) -> Result<SaePage> {
+    constexpr std::string_view sae = "class = 'application' AND home_kms <> ''";
+    SaePage out;
+    std::string standing;
+    TRY(transaction.query("SELECT uid, version, epoch FROM identity WHERE " + std::string(sae) + " AND status = 'active' ORDER BY uid", {}, [&](const store::Row& row) {
+      standing += row.text(0) + " " + std::to_string(row.integer(1)) + " " + std::to_string(row.integer(2)) + "\n";
+    }));
+    out.digest = crypto::digest(crypto::Hash::sha256, as_bytes(standing));
+    std::vector<StoredIdentity> found;
+    TRY(transaction.query(std::string(identity_columns) + "WHERE " + std::string(sae) + " AND status = 'active' AND uid > ? ORDER BY uid LIMIT ?",
+                          {std::string_view(after), limit}, [&](const store::Row& row) { found.push_back(columns_of(row)); }));
+    ASSIGN_OR_RETURN(out.saes, complete(transaction, std::move(found)));
+    return out;
   });
 }
 

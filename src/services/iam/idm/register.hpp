@@ -10,7 +10,7 @@
 
 namespace qanat::iam {
 
-/// Called inside the transaction in which tokens of the subject's epochs before `epoch` become void. The subject is a uid, or "class:terminal": all of that
+/// Called inside the transaction in which tokens of the subject's epochs before `epoch` become void, or anything about an SAE changes. The subject is a uid, or "class:terminal": all of that
 /// class, whose epochs are not the same (`epoch` is 0 then).
 using EpochEnded = std::function<Result<void>(store::Transaction&, const std::string& subject, std::int64_t epoch)>;
 
@@ -18,6 +18,12 @@ struct IdentityFilter {
   std::optional<IdentityClass> of = {};
   std::optional<std::string> domain = {};
   std::optional<Standing> standing = {};
+};
+
+/// SAEs that may have keys, and what the whole list of them is: where the digest is the same, so is the list.
+struct SaePage {
+  std::vector<IdentityRecord> saes;
+  Bytes digest;
 };
 
 class IdentityRegister {
@@ -61,6 +67,8 @@ class IdentityRegister {
 
   /// In the order of their uids, those behind `after`, at most `limit`.
   Result<std::vector<IdentityRecord>> list(const IdentityFilter& filter, const std::string& after, std::int64_t limit);
+  /// Active SAEs with a home KMS, in the order of their uids, those behind `after`, at most `limit`.
+  Result<SaePage> saes(const std::string& after, std::int64_t limit);
   Result<std::int64_t> count();
 
   // Within a transaction of the caller's.

@@ -152,6 +152,8 @@ Result<net::Response> Access::revoked(const net::Request& request) {
     for (const std::string_view table : {"token", "peer_grant"}) {
       TRY(transaction.run("DELETE FROM " + std::string(table) + " WHERE uid = ?1 OR ?1 = ?2", {std::string_view(subject), every_terminal}));
     }
+    // Nor is a delivery given again that was meant for who may have nothing any more.
+    TRY(transaction.run("UPDATE working_key SET answer = NULL WHERE answer IS NOT NULL AND (uid = ?1 OR ?1 = ?2)", {std::string_view(subject), every_terminal}));
     return {};
   }));
   TRY(node_.record({.action = "pm-1.revoked",

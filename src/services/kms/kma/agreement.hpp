@@ -8,6 +8,7 @@
 #include "node/senders.hpp"
 #include "node/steps.hpp"
 #include "services/kms/kma/asked.hpp"
+#include "services/kms/kma/choice.hpp"
 #include "services/kms/kma/errands.hpp"
 #include "services/kms/kma/ledger.hpp"
 #include "services/kms/kp/terminals.hpp"
@@ -35,9 +36,9 @@ class Agreement {
   Agreement(node::Node& node, store::Store& store, Ledger& ledger, node::SenderDirectory& senders, node::StepTrace& trace, Errands& errands,
             const KmsSettings& settings, crypto::SiteKey site_key);
 
-  /// The caller's side: afterwards the caller's leg is `reserved` here and the callee's leg at the other KMS. No quantum keys go into what the caller may not
-  /// have.
-  Result<void> as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id);
+  /// The caller's side: afterwards the caller's leg is `reserved` here and the callee's leg at the other KMS. What the key was made of, and why; no quantum
+  /// keys go into what the caller may not have.
+  Result<Choice> as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id);
   /// The domain that this KMS serves, or that of the peer with this name.
   Result<std::string> domain_of(const ElementName& kms) const;
 
@@ -52,25 +53,39 @@ class Agreement {
   /// waited for needs one too: at most half of them may wait, a further caller gets `exhausted` and applies again.
   Result<StoredKey> wait_for_leg(const SidWk& sid_wk, Deadline deadline);
 
- private:
-  Result<wire::Framed<wire::SessionGrant>> open_session(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, Deadline deadline,
-                                                        const std::string& request_id);
-  /// Over so many separate paths as the level permits.
-  Result<QuantumShares> take_shares(const std::string& peer_domain, wire::Assurance level_max, const SidWk& sid_wk, Deadline deadline,
-                                    const std::string& request_id);
+  // Km-3 and the clock window, for the other agreement of two KMSs too (sae/supply.hpp).
+  /// Over so many separate paths as the settings ask for, over one where that cannot be had.
+  Result<QuantumShares> take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id);
   Result<QuantumShares> fetch_shares(const std::string& peer_domain, const wire::KmsOffer& offer, Deadline deadline, const std::string& request_id);
-  /// What the QKM is asked for.
-  [[nodiscard]] wire::Json quality(std::int64_t paths) const;
-  Result<QuantumShares> unwrap_shares(const wire::Json& answer) const;
   /// Tells the QKM in the background: it destroys delivered keys by itself after a time, this only makes it sooner.
   enum class Fate : std::uint8_t { used, unused };
   void shares_done(const std::vector<wire::ShareRef>& refs, Fate fate, const std::string& request_id);
+  Result<void> check_fresh(UnixMs ts_ms, std::string_view message) const;
+  [[nodiscard]] UnixMs clock_window_ms() const { return static_cast<UnixMs>(settings_.clock_window.count()); }
+
+ private:
+  Result<wire::Framed<wire::SessionGrant>> open_session(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, Deadline deadline,
+                                                        const std::string& request_id);
+  /// What can be had of what is chosen, first to last: the choice that was carried out, with its quantum keys.
+  struct Made {
+    Choice choice;
+    QuantumShares shares;
+  };
+  Result<Made> choose_and_take(const Asked& asked, const Terminal& caller, const std::string& peer_domain, wire::Assurance level_max, Deadline deadline,
+                               const std::string& request_id);
+  /// Ready quantum keys for the domain, as the QKM says; nothing if it does not say.
+  std::optional<std::int64_t> stock_towards(const std::string& peer_domain, Deadline deadline, const std::string& request_id);
+  /// The quantum keys of this choice.
+  Result<QuantumShares> take_shares(const std::string& peer_domain, const Choice& choice, const SidWk& sid_wk, Deadline deadline,
+                                    const std::string& request_id);
+  /// What the QKM is asked for.
+  [[nodiscard]] wire::Json quality(std::int64_t paths) const;
+  Result<QuantumShares> unwrap_shares(const wire::Json& answer) const;
   Result<wire::SessionNotify> announced(const SidWk& sid_wk);
   Result<WorkingKey> agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const wire::Framed<wire::SessionGrant>& grant,
                            const QuantumShares& shares, Deadline deadline, const std::string& request_id);
   Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const wire::SessionNotify& session, const Identity& kms_a, QuantumShares shares);
   Result<StoredKey> wait_in_turn(const SidWk& sid_wk, Deadline deadline);
-  Result<void> check_fresh(UnixMs ts_ms, std::string_view message) const;
 
   node::Node& node_;
   store::Store& store_;

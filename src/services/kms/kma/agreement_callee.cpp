@@ -129,6 +129,7 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
     TRY(check_of_this_life(transaction, offer.message.ts_ms, "KmsOffer"));
     ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
     if (!callee) return fail(ErrorCode::not_found, session.num_called.text() + " is not served here");
+    ASSIGN_OR_RETURN(const Traffic traffic, traffic_of(*callee));
     TRY(ledger_.add(transaction, {.sid_wk = accept.sid_wk,
                                      .leg = wire::Role::callee,
                                      .sid_call = session.sid_call,
@@ -142,7 +143,8 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
                                      .peer_number = session.num_call,
                                      .peer_kms = session.kms_a,
                                      .peer_fps = wire::no_fingerprints(suite),
-                                     .expires_ms = expires}));
+                                     .expires_ms = expires,
+                                     .terms = settings_.policy.terms_for(traffic)}));
     return add_pending(transaction, accept.sid_wk, pending);
   }));
   node::crash_point("kms.wk.accepted");

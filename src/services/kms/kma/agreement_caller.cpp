@@ -56,8 +56,8 @@ Result<std::string> Agreement::domain_of(const ElementName& kms) const {
   return peer->second.expected.domain;
 }
 
-Result<void> Agreement::as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline,
-                                  const std::string& request_id) {
+Result<Choice> Agreement::as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline,
+                                    const std::string& request_id) {
   const SidWk& sid_wk = asked.sid_wk;
   node::StepTrace::Timer step7(trace_, 7);
   // One signer from the first message to the last: CMSP names its certificates to the other KMS.
@@ -69,27 +69,25 @@ Result<void> Agreement::as_caller(const Asked& asked, const Terminal& caller, co
   node::crash_point("kms.session.granted");
 
   node::StepTrace::Timer step9(trace_, 9);
-  auto shares = take_shares(peer_domain, level_max, sid_wk, deadline, request_id);
-  if (!shares) {
-    TRY(node_.record({.action = "km-3.take", .outcome = audit::outcome_of(shares.error().code), .subject = caller.uid.text(), .object = sid_wk.hex(),
-                      .reason = shares.error().message, .request_id = request_id}));
-    if (!settings_.pqc_fallback) return fail_in("no quantum key, and policy allows no fallback", shares.error());
-    node::log(node::LogLevel::warning, "session {}: agreeing by PQC alone: {}", sid_wk.hex(), shares.error().message);
-    shares = QuantumShares{};
-  }
+  ASSIGN_OR_RETURN(Made made, choose_and_take(asked, caller, peer_domain, level_max, deadline, request_id));
+  const QuantumShares& shares = made.shares;
   node::crash_point("kms.shares.taken");
-  auto key = agree(asked, caller, *own, grant, *shares, deadline, request_id);
+  auto key = agree(asked, caller, *own, grant, shares, deadline, request_id);
   if (!key) {
-    shares_done(shares->refs, Fate::unused, request_id);
+    shares_done(shares.refs, Fate::unused, request_id);
     return fail(key.error());
+  }
+  if (key->n_paths == 0 && made.choice.source == Source::quantum_and_pqc) {
+    made.choice = {.source = Source::pqc, .encapsulation = made.choice.encapsulation, .because = Because::peer_has_no_quantum};  // it held none of those offered
   }
   TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::caller, KeyState::reserved); }));
   node::crash_point("kms.wk.reserved");
-  step9.done(sid_wk.hex(), key->n_paths > 0 ? std::to_string(key->n_paths) + " quantum key(s) relayed over " + std::to_string(key->path_min) +
-                                                  " trusted node(s), combined with ML-KEM and ECDH"
-                                            : std::string("no quantum key: agreed by ML-KEM and ECDH alone"));
-  shares_done(shares->refs, Fate::used, request_id);
-  return {};
+  step9.done(sid_wk.hex(), (key->n_paths > 0 ? std::to_string(key->n_paths) + " quantum key(s) relayed over " + std::to_string(key->path_min) +
+                                                   " trusted node(s), combined with ML-KEM and ECDH ("
+                                             : std::string("no quantum key: agreed by ML-KEM and ECDH alone (")) +
+                               describe(made.choice) + ")");
+  shares_done(shares.refs, Fate::used, request_id);
+  return made.choice;
 }
 
 Result<WorkingKey> Agreement::agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const wire::Framed<wire::SessionGrant>& grant,
@@ -143,7 +141,8 @@ Result<WorkingKey> Agreement::agree(const Asked& asked, const Terminal& caller, 
                  .peer_number = grant.message.num_called,
                  .peer_kms = grant.message.kms_b,
                  .peer_fps = wire::no_fingerprints(suite),
-                 .expires_ms = node_.clock().now_ms() + static_cast<UnixMs>(settings_.wk_lifetime.count())};
+                 .expires_ms = node_.clock().now_ms() + static_cast<UnixMs>(settings_.wk_lifetime.count()),
+                 .terms = settings_.policy.terms_for(asked.traffic)};
   TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.add(transaction, key); }));
   node::crash_point("kms.wk.generated");
   const wire::KmsConfirm confirm{.sid_wk = offer.sid_wk, .h_accept = accept.hash, .kc_a = keys.kc_a};

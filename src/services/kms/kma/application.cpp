@@ -4,7 +4,9 @@
 
 #include "node/crash_point.hpp"
 #include "services/kms/kim/successions.hpp"
+#include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/incarnation.hpp"
+#include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/encryption_keys.hpp"
 
 namespace qanat::kms {
@@ -13,7 +15,14 @@ using store::KeyState;
 
 namespace {
 
-Asked asked_of(const wire::Framed<wire::KeyRequest>& request) {
+/// Whom the table lets in here is an application or a device.
+Traffic traffic_from(const net::Request& http) {
+  const auto traffic = traffic_of(http.peer.identity->kind);
+  CHECK(traffic.has_value());
+  return *traffic;
+}
+
+Asked asked_of(const net::Request& http, const wire::Framed<wire::KeyRequest>& request) {
   const wire::KeyRequest& message = request.message;
   return {.sid_wk = message.sid_wk,
           .sid_call = message.sid_call,
@@ -23,7 +32,9 @@ Asked asked_of(const wire::Framed<wire::KeyRequest>& request) {
           .min_assurance = message.min_assurance,
           .token_ref = message.token_ref,
           .fps = message.fps,
-          .hash = request.hash};
+          .hash = request.hash,
+          .traffic = traffic_from(http),
+          .ephemeral = (message.flags & wire::flag_eph) != 0};
 }
 
 }  // namespace
@@ -51,13 +62,17 @@ Result<net::Response> Application::granted(const net::Request& http, const Reque
   // One signer from beginning to end: the one that the terminal will check the delivery by.
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   TRY(check_kept(http, *own));
-  ASSIGN_OR_RETURN(const Terminal terminal, authenticate(http, request));
-  const Asked asked = asked_of(request);
+  ASSIGN_OR_RETURN(const Applicant applicant, authenticate(http, request));
+  const Terminal& terminal = applicant.terminal;
+  if (!applicant.first) return repeated(http, request, terminal);
+  ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request));
+  const Asked asked = asked_of(http, request);
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal));
   node::StepTrace::Timer step11(trace_, 11);
-  ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, terminal, granted.leg, std::move(granted.token), *own));
-  TRY(hand_over(http, asked, terminal, delivery.hash, OwnCopy::kept_until_acknowledged));
-  step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations");
+  ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, applicant, granted.leg, std::move(granted.token), injected, *own));
+  TRY(hand_over(http, asked, terminal, granted, {.h_req = request.hash, .h_deliver = delivery.hash, .octets = delivery.octets},
+                OwnCopy::kept_until_acknowledged));
+  step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations" + (injected ? " and a charged key" : ""));
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
 }
 
@@ -72,28 +87,70 @@ Result<Application::Grant> Application::grant(const net::Request& http, const As
     ASSIGN_OR_RETURN(const wire::Assurance level, access_.level_towards(terminal, domain, asked.min_assurance, http.deadline, http.request_id));
     return std::min(level, access.level_max);
   };
-  ASSIGN_OR_RETURN(StoredKey leg, leg_for(http, asked, terminal, level_towards));
-  if (leg.key.assurance < asked.min_assurance) {
-    return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(leg.key.assurance)) + ", the terminal demands " +
+  ASSIGN_OR_RETURN(Leg leg, leg_for(http, asked, terminal, level_towards));
+  const wire::Assurance rests_on = leg.stored.key.assurance;
+  if (rests_on < asked.min_assurance) {
+    return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(rests_on)) + ", the terminal demands " +
                                        std::to_string(static_cast<int>(asked.min_assurance)));
   }
-  return Result<Grant>(Grant{.token = std::move(access.token), .leg = std::move(leg)});
+  return Result<Grant>(Grant{.token = std::move(access.token), .leg = std::move(leg.stored), .choice = std::move(leg.choice)});
 }
 
-Result<void> Application::hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, ByteView h_deliver, OwnCopy copy) {
+Result<void> Application::hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery,
+                                    OwnCopy copy) {
   const std::string session = asked.sid_wk.hex();
-  const bool destroyed = copy == OwnCopy::destroyed;
-  // Durable before it is sent: a key that left is never delivered again. And before it is on record: of two applications for one leg, or of
+  const KeyUse use = use_by(terminal, asked.traffic);
+  const WorkingKey& key = granted.leg.key;
+  const ChargingRecord charge{.sid_wk = key.sid_wk,
+                      .leg = key.leg,
+                      .sid_call = key.sid_call,
+                      .uid = terminal.uid,
+                      .number = terminal.number,
+                      .peer_uid = key.peer_uid,
+                      .peer_number = key.peer_number,
+                      .peer_kms = key.peer_kms,
+                      .traffic = asked.traffic,
+                      .assurance = key.assurance,
+                      .n_paths = key.n_paths,
+                      .delivered_ms = use.now_ms,
+                      .expires_ms = key.expires_ms,
+                      .confirmed_ms = {}};
+  constexpr std::string_view why = "profile v1 has no acknowledgement: destroyed here at once";
+  std::optional<Destroyed> gone;
+  // Durable before it is sent: a key that left is never delivered to another application. And before it is on record: of two applications for one leg, or of
   // one before and one after a crash, only that which took the key says so.
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(ledger_.delivered(transaction, asked.sid_wk, asked.role, h_deliver));
-    if (destroyed) TRY(ledger_.advance(transaction, asked.sid_wk, asked.role, KeyState::destroyed));
+    TRY(ledger_.delivered(transaction, asked.sid_wk, asked.role, delivery, use));
+    TRY(add_charging_record(transaction, charge));
+    if (copy != OwnCopy::destroyed) return {};
+    ASSIGN_OR_RETURN(gone, ledger_.destroy(transaction, asked.sid_wk, asked.role, {.by = "kms", .why = std::string(why), .at_ms = use.now_ms}));
     return {};
   }));
-  TRY(node_.record({.action = "km-1.delivered", .outcome = audit::Outcome::success, .subject = terminal.uid.text(), .object = session,
-                    .reason = destroyed ? "profile v1 has no acknowledgement: destroyed here at once" : "", .request_id = http.request_id}));
+  std::string reason = granted.choice;
+  if (gone) reason += (reason.empty() ? "" : "; ") + gone->reason(why);
+  TRY(node_.record({.action = "km-1.delivered",
+                    .outcome = audit::Outcome::success,
+                    .subject = terminal.uid.text(),
+                    .object = session,
+                    .reason = reason,
+                    .request_id = http.request_id}));
   node::crash_point("kms.wk.delivered");
   return {};
+}
+
+Result<net::Response> Application::repeated(const net::Request& http, const Request& request, const Terminal& terminal) {
+  const wire::KeyRequest& asked = request.message;
+  ASSIGN_OR_RETURN(std::optional<Bytes> answer, store_.transact([&](store::Transaction& transaction) {
+    return ledger_.delivered_again(transaction, asked.sid_wk, asked.role, request.hash, use_by(terminal, traffic_from(http)));
+  }));
+  if (!answer) return fail(ErrorCode::conflict, "KeyRequest: this application was made before (replay)");
+  TRY(node_.record({.action = "km-1.repeated",
+                    .outcome = audit::Outcome::success,
+                    .subject = terminal.uid.text(),
+                    .object = asked.sid_wk.hex(),
+                    .reason = "the same application again: it gets the answer that it got",
+                    .request_id = http.request_id}));
+  return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = *std::move(answer)};
 }
 
 Result<Terminal> Application::terminal_of(const net::Request& http, const Uid& uid) {
@@ -106,7 +163,7 @@ Result<Terminal> Application::terminal_of(const net::Request& http, const Uid& u
   return *terminal;
 }
 
-Result<Terminal> Application::authenticate(const net::Request& http, const Request& request) {
+Result<Application::Applicant> Application::authenticate(const net::Request& http, const Request& request) {
   ASSIGN_OR_RETURN(Terminal terminal, terminal_of(http, request.message.uid));
   TRY(check_envelope(request, terminal));
   ASSIGN_OR_RETURN(const crypto::Certificate classical, crypto::Certificate::parse(terminal.classical));
@@ -114,9 +171,16 @@ Result<Terminal> Application::authenticate(const net::Request& http, const Reque
   ASSIGN_OR_RETURN(const crypto::Verifier verifier,
                    crypto::Verifier::from_key(node_.suite(), {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}));
   TRY(wire::verify(request, verifier, request.message.fps));
-  TRY(remember(request));
-  TRY(check_certificates(http, request.message.sid_wk, terminal, classical));
-  return terminal;
+  ASSIGN_OR_RETURN(const bool first, remember(request));
+  const auto good = check_certificates(http, request.message.sid_wk, terminal, classical);
+  if (good) return Result<Applicant>(Applicant{.terminal = std::move(terminal), .by = KnownBy::certificates, .first = first});
+  TRY(injection_.judged(terminal, good.error(), http.deadline));
+  if (first) {
+    TRY(injection_.admit(http, request, terminal, good.error()));
+  } else if (!settings_.symmetric_mode || good.error().code == ErrorCode::denied) {
+    return fail(good.error());  // otherwise it was admitted when it came first, and gets what it got then
+  }
+  return Result<Applicant>(Applicant{.terminal = std::move(terminal), .by = KnownBy::charged_key, .first = first});
 }
 
 Result<void> Application::check_certificates(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, const crypto::Certificate& classical) {
@@ -138,37 +202,37 @@ Result<void> Application::check_envelope(const Request& request, const Terminal&
   if (message.enc_kid != terminal.enc_kid) return denied("names another encryption key than the terminal's");
   const Number& own = message.role == wire::Role::caller ? message.num_call : message.num_called;
   if (own != terminal.number) return denied(own.text() + " is not the number of " + terminal.uid.text());
-  if ((message.flags & ~wire::flag_eph) != 0) return denied("asks for something that is not in force here (flags " + std::to_string(message.flags) + ")");
+  if ((message.flags & ~(wire::flag_eph | wire::flag_inj | wire::flag_sym)) != 0) return denied("asks for something that is not in force here (flags " + std::to_string(message.flags) + ")");
   const UnixMs now = node_.clock().now_ms();
   const UnixMs off = message.ts_ms > now ? message.ts_ms - now : now - message.ts_ms;
   if (off > static_cast<UnixMs>(settings_.clock_window.count())) return denied("its time is " + std::to_string(off) + " ms off, more than the clock window");
   return {};
 }
 
-Result<void> Application::remember(const Request& request) {
+Result<bool> Application::remember(const Request& request) {
   // Kept for as long as check_envelope would let the same octets through: both sides of the window.
-  const auto forget = static_cast<std::int64_t>(request.message.ts_ms + static_cast<UnixMs>(settings_.clock_window.count()));
-  const auto stored = store_.transact([&](store::Transaction& transaction) -> Result<std::int64_t> {
+  const UnixMs forget = request.message.ts_ms + static_cast<UnixMs>(settings_.clock_window.count());
+  return store_.transact([&](store::Transaction& transaction) -> Result<bool> {
     TRY(check_of_this_life(transaction, request.message.ts_ms, "KeyRequest"));
-    return transaction.run("INSERT INTO replay (h_req, forget_ms) VALUES (?, ?)", {ByteView(request.hash), forget});
+    ASSIGN_OR_RETURN(const bool first, remember_application(transaction, request.hash, forget));
+    if (first) TRY(count_application(transaction, request.message.uid, settings_.policy.applications, node_.clock().now_ms()));
+    return first;
   });
-  if (!stored && stored.error().code == ErrorCode::conflict) return fail(ErrorCode::conflict, "KeyRequest: this application was made before (replay)");
-  if (!stored) return fail(stored.error());
-  return {};
 }
 
-Result<StoredKey> Application::leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards) {
+Result<Application::Leg> Application::leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards) {
   if (asked.role == wire::Role::caller) {
     ASSIGN_OR_RETURN(const auto local, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, asked.num_called); }));
+    Choice choice;
     if (local) {
       TRY(level_towards(node_.identity().domain));
-      TRY(draw_local(asked, terminal, *local, http.request_id));
+      ASSIGN_OR_RETURN(choice, draw_local(asked, terminal, *local, http.request_id));
     } else {
-      TRY(agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));
+      ASSIGN_OR_RETURN(choice, agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));
     }
     ASSIGN_OR_RETURN(auto leg, store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, asked.sid_wk, asked.role); }));
     if (!leg) return fail(ErrorCode::internal, "working key " + asked.sid_wk.hex() + " is not in the ledger");
-    return Result<StoredKey>(*std::move(leg));
+    return Result<Leg>(Leg{.stored = *std::move(leg), .choice = describe(choice)});
   }
   ASSIGN_OR_RETURN(StoredKey leg, agreement_.wait_for_leg(asked.sid_wk, http.deadline.sooner_of(settings_.callee_wait)));
   // What the caller's side announced must be what the callee was told over SIP; otherwise somebody pretends to call.
@@ -177,24 +241,42 @@ Result<StoredKey> Application::leg_for(const net::Request& http, const Asked& as
   }
   ASSIGN_OR_RETURN(const std::string domain, agreement_.domain_of(leg.key.peer_kms));
   TRY(level_towards(domain));
+  if (leg.state == KeyState::suspended) return fail(ErrorCode::denied, "session " + asked.sid_wk.hex() + ": its key is suspended by order");
   if (leg.state != KeyState::reserved) return fail(ErrorCode::conflict, "session " + asked.sid_wk.hex() + ": its key was delivered before");
-  return Result<StoredKey>(std::move(leg));
+  return Result<Leg>(Leg{.stored = std::move(leg), .choice = {}});
 }
 
-Result<void> Application::draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id) {
+Result<Choice> Application::draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id) {
   if (!callee.confirmed) return fail(ErrorCode::not_found, asked.num_called.text() + " has no enrolled terminal");
+  const KeyTerms own = settings_.policy.terms_for(asked.traffic);
+  const wire::Assurance demanded = std::max(asked.min_assurance, own.level_min);
+  const Choice choice = choose({.same_domain = true, .ephemeral = asked.ephemeral, .demanded = demanded, .policy = {}, .live = {}});
+  if (choice.source == Source::none)
+    return fail(ErrorCode::denied, "the key would rest on assurance 1, the terminal demands " + std::to_string(static_cast<int>(demanded)));
+  ASSIGN_OR_RETURN(const Traffic called, traffic_of(callee));
   node::StepTrace::Timer step7(trace_, 7);
   ASSIGN_OR_RETURN(const Secret wk, node_.device().random(wire::wk_size));
   const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(settings_.wk_lifetime.count());
-  const auto leg_of = [&](wire::Role role, const Terminal& owner, const Terminal& peer) {
-    return WorkingKey{.sid_wk = asked.sid_wk, .leg = role, .sid_call = asked.sid_call, .uid = owner.uid, .wk = wk.duplicate(),
-                      .assurance = wire::Assurance::local_rng, .n_paths = 0, .path_min = 0, .th9 = wire::no_th9(node_.suite()), .peer_uid = peer.uid,
-                      .peer_number = peer.number, .peer_kms = ElementName(node_.identity().name),
-                      .peer_fps = wire::fingerprints(node_.suite(), peer.classical, peer.ml_dsa), .expires_ms = expires};
+  const auto leg_of = [&](wire::Role role, const Terminal& owner, const Terminal& peer, const KeyTerms& terms) {
+    return WorkingKey{.sid_wk = asked.sid_wk,
+                      .leg = role,
+                      .sid_call = asked.sid_call,
+                      .uid = owner.uid,
+                      .wk = wk.duplicate(),
+                      .assurance = wire::Assurance::local_rng,
+                      .n_paths = 0,
+                      .path_min = 0,
+                      .th9 = wire::no_th9(node_.suite()),
+                      .peer_uid = peer.uid,
+                      .peer_number = peer.number,
+                      .peer_kms = ElementName(node_.identity().name),
+                      .peer_fps = wire::fingerprints(node_.suite(), peer.classical, peer.ml_dsa),
+                      .expires_ms = expires,
+                      .terms = terms};
   };
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(ledger_.add(transaction, leg_of(wire::Role::caller, caller, callee)));
-    return ledger_.add(transaction, leg_of(wire::Role::callee, callee, caller));
+    TRY(ledger_.add(transaction, leg_of(wire::Role::caller, caller, callee, own)));
+    return ledger_.add(transaction, leg_of(wire::Role::callee, callee, caller, settings_.policy.terms_for(called)));
   }));
   node::crash_point("kms.local.generated");
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
@@ -203,31 +285,38 @@ Result<void> Application::draw_local(const Asked& asked, const Terminal& caller,
   }));
   node::crash_point("kms.local.reserved");
   agreement_.leg_changed(asked.sid_wk);
-  step7.done(asked.sid_wk.hex(), "both numbers are served here: working key from the crypto device (request " + request_id + ")");
-  return {};
+  step7.done(asked.sid_wk.hex(), "working key from the crypto device (request " + request_id + "); " + describe(choice));
+  return choice;
 }
 
-Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal) {
+Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, KnownBy by) {
   node::StepTrace::Timer step10(trace_, 10);
   // Read again, not taken from the look-up of step 4: while the key was agreed the terminal may have enrolled anew.
   ASSIGN_OR_RETURN(auto pooled, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, terminal.uid); }));
   if (!pooled || pooled->enc_kid != terminal.enc_kid || pooled->ml_dsa != terminal.ml_dsa)
     return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
+  if (by == KnownBy::charged_key) {
+    TRY(bundle_of(node_.suite(), *pooled));
+    step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool; their certificates could not be checked");
+    return pooled->encryption;
+  }
   ASSIGN_OR_RETURN(crypto::EncapsulationKey out, certified_encryption_key(node_, *pooled, http.deadline));
   step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool, their certificates are good");
   return out;
 }
 
-Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& http, const Request& request, const Terminal& terminal, const StoredKey& leg,
-                                                           Bytes token, const node::MessageSigner& own) {
+Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& http, const Request& request, const Applicant& applicant, const StoredKey& leg,
+                                                           Bytes token, const std::optional<SpentKey>& injected, const node::MessageSigner& own) {
   const crypto::Suite& suite = node_.suite();
   const wire::KeyRequest& asked = request.message;
-  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, terminal));
+  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, applicant.terminal, applicant.by));
   ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, crypto::encapsulate(suite, crypto::KemForm::to_static, key, node_.rng()));
   Secret ss = wire::hybrid_secret(suite, wire::transcript(fixed, key), wire::deliver_context(request.hash));
+  // What the application proves beyond need is not said to have been needed.
+  const auto flags = static_cast<std::uint8_t>(applicant.by == KnownBy::charged_key ? asked.flags : asked.flags & ~wire::flag_sym);
   wire::KeyDeliver message{.h_req = request.hash, .sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = asked.uid, .kms_id = asked.kms_id,
-                           .nonce = node_.rng().bytes(wire::nonce_size), .ts_ms = node_.clock().now_ms(), .expiry_ms = leg.key.expires_ms, .flags = asked.flags,
-                           .enc_kid = terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},
+                           .nonce = node_.rng().bytes(wire::nonce_size), .ts_ms = node_.clock().now_ms(), .expiry_ms = leg.key.expires_ms, .flags = flags,
+                           .enc_kid = applicant.terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},
                            .eph_ct_ml_kem = {}, .sealed = {}, .fps = own.fps};
   if ((asked.flags & wire::flag_eph) != 0) {
     ASSIGN_OR_RETURN(const crypto::Encapsulation fresh, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, asked.ephemeral, node_.rng()));
@@ -235,7 +324,9 @@ Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& 
     message.eph_ct_classical = fresh.ct_classical;
     message.eph_ct_ml_kem = fresh.ct_ml_kem;
   }
-  const wire::KeyDeliverPayload payload{.wk = leg.key.wk.duplicate(), .assurance = leg.key.assurance, .injected = false, .n_paths = leg.key.n_paths,
+  if (injected) ss = wire::mix_injected(suite, ss, injected->key, injected->index, request.hash);
+  const bool counts = injected && wire::counts(injected->charged);
+  const wire::KeyDeliverPayload payload{.wk = leg.key.wk.duplicate(), .assurance = leg.key.assurance, .injected = counts, .n_paths = leg.key.n_paths,
                                         .path_min = leg.key.path_min, .peer_uid = leg.key.peer_uid, .peer_num = leg.key.peer_number,
                                         .peer_kms = leg.key.peer_kms, .peer_fps = leg.key.peer_fps, .th9 = leg.key.th9, .token = std::move(token)};
   ASSIGN_OR_RETURN(const wire::KeyDeliver sealed, wire::seal_key_deliver(suite, node_.settings().policy_epoch, std::move(message), ss, payload));
@@ -250,18 +341,38 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
   ASSIGN_OR_RETURN(const crypto::Verifier verifier,
                    crypto::Verifier::from_key(node_.suite(), {.point = classical.public_key(), .ml_dsa = http.peer.certificate->public_key()}));
   TRY(wire::verify(ack, verifier, wire::fingerprints(node_.suite(), terminal.classical, terminal.ml_dsa)));
-  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+  const UnixMs now = node_.clock().now_ms();
+  const std::string why = message.ok ? "" : "the terminal could not use the key";
+  const std::string superseded = "a later key of its call is confirmed: " + message.sid_wk.hex();
+  std::vector<Destroyed> former;  // keys of the same call that this one takes the place of
+  ASSIGN_OR_RETURN(const Destroyed gone, store_.transact([&](store::Transaction& transaction) -> Result<Destroyed> {
     for (const wire::Role role : {wire::Role::caller, wire::Role::callee}) {
       ASSIGN_OR_RETURN(const auto leg, ledger_.find(transaction, message.sid_wk, role));
       if (!leg || leg->key.uid != terminal.uid || leg->h_deliver != message.h_deliver) continue;
-      if (message.ok) TRY(ledger_.advance(transaction, message.sid_wk, role, KeyState::confirmed));
-      return ledger_.advance(transaction, message.sid_wk, role, KeyState::destroyed);
+      if (message.ok) {
+        TRY(ledger_.advance(transaction, message.sid_wk, role, KeyState::confirmed));
+        TRY(confirm_charging_record(transaction, message.sid_wk, role, now));
+        ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
+      }
+      return ledger_.destroy(transaction, message.sid_wk, role, {.by = terminal.uid.text(), .why = message.ok ? "acknowledged" : why, .at_ms = now});
     }
     return fail(ErrorCode::not_found, "DeliverAck: no delivery on session " + message.sid_wk.hex() + " to " + message.uid.text());
   }));
   node::crash_point("kms.wk.destroyed");
-  TRY(node_.record({.action = "km-1.destroyed", .outcome = message.ok ? audit::Outcome::success : audit::Outcome::failure, .subject = terminal.uid.text(),
-                    .object = message.sid_wk.hex(), .reason = message.ok ? "" : "the terminal could not use the key", .request_id = http.request_id}));
+  TRY(node_.record({.action = "km-1.destroyed",
+                    .outcome = message.ok ? audit::Outcome::success : audit::Outcome::failure,
+                    .subject = terminal.uid.text(),
+                    .object = message.sid_wk.hex(),
+                    .reason = gone.reason(why),
+                    .request_id = http.request_id}));
+  for (const Destroyed& one : former) {
+    TRY(node_.record({.action = "wk.superseded",
+                      .outcome = audit::Outcome::success,
+                      .subject = terminal.uid.text(),
+                      .object = one.sid_wk.hex(),
+                      .reason = one.reason(superseded),
+                      .request_id = http.request_id}));
+  }
   return net::Response{.status = 204, .content_type = "", .body = {}};
 }
 

@@ -4,6 +4,7 @@
 #include "node/node.hpp"
 #include "node/senders.hpp"
 #include "node/steps.hpp"
+#include "services/kms/kim/injection.hpp"
 #include "services/kms/kma/access.hpp"
 #include "services/kms/kma/agreement.hpp"
 #include "services/kms/kma/ledger.hpp"
@@ -15,8 +16,9 @@ namespace qanat::kms {
 
 class Application {
  public:
-  Application(node::Node& node, store::Store& store, Ledger& ledger, Agreement& agreement, Access& access, node::StepTrace& trace, const KmsSettings& settings)
-      : node_(node), store_(store), ledger_(ledger), agreement_(agreement), access_(access), trace_(trace), settings_(settings) {}
+  Application(node::Node& node, store::Store& store, Ledger& ledger, Agreement& agreement, Access& access, Injection& injection, node::StepTrace& trace,
+              const KmsSettings& settings)
+      : node_(node), store_(store), ledger_(ledger), agreement_(agreement), access_(access), injection_(injection), trace_(trace), settings_(settings) {}
 
   /// km1_application: KeyRequest → KeyDeliver. Every refusal is in the audit record before it is answered.
   Result<net::Response> apply(const net::Request& request);
@@ -31,11 +33,22 @@ class Application {
 
   // Profile v2.
   Result<net::Response> granted(const net::Request& http, const Request& request);
-  Result<Terminal> authenticate(const net::Request& http, const Request& request);
+  /// By what the applicant was known: symmetric mode leaves its certificates unchecked (kim/injection.hpp).
+  enum class KnownBy : std::uint8_t { certificates, charged_key };
+  struct Applicant {
+    Terminal terminal;
+    KnownBy by = KnownBy::certificates;
+    bool first = true;  // false: these octets came before
+  };
+  Result<Applicant> authenticate(const net::Request& http, const Request& request);
   Result<void> check_envelope(const Request& request, const Terminal& terminal) const;
-  Result<void> remember(const Request& request);
-  Result<wire::Framed<wire::KeyDeliver>> deliver(const net::Request& http, const Request& request, const Terminal& terminal, const StoredKey& leg, Bytes token,
-                                                 const node::MessageSigner& own);
+  /// False if the application was made before; `exhausted` if the subscriber applies too often.
+  Result<bool> remember(const Request& request);
+  /// The answer that the same application got, until it is acknowledged: the key is not encapsulated a second time. `conflict` if there is none.
+  Result<net::Response> repeated(const net::Request& http, const Request& request, const Terminal& terminal);
+  /// `injected`: the charged key that the application names, which goes into the last mile.
+  Result<wire::Framed<wire::KeyDeliver>> deliver(const net::Request& http, const Request& request, const Applicant& applicant, const StoredKey& leg, Bytes token,
+                                                 const std::optional<SpentKey>& injected, const node::MessageSigner& own);
 
   // Profile v1 (application_v1.cpp).
   Result<net::Response> granted_v1(const net::Request& http, const wire::v1::KeyApplication& message);
@@ -53,22 +66,32 @@ class Application {
   struct Grant {
     Bytes token;  // a new access token; empty if the one that it holds is good
     StoredKey leg;
+    std::string choice;  // what the key was made of, and why; empty on the callee's side, where the caller's chose
+  };
+  struct Leg {
+    StoredKey stored;
+    std::string choice;
   };
   Result<Grant> grant(const net::Request& http, const Asked& asked, const Terminal& terminal);
-  Result<StoredKey> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards);
-  Result<void> draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id);
+  Result<Leg> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards);
+  Result<Choice> draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id);
   /// Step 10; conflict if the terminal has enrolled anew since `terminal` was looked up; denied unless the encryption certificates are good now and of one
   /// bundle with the signing certificates that were checked in step 5.
-  Result<crypto::EncapsulationKey> pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal);
+  /// Where the terminal is known by a charged key, of the right chain is all that they must be.
+  Result<crypto::EncapsulationKey> pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, KnownBy by);
   /// The delivery on record and in the ledger, before it is sent: a key that left is never delivered again.
   enum class OwnCopy : std::uint8_t { kept_until_acknowledged, destroyed };
-  Result<void> hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, ByteView h_deliver, OwnCopy copy);
+  Result<void> hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery, OwnCopy copy);
+  [[nodiscard]] KeyUse use_by(const Terminal& terminal, Traffic traffic) const {
+    return {.by = terminal.uid, .traffic = traffic, .now_ms = node_.clock().now_ms()};
+  }
 
   node::Node& node_;
   store::Store& store_;
   Ledger& ledger_;
   Agreement& agreement_;
   Access& access_;
+  Injection& injection_;
   node::StepTrace& trace_;
   const KmsSettings& settings_;
 };

@@ -35,7 +35,8 @@ Result<net::Response> Application::granted_v1(const net::Request& http, const wi
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal));
   node::StepTrace::Timer step11(trace_, 11);
   ASSIGN_OR_RETURN(const Bytes octets, deliver_v1(http, asked, terminal, granted.leg, std::move(granted.token), *own));
-  TRY(hand_over(http, asked, terminal, crypto::digest(node_.suite().hash, octets), OwnCopy::destroyed));
+  const Bytes h_deliver = crypto::digest(node_.suite().hash, octets);
+  TRY(hand_over(http, asked, terminal, granted, {.h_req = asked.hash, .h_deliver = h_deliver, .octets = {}}, OwnCopy::destroyed));
   step11.done(asked.sid_wk.hex(), "working key for " + terminal.uid.text() + " in profile v1");
   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = octets};
 }
@@ -50,6 +51,7 @@ Result<Asked> Application::authenticate_v1(const net::Request& http, const wire:
   ASSIGN_OR_RETURN(const crypto::Certificate classical, crypto::Certificate::parse(terminal.classical));
   TRY(wire::v1::verify(message, {.point = classical.public_key(), .ml_dsa = http.peer.certificate->public_key()}));
   TRY(check_certificates(http, message.sid_wk, terminal, classical));
+  ASSIGN_OR_RETURN(const Traffic traffic, traffic_of(terminal));
   const crypto::Suite& suite = node_.suite();
   return Asked{.sid_wk = message.sid_wk,
                .sid_call = message.sid_call,
@@ -59,12 +61,14 @@ Result<Asked> Application::authenticate_v1(const net::Request& http, const wire:
                .min_assurance = wire::Assurance::local_rng,
                .token_ref = message.token.empty() ? Bytes(suite.digest) : crypto::digest(suite.hash, message.token),
                .fps = wire::fingerprints(suite, terminal.classical, terminal.ml_dsa),
-               .hash = crypto::digest(suite.hash, http.body)};
+               .hash = crypto::digest(suite.hash, http.body),
+               .traffic = traffic,
+               .ephemeral = false};
 }
 
 Result<Bytes> Application::deliver_v1(const net::Request& http, const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token,
                                       const node::MessageSigner& own) {
-  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, terminal));
+  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, terminal, KnownBy::certificates));
   wire::v1::KeyDistribution message{.sid_wk = asked.sid_wk,
                                     .sid_call = asked.sid_call,
                                     .uid = terminal.uid,

@@ -2,6 +2,8 @@
 // works on this.
 #pragma once
 
+#include "services/kms/kma/traffic.hpp"
+#include "services/kms/kp/terminals.hpp"
 #include "wire/qfc2.hpp"
 
 namespace qanat::kms {
@@ -16,6 +18,11 @@ struct Asked {
   Bytes token_ref;         // digest of the access token that the terminal holds; zero for none
   wire::Fingerprints fps;  // of the certificates that the application is signed with
   Bytes hash;              // of the whole application; SessionOpen names it
+  Traffic traffic{};       // what the applicant's certificate says that it is
+  bool ephemeral = false;  // brings fresh keys (F_EPH)
 };
+
+/// Of a terminal of this domain, from its certificate; `internal` if that is no terminal's.
+Result<Traffic> traffic_of(const Terminal& terminal);
 
 }  // namespace qanat::kms

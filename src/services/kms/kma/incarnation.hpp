@@ -9,9 +9,14 @@
 
 namespace qanat::kms {
 
-/// Destroys every key that is there, agreed, prepared or on its way; forgets tokens and sessions; and begins a life in which messages count that were signed at
-/// not_before_ms or later. How many working keys were destroyed.
-Result<std::int64_t> begin_life(store::Transaction& transaction, UnixMs now, UnixMs not_before_ms, std::string_view cause);
+/// Why there is a new one.
+enum class NewLife : std::uint8_t {
+  other_history,  // perhaps nothing was lost: charged keys, whose indexes the terminals keep too, stay
+  restored,       // those go as well: a copy of them lay somewhere
+};
+/// Destroys every key that could be delivered: agreed, prepared, on its way, in stock for SAEs; forgets tokens and sessions; and begins a life in which messages
+/// count that were signed at not_before_ms or later. Keys of the cryptographic service (csa) stay: they are used often. How many working keys were destroyed.
+Result<std::int64_t> begin_life(store::Transaction& transaction, UnixMs now, UnixMs not_before_ms, NewLife why);
 /// `denied` for a message of an earlier life.
 Result<void> check_of_this_life(store::Transaction& transaction, UnixMs ts_ms, std::string_view message);
 

@@ -1,12 +1,18 @@
 #include "services/kms/kma/ledger.hpp"
 
+#include "store/key_commitment.hpp"
+
 namespace qanat::kms {
 namespace {
 
 using store::KeyState;
+using store::Value;
 
-Bytes context(const SidWk& sid_wk, wire::Role leg) {
-  return store::column_context("working_key.sealed_wk", concat({sid_wk.view(), Bytes{static_cast<std::uint8_t>(leg)}}));
+Bytes row_key(const SidWk& sid_wk, wire::Role leg) { return concat({sid_wk.view(), Bytes{static_cast<std::uint8_t>(leg)}}); }
+
+/// The sealed octets open in their own row alone, and only under the policy that they were made under.
+Bytes context(const WorkingKey& key) {
+  return store::column_context("working_key.sealed_wk", concat({row_key(key.sid_wk, key.leg), canonical(policy_of(key))}));
 }
 
 std::int64_t number(wire::Role leg) { return static_cast<std::int64_t>(leg); }
@@ -20,19 +26,38 @@ Result<std::optional<KeyState>> state_of(store::Transaction& transaction, const 
   return state;
 }
 
+Result<void> allowed(const StoredKey& stored, const KeyUse& use) {
+  const Verdict verdict = may(policy_of(stored.key), use, {.rests_on = stored.key.assurance, .deliveries = stored.deliveries});
+  if (verdict == Verdict::allowed) return {};
+  return fail(ErrorCode::denied, what(stored.key.sid_wk, stored.key.leg) + ": " + std::string(text(verdict)));
+}
+
+void add_living(std::vector<LivingLeg>& out, const store::Row& row) {
+  if (const auto state = store::key_state_from_name(row.text(3)))
+    out.push_back({.sid_wk = SidWk(row.blob(0)), .leg = static_cast<wire::Role>(row.integer(1)), .uid = Uid(row.text(2)), .state = *state});
+}
+
 }  // namespace
 
 Result<void> Ledger::add(store::Transaction& transaction, const WorkingKey& key) {
   ASSIGN_OR_RETURN(const auto known, state_of(transaction, key.sid_wk, key.leg));
   if (known) return fail(ErrorCode::conflict, what(key.sid_wk, key.leg) + ": this session was used before");
-  ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(key.sid_wk, key.leg), key.wk));
+  bool between_others = false;
+  TRY(transaction.query("SELECT uid, peer_number FROM working_key WHERE sid_call = ? AND leg = ?", {key.sid_call.view(), number(key.leg)}, [&](const store::Row& row) {
+    between_others = between_others || row.text(0) != key.uid.text() || row.text(1) != key.peer_number.text();
+  }));
+  if (between_others) return fail(ErrorCode::denied, "call " + key.sid_call.hex() + ": is between others");
+  ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(key), key.wk));
+  const Bytes commitment = store::key_commitment(store::KeyKind::working, row_key(key.sid_wk, key.leg), key.wk);
   TRY(transaction.run(
       "INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
-      " peer_fp_classical, peer_fp_ml_dsa, expires_ms, front_end) VALUES (?, ?, 'generated', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      " peer_fp_classical, peer_fp_ml_dsa, expires_ms, commitment, traffic, level_min, deliveries_max, front_end)"
+      " VALUES (?, ?, 'generated', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {key.sid_wk.view(), number(key.leg), key.sid_call.view(), std::string_view(key.uid.text()), ByteView(sealed), static_cast<std::int64_t>(key.assurance),
        std::int64_t{key.n_paths}, std::int64_t{key.path_min}, ByteView(key.th9), std::string_view(key.peer_uid.text()),
        std::string_view(key.peer_number.text()), std::string_view(key.peer_kms.text()), ByteView(key.peer_fps.classical), ByteView(key.peer_fps.pq),
-       static_cast<std::int64_t>(key.expires_ms), std::string_view(front_end_)}));
+       static_cast<std::int64_t>(key.expires_ms), ByteView(commitment), name(key.terms.traffic), static_cast<std::int64_t>(key.terms.level_min),
+       std::int64_t{key.terms.deliveries_max}, std::string_view(front_end_)}));
   return {};
 }
 
@@ -41,7 +66,7 @@ Result<std::optional<StoredKey>> Ledger::find(store::Transaction& transaction, c
   Bytes sealed;
   TRY(transaction.query(
       "SELECT state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms, peer_fp_classical, peer_fp_ml_dsa,"
-      " h_deliver, expires_ms FROM working_key WHERE sid_wk = ? AND leg = ?",
+      " h_deliver, expires_ms, commitment, traffic, level_min, deliveries_max, deliveries FROM working_key WHERE sid_wk = ? AND leg = ?",
       {sid_wk.view(), number(leg)}, [&](const store::Row& row) {
         out.emplace();
         out->state = store::key_state_from_name(row.text(0)).value_or(KeyState::destroyed);
@@ -61,32 +86,103 @@ Result<std::optional<StoredKey>> Ledger::find(store::Transaction& transaction, c
         key.peer_fps = {.classical = row.blob(11), .pq = row.blob(12)};
         if (!row.is_null(13)) out->h_deliver = row.blob(13);
         key.expires_ms = static_cast<UnixMs>(row.integer(14));
+        if (!row.is_null(15)) out->commitment = row.blob(15);
+        // An unknown name binds to other octets than the key was sealed under: it does not open.
+        key.terms = {.traffic = traffic_from_name(row.text(16)).value_or(Traffic::voice),
+                     .level_min = static_cast<wire::Assurance>(row.integer(17)),
+                     .deliveries_max = static_cast<std::uint8_t>(row.integer(18))};
+        out->deliveries = row.integer(19);
       }));
   if (out && !sealed.empty()) {
-    ASSIGN_OR_RETURN(out->key.wk, device_.unseal(context(sid_wk, leg), sealed));
+    ASSIGN_OR_RETURN(out->key.wk, device_.unseal(context(out->key), sealed));
   }
   return Result<std::optional<StoredKey>>(std::move(out));
 }
 
 Result<void> Ledger::advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, KeyState to) {
+  CHECK(to != KeyState::destroyed);
   ASSIGN_OR_RETURN(const auto from, state_of(transaction, sid_wk, leg));
   if (!from) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
-  TRY(store::check_transition(*from, to, what(sid_wk, leg)));
+  TRY(store::check_transition(store::KeyKind::working, *from, to, what(sid_wk, leg)));
   // The state that was read stands in the statement, too: what does not hold does not happen, whatever the database's isolation.
-  const std::string_view sql = to == KeyState::destroyed ? "UPDATE working_key SET state = ?, sealed_wk = NULL WHERE sid_wk = ? AND leg = ? AND state = ?"
-                                                         : "UPDATE working_key SET state = ? WHERE sid_wk = ? AND leg = ? AND state = ?";
-  ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run(sql, {store::name(to), sid_wk.view(), number(leg), store::name(*from)}));
+  ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run("UPDATE working_key SET state = ? WHERE sid_wk = ? AND leg = ? AND state = ?",
+                                                               {store::name(to), sid_wk.view(), number(leg), store::name(*from)}));
   if (changed != 1) return fail(ErrorCode::conflict, what(sid_wk, leg) + ": is no longer " + std::string(store::name(*from)));
   return {};
 }
 
-Result<void> Ledger::delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_deliver) {
-  TRY(advance(transaction, sid_wk, leg, KeyState::delivered));
-  TRY(transaction.run("UPDATE working_key SET h_deliver = ? WHERE sid_wk = ? AND leg = ?", {h_deliver, sid_wk.view(), number(leg)}));
+Result<void> Ledger::delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Delivery& delivery, const KeyUse& use) {
+  ASSIGN_OR_RETURN(const auto stored, find(transaction, sid_wk, leg));
+  if (!stored) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
+  TRY(store::check_transition(store::KeyKind::working, stored->state, KeyState::delivered, what(sid_wk, leg)));
+  TRY(allowed(*stored, use));
+  const Value answer = delivery.octets.empty() ? Value() : Value(delivery.octets);
+  TRY(transaction.run("UPDATE working_key SET state = 'delivered', deliveries = 1, h_req = ?, h_deliver = ?, answer = ? WHERE sid_wk = ? AND leg = ?",
+                      {delivery.h_req, delivery.h_deliver, answer, sid_wk.view(), number(leg)}));
   return {};
 }
 
-Result<std::vector<SidWk>> Ledger::sweep(store::Transaction& transaction, Sweep which, UnixMs now) {
+Result<std::optional<Bytes>> Ledger::delivered_again(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_req, const KeyUse& use) {
+  std::optional<Bytes> answer;
+  TRY(transaction.query("SELECT answer FROM working_key WHERE sid_wk = ? AND leg = ? AND state = 'delivered' AND h_req = ? AND answer IS NOT NULL",
+                        {sid_wk.view(), number(leg), h_req}, [&](const store::Row& row) { answer = row.blob(0); }));
+  if (!answer) return std::optional<Bytes>{};
+  // The policy counts as it was sealed, not as the row may say now: find() opens the octets under it.
+  ASSIGN_OR_RETURN(const auto stored, find(transaction, sid_wk, leg));
+  CHECK(stored.has_value());
+  TRY(allowed(*stored, use));
+  TRY(transaction.run("UPDATE working_key SET deliveries = deliveries + 1 WHERE sid_wk = ? AND leg = ?", {sid_wk.view(), number(leg)}));
+  return answer;
+}
+
+Result<Destroyed> Ledger::destroy(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Ending& ending) {
+  std::optional<KeyState> from;
+  Destroyed out{.sid_wk = sid_wk, .leg = leg, .uid = {}, .commitment = {}};
+  TRY(transaction.query("SELECT state, uid, commitment FROM working_key WHERE sid_wk = ? AND leg = ?", {sid_wk.view(), number(leg)},
+                        [&](const store::Row& row) {
+                          from = store::key_state_from_name(row.text(0));
+                          out.uid = Uid(row.text(1));
+                          if (!row.is_null(2)) out.commitment = row.blob(2);
+                        }));
+  if (!from) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
+  TRY(store::check_transition(store::KeyKind::working, *from, KeyState::destroyed, what(sid_wk, leg)));
+  TRY(
+      transaction.run("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, answer = NULL, ended_ms = ?, ended_by = ?, ended_why = ?"
+                      " WHERE sid_wk = ? AND leg = ?",
+                      {store::column(ending.at_ms), std::string_view(ending.by), std::string_view(ending.why), sid_wk.view(), number(leg)}));
+  return out;
+}
+
+Result<std::vector<Destroyed>> Ledger::supersede(store::Transaction& transaction, const WorkingKey& by, const Ending& ending) {
+  std::vector<LivingLeg> former;
+  TRY(transaction.query("SELECT sid_wk, leg, uid, state FROM working_key WHERE sid_call = ? AND leg = ? AND uid = ? AND sid_wk <> ? AND expires_ms < ?"
+                        " AND state IN ('delivered', 'confirmed')",
+                        {by.sid_call.view(), number(by.leg), std::string_view(by.uid.text()), by.sid_wk.view(), store::column(by.expires_ms)},
+                        [&](const store::Row& row) { add_living(former, row); }));
+  std::vector<Destroyed> out;
+  for (const LivingLeg& leg : former) {
+    TRY(store::advance(store::KeyKind::working, leg.state, store::KeyEvent::update, what(leg.sid_wk, leg.leg)));
+    ASSIGN_OR_RETURN(Destroyed gone, destroy(transaction, leg.sid_wk, leg.leg, ending));
+    out.push_back(std::move(gone));
+  }
+  return out;
+}
+
+Result<std::vector<LivingLeg>> Ledger::living(store::Transaction& transaction, const SidWk& sid_wk) {
+  std::vector<LivingLeg> out;
+  TRY(transaction.query("SELECT sid_wk, leg, uid, state FROM working_key WHERE sid_wk = ? AND state <> 'destroyed' ORDER BY leg", {sid_wk.view()},
+                        [&](const store::Row& row) { add_living(out, row); }));
+  return out;
+}
+
+Result<std::vector<LivingLeg>> Ledger::living(store::Transaction& transaction, const Uid& uid) {
+  std::vector<LivingLeg> out;
+  TRY(transaction.query("SELECT sid_wk, leg, uid, state FROM working_key WHERE uid = ? AND state <> 'destroyed' ORDER BY expires_ms, sid_wk, leg LIMIT 1000",
+                        {std::string_view(uid.text())}, [&](const store::Row& row) { add_living(out, row); }));
+  return out;
+}
+
+Result<std::vector<Destroyed>> Ledger::sweep(store::Transaction& transaction, Sweep which, UnixMs now) {
   struct Leg {
     SidWk sid_wk;
     wire::Role leg;
@@ -98,12 +194,16 @@ Result<std::vector<SidWk>> Ledger::sweep(store::Transaction& transaction, Sweep 
     TRY(transaction.query("SELECT sid_wk, leg FROM working_key WHERE state = 'generated' AND expires_ms > ? AND front_end = ?",
                           {store::column(now), std::string_view(front_end_)}, take));
   }
-  std::vector<SidWk> out;
+  std::vector<Destroyed> out;
   for (const Leg& leg : due) {
-    TRY(advance(transaction, leg.sid_wk, leg.leg, KeyState::destroyed));
-    out.push_back(leg.sid_wk);
+    ASSIGN_OR_RETURN(Destroyed gone, destroy(transaction, leg.sid_wk, leg.leg, {.by = "kms", .why = std::string(why(which)), .at_ms = now}));
+    out.push_back(std::move(gone));
   }
   return out;
+}
+
+std::string Destroyed::reason(std::string_view why) const {
+  return std::string(why) + (why.empty() ? "(commitment " : " (commitment ") + (commitment.empty() ? "none" : to_hex(commitment)) + ")";
 }
 
 Result<std::vector<std::int64_t>> Ledger::census(store::Transaction& transaction) {

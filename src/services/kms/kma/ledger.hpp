@@ -6,6 +6,7 @@
 
 #include "base/clock.hpp"
 #include "crypto/device.hpp"
+#include "services/kms/kma/key_policy.hpp"
 #include "store/lifecycle.hpp"
 #include "store/store.hpp"
 #include "wire/qfc2.hpp"
@@ -28,12 +29,48 @@ struct WorkingKey {
   ElementName peer_kms;
   wire::Fingerprints peer_fps;
   UnixMs expires_ms = 0;
+  KeyTerms terms;
 };
+inline KeyPolicy policy_of(const WorkingKey& key) { return {.holder = key.uid, .not_after_ms = key.expires_ms, .terms = key.terms}; }
 
 struct StoredKey {
   WorkingKey key;
   store::KeyState state{};
   Bytes h_deliver;
+  std::int64_t deliveries = 0;
+  Bytes commitment;
+};
+
+/// The answer to an application, as it goes to the terminal.
+struct Delivery {
+  ByteView h_req;      // of the application
+  ByteView h_deliver;  // what the terminal will confirm
+  ByteView octets;     // to be given again; empty: never
+};
+
+/// A leg that is not destroyed.
+struct LivingLeg {
+  SidWk sid_wk;
+  wire::Role leg{};
+  Uid uid;
+  store::KeyState state{};
+};
+
+/// How a key's life ends. `by`: a subscriber, an operator's URI, or "kms" itself.
+struct Ending {
+  std::string by;
+  std::string why;
+  UnixMs at_ms = 0;
+};
+/// What stays of it, for the audit record.
+struct Destroyed {
+  SidWk sid_wk;
+  wire::Role leg{};
+  Uid uid;
+  Bytes commitment;
+
+  /// "past its time (commitment 0a1b…)".
+  [[nodiscard]] std::string reason(std::string_view why) const;
 };
 
 class Ledger {
@@ -41,18 +78,29 @@ class Ledger {
   /// `front_end`: the name of this process among those of the KMS, empty where there is one alone.
   explicit Ledger(crypto::CryptoDevice& device, std::string front_end = "") : device_(device), front_end_(std::move(front_end)) {}
 
-  /// A new leg in state `generated`; conflict if the session has this leg already, in any state: a SID_WK is used once.
+  /// A new leg in state `generated`; conflict if the session has this leg already, in any state: a SID_WK is used once; denied if the call has had keys between
+  /// others: a later key of a call is for those who hold it.
   Result<void> add(store::Transaction& transaction, const WorkingKey& key);
   /// Nothing if there is no such leg. A destroyed leg comes back with an empty `wk`.
   Result<std::optional<StoredKey>> find(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg);
-  /// `conflict` if the leg is not in a state that leads to `to`. Becoming `destroyed` erases the key's octets.
+  /// `conflict` if the leg is not in a state that leads to `to`. To destroyed leads destroy() alone.
   Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState to);
-  /// delivered, with the hash of the KeyDeliver that the terminal will confirm.
-  Result<void> delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_deliver);
+  /// delivered, for the first time; `denied` if the key's policy does not allow this use.
+  Result<void> delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Delivery& delivery, const KeyUse& use);
+  /// The answer that this application got, if it is still to be given: the same octets, counted as one more delivery of the same key. Nothing if another
+  /// application was answered, or none; `denied` if the key's policy allows no more.
+  Result<std::optional<Bytes>> delivered_again(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_req, const KeyUse& use);
+  /// Erases the key's octets and its delivery; the row stays, with who ended it, when and why.
+  Result<Destroyed> destroy(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Ending& ending);
+  /// A later key of the same call is confirmed: its former ones, which were kept until now, are destroyed.
+  Result<std::vector<Destroyed>> supersede(store::Transaction& transaction, const WorkingKey& by, const Ending& ending);
+  /// The legs of a session, or those owed to a subscriber (the first thousand), that live.
+  Result<std::vector<LivingLeg>> living(store::Transaction& transaction, const SidWk& sid_wk);
+  Result<std::vector<LivingLeg>> living(store::Transaction& transaction, const Uid& uid);
   /// Destroys legs past their time, whoever made them; at start also those of this front end that never left `generated`, whose agreement died with the process.
-  /// Returns their sessions.
   enum class Sweep : std::uint8_t { expired, at_start };
-  Result<std::vector<SidWk>> sweep(store::Transaction& transaction, Sweep which, UnixMs now);
+  static std::string_view why(Sweep which) { return which == Sweep::at_start ? "left over from before the restart" : "past its time"; }
+  Result<std::vector<Destroyed>> sweep(store::Transaction& transaction, Sweep which, UnixMs now);
   /// How many legs are in each state, in the order of store::all_key_states.
   Result<std::vector<std::int64_t>> census(store::Transaction& transaction);
 

@@ -12,6 +12,19 @@ namespace {
 
 constexpr std::chrono::milliseconds quantum_wait_max{2000};  // of the request's time, at most this much goes into waiting for quantum keys
 
+std::string level_text(wire::Assurance assurance) { return std::to_string(static_cast<int>(assurance)); }
+
+/// Why there will be no key.
+std::unexpected<Error> refused_choice(const Situation& at, const std::string& peer_domain, const Choice& choice) {
+  const std::string granted = "the caller's grant with the domain " + peer_domain + " is up to level " + level_text(at.granted);
+  const bool no_grant = at.granted < wire::Assurance::one_qkd_path;
+  if (choice.because == Because::no_fallback)
+    return fail(no_grant ? ErrorCode::denied : ErrorCode::unavailable, std::string(text(choice.because)) + (no_grant ? ": " + granted : ""));
+  const bool quantum = !no_grant && at.live.qkm && at.live.peer_has_quantum && at.live.quantum_key;
+  const wire::Assurance rests_on = quantum ? wire::Assurance::one_qkd_path : wire::Assurance::pqc;
+  return fail(ErrorCode::denied, "the key would rest on assurance " + level_text(rests_on) + ", the terminal demands " + level_text(at.demanded));
+}
+
 }  // namespace
 
 wire::Assurance QuantumShares::assurance(std::size_t used) const {
@@ -61,30 +74,85 @@ wire::Json Agreement::quality(std::int64_t paths) const {
   return out;
 }
 
-Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, wire::Assurance level_max, const SidWk& sid_wk, Deadline deadline,
+Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, const Choice& choice, const SidWk& sid_wk, Deadline deadline,
                                              const std::string& request_id) {
-  if (level_max < wire::Assurance::one_qkd_path) {
-    return fail(ErrorCode::denied, "the caller's grant with the domain " + peer_domain + " is up to level " + std::to_string(static_cast<int>(level_max)));
-  }
   ASSIGN_OR_RETURN(const std::string qkm, node_.peer_of(Kind::qkm, node_.identity().domain));
-  const auto take = [&](std::int64_t count, std::int64_t paths, Deadline until) -> Result<QuantumShares> {
-    ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::km3_take, qkm,
-                                                              wire::Json::object({{"peer_domain", peer_domain},
-                                                                                  {"sid_wk", sid_wk.hex()},
-                                                                                  {"count", count},
-                                                                                  {"kms", node_.identity().name},
-                                                                                  {"quality", quality(paths)}}),
-                                                              until, request_id));
-    return unwrap_shares(answer);
-  };
+  ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::km3_take, qkm,
+                                                            wire::Json::object({{"peer_domain", peer_domain},
+                                                                                {"sid_wk", sid_wk.hex()},
+                                                                                {"count", choice.shares},
+                                                                                {"kms", node_.identity().name},
+                                                                                {"quality", quality(choice.paths)}}),
+                                                            deadline, request_id));
+  return unwrap_shares(answer);
+}
+
+Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id) {
   const Deadline until = deadline.sooner_of(quantum_wait_max);
-  if (settings_.quantum_paths > 1 && level_max >= wire::Assurance::disjoint_qkd_paths) {
+  const auto take = [&](std::int64_t paths, std::int64_t shares, Deadline at) {
+    return take_shares(peer_domain, Choice{.source = Source::quantum_and_pqc, .paths = paths, .shares = shares}, sid_wk, at, request_id);
+  };
+  if (settings_.quantum_paths > 1) {
     auto split = take(settings_.quantum_paths, settings_.quantum_paths, until.sooner_of(until.remaining() / 2));
     if (split) return split;
-    // A key over one path is worth less, and `assurance` says so; without any the callers would have none.
     node::log(node::LogLevel::warning, "request {}: no keys over {} separate paths: {}", request_id, settings_.quantum_paths, split.error().message);
   }
-  return take(settings_.quantum_shares, 1, until);
+  return take(1, settings_.quantum_shares, until);
+}
+
+std::optional<std::int64_t> Agreement::stock_towards(const std::string& peer_domain, Deadline deadline, const std::string& request_id) {
+  const auto asked = [&]() -> Result<std::int64_t> {
+    ASSIGN_OR_RETURN(const std::string qkm, node_.peer_of(Kind::qkm, node_.identity().domain));
+    ASSIGN_OR_RETURN(const net::Response response, node_.call(points::Endpoint::km3_status, qkm, {}, deadline.sooner_of(quantum_wait_max), request_id));
+    ASSIGN_OR_RETURN(const wire::Json answer, wire::Json::parse(response.body));
+    ASSIGN_OR_RETURN(const std::vector<wire::Json> peers, answer.array("peers"));
+    for (const wire::Json& peer : peers) {
+      ASSIGN_OR_RETURN(const std::string domain, peer.text("domain"));
+      if (domain == peer_domain) return peer.integer("stock", 0, INT64_MAX);
+    }
+    return 0;
+  }();
+  if (asked) return *asked;
+  node::log(node::LogLevel::warning, "request {}: the stock of quantum keys is not known: {}", request_id, asked.error().message);
+  return std::nullopt;
+}
+
+Result<Agreement::Made> Agreement::choose_and_take(const Asked& asked, const Terminal& caller, const std::string& peer_domain, wire::Assurance level_max,
+                                                   Deadline deadline, const std::string& request_id) {
+  const PolicySettings& policy = settings_.policy;
+  Situation at{.ephemeral = asked.ephemeral,
+               .demanded = std::max(asked.min_assurance, policy.terms_for(asked.traffic).level_min),
+               .granted = level_max,
+               .policy = {.paths = settings_.quantum_paths,
+                          .shares = settings_.quantum_shares,
+                          .pqc_fallback = settings_.pqc_fallback,
+                          .quantum_undemanded = !policy.quantum_on_demand.contains(asked.traffic),
+                          .quantum_reserve = policy.quantum_reserve},
+               .live = {}};
+  at.live.qkm = node_.peer_of(Kind::qkm, node_.identity().domain).has_value();
+  at.live.peer_has_quantum = !policy.no_quantum_with.contains(peer_domain);
+  if (policy.quantum_reserve > 0) at.live.stock = stock_towards(peer_domain, deadline, request_id);
+  const Deadline until = deadline.sooner_of(quantum_wait_max);
+  std::optional<Error> missed;  // why there was no quantum key
+  while (true) {
+    const Choice choice = choose(at);
+    if (choice.source == Source::none && missed && choice.because == Because::no_fallback) return fail_in(std::string(text(choice.because)), *missed);
+    if (choice.source == Source::none) return refused_choice(at, peer_domain, choice);
+    if (choice.source != Source::quantum_and_pqc) return Result<Made>(Made{.choice = choice, .shares = {}});
+    const bool split = choice.paths > 1;
+    // Over separate paths only for half of the time: a key over one path is worth less, but without any the callers would have none.
+    auto taken = take_shares(peer_domain, choice, asked.sid_wk, split ? until.sooner_of(until.remaining() / 2) : until, request_id);
+    if (taken) return Result<Made>(Made{.choice = choice, .shares = *std::move(taken)});
+    missed = taken.error();
+    TRY(node_.record({.action = "km-3.take",
+                      .outcome = audit::outcome_of(missed->code),
+                      .subject = caller.uid.text(),
+                      .object = asked.sid_wk.hex(),
+                      .reason = missed->message,
+                      .request_id = request_id}));
+    node::log(node::LogLevel::warning, "session {}: no quantum keys over {} path(s): {}", asked.sid_wk.hex(), choice.paths, missed->message);
+    (split ? at.live.separate_paths : at.live.quantum_key) = false;
+  }
 }
 
 Result<QuantumShares> Agreement::fetch_shares(const std::string& peer_domain, const wire::KmsOffer& offer, Deadline deadline, const std::string& request_id) {

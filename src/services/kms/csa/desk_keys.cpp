@@ -1,0 +1,236 @@
+// The keys themselves: made, taken over, exported, described, rotated, granted, ended.
+#include <algorithm>
+
+#include "node/crash_point.hpp"
+#include "services/kms/csa/desk.hpp"
+#include "services/kms/csa/openapi.hpp"
+#include "wire/base64.hpp"
+
+namespace qanat::kms::csa {
+namespace {
+
+/// An application's own key does all that its usage allows, at its wish.
+Policy own_grant(const std::string& owner, Usage usage) { return {.grants = {{.caller = owner, .operations = all_grantable(usage)}}, .export_under = {}}; }
+
+Result<Change> parse_change(std::string_view text) {
+  const auto found = std::ranges::find(change_names, text, &ChangeName::name);
+  if (found == change_names.end()) return fail(ErrorCode::invalid_argument, "change: must be enable, disable, schedule_deletion, cancel_deletion, destroy or trim");
+  return found->change;
+}
+
+Result<void> apply(store::Transaction& transaction, const Key& key, State to, Change change, std::optional<UnixMs> delete_ms) {
+  if (change == Change::trim) return erase_below(transaction, key.id, key.minimum);
+  TRY(set_state(transaction, key.id, to, delete_ms));
+  if (change == Change::destroy) return erase_below(transaction, key.id, key.version + 1);
+  return {};
+}
+
+}  // namespace
+
+Result<Policy> Desk::policy_for_new(const Call& call, const Arguments& arguments, Usage usage) const {
+  if (!arguments.has("policy")) return call.caller.role == Role::application ? own_grant(call.caller.name, usage) : Policy{};
+  ASSIGN_OR_RETURN(Policy out, read_policy(arguments.json("policy"), usage));
+  if (call.caller.role == Role::application && !out.export_under.empty()) return fail(ErrorCode::denied, "policy.export_under: only operators say where keys may go");
+  return Result<Policy>(std::move(out));
+}
+
+Result<bool> Desk::joins(store::Transaction& transaction, const Key& key) {
+  if (key.origin == Origin::made) return false;
+  const auto there = load_key(transaction, key.id);
+  if (!there && there.error().code == ErrorCode::not_found) return false;
+  if (!there) return fail(there.error());
+  const bool same = there->origin == Origin::imported && there->owner == key.owner && there->algorithm == key.algorithm && there->usage == key.usage;
+  if (!same || there->state == State::destroyed) return fail(ErrorCode::conflict, "key " + key.id.hex() + " is here already, and is no earlier version of this one");
+  return true;
+}
+
+Result<Answer> Desk::store_new_key(Call& call, const NewKey& as, const Algorithm& algorithm, const Arguments& arguments, const Secret& material) {
+  Key key{.id = as.id,
+          .label = arguments.text_or_empty("label"),
+          .algorithm = &algorithm,
+          .owner = call.caller.name,
+          .origin = as.origin,
+          .state = State::enabled,
+          .version = as.version,
+          .created_ms = call.now,
+          .delete_ms = {},
+          .policy = {}};
+  ASSIGN_OR_RETURN(key.usage, parse_usage(arguments.text("usage"), algorithm));
+  ASSIGN_OR_RETURN(key.policy, policy_for_new(call, arguments, key.usage));
+  KeyVersion first{.version = key.version, .sealed = {}, .public_key = {}, .created_ms = call.now};
+  ASSIGN_OR_RETURN(first.public_key, public_half(algorithm, material));
+  ASSIGN_OR_RETURN(first.sealed, sealer_.seal(key.id, first.version, material));
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(const bool further, joins(transaction, key));
+    if (further) {
+      TRY(insert_version(transaction, key.id, first));
+      return raise_current(transaction, key.id, first.version);
+    }
+    if (call.caller.role == Role::application) {
+      ASSIGN_OR_RETURN(const std::int64_t owned, count_owned(transaction, call.caller.name));
+      if (owned >= limits_.keys_per_application) {
+        return fail(ErrorCode::exhausted, call.caller.name + " may own " + std::to_string(limits_.keys_per_application) + " keys, and does");
+      }
+    }
+    TRY(insert_key(transaction, key));
+    return insert_version(transaction, key.id, first);
+  }));
+  node::crash_point("kms.csa.key_stored");
+  call.object = key.id.hex() + "/" + std::to_string(first.version);
+  Answer out = Answer::of({{"key_id", key.id.hex()}, {"version", first.version}});
+  if (!first.public_key.empty()) out.open.set("public_key", wire::to_base64(first.public_key));
+  return Result<Answer>(std::move(out));
+}
+
+Result<Answer> Desk::create_key(Call& call, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const Algorithm* algorithm, find_algorithm(arguments.text("algorithm")));
+  ASSIGN_OR_RETURN(const Secret material, generate(*algorithm, node_.device()));
+  return store_new_key(call, {.id = node_.rng().id<CsaKeyId>()}, *algorithm, arguments, material);
+}
+
+Result<Answer> Desk::import_key(Call& call, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const Algorithm* algorithm, find_algorithm(arguments.text("algorithm")));
+  ASSIGN_OR_RETURN(const Usage usage, parse_usage(arguments.text("usage"), *algorithm));
+  ASSIGN_OR_RETURN(const Used under, use(call, arguments.key("under"), 0));
+  const ExportedAs as{.algorithm = *algorithm, .usage = usage};
+  ASSIGN_OR_RETURN(const Secret material, unwrap_key(*under.key.algorithm, under.material, as, arguments.text_or_empty("context"), arguments.octets("wrapped")));
+  // Genuine by now: what it is called where it comes from, it is called here, so that what was sealed there opens here.
+  ASSIGN_OR_RETURN(const SealedHeader header, parse_sealed_header(arguments.octets("wrapped")));
+  if (header.version == 0) return fail(ErrorCode::invalid_argument, "wrapped: of version 0, which no key has");
+  return store_new_key(call, {.id = header.key, .version = header.version, .origin = Origin::imported}, *algorithm, arguments, material);
+}
+
+Result<Answer> Desk::export_key(Call& call, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const Used used, use(call, arguments.key("key_id"), arguments.integer("version", 0)));
+  const Bytes& wanted = arguments.octets("public_key");
+  const auto target = std::ranges::find(used.key.policy.export_under, wanted, &ExportTarget::public_key);
+  if (target == used.key.policy.export_under.end()) return fail(ErrorCode::denied, "the policy of key " + used.key.id.hex() + " does not let it go under that public key");
+  const ExportedAs as{.algorithm = *used.key.algorithm, .usage = used.key.usage};
+  const SealedHeader header{.kind = SealedKind::exported_key, .key = used.key.id, .version = used.version.version};
+  ASSIGN_OR_RETURN(const Bytes wrapped,
+                   wrap_key(*target->kem, target->public_key, header, as, arguments.text_or_empty("context"), used.material, node_.rng()));
+  return Answer::of({{"wrapped", wire::to_base64(wrapped)},
+                     {"algorithm", used.key.algorithm->name},
+                     {"usage", name(used.key.usage)},
+                     {"version", used.version.version}});
+}
+
+Result<wire::Json> Desk::description(store::Transaction& transaction, const Call& call, const Key& key) {
+  ASSIGN_OR_RETURN(const std::vector<KeyVersion> versions, load_versions(transaction, key.id));
+  wire::Json list = wire::Json::array();
+  for (const KeyVersion& one : versions) {
+    list.push(wire::Json::object({{"version", one.version}, {"created_ms", one.created_ms}, {"destroyed", !one.sealed.has_value()}}));
+  }
+  Policy shown = key.policy;
+  if (call.caller.role != Role::administrator && call.caller.name != key.owner) {
+    std::erase_if(shown.grants, [&](const Grant& grant) { return grant.caller != call.caller.name; });
+    shown.export_under.clear();
+  }
+  wire::Json out = wire::Json::object({{"key_id", key.id.hex()},
+                                       {"label", key.label},
+                                       {"algorithm", key.algorithm->name},
+                                       {"usage", name(key.usage)},
+                                       {"owner", key.owner},
+                                       {"origin", name(key.origin)},
+                                       {"state", name(key.state)},
+                                       {"version", key.version},
+                                       {"minimum_version", key.minimum},
+                                       {"created_ms", key.created_ms}});
+  if (key.delete_ms) out.set("delete_ms", *key.delete_ms);
+  out.set("versions", list);
+  out.set("policy", to_json(shown));
+  return out;
+}
+
+Result<Answer> Desk::list_keys(Call& call, const Arguments& arguments) {
+  const std::optional<CsaKeyId> after = arguments.has("after") ? std::optional(arguments.key("after")) : std::nullopt;
+  const std::optional<std::string_view> of = call.caller.role == Role::administrator ? std::nullopt : std::optional<std::string_view>(call.caller.name);
+  wire::Json keys = wire::Json::array();
+  bool more = false;
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(std::vector<CsaKeyId> ids, list_ids(transaction, of, after, listed_keys_max + 1));
+    more = ids.size() > listed_keys_max;
+    if (more) ids.pop_back();
+    for (const CsaKeyId& id : ids) {
+      ASSIGN_OR_RETURN(const Key key, load_key(transaction, id));
+      ASSIGN_OR_RETURN(const wire::Json one, description(transaction, call, key));
+      keys.push(one);
+    }
+    return {};
+  }));
+  return Answer::of({{"keys", keys}, {"more", more}});
+}
+
+Result<Answer> Desk::describe_key(Call& call, const Arguments& arguments) {
+  const CsaKeyId id = arguments.key("key_id");
+  call.object = id.hex();
+  ASSIGN_OR_RETURN(wire::Json described, store_.transact([&](store::Transaction& transaction) -> Result<wire::Json> {
+    ASSIGN_OR_RETURN(const Key key, load_key(transaction, id));
+    TRY(authorise(transaction, call, key));
+    return description(transaction, call, key);
+  }));
+  return Answer{.open = std::move(described)};
+}
+
+Result<Answer> Desk::rotate_key(Call& call, const Arguments& arguments) {
+  ASSIGN_OR_RETURN(const Used used, use(call, arguments.key("key_id"), 0, Wanted::public_half));
+  ASSIGN_OR_RETURN(const KeyVersion made, add_version(used.key, call.now));
+  call.object = used.key.id.hex() + "/" + std::to_string(made.version);
+  Answer out = Answer::of({{"key_id", used.key.id.hex()}, {"version", made.version}});
+  if (!made.public_key.empty()) out.open.set("public_key", wire::to_base64(made.public_key));
+  return Result<Answer>(std::move(out));
+}
+
+Result<Key> Desk::load_to_administer(store::Transaction& transaction, Call& call, const CsaKeyId& id) {
+  ASSIGN_OR_RETURN(Key key, load_key(transaction, id));
+  TRY(authorise(transaction, call, key));
+  if (key.state == State::destroyed) return fail(ErrorCode::conflict, "key " + id.hex() + " is destroyed");
+  return Result<Key>(std::move(key));
+}
+
+Result<Answer> Desk::set_policy(Call& call, const Arguments& arguments) {
+  const CsaKeyId id = arguments.key("key_id");
+  call.object = id.hex();
+  if (!arguments.has("policy") && !arguments.has("minimum_version")) return fail(ErrorCode::invalid_argument, "neither policy nor minimum_version is there");
+  ASSIGN_OR_RETURN(const std::uint32_t minimum, store_.transact([&](store::Transaction& transaction) -> Result<std::uint32_t> {
+    ASSIGN_OR_RETURN(const Key key, load_to_administer(transaction, call, id));
+    const auto wanted = static_cast<std::uint32_t>(arguments.integer("minimum_version", key.minimum));
+    if (wanted > key.version) return fail(ErrorCode::invalid_argument, "minimum_version: key " + id.hex() + " is at version " + std::to_string(key.version));
+    if (wanted < key.minimum) TRY(load_version(transaction, id, wanted));  // not what has been trimmed
+    TRY(set_minimum(transaction, id, wanted));
+    if (!arguments.has("policy")) return wanted;
+    ASSIGN_OR_RETURN(const Policy policy, read_policy(arguments.json("policy"), key.usage));
+    const bool elsewhere = !std::ranges::is_permutation(policy.export_under, key.policy.export_under);
+    if (elsewhere && call.caller.role != Role::administrator) return fail(ErrorCode::denied, "policy.export_under: only operators say where keys may go");
+    TRY(replace_policy(transaction, id, policy));
+    return wanted;
+  }));
+  return Answer::of({{"key_id", id.hex()}, {"minimum_version", minimum}});
+}
+
+Result<Answer> Desk::change_state(Call& call, const Arguments& arguments) {
+  const CsaKeyId id = arguments.key("key_id");
+  ASSIGN_OR_RETURN(const Change change, parse_change(arguments.text("change")));
+  call.object = id.hex() + " " + arguments.text("change");
+  if (change == Change::destroy && call.caller.role != Role::administrator) {
+    return fail(ErrorCode::denied, "only operators destroy a key at once: schedule its deletion");
+  }
+  const std::int64_t wait_s = arguments.integer("after_s", limits_.deletion_wait_min_s);
+  if (wait_s < limits_.deletion_wait_min_s) return fail(ErrorCode::invalid_argument, "after_s: at least " + std::to_string(limits_.deletion_wait_min_s));
+  std::optional<UnixMs> delete_ms;
+  if (change == Change::schedule_deletion) delete_ms = call.now + static_cast<UnixMs>(wait_s) * 1000;
+  ASSIGN_OR_RETURN(const State state, store_.transact([&](store::Transaction& transaction) -> Result<State> {
+    ASSIGN_OR_RETURN(const Key key, load_to_administer(transaction, call, id));
+    const std::optional<State> to = after(key.state, change);
+    if (!to) return fail(ErrorCode::conflict, "key " + id.hex() + " is " + std::string(name(key.state)) + ": no " + arguments.text("change") + " from there");
+    TRY(apply(transaction, key, *to, change, delete_ms));
+    return *to;
+  }));
+  Answer out = Answer::of({{"key_id", id.hex()}, {"state", name(state)}});
+  if (delete_ms) out.open.set("delete_ms", *delete_ms);
+  return Result<Answer>(std::move(out));
+}
+
+Result<Answer> Desk::openapi(Call&, const Arguments&) { return Answer{.open = openapi_document()}; }
+
+}  // namespace qanat::kms::csa

@@ -1,0 +1,85 @@
+// Keys of the CSA as they stand in the database. Rows alone: what may be done with them is decided in desk.hpp.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "services/kms/csa/lifecycle.hpp"
+#include "services/kms/csa/policy.hpp"
+#include "store/store.hpp"
+
+namespace qanat::kms::csa {
+
+/// Where a key was made. Another CSA goes on sealing with one that was taken over from it, and making its versions: here it opens, verifies and proves.
+enum class Origin : std::uint8_t { made, imported };
+constexpr std::string_view name(Origin origin) noexcept { return origin == Origin::made ? "made" : "imported"; }
+
+struct Key {
+  CsaKeyId id;
+  std::string label;
+  const Algorithm* algorithm = nullptr;
+  Usage usage{};
+  std::string owner;
+  Origin origin = Origin::made;
+  State state{};
+  std::uint32_t version = 1;
+  std::uint32_t minimum = 1;
+  UnixMs created_ms = 0;
+  std::optional<UnixMs> delete_ms;
+  Policy policy;
+};
+
+struct KeyVersion {
+  std::uint32_t version = 0;
+  std::optional<Bytes> sealed;  // nothing: destroyed
+  Bytes public_key;
+  UnixMs created_ms = 0;
+};
+
+inline constexpr std::uint32_t versions_max = 1000;
+
+Result<void> insert_key(store::Transaction& transaction, const Key& key);
+Result<void> insert_version(store::Transaction& transaction, const CsaKeyId& id, const KeyVersion& version);
+/// not_found if there is none.
+Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id);
+/// not_found if there is none, or its octets are destroyed.
+Result<KeyVersion> load_version(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t version);
+Result<std::vector<KeyVersion>> load_versions(store::Transaction& transaction, const CsaKeyId& id);
+
+/// conflict if another version has become the current one.
+Result<void> set_current(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t from, std::uint32_t to);
+/// The current version is at least this one.
+Result<void> raise_current(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t to);
+Result<void> set_minimum(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t minimum);
+Result<void> set_state(store::Transaction& transaction, const CsaKeyId& id, State state, std::optional<UnixMs> delete_ms);
+/// What a grant has used stays used where its caller has a grant again.
+Result<void> replace_policy(store::Transaction& transaction, const CsaKeyId& id, const Policy& policy);
+/// Erases the octets of versions below `version`.
+Result<void> erase_below(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t version);
+
+/// exhausted if the grant has been used as often as it may be; counts one more otherwise.
+Result<void> spend_total(store::Transaction& transaction, const CsaKeyId& id, const Grant& grant);
+/// How many of at most `block` further seals are the caller's now, of `max` in the life of the version: 0 if none is left.
+Result<std::int64_t> reserve_seals(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t version, std::int64_t block, std::int64_t max);
+
+Result<std::int64_t> count_owned(store::Transaction& transaction, std::string_view owner);
+/// In the order of ids after `after`; of all, or of whom `caller` owns or has a grant of.
+Result<std::vector<CsaKeyId>> list_ids(store::Transaction& transaction, std::optional<std::string_view> caller, const std::optional<CsaKeyId>& after, std::size_t limit);
+/// Those whose time to be destroyed has come.
+Result<std::vector<CsaKeyId>> list_due(store::Transaction& transaction, UnixMs now);
+
+struct Challenge {
+  Bytes challenge;
+  CsaKeyId key;
+  std::string verifier;
+  std::string context;
+  UnixMs expires_ms = 0;
+};
+/// exhausted if the verifier has `max` unanswered ones.
+Result<void> insert_challenge(store::Transaction& transaction, const Challenge& challenge, std::int64_t max);
+/// The challenge, which then is gone; nothing if there is none.
+Result<std::optional<Challenge>> take_challenge(store::Transaction& transaction, ByteView challenge);
+Result<void> forget_challenges(store::Transaction& transaction, UnixMs now);
+
+}  // namespace qanat::kms::csa

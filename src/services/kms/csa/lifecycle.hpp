@@ -1,0 +1,78 @@
+// The life of a key of the CSA as a table. A change that is not in the table does not exist.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace qanat::kms::csa {
+
+enum class State : std::uint8_t {
+  enabled,
+  disabled,            // kept, and refused
+  deletion_scheduled,  // refused, and destroyed when its time comes
+  destroyed,           // the octets are gone; the row stays as evidence
+};
+inline constexpr std::array all_states{State::enabled, State::disabled, State::deletion_scheduled, State::destroyed};
+
+enum class Change : std::uint8_t { enable, disable, schedule_deletion, cancel_deletion, destroy, trim };
+
+struct Transition {
+  Change change;
+  State from;
+  State to;
+};
+/// `trim` erases the versions below the minimum. A key that goes at its time goes by `destroy` too.
+inline constexpr std::array transitions{
+    Transition{Change::enable, State::disabled, State::enabled},
+    Transition{Change::disable, State::enabled, State::disabled},
+    Transition{Change::schedule_deletion, State::enabled, State::deletion_scheduled},
+    Transition{Change::schedule_deletion, State::disabled, State::deletion_scheduled},
+    Transition{Change::cancel_deletion, State::deletion_scheduled, State::disabled},
+    Transition{Change::destroy, State::disabled, State::destroyed},
+    Transition{Change::destroy, State::deletion_scheduled, State::destroyed},
+    Transition{Change::trim, State::enabled, State::enabled},
+    Transition{Change::trim, State::disabled, State::disabled},
+};
+
+/// Where the change leads; nothing if there is no such transition.
+constexpr std::optional<State> after(State from, Change change) {
+  for (const Transition& line : transitions) {
+    if (line.from == from && line.change == change) return line.to;
+  }
+  return std::nullopt;
+}
+constexpr bool nothing_leaves(State state) {
+  return std::ranges::none_of(transitions, [state](const Transition& line) { return line.from == state; });
+}
+static_assert(nothing_leaves(State::destroyed), "what is destroyed stays so");
+static_assert(!after(State::enabled, Change::destroy), "a key in use is not destroyed by one word");
+
+constexpr std::string_view name(State state) noexcept {
+  switch (state) {
+    case State::enabled:
+      return "enabled";
+    case State::disabled:
+      return "disabled";
+    case State::deletion_scheduled:
+      return "deletion_scheduled";
+    case State::destroyed:
+      return "destroyed";
+  }
+  return {};
+}
+
+struct ChangeName {
+  Change change;
+  std::string_view name;
+};
+inline constexpr std::array change_names{ChangeName{Change::enable, "enable"},
+                                         ChangeName{Change::disable, "disable"},
+                                         ChangeName{Change::schedule_deletion, "schedule_deletion"},
+                                         ChangeName{Change::cancel_deletion, "cancel_deletion"},
+                                         ChangeName{Change::destroy, "destroy"},
+                                         ChangeName{Change::trim, "trim"}};
+
+}  // namespace qanat::kms::csa

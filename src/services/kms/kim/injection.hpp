@@ -1,0 +1,91 @@
+// KIM: charged keys at work. In an application (F_INJ, symmetric mode), over a wire (Km-1: charge and receipt), and their end when a terminal is revoked.
+#pragma once
+
+#include <set>
+
+#include "node/node.hpp"
+#include "services/kms/kim/charges.hpp"
+#include "services/kms/kim/key_draw.hpp"
+#include "services/kms/kp/terminals.hpp"
+#include "services/kms/settings.hpp"
+#include "wire/qfc2.hpp"
+
+namespace qanat::kms {
+
+/// The charged key of an application: nobody gets it again.
+struct SpentKey {
+  std::uint32_t index = 0;
+  Secret key;
+  wire::Charged charged{};
+};
+
+/// What goes into the file of a charge, and under which key.
+struct OfflineCharge {
+  wire::ChargePayload payload;
+  Secret transport_key;
+};
+
+class Injection {
+ public:
+  Injection(node::Node& node, store::Store& store, const KmsSettings& settings, DrawQuantum draw)
+      : node_(node), store_(store), settings_(settings), stock_(node.device()), draw_(std::move(draw)) {}
+
+  /// The call set's key that the application names, if it names one: its MAC holds, and the key is burnt, durably. denied if the terminal has no medium that
+  /// may be used; unauthenticated, conflict, not_found as of Stock::look. On record either way where a key is named (the refusal by the caller).
+  Result<std::optional<SpentKey>> spend(const net::Request& http, const wire::Framed<wire::KeyRequest>& request);
+  /// Symmetric mode: the terminal's certificates cannot be checked, for `why`; it may still apply if the policy allows it, it was not last known as revoked,
+  /// and the application proves a key of the authentication set (which is burnt) and names one of the call set. Otherwise `why` is the answer, or what failed.
+  Result<void> admit(const net::Request& http, const wire::Framed<wire::KeyRequest>& request, const Terminal& terminal, const Error& why);
+
+  Result<net::Response> charge(const net::Request& request);   // km1_charge
+  Result<net::Response> receipt(const net::Request& request);  // km1_charged
+
+  /// the stock of every terminal that has one of these certificates (SHA-256) is burnt and its medium counts as wiped. On record before it returns.
+  Result<void> revoked(const std::set<Bytes>& fingerprints);
+  /// The same by the complete revocation lists (Cd-1), for notices that never came: `fetch` gets "ml_dsa" or "classical" and gives DER. A list that cannot be
+  /// had or does not hold is a failure, after the other one was looked at.
+  Result<void> compare_with_lists(const std::function<Result<Bytes>(std::string_view branch)>& fetch);
+  /// The same for one terminal whose certificates did not pass, if what is wrong is that they are revoked.
+  Result<void> judged(const Terminal& terminal, const Error& found, Deadline deadline);
+
+  [[nodiscard]] Stock& stock() noexcept { return stock_; }
+  /// Keys of a charge that was ordered for a file and is approved now, put in the stock; the medium's transport key moves on, and a locked medium is active
+  /// again.
+  Result<OfflineCharge> stock_up_by_file(const Medium& medium, const Charge& charge, Deadline deadline, const std::string& request_id);
+
+ private:
+  /// A terminal with a medium that is not wiped.
+  struct Holder {
+    Uid uid;
+    Bytes classical;
+    Bytes ml_dsa;
+    Bytes encryption_classical;
+    Bytes encryption_ml_kem;
+    [[nodiscard]] std::array<const Bytes*, 4> certificates() const { return {&classical, &ml_dsa, &encryption_classical, &encryption_ml_kem}; }
+  };
+  Result<std::vector<Holder>> holders();
+  Result<void> compare_with_list(const std::vector<Holder>& all, ByteView der, std::set<Uid>& burnt);
+  /// Keys of a new charge over a wire, put in the stock and into the register as given.
+  Result<wire::ChargePayload> stock_up(const Medium& medium, const Charge& charge, wire::Charged charged, Deadline deadline, const std::string& request_id);
+  Result<DrawnKeys> draw_for(const Charge& charge, Deadline deadline, const std::string& request_id);
+  Result<Medium> medium_of(const Uid& uid);
+  Result<SpentKey> take(const Medium& medium, wire::KeySet set, std::uint32_t index, const std::function<Result<void>(const Secret&)>& prove);
+  Result<void> record(std::string_view action, std::string_view subject, std::string_view object, std::string_view reason, std::string_view request_id);
+  Result<Terminal> sender(const net::Request& http, const Uid& uid);
+  template <class M>
+  Result<void> check_signed(const net::Request& http, const Terminal& terminal, const wire::Framed<M>& message);
+  Result<void> check_request(const wire::Framed<wire::ChargeRequest>& request) const;
+  Result<wire::Charged> under_distribution(const wire::Framed<wire::ChargeRequest>& request, const Medium& medium, std::optional<SpentKey>& key);
+  Result<net::Response> order(const wire::Framed<wire::ChargeRequest>& request, wire::MediumOrder what, const node::MessageSigner& own);
+  Result<Bytes> deliver(const wire::Framed<wire::ChargeRequest>& request, const wire::ChargeId& charge, const wire::ChargePayload& payload,
+                        const std::optional<SpentKey>& distribution, const node::MessageSigner& own);
+  Result<void> burn_stock(const Uid& uid, ByteView ml_dsa_der, std::string_view why);
+
+  node::Node& node_;
+  store::Store& store_;
+  const KmsSettings& settings_;
+  Stock stock_;
+  DrawQuantum draw_;
+};
+
+}  // namespace qanat::kms

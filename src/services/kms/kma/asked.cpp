@@ -1,0 +1,13 @@
+#include "services/kms/kma/asked.hpp"
+
+namespace qanat::kms {
+
+Result<Traffic> traffic_of(const Terminal& terminal) {
+  ASSIGN_OR_RETURN(const crypto::Certificate certificate, crypto::Certificate::parse(terminal.ml_dsa));
+  const auto& element = certificate.names().element;
+  const auto traffic = element ? traffic_of(element->kind) : std::nullopt;
+  if (!traffic) return fail(ErrorCode::internal, "the certificate of " + terminal.uid.text() + " is no terminal's");
+  return *traffic;
+}
+
+}  // namespace qanat::kms

@@ -1,0 +1,50 @@
+// Chained connections of a KMS (net/chain.hpp): to other KMSs (Km-2) under a quantum key that both have from their QKMs, to its own QKM (Km-3) under the key of
+// the site. Own design: docs/protocol/chain.md.
+#pragma once
+
+#include <map>
+#include <mutex>
+
+#include "base/id.hpp"
+#include "crypto/site_key.hpp"
+#include "node/node.hpp"
+#include "services/kms/settings.hpp"
+
+namespace qanat::kms {
+
+class Chains {
+ public:
+  Chains(node::Node& node, const KmsSettings& settings, crypto::SiteKey site_key) : node_(node), settings_(settings), site_key_(std::move(site_key)) {}
+
+  /// From now on connections to the other KMSs and to this domain's QKM are chained, as the settings have it.
+  void begin();
+  /// km2_chain: another KMS asks for its next connection.
+  Result<net::Response> answer(const net::Request& request);
+
+ private:
+  /// A quantum key that many connections' keys come from, until it is refreshed.
+  struct Root {
+    SidWk session;  // under which the QKMs know it
+    KeyId key_id;
+    Secret key;
+    UnixMs until = 0;
+  };
+  Result<net::ChainedKey> next_to_kms(const std::string& domain, const net::ChainLink& link, Deadline deadline);
+  Result<net::ChainedKey> next_to_qkm(const net::ChainLink& link, Deadline deadline);
+  Result<net::ChainedKey> ask_kms(const Root& root, const net::ChainLink& link, Deadline deadline);
+  Result<Root> take_root(const std::string& domain, Deadline deadline);
+  /// The root of another KMS: known from an earlier connection, or fetched.
+  Result<Secret> root_of(const Identity& kms, const SidWk& session, const KeyId& key_id, Deadline deadline);
+  /// The one key in a QKM's answer, of this id if one is given.
+  Result<Root> read_key(const wire::Json& answer, const SidWk& session) const;
+
+  node::Node& node_;
+  const KmsSettings& settings_;
+  const crypto::SiteKey site_key_;
+  std::mutex mutex_;
+  std::map<std::string, Root> own_;               // by domain: what this KMS took
+  std::map<std::string, UnixMs> not_before_;      // by domain: no quantum key was to be had a moment ago
+  std::multimap<std::string, Root> of_others_;    // by the KMS's URI, oldest first
+};
+
+}  // namespace qanat::kms

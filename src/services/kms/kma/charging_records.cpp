@@ -1,0 +1,72 @@
+#include "services/kms/kma/charging_records.hpp"
+
+namespace qanat::kms {
+
+std::string_view leg_name(wire::Role leg) noexcept { return leg == wire::Role::caller ? "caller" : "callee"; }
+
+Result<void> add_charging_record(store::Transaction& transaction, const ChargingRecord& charge) {
+  TRY(transaction.run(
+      "INSERT INTO charging_record (sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms)"
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      {charge.sid_wk.view(), static_cast<std::int64_t>(charge.leg), charge.sid_call.view(), std::string_view(charge.uid.text()),
+       std::string_view(charge.number.text()), std::string_view(charge.peer_uid.text()), std::string_view(charge.peer_number.text()),
+       std::string_view(charge.peer_kms.text()), name(charge.traffic), static_cast<std::int64_t>(charge.assurance), std::int64_t{charge.n_paths},
+       store::column(charge.delivered_ms), store::column(charge.expires_ms)}));
+  return {};
+}
+
+Result<void> confirm_charging_record(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, UnixMs now) {
+  TRY(transaction.run("UPDATE charging_record SET confirmed_ms = ? WHERE sid_wk = ? AND leg = ?", {store::column(now), sid_wk.view(), static_cast<std::int64_t>(leg)}));
+  return {};
+}
+
+Result<std::vector<ChargingRecord>> list_charging_records(store::Transaction& transaction, const ChargingPlace& after, UnixMs until) {
+  std::vector<ChargingRecord> out;
+  TRY(transaction.query(
+      "SELECT sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms, confirmed_ms FROM "
+      "charge"
+      " WHERE (delivered_ms, sid_wk, leg) > (?, ?, ?) AND delivered_ms < ? ORDER BY delivered_ms, sid_wk, leg LIMIT ?",
+      {store::column(after.delivered_ms), after.sid_wk.view(), after.leg, store::column(until), charges_per_page}, [&](const store::Row& row) {
+        ChargingRecord& one = out.emplace_back();
+        one.sid_wk = SidWk(row.blob(0));
+        one.leg = static_cast<wire::Role>(row.integer(1));
+        one.sid_call = SidCall(row.blob(2));
+        one.uid = Uid(row.text(3));
+        one.number = Number(row.text(4));
+        one.peer_uid = Uid(row.text(5));
+        one.peer_number = Number(row.text(6));
+        one.peer_kms = ElementName(row.text(7));
+        one.traffic = traffic_from_name(row.text(8)).value_or(Traffic::voice);
+        one.assurance = static_cast<wire::Assurance>(row.integer(9));
+        one.n_paths = static_cast<std::uint8_t>(row.integer(10));
+        one.delivered_ms = static_cast<UnixMs>(row.integer(11));
+        one.expires_ms = static_cast<UnixMs>(row.integer(12));
+        if (!row.is_null(13)) one.confirmed_ms = static_cast<UnixMs>(row.integer(13));
+      }));
+  return out;
+}
+
+Result<void> forget_charging_records(store::Transaction& transaction, UnixMs delivered_before) {
+  TRY(transaction.run("DELETE FROM charging_record WHERE delivered_ms < ?", {store::column(delivered_before)}));
+  return {};
+}
+
+wire::Json to_json(const ChargingRecord& charge) {
+  wire::Json out = wire::Json::object({{"sid_wk", charge.sid_wk.hex()},
+                                       {"leg", leg_name(charge.leg)},
+                                       {"sid_call", charge.sid_call.hex()},
+                                       {"uid", charge.uid.text()},
+                                       {"number", charge.number.text()},
+                                       {"peer_uid", charge.peer_uid.text()},
+                                       {"peer_number", charge.peer_number.text()},
+                                       {"peer_kms", charge.peer_kms.text()},
+                                       {"traffic", name(charge.traffic)},
+                                       {"assurance", static_cast<int>(charge.assurance)},
+                                       {"n_paths", static_cast<int>(charge.n_paths)},
+                                       {"delivered_ms", charge.delivered_ms},
+                                       {"expires_ms", charge.expires_ms}});
+  if (charge.confirmed_ms) out.set("confirmed_ms", *charge.confirmed_ms);
+  return out;
+}
+
+}  // namespace qanat::kms

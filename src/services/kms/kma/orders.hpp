@@ -1,0 +1,31 @@
+// What an operator orders of working keys: suspend, recover, destroy; and the charges that billing fetches.
+#pragma once
+
+#include "node/node.hpp"
+#include "node/recorded.hpp"
+#include "services/kms/kma/agreement.hpp"
+#include "services/kms/kma/ledger.hpp"
+
+namespace qanat::kms {
+
+class Orders {
+ public:
+  Orders(node::Node& node, store::Store& store, Ledger& ledger, Agreement& agreement) : node_(node), store_(store), ledger_(ledger), agreement_(agreement) {}
+
+  /// x5_keys: {"op": "suspend" | "recover" | "destroy", "sid_wk" or "uid", "reason"} → the legs with their new states, and those that the order could not
+  /// reach, with why. not_found if there is no leg that lives. Each leg is on record.
+  Result<net::Response> keys(const net::Request& request);
+  /// x5_charges: {"from_ms", "until_ms", "after": a page's "next"} → one page, in the order of delivery.
+  Result<net::Response> charges(const net::Request& request);
+
+ private:
+  struct Order;
+  Result<net::Response> carry_out(const net::Request& request, node::Deed& deed);
+
+  node::Node& node_;
+  store::Store& store_;
+  Ledger& ledger_;
+  Agreement& agreement_;
+};
+
+}  // namespace qanat::kms

@@ -1,0 +1,37 @@
+#include "services/kms/kma/policy_settings.hpp"
+
+namespace qanat::kms {
+namespace {
+
+constexpr std::int64_t strongest = static_cast<std::int64_t>(wire::Assurance::disjoint_qkd_paths);
+
+void read_quantum(node::Config& table, PolicySettings& out) {
+  for (const std::string& text : table.texts("quantum_on_demand")) {
+    if (const auto traffic = traffic_from_name(text)) {
+      out.quantum_on_demand.insert(*traffic);
+    } else {
+      table.reject("quantum_on_demand", "'" + text + "' is none of voice, message, cloud, gateway, device");
+    }
+  }
+  for (std::string& domain : table.texts("no_quantum_with")) out.no_quantum_with.insert(std::move(domain));
+  out.quantum_reserve = table.integer("quantum_reserve", 0, 1'000'000'000, out.quantum_reserve);
+}
+
+}  // namespace
+
+PolicySettings PolicySettings::read(node::Config table) {
+  PolicySettings out;
+  node::Config levels = table.table("level_min");
+  for (const Traffic traffic : all_traffic) {
+    wire::Assurance& level = out.level_min.at(static_cast<std::size_t>(traffic));
+    level = static_cast<wire::Assurance>(levels.integer(name(traffic), 1, strongest, static_cast<std::int64_t>(level)));
+  }
+  out.deliveries_max = table.integer("deliveries_max", 1, 255, out.deliveries_max);
+  out.applications.burst = table.integer("applications_burst", 1, 1'000'000, out.applications.burst);
+  out.applications.per_minute = table.integer("applications_per_minute", 1, 1'000'000, out.applications.per_minute);
+  out.charges_kept_days = table.integer("charges_kept_days", 1, 36'500, out.charges_kept_days);
+  read_quantum(table, out);
+  return out;
+}
+
+}  // namespace qanat::kms

@@ -1,0 +1,39 @@
+#include "services/kms/kma/replay.hpp"
+
+#include <algorithm>
+
+namespace qanat::kms {
+namespace {
+
+Result<UnixMs> forgotten_until(store::Transaction& transaction) {
+  UnixMs out = 0;
+  TRY(transaction.query("SELECT forget_ms FROM replay_forgotten WHERE id = 1", {}, [&](const store::Row& row) { out = static_cast<UnixMs>(row.integer(0)); }));
+  return out;
+}
+
+}  // namespace
+
+Result<bool> remember_application(store::Transaction& transaction, ByteView h_req, UnixMs forget_ms) {
+  bool known = false;
+  TRY(transaction.query("SELECT forget_ms FROM replay WHERE h_req = ?", {h_req}, [&](const store::Row&) { known = true; }));
+  if (known) return false;
+  ASSIGN_OR_RETURN(const UnixMs forgotten, forgotten_until(transaction));
+  if (forget_ms <= forgotten) return fail(ErrorCode::denied, "KeyRequest: is of a time whose applications are forgotten here: a clock was set back");
+  TRY(transaction.run("INSERT INTO replay (h_req, forget_ms) VALUES (?, ?)", {h_req, store::column(forget_ms)}));
+  return true;
+}
+
+Result<void> forget_applications(store::Transaction& transaction, UnixMs now) {
+  UnixMs last = 0;
+  // In the order of the index, so that a table of many costs no more than what is due.
+  TRY(transaction.query("SELECT forget_ms FROM replay WHERE forget_ms < ? ORDER BY forget_ms DESC LIMIT 1", {store::column(now)},
+                        [&](const store::Row& row) { last = static_cast<UnixMs>(row.integer(0)); }));
+  if (last == 0) return {};
+  ASSIGN_OR_RETURN(const UnixMs before, forgotten_until(transaction));
+  TRY(transaction.run("INSERT INTO replay_forgotten (id, forget_ms) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET forget_ms = excluded.forget_ms",
+                      {store::column(std::max(last, before))}));
+  TRY(transaction.run("DELETE FROM replay WHERE forget_ms < ?", {store::column(now)}));
+  return {};
+}
+
+}  // namespace qanat::kms

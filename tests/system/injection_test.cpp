@@ -1,0 +1,248 @@
+// Charged keys in a real network: media made and charged by the commands, over the wire and by file under two operators; calls under them; what is refused; and
+// whatever dies in between.
+#include <fstream>
+
+#include "point_test.hpp"
+#include "program.hpp"
+#include "terminal/charging.hpp"
+#include "test_network.hpp"
+
+namespace qanat::test {
+namespace {
+
+using app::RunningNetwork;
+using points::Endpoint;
+using wire::Json;
+
+/// The commands that make, register and charge media.
+class Media : public SharedNetwork {
+ protected:
+  Outcome terminal(const std::string& uid, const std::string& arguments, const std::string& program = QANAT_PROGRAM,
+                   const std::string& environment = "") const {
+    const std::size_t word = arguments.find(' ');
+    return run_line(environment + " " + program + " terminal " + arguments.substr(0, word) + " --config " + net().network().config_of(uid).string() +
+                        (word == std::string::npos ? "" : arguments.substr(word)),
+                    folder_);
+  }
+  /// The "result" of a terminal's command.
+  static Json result(const Outcome& outcome) {
+    EXPECT_EQ(outcome.code, 0) << outcome.error;
+    return outcome.code == 0 ? outcome.json().object("result").value_or(Json()) : Json::object();
+  }
+  Outcome at_kms(const std::string& arguments, const std::string& kms = "kms-a") const {
+    net().close_op();  // the command opens the same identity
+    return run_program("kms " + arguments + " --json --kms " + kms + " --state " + net().network().folder().string(), folder_);
+  }
+  /// A new medium of this terminal, registered; its id.
+  std::string medium(const std::string& uid, const std::string& kind, bool by_file, const std::string& kms = "kms-a") const {
+    const std::string key = (folder_ / (uid + ".transport")).string();
+    const Json made = result(terminal(uid, "make-medium --kind " + kind + (by_file ? " --transport-key " + key : "")));
+    const std::string id = made.text("medium").value_or("");
+    const Outcome entered = at_kms("medium register " + id + " --terminal " + uid + " --kind " + kind + (by_file ? " --transport-key " + key : ""), kms);
+    EXPECT_EQ(entered.code, 0) << entered.error;
+    EXPECT_FALSE(std::filesystem::exists(key)) << "the transport key stays in one place";
+    return id;
+  }
+  void charge_by_file(const std::string& uid, const std::string& id, const std::string& kms = "kms-a") const {
+    const std::string file = (folder_ / (uid + ".charge")).string();
+    const Outcome ordered = at_kms("charge --medium " + id + " --authentication 4 --call 12 --distribution 4", kms);
+    ASSERT_EQ(ordered.code, 0) << ordered.error;
+    const std::string ticket = ordered.json().text("ticket").value_or("");
+    EXPECT_EQ(at_kms("approve " + ticket + " --out " + file, kms).code, 1) << "the operator who ordered it";
+    const Outcome approved = at_kms("approve " + ticket + " --as administrator --out " + file, kms);
+    ASSERT_EQ(approved.code, 0) << approved.error;
+    const Json loaded = result(terminal(uid, "load-charge " + file));
+    EXPECT_EQ(loaded.object("keys")->object("call")->integer("end").value_or(0) - loaded.object("keys")->object("call")->integer("next").value_or(0), 12);
+    EXPECT_EQ(terminal(uid, "load-charge " + file).code, 1) << "a file is loaded once";
+  }
+  Json called(const std::string& from, const std::string& to) const {
+    const auto summary = net().hold_call(from, to, folder_ / "call", 20);
+    EXPECT_TRUE(summary) << (summary ? "" : summary.error().message);
+    return summary.value_or(Json::object());
+  }
+  static std::string of(const Json& summary, const char* side, const char* member) {
+    const auto found = summary.object(side);
+    return found ? found->text(member).value_or("?") : "?";
+  }
+
+  TemporaryDirectory folder_;
+};
+
+class ChargedKeys : public Media {
+ protected:
+  static void SetUpTestSuite() {
+    options_.status_fresh_ms = 200;
+    SharedNetwork::SetUpTestSuite();
+    if (!net().ok()) return;
+    for (const char* uid : {"A", "B", "C"}) net().enrol(uid);
+  }
+};
+
+TEST_F(ChargedKeys, WithoutAMediumTheResultSaysWhatTheLastMileRestsOn) {
+  const Json summary = called("A", "C");
+  EXPECT_TRUE(of(summary, "caller", "last_mile").contains("falls if both fall"));
+  EXPECT_EQ(of(summary, "caller", "charged"), "");
+}
+
+TEST_F(ChargedKeys, ACallAcrossTheDomainsUnderStockThatWasChargedOfflineAtBothEnds) {
+  net().await_quantum_keys();
+  charge_by_file("A", medium("A", "sim", true));
+  charge_by_file("B", medium("B", "tf-card", true, "kms-b"), "kms-b");
+  const Json summary = called("A", "B");
+  for (const char* side : {"caller", "callee"}) {
+    EXPECT_EQ(of(summary, side, "last_mile"), "also protected by a charged key, offline") << side;
+    EXPECT_TRUE(summary.object(side)->boolean("injected").value_or(false)) << side;
+  }
+  net().expect_audit("kms-a", "kim.used", "charged offline");
+  net().expect_audit("kms-b", "kim.used", "charged offline");
+  const Json again = called("A", "B");
+  EXPECT_EQ(of(again, "callee", "last_mile"), "also protected by a charged key, offline");
+  EXPECT_GE(result(terminal("A", "medium")).object("keys")->object("call")->integer("next").value_or(0), 2) << "one key each";
+}
+
+POINT_TEST(ChargedKeys, Km_1, accepts, AChargeOverTheWireWhichIsSaidToAddNothingIfPublicKeysFall) {
+  (void)medium("C", "software", false);
+  const Json charged = result(terminal("C", "charge --call 8"));
+  EXPECT_EQ(charged.text("charged").value_or(""), "wire");
+  net().expect_audit("kms-a", "km-1.charge", "wire");
+  net().expect_audit("kms-a", "km-1.charged", "");
+  const Json summary = called("C", "A");
+  EXPECT_TRUE(of(summary, "caller", "last_mile").contains("adds nothing if both fall"));
+  EXPECT_FALSE(summary.object("caller")->boolean("injected").value_or(true));
+  EXPECT_TRUE(summary.object("callee")->boolean("injected").value_or(false)) << "A's stock came offline";
+}
+
+POINT_TEST(ChargedKeys, Km_1, accepts, AChargeOverTheWireUnderAKeyThatCameOffline) {
+  const Json charged = result(terminal("A", "charge --authentication 0 --call 4 --distribution 0"));
+  EXPECT_EQ(charged.text("charged").value_or(""), "wire under offline");
+  EXPECT_TRUE(charged.boolean("counts").value_or(false));
+}
+
+TEST_F(ChargedKeys, WhateverDiesWhileAMediumIsChargedBothEndsAgreeAfterwards) {
+  for (const char* place : {"medium.key.burnt", "medium.key.erased", "terminal.charge.asked", "medium.charge.written", "medium.charge.in_force",
+                            "terminal.charge.written", "terminal.charge.received"}) {
+    const testing::ScopedTrace trace(__FILE__, __LINE__, std::string("the terminal dies at ") + place);
+    EXPECT_NE(terminal("A", "charge --authentication 0 --call 2 --distribution 1", QANAT_CRASH_PROGRAM, std::string("QANAT_CRASH_AT=") + place).code, 0);
+    const Json charged = result(terminal("A", "charge --authentication 0 --call 2 --distribution 1"));
+    EXPECT_EQ(charged.text("order").value_or(""), "charge");
+    EXPECT_EQ(of(called("A", "C"), "caller", "charged").empty(), false);
+  }
+  for (const char* place : {"kms.charge.stocked", "kms.charge.given", "kms.charge.received"}) {
+    const testing::ScopedTrace trace(__FILE__, __LINE__, std::string("the KMS dies at ") + place);
+    net().running().stop_element("kms-a", RunningNetwork::Ending::orderly);
+    const std::filesystem::path mark = net().network().folder() / ("crashed-" + std::string(place));
+    ASSERT_TRUE(net().running().start_element("kms-a", QANAT_CRASH_PROGRAM, {"QANAT_CRASH_AT=" + std::string(place), "QANAT_CRASH_ONCE=" + mark.string()}));
+    (void)terminal("A", "charge --authentication 0 --call 2 --distribution 1");
+    TestNetwork::await("its death", [] { return !net().running().lives("kms-a"); });
+    EXPECT_TRUE(std::filesystem::exists(mark)) << "the place was not reached";
+    net().running().stop_element("kms-a", RunningNetwork::Ending::kill);
+    ASSERT_TRUE(net().running().start_element("kms-a"));
+    EXPECT_EQ(result(terminal("A", "charge --authentication 0 --call 2 --distribution 1")).text("order").value_or(""), "charge");
+    EXPECT_FALSE(of(called("A", "C"), "caller", "charged").empty());
+  }
+}
+
+TEST_F(ChargedKeys, ALostMediumIsRefusedAtOnceAndLocksItselfWhenItIsSeen) {
+  const std::string id = result(terminal("B", "medium")).text("medium").value_or("");
+  ASSERT_EQ(at_kms("medium lock " + id, "kms-b").code, 0);
+  const auto refused = net().hold_call("A", "B", folder_ / "refused", 20);
+  EXPECT_FALSE(refused);
+  net().expect_audit("kms-b", "km-1.application", "is locked");
+  EXPECT_EQ(result(terminal("B", "medium")).text("state").value_or(""), "locked") << "the terminal has asked what the KMS wants of it";
+  charge_by_file("B", id, "kms-b");
+  EXPECT_EQ(of(called("A", "B"), "callee", "last_mile"), "also protected by a charged key, offline") << "two operators opened it again";
+}
+
+POINT_TEST(ChargedKeys, Km_1, refuses, ChargesOfForeignMediaReplayedReceiptsAndRevokedTerminals) {
+  const std::string of_a = result(terminal("A", "medium")).text("medium").value_or("");
+  const std::string own = result(terminal("C", "medium")).text("medium").value_or("");
+  TestTerminal& c = net().terminal("C");
+  const auto asking = [&](const std::string& medium) {
+    return terminal::ChargeAsking::make(c.applicant(), wire::MediumId::parse_hex(medium).value(), {0, 1, 0}, std::nullopt, SystemClock().now_ms(), net().rng())
+        .value();
+  };
+  const auto foreign = c.send(Endpoint::km1_charge, asking(of_a).octets());
+  ASSERT_FALSE(foreign);
+  EXPECT_EQ(foreign.error().code, ErrorCode::denied) << foreign.error().message;
+  net().expect_audit("kms-a", "km-1.charge", "is not one of terminal C");
+
+  const terminal::ChargeAsking good = asking(own);
+  const auto octets = c.send(Endpoint::km1_charge, good.octets());
+  ASSERT_TRUE(octets) << octets.error().message;
+  const auto kms = c.kms();
+  ASSERT_TRUE(kms) << kms.error().message;
+  const auto answer = good.judge(*octets, **kms, SystemClock().now_ms());
+  ASSERT_TRUE(answer) << answer.error().message;
+  const Bytes receipt = good.receipt(*answer, true, net().rng()).value();
+  ASSERT_TRUE(c.send(Endpoint::km1_charged, receipt));
+  const auto replayed = c.send(Endpoint::km1_charged, receipt);
+  ASSERT_FALSE(replayed);
+  EXPECT_EQ(replayed.error().code, ErrorCode::conflict) << replayed.error().message;
+  net().expect_audit("kms-a", "km-1.charged", "(replay)");
+
+  ASSERT_TRUE(net().op().revoke(Identity{.domain = "a", .kind = Kind::app1, .name = "C"}));
+  net().expect_audit("kms-a", "kim.revoked", "the stock is burnt");
+  const auto revoked = c.send(Endpoint::km1_charge, asking(own).octets());
+  EXPECT_FALSE(revoked);
+}
+
+POINT_TEST(ChargedKeys, Km_1, refuses, ChargesThatElementsAskForAndWhatIsNoMessage) {
+  for (const Endpoint endpoint : {Endpoint::km1_charge, Endpoint::km1_charged}) {
+    const auto element = net().call("kms-b", endpoint, "kms-a", as_bytes("{}"));
+    ASSERT_TRUE(element);
+    EXPECT_EQ(element->status, 403U);
+    const auto garbage = net().call("A", endpoint, "kms-a", as_bytes("QFC2 but no message"));
+    ASSERT_TRUE(garbage);
+    EXPECT_EQ(garbage->status, 400U);
+  }
+}
+
+POINT_TEST(ChargedKeys, X_5, refuses, TheDeskOfMediaToWhoIsNoOperator) {
+  const auto terminal = net().call("A", Endpoint::x5_medium, "kms-a", as_bytes(R"({"op":"list"})"));
+  ASSERT_TRUE(terminal);
+  EXPECT_EQ(terminal->status, 403U);
+}
+
+class SymmetricMode : public Media {
+ protected:
+  static void SetUpTestSuite() {
+    options_.optics = false;
+    options_.status_fresh_ms = 200;
+    options_.status_lifetime_s = 2;
+    SharedNetwork::SetUpTestSuite();
+    if (!net().ok()) return;
+    for (const char* uid : {"A", "C"}) net().enrol(uid);
+  }
+  static void allow(const std::string& name, const std::string& table) {
+    const std::filesystem::path file = net().network().config_of(name);
+    std::ifstream in(file, std::ios::binary);
+    std::string config(std::istreambuf_iterator<char>(in), {});
+    const std::size_t at = config.find(table);
+    ASSERT_NE(at, std::string::npos);
+    config.insert(at + table.size(), "symmetric_mode = true\n");
+    std::ofstream(file, std::ios::binary | std::ios::trunc) << config;
+  }
+};
+
+TEST_F(SymmetricMode, WithoutCasTheStockAdmitsWhomPolicyLetsItAndTheResultSaysSo) {
+  for (const char* uid : {"A", "C"}) charge_by_file(uid, medium(uid, "software", true));
+  EXPECT_FALSE(called("A", "C").object("caller")->boolean("symmetric_mode").value_or(true));  // and both have their tokens
+  net().close_op();
+  net().running().stop_element("cas", RunningNetwork::Ending::kill);
+  TestNetwork::await(
+      "the end of what CAS said last", [&] { return !net().hold_call("A", "C", folder_ / "refused", 20); }, std::chrono::seconds(60));
+  net().running().stop_element("kms-a", RunningNetwork::Ending::orderly);
+  allow("kms-a", "[kms]\n");
+  ASSERT_TRUE(net().running().start_element("kms-a"));
+  for (const char* uid : {"A", "C"}) allow(uid, "[terminal]\n");
+  const Json summary = called("A", "C");
+  for (const char* side : {"caller", "callee"}) {
+    EXPECT_TRUE(summary.object(side)->boolean("symmetric_mode").value_or(false)) << side;
+    EXPECT_TRUE(of(summary, side, "last_mile").contains("ADMITTED IN SYMMETRIC MODE")) << of(summary, side, "last_mile");
+  }
+  net().expect_audit("kms-a", "kim.symmetric_mode", "its certificates could not be checked");
+  ASSERT_TRUE(net().running().start_element("cas"));
+}
+
+}  // namespace
+}  // namespace qanat::test

@@ -1,0 +1,62 @@
+// What an operator orders of a KMS over the wire: keys destroyed, charges fetched, by the program's own commands too.
+#include "point_test.hpp"
+#include "program.hpp"
+#include "test_network.hpp"
+
+namespace qanat::test {
+namespace {
+
+using points::Endpoint;
+using wire::Json;
+
+class KmsOrdersOverTheWire : public SharedNetwork {
+ protected:
+  static void SetUpTestSuite() {
+    options_.optics = false;  // calls within a domain
+    SharedNetwork::SetUpTestSuite();
+    if (!net().ok()) return;
+    for (const char* uid : {"A", "C"}) net().enrol(uid);
+  }
+};
+
+POINT_TEST(KmsOrdersOverTheWire, X_5, accepts, ChargesOfACallAndTheDestructionOfItsKeys) {
+  const auto pair = net().apply("A", "C");
+  ASSERT_TRUE(pair.agree()) << pair.reasons();
+  const auto charges = net().op().ask(Endpoint::x5_charges, "kms-a", Json::object({{"from_ms", 0}, {"until_ms", INT64_MAX}}));
+  ASSERT_TRUE(charges) << charges.error().message;
+  const auto list = charges->array("charges").value_or(std::vector<Json>{});
+  ASSERT_EQ(list.size(), 2U);
+  for (const Json& one : list) EXPECT_EQ(one.text("traffic").value_or(""), "voice");
+  const std::string session = list.front().text("sid_wk").value_or("");
+
+  const auto destroyed = net().op().ask(Endpoint::x5_keys, "kms-a", Json::object({{"op", "destroy"}, {"sid_wk", session}, {"reason", "test"}}));
+  ASSERT_TRUE(destroyed) << destroyed.error().message;
+  EXPECT_EQ(destroyed->array("keys").value_or(std::vector<Json>{}).size(), 2U);
+  net().expect_audit("kms-a", "wk.ordered", "destroy on order: test (commitment ");
+}
+
+POINT_TEST(KmsOrdersOverTheWire, X_5, refuses, OrdersOfOthersThanOperators) {
+  const Json order = Json::object({{"op", "destroy"}, {"uid", "A"}, {"reason", "mine"}});
+  for (const char* caller : {"A", "iam", "cmsp", "kms-b"}) {
+    for (const Endpoint endpoint : {Endpoint::x5_keys, Endpoint::x5_charges}) {
+      const auto answer = net().call_json(caller, endpoint, "kms-a", order);
+      ASSERT_TRUE(answer) << answer.error().message;
+      EXPECT_EQ(answer->status, 403U) << caller;
+    }
+  }
+}
+
+TEST_F(KmsOrdersOverTheWire, ByTheCommandLine) {
+  net().close_op();
+  const TemporaryDirectory folder;
+  const std::string at = " --network " + net().network().folder().string() + " --kms kms-a ";
+  const Outcome charges = run_program("kms charges --json" + at, folder);
+  EXPECT_EQ(charges.code, 0) << charges.error;
+  EXPECT_TRUE(charges.out.contains("\"delivered_ms\"")) << charges.out;
+  const Outcome order = run_program("kms suspend --subscriber nobody --reason test" + at, folder);
+  EXPECT_EQ(order.code, 1) << order.out;
+  EXPECT_TRUE(order.error.contains("no working key of nobody lives at kms-a")) << order.error;
+}
+
+}  // namespace
+}  // namespace qanat::test

@@ -1,0 +1,200 @@
+// Terminals of one domain that apply at a KMS in this process: their applications, what they get, and their acknowledgements. IAM is a function.
+#pragma once
+
+#include "services/kms/kma/application.hpp"
+#include "services/kms/kma/orders.hpp"
+#include "services/kms/schema.hpp"
+#include "trusted_network.hpp"
+#include "wire/base64.hpp"
+#include "wire/token.hpp"
+
+namespace qanat::kms {
+
+using test::identity;
+using test::must;
+
+class Applicants {
+ public:
+  struct Person {
+    Identity identity;
+    crypto::Signer signer;
+    crypto::CertificateBundle bundle;
+    crypto::Decapsulator encryption;
+    Terminal terminal;
+    wire::Fingerprints fps;
+  };
+  /// An application with the secret that opens its answer.
+  struct Made {
+    wire::Framed<wire::KeyRequest> request;
+    crypto::Decapsulator ephemeral;
+  };
+
+  explicit Applicants(KmsSettings settings = {}) : settings_(std::move(settings)) {
+    std::ofstream(folder_ / "site.key") << std::string(64, 'a');
+    std::filesystem::permissions(folder_ / "site.key", std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+    open();
+    a_.emplace(enrol("qanat://a/app1/A", "+8613800000001"));
+    c_.emplace(enrol("qanat://a/app1/C", "+8613800000003"));
+  }
+
+  /// Begins anew with what is durable, as after a restart.
+  void open() {
+    rest_.reset();
+    rest_ = std::make_unique<Rest>(*this);
+  }
+
+  Person& a() { return *a_; }
+  Person& c() { return *c_; }
+  store::Store& store() { return *rest_->store; }
+  Ledger& ledger() { return rest_->ledger; }
+  Application& application() { return rest_->application; }
+  Orders& orders() { return rest_->orders; }
+  Access& access() { return rest_->access; }
+  node::Node& node() { return *node_; }
+  [[nodiscard]] std::filesystem::path state() const { return network_.state_of(kms_); }
+  [[nodiscard]] bool on_record(std::string_view text) const { return test::audited(state(), text); }
+
+  /// `from` calls `to`; the other role of the same session with `sid` given.
+  Made make(Person& who, const SidWk& sid, wire::Role role, const std::function<void(wire::KeyRequest&)>& change = {}) {
+    crypto::Decapsulator ephemeral = must(crypto::Decapsulator::generate(network_.suite(), network_.rng()));
+    wire::KeyRequest message{.sid_wk = sid,
+                             .sid_call = sid_call_,
+                             .role = role,
+                             .uid = who.terminal.uid,
+                             .num_call = a_->terminal.number,
+                             .num_called = c_->terminal.number,
+                             .kms_id = ElementName("kms-a"),
+                             .nonce = network_.rng().bytes(wire::nonce_size),
+                             .ts_ms = SystemClock().now_ms(),
+                             .min_assurance = wire::Assurance::local_rng,
+                             .flags = wire::flag_eph,
+                             .token_ref = Bytes(network_.suite().digest),
+                             .fps = who.fps,
+                             .enc_kid = who.terminal.enc_kid,
+                             .ephemeral = ephemeral.encapsulation_key(),
+                             .ext = {}};
+    if (change) change(message);
+    auto framed = must(wire::sign_message(network_.suite(), node_->settings().policy_epoch, message, who.signer, who.fps, network_.rng()));
+    return {.request = std::move(framed), .ephemeral = std::move(ephemeral)};
+  }
+  SidWk session() { return network_.rng().id<SidWk>(); }
+
+  /// What is made afterwards is later by the clock too.
+  static void wait_a_millisecond() {
+    const SystemClock clock;
+    for (const UnixMs now = clock.now_ms(); clock.now_ms() == now;) {
+    }
+  }
+
+  net::Request request_of(const Person& who, Bytes body) const { return test::request_from(who.identity, std::move(body), who.bundle.ml_dsa_signing); }
+  Result<net::Response> apply(const Person& who, const Made& made) { return application().apply(request_of(who, made.request.octets)); }
+
+  /// The working key in an answer, as its terminal sees it.
+  wire::KeyDeliverPayload opened(const Person& who, const Made& made, const Bytes& answer) {
+    const crypto::Suite& suite = network_.suite();
+    const auto delivery = must(wire::parse<wire::KeyDeliver>(answer));
+    const wire::KeyDeliver& said = delivery.message;
+    const auto fixed = must(who.encryption.decapsulate(crypto::KemForm::to_static, said.ct_classical, said.ct_ml_kem));
+    const crypto::EncapsulationKey& key = who.encryption.encapsulation_key();
+    const Secret ss = wire::hybrid_secret(suite, {.ss_classical = fixed.classical, .ss_ml_kem = fixed.ml_kem, .ct_classical = said.ct_classical,
+                                                  .ct_ml_kem = said.ct_ml_kem, .key = key}, wire::deliver_context(made.request.hash));
+    const auto fresh = must(made.ephemeral.decapsulate(crypto::KemForm::to_ephemeral, said.eph_ct_classical, said.eph_ct_ml_kem));
+    const crypto::EncapsulationKey& brought = made.ephemeral.encapsulation_key();
+    return must(wire::open_key_deliver(delivery, wire::mix_ephemeral(suite, ss, {.ss_classical = fresh.classical, .ss_ml_kem = fresh.ml_kem,
+                                                                                 .ct_classical = said.eph_ct_classical, .ct_ml_kem = said.eph_ct_ml_kem,
+                                                                                 .key = brought})));
+  }
+  Result<net::Response> acknowledge(const Person& who, const SidWk& sid, const Bytes& answer, bool ok = true) {
+    const wire::DeliverAck message{.sid_wk = sid, .uid = who.terminal.uid, .h_deliver = crypto::digest(network_.suite().hash, answer), .ok = ok};
+    const auto ack = must(wire::sign_message(network_.suite(), node_->settings().policy_epoch, message, who.signer, who.fps, network_.rng()));
+    return application().acknowledge(request_of(who, ack.octets));
+  }
+  template <class Work>
+  auto in_transaction(Work&& work) {
+    return store().transact(std::forward<Work>(work));
+  }
+  StoredKey leg(const SidWk& sid, wire::Role role) {
+    auto found = must(in_transaction([&](store::Transaction& transaction) { return ledger().find(transaction, sid, role); }));
+    CHECK(found.has_value());
+    return *std::move(found);
+  }
+
+ private:
+  /// What a restart makes anew.
+  struct Rest {
+    explicit Rest(Applicants& of)
+        : store(must(store::Store::open(of.folder_ / "kms.db", migrations))),
+          ledger(of.node_->device()),
+          access(*of.node_, *store, of.senders_, [&of](points::Endpoint endpoint, const wire::Json&, Deadline, const std::string&) { return of.iam(endpoint); }),
+          agreement(*of.node_, *store, ledger, of.senders_, of.trace_, errands, of.settings_, must(crypto::SiteKey::read(of.folder_ / "site.key"))),
+          injection(*of.node_, *store, of.settings_, [](Deadline, const std::string&) { return std::optional<Secret>(); }),
+          application(*of.node_, *store, ledger, agreement, access, injection, of.trace_, of.settings_),
+          orders(*of.node_, *store, ledger, agreement) {}
+    std::unique_ptr<store::Store> store;
+    Ledger ledger;
+    Access access;
+    Errands errands;
+    Agreement agreement;
+    Injection injection;
+    Application application;
+    Orders orders;
+  };
+
+  Person enrol(const std::string& uri, const std::string& number) {
+    const Identity who = identity(uri);
+    crypto::Signer signer = must(crypto::Signer::generate(network_.suite(), network_.rng()));
+    crypto::Decapsulator encryption = must(crypto::Decapsulator::generate(network_.suite(), network_.rng()));
+    const crypto::SubjectNames names{.common_name = who.name, .element = who, .number = Number(number), .dns = {}, .home_kms = ElementName("kms-a")};
+    crypto::CertificateBundle bundle = network_.bundle(names, signer.verifying_key(), encryption.encapsulation_key());
+    const Terminal terminal{.uid = Uid(who.name),
+                            .number = Number(number),
+                            .classical = bundle.classical_signing.der(),
+                            .ml_dsa = bundle.ml_dsa_signing.der(),
+                            .encryption = encryption.encapsulation_key(),
+                            .enc_kid = wire::key_id_of(network_.suite(), encryption.encapsulation_key()),
+                            .encryption_classical = bundle.classical_encryption.der(),
+                            .encryption_ml_kem = bundle.ml_kem_encryption.der(),
+                            .confirmed = false};
+    must(in_transaction([&](store::Transaction& transaction) -> Result<void> {
+      TRY(save_enrolment(transaction, {.terminal = terminal, .h_enrol = Bytes(32, 1), .answer = Bytes(8, 1), .sealed_encryption = {}}));
+      return confirm_terminal(transaction, terminal.uid);
+    }));
+    const auto fps = wire::fingerprints(network_.suite(), terminal.classical, terminal.ml_dsa);
+    return {.identity = who, .signer = std::move(signer), .bundle = std::move(bundle), .encryption = std::move(encryption), .terminal = terminal, .fps = fps};
+  }
+
+  /// IAM says yes, with a token for whoever applies just now.
+  Result<wire::Json> iam(points::Endpoint endpoint) {
+    const UnixMs now = SystemClock().now_ms();
+    constexpr int strongest = static_cast<int>(wire::Assurance::disjoint_qkd_paths);
+    if (endpoint == points::Endpoint::pm1_decide)
+      return wire::Json::object({{"allowed", true}, {"reasons", wire::Json::array()}, {"level_max", strongest}, {"until_ms", 0}, {"decided_ms", now}});
+    const Person& holder = *applying_;
+    const wire::Token made{.uid = holder.terminal.uid, .token_id = network_.rng().id<wire::TokenId>(), .kms_id = ElementName("kms-a"), .holder = holder.fps,
+                           .issued_ms = now, .expires_ms = now + 60'000, .level_max = wire::Assurance::disjoint_qkd_paths};
+    const node::MessageSigner& signer = *iam_credentials_.messages;
+    ASSIGN_OR_RETURN(const auto message, wire::sign_message(network_.suite(), 1, made, signer.signer, signer.fps, network_.rng()));
+    return wire::Json::object(
+        {{"token", wire::to_base64(message.octets)}, {"classical", wire::to_base64(signer.classical.der())}, {"ml_dsa", wire::to_base64(signer.ml_dsa.der())}});
+  }
+
+ public:
+  const Person* applying_ = nullptr;  // whose token IAM makes
+
+ private:
+  const Identity kms_ = identity("qanat://a/kms/kms-a");
+  const Identity iam_ = identity("qanat://core/iam/iam");
+  test::TrustedNetwork network_;
+  test::TemporaryDirectory folder_;
+  KmsSettings settings_;
+  std::unique_ptr<node::Node> node_ = network_.open_node(kms_, {iam_});
+  node::Credentials iam_credentials_ = network_.credentials(iam_);
+  node::SenderDirectory senders_{*node_};
+  node::StepTrace trace_{network_.state_of(kms_)};
+  SidCall sid_call_ = network_.rng().id<SidCall>();
+  std::unique_ptr<Rest> rest_;
+  std::optional<Person> a_;
+  std::optional<Person> c_;
+};
+
+}  // namespace qanat::kms

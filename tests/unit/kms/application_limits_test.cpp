@@ -1,0 +1,202 @@
+// What is kept of applications: which were made (replay), how many (rate), and what was delivered for them (charges). All of it across restarts and jumps of the clock.
+#include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/rate.hpp"
+#include "services/kms/kma/replay.hpp"
+#include "services/kms/schema.hpp"
+#include "trusted_network.hpp"
+
+namespace qanat::kms {
+namespace {
+
+using test::must;
+using test::refusal;
+
+constexpr UnixMs limits_now = 1'700'000'000'000;
+constexpr UnixMs limits_window = 120'000;
+
+class ApplicationLimitsTest : public testing::Test {
+ protected:
+  ApplicationLimitsTest() { open(); }
+  void open() {
+    store_.reset();
+    store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+  }
+  Result<bool> made(std::uint8_t which, UnixMs forget) {
+    return store_->transact([&](store::Transaction& transaction) { return remember_application(transaction, Bytes(32, which), forget); });
+  }
+  void forget(UnixMs at) {
+    must(store_->transact([&](store::Transaction& transaction) { return forget_applications(transaction, at); }));
+  }
+  Result<void> applies(const std::string& uid, const Rate& rate, UnixMs at) {
+    return store_->transact([&](store::Transaction& transaction) { return count_application(transaction, Uid(uid), rate, at); });
+  }
+  std::int64_t rows(const std::string& table) {
+    std::int64_t out = 0;
+    must(store_->transact([&](store::Transaction& transaction) {
+      return transaction.query("SELECT count(*) FROM " + table, {}, [&](const store::Row& row) { out = row.integer(0); });
+    }));
+    return out;
+  }
+
+  test::TemporaryDirectory folder_;
+  std::unique_ptr<store::Store> store_;
+};
+
+TEST_F(ApplicationLimitsTest, ApplicationIsNewOnceAlsoAfterARestart) {
+  EXPECT_TRUE(must(made(1, limits_now + limits_window)));
+  EXPECT_FALSE(must(made(1, limits_now + limits_window)));
+  open();
+  EXPECT_FALSE(must(made(1, limits_now + limits_window)));
+  EXPECT_TRUE(must(made(2, limits_now + limits_window)));
+  forget(limits_now + limits_window);
+  EXPECT_FALSE(must(made(1, limits_now + limits_window))) << "its time is not over yet";
+}
+
+TEST_F(ApplicationLimitsTest, ClockThatRanAheadAndWasSetBackOpensNoGap) {
+  EXPECT_TRUE(must(made(1, limits_now + limits_window)));
+  EXPECT_TRUE(must(made(2, limits_now + 2 * limits_window)));
+  forget(limits_now + 86'400'000);  // a day ahead: everything looks old
+  EXPECT_EQ(rows("replay"), 0);
+  open();
+  const auto again = made(1, limits_now + limits_window);
+  EXPECT_EQ(refusal(again), ErrorCode::denied) << "the clock is right again, and so is the application's time";
+  EXPECT_TRUE(again.error().message.contains("a clock was set back")) << again.error().message;
+  EXPECT_EQ(refusal(made(3, limits_now + 2 * limits_window)), ErrorCode::denied) << "nobody can say whether this one was made before";
+  EXPECT_TRUE(must(made(4, limits_now + 2 * limits_window + 1))) << "of a time of which nothing was forgotten";
+}
+
+TEST_F(ApplicationLimitsTest, WhatIsForgottenInItsTimeRefusesNothingThatIsFresh) {
+  for (UnixMs at = limits_now; at < limits_now + 10'000; at += 1000) {
+    EXPECT_TRUE(must(made(static_cast<std::uint8_t>(at / 1000 % 256), at + limits_window)));
+    forget(at + limits_window);
+  }
+  forget(limits_now + 3 * limits_window);
+  EXPECT_EQ(rows("replay"), 0);
+  EXPECT_TRUE(must(made(200, limits_now + 4 * limits_window)));
+}
+
+TEST(BucketTest, GivesItsBurstAtOnceAndThenWhatComesBack) {
+  const Rate rate{.burst = 3, .per_minute = 60};
+  Bucket bucket = full(rate, limits_now);
+  for (int i = 0; i < 3; ++i) {
+    const auto left = draw(bucket, rate, limits_now);
+    ASSERT_TRUE(left) << i;
+    bucket = *left;
+  }
+  EXPECT_FALSE(draw(bucket, rate, limits_now));
+  EXPECT_FALSE(draw(bucket, rate, limits_now + 999));
+  EXPECT_TRUE(draw(bucket, rate, limits_now + 1000)) << "one a second";
+  const auto later = draw(bucket, rate, limits_now + 86'400'000);
+  ASSERT_TRUE(later);
+  EXPECT_EQ(later->level_milli, 2000) << "never more than the burst";
+}
+
+TEST(BucketTest, JumpsOfTheClockGiveOneBurstAtMost) {
+  const Rate rate{.burst = 2, .per_minute = 1};
+  Bucket bucket = *draw(*draw(full(rate, limits_now), rate, limits_now), rate, limits_now);
+  EXPECT_FALSE(draw(bucket, rate, limits_now - 86'400'000)) << "set back: no time has passed";
+  EXPECT_FALSE(draw(bucket, rate, 0));
+  const auto ahead = draw(bucket, rate, UINT64_MAX / 4);
+  ASSERT_TRUE(ahead);
+  EXPECT_EQ(ahead->level_milli, 1000);
+}
+
+TEST_F(ApplicationLimitsTest, RateIsEachSubscribersOwnAndHoldsAcrossARestart) {
+  const Rate rate{.burst = 2, .per_minute = 6};
+  must(applies("alice", rate, limits_now));
+  must(applies("alice", rate, limits_now));
+  const auto third = applies("alice", rate, limits_now);
+  EXPECT_EQ(refusal(third), ErrorCode::exhausted);
+  EXPECT_EQ(third.error().message, "alice applies more often than 6 times a minute (2 at once); apply again later");
+  open();
+  EXPECT_EQ(refusal(applies("alice", rate, limits_now)), ErrorCode::exhausted) << "a restart fills nothing";
+  EXPECT_TRUE(applies("bob", rate, limits_now));
+  EXPECT_EQ(refusal(applies("alice", rate, limits_now + 9'999)), ErrorCode::exhausted);
+  EXPECT_TRUE(applies("alice", rate, limits_now + 10'000)) << "refusals have not cost anything";
+}
+
+TEST_F(ApplicationLimitsTest, FullBucketsNeedNoRow) {
+  const Rate rate{.burst = 2, .per_minute = 60};
+  must(applies("alice", rate, limits_now));
+  const auto sweep = [&](UnixMs at) {
+    must(store_->transact([&](store::Transaction& transaction) { return forget_full_buckets(transaction, rate, at); }));
+  };
+  sweep(limits_now + 1999);
+  EXPECT_EQ(rows("application_rate"), 1);
+  sweep(limits_now + 2002);
+  EXPECT_EQ(rows("application_rate"), 0);
+}
+
+ChargingRecord charge_of(std::uint8_t which, UnixMs at, wire::Role leg = wire::Role::caller) {
+  return {.sid_wk = SidWk(Bytes(SidWk::size, which)),
+          .leg = leg,
+          .sid_call = SidCall(Bytes(SidCall::size, 9)),
+          .uid = Uid("alice"),
+          .number = Number("+8613800000001"),
+          .peer_uid = Uid("bob"),
+          .peer_number = Number("+8613900000002"),
+          .peer_kms = ElementName("kms-b"),
+          .traffic = Traffic::gateway,
+          .assurance = wire::Assurance::one_qkd_path,
+          .n_paths = 1,
+          .delivered_ms = at,
+          .expires_ms = at + 60'000,
+          .confirmed_ms = {}};
+}
+
+class ChargesTest : public ApplicationLimitsTest {
+ protected:
+  Result<void> add(const ChargingRecord& one) {
+    return store_->transact([&](store::Transaction& transaction) { return add_charging_record(transaction, one); });
+  }
+  std::vector<ChargingRecord> list(const ChargingPlace& after, UnixMs until) {
+    return must(store_->transact([&](store::Transaction& transaction) { return list_charging_records(transaction, after, until); }));
+  }
+};
+
+TEST_F(ChargesTest, RecordComesBackAsItWentInAndOnlyOncePerLeg) {
+  const ChargingRecord one = charge_of(1, limits_now);
+  must(add(one));
+  EXPECT_EQ(refusal(add(one)), ErrorCode::conflict);
+  must(add(charge_of(1, limits_now, wire::Role::callee)));
+  open();
+  EXPECT_EQ(list({.delivered_ms = limits_now, .sid_wk = {}, .leg = 0}, limits_now + 1), (std::vector{one, charge_of(1, limits_now, wire::Role::callee)}));
+  must(store_->transact([&](store::Transaction& transaction) { return confirm_charging_record(transaction, one.sid_wk, one.leg, limits_now + 70); }));
+  EXPECT_EQ(list({.delivered_ms = limits_now, .sid_wk = {}, .leg = 0}, limits_now + 1).front().confirmed_ms, limits_now + 70);
+}
+
+TEST_F(ChargesTest, PeriodsHaveTheirBeginningAndNotTheirEndAndPagesNeitherGapNorOverlap) {
+  for (std::uint8_t i = 1; i <= 250; ++i) must(add(charge_of(i, limits_now + i / 50)));  // many of the same millisecond
+  EXPECT_TRUE(list({.delivered_ms = limits_now + 6, .sid_wk = {}, .leg = 0}, limits_now + 100).empty());
+  EXPECT_EQ(list({.delivered_ms = limits_now + 5, .sid_wk = {}, .leg = 0}, limits_now + 100).size(), 1U);
+  EXPECT_TRUE(list({.delivered_ms = limits_now, .sid_wk = {}, .leg = 0}, limits_now).empty());
+  std::vector<ChargingRecord> all;
+  ChargingPlace after{.delivered_ms = limits_now, .sid_wk = {}, .leg = 0};
+  for (auto page = list(after, limits_now + 100); !page.empty(); page = list(after, limits_now + 100)) {
+    EXPECT_LE(std::ssize(page), charges_per_page);
+    after = place_of(page.back());
+    std::ranges::move(page, std::back_inserter(all));
+  }
+  ASSERT_EQ(all.size(), 250U);
+  for (std::uint8_t i = 1; i <= 250; ++i) EXPECT_EQ(all.at(i - 1U), charge_of(i, limits_now + i / 50));
+}
+
+TEST_F(ChargesTest, AreForgottenWhenTheirTimeIsOver) {
+  must(add(charge_of(1, limits_now)));
+  must(add(charge_of(2, limits_now + 1)));
+  must(store_->transact([&](store::Transaction& transaction) { return forget_charging_records(transaction, limits_now + 1); }));
+  EXPECT_EQ(list({}, limits_now + 100), std::vector{charge_of(2, limits_now + 1)});
+}
+
+TEST_F(ChargesTest, AreWrittenOutWithEverythingThatABillNeedsAndNoKey) {
+  ChargingRecord one = charge_of(0xab, limits_now);
+  EXPECT_EQ(to_json(one).dump(),
+            R"({"sid_wk":")" + one.sid_wk.hex() + R"(","leg":"caller","sid_call":")" + one.sid_call.hex() +
+                R"(","uid":"alice","number":"+8613800000001","peer_uid":"bob","peer_number":"+8613900000002","peer_kms":"kms-b","traffic":"gateway",)"
+                R"("assurance":3,"n_paths":1,"delivered_ms":1700000000000,"expires_ms":1700000060000})");
+  one.confirmed_ms = limits_now + 5;
+  EXPECT_TRUE(to_json(one).dump().ends_with(R"("confirmed_ms":1700000000005})"));
+}
+
+}  // namespace
+}  // namespace qanat::kms

@@ -1,0 +1,209 @@
+// Steps 4 to 11 within one domain, without other processes: the answer that is given again, the rate, the charge, the key's policy and its end.
+#include "services/kms/kma/application.hpp"
+
+#include "applicants.hpp"
+#include "services/kms/kma/charging_records.hpp"
+
+namespace qanat::kms {
+namespace {
+
+using store::KeyState;
+using test::refusal;
+using wire::Role;
+
+class ApplicationTest : public testing::Test {
+ protected:
+  Result<net::Response> apply(Applicants::Person& who, const Applicants::Made& made) {
+    kms_.applying_ = &who;
+    return kms_.apply(who, made);
+  }
+  std::vector<ChargingRecord> charges() {
+    return must(kms_.in_transaction([&](store::Transaction& transaction) { return list_charging_records(transaction, {}, SystemClock().now_ms() + 60'000); }));
+  }
+  static std::size_t times(const std::string& text, const std::filesystem::path& state) {
+    std::ifstream in(state / "audit.jsonl", std::ios::binary);
+    const std::string all(std::istreambuf_iterator<char>(in), {});
+    std::size_t out = 0;
+    for (std::size_t at = all.find(text); at != std::string::npos; at = all.find(text, at + 1)) ++out;
+    return out;
+  }
+
+  Applicants kms_;
+};
+
+TEST_F(ApplicationTest, BothTerminalsGetOneKeyWithItsReasonOnRecordAndACharge) {
+  const SidWk sid = kms_.session();
+  const auto caller = kms_.make(kms_.a(), sid, Role::caller);
+  const auto callee = kms_.make(kms_.c(), sid, Role::callee);
+  const Bytes to_a = must(apply(kms_.a(), caller)).body;
+  const Bytes to_c = must(apply(kms_.c(), callee)).body;
+  EXPECT_TRUE(equal_secret(kms_.opened(kms_.a(), caller, to_a).wk, kms_.opened(kms_.c(), callee, to_c).wk));
+  EXPECT_TRUE(kms_.on_record("local RNG: both numbers are served here; delivered in series"));
+  const auto charged = charges();
+  ASSERT_EQ(charged.size(), 2U);
+  EXPECT_EQ(charged[0].uid, Uid("A"));
+  EXPECT_EQ(charged[0].peer_uid, Uid("C"));
+  EXPECT_EQ(charged[0].traffic, Traffic::voice);
+  EXPECT_EQ(charged[0].assurance, wire::Assurance::local_rng);
+  EXPECT_FALSE(charged[0].confirmed_ms);
+  must(kms_.acknowledge(kms_.a(), sid, to_a));
+  EXPECT_TRUE(charges()[0].confirmed_ms);
+  EXPECT_TRUE(kms_.on_record("(commitment " + to_hex(kms_.leg(sid, Role::caller).commitment) + ")"));
+  EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::destroyed);
+  EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::delivered) << "the other leg is another matter";
+}
+
+TEST_F(ApplicationTest, WhoseAnswerWasLostGetsTheSameOctetsAlsoAfterARestart) {
+  const SidWk sid = kms_.session();
+  const auto made = kms_.make(kms_.a(), sid, Role::caller);
+  const Bytes first = must(apply(kms_.a(), made)).body;
+  EXPECT_EQ(must(apply(kms_.a(), made)).body, first);
+  kms_.open();
+  EXPECT_EQ(must(apply(kms_.a(), made)).body, first);
+  EXPECT_EQ(charges().size(), 1U) << "one key is charged once";
+  EXPECT_EQ(times("\"km-1.delivered\"", kms_.state()), 1U);
+  EXPECT_EQ(times("\"km-1.repeated\"", kms_.state()), 2U);
+  EXPECT_EQ(kms_.leg(sid, Role::caller).deliveries, 3);
+}
+
+TEST_F(ApplicationTest, AnswerIsGivenAgainOnlyAsOftenAsTheKeysPolicyAllows) {
+  const auto made = kms_.make(kms_.a(), kms_.session(), Role::caller);
+  for (int i = 0; i < 4; ++i) must(apply(kms_.a(), made));
+  const auto fifth = apply(kms_.a(), made);
+  EXPECT_EQ(refusal(fifth), ErrorCode::denied);
+  EXPECT_TRUE(fifth.error().message.ends_with("the key was delivered as often as its policy allows")) << fifth.error().message;
+}
+
+TEST_F(ApplicationTest, AnswerIsNotGivenAgainToWhomIamHasEnded) {
+  const Identity iam = identity("qanat://core/iam/iam");
+  const auto of_a = kms_.make(kms_.a(), kms_.session(), Role::caller);
+  must(apply(kms_.a(), of_a));
+  const auto ended = [&](const char* subject) {
+    must(kms_.access().revoked(test::json_request(iam, wire::Json::object({{"subject", subject}, {"epoch", 1}, {"at_ms", SystemClock().now_ms()}}))));
+  };
+  ended("C");
+  EXPECT_TRUE(apply(kms_.a(), of_a)) << "somebody else's end";
+  ended("A");
+  EXPECT_EQ(refusal(apply(kms_.a(), of_a)), ErrorCode::conflict);
+}
+
+TEST_F(ApplicationTest, AnotherApplicationForADeliveredLegIsRefusedWhateverItAsks) {
+  const SidWk sid = kms_.session();
+  must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller)));
+  EXPECT_EQ(refusal(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller))), ErrorCode::conflict);
+  must(apply(kms_.c(), kms_.make(kms_.c(), sid, Role::callee)));
+  const auto again = apply(kms_.c(), kms_.make(kms_.c(), sid, Role::callee));
+  EXPECT_EQ(refusal(again), ErrorCode::conflict);
+  EXPECT_TRUE(again.error().message.ends_with("its key was delivered before")) << again.error().message;
+}
+
+TEST_F(ApplicationTest, AfterTheAcknowledgementTheSameApplicationIsAReplay) {
+  for (const bool ok : {true, false}) {
+    const SidWk sid = kms_.session();
+    const auto made = kms_.make(kms_.a(), sid, Role::caller);
+    const Bytes answer = must(apply(kms_.a(), made)).body;
+    must(kms_.acknowledge(kms_.a(), sid, answer, ok));
+    const auto again = apply(kms_.a(), made);
+    EXPECT_EQ(refusal(again), ErrorCode::conflict);
+    EXPECT_EQ(again.error().message, "KeyRequest: this application was made before (replay)");
+    EXPECT_EQ(refusal(kms_.acknowledge(kms_.a(), sid, answer, ok)), ErrorCode::conflict) << "destroyed is final";
+  }
+}
+
+TEST_F(ApplicationTest, ALaterKeyOfTheCallTakesTheFormersPlaceOnceItIsConfirmed) {
+  const SidWk former = kms_.session();
+  const auto first = kms_.make(kms_.a(), former, Role::caller);
+  const Bytes to_a = must(apply(kms_.a(), first)).body;
+  kms_.wait_a_millisecond();
+  const SidWk later = kms_.session();
+  const auto second = kms_.make(kms_.a(), later, Role::caller);
+  const Bytes also_to_a = must(apply(kms_.a(), second)).body;
+  EXPECT_FALSE(equal_secret(kms_.opened(kms_.a(), first, to_a).wk, kms_.opened(kms_.a(), second, also_to_a).wk)) << "another key";
+  EXPECT_EQ(kms_.leg(former, Role::caller).state, KeyState::delivered) << "kept until the new one is confirmed";
+  must(kms_.acknowledge(kms_.a(), later, also_to_a));
+  EXPECT_EQ(kms_.leg(former, Role::caller).state, KeyState::destroyed);
+  EXPECT_TRUE(kms_.on_record("a later key of its call is confirmed: " + later.hex()));
+  EXPECT_EQ(kms_.leg(former, Role::callee).state, KeyState::reserved) << "C has not confirmed anything";
+}
+
+TEST_F(ApplicationTest, AnEarlierKeysLateConfirmationEndsNoLaterKey) {
+  const SidWk former = kms_.session();
+  const Bytes to_a = must(apply(kms_.a(), kms_.make(kms_.a(), former, Role::caller))).body;
+  kms_.wait_a_millisecond();
+  const SidWk later = kms_.session();
+  must(apply(kms_.a(), kms_.make(kms_.a(), later, Role::caller)));
+  must(kms_.acknowledge(kms_.a(), former, to_a));
+  EXPECT_EQ(kms_.leg(later, Role::caller).state, KeyState::delivered);
+}
+
+TEST_F(ApplicationTest, ACallsLaterKeyIsForItsTwoEndsAlone) {
+  must(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller)));
+  // C calls A under the number of A's call to C.
+  const auto made = kms_.make(kms_.c(), kms_.session(), Role::caller, [](wire::KeyRequest& message) { std::swap(message.num_call, message.num_called); });
+  const auto refused = apply(kms_.c(), made);
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.ends_with("is between others")) << refused.error().message;
+}
+
+TEST_F(ApplicationTest, AnswerIsForTheTerminalThatAppliedAlone) {
+  const SidWk sid = kms_.session();
+  const auto made = kms_.make(kms_.a(), sid, Role::caller);
+  must(apply(kms_.a(), made));
+  // C's own connection with A's octets, and C's uid in a copy of them.
+  EXPECT_EQ(refusal(kms_.application().apply(kms_.request_of(kms_.c(), made.request.octets))), ErrorCode::denied);
+  EXPECT_EQ(kms_.leg(sid, Role::caller).deliveries, 1);
+}
+
+TEST_F(ApplicationTest, ApplicationThatWasRefusedHasNoAnswerToBeGivenAgain) {
+  const auto made = kms_.make(kms_.a(), kms_.session(), Role::caller, [](wire::KeyRequest& message) { message.min_assurance = wire::Assurance::one_qkd_path; });
+  const auto refused = apply(kms_.a(), made);
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "the key would rest on assurance 1, the terminal demands 3");
+  EXPECT_EQ(refusal(apply(kms_.a(), made)), ErrorCode::conflict);
+  EXPECT_TRUE(charges().empty());
+}
+
+class LimitedApplicationTest : public ApplicationTest {
+ protected:
+  static KmsSettings limited() {
+    KmsSettings out;
+    out.policy.applications = {.burst = 2, .per_minute = 1};
+    return out;
+  }
+  LimitedApplicationTest() : limited_(limited()) {}
+  Result<net::Response> apply(Applicants::Person& who, const Applicants::Made& made) {
+    limited_.applying_ = &who;
+    return limited_.apply(who, made);
+  }
+  Applicants limited_;
+};
+
+TEST_F(LimitedApplicationTest, RateIsOfNewApplicationsOfOneSubscriberAndOutlivesARestart) {
+  const auto first = limited_.make(limited_.a(), limited_.session(), Role::caller);
+  must(apply(limited_.a(), first));
+  for (int i = 0; i < 3; ++i) must(apply(limited_.a(), first));  // the same again costs nothing
+  const SidWk sid = limited_.session();
+  must(apply(limited_.a(), limited_.make(limited_.a(), sid, Role::caller)));
+  limited_.open();
+  const auto third = limited_.make(limited_.a(), limited_.session(), Role::caller);
+  const auto refused = apply(limited_.a(), third);
+  EXPECT_EQ(refusal(refused), ErrorCode::exhausted);
+  EXPECT_TRUE(limited_.on_record("A applies more often than 1 times a minute"));
+  EXPECT_EQ(refusal(apply(limited_.a(), third)), ErrorCode::exhausted) << "not yet made, so no replay either";
+  must(apply(limited_.c(), limited_.make(limited_.c(), sid, Role::callee)));
+}
+
+class StrictApplicationTest : public ApplicationTest {};
+
+TEST_F(StrictApplicationTest, PolicyMayDemandMoreOfATrafficThanItsTerminalsDo) {
+  KmsSettings settings;
+  settings.policy.level_min.at(static_cast<std::size_t>(Traffic::voice)) = wire::Assurance::pqc;
+  Applicants strict(std::move(settings));
+  strict.applying_ = &strict.a();
+  const auto refused = strict.apply(strict.a(), strict.make(strict.a(), strict.session(), Role::caller));
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "the key would rest on assurance 1, the terminal demands 2");
+}
+
+}  // namespace
+}  // namespace qanat::kms

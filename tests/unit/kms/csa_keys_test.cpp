@@ -1,0 +1,361 @@
+// The CSA's keys: versions and rotation, the bound on nonces, states, policies with their rates and totals, export, batches.
+#include "csa_desk.hpp"
+
+namespace qanat::kms::csa {
+namespace {
+
+static_assert(after(State::disabled, Change::destroy) == State::destroyed);
+static_assert(!after(State::destroyed, Change::enable) && !after(State::enabled, Change::destroy) && !after(State::deletion_scheduled, Change::enable));
+
+TEST_F(CsaDeskTest, EarlierVersionsDecryptUntilTheMinimumIsAboveThem) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const std::string first = text(must(encrypt(key)), "ciphertext");
+  EXPECT_EQ(must(must_ask(Operation::rotate_key, billing, Json::object({{"key_id", key}})).integer("version")), 2);
+  EXPECT_EQ(must(must(encrypt(key)).integer("version")), 2) << "the new one is used";
+  EXPECT_EQ(must(must(decrypt(key, first)).integer("version")), 1) << "the former still opens";
+  const auto minimum = [&](int version) { return ask(Operation::set_policy, billing, Json::object({{"key_id", key}, {"minimum_version", version}})); };
+  EXPECT_EQ(refusal(minimum(3)), ErrorCode::invalid_argument) << "there is no such version";
+  must(minimum(2));
+  const auto refused = decrypt(key, first);
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_NE(refused.error().message.find("below its minimum, 2"), std::string::npos);
+  must(minimum(1));
+  EXPECT_TRUE(decrypt(key, first)) << "as long as it was not trimmed";
+  must(minimum(2));
+  must(change(key, "trim"));
+  EXPECT_EQ(refusal(minimum(1)), ErrorCode::not_found) << "it is destroyed";
+  csa_.restart();
+  EXPECT_EQ(refusal(decrypt(key, first)), ErrorCode::denied);
+  EXPECT_TRUE(encrypt(key));
+}
+
+TEST_F(CsaDeskTest, EarlierVersionsVerify) {
+  for (const auto& [algorithm, usage] : {std::pair{"ECDSA-P384", "signature"}, {"HMAC-SHA384", "mac"}}) {
+    const bool signs = std::string_view(usage) == "signature";
+    const std::string key = csa_.create(app(billing), algorithm, usage);
+    const std::string made = text(must_ask(signs ? Operation::sign : Operation::mac, billing, Json::object({{"key_id", key}, {"message", base64("pay")}})), signs ? "signature" : "mac");
+    must_ask(Operation::rotate_key, billing, Json::object({{"key_id", key}}));
+    const auto valid = [&](int version) {
+      return must(must_ask(signs ? Operation::verify : Operation::verify_mac, billing,
+                           Json::object({{"key_id", key}, {"message", base64("pay")}, {signs ? "signature" : "mac", made}, {"version", version}}))
+                      .boolean("valid"));
+    };
+    EXPECT_TRUE(valid(1)) << algorithm;
+    EXPECT_FALSE(valid(2)) << algorithm;
+    EXPECT_EQ(refusal(ask(signs ? Operation::verify : Operation::verify_mac, billing,
+                          Json::object({{"key_id", key}, {"message", base64("pay")}, {signs ? "signature" : "mac", made}, {"version", 3}}))),
+              ErrorCode::not_found);
+  }
+}
+
+TEST_F(CsaDeskTest, AVersionThatHasSealedAllThatItMayIsRotated) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(must(must(encrypt(key)).integer("version")), 1) << i;
+  EXPECT_EQ(must(must(encrypt(key)).integer("version")), 2) << "the ninth";
+  EXPECT_TRUE(csa_.audited("the former version has sealed as many texts as it may"));
+}
+
+TEST_F(CsaDeskTest, AfterACrashTheRestOfABlockOfNoncesIsGivenUp) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  must(encrypt(key));  // reserves 4 of 8, uses 1
+  csa_.restart();
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(must(must(encrypt(key)).integer("version")), 1) << i;
+  EXPECT_EQ(must(must(encrypt(key)).integer("version")), 2) << "never more than 8, whatever was lost";
+}
+
+TEST_F(CsaDeskTest, KeysSurviveARestart) {
+  const std::string key = csa_.create(app(billing), "AES-256-GCM", "encryption");
+  const std::string sealed = text(must(encrypt(key)), "ciphertext");
+  csa_.restart();
+  EXPECT_EQ(text(must(decrypt(key, sealed)), "plaintext"), a_plaintext);
+}
+
+TEST_F(CsaDeskTest, ARowThatWasMovedOrChangedDoesNotOpen) {
+  const std::string one = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const std::string two = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const std::string sealed = text(must(encrypt(one)), "ciphertext");
+  must(csa_.store().transact([&](store::Transaction& transaction) {
+    return transaction.run("UPDATE csa_version SET sealed = (SELECT sealed FROM csa_version WHERE key_id = ?) WHERE key_id = ?",
+                           {must(CsaKeyId::parse_hex(two)).view(), must(CsaKeyId::parse_hex(one)).view()});
+  }));
+  EXPECT_EQ(refusal(decrypt(one, sealed)), ErrorCode::denied);
+}
+
+TEST_F(CsaDeskTest, ADisabledKeyRefusesUntilItIsEnabled) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const std::string sealed = text(must(encrypt(key)), "ciphertext");
+  must(change(key, "disable", app(billing)));
+  const auto refused = decrypt(key, sealed);
+  EXPECT_EQ(refusal(refused), ErrorCode::conflict);
+  EXPECT_NE(refused.error().message.find("is disabled"), std::string::npos);
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::conflict);
+  EXPECT_EQ(refusal(ask(Operation::rotate_key, billing, Json::object({{"key_id", key}}))), ErrorCode::conflict);
+  EXPECT_EQ(refusal(change(key, "disable")), ErrorCode::conflict) << "it is";
+  must(change(key, "enable", app(billing)));
+  EXPECT_TRUE(decrypt(key, sealed));
+}
+
+TEST_F(CsaDeskTest, ADeletionWaitsCanBeCancelledAndIsForGood) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const std::string sealed = text(must(encrypt(key)), "ciphertext");
+  EXPECT_EQ(refusal(ask(Operation::change_state, billing, Json::object({{"key_id", key}, {"change", "schedule_deletion"}, {"after_s", 60}}))), ErrorCode::invalid_argument);
+  const Json scheduled = must(change(key, "schedule_deletion", app(billing)));
+  EXPECT_EQ(must(scheduled.integer("delete_ms")), static_cast<std::int64_t>(csa_now + 7 * csa_day_ms));
+  EXPECT_EQ(refusal(decrypt(key, sealed)), ErrorCode::conflict) << "refused meanwhile";
+  must(change(key, "cancel_deletion", app(billing)));
+  must(change(key, "enable", app(billing)));
+  must(csa_.desk().sweep(csa_now + 30 * csa_day_ms));
+  EXPECT_TRUE(decrypt(key, sealed)) << "it was cancelled";
+  must(change(key, "schedule_deletion", app(billing)));
+  must(csa_.desk().sweep(csa_now + 7 * csa_day_ms - 1));
+  EXPECT_EQ(text(must(administer(Operation::describe_key, Json::object({{"key_id", key}}))), "state"), "deletion_scheduled");
+  must(csa_.desk().sweep(csa_now + 7 * csa_day_ms));
+  const Json described = must(administer(Operation::describe_key, Json::object({{"key_id", key}})));
+  EXPECT_EQ(text(described, "state"), "destroyed");
+  EXPECT_TRUE(must(must(described.array("versions")).front().boolean("destroyed")));
+  EXPECT_TRUE(csa_.audited("csa.destroying"));
+  for (const char* const word : {"enable", "cancel_deletion", "destroy", "trim"}) EXPECT_EQ(refusal(change(key, word)), ErrorCode::conflict) << word;
+  EXPECT_EQ(refusal(administer(Operation::set_policy, Json::object({{"key_id", key}, {"policy", grants({})}}))), ErrorCode::conflict);
+  EXPECT_EQ(refusal(decrypt(key, sealed)), ErrorCode::conflict);
+}
+
+TEST_F(CsaDeskTest, OnlyOperatorsDestroyAtOnceAndOnlyWhatIsNotInUse) {
+  const std::string key = csa_.create(app(billing), "HMAC-SM3", "mac");
+  EXPECT_EQ(refusal(change(key, "destroy")), ErrorCode::conflict) << "it is enabled";
+  must(change(key, "disable"));
+  EXPECT_EQ(refusal(change(key, "destroy", app(billing))), ErrorCode::denied);
+  must(change(key, "destroy"));
+  const auto left = must(csa_.store().transact([&](store::Transaction& transaction) { return load_versions(transaction, must(CsaKeyId::parse_hex(key))); }));
+  EXPECT_FALSE(left.front().sealed) << "the octets are gone";
+  EXPECT_EQ(refusal(change(key, "dance")), ErrorCode::invalid_argument);
+}
+
+TEST_F(CsaDeskTest, APolicySaysWhoMayDoWhat) {
+  const std::string key = csa_.create(the_operator(), "SM4-GCM", "encryption", grants({grant(billing, {"encrypt"}), grant(payroll, {"encrypt", "decrypt"})}));
+  const std::string sealed = text(must(encrypt(key, billing)), "ciphertext");
+  const auto not_granted = decrypt(key, sealed, billing);
+  EXPECT_EQ(refusal(not_granted), ErrorCode::denied);
+  EXPECT_NE(not_granted.error().message.find("does not grant decrypt to " + billing), std::string::npos);
+  EXPECT_EQ(text(must(decrypt(key, sealed, payroll)), "plaintext"), a_plaintext);
+  const auto nothing = encrypt(key, stranger);
+  EXPECT_EQ(refusal(nothing), ErrorCode::denied);
+  EXPECT_NE(nothing.error().message.find("grants " + stranger + " nothing"), std::string::npos);
+  EXPECT_TRUE(csa_.audited("grants " + stranger + " nothing")) << "on record";
+  EXPECT_EQ(refusal(csa_.ask(Operation::decrypt, the_operator(), Json::object({{"key_id", key}, {"ciphertext", sealed}}))), ErrorCode::denied)
+      << "who administers keys does not use them";
+  EXPECT_EQ(refusal(ask(Operation::set_policy, payroll, Json::object({{"key_id", key}, {"policy", grants({})}}))), ErrorCode::denied);
+  must(administer(Operation::set_policy, Json::object({{"key_id", key}, {"policy", grants({grant(payroll, {"decrypt"})})}})));
+  EXPECT_EQ(refusal(encrypt(key, billing)), ErrorCode::denied) << "from then on";
+  EXPECT_EQ(refusal(encrypt(std::string(32, '0'))), ErrorCode::not_found);
+}
+
+TEST_F(CsaDeskTest, AGrantHasABeginningAnEndARateAndATotal) {
+  Json timed = grant(billing, {"encrypt"});
+  timed.set("not_before_ms", csa_now + 1000).set("not_after_ms", csa_now + 2000);
+  const std::string key = csa_.create(the_operator(), "AES-256-GCM", "encryption", grants({timed}));
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::denied) << "not yet";
+  csa_.now = csa_now + 1000;
+  EXPECT_TRUE(encrypt(key));
+  csa_.now = csa_now + 2000;
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::denied) << "no longer";
+
+  Json rated = grant(billing, {"encrypt"});
+  rated.set("per_minute", 2);
+  must(administer(Operation::set_policy, Json::object({{"key_id", key}, {"policy", grants({rated})}})));
+  EXPECT_TRUE(encrypt(key) && encrypt(key));
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::exhausted);
+  csa_.now += 60'000;
+  EXPECT_TRUE(encrypt(key)) << "another minute";
+
+  Json counted = grant(billing, {"encrypt"});
+  counted.set("total", 3);
+  must(administer(Operation::set_policy, Json::object({{"key_id", key}, {"policy", grants({counted})}})));
+  EXPECT_TRUE(encrypt(key) && encrypt(key));
+  csa_.restart();
+  EXPECT_TRUE(encrypt(key));
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::exhausted) << "also after a restart";
+  must(administer(Operation::set_policy, Json::object({{"key_id", key}, {"policy", grants({counted})}})));
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::exhausted) << "saying it again is no new total";
+}
+
+TEST_F(CsaDeskTest, APolicyThatSaysNothingClearIsRefused) {
+  const auto tried = [&](const Json& policy) {
+    return refusal(administer(Operation::create_key, Json::object({{"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"policy", policy}})));
+  };
+  EXPECT_EQ(tried(grants({grant("qanat://a/kms/kms-a", {"encrypt"})})), ErrorCode::invalid_argument) << "no application";
+  EXPECT_EQ(tried(grants({grant("billing", {"encrypt"})})), ErrorCode::invalid_argument);
+  EXPECT_EQ(tried(grants({grant("foreign:", {"encrypt"})})), ErrorCode::invalid_argument);
+  EXPECT_EQ(tried(grants({grant(billing, {})})), ErrorCode::invalid_argument);
+  EXPECT_EQ(tried(grants({grant(billing, {"create_key"})})), ErrorCode::invalid_argument);
+  EXPECT_EQ(tried(grants({grant(billing, {"encrypt"}), grant(billing, {"decrypt"})})), ErrorCode::invalid_argument) << "twice";
+  Json backwards = grant(billing, {"encrypt"});
+  backwards.set("not_before_ms", 2).set("not_after_ms", 1);
+  EXPECT_EQ(tried(grants({backwards})), ErrorCode::invalid_argument);
+  EXPECT_EQ(tried(Json::object({{"grant", Json::array()}})), ErrorCode::invalid_argument) << "a member that is none";
+  EXPECT_EQ(tried(grants(std::vector<Json>(grants_max + 1, grant(billing, {"encrypt"})))), ErrorCode::invalid_argument);
+  const Json no_kem = Json::object({{"algorithm", "SM2"}, {"public_key", base64("x")}});
+  EXPECT_EQ(tried(Json::object({{"export_under", Json::array({no_kem})}})), ErrorCode::invalid_argument);
+  const Json short_key = Json::object({{"algorithm", "SM2+ML-KEM-768"}, {"public_key", base64("x")}});
+  EXPECT_EQ(tried(Json::object({{"export_under", Json::array({short_key})}})), ErrorCode::invalid_argument);
+}
+
+TEST_F(CsaDeskTest, ApplicationsOwnSoManyKeysAndSeeTheirsAlone) {
+  DeskLimits two = small_limits;
+  two.keys_per_application = 2;
+  CsaElement csa(network_, "qanat://a/kms/kms-two", two);
+  const Json body = Json::object({{"algorithm", "HMAC-SM3"}, {"usage", "mac"}});
+  must(csa.ask(Operation::create_key, app(billing), body));
+  const std::string key = csa.create(app(billing), "HMAC-SM3", "mac");
+  EXPECT_EQ(refusal(csa.ask(Operation::create_key, app(billing), body)), ErrorCode::exhausted);
+  const std::string granted = csa.create(app(payroll), "HMAC-SM3", "mac", grants({grant(billing, {"mac"}), grant(stranger, {"mac"})}));
+  const auto listed = [&](const Caller& caller) { return must(must(csa.ask(Operation::list_keys, caller, Json::object())).array("keys")).size(); };
+  EXPECT_EQ(listed(app(billing)), 3U);
+  EXPECT_EQ(listed(app(payroll)), 1U);
+  EXPECT_EQ(listed(the_operator()), 3U);
+  EXPECT_EQ(refusal(csa.ask(Operation::describe_key, app(stranger), Json::object({{"key_id", key}}))), ErrorCode::denied);
+  const Json shown = must(must(csa.ask(Operation::list_keys, app(stranger), Json::object())).array("keys")).front();
+  EXPECT_EQ(must(must(shown.object("policy")).array("grants")).size(), 1U) << "its own grant and nobody else's";
+  EXPECT_EQ(text(shown, "key_id"), granted);
+}
+
+TEST_F(CsaDeskTest, ListsGoOnWhereTheyEnded) {
+  DeskLimits many = small_limits;
+  many.keys_per_application = 1000;
+  CsaElement csa(network_, "qanat://a/kms/kms-many", many);
+  for (std::size_t i = 0; i < listed_keys_max + 1; ++i) csa.plant(CsaKeyId(Bytes(CsaKeyId::size, static_cast<std::uint8_t>(i))), "SM4-GCM", "encryption", Secret(16));
+  const Json first = must(csa.ask(Operation::list_keys, the_operator(), Json::object()));
+  EXPECT_TRUE(must(first.boolean("more")));
+  const std::string last = text(must(first.array("keys")).back(), "key_id");
+  const Json rest = must(csa.ask(Operation::list_keys, the_operator(), Json::object({{"after", last}})));
+  EXPECT_FALSE(must(rest.boolean("more")));
+  EXPECT_EQ(must(rest.array("keys")).size(), 1U);
+}
+
+TEST_F(CsaDeskTest, AKeyGoesToAnotherDomainUnderTheKeyThatItsPolicyNames) {
+  CsaElement there(network_, "qanat://b/kms/kms-b", small_limits);
+  const Json receiver = must(there.ask(Operation::create_key, app(payroll), Json::object({{"algorithm", "SM2+ML-KEM-768"}, {"usage", "encapsulation"}})));
+  const Json target = Json::object({{"algorithm", "SM2+ML-KEM-768"}, {"public_key", text(receiver, "public_key")}});
+  Json policy = grants({grant(billing, {"encrypt", "export_key"})});
+  const std::string kept = csa_.create(the_operator(), "SM4-GCM", "encryption", policy);
+  const auto exported = [&](const std::string& key, const std::string& caller = billing) {
+    return ask(Operation::export_key, caller, Json::object({{"key_id", key}, {"public_key", text(receiver, "public_key")}, {"context", "to b"}}));
+  };
+  EXPECT_EQ(refusal(exported(kept)), ErrorCode::denied) << "its policy names no such key";
+  policy.set("export_under", Json::array({target}));
+  EXPECT_EQ(refusal(ask(Operation::create_key, billing, Json::object({{"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"policy", policy}}))), ErrorCode::denied)
+      << "an application does not say where keys may go";
+  const std::string key = csa_.create(the_operator(), "SM4-GCM", "encryption", policy);
+  EXPECT_EQ(refusal(exported(key, payroll)), ErrorCode::denied) << "no grant";
+  const Json wrapped = must(exported(key));
+  const std::string sealed = text(must(encrypt(key, billing, "invoice 7")), "ciphertext");
+  const auto import = [&](const std::string& octets, const char* context) {
+    return there.ask(Operation::import_key, app(payroll),
+                     Json::object({{"under", text(receiver, "key_id")}, {"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"wrapped", octets}, {"context", context}}));
+  };
+  EXPECT_EQ(refusal(import(text(wrapped, "wrapped"), "to c")), ErrorCode::denied);
+  Bytes changed = must(wrapped.base64("wrapped"));
+  changed.back() ^= 1U;
+  EXPECT_EQ(refusal(import(wire::to_base64(changed), "to b")), ErrorCode::denied);
+  const std::string imported = text(must(import(text(wrapped, "wrapped"), "to b")), "key_id");
+  EXPECT_EQ(imported, key) << "it keeps its name";
+  const auto opened = [&](const std::string& ciphertext) {
+    return there.ask(Operation::decrypt, app(payroll), Json::object({{"key_id", key}, {"ciphertext", ciphertext}, {"context", "invoice 7"}}));
+  };
+  EXPECT_EQ(text(must(opened(sealed)), "plaintext"), a_plaintext) << "what was sealed in one domain opens in the other";
+  EXPECT_EQ(refusal(there.ask(Operation::encrypt, app(payroll), Json::object({{"key_id", key}, {"plaintext", a_plaintext}}))), ErrorCode::conflict)
+      << "one CSA seals with a key, so that one counts its nonces";
+  EXPECT_EQ(refusal(there.ask(Operation::rotate_key, app(payroll), Json::object({{"key_id", key}}))), ErrorCode::conflict);
+  EXPECT_EQ(refusal(import(text(wrapped, "wrapped"), "to b")), ErrorCode::conflict) << "this version is there";
+  must(administer(Operation::rotate_key, Json::object({{"key_id", key}})));
+  const std::string later = text(must(encrypt(key, billing, "invoice 7")), "ciphertext");
+  EXPECT_EQ(refusal(opened(later)), ErrorCode::not_found) << "not yet";
+  must(import(text(must(exported(key)), "wrapped"), "to b"));
+  EXPECT_TRUE(opened(later) && opened(sealed)) << "a further version joins";
+  EXPECT_EQ(refusal(there.ask(Operation::import_key, app(billing),
+                              Json::object({{"under", text(receiver, "key_id")}, {"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"wrapped", text(wrapped, "wrapped")}, {"context", "to b"}}))),
+            ErrorCode::denied)
+      << "under a key of somebody else";
+}
+
+TEST_F(CsaDeskTest, AnOwnerWhoIsNoOperatorKeepsTheExportTargets) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const Json receiver = must_ask(Operation::create_key, billing, Json::object({{"algorithm", "SM2+ML-KEM-768"}, {"usage", "encapsulation"}}));
+  Json policy = grants({grant(billing, {"encrypt"})});
+  policy.set("export_under", Json::array({Json::object({{"algorithm", "SM2+ML-KEM-768"}, {"public_key", text(receiver, "public_key")}})}));
+  const Json body = Json::object({{"key_id", key}, {"policy", policy}});
+  EXPECT_EQ(refusal(ask(Operation::set_policy, billing, body)), ErrorCode::denied);
+  must(administer(Operation::set_policy, body));
+  EXPECT_TRUE(ask(Operation::set_policy, billing, body)) << "as they are";
+  EXPECT_EQ(refusal(ask(Operation::set_policy, billing, Json::object({{"key_id", key}, {"policy", grants({})}}))), ErrorCode::denied);
+}
+
+TEST_F(CsaDeskTest, ABatchHasAResultForEachItem) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const auto item = [&](const std::string& plaintext) { return Json::object({{"operation", "encrypt"}, {"key_id", key}, {"plaintext", base64(plaintext)}}); };
+  const Json bad = Json::object({{"operation", "encrypt"}, {"key_id", "zz"}, {"plaintext", base64("lost")}});
+  const Json unknown = Json::object({{"operation", "create_key"}, {"algorithm", "SM4-GCM"}, {"usage", "encryption"}});
+  const Json answer = must_ask(Operation::batch, billing, Json::object({{"requests", Json::array({item("one"), bad, unknown, item("two")})}}));
+  const std::vector<Json> results = must(answer.array("results"));
+  ASSERT_EQ(results.size(), 4U);
+  EXPECT_EQ(must(results[0].integer("status")), 200);
+  EXPECT_EQ(must(results[1].integer("status")), 400);
+  EXPECT_EQ(must(results[2].integer("status")), 400);
+  EXPECT_EQ(must(results[3].integer("status")), 200);
+  EXPECT_NE(text(must(results[2].object("error")), "message").find("cannot be asked in a batch"), std::string::npos);
+  for (const auto& [at, said] : {std::pair{0U, "one"}, {3U, "two"}}) {
+    const std::string sealed = text(must(results[at].object("answer")), "ciphertext");
+    EXPECT_EQ(text(must(decrypt(key, sealed)), "plaintext"), base64(said)) << "each with its own plaintext";
+  }
+  EXPECT_EQ(refusal(ask(Operation::batch, billing, Json::object({{"requests", Json::array()}}))), ErrorCode::invalid_argument);
+  EXPECT_EQ(refusal(ask(Operation::batch, billing, Json::object({{"requests", Json::array(std::vector<Json>(batch_items_max + 1, item("x")))}}))),
+            ErrorCode::invalid_argument);
+  const Json stray = Json::object({{"operation", "encrypt"}, {"key_id", key}, {"deep", Json::object({{"plaintext", base64("x")}})}, {"plaintext", base64("y")}});
+  EXPECT_EQ(refusal(ask(Operation::batch, billing, Json::object({{"requests", Json::array({stray, item("z")})}}))), ErrorCode::invalid_argument)
+      << "no item gets the plaintext of another";
+}
+
+TEST_F(CsaDeskTest, ACallersRequestsInAMinuteAreBounded) {
+  DeskLimits three = small_limits;
+  three.requests_per_minute = 3;
+  CsaElement csa(network_, "qanat://a/kms/kms-three", three);
+  const auto draw = [&](const std::string& caller) { return csa.ask(Operation::random, app(caller), Json::object({{"size", 1}})); };
+  EXPECT_TRUE(draw(billing) && draw(billing) && draw(billing));
+  EXPECT_EQ(refusal(draw(billing)), ErrorCode::exhausted);
+  EXPECT_TRUE(draw(payroll)) << "somebody else's are others";
+  csa.now += 60'000;
+  EXPECT_TRUE(draw(billing));
+}
+
+TEST_F(CsaDeskTest, WhatIsMalformedIsRefusedWithItsPlace) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const auto tried = [&](const std::string& body) {
+    const auto answer = csa_.ask(Operation::encrypt, app(billing), body);
+    EXPECT_EQ(refusal(answer), ErrorCode::invalid_argument) << body;
+    return answer ? std::string() : answer.error().message;
+  };
+  const std::string with_key = R"({"key_id":")" + key + "\"";
+  EXPECT_EQ(tried(with_key + "}"), "plaintext: is missing");
+  EXPECT_EQ(tried(R"({"plaintext":"YQ=="})"), "key_id: is missing");
+  EXPECT_EQ(tried(with_key + R"(,"plaintext":"YQ==","colour":1})"), "colour: is not known here");
+  EXPECT_NE(tried(with_key + R"(,"plaintext":"YQ=a"})"), "");
+  EXPECT_NE(tried(with_key + R"(,"plaintext":""})"), "");
+  EXPECT_EQ(tried(with_key + R"(,"plaintext":7})"), "plaintext: must be base64, its name written without escapes");
+  EXPECT_EQ(tried(with_key + R"(,"plainte\u0078t":"YQ=="})"), "plaintext: must be base64, its name written without escapes");
+  EXPECT_NE(tried(with_key + R"(,"plaintext":"YQ==","context":)" + Json(std::string(context_octets_max + 1, 'x')).dump() + "}"), "");
+  EXPECT_NE(tried("[]"), "");
+  EXPECT_NE(tried("{"), "");
+  const std::string large = wire::to_base64(Bytes(plaintext_octets_max + 1));
+  EXPECT_NE(tried(with_key + R"(,"plaintext":")" + large + "\"}"), "");
+  EXPECT_TRUE(csa_.ask(Operation::encrypt, app(billing), with_key + R"(,"plaintext":")" + wire::to_base64(Bytes(plaintext_octets_max)) + "\"}"));
+}
+
+TEST_F(CsaDeskTest, NoSecretIsOnRecord) {
+  const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
+  const std::string sealed = text(must(encrypt(key)), "ciphertext");
+  const Json data_key = must_ask(Operation::generate_data_key, billing, Json::object({{"key_id", key}}));
+  EXPECT_TRUE(csa_.audited("csa.encrypt") && csa_.audited(key + "/1") && csa_.audited("csa.generate_data_key"));
+  EXPECT_FALSE(csa_.audited(a_plaintext) || csa_.audited("forty-two") || csa_.audited(text(data_key, "plaintext")) || csa_.audited(sealed));
+}
+
+}  // namespace
+}  // namespace qanat::kms::csa

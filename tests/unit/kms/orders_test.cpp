@@ -1,0 +1,120 @@
+// An operator suspends, recovers and destroys working keys, and fetches the charges.
+#include "services/kms/kma/orders.hpp"
+
+#include "applicants.hpp"
+
+namespace qanat::kms {
+namespace {
+
+using store::KeyState;
+using test::refusal;
+using wire::Json;
+using wire::Role;
+
+const Identity operator_id = identity("qanat://core/operator/operator");
+
+class OrdersTest : public testing::Test {
+ protected:
+  Result<net::Response> order(const Json& body) { return kms_.orders().keys(test::json_request(operator_id, body)); }
+  static Json by_session(const char* op, const SidWk& sid) { return Json::object({{"op", op}, {"sid_wk", sid.hex()}, {"reason", "lost terminal"}}); }
+  Result<net::Response> apply(Applicants::Person& who, const Applicants::Made& made) {
+    kms_.applying_ = &who;
+    return kms_.apply(who, made);
+  }
+  /// A session whose caller has its key, and whose callee has not applied yet.
+  SidWk half_delivered() {
+    const SidWk sid = kms_.session();
+    must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller)));
+    return sid;
+  }
+
+  Applicants kms_;
+};
+
+TEST_F(OrdersTest, SuspendedKeyIsNotGivenUntilItIsRecovered) {
+  const SidWk sid = half_delivered();
+  const Json answer = test::json_of(order(by_session("suspend", sid)));
+  const auto keys = must(answer.array("keys"));
+  ASSERT_EQ(keys.size(), 2U);
+  EXPECT_EQ(must(keys[0].text("state")), "delivered");
+  EXPECT_TRUE(must(keys[0].text("refused")).ends_with("is delivered, there is no 'suspend' of such a key")) << "it has left";
+  EXPECT_EQ(must(keys[1].text("state")), "suspended");
+  EXPECT_TRUE(kms_.on_record("suspend on order: lost terminal by qanat://core/operator/operator"));
+
+  const auto refused = apply(kms_.c(), kms_.make(kms_.c(), sid, Role::callee));
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.ends_with("its key is suspended by order")) << refused.error().message;
+  kms_.open();
+  must(order(by_session("recover", sid)));
+  EXPECT_TRUE(apply(kms_.c(), kms_.make(kms_.c(), sid, Role::callee)));
+}
+
+TEST_F(OrdersTest, EverythingOfASubscriberIsDestroyedAndNothingOfItsPeers) {
+  const SidWk one = half_delivered();
+  const SidWk two = half_delivered();
+  const Bytes commitment = kms_.leg(one, Role::callee).commitment;
+  const Json answer = test::json_of(order(Json::object({{"op", "destroy"}, {"uid", "C"}, {"reason", "contract ended"}})));
+  EXPECT_EQ(must(answer.array("keys")).size(), 2U);
+  for (const SidWk& sid : {one, two}) {
+    EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::destroyed);
+    EXPECT_TRUE(kms_.leg(sid, Role::callee).key.wk.empty());
+    EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::delivered);
+  }
+  EXPECT_TRUE(kms_.on_record("destroy on order: contract ended (commitment " + to_hex(commitment) + ") by qanat://core/operator/operator"));
+  EXPECT_EQ(refusal(order(Json::object({{"op", "destroy"}, {"uid", "C"}, {"reason", "again"}}))), ErrorCode::not_found);
+}
+
+TEST_F(OrdersTest, DestroyedKeysDeliveryIsNotGivenAgain) {
+  const SidWk sid = kms_.session();
+  const auto made = kms_.make(kms_.a(), sid, Role::caller);
+  must(apply(kms_.a(), made));
+  must(order(by_session("destroy", sid)));
+  EXPECT_EQ(refusal(apply(kms_.a(), made)), ErrorCode::conflict);
+}
+
+TEST_F(OrdersTest, OrderThatNamesNothingOrTooMuchIsRefusedAndOnRecord) {
+  const SidWk sid = half_delivered();
+  EXPECT_EQ(refusal(order(by_session("suspend", kms_.session()))), ErrorCode::not_found);
+  EXPECT_EQ(refusal(order(by_session("recover", sid))), ErrorCode::conflict) << "none of them is suspended";
+  const std::pair<Json, const char*> wrong[] = {
+      {by_session("archive", sid), "op: 'archive'"},
+      {Json::object({{"op", "suspend"}, {"sid_wk", sid.hex()}, {"uid", "A"}, {"reason", "x"}}), "either sid_wk or uid"},
+      {Json::object({{"op", "suspend"}, {"reason", "x"}}), "either sid_wk or uid"},
+      {Json::object({{"op", "suspend"}, {"sid_wk", "00"}, {"reason", "x"}}), "octets where"},
+      {Json::object({{"op", "suspend"}, {"uid", "a b"}, {"reason", "x"}}), "uid"},
+      {Json::object({{"op", "suspend"}, {"uid", "A"}, {"reason", ""}}), "reason"},
+      {Json::object({{"op", "suspend"}, {"uid", "A"}, {"reason", std::string(201, 'x')}}), "reason"},
+      {Json::object({{"op", "suspend"}, {"uid", "A"}, {"reason", "x"}, {"force", true}}), "force"},
+  };
+  for (const auto& [body, why] : wrong) {
+    const auto refused = order(body);
+    ASSERT_EQ(refusal(refused), ErrorCode::invalid_argument) << body.dump();
+    EXPECT_TRUE(refused.error().message.contains(why)) << refused.error().message;
+    EXPECT_TRUE(kms_.on_record(why)) << why;
+  }
+  EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::reserved);
+}
+
+TEST_F(OrdersTest, ChargesComePageByPage) {
+  std::set<std::string> delivered;
+  for (int i = 0; i < 3; ++i) delivered.insert(half_delivered().hex());
+  const auto ask = [&](const Json& body) { return kms_.orders().charges(test::json_request(operator_id, body)); };
+  const std::int64_t end = static_cast<std::int64_t>(SystemClock().now_ms()) + 60'000;
+  const Json all = test::json_of(ask(Json::object({{"from_ms", 0}, {"until_ms", end}})));
+  const auto charges = must(all.array("charges"));
+  ASSERT_EQ(charges.size(), 3U);
+  EXPECT_FALSE(all.has("next")) << "no page is left";
+  std::set<std::string> charged;
+  for (const Json& one : charges) charged.insert(must(one.text("sid_wk")));
+  EXPECT_EQ(charged, delivered);
+  const Json after = Json::object({{"delivered_ms", must(charges[0].integer("delivered_ms"))}, {"sid_wk", must(charges[0].text("sid_wk"))}, {"leg", 1}});
+  EXPECT_EQ(must(test::json_of(ask(Json::object({{"from_ms", 0}, {"until_ms", end}, {"after", after}}))).array("charges")).size(), 2U);
+  for (const Json& wrong : {Json::object({{"from_ms", -1}, {"until_ms", end}}), Json::object({{"from_ms", 0}}), Json::object({{"from_ms", 0}, {"until_ms", 1}, {"of", "A"}}),
+                            Json::object({{"from_ms", 0}, {"until_ms", end}, {"after", Json::object({{"delivered_ms", 1}, {"sid_wk", "zz"}, {"leg", 1}})}}),
+                            Json::object({{"from_ms", 0}, {"until_ms", end}, {"after", Json::object({{"delivered_ms", 1}, {"sid_wk", std::string(32, '0')}, {"leg", 3}})}})}) {
+    EXPECT_EQ(refusal(ask(wrong)), ErrorCode::invalid_argument) << wrong.dump();
+  }
+}
+
+}  // namespace
+}  // namespace qanat::kms
