@@ -43,7 +43,7 @@ Result<void> ReceivedKeys::note_voided(store::Transaction& transaction, const Sa
   TRY(check_room(transaction, ids.size()));
   for (const KeyId& id : ids) {
     TRY(transaction.run("INSERT INTO sae_received (key_id, initiator, targets, voided, at_ms) VALUES (?, ?, '', 1, ?) "
-                        "ON CONFLICT (key_id) DO UPDATE SET voided = 1 WHERE initiator = excluded.initiator",
+                        "ON CONFLICT (key_id) DO UPDATE SET voided = 1 WHERE sae_received.initiator = excluded.initiator",
                         {id.view(), std::string_view(initiator.text()), static_cast<std::int64_t>(now)}));
   }
   return {};

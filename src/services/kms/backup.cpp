@@ -4,6 +4,7 @@
 
 #include "node/crash_point.hpp"
 #include "services/kms/kma/incarnation.hpp"
+#include "services/kms/kp/database.hpp"
 #include "services/kms/schema.hpp"
 
 namespace qanat::kms {
@@ -52,7 +53,10 @@ Result<Restored> restore(node::Node& node, const KmsSettings& settings, const st
     return fail(ErrorCode::invalid_argument, "a PostgreSQL database is restored by the server's own means; then restore it without a file");
   if (file) TRY(put_in_place(node, *file));
   node::crash_point("kms.restore.placed");
-  ASSIGN_OR_RETURN(const auto store, node.open_store("kms", migrations, [](store::Transaction&) -> Result<void> { return {}; }));
+  // A file from elsewhere has another guard than this KMS's anchor speaks of: its rows are taken as they are, since nothing of them is to be delivered.
+  if (!node.settings().store) TRY(accept_database(node, "restored from a backup"));
+  ASSIGN_OR_RETURN(const Database database, open_kms_database(node, [](store::Transaction&) -> Result<void> { return {}; }));
+  store::Store* const store = database.store.get();
   ASSIGN_OR_RETURN(const std::size_t others, store->other_processes());
   if (others > 0) return fail(ErrorCode::conflict, std::to_string(others) + " front ends have the database open: stop them first");
   // What was signed up to now may bear a time that lies ahead by the clock window, and what it was answered with may be forgotten.
@@ -63,6 +67,7 @@ Result<Restored> restore(node::Node& node, const KmsSettings& settings, const st
                    store->transact([&](store::Transaction& transaction) { return begin_life(transaction, now, out.not_before_ms, NewLife::restored); }));
   node::crash_point("kms.restore.begun");
   TRY(record(node, "database.restored", "", "working keys destroyed: " + std::to_string(out.destroyed)));
+  if (database.guard != nullptr) TRY(database.guard->close());
   return out;
 }
 

@@ -20,6 +20,8 @@ class KmsEnrolmentTest : public testing::TestWithParam<test::StoreKind> {
   /// The KMS over its state, as after a restart.
   void start() {
     service_.reset();
+    pairs_.reset();
+    keys_.reset();
     store_.reset();
     node_.reset();
     node_ = open_kms_node(network_, {&iam_, &cas_, &cmsp_}, [this](const crypto::Certificate& certificate, Deadline) -> Result<void> {
@@ -28,7 +30,9 @@ class KmsEnrolmentTest : public testing::TestWithParam<test::StoreKind> {
     });
     store_ = must(stores_.open(node_->settings().state / "kms.db", migrations));
     trace_.emplace(node_->settings().state);
-    service_.emplace(*node_, *store_, *trace_);
+    keys_ = must(PoolKeys::open({.store = *store_, .device = node_->device(), .suite = node_->suite(), .lifetime = std::chrono::hours(24)}, node_->clock().now_ms()));
+    pairs_.emplace(*node_, *store_, *keys_, HistoryPolicy::none);
+    service_.emplace(*node_, *store_, *pairs_, *trace_);
   }
 
   struct Message {
@@ -107,6 +111,8 @@ class KmsEnrolmentTest : public testing::TestWithParam<test::StoreKind> {
   test::TestStores stores_{GetParam()};
   std::unique_ptr<store::Store> store_;
   std::optional<node::StepTrace> trace_;
+  std::unique_ptr<PoolKeys> keys_;
+  std::optional<EncryptionPairs> pairs_;
   std::optional<EnrolmentService> service_;
 };
 

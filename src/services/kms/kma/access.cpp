@@ -84,8 +84,8 @@ Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::
     // IAM's word may have overtaken its token.
     ASSIGN_OR_RETURN(const UnixMs ended, ended_at(transaction, terminal.uid));
     if (token.message.issued_ms <= ended) return fail(ErrorCode::denied, "token: was revoked while it was on its way");
-    TRY(transaction.run("INSERT INTO token (uid, digest, expires_ms, level_max) VALUES (?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE SET"
-                        " digest = excluded.digest, expires_ms = excluded.expires_ms, level_max = excluded.level_max",
+    TRY(transaction.run("DELETE FROM token WHERE uid = ?", {std::string_view(terminal.uid.text())}));
+    TRY(transaction.run("INSERT INTO token (uid, digest, expires_ms, level_max) VALUES (?, ?, ?, ?)",
                         {std::string_view(terminal.uid.text()), ByteView(digest), static_cast<std::int64_t>(token.message.expires_ms),
                          static_cast<std::int64_t>(token.message.level_max)}));
     TRY(transaction.run("DELETE FROM peer_grant WHERE uid = ?", {std::string_view(terminal.uid.text())}));
@@ -128,8 +128,8 @@ Result<wire::Assurance> Access::level_towards(const Terminal& terminal, const st
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(const UnixMs ended, ended_at(transaction, terminal.uid));
     if (static_cast<UnixMs>(decided) <= ended) return fail(ErrorCode::conflict, "the grants of " + terminal.uid.text() + " have changed; apply again");
-    TRY(transaction.run("INSERT INTO peer_grant (uid, domain, level_max, until_ms) VALUES (?, ?, ?, ?) ON CONFLICT (uid, domain) DO UPDATE SET"
-                        " level_max = excluded.level_max, until_ms = excluded.until_ms",
+    TRY(transaction.run("DELETE FROM peer_grant WHERE uid = ? AND domain = ?", {std::string_view(terminal.uid.text()), std::string_view(domain)}));
+    TRY(transaction.run("INSERT INTO peer_grant (uid, domain, level_max, until_ms) VALUES (?, ?, ?, ?)",
                         {std::string_view(terminal.uid.text()), std::string_view(domain), level, until == 0 ? INT64_MAX : until}));
     return {};
   }));
@@ -144,11 +144,14 @@ Result<net::Response> Access::revoked(const net::Request& request) {
   ASSIGN_OR_RETURN(const std::int64_t epoch, json.integer("epoch", 0, INT64_MAX));
   ASSIGN_OR_RETURN(const std::int64_t at_ms, json.integer("at_ms", 0, INT64_MAX));
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(
-        transaction.run("INSERT INTO revoked_subject (subject, epoch, at_ms) VALUES (?, ?, ?) ON CONFLICT (subject) DO UPDATE SET"
-                        " epoch = CASE WHEN excluded.epoch > revoked_subject.epoch THEN excluded.epoch ELSE revoked_subject.epoch END,"
-                        " at_ms = CASE WHEN excluded.at_ms > revoked_subject.at_ms THEN excluded.at_ms ELSE revoked_subject.at_ms END",
-                        {std::string_view(subject), epoch, at_ms}));
+    std::int64_t last_epoch = epoch;
+    std::int64_t last_ms = at_ms;
+    TRY(transaction.query("SELECT epoch, at_ms FROM revoked_subject WHERE subject = ?", {std::string_view(subject)}, [&](const store::Row& row) {
+      last_epoch = std::max(last_epoch, row.integer(0));
+      last_ms = std::max(last_ms, row.integer(1));
+    }));
+    TRY(transaction.run("DELETE FROM revoked_subject WHERE subject = ?", {std::string_view(subject)}));
+    TRY(transaction.run("INSERT INTO revoked_subject (subject, epoch, at_ms) VALUES (?, ?, ?)", {std::string_view(subject), last_epoch, last_ms}));
     for (const std::string_view table : {"token", "peer_grant"}) {
       TRY(transaction.run("DELETE FROM " + std::string(table) + " WHERE uid = ?1 OR ?1 = ?2", {std::string_view(subject), every_terminal}));
     }
@@ -156,6 +159,7 @@ Result<net::Response> Access::revoked(const net::Request& request) {
     TRY(transaction.run("UPDATE working_key SET answer = NULL WHERE answer IS NOT NULL AND (uid = ?1 OR ?1 = ?2)", {std::string_view(subject), every_terminal}));
     return {};
   }));
+  TRY(store_.settle());  // IAM says it once
   TRY(node_.record({.action = "pm-1.revoked",
                     .outcome = audit::Outcome::success,
                     .subject = subject,

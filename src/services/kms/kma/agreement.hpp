@@ -11,22 +11,14 @@
 #include "services/kms/kma/choice.hpp"
 #include "services/kms/kma/errands.hpp"
 #include "services/kms/kma/ledger.hpp"
+#include "services/kms/kma/quantum_shares.hpp"
+#include "services/kms/kp/quantum_pool.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "services/kms/settings.hpp"
 #include "wire/key_schedule.hpp"
 #include "wire/qfc2.hpp"
 
 namespace qanat::kms {
-
-/// The quantum key shares of one agreement.
-struct QuantumShares {
-  std::vector<wire::ShareRef> refs;
-  std::vector<Secret> keys;  // same order
-  std::uint8_t relays_min = 0;
-  bool quantum_grade = true;  // false if any of them travelled without a site key
-
-  [[nodiscard]] wire::Assurance assurance(std::size_t used) const;
-};
 
 /// Up to which level the applicant may have keys with this domain; `denied` if it may have none.
 using LevelTowards = std::function<Result<wire::Assurance>(const std::string& domain)>;
@@ -39,6 +31,16 @@ class Agreement {
   /// The caller's side: afterwards the caller's leg is `reserved` here and the callee's leg at the other KMS. What the key was made of, and why; no quantum
   /// keys go into what the caller may not have.
   Result<Choice> as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id);
+  /// Km-3 take, for `sid_wk` or ahead of demand: 1 to `count` keys, or exactly one over each of several `paths`.
+  Result<QuantumShares> draw(const std::string& peer_domain, const SidWk& sid_wk, std::int64_t count, std::int64_t paths, Deadline deadline,
+                             const std::string& request_id);
+  /// Km-3 done, now and not in the background: keys that nobody used.
+  Result<void> give_back(const std::vector<KeyId>& ids, Deadline deadline);
+  /// Shares come out of the pool first, and from the QKM when it has none. Before the first request.
+  void use_pool(QuantumPool& pool, std::function<void()> taken) {
+    pool_ = &pool;
+    pool_taken_ = std::move(taken);
+  }
   /// The domain that this KMS serves, or that of the peer with this name.
   Result<std::string> domain_of(const ElementName& kms) const;
 
@@ -95,6 +97,8 @@ class Agreement {
   Errands& errands_;
   const KmsSettings& settings_;
   crypto::SiteKey site_key_;
+  QuantumPool* pool_ = nullptr;
+  std::function<void()> pool_taken_;
   std::atomic<std::size_t> waiting_ = 0;
 };
 

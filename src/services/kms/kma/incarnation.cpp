@@ -17,7 +17,7 @@ constexpr std::string_view name(NewLife why) { return why == NewLife::restored ?
 
 constexpr std::array forgotten{
     std::string_view("DELETE FROM pending_agreement"), std::string_view("DELETE FROM announced_session"), std::string_view("DELETE FROM prepared_encryption"),
-    std::string_view("DELETE FROM token"), std::string_view("DELETE FROM peer_grant"), std::string_view("DELETE FROM csa_challenge"),
+    std::string_view("DELETE FROM standby_pair"), std::string_view("DELETE FROM quantum_key"), std::string_view("DELETE FROM token"), std::string_view("DELETE FROM peer_grant"), std::string_view("DELETE FROM csa_challenge"),
     // A private key that the terminal may have by now. If it has not, it enrols again.
     std::string_view("UPDATE terminal SET answer = NULL, sealed_encryption = NULL WHERE sealed_encryption IS NOT NULL"),
     // What SAEs could fetch here, and what is shared with other KMSs for them: the other end finds that it is not here.

@@ -182,24 +182,40 @@ Result<std::vector<LivingLeg>> Ledger::living(store::Transaction& transaction, c
   return out;
 }
 
-Result<std::vector<Destroyed>> Ledger::sweep(store::Transaction& transaction, Sweep which, UnixMs now) {
+Result<std::vector<Destroyed>> Ledger::destroy_where(store::Transaction& transaction, std::string_view condition, std::initializer_list<store::Value> values,
+                                                     const Ending& ending) {
   struct Leg {
     SidWk sid_wk;
     wire::Role leg;
   };
   std::vector<Leg> due;
-  const auto take = [&](const store::Row& row) { due.push_back({SidWk(row.blob(0)), static_cast<wire::Role>(row.integer(1))}); };
-  TRY(transaction.query("SELECT sid_wk, leg FROM working_key WHERE state <> 'destroyed' AND expires_ms <= ?", {store::column(now)}, take));
-  if (which == Sweep::at_start) {
-    TRY(transaction.query("SELECT sid_wk, leg FROM working_key WHERE state = 'generated' AND expires_ms > ? AND front_end = ?",
-                          {store::column(now), std::string_view(front_end_)}, take));
-  }
+  TRY(transaction.query("SELECT sid_wk, leg FROM working_key WHERE state <> 'destroyed'" + std::string(condition), values, [&](const store::Row& row) {
+    due.push_back({SidWk(row.blob(0)), static_cast<wire::Role>(row.integer(1))});
+  }));
   std::vector<Destroyed> out;
   for (const Leg& leg : due) {
-    ASSIGN_OR_RETURN(Destroyed gone, destroy(transaction, leg.sid_wk, leg.leg, {.by = "kms", .why = std::string(why(which)), .at_ms = now}));
+    ASSIGN_OR_RETURN(Destroyed gone, destroy(transaction, leg.sid_wk, leg.leg, ending));
     out.push_back(std::move(gone));
   }
   return out;
+}
+
+Result<std::vector<Destroyed>> Ledger::sweep(store::Transaction& transaction, Sweep which, UnixMs now) {
+  const Ending ending{.by = "kms", .why = std::string(why(which)), .at_ms = now};
+  switch (which) {
+    case Sweep::expired:
+      return destroy_where(transaction, " AND expires_ms <= ?", {store::column(now)}, ending);
+    case Sweep::at_start:
+      return destroy_where(transaction, " AND (expires_ms <= ? OR (state = 'generated' AND front_end = ?))", {store::column(now), std::string_view(front_end_)}, ending);
+    case Sweep::after_crash:
+      return destroy_where(transaction, " AND (expires_ms <= ? OR (state NOT IN ('delivered', 'confirmed') AND front_end = ?))",
+                           {store::column(now), std::string_view(front_end_)}, ending);
+  }
+  return fail(ErrorCode::internal, "no such sweep");
+}
+
+Result<std::vector<Destroyed>> Ledger::destroy_of(store::Transaction& transaction, const Uid& uid, const Ending& ending) {
+  return destroy_where(transaction, " AND uid = ?", {std::string_view(uid.text())}, ending);
 }
 
 std::string Destroyed::reason(std::string_view why) const {
