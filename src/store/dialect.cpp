@@ -112,9 +112,16 @@ std::vector<std::string> without_storage(std::vector<std::string> words) {
   return words;
 }
 
+/// A part of a work that it may undo by itself: SAVEPOINT name, RELEASE name, ROLLBACK TO name. The store's own is called "statement".
+bool is_part(const std::vector<std::string>& words) {
+  const bool named = (words.size() == 2 && (words[0] == "SAVEPOINT" || words[0] == "RELEASE")) || (words.size() == 3 && words[0] == "ROLLBACK" && words[1] == "TO");
+  return named && words.back() != "STATEMENT";
+}
+
 Result<void> check_words(const std::vector<std::string>& words, std::string_view sql) {
   const auto refused = [&](const std::string& why) { return fail(ErrorCode::internal, why + " in: " + std::string(sql)); };
   if (words.empty()) return refused("no statement");
+  if (is_part(words)) return {};
   if (has(transaction_words, words.front())) return refused("a work or migration that ended its own transaction: " + words.front());
   if (has(session_words, words.front())) return refused(words.front() + " is the store's own");
   for (const Foreign& foreign : foreign_words) {

@@ -30,8 +30,10 @@ struct FreeOptions {
   void operator()(PQconninfoOption* options) const noexcept { PQconninfoFree(options); }
 };
 
-/// Statements after which the transaction goes on if they fail, so a savepoint stands before them.
-bool may_change(std::string_view verb) { return verb != "SELECT" && verb != "VALUES"; }
+/// Statements after which the transaction goes on if they fail, so a savepoint stands before them. Not around a savepoint of the work's own: it would go with it.
+bool may_change(std::string_view verb) {
+  return verb != "SELECT" && verb != "VALUES" && verb != "SAVEPOINT" && verb != "RELEASE" && verb != "ROLLBACK";
+}
 
 }  // namespace
 

@@ -284,14 +284,14 @@ class PostgresqlStore final : public Store {
     if (!connection.in_transaction()) done = fail(ErrorCode::internal, "the transaction was rolled back within its work");
     const auto committed = done ? connection.commit() : done;
     if (committed && !connection.warned()) return End::over;
-    if (committed || connection.trouble() == Trouble::lost) return settle(connection, done);
+    if (committed || connection.trouble() == Trouble::lost) return resolve(connection, done);
     done = fail_in(name_, committed.error());
     connection.roll_back();
     return connection.trouble() == Trouble::repeat ? End::again : End::over;
   }
 
   /// The commit was sent, and the answer is missing or doubtful: what became of it.
-  End settle(const PostgresqlConnection& connection, Result<void>& done) {
+  End resolve(const PostgresqlConnection& connection, Result<void>& done) {
     if (connection.transaction_id().empty()) return End::again;  // it has only read
     ++asked_;
     const Deadline deadline = Deadline::after(outcome_max_);

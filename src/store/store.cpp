@@ -88,11 +88,11 @@ class SqliteStore final : public Store {
       own = take_part(*group, work);
     } catch (...) {
       undo(*group);
-      settle_if_last(*group);
+      conclude_if_last(*group);
       throw;
     }
     if (!own) undo(*group);
-    settle_if_last(*group);
+    conclude_if_last(*group);
     // Whoever stands in the queue takes part, and the last of them commits.
     settled_.wait(lock, [&] { return group->outcome.has_value(); });
     // A refusal may rest on what another work of the group did: it counts when that is durable.
@@ -128,16 +128,16 @@ class SqliteStore final : public Store {
     if (group.works > 1 && connection_->in_transaction() && connection_->run("ROLLBACK TO work", {}) && connection_->run("RELEASE work", {})) return;
     const bool alone = group.works == 1;
     if (connection_->in_transaction()) (void)connection_->run("ROLLBACK", {});
-    settle(group, alone ? Result<void>() : fail_in(name_, {ErrorCode::internal, "the transaction was rolled back with another one"}));
+    conclude(group, alone ? Result<void>() : fail_in(name_, {ErrorCode::internal, "the transaction was rolled back with another one"}));
   }
-  void settle_if_last(Group& group) {
+  void conclude_if_last(Group& group) {
     if (group.outcome || (coming_ != 0 && group.works < group_works_max)) return;
     const auto done = connection_->run("COMMIT", {});
     // If that fails, too, the connection stays inside the transaction, and the next BEGIN is refused.
     if (!done && connection_->in_transaction()) (void)connection_->run("ROLLBACK", {});
-    settle(group, done ? Result<void>() : fail_in(name_, done.error()));
+    conclude(group, done ? Result<void>() : fail_in(name_, done.error()));
   }
-  void settle(Group& group, Result<void> outcome) {
+  void conclude(Group& group, Result<void> outcome) {
     group.outcome = std::move(outcome);
     group_ = nullptr;
     settled_.notify_all();

@@ -57,11 +57,12 @@ TEST(DialectTest, WhatPostgresqlAloneUnderstandsIsRefused) {
 }
 
 TEST(DialectTest, TransactionsAreTheStores) {
-  for (const std::string_view sql : {"COMMIT", "rollback", "BEGIN", "SAVEPOINT a", "END", "PREPARE TRANSACTION 'a'"}) {
+  for (const std::string_view sql : {"COMMIT", "rollback", "BEGIN", "SAVEPOINT statement", "ROLLBACK TO statement", "END", "PREPARE TRANSACTION 'a'"}) {
     const auto out = postgresql_statement(sql);
     ASSERT_FALSE(out) << sql;
     EXPECT_TRUE(out.error().message.contains("ended its own transaction"));
   }
+  for (const std::string_view sql : {"SAVEPOINT a", "RELEASE a", "ROLLBACK TO a"}) EXPECT_TRUE(postgresql_statement(sql)) << "a part of a work";
   EXPECT_TRUE(postgresql_statement("SELECT CASE WHEN a = 1 THEN 2 END FROM t"));
 }
 

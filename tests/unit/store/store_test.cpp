@@ -148,6 +148,22 @@ TEST_P(StoreTest, WorkMayGoOnAfterAConflict) {
   EXPECT_EQ(ids(*store), (Ids{1, 2}));
 }
 
+TEST_P(StoreTest, WorkMayUndoAPartOfItself) {
+  const auto store = open();
+  const auto done = store->transact([](Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO entry (id) VALUES (1)", {}));
+    TRY(transaction.run("SAVEPOINT part", {}));
+    TRY(transaction.run("INSERT INTO entry (id) VALUES (2)", {}));
+    EXPECT_FALSE(transaction.run("INSERT INTO entry (id) VALUES (1)", {}));
+    TRY(transaction.run("ROLLBACK TO part", {}));
+    TRY(transaction.run("RELEASE part", {}));
+    TRY(transaction.run("INSERT INTO entry (id) VALUES (3)", {}));
+    return {};
+  });
+  EXPECT_TRUE(done) << done.error().message;
+  EXPECT_EQ(ids(*store), (Ids{1, 3}));
+}
+
 TEST_P(StoreTest, WrongSqlIsInternalAndHasTheSql) {
   const auto store = open();
   for (const std::string_view sql : {"SELEC 1", "SELECT nothing FROM nowhere", "SELECT 1; SELECT 2", "", "SELECT ?"}) {
