@@ -18,7 +18,7 @@ struct PostgresqlStatement {
 
 /// One statement. `?` becomes $1, $2 … (`?3` becomes $3; one statement has either), x'00' a bytea, INTEGER BIGINT, BLOB BYTEA, REAL DOUBLE PRECISION, and
 /// `INTEGER PRIMARY KEY` a number that the database gives; STRICT, which CREATE TABLE must have, is left out: PostgreSQL's columns are always so.
-/// `internal`, with the SQL, for several statements or none, for a statement about transactions or settings, and for what SQLite alone understands (rowid,
+/// `internal`, with the SQL, for several statements or none, for a statement about transactions (but for savepoints) or settings, and for what SQLite alone has (rowid,
 /// INSERT OR …, PRAGMA …).
 Result<PostgresqlStatement> postgresql_statement(std::string_view sql);
 
