@@ -9,6 +9,7 @@
 #include "csa_commands.hpp"
 #include "elements.hpp"
 #include "iam_commands.hpp"
+#include "kms_backup_commands.hpp"
 #include "kms_commands.hpp"
 #include "kms_library_commands.hpp"
 #include "launch.hpp"
@@ -105,6 +106,7 @@ class CommandLine {
       if (element.run == run_iam) add_iam_commands(*command, on_command());
       if (element.run == run_kms) {
         add_kms_commands(*command, on_command());
+        add_kms_backup_commands(*command, on_command());
         add_kms_library_commands(*command, on_command());
         add_medium_commands(*command, on_command());
       }

@@ -208,4 +208,27 @@ Result<void> Connection::run_script(std::string_view sql) {
   return failure(code, sql);
 }
 
+Result<void> Connection::begin() {
+  TRY(run("BEGIN IMMEDIATE", {}));
+  return {};
+}
+
+Result<void> Connection::commit() {
+  TRY(run("COMMIT", {}));
+  return {};
+}
+
+void Connection::roll_back() {
+  if (in_transaction()) (void)run("ROLLBACK", {});
+}
+
+/// STRICT makes SQLite hold to the declared column types: a text in an integer column is a constraint violation.
+Result<void> Connection::check_strict() {
+  std::string loose;
+  TRY(query("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict = 0 AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'", {},
+            [&](const Row& row) { loose = row.text(0); }));
+  if (!loose.empty()) return fail(ErrorCode::internal, "table " + loose + " is not STRICT");
+  return {};
+}
+
 }  // namespace qanat::store

@@ -67,6 +67,12 @@ class GuardedStore final : public Store {
   ~GuardedStore() override;
 
   [[nodiscard]] std::size_t queued() const noexcept override { return store_->queued(); }
+  void announce(std::string_view channel) override { store_->announce(channel); }
+  std::unique_ptr<Watch> watch(std::string_view channel) override { return store_->watch(channel); }
+  Result<std::unique_ptr<Lock>> lock(std::string_view name, Deadline deadline) override { return store_->lock(name, deadline); }
+  Result<std::size_t> other_processes() override { return store_->other_processes(); }
+  Result<void> copy_to(const std::filesystem::path& file) override { return store_->copy_to(file); }
+  [[nodiscard]] Counts counts() const override { return store_->counts(); }
   /// Where the database stands, for the audit record: the epochs of all lanes together.
   [[nodiscard]] std::int64_t epoch() const noexcept;
   /// True if the process before this one did not close() the store: the database may then be as old as its anchor's floor, and what is live in it may have been used.

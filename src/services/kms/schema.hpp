@@ -299,6 +299,27 @@ inline constexpr std::array migrations{
         row_mac BLOB,
         PRIMARY KEY (id, operator)
       ) STRICT)sql"},
+    store::Migration{12, R"sql(
+      -- Which front end (process) of this KMS made the leg: what it left unfinished is its own to clear away.
+      ALTER TABLE working_key ADD COLUMN front_end TEXT NOT NULL DEFAULT '';
+      -- KMA: accepted offers that wait for their confirmation, which may come to another front end.
+      CREATE TABLE pending_agreement (
+        sid_wk BLOB PRIMARY KEY,
+        kms_a TEXT NOT NULL,         -- URI
+        h_accept BLOB NOT NULL,
+        h_kc_a BLOB NOT NULL,        -- digest of the confirmation that is awaited, which itself is nowhere
+        shares BLOB NOT NULL,        -- path and key ids, one after the other
+        expires_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX pending_agreement_expires ON pending_agreement (expires_ms);
+      CREATE INDEX announced_session_expires ON announced_session (expires_ms);
+      -- Lives of this database: a new one begins where it may be an earlier state of itself. What was signed before not_before_ms was meant for an earlier life.
+      CREATE TABLE incarnation (
+        number INTEGER PRIMARY KEY,
+        began_ms INTEGER NOT NULL,
+        not_before_ms INTEGER NOT NULL,
+        cause TEXT NOT NULL
+      ) STRICT)sql"},
 };
 
 /// What is guarded. Not `replay`: what a message that was forgotten could be repeated for, the rows of working_key refuse. Not yet: charges, keys of the CSA and for SAEs.

@@ -11,7 +11,9 @@
 #include "services/kms/kma/application.hpp"
 #include "services/kms/kma/chains.hpp"
 #include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/orders.hpp"
+#include "services/kms/kma/pending.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/database.hpp"
 #include "services/kms/kp/recovery.hpp"
@@ -28,6 +30,8 @@ constexpr std::chrono::milliseconds list_answer_max{10000};
 constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 constexpr std::chrono::milliseconds pool_round_max{4000};  // for one look at the pools of quantum keys
 constexpr std::chrono::milliseconds give_back_max{2000};   // at the end: the QKM destroys by itself what it is not told of
+
+std::string front_end_of(const node::Node& node) { return node.settings().store ? std::to_string(node.settings().store->front_end) : ""; }
 
 using Answer = std::function<Result<net::Response>(const net::Request&)>;
 
@@ -46,7 +50,7 @@ Answer refusals_recorded(node::Node& node, std::string_view action, Answer work)
 }  // namespace
 
 struct KmsService::Parts {
-  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::GuardedStore> store_, std::unique_ptr<PoolKeys> keys_, crypto::SiteKey site_key,
+  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, std::unique_ptr<PoolKeys> keys_, crypto::SiteKey site_key,
         crypto::SiteKey chain_key, DrawQuantum draw)
       : node(node_),
         settings(std::move(settings_)),
@@ -54,7 +58,7 @@ struct KmsService::Parts {
         keys(std::move(keys_)),
         pairs(node, *store, *keys, settings.history),
         trace(node.settings().state),
-        ledger(keys->of(Library::in_use)),
+        ledger(keys->of(Library::in_use), front_end_of(node)),
         senders(node),
         access(node, *store, senders),
         chains(node, settings, std::move(chain_key)),
@@ -73,7 +77,8 @@ struct KmsService::Parts {
 
   node::Node& node;
   KmsSettings settings;
-  std::unique_ptr<store::GuardedStore> store;
+  std::unique_ptr<store::Store> store;
+  store::GuardedStore* guard = nullptr;  // the same, where it is guarded
   std::unique_ptr<PoolKeys> keys;
   EncryptionPairs pairs;
   node::StepTrace trace;
@@ -126,6 +131,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
     TRY(forget_full_buckets(transaction, settings.policy.applications, now));
     TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * charges_day_ms)));
     TRY(forget_old_prepared(transaction, now));
+    TRY(drop_expired_pending(transaction, now));
     TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return ledger.sweep(transaction, which, now);
@@ -153,7 +159,7 @@ QuantumPool::Parts KmsService::Parts::quantum_parts() {
           .keys = *keys,
           .clock = node.clock(),
           .rng = node.rng(),
-          .owner = "0",
+          .owner = node.settings().store ? front_end_of(node) : "0",
           .draw = [this](const std::string& domain, std::int64_t count, std::int64_t paths, Deadline deadline) {
             return agreement.draw(domain, node.rng().id<SidWk>(), count, paths, deadline, node.new_request_id());
           },
@@ -190,7 +196,11 @@ void KmsService::Parts::describe(wire::Json& body) {
     for (std::size_t i = 0; i < census->size(); ++i) states.set(store::name(store::all_key_states[i]), (*census)[i]);
     body.set("working_keys", states);
   }
-  body.set("database_epoch", store->epoch());
+  if (guard != nullptr) body.set("database_epoch", guard->epoch());
+  if (node.settings().store) {
+    const store::Store::Counts counts = store->counts();
+    body.set("store", wire::Json::object({{"repeated", counts.repeated}, {"connections", counts.connections}, {"outcomes_asked", counts.asked}, {"outcomes_unknown", counts.unknown}}));
+  }
   if (const auto standby = pairs.standby()) {
     body.set("standby_pairs", wire::Json::object({{"there", static_cast<std::int64_t>(*standby)}, {"low", settings.standby_low}, {"high", settings.standby_high}}));
   }
@@ -256,15 +266,25 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
     if (node.suite().id != crypto::SuiteId::gm_hybrid) return fail(ErrorCode::invalid_argument, "kms.profile_v1: there is no profile v1 in suite " + std::string(node.suite().name));
     node::log(node::LogLevel::warning, "profile v1 is on: working keys that go out in it are protected by TLS alone");
   }
-  ASSIGN_OR_RETURN(auto store, open_database(node));
+  // Another server has taken over, or the operator has restored one: it may lack what was acknowledged, and keys that were delivered would be there again.
+  const auto on_other_history = [&node](store::Transaction& transaction) -> Result<void> {
+    const UnixMs now = node.clock().now_ms();
+    ASSIGN_OR_RETURN(const std::int64_t destroyed, begin_life(transaction, now, now, NewLife::other_history));
+    return node.record({.action = "database.other_history", .outcome = audit::Outcome::success, .subject = "", .object = "",
+                        .reason = "working keys destroyed: " + std::to_string(destroyed), .request_id = ""});
+  };
+  ASSIGN_OR_RETURN(Database database, open_kms_database(node, on_other_history));
+  std::unique_ptr<store::Store> store = std::move(database.store);
+  TRY(store->transact([](store::Transaction& transaction) { return check_is_no_backup(transaction); }));
   ASSIGN_OR_RETURN(auto keys, PoolKeys::open({.store = *store, .device = node.device(), .suite = node.suite(), .lifetime = settings.pool_key_lifetime}, node.clock().now_ms()));
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
   ASSIGN_OR_RETURN(auto chain_key, crypto::SiteKey::read(settings.site_key));  // the same: a secret has one holder
   ASSIGN_OR_RETURN(auto draw_key, crypto::SiteKey::read(settings.site_key));
-  const bool crashed = store->after_crash() || keys->is_first();
+  const bool crashed = (database.guard != nullptr && database.guard->after_crash()) || keys->is_first();
   auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(keys), std::move(site_key), std::move(chain_key),
                                        quantum_from_qkm(node, std::move(draw_key)));
   Parts& those = *parts;
+  those.guard = database.guard;
   TRY(those.store->transact([](store::Transaction& transaction) { return name_all_certificates(transaction); }));
   TRY(those.sweep(crashed ? Ledger::Sweep::after_crash : Ledger::Sweep::at_start));
   if (crashed) TRY(those.after_crash());
@@ -342,7 +362,8 @@ void KmsService::stop() {
     const auto voided = parts_->quantum.void_all("this KMS stops", Deadline::after(give_back_max));
     if (!voided) node::log(node::LogLevel::warning, "pool of quantum keys: {}", voided.error().message);
   }
-  if (const auto closed = parts_->store->close(); !closed) node::log(node::LogLevel::error, "guard: {}", closed.error().message);
+  if (parts_->guard == nullptr) return;
+  if (const auto closed = parts_->guard->close(); !closed) node::log(node::LogLevel::error, "guard: {}", closed.error().message);
 }
 
 }  // namespace qanat::kms

@@ -46,18 +46,20 @@ Access::Access(node::Node& node, store::Store& store, node::SenderDirectory& sen
     : node_(node), store_(store), senders_(senders), ask_(std::move(ask)) {}
 
 Result<std::optional<Access::Granted>> Access::still_holds(const Uid& uid, ByteView token_ref, wire::Assurance wanted) {
-  Bytes known;
-  UnixMs expires = 0;
-  Granted granted;
-  TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT digest, expires_ms, level_max FROM token WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row& row) {
-      known = row.blob(0);
-      expires = static_cast<UnixMs>(row.integer(1));
-      granted.level_max = static_cast<wire::Assurance>(row.integer(2));
-    });
+  struct Held {
+    Bytes digest;
+    UnixMs expires_ms = 0;
+    wire::Assurance level_max{};
+  };
+  ASSIGN_OR_RETURN(const std::optional<Held> held, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<Held>> {
+    std::optional<Held> out;
+    TRY(transaction.query("SELECT digest, expires_ms, level_max FROM token WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row& row) {
+      out = Held{.digest = row.blob(0), .expires_ms = static_cast<UnixMs>(row.integer(1)), .level_max = static_cast<wire::Assurance>(row.integer(2))};
+    }));
+    return out;
   }));
-  if (known.empty() || !equal(known, token_ref) || node_.clock().now_ms() >= expires || granted.level_max < wanted) return std::optional<Granted>{};
-  return std::optional(std::move(granted));
+  if (!held || !equal(held->digest, token_ref) || node_.clock().now_ms() >= held->expires_ms || held->level_max < wanted) return std::optional<Granted>{};
+  return std::optional(Granted{.token = {}, .level_max = held->level_max});
 }
 
 Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, wire::Assurance wanted,
@@ -93,13 +95,14 @@ Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::
 }
 
 Result<std::optional<wire::Assurance>> Access::known_level(const Uid& uid, const std::string& domain, wire::Assurance wanted) {
-  std::optional<wire::Assurance> out;
   const auto now = store::column(node_.clock().now_ms());
-  TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query(
+  ASSIGN_OR_RETURN(std::optional<wire::Assurance> out, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<wire::Assurance>> {
+    std::optional<wire::Assurance> level;
+    TRY(transaction.query(
         "SELECT peer_grant.level_max FROM peer_grant JOIN token ON token.uid = peer_grant.uid WHERE peer_grant.uid = ? AND domain = ? AND until_ms > ? AND "
         "expires_ms > ?",
-        {std::string_view(uid.text()), std::string_view(domain), now, now}, [&](const store::Row& row) { out = static_cast<wire::Assurance>(row.integer(0)); });
+        {std::string_view(uid.text()), std::string_view(domain), now, now}, [&](const store::Row& row) { level = static_cast<wire::Assurance>(row.integer(0)); }));
+    return level;
   }));
   if (out && *out < wanted) out.reset();  // perhaps more has been given since
   return out;

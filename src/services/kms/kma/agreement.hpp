@@ -1,9 +1,7 @@
 // Steps 7–9 across domains: the session through CMSP, quantum keys from the QKM, and the agreement of the two KMSs on one working key.
 #pragma once
 
-#include <condition_variable>
-#include <map>
-#include <mutex>
+#include <atomic>
 
 #include "crypto/site_key.hpp"
 #include "node/node.hpp"
@@ -51,8 +49,8 @@ class Agreement {
   Result<net::Response> offer(const net::Request& request);    // km2_offer
   Result<net::Response> confirm(const net::Request& request);  // km2_confirm
 
-  /// Wakes who waits in wait_for_leg.
-  void leg_changed();
+  /// Wakes who waits in wait_for_leg for this session, at whichever front end.
+  void leg_changed(const SidWk& sid_wk);
   /// Blocks until the callee's leg of the session has left `generated`; deadline_exceeded otherwise. Waiting takes a worker thread, and what is
   /// waited for needs one too: at most half of them may wait, a further caller gets `exhausted` and applies again.
   Result<StoredKey> wait_for_leg(const SidWk& sid_wk, Deadline deadline);
@@ -68,14 +66,6 @@ class Agreement {
   [[nodiscard]] UnixMs clock_window_ms() const { return static_cast<UnixMs>(settings_.clock_window.count()); }
 
  private:
-  struct Pending {
-    Bytes kc_a;
-    Bytes h_accept;
-    Identity kms_a;
-    std::vector<wire::ShareRef> shares;
-    UnixMs expires_ms;
-  };
-
   Result<wire::Framed<wire::SessionGrant>> open_session(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, Deadline deadline,
                                                         const std::string& request_id);
   /// What can be had of what is chosen, first to last: the choice that was carried out, with its quantum keys.
@@ -97,7 +87,7 @@ class Agreement {
   Result<WorkingKey> agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const wire::Framed<wire::SessionGrant>& grant,
                            const QuantumShares& shares, Deadline deadline, const std::string& request_id);
   Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const wire::SessionNotify& session, const Identity& kms_a, QuantumShares shares);
-  Result<StoredKey> wait_locked(const SidWk& sid_wk, Deadline deadline, std::unique_lock<std::mutex>& lock);
+  Result<StoredKey> wait_in_turn(const SidWk& sid_wk, Deadline deadline);
 
   node::Node& node_;
   store::Store& store_;
@@ -109,10 +99,7 @@ class Agreement {
   crypto::SiteKey site_key_;
   QuantumPool* pool_ = nullptr;
   std::function<void()> pool_taken_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::size_t waiting_ = 0;
-  std::map<SidWk, Pending> pending_;  // accepted offers that wait for their confirmation
+  std::atomic<std::size_t> waiting_ = 0;
 };
 
 }  // namespace qanat::kms

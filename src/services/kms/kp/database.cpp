@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "node/log.hpp"
 #include "services/kms/schema.hpp"
 
 namespace qanat::kms {
@@ -51,7 +52,20 @@ Result<std::unique_ptr<store::GuardedStore>> open_database(node::Node& node) {
   return guarded;
 }
 
+Result<Database> open_kms_database(node::Node& node, std::function<Result<void>(store::Transaction&)> on_other_history) {
+  if (node.settings().store) {
+    ASSIGN_OR_RETURN(auto plain, node.open_store("kms", migrations, std::move(on_other_history)));
+    node::log(node::LogLevel::warning, "the database in PostgreSQL is not guarded: rows that its administrator changes are not noticed");
+    TRY(record(node, opened_action, audit::Outcome::success, "kms in PostgreSQL", "not guarded"));
+    return Database{.store = std::move(plain)};
+  }
+  ASSIGN_OR_RETURN(auto guarded, open_database(node));
+  store::GuardedStore* const guard = guarded.get();
+  return Database{.store = std::move(guarded), .guard = guard};
+}
+
 Result<std::vector<std::string>> accept_database(node::Node& node, std::string_view reason) {
+  if (node.settings().store) return fail(ErrorCode::invalid_argument, "a database in PostgreSQL has no guard; `qanat kms restore` makes a restored one serve");
   if (reason.empty()) return fail(ErrorCode::invalid_argument, "a reason must be given: it goes into the audit record");
   ASSIGN_OR_RETURN(const auto plain, store::Store::open(file_of(node), migrations));
   // The intention first: whoever is asked later finds who took the database as it is, whatever became of it.

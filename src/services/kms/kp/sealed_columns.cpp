@@ -42,7 +42,7 @@ Result<std::vector<SealedCell>> cells_not_under(store::Transaction& transaction,
   std::vector<SealedCell> out;
   const std::string sealed(column.column);
   const std::string sql = "SELECT " + sealed + ", " + keys_of(column) + " FROM " + std::string(column.table) + " WHERE " + sealed + " IS NOT NULL AND substr(" +
-                          sealed + ", 1, ?) <> ? LIMIT ?";
+                          sealed + ", 1, CAST(? AS SMALLINT)) <> ? LIMIT ?";
   TRY(transaction.query(sql, {store::column(header.size()), header, store::column(most)}, [&](const store::Row& row) {
     SealedCell cell{.key = {}, .context = {}, .sealed = row.blob(0)};
     Bytes key;
@@ -59,7 +59,7 @@ Result<std::vector<SealedCell>> cells_not_under(store::Transaction& transaction,
 Result<bool> any_under(store::Transaction& transaction, const SealedColumn& column, ByteView header) {
   bool out = false;
   const std::string sealed(column.column);
-  TRY(transaction.query("SELECT 1 FROM " + std::string(column.table) + " WHERE substr(" + sealed + ", 1, ?) = ? LIMIT 1", {store::column(header.size()), header},
+  TRY(transaction.query("SELECT 1 FROM " + std::string(column.table) + " WHERE substr(" + sealed + ", 1, CAST(? AS SMALLINT)) = ? LIMIT 1", {store::column(header.size()), header},
                         [&](const store::Row&) { out = true; }));
   return out;
 }
