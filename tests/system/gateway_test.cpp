@@ -376,7 +376,7 @@ POINT_TEST(GatewaySystem, Dx_1, refuses, OthersOtherTunnelsAndWhatWasOvertaken) 
   };
   const auto key = [&](const std::string& tunnel) { return wire::Json::object({{"tunnel", tunnel}, {"key", "8f3d2b69-c05a-4b72-a1b2-c3d4e5f60718"}}); };
   EXPECT_EQ(status("kms-a", Endpoint::dx1_key, key("refusing")), 403U);
-  EXPECT_EQ(status("operator", Endpoint::dx1_loaded, loaded("refusing", 1)), 403U);
+  EXPECT_EQ(status("qkm-a", Endpoint::dx1_loaded, loaded("refusing", 1)), 403U);
   EXPECT_EQ(status("gw-b", Endpoint::dx1_key, key("refusing")), 403U) << "a gateway that is not at the other end";
   EXPECT_EQ(status("gw-a", Endpoint::dx1_key, key("another")), 403U);
   EXPECT_EQ(status("gw-a", Endpoint::dx1_loaded, loaded("another", 1)), 403U);
