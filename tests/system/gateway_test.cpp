@@ -370,6 +370,7 @@ POINT_TEST(GatewaySystem, Dx_1, refuses, OthersOtherTunnelsAndWhatWasOvertaken) 
   using points::Endpoint;
   configure_strongswan("refusing");
   start_tunnel();
+  TestNetwork::await("keys ahead", [&] { return ppks(Side::b).size() == 3; });
   kill_agent(Side::a);
   const auto loaded = [&](const std::string& tunnel, std::int64_t turn) {
     return wire::Json::object({{"tunnel", tunnel}, {"turn", turn}, {"keep", wire::Json::array(std::vector<wire::Json>())}});

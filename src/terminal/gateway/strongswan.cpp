@@ -209,7 +209,7 @@ class StrongSwan final : public Tunnel {
   const ConnectionFile connection_;
   const Role role_;
   std::set<std::string> old_;  // IKE SAs to be deleted, by their unique ids
-  std::string daemon_since_;  // when the daemon that we prepared was started
+  std::string daemon_since_;   // when the daemon that we prepared was started
 };
 
 }  // namespace
