@@ -110,9 +110,11 @@ void GatewayLab::start_strongswan(Side side) {
         "INPUT -p udp --dport 4500 -m u32 --u32 '0>>22&0x3C@8=1:0xffffffff' -j NFQUEUE --queue-num " + std::to_string(hold_queue) + " --queue-bypass";
     must_run(in_namespace + "iptables-legacy -w -C " + rule + " || " + in_namespace + "iptables-legacy -w -A " + rule);
   }
-  // Its /run is its own: the daemon's file with its process id has one name on a machine.
-  daemons_[index(side)] =
-      start(side, "mount -t tmpfs tmpfs /run && exec " + std::string(charon), "charon.out", {"STRONGSWAN_CONF=" + file(side, "strongswan.conf").string()});
+  // Its /run is its own: the daemon's file with its process id has one name on a machine. And it runs from here: Debian's AppArmor profile, which goes by the
+  // program's path, would keep it from everything in this folder.
+  const std::string program = file(side, "charon").string();
+  daemons_[index(side)] = start(side, "mount -t tmpfs tmpfs /run && cp -f " + std::string(charon) + " " + program + " && exec " + program, "charon.out",
+                                {"STRONGSWAN_CONF=" + file(side, "strongswan.conf").string()});
   TestNetwork::await(
       "strongSwan", [&] { return terminal::gateway::ViciClient::connect(vici_socket(side), Deadline::after(lab_patience)).has_value(); }, lab_patience);
   // The authentication that is not post-quantum: the agents' keys are mixed into what comes of it.
