@@ -16,6 +16,7 @@ std::vector<std::string> endpoints_of(const points::Point& point) {
     if (row.point == point.id || row.identity == point.id) out.push_back(std::string(row.method) + " " + std::string(row.path));
   }
   if (point.id == "Ax-1") out.emplace_back("SIP, Ax and SRTP over UDP");
+  if (point.id == "Ax-3") out.emplace_back("envelope files, however they are carried");
   return out;
 }
 

@@ -176,6 +176,17 @@ Result<void> Connection::bind(sqlite3_stmt* statement, std::string_view sql, std
   return {};
 }
 
+Result<void> Connection::copy_to(const std::filesystem::path& file) {
+  const std::string path = file.string();
+  const std::array values{Value(std::string_view(path))};
+  // SQLite attaches the copy while it writes it: the one time that this connection may attach anything.
+  (void)sqlite3_limit(database_.get(), SQLITE_LIMIT_ATTACHED, 1);
+  const auto copied = run("VACUUM INTO ?", values);
+  (void)sqlite3_limit(database_.get(), SQLITE_LIMIT_ATTACHED, 0);
+  if (!copied) return fail(copied.error());
+  return {};
+}
+
 Result<std::int64_t> Connection::run(std::string_view sql, std::span<const Value> values) {
   ASSIGN_OR_RETURN(const Lease lease, borrow(sql));
   TRY(bind(lease.get(), sql, values));

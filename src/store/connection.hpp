@@ -35,6 +35,8 @@ class Connection final : public Database {
   Result<void> commit() override;
   void roll_back() override;
   Result<void> check_strict() override;
+  /// The whole database into this empty file.
+  Result<void> copy_to(const std::filesystem::path& file);
   /// False outside BEGIN … COMMIT, and also after an error upon which SQLite itself rolled back (disk full, I/O error).
   [[nodiscard]] bool in_transaction() const noexcept override { return sqlite3_get_autocommit(database_.get()) == 0; }
 

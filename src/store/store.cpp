@@ -66,9 +66,7 @@ class SqliteStore final : public Store {
     TRY(make_private_file(file));
     const std::lock_guard lock(mutex_);
     if (group_) return fail(ErrorCode::unavailable, name_ + ": is at work");
-    const std::string path = file.string();
-    const std::array values{Value(std::string_view(path))};
-    if (const auto copied = connection_->run("VACUUM INTO ?", values); !copied) return fail_in(name_, copied.error());
+    if (const auto copied = connection_->copy_to(file); !copied) return fail_in(name_, copied.error());
     return {};
   }
 
