@@ -2,12 +2,15 @@
 #include "point_test.hpp"
 #include "program.hpp"
 #include "test_network.hpp"
+#include "wire/key_schedule.hpp"
 
 namespace qanat::test {
 namespace {
 
 using points::Endpoint;
 using wire::Json;
+
+constexpr std::chrono::seconds answer_within{10};
 
 class KmsOrdersOverTheWire : public SharedNetwork {
  protected:
@@ -27,11 +30,24 @@ POINT_TEST(KmsOrdersOverTheWire, X_5, accepts, ChargesOfACallAndTheDestructionOf
   const auto list = charges->array("charges").value_or(std::vector<Json>{});
   ASSERT_EQ(list.size(), 2U);
   for (const Json& one : list) EXPECT_EQ(one.text("traffic").value_or(""), "voice");
-  const std::string session = list.front().text("sid_wk").value_or("");
 
-  const auto destroyed = net().op().ask(Endpoint::x5_keys, "kms-a", Json::object({{"op", "destroy"}, {"sid_wk", session}, {"reason", "test"}}));
+  // A call whose caller has its key and has acknowledged it, and whose callee's waits.
+  TestTerminal& caller = net().terminal("A");
+  TestTerminal& callee = net().terminal("C");
+  const auto sid_wk = net().rng().id<SidWk>();
+  const SidCall sid_call = wire::make_sid_call(caller.number(), callee.number(), net().rng().bytes(16));
+  const auto wanted = [&](wire::Role role) {
+    return terminal::KeyWanted{.role = role, .sid_wk = sid_wk, .sid_call = sid_call, .caller = caller.number(), .called = callee.number()};
+  };
+  ASSERT_TRUE(caller.apply(wanted(wire::Role::caller), Deadline::after(answer_within)));
+  const Json order = Json::object({{"op", "destroy"}, {"sid_wk", sid_wk.hex()}, {"reason", "test"}});
+  const auto destroyed = net().op().ask(Endpoint::x5_keys, "kms-a", order);
   ASSERT_TRUE(destroyed) << destroyed.error().message;
-  EXPECT_EQ(destroyed->array("keys").value_or(std::vector<Json>{}).size(), 2U);
+  EXPECT_EQ(destroyed->array("keys").value_or(std::vector<Json>{}).size(), 1U);
+  EXPECT_FALSE(callee.apply(wanted(wire::Role::callee), Deadline::after(answer_within))) << "it is gone";
+  const auto again = net().op().ask(Endpoint::x5_keys, "kms-a", order);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, ErrorCode::not_found) << again.error().message;
   net().expect_audit("kms-a", "wk.ordered", "destroy on order: test (commitment ");
 }
 
