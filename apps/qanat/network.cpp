@@ -117,8 +117,12 @@ std::vector<Seat> seats(const NetworkOptions& options) {
   Seat op{"core", Kind::op, "operator", {}};
   for (const Seat& seat : out) op.peers.emplace_back(seat.name);
   out.push_back(op);
-  // The other two duties: they have to do with IAM alone.
-  for (const char* name : {"administrator", "auditor"}) out.push_back({"core", Kind::op, name, {"cas", "iam"}});
+  // The other two duties: they have to do with IAM, and with a KMS where that wants a second operator.
+  std::vector<std::string> others{"cas", "iam"};
+  for (const Seat& seat : out) {
+    if (seat.kind == Kind::kms) others.emplace_back(seat.name);
+  }
+  for (const char* name : {"administrator", "auditor"}) out.push_back({"core", Kind::op, name, others});
   return out;
 }
 
