@@ -15,6 +15,12 @@ std::shared_ptr<IamAsk> add_ask(CLI::App& command) {
   return out;
 }
 
+void add_sae_rules(CLI::App& command, SaeRuleOptions& rules) {
+  command.add_option("--keys-per-second", rules.keys_per_second, "of an SAE: how many it may order; 0: no limit");
+  command.add_option("--keys-per-day", rules.keys_per_day, "of an SAE: the same, in a day (UTC)");
+  command.add_option("--peer-domain", rules.peer_domains, "of an SAE: a domain besides its own with whose SAEs it may share keys; '*': any, none: none");
+}
+
 void add_filter(CLI::App& command, IdentityOptions& filter) {
   command.add_option("--class", filter.of, "person, terminal, application or element");
   command.add_option("--domain", filter.domain, "of this domain alone");
@@ -30,12 +36,13 @@ void add_identity_commands(CLI::App& iam, const OnCommand& on) {
   command->add_option("--domain", options->domain, "its domain")->required();
   command->add_option("--uri", options->uri, "what its certificate names: qanat://DOMAIN/KIND/NAME");
   command->add_option("--number", options->number, "E.164, with '+'");
-  command->add_option("--kms", options->kms, "home KMS of a terminal");
+  command->add_option("--kms", options->kms, "home KMS of a terminal, or of an application that gets keys there (an SAE)");
   command->add_option("--user-name", options->user_name, "of a person, in the directory that it comes from (default: the uid)");
   command->add_option("--name", options->name, "for people to read");
   command->add_option("--mail", options->mail, "address");
   command->add_option("--external-id", options->external_id, "in the directory that it comes from");
   command->add_option("--certificate", options->certificates, "PEM file of a certificate that it shows");
+  add_sae_rules(*command, options->sae);
   on(command, [ask, options] { return iam_create(*ask, *options); });
 
   struct Search {
@@ -52,25 +59,21 @@ void add_identity_commands(CLI::App& iam, const OnCommand& on) {
   command->add_option("--certificate", search->certificate, "PEM file of its certificate")->excludes(uid)->excludes(number);
   on(command, [ask, search] { return iam_find(*ask, search->uid, search->number, search->certificate); });
 
-  struct Change {
-    std::string uid;
-    std::vector<std::string> set;
-    std::int64_t version = 0;
-  };
   command = add_command(iam, "change", "change members of an identity", "qanat iam change wang --set mail=wang.li@a.example --version 3");
   ask = add_ask(*command);
-  const auto change = std::make_shared<Change>();
+  const auto change = std::make_shared<ChangeOptions>();
   command->add_option("uid", change->uid, "its uid")->required();
-  command->add_option("--set", change->set, "MEMBER=TEXT: user_name, name, mail, external_id, number, home_kms, domain or uri")->required();
+  command->add_option("--set", change->set, "MEMBER=TEXT: user_name, name, mail, external_id, number, home_kms, domain or uri");
+  add_sae_rules(*command, change->sae);
   command->add_option("--version", change->version, "refuse if it was changed since this version (default: the present one)");
-  on(command, [ask, change] { return iam_change(*ask, change->uid, change->set, change->version); });
+  on(command, [ask, change] { return iam_change(*ask, *change); });
 
   for (const char* name : {"suspend", "resume", "delete"}) {
     command =
         add_command(iam, name, std::string(name) + " an identity; what it holds of tokens is void" + (std::string_view(name) == "resume" ? " already" : ""),
                     std::string("qanat iam ") + name + " wang");
     ask = add_ask(*command);
-    const auto who = std::make_shared<Change>();
+    const auto who = std::make_shared<ChangeOptions>();
     command->add_option("uid", who->uid, "its uid")->required();
     command->add_option("--version", who->version, "refuse if it was changed since this version");
     on(command, [ask, who, name] { return iam_operate(*ask, name, who->uid, who->version); });

@@ -66,6 +66,17 @@ void put_texts(Json& out, std::initializer_list<std::pair<std::string_view, cons
   }
 }
 
+void put_sae_rules(Json& out, const SaeRuleOptions& rules) {
+  if (rules.keys_per_second) out.set("keys_per_second", *rules.keys_per_second);
+  if (rules.keys_per_day) out.set("keys_per_day", *rules.keys_per_day);
+  if (rules.peer_domains.empty()) return;
+  Json domains = Json::array();
+  for (const std::string& domain : rules.peer_domains) {
+    if (rules.peer_domains.size() > 1 || domain != "none") domains.push(domain);
+  }
+  out.set("peer_domains", std::move(domains));
+}
+
 Result<Json> identity_body(const IdentityOptions& options) {
   Json out = Json::object({{"uid", options.uid}, {"class", options.of}, {"domain", options.domain}});
   put_texts(out, {{"uri", &options.uri},
@@ -75,6 +86,7 @@ Result<Json> identity_body(const IdentityOptions& options) {
                   {"name", &options.name},
                   {"mail", &options.mail},
                   {"external_id", &options.external_id}});
+  put_sae_rules(out, options.sae);
   if (options.certificates.empty()) return out;
   Json thumbprints = Json::array();
   for (const std::filesystem::path& file : options.certificates) {
@@ -141,20 +153,23 @@ int iam_find(const IamAsk& ask, const std::string& uid, const std::string& numbe
   });
 }
 
-int iam_change(const IamAsk& ask, const std::string& uid, const std::vector<std::string>& set, std::int64_t version) {
+int iam_change(const IamAsk& ask, const ChangeOptions& options) {
   return with_duty(ask, "operator", [&](Operator& op) -> Result<void> {
     Json members = Json::object();
-    for (const std::string& one : set) {
+    put_sae_rules(members, options.sae);
+    for (const std::string& one : options.set) {
       const std::size_t at = one.find('=');
       if (at == std::string::npos) return fail(ErrorCode::invalid_argument, "--set takes MEMBER=TEXT");
       members.set(one.substr(0, at), one.substr(at + 1));
     }
+    if (members.names().empty()) return fail(ErrorCode::invalid_argument, "nothing is to be changed: give --set, or an SAE's rules");
+    std::int64_t version = options.version;
     if (version == 0) {
-      ASSIGN_OR_RETURN(const Json now, op.ask(Endpoint::x5_identity, "iam", Json::object({{"op", "find"}, {"uid", uid}})));
+      ASSIGN_OR_RETURN(const Json now, op.ask(Endpoint::x5_identity, "iam", Json::object({{"op", "find"}, {"uid", options.uid}})));
       ASSIGN_OR_RETURN(version, now.integer("version"));
     }
     ASSIGN_OR_RETURN(const Json record,
-                     op.ask(Endpoint::x5_identity, "iam", Json::object({{"op", "change"}, {"uid", uid}, {"version", version}, {"set", members}})));
+                     op.ask(Endpoint::x5_identity, "iam", Json::object({{"op", "change"}, {"uid", options.uid}, {"version", version}, {"set", members}})));
     return show_identity(ask, record);
   });
 }

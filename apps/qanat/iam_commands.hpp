@@ -19,6 +19,13 @@ struct IamAsk {
   std::string as;  // "operator", "administrator", "auditor"
 };
 
+/// Of an SAE that a KMS serves; what is not given is left as it is.
+struct SaeRuleOptions {
+  std::optional<std::int64_t> keys_per_second;
+  std::optional<std::int64_t> keys_per_day;
+  std::vector<std::string> peer_domains;  // "none" alone: only its own
+};
+
 /// The members of an identity that the command line gives; empty: not given.
 struct IdentityOptions {
   std::string uid;
@@ -32,12 +39,19 @@ struct IdentityOptions {
   std::string mail;
   std::string external_id;
   std::vector<std::filesystem::path> certificates;  // PEM
+  SaeRuleOptions sae;
 };
 
 int iam_create(const IamAsk& ask, const IdentityOptions& options);
 int iam_find(const IamAsk& ask, const std::string& uid, const std::string& number, const std::filesystem::path& certificate);
 /// `set`: "name=…"; `version` 0: the one that it has now.
-int iam_change(const IamAsk& ask, const std::string& uid, const std::vector<std::string>& set, std::int64_t version);
+struct ChangeOptions {
+  std::string uid;
+  std::vector<std::string> set;
+  SaeRuleOptions sae;
+  std::int64_t version = 0;
+};
+int iam_change(const IamAsk& ask, const ChangeOptions& options);
 /// "suspend", "resume", "delete".
 int iam_operate(const IamAsk& ask, const std::string& operation, const std::string& uid, std::int64_t version);
 int iam_list(const IamAsk& ask, const IdentityOptions& filter, const std::string& status);

@@ -29,7 +29,7 @@ struct ChargesPeriod : KmsAsk {
   std::int64_t until_ms = 0;  // 0: now
 };
 
-std::string text_in(const Json& json, std::string_view member) { return json.text(member).value_or("-"); }
+std::string shown_text(const Json& json, std::string_view member) { return json.text(member).value_or("-"); }
 
 int order_keys(const std::string& op, const KeysOrder& order) {
   return with_operator(order.folder, "operator", [&](Operator& as) -> Result<void> {
@@ -43,8 +43,8 @@ int order_keys(const std::string& op, const KeysOrder& order) {
     }
     ASSIGN_OR_RETURN(const std::vector<Json> keys, answer.array("keys"));
     for (const Json& one : keys) {
-      const std::string refused = one.has("refused") ? "  refused: " + text_in(one, "refused") : "";
-      fmt::print("  {}  {:<7} {:<16} {}{}\n", text_in(one, "sid_wk"), text_in(one, "leg"), text_in(one, "uid"), text_in(one, "state"), refused);
+      const std::string refused = one.has("refused") ? "  refused: " + shown_text(one, "refused") : "";
+      fmt::print("  {}  {:<7} {:<16} {}{}\n", shown_text(one, "sid_wk"), shown_text(one, "leg"), shown_text(one, "uid"), shown_text(one, "state"), refused);
     }
     return {};
   });
@@ -55,8 +55,8 @@ void print_charge(const KmsAsk& ask, const Json& one) {
     fmt::print("{}\n", one.dump());
     return;
   }
-  fmt::print("  {}  {}  {:<7} {:<16} with {:<16} {:<8} level {} over {} path(s){}\n", one.integer("delivered_ms").value_or(0), text_in(one, "sid_wk"),
-             text_in(one, "leg"), text_in(one, "number"), text_in(one, "peer_number"), text_in(one, "traffic"), one.integer("assurance").value_or(0),
+  fmt::print("  {}  {}  {:<7} {:<16} with {:<16} {:<8} level {} over {} path(s){}\n", one.integer("delivered_ms").value_or(0), shown_text(one, "sid_wk"),
+             shown_text(one, "leg"), shown_text(one, "number"), shown_text(one, "peer_number"), shown_text(one, "traffic"), one.integer("assurance").value_or(0),
              one.integer("n_paths").value_or(0), one.has("confirmed_ms") ? "" : "  not acknowledged");
 }
 

@@ -18,7 +18,7 @@ using Show = std::function<Result<void>(const Json&)>;
 
 std::string said(const Json& json, std::string_view member) { return json.text(member).value_or("-"); }
 
-int at_kms(const KmsAsk& ask, const Json& body, const Show& show) {
+int at_kms(const MediumAsk& ask, const Json& body, const Show& show) {
   return with_operator(ask.folder, ask.as, [&](Operator& op) -> Result<void> {
     ASSIGN_OR_RETURN(const Json answer, op.ask(Endpoint::x5_medium, ask.kms, body));
     if (ask.output == Output::people) return show(answer);
@@ -69,7 +69,7 @@ Result<void> place_transport_key(const Network& network, const std::string& kms,
 
 }  // namespace
 
-int medium_register(const KmsAsk& ask, const MediumRegistration& what) {
+int medium_register(const MediumAsk& ask, const MediumRegistration& what) {
   if (!what.transport_key.empty()) {
     const auto placed = [&]() -> Result<void> {
       TRY(wire::MediumId::parse_hex(what.medium));
@@ -86,7 +86,7 @@ int medium_register(const KmsAsk& ask, const MediumRegistration& what) {
   });
 }
 
-int medium_list(const KmsAsk& ask) {
+int medium_list(const MediumAsk& ask) {
   return at_kms(ask, Json::object({{"op", "list"}}), [](const Json& answer) -> Result<void> {
     ASSIGN_OR_RETURN(const std::vector<Json> media, answer.array("media"));
     for (const Json& one : media) print_medium(one);
@@ -100,7 +100,7 @@ int medium_list(const KmsAsk& ask) {
   });
 }
 
-int medium_end(const KmsAsk& ask, const std::string& op, const std::string& medium) {
+int medium_end(const MediumAsk& ask, const std::string& op, const std::string& medium) {
   return at_kms(ask, Json::object({{"op", op}, {"medium", medium}}), [](const Json& answer) -> Result<void> {
     fmt::print("  medium {} of {} is {} at the KMS from now on; the medium itself follows when its terminal is next seen\n", said(answer, "medium"),
                said(answer, "terminal"), said(answer, "state"));
@@ -108,7 +108,7 @@ int medium_end(const KmsAsk& ask, const std::string& op, const std::string& medi
   });
 }
 
-int charge_order(const KmsAsk& ask, const ChargeOrder& order) {
+int charge_order(const MediumAsk& ask, const ChargeOrder& order) {
   std::string ticket;
   const Json body = Json::object(
       {{"op", "charge"}, {"medium", order.medium}, {"authentication", order.authentication}, {"call", order.call}, {"distribution", order.distribution}});
@@ -120,12 +120,12 @@ int charge_order(const KmsAsk& ask, const ChargeOrder& order) {
     return {};
   });
   if (ordered != 0 || order.second.empty()) return ordered;
-  KmsAsk second = ask;
+  MediumAsk second = ask;
   second.as = order.second;
   return charge_take(second, "approve", ticket, order.out);
 }
 
-int charge_take(const KmsAsk& ask, const std::string& op, const std::string& ticket, const std::filesystem::path& out) {
+int charge_take(const MediumAsk& ask, const std::string& op, const std::string& ticket, const std::filesystem::path& out) {
   return with_operator(ask.folder, ask.as, [&](Operator& person) -> Result<void> {
     ASSIGN_OR_RETURN(const Json answer, person.ask(Endpoint::x5_medium, ask.kms, Json::object({{"op", op}, {"ticket", ticket}})));
     if (ask.output == Output::people) return take_file(answer, out);
@@ -135,7 +135,7 @@ int charge_take(const KmsAsk& ask, const std::string& op, const std::string& tic
   });
 }
 
-int charge_reject(const KmsAsk& ask, const std::string& ticket) {
+int charge_reject(const MediumAsk& ask, const std::string& ticket) {
   return at_kms(ask, Json::object({{"op", "reject"}, {"ticket", ticket}}), [](const Json& answer) -> Result<void> {
     fmt::print("  charge {} is rejected\n", said(answer, "ticket"));
     return {};
@@ -144,8 +144,8 @@ int charge_reject(const KmsAsk& ask, const std::string& ticket) {
 
 namespace {
 
-std::shared_ptr<KmsAsk> add_kms_ask(CLI::App& command) {
-  auto out = std::make_shared<KmsAsk>();  // owned by the command's action, and by its options' callbacks through it
+std::shared_ptr<MediumAsk> add_kms_ask(CLI::App& command) {
+  auto out = std::make_shared<MediumAsk>();  // owned by the command's action, and by its options' callbacks through it
   add_network_option(command, out->folder);
   add_json_flag(command, out->output);
   command.add_option("--kms", out->kms, "which KMS (default: kms-a)");
@@ -182,7 +182,7 @@ void add_media(CLI::App& medium, const OnCommand& on) {
 
 }  // namespace
 
-void add_kms_commands(CLI::App& kms, const OnCommand& on) {
+void add_medium_commands(CLI::App& kms, const OnCommand& on) {
   CLI::App* const medium = add_command(kms, "medium", "secure media of terminals", "qanat kms medium list");
   medium->require_subcommand(1);
   add_media(*medium, on);

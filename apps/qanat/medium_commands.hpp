@@ -9,7 +9,7 @@
 
 namespace qanat::app {
 
-struct KmsAsk {
+struct MediumAsk {
   std::filesystem::path folder = Network::default_folder("default");
   Output output = Output::people;
   std::string as = "operator";  // or "administrator", "auditor"
@@ -29,15 +29,15 @@ struct ChargeOrder {
   std::string second;         // who approves at once, where one machine has both identities: for laboratories
   std::filesystem::path out;  // then the file
 };
-int medium_register(const KmsAsk& ask, const MediumRegistration& what);
-int medium_list(const KmsAsk& ask);
+int medium_register(const MediumAsk& ask, const MediumRegistration& what);
+int medium_list(const MediumAsk& ask);
 /// `op`: "lock" or "wipe".
-int medium_end(const KmsAsk& ask, const std::string& op, const std::string& medium);
-int charge_order(const KmsAsk& ask, const ChargeOrder& order);
+int medium_end(const MediumAsk& ask, const std::string& op, const std::string& medium);
+int charge_order(const MediumAsk& ask, const ChargeOrder& order);
 /// `op`: "approve" or "collect"; the file to `out`.
-int charge_take(const KmsAsk& ask, const std::string& op, const std::string& ticket, const std::filesystem::path& out);
-int charge_reject(const KmsAsk& ask, const std::string& ticket);
-void add_kms_commands(CLI::App& kms, const OnCommand& on);
+int charge_take(const MediumAsk& ask, const std::string& op, const std::string& ticket, const std::filesystem::path& out);
+int charge_reject(const MediumAsk& ask, const std::string& ticket);
+void add_medium_commands(CLI::App& kms, const OnCommand& on);
 
 struct TerminalCharge {
   std::uint16_t authentication = 16;

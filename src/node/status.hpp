@@ -1,5 +1,5 @@
-// Certificate status by OCSP and revocation lists at CAS, and lists in a directory, in the order of the settings, cached while fresh: the check behind every connection (both ways) and
-// behind step 5.
+// Certificate status by OCSP and revocation lists at CAS, and lists in a directory, in the order of the settings, cached while fresh: the check behind every
+// connection (both ways) and behind step 5.
 #pragma once
 
 #include <map>
@@ -20,8 +20,8 @@ class StatusChecker {
   /// `endpoint`: the Cq row of this element's kind. `cas` must outlive the checker.
   StatusChecker(StatusSettings settings, points::Endpoint endpoint, net::Client& cas, const crypto::TrustStore& trust, crypto::Rng& rng, const Clock& clock);
 
-  /// good → value; revoked or unknown → denied; no answer of any source and no usable earlier one → unavailable. The first source that answers is believed; the
-  /// next is asked only where one is silent.
+  /// good → value; revoked or unknown → denied; no answer of any source and no usable earlier one → unavailable. The first source that answers is believed;
+  /// the next is asked only where one is silent.
   Result<void> check(const crypto::Certificate& cert, Deadline deadline);
   /// The same with chain and validity. A chain that held is not computed again while it is as young as a fresh status; the leaf's own
   /// validity is looked at each time.

@@ -143,6 +143,7 @@ constexpr std::array table{
     EndpointRow{Endpoint::km1_charge, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/charge", type_qfc2, type_qfc2, one_message, false},
     EndpointRow{Endpoint::km1_charged, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/charged", type_qfc2, "", one_message, false},
     EndpointRow{Endpoint::x5_medium, "X-5", "", operators, {Kind::kms}, "POST", "/x/5/medium", type_json, type_json, small, false},
+    EndpointRow{Endpoint::x5_recovery, "X-5", "", operators, {Kind::kms}, "POST", "/x/5/recovery", type_json, type_json, one_message, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

@@ -146,6 +146,7 @@ enum class Endpoint : std::uint8_t {
   km1_charge,
   km1_charged,
   x5_medium,
+  x5_recovery,
   count_,
 };
 

@@ -6,7 +6,7 @@
 namespace qanat::terminal {
 namespace {
 
-constexpr std::size_t issuances_max = 256;
+constexpr std::size_t issuances_at_most = 256;
 
 Bytes digest_of(ByteView public_key) { return crypto::digest(crypto::Hash::sha256, public_key); }
 
@@ -24,7 +24,7 @@ Result<void> record(node::Node& node, std::string_view action, const Issuance& s
 Result<std::vector<Issuance>> parse_issuances(const wire::Json& answer, const Identity& own) {
   std::vector<Issuance> out;
   ASSIGN_OR_RETURN(const std::vector<wire::Json> list, answer.array("certificates"));
-  if (list.size() > issuances_max) return fail(ErrorCode::invalid_argument, "CAS lists more than " + std::to_string(issuances_max) + " certificates");
+  if (list.size() > issuances_at_most) return fail(ErrorCode::invalid_argument, "CAS lists more than " + std::to_string(issuances_at_most) + " certificates");
   for (const wire::Json& one : list) {
     Issuance read;
     ASSIGN_OR_RETURN(const Bytes der, one.base64("certificate"));

@@ -18,7 +18,7 @@ namespace {
 constexpr std::chrono::milliseconds enrol_max{15'000};
 constexpr std::chrono::milliseconds peer_check_max{3'000};
 constexpr std::chrono::milliseconds renewal_max{15'000};
-constexpr std::chrono::milliseconds issuances_max{3'000};
+constexpr std::chrono::milliseconds issuances_wait_max{3'000};
 
 /// Step 1 goes without a certificate of our own: there is none yet. The MAC names the requester, the answer is signed.
 Result<Bytes> enrol_anonymously(node::Node& node, const std::string& kms, ByteView message, Deadline deadline) {
@@ -71,7 +71,7 @@ void keep_certificates_fresh(node::Node& node, const TerminalSettings& settings,
 
 /// Before a call: not that it hangs on CAS, which may be away for once. What is found is said and recorded.
 void look_for_strangers(node::Node& node, Loaded& loaded) {
-  const auto found = check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max));
+  const auto found = check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_wait_max));
   if (!found) node::log(node::LogLevel::warning, "what was issued in this terminal's name could not be looked at: {}", found.error().message);
 }
 
@@ -242,7 +242,7 @@ Result<wire::Json> enrol_terminal(node::Node& node, const TerminalSettings& sett
     step1.done(settings.uid.text(), "signing keys made here, certificates in place, encryption keys injected by " + settings.kms);
   ASSIGN_OR_RETURN(const TerminalStore::Delivered delivered, store->delivered());
   ASSIGN_OR_RETURN(const auto pair, crypto::Decapsulator::from_secret(node.suite(), delivered.encryption));
-  ASSIGN_OR_RETURN(const IssuanceFindings findings, check_issuances(node, *store, pair.encapsulation_key(), Deadline::after(issuances_max)));
+  ASSIGN_OR_RETURN(const IssuanceFindings findings, check_issuances(node, *store, pair.encapsulation_key(), Deadline::after(issuances_wait_max)));
   if (!findings.own)
     return fail(ErrorCode::denied, "CAS shows no encryption certificates of one bundle with the signing certificates: this enrolment is of no use");
   const std::shared_ptr<const node::MessageSigner> in_force = node.signer();
@@ -260,7 +260,7 @@ Result<wire::Json> list_certificates(node::Node& node, const TerminalSettings& s
   ASSIGN_OR_RETURN(const Loaded loaded, load(node, settings));
   node.start_reporting();
   ASSIGN_OR_RETURN(const IssuanceFindings findings,
-                   check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max)));
+                   check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_wait_max)));
   return add_findings(wire::Json::object({{"uid", settings.uid.text()}, {"number", settings.number.text()}, {"kms", settings.kms}}), findings);
 }
 
@@ -270,7 +270,7 @@ Result<wire::Json> renew_terminal(node::Node& node, const TerminalSettings& sett
   node.start_reporting();  // not before: a renewal makes the node's connections anew
   TRY(renewed);
   ASSIGN_OR_RETURN(const IssuanceFindings findings,
-                   check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_max)));
+                   check_issuances(node, *loaded.store, loaded.encryption->encapsulation_key(), Deadline::after(issuances_wait_max)));
   return add_findings(wire::Json::object({{"uid", settings.uid.text()}, {"number", settings.number.text()}, {"kms", settings.kms}}), findings);
 }
 

@@ -9,7 +9,7 @@
 namespace qanat::wire {
 namespace {
 
-constexpr std::size_t secret_octets = 32;
+constexpr std::size_t mac_key_octets = 32;
 
 template <class Codec, class M>
 requires std::same_as<std::remove_const_t<M>, ChargeRequest>
@@ -91,7 +91,7 @@ std::string_view name(MediumOrder order) noexcept {
 
 Bytes charge_request_mac(const crypto::Suite& suite, const Secret& distribution_key, ByteView header_and_body_without) {
   const Secret prk = crypto::hkdf_extract(suite.hash, Bytes(suite.digest), distribution_key);
-  return crypto::hmac(suite.hash, crypto::hkdf_expand(suite.hash, prk, {labels::charge_req}, secret_octets), {header_and_body_without});
+  return crypto::hmac(suite.hash, crypto::hkdf_expand(suite.hash, prk, {labels::charge_req}, mac_key_octets), {header_and_body_without});
 }
 
 Result<Bytes> without_injection(const Framed<ChargeRequest>& request) {
@@ -105,7 +105,7 @@ Bytes charge_context(ByteView h_req) { return concat({labels::context_charge, h_
 
 Secret mix_distribution(const crypto::Suite& suite, const Secret& ss_h, const Secret& distribution_key, std::uint32_t index, ByteView h_req) {
   return crypto::hkdf_expand(suite.hash, crypto::hkdf_extract(suite.hash, distribution_key, ss_h), {labels::charge_inj, index_octets(index), h_req},
-                             secret_octets);
+                             mac_key_octets);
 }
 
 Result<ChargeDeliver> seal_charge(const crypto::Suite& suite, std::uint32_t policy_epoch, ChargeDeliver message, const Secret& ss_h,

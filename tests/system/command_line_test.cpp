@@ -21,7 +21,7 @@ TEST_F(CommandLine, EveryCommandHasHelpWithAnExample) {
                               "csa state", "csa encrypt", "csa decrypt", "csa sign", "csa verify", "iam create", "iam show", "iam change", "iam suspend", "iam resume", "iam delete",
                               "iam list", "iam export", "iam import", "iam roles", "iam define", "iam undefine", "iam grants", "iam grant", "iam ungrant", "iam why", "iam revoke",
                               "iam behaviour", "iam anomalies", "iam rules", "ca", "ca ceremony", "ca sign-issuing", "ca transcript", "ca rollover",
-                              "ca rollover-devices"}) {
+                              "ca rollover-devices", "kms accept-database", "kms history", "kms recover-key", "kms sign-recovery", "kms collect-key"}) {
     const Outcome outcome = run(std::string(command) + " --help");
     EXPECT_EQ(outcome.code, 0) << command;
     EXPECT_NE(outcome.out.find("Example:"), std::string::npos) << command;

@@ -44,6 +44,7 @@ std::string hex_of_base64(const std::string& text) { return terminal::gateway::w
 }  // namespace
 
 std::string GatewayLab::impossible() {
+  if (std::getenv("CI") != nullptr) return "CI is set: namespaces and daemons are for machines of one's own";
   if (::geteuid() != 0) return "network namespaces need root";
   for (const char* tool : {"ip", "ping", "wg", "wireguard-go", "iptables", "tcpdump"}) {
     if (!runs("command -v " + std::string(tool))) return std::string(tool) + " is not installed (scripts/setup.sh)";

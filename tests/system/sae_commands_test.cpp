@@ -188,15 +188,25 @@ TEST_F(SaeCommands, AnSaeOfAKmsIsAnIdentityOfIam) {
   EXPECT_EQ(near.text("kme").value(), "kms-a");
   EXPECT_TRUE(near.boolean("in_force").value());
   json("add ktwo --domain b --at kms --peer-domain '*'");
-  const Outcome found = run_program("iam find kone --json --state " + network(), *folder_);
+  const Outcome found = run_program("iam show kone --json --state " + network(), *folder_);
   EXPECT_EQ(found.json().text("home_kms").value_or(""), "kms-a") << found.error;
   EXPECT_EQ(found.json().integer("keys_per_second").value_or(0), 50);
-  const Json keys = json("key --from kone --to ktwo --number 2 --size 512");
+  const Outcome changed = run_program("iam change kone --keys-per-day 1000 --peer-domain b --json --state " + network(), *folder_);
+  EXPECT_EQ(changed.json().integer("keys_per_day").value_or(0), 1000) << changed.error;
+  EXPECT_EQ(changed.json().integer("keys_per_second").value_or(0), 50) << "as it was";
+  EXPECT_NE(run_program("iam change kone --state " + network(), *folder_).code, 0) << "nothing to change";
+  // Until IAM has told the KMSs what it now is, it is unknown to them.
+  Outcome delivered;
+  TestNetwork::await("keys for an SAE that was changed", [&] {
+    delivered = sae("key --from kone --to ktwo --number 2 --size 512 --json");
+    return delivered.code == 0;
+  });
+  const Json keys = delivered.json();
   EXPECT_TRUE(keys.boolean("equal").value());
   expect_mistake("add kthree --domain a --peer-domain b", "--at kms");
   expect_mistake("add kone --domain a", "is served by kms-a");
   json("remove kone");
-  EXPECT_NE(run_program("iam find kone --state " + network(), *folder_).code, 0);
+  EXPECT_NE(run_program("iam show kone --state " + network(), *folder_).code, 0);
 }
 
 TEST_F(SaeCommands, ARevokedCertificateIsLetInNoLongerAndAnotherOneIs) {

@@ -1,17 +1,27 @@
 #include "terminal/gateway/vici_client.hpp"
 
+#include <algorithm>
+
 namespace qanat::terminal::gateway {
 namespace {
 
 constexpr std::size_t vici_events_max = 4096;  // of one command
+constexpr std::size_t words_max = 200;         // characters of the daemon's in a message of ours
 
 Result<ViciSection> succeeded(std::string_view command, ViciReceived answer) {
   if (answer.type == ViciPacket::unknown_command) return fail(ErrorCode::not_found, "strongSwan has no command " + std::string(command));
   if (answer.type != ViciPacket::response) return fail(ErrorCode::invalid_argument, "strongSwan: no answer to " + std::string(command));
   if (answer.message.text("success") == "no") {
-    return fail(ErrorCode::conflict, "strongSwan: " + std::string(command) + ": " + std::string(answer.message.text("errmsg").substr(0, 200)));
+    return fail(ErrorCode::conflict, "strongSwan: " + std::string(command) + ": " + std::string(answer.message.text("errmsg").substr(0, words_max)));
   }
   return std::move(answer.message);
+}
+
+std::string printable(std::string_view text) {
+  std::string out(text.substr(0, words_max));
+  std::ranges::replace_if(
+      out, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  return out;
 }
 
 }  // namespace
@@ -47,13 +57,28 @@ Result<std::vector<ViciSection>> ViciClient::stream(std::string_view name, std::
   TRY(send(ViciPacket::subscribe, event, {}, deadline));
   ASSIGN_OR_RETURN(const ViciReceived confirmed, receive(deadline));
   if (confirmed.type != ViciPacket::confirmed) return fail(ErrorCode::not_found, "strongSwan has no event " + std::string(event));
+  auto out = collect(name, message, deadline);
+  // Otherwise further events of it would come before the answers to what is asked next.
+  TRY(send(ViciPacket::unsubscribe, event, {}, deadline));
+  while (true) {
+    ASSIGN_OR_RETURN(const ViciReceived received, receive(deadline));
+    if (received.type == ViciPacket::confirmed) return out;
+    if (received.type != ViciPacket::event) return fail(ErrorCode::invalid_argument, "strongSwan: event " + std::string(event) + " does not end");
+  }
+}
+
+Result<std::vector<ViciSection>> ViciClient::collect(std::string_view name, const ViciSection& message, Deadline deadline) {
   TRY(send(ViciPacket::command, name, message, deadline));
   std::vector<ViciSection> out;
   while (true) {
     ASSIGN_OR_RETURN(ViciReceived answer, receive(deadline));
     if (answer.type != ViciPacket::event) {
-      TRY(succeeded(name, std::move(answer)));
-      return out;
+      auto done = succeeded(name, std::move(answer));
+      if (done) return out;
+      // The daemon's answer says that it failed, its last event why.
+      const std::string why = out.empty() ? std::string() : printable(out.back().text("msg"));
+      if (!why.empty()) done.error().message += " (" + why + ")";
+      return fail(std::move(done).error());
     }
     if (out.size() == vici_events_max)
       return fail(ErrorCode::invalid_argument, "vici: more than " + std::to_string(vici_events_max) + " events for one command");

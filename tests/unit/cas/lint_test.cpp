@@ -202,8 +202,12 @@ TEST(LintTest, NamesOfElementsTerminalsAndCasItself) {
   draft.names.dns = {"box-7.example"};
   expect_refused(draft, ml_dsa_ca, "names");
   draft = element;
-  draft.names.uris = {"qanat://a/app1/A"};
-  expect_refused(draft, ml_dsa_ca, "names");
+  draft.names.uris = {"qanat://a/dev1/gw-a"};
+  EXPECT_TRUE(lint(draft, ml_dsa_ca)) << "a gateway enrols as an element";
+  for (const char* other : {"qanat://a/app1/A", "qanat://a/dev2/sensor"}) {
+    draft.names.uris = {other};
+    expect_refused(draft, ml_dsa_ca, "names");
+  }
   draft.names.uris = {"https://a/"};
   expect_refused(draft, ml_dsa_ca, "names");
   draft = element;

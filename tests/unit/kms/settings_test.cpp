@@ -35,6 +35,25 @@ TEST_F(KmsSettingsTest, DefaultsAreThoseOfTheReference) {
   EXPECT_EQ(settings->quantum_shares, 1);
   EXPECT_TRUE(settings->pqc_fallback);
   EXPECT_FALSE(settings->profile_v1) << "the paper's own messages are served only where somebody asks for them";
+  EXPECT_EQ(settings->history, HistoryPolicy::none) << "no private key of a terminal is kept unless somebody asks for it";
+  EXPECT_EQ(settings->pool_key_lifetime, std::chrono::days(30));
+  EXPECT_EQ(settings->quantum_pool_high, 0);
+}
+
+TEST_F(KmsSettingsTest, WaterMarksAndTheHistoryPolicyAreRead) {
+  const auto settings = read("standby_low = 2\nstandby_high = 5\nquantum_pool_high = 7\nhistory = \"encryption_keys\"\npool_key_days = 1\n");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->standby_low, 2);
+  EXPECT_EQ(settings->standby_high, 5);
+  EXPECT_EQ(settings->quantum_pool_low, 4) << "half, unless it is said";
+  EXPECT_EQ(settings->quantum_pool_high, 7);
+  EXPECT_EQ(settings->history, HistoryPolicy::encryption_keys);
+  EXPECT_EQ(settings->pool_key_lifetime, std::chrono::days(1));
+  EXPECT_EQ(read("standby_high = 0\n")->standby_low, 0);
+  for (const char* wrong : {"history = \"working_keys\"\n", "history = \"all\"\n", "standby_low = 6\nstandby_high = 5\n", "quantum_pool_low = 1\n",
+                            "quantum_pool_high = 1025\n", "pool_key_days = 0\n", "standby_high = -1\n"}) {
+    EXPECT_FALSE(read(wrong)) << wrong;
+  }
 }
 
 TEST_F(KmsSettingsTest, TakesWhatIsWithinItsBounds) {
@@ -49,6 +68,20 @@ TEST_F(KmsSettingsTest, TakesWhatIsWithinItsBounds) {
   EXPECT_TRUE(settings->profile_v1);
 }
 
+TEST_F(KmsSettingsTest, SymmetricModeIsOffAndMediaAreChargedOverAWireAloneUnlessSomebodySaysOtherwise) {
+  const auto settings = read("");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_FALSE(settings->symmetric_mode);
+  EXPECT_TRUE(settings->media_keys.empty());
+  EXPECT_EQ(settings->revocation_lists_every, std::chrono::minutes(10));
+  const auto other = read("symmetric_mode = true\nmedia_keys = \"/var/lib/qanat/media\"\nrevocation_lists_every_s = 0\n");
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_TRUE(other->symmetric_mode);
+  EXPECT_EQ(other->media_keys, "/var/lib/qanat/media");
+  EXPECT_EQ(other->revocation_lists_every.count(), 0);
+  EXPECT_FALSE(read("revocation_lists_every_s = 86401\n"));
+}
+
 TEST_F(KmsSettingsTest, ADemandOnQuantumKeysIsReadInTheWordsOfKm3) {
   const auto settings = read("quantum_bound = \"one-decoy-finite\"\nquantum_eps_max = 1e-9\nquantum_photons = \"real\"\nquantum_relays_max = 2\n");
   ASSERT_TRUE(settings) << settings.error().message;
@@ -61,6 +94,22 @@ TEST_F(KmsSettingsTest, ADemandOnQuantumKeysIsReadInTheWordsOfKm3) {
                             "quantum_relays_max = 127\n", "quantum_relays_max = -1\n"}) {
     EXPECT_FALSE(read(wrong)) << wrong;
   }
+}
+
+TEST_F(KmsSettingsTest, TheCsaHasATableOfItsOwn) {
+  const auto absent = read("");
+  ASSERT_TRUE(absent);
+  EXPECT_FALSE(absent->csa.listener) << "software of others is served only where somebody asks for it";
+  EXPECT_EQ(absent->csa.limits.seals.max, std::int64_t{1} << 32);
+  const auto settings = read("[kms.csa]\nkeys_per_application = 0\nseals_per_version = 100\nport = 9443\ncertificate = \"/c\"\nkey = \"/k\"\nroots = \"/r\"\n");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->csa.limits.keys_per_application, 0);
+  EXPECT_EQ(settings->csa.limits.seals.block, 100) << "no block is larger than all that there is";
+  ASSERT_TRUE(settings->csa.listener);
+  EXPECT_EQ(settings->csa.listener->port, 9443);
+  for (const char* wrong : {"certificate = \"/c\"", "key = \"/k\"\nroots = \"/r\"", "port = 65536", "requests_per_minute = 0", "deletion_wait_min_s = 0",
+                            "challenge_life_ms = 999", "seals_per_version = 4294967297", "colour = 1"})
+    EXPECT_FALSE(read("[kms.csa]\n" + std::string(wrong) + "\n")) << wrong;
 }
 
 TEST_F(KmsSettingsTest, RefusesWhatIsOutOfBounds) {

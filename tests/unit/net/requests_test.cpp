@@ -40,6 +40,15 @@ TEST(RequestTest, BodyQueryAndHeadersComeThrough) {
   EXPECT_TRUE(as_text(client->call(who, soon()).value().body).contains("?a=1&b=%20#"));
 }
 
+TEST(RequestTest, AnAnswerThatIsSecretComesWholeAndStaysWithItsHandler) {
+  const auto kept = std::make_shared<const Secret>(Secret::copy_of(Bytes(100'000, 'k')));
+  const Element element({.routes = {get_route("/secret", [kept](const Request&) -> Result<Response> {
+    return Response{.status = 200, .content_type = "text/plain", .body = {}, .secret = kept};
+  })}});
+  const auto client = element.kms_client();
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(equal(client->call(get("/secret"), soon()).value().body, kept->reveal())) << "what is wiped is the copy that was sent";
+}
+
 TEST(RequestTest, TheAnswerCarriesTheRequestIdAndIsNotToBeStored) {
   const Element element;
   RawKms peer(element);

@@ -40,6 +40,7 @@ class EstDouble final : public net::Client {
     return out;
   }
   [[nodiscard]] const net::Target& target() const noexcept override { return target_; }
+  void chain(net::Chaining) override {}
   Result<void> show(const net::TlsIdentity&) override { return {}; }
   void drop_servers(const std::function<bool(const crypto::Certificate&)>&) override {}
 

@@ -33,6 +33,7 @@ class CasDouble final : public net::Client {
                          .body = pki().answer_status(call.body, {.status = status, .this_update = now, .next_update = now + lifetime_ms, .revoked_at = now})};
   }
   [[nodiscard]] const net::Target& target() const noexcept override { return target_; }
+  void chain(net::Chaining) override {}
   Result<void> show(const net::TlsIdentity&) override { return {}; }
   void drop_servers(const std::function<bool(const crypto::Certificate&)>&) override {}
 

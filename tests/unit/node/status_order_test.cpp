@@ -40,6 +40,7 @@ class TwoSources final : public net::Client {
     return net::Response{.status = 200, .content_type = std::string(points::type_crl), .body = pki().revocation_list(list)};
   }
   [[nodiscard]] const net::Target& target() const noexcept override { return target_; }
+  void chain(net::Chaining) override {}
   Result<void> show(const net::TlsIdentity&) override { return {}; }
   void drop_servers(const std::function<bool(const crypto::Certificate&)>&) override {}
 

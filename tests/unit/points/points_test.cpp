@@ -139,6 +139,10 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "GET /.well-known/est/ce-2/cacerts: app1 app2 app3 dev1 dev2 -> cas\n"
             "POST /ce/2/confirm: app1 app2 app3 dev1 dev2 -> cas\n"
             "POST /km/1/renewed: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /km/2/chain: kms -> kms\n"
+            "POST /km/3/chain: kms -> qkm\n"
+            "POST /x/5/keys: operator -> kms\n"
+            "POST /x/5/charges: operator -> kms\n"
             "POST /csa/v1/encrypt: app1 app2 app3 dev1 dev2 -> kms\n"
             "POST /csa/v1/decrypt: app1 app2 app3 dev1 dev2 -> kms\n"
             "POST /csa/v1/data-keys/generate: app1 app2 app3 dev1 dev2 -> kms\n"
@@ -165,7 +169,11 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /csa/v1/keys/state: app1 app2 app3 dev1 dev2 operator -> kms\n"
             "GET /csa/v1/openapi.json: app1 app2 app3 dev1 dev2 operator -> kms\n"
             "POST /dx/1/key: dev1 -> dev1\n"
-            "POST /dx/1/loaded: dev1 -> dev1\n");
+            "POST /dx/1/loaded: dev1 -> dev1\n"
+            "POST /km/2/supply: kms -> kms\n"
+            "POST /km/2/activate: kms -> kms\n"
+            "POST /km/1/charge: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /km/1/charged: app1 app2 app3 dev1 dev2 -> kms\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {

@@ -170,7 +170,7 @@ class GatewayAgentsTest : public testing::Test {
     return std::ranges::any_of(recorded_, [&](const std::string& line) { return line.contains(what); });
   }
 
-  test::TemporaryDirectory folder_;
+  qanat::test::TemporaryDirectory folder_;
   SetClock clock_;
   const Identity near_id_{.domain = "a", .kind = Kind::dev1, .name = "gw-a"};
   const Identity far_id_{.domain = "b", .kind = Kind::dev1, .name = "gw-b"};
@@ -312,9 +312,7 @@ TEST_F(GatewayAgentsTest, AnAgentThatDiedGoesOnWithTheKeyInForce) {
 TEST_F(GatewayAgentsTest, AChangeThatDiedInTheMiddleIsFollowedByAnother) {
   settle();
   const auto before = between_.runs_on;
-  const auto ready = std::ranges::find(near_rows(), GatewayKeyState::ready, &GatewayKeyRow::state);
   const KeyId second = near_rows()[1].id;
-  (void)ready;
   ASSERT_TRUE(near_records_->move("ab", std::vector<KeyRecords::Move>{{.id = second, .to = GatewayKeyState::switching}}, clock_.now));
   between_.runs_on = second;  // the gateway had done it, the record had not been written
   between_.tried.insert(second);

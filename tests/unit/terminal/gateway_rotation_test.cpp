@@ -107,7 +107,7 @@ class GatewayRecordsTest : public testing::Test {
     records_ = std::move(*opened);
   }
   Result<void> to(std::uint8_t number, State state) { return records_->move("ab", std::vector<KeyRecords::Move>{{.id = numbered(number), .to = state}}, 7); }
-  test::TemporaryDirectory folder_;
+  qanat::test::TemporaryDirectory folder_;
   std::unique_ptr<KeyRecords> records_;
 };
 

@@ -106,9 +106,9 @@ TEST_F(KeyClientTest, AKeyIsFetchedAcknowledgedAndItsStepsReported) {
   EXPECT_EQ(steps_, (std::vector{4, 11}));
 }
 
-TEST_F(KeyClientTest, EachAttemptSpendsAChargedKeyAndAnEmptyStockIsNoReasonNotToCall) {
+TEST_F(KeyClientTest, EachFreshApplicationSpendsAChargedKeyAndAnEmptyStockIsNoReasonNotToCall) {
   charge_medium(2, 1);
-  const auto keys = client({failing(ErrorCode::unavailable), failing(ErrorCode::unavailable), good()});
+  const auto keys = client({failing(ErrorCode::exhausted), failing(ErrorCode::exhausted), good()});
   ASSERT_TRUE(fetch(*keys));
   ASSERT_EQ(applications_.size(), 3U);
   std::vector<int> flags;
@@ -117,23 +117,33 @@ TEST_F(KeyClientTest, EachAttemptSpendsAChargedKeyAndAnEmptyStockIsNoReasonNotTo
   EXPECT_EQ(wire::indexed_mac(wire::parse<wire::KeyRequest>(applications_[1]).value().message.ext, wire::ExtensionType::injected_key)->index, 1U);
 }
 
+TEST_F(KeyClientTest, WhatIsSentAgainAsItWasSpendsNoOtherChargedKey) {
+  charge_medium(3, 0);
+  const auto keys = client({failing(ErrorCode::unavailable), failing(ErrorCode::unavailable), failing(ErrorCode::denied)});
+  EXPECT_FALSE(fetch(*keys));
+  ASSERT_EQ(applications_.size(), 3U);
+  EXPECT_EQ(applications_[0], applications_[2]);
+  EXPECT_EQ(medium_->take(wire::KeySet::call).value()->index, 1U);
+}
+
 TEST_F(KeyClientTest, WhereCertificatesCannotBeCheckedTheAuthenticationSetIsProvedIfTheSettingsSaySo) {
   for (const bool allowed : {false, true}) {
     applications_.clear();
     charge_medium(8, 8);
     symmetric_mode_ = allowed;
-    const auto keys = client({failing(ErrorCode::unavailable), failing(ErrorCode::denied)});
+    const auto keys = client({failing(ErrorCode::unavailable), failing(ErrorCode::unavailable), failing(ErrorCode::denied)});
     EXPECT_FALSE(fetch(*keys));
-    ASSERT_EQ(applications_.size(), 2U);
+    ASSERT_EQ(applications_.size(), 3U);
     EXPECT_EQ(wire::parse<wire::KeyRequest>(applications_[0]).value().message.flags & wire::flag_sym, 0);
-    EXPECT_EQ((wire::parse<wire::KeyRequest>(applications_[1]).value().message.flags & wire::flag_sym) != 0, allowed);
+    EXPECT_EQ(applications_[0], applications_[1]) << "first that the answer is merely lost";
+    EXPECT_EQ((wire::parse<wire::KeyRequest>(applications_[2]).value().message.flags & wire::flag_sym) != 0, allowed);
   }
 }
 
 TEST_F(KeyClientTest, WhereTheKmssStatusIsUnknownNothingGoesWithoutAChargedKey) {
   charge_medium(1, 0);
   status_unknown_ = true;
-  const auto keys = client({failing(ErrorCode::unavailable), good()});
+  const auto keys = client({failing(ErrorCode::exhausted), good()});
   const auto key = fetch(*keys);
   ASSERT_FALSE(key);
   EXPECT_EQ(applications_.size(), 1U) << "the second would have gone without";

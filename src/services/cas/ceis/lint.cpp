@@ -123,7 +123,8 @@ Result<void> lint_element_names(const Draft& draft) {
   if (names.uris.size() != (terminal ? 2U : 1U)) return refuse("names", "not as many URIs as profile " + std::string(draft.profile->name) + " has");
   const auto identity = Identity::parse_uri(names.uris.front());
   if (!identity) return refuse("names", "'" + names.uris.front() + "' is no element's");
-  if (app != apps.has(identity->kind))
+  const bool gateway = draft.profile->naming == Naming::element && identity->kind == Kind::dev1;  // it enrols as an element
+  if (!gateway && app != apps.has(identity->kind))
     return refuse("names", "'" + names.uris.front() + "' is of another kind than profile " + std::string(draft.profile->name));
   if (terminal && !names.uris.back().starts_with("tel:+")) return refuse("names", "'" + names.uris.back() + "' is no number");
   return {};

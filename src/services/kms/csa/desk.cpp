@@ -157,12 +157,14 @@ Result<Desk::Used> Desk::use_to_seal(Call& call, const CsaKeyId& id) {
 }
 
 Result<void> Desk::refill(const Call& call, const Key& key) {
-  ASSIGN_OR_RETURN(const std::int64_t given, store_.transact([&](store::Transaction& transaction) {
+  const auto given = store_.transact([&](store::Transaction& transaction) {
     return reserve_seals(transaction, key.id, key.version, limits_.seals.block, limits_.seals.max);
-  }));
-  if (given > 0) {
+  });
+  if (!given && given.error().code == ErrorCode::unavailable) return {};  // another front end has just counted: the caller tries again
+  if (!given) return fail(given.error());
+  if (*given > 0) {
     node::crash_point("kms.csa.seals_reserved");
-    seals_.add(key.id, key.version, given);
+    seals_.add(key.id, key.version, *given);
     return {};
   }
   const auto rotated = add_version(key, call.now);
@@ -203,7 +205,7 @@ Result<void> Desk::sweep(UnixMs now) {
     TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
       ASSIGN_OR_RETURN(const Key key, load_key(transaction, id));
       if (!key.delete_ms || *key.delete_ms > now) return {};  // cancelled meanwhile
-      TRY(set_state(transaction, id, State::destroyed, std::nullopt));
+      TRY(set_state(transaction, id, key.state, State::destroyed, std::nullopt));
       return erase_below(transaction, id, key.version + 1);
     }));
   }

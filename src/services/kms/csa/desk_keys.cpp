@@ -20,7 +20,7 @@ Result<Change> parse_change(std::string_view text) {
 
 Result<void> apply(store::Transaction& transaction, const Key& key, State to, Change change, std::optional<UnixMs> delete_ms) {
   if (change == Change::trim) return erase_below(transaction, key.id, key.minimum);
-  TRY(set_state(transaction, key.id, to, delete_ms));
+  TRY(set_state(transaction, key.id, key.state, to, delete_ms));
   if (change == Change::destroy) return erase_below(transaction, key.id, key.version + 1);
   return {};
 }
@@ -149,6 +149,7 @@ Result<Answer> Desk::list_keys(Call& call, const Arguments& arguments) {
   bool more = false;
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(std::vector<CsaKeyId> ids, list_ids(transaction, of, after, listed_keys_max + 1));
+    keys = wire::Json::array();  // a work may run more than once
     more = ids.size() > listed_keys_max;
     if (more) ids.pop_back();
     for (const CsaKeyId& id : ids) {

@@ -1,5 +1,6 @@
 #include "services/kms/csa/front.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace qanat::kms::csa {

@@ -162,8 +162,10 @@ Result<void> set_minimum(store::Transaction& transaction, const CsaKeyId& id, st
   return {};
 }
 
-Result<void> set_state(store::Transaction& transaction, const CsaKeyId& id, State state, std::optional<UnixMs> delete_ms) {
-  TRY(transaction.run("UPDATE csa_key SET state = ?, delete_ms = ? WHERE key_id = ?", {name(state), time_or_null(delete_ms), id.view()}));
+Result<void> set_state(store::Transaction& transaction, const CsaKeyId& id, State from, State to, std::optional<UnixMs> delete_ms) {
+  ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run("UPDATE csa_key SET state = ?, delete_ms = ? WHERE key_id = ? AND state = ?",
+                                                               {name(to), time_or_null(delete_ms), id.view(), name(from)}));
+  if (changed != 1) return fail(ErrorCode::conflict, "key " + id.hex() + " is not " + std::string(name(from)) + " any more");
   return {};
 }
 
@@ -194,7 +196,10 @@ Result<std::int64_t> reserve_seals(store::Transaction& transaction, const CsaKey
                         [&](const store::Row& row) { reserved = row.integer(0); }));
   const std::int64_t given = std::min(block, max - reserved);
   if (given <= 0) return 0;
-  TRY(transaction.run("UPDATE csa_version SET seals_reserved = seals_reserved + ? WHERE key_id = ? AND version = ?", {given, id.view(), store::column(version)}));
+  // Of two front ends of one database that read the same number, one counts.
+  ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run("UPDATE csa_version SET seals_reserved = ? WHERE key_id = ? AND version = ? AND seals_reserved = ?",
+                                                               {reserved + given, id.view(), store::column(version), reserved}));
+  if (changed != 1) return fail(ErrorCode::unavailable, "key " + id.hex() + ": its nonces are being counted elsewhere: ask again");
   return given;
 }
 
@@ -245,7 +250,8 @@ Result<std::optional<Challenge>> take_challenge(store::Transaction& transaction,
                     .context = row.text(2),
                     .expires_ms = static_cast<UnixMs>(row.integer(3))};
   }));
-  TRY(transaction.run("DELETE FROM csa_challenge WHERE challenge = ?", {challenge}));
+  ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run("DELETE FROM csa_challenge WHERE challenge = ?", {challenge}));
+  if (changed != 1) return std::optional<Challenge>();  // somebody else has just taken it
   return out;
 }
 

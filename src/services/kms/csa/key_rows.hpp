@@ -52,7 +52,8 @@ Result<void> set_current(store::Transaction& transaction, const CsaKeyId& id, st
 /// The current version is at least this one.
 Result<void> raise_current(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t to);
 Result<void> set_minimum(store::Transaction& transaction, const CsaKeyId& id, std::uint32_t minimum);
-Result<void> set_state(store::Transaction& transaction, const CsaKeyId& id, State state, std::optional<UnixMs> delete_ms);
+/// conflict if the state is not `from` any more.
+Result<void> set_state(store::Transaction& transaction, const CsaKeyId& id, State from, State to, std::optional<UnixMs> delete_ms);
 /// What a grant has used stays used where its caller has a grant again.
 Result<void> replace_policy(store::Transaction& transaction, const CsaKeyId& id, const Policy& policy);
 /// Erases the octets of versions below `version`.

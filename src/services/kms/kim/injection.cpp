@@ -87,6 +87,7 @@ Result<void> Injection::burn_stock(const Uid& uid, ByteView ml_dsa_der, std::str
 Result<std::vector<Injection::Holder>> Injection::holders() {
   std::vector<Holder> out;
   TRY(store_.transact([&](store::Transaction& transaction) {
+    out.clear();  // a work may run more than once
     return transaction.query(
         "SELECT terminal.uid, classical, ml_dsa, encryption_classical, encryption_ml_kem FROM terminal JOIN medium ON medium.uid = terminal.uid"
         " WHERE medium.state <> 'wiped'",

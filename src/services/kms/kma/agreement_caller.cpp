@@ -78,7 +78,8 @@ Result<Choice> Agreement::as_caller(const Asked& asked, const Terminal& caller, 
     return fail(key.error());
   }
   if (key->n_paths == 0 && made.choice.source == Source::quantum_and_pqc) {
-    made.choice = {.source = Source::pqc, .encapsulation = made.choice.encapsulation, .because = Because::peer_has_no_quantum};  // it held none of those offered
+    // It held none of those that were offered.
+    made.choice = {.source = Source::pqc, .encapsulation = made.choice.encapsulation, .because = Because::peer_has_no_quantum};
   }
   TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::caller, KeyState::reserved); }));
   node::crash_point("kms.wk.reserved");

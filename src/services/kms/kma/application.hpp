@@ -79,7 +79,7 @@ class Application {
   /// bundle with the signing certificates that were checked in step 5.
   /// Where the terminal is known by a charged key, of the right chain is all that they must be.
   Result<crypto::EncapsulationKey> pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, KnownBy by);
-  /// The delivery on record and in the ledger, before it is sent: a key that left is never delivered again.
+  /// The delivery on record and in the ledger, before it is sent: a key that left is never delivered to another application.
   enum class OwnCopy : std::uint8_t { kept_until_acknowledged, destroyed };
   Result<void> hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery, OwnCopy copy);
   [[nodiscard]] KeyUse use_by(const Terminal& terminal, Traffic traffic) const {

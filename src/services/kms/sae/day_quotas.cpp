@@ -3,9 +3,9 @@
 namespace qanat::kms {
 namespace {
 
-constexpr UnixMs day_ms = 86400000;
+constexpr UnixMs quota_day_ms = 86400000;
 
-std::int64_t day_of(UnixMs now) { return static_cast<std::int64_t>(now / day_ms); }
+std::int64_t day_of(UnixMs now) { return static_cast<std::int64_t>(now / quota_day_ms); }
 
 }  // namespace
 
