@@ -233,6 +233,7 @@ Result<net::Response> MediumDesk::end(const wire::Json& json, MediumState to, no
   ASSIGN_OR_RETURN(Medium of, medium(json));
   deed.object += " " + of.id.hex() + " " + of.uid.text();
   TRY(store_.transact([&](store::Transaction& transaction) { return injection_.stock().set_state(transaction, of, to); }));
+  TRY(store_.settle());
   of.state = to;
   if (to == MediumState::wiped) of.by_file = false;
   return node::json_response(wire::Json::object({{"medium", of.id.hex()}, {"terminal", of.uid.text()}, {"state", name(of.state)}}));
