@@ -17,11 +17,12 @@ class ChainedConnections : public SharedNetwork {
   static void SetUpTestSuite() {
     SharedNetwork::SetUpTestSuite();
     if (!net().ok()) return;
-    for (const char* qkm : {"qkm-a", "qkm-b"}) restart_with(qkm, "[qkm]\n", "km3_chained_alone = true\n");
-    for (const char* kms : {"kms-a", "kms-b"}) restart_with(kms, "[kms]\n", "km2_chain = \"required\"\nkm3_chain = \"required\"\n");
     net().enrol("A");
     net().enrol("B");
-    net().await_quantum_keys();
+    net().await_quantum_keys();  // its client chains nothing, and is answered until then
+    for (const char* qkm : {"qkm-a", "qkm-b"}) restart_with(qkm, "[qkm]\n", "km3_chained_alone = true\n");
+    for (const char* kms : {"kms-a", "kms-b"}) restart_with(kms, "[kms]\n", "km2_chain = \"required\"\nkm3_chain = \"required\"\n");
+    TestNetwork::await("a call over chained connections", [] { return net().apply("A", "B").agree(); }, std::chrono::seconds(30));
   }
   static void restart_with(const std::string& element, const std::string& table, const std::string& lines) {
     const std::filesystem::path file = net().network().config_of(element);
