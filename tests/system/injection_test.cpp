@@ -45,6 +45,12 @@ class Media : public SharedNetwork {
     EXPECT_FALSE(std::filesystem::exists(key)) << "the transport key stays in one place";
     return id;
   }
+  /// How many there are in what a terminal says of its medium.
+  static std::int64_t call_keys(const Json& medium) {
+    const auto keys = medium.object("keys");
+    const auto call = keys ? keys->object("call") : keys;
+    return call ? call->integer("end").value_or(0) - call->integer("next").value_or(0) : -1;
+  }
   void charge_by_file(const std::string& uid, const std::string& id, const std::string& kms = "kms-a") const {
     const std::string file = (folder_ / (uid + ".charge")).string();
     const Outcome ordered = at_kms("charge --medium " + id + " --authentication 4 --call 12 --distribution 4", kms);
@@ -53,8 +59,8 @@ class Media : public SharedNetwork {
     EXPECT_EQ(at_kms("approve " + ticket + " --out " + file, kms).code, 1) << "the operator who ordered it";
     const Outcome approved = at_kms("approve " + ticket + " --as administrator --out " + file, kms);
     ASSERT_EQ(approved.code, 0) << approved.error;
-    const Json loaded = result(terminal(uid, "load-charge " + file));
-    EXPECT_EQ(loaded.object("keys")->object("call")->integer("end").value_or(0) - loaded.object("keys")->object("call")->integer("next").value_or(0), 12);
+    const std::int64_t before = call_keys(result(terminal(uid, "medium")));
+    EXPECT_EQ(call_keys(result(terminal(uid, "load-charge " + file))), before + 12);
     EXPECT_EQ(terminal(uid, "load-charge " + file).code, 1) << "a file is loaded once";
   }
   Json called(const std::string& from, const std::string& to) const {
@@ -65,6 +71,11 @@ class Media : public SharedNetwork {
   static std::string of(const Json& summary, const char* side, const char* member) {
     const auto found = summary.object(side);
     return found ? found->text(member).value_or("?") : "?";
+  }
+
+  static bool says(const Json& summary, const char* side, const char* member, bool absent) {
+    const auto found = summary.object(side);
+    return found ? found->boolean(member).value_or(absent) : absent;
   }
 
   TemporaryDirectory folder_;
@@ -115,13 +126,13 @@ TEST_F(ChargedKeys, ACallAcrossTheDomainsUnderStockThatWasChargedOfflineAtBothEn
   const Json summary = called("A", "B");
   for (const char* side : {"caller", "callee"}) {
     EXPECT_EQ(of(summary, side, "last_mile"), "also protected by a charged key, offline") << side;
-    EXPECT_TRUE(summary.object(side)->boolean("injected").value_or(false)) << side;
+    EXPECT_TRUE(says(summary, side, "injected", false)) << side;
   }
   net().expect_audit("kms-a", "kim.used", "charged offline");
   net().expect_audit("kms-b", "kim.used", "charged offline");
   const Json again = called("A", "B");
   EXPECT_EQ(of(again, "callee", "last_mile"), "also protected by a charged key, offline");
-  EXPECT_GE(result(terminal("A", "medium")).object("keys")->object("call")->integer("next").value_or(0), 2) << "one key each";
+  EXPECT_LE(call_keys(result(terminal("A", "medium"))), 10) << "one key each";
 }
 
 POINT_TEST(ChargedKeys, Km_1, accepts, AChargeOverTheWireWhichIsSaidToAddNothingIfPublicKeysFall) {
@@ -132,8 +143,8 @@ POINT_TEST(ChargedKeys, Km_1, accepts, AChargeOverTheWireWhichIsSaidToAddNothing
   net().expect_audit("kms-a", "km-1.charged", "");
   const Json summary = called("C", "A");
   EXPECT_TRUE(of(summary, "caller", "last_mile").contains("adds nothing if both fall"));
-  EXPECT_FALSE(summary.object("caller")->boolean("injected").value_or(true));
-  EXPECT_TRUE(summary.object("callee")->boolean("injected").value_or(false)) << "A's stock came offline";
+  EXPECT_FALSE(says(summary, "caller", "injected", true));
+  EXPECT_TRUE(says(summary, "callee", "injected", false)) << "A's stock came offline";
 }
 
 POINT_TEST(ChargedKeys, Km_1, accepts, AChargeOverTheWireUnderAKeyThatCameOffline) {
@@ -295,7 +306,7 @@ class SymmetricMode : public Media {
 
 TEST_F(SymmetricMode, WithoutCasTheStockAdmitsWhomPolicyLetsItAndTheResultSaysSo) {
   for (const char* uid : {"A", "C"}) charge_by_file(uid, medium(uid, "software", true));
-  EXPECT_FALSE(called("A", "C").object("caller")->boolean("symmetric_mode").value_or(true));  // and both have their tokens
+  EXPECT_FALSE(says(called("A", "C"), "caller", "symmetric_mode", true));  // and both have their tokens
   net().close_op();
   net().running().stop_element("cas", RunningNetwork::Ending::kill);
   TestNetwork::await(
@@ -306,7 +317,7 @@ TEST_F(SymmetricMode, WithoutCasTheStockAdmitsWhomPolicyLetsItAndTheResultSaysSo
   for (const char* uid : {"A", "C"}) allow(uid, "[terminal]\n");
   const Json summary = called("A", "C");
   for (const char* side : {"caller", "callee"}) {
-    EXPECT_TRUE(summary.object(side)->boolean("symmetric_mode").value_or(false)) << side;
+    EXPECT_TRUE(says(summary, side, "symmetric_mode", false)) << side;
     EXPECT_TRUE(of(summary, side, "last_mile").contains("ADMITTED IN SYMMETRIC MODE")) << of(summary, side, "last_mile");
   }
   net().expect_audit("kms-a", "kim.symmetric_mode", "its certificates could not be checked");
