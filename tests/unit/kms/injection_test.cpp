@@ -323,6 +323,16 @@ TEST_F(InjectionTest, ChargesWhoseWorkRunsAgainHaveAllTheirKeys) {
   EXPECT_TRUE(spend(got.payload.of(KeySet::call).first, got.payload.of(KeySet::call).keys[0]));
 }
 
+TEST_F(InjectionTest, ATransportKeyDoesNotStayWhereItsMediumIsRegisteredAlready) {
+  enter(sim_);
+  place_key(sim_);  // as after a death between the two
+  const std::filesystem::path carried = settings_.media_keys / (sim_.hex() + ".key");
+  ASSERT_TRUE(std::filesystem::exists(carried));
+  EXPECT_EQ(refusal(at_desk(wire::Json::object({{"op", "register"}, {"medium", sim_.hex()}, {"terminal", "alice"}, {"kind", "sim"}, {"by_file", true}}))),
+            ErrorCode::conflict);
+  EXPECT_FALSE(std::filesystem::exists(carried));
+}
+
 TEST_F(InjectionTest, ARevokedTerminalLosesItsStockAndGetsNoOther) {
   enter(sim_);
   const wire::ChargePayload keys = charged(sim_, 0, 2, 0);

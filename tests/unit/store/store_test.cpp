@@ -334,6 +334,24 @@ TEST_F(SqliteStoreTest, RunsWithTheSettingsThatMakeACommitDurable) {
   EXPECT_TRUE(done);
 }
 
+TEST_F(SqliteStoreTest, IsCopiedWholeIntoANewFile) {
+  const std::filesystem::path copy = directory_ / "copy.db";
+  {
+    const auto store = open();
+    ASSERT_TRUE(insert(*store, 7));
+    const auto copied = store->copy_to(copy);
+    ASSERT_TRUE(copied) << copied.error().message;
+    ASSERT_TRUE(insert(*store, 8)) << "it serves as before";
+    const auto again = store->copy_to(copy);
+    ASSERT_FALSE(again);
+    EXPECT_EQ(again.error().code, ErrorCode::conflict) << "nothing is written over";
+  }
+  const auto opened = Store::open(copy, schema);
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_EQ(ids(**opened), Ids{7});
+  EXPECT_EQ(std::filesystem::status(copy).permissions(), std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
+}
+
 TEST_F(SqliteStoreTest, FilesAreReadableByTheirOwnerAlone) {
   std::ofstream(file()).close();
   ASSERT_EQ(::chmod(file().c_str(), 0644), 0);
