@@ -38,14 +38,16 @@ int exit_code(const Result<void>& done) { return done ? 0 : complain(done.error(
 Result<void> accept(const std::filesystem::path& file, const std::string& reason) {
   ASSIGN_OR_RETURN(node::Config config, node::Config::read(file));
   node::Settings settings = node::Settings::read(config);
-  static_cast<void>(kms::KmsSettings::read(config));  // a mistake anywhere in the file is a mistake
+  const kms::KmsSettings own = kms::KmsSettings::read(config);
   TRY(config.finish());
   if (settings.identity.kind != Kind::kms) return fail(ErrorCode::invalid_argument, file.string() + ": is not the configuration of a KMS");
   ASSIGN_OR_RETURN(const auto node, node::Node::open(std::move(settings)));
-  ASSIGN_OR_RETURN(const std::vector<std::string> findings, kms::accept_database(*node, reason));
-  for (const std::string& finding : findings) fmt::print("  {}\n", finding);
-  if (findings.empty()) fmt::print("  Nothing was found wrong with it.\n");
-  fmt::print("  The database is taken as it is. At the next start every key in it that could be handed out is destroyed.\n");
+  const UnixMs not_before = node->clock().now_ms() + static_cast<UnixMs>(own.clock_window.count());
+  ASSIGN_OR_RETURN(const kms::Accepted accepted, kms::accept_database(*node, reason, not_before));
+  for (const std::string& finding : accepted.findings) fmt::print("  {}\n", finding);
+  if (accepted.findings.empty()) fmt::print("  Nothing was found wrong with it.\n");
+  fmt::print("  The database is taken as it is. Every key in it that could be handed out is destroyed: {} working keys; quantum keys and those for SAEs.\n", accepted.destroyed);
+  fmt::print("  Applications are taken from {} ms after this.\n", own.clock_window.count());
   return {};
 }
 

@@ -274,7 +274,8 @@ Result<void> GuardedStore::close() {
   return {};
 }
 
-Result<std::vector<std::string>> GuardedStore::accept(Store& store, const GuardSettings& settings) {
+Result<std::vector<std::string>> GuardedStore::accept(Store& store, const GuardSettings& settings,
+                                                           const std::function<Result<void>(Transaction&)>& before) {
   ASSIGN_OR_RETURN(const Secret key, settings.device->random(guard_key_octets));
   ASSIGN_OR_RETURN(const Bytes sealed, settings.device->seal(key_context(), key));
   const GuardKeys keys(*settings.suite, key);
@@ -320,6 +321,7 @@ Result<std::vector<std::string>> GuardedStore::accept(Store& store, const GuardS
         if (const auto same = compare(*known, found); !same) out.findings.push_back(same.error().message);
       }
     }
+    if (before) TRY(before(transaction));
     GuardState state;
     for (const GuardedTable& table : settings.tables) {
       TRY(adopt(transaction, keys, table, state));

@@ -62,8 +62,9 @@ class GuardedStore final : public Store {
   /// Checks everything first. `denied`, naming table and row where that is known, if the database is not what this program left.
   static Result<std::unique_ptr<GuardedStore>> open(std::unique_ptr<Store> store, const GuardSettings& settings);
   /// The operator's explicit step after such a refusal: every row is taken as it is now, under a new key and an epoch beyond all that were used. What open() would
-  /// have complained of, one text per finding (the first of each table). Whoever calls this destroys what could be used twice.
-  static Result<std::vector<std::string>> accept(Store& store, const GuardSettings& settings);
+  /// have complained of, one text per finding (the first of each table). `before` runs in the same transaction, before the rows are taken, as it would on a store
+  /// without a guard: there goes what could be used twice.
+  static Result<std::vector<std::string>> accept(Store& store, const GuardSettings& settings, const std::function<Result<void>(Transaction&)>& before = {});
   ~GuardedStore() override;
 
   [[nodiscard]] std::size_t queued() const noexcept override { return store_->queued(); }

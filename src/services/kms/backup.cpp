@@ -10,7 +10,7 @@
 namespace qanat::kms {
 namespace {
 
-std::filesystem::path file_of(const node::Node& node) { return node.settings().state / "kms.db"; }
+std::filesystem::path kms_file_of(const node::Node& node) { return node.settings().state / "kms.db"; }
 
 Result<void> record(node::Node& node, std::string_view action, const std::string& object, const std::string& reason) {
   return node.record({.action = action, .outcome = audit::Outcome::success, .subject = "", .object = object, .reason = reason, .request_id = ""});
@@ -18,7 +18,7 @@ Result<void> record(node::Node& node, std::string_view action, const std::string
 
 /// The copy beside the database first, whole and on the disk; then in its place. What is left of the former database goes with it.
 Result<void> put_in_place(const node::Node& node, const std::filesystem::path& file) {
-  const std::filesystem::path place = file_of(node);
+  const std::filesystem::path place = kms_file_of(node);
   const std::filesystem::path beside = place.string() + ".restoring";
   std::error_code error;
   std::filesystem::remove(beside, error);
@@ -53,18 +53,22 @@ Result<Restored> restore(node::Node& node, const KmsSettings& settings, const st
     return fail(ErrorCode::invalid_argument, "a PostgreSQL database is restored by the server's own means; then restore it without a file");
   if (file) TRY(put_in_place(node, *file));
   node::crash_point("kms.restore.placed");
+  // What was signed up to now may bear a time that lies ahead by the clock window, and what it was answered with may be forgotten.
+  const UnixMs now = node.clock().now_ms();
+  Restored out{.destroyed = 0, .not_before_ms = now + static_cast<UnixMs>(settings.clock_window.count())};
   // A file from elsewhere has another guard than this KMS's anchor speaks of: its rows are taken as they are, since nothing of them is to be delivered.
-  if (!node.settings().store) TRY(accept_database(node, "restored from a backup"));
+  Accepted accepted;
+  if (!node.settings().store) {
+    ASSIGN_OR_RETURN(accepted, accept_database(node, "restored from a backup", out.not_before_ms));
+  }
   ASSIGN_OR_RETURN(const Database database, open_kms_database(node, [](store::Transaction&) -> Result<void> { return {}; }));
   store::Store* const store = database.store.get();
   ASSIGN_OR_RETURN(const std::size_t others, store->other_processes());
   if (others > 0) return fail(ErrorCode::conflict, std::to_string(others) + " front ends have the database open: stop them first");
-  // What was signed up to now may bear a time that lies ahead by the clock window, and what it was answered with may be forgotten.
-  const UnixMs now = node.clock().now_ms();
-  Restored out{.destroyed = 0, .not_before_ms = now + static_cast<UnixMs>(settings.clock_window.count())};
   TRY(record(node, "database.restore_intended", "", ""));
   ASSIGN_OR_RETURN(out.destroyed,
                    store->transact([&](store::Transaction& transaction) { return begin_life(transaction, now, out.not_before_ms, NewLife::restored); }));
+  out.destroyed += accepted.destroyed;
   node::crash_point("kms.restore.begun");
   TRY(record(node, "database.restored", "", "working keys destroyed: " + std::to_string(out.destroyed)));
   if (database.guard != nullptr) TRY(database.guard->close());

@@ -318,11 +318,13 @@ inline constexpr std::array migrations{
         number INTEGER PRIMARY KEY,
         began_ms INTEGER NOT NULL,
         not_before_ms INTEGER NOT NULL,
-        cause TEXT NOT NULL
+        cause TEXT NOT NULL,
+        row_mac BLOB
       ) STRICT)sql"},
 };
 
-/// What is guarded. Not `replay`: what a message that was forgotten could be repeated for, the rows of working_key refuse. Not yet: charges, keys of the CSA and for SAEs.
+/// What is guarded. Not `replay`: what a message that was forgotten could be repeated for, the rows of working_key refuse. Nor pending_agreement: what
+/// it lets happen, the far KMS must say over its own connection. Not yet: charges, keys of the CSA and for SAEs.
 inline constexpr std::array guarded_tables{
     store::GuardedTable{"terminal", {"uid", ""}},
     store::GuardedTable{"prepared_encryption", {"uid", "h_enrol"}},
@@ -342,6 +344,7 @@ inline constexpr std::array guarded_tables{
     store::GuardedTable{"history_key", {"enc_kid", ""}},
     store::GuardedTable{"recovery_order", {"id", ""}},
     store::GuardedTable{"recovery_signature", {"id", "operator"}},
+    store::GuardedTable{"incarnation", {"number", ""}},
 };
 
 }  // namespace qanat::kms

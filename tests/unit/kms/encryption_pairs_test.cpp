@@ -3,6 +3,7 @@
 
 #include "kp_fixture.hpp"
 #include "node/revocations.hpp"
+#include "services/kms/kma/access.hpp"
 #include "services/kms/kp/refill.hpp"
 #include "services/kms/kp/revocations.hpp"
 #include "services/kms/kp/sealed_columns.hpp"
@@ -180,6 +181,44 @@ TEST_F(EncryptionPairsTest, ARevocationTakesTheTerminalOutOfThePoolWithAllThatIs
   EXPECT_TRUE(test::audited(state(), "\"kp.purged\""));
   EXPECT_TRUE(test::audited(state(), sid_wk.hex()));
   must(purge_revoked(*node_, *store_, ledger, fingerprints(terminal.encryption_ml_kem)));
+}
+
+TEST_F(EncryptionPairsTest, WhatIamEndsIsEndedInTheGuardedDatabase) {
+  Ledger ledger(keys_->of(Library::in_use));
+  node::SenderDirectory senders(*node_);
+  Access access(*node_, *store_, senders);
+  const auto delivered = [&](const Uid& uid) {
+    const auto sid_wk = network_.rng().id<SidWk>();
+    const Bytes hash(32, 1);
+    must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+      WorkingKey key;
+      key.sid_wk = sid_wk;
+      key.sid_call = network_.rng().id<SidCall>();
+      key.leg = wire::Role::callee;
+      key.uid = uid;
+      key.wk = network_.rng().secret(wire::wk_size);
+      key.assurance = wire::Assurance::local_rng;
+      key.expires_ms = now() + 60'000;
+      TRY(ledger.add(transaction, key));
+      TRY(ledger.advance(transaction, sid_wk, key.leg, store::KeyState::reserved));
+      TRY(ledger.delivered(transaction, sid_wk, key.leg, {.h_req = hash, .h_deliver = hash, .octets = hash}, {.by = uid, .traffic = key.terms.traffic, .now_ms = now()}));
+      TRY(transaction.run("INSERT INTO token (uid, digest, expires_ms, level_max) VALUES (?, x'00', 1, 1)", {std::string_view(uid.text())}));
+      return {};
+    }));
+  };
+  const auto left = [&] {
+    return std::pair(number("SELECT count(*) FROM token"), number("SELECT count(*) FROM working_key WHERE answer IS NOT NULL"));
+  };
+  for (const char* uid : {"alice", "bob", "carol"}) delivered(Uid(uid));
+  const auto ended = [&](const char* subject) {
+    must(access.revoked(test::json_request(identity("qanat://core/iam/iam"), wire::Json::object({{"subject", subject}, {"epoch", 1}, {"at_ms", 1}}))));
+  };
+  ended("alice");
+  EXPECT_EQ(left(), std::pair(std::int64_t{2}, std::int64_t{2}));
+  ended("alice");  // said again
+  ended("class:terminal");
+  EXPECT_EQ(left(), std::pair(std::int64_t{0}, std::int64_t{0}));
+  open();  // sound
 }
 
 TEST_F(EncryptionPairsTest, ARevocationEndsThePairInHistory) {

@@ -116,6 +116,7 @@ TEST_P(SharedTablesTest, NewLifeHasNothingThatCouldBeDelivered) {
   must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(transaction.run("INSERT INTO token (uid, digest, expires_ms, level_max) VALUES ('alice', x'00', 1, 1)", {}));
     TRY(transaction.run("INSERT INTO announced_session (sid_wk, notify, expires_ms) VALUES (x'00', x'00', 1)", {}));
+    TRY(transaction.run("INSERT INTO medium (medium, uid, kind, state, generation, registered_by, registered_ms) VALUES (x'01', 'alice', 'sim', 'active', 0, 'op', 1)", {}));
     return save_prepared(transaction, Uid("alice"), Bytes(32, 1), {.scalar = Bytes(3), .ml_kem_seed = Bytes(3)}, start_ms);
   }));
   EXPECT_EQ(must(store_->transact([](store::Transaction& transaction) { return begin_life(transaction, start_ms, start_ms + 5, NewLife::restored); })), 3);
@@ -125,7 +126,7 @@ TEST_P(SharedTablesTest, NewLifeHasNothingThatCouldBeDelivered) {
     EXPECT_EQ(leg->state, store::KeyState::destroyed);
     EXPECT_TRUE(leg->key.wk.empty());
   }
-  for (const std::string table : {"pending_agreement", "announced_session", "prepared_encryption", "token", "peer_grant"}) EXPECT_EQ(count(table), 0) << table;
+  for (const std::string table : {"pending_agreement", "announced_session", "prepared_encryption", "token", "peer_grant", "medium WHERE state <> 'wiped'"}) EXPECT_EQ(count(table), 0) << table;
 }
 
 TEST_P(SharedTablesTest, MessagesOfAnEarlierLifeAreRefused) {

@@ -2,6 +2,7 @@
 #include "services/kms/kp/pool_keys.hpp"
 
 #include "kp_fixture.hpp"
+#include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/ledger.hpp"
 #include "services/kms/kp/sealed_columns.hpp"
 
@@ -185,16 +186,19 @@ TEST_F(PoolKeysTest, TheOperatorTakesItAsItIsOnRecordAndNothingThatWasLiveIsUsed
     must(add(*store_, ledger, key()));
   }
   edit("UPDATE working_key SET uid = 'mallory'");
-  EXPECT_EQ(test::refusal(accept_database(*node_, "")), ErrorCode::invalid_argument);
-  const auto findings = must(accept_database(*node_, "restored after the fire, ticket 17"));
-  ASSERT_EQ(findings.size(), 1U);
+  edit("INSERT INTO injected_key (medium, key_set, key_index, sealed_key, charged, origin, charge) VALUES (x'01', 2, 0, x'01', 1, 1, x'01')");
+  const UnixMs not_before = now() + 120'000;
+  EXPECT_EQ(test::refusal(accept_database(*node_, "", not_before)), ErrorCode::invalid_argument);
+  const Accepted accepted = must(accept_database(*node_, "restored after the fire, ticket 17", not_before));
+  ASSERT_EQ(accepted.findings.size(), 2U) << "one for each table";
+  EXPECT_EQ(accepted.destroyed, 1);
   EXPECT_TRUE(test::audited(state(), "ticket 17"));
   store_ = must(open_database(*node_));
   EXPECT_TRUE(store_->after_crash());
-  open_keys();
-  Ledger ledger(keys_->of(Library::in_use));
-  const auto swept = must(store_->transact([&](store::Transaction& transaction) { return ledger.sweep(transaction, Ledger::Sweep::after_crash, now()); }));
-  EXPECT_EQ(swept.size(), 1U);
+  EXPECT_EQ(number("SELECT count(*) FROM working_key WHERE sealed_wk IS NOT NULL OR state <> 'destroyed'"), 0);
+  EXPECT_EQ(number("SELECT count(*) FROM injected_key"), 1) << "the terminal itself names no index twice";
+  const auto of_before = store_->transact([&](store::Transaction& transaction) { return check_of_this_life(transaction, not_before - 1, "KeyRequest"); });
+  EXPECT_EQ(test::refusal(of_before), ErrorCode::denied);
 }
 
 TEST_F(PoolKeysTest, AfterAKillTheServiceDestroysEveryKeyThatIsLiveAndAfterAStopInOrderNone) {

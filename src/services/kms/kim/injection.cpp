@@ -80,6 +80,7 @@ Result<void> Injection::burn_stock(const Uid& uid, ByteView ml_dsa_der, std::str
     if (known) TRY(stock_.set_state(transaction, *known, MediumState::wiped));
     return known;
   }));
+  TRY(store_.settle());  // CAS says it once
   node::crash_point("kms.injection.revoked");
   return record("kim.revoked", uid.text(), medium ? medium->id.hex() : "", why, "");
 }

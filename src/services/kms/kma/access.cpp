@@ -152,12 +152,14 @@ Result<net::Response> Access::revoked(const net::Request& request) {
     }));
     TRY(transaction.run("DELETE FROM revoked_subject WHERE subject = ?", {std::string_view(subject)}));
     TRY(transaction.run("INSERT INTO revoked_subject (subject, epoch, at_ms) VALUES (?, ?, ?)", {std::string_view(subject), last_epoch, last_ms}));
-    for (const std::string_view table : {"token", "peer_grant"}) {
-      TRY(transaction.run("DELETE FROM " + std::string(table) + " WHERE uid = ?1 OR ?1 = ?2", {std::string_view(subject), every_terminal}));
+    // And a delivery that was meant for who may have nothing any more is not given again.
+    for (const std::string_view sql : {"DELETE FROM token WHERE TRUE", "DELETE FROM peer_grant WHERE TRUE", "UPDATE working_key SET answer = NULL WHERE answer IS NOT NULL"}) {
+      if (subject == every_terminal) {
+        TRY(transaction.run(sql, {}));
+      } else {
+        TRY(transaction.run(std::string(sql) + " AND uid = ?", {std::string_view(subject)}));
+      }
     }
-    // Nor is a delivery given again that was meant for who may have nothing any more.
-    TRY(transaction.run("UPDATE working_key SET answer = NULL WHERE answer IS NOT NULL AND (uid = ?1 OR ?1 = ?2)",
-                        {std::string_view(subject), every_terminal}));
     return {};
   }));
   TRY(store_.settle());  // IAM says it once

@@ -18,12 +18,17 @@ constexpr std::string_view name(NewLife why) { return why == NewLife::restored ?
 constexpr std::array forgotten{
     std::string_view("DELETE FROM pending_agreement"), std::string_view("DELETE FROM announced_session"), std::string_view("DELETE FROM prepared_encryption"),
     std::string_view("DELETE FROM standby_pair"), std::string_view("DELETE FROM quantum_key"), std::string_view("DELETE FROM token"), std::string_view("DELETE FROM peer_grant"), std::string_view("DELETE FROM csa_challenge"),
+    // An order whose key was collected since.
+    std::string_view("DELETE FROM recovery_signature"), std::string_view("DELETE FROM recovery_order"),
     // A private key that the terminal may have by now. If it has not, it enrols again.
     std::string_view("UPDATE terminal SET answer = NULL, sealed_encryption = NULL WHERE sealed_encryption IS NOT NULL"),
     // What SAEs could fetch here, and what is shared with other KMSs for them: the other end finds that it is not here.
     std::string_view("DELETE FROM key_chunk"), std::string_view("DELETE FROM sae_key"), std::string_view("UPDATE key_stock SET own = 0, peer = 0"),
     std::string_view("UPDATE key_run SET state = 'destroyed' WHERE state <> 'destroyed'")};
-constexpr std::array charged_forgotten{std::string_view("DELETE FROM injected_key"), std::string_view("UPDATE charge SET answer = NULL WHERE answer IS NOT NULL")};
+// A medium still has the keys that are gone here, and had charges that are not known any more: it is told to wipe itself when it asks, and another is registered.
+constexpr std::array charged_forgotten{
+    std::string_view("DELETE FROM injected_key"), std::string_view("UPDATE medium SET state = 'wiped', sealed_transport = NULL WHERE state <> 'wiped'"),
+    std::string_view("UPDATE medium_set SET next_index = free_index WHERE next_index <> free_index"), std::string_view("UPDATE charge SET answer = NULL WHERE answer IS NOT NULL")};
 
 Result<std::int64_t> destroy_keys(store::Transaction& transaction, UnixMs now, NewLife why) {
   ASSIGN_OR_RETURN(const std::int64_t destroyed,

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "node/log.hpp"
+#include "services/kms/kma/incarnation.hpp"
 #include "services/kms/schema.hpp"
 
 namespace qanat::kms {
@@ -64,15 +65,19 @@ Result<Database> open_kms_database(node::Node& node, std::function<Result<void>(
   return Database{.store = std::move(guarded), .guard = guard};
 }
 
-Result<std::vector<std::string>> accept_database(node::Node& node, std::string_view reason) {
+Result<Accepted> accept_database(node::Node& node, std::string_view reason, UnixMs not_before_ms) {
   if (node.settings().store) return fail(ErrorCode::invalid_argument, "a database in PostgreSQL has no guard; `qanat kms restore` makes a restored one serve");
   if (reason.empty()) return fail(ErrorCode::invalid_argument, "a reason must be given: it goes into the audit record");
   ASSIGN_OR_RETURN(const auto plain, store::Store::open(file_of(node), migrations));
   // The intention first: whoever is asked later finds who took the database as it is, whatever became of it.
   TRY(record(node, "kp.database.accepting", audit::Outcome::success, "kms.db", reason));
-  ASSIGN_OR_RETURN(std::vector<std::string> findings, store::GuardedStore::accept(*plain, guard_of(node)));
-  for (const std::string& finding : findings) TRY(record(node, "kp.database.accepted", audit::Outcome::success, finding, reason));
-  return findings;
+  Accepted out;
+  ASSIGN_OR_RETURN(out.findings, store::GuardedStore::accept(*plain, guard_of(node), [&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(out.destroyed, begin_life(transaction, node.clock().now_ms(), not_before_ms, NewLife::other_history));
+    return {};
+  }));
+  for (const std::string& finding : out.findings) TRY(record(node, "kp.database.accepted", audit::Outcome::success, finding, reason));
+  return out;
 }
 
 }  // namespace qanat::kms

@@ -17,8 +17,13 @@ struct Database {
 Result<Database> open_kms_database(node::Node& node, std::function<Result<void>(store::Transaction&)> on_other_history = {});
 /// The guarded one, in its file.
 Result<std::unique_ptr<store::GuardedStore>> open_database(node::Node& node);
-/// The operator's explicit step after such a refusal, with the KMS stopped (qanat kms-database accept). The texts say what was found wrong. On record with the
-/// operator's reason. What could be used twice is destroyed at the next start.
-Result<std::vector<std::string>> accept_database(node::Node& node, std::string_view reason);
+struct Accepted {
+  std::vector<std::string> findings;  // what was wrong
+  std::int64_t destroyed = 0;         // working keys that could be delivered
+};
+/// The operator's explicit step after such a refusal, with the KMS stopped (qanat kms accept-database). On record with the operator's reason. It may be an earlier
+/// copy: with the rows begins a new life (kma/incarnation.hpp), which has nothing that could be used twice and takes no message of before `not_before_ms`. Charged
+/// keys stay: a terminal names no index twice, and what it said before is not taken.
+Result<Accepted> accept_database(node::Node& node, std::string_view reason, UnixMs not_before_ms);
 
 }  // namespace qanat::kms

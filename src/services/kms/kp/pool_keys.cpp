@@ -116,8 +116,14 @@ Result<std::unique_ptr<PoolKeys>> PoolKeys::open(Parts parts, UnixMs now) {
   TRY(out->load(now));
   for (const Library library : all_libraries) {
     if (!out->generations(library).empty()) continue;
-    TRY(out->rotate(library, now));
-    out->is_first_ = true;
+    const auto made = out->rotate(library, now);
+    if (made) {
+      out->is_first_ = true;
+      continue;
+    }
+    if (made.error().code != ErrorCode::conflict) return fail(made.error());
+    TRY(out->load(now));  // another process that starts for the first time has just made it
+    if (out->generations(library).empty()) return fail(made.error());
   }
   constexpr std::size_t at_once = 256;
   while (true) {
@@ -235,7 +241,10 @@ Result<void> PoolKeys::maintain(UnixMs now, std::size_t most) {
       const std::lock_guard lock(mutex_);
       made = keys_[at(library)].rbegin()->second.made_ms;
     }
-    if (now >= made + static_cast<UnixMs>(parts_.lifetime.count())) TRY(rotate(library, now));
+    if (now >= made + static_cast<UnixMs>(parts_.lifetime.count())) {
+      const auto rotated = rotate(library, now);
+      if (!rotated && rotated.error().code != ErrorCode::conflict) return fail(rotated.error());  // conflict: another process has just done it
+    }
     former = former || generations(library).size() > 1;
   }
   if (!former) return {};
