@@ -93,7 +93,9 @@ TEST_F(RecoveryTest, TwoOperatorsTogetherHaveTheKeyBackOnce) {
   EXPECT_EQ(must(crypto::Decapsulator::from_secret(node_->suite(), payload.encryption)).encapsulation_key(), pair_) << "it is the terminal's";
 
   EXPECT_EQ(test::refusal(collect(recovery_operator, order)), ErrorCode::conflict);
-  for (const std::string& part : {"collect " + enc_kid_, "signed by " + recovery_admin.uri(), std::string("evidence, case 5")}) EXPECT_TRUE(test::audited(state(), part)) << part;
+  for (const std::string& part : {"collect " + enc_kid_, "signed by " + recovery_admin.uri(), std::string("evidence, case 5")}) {
+    EXPECT_TRUE(test::audited(state(), part)) << part;
+  }
 }
 
 TEST_F(RecoveryTest, OneOperatorAloneHasNothing) {
