@@ -46,6 +46,12 @@ install_packages() {
     as_root mkdir -p /etc/postgresql-common
     printf 'create_main_cluster = false\n' | as_root tee /etc/postgresql-common/createcluster.conf > /dev/null
   fi
+  # And of strongSwan, whose package would start a daemon on the ports of IKE (to have it: systemctl unmask strongswan-starter).
+  local starter=/etc/systemd/system/strongswan-starter.service
+  if ! dpkg-query -W -f='${Status}' strongswan-starter 2>/dev/null | grep -q 'install ok installed' && [ ! -e $starter ] && [ ! -L $starter ]; then
+    as_root mkdir -p "${starter%/*}"
+    as_root ln -s /dev/null $starter
+  fi
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy -o Dpkg::Options::=--force-confold --no-install-recommends "${missing[@]}"
 }
 

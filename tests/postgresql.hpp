@@ -84,9 +84,13 @@ class PostgresqlCluster {
   }
 
  private:
+  static constexpr std::uintmax_t memory_min = 1ULL << 30U;  // containers often have 64 MiB there, which is less than a cluster's log
+
   PostgresqlCluster() {
     // In memory where there is such a place: a commit waits for fsync, as it must, and that takes no time there.
-    const std::filesystem::path base = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : std::filesystem::temp_directory_path();
+    std::error_code none;
+    const bool memory = ::access("/dev/shm", W_OK) == 0 && std::filesystem::space("/dev/shm", none).available >= memory_min && !none;
+    const std::filesystem::path base = memory ? "/dev/shm" : std::filesystem::temp_directory_path();
     std::string pattern = (base / "qanat-pg-XXXXXX").string();
     CHECK(::mkdtemp(pattern.data()) != nullptr);
     folder_ = pattern;

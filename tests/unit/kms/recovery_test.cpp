@@ -9,8 +9,8 @@ namespace qanat::kms {
 namespace {
 
 const Uid subscriber("alice");
-const Identity recovery_operator = identity("qanat://core/operator/first");
-const Identity recovery_admin = identity("qanat://core/operator/second");
+const Identity operator_one = identity("qanat://core/operator/first");
+const Identity operator_two = identity("qanat://core/operator/second");
 
 class RecoveryTest : public KpFixture {
  protected:
@@ -72,16 +72,16 @@ class RecoveryTest : public KpFixture {
 };
 
 TEST_F(RecoveryTest, TwoOperatorsTogetherHaveTheKeyBackOnce) {
-  const wire::Json order = must(ask(recovery_operator));
+  const wire::Json order = must(ask(operator_one));
   const std::string statement = must(order.text("statement"));
-  for (const std::string& part : {enc_kid_, subscriber.text(), recovery_operator.uri(), kms_id.uri(), std::string("evidence, case 5")}) {
+  for (const std::string& part : {enc_kid_, subscriber.text(), operator_one.uri(), kms_id.uri(), std::string("evidence, case 5")}) {
     EXPECT_TRUE(statement.contains(part)) << part;
   }
-  must(sign(recovery_operator, order));
-  const wire::Json shown = must(say(recovery_admin, wire::Json::object({{"op", "show"}, {"order", must(order.text("order"))}})));
+  must(sign(operator_one, order));
+  const wire::Json shown = must(say(operator_two, wire::Json::object({{"op", "show"}, {"order", must(order.text("order"))}})));
   EXPECT_EQ(must(shown.text("statement")), statement);
-  must(sign(recovery_admin, order));
-  const Bytes octets = must(must(collect(recovery_operator, order)).base64("message"));
+  must(sign(operator_two, order));
+  const Bytes octets = must(must(collect(operator_one, order)).base64("message"));
 
   const auto message = must(wire::parse<wire::EnrolDeliver>(octets));
   const Bytes h_statement = crypto::digest(node_->suite().hash, as_bytes(statement));
@@ -92,36 +92,34 @@ TEST_F(RecoveryTest, TwoOperatorsTogetherHaveTheKeyBackOnce) {
   const wire::EnrolPayload payload = must(wire::open_enrol(message, ss));
   EXPECT_EQ(must(crypto::Decapsulator::from_secret(node_->suite(), payload.encryption)).encapsulation_key(), pair_) << "it is the terminal's";
 
-  EXPECT_EQ(test::refusal(collect(recovery_operator, order)), ErrorCode::conflict);
-  for (const std::string& part : {"collect " + enc_kid_, "signed by " + recovery_admin.uri(), std::string("evidence, case 5")}) {
-    EXPECT_TRUE(test::audited(state(), part)) << part;
-  }
+  EXPECT_EQ(test::refusal(collect(operator_one, order)), ErrorCode::conflict);
+  for (const std::string& part : {"collect " + enc_kid_, "signed by " + operator_two.uri(), std::string("evidence, case 5")}) EXPECT_TRUE(test::audited(state(), part)) << part;
 }
 
 TEST_F(RecoveryTest, OneOperatorAloneHasNothing) {
-  const wire::Json order = must(ask(recovery_operator));
-  EXPECT_EQ(test::refusal(collect(recovery_operator, order)), ErrorCode::denied);
-  must(sign(recovery_operator, order));
-  EXPECT_EQ(test::refusal(sign(recovery_operator, order)), ErrorCode::conflict) << "twice is not two";
-  EXPECT_EQ(test::refusal(collect(recovery_operator, order)), ErrorCode::denied);
-  EXPECT_EQ(test::refusal(sign(recovery_admin, order, recovery_operator)), ErrorCode::denied) << "another's key";
-  must(sign(recovery_admin, order));
-  EXPECT_EQ(test::refusal(collect(recovery_admin, order)), ErrorCode::denied) << "the key goes to the recipient of who asked";
+  const wire::Json order = must(ask(operator_one));
+  EXPECT_EQ(test::refusal(collect(operator_one, order)), ErrorCode::denied);
+  must(sign(operator_one, order));
+  EXPECT_EQ(test::refusal(sign(operator_one, order)), ErrorCode::conflict) << "twice is not two";
+  EXPECT_EQ(test::refusal(collect(operator_one, order)), ErrorCode::denied);
+  EXPECT_EQ(test::refusal(sign(operator_two, order, operator_one)), ErrorCode::denied) << "another's key";
+  must(sign(operator_two, order));
+  EXPECT_EQ(test::refusal(collect(operator_two, order)), ErrorCode::denied) << "the key goes to the recipient of who asked";
   EXPECT_TRUE(test::audited(state(), "two operators must sign"));
 }
 
 TEST_F(RecoveryTest, ASignatureIsOfOneOrder) {
-  const wire::Json order = must(ask(recovery_operator));
-  wire::Json mixed = must(ask(recovery_operator, "another reason"));
+  const wire::Json order = must(ask(operator_one));
+  wire::Json mixed = must(ask(operator_one, "another reason"));
   const wire::Json confused = wire::Json::object({{"order", must(mixed.text("order"))}, {"statement", must(order.text("statement"))}});
-  EXPECT_EQ(test::refusal(sign(recovery_admin, confused)), ErrorCode::denied);
+  EXPECT_EQ(test::refusal(sign(operator_two, confused)), ErrorCode::denied);
 }
 
 TEST_F(RecoveryTest, WithoutThePolicyThereIsNothingToHave) {
   restart(HistoryPolicy::none);
-  EXPECT_EQ(test::refusal(ask(recovery_operator)), ErrorCode::denied);
+  EXPECT_EQ(test::refusal(ask(operator_one)), ErrorCode::denied);
   EXPECT_TRUE(test::audited(state(), "kms.history is none"));
-  const wire::Json history = must(say(recovery_operator, wire::Json::object({{"op", "history"}, {"uid", subscriber.text()}})));
+  const wire::Json history = must(say(operator_one, wire::Json::object({{"op", "history"}, {"uid", subscriber.text()}})));
   const auto keys = must(history.array("keys"));
   ASSERT_EQ(keys.size(), 1U);
   EXPECT_FALSE(must(keys[0].boolean("recoverable")));
@@ -129,23 +127,23 @@ TEST_F(RecoveryTest, WithoutThePolicyThereIsNothingToHave) {
 
 TEST_F(RecoveryTest, WhatIsNoOrderIsRefused) {
   enc_kid_ = std::string(64, '0');
-  EXPECT_EQ(test::refusal(ask(recovery_operator)), ErrorCode::not_found);
+  EXPECT_EQ(test::refusal(ask(operator_one)), ErrorCode::not_found);
   enc_kid_ = "xyz";
-  EXPECT_EQ(test::refusal(ask(recovery_operator)), ErrorCode::invalid_argument);
-  EXPECT_EQ(test::refusal(say(recovery_operator, wire::Json::object({{"op", "steal"}}))), ErrorCode::invalid_argument);
-  EXPECT_EQ(test::refusal(say(recovery_operator, wire::Json::object({{"op", "collect"}, {"order", std::string(32, '0')}}))), ErrorCode::not_found);
+  EXPECT_EQ(test::refusal(ask(operator_one)), ErrorCode::invalid_argument);
+  EXPECT_EQ(test::refusal(say(operator_one, wire::Json::object({{"op", "steal"}}))), ErrorCode::invalid_argument);
+  EXPECT_EQ(test::refusal(say(operator_one, wire::Json::object({{"op", "collect"}, {"order", std::string(32, '0')}}))), ErrorCode::not_found);
   EXPECT_EQ(test::refusal(recovery_->answer(test::request_from(std::nullopt, to_bytes("{}")))), ErrorCode::denied);
 }
 
 TEST_F(RecoveryTest, AReasonIsOneLine) {
-  EXPECT_EQ(test::refusal(ask(recovery_operator, "")), ErrorCode::invalid_argument);
-  EXPECT_EQ(test::refusal(ask(recovery_operator, "a\nrecipient 00")), ErrorCode::invalid_argument) << "it would say something else in the statement";
-  EXPECT_EQ(test::refusal(ask(recovery_operator, std::string(257, 'x'))), ErrorCode::invalid_argument);
+  EXPECT_EQ(test::refusal(ask(operator_one, "")), ErrorCode::invalid_argument);
+  EXPECT_EQ(test::refusal(ask(operator_one, "a\nrecipient 00")), ErrorCode::invalid_argument) << "it would say something else in the statement";
+  EXPECT_EQ(test::refusal(ask(operator_one, std::string(257, 'x'))), ErrorCode::invalid_argument);
 }
 
 TEST_F(RecoveryTest, OrdersThatWaitAreFew) {
-  for (std::size_t i = 0; i < recovery_open_max; ++i) must(ask(recovery_operator));
-  EXPECT_EQ(test::refusal(ask(recovery_operator)), ErrorCode::exhausted);
+  for (std::size_t i = 0; i < recovery_open_max; ++i) must(ask(operator_one));
+  EXPECT_EQ(test::refusal(ask(operator_one)), ErrorCode::exhausted);
 }
 
 }  // namespace

@@ -173,7 +173,9 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /km/2/supply: kms -> kms\n"
             "POST /km/2/activate: kms -> kms\n"
             "POST /km/1/charge: app1 app2 app3 dev1 dev2 -> kms\n"
-            "POST /km/1/charged: app1 app2 app3 dev1 dev2 -> kms\n");
+            "POST /km/1/charged: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /x/5/medium: operator -> kms\n"
+            "POST /x/5/recovery: operator -> kms\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {

@@ -107,11 +107,10 @@ Result<void> Desk::authorise(store::Transaction& transaction, Call& call, const 
     return fail(ErrorCode::denied, call.caller.name + " neither owns key " + key.id.hex() + " nor is an operator");
   }
   ASSIGN_OR_RETURN(const Grant* grant, permit(key.policy, call.caller.name, call.asked.operation, call.now));
-  if (!call.counted) {
-    if (auto spent = rates_.spend("grant " + key.id.hex() + " " + grant->caller, grant->per_minute, call.now); !spent) {
-      return fail_in("the grant of " + grant->caller, std::move(spent).error());
-    }
-    call.counted = true;
+  if (!call.rated) {
+    auto spent = rates_.spend("grant " + key.id.hex() + " " + grant->caller, grant->per_minute, call.now);
+    if (!spent) return fail_in("the grant of " + grant->caller, std::move(spent).error());
+    call.rated = true;
   }
   return spend_total(transaction, key.id, *grant);
 }

@@ -50,7 +50,7 @@ class Desk {
     const OperationRow& asked;
     UnixMs now = 0;
     std::string object = {};
-    bool counted = false;  // by its grant's rate: a work that runs again counts no second request
+    bool rated = false;  // counted in the grant's rate: once, however often a work runs
   };
   using Work = Result<Answer> (Desk::*)(Call&, const Arguments&);
   static Work work_of(Operation operation);
