@@ -29,6 +29,11 @@ Result<void> put_in_place(const node::Node& node, const std::filesystem::path& f
     if (refused) return fail(ErrorCode::invalid_argument, file.string() + ": was not made by `qanat kms backup`");
     TRY(copy->copy_to(beside));
   }
+  if (std::filesystem::exists(place.string() + "-wal", error)) {
+    // Left by a process that was killed, such as this command: it goes when the database is closed, which nobody else has open then.
+    const auto former = store::Store::open(place, migrations);
+    if (!former) return fail_in("the database that is to be replaced", former.error());
+  }
   for (const char* rest : {"-wal", "-shm"}) {
     if (std::filesystem::exists(place.string() + rest, error))
       return fail(ErrorCode::conflict, place.string() + rest + " is there: start and stop the KMS, or move the database away");
