@@ -29,16 +29,15 @@ Result<void> put_in_place(const node::Node& node, const std::filesystem::path& f
     if (refused) return fail(ErrorCode::invalid_argument, file.string() + ": was not made by `qanat kms backup`");
     TRY(copy->copy_to(beside));
   }
-  const auto log_that_is_left = [&]() -> std::string {
-    for (const char* rest : {"-wal", "-shm"}) {
-      if (std::filesystem::exists(place.string() + rest, error)) return place.string() + rest;
-    }
-    return "";
-  };
-  // Beside another database the log of a process that was killed would be taken for that one's: it goes into the former database, with which it goes.
-  if (!log_that_is_left().empty()) (void)store::Store::open(place, migrations);
-  if (const std::string rest = log_that_is_left(); !rest.empty())
-    return fail(ErrorCode::conflict, rest + " is there: stop the KMS, or move the database away");
+  if (std::filesystem::exists(place.string() + "-wal", error)) {
+    // Left by a process that was killed, such as this command: it goes when the database is closed, which nobody else has open then.
+    const auto former = store::Store::open(place, migrations);
+    if (!former) return fail_in("the database that is to be replaced", former.error());
+  }
+  for (const char* rest : {"-wal", "-shm"}) {
+    if (std::filesystem::exists(place.string() + rest, error))
+      return fail(ErrorCode::conflict, place.string() + rest + " is there: start and stop the KMS, or move the database away");
+  }
   std::filesystem::rename(beside, place, error);
   if (error) return fail(ErrorCode::internal, place.string() + ": " + error.message());
   return {};

@@ -106,6 +106,25 @@ TEST_F(BackupTest, BackupThatWasPutInPlaceByHandDoesNotServe) {
   must(serve());
 }
 
+TEST_F(BackupTest, LogThatAKilledProcessLeftIsNoObstacle) {
+  open();
+  const SidWk sid_wk = reserve();
+  must(backup(*node_, folder_ / "backup.db"));
+  const std::filesystem::path place = node_->settings().state / "kms.db";
+  {
+    const auto store = must(node_->open_store("kms", migrations));
+    must(store->transact([](store::Transaction& transaction) { return transaction.run("DELETE FROM replay", {}); }));
+    for (const char* rest : {"", "-wal", "-shm"}) std::filesystem::copy_file(place.string() + rest, (folder_ / "killed").string() + rest);
+  }
+  for (const char* rest : {"", "-wal", "-shm"}) {
+    std::filesystem::copy_file((folder_ / "killed").string() + rest, place.string() + rest, std::filesystem::copy_options::overwrite_existing);
+  }
+  must(restore(*node_, settings(), folder_ / "backup.db"));
+  EXPECT_EQ(leg(sid_wk).state, store::KeyState::destroyed);
+  must(serve());
+  EXPECT_EQ(test::refusal(restore(*node_, settings(), folder_ / "backup.db")), ErrorCode::conflict) << "it runs";
+}
+
 TEST_F(BackupTest, FileThatIsNoBackupIsNotRestored) {
   open();
   const SidWk sid_wk = reserve();

@@ -5,6 +5,7 @@
 
 #include "services/kms/csa/desk.hpp"
 #include "services/kms/schema.hpp"
+#include "store_kinds.hpp"
 #include "trusted_network.hpp"
 #include "wire/base64.hpp"
 
@@ -45,8 +46,14 @@ class CsaElement {
   void restart() {
     desk_.reset();
     store_.reset();
-    store_ = must(store::Store::open(state_ / "kms.db", migrations));
+    store_ = must(stores_.open(state_ / "kms.db", migrations));
     desk_ = std::make_unique<Desk>(*node_, *store_, limits_);
+  }
+
+  /// From now on each work runs twice, as where works of several front ends meet.
+  void repeat_works() {
+    stores_ = test::TestStores(test::StoreKind::repeated);
+    restart();
   }
 
   Result<Json> ask(Operation operation, const Caller& caller, const Json& body) { return ask(operation, caller, body.dump()); }
@@ -107,6 +114,7 @@ class CsaElement {
   std::unique_ptr<node::Node> node_;
   std::filesystem::path state_;
   DeskLimits limits_;
+  test::TestStores stores_{test::StoreKind::sqlite};
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<Desk> desk_;
 };

@@ -178,6 +178,18 @@ TEST_F(CsaDeskTest, AGrantHasABeginningAnEndARateAndATotal) {
   EXPECT_EQ(refusal(encrypt(key)), ErrorCode::exhausted) << "saying it again is no new total";
 }
 
+TEST_F(CsaDeskTest, AWorkThatRunsAgainIsCountedOnce) {
+  Json rated = grant(billing, {"encrypt"});
+  rated.set("per_minute", 2).set("total", 3);
+  const std::string key = csa_.create(the_operator(), "AES-256-GCM", "encryption", grants({rated}));
+  csa_.repeat_works();
+  EXPECT_TRUE(encrypt(key) && encrypt(key));
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::exhausted) << "the minute's";
+  csa_.now += 60'000;
+  EXPECT_TRUE(encrypt(key));
+  EXPECT_EQ(refusal(encrypt(key)), ErrorCode::exhausted) << "the total";
+}
+
 TEST_F(CsaDeskTest, APolicyThatSaysNothingClearIsRefused) {
   const auto tried = [&](const Json& policy) {
     return refusal(administer(Operation::create_key, Json::object({{"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"policy", policy}})));

@@ -17,9 +17,10 @@ Bytes hex_of(const Json& json, std::string_view name) { return must(json.hex(nam
 
 TEST(CsaAlgorithmsTest, HaveTheLengthsOfTheirSuites) {
   for (const Algorithm& one : all_algorithms()) {
-    const crypto::Suite& suite = crypto::suite(one.suite);
     if (one.family == Family::aead) EXPECT_EQ(one.material, crypto::key_size(one.aead)) << one.name;
     if (one.family == Family::mac) EXPECT_EQ(one.result, crypto::digest_size(one.hash)) << one.name;
+    if (one.family == Family::aead || one.family == Family::mac) continue;
+    const crypto::Suite& suite = crypto::suite(one.suite);
     if (one.family == Family::kem) {
       EXPECT_EQ(one.material, suite.scalar + crypto::seed_ml_kem) << one.name;
       EXPECT_EQ(one.public_key, suite.point + suite.ml_kem_public) << one.name;

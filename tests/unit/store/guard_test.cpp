@@ -560,6 +560,24 @@ TEST_F(GuardTest, TheOperatorMayTakeADatabaseAsItIs) {
   must(store->close());
 }
 
+TEST_F(GuardTest, WhatGoesBeforeTheRowsAreTakenIsNotTaken) {
+  filled();
+  {
+    const auto store = must(Store::open(folder() / "element.db", migrations));
+    const auto findings = must(GuardedStore::accept(*store, settings(folder()), [](Transaction& transaction) -> Result<void> {
+      TRY(transaction.run("DELETE FROM coin WHERE owner = 'bob'", {}));
+      TRY(transaction.run("INSERT INTO coin (owner, number, value) VALUES ('dave', 0, 1)", {}));
+      return {};
+    }));
+    EXPECT_TRUE(findings.empty()) << findings[0] << ": what was there before it is looked at";
+    const auto failed = GuardedStore::accept(*store, settings(folder()), [](Transaction&) -> Result<void> { return fail(ErrorCode::conflict, "not now"); });
+    EXPECT_FALSE(failed);
+  }
+  const auto store = open();
+  EXPECT_EQ(must(run(*store, "UPDATE coin SET value = 2")), 7);
+  must(store->close());
+}
+
 TEST_F(GuardTest, AnOlderCopyThatTheOperatorTookIsBeyondAllEpochsThatWere) {
   filled();
   copy(folder(), directory_ / "before");

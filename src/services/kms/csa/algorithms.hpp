@@ -26,7 +26,7 @@ struct Algorithm {
   crypto::Aead aead{};           // of Family::aead
   crypto::Hash hash{};           // of Family::mac
   std::optional<crypto::LoneScheme> lone = {};  // of Family::signature: one scheme alone; otherwise the suite's two over the same octets
-  crypto::SuiteId suite{};       // of hybrids, and of the one scheme
+  crypto::SuiteId suite{};       // of Family::signature and Family::kem: where their lengths stand
 };
 std::span<const Algorithm> all_algorithms() noexcept;
 Result<const Algorithm*> find_algorithm(std::string_view name);
