@@ -3,6 +3,9 @@
 namespace qanat::iam {
 namespace {
 
+/// A gateway enrols as an element does, though devices of its kind may have keys as terminals do.
+bool may_found(Kind kind) { return kind == Kind::dev1 || (!apps.has(kind) && kind != Kind::sae); }
+
 /// A list of identities; what is none, or of another kind, is complained of and left out.
 std::vector<Identity> identities(node::Config& table, std::string_view key, bool people) {
   std::vector<Identity> out;
@@ -10,7 +13,7 @@ std::vector<Identity> identities(node::Config& table, std::string_view key, bool
     auto identity = Identity::parse_uri(text);
     if (!identity) {
       table.reject(key, identity.error().message);
-    } else if ((identity->kind == Kind::op) != people || apps.has(identity->kind) || identity->kind == Kind::sae) {
+    } else if ((identity->kind == Kind::op) != people || !may_found(identity->kind)) {
       table.reject(key, text + (people ? ": is no operator" : ": is no element"));
     } else {
       out.push_back(*std::move(identity));

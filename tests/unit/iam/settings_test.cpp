@@ -43,6 +43,27 @@ TEST_F(IamSettingsTest, TheListenerHasAnAddressForOutsideAndADomainForPeople) {
   EXPECT_TRUE(bare->web.url.empty());
 }
 
+TEST_F(IamSettingsTest, AGatewayIsAnElementAndATerminalIsNot) {
+  const std::filesystem::path file = folder_ / "elements.toml";
+  const auto elements = [&](const std::string& uri) -> Result<std::vector<Identity>> {
+    std::ofstream(file) << "[iam]\nelements = [\"" << uri << "\"]\n";
+    ASSIGN_OR_RETURN(node::Config config, node::Config::read(file));
+    const IamSettings out = IamSettings::read(config);
+    TRY(config.finish());
+    return out.founders.elements;
+  };
+  for (const char* uri : {"qanat://a/kms/kms-a", "qanat://a/dev1/gw-a"}) {
+    const auto read = elements(uri);
+    ASSERT_TRUE(read) << read.error().message;
+    EXPECT_EQ(read->front().uri(), uri);
+  }
+  for (const char* uri : {"qanat://a/app1/A", "qanat://a/dev2/meter", "qanat://core/operator/operator"}) {
+    const auto refused = elements(uri);
+    ASSERT_FALSE(refused) << uri;
+    EXPECT_TRUE(refused.error().message.contains("is no element")) << refused.error().message;
+  }
+}
+
 TEST_F(IamSettingsTest, WhatIsNoAddressOrNoDomainIsComplainedOf) {
   for (const char* url : {"http://iam.example", "https://", "https://iam.example/", "https://iam.example/path", "https://iam.example?x",
                           "https://iam.example#x", "https://u@iam.example", "iam.example"}) {

@@ -76,7 +76,7 @@ KindSet kinds_of(IdentityClass of) {
     case IdentityClass::element:
       break;
   }
-  return {Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::cas, Kind::iam, Kind::ccs};
+  return {Kind::qkd, Kind::qkm, Kind::qkdnc, Kind::kms, Kind::cmsp, Kind::cas, Kind::iam, Kind::ccs, Kind::dev1};  // a gateway enrols as one
 }
 
 }  // namespace
