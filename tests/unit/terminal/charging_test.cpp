@@ -173,12 +173,13 @@ TEST_F(ChargingTest, WhatAnotherSignedOrIsForAnotherIsRefused) {
 }
 
 TEST_F(ChargingTest, ALostReceiptIsSentAgainBeforeTheNextCharge) {
+  constexpr WantedKeys wanted{1, 2, 0};  // nothing that the next charge would be protected by
   receipt_error_ = ErrorCode::unavailable;
-  ASSERT_TRUE(charge()) << "the keys are there";
+  ASSERT_TRUE(charge(wanted)) << "the keys are there";
   ASSERT_TRUE(store_->charge_receipt().value());
-  EXPECT_FALSE(charge()) << "first the KMS must have the receipt";
+  EXPECT_FALSE(charge(wanted)) << "first the KMS must have the receipt";
   receipt_error_ = ErrorCode::conflict;  // it had it
-  ASSERT_TRUE(charge());
+  ASSERT_TRUE(charge(wanted));
   EXPECT_EQ(receipts_.size(), 4U);
   EXPECT_EQ(receipts_[0], receipts_[2]);
   EXPECT_FALSE(store_->charge_receipt().value());
