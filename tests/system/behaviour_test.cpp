@@ -97,7 +97,7 @@ TEST_F(BehaviourOverTheWire, WhatIsRefusedIsToldAboutWhoAsked) {
   ASSERT_TRUE(refused);
   EXPECT_EQ(refused->status, 403U);
   await_told("C", "cmsp request refused ");
-  // An application that is sent again.
+  // A further application for a key that was delivered.
   TestTerminal& caller = net().terminal("C");
   const Number called((*net().network().terminal("A"))->number);
   const terminal::KeyWanted wanted{.role = wire::Role::caller,
@@ -105,9 +105,8 @@ TEST_F(BehaviourOverTheWire, WhatIsRefusedIsToldAboutWhoAsked) {
                                    .sid_call = wire::make_sid_call(caller.number(), called, net().rng().bytes(16)),
                                    .caller = caller.number(),
                                    .called = called};
-  const Bytes application = caller.application(wanted).value().octets();
-  EXPECT_TRUE(caller.send(Endpoint::km1_application, application));
-  EXPECT_FALSE(caller.send(Endpoint::km1_application, application));
+  EXPECT_TRUE(caller.send(Endpoint::km1_application, caller.application(wanted).value().octets()));
+  EXPECT_FALSE(caller.send(Endpoint::km1_application, caller.application(wanted).value().octets()));
   await_told("C", "kms-a application refused ");
 }
 
