@@ -188,7 +188,7 @@ TEST_F(DirectoryPublication, SoftwareOfOthersIsFoundUnderItsUidUntilItIsRevoked)
 }
 
 TEST_F(DirectoryPublication, TheDeviceCasStandUnderTheirOneNameFromThePreparationOn) {
-  const auto device_ca = [] { return crypto::Certificate::parse_pem_chain(text_of(net().network().trust() / cas::device_ca_file)).value(); };
+  const auto device_ca = [] { return crypto::Certificate::parse_pem_chain(text_of(net().network().state_of("cas") / cas::device_ca_file)).value(); };
   const auto step = [](const std::string& what) {
     net().running().stop_element("cas", app::RunningNetwork::Ending::orderly);
     const Outcome outcome = run_line(std::string(QANAT_PROGRAM) + " ca rollover-devices " + what + " --config " + net().network().config_of("cas").string(), *folder_);

@@ -61,10 +61,10 @@ Bytes no_request(TestNetwork& /*network*/) { return to_bytes("none"); }
 Bytes route(TestNetwork& /*network*/) { return to_bytes(Json::object({{"to", "qkm-b"}}).dump()); }
 
 constexpr std::array rows{
-    Row{"Ia-1", Endpoint::ma1_account, "A", "cmsp", 200, "kms-a", "C", no_body},
-    Row{"Ia-2", Endpoint::km1_application, "A", "kms-a", 200, "qkm-a", "C", application},
-    Row{"Ia-3", Endpoint::cq2_status, "A", "cas", 200, "kms-a", "C", status_request},
-    Row{"Ia-4", Endpoint::id2_record, "A", "iam", 200, "kms-a", "C", own_record},
+    Row{"Ia-1", Endpoint::ma1_account, "A", "cmsp", 200, "kms-a", "B", no_body},
+    Row{"Ia-2", Endpoint::km1_application, "A", "kms-a", 200, "qkm-a", "B", application},
+    Row{"Ia-3", Endpoint::cq2_status, "A", "cas", 200, "kms-a", "B", status_request},
+    Row{"Ia-4", Endpoint::id2_record, "A", "iam", 200, "kms-a", "B", own_record},
     Row{"Ia-6", Endpoint::ma2_register, "kms-a", "cmsp", 200, "A", "kms-spare", registration},
     Row{"Ia-7", Endpoint::cq1_status, "kms-a", "cas", 200, "operator", "kms-spare", status_request},
     Row{"Ia-8", Endpoint::id1_subscriber, "kms-a", "iam", 200, "qkm-a", "kms-spare", subscriber},
@@ -107,8 +107,8 @@ class IaOverTheWire : public SharedNetwork {
       net().enrol_spare(spare.name);
       ASSERT_TRUE(net().op().revoke(spare));
     }
-    for (const char* uid : {"A", "C"}) net().enrol(uid);
-    ASSERT_TRUE(net().op().revoke({.domain = "a", .kind = Kind::app1, .name = "C"}));
+    for (const char* uid : {"A", "B", "C"}) net().enrol(uid);
+    ASSERT_TRUE(net().op().revoke({.domain = "b", .kind = Kind::app1, .name = "B"}));
   }
 
   static Result<net::Response> send(const Row& row, net::Client& client) {
