@@ -42,6 +42,18 @@ inline constexpr std::array migrations{
         received_ms INTEGER NOT NULL,
         PRIMARY KEY (iam, id)
       ) STRICT)sql"},
+    store::Migration{3, R"sql(
+      CREATE TABLE kms_policy (       -- CSO: every policy for the KMSs that operators gave; the latest counts
+        version INTEGER PRIMARY KEY,
+        policy TEXT NOT NULL,
+        given_by TEXT NOT NULL,
+        given_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE kms_state (        -- what each KMS said last
+        kms TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        at_ms INTEGER NOT NULL
+      ) STRICT)sql"},
 };
 
 }  // namespace qanat::cmsp

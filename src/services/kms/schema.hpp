@@ -205,6 +205,13 @@ inline constexpr std::array migrations{
         at_ms INTEGER NOT NULL,
         PRIMARY KEY (uid, ml_dsa)
       ) STRICT)sql"},
+    store::Migration{10, R"sql(
+      -- KMA: the last policy of CSO's that was taken (Mo-2).
+      CREATE TABLE orchestration (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        policy TEXT NOT NULL,
+        taken_ms INTEGER NOT NULL
+      ) STRICT)sql"},
 };
 
 }  // namespace qanat::kms

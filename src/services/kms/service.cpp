@@ -11,6 +11,8 @@
 #include "services/kms/kma/chains.hpp"
 #include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/orders.hpp"
+#include "services/kms/kma/policy_feed.hpp"
+#include "services/kms/kma/pool_state.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/sae/sae_front.hpp"
 #include "services/kms/schema.hpp"
@@ -55,7 +57,8 @@ struct KmsService::Parts {
         application(node, *store, ledger, agreement, access, injection, trace, settings),
         orders(node, *store, ledger, agreement),
         enrolment(node, *store, trace),
-        csa(node, *store, settings.csa.limits) {
+        csa(node, *store, settings.csa.limits),
+        feed(node, *store, senders, agreement.policy(), [this](Deadline deadline) { return pool_state(deadline); }) {
     if (settings.sae) saes.emplace(node, *store, senders, agreement, *settings.sae);
   }
 
@@ -77,12 +80,15 @@ struct KmsService::Parts {
   csa::Desk csa;
   std::unique_ptr<csa::ForeignFront> csa_front;  // absent where the configuration has no such listener
   std::optional<SaeFront> saes;  // if they are served
+  PolicyFeed feed;
 
   std::mutex mutex;
   std::condition_variable changed;
   bool stopping = false;
   std::thread sweeper;
 
+  /// Mo-2.
+  Result<points::KmsState> pool_state(Deadline deadline);
   /// Destroys what is past its time and forgets what may be forgotten; the destroyed sessions go into the audit record.
   Result<void> sweep(Ledger::Sweep which);
   void run_sweeper();
@@ -93,6 +99,12 @@ struct KmsService::Parts {
   void compare_with_lists();
   std::chrono::steady_clock::time_point lists_due = std::chrono::steady_clock::now();  // the sweeper's
 };
+
+Result<points::KmsState> KmsService::Parts::pool_state(Deadline deadline) {
+  ASSIGN_OR_RETURN(points::KmsState out, state_of_pools(node, *store, ledger, deadline));
+  if (saes) out.stocks = saes->stocks();
+  return out;
+}
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
@@ -172,6 +184,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   ASSIGN_OR_RETURN(auto draw_key, crypto::SiteKey::read(settings.site_key));
   auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key), std::move(chain_key),
                                        quantum_from_qkm(node, std::move(draw_key)));
+  TRY(parts->agreement.policy().take_up(*parts->store, node.settings().policy_epoch));
   TRY(parts->sweep(Ledger::Sweep::at_start));
   if (parts->settings.km2_chain == net::ChainNeed::required) node.require_chained({points::Endpoint::km2_offer, points::Endpoint::km2_confirm});
   if (parts->settings.csa.listener) {
@@ -187,6 +200,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
       for (std::size_t i = 0; i < census->size(); ++i) keys.set(store::name(store::all_key_states[i]), (*census)[i]);
       body.set("working_keys", keys);
     }
+    body.set("policy_version", those.agreement.terms()->version);
     if (const auto keys = those.csa.census()) body.set("csa_keys", *keys);
     if (those.csa_front) body.set("csa_port", those.csa_front->port());
     if (those.saes) those.saes->describe(body);
@@ -230,6 +244,7 @@ void KmsService::start() {
   parts_->chains.begin();
   parts_->errands.start();
   if (parts_->saes) parts_->saes->start();
+  parts_->feed.start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
 }
 
@@ -241,6 +256,7 @@ void KmsService::stop() {
   }
   parts_->changed.notify_all();
   if (parts_->sweeper.joinable()) parts_->sweeper.join();
+  parts_->feed.stop();
   if (parts_->saes) parts_->saes->stop();
   parts_->errands.stop();
 }

@@ -13,6 +13,7 @@
 #include "services/kms/kma/choice.hpp"
 #include "services/kms/kma/errands.hpp"
 #include "services/kms/kma/ledger.hpp"
+#include "services/kms/kma/policy_in_force.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "services/kms/settings.hpp"
 #include "wire/key_schedule.hpp"
@@ -41,6 +42,9 @@ class Agreement {
   /// The caller's side: afterwards the caller's leg is `reserved` here and the callee's leg at the other KMS. What the key was made of, and why; no quantum
   /// keys go into what the caller may not have.
   Result<Choice> as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id);
+  /// What keys are made under: the configuration, and CSO's policy.
+  [[nodiscard]] PolicyInForce& policy() noexcept { return policy_; }
+  [[nodiscard]] std::shared_ptr<const Terms> terms() const { return policy_.terms(); }
   /// The domain that this KMS serves, or that of the peer with this name.
   Result<std::string> domain_of(const ElementName& kms) const;
 
@@ -104,6 +108,7 @@ class Agreement {
   node::StepTrace& trace_;
   Errands& errands_;
   const KmsSettings& settings_;
+  PolicyInForce policy_;
   crypto::SiteKey site_key_;
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -1,0 +1,78 @@
+// CSO and the KMSs over the wire (Mo-2): an operator's policy reaches the KMSs and counts there.
+#include <algorithm>
+
+#include "point_test.hpp"
+#include "test_network.hpp"
+
+namespace qanat::test {
+namespace {
+
+using points::Endpoint;
+using wire::Json;
+
+class OrchestrationOverTheWire : public SharedNetwork {
+ protected:
+  static void SetUpTestSuite() {
+    options_.optics = false;  // no quantum keys: what is agreed across domains is agreed by PQC alone
+    SharedNetwork::SetUpTestSuite();
+    if (!net().ok()) return;
+    for (const char* uid : {"A", "B"}) net().enrol(uid);
+  }
+  static Result<void> order(const Json& policy) {
+    TRY(net().op().ask(Endpoint::x5_kms_policy, "cmsp", policy));
+    return {};
+  }
+  static void await_version(std::int64_t version) {
+    for (const char* kms : {"kms-a", "kms-b"}) {
+      TestNetwork::await(std::string("policy at ") + kms, [&] {
+        const auto health = net().op().health(kms);
+        return health && health->integer("policy_version").value_or(-1) == version;
+      });
+    }
+  }
+  static unsigned status_of(const Result<net::Response>& response) {
+    EXPECT_TRUE(response) << (response ? "" : response.error().message);
+    return response ? response->status : 0;
+  }
+};
+
+POINT_TEST(OrchestrationOverTheWire, Mo_2, accepts, APolicyThatCountsAtTheKmssFromThenOn) {
+  const auto before = net().apply("A", "B");
+  ASSERT_TRUE(before.agree()) << before.reasons();
+  const auto ordered = order(Json::object({{"version", 1}, {"pqc_fallback", false}}));
+  ASSERT_TRUE(ordered) << ordered.error().message;
+  await_version(1);
+  net().expect_audit("kms-a", "mo-2.policy", "pqc_fallback");
+  const auto forbidden = net().apply("A", "B");
+  ASSERT_FALSE(forbidden.caller);
+  EXPECT_TRUE(forbidden.caller.error().message.contains("policy allows no fallback")) << forbidden.caller.error().message;
+
+  const auto lifted = order(Json::object({{"version", 2}}));
+  ASSERT_TRUE(lifted) << lifted.error().message;
+  await_version(2);
+  const auto after = net().apply("A", "B");
+  EXPECT_TRUE(after.agree()) << after.reasons();
+  TestNetwork::await("the states of both KMSs at CMSP", [] {
+    const auto health = net().op().health("cmsp");
+    const auto states = health ? health->array("kms").value_or(std::vector<Json>{}) : std::vector<Json>{};
+    return states.size() == 2 && std::ranges::all_of(states, [](const Json& one) { return one.integer("policy").value_or(-1) == 2; });
+  });
+}
+
+POINT_TEST(OrchestrationOverTheWire, Mo_2, refuses, OthersThanKmssAndWhatIsNoState) {
+  for (const char* caller : {"A", "qkm-a", "iam", "operator"}) {
+    EXPECT_EQ(status_of(net().call(caller, Endpoint::mo2_policy, "cmsp", {}, "after=0")), 403U) << caller;
+    EXPECT_EQ(status_of(net().call_json(caller, Endpoint::mo2_state, "cmsp", Json::object())), 403U) << caller;
+  }
+  net().expect_audit("cmsp", "Mo-2", "");
+  EXPECT_EQ(status_of(net().call("kms-a", Endpoint::mo2_policy, "cmsp", {}, "after=x")), 400U);
+  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::mo2_state, "cmsp", Json::object({{"policy", 1}}))), 400U);
+}
+
+POINT_TEST(OrchestrationOverTheWire, X_5, refuses, PoliciesOfOthersThanOperatorsAndEarlierOnes) {
+  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::x5_kms_policy, "cmsp", Json::object({{"version", 100}}))), 403U);
+  EXPECT_EQ(status_of(net().call_json("operator", Endpoint::x5_kms_policy, "cmsp", Json::object({{"version", 0}}))), 400U);
+}
+
+}  // namespace
+}  // namespace qanat::test
