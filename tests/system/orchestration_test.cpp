@@ -1,4 +1,4 @@
-// CSO and the KMSs over the wire (Mo-2): an operator's policy reaches the KMSs and counts there.
+// CMSP and the KMSs over the wire: an operator's policy reaches the KMSs and counts there (Mo-2), what they show of themselves is judged (Mc-2).
 #include <algorithm>
 
 #include "point_test.hpp"
@@ -72,6 +72,26 @@ POINT_TEST(OrchestrationOverTheWire, Mo_2, refuses, OthersThanKmssAndWhatIsNoSta
 POINT_TEST(OrchestrationOverTheWire, X_5, refuses, PoliciesOfOthersThanOperatorsAndEarlierOnes) {
   EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::x5_kms_policy, "cmsp", Json::object({{"version", 100}}))), 403U);
   EXPECT_EQ(status_of(net().call_json("operator", Endpoint::x5_kms_policy, "cmsp", Json::object({{"version", 0}}))), 400U);
+}
+
+POINT_TEST(OrchestrationOverTheWire, Mc_2, accepts, EvidenceOfBothKmssThatMeetsTheDemands) {
+  TestNetwork::await("evidence of both KMSs without findings", [] {
+    const auto health = net().op().health("cmsp");
+    const auto kmss = health ? health->array("compliance").value_or(std::vector<Json>{}) : std::vector<Json>{};
+    return kmss.size() == 2 && std::ranges::all_of(kmss, [](const Json& one) {
+             return one.has("received_ms") && one.texts("findings").value_or(std::vector<std::string>{"?"}).empty();
+           });
+  });
+  net().expect_audit("cmsp", "mc-2.evidence", "");
+  net().expect_audit("kms-a", "self-test", "");
+}
+
+POINT_TEST(OrchestrationOverTheWire, Mc_2, refuses, OthersThanKmssAndWhatIsNoEvidence) {
+  for (const char* caller : {"A", "qkm-a", "iam", "operator"}) {
+    EXPECT_EQ(status_of(net().call_json(caller, Endpoint::mc2_evidence, "cmsp", Json::object())), 403U) << caller;
+  }
+  EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::mc2_evidence, "cmsp", Json::object({{"suite", "GM-hybrid"}}))), 400U);
+  net().expect_audit("cmsp", "mc-2.evidence", "at_ms");
 }
 
 }  // namespace

@@ -54,6 +54,15 @@ inline constexpr std::array migrations{
         state TEXT NOT NULL,
         at_ms INTEGER NOT NULL
       ) STRICT)sql"},
+    store::Migration{4, R"sql(
+      CREATE TABLE kms_evidence (     -- compliance: what each KMS showed the last times, and what was found
+        kms TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        evidence TEXT NOT NULL,
+        findings TEXT NOT NULL,
+        received_ms INTEGER NOT NULL,
+        PRIMARY KEY (kms, number)
+      ) STRICT)sql"},
 };
 
 }  // namespace qanat::cmsp

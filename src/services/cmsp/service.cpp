@@ -66,6 +66,7 @@ CmspService::CmspService(node::Node& node, NotifyKms notify, std::unique_ptr<sto
       sessions_(*store_),
       notices_(*store_),
       orchestrator_(node, *store_),
+      evidence_(node, *store_),
       senders_(node),
       steps_(node.settings().state),
       witness_(node) {}
@@ -90,6 +91,7 @@ Result<std::unique_ptr<CmspService>> CmspService::open(node::Node& node, NotifyK
       if (!notices->last.empty()) body.set("last_notice", notices->last);
     }
     raw->orchestrator_.describe(body);
+    raw->evidence_.describe(body);
     body.set("quantum_networks", quantum_networks(raw->node_, Deadline::after(quantum_ask_max)));
   });
   return Result<std::unique_ptr<CmspService>>(std::move(service));
@@ -118,6 +120,9 @@ std::vector<points::Handler> CmspService::handlers() {
   out.push_back(refusals(Endpoint::mo2_state, "mo-2.state", &Orchestrator::take_state));
   out.push_back({Endpoint::x5_kms_policy, [this](const net::Request& request) {
                    return node::recorded(node_, "x-5.kms_policy", request, [&](node::Deed& deed) { return orchestrator_.order(request, deed); });
+                 }});
+  out.push_back({Endpoint::mc2_evidence, [this](const net::Request& request) {
+                   return node::recorded(node_, "mc-2.evidence", request, [&](node::Deed& deed) { return evidence_.take(request, deed); });
                  }});
   for (points::Handler& one : witness_.handlers()) out.push_back(std::move(one));
   return out;

@@ -1,4 +1,5 @@
-// CMSP: accounts and the location of callees (CAM) behind Ma-1 and Ma-2, the policy for the KMSs (CSO) behind Mo-2, and the extension rows.
+// CMSP: accounts and the location of callees (CAM) behind Ma-1 and Ma-2, the policy for the KMSs (CSO) behind Mo-2, what KMSs show of
+// themselves (compliance) behind Mc-2, and the extension rows.
 #pragma once
 
 #include <functional>
@@ -11,6 +12,7 @@
 #include "node/steps.hpp"
 #include "services/cmsp/cam/accounts.hpp"
 #include "services/cmsp/cam/sessions.hpp"
+#include "services/cmsp/compliance/evidence.hpp"
 #include "services/cmsp/csm/notices.hpp"
 #include "services/cmsp/cso/orchestrator.hpp"
 
@@ -45,6 +47,7 @@ class CmspService {
   Sessions sessions_;
   Notices notices_;
   Orchestrator orchestrator_;
+  Evidence evidence_;
   node::SenderDirectory senders_;
   node::StepTrace steps_;
   node::AuditWitness witness_;

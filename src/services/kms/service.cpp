@@ -1,8 +1,10 @@
 #include "services/kms/service.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 #include "node/log.hpp"
+#include "services/kms/compliance/evidence.hpp"
 #include "services/kms/kim/enrolment.hpp"
 #include "services/kms/kim/medium_desk.hpp"
 #include "services/kms/kim/renewal.hpp"
@@ -23,6 +25,8 @@ namespace {
 constexpr std::chrono::milliseconds sweep_every{1000};
 constexpr UnixMs charges_day_ms = 86'400'000;
 constexpr std::chrono::milliseconds list_answer_max{10000};
+constexpr std::chrono::milliseconds evidence_answer_max{10000};
+constexpr std::chrono::seconds evidence_again{60};  // after a failure
 constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 
 using Answer = std::function<Result<net::Response>(const net::Request&)>;
@@ -98,6 +102,10 @@ struct KmsService::Parts {
   /// In the background, where it is time: revocations whose notice never came.
   void compare_with_lists();
   std::chrono::steady_clock::time_point lists_due = std::chrono::steady_clock::now();  // the sweeper's
+  /// In the background, where it is time: Mc-2.
+  void show_evidence_in_time();
+  std::chrono::steady_clock::time_point evidence_due = std::chrono::steady_clock::now();  // the sweeper's
+  std::atomic<bool> evidence_failed = false;
 };
 
 Result<points::KmsState> KmsService::Parts::pool_state(Deadline deadline) {
@@ -133,6 +141,7 @@ void KmsService::Parts::run_sweeper() {
   while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
     lock.unlock();
     compare_with_lists();
+    show_evidence_in_time();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     if (const auto swept = csa.sweep(node.clock().now_ms()); !swept) node::log(node::LogLevel::error, "sweep of the CSA: {}", swept.error().message);
     if (const auto swept = saes ? saes->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
@@ -167,6 +176,22 @@ void KmsService::Parts::compare_with_lists() {
       return std::move(list.body);
     });
     if (!compared) node::log(node::LogLevel::warning, "the stock of charged keys: {}", compared.error().message);
+  });
+}
+
+void KmsService::Parts::show_evidence_in_time() {
+  const auto now = std::chrono::steady_clock::now();
+  if (evidence_failed.exchange(false)) evidence_due = std::min(evidence_due, now + evidence_again);
+  if (settings.evidence_every.count() == 0 || now < evidence_due || !node.peer_of(Kind::cmsp)) return;
+  evidence_due = now + settings.evidence_every;
+  errands.post([this] {
+    const auto findings = show_evidence(node, *store, ledger, Deadline::after(evidence_answer_max));
+    if (!findings) {
+      evidence_failed = true;
+      node::log(node::LogLevel::warning, "Mc-2: {}", findings.error().message);
+      return;
+    }
+    for (const std::string& finding : *findings) node::log(node::LogLevel::error, "Mc-2: CMSP finds: {}", finding);
   });
 }
 
