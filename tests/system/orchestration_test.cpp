@@ -1,7 +1,9 @@
 // CMSP and the KMSs over the wire: an operator's policy reaches the KMSs and counts there (Mo-2), what they show of themselves is judged (Mc-2).
 #include <algorithm>
+#include <fstream>
 
 #include "point_test.hpp"
+#include "program.hpp"
 #include "test_network.hpp"
 
 namespace qanat::test {
@@ -81,7 +83,7 @@ POINT_TEST(OrchestrationOverTheWire, Mc_2, accepts, EvidenceOfBothKmssThatMeetsT
     return kmss.size() == 2 && std::ranges::all_of(kmss, [](const Json& one) {
              return one.has("received_ms") && one.texts("findings").value_or(std::vector<std::string>{"?"}).empty();
            });
-  });
+  }, std::chrono::seconds(60));  // a KMS that was there before CMSP tries again after half a minute
   net().expect_audit("cmsp", "mc-2.evidence", "");
   net().expect_audit("kms-a", "self-test", "");
 }
@@ -92,6 +94,23 @@ POINT_TEST(OrchestrationOverTheWire, Mc_2, refuses, OthersThanKmssAndWhatIsNoEvi
   }
   EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::mc2_evidence, "cmsp", Json::object({{"suite", "GM-hybrid"}}))), 400U);
   net().expect_audit("cmsp", "mc-2.evidence", "at_ms");
+}
+
+TEST_F(OrchestrationOverTheWire, TheCommandRefusesWhatIsNoPolicyOrNotALaterOne) {
+  net().close_op();
+  const TemporaryDirectory folder;
+  const std::string at = " --network " + net().network().folder().string();
+  std::ofstream(folder / "bad.json") << R"({"version":1000,"quantum_paths":9})";
+  const Outcome bad = run_program("kms policy " + (folder / "bad.json").string() + at, folder);
+  EXPECT_EQ(bad.code, 1) << bad.out;
+  EXPECT_TRUE(bad.error.contains("quantum_paths")) << bad.error;
+  std::ofstream(folder / "good.json") << R"({"version":1000})";
+  const std::string good = "kms policy " + (folder / "good.json").string() + at;
+  const Outcome first = run_program(good, folder);
+  EXPECT_EQ(first.code, 0) << first.error;
+  const Outcome again = run_program(good, folder);
+  EXPECT_EQ(again.code, 1) << again.out;
+  EXPECT_TRUE(again.error.contains("later version")) << again.error;
 }
 
 }  // namespace

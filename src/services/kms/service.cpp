@@ -26,7 +26,7 @@ constexpr std::chrono::milliseconds sweep_every{1000};
 constexpr UnixMs charges_day_ms = 86'400'000;
 constexpr std::chrono::milliseconds list_answer_max{10000};
 constexpr std::chrono::milliseconds evidence_answer_max{10000};
-constexpr std::chrono::seconds evidence_again{60};  // after a failure
+constexpr std::chrono::seconds evidence_again{30};  // after a failure
 constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 
 using Answer = std::function<Result<net::Response>(const net::Request&)>;
