@@ -9,7 +9,7 @@
 namespace qanat::cmsp {
 namespace {
 
-constexpr std::chrono::milliseconds policy_wait_max{2000};
+constexpr std::chrono::milliseconds policy_wait_max{1000};
 constexpr std::chrono::milliseconds stop_seen_within{250};
 
 Result<std::int64_t> version_in(std::string_view query) {

@@ -6,7 +6,7 @@
 namespace qanat::kms {
 namespace {
 
-constexpr std::chrono::milliseconds policy_question_max{4000};
+constexpr std::chrono::milliseconds policy_question_max{2000};  // of which CSO waits for half: stop() takes no longer
 
 }  // namespace
 
@@ -79,7 +79,7 @@ void PolicyFeed::run() {
     const auto began = std::chrono::steady_clock::now();
     const auto asked = fetch(Deadline::after(policy_question_max));
     std::string failed = asked ? "" : asked.error().message;
-    if (asked && (*asked || began >= report_due)) {
+    if (asked && !node_.stopping() && (*asked || began >= report_due)) {
       report_due = began + pauses_.report;
       if (const auto told = report(Deadline::after(policy_question_max)); !told) failed = told.error().message;
     }
