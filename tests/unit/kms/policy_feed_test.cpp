@@ -2,7 +2,9 @@
 #include "services/kms/kma/policy_feed.hpp"
 
 #include "kms_core.hpp"
+#include "services/kms/kma/pool_state.hpp"
 #include "services/kms/schema.hpp"
+#include "store/lifecycle.hpp"
 #include "wire/signed_text.hpp"
 
 namespace qanat::kms {
@@ -173,6 +175,16 @@ TEST_F(PolicyFeedTest, APolicyForAnotherEpochIsNotFollowed) {
   EXPECT_EQ(must(later.last_version(*store_)), 1);
 }
 
+TEST_F(PolicyFeedTest, WhatAnotherFrontEndOnTheDatabaseHasTakenIsTakenUp) {
+  PolicyInForce other(settings_);
+  PolicyFeed others(*node_, *store_, senders_, other, [](Deadline) -> Result<points::KmsState> { return points::KmsState{}; });
+  offer(policy_of(2, 3));
+  ASSERT_TRUE(must(fetch()));
+  EXPECT_EQ(other.terms()->version, 0);
+  EXPECT_FALSE(must(others.fetch(test::soon()))) << "nothing is later";
+  EXPECT_EQ(other.terms()->version, 2);
+}
+
 TEST_F(PolicyFeedTest, TellsHowThePoolsAreUnderWhichPolicy) {
   offer(policy_of(6, 1));
   ASSERT_TRUE(must(fetch()));
@@ -181,6 +193,24 @@ TEST_F(PolicyFeedTest, TellsHowThePoolsAreUnderWhichPolicy) {
   EXPECT_EQ(said_->policy, 6);
   EXPECT_EQ(said_->epoch, 1U);
   EXPECT_EQ(said_->stocks, (points::NamedCounts{{"b", 3}}));
+}
+
+TEST(PoolStateTest, HasTheWorkingKeysByStateAndWhatTheQkmHasReadyIfItSays) {
+  test::TemporaryDirectory folder;
+  test::TrustedNetwork network;
+  std::string said = R"({"peers":[{"domain":"b","stock":12,"qkm":"qkm-b"},{"domain":"c","stock":0,"qkm":"qkm-c"}]})";
+  const Double qkm(network, identity("qanat://a/qkm/qkm-a"), {{Endpoint::km3_status, [&](const net::Request&) -> Result<net::Response> {
+                                                                return node::json_response(must(wire::Json::parse(std::string_view(said))));
+                                                              }}});
+  const auto node = open_kms_node(network, {&qkm}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; });
+  const auto store = must(store::Store::open(folder / "kms.db", migrations));
+  Ledger ledger(node->device());
+  const points::KmsState state = must(state_of_pools(*node, *store, ledger, test::soon()));
+  EXPECT_EQ(state.working_keys.size(), store::all_key_states.size());
+  EXPECT_EQ(state.delivered_per_minute, 0);
+  EXPECT_EQ(state.quantum, (points::NamedCounts{{"b", 12}, {"c", 0}}));
+  said = R"({"peers":[{"domain":"b","stock":-1}]})";
+  EXPECT_FALSE(must(state_of_pools(*node, *store, ledger, test::soon())).quantum) << "not known";
 }
 
 }  // namespace
