@@ -33,7 +33,8 @@ std::string_view name_of(crypto::Aead aead) {
 
 Result<std::string> short_text(const wire::Json& json, std::string_view member) {
   ASSIGN_OR_RETURN(std::string text, json.text(member));
-  if (text.size() > evidence_text_max) return fail(ErrorCode::invalid_argument, std::string(member) + ": longer than " + std::to_string(evidence_text_max) + " octets");
+  if (text.size() > evidence_text_max)
+    return fail(ErrorCode::invalid_argument, std::string(member) + ": longer than " + std::to_string(evidence_text_max) + " octets");
   return text;
 }
 
@@ -50,7 +51,8 @@ Result<NamedCounts> named_counts(const wire::Json& json, std::string_view member
   ASSIGN_OR_RETURN(const wire::Json counts, json.object(member));
   NamedCounts out;
   for (const std::string& name : counts.names()) {
-    if (name.size() > evidence_text_max || out.size() >= evidence_list_max) return fail(ErrorCode::invalid_argument, std::string(member) + ": too many or too long names");
+    if (name.size() > evidence_text_max || out.size() >= evidence_list_max)
+      return fail(ErrorCode::invalid_argument, std::string(member) + ": too many or too long names");
     ASSIGN_OR_RETURN(const std::int64_t count, counts.integer(name, 0, INT64_MAX));
     out.emplace_back(name, count);
   }
@@ -94,8 +96,8 @@ wire::Json texts_json(const std::vector<std::string>& texts) {
 }  // namespace
 
 Result<KmsEvidence> read_kms_evidence(const wire::Json& json) {
-  TRY(json.only({"at_ms", "self_tests", "self_test_failure", "suite", "epoch", "algorithms", "sizes", "device", "device_state", "random", "working_keys", "audit_size",
-                 "audit_root"}));
+  TRY(json.only({"at_ms", "self_tests", "self_test_failure", "suite", "epoch", "algorithms", "sizes", "device", "device_state", "random", "working_keys",
+                 "audit_size", "audit_root"}));
   KmsEvidence out;
   ASSIGN_OR_RETURN(const std::int64_t at, json.integer("at_ms", 0, INT64_MAX));
   out.at_ms = static_cast<UnixMs>(at);
@@ -144,8 +146,11 @@ std::vector<std::string> algorithms_of(const crypto::Suite& suite) {
 
 NamedCounts sizes_of(const crypto::Suite& suite) {
   const auto octets = [](std::size_t size) { return static_cast<std::int64_t>(size); };
-  return {{"scalar", octets(suite.scalar)},       {"digest", octets(suite.digest)},         {"aead_key", octets(suite.aead_key)},
-          {"ml_dsa_public", octets(suite.ml_dsa_public)}, {"ml_kem_public", octets(suite.ml_kem_public)}};
+  return {{"scalar", octets(suite.scalar)},
+          {"digest", octets(suite.digest)},
+          {"aead_key", octets(suite.aead_key)},
+          {"ml_dsa_public", octets(suite.ml_dsa_public)},
+          {"ml_kem_public", octets(suite.ml_kem_public)}};
 }
 
 }  // namespace qanat::points

@@ -1,5 +1,5 @@
-// Mc-2: what a KMS shows the compliance function of CMSP: that its algorithms give known answers, what its random octets are like, its parameters, and what became of
-// its keys. No octet that is used for anything else.
+// Mc-2: what a KMS shows the compliance function of CMSP: that its algorithms give known answers, what its random octets are like, its parameters, and what
+// became of its keys. No octet that is used for anything else.
 #pragma once
 
 #include <string>
@@ -23,7 +23,7 @@ struct KmsEvidence {
   std::string device;                   // CryptoDevice::kind()
   std::string device_state;
   crypto::RandomSample random;
-  NamedCounts working_keys;  // by state, destroyed ones too
+  NamedCounts working_keys;     // by state, destroyed ones too
   std::int64_t audit_size = 0;  // lines under the last checkpoint of the audit record
   Bytes audit_root;             // its Merkle root, 32 octets
 };

@@ -66,8 +66,8 @@ Result<KmsPolicy> read_kms_policy_order(const wire::Json& json, std::uint32_t ep
 wire::Json to_json(const KmsPolicy& policy) {
   wire::Json out = wire::Json::object({{"version", policy.version}, {"epoch", policy.epoch}});
   const std::pair<std::string_view, std::optional<std::int64_t>> amounts[] = {
-      {"wk_lifetime_ms", policy.wk_lifetime_ms}, {"quantum_paths", policy.quantum_paths}, {"quantum_shares", policy.quantum_shares},
-      {"quantum_reserve", policy.quantum_reserve}, {"pool_low", policy.pool_low}, {"pool_high", policy.pool_high}};
+      {"wk_lifetime_ms", policy.wk_lifetime_ms},   {"quantum_paths", policy.quantum_paths}, {"quantum_shares", policy.quantum_shares},
+      {"quantum_reserve", policy.quantum_reserve}, {"pool_low", policy.pool_low},           {"pool_high", policy.pool_high}};
   for (const auto& [name, amount] : amounts) {
     if (amount) out.set(name, *amount);
   }

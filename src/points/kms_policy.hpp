@@ -39,10 +39,10 @@ using NamedCounts = std::vector<std::pair<std::string, std::int64_t>>;
 struct KmsState {
   std::int64_t policy = 0;  // version in force; 0: as configured
   std::uint32_t epoch = 0;
-  NamedCounts working_keys = {};             // by state
-  std::optional<NamedCounts> quantum = {};   // quantum keys ready, by domain; absent: the QKM did not say
-  NamedCounts stocks = {};                   // keys for SAEs, by domain
-  std::int64_t delivered_per_minute = 0;  // working keys
+  NamedCounts working_keys = {};            // by state
+  std::optional<NamedCounts> quantum = {};  // quantum keys ready, by domain; absent: the QKM did not say
+  NamedCounts stocks = {};                  // keys for SAEs, by domain
+  std::int64_t delivered_per_minute = 0;    // working keys
   bool operator==(const KmsState&) const = default;
 };
 Result<KmsState> read_kms_state(const wire::Json& json);

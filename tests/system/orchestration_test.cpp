@@ -77,13 +77,16 @@ POINT_TEST(OrchestrationOverTheWire, X_5, refuses, PoliciesOfOthersThanOperators
 }
 
 POINT_TEST(OrchestrationOverTheWire, Mc_2, accepts, EvidenceOfBothKmssThatMeetsTheDemands) {
-  TestNetwork::await("evidence of both KMSs without findings", [] {
-    const auto health = net().op().health("cmsp");
-    const auto kmss = health ? health->array("compliance").value_or(std::vector<Json>{}) : std::vector<Json>{};
-    return kmss.size() == 2 && std::ranges::all_of(kmss, [](const Json& one) {
-             return one.has("received_ms") && one.texts("findings").value_or(std::vector<std::string>{"?"}).empty();
-           });
-  }, std::chrono::seconds(60));  // a KMS that was there before CMSP tries again after half a minute
+  TestNetwork::await(
+      "evidence of both KMSs without findings",
+      [] {
+        const auto health = net().op().health("cmsp");
+        const auto kmss = health ? health->array("compliance").value_or(std::vector<Json>{}) : std::vector<Json>{};
+        return kmss.size() == 2 && std::ranges::all_of(kmss, [](const Json& one) {
+                 return one.has("received_ms") && one.texts("findings").value_or(std::vector<std::string>{"?"}).empty();
+               });
+      },
+      std::chrono::seconds(60));  // a KMS that was there before CMSP tries again after half a minute
   net().expect_audit("cmsp", "mc-2.evidence", "");
   net().expect_audit("kms-a", "self-test", "");
 }

@@ -88,11 +88,13 @@ TEST_F(OrchestratorTest, WhoWaitsIsAnsweredWhenThereIsALaterOne) {
 TEST_F(OrchestratorTest, OthersThanTheNetworksKmssAndOtherQuestionsAreRefused) {
   EXPECT_EQ(refusal(ask("after=0", test::identity("qanat://evil/kms/kms-a"))), ErrorCode::denied);
   EXPECT_TRUE(test::audited(network_.state_of(orchestrating), "is no KMS of this network"));
-  for (const char* query : {"", "after=", "after=-1", "after=1x", "before=1", "after=99999999999999999999"}) EXPECT_EQ(refusal(ask(query)), ErrorCode::invalid_argument) << query;
+  for (const char* query : {"", "after=", "after=-1", "after=1x", "before=1", "after=99999999999999999999"})
+    EXPECT_EQ(refusal(ask(query)), ErrorCode::invalid_argument) << query;
 }
 
 TEST_F(OrchestratorTest, TheStateOfPoolsIsTakenFromKmssAndStrictly) {
-  const points::KmsState state{.policy = 0, .epoch = 1, .working_keys = {{"reserved", 2}}, .quantum = points::NamedCounts{{"b", 7}}, .stocks = {}, .delivered_per_minute = 4};
+  const points::KmsState state{
+      .policy = 0, .epoch = 1, .working_keys = {{"reserved", 2}}, .quantum = points::NamedCounts{{"b", 7}}, .stocks = {}, .delivered_per_minute = 4};
   must(call(Endpoint::mo2_state, json_request(orchestrated, points::to_json(state))));
   EXPECT_EQ(refusal(call(Endpoint::mo2_state, json_request(orchestrated, wire::Json::object({{"policy", 1}})))), ErrorCode::invalid_argument);
   EXPECT_EQ(refusal(call(Endpoint::mo2_state, json_request(test::identity("qanat://evil/kms/kms-a"), points::to_json(state)))), ErrorCode::denied);

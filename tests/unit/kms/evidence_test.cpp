@@ -14,12 +14,14 @@ const Identity evidence_cmsp = identity("qanat://core/cmsp/cmsp");
 class KmsEvidenceTest : public testing::Test {
  protected:
   KmsEvidenceTest()
-      : cmsp_(network_, evidence_cmsp, {{Endpoint::mc2_evidence, [this](const net::Request& request) -> Result<net::Response> {
-                                           shown_ = must(points::read_kms_evidence(must(wire::Json::parse(request.body))));
-                                           wire::Json findings = wire::Json::array();
-                                           findings.push("something is wrong");
-                                           return node::json_response(wire::Json::object({{"findings", findings}}));
-                                         }}}),
+      : cmsp_(network_, evidence_cmsp,
+              {{Endpoint::mc2_evidence,
+                [this](const net::Request& request) -> Result<net::Response> {
+                  shown_ = must(points::read_kms_evidence(must(wire::Json::parse(request.body))));
+                  wire::Json findings = wire::Json::array();
+                  findings.push("something is wrong");
+                  return node::json_response(wire::Json::object({{"findings", findings}}));
+                }}}),
         node_(open_kms_node(network_, {&cmsp_}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; })),
         store_(must(store::Store::open(folder_ / "kms.db", migrations))),
         ledger_(node_->device()) {}

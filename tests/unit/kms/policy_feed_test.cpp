@@ -66,7 +66,8 @@ class PolicyFeedTest : public testing::Test {
                   if (answer_.empty()) return net::Response{.status = 204, .content_type = "", .body = {}};
                   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = answer_};
                 }},
-               {Endpoint::mo2_state, [this](const net::Request& request) -> Result<net::Response> {
+               {Endpoint::mo2_state,
+                [this](const net::Request& request) -> Result<net::Response> {
                   said_ = must(points::read_kms_state(must(wire::Json::parse(request.body))));
                   return net::Response{.status = 204, .content_type = "", .body = {}};
                 }}}),
@@ -200,8 +201,8 @@ TEST(PoolStateTest, HasTheWorkingKeysByStateAndWhatTheQkmHasReadyIfItSays) {
   test::TrustedNetwork network;
   std::string said = R"({"peers":[{"domain":"b","stock":12,"qkm":"qkm-b"},{"domain":"c","stock":0,"qkm":"qkm-c"}]})";
   const Double qkm(network, identity("qanat://a/qkm/qkm-a"), {{Endpoint::km3_status, [&](const net::Request&) -> Result<net::Response> {
-                                                                return node::json_response(must(wire::Json::parse(std::string_view(said))));
-                                                              }}});
+                                                                 return node::json_response(must(wire::Json::parse(std::string_view(said))));
+                                                               }}});
   const auto node = open_kms_node(network, {&qkm}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; });
   const auto store = must(store::Store::open(folder / "kms.db", migrations));
   Ledger ledger(node->device());

@@ -8,8 +8,15 @@ namespace {
 using wire::Json;
 
 TEST(KmsPolicyTest, IsReadAsItWasWritten) {
-  const KmsPolicy whole{.version = 7, .epoch = 2, .wk_lifetime_ms = 30'000, .quantum_paths = 2, .quantum_shares = 1, .quantum_reserve = 100, .pqc_fallback = false,
-                        .pool_low = 10, .pool_high = 20};
+  const KmsPolicy whole{.version = 7,
+                        .epoch = 2,
+                        .wk_lifetime_ms = 30'000,
+                        .quantum_paths = 2,
+                        .quantum_shares = 1,
+                        .quantum_reserve = 100,
+                        .pqc_fallback = false,
+                        .pool_low = 10,
+                        .pool_high = 20};
   EXPECT_EQ(read_kms_policy(to_json(whole)).value(), whole);
   const KmsPolicy empty{.version = 1, .epoch = 1};
   EXPECT_EQ(to_json(empty).dump(), R"({"version":1,"epoch":1})");
@@ -31,7 +38,11 @@ TEST(KmsPolicyTest, WhatIsUnknownOrOutOfBoundsIsRefused) {
 }
 
 TEST(KmsPolicyTest, StateIsReadAsItWasWrittenAndStrictly) {
-  const KmsState state{.policy = 3, .epoch = 1, .working_keys = {{"generated", 1}, {"destroyed", 5}}, .quantum = NamedCounts{{"b", 40}}, .stocks = {{"b", 9}},
+  const KmsState state{.policy = 3,
+                       .epoch = 1,
+                       .working_keys = {{"generated", 1}, {"destroyed", 5}},
+                       .quantum = NamedCounts{{"b", 40}},
+                       .stocks = {{"b", 9}},
                        .delivered_per_minute = 12};
   EXPECT_EQ(read_kms_state(to_json(state)).value(), state);
   KmsState unknown = state;

@@ -15,11 +15,12 @@ struct SignedTextTest : testing::Test {
 
 TEST_F(SignedTextTest, SignsLabelTextAndTheSignersCertificatesInThisLayout) {
   const Fingerprints shown{.classical = Bytes{0xAA}, .pq = Bytes{0xBB}};
-  EXPECT_EQ(to_hex(signed_text_tbs("Label", "{}", shown).value()), "51464332"  // QFC2
-                                                                  "01"
-                                                                  "054c6162656c"
-                                                                  "00027b7d"
-                                                                  "aabb");
+  EXPECT_EQ(to_hex(signed_text_tbs("Label", "{}", shown).value()),
+            "51464332"  // QFC2
+            "01"
+            "054c6162656c"
+            "00027b7d"
+            "aabb");
 }
 
 TEST_F(SignedTextTest, HoldsUnderItsLabelAndItsSignerAlone) {

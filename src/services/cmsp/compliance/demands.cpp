@@ -25,7 +25,7 @@ struct SuiteDemand {
 };
 
 constexpr std::array<std::string_view, 5> gm_algorithms{"SM2", "ML-DSA-65", "ML-KEM-768", "SM3", "SM4-GCM"};
-constexpr std::array<std::string_view, 8> gm_self_tests{"SM3",       "HMAC-SM3",      "HKDF", "SM4-GCM", "HMAC_DRBG", "SM2 signature", "SM2 encryption with ML-KEM-768",
+constexpr std::array<std::string_view, 8> gm_self_tests{"SM3",   "HMAC-SM3", "HKDF", "SM4-GCM", "HMAC_DRBG", "SM2 signature", "SM2 encryption with ML-KEM-768",
                                                         "ML-DSA"};
 constexpr std::array gm_sizes{SizeDemand{"scalar", 32}, SizeDemand{"digest", 32}, SizeDemand{"aead_key", 16}, SizeDemand{"ml_dsa_public", 1952},
                               SizeDemand{"ml_kem_public", 1184}};
@@ -50,7 +50,8 @@ void judge_parameters(const points::KmsEvidence& evidence, const SuiteDemand& de
   }
   for (const SizeDemand& size : demand.sizes) {
     const auto octets = count_under(evidence.sizes, size.name);
-    if (!octets || *octets < size.octets_min) out.push_back("the size " + std::string(size.name) + " is missing or under " + std::to_string(size.octets_min) + " octets");
+    if (!octets || *octets < size.octets_min)
+      out.push_back("the size " + std::string(size.name) + " is missing or under " + std::to_string(size.octets_min) + " octets");
   }
 }
 
@@ -68,7 +69,8 @@ void judge_records(const points::KmsEvidence& evidence, const std::optional<poin
   if (evidence.audit_size == 0) out.push_back("the audit record has no checkpoint");
   if (!before) return;
   if (evidence.audit_size < before->audit_size) out.push_back("the audit record is shorter than before");
-  if (evidence.audit_size == before->audit_size && evidence.audit_root != before->audit_root) out.push_back("the audit record is another one of the same length");
+  if (evidence.audit_size == before->audit_size && evidence.audit_root != before->audit_root)
+    out.push_back("the audit record is another one of the same length");
 }
 
 }  // namespace

@@ -47,14 +47,19 @@ Result<net::Response> Evidence::take(const net::Request& request, node::Deed& de
   deed.object = kms.text() + " " + std::to_string(findings.size()) + " findings";
   for (const std::string& finding : findings) {
     if (std::ranges::find(before.findings, finding) != before.findings.end()) continue;
-    TRY(node_.record({.action = "mc-2.finding", .outcome = audit::Outcome::failure, .subject = request.peer.identity->uri(), .object = kms.text(), .reason = finding,
+    TRY(node_.record({.action = "mc-2.finding",
+                      .outcome = audit::Outcome::failure,
+                      .subject = request.peer.identity->uri(),
+                      .object = kms.text(),
+                      .reason = finding,
                       .request_id = request.request_id}));
   }
   const wire::Json answer = wire::Json::object({{"findings", findings_json(findings)}});
   const std::string text = points::to_json(evidence).dump();
   const std::string found = answer.dump();
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(transaction.run("INSERT INTO kms_evidence (kms, number, evidence, findings, received_ms) "
+    TRY(
+        transaction.run("INSERT INTO kms_evidence (kms, number, evidence, findings, received_ms) "
                         "VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM kms_evidence WHERE kms = ?1), ?2, ?3, ?4)",
                         {std::string_view(kms.text()), std::string_view(text), std::string_view(found), store::column(now)}));
     TRY(transaction.run("DELETE FROM kms_evidence WHERE kms = ?1 AND number <= (SELECT max(number) FROM kms_evidence WHERE kms = ?1) - ?2",

@@ -12,7 +12,8 @@ class Evidence {
  public:
   Evidence(node::Node& node, store::Store& store) : node_(node), store_(store), opened_ms_(node.clock().now_ms()) {}
 
-  /// mc2_evidence: stored and judged; the findings are the answer. A finding that was not there the last time goes into the audit record (`mc-2.finding`) first.
+  /// mc2_evidence: stored and judged; the findings are the answer. A finding that was not there the last time goes into the audit record (`mc-2.finding`)
+  /// first.
   Result<net::Response> take(const net::Request& request, node::Deed& deed);
   /// "compliance": for each KMS among the peers when its evidence came and what was found, or that there is none.
   void describe(wire::Json& health);

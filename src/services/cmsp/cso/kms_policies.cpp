@@ -32,8 +32,9 @@ Result<std::optional<points::KmsPolicy>> KmsPolicies::latest() { return store_.t
 Result<void> KmsPolicies::take_state(const ElementName& kms, const points::KmsState& state, UnixMs now) {
   const std::string text = points::to_json(state).dump();
   TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.run("INSERT INTO kms_state (kms, state, at_ms) VALUES (?, ?, ?) ON CONFLICT (kms) DO UPDATE SET state = excluded.state, at_ms = excluded.at_ms",
-                           {std::string_view(kms.text()), std::string_view(text), store::column(now)});
+    return transaction.run(
+        "INSERT INTO kms_state (kms, state, at_ms) VALUES (?, ?, ?) ON CONFLICT (kms) DO UPDATE SET state = excluded.state, at_ms = excluded.at_ms",
+        {std::string_view(kms.text()), std::string_view(text), store::column(now)});
   }));
   return {};
 }

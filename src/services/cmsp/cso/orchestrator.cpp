@@ -90,7 +90,8 @@ void Orchestrator::describe(wire::Json& health) {
   if (!states) return;
   wire::Json out = wire::Json::array();
   for (const KmsPolicies::Said& said : *states) {
-    wire::Json one = wire::Json::object({{"kms", said.kms}, {"at_ms", said.at_ms}, {"policy", said.state.policy}, {"delivered_per_minute", said.state.delivered_per_minute}});
+    wire::Json one = wire::Json::object(
+        {{"kms", said.kms}, {"at_ms", said.at_ms}, {"policy", said.state.policy}, {"delivered_per_minute", said.state.delivered_per_minute}});
     if (said.state.quantum) one.set("quantum", named(*said.state.quantum));
     one.set("stocks", named(said.state.stocks));
     out.push(one);

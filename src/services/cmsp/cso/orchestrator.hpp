@@ -18,8 +18,8 @@ class Orchestrator {
   Result<void> open();
 
   Result<net::Response> order(const net::Request& request, node::Deed& deed);  // x5_kms_policy
-  /// mo2_policy: 200 with the policy in its envelope; 204 if for as long as the request may wait there was none of another version than the KMS has. To wait takes
-  /// a worker: at most half of them do, a further request is answered at once.
+  /// mo2_policy: 200 with the policy in its envelope; 204 if for as long as the request may wait there was none of another version than the KMS has. To wait
+  /// takes a worker: at most half of them do, a further request is answered at once.
   Result<net::Response> give(const net::Request& request);
   Result<net::Response> take_state(const net::Request& request);  // mo2_state
   /// "kms_policy" and "kms".

@@ -29,8 +29,8 @@ Result<bool> PolicyFeed::fetch(Deadline deadline) {
   const std::uint32_t epoch = node_.settings().policy_epoch;
   if (version != policy_.terms()->version) TRY(policy_.take_up(store_, epoch));  // another front end on this database has taken it
   const std::string request_id = node_.new_request_id();
-  ASSIGN_OR_RETURN(const net::Response answer, node_.call(points::Endpoint::mo2_policy, cmsp, {}, deadline, request_id,
-                                                          std::string(points::kms_policy_query) + std::to_string(version)));
+  ASSIGN_OR_RETURN(const net::Response answer,
+                   node_.call(points::Endpoint::mo2_policy, cmsp, {}, deadline, request_id, std::string(points::kms_policy_query) + std::to_string(version)));
   if (answer.body.empty()) return false;
   const auto taken = [&]() -> Result<bool> {
     ASSIGN_OR_RETURN(const points::KmsPolicy policy, open(answer.body, cmsp, deadline));

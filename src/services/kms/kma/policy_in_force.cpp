@@ -74,7 +74,9 @@ Result<void> PolicyInForce::put_in_force(store::Store& store, const points::KmsP
   const std::string text = points::to_json(policy).dump();
   TRY(store.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(judge_policy(transaction, policy, epoch));
-    TRY(transaction.run("INSERT INTO orchestration (id, policy, taken_ms) VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE SET policy = excluded.policy, taken_ms = excluded.taken_ms",
+    TRY(
+        transaction.run("INSERT INTO orchestration (id, policy, taken_ms) VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE SET policy = excluded.policy, taken_ms = "
+                        "excluded.taken_ms",
                         {std::string_view(text), store::column(now)}));
     return {};
   }));

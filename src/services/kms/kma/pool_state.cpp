@@ -12,8 +12,7 @@ constexpr std::chrono::milliseconds stock_answer_max{2000};
 
 Result<points::NamedCounts> ready_quantum_keys(node::Node& node, Deadline deadline) {
   ASSIGN_OR_RETURN(const std::string qkm, node.peer_of(Kind::qkm, node.identity().domain));
-  ASSIGN_OR_RETURN(const net::Response response,
-                   node.call(points::Endpoint::km3_status, qkm, {}, deadline.sooner_of(stock_answer_max), node.new_request_id()));
+  ASSIGN_OR_RETURN(const net::Response response, node.call(points::Endpoint::km3_status, qkm, {}, deadline.sooner_of(stock_answer_max), node.new_request_id()));
   ASSIGN_OR_RETURN(const wire::Json answer, wire::Json::parse(response.body));
   ASSIGN_OR_RETURN(const std::vector<wire::Json> peers, answer.array("peers"));
   points::NamedCounts out;
