@@ -24,6 +24,12 @@ class OrchestrationOverTheWire : public SharedNetwork {
     TRY(net().op().ask(Endpoint::x5_kms_policy, "cmsp", policy));
     return {};
   }
+  /// One later than what is in force.
+  static std::int64_t next_version() {
+    const auto health = net().op().health("cmsp");
+    const auto policy = health ? health->object("kms_policy") : Result<Json>(fail(ErrorCode::not_found, "no health"));
+    return policy ? policy->integer("version").value_or(0) + 1 : 1;
+  }
   static void await_version(std::int64_t version) {
     for (const char* kms : {"kms-a", "kms-b"}) {
       TestNetwork::await(std::string("policy at ") + kms, [&] {
@@ -41,23 +47,23 @@ class OrchestrationOverTheWire : public SharedNetwork {
 POINT_TEST(OrchestrationOverTheWire, Mo_2, accepts, APolicyThatCountsAtTheKmssFromThenOn) {
   const auto before = net().apply("A", "B");
   ASSERT_TRUE(before.agree()) << before.reasons();
-  const auto ordered = order(Json::object({{"version", 1}, {"pqc_fallback", false}}));
+  const std::int64_t version = next_version();
+  const auto ordered = order(Json::object({{"version", version}, {"pqc_fallback", false}}));
   ASSERT_TRUE(ordered) << ordered.error().message;
-  await_version(1);
+  await_version(version);
   net().expect_audit("kms-a", "mo-2.policy", "pqc_fallback");
-  const auto forbidden = net().apply("A", "B");
-  ASSERT_FALSE(forbidden.caller);
-  EXPECT_TRUE(forbidden.caller.error().message.contains("policy allows no fallback")) << forbidden.caller.error().message;
+  EXPECT_FALSE(net().apply("A", "B", std::chrono::seconds(6)).caller);
+  net().expect_audit("kms-a", "km-1.application", "policy allows no fallback");
 
-  const auto lifted = order(Json::object({{"version", 2}}));
+  const auto lifted = order(Json::object({{"version", version + 1}}));
   ASSERT_TRUE(lifted) << lifted.error().message;
-  await_version(2);
+  await_version(version + 1);
   const auto after = net().apply("A", "B");
   EXPECT_TRUE(after.agree()) << after.reasons();
-  TestNetwork::await("the states of both KMSs at CMSP", [] {
+  TestNetwork::await("the states of both KMSs at CMSP", [version] {
     const auto health = net().op().health("cmsp");
     const auto states = health ? health->array("kms").value_or(std::vector<Json>{}) : std::vector<Json>{};
-    return states.size() == 2 && std::ranges::all_of(states, [](const Json& one) { return one.integer("policy").value_or(-1) == 2; });
+    return states.size() == 2 && std::ranges::all_of(states, [version](const Json& one) { return one.integer("policy").value_or(-1) == version + 1; });
   });
 }
 
@@ -100,14 +106,15 @@ POINT_TEST(OrchestrationOverTheWire, Mc_2, refuses, OthersThanKmssAndWhatIsNoEvi
 }
 
 TEST_F(OrchestrationOverTheWire, TheCommandRefusesWhatIsNoPolicyOrNotALaterOne) {
+  const std::string version = std::to_string(next_version());
   net().close_op();
   const TemporaryDirectory folder;
   const std::string at = " --network " + net().network().folder().string();
-  std::ofstream(folder / "bad.json") << R"({"version":1000,"quantum_paths":9})";
+  std::ofstream(folder / "bad.json") << R"({"version":)" << version << R"(,"quantum_paths":9})";
   const Outcome bad = run_program("kms policy " + (folder / "bad.json").string() + at, folder);
   EXPECT_EQ(bad.code, 1) << bad.out;
   EXPECT_TRUE(bad.error.contains("quantum_paths")) << bad.error;
-  std::ofstream(folder / "good.json") << R"({"version":1000})";
+  std::ofstream(folder / "good.json") << R"({"version":)" << version << "}";
   const std::string good = "kms policy " + (folder / "good.json").string() + at;
   const Outcome first = run_program(good, folder);
   EXPECT_EQ(first.code, 0) << first.error;
