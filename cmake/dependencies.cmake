@@ -31,3 +31,10 @@ find_path(PKCS11_HEADERS p11-kit/pkcs11.h PATH_SUFFIXES p11-kit-1 REQUIRED)
 add_library(pkcs11 INTERFACE)
 target_include_directories(pkcs11 SYSTEM INTERFACE ${PKCS11_HEADERS})
 target_link_libraries(pkcs11 INTERFACE ${CMAKE_DL_LIBS})
+# libpq wants libssl.so.3: it gets ours, which every program names before it and finds by its run-time path (one OpenSSL in a process). Without CMake's own
+# module, which asks for the server's headers.
+find_path(PQ_HEADERS libpq-fe.h PATH_SUFFIXES postgresql REQUIRED)
+find_library(PQ_LIBRARY pq REQUIRED)
+add_library(pq INTERFACE)
+target_include_directories(pq SYSTEM INTERFACE ${PQ_HEADERS})
+target_link_libraries(pq INTERFACE ${PQ_LIBRARY})

@@ -13,7 +13,7 @@ readonly PACKAGES=(
   clang-19 lld-19 libclang-rt-19-dev clang-tidy-19 clang-tools-19 cmake ninja-build ccache pkg-config make git python3
   softhsm2 libp11-kit-dev
   libboost1.81-dev libboost-json1.81-dev libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev libsqlite3-dev libgtest-dev libsrtp2-dev
-  libgf2x-dev curl libldap2-dev slapd ldap-utils
+  libgf2x-dev curl libldap2-dev slapd ldap-utils libpq-dev postgresql
   certbot lego dehydrated uacme
   strongswan-pki libstrongswan-standard-plugins libstrongswan-extra-plugins scep
   strongswan-charon strongswan-libcharon strongswan-swanctl libcharon-extra-plugins wireguard-go wireguard-tools iproute2 iptables iputils-ping tcpdump
@@ -41,7 +41,18 @@ install_packages() {
   as_root apt-get update -q
   # The tests start a slapd of their own: none is to be configured, or to run, because the package was installed.
   printf 'slapd slapd/no_configuration boolean true\n' | as_root debconf-set-selections
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}"
+  # The same of PostgreSQL: the package would make a cluster, start it and open a port.
+  if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    as_root mkdir -p /etc/postgresql-common
+    printf 'create_main_cluster = false\n' | as_root tee /etc/postgresql-common/createcluster.conf > /dev/null
+  fi
+  # And of strongSwan, whose package would start a daemon on the ports of IKE (to have it: systemctl unmask strongswan-starter).
+  local starter=/etc/systemd/system/strongswan-starter.service
+  if ! dpkg-query -W -f='${Status}' strongswan-starter 2>/dev/null | grep -q 'install ok installed' && [ ! -e $starter ] && [ ! -L $starter ]; then
+    as_root mkdir -p "${starter%/*}"
+    as_root ln -s /dev/null $starter
+  fi
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy -o Dpkg::Options::=--force-confold --no-install-recommends "${missing[@]}"
 }
 
 # Writes a source-only sources list for Debian 13 made from this machine's own Debian entries (deb822 and one-line form).

@@ -9,7 +9,9 @@
 #include "csa_commands.hpp"
 #include "elements.hpp"
 #include "iam_commands.hpp"
+#include "kms_backup_commands.hpp"
 #include "kms_commands.hpp"
+#include "kms_library_commands.hpp"
 #include "launch.hpp"
 #include "medium_commands.hpp"
 #include "qkd_commands.hpp"
@@ -39,6 +41,7 @@ class CommandLine {
  public:
   CommandLine() {
     up_.network.saes = true;
+    up_.network.quantum_pool = 4;
     app_.require_subcommand(1);
     app_.set_version_flag("--version", "qanat 0.1.0");
     app_.footer("\nExample:\n  qanat up &  qanat enrol A B  qanat call --from A --to B");
@@ -103,6 +106,8 @@ class CommandLine {
       if (element.run == run_iam) add_iam_commands(*command, on_command());
       if (element.run == run_kms) {
         add_kms_commands(*command, on_command());
+        add_kms_backup_commands(*command, on_command());
+        add_kms_library_commands(*command, on_command());
         add_medium_commands(*command, on_command());
       }
     }

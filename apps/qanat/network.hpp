@@ -57,6 +57,7 @@ struct NetworkOptions {
   bool optics = true;                // false: QKDs have their place and identity, and are not started: keys come from elsewhere (measurements)
   std::int64_t controllers = 1;      // of the relay network: 1, or 2 of which one leads
   bool profile_v1 = false;  // KMSs serve the paper's own messages too (docs/protocol/v1.md)
+  std::int64_t quantum_pool = 0;  // quantum keys that a KMS draws ahead of calls, in calls' worth; 0: on demand
   bool saes = false;        // the QKMs and KMSs of both domains give keys to SAEs (sae_authority.hpp)
   double distance_km = 50;
   std::filesystem::path roots = {};  // made offline (qanat ca ceremony); empty: the network makes its own

@@ -142,9 +142,10 @@ class NetworkFiles {
                (element.enrolment_port == 0 ? std::string() : fmt::format("\n[cas.enrolment]\nport = {}\ndns = [\"localhost\"]\n", element.enrolment_port));
       case Kind::iam: return iam_table(options);
       case Kind::kms:
-        return fmt::format("[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\nprofile_v1 = {}\nquantum_paths = {}\nmedia_keys = {}\n",
-                           quoted(site_key(network_, identity.domain)), options.pqc_fallback, options.key_lifetime_ms, options.profile_v1, options.paths,
-                           quoted(network_.media_keys_of(identity.name)));
+        return fmt::format(
+            "[kms]\nsite_key = {}\npqc_fallback = {}\nwk_lifetime_ms = {}\nprofile_v1 = {}\nquantum_paths = {}\nquantum_pool_high = {}\nmedia_keys = {}\n",
+            quoted(site_key(network_, identity.domain)), options.pqc_fallback, options.key_lifetime_ms, options.profile_v1, options.paths, options.quantum_pool,
+            quoted(network_.media_keys_of(identity.name)));
       case Kind::qkm: return qkm_table(identity, element.sae_port != 0);
       case Kind::qkd: return qkd_table(identity);
       case Kind::qkdnc: return qkdnc_table(identity);

@@ -18,6 +18,9 @@ class Operator {
   /// One question to an element, answered in JSON.
   Result<wire::Json> ask(points::Endpoint endpoint, const std::string& element, const wire::Json& body);
 
+  /// The operator's node: its key and certificate, randomness, suite.
+  [[nodiscard]] node::Node& node() noexcept { return *node_; }
+
   /// Creates the subscriber at IAM and opens the account at CMSP, and writes the enrolment secret where the terminal's configuration says.
   /// A subscriber that exists already keeps its secret; if that was lost before it was used, it gets a new one.
   Result<void> provision(const TerminalPlan& terminal);

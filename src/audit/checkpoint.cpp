@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/check.hpp"
+#include "base/identity.hpp"
 #include "crypto/hybrid_sign.hpp"
 #include "wire/base64.hpp"
 #include "wire/reader.hpp"
@@ -87,6 +88,18 @@ Result<Checkpoint> parse_checkpoint(std::string_view text) {
 std::string origin_of(std::string_view element_uri) {
   if (element_uri.starts_with(uri_scheme)) element_uri.remove_prefix(uri_scheme.size());
   return std::string(element_uri);
+}
+
+Result<std::string> element_of_log(std::string_view log_name) {
+  if (const auto whole = Identity::parse_uri(log_name)) return whole->uri();
+  const std::size_t slash = log_name.rfind('/');
+  unsigned number = 0;
+  const std::string_view digits = slash == std::string_view::npos ? std::string_view() : log_name.substr(slash + 1);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+  const bool sound = error == std::errc() && number >= 1 && number <= logs_per_element_max && std::to_string(number) == digits;
+  if (!sound || end != digits.data() + digits.size()) return fail(ErrorCode::invalid_argument, "'" + std::string(log_name) + "' is no name of a log");
+  ASSIGN_OR_RETURN(const Identity element, Identity::parse_uri(log_name.substr(0, slash)));
+  return element.uri();
 }
 
 KeyHash LogKey::id() const { return key_hash(name, typed_key(*this)); }

@@ -29,6 +29,10 @@ Result<Checkpoint> parse_checkpoint(std::string_view text);
 
 /// The origin of an element's log, and the name of its keys: the element's URI without its scheme, "domain/kind/name".
 std::string origin_of(std::string_view element_uri);
+/// The URI of the element whose log has this name: the name itself, or what stands before the number of one of its front ends, "qanat://a/kms/kms-a/2", each
+/// of which has a log of its own. invalid_argument for what is neither.
+Result<std::string> element_of_log(std::string_view log_name);
+inline constexpr unsigned logs_per_element_max = 64;
 
 enum class LogKeyType : std::uint8_t { ml_dsa_44, sm2 };
 inline constexpr std::array all_log_key_types{LogKeyType::ml_dsa_44, LogKeyType::sm2};

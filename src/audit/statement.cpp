@@ -57,9 +57,8 @@ Result<KeyStatement> parse_statement(std::string_view octets) {
   }
   if (lines.size() != 3 + all_log_key_types.size() || lines[0] != statement_title) return bad("not of this form");
   KeyStatement out;
-  ASSIGN_OR_RETURN(const Identity element, Identity::parse_uri(lines[1]));
-  out.element = element.uri();
-  if (out.element != lines[1]) return bad("not of this form");
+  TRY(element_of_log(lines[1]));
+  out.element = lines[1];
   const auto [end, error] = std::from_chars(lines[2].data(), lines[2].data() + lines[2].size(), out.time_ms);
   if (error != std::errc() || end != lines[2].data() + lines[2].size() || std::to_string(out.time_ms) != lines[2]) return bad("no time");
   for (std::size_t i = 3; i < lines.size(); ++i) {
@@ -80,7 +79,8 @@ Result<KeyStatement> parse_statement(std::string_view octets) {
 Result<void> verify_statement(const KeyStatement& statement, const std::vector<crypto::Certificate>& roots) {
   const crypto::Certificate& leaf = statement.chain.front();
   const auto denied = [&](const std::string& what) { return fail(ErrorCode::denied, "statement of the audit keys of " + statement.element + ": " + what); };
-  if (!leaf.names().element || leaf.names().element->uri() != statement.element) return denied("its certificate is another's");
+  const auto element = element_of_log(statement.element);
+  if (!element || !leaf.names().element || leaf.names().element->uri() != *element) return denied("its certificate is another's");
   if (const auto held = crypto::verify_with(leaf, as_bytes(signed_part(statement)), statement.signature); !held) return denied(held.error().message);
   const crypto::TrustStore trust(roots, {statement.chain.begin() + 1, statement.chain.end()});
   if (const auto trusted = trust.verify(leaf, statement.time_ms); !trusted) return denied(trusted.error().message);

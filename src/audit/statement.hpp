@@ -16,7 +16,7 @@ namespace qanat::audit {
 inline constexpr std::size_t statement_octets_max = 64U * 1024;
 
 struct KeyStatement {
-  std::string element;  // URI
+  std::string element;  // its URI, or the name of one of its logs (element_of_log)
   UnixMs time_ms = 0;
   std::vector<LogKey> keys;  // one of each type, all named origin_of(element)
   Bytes signature;

@@ -6,6 +6,7 @@ namespace qanat::crypto {
 namespace {
 
 constexpr std::size_t probe_octets = 32;
+constexpr std::string_view probe_context = "qanat device probe";
 
 }  // namespace
 
@@ -89,12 +90,17 @@ Result<Secret> DeviceRandom::accept(const Secret& drawn, std::size_t size) {
   return Result<Secret>(std::move(out));
 }
 
-Result<void> check_device(CryptoDevice& device, Rng& rng) {
-  constexpr std::string_view context = "qanat device probe";
+Result<void> check_round_trip(CryptoDevice& device, Rng& rng) {
   const Secret probe = rng.secret(probe_octets);
-  ASSIGN_OR_RETURN(const Bytes box, device.seal(as_bytes(context), probe));
-  ASSIGN_OR_RETURN(const Secret opened, device.unseal(as_bytes(context), box));
+  ASSIGN_OR_RETURN(const Bytes box, device.seal(as_bytes(probe_context), probe));
+  ASSIGN_OR_RETURN(const Secret opened, device.unseal(as_bytes(probe_context), box));
   if (!equal_secret(opened, probe)) return fail(ErrorCode::internal, "the device does not open what it sealed");
+  return {};
+}
+
+Result<void> check_device(CryptoDevice& device, Rng& rng) {
+  TRY(check_round_trip(device, rng));
+  ASSIGN_OR_RETURN(const Bytes box, device.seal(as_bytes(probe_context), rng.secret(probe_octets)));
   const auto elsewhere = device.unseal(as_bytes("qanat device probe elsewhere"), box);
   if (elsewhere || elsewhere.error().code != ErrorCode::denied) return fail(ErrorCode::internal, "the device does not refuse a box that was moved");
   return {};

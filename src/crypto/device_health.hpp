@@ -89,7 +89,9 @@ class DeviceRandom {
   std::set<Bytes> seen_;  // digests of the first octets of the last draws
 };
 
-/// What every device shows when it is opened: it opens what it seals, and nothing under another context.
+/// What every device shows when it is opened: it opens what it seals,
+Result<void> check_round_trip(CryptoDevice& device, Rng& rng);
+/// and nothing under another context.
 Result<void> check_device(CryptoDevice& device, Rng& rng);
 
 }  // namespace qanat::crypto

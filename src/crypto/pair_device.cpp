@@ -223,7 +223,8 @@ class PairDevice final : public CryptoDevice {
 Result<std::unique_ptr<CryptoDevice>> open_pair_device(const PairSettings& settings, Rng& rng) {
   auto device = std::make_unique<PairDevice>(settings, rng);
   TRY(device->open());
-  TRY(check_device(*device, rng));
+  // Each has shown more when it was opened; and with one of them away no box is denied.
+  TRY(check_round_trip(*device, rng));
   return Result<std::unique_ptr<CryptoDevice>>(std::move(device));
 }
 

@@ -151,7 +151,9 @@ class TokenSession {
     if (const CK_RV value = functions().C_EncryptInit(session_->handle(), &mechanism, key_); value != CKR_OK) return call_failure("C_EncryptInit", value);
     Bytes out(secret.size() + aead_tag);
     CK_ULONG size = out.size();
-    const CK_RV value = functions().C_Encrypt(session_->handle(), unwritten(secret.reveal()), secret.size(), out.data(), &size);
+    CK_BYTE nothing = 0;  // tokens refuse a null pointer where there is nothing to encrypt
+    CK_BYTE* const octets = secret.empty() ? &nothing : unwritten(secret.reveal());
+    const CK_RV value = functions().C_Encrypt(session_->handle(), octets, secret.size(), out.data(), &size);
     if (value != CKR_OK) return call_failure("C_Encrypt", value);
     if (size != out.size()) return fail(ErrorCode::internal, "PKCS#11 C_Encrypt: gives " + std::to_string(size) + " octets for " + std::to_string(out.size()));
     return out;

@@ -11,7 +11,7 @@
 
 #include "crypto/maker_library.hpp"
 
-// The OpenSSL of this program is built without engines. A module that was built for one with them (Debian's SoftHSM) is bound to ours, and asks it for an
+// The OpenSSL of this program is built without engines. A module that was built for one with them (Debian's SoftHSM), and libpq, are bound to ours, and ask it for an
 // engine: there is none. Exported by the program (cmake: --export-dynamic-symbol). A second libcrypto in a name space of its own (dlmopen) is no way: two C
 // libraries hand out the same thread-specific slots.
 struct engine_st;
@@ -21,6 +21,7 @@ int ENGINE_init(engine_st* /*engine*/) { return 0; }
 int ENGINE_finish(engine_st* /*engine*/) { return 0; }
 int ENGINE_free(engine_st* /*engine*/) { return 0; }
 int ENGINE_set_default(engine_st* /*engine*/, unsigned int /*flags*/) { return 0; }
+void* ENGINE_load_private_key(engine_st* /*engine*/, const char* /*id*/, void* /*ui*/, void* /*data*/) { return nullptr; }  // Debian's libpq has this one
 }
 
 namespace qanat::crypto {

@@ -48,9 +48,14 @@ class PooledClient final : public Client {
  private:
   [[nodiscard]] Result<TlsContext> context_showing(const TlsIdentity* identity) const;
   Result<std::unique_ptr<Connection>> dial(Deadline deadline);
+  struct Reached {
+    std::unique_ptr<Connection> connection;
+    Target::Place place;
+  };
+  Result<Reached> reach(Deadline deadline);
   std::unique_ptr<Connection> make(SSL_CTX& context);
-  /// The connection that follows this one under a key of its own.
-  Result<std::unique_ptr<Connection>> followed(const ChainNext& next, Connection& before, Deadline deadline);
+  /// The connection that follows this one under a key of its own, to the same place.
+  Result<std::unique_ptr<Connection>> followed(const ChainNext& next, Connection& before, const Target::Place& place, Deadline deadline);
   Result<void> check_status(Connection& connection, Deadline deadline) const;
   std::unique_ptr<Connection> take_idle();
   void give_back(std::unique_ptr<Connection> connection);
@@ -63,6 +68,7 @@ class PooledClient final : public Client {
   std::mutex mutex_;
   Result<TlsContext> context_;  // under mutex_; a failure to build it is every call's answer
   std::vector<std::unique_ptr<Connection>> idle_;  // under mutex_; the last one used is the last
+  std::size_t place_ = 0;                          // under mutex_; the place that was reached last
   std::uint64_t generation_ = 0;                   // under mutex_; grows with each drop_servers()
   std::shared_ptr<const Chaining> chaining_;       // under mutex_; shared with the calls that dial by it
 };
@@ -109,7 +115,7 @@ std::unique_ptr<Connection> PooledClient::make(SSL_CTX& context) {
   return connection;
 }
 
-Result<std::unique_ptr<Connection>> PooledClient::followed(const ChainNext& next, Connection& before, Deadline deadline) {
+Result<std::unique_ptr<Connection>> PooledClient::followed(const ChainNext& next, Connection& before, const Target::Place& place, Deadline deadline) {
   std::unique_ptr<Connection> after;
   {
     const std::lock_guard lock(mutex_);
@@ -123,7 +129,7 @@ Result<std::unique_ptr<Connection>> PooledClient::followed(const ChainNext& next
                          return before.exchange(call, until).answer;
                        }};
   ASSIGN_OR_RETURN(const ChainedKey key, next(link, deadline));
-  TRY(after->open_chained(target_.host, target_.port, key, before.server_certificate(), deadline));
+  TRY(after->open_chained(place.host, place.port, key, before.server_certificate(), deadline));
   after->status_good_at = before.status_good_at;
   return Result<std::unique_ptr<Connection>>(std::move(after));
 }
@@ -137,22 +143,48 @@ void PooledClient::chain(Chaining chaining) {
   dropped.swap(idle_);
 }
 
+/// An open connection to the place that was reached last, or the first one after it that can be reached.
+Result<PooledClient::Reached> PooledClient::reach(Deadline deadline) {
+  const std::size_t places = 1 + target_.others.size();
+  std::size_t at = 0;
+  std::optional<Error> first;
+  for (std::size_t tried = 0; tried < places; ++tried) {
+    std::unique_ptr<Connection> connection;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!context_) return fail(context_.error());
+      if (tried == 0) at = place_;
+      connection = make(**context_);
+    }
+    const Target::Place place = at == 0 ? Target::Place{target_.host, target_.port} : target_.others[at - 1];
+    // A place that is silent leaves time for those after it.
+    const Deadline share = deadline.sooner_of(deadline.remaining() / static_cast<int>(places - tried));
+    const auto opened = connection->open(place.host, place.port, share);
+    if (opened) {
+      const std::lock_guard lock(mutex_);
+      place_ = at;
+      return Reached{.connection = std::move(connection), .place = place};
+    }
+    if (!first) first = opened.error();
+    at = (at + 1) % places;
+  }
+  return fail(*first);
+}
+
 Result<std::unique_ptr<Connection>> PooledClient::dial(Deadline deadline) {
-  std::unique_ptr<Connection> connection;
   std::shared_ptr<const Chaining> chaining;
   {
     const std::lock_guard lock(mutex_);
-    if (!context_) return fail(context_.error());
-    connection = make(**context_);
     chaining = chaining_;
   }
-  TRY(connection->open(target_.host, target_.port, deadline));
+  ASSIGN_OR_RETURN(Reached reached, reach(deadline));
+  std::unique_ptr<Connection> connection = std::move(reached.connection);
   if (stapled_) {
     if (const Bytes response = connection->stapled(); !response.empty()) stapled_(connection->server_certificate(), response);
   }
   TRY(check_status(*connection, deadline));
   if (!chaining) return Result<std::unique_ptr<Connection>>(std::move(connection));
-  auto after = followed(chaining->next, *connection, deadline);
+  auto after = followed(chaining->next, *connection, reached.place, deadline);
   if (after || chaining->need == ChainNeed::required) return after;
   if (chaining->fallen_back) chaining->fallen_back(after.error());
   // What the attempt left of it may be no connection any more.

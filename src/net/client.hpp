@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "net/chain.hpp"
 #include "net/http.hpp"
@@ -15,6 +16,11 @@ struct Target {
   std::string host = "127.0.0.1";
   std::uint16_t port = 0;
   Identity expected;  // the server's certificate must carry exactly this SAN; anything else is refused
+  struct Place {
+    std::string host;
+    std::uint16_t port = 0;
+  };
+  std::vector<Place> others = {};  // where the same element can be had, too: asked in turn where the one before does not answer
 };
 
 struct Call {
@@ -28,7 +34,8 @@ struct Call {
 };
 
 /// Thread-safe; calls block. Sends `Qanat-Deadline-Ms` with what remains. A pooled connection that the server closed meanwhile is replaced
-/// once, and only if nothing of the request was answered and the request had not been sent in full.
+/// once, and only if nothing of the request was answered and the request had not been sent in full. Of a target's places the one that was reached last is dialled
+/// first; a request goes to one alone.
 class Client {
  public:
   /// `identity` absent: an anonymous caller (first enrolment). `status` empty: server status is not asked (used towards CAS, whose answers are signed).

@@ -22,10 +22,12 @@ net::Response size_conflict(std::uint64_t size) { return text_answer(status_conf
 
 std::filesystem::path keys_file(const std::filesystem::path& state, std::string_view origin) { return audit::witness_file(state, origin).string() + ".keys"; }
 
-/// Whose log it is: the caller's own.
-Result<std::string> caller_origin(const net::Request& request) {
+/// A log is the caller's own, or one of those that its front ends have.
+Result<void> check_owner(const net::Request& request, const std::string& log_name, std::string_view what) {
   if (!request.peer.identity) return fail(ErrorCode::unauthenticated, "X-9: who calls is not known");
-  return audit::origin_of(request.peer.identity->uri());
+  const auto element = audit::element_of_log(log_name);
+  if (!element || *element != request.peer.identity->uri()) return fail(ErrorCode::denied, "X-9: " + std::string(what) + ", " + log_name);
+  return {};
 }
 
 }  // namespace
@@ -42,9 +44,9 @@ std::vector<points::Handler> AuditWitness::handlers() {
 }
 
 Result<net::Response> AuditWitness::take_keys(const net::Request& request) {
-  ASSIGN_OR_RETURN(const std::string origin, caller_origin(request));
   ASSIGN_OR_RETURN(const audit::KeyStatement statement, audit::parse_statement(as_text(request.body)));
-  if (audit::origin_of(statement.element) != origin) return fail(ErrorCode::denied, "X-9: states the keys of another element, " + statement.element);
+  TRY(check_owner(request, statement.element, "states the keys of another element"));
+  const std::string origin = audit::origin_of(statement.element);
   TRY(audit::verify_statement(statement, node_.trust().roots()));
   const std::lock_guard lock(lock_of(origin));
   TRY(audit::replace_file(keys_file(node_.settings().state, origin), request.body, audit::Durability::now));
@@ -83,10 +85,10 @@ Result<net::Response> AuditWitness::cosign(const net::Request& request) {
 }
 
 Result<net::Response> AuditWitness::cosign_one(const net::Request& request) {
-  ASSIGN_OR_RETURN(const std::string origin, caller_origin(request));
   ASSIGN_OR_RETURN(audit::ConsistencyProof proof, audit::parse_consistency_proof(as_text(request.body)));
   ASSIGN_OR_RETURN(const audit::Checkpoint checkpoint, audit::parse_checkpoint(proof.note.text));
-  if (checkpoint.origin != origin) return fail(ErrorCode::denied, "X-9: a checkpoint of another log, " + checkpoint.origin);
+  TRY(check_owner(request, "qanat://" + checkpoint.origin, "a checkpoint of another log"));
+  const std::string& origin = checkpoint.origin;
   const std::lock_guard lock(lock_of(origin));
   ASSIGN_OR_RETURN(const audit::KeyStatement statement, keys_of(origin));
   TRY(audit::verify_signatures(statement.keys, checkpoint, proof.note));

@@ -46,13 +46,18 @@ struct AuditRole {
 };
 constexpr std::array audit_roles{AuditRole{"ml_dsa_44", crypto::LoneScheme::ml_dsa_44}, AuditRole{"sm2", crypto::LoneScheme::sm2}};
 
+/// The one column of the one row; empty if there is none.
+Result<Bytes> one_blob(store::Store& store, std::string_view sql, std::initializer_list<store::Value> values) {
+  return store.transact([&](store::Transaction& transaction) -> Result<Bytes> {
+    Bytes out;
+    TRY(transaction.query(sql, values, [&](const store::Row& row) { out = row.blob(0); }));
+    return out;
+  });
+}
+
 /// A key of the audit record, or nothing if it has not been made.
 Result<std::optional<crypto::LoneSigner>> read_audit_key(store::Store& store, crypto::CryptoDevice& device, const AuditRole& role) {
-  Bytes sealed;
-  TRY(store.transact([&](store::Transaction& transaction) -> Result<std::int64_t> {
-    TRY(transaction.query("SELECT sealed_key FROM audit_key WHERE role = ?", {role.name}, [&](const store::Row& row) { sealed = row.blob(0); }));
-    return 0;
-  }));
+  ASSIGN_OR_RETURN(const Bytes sealed, one_blob(store, "SELECT sealed_key FROM audit_key WHERE role = ?", {role.name}));
   if (sealed.empty()) return std::optional<crypto::LoneSigner>{};
   ASSIGN_OR_RETURN(const Secret secret, device.unseal(audit_context(role.name), sealed));
   ASSIGN_OR_RETURN(crypto::LoneSigner signer, crypto::LoneSigner::from_secret(role.scheme, secret));
@@ -88,6 +93,11 @@ Result<std::unique_ptr<CredentialStore>> CredentialStore::open(const std::filesy
   return std::unique_ptr<CredentialStore>(new CredentialStore(std::move(store), device, suite));
 }
 
+Result<std::unique_ptr<CredentialStore>> CredentialStore::open(const store::PostgresqlPlace& place, crypto::CryptoDevice& device, const crypto::Suite& suite) {
+  ASSIGN_OR_RETURN(auto store, store::Store::open(place, migrations));
+  return std::unique_ptr<CredentialStore>(new CredentialStore(std::move(store), device, suite));
+}
+
 enum class CredentialStore::Slot : std::uint8_t { in_force, next };
 
 struct CredentialStore::Stored {
@@ -117,18 +127,23 @@ Result<void> check_chain(const std::optional<Stored>& stored, const std::vector<
 
 Result<std::optional<CredentialStore::Stored>> CredentialStore::read(Slot slot, bool classical) {
   const bool next = slot == Slot::next;
-  Bytes sealed;
-  Bytes request;
-  Bytes chain;
-  TRY(store_->transact([&](store::Transaction& transaction) {
-    const std::string_view query = next ? "SELECT sealed_key, request, NULL FROM next_credential WHERE role = ?" :
+  struct Columns {
+    Bytes sealed;
+    Bytes request;
+    Bytes chain;
+  };
+  ASSIGN_OR_RETURN(Columns columns, store_->transact([&](store::Transaction& transaction) -> Result<Columns> {
+    const std::string_view query = next ? "SELECT sealed_key, request FROM next_credential WHERE role = ?" :
                                           "SELECT sealed_key, request, chain FROM credential WHERE role = ?";
-    return transaction.query(query, {role_of(classical)}, [&](const store::Row& row) {
-      sealed = row.blob(0);
-      request = row.blob(1);
-      if (!row.is_null(2)) chain = row.blob(2);
-    });
+    Columns out;
+    TRY(transaction.query(query, {role_of(classical)}, [&](const store::Row& row) {
+      out.sealed = row.blob(0);
+      out.request = row.blob(1);
+      if (!next && !row.is_null(2)) out.chain = row.blob(2);
+    }));
+    return out;
   }));
+  auto& [sealed, request, chain] = columns;
   if (sealed.empty()) return std::optional<Stored>{};
   ASSIGN_OR_RETURN(Secret secret, device_.unseal(context_of(next, classical), sealed));
   const crypto::KeyAlgorithm algorithm = classical ? crypto::classical_key(suite_) : crypto::ml_dsa_key(suite_);
@@ -222,10 +237,7 @@ Result<void> CredentialStore::finish(const std::vector<crypto::Certificate>& ml_
 }
 
 Result<std::optional<Secret>> CredentialStore::unrecorded_enrolment() {
-  Bytes sealed;
-  TRY(store_->transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT sealed_secret FROM unrecorded_enrolment", {}, [&](const store::Row& row) { sealed = row.blob(0); });
-  }));
+  ASSIGN_OR_RETURN(const Bytes sealed, one_blob(*store_, "SELECT sealed_secret FROM unrecorded_enrolment", {}));
   if (sealed.empty()) return Result<std::optional<Secret>>(std::nullopt);
   ASSIGN_OR_RETURN(Secret spent, device_.unseal(spent_context(), sealed));
   return Result<std::optional<Secret>>(std::move(spent));
@@ -269,12 +281,13 @@ Result<void> CredentialStore::finish_next(const std::vector<crypto::Certificate>
   TRY(store_->transact([&](store::Transaction& transaction) -> Result<std::int64_t> {
     for (const Move& move : moves) {
       const std::string pem = pem_of(move.chain);
-      TRY(transaction.run("INSERT OR REPLACE INTO credential (role, sealed_key, request, chain) VALUES (?, ?, ?, ?)",
+      TRY(transaction.run("INSERT INTO credential (role, sealed_key, request, chain) VALUES (?, ?, ?, ?) ON CONFLICT (role) DO UPDATE SET"
+                          " sealed_key = excluded.sealed_key, request = excluded.request, chain = excluded.chain",
                           {role_of(move.classical), ByteView(move.sealed), ByteView(move.request), as_bytes(pem)}));
     }
     if (!link.empty()) {
       TRY(transaction.run("INSERT INTO succession (link) VALUES (?)", {ByteView(link)}));
-      TRY(transaction.run("DELETE FROM succession WHERE id <= (SELECT max(id) FROM succession) - ?", {static_cast<std::int64_t>(wire::succession_links_max)}));
+      TRY(transaction.run("DELETE FROM succession WHERE id NOT IN (SELECT id FROM succession ORDER BY id DESC LIMIT ?)", {static_cast<std::int64_t>(wire::succession_links_max)}));
     }
     return transaction.run("DELETE FROM next_credential", {});
   }));
@@ -296,9 +309,10 @@ Result<void> CredentialStore::start_over() {
 }
 
 Result<std::vector<wire::Succession>> CredentialStore::successions() {
-  std::vector<Bytes> links;
-  TRY(store_->transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT link FROM succession ORDER BY id", {}, [&](const store::Row& row) { links.push_back(row.blob(0)); });
+  ASSIGN_OR_RETURN(const std::vector<Bytes> links, store_->transact([&](store::Transaction& transaction) -> Result<std::vector<Bytes>> {
+    std::vector<Bytes> found;
+    TRY(transaction.query("SELECT link FROM succession ORDER BY id", {}, [&](const store::Row& row) { found.push_back(row.blob(0)); }));
+    return found;
   }));
   std::vector<wire::Succession> out;
   for (const Bytes& link : links) {

@@ -40,6 +40,10 @@ class CredentialStore {
  public:
   static Result<std::unique_ptr<CredentialStore>> open(const std::filesystem::path& file, crypto::CryptoDevice& device, const crypto::Suite& suite);
 
+  /// Shared by the processes of one element, which have the same master key. Who changes what is in force holds a lock of store() meanwhile.
+  static Result<std::unique_ptr<CredentialStore>> open(const store::PostgresqlPlace& place, crypto::CryptoDevice& device, const crypto::Suite& suite);
+  [[nodiscard]] store::Store& store() noexcept { return *store_; }
+
   /// The finished credentials, or nothing if there are none yet.
   Result<std::optional<Credentials>> load();
   /// What to send to CAS: requests over keys that are durable before this returns. Called again after a crash it gives the same requests.

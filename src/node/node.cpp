@@ -16,6 +16,7 @@
 #include "node/recorded.hpp"
 #include "node/renewal.hpp"
 #include "node/revocations.hpp"
+#include "node/shared_credentials.hpp"
 #include "node/stapler.hpp"
 #include "node/trust_folder.hpp"
 #include "node/witness_client.hpp"
@@ -25,6 +26,7 @@ namespace {
 
 constexpr std::chrono::milliseconds stop_grace{2000};
 constexpr std::chrono::milliseconds own_status_max{2000};  // for the answer to be stapled
+constexpr std::string_view credentials_channel = "credentials";
 
 }  // namespace
 
@@ -59,9 +61,9 @@ Result<std::unique_ptr<Node>> Node::open(Settings settings) {
 }
 
 Result<void> Node::open_audit() {
-  ASSIGN_OR_RETURN(audit_, audit::Log::open(settings_.state / "audit.jsonl", identity().uri(), clock_));
-  ASSIGN_OR_RETURN(const auto store, open_credentials());
-  ASSIGN_OR_RETURN(audit::CheckpointSigner signer, store->audit_signer(audit::origin_of(identity().uri())));
+  ASSIGN_OR_RETURN(audit_, audit::Log::open(settings_.state / "audit.jsonl", settings_.log_name(), clock_));
+  ASSIGN_OR_RETURN(const auto store, open_own_credentials());
+  ASSIGN_OR_RETURN(audit::CheckpointSigner signer, store->audit_signer(audit::origin_of(settings_.log_name())));
   ASSIGN_OR_RETURN(checkpoints_, audit::Checkpoints::open(*audit_, std::move(signer), clock_, *rng_));
   checkpoints_->start(std::chrono::milliseconds(settings_.audit.checkpoint_ms), [](const Error& error) {
     log(LogLevel::error, "audit: no checkpoint can be made, every action is refused from now on: {}", error.message);
@@ -104,16 +106,43 @@ Result<std::optional<Bytes>> Node::bind_audit_keys() {
   std::optional<Bytes> before;
   if (octets) {
     const auto known = audit::parse_statement(as_text(*octets));
-    if (known && known->element == identity().uri() && known->keys == keys && known->chain.front().der() == tls.chain.front().der()) return before;
+    if (known && known->element == settings_.log_name() && known->keys == keys && known->chain.front().der() == tls.chain.front().der()) return before;
     if (known) before = known->chain.front().serial();
   }
-  ASSIGN_OR_RETURN(const audit::KeyStatement statement, audit::make_statement(identity().uri(), clock_.now_ms(), keys, tls.key, tls.chain, *rng_));
+  ASSIGN_OR_RETURN(const audit::KeyStatement statement, audit::make_statement(settings_.log_name(), clock_.now_ms(), keys, tls.key, tls.chain, *rng_));
   TRY(audit::replace_file(file, as_bytes(audit::statement_text(statement)), audit::Durability::now));
   return before;
 }
 
+Result<std::unique_ptr<store::Store>> Node::open_store(const std::string& name, std::span<const store::Migration> migrations,
+                                                       std::function<Result<void>(store::Transaction&)> on_other_history) const {
+  if (!settings_.store) return store::Store::open(settings_.state / (name + ".db"), migrations);
+  return store::Store::open(store::PostgresqlPlace{.conninfo = settings_.store->postgresql,
+                                                   .schema = name,
+                                                   .connections = settings_.store->connections,
+                                                   .process = std::to_string(settings_.store->front_end),
+                                                   .on_other_history = std::move(on_other_history)},
+                            migrations);
+}
+
 Result<void> Node::enrol(Deadline deadline) {
-  ASSIGN_OR_RETURN(const auto store, open_credentials());
+  {
+    const std::lock_guard alone(store_mutex_);
+    ASSIGN_OR_RETURN(CredentialStore* const store, open_credentials());
+    const auto enrolled = enrol_locked(*store, deadline);
+    close_credentials();
+    TRY(enrolled);
+  }
+  TRY(make_clients());
+  // An operator's commands are over long before a thread of theirs would have something to do. What is in force serves if this fails, which is on record.
+  const bool due = renewal_due(credentials().tls->chain.front(), settings_.renew_at_percent, 0) <= clock_.now_ms();
+  if (identity().kind == Kind::op && due) (void)renew_on_record(*this, deadline);
+  return {};
+}
+
+Result<void> Node::enrol_locked(CredentialStore& credential_store, Deadline deadline) {
+  CredentialStore* const store = &credential_store;
+  ASSIGN_OR_RETURN(const auto turn, store->store().lock("credentials", deadline));
   ASSIGN_OR_RETURN(std::optional<Credentials> known, store->load());
   if (known) TRY(conclude_enrolment(*store, settings_.enrolment_secret, [&] { return record_enrolment(to_hex(known->tls->chain.front().serial()), {}); }));
   if (known && known->tls->chain.front().not_after() <= clock_.now_ms()) {
@@ -134,10 +163,6 @@ Result<void> Node::enrol(Deadline deadline) {
   ASSIGN_OR_RETURN(const std::optional<Bytes> former, bind_audit_keys());
   // A renewal that died between its last transaction and its record.
   if (former && !enrols) TRY(record_renewal(*this, to_hex(*former), {}));
-  TRY(make_clients());
-  // An operator's commands are over long before a thread of theirs would have something to do. What is in force serves if this fails, which is on record.
-  const bool due = renewal_due(credentials().tls->chain.front(), settings_.renew_at_percent, 0) <= clock_.now_ms();
-  if (identity().kind == Kind::op && due) (void)renew_on_record(*this, deadline);
   return {};
 }
 
@@ -179,7 +204,23 @@ Result<void> Node::make_clients() {
   return {};
 }
 
-Result<std::unique_ptr<CredentialStore>> Node::open_credentials() { return CredentialStore::open(settings_.state / "credentials.db", *device_, suite()); }
+Result<std::unique_ptr<CredentialStore>> Node::open_own_credentials() { return CredentialStore::open(settings_.state / "credentials.db", *device_, suite()); }
+
+Result<CredentialStore*> Node::open_credentials() {
+  constexpr std::size_t connections = 2;
+  if (credential_store_) return credential_store_.get();
+  if (settings_.store) {
+    ASSIGN_OR_RETURN(credential_store_, CredentialStore::open(store::PostgresqlPlace{.conninfo = settings_.store->postgresql, .schema = "credentials", .connections = connections},
+                                                              *device_, suite()));
+  } else {
+    ASSIGN_OR_RETURN(credential_store_, open_own_credentials());
+  }
+  return credential_store_.get();
+}
+
+void Node::close_credentials() {
+  if (!settings_.store) credential_store_.reset();
+}
 
 Result<Credentials> Node::enrol_at_cas(CredentialStore& store, Deadline deadline) {
   ASSIGN_OR_RETURN(const std::string cas, peer_of(Kind::cas));
@@ -209,10 +250,17 @@ Result<void> Node::record_enrolment(const std::string& serial, const Result<void
 Result<Credentials> Node::renew_at_cas(Deadline deadline) {
   if (!cas_) return fail(ErrorCode::internal, "renewal: this element has no CAS");
   const std::lock_guard lock(store_mutex_);
-  ASSIGN_OR_RETURN(const auto store, open_credentials());
+  ASSIGN_OR_RETURN(CredentialStore* const store, open_credentials());
+  const std::unique_ptr<Node, decltype([](Node* node) { node->close_credentials(); })> close(this);
+  // Of the processes that share them one renews; those that come after it find that it is done.
+  ASSIGN_OR_RETURN(const auto turn, store->store().lock("credentials", deadline));
+  ASSIGN_OR_RETURN(std::optional<Credentials> stored, store->load());
+  const Bytes shown = credentials().tls->chain.front().der();
+  if (stored && stored->tls->chain.front().der() != shown) return Result<Credentials>(std::move(*stored));
   TRY(renew_by_certificate({.identity = identity(), .trust = *trust_, .clock = clock_, .rng = *rng_}, *store, *cas_, deadline));
   ASSIGN_OR_RETURN(std::optional<Credentials> made, store->load());
   if (!made) return fail(ErrorCode::internal, "renewal: credentials were stored but do not load");
+  store->store().announce(credentials_channel);
   return Result<Credentials>(std::move(*made));
 }
 
@@ -220,12 +268,36 @@ Result<void> Node::renew(Deadline deadline) {
   ASSIGN_OR_RETURN(Credentials made, renew_own_ ? renew_own_(deadline) : renew_at_cas(deadline));
   const std::shared_ptr<const net::TlsIdentity> tls = made.tls;
   put_in_force(std::move(made));
-  if (cas_) TRY(cas_->show(*tls));
-  for (const auto& [name, client] : clients_) TRY(client->show(*tls));
-  if (net::Server* server = serving_.load(); server != nullptr) TRY(server->show(*tls));
+  return show_everywhere(*tls);
+}
+
+Result<void> Node::show_everywhere(const net::TlsIdentity& tls) {
+  if (cas_) TRY(cas_->show(tls));
+  for (const auto& [name, client] : clients_) TRY(client->show(tls));
+  if (net::Server* server = serving_.load(); server != nullptr) TRY(server->show(tls));
   if (stapler_) stapler_->forget();
   TRY(bind_audit_keys());
   return {};
+}
+
+Result<void> Node::adopt_stored() {
+  const std::lock_guard lock(store_mutex_);
+  if (!settings_.store) return {};
+  ASSIGN_OR_RETURN(CredentialStore* const store, open_credentials());
+  ASSIGN_OR_RETURN(std::optional<Credentials> stored, store->load());
+  const std::string former = to_hex(credentials().tls->chain.front().serial());
+  if (!stored || to_hex(stored->tls->chain.front().serial()) == former) return {};
+  const std::shared_ptr<const net::TlsIdentity> tls = stored->tls;
+  put_in_force(std::move(*stored));
+  const Result<void> shown = show_everywhere(*tls);
+  TRY(record_renewal(*this, former, shown));
+  return shown;
+}
+
+std::unique_ptr<store::Watch> Node::watch_credentials() {
+  const std::lock_guard lock(store_mutex_);
+  const auto store = open_credentials();
+  return store ? (*store)->store().watch(credentials_channel) : nullptr;
 }
 
 void Node::put_in_force(Credentials credentials) {
@@ -277,6 +349,10 @@ Result<void> Node::serve(std::vector<points::Handler> handlers) {
     witness_ = std::make_unique<WitnessClient>(*this, std::move(witness));
     witness_->start(std::chrono::milliseconds(settings_.audit.checkpoint_ms));
   }
+  if (settings_.store) {
+    shared_credentials_ = std::make_unique<SharedCredentials>(*this);
+    shared_credentials_->start();
+  }
   if (cas_ || renew_own_) {
     renewal_ = std::make_unique<Renewal>(*this);
     renewal_->start(settings_.renew_at_percent);
@@ -301,6 +377,7 @@ void Node::record_refusal(const net::Refusal& refusal) {
 Result<net::Response> Node::health(const net::Request& /*request*/) {
   wire::Json body = wire::Json::object({{"identity", identity().uri()}, {"status", "ready"}, {"uptime_ms", clock_.now_ms() - started_ms_}});
   const crypto::Certificate certificate = credentials().tls->chain.front();
+  if (settings_.store) body.set("front_end", static_cast<std::int64_t>(settings_.store->front_end));
   body.set("certificate", to_hex(certificate.serial())).set("certificate_not_after_ms", certificate.not_after());
   body.set("device", device_json(device_->health()));
   if (reporter_) {
@@ -341,6 +418,7 @@ void Node::run_until_stopped() {
 void Node::stop() {
   stopping_ = true;
   if (renewal_) renewal_->stop();
+  if (shared_credentials_) shared_credentials_->stop();
   if (witness_) witness_->stop();
   const bool served = server_ && serving_.exchange(nullptr) != nullptr;
   if (server_) server_->stop(stop_grace);

@@ -24,6 +24,7 @@
 namespace qanat::node {
 
 class BehaviourReporter;
+class SharedCredentials;
 class Stapler;
 class Renewal;
 class WitnessClient;
@@ -48,6 +49,13 @@ class Node {
   /// Renews now, at CAS by the certificate in force unless renew_by() said otherwise. New connections show the new certificate, and what is signed from now on
   /// is signed with the new keys; connections and requests that are under way end with theirs.
   Result<void> renew(Deadline deadline);
+  /// Puts in force what another process of this element has stored; nothing if it is in force already.
+  Result<void> adopt_stored();
+
+  /// This element's tables of that name: a file in its state folder, or a schema of the database that its processes share. `on_other_history`: PostgresqlPlace's.
+  Result<std::unique_ptr<store::Store>> open_store(const std::string& name, std::span<const store::Migration> migrations,
+                                                   std::function<Result<void>(store::Transaction&)> on_other_history = {}) const;
+  [[nodiscard]] std::unique_ptr<store::Watch> watch_credentials();
 
   // Chained connections (net/chain.hpp). The server's side of a request that asks for one: the next connection of this peer is under `extra`, 32 octets that
   // the peer has too, and this connection's exporter. invalid_argument over a connection that is chained itself.
@@ -123,7 +131,12 @@ class Node {
   Result<std::optional<Bytes>> bind_audit_keys();
   void open_reporter();
   Result<void> make_clients();
-  Result<std::unique_ptr<CredentialStore>> open_credentials();
+  /// What certificates are stored: shared, if the element's processes share a database; then it stays open. Audit keys are each process's own.
+  Result<CredentialStore*> open_credentials();
+  Result<std::unique_ptr<CredentialStore>> open_own_credentials();
+  void close_credentials();
+  Result<void> show_everywhere(const net::TlsIdentity& tls);
+  Result<void> enrol_locked(CredentialStore& store, Deadline deadline);
   Result<Credentials> enrol_at_cas(CredentialStore& store, Deadline deadline);
   Result<void> record_enrolment(const std::string& serial, const Result<void>& enrolled);
   Result<Credentials> renew_at_cas(Deadline deadline);
@@ -142,7 +155,8 @@ class Node {
   std::shared_ptr<const crypto::TrustStore> trust_;  // shared with the server and every client
   mutable std::mutex credentials_mutex_;
   std::optional<Credentials> credentials_;  // under credentials_mutex_
-  std::mutex store_mutex_;  // one opening of credentials.db at a time
+  std::mutex store_mutex_;  // one use of what certificates are stored at a time
+  std::unique_ptr<CredentialStore> credential_store_;  // under store_mutex_; open all the time where it is shared, while it is in use where it is a file
   std::function<Result<Credentials>(Deadline)> renew_own_;
   std::unique_ptr<net::Client> cas_;  // without a status check of its own: CAS's status answers are signed
   std::unique_ptr<StatusChecker> status_;
@@ -163,6 +177,7 @@ class Node {
   std::unique_ptr<audit::Checkpoints> checkpoints_;
   std::unique_ptr<WitnessClient> witness_;
   std::unique_ptr<Stapler> stapler_;
+  std::unique_ptr<SharedCredentials> shared_credentials_;  // absent where there is one process alone
   std::unique_ptr<Renewal> renewal_;
 };
 

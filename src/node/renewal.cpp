@@ -49,6 +49,7 @@ void Renewal::run(unsigned percent, const std::stop_token& stopped) {
     if (!wait_until(renewal_due(certificate, percent, chance), stopped)) return;
     // What failed after the new certificate had come into force is not done again for its sake: it is renewed when its own time comes.
     const auto still_due = [&] { return node_.credentials().tls->chain.front().der() == certificate.der(); };
+    if (!still_due()) continue;  // another process of this element was faster
     for (unsigned failures = 1; !renew_on_record(node_, Deadline::after(attempt_max)) && still_due(); ++failures) {
       if (!wait_until(node_.clock().now_ms() + static_cast<UnixMs>(renewal_pause(failures, life_of(certificate)).count()), stopped)) return;
     }

@@ -1,6 +1,9 @@
 #include "node/settings.hpp"
 
 #include <algorithm>
+#include <charconv>
+
+#include "store/store.hpp"
 
 namespace qanat::node {
 namespace {
@@ -98,6 +101,38 @@ std::optional<crypto::DeviceSettings> read_device(Config& table) {
   return std::nullopt;
 }
 
+/// "address:port": where a further process of the same element listens.
+std::vector<net::Target::Place> read_places(Config& peer) {
+  constexpr std::size_t places_max = 16;
+  std::vector<net::Target::Place> out;
+  for (const std::string& text : peer.texts("others")) {
+    const std::size_t colon = text.rfind(':');
+    const std::string_view digits = colon == std::string::npos ? std::string_view() : std::string_view(text).substr(colon + 1);
+    std::uint16_t port = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (colon == 0 || digits.empty() || error != std::errc() || end != digits.data() + digits.size() || port == 0 || out.size() >= places_max) {
+      peer.reject("others", "'" + text + "' is no address:port, or one of more than " + std::to_string(places_max));
+      return {};
+    }
+    std::string host = text.substr(0, colon);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);  // IPv6
+    out.push_back({.host = std::move(host), .port = port});
+  }
+  return out;
+}
+
+/// Elements whose tables are written for both databases, and whose processes know of one another.
+std::optional<StoreSettings> read_store(Config& table, Kind kind) {
+  StoreSettings out;
+  out.postgresql = table.text("postgresql", "");
+  out.connections = static_cast<std::size_t>(table.integer("connections", 2, 60, static_cast<std::int64_t>(out.connections)));
+  out.front_end = static_cast<unsigned>(table.integer("front_end", 1, front_ends_max, out.front_end));
+  if (out.postgresql.empty()) return std::nullopt;
+  if (kind != Kind::kms) table.reject("postgresql", "of the elements, only a KMS keeps its state there");
+  if (const auto sound = store::check_place(out.postgresql); !sound) table.reject("postgresql", sound.error().message);
+  return out;
+}
+
 void read_limits(Config& table, net::ServerLimits& limits) {
   limits.connections_max = static_cast<std::size_t>(table.integer("connections_max", 1, 100000, static_cast<std::int64_t>(limits.connections_max)));
   limits.worker_threads = static_cast<std::size_t>(table.integer("worker_threads", 1, 256, static_cast<std::int64_t>(limits.worker_threads)));
@@ -126,6 +161,8 @@ void read_status_order(Config& status, Kind kind, StatusSettings& out) {
 }
 
 }  // namespace
+
+std::string Settings::log_name() const { return store ? identity.uri() + "/" + std::to_string(store->front_end) : identity.uri(); }
 
 Settings Settings::read(Config& config) {
   Settings out;
@@ -160,6 +197,9 @@ Settings Settings::read(Config& config) {
   out.audit.checkpoint_ms = static_cast<std::uint16_t>(audit.integer("checkpoint_ms", 10, 60000, out.audit.checkpoint_ms));
   out.audit.witness = read_witness(audit);
 
+  Config store = config.table("store");
+  out.store = read_store(store, out.identity.kind);
+
   Config peers = config.table("peers");
   for (const std::string& name : peers.table_names()) {
     Config peer = peers.table(name);
@@ -167,6 +207,7 @@ Settings Settings::read(Config& config) {
     target.expected = read_identity(peer, "identity");
     target.host = peer.text("address", "127.0.0.1");
     target.port = static_cast<std::uint16_t>(peer.integer("port", 1, 65535));
+    target.others = read_places(peer);
     out.peers.emplace(name, std::move(target));
   }
   const auto is_witness = [&](const auto& peer) { return peer.second.expected.kind == out.audit.witness; };

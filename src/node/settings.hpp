@@ -1,4 +1,4 @@
-// What every element's configuration has in common: tables [node], [device], [status], [audit], [peers.<name>].
+// What every element's configuration has in common: tables [node], [device], [status], [audit], [store], [peers.<name>].
 #pragma once
 
 #include <chrono>
@@ -34,6 +34,14 @@ struct AuditSettings {
   std::uint16_t checkpoint_ms = 1000;  // how often there is one, if something was recorded
 };
 
+/// [store]: a PostgreSQL database in place of files, for an element of which several processes run.
+struct StoreSettings {
+  std::string postgresql;        // libpq's words
+  std::size_t connections = 8;
+  unsigned front_end = 1;        // which of the element's processes this is: its audit record and its keys in the making bear this number
+};
+inline constexpr unsigned front_ends_max = 64;
+
 struct Settings {
   Identity identity;
   std::filesystem::path state;               // folder, mode 0700
@@ -49,6 +57,10 @@ struct Settings {
   std::map<std::string, net::Target> peers;  // by element name
   LogLevel log_level = LogLevel::note;
   AuditSettings audit;
+  std::optional<StoreSettings> store = {};   // nothing: files in `state`
+
+  /// The name of this process's audit record: the element's URI, and after it the front end's number where there may be several, "qanat://a/kms/kms-a/2".
+  [[nodiscard]] std::string log_name() const;
 
   /// Reads the common tables; the element reads its own from the same Config and then calls finish().
   static Settings read(Config& config);

@@ -96,9 +96,10 @@ wire::Json texts_json(const std::vector<std::string>& texts) {
 }  // namespace
 
 Result<KmsEvidence> read_kms_evidence(const wire::Json& json) {
-  TRY(json.only({"at_ms", "self_tests", "self_test_failure", "suite", "epoch", "algorithms", "sizes", "device", "device_state", "random", "working_keys",
-                 "audit_size", "audit_root"}));
+  TRY(json.only({"front_end", "at_ms", "self_tests", "self_test_failure", "suite", "epoch", "algorithms", "sizes", "device", "device_state", "random",
+                 "working_keys", "audit_size", "audit_root"}));
   KmsEvidence out;
+  ASSIGN_OR_RETURN(out.front_end, json.integer("front_end", 0, evidence_front_end_max));
   ASSIGN_OR_RETURN(const std::int64_t at, json.integer("at_ms", 0, INT64_MAX));
   out.at_ms = static_cast<UnixMs>(at);
   ASSIGN_OR_RETURN(out.self_tests, short_list(json, "self_tests"));
@@ -124,7 +125,8 @@ wire::Json to_json(const KmsEvidence& evidence) {
                                                 {"longest_run", evidence.random.longest_run},
                                                 {"most_frequent", evidence.random.most_frequent},
                                                 {"healthy", evidence.random.healthy}});
-  return wire::Json::object({{"at_ms", evidence.at_ms},
+  return wire::Json::object({{"front_end", evidence.front_end},
+                             {"at_ms", evidence.at_ms},
                              {"self_tests", texts_json(evidence.self_tests)},
                              {"self_test_failure", evidence.self_test_failure},
                              {"suite", evidence.suite},

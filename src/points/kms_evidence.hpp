@@ -12,7 +12,10 @@
 
 namespace qanat::points {
 
+inline constexpr std::int64_t evidence_front_end_max = 64;
+
 struct KmsEvidence {
+  std::int64_t front_end = 0;  // which process of the KMS, 1 to evidence_front_end_max: each has an audit record of its own; 0: it is one alone
   UnixMs at_ms = 0;
   std::vector<std::string> self_tests;  // primitives whose known answers held just now; empty if one did not
   std::string self_test_failure;        // what was wrong; empty: nothing

@@ -29,6 +29,20 @@ bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n;")
 class StatementRow final : public Row {
  public:
   explicit StatementRow(sqlite3_stmt* statement) : statement_(statement) {}
+  [[nodiscard]] int columns() const override { return sqlite3_column_count(statement_); }
+  [[nodiscard]] std::string name(int column) const override { return sqlite3_column_name(statement_, column); }
+  [[nodiscard]] ColumnType type(int column) const override {
+    switch (sqlite3_column_type(statement_, column)) {
+      case SQLITE_INTEGER:
+        return ColumnType::integer;
+      case SQLITE_TEXT:
+        return ColumnType::text;
+      case SQLITE_NULL:
+        return ColumnType::null;
+      default:
+        return ColumnType::blob;  // no column of a STRICT table of ours is REAL
+    }
+  }
   [[nodiscard]] std::int64_t integer(int column) const override { return sqlite3_column_int64(statement_, column); }
   [[nodiscard]] std::string text(int column) const override {
     const unsigned char* start = sqlite3_column_text(statement_, column);
@@ -192,6 +206,29 @@ Result<void> Connection::run_script(std::string_view sql) {
   if (code == SQLITE_OK) return {};
   if (primary_code(code) == SQLITE_ERROR) return fail(ErrorCode::internal, std::string(sqlite3_errmsg(database_.get())) + " in: " + terminated);
   return failure(code, sql);
+}
+
+Result<void> Connection::begin() {
+  TRY(run("BEGIN IMMEDIATE", {}));
+  return {};
+}
+
+Result<void> Connection::commit() {
+  TRY(run("COMMIT", {}));
+  return {};
+}
+
+void Connection::roll_back() {
+  if (in_transaction()) (void)run("ROLLBACK", {});
+}
+
+/// STRICT makes SQLite hold to the declared column types: a text in an integer column is a constraint violation.
+Result<void> Connection::check_strict() {
+  std::string loose;
+  TRY(query("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict = 0 AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'", {},
+            [&](const Row& row) { loose = row.text(0); }));
+  if (!loose.empty()) return fail(ErrorCode::internal, "table " + loose + " is not STRICT");
+  return {};
 }
 
 }  // namespace qanat::store

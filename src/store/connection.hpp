@@ -12,6 +12,7 @@
 #include <unordered_map>
 
 #include "base/result.hpp"
+#include "store/database.hpp"
 #include "store/store.hpp"
 
 namespace qanat::store {
@@ -22,17 +23,20 @@ inline constexpr int busy_wait_ms = 5000;
 inline constexpr std::size_t statements_cached_max = 256;
 inline constexpr std::size_t sql_octets_max = 65536;
 
-class Connection {
+class Connection final : public Database {
  public:
   /// Opens an existing file and sets and reads back every setting. `internal` if it is no sound database.
   static Result<std::unique_ptr<Connection>> open(const std::filesystem::path& file);
 
-  Result<std::int64_t> run(std::string_view sql, std::span<const Value> values);
-  Result<void> query(std::string_view sql, std::span<const Value> values, const std::function<void(const Row&)>& each);
-  /// Several statements without values, one after the other (a migration).
-  Result<void> run_script(std::string_view sql);
+  Result<std::int64_t> run(std::string_view sql, std::span<const Value> values) override;
+  Result<void> query(std::string_view sql, std::span<const Value> values, const std::function<void(const Row&)>& each) override;
+  Result<void> run_script(std::string_view sql) override;
+  Result<void> begin() override;
+  Result<void> commit() override;
+  void roll_back() override;
+  Result<void> check_strict() override;
   /// False outside BEGIN … COMMIT, and also after an error upon which SQLite itself rolled back (disk full, I/O error).
-  [[nodiscard]] bool in_transaction() const noexcept { return sqlite3_get_autocommit(database_.get()) == 0; }
+  [[nodiscard]] bool in_transaction() const noexcept override { return sqlite3_get_autocommit(database_.get()) == 0; }
 
  private:
   struct Close {

@@ -1,5 +1,6 @@
 #include "store/store.hpp"
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -8,8 +9,10 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "store/changes.hpp"
 #include "store/connection.hpp"
 #include "store/migrations.hpp"
+#include "store/named_locks.hpp"
 #include "store/process_lock.hpp"
 
 namespace qanat::store {
@@ -51,6 +54,23 @@ class SqliteStore final : public Store {
       : lock_(std::move(lock)), connection_(std::move(connection)), name_(std::move(name)) {}
 
   [[nodiscard]] std::size_t queued() const noexcept override { return coming_; }
+  void announce(std::string_view channel) override {
+    CHECK(Changes::is_channel(channel));
+    changes_.announce(channel);
+  }
+  std::unique_ptr<Watch> watch(std::string_view channel) override { return changes_.watch(channel, std::nullopt); }
+  Result<std::unique_ptr<Lock>> lock(std::string_view name, Deadline deadline) override { return locks_.take(name, deadline); }
+  Result<void> copy_to(const std::filesystem::path& file) override {
+    std::error_code error;
+    if (std::filesystem::exists(file, error)) return fail(ErrorCode::conflict, file.string() + " is there already");
+    TRY(make_private_file(file));
+    const std::lock_guard lock(mutex_);
+    if (group_) return fail(ErrorCode::unavailable, name_ + ": is at work");
+    const std::string path = file.string();
+    const std::array values{Value(std::string_view(path))};
+    if (const auto copied = connection_->run("VACUUM INTO ?", values); !copied) return fail_in(name_, copied.error());
+    return {};
+  }
 
  protected:
   Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) override {
@@ -68,11 +88,11 @@ class SqliteStore final : public Store {
       own = take_part(*group, work);
     } catch (...) {
       undo(*group);
-      settle_if_last(*group);
+      conclude_if_last(*group);
       throw;
     }
     if (!own) undo(*group);
-    settle_if_last(*group);
+    conclude_if_last(*group);
     // Whoever stands in the queue takes part, and the last of them commits.
     settled_.wait(lock, [&] { return group->outcome.has_value(); });
     // A refusal may rest on what another work of the group did: it counts when that is durable.
@@ -108,16 +128,16 @@ class SqliteStore final : public Store {
     if (group.works > 1 && connection_->in_transaction() && connection_->run("ROLLBACK TO work", {}) && connection_->run("RELEASE work", {})) return;
     const bool alone = group.works == 1;
     if (connection_->in_transaction()) (void)connection_->run("ROLLBACK", {});
-    settle(group, alone ? Result<void>() : fail_in(name_, {ErrorCode::internal, "the transaction was rolled back with another one"}));
+    conclude(group, alone ? Result<void>() : fail_in(name_, {ErrorCode::internal, "the transaction was rolled back with another one"}));
   }
-  void settle_if_last(Group& group) {
+  void conclude_if_last(Group& group) {
     if (group.outcome || (coming_ != 0 && group.works < group_works_max)) return;
     const auto done = connection_->run("COMMIT", {});
     // If that fails, too, the connection stays inside the transaction, and the next BEGIN is refused.
     if (!done && connection_->in_transaction()) (void)connection_->run("ROLLBACK", {});
-    settle(group, done ? Result<void>() : fail_in(name_, done.error()));
+    conclude(group, done ? Result<void>() : fail_in(name_, done.error()));
   }
-  void settle(Group& group, Result<void> outcome) {
+  void conclude(Group& group, Result<void> outcome) {
     group.outcome = std::move(outcome);
     group_ = nullptr;
     settled_.notify_all();
@@ -131,6 +151,8 @@ class SqliteStore final : public Store {
   std::condition_variable settled_;
   std::atomic<std::size_t> coming_ = 0;  // callers that wait for mutex_, and are sure to take it
   std::atomic<std::thread::id> holder_;
+  Changes changes_;
+  NamedLocks locks_;
 };
 
 }  // namespace

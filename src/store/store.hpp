@@ -1,5 +1,5 @@
-// Durable state: transactions over SQLite (WAL, synchronous FULL), migrations, sealed columns. SQL stands in the element's own files,
-// next to the function that runs it.
+// Durable state: transactions over SQLite (a file, WAL, synchronous FULL) or PostgreSQL (a schema of a database that several processes share), migrations,
+// sealed columns. SQL stands in the element's own files, next to the function that runs it, once for both (dialect.hpp says what it may be).
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/clock.hpp"
 #include "base/id.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
@@ -21,15 +22,22 @@
 
 namespace qanat::store {
 
-/// A bound parameter. Text and blobs are copied by the database.
+/// A bound parameter. Text and blobs are copied by the database. A text has no zero octet (PostgreSQL has no place for it).
 using Value = std::variant<std::monostate, std::int64_t, std::string_view, ByteView>;
 
 /// A time or a count as a column's value: integers of the database are signed.
 constexpr std::int64_t column(std::uint64_t value) noexcept { return static_cast<std::int64_t>(value); }
 
+/// What a column of a row holds.
+enum class ColumnType : std::uint8_t { null = 0, integer = 1, text = 2, blob = 3 };
+
 class Row {
  public:
   virtual ~Row() = default;
+  /// What a reader needs who does not know the table (guard.hpp): how many columns, and each one's name and type.
+  [[nodiscard]] virtual int columns() const = 0;
+  [[nodiscard]] virtual std::string name(int column) const = 0;
+  [[nodiscard]] virtual ColumnType type(int column) const = 0;
   [[nodiscard]] virtual std::int64_t integer(int column) const = 0;
   [[nodiscard]] virtual std::string text(int column) const = 0;
   [[nodiscard]] virtual Bytes blob(int column) const = 0;
@@ -55,6 +63,30 @@ struct Migration {
   std::string_view sql;
 };
 
+/// A schema of a PostgreSQL database.
+struct PostgresqlPlace {
+  std::string conninfo;         // libpq's words, "host=/run/postgresql dbname=kms"; never a password: that is in passfile= or ~/.pgpass
+  std::string schema;           // this store's alone
+  std::size_t connections = 8;  // at most so many at a time, and one that listens
+  std::string process = {};     // if given: `conflict` while another process has the schema open under this name
+  /// Run once for all processes, before any work, when the database may be an earlier state of itself: its history is not the one that it had when it was last
+  /// open. It was restored from a dump or an archive, or another server has taken over.
+  std::function<Result<void>(Transaction& transaction)> on_other_history = {};
+  std::chrono::milliseconds outcome_max{15000};  // how long the outcome of a commit is asked for
+};
+
+/// Whether a configuration may say this as `conninfo`, without connecting: no password, and TLS that names the server where there is a network in between.
+Result<void> check_place(const std::string& conninfo);
+
+/// Waits for a change that somebody announces, in this process or in another one on the same database.
+class Watch {
+ public:
+  virtual ~Watch() = default;
+  /// True: it is time to look (again). False: the deadline has passed, and nothing was announced since the last look. Look once before the first wait: what
+  /// was announced since the watch was made is not missed.
+  virtual bool wait(Deadline deadline) = 0;
+};
+
 class Store {
  public:
   /// Opens or creates, takes an exclusive process lock (a second process gets `conflict`), and runs the migrations that are missing, each in
@@ -62,9 +94,22 @@ class Store {
   static Result<std::unique_ptr<Store>> open(const std::filesystem::path& file, std::span<const Migration> migrations);
   virtual ~Store() = default;
 
-  /// Runs `work` in one transaction: committed and durable (fsync) when it returns a value, rolled back when it returns a failure.
-  /// One work at a time per Store; callers queue, and those that stand in the queue become durable with one commit: each is undone by itself if it fails,
-  /// and none returns before all that it may have seen is on the disk. Never call transact() from inside `work`, and never wait there for another caller.
+  /// The same in PostgreSQL, for any number of processes at a time. `denied` if the server does not keep what it has acknowledged (fsync, synchronous_commit),
+  /// `unavailable` if there is none.
+  static Result<std::unique_ptr<Store>> open(const PostgresqlPlace& place, std::span<const Migration> migrations);
+
+  /// Runs `work` in one transaction: committed and durable (fsync) when it returns a value, rolled back when it returns a failure. Never call transact() from
+  /// inside `work`, and never wait there for another caller.
+  ///
+  /// SQLite: one work at a time; callers queue, and those that stand in the queue become durable with one commit: each is undone by itself if it fails, and none
+  /// returns before all that it may have seen is on the disk.
+  ///
+  /// PostgreSQL: works run side by side, serialisable: as if one after the other. One that meets another, or whose connection is lost before the commit is sent,
+  /// is undone and run again, a bounded number of times. So **a work may run more than once**: all that it has read must come out of the run that counts (keep
+  /// it in locals of the work and return it, or set it anew at the beginning; never append to what is outside), and it does nothing but SQL. Where the
+  /// connection is lost at the commit, the outcome is asked for on another one. If it cannot be had, the failure is `unavailable` and says "outcome unknown": what
+  /// the work did may stand. A caller takes it for what it is, not for a refusal: it does not go on, and does not do the same under another name; the same
+  /// request again finds out, since all here is keyed by the request.
   template <class Work>
   auto transact(Work&& work) -> decltype(work(std::declval<Transaction&>())) {
     using R = decltype(work(std::declval<Transaction&>()));
@@ -77,8 +122,37 @@ class Store {
     if (!done) return fail(done.error());
     return std::move(*out);
   }
+  /// What is committed by now cannot be undone by putting back an older copy of the database, once this returns. Nothing for a store without a guard (guard.hpp).
+  virtual Result<void> settle() { return {}; }
   /// Callers whose work has not begun.
   [[nodiscard]] virtual std::size_t queued() const noexcept = 0;
+
+  /// Tells all watches on `channel` that what they look at may have changed; after the transaction, not in it. A hint: others may get it late, and look by
+  /// themselves a few times a second. A channel is printable ASCII of at most 200 octets, no secret.
+  virtual void announce(std::string_view channel) = 0;
+  virtual std::unique_ptr<Watch> watch(std::string_view channel) = 0;
+
+  /// Of this name there is one at a time, in all processes on the database; it ends with the object, or with the process.
+  class Lock {
+   public:
+    virtual ~Lock() = default;
+  };
+  /// deadline_exceeded if somebody else has it until then. For work that takes long and may be given up; what is in a transaction needs none.
+  virtual Result<std::unique_ptr<Lock>> lock(std::string_view name, Deadline deadline) = 0;
+
+  /// How many other processes have this store open; 0 for a file.
+  virtual Result<std::size_t> other_processes() { return std::size_t{0}; }
+  /// A copy of the whole, in a new file of mode 0600. Files alone: a server's database is copied by the server's own means.
+  virtual Result<void> copy_to(const std::filesystem::path& file) = 0;
+
+  /// For the health answer.
+  struct Counts {
+    std::uint64_t repeated = 0;     // works that were run again
+    std::uint64_t connections = 0;  // that were made; 0 for a file
+    std::uint64_t asked = 0;        // commits whose outcome had to be asked for
+    std::uint64_t unknown = 0;      // those of which it could not be had
+  };
+  [[nodiscard]] virtual Counts counts() const { return {}; }
 
  protected:
   virtual Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) = 0;

@@ -21,7 +21,10 @@ TEST_F(CommandLine, EveryCommandHasHelpWithAnExample) {
                               "csa state", "csa encrypt", "csa decrypt", "csa sign", "csa verify", "iam create", "iam show", "iam change", "iam suspend", "iam resume", "iam delete",
                               "iam list", "iam export", "iam import", "iam roles", "iam define", "iam undefine", "iam grants", "iam grant", "iam ungrant", "iam why", "iam revoke",
                               "iam behaviour", "iam anomalies", "iam rules", "ca", "ca ceremony", "ca sign-issuing", "ca transcript", "ca rollover",
-                              "ca rollover-devices"}) {
+                              "ca rollover-devices", "kms accept-database", "kms history", "kms recover-key", "kms sign-recovery", "kms collect-key",
+                              "kms charges", "kms suspend", "kms recover", "kms destroy", "kms backup", "kms restore", "kms medium", "kms medium register", "kms medium list",
+                              "kms medium lock", "kms medium wipe", "kms charge", "kms approve", "kms collect", "kms reject", "terminal make-medium", "terminal medium",
+                              "terminal charge", "terminal load-charge", "gateway"}) {
     const Outcome outcome = run(std::string(command) + " --help");
     EXPECT_EQ(outcome.code, 0) << command;
     EXPECT_NE(outcome.out.find("Example:"), std::string::npos) << command;
@@ -38,6 +41,14 @@ TEST_F(CommandLine, EachMistakeIsOneLineThatSaysTheMend) {
       {"status --network lab " + nowhere, "--network"},
       {"kms", "--config"},
       {"kms --config /nonexistent/kms.toml", "/nonexistent/kms.toml"},
+      {"kms charges " + none_here, "--kms"},
+      {"kms charges --kms kms-a " + none_here, "qanat up"},
+      {"kms destroy --kms kms-a --subscriber A " + none_here, "--reason"},
+      {"kms medium list " + none_here, "qanat up"},
+      {"kms approve 00 " + none_here, "--out"},
+      {"kms restore --config /nonexistent/kms.toml --from backup.db", "/nonexistent/kms.toml"},
+      {"terminal make-medium --config /nonexistent/A.toml --kind usb", "--kind"},
+      {"gateway", "--config"},
       {"up --suite GM", "--suite"},
       {"enrol A " + nowhere, "qanat up"},
       {"status " + nowhere, "qanat up"},

@@ -20,6 +20,8 @@ class GatewayLab {
 
   /// Why there can be none on this machine; empty if there can.
   static std::string impossible();
+  /// What the laboratory needs and scripts/setup.sh installs, and is not there; empty if all is.
+  static std::string not_installed();
 
   GatewayLab();
   GatewayLab(const GatewayLab&) = delete;

@@ -1,6 +1,8 @@
 // Charged keys in a real network: media made and charged by the commands, over the wire and by file under two operators; calls under them; what is refused; and
 // whatever dies in between.
+#include <algorithm>
 #include <fstream>
+#include <functional>
 
 #include "point_test.hpp"
 #include "program.hpp"
@@ -76,6 +78,28 @@ class ChargedKeys : public Media {
     if (!net().ok()) return;
     for (const char* uid : {"A", "B", "C"}) net().enrol(uid);
   }
+  /// The terminal's command, which dies at this place.
+  Outcome crash(const std::string& place, const std::string& uid, const std::string& arguments) const {
+    const testing::ScopedTrace trace(__FILE__, __LINE__, "the terminal dies at " + place);
+    const std::filesystem::path mark = net().network().folder() / ("crashed-" + place);
+    Outcome out = terminal(uid, arguments, QANAT_CRASH_PROGRAM, "QANAT_CRASH_AT=" + place + " QANAT_CRASH_ONCE=" + mark.string());
+    EXPECT_TRUE(std::filesystem::exists(mark)) << "the place was not reached";
+    return out;
+  }
+  /// kms-a dies at this place during the deed, and starts again.
+  static void crash(const std::string& place, const std::function<void()>& deed) {
+    const testing::ScopedTrace trace(__FILE__, __LINE__, "the KMS dies at " + place);
+    net().running().stop_element("kms-a", RunningNetwork::Ending::orderly);
+    const std::filesystem::path mark = net().network().folder() / ("crashed-" + place);
+    const auto armed = net().running().start_element("kms-a", QANAT_CRASH_PROGRAM, {"QANAT_CRASH_AT=" + place, "QANAT_CRASH_ONCE=" + mark.string()});
+    ASSERT_TRUE(armed) << armed.error().message;
+    deed();
+    TestNetwork::await("its death", [] { return !net().running().lives("kms-a"); });
+    EXPECT_TRUE(std::filesystem::exists(mark)) << "the place was not reached";
+    net().running().stop_element("kms-a", RunningNetwork::Ending::kill);
+    const auto restarted = net().running().start_element("kms-a");
+    ASSERT_TRUE(restarted) << restarted.error().message;
+  }
 };
 
 TEST_F(ChargedKeys, WithoutAMediumTheResultSaysWhatTheLastMileRestsOn) {
@@ -119,27 +143,31 @@ POINT_TEST(ChargedKeys, Km_1, accepts, AChargeOverTheWireUnderAKeyThatCameOfflin
 }
 
 TEST_F(ChargedKeys, WhateverDiesWhileAMediumIsChargedBothEndsAgreeAfterwards) {
-  for (const char* place : {"medium.key.burnt", "medium.key.erased", "terminal.charge.asked", "medium.charge.written", "medium.charge.in_force",
-                            "terminal.charge.written", "terminal.charge.received"}) {
-    const testing::ScopedTrace trace(__FILE__, __LINE__, std::string("the terminal dies at ") + place);
-    EXPECT_NE(terminal("A", "charge --authentication 0 --call 2 --distribution 1", QANAT_CRASH_PROGRAM, std::string("QANAT_CRASH_AT=") + place).code, 0);
-    const Json charged = result(terminal("A", "charge --authentication 0 --call 2 --distribution 1"));
-    EXPECT_EQ(charged.text("order").value_or(""), "charge");
-    EXPECT_EQ(of(called("A", "C"), "caller", "charged").empty(), false);
-  }
-  for (const char* place : {"kms.charge.stocked", "kms.charge.given", "kms.charge.received"}) {
-    const testing::ScopedTrace trace(__FILE__, __LINE__, std::string("the KMS dies at ") + place);
-    net().running().stop_element("kms-a", RunningNetwork::Ending::orderly);
-    const std::filesystem::path mark = net().network().folder() / ("crashed-" + std::string(place));
-    ASSERT_TRUE(net().running().start_element("kms-a", QANAT_CRASH_PROGRAM, {"QANAT_CRASH_AT=" + std::string(place), "QANAT_CRASH_ONCE=" + mark.string()}));
-    (void)terminal("A", "charge --authentication 0 --call 2 --distribution 1");
-    TestNetwork::await("its death", [] { return !net().running().lives("kms-a"); });
-    EXPECT_TRUE(std::filesystem::exists(mark)) << "the place was not reached";
-    net().running().stop_element("kms-a", RunningNetwork::Ending::kill);
-    ASSERT_TRUE(net().running().start_element("kms-a"));
-    EXPECT_EQ(result(terminal("A", "charge --authentication 0 --call 2 --distribution 1")).text("order").value_or(""), "charge");
+  const std::string errand = "charge --authentication 0 --call 2 --distribution 1";
+  const auto expect_agreement = [&] {
+    EXPECT_EQ(result(terminal("A", errand)).text("order").value_or(""), "charge");
     EXPECT_FALSE(of(called("A", "C"), "caller", "charged").empty());
-  }
+  };
+  const auto terminal_dies = [&](const Outcome& dead) {
+    EXPECT_NE(dead.code, 0);
+    expect_agreement();
+  };
+  terminal_dies(crash("medium.key.burnt", "A", errand));
+  terminal_dies(crash("medium.key.erased", "A", errand));
+  terminal_dies(crash("terminal.charge.asked", "A", errand));
+  terminal_dies(crash("medium.charge.written", "A", errand));
+  terminal_dies(crash("medium.charge.in_force", "A", errand));
+  terminal_dies(crash("terminal.charge.written", "A", errand));
+  terminal_dies(crash("terminal.charge.received", "A", errand));
+  const auto charging = [&] { (void)terminal("A", errand); };
+  crash("kms.charge.stocked", charging);
+  expect_agreement();
+  crash("kms.charge.given", charging);
+  expect_agreement();
+  crash("kms.charge.received", charging);
+  expect_agreement();
+  crash("kms.injection.burnt", [&] { EXPECT_FALSE(net().hold_call("A", "C", folder_ / "cut", 20)) << "its KMS is gone"; });
+  expect_agreement();
 }
 
 TEST_F(ChargedKeys, ALostMediumIsRefusedAtOnceAndLocksItselfWhenItIsSeen) {
@@ -151,6 +179,34 @@ TEST_F(ChargedKeys, ALostMediumIsRefusedAtOnceAndLocksItselfWhenItIsSeen) {
   EXPECT_EQ(result(terminal("B", "medium")).text("state").value_or(""), "locked") << "the terminal has asked what the KMS wants of it";
   charge_by_file("B", id, "kms-b");
   EXPECT_EQ(of(called("A", "B"), "callee", "last_mile"), "also protected by a charged key, offline") << "two operators opened it again";
+}
+
+TEST_F(ChargedKeys, AWipeAndAnotherMediumComeToTheirEndWhateverDies) {
+  const std::string old = result(terminal("A", "medium")).text("medium").value_or("");
+  ASSERT_EQ(at_kms("medium wipe " + old).code, 0);
+  EXPECT_NE(crash("medium.wiped", "A", "charge --call 1").code, 0);
+  EXPECT_EQ(result(terminal("A", "medium")).text("state").value_or(""), "wiped");
+  std::filesystem::remove_all(net().network().medium_of("A"));
+
+  const std::string key = (folder_ / "A.transport").string();
+  const std::string id = result(terminal("A", "make-medium --kind sim --transport-key " + key)).text("medium").value_or("");
+  const std::string entry = "medium register " + id + " --terminal A --kind sim";
+  crash("kms.medium.registered", [&] { EXPECT_EQ(at_kms(entry + " --transport-key " + key).code, 1); });
+  const std::filesystem::path carried = net().network().media_keys_of("kms-a") / (id + ".key");
+  EXPECT_TRUE(std::filesystem::exists(carried));
+  const Outcome again = at_kms(entry);
+  EXPECT_EQ(again.code, 1);
+  EXPECT_TRUE(again.error.contains("is registered already: it is active")) << again.error;
+  EXPECT_FALSE(std::filesystem::exists(carried)) << "the KMS has it sealed";
+
+  const std::string ticket = at_kms("charge --medium " + id + " --authentication 0 --call 2 --distribution 0").json().text("ticket").value_or("");
+  const std::string file = (folder_ / "A.lost").string();
+  crash("kms.charge.approved", [&] { EXPECT_EQ(at_kms("approve " + ticket + " --as administrator --out " + file).code, 1); });
+  const Outcome lost = at_kms("collect " + ticket + " --out " + file);
+  EXPECT_EQ(lost.code, 1);
+  EXPECT_TRUE(lost.error.contains("order another one")) << lost.error;
+  charge_by_file("A", id);
+  EXPECT_EQ(of(called("A", "C"), "caller", "last_mile"), "also protected by a charged key, offline");
 }
 
 POINT_TEST(ChargedKeys, Km_1, refuses, ChargesOfForeignMediaReplayedReceiptsAndRevokedTerminals) {
@@ -201,6 +257,19 @@ POINT_TEST(ChargedKeys, X_5, refuses, TheDeskOfMediaToWhoIsNoOperator) {
   const auto terminal = net().call("A", Endpoint::x5_medium, "kms-a", as_bytes(R"({"op":"list"})"));
   ASSERT_TRUE(terminal);
   EXPECT_EQ(terminal->status, 403U);
+}
+
+TEST_F(ChargedKeys, AKmsThatDiesOverARevocationHasBurntTheStock) {
+  const std::string id = result(terminal("A", "medium")).text("medium").value_or("");
+  crash("kms.injection.revoked", [] { ASSERT_TRUE(net().op().revoke(Identity{.domain = "a", .kind = Kind::app1, .name = "A"})); });
+  const Outcome listed = at_kms("medium list");
+  ASSERT_EQ(listed.code, 0) << listed.error;
+  const auto media = listed.json().array("media");
+  ASSERT_TRUE(media);
+  const auto found = std::ranges::find(*media, id, [](const Json& one) { return one.text("medium").value_or(""); });
+  ASSERT_NE(found, media->end());
+  EXPECT_EQ(found->text("state").value_or(""), "wiped");
+  EXPECT_EQ(found->object("keys")->integer("call").value_or(-1), 0);
 }
 
 class SymmetricMode : public Media {

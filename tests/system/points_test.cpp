@@ -132,6 +132,7 @@ POINT_TEST(PointsOverTheWire, Km_3, accepts, TheFarEndFetchesTheSameQuantumKeyBy
   const Json key = near.array("keys").value().at(0);
   const std::string id = key.text("key_id").value();
   EXPECT_EQ(key.text("grade").value(), "qkd");
+  EXPECT_GT(key.integer("fetch_within_ms").value(), 0) << "for so long the far end surely keeps it";
   Json ids = Json::array();
   ids.push(id);
   const Json far = parsed(net().call_json("kms-b", Endpoint::km3_fetch, "qkm-b", Json::object({{"peer_domain", "a"}, {"key_ids", ids}, {"sid_wk", to_hex(net().rng().bytes(16))}})));

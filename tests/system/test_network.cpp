@@ -32,7 +32,7 @@ std::string with_water_marks(const std::string& config, std::int64_t low, std::i
   return out;
 }
 
-TestNetwork::TestNetwork(app::NetworkOptions options, const std::string& program) {
+TestNetwork::TestNetwork(app::NetworkOptions options, const std::string& program, const std::function<void(const app::Network&)>& prepare) {
   auto rng = crypto::open_rng();
   if (!rng) {
     ADD_FAILURE() << rng.error().message;
@@ -56,6 +56,7 @@ TestNetwork::TestNetwork(app::NetworkOptions options, const std::string& program
     const std::string config = with_water_marks(text_of(file), 32, 96);
     std::ofstream(file, std::ios::binary | std::ios::trunc) << config;
   }
+  if (prepare) prepare(*network_);
   trust_ = node::read_trust(network_->trust()).value();
   auto running = app::RunningNetwork::start(*network_, program, {});
   if (!running) {

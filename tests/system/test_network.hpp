@@ -27,7 +27,8 @@ std::string with_water_marks(const std::string& config, std::int64_t low, std::i
 class TestNetwork {
  public:
   /// Starts every element; throws nothing, records a gtest failure and leaves `ok()` false if it does not start.
-  explicit TestNetwork(app::NetworkOptions options = {}, const std::string& program = QANAT_PROGRAM);
+  /// `prepare` may change the files of the network (configurations) before any element starts.
+  explicit TestNetwork(app::NetworkOptions options = {}, const std::string& program = QANAT_PROGRAM, const std::function<void(const app::Network&)>& prepare = {});
   ~TestNetwork();
 
   [[nodiscard]] bool ok() const { return running_ != nullptr; }

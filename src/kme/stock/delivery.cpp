@@ -381,6 +381,7 @@ void SaeDelivery::record_refusal(const Caller& caller, std::string_view action, 
 Result<void> SaeDelivery::sweep() {
   std::vector<std::string> gone;
   TRY(parts_.store.transact([&](store::Transaction& transaction) -> Result<void> {
+    gone.clear();  // a work may run more than once
     const UnixMs now = parts_.clock.now_ms();
     ASSIGN_OR_RETURN(const std::vector<IdRun> expired, assignments_.sweep(transaction, sweep_rows_max, now));
     for (const IdRun& ids : expired) gone.push_back(ids.id(0).hex() + "+" + std::to_string(ids.count));

@@ -211,7 +211,7 @@ Result<std::optional<KeyStock::Row>> KeyStock::head(store::Transaction& transact
   while (true) {
     std::optional<Row> out;
     TRY(transaction.query("SELECT id, batch_id, stock, own, size, expires_ms, about, gone, seq, bounds, photons, eps, way FROM key_chunk "
-                          "WHERE stock = ? AND own = 1 AND (bounds & ~?) = 0 AND (photons & ~?) = 0 AND eps <= ? AND ((1 << way) & ?) <> 0 "
+                          "WHERE stock = ? AND own = 1 AND (bounds & ~?) = 0 AND (photons & ~?) = 0 AND eps <= ? AND ((CAST(1 AS INTEGER) << CAST(way AS SMALLINT)) & ?) <> 0 "
                           "ORDER BY seq, id LIMIT 1",
                           {std::string_view(stock.text()), std::int64_t{demand.proof.bounds}, std::int64_t{demand.proof.photons},
                            std::bit_cast<std::int64_t>(demand.proof.eps_max), std::int64_t{demand.ways}},
@@ -231,8 +231,8 @@ Result<std::optional<KeyQuality>> KeyStock::quality(store::Transaction& transact
 Result<std::int64_t> KeyStock::count_meeting(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now) {
   std::int64_t out = 0;
   TRY(transaction.query("SELECT size, gone FROM (SELECT size, gone, bounds, photons, eps, way FROM key_chunk "
-                        "WHERE stock = ? AND own = 1 AND (expires_ms = 0 OR expires_ms > ?) ORDER BY seq, id LIMIT ?) "
-                        "WHERE (bounds & ~?) = 0 AND (photons & ~?) = 0 AND eps <= ? AND ((1 << way) & ?) <> 0",
+                        "WHERE stock = ? AND own = 1 AND (expires_ms = 0 OR expires_ms > ?) ORDER BY seq, id LIMIT ?) AS head "
+                        "WHERE (bounds & ~?) = 0 AND (photons & ~?) = 0 AND eps <= ? AND ((CAST(1 AS INTEGER) << CAST(way AS SMALLINT)) & ?) <> 0",
                         {std::string_view(stock.text()), store::column(now), chunks_looked_at_max, std::int64_t{demand.proof.bounds},
                          std::int64_t{demand.proof.photons}, std::bit_cast<std::int64_t>(demand.proof.eps_max), std::int64_t{demand.ways}},
                         [&](const store::Row& row) { out += left_in(row.blob(1), static_cast<std::uint32_t>(row.integer(0))); }));

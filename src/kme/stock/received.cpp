@@ -5,10 +5,10 @@
 namespace qanat::kme {
 namespace {
 
-/// At most so many are there: rows are numbered in the order in which they came, and the oldest go first.
+/// At most so many are there. Lists of other key managers are few: they may be counted.
 Result<void> check_room(store::Transaction& transaction, std::size_t more) {
   std::int64_t there = 0;
-  TRY(transaction.query("SELECT coalesce(max(rowid) - min(rowid) + 1, 0) FROM sae_received", {}, [&](const store::Row& row) { there = row.integer(0); }));
+  TRY(transaction.query("SELECT count(*) FROM sae_received", {}, [&](const store::Row& row) { there = row.integer(0); }));
   if (there + static_cast<std::int64_t>(more) <= received_keys_max) return {};
   return fail(ErrorCode::exhausted, "too many keys of other key managers are remembered");
 }
@@ -43,14 +43,14 @@ Result<void> ReceivedKeys::note_voided(store::Transaction& transaction, const Sa
   TRY(check_room(transaction, ids.size()));
   for (const KeyId& id : ids) {
     TRY(transaction.run("INSERT INTO sae_received (key_id, initiator, targets, voided, at_ms) VALUES (?, ?, '', 1, ?) "
-                        "ON CONFLICT (key_id) DO UPDATE SET voided = 1 WHERE initiator = excluded.initiator",
+                        "ON CONFLICT (key_id) DO UPDATE SET voided = 1 WHERE sae_received.initiator = excluded.initiator",
                         {id.view(), std::string_view(initiator.text()), static_cast<std::int64_t>(now)}));
   }
   return {};
 }
 
 Result<void> ReceivedKeys::forget(store::Transaction& transaction, UnixMs before) {
-  TRY(transaction.run("DELETE FROM sae_received WHERE rowid IN (SELECT rowid FROM sae_received WHERE at_ms < ? ORDER BY at_ms LIMIT 4096)",
+  TRY(transaction.run("DELETE FROM sae_received WHERE key_id IN (SELECT key_id FROM sae_received WHERE at_ms < ? ORDER BY at_ms LIMIT 4096)",
                       {static_cast<std::int64_t>(before)}));
   return {};
 }

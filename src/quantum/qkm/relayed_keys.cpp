@@ -8,7 +8,7 @@ namespace {
 using store::KeyState;
 
 RelayedKey one_key(const Taken& taken, const std::vector<ElementName>& path) {
-  return {.id = taken.run.id(0), .path = path, .way = taken.about, .key = taken.key(0), .quality = taken.quality};
+  return {.id = taken.run.id(0), .path = path, .way = taken.about, .key = taken.key(0), .quality = taken.quality, .expires_ms = taken.expires_ms};
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ struct RelayedKey {
   std::string way;
   Secret key;
   KeyQuality quality{};
+  UnixMs expires_ms = 0;  // as it was in stock
 
   [[nodiscard]] PathId path_id() const { return path_id_of(path); }
   /// Trusted nodes between the ends.

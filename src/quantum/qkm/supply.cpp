@@ -194,6 +194,12 @@ Result<void> KeySupply::done(std::span<const KeyId> ids, RelayedKeys::Use use) {
   return {};
 }
 
+std::chrono::milliseconds KeySupply::fetch_within(const RelayedKey& key) const {
+  const UnixMs now = parts_.clock.now_ms();
+  const UnixMs until = key.expires_ms + static_cast<UnixMs>(parts_.place.lifetime.count()) / 2;
+  return std::chrono::milliseconds(key.expires_ms == 0 || until <= now ? 0 : until - now);
+}
+
 Result<std::int64_t> KeySupply::stock(const std::string& domain) {
   ASSIGN_OR_RETURN(const std::vector<Pool> pools, parts_.commits.transact([&](store::Transaction& transaction) {
     return parts_.relayed_keys.pools(transaction, domain, parts_.clock.now_ms());

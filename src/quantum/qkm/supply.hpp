@@ -47,6 +47,9 @@ class KeySupply {
   /// All of `ids`, which the peer domain's KMS named; waits for those that are still on their way. not_found if one does not come.
   Result<std::vector<RelayedKey>> fetch(const Session& session, std::span<const KeyId> ids, Deadline deadline);
   Result<void> done(std::span<const KeyId> ids, RelayedKeys::Use use);
+  /// For how long from now the far end keeps a key that was taken here, if nobody fetches it. A near key stays in stock for half of the lifetime, the far one, which
+  /// came later, for all of it; both QKMs must be configured with the same.
+  [[nodiscard]] std::chrono::milliseconds fetch_within(const RelayedKey& key) const;
 
   /// Relays until each of the `paths` best paths to the domain has `target` keys in its pool, if it has fewer than half. False if that failed.
   Result<void> fill(const std::string& domain, std::size_t paths, std::size_t target, Deadline deadline, const std::string& request_id);

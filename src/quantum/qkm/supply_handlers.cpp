@@ -94,6 +94,7 @@ Result<net::Response> SupplyHandlers::answer(std::span<const RelayedKey> keys) {
                                   {"relays", key.relays()},
                                   {"proof", points::write(key.quality.proof)},
                                   {"path", describe_path(key, separate)},
+                                  {"fetch_within_ms", static_cast<std::int64_t>(parts_.supply.fetch_within(key).count())},
                                   {"grade", parts_.wrapping.grade()}}));
   }
   return node::json_response(wire::Json::object({{"keys", list}}));

@@ -55,13 +55,14 @@ inline constexpr std::array migrations{
         at_ms INTEGER NOT NULL
       ) STRICT)sql"},
     store::Migration{4, R"sql(
-      CREATE TABLE kms_evidence (     -- compliance: what each KMS showed the last times, and what was found
+      CREATE TABLE kms_evidence (     -- compliance: what each KMS, each front end of it, showed the last times, and what was found
         kms TEXT NOT NULL,
+        front_end INTEGER NOT NULL,
         number INTEGER NOT NULL,
         evidence TEXT NOT NULL,
         findings TEXT NOT NULL,
         received_ms INTEGER NOT NULL,
-        PRIMARY KEY (kms, number)
+        PRIMARY KEY (kms, front_end, number)
       ) STRICT)sql"},
 };
 

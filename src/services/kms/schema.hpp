@@ -3,9 +3,9 @@
 
 #include <array>
 
-#include "services/kms/csa/schema.hpp"
 #include "kme/stock/tables.hpp"
-#include "store/store.hpp"
+#include "services/kms/csa/schema.hpp"
+#include "store/guard.hpp"
 
 namespace qanat::kms {
 
@@ -205,13 +205,155 @@ inline constexpr std::array migrations{
         at_ms INTEGER NOT NULL,
         PRIMARY KEY (uid, ml_dsa)
       ) STRICT)sql"},
-    store::Migration{10, R"sql(
+    store::Migration{10, store::guard_schema},
+    store::Migration{11, R"sql(
+      -- KP: what a row of a guarded table is recognised by (store/guard.hpp).
+      ALTER TABLE terminal ADD COLUMN row_mac BLOB;
+      ALTER TABLE prepared_encryption ADD COLUMN row_mac BLOB;
+      ALTER TABLE working_key ADD COLUMN row_mac BLOB;
+      ALTER TABLE announced_session ADD COLUMN row_mac BLOB;
+      ALTER TABLE token ADD COLUMN row_mac BLOB;
+      ALTER TABLE peer_grant ADD COLUMN row_mac BLOB;
+      ALTER TABLE revoked_subject ADD COLUMN row_mac BLOB;
+      ALTER TABLE medium ADD COLUMN row_mac BLOB;
+      ALTER TABLE medium_set ADD COLUMN row_mac BLOB;
+      ALTER TABLE injected_key ADD COLUMN row_mac BLOB;
+      ALTER TABLE revoked_terminal ADD COLUMN row_mac BLOB;
+      -- KP: what seals the columns of one library; itself sealed by the device. One with generations after it goes when nothing is sealed under it any more.
+      CREATE TABLE pool_key (
+        library TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        sealed BLOB NOT NULL,
+        made_ms INTEGER NOT NULL,
+        row_mac BLOB,
+        PRIMARY KEY (library, generation)
+      ) STRICT;
+      -- KP, standby library: encryption pairs of nobody yet.
+      CREATE TABLE standby_pair (
+        id BLOB PRIMARY KEY,
+        sealed_scalar BLOB NOT NULL,
+        sealed_seed BLOB NOT NULL,
+        made_ms INTEGER NOT NULL,
+        row_mac BLOB
+      ) STRICT;
+      -- KP, standby, in-use and history library: quantum keys that the QKM handed out ahead of demand. A lot is what one working key takes: so many keys over
+      -- so many separate paths. `sealed` is NULL once the lot is taken.
+      CREATE TABLE quantum_key (
+        key_id BLOB PRIMARY KEY,
+        lot BLOB NOT NULL,
+        place INTEGER NOT NULL,
+        library TEXT NOT NULL,
+        owner TEXT NOT NULL,          -- which process of this KMS drew it
+        domain TEXT NOT NULL,
+        path_id BLOB NOT NULL,
+        paths INTEGER NOT NULL,
+        relays INTEGER NOT NULL,
+        quantum_grade INTEGER NOT NULL,
+        sealed BLOB,
+        usable_until_ms INTEGER NOT NULL,
+        sid_wk BLOB,
+        fate TEXT,
+        ended_ms INTEGER,
+        row_mac BLOB
+      ) STRICT;
+      CREATE INDEX quantum_key_stock ON quantum_key (domain, usable_until_ms) WHERE library = 'standby';
+      CREATE INDEX quantum_key_lot ON quantum_key (lot);
+      -- KP: whose certificate it is, by SHA-256, so that a revocation finds what hangs on it.
+      CREATE TABLE terminal_certificate (
+        fingerprint BLOB PRIMARY KEY,
+        uid TEXT NOT NULL,
+        row_mac BLOB
+      ) STRICT;
+      CREATE INDEX terminal_certificate_uid ON terminal_certificate (uid);
+      -- KP, history library: encryption pairs that terminals had. The private parts are there under kms.history = "encryption_keys" alone.
+      CREATE TABLE history_key (
+        enc_kid BLOB PRIMARY KEY,
+        uid TEXT NOT NULL,
+        number TEXT NOT NULL,
+        since_ms INTEGER NOT NULL,
+        ended_ms INTEGER,             -- NULL: the terminal has it still
+        why TEXT,
+        sealed_pair BLOB,
+        row_mac BLOB
+      ) STRICT;
+      CREATE INDEX history_key_uid ON history_key (uid);
+      -- KP: what operators want back from history.
+      CREATE TABLE recovery_order (
+        id BLOB PRIMARY KEY,
+        statement TEXT NOT NULL,      -- what is signed
+        uid TEXT NOT NULL,
+        enc_kid BLOB NOT NULL,
+        asked_by TEXT NOT NULL,
+        point BLOB NOT NULL,          -- the recipient's ephemeral key
+        ml_kem BLOB NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        done_ms INTEGER,
+        row_mac BLOB
+      ) STRICT;
+      CREATE TABLE recovery_signature (
+        id BLOB NOT NULL,
+        operator TEXT NOT NULL,
+        certificate BLOB NOT NULL,
+        signature BLOB NOT NULL,
+        at_ms INTEGER NOT NULL,
+        row_mac BLOB,
+        PRIMARY KEY (id, operator)
+      ) STRICT)sql"},
+    store::Migration{12, R"sql(
+      -- Which front end (process) of this KMS made the leg: what it left unfinished is its own to clear away.
+      ALTER TABLE working_key ADD COLUMN front_end TEXT NOT NULL DEFAULT '';
+      -- KMA: accepted offers that wait for their confirmation, which may come to another front end.
+      CREATE TABLE pending_agreement (
+        sid_wk BLOB PRIMARY KEY,
+        kms_a TEXT NOT NULL,         -- URI
+        h_accept BLOB NOT NULL,
+        h_kc_a BLOB NOT NULL,        -- digest of the confirmation that is awaited, which itself is nowhere
+        shares BLOB NOT NULL,        -- path and key ids, one after the other
+        expires_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE INDEX pending_agreement_expires ON pending_agreement (expires_ms);
+      CREATE INDEX announced_session_expires ON announced_session (expires_ms);
+      -- Lives of this database: a new one begins where it may be an earlier state of itself. What was signed before not_before_ms was meant for an earlier life.
+      CREATE TABLE incarnation (
+        number INTEGER PRIMARY KEY,
+        began_ms INTEGER NOT NULL,
+        not_before_ms INTEGER NOT NULL,
+        cause TEXT NOT NULL,
+        row_mac BLOB
+      ) STRICT)sql"},
+    store::Migration{13, R"sql(
       -- KMA: the last policy of CSO's that was taken (Mo-2).
       CREATE TABLE orchestration (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         policy TEXT NOT NULL,
-        taken_ms INTEGER NOT NULL
+        taken_ms INTEGER NOT NULL,
+        row_mac BLOB
       ) STRICT)sql"},
+};
+
+/// What is guarded. Not `replay`: what a message that was forgotten could be repeated for, the rows of working_key refuse. Nor pending_agreement: what
+/// it lets happen, the far KMS must say over its own connection. Not yet: charges, keys of the CSA and for SAEs.
+inline constexpr std::array guarded_tables{
+    store::GuardedTable{"terminal", {"uid", ""}},
+    store::GuardedTable{"prepared_encryption", {"uid", "h_enrol"}},
+    store::GuardedTable{"working_key", {"sid_wk", "leg"}},
+    store::GuardedTable{"announced_session", {"sid_wk", ""}},
+    store::GuardedTable{"token", {"uid", ""}},
+    store::GuardedTable{"peer_grant", {"uid", "domain"}},
+    store::GuardedTable{"revoked_subject", {"subject", ""}},
+    store::GuardedTable{"medium", {"medium", "", ""}},
+    store::GuardedTable{"medium_set", {"medium", "key_set", ""}},
+    store::GuardedTable{"injected_key", {"medium", "key_set", "key_index"}},
+    store::GuardedTable{"revoked_terminal", {"uid", "ml_dsa", ""}},
+    store::GuardedTable{"pool_key", {"library", "generation"}},
+    store::GuardedTable{"standby_pair", {"id", ""}},
+    store::GuardedTable{"quantum_key", {"key_id", ""}},
+    store::GuardedTable{"terminal_certificate", {"fingerprint", ""}},
+    store::GuardedTable{"history_key", {"enc_kid", ""}},
+    store::GuardedTable{"recovery_order", {"id", ""}},
+    store::GuardedTable{"recovery_signature", {"id", "operator"}},
+    store::GuardedTable{"incarnation", {"number", ""}},
+    store::GuardedTable{"orchestration", {"id", ""}},
 };
 
 }  // namespace qanat::kms

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <set>
 
 #include "node/log.hpp"
 #include "services/kms/compliance/evidence.hpp"
@@ -12,12 +13,17 @@
 #include "services/kms/kma/application.hpp"
 #include "services/kms/kma/chains.hpp"
 #include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/orders.hpp"
+#include "services/kms/kma/pending.hpp"
 #include "services/kms/kma/policy_feed.hpp"
 #include "services/kms/kma/pool_state.hpp"
 #include "services/kms/kma/replay.hpp"
+#include "services/kms/kp/database.hpp"
+#include "services/kms/kp/recovery.hpp"
+#include "services/kms/kp/refill.hpp"
+#include "services/kms/kp/revocations.hpp"
 #include "services/kms/sae/sae_front.hpp"
-#include "services/kms/schema.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -28,6 +34,10 @@ constexpr std::chrono::milliseconds list_answer_max{10000};
 constexpr std::chrono::milliseconds evidence_answer_max{10000};
 constexpr std::chrono::seconds evidence_again{30};  // after a failure
 constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
+constexpr std::chrono::milliseconds pool_round_max{4000};  // for one look at the pools of quantum keys
+constexpr std::chrono::milliseconds give_back_max{2000};   // at the end: the QKM destroys by itself what it is not told of
+
+std::string front_end_of(const node::Node& node) { return node.settings().store ? std::to_string(node.settings().store->front_end) : ""; }
 
 using Answer = std::function<Result<net::Response>(const net::Request&)>;
 
@@ -46,12 +56,15 @@ Answer refusals_recorded(node::Node& node, std::string_view action, Answer work)
 }  // namespace
 
 struct KmsService::Parts {
-  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, crypto::SiteKey site_key, crypto::SiteKey chain_key, DrawQuantum draw)
+  Parts(node::Node& node_, KmsSettings settings_, std::unique_ptr<store::Store> store_, std::unique_ptr<PoolKeys> keys_, crypto::SiteKey site_key,
+        crypto::SiteKey chain_key, DrawQuantum draw)
       : node(node_),
         settings(std::move(settings_)),
         store(std::move(store_)),
+        keys(std::move(keys_)),
+        pairs(node, *store, *keys, settings.history),
         trace(node.settings().state),
-        ledger(node.device()),
+        ledger(keys->of(Library::in_use), front_end_of(node)),
         senders(node),
         access(node, *store, senders),
         chains(node, settings, std::move(chain_key)),
@@ -60,8 +73,11 @@ struct KmsService::Parts {
         media(node, *store, settings, injection),
         application(node, *store, ledger, agreement, access, injection, trace, settings),
         orders(node, *store, ledger, agreement),
-        enrolment(node, *store, trace),
+        enrolment(node, *store, pairs, trace),
         csa(node, *store, settings.csa.limits),
+        recovery(node, *store, *keys, settings.history),
+        quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high},
+                {.keys = settings.quantum_paths > 1 ? settings.quantum_paths : settings.quantum_shares, .paths = settings.quantum_paths}),
         feed(node, *store, senders, agreement.policy(), [this](Deadline deadline) { return pool_state(deadline); }) {
     if (settings.sae) saes.emplace(node, *store, senders, agreement, *settings.sae);
   }
@@ -69,6 +85,9 @@ struct KmsService::Parts {
   node::Node& node;
   KmsSettings settings;
   std::unique_ptr<store::Store> store;
+  store::GuardedStore* guard = nullptr;  // the same, where it is guarded
+  std::unique_ptr<PoolKeys> keys;
+  EncryptionPairs pairs;
   node::StepTrace trace;
   Ledger ledger;
   node::SenderDirectory senders;
@@ -84,13 +103,24 @@ struct KmsService::Parts {
   csa::Desk csa;
   std::unique_ptr<csa::ForeignFront> csa_front;  // absent where the configuration has no such listener
   std::optional<SaeFront> saes;  // if they are served
+  Recovery recovery;
+  QuantumPool quantum;
   PolicyFeed feed;
+  // The first to go: they work in the background, on what is above.
+  Refill standby_refill{"encryption pairs", [this] { return fill_standby(); }};
+  Refill quantum_refill{"pool of quantum keys", [this] { return fill_quantum(); }};
 
   std::mutex mutex;
   std::condition_variable changed;
   bool stopping = false;
   std::thread sweeper;
 
+  QuantumPool::Parts quantum_parts();
+  Result<void> fill_standby();
+  Result<void> fill_quantum();
+  void describe(wire::Json& body);
+  /// What could have been used by a process that did not stop in order, or in a later copy of the database, is not used again.
+  Result<void> after_crash();
   /// Mo-2.
   Result<points::KmsState> pool_state(Deadline deadline);
   /// Destroys what is past its time and forgets what may be forgotten; the destroyed sessions go into the audit record.
@@ -121,6 +151,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
     TRY(forget_full_buckets(transaction, settings.policy.applications, now));
     TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * charges_day_ms)));
     TRY(forget_old_prepared(transaction, now));
+    TRY(drop_expired_pending(transaction, now));
     TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return ledger.sweep(transaction, which, now);
@@ -136,6 +167,74 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   return {};
 }
 
+Result<void> KmsService::Parts::after_crash() {
+  ASSIGN_OR_RETURN(const std::int64_t pairs_gone, store->transact([](store::Transaction& transaction) { return EncryptionPairs::discard_standby(transaction); }));
+  if (pairs_gone == 0) return {};
+  return node.record({.action = "kp.discarded", .outcome = audit::Outcome::success, .subject = "", .object = std::to_string(pairs_gone) + " encryption pairs in standby",
+                      .reason = "left over from before the restart", .request_id = ""});
+}
+
+QuantumPool::Parts KmsService::Parts::quantum_parts() {
+  return {.store = *store,
+          .keys = *keys,
+          .clock = node.clock(),
+          .rng = node.rng(),
+          .owner = node.settings().store ? front_end_of(node) : "0",
+          .draw = [this](const std::string& domain, std::int64_t count, std::int64_t paths, Deadline deadline) {
+            return agreement.draw(domain, node.rng().id<SidWk>(), count, paths, deadline, node.new_request_id());
+          },
+          .give_back = [this](const std::vector<KeyId>& ids, Deadline deadline) { return agreement.give_back(ids, deadline); },
+          .record = [this](std::string_view action, std::string_view object, std::string_view reason) {
+            return node.record({.action = action, .outcome = audit::Outcome::success, .subject = "", .object = object, .reason = reason, .request_id = ""});
+          }};
+}
+
+Result<void> KmsService::Parts::fill_standby() {
+  TRY(pairs.fill(static_cast<std::size_t>(settings.standby_low), static_cast<std::size_t>(settings.standby_high)));
+  return {};
+}
+
+Result<void> KmsService::Parts::fill_quantum() {
+  std::set<std::string> domains;
+  for (const auto& [name, target] : node.settings().peers) {
+    if (target.expected.kind == Kind::kms && target.expected.domain != node.identity().domain) domains.insert(target.expected.domain);
+  }
+  // A domain that cannot be reached keeps no other from its keys.
+  const auto each = pool_round_max / static_cast<int>(domains.size() + 1);
+  Result<void> out = quantum.expire(Deadline::after(each));
+  for (const std::string& domain : domains) {
+    if (node.stopping()) break;
+    if (auto filled = quantum.refill(domain, Deadline::after(each)); !filled) out = std::move(filled);
+  }
+  return out;
+}
+
+void KmsService::Parts::describe(wire::Json& body) {
+  const auto census = store->transact([&](store::Transaction& transaction) { return ledger.census(transaction); });
+  if (census) {
+    wire::Json states = wire::Json::object();
+    for (std::size_t i = 0; i < census->size(); ++i) states.set(store::name(store::all_key_states[i]), (*census)[i]);
+    body.set("working_keys", states);
+  }
+  body.set("policy_version", agreement.terms()->version);
+  if (guard != nullptr) body.set("database_epoch", guard->epoch());
+  if (node.settings().store) {
+    const store::Store::Counts counts = store->counts();
+    body.set("store", wire::Json::object({{"repeated", counts.repeated}, {"connections", counts.connections}, {"outcomes_asked", counts.asked}, {"outcomes_unknown", counts.unknown}}));
+  }
+  if (const auto standby = pairs.standby()) {
+    body.set("standby_pairs", wire::Json::object({{"there", static_cast<std::int64_t>(*standby)}, {"low", settings.standby_low}, {"high", settings.standby_high}}));
+  }
+  if (const auto levels = quantum.levels(); levels && quantum.is_on()) {
+    wire::Json pools = wire::Json::object();
+    for (const QuantumPool::Level& level : *levels) pools.set(level.domain, level.lots);
+    body.set("quantum_pool", wire::Json::object({{"low", settings.quantum_pool_low}, {"high", settings.quantum_pool_high}, {"domains", pools}}));
+  }
+  if (const auto csa_keys = csa.census()) body.set("csa_keys", *csa_keys);
+  if (csa_front) body.set("csa_port", csa_front->port());
+  if (saes) saes->describe(body);
+}
+
 void KmsService::Parts::run_sweeper() {
   std::unique_lock lock(mutex);
   while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
@@ -143,6 +242,8 @@ void KmsService::Parts::run_sweeper() {
     compare_with_lists();
     show_evidence_in_time();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
+    if (const auto kept = keys->maintain(node.clock().now_ms()); !kept) node::log(node::LogLevel::error, "pool keys: {}", kept.error().message);
+    if (const auto settled = store->settle(); !settled) node::log(node::LogLevel::error, "guard: {}", settled.error().message);
     if (const auto swept = csa.sweep(node.clock().now_ms()); !swept) node::log(node::LogLevel::error, "sweep of the CSA: {}", swept.error().message);
     if (const auto swept = saes ? saes->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     lock.lock();
@@ -203,33 +304,42 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
     if (node.suite().id != crypto::SuiteId::gm_hybrid) return fail(ErrorCode::invalid_argument, "kms.profile_v1: there is no profile v1 in suite " + std::string(node.suite().name));
     node::log(node::LogLevel::warning, "profile v1 is on: working keys that go out in it are protected by TLS alone");
   }
-  ASSIGN_OR_RETURN(auto store, store::Store::open(node.settings().state / "kms.db", migrations));
+  // Another server has taken over, or the operator has restored one: it may lack what was acknowledged, and keys that were delivered would be there again.
+  const auto on_other_history = [&node](store::Transaction& transaction) -> Result<void> {
+    const UnixMs now = node.clock().now_ms();
+    ASSIGN_OR_RETURN(const std::int64_t destroyed, begin_life(transaction, now, now, NewLife::other_history));
+    return node.record({.action = "database.other_history", .outcome = audit::Outcome::success, .subject = "", .object = "",
+                        .reason = "working keys destroyed: " + std::to_string(destroyed), .request_id = ""});
+  };
+  ASSIGN_OR_RETURN(Database database, open_kms_database(node, on_other_history));
+  std::unique_ptr<store::Store> store = std::move(database.store);
+  TRY(store->transact([](store::Transaction& transaction) { return check_is_no_backup(transaction); }));
+  ASSIGN_OR_RETURN(auto keys, PoolKeys::open({.store = *store, .device = node.device(), .suite = node.suite(), .lifetime = settings.pool_key_lifetime}, node.clock().now_ms()));
   ASSIGN_OR_RETURN(auto site_key, crypto::SiteKey::read(settings.site_key));
   ASSIGN_OR_RETURN(auto chain_key, crypto::SiteKey::read(settings.site_key));  // the same: a secret has one holder
   ASSIGN_OR_RETURN(auto draw_key, crypto::SiteKey::read(settings.site_key));
-  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(site_key), std::move(chain_key),
+  const bool crashed = (database.guard != nullptr && database.guard->after_crash()) || keys->is_first();
+  auto parts = std::make_unique<Parts>(node, std::move(settings), std::move(store), std::move(keys), std::move(site_key), std::move(chain_key),
                                        quantum_from_qkm(node, std::move(draw_key)));
-  TRY(parts->agreement.policy().take_up(*parts->store, node.settings().policy_epoch));
-  TRY(parts->sweep(Ledger::Sweep::at_start));
-  if (parts->settings.km2_chain == net::ChainNeed::required) node.require_chained({points::Endpoint::km2_offer, points::Endpoint::km2_confirm});
-  if (parts->settings.csa.listener) {
-    ASSIGN_OR_RETURN(parts->csa_front, csa::ForeignFront::start(*parts->settings.csa.listener, parts->csa, node));
-  }
-  if (parts->saes) TRY(parts->saes->open());
   Parts& those = *parts;
-  node.on_revoked([&those](const std::set<Bytes>& fingerprints) { return those.injection.revoked(fingerprints); });
-  node.describe_health([&those](wire::Json& body) {
-    const auto census = those.store->transact([&](store::Transaction& transaction) { return those.ledger.census(transaction); });
-    if (census) {
-      wire::Json keys = wire::Json::object();
-      for (std::size_t i = 0; i < census->size(); ++i) keys.set(store::name(store::all_key_states[i]), (*census)[i]);
-      body.set("working_keys", keys);
-    }
-    body.set("policy_version", those.agreement.terms()->version);
-    if (const auto keys = those.csa.census()) body.set("csa_keys", *keys);
-    if (those.csa_front) body.set("csa_port", those.csa_front->port());
-    if (those.saes) those.saes->describe(body);
+  those.guard = database.guard;
+  TRY(those.agreement.policy().take_up(*those.store, node.settings().policy_epoch));
+  TRY(those.store->transact([](store::Transaction& transaction) { return name_all_certificates(transaction); }));
+  TRY(those.sweep(crashed ? Ledger::Sweep::after_crash : Ledger::Sweep::at_start));
+  if (crashed) TRY(those.after_crash());
+  TRY(those.quantum.void_left_over());
+  those.agreement.use_pool(those.quantum, [&those] { those.quantum_refill.ring(); });
+  if (those.settings.km2_chain == net::ChainNeed::required) node.require_chained({points::Endpoint::km2_offer, points::Endpoint::km2_confirm});
+  if (those.settings.csa.listener) {
+    ASSIGN_OR_RETURN(those.csa_front, csa::ForeignFront::start(*those.settings.csa.listener, those.csa, node));
+  }
+  if (those.saes) TRY(those.saes->open());
+  node.on_revoked([&those](const std::set<Bytes>& fingerprints) -> Result<void> {
+    // The stock of charged keys first: it is found by the terminal's certificates, which leave the pool then.
+    TRY(those.injection.revoked(fingerprints));
+    return purge_revoked(those.node, *those.store, those.ledger, fingerprints);
   });
+  node.describe_health([&those](wire::Json& body) { those.describe(body); });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
 }
 
@@ -252,6 +362,7 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},
       {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
       {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.revoked(request); })},
+      {Endpoint::x5_recovery, [&](const net::Request& request) { return parts.recovery.answer(request); }},
       {Endpoint::km2_offer, refusals_recorded(parts.node, "km-2.offer", [&](const net::Request& request) { return parts.agreement.offer(request); })},
       {Endpoint::km2_chain, [&](const net::Request& request) { return parts.chains.answer(request); }},
       {Endpoint::x5_keys, [&](const net::Request& request) { return parts.orders.keys(request); }},
@@ -268,6 +379,8 @@ std::vector<points::Handler> KmsService::handlers() {
 void KmsService::start() {
   parts_->chains.begin();
   parts_->errands.start();
+  if (parts_->settings.standby_high > 0) parts_->standby_refill.start();
+  if (parts_->quantum.is_on()) parts_->quantum_refill.start();
   if (parts_->saes) parts_->saes->start();
   parts_->feed.start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
@@ -284,6 +397,14 @@ void KmsService::stop() {
   parts_->feed.stop();
   if (parts_->saes) parts_->saes->stop();
   parts_->errands.stop();
+  parts_->standby_refill.stop();
+  parts_->quantum_refill.stop();
+  if (parts_->quantum.is_on()) {
+    const auto voided = parts_->quantum.void_all("this KMS stops", Deadline::after(give_back_max));
+    if (!voided) node::log(node::LogLevel::warning, "pool of quantum keys: {}", voided.error().message);
+  }
+  if (parts_->guard == nullptr) return;
+  if (const auto closed = parts_->guard->close(); !closed) node::log(node::LogLevel::error, "guard: {}", closed.error().message);
 }
 
 }  // namespace qanat::kms

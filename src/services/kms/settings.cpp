@@ -1,6 +1,9 @@
 #include "services/kms/settings.hpp"
 
+#include <algorithm>
+
 #include "points/relay_path.hpp"
+#include "services/kms/kp/quantum_pool.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -18,6 +21,22 @@ void read_quantum_demand(node::Config& table, KmsSettings& out) {
                         .photons = photons.value_or(points::photons_all),
                         .eps_max = table.real("quantum_eps_max", eps_min, 1.0, 1.0)};
   out.quantum_relays_max = table.integer("quantum_relays_max", 0, static_cast<std::int64_t>(points::relay_nodes_max) - 2, out.quantum_relays_max);
+}
+
+void read_pools(node::Config& table, KmsSettings& out) {
+  constexpr std::int64_t day_ms = 86'400'000;
+  constexpr std::int64_t days_max = 3650;
+  constexpr std::int64_t standby_max = 65536;
+  out.pool_key_lifetime = std::chrono::milliseconds(table.integer("pool_key_days", 1, days_max, out.pool_key_lifetime.count() / day_ms) * day_ms);
+  const std::string history = table.text("history", "none");
+  if (history != "none" && history != "encryption_keys") table.reject("history", "must be none or encryption_keys");
+  out.history = history == "encryption_keys" ? HistoryPolicy::encryption_keys : HistoryPolicy::none;
+  out.standby_high = table.integer("standby_high", 0, standby_max, out.standby_high);
+  out.standby_low = table.integer("standby_low", 0, standby_max, std::min(out.standby_low, out.standby_high));
+  if (out.standby_low > out.standby_high) table.reject("standby_low", "must not be more than standby_high");
+  out.quantum_pool_high = table.integer("quantum_pool_high", 0, quantum_lots_max, out.quantum_pool_high);
+  out.quantum_pool_low = table.integer("quantum_pool_low", 0, quantum_lots_max, (out.quantum_pool_high + 1) / 2);
+  if (out.quantum_pool_low > out.quantum_pool_high) table.reject("quantum_pool_low", "must not be more than quantum_pool_high");
 }
 
 std::optional<net::ChainNeed> read_chain(node::Config& table, const char* key) {
@@ -43,6 +62,7 @@ KmsSettings KmsSettings::read(node::Config& config) {
   out.quantum_paths = table.integer("quantum_paths", 1, 4, out.quantum_paths);
   out.quantum_shares = table.integer("quantum_shares", 1, 4, out.quantum_shares);
   read_quantum_demand(table, out);
+  read_pools(table, out);
   out.pqc_fallback = table.flag("pqc_fallback", out.pqc_fallback);
   out.km2_chain = read_chain(table, "km2_chain");
   out.km3_chain = read_chain(table, "km3_chain");

@@ -11,6 +11,7 @@
 #include "services/kms/kma/policy_settings.hpp"
 #include "services/kms/csa/front.hpp"
 #include "services/kms/sae/sae_settings.hpp"
+#include "services/kms/kp/encryption_pairs.hpp"
 
 namespace qanat::kms {
 
@@ -38,6 +39,13 @@ struct KmsSettings {
   csa::CsaSettings csa = {};
 
   std::optional<SaeSettings> sae;                      // keys for software that others wrote; absent: none is served
+
+  std::chrono::milliseconds pool_key_lifetime{30LL * 86'400'000};  // after which another pool key seals a library's keys
+  HistoryPolicy history = HistoryPolicy::none;
+  std::int64_t standby_low = 4;                        // encryption pairs made ahead of enrolments: fewer, and more are made,
+  std::int64_t standby_high = 16;                      // until there are so many; 0: made on demand
+  std::int64_t quantum_pool_low = 0;                   // quantum keys drawn ahead of calls, in working keys' worth, per peer domain
+  std::int64_t quantum_pool_high = 0;                  // 0: drawn on demand
 
   static KmsSettings read(node::Config& config);
 };

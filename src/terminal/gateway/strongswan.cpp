@@ -57,6 +57,7 @@ class StrongSwan final : public Tunnel {
     // A responder accepts any PPK that is loaded, and none of its peer's connections without one. An initiator has no connection until it has a key.
     if (role_ == Role::responder) TRY(load_connection(vici, std::nullopt, deadline));
     daemon_since_ = since;
+    old_.clear();  // its ids begin anew
     return {};
   }
 
@@ -110,7 +111,8 @@ class StrongSwan final : public Tunnel {
       return made;
     }
     std::this_thread::sleep_for(std::min(settings_.overlap, deadline.remaining()));
-    for (const IkeSa& old : before) TRY(terminate(vici, old.unique_id, deadline));
+    for (const IkeSa& old : before) old_.insert(old.unique_id);
+    end_old(vici, deadline);
     return {};
   }
 
@@ -118,6 +120,7 @@ class StrongSwan final : public Tunnel {
 
   Result<TunnelCondition> condition(Deadline deadline) override {
     ASSIGN_OR_RETURN(ViciClient vici, connect(deadline));
+    end_old(vici, deadline);
     ASSIGN_OR_RETURN(const std::vector<IkeSa> all, sas(vici, deadline));
     TunnelCondition out;
     for (const IkeSa& sa : all) {
@@ -183,6 +186,17 @@ class StrongSwan final : public Tunnel {
     return nullptr;
   }
 
+  /// The key is in force whether or not its predecessors' SAs can be deleted now: those that cannot are tried again at each look.
+  void end_old(ViciClient& vici, Deadline deadline) {
+    while (!old_.empty()) {
+      if (const auto ended = terminate(vici, *old_.begin(), deadline); !ended) {
+        node::log(node::LogLevel::warning, "connection {}: a former IKE SA stays for now: {}", connection_.name, ended.error().message);
+        return;
+      }
+      old_.erase(old_.begin());
+    }
+  }
+
   static Result<void> terminate(ViciClient& vici, const std::string& unique_id, Deadline deadline) {
     ViciSection message;
     message.set("ike-id", unique_id).set("timeout", std::to_string(std::max<std::int64_t>(1, deadline.remaining().count())));
@@ -194,7 +208,8 @@ class StrongSwan final : public Tunnel {
   const StrongSwanSettings settings_;
   const ConnectionFile connection_;
   const Role role_;
-  std::string daemon_since_;  // when the daemon that we prepared was started
+  std::set<std::string> old_;  // IKE SAs to be deleted, by their unique ids
+  std::string daemon_since_;   // when the daemon that we prepared was started
 };
 
 }  // namespace

@@ -57,6 +57,17 @@ Result<std::vector<ViciSection>> ViciClient::stream(std::string_view name, std::
   TRY(send(ViciPacket::subscribe, event, {}, deadline));
   ASSIGN_OR_RETURN(const ViciReceived confirmed, receive(deadline));
   if (confirmed.type != ViciPacket::confirmed) return fail(ErrorCode::not_found, "strongSwan has no event " + std::string(event));
+  auto out = collect(name, message, deadline);
+  // Otherwise further events of it would come before the answers to what is asked next.
+  TRY(send(ViciPacket::unsubscribe, event, {}, deadline));
+  while (true) {
+    ASSIGN_OR_RETURN(const ViciReceived received, receive(deadline));
+    if (received.type == ViciPacket::confirmed) return out;
+    if (received.type != ViciPacket::event) return fail(ErrorCode::invalid_argument, "strongSwan: event " + std::string(event) + " does not end");
+  }
+}
+
+Result<std::vector<ViciSection>> ViciClient::collect(std::string_view name, const ViciSection& message, Deadline deadline) {
   TRY(send(ViciPacket::command, name, message, deadline));
   std::vector<ViciSection> out;
   while (true) {

@@ -20,6 +20,7 @@ class ViciClient {
   explicit ViciClient(UnixStream stream) : stream_(std::move(stream)) {}
   Result<void> send(ViciPacket type, std::string_view name, const ViciSection& message, Deadline deadline, const ViciSecret* secret = nullptr);
   Result<ViciReceived> receive(Deadline deadline);
+  Result<std::vector<ViciSection>> collect(std::string_view name, const ViciSection& message, Deadline deadline);
 
   UnixStream stream_;
 };

@@ -103,6 +103,24 @@ TEST_F(EvidenceAtCmspTest, IsKeptJudgedAndItsFindingsAreOnRecord) {
   for (std::uint8_t i = 2; i < 40; ++i) EXPECT_EQ(findings(good_evidence(now, i)), std::vector<std::string>{});
 }
 
+TEST_F(EvidenceAtCmspTest, FrontEndsOfOneKmsHaveAuditRecordsOfTheirOwn) {
+  const UnixMs now = SystemClock().now_ms();
+  std::uint8_t sample = 0;
+  const auto shown_by = [&](std::int64_t front_end, std::int64_t audit_size) {
+    points::KmsEvidence evidence = good_evidence(now, ++sample);
+    evidence.front_end = front_end;
+    evidence.audit_size = audit_size;
+    return findings(evidence);
+  };
+  EXPECT_EQ(shown_by(1, 20), std::vector<std::string>{});
+  EXPECT_EQ(shown_by(2, 5), std::vector<std::string>{});
+  EXPECT_EQ(shown_by(1, 21), std::vector<std::string>{});
+  EXPECT_EQ(shown_by(2, 4), std::vector<std::string>{"the audit record is shorter than before"});
+  points::KmsEvidence beyond = good_evidence(now, ++sample);
+  beyond.front_end = 65;
+  EXPECT_EQ(test::refusal(show(points::to_json(beyond))), ErrorCode::invalid_argument);
+}
+
 TEST_F(EvidenceAtCmspTest, OthersThanTheNetworksKmssAndWhatIsNoEvidenceAreRefused) {
   const points::KmsEvidence evidence = good_evidence(SystemClock().now_ms(), 1);
   EXPECT_EQ(test::refusal(show(points::to_json(evidence), test::identity("qanat://evil/kms/kms-a"))), ErrorCode::denied);

@@ -5,6 +5,7 @@
 #include "trusted_network.hpp"
 #include "wire/base64.hpp"
 #include "wire/token.hpp"
+#include "store_kinds.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -21,7 +22,7 @@ const Identity access_iam = identity("qanat://core/iam/iam");
 const Identity access_kms = identity("qanat://a/kms/kms-a");
 constexpr UnixMs minute_ms = 60'000;
 
-class AccessTest : public testing::Test {
+class AccessTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   AccessTest() : node_(network_.open_node(access_kms, {access_iam})), senders_(*node_) {
     const crypto::Suite& suite = network_.suite();
@@ -73,7 +74,8 @@ class AccessTest : public testing::Test {
   node::SenderDirectory senders_;
   node::Credentials iam_ = network_.credentials(access_iam);
   test::TemporaryDirectory folder_;
-  std::unique_ptr<store::Store> store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+  test::TestStores stores_{GetParam()};
+  std::unique_ptr<store::Store> store_ = must(stores_.open(folder_ / "kms.db", migrations));
   Access access_{*node_, *store_, senders_, [this](Endpoint endpoint, const Json& body, Deadline, const std::string&) { return answer(endpoint, body); }};
   Terminal terminal_;
   wire::Fingerprints fps_;
@@ -86,7 +88,9 @@ class AccessTest : public testing::Test {
   std::vector<std::string> asked_;
 };
 
-TEST_F(AccessTest, IamIsAskedOnceForEachDomainInTheLifeOfAToken) {
+INSTANTIATE_TEST_SUITE_P(Stores, AccessTest, test::every_store_kind, test::name_of);
+
+TEST_P(AccessTest, IamIsAskedOnceForEachDomainInTheLifeOfAToken) {
   EXPECT_FALSE(must(token_for(none_)).token.empty());
   EXPECT_EQ(must(level("b")), Assurance::disjoint_qkd_paths);
   EXPECT_EQ(must(level("b", Assurance::one_qkd_path)), Assurance::disjoint_qkd_paths);
@@ -100,7 +104,7 @@ TEST_F(AccessTest, IamIsAskedOnceForEachDomainInTheLifeOfAToken) {
   EXPECT_EQ(asked_.size(), 5U);
 }
 
-TEST_F(AccessTest, ARefusalSaysWhyAndIsNotKept) {
+TEST_P(AccessTest, ARefusalSaysWhyAndIsNotKept) {
   must(token_for(none_));
   allowed_ = false;
   const auto refused = level("b");
@@ -110,7 +114,7 @@ TEST_F(AccessTest, ARefusalSaysWhyAndIsNotKept) {
   EXPECT_TRUE(level("b"));
 }
 
-TEST_F(AccessTest, WithoutIamHoldsWhatIsKnownAndNothingElse) {
+TEST_P(AccessTest, WithoutIamHoldsWhatIsKnownAndNothingElse) {
   must(token_for(none_));
   must(level("b"));
   away_ = true;
@@ -119,7 +123,7 @@ TEST_F(AccessTest, WithoutIamHoldsWhatIsKnownAndNothingElse) {
   EXPECT_EQ(refusal(token_for(none_)), ErrorCode::unavailable);
 }
 
-TEST_F(AccessTest, ARevocationEndsTokenAndDecisionsOfItsSubject) {
+TEST_P(AccessTest, ARevocationEndsTokenAndDecisionsOfItsSubject) {
   for (const char* subject : {"A", "class:terminal"}) {
     must(token_for(none_));
     must(level("b"));
@@ -136,7 +140,7 @@ TEST_F(AccessTest, ARevocationEndsTokenAndDecisionsOfItsSubject) {
   }
 }
 
-TEST_F(AccessTest, WhatIamSaidBeforeItsWordIsNotKeptAfterIt) {
+TEST_P(AccessTest, WhatIamSaidBeforeItsWordIsNotKeptAfterIt) {
   must(token_for(none_));
   must(revoke("A", now() + minute_ms));
   const auto overtaken = level("b");
@@ -146,7 +150,7 @@ TEST_F(AccessTest, WhatIamSaidBeforeItsWordIsNotKeptAfterIt) {
   EXPECT_EQ(refusal(revoke("class:", 1)), ErrorCode::invalid_argument);
 }
 
-TEST_F(AccessTest, AGrantThatHasEndedIsAskedForAgain) {
+TEST_P(AccessTest, AGrantThatHasEndedIsAskedForAgain) {
   must(token_for(none_));
   until_ms_ = now() - 1;
   must(level("b"));
@@ -154,7 +158,7 @@ TEST_F(AccessTest, AGrantThatHasEndedIsAskedForAgain) {
   EXPECT_EQ(asked_.size(), 3U);
 }
 
-TEST_F(AccessTest, MoreThanIsKnownIsAskedForAgain) {
+TEST_P(AccessTest, MoreThanIsKnownIsAskedForAgain) {
   level_max_ = Assurance::pqc;
   EXPECT_EQ(must(token_for(none_)).level_max, Assurance::pqc);
   EXPECT_EQ(must(level("b")), Assurance::pqc);

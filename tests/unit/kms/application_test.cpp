@@ -62,7 +62,7 @@ TEST_F(ApplicationTest, AKeyLivesAsLongAsCsosPolicySaysFromThenOn) {
   EXPECT_GT(life(), 50'000U) << "a minute, as configured";
   points::KmsPolicy policy{.version = 1, .epoch = 1};
   policy.wk_lifetime_ms = 20'000;
-  test::must(kms_.agreement().policy().put_in_force(kms_.store(), policy, 1, SystemClock().now_ms()));
+  test::must(kms_.agreement().policy().put_in_force(kms_.store(), policy, 1, 0, SystemClock().now_ms()));
   Applicants::wait_a_millisecond();  // charges are in the order of their time
   EXPECT_LE(life(), 20'000U);
 }

@@ -6,6 +6,7 @@
 #include "services/kms/kim/enrolment.hpp"
 #include "services/kms/kp/encryption_keys.hpp"
 #include "services/kms/schema.hpp"
+#include "store_kinds.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -13,21 +14,25 @@ namespace {
 const Identity alice = identity("qanat://a/app1/alice");
 const Number alice_number("+8613800000001");
 
-class KmsEnrolmentTest : public testing::Test {
+class KmsEnrolmentTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   void SetUp() override { start(); }
   /// The KMS over its state, as after a restart.
   void start() {
     service_.reset();
+    pairs_.reset();
+    keys_.reset();
     store_.reset();
     node_.reset();
     node_ = open_kms_node(network_, {&iam_, &cas_, &cmsp_}, [this](const crypto::Certificate& certificate, Deadline) -> Result<void> {
       if (revoked_.contains(certificate.serial())) return fail(ErrorCode::denied, "certificate of " + certificate.subject() + " is revoked");
       return {};
     });
-    store_ = must(store::Store::open(node_->settings().state / "kms.db", migrations));
+    store_ = must(stores_.open(node_->settings().state / "kms.db", migrations));
     trace_.emplace(node_->settings().state);
-    service_.emplace(*node_, *store_, *trace_);
+    keys_ = must(PoolKeys::open({.store = *store_, .device = node_->device(), .suite = node_->suite(), .lifetime = std::chrono::hours(24)}, node_->clock().now_ms()));
+    pairs_.emplace(*node_, *store_, *keys_, HistoryPolicy::none);
+    service_.emplace(*node_, *store_, *pairs_, *trace_);
   }
 
   struct Message {
@@ -103,12 +108,17 @@ class KmsEnrolmentTest : public testing::Test {
                                                                  return net::Response{.status = 200, .content_type = "", .body = {}};
                                                                }}}};
   std::unique_ptr<node::Node> node_;
+  test::TestStores stores_{GetParam()};
   std::unique_ptr<store::Store> store_;
   std::optional<node::StepTrace> trace_;
+  std::unique_ptr<PoolKeys> keys_;
+  std::optional<EncryptionPairs> pairs_;
   std::optional<EnrolmentService> service_;
 };
 
-TEST_F(KmsEnrolmentTest, TheEncryptionPairIsCertifiedBeforeItIsInjected) {
+INSTANTIATE_TEST_SUITE_P(Stores, KmsEnrolmentTest, test::every_store_kind, test::name_of);
+
+TEST_P(KmsEnrolmentTest, TheEncryptionPairIsCertifiedBeforeItIsInjected) {
   const auto answer = enrol(message());
   ASSERT_TRUE(answer) << answer.error().message;
   const auto stored = terminal();
@@ -123,7 +133,7 @@ TEST_F(KmsEnrolmentTest, TheEncryptionPairIsCertifiedBeforeItIsInjected) {
   EXPECT_EQ(deliver->message.enc_kid, stored->enc_kid);
 }
 
-TEST_F(KmsEnrolmentTest, WhatIsNoEnrolMessageIsRefusedOnRecord) {
+TEST_P(KmsEnrolmentTest, WhatIsNoEnrolMessageIsRefusedOnRecord) {
   const auto refused = service_->enrol(test::request_from(std::nullopt, to_bytes("no message")));
   EXPECT_EQ(test::refusal(refused), ErrorCode::invalid_argument);
   const std::filesystem::path state = node_->settings().state;
@@ -132,7 +142,7 @@ TEST_F(KmsEnrolmentTest, WhatIsNoEnrolMessageIsRefusedOnRecord) {
   EXPECT_TRUE(test::audited(state, refused.error().message));
 }
 
-TEST_F(KmsEnrolmentTest, WhereCasWasSilentTheSameMessageBringsTheSameKeysAgain) {
+TEST_P(KmsEnrolmentTest, WhereCasWasSilentTheSameMessageBringsTheSameKeysAgain) {
   const Message first = message();
   cas_refuses_ = ErrorCode::unavailable;
   EXPECT_FALSE(enrol(first));
@@ -144,7 +154,7 @@ TEST_F(KmsEnrolmentTest, WhereCasWasSilentTheSameMessageBringsTheSameKeysAgain) 
   EXPECT_EQ(asked_[0], asked_[1]) << "CAS may have certified the first pair before it fell silent";
 }
 
-TEST_F(KmsEnrolmentTest, ARefusalLeavesNoKeysBehind) {
+TEST_P(KmsEnrolmentTest, ARefusalLeavesNoKeysBehind) {
   const Message first = message();
   cas_refuses_ = ErrorCode::unauthenticated;
   EXPECT_EQ(test::refusal(enrol(first)), ErrorCode::unauthenticated);
@@ -166,7 +176,7 @@ TEST_F(KmsEnrolmentTest, ARefusalLeavesNoKeysBehind) {
   EXPECT_EQ(asked_.back(), waiting);
 }
 
-TEST_F(KmsEnrolmentTest, CertificatesThatDoNotFitAreNotTaken) {
+TEST_P(KmsEnrolmentTest, CertificatesThatDoNotFitAreNotTaken) {
   other_keys_ = true;
   EXPECT_EQ(test::refusal(enrol(message())), ErrorCode::denied) << "over other keys than those that were asked for";
   other_keys_ = false;
@@ -180,7 +190,7 @@ TEST_F(KmsEnrolmentTest, CertificatesThatDoNotFitAreNotTaken) {
   EXPECT_TRUE(enrol(message()));
 }
 
-TEST_F(KmsEnrolmentTest, Step10TakesOnlyKeysWhoseCertificatesAreGoodAndOfTheSameBundle) {
+TEST_P(KmsEnrolmentTest, Step10TakesOnlyKeysWhoseCertificatesAreGoodAndOfTheSameBundle) {
   ASSERT_TRUE(enrol(message()));
   const Terminal good = *terminal();
   const auto key_of = [&](const Terminal& terminal) { return certified_encryption_key(*node_, terminal, test::soon()); };

@@ -3,6 +3,7 @@
 
 #include "services/kms/kim/medium_desk.hpp"
 #include "services/kms/schema.hpp"
+#include "store_kinds.hpp"
 #include "trusted_network.hpp"
 #include "wire/base64.hpp"
 #include "wire/key_schedule.hpp"
@@ -36,7 +37,7 @@ class InjectionTest : public testing::Test {
     desk_.reset();
     injection_.reset();
     store_.reset();
-    store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+    store_ = must(stores_.open(folder_ / "kms.db", migrations));
     for (const auto& [who, credentials, number] : {std::tuple(&injection_alice, &alice_, "+861001"), std::tuple(&injection_bob, &bob_, "+861002")}) {
       const node::MessageSigner& signer = *credentials->messages;
       Enrolment enrolment;
@@ -187,6 +188,7 @@ class InjectionTest : public testing::Test {
   node::Credentials alice_;
   node::Credentials bob_;
   bool quantum_ = true;
+  test::TestStores stores_{test::StoreKind::sqlite};
   std::unique_ptr<store::Store> store_;
   std::optional<Injection> injection_;
   std::optional<MediumDesk> desk_;
@@ -305,6 +307,20 @@ TEST_F(InjectionTest, RegistrationRefusesASecondMediumAStrangerAndAKeyThatIsNotT
   EXPECT_EQ(refusal(entered("bob", "sim", true)), ErrorCode::not_found);
   status_ = Error{ErrorCode::denied, "is revoked"};
   EXPECT_EQ(refusal(entered("bob", "sim", false)), ErrorCode::denied);
+}
+
+TEST_F(InjectionTest, ChargesWhoseWorkRunsAgainHaveAllTheirKeys) {
+  stores_ = test::TestStores(test::StoreKind::repeated);
+  open();
+  enter(sim_);
+  const wire::ChargePayload keys = charged(sim_, 0, 2, 1);
+  EXPECT_TRUE(spend(0, keys.of(KeySet::call).keys[0]));
+  const Asking asked = asking(sim_, {0, 1, 0});
+  const auto answer = injection_->charge(request(asked.message.octets));
+  ASSERT_TRUE(answer) << answer.error().message;
+  const Got got = opened(asked, answer->body);
+  ASSERT_EQ(got.payload.of(KeySet::call).keys.size(), 1U);
+  EXPECT_TRUE(spend(got.payload.of(KeySet::call).first, got.payload.of(KeySet::call).keys[0]));
 }
 
 TEST_F(InjectionTest, ARevokedTerminalLosesItsStockAndGetsNoOther) {

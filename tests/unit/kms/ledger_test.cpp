@@ -7,6 +7,7 @@
 #include "services/kms/schema.hpp"
 #include "store/key_commitment.hpp"
 #include "trusted_network.hpp"
+#include "store_kinds.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -18,14 +19,14 @@ using wire::Role;
 constexpr UnixMs now = 1'700'000'000'000;
 constexpr UnixMs lifetime = 60'000;
 
-class LedgerTest : public testing::Test {
+class LedgerTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   LedgerTest() { open(); }
 
   void open() {
     store_.reset();
     device_ = must(crypto::open_software_device(folder_ / "master", *rng_));
-    store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+    store_ = must(stores_.open(folder_ / "kms.db", migrations));
     ledger_ = std::make_unique<Ledger>(*device_);
   }
   template <class Work>
@@ -140,13 +141,16 @@ class LedgerTest : public testing::Test {
   test::TemporaryDirectory folder_;
   std::unique_ptr<crypto::Rng> rng_ = must(crypto::open_rng());
   std::unique_ptr<crypto::CryptoDevice> device_;
+  test::TestStores stores_{GetParam()};
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<Ledger> ledger_;
   const Bytes h_req_ = Bytes(32, 7);
   const Bytes answer_ = to_bytes("the delivery, sealed to the terminal");
 };
 
-TEST_F(LedgerTest, KeyComesBackAsItWentIn) {
+INSTANTIATE_TEST_SUITE_P(Stores, LedgerTest, test::every_store_kind, test::name_of);
+
+TEST_P(LedgerTest, KeyComesBackAsItWentIn) {
   const WorkingKey in = key(rng_->id<SidWk>(), Role::callee);
   must(add(in));
   open();  // after a restart too
@@ -169,7 +173,7 @@ TEST_F(LedgerTest, KeyComesBackAsItWentIn) {
   EXPECT_TRUE(out.h_deliver.empty());
 }
 
-TEST_F(LedgerTest, FindsNothingWhereThereIsNoSuchLeg) {
+TEST_P(LedgerTest, FindsNothingWhereThereIsNoSuchLeg) {
   const SidWk sid_wk = added(Role::caller);
   EXPECT_FALSE(must(find(sid_wk, Role::callee)).has_value());
   EXPECT_FALSE(must(find(rng_->id<SidWk>())).has_value());
@@ -177,7 +181,7 @@ TEST_F(LedgerTest, FindsNothingWhereThereIsNoSuchLeg) {
   EXPECT_EQ(test::refusal(deliver(rng_->id<SidWk>(), rng_->bytes(32))), ErrorCode::not_found);
 }
 
-TEST_F(LedgerTest, MakesExactlyTheTransitionsOfTheTable) {
+TEST_P(LedgerTest, MakesExactlyTheTransitionsOfTheTable) {
   for (const KeyState from : states) {
     for (const KeyState to : store::all_key_states) {
       const SidWk sid_wk = in_state(from);
@@ -192,7 +196,7 @@ TEST_F(LedgerTest, MakesExactlyTheTransitionsOfTheTable) {
   }
 }
 
-TEST_F(LedgerTest, DeliversAReservedKeyOnceAndNamesTheDelivery) {
+TEST_P(LedgerTest, DeliversAReservedKeyOnceAndNamesTheDelivery) {
   const SidWk sid_wk = in_state(KeyState::generated);
   const Bytes first = rng_->bytes(32);
   EXPECT_EQ(test::refusal(deliver(sid_wk, first)), ErrorCode::conflict) << "a key that nobody reserved";
@@ -204,7 +208,7 @@ TEST_F(LedgerTest, DeliversAReservedKeyOnceAndNamesTheDelivery) {
   EXPECT_EQ(there(sid_wk).h_deliver, first) << "the refused delivery has left no trace";
 }
 
-TEST_F(LedgerTest, DeliveryAndDestructionInOneTransactionLeaveNoKey) {
+TEST_P(LedgerTest, DeliveryAndDestructionInOneTransactionLeaveNoKey) {
   const SidWk sid_wk = in_state(KeyState::reserved);
   const Bytes h_deliver = rng_->bytes(32);
   must(in_transaction([&](store::Transaction& transaction) -> Result<void> {
@@ -218,7 +222,7 @@ TEST_F(LedgerTest, DeliveryAndDestructionInOneTransactionLeaveNoKey) {
   EXPECT_EQ(test::refusal(deliver(sid_wk, h_deliver)), ErrorCode::conflict);
 }
 
-TEST_F(LedgerTest, SessionIsUsedOncePerLegInAnyState) {
+TEST_P(LedgerTest, SessionIsUsedOncePerLegInAnyState) {
   for (const KeyState state : states) {
     const SidWk sid_wk = in_state(state);
     EXPECT_EQ(test::refusal(add(key(sid_wk, Role::caller))), ErrorCode::conflict) << store::name(state);
@@ -227,7 +231,7 @@ TEST_F(LedgerTest, SessionIsUsedOncePerLegInAnyState) {
   }
 }
 
-TEST_F(LedgerTest, LegsOfOneSessionLiveApart) {
+TEST_P(LedgerTest, LegsOfOneSessionLiveApart) {
   const auto sid_wk = rng_->id<SidWk>();
   const WorkingKey caller = key(sid_wk, Role::caller);
   const WorkingKey callee = key(sid_wk, Role::callee);
@@ -238,7 +242,7 @@ TEST_F(LedgerTest, LegsOfOneSessionLiveApart) {
   EXPECT_TRUE(equal_secret(there(sid_wk, Role::callee).key.wk, callee.wk));
 }
 
-TEST_F(LedgerTest, DestroyedKeyHoldsNoOctetsFromWhateverState) {
+TEST_P(LedgerTest, DestroyedKeyHoldsNoOctetsFromWhateverState) {
   for (const KeyState state : {KeyState::generated, KeyState::reserved, KeyState::suspended, KeyState::delivered, KeyState::confirmed}) {
     const SidWk sid_wk = in_state(state);
     ASSERT_TRUE(holds_octets(sid_wk)) << store::name(state);
@@ -248,7 +252,7 @@ TEST_F(LedgerTest, DestroyedKeyHoldsNoOctetsFromWhateverState) {
   }
 }
 
-TEST_F(LedgerTest, ATransactionThatFailsChangesNothing) {
+TEST_P(LedgerTest, ATransactionThatFailsChangesNothing) {
   const SidWk sid_wk = in_state(KeyState::reserved);
   const auto done = in_transaction([&](store::Transaction& transaction) -> Result<void> {
     TRY(ledger_->destroy(transaction, sid_wk, Role::caller, ending()));
@@ -259,7 +263,7 @@ TEST_F(LedgerTest, ATransactionThatFailsChangesNothing) {
   EXPECT_TRUE(holds_octets(sid_wk));
 }
 
-TEST_F(LedgerTest, StoredColumnIsNotTheKey) {
+TEST_P(LedgerTest, StoredColumnIsNotTheKey) {
   const auto sid_wk = rng_->id<SidWk>();
   const WorkingKey in = key(sid_wk);
   must(add(in));
@@ -269,7 +273,7 @@ TEST_F(LedgerTest, StoredColumnIsNotTheKey) {
   EXPECT_TRUE(std::ranges::search(stored, wk.first(8)).empty());
 }
 
-TEST_F(LedgerTest, SealedColumnOpensOnlyInItsOwnRow) {
+TEST_P(LedgerTest, SealedColumnOpensOnlyInItsOwnRow) {
   const auto sid_wk = rng_->id<SidWk>();
   must(add(key(sid_wk, Role::caller)));
   must(add(key(sid_wk, Role::callee)));
@@ -287,7 +291,7 @@ TEST_F(LedgerTest, SealedColumnOpensOnlyInItsOwnRow) {
   EXPECT_EQ(test::refusal(find(sid_wk, Role::caller)), ErrorCode::denied);
 }
 
-TEST_F(LedgerTest, AnotherDeviceOpensNothing) {
+TEST_P(LedgerTest, AnotherDeviceOpensNothing) {
   const SidWk sid_wk = added();
   const auto other = must(crypto::open_software_device(folder_ / "other-master", *rng_));
   Ledger foreign(*other);
@@ -295,7 +299,7 @@ TEST_F(LedgerTest, AnotherDeviceOpensNothing) {
   EXPECT_EQ(test::refusal(found), ErrorCode::denied);
 }
 
-TEST_F(LedgerTest, SweepDestroysWhatIsPastItsTimeInWhateverState) {
+TEST_P(LedgerTest, SweepDestroysWhatIsPastItsTimeInWhateverState) {
   std::set<SidWk> due;
   for (const KeyState state : {KeyState::generated, KeyState::reserved, KeyState::suspended, KeyState::delivered, KeyState::confirmed}) due.insert(in_state(state, now));
   const SidWk alive = in_state(KeyState::reserved, now + 1);
@@ -310,7 +314,7 @@ TEST_F(LedgerTest, SweepDestroysWhatIsPastItsTimeInWhateverState) {
   EXPECT_TRUE(swept(Ledger::Sweep::expired, now).empty());
 }
 
-TEST_F(LedgerTest, SweepAtTheStartAlsoDestroysWhoseAgreementDiedWithTheProcess) {
+TEST_P(LedgerTest, SweepAtTheStartAlsoDestroysWhoseAgreementDiedWithTheProcess) {
   const SidWk generated = in_state(KeyState::generated);
   const SidWk reserved = in_state(KeyState::reserved);
   const SidWk delivered = in_state(KeyState::delivered);
@@ -323,13 +327,13 @@ TEST_F(LedgerTest, SweepAtTheStartAlsoDestroysWhoseAgreementDiedWithTheProcess) 
   EXPECT_EQ(there(delivered).state, KeyState::delivered) << "waits for its acknowledgement";
 }
 
-TEST_F(LedgerTest, SweepWhileRunningLeavesAgreementsAlone) {
+TEST_P(LedgerTest, SweepWhileRunningLeavesAgreementsAlone) {
   const SidWk generated = in_state(KeyState::generated);
   EXPECT_TRUE(swept(Ledger::Sweep::expired, now).empty());
   EXPECT_EQ(there(generated).state, KeyState::generated);
 }
 
-TEST_F(LedgerTest, CensusCountsLegsByState) {
+TEST_P(LedgerTest, CensusCountsLegsByState) {
   EXPECT_EQ(census(), std::vector<std::int64_t>(store::all_key_states.size(), 0));
   std::vector<std::int64_t> expected(store::all_key_states.size(), 0);
   for (const KeyState state : states) {
@@ -340,7 +344,7 @@ TEST_F(LedgerTest, CensusCountsLegsByState) {
   EXPECT_EQ(census(), expected);
 }
 
-TEST_F(LedgerTest, ADestroyedKeyLeavesWhoWhenWhyAndACommitmentToItsOctets) {
+TEST_P(LedgerTest, ADestroyedKeyLeavesWhoWhenWhyAndACommitmentToItsOctets) {
   const WorkingKey in = key(rng_->id<SidWk>());
   must(add(in));
   const Bytes commitment = store::key_commitment(store::KeyKind::working, concat({in.sid_wk.view(), Bytes{1}}), in.wk);
@@ -360,7 +364,7 @@ TEST_F(LedgerTest, ADestroyedKeyLeavesWhoWhenWhyAndACommitmentToItsOctets) {
   EXPECT_EQ(test::refusal(destroy(rng_->id<SidWk>(), ending())), ErrorCode::not_found);
 }
 
-TEST_F(LedgerTest, SuspendedKeyIsNotDeliveredUntilItIsRecovered) {
+TEST_P(LedgerTest, SuspendedKeyIsNotDeliveredUntilItIsRecovered) {
   const SidWk sid_wk = in_state(KeyState::suspended);
   EXPECT_EQ(test::refusal(deliver(sid_wk, rng_->bytes(32))), ErrorCode::conflict);
   must(advance(sid_wk, KeyState::reserved));
@@ -368,7 +372,7 @@ TEST_F(LedgerTest, SuspendedKeyIsNotDeliveredUntilItIsRecovered) {
   EXPECT_EQ(test::refusal(advance(sid_wk, KeyState::suspended)), ErrorCode::conflict) << "it has left";
 }
 
-TEST_F(LedgerTest, KeyIsDeliveredOnlyAsItsPolicyAllows) {
+TEST_P(LedgerTest, KeyIsDeliveredOnlyAsItsPolicyAllows) {
   const SidWk sid_wk = in_state(KeyState::reserved);
   const auto refused = [&](const KeyUse& use) {
     const auto done = deliver(sid_wk, rng_->bytes(32), Role::caller, use);
@@ -382,7 +386,7 @@ TEST_F(LedgerTest, KeyIsDeliveredOnlyAsItsPolicyAllows) {
   must(deliver(sid_wk, rng_->bytes(32)));
 }
 
-TEST_F(LedgerTest, RowWhosePolicyWasEditedDoesNotOpen) {
+TEST_P(LedgerTest, RowWhosePolicyWasEditedDoesNotOpen) {
   for (const std::string_view edit : {"UPDATE working_key SET traffic = 'voice' WHERE sid_wk = ?", "UPDATE working_key SET level_min = 1 WHERE sid_wk = ?",
                                       "UPDATE working_key SET deliveries_max = 200 WHERE sid_wk = ?", "UPDATE working_key SET uid = 'mallory' WHERE sid_wk = ?",
                                       "UPDATE working_key SET expires_ms = expires_ms + 1 WHERE sid_wk = ?"}) {
@@ -393,7 +397,7 @@ TEST_F(LedgerTest, RowWhosePolicyWasEditedDoesNotOpen) {
   }
 }
 
-TEST_F(LedgerTest, SameApplicationGetsTheSameAnswerUntilItIsAcknowledged) {
+TEST_P(LedgerTest, SameApplicationGetsTheSameAnswerUntilItIsAcknowledged) {
   const SidWk sid_wk = in_state(KeyState::reserved);
   EXPECT_EQ(must(again(sid_wk, h_req_)), std::nullopt) << "nothing was delivered yet";
   must(deliver(sid_wk, rng_->bytes(32)));
@@ -408,7 +412,7 @@ TEST_F(LedgerTest, SameApplicationGetsTheSameAnswerUntilItIsAcknowledged) {
   EXPECT_EQ(there(sid_wk).state, KeyState::delivered);
 }
 
-TEST_F(LedgerTest, AnswerIsGoneWithTheKey) {
+TEST_P(LedgerTest, AnswerIsGoneWithTheKey) {
   const SidWk sid_wk = in_state(KeyState::reserved);
   must(deliver(sid_wk, rng_->bytes(32)));
   must(advance(sid_wk, KeyState::confirmed));
@@ -420,6 +424,24 @@ TEST_F(LedgerTest, AnswerIsGoneWithTheKey) {
     return transaction.query("SELECT answer IS NOT NULL FROM working_key WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) { left = row.integer(0) != 0; });
   }));
   EXPECT_FALSE(left);
+}
+
+TEST_P(LedgerTest, AFrontEndThatStartsLeavesWhatAnotherOneIsMaking) {
+  const SidWk own = added();
+  Ledger other(*device_, "2");
+  const auto theirs = rng_->id<SidWk>();
+  must(in_transaction([&](store::Transaction& transaction) { return other.add(transaction, key(theirs)); }));
+  EXPECT_EQ(swept(Ledger::Sweep::at_start, now), std::set<SidWk>{own});
+  EXPECT_EQ(there(theirs).state, KeyState::generated);
+  EXPECT_EQ(must(in_transaction([&](store::Transaction& transaction) { return other.sweep(transaction, Ledger::Sweep::at_start, now); })).size(), 1U);
+  EXPECT_EQ(there(theirs).state, KeyState::destroyed);
+}
+
+TEST_P(LedgerTest, WhatIsPastItsTimeIsDestroyedByWhicheverFrontEndLooks) {
+  Ledger other(*device_, "2");
+  const SidWk own = added(Role::caller, now);
+  EXPECT_EQ(must(in_transaction([&](store::Transaction& transaction) { return other.sweep(transaction, Ledger::Sweep::expired, now); })).size(), 1U);
+  EXPECT_EQ(there(own).state, KeyState::destroyed);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "kms_core.hpp"
 #include "services/kms/kma/pool_state.hpp"
+#include "services/kms/kp/database.hpp"
 #include "services/kms/schema.hpp"
 #include "store/lifecycle.hpp"
 #include "wire/signed_text.hpp"
@@ -80,7 +81,7 @@ class PolicyFeedTest : public testing::Test {
     feed_.reset();
     policy_.reset();
     store_.reset();
-    store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+    store_ = must(open_database(*node_));
     policy_ = std::make_unique<PolicyInForce>(settings_);
     test::must(policy_->take_up(*store_, 1));
     feed_ = std::make_unique<PolicyFeed>(*node_, *store_, senders_, *policy_, [](Deadline) -> Result<points::KmsState> {
@@ -96,7 +97,6 @@ class PolicyFeedTest : public testing::Test {
   Result<bool> fetch() { return feed_->fetch(test::soon()); }
   bool on_record(std::string_view text) { return test::audited(network_.state_of(kms_id), text); }
 
-  test::TemporaryDirectory folder_;
   test::TrustedNetwork network_;
   KmsSettings settings_ = configured();
   node::Credentials cmsp_credentials_;
@@ -184,6 +184,20 @@ TEST_F(PolicyFeedTest, WhatAnotherFrontEndOnTheDatabaseHasTakenIsTakenUp) {
   EXPECT_EQ(other.terms()->version, 0);
   EXPECT_FALSE(must(others.fetch(test::soon()))) << "nothing is later";
   EXPECT_EQ(other.terms()->version, 2);
+  EXPECT_TRUE(on_record("another front end has taken it"));
+}
+
+TEST_F(PolicyFeedTest, WhatAnotherFrontEndOvertookMeanwhileIsNoRefusalAndNotInForce) {
+  offer(policy_of(7, 3));
+  ASSERT_TRUE(must(fetch()));
+  PolicyInForce other(settings_);
+  using News = PolicyInForce::News;
+  EXPECT_EQ(must(other.put_in_force(*store_, policy_of(6, 1), 1, 5, 0)), News::overtaken) << "it asked when 5 was there";
+  EXPECT_EQ(other.terms()->version, 0);
+  EXPECT_EQ(test::refusal(other.put_in_force(*store_, policy_of(6, 1), 1, 7, 0)), ErrorCode::denied) << "CSO knew of 7";
+  EXPECT_EQ(must(other.put_in_force(*store_, policy_of(7, 3), 1, 5, 0)), News::same);
+  EXPECT_EQ(other.terms()->version, 7);
+  EXPECT_EQ(must(other.last_version(*store_)), 7);
 }
 
 TEST_F(PolicyFeedTest, TellsHowThePoolsAreUnderWhichPolicy) {

@@ -4,11 +4,12 @@
 #include "kms_core.hpp"
 #include "services/kms/schema.hpp"
 #include "wire/succession.hpp"
+#include "store_kinds.hpp"
 
 namespace qanat::kms {
 namespace {
 
-class KmsRenewalTest : public testing::Test {
+class KmsRenewalTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   struct Bundle {
     crypto::Signer signer;
@@ -19,7 +20,7 @@ class KmsRenewalTest : public testing::Test {
       if (revoked_.contains(certificate.serial())) return fail(ErrorCode::denied, "certificate of " + certificate.subject() + " is revoked");
       return {};
     });
-    store_ = must(store::Store::open(node_->settings().state / "kms.db", migrations));
+    store_ = must(stores_.open(node_->settings().state / "kms.db", migrations));
     put(first_);
   }
   Bundle make(const crypto::SubjectNames& names) { return make(names, pair_.encapsulation_key()); }
@@ -44,7 +45,7 @@ class KmsRenewalTest : public testing::Test {
                               .sealed_encryption = {}};
     must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
       TRY(save_enrolment(transaction, enrolment));
-      TRY(transaction.run("INSERT OR REPLACE INTO token (uid, digest, expires_ms, level_max) VALUES ('alice', x'00', 1, 1)", {}));
+      TRY(transaction.run("INSERT INTO token (uid, digest, expires_ms, level_max) VALUES ('alice', x'00', 1, 1) ON CONFLICT (uid) DO NOTHING", {}));
       return confirm_terminal(transaction, Uid("alice"));
     }));
   }
@@ -80,10 +81,13 @@ class KmsRenewalTest : public testing::Test {
   std::set<Bytes> revoked_;
   const Bundle first_ = make(names_);
   std::unique_ptr<node::Node> node_;
+  test::TestStores stores_{GetParam()};
   std::unique_ptr<store::Store> store_;
 };
 
-TEST_F(KmsRenewalTest, ThePoolFollowsWhatTheFormerKeysSay) {
+INSTANTIATE_TEST_SUITE_P(Stores, KmsRenewalTest, test::every_store_kind, test::name_of);
+
+TEST_P(KmsRenewalTest, ThePoolFollowsWhatTheFormerKeysSay) {
   const Bundle second = make(names_);
   ASSERT_EQ(tokens(), 1);
   const auto taken = say({link(first_, second)}, second);
@@ -98,7 +102,7 @@ TEST_F(KmsRenewalTest, ThePoolFollowsWhatTheFormerKeysSay) {
   EXPECT_TRUE(test::audited(network_.state_of(kms_id), "km-1.renewed"));
 }
 
-TEST_F(KmsRenewalTest, SeveralRenewalsAreFollowedAtOnce) {
+TEST_P(KmsRenewalTest, SeveralRenewalsAreFollowedAtOnce) {
   const Bundle second = make(names_);
   const Bundle third = make(names_);
   ASSERT_TRUE(say({link(first_, second), link(second, third)}, third));
@@ -107,7 +111,7 @@ TEST_F(KmsRenewalTest, SeveralRenewalsAreFollowedAtOnce) {
   EXPECT_TRUE(say({link(first_, second), link(second, third), link(third, fourth)}, fourth)) << "earlier links are read over";
 }
 
-TEST_F(KmsRenewalTest, NobodyElseCanSayIt) {
+TEST_P(KmsRenewalTest, NobodyElseCanSayIt) {
   const Bundle second = make(names_);
   EXPECT_EQ(test::refusal(say({link_signed(first_, second, second.signer)}, second)), ErrorCode::denied)
       << "certificates that CAS issued, without the former keys";
@@ -120,7 +124,7 @@ TEST_F(KmsRenewalTest, NobodyElseCanSayIt) {
   expect_unchanged();
 }
 
-TEST_F(KmsRenewalTest, TheNewFourMustBeOneGoodBundleOverTheSameKeys) {
+TEST_P(KmsRenewalTest, TheNewFourMustBeOneGoodBundleOverTheSameKeys) {
   const Bundle second = make(names_);
   const std::vector links{link(first_, second)};
   EXPECT_EQ(test::refusal(say(links, second, first_.certificates)), ErrorCode::denied) << "encryption certificates of the former bundle";
@@ -139,7 +143,7 @@ TEST_F(KmsRenewalTest, TheNewFourMustBeOneGoodBundleOverTheSameKeys) {
   EXPECT_TRUE(say(links, second)) << "and nothing else was wrong";
 }
 
-TEST_F(KmsRenewalTest, OnlyATerminalThatIsEnrolledHere) {
+TEST_P(KmsRenewalTest, OnlyATerminalThatIsEnrolledHere) {
   crypto::SubjectNames bob = names_;
   bob.common_name = "bob";
   bob.element = identity("qanat://a/app1/bob");

@@ -42,6 +42,7 @@ TEST_F(KmsServiceTest, ProfileV1SwitchedOnReadsTheMessage) {
   const auto service = must(KmsService::open(*node, std::move(with_v1)));
   const auto answer = test::handler_of(service->handlers(), Endpoint::km1_application_v1)(test::request_from(terminal_a, to_bytes("anything")));
   EXPECT_EQ(test::refusal(answer), ErrorCode::invalid_argument);
+  EXPECT_TRUE(test::audited(network.state_of(kms_a), "km-1.application_v1"));
 }
 
 TEST_F(KmsServiceTest, ThereIsNoProfileV1InTheInternationalSuite) {

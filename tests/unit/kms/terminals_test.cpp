@@ -3,13 +3,14 @@
 
 #include "services/kms/schema.hpp"
 #include "trusted_network.hpp"
+#include "store_kinds.hpp"
 
 namespace qanat::kms {
 namespace {
 
 using test::must;
 
-class TerminalsTest : public testing::Test {
+class TerminalsTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   Enrolment enrolment(std::string uid, std::string number) {
     return {.terminal = {.uid = Uid(std::move(uid)),
@@ -51,10 +52,13 @@ class TerminalsTest : public testing::Test {
 
   test::TemporaryDirectory folder_;
   std::unique_ptr<crypto::Rng> rng_ = must(crypto::open_rng());
-  std::unique_ptr<store::Store> store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+  test::TestStores stores_{GetParam()};
+  std::unique_ptr<store::Store> store_ = must(stores_.open(folder_ / "kms.db", migrations));
 };
 
-TEST_F(TerminalsTest, EnrolmentComesBackWholeUntilItIsConfirmed) {
+INSTANTIATE_TEST_SUITE_P(Stores, TerminalsTest, test::every_store_kind, test::name_of);
+
+TEST_P(TerminalsTest, EnrolmentComesBackWholeUntilItIsConfirmed) {
   const Enrolment in = enrolment("alice", "+8613800000001");
   must(save(in));
   const auto out = found(in.terminal.uid);
@@ -66,7 +70,7 @@ TEST_F(TerminalsTest, EnrolmentComesBackWholeUntilItIsConfirmed) {
   EXPECT_EQ(out->sealed_encryption, in.sealed_encryption);
 }
 
-TEST_F(TerminalsTest, TerminalIsFoundByUidAndByNumber) {
+TEST_P(TerminalsTest, TerminalIsFoundByUidAndByNumber) {
   const Enrolment alice = enrolment("alice", "+8613800000001");
   const Enrolment carol = enrolment("carol", "+8613800000003");
   must(save(alice));
@@ -78,7 +82,7 @@ TEST_F(TerminalsTest, TerminalIsFoundByUidAndByNumber) {
   EXPECT_FALSE(found(Uid("bob")));
 }
 
-TEST_F(TerminalsTest, ConfirmationErasesPrivateKeysAndTheAnswer) {
+TEST_P(TerminalsTest, ConfirmationErasesPrivateKeysAndTheAnswer) {
   const Enrolment in = enrolment("alice", "+8613800000001");
   must(save(in));
   confirm(in.terminal.uid);
@@ -92,7 +96,7 @@ TEST_F(TerminalsTest, ConfirmationErasesPrivateKeysAndTheAnswer) {
   EXPECT_TRUE(terminal(in.terminal.uid)->confirmed);
 }
 
-TEST_F(TerminalsTest, ConfirmationIsOfOneTerminalAlone) {
+TEST_P(TerminalsTest, ConfirmationIsOfOneTerminalAlone) {
   const Enrolment alice = enrolment("alice", "+8613800000001");
   const Enrolment carol = enrolment("carol", "+8613800000003");
   must(save(alice));
@@ -102,7 +106,7 @@ TEST_F(TerminalsTest, ConfirmationIsOfOneTerminalAlone) {
   EXPECT_EQ(found(carol.terminal.uid)->sealed_encryption, carol.sealed_encryption);
 }
 
-TEST_F(TerminalsTest, EnrolmentAnewTakesThePlaceOfTheOldOneAndMustBeConfirmedAgain) {
+TEST_P(TerminalsTest, EnrolmentAnewTakesThePlaceOfTheOldOneAndMustBeConfirmedAgain) {
   const Enrolment first = enrolment("alice", "+8613800000001");
   must(save(first));
   confirm(first.terminal.uid);
@@ -115,7 +119,7 @@ TEST_F(TerminalsTest, EnrolmentAnewTakesThePlaceOfTheOldOneAndMustBeConfirmedAga
   EXPECT_EQ(out->answer, second.answer);
 }
 
-TEST_F(TerminalsTest, APreparedPairIsOfOneMessageAndGoesWithTheEnrolment) {
+TEST_P(TerminalsTest, APreparedPairIsOfOneMessageAndGoesWithTheEnrolment) {
   const Uid alice("alice");
   const PreparedPair pair{.scalar = rng_->bytes(60), .ml_kem_seed = rng_->bytes(92)};
   const Bytes h_enrol(32, 1);
@@ -143,7 +147,7 @@ TEST_F(TerminalsTest, APreparedPairIsOfOneMessageAndGoesWithTheEnrolment) {
   EXPECT_FALSE(prepared(h_enrol)) << "the terminal has its keys: the private ones are nowhere else";
 }
 
-TEST_F(TerminalsTest, TerminalThatMadeItsOwnKeysLeavesNoPrivateOnes) {
+TEST_P(TerminalsTest, TerminalThatMadeItsOwnKeysLeavesNoPrivateOnes) {
   Enrolment in = enrolment("alice", "+8613800000001");
   in.sealed_encryption.clear();
   must(save(in));

@@ -28,6 +28,7 @@ class ScriptedServer {
   ScriptedServer(const ScriptedServer&) = delete;
   ScriptedServer& operator=(const ScriptedServer&) = delete;
   ~ScriptedServer() { thread_.join(); }
+  [[nodiscard]] std::uint16_t port() const { return listener_.port(); }
   [[nodiscard]] std::unique_ptr<Client> client() const {
     return Client::create({.host = "127.0.0.1", .port = listener_.port(), .expected = identity_of(Kind::qkm, "qkm-a")}, pki().leaf(Kind::kms, "kms-a"),
                           pki().trust(), {});
@@ -224,4 +225,35 @@ TEST(ClientTest, ManyThreadsShareAClient) {
 }
 
 }  // namespace
+TEST(ClientTest, WhereOnePlaceDoesNotAnswerTheNextOneIsAskedAndKept) {
+  std::uint16_t nobody = 0;
+  {
+    const RawListener closed;
+    nobody = closed.port();
+  }
+  const auto answers = [](RawTls& connection) {
+    connection.read_until("\r\n\r\n");
+    connection.write("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+  };
+  const ScriptedServer server({answers, answers});
+  const auto client = Client::create({.host = "127.0.0.1", .port = nobody, .expected = identity_of(Kind::qkm, "qkm-a"), .others = {{"127.0.0.1", server.port()}}},
+                                     pki().leaf(Kind::kms, "kms-a"), pki().trust(), {});
+  for (int i = 0; i < 2; ++i) {
+    const auto answer = client->call(get("/"), soon());
+    ASSERT_TRUE(answer) << answer.error().message;
+    EXPECT_EQ(answer->status, 200U);
+  }
+}
+
+TEST(ClientTest, WhereNoPlaceAnswersTheFirstOnesReasonIsTold) {
+  std::vector<std::uint16_t> ports;
+  for (int i = 0; i < 2; ++i) ports.push_back(RawListener().port());
+  const auto client = Client::create({.host = "127.0.0.1", .port = ports[0], .expected = identity_of(Kind::qkm, "qkm-a"), .others = {{"127.0.0.1", ports[1]}}},
+                                     pki().leaf(Kind::kms, "kms-a"), pki().trust(), {});
+  const auto answer = client->call(get("/"), soon());
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, ErrorCode::unavailable);
+  EXPECT_TRUE(answer.error().message.contains(std::to_string(ports[0]))) << answer.error().message;
+}
+
 }  // namespace qanat::net::test

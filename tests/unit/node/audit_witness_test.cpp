@@ -193,5 +193,21 @@ TEST_F(AuditWitnessTest, AnAuditorFindsARollbackByTheWitnesssMemory) {
       << begun_anew.findings.front();
 }
 
+TEST_F(AuditWitnessTest, CosignsTheLogsOfAnElementsFrontEndsAndOfNobodyElse) {
+  const auto stated = [&](const std::string& log_name, const Identity& caller) {
+    const audit::CheckpointSigner signer = test::must(audit::CheckpointSigner::generate(audit::origin_of(log_name), net_.rng()));
+    const Credentials credentials = net_.credentials(kms_id);
+    const auto statement = test::must(audit::make_statement(log_name, SystemClock().now_ms(), signer.keys(), credentials.tls->key, credentials.tls->chain, net_.rng()));
+    const bool taken = ask(Endpoint::x9_keys, audit::statement_text(statement), caller).has_value();
+    return taken && status(ask(Endpoint::x9_cosign, request(0, 10, log_, signer), caller)) == 200U;
+  };
+  EXPECT_TRUE(stated(kms_id.uri() + "/1", kms_id));
+  EXPECT_TRUE(stated(kms_id.uri() + "/64", kms_id));
+  EXPECT_FALSE(stated(kms_id.uri() + "/1", test::identity("qanat://a/kms/kms-b")));
+  for (const char* name : {"qanat://a/kms/kms-a/0", "qanat://a/kms/kms-a/65", "qanat://a/kms/kms-a/01", "qanat://a/kms/kms-a/x", "qanat://a/kms/kms-a/", "qanat://a/kms/kms-a/1/1"}) {
+    EXPECT_EQ(test::refusal(audit::element_of_log(name)), ErrorCode::invalid_argument) << name;
+  }
+}
+
 }  // namespace
 }  // namespace qanat::node

@@ -148,6 +148,51 @@ TEST_F(ConfigTest, AnSdfDeviceNeedsALibraryAKeyIndexAndAFileForWhatItWraps) {
   EXPECT_EQ(settings.master_key, "/tmp/z");
 }
 
+TEST_F(ConfigTest, OneLineKeepsTheStateOfAKmsOnAServer) {
+  const std::string rest = "state = \"/tmp/x\"\ntrust = \"/tmp/y\"\nmaster_key = \"/tmp/z\"\n";
+  const auto settings_of = [&](const std::string& kind, const std::string& text) -> Result<Settings> {
+    Config config = read("[node]\nidentity = \"qanat://a/" + kind + "/x\"\n" + rest + text);
+    Settings out = Settings::read(config);
+    TRY(config.finish());
+    return Result<Settings>(std::move(out));
+  };
+  const std::string line = "[store]\npostgresql = \"host=/run/postgresql dbname=kms\"\n";
+  const auto one = settings_of("kms", line);
+  ASSERT_TRUE(one) << one.error().message;
+  EXPECT_EQ(one->store->front_end, 1U);
+  EXPECT_EQ(one->store->connections, 8U);
+  EXPECT_EQ(one->log_name(), "qanat://a/kms/x/1");
+  EXPECT_EQ(settings_of("kms", line + "front_end = 64\n")->log_name(), "qanat://a/kms/x/64");
+  const auto none = settings_of("kms", "");
+  ASSERT_TRUE(none);
+  EXPECT_FALSE(none->store);
+  EXPECT_EQ(none->log_name(), "qanat://a/kms/x");
+  EXPECT_FALSE(settings_of("iam", line)) << "the tables of others are SQLite's";
+  for (const std::string bad : {"front_end = 0\n", "front_end = 65\n", "connections = 1\n", "connections = 61\n", "password = \"x\"\n"}) EXPECT_FALSE(settings_of("kms", line + bad)) << bad;
+  const auto secret = settings_of("kms", "[store]\npostgresql = \"host=/run dbname=kms password=hush\"\n");
+  ASSERT_FALSE(secret);
+  EXPECT_TRUE(secret.error().message.contains("store.postgresql") && secret.error().message.contains("passfile=")) << secret.error().message;
+  EXPECT_FALSE(secret.error().message.contains("hush")) << secret.error().message;
+}
+
+TEST_F(ConfigTest, PeerMayHaveFurtherPlaces) {
+  const std::string node = "[node]\nidentity = \"qanat://a/kms/kms-a\"\nstate = \"/tmp/x\"\ntrust = \"/tmp/y\"\nmaster_key = \"/tmp/z\"\n";
+  const std::string peer = node + "[peers.kms-b]\nidentity = \"qanat://b/kms/kms-b\"\nport = 4000\n";
+  Config config = read(peer + "others = [\"127.0.0.1:4001\", \"[::1]:4002\"]\n");
+  const Settings settings = Settings::read(config);
+  ASSERT_TRUE(config.finish());
+  const auto& others = settings.peers.at("kms-b").others;
+  ASSERT_EQ(others.size(), 2U);
+  EXPECT_EQ(others[0].host, "127.0.0.1");
+  EXPECT_EQ(others[0].port, 4001);
+  EXPECT_EQ(others[1].port, 4002);
+  for (const std::string bad : {"127.0.0.1", ":4001", "a:", "a:0", "a:65536", "a:x", "a:1x"}) {
+    Config refused = read(peer + "others = [\"" + bad + "\"]\n");
+    (void)Settings::read(refused);
+    EXPECT_FALSE(refused.finish()) << bad;
+  }
+}
+
 TEST_F(ConfigTest, AnSkfDeviceNeedsALibraryAnApplicationAPinFileAndAFileForWhatItWraps) {
   const std::string node = "[node]\nidentity = \"qanat://a/kms/kms-a\"\nstate = \"/tmp/x\"\ntrust = \"/tmp/y\"\n";
   const std::string file = "master_key = \"/tmp/z\"\n";

@@ -8,6 +8,7 @@
 
 #include "audit/auditor.hpp"
 #include "trusted_network.hpp"
+#include "postgresql.hpp"
 
 namespace qanat::node {
 namespace {
@@ -296,6 +297,43 @@ TEST_F(NodeRenewalTest, WhatHasExpiredIsNotPutInForce) {
   EXPECT_EQ(refusal(enrolled), ErrorCode::denied);
   EXPECT_TRUE(enrolled.error().message.contains("has expired, and there is no enrolment secret")) << enrolled.error().message;
   with_store([](CredentialStore& store) { EXPECT_TRUE(must(store.load())) << "they stay until there is a secret"; });
+}
+
+TEST(SharedCredentialsTest, FrontEndsShowOneCertificateAndFollowTheOneThatRenews) {
+  test::TrustedNetwork network;
+  test::PostgresqlCluster& cluster = test::PostgresqlCluster::instance();
+  const store::PostgresqlPlace place{.conninfo = cluster.conninfo(cluster.new_database()), .schema = "credentials", .connections = 2};
+  const auto front_end = [&](unsigned number) {
+    Settings settings = network.open_node_without_credentials(renewing_kms, {test::identity("qanat://core/cas/cas")})->settings();
+    settings.state += "-" + std::to_string(number);  // the master key stays the same
+    settings.store = StoreSettings{.postgresql = place.conninfo, .connections = 2, .front_end = number};
+    return must(Node::open(std::move(settings)));
+  };
+  const auto serial_of = [](const Node& node) { return to_hex(node.credentials().tls->chain.front().serial()); };
+  const auto one = front_end(1);
+  const auto two = front_end(2);
+  const auto store = must(CredentialStore::open(place, one->device(), network.suite()));
+  const auto requests = must(store->prepare(names_of(renewing_kms), true));
+  must(store->finish(network.certify(requests.ml_dsa), network.certify(requests.classical)));
+  must(one->enrol(test::soon()));
+  must(two->enrol(test::soon()));
+  const std::string former = serial_of(*one);
+  EXPECT_EQ(serial_of(*two), former);
+  EXPECT_EQ(one->signer()->fps, two->signer()->fps) << "they sign with the same keys";
+
+  const auto watch = two->watch_credentials();
+  ASSERT_TRUE(watch);
+  must(two->adopt_stored());
+  EXPECT_EQ(serial_of(*two), former) << "nothing has changed";
+  const auto next = must(store->prepare_next(names_of(renewing_kms), true));
+  EXPECT_EQ(must(store->prepare_next(names_of(renewing_kms), true)).ml_dsa, next.ml_dsa) << "whoever asks";
+  must(store->finish_next(network.certify(next.ml_dsa), network.certify(next.classical)));
+  must(one->renew(test::soon()));  // finds that it is done; CAS is not there to be asked
+  must(two->adopt_stored());
+  EXPECT_NE(serial_of(*one), former);
+  EXPECT_EQ(serial_of(*two), serial_of(*one));
+  EXPECT_TRUE(test::audited(two->settings().state, "certificate.renewed"));
+  EXPECT_TRUE(test::audited(two->settings().state, "qanat://a/kms/")) << "its own record";
 }
 
 }  // namespace

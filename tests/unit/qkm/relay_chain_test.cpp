@@ -50,6 +50,22 @@ class RelayChain : public testing::Test {
   Network network_;
 };
 
+TEST_F(RelayChain, TheFarEndKeepsAKeyForAsLongAsTheNearEndSays) {
+  for (const std::int64_t waited_ms : {std::int64_t{0}, std::int64_t{29'000}}) {
+    ASSERT_TRUE(a().relay_to("b"));
+    const auto waits = static_cast<UnixMs>(waited_ms);
+    for (Core* core : {&a(), &b()}) core->clock.advance(waits);
+    const auto taken = take_one();
+    ASSERT_TRUE(taken) << taken.error().message;
+    const std::int64_t within = a().supply->fetch_within(*taken).count();
+    EXPECT_EQ(within, 60'000 - waited_ms) << "of the minute that the far end keeps it";
+    for (Core* core : {&a(), &b()}) core->clock.advance(static_cast<UnixMs>(within - 1));
+    const auto fetched = fetch_one(taken->id);
+    ASSERT_TRUE(fetched) << fetched.error().message;
+    EXPECT_TRUE(equal_secret(taken->key, fetched->key));
+  }
+}
+
 TEST_F(RelayChain, BothEndsReceiveTheSameKeyUnderTheSameIdAndPath) {
   const auto taken = take_one();
   ASSERT_TRUE(taken) << taken.error().message;

@@ -1,4 +1,4 @@
-// What the store's tests share: a file in a directory of its own and a small schema.
+// What the store's tests share: a file in a directory of its own, or a schema of a PostgreSQL server, and a small schema of tables.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -6,6 +6,7 @@
 #include <array>
 
 #include "store/store.hpp"
+#include "store_kinds.hpp"
 #include "temporary_directory.hpp"
 
 namespace qanat::store {
@@ -15,6 +16,7 @@ inline constexpr std::array schema{
     Migration{2, "CREATE TABLE note (entry INTEGER NOT NULL REFERENCES entry (id), text TEXT NOT NULL) STRICT"},
 };
 
+/// What holds of files alone.
 class StoreFixture : public testing::Test {
  protected:
   [[nodiscard]] std::filesystem::path file() const { return directory_ / "element.db"; }
@@ -24,6 +26,19 @@ class StoreFixture : public testing::Test {
     return store ? std::move(*store) : nullptr;
   }
   test::TemporaryDirectory directory_;
+};
+
+/// What holds of every store.
+class StoresFixture : public testing::TestWithParam<test::StoreKind> {
+ protected:
+  [[nodiscard]] std::filesystem::path file() const { return directory_ / "element.db"; }
+  [[nodiscard]] std::unique_ptr<Store> open() {
+    auto store = stores_.open(file(), schema);
+    EXPECT_TRUE(store) << store.error().message;
+    return store ? std::move(*store) : nullptr;
+  }
+  test::TemporaryDirectory directory_;
+  test::TestStores stores_{GetParam()};
 };
 
 inline Result<void> insert(Store& store, std::int64_t id) {
@@ -36,6 +51,7 @@ inline Result<void> insert(Store& store, std::int64_t id) {
 inline std::vector<std::int64_t> ids(Store& store) {
   std::vector<std::int64_t> out;
   const auto done = store.transact([&](Transaction& transaction) {
+    out.clear();
     return transaction.query("SELECT id FROM entry ORDER BY id", {}, [&](const Row& row) { out.push_back(row.integer(0)); });
   });
   EXPECT_TRUE(done) << done.error().message;

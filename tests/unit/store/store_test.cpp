@@ -15,15 +15,17 @@
 namespace qanat::store {
 namespace {
 
-using StoreTest = StoreFixture;
+using SqliteStoreTest = StoreFixture;
+class StoreTest : public StoresFixture {};
+INSTANTIATE_TEST_SUITE_P(Stores, StoreTest, test::every_store_kind, test::name_of);
 using Ids = std::vector<std::int64_t>;
 
-TEST_F(StoreTest, KeepsWhatWasCommittedAcrossReopening) {
+TEST_P(StoreTest, KeepsWhatWasCommittedAcrossReopening) {
   ASSERT_TRUE(insert(*open(), 7));
   EXPECT_EQ(ids(*open()), Ids{7});
 }
 
-TEST_F(StoreTest, ReturnsTheValueOfTheWork) {
+TEST_P(StoreTest, ReturnsTheValueOfTheWork) {
   const auto store = open();
   const auto one = store->transact([](Transaction& transaction) -> Result<std::unique_ptr<int>> {
     TRY(transaction.run("INSERT INTO entry (id) VALUES (1)", {}));
@@ -33,7 +35,7 @@ TEST_F(StoreTest, ReturnsTheValueOfTheWork) {
   EXPECT_EQ(**one, 42);
 }
 
-TEST_F(StoreTest, RollsBackWhenTheWorkFailsAndReturnsItsFailure) {
+TEST_P(StoreTest, RollsBackWhenTheWorkFailsAndReturnsItsFailure) {
   const auto store = open();
   const auto refused = store->transact([](Transaction& transaction) -> Result<int> {
     TRY(transaction.run("INSERT INTO entry (id) VALUES (1)", {}));
@@ -44,7 +46,7 @@ TEST_F(StoreTest, RollsBackWhenTheWorkFailsAndReturnsItsFailure) {
   EXPECT_EQ(ids(*store), Ids{});
 }
 
-TEST_F(StoreTest, RollsBackWhenTheWorkThrowsAndLetsTheExceptionThrough) {
+TEST_P(StoreTest, RollsBackWhenTheWorkThrowsAndLetsTheExceptionThrough) {
   const auto store = open();
   const auto throwing = [](Transaction& transaction) -> Result<void> {
     TRY(transaction.run("INSERT INTO entry (id) VALUES (1)", {}));
@@ -55,7 +57,7 @@ TEST_F(StoreTest, RollsBackWhenTheWorkThrowsAndLetsTheExceptionThrough) {
   EXPECT_TRUE(insert(*store, 2));
 }
 
-TEST_F(StoreTest, SurvivesAnExceptionThrownByARowCallback) {
+TEST_P(StoreTest, SurvivesAnExceptionThrownByARowCallback) {
   const auto store = open();
   ASSERT_TRUE(insert(*store, 1));
   const auto throwing = [](Transaction& transaction) -> Result<void> {
@@ -65,9 +67,9 @@ TEST_F(StoreTest, SurvivesAnExceptionThrownByARowCallback) {
   EXPECT_EQ(ids(*store), Ids{1});
 }
 
-TEST_F(StoreTest, StoresEveryKindOfValueAndReadsItBack) {
+TEST_P(StoreTest, StoresEveryKindOfValueAndReadsItBack) {
   const Bytes octets{0, 1, 255};
-  const std::string label("a\0b", 3);
+  const std::string label = "a'b\\\"\xc3\xa9";
   const auto done = open()->transact([&](Transaction& transaction) -> Result<void> {
     TRY(transaction.run("INSERT INTO entry (id, label, octets) VALUES (?, ?, ?)", {std::int64_t{INT64_MIN}, std::string_view(label), ByteView(octets)}));
     TRY(transaction.run("INSERT INTO entry (id, label, octets) VALUES (?, ?, ?)", {std::int64_t{1}, std::monostate{}, std::monostate{}}));
@@ -87,7 +89,22 @@ TEST_F(StoreTest, StoresEveryKindOfValueAndReadsItBack) {
   EXPECT_TRUE(done) << done.error().message;
 }
 
-TEST_F(StoreTest, CountsTheRowsThatAStatementChanged) {
+TEST_P(StoreTest, RowTellsItsColumns) {
+  const Bytes octets{1};
+  const auto done = open()->transact([&](Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO entry (id, label, octets) VALUES (?, ?, ?)", {std::int64_t{1}, std::monostate{}, ByteView(octets)}));
+    return transaction.query("SELECT id, label, octets, 'text' AS said FROM entry", {}, [&](const Row& row) {
+      ASSERT_EQ(row.columns(), 4);
+      EXPECT_EQ(row.name(0), "id");
+      EXPECT_EQ(row.name(3), "said");
+      const std::array types{ColumnType::integer, ColumnType::null, ColumnType::blob, ColumnType::text};
+      for (int column = 0; column < row.columns(); ++column) EXPECT_EQ(row.type(column), types.at(static_cast<std::size_t>(column)));
+    });
+  });
+  EXPECT_TRUE(done) << done.error().message;
+}
+
+TEST_P(StoreTest, CountsTheRowsThatAStatementChanged) {
   const auto store = open();
   for (const std::int64_t id : {1, 2, 3}) ASSERT_TRUE(insert(*store, id));
   const auto counted = store->transact([](Transaction& transaction) -> Result<void> {
@@ -99,7 +116,7 @@ TEST_F(StoreTest, CountsTheRowsThatAStatementChanged) {
   EXPECT_TRUE(counted);
 }
 
-TEST_F(StoreTest, ViolatedConstraintIsAConflictThatHasTheSqlAndNoValue) {
+TEST_P(StoreTest, ViolatedConstraintIsAConflictThatHasTheSqlAndNoValue) {
   const auto store = open();
   constexpr std::string_view sql = "INSERT INTO entry (label) VALUES (?)";
   const auto labelled = [&](Transaction& transaction) { return transaction.run(sql, {std::string_view("private-value")}); };
@@ -113,11 +130,13 @@ TEST_F(StoreTest, ViolatedConstraintIsAConflictThatHasTheSqlAndNoValue) {
   const auto orphan = store->transact([](Transaction& transaction) { return transaction.run("INSERT INTO note (entry, text) VALUES (99, '')", {}); });
   ASSERT_FALSE(orphan) << "foreign keys are off";
   EXPECT_EQ(orphan.error().code, ErrorCode::conflict);
-  const auto wrong_type = store->transact([](Transaction& transaction) { return transaction.run("INSERT INTO entry (octets) VALUES ('text')", {}); });
+  const auto wrong_type = store->transact([](Transaction& transaction) {
+    return transaction.run("INSERT INTO entry (octets) VALUES (?)", {std::string_view("text")});
+  });
   ASSERT_FALSE(wrong_type) << "the table is not STRICT";
 }
 
-TEST_F(StoreTest, WorkMayGoOnAfterAConflict) {
+TEST_P(StoreTest, WorkMayGoOnAfterAConflict) {
   const auto store = open();
   ASSERT_TRUE(insert(*store, 1));
   const auto done = store->transact([](Transaction& transaction) -> Result<void> {
@@ -129,7 +148,23 @@ TEST_F(StoreTest, WorkMayGoOnAfterAConflict) {
   EXPECT_EQ(ids(*store), (Ids{1, 2}));
 }
 
-TEST_F(StoreTest, WrongSqlIsInternalAndHasTheSql) {
+TEST_P(StoreTest, WorkMayUndoAPartOfItself) {
+  const auto store = open();
+  const auto done = store->transact([](Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO entry (id) VALUES (1)", {}));
+    TRY(transaction.run("SAVEPOINT part", {}));
+    TRY(transaction.run("INSERT INTO entry (id) VALUES (2)", {}));
+    EXPECT_FALSE(transaction.run("INSERT INTO entry (id) VALUES (1)", {}));
+    TRY(transaction.run("ROLLBACK TO part", {}));
+    TRY(transaction.run("RELEASE part", {}));
+    TRY(transaction.run("INSERT INTO entry (id) VALUES (3)", {}));
+    return {};
+  });
+  EXPECT_TRUE(done) << done.error().message;
+  EXPECT_EQ(ids(*store), (Ids{1, 3}));
+}
+
+TEST_P(StoreTest, WrongSqlIsInternalAndHasTheSql) {
   const auto store = open();
   for (const std::string_view sql : {"SELEC 1", "SELECT nothing FROM nowhere", "SELECT 1; SELECT 2", "", "SELECT ?"}) {
     const auto refused = store->transact([&](Transaction& transaction) { return transaction.run(sql, {}); });
@@ -139,7 +174,7 @@ TEST_F(StoreTest, WrongSqlIsInternalAndHasTheSql) {
   }
 }
 
-TEST_F(StoreTest, StatementThatEndsTheTransactionIsNotTakenForACommit) {
+TEST_P(StoreTest, StatementThatEndsTheTransactionIsNotTakenForACommit) {
   const auto store = open();
   const auto refused = store->transact([](Transaction& transaction) -> Result<void> {
     TRY(transaction.run("ROLLBACK", {}));
@@ -151,11 +186,12 @@ TEST_F(StoreTest, StatementThatEndsTheTransactionIsNotTakenForACommit) {
   EXPECT_EQ(ids(*store), Ids{});
 }
 
-TEST_F(StoreTest, RowCallbackMayRunTheSameSql) {
+TEST_P(StoreTest, RowCallbackMayRunTheSameSql) {
   const auto store = open();
   for (const std::int64_t id : {1, 2, 3}) ASSERT_TRUE(insert(*store, id));
   int pairs = 0;
   const auto done = store->transact([&](Transaction& transaction) {
+    pairs = 0;
     constexpr std::string_view sql = "SELECT id FROM entry";
     return transaction.query(sql, {}, [&](const Row&) { EXPECT_TRUE(transaction.query(sql, {}, [&](const Row&) { ++pairs; })); });
   });
@@ -163,7 +199,7 @@ TEST_F(StoreTest, RowCallbackMayRunTheSameSql) {
   EXPECT_EQ(pairs, 9);
 }
 
-TEST_F(StoreTest, ManyDistinctStatementsDoNotGrowTheCacheWithoutBound) {
+TEST_P(StoreTest, ManyDistinctStatementsDoNotGrowTheCacheWithoutBound) {
   const auto store = open();
   const auto done = store->transact([](Transaction& transaction) -> Result<void> {
     for (int i = 0; i < 1000; ++i) {
@@ -176,7 +212,7 @@ TEST_F(StoreTest, ManyDistinctStatementsDoNotGrowTheCacheWithoutBound) {
   EXPECT_TRUE(done);
 }
 
-TEST_F(StoreTest, EightThreadsLoseNoUpdate) {
+TEST_P(StoreTest, EightThreadsLoseNoUpdate) {
   const auto store = open();
   ASSERT_TRUE(store->transact([](Transaction& transaction) { return transaction.run("INSERT INTO entry (id, label) VALUES (1, '0')", {}); }));
   constexpr int threads = 8;
@@ -211,7 +247,7 @@ void await_queue(const Store& store, std::size_t others) {
   }
 }
 
-TEST_F(StoreTest, WorksOfAQueueAreUndoneOneByOneAndNoneReturnsBeforeAllAreDurable) {
+TEST_F(SqliteStoreTest, WorksOfAQueueAreUndoneOneByOneAndNoneReturnsBeforeAllAreDurable) {
   auto store = open();
   std::atomic<bool> one_returned = false;
   const auto inserting = [&](std::int64_t id) {
@@ -258,7 +294,7 @@ TEST_F(StoreTest, WorksOfAQueueAreUndoneOneByOneAndNoneReturnsBeforeAllAreDurabl
   EXPECT_EQ(ids(*open()), (Ids{1, 2}));
 }
 
-TEST_F(StoreTest, WorksOfAQueueAreAllRefusedWhereTheirCommitFails) {
+TEST_F(SqliteStoreTest, WorksOfAQueueAreAllRefusedWhereTheirCommitFails) {
   auto store = open();
   ASSERT_TRUE(insert(*store, 1));
   const Bytes large(256 * 1024, 1);
@@ -282,7 +318,7 @@ TEST_F(StoreTest, WorksOfAQueueAreAllRefusedWhereTheirCommitFails) {
   EXPECT_EQ(ids(*open()), (Ids{1, 4}));
 }
 
-TEST_F(StoreTest, RunsWithTheSettingsThatMakeACommitDurable) {
+TEST_F(SqliteStoreTest, RunsWithTheSettingsThatMakeACommitDurable) {
   const auto done = open()->transact([](Transaction& transaction) -> Result<void> {
     const auto setting = [&](std::string_view pragma) {
       std::string answer;
@@ -298,7 +334,7 @@ TEST_F(StoreTest, RunsWithTheSettingsThatMakeACommitDurable) {
   EXPECT_TRUE(done);
 }
 
-TEST_F(StoreTest, FilesAreReadableByTheirOwnerAlone) {
+TEST_F(SqliteStoreTest, FilesAreReadableByTheirOwnerAlone) {
   std::ofstream(file()).close();
   ASSERT_EQ(::chmod(file().c_str(), 0644), 0);
   const auto store = open();
@@ -310,7 +346,7 @@ TEST_F(StoreTest, FilesAreReadableByTheirOwnerAlone) {
   }
 }
 
-TEST_F(StoreTest, FullDiskRefusesTheCommitAndKeepsWhatWasThere) {
+TEST_F(SqliteStoreTest, FullDiskRefusesTheCommitAndKeepsWhatWasThere) {
   auto store = open();
   ASSERT_TRUE(insert(*store, 1));
   const Bytes large(256 * 1024, 1);
@@ -327,7 +363,7 @@ TEST_F(StoreTest, FullDiskRefusesTheCommitAndKeepsWhatWasThere) {
   EXPECT_EQ(ids(*open()), (Ids{1, 3}));
 }
 
-TEST_F(StoreTest, DeletedOctetsAreNotInTheFile) {
+TEST_F(SqliteStoreTest, DeletedOctetsAreNotInTheFile) {
   const std::string marker = "marker-of-a-sealed-key-0123456789";
   auto store = open();
   ASSERT_TRUE(
@@ -341,8 +377,21 @@ TEST_F(StoreTest, DeletedOctetsAreNotInTheFile) {
   EXPECT_FALSE(std::filesystem::exists(file().string() + "-wal"));
 }
 
-using StoreDeathTest = StoreFixture;
-TEST_F(StoreDeathTest, TransactInsideItsOwnWorkStopsTheProcess) {
+TEST_P(StoreTest, WatchIsToldWhatWasAnnouncedSinceItWasMade) {
+  const auto store = open();
+  const auto watch = store->watch("leg/1");
+  store->announce("leg/1");
+  store->announce("leg/2");
+  EXPECT_TRUE(watch->wait(Deadline::after(std::chrono::seconds(5))));
+  if (GetParam() != test::StoreKind::postgresql) EXPECT_FALSE(watch->wait(Deadline::after(std::chrono::milliseconds(1)))) << "told twice";
+  std::jthread other([&] { store->announce("leg/1"); });
+  EXPECT_TRUE(watch->wait(Deadline::after(std::chrono::seconds(5))));
+  EXPECT_FALSE(watch->wait(Deadline::after(std::chrono::milliseconds(0))));
+}
+
+class StoreDeathTest : public StoresFixture {};
+INSTANTIATE_TEST_SUITE_P(Stores, StoreDeathTest, testing::Values(test::StoreKind::sqlite, test::StoreKind::postgresql), test::name_of);
+TEST_P(StoreDeathTest, TransactInsideItsOwnWorkStopsTheProcess) {
   const auto store = open();
   EXPECT_DEATH((void)store->transact([&](Transaction&) { return insert(*store, 1); }), "CHECK");
 }

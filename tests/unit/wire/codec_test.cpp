@@ -75,7 +75,7 @@ TEST_F(HeaderTest, RefusesUnknownMagicVersionTypeSuiteAndSize) {
   };
   EXPECT_EQ(with(0, 'q'), "header: magic is not QFC2");
   EXPECT_EQ(with(4, 1), "header: version 1 is not spoken here");
-  EXPECT_EQ(with(5, 0x05), "header: no message type 5");
+  EXPECT_EQ(with(5, 0x0A), "header: no message type 10");
   EXPECT_EQ(with(7, 0x07), "header: no suite 519");
   EXPECT_EQ(with(8, 1), "header: a body of 16777221 octets is over 131072");
   EXPECT_EQ(why(parse_header(ByteView(octets).first(15))), "header: 16 octets needed, 15 there");

@@ -18,7 +18,7 @@ struct EvidenceContext {
   UnixMs now = 0;
 };
 
-/// What is missing or wrong, each in one sentence; nothing: the evidence meets the demands. `before`: what the same KMS gave last.
+/// What is missing or wrong, each in one sentence; nothing: the evidence meets the demands. `before`: what the same front end of the same KMS gave last.
 std::vector<std::string> judge_evidence(const points::KmsEvidence& evidence, const std::optional<points::KmsEvidence>& before, const EvidenceContext& context);
 
 }  // namespace qanat::cmsp

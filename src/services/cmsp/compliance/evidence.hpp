@@ -20,11 +20,12 @@ class Evidence {
 
  private:
   struct Last {
-    std::optional<points::KmsEvidence> evidence;
+    points::KmsEvidence evidence;
     std::vector<std::string> findings;
     UnixMs received_ms = 0;
   };
-  static Result<Last> last_of(store::Transaction& transaction, const std::string& kms);
+  /// Of each front end.
+  static Result<std::vector<Last>> last_of(store::Transaction& transaction, const std::string& kms);
 
   node::Node& node_;
   store::Store& store_;

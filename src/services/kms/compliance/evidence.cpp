@@ -5,9 +5,12 @@
 
 namespace qanat::kms {
 
+static_assert(node::front_ends_max == points::evidence_front_end_max);
+
 Result<points::KmsEvidence> gather_evidence(node::Node& node, store::Store& store, Ledger& ledger) {
   points::KmsEvidence out;
   out.at_ms = node.clock().now_ms();
+  out.front_end = node.settings().store ? std::int64_t{node.settings().store->front_end} : 0;
   const Result<void> tested = crypto::power_on_self_test();
   TRY(node.record({.action = "self-test",
                    .outcome = tested ? audit::Outcome::success : audit::Outcome::failure,

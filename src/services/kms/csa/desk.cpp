@@ -100,15 +100,17 @@ Result<Secret> Desk::answer_batch(const Caller& caller, RequestText text, UnixMs
   return render(results);
 }
 
-Result<void> Desk::authorise(store::Transaction& transaction, const Call& call, const Key& key) {
+Result<void> Desk::authorise(store::Transaction& transaction, Call& call, const Key& key) {
   const bool administers = call.caller.role == Role::administrator || call.caller.name == key.owner;
   if (call.asked.needs == Needs::administration || (call.asked.needs == Needs::either && administers)) {
     if (administers) return {};
     return fail(ErrorCode::denied, call.caller.name + " neither owns key " + key.id.hex() + " nor is an operator");
   }
   ASSIGN_OR_RETURN(const Grant* grant, permit(key.policy, call.caller.name, call.asked.operation, call.now));
-  if (auto spent = rates_.spend("grant " + key.id.hex() + " " + grant->caller, grant->per_minute, call.now); !spent) {
-    return fail_in("the grant of " + grant->caller, std::move(spent).error());
+  if (!call.rated) {
+    auto spent = rates_.spend("grant " + key.id.hex() + " " + grant->caller, grant->per_minute, call.now);
+    if (!spent) return fail_in("the grant of " + grant->caller, std::move(spent).error());
+    call.rated = true;
   }
   return spend_total(transaction, key.id, *grant);
 }

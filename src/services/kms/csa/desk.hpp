@@ -50,6 +50,7 @@ class Desk {
     const OperationRow& asked;
     UnixMs now = 0;
     std::string object = {};
+    bool rated = false;  // counted in the grant's rate: once, however often a work runs
   };
   using Work = Result<Answer> (Desk::*)(Call&, const Arguments&);
   static Work work_of(Operation operation);
@@ -64,7 +65,7 @@ class Desk {
     Secret material = {};
   };
   enum class Wanted : std::uint8_t { octets, public_half };
-  Result<void> authorise(store::Transaction& transaction, const Call& call, const Key& key);
+  Result<void> authorise(store::Transaction& transaction, Call& call, const Key& key);
   /// Key and version as the caller may have them: permission first, then state, usage and version. `version` 0: the current one.
   Result<Used> use(Call& call, const CsaKeyId& id, std::int64_t version, Wanted wanted = Wanted::octets);
   /// The current version, with one of its seals spent; rotates a version that has none left.

@@ -149,6 +149,7 @@ Result<Answer> Desk::list_keys(Call& call, const Arguments& arguments) {
   bool more = false;
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(std::vector<CsaKeyId> ids, list_ids(transaction, of, after, listed_keys_max + 1));
+    keys = wire::Json::array();  // a work may run more than once
     more = ids.size() > listed_keys_max;
     if (more) ids.pop_back();
     for (const CsaKeyId& id : ids) {

@@ -3,6 +3,7 @@
 #include "node/crash_point.hpp"
 #include "services/kms/kim/injection.hpp"
 #include "services/kms/kim/successions.hpp"
+#include "services/kms/kma/incarnation.hpp"
 #include "wire/key_schedule.hpp"
 
 namespace qanat::kms {
@@ -23,6 +24,14 @@ std::string charge_text(const wire::ChargePayload& payload) {
   std::string out = std::string(wire::name(payload.charged)) + ", drawn from " +
                     (payload.origin == wire::ChargeOrigin::quantum ? "quantum keys and the device" : "the device");
   for (const wire::KeySet set : wire::all_key_sets) out += "; " + std::string(wire::name(set)) + " " + std::to_string(payload.of(set).keys.size());
+  return out;
+}
+
+/// For a work that may run more than once.
+std::vector<Secret> duplicates(const std::vector<Secret>& keys) {
+  std::vector<Secret> out;
+  out.reserve(keys.size());
+  for (const Secret& key : keys) out.push_back(key.duplicate());
   return out;
 }
 
@@ -99,20 +108,20 @@ Result<DrawnKeys> Injection::draw_for(const Charge& charge, Deadline deadline, c
 
 Result<wire::ChargePayload> Injection::stock_up(const Medium& medium, const Charge& charge, wire::Charged charged, Deadline deadline,
                                                 const std::string& request_id) {
-  ASSIGN_OR_RETURN(DrawnKeys drawn, draw_for(charge, deadline, request_id));
+  ASSIGN_OR_RETURN(const DrawnKeys drawn, draw_for(charge, deadline, request_id));
   return store_.transact([&](store::Transaction& transaction) -> Result<wire::ChargePayload> {
     TRY(add_charge(transaction, charge));
-    return stock_.charge(transaction, medium, charge.id, charge.counts, charged, drawn.origin, std::move(drawn.keys));
+    return stock_.charge(transaction, medium, charge.id, charge.counts, charged, drawn.origin, duplicates(drawn.keys));
   });
 }
 
 Result<OfflineCharge> Injection::stock_up_by_file(const Medium& medium, const Charge& charge, Deadline deadline, const std::string& request_id) {
-  ASSIGN_OR_RETURN(DrawnKeys drawn, draw_for(charge, deadline, request_id));
+  ASSIGN_OR_RETURN(const DrawnKeys drawn, draw_for(charge, deadline, request_id));
   return store_.transact([&](store::Transaction& transaction) -> Result<OfflineCharge> {
     OfflineCharge out;
     TRY(move_charge(transaction, charge.id, ChargeState::waiting, ChargeState::given, charge.decided_by));
     TRY(stock_.set_state(transaction, medium, MediumState::active));
-    ASSIGN_OR_RETURN(out.payload, stock_.charge(transaction, medium, charge.id, charge.counts, wire::Charged::offline, drawn.origin, std::move(drawn.keys)));
+    ASSIGN_OR_RETURN(out.payload, stock_.charge(transaction, medium, charge.id, charge.counts, wire::Charged::offline, drawn.origin, duplicates(drawn.keys)));
     ASSIGN_OR_RETURN(out.transport_key, stock_.spend_transport_key(transaction, node_.suite(), medium));
     return Result<OfflineCharge>(std::move(out));
   });
@@ -163,6 +172,7 @@ Result<net::Response> Injection::charge(const net::Request& http) {
   };
   ASSIGN_OR_RETURN(const Standing standing, store_.transact([&](store::Transaction& transaction) -> Result<Standing> {
     Standing out;
+    TRY(check_of_this_life(transaction, asked.ts_ms, "ChargeRequest"));
     ASSIGN_OR_RETURN(out.same, find_charge_of_request(transaction, request.hash));
     ASSIGN_OR_RETURN(out.unreceived, count_unreceived(transaction, asked.medium, node_.clock().now_ms() - hour_ms));
     return out;

@@ -28,11 +28,6 @@ bool signed_by(const node::MessageSigner& signer, const Bytes& answer) {
   return message && verifier && wire::verify(*message, *verifier, signer.fps);
 }
 
-Bytes encryption_context(const Uid& uid) { return store::column_context("terminal.sealed_encryption", uid.view()); }
-Bytes prepared_context(std::string_view column, const Uid& uid, ByteView h_enrol) {
-  return store::column_context("prepared_encryption." + std::string(column), concat({uid.view(), h_enrol}));
-}
-
 /// CAS or IAM has said no, and will say so again; here `unauthenticated` is of the Enrol message.
 bool is_final(ErrorCode code) { return code == ErrorCode::unauthenticated || node::is_final_refusal(code); }
 
@@ -71,7 +66,7 @@ Result<net::Response> EnrolmentService::answer(const net::Request& http, const w
   } else {
     node::StepTrace::Timer step2(trace_, 2);
     TRY(check_subscriber(asked, http.deadline, http.request_id));
-    ASSIGN_OR_RETURN(const Prepared prepared, prepare(request));
+    ASSIGN_OR_RETURN(const EncryptionPairs::Prepared prepared, pairs_.prepare(asked.uid, request.hash));
     node::crash_point("kms.enrol.prepared");
     const auto certificates = certificates_for(request, prepared.pair.encapsulation_key(), http.deadline, http.request_id);
     if (!certificates) {
@@ -107,28 +102,6 @@ Result<void> EnrolmentService::check_subscriber(const wire::Enrol& asked, Deadli
   return {};
 }
 
-Result<EnrolmentService::Prepared> EnrolmentService::prepare(const wire::Framed<wire::Enrol>& request) {
-  const Uid& uid = request.message.uid;
-  const Bytes scalar_context = prepared_context("sealed_scalar", uid, request.hash);
-  const Bytes seed_context = prepared_context("sealed_seed", uid, request.hash);
-  ASSIGN_OR_RETURN(const std::optional<PreparedPair> known,
-                   store_.transact([&](store::Transaction& transaction) { return find_prepared(transaction, uid, request.hash); }));
-  if (known) {
-    crypto::DecapsulationSecret secret;
-    ASSIGN_OR_RETURN(secret.scalar, node_.device().unseal(scalar_context, known->scalar));
-    ASSIGN_OR_RETURN(secret.ml_kem_seed, node_.device().unseal(seed_context, known->ml_kem_seed));
-    ASSIGN_OR_RETURN(crypto::Decapsulator pair, crypto::Decapsulator::from_secret(node_.suite(), secret));
-    return Result<Prepared>(Prepared{.pair = std::move(pair), .fresh = false});
-  }
-  ASSIGN_OR_RETURN(crypto::Decapsulator pair, crypto::Decapsulator::generate(node_.suite(), node_.rng()));
-  const crypto::DecapsulationSecret secret = pair.secret();
-  PreparedPair sealed;
-  ASSIGN_OR_RETURN(sealed.scalar, node_.device().seal(scalar_context, secret.scalar));
-  ASSIGN_OR_RETURN(sealed.ml_kem_seed, node_.device().seal(seed_context, secret.ml_kem_seed));
-  TRY(store_.transact([&](store::Transaction& transaction) { return save_prepared(transaction, uid, request.hash, sealed, node_.clock().now_ms()); }));
-  return Result<Prepared>(Prepared{.pair = std::move(pair), .fresh = true});
-}
-
 Result<EnrolmentService::Certificates> EnrolmentService::certificates_for(const wire::Framed<wire::Enrol>& request, const crypto::EncapsulationKey& encryption,
                                                                           Deadline deadline, const std::string& request_id) {
   ASSIGN_OR_RETURN(const std::string cas, node_.peer_of(Kind::cas));
@@ -162,10 +135,8 @@ Result<void> EnrolmentService::check_certificates(const wire::Enrol& asked, cons
 Result<Bytes> EnrolmentService::inject(const wire::Framed<wire::Enrol>& request, const Certificates& certificates, const crypto::Decapsulator& pair,
                                        const node::MessageSigner& own) {
   const crypto::Suite& suite = node_.suite();
-  const crypto::DecapsulationSecret secret = pair.secret();
   // Until the terminal confirms, the private keys stay here, sealed: without them a lost answer would leave a terminal that cannot read.
-  const Secret both = Secret::concat({&secret.scalar, &secret.ml_kem_seed});
-  ASSIGN_OR_RETURN(const Bytes sealed, node_.device().seal(encryption_context(request.message.uid), both));
+  ASSIGN_OR_RETURN(const Bytes sealed, pairs_.seal_for(request.message.uid, pair.secret()));
   ASSIGN_OR_RETURN(const Bytes message, deliver(request, certificates, pair.encapsulation_key(), pair.secret(), own));
   const Enrolment enrolment{.terminal = {.uid = request.message.uid,
                                          .number = request.message.number,
@@ -221,8 +192,7 @@ Result<net::Response> EnrolmentService::receipt(const net::Request& http) {
     if (receipt.message.h_deliver != crypto::digest(node_.suite().hash, known->answer))
       return fail(ErrorCode::denied, "EnrolReceipt: is not for the answer that was given");
     if (!receipt.message.ok) return fail(ErrorCode::conflict, "EnrolReceipt: the terminal could not open its keys; it must enrol again");
-    TRY(store_.transact([&](store::Transaction& transaction) { return confirm_terminal(transaction, uid); }));
-    node::crash_point("kms.enrol.confirmed");
+    TRY(pairs_.confirm(uid, http.request_id));
   }
   TRY(node_.record({.action = "km-1.receipt",
                     .outcome = audit::Outcome::success,

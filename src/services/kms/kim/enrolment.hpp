@@ -4,6 +4,7 @@
 
 #include "node/node.hpp"
 #include "node/steps.hpp"
+#include "services/kms/kp/encryption_pairs.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "wire/key_schedule.hpp"
 
@@ -11,7 +12,8 @@ namespace qanat::kms {
 
 class EnrolmentService {
  public:
-  EnrolmentService(node::Node& node, store::Store& store, node::StepTrace& trace) : node_(node), store_(store), trace_(trace) {}
+  EnrolmentService(node::Node& node, store::Store& store, EncryptionPairs& pairs, node::StepTrace& trace)
+      : node_(node), store_(store), pairs_(pairs), trace_(trace) {}
 
   Result<net::Response> enrol(const net::Request& http);    // km1_enrol: 01 Enrol → envelope with 02 EnrolDeliver
   Result<net::Response> receipt(const net::Request& http);  // km1_receipt: 03
@@ -26,12 +28,6 @@ class EnrolmentService {
   Result<net::Response> answer(const net::Request& http, const wire::Framed<wire::Enrol>& request);
   /// IDM knows the subscriber, and as one of this KMS.
   Result<void> check_subscriber(const wire::Enrol& asked, Deadline deadline, const std::string& request_id);
-  /// The encryption pair for this message, durable before anybody is asked to certify it: the same message gets the same pair.
-  struct Prepared {
-    crypto::Decapsulator pair;
-    bool fresh = false;
-  };
-  Result<Prepared> prepare(const wire::Framed<wire::Enrol>& request);
   Result<Certificates> certificates_for(const wire::Framed<wire::Enrol>& request, const crypto::EncapsulationKey& encryption, Deadline deadline,
                                         const std::string& request_id);
   Result<void> check_certificates(const wire::Enrol& asked, const crypto::EncapsulationKey& encryption, const Certificates& certificates) const;
@@ -42,6 +38,7 @@ class EnrolmentService {
 
   node::Node& node_;
   store::Store& store_;
+  EncryptionPairs& pairs_;
   node::StepTrace& trace_;
 };
 

@@ -80,6 +80,7 @@ Result<void> Injection::burn_stock(const Uid& uid, ByteView ml_dsa_der, std::str
     if (known) TRY(stock_.set_state(transaction, *known, MediumState::wiped));
     return known;
   }));
+  TRY(store_.settle());  // CAS says it once
   node::crash_point("kms.injection.revoked");
   return record("kim.revoked", uid.text(), medium ? medium->id.hex() : "", why, "");
 }
@@ -87,6 +88,7 @@ Result<void> Injection::burn_stock(const Uid& uid, ByteView ml_dsa_der, std::str
 Result<std::vector<Injection::Holder>> Injection::holders() {
   std::vector<Holder> out;
   TRY(store_.transact([&](store::Transaction& transaction) {
+    out.clear();  // a work may run more than once
     return transaction.query(
         "SELECT terminal.uid, classical, ml_dsa, encryption_classical, encryption_ml_kem FROM terminal JOIN medium ON medium.uid = terminal.uid"
         " WHERE medium.state <> 'wiped'",

@@ -118,6 +118,14 @@ Result<net::Response> MediumDesk::enter(const wire::Json& json, const net::Reque
   TRY(check_terminal(made.uid, request.deadline));
   std::optional<Secret> transport_key;
   const std::filesystem::path file = settings_.media_keys / (made.id.hex() + ".key");
+  std::error_code ignored;
+  ASSIGN_OR_RETURN(const std::optional<Medium> same,
+                   store_.transact([&](store::Transaction& transaction) { return injection_.stock().find(transaction, made.id); }));
+  if (same) {
+    // It may be that the KMS died when the key was stored, and before the one that was carried here was gone.
+    if (!settings_.media_keys.empty()) std::filesystem::remove(file, ignored);
+    return fail(ErrorCode::conflict, "medium " + made.id.hex() + " is registered already: it is " + std::string(name(same->state)));
+  }
   if (made.by_file) {
     if (settings_.media_keys.empty()) return fail(ErrorCode::denied, "kms.media_keys names no folder: media are charged over a wire alone here");
     auto key = read_secret_file(file, wire::transport_key_size);
@@ -128,7 +136,6 @@ Result<net::Response> MediumDesk::enter(const wire::Json& json, const net::Reque
     return injection_.stock().add(transaction, made, transport_key ? &*transport_key : nullptr, request.peer.identity->uri(), node_.clock().now_ms());
   }));
   node::crash_point("kms.medium.registered");
-  std::error_code ignored;
   if (made.by_file) std::filesystem::remove(file, ignored);
   return node::json_response(to_json(MediumStock{.medium = made, .keys = {}, .counting = 0}).set("key_file_removed", made.by_file && !ignored));
 }
@@ -226,6 +233,7 @@ Result<net::Response> MediumDesk::end(const wire::Json& json, MediumState to, no
   ASSIGN_OR_RETURN(Medium of, medium(json));
   deed.object += " " + of.id.hex() + " " + of.uid.text();
   TRY(store_.transact([&](store::Transaction& transaction) { return injection_.stock().set_state(transaction, of, to); }));
+  TRY(store_.settle());
   of.state = to;
   if (to == MediumState::wiped) of.by_file = false;
   return node::json_response(wire::Json::object({{"medium", of.id.hex()}, {"terminal", of.uid.text()}, {"state", name(of.state)}}));

@@ -46,18 +46,20 @@ Access::Access(node::Node& node, store::Store& store, node::SenderDirectory& sen
     : node_(node), store_(store), senders_(senders), ask_(std::move(ask)) {}
 
 Result<std::optional<Access::Granted>> Access::still_holds(const Uid& uid, ByteView token_ref, wire::Assurance wanted) {
-  Bytes known;
-  UnixMs expires = 0;
-  Granted granted;
-  TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT digest, expires_ms, level_max FROM token WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row& row) {
-      known = row.blob(0);
-      expires = static_cast<UnixMs>(row.integer(1));
-      granted.level_max = static_cast<wire::Assurance>(row.integer(2));
-    });
+  struct Held {
+    Bytes digest;
+    UnixMs expires_ms = 0;
+    wire::Assurance level_max{};
+  };
+  ASSIGN_OR_RETURN(const std::optional<Held> held, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<Held>> {
+    std::optional<Held> out;
+    TRY(transaction.query("SELECT digest, expires_ms, level_max FROM token WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row& row) {
+      out = Held{.digest = row.blob(0), .expires_ms = static_cast<UnixMs>(row.integer(1)), .level_max = static_cast<wire::Assurance>(row.integer(2))};
+    }));
+    return out;
   }));
-  if (known.empty() || !equal(known, token_ref) || node_.clock().now_ms() >= expires || granted.level_max < wanted) return std::optional<Granted>{};
-  return std::optional(std::move(granted));
+  if (!held || !equal(held->digest, token_ref) || node_.clock().now_ms() >= held->expires_ms || held->level_max < wanted) return std::optional<Granted>{};
+  return std::optional(Granted{.token = {}, .level_max = held->level_max});
 }
 
 Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, wire::Assurance wanted,
@@ -82,7 +84,8 @@ Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::
     // IAM's word may have overtaken its token.
     ASSIGN_OR_RETURN(const UnixMs ended, ended_at(transaction, terminal.uid));
     if (token.message.issued_ms <= ended) return fail(ErrorCode::denied, "token: was revoked while it was on its way");
-    TRY(transaction.run("INSERT OR REPLACE INTO token (uid, digest, expires_ms, level_max) VALUES (?, ?, ?, ?)",
+    TRY(transaction.run("DELETE FROM token WHERE uid = ?", {std::string_view(terminal.uid.text())}));
+    TRY(transaction.run("INSERT INTO token (uid, digest, expires_ms, level_max) VALUES (?, ?, ?, ?)",
                         {std::string_view(terminal.uid.text()), ByteView(digest), static_cast<std::int64_t>(token.message.expires_ms),
                          static_cast<std::int64_t>(token.message.level_max)}));
     TRY(transaction.run("DELETE FROM peer_grant WHERE uid = ?", {std::string_view(terminal.uid.text())}));
@@ -92,13 +95,14 @@ Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::
 }
 
 Result<std::optional<wire::Assurance>> Access::known_level(const Uid& uid, const std::string& domain, wire::Assurance wanted) {
-  std::optional<wire::Assurance> out;
   const auto now = store::column(node_.clock().now_ms());
-  TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query(
+  ASSIGN_OR_RETURN(std::optional<wire::Assurance> out, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<wire::Assurance>> {
+    std::optional<wire::Assurance> level;
+    TRY(transaction.query(
         "SELECT peer_grant.level_max FROM peer_grant JOIN token ON token.uid = peer_grant.uid WHERE peer_grant.uid = ? AND domain = ? AND until_ms > ? AND "
         "expires_ms > ?",
-        {std::string_view(uid.text()), std::string_view(domain), now, now}, [&](const store::Row& row) { out = static_cast<wire::Assurance>(row.integer(0)); });
+        {std::string_view(uid.text()), std::string_view(domain), now, now}, [&](const store::Row& row) { level = static_cast<wire::Assurance>(row.integer(0)); }));
+    return level;
   }));
   if (out && *out < wanted) out.reset();  // perhaps more has been given since
   return out;
@@ -124,7 +128,8 @@ Result<wire::Assurance> Access::level_towards(const Terminal& terminal, const st
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(const UnixMs ended, ended_at(transaction, terminal.uid));
     if (static_cast<UnixMs>(decided) <= ended) return fail(ErrorCode::conflict, "the grants of " + terminal.uid.text() + " have changed; apply again");
-    TRY(transaction.run("INSERT OR REPLACE INTO peer_grant (uid, domain, level_max, until_ms) VALUES (?, ?, ?, ?)",
+    TRY(transaction.run("DELETE FROM peer_grant WHERE uid = ? AND domain = ?", {std::string_view(terminal.uid.text()), std::string_view(domain)}));
+    TRY(transaction.run("INSERT INTO peer_grant (uid, domain, level_max, until_ms) VALUES (?, ?, ?, ?)",
                         {std::string_view(terminal.uid.text()), std::string_view(domain), level, until == 0 ? INT64_MAX : until}));
     return {};
   }));
@@ -139,18 +144,25 @@ Result<net::Response> Access::revoked(const net::Request& request) {
   ASSIGN_OR_RETURN(const std::int64_t epoch, json.integer("epoch", 0, INT64_MAX));
   ASSIGN_OR_RETURN(const std::int64_t at_ms, json.integer("at_ms", 0, INT64_MAX));
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(
-        transaction.run("INSERT INTO revoked_subject (subject, epoch, at_ms) VALUES (?, ?, ?) ON CONFLICT (subject) DO UPDATE SET "
-                        "epoch = max(epoch, excluded.epoch), at_ms = max(at_ms, excluded.at_ms)",
-                        {std::string_view(subject), epoch, at_ms}));
-    for (const std::string_view table : {"token", "peer_grant"}) {
-      TRY(transaction.run("DELETE FROM " + std::string(table) + " WHERE uid = ?1 OR ?1 = ?2", {std::string_view(subject), every_terminal}));
+    std::int64_t last_epoch = epoch;
+    std::int64_t last_ms = at_ms;
+    TRY(transaction.query("SELECT epoch, at_ms FROM revoked_subject WHERE subject = ?", {std::string_view(subject)}, [&](const store::Row& row) {
+      last_epoch = std::max(last_epoch, row.integer(0));
+      last_ms = std::max(last_ms, row.integer(1));
+    }));
+    TRY(transaction.run("DELETE FROM revoked_subject WHERE subject = ?", {std::string_view(subject)}));
+    TRY(transaction.run("INSERT INTO revoked_subject (subject, epoch, at_ms) VALUES (?, ?, ?)", {std::string_view(subject), last_epoch, last_ms}));
+    // And a delivery that was meant for who may have nothing any more is not given again.
+    for (const std::string_view sql : {"DELETE FROM token WHERE TRUE", "DELETE FROM peer_grant WHERE TRUE", "UPDATE working_key SET answer = NULL WHERE answer IS NOT NULL"}) {
+      if (subject == every_terminal) {
+        TRY(transaction.run(sql, {}));
+      } else {
+        TRY(transaction.run(std::string(sql) + " AND uid = ?", {std::string_view(subject)}));
+      }
     }
-    // Nor is a delivery given again that was meant for who may have nothing any more.
-    TRY(transaction.run("UPDATE working_key SET answer = NULL WHERE answer IS NOT NULL AND (uid = ?1 OR ?1 = ?2)",
-                        {std::string_view(subject), every_terminal}));
     return {};
   }));
+  TRY(store_.settle());  // IAM says it once
   TRY(node_.record({.action = "pm-1.revoked",
                     .outcome = audit::Outcome::success,
                     .subject = subject,

@@ -1,9 +1,7 @@
 // Steps 7–9 across domains: the session through CMSP, quantum keys from the QKM, and the agreement of the two KMSs on one working key.
 #pragma once
 
-#include <condition_variable>
-#include <map>
-#include <mutex>
+#include <atomic>
 
 #include "crypto/site_key.hpp"
 #include "node/node.hpp"
@@ -14,22 +12,14 @@
 #include "services/kms/kma/errands.hpp"
 #include "services/kms/kma/ledger.hpp"
 #include "services/kms/kma/policy_in_force.hpp"
+#include "services/kms/kma/quantum_shares.hpp"
+#include "services/kms/kp/quantum_pool.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "services/kms/settings.hpp"
 #include "wire/key_schedule.hpp"
 #include "wire/qfc2.hpp"
 
 namespace qanat::kms {
-
-/// The quantum key shares of one agreement.
-struct QuantumShares {
-  std::vector<wire::ShareRef> refs;
-  std::vector<Secret> keys;  // same order
-  std::uint8_t relays_min = 0;
-  bool quantum_grade = true;  // false if any of them travelled without a site key
-
-  [[nodiscard]] wire::Assurance assurance(std::size_t used) const;
-};
 
 /// Up to which level the applicant may have keys with this domain; `denied` if it may have none.
 using LevelTowards = std::function<Result<wire::Assurance>(const std::string& domain)>;
@@ -45,6 +35,16 @@ class Agreement {
   /// What keys are made under: the configuration, and CSO's policy.
   [[nodiscard]] PolicyInForce& policy() noexcept { return policy_; }
   [[nodiscard]] std::shared_ptr<const Terms> terms() const { return policy_.terms(); }
+  /// Km-3 take, for `sid_wk` or ahead of demand: 1 to `count` keys, or exactly one over each of several `paths`.
+  Result<QuantumShares> draw(const std::string& peer_domain, const SidWk& sid_wk, std::int64_t count, std::int64_t paths, Deadline deadline,
+                             const std::string& request_id);
+  /// Km-3 done, now and not in the background: keys that nobody used.
+  Result<void> give_back(const std::vector<KeyId>& ids, Deadline deadline);
+  /// Shares come out of the pool first, and from the QKM when it has none. Before the first request.
+  void use_pool(QuantumPool& pool, std::function<void()> taken) {
+    pool_ = &pool;
+    pool_taken_ = std::move(taken);
+  }
   /// The domain that this KMS serves, or that of the peer with this name.
   Result<std::string> domain_of(const ElementName& kms) const;
 
@@ -53,8 +53,8 @@ class Agreement {
   Result<net::Response> offer(const net::Request& request);    // km2_offer
   Result<net::Response> confirm(const net::Request& request);  // km2_confirm
 
-  /// Wakes who waits in wait_for_leg.
-  void leg_changed();
+  /// Wakes who waits in wait_for_leg for this session, at whichever front end.
+  void leg_changed(const SidWk& sid_wk);
   /// Blocks until the callee's leg of the session has left `generated`; deadline_exceeded otherwise. Waiting takes a worker thread, and what is
   /// waited for needs one too: at most half of them may wait, a further caller gets `exhausted` and applies again.
   Result<StoredKey> wait_for_leg(const SidWk& sid_wk, Deadline deadline);
@@ -70,14 +70,6 @@ class Agreement {
   [[nodiscard]] UnixMs clock_window_ms() const { return static_cast<UnixMs>(settings_.clock_window.count()); }
 
  private:
-  struct Pending {
-    Bytes kc_a;
-    Bytes h_accept;
-    Identity kms_a;
-    std::vector<wire::ShareRef> shares;
-    UnixMs expires_ms;
-  };
-
   Result<wire::Framed<wire::SessionGrant>> open_session(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, Deadline deadline,
                                                         const std::string& request_id);
   /// What can be had of what is chosen, first to last: the choice that was carried out, with its quantum keys.
@@ -99,7 +91,7 @@ class Agreement {
   Result<WorkingKey> agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const wire::Framed<wire::SessionGrant>& grant,
                            const QuantumShares& shares, Deadline deadline, const std::string& request_id);
   Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const wire::SessionNotify& session, const Identity& kms_a, QuantumShares shares);
-  Result<StoredKey> wait_locked(const SidWk& sid_wk, Deadline deadline, std::unique_lock<std::mutex>& lock);
+  Result<StoredKey> wait_in_turn(const SidWk& sid_wk, Deadline deadline);
 
   node::Node& node_;
   store::Store& store_;
@@ -110,10 +102,9 @@ class Agreement {
   const KmsSettings& settings_;
   PolicyInForce policy_;
   crypto::SiteKey site_key_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::size_t waiting_ = 0;
-  std::map<SidWk, Pending> pending_;  // accepted offers that wait for their confirmation
+  QuantumPool* pool_ = nullptr;
+  std::function<void()> pool_taken_;
+  std::atomic<std::size_t> waiting_ = 0;
 };
 
 }  // namespace qanat::kms

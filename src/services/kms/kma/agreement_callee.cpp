@@ -2,6 +2,8 @@
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
 #include "services/kms/kma/agreement.hpp"
+#include "services/kms/kma/incarnation.hpp"
+#include "services/kms/kma/pending.hpp"
 
 namespace qanat::kms {
 
@@ -9,7 +11,9 @@ using store::KeyState;
 
 namespace {
 
-constexpr std::size_t pending_max = 4096;  // accepted offers without confirmation; a further offer is refused until some expire
+constexpr std::int64_t pending_max = 4096;  // accepted offers without confirmation; a further offer is refused until some expire
+
+std::string channel_of(const SidWk& sid_wk) { return "leg/" + sid_wk.hex(); }
 
 }  // namespace
 
@@ -23,6 +27,7 @@ Result<net::Response> Agreement::notify(const net::Request& request) {
   if (session.kms_b.text() != node_.identity().name) return fail(ErrorCode::denied, "SessionNotify: is for KMS " + session.kms_b.text());
   const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(policy_.terms()->wk_lifetime.count());
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(check_of_this_life(transaction, session.ts_ms, "SessionNotify"));
     ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
     if (!callee || !callee->confirmed) return fail(ErrorCode::not_found, session.num_called.text() + " has no enrolled terminal at " + node_.identity().name);
     if (!session.uid_b.empty() && callee->uid != session.uid_b)
@@ -38,17 +43,20 @@ Result<net::Response> Agreement::notify(const net::Request& request) {
 }
 
 Result<wire::SessionNotify> Agreement::announced(const SidWk& sid_wk) {
-  Bytes octets;
-  UnixMs expires = 0;
-  TRY(store_.transact([&](store::Transaction& transaction) {
-    return transaction.query("SELECT notify, expires_ms FROM announced_session WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) {
-      octets = row.blob(0);
-      expires = static_cast<UnixMs>(row.integer(1));
-    });
+  struct Announced {
+    Bytes notify;
+    UnixMs expires_ms = 0;
+  };
+  ASSIGN_OR_RETURN(const Announced there, store_.transact([&](store::Transaction& transaction) -> Result<Announced> {
+    Announced out;
+    TRY(transaction.query("SELECT notify, expires_ms FROM announced_session WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) {
+      out = {.notify = row.blob(0), .expires_ms = static_cast<UnixMs>(row.integer(1))};
+    }));
+    return out;
   }));
-  if (octets.empty()) return fail(ErrorCode::not_found, "session " + sid_wk.hex() + " was not announced by CMSP");
-  if (node_.clock().now_ms() >= expires) return fail(ErrorCode::deadline_exceeded, "session " + sid_wk.hex() + " has expired");
-  ASSIGN_OR_RETURN(const auto notify, wire::parse<wire::SessionNotify>(octets));
+  if (there.notify.empty()) return fail(ErrorCode::not_found, "session " + sid_wk.hex() + " was not announced by CMSP");
+  if (node_.clock().now_ms() >= there.expires_ms) return fail(ErrorCode::deadline_exceeded, "session " + sid_wk.hex() + " has expired");
+  ASSIGN_OR_RETURN(const auto notify, wire::parse<wire::SessionNotify>(there.notify));
   return notify.message;
 }
 
@@ -110,11 +118,19 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
   wire::append_confirmation(answer, keys.kc_b);
 
   const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(policy_.terms()->wk_lifetime.count());
+  ASSIGN_OR_RETURN(const std::int64_t waiting, store_.transact([](store::Transaction& transaction) { return count_pending(transaction); }));
+  if (waiting >= pending_max) return fail(ErrorCode::exhausted, "too many agreements wait for confirmation");
+  const Pending pending{.kms_a = kms_a,
+                        .h_accept = answer.hash,
+                        .h_kc_a = hash_of_confirmation(suite, keys.kc_a),
+                        .shares = shares.refs,
+                        .expires_ms = expires};
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(check_of_this_life(transaction, offer.message.ts_ms, "KmsOffer"));
     ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
     if (!callee) return fail(ErrorCode::not_found, session.num_called.text() + " is not served here");
     ASSIGN_OR_RETURN(const Traffic traffic, traffic_of(*callee));
-    return ledger_.add(transaction, {.sid_wk = accept.sid_wk,
+    TRY(ledger_.add(transaction, {.sid_wk = accept.sid_wk,
                                      .leg = wire::Role::callee,
                                      .sid_call = session.sid_call,
                                      .uid = callee->uid,
@@ -128,67 +144,56 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
                                      .peer_kms = session.kms_a,
                                      .peer_fps = wire::no_fingerprints(suite),
                                      .expires_ms = expires,
-                                     .terms = settings_.policy.terms_for(traffic)});
+                                     .terms = settings_.policy.terms_for(traffic)}));
+    return add_pending(transaction, accept.sid_wk, pending);
   }));
   node::crash_point("kms.wk.accepted");
-  {
-    const std::lock_guard lock(mutex_);
-    std::erase_if(pending_, [now = node_.clock().now_ms()](const auto& entry) { return entry.second.expires_ms <= now; });
-    if (pending_.size() >= pending_max) return fail(ErrorCode::exhausted, "too many agreements wait for confirmation");
-    pending_.insert_or_assign(accept.sid_wk, Pending{.kc_a = keys.kc_a, .h_accept = answer.hash, .kms_a = kms_a, .shares = shares.refs, .expires_ms = expires});
-  }
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = node::enclose(own, answer.octets)};
 }
 
 Result<net::Response> Agreement::confirm(const net::Request& request) {
   ASSIGN_OR_RETURN(const auto confirm, wire::parse<wire::KmsConfirm>(request.body));
   const SidWk& sid_wk = confirm.message.sid_wk;
-  Pending pending;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = pending_.find(sid_wk);
-    if (found == pending_.end()) return fail(ErrorCode::not_found, "KmsConfirm: no agreement on session " + sid_wk.hex() + " waits for it");
-    pending = found->second;
-  }
-  if (pending.kms_a != *request.peer.identity || pending.h_accept != confirm.message.h_accept || !equal_constant_time(pending.kc_a, confirm.message.kc_a)) {
-    return fail(ErrorCode::denied, "KmsConfirm: key confirmation does not hold");
-  }
-  TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::callee, KeyState::reserved); }));
+  ASSIGN_OR_RETURN(const Pending pending, store_.transact([&](store::Transaction& transaction) -> Result<Pending> {
+    ASSIGN_OR_RETURN(std::optional<Pending> found, find_pending(transaction, sid_wk));
+    if (!found || found->expires_ms <= node_.clock().now_ms()) {
+      return fail(ErrorCode::not_found, "KmsConfirm: no agreement on session " + sid_wk.hex() + " waits for it");
+    }
+    if (found->kms_a != *request.peer.identity || found->h_accept != confirm.message.h_accept ||
+        !equal_constant_time(found->h_kc_a, hash_of_confirmation(node_.suite(), confirm.message.kc_a))) {
+      return fail(ErrorCode::denied, "KmsConfirm: key confirmation does not hold");
+    }
+    TRY(ledger_.advance(transaction, sid_wk, wire::Role::callee, KeyState::reserved));
+    TRY(drop_pending(transaction, sid_wk));
+    return *std::move(found);
+  }));
   node::crash_point("kms.wk.callee_reserved");
-  {
-    const std::lock_guard lock(mutex_);
-    pending_.erase(sid_wk);
-  }
-  leg_changed();
+  leg_changed(sid_wk);
   shares_done(pending.shares, Fate::used, request.request_id);
   return net::Response{.status = 204, .content_type = "", .body = {}};
 }
 
-void Agreement::leg_changed() {
-  const std::lock_guard lock(mutex_);
-  changed_.notify_all();
-}
+void Agreement::leg_changed(const SidWk& sid_wk) { store_.announce(channel_of(sid_wk)); }
 
 Result<StoredKey> Agreement::wait_for_leg(const SidWk& sid_wk, Deadline deadline) {
-  std::unique_lock lock(mutex_);
-  if (waiting_ >= node_.settings().server.limits.worker_threads / 2)
+  if (++waiting_ > node_.settings().server.limits.worker_threads / 2) {
+    --waiting_;
     return fail(ErrorCode::exhausted, "too many callees wait for their caller's key; apply again");
-  ++waiting_;
-  auto leg = wait_locked(sid_wk, deadline, lock);
+  }
+  auto leg = wait_in_turn(sid_wk, deadline);
   --waiting_;
   return leg;
 }
 
-Result<StoredKey> Agreement::wait_locked(const SidWk& sid_wk, Deadline deadline, std::unique_lock<std::mutex>& lock) {
-  while (true) {
-    // Looked up under the lock that leg_changed() takes: a change between the look and the wait is not missed.
+Result<StoredKey> Agreement::wait_in_turn(const SidWk& sid_wk, Deadline deadline) {
+  // Watched before the first look: a change between the look and the wait is not missed.
+  const auto watch = store_.watch(channel_of(sid_wk));
+  do {
     ASSIGN_OR_RETURN(std::optional<StoredKey> leg,
                      store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::callee); }));
     if (leg && leg->state != KeyState::generated) return Result<StoredKey>(*std::move(leg));
-    if (changed_.wait_until(lock, deadline.at()) == std::cv_status::timeout) {
-      return fail(ErrorCode::deadline_exceeded, "session " + sid_wk.hex() + ": the caller's side has not agreed on a key");
-    }
-  }
+  } while (watch->wait(deadline));
+  return fail(ErrorCode::deadline_exceeded, "session " + sid_wk.hex() + ": the caller's side has not agreed on a key");
 }
 
 }  // namespace qanat::kms

@@ -5,6 +5,7 @@
 #include "node/crash_point.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/encryption_keys.hpp"
 
@@ -212,6 +213,7 @@ Result<bool> Application::remember(const Request& request) {
   // Kept for as long as check_envelope would let the same octets through: both sides of the window.
   const UnixMs forget = request.message.ts_ms + static_cast<UnixMs>(settings_.clock_window.count());
   return store_.transact([&](store::Transaction& transaction) -> Result<bool> {
+    TRY(check_of_this_life(transaction, request.message.ts_ms, "KeyRequest"));
     ASSIGN_OR_RETURN(const bool first, remember_application(transaction, request.hash, forget));
     if (first) TRY(count_application(transaction, request.message.uid, settings_.policy.applications, node_.clock().now_ms()));
     return first;
@@ -282,7 +284,7 @@ Result<Choice> Application::draw_local(const Asked& asked, const Terminal& calle
     return ledger_.advance(transaction, asked.sid_wk, wire::Role::callee, KeyState::reserved);
   }));
   node::crash_point("kms.local.reserved");
-  agreement_.leg_changed();
+  agreement_.leg_changed(asked.sid_wk);
   step7.done(asked.sid_wk.hex(), "working key from the crypto device (request " + request_id + "); " + describe(choice));
   return choice;
 }

@@ -23,8 +23,17 @@ Result<net::Response> Application::apply_v1(const net::Request& http) {
                       .request_id = http.request_id}));
     return fail(ErrorCode::denied, "profile v1 is off");
   }
-  ASSIGN_OR_RETURN(const wire::v1::KeyApplication message, wire::v1::parse_application(http.body));
-  return recorded(http, action_v1, message.uid, message.sid_wk, granted_v1(http, message));
+  const auto message = wire::v1::parse_application(http.body);
+  if (!message) {  // names no subscriber or session that could be relied on: on record under who sent it
+    TRY(node_.record({.action = action_v1,
+                      .outcome = audit::outcome_of(message.error().code),
+                      .subject = http.peer.identity->uri(),
+                      .object = "",
+                      .reason = message.error().message,
+                      .request_id = http.request_id}));
+    return fail(message.error());
+  }
+  return recorded(http, action_v1, message->uid, message->sid_wk, granted_v1(http, *message));
 }
 
 Result<net::Response> Application::granted_v1(const net::Request& http, const wire::v1::KeyApplication& message) {

@@ -24,7 +24,7 @@ Result<std::vector<ChargingRecord>> list_charging_records(store::Transaction& tr
   std::vector<ChargingRecord> out;
   TRY(transaction.query(
       "SELECT sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms, confirmed_ms FROM "
-      "charge"
+      "charging_record"
       " WHERE (delivered_ms, sid_wk, leg) > (?, ?, ?) AND delivered_ms < ? ORDER BY delivered_ms, sid_wk, leg LIMIT ?",
       {store::column(after.delivered_ms), after.sid_wk.view(), after.leg, store::column(until), charges_per_page}, [&](const store::Row& row) {
         ChargingRecord& one = out.emplace_back();

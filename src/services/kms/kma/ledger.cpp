@@ -52,13 +52,13 @@ Result<void> Ledger::add(store::Transaction& transaction, const WorkingKey& key)
   const Bytes commitment = store::key_commitment(store::KeyKind::working, row_key(key.sid_wk, key.leg), key.wk);
   TRY(transaction.run(
       "INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
-      " peer_fp_classical, peer_fp_ml_dsa, expires_ms, commitment, traffic, level_min, deliveries_max)"
-      " VALUES (?, ?, 'generated', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      " peer_fp_classical, peer_fp_ml_dsa, expires_ms, commitment, traffic, level_min, deliveries_max, front_end)"
+      " VALUES (?, ?, 'generated', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {key.sid_wk.view(), number(key.leg), key.sid_call.view(), std::string_view(key.uid.text()), ByteView(sealed), static_cast<std::int64_t>(key.assurance),
        std::int64_t{key.n_paths}, std::int64_t{key.path_min}, ByteView(key.th9), std::string_view(key.peer_uid.text()),
        std::string_view(key.peer_number.text()), std::string_view(key.peer_kms.text()), ByteView(key.peer_fps.classical), ByteView(key.peer_fps.pq),
        static_cast<std::int64_t>(key.expires_ms), ByteView(commitment), name(key.terms.traffic), static_cast<std::int64_t>(key.terms.level_min),
-       std::int64_t{key.terms.deliveries_max}}));
+       std::int64_t{key.terms.deliveries_max}, std::string_view(front_end_)}));
   return {};
 }
 
@@ -105,7 +105,10 @@ Result<void> Ledger::advance(store::Transaction& transaction, const SidWk& sid_w
   ASSIGN_OR_RETURN(const auto from, state_of(transaction, sid_wk, leg));
   if (!from) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
   TRY(store::check_transition(store::KeyKind::working, *from, to, what(sid_wk, leg)));
-  TRY(transaction.run("UPDATE working_key SET state = ? WHERE sid_wk = ? AND leg = ?", {store::name(to), sid_wk.view(), number(leg)}));
+  // The state that was read stands in the statement, too: what does not hold does not happen, whatever the database's isolation.
+  ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run("UPDATE working_key SET state = ? WHERE sid_wk = ? AND leg = ? AND state = ?",
+                                                               {store::name(to), sid_wk.view(), number(leg), store::name(*from)}));
+  if (changed != 1) return fail(ErrorCode::conflict, what(sid_wk, leg) + ": is no longer " + std::string(store::name(*from)));
   return {};
 }
 
@@ -180,24 +183,40 @@ Result<std::vector<LivingLeg>> Ledger::living(store::Transaction& transaction, c
   return out;
 }
 
-Result<std::vector<Destroyed>> Ledger::sweep(store::Transaction& transaction, Sweep which, UnixMs now) {
+Result<std::vector<Destroyed>> Ledger::destroy_where(store::Transaction& transaction, std::string_view condition, std::initializer_list<store::Value> values,
+                                                     const Ending& ending) {
   struct Leg {
     SidWk sid_wk;
     wire::Role leg;
   };
   std::vector<Leg> due;
-  const std::string_view sql = which == Sweep::at_start
-                                   ? "SELECT sid_wk, leg FROM working_key WHERE state <> 'destroyed' AND (expires_ms <= ? OR state = 'generated')"
-                                   : "SELECT sid_wk, leg FROM working_key WHERE state <> 'destroyed' AND expires_ms <= ?";
-  TRY(transaction.query(sql, {static_cast<std::int64_t>(now)}, [&](const store::Row& row) {
+  TRY(transaction.query("SELECT sid_wk, leg FROM working_key WHERE state <> 'destroyed'" + std::string(condition), values, [&](const store::Row& row) {
     due.push_back({SidWk(row.blob(0)), static_cast<wire::Role>(row.integer(1))});
   }));
   std::vector<Destroyed> out;
   for (const Leg& leg : due) {
-    ASSIGN_OR_RETURN(Destroyed gone, destroy(transaction, leg.sid_wk, leg.leg, {.by = "kms", .why = std::string(why(which)), .at_ms = now}));
+    ASSIGN_OR_RETURN(Destroyed gone, destroy(transaction, leg.sid_wk, leg.leg, ending));
     out.push_back(std::move(gone));
   }
   return out;
+}
+
+Result<std::vector<Destroyed>> Ledger::sweep(store::Transaction& transaction, Sweep which, UnixMs now) {
+  const Ending ending{.by = "kms", .why = std::string(why(which)), .at_ms = now};
+  switch (which) {
+    case Sweep::expired:
+      return destroy_where(transaction, " AND expires_ms <= ?", {store::column(now)}, ending);
+    case Sweep::at_start:
+      return destroy_where(transaction, " AND (expires_ms <= ? OR (state = 'generated' AND front_end = ?))", {store::column(now), std::string_view(front_end_)}, ending);
+    case Sweep::after_crash:
+      return destroy_where(transaction, " AND (expires_ms <= ? OR (state NOT IN ('delivered', 'confirmed') AND front_end = ?))",
+                           {store::column(now), std::string_view(front_end_)}, ending);
+  }
+  return fail(ErrorCode::internal, "no such sweep");
+}
+
+Result<std::vector<Destroyed>> Ledger::destroy_of(store::Transaction& transaction, const Uid& uid, const Ending& ending) {
+  return destroy_where(transaction, " AND uid = ?", {std::string_view(uid.text())}, ending);
 }
 
 std::string Destroyed::reason(std::string_view why) const {

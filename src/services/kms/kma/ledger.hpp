@@ -75,7 +75,8 @@ struct Destroyed {
 
 class Ledger {
  public:
-  explicit Ledger(crypto::CryptoDevice& device) : device_(device) {}
+  /// `front_end`: the name of this process among those of the KMS, empty where there is one alone.
+  explicit Ledger(crypto::CryptoDevice& device, std::string front_end = "") : device_(device), front_end_(std::move(front_end)) {}
 
   /// A new leg in state `generated`; conflict if the session has this leg already, in any state: a SID_WK is used once; denied if the call has had keys between
   /// others: a later key of a call is for those who hold it.
@@ -96,15 +97,22 @@ class Ledger {
   /// The legs of a session, or those owed to a subscriber (the first thousand), that live.
   Result<std::vector<LivingLeg>> living(store::Transaction& transaction, const SidWk& sid_wk);
   Result<std::vector<LivingLeg>> living(store::Transaction& transaction, const Uid& uid);
-  /// Destroys legs past their time; at start also those that never left `generated`, whose agreement died with the process.
-  enum class Sweep : std::uint8_t { expired, at_start };
-  static std::string_view why(Sweep which) { return which == Sweep::at_start ? "left over from before the restart" : "past its time"; }
+  /// Destroys legs past their time, whoever made them; at start also those of this front end that never left `generated`, whose agreement died with the process. After a crash also those that are
+  /// reserved: the database may be of a moment ago, and the key delivered since. One that is delivered can only be given again to the application that got it.
+  enum class Sweep : std::uint8_t { expired, at_start, after_crash };
+  static std::string_view why(Sweep which) { return which == Sweep::expired ? "past its time" : "left over from before the restart"; }
   Result<std::vector<Destroyed>> sweep(store::Transaction& transaction, Sweep which, UnixMs now);
+  /// Destroys what is owed to a terminal that is no longer served.
+  Result<std::vector<Destroyed>> destroy_of(store::Transaction& transaction, const Uid& uid, const Ending& ending);
   /// How many legs are in each state, in the order of store::all_key_states.
   Result<std::vector<std::int64_t>> census(store::Transaction& transaction);
 
  private:
+  Result<std::vector<Destroyed>> destroy_where(store::Transaction& transaction, std::string_view condition, std::initializer_list<store::Value> values,
+                                               const Ending& ending);
+
   crypto::CryptoDevice& device_;
+  const std::string front_end_;
 };
 
 }  // namespace qanat::kms

@@ -93,7 +93,8 @@ Result<net::Response> Orders::carry_out(const net::Request& request, node::Deed&
     if (std::ranges::none_of(out, [](const LegOutcome& one) { return one.to.has_value(); })) return fail(ErrorCode::conflict, out.front().why_not);
     return Result<std::vector<LegOutcome>>(std::move(out));
   }));
-  agreement_.leg_changed();
+  TRY(store_.settle());
+  for (const LegOutcome& one : outcomes) agreement_.leg_changed(one.leg.sid_wk);
   wire::Json list = wire::Json::array();
   for (const LegOutcome& one : outcomes) {
     if (one.to) {

@@ -27,18 +27,24 @@ Result<bool> PolicyFeed::fetch(Deadline deadline) {
   ASSIGN_OR_RETURN(const std::string cmsp, node_.peer_of(Kind::cmsp));
   ASSIGN_OR_RETURN(const std::int64_t version, policy_.last_version(store_));
   const std::uint32_t epoch = node_.settings().policy_epoch;
-  if (version != policy_.terms()->version) TRY(policy_.take_up(store_, epoch));  // another front end on this database has taken it
   const std::string request_id = node_.new_request_id();
+  if (const std::int64_t followed = policy_.terms()->version; followed != version) {
+    TRY(policy_.take_up(store_, epoch));
+    // Not where it is for another epoch. Each front end has an audit record of its own.
+    if (const std::int64_t taken_up = policy_.terms()->version; taken_up != followed) {
+      TRY(record(audit::Outcome::success, std::to_string(taken_up), "another front end has taken it", request_id));
+    }
+  }
   ASSIGN_OR_RETURN(const net::Response answer,
                    node_.call(points::Endpoint::mo2_policy, cmsp, {}, deadline, request_id, std::string(points::kms_policy_query) + std::to_string(version)));
   if (answer.body.empty()) return false;
   const auto taken = [&]() -> Result<bool> {
     ASSIGN_OR_RETURN(const points::KmsPolicy policy, open(answer.body, cmsp, deadline));
-    ASSIGN_OR_RETURN(const PolicyInForce::News news, policy_.judge(store_, policy, epoch));
-    if (news == PolicyInForce::News::same) return false;
+    ASSIGN_OR_RETURN(const PolicyInForce::News news, policy_.judge(store_, policy, epoch, version));
+    if (news != PolicyInForce::News::later) return false;
     TRY(record(audit::Outcome::success, std::to_string(policy.version), points::to_json(policy).dump(), request_id));
-    TRY(policy_.put_in_force(store_, policy, epoch, node_.clock().now_ms()));
-    return true;
+    ASSIGN_OR_RETURN(const PolicyInForce::News put, policy_.put_in_force(store_, policy, epoch, version, node_.clock().now_ms()));
+    return put != PolicyInForce::News::overtaken;
   }();
   if (taken) {
     refused_.clear();

@@ -12,12 +12,13 @@ Result<std::optional<points::KmsPolicy>> taken_policy(store::Transaction& transa
   return std::optional(policy);
 }
 
-Result<PolicyInForce::News> judge_policy(store::Transaction& transaction, const points::KmsPolicy& policy, std::uint32_t epoch) {
+Result<PolicyInForce::News> judge_policy(store::Transaction& transaction, const points::KmsPolicy& policy, std::uint32_t epoch, std::int64_t asked) {
   const std::string which = "policy " + std::to_string(policy.version);
   if (policy.epoch != epoch)
     return fail(ErrorCode::denied, which + ": is for epoch " + std::to_string(policy.epoch) + ", this KMS is in epoch " + std::to_string(epoch));
   ASSIGN_OR_RETURN(const std::optional<points::KmsPolicy> last, taken_policy(transaction));
   if (!last || policy.version > last->version) return PolicyInForce::News::later;
+  if (policy.version < last->version && policy.version > asked) return PolicyInForce::News::overtaken;
   if (policy.version < last->version) return fail(ErrorCode::denied, which + ": is earlier than " + std::to_string(last->version) + ", which was taken before");
   if (policy != *last) return fail(ErrorCode::denied, which + ": is not what was taken under that version");
   return PolicyInForce::News::same;
@@ -66,22 +67,25 @@ Result<std::int64_t> PolicyInForce::last_version(store::Store& store) {
   return taken ? taken->version : 0;
 }
 
-Result<PolicyInForce::News> PolicyInForce::judge(store::Store& store, const points::KmsPolicy& policy, std::uint32_t epoch) {
-  return store.transact([&](store::Transaction& transaction) { return judge_policy(transaction, policy, epoch); });
+Result<PolicyInForce::News> PolicyInForce::judge(store::Store& store, const points::KmsPolicy& policy, std::uint32_t epoch, std::int64_t asked) {
+  return store.transact([&](store::Transaction& transaction) { return judge_policy(transaction, policy, epoch, asked); });
 }
 
-Result<void> PolicyInForce::put_in_force(store::Store& store, const points::KmsPolicy& policy, std::uint32_t epoch, UnixMs now) {
+Result<PolicyInForce::News> PolicyInForce::put_in_force(store::Store& store, const points::KmsPolicy& policy, std::uint32_t epoch, std::int64_t asked,
+                                                        UnixMs now) {
   const std::string text = points::to_json(policy).dump();
-  TRY(store.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(judge_policy(transaction, policy, epoch));
-    TRY(
-        transaction.run("INSERT INTO orchestration (id, policy, taken_ms) VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE SET policy = excluded.policy, taken_ms = "
-                        "excluded.taken_ms",
-                        {std::string_view(text), store::column(now)}));
-    return {};
+  ASSIGN_OR_RETURN(const News news, store.transact([&](store::Transaction& transaction) -> Result<News> {
+    ASSIGN_OR_RETURN(const News judged, judge_policy(transaction, policy, epoch, asked));
+    if (judged != News::later) return judged;
+    ASSIGN_OR_RETURN(const std::int64_t changed,
+                     transaction.run("UPDATE orchestration SET policy = ?, taken_ms = ? WHERE id = 1", {std::string_view(text), store::column(now)}));
+    if (changed == 0) {
+      TRY(transaction.run("INSERT INTO orchestration (id, policy, taken_ms) VALUES (1, ?, ?)", {std::string_view(text), store::column(now)}));
+    }
+    return judged;
   }));
-  set(policy);
-  return {};
+  if (news != News::overtaken) set(policy);
+  return news;
 }
 
 }  // namespace qanat::kms

@@ -36,11 +36,13 @@ class PolicyInForce {
   /// The version of the last policy that was taken, for whatever epoch; 0: none was.
   Result<std::int64_t> last_version(store::Store& store);
 
-  enum class News : std::uint8_t { later, same };
-  /// `denied`: for another epoch, earlier than what was taken before, or of its version and with other words. Changes nothing.
-  Result<News> judge(store::Store& store, const points::KmsPolicy& policy, std::uint32_t epoch);
-  /// The same; durable, and then in force.
-  Result<void> put_in_force(store::Store& store, const points::KmsPolicy& policy, std::uint32_t epoch, UnixMs now);
+  /// overtaken: later than what CSO was asked with, but another front end on this database has taken a later one still.
+  enum class News : std::uint8_t { later, same, overtaken };
+  /// `denied`: for another epoch, earlier than what was taken before, or of its version and with other words. `asked`: the version that CSO was told is
+  /// here. Changes nothing.
+  Result<News> judge(store::Store& store, const points::KmsPolicy& policy, std::uint32_t epoch, std::int64_t asked);
+  /// The same; durable, and then in force, unless it was overtaken.
+  Result<News> put_in_force(store::Store& store, const points::KmsPolicy& policy, std::uint32_t epoch, std::int64_t asked, UnixMs now);
 
  private:
   void set(const points::KmsPolicy& policy);

@@ -10,6 +10,8 @@
 namespace qanat::kms {
 namespace {
 
+constexpr std::int64_t fetch_within_max_ms = 86'400'000;
+constexpr std::size_t keys_per_answer_max = 64;  // Km-3's
 constexpr std::chrono::milliseconds quantum_wait_max{2000};  // of the request's time, at most this much goes into waiting for quantum keys
 
 std::string level_text(wire::Assurance assurance) { return std::to_string(static_cast<int>(assurance)); }
@@ -38,7 +40,7 @@ wire::Assurance QuantumShares::assurance(std::size_t used) const {
 Result<QuantumShares> Agreement::unwrap_shares(const wire::Json& answer) const {
   QuantumShares out;
   ASSIGN_OR_RETURN(const std::vector<wire::Json> keys, answer.array("keys"));
-  if (keys.size() > wire::shares_max) return fail(ErrorCode::invalid_argument, "Km-3: more keys than were asked for");
+  if (keys.size() > keys_per_answer_max) return fail(ErrorCode::invalid_argument, "Km-3: more keys than were asked for");
   for (const wire::Json& key : keys) {
     ASSIGN_OR_RETURN(const std::string path, key.text("path_id"));
     ASSIGN_OR_RETURN(const std::string id, key.text("key_id"));
@@ -61,6 +63,11 @@ Result<QuantumShares> Agreement::unwrap_shares(const wire::Json& answer) const {
     out.refs.push_back({.path_id = path_id, .key_id = key_id});
     out.keys.push_back(std::move(share));
     out.quantum_grade = out.quantum_grade && grade == "qkd";
+    if (key.has("fetch_within_ms")) {
+      ASSIGN_OR_RETURN(const std::int64_t within, key.integer("fetch_within_ms", 0, fetch_within_max_ms));
+      const UnixMs until = node_.clock().now_ms() + static_cast<UnixMs>(within);
+      out.fetch_until_ms = out.refs.size() == 1 ? until : std::min(out.fetch_until_ms, until);
+    }
     out.relays_min = out.refs.size() == 1 ? static_cast<std::uint8_t>(relays) : std::min(out.relays_min, static_cast<std::uint8_t>(relays));
   }
   return Result<QuantumShares>(std::move(out));
@@ -74,31 +81,42 @@ wire::Json Agreement::quality(std::int64_t paths) const {
   return out;
 }
 
-Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, const Choice& choice, const SidWk& sid_wk, Deadline deadline,
-                                             const std::string& request_id) {
+Result<QuantumShares> Agreement::draw(const std::string& peer_domain, const SidWk& sid_wk, std::int64_t count, std::int64_t paths, Deadline deadline,
+                                      const std::string& request_id) {
   ASSIGN_OR_RETURN(const std::string qkm, node_.peer_of(Kind::qkm, node_.identity().domain));
   ASSIGN_OR_RETURN(const wire::Json answer, node_.call_json(points::Endpoint::km3_take, qkm,
                                                             wire::Json::object({{"peer_domain", peer_domain},
                                                                                 {"sid_wk", sid_wk.hex()},
-                                                                                {"count", choice.shares},
+                                                                                {"count", count},
                                                                                 {"kms", node_.identity().name},
-                                                                                {"quality", quality(choice.paths)}}),
+                                                                                {"quality", quality(paths)}}),
                                                             deadline, request_id));
-  return unwrap_shares(answer);
+  ASSIGN_OR_RETURN(QuantumShares shares, unwrap_shares(answer));
+  if (std::ssize(shares.refs) > count) return fail(ErrorCode::invalid_argument, "Km-3: more keys than were asked for");
+  return Result<QuantumShares>(std::move(shares));
+}
+
+Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, const Choice& choice, const SidWk& sid_wk, Deadline deadline,
+                                             const std::string& request_id) {
+  // The pool's lots are what the settings ask for; any other choice is served on demand.
+  if (pool_ != nullptr && pool_->is_on() && pool_->lot().paths == choice.paths && pool_->lot().keys == choice.shares) {
+    auto pooled = pool_->take(peer_domain, sid_wk);
+    pool_taken_();
+    if (pooled) return pooled;
+    if (pooled.error().code != ErrorCode::exhausted) node::log(node::LogLevel::warning, "request {}: {}", request_id, pooled.error().message);
+  }
+  return draw(peer_domain, sid_wk, choice.shares, choice.paths, deadline, request_id);
 }
 
 Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id) {
   const Deadline until = deadline.sooner_of(quantum_wait_max);
-  const auto take = [&](std::int64_t paths, std::int64_t shares, Deadline at) {
-    return take_shares(peer_domain, Choice{.source = Source::quantum_and_pqc, .paths = paths, .shares = shares}, sid_wk, at, request_id);
-  };
   const std::shared_ptr<const Terms> terms = policy_.terms();
   if (terms->quantum_paths > 1) {
-    auto split = take(terms->quantum_paths, terms->quantum_paths, until.sooner_of(until.remaining() / 2));
+    auto split = draw(peer_domain, sid_wk, terms->quantum_paths, terms->quantum_paths, until.sooner_of(until.remaining() / 2), request_id);
     if (split) return split;
     node::log(node::LogLevel::warning, "request {}: no keys over {} separate paths: {}", request_id, terms->quantum_paths, split.error().message);
   }
-  return take(1, terms->quantum_shares, until);
+  return draw(peer_domain, sid_wk, terms->quantum_shares, 1, until, request_id);
 }
 
 std::optional<std::int64_t> Agreement::stock_towards(const std::string& peer_domain, Deadline deadline, const std::string& request_id) {
@@ -167,6 +185,7 @@ Result<QuantumShares> Agreement::fetch_shares(const std::string& peer_domain, co
                                    wire::Json::object({{"peer_domain", peer_domain}, {"key_ids", ids}, {"sid_wk", offer.sid_wk.hex()}}),
                                    deadline.sooner_of(quantum_wait_max), request_id));
   ASSIGN_OR_RETURN(QuantumShares shares, unwrap_shares(answer));
+  if (shares.refs.size() > offer.shares.size()) return fail(ErrorCode::invalid_argument, "Km-3: more keys than were asked for");
   for (const wire::ShareRef& ref : shares.refs) {
     if (std::ranges::find(offer.shares, ref) == offer.shares.end())
       return fail(ErrorCode::invalid_argument, "Km-3: key " + ref.key_id.hex() + " was not asked for");
@@ -174,12 +193,24 @@ Result<QuantumShares> Agreement::fetch_shares(const std::string& peer_domain, co
   return Result<QuantumShares>(std::move(shares));
 }
 
+Result<void> Agreement::give_back(const std::vector<KeyId>& ids, Deadline deadline) {
+  ASSIGN_OR_RETURN(const std::string qkm, node_.peer_of(Kind::qkm, node_.identity().domain));
+  wire::Json list = wire::Json::array();
+  for (const KeyId& id : ids) list.push(id.hex());
+  TRY(node_.call_json(points::Endpoint::km3_done, qkm, wire::Json::object({{"key_ids", list}, {"used", false}}), deadline, node_.new_request_id()));
+  return {};
+}
+
 void Agreement::shares_done(const std::vector<wire::ShareRef>& refs, Fate fate, const std::string& request_id) {
   if (refs.empty()) return;
   wire::Json ids = wire::Json::array();
   for (const wire::ShareRef& ref : refs) ids.push(ref.key_id.hex());
   const wire::Json body = wire::Json::object({{"key_ids", ids}, {"used", fate == Fate::used}});
-  errands_.post([this, body, request_id] {
+  errands_.post([this, body, refs, fate, request_id] {
+    if (pool_ != nullptr) {
+      const auto noted = pool_->done(refs, fate == Fate::used ? "used" : "not agreed");
+      if (!noted) node::log(node::LogLevel::warning, "request {}: {}", request_id, noted.error().message);
+    }
     const auto qkm = node_.peer_of(Kind::qkm, node_.identity().domain);
     if (!qkm) return;
     const auto told = node_.call_json(points::Endpoint::km3_done, *qkm, body, Deadline::after(quantum_wait_max), request_id);

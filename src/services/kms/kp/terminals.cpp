@@ -1,5 +1,7 @@
 #include "services/kms/kp/terminals.hpp"
 
+#include "crypto/kdf.hpp"
+
 namespace qanat::kms {
 namespace {
 
@@ -27,18 +29,35 @@ Result<std::optional<Terminal>> find_one(store::Transaction& transaction, const 
   return out;
 }
 
+Result<void> name_certificates(store::Transaction& transaction, const Terminal& terminal) {
+  TRY(transaction.run("DELETE FROM terminal_certificate WHERE uid = ?", {std::string_view(terminal.uid.text())}));
+  std::set<Bytes> fingerprints;
+  for (const Bytes* der : {&terminal.classical, &terminal.ml_dsa, &terminal.encryption_classical, &terminal.encryption_ml_kem}) {
+    if (!der->empty()) fingerprints.insert(crypto::digest(crypto::Hash::sha256, *der));
+  }
+  for (const Bytes& fingerprint : fingerprints) {
+    TRY(transaction.run("INSERT INTO terminal_certificate (fingerprint, uid) VALUES (?, ?)", {ByteView(fingerprint), std::string_view(terminal.uid.text())}));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& enrolment) {
   const Terminal& terminal = enrolment.terminal;
   const store::Value sealed = enrolment.sealed_encryption.empty() ? store::Value() : store::Value(ByteView(enrolment.sealed_encryption));
+  ASSIGN_OR_RETURN(const std::optional<Terminal> of_number, find_terminal(transaction, terminal.number));
+  for (const Uid& uid : {terminal.uid, of_number ? of_number->uid : terminal.uid}) {
+    TRY(transaction.run("DELETE FROM terminal WHERE uid = ?", {std::string_view(uid.text())}));
+    TRY(transaction.run("DELETE FROM terminal_certificate WHERE uid = ?", {std::string_view(uid.text())}));
+  }
   TRY(transaction.run(
-      "INSERT OR REPLACE INTO terminal (uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem,"
+      "INSERT INTO terminal (uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem,"
       " h_enrol, answer, sealed_encryption) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
       {std::string_view(terminal.uid.text()), std::string_view(terminal.number.text()), ByteView(terminal.classical), ByteView(terminal.ml_dsa),
        ByteView(terminal.encryption.point), ByteView(terminal.encryption.ml_kem), ByteView(terminal.enc_kid), ByteView(terminal.encryption_classical),
        ByteView(terminal.encryption_ml_kem), ByteView(enrolment.h_enrol), ByteView(enrolment.answer), sealed}));
-  return {};
+  return name_certificates(transaction, terminal);
 }
 
 Result<std::optional<Enrolment>> find_enrolment(store::Transaction& transaction, const Uid& uid) {
@@ -89,6 +108,31 @@ Result<void> replace_certificates(store::Transaction& transaction, const Termina
                        std::string_view(former.uid.text()), ByteView(former.ml_dsa)}));
   if (changed != 1) return fail(ErrorCode::conflict, "terminal " + former.uid.text() + " has got other certificates meanwhile");
   TRY(transaction.run("DELETE FROM token WHERE uid = ?", {std::string_view(former.uid.text())}));
+  return name_certificates(transaction, next);
+}
+
+Result<void> name_all_certificates(store::Transaction& transaction) {
+  std::vector<Terminal> unnamed;
+  TRY(transaction.query("SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem FROM terminal"
+                        " WHERE uid NOT IN (SELECT uid FROM terminal_certificate)",
+                        {}, [&](const store::Row& row) { unnamed.push_back(terminal_of(row)); }));
+  for (const Terminal& terminal : unnamed) TRY(name_certificates(transaction, terminal));
+  return {};
+}
+
+Result<std::set<Uid>> terminals_of(store::Transaction& transaction, const std::set<Bytes>& fingerprints) {
+  std::set<Uid> out;
+  for (const Bytes& fingerprint : fingerprints) {
+    TRY(transaction.query("SELECT uid FROM terminal_certificate WHERE fingerprint = ?", {ByteView(fingerprint)},
+                          [&](const store::Row& row) { out.insert(Uid(row.text(0))); }));
+  }
+  return out;
+}
+
+Result<void> forget_terminal(store::Transaction& transaction, const Uid& uid) {
+  for (const std::string_view table : {"terminal", "terminal_certificate", "prepared_encryption", "token", "peer_grant"}) {
+    TRY(transaction.run("DELETE FROM " + std::string(table) + " WHERE uid = ?", {std::string_view(uid.text())}));
+  }
   return {};
 }
 
@@ -102,9 +146,10 @@ Result<std::optional<PreparedPair>> find_prepared(store::Transaction& transactio
 Result<void> save_prepared(store::Transaction& transaction, const Uid& uid, ByteView h_enrol, const PreparedPair& sealed, UnixMs now) {
   TRY(transaction.run("INSERT INTO prepared_encryption (uid, h_enrol, sealed_scalar, sealed_seed, made_ms) VALUES (?, ?, ?, ?, ?)",
                       {std::string_view(uid.text()), h_enrol, ByteView(sealed.scalar), ByteView(sealed.ml_kem_seed), store::column(now)}));
-  TRY(transaction.run(
-      "DELETE FROM prepared_encryption WHERE uid = ? AND rowid NOT IN (SELECT rowid FROM prepared_encryption WHERE uid = ? ORDER BY rowid DESC LIMIT ?)",
-      {std::string_view(uid.text()), std::string_view(uid.text()), store::column(prepared_per_subscriber)}));
+  // This one, and of the others the latest.
+  TRY(transaction.run("DELETE FROM prepared_encryption WHERE uid = ? AND h_enrol <> ? AND h_enrol NOT IN (SELECT h_enrol FROM prepared_encryption WHERE uid = ?"
+                      " AND h_enrol <> ? ORDER BY made_ms DESC, h_enrol DESC LIMIT ?)",
+                      {std::string_view(uid.text()), h_enrol, std::string_view(uid.text()), h_enrol, store::column(prepared_per_subscriber - 1)}));
   return {};
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 
 #include "crypto/certificate_bundle.hpp"
 #include "store/store.hpp"
@@ -30,7 +31,7 @@ struct Enrolment {
   Terminal terminal;
   Bytes h_enrol;
   Bytes answer;                // 02 EnrolDeliver, octets
-  Bytes sealed_encryption;     // under the device; empty if the terminal made its keys
+  Bytes sealed_encryption;     // under the pool key of the in-use library; empty if the terminal made its keys
 };
 
 Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& enrolment);
@@ -44,6 +45,13 @@ Result<void> confirm_terminal(store::Transaction& transaction, const Uid& uid);
 /// terminal has others by now.
 Result<void> replace_certificates(store::Transaction& transaction, const Terminal& former, const Terminal& next);
 
+/// For terminals from before their certificates were kept by fingerprint.
+Result<void> name_all_certificates(store::Transaction& transaction);
+/// Those that have one of these certificates now, by SHA-256. A former certificate of a terminal that has renewed is nobody's.
+Result<std::set<Uid>> terminals_of(store::Transaction& transaction, const std::set<Bytes>& fingerprints);
+/// All that the pool has of it: keys, certificates, what waits for its confirmation, its token and grants.
+Result<void> forget_terminal(store::Transaction& transaction, const Uid& uid);
+
 /// An encryption pair, sealed, from before CAS is asked to certify it.
 struct PreparedPair {
   Bytes scalar;
@@ -51,7 +59,7 @@ struct PreparedPair {
 };
 /// That which was made for this Enrol message; nothing if none was.
 Result<std::optional<PreparedPair>> find_prepared(store::Transaction& transaction, const Uid& uid, ByteView h_enrol);
-/// Of one subscriber the latest few are kept: who is who is not established yet when they are made.
+/// Of one subscriber this one and the latest few are kept: who is who is not established yet when they are made.
 Result<void> save_prepared(store::Transaction& transaction, const Uid& uid, ByteView h_enrol, const PreparedPair& sealed, UnixMs now);
 Result<void> forget_prepared(store::Transaction& transaction, const Uid& uid, ByteView h_enrol);
 /// Those that have waited longer than an enrolment can take.

@@ -6,6 +6,7 @@
 #include "kme/stock/pools.hpp"
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
+#include "services/kms/kma/incarnation.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -176,6 +177,7 @@ Result<net::Response> Supply::offered(const net::Request& request) {
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   ASSIGN_OR_RETURN(SupplyAnswer answer, answer_supply(signer(*own), offer, *shares));
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(check_of_this_life(transaction, asked.ts_ms, "SupplyOffer"));
     const Result<std::int64_t> first = transaction.run(
         "INSERT INTO replay (h_req, forget_ms) VALUES (?, ?)", {ByteView(offer.hash), static_cast<std::int64_t>(asked.ts_ms + 2 * agreement_.clock_window_ms())});
     if (!first && first.error().code == ErrorCode::conflict) return fail(ErrorCode::conflict, "SupplyOffer: came before");

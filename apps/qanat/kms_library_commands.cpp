@@ -1,0 +1,187 @@
+#include "kms_library_commands.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+
+#include "crypto/lone_signer.hpp"
+#include "operator.hpp"
+#include "services/kms/kp/database.hpp"
+#include "services/kms/settings.hpp"
+#include "wire/base64.hpp"
+#include "wire/key_schedule.hpp"
+#include "wire/signed.hpp"
+
+namespace qanat::app {
+namespace {
+
+using points::Endpoint;
+using wire::Json;
+
+struct Recovering {
+  std::filesystem::path folder = Network::default_folder("default");
+  std::string as = "operator";
+  std::string kms;
+  std::string uid;
+  std::string enc_kid;
+  std::string reason;
+  std::string order;
+  std::filesystem::path order_file;
+  std::filesystem::path out;
+};
+
+int exit_code(const Result<void>& done) { return done ? 0 : complain(done.error()); }
+
+Result<void> accept(const std::filesystem::path& file, const std::string& reason) {
+  ASSIGN_OR_RETURN(node::Config config, node::Config::read(file));
+  node::Settings settings = node::Settings::read(config);
+  const kms::KmsSettings own = kms::KmsSettings::read(config);
+  TRY(config.finish());
+  if (settings.identity.kind != Kind::kms) return fail(ErrorCode::invalid_argument, file.string() + ": is not the configuration of a KMS");
+  ASSIGN_OR_RETURN(const auto node, node::Node::open(std::move(settings)));
+  const UnixMs not_before = node->clock().now_ms() + static_cast<UnixMs>(own.clock_window.count());
+  ASSIGN_OR_RETURN(const kms::Accepted accepted, kms::accept_database(*node, reason, not_before));
+  for (const std::string& finding : accepted.findings) fmt::print("  {}\n", finding);
+  if (accepted.findings.empty()) fmt::print("  Nothing was found wrong with it.\n");
+  fmt::print("  The database is taken as it is. Every key in it that could be handed out is destroyed: {} working keys; quantum keys and those for SAEs.\n", accepted.destroyed);
+  fmt::print("  Applications are taken from {} ms after this.\n", own.clock_window.count());
+  return {};
+}
+
+/// A new file of mode 0600.
+Result<void> write_new(const std::filesystem::path& file, const Secret& octets) {
+  const int descriptor = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (descriptor < 0) return fail(ErrorCode::conflict, file.string() + ": is there already, or cannot be made");
+  const ByteView view = octets.reveal();
+  const bool ok = ::write(descriptor, view.data(), view.size()) == static_cast<ssize_t>(view.size()) && ::fsync(descriptor) == 0;
+  ::close(descriptor);
+  if (!ok) return fail(ErrorCode::internal, file.string() + ": cannot be written");
+  return {};
+}
+
+Result<Secret> read_all(const std::filesystem::path& file, std::size_t octets) {
+  std::ifstream in(file, std::ios::binary);
+  Secret out(octets);
+  in.read(reinterpret_cast<char*>(out.writable().data()), static_cast<std::streamsize>(octets));
+  if (!in || in.peek() != std::ifstream::traits_type::eof()) return fail(ErrorCode::invalid_argument, file.string() + ": is not there, or is no order file of this network");
+  return Result<Secret>(std::move(out));
+}
+
+int at_kms(const Recovering& ask, const std::function<Result<void>(Operator&)>& work) { return with_operator(ask.folder, ask.as, work); }
+
+Result<void> show_history(Operator& op, const Recovering& ask) {
+  ASSIGN_OR_RETURN(const Json answer, op.ask(Endpoint::x5_recovery, ask.kms, Json::object({{"op", "history"}, {"uid", ask.uid}})));
+  ASSIGN_OR_RETURN(const std::vector<Json> keys, answer.array("keys"));
+  for (const Json& key : keys) {
+    fmt::print("  {}  {}  since {}  ended {} {}  {}\n", key.text("enc_kid").value_or("-"), key.text("number").value_or("-"), key.integer("since_ms").value_or(0),
+               key.integer("ended_ms").value_or(0), key.text("why").value_or(""), key.boolean("recoverable").value_or(false) ? "recoverable" : "metadata alone");
+  }
+  return {};
+}
+
+/// The order file: id of the order ‖ digest of its statement ‖ the ephemeral key's scalar and ML-KEM seed.
+constexpr std::size_t order_octets = 16;
+
+Result<void> recover(Operator& op, const Recovering& ask) {
+  const crypto::Suite& suite = op.node().suite();
+  ASSIGN_OR_RETURN(const crypto::Decapsulator recipient, crypto::Decapsulator::generate(suite, op.node().rng()));
+  const crypto::EncapsulationKey& key = recipient.encapsulation_key();
+  ASSIGN_OR_RETURN(const Json answer,
+                   op.ask(Endpoint::x5_recovery, ask.kms,
+                          Json::object({{"op", "ask"},
+                                        {"uid", ask.uid},
+                                        {"enc_kid", ask.enc_kid},
+                                        {"reason", ask.reason},
+                                        {"ephemeral", Json::object({{"point", wire::to_base64(key.point)}, {"ml_kem", wire::to_base64(key.ml_kem)}})}})));
+  ASSIGN_OR_RETURN(const std::string order, answer.text("order"));
+  ASSIGN_OR_RETURN(const std::string statement, answer.text("statement"));
+  const auto id = from_hex(order);
+  if (!id || id->size() != order_octets) return fail(ErrorCode::invalid_argument, ask.kms + ": order has no number");
+  const crypto::DecapsulationSecret secret = recipient.secret();
+  const Secret about = Secret::copy_of(concat({*id, crypto::digest(suite.hash, as_bytes(statement))}));
+  TRY(write_new(ask.out, Secret::concat({&about, &secret.scalar, &secret.ml_kem_seed})));
+  fmt::print("{}  Two operators sign it within an hour: qanat kms sign-recovery --kms {} --order {} --as NAME\n", statement, ask.kms, order);
+  return {};
+}
+
+Result<void> sign(Operator& op, const Recovering& ask) {
+  ASSIGN_OR_RETURN(const Json shown, op.ask(Endpoint::x5_recovery, ask.kms, Json::object({{"op", "show"}, {"order", ask.order}})));
+  ASSIGN_OR_RETURN(const std::string statement, shown.text("statement"));
+  fmt::print("{}", statement);
+  ASSIGN_OR_RETURN(const Bytes signature, crypto::sign_with(op.node().credentials().tls->key, as_bytes(statement), op.node().rng()));
+  ASSIGN_OR_RETURN(const Json answer, op.ask(Endpoint::x5_recovery, ask.kms,
+                                             Json::object({{"op", "sign"}, {"order", ask.order}, {"signature", wire::to_base64(signature)}})));
+  ASSIGN_OR_RETURN(const std::vector<std::string> by, answer.texts("signed_by"));
+  fmt::print("  signed by {} of 2\n", by.size());
+  return {};
+}
+
+Result<void> collect(Operator& op, const Recovering& ask) {
+  const crypto::Suite& suite = op.node().suite();
+  ASSIGN_OR_RETURN(const Secret file, read_all(ask.order_file, order_octets + suite.digest + suite.scalar + crypto::seed_ml_kem));
+  const ByteView octets = file.reveal();
+  const Bytes h_statement = to_bytes(octets.subspan(order_octets, suite.digest));
+  const ByteView secrets = octets.subspan(order_octets + suite.digest);
+  ASSIGN_OR_RETURN(const crypto::Decapsulator recipient,
+                   crypto::Decapsulator::from_secret(suite, {.scalar = Secret::copy_of(secrets.first(suite.scalar)), .ml_kem_seed = Secret::copy_of(secrets.subspan(suite.scalar))}));
+  ASSIGN_OR_RETURN(const Json answer,
+                   op.ask(Endpoint::x5_recovery, ask.kms, Json::object({{"op", "collect"}, {"order", to_hex(octets.first(order_octets))}})));
+  ASSIGN_OR_RETURN(const Bytes message_octets, answer.base64("message"));
+  ASSIGN_OR_RETURN(const auto message, wire::parse<wire::EnrolDeliver>(message_octets));
+  if (message.message.h_enrol != h_statement) return fail(ErrorCode::denied, ask.kms + ": answers another order than that of the file");
+  const wire::EnrolDeliver& said = message.message;
+  ASSIGN_OR_RETURN(const crypto::SharedSecrets shared, recipient.decapsulate(crypto::KemForm::to_ephemeral, said.ct_classical, said.ct_ml_kem));
+  const wire::KemTranscript transcript{shared.classical, shared.ml_kem, said.ct_classical, said.ct_ml_kem, recipient.encapsulation_key()};
+  ASSIGN_OR_RETURN(const wire::EnrolPayload payload, wire::open_enrol(message, wire::hybrid_secret(suite, transcript, wire::enrol_context(h_statement))));
+  TRY(write_new(ask.out, Secret::concat({&payload.encryption.scalar, &payload.encryption.ml_kem_seed})));
+  fmt::print("  {}: the scalar, {} octets, then the ML-KEM seed, {}\n", ask.out.string(), suite.scalar, crypto::seed_ml_kem);
+  return {};
+}
+
+using Work = Result<void> (*)(Operator&, const Recovering&);
+
+std::shared_ptr<Recovering> add_recovering(CLI::App& kms, const OnCommand& on, const std::string& name, const std::string& what, const std::string& example, Work work,
+                                           const std::function<void(CLI::App&, Recovering&)>& options) {
+  CLI::App* const command = add_command(kms, name, what, example);
+  const auto ask = std::make_shared<Recovering>();
+  add_network_option(*command, ask->folder);
+  command->add_option("--kms", ask->kms, "the KMS")->required();
+  command->add_option("--as", ask->as, "operator that asks or signs")->check(CLI::IsMember({"operator", "administrator", "auditor"}))->capture_default_str();
+  options(*command, *ask);
+  on(command, [ask, work] { return at_kms(*ask, [&](Operator& op) { return work(op, *ask); }); });
+  return ask;
+}
+
+}  // namespace
+
+void add_kms_library_commands(CLI::App& kms, const OnCommand& on) {
+  CLI::App* const command = add_command(kms, "accept-database", "take a database that the KMS refuses as it is, while the KMS does not run",
+                                        "qanat kms accept-database --config kms-a.toml --reason \"restored, ticket 17\"");
+  const auto config = std::make_shared<std::filesystem::path>();
+  const auto reason = std::make_shared<std::string>();
+  command->add_option("--config", *config, "the KMS's configuration file")->required();
+  command->add_option("--reason", *reason, "goes into the audit record")->required();
+  on(command, [config, reason] { return exit_code(accept(*config, *reason)); });
+
+  add_recovering(kms, on, "history", "encryption keys that a terminal had", "qanat kms history --kms kms-a --uid A", show_history,
+                 [](CLI::App& one, Recovering& ask) { one.add_option("--uid", ask.uid, "the terminal")->required(); });
+  add_recovering(kms, on, "recover-key", "order a terminal's private encryption keys back from history; two operators must sign",
+                 "qanat kms recover-key --kms kms-a --uid A --enc-kid 4f… --reason \"court order 5\" --out order-5", recover, [](CLI::App& one, Recovering& ask) {
+                   one.add_option("--uid", ask.uid, "the terminal")->required();
+                   one.add_option("--enc-kid", ask.enc_kid, "which keys: qanat kms history")->required();
+                   one.add_option("--reason", ask.reason, "one line; it is signed, and goes into the audit record")->required();
+                   one.add_option("--out", ask.out, "new file, needed to collect the keys")->required();
+                 });
+  add_recovering(kms, on, "sign-recovery", "sign an order for keys from history, after reading it", "qanat kms sign-recovery --kms kms-a --order 90a1… --as administrator", sign,
+                 [](CLI::App& one, Recovering& ask) { one.add_option("--order", ask.order, "its number")->required(); });
+  add_recovering(kms, on, "collect-key", "collect the keys of an order that two operators have signed", "qanat kms collect-key --kms kms-a --order-file order-5 --out key-5", collect,
+                 [](CLI::App& one, Recovering& ask) {
+                   one.add_option("--order-file", ask.order_file, "file of recover-key")->required();
+                   one.add_option("--out", ask.out, "new file for the keys")->required();
+                 });
+}
+
+}  // namespace qanat::app

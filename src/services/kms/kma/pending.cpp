@@ -1,0 +1,73 @@
+#include "services/kms/kma/pending.hpp"
+
+#include "crypto/kdf.hpp"
+
+namespace qanat::kms {
+namespace {
+
+constexpr std::string_view confirmation_label = "qanat kms pending confirmation 1\n";
+constexpr std::size_t share_octets = PathId::size + KeyId::size;
+
+Bytes octets_of(const std::vector<wire::ShareRef>& shares) {
+  Bytes out;
+  for (const wire::ShareRef& share : shares) {
+    for (const ByteView part : {share.path_id.view(), share.key_id.view()}) out.insert(out.end(), part.begin(), part.end());
+  }
+  return out;
+}
+
+Result<std::vector<wire::ShareRef>> shares_of(const Bytes& octets) {
+  if (octets.size() % share_octets != 0) return fail(ErrorCode::internal, "pending agreement: shares of a wrong length");
+  std::vector<wire::ShareRef> out;
+  for (ByteView rest = octets; !rest.empty(); rest = rest.subspan(share_octets)) {
+    out.push_back({.path_id = PathId(rest.first(PathId::size)), .key_id = KeyId(rest.subspan(PathId::size, KeyId::size))});
+  }
+  return out;
+}
+
+}  // namespace
+
+Bytes hash_of_confirmation(const crypto::Suite& suite, ByteView kc_a) { return crypto::digest(suite.hash, concat({as_bytes(confirmation_label), kc_a})); }
+
+Result<void> add_pending(store::Transaction& transaction, const SidWk& sid_wk, const Pending& pending) {
+  const std::string kms_a = pending.kms_a.uri();
+  const Bytes shares = octets_of(pending.shares);
+  TRY(transaction.run(
+      "INSERT INTO pending_agreement (sid_wk, kms_a, h_accept, h_kc_a, shares, expires_ms) VALUES (?, ?, ?, ?, ?, ?)",
+      {sid_wk.view(), std::string_view(kms_a), ByteView(pending.h_accept), ByteView(pending.h_kc_a), ByteView(shares), store::column(pending.expires_ms)}));
+  return {};
+}
+
+Result<std::optional<Pending>> find_pending(store::Transaction& transaction, const SidWk& sid_wk) {
+  std::optional<Pending> out;
+  std::string kms_a;
+  Bytes shares;
+  TRY(transaction.query(
+      "SELECT kms_a, h_accept, h_kc_a, shares, expires_ms FROM pending_agreement WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) {
+        out = Pending{.kms_a = {}, .h_accept = row.blob(1), .h_kc_a = row.blob(2), .shares = {}, .expires_ms = static_cast<UnixMs>(row.integer(4))};
+        kms_a = row.text(0);
+        shares = row.blob(3);
+      }));
+  if (!out) return out;
+  ASSIGN_OR_RETURN(out->kms_a, Identity::parse_uri(kms_a));
+  ASSIGN_OR_RETURN(out->shares, shares_of(shares));
+  return out;
+}
+
+Result<void> drop_pending(store::Transaction& transaction, const SidWk& sid_wk) {
+  TRY(transaction.run("DELETE FROM pending_agreement WHERE sid_wk = ?", {sid_wk.view()}));
+  return {};
+}
+
+Result<void> drop_expired_pending(store::Transaction& transaction, UnixMs now) {
+  TRY(transaction.run("DELETE FROM pending_agreement WHERE expires_ms <= ?", {store::column(now)}));
+  return {};
+}
+
+Result<std::int64_t> count_pending(store::Transaction& transaction) {
+  std::int64_t out = 0;
+  TRY(transaction.query("SELECT count(*) FROM pending_agreement", {}, [&](const store::Row& row) { out = row.integer(0); }));
+  return out;
+}
+
+}  // namespace qanat::kms

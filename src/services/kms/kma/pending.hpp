@@ -1,0 +1,33 @@
+// Accepted offers that wait for the other KMS's confirmation: on the disk, because it may come to another front end, or after one was restarted.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "crypto/suite.hpp"
+#include "store/store.hpp"
+#include "wire/qfc2.hpp"
+
+namespace qanat::kms {
+
+struct Pending {
+  Identity kms_a;
+  Bytes h_accept;
+  Bytes h_kc_a;  // hash_of_confirmation(kc_a)
+  std::vector<wire::ShareRef> shares;
+  UnixMs expires_ms = 0;
+};
+
+/// What is kept of a key confirmation (32 octets of HMAC, nobody guesses them): enough to know it by, and no help to who reads the database.
+Bytes hash_of_confirmation(const crypto::Suite& suite, ByteView kc_a);
+
+/// conflict for a session that has one.
+Result<void> add_pending(store::Transaction& transaction, const SidWk& sid_wk, const Pending& pending);
+Result<std::optional<Pending>> find_pending(store::Transaction& transaction, const SidWk& sid_wk);
+Result<void> drop_pending(store::Transaction& transaction, const SidWk& sid_wk);
+Result<void> drop_expired_pending(store::Transaction& transaction, UnixMs now);
+/// How many there are; in a transaction of its own, so that it stands in nobody's way.
+Result<std::int64_t> count_pending(store::Transaction& transaction);
+
+}  // namespace qanat::kms

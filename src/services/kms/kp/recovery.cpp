@@ -1,0 +1,228 @@
+#include "services/kms/kp/recovery.hpp"
+
+#include <algorithm>
+
+#include "crypto/lone_signer.hpp"
+#include "node/subscriber.hpp"
+#include "services/kms/kp/sealed_columns.hpp"
+#include "wire/base64.hpp"
+#include "wire/key_schedule.hpp"
+
+namespace qanat::kms {
+namespace {
+
+constexpr std::size_t order_octets = 16;
+constexpr std::size_t reason_max = 256;
+
+wire::Json texts(const std::vector<std::string>& list) {
+  wire::Json out = wire::Json::array();
+  for (const std::string& one : list) out.push(one);
+  return out;
+}
+
+Result<Bytes> hex_in(const wire::Json& json, std::string_view member, std::size_t octets_max) {
+  ASSIGN_OR_RETURN(const std::string text, json.text(member));
+  const auto octets = from_hex(text);
+  if (!octets || octets->empty() || octets->size() > octets_max) return fail(ErrorCode::invalid_argument, std::string(member) + ": must be hexadecimal");
+  return *octets;
+}
+
+Result<Uid> uid_in(const wire::Json& json) {
+  ASSIGN_OR_RETURN(const std::string text, json.text("uid"));
+  return node::parse_uid(text);
+}
+
+}  // namespace
+
+struct Recovery::Order {
+  Bytes id;
+  std::string statement;
+  Uid uid;
+  Bytes enc_kid;
+  std::string asked_by;
+  crypto::EncapsulationKey recipient;
+  std::vector<std::string> signed_by;
+};
+
+std::string recovery_statement(const Identity& kms, ByteView order, const Uid& uid, ByteView enc_kid, std::string_view reason, std::string_view asked_by,
+                               const crypto::EncapsulationKey& recipient, UnixMs made_ms) {
+  const Bytes fingerprint = crypto::digest(crypto::Hash::sha256, {recipient.point, recipient.ml_kem});
+  return "qanat recover-key 1\nkms " + kms.uri() + "\norder " + to_hex(order) + "\nuid " + uid.text() + "\nenc_kid " + to_hex(enc_kid) + "\nreason " +
+         std::string(reason) + "\nasked_by " + std::string(asked_by) + "\nrecipient " + to_hex(fingerprint) + "\nmade_ms " + std::to_string(made_ms) + "\n";
+}
+
+Result<net::Response> Recovery::answer(const net::Request& request) {
+  return node::recorded(node_, "kp.recovery", request, [&](node::Deed& deed) -> Result<net::Response> {
+    if (!request.peer.identity || !request.peer.certificate) return fail(ErrorCode::denied, "keys are recovered by operators with a certificate");
+    ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
+    ASSIGN_OR_RETURN(const std::string op, json.text("op"));
+    if (op == "history") return history(json, deed);
+    if (policy_ != HistoryPolicy::encryption_keys) return fail(ErrorCode::denied, "kms.history is none: no private key is kept that could be recovered");
+    if (op == "ask") return ask(json, request, deed);
+    if (op == "show") return show(json, deed);
+    if (op == "sign") return sign(json, request, deed);
+    if (op == "collect") return collect(json, request, deed);
+    return fail(ErrorCode::invalid_argument, "op must be history, ask, show, sign or collect");
+  });
+}
+
+Result<net::Response> Recovery::history(const wire::Json& json, node::Deed& deed) {
+  TRY(json.only({"op", "uid"}));
+  ASSIGN_OR_RETURN(const Uid uid, uid_in(json));
+  deed.object = "history of " + uid.text();
+  ASSIGN_OR_RETURN(const std::vector<HistoryKey> keys, EncryptionPairs(node_, store_, keys_, policy_).history(uid));
+  wire::Json list = wire::Json::array();
+  for (const HistoryKey& key : keys) {
+    list.push(wire::Json::object({{"enc_kid", to_hex(key.enc_kid)},
+                                  {"number", key.number.text()},
+                                  {"since_ms", key.since_ms},
+                                  {"ended_ms", key.ended_ms},
+                                  {"why", key.why},
+                                  {"recoverable", key.has_private && policy_ == HistoryPolicy::encryption_keys}}));
+  }
+  return node::json_response(wire::Json::object({{"keys", list}}));
+}
+
+Result<net::Response> Recovery::ask(const wire::Json& json, const net::Request& request, node::Deed& deed) {
+  TRY(json.only({"op", "uid", "enc_kid", "reason", "ephemeral"}));
+  ASSIGN_OR_RETURN(const Uid uid, uid_in(json));
+  ASSIGN_OR_RETURN(const Bytes enc_kid, hex_in(json, "enc_kid", node_.suite().digest));
+  deed.object = "ask for " + to_hex(enc_kid) + " of " + uid.text();
+  ASSIGN_OR_RETURN(const std::string reason, json.text("reason"));
+  if (reason.empty() || reason.size() > reason_max || reason.contains('\n')) return fail(ErrorCode::invalid_argument, "reason: must be one line of 1 to 256 octets");
+  ASSIGN_OR_RETURN(const wire::Json ephemeral, json.object("ephemeral"));
+  TRY(ephemeral.only({"point", "ml_kem"}));
+  crypto::EncapsulationKey recipient;
+  ASSIGN_OR_RETURN(recipient.point, ephemeral.base64("point"));
+  ASSIGN_OR_RETURN(recipient.ml_kem, ephemeral.base64("ml_kem"));
+  // That it can be encapsulated to is seen now, and not when both have signed.
+  TRY(crypto::encapsulate(node_.suite(), crypto::KemForm::to_ephemeral, recipient, node_.rng()));
+  const Bytes id = node_.rng().bytes(order_octets);
+  const UnixMs now = node_.clock().now_ms();
+  const std::string asked_by = request.peer.identity->uri();
+  const std::string statement = recovery_statement(node_.identity(), id, uid, enc_kid, reason, asked_by, recipient, now);
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    bool there = false;
+    TRY(transaction.query("SELECT count(*) FROM history_key WHERE enc_kid = ? AND uid = ? AND sealed_pair IS NOT NULL", {ByteView(enc_kid), std::string_view(uid.text())},
+                          [&](const store::Row& row) { there = row.integer(0) != 0; }));
+    if (!there) return fail(ErrorCode::not_found, "history has no private key " + to_hex(enc_kid) + " of " + uid.text());
+    TRY(transaction.run("DELETE FROM recovery_signature WHERE id IN (SELECT id FROM recovery_order WHERE expires_ms <= ?)", {store::column(now)}));
+    TRY(transaction.run("DELETE FROM recovery_order WHERE expires_ms <= ?", {store::column(now)}));
+    std::int64_t open = 0;
+    TRY(transaction.query("SELECT count(*) FROM recovery_order WHERE done_ms IS NULL", {}, [&](const store::Row& row) { open = row.integer(0); }));
+    if (open >= static_cast<std::int64_t>(recovery_open_max)) return fail(ErrorCode::exhausted, std::to_string(open) + " orders wait for signatures already");
+    TRY(transaction.run("INSERT INTO recovery_order (id, statement, uid, enc_kid, asked_by, point, ml_kem, expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                        {ByteView(id), std::string_view(statement), std::string_view(uid.text()), ByteView(enc_kid), std::string_view(asked_by),
+                         ByteView(recipient.point), ByteView(recipient.ml_kem), store::column(now + recovery_life_ms)}));
+    return {};
+  }));
+  deed.object += ", order " + to_hex(id) + ": " + reason;
+  return node::json_response(wire::Json::object({{"order", to_hex(id)}, {"statement", statement}}));
+}
+
+Result<Recovery::Order> Recovery::open_order(store::Transaction& transaction, const wire::Json& json) {
+  Order out;
+  ASSIGN_OR_RETURN(out.id, hex_in(json, "order", order_octets));
+  bool found = false;
+  bool done = false;
+  TRY(transaction.query("SELECT statement, uid, enc_kid, asked_by, point, ml_kem, done_ms FROM recovery_order WHERE id = ? AND expires_ms > ?",
+                        {ByteView(out.id), store::column(node_.clock().now_ms())}, [&](const store::Row& row) {
+                          found = true;
+                          out.statement = row.text(0);
+                          out.uid = Uid(row.text(1));
+                          out.enc_kid = row.blob(2);
+                          out.asked_by = row.text(3);
+                          out.recipient = {.point = row.blob(4), .ml_kem = row.blob(5)};
+                          done = !row.is_null(6);
+                        }));
+  if (!found) return fail(ErrorCode::not_found, "no order " + to_hex(out.id) + ", or its hour is over");
+  if (done) return fail(ErrorCode::conflict, "order " + to_hex(out.id) + ": its key was collected");
+  TRY(transaction.query("SELECT operator FROM recovery_signature WHERE id = ? ORDER BY operator", {ByteView(out.id)},
+                        [&](const store::Row& row) { out.signed_by.push_back(row.text(0)); }));
+  return out;
+}
+
+Result<net::Response> Recovery::show(const wire::Json& json, node::Deed& deed) {
+  TRY(json.only({"op", "order"}));
+  ASSIGN_OR_RETURN(const Order order, store_.transact([&](store::Transaction& transaction) { return open_order(transaction, json); }));
+  deed.object = "show " + to_hex(order.id);
+  return node::json_response(wire::Json::object({{"statement", order.statement}, {"signed_by", texts(order.signed_by)}}));
+}
+
+Result<net::Response> Recovery::sign(const wire::Json& json, const net::Request& request, node::Deed& deed) {
+  TRY(json.only({"op", "order", "signature"}));
+  ASSIGN_OR_RETURN(const Bytes signature, json.base64("signature"));
+  const std::string by = request.peer.identity->uri();
+  const crypto::Certificate& certificate = *request.peer.certificate;
+  ASSIGN_OR_RETURN(const Order order, store_.transact([&](store::Transaction& transaction) -> Result<Order> {
+    ASSIGN_OR_RETURN(Order open, open_order(transaction, json));
+    if (std::ranges::find(open.signed_by, by) != open.signed_by.end())
+      return fail(ErrorCode::conflict, by + " has signed order " + to_hex(open.id) + " already: another operator is wanted");
+    const auto held = crypto::verify_with(certificate, as_bytes(open.statement), signature);
+    if (!held) return fail_in("the signature of " + by, held.error());
+    // With the certificate, so that anybody can check later who wanted it.
+    TRY(transaction.run("INSERT INTO recovery_signature (id, operator, certificate, signature, at_ms) VALUES (?, ?, ?, ?, ?)",
+                        {ByteView(open.id), std::string_view(by), ByteView(certificate.der()), ByteView(signature), store::column(node_.clock().now_ms())}));
+    open.signed_by.push_back(by);
+    return open;
+  }));
+  deed.object = "sign " + to_hex(order.id);
+  return node::json_response(wire::Json::object({{"signed_by", texts(order.signed_by)}}));
+}
+
+Result<net::Response> Recovery::collect(const wire::Json& json, const net::Request& request, node::Deed& deed) {
+  TRY(json.only({"op", "order"}));
+  struct Collected {
+    Order order;
+    Secret pair;
+  };
+  ASSIGN_OR_RETURN(const Collected collected, store_.transact([&](store::Transaction& transaction) -> Result<Collected> {
+    ASSIGN_OR_RETURN(Order order, open_order(transaction, json));
+    deed.object = "collect " + to_hex(order.enc_kid) + " of " + order.uid.text() + ", order " + to_hex(order.id);
+    if (order.asked_by != request.peer.identity->uri()) return fail(ErrorCode::denied, "order " + to_hex(order.id) + " is of " + order.asked_by);
+    if (order.signed_by.size() < recovery_signatures)
+      return fail(ErrorCode::denied, "order " + to_hex(order.id) + " has " + std::to_string(order.signed_by.size()) + " signatures, two operators must sign");
+    Bytes sealed;
+    TRY(transaction.query("SELECT sealed_pair FROM history_key WHERE enc_kid = ? AND sealed_pair IS NOT NULL", {ByteView(order.enc_kid)},
+                          [&](const store::Row& row) { sealed = row.blob(0); }));
+    if (sealed.empty()) return fail(ErrorCode::not_found, "history has no private key " + to_hex(order.enc_kid));
+    ASSIGN_OR_RETURN(Secret pair, keys_.of(Library::history).unseal(context_of("history_key", "sealed_pair", order.enc_kid), sealed));
+    TRY(transaction.run("UPDATE recovery_order SET done_ms = ? WHERE id = ?", {store::column(node_.clock().now_ms()), ByteView(order.id)}));
+    return Result<Collected>(Collected{.order = std::move(order), .pair = std::move(pair)});
+  }));
+  TRY(store_.settle());
+  for (const std::string& by : collected.order.signed_by) deed.object += ", signed by " + by;
+  const crypto::Suite& suite = node_.suite();
+  const ByteView octets = collected.pair.reveal();
+  if (octets.size() != suite.scalar + crypto::seed_ml_kem) return fail(ErrorCode::internal, "history key " + to_hex(collected.order.enc_kid) + ": is of another size");
+  const crypto::DecapsulationSecret secret{.scalar = Secret::copy_of(octets.first(suite.scalar)), .ml_kem_seed = Secret::copy_of(octets.subspan(suite.scalar))};
+  ASSIGN_OR_RETURN(const Bytes message, deliver(collected.order, secret));
+  return node::json_response(wire::Json::object({{"message", wire::to_base64(message)}}));
+}
+
+Result<Bytes> Recovery::deliver(const Order& order, const crypto::DecapsulationSecret& secret) {
+  const crypto::Suite& suite = node_.suite();
+  const std::shared_ptr<const node::MessageSigner> own = node_.signer();
+  const Bytes h_statement = crypto::digest(suite.hash, as_bytes(order.statement));
+  ASSIGN_OR_RETURN(const crypto::Encapsulation made, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, order.recipient, node_.rng()));
+  const Secret ss = wire::hybrid_secret(suite, wire::transcript(made, order.recipient), wire::enrol_context(h_statement));
+  // The certificates are those of who answers.
+  ASSIGN_OR_RETURN(const Bytes chain_classical, wire::encode_chain({own->classical.der()}));
+  ASSIGN_OR_RETURN(const Bytes chain_pq, wire::encode_chain({own->ml_dsa.der()}));
+  wire::EnrolDeliver message{.h_enrol = h_statement,
+                             .uid = order.uid,
+                             .chain_classical = chain_classical,
+                             .chain_pq = chain_pq,
+                             .encryption_keys = wire::EncryptionKeys::kms_made,
+                             .ct_classical = made.ct_classical,
+                             .ct_ml_kem = made.ct_ml_kem,
+                             .enc_kid = order.enc_kid,
+                             .ts_ms = node_.clock().now_ms(),
+                             .sealed = {}};
+  const wire::EnrolPayload payload{.encryption = {.scalar = secret.scalar.duplicate(), .ml_kem_seed = secret.ml_kem_seed.duplicate()}, .kms = own->fps};
+  ASSIGN_OR_RETURN(const wire::EnrolDeliver sealed, wire::seal_enrol(suite, node_.settings().policy_epoch, std::move(message), ss, payload));
+  ASSIGN_OR_RETURN(const auto framed, wire::sign_message(suite, node_.settings().policy_epoch, sealed, own->signer, own->fps, node_.rng()));
+  return framed.octets;
+}
+
+}  // namespace qanat::kms

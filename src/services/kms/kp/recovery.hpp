@@ -1,0 +1,48 @@
+// Recovery of a terminal's private encryption keys out of the history library, where kms.history keeps them: only what two operators have signed, for a
+// recipient that both of them saw named, once, and all of it on record. Working keys cannot be had: no library keeps them.
+#pragma once
+
+#include "node/node.hpp"
+#include "node/recorded.hpp"
+#include "services/kms/kp/encryption_pairs.hpp"
+
+namespace qanat::kms {
+
+inline constexpr std::size_t recovery_signatures = 2;     // of different operators
+inline constexpr UnixMs recovery_life_ms = 3'600'000;     // of an order
+inline constexpr std::size_t recovery_open_max = 16;      // orders that wait
+
+class Recovery {
+ public:
+  Recovery(node::Node& node, store::Store& store, PoolKeys& keys, HistoryPolicy policy) : node_(node), store_(store), keys_(keys), policy_(policy) {}
+
+  /// x5_recovery, by an operator:
+  ///   {"op": "history", "uid"} → {"keys": [{"enc_kid", "number", "since_ms", "ended_ms", "why", "recoverable"}]}
+  ///   {"op": "ask", "uid", "enc_kid", "reason", "ephemeral": {"point", "ml_kem"}} → {"order", "statement"}: the text that operators sign
+  ///   {"op": "show", "order"} → {"statement", "signed_by"}
+  ///   {"op": "sign", "order", "signature"} → {"signed_by"}: the ML-DSA key of the operator's certificate over the statement
+  ///   {"op": "collect", "order"} → {"message"}: by who asked, once: EnrolDeliver (wire/qfc2_enrol.hpp) to the ephemeral key, with the digest of the statement in the
+  ///                                place of that of an Enrol message
+  Result<net::Response> answer(const net::Request& request);
+
+ private:
+  struct Order;
+  Result<net::Response> history(const wire::Json& json, node::Deed& deed);
+  Result<net::Response> ask(const wire::Json& json, const net::Request& request, node::Deed& deed);
+  Result<net::Response> show(const wire::Json& json, node::Deed& deed);
+  Result<net::Response> sign(const wire::Json& json, const net::Request& request, node::Deed& deed);
+  Result<net::Response> collect(const wire::Json& json, const net::Request& request, node::Deed& deed);
+  Result<Order> open_order(store::Transaction& transaction, const wire::Json& json);
+  Result<Bytes> deliver(const Order& order, const crypto::DecapsulationSecret& secret);
+
+  node::Node& node_;
+  store::Store& store_;
+  PoolKeys& keys_;
+  const HistoryPolicy policy_;
+};
+
+/// What two operators sign: it names the KMS, the key, why, and to whom it goes.
+std::string recovery_statement(const Identity& kms, ByteView order, const Uid& uid, ByteView enc_kid, std::string_view reason, std::string_view asked_by,
+                               const crypto::EncapsulationKey& recipient, UnixMs made_ms);
+
+}  // namespace qanat::kms

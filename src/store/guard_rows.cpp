@@ -1,0 +1,286 @@
+#include "store/guard_rows.hpp"
+
+#include <algorithm>
+
+#include "base/check.hpp"
+#include "crypto/aead.hpp"
+#include "crypto/kdf.hpp"
+#include "store/guard_statement.hpp"
+#include "wire/reader.hpp"
+#include "wire/writer.hpp"
+
+namespace qanat::store {
+namespace {
+
+constexpr std::string_view mac_column = "row_mac";
+constexpr std::string_view savepoint_word = "SAVEPOINT ";
+constexpr std::string_view rollback_words = "ROLLBACK TO ";
+constexpr std::string_view release_word = "RELEASE ";
+constexpr std::size_t tables_max = 64;
+constexpr wire::Bounds name_bounds{.min = 1, .max = 64};
+constexpr wire::Bounds hash_bounds{.min = 0, .max = 64};
+
+Secret derived(const crypto::Suite& suite, const Secret& prk, std::string_view use) {
+  return crypto::hkdf_expand(suite.hash, prk, {as_bytes("qanat guarded store: "), as_bytes(use)}, crypto::digest_size(suite.hash));
+}
+
+void append_number(Bytes& out, std::uint64_t number) {
+  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<std::uint8_t>(number >> shift));
+}
+void append_part(Bytes& out, ByteView octets) {
+  append_number(out, octets.size());
+  append(out, octets);
+}
+
+std::string shown_value(const std::variant<std::int64_t, std::string, Bytes>& value) {
+  constexpr std::size_t shown_max = 64;
+  if (const auto* number = std::get_if<std::int64_t>(&value)) return std::to_string(*number);
+  if (const auto* text = std::get_if<std::string>(&value)) return text->substr(0, shown_max);
+  return to_hex(std::get<Bytes>(value)).substr(0, shown_max);
+}
+
+void exclusive_or(Bytes& into, ByteView other) {
+  if (into.empty()) into.resize(other.size());
+  for (std::size_t i = 0; i < into.size() && i < other.size(); ++i) into[i] ^= other[i];
+}
+
+Secret state_key(const GuardKeys& keys, std::string_view shard, std::int64_t epoch) {
+  Bytes info;
+  append_part(info, as_bytes(shard));
+  append_number(info, static_cast<std::uint64_t>(epoch));
+  return crypto::hkdf_expand(keys.suite.hash, keys.state, {info}, keys.suite.aead_key);
+}
+
+}  // namespace
+
+GuardKeys::GuardKeys(const crypto::Suite& suite_, const Secret& key)
+    : suite(suite_),
+      row(derived(suite_, key, "row")),
+      element(derived(suite_, key, "element")),
+      state(derived(suite_, key, "state")),
+      anchor(derived(suite_, key, "anchor")) {}
+
+void GuardState::add(const GuardState& other) {
+  for (const auto& [name, sum] : other.tables) {
+    TableSum& own = tables[name];
+    own.rows += sum.rows;
+    exclusive_or(own.hash, sum.hash);
+  }
+}
+
+bool GuardState::operator==(const GuardState& other) const {
+  const auto is_in = [](const GuardState& one, const GuardState& another) {
+    return std::ranges::all_of(one.tables, [&](const auto& entry) {
+      const auto found = another.tables.find(entry.first);
+      const TableSum& sum = entry.second;
+      const bool none = sum.rows == 0 && std::ranges::all_of(sum.hash, [](std::uint8_t octet) { return octet == 0; });
+      return found == another.tables.end() ? none : sum.rows == found->second.rows && (none || equal_constant_time(sum.hash, found->second.hash));
+    });
+  };
+  return is_in(*this, other) && is_in(other, *this);
+}
+
+Result<GuardedRow> read_row(const GuardedTable& table, const Row& row) {
+  struct Column {
+    std::string name;
+    int at;
+  };
+  std::vector<Column> columns;
+  for (int i = 0; i < row.columns(); ++i) columns.push_back({.name = row.name(i), .at = i});
+  // By name: the order of the columns is the database's business.
+  std::ranges::sort(columns, {}, &Column::name);
+  GuardedRow out;
+  append_part(out.octets, as_bytes(table.name));
+  bool has_mac = false;
+  for (const Column& column : columns) {
+    const ColumnType type = row.type(column.at);
+    if (column.name == mac_column) {
+      has_mac = true;
+      if (type != ColumnType::null) out.row_mac = row.blob(column.at);
+      continue;
+    }
+    if (type == ColumnType::null) continue;
+    append_part(out.octets, as_bytes(column.name));
+    out.octets.push_back(static_cast<std::uint8_t>(type));
+    if (type == ColumnType::integer) append_number(out.octets, static_cast<std::uint64_t>(row.integer(column.at)));
+    if (type == ColumnType::text) append_part(out.octets, as_bytes(row.text(column.at)));
+    if (type == ColumnType::blob) append_part(out.octets, row.blob(column.at));
+  }
+  if (!has_mac) return fail(ErrorCode::internal, "table " + std::string(table.name) + " has no column row_mac");
+  for (const std::string_view key : table.key) {
+    if (key.empty()) continue;
+    const auto found = std::ranges::find(columns, key, &Column::name);
+    if (found == columns.end() || row.is_null(found->at)) return fail(ErrorCode::internal, "table " + std::string(table.name) + " has no key " + std::string(key));
+    if (row.type(found->at) == ColumnType::integer) {
+      out.key.emplace_back(row.integer(found->at));
+    } else if (row.type(found->at) == ColumnType::text) {
+      out.key.emplace_back(row.text(found->at));
+    } else {
+      out.key.emplace_back(row.blob(found->at));
+    }
+  }
+  return out;
+}
+
+std::string describe(const GuardedTable& table, const GuardedRow& row) {
+  std::string out(table.name);
+  for (std::size_t i = 0; i < row.key.size(); ++i) out += (i == 0 ? " " : ", ") + std::string(table.key[i]) + "=" + shown_value(row.key[i]);
+  return out;
+}
+
+Bytes mac_of(const GuardKeys& keys, const GuardedRow& row) { return crypto::hmac(keys.suite.hash, keys.row, {row.octets}); }
+
+Bytes element_of(const GuardKeys& keys, ByteView row_mac) { return crypto::hmac(keys.suite.hash, keys.element, {row_mac}); }
+
+Result<void> check_row(const GuardKeys& keys, const GuardedTable& table, const GuardedRow& row) {
+  if (row.row_mac.empty()) return fail(ErrorCode::denied, describe(table, row) + ": was put in by another program");
+  if (equal_constant_time(row.row_mac, mac_of(keys, row))) return {};
+  return fail(ErrorCode::denied, describe(table, row) + ": was changed, or put there, by another program");
+}
+
+void add_row(const GuardKeys& keys, GuardState& state, std::string_view table, ByteView row_mac) {
+  TableSum& sum = state.tables[std::string(table)];
+  ++sum.rows;
+  exclusive_or(sum.hash, element_of(keys, row_mac));
+}
+
+void take_row(const GuardKeys& keys, GuardState& state, std::string_view table, ByteView row_mac) {
+  TableSum& sum = state.tables[std::string(table)];
+  --sum.rows;
+  exclusive_or(sum.hash, element_of(keys, row_mac));
+}
+
+Bytes seal_state(const GuardKeys& keys, std::string_view shard, std::int64_t epoch, const GuardState& state, crypto::Rng& rng) {
+  wire::Writer writer;
+  writer.u8(static_cast<std::uint8_t>(state.tables.size()));
+  for (const auto& [name, sum] : state.tables) {
+    writer.opaque("table", name, name_bounds);
+    writer.u64(static_cast<std::uint64_t>(sum.rows));
+    writer.opaque("hash", sum.hash, hash_bounds);
+  }
+  const auto plain = std::move(writer).finish();
+  CHECK(plain.has_value() && state.tables.size() <= tables_max);  // the names are those of this program
+  Bytes out = rng.bytes(crypto::aead_iv);
+  append(out, crypto::seal(keys.suite.aead, state_key(keys, shard, epoch), Bytes(out), as_bytes(shard), *plain));
+  return out;
+}
+
+Result<GuardState> open_state(const GuardKeys& keys, std::string_view shard, std::int64_t epoch, ByteView sealed) {
+  const auto refused = [&] { return fail(ErrorCode::denied, "guard_state shard=" + std::string(shard) + ": was changed by another program"); };
+  if (sealed.size() < crypto::aead_iv) return refused();
+  const auto plain = crypto::open(keys.suite.aead, state_key(keys, shard, epoch), sealed.first(crypto::aead_iv), as_bytes(shard), sealed.subspan(crypto::aead_iv));
+  if (!plain) return refused();
+  wire::Reader reader(plain->reveal());
+  GuardState out;
+  ASSIGN_OR_RETURN(const std::uint8_t tables, reader.u8("tables"));
+  for (std::uint8_t i = 0; i < tables; ++i) {
+    ASSIGN_OR_RETURN(const std::string name, reader.text("table", name_bounds));
+    ASSIGN_OR_RETURN(const std::uint64_t rows, reader.u64("rows"));
+    ASSIGN_OR_RETURN(const ByteView hash, reader.opaque("hash", hash_bounds));
+    out.tables[name] = {.rows = static_cast<std::int64_t>(rows), .hash = to_bytes(hash)};
+  }
+  TRY(reader.finish());
+  return out;
+}
+
+Result<void> put_mac(Transaction& transaction, const GuardedTable& table, const GuardedRow& row, ByteView mac) {
+  std::string sql = "UPDATE " + std::string(table.name) + " SET row_mac = ? WHERE ";
+  std::vector<Value> values{mac};
+  for (std::size_t i = 0; i < row.key.size(); ++i) {
+    sql += (i == 0 ? "" : " AND ") + std::string(table.key[i]) + " = ?";
+    if (const auto* number = std::get_if<std::int64_t>(&row.key[i])) {
+      values.emplace_back(*number);
+    } else if (const auto* text = std::get_if<std::string>(&row.key[i])) {
+      values.emplace_back(std::string_view(*text));
+    } else {
+      values.emplace_back(ByteView(std::get<Bytes>(row.key[i])));
+    }
+  }
+  ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run(sql, std::span<const Value>(values)));
+  if (changed != 1) return fail(ErrorCode::internal, describe(table, row) + ": is there " + std::to_string(changed) + " times");
+  return {};
+}
+
+Result<std::vector<GuardedRow>> GuardedTransaction::rows(const GuardedTable& table, std::string_view sql, std::span<const Value> values) {
+  std::vector<GuardedRow> out;
+  std::optional<Error> failure;
+  TRY(inner_.query(sql, values, [&](const Row& row) {
+    auto one = read_row(table, row);
+    if (one) {
+      out.push_back(*std::move(one));
+    } else {
+      failure = one.error();
+    }
+  }));
+  if (failure) return fail(*failure);
+  return out;
+}
+
+Result<void> GuardedTransaction::admit(const GuardedTable& table, const GuardedRow& row) {
+  const Bytes mac = mac_of(keys_, row);
+  TRY(put_mac(inner_, table, row, mac));
+  add_row(keys_, change_, table.name, mac);
+  changed_ = true;
+  return {};
+}
+
+Result<void> GuardedTransaction::dismiss(const GuardedTable& table, const GuardedRow& row) {
+  TRY(check_row(keys_, table, row));
+  take_row(keys_, change_, table.name, row.row_mac);
+  changed_ = true;
+  return {};
+}
+
+Result<std::int64_t> GuardedTransaction::run_savepoint(std::string_view sql) {
+  ASSIGN_OR_RETURN(const std::int64_t done, inner_.run(sql, std::span<const Value>()));
+  const std::string name(sql.substr(sql.rfind(' ') + 1));
+  if (sql.starts_with(savepoint_word)) {
+    savepoints_.push_back({.name = name, .change = change_, .changed = changed_});
+    return done;
+  }
+  const auto found = std::ranges::find(savepoints_.rbegin(), savepoints_.rend(), name, &Savepoint::name);
+  if (found == savepoints_.rend()) return fail(ErrorCode::internal, "a guarded store knows no savepoint of this name: " + std::string(sql));
+  const bool back = sql.starts_with(rollback_words);
+  if (back) {
+    change_ = found->change;
+    changed_ = found->changed;
+  }
+  // Gone back to, it is still there; released, it is not; those that were made after it are gone either way.
+  savepoints_.erase(back ? found.base() : found.base() - 1, savepoints_.end());
+  return done;
+}
+
+Result<std::int64_t> GuardedTransaction::run(std::string_view sql, std::span<const Value> values) {
+  for (const std::string_view words : {savepoint_word, rollback_words, release_word}) {
+    if (sql.starts_with(words) && values.empty()) return run_savepoint(sql);
+  }
+  ASSIGN_OR_RETURN(const Statement statement, read_statement(sql));
+  const auto table = std::ranges::find(tables_, statement.table, &GuardedTable::name);
+  if (table == tables_.end()) return inner_.run(sql, values);
+  const auto not_followed = [&](std::string_view why) { return fail(ErrorCode::internal, std::string(why) + " in a guarded table: " + std::string(sql)); };
+  if (statement.may_replace) return not_followed("rows replaced without being named");
+  if (sql.contains(mac_column)) return not_followed("row_mac");
+  if (statement.verb == Verb::update && statement.has_numbered_values) return not_followed("numbered values");
+  std::vector<GuardedRow> before;
+  if (statement.verb == Verb::update) {
+    if (statement.where_values > values.size()) return not_followed("too few values");
+    // What stands there is looked at before it is gone: a column that was changed underneath must not get a new MAC.
+    ASSIGN_OR_RETURN(before, rows(*table, "SELECT * FROM " + std::string(table->name) + std::string(statement.where), values.last(statement.where_values)));
+    if (before.empty()) return std::int64_t{0};
+  }
+  ASSIGN_OR_RETURN(const std::vector<GuardedRow> touched, rows(*table, std::string(sql) + " RETURNING *", values));
+  if (statement.verb == Verb::update && touched.size() != before.size()) return not_followed("other rows than the condition names");
+  for (const GuardedRow& row : statement.verb == Verb::remove ? touched : before) TRY(dismiss(*table, row));
+  if (statement.verb == Verb::remove) return static_cast<std::int64_t>(touched.size());
+  for (const GuardedRow& row : touched) TRY(admit(*table, row));
+  return static_cast<std::int64_t>(touched.size());
+}
+
+Result<void> GuardedTransaction::query(std::string_view sql, std::span<const Value> values, const std::function<void(const Row&)>& each) {
+  if (only_reads(sql)) return inner_.query(sql, values, each);
+  ASSIGN_OR_RETURN(const Statement statement, read_statement(sql));
+  if (std::ranges::find(tables_, statement.table, &GuardedTable::name) == tables_.end()) return inner_.query(sql, values, each);
+  return fail(ErrorCode::internal, "a guarded table is changed by run() alone: " + std::string(sql));
+}
+
+}  // namespace qanat::store

@@ -1,0 +1,100 @@
+// The MACs and the set hash of guarded rows (guard.hpp). Private to store.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "crypto/suite.hpp"
+#include "store/guard.hpp"
+
+namespace qanat::store {
+
+/// What is derived from the guard's key: one key per use.
+struct GuardKeys {
+  GuardKeys(const crypto::Suite& suite, const Secret& key);
+  const crypto::Suite& suite;
+  Secret row;      // MACs of rows
+  Secret element;  // elements of the set hash
+  Secret state;    // seals the state, one key per shard and epoch out of it
+  Secret anchor;
+};
+
+/// Set hash and count of one table's rows, or of what one transaction changed in it. Counts and hashes of processes and transactions add up.
+struct TableSum {
+  std::int64_t rows = 0;
+  Bytes hash;  // suite.digest octets; the exclusive or of the rows' elements
+};
+struct GuardState {
+  std::map<std::string, TableSum, std::less<>> tables;
+  /// Adds what is in the other.
+  void add(const GuardState& other);
+  bool operator==(const GuardState& other) const;
+};
+
+/// A row as its MAC covers it.
+struct GuardedRow {
+  Bytes octets;         // table ‖ every column that is not NULL, by name; not row_mac
+  Bytes row_mac;        // empty: NULL
+  std::vector<std::variant<std::int64_t, std::string, Bytes>> key;
+};
+/// "working_key sid_wk=0a1b…, leg=1"
+std::string describe(const GuardedTable& table, const GuardedRow& row);
+/// `internal` if the table has no row_mac or not the columns of its key.
+Result<GuardedRow> read_row(const GuardedTable& table, const Row& row);
+
+Bytes mac_of(const GuardKeys& keys, const GuardedRow& row);
+/// A row's part of the set hash: a PRF of its MAC, so that no element can be computed from what stands in the database.
+Bytes element_of(const GuardKeys& keys, ByteView row_mac);
+/// `denied`, naming the row, unless it has the MAC that it must have.
+Result<void> check_row(const GuardKeys& keys, const GuardedTable& table, const GuardedRow& row);
+
+void add_row(const GuardKeys& keys, GuardState& state, std::string_view table, ByteView row_mac);
+void take_row(const GuardKeys& keys, GuardState& state, std::string_view table, ByteView row_mac);
+
+/// Under a key of this shard and epoch, with a random nonce: an epoch that a crash undid is sealed anew with another nonce.
+Bytes seal_state(const GuardKeys& keys, std::string_view shard, std::int64_t epoch, const GuardState& state, crypto::Rng& rng);
+/// `denied` for anything but what seal_state() made for this shard and epoch.
+Result<GuardState> open_state(const GuardKeys& keys, std::string_view shard, std::int64_t epoch, ByteView sealed);
+
+/// Sees to it that what a transaction changes in guarded tables changes their MACs, and keeps what that does to the set hash. Statements on other tables go
+/// through as they are.
+class GuardedTransaction final : public Transaction {
+ public:
+  GuardedTransaction(Transaction& inner, std::span<const GuardedTable> tables, const GuardKeys& keys) : inner_(inner), tables_(tables), keys_(keys) {}
+
+  /// `denied`, naming the row, if a row that is to be changed is not as this program left it. `internal` for a statement that changes rows in a way that
+  /// cannot be followed (OR REPLACE, DO UPDATE, ?1, row_mac by name).
+  Result<std::int64_t> run(std::string_view sql, std::span<const Value> values) override;
+  Result<void> query(std::string_view sql, std::span<const Value> values, const std::function<void(const Row&)>& each) override;
+  using Transaction::query;
+  using Transaction::run;
+
+  /// What was changed; empty if nothing was.
+  [[nodiscard]] const GuardState& change() const noexcept { return change_; }
+  [[nodiscard]] bool changed() const noexcept { return changed_; }
+
+ private:
+  Result<std::vector<GuardedRow>> rows(const GuardedTable& table, std::string_view sql, std::span<const Value> values);
+  Result<void> admit(const GuardedTable& table, const GuardedRow& row);
+  Result<void> dismiss(const GuardedTable& table, const GuardedRow& row);
+  /// A work may undo a part of itself (SAVEPOINT, ROLLBACK TO, RELEASE): what that part changed is forgotten with it.
+  Result<std::int64_t> run_savepoint(std::string_view sql);
+
+  struct Savepoint {
+    std::string name;
+    GuardState change;
+    bool changed = false;
+  };
+  Transaction& inner_;
+  std::span<const GuardedTable> tables_;
+  const GuardKeys& keys_;
+  GuardState change_;
+  bool changed_ = false;
+  std::vector<Savepoint> savepoints_;
+};
+
+/// Writes the row's MAC into it.
+Result<void> put_mac(Transaction& transaction, const GuardedTable& table, const GuardedRow& row, ByteView mac);
+
+}  // namespace qanat::store

@@ -1,0 +1,218 @@
+// One KMS with two front ends on one PostgreSQL database: callers at one, callees at the other, and what happens when a front end is killed and when the
+// database's connections are lost.
+#include <fstream>
+#include <map>
+#include <set>
+#include <sstream>
+#include <thread>
+
+#include "audit/audit.hpp"
+#include "postgresql.hpp"
+#include "test_network.hpp"
+
+namespace qanat::test {
+namespace {
+
+constexpr std::chrono::seconds ready_max{30};
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+void write(const std::filesystem::path& file, const std::string& text) { std::ofstream(file, std::ios::binary | std::ios::trunc) << text; }
+
+/// The configuration with the lines of one table changed.
+std::string with(const std::string& config, const std::string& table, const std::function<std::string(const std::string& line)>& change) {
+  std::istringstream lines(config);
+  std::string out;
+  bool within = false;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with('[')) within = line == table;
+    out += (within ? change(line) : line) + "\n";
+  }
+  return out;
+}
+
+class FrontEndsTest : public testing::Test {
+ protected:
+  FrontEndsTest() {
+    network_ = std::make_unique<TestNetwork>(app::NetworkOptions{}, QANAT_PROGRAM, [this](const app::Network& network) { prepare(network); });
+  }
+  void SetUp() override {
+    ASSERT_TRUE(network_->ok());
+    start_second();
+    for (const char* uid : {"A", "B", "C"}) network_->enrol(uid);
+  }
+
+  /// kms-a keeps its state on the server; everybody knows where its second front end is; and C goes there first.
+  void prepare(const app::Network& network) {
+    second_port_ = (*app::free_ports(1)).front();
+    first_port_ = (*network.element("kms-a"))->port;
+    const std::string both = "others = [\"127.0.0.1:" + std::to_string(second_port_) + "\"]";
+    std::vector<std::string> names;
+    for (const app::ElementPlan& element : network.elements()) names.push_back(element.name());
+    for (const auto& terminal : network.terminals()) names.push_back(terminal.uid);
+    for (const std::string& name : names) {
+      const std::filesystem::path file = network.config_of(name);
+      if (!std::filesystem::exists(file)) continue;
+      write(file, with(text_of(file), "[peers.kms-a]", [&](const std::string& line) {
+              if (!line.starts_with("port = ")) return line;
+              if (name != "C") return line + "\n" + both;
+              return "port = " + std::to_string(second_port_) + "\nothers = [\"127.0.0.1:" + std::to_string(first_port_) + "\"]";
+            }));
+    }
+    const std::filesystem::path first = network.config_of("kms-a");
+    const std::string store = "\n[store]\npostgresql = \"" + cluster_.conninfo(database_) + "\"\n";
+    const std::string config = text_of(first);
+    write(first, config + store);
+    second_state_ = network.folder() / "kms-a-2";
+    write(second_config(network), with(config, "[node]",
+                                       [&](const std::string& line) {
+                                         if (line.starts_with("state = ")) return "state = \"" + second_state_.string() + "\"";
+                                         if (line.starts_with("port = ")) return "port = " + std::to_string(second_port_);
+                                         if (line.starts_with("enrolment_secret = ")) return std::string();  // the first has enrolled for both
+                                         return line;
+                                       }) +
+                                      store + "front_end = 2\n");
+  }
+  static std::filesystem::path second_config(const app::Network& network) { return network.folder() / "kms-a-2.toml"; }
+
+  void start_second() {
+    auto child = app::Child::start({.program = QANAT_PROGRAM,
+                                    .arguments = {"kms", "--config", second_config(network_->network()).string()},
+                                    .environment = {},
+                                    .standard_error = network_->network().folder() / "logs" / "kms-a-2.err"});
+    ASSERT_TRUE(child) << child.error().message;
+    second_ = *std::move(child);
+    const Deadline deadline = Deadline::after(ready_max);
+    while (true) {
+      const auto line = second_->read_line(deadline);
+      ASSERT_TRUE(line && *line) << "the second front end did not start: " << second_->last_words();
+      if ((*line)->starts_with("ready ")) return;
+    }
+  }
+
+  /// What both front ends have on record as delivered: "<session> to <subscriber>", and how often.
+  std::map<std::string, int> deliveries() {
+    std::map<std::string, int> out;
+    for (const std::filesystem::path& state : {network_->network().state_of("kms-a"), second_state_}) {
+      std::istringstream lines(text_of(state / "audit.jsonl"));
+      for (std::string line; std::getline(lines, line);) {
+        const auto entry = wire::Json::parse(line);
+        if (!entry || entry->text("action").value_or("") != "km-1.delivered") continue;
+        ++out[entry->text("object").value_or("") + " to " + entry->text("subject").value_or("")];
+      }
+    }
+    return out;
+  }
+  std::size_t deliveries_of(const std::filesystem::path& state) {
+    const std::string text = text_of(state / "audit.jsonl");
+    std::size_t out = 0;
+    for (std::size_t at = text.find("km-1.delivered"); at != std::string::npos; at = text.find("km-1.delivered", at + 1)) ++out;
+    return out;
+  }
+  std::vector<std::string> ask(const std::string& sql) { return cluster_.ask(sql, database_); }
+
+  PostgresqlCluster& cluster_ = PostgresqlCluster::instance();
+  const std::string database_ = cluster_.new_database();
+  std::uint16_t first_port_ = 0;
+  std::uint16_t second_port_ = 0;
+  std::filesystem::path second_state_;
+  std::unique_ptr<TestNetwork> network_;
+  std::unique_ptr<app::Child> second_;  // the first to go
+};
+
+TEST_F(FrontEndsTest, KilledFrontEndAndLostConnectionsNeitherDeliverTwiceNorLoseAndCallsGoOn) {
+  // A at the first front end calls C at the second (one domain) and B calls C (two domains).
+  std::atomic<int> agreed = 0;
+  std::atomic<int> failed = 0;
+  std::atomic<bool> enough = false;
+  std::mutex mutex;
+  std::string last_reasons;
+  std::jthread load([&] {
+    for (int call = 0; !enough; ++call) {
+      const TestNetwork::Pair pair = network_->apply(call % 2 == 0 ? "A" : "B", "C");
+      if (pair.caller && pair.callee) EXPECT_TRUE(pair.agree()) << "two ends with different keys";
+      ++(pair.agree() ? agreed : failed);
+      if (pair.agree()) continue;
+      const std::lock_guard lock(mutex);
+      last_reasons = pair.reasons();
+    }
+  });
+  const auto reach = [&](const std::string& what, int more) {
+    const int wanted = agreed + more;
+    TestNetwork::await(
+        what, [&] { return agreed >= wanted; }, std::chrono::seconds(60));
+  };
+  reach("calls with both front ends", 12);
+  EXPECT_GT(deliveries_of(network_->network().state_of("kms-a")), 0U) << "callers are served by the first";
+  EXPECT_GT(deliveries_of(second_state_), 0U) << "callees are served by the second";
+  EXPECT_EQ(ask("SELECT count(DISTINCT front_end) FROM kms.working_key").front(), "1") << "legs are made where the caller, or his KMS, applies";
+
+  ::kill(second_->pid(), SIGKILL);
+  second_->stop(std::chrono::milliseconds(1000));
+  reach("calls with one front end", 12);
+  start_second();
+  cluster_.end_connections(database_);
+  reach("calls after the database's connections were lost", 12);
+  enough = true;
+  load.join();
+  {
+    const std::lock_guard lock(mutex);
+    EXPECT_LE(failed, agreed / 3) << "only what was under way may fail: " << last_reasons;
+  }
+
+  std::size_t delivered = 0;
+  for (const auto& [what, times] : deliveries()) {
+    EXPECT_EQ(times, 1) << what;
+    ++delivered;
+    const std::string session = what.substr(0, what.find(' '));
+    const std::string subscriber = what.substr(what.rfind(' ') + 1);
+    const auto state = ask("SELECT state FROM kms.working_key WHERE encode(sid_wk, 'hex') = '" + session + "' AND uid = '" + subscriber + "'");
+    ASSERT_EQ(state.size(), 1U) << what;
+    EXPECT_TRUE(state.front() == "delivered" || state.front() == "confirmed" || state.front() == "destroyed") << what << " is lost: " << state.front();
+  }
+  EXPECT_GE(delivered, static_cast<std::size_t>(agreed.load()));
+  EXPECT_EQ(ask("SELECT count(*) FROM kms.working_key WHERE (state = 'destroyed') <> (sealed_wk IS NULL)").front(), "0");
+  for (const std::filesystem::path& state : {network_->network().state_of("kms-a"), second_state_}) {
+    EXPECT_TRUE(audit::verify(state / "audit.jsonl")) << state;
+  }
+}
+
+TEST_F(FrontEndsTest, BothShowTheSameCertificateAndHaveRecordsOfTheirOwnNames) {
+  EXPECT_TRUE(network_->apply("A", "C").agree());
+  EXPECT_TRUE(network_->apply("B", "A").agree());
+  std::set<std::string> shown;
+  for (const std::uint16_t port : {first_port_, second_port_}) {
+    const auto client = net::Client::create({.host = "127.0.0.1", .port = port, .expected = (*network_->network().element("kms-a"))->identity}, nullptr,
+                                            network_->shared_trust(), [&](const crypto::Certificate& certificate, Deadline) -> Result<void> {
+                                              shown.insert(to_hex(certificate.serial()));
+                                              return {};
+                                            });
+    (void)client->call({.method = "GET", .path = "/", .query = "", .content_type = "", .body = {}, .request_id = ""}, Deadline::after(std::chrono::seconds(5)));
+  }
+  EXPECT_EQ(shown.size(), 1U);
+  EXPECT_TRUE(text_of(network_->network().state_of("kms-a") / "audit.jsonl").contains("qanat://a/kms/kms-a/1\""));
+  EXPECT_TRUE(text_of(second_state_ / "audit.jsonl").contains("qanat://a/kms/kms-a/2\""));
+  EXPECT_FALSE(std::filesystem::exists(network_->network().state_of("kms-a") / "kms.db")) << "its state is on the server alone";
+}
+
+TEST_F(FrontEndsTest, FrontEndOfANumberThatRunsIsRefused) {
+  const std::filesystem::path config = network_->network().folder() / "kms-a-3.toml";
+  write(config, with(text_of(second_config(network_->network())), "[node]", [&](const std::string& line) {
+          if (line.starts_with("state = ")) return "state = \"" + (network_->network().folder() / "kms-a-3").string() + "\"";
+          return line.starts_with("port = ") ? std::string("port = 0") : line;
+        }));
+  auto third = app::Child::start({.program = QANAT_PROGRAM,
+                                  .arguments = {"kms", "--config", config.string()},
+                                  .environment = {},
+                                  .standard_error = network_->network().folder() / "logs" / "kms-a-3.err"});
+  ASSERT_TRUE(third);
+  TestNetwork::await(
+      "the second of one number to end", [&] { return (*third)->ended().has_value(); }, std::chrono::seconds(20));
+  EXPECT_EQ((*third)->ended(), 1);
+  EXPECT_TRUE((*third)->last_words().contains("another process has it open under the name 2")) << (*third)->last_words();
+}
+
+}  // namespace
+}  // namespace qanat::test

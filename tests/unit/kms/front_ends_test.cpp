@@ -1,0 +1,195 @@
+// What the front ends of a KMS share: agreements that wait for their confirmation, and the lives of the database.
+#include <thread>
+
+#include "kms_core.hpp"
+#include "services/kms/kma/incarnation.hpp"
+#include "services/kms/kma/ledger.hpp"
+#include "services/kms/kma/pending.hpp"
+#include "services/kms/kp/terminals.hpp"
+#include "services/kms/schema.hpp"
+#include "store_kinds.hpp"
+
+namespace qanat::kms {
+namespace {
+
+constexpr UnixMs start_ms = 1'700'000'000'000;
+
+class SharedTablesTest : public testing::TestWithParam<test::StoreKind> {
+ protected:
+  Pending pending(UnixMs expires = start_ms + 1) {
+    return {.kms_a = identity("qanat://b/kms/kms-b"),
+            .h_accept = rng_->bytes(32),
+            .h_kc_a = rng_->bytes(32),
+            .shares = {{.path_id = rng_->id<PathId>(), .key_id = rng_->id<KeyId>()}, {.path_id = rng_->id<PathId>(), .key_id = rng_->id<KeyId>()}},
+            .expires_ms = expires};
+  }
+  Result<void> add(const SidWk& sid_wk, const Pending& what) {
+    return store_->transact([&](store::Transaction& transaction) { return add_pending(transaction, sid_wk, what); });
+  }
+  std::optional<Pending> find(const SidWk& sid_wk) {
+    return must(store_->transact([&](store::Transaction& transaction) { return find_pending(transaction, sid_wk); }));
+  }
+  std::int64_t count(const std::string& table) {
+    return must(store_->transact([&](store::Transaction& transaction) -> Result<std::int64_t> {
+      std::int64_t out = -1;
+      TRY(transaction.query("SELECT count(*) FROM " + table, {}, [&](const store::Row& row) { out = row.integer(0); }));
+      return out;
+    }));
+  }
+  Result<void> of_this_life(UnixMs ts_ms) {
+    return store_->transact([&](store::Transaction& transaction) { return check_of_this_life(transaction, ts_ms, "KeyRequest"); });
+  }
+
+  test::TemporaryDirectory folder_;
+  std::unique_ptr<crypto::Rng> rng_ = must(crypto::open_rng());
+  std::unique_ptr<crypto::CryptoDevice> device_ = must(crypto::open_software_device(folder_ / "master", *rng_));
+  test::TestStores stores_{GetParam()};
+  std::unique_ptr<store::Store> store_ = must(stores_.open(folder_ / "kms.db", migrations));
+};
+INSTANTIATE_TEST_SUITE_P(Stores, SharedTablesTest, test::every_store_kind, test::name_of);
+
+TEST_P(SharedTablesTest, PendingAgreementComesBackWhole) {
+  const auto sid_wk = rng_->id<SidWk>();
+  const Pending in = pending();
+  must(add(sid_wk, in));
+  const auto out = find(sid_wk);
+  ASSERT_TRUE(out);
+  EXPECT_EQ(out->kms_a, in.kms_a);
+  EXPECT_EQ(out->h_accept, in.h_accept);
+  EXPECT_EQ(out->h_kc_a, in.h_kc_a);
+  EXPECT_EQ(out->shares, in.shares);
+  EXPECT_EQ(out->expires_ms, in.expires_ms);
+  EXPECT_EQ(test::refusal(add(sid_wk, pending())), ErrorCode::conflict) << "a session agrees once";
+  EXPECT_FALSE(find(rng_->id<SidWk>()));
+}
+
+TEST_P(SharedTablesTest, PendingAgreementsEndByConfirmationOrTime) {
+  const auto confirmed = rng_->id<SidWk>();
+  const auto expired = rng_->id<SidWk>();
+  const auto living = rng_->id<SidWk>();
+  must(add(confirmed, pending()));
+  must(add(expired, pending(start_ms)));
+  must(add(living, pending()));
+  EXPECT_EQ(must(store_->transact([](store::Transaction& transaction) { return count_pending(transaction); })), 3);
+  must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(drop_pending(transaction, confirmed));
+    return drop_expired_pending(transaction, start_ms);
+  }));
+  EXPECT_FALSE(find(confirmed) || find(expired));
+  EXPECT_TRUE(find(living));
+}
+
+TEST_P(SharedTablesTest, DatabaseHoldsADigestOfTheConfirmationAndNotTheConfirmation) {
+  const crypto::Suite& suite = crypto::suite(crypto::SuiteId::gm_hybrid);
+  const Bytes kc_a = rng_->bytes(32);
+  EXPECT_EQ(hash_of_confirmation(suite, kc_a), hash_of_confirmation(suite, kc_a));
+  EXPECT_NE(hash_of_confirmation(suite, kc_a), kc_a);
+  EXPECT_NE(hash_of_confirmation(suite, kc_a), hash_of_confirmation(suite, rng_->bytes(32)));
+}
+
+TEST_P(SharedTablesTest, NewLifeHasNothingThatCouldBeDelivered) {
+  Ledger ledger(*device_);
+  std::vector<SidWk> legs;
+  for (const store::KeyState to : {store::KeyState::generated, store::KeyState::reserved, store::KeyState::suspended}) {
+    const auto sid_wk = rng_->id<SidWk>();
+    legs.push_back(sid_wk);
+    must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+      TRY(ledger.add(transaction, {.sid_wk = sid_wk,
+                                   .leg = wire::Role::caller,
+                                   .sid_call = SidCall{},
+                                   .uid = Uid("alice"),
+                                   .wk = Secret(32),
+                                   .assurance = wire::Assurance::one_qkd_path,
+                                   .th9 = Bytes(32),
+                                   .peer_uid = Uid("bob"),
+                                   .peer_number = Number("+8613900000002"),
+                                   .peer_kms = ElementName("kms-b"),
+                                   .peer_fps = {},
+                                   .expires_ms = start_ms,
+                                   .terms = {}}));
+      if (to != store::KeyState::generated) TRY(ledger.advance(transaction, sid_wk, wire::Role::caller, store::KeyState::reserved));
+      if (to == store::KeyState::suspended) TRY(ledger.advance(transaction, sid_wk, wire::Role::caller, to));
+      return {};
+    }));
+  }
+  must(add(rng_->id<SidWk>(), pending()));
+  must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO token (uid, digest, expires_ms, level_max) VALUES ('alice', x'00', 1, 1)", {}));
+    TRY(transaction.run("INSERT INTO announced_session (sid_wk, notify, expires_ms) VALUES (x'00', x'00', 1)", {}));
+    TRY(transaction.run("INSERT INTO medium (medium, uid, kind, state, generation, registered_by, registered_ms) VALUES (x'01', 'alice', 'sim', 'active', 0, 'op', 1)", {}));
+    return save_prepared(transaction, Uid("alice"), Bytes(32, 1), {.scalar = Bytes(3), .ml_kem_seed = Bytes(3)}, start_ms);
+  }));
+  EXPECT_EQ(must(store_->transact([](store::Transaction& transaction) { return begin_life(transaction, start_ms, start_ms + 5, NewLife::restored); })), 3);
+  for (const SidWk& sid_wk : legs) {
+    const auto leg = must(store_->transact([&](store::Transaction& transaction) { return ledger.find(transaction, sid_wk, wire::Role::caller); }));
+    ASSERT_TRUE(leg);
+    EXPECT_EQ(leg->state, store::KeyState::destroyed);
+    EXPECT_TRUE(leg->key.wk.empty());
+  }
+  for (const std::string table : {"pending_agreement", "announced_session", "prepared_encryption", "token", "peer_grant", "medium WHERE state <> 'wiped'"}) EXPECT_EQ(count(table), 0) << table;
+}
+
+TEST_P(SharedTablesTest, MessagesOfAnEarlierLifeAreRefused) {
+  EXPECT_TRUE(of_this_life(0)) << "the first life takes everything that is fresh";
+  must(store_->transact([](store::Transaction& transaction) { return begin_life(transaction, start_ms, start_ms + 5, NewLife::restored); }));
+  const auto refused = of_this_life(start_ms + 4);
+  EXPECT_EQ(test::refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.contains("KeyRequest: is from before the database was restored"));
+  EXPECT_TRUE(of_this_life(start_ms + 5));
+}
+
+TEST_P(SharedTablesTest, BackupServesOnlyInANewLife) {
+  const auto serves = [&] { return store_->transact([](store::Transaction& transaction) { return check_is_no_backup(transaction); }); };
+  EXPECT_TRUE(serves());
+  must(store_->transact([](store::Transaction& transaction) { return mark_as_backup(transaction, start_ms); }));
+  const auto refused = serves();
+  EXPECT_EQ(test::refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.contains("qanat kms restore"));
+  must(store_->transact([](store::Transaction& transaction) { return begin_life(transaction, start_ms, start_ms, NewLife::restored); }));
+  EXPECT_TRUE(serves());
+}
+
+TEST(OtherHistoryTest, KeysOfAnEarlierHistoryAreDestroyedBeforeAnybodyWorks) {
+  test::PostgresqlCluster& cluster = test::PostgresqlCluster::instance();
+  const std::string database = cluster.new_database();
+  const auto rng = must(crypto::open_rng());
+  int lives = 0;
+  store::PostgresqlPlace place{.conninfo = cluster.conninfo(database), .schema = "kms", .connections = 2};
+  place.on_other_history = [&](store::Transaction& transaction) -> Result<void> {
+    ++lives;
+    TRY(begin_life(transaction, start_ms, start_ms, NewLife::other_history));
+    return {};
+  };
+  const auto sid_wk = rng->id<SidWk>();
+  const Pending in{.kms_a = identity("qanat://b/kms/kms-b"), .h_accept = Bytes(32), .h_kc_a = Bytes(32), .shares = {}, .expires_ms = start_ms};
+  must(must(store::Store::open(place, migrations))->transact([&](store::Transaction& transaction) { return add_pending(transaction, sid_wk, in); }));
+  const auto there = [&] {
+    return must(must(store::Store::open(place, migrations))->transact([&](store::Transaction& transaction) { return find_pending(transaction, sid_wk); }))
+        .has_value();
+  };
+  EXPECT_TRUE(there());
+  EXPECT_EQ(lives, 0) << "the same history: nothing is destroyed";
+  // A copy of the database is another database, as one restored from a dump is.
+  cluster.end_connections(database);
+  (void)cluster.ask("CREATE DATABASE " + database + "_copy TEMPLATE " + database);
+  place.conninfo = cluster.conninfo(database + "_copy");
+  EXPECT_FALSE(there());
+  EXPECT_EQ(lives, 1);
+  EXPECT_FALSE(there());
+  EXPECT_EQ(lives, 1) << "once";
+}
+
+TEST(FrontEndNameTest, SecondProcessOfOneNameIsRefusedAndOneOfAnotherNameIsNot) {
+  store::PostgresqlPlace place = test::PostgresqlCluster::instance().new_place();
+  place.process = "1";
+  auto first = must(store::Store::open(place, migrations));
+  place.process = "2";
+  EXPECT_TRUE(store::Store::open(place, migrations));
+  place.process = "1";
+  EXPECT_EQ(test::refusal(store::Store::open(place, migrations)), ErrorCode::conflict);
+  first.reset();
+  EXPECT_TRUE(store::Store::open(place, migrations));
+}
+
+}  // namespace
+}  // namespace qanat::kms

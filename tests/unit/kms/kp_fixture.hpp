@@ -1,0 +1,77 @@
+// What KP's tests share: a node, its database as KP keeps it, and pool keys.
+#pragma once
+
+#include "kms_core.hpp"
+#include "services/kms/kp/database.hpp"
+#include "services/kms/kp/encryption_pairs.hpp"
+#include "services/kms/schema.hpp"
+
+namespace qanat::kms {
+
+class KpFixture : public testing::Test {
+ protected:
+  void SetUp() override { open(); }
+  /// As after a restart in order.
+  void open() {
+    close();
+    open_after_kill();
+  }
+  /// As after kill -9.
+  void open_after_kill() {
+    pairs_.reset();
+    keys_.reset();
+    store_.reset();
+    node_.reset();
+    node_ = network_.open_node(kms_id, {});
+    store_ = must(open_database(*node_));
+    open_keys();
+  }
+  void open_keys() {
+    keys_ = must(PoolKeys::open({.store = *store_, .device = node_->device(), .suite = node_->suite(), .lifetime = lifetime}, now()));
+    pairs_.emplace(*node_, *store_, *keys_, policy_);
+  }
+  void close() {
+    if (store_) must(store_->close());
+  }
+  [[nodiscard]] UnixMs now() const { return node_->clock().now_ms(); }
+  [[nodiscard]] std::filesystem::path state() const { return network_.state_of(kms_id); }
+
+  Result<std::int64_t> run(std::string_view sql, std::initializer_list<store::Value> values = {}) {
+    return store_->transact([&](store::Transaction& transaction) { return transaction.run(sql, values); });
+  }
+  std::int64_t number(std::string_view sql) {
+    std::int64_t out = -1;
+    must(store_->transact([&](store::Transaction& transaction) {
+      return transaction.query(sql, {}, [&](const store::Row& row) { out = row.integer(0); });
+    }));
+    return out;
+  }
+  Bytes blob(std::string_view sql) {
+    Bytes out;
+    must(store_->transact([&](store::Transaction& transaction) {
+      return transaction.query(sql, {}, [&](const store::Row& row) {
+        if (!row.is_null(0)) out = row.blob(0);
+      });
+    }));
+    return out;
+  }
+  /// What another program does with the file while the KMS is down.
+  void edit(std::string_view sql) {
+    close();
+    pairs_.reset();
+    keys_.reset();
+    store_.reset();
+    const auto raw = must(store::Store::open(state() / "kms.db", migrations));
+    EXPECT_TRUE(raw->transact([&](store::Transaction& transaction) { return transaction.run(sql, {}); })) << sql;
+  }
+
+  static constexpr std::chrono::milliseconds lifetime = std::chrono::hours(24);
+  HistoryPolicy policy_ = HistoryPolicy::none;
+  test::TrustedNetwork network_;
+  std::unique_ptr<node::Node> node_;
+  std::unique_ptr<store::GuardedStore> store_;
+  std::unique_ptr<PoolKeys> keys_;
+  std::optional<EncryptionPairs> pairs_;
+};
+
+}  // namespace qanat::kms

@@ -1,0 +1,221 @@
+// The pool of quantum keys: each used once, only as long as the far end keeps it, nothing across a restart.
+#include "services/kms/kp/quantum_pool.hpp"
+
+#include "kp_fixture.hpp"
+
+namespace qanat::kms {
+namespace {
+
+class PoolClock final : public Clock {
+ public:
+  [[nodiscard]] UnixMs now_ms() const override { return ms; }
+  UnixMs ms = 1'700'000'000'000;
+};
+
+class QuantumPoolTest : public KpFixture {
+ protected:
+  void SetUp() override {
+    KpFixture::SetUp();
+    start();
+  }
+  void start(QuantumPool::Lot lot = {}) {
+    lot_ = lot;
+    pool_.emplace(QuantumPool::Parts{.store = *store_,
+                                     .keys = *keys_,
+                                     .clock = clock_,
+                                     .rng = network_.rng(),
+                                     .owner = "0",
+                                     .draw = [this](const std::string& domain, std::int64_t count, std::int64_t paths, Deadline) { return drawn(domain, count, paths); },
+                                     .give_back = [this](const std::vector<KeyId>& ids, Deadline) -> Result<void> {
+                                       if (qkm_is_away_) return fail(ErrorCode::unavailable, "no QKM");
+                                       EXPECT_LE(ids.size(), 64U);
+                                       returned_.insert(ids.begin(), ids.end());
+                                       return {};
+                                     },
+                                     .record = [this](std::string_view action, std::string_view, std::string_view) -> Result<void> {
+                                       recorded_.emplace_back(action);
+                                       return {};
+                                     }},
+                  QuantumPool::Marks{.low = 2, .high = 4}, lot);
+  }
+  /// The QKM.
+  Result<QuantumShares> drawn(const std::string& domain, std::int64_t count, std::int64_t paths) {
+    asked_.push_back(count);
+    if (qkm_is_away_) return fail(ErrorCode::unavailable, "no QKM");
+    QuantumShares out;
+    for (std::int64_t i = 0; i < std::min(count, at_most_); ++i) {
+      Bytes path(PathId::size, static_cast<std::uint8_t>(paths > 1 ? i : 0));
+      out.refs.push_back({.path_id = PathId(path), .key_id = network_.rng().id<KeyId>()});
+      out.keys.push_back(network_.rng().secret(wire::wk_size));
+      at_qkm_[out.refs.back().key_id] = {domain, out.keys.back().duplicate()};
+    }
+    out.relays_min = 3;
+    out.quantum_grade = grade_;
+    out.fetch_until_ms = fetch_within_ == 0 ? 0 : clock_.ms + fetch_within_;
+    return Result<QuantumShares>(std::move(out));
+  }
+  Result<QuantumShares> take(const std::string& domain = "b") { return pool_->take(domain, network_.rng().id<SidWk>()); }
+  std::int64_t lots(const std::string& domain = "b") {
+    for (const QuantumPool::Level& level : must(pool_->levels())) {
+      if (level.domain == domain) return level.lots;
+    }
+    return 0;
+  }
+
+  PoolClock clock_;
+  QuantumPool::Lot lot_;
+  std::optional<QuantumPool> pool_;
+  std::map<KeyId, std::pair<std::string, Secret>> at_qkm_;
+  std::set<KeyId> returned_;
+  std::vector<std::string> recorded_;
+  std::vector<std::int64_t> asked_;
+  std::int64_t at_most_ = 64;
+  UnixMs fetch_within_ = 60'000;
+  bool grade_ = true;
+  bool qkm_is_away_ = false;
+};
+
+TEST_F(QuantumPoolTest, IsFilledAheadOfDemandBetweenItsMarks) {
+  must(pool_->refill("b", test::soon()));
+  EXPECT_EQ(lots(), 4);
+  EXPECT_EQ(asked_, (std::vector<std::int64_t>{4}));
+  must(take());
+  must(take());
+  must(pool_->refill("b", test::soon()));
+  EXPECT_EQ(lots(), 2) << "is at the low mark";
+  must(take());
+  must(pool_->refill("b", test::soon()));
+  EXPECT_EQ(lots(), 4);
+  EXPECT_EQ(lots("c"), 0);
+}
+
+TEST_F(QuantumPoolTest, GivesEachKeyOnceAndAsItCame) {
+  must(pool_->refill("b", test::soon()));
+  std::set<KeyId> seen;
+  for (int i = 0; i < 4; ++i) {
+    const QuantumShares shares = must(take());
+    ASSERT_EQ(shares.refs.size(), 1U);
+    EXPECT_TRUE(seen.insert(shares.refs[0].key_id).second);
+    const auto& [domain, key] = at_qkm_.at(shares.refs[0].key_id);
+    EXPECT_EQ(domain, "b");
+    EXPECT_TRUE(equal_secret(shares.keys[0], key));
+    EXPECT_EQ(shares.relays_min, 3);
+    EXPECT_EQ(shares.assurance(1), wire::Assurance::one_qkd_path);
+  }
+  EXPECT_EQ(test::refusal(take()), ErrorCode::exhausted);
+  EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE sealed IS NOT NULL"), 0) << "their octets leave the database with them";
+  EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE library = 'in_use'"), 4);
+}
+
+TEST_F(QuantumPoolTest, AKeyIsOfItsDomainAlone) {
+  must(pool_->refill("b", test::soon()));
+  EXPECT_EQ(test::refusal(take("c")), ErrorCode::exhausted);
+  must(pool_->refill("c", test::soon()));
+  EXPECT_EQ(at_qkm_.at(must(take("c")).refs[0].key_id).first, "c");
+}
+
+TEST_F(QuantumPoolTest, KeysThatTravelledWithoutASiteKeyStaySo) {
+  grade_ = false;
+  must(pool_->refill("b", test::soon()));
+  EXPECT_EQ(must(take()).assurance(1), wire::Assurance::pqc);
+}
+
+TEST_F(QuantumPoolTest, ALotIsWhatOneWorkingKeyTakes) {
+  start({.keys = 3, .paths = 1});
+  at_most_ = 7;
+  must(pool_->refill("b", test::soon()));
+  EXPECT_EQ(asked_, (std::vector<std::int64_t>{12, 6})) << "what is missing is drawn again";
+  EXPECT_EQ(lots(), 4);
+  EXPECT_EQ(returned_.size(), 1U) << "the one that makes no lot goes back";
+  EXPECT_EQ(must(take()).refs.size(), 3U);
+}
+
+TEST_F(QuantumPoolTest, KeysOverSeparatePathsStayTogether) {
+  start({.keys = 2, .paths = 2});
+  must(pool_->refill("b", test::soon()));
+  EXPECT_EQ(asked_, (std::vector<std::int64_t>{2, 2, 2, 2}));
+  const QuantumShares shares = must(take());
+  EXPECT_EQ(shares.assurance(2), wire::Assurance::disjoint_qkd_paths);
+}
+
+TEST_F(QuantumPoolTest, NoKeyIsGivenThatTheFarEndMayNotKeepUntilItIsFetched) {
+  must(pool_->refill("b", test::soon()));
+  clock_.ms += fetch_within_ - quantum_fetch_margin_ms;
+  EXPECT_EQ(test::refusal(take()), ErrorCode::exhausted);
+  EXPECT_EQ(lots(), 0);
+  must(pool_->expire(test::soon()));
+  EXPECT_EQ(returned_.size(), 4U);
+  EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE library = 'history' AND sealed IS NULL"), 4);
+  must(pool_->refill("b", test::soon()));
+  EXPECT_EQ(lots(), 4);
+}
+
+TEST_F(QuantumPoolTest, KeysThatEndTooSoonGoBackAtOnce) {
+  for (const UnixMs within : {UnixMs{0}, quantum_fetch_margin_ms}) {
+    fetch_within_ = within;
+    EXPECT_EQ(test::refusal(pool_->refill("b", test::soon())), ErrorCode::exhausted);
+    EXPECT_EQ(lots(), 0);
+    EXPECT_EQ(returned_.size(), at_qkm_.size());
+  }
+}
+
+TEST_F(QuantumPoolTest, WhereTheQkmIsAwayWhatThereIsIsUsed) {
+  must(pool_->refill("b", test::soon()));
+  qkm_is_away_ = true;
+  for (int i = 0; i < 3; ++i) must(take());
+  EXPECT_EQ(test::refusal(pool_->refill("b", test::soon())), ErrorCode::unavailable);
+  must(take());
+}
+
+TEST_F(QuantumPoolTest, AfterARestartNoKeyOfThePoolIsUsedAndAllGoBack) {
+  must(pool_->refill("b", test::soon()));
+  const KeyId taken = must(take()).refs[0].key_id;
+  for (const bool in_order : {false, true}) {
+    pool_.reset();
+    in_order ? open() : open_after_kill();
+    start(lot_);
+    must(pool_->void_left_over());
+    EXPECT_EQ(test::refusal(take()), ErrorCode::exhausted);
+    EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE sealed IS NOT NULL"), 0);
+    must(pool_->expire(test::soon()));
+    EXPECT_EQ(returned_.size(), 4U);
+    EXPECT_TRUE(returned_.contains(taken)) << "whether it was used is not known";
+  }
+}
+
+TEST_F(QuantumPoolTest, AtTheEndAllGoBack) {
+  must(pool_->refill("b", test::soon()));
+  must(pool_->void_all("stops", test::soon()));
+  EXPECT_EQ(returned_.size(), 4U);
+  EXPECT_EQ(lots(), 0);
+  must(pool_->refill("b", test::soon()));
+  qkm_is_away_ = true;
+  EXPECT_EQ(test::refusal(pool_->void_all("stops", test::soon())), ErrorCode::unavailable);
+  EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE sealed IS NOT NULL"), 0) << "told or not";
+  EXPECT_EQ(std::ranges::count(recorded_, "kp.quantum.given_back"), 2);
+}
+
+TEST_F(QuantumPoolTest, HistoryHasWhatBecameOfAKeyForADay) {
+  must(pool_->refill("b", test::soon()));
+  const QuantumShares used = must(take());
+  must(pool_->done(used.refs, "used"));
+  EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE library = 'history' AND fate = 'used' AND sid_wk IS NOT NULL"), 1);
+  must(pool_->done({{.path_id = {}, .key_id = network_.rng().id<KeyId>()}}, "used"));
+  const auto standby = number("SELECT count(*) FROM quantum_key WHERE library = 'standby'");
+  EXPECT_EQ(standby, 3) << "a key that is not of the pool changes nothing";
+  clock_.ms += 2 * test::day_ms;
+  must(pool_->expire(test::soon()));
+  EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE fate = 'used'"), 0);
+}
+
+TEST_F(QuantumPoolTest, APoolThatIsOffDrawsNothing) {
+  QuantumPool off({.store = *store_, .keys = *keys_, .clock = clock_, .rng = network_.rng(), .owner = "0", .draw = {}, .give_back = {}, .record = {}}, {}, {});
+  EXPECT_FALSE(off.is_on());
+  must(off.refill("b", test::soon()));
+  EXPECT_EQ(test::refusal(off.take("b", network_.rng().id<SidWk>())), ErrorCode::exhausted);
+  must(off.void_left_over());
+  must(off.done({{.path_id = {}, .key_id = network_.rng().id<KeyId>()}}, "used"));
+}
+
+}  // namespace
+}  // namespace qanat::kms

@@ -1,0 +1,613 @@
+// A guarded database: whatever somebody else does to it is noticed at open; whatever a crash does to it is not taken for that.
+#include "store/guard.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <thread>
+
+#include "crypto/random.hpp"
+#include "store/guard_anchor.hpp"
+#include "temporary_directory.hpp"
+
+namespace qanat::store {
+namespace {
+
+constexpr std::array guarded{GuardedTable{"purse", {"owner", ""}}, GuardedTable{"coin", {"owner", "number"}}};
+constexpr std::array guarded_later{guarded[0], guarded[1], GuardedTable{"free_table", {"id", ""}}};
+const std::string guard_sql(guard_schema);
+const std::array migrations{
+    Migration{1, "CREATE TABLE purse (owner TEXT PRIMARY KEY, colour TEXT, content BLOB, row_mac BLOB) STRICT;"
+                 "CREATE TABLE coin (owner TEXT NOT NULL, number INTEGER NOT NULL, value INTEGER NOT NULL, row_mac BLOB, PRIMARY KEY (owner, number)) STRICT;"
+                 "CREATE TABLE free_table (id INTEGER PRIMARY KEY, text TEXT, row_mac BLOB) STRICT"},
+    Migration{2, guard_sql}};
+
+class GuardTest : public testing::Test {
+ protected:
+  [[nodiscard]] std::filesystem::path folder() const { return directory_ / "now"; }
+  void SetUp() override {
+    std::filesystem::create_directories(folder());
+    device_ = must(crypto::open_software_device(directory_ / "master", *rng_));
+  }
+  template <class T>
+  static T must(Result<T> result) {
+    EXPECT_TRUE(result) << result.error().message;
+    return *std::move(result);
+  }
+  static void must(const Result<void>& result) { ASSERT_TRUE(result) << result.error().message; }
+
+  [[nodiscard]] GuardSettings settings(const std::filesystem::path& where, std::string shard = "0") {
+    return {.anchor = where / "element.anchor",
+            .shard = std::move(shard),
+            .tables = tables_,
+            .suite = &crypto::suite(crypto::SuiteId::gm_hybrid),
+            .device = device_.get(),
+            .may_adopt = [this]() -> Result<void> {
+              if (adopted_before_) return fail(ErrorCode::denied, "the audit record says that there was a guard");
+              return {};
+            }};
+  }
+  Result<std::unique_ptr<GuardedStore>> open_in(const std::filesystem::path& where) {
+    ASSIGN_OR_RETURN(auto store, Store::open(where / "element.db", migrations));
+    inner_ = store.get();
+    return GuardedStore::open(std::move(store), settings(where));
+  }
+  std::unique_ptr<GuardedStore> open() { return must(open_in(folder())); }
+  /// The refusal's text.
+  std::string refused() { return refused_in(folder()); }
+  std::string refused_in(const std::filesystem::path& where) {
+    const auto store = open_in(where);
+    EXPECT_FALSE(store) << "was opened";
+    if (store) return "";
+    EXPECT_EQ(store.error().code, ErrorCode::denied) << store.error().message;
+    return store.error().message;
+  }
+  static Result<std::int64_t> run(Store& store, std::string_view sql, std::initializer_list<Value> values = {}) {
+    return store.transact([&](Transaction& transaction) { return transaction.run(sql, values); });
+  }
+  /// What another program does with the file.
+  void edit(std::string_view sql) {
+    const auto store = must(Store::open(folder() / "element.db", migrations));
+    EXPECT_TRUE(run(*store, sql)) << sql;
+  }
+  static void copy(const std::filesystem::path& from, const std::filesystem::path& to) {
+    std::filesystem::remove_all(to);
+    std::filesystem::copy(from, to);
+  }
+  void fill(Store& store) {
+    for (const std::string_view owner : {"alice", "bob", "carol"}) {
+      EXPECT_TRUE(run(store, "INSERT INTO purse (owner, colour, content) VALUES (?, 'red', ?)", {owner, as_bytes(owner)}));
+      for (std::int64_t number = 0; number < 3; ++number) {
+        EXPECT_TRUE(run(store, "INSERT INTO coin (owner, number, value) VALUES (?, ?, 10)", {owner, number}));
+      }
+    }
+  }
+  /// A database with rows that was closed in order.
+  void filled() {
+    const auto store = open();
+    fill(*store);
+    must(store->close());
+  }
+
+  test::TemporaryDirectory directory_;
+  std::span<const GuardedTable> tables_ = guarded;
+  std::unique_ptr<crypto::Rng> rng_ = must(crypto::open_rng());
+  std::unique_ptr<crypto::CryptoDevice> device_;
+  bool adopted_before_ = false;
+  Store* inner_ = nullptr;  // below the one that was opened last
+};
+
+TEST_F(GuardTest, WhatThisProgramLeftIsOpenedAgain) {
+  filled();
+  for (int i = 0; i < 3; ++i) {
+    const auto store = open();
+    EXPECT_FALSE(store->after_crash());
+    EXPECT_EQ(must(run(*store, "UPDATE coin SET value = value + 1 WHERE owner = ? AND number < ?", {"bob", std::int64_t{2}})), 2);
+    EXPECT_EQ(must(run(*store, "UPDATE coin SET value = 5")), 9);
+    EXPECT_EQ(must(run(*store, "UPDATE coin SET value = 5 WHERE owner = 'nobody'")), 0);
+    EXPECT_EQ(must(run(*store, "DELETE FROM coin WHERE owner = 'carol' AND number IN (SELECT max(number) FROM coin WHERE owner = 'carol')")), 1);
+    EXPECT_EQ(must(run(*store, "INSERT INTO coin (owner, number, value) VALUES ('carol', 2, 7)")), 1);
+    EXPECT_EQ(must(run(*store, "INSERT OR IGNORE INTO coin (owner, number, value) VALUES ('carol', 2, 8)")), 0);
+    EXPECT_EQ(must(run(*store, "UPDATE purse SET owner = 'dave' WHERE owner = 'carol'")), 1);
+    EXPECT_EQ(must(run(*store, "UPDATE purse SET owner = 'carol', colour = NULL WHERE owner = 'dave'")), 1);
+    must(store->close());
+  }
+}
+
+TEST_F(GuardTest, AChangedColumnIsNoticedAndItsRowNamed) {
+  filled();
+  edit("UPDATE coin SET value = 1000 WHERE owner = 'bob' AND number = 1");
+  const std::string why = refused();
+  EXPECT_TRUE(why.contains("coin owner=bob, number=1: was changed")) << why;
+  EXPECT_TRUE(why.contains("database-guard.md")) << why;
+  edit("UPDATE coin SET value = 10 WHERE owner = 'bob' AND number = 1");
+  EXPECT_TRUE(open()) << "a refusal leaves everything as it was";
+}
+
+TEST_F(GuardTest, AColumnThatBecomesNullOrMovesIsNoticed) {
+  filled();
+  edit("UPDATE purse SET colour = NULL WHERE owner = 'alice'");
+  EXPECT_TRUE(refused().contains("purse owner=alice: was changed"));
+  edit("UPDATE purse SET colour = 'red', content = NULL WHERE owner = 'alice'");
+  EXPECT_TRUE(refused().contains("purse owner=alice: was changed"));
+}
+
+TEST_F(GuardTest, RowsThatWereExchangedAreNoticed) {
+  filled();
+  // With everything that belongs to them but the key.
+  edit("UPDATE purse SET content = (SELECT content FROM purse AS other WHERE other.owner = 'bob'), "
+       "row_mac = (SELECT row_mac FROM purse AS other WHERE other.owner = 'bob') WHERE owner = 'alice'");
+  EXPECT_TRUE(refused().contains("purse owner=alice: was changed, or put there"));
+}
+
+TEST_F(GuardTest, ARowThatWasTakenOutIsNoticed) {
+  filled();
+  edit("DELETE FROM coin WHERE owner = 'bob' AND number = 1");
+  EXPECT_TRUE(refused().contains("table coin: has 8 rows, this program left 9"));
+}
+
+TEST_F(GuardTest, ARowThatWasPutInIsNoticed) {
+  filled();
+  edit("INSERT INTO coin (owner, number, value) VALUES ('eve', 1, 10)");
+  EXPECT_TRUE(refused().contains("coin owner=eve, number=1: was put in by another program"));
+  edit("UPDATE coin SET row_mac = (SELECT row_mac FROM coin AS other WHERE other.owner = 'bob' AND other.number = 1) WHERE owner = 'eve'");
+  EXPECT_TRUE(refused().contains("coin owner=eve, number=1: was changed, or put there"));
+}
+
+TEST_F(GuardTest, ARowOfAnotherTableIsNoticed) {
+  filled();
+  edit("DROP TABLE coin");
+  edit("CREATE TABLE coin (owner TEXT PRIMARY KEY, number INTEGER, colour TEXT, content BLOB, row_mac BLOB) STRICT");
+  EXPECT_FALSE(refused().empty());
+}
+
+TEST_F(GuardTest, ARowThatWasPutBackToWhatItWasIsNoticed) {
+  filled();
+  copy(folder(), directory_ / "before");
+  {
+    const auto store = open();
+    EXPECT_TRUE(run(*store, "UPDATE coin SET value = 0 WHERE owner = 'bob' AND number = 1"));
+    must(store->close());
+  }
+  Bytes former;  // its MAC is a true one
+  {
+    const auto store = must(Store::open(directory_ / "before" / "element.db", migrations));
+    must(store->transact([&](Transaction& transaction) {
+      return transaction.query("SELECT row_mac FROM coin WHERE owner = 'bob' AND number = 1", {}, [&](const Row& row) { former = row.blob(0); });
+    }));
+  }
+  {
+    const auto store = must(Store::open(folder() / "element.db", migrations));
+    EXPECT_TRUE(run(*store, "UPDATE coin SET value = 10, row_mac = ? WHERE owner = 'bob' AND number = 1", {ByteView(former)}));
+  }
+  EXPECT_TRUE(refused().contains("table coin: rows were put back to what they were before"));
+}
+
+TEST_F(GuardTest, AnOlderCopyOfTheFileIsNoticed) {
+  filled();
+  copy(folder(), directory_ / "before");
+  {
+    const auto store = open();
+    EXPECT_TRUE(run(*store, "DELETE FROM coin WHERE owner = 'bob' AND number = 1"));
+    must(store->close());
+  }
+  std::filesystem::copy(directory_ / "before" / "element.db", folder() / "element.db", std::filesystem::copy_options::overwrite_existing);
+  EXPECT_TRUE(refused().contains("the database is an older copy"));
+}
+
+TEST_F(GuardTest, AnOlderCopyIsNoticedAsSoonAsTheAnchorWasMovedAlsoAfterACrash) {
+  {
+    const auto store = open();
+    fill(*store);
+    copy(folder(), directory_ / "before");
+    EXPECT_TRUE(run(*store, "DELETE FROM coin WHERE owner = 'bob' AND number = 1"));
+    must(store->settle());
+  }
+  std::filesystem::copy(folder() / "element.anchor", directory_ / "before" / "element.anchor", std::filesystem::copy_options::overwrite_existing);
+  EXPECT_TRUE(refused_in(directory_ / "before").contains("the database is an older copy"));
+  EXPECT_TRUE(open_in(folder()));
+}
+
+TEST_F(GuardTest, WhatIsOlderThanTheAnchorWasMovedIsOpenedAsAfterACrash) {
+  // The window that is left: between two settle() of a process that is killed.
+  {
+    const auto store = open();
+    fill(*store);
+    must(store->settle());
+    copy(folder(), directory_ / "before");
+    EXPECT_TRUE(run(*store, "DELETE FROM coin WHERE owner = 'bob' AND number = 1"));
+  }
+  std::filesystem::copy(folder() / "element.anchor", directory_ / "before" / "element.anchor", std::filesystem::copy_options::overwrite_existing);
+  const auto store = open_in(directory_ / "before");
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_TRUE((*store)->after_crash()) << "whoever opens it must let nothing live that could have been used";
+}
+
+TEST_F(GuardTest, TheStateOfAnEarlierTimeIsNotTaken) {
+  filled();
+  Bytes former;
+  std::int64_t epoch = 0;
+  {
+    const auto store = open();
+    must(inner_->transact([&](Transaction& transaction) {
+      return transaction.query("SELECT sealed, epoch FROM guard_state", {}, [&](const Row& row) {
+        former = row.blob(0);
+        epoch = row.integer(1);
+      });
+    }));
+    EXPECT_TRUE(run(*store, "DELETE FROM coin WHERE owner = 'bob' AND number = 1"));
+    must(store->close());
+  }
+  {
+    const auto store = must(Store::open(folder() / "element.db", migrations));
+    EXPECT_TRUE(run(*store, "UPDATE guard_state SET sealed = ?", {ByteView(former)}));
+  }
+  EXPECT_TRUE(refused().contains("guard_state shard=0: was changed"));
+  {
+    const auto store = must(Store::open(folder() / "element.db", migrations));
+    EXPECT_TRUE(run(*store, "UPDATE guard_state SET epoch = ?", {epoch}));
+  }
+  EXPECT_TRUE(refused().contains("the database is an older copy")) << "with its own epoch it is an older one";
+}
+
+TEST_F(GuardTest, AGuardThatWasTakenOffIsMissed) {
+  filled();
+  adopted_before_ = true;
+  edit("DELETE FROM guard_state");
+  EXPECT_TRUE(refused().contains("the database is an older copy"));
+  edit("DELETE FROM guard_key");
+  EXPECT_TRUE(refused().contains("there was a guard"));
+  std::filesystem::remove(folder() / "element.anchor");
+  EXPECT_TRUE(refused().contains("there was a guard")) << "all of it gone, as if it were an older database";
+  adopted_before_ = false;
+  EXPECT_TRUE(open_in(folder())) << "which is taken as it is, where nobody knows better";
+}
+
+TEST_F(GuardTest, AnAnchorThatIsGoneOrChangedIsMissed) {
+  filled();
+  adopted_before_ = true;
+  const std::filesystem::path anchor = folder() / "element.anchor";
+  const std::string text = must(read_anchor(anchor)).value();
+  std::filesystem::remove(anchor);
+  EXPECT_TRUE(refused().contains("is gone"));
+  must(place_anchor(anchor, text.substr(0, text.size() - 2) + "\n"));
+  EXPECT_TRUE(refused().contains("not one that this program wrote"));
+  must(place_anchor(anchor, ""));
+  EXPECT_TRUE(refused().contains("not one that this program wrote"));
+  must(place_anchor(anchor, text));
+  EXPECT_TRUE(open_in(folder()));
+}
+
+TEST_F(GuardTest, AnEarlierAnchorIsNotTaken) {
+  filled();
+  copy(folder(), directory_ / "before");
+  {
+    const auto store = open();
+    EXPECT_TRUE(run(*store, "UPDATE coin SET value = 3"));
+    must(store->close());
+  }
+  std::filesystem::copy(directory_ / "before" / "element.anchor", folder() / "element.anchor", std::filesystem::copy_options::overwrite_existing);
+  EXPECT_TRUE(refused().contains("the anchor is older than the database"));
+}
+
+TEST_F(GuardTest, AnotherDeviceOpensNothing) {
+  filled();
+  const auto own = std::move(device_);
+  device_ = must(crypto::open_software_device(directory_ / "other", *rng_));
+  EXPECT_FALSE(refused().empty());
+}
+
+TEST_F(GuardTest, ACrashAtNoMomentLooksLikeAnAttack) {
+  adopted_before_ = false;
+  int moments = 0;
+  const auto killed_here = [&](const char* when) {
+    const std::filesystem::path there = directory_ / "killed";
+    copy(folder(), there);
+    Store* const running = inner_;
+    const auto store = open_in(there);
+    inner_ = running;
+    EXPECT_TRUE(store) << when << ": " << (store ? "" : store.error().message);
+    if (store) {
+      EXPECT_TRUE(run(**store, "INSERT INTO purse (owner) VALUES ('afterwards')")) << when;
+    }
+    ++moments;
+  };
+  auto store = open();
+  adopted_before_ = true;
+  killed_here("opened the first time");
+  const auto within = [&](std::string_view sql) {
+    EXPECT_TRUE(store->transact([&](Transaction& transaction) -> Result<void> {
+      TRY(transaction.run(sql, {}));
+      killed_here("within a transaction");
+      return {};
+    }));
+    killed_here("after a transaction");
+  };
+  within("INSERT INTO purse (owner, colour) VALUES ('alice', 'red')");
+  within("UPDATE purse SET colour = 'blue'");
+  must(store->settle());
+  killed_here("settled");
+  within("INSERT INTO purse (owner, colour) VALUES ('bob', 'red')");
+  must(store->close());
+  killed_here("closed");
+  store.reset();
+  store = open();
+  killed_here("opened again");
+  within("DELETE FROM purse WHERE owner = 'alice'");
+  EXPECT_EQ(moments, 12);
+}
+
+TEST_F(GuardTest, ACrashBeforeTheRowsWereTakenInIsGoneOnWith) {
+  {
+    const auto store = must(Store::open(folder() / "element.db", migrations));
+    EXPECT_TRUE(run(*store, "INSERT INTO purse (owner) VALUES ('alice')"));
+  }
+  must(open()->close());
+  {
+    // As after the key and the anchor, and before the rows.
+    const auto store = must(Store::open(folder() / "element.db", migrations));
+    EXPECT_TRUE(run(*store, "DELETE FROM guard_state"));
+    EXPECT_TRUE(run(*store, "UPDATE purse SET row_mac = NULL"));
+  }
+  std::filesystem::remove(folder() / "element.anchor");
+  EXPECT_TRUE(open_in(folder()));
+}
+
+TEST_F(GuardTest, TransactionsThatFailLeaveTheGuardAsItWas) {
+  {
+    const auto store = open();
+    fill(*store);
+    const auto failed = store->transact([&](Transaction& transaction) -> Result<void> {
+      TRY(transaction.run("DELETE FROM coin", {}));
+      return fail(ErrorCode::conflict, "not so");
+    });
+    EXPECT_FALSE(failed);
+    EXPECT_FALSE(run(*store, "INSERT INTO purse (owner) VALUES ('alice')")) << "is there";
+    EXPECT_TRUE(run(*store, "INSERT INTO purse (owner) VALUES ('dave')"));
+    must(store->close());
+  }
+  EXPECT_TRUE(open_in(folder()));
+}
+
+TEST_F(GuardTest, APartOfAWorkThatIsUndoneLeavesTheGuardAsItWas) {
+  {
+    const auto store = open();
+    fill(*store);
+    must(store->transact([&](Transaction& transaction) -> Result<void> {
+      TRY(transaction.run("UPDATE coin SET value = 1 WHERE owner = 'alice'", {}));
+      TRY(transaction.run("SAVEPOINT part", {}));
+      TRY(transaction.run("DELETE FROM coin WHERE owner = 'bob'", {}));
+      TRY(transaction.run("SAVEPOINT inner_part", {}));
+      TRY(transaction.run("DELETE FROM purse", {}));
+      TRY(transaction.run("ROLLBACK TO part", {}));
+      TRY(transaction.run("UPDATE coin SET value = 2 WHERE owner = 'carol'", {}));
+      TRY(transaction.run("ROLLBACK TO part", {}));
+      TRY(transaction.run("RELEASE part", {}));
+      TRY(transaction.run("SAVEPOINT kept", {}));
+      TRY(transaction.run("UPDATE coin SET value = 3 WHERE owner = 'carol'", {}));
+      TRY(transaction.run("RELEASE kept", {}));
+      return {};
+    }));
+    EXPECT_FALSE(store->transact([&](Transaction& transaction) { return transaction.run("ROLLBACK TO nothing", {}); }));
+    must(store->close());
+  }
+  EXPECT_TRUE(open_in(folder()));
+}
+
+TEST_F(GuardTest, TransactionsOfManyThreadsAddUp) {
+  {
+    const auto store = open();
+    std::vector<std::jthread> threads;
+    for (std::int64_t thread = 0; thread < 4; ++thread) {
+      threads.emplace_back([&, thread] {
+        for (std::int64_t i = 0; i < 25; ++i) {
+          EXPECT_TRUE(run(*store, "INSERT INTO coin (owner, number, value) VALUES ('many', ?, 1)", {100 * thread + i}));
+          EXPECT_FALSE(run(*store, "INSERT INTO coin (owner, number, value) VALUES ('many', ?, 2)", {100 * thread + i}));
+          if (i % 5 == 0) EXPECT_TRUE(run(*store, "DELETE FROM coin WHERE owner = 'many' AND number = ?", {100 * thread + i}));
+        }
+      });
+    }
+    threads.clear();
+    must(store->close());
+  }
+  EXPECT_TRUE(open_in(folder()));
+}
+
+TEST_F(GuardTest, TwoProcessesOfOneDatabaseEachHaveTheirPart) {
+  filled();
+  // One after the other, since this database lets only one in at a time; their parts are apart all the same.
+  const auto as_second = [&]() -> Result<std::unique_ptr<GuardedStore>> {
+    ASSIGN_OR_RETURN(auto store, Store::open(folder() / "element.db", migrations));
+    GuardSettings second = settings(folder(), "1");
+    second.anchor = folder() / "second.anchor";
+    return GuardedStore::open(std::move(store), second);
+  };
+  {
+    const auto store = must(as_second());
+    EXPECT_TRUE(run(*store, "DELETE FROM coin WHERE owner = 'bob'")) << "what the other put in";
+    EXPECT_TRUE(run(*store, "INSERT INTO coin (owner, number, value) VALUES ('second', 1, 1)"));
+    must(store->close());
+  }
+  must(open()->close());
+  must(must(as_second())->close());
+  edit("DELETE FROM guard_state WHERE shard = '1'");
+  EXPECT_TRUE(refused().contains("table coin"));
+  EXPECT_TRUE(as_second().error().message.contains("older copy"));
+}
+
+TEST_F(GuardTest, EachLaneHasItsEpochsAndItsAnchorAndTogetherTheyAreTheDatabase) {
+  const auto with_lanes = [&]() -> Result<std::unique_ptr<GuardedStore>> {
+    ASSIGN_OR_RETURN(auto store, Store::open(folder() / "element.db", migrations));
+    GuardSettings three = settings(folder());
+    three.lanes = 3;
+    return GuardedStore::open(std::move(store), three);
+  };
+  filled();
+  std::int64_t epoch = 0;
+  {
+    const auto store = must(with_lanes());
+    epoch = store->epoch();
+    std::vector<std::jthread> threads;
+    for (std::int64_t thread = 0; thread < 6; ++thread) {
+      threads.emplace_back([&, thread] {
+        for (std::int64_t i = 0; i < 10; ++i) EXPECT_TRUE(run(*store, "INSERT INTO coin (owner, number, value) VALUES ('lane', ?, 1)", {10 * thread + i}));
+      });
+    }
+    threads.clear();
+    EXPECT_EQ(store->epoch(), epoch + 60);
+    must(store->close());
+  }
+  {
+    const auto store = with_lanes();
+    ASSERT_TRUE(store) << store.error().message;
+    EXPECT_FALSE((*store)->after_crash());
+    EXPECT_EQ((*store)->epoch(), epoch + 60);
+    must((*store)->close());
+  }
+  must(open()->close());  // fewer lanes: what the others did still counts
+  std::filesystem::remove(folder() / "element.anchor.1");
+  const auto without = with_lanes();
+  ASSERT_FALSE(without);
+  EXPECT_TRUE(without.error().message.contains("element.anchor.1 is gone")) << without.error().message;
+}
+
+TEST_F(GuardTest, ARowThatIsChangedUnderneathIsNoticedBeforeItIsChangedHere) {
+  const auto store = open();
+  fill(*store);
+  EXPECT_TRUE(run(*inner_, "UPDATE coin SET value = 1000 WHERE owner = 'bob' AND number = 1"));
+  for (const std::string_view sql : {"UPDATE coin SET value = value + 1 WHERE owner = 'bob'", "DELETE FROM coin WHERE owner = 'bob'"}) {
+    const auto done = run(*store, sql);
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().code, ErrorCode::denied);
+    EXPECT_TRUE(done.error().message.contains("coin owner=bob, number=1: was changed")) << done.error().message;
+  }
+  EXPECT_TRUE(run(*store, "UPDATE coin SET value = value + 1 WHERE owner = 'alice'"));
+}
+
+TEST_F(GuardTest, ADatabaseThatGoesBackWhileItIsOpenIsNoticed) {
+  const auto store = open();
+  fill(*store);
+  EXPECT_TRUE(run(*inner_, "UPDATE guard_state SET epoch = 1"));
+  EXPECT_FALSE(run(*store, "DELETE FROM coin"));
+  EXPECT_TRUE(run(*inner_, "DELETE FROM guard_state"));
+  const auto done = run(*store, "DELETE FROM coin");
+  ASSERT_FALSE(done);
+  EXPECT_TRUE(done.error().message.contains("went back to epoch 0")) << done.error().message;
+}
+
+TEST_F(GuardTest, StatementsThatCannotBeFollowedAreRefused) {
+  const auto store = open();
+  fill(*store);
+  for (const std::string_view sql :
+       {"INSERT OR REPLACE INTO purse (owner) VALUES ('alice')", "INSERT INTO purse (owner) VALUES ('alice') ON CONFLICT (owner) DO UPDATE SET colour = 'x'",
+        "UPDATE purse SET row_mac = NULL", "UPDATE purse SET colour = 'x' WHERE owner = ?1 OR ?1 = 'y'", "REPLACE INTO purse (owner) VALUES ('alice')",
+        "WITH a AS (SELECT 1) DELETE FROM purse", "DROP TABLE purse", "ALTER TABLE purse ADD COLUMN x TEXT", "DELETE FROM \"purse\"", "DELETE FROM main.purse",
+        "delete from purse", "PRAGMA user_version = 3"}) {
+    const std::size_t places = static_cast<std::size_t>(std::ranges::count(sql, '?')) > 0 ? 1 : 0;
+    const auto done = places == 0 ? run(*store, sql) : run(*store, sql, {"alice"});
+    ASSERT_FALSE(done) << sql;
+    EXPECT_EQ(done.error().code, ErrorCode::internal) << sql;
+  }
+  const auto queried = store->transact([](Transaction& transaction) { return transaction.query("DELETE FROM purse RETURNING *", {}, [](const Row&) {}); });
+  EXPECT_FALSE(queried);
+  EXPECT_TRUE(run(*store, "INSERT OR REPLACE INTO free_table (id, text) VALUES (1, 'not guarded')"));
+  must(store->close());
+  EXPECT_TRUE((inner_ = nullptr, true));
+}
+
+TEST_F(GuardTest, TablesThatAreNotGuardedAreAnybodys) {
+  filled();
+  edit("INSERT INTO free_table (id, text) VALUES (7, 'x')");
+  EXPECT_TRUE(open_in(folder()));
+}
+
+TEST_F(GuardTest, AColumnThatALaterVersionAddsChangesNoMac) {
+  filled();
+  edit("ALTER TABLE coin ADD COLUMN minted_ms INTEGER");
+  {
+    const auto store = open();
+    EXPECT_TRUE(run(*store, "UPDATE coin SET minted_ms = 5 WHERE owner = 'bob'"));
+    must(store->close());
+  }
+  edit("UPDATE coin SET minted_ms = 6 WHERE owner = 'bob' AND number = 2");
+  EXPECT_TRUE(refused().contains("coin owner=bob, number=2"));
+}
+
+TEST_F(GuardTest, ATableThatALaterVersionGuardsIsTakenInOnce) {
+  filled();
+  edit("INSERT INTO free_table (id, text) VALUES (7, 'x')");
+  tables_ = guarded_later;
+  must(open()->close());
+  edit("UPDATE free_table SET text = 'y'");
+  EXPECT_TRUE(refused().contains("free_table id=7: was changed"));
+}
+
+TEST_F(GuardTest, TheOperatorMayTakeADatabaseAsItIs) {
+  filled();
+  edit("UPDATE coin SET value = 1000 WHERE owner = 'bob' AND number = 1");
+  edit("DELETE FROM purse WHERE owner = 'carol'");
+  adopted_before_ = true;
+  EXPECT_FALSE(refused().empty());
+  {
+    const auto store = must(Store::open(folder() / "element.db", migrations));
+    const auto findings = must(GuardedStore::accept(*store, settings(folder())));
+    ASSERT_EQ(findings.size(), 1U) << "a table's first, and what is left of the others";
+    EXPECT_TRUE(findings[0].contains("coin owner=bob, number=1: was changed")) << findings[0];
+  }
+  const auto store = open();
+  EXPECT_TRUE(store->after_crash()) << "what is live in it may have been used";
+  EXPECT_TRUE(run(*store, "UPDATE coin SET value = 1 WHERE owner = 'bob'"));
+  must(store->close());
+}
+
+TEST_F(GuardTest, AnOlderCopyThatTheOperatorTookIsBeyondAllEpochsThatWere) {
+  filled();
+  copy(folder(), directory_ / "before");
+  std::int64_t last = 0;
+  {
+    const auto store = open();
+    EXPECT_TRUE(run(*store, "UPDATE coin SET value = 3"));
+    last = store->epoch();
+    must(store->close());
+  }
+  copy(folder(), directory_ / "later");
+  std::filesystem::copy(directory_ / "before" / "element.db", folder() / "element.db", std::filesystem::copy_options::overwrite_existing);
+  {
+    const auto store = must(Store::open(folder() / "element.db", migrations));
+    const auto findings = must(GuardedStore::accept(*store, settings(folder())));
+    ASSERT_EQ(findings.size(), 1U);
+    EXPECT_TRUE(findings[0].contains("and was at " + std::to_string(last))) << findings[0];
+  }
+  {
+    const auto store = open();
+    EXPECT_GT(store->epoch(), last);
+  }
+  std::filesystem::copy(directory_ / "later" / "element.db", folder() / "element.db", std::filesystem::copy_options::overwrite_existing);
+  EXPECT_FALSE(refused().empty()) << "the copy that was put away does not come back";
+}
+
+TEST(GuardAnchorTest, SaysTheSameToWhoHasTheKey) {
+  const auto rng = crypto::open_rng();
+  ASSERT_TRUE(rng);
+  const Secret key = (*rng)->secret(32);
+  const Secret other = (*rng)->secret(32);
+  const Anchor anchor{.floor = 17, .ceiling = 70000};
+  const std::string text = write_anchor(anchor, "0", crypto::Hash::sm3, key);
+  const auto parsed = parse_anchor(text, "0", crypto::Hash::sm3, key);
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(*parsed, anchor);
+  EXPECT_FALSE(parse_anchor(text, "1", crypto::Hash::sm3, key)) << "another process's";
+  EXPECT_FALSE(parse_anchor(text, "0", crypto::Hash::sm3, other));
+  EXPECT_FALSE(parse_anchor(text, "0", crypto::Hash::sha256, key));
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    std::string changed = text;
+    changed[i] = static_cast<char>(changed[i] ^ 1);
+    EXPECT_FALSE(parse_anchor(changed, "0", crypto::Hash::sm3, key)) << i;
+    EXPECT_FALSE(parse_anchor(text.substr(0, i), "0", crypto::Hash::sm3, key)) << i;
+  }
+  EXPECT_FALSE(parse_anchor(text + "x", "0", crypto::Hash::sm3, key));
+  EXPECT_FALSE(parse_anchor("qanat-anchor 1 0 -1 5 00\n", "0", crypto::Hash::sm3, key));
+}
+
+}  // namespace
+}  // namespace qanat::store
