@@ -7,6 +7,7 @@
 #include "base/clock.hpp"
 #include "launch.hpp"
 #include "operator.hpp"
+#include "text_files.hpp"
 
 namespace qanat::app {
 namespace {
@@ -79,6 +80,22 @@ int show_charges(const ChargesPeriod& period) {
   });
 }
 
+struct PolicyOrder {
+  std::filesystem::path folder = Network::default_folder("default");
+  std::filesystem::path file;
+};
+
+int give_policy(const PolicyOrder& order) {
+  return with_operator(order.folder, "operator", [&](Operator& as) -> Result<void> {
+    ASSIGN_OR_RETURN(const std::string text, read_text(order.file));
+    const auto policy = Json::parse(std::string_view(text));
+    if (!policy) return fail_in(order.file.string(), policy.error());
+    TRY(as.ask(Endpoint::x5_kms_policy, "cmsp", *policy));
+    fmt::print("given: `qanat status` shows under which policy each KMS is\n");
+    return {};
+  });
+}
+
 template <class Ask>
 void add_ask(CLI::App& command, Ask& ask) {
   add_network_option(command, ask->folder);
@@ -107,6 +124,12 @@ void add_kms_commands(CLI::App& kms, const OnCommand& on) {
   command->add_option("--from-ms", period->from_ms, "delivered at this time or later, ms since 1970")->check(CLI::NonNegativeNumber);
   command->add_option("--until-ms", period->until_ms, "delivered before this time (default: now)")->check(CLI::NonNegativeNumber);
   on(command, [period] { return show_charges(*period); });
+
+  CLI::App* policy = add_command(kms, "policy", "give CMSP a policy for all KMSs: a JSON file with a later version than the one in force", "qanat kms policy policy.json");
+  auto given = std::make_shared<PolicyOrder>();
+  add_network_option(*policy, given->folder);
+  policy->add_option("file", given->file, "the policy: docs/operations/orchestration.md")->required();
+  on(policy, [given] { return give_policy(*given); });
 }
 
 }  // namespace qanat::app

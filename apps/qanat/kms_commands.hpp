@@ -1,4 +1,4 @@
-// `qanat kms …`: working keys and charges of a running KMS, asked with an operator's certificate.
+// `qanat kms …`: working keys and charges of a running KMS, and the policy for all of them, asked with an operator's certificate.
 #pragma once
 
 #include "command_options.hpp"

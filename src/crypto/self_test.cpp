@@ -280,4 +280,10 @@ Result<void> power_on_self_test() {
   return {};
 }
 
+std::vector<std::string_view> self_tested_primitives() {
+  std::vector<std::string_view> out;
+  for (const KnownAnswerTest& test : tests) out.push_back(test.primitive);
+  return out;
+}
+
 }  // namespace qanat::crypto

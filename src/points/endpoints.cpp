@@ -144,6 +144,10 @@ constexpr std::array table{
     EndpointRow{Endpoint::km1_charged, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/charged", type_qfc2, "", one_message, false},
     EndpointRow{Endpoint::x5_medium, "X-5", "", operators, {Kind::kms}, "POST", "/x/5/medium", type_json, type_json, small, false},
     EndpointRow{Endpoint::x5_recovery, "X-5", "", operators, {Kind::kms}, "POST", "/x/5/recovery", type_json, type_json, one_message, false},
+    EndpointRow{Endpoint::mo2_policy, "Mo-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "GET", "/mo/2/policy", "", type_octets, 0, false},
+    EndpointRow{Endpoint::mo2_state, "Mo-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "POST", "/mo/2/state", type_json, "", one_message, false},
+    EndpointRow{Endpoint::x5_kms_policy, "X-5", "", operators, {Kind::cmsp}, "POST", "/x/5/kms-policy", type_json, "", small, false},
+    EndpointRow{Endpoint::mc2_evidence, "Mc-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "POST", "/mc/2/evidence", type_json, type_json, one_message, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

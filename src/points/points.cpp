@@ -68,7 +68,7 @@ constexpr std::array point_table{
     Point{"X-2", "QKD ↔ QKD", "classical channel of a pair", true},
     Point{"X-3", "CAS ↔ IAM", "proof of a terminal's first enrolment; whether a subject or an element is active", true},
     Point{"X-4", "CMSP, IAM, CCS, operator ↔ CAS", "their own certificates and certificate status", true},
-    Point{"X-5", "operator ↔ IAM, CMSP, CAS, KMS", "subscribers, identities, privileges, accounts, registrations, revocation, keys and their recovery, charges", true},
+    Point{"X-5", "operator ↔ IAM, CMSP, CAS, KMS", "subscribers, identities, privileges, accounts, registrations, revocation, keys and their recovery, charges, policy of the KMSs", true},
     Point{"X-6", "operator ↔ every element", "health and counters", true},
     Point{"X-7", "QKDNC ↔ QKDNC", "which of two controllers leads", true},
     Point{"X-8", "operator, CMSP ↔ QKDNC", "the quantum network in the shape of ETSI GS QKD 015", true},

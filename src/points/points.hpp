@@ -147,6 +147,10 @@ enum class Endpoint : std::uint8_t {
   km1_charged,
   x5_medium,
   x5_recovery,
+  mo2_policy,
+  mo2_state,
+  x5_kms_policy,
+  mc2_evidence,
   count_,
 };
 

@@ -42,6 +42,28 @@ inline constexpr std::array migrations{
         received_ms INTEGER NOT NULL,
         PRIMARY KEY (iam, id)
       ) STRICT)sql"},
+    store::Migration{3, R"sql(
+      CREATE TABLE kms_policy (       -- CSO: every policy for the KMSs that operators gave; the latest counts
+        version INTEGER PRIMARY KEY,
+        policy TEXT NOT NULL,
+        given_by TEXT NOT NULL,
+        given_ms INTEGER NOT NULL
+      ) STRICT;
+      CREATE TABLE kms_state (        -- what each KMS said last
+        kms TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        at_ms INTEGER NOT NULL
+      ) STRICT)sql"},
+    store::Migration{4, R"sql(
+      CREATE TABLE kms_evidence (     -- compliance: what each KMS, each front end of it, showed the last times, and what was found
+        kms TEXT NOT NULL,
+        front_end INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        evidence TEXT NOT NULL,
+        findings TEXT NOT NULL,
+        received_ms INTEGER NOT NULL,
+        PRIMARY KEY (kms, front_end, number)
+      ) STRICT)sql"},
 };
 
 }  // namespace qanat::cmsp

@@ -3,6 +3,7 @@
 #include "node/crash_point.hpp"
 #include "node/subscriber.hpp"
 #include "services/cmsp/csm/quantum_network.hpp"
+#include "services/cmsp/known_kms.hpp"
 #include "services/cmsp/schema.hpp"
 
 namespace qanat::cmsp {
@@ -39,13 +40,6 @@ Result<Account> read_account(ByteView body) {
   return out;
 }
 
-/// The caller's name if it is the KMS that this network knows by that name: another domain's might bear the same.
-Result<ElementName> known_kms(const node::Node& node, const Identity& caller) {
-  const auto peer = node.settings().peers.find(caller.name);
-  if (peer == node.settings().peers.end() || peer->second.expected != caller) return fail(ErrorCode::denied, caller.uri() + " is no KMS of this network");
-  return ElementName(caller.name);
-}
-
 template <class M>
 M answer_of(const wire::SessionFields& fields) {
   M out;
@@ -71,6 +65,8 @@ CmspService::CmspService(node::Node& node, NotifyKms notify, std::unique_ptr<sto
       accounts_(*store_),
       sessions_(*store_),
       notices_(*store_),
+      orchestrator_(node, *store_),
+      evidence_(node, *store_),
       senders_(node),
       steps_(node.settings().state),
       witness_(node) {}
@@ -86,6 +82,7 @@ Result<std::unique_ptr<CmspService>> CmspService::open(node::Node& node, NotifyK
   if (!node.credentials().messages) return fail(ErrorCode::internal, "CMSP has no keys to sign messages with");
   ASSIGN_OR_RETURN(auto store, store::Store::open(node.settings().state / "cmsp.db", migrations));
   std::unique_ptr<CmspService> service(new CmspService(node, std::move(notify), std::move(store)));
+  TRY(service->orchestrator_.open());
   node.describe_health([raw = service.get()](wire::Json& body) {
     const auto counts = raw->accounts_.counts();
     if (counts) body.set("accounts", counts->accounts).set("registrations", counts->registrations);
@@ -93,6 +90,8 @@ Result<std::unique_ptr<CmspService>> CmspService::open(node::Node& node, NotifyK
       body.set("notices", notices->count);
       if (!notices->last.empty()) body.set("last_notice", notices->last);
     }
+    raw->orchestrator_.describe(body);
+    raw->evidence_.describe(body);
     body.set("quantum_networks", quantum_networks(raw->node_, Deadline::after(quantum_ask_max)));
   });
   return Result<std::unique_ptr<CmspService>>(std::move(service));
@@ -111,6 +110,20 @@ std::vector<points::Handler> CmspService::handlers() {
                                    handler(Endpoint::ma2_locate, "ma-2.locate", &CmspService::locate),
                                    handler(Endpoint::x12_notice, "x-12.notice", &CmspService::take_notice),
                                    handler(Endpoint::x13_account, "x-13.account", &CmspService::vouch)};
+  // KMSs ask every few seconds: what they are given is no deed, what they are refused is on record.
+  const auto refusals = [this](Endpoint endpoint, std::string_view action, Result<net::Response> (Orchestrator::*work)(const net::Request&)) {
+    return points::Handler{endpoint, [this, action, work](const net::Request& request) {
+                             return node::refusal_recorded(node_, action, request, "", (orchestrator_.*work)(request));
+                           }};
+  };
+  out.push_back(refusals(Endpoint::mo2_policy, "mo-2.policy", &Orchestrator::give));
+  out.push_back(refusals(Endpoint::mo2_state, "mo-2.state", &Orchestrator::take_state));
+  out.push_back({Endpoint::x5_kms_policy, [this](const net::Request& request) {
+                   return node::recorded(node_, "x-5.kms_policy", request, [&](node::Deed& deed) { return orchestrator_.order(request, deed); });
+                 }});
+  out.push_back({Endpoint::mc2_evidence, [this](const net::Request& request) {
+                   return node::recorded(node_, "mc-2.evidence", request, [&](node::Deed& deed) { return evidence_.take(request, deed); });
+                 }});
   for (points::Handler& one : witness_.handlers()) out.push_back(std::move(one));
   return out;
 }

@@ -1,4 +1,5 @@
-// CMSP: accounts and the location of callees (CAM) behind Ma-1, Ma-2 and the extension rows.
+// CMSP: accounts and the location of callees (CAM) behind Ma-1 and Ma-2, the policy for the KMSs (CSO) behind Mo-2, what KMSs show of
+// themselves (compliance) behind Mc-2, and the extension rows.
 #pragma once
 
 #include <functional>
@@ -11,7 +12,9 @@
 #include "node/steps.hpp"
 #include "services/cmsp/cam/accounts.hpp"
 #include "services/cmsp/cam/sessions.hpp"
+#include "services/cmsp/compliance/evidence.hpp"
 #include "services/cmsp/csm/notices.hpp"
+#include "services/cmsp/cso/orchestrator.hpp"
 
 namespace qanat::cmsp {
 
@@ -43,6 +46,8 @@ class CmspService {
   Accounts accounts_;
   Sessions sessions_;
   Notices notices_;
+  Orchestrator orchestrator_;
+  Evidence evidence_;
   node::SenderDirectory senders_;
   node::StepTrace steps_;
   node::AuditWitness witness_;

@@ -321,6 +321,14 @@ inline constexpr std::array migrations{
         cause TEXT NOT NULL,
         row_mac BLOB
       ) STRICT)sql"},
+    store::Migration{13, R"sql(
+      -- KMA: the last policy of CSO's that was taken (Mo-2).
+      CREATE TABLE orchestration (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        policy TEXT NOT NULL,
+        taken_ms INTEGER NOT NULL,
+        row_mac BLOB
+      ) STRICT)sql"},
 };
 
 /// What is guarded. Not `replay`: what a message that was forgotten could be repeated for, the rows of working_key refuse. Nor pending_agreement: what
@@ -345,6 +353,7 @@ inline constexpr std::array guarded_tables{
     store::GuardedTable{"recovery_order", {"id", ""}},
     store::GuardedTable{"recovery_signature", {"id", "operator"}},
     store::GuardedTable{"incarnation", {"number", ""}},
+    store::GuardedTable{"orchestration", {"id", ""}},
 };
 
 }  // namespace qanat::kms

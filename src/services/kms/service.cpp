@@ -1,9 +1,11 @@
 #include "services/kms/service.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <set>
 
 #include "node/log.hpp"
+#include "services/kms/compliance/evidence.hpp"
 #include "services/kms/kim/enrolment.hpp"
 #include "services/kms/kim/medium_desk.hpp"
 #include "services/kms/kim/renewal.hpp"
@@ -14,6 +16,8 @@
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/orders.hpp"
 #include "services/kms/kma/pending.hpp"
+#include "services/kms/kma/policy_feed.hpp"
+#include "services/kms/kma/pool_state.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/database.hpp"
 #include "services/kms/kp/recovery.hpp"
@@ -27,6 +31,8 @@ namespace {
 constexpr std::chrono::milliseconds sweep_every{1000};
 constexpr UnixMs charges_day_ms = 86'400'000;
 constexpr std::chrono::milliseconds list_answer_max{10000};
+constexpr std::chrono::milliseconds evidence_answer_max{10000};
+constexpr std::chrono::seconds evidence_again{30};  // after a failure
 constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 constexpr std::chrono::milliseconds pool_round_max{4000};  // for one look at the pools of quantum keys
 constexpr std::chrono::milliseconds give_back_max{2000};   // at the end: the QKM destroys by itself what it is not told of
@@ -71,7 +77,8 @@ struct KmsService::Parts {
         csa(node, *store, settings.csa.limits),
         recovery(node, *store, *keys, settings.history),
         quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high},
-                {.keys = settings.quantum_paths > 1 ? settings.quantum_paths : settings.quantum_shares, .paths = settings.quantum_paths}) {
+                {.keys = settings.quantum_paths > 1 ? settings.quantum_paths : settings.quantum_shares, .paths = settings.quantum_paths}),
+        feed(node, *store, senders, agreement.policy(), [this](Deadline deadline) { return pool_state(deadline); }) {
     if (settings.sae) saes.emplace(node, *store, senders, agreement, *settings.sae);
   }
 
@@ -98,6 +105,7 @@ struct KmsService::Parts {
   std::optional<SaeFront> saes;  // if they are served
   Recovery recovery;
   QuantumPool quantum;
+  PolicyFeed feed;
   // The first to go: they work in the background, on what is above.
   Refill standby_refill{"encryption pairs", [this] { return fill_standby(); }};
   Refill quantum_refill{"pool of quantum keys", [this] { return fill_quantum(); }};
@@ -113,6 +121,8 @@ struct KmsService::Parts {
   void describe(wire::Json& body);
   /// What could have been used by a process that did not stop in order, or in a later copy of the database, is not used again.
   Result<void> after_crash();
+  /// Mo-2.
+  Result<points::KmsState> pool_state(Deadline deadline);
   /// Destroys what is past its time and forgets what may be forgotten; the destroyed sessions go into the audit record.
   Result<void> sweep(Ledger::Sweep which);
   void run_sweeper();
@@ -122,7 +132,17 @@ struct KmsService::Parts {
   /// In the background, where it is time: revocations whose notice never came.
   void compare_with_lists();
   std::chrono::steady_clock::time_point lists_due = std::chrono::steady_clock::now();  // the sweeper's
+  /// In the background, where it is time: Mc-2.
+  void show_evidence_in_time();
+  std::chrono::steady_clock::time_point evidence_due = std::chrono::steady_clock::now();  // the sweeper's
+  std::atomic<bool> evidence_failed = false;
 };
+
+Result<points::KmsState> KmsService::Parts::pool_state(Deadline deadline) {
+  ASSIGN_OR_RETURN(points::KmsState out, state_of_pools(node, *store, ledger, deadline));
+  if (saes) out.stocks = saes->stocks();
+  return out;
+}
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
@@ -196,6 +216,7 @@ void KmsService::Parts::describe(wire::Json& body) {
     for (std::size_t i = 0; i < census->size(); ++i) states.set(store::name(store::all_key_states[i]), (*census)[i]);
     body.set("working_keys", states);
   }
+  body.set("policy_version", agreement.terms()->version);
   if (guard != nullptr) body.set("database_epoch", guard->epoch());
   if (node.settings().store) {
     const store::Store::Counts counts = store->counts();
@@ -219,6 +240,7 @@ void KmsService::Parts::run_sweeper() {
   while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
     lock.unlock();
     compare_with_lists();
+    show_evidence_in_time();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     if (const auto kept = keys->maintain(node.clock().now_ms()); !kept) node::log(node::LogLevel::error, "pool keys: {}", kept.error().message);
     if (const auto settled = store->settle(); !settled) node::log(node::LogLevel::error, "guard: {}", settled.error().message);
@@ -258,6 +280,22 @@ void KmsService::Parts::compare_with_lists() {
   });
 }
 
+void KmsService::Parts::show_evidence_in_time() {
+  const auto now = std::chrono::steady_clock::now();
+  if (evidence_failed.exchange(false)) evidence_due = std::min(evidence_due, now + evidence_again);
+  if (settings.evidence_every.count() == 0 || now < evidence_due || !node.peer_of(Kind::cmsp)) return;
+  evidence_due = now + settings.evidence_every;
+  errands.post([this] {
+    const auto findings = show_evidence(node, *store, ledger, Deadline::after(evidence_answer_max));
+    if (!findings) {
+      evidence_failed = true;
+      node::log(node::LogLevel::warning, "Mc-2: {}", findings.error().message);
+      return;
+    }
+    for (const std::string& finding : *findings) node::log(node::LogLevel::error, "Mc-2: CMSP finds: {}", finding);
+  });
+}
+
 KmsService::KmsService(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 KmsService::~KmsService() { stop(); }
 
@@ -285,6 +323,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
                                        quantum_from_qkm(node, std::move(draw_key)));
   Parts& those = *parts;
   those.guard = database.guard;
+  TRY(those.agreement.policy().take_up(*those.store, node.settings().policy_epoch));
   TRY(those.store->transact([](store::Transaction& transaction) { return name_all_certificates(transaction); }));
   TRY(those.sweep(crashed ? Ledger::Sweep::after_crash : Ledger::Sweep::at_start));
   if (crashed) TRY(those.after_crash());
@@ -343,6 +382,7 @@ void KmsService::start() {
   if (parts_->settings.standby_high > 0) parts_->standby_refill.start();
   if (parts_->quantum.is_on()) parts_->quantum_refill.start();
   if (parts_->saes) parts_->saes->start();
+  parts_->feed.start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
 }
 
@@ -354,6 +394,7 @@ void KmsService::stop() {
   }
   parts_->changed.notify_all();
   if (parts_->sweeper.joinable()) parts_->sweeper.join();
+  parts_->feed.stop();
   if (parts_->saes) parts_->saes->stop();
   parts_->errands.stop();
   parts_->standby_refill.stop();

@@ -69,6 +69,7 @@ KmsSettings KmsSettings::read(node::Config& config) {
   out.chain_refresh = milliseconds("chain_refresh_ms", out.chain_refresh, 86400000);
   out.symmetric_mode = table.flag("symmetric_mode", out.symmetric_mode);
   out.revocation_lists_every = std::chrono::seconds(table.integer("revocation_lists_every_s", 0, 86400, out.revocation_lists_every.count()));
+  out.evidence_every = std::chrono::seconds(table.integer("evidence_every_s", 0, 86400, out.evidence_every.count()));
   out.media_keys = table.text("media_keys", "");
   out.profile_v1 = table.flag("profile_v1", out.profile_v1);
   out.policy = PolicySettings::read(table.table("policy"));

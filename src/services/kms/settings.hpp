@@ -32,6 +32,7 @@ struct KmsSettings {
   std::chrono::milliseconds chain_refresh{600000};     // a quantum key serves the connections of so long
   bool symmetric_mode = false;                         // admit a terminal whose certificates cannot be checked by keys of its medium's authentication set
   std::chrono::seconds revocation_lists_every{600};    // how often the stock of charged keys is held against the revocation lists; 0: notices alone
+  std::chrono::seconds evidence_every{3600};           // how often CMSP is shown evidence (Mc-2); 0: never
   std::filesystem::path media_keys;                    // folder where transport keys of new media are placed; empty: media are charged over a wire alone
   bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison
   PolicySettings policy;                               // [kms.policy]

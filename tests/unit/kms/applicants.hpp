@@ -49,6 +49,7 @@ class Applicants {
   Ledger& ledger() { return rest_->ledger; }
   Application& application() { return rest_->application; }
   Orders& orders() { return rest_->orders; }
+  Agreement& agreement() { return rest_->agreement; }
   Access& access() { return rest_->access; }
   node::Node& node() { return *node_; }
   [[nodiscard]] std::filesystem::path state() const { return network_.state_of(kms_); }

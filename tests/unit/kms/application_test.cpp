@@ -53,6 +53,20 @@ TEST_F(ApplicationTest, BothTerminalsGetOneKeyWithItsReasonOnRecordAndACharge) {
   EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::delivered) << "the other leg is another matter";
 }
 
+TEST_F(ApplicationTest, AKeyLivesAsLongAsCsosPolicySaysFromThenOn) {
+  const auto life = [&]() -> UnixMs {
+    must(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller)));
+    const auto charged = charges();
+    return charged.back().expires_ms - charged.back().delivered_ms;
+  };
+  EXPECT_GT(life(), 50'000U) << "a minute, as configured";
+  points::KmsPolicy policy{.version = 1, .epoch = 1};
+  policy.wk_lifetime_ms = 20'000;
+  test::must(kms_.agreement().policy().put_in_force(kms_.store(), policy, 1, 0, SystemClock().now_ms()));
+  Applicants::wait_a_millisecond();  // charges are in the order of their time
+  EXPECT_LE(life(), 20'000U);
+}
+
 TEST_F(ApplicationTest, WhoseAnswerWasLostGetsTheSameOctetsAlsoAfterARestart) {
   const SidWk sid = kms_.session();
   const auto made = kms_.make(kms_.a(), sid, Role::caller);

@@ -82,6 +82,12 @@ TEST_F(KmsSettingsTest, SymmetricModeIsOffAndMediaAreChargedOverAWireAloneUnless
   EXPECT_FALSE(read("revocation_lists_every_s = 86401\n"));
 }
 
+TEST_F(KmsSettingsTest, EvidenceIsShownEveryHourUnlessSomebodySaysOtherwise) {
+  EXPECT_EQ(read("")->evidence_every, std::chrono::hours(1));
+  EXPECT_EQ(read("evidence_every_s = 0\n")->evidence_every.count(), 0);
+  EXPECT_FALSE(read("evidence_every_s = 86401\n"));
+}
+
 TEST_F(KmsSettingsTest, ADemandOnQuantumKeysIsReadInTheWordsOfKm3) {
   const auto settings = read("quantum_bound = \"one-decoy-finite\"\nquantum_eps_max = 1e-9\nquantum_photons = \"real\"\nquantum_relays_max = 2\n");
   ASSERT_TRUE(settings) << settings.error().message;

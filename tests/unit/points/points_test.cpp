@@ -175,7 +175,11 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /km/1/charge: app1 app2 app3 dev1 dev2 -> kms\n"
             "POST /km/1/charged: app1 app2 app3 dev1 dev2 -> kms\n"
             "POST /x/5/medium: operator -> kms\n"
-            "POST /x/5/recovery: operator -> kms\n");
+            "POST /x/5/recovery: operator -> kms\n"
+            "GET /mo/2/policy: kms -> cmsp\n"
+            "POST /mo/2/state: kms -> cmsp\n"
+            "POST /x/5/kms-policy: operator -> cmsp\n"
+            "POST /mc/2/evidence: kms -> cmsp\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {

@@ -11,6 +11,7 @@
 #include "services/kms/kma/choice.hpp"
 #include "services/kms/kma/errands.hpp"
 #include "services/kms/kma/ledger.hpp"
+#include "services/kms/kma/policy_in_force.hpp"
 #include "services/kms/kma/quantum_shares.hpp"
 #include "services/kms/kp/quantum_pool.hpp"
 #include "services/kms/kp/terminals.hpp"
@@ -31,6 +32,9 @@ class Agreement {
   /// The caller's side: afterwards the caller's leg is `reserved` here and the callee's leg at the other KMS. What the key was made of, and why; no quantum
   /// keys go into what the caller may not have.
   Result<Choice> as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id);
+  /// What keys are made under: the configuration, and CSO's policy.
+  [[nodiscard]] PolicyInForce& policy() noexcept { return policy_; }
+  [[nodiscard]] std::shared_ptr<const Terms> terms() const { return policy_.terms(); }
   /// Km-3 take, for `sid_wk` or ahead of demand: 1 to `count` keys, or exactly one over each of several `paths`.
   Result<QuantumShares> draw(const std::string& peer_domain, const SidWk& sid_wk, std::int64_t count, std::int64_t paths, Deadline deadline,
                              const std::string& request_id);
@@ -96,6 +100,7 @@ class Agreement {
   node::StepTrace& trace_;
   Errands& errands_;
   const KmsSettings& settings_;
+  PolicyInForce policy_;
   crypto::SiteKey site_key_;
   QuantumPool* pool_ = nullptr;
   std::function<void()> pool_taken_;

@@ -25,7 +25,7 @@ Result<net::Response> Agreement::notify(const net::Request& request) {
   const wire::SessionNotify& session = notify.message;
   TRY(check_fresh(session.ts_ms, "SessionNotify"));
   if (session.kms_b.text() != node_.identity().name) return fail(ErrorCode::denied, "SessionNotify: is for KMS " + session.kms_b.text());
-  const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(settings_.wk_lifetime.count());
+  const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(policy_.terms()->wk_lifetime.count());
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     TRY(check_of_this_life(transaction, session.ts_ms, "SessionNotify"));
     ASSIGN_OR_RETURN(const auto callee, find_terminal(transaction, session.num_called));
@@ -80,7 +80,7 @@ Result<net::Response> Agreement::offer(const net::Request& request) {
     // This domain's own policy counts, whatever the caller's domain allows itself.
     TRY(node_.record({.action = "km-3.fetch", .outcome = audit::outcome_of(shares.error().code), .subject = session.uid_a.text(),
                       .object = offer.message.sid_wk.hex(), .reason = shares.error().message, .request_id = request.request_id}));
-    if (!settings_.pqc_fallback) return fail_in("no quantum key, and policy allows no fallback", shares.error());
+    if (!policy_.terms()->pqc_fallback) return fail_in("no quantum key, and policy allows no fallback", shares.error());
     node::log(node::LogLevel::warning, "session {}: agreeing by PQC alone: {}", offer.message.sid_wk.hex(), shares.error().message);
     shares = QuantumShares{};
   }
@@ -117,7 +117,7 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
   const wire::KmsKeys keys = wire::derive_kms_keys(suite, th9, k_q, made.ss_classical, made.ss_ml_kem, accept.sid_wk, offer.message.sid_call);
   wire::append_confirmation(answer, keys.kc_b);
 
-  const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(settings_.wk_lifetime.count());
+  const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(policy_.terms()->wk_lifetime.count());
   ASSIGN_OR_RETURN(const std::int64_t waiting, store_.transact([](store::Transaction& transaction) { return count_pending(transaction); }));
   if (waiting >= pending_max) return fail(ErrorCode::exhausted, "too many agreements wait for confirmation");
   const Pending pending{.kms_a = kms_a,

@@ -9,7 +9,7 @@ using store::KeyState;
 
 Agreement::Agreement(node::Node& node, store::Store& store, Ledger& ledger, node::SenderDirectory& senders, node::StepTrace& trace,
                      Errands& errands, const KmsSettings& settings, crypto::SiteKey site_key)
-    : node_(node), store_(store), ledger_(ledger), senders_(senders), trace_(trace), errands_(errands), settings_(settings), site_key_(std::move(site_key)) {}
+    : node_(node), store_(store), ledger_(ledger), senders_(senders), trace_(trace), errands_(errands), settings_(settings), policy_(settings), site_key_(std::move(site_key)) {}
 
 Result<void> Agreement::check_fresh(UnixMs ts_ms, std::string_view message) const {
   const UnixMs now = node_.clock().now_ms();
@@ -122,7 +122,8 @@ Result<WorkingKey> Agreement::agree(const Asked& asked, const Terminal& caller, 
   for (std::size_t i = 0; i < shares.keys.size(); ++i) {
     if ((accept.message.ok_bitmap >> i & 1U) != 0) used.push_back(&shares.keys[i]);
   }
-  if (used.empty() && !settings_.pqc_fallback) return fail(ErrorCode::exhausted, kms_b + " holds none of the quantum keys, and policy allows no fallback");
+  const std::shared_ptr<const Terms> terms = policy_.terms();
+  if (used.empty() && !terms->pqc_fallback) return fail(ErrorCode::exhausted, kms_b + " holds none of the quantum keys, and policy allows no fallback");
   const Bytes th9 = wire::th9_of(suite, sent.octets, accept.without_confirmation());
   const Secret k_q = wire::combine_shares(used);
   const wire::KmsKeys keys = wire::derive_kms_keys(suite, th9, k_q, secrets.classical, secrets.ml_kem, offer.sid_wk, offer.sid_call);
@@ -142,7 +143,7 @@ Result<WorkingKey> Agreement::agree(const Asked& asked, const Terminal& caller, 
                  .peer_number = grant.message.num_called,
                  .peer_kms = grant.message.kms_b,
                  .peer_fps = wire::no_fingerprints(suite),
-                 .expires_ms = node_.clock().now_ms() + static_cast<UnixMs>(settings_.wk_lifetime.count()),
+                 .expires_ms = node_.clock().now_ms() + static_cast<UnixMs>(terms->wk_lifetime.count()),
                  .terms = settings_.policy.terms_for(asked.traffic)};
   TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.add(transaction, key); }));
   node::crash_point("kms.wk.generated");

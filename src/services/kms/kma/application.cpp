@@ -256,7 +256,7 @@ Result<Choice> Application::draw_local(const Asked& asked, const Terminal& calle
   ASSIGN_OR_RETURN(const Traffic called, traffic_of(callee));
   node::StepTrace::Timer step7(trace_, 7);
   ASSIGN_OR_RETURN(const Secret wk, node_.device().random(wire::wk_size));
-  const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(settings_.wk_lifetime.count());
+  const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(agreement_.terms()->wk_lifetime.count());
   const auto leg_of = [&](wire::Role role, const Terminal& owner, const Terminal& peer, const KeyTerms& terms) {
     return WorkingKey{.sid_wk = asked.sid_wk,
                       .leg = role,

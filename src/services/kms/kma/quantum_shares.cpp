@@ -110,12 +110,13 @@ Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, con
 
 Result<QuantumShares> Agreement::take_shares(const std::string& peer_domain, const SidWk& sid_wk, Deadline deadline, const std::string& request_id) {
   const Deadline until = deadline.sooner_of(quantum_wait_max);
-  if (settings_.quantum_paths > 1) {
-    auto split = draw(peer_domain, sid_wk, settings_.quantum_paths, settings_.quantum_paths, until.sooner_of(until.remaining() / 2), request_id);
+  const std::shared_ptr<const Terms> terms = policy_.terms();
+  if (terms->quantum_paths > 1) {
+    auto split = draw(peer_domain, sid_wk, terms->quantum_paths, terms->quantum_paths, until.sooner_of(until.remaining() / 2), request_id);
     if (split) return split;
-    node::log(node::LogLevel::warning, "request {}: no keys over {} separate paths: {}", request_id, settings_.quantum_paths, split.error().message);
+    node::log(node::LogLevel::warning, "request {}: no keys over {} separate paths: {}", request_id, terms->quantum_paths, split.error().message);
   }
-  return draw(peer_domain, sid_wk, settings_.quantum_shares, 1, until, request_id);
+  return draw(peer_domain, sid_wk, terms->quantum_shares, 1, until, request_id);
 }
 
 std::optional<std::int64_t> Agreement::stock_towards(const std::string& peer_domain, Deadline deadline, const std::string& request_id) {
@@ -138,18 +139,19 @@ std::optional<std::int64_t> Agreement::stock_towards(const std::string& peer_dom
 Result<Agreement::Made> Agreement::choose_and_take(const Asked& asked, const Terminal& caller, const std::string& peer_domain, wire::Assurance level_max,
                                                    Deadline deadline, const std::string& request_id) {
   const PolicySettings& policy = settings_.policy;
+  const std::shared_ptr<const Terms> terms = policy_.terms();
   Situation at{.ephemeral = asked.ephemeral,
                .demanded = std::max(asked.min_assurance, policy.terms_for(asked.traffic).level_min),
                .granted = level_max,
-               .policy = {.paths = settings_.quantum_paths,
-                          .shares = settings_.quantum_shares,
-                          .pqc_fallback = settings_.pqc_fallback,
+               .policy = {.paths = terms->quantum_paths,
+                          .shares = terms->quantum_shares,
+                          .pqc_fallback = terms->pqc_fallback,
                           .quantum_undemanded = !policy.quantum_on_demand.contains(asked.traffic),
-                          .quantum_reserve = policy.quantum_reserve},
+                          .quantum_reserve = terms->quantum_reserve},
                .live = {}};
   at.live.qkm = node_.peer_of(Kind::qkm, node_.identity().domain).has_value();
   at.live.peer_has_quantum = !policy.no_quantum_with.contains(peer_domain);
-  if (policy.quantum_reserve > 0) at.live.stock = stock_towards(peer_domain, deadline, request_id);
+  if (terms->quantum_reserve > 0) at.live.stock = stock_towards(peer_domain, deadline, request_id);
   const Deadline until = deadline.sooner_of(quantum_wait_max);
   std::optional<Error> missed;  // why there was no quantum key
   while (true) {

@@ -165,6 +165,14 @@ void SaeFront::record_refusal(const net::Refusal& refusal) {
   if (!written) node::log(node::LogLevel::error, "audit: {}", written.error().message);
 }
 
+points::NamedCounts SaeFront::stocks() {
+  points::NamedCounts out;
+  for (const auto& [domain, kms] : domains_) {
+    if (const auto level = supply_.level(domain)) out.emplace_back(domain, level->all);
+  }
+  return out;
+}
+
 void SaeFront::describe(wire::Json& body) {
   wire::Json stocks = wire::Json::array();
   for (const auto& [domain, kms] : domains_) {

@@ -4,6 +4,7 @@
 
 #include "kme/stock/delivery.hpp"
 #include "kme/stock/pool_filler.hpp"
+#include "points/kms_policy.hpp"
 #include "services/kms/sae/sae_directory.hpp"
 #include "services/kms/sae/sae_settings.hpp"
 #include "services/kms/sae/supply.hpp"
@@ -28,6 +29,8 @@ class SaeFront {
   /// Destroys what is past its time; to be called about once a second.
   Result<void> sweep();
   void describe(wire::Json& body);
+  /// Keys in stock for each other domain.
+  [[nodiscard]] points::NamedCounts stocks();
   [[nodiscard]] std::uint16_t port() const noexcept { return listener_ ? listener_->port() : 0; }
 
  private:

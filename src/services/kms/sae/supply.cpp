@@ -73,16 +73,26 @@ Result<void> Supply::record(std::string_view action, audit::Outcome outcome, con
                        .request_id = request_id});
 }
 
+SupplySettings Supply::in_force() const {
+  const std::shared_ptr<const Terms> terms = agreement_.terms();
+  SupplySettings out = settings_;
+  out.low = terms->pool_low.value_or(out.low);
+  out.high = terms->pool_high.value_or(out.high);
+  out.pqc_fallback = out.pqc_fallback && terms->pqc_fallback;
+  return out;
+}
+
 /// Quantum keys first. Without them the stock is still filled if policy allows, and they are asked for again the next time.
 Result<void> Supply::fill(const std::string& domain) {
   ASSIGN_OR_RETURN(const Level before, level(domain));
+  const SupplySettings now = in_force();
   Result<void> with_quantum;
-  if (before.quantum < settings_.low) {
-    with_quantum = agree(domain, settings_.high - before.quantum, From::quantum);
-    if (with_quantum || !settings_.pqc_fallback) return with_quantum;
+  if (before.quantum < now.low) {
+    with_quantum = agree(domain, now.high - before.quantum, From::quantum);
+    if (with_quantum || !now.pqc_fallback) return with_quantum;
     node::log(node::LogLevel::debug, "keys for SAEs with domain {}: no quantum keys: {}", domain, with_quantum.error().message);
   }
-  if (before.all < settings_.low) return agree(domain, settings_.high - before.all, From::public_keys);
+  if (before.all < now.low) return agree(domain, now.high - before.all, From::public_keys);
   return with_quantum;
 }
 
@@ -123,7 +133,7 @@ Result<AgreedSupply> Supply::agree_with(const std::string& domain, const wire::S
   ASSIGN_OR_RETURN(const auto sender, senders_.check(envelope.classical, envelope.ml_dsa, node_.settings().peers.at(kms_b.text()).expected, deadline));
   ASSIGN_OR_RETURN(const auto accept, wire::parse<wire::SupplyAccept>(envelope.message));
   TRY(wire::verify(accept, sender->verifier, sender->fps));
-  return offering.finish(accept, sender->fps, shares, settings_.pqc_fallback ? SupplyOffering::Quantum::wished : SupplyOffering::Quantum::demanded);
+  return offering.finish(accept, sender->fps, shares, in_force().pqc_fallback ? SupplyOffering::Quantum::wished : SupplyOffering::Quantum::demanded);
 }
 
 Result<void> Supply::add(store::Transaction& transaction, const std::string& domain, const AgreedSupply& agreed, kme::Owner owner) {
@@ -161,7 +171,7 @@ Result<net::Response> Supply::offered(const net::Request& request) {
   if (shares && shares->refs.empty()) shares = fail(ErrorCode::exhausted, "the offer names no quantum key");
   if (!shares) {
     // This domain's own policy counts, whatever the other allows itself.
-    if (!settings_.pqc_fallback) return fail_in("no quantum key, and policy allows no fallback", shares.error());
+    if (!in_force().pqc_fallback) return fail_in("no quantum key, and policy allows no fallback", shares.error());
     shares = QuantumShares{};
   }
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();

@@ -36,6 +36,8 @@ class Supply {
 
  private:
   enum class From : std::uint8_t { quantum, public_keys };
+  /// The settings under CSO's policy.
+  [[nodiscard]] SupplySettings in_force() const;
   Result<void> agree(const std::string& domain, std::int64_t missing, From from);
   Result<AgreedSupply> agree_with(const std::string& domain, const wire::SupplyId& id, std::int64_t missing, const QuantumShares& shares, Deadline deadline,
                                   const std::string& request_id);
