@@ -351,7 +351,9 @@ std::vector<points::Handler> KmsService::handlers() {
   std::vector<points::Handler> out{
       {Endpoint::km1_enrol, [&](const net::Request& request) { return parts.enrolment.enrol(request); }},
       {Endpoint::km1_receipt, refusals_recorded(parts.node, "km-1.receipt", [&](const net::Request& request) { return parts.enrolment.receipt(request); })},
-      {Endpoint::km1_certificates, refusals_recorded(parts.node, "km-1.certificates", [&](const net::Request& request) { return successions(parts.node, request); })},
+      // Public, and signed by keys that the terminal knows: what it needs to go on is not refused before it can show a charged key.
+      {Endpoint::km1_certificates, refusals_recorded(parts.node, "km-1.certificates", [&](const net::Request& request) { return successions(parts.node, request); }),
+       unknown},
       {Endpoint::km1_renewed,
        refusals_recorded(parts.node, "km-1.renewed", [&](const net::Request& request) { return take_renewal(parts.node, *parts.store, request); })},
       {Endpoint::km1_charge, refusals_recorded(parts.node, "km-1.charge", [&](const net::Request& request) { return parts.injection.charge(request); })},
