@@ -48,11 +48,12 @@ Result<WorkingKey> KeyClient::fetch(const KeyWanted& wanted, Deadline deadline, 
   Proof proof = Proof::certificates;
   int symmetric_attempts = 0;
   for (auto wait = retry_first;; wait = std::min(2 * wait, retry_longest)) {
+    const bool same_octets = unanswered_.has_value();
     auto key = attempt(wanted, proof, deadline);
     if (key) return key;
     if (!first) first = key.error();
-    // A terminal that may be known by its charged keys shows one at once: whether an answer was lost or certificates could not be checked looks the same here.
-    const bool unchecked = key.error().code == ErrorCode::unavailable && parts_.symmetric_mode && symmetric_attempts < symmetric_attempts_max;
+    // That the first answer is merely lost is tried before a key of the authentication set is spent.
+    const bool unchecked = same_octets && key.error().code == ErrorCode::unavailable && parts_.symmetric_mode && symmetric_attempts < symmetric_attempts_max;
     proof = unchecked ? Proof::and_charged_key : Proof::certificates;
     if (unchecked) {
       ++symmetric_attempts;
