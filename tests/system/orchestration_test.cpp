@@ -102,7 +102,7 @@ POINT_TEST(OrchestrationOverTheWire, Mc_2, refuses, OthersThanKmssAndWhatIsNoEvi
     EXPECT_EQ(status_of(net().call_json(caller, Endpoint::mc2_evidence, "cmsp", Json::object())), 403U) << caller;
   }
   EXPECT_EQ(status_of(net().call_json("kms-a", Endpoint::mc2_evidence, "cmsp", Json::object({{"suite", "GM-hybrid"}}))), 400U);
-  net().expect_audit("cmsp", "mc-2.evidence", "at_ms");
+  net().expect_audit("cmsp", "mc-2.evidence", "front_end");
 }
 
 TEST_F(OrchestrationOverTheWire, TheCommandRefusesWhatIsNoPolicyOrNotALaterOne) {
