@@ -190,7 +190,8 @@ class StrongSwan final : public Tunnel {
   void end_old(ViciClient& vici, Deadline deadline) {
     while (!old_.empty()) {
       if (const auto ended = terminate(vici, *old_.begin(), deadline); !ended) {
-        node::log(node::LogLevel::warning, "connection {}: a former IKE SA stays for now: {}", connection_.name, ended.error().message);
+        node::log(node::LogLevel::warning, "connection {}: a former IKE SA could not be deleted, which is tried again at the next look: {}", connection_.name,
+                  ended.error().message);
         return;
       }
       old_.erase(old_.begin());
