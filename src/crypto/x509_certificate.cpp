@@ -38,6 +38,14 @@ Result<void> check_form(X509* cert, ByteView der) {
   return {};
 }
 
+Bytes digest_over(ByteView octets, Hash hash) {
+  Bytes out(EVP_MAX_MD_SIZE);
+  unsigned int length = 0;
+  CHECK(EVP_Digest(octets.data(), octets.size(), out.data(), &length, digest_of(hash), nullptr) == 1);
+  out.resize(length);
+  return out;
+}
+
 Result<void> set_distinguishing_id(X509* cert) {
   // By the signature's algorithm, not the key's: for any other OpenSSL would try to give the identity to a key that takes none.
   if (X509_get_signature_nid(cert) != NID_SM2_with_SM3) return {};
@@ -72,6 +80,7 @@ Result<Certificate> Certificate::parse(ByteView der) {
   ASSIGN_OR_RETURN(state->serial, read_serial(X509_get0_serialNumber(cert)));
   state->is_ca = (X509_get_extension_flags(cert) & EXFLAG_CA) != 0;
   state->der = to_bytes(der);
+  state->sha256 = digest_over(der, Hash::sha256);
 
   Certificate out;
   out.state_ = std::move(state);
@@ -131,13 +140,7 @@ std::string Certificate::pem() const {
   return {text, static_cast<std::size_t>(length)};
 }
 
-Bytes Certificate::fingerprint(Hash hash) const {
-  Bytes out(EVP_MAX_MD_SIZE);
-  unsigned int length = 0;
-  CHECK(EVP_Digest(state_->der.data(), state_->der.size(), out.data(), &length, digest_of(hash), nullptr) == 1);
-  out.resize(length);
-  return out;
-}
+Bytes Certificate::fingerprint(Hash hash) const { return hash == Hash::sha256 ? state_->sha256 : digest_over(state_->der, hash); }
 
 X509* native(const Certificate& cert) noexcept { return cert.state().native.get(); }
 

@@ -164,6 +164,7 @@ Result<Owner> from_der(ByteView der, std::string_view what) {
 struct Certificate::State {
   X509Certificate native;
   Bytes der;
+  Bytes sha256;  // of the DER: what it is known by wherever its status is kept
   KeyAlgorithm key_algorithm{};
   Bytes public_key;
   SubjectNames names;

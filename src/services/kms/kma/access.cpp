@@ -45,26 +45,27 @@ Access::Access(node::Node& node, store::Store& store, node::SenderDirectory& sen
 Access::Access(node::Node& node, store::Store& store, node::SenderDirectory& senders, AskIam ask)
     : node_(node), store_(store), senders_(senders), ask_(std::move(ask)) {}
 
-Result<std::optional<Access::Granted>> Access::still_holds(const Uid& uid, ByteView token_ref, wire::Assurance wanted) {
-  struct Held {
-    Bytes digest;
-    UnixMs expires_ms = 0;
-    wire::Assurance level_max{};
-  };
-  ASSIGN_OR_RETURN(const std::optional<Held> held, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<Held>> {
-    std::optional<Held> out;
-    TRY(transaction.query("SELECT digest, expires_ms, level_max FROM token WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row& row) {
-      out = Held{.digest = row.blob(0), .expires_ms = static_cast<UnixMs>(row.integer(1)), .level_max = static_cast<wire::Assurance>(row.integer(2))};
-    }));
-    return out;
+Result<std::optional<Access::Granted>> Access::still_holds(store::Transaction& transaction, const Uid& uid, ByteView token_ref, wire::Assurance wanted) {
+  std::optional<Granted> out;
+  const UnixMs now = node_.clock().now_ms();
+  TRY(transaction.query("SELECT digest, expires_ms, level_max FROM token WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row& row) {
+    const auto level_max = static_cast<wire::Assurance>(row.integer(2));
+    if (equal(row.blob(0), token_ref) && now < static_cast<UnixMs>(row.integer(1)) && level_max >= wanted) out = Granted{.token = {}, .level_max = level_max};
   }));
-  if (!held || !equal(held->digest, token_ref) || node_.clock().now_ms() >= held->expires_ms || held->level_max < wanted) return std::optional<Granted>{};
-  return std::optional(Granted{.token = {}, .level_max = held->level_max});
+  return out;
+}
+
+Result<void> Access::check_held(store::Transaction& transaction, const Uid& uid) {
+  bool held = false;
+  TRY(transaction.query("SELECT 1 FROM token WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row&) { held = true; }));
+  if (held) return {};
+  return fail(ErrorCode::conflict, "the access token of " + uid.text() + " was ended while its application was under way; apply again");
 }
 
 Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, wire::Assurance wanted,
                                           Deadline deadline, const std::string& request_id) {
-  ASSIGN_OR_RETURN(std::optional<Granted> holds, still_holds(terminal.uid, token_ref, wanted));
+  ASSIGN_OR_RETURN(std::optional<Granted> holds,
+                   store_.transact([&](store::Transaction& transaction) { return still_holds(transaction, terminal.uid, token_ref, wanted); }));
   if (holds) return *std::move(holds);
 
   ASSIGN_OR_RETURN(const std::string iam, node_.peer_of(Kind::iam));
@@ -94,23 +95,22 @@ Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::
   return Granted{.token = octets, .level_max = token.message.level_max};
 }
 
-Result<std::optional<wire::Assurance>> Access::known_level(const Uid& uid, const std::string& domain, wire::Assurance wanted) {
+Result<std::optional<wire::Assurance>> Access::known_level(store::Transaction& transaction, const Uid& uid, const std::string& domain,
+                                                           wire::Assurance wanted) {
   const auto now = store::column(node_.clock().now_ms());
-  ASSIGN_OR_RETURN(std::optional<wire::Assurance> out, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<wire::Assurance>> {
-    std::optional<wire::Assurance> level;
-    TRY(transaction.query(
-        "SELECT peer_grant.level_max FROM peer_grant JOIN token ON token.uid = peer_grant.uid WHERE peer_grant.uid = ? AND domain = ? AND until_ms > ? AND "
-        "expires_ms > ?",
-        {std::string_view(uid.text()), std::string_view(domain), now, now}, [&](const store::Row& row) { level = static_cast<wire::Assurance>(row.integer(0)); }));
-    return level;
-  }));
+  std::optional<wire::Assurance> out;
+  TRY(transaction.query(
+      "SELECT peer_grant.level_max FROM peer_grant JOIN token ON token.uid = peer_grant.uid WHERE peer_grant.uid = ? AND domain = ? AND until_ms > ? AND "
+      "expires_ms > ?",
+      {std::string_view(uid.text()), std::string_view(domain), now, now}, [&](const store::Row& row) { out = static_cast<wire::Assurance>(row.integer(0)); }));
   if (out && *out < wanted) out.reset();  // perhaps more has been given since
   return out;
 }
 
 Result<wire::Assurance> Access::level_towards(const Terminal& terminal, const std::string& domain, wire::Assurance wanted, Deadline deadline,
                                               const std::string& request_id) {
-  ASSIGN_OR_RETURN(const std::optional<wire::Assurance> known, known_level(terminal.uid, domain, wanted));
+  ASSIGN_OR_RETURN(const std::optional<wire::Assurance> known,
+                   store_.transact([&](store::Transaction& transaction) { return known_level(transaction, terminal.uid, domain, wanted); }));
   if (known) return *known;
   ASSIGN_OR_RETURN(
       const wire::Json decision,

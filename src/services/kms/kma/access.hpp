@@ -36,9 +36,15 @@ class Access {
   /// The subject may be "class:terminal".
   Result<net::Response> revoked(const net::Request& request);
 
+  // The parts of the above that ask nobody, for a transaction that has more to do.
+  /// Nothing if token_for() would ask IAM.
+  Result<std::optional<Granted>> still_holds(store::Transaction& transaction, const Uid& uid, ByteView token_ref, wire::Assurance wanted);
+  /// Nothing if level_towards() would ask IAM.
+  Result<std::optional<wire::Assurance>> known_level(store::Transaction& transaction, const Uid& uid, const std::string& domain, wire::Assurance wanted);
+  /// `conflict` if the terminal holds no token: what it was granted under was ended meanwhile.
+  static Result<void> check_held(store::Transaction& transaction, const Uid& uid);
+
  private:
-  Result<std::optional<Granted>> still_holds(const Uid& uid, ByteView token_ref, wire::Assurance wanted);
-  Result<std::optional<wire::Assurance>> known_level(const Uid& uid, const std::string& domain, wire::Assurance wanted);
 
   node::Node& node_;
   store::Store& store_;

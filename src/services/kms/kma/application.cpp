@@ -62,12 +62,12 @@ Result<net::Response> Application::granted(const net::Request& http, const Reque
   // One signer from beginning to end: the one that the terminal will check the delivery by.
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   TRY(check_kept(http, *own));
-  ASSIGN_OR_RETURN(const Applicant applicant, authenticate(http, request));
-  const Terminal& terminal = applicant.terminal;
+  const Asked asked = asked_of(http, request);
+  ASSIGN_OR_RETURN(Applicant applicant, authenticate(http, request, asked));
+  const Terminal& terminal = applicant.known->terminal;
   if (!applicant.first) return repeated(http, request, terminal);
   ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request));
-  const Asked asked = asked_of(http, request);
-  ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal));
+  ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal, std::move(applicant.looked)));
   node::StepTrace::Timer step11(trace_, 11);
   ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, applicant, granted.leg, std::move(granted.token), injected, *own));
   TRY(hand_over(http, asked, terminal, granted, {.h_req = request.hash, .h_deliver = delivery.hash, .octets = delivery.octets},
@@ -76,18 +76,24 @@ Result<net::Response> Application::granted(const net::Request& http, const Reque
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
 }
 
-Result<Application::Grant> Application::grant(const net::Request& http, const Asked& asked, const Terminal& terminal) {
+Result<Application::Grant> Application::grant(const net::Request& http, const Asked& asked, const Terminal& terminal, Looked looked) {
   node::crash_point("kms.application.checked");
   node::StepTrace::Timer step6(trace_, 6);
-  ASSIGN_OR_RETURN(Access::Granted access, access_.token_for(terminal, asked.fps, asked.token_ref, asked.min_assurance, http.deadline, http.request_id));
+  Access::Granted access;
+  if (looked.token) {
+    access = *std::move(looked.token);
+  } else {
+    ASSIGN_OR_RETURN(access, access_.token_for(terminal, asked.fps, asked.token_ref, asked.min_assurance, http.deadline, http.request_id));
+  }
   step6.done(asked.sid_wk.hex(), access.token.empty() ? "the token from earlier still holds" : "new token for " + terminal.uid.text() + " from IAM");
   if (asked.min_assurance > access.level_max) return fail(ErrorCode::denied, "the subscriber may not demand keys of this assurance");
 
   const LevelTowards level_towards = [&](const std::string& domain) -> Result<wire::Assurance> {
+    if (looked.own_domain && domain == node_.identity().domain) return std::min(*looked.own_domain, access.level_max);
     ASSIGN_OR_RETURN(const wire::Assurance level, access_.level_towards(terminal, domain, asked.min_assurance, http.deadline, http.request_id));
     return std::min(level, access.level_max);
   };
-  ASSIGN_OR_RETURN(Leg leg, leg_for(http, asked, terminal, level_towards));
+  ASSIGN_OR_RETURN(Leg leg, leg_for(http, asked, terminal, looked.called, level_towards));
   const wire::Assurance rests_on = leg.stored.key.assurance;
   if (rests_on < asked.min_assurance) {
     return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(rests_on)) + ", the terminal demands " +
@@ -120,7 +126,9 @@ Result<void> Application::hand_over(const net::Request& http, const Asked& asked
   // Durable before it is sent: a key that left is never delivered to another application. And before it is on record: of two applications for one leg, or of
   // one before and one after a crash, only that which took the key says so.
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(ledger_.delivered(transaction, asked.sid_wk, asked.role, delivery, use));
+    TRY(check_unchanged(transaction, terminal));
+    TRY(Access::check_held(transaction, terminal.uid));
+    TRY(ledger_.delivered(transaction, granted.leg, delivery, use));
     TRY(add_charging_record(transaction, charge));
     if (copy != OwnCopy::destroyed) return {};
     ASSIGN_OR_RETURN(gone, ledger_.destroy(transaction, asked.sid_wk, asked.role, {.by = "kms", .why = std::string(why), .at_ms = use.now_ms}));
@@ -153,52 +161,55 @@ Result<net::Response> Application::repeated(const net::Request& http, const Requ
   return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = *std::move(answer)};
 }
 
-Result<Terminal> Application::terminal_of(const net::Request& http, const Uid& uid) {
+Result<std::shared_ptr<const KnownTerminal>> Application::terminal_of(const net::Request& http, const Uid& uid) {
   ASSIGN_OR_RETURN(const std::optional<Terminal> terminal,
                    store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
   if (!terminal || !terminal->confirmed) return fail(ErrorCode::denied, "no terminal " + uid.text() + " is enrolled at " + node_.identity().name);
   if (!http.peer.certificate || http.peer.certificate->der() != terminal->ml_dsa) {
     return fail(ErrorCode::denied, "the connection is not that of terminal " + uid.text());
   }
-  return *terminal;
+  return terminals_.of(*terminal);
 }
 
-Result<Application::Applicant> Application::authenticate(const net::Request& http, const Request& request) {
-  ASSIGN_OR_RETURN(Terminal terminal, terminal_of(http, request.message.uid));
-  TRY(check_envelope(request, terminal));
-  ASSIGN_OR_RETURN(const crypto::Certificate classical, crypto::Certificate::parse(terminal.classical));
-  const crypto::Certificate& ml_dsa = *http.peer.certificate;
-  ASSIGN_OR_RETURN(const crypto::Verifier verifier,
-                   crypto::Verifier::from_key(node_.suite(), {.point = classical.public_key(), .ml_dsa = ml_dsa.public_key()}));
-  TRY(wire::verify(request, verifier, request.message.fps));
-  ASSIGN_OR_RETURN(const bool first, remember(request));
-  const auto good = check_certificates(http, request.message.sid_wk, terminal, classical);
-  if (good) return Result<Applicant>(Applicant{.terminal = std::move(terminal), .by = KnownBy::certificates, .first = first});
-  TRY(injection_.judged(terminal, good.error(), http.deadline));
-  if (first) {
-    TRY(injection_.admit(http, request, terminal, good.error()));
+Result<Application::Applicant> Application::authenticate(const net::Request& http, const Request& request, const Asked& asked) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> known, terminal_of(http, request.message.uid));
+  TRY(check_envelope(request, *known));
+  TRY(wire::verify(request, known->verifier, request.message.fps));
+  Applicant out{.known = known, .by = KnownBy::certificates, .first = true, .looked = {}};
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(out.first, remember(transaction, request));
+    ASSIGN_OR_RETURN(out.looked, look_up(transaction, asked, known->terminal.uid));
+    return {};
+  }));
+  const auto good = check_certificates(http, request.message.sid_wk, *known);
+  if (good) return Result<Applicant>(std::move(out));
+  out.by = KnownBy::charged_key;
+  TRY(injection_.judged(known->terminal, good.error(), http.deadline));
+  if (out.first) {
+    TRY(injection_.admit(http, request, known->terminal, good.error()));
   } else if (!settings_.symmetric_mode || good.error().code == ErrorCode::denied) {
     return fail(good.error());  // otherwise it was admitted when it came first, and gets what it got then
   }
-  return Result<Applicant>(Applicant{.terminal = std::move(terminal), .by = KnownBy::charged_key, .first = first});
+  return Result<Applicant>(std::move(out));
 }
 
-Result<void> Application::check_certificates(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, const crypto::Certificate& classical) {
+Result<void> Application::check_certificates(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known) {
   node::StepTrace::Timer step5(trace_, 5);
-  TRY(node_.check_certificate(classical, http.deadline));
+  TRY(node_.check_certificate(known.classical, http.deadline));
   TRY(node_.check_certificate(*http.peer.certificate, http.deadline));
-  step5.done(sid_wk.hex(), "both certificates of " + terminal.uid.text() + " are good");
+  step5.done(sid_wk.hex(), "both certificates of " + known.terminal.uid.text() + " are good");
   return {};
 }
 
-Result<void> Application::check_envelope(const Request& request, const Terminal& terminal) const {
+Result<void> Application::check_envelope(const Request& request, const KnownTerminal& known) const {
   const wire::KeyRequest& message = request.message;
+  const Terminal& terminal = known.terminal;
   const auto denied = [](const std::string& why) { return fail(ErrorCode::denied, "KeyRequest: " + why); };
   if (request.suite != &node_.suite()) return denied("suite " + std::string(request.suite->name) + " is not this network's");
   if (request.header.policy_epoch != node_.settings().policy_epoch)
     return denied("policy epoch " + std::to_string(request.header.policy_epoch) + " is not in force");
   if (message.kms_id.text() != node_.identity().name) return denied("is for KMS " + message.kms_id.text());
-  if (message.fps != wire::fingerprints(node_.suite(), terminal.classical, terminal.ml_dsa)) return denied("names other certificates than the terminal's");
+  if (message.fps != known.fps) return denied("names other certificates than the terminal's");
   if (message.enc_kid != terminal.enc_kid) return denied("names another encryption key than the terminal's");
   const Number& own = message.role == wire::Role::caller ? message.num_call : message.num_called;
   if (own != terminal.number) return denied(own.text() + " is not the number of " + terminal.uid.text());
@@ -209,27 +220,33 @@ Result<void> Application::check_envelope(const Request& request, const Terminal&
   return {};
 }
 
-Result<bool> Application::remember(const Request& request) {
+Result<bool> Application::remember(store::Transaction& transaction, const Request& request) {
   // Kept for as long as check_envelope would let the same octets through: both sides of the window.
   const UnixMs forget = request.message.ts_ms + static_cast<UnixMs>(settings_.clock_window.count());
-  return store_.transact([&](store::Transaction& transaction) -> Result<bool> {
-    TRY(check_of_this_life(transaction, request.message.ts_ms, "KeyRequest"));
-    ASSIGN_OR_RETURN(const bool first, remember_application(transaction, request.hash, forget));
-    if (first) TRY(count_application(transaction, request.message.uid, settings_.policy.applications, node_.clock().now_ms()));
-    return first;
-  });
+  TRY(check_of_this_life(transaction, request.message.ts_ms, "KeyRequest"));
+  ASSIGN_OR_RETURN(const bool first, remember_application(transaction, request.hash, forget));
+  if (first) TRY(count_application(transaction, request.message.uid, settings_.policy.applications, node_.clock().now_ms()));
+  return first;
 }
 
-Result<Application::Leg> Application::leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards) {
+Result<Application::Looked> Application::look_up(store::Transaction& transaction, const Asked& asked, const Uid& uid) {
+  Looked out;
+  ASSIGN_OR_RETURN(out.token, access_.still_holds(transaction, uid, asked.token_ref, asked.min_assurance));
+  ASSIGN_OR_RETURN(out.own_domain, access_.known_level(transaction, uid, node_.identity().domain, asked.min_assurance));
   if (asked.role == wire::Role::caller) {
-    ASSIGN_OR_RETURN(const auto local, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, asked.num_called); }));
-    Choice choice;
-    if (local) {
+    ASSIGN_OR_RETURN(out.called, find_terminal(transaction, asked.num_called));
+  }
+  return out;
+}
+
+Result<Application::Leg> Application::leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const std::optional<Terminal>& called,
+                                              const LevelTowards& level_towards) {
+  if (asked.role == wire::Role::caller) {
+    if (called) {
       TRY(level_towards(node_.identity().domain));
-      ASSIGN_OR_RETURN(choice, draw_local(asked, terminal, *local, http.request_id));
-    } else {
-      ASSIGN_OR_RETURN(choice, agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));
+      return draw_local(asked, terminal, *called, http.request_id);
     }
+    ASSIGN_OR_RETURN(const Choice choice, agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));
     ASSIGN_OR_RETURN(auto leg, store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, asked.sid_wk, asked.role); }));
     if (!leg) return fail(ErrorCode::internal, "working key " + asked.sid_wk.hex() + " is not in the ledger");
     return Result<Leg>(Leg{.stored = *std::move(leg), .choice = describe(choice)});
@@ -246,7 +263,7 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
   return Result<Leg>(Leg{.stored = std::move(leg), .choice = {}});
 }
 
-Result<Choice> Application::draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id) {
+Result<Application::Leg> Application::draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id) {
   if (!callee.confirmed) return fail(ErrorCode::not_found, asked.num_called.text() + " has no enrolled terminal");
   const KeyTerms own = settings_.policy.terms_for(asked.traffic);
   const wire::Assurance demanded = std::max(asked.min_assurance, own.level_min);
@@ -274,49 +291,41 @@ Result<Choice> Application::draw_local(const Asked& asked, const Terminal& calle
                       .expires_ms = expires,
                       .terms = terms};
   };
-  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(ledger_.add(transaction, leg_of(wire::Role::caller, caller, callee, own)));
-    return ledger_.add(transaction, leg_of(wire::Role::callee, callee, caller, settings_.policy.terms_for(called)));
-  }));
-  node::crash_point("kms.local.generated");
-  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(ledger_.advance(transaction, asked.sid_wk, wire::Role::caller, KeyState::reserved));
-    return ledger_.advance(transaction, asked.sid_wk, wire::Role::callee, KeyState::reserved);
+  ASSIGN_OR_RETURN(StoredKey own_leg, store_.transact([&](store::Transaction& transaction) -> Result<StoredKey> {
+    ASSIGN_OR_RETURN(StoredKey out, ledger_.add_reserved(transaction, leg_of(wire::Role::caller, caller, callee, own)));
+    TRY(ledger_.add_reserved(transaction, leg_of(wire::Role::callee, callee, caller, settings_.policy.terms_for(called))));
+    return Result<StoredKey>(std::move(out));
   }));
   node::crash_point("kms.local.reserved");
   agreement_.leg_changed(asked.sid_wk);
   step7.done(asked.sid_wk.hex(), "working key from the crypto device (request " + request_id + "); " + describe(choice));
-  return choice;
+  return Result<Leg>(Leg{.stored = std::move(own_leg), .choice = describe(choice)});
 }
 
-Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, KnownBy by) {
+Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known, KnownBy by) {
   node::StepTrace::Timer step10(trace_, 10);
-  // Read again, not taken from the look-up of step 4: while the key was agreed the terminal may have enrolled anew.
-  ASSIGN_OR_RETURN(auto pooled, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, terminal.uid); }));
-  if (!pooled || pooled->enc_kid != terminal.enc_kid || pooled->ml_dsa != terminal.ml_dsa)
-    return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
   if (by == KnownBy::charged_key) {
-    TRY(bundle_of(node_.suite(), *pooled));
-    step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool; their certificates could not be checked");
-    return pooled->encryption;
+    if (!known.bundle) return fail(known.bundle.error());
+    step10.done(sid_wk.hex(), "encryption keys of " + known.terminal.uid.text() + " from the pool; their certificates could not be checked");
+    return known.terminal.encryption;
   }
-  ASSIGN_OR_RETURN(crypto::EncapsulationKey out, certified_encryption_key(node_, *pooled, http.deadline));
-  step10.done(sid_wk.hex(), "encryption keys of " + terminal.uid.text() + " from the pool, their certificates are good");
-  return out;
+  TRY(check_encryption_certificates(node_, known, http.deadline));
+  step10.done(sid_wk.hex(), "encryption keys of " + known.terminal.uid.text() + " from the pool, their certificates are good");
+  return known.terminal.encryption;
 }
 
 Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& http, const Request& request, const Applicant& applicant, const StoredKey& leg,
                                                            Bytes token, const std::optional<SpentKey>& injected, const node::MessageSigner& own) {
   const crypto::Suite& suite = node_.suite();
   const wire::KeyRequest& asked = request.message;
-  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, applicant.terminal, applicant.by));
+  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, *applicant.known, applicant.by));
   ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, crypto::encapsulate(suite, crypto::KemForm::to_static, key, node_.rng()));
   Secret ss = wire::hybrid_secret(suite, wire::transcript(fixed, key), wire::deliver_context(request.hash));
   // What the application proves beyond need is not said to have been needed.
   const auto flags = static_cast<std::uint8_t>(applicant.by == KnownBy::charged_key ? asked.flags : asked.flags & ~wire::flag_sym);
   wire::KeyDeliver message{.h_req = request.hash, .sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = asked.uid, .kms_id = asked.kms_id,
                            .nonce = node_.rng().bytes(wire::nonce_size), .ts_ms = node_.clock().now_ms(), .expiry_ms = leg.key.expires_ms, .flags = flags,
-                           .enc_kid = applicant.terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},
+                           .enc_kid = applicant.known->terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},
                            .eph_ct_ml_kem = {}, .sealed = {}, .fps = own.fps};
   if ((asked.flags & wire::flag_eph) != 0) {
     ASSIGN_OR_RETURN(const crypto::Encapsulation fresh, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, asked.ephemeral, node_.rng()));
@@ -336,11 +345,9 @@ Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& 
 Result<net::Response> Application::acknowledge(const net::Request& http) {
   ASSIGN_OR_RETURN(const auto ack, wire::parse<wire::DeliverAck>(http.body));
   const wire::DeliverAck& message = ack.message;
-  ASSIGN_OR_RETURN(const Terminal terminal, terminal_of(http, message.uid));
-  ASSIGN_OR_RETURN(const crypto::Certificate classical, crypto::Certificate::parse(terminal.classical));
-  ASSIGN_OR_RETURN(const crypto::Verifier verifier,
-                   crypto::Verifier::from_key(node_.suite(), {.point = classical.public_key(), .ml_dsa = http.peer.certificate->public_key()}));
-  TRY(wire::verify(ack, verifier, wire::fingerprints(node_.suite(), terminal.classical, terminal.ml_dsa)));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> known, terminal_of(http, message.uid));
+  const Terminal& terminal = known->terminal;
+  TRY(wire::verify(ack, known->verifier, known->fps));
   const UnixMs now = node_.clock().now_ms();
   const std::string why = message.ok ? "" : "the terminal could not use the key";
   const std::string superseded = "a later key of its call is confirmed: " + message.sid_wk.hex();

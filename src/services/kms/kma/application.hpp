@@ -8,7 +8,7 @@
 #include "services/kms/kma/access.hpp"
 #include "services/kms/kma/agreement.hpp"
 #include "services/kms/kma/ledger.hpp"
-#include "services/kms/kp/terminals.hpp"
+#include "services/kms/kp/known_terminals.hpp"
 #include "services/kms/settings.hpp"
 #include "wire/v1.hpp"
 
@@ -18,7 +18,8 @@ class Application {
  public:
   Application(node::Node& node, store::Store& store, Ledger& ledger, Agreement& agreement, Access& access, Injection& injection, node::StepTrace& trace,
               const KmsSettings& settings)
-      : node_(node), store_(store), ledger_(ledger), agreement_(agreement), access_(access), injection_(injection), trace_(trace), settings_(settings) {}
+      : node_(node), store_(store), ledger_(ledger), agreement_(agreement), access_(access), injection_(injection), trace_(trace), settings_(settings),
+        terminals_(node.suite(), static_cast<std::size_t>(settings.known_terminals)) {}
 
   /// km1_application: KeyRequest → KeyDeliver. Every refusal is in the audit record before it is answered.
   Result<net::Response> apply(const net::Request& request);
@@ -35,15 +36,23 @@ class Application {
   Result<net::Response> granted(const net::Request& http, const Request& request);
   /// By what the applicant was known: symmetric mode leaves its certificates unchecked (kim/injection.hpp).
   enum class KnownBy : std::uint8_t { certificates, charged_key };
+  /// What the database says that an application needs: looked up at once, and what can end meanwhile is looked at again before the key goes out (hand_over).
+  struct Looked {
+    std::optional<Access::Granted> token;       // that of earlier, if it still holds
+    std::optional<wire::Assurance> own_domain;  // up to which level the terminal may have keys within this domain, if that is known
+    std::optional<Terminal> called;             // if it is of this KMS
+  };
   struct Applicant {
-    Terminal terminal;
+    std::shared_ptr<const KnownTerminal> known;  // also kept for the terminal's next message
     KnownBy by = KnownBy::certificates;
     bool first = true;  // false: these octets came before
+    Looked looked;
   };
-  Result<Applicant> authenticate(const net::Request& http, const Request& request);
-  Result<void> check_envelope(const Request& request, const Terminal& terminal) const;
+  Result<Applicant> authenticate(const net::Request& http, const Request& request, const Asked& asked);
+  Result<void> check_envelope(const Request& request, const KnownTerminal& known) const;
   /// False if the application was made before; `exhausted` if the subscriber applies too often.
-  Result<bool> remember(const Request& request);
+  Result<bool> remember(store::Transaction& transaction, const Request& request);
+  Result<Looked> look_up(store::Transaction& transaction, const Asked& asked, const Uid& uid);
   /// The answer that the same application got, until it is acknowledged: the key is not encapsulated a second time. `conflict` if there is none.
   Result<net::Response> repeated(const net::Request& http, const Request& request, const Terminal& terminal);
   /// `injected`: the charged key that the application names, which goes into the last mile.
@@ -52,16 +61,16 @@ class Application {
 
   // Profile v1 (application_v1.cpp).
   Result<net::Response> granted_v1(const net::Request& http, const wire::v1::KeyApplication& message);
-  Result<Asked> authenticate_v1(const net::Request& http, const wire::v1::KeyApplication& message, const Terminal& terminal);
-  Result<Bytes> deliver_v1(const net::Request& http, const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token,
+  Result<Asked> authenticate_v1(const net::Request& http, const wire::v1::KeyApplication& message, const KnownTerminal& known);
+  Result<Bytes> deliver_v1(const net::Request& http, const Asked& asked, const KnownTerminal& known, const StoredKey& leg, Bytes token,
                            const node::MessageSigner& own);
 
   // Both.
   /// The answer as it is; a refusal is on record first.
   Result<net::Response> recorded(const net::Request& http, std::string_view action, const Uid& uid, const SidWk& sid_wk, Result<net::Response> answer);
-  Result<Terminal> terminal_of(const net::Request& http, const Uid& uid);
+  Result<std::shared_ptr<const KnownTerminal>> terminal_of(const net::Request& http, const Uid& uid);
   /// Step 5.
-  Result<void> check_certificates(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, const crypto::Certificate& classical);
+  Result<void> check_certificates(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known);
   /// Steps 6 to 9: what an authenticated terminal gets.
   struct Grant {
     Bytes token;  // a new access token; empty if the one that it holds is good
@@ -72,14 +81,15 @@ class Application {
     StoredKey stored;
     std::string choice;
   };
-  Result<Grant> grant(const net::Request& http, const Asked& asked, const Terminal& terminal);
-  Result<Leg> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards);
-  Result<Choice> draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id);
-  /// Step 10; conflict if the terminal has enrolled anew since `terminal` was looked up; denied unless the encryption certificates are good now and of one
-  /// bundle with the signing certificates that were checked in step 5.
-  /// Where the terminal is known by a charged key, of the right chain is all that they must be.
-  Result<crypto::EncapsulationKey> pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, KnownBy by);
-  /// The delivery on record and in the ledger, before it is sent: a key that left is never delivered to another application.
+  Result<Grant> grant(const net::Request& http, const Asked& asked, const Terminal& terminal, Looked looked);
+  Result<Leg> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const std::optional<Terminal>& called,
+                      const LevelTowards& level_towards);
+  Result<Leg> draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id);
+  /// Step 10; denied unless the encryption certificates are good now and of one bundle with the signing certificates that were checked in step 5.
+  /// Where the terminal is known by a charged key, of the right bundle is all that they must be.
+  Result<crypto::EncapsulationKey> pooled_key(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known, KnownBy by);
+  /// The delivery on record and in the ledger, before it is sent: a key that left is never delivered to another application. `conflict` if the terminal has
+  /// enrolled anew, or what it was granted has ended, since they were looked up.
   enum class OwnCopy : std::uint8_t { kept_until_acknowledged, destroyed };
   Result<void> hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery, OwnCopy copy);
   [[nodiscard]] KeyUse use_by(const Terminal& terminal, Traffic traffic) const {
@@ -94,6 +104,7 @@ class Application {
   Injection& injection_;
   node::StepTrace& trace_;
   const KmsSettings& settings_;
+  KnownTerminals terminals_;
 };
 
 }  // namespace qanat::kms

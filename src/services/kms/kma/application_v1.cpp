@@ -39,27 +39,29 @@ Result<net::Response> Application::apply_v1(const net::Request& http) {
 Result<net::Response> Application::granted_v1(const net::Request& http, const wire::v1::KeyApplication& message) {
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   TRY(check_kept(http, *own));
-  ASSIGN_OR_RETURN(const Terminal terminal, terminal_of(http, message.uid));
-  ASSIGN_OR_RETURN(const Asked asked, authenticate_v1(http, message, terminal));
-  ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> known, terminal_of(http, message.uid));
+  const Terminal& terminal = known->terminal;
+  ASSIGN_OR_RETURN(const Asked asked, authenticate_v1(http, message, *known));
+  ASSIGN_OR_RETURN(Looked looked, store_.transact([&](store::Transaction& transaction) { return look_up(transaction, asked, terminal.uid); }));
+  ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal, std::move(looked)));
   node::StepTrace::Timer step11(trace_, 11);
-  ASSIGN_OR_RETURN(const Bytes octets, deliver_v1(http, asked, terminal, granted.leg, std::move(granted.token), *own));
+  ASSIGN_OR_RETURN(const Bytes octets, deliver_v1(http, asked, *known, granted.leg, std::move(granted.token), *own));
   const Bytes h_deliver = crypto::digest(node_.suite().hash, octets);
   TRY(hand_over(http, asked, terminal, granted, {.h_req = asked.hash, .h_deliver = h_deliver, .octets = {}}, OwnCopy::destroyed));
   step11.done(asked.sid_wk.hex(), "working key for " + terminal.uid.text() + " in profile v1");
   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = octets};
 }
 
-Result<Asked> Application::authenticate_v1(const net::Request& http, const wire::v1::KeyApplication& message, const Terminal& terminal) {
+Result<Asked> Application::authenticate_v1(const net::Request& http, const wire::v1::KeyApplication& message, const KnownTerminal& known) {
+  const Terminal& terminal = known.terminal;
   if (message.cert_sm2 != terminal.classical || message.cert_pqc != terminal.ml_dsa) return denied("brings other certificates than the terminal's");
   if (message.num_call == message.num_called) return denied("a call from " + message.num_call.text() + " to itself");
   // The paper's application does not say on which side of the call its sender is; its number does.
   const bool calls = message.num_call == terminal.number;
   if (!calls && message.num_called != terminal.number) return denied("neither number is that of " + terminal.uid.text());
 
-  ASSIGN_OR_RETURN(const crypto::Certificate classical, crypto::Certificate::parse(terminal.classical));
-  TRY(wire::v1::verify(message, {.point = classical.public_key(), .ml_dsa = http.peer.certificate->public_key()}));
-  TRY(check_certificates(http, message.sid_wk, terminal, classical));
+  TRY(wire::v1::verify(message, {.point = known.classical.public_key(), .ml_dsa = known.ml_dsa.public_key()}));
+  TRY(check_certificates(http, message.sid_wk, known));
   ASSIGN_OR_RETURN(const Traffic traffic, traffic_of(terminal));
   const crypto::Suite& suite = node_.suite();
   return Asked{.sid_wk = message.sid_wk,
@@ -69,18 +71,18 @@ Result<Asked> Application::authenticate_v1(const net::Request& http, const wire:
                .num_called = message.num_called,
                .min_assurance = wire::Assurance::local_rng,
                .token_ref = message.token.empty() ? Bytes(suite.digest) : crypto::digest(suite.hash, message.token),
-               .fps = wire::fingerprints(suite, terminal.classical, terminal.ml_dsa),
+               .fps = known.fps,
                .hash = crypto::digest(suite.hash, http.body),
                .traffic = traffic,
                .ephemeral = false};
 }
 
-Result<Bytes> Application::deliver_v1(const net::Request& http, const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token,
+Result<Bytes> Application::deliver_v1(const net::Request& http, const Asked& asked, const KnownTerminal& known, const StoredKey& leg, Bytes token,
                                       const node::MessageSigner& own) {
-  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, terminal, KnownBy::certificates));
+  ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, known, KnownBy::certificates));
   wire::v1::KeyDistribution message{.sid_wk = asked.sid_wk,
                                     .sid_call = asked.sid_call,
-                                    .uid = terminal.uid,
+                                    .uid = known.terminal.uid,
                                     .encrypted_wk = {},
                                     .encap_sm2 = {},
                                     .encap_pqc = {},

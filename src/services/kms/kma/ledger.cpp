@@ -39,7 +39,7 @@ void add_living(std::vector<LivingLeg>& out, const store::Row& row) {
 
 }  // namespace
 
-Result<void> Ledger::add(store::Transaction& transaction, const WorkingKey& key) {
+Result<Bytes> Ledger::put(store::Transaction& transaction, const WorkingKey& key, KeyState state) {
   ASSIGN_OR_RETURN(const auto known, state_of(transaction, key.sid_wk, key.leg));
   if (known) return fail(ErrorCode::conflict, what(key.sid_wk, key.leg) + ": this session was used before");
   bool between_others = false;
@@ -49,17 +49,28 @@ Result<void> Ledger::add(store::Transaction& transaction, const WorkingKey& key)
                         }));
   if (between_others) return fail(ErrorCode::denied, "call " + key.sid_call.hex() + ": is between others");
   ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(key), key.wk));
-  const Bytes commitment = store::key_commitment(store::KeyKind::working, row_key(key.sid_wk, key.leg), key.wk);
+  Bytes commitment = store::key_commitment(store::KeyKind::working, row_key(key.sid_wk, key.leg), key.wk);
   TRY(transaction.run(
       "INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
       " peer_fp_classical, peer_fp_ml_dsa, expires_ms, commitment, traffic, level_min, deliveries_max, front_end)"
-      " VALUES (?, ?, 'generated', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      {key.sid_wk.view(), number(key.leg), key.sid_call.view(), std::string_view(key.uid.text()), ByteView(sealed), static_cast<std::int64_t>(key.assurance),
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      {key.sid_wk.view(), number(key.leg), store::name(state), key.sid_call.view(), std::string_view(key.uid.text()), ByteView(sealed), static_cast<std::int64_t>(key.assurance),
        std::int64_t{key.n_paths}, std::int64_t{key.path_min}, ByteView(key.th9), std::string_view(key.peer_uid.text()),
        std::string_view(key.peer_number.text()), std::string_view(key.peer_kms.text()), ByteView(key.peer_fps.classical), ByteView(key.peer_fps.pq),
        static_cast<std::int64_t>(key.expires_ms), ByteView(commitment), name(key.terms.traffic), static_cast<std::int64_t>(key.terms.level_min),
        std::int64_t{key.terms.deliveries_max}, std::string_view(front_end_)}));
+  return commitment;
+}
+
+Result<void> Ledger::add(store::Transaction& transaction, const WorkingKey& key) {
+  TRY(put(transaction, key, KeyState::generated));
   return {};
+}
+
+Result<StoredKey> Ledger::add_reserved(store::Transaction& transaction, WorkingKey key) {
+  TRY(store::check_transition(store::KeyKind::working, KeyState::generated, KeyState::reserved, what(key.sid_wk, key.leg)));
+  ASSIGN_OR_RETURN(Bytes commitment, put(transaction, key, KeyState::reserved));
+  return Result<StoredKey>(StoredKey{.key = std::move(key), .state = KeyState::reserved, .h_deliver = {}, .deliveries = 0, .commitment = std::move(commitment)});
 }
 
 Result<std::optional<StoredKey>> Ledger::find(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg) {
@@ -115,12 +126,24 @@ Result<void> Ledger::advance(store::Transaction& transaction, const SidWk& sid_w
 Result<void> Ledger::delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Delivery& delivery, const KeyUse& use) {
   ASSIGN_OR_RETURN(const auto stored, find(transaction, sid_wk, leg));
   if (!stored) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
-  TRY(store::check_transition(store::KeyKind::working, stored->state, KeyState::delivered, what(sid_wk, leg)));
-  TRY(allowed(*stored, use));
+  return delivered(transaction, *stored, delivery, use);
+}
+
+Result<void> Ledger::delivered(store::Transaction& transaction, const StoredKey& stored, const Delivery& delivery, const KeyUse& use) {
+  const SidWk& sid_wk = stored.key.sid_wk;
+  const wire::Role leg = stored.key.leg;
+  TRY(store::check_transition(store::KeyKind::working, stored.state, KeyState::delivered, what(sid_wk, leg)));
+  TRY(allowed(stored, use));
   const Value answer = delivery.octets.empty() ? Value() : Value(delivery.octets);
-  TRY(transaction.run("UPDATE working_key SET state = 'delivered', deliveries = 1, h_req = ?, h_deliver = ?, answer = ? WHERE sid_wk = ? AND leg = ?",
-                      {delivery.h_req, delivery.h_deliver, answer, sid_wk.view(), number(leg)}));
-  return {};
+  ASSIGN_OR_RETURN(const std::int64_t changed,
+                   transaction.run("UPDATE working_key SET state = 'delivered', deliveries = 1, h_req = ?, h_deliver = ?, answer = ?"
+                                   " WHERE sid_wk = ? AND leg = ? AND state = ?",
+                                   {delivery.h_req, delivery.h_deliver, answer, sid_wk.view(), number(leg), store::name(stored.state)}));
+  if (changed == 1) return {};
+  ASSIGN_OR_RETURN(const auto now, state_of(transaction, sid_wk, leg));
+  if (!now) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
+  TRY(store::check_transition(store::KeyKind::working, *now, KeyState::delivered, what(sid_wk, leg)));
+  return fail(ErrorCode::conflict, what(sid_wk, leg) + ": is no longer " + std::string(store::name(stored.state)));
 }
 
 Result<std::optional<Bytes>> Ledger::delivered_again(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_req, const KeyUse& use) {

@@ -81,12 +81,16 @@ class Ledger {
   /// A new leg in state `generated`; conflict if the session has this leg already, in any state: a SID_WK is used once; denied if the call has had keys between
   /// others: a later key of a call is for those who hold it.
   Result<void> add(store::Transaction& transaction, const WorkingKey& key);
+  /// The same for a key on which nobody else has to agree: it is `reserved` at once. What find() would say of it.
+  Result<StoredKey> add_reserved(store::Transaction& transaction, WorkingKey key);
   /// Nothing if there is no such leg. A destroyed leg comes back with an empty `wk`.
   Result<std::optional<StoredKey>> find(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg);
   /// `conflict` if the leg is not in a state that leads to `to`. To destroyed leads destroy() alone.
   Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState to);
   /// delivered, for the first time; `denied` if the key's policy does not allow this use.
   Result<void> delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Delivery& delivery, const KeyUse& use);
+  /// The same for a leg that find() gave: its octets need not be opened again. `conflict` if it is in another state by now.
+  Result<void> delivered(store::Transaction& transaction, const StoredKey& stored, const Delivery& delivery, const KeyUse& use);
   /// The answer that this application got, if it is still to be given: the same octets, counted as one more delivery of the same key. Nothing if another
   /// application was answered, or none; `denied` if the key's policy allows no more.
   Result<std::optional<Bytes>> delivered_again(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_req, const KeyUse& use);
@@ -108,6 +112,8 @@ class Ledger {
   Result<std::vector<std::int64_t>> census(store::Transaction& transaction);
 
  private:
+  /// The commitment that stays of it.
+  Result<Bytes> put(store::Transaction& transaction, const WorkingKey& key, store::KeyState state);
   Result<std::vector<Destroyed>> destroy_where(store::Transaction& transaction, std::string_view condition, std::initializer_list<store::Value> values,
                                                const Ending& ending);
 

@@ -2,12 +2,12 @@
 
 namespace qanat::kms {
 
-Result<crypto::EncapsulationKey> certified_encryption_key(node::Node& node, const Terminal& terminal, Deadline deadline) {
-  ASSIGN_OR_RETURN(const crypto::CertificateBundle bundle, bundle_of(node.suite(), terminal));
-  for (const crypto::Certificate* certificate : {&bundle.classical_encryption, &bundle.ml_kem_encryption}) {
+Result<void> check_encryption_certificates(node::Node& node, const KnownTerminal& known, Deadline deadline) {
+  if (!known.bundle) return fail(known.bundle.error());
+  for (const crypto::Certificate* certificate : {&known.bundle->classical_encryption, &known.bundle->ml_kem_encryption}) {
     TRY(node.check_certificate(*certificate, deadline, crypto::LeafUse::encryption));
   }
-  return terminal.encryption;
+  return {};
 }
 
 }  // namespace qanat::kms

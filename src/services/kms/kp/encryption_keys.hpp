@@ -2,12 +2,11 @@
 #pragma once
 
 #include "node/node.hpp"
-#include "services/kms/kp/terminals.hpp"
+#include "services/kms/kp/known_terminals.hpp"
 
 namespace qanat::kms {
 
-/// The terminal's encryption keys. `denied` unless their certificates are good now (chain, validity, use, status) and of one bundle with its signing
-/// certificates.
-Result<crypto::EncapsulationKey> certified_encryption_key(node::Node& node, const Terminal& terminal, Deadline deadline);
+/// `denied` unless the certificates of the terminal's encryption keys are good now (chain, validity, use, status) and of one bundle with its signing certificates.
+Result<void> check_encryption_certificates(node::Node& node, const KnownTerminal& known, Deadline deadline);
 
 }  // namespace qanat::kms

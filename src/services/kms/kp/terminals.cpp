@@ -81,6 +81,14 @@ Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, c
   return find_one(transaction, "number", number.text());
 }
 
+Result<void> check_unchanged(store::Transaction& transaction, const Terminal& terminal) {
+  bool same = false;
+  TRY(transaction.query("SELECT 1 FROM terminal WHERE uid = ? AND enc_kid = ? AND ml_dsa = ?",
+                        {std::string_view(terminal.uid.text()), ByteView(terminal.enc_kid), ByteView(terminal.ml_dsa)}, [&](const store::Row&) { same = true; }));
+  if (!same) return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
+  return {};
+}
+
 Result<void> confirm_terminal(store::Transaction& transaction, const Uid& uid) {
   TRY(transaction.run("UPDATE terminal SET confirmed = 1, answer = NULL, sealed_encryption = NULL WHERE uid = ?", {std::string_view(uid.text())}));
   TRY(transaction.run("DELETE FROM prepared_encryption WHERE uid = ?", {std::string_view(uid.text())}));

@@ -20,6 +20,7 @@ struct Terminal {
   Bytes encryption_classical;  // DER of the encryption certificates; empty: enrolled before there were any
   Bytes encryption_ml_kem;
   bool confirmed = false;  // it has proved that it holds its keys
+  bool operator==(const Terminal&) const = default;
 };
 
 /// The terminal's four certificates, if they belong together and the encryption certificates are over the keys in the pool; `denied` otherwise. Chains,
@@ -38,6 +39,8 @@ Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& en
 Result<std::optional<Enrolment>> find_enrolment(store::Transaction& transaction, const Uid& uid);
 Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, const Uid& uid);
 Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, const Number& number);
+/// `conflict` if the terminal has other encryption keys or another ML-DSA certificate by now, or none.
+Result<void> check_unchanged(store::Transaction& transaction, const Terminal& terminal);
 /// The terminal has its keys: the private ones and the answer are erased here.
 Result<void> confirm_terminal(store::Transaction& transaction, const Uid& uid);
 
