@@ -11,7 +11,7 @@ using steady = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds settle_look{20};
 constexpr int settle_looks_max = 100;
-constexpr double settled_s = 0.0002;  // processor time in one look that counts as rest
+constexpr double settled_s = 0.0002;                    // processor time in one look that counts as rest
 constexpr std::chrono::milliseconds callee_after{200};  // in pace(): the callee's terminal applies when the INVITE has reached it
 constexpr std::chrono::milliseconds pace_begins_in{50};
 constexpr std::size_t warm_senders = 4;

@@ -35,7 +35,6 @@ struct Driven {
   [[nodiscard]] double per_kms_cpu_second() const { return count() / kms_cpu_s; }
 };
 
-
 class ApplicationLoad {
  public:
   /// The terminals, all of the KMS `kms`, pair up: first with second and so on. Ground and terminals outlive the object.

@@ -33,7 +33,7 @@ Result<std::unique_ptr<Ground>> Ground::lay(const GroundOptions& options) {
   auto network = app::Network::plan(folder, options.network);
   if (!network) return fail(network.error());
   std::unique_ptr<Ground> ground(new Ground(folder, *std::move(network), options.program));
-  TRY(ground->start(options.qkm_settings));
+  TRY(ground->start(options));
   return Result<std::unique_ptr<Ground>>(std::move(ground));
 }
 
@@ -69,7 +69,7 @@ Result<void> Ground::restart(const std::string& element, const ConfigChange& cha
   return running_->start_element(element);
 }
 
-Result<void> Ground::start(const std::string& qkm_settings) {
+Result<void> Ground::start(const GroundOptions& options) {
   ASSIGN_OR_RETURN(suite_, crypto::find_suite(network_.options().suite));
   ASSIGN_OR_RETURN(rng_, crypto::open_rng());
   std::error_code error;
@@ -77,8 +77,12 @@ Result<void> Ground::start(const std::string& qkm_settings) {
   if (error) return fail(ErrorCode::internal, scratch().string() + ": " + error.message());
   TRY(network_.create());
   for (const app::ElementPlan& element : network_.elements()) {
-    if (element.identity.kind != Kind::qkm || qkm_settings.empty()) continue;
-    TRY(configure(element.name(), [&](std::string config) { return with_lines(std::move(config), "[qkm]", qkm_settings); }));
+    const auto begin = [&](std::string_view table, const std::string& lines) -> Result<void> {
+      if (lines.empty()) return {};
+      return configure(element.name(), [&](std::string config) { return with_lines(std::move(config), table, lines); });
+    };
+    if (element.identity.kind == Kind::qkm) TRY(begin("[qkm]", options.qkm_settings));
+    if (element.identity.kind == Kind::kms && element.sae_port != 0) TRY(begin("[sae]", options.kms_sae_settings));
   }
   ASSIGN_OR_RETURN(running_, app::RunningNetwork::start(network_, program_, {}));
   ASSIGN_OR_RETURN(op_, app::Operator::open(network_));

@@ -18,6 +18,7 @@ struct GroundOptions {
   std::filesystem::path within;  // where the temporary folder is made; empty: the system's place for such
   app::NetworkOptions network{};
   std::string qkm_settings{};  // lines that each QKM's table begins with
+  std::string kms_sae_settings{};  // the same of each KMS's table [sae], where the network has SAEs
 };
 
 /// A configuration made into another.
@@ -60,7 +61,7 @@ class Ground {
 
  private:
   Ground(std::filesystem::path folder, app::Network network, std::string program);
-  Result<void> start(const std::string& qkm_settings);
+  Result<void> start(const GroundOptions& options);
 
   std::filesystem::path folder_;
   app::Network network_;

@@ -61,33 +61,36 @@ void add_rows(Report& report, const WorkersPlan& plan, const std::array<Series, 
   for (std::size_t i = 0; i < all.size(); ++i) {
     const std::string name = fmt::format("KMS with {} worker{}: ", worker_counts[i], worker_counts[i] == 1 ? "" : "s");
     report.add(median_row(name + "callers' deliveries per KMS CPU second", all[i].per_cpu_s, "1/CPU s", common + std::to_string(worker_counts[i])));
-    report.add(median_row(name + "callers' deliveries by the clock", all[i].per_s, "1/s", "the same rounds; the client and the other elements on the same processors"));
+    report.add(median_row(name + "callers' deliveries by the clock", all[i].per_s, "1/s",
+                          "the same rounds; the client and the other elements on the same processors"));
   }
   const double capacity = 2 * median(all[1].per_cpu_s) / median(all[0].per_cpu_s);
-  report.add({.name = "KMS: two workers to one, by what a delivery costs",
-              .value = capacity,
-              .unit = "ratio",
-              .limit = wanted,
-              .ratio = capacity / wanted,
-              .value_spread = {},
-              .ratio_spread = {},
-              .note = "workers / processor time of a delivery while all of them are at work, two to one: what the second worker would bring if each had a processor "
-                      "and none waited for another. It has what contention costs in processor time (spinning, caches, woken threads), not waiting for locks and "
-                      "for the disk, which the next row has; must reach 1.9"});
+  report.add(
+      {.name = "KMS: two workers to one, by what a delivery costs",
+       .value = capacity,
+       .unit = "ratio",
+       .limit = wanted,
+       .ratio = capacity / wanted,
+       .value_spread = {},
+       .ratio_spread = {},
+       .note = "workers / processor time of a delivery while all of them are at work, two to one: what the second worker would bring if each had a processor "
+               "and none waited for another. It has what contention costs in processor time (spinning, caches, woken threads), not waiting for locks and "
+               "for the disk, which the next row has; must reach 1.9"});
   const double clock = median(all[1].per_s) / median(all[0].per_s);
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   const double machine = static_cast<double>(cores) / median(all[1].machine_s) / median(all[0].per_s);
   const double limit = std::min(2.0, machine);
-  report.add({.name = "KMS: two workers to one, by the clock",
-              .value = clock,
-              .unit = "ratio",
-              .limit = limit,
-              .ratio = clock / limit,
-              .value_spread = {},
-              .ratio_spread = {},
-              .note = fmt::format("limit: two, or what the {} processors of this machine allow all processes together ({:.2f}), the client's and the other elements' "
-                                  "work included. 1.9 is to be reached on a machine where that is at least two",
-                                  cores, machine)});
+  report.add(
+      {.name = "KMS: two workers to one, by the clock",
+       .value = clock,
+       .unit = "ratio",
+       .limit = limit,
+       .ratio = clock / limit,
+       .value_spread = {},
+       .ratio_spread = {},
+       .note = fmt::format("limit: two, or what the {} processors of this machine allow all processes together ({:.2f}), the client's and the other elements' "
+                           "work included. 1.9 is to be reached on a machine where that is at least two",
+                           cores, machine)});
   std::vector<double> ceilings;
   for (const double seconds : all[1].octet_mover_s) {
     if (seconds > 0) ceilings.push_back(1 / seconds);
