@@ -56,6 +56,8 @@ class Measurement {
                              .body = {},
                              .request_id = ""};
     ASSIGN_OR_RETURN(const Memory before, settled());
+    ASSIGN_OR_RETURN(const ProcessClock clock, ground_.clock_of(load_.kms()));
+    const double cpu_before = clock.cpu_s();
     std::vector<std::unique_ptr<net::Client>> open;
     for (std::size_t i = 0; i < plan_.connections; ++i) {
       open.push_back(net::Client::create(target, terminal.tls(), ground_.trust(), {}));
@@ -63,6 +65,12 @@ class Measurement {
       if (answer.status != 200) return fail_in("a further connection", net::error_of(answer));
     }
     ASSIGN_OR_RETURN(const Memory after, settled());
+    const double cpu_ms = 1000 * (clock.cpu_s() - cpu_before) / static_cast<double>(plan_.connections);
+    report_.add(plain_row(
+        "KMS: processor time per new terminal connection", cpu_ms, "CPU ms",
+        fmt::format("{} of them one after the other: mutual TLS 1.3 with ML-DSA certificates and X25519MLKEM768, the certificate's chain, and one small "
+                    "request; its status known",
+                    plan_.connections)));
     add_memory(
         "KMS: memory per open terminal connection", before, after, plan_.connections,
         fmt::format("{} connections with mutual TLS, each after one small request, kept open; growth of the process's own pages (smaps_rollup: private), in "
