@@ -157,7 +157,13 @@ constexpr std::array parts{
     Part{"kms-etsi014", "keys to SAEs by ETSI GS QKD 014 at the KMS, stocks up to 10^7 keys",
          [](const Options& options, Report& report) {
            KmsEtsi014Plan plan{.program = options.program, .within = options.within};
-           if (options.quick) plan = {.program = plan.program, .within = plan.within, .stocks = {1000, 10000}, .requests = 500, .warm_up = 100, .runs = 1, .connections = 16};
+           if (options.quick) {
+             plan.stocks = {1000, 10000};
+             plan.requests = 500;
+             plan.warm_up = 100;
+             plan.runs = 1;
+             plan.connections = 16;
+           }
            return measure_kms_etsi014(report, plan);
          }},
 };

@@ -53,7 +53,10 @@ Result<std::map<pid_t, double>> thread_seconds_of(pid_t pid) {
     std::ifstream in(entry.path() / "schedstat");
     std::uint64_t nanoseconds = 0;
     if (!(in >> nanoseconds)) continue;  // it has ended
-    out.emplace(static_cast<pid_t>(std::stol(entry.path().filename().string())), static_cast<double>(nanoseconds) * 1e-9);
+    const std::string name = entry.path().filename().string();
+    pid_t thread = 0;
+    std::from_chars(name.data(), name.data() + name.size(), thread);
+    out.emplace(thread, static_cast<double>(nanoseconds) * 1e-9);
   }
   if (out.empty()) return fail(unreadable(folder_of(pid) / "task"));
   return out;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""How much machine a network needs: formulas over what `make bench` measured and what is assumed of its use. Prints the model's tables in Markdown; with --write
-puts them between the marks of a document (docs/operations/capacity.md), whose figures come from here alone. A figure that needs a row which the report lacks is
-named as not yet measured. The formulas that are printed are those that are calculated."""
+"""How much machine a network needs: formulas over what `make bench` measured and what is assumed of its use. Prints the model's tables in Markdown;
+with --write puts them between the marks of a document (docs/operations/capacity.md), whose figures come from here alone. A figure that needs a row
+which the report lacks is named as not yet measured. The formulas that are printed are those that are calculated."""
 import argparse
 import ast
 import json
@@ -90,7 +90,8 @@ LINES = (
     Line("deliveries", "calls * legs", "1/s", "working keys delivered by all KMSs"),
     Line("deliveries_per_day", "deliveries * 3600 / busy_hour_share", "1/day", "the same, over a day"),
     Line("acknowledgement_cpu", "1 / deliveries_with_acknowledgement - 1 / deliveries_known", "CPU s", "KMS: one acknowledgement"),
-    Line("delivery_cpu", "status_known / deliveries_known + (1 - status_known) / deliveries_asked + acknowledgement_cpu", "CPU s", "KMS: one delivery, acknowledged"),
+    Line("delivery_cpu", "status_known / deliveries_known + (1 - status_known) / deliveries_asked + acknowledgement_cpu", "CPU s",
+         "KMS: one delivery, acknowledged"),
     Line("agreement_cpu", "(3 * sign_ms + 4 * verify_ms + keygen_ms + encapsulate_ms + decapsulate_ms) / 1000 / efficiency", "CPU s",
          "both KMSs of a call across: signatures and encapsulations of steps 8 and 9, at the efficiency of a delivery; estimated, not measured"),
     Line("kms_cores_deliveries", "deliveries * delivery_cpu / utilisation", "cores", "all KMSs: deliveries"),
@@ -99,7 +100,8 @@ LINES = (
     Line("kms_cores_known", "deliveries * (1 / deliveries_known + acknowledgement_cpu) / utilisation", "cores",
          "for comparison: deliveries, were every status known"),
     Line("scaling", "min(1, two_to_one / 2)", "", "what each further worker brings of the first"),
-    Line("kms_machines", "ceil((kms_cores_deliveries + kms_cores_agreements + kms_cores_connections) / scaling / cores_per_machine)", "machines", "all KMSs"),
+    Line("kms_machines", "ceil((kms_cores_deliveries + kms_cores_agreements + kms_cores_connections) / scaling / cores_per_machine)", "machines",
+         "all KMSs"),
     Line("kms_front_ends", "ceil(deliveries / octets_ceiling / utilisation)", "processes", "at least so many: each has one thread that moves octets"),
     Line("connections_open", "min(terminals, deliveries * new_connections * connection_idle_s)", "", "at a time, all KMSs"),
     Line("kms_memory_connections", "connections_open * connection_kib / 1048576", "GiB", "all KMSs"),
@@ -162,7 +164,8 @@ def calculate(values):
         if lacks:
             missing[line.name] = out[line.name] = lacks
             continue
-        known[line.name] = out[line.name] = float(eval(compile(line.formula, line.name, "eval"), {"__builtins__": {}} | FUNCTIONS, known))  # noqa: S307: our own text
+        # The text is a constant of this file.
+        known[line.name] = out[line.name] = float(eval(compile(line.formula, line.name, "eval"), {"__builtins__": {}} | FUNCTIONS, known))
     return out
 
 
@@ -214,7 +217,8 @@ def main(arguments=None):
     parser.add_argument("--write", type=Path, metavar="DOCUMENT", help="put the tables into this document instead of printing them")
     parser.add_argument("--check", type=Path, metavar="DOCUMENT", help="fail if this document's tables are others than these")
     for one in ASSUMED:
-        parser.add_argument("--" + one.name.replace("_", "-"), type=float, default=one.value, help=f"{one.why} (default {shown(one.value)} {one.unit})".replace("%", "%%"))
+        about = f"{one.why} (default {shown(one.value)} {one.unit})".replace("%", "%%")
+        parser.add_argument("--" + one.name.replace("_", "-"), type=float, default=one.value, help=about)
     options = parser.parse_args(arguments)
     path = options.report or newest_report()
     try:
