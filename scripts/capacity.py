@@ -118,7 +118,7 @@ LINES = (
     Line("renewals_per_day", "terminals / (certificate_days * renewed_at)", "1/day", "of terminals' bundles"),
     Line("certificates", "renewals_per_day * certificates_per_terminal / 86400", "1/s", "issued by CAS, spread over the day"),
     Line("cas_machines_issuing", "certificates / certificates_issued / utilisation", "machines", "as small as the report's"),
-    Line("tokens", "deliveries", "1/s", "access tokens issued by IAM, where a terminal calls less often than a token lives; what one costs IAM is in no report"),
+    Line("tokens", "deliveries", "1/s", "access tokens issued by IAM, where a terminal calls less often than one lives; what one costs IAM is in no report"),
     Line("quantum_keys", "calls * across * quantum_keys_per_call", "1/s", "relayed between the domains"),
     Line("relays_busy", "quantum_keys / relayed_keys / utilisation", "machines", "as small as the report's, for a relay over one link"),
 )
@@ -177,6 +177,11 @@ def shown(value):
     return f"{value:.{max(0, 2 - math.floor(math.log10(size)))}f}"
 
 
+def said(value):
+    """As it was put in."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:g}"
+
+
 def table(heads, rows):
     lines = ["| " + " | ".join(heads) + " |", "|" + "|".join("---:" if head == "value" else "---" for head in heads) + "|"]
     return "\n".join(lines + ["| " + " | ".join(cells) + " |" for cells in rows]) + "\n"
@@ -201,7 +206,7 @@ def render(report, name, assumed):
              one.row + ("" if one.field == "value" else f" ({one.field})")) for one in MEASURED]
     out += table(("input", "value", "unit", "row of the report"), rows)
     out += "\n### What is assumed\n\n"
-    return out + table(("input", "value", "unit", "why"), [(f"`{one.name}`", shown(assumed[one.name]), one.unit, one.why) for one in ASSUMED])
+    return out + table(("input", "value", "unit", "why"), [(f"`{one.name}`", said(assumed[one.name]), one.unit, one.why) for one in ASSUMED])
 
 
 def put_into(text, block):
@@ -217,7 +222,7 @@ def main(arguments=None):
     parser.add_argument("--write", type=Path, metavar="DOCUMENT", help="put the tables into this document instead of printing them")
     parser.add_argument("--check", type=Path, metavar="DOCUMENT", help="fail if this document's tables are others than these")
     for one in ASSUMED:
-        about = f"{one.why} (default {shown(one.value)} {one.unit})".replace("%", "%%")
+        about = f"{one.why} (default {said(one.value)} {one.unit})".replace("%", "%%")
         parser.add_argument("--" + one.name.replace("_", "-"), type=float, default=one.value, help=about)
     options = parser.parse_args(arguments)
     path = options.report or newest_report()

@@ -50,7 +50,8 @@ class CapacityTest(unittest.TestCase):
 
     def test_the_figures_are_those_of_the_formulas(self):
         values = EVERYTHING | {"deliveries_known": 200.0, "deliveries_with_acknowledgement": 160.0, "deliveries_asked": 100.0, "two_to_one": 1.6,
-                               "efficiency": 0.5, "sign_ms": 1.0, "verify_ms": 0.25, "keygen_ms": 0.5, "encapsulate_ms": 0.25, "decapsulate_ms": 0.25, "connection_ms": 3.0}
+                               "efficiency": 0.5, "sign_ms": 1.0, "verify_ms": 0.25,
+                               "keygen_ms": 0.5, "encapsulate_ms": 0.25, "decapsulate_ms": 0.25, "connection_ms": 3.0}
         results = capacity.calculate(values | ASSUMED | {"calls": 300.0, "utilisation": 0.5, "across": 0.5, "cores_per_machine": 4.0})
         self.assertEqual(results["deliveries"], 600)
         self.assertAlmostEqual(results["acknowledgement_cpu"], 0.00125)
