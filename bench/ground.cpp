@@ -5,8 +5,6 @@
 #include <iterator>
 #include <thread>
 
-#include "node/credentials.hpp"
-
 namespace qanat::bench {
 namespace {
 
@@ -35,26 +33,43 @@ Result<std::unique_ptr<Ground>> Ground::lay(const GroundOptions& options) {
   auto network = app::Network::plan(folder, options.network);
   if (!network) return fail(network.error());
   std::unique_ptr<Ground> ground(new Ground(folder, *std::move(network), options.program));
-  TRY(ground->start(options.qkm_settings));
+  TRY(ground->start(options));
   return Result<std::unique_ptr<Ground>>(std::move(ground));
 }
 
-namespace {
+Result<std::string> with_lines(std::string config, std::string_view table, std::string_view lines) {
+  const std::string head = std::string(table) + "\n";
+  const std::size_t at = config.find(head);
+  if (at == std::string::npos) return fail(ErrorCode::internal, "the configuration has no " + std::string(table));
+  return config.insert(at + head.size(), lines);
+}
 
-Result<void> begin_qkm_table(const std::filesystem::path& file, const std::string& settings) {
+Result<std::string> with_value(std::string config, std::string_view key, std::string_view value) {
+  const std::string head = "\n" + std::string(key) + " = ";
+  const std::size_t at = config.find(head);
+  if (at == std::string::npos) return fail(ErrorCode::internal, "the configuration has no " + std::string(key));
+  const std::size_t from = at + head.size();
+  return config.replace(from, config.find('\n', from) - from, value);
+}
+
+Result<void> Ground::configure(const std::string& element, const ConfigChange& change) const {
+  const std::filesystem::path file = network_.config_of(element);
   std::ifstream in(file);
-  std::string text(std::istreambuf_iterator<char>(in), {});
-  constexpr std::string_view table = "[qkm]\n";
-  const std::size_t at = text.find(table);
-  if (at == std::string::npos) return fail(ErrorCode::internal, file.string() + ": has no [qkm]");
-  text.insert(at + table.size(), settings);
-  if (!(std::ofstream(file, std::ios::trunc) << text)) return fail(ErrorCode::internal, file.string() + ": cannot be written");
+  auto changed = change(std::string(std::istreambuf_iterator<char>(in), {}));
+  if (!changed) return fail_in(file.string(), changed.error());
+  std::ofstream out(file, std::ios::trunc);
+  out << *changed;
+  if (!out.flush()) return fail(ErrorCode::internal, file.string() + ": cannot be written");
   return {};
 }
 
-}  // namespace
+Result<void> Ground::restart(const std::string& element, const ConfigChange& change) {
+  running_->stop_element(element, app::RunningNetwork::Ending::orderly);
+  TRY(configure(element, change));
+  return running_->start_element(element);
+}
 
-Result<void> Ground::start(const std::string& qkm_settings) {
+Result<void> Ground::start(const GroundOptions& options) {
   ASSIGN_OR_RETURN(suite_, crypto::find_suite(network_.options().suite));
   ASSIGN_OR_RETURN(rng_, crypto::open_rng());
   std::error_code error;
@@ -62,7 +77,12 @@ Result<void> Ground::start(const std::string& qkm_settings) {
   if (error) return fail(ErrorCode::internal, scratch().string() + ": " + error.message());
   TRY(network_.create());
   for (const app::ElementPlan& element : network_.elements()) {
-    if (element.identity.kind == Kind::qkm && !qkm_settings.empty()) TRY(begin_qkm_table(network_.config_of(element.name()), qkm_settings));
+    const auto begin = [&](std::string_view table, const std::string& lines) -> Result<void> {
+      if (lines.empty()) return {};
+      return configure(element.name(), [&](std::string config) { return with_lines(std::move(config), table, lines); });
+    };
+    if (element.identity.kind == Kind::qkm) TRY(begin("[qkm]", options.qkm_settings));
+    if (element.identity.kind == Kind::kms && element.sae_port != 0) TRY(begin("[sae]", options.kms_sae_settings));
   }
   ASSIGN_OR_RETURN(running_, app::RunningNetwork::start(network_, program_, {}));
   ASSIGN_OR_RETURN(op_, app::Operator::open(network_));
@@ -70,13 +90,18 @@ Result<void> Ground::start(const std::string& qkm_settings) {
   return {};
 }
 
+Result<node::Credentials> Ground::credentials_of(const std::string& element) const {
+  ASSIGN_OR_RETURN(const auto device, crypto::open_software_device(network_.secret_of(element + ".master"), *rng_));
+  ASSIGN_OR_RETURN(const auto store, node::CredentialStore::open(network_.state_of(element) / "credentials.db", *device, *suite_));
+  ASSIGN_OR_RETURN(auto credentials, store->load());
+  if (!credentials) return fail(ErrorCode::internal, element + " has no credentials");
+  return *std::move(credentials);
+}
+
 Result<std::unique_ptr<net::Client>> Ground::client_of(const std::string& callee, const std::string& caller) const {
-  ASSIGN_OR_RETURN(const auto device, crypto::open_software_device(network_.secret_of(caller + ".master"), *rng_));
-  ASSIGN_OR_RETURN(const auto store, node::CredentialStore::open(network_.state_of(caller) / "credentials.db", *device, *suite_));
-  ASSIGN_OR_RETURN(const auto credentials, store->load());
-  if (!credentials) return fail(ErrorCode::internal, caller + " has no credentials");
+  ASSIGN_OR_RETURN(const node::Credentials credentials, credentials_of(caller));
   ASSIGN_OR_RETURN(const net::Target where, target(callee));
-  return net::Client::create(where, credentials->tls, trust_, {});
+  return net::Client::create(where, credentials.tls, trust_, {});
 }
 
 Result<net::Target> Ground::target(const std::string& element) const {

@@ -123,9 +123,11 @@ class Load {
   Result<void> send(Line& line) {
     if (begun_ == requests_) return {};
     ++begun_;
+    const std::string made = plan_.make ? plan_.make() : std::string();
+    const std::string& request = plan_.make ? made : plan_.request;
     line.sent = steady::now();
-    const int size = static_cast<int>(plan_.request.size());
-    if (SSL_write(line.ssl.get(), plan_.request.data(), size) != size) return fail(ErrorCode::unavailable, "load: a request could not be sent");
+    const int size = static_cast<int>(request.size());
+    if (SSL_write(line.ssl.get(), request.data(), size) != size) return fail(ErrorCode::unavailable, "load: a request could not be sent");
     return {};
   }
   Result<void> receive(Line& line) {

@@ -19,6 +19,7 @@ struct HttpLoadPlan {
   std::size_t warm_up = 0;   // requests before those that count, on the same connections
   std::size_t requests = 0;  // that count, all together
   std::string request;       // the whole of one
+  std::function<std::string()> make = {};  // each one anew, in place of `request`
 };
 
 struct HttpLoad {

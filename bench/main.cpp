@@ -16,6 +16,8 @@
 #include "etsi014.hpp"
 #include "key_stock.hpp"
 #include "kme_process.hpp"
+#include "kms_element.hpp"
+#include "kms_etsi014.hpp"
 #include "qkd_amplification.hpp"
 #include "qkd_distillation.hpp"
 #include "qkd_reconciliation_cascade.hpp"
@@ -112,6 +114,18 @@ constexpr std::array parts{
     Part{"ldpc", "one-way error correction", [](const Options&, Report& report) { return measure_ldpc(report); }},
     Part{"amplification", "privacy amplification and the polynomial hash", [](const Options&, Report& report) { return measure_amplification(report); }},
     Part{"calls", "working key deliveries and call set-up", measure_calls_over_network},
+    Part{"kms", "a KMS by itself: latency, memory, workers, processor time by phase",
+         [](const Options& options, Report& report) {
+           KmsPlan plan{.program = options.program, .within = options.within};
+           if (options.quick) {
+             plan.terminals = 8;
+             plan.latency = {.sessions = 8, .rounds = 1, .senders = 4};
+             plan.memory = {.connections = 8, .terminals = 4, .sessions = 8, .senders = 4};
+             plan.workers = {.sessions = 8, .rounds = 1, .turns = 1, .senders = 4};
+             plan.phases = {.sessions = 8, .turns = 1, .threads = 2};
+           }
+           return measure_kms(report, plan);
+         }},
     Part{"audit", "durable audit records and checkpoints",
          [](const Options& options, Report& report) { return measure_audit(report, options.within, options.quick); }},
     Part{"tokens", "checks of access tokens",
@@ -139,6 +153,18 @@ constexpr std::array parts{
            Etsi014Plan plan{.program = options.program, .within = options.within};
            if (options.quick) plan = {.program = plan.program, .within = plan.within, .stocks = {1000, 10000}, .requests = 2000, .warm_up = 500, .runs = 1};
            return measure_etsi014(report, plan);
+         }},
+    Part{"kms-etsi014", "keys to SAEs by ETSI GS QKD 014 at the KMS, stocks up to 10^7 keys",
+         [](const Options& options, Report& report) {
+           KmsEtsi014Plan plan{.program = options.program, .within = options.within};
+           if (options.quick) {
+             plan.stocks = {1000, 10000};
+             plan.requests = 500;
+             plan.warm_up = 100;
+             plan.runs = 1;
+             plan.connections = 16;
+           }
+           return measure_kms_etsi014(report, plan);
          }},
 };
 
