@@ -35,7 +35,7 @@ Result<std::unique_ptr<Ground>> Ground::lay(const GroundOptions& options) {
   auto network = app::Network::plan(folder, options.network);
   if (!network) return fail(network.error());
   std::unique_ptr<Ground> ground(new Ground(folder, *std::move(network), options.program));
-  TRY(ground->start(options.qkm_settings));
+  TRY(ground->start(options));
   return Result<std::unique_ptr<Ground>>(std::move(ground));
 }
 
@@ -54,7 +54,7 @@ Result<void> begin_qkm_table(const std::filesystem::path& file, const std::strin
 
 }  // namespace
 
-Result<void> Ground::start(const std::string& qkm_settings) {
+Result<void> Ground::start(const GroundOptions& options) {
   ASSIGN_OR_RETURN(suite_, crypto::find_suite(network_.options().suite));
   ASSIGN_OR_RETURN(rng_, crypto::open_rng());
   std::error_code error;
@@ -62,8 +62,9 @@ Result<void> Ground::start(const std::string& qkm_settings) {
   if (error) return fail(ErrorCode::internal, scratch().string() + ": " + error.message());
   TRY(network_.create());
   for (const app::ElementPlan& element : network_.elements()) {
-    if (element.identity.kind == Kind::qkm && !qkm_settings.empty()) TRY(begin_qkm_table(network_.config_of(element.name()), qkm_settings));
+    if (element.identity.kind == Kind::qkm && !options.qkm_settings.empty()) TRY(begin_qkm_table(network_.config_of(element.name()), options.qkm_settings));
   }
+  if (options.prepare) TRY(options.prepare(network_));
   ASSIGN_OR_RETURN(running_, app::RunningNetwork::start(network_, program_, {}));
   ASSIGN_OR_RETURN(op_, app::Operator::open(network_));
   ASSIGN_OR_RETURN(trust_, node::read_trust(network_.trust()));

@@ -1,6 +1,7 @@
 // What every measurement stands on: a two-domain network of real processes in a temporary folder, which goes with this object.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "cpu_clock.hpp"
@@ -16,6 +17,7 @@ struct GroundOptions {
   std::filesystem::path within;  // where the temporary folder is made; empty: the system's place for such
   app::NetworkOptions network{};
   std::string qkm_settings{};  // lines that each QKM's table begins with
+  std::function<Result<void>(const app::Network& network)> prepare{};  // changes configurations before any element starts
 };
 
 class Ground {
@@ -45,7 +47,7 @@ class Ground {
 
  private:
   Ground(std::filesystem::path folder, app::Network network, std::string program);
-  Result<void> start(const std::string& qkm_settings);
+  Result<void> start(const GroundOptions& options);
 
   std::filesystem::path folder_;
   app::Network network_;
