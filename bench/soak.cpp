@@ -11,6 +11,7 @@ constexpr std::chrono::milliseconds look_every{100};
 constexpr std::chrono::seconds keys_max{120};
 constexpr std::int64_t keys_wanted = 16;  // at the near end of each link, before anything is measured
 constexpr std::array<std::size_t, 5> ramp_at_once{1, 2, 4, 8, 16};
+constexpr double aftermath_s = 10;
 
 void say(const std::string& text) {
   fmt::print("  {}\n", text);
@@ -101,6 +102,12 @@ void judge_memory(SoakRun& run) {
 
 }  // namespace
 
+std::size_t given_up_in_peace(const std::vector<GivenUp>& given_up, const std::vector<Happened>& happened) {
+  return static_cast<std::size_t>(std::ranges::count_if(given_up, [&](const GivenUp& session) {
+    return std::ranges::none_of(happened, [&](const Happened& one) { return one.at_s <= session.ended_s && session.planned_s <= one.back_s + aftermath_s; });
+  }));
+}
+
 double longest_gap_s(const std::vector<Served>& served, double from_s, double until_s, const std::function<bool(const Served&)>& counts) {
   std::vector<double> times{from_s, until_s};
   for (const Served& one : served) {
@@ -126,7 +133,8 @@ Result<SoakRun> soak(const SoakPlan& plan, SoakCounts& counts) {
     Load load(network->ground(), terminals, promises, counts, plan.seed);
     measure_capacity(load, step, run);
     run.rate = std::min(plan.share * run.capacity, plan.rate_max);
-    if (run.rate <= 0) return fail(ErrorCode::unavailable, "no session was served: " + (load.tally().reasons.empty() ? "" : load.tally().reasons.begin()->first));
+    if (run.rate <= 0)
+      return fail(ErrorCode::unavailable, "no session was served: " + (load.tally().reasons.empty() ? "" : load.tally().reasons.begin()->first));
     say(fmt::format("capacity {:.1f} sessions a second; load {:.1f} for {} s", run.capacity, run.rate, plan.length.count()));
     MemoryWatch memory([&] { return network->processes(); });
     run.began_s = load.now_s();

@@ -12,10 +12,10 @@ struct SoakPlan {
   std::chrono::seconds length{1800};
   std::size_t terminals = 32;  // in each domain
   std::uint64_t seed = 1;
-  double share = 0.8;          // of the capacity
-  double rate_max = 1e6;       // sessions a second, whatever the capacity
+  double share = 0.8;              // of the capacity
+  double rate_max = 1e6;           // sessions a second, whatever the capacity
   std::chrono::seconds every{40};  // one disturbance, on average
-  std::string again;           // the command, for the report
+  std::string again;               // the command, for the report
 };
 
 struct RampStep {
@@ -33,7 +33,7 @@ struct SoakRun {
   std::vector<RampStep> ramp;
   double capacity = 0;  // sessions a second
   double rate = 0;
-  double began_s = 0;   // the load at this rate
+  double began_s = 0;  // the load at this rate
   double ended_s = 0;
   std::vector<Happened> happened;
   LoadTally tally;
@@ -47,6 +47,8 @@ Result<SoakRun> soak(const SoakPlan& plan, SoakCounts& counts);
 
 Report report_of(const SoakPlan& plan, const SoakRun& run, const SoakCounts& counts);
 
+/// Sessions that were given up although nothing was disturbed while they were under way, nor in the ten seconds before.
+std::size_t given_up_in_peace(const std::vector<GivenUp>& given_up, const std::vector<Happened>& happened);
 /// The longest time in which none of these sessions was served, from `from_s` to `until_s`.
 double longest_gap_s(const std::vector<Served>& served, double from_s, double until_s, const std::function<bool(const Served&)>& counts);
 

@@ -105,7 +105,8 @@ Result<Ledger> ledger_of_server(const test::PostgresqlServer& server) {
     std::string session;
     std::int64_t leg = 0;
     LegRow row;
-    if (!(words >> session >> leg >> row.state >> row.octets >> row.charged >> row.confirmed)) return fail(ErrorCode::internal, "the ledger has a row: " + line);
+    if (!(words >> session >> leg >> row.state >> row.octets >> row.charged >> row.confirmed))
+      return fail(ErrorCode::internal, "the ledger has a row: " + line);
     ASSIGN_OR_RETURN(const SidWk sid_wk, SidWk::parse_hex(session));
     out.rows[{sid_wk, leg}] = std::move(row);
   }

@@ -13,8 +13,8 @@
 
 namespace qanat::bench {
 
-/// Uses of keys that audit records tell of. A key is used once: a link key at each end of its link, a relayed key by the KMS of each end, a working key's leg by
-/// its terminal.
+/// Uses of keys that audit records tell of. A key is used once: a link key at each end of its link, a relayed key by the KMS of each end, a working key's leg
+/// by its terminal.
 class KeyUses {
  public:
   /// One line of a record. `holder`: whose it is; the front ends of a KMS are one holder.
@@ -28,8 +28,8 @@ class KeyUses {
   [[nodiscard]] const std::set<std::string>& link_keys_of(const std::string& holder) const;
 
  private:
-  std::map<std::string, std::set<std::string>> uses_;  // by holder: what was done with what
-  std::map<std::string, std::set<std::string>> used_;  // by holder: link keys
+  std::map<std::string, std::set<std::string>> uses_;    // by holder: what was done with what
+  std::map<std::string, std::set<std::string>> used_;    // by holder: link keys
   std::map<std::string, std::set<std::string>> places_;  // by link key: holders
   std::size_t relayed_ = 0;
   std::size_t deliveries_ = 0;
@@ -39,14 +39,14 @@ class KeyUses {
 /// A row of a KMS's ledger with its charging record.
 struct LegRow {
   std::string state;
-  bool octets = false;     // of the key, sealed
+  bool octets = false;  // of the key, sealed
   bool charged = false;
   bool confirmed = false;  // in the charging record
 };
 using LegKey = std::pair<SidWk, std::int64_t>;  // session, leg
 
-/// Every row is as the lifecycle table has it, and every leg that a terminal opened (`legs`: those that this KMS served) is in the ledger and charged; one that was
-/// acknowledged is destroyed.
+/// Every row is as the lifecycle table has it, and every leg that a terminal opened (`legs`: those that this KMS served) is in the ledger and charged; one that
+/// was acknowledged is destroyed.
 std::vector<std::string> findings_in(const std::map<LegKey, LegRow>& rows, const std::vector<LegRecord>& legs);
 
 struct Evidence {

@@ -7,8 +7,8 @@
 namespace qanat::bench {
 namespace {
 
-constexpr std::size_t workers_count = 64;  // legs at a time
-constexpr std::size_t waiting_max = 8192;  // legs
+constexpr std::size_t workers_count = 64;        // legs at a time
+constexpr std::size_t waiting_max = 8192;        // legs
 constexpr std::chrono::seconds session_max{30};  // less than a working key lives at the KMS
 constexpr std::uint64_t probed_every = 16;       // sessions
 constexpr std::size_t session_number_digits = 16;
@@ -45,7 +45,7 @@ struct Load::Session {
   Deadline deadline;
   Probing probing{};
   std::mutex mutex;
-  std::size_t legs_left = 2;        // under mutex, as the ends
+  std::size_t legs_left = 2;  // under mutex, as the ends
   Leg caller_end;
   Leg callee_end;
 };
@@ -161,12 +161,9 @@ void Load::carry_out(const Work& one) {
   Session& session = *one.session;
   const bool calls = one.role == wire::Role::caller;
   SoakTerminal& terminal = calls ? *session.caller : *session.callee;
-  Leg leg = terminal.obtain({.role = one.role,
-                             .sid_wk = session.sid_wk,
-                             .sid_call = session.sid_call,
-                             .caller = session.caller->number(),
-                             .called = session.callee->number()},
-                            session.deadline, session.probing, promises_, counts_);
+  Leg leg = terminal.obtain(
+      {.role = one.role, .sid_wk = session.sid_wk, .sid_call = session.sid_call, .caller = session.caller->number(), .called = session.callee->number()},
+      session.deadline, session.probing, promises_, counts_);
   const std::lock_guard lock(session.mutex);
   (calls ? session.caller_end : session.callee_end) = std::move(leg);
   if (--session.legs_left == 0) ended(session);
@@ -187,7 +184,7 @@ void Load::ended(const Session& session) {
                              .across = session.caller->domain() != session.callee->domain(),
                              .quantum = session.caller_end.assurance >= wire::Assurance::one_qkd_path});
   } else {
-    ++tally_.given_up;
+    tally_.given_up.push_back({.planned_s = session.planned_s, .ended_s = now_s()});
     // The callee's end waits for the caller's: where both failed, the caller's says why.
     const Leg& failed = session.caller_end.opened ? session.callee_end : session.caller_end;
     ++tally_.reasons[std::string(session.caller_end.opened ? "callee: " : "caller: ") + std::string(name(failed.reason.code)) + ": " +

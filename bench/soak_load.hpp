@@ -27,16 +27,22 @@ struct LegRecord {
 struct Served {
   double planned_s = 0;  // since the load object was made
   double done_s = 0;
-  bool across = false;  // two domains
+  bool across = false;   // two domains
   bool quantum = false;  // the key rests on a quantum key
+};
+
+/// One of which at least one end has none.
+struct GivenUp {
+  double planned_s = 0;
+  double ended_s = 0;
 };
 
 struct LoadTally {
   std::uint64_t begun = 0;
-  std::uint64_t given_up = 0;  // at least one end has no key
-  std::uint64_t not_begun = 0;  // too many waited
+  std::uint64_t not_begun = 0;                   // too many waited
   std::map<std::string, std::uint64_t> reasons;  // of those given up, session numbers left out
   std::vector<Served> served;
+  std::vector<GivenUp> given_up;
   std::vector<LegRecord> legs;  // of which the terminal has the key
 };
 
@@ -86,10 +92,10 @@ class Load {
   mutable std::mutex mutex_;
   std::condition_variable_any to_do_;    // `waiting_` has more
   std::condition_variable_any changed_;  // a session has ended
-  std::mt19937_64 random_;      // under mutex_, as all below
+  std::mt19937_64 random_;               // under mutex_, as all below
   std::deque<Work> waiting_;
-  std::size_t under_way_ = 0;   // sessions that have not ended
-  bool follow_ = false;         // each that ends is followed by another
+  std::size_t under_way_ = 0;  // sessions that have not ended
+  bool follow_ = false;        // each that ends is followed by another
   LoadTally tally_;
   std::vector<std::jthread> workers_;
   std::jthread pacer_;

@@ -59,7 +59,7 @@ class MemoryWatch {
   void run(const std::stop_token& stopped);
 
   const std::function<std::vector<NamedProcess>()> processes_;
-  std::map<std::string, pid_t> last_pid_;                   // the watch's thread
+  std::map<std::string, pid_t> last_pid_;                    // the watch's thread
   std::map<std::string, std::vector<MemorySeries>> series_;  // the watch's thread, until it has ended
   std::jthread thread_;
 };

@@ -44,10 +44,11 @@ Result<std::unique_ptr<SoakNetwork>> SoakNetwork::lay(const std::string& program
   ASSIGN_OR_RETURN(const std::vector<std::uint16_t> ports, app::free_ports(1));
   out->second_port_ = ports.front();
   // Few link keys at a time: to simulate the photons for the usual stock takes the processor for minutes.
-  ASSIGN_OR_RETURN(out->ground_, Ground::lay({.program = program,
-                                              .within = within,
-                                              .qkm_settings = "low_water = 64\nhigh_water = 256\n",
-                                              .prepare = [&](const app::Network& network) { return out->prepare(network); }}));
+  ASSIGN_OR_RETURN(
+      out->ground_,
+      Ground::lay({.program = program, .within = within, .qkm_settings = "low_water = 64\nhigh_water = 256\n", .prepare = [&](const app::Network& network) {
+                     return out->prepare(network);
+                   }}));
   TRY(out->start_second());
   out->note_processes();
   return Result<std::unique_ptr<SoakNetwork>>(std::move(out));

@@ -1,4 +1,5 @@
-// The network of the load test: two domains of real processes, where the KMS of domain a is two front ends on one PostgreSQL server, and the means to disturb it.
+// The network of the load test: two domains of real processes, where the KMS of domain a is two front ends on one PostgreSQL server, and the means to disturb
+// it.
 #pragma once
 
 #include <mutex>

@@ -30,30 +30,39 @@ double count(const std::atomic<std::uint64_t>& value) { return static_cast<doubl
 void add_load(Report& report, const SoakPlan& plan, const SoakRun& run, const SoakCounts& counts) {
   std::string steps;
   for (const RampStep& step : run.ramp) steps += fmt::format("{}{} at once: {:.1f}/s", steps.empty() ? "" : ", ", step.at_once, step.per_second);
-  report.add(plain("capacity", run.capacity, "sessions/s",
-                   "the most of a short ramp before the test, sessions at once and what was served by the second: " + steps +
-                       ". A session is two applications, caller's and callee's, each signed, answered, opened and acknowledged; half of them inside domain a, a "
-                       "quarter each way between the domains. All elements, the database server and the terminals share this machine."));
+  report.add(
+      plain("capacity", run.capacity, "sessions/s",
+            "the most of a short ramp before the test, sessions at once and what was served by the second: " + steps +
+                ". A session is two applications, caller's and callee's, each signed, answered, opened and acknowledged; half of them inside domain a, a "
+                "quarter each way between the domains. All elements, the database server and the terminals share this machine."));
   report.add(plain("load", run.rate, "sessions/s",
-                   fmt::format("{:.0f} % of the capacity{}; sessions begin at random (exponential) times whether or not earlier ones are served", 100 * plan.share,
-                               run.rate < plan.share * run.capacity ? ", bounded by --rate-max" : "")));
+                   fmt::format("{:.0f} % of the capacity{}; sessions begin at random (exponential) times whether or not earlier ones are served",
+                               100 * plan.share, run.rate < plan.share * run.capacity ? ", bounded by --rate-max" : "")));
   report.add(plain("duration", run.ended_s - run.began_s, "s", "of the load; the counts below include the ramp"));
   report.add(plain("sessions begun", static_cast<double>(run.tally.begun), ""));
   report.add(plain("sessions served", static_cast<double>(run.tally.served.size()), "", "both terminals opened the key"));
-  report.add(plain("sessions given up", static_cast<double>(run.tally.given_up), "",
-                   "under way when something was killed: refused, since the session's number was used up by who did not live to answer, or not served within 30 s. "
-                   "A terminal places its call anew"));
+  report.add(
+      plain("sessions given up", static_cast<double>(run.tally.given_up.size()), "",
+            "under way when something was killed: refused, since the session's number was used up by who did not live to answer, or not served within 30 s. "
+            "A terminal places its call anew"));
+  report.add(none_allowed(
+      "sessions given up in peace", given_up_in_peace(run.tally.given_up, run.happened),
+      "nothing was disturbed while they were under way, nor in the ten seconds before. Not a finding: where there are any, the load was more than the "
+      "machine could bear, or something is slow to come back"));
   report.add(plain("sessions not begun", static_cast<double>(run.tally.not_begun), "", "too many waited in the load generator"));
   report.add(plain("applications", count(counts.applications), "", "signed by terminals"));
-  report.add(plain("applications sent again", count(counts.sent_again), "", "the same octets, at the other front end where there is one, since no answer came"));
+  report.add(
+      plain("applications sent again", count(counts.sent_again), "", "the same octets, at the other front end where there is one, since no answer came"));
   report.add(plain("deliveries", count(counts.deliveries), "", "opened by terminals"));
   report.add(plain("deliveries acknowledged", count(counts.acknowledged), "", "and the KMS said that it knows"));
   report.add(plain("answers given again", count(counts.repetitions), "", "of every 16th session: the same application at another place got the same octets"));
-  report.add(plain("second applications refused", count(counts.second_refused), "", "of the same sessions: another application for a key that had been delivered"));
+  report.add(
+      plain("second applications refused", count(counts.second_refused), "", "of the same sessions: another application for a key that had been delivered"));
   const auto across = std::ranges::count_if(run.tally.served, &Served::across);
   const auto quantum = std::ranges::count_if(run.tally.served, &Served::quantum);
   report.add(plain("sessions across domains", static_cast<double>(across), ""));
-  report.add(plain("… that rest on a quantum key", static_cast<double>(quantum), "", "the others on ML-KEM and ECDH alone, as the policy allows and the result says"));
+  report.add(
+      plain("… that rest on a quantum key", static_cast<double>(quantum), "", "the others on ML-KEM and ECDH alone, as the policy allows and the result says"));
 }
 
 void add_latency(Report& report, const SoakRun& run) {
@@ -67,12 +76,14 @@ void add_latency(Report& report, const SoakRun& run) {
   }
   for (const auto& [what, values] : {std::pair("whole test", &all), std::pair("last third, nothing killed", &calm)}) {
     if (values->empty()) continue;
-    report.add(plain(fmt::format("session, {}: p50", what), quantile(*values, 0.5), "ms", "from the time at which it was to begin until both terminals have acknowledged"));
+    report.add(plain(fmt::format("session, {}: p50", what), quantile(*values, 0.5), "ms",
+                     "from the time at which it was to begin until both terminals have acknowledged"));
     report.add(plain(fmt::format("session, {}: p99", what), quantile(*values, 0.99), "ms"));
     report.add(plain(fmt::format("session, {}: longest", what), quantile(*values, 1), "ms"));
   }
-  report.add(plain("longest time between two sessions served, last third", 1000 * longest_gap_s(run.tally.served, calm_from, run.ended_s, [](const Served&) { return true; }),
-                   "ms", "what such a time is when nothing is wrong: read the times without service against it"));
+  report.add(plain("longest time between two sessions served, last third",
+                   1000 * longest_gap_s(run.tally.served, calm_from, run.ended_s, [](const Served&) { return true; }), "ms",
+                   "what such a time is when nothing is wrong: read the times without service against it"));
 }
 
 void add_disturbances(Report& report, const SoakRun& run) {
@@ -100,10 +111,11 @@ void add_disturbances(Report& report, const SoakRun& run) {
 }
 
 void add_promises(Report& report, const SoakRun& run) {
-  report.add(none_allowed("findings", run.findings.size(),
-                          "each session has one key, equal at both ends, and no key has two sessions (SHA-256 in memory); no link key, relayed key or working key's leg "
-                          "used twice by the audit records, none that was used still in stock; every key that a terminal has is in its KMS's ledger and charged, every "
-                          "one that was acknowledged destroyed; every element's audit record whole; memory flat; no process ended by itself"));
+  report.add(none_allowed(
+      "findings", run.findings.size(),
+      "each session has one key, equal at both ends, and no key has two sessions (SHA-256 in memory); no link key, relayed key or working key's leg "
+      "used twice by the audit records, none that was used still in stock; every key that a terminal has is in its KMS's ledger and charged, every "
+      "one that was acknowledged destroyed; every element's audit record whole; memory flat; no process ended by itself"));
   report.add(plain("working key legs looked up", static_cast<double>(run.tally.legs.size()), "", "those that terminals opened"));
   report.add(plain("charging records", static_cast<double>(run.evidence.charges), ""));
   report.add(plain("link keys used", static_cast<double>(run.evidence.link_keys), ""));
@@ -119,23 +131,25 @@ void add_memory(Report& report, const SoakRun& run) {
       judged += verdict.judged ? 1 : 0;
       if (i + 1 < all.size() && !verdict.judged) continue;  // ended early by a kill
       Row row = plain(fmt::format("memory of {}{}", name, i == 0 ? "" : fmt::format(", start {}", i + 1)), verdict.high_kib / 1024, "MiB",
-                      fmt::format("resident, over {:.0f} s; growth over the last half {:+.2f} MiB ({:+.2f} %), slope over the last two thirds {:+.2f} MiB/h{}", verdict.seconds,
-                                  verdict.growth_kib / 1024, 100 * verdict.growth_part, verdict.slope_kib_per_h / 1024, verdict.judged ? "" : "; too short to be judged"));
+                      fmt::format("resident, over {:.0f} s; growth over the last half {:+.2f} MiB ({:+.2f} %), slope over the last two thirds {:+.2f} MiB/h{}",
+                                  verdict.seconds, verdict.growth_kib / 1024, 100 * verdict.growth_part, verdict.slope_kib_per_h / 1024,
+                                  verdict.judged ? "" : "; too short to be judged"));
       if (verdict.high_kib > 0) row.value_spread = Spread{.low = verdict.low_kib / 1024, .high = verdict.high_kib / 1024, .samples = all[i].size()};
       report.add(std::move(row));
     }
   }
   report.add(plain("memory series judged", static_cast<double>(judged), "",
-                   fmt::format("one from each start of a process, of {:.0f} s at least; growth over its last half stays under {:.0f} % or under {:.0f} MiB", memory_judged_s,
-                               100 * memory_growth_max, memory_growth_kib_max / 1024)));
+                   fmt::format("one from each start of a process, of {:.0f} s at least; growth over its last half stays under {:.0f} % or under {:.0f} MiB",
+                               memory_judged_s, 100 * memory_growth_max, memory_growth_kib_max / 1024)));
 }
 
 }  // namespace
 
 Report report_of(const SoakPlan& plan, const SoakRun& run, const SoakCounts& counts) {
   Report out("Load test: " + std::string(run.findings.empty() ? "everything held" : "SOMETHING DID NOT HOLD"), "`" + plan.again + "`");
-  out.remark(fmt::format("seed {}, {} terminals in each domain; domain a: two front ends of one KMS on PostgreSQL (on disk, synchronous commit); domain b: one KMS on SQLite",
-                         plan.seed, plan.terminals));
+  out.remark(fmt::format(
+      "seed {}, {} terminals in each domain; domain a: two front ends of one KMS on PostgreSQL (on disk, synchronous commit); domain b: one KMS on SQLite",
+      plan.seed, plan.terminals));
   for (const std::string& what : run.findings) out.remark("**finding:** " + what);
   for (const auto& [reason, times] : run.tally.reasons) out.remark(fmt::format("given up, {} times: {}", times, reason));
   add_promises(out, run);

@@ -11,10 +11,10 @@
 namespace qanat::bench {
 
 enum class Disturbance : std::uint8_t {
-  front_end_killed,     // kill -9, and started again
-  qkm_killed,           // kill -9, and started again
-  connections_ended,    // pg_terminate_backend for every connection of the KMS
-  database_restarted,   // the server ends as after a loss of power, and is started again
+  front_end_killed,    // kill -9, and started again
+  qkm_killed,          // kill -9, and started again
+  connections_ended,   // pg_terminate_backend for every connection of the KMS
+  database_restarted,  // the server ends as after a loss of power, and is started again
 };
 inline constexpr std::array all_disturbances{Disturbance::front_end_killed, Disturbance::qkm_killed, Disturbance::connections_ended,
                                              Disturbance::database_restarted};

@@ -14,14 +14,18 @@ enum class Next : std::uint8_t { give_up, same_octets, fresh };
 Next next_after(ErrorCode code, bool sent_before) {
   switch (code) {
     case ErrorCode::unavailable:
-    case ErrorCode::deadline_exceeded: return Next::same_octets;  // it may have been served, and its answer lost
-    case ErrorCode::exhausted: return Next::fresh;
-    case ErrorCode::conflict: return sent_before ? Next::fresh : Next::give_up;  // used up by a front end that did not live to answer
+    case ErrorCode::deadline_exceeded:
+      return Next::same_octets;  // it may have been served, and its answer lost
+    case ErrorCode::exhausted:
+      return Next::fresh;
+    case ErrorCode::conflict:
+      return sent_before ? Next::fresh : Next::give_up;  // used up by a front end that did not live to answer
     case ErrorCode::invalid_argument:
     case ErrorCode::unauthenticated:
     case ErrorCode::denied:
     case ErrorCode::not_found:
-    case ErrorCode::internal: return Next::give_up;
+    case ErrorCode::internal:
+      return Next::give_up;
   }
   return Next::give_up;
 }

@@ -11,12 +11,12 @@ namespace qanat::bench {
 
 /// What all terminals together have sent and got.
 struct SoakCounts {
-  std::atomic<std::uint64_t> applications = 0;      // signed, each sent at least once
-  std::atomic<std::uint64_t> sent_again = 0;        // the same octets once more, since no answer came
-  std::atomic<std::uint64_t> deliveries = 0;        // opened
-  std::atomic<std::uint64_t> acknowledged = 0;      // and the KMS said that it knows
-  std::atomic<std::uint64_t> repetitions = 0;       // an application that had been answered, sent again at another place: the same octets came
-  std::atomic<std::uint64_t> second_refused = 0;    // another application for a key that had been delivered, refused
+  std::atomic<std::uint64_t> applications = 0;    // signed, each sent at least once
+  std::atomic<std::uint64_t> sent_again = 0;      // the same octets once more, since no answer came
+  std::atomic<std::uint64_t> deliveries = 0;      // opened
+  std::atomic<std::uint64_t> acknowledged = 0;    // and the KMS said that it knows
+  std::atomic<std::uint64_t> repetitions = 0;     // an application that had been answered, sent again at another place: the same octets came
+  std::atomic<std::uint64_t> second_refused = 0;  // another application for a key that had been delivered, refused
 };
 
 /// What became of one end of a session.
@@ -24,7 +24,7 @@ struct Leg {
   bool opened = false;        // the terminal has the key
   bool acknowledged = false;  // the KMS has said that it knows
   wire::Assurance assurance{};
-  Error reason{};             // why it has none
+  Error reason{};  // why it has none
 };
 
 /// What is tried besides, to see it refused.

@@ -75,8 +75,8 @@ class PostgresqlServer {
   void crash() { stop(SIGQUIT); }
   void start() {
     CHECK(process_ == 0);
-    std::vector<std::string> words{program("postgres"), "-D", (folder_ / "data").string(), "-k", folder_.string(), "-c", "listen_addresses=",
-                                   "-c", "max_connections=200", "-c", "logging_collector=off"};
+    std::vector<std::string> words{program("postgres"), "-D", (folder_ / "data").string(), "-k", folder_.string(),       "-c",
+                                   "listen_addresses=", "-c", "max_connections=200",       "-c", "logging_collector=off"};
     for (const std::string& setting : plan_.settings) {
       words.emplace_back("-c");
       words.push_back(setting);

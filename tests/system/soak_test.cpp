@@ -16,25 +16,26 @@ using bench::LegRow;
 using bench::MemorySeries;
 using bench::Promises;
 
-SidWk session(std::uint8_t number) { return SidWk(Bytes(SidWk::size, number)); }
-Secret key(std::uint8_t octet) { return Secret::copy_of(Bytes(32, octet)); }
+SidWk session_numbered(std::uint8_t number) { return SidWk(Bytes(SidWk::size, number)); }
+Secret key_numbered(std::uint8_t octet) { return Secret::copy_of(Bytes(32, octet)); }
 
 TEST(SoakTest, NetworkUnderLoadKeepsWhatWasPromisedWhileEachOfItsPartsIsKilled) {
   const TemporaryDirectory folder;
-  const Outcome outcome = run_line(QANAT_SOAK_PROGRAM " --program " QANAT_PROGRAM " --seconds 10 --every 5 --terminals 4 --rate-max 3 --seed 7 --out " +
-                                       (folder / "report").string(),
-                                   folder);
+  const Outcome outcome = run_line(
+      QANAT_SOAK_PROGRAM " --program " QANAT_PROGRAM " --seconds 10 --every 5 --terminals 4 --rate-max 3 --seed 7 --out " + (folder / "report").string(),
+      folder);
   ASSERT_EQ(outcome.code, 0) << outcome.out << outcome.error;
   std::ifstream in(folder / "report" / "report.json");
   const auto report = wire::Json::parse(std::string(std::istreambuf_iterator<char>(in), {}));
   ASSERT_TRUE(report) << report.error().message;
   std::map<std::string, double> rows;
-  for (const wire::Json& row : report->array("rows").value_or(std::vector<wire::Json>{})) rows[row.text("name").value_or("")] = row.number("value").value_or(-1);
+  for (const wire::Json& row : report->array("rows").value_or(std::vector<wire::Json>{}))
+    rows[row.text("name").value_or("")] = row.number("value").value_or(-1);
 
   EXPECT_EQ(rows.at("findings"), 0);
   for (const Disturbance kind : bench::all_disturbances) EXPECT_GE(rows.at(std::string(name(kind))), 1) << name(kind);
-  for (const char* counted : {"capacity", "sessions served", "deliveries acknowledged", "answers given again", "second applications refused", "charging records",
-                              "link keys used", "relayed keys handed out", "audit records verified", "working key legs looked up"}) {
+  for (const char* counted : {"capacity", "sessions served", "deliveries acknowledged", "answers given again", "second applications refused",
+                              "charging records", "link keys used", "relayed keys handed out", "audit records verified", "working key legs looked up"}) {
     EXPECT_GT(rows.at(counted), 0) << counted;
   }
   EXPECT_GE(rows.at("charging records"), rows.at("working key legs looked up"));
@@ -63,38 +64,40 @@ TEST(SoakTest, ScheduleComesFromTheSeedHasEachKindAndLeavesTheLastThirdAlone) {
 
 TEST(SoakTest, TwoKeysOfOneSessionAndOneKeyOfTwoSessionsAreNoticed) {
   Promises good;
-  good.opened(session(1), key(1));
-  good.opened(session(1), key(1));
-  good.opened(session(2), key(2));
+  good.opened(session_numbered(1), key_numbered(1));
+  good.opened(session_numbered(1), key_numbered(1));
+  good.opened(session_numbered(2), key_numbered(2));
   EXPECT_TRUE(good.kept());
   EXPECT_EQ(good.sessions(), 2U);
 
   Promises two_keys;
-  two_keys.opened(session(1), key(1));
-  two_keys.opened(session(1), key(2));
-  EXPECT_EQ(two_keys.findings(), std::vector{"session " + session(1).hex() + " has two working keys"});
+  two_keys.opened(session_numbered(1), key_numbered(1));
+  two_keys.opened(session_numbered(1), key_numbered(2));
+  EXPECT_EQ(two_keys.findings(), std::vector{"session " + session_numbered(1).hex() + " has two working keys"});
 
   Promises two_sessions;
-  two_sessions.opened(session(1), key(1));
-  two_sessions.opened(session(2), key(1));
-  EXPECT_EQ(two_sessions.findings(), std::vector{"sessions " + session(1).hex() + " and " + session(2).hex() + " have the same working key"});
+  two_sessions.opened(session_numbered(1), key_numbered(1));
+  two_sessions.opened(session_numbered(2), key_numbered(1));
+  EXPECT_EQ(two_sessions.findings(), std::vector{"sessions " + session_numbered(1).hex() + " and " + session_numbered(2).hex() + " have the same working key"});
 }
 
 TEST(SoakTest, LedgerThatLostDoubledOrKeptAKeyIsNoticed) {
   const LegRow done{.state = "destroyed", .octets = false, .charged = true, .confirmed = true};
   const LegRow waits{.state = "delivered", .octets = true, .charged = true, .confirmed = false};
-  const LegRecord acknowledged{.domain = "a", .session = session(1), .role = wire::Role::caller, .acknowledged = true};
-  const LegRecord opened{.domain = "a", .session = session(1), .role = wire::Role::caller, .acknowledged = false};
-  const LegKey leg{session(1), 1};
+  const LegRecord acknowledged{.domain = "a", .session = session_numbered(1), .role = wire::Role::caller, .acknowledged = true};
+  const LegRecord opened{.domain = "a", .session = session_numbered(1), .role = wire::Role::caller, .acknowledged = false};
+  const LegKey leg{session_numbered(1), 1};
   EXPECT_TRUE(bench::findings_in({{leg, done}}, {acknowledged}).empty());
   EXPECT_TRUE(bench::findings_in({{leg, waits}}, {opened}).empty());
 
   EXPECT_EQ(bench::findings_in({}, {acknowledged}).size(), 1U) << "lost";
   EXPECT_EQ(bench::findings_in({{leg, waits}}, {acknowledged}).size(), 1U) << "acknowledged, and still there";
   EXPECT_EQ(bench::findings_in({{leg, {.state = "destroyed", .octets = false, .charged = false, .confirmed = false}}}, {opened}).size(), 1U) << "not charged";
-  EXPECT_EQ(bench::findings_in({{leg, {.state = "reserved", .octets = true, .charged = true, .confirmed = false}}}, {opened}).size(), 1U) << "may be delivered again";
+  EXPECT_EQ(bench::findings_in({{leg, {.state = "reserved", .octets = true, .charged = true, .confirmed = false}}}, {opened}).size(), 1U)
+      << "may be delivered again";
   EXPECT_EQ(bench::findings_in({{leg, {.state = "destroyed", .octets = true, .charged = true, .confirmed = true}}}, {}).size(), 1U) << "destroyed with octets";
-  EXPECT_EQ(bench::findings_in({{leg, {.state = "delivered", .octets = true, .charged = false, .confirmed = false}}}, {}).size(), 1U) << "delivered for nothing";
+  EXPECT_EQ(bench::findings_in({{leg, {.state = "delivered", .octets = true, .charged = false, .confirmed = false}}}, {}).size(), 1U)
+      << "delivered for nothing";
 }
 
 TEST(SoakTest, KeyThatRecordsShowUsedTwiceIsNoticed) {
@@ -153,6 +156,14 @@ TEST(SoakTest, TimeWithoutServiceIsTheLongestOneBetweenSessionsThatCount) {
   EXPECT_EQ(bench::longest_gap_s(served, 0, 8, [](const bench::Served&) { return true; }), 4);
   EXPECT_EQ(bench::longest_gap_s(served, 0, 8, [](const bench::Served& one) { return one.quantum; }), 5);
   EXPECT_EQ(bench::longest_gap_s({}, 0, 8, [](const bench::Served&) { return true; }), 8);
+}
+
+TEST(SoakTest, SessionsGivenUpWhereNothingWasDisturbedAreCounted) {
+  const bench::Happened kill{.planned = {.at = std::chrono::milliseconds(0), .what = Disturbance::qkm_killed, .victim = "qkm-a"}, .at_s = 100, .back_s = 102};
+  const std::vector<bench::GivenUp> given_up{
+      {.planned_s = 60, .ended_s = 90}, {.planned_s = 90, .ended_s = 100.5}, {.planned_s = 111, .ended_s = 130}, {.planned_s = 113, .ended_s = 120}};
+  EXPECT_EQ(bench::given_up_in_peace(given_up, {kill}), 2U) << "the first and the last";
+  EXPECT_EQ(bench::given_up_in_peace(given_up, {}), 4U);
 }
 
 }  // namespace
