@@ -6,12 +6,13 @@ ASAN := build/asan
 TSAN := build/tsan
 QANAT := $(RELEASE)/apps/qanat/qanat
 
-.PHONY: help setup build demo test check bench fuzz lint clean
+.PHONY: help setup build demo test check bench soak fuzz lint clean
 help:
 	@echo "make demo    set up, build, start a two-domain network and make one encrypted call: results in out/demo"
 	@echo "make test    set up, build and pass the tests"
 	@echo "make check   the longer set: thread sanitizer, clang-tidy, header self-containment, long fuzzing"
 	@echo "make bench   measure; report in out/bench"
+	@echo "make soak    load test of SOAK_SECONDS (default 1800) near the capacity with kills; report in out/soak, a whole one also in bench/reports"
 	@echo "make fuzz    fuzz every parser for FUZZ_SECONDS (default 600) each"
 
 setup:
@@ -58,6 +59,13 @@ fuzz: setup
 bench: $(RELEASE)/build.ninja
 	@ninja -C $(RELEASE) -j $(JOBS) qanat qanat-bench
 	@$(RELEASE)/bench/qanat-bench --out out/bench
+
+SOAK_SECONDS ?= 1800
+SOAK_SEED ?= 1
+soak: $(RELEASE)/build.ninja
+	@ninja -C $(RELEASE) -j $(JOBS) qanat qanat-soak
+	@$(RELEASE)/bench/qanat-soak --seconds $(SOAK_SECONDS) --seed $(SOAK_SEED) --out out/soak
+	@if [ $(SOAK_SECONDS) -ge 1800 ]; then for kind in md json; do cp out/soak/report.$$kind bench/reports/soak-$$(date -u +%F).$$kind; done; fi
 
 clean:
 	@rm -rf build out

@@ -84,6 +84,7 @@ Result<void> Ground::start(const GroundOptions& options) {
     if (element.identity.kind == Kind::qkm) TRY(begin("[qkm]", options.qkm_settings));
     if (element.identity.kind == Kind::kms && element.sae_port != 0) TRY(begin("[sae]", options.kms_sae_settings));
   }
+  if (options.prepare) TRY(options.prepare(network_));
   ASSIGN_OR_RETURN(running_, app::RunningNetwork::start(network_, program_, {}));
   ASSIGN_OR_RETURN(op_, app::Operator::open(network_));
   ASSIGN_OR_RETURN(trust_, node::read_trust(network_.trust()));

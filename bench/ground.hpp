@@ -19,6 +19,7 @@ struct GroundOptions {
   app::NetworkOptions network{};
   std::string qkm_settings{};  // lines that each QKM's table begins with
   std::string kms_sae_settings{};  // the same of each KMS's table [sae], where the network has SAEs
+  std::function<Result<void>(const app::Network& network)> prepare{};  // changes configurations before any element starts
 };
 
 /// A configuration made into another.

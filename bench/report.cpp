@@ -121,10 +121,9 @@ void Report::append(Report other) {
 
 std::string Report::markdown() const {
   const Machine machine = this_machine();
-  std::string out = "# What it costs\n\n";
-  out += fmt::format(
-      "- machine: {}, {} cores, {}\n- compiler: {}\n- commit: {}\n- date: {}\n- again: `make bench` (writes `out/bench/report.md` and `report.json`)\n",
-      machine.cpu, machine.cores, machine.kernel, machine.compiler, this_commit(), now_utc());
+  std::string out = "# " + title_ + "\n\n";
+  out += fmt::format("- machine: {}, {} cores, {}\n- compiler: {}\n- commit: {}\n- date: {}\n- again: {}\n", machine.cpu, machine.cores, machine.kernel,
+                     machine.compiler, this_commit(), now_utc(), again_);
   for (const std::string& remark : remarks_) out += "- " + remark + "\n";
   out +=
       "\n| quantity | value | unit | limit | ratio | ratio: lowest … highest (samples) | value: lowest … highest (samples) "

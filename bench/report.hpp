@@ -48,6 +48,10 @@ struct CostLine {
 
 class Report {
  public:
+  Report() = default;
+  /// Of another program than qanat-bench. `again`: how people get such a report, in Markdown.
+  Report(std::string title, std::string again) : title_(std::move(title)), again_(std::move(again)) {}
+
   void add(Row row) { rows_.push_back(std::move(row)); }
   /// The other report's rows and remarks behind our own.
   void append(Report other);
@@ -62,6 +66,8 @@ class Report {
   Result<void> write(const std::filesystem::path& folder) const;
 
  private:
+  std::string title_ = "What it costs";
+  std::string again_ = "`make bench` (writes `out/bench/report.md` and `report.json`)";
   std::vector<Row> rows_;
   std::vector<CostLine> call_limit_;
   std::vector<std::string> remarks_;

@@ -1,49 +1,22 @@
-// A PostgreSQL server for tests: a cluster of its own in a temporary folder, reached by a socket there and by nothing else; one per test program, started at
-// the first use, gone with the program however it ends.
+// A PostgreSQL server for tests (postgresql_server.hpp): one per test program, started at the first use, gone with the program however it ends.
 #pragma once
 
-#include <grp.h>
 #include <gtest/gtest.h>
-#include <libpq-fe.h>
-#include <pwd.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <fcntl.h>
 #include <atomic>
-#include <condition_variable>
-#include <filesystem>
-#include <memory>
-#include <mutex>
-#include <string>
-#include <vector>
 
-#include "base/check.hpp"
-#include "base/clock.hpp"
+#include "postgresql_server.hpp"
 #include "store/store.hpp"
 
 namespace qanat::test {
 
-class PostgresqlCluster {
+class PostgresqlCluster : public PostgresqlServer {
  public:
   static PostgresqlCluster& instance() {
     static PostgresqlCluster only;
     return only;
   }
-  ~PostgresqlCluster() {
-    if (::getpid() != owner_) return;  // a child of a death test
-    stop(SIGQUIT);
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
-  PostgresqlCluster(const PostgresqlCluster&) = delete;
-  PostgresqlCluster& operator=(const PostgresqlCluster&) = delete;
 
-  [[nodiscard]] std::string conninfo(const std::string& database = "postgres") const { return "host=" + folder_.string() + " user=qanat dbname=" + database; }
   /// A new, empty database.
   std::string new_database() {
     const std::string name = "test" + std::to_string(++names_);
@@ -55,106 +28,20 @@ class PostgresqlCluster {
 
   /// Every value of the answer's first column, as text; a gtest failure if it is refused.
   std::vector<std::string> ask(const std::string& sql, const std::string& database = "postgres") const {
-    const std::unique_ptr<PGconn, decltype([](PGconn* c) { PQfinish(c); })> connection(PQconnectdb(conninfo(database).c_str()));
-    const std::unique_ptr<PGresult, decltype([](PGresult* r) { PQclear(r); })> result(PQexec(connection.get(), sql.c_str()));
-    const ExecStatusType status = PQresultStatus(result.get());
-    EXPECT_TRUE(status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) << sql << ": " << PQerrorMessage(connection.get());
-    std::vector<std::string> out;
-    for (int row = 0; row < PQntuples(result.get()); ++row) out.emplace_back(PQgetvalue(result.get(), row, 0));
-    return out;
+    const auto answered = answer(sql, database);
+    EXPECT_TRUE(answered) << answered.error().message;
+    return answered.value_or(std::vector<std::string>{});
   }
   /// Ends every other connection to the database; how many.
   std::size_t end_connections(const std::string& database = "postgres") const {
-    return ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '" + database + "' AND pid <> pg_backend_pid()", database).size();
-  }
-  /// As after a loss of power: nothing is written that was not there.
-  void crash() { stop(SIGQUIT); }
-  void start() {
-    CHECK(process_ == 0);
-    process_ = spawn({program("postgres"), "-D", (folder_ / "data").string(), "-k", folder_.string(), "-c", "listen_addresses=", "-c", "max_connections=200",
-                      "-c", "logging_collector=off", "-c", "shared_buffers=32MB", "-c", "autovacuum=off"});
-    const Deadline deadline = Deadline::after(std::chrono::seconds(60));
-    std::mutex mutex;
-    std::condition_variable never;
-    std::unique_lock lock(mutex);
-    while (PQping(conninfo().c_str()) != PQPING_OK) {
-      CHECK(!deadline.passed() && ::waitpid(process_, nullptr, WNOHANG) == 0);
-      never.wait_for(lock, std::chrono::milliseconds(10));
-    }
+    const auto ended = end_connections_to(database);
+    EXPECT_TRUE(ended) << ended.error().message;
+    return ended.value_or(0);
   }
 
  private:
-  static constexpr std::uintmax_t memory_min = 1ULL << 30U;  // containers often have 64 MiB there, which is less than a cluster's log
+  PostgresqlCluster() = default;
 
-  PostgresqlCluster() {
-    // In memory where there is such a place: a commit waits for fsync, as it must, and that takes no time there.
-    std::error_code none;
-    const bool memory = ::access("/dev/shm", W_OK) == 0 && std::filesystem::space("/dev/shm", none).available >= memory_min && !none;
-    const std::filesystem::path base = memory ? "/dev/shm" : std::filesystem::temp_directory_path();
-    std::string pattern = (base / "qanat-pg-XXXXXX").string();
-    CHECK(::mkdtemp(pattern.data()) != nullptr);
-    folder_ = pattern;
-    if (::geteuid() == 0) {  // PostgreSQL does not run as root
-      const passwd* user = ::getpwnam("postgres");
-      CHECK(user != nullptr);
-      user_ = user->pw_uid;
-      group_ = user->pw_gid;
-      CHECK(::chown(folder_.c_str(), user_, group_) == 0);
-    }
-    const pid_t made = spawn({program("initdb"), "-D", (folder_ / "data").string(), "-A", "trust", "-U", "qanat", "-E", "UTF8", "--locale=C", "-N"});
-    int status = 0;
-    CHECK(::waitpid(made, &status, 0) == made && status == 0);
-    start();
-  }
-
-  /// Debian keeps the server's programs out of the way, by version.
-  static std::string program(const std::string& name) {
-    std::filesystem::path found;
-    std::error_code none;
-    for (const auto& entry : std::filesystem::directory_iterator("/usr/lib/postgresql", none)) {
-      if (std::filesystem::exists(entry.path() / "bin" / name) && entry.path() > found) found = entry.path();
-    }
-    CHECK(!found.empty() && "package postgresql is not installed: make setup");
-    return found / "bin" / name;
-  }
-
-  [[nodiscard]] pid_t spawn(std::vector<std::string> words) const {
-    std::vector<char*> argv;
-    for (std::string& word : words) argv.push_back(word.data());
-    argv.push_back(nullptr);
-    const std::string log = folder_ / "log";
-    const pid_t parent = ::getpid();
-    const pid_t child = ::fork();
-    CHECK(child >= 0);
-    if (child != 0) return child;
-    if (user_ != 0 && (::setgroups(0, nullptr) != 0 || ::setgid(group_) != 0 || ::setuid(user_) != 0)) ::_exit(126);
-    ::prctl(PR_SET_PDEATHSIG, SIGQUIT);  // at once and without ceremony
-    if (::getppid() != parent) ::_exit(126);
-    const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    if (out < 0) ::_exit(126);
-    ::dup2(out, STDOUT_FILENO);
-    ::dup2(out, STDERR_FILENO);
-    ::close_range(STDERR_FILENO + 1, ~0U, 0);
-    sigset_t none;
-    sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    ::setpgid(0, 0);
-    ::execv(argv.front(), argv.data());
-    ::_exit(127);
-  }
-  void stop(int signal) {
-    if (process_ <= 0) return;
-    (void)::kill(process_, signal);
-    int status = 0;
-    CHECK(::waitpid(process_, &status, 0) == process_);
-    process_ = 0;
-  }
-
-  std::filesystem::path folder_;
-  uid_t user_ = 0;
-  gid_t group_ = 0;
-  pid_t owner_ = ::getpid();
-  pid_t process_ = 0;
   std::atomic<int> names_ = 0;
 };
 
