@@ -40,7 +40,7 @@ SharedNotices::SharedNotices(store::Store& store, const Clock& clock, std::strin
     : store_(store), clock_(clock), process_(std::move(process)), ports_(std::move(ports)) {}
 
 Result<void> SharedNotices::begin() {
-  ASSIGN_OR_RETURN(seen_, store_.transact([](store::Transaction& transaction) { return last_notice(transaction); }));
+  ASSIGN_OR_RETURN(seen_, store_.look([](store::Transaction& transaction) { return last_notice(transaction); }));
   return {};
 }
 
@@ -60,13 +60,13 @@ Result<void> SharedNotices::tell(std::string_view kind, std::string_view body) {
 }
 
 Result<void> SharedNotices::look() {
-  ASSIGN_OR_RETURN(const std::int64_t last, store_.transact([](store::Transaction& transaction) { return last_notice(transaction); }));
+  ASSIGN_OR_RETURN(const std::int64_t last, store_.look([](store::Transaction& transaction) { return last_notice(transaction); }));
   if (last < seen_) {  // an earlier state of the database: what was told since is not in it
     ports_.missed();
     seen_ = last;
   }
   while (seen_ < last) {
-    ASSIGN_OR_RETURN(const std::vector<Notice> unseen, store_.transact([&](store::Transaction& transaction) { return notices_after(transaction, seen_); }));
+    ASSIGN_OR_RETURN(const std::vector<Notice> unseen, store_.look([&](store::Transaction& transaction) { return notices_after(transaction, seen_); }));
     if (unseen.empty()) {
       ports_.missed();
       seen_ = last;

@@ -235,7 +235,7 @@ void KmsService::Parts::describe(wire::Json& body) {
   if (node.settings().store) {
     const store::Store::Counts counts = store->counts();
     body.set("store", wire::Json::object({{"repeated", counts.repeated}, {"connections", counts.connections}, {"outcomes_asked", counts.asked}, {"outcomes_unknown", counts.unknown},
-                                         {"round_trips", counts.round_trips}}));
+                                         {"round_trips", counts.round_trips}, {"waiting", store->queued()}}));
   }
   if (const auto standby = pairs.standby()) {
     body.set("standby_pairs", wire::Json::object({{"there", static_cast<std::int64_t>(*standby)}, {"low", settings.standby_low}, {"high", settings.standby_high}}));

@@ -51,7 +51,7 @@ Result<std::optional<Access::Granted>> Access::still_holds(const Uid& uid, ByteV
     UnixMs expires_ms = 0;
     wire::Assurance level_max{};
   };
-  ASSIGN_OR_RETURN(const std::optional<Held> held, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<Held>> {
+  ASSIGN_OR_RETURN(const std::optional<Held> held, store_.look([&](store::Transaction& transaction) -> Result<std::optional<Held>> {
     std::optional<Held> out;
     TRY(transaction.query("SELECT digest, expires_ms, level_max FROM token WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row& row) {
       out = Held{.digest = row.blob(0), .expires_ms = static_cast<UnixMs>(row.integer(1)), .level_max = static_cast<wire::Assurance>(row.integer(2))};
@@ -96,7 +96,7 @@ Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::
 
 Result<std::optional<wire::Assurance>> Access::known_level(const Uid& uid, const std::string& domain, wire::Assurance wanted) {
   const auto now = store::column(node_.clock().now_ms());
-  ASSIGN_OR_RETURN(std::optional<wire::Assurance> out, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<wire::Assurance>> {
+  ASSIGN_OR_RETURN(std::optional<wire::Assurance> out, store_.look([&](store::Transaction& transaction) -> Result<std::optional<wire::Assurance>> {
     std::optional<wire::Assurance> level;
     TRY(transaction.query(
         "SELECT peer_grant.level_max FROM peer_grant JOIN token ON token.uid = peer_grant.uid WHERE peer_grant.uid = ? AND domain = ? AND until_ms > ? AND "

@@ -155,7 +155,7 @@ Result<net::Response> Application::repeated(const net::Request& http, const Requ
 
 Result<Terminal> Application::terminal_of(const net::Request& http, const Uid& uid) {
   ASSIGN_OR_RETURN(const std::optional<Terminal> terminal,
-                   store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
+                   store_.look([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
   if (!terminal || !terminal->confirmed) return fail(ErrorCode::denied, "no terminal " + uid.text() + " is enrolled at " + node_.identity().name);
   if (!http.peer.certificate || http.peer.certificate->der() != terminal->ml_dsa) {
     return fail(ErrorCode::denied, "the connection is not that of terminal " + uid.text());
@@ -222,7 +222,7 @@ Result<bool> Application::remember(const Request& request) {
 
 Result<Application::Leg> Application::leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const LevelTowards& level_towards) {
   if (asked.role == wire::Role::caller) {
-    ASSIGN_OR_RETURN(const auto local, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, asked.num_called); }));
+    ASSIGN_OR_RETURN(const auto local, store_.look([&](store::Transaction& transaction) { return find_terminal(transaction, asked.num_called); }));
     Choice choice;
     if (local) {
       TRY(level_towards(node_.identity().domain));
@@ -230,7 +230,7 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
     } else {
       ASSIGN_OR_RETURN(choice, agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));
     }
-    ASSIGN_OR_RETURN(auto leg, store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, asked.sid_wk, asked.role); }));
+    ASSIGN_OR_RETURN(auto leg, store_.look([&](store::Transaction& transaction) { return ledger_.find(transaction, asked.sid_wk, asked.role); }));
     if (!leg) return fail(ErrorCode::internal, "working key " + asked.sid_wk.hex() + " is not in the ledger");
     return Result<Leg>(Leg{.stored = *std::move(leg), .choice = describe(choice)});
   }
@@ -292,7 +292,7 @@ Result<Choice> Application::draw_local(const Asked& asked, const Terminal& calle
 Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& http, const SidWk& sid_wk, const Terminal& terminal, KnownBy by) {
   node::StepTrace::Timer step10(trace_, 10);
   // Read again, not taken from the look-up of step 4: while the key was agreed the terminal may have enrolled anew.
-  ASSIGN_OR_RETURN(auto pooled, store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, terminal.uid); }));
+  ASSIGN_OR_RETURN(auto pooled, store_.look([&](store::Transaction& transaction) { return find_terminal(transaction, terminal.uid); }));
   if (!pooled || pooled->enc_kid != terminal.enc_kid || pooled->ml_dsa != terminal.ml_dsa)
     return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
   if (by == KnownBy::charged_key) {

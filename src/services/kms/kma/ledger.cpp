@@ -40,17 +40,19 @@ void add_living(std::vector<LivingLeg>& out, const store::Row& row) {
 }  // namespace
 
 Result<void> Ledger::add(store::Transaction& transaction, const WorkingKey& key) {
-  ASSIGN_OR_RETURN(const auto known, state_of(transaction, key.sid_wk, key.leg));
-  if (known) return fail(ErrorCode::conflict, what(key.sid_wk, key.leg) + ": this session was used before");
+  bool known = false;
   bool between_others = false;
-  TRY(transaction.query("SELECT uid, peer_number FROM working_key WHERE sid_call = ? AND leg = ?", {key.sid_call.view(), number(key.leg)},
-                        [&](const store::Row& row) {
-                          between_others = between_others || row.text(0) != key.uid.text() || row.text(1) != key.peer_number.text();
+  TRY(transaction.query("SELECT 0, uid, peer_number FROM working_key WHERE sid_wk = ? AND leg = ?"
+                        " UNION ALL SELECT 1, uid, peer_number FROM working_key WHERE sid_call = ? AND leg = ?",
+                        {key.sid_wk.view(), number(key.leg), key.sid_call.view(), number(key.leg)}, [&](const store::Row& row) {
+                          known = known || row.integer(0) == 0;
+                          between_others = between_others || row.text(1) != key.uid.text() || row.text(2) != key.peer_number.text();
                         }));
+  if (known) return fail(ErrorCode::conflict, what(key.sid_wk, key.leg) + ": this session was used before");
   if (between_others) return fail(ErrorCode::denied, "call " + key.sid_call.hex() + ": is between others");
   ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(key), key.wk));
   const Bytes commitment = store::key_commitment(store::KeyKind::working, row_key(key.sid_wk, key.leg), key.wk);
-  TRY(transaction.run(
+  return transaction.change(
       "INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
       " peer_fp_classical, peer_fp_ml_dsa, expires_ms, commitment, traffic, level_min, deliveries_max, front_end)"
       " VALUES (?, ?, 'generated', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -58,8 +60,7 @@ Result<void> Ledger::add(store::Transaction& transaction, const WorkingKey& key)
        std::int64_t{key.n_paths}, std::int64_t{key.path_min}, ByteView(key.th9), std::string_view(key.peer_uid.text()),
        std::string_view(key.peer_number.text()), std::string_view(key.peer_kms.text()), ByteView(key.peer_fps.classical), ByteView(key.peer_fps.pq),
        static_cast<std::int64_t>(key.expires_ms), ByteView(commitment), name(key.terms.traffic), static_cast<std::int64_t>(key.terms.level_min),
-       std::int64_t{key.terms.deliveries_max}, std::string_view(front_end_)}));
-  return {};
+       std::int64_t{key.terms.deliveries_max}, std::string_view(front_end_)});
 }
 
 Result<std::optional<StoredKey>> Ledger::find(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg) {
@@ -106,10 +107,8 @@ Result<void> Ledger::advance(store::Transaction& transaction, const SidWk& sid_w
   if (!from) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
   TRY(store::check_transition(store::KeyKind::working, *from, to, what(sid_wk, leg)));
   // The state that was read stands in the statement, too: what does not hold does not happen, whatever the database's isolation.
-  ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run("UPDATE working_key SET state = ? WHERE sid_wk = ? AND leg = ? AND state = ?",
-                                                               {store::name(to), sid_wk.view(), number(leg), store::name(*from)}));
-  if (changed != 1) return fail(ErrorCode::conflict, what(sid_wk, leg) + ": is no longer " + std::string(store::name(*from)));
-  return {};
+  return transaction.change_one("UPDATE working_key SET state = ? WHERE sid_wk = ? AND leg = ? AND state = ?",
+                                {store::name(to), sid_wk.view(), number(leg), store::name(*from)});
 }
 
 Result<void> Ledger::delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Delivery& delivery, const KeyUse& use) {
@@ -118,9 +117,8 @@ Result<void> Ledger::delivered(store::Transaction& transaction, const SidWk& sid
   TRY(store::check_transition(store::KeyKind::working, stored->state, KeyState::delivered, what(sid_wk, leg)));
   TRY(allowed(*stored, use));
   const Value answer = delivery.octets.empty() ? Value() : Value(delivery.octets);
-  TRY(transaction.run("UPDATE working_key SET state = 'delivered', deliveries = 1, h_req = ?, h_deliver = ?, answer = ? WHERE sid_wk = ? AND leg = ?",
-                      {delivery.h_req, delivery.h_deliver, answer, sid_wk.view(), number(leg)}));
-  return {};
+  return transaction.change_one("UPDATE working_key SET state = 'delivered', deliveries = 1, h_req = ?, h_deliver = ?, answer = ? WHERE sid_wk = ? AND leg = ?",
+                                {delivery.h_req, delivery.h_deliver, answer, sid_wk.view(), number(leg)});
 }
 
 Result<std::optional<Bytes>> Ledger::delivered_again(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_req, const KeyUse& use) {
@@ -147,10 +145,9 @@ Result<Destroyed> Ledger::destroy(store::Transaction& transaction, const SidWk& 
                         }));
   if (!from) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
   TRY(store::check_transition(store::KeyKind::working, *from, KeyState::destroyed, what(sid_wk, leg)));
-  TRY(
-      transaction.run("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, answer = NULL, ended_ms = ?, ended_by = ?, ended_why = ?"
-                      " WHERE sid_wk = ? AND leg = ?",
-                      {store::column(ending.at_ms), std::string_view(ending.by), std::string_view(ending.why), sid_wk.view(), number(leg)}));
+  TRY(transaction.change_one("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, answer = NULL, ended_ms = ?, ended_by = ?, ended_why = ?"
+                             " WHERE sid_wk = ? AND leg = ?",
+                             {store::column(ending.at_ms), std::string_view(ending.by), std::string_view(ending.why), sid_wk.view(), number(leg)}));
   return out;
 }
 
