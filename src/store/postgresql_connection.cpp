@@ -362,10 +362,11 @@ Result<PostgresqlConnection::ResultPointer> PostgresqlConnection::execute(std::s
   if (writes || before_changes) number = add_number(commands, before_changes ? number_of_this : number_if_any);
   if (looking_) commands.push_back({.name = "", .sql = "COMMIT"});
   auto results = exchange(commands);
-  waiting_.clear();
-  if (!results) return fail(results.error());
   std::size_t at = 0;
-  if (const auto done = judge(commands, *results, sql, at); !done) {
+  const auto done = results ? judge(commands, *results, sql, at) : Result<void>(fail(results.error()));
+  waiting_.clear();  // after judge(): it names the change that failed
+  if (!results) return fail(results.error());
+  if (!done) {
     // What failed is undone and the transaction goes on, unless it is to be repeated as a whole, or failed in what came before.
     if (guarded && at >= own && trouble_ == Trouble::none) {
       if (const auto undone = exchange({{.name = "", .sql = "ROLLBACK TO statement"}, {.name = "", .sql = "RELEASE statement"}}); !undone)

@@ -280,8 +280,8 @@ Result<Choice> Application::draw_local(const Asked& asked, const Terminal& calle
   }));
   node::crash_point("kms.local.generated");
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    TRY(ledger_.advance(transaction, asked.sid_wk, wire::Role::caller, KeyState::reserved));
-    return ledger_.advance(transaction, asked.sid_wk, wire::Role::callee, KeyState::reserved);
+    TRY(ledger_.advance(transaction, asked.sid_wk, wire::Role::caller, KeyState::generated, KeyState::reserved));
+    return ledger_.advance(transaction, asked.sid_wk, wire::Role::callee, KeyState::generated, KeyState::reserved);
   }));
   node::crash_point("kms.local.reserved");
   agreement_.leg_changed(asked.sid_wk);
@@ -350,7 +350,7 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
       ASSIGN_OR_RETURN(const auto leg, ledger_.find(transaction, message.sid_wk, role));
       if (!leg || leg->key.uid != terminal.uid || leg->h_deliver != message.h_deliver) continue;
       if (message.ok) {
-        TRY(ledger_.advance(transaction, message.sid_wk, role, KeyState::confirmed));
+        TRY(ledger_.advance(transaction, message.sid_wk, role, leg->state, KeyState::confirmed));
         TRY(confirm_charging_record(transaction, message.sid_wk, role, now));
         ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
       }

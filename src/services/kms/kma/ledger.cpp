@@ -102,13 +102,17 @@ Result<std::optional<StoredKey>> Ledger::find(store::Transaction& transaction, c
 }
 
 Result<void> Ledger::advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, KeyState to) {
-  CHECK(to != KeyState::destroyed);
   ASSIGN_OR_RETURN(const auto from, state_of(transaction, sid_wk, leg));
   if (!from) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
-  TRY(store::check_transition(store::KeyKind::working, *from, to, what(sid_wk, leg)));
-  // The state that was read stands in the statement, too: what does not hold does not happen, whatever the database's isolation.
+  return advance(transaction, sid_wk, leg, *from, to);
+}
+
+Result<void> Ledger::advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, KeyState from, KeyState to) {
+  CHECK(to != KeyState::destroyed);
+  TRY(store::check_transition(store::KeyKind::working, from, to, what(sid_wk, leg)));
+  // The state stands in the statement, too: what does not hold does not happen, whatever the database's isolation.
   return transaction.change_one("UPDATE working_key SET state = ? WHERE sid_wk = ? AND leg = ? AND state = ?",
-                                {store::name(to), sid_wk.view(), number(leg), store::name(*from)});
+                                {store::name(to), sid_wk.view(), number(leg), store::name(from)});
 }
 
 Result<void> Ledger::delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Delivery& delivery, const KeyUse& use) {

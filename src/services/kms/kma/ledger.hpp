@@ -85,6 +85,8 @@ class Ledger {
   Result<std::optional<StoredKey>> find(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg);
   /// `conflict` if the leg is not in a state that leads to `to`. To destroyed leads destroy() alone.
   Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState to);
+  /// The same where the state is known to the caller; `conflict` if it is another by now.
+  Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState from, store::KeyState to);
   /// delivered, for the first time; `denied` if the key's policy does not allow this use.
   Result<void> delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Delivery& delivery, const KeyUse& use);
   /// The answer that this application got, if it is still to be given: the same octets, counted as one more delivery of the same key. Nothing if another
