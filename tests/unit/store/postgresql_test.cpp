@@ -251,12 +251,13 @@ TEST_F(PostgresqlTest, CommitThatWasLostAfterItHappenedIsNotRunAgainAndReturnsWh
 
 /// Reads, and changes what it read: all its changes go out with the commit, once the store knows that such works change something.
 Result<void> mark(Store& store, std::int64_t id) {
+  const std::string label = "marked " + std::to_string(id);
   return store.transact([&](Transaction& transaction) -> Result<void> {
     bool there = false;
     TRY(transaction.query("SELECT label FROM entry WHERE id = ?", {id}, [&](const Row&) { there = true; }));
     if (there) return fail(ErrorCode::conflict, "was marked before");
     TRY(transaction.change("INSERT INTO entry (id) VALUES (?)", {id}));
-    TRY(transaction.change_one("UPDATE entry SET label = ? WHERE id = ?", {std::string_view("marked " + std::to_string(id)), id}));
+    TRY(transaction.change_one("UPDATE entry SET label = ? WHERE id = ?", {std::string_view(label), id}));
     return {};
   });
 }
