@@ -28,9 +28,9 @@ Result<std::int64_t> last_notice(store::Transaction& transaction) {
 
 Result<std::vector<Notice>> notices_after(store::Transaction& transaction, std::int64_t seen) {
   std::vector<Notice> out;
-  TRY(transaction.query("SELECT number, kind, body, told_by FROM notice WHERE number > ? ORDER BY number LIMIT ?", {seen, notices_at_once}, [&](const store::Row& row) {
-    out.push_back({.number = row.integer(0), .kind = row.text(1), .body = row.text(2), .told_by = row.text(3)});
-  }));
+  TRY(transaction.query(
+      "SELECT number, kind, body, told_by FROM notice WHERE number > ? ORDER BY number LIMIT ?", {seen, notices_at_once},
+      [&](const store::Row& row) { out.push_back({.number = row.integer(0), .kind = row.text(1), .body = row.text(2), .told_by = row.text(3)}); }));
   return out;
 }
 

@@ -333,7 +333,8 @@ void PostgresqlConnection::take_number(const std::vector<ResultPointer>& results
   if (at && PQgetisnull(results[*at].get(), 0, 0) == 0) transaction_id_ = PQgetvalue(results[*at].get(), 0, 0);
 }
 
-Result<void> PostgresqlConnection::judge(const std::vector<Command>& commands, const std::vector<ResultPointer>& results, std::string_view sql, std::size_t& at) {
+Result<void> PostgresqlConnection::judge(const std::vector<Command>& commands, const std::vector<ResultPointer>& results, std::string_view sql,
+                                         std::size_t& at) {
   for (at = 0; at < results.size(); ++at) {
     const ExecStatusType status = results[at] ? PQresultStatus(results[at].get()) : PGRES_FATAL_ERROR;
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) continue;

@@ -93,7 +93,7 @@ class PostgresqlConnection final : public Database {
   struct Waiting {
     std::string text;  // as the element wrote it
     std::string sql;
-    std::string key;   // in prepared_
+    std::string key;  // in prepared_
     PostgresqlValues values;
   };
 
@@ -124,8 +124,8 @@ class PostgresqlConnection final : public Database {
   std::unique_ptr<PGconn, Finish> connection_;
   std::map<std::string, Known, std::less<>> statements_;      // by their text as the element wrote it
   std::map<std::string, std::string, std::less<>> prepared_;  // name, by text and types of the values
-  std::deque<Waiting> waiting_;  // they do not move: what is sent points into them
-  Known* first_ = nullptr;  // the transaction's first statement, if it only read
+  std::deque<Waiting> waiting_;                               // they do not move: what is sent points into them
+  Known* first_ = nullptr;                                    // the transaction's first statement, if it only read
   std::uint64_t names_ = 0;
   std::string transaction_id_;
   std::string history_;

@@ -200,7 +200,9 @@ class PostgresqlStore final : public Store {
   Result<void> copy_to(const std::filesystem::path& /*file*/) override {
     return fail(ErrorCode::invalid_argument, name_ + ": is backed up by the server's own means, pg_basebackup or pg_dump");
   }
-  [[nodiscard]] Counts counts() const override { return {.repeated = repeated_, .connections = connections_.made(), .asked = asked_, .unknown = unknown_, .round_trips = round_trips_}; }
+  [[nodiscard]] Counts counts() const override {
+    return {.repeated = repeated_, .connections = connections_.made(), .asked = asked_, .unknown = unknown_, .round_trips = round_trips_};
+  }
 
  protected:
   Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) override { return in_turn(work, Kind::work); }

@@ -55,7 +55,8 @@ void PostgresqlValues::add(char letter, Oid type, const char* octets, std::size_
 
 const char* PostgresqlValues::kept(const char* octets, std::size_t length, Octets how) {
   if (length == 0) return "";
-  return how == Octets::stay ? octets : copies_.emplace_back(octets, length).data();
+  if (how == Octets::stay) return octets;
+  return copies_.emplace_back(std::make_unique<const std::string>(octets, length))->data();
 }
 
 Result<PostgresqlValues> PostgresqlValues::of(std::span<const Value> values, std::string_view sql, Octets how) {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <deque>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,10 +18,6 @@ class PostgresqlValues {
  public:
   /// Texts and octets that stay where they are must outlive this.
   enum class Octets : std::uint8_t { stay, are_copied };
-  PostgresqlValues(PostgresqlValues&&) = default;
-  PostgresqlValues& operator=(PostgresqlValues&&) = default;
-  PostgresqlValues(const PostgresqlValues&) = delete;  // it would point into the other
-  PostgresqlValues& operator=(const PostgresqlValues&) = delete;
   /// `invalid_argument` for a text with a zero octet, which PostgreSQL does not keep (and which no element has).
   static Result<PostgresqlValues> of(std::span<const Value> values, std::string_view sql, Octets octets);
   /// One letter per value, its type: statements are prepared for types.
@@ -32,13 +29,12 @@ class PostgresqlValues {
   [[nodiscard]] const int* formats() const noexcept { return formats_.data(); }
 
  private:
-  PostgresqlValues() = default;
   void add(char letter, Oid type, const char* octets, std::size_t length);
   /// Where they are from now on.
   const char* kept(const char* octets, std::size_t length, Octets how);
   std::string signature_;
-  std::deque<std::array<char, 8>> integers_;  // does not move
-  std::deque<std::string> copies_;            // the same
+  std::deque<std::array<char, 8>> integers_;                // does not move
+  std::vector<std::unique_ptr<const std::string>> copies_;  // nor do these; and nobody copies this, which would point into the other
   std::vector<Oid> types_;
   std::vector<const char*> octets_;
   std::vector<int> lengths_;

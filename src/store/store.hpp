@@ -56,9 +56,7 @@ class Transaction {
   enum class Rows : std::uint8_t { any, one };
   virtual Result<void> run_later(std::string_view sql, std::span<const Value> values, Rows rows);
 
-  Result<void> change(std::string_view sql, std::initializer_list<Value> values) {
-    return run_later(sql, std::span(values.begin(), values.size()), Rows::any);
-  }
+  Result<void> change(std::string_view sql, std::initializer_list<Value> values) { return run_later(sql, std::span(values.begin(), values.size()), Rows::any); }
   Result<void> change_one(std::string_view sql, std::initializer_list<Value> values) {
     return run_later(sql, std::span(values.begin(), values.size()), Rows::one);
   }
@@ -124,8 +122,8 @@ class Store {
   auto transact(Work&& work) -> decltype(work(std::declval<Transaction&>())) {
     return erased(work, [this](const std::function<Result<void>(Transaction&)>& one) { return transact_erased(one); });
   }
-  /// The same for a work that is one query and nothing else: a server takes it, from its beginning to its end, in one round trip. PostgreSQL refuses a change in
-  /// it, and a second statement (`internal`).
+  /// The same for a work that is one query and nothing else: a server takes it, from its beginning to its end, in one round trip. PostgreSQL refuses a change
+  /// in it, and a second statement (`internal`).
   template <class Work>
   auto look(Work&& work) -> decltype(work(std::declval<Transaction&>())) {
     return erased(work, [this](const std::function<Result<void>(Transaction&)>& one) { return look_erased(one); });

@@ -250,7 +250,8 @@ POINT_TEST(NoticesToFrontEnds, X_10, accepts, ARevocationToldToOneFrontEndCloses
 
   ASSERT_TRUE(network_->op().revoke(*identity->chain.front().names().element));
   const std::string closed = "connection closed: its certificate is revoked";
-  TestNetwork::await("the second front end to close the connection", [&] { return text_of(second_state_ / "audit.jsonl").contains(closed); }, std::chrono::seconds(5));
+  TestNetwork::await(
+      "the second front end to close the connection", [&] { return text_of(second_state_ / "audit.jsonl").contains(closed); }, std::chrono::seconds(5));
   std::string rest = open.read_all();
   static_cast<void>(open.write(request));
   rest += open.read_all();
@@ -265,18 +266,24 @@ POINT_TEST(NoticesToFrontEnds, X_10, accepts, ARevocationToldToOneFrontEndCloses
 }
 
 POINT_TEST(NoticesToFrontEnds, Pm_1, accepts, ASubscriberThatIamEndsIsServedAtNeitherFrontEndAndAnSaeNeither) {
-  std::optional<SaeClient> saes = let_saes_in_at_kmss(*network_, {{.name = "enc-a", .domain = "a", .peer_domains = {}}, {.name = "enc-a2", .domain = "a", .peer_domains = {}}});
+  std::optional<SaeClient> saes =
+      let_saes_in_at_kmss(*network_, {{.name = "enc-a", .domain = "a", .peer_domains = {}}, {.name = "enc-a2", .domain = "a", .peer_domains = {}}});
   ASSERT_TRUE(saes);
   app::SaeDemo both = saes->demo();
   both.ports["second"] = second_sae_port_;
   const SaeClient client(both);
   const auto status_at = [&](const std::string& front_end) { return client.curl("enc-a", front_end, "/api/v1/keys/enc-a2/status").status; };
-  for (const char* front_end : {"kms-a", "second"}) TestNetwork::await("enc-a to be served at " + std::string(front_end), [&] { return status_at(front_end) == 200; });
-  const auto iam = [&](const char* op, const char* uid) { return network_->op().ask(points::Endpoint::x5_identity, "iam", wire::Json::object({{"op", op}, {"uid", uid}})); };
+  for (const char* front_end : {"kms-a", "second"})
+    TestNetwork::await("enc-a to be served at " + std::string(front_end), [&] { return status_at(front_end) == 200; });
+  const auto iam = [&](const char* op, const char* uid) {
+    return network_->op().ask(points::Endpoint::x5_identity, "iam", wire::Json::object({{"op", op}, {"uid", uid}}));
+  };
   ASSERT_TRUE(iam("suspend", "enc-a"));
   for (const char* front_end : {"kms-a", "second"})
-    TestNetwork::await("the refusal of a suspended SAE at " + std::string(front_end), [&] { return status_at(front_end) == 401; }, std::chrono::seconds(10));
-  EXPECT_EQ(ask("SELECT count(*) FROM kms.notice WHERE kind = 'pm-1.revoked' AND body = 'enc-a' AND told_by <> '1'").front(), "0") << "IAM has told the first alone";
+    TestNetwork::await(
+        "the refusal of a suspended SAE at " + std::string(front_end), [&] { return status_at(front_end) == 401; }, std::chrono::seconds(10));
+  EXPECT_EQ(ask("SELECT count(*) FROM kms.notice WHERE kind = 'pm-1.revoked' AND body = 'enc-a' AND told_by <> '1'").front(), "0")
+      << "IAM has told the first alone";
 
   // A terminal's standing is in the database.
   EXPECT_TRUE(network_->apply("A", "C").agree());

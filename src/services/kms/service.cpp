@@ -234,8 +234,12 @@ void KmsService::Parts::describe(wire::Json& body) {
   if (guard != nullptr) body.set("database_epoch", guard->epoch());
   if (node.settings().store) {
     const store::Store::Counts counts = store->counts();
-    body.set("store", wire::Json::object({{"repeated", counts.repeated}, {"connections", counts.connections}, {"outcomes_asked", counts.asked}, {"outcomes_unknown", counts.unknown},
-                                         {"round_trips", counts.round_trips}, {"waiting", store->queued()}}));
+    body.set("store", wire::Json::object({{"repeated", counts.repeated},
+                                          {"connections", counts.connections},
+                                          {"outcomes_asked", counts.asked},
+                                          {"outcomes_unknown", counts.unknown},
+                                          {"round_trips", counts.round_trips},
+                                          {"waiting", store->queued()}}));
   }
   if (const auto standby = pairs.standby()) {
     body.set("standby_pairs", wire::Json::object({{"there", static_cast<std::int64_t>(*standby)}, {"low", settings.standby_low}, {"high", settings.standby_high}}));
@@ -370,6 +374,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   node.on_revoked([&those](const std::set<Bytes>& fingerprints) -> Result<void> {
     if (those.notices) {
       std::vector<std::string> named;
+      named.reserve(fingerprints.size());
       for (const Bytes& fingerprint : fingerprints) named.push_back(to_hex(fingerprint));
       TRY(those.notices->tell(certificates_revoked, node::revocation_notice(named)));
     }

@@ -25,7 +25,8 @@ class MovedClock final : public Clock {
 /// One process: what it has acted on, and how often it was told that it missed some.
 struct Process {
   Process(store::Store& store, const Clock& clock, const std::string& name)
-      : notices(store, clock, name, {.act = [this](std::string_view kind, const std::string& body) { return act(kind, body); }, .missed = [this] { ++missed; }}) {
+      : notices(store, clock, name,
+                {.act = [this](std::string_view kind, const std::string& body) { return act(kind, body); }, .missed = [this] { ++missed; }}) {
     EXPECT_TRUE(notices.begin());
   }
   Result<void> act(std::string_view kind, const std::string& body) {

@@ -105,7 +105,8 @@ TEST_F(Staples, WhereNoticesMayHaveBeenMissedNothingFromBeforeIsBelieved) {
   EXPECT_EQ(test::refusal(check()), ErrorCode::denied);
   EXPECT_EQ(cas_.asked, 2) << "neither what CAS said before nor what was stapled before";
   const crypto::Certificate other = pki().leaf(Kind::qkm, "qkm-b")->chain.front();
-  checker_.take_stapled(other, pki().status_of(other, {.status = crypto::CertStatus::good, .this_update = clock_.now, .next_update = clock_.now + lifetime_ms}));
+  checker_.take_stapled(other,
+                        pki().status_of(other, {.status = crypto::CertStatus::good, .this_update = clock_.now, .next_update = clock_.now + lifetime_ms}));
   EXPECT_TRUE(checker_.check(other, test::soon()));
   EXPECT_EQ(cas_.asked, 2) << "what is stapled now is believed as ever";
 }

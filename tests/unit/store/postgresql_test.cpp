@@ -273,7 +273,12 @@ TEST_F(PostgresqlTest, AWorkTakesTwoRoundTripsWhereItsChangesMayWaitAndALookTake
   };
   EXPECT_EQ(trips([&] { return mark(*store, 1); }), 3U) << "the first of its kind asks for the transaction's number by itself";
   for (const std::int64_t id : {2, 3}) EXPECT_EQ(trips([&] { return mark(*store, id); }), 2U);
-  EXPECT_EQ(trips([&] { return store->look([](Transaction& transaction) { return transaction.query("SELECT count(*) FROM entry", {}, [](const Row& row) { EXPECT_EQ(row.integer(0), 3); }); }); }), 1U);
+  EXPECT_EQ(trips([&] {
+              return store->look([](Transaction& transaction) {
+                return transaction.query("SELECT count(*) FROM entry", {}, [](const Row& row) { EXPECT_EQ(row.integer(0), 3); });
+              });
+            }),
+            1U);
   EXPECT_EQ(trips([&] { return insert(*store, 4); }), 2U) << "as ever";
   EXPECT_EQ(trips([&] { return store->transact([](Transaction&) -> Result<void> { return {}; }); }), 0U);
 }

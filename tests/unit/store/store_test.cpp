@@ -428,9 +428,8 @@ TEST_P(StoreTest, ChangesThatMayWaitAreSeenByWhatFollowsAndStayWithTheCommit) {
   std::vector<std::string> kept;
   ASSERT_TRUE(store->look([&](Transaction& transaction) {
     kept.clear();
-    return transaction.query("SELECT id, label, octets FROM entry ORDER BY id", {}, [&](const Row& row) {
-      kept.push_back(std::to_string(row.integer(0)) + " '" + row.text(1) + "' " + to_hex(row.blob(2)));
-    });
+    return transaction.query("SELECT id, label, octets FROM entry ORDER BY id", {},
+                             [&](const Row& row) { kept.push_back(std::to_string(row.integer(0)) + " '" + row.text(1) + "' " + to_hex(row.blob(2))); });
   }));
   EXPECT_EQ(kept, (std::vector<std::string>{"1 'gone by the time that it is sent' 010203", "3 '' "}));
 }
@@ -447,7 +446,8 @@ TEST_P(StoreTest, AChangeThatFailsUndoesTheWholeWorkWhereverItsFailureComesOut) 
     TRY(twice(transaction));
     return transaction.query("SELECT id FROM entry", {}, [](const Row&) {});
   };
-  for (const std::function<Result<void>(Transaction&)>& work : {std::function<Result<void>(Transaction&)>(twice), std::function<Result<void>(Transaction&)>(in_the_middle)}) {
+  for (const std::function<Result<void>(Transaction&)>& work :
+       {std::function<Result<void>(Transaction&)>(twice), std::function<Result<void>(Transaction&)>(in_the_middle)}) {
     const auto refused = store->transact(work);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, ErrorCode::conflict);
@@ -469,7 +469,8 @@ TEST_P(StoreTest, AChangeOfOneRowIsAConflictWhereAnotherNumberWasChanged) {
     EXPECT_EQ(refused.error().code, ErrorCode::conflict) << refused.error().message;
     EXPECT_EQ(ids(*store), (Ids{1, 2}));
   }
-  EXPECT_TRUE(store->transact([](Transaction& transaction) { return transaction.change_one("UPDATE entry SET octets = x'00' WHERE id = ?", {std::int64_t{2}}); }));
+  EXPECT_TRUE(
+      store->transact([](Transaction& transaction) { return transaction.change_one("UPDATE entry SET octets = x'00' WHERE id = ?", {std::int64_t{2}}); }));
 }
 
 TEST_P(StoreTest, MoreChangesThanCanWaitAllHappen) {

@@ -154,8 +154,7 @@ Result<net::Response> Application::repeated(const net::Request& http, const Requ
 }
 
 Result<Terminal> Application::terminal_of(const net::Request& http, const Uid& uid) {
-  ASSIGN_OR_RETURN(const std::optional<Terminal> terminal,
-                   store_.look([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
+  ASSIGN_OR_RETURN(const std::optional<Terminal> terminal, store_.look([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
   if (!terminal || !terminal->confirmed) return fail(ErrorCode::denied, "no terminal " + uid.text() + " is enrolled at " + node_.identity().name);
   if (!http.peer.certificate || http.peer.certificate->der() != terminal->ml_dsa) {
     return fail(ErrorCode::denied, "the connection is not that of terminal " + uid.text());
