@@ -12,6 +12,7 @@ constexpr std::string_view notices_channel = "notices";
 constexpr std::chrono::milliseconds look_again{250};  // also without an announcement, which may be lost
 constexpr UnixMs notices_kept_ms = 600'000;
 constexpr std::int64_t notices_at_once = 64;
+constexpr std::int64_t more_than_lost = 1'000'000;  // numbers
 
 struct Notice {
   std::int64_t number = 0;
@@ -56,6 +57,12 @@ Result<void> SharedNotices::tell(std::string_view kind, std::string_view body) {
     return {};
   }));
   store_.announce(notices_channel);
+  return {};
+}
+
+Result<void> SharedNotices::pass_over_lost(store::Transaction& transaction) {
+  TRY(transaction.run("INSERT INTO notice_count (id, last) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET last = notice_count.last + excluded.last",
+                      {more_than_lost}));
   return {};
 }
 

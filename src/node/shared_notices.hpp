@@ -46,6 +46,9 @@ class SharedNotices {
   Result<void> begin();
   /// Durable before it returns: who told this process may be answered then. This process acts by itself.
   Result<void> tell(std::string_view kind, std::string_view body);
+  /// The database may lack notices that were told and seen, and would give their numbers again: it is of another history. Every process finds that it missed
+  /// some.
+  static Result<void> pass_over_lost(store::Transaction& transaction);
   /// Acts on what has not been seen, in order. After start() the background does it, at each announcement and a few times a second.
   Result<void> look();
   void start();

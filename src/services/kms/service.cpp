@@ -343,6 +343,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   // Another server has taken over, or the operator has restored one: it may lack what was acknowledged, and keys that were delivered would be there again.
   const auto on_other_history = [&node](store::Transaction& transaction) -> Result<void> {
     const UnixMs now = node.clock().now_ms();
+    TRY(node::SharedNotices::pass_over_lost(transaction));
     ASSIGN_OR_RETURN(const std::int64_t destroyed, begin_life(transaction, now, now, NewLife::other_history));
     return node.record({.action = "database.other_history", .outcome = audit::Outcome::success, .subject = "", .object = "",
                         .reason = "working keys destroyed: " + std::to_string(destroyed), .request_id = ""});

@@ -161,6 +161,23 @@ TEST_P(SharedNoticesTest, AnEarlierStateOfTheDatabaseMayLackSome) {
   EXPECT_EQ(other.missed, 1);
 }
 
+TEST_P(SharedNoticesTest, InAnotherHistoryOfTheDatabaseEveryProcessMayHaveMissedSome) {
+  const auto store = open();
+  Process one(*store, clock_, "1");
+  Process other(*store, clock_, "2");
+  ASSERT_TRUE(one.notices.tell("revoked", "a"));
+  EXPECT_TRUE(other.notices.look());
+  ASSERT_TRUE(store->transact([](store::Transaction& transaction) { return SharedNotices::pass_over_lost(transaction); }));
+  for (Process* process : {&one, &other}) {
+    EXPECT_TRUE(process->notices.look());
+    EXPECT_EQ(process->missed, 1);
+  }
+  ASSERT_TRUE(one.notices.tell("revoked", "b"));
+  EXPECT_TRUE(other.notices.look());
+  EXPECT_EQ(other.all(), (std::vector<std::string>{"revoked a", "revoked b"}));
+  EXPECT_EQ(other.missed, 1);
+}
+
 TEST_P(SharedNoticesTest, InTheBackgroundTheOtherActsByItself) {
   const auto store = open();
   Process one(*store, clock_, "1");
