@@ -95,6 +95,10 @@ class Node {
   Result<void> check_certificate(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use = crypto::LeafUse::signing);
   /// These certificates (by SHA-256) are revoked: what is known of their status is forgotten, and connections that show them are closed.
   void drop_revoked(const std::set<Bytes>& fingerprints);
+  /// Notices of revocations may have been missed: no status that is known counts any more, also for connections that are open.
+  void forget_statuses() {
+    if (status_) status_->forget_all();
+  }
   /// What else an element does about a notice of revocations, before it is answered: if it fails, CAS sends the notice again. Before serve().
   void on_revoked(std::function<Result<void>(const std::set<Bytes>& fingerprints)> work) { on_revoked_ = std::move(work); }
 

@@ -119,7 +119,7 @@ void StatusChecker::take_stapled(const crypto::Certificate& cert, ByteView respo
   if (!answer || answer->this_update > now) return;  // a clock ahead of ours must not make an answer younger than it is
   const Bytes fingerprint = cert.fingerprint(crypto::Hash::sha256);
   const std::lock_guard lock(mutex_);
-  if (noticed_.contains(fingerprint)) return;
+  if (noticed_.contains(fingerprint) || answer->this_update < staples_from_) return;
   const auto known = entries_.find(fingerprint);
   if (known != entries_.end() && known->second.asked_at >= answer->this_update) return;
   if (entries_.size() >= entries_max) entries_.erase(entries_.begin());
@@ -136,6 +136,15 @@ void StatusChecker::forget(const std::set<Bytes>& fingerprints) {
     if (noticed_.size() >= entries_max) noticed_.erase(noticed_.begin());
     noticed_.insert(fingerprint);
   }
+}
+
+void StatusChecker::forget_all() {
+  lists_.out_of_date();
+  directory_lists_.out_of_date();
+  const std::lock_guard lock(mutex_);
+  ++generation_;
+  entries_.clear();
+  staples_from_ = clock_.now_ms();
 }
 
 Result<void> StatusChecker::check_with_chain(const crypto::Certificate& cert, Deadline deadline, crypto::LeafUse use) {

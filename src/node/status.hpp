@@ -37,6 +37,8 @@ class StatusChecker {
   Result<Fetched> fetch(const crypto::Certificate& cert, Deadline deadline);
   /// Forgets what is known about certificates with these fingerprints (SHA-256), and what is being asked at present.
   void forget(const std::set<Bytes>& fingerprints);
+  /// Notices may have been missed: everything is asked for again, and what was stapled before now is not believed.
+  void forget_all();
 
  private:
   struct Entry {
@@ -60,6 +62,7 @@ class StatusChecker {
   std::mutex mutex_;
   std::map<Bytes, Entry> entries_;       // by certificate fingerprint
   std::set<Bytes> noticed_;              // by certificate fingerprint: those that CAS gave notice of
+  UnixMs staples_from_ = 0;              // older stapled answers are not believed
   std::uint64_t generation_ = 0;         // grows with each forget(): an answer that was asked for before is not kept
   std::map<std::pair<Bytes, crypto::LeafUse>, UnixMs> chains_held_;  // by certificate fingerprint and use: when the chain was last verified
 };

@@ -18,6 +18,10 @@ constexpr std::size_t conninfo_octets_max = 2048;
 constexpr std::size_t schema_name_max = 32;
 constexpr int server_version_min = 140000;  // the oldest that was thought of; tried with 15
 constexpr std::size_t sql_octets_max = 65536;
+constexpr std::string_view begin_words = "BEGIN ISOLATION LEVEL SERIALIZABLE";
+constexpr std::string_view begin_look_words = "BEGIN ISOLATION LEVEL SERIALIZABLE READ ONLY";
+constexpr std::string_view number_if_any = "pg_current_xact_id_if_assigned()";
+constexpr std::string_view number_of_this = "pg_current_xact_id()";
 
 std::string without_newline(const char* text) {
   std::string out = text == nullptr ? "" : text;
@@ -78,6 +82,8 @@ struct PostgresqlConnection::Command {
   std::string name;  // of the prepared statement; empty: `sql` is run as it is
   std::string sql;   // with a name: prepare it
   const PostgresqlValues* values = nullptr;
+  std::string prepares = {};        // its key in prepared_
+  const Waiting* waited = nullptr;  // the change that it is of, if that waited
 };
 
 void PostgresqlConnection::note(void* self, const PGresult* notice) {
@@ -175,6 +181,7 @@ std::unexpected<Error> PostgresqlConnection::failure(const PGresult* result, std
   // Of these the first line names constraints, columns and words of the statement; others quote values.
   const std::string primary = without_newline(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
   if (group == "23") return fail(ErrorCode::conflict, primary + in);
+  if (state == "22012") return fail(ErrorCode::conflict, "not one row was changed" + in);  // run_later() divides; no element does
   if (group == "42") return fail(ErrorCode::internal, primary + in);
   if (state == "40001" || state == "40P01") {
     trouble_ = Trouble::repeat;
@@ -220,6 +227,7 @@ PostgresqlConnection::ResultPointer PostgresqlConnection::next(Deadline deadline
 
 Result<std::string> PostgresqlConnection::ask(const std::string& sql) {
   const Deadline deadline = Deadline::after(answer_max);
+  ++round_trips_;
   if (PQsendQuery(get(), sql.c_str()) == 0 || !flush(deadline)) return lost("cannot send " + sql);
   std::string out;
   std::optional<std::unexpected<Error>> failed;
@@ -248,6 +256,7 @@ Result<bool> PostgresqlConnection::lock_session(std::string_view kind, std::stri
 /// One result for each command, in order; nullptr for those after one that failed.
 Result<std::vector<PostgresqlConnection::ResultPointer>> PostgresqlConnection::exchange(const std::vector<Command>& commands) {
   const Deadline deadline = Deadline::after(answer_max);
+  ++round_trips_;
   bool sent = PQenterPipelineMode(get()) == 1;
   for (const Command& command : commands) {
     if (command.name.empty()) {
@@ -265,6 +274,7 @@ Result<std::vector<PostgresqlConnection::ResultPointer>> PostgresqlConnection::e
     ResultPointer result = next(deadline);
     if (!result) return lost("no answer");
     const ExecStatusType status = PQresultStatus(result.get());
+    if (status != PGRES_COMMAND_OK && !commands[i].prepares.empty()) prepared_.erase(commands[i].prepares);
     out.push_back(status == PGRES_PIPELINE_ABORTED ? nullptr : std::move(result));
     while (const ResultPointer more = next(deadline)) continue;
     if (trouble_ == Trouble::lost) return lost("no answer");
@@ -274,58 +284,124 @@ Result<std::vector<PostgresqlConnection::ResultPointer>> PostgresqlConnection::e
   return Result<std::vector<ResultPointer>>(std::move(out));
 }
 
-Result<const PostgresqlStatement*> PostgresqlConnection::translated(std::string_view sql) {
-  const auto known = statements_.find(sql);
-  if (known != statements_.end()) return &known->second;
-  if (sql.size() > sql_octets_max) return fail(ErrorCode::internal, "SQL of " + std::to_string(sql.size()) + " octets is over the limit");
-  ASSIGN_OR_RETURN(PostgresqlStatement made, postgresql_statement(sql));
-  return &statements_.emplace(std::string(sql), std::move(made)).first->second;
-}
-
-Result<PostgresqlConnection::ResultPointer> PostgresqlConnection::execute(std::string_view sql, std::span<const Value> values, bool& changes) {
+Result<PostgresqlConnection::Known*> PostgresqlConnection::translated(std::string_view sql, std::size_t values) {
   if (statements_.size() >= postgresql_statements_cached_max || prepared_.size() >= postgresql_statements_cached_max) {
     statements_.clear();
     prepared_.clear();
+    first_ = nullptr;
     if (const auto freed = exchange({{.name = "", .sql = "DEALLOCATE ALL"}}); !freed) return fail(freed.error());
   }
-  ASSIGN_OR_RETURN(const PostgresqlStatement* statement, translated(sql));
-  if (statement->places != values.size()) {
-    return fail(ErrorCode::internal, std::to_string(values.size()) + " values for " + std::to_string(statement->places) + " places in: " + std::string(sql));
+  auto known = statements_.find(sql);
+  if (known == statements_.end()) {
+    if (sql.size() > sql_octets_max) return fail(ErrorCode::internal, "SQL of " + std::to_string(sql.size()) + " octets is over the limit");
+    ASSIGN_OR_RETURN(PostgresqlStatement made, postgresql_statement(sql));
+    known = statements_.emplace(std::string(sql), Known{.statement = std::move(made)}).first;
   }
-  ASSIGN_OR_RETURN(const PostgresqlValues given, PostgresqlValues::of(values, sql));
-  changes = may_change(statement->verb);
-  const bool guarded = changes && (begin_pending_ || PQtransactionStatus(get()) == PQTRANS_INTRANS);
-  const std::string key = std::string(sql) + '\0' + given.signature();
-  const auto known = prepared_.find(key);
-  const std::string name = known != prepared_.end() ? known->second : "q" + std::to_string(++names_);
+  const std::size_t places = known->second.statement.places;
+  if (places == values) return &known->second;
+  return fail(ErrorCode::internal, std::to_string(values) + " values for " + std::to_string(places) + " places in: " + std::string(sql));
+}
 
-  std::vector<Command> commands;
-  if (begin_pending_) commands.push_back({.name = "", .sql = "BEGIN ISOLATION LEVEL SERIALIZABLE"});
-  if (guarded) commands.push_back({.name = "", .sql = "SAVEPOINT statement"});
-  if (known == prepared_.end()) commands.push_back({.name = name, .sql = statement->sql, .values = &given});
-  const std::size_t at = commands.size();
-  commands.push_back({.name = name, .sql = "", .values = &given});
-  if (guarded) commands.push_back({.name = "", .sql = "RELEASE statement"});
-  if (guarded && !wrote_) commands.push_back({.name = "", .sql = "SELECT pg_current_xact_id_if_assigned()"});
-  begin_pending_ = false;
-  ASSIGN_OR_RETURN(std::vector<ResultPointer> results, exchange(commands));
-  if (known == prepared_.end() && results[at - 1] && PQresultStatus(results[at - 1].get()) == PGRES_COMMAND_OK) prepared_.emplace(key, name);
-  for (const ResultPointer& result : results) {
-    const ExecStatusType status = result ? PQresultStatus(result.get()) : PGRES_FATAL_ERROR;
+std::size_t PostgresqlConnection::add(std::vector<Command>& commands, const std::string& key, const std::string& sql, const PostgresqlValues& values) {
+  auto known = prepared_.find(key);
+  if (known == prepared_.end()) {
+    known = prepared_.emplace(key, "q" + std::to_string(++names_)).first;
+    commands.push_back({.name = known->second, .sql = sql, .values = &values, .prepares = key});
+  }
+  commands.push_back({.name = known->second, .sql = "", .values = &values});
+  return commands.size() - 1;
+}
+
+std::vector<PostgresqlConnection::Command> PostgresqlConnection::opening() {
+  std::vector<Command> out;
+  if (std::exchange(begin_pending_, false)) out.push_back({.name = "", .sql = std::string(looking_ ? begin_look_words : begin_words)});
+  for (const Waiting& one : waiting_) {
+    const std::size_t from = out.size();
+    (void)add(out, one.key, one.sql, one.values);
+    for (std::size_t i = from; i < out.size(); ++i) out[i].waited = &one;
+  }
+  return out;
+}
+
+std::optional<std::size_t> PostgresqlConnection::add_number(std::vector<Command>& commands, std::string_view function) const {
+  if (!transaction_id_.empty() || looking_) return std::nullopt;
+  commands.push_back({.name = "", .sql = "SELECT " + std::string(function)});
+  return commands.size() - 1;
+}
+
+void PostgresqlConnection::take_number(const std::vector<ResultPointer>& results, std::optional<std::size_t> at) {
+  if (at && PQgetisnull(results[*at].get(), 0, 0) == 0) transaction_id_ = PQgetvalue(results[*at].get(), 0, 0);
+}
+
+Result<void> PostgresqlConnection::judge(const std::vector<Command>& commands, const std::vector<ResultPointer>& results, std::string_view sql,
+                                         std::size_t& at) {
+  for (at = 0; at < results.size(); ++at) {
+    const ExecStatusType status = results[at] ? PQresultStatus(results[at].get()) : PGRES_FATAL_ERROR;
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) continue;
-    const std::unexpected<Error> failed = result ? failure(result.get(), sql) : lost("no answer");
-    // What failed is undone and the transaction goes on, unless it is to be repeated as a whole.
-    if (guarded && trouble_ == Trouble::none) {
+    const Waiting* const waited = commands[at].waited;
+    return results[at] ? failure(results[at].get(), waited != nullptr ? std::string_view(waited->text) : sql) : lost("no answer");
+  }
+  return {};
+}
+
+Result<PostgresqlConnection::ResultPointer> PostgresqlConnection::execute(std::string_view sql, std::span<const Value> values, bool& changes) {
+  ASSIGN_OR_RETURN(Known* const known, translated(sql, values.size()));
+  ASSIGN_OR_RETURN(const PostgresqlValues given, PostgresqlValues::of(values, sql, PostgresqlValues::Octets::stay));
+  changes = may_change(known->statement.verb);
+  if (changes && looking_) return fail(ErrorCode::internal, "a look changes nothing: " + std::string(sql));
+  const bool guarded = changes && (begin_pending_ || PQtransactionStatus(get()) == PQTRANS_INTRANS);
+  const bool writes = guarded || !waiting_.empty();
+  if (begin_pending_ && !writes) first_ = known;
+  const bool before_changes = first_ == known && known->before_changes;
+
+  std::vector<Command> commands = opening();
+  const std::size_t own = commands.size();
+  if (guarded) commands.push_back({.name = "", .sql = "SAVEPOINT statement"});
+  const std::size_t place = add(commands, std::string(sql) + '\0' + given.signature(), known->statement.sql, given);
+  if (guarded) commands.push_back({.name = "", .sql = "RELEASE statement"});
+  std::optional<std::size_t> number;
+  if (writes || before_changes) number = add_number(commands, before_changes ? number_of_this : number_if_any);
+  if (looking_) commands.push_back({.name = "", .sql = "COMMIT"});
+  auto results = exchange(commands);
+  std::size_t at = 0;
+  const auto done = results ? judge(commands, *results, sql, at) : Result<void>(fail(results.error()));
+  waiting_.clear();  // after judge(): it names the change that failed
+  if (!results) return fail(results.error());
+  if (!done) {
+    // What failed is undone and the transaction goes on, unless it is to be repeated as a whole, or failed in what came before.
+    if (guarded && at >= own && trouble_ == Trouble::none) {
       if (const auto undone = exchange({{.name = "", .sql = "ROLLBACK TO statement"}, {.name = "", .sql = "RELEASE statement"}}); !undone)
         return fail(undone.error());
     }
-    return failed;
+    return fail(done.error());
   }
-  if (guarded && !wrote_ && PQgetisnull(results.back().get(), 0, 0) == 0) {
-    wrote_ = true;
-    transaction_id_ = PQgetvalue(results.back().get(), 0, 0);
+  take_number(*results, number);
+  return Result<ResultPointer>(std::move((*results)[place]));
+}
+
+Result<void> PostgresqlConnection::run_later(std::string_view sql, std::span<const Value> values, Transaction::Rows rows) {
+  ASSIGN_OR_RETURN(const Known* const known, translated(sql, values.size()));
+  if (looking_ || !may_change(known->statement.verb)) return fail(ErrorCode::internal, "no change that can wait: " + std::string(sql));
+  ASSIGN_OR_RETURN(PostgresqlValues given, PostgresqlValues::of(values, sql, PostgresqlValues::Octets::are_copied));
+  Waiting one{.text = std::string(sql), .sql = known->statement.sql, .key = std::string(sql) + '\0' + given.signature(), .values = std::move(given)};
+  if (rows == Transaction::Rows::one) {
+    // COMMIT may follow before anybody here sees the count: the server itself must refuse.
+    one.sql = "WITH changed AS (" + one.sql + " RETURNING 1) SELECT 1 / CASE WHEN count(*) = 1 THEN 1 ELSE 0 END FROM changed";
+    one.key += '\1';
   }
-  return Result<ResultPointer>(std::move(results[at]));
+  waiting_.push_back(std::move(one));
+  return waiting_.size() < changes_waiting_max ? Result<void>() : send_waiting();
+}
+
+Result<void> PostgresqlConnection::send_waiting() {
+  std::vector<Command> commands = opening();
+  const std::optional<std::size_t> number = add_number(commands, number_if_any);
+  const auto results = exchange(commands);
+  std::size_t at = 0;
+  const auto done = results ? judge(commands, *results, "", at) : Result<void>(fail(results.error()));
+  waiting_.clear();
+  if (done) take_number(*results, number);
+  return done;
 }
 
 Result<std::int64_t> PostgresqlConnection::run(std::string_view sql, std::span<const Value> values) {
@@ -351,24 +427,41 @@ Result<void> PostgresqlConnection::run_script(std::string_view script) {
 }
 
 Result<void> PostgresqlConnection::begin() {
-  CHECK(!begin_pending_ && PQtransactionStatus(get()) == PQTRANS_IDLE);
+  CHECK(!begin_pending_ && waiting_.empty() && PQtransactionStatus(get()) == PQTRANS_IDLE);
   begin_pending_ = true;
-  wrote_ = warned_ = false;
+  looking_ = warned_ = false;
+  first_ = nullptr;
   transaction_id_.clear();
   trouble_ = Trouble::none;
   return {};
 }
 
+void PostgresqlConnection::begin_look() {
+  (void)begin();
+  looking_ = true;
+}
+
 Result<void> PostgresqlConnection::commit() {
-  if (std::exchange(begin_pending_, false)) return {};
+  if (waiting_.empty() && std::exchange(begin_pending_, false)) return {};
   if (trouble_ == Trouble::lost) return fail(ErrorCode::unavailable, "PostgreSQL: the connection was lost");
-  ASSIGN_OR_RETURN(const std::vector<ResultPointer> results, exchange({{.name = "", .sql = "COMMIT"}}));
-  if (PQresultStatus(results[0].get()) != PGRES_COMMAND_OK) return failure(results[0].get(), "COMMIT");
-  if (std::strcmp(PQcmdStatus(results[0].get()), "COMMIT") != 0) return fail(ErrorCode::internal, "the transaction was rolled back within its work");
+  if (!waiting_.empty() && transaction_id_.empty()) {
+    // The number must be here before COMMIT is sent, or nobody could ask what became of it. The next time it comes with the first statement.
+    if (first_ != nullptr) first_->before_changes = true;
+    TRY(send_waiting());
+  }
+  std::vector<Command> commands = opening();
+  commands.push_back({.name = "", .sql = "COMMIT"});
+  const auto results = exchange(commands);
+  std::size_t at = 0;
+  const auto done = results ? judge(commands, *results, "COMMIT", at) : Result<void>(fail(results.error()));
+  waiting_.clear();
+  TRY(done);
+  if (std::strcmp(PQcmdStatus(results->back().get()), "COMMIT") != 0) return fail(ErrorCode::internal, "the transaction was rolled back within its work");
   return {};
 }
 
 void PostgresqlConnection::roll_back() {
+  waiting_.clear();
   if (std::exchange(begin_pending_, false) || trouble_ == Trouble::lost || PQtransactionStatus(get()) == PQTRANS_IDLE) return;
   const Trouble before = trouble_;
   (void)ask("ROLLBACK");

@@ -3,6 +3,7 @@
 
 #include <libpq-fe.h>
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include "base/clock.hpp"
 #include "store/database.hpp"
 #include "store/dialect.hpp"
+#include "store/postgresql_values.hpp"
 
 namespace qanat::store {
 
@@ -22,6 +24,7 @@ inline constexpr int idle_transaction_max_ms = 30000;
 inline constexpr std::chrono::milliseconds answer_max{15000};
 inline constexpr int connect_max_s = 5;
 inline constexpr std::size_t postgresql_statements_cached_max = 256;
+inline constexpr std::size_t changes_waiting_max = 32;
 
 /// Checks what a configuration may say, without connecting: libpq's words, no password among them, and TLS that names the server where there is a network in
 /// between. `invalid_argument` says what is wrong.
@@ -40,6 +43,10 @@ class PostgresqlConnection final : public Database {
   Result<void> run_script(std::string_view sql) override;
   /// Nothing is sent before the first statement; a transaction without one costs nothing. It is serialisable.
   Result<void> begin() override;
+  /// The same for one query and nothing else, with which it ends.
+  void begin_look();
+  /// The change waits for the next round trip, at the latest that of the commit.
+  Result<void> run_later(std::string_view sql, std::span<const Value> values, Transaction::Rows rows);
   Result<void> commit() override;
   void roll_back() override;
   [[nodiscard]] bool in_transaction() const noexcept override;
@@ -62,6 +69,8 @@ class PostgresqlConnection final : public Database {
 
   /// One value of one row of a statement of our own (no place, PostgreSQL's SQL), outside of a transaction. Empty for NULL.
   Result<std::string> ask(const std::string& sql);
+  /// How often this end has waited for the server: what it is to keep low.
+  [[nodiscard]] std::uint64_t round_trips() const noexcept { return round_trips_; }
   /// Waits for a lock of the session (pg_advisory_lock) until the deadline; false if another session has it.
   Result<bool> lock_session(std::string_view kind, std::string_view name, Deadline deadline);
   [[nodiscard]] PGconn* get() const noexcept { return connection_.get(); }
@@ -75,11 +84,33 @@ class PostgresqlConnection final : public Database {
   };
   using ResultPointer = std::unique_ptr<PGresult, Clear>;
   struct Command;
+  /// A statement of an element.
+  struct Known {
+    PostgresqlStatement statement;
+    bool before_changes = false;  // works that begin with it have changed something: the transaction's number is asked for with it
+  };
+  /// A change that waits.
+  struct Waiting {
+    std::string text;  // as the element wrote it
+    std::string sql;
+    std::string key;  // in prepared_
+    PostgresqlValues values;
+  };
 
   explicit PostgresqlConnection(PGconn* connection) : connection_(connection) {}
   Result<void> set_up(const std::string& schema);
   Result<void> check_durability();
-  Result<const PostgresqlStatement*> translated(std::string_view sql);
+  Result<Known*> translated(std::string_view sql, std::size_t values);
+  /// What stands before the next statement: BEGIN, and the changes that wait.
+  std::vector<Command> opening();
+  /// Prepares the statement, if it is not, and runs it: at which place.
+  std::size_t add(std::vector<Command>& commands, const std::string& key, const std::string& sql, const PostgresqlValues& values);
+  /// Asks for the transaction's number, unless it is known: at which place.
+  std::optional<std::size_t> add_number(std::vector<Command>& commands, std::string_view function) const;
+  Result<void> send_waiting();
+  /// The first failure; where it was goes into `at`.
+  Result<void> judge(const std::vector<Command>& commands, const std::vector<ResultPointer>& results, std::string_view sql, std::size_t& at);
+  void take_number(const std::vector<ResultPointer>& results, std::optional<std::size_t> at);
   /// One statement of an element, with what belongs before and after it, in one round trip.
   Result<ResultPointer> execute(std::string_view sql, std::span<const Value> values, bool& changes);
   Result<std::vector<ResultPointer>> exchange(const std::vector<Command>& commands);
@@ -91,14 +122,17 @@ class PostgresqlConnection final : public Database {
   static void note(void* self, const PGresult* notice);
 
   std::unique_ptr<PGconn, Finish> connection_;
-  std::map<std::string, PostgresqlStatement, std::less<>> statements_;  // by their text as the element wrote it
-  std::map<std::string, std::string, std::less<>> prepared_;            // name, by text and types of the values
+  std::map<std::string, Known, std::less<>> statements_;      // by their text as the element wrote it
+  std::map<std::string, std::string, std::less<>> prepared_;  // name, by text and types of the values
+  std::deque<Waiting> waiting_;                               // they do not move: what is sent points into them
+  Known* first_ = nullptr;                                    // the transaction's first statement, if it only read
   std::uint64_t names_ = 0;
   std::string transaction_id_;
   std::string history_;
   Trouble trouble_ = Trouble::none;
+  std::uint64_t round_trips_ = 0;
   bool begin_pending_ = false;
-  bool wrote_ = false;  // in this transaction
+  bool looking_ = false;
   bool warned_ = false;
 };
 

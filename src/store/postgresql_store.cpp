@@ -47,6 +47,10 @@ class PostgresqlTransaction final : public Transaction {
     TRY(check_open(sql));
     return connection_.query(sql, values, each);
   }
+  Result<void> run_later(std::string_view sql, std::span<const Value> values, Rows rows) override {
+    TRY(check_open(sql));
+    return connection_.run_later(sql, values, rows);
+  }
 
  private:
   Result<void> check_open(std::string_view sql) const {
@@ -196,10 +200,19 @@ class PostgresqlStore final : public Store {
   Result<void> copy_to(const std::filesystem::path& /*file*/) override {
     return fail(ErrorCode::invalid_argument, name_ + ": is backed up by the server's own means, pg_basebackup or pg_dump");
   }
-  [[nodiscard]] Counts counts() const override { return {.repeated = repeated_, .connections = connections_.made(), .asked = asked_, .unknown = unknown_}; }
+  [[nodiscard]] Counts counts() const override {
+    return {.repeated = repeated_, .connections = connections_.made(), .asked = asked_, .unknown = unknown_, .round_trips = round_trips_};
+  }
 
  protected:
-  Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) override {
+  Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) override { return in_turn(work, Kind::work); }
+  Result<void> look_erased(const std::function<Result<void>(Transaction&)>& work) override { return in_turn(work, Kind::look); }
+
+ private:
+  enum class Kind : std::uint8_t { work, look };
+  enum class End : std::uint8_t { over, again };
+
+  Result<void> in_turn(const std::function<Result<void>(Transaction&)>& work, Kind kind) {
     CHECK(store_at_work != this);  // a work that waits for a second connection while it holds its first one may wait for ever
     const Deadline deadline = Deadline::after(turn_max);
     for (int run = 1;; ++run) {
@@ -212,7 +225,9 @@ class PostgresqlStore final : public Store {
       }
       const Lent connection(connections_, *std::move(taken));
       Result<void> done;
-      const End end = once(*connection, work, done);
+      const std::uint64_t before = (*connection).round_trips();
+      const End end = once(*connection, work, kind, done);
+      round_trips_ += (*connection).round_trips() - before;
       if (end == End::over) return done;
       if (run >= runs_max || deadline.passed())
         return fail_in(name_ + ", after " + std::to_string(run) + " runs", done ? Error{ErrorCode::unavailable, "undone"} : done.error());
@@ -220,9 +235,6 @@ class PostgresqlStore final : public Store {
       pause_before(run);
     }
   }
-
- private:
-  enum class End : std::uint8_t { over, again };
 
   /// Ends with its session.
   class SessionLock final : public Lock {
@@ -261,9 +273,14 @@ class PostgresqlStore final : public Store {
     const void* before_;
   };
 
-  End once(PostgresqlConnection& connection, const std::function<Result<void>(Transaction&)>& work, Result<void>& done) {
+  End once(PostgresqlConnection& connection, const std::function<Result<void>(Transaction&)>& work, Kind kind, Result<void>& done) {
     using Trouble = PostgresqlConnection::Trouble;
-    (void)connection.begin();  // nothing is sent yet
+    // Nothing is sent yet.
+    if (kind == Kind::look) {
+      connection.begin_look();
+    } else {
+      (void)connection.begin();
+    }
     PostgresqlTransaction transaction(connection);
     try {
       const AtWork here(this);
@@ -277,7 +294,7 @@ class PostgresqlStore final : public Store {
       connection.roll_back();
       return End::again;
     }
-    if (!done) {
+    if (!done || kind == Kind::look) {  // a look has ended with its query
       connection.roll_back();
       return End::over;
     }
@@ -323,6 +340,7 @@ class PostgresqlStore final : public Store {
   Changes changes_;
   NamedLocks locks_;
   PostgresqlListener listener_;  // after changes_: it tells them
+  std::atomic<std::uint64_t> round_trips_ = 0;
   std::atomic<std::uint64_t> repeated_ = 0;
   std::atomic<std::uint64_t> asked_ = 0;
   std::atomic<std::uint64_t> unknown_ = 0;

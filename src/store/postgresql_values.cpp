@@ -53,7 +53,13 @@ void PostgresqlValues::add(char letter, Oid type, const char* octets, std::size_
   formats_.push_back(1);
 }
 
-Result<PostgresqlValues> PostgresqlValues::of(std::span<const Value> values, std::string_view sql) {
+const char* PostgresqlValues::kept(const char* octets, std::size_t length, Octets how) {
+  if (length == 0) return "";
+  if (how == Octets::stay) return octets;
+  return copies_.emplace_back(std::make_unique<const std::string>(octets, length))->data();
+}
+
+Result<PostgresqlValues> PostgresqlValues::of(std::span<const Value> values, std::string_view sql, Octets how) {
   constexpr std::size_t value_octets_max = 1U << 28U;
   PostgresqlValues out;
   for (const Value& value : values) {
@@ -64,10 +70,10 @@ Result<PostgresqlValues> PostgresqlValues::of(std::span<const Value> values, std
     } else if (const auto* text = std::get_if<std::string_view>(&value)) {
       if (text->contains('\0')) return fail(ErrorCode::invalid_argument, "a text with a zero octet in: " + std::string(sql));
       if (text->size() > value_octets_max) return fail(ErrorCode::invalid_argument, "a value too large in: " + std::string(sql));
-      out.add('t', type_text, text->data() == nullptr ? "" : text->data(), text->size());
+      out.add('t', type_text, out.kept(text->data(), text->size(), how), text->size());
     } else if (const auto* octets = std::get_if<ByteView>(&value)) {
       if (octets->size() > value_octets_max) return fail(ErrorCode::invalid_argument, "a value too large in: " + std::string(sql));
-      out.add('o', type_bytea, octets->empty() ? "" : reinterpret_cast<const char*>(octets->data()), octets->size());
+      out.add('o', type_bytea, out.kept(reinterpret_cast<const char*>(octets->data()), octets->size(), how), octets->size());
     } else {
       out.add('n', 0, nullptr, 0);  // of whatever type its place has
     }

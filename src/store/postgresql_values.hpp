@@ -5,6 +5,7 @@
 
 #include <array>
 #include <deque>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -12,11 +13,13 @@
 
 namespace qanat::store {
 
-/// Values of one statement. Texts and octets stay where they are: they must outlive this.
+/// Values of one statement.
 class PostgresqlValues {
  public:
+  /// Texts and octets that stay where they are must outlive this.
+  enum class Octets : std::uint8_t { stay, are_copied };
   /// `invalid_argument` for a text with a zero octet, which PostgreSQL does not keep (and which no element has).
-  static Result<PostgresqlValues> of(std::span<const Value> values, std::string_view sql);
+  static Result<PostgresqlValues> of(std::span<const Value> values, std::string_view sql, Octets octets);
   /// One letter per value, its type: statements are prepared for types.
   [[nodiscard]] const std::string& signature() const noexcept { return signature_; }
   [[nodiscard]] int count() const noexcept { return static_cast<int>(types_.size()); }
@@ -27,8 +30,11 @@ class PostgresqlValues {
 
  private:
   void add(char letter, Oid type, const char* octets, std::size_t length);
+  /// Where they are from now on.
+  const char* kept(const char* octets, std::size_t length, Octets how);
   std::string signature_;
-  std::deque<std::array<char, 8>> integers_;  // does not move
+  std::deque<std::array<char, 8>> integers_;                // does not move
+  std::vector<std::unique_ptr<const std::string>> copies_;  // nor do these; and nobody copies this, which would point into the other
   std::vector<Oid> types_;
   std::vector<const char*> octets_;
   std::vector<int> lengths_;

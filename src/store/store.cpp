@@ -16,6 +16,13 @@
 #include "store/process_lock.hpp"
 
 namespace qanat::store {
+
+Result<void> Transaction::run_later(std::string_view sql, std::span<const Value> values, Rows rows) {
+  ASSIGN_OR_RETURN(const std::int64_t changed, run(sql, values));
+  if (rows == Rows::any || changed == 1) return {};
+  return fail(ErrorCode::conflict, std::to_string(changed) + " rows were changed, not one, in: " + std::string(sql));
+}
+
 namespace {
 
 /// Transactions that become durable together: one commit, and one wait for the disk, for all that were waiting for one another anyway.

@@ -51,7 +51,15 @@ class Transaction {
   /// Number of rows changed. `conflict` on a constraint violation, `internal` otherwise (message has the SQL, never the values).
   virtual Result<std::int64_t> run(std::string_view sql, std::span<const Value> values) = 0;
   virtual Result<void> query(std::string_view sql, std::span<const Value> values, const std::function<void(const Row&)>& each) = 0;
+  /// A change whose count nobody looks at: a server gets it together with what follows it, at the latest with the commit, and its failure may come out only
+  /// there. So the failure is always that of the whole work. Rows::one: `conflict` unless one row was changed.
+  enum class Rows : std::uint8_t { any, one };
+  virtual Result<void> run_later(std::string_view sql, std::span<const Value> values, Rows rows);
 
+  Result<void> change(std::string_view sql, std::initializer_list<Value> values) { return run_later(sql, std::span(values.begin(), values.size()), Rows::any); }
+  Result<void> change_one(std::string_view sql, std::initializer_list<Value> values) {
+    return run_later(sql, std::span(values.begin(), values.size()), Rows::one);
+  }
   Result<std::int64_t> run(std::string_view sql, std::initializer_list<Value> values) { return run(sql, std::span(values.begin(), values.size())); }
   Result<void> query(std::string_view sql, std::initializer_list<Value> values, const std::function<void(const Row&)>& each) {
     return query(sql, std::span(values.begin(), values.size()), each);
@@ -112,15 +120,13 @@ class Store {
   /// request again finds out, since all here is keyed by the request.
   template <class Work>
   auto transact(Work&& work) -> decltype(work(std::declval<Transaction&>())) {
-    using R = decltype(work(std::declval<Transaction&>()));
-    std::optional<R> out;
-    const Result<void> done = transact_erased([&](Transaction& transaction) -> Result<void> {
-      out.emplace(work(transaction));
-      if (!*out) return fail(out->error());
-      return {};
-    });
-    if (!done) return fail(done.error());
-    return std::move(*out);
+    return erased(work, [this](const std::function<Result<void>(Transaction&)>& one) { return transact_erased(one); });
+  }
+  /// The same for a work that is one query and nothing else: a server takes it, from its beginning to its end, in one round trip. PostgreSQL refuses a change
+  /// in it, and a second statement (`internal`).
+  template <class Work>
+  auto look(Work&& work) -> decltype(work(std::declval<Transaction&>())) {
+    return erased(work, [this](const std::function<Result<void>(Transaction&)>& one) { return look_erased(one); });
   }
   /// What is committed by now cannot be undone by putting back an older copy of the database, once this returns. Nothing for a store without a guard (guard.hpp).
   virtual Result<void> settle() { return {}; }
@@ -151,11 +157,27 @@ class Store {
     std::uint64_t connections = 0;  // that were made; 0 for a file
     std::uint64_t asked = 0;        // commits whose outcome had to be asked for
     std::uint64_t unknown = 0;      // those of which it could not be had
+    std::uint64_t round_trips = 0;  // to the server, for works
   };
   [[nodiscard]] virtual Counts counts() const { return {}; }
 
  protected:
   virtual Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) = 0;
+  virtual Result<void> look_erased(const std::function<Result<void>(Transaction&)>& work) { return transact_erased(work); }
+
+ private:
+  template <class Work, class Carry>
+  static auto erased(Work& work, const Carry& carry) -> decltype(work(std::declval<Transaction&>())) {
+    using R = decltype(work(std::declval<Transaction&>()));
+    std::optional<R> out;
+    const Result<void> done = carry([&](Transaction& transaction) -> Result<void> {
+      out.emplace(work(transaction));
+      if (!*out) return fail(out->error());
+      return {};
+    });
+    if (!done) return fail(done.error());
+    return std::move(*out);
+  }
 };
 
 /// The context string that binds a sealed column to its place, "kms.wk.key/<id hex>".

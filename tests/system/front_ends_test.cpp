@@ -1,5 +1,5 @@
-// One KMS with two front ends on one PostgreSQL database: callers at one, callees at the other, and what happens when a front end is killed and when the
-// database's connections are lost.
+// One KMS with two front ends on one PostgreSQL database: callers at one, callees at the other, what happens when a front end is killed and when the
+// database's connections are lost, and what one of them is told that both must act on.
 #include <fstream>
 #include <map>
 #include <set>
@@ -7,8 +7,11 @@
 #include <thread>
 
 #include "audit/audit.hpp"
+#include "kms_saes.hpp"
+#include "point_test.hpp"
 #include "postgresql.hpp"
 #include "test_network.hpp"
+#include "unit/net/raw_tls.hpp"
 
 namespace qanat::test {
 namespace {
@@ -35,8 +38,8 @@ std::string with(const std::string& config, const std::string& table, const std:
 
 class FrontEndsTest : public testing::Test {
  protected:
-  FrontEndsTest() {
-    network_ = std::make_unique<TestNetwork>(app::NetworkOptions{}, QANAT_PROGRAM, [this](const app::Network& network) { prepare(network); });
+  explicit FrontEndsTest(app::NetworkOptions options = {}) {
+    network_ = std::make_unique<TestNetwork>(std::move(options), QANAT_PROGRAM, [this](const app::Network& network) { prepare(network); });
   }
   void SetUp() override {
     ASSERT_TRUE(network_->ok());
@@ -46,7 +49,9 @@ class FrontEndsTest : public testing::Test {
 
   /// kms-a keeps its state on the server; everybody knows where its second front end is; and C goes there first.
   void prepare(const app::Network& network) {
-    second_port_ = (*app::free_ports(1)).front();
+    const std::vector<std::uint16_t> ports = *app::free_ports(2);
+    second_port_ = ports[0];
+    second_sae_port_ = ports[1];
     first_port_ = (*network.element("kms-a"))->port;
     const std::string both = "others = [\"127.0.0.1:" + std::to_string(second_port_) + "\"]";
     std::vector<std::string> names;
@@ -66,7 +71,9 @@ class FrontEndsTest : public testing::Test {
     const std::string config = text_of(first);
     write(first, config + store);
     second_state_ = network.folder() / "kms-a-2";
-    write(second_config(network), with(config, "[node]",
+    const std::string at_its_port =
+        with(config, "[sae]", [&](const std::string& line) { return line.starts_with("port = ") ? "port = " + std::to_string(second_sae_port_) : line; });
+    write(second_config(network), with(at_its_port, "[node]",
                                        [&](const std::string& line) {
                                          if (line.starts_with("state = ")) return "state = \"" + second_state_.string() + "\"";
                                          if (line.starts_with("port = ")) return "port = " + std::to_string(second_port_);
@@ -117,6 +124,7 @@ class FrontEndsTest : public testing::Test {
   const std::string database_ = cluster_.new_database();
   std::uint16_t first_port_ = 0;
   std::uint16_t second_port_ = 0;
+  std::uint16_t second_sae_port_ = 0;  // if SAEs are served
   std::filesystem::path second_state_;
   std::unique_ptr<TestNetwork> network_;
   std::unique_ptr<app::Child> second_;  // the first to go
@@ -212,6 +220,78 @@ TEST_F(FrontEndsTest, FrontEndOfANumberThatRunsIsRefused) {
       "the second of one number to end", [&] { return (*third)->ended().has_value(); }, std::chrono::seconds(20));
   EXPECT_EQ((*third)->ended(), 1);
   EXPECT_TRUE((*third)->last_words().contains("another process has it open under the name 2")) << (*third)->last_words();
+}
+
+/// By themselves, front ends would ask for a certificate's status again after an hour, and for the SAEs after a minute.
+class NoticesToFrontEnds : public FrontEndsTest {
+ protected:
+  NoticesToFrontEnds() : FrontEndsTest(options()) {}
+  static app::NetworkOptions options() {
+    app::NetworkOptions out;
+    out.spares = {{.domain = "b", .kind = Kind::kms, .name = "kms-spare"}};
+    out.optics = false;
+    out.status_fresh_ms = 3'600'000;
+    out.saes = true;
+    return out;
+  }
+};
+
+POINT_TEST(NoticesToFrontEnds, X_10, accepts, ARevocationToldToOneFrontEndClosesAnOpenConnectionAtTheOther) {
+  const auto identity = network_->enrol_spare("kms-spare");
+  const auto context = net::test::raw_context(TLS_client_method(), identity.get());
+  // Whoever is a KMS may ask this; what it says is no offer.
+  const std::string request = "POST /km/2/offer HTTP/1.1\r\nHost: kms-a\r\nContent-Type: application/qfc2\r\nContent-Length: 1\r\n\r\nx";
+  auto open = net::test::RawTls::to(second_port_, *context);
+  ASSERT_TRUE(open.connect());
+  ASSERT_TRUE(open.write(request));
+  const std::string before = open.read_until("\r\n\r\n");
+  ASSERT_TRUE(before.starts_with("HTTP/1.1 ")) << before;
+  EXPECT_FALSE(before.starts_with("HTTP/1.1 403")) << before;
+
+  ASSERT_TRUE(network_->op().revoke(*identity->chain.front().names().element));
+  const std::string closed = "connection closed: its certificate is revoked";
+  TestNetwork::await(
+      "the second front end to close the connection", [&] { return text_of(second_state_ / "audit.jsonl").contains(closed); }, std::chrono::seconds(5));
+  std::string rest = open.read_all();
+  static_cast<void>(open.write(request));
+  rest += open.read_all();
+  EXPECT_FALSE(rest.contains("HTTP/1.1 200")) << "nothing is answered on it any more";
+  EXPECT_NE(ask("SELECT count(*) FROM kms.notice WHERE kind = 'x-10.revoked' AND told_by = '1'").front(), "0");
+  EXPECT_EQ(ask("SELECT count(*) FROM kms.notice WHERE told_by <> '1'").front(), "0") << "CAS has told the first alone";
+
+  auto again = net::test::RawTls::to(second_port_, *context);
+  ASSERT_TRUE(again.connect());
+  ASSERT_TRUE(again.write(request));
+  EXPECT_TRUE(again.read_until("\r\n\r\n").starts_with("HTTP/1.1 403")) << "what was known of the certificate, for an hour, is forgotten";
+}
+
+POINT_TEST(NoticesToFrontEnds, Pm_1, accepts, ASubscriberThatIamEndsIsServedAtNeitherFrontEndAndAnSaeNeither) {
+  std::optional<SaeClient> saes =
+      let_saes_in_at_kmss(*network_, {{.name = "enc-a", .domain = "a", .peer_domains = {}}, {.name = "enc-a2", .domain = "a", .peer_domains = {}}});
+  ASSERT_TRUE(saes);
+  app::SaeDemo both = saes->demo();
+  both.ports["second"] = second_sae_port_;
+  const SaeClient client(both);
+  const auto status_at = [&](const std::string& front_end) { return client.curl("enc-a", front_end, "/api/v1/keys/enc-a2/status").status; };
+  for (const char* front_end : {"kms-a", "second"})
+    TestNetwork::await("enc-a to be served at " + std::string(front_end), [&] { return status_at(front_end) == 200; });
+  const auto iam = [&](const char* op, const char* uid) {
+    return network_->op().ask(points::Endpoint::x5_identity, "iam", wire::Json::object({{"op", op}, {"uid", uid}}));
+  };
+  ASSERT_TRUE(iam("suspend", "enc-a"));
+  for (const char* front_end : {"kms-a", "second"})
+    TestNetwork::await(
+        "the refusal of a suspended SAE at " + std::string(front_end), [&] { return status_at(front_end) == 401; }, std::chrono::seconds(10));
+  EXPECT_EQ(ask("SELECT count(*) FROM kms.notice WHERE kind = 'pm-1.revoked' AND body = 'enc-a' AND told_by <> '1'").front(), "0")
+      << "IAM has told the first alone";
+
+  // A terminal's standing is in the database.
+  EXPECT_TRUE(network_->apply("A", "C").agree());
+  ASSERT_TRUE(iam("suspend", "C"));
+  TestNetwork::await("C to be refused at the second front end", [&] {
+    const TestNetwork::Pair pair = network_->apply("A", "C", std::chrono::seconds(5));
+    return !pair.callee && pair.callee.error().code == ErrorCode::denied;
+  });
 }
 
 }  // namespace

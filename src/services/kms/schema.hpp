@@ -4,6 +4,7 @@
 #include <array>
 
 #include "kme/stock/tables.hpp"
+#include "node/shared_notices.hpp"
 #include "services/kms/csa/schema.hpp"
 #include "store/guard.hpp"
 
@@ -329,6 +330,8 @@ inline constexpr std::array migrations{
         taken_ms INTEGER NOT NULL,
         row_mac BLOB
       ) STRICT)sql"},
+    // Between front ends: of certificates and subjects that are revoked.
+    store::Migration{14, node::notice_schema},
 };
 
 /// What is guarded. Not `replay`: what a message that was forgotten could be repeated for, the rows of working_key refuse. Nor pending_agreement: what

@@ -5,6 +5,8 @@
 #include <set>
 
 #include "node/log.hpp"
+#include "node/revocations.hpp"
+#include "node/shared_notices.hpp"
 #include "services/kms/compliance/evidence.hpp"
 #include "services/kms/kim/enrolment.hpp"
 #include "services/kms/kim/medium_desk.hpp"
@@ -35,6 +37,9 @@ constexpr std::chrono::milliseconds evidence_answer_max{10000};
 constexpr std::chrono::seconds evidence_again{30};  // after a failure
 constexpr UnixMs charge_answer_life_ms = 7ULL * 86'400'000;  // how long the sealed charge is given again
 constexpr std::chrono::milliseconds pool_round_max{4000};  // for one look at the pools of quantum keys
+constexpr std::string_view certificates_revoked = "x-10.revoked";  // kinds of notices from front end to front end
+constexpr std::string_view subject_changed = "pm-1.revoked";
+constexpr std::string_view every_application = "class:application";
 constexpr std::chrono::milliseconds give_back_max{2000};   // at the end: the QKM destroys by itself what it is not told of
 
 std::string front_end_of(const node::Node& node) { return node.settings().store ? std::to_string(node.settings().store->front_end) : ""; }
@@ -80,6 +85,11 @@ struct KmsService::Parts {
                 {.keys = settings.quantum_paths > 1 ? settings.quantum_paths : settings.quantum_shares, .paths = settings.quantum_paths}),
         feed(node, *store, senders, agreement.policy(), [this](Deadline deadline) { return pool_state(deadline); }) {
     if (settings.sae) saes.emplace(node, *store, senders, agreement, *settings.sae);
+    if (node.settings().store) {
+      notices.emplace(*store, node.clock(), front_end_of(node),
+                      node::SharedNotices::Ports{.act = [this](std::string_view kind, const std::string& body) { return heard(kind, body); },
+                                                 .missed = [this] { missed_notices(); }});
+    }
   }
 
   node::Node& node;
@@ -106,6 +116,7 @@ struct KmsService::Parts {
   Recovery recovery;
   QuantumPool quantum;
   PolicyFeed feed;
+  std::optional<node::SharedNotices> notices;  // where there are other front ends; they act on what is at one alone, the database is everybody's
   // The first to go: they work in the background, on what is above.
   Refill standby_refill{"encryption pairs", [this] { return fill_standby(); }};
   Refill quantum_refill{"pool of quantum keys", [this] { return fill_quantum(); }};
@@ -128,6 +139,9 @@ struct KmsService::Parts {
   void run_sweeper();
   /// Pm-1: of subscribers and of SAEs.
   Result<net::Response> revoked(const net::Request& request);
+  /// What another front end was told.
+  Result<void> heard(std::string_view kind, const std::string& body);
+  void missed_notices();
   Result<net::Response> of_saes(Result<net::Response> (SaeFront::*answer)(const net::Request&), const net::Request& request);
   /// In the background, where it is time: revocations whose notice never came.
   void compare_with_lists();
@@ -220,7 +234,12 @@ void KmsService::Parts::describe(wire::Json& body) {
   if (guard != nullptr) body.set("database_epoch", guard->epoch());
   if (node.settings().store) {
     const store::Store::Counts counts = store->counts();
-    body.set("store", wire::Json::object({{"repeated", counts.repeated}, {"connections", counts.connections}, {"outcomes_asked", counts.asked}, {"outcomes_unknown", counts.unknown}}));
+    body.set("store", wire::Json::object({{"repeated", counts.repeated},
+                                          {"connections", counts.connections},
+                                          {"outcomes_asked", counts.asked},
+                                          {"outcomes_unknown", counts.unknown},
+                                          {"round_trips", counts.round_trips},
+                                          {"waiting", store->queued()}}));
   }
   if (const auto standby = pairs.standby()) {
     body.set("standby_pairs", wire::Json::object({{"there", static_cast<std::int64_t>(*standby)}, {"low", settings.standby_low}, {"high", settings.standby_high}}));
@@ -256,8 +275,25 @@ Result<net::Response> KmsService::Parts::revoked(const net::Request& request) {
     ASSIGN_OR_RETURN(const wire::Json json, wire::Json::parse(request.body));
     ASSIGN_OR_RETURN(const std::string subject, json.text("subject"));
     saes->changed(subject);
+    if (notices) TRY(notices->tell(subject_changed, subject));
   }
   return answer;
+}
+
+Result<void> KmsService::Parts::heard(std::string_view kind, const std::string& body) {
+  if (kind == certificates_revoked) {
+    ASSIGN_OR_RETURN(const std::set<Bytes> fingerprints, node::read_revocation_notice(as_bytes(body)));
+    node.drop_revoked(fingerprints);
+  } else if (kind == subject_changed && saes) {
+    saes->changed(body);
+  }
+  return {};
+}
+
+void KmsService::Parts::missed_notices() {
+  node::log(node::LogLevel::warning, "notices to the other front ends were missed: every status is asked for again");
+  node.forget_statuses();
+  if (saes) saes->changed(std::string(every_application));
 }
 
 Result<net::Response> KmsService::Parts::of_saes(Result<net::Response> (SaeFront::*answer)(const net::Request&), const net::Request& request) {
@@ -307,6 +343,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   // Another server has taken over, or the operator has restored one: it may lack what was acknowledged, and keys that were delivered would be there again.
   const auto on_other_history = [&node](store::Transaction& transaction) -> Result<void> {
     const UnixMs now = node.clock().now_ms();
+    TRY(node::SharedNotices::pass_over_lost(transaction));
     ASSIGN_OR_RETURN(const std::int64_t destroyed, begin_life(transaction, now, now, NewLife::other_history));
     return node.record({.action = "database.other_history", .outcome = audit::Outcome::success, .subject = "", .object = "",
                         .reason = "working keys destroyed: " + std::to_string(destroyed), .request_id = ""});
@@ -333,8 +370,15 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   if (those.settings.csa.listener) {
     ASSIGN_OR_RETURN(those.csa_front, csa::ForeignFront::start(*those.settings.csa.listener, those.csa, node));
   }
+  if (those.notices) TRY(those.notices->begin());
   if (those.saes) TRY(those.saes->open());
   node.on_revoked([&those](const std::set<Bytes>& fingerprints) -> Result<void> {
+    if (those.notices) {
+      std::vector<std::string> named;
+      named.reserve(fingerprints.size());
+      for (const Bytes& fingerprint : fingerprints) named.push_back(to_hex(fingerprint));
+      TRY(those.notices->tell(certificates_revoked, node::revocation_notice(named)));
+    }
     // The stock of charged keys first: it is found by the terminal's certificates, which leave the pool then.
     TRY(those.injection.revoked(fingerprints));
     return purge_revoked(those.node, *those.store, those.ledger, fingerprints);
@@ -385,6 +429,7 @@ void KmsService::start() {
   if (parts_->quantum.is_on()) parts_->quantum_refill.start();
   if (parts_->saes) parts_->saes->start();
   parts_->feed.start();
+  if (parts_->notices) parts_->notices->start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
 }
 
@@ -397,6 +442,7 @@ void KmsService::stop() {
   parts_->changed.notify_all();
   if (parts_->sweeper.joinable()) parts_->sweeper.join();
   parts_->feed.stop();
+  if (parts_->notices) parts_->notices->stop();
   if (parts_->saes) parts_->saes->stop();
   parts_->errands.stop();
   parts_->standby_refill.stop();

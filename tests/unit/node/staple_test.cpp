@@ -94,6 +94,23 @@ TEST_F(Staples, AfterANoticeOnlyCasIsBelieved) {
   EXPECT_EQ(cas_.asked, 1);
 }
 
+TEST_F(Staples, WhereNoticesMayHaveBeenMissedNothingFromBeforeIsBelieved) {
+  EXPECT_TRUE(check());
+  EXPECT_EQ(cas_.asked, 1);
+  const Bytes before = response(crypto::CertStatus::good, clock_.now);
+  clock_.now += 1000;
+  checker_.forget_all();
+  cas_.status = crypto::CertStatus::revoked;
+  checker_.take_stapled(certificate_, before);
+  EXPECT_EQ(test::refusal(check()), ErrorCode::denied);
+  EXPECT_EQ(cas_.asked, 2) << "neither what CAS said before nor what was stapled before";
+  const crypto::Certificate other = pki().leaf(Kind::qkm, "qkm-b")->chain.front();
+  checker_.take_stapled(other,
+                        pki().status_of(other, {.status = crypto::CertStatus::good, .this_update = clock_.now, .next_update = clock_.now + lifetime_ms}));
+  EXPECT_TRUE(checker_.check(other, test::soon()));
+  EXPECT_EQ(cas_.asked, 2) << "what is stapled now is believed as ever";
+}
+
 TEST_F(Staples, OneThatDoesNotHoldIsAsIfThereWereNone) {
   const crypto::Certificate other = pki().leaf(Kind::qkm, "qkm-b")->chain.front();
   Bytes spoiled = response(crypto::CertStatus::good, clock_.now);

@@ -249,6 +249,125 @@ TEST_F(PostgresqlTest, CommitThatWasLostAfterItHappenedIsNotRunAgainAndReturnsWh
   EXPECT_EQ(store->counts().unknown, 0U);
 }
 
+/// Reads, and changes what it read: all its changes go out with the commit, once the store knows that such works change something.
+Result<void> mark(Store& store, std::int64_t id) {
+  const std::string label = "marked " + std::to_string(id);
+  return store.transact([&](Transaction& transaction) -> Result<void> {
+    bool there = false;
+    TRY(transaction.query("SELECT label FROM entry WHERE id = ?", {id}, [&](const Row&) { there = true; }));
+    if (there) return fail(ErrorCode::conflict, "was marked before");
+    TRY(transaction.change("INSERT INTO entry (id) VALUES (?)", {id}));
+    TRY(transaction.change_one("UPDATE entry SET label = ? WHERE id = ?", {std::string_view(label), id}));
+    return {};
+  });
+}
+
+TEST_F(PostgresqlTest, AWorkTakesTwoRoundTripsWhereItsChangesMayWaitAndALookTakesOne) {
+  place_.connections = 1;
+  const auto store = open();
+  const auto trips = [&](const auto& work) {
+    const std::uint64_t before = store->counts().round_trips;
+    const auto done = work();
+    EXPECT_TRUE(done) << done.error().message;
+    return store->counts().round_trips - before;
+  };
+  EXPECT_EQ(trips([&] { return mark(*store, 1); }), 3U) << "the first of its kind asks for the transaction's number by itself";
+  for (const std::int64_t id : {2, 3}) EXPECT_EQ(trips([&] { return mark(*store, id); }), 2U);
+  EXPECT_EQ(trips([&] {
+              return store->look([](Transaction& transaction) {
+                return transaction.query("SELECT count(*) FROM entry", {}, [](const Row& row) { EXPECT_EQ(row.integer(0), 3); });
+              });
+            }),
+            1U);
+  EXPECT_EQ(trips([&] { return insert(*store, 4); }), 2U) << "as ever";
+  EXPECT_EQ(trips([&] { return store->transact([](Transaction&) -> Result<void> { return {}; }); }), 0U);
+}
+
+TEST_F(PostgresqlTest, ALookIsOneQueryAndChangesNothing) {
+  const auto store = open();
+  ASSERT_TRUE(insert(*store, 1));
+  const auto ask_twice = store->look([](Transaction& transaction) -> Result<void> {
+    TRY(transaction.query("SELECT id FROM entry", {}, [](const Row&) {}));
+    return transaction.query("SELECT id FROM entry", {}, [](const Row&) {});
+  });
+  const auto change = store->look([](Transaction& transaction) { return transaction.run("INSERT INTO entry (id) VALUES (2)", {}); });
+  const auto change_later = store->look([](Transaction& transaction) { return transaction.change("INSERT INTO entry (id) VALUES (3)", {}); });
+  ASSERT_FALSE(ask_twice || change || change_later);
+  for (const Error& error : {ask_twice.error(), change.error(), change_later.error()}) EXPECT_EQ(error.code, ErrorCode::internal) << error.message;
+  EXPECT_EQ(ids(*store), std::vector<std::int64_t>{1});
+}
+
+TEST_F(PostgresqlTest, ALookWhoseConnectionIsLostIsRunAgain) {
+  const auto store = open();
+  ASSERT_TRUE(insert(*store, 1));
+  cluster_.end_connections(database_);
+  std::vector<std::int64_t> seen;
+  const auto done = store->look([&](Transaction& transaction) {
+    seen.clear();
+    return transaction.query("SELECT id FROM entry", {}, [&](const Row& row) { seen.push_back(row.integer(0)); });
+  });
+  EXPECT_TRUE(done) << done.error().message;
+  EXPECT_EQ(seen, std::vector<std::int64_t>{1});
+  EXPECT_EQ(store->counts().asked, 0U);
+}
+
+TEST_F(PostgresqlTest, WorksWhoseChangesWaitLoseNoUpdateEither) {
+  constexpr int threads = 6;
+  constexpr int rounds = 15;
+  const auto one = open();
+  const auto other = open();
+  ASSERT_TRUE(insert(*one, 1));
+  ASSERT_TRUE(one->transact([](Transaction& transaction) { return transaction.change_one("UPDATE entry SET label = '0' WHERE id = 1", {}); }));
+  {
+    std::vector<std::jthread> running;
+    for (int i = 0; i < threads; ++i) {
+      running.emplace_back([&store = i % 2 == 0 ? *one : *other] {
+        for (int round = 0; round < rounds; ++round) {
+          const auto done = store.transact([](Transaction& transaction) -> Result<void> {
+            std::int64_t before = 0;
+            TRY(transaction.query("SELECT CAST(label AS INTEGER) FROM entry WHERE id = 1", {}, [&](const Row& row) { before = row.integer(0); }));
+            return transaction.change_one("UPDATE entry SET label = CAST(? AS TEXT) WHERE id = 1", {before + 1});
+          });
+          EXPECT_TRUE(done) << done.error().message;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(ask("SELECT label FROM kms.entry").front(), std::to_string(threads * rounds));
+}
+
+TEST_F(PostgresqlTest, CommitThatWasSentWithItsChangesAndLostBeforeItHappenedIsRunAgain) {
+  const auto store = open();
+  ASSERT_TRUE(mark(*store, 100));  // from now on changes and COMMIT go out together
+  ask("CREATE SEQUENCE kms.commits; CREATE FUNCTION kms.die_once() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF nextval(''kms.commits'') = 1 THEN PERFORM "
+      "pg_terminate_backend(pg_backend_pid()); END IF; RETURN NULL; END'; CREATE CONSTRAINT TRIGGER die_once AFTER INSERT ON kms.entry DEFERRABLE INITIALLY "
+      "DEFERRED "
+      "FOR EACH ROW EXECUTE FUNCTION kms.die_once()");
+  const auto done = mark(*store, 1);
+  EXPECT_TRUE(done) << done.error().message;
+  EXPECT_EQ(ids(*store), (std::vector<std::int64_t>{1, 100}));
+  EXPECT_EQ(store->counts().repeated, 1U);
+  EXPECT_EQ(store->counts().asked, 1U);
+}
+
+TEST_F(PostgresqlTest, CommitThatWasSentWithItsChangesAndLostAfterItHappenedIsNotRunAgain) {
+  const auto store = open();
+  ASSERT_TRUE(mark(*store, 100));
+  Result<void> done;
+  std::jthread thread;
+  {
+    const WithoutStandby nobody(cluster_);
+    thread = std::jthread([&] { done = mark(*store, 1); });  // a second run would find its own mark
+    await([&] { return !ask(waiting_commits).empty(); });
+    ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = current_database()");
+    await([&] { return store->counts().asked == 1 && !ask(waiting_commits).empty(); });
+  }
+  thread.join();
+  EXPECT_TRUE(done) << done.error().message;
+  EXPECT_EQ(ids(*store), (std::vector<std::int64_t>{1, 100}));
+  EXPECT_EQ(store->counts().unknown, 0U);
+}
+
 TEST_F(PostgresqlTest, CommitWhoseOutcomeCannotBeHadIsReportedAsUnknownAndNotRunAgain) {
   place_.outcome_max = std::chrono::milliseconds(300);
   auto store = open();

@@ -407,6 +407,92 @@ TEST_P(StoreTest, WatchIsToldWhatWasAnnouncedSinceItWasMade) {
   EXPECT_FALSE(watch->wait(Deadline::after(std::chrono::milliseconds(0))));
 }
 
+TEST_P(StoreTest, ChangesThatMayWaitAreSeenByWhatFollowsAndStayWithTheCommit) {
+  const auto store = open();
+  std::vector<std::int64_t> seen;
+  const auto done = store->transact([&](Transaction& transaction) -> Result<void> {
+    seen.clear();
+    {
+      const std::string label = "gone by the time that it is sent";
+      const Bytes octets{1, 2, 3};
+      TRY(transaction.change("INSERT INTO entry (id, label, octets) VALUES (?, ?, ?)", {std::int64_t{1}, std::string_view(label), ByteView(octets)}));
+      TRY(transaction.change("INSERT INTO entry (id, label, octets) VALUES (?, ?, ?)", {std::int64_t{2}, std::string_view(), ByteView()}));
+    }
+    TRY(transaction.query("SELECT id FROM entry ORDER BY id", {}, [&](const Row& row) { seen.push_back(row.integer(0)); }));
+    TRY(transaction.change_one("UPDATE entry SET id = ? WHERE id = ?", {std::int64_t{3}, std::int64_t{2}}));
+    TRY(transaction.change("UPDATE entry SET label = NULL WHERE id > ?", {std::int64_t{1000}}));
+    return {};
+  });
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(seen, (Ids{1, 2}));
+  std::vector<std::string> kept;
+  ASSERT_TRUE(store->look([&](Transaction& transaction) {
+    kept.clear();
+    return transaction.query("SELECT id, label, octets FROM entry ORDER BY id", {},
+                             [&](const Row& row) { kept.push_back(std::to_string(row.integer(0)) + " '" + row.text(1) + "' " + to_hex(row.blob(2))); });
+  }));
+  EXPECT_EQ(kept, (std::vector<std::string>{"1 'gone by the time that it is sent' 010203", "3 '' "}));
+}
+
+TEST_P(StoreTest, AChangeThatFailsUndoesTheWholeWorkWhereverItsFailureComesOut) {
+  const auto store = open();
+  ASSERT_TRUE(insert(*store, 7));
+  const auto twice = [](Transaction& transaction) -> Result<void> {
+    TRY(transaction.change("INSERT INTO entry (id) VALUES (?)", {std::int64_t{8}}));
+    TRY(transaction.change("INSERT INTO entry (id) VALUES (?)", {std::int64_t{7}}));
+    return {};
+  };
+  const auto in_the_middle = [&](Transaction& transaction) -> Result<void> {
+    TRY(twice(transaction));
+    return transaction.query("SELECT id FROM entry", {}, [](const Row&) {});
+  };
+  for (const std::function<Result<void>(Transaction&)>& work :
+       {std::function<Result<void>(Transaction&)>(twice), std::function<Result<void>(Transaction&)>(in_the_middle)}) {
+    const auto refused = store->transact(work);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::conflict);
+    EXPECT_TRUE(refused.error().message.contains("INSERT INTO entry")) << refused.error().message;
+    EXPECT_EQ(ids(*store), Ids{7});
+  }
+  EXPECT_TRUE(insert(*store, 9)) << "the store goes on";
+}
+
+TEST_P(StoreTest, AChangeOfOneRowIsAConflictWhereAnotherNumberWasChanged) {
+  const auto store = open();
+  for (const std::int64_t id : {1, 2}) ASSERT_TRUE(insert(*store, id));
+  for (const std::int64_t least : {1, 3}) {  // both, and none
+    const auto refused = store->transact([&](Transaction& transaction) -> Result<void> {
+      TRY(transaction.change("INSERT INTO entry (id) VALUES (?)", {std::int64_t{9}}));
+      return transaction.change_one("UPDATE entry SET octets = x'00' WHERE id >= ? AND id < 9", {least});
+    });
+    ASSERT_FALSE(refused) << least;
+    EXPECT_EQ(refused.error().code, ErrorCode::conflict) << refused.error().message;
+    EXPECT_EQ(ids(*store), (Ids{1, 2}));
+  }
+  EXPECT_TRUE(
+      store->transact([](Transaction& transaction) { return transaction.change_one("UPDATE entry SET octets = x'00' WHERE id = ?", {std::int64_t{2}}); }));
+}
+
+TEST_P(StoreTest, MoreChangesThanCanWaitAllHappen) {
+  constexpr std::int64_t many = 100;
+  const auto store = open();
+  ASSERT_TRUE(store->transact([&](Transaction& transaction) -> Result<void> {
+    for (std::int64_t id = 0; id < many; ++id) TRY(transaction.change("INSERT INTO entry (id) VALUES (?)", {id}));
+    return {};
+  }));
+  EXPECT_EQ(ids(*store).size(), static_cast<std::size_t>(many));
+}
+
+TEST_P(StoreTest, WhatWaitsIsUndoneWithAWorkThatFails) {
+  const auto store = open();
+  EXPECT_FALSE(store->transact([](Transaction& transaction) -> Result<void> {
+    TRY(transaction.change("INSERT INTO entry (id) VALUES (?)", {std::int64_t{1}}));
+    return fail(ErrorCode::denied, "not today");
+  }));
+  ASSERT_TRUE(insert(*store, 2));
+  EXPECT_EQ(ids(*store), Ids{2});
+}
+
 class StoreDeathTest : public StoresFixture {};
 INSTANTIATE_TEST_SUITE_P(Stores, StoreDeathTest, testing::Values(test::StoreKind::sqlite, test::StoreKind::postgresql), test::name_of);
 TEST_P(StoreDeathTest, TransactInsideItsOwnWorkStopsTheProcess) {

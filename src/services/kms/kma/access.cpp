@@ -65,7 +65,7 @@ Result<void> Access::check_held(store::Transaction& transaction, const Uid& uid)
 Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, wire::Assurance wanted,
                                           Deadline deadline, const std::string& request_id) {
   ASSIGN_OR_RETURN(std::optional<Granted> holds,
-                   store_.transact([&](store::Transaction& transaction) { return still_holds(transaction, terminal.uid, token_ref, wanted); }));
+                   store_.look([&](store::Transaction& transaction) { return still_holds(transaction, terminal.uid, token_ref, wanted); }));
   if (holds) return *std::move(holds);
 
   ASSIGN_OR_RETURN(const std::string iam, node_.peer_of(Kind::iam));
@@ -110,7 +110,7 @@ Result<std::optional<wire::Assurance>> Access::known_level(store::Transaction& t
 Result<wire::Assurance> Access::level_towards(const Terminal& terminal, const std::string& domain, wire::Assurance wanted, Deadline deadline,
                                               const std::string& request_id) {
   ASSIGN_OR_RETURN(const std::optional<wire::Assurance> known,
-                   store_.transact([&](store::Transaction& transaction) { return known_level(transaction, terminal.uid, domain, wanted); }));
+                   store_.look([&](store::Transaction& transaction) { return known_level(transaction, terminal.uid, domain, wanted); }));
   if (known) return *known;
   ASSIGN_OR_RETURN(
       const wire::Json decision,

@@ -32,9 +32,8 @@ Result<net::Response> Agreement::notify(const net::Request& request) {
     if (!callee || !callee->confirmed) return fail(ErrorCode::not_found, session.num_called.text() + " has no enrolled terminal at " + node_.identity().name);
     if (!session.uid_b.empty() && callee->uid != session.uid_b)
       return fail(ErrorCode::denied, "SessionNotify: " + session.num_called.text() + " is not " + session.uid_b.text());
-    TRY(transaction.run("INSERT INTO announced_session (sid_wk, notify, expires_ms) VALUES (?, ?, ?)",
-                        {session.sid_wk.view(), ByteView(notify.octets), static_cast<std::int64_t>(expires)}));
-    return {};
+    return transaction.change("INSERT INTO announced_session (sid_wk, notify, expires_ms) VALUES (?, ?, ?)",
+                              {session.sid_wk.view(), ByteView(notify.octets), static_cast<std::int64_t>(expires)});
   }));
   TRY(node_.record({.action = "ma-2.notify", .outcome = audit::Outcome::success, .subject = session.uid_a.text(), .object = session.sid_wk.hex(), .reason = "",
                     .request_id = request.request_id}));
@@ -47,7 +46,7 @@ Result<wire::SessionNotify> Agreement::announced(const SidWk& sid_wk) {
     Bytes notify;
     UnixMs expires_ms = 0;
   };
-  ASSIGN_OR_RETURN(const Announced there, store_.transact([&](store::Transaction& transaction) -> Result<Announced> {
+  ASSIGN_OR_RETURN(const Announced there, store_.look([&](store::Transaction& transaction) -> Result<Announced> {
     Announced out;
     TRY(transaction.query("SELECT notify, expires_ms FROM announced_session WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) {
       out = {.notify = row.blob(0), .expires_ms = static_cast<UnixMs>(row.integer(1))};
@@ -118,7 +117,7 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
   wire::append_confirmation(answer, keys.kc_b);
 
   const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(policy_.terms()->wk_lifetime.count());
-  ASSIGN_OR_RETURN(const std::int64_t waiting, store_.transact([](store::Transaction& transaction) { return count_pending(transaction); }));
+  ASSIGN_OR_RETURN(const std::int64_t waiting, store_.look([](store::Transaction& transaction) { return count_pending(transaction); }));
   if (waiting >= pending_max) return fail(ErrorCode::exhausted, "too many agreements wait for confirmation");
   const Pending pending{.kms_a = kms_a,
                         .h_accept = answer.hash,
@@ -190,7 +189,7 @@ Result<StoredKey> Agreement::wait_in_turn(const SidWk& sid_wk, Deadline deadline
   const auto watch = store_.watch(channel_of(sid_wk));
   do {
     ASSIGN_OR_RETURN(std::optional<StoredKey> leg,
-                     store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::callee); }));
+                     store_.look([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::callee); }));
     if (leg && leg->state != KeyState::generated) return Result<StoredKey>(*std::move(leg));
   } while (watch->wait(deadline));
   return fail(ErrorCode::deadline_exceeded, "session " + sid_wk.hex() + ": the caller's side has not agreed on a key");

@@ -163,7 +163,7 @@ Result<net::Response> Application::repeated(const net::Request& http, const Requ
 
 Result<std::shared_ptr<const KnownTerminal>> Application::terminal_of(const net::Request& http, const Uid& uid) {
   ASSIGN_OR_RETURN(const std::optional<Terminal> terminal,
-                   store_.transact([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
+                   store_.look([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
   if (!terminal || !terminal->confirmed) return fail(ErrorCode::denied, "no terminal " + uid.text() + " is enrolled at " + node_.identity().name);
   if (!http.peer.certificate || http.peer.certificate->der() != terminal->ml_dsa) {
     return fail(ErrorCode::denied, "the connection is not that of terminal " + uid.text());
@@ -247,7 +247,7 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
       return draw_local(asked, terminal, *called, http.request_id);
     }
     ASSIGN_OR_RETURN(const Choice choice, agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));
-    ASSIGN_OR_RETURN(auto leg, store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, asked.sid_wk, asked.role); }));
+    ASSIGN_OR_RETURN(auto leg, store_.look([&](store::Transaction& transaction) { return ledger_.find(transaction, asked.sid_wk, asked.role); }));
     if (!leg) return fail(ErrorCode::internal, "working key " + asked.sid_wk.hex() + " is not in the ledger");
     return Result<Leg>(Leg{.stored = *std::move(leg), .choice = describe(choice)});
   }
@@ -357,7 +357,7 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
       ASSIGN_OR_RETURN(const auto leg, ledger_.find(transaction, message.sid_wk, role));
       if (!leg || leg->key.uid != terminal.uid || leg->h_deliver != message.h_deliver) continue;
       if (message.ok) {
-        TRY(ledger_.advance(transaction, message.sid_wk, role, KeyState::confirmed));
+        TRY(ledger_.advance(transaction, message.sid_wk, role, leg->state, KeyState::confirmed));
         TRY(confirm_charging_record(transaction, message.sid_wk, role, now));
         ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
       }

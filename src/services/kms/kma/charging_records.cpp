@@ -5,19 +5,18 @@ namespace qanat::kms {
 std::string_view leg_name(wire::Role leg) noexcept { return leg == wire::Role::caller ? "caller" : "callee"; }
 
 Result<void> add_charging_record(store::Transaction& transaction, const ChargingRecord& charge) {
-  TRY(transaction.run(
+  return transaction.change(
       "INSERT INTO charging_record (sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms)"
       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {charge.sid_wk.view(), static_cast<std::int64_t>(charge.leg), charge.sid_call.view(), std::string_view(charge.uid.text()),
        std::string_view(charge.number.text()), std::string_view(charge.peer_uid.text()), std::string_view(charge.peer_number.text()),
        std::string_view(charge.peer_kms.text()), name(charge.traffic), static_cast<std::int64_t>(charge.assurance), std::int64_t{charge.n_paths},
-       store::column(charge.delivered_ms), store::column(charge.expires_ms)}));
-  return {};
+       store::column(charge.delivered_ms), store::column(charge.expires_ms)});
 }
 
 Result<void> confirm_charging_record(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, UnixMs now) {
-  TRY(transaction.run("UPDATE charging_record SET confirmed_ms = ? WHERE sid_wk = ? AND leg = ?", {store::column(now), sid_wk.view(), static_cast<std::int64_t>(leg)}));
-  return {};
+  return transaction.change("UPDATE charging_record SET confirmed_ms = ? WHERE sid_wk = ? AND leg = ?",
+                            {store::column(now), sid_wk.view(), static_cast<std::int64_t>(leg)});
 }
 
 Result<std::vector<ChargingRecord>> list_charging_records(store::Transaction& transaction, const ChargingPlace& after, UnixMs until) {

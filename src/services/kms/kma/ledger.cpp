@@ -40,17 +40,19 @@ void add_living(std::vector<LivingLeg>& out, const store::Row& row) {
 }  // namespace
 
 Result<Bytes> Ledger::put(store::Transaction& transaction, const WorkingKey& key, KeyState state) {
-  ASSIGN_OR_RETURN(const auto known, state_of(transaction, key.sid_wk, key.leg));
-  if (known) return fail(ErrorCode::conflict, what(key.sid_wk, key.leg) + ": this session was used before");
+  bool known = false;
   bool between_others = false;
-  TRY(transaction.query("SELECT uid, peer_number FROM working_key WHERE sid_call = ? AND leg = ?", {key.sid_call.view(), number(key.leg)},
-                        [&](const store::Row& row) {
-                          between_others = between_others || row.text(0) != key.uid.text() || row.text(1) != key.peer_number.text();
+  TRY(transaction.query("SELECT 0, uid, peer_number FROM working_key WHERE sid_wk = ? AND leg = ?"
+                        " UNION ALL SELECT 1, uid, peer_number FROM working_key WHERE sid_call = ? AND leg = ?",
+                        {key.sid_wk.view(), number(key.leg), key.sid_call.view(), number(key.leg)}, [&](const store::Row& row) {
+                          known = known || row.integer(0) == 0;
+                          between_others = between_others || row.text(1) != key.uid.text() || row.text(2) != key.peer_number.text();
                         }));
+  if (known) return fail(ErrorCode::conflict, what(key.sid_wk, key.leg) + ": this session was used before");
   if (between_others) return fail(ErrorCode::denied, "call " + key.sid_call.hex() + ": is between others");
   ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(key), key.wk));
   Bytes commitment = store::key_commitment(store::KeyKind::working, row_key(key.sid_wk, key.leg), key.wk);
-  TRY(transaction.run(
+  TRY(transaction.change(
       "INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
       " peer_fp_classical, peer_fp_ml_dsa, expires_ms, commitment, traffic, level_min, deliveries_max, front_end)"
       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -112,15 +114,17 @@ Result<std::optional<StoredKey>> Ledger::find(store::Transaction& transaction, c
 }
 
 Result<void> Ledger::advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, KeyState to) {
-  CHECK(to != KeyState::destroyed);
   ASSIGN_OR_RETURN(const auto from, state_of(transaction, sid_wk, leg));
   if (!from) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
-  TRY(store::check_transition(store::KeyKind::working, *from, to, what(sid_wk, leg)));
-  // The state that was read stands in the statement, too: what does not hold does not happen, whatever the database's isolation.
-  ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run("UPDATE working_key SET state = ? WHERE sid_wk = ? AND leg = ? AND state = ?",
-                                                               {store::name(to), sid_wk.view(), number(leg), store::name(*from)}));
-  if (changed != 1) return fail(ErrorCode::conflict, what(sid_wk, leg) + ": is no longer " + std::string(store::name(*from)));
-  return {};
+  return advance(transaction, sid_wk, leg, *from, to);
+}
+
+Result<void> Ledger::advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, KeyState from, KeyState to) {
+  CHECK(to != KeyState::destroyed);
+  TRY(store::check_transition(store::KeyKind::working, from, to, what(sid_wk, leg)));
+  // The state stands in the statement, too: what does not hold does not happen, whatever the database's isolation.
+  return transaction.change_one("UPDATE working_key SET state = ? WHERE sid_wk = ? AND leg = ? AND state = ?",
+                                {store::name(to), sid_wk.view(), number(leg), store::name(from)});
 }
 
 Result<void> Ledger::delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Delivery& delivery, const KeyUse& use) {
@@ -170,10 +174,9 @@ Result<Destroyed> Ledger::destroy(store::Transaction& transaction, const SidWk& 
                         }));
   if (!from) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
   TRY(store::check_transition(store::KeyKind::working, *from, KeyState::destroyed, what(sid_wk, leg)));
-  TRY(
-      transaction.run("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, answer = NULL, ended_ms = ?, ended_by = ?, ended_why = ?"
-                      " WHERE sid_wk = ? AND leg = ?",
-                      {store::column(ending.at_ms), std::string_view(ending.by), std::string_view(ending.why), sid_wk.view(), number(leg)}));
+  TRY(transaction.change_one("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, answer = NULL, ended_ms = ?, ended_by = ?, ended_why = ?"
+                             " WHERE sid_wk = ? AND leg = ?",
+                             {store::column(ending.at_ms), std::string_view(ending.by), std::string_view(ending.why), sid_wk.view(), number(leg)}));
   return out;
 }
 

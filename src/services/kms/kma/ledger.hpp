@@ -87,6 +87,8 @@ class Ledger {
   Result<std::optional<StoredKey>> find(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg);
   /// `conflict` if the leg is not in a state that leads to `to`. To destroyed leads destroy() alone.
   Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState to);
+  /// The same where the state is known to the caller; `conflict` if it is another by now.
+  Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState from, store::KeyState to);
   /// delivered, for the first time; `denied` if the key's policy does not allow this use.
   Result<void> delivered(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Delivery& delivery, const KeyUse& use);
   /// The same for a leg that find() gave: its octets need not be opened again. `conflict` if it is in another state by now.

@@ -32,10 +32,9 @@ Bytes hash_of_confirmation(const crypto::Suite& suite, ByteView kc_a) { return c
 Result<void> add_pending(store::Transaction& transaction, const SidWk& sid_wk, const Pending& pending) {
   const std::string kms_a = pending.kms_a.uri();
   const Bytes shares = octets_of(pending.shares);
-  TRY(transaction.run(
+  return transaction.change(
       "INSERT INTO pending_agreement (sid_wk, kms_a, h_accept, h_kc_a, shares, expires_ms) VALUES (?, ?, ?, ?, ?, ?)",
-      {sid_wk.view(), std::string_view(kms_a), ByteView(pending.h_accept), ByteView(pending.h_kc_a), ByteView(shares), store::column(pending.expires_ms)}));
-  return {};
+      {sid_wk.view(), std::string_view(kms_a), ByteView(pending.h_accept), ByteView(pending.h_kc_a), ByteView(shares), store::column(pending.expires_ms)});
 }
 
 Result<std::optional<Pending>> find_pending(store::Transaction& transaction, const SidWk& sid_wk) {
@@ -55,8 +54,7 @@ Result<std::optional<Pending>> find_pending(store::Transaction& transaction, con
 }
 
 Result<void> drop_pending(store::Transaction& transaction, const SidWk& sid_wk) {
-  TRY(transaction.run("DELETE FROM pending_agreement WHERE sid_wk = ?", {sid_wk.view()}));
-  return {};
+  return transaction.change("DELETE FROM pending_agreement WHERE sid_wk = ?", {sid_wk.view()});
 }
 
 Result<void> drop_expired_pending(store::Transaction& transaction, UnixMs now) {

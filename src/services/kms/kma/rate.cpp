@@ -37,11 +37,10 @@ Result<void> count_application(store::Transaction& transaction, const Uid& uid, 
     return fail(ErrorCode::exhausted, uid.text() + " applies more often than " + std::to_string(rate.per_minute) + " times a minute (" +
                                           std::to_string(rate.burst) + " at once); apply again later");
   }
-  TRY(
-      transaction.run("INSERT INTO application_rate (uid, level_milli, at_ms) VALUES (?, ?, ?) ON CONFLICT (uid) DO UPDATE SET "
-                      "level_milli = excluded.level_milli, at_ms = excluded.at_ms",
-                      {std::string_view(uid.text()), left->level_milli, store::column(left->at_ms)}));
-  return {};
+  return transaction.change(
+      "INSERT INTO application_rate (uid, level_milli, at_ms) VALUES (?, ?, ?) ON CONFLICT (uid) DO UPDATE SET "
+      "level_milli = excluded.level_milli, at_ms = excluded.at_ms",
+      {std::string_view(uid.text()), left->level_milli, store::column(left->at_ms)});
 }
 
 Result<void> forget_full_buckets(store::Transaction& transaction, const Rate& rate, UnixMs now) {

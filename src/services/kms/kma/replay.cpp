@@ -15,11 +15,15 @@ Result<UnixMs> forgotten_until(store::Transaction& transaction) {
 
 Result<bool> remember_application(store::Transaction& transaction, ByteView h_req, UnixMs forget_ms) {
   bool known = false;
-  TRY(transaction.query("SELECT forget_ms FROM replay WHERE h_req = ?", {h_req}, [&](const store::Row&) { known = true; }));
+  UnixMs forgotten = 0;
+  TRY(transaction.query("SELECT (SELECT count(*) FROM replay WHERE h_req = ?), (SELECT forget_ms FROM replay_forgotten WHERE id = 1)", {h_req},
+                        [&](const store::Row& row) {
+                          known = row.integer(0) != 0;
+                          forgotten = static_cast<UnixMs>(row.integer(1));
+                        }));
   if (known) return false;
-  ASSIGN_OR_RETURN(const UnixMs forgotten, forgotten_until(transaction));
   if (forget_ms <= forgotten) return fail(ErrorCode::denied, "KeyRequest: is of a time whose applications are forgotten here: a clock was set back");
-  TRY(transaction.run("INSERT INTO replay (h_req, forget_ms) VALUES (?, ?)", {h_req, store::column(forget_ms)}));
+  TRY(transaction.change("INSERT INTO replay (h_req, forget_ms) VALUES (?, ?)", {h_req, store::column(forget_ms)}));
   return true;
 }
 
