@@ -1,0 +1,30 @@
+#include "terminal/rekey_plan.hpp"
+
+namespace qanat::terminal {
+
+void RekeyPlan::in_force(Time now) {
+  since_ = not_before_ = now;
+  last_failure_.clear();
+}
+
+void RekeyPlan::failed(Time now, std::string why) {
+  not_before_ = now + rekey_retry;
+  last_failure_ = std::move(why);
+}
+
+bool RekeyPlan::due(Time now, std::uint64_t packets) const {
+  const bool by_time = rules_.after.count() > 0 && now >= since_ + rules_.after;
+  const bool by_packets = rules_.after_packets > 0 && packets >= rules_.after_packets;
+  return (by_time || by_packets) && now >= not_before_;
+}
+
+std::optional<std::string> RekeyPlan::spent(Time now, std::uint64_t packets) const {
+  const bool by_time = rules_.limit.count() > 0 && now >= since_ + rules_.limit;
+  const bool by_packets = rules_.after_packets > 0 && packets >= rekey_limit_of_packets * rules_.after_packets;
+  if (!by_time && !by_packets) return std::nullopt;
+  return "the call's key has been in use for " +
+         (by_time ? std::to_string(rules_.limit.count()) + " ms" : std::to_string(rekey_limit_of_packets * rules_.after_packets) + " packets") +
+         ", as long as it may, and no other took its place: " + (last_failure_.empty() ? "the other end did not confirm one" : last_failure_);
+}
+
+}  // namespace qanat::terminal
