@@ -165,6 +165,7 @@ class Call {
   void heard(const net::Datagram& datagram, bool media);
   void mind_key(Time now);
   void tick_next(Time now);
+  [[nodiscard]] std::string_view next_waits_for() const;
   void begin_next(Time now);
   void start_next(const SidWk& sid_wk);
   void say_rekey(RekeyWord word, const SidWk& sid_wk);

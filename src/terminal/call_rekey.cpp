@@ -17,7 +17,7 @@ void Call::heard(const net::Datagram& datagram, bool media) {
 void Call::mind_key(Time now) {
   epochs_->tick(now);
   const std::uint64_t packets = epochs_->sent_in_force();
-  if (auto why = plan_.spent(now, packets)) {
+  if (auto why = plan_.spent(now, packets, next_waits_for())) {
     close(Error{ErrorCode::unavailable, *std::move(why)});
     return;
   }
@@ -33,6 +33,12 @@ void Call::mind_key(Time now) {
     return;
   }
   begin_next(now);
+}
+
+std::string_view Call::next_waits_for() const {
+  if (epochs_->holds_next() || epochs_->awaits_peer()) return "the other end has not gone over to the next one";
+  if (!next_) return {};
+  return next_->exchange ? "Ax for the next one is not through" : "the next one has not come from the KMS yet";
 }
 
 void Call::begin_next(Time now) {
@@ -79,7 +85,8 @@ void Call::on_rekey_word(const MediaControl::Rekeying& said) {
       if (!caller) on_next_announced(said.sid_wk);
       break;
     case RekeyWord::refused:
-      if (next_ && next_->sid_wk == said.sid_wk && !epochs_->holds_next()) drop_next("the other end could not get the key");
+      // Also when the key is held here: who refuses it has not gone over to it, and will not.
+      if (next_ && next_->sid_wk == said.sid_wk) drop_next("the other end could not get the key");
       break;
     case RekeyWord::wanted: {
       const Time now = std::chrono::steady_clock::now();
@@ -123,6 +130,7 @@ Result<void> Call::start_exchange(WorkingKey key) {
   }
   if (key.peer_fps != wire::no_fingerprints(party_.ax.suite) && key.peer_fps != peer_fps_)
     return fail(ErrorCode::denied, "the KMS names other certificates of " + key.peer_uid.text() + " than those that the call began with");
+  report_.symmetric = report_.symmetric || key.symmetric;
   next_->epoch = epoch_of(next_->sid_wk, key);
   // The same certificates' keys sign again: who compared the SAS at the beginning has compared it for all keys of the call.
   AxSession session = ax_session(next_->sid_wk, key);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace qanat::terminal {
 
@@ -33,8 +34,8 @@ class RekeyPlan {
   /// `packets`: of ours, under the key in force.
   [[nodiscard]] bool due(Time now, std::uint64_t packets) const;
   [[nodiscard]] bool follows_wish(Time now) const { return now >= since_ + rules_.asked_min && now >= not_before_; }
-  /// Why the call cannot go on; nothing if it can.
-  [[nodiscard]] std::optional<std::string> spent(Time now, std::uint64_t packets) const;
+  /// Why the call cannot go on; nothing if it can. `under_way`: what the attempt that is being made waits for; empty if none is.
+  [[nodiscard]] std::optional<std::string> spent(Time now, std::uint64_t packets, std::string_view under_way) const;
 
  private:
   RekeyRules rules_;
