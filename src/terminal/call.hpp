@@ -32,7 +32,7 @@ struct CallParty {
   AxParty ax;
   KeySource& keys;
   CallObserver observe;
-  std::function<void(const SidWk& session)> begun{};  // both ends have confirmed the key: from here on they talk. Must not block
+  std::function<void(const SidWk& session)> begun{};  // both ends have confirmed the key, the call's first or a later one: they talk under it. Must not block
 };
 
 struct CallSettings {

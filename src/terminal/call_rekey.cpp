@@ -205,6 +205,7 @@ void Call::settle_next() {
 void Call::switched(Time now) {
   settle_next();
   plan_.in_force(now);
+  if (party_.begun) party_.begun(epochs_->in_force());
   report("rekeyed", "both ends are on the key of session " + epochs_->in_force().hex());
 }
 

@@ -92,7 +92,7 @@ std::string last_mile(const CallReport& report) {
 }
 
 /// The call's keys one after another, under which its media went.
-wire::Json keys_of(const CallReport& report) {
+wire::Json keys_to_json(const CallReport& report) {
   wire::Json out = wire::Json::array();
   for (const KeyEpoch& epoch : report.epochs) {
     out.push(wire::Json::object({{"sid_wk", epoch.sid_wk.hex()},
@@ -123,7 +123,7 @@ wire::Json to_json(const CallReport& report, PeerPin pin, const SoundPlan& plan)
                              {"peer_kms", report.peer_kms.text()},
                              {"peer_certificates", name(pin)},
                              {"sas", to_hex(report.sas)},
-                             {"keys", keys_of(report)},
+                             {"keys", keys_to_json(report)},
                              {"packets_sent", report.packets_sent},
                              {"packets_received", report.packets_received},
                              {"packets_lost", report.packets_lost},
@@ -194,7 +194,7 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
   }
   node.start_reporting();
   std::atomic<bool> invited = false;  // the observer is called from two threads
-  std::string session;                // once both ends talk in it
+  std::string session;                // the call's first, once both ends talk in it
   const CallObserver observe = [&, show = observer(sink)](const CallEvent& event) {
     if (event.event == "invite") invited = true;
     record_rekey(node, settings, event);
@@ -224,8 +224,9 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                         .observe = observe,
                         .begun =
                             [&](const SidWk& sid_wk) {
-                              session = sid_wk.hex();
-                              node.report({.about = "", .action = "call", .outcome = "started", .object = session});
+                              if (session.empty()) session = sid_wk.hex();
+                              // Also of a later key: one that is delivered and not talked under would look like one that was fetched for nothing.
+                              node.report({.about = "", .action = "call", .outcome = "started", .object = sid_wk.hex()});
                             }};
   CallSettings call_settings{.sip = settings.sip, .pace = settings.pace};
   call_settings.wait_max = wait_max;

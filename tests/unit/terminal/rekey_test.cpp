@@ -58,7 +58,8 @@ struct RekeyingEnd {
               .kms = ElementName(kms),
               .ax = {.suite = net.suite(), .policy_epoch = 1, .signer = signer, .check_peer = net.check_peer(), .rng = *rng},
               .keys = keys,
-              .observe = [this](const CallEvent& event) { events.emplace_back(event.event, event.what); }} {
+              .observe = [this](const CallEvent& event) { events.emplace_back(event.event, event.what); },
+              .begun = [this](const SidWk& session) { talked_under.push_back(session); }} {
     settings.wait_max = 10s;
   }
   [[nodiscard]] std::size_t times(std::string_view event, std::string_view what = "") const {
@@ -69,6 +70,7 @@ struct RekeyingEnd {
   node::MessageSigner signer;
   KeyPerSession keys;
   std::vector<std::pair<std::string, std::string>> events;  // of the call's own thread
+  std::vector<SidWk> talked_under;
   CallParty party;
   CallSettings settings{.sip = {.host = "127.0.0.1", .port = 0}, .pace = rekey_pace};
 };
@@ -163,6 +165,8 @@ TEST_P(RekeyTest, ARunningCallTakesAnotherKeySeveralTimesAndLosesNothing) {
   EXPECT_EQ(bob_.keys.wanted().back().role, wire::Role::callee);
   EXPECT_GE(alice_.keys.acknowledged().size(), call.alice->epochs.size()) << "the KMS destroys its copy of each";
   EXPECT_GE(alice_.times("rekeyed"), 2U);
+  ASSERT_EQ(alice_.talked_under.size(), call.alice->epochs.size());
+  for (std::size_t i = 0; i < alice_.talked_under.size(); ++i) EXPECT_EQ(alice_.talked_under[i], call.alice->epochs[i].sid_wk);
 }
 
 TEST_P(RekeyTest, SoManyPacketsUnderOneKeyAreEnoughToo) {
