@@ -71,13 +71,8 @@ class CallRun {
 
 std::vector<std::string> arguments(const char* what, const Network& network, const std::string& uid, const CallOptions& options, const std::filesystem::path& wav_in,
                                    const std::string& prefix) {
-  std::vector<std::string> out{"terminal", what, "--config", network.config_of(uid).string(), "--say", wav_in.string(), "--record",
-                               (options.out / (prefix + "-heard.wav")).string(), "--pace", fmt::format("{}", options.pace)};
-  if (options.rekey_after_s) {
-    out.emplace_back("--rekey-after");
-    out.push_back(fmt::format("{}", *options.rekey_after_s));
-  }
-  return out;
+  return {"terminal", what, "--config", network.config_of(uid).string(), "--say", wav_in.string(), "--record", (options.out / (prefix + "-heard.wav")).string(),
+          "--pace", fmt::format("{}", options.pace)};
 }
 
 Result<void> CallRun::start_sides() {
@@ -96,6 +91,11 @@ Result<void> CallRun::start_sides() {
   for (const std::string& more : {std::string("--number"), to->number, std::string("--port"), fmt::format("{}", callee_port_), std::string("--capture"),
                                   (options_.out / "call.pcapng").string()}) {
     place.push_back(more);
+  }
+  // The caller is the one that begins with another key.
+  if (options_.rekey_after_s) {
+    place.emplace_back("--rekey-after");
+    place.push_back(fmt::format("{}", *options_.rekey_after_s));
   }
   ASSIGN_OR_RETURN(caller_.child, start_terminal(caller_.uid, place));
   return {};

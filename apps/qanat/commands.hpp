@@ -31,7 +31,7 @@ struct CallOptions {
   std::string program;           // the qanat program that the terminals run
   std::string relay = {};        // how the network must relay; empty: any way will do
   NetworkOptions network = {};   // of a network that is started for the call
-  std::optional<std::int64_t> rekey_after_s = {};  // another key after so long, whatever the terminals' configurations say
+  std::optional<std::int64_t> rekey_after_s = {};  // another key after so long, whatever the caller's configuration says
 };
 
 int up(const UpOptions& options);

@@ -17,7 +17,8 @@ Result<void> KeyEpochs::hold(KeyEpoch next, MediaKeys send, const MediaKeys& rec
   if (awaits_peer()) return fail(ErrorCode::conflict, "re-key: the other end has not left the former key yet");
   if (was_used(next.sid_wk)) return fail(ErrorCode::conflict, "re-key: session " + next.sid_wk.hex() + " has the MKI of a key of this call");
   if (equal_secret(send.key, receive.key)) return fail(ErrorCode::invalid_argument, "re-key: both directions have the same key");
-  if (send.key.size() != receive.key.size() || send.salt.size() != receive.salt.size()) return fail(ErrorCode::invalid_argument, "re-key: the two keys differ in length");
+  if (send.key.size() != receive.key.size() || send.salt.size() != receive.salt.size())
+    return fail(ErrorCode::invalid_argument, "re-key: the two keys differ in length");
   erase_former();  // the caller has been gone from it for as long as it takes to agree on another one
   const Mki mki = mki_of(next.sid_wk);
   TRY(media_.receiver.add_key(aead_, receive, mki));

@@ -10,7 +10,9 @@
 // there is one numbered stream, in which each packet is under one key.
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,7 +34,7 @@ struct KeyEpoch {
   std::uint8_t n_paths = 0;
   bool injected = false;
   std::array<std::uint8_t, 4> sas{};
-  std::uint64_t packets_sent = 0;      // media under this key
+  std::uint64_t packets_sent = 0;  // media under this key
   std::uint64_t packets_received = 0;
 };
 

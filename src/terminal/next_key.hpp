@@ -42,13 +42,13 @@ struct NextKey {
 
   SidWk sid_wk;
   AxCarrier carrier;
-  KeyEpoch epoch;                                // what the KMS says of the key, once it is here
-  std::shared_ptr<AxExchange> exchange = {};     // shared with the thread that runs its steps
-  bool message_waits = false;                    // callee: AX1 is complete, the key is not here yet
-  bool answered = false;                         // caller: AX2 is here, so the session need not be said again
-  Time say_again{};                              // caller: when to say the session again
+  KeyEpoch epoch;                             // what the KMS says of the key, once it is here
+  std::shared_ptr<AxExchange> exchange = {};  // shared with the thread that runs its steps
+  bool message_waits = false;                 // callee: AX1 is complete, the key is not here yet
+  bool answered = false;                      // caller: AX2 is here, so the session need not be said again
+  Time say_again{};                           // caller: when to say the session again
   std::chrono::milliseconds say_interval{};
-  std::vector<Bytes> last_words = {};            // caller: AX3, repeated until the callee shows that it has the key
+  std::vector<Bytes> last_words = {};  // caller: AX3, repeated until the callee shows that it has the key
 };
 
 }  // namespace qanat::terminal

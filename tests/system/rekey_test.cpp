@@ -89,7 +89,8 @@ TEST_F(RekeyWithoutItsKms, TheCallGoesOnUnderItsKeyUntilTheLimitAndEndsWithTheRe
   auto running = std::async(std::launch::async, [&] { return call(4, 2); });
   // The terminals have confirmed their keys: the call needs the KMSs for nothing but another key.
   for (const char* kms : {"kms-a", "kms-b"}) {
-    TestNetwork::await("the first key to be confirmed", [&] { return !net().audit(kms, "km-1.destroyed").empty(); }, 30s);
+    TestNetwork::await(
+        "the first key to be confirmed", [&] { return !net().audit(kms, "km-1.destroyed").empty(); }, 30s);
   }
   net().running().stop_element("kms-a", app::RunningNetwork::Ending::kill);
   const auto summary = running.get();

@@ -250,7 +250,9 @@ TEST(RekeyPlanTest, TheLimitSaysWhatTheCallWaitedFor) {
   plan.failed(epoch_start + 12s, "the KMS is away");
   EXPECT_EQ(plan.spent(epoch_start + 20s, 0, "").value(),
             "the call's key has been in use for 20000 ms, as long as it may, and no other took its place: the KMS is away");
-  EXPECT_TRUE(plan.spent(epoch_start, 200, "it is on its way").value().ends_with("in use for 200 packets, as long as it may, and no other took its place: it is on its way"));
+  EXPECT_TRUE(plan.spent(epoch_start, 200, "it is on its way")
+                  .value()
+                  .ends_with("in use for 200 packets, as long as it may, and no other took its place: it is on its way"));
 }
 
 }  // namespace

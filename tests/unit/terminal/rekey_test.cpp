@@ -25,9 +25,15 @@ class KeyPerSession final : public KeySource {
 
   Result<WorkingKey> fetch(const KeyWanted& wanted, Deadline /*deadline*/, const std::stop_token& /*stop*/) override {
     wanted_.push_back(wanted);
-    WorkingKey key{.wk = Secret::copy_of(concat({wanted.sid_wk.view(), wanted.sid_wk.view()})), .assurance = wire::Assurance::one_qkd_path, .n_paths = 1,
-                   .path_min = 1, .peer_uid = Uid(peer_uid_), .peer_number = peer_number_, .peer_kms = ElementName(peer_kms_),
-                   .peer_fps = wire::no_fingerprints(suite_), .h_deliver = to_bytes(wanted.sid_wk.view())};
+    WorkingKey key{.wk = Secret::copy_of(concat({wanted.sid_wk.view(), wanted.sid_wk.view()})),
+                   .assurance = wire::Assurance::one_qkd_path,
+                   .n_paths = 1,
+                   .path_min = 1,
+                   .peer_uid = Uid(peer_uid_),
+                   .peer_number = peer_number_,
+                   .peer_kms = ElementName(peer_kms_),
+                   .peer_fps = wire::no_fingerprints(suite_),
+                   .h_deliver = to_bytes(wanted.sid_wk.view())};
     if (wanted_.size() > 1 && refuse_later) return fail(*refuse_later);
     if (wanted_.size() > 1 && change_later) change_later(key);
     return Result<WorkingKey>(std::move(key));

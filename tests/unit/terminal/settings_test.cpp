@@ -45,7 +45,8 @@ TEST(TerminalSettingsTest, TheCallsKeysAreAsConfigured) {
 }
 
 TEST(TerminalSettingsTest, ALimitThatComesBeforeTheNextKeyIsRefused) {
-  for (const std::string call : {"[call]\nrekey_after_s = 60\nkey_limit_s = 60\n", "[call]\nrekey_after_s = 86401\n", "[call]\nrekey_after_packets = -1\n", "[call]\nrekey = 1\n"}) {
+  for (const std::string call :
+       {"[call]\nrekey_after_s = 60\nkey_limit_s = 60\n", "[call]\nrekey_after_s = 86401\n", "[call]\nrekey_after_packets = -1\n", "[call]\nrekey = 1\n"}) {
     const auto got = read_terminal(call);
     ASSERT_FALSE(got) << call;
     EXPECT_TRUE(got.error().message.contains("call.")) << got.error().message;
