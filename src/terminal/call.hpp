@@ -162,7 +162,7 @@ class Call {
   void begin_talking();
   void talk(Time now);
   // call_rekey.cpp: the keys after the first
-  void heard(const net::Datagram& datagram, bool media);
+  void heard(const net::Datagram& datagram, KeyEpochs::Stream stream);
   void mind_key(Time now);
   void tick_next(Time now);
   [[nodiscard]] std::string_view next_waits_for() const;

@@ -2,14 +2,16 @@
 // and run Ax under it beside the sound, and both go over to the new media keys as key_epochs.hpp says. Whatever fails leaves the call on its key.
 #include "terminal/call.hpp"
 
+#include <algorithm>
+
 namespace qanat::terminal {
 
-void Call::heard(const net::Datagram& datagram, bool media) {
+void Call::heard(const net::Datagram& datagram, KeyEpochs::Stream stream) {
   const Time now = std::chrono::steady_clock::now();
-  const auto heard = epochs_->heard(Mki(ByteView(datagram.octets).last(mki_octets)), media, now);
-  if (!heard) {
-    close(heard.error());
-  } else if (*heard == KeyEpochs::Heard::peer_switched) {
+  const auto what = epochs_->heard(Mki(ByteView(datagram.octets).last(mki_octets)), stream, now);
+  if (!what) {
+    close(what.error());
+  } else if (*what == KeyEpochs::Heard::peer_switched) {
     switched(now);
   }
 }

@@ -118,13 +118,13 @@ void Call::on_media(const net::Datagram& datagram) {
     const MediaControl::Heard said = control_->receive(datagram.octets);
     if (said == MediaControl::Heard::nothing) return;
     if (said == MediaControl::Heard::farewell && !peer_done_) peer_done_ = std::chrono::steady_clock::now();
-    heard(datagram, false);
+    heard(datagram, KeyEpochs::Stream::rtcp);
     if (said == MediaControl::Heard::rekey) on_rekey_word(*control_->rekeying());
   } else {
     const std::uint64_t before = media_->receiver.srtp_counts().accepted;
     media_->receiver.receive(datagram.octets);
     if (media_->receiver.srtp_counts().accepted == before) return;
-    heard(datagram, true);
+    heard(datagram, KeyEpochs::Stream::rtp);
     if (!first_heard_) {
       first_heard_ = true;
       report_.setup_ms = ms_since_invite();

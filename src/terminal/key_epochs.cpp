@@ -51,11 +51,11 @@ Result<void> KeyEpochs::switch_over() {
   return {};
 }
 
-Result<KeyEpochs::Heard> KeyEpochs::heard(const Mki& mki, bool media, Time now) {
+Result<KeyEpochs::Heard> KeyEpochs::heard(const Mki& mki, Stream stream, Time now) {
   if (held_ && mki == mki_of(held_->epoch.sid_wk)) TRY(switch_over());
   const auto epoch = std::find_if(epochs_.rbegin(), epochs_.rend(), [&](const KeyEpoch& one) { return mki_of(one.sid_wk) == mki; });
   CHECK(epoch != epochs_.rend());  // it was opened by a key of ours
-  if (media) ++epoch->packets_received;
+  if (stream == Stream::rtp) ++epoch->packets_received;
   if (epoch != epochs_.rbegin() || !awaits_peer()) return Heard::in_order;
   former_->erase_at = now + rekey_overlap;
   return Heard::peer_switched;

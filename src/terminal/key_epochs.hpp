@@ -52,8 +52,9 @@ class KeyEpochs {
   /// conflict if none is held.
   Result<void> switch_over();
   enum class Heard : std::uint8_t { in_order, peer_switched };
-  /// An authentic packet came under this MKI; `media` if it was counted as media. peer_switched: it is the first one under the newest key.
-  Result<Heard> heard(const Mki& mki, bool media, Time now);
+  enum class Stream : std::uint8_t { rtp, rtcp };
+  /// An authentic packet came under this MKI. peer_switched: it is the first one under the newest key.
+  Result<Heard> heard(const Mki& mki, Stream stream, Time now);
   void tick(Time now);
 
   [[nodiscard]] bool holds_next() const noexcept { return held_.has_value(); }

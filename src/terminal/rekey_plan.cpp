@@ -1,14 +1,18 @@
 #include "terminal/rekey_plan.hpp"
 
+#include <algorithm>
+
 namespace qanat::terminal {
 
 void RekeyPlan::in_force(Time now) {
   since_ = not_before_ = now;
+  retry_ = rekey_retry;
   last_failure_.clear();
 }
 
 void RekeyPlan::failed(Time now, std::string why) {
-  not_before_ = now + rekey_retry;
+  not_before_ = now + retry_;
+  retry_ = std::min(2 * retry_, rekey_retry_longest);
   last_failure_ = std::move(why);
 }
 

@@ -9,8 +9,11 @@
 
 namespace qanat::terminal {
 
-inline constexpr std::chrono::milliseconds rekey_retry{5'000};  // after an attempt that came to nothing, and between two wishes of the callee
-inline constexpr std::uint64_t rekey_limit_of_packets = 2;      // times `after_packets`
+// After an attempt that came to nothing; doubled with each further one, because each may have cost a quantum key.
+inline constexpr std::chrono::milliseconds rekey_retry{5'000};
+inline constexpr std::chrono::milliseconds rekey_retry_longest{300'000};
+inline constexpr std::chrono::milliseconds rekey_wish_every{5'000};  // of the callee
+inline constexpr std::uint64_t rekey_limit_of_packets = 2;           // times `after_packets`
 
 struct RekeyRules {
   std::chrono::milliseconds after{0};           // a key that has been in force for so long is replaced; 0: however long
@@ -29,7 +32,7 @@ class RekeyPlan {
   /// The attempt came to nothing, for this reason: the next one waits for a while.
   void failed(Time now, std::string why);
   /// The wish was said: it is said again after a while.
-  void asked(Time now) { not_before_ = now + rekey_retry; }
+  void asked(Time now) { not_before_ = now + rekey_wish_every; }
 
   /// `packets`: of ours, under the key in force.
   [[nodiscard]] bool due(Time now, std::uint64_t packets) const;
@@ -41,6 +44,7 @@ class RekeyPlan {
   RekeyRules rules_;
   Time since_{};
   Time not_before_{};
+  std::chrono::milliseconds retry_ = rekey_retry;
   std::string last_failure_;
 };
 

@@ -42,7 +42,7 @@ struct TalkingEnd {
     const std::uint64_t before = media.receiver.srtp_counts().accepted;
     media.receiver.receive(packet);
     if (media.receiver.srtp_counts().accepted == before) return std::nullopt;
-    return epochs.heard(Mki(packet.last(mki_octets)), true, now).value();
+    return epochs.heard(Mki(packet.last(mki_octets)), KeyEpochs::Stream::rtp, now).value();
   }
   [[nodiscard]] std::uint64_t dropped(SrtpDrop why) const { return media.receiver.srtp_counts().of(why); }
 };
@@ -174,7 +174,8 @@ TEST_F(KeyEpochsTest, ControlPacketsGoOverToo) {
   const Bytes word = caller_.control.rekey(RekeyWord::begins, epoch_sid(3)).value();
   EXPECT_TRUE(is_under(word, 2));
   EXPECT_EQ(callee_.control.receive(word), MediaControl::Heard::rekey);
-  EXPECT_EQ(callee_.epochs.heard(mki_of(epoch_sid(2)), false, epoch_start).value(), KeyEpochs::Heard::peer_switched) << "control packets show it as well";
+  EXPECT_EQ(callee_.epochs.heard(mki_of(epoch_sid(2)), KeyEpochs::Stream::rtcp, epoch_start).value(), KeyEpochs::Heard::peer_switched)
+      << "control packets show it as well";
   EXPECT_EQ(callee_.epochs.report().back().packets_received, 0U) << "and are no media";
 }
 
@@ -229,8 +230,17 @@ TEST(RekeyPlanTest, AnAttemptThatFailedAndAWishThatWasSaidAreNotRepeatedAtOnce) 
   plan.failed(epoch_start + 12s, "the KMS is away");
   EXPECT_FALSE(plan.due(epoch_start + 12s + rekey_retry - 1ms, 0));
   EXPECT_TRUE(plan.due(epoch_start + 12s + rekey_retry, 0));
-  plan.asked(epoch_start + 20s);
-  EXPECT_FALSE(plan.due(epoch_start + 20s + rekey_retry - 1ms, 0));
+  plan.failed(epoch_start + 20s, "still away");
+  EXPECT_FALSE(plan.due(epoch_start + 20s + 2 * rekey_retry - 1ms, 0)) << "each attempt may cost a quantum key";
+  EXPECT_TRUE(plan.due(epoch_start + 20s + 2 * rekey_retry, 0));
+  for (int i = 0; i < 20; ++i) plan.failed(epoch_start + 40s, "still away");
+  EXPECT_TRUE(plan.due(epoch_start + 40s + rekey_retry_longest, 0));
+  plan.in_force(epoch_start + 1h);
+  plan.failed(epoch_start + 2h, "away again");
+  EXPECT_TRUE(plan.due(epoch_start + 2h + rekey_retry, 0)) << "a key that came in between begins anew";
+  plan.asked(epoch_start + 3h);
+  EXPECT_FALSE(plan.due(epoch_start + 3h + rekey_wish_every - 1ms, 0));
+  EXPECT_TRUE(plan.due(epoch_start + 3h + rekey_wish_every, 0));
 }
 
 TEST(RekeyPlanTest, AWishIsFollowedOnlyWhenTheKeyIsNotFresh) {

@@ -236,6 +236,15 @@ TEST_P(RekeyTest, WithoutAnotherKeyTheCallEndsAtItsLimitWithTheReason) {
   EXPECT_GT(call.bob->packets_received, 60U) << "and went on under the first key until then";
 }
 
+TEST_P(RekeyTest, AnExchangeThatHasNotBegunTakesNothing) {
+  for (const AxEnd end : {AxEnd::initiator, AxEnd::responder}) {
+    AxExchange exchange(alice_.party.ax, AxSession(), Secret::copy_of(Bytes(32, 1)), end);
+    const auto refused = exchange.take(Bytes(8, 1));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::conflict);
+  }
+}
+
 TEST_P(RekeyTest, ACalleeEndsTheCallAtItsOwnLimit) {
   bob_.settings.rekey = {.after = 0ms, .limit = 600ms};
   const Outcome call = hold();
