@@ -38,10 +38,20 @@ class KeyPerSession final : public KeySource {
     if (wanted_.size() > 1 && change_later) change_later(key);
     return Result<WorkingKey>(std::move(key));
   }
-  void acknowledge(const Bytes& h_deliver, Deadline /*deadline*/) override { acknowledged_.push_back(h_deliver); }
+  void acknowledge(const Bytes& h_deliver, Deadline /*deadline*/) override {
+    acknowledged_.push_back(h_deliver);
+    if (acknowledged_.size() == 2 && second_acknowledged) second_acknowledged();
+  }
 
   std::optional<Error> refuse_later;
   std::function<void(WorkingKey&)> change_later;
+  std::function<void()> second_acknowledged;
+  void forget() {
+    wanted_.clear();
+    acknowledged_.clear();
+    change_later = {};
+    second_acknowledged = {};
+  }
   /// After the call: what was applied for, what was acknowledged.
   [[nodiscard]] const std::vector<KeyWanted>& wanted() const { return wanted_; }
   [[nodiscard]] const std::vector<Bytes>& acknowledged() const { return acknowledged_; }
@@ -173,6 +183,20 @@ TEST_P(RekeyTest, ARunningCallTakesAnotherKeySeveralTimesAndLosesNothing) {
   EXPECT_GE(alice_.times("rekeyed"), 2U);
   ASSERT_EQ(alice_.talked_under.size(), call.alice->epochs.size());
   for (std::size_t i = 0; i < alice_.talked_under.size(); ++i) EXPECT_EQ(alice_.talked_under[i], call.alice->epochs[i].sid_wk);
+}
+
+TEST_P(RekeyTest, TheEndWhoseKeyComesFirstWaitsForTheOther) {
+  for (const auto& [first, second] : {std::pair(&alice_, &bob_), std::pair(&bob_, &alice_)}) {
+    SCOPED_TRACE(first == &alice_ ? "the caller's comes first" : "the callee's comes first");
+    std::promise<void> there;
+    first->keys.second_acknowledged = [&] { there.set_value(); };
+    second->keys.change_later = [is_there = there.get_future().share()](WorkingKey&) { EXPECT_EQ(is_there.wait_for(5s), std::future_status::ready); };
+    alice_.settings.rekey.after = 300ms;
+    const Outcome call = hold();
+    expect_whole(call);
+    expect_keys(call, 2);
+    for (RekeyingEnd* end : {&alice_, &bob_}) end->keys.forget();
+  }
 }
 
 TEST_P(RekeyTest, SoManyPacketsUnderOneKeyAreEnoughToo) {
