@@ -92,6 +92,11 @@ Result<void> CallRun::start_sides() {
                                   (options_.out / "call.pcapng").string()}) {
     place.push_back(more);
   }
+  // The caller is the one that begins with another key.
+  if (options_.rekey_after_s) {
+    place.emplace_back("--rekey-after");
+    place.push_back(fmt::format("{}", *options_.rekey_after_s));
+  }
   ASSIGN_OR_RETURN(caller_.child, start_terminal(caller_.uid, place));
   return {};
 }
@@ -203,6 +208,20 @@ Result<terminal::Quality> quality_of(const std::filesystem::path& said, const st
   return terminal::compare_quality(original, received);
 }
 
+/// Both ends' keys, in their order, must be the same; one end may not have come to the last of them.
+Result<void> check_keys(const wire::Json& caller, const wire::Json& callee) {
+  ASSIGN_OR_RETURN(const std::vector<wire::Json> near, caller.array("keys"));
+  ASSIGN_OR_RETURN(const std::vector<wire::Json> far, callee.array("keys"));
+  for (std::size_t i = 0; i < std::min(near.size(), far.size()); ++i) {
+    for (const char* member : {"sid_wk", "wk_fingerprint", "sas"}) {
+      ASSIGN_OR_RETURN(const std::string one, near[i].text(member));
+      ASSIGN_OR_RETURN(const std::string other, far[i].text(member));
+      if (one != other) return fail(ErrorCode::internal, fmt::format("the terminals' keys of period {} differ: {} {} and {}", i + 1, member, one, other));
+    }
+  }
+  return {};
+}
+
 Result<wire::Json> CallRun::conclude() {
   const auto text = [](const Side& side, const char* name) { return side.result->text(name); };
   ASSIGN_OR_RETURN(const std::string fingerprint_a, text(caller_, "wk_fingerprint"));
@@ -225,6 +244,7 @@ Result<wire::Json> CallRun::conclude() {
   out.set("packets_lost", lost_a + lost_b).set("setup_ms", setup_ms);
   out.set("wav_sent", said.string()).set("wav_heard", heard.string()).set("capture", (options_.out / "call.pcapng").string());
   out.set("caller", *caller_.result).set("callee", *callee_.result);
+  TRY(check_keys(*caller_.result, *callee_.result));
   if (fingerprint_a != fingerprint_b) return fail(ErrorCode::internal, "the terminals' working keys differ: " + fingerprint_a + " and " + fingerprint_b);
   return out;
 }
@@ -264,6 +284,11 @@ void show_summary(const wire::Json& summary, const Network& network) {
   fmt::print("  set-up          {:.1f} ms from INVITE to the first readable voice packet\n", number("setup_ms"));
   fmt::print("  voice           {} heard {}: correlation {:.5f}, SNR {:.1f} dB against the linear original (A-law); back: {:.5f}, {:.1f} dB\n", text("to"), text("from"),
              number("correlation"), number("snr_db"), number("correlation_back"), number("snr_db_back"));
+  const auto keys = caller ? caller->array("keys").value_or(std::vector<wire::Json>{}) : std::vector<wire::Json>{};
+  for (std::size_t i = 0; keys.size() > 1 && i < keys.size(); ++i) {
+    fmt::print("  {:<15} {} assurance {}, {} packets sent and {} received under it\n", i == 0 ? "its keys" : "", keys[i].text("wk_fingerprint").value_or("?"),
+               keys[i].integer("assurance").value_or(0), keys[i].integer("packets_sent").value_or(0), keys[i].integer("packets_received").value_or(0));
+  }
   fmt::print("  packets lost    {}\n", summary.integer("packets_lost").value_or(-1));
   fmt::print("  listen          {}\n  capture         {} (opens in Wireshark; the voice in it is SRTP)\n", text("wav_heard"), text("capture"));
   fmt::print("  logs and audit  {}\n", (network.folder() / "state").string());

@@ -31,6 +31,7 @@ struct CallOptions {
   std::string program;           // the qanat program that the terminals run
   std::string relay = {};        // how the network must relay; empty: any way will do
   NetworkOptions network = {};   // of a network that is started for the call
+  std::optional<std::int64_t> rekey_after_s = {};  // another key after so long, whatever the caller's configuration says
 };
 
 int up(const UpOptions& options);
@@ -61,6 +62,7 @@ struct TerminalCall {
   std::filesystem::path wav_out;
   std::filesystem::path capture;
   double pace = 1;
+  std::optional<std::int64_t> rekey_after_s = {};  // in place of [call] rekey_after_s, with the usual limit
 };
 int terminal_place(const TerminalCall& plan);
 int terminal_answer(const TerminalCall& plan);

@@ -195,6 +195,8 @@ class CommandLine {
     on(command, [this] { return service(folder_, terminal_, operation_); });
   }
 
+  static CLI::Range rekey_range() { return {std::int64_t{0}, std::int64_t{86400}}; }
+
   void call_options(CLI::App* command) {
     network_option(command);
     command->add_option("--from", call_.from, "calling terminal");
@@ -203,6 +205,7 @@ class CommandLine {
     command->add_option("--say", call_.caller_wav, "what the caller says: WAV, 16 bit, mono, 8000 Hz");
     command->add_option("--answer-with", call_.callee_wav, "what the called says");
     command->add_option("--pace", call_.pace, "speed of the voice; 1 is real time")->check(CLI::Range(0.1, 100.0));
+    command->add_option("--rekey-after", call_.rekey_after_s, "seconds until the running call takes another key; 0: never")->check(rekey_range());
   }
 
   void add_call_commands() {
@@ -249,6 +252,7 @@ class CommandLine {
       command->add_option("--say", terminal_call_.wav_in, "WAV to say")->required();
       command->add_option("--record", terminal_call_.wav_out, "WAV to write what is heard to")->required();
       command->add_option("--pace", terminal_call_.pace, "speed of the voice; 1 is real time")->check(CLI::Range(0.1, 100.0));
+      command->add_option("--rekey-after", terminal_call_.rekey_after_s, "seconds until the running call takes another key; 0: never")->check(rekey_range());
       if (placing) {
         command->add_option("--number", terminal_call_.callee_number, "number to call")->required();
         command->add_option("--port", terminal_call_.callee_port, "SIP port of the called terminal on the loopback interface")->required();

@@ -45,6 +45,11 @@ int finish(const Result<wire::Json>& result) {
   return 0;
 }
 
+void set_options(terminal::TerminalSettings& settings, const TerminalCall& call) {
+  settings.pace = call.pace;
+  if (call.rekey_after_s) settings.rekey = terminal::TerminalSettings::rekey_every(std::chrono::seconds(*call.rekey_after_s));
+}
+
 terminal::SoundPlan sound_of(const TerminalCall& call) { return {.wav_in = call.wav_in, .wav_out = call.wav_out, .capture = call.capture}; }
 
 }  // namespace
@@ -117,7 +122,7 @@ int terminal_load_charge(const std::filesystem::path& config, const std::filesys
 int terminal_place(const TerminalCall& call) {
   const auto result = [&]() -> Result<wire::Json> {
     ASSIGN_OR_RETURN(Opened opened, open_terminal(call.config));
-    opened.settings.pace = call.pace;
+    set_options(opened.settings, call);
     const terminal::CallPlan plan{.callee = Number(call.callee_number),
                                   .callee_sip = {.host = "127.0.0.1", .port = call.callee_port},
                                   .sound = sound_of(call),
@@ -130,7 +135,7 @@ int terminal_place(const TerminalCall& call) {
 int terminal_answer(const TerminalCall& call) {
   const auto result = [&]() -> Result<wire::Json> {
     ASSIGN_OR_RETURN(Opened opened, open_terminal(call.config));
-    opened.settings.pace = call.pace;
+    set_options(opened.settings, call);
     const auto listening = [](std::uint16_t port) { print_line(wire::Json::object({{"event", "listening"}, {"port", port}})); };
     return terminal::answer_call(*opened.node, opened.settings, {.sound = sound_of(call), .wait_max = answer_wait_max, .event = print_line}, listening);
   }();

@@ -26,7 +26,7 @@ Result<std::shared_ptr<const node::Sender>> check_certificates(const AxParty& pa
   ASSIGN_OR_RETURN(auto peer, party.check_peer(envelope.classical, envelope.ml_dsa));
   TRY(names_subscriber(*peer, session.peer_uid, number, session.peer_kms));
   if (session.peer_fps != wire::no_fingerprints(party.suite) && session.peer_fps != peer->fps) {
-    return fail(ErrorCode::denied, "the certificates of " + session.peer_uid.text() + " are not those that the KMS delivered with the working key");
+    return fail(ErrorCode::denied, "the certificates of " + session.peer_uid.text() + " are not those that the KMS delivered, or that the call began with");
   }
   return Result<std::shared_ptr<const node::Sender>>(std::move(peer));
 }
@@ -45,9 +45,9 @@ Result<void> check_proof(const AxParty& party, MessageType type, const wire::Sea
   return peer.verifier.verify(wire::ax_tbs(type, transcript, peer.fps), proof.signature);
 }
 
-AxKeys keys_of(const crypto::Suite& suite, const AxSession& session, const Secret& handshake, ByteView th3) {
+AxKeys keys_of(const crypto::Suite& suite, const AxSession& session, const Secret& handshake, ByteView th3, const node::Sender& peer) {
   const Secret master = wire::ax_master_secret(suite, handshake, th3);
-  return {.media = wire::media_keys(suite, master, session.sid_wk, session.sid_call), .sas = wire::short_authentication_string(suite, master)};
+  return {.media = wire::media_keys(suite, master, session.sid_wk, session.sid_call), .sas = wire::short_authentication_string(suite, master), .peer_fps = peer.fps};
 }
 
 std::unexpected<Error> out_of_turn(std::string_view what) { return fail(ErrorCode::conflict, std::string(what) + ": out of turn, or the exchange is over"); }
@@ -98,7 +98,7 @@ Result<AxInitiator::Finished> AxInitiator::finish(ByteView ax2_envelope) {
   ASSIGN_OR_RETURN(auto framed, wire::frame(suite, party.policy_epoch, wire::Ax3{.sealed = std::move(sealed)}));
   // The certificates went with AX1.
   return Result<Finished>(Finished{.message = wire::encode(wire::Envelope{.message = std::move(framed.octets), .classical = {}, .ml_dsa = {}}),
-                                   .keys = keys_of(suite, session_, handshake, th3)});
+                                   .keys = keys_of(suite, session_, handshake, th3, *peer)});
 }
 
 Result<Bytes> AxResponder::answer(ByteView ax1_envelope) {
@@ -149,7 +149,7 @@ Result<AxKeys> AxResponder::finish(ByteView ax3_envelope) {
   auto held = check_proof(party, MessageType::ax3, wire::ax_initiator_key(suite, handshake, th3_), th3_,
                           wire::ax3_associated(suite, party.policy_epoch, th3_), closing.message.sealed, *peer_);
   if (!held) return fail_in("AX3", held.error());
-  return Result<AxKeys>(keys_of(suite, session_, handshake, th3_));
+  return Result<AxKeys>(keys_of(suite, session_, handshake, th3_, *peer_));
 }
 
 }  // namespace qanat::terminal

@@ -39,7 +39,7 @@ struct AxSession {
   Number caller;
   Number called;
   Uid peer_uid;                 // as the KMS delivered it
-  wire::Fingerprints peer_fps;  // as the KMS delivered them; all zero: it did not know them
+  wire::Fingerprints peer_fps;  // as the KMS delivered them, or as the call's first exchange found them; all zero: not known before
   ElementName peer_kms = {};    // as the KMS delivered it: a certificate that names another is not taken
 };
 
@@ -47,6 +47,7 @@ struct AxSession {
 struct AxKeys {
   wire::MediaKeys media;
   std::array<std::uint8_t, 4> sas{};
+  wire::Fingerprints peer_fps;  // of the certificates that the other end showed and signed by
 };
 
 class AxInitiator {

@@ -15,7 +15,7 @@ constexpr int no_working_key = 480;  // Temporarily Unavailable, RFC 3261 §21.4
 }  // namespace
 
 Call::Call(const CallParty& party, const CallSettings& settings, std::vector<std::int16_t> said)
-    : party_(party), settings_(settings), said_(std::move(said)), capture_("qanat " + party.number.text()) {}
+    : party_(party), settings_(settings), said_(std::move(said)), plan_(settings.rekey), capture_("qanat " + party.number.text()) {}
 
 Call::~Call() {
   key_thread_.request_stop();
@@ -67,7 +67,7 @@ Result<CallReport> Call::place(const Number& callee, const net::Endpoint& at) {
   take_sip(std::move(invite));
   report("invite", "INVITE sent to " + callee.text());
   // Step 4 goes beside the INVITE: neither waits for the other.
-  fetch_key(role_, caller_, called_);
+  fetch_key(report_.sid_wk);
   return run();
 }
 
@@ -82,8 +82,10 @@ Result<CallReport> Call::run() {
   while (phase_ != Phase::over) {
     auto item = next_item(next_wake());
     if (item) {
-      if (auto* key = std::get_if<Result<WorkingKey>>(&*item)) {
-        on_key(std::move(*key));
+      if (auto* fetched = std::get_if<Fetched>(&*item)) {
+        on_fetched(std::move(*fetched));
+      } else if (auto* stepped = std::get_if<Stepped>(&*item)) {
+        on_stepped(std::move(*stepped));
       } else {
         take(std::get<Arrived>(*item));
       }
@@ -91,6 +93,7 @@ Result<CallReport> Call::run() {
     on_time(std::chrono::steady_clock::now());
   }
   key_thread_.request_stop();
+  if (ax_thread_.joinable()) ax_thread_.join();  // it uses what the party's owner may take away now
   if (failure_) return fail(*failure_);
   return make_report();
 }
@@ -110,6 +113,7 @@ Call::Time Call::next_wake() const {
       break;
     case Phase::securing: by(invited_ + settings_.setup_max); break;
     case Phase::talking:
+      if (next_) by(next_->carrier.next_timer());
       if (const auto due = media_->sender.due()) {
         by(talk_started_ + std::chrono::duration_cast<Time::duration>(*due / settings_.pace));
       } else {
@@ -141,7 +145,10 @@ void Call::on_time(Time now) {
         answer_sip();  // the key is late: the call stands, in silence, until it comes
       }
       break;
-    case Phase::talking: talk(now); break;
+    case Phase::talking:
+      mind_key(now);
+      if (phase_ == Phase::talking) talk(now);
+      break;
     case Phase::draining:
       if (heard_all() || now >= drain_until_) close(std::nullopt);
       break;
@@ -207,7 +214,7 @@ void Call::on_incoming(const IncomingCall& call) {
   report_.sid_call = call.offer.sid_call;
   report("invite", "INVITE received from " + caller_.text());
   carrier_.emplace(AxEnd::responder, report_.sid_wk);
-  fetch_key(role_, caller_, called_);
+  fetch_key(report_.sid_wk);
 }
 
 void Call::on_answered(const SessionDescription& answer) {
@@ -255,6 +262,7 @@ void Call::close(std::optional<Error> why) {
   const Time now = std::chrono::steady_clock::now();
   closing_until_ = now + closing_max;
   if (carrier_) carrier_->settle();
+  next_.reset();
   key_thread_.request_stop();
   if (sip_agent_->idle()) return;  // the call is over at both ends
   const bool is_caller = role_ == wire::Role::caller;
@@ -285,6 +293,7 @@ void Call::report(std::string event, std::string what, std::optional<int> step, 
 }
 
 CallReport Call::make_report() {
+  report_.epochs = epochs_->report();
   report_.packets_sent = media_->sender.packets_sent();
   report_.heard = media_->receiver.finish();
   report_.packets_received = media_->receiver.packets_heard();

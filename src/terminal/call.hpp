@@ -1,10 +1,12 @@
 // One call from beginning to end, as caller or callee: SIP, the working key fetched beside it, Ax as soon as both ends have the key, then sound
 // both ways at once until both have said everything. It fails closed: there is no sound before Ax is confirmed at both ends, and whatever goes
-// wrong ends the call with a reason.
+// wrong ends the call with a reason. While they talk the key is replaced in its time (rekey_plan.hpp, key_epochs.hpp); an attempt that comes to nothing
+// leaves the call on the key that it has.
 //
-// One thread runs the call; the SIP port, the media port and the key source put what they have into its inbox.
+// One thread runs the call; the SIP port, the media port, the key source and the steps of a later Ax exchange put what they have into its inbox.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -15,7 +17,9 @@
 #include "terminal/key_source.hpp"
 #include "terminal/media_control.hpp"
 #include "terminal/media_session.hpp"
+#include "terminal/next_key.hpp"
 #include "terminal/pcapng.hpp"
+#include "terminal/rekey_plan.hpp"
 #include "terminal/sip.hpp"
 #include "terminal/udp_port.hpp"
 
@@ -28,7 +32,7 @@ struct CallParty {
   AxParty ax;
   KeySource& keys;
   CallObserver observe;
-  std::function<void(const SidWk& session)> begun{};  // both ends have confirmed the key: from here on they talk. Must not block
+  std::function<void(const SidWk& session)> begun{};  // both ends have confirmed the key, the call's first or a later one: they talk under it. Must not block
 };
 
 struct CallSettings {
@@ -38,9 +42,10 @@ struct CallSettings {
   std::chrono::milliseconds setup_max{10'000};  // from the INVITE to confirmed Ax
   std::chrono::milliseconds key_max{6'000};     // from the INVITE to the working key
   std::chrono::milliseconds hold_max{1'000};    // callee: how long the 200 waits for the working key
+  RekeyRules rekey{};
 };
 
-/// What a call that was held has to tell.
+/// What a call that was held has to tell. What it says of the working key and SAS is of the first one; `epochs` has all.
 struct CallReport {
   SidWk sid_wk;
   SidCall sid_call;
@@ -56,6 +61,7 @@ struct CallReport {
   Number peer_number;
   ElementName peer_kms;
   std::array<std::uint8_t, 4> sas{};
+  std::vector<KeyEpoch> epochs;
   std::vector<std::int16_t> heard;
   std::uint64_t packets_sent = 0;
   std::uint64_t packets_received = 0;
@@ -93,7 +99,15 @@ class Call {
     net::Datagram datagram;
     std::uint64_t time_ns = 0;
   };
-  using Item = std::variant<Arrived, Result<WorkingKey>>;
+  struct Fetched {
+    SidWk sid_wk;
+    Result<WorkingKey> key;
+  };
+  struct Stepped {  // of the next key's Ax exchange
+    SidWk sid_wk;
+    Result<AxStep> step;
+  };
+  using Item = std::variant<Arrived, Fetched, Stepped>;
   enum class Phase : std::uint8_t {
     waiting,   // callee: nobody has called yet
     setup,     // SIP and the working key
@@ -126,10 +140,11 @@ class Call {
   void report(std::string event, std::string what, std::optional<int> step = {}, std::optional<double> ms = {});
   CallReport make_report();
   // call_secure.cpp: the working key, Ax, and media
-  void fetch_key(wire::Role role, const Number& caller, const Number& called);
+  void fetch_key(const SidWk& sid_wk);
   void on_key(Result<WorkingKey> key);
   void begin_ax();
-  AxSession ax_session() const;
+  AxSession ax_session(const SidWk& sid_wk, const WorkingKey& key) const;
+  KeyEpoch epoch_of(const SidWk& sid_wk, const WorkingKey& key) const;
   void on_media(const net::Datagram& datagram);
   void on_ax(ByteView datagram);
   void on_ax_message();
@@ -138,9 +153,34 @@ class Call {
   [[nodiscard]] bool heard_all() const;
   void send_all(const std::vector<Bytes>& datagrams);
   void send_control(Result<Bytes> packet);
+  struct Directions {
+    MediaKeys send;
+    MediaKeys receive;
+  };
+  Directions directions(wire::MediaKeys media) const;
   Result<void> arm(AxKeys keys);
   void begin_talking();
   void talk(Time now);
+  // call_rekey.cpp: the keys after the first
+  void heard(const net::Datagram& datagram, KeyEpochs::Stream stream);
+  void mind_key(Time now);
+  void tick_next(Time now);
+  [[nodiscard]] std::string_view next_waits_for() const;
+  void begin_next(Time now);
+  void start_next(const SidWk& sid_wk);
+  void say_rekey(RekeyWord word, const SidWk& sid_wk);
+  void on_rekey_word(const MediaControl::Rekeying& said);
+  void on_next_announced(const SidWk& sid_wk);
+  void on_fetched(Fetched fetched);
+  Result<void> start_exchange(WorkingKey key);
+  void on_next_ax(ByteView datagram);
+  void run_step(std::optional<Bytes> message);
+  void on_stepped(Stepped stepped);
+  Result<void> take_step(AxStep step);
+  void settle_next();
+  void switched(Time now);
+  void next_failed(const std::string& why);
+  void drop_next(const std::string& why);
 
   const CallParty& party_;
   const CallSettings settings_;
@@ -174,6 +214,12 @@ class Call {
   Time last_heard_{};
   Time next_farewell_{};
   bool first_heard_ = false;
+  wire::Fingerprints peer_fps_;     // that the first Ax exchange found
+  KeyEpoch first_epoch_;            // until Ax is through
+  std::optional<KeyEpochs> epochs_;
+  RekeyPlan plan_;
+  std::optional<NextKey> next_;
+  std::optional<SidWk> refused_;    // the last session that came to nothing
   std::optional<Time> peer_done_;  // when the other end said that it has said everything
   Time drain_until_{};
 
@@ -181,8 +227,11 @@ class Call {
   std::mutex inbox_mutex_;
   std::condition_variable inbox_filled_;
   std::deque<Item> inbox_;
+  std::atomic<bool> fetching_ = false;  // the key thread has work
+  std::atomic<bool> stepping_ = false;  // the Ax thread has work
   // Last: their threads use what is above.
   std::jthread key_thread_;
+  std::jthread ax_thread_;
   std::unique_ptr<UdpPort> sip_port_;
   std::unique_ptr<UdpPort> media_port_;
 };

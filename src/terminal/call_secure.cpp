@@ -14,15 +14,17 @@ MediaKeys srtp_keys(wire::MediaKey key) { return {.key = std::move(key.key), .sa
 
 }  // namespace
 
-void Call::fetch_key(wire::Role role, const Number& caller, const Number& called) {
-  KeyWanted wanted{.role = role, .sid_wk = report_.sid_wk, .sid_call = report_.sid_call, .caller = caller, .called = called};
+void Call::fetch_key(const SidWk& sid_wk) {
+  KeyWanted wanted{.role = role_, .sid_wk = sid_wk, .sid_call = report_.sid_call, .caller = caller_, .called = called_};
+  fetching_ = true;
   key_thread_ = std::jthread([this, wanted = std::move(wanted)](const std::stop_token& stop) {
     auto key = party_.keys.fetch(wanted, Deadline::after(settings_.key_max), stop);
     const bool arrived = key.has_value();
     const Bytes h_deliver = arrived ? key->h_deliver : Bytes{};
-    deliver(std::move(key));
+    deliver(Fetched{.sid_wk = wanted.sid_wk, .key = std::move(key)});
     // The call goes on meanwhile.
     if (arrived) party_.keys.acknowledge(h_deliver, Deadline::after(acknowledge_max));
+    fetching_ = false;
   });
 }
 
@@ -48,14 +50,22 @@ void Call::on_key(Result<WorkingKey> key) {
   begin_ax();
 }
 
-AxSession Call::ax_session() const {
-  return {.sid_wk = report_.sid_wk,
+KeyEpoch Call::epoch_of(const SidWk& sid_wk, const WorkingKey& key) const {
+  return {.sid_wk = sid_wk,
+          .wk_fingerprint = wire::wk_fingerprint(party_.ax.suite, key.wk),
+          .assurance = key.assurance,
+          .n_paths = key.n_paths,
+          .injected = key.injected};
+}
+
+AxSession Call::ax_session(const SidWk& sid_wk, const WorkingKey& key) const {
+  return {.sid_wk = sid_wk,
           .sid_call = report_.sid_call,
           .caller = caller_,
           .called = called_,
-          .peer_uid = key_->peer_uid,
-          .peer_fps = key_->peer_fps,
-          .peer_kms = key_->peer_kms};
+          .peer_uid = key.peer_uid,
+          .peer_fps = key.peer_fps,
+          .peer_kms = key.peer_kms};
 }
 
 void Call::begin_ax() {
@@ -67,13 +77,14 @@ void Call::begin_ax() {
     return;
   }
   phase_ = Phase::securing;
+  first_epoch_ = epoch_of(report_.sid_wk, *key_);
   Secret wk = std::move(key_->wk);
   if (role_ == wire::Role::callee) {
-    responder_.emplace(party_.ax, ax_session(), std::move(wk));
+    responder_.emplace(party_.ax, ax_session(report_.sid_wk, *key_), std::move(wk));
     if (ax_message_waits_) on_ax_message();
     return;
   }
-  auto started = AxInitiator::start(party_.ax, ax_session(), wk);
+  auto started = AxInitiator::start(party_.ax, ax_session(report_.sid_wk, *key_), wk);
   if (!started) {
     close(started.error());
     return;
@@ -104,13 +115,16 @@ void Call::on_media(const net::Datagram& datagram) {
   }
   if (!media_ || !is_media(datagram.octets)) return;
   if (is_rtcp(datagram.octets)) {
-    const MediaControl::Heard heard = control_->receive(datagram.octets);
-    if (heard == MediaControl::Heard::nothing) return;
-    if (heard == MediaControl::Heard::farewell && !peer_done_) peer_done_ = std::chrono::steady_clock::now();
+    const MediaControl::Heard said = control_->receive(datagram.octets);
+    if (said == MediaControl::Heard::nothing) return;
+    if (said == MediaControl::Heard::farewell && !peer_done_) peer_done_ = std::chrono::steady_clock::now();
+    heard(datagram, KeyEpochs::Stream::rtcp);
+    if (said == MediaControl::Heard::rekey) on_rekey_word(*control_->rekeying());
   } else {
     const std::uint64_t before = media_->receiver.srtp_counts().accepted;
     media_->receiver.receive(datagram.octets);
     if (media_->receiver.srtp_counts().accepted == before) return;
+    heard(datagram, KeyEpochs::Stream::rtp);
     if (!first_heard_) {
       first_heard_ = true;
       report_.setup_ms = ms_since_invite();
@@ -123,6 +137,7 @@ void Call::on_media(const net::Datagram& datagram) {
 
 void Call::on_ax(ByteView datagram) {
   if (!carrier_) return;
+  if (next_) on_next_ax(datagram);
   switch (carrier_->receive(datagram)) {
     case AxCarrier::Arrival::ignored:
     case AxCarrier::Arrival::fragment: break;
@@ -167,15 +182,22 @@ Result<void> Call::ax_as_callee(ByteView message) {
   return {};
 }
 
+Call::Directions Call::directions(wire::MediaKeys media) const {
+  MediaKeys initiator = srtp_keys(std::move(media.initiator));
+  MediaKeys responder = srtp_keys(std::move(media.responder));
+  if (role_ == wire::Role::caller) return {.send = std::move(initiator), .receive = std::move(responder)};
+  return {.send = std::move(responder), .receive = std::move(initiator)};
+}
+
 Result<void> Call::arm(AxKeys keys) {
   const crypto::Aead aead = party_.ax.suite.aead;
-  const MediaKeys initiator = srtp_keys(std::move(keys.media.initiator));
-  const MediaKeys responder = srtp_keys(std::move(keys.media.responder));
-  const MediaKeys& ours = role_ == wire::Role::caller ? initiator : responder;
-  const MediaKeys& theirs = role_ == wire::Role::caller ? responder : initiator;
+  const auto& [ours, theirs] = directions(std::move(keys.media));
   report_.sas = keys.sas;
   ASSIGN_OR_RETURN(control_, MediaControl::arm(aead, ours, theirs, report_.sid_wk, party_.ax.rng));
   ASSIGN_OR_RETURN(media_, MediaSession::arm(aead, ours, theirs, report_.sid_wk, std::move(said_), party_.ax.rng));
+  first_epoch_.sas = keys.sas;
+  epochs_.emplace(aead, *media_, *control_, std::move(first_epoch_));
+  peer_fps_ = std::move(keys.peer_fps);
   return {};
 }
 
@@ -183,6 +205,7 @@ void Call::begin_talking() {
   phase_ = Phase::talking;
   carrier_->settle();
   talk_started_ = last_heard_ = next_farewell_ = std::chrono::steady_clock::now();
+  plan_.in_force(talk_started_);
   report_.invite_to_ax_ms = ms_since_invite();
   report("step", "Ax confirmed at both ends; media keys in force, SAS " + to_hex(report_.sas), 12,
          report_.invite_to_ax_ms - std::max(report_.invite_to_wk_ms, report_.invite_to_answer_ms));

@@ -1,5 +1,8 @@
 #include "terminal/media_control.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include "terminal/octet_order.hpp"
 #include "terminal/rtp.hpp"
 
@@ -10,6 +13,7 @@ namespace {
 constexpr std::uint8_t sender_report = 200;
 constexpr std::uint8_t receiver_report = 201;
 constexpr std::uint8_t goodbye = 203;
+constexpr std::uint8_t application_defined = 204;
 constexpr std::uint8_t version_no_reports = 0x80;  // V = 2, no padding, count 0
 constexpr std::uint8_t version_one_source = 0x81;
 constexpr std::uint16_t receiver_report_words = 1;  // lengths are in 32-bit words minus one
@@ -18,6 +22,22 @@ constexpr std::uint16_t goodbye_words = 1;
 constexpr std::size_t receiver_report_octets = 8;
 constexpr std::size_t farewell_octets = 28 + 8;
 constexpr std::size_t packet_count_at = 20;
+// §6.7: head, name, SID_WK.
+constexpr std::array<std::uint8_t, 4> rekey_name{'Q', 'R', 'K', 'Y'};
+constexpr std::size_t rekey_name_at = 8;
+constexpr std::size_t rekey_sid_at = rekey_name_at + rekey_name.size();
+constexpr std::size_t rekey_octets = rekey_sid_at + SidWk::size;
+constexpr std::uint16_t rekey_words = rekey_octets / 4 - 1;
+constexpr std::uint8_t subtype_bits = 0x1F;
+
+std::optional<MediaControl::Rekeying> parse_rekey(ByteView packet) {
+  if (packet.size() != rekey_octets || packet[1] != application_defined || packet[0] >> 5 != version_no_reports >> 5) return std::nullopt;
+  if (read_big_endian<std::uint16_t>(packet, 2) != rekey_words || !std::ranges::equal(packet.subspan(rekey_name_at, rekey_name.size()), rekey_name))
+    return std::nullopt;
+  const auto word = static_cast<RekeyWord>(packet[0] & subtype_bits);
+  if (word != RekeyWord::begins && word != RekeyWord::refused && word != RekeyWord::wanted) return std::nullopt;
+  return MediaControl::Rekeying{.word = word, .sid_wk = SidWk(packet.subspan(rekey_sid_at))};
+}
 
 void append_head(Bytes& out, std::uint8_t first, std::uint8_t type, std::uint16_t words, std::uint32_t ssrc) {
   out.push_back(first);
@@ -57,12 +77,24 @@ Result<Bytes> MediaControl::farewell(std::uint32_t packets_sent) {
   return sender_.protect_rtcp(packet);
 }
 
+Result<Bytes> MediaControl::rekey(RekeyWord word, const SidWk& sid_wk) {
+  Bytes packet;
+  append_head(packet, static_cast<std::uint8_t>(version_no_reports | static_cast<std::uint8_t>(word)), application_defined, rekey_words, sender_.ssrc());
+  append(packet, rekey_name);
+  append(packet, sid_wk.view());
+  return sender_.protect_rtcp(packet);
+}
+
 MediaControl::Heard MediaControl::receive(ByteView datagram) {
   if (!is_rtcp(datagram)) return Heard::nothing;
   const auto opened = receiver_.unprotect_rtcp(datagram);
   if (!opened) return Heard::nothing;
   const Bytes& packet = *opened;
   if (packet.size() == receiver_report_octets && packet[1] == receiver_report) return Heard::confirmation;
+  if (auto said = parse_rekey(packet)) {
+    rekeying_ = std::move(said);
+    return Heard::rekey;
+  }
   if (packet.size() != farewell_octets || packet[1] != sender_report) return Heard::nothing;
   announced_ = read_big_endian<std::uint32_t>(packet, packet_count_at);
   return Heard::farewell;

@@ -3,6 +3,7 @@
 //
 //   confirmation  receiver report (RFC 3550 §6.4.2): the callee has the keys
 //   farewell      sender report ‖ BYE (§6.4.1, §6.6): all was sent, and how many packets that were, so that losses at the end count too
+//   re-key        APP (§6.7), name "QRKY", with a SID_WK: what the two ends say to each other about the next key (rekey.hpp)
 #pragma once
 
 #include "base/result.hpp"
@@ -16,6 +17,13 @@ bool is_rtcp(ByteView datagram) noexcept;
 /// RTP or RTCP, protected or not (RFC 7983): first octet 128..191.
 bool is_media(ByteView datagram) noexcept;
 
+/// The APP packet's subtype, and whose SID_WK it carries.
+enum class RekeyWord : std::uint8_t {
+  begins = 1,   // caller: this is the next key's session
+  refused = 2,  // either: not under this session, for now
+  wanted = 3,   // callee: the key of this session, which is in force, has been in use for long enough
+};
+
 class MediaControl {
  public:
   /// The keys of the two directions, as for MediaSession::arm.
@@ -23,10 +31,22 @@ class MediaControl {
 
   Result<Bytes> confirmation();
   Result<Bytes> farewell(std::uint32_t packets_sent);
+  Result<Bytes> rekey(RekeyWord word, const SidWk& sid_wk);
 
-  enum class Heard : std::uint8_t { nothing, confirmation, farewell };
-  /// Whatever a datagram holds: `nothing` unless it is authentic and one of the two.
+  enum class Heard : std::uint8_t { nothing, confirmation, farewell, rekey };
+  /// Whatever a datagram holds: `nothing` unless it is authentic and one of the three.
   Heard receive(ByteView datagram);
+  /// What receive() last called `rekey`.
+  struct Rekeying {
+    RekeyWord word{};
+    SidWk sid_wk;
+  };
+  [[nodiscard]] const std::optional<Rekeying>& rekeying() const noexcept { return rekeying_; }
+
+  /// As SrtpSender and SrtpReceiver.
+  Result<void> rekey_sender(crypto::Aead aead, const MediaKeys& keys, const Mki& mki) { return sender_.rekey(aead, keys, mki); }
+  Result<void> add_key(crypto::Aead aead, const MediaKeys& keys, const Mki& mki) { return receiver_.add_key(aead, keys, mki); }
+  void drop_key(const Mki& mki) { receiver_.drop_key(mki); }
   /// What the other end's farewell said it has sent.
   [[nodiscard]] std::optional<std::uint32_t> announced_packets() const noexcept { return announced_; }
 
@@ -36,6 +56,7 @@ class MediaControl {
   SrtpSender sender_;
   SrtpReceiver receiver_;
   std::optional<std::uint32_t> announced_;
+  std::optional<Rekeying> rekeying_;
 };
 
 }  // namespace qanat::terminal

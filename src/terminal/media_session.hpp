@@ -31,6 +31,8 @@ class MediaSender {
   [[nodiscard]] std::optional<std::chrono::milliseconds> due() const;
   /// The packet for due(); exhausted once all are sent.
   Result<Bytes> next();
+  /// As SrtpSender::rekey: the numbering goes on.
+  Result<void> rekey(crypto::Aead aead, const MediaKeys& keys, const Mki& mki) { return srtp_.rekey(aead, keys, mki); }
 
  private:
   std::vector<std::int16_t> samples_;
@@ -47,6 +49,9 @@ class MediaReceiver {
 
   /// A datagram from the media port, whatever it holds.
   void receive(ByteView datagram);
+  /// As SrtpReceiver.
+  Result<void> add_key(crypto::Aead aead, const MediaKeys& keys, const Mki& mki) { return srtp_.add_key(aead, keys, mki); }
+  void drop_key(const Mki& mki) { srtp_.drop_key(mki); }
   /// All that was heard; what still waits is taken in order. The receiver takes no more afterwards.
   std::vector<std::int16_t> finish();
 

@@ -91,6 +91,22 @@ std::string last_mile(const CallReport& report) {
   return "also protected by a charged key, " + std::string(wire::name(*report.charged)) + known;
 }
 
+/// The call's keys one after another, under which its media went.
+wire::Json keys_to_json(const CallReport& report) {
+  wire::Json out = wire::Json::array();
+  for (const KeyEpoch& epoch : report.epochs) {
+    out.push(wire::Json::object({{"sid_wk", epoch.sid_wk.hex()},
+                                 {"wk_fingerprint", epoch.wk_fingerprint},
+                                 {"assurance", static_cast<int>(epoch.assurance)},
+                                 {"n_paths", epoch.n_paths},
+                                 {"injected", epoch.injected},
+                                 {"sas", to_hex(epoch.sas)},
+                                 {"packets_sent", epoch.packets_sent},
+                                 {"packets_received", epoch.packets_received}}));
+  }
+  return out;
+}
+
 wire::Json to_json(const CallReport& report, PeerPin pin, const SoundPlan& plan) {
   return wire::Json::object({{"sid_wk", report.sid_wk.hex()},
                              {"sid_call", report.sid_call.hex()},
@@ -107,6 +123,7 @@ wire::Json to_json(const CallReport& report, PeerPin pin, const SoundPlan& plan)
                              {"peer_kms", report.peer_kms.text()},
                              {"peer_certificates", name(pin)},
                              {"sas", to_hex(report.sas)},
+                             {"keys", keys_to_json(report)},
                              {"packets_sent", report.packets_sent},
                              {"packets_received", report.packets_received},
                              {"packets_lost", report.packets_lost},
@@ -137,6 +154,19 @@ PeerPins::Changed on_change(node::Node& node, const CallObserver& observe) {
   };
 }
 
+/// A running call's change of key, or that it came to nothing.
+void record_rekey(node::Node& node, const TerminalSettings& settings, const CallEvent& event) {
+  const bool changed = event.event == "rekeyed";
+  if (!changed && event.event != "rekey_failed") return;
+  const auto recorded = node.record({.action = "ax-1.rekey",
+                                     .outcome = changed ? audit::Outcome::success : audit::Outcome::failure,
+                                     .subject = settings.number.text(),
+                                     .object = "",
+                                     .reason = event.what,
+                                     .request_id = ""});
+  if (!recorded) node::log(node::LogLevel::error, "{}: {}", event.what, recorded.error().message);
+}
+
 /// The frame of both directions: `hold` places or answers on the opened call.
 Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings, const SoundPlan& plan, const EventSink& sink,
                              std::chrono::milliseconds wait_max, const std::function<Result<CallReport>(Call&)>& hold) {
@@ -164,9 +194,10 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
   }
   node.start_reporting();
   std::atomic<bool> invited = false;  // the observer is called from two threads
-  std::string session;                // once both ends talk in it
-  const CallObserver observe = [&invited, show = observer(sink)](const CallEvent& event) {
+  std::string session;                // the call's first, once both ends talk in it
+  const CallObserver observe = [&, show = observer(sink)](const CallEvent& event) {
     if (event.event == "invite") invited = true;
+    record_rekey(node, settings, event);
     show(event);
   };
   KmsLink link(node, settings, loaded);
@@ -193,11 +224,13 @@ Result<wire::Json> hold_call(node::Node& node, const TerminalSettings& settings,
                         .observe = observe,
                         .begun =
                             [&](const SidWk& sid_wk) {
-                              session = sid_wk.hex();
-                              node.report({.about = "", .action = "call", .outcome = "started", .object = session});
+                              if (session.empty()) session = sid_wk.hex();
+                              // Also of a later key: one that is delivered and not talked under would look like one that was fetched for nothing.
+                              node.report({.about = "", .action = "call", .outcome = "started", .object = sid_wk.hex()});
                             }};
   CallSettings call_settings{.sip = settings.sip, .pace = settings.pace};
   call_settings.wait_max = wait_max;
+  call_settings.rekey = settings.rekey;
   ASSIGN_OR_RETURN(const auto call, Call::open(party, call_settings, std::move(said)));
   auto report = hold(*call);
   const auto captured = plan.capture.empty() ? Result<void>() : write_file(plan.capture, call->capture().octets());

@@ -1,8 +1,9 @@
-// What a terminal's configuration says beyond the common tables: [terminal].
+// What a terminal's configuration says beyond the common tables: [terminal] and [call].
 #pragma once
 
 #include "node/config.hpp"
 #include "net/udp.hpp"
+#include "terminal/rekey_plan.hpp"
 #include "wire/qfc2_header.hpp"
 
 namespace qanat::terminal {
@@ -16,7 +17,10 @@ struct TerminalSettings {
   wire::Assurance min_assurance = wire::Assurance::local_rng;
   std::filesystem::path medium;  // secure medium with charged keys; empty: there is none
   bool symmetric_mode = false;   // where certificates cannot be checked, be known by the medium's authentication set (the KMS must allow it)
+  RekeyRules rekey = rekey_every(std::chrono::hours(1));  // [call]
 
+  /// Such rules, with the usual limit: twice as long.
+  static RekeyRules rekey_every(std::chrono::milliseconds after) { return {.after = after, .after_packets = 0, .limit = 2 * after}; }
   /// `uid` and `number` must be well formed, the address IPv4.
   static TerminalSettings read(node::Config& config);
 };

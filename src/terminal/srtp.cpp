@@ -29,12 +29,9 @@ Result<void> check_keys(crypto::Aead aead, const MediaKeys& keys) {
 
 bool has_rtcp_shape(ByteView packet) { return packet.size() >= rtcp_header_octets && packet[0] >> 6 == rtp_version; }
 
-/// The packet without its MKI; nothing if the MKI is another one.
-std::expected<ByteView, SrtpDrop> strip_mki(ByteView packet, const Mki& mki) {
-  if (packet.size() < mki_octets) return std::unexpected(SrtpDrop::malformed);
-  if (!equal(packet.last(mki_octets), mki.view())) return std::unexpected(SrtpDrop::wrong_mki);
-  return packet.first(packet.size() - mki_octets);
-}
+constexpr std::size_t receive_keys_max = 2;  // the former and the next
+
+Mki mki_at_end_of(ByteView packet) { return Mki(packet.last(mki_octets)); }
 
 SrtpDrop drop_of(ReplayWindow::Verdict verdict) { return verdict == ReplayWindow::Verdict::replayed ? SrtpDrop::replayed : SrtpDrop::too_old; }
 
@@ -187,6 +184,15 @@ Result<Bytes> SrtpSender::protect_rtcp(ByteView rtcp_packet) {
   return out;
 }
 
+Result<void> SrtpSender::rekey(crypto::Aead aead, const MediaKeys& keys, const Mki& mki) {
+  TRY(check_keys(aead, keys));
+  if (mki == mki_) return fail(ErrorCode::conflict, "srtp: the key in use has this MKI");
+  rtp_ = SrtpTransform::for_rtp(aead, keys);
+  rtcp_ = SrtpTransform::for_rtcp(aead, keys);
+  mki_ = mki;
+  return {};
+}
+
 std::string_view name(SrtpDrop reason) noexcept {
   switch (reason) {
     case SrtpDrop::malformed:
@@ -207,12 +213,32 @@ std::string_view name(SrtpDrop reason) noexcept {
 
 std::uint64_t SrtpCounts::dropped_total() const { return std::accumulate(dropped.begin(), dropped.end(), std::uint64_t{0}); }
 
-SrtpReceiver::SrtpReceiver(crypto::Aead aead, const MediaKeys& keys, const Mki& mki, std::uint32_t first_roc)
-    : rtp_(SrtpTransform::for_rtp(aead, keys)), rtcp_(SrtpTransform::for_rtcp(aead, keys)), mki_(mki), first_roc_(first_roc) {}
+SrtpReceiver::SrtpReceiver(crypto::Aead aead, const MediaKeys& keys, const Mki& mki, std::uint32_t first_roc) : first_roc_(first_roc) {
+  keys_.reserve(receive_keys_max);
+  keys_.push_back({.rtp = SrtpTransform::for_rtp(aead, keys), .rtcp = SrtpTransform::for_rtcp(aead, keys), .mki = mki});
+}
 
 Result<SrtpReceiver> SrtpReceiver::create(crypto::Aead aead, const MediaKeys& keys, const Mki& mki, std::uint32_t first_roc) {
   TRY(check_keys(aead, keys));
   return Result<SrtpReceiver>(SrtpReceiver(aead, keys, mki, first_roc));
+}
+
+Result<void> SrtpReceiver::add_key(crypto::Aead aead, const MediaKeys& keys, const Mki& mki) {
+  TRY(check_keys(aead, keys));
+  if (keys_.size() == receive_keys_max) return fail(ErrorCode::conflict, "srtp: two keys are held already");
+  if (std::ranges::find(keys_, mki, &Key::mki) != keys_.end()) return fail(ErrorCode::conflict, "srtp: a key of this MKI is held already");
+  keys_.push_back({.rtp = SrtpTransform::for_rtp(aead, keys), .rtcp = SrtpTransform::for_rtcp(aead, keys), .mki = mki});
+  return {};
+}
+
+void SrtpReceiver::drop_key(const Mki& mki) {
+  const auto place = std::ranges::find(keys_, mki, &Key::mki);
+  if (place != keys_.end() && keys_.size() > 1) keys_.erase(place);
+}
+
+SrtpReceiver::Key* SrtpReceiver::key_of(ByteView packet) {
+  const auto place = std::ranges::find(keys_, mki_at_end_of(packet), &Key::mki);
+  return place == keys_.end() ? nullptr : &*place;
 }
 
 // RFC 3711 §3.3.1 and appendix A: the 48-bit index nearest to the newest one; nothing if that lies outside the key's space.
@@ -230,17 +256,18 @@ std::expected<Bytes, SrtpDrop> SrtpReceiver::unprotect(ByteView srtp_packet) { r
 std::expected<Bytes, SrtpDrop> SrtpReceiver::unprotect_rtcp(ByteView srtcp_packet) { return counted(open_rtcp(srtcp_packet), rtcp_counts_); }
 
 std::expected<Bytes, SrtpDrop> SrtpReceiver::open(ByteView packet) {
-  if (packet.size() > rtp_packet_octets_max) return std::unexpected(SrtpDrop::malformed);
-  const auto sealed = strip_mki(packet, mki_);
-  if (!sealed) return std::unexpected(sealed.error());
+  if (packet.size() > rtp_packet_octets_max || packet.size() < mki_octets) return std::unexpected(SrtpDrop::malformed);
+  Key* const key = key_of(packet);
+  if (key == nullptr) return std::unexpected(SrtpDrop::wrong_mki);
+  const ByteView sealed = packet.first(packet.size() - mki_octets);
   std::size_t header_octets = 0;
-  const auto header = parse_rtp_header(*sealed, header_octets);
-  if (!header || sealed->size() < header_octets + srtp_tag_octets) return std::unexpected(SrtpDrop::malformed);
+  const auto header = parse_rtp_header(sealed, header_octets);
+  if (!header || sealed.size() < header_octets + srtp_tag_octets) return std::unexpected(SrtpDrop::malformed);
   if (ssrc_ && header->ssrc != *ssrc_) return std::unexpected(SrtpDrop::wrong_ssrc);
   const auto index = index_of(header->sequence);
   if (!index) return std::unexpected(SrtpDrop::too_old);
   if (const auto verdict = window_.judge(*index); verdict != ReplayWindow::Verdict::fresh) return std::unexpected(drop_of(verdict));
-  auto opened = rtp_.open_rtp(header->ssrc, *index, *sealed, header_octets);
+  auto opened = key->rtp.open_rtp(header->ssrc, *index, sealed, header_octets);
   if (!opened) return std::unexpected(SrtpDrop::bad_tag);
   window_.take(*index);
   ssrc_ = header->ssrc;
@@ -248,15 +275,16 @@ std::expected<Bytes, SrtpDrop> SrtpReceiver::open(ByteView packet) {
 }
 
 std::expected<Bytes, SrtpDrop> SrtpReceiver::open_rtcp(ByteView packet) {
-  if (packet.size() > rtp_packet_octets_max) return std::unexpected(SrtpDrop::malformed);
-  const auto sealed = strip_mki(packet, mki_);
-  if (!sealed) return std::unexpected(sealed.error());
-  if (!has_rtcp_shape(*sealed) || sealed->size() < rtcp_header_octets + srtp_tag_octets + rtcp_index_octets) return std::unexpected(SrtpDrop::malformed);
-  const auto ssrc = read_big_endian<std::uint32_t>(*sealed, rtcp_ssrc_at);
+  if (packet.size() > rtp_packet_octets_max || packet.size() < mki_octets) return std::unexpected(SrtpDrop::malformed);
+  Key* const key = key_of(packet);
+  if (key == nullptr) return std::unexpected(SrtpDrop::wrong_mki);
+  const ByteView sealed = packet.first(packet.size() - mki_octets);
+  if (!has_rtcp_shape(sealed) || sealed.size() < rtcp_header_octets + srtp_tag_octets + rtcp_index_octets) return std::unexpected(SrtpDrop::malformed);
+  const auto ssrc = read_big_endian<std::uint32_t>(sealed, rtcp_ssrc_at);
   if (ssrc_ && ssrc != *ssrc_) return std::unexpected(SrtpDrop::wrong_ssrc);
-  const std::uint64_t index = read_big_endian<std::uint32_t>(*sealed, sealed->size() - rtcp_index_octets) & ~encrypted_flag;
+  const std::uint64_t index = read_big_endian<std::uint32_t>(sealed, sealed.size() - rtcp_index_octets) & ~encrypted_flag;
   if (const auto verdict = rtcp_window_.judge(index); verdict != ReplayWindow::Verdict::fresh) return std::unexpected(drop_of(verdict));
-  auto opened = rtcp_.open_rtcp(ssrc, *sealed);
+  auto opened = key->rtcp.open_rtcp(ssrc, sealed);
   if (!opened) return std::unexpected(SrtpDrop::bad_tag);
   rtcp_window_.take(index);
   ssrc_ = ssrc;

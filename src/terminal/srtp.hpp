@@ -8,6 +8,7 @@
 #include <expected>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
@@ -58,7 +59,7 @@ class ReplayWindow {
   std::optional<std::uint64_t> highest_;
 };
 
-/// Protects what one source sends. The key, the source and the numbering begin together and end together.
+/// Protects what one source sends. One cryptographic context (RFC 3711 §3.2): the source and its numbering go on from one key to the next.
 class SrtpSender {
  public:
   /// invalid_argument if the keys do not have the suite's lengths. `first_roc` is 0 for a new key; both ends must agree on it.
@@ -69,6 +70,9 @@ class SrtpSender {
   Result<Bytes> protect(ByteView rtp_packet);
   /// The same for RTCP; the SRTCP index counts up from 0.
   Result<Bytes> protect_rtcp(ByteView rtcp_packet);
+  /// Everything from here on is under this key, and the former one is erased. ROC and sequence number (RFC 3711 §3.3.1) and the SRTCP index (§3.4) go on.
+  /// invalid_argument as create(); conflict if the key that is in use has this MKI.
+  Result<void> rekey(crypto::Aead aead, const MediaKeys& keys, const Mki& mki);
 
   [[nodiscard]] std::uint32_t ssrc() const noexcept { return ssrc_; }
 
@@ -97,13 +101,18 @@ struct SrtpCounts {
   [[nodiscard]] std::uint64_t dropped_total() const;
 };
 
-/// Opens what one source sends. The first authentic packet settles its SSRC. A dropped packet changes nothing but its count.
+/// Opens what one source sends. The first authentic packet settles its SSRC. A dropped packet changes nothing but its count. It can hold the keys of two
+/// epochs, told apart by their MKI (RFC 3711 §8.1): packets under both are one numbered stream with one replay window, whichever comes first.
 class SrtpReceiver {
  public:
   static Result<SrtpReceiver> create(crypto::Aead aead, const MediaKeys& keys, const Mki& mki, std::uint32_t first_roc = 0);
 
   std::expected<Bytes, SrtpDrop> unprotect(ByteView srtp_packet);
   std::expected<Bytes, SrtpDrop> unprotect_rtcp(ByteView srtcp_packet);
+  /// Takes packets under this key as well. invalid_argument as create(); conflict if there is a key of this MKI, or two keys are held already.
+  Result<void> add_key(crypto::Aead aead, const MediaKeys& keys, const Mki& mki);
+  /// Erases this key: what comes under it from now on is dropped as wrong_mki. Nothing happens if it is not held, or is the only one.
+  void drop_key(const Mki& mki);
 
   [[nodiscard]] const SrtpCounts& counts() const noexcept { return counts_; }
   [[nodiscard]] const SrtpCounts& rtcp_counts() const noexcept { return rtcp_counts_; }
@@ -113,10 +122,15 @@ class SrtpReceiver {
   std::expected<Bytes, SrtpDrop> open(ByteView packet);
   std::expected<Bytes, SrtpDrop> open_rtcp(ByteView packet);
   [[nodiscard]] std::optional<std::uint64_t> index_of(std::uint16_t sequence) const;
+  struct Key {
+    SrtpTransform rtp;
+    SrtpTransform rtcp;
+    Mki mki;
+  };
+  /// The key that the packet's MKI names; null if none that is held.
+  Key* key_of(ByteView packet);
 
-  SrtpTransform rtp_;
-  SrtpTransform rtcp_;
-  Mki mki_;
+  std::vector<Key> keys_;  // one, or two while a re-key is under way
   std::uint32_t first_roc_;
   std::optional<std::uint32_t> ssrc_;
   ReplayWindow window_;

@@ -137,7 +137,20 @@ TEST_F(ApplicationTest, ALaterKeyOfTheCallTakesTheFormersPlaceOnceItIsConfirmed)
   must(kms_.acknowledge(kms_.a(), later, also_to_a));
   EXPECT_EQ(kms_.leg(former, Role::caller).state, KeyState::destroyed);
   EXPECT_TRUE(kms_.on_record("a later key of its call is confirmed: " + later.hex()));
+  EXPECT_TRUE(kms_.on_record("in a running call it takes the place of " + former.hex()));
   EXPECT_EQ(kms_.leg(former, Role::callee).state, KeyState::reserved) << "C has not confirmed anything";
+}
+
+TEST_F(ApplicationTest, WhichKeyFollowsWhichInACallIsOnRecordThoughTheFormerIsGone) {
+  const SidWk former = kms_.session();
+  must(kms_.acknowledge(kms_.a(), former, must(apply(kms_.a(), kms_.make(kms_.a(), former, Role::caller))).body));
+  EXPECT_EQ(times("\"wk.updated\"", kms_.state()), 0U) << "the first key of the call";
+  kms_.wait_a_millisecond();
+  const SidWk later = kms_.session();
+  must(kms_.acknowledge(kms_.a(), later, must(apply(kms_.a(), kms_.make(kms_.a(), later, Role::caller))).body));
+  EXPECT_EQ(times("\"wk.updated\"", kms_.state()), 1U);
+  EXPECT_TRUE(kms_.on_record("in a running call it takes the place of " + former.hex()));
+  EXPECT_EQ(times("\"wk.superseded\"", kms_.state()), 0U) << "it was destroyed when it was confirmed";
 }
 
 TEST_F(ApplicationTest, AnEarlierKeysLateConfirmationEndsNoLaterKey) {

@@ -30,6 +30,24 @@ TEST(MediaControlTest, TheConfirmationAndTheFarewellArriveOverTheMediaPort) {
   EXPECT_EQ(a.announced_packets(), 150U);
 }
 
+TEST(MediaControlTest, WordsAboutTheNextKeyArriveWithItsSession) {
+  MediaControl a = end(1, 2);
+  MediaControl b = end(2, 1);
+  std::uint8_t n = 1;
+  for (const RekeyWord word : {RekeyWord::begins, RekeyWord::refused, RekeyWord::wanted}) {
+    const Bytes packet = b.rekey(word, SidWk(Bytes(16, ++n))).value();
+    EXPECT_TRUE(is_rtcp(packet));
+    EXPECT_EQ(packet[1], 204) << "APP, RFC 3550 §6.7";
+    EXPECT_EQ(a.receive(packet), Heard::rekey);
+    ASSERT_TRUE(a.rekeying());
+    EXPECT_EQ(a.rekeying()->word, word);
+    EXPECT_EQ(a.rekeying()->sid_wk, SidWk(Bytes(16, n)));
+    EXPECT_EQ(a.receive(packet), Heard::nothing) << "replayed";
+  }
+  EXPECT_EQ(a.receive(b.rekey(static_cast<RekeyWord>(4), SidWk(Bytes(16, 9))).value()), Heard::nothing) << "a word that there is not";
+  EXPECT_EQ(a.rekeying()->word, RekeyWord::wanted);
+}
+
 TEST(MediaControlTest, WhatIsNotAuthenticOrNotFreshIsNothing) {
   MediaControl a = end(1, 2);
   MediaControl b = end(2, 1);

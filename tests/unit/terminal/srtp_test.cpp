@@ -188,6 +188,44 @@ TEST_P(SrtpSuiteTest, SenderRefusesForEverOnceTheIndexesAreUsedUp) {
   EXPECT_FALSE(to.unprotect(restarted.protect(rtp(0)).value()));
 }
 
+// RFC 3711 §3.3.1: after a re-keying the rollover counter keeps its sequence of values; §3.4: the SRTCP index is not reset either.
+TEST_P(SrtpSuiteTest, TheNumberingGoesOnUnderAnotherKey) {
+  const Mki next(hex("0badcafe"));
+  auto from = sender();
+  auto to = receiver();
+  auto knows_the_next_alone = SrtpReceiver::create(GetParam(), keys_of(GetParam(), 0x33), next).value();
+  ASSERT_TRUE(to.add_key(GetParam(), keys_of(GetParam(), 0x33), next));
+  for (const std::uint16_t sequence : std::initializer_list<std::uint16_t>{0xFFFE, 0xFFFF}) EXPECT_TRUE(to.unprotect(from.protect(rtp(sequence)).value()));
+  EXPECT_TRUE(to.unprotect_rtcp(from.protect_rtcp(rtcp).value()));
+  ASSERT_TRUE(from.rekey(GetParam(), keys_of(GetParam(), 0x33), next));
+  EXPECT_EQ(from.protect(rtp(0xFFFF)).error().code, ErrorCode::conflict) << "not even under the new key is a number used twice";
+  const Bytes wrapped = from.protect(rtp(0)).value();
+  EXPECT_TRUE(equal(ByteView(wrapped).last(mki_octets), next.view()));
+  EXPECT_TRUE(to.unprotect(wrapped));
+  EXPECT_EQ(knows_the_next_alone.unprotect(wrapped).error(), SrtpDrop::bad_tag) << "it is at ROC 0, the packet is of ROC 1";
+  const Bytes second = from.protect_rtcp(rtcp).value();
+  EXPECT_EQ(to_hex(ByteView(second).last(8)), "800000010badcafe");
+  EXPECT_TRUE(to.unprotect_rtcp(second));
+}
+
+TEST_P(SrtpSuiteTest, TwoKeysAreHeldAtMostAndOneAlways) {
+  auto to = receiver();
+  auto from = sender();
+  const Mki next(hex("0badcafe"));
+  EXPECT_EQ(to.add_key(GetParam(), keys_of(GetParam(), 0x33), mki).error().code, ErrorCode::conflict);
+  ASSERT_TRUE(to.add_key(GetParam(), keys_of(GetParam(), 0x33), next));
+  EXPECT_EQ(to.add_key(GetParam(), keys_of(GetParam(), 0x44), Mki(hex("00000001"))).error().code, ErrorCode::conflict);
+  EXPECT_EQ(from.rekey(GetParam(), keys_of(GetParam(), 0x33), mki).error().code, ErrorCode::conflict);
+  const Aead other = GetParam() == Aead::sm4_gcm ? Aead::aes_256_gcm : Aead::sm4_gcm;
+  EXPECT_EQ(from.rekey(GetParam(), keys_of(other), next).error().code, ErrorCode::invalid_argument);
+  EXPECT_TRUE(to.unprotect(from.protect(rtp(1)).value())) << "a refused key changes nothing";
+  to.drop_key(mki);
+  EXPECT_EQ(to.unprotect(from.protect(rtp(2)).value()).error(), SrtpDrop::wrong_mki);
+  to.drop_key(next);
+  ASSERT_TRUE(from.rekey(GetParam(), keys_of(GetParam(), 0x33), next));
+  EXPECT_TRUE(to.unprotect(from.protect(rtp(3)).value())) << "the last key stays";
+}
+
 TEST_P(SrtpSuiteTest, RtcpIsEncryptedNumberedAndKeyedApart) {
   auto from = sender();
   auto to = receiver();

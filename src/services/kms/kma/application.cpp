@@ -351,7 +351,8 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
   const UnixMs now = node_.clock().now_ms();
   const std::string why = message.ok ? "" : "the terminal could not use the key";
   const std::string superseded = "a later key of its call is confirmed: " + message.sid_wk.hex();
-  std::vector<Destroyed> former;  // keys of the same call that this one takes the place of
+  std::vector<Destroyed> former;  // keys of the same call that this one takes the place of, and that were still here
+  std::optional<SidWk> before;    // the last of them, here or gone
   ASSIGN_OR_RETURN(const Destroyed gone, store_.transact([&](store::Transaction& transaction) -> Result<Destroyed> {
     for (const wire::Role role : {wire::Role::caller, wire::Role::callee}) {
       ASSIGN_OR_RETURN(const auto leg, ledger_.find(transaction, message.sid_wk, role));
@@ -359,6 +360,7 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
       if (message.ok) {
         TRY(ledger_.advance(transaction, message.sid_wk, role, leg->state, KeyState::confirmed));
         TRY(confirm_charging_record(transaction, message.sid_wk, role, now));
+        ASSIGN_OR_RETURN(before, ledger_.former(transaction, leg->key));
         ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
       }
       return ledger_.destroy(transaction, message.sid_wk, role, {.by = terminal.uid.text(), .why = message.ok ? "acknowledged" : why, .at_ms = now});
@@ -372,6 +374,14 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
                     .object = message.sid_wk.hex(),
                     .reason = gone.reason(why),
                     .request_id = http.request_id}));
+  if (before) {
+    TRY(node_.record({.action = "wk.updated",
+                      .outcome = audit::Outcome::success,
+                      .subject = terminal.uid.text(),
+                      .object = message.sid_wk.hex(),
+                      .reason = "in a running call it takes the place of " + before->hex(),
+                      .request_id = http.request_id}));
+  }
   for (const Destroyed& one : former) {
     TRY(node_.record({.action = "wk.superseded",
                       .outcome = audit::Outcome::success,

@@ -98,6 +98,8 @@ class Ledger {
   Result<std::optional<Bytes>> delivered_again(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_req, const KeyUse& use);
   /// Erases the key's octets and its delivery; the row stays, with who ended it, when and why.
   Result<Destroyed> destroy(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Ending& ending);
+  /// The key of the same call, leg and subscriber that was made before this one, in whatever state; nothing for the first one.
+  Result<std::optional<SidWk>> former(store::Transaction& transaction, const WorkingKey& key);
   /// A later key of the same call is confirmed: its former ones, which were kept until now, are destroyed.
   Result<std::vector<Destroyed>> supersede(store::Transaction& transaction, const WorkingKey& by, const Ending& ending);
   /// The legs of a session, or those owed to a subscriber (the first thousand), that live.

@@ -1,0 +1,51 @@
+// When the key of a running call has been in use for long enough, and when for too long. Pure: the time comes in.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace qanat::terminal {
+
+// After an attempt that came to nothing; doubled with each further one, because each may have cost a quantum key.
+inline constexpr std::chrono::milliseconds rekey_retry{5'000};
+inline constexpr std::chrono::milliseconds rekey_retry_longest{300'000};
+inline constexpr std::chrono::milliseconds rekey_wish_every{5'000};  // of the callee
+inline constexpr std::uint64_t rekey_limit_of_packets = 2;           // times `after_packets`
+
+struct RekeyRules {
+  std::chrono::milliseconds after{0};           // a key that has been in force for so long is replaced; 0: however long
+  std::uint64_t after_packets = 0;              // or one that has protected so many of our media packets; 0: however many
+  std::chrono::milliseconds limit{0};           // without another key the call ends; 0: it does not
+  std::chrono::milliseconds asked_min{10'000};  // caller: how long a key is in force at least before the other end's wish is followed
+};
+
+class RekeyPlan {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+  explicit RekeyPlan(const RekeyRules& rules) : rules_(rules) {}
+
+  /// Both ends use this key from now on.
+  void in_force(Time now);
+  /// The attempt came to nothing, for this reason: the next one waits for a while.
+  void failed(Time now, std::string why);
+  /// The wish was said: it is said again after a while.
+  void asked(Time now) { not_before_ = now + rekey_wish_every; }
+
+  /// `packets`: of ours, under the key in force.
+  [[nodiscard]] bool due(Time now, std::uint64_t packets) const;
+  [[nodiscard]] bool follows_wish(Time now) const { return now >= since_ + rules_.asked_min && now >= not_before_; }
+  /// Why the call cannot go on; nothing if it can. `under_way`: what the attempt that is being made waits for; empty if none is.
+  [[nodiscard]] std::optional<std::string> spent(Time now, std::uint64_t packets, std::string_view under_way) const;
+
+ private:
+  RekeyRules rules_;
+  Time since_{};
+  Time not_before_{};
+  std::chrono::milliseconds retry_ = rekey_retry;
+  std::string last_failure_;
+};
+
+}  // namespace qanat::terminal
