@@ -71,6 +71,7 @@ KmsSettings KmsSettings::read(node::Config& config) {
   out.revocation_lists_every = std::chrono::seconds(table.integer("revocation_lists_every_s", 0, 86400, out.revocation_lists_every.count()));
   out.evidence_every = std::chrono::seconds(table.integer("evidence_every_s", 0, 86400, out.evidence_every.count()));
   out.media_keys = table.text("media_keys", "");
+  out.directory_fallback = table.flag("directory_fallback", out.directory_fallback);
   out.profile_v1 = table.flag("profile_v1", out.profile_v1);
   out.policy = PolicySettings::read(table.table("policy"));
   out.csa = csa::CsaSettings::read(table);

@@ -72,7 +72,8 @@ Result<Asked> Application::authenticate_v1(const net::Request& http, const wire:
                .fps = wire::fingerprints(suite, terminal.classical, terminal.ml_dsa),
                .hash = crypto::digest(suite.hash, http.body),
                .traffic = traffic,
-               .ephemeral = false};
+               .ephemeral = false,
+               .says_directory = false};
 }
 
 Result<Bytes> Application::deliver_v1(const net::Request& http, const Asked& asked, const Terminal& terminal, const StoredKey& leg, Bytes token,
