@@ -64,6 +64,25 @@ class CmspSilent : public SharedNetwork {
       EXPECT_EQ(end->text("grant").value_or("?"), grant) << side;
     }
   }
+  static std::int64_t epoch_at(const std::string& element) {
+    const auto health = net().op().health(element);
+    const auto directory = health ? health->object("directory") : Result<Json>(fail(ErrorCode::not_found, "no health"));
+    return directory ? directory->integer("epoch").value_or(0) : 0;
+  }
+  /// The KMS dies at that place, which `meanwhile` leads it to, and starts again.
+  void crash(const std::string& place, const std::string& kms, const std::function<void()>& meanwhile) const {
+    const testing::ScopedTrace trace(__FILE__, __LINE__, kms + " dies at " + place);
+    const std::filesystem::path mark = folder_ / place;
+    net().running().stop_element(kms, RunningNetwork::Ending::orderly);
+    // It may come there before it says that it is ready.
+    static_cast<void>(net().running().start_element(kms, QANAT_CRASH_PROGRAM, {"QANAT_CRASH_AT=" + place, "QANAT_CRASH_ONCE=" + mark.string()}));
+    meanwhile();
+    TestNetwork::await("its death", [&] { return !net().running().lives(kms); }, std::chrono::seconds(40));
+    EXPECT_TRUE(std::filesystem::exists(mark)) << "the place was not reached";
+    net().running().stop_element(kms, RunningNetwork::Ending::kill);
+    const auto restarted = net().running().start_element(kms);
+    ASSERT_TRUE(restarted) << restarted.error().message;
+  }
   static unsigned status_of(const Result<net::Response>& response) {
     EXPECT_TRUE(response) << (response ? "" : response.error().message);
     return response ? response->status : 0;
@@ -99,6 +118,25 @@ POINT_TEST(CmspSilent, Ma_2, accepts, TheDirectoryThatCarriesCallsWhileCmspIsDea
   allow("kms-a", true);
   expect_call(by_directory);  // by what was kept on the disk: CMSP is still dead
 
+  const auto back = net().running().start_element("cmsp");
+  ASSERT_TRUE(back) << back.error().message;
+  expect_call("");
+}
+
+TEST_F(CmspSilent, AKmsThatDiesMeanwhileGoesOnAfterItsRestart) {
+  crash("kms.directory.brought", "kms-a", [] {
+    const auto changed = net().op().ask(Endpoint::x5_account, "cmsp",
+                                        Json::object({{"number", "+8655119999999"}, {"uid", "Z"}, {"kms", "kms-a"}, {"service", "closed"}}));
+    EXPECT_TRUE(changed) << (changed ? "" : changed.error().message);
+  });
+  TestNetwork::await("CMSP's directory at kms-a", [] { return epoch_at("cmsp") != 0 && epoch_at("kms-a") == epoch_at("cmsp"); }, std::chrono::seconds(40));
+  await_directory();
+  net().running().stop_element("cmsp", RunningNetwork::Ending::kill);
+  const auto failing_call = [this] { EXPECT_FALSE(net().hold_call("A", "B", folder_ / "refused", 20)); };
+  crash("kms.directory.opening", "kms-a", failing_call);
+  expect_call(by_directory);
+  crash("kms.session.announced", "kms-b", failing_call);
+  expect_call(by_directory);
   const auto back = net().running().start_element("cmsp");
   ASSERT_TRUE(back) << back.error().message;
   expect_call("");

@@ -51,6 +51,7 @@ Result<Agreement::Opened> Agreement::open_by_directory(wire::SessionFields field
   TRY(node_.record({.action = "km-2.open", .outcome = audit::Outcome::success, .subject = open.uid_a.text(), .object = open.sid_wk.hex(),
                     .reason = why + ": by its directory " + std::to_string(located->epoch) + ", " + served_by(asked.num_called, called),
                     .request_id = request_id}));
+  node::crash_point("kms.directory.opening");
   TRY(node_.call(points::Endpoint::km2_open, called.kms.text(), node::enclose(own, sent.octets), deadline, request_id));
   return Opened{.hash = std::move(sent.hash), .uid_b = called.uid, .kms_b = called.kms, .directory_epoch = located->epoch};
 }

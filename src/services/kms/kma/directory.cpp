@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "node/crash_point.hpp"
+
 namespace qanat::kms {
 namespace {
 
@@ -135,6 +137,7 @@ Result<void> Directory::take(const wire::Framed<wire::Directory>& next, const st
   }
   TRY(record(audit::Outcome::success, std::to_string(head.epoch),
              std::to_string(head.entries) + " numbers until " + std::to_string(head.not_after_ms) + ", digest " + to_hex(next.hash), request_id));
+  node::crash_point("kms.directory.brought");
   return store_.transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(const std::optional<Kept> before, kept(transaction));
     TRY(judge(before, next));
