@@ -153,7 +153,8 @@ POINT_TEST(CmspSilent, Ma_2, refuses, DirectoriesToOthersThanKmssAndOtherQuestio
 }
 
 POINT_TEST(CmspSilent, Km_2, refuses, SessionsByTheDirectoryOfOthersThanKmssAndWhatIsNone) {
-  for (const char* caller : {"A", "cmsp", "iam", "operator"}) EXPECT_EQ(status_of(net().call(caller, Endpoint::km2_open, "kms-b", to_bytes("x"))), 403U) << caller;
+  for (const char* caller : {"A", "cmsp", "iam", "operator"})
+    EXPECT_EQ(status_of(net().call(caller, Endpoint::km2_open, "kms-b", to_bytes("x"))), 403U) << caller;
   EXPECT_EQ(status_of(net().call("kms-a", Endpoint::km2_open, "kms-b", to_bytes("x"))), 400U);
   net().expect_audit("kms-b", "km-2.open", "envelope");
 }

@@ -352,7 +352,8 @@ inline constexpr std::array migrations{
 };
 
 /// What is guarded. Not `replay`: what a message that was forgotten could be repeated for, the rows of working_key refuse. Nor pending_agreement: what
-/// it lets happen, the far KMS must say over its own connection. Nor directory_page: the guarded head has the digests of the pages. Not yet: charges, keys of the CSA and for SAEs.
+/// it lets happen, the far KMS must say over its own connection. Nor directory_page: the guarded head has the digests of the pages. Not yet: charges, keys of the
+/// CSA and for SAEs.
 inline constexpr std::array guarded_tables{
     store::GuardedTable{"terminal", {"uid", ""}},
     store::GuardedTable{"prepared_encryption", {"uid", "h_enrol"}},

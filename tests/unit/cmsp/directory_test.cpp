@@ -31,7 +31,8 @@ class CmspDirectoryTest : public testing::Test {
   }
   Result<net::Response> call(Endpoint endpoint, const net::Request& request) { return test::handler_of(service_->handlers(), endpoint)(request); }
   void account(const char* number, const char* uid, const char* kms, const char* service) {
-    json_of(call(Endpoint::x5_account, json_request(directory_operator, wire::Json::object({{"number", number}, {"uid", uid}, {"kms", kms}, {"service", service}}))));
+    const wire::Json body = wire::Json::object({{"number", number}, {"uid", uid}, {"kms", kms}, {"service", service}});
+    json_of(call(Endpoint::x5_account, json_request(directory_operator, body)));
   }
   void registered(const Identity& at, const char* number, const char* uid) {
     json_of(call(Endpoint::ma2_register, json_request(at, wire::Json::object({{"uid", uid}, {"number", number}}))));

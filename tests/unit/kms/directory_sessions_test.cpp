@@ -37,7 +37,8 @@ class DirectorySessionsTest : public testing::Test {
     store_.reset();
     store_ = must(open_database(*node_));
     ledger_ = std::make_unique<Ledger>(node_->device());
-    agreement_ = std::make_unique<Agreement>(*node_, *store_, *ledger_, senders_, trace_, errands_, settings_, must(crypto::SiteKey::read(write_site_key(network_.state_of(kms_id)))));
+    agreement_ = std::make_unique<Agreement>(*node_, *store_, *ledger_, senders_, trace_, errands_, settings_,
+                                             must(crypto::SiteKey::read(write_site_key(network_.state_of(kms_id)))));
   }
   static CmspOfDirectories::Pages pages() { return {{listed(number_of_alice, "alice", "kms-a"), listed(number_of_bob, "bob", "kms-b")}}; }
   /// Alice's terminal, which this KMS serves.
@@ -75,8 +76,8 @@ class DirectorySessionsTest : public testing::Test {
     return out;
   }
   Result<Choice> call(const Asked& wanted) {
-    return agreement_->as_caller(wanted, alice_, [](const std::string&) -> Result<wire::Assurance> { return wire::Assurance::disjoint_qkd_paths; }, test::soon(),
-                                 "0123456789abcdef");
+    const LevelTowards any = [](const std::string&) -> Result<wire::Assurance> { return wire::Assurance::disjoint_qkd_paths; };
+    return agreement_->as_caller(wanted, alice_, any, test::soon(), "0123456789abcdef");
   }
   template <class M>
   static wire::Framed<M> inside(ByteView body) {

@@ -7,7 +7,9 @@ namespace {
 class KeptDirectoryTest : public testing::Test {
  protected:
   KeptDirectoryTest()
-      : cmsp_(network_), node_(open_kms_node(network_, {&cmsp_.element()}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; })), senders_(*node_) {
+      : cmsp_(network_),
+        node_(open_kms_node(network_, {&cmsp_.element()}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; })),
+        senders_(*node_) {
     reopen();
   }
   /// As after a restart.
@@ -18,7 +20,9 @@ class KeptDirectoryTest : public testing::Test {
     directory_ = std::make_unique<Directory>(*node_, *store_, senders_, 120'000);
   }
   Result<bool> fetch() { return directory_->fetch(test::soon()); }
-  Result<Directory::Located> locate(const Number& caller, const Number& called, UnixMs now = SystemClock().now_ms()) { return directory_->locate(caller, called, now); }
+  Result<Directory::Located> locate(const Number& caller, const Number& called, UnixMs now = SystemClock().now_ms()) {
+    return directory_->locate(caller, called, now);
+  }
   bool on_record(std::string_view text) { return test::audited(network_.state_of(kms_id), text); }
   static CmspOfDirectories::Pages two_pages() { return {{listed(number_of_alice, "alice", "kms-a")}, {listed(number_of_bob, "bob", "kms-b")}}; }
 

@@ -40,7 +40,8 @@ class CmspOfDirectories {
   void fall_silent() { double_.reset(); }
 
   /// `change` before it is signed.
-  wire::Framed<wire::Directory> sign(std::uint64_t epoch, const Pages& pages, const Change& change, const node::MessageSigner& signer, std::uint32_t policy_epoch = 1) {
+  wire::Framed<wire::Directory> sign(std::uint64_t epoch, const Pages& pages, const Change& change, const node::MessageSigner& signer,
+                                     std::uint32_t policy_epoch = 1) {
     const UnixMs now = SystemClock().now_ms();
     wire::Directory head{.epoch = epoch, .not_before_ms = now - 1000, .not_after_ms = now + 3'600'000, .entries = 0, .pages = {}, .fps = signer.fps};
     for (const auto& entries : pages) {

@@ -101,7 +101,8 @@ Result<net::Response> Directory::page(const net::Request& request) {
   std::string_view query = request.query;
   std::optional<Bytes> hash;
   if (query.starts_with(page_query)) hash = from_hex(query.substr(page_query.size()));
-  if (!hash || hash->size() != node_.suite().digest) return fail(ErrorCode::invalid_argument, "the query must be hash= and the digest of a page, in hexadecimal");
+  if (!hash || hash->size() != node_.suite().digest)
+    return fail(ErrorCode::invalid_argument, "the query must be hash= and the digest of a page, in hexadecimal");
   std::shared_ptr<const Made> made;
   {
     const std::lock_guard lock(mutex_);

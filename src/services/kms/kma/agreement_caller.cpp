@@ -15,7 +15,8 @@ constexpr std::chrono::milliseconds cmsp_answer_max{2000};  // where its directo
 
 Agreement::Agreement(node::Node& node, store::Store& store, Ledger& ledger, node::SenderDirectory& senders, node::StepTrace& trace,
                      Errands& errands, const KmsSettings& settings, crypto::SiteKey site_key)
-    : node_(node), store_(store), ledger_(ledger), senders_(senders), trace_(trace), errands_(errands), settings_(settings), policy_(settings), directory_(node, store, senders, clock_window_ms()), site_key_(std::move(site_key)) {}
+    : node_(node), store_(store), ledger_(ledger), senders_(senders), trace_(trace), errands_(errands), settings_(settings), policy_(settings),
+      directory_(node, store, senders, clock_window_ms()), site_key_(std::move(site_key)) {}
 
 Result<void> Agreement::check_fresh(UnixMs ts_ms, std::string_view message) const {
   const UnixMs now = node_.clock().now_ms();
@@ -79,8 +80,8 @@ Result<Choice> Agreement::as_caller(const Asked& asked, const Terminal& caller, 
   // One signer from the first message to the last: CMSP names its certificates to the other KMS.
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   ASSIGN_OR_RETURN(const Opened opened, open_session(asked, caller, *own, deadline, request_id));
-  step7.done(sid_wk.hex(), std::string(opened.directory_epoch ? "session opened by CMSP's directory: " : "session opened with CMSP: ") + asked.num_called.text() +
-                               " is served by " + opened.kms_b.text());
+  const std::string how = opened.directory_epoch ? "session opened by CMSP's directory: " : "session opened with CMSP: ";
+  step7.done(sid_wk.hex(), how + asked.num_called.text() + " is served by " + opened.kms_b.text());
   ASSIGN_OR_RETURN(const std::string peer_domain, domain_of(opened.kms_b));
   ASSIGN_OR_RETURN(const wire::Assurance level_max, level_towards(peer_domain));
   node::crash_point("kms.session.granted");

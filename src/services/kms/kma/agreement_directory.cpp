@@ -105,7 +105,8 @@ Result<net::Response> Agreement::open(const net::Request& request) {
     if (!callee || !callee->confirmed) return fail(ErrorCode::not_found, session.num_called.text() + " has no enrolled terminal at " + node_.identity().name);
     if (callee->uid != session.uid_b) return open_denied(session.num_called.text() + " is not " + session.uid_b.text());
     Bytes there;
-    TRY(transaction.query("SELECT notify FROM announced_session WHERE sid_wk = ?", {session.sid_wk.view()}, [&](const store::Row& row) { there = row.blob(0); }));
+    TRY(transaction.query("SELECT notify FROM announced_session WHERE sid_wk = ?", {session.sid_wk.view()},
+                          [&](const store::Row& row) { there = row.blob(0); }));
     if (there == open.octets) return {};  // its answer was lost
     if (!there.empty()) return fail(ErrorCode::conflict, "DirectoryOpen: session " + sid + " was announced already");
     // For as long as its time is in the clock window, longer than the session perhaps.

@@ -128,7 +128,9 @@ Result<void> Application::hand_over(const net::Request& http, const Asked& asked
     return {};
   }));
   std::string reason = granted.choice;
-  if (key.directory_epoch) reason += (reason.empty() ? "" : "; ") + ("granted by CMSP's directory " + std::to_string(*key.directory_epoch) + ": CMSP did not answer");
+  if (key.directory_epoch) {
+    reason += (reason.empty() ? "" : "; ") + ("granted by CMSP's directory " + std::to_string(*key.directory_epoch) + ": CMSP did not answer");
+  }
   if (gone) reason += (reason.empty() ? "" : "; ") + gone->reason(why);
   TRY(node_.record({.action = "km-1.delivered",
                     .outcome = audit::Outcome::success,

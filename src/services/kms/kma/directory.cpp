@@ -90,8 +90,10 @@ Result<void> Directory::judge(const std::optional<Kept>& before, const wire::Fra
   const wire::Directory& head = next.message;
   const std::string which = directory_named(head.epoch);
   const UnixMs now = node_.clock().now_ms();
-  if (before && head.epoch < before->head.epoch) return fail(ErrorCode::denied, which + ": is earlier than " + std::to_string(before->head.epoch) + ", which is kept");
-  if (before && head.epoch == before->head.epoch && next.hash != before->hash) return fail(ErrorCode::denied, which + ": is not what was taken under that epoch");
+  if (before && head.epoch < before->head.epoch)
+    return fail(ErrorCode::denied, which + ": is earlier than " + std::to_string(before->head.epoch) + ", which is kept");
+  if (before && head.epoch == before->head.epoch && next.hash != before->hash)
+    return fail(ErrorCode::denied, which + ": is not what was taken under that epoch");
   if (now >= head.not_after_ms) return fail(ErrorCode::denied, which + ": has expired");
   // Epochs are CMSP's time: one that is far ahead would keep all later ones out.
   if (head.not_before_ms > now + clock_window_ms_ || head.epoch > now + clock_window_ms_) return fail(ErrorCode::denied, which + ": is of a time to come");
@@ -143,7 +145,8 @@ Result<void> Directory::take(const wire::Framed<wire::Directory>& next, const st
     TRY(judge(before, next));
     std::int64_t pages = 0;
     TRY(transaction.query("SELECT count(*) FROM directory_page WHERE epoch = ?", {epoch}, [&](const store::Row& row) { pages = row.integer(0); }));
-    if (pages != static_cast<std::int64_t>(head.pages.size())) return fail(ErrorCode::conflict, directory_named(head.epoch) + ": another front end has removed pages of it");
+    if (pages != static_cast<std::int64_t>(head.pages.size()))
+      return fail(ErrorCode::conflict, directory_named(head.epoch) + ": another front end has removed pages of it");
     const store::Value taken = store::column(node_.clock().now_ms());
     ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run("UPDATE directory SET head = ?, taken_ms = ? WHERE id = 1", {ByteView(next.octets), taken}));
     if (changed == 0) TRY(transaction.run("INSERT INTO directory (id, head, taken_ms) VALUES (1, ?, ?)", {ByteView(next.octets), taken}));

@@ -1,5 +1,5 @@
-// CMSP's directory as this KMS keeps it (Ma-2, design 10): fetched in the background, on the disk, never an earlier one. It stands in for CMSP's word where CMSP
-// does not answer and policy allows it (agreement_directory.cpp).
+// CMSP's directory as this KMS keeps it (Ma-2): fetched in the background, on the disk, never an earlier one. It stands in for CMSP's word where CMSP does not
+// answer and policy allows it (agreement_directory.cpp).
 #pragma once
 
 #include <optional>
