@@ -1,5 +1,7 @@
 // Ma-2 at the KMS: CMSP's directory, fetched, checked, kept.
 #include "kms_directory.hpp"
+#include "services/kms/schema.hpp"
+#include "store_kinds.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -167,6 +169,48 @@ TEST_F(KeptDirectoryTest, SilenceIsThisKmssOwnFinding) {
   EXPECT_TRUE(is_silence(ErrorCode::unavailable) && is_silence(ErrorCode::deadline_exceeded));
   EXPECT_FALSE(is_silence(ErrorCode::unauthenticated)) << "somebody is there, and not CMSP";
   EXPECT_FALSE(is_silence(ErrorCode::denied));
+}
+
+class DirectoryStoresTest : public testing::TestWithParam<test::StoreKind> {
+ protected:
+  test::TrustedNetwork network_;
+  test::TemporaryDirectory folder_;
+  CmspOfDirectories cmsp_{network_};
+  std::unique_ptr<node::Node> node_ = open_kms_node(network_, {&cmsp_.element()}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; });
+  node::SenderDirectory senders_{*node_};
+  test::TestStores stores_{GetParam()};
+  std::unique_ptr<store::Store> store_ = must(stores_.open(folder_ / "kms.db", migrations));
+  Directory directory_{*node_, *store_, senders_, 120'000};
+};
+INSTANTIATE_TEST_SUITE_P(Stores, DirectoryStoresTest, test::every_store_kind, test::name_of);
+
+TEST_P(DirectoryStoresTest, OneFollowsTheOtherAndEveryNumberIsFoundInItsPage) {
+  CmspOfDirectories::Pages pages;
+  std::vector<Number> numbers;
+  numbers.reserve(15);
+  for (int page = 0; page < 3; ++page) {
+    auto& entries = pages.emplace_back();
+    entries.reserve(5);
+    for (int i = 0; i < 5; ++i) {
+      numbers.emplace_back("+861" + std::to_string(page) + std::to_string(i) + "0");
+      entries.push_back(listed(numbers.back(), "somebody", "kms-b"));
+    }
+  }
+  cmsp_.offer(1, pages);
+  ASSERT_TRUE(must(directory_.fetch(test::soon())));
+  pages[1][2].kms = ElementName("kms-c");
+  cmsp_.offer(2, pages);
+  ASSERT_TRUE(must(directory_.fetch(test::soon())));
+  EXPECT_EQ(cmsp_.pages_given, 4);
+  EXPECT_FALSE(must(directory_.fetch(test::soon())));
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const auto found = must(directory_.locate(numbers[i], numbers.front(), SystemClock().now_ms()));
+    EXPECT_EQ(found.caller.kms, ElementName(i == 7 ? "kms-c" : "kms-b")) << numbers[i].text();
+    EXPECT_EQ(found.epoch, 2);
+  }
+  EXPECT_EQ(test::refusal(directory_.locate(Number("+861005"), numbers.front(), SystemClock().now_ms())), ErrorCode::not_found);
+  cmsp_.offer(1, pages);
+  EXPECT_EQ(test::refusal(directory_.fetch(test::soon())), ErrorCode::denied);
 }
 
 }  // namespace
