@@ -12,7 +12,8 @@
 
 namespace qanat::kms {
 
-/// True for a failure to get any answer at all: what an element answers, whatever its status, is its word.
+/// True for a failure to get any answer at all: what an element answers, whatever its status, is its word. A handshake that the other end breaks off counts, too:
+/// why it does is not to be seen.
 constexpr bool is_silence(ErrorCode code) noexcept { return code == ErrorCode::unavailable || code == ErrorCode::deadline_exceeded; }
 
 class Directory {
