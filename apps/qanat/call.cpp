@@ -280,6 +280,8 @@ void show_summary(const wire::Json& summary, const Network& network) {
     if (near == far) fmt::print("  last mile       {}\n", near);
     if (near != far) fmt::print("  last mile       {}: {}\n                  {}: {}\n", text("from"), near, text("to"), far);
   }
+  const std::string grant = caller ? caller->text("grant").value_or("") : "";
+  if (!grant.empty()) fmt::print("  grant           {}\n", grant);
   if (caller) fmt::print("  SAS             {} (both users may compare it)\n", caller->text("sas").value_or("?"));
   fmt::print("  set-up          {:.1f} ms from INVITE to the first readable voice packet\n", number("setup_ms"));
   fmt::print("  voice           {} heard {}: correlation {:.5f}, SNR {:.1f} dB against the linear original (A-law); back: {:.5f}, {:.1f} dB\n", text("to"), text("from"),

@@ -56,9 +56,10 @@ void print_charge(const KmsAsk& ask, const Json& one) {
     fmt::print("{}\n", one.dump());
     return;
   }
-  fmt::print("  {}  {}  {:<7} {:<16} with {:<16} {:<8} level {} over {} path(s){}\n", one.integer("delivered_ms").value_or(0), shown_text(one, "sid_wk"),
+  fmt::print("  {}  {}  {:<7} {:<16} with {:<16} {:<8} level {} over {} path(s){}{}\n", one.integer("delivered_ms").value_or(0), shown_text(one, "sid_wk"),
              shown_text(one, "leg"), shown_text(one, "number"), shown_text(one, "peer_number"), shown_text(one, "traffic"), one.integer("assurance").value_or(0),
-             one.integer("n_paths").value_or(0), one.has("confirmed_ms") ? "" : "  not acknowledged");
+             one.integer("n_paths").value_or(0), one.has("directory_epoch") ? "  by CMSP's directory" : "",
+             one.has("confirmed_ms") ? "" : "  not acknowledged");
 }
 
 int show_charges(const ChargesPeriod& period) {

@@ -148,6 +148,9 @@ constexpr std::array table{
     EndpointRow{Endpoint::mo2_state, "Mo-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "POST", "/mo/2/state", type_json, "", one_message, false},
     EndpointRow{Endpoint::x5_kms_policy, "X-5", "", operators, {Kind::cmsp}, "POST", "/x/5/kms-policy", type_json, "", small, false},
     EndpointRow{Endpoint::mc2_evidence, "Mc-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "POST", "/mc/2/evidence", type_json, type_json, one_message, false},
+    EndpointRow{Endpoint::ma2_directory, "Ma-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "GET", "/ma/2/directory", "", type_octets, 0, false},
+    EndpointRow{Endpoint::ma2_directory_page, "Ma-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "GET", "/ma/2/directory-page", "", type_qfc2, 0, false},
+    EndpointRow{Endpoint::km2_open, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/open", type_qfc2, "", one_message, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

@@ -151,6 +151,9 @@ enum class Endpoint : std::uint8_t {
   mo2_state,
   x5_kms_policy,
   mc2_evidence,
+  ma2_directory,
+  ma2_directory_page,
+  km2_open,
   count_,
 };
 

@@ -53,9 +53,10 @@ struct CallReport {
   wire::Assurance assurance{};
   std::uint8_t n_paths = 0;
   std::uint8_t path_min = 0;
-  bool injected = false;  // these three as of WorkingKey
+  bool injected = false;  // these four as of WorkingKey
   std::optional<wire::Charged> charged;
   bool symmetric = false;
+  bool directory = false;
   bool unchecked = false;  // the status of somebody's certificates could not be had, and symmetric mode went on without
   Uid peer_uid;
   Number peer_number;

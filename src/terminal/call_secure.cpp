@@ -42,6 +42,7 @@ void Call::on_key(Result<WorkingKey> key) {
   report_.injected = key->injected;
   report_.charged = key->charged;
   report_.symmetric = key->symmetric;
+  report_.directory = key->directory;
   report_.peer_uid = key->peer_uid;
   report_.peer_number = key->peer_number;
   report_.peer_kms = key->peer_kms;

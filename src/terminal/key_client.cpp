@@ -103,7 +103,8 @@ Result<WorkingKey> KeyClient::attempt(const KeyWanted& wanted, Proof proof, Dead
     return fail(opened.error());
   }
   if (!opened->token_ref.empty()) TRY(parts_.store.save_token_ref(opened->token_ref));
-  parts_.observe({.event = "step", .step = 11, .what = "working key delivered by " + applicant.kms.text() + " and opened", .ms = ms_since(sent)});
+  const std::string granted = opened->key.directory ? "; granted by the directory, CMSP did not answer" : "";
+  parts_.observe({.event = "step", .step = 11, .what = "working key delivered by " + applicant.kms.text() + " and opened" + granted, .ms = ms_since(sent)});
   if (parts_.peer_known != nullptr && under_charged_key_) *parts_.peer_known = opened->key.peer_fps != wire::no_fingerprints(applicant.suite);
   delivered_.emplace(std::move(application));
   return Result<WorkingKey>(std::move(opened->key));

@@ -59,12 +59,15 @@ Result<KeyApplication::Delivered> KeyApplication::open(const Delivery& delivery,
   TRY(check_envelope(delivery.message, kms.fps, now));
   ASSIGN_OR_RETURN(wire::KeyDeliverPayload payload, unseal(delivery));
   TRY(check_payload(payload));
+  if ((delivery.message.flags & wire::flag_directory) != 0 && payload.peer_kms == applicant_.get().kms)
+    return delivery_denied("says that CMSP's directory granted a session within one KMS, which needs no grant");
   ASSIGN_OR_RETURN(Bytes token_ref, check_token(payload.token, now));
   return Result<Delivered>(Delivered{.key = {.wk = std::move(payload.wk),
                                              .assurance = payload.assurance,
                                              .injected = payload.injected,
                                              .charged = charged_ ? std::optional(charged_->charged) : std::nullopt,
                                              .symmetric = (delivery.message.flags & wire::flag_sym) != 0,
+                                             .directory = (delivery.message.flags & wire::flag_directory) != 0,
                                              .n_paths = payload.n_paths,
                                              .path_min = payload.path_min,
                                              .peer_uid = std::move(payload.peer_uid),
@@ -80,8 +83,10 @@ Result<void> KeyApplication::check_envelope(const wire::KeyDeliver& said, const 
   if (said.fps != kms) return delivery_denied("names other certificates than the KMS's pinned ones");
   if (said.h_req != request_.hash) return delivery_denied("answers another application");
   // Whether symmetric mode was needed is the KMS's to say; whether it was offered, ours.
-  const bool more_than_asked = (said.flags & ~asked.flags) != 0;
-  if (more_than_asked || ((said.flags ^ asked.flags) & ~wire::flag_sym) != 0) return delivery_denied("its flags are not those of the application");
+  // Nobody asks for a grant by the directory: it is shown.
+  const auto flags = static_cast<std::uint8_t>(said.flags & ~wire::flag_directory);
+  const bool more_than_asked = (flags & ~asked.flags) != 0;
+  if (more_than_asked || ((flags ^ asked.flags) & ~wire::flag_sym) != 0) return delivery_denied("its flags are not those of the application");
   if (said.enc_kid != asked.enc_kid) return delivery_denied("is sealed to another encryption key");
   const UnixMs off = said.ts_ms > now ? said.ts_ms - now : now - said.ts_ms;
   if (off > delivery_clock_window_ms) return delivery_denied("its time is " + std::to_string(off) + " ms off, more than the clock window");

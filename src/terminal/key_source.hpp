@@ -33,6 +33,7 @@ struct WorkingKey {
   bool injected = false;      // a charged key that never leaned on public keys protected it on its way here
   std::optional<wire::Charged> charged = {};  // how that key came into the medium; nothing if none was used
   bool symmetric = false;     // the KMS could not check this terminal's certificates and admitted it by its medium
+  bool directory = false;     // CMSP did not answer the KMS: its directory granted the session
   std::uint8_t n_paths = 0;   // QKD paths that it rests on
   std::uint8_t path_min = 0;  // relays on the shortest of them
   Uid peer_uid;

@@ -118,6 +118,7 @@ wire::Json to_json(const CallReport& report, PeerPin pin, const SoundPlan& plan)
                              {"charged", report.charged ? wire::name(*report.charged) : std::string_view()},
                              {"symmetric_mode", report.symmetric || report.unchecked},
                              {"last_mile", last_mile(report)},
+                             {"grant", report.directory ? "granted by the directory, CMSP did not answer" : ""},
                              {"peer_uid", report.peer_uid.text()},
                              {"peer_number", report.peer_number.text()},
                              {"peer_kms", report.peer_kms.text()},

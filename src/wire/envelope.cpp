@@ -8,13 +8,13 @@ void put(Bytes& out, ByteView field) {
   append(out, field);
 }
 
-Result<Bytes> take(ByteView& rest, const char* field) {
+Result<Bytes> take(ByteView& rest, const char* field, std::size_t max = envelope_field_max) {
   const auto bad = [&](const char* what) { return fail(ErrorCode::invalid_argument, std::string("envelope: ") + field + ": " + what); };
   if (rest.size() < 4) return bad("no length");
   std::size_t size = 0;
   for (std::size_t i = 0; i < 4; ++i) size = size << 8U | rest[i];
   rest = rest.subspan(4);
-  if (size > envelope_field_max) return bad("too long");
+  if (size > max) return bad("too long");
   if (size > rest.size()) return bad("cut off");
   Bytes out = to_bytes(rest.first(size));
   rest = rest.subspan(size);
@@ -32,9 +32,9 @@ Bytes encode(const Envelope& envelope) {
   return out;
 }
 
-Result<Envelope> parse_envelope(ByteView octets) {
+Result<Envelope> parse_envelope(ByteView octets, std::size_t message_max) {
   Envelope out;
-  ASSIGN_OR_RETURN(out.message, take(octets, "message"));
+  ASSIGN_OR_RETURN(out.message, take(octets, "message", message_max));
   ASSIGN_OR_RETURN(out.classical, take(octets, "classical certificate"));
   ASSIGN_OR_RETURN(out.ml_dsa, take(octets, "ML-DSA certificate"));
   if (!octets.empty()) return fail(ErrorCode::invalid_argument, "envelope: octets after its end");

@@ -17,6 +17,7 @@ struct Envelope {
 inline constexpr std::size_t envelope_field_max = 24 * 1024;
 
 Bytes encode(const Envelope& envelope);
-Result<Envelope> parse_envelope(ByteView octets);
+/// `message_max`: of the message alone.
+Result<Envelope> parse_envelope(ByteView octets, std::size_t message_max = envelope_field_max);
 
 }  // namespace qanat::wire

@@ -45,7 +45,7 @@ void fields(Codec& c, M& m) {
   c.fixed("nonce", m.nonce, nonce_size);
   c.u64("ts_ms", m.ts_ms);
   c.u64("expiry_ms", m.expiry_ms);
-  c.flags("flags", m.flags, flag_eph | flag_inj | flag_escrow | flag_sym);
+  c.flags("flags", m.flags, flag_eph | flag_inj | flag_escrow | flag_sym | flag_directory);
   c.digest("enc_kid", m.enc_kid);
   c.fixed("ct_T", m.ct_classical, c.suite().classical_ct);
   c.fixed("ct_PQ", m.ct_ml_kem, c.suite().ml_kem_ct);

@@ -49,7 +49,7 @@ struct KeyDeliver {
   Bytes nonce;  // 32
   UnixMs ts_ms = 0;
   UnixMs expiry_ms = 0;
-  std::uint8_t flags = 0;  // flag_eph exactly if the eph_ct_* are there; flag_sym: no certificate of the terminal could be checked
+  std::uint8_t flags = 0;  // flag_eph exactly if the eph_ct_* are there; flag_sym: no certificate of the terminal could be checked; flag_directory
   Bytes enc_kid;
   Bytes ct_classical;  // to the static key: suite.classical_ct octets
   Bytes ct_ml_kem;

@@ -81,6 +81,13 @@ class Encoder {
     out_.u8(static_cast<std::uint8_t>(values.size()));
     for (const T& value : values) each(*this, value);
   }
+  /// The same with a count of two octets.
+  template <class T, class Each>
+  void long_list(std::string_view field, const std::vector<T>& values, std::size_t max, Each each) {
+    require(values.size() <= max, field, "too many");
+    out_.u16(static_cast<std::uint16_t>(values.size()));
+    for (const T& value : values) each(*this, value);
+  }
   void require(bool holds, std::string_view field, std::string_view why) {
     if (!holds) out_.refuse(field, why);
   }
@@ -162,6 +169,13 @@ class Decoder {
   void list(std::string_view field, std::vector<T>& values, std::size_t max, Each each) {
     std::uint8_t count = 0;
     u8(field, count);
+    require(count <= max, field, "too many");
+    for (std::size_t i = 0; i < count && !failure_; ++i) each(*this, values.emplace_back());
+  }
+  template <class T, class Each>
+  void long_list(std::string_view field, std::vector<T>& values, std::size_t max, Each each) {
+    std::uint16_t count = 0;
+    u16(field, count);
     require(count <= max, field, "too many");
     for (std::size_t i = 0; i < count && !failure_; ++i) each(*this, values.emplace_back());
   }

@@ -44,8 +44,11 @@ enum class MessageType : std::uint8_t {
   deliver_ack = 0x1B,
   ax2 = 0x1C,
   charge_receipt = 0x25,
+  directory_open = 0x27,
   kms_confirm = 0x29,
   ax3 = 0x2C,
+  directory = 0x37,
+  directory_page = 0x47,
   supply_offer = 0x69,
   supply_accept = 0x79,
   reject = 0xEE,
@@ -91,6 +94,7 @@ inline constexpr std::uint8_t flag_eph = 0x01;     // F_EPH: an ephemeral key ex
 inline constexpr std::uint8_t flag_inj = 0x02;     // F_INJ: a charged key is mixed in
 inline constexpr std::uint8_t flag_escrow = 0x04;  // the signed policy demands media keys from WK alone
 inline constexpr std::uint8_t flag_sym = 0x08;     // symmetric mode: the terminal is admitted by a key of its authentication set
+inline constexpr std::uint8_t flag_directory = 0x10;  // KeyDeliver alone: CMSP did not answer, its directory took the grant's place
 
 /// An extension; in a message they are sorted by type, each type once, unknown types refused.
 enum class ExtensionType : std::uint16_t { injected_key = 1, symmetric_authentication = 2 };  // each: u32 index ‖ MAC of digest size (injection.hpp)

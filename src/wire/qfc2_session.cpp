@@ -27,6 +27,10 @@ void fields(Codec& c, M& m) {
   c.u64("ts_ms", m.ts_ms);
   c.extensions("ext", m.ext);
   c.require(m.ext.empty(), "ext", "extension 1 has no place here");
+  if constexpr (M::type == MessageType::directory_open) {
+    c.u64("epoch", m.epoch);
+    c.require(m.epoch >= 1 && m.epoch <= INT64_MAX, "epoch", "must be 1 to 2^63 - 1");
+  }
 }
 
 }  // namespace
@@ -34,5 +38,6 @@ void fields(Codec& c, M& m) {
 QANAT_WIRE_MESSAGE(SessionOpen);
 QANAT_WIRE_MESSAGE(SessionNotify);
 QANAT_WIRE_MESSAGE(SessionGrant);
+QANAT_WIRE_MESSAGE(DirectoryOpen);
 
 }  // namespace qanat::wire

@@ -8,7 +8,7 @@
 
 namespace qanat::wire {
 
-/// The fields that all three messages carry.
+/// The fields that all of these messages carry.
 struct SessionFields {
   SidWk sid_wk;
   SidCall sid_call;
@@ -44,6 +44,14 @@ struct SessionGrant : SessionFields {
   static constexpr MessageType type = MessageType::session_grant;
   static constexpr Closing closing = Closing::signature;
   bool operator==(const SessionGrant&) const = default;
+};
+/// 27, KMS-A → KMS-B, signed by KMS-A, where CMSP does not answer: opens the session as SessionOpen would, with what CMSP's directory says of the callee.
+/// prev_hash is the message hash of that Directory (qfc2_directory.hpp).
+struct DirectoryOpen : SessionFields {
+  static constexpr MessageType type = MessageType::directory_open;
+  static constexpr Closing closing = Closing::signature;
+  std::uint64_t epoch = 0;  // of the directory: 1 to INT64_MAX
+  bool operator==(const DirectoryOpen&) const = default;
 };
 
 }  // namespace qanat::wire

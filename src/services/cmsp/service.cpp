@@ -63,6 +63,7 @@ CmspService::CmspService(node::Node& node, NotifyKms notify, std::unique_ptr<sto
       notify_(std::move(notify)),
       store_(std::move(store)),
       accounts_(*store_),
+      directory_(node, accounts_),
       sessions_(*store_),
       notices_(*store_),
       orchestrator_(node, *store_),
@@ -90,6 +91,7 @@ Result<std::unique_ptr<CmspService>> CmspService::open(node::Node& node, NotifyK
       body.set("notices", notices->count);
       if (!notices->last.empty()) body.set("last_notice", notices->last);
     }
+    raw->directory_.describe(body);
     raw->orchestrator_.describe(body);
     raw->evidence_.describe(body);
     body.set("quantum_networks", quantum_networks(raw->node_, Deadline::after(quantum_ask_max)));
@@ -111,13 +113,15 @@ std::vector<points::Handler> CmspService::handlers() {
                                    handler(Endpoint::x12_notice, "x-12.notice", &CmspService::take_notice),
                                    handler(Endpoint::x13_account, "x-13.account", &CmspService::vouch)};
   // KMSs ask every few seconds: what they are given is no deed, what they are refused is on record.
-  const auto refusals = [this](Endpoint endpoint, std::string_view action, Result<net::Response> (Orchestrator::*work)(const net::Request&)) {
-    return points::Handler{endpoint, [this, action, work](const net::Request& request) {
-                             return node::refusal_recorded(node_, action, request, "", (orchestrator_.*work)(request));
+  const auto refusals = [this](Endpoint endpoint, std::string_view action, auto& part, auto work) {
+    return points::Handler{endpoint, [this, action, &part, work](const net::Request& request) {
+                             return node::refusal_recorded(node_, action, request, "", (part.*work)(request));
                            }};
   };
-  out.push_back(refusals(Endpoint::mo2_policy, "mo-2.policy", &Orchestrator::give));
-  out.push_back(refusals(Endpoint::mo2_state, "mo-2.state", &Orchestrator::take_state));
+  out.push_back(refusals(Endpoint::mo2_policy, "mo-2.policy", orchestrator_, &Orchestrator::give));
+  out.push_back(refusals(Endpoint::mo2_state, "mo-2.state", orchestrator_, &Orchestrator::take_state));
+  out.push_back(refusals(Endpoint::ma2_directory, "ma-2.directory", directory_, &Directory::give));
+  out.push_back(refusals(Endpoint::ma2_directory_page, "ma-2.directory", directory_, &Directory::page));
   out.push_back({Endpoint::x5_kms_policy, [this](const net::Request& request) {
                    return node::recorded(node_, "x-5.kms_policy", request, [&](node::Deed& deed) { return orchestrator_.order(request, deed); });
                  }});

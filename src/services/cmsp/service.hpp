@@ -11,6 +11,7 @@
 #include "node/senders.hpp"
 #include "node/steps.hpp"
 #include "services/cmsp/cam/accounts.hpp"
+#include "services/cmsp/cam/directory.hpp"
 #include "services/cmsp/cam/sessions.hpp"
 #include "services/cmsp/compliance/evidence.hpp"
 #include "services/cmsp/csm/notices.hpp"
@@ -44,6 +45,7 @@ class CmspService {
   const NotifyKms notify_;
   const std::unique_ptr<store::Store> store_;
   Accounts accounts_;
+  Directory directory_;
   Sessions sessions_;
   Notices notices_;
   Orchestrator orchestrator_;

@@ -332,10 +332,31 @@ inline constexpr std::array migrations{
       ) STRICT)sql"},
     // Between front ends: of certificates and subjects that are revoked.
     store::Migration{14, node::notice_schema},
+    store::Migration{15, R"sql(
+      -- KMA: CMSP's directory (Ma-2), and of which epoch it was where it stood in for CMSP's grant.
+      CREATE TABLE directory (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        head BLOB NOT NULL,          -- Directory, signed
+        taken_ms INTEGER NOT NULL,
+        row_mac BLOB
+      ) STRICT;
+      CREATE TABLE directory_page (
+        epoch INTEGER NOT NULL,
+        place INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        first_number TEXT NOT NULL,
+        octets BLOB NOT NULL,        -- DirectoryPage
+        PRIMARY KEY (epoch, place)
+      ) STRICT;
+      CREATE INDEX directory_page_hash ON directory_page (hash);
+      CREATE INDEX directory_page_first ON directory_page (epoch, first_number);
+      ALTER TABLE working_key ADD COLUMN directory_epoch INTEGER;
+      ALTER TABLE charging_record ADD COLUMN directory_epoch INTEGER)sql"},
 };
 
 /// What is guarded. Not `replay`: what a message that was forgotten could be repeated for, the rows of working_key refuse. Nor pending_agreement: what
-/// it lets happen, the far KMS must say over its own connection. Not yet: charges, keys of the CSA and for SAEs.
+/// it lets happen, the far KMS must say over its own connection. Nor directory_page: the guarded head has the digests of the pages. Not yet: charges, keys of the
+/// CSA and for SAEs.
 inline constexpr std::array guarded_tables{
     store::GuardedTable{"terminal", {"uid", ""}},
     store::GuardedTable{"prepared_encryption", {"uid", "h_enrol"}},
@@ -357,6 +378,7 @@ inline constexpr std::array guarded_tables{
     store::GuardedTable{"recovery_signature", {"id", "operator"}},
     store::GuardedTable{"incarnation", {"number", ""}},
     store::GuardedTable{"orchestration", {"id", ""}},
+    store::GuardedTable{"directory", {"id", ""}},
 };
 
 }  // namespace qanat::kms

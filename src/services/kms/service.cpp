@@ -40,6 +40,8 @@ constexpr std::chrono::milliseconds pool_round_max{4000};  // for one look at th
 constexpr std::string_view certificates_revoked = "x-10.revoked";  // kinds of notices from front end to front end
 constexpr std::string_view subject_changed = "pm-1.revoked";
 constexpr std::string_view every_application = "class:application";
+constexpr std::chrono::milliseconds directory_every{5000};
+constexpr std::chrono::milliseconds directory_answer_max{4000};
 constexpr std::chrono::milliseconds give_back_max{2000};   // at the end: the QKM destroys by itself what it is not told of
 
 std::string front_end_of(const node::Node& node) { return node.settings().store ? std::to_string(node.settings().store->front_end) : ""; }
@@ -120,6 +122,7 @@ struct KmsService::Parts {
   // The first to go: they work in the background, on what is above.
   Refill standby_refill{"encryption pairs", [this] { return fill_standby(); }};
   Refill quantum_refill{"pool of quantum keys", [this] { return fill_quantum(); }};
+  Refill directory_refill{"CMSP's directory", [this] { return fetch_directory(); }, {.look_every = directory_every, .failed_max = 2 * directory_every}};
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -129,6 +132,7 @@ struct KmsService::Parts {
   QuantumPool::Parts quantum_parts();
   Result<void> fill_standby();
   Result<void> fill_quantum();
+  Result<void> fetch_directory();
   void describe(wire::Json& body);
   /// What could have been used by a process that did not stop in order, or in a later copy of the database, is not used again.
   Result<void> after_crash();
@@ -223,6 +227,11 @@ Result<void> KmsService::Parts::fill_quantum() {
   return out;
 }
 
+Result<void> KmsService::Parts::fetch_directory() {
+  TRY(agreement.directory().fetch(Deadline::after(directory_answer_max)));
+  return {};
+}
+
 void KmsService::Parts::describe(wire::Json& body) {
   const auto census = store->transact([&](store::Transaction& transaction) { return ledger.census(transaction); });
   if (census) {
@@ -231,6 +240,7 @@ void KmsService::Parts::describe(wire::Json& body) {
     body.set("working_keys", states);
   }
   body.set("policy_version", agreement.terms()->version);
+  agreement.directory().describe(body);
   if (guard != nullptr) body.set("database_epoch", guard->epoch());
   if (node.settings().store) {
     const store::Store::Counts counts = store->counts();
@@ -366,7 +376,8 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   if (crashed) TRY(those.after_crash());
   TRY(those.quantum.void_left_over());
   those.agreement.use_pool(those.quantum, [&those] { those.quantum_refill.ring(); });
-  if (those.settings.km2_chain == net::ChainNeed::required) node.require_chained({points::Endpoint::km2_offer, points::Endpoint::km2_confirm});
+  if (those.settings.km2_chain == net::ChainNeed::required) node.require_chained(
+      {points::Endpoint::km2_open, points::Endpoint::km2_offer, points::Endpoint::km2_confirm});
   if (those.settings.csa.listener) {
     ASSIGN_OR_RETURN(those.csa_front, csa::ForeignFront::start(*those.settings.csa.listener, those.csa, node));
   }
@@ -409,6 +420,7 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
       {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.revoked(request); })},
       {Endpoint::x5_recovery, [&](const net::Request& request) { return parts.recovery.answer(request); }},
+      {Endpoint::km2_open, refusals_recorded(parts.node, "km-2.open", [&](const net::Request& request) { return parts.agreement.open(request); })},
       {Endpoint::km2_offer, refusals_recorded(parts.node, "km-2.offer", [&](const net::Request& request) { return parts.agreement.offer(request); })},
       {Endpoint::km2_chain, [&](const net::Request& request) { return parts.chains.answer(request); }},
       {Endpoint::x5_keys, [&](const net::Request& request) { return parts.orders.keys(request); }},
@@ -430,6 +442,7 @@ void KmsService::start() {
   if (parts_->saes) parts_->saes->start();
   parts_->feed.start();
   if (parts_->notices) parts_->notices->start();
+  if (parts_->settings.directory_fallback && parts_->node.peer_of(Kind::cmsp)) parts_->directory_refill.start();
   parts_->sweeper = std::thread([this] { parts_->run_sweeper(); });
 }
 
@@ -447,6 +460,7 @@ void KmsService::stop() {
   parts_->errands.stop();
   parts_->standby_refill.stop();
   parts_->quantum_refill.stop();
+  parts_->directory_refill.stop();
   if (parts_->quantum.is_on()) {
     const auto voided = parts_->quantum.void_all("this KMS stops", Deadline::after(give_back_max));
     if (!voided) node::log(node::LogLevel::warning, "pool of quantum keys: {}", voided.error().message);

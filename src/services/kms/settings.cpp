@@ -72,6 +72,7 @@ KmsSettings KmsSettings::read(node::Config& config) {
   out.evidence_every = std::chrono::seconds(table.integer("evidence_every_s", 0, 86400, out.evidence_every.count()));
   out.media_keys = table.text("media_keys", "");
   out.known_terminals = table.integer("known_terminals", 1, 1'000'000, out.known_terminals);
+  out.directory_fallback = table.flag("directory_fallback", out.directory_fallback);
   out.profile_v1 = table.flag("profile_v1", out.profile_v1);
   out.policy = PolicySettings::read(table.table("policy"));
   out.csa = csa::CsaSettings::read(table);

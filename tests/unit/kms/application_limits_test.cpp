@@ -159,6 +159,14 @@ TEST_F(ChargesTest, RecordComesBackAsItWentInAndOnlyOncePerLeg) {
   must(add(one));
   EXPECT_EQ(refusal(add(one)), ErrorCode::conflict);
   must(add(charge_of(1, limits_now, wire::Role::callee)));
+  ChargingRecord by_directory = charge_of(2, limits_now);
+  by_directory.directory_epoch = 1'700'000'000'001;
+  must(add(by_directory));
+  EXPECT_EQ(list({.delivered_ms = limits_now, .sid_wk = SidWk(Bytes(SidWk::size, 1)), .leg = 2}, limits_now + 1), std::vector{by_directory});
+  EXPECT_TRUE(to_json(by_directory).dump().ends_with(R"(,"directory_epoch":1700000000001})"));
+  must(store_->transact([&](store::Transaction& transaction) {
+    return transaction.run("DELETE FROM charging_record WHERE sid_wk = ?", {by_directory.sid_wk.view()});
+  }));
   open();
   EXPECT_EQ(list({.delivered_ms = limits_now, .sid_wk = {}, .leg = 0}, limits_now + 1), (std::vector{one, charge_of(1, limits_now, wire::Role::callee)}));
   must(store_->transact([&](store::Transaction& transaction) { return confirm_charging_record(transaction, one.sid_wk, one.leg, limits_now + 70); }));

@@ -53,6 +53,38 @@ TEST_F(ApplicationTest, BothTerminalsGetOneKeyWithItsReasonOnRecordAndACharge) {
   EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::delivered) << "the other leg is another matter";
 }
 
+TEST_F(ApplicationTest, AKeyThatCmspsDirectoryGrantedIsDeliveredRecordedAndChargedAsSuch) {
+  const SidWk sid = kms_.session();
+  const auto callee = kms_.make(kms_.c(), sid, Role::callee);
+  const crypto::Suite& suite = kms_.node().suite();
+  const WorkingKey key{.sid_wk = sid,
+                       .leg = Role::callee,
+                       .sid_call = callee.request.message.sid_call,
+                       .uid = kms_.c().terminal.uid,
+                       .wk = kms_.node().rng().secret(wire::wk_size),
+                       .assurance = wire::Assurance::pqc,
+                       .n_paths = 0,
+                       .path_min = 0,
+                       .th9 = wire::no_th9(suite),
+                       .peer_uid = kms_.a().terminal.uid,
+                       .peer_number = kms_.a().terminal.number,
+                       .peer_kms = ElementName("kms-a"),
+                       .peer_fps = wire::no_fingerprints(suite),
+                       .expires_ms = SystemClock().now_ms() + 60'000,
+                       .terms = {},
+                       .directory_epoch = 17};
+  must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
+    TRY(kms_.ledger().add(transaction, key));
+    return kms_.ledger().advance(transaction, sid, Role::callee, KeyState::reserved);
+  }));
+  const Bytes answer = must(apply(kms_.c(), callee)).body;
+  EXPECT_EQ(must(wire::parse<wire::KeyDeliver>(answer)).message.flags, wire::flag_eph | wire::flag_directory);
+  EXPECT_TRUE(equal_secret(kms_.opened(kms_.c(), callee, answer).wk, key.wk));
+  EXPECT_TRUE(kms_.on_record("granted by CMSP's directory 17: CMSP did not answer"));
+  ASSERT_EQ(charges().size(), 1U);
+  EXPECT_EQ(charges()[0].directory_epoch, 17);
+}
+
 TEST_F(ApplicationTest, AKeyLivesAsLongAsCsosPolicySaysFromThenOn) {
   const auto life = [&]() -> UnixMs {
     must(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller)));

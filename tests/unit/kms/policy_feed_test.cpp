@@ -56,6 +56,18 @@ TEST(TermsTest, APolicyDoesNotAllowAFallbackThatTheConfigurationForbids) {
   EXPECT_FALSE(terms_under(settings, policy).pqc_fallback);
 }
 
+TEST(TermsTest, APolicyMayForbidSessionsByTheDirectoryAndNotAllowThem) {
+  KmsSettings settings = configured();
+  points::KmsPolicy policy{.version = 1, .epoch = 1};
+  policy.directory_fallback = true;
+  EXPECT_FALSE(terms_under(settings, policy).directory_fallback);
+  settings.directory_fallback = true;
+  EXPECT_TRUE(terms_under(settings, policy).directory_fallback);
+  EXPECT_TRUE(terms_under(settings, {}).directory_fallback);
+  policy.directory_fallback = false;
+  EXPECT_FALSE(terms_under(settings, policy).directory_fallback);
+}
+
 class PolicyFeedTest : public testing::Test {
  protected:
   PolicyFeedTest()

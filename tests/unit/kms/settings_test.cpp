@@ -82,6 +82,15 @@ TEST_F(KmsSettingsTest, SymmetricModeIsOffAndMediaAreChargedOverAWireAloneUnless
   EXPECT_FALSE(read("revocation_lists_every_s = 86401\n"));
 }
 
+TEST_F(KmsSettingsTest, CmspsDirectoryStandsInForNothingUnlessSomebodySaysSo) {
+  EXPECT_FALSE(read("")->directory_fallback);
+  const auto settings = read("directory_fallback = true\n[kms.policy]\nno_directory_with = [\"c\"]\n");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_TRUE(settings->directory_fallback);
+  EXPECT_EQ(settings->policy.no_directory_with, (std::set<std::string>{"c"}));
+  EXPECT_FALSE(read("directory_fallback = 1\n"));
+}
+
 TEST_F(KmsSettingsTest, EvidenceIsShownEveryHourUnlessSomebodySaysOtherwise) {
   EXPECT_EQ(read("")->evidence_every, std::chrono::hours(1));
   EXPECT_EQ(read("evidence_every_s = 0\n")->evidence_every.count(), 0);

@@ -179,7 +179,10 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "GET /mo/2/policy: kms -> cmsp\n"
             "POST /mo/2/state: kms -> cmsp\n"
             "POST /x/5/kms-policy: operator -> cmsp\n"
-            "POST /mc/2/evidence: kms -> cmsp\n");
+            "POST /mc/2/evidence: kms -> cmsp\n"
+            "GET /ma/2/directory: kms -> cmsp\n"
+            "GET /ma/2/directory-page: kms -> cmsp\n"
+            "POST /km/2/open: kms -> kms\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {

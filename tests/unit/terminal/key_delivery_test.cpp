@@ -203,6 +203,31 @@ TEST_P(KeyDeliveryTest, SymmetricModeIsProvedByTheAuthenticationSetAndSaidByTheK
       << "symmetric mode that nobody asked for";
 }
 
+TEST_P(KeyDeliveryTest, AGrantByTheDirectoryIsSaidByTheKmsAndShown) {
+  const auto by_directory = [](wire::KeyDeliver& message) { message.flags |= wire::flag_directory; };
+  const auto got = judged([&](KmsDouble::Wanted& wanted) { wanted.change = by_directory; });
+  ASSERT_TRUE(got) << got.error().message;
+  EXPECT_TRUE(got->key.directory);
+  EXPECT_FALSE(judged([](KmsDouble::Wanted&) {})->key.directory);
+  const auto within = judged([&](KmsDouble::Wanted& wanted) {
+    wanted.change = by_directory;
+    wanted.peer_kms = ElementName("kms-a");
+  });
+  ASSERT_FALSE(within) << "there is no grant within one KMS";
+  EXPECT_TRUE(within.error().message.contains("needs no grant")) << within.error().message;
+  // Under the seal and both signatures: nobody on the way takes it off.
+  const KeyApplication by = application();
+  KmsDouble::Wanted wanted = good();
+  wanted.change = by_directory;
+  Bytes octets = delivered(by, std::move(wanted));
+  const auto parsed = wire::parse<wire::KeyDeliver>(octets).value();
+  const std::size_t flags_at = wire::header_size + parsed.message.h_req.size() + 16 + 32 + 1 + parsed.message.uid.text().size() + 1 +
+                               parsed.message.kms_id.text().size() + wire::nonce_size + 8 + 8;
+  ASSERT_EQ(octets.at(flags_at), parsed.message.flags);
+  octets.at(flags_at) ^= wire::flag_directory;
+  EXPECT_FALSE(open(by, octets));
+}
+
 TEST_P(KeyDeliveryTest, AForeignTokenIsRefused) {
   EXPECT_FALSE(judged([&](KmsDouble::Wanted& wanted) { wanted.token = token(Uid("bob"), alice_.fps); }));
   EXPECT_FALSE(judged([&](KmsDouble::Wanted& wanted) { wanted.token = token(Uid("alice"), kms_.signer.fps); }));

@@ -19,6 +19,7 @@ struct KmsDouble {
     bool injected = false;
     Uid peer_uid{"bob"};
     Number peer_number = bob_number;
+    ElementName peer_kms{"kms-b"};
     Bytes token{};
     std::function<void(wire::KeyDeliver&)> change = [](wire::KeyDeliver&) {};  // before sealing and signing
     std::uint32_t policy_epoch = 1;
@@ -40,7 +41,7 @@ struct KmsDouble {
                              .eph_ct_classical = fresh.ct_classical, .eph_ct_ml_kem = fresh.ct_ml_kem, .sealed = {}, .fps = signer.fps};
     wanted.change(message);
     const wire::KeyDeliverPayload payload{.wk = std::move(wanted.wk), .assurance = wanted.assurance, .injected = wanted.injected, .n_paths = wanted.n_paths,
-                                          .path_min = 1, .peer_uid = wanted.peer_uid, .peer_num = wanted.peer_number, .peer_kms = ElementName("kms-b"),
+                                          .path_min = 1, .peer_uid = wanted.peer_uid, .peer_num = wanted.peer_number, .peer_kms = wanted.peer_kms,
                                           .peer_fps = wire::no_fingerprints(suite), .th9 = wire::no_th9(suite), .token = wanted.token};
     const auto sealed = wire::seal_key_deliver(suite, wanted.policy_epoch, message, ss, payload).value();
     return wire::sign_message(suite, wanted.policy_epoch, sealed, signer.signer, signer.fps, rng).value().octets;

@@ -102,11 +102,31 @@ M session_of(const Answers& a) {
     m.kms_b = kms_b;
   }
   m.ts_ms = ts;
+  if constexpr (M::type == MessageType::directory_open) {
+    m.prev_hash = a.hash("directory");
+    m.kms_b_fps = no_fingerprints(a.suite());
+    m.epoch = ts;
+  }
   return m;
 }
+template DirectoryOpen session_of(const Answers&);
 template SessionOpen session_of(const Answers&);
 template SessionNotify session_of(const Answers&);
 template SessionGrant session_of(const Answers&);
+
+DirectoryPage directory_page_of(int place) {
+  if (place == 0) return {.entries = {{.number = caller, .uid = alice, .kms = kms_a}}};
+  return {.entries = {{.number = callee, .uid = bob, .kms = kms_b}}};
+}
+
+Directory directory_of(const Answers& a) {
+  return {.epoch = ts,
+          .not_before_ms = ts,
+          .not_after_ms = ts + lifetime_ms,
+          .entries = 2,
+          .pages = {a.hash("directory_page_0"), a.hash("directory_page_1")},
+          .fps = a.fps("cmsp")};
+}
 
 KmsOffer kms_offer_of(const Answers& a, int n) {
   KmsOffer m{.sid_wk = a.sid_wk(),
@@ -180,7 +200,7 @@ KeyDeliverPayload payload_of(const Answers& a, const Delivery& which) {
     p.th9 = a.derived("th9_" + std::to_string(n));
   };
   p.peer_kms = kms_b;
-  if (which.name == "deliver") of_step9(0, Assurance::pqc, 0);
+  if (which.name == "deliver" || which.name == "deliver_directory") of_step9(0, Assurance::pqc, 0);
   if (which.name == "deliver_eph") of_step9(2, Assurance::disjoint_qkd_paths, 1);
   if (which.name == "deliver_inj") of_step9(1, Assurance::one_qkd_path, 1);
   if (which.name == "deliver_same_domain") {

@@ -101,6 +101,8 @@ EnrolReceipt enrol_receipt_of(const Answers& a);
 KeyRequest key_request_of(const Answers& a, std::uint8_t flags);
 template <class M>
 M session_of(const Answers& a);
+DirectoryPage directory_page_of(int place);
+Directory directory_of(const Answers& a);
 KmsOffer kms_offer_of(const Answers& a, int n);
 KmsAccept kms_accept_of(const Answers& a, int n);
 KmsConfirm kms_confirm_of(const Answers& a, int n);
@@ -113,7 +115,8 @@ struct Delivery {
 };
 inline const std::array deliveries{Delivery{"deliver", "key_request", 0}, Delivery{"deliver_eph", "key_request_eph", flag_eph},
                                    Delivery{"deliver_inj", "key_request_inj", flag_eph | flag_inj},
-                                   Delivery{"deliver_same_domain", "key_request_eph", flag_eph | flag_escrow}};
+                                   Delivery{"deliver_same_domain", "key_request_eph", flag_eph | flag_escrow},
+                                   Delivery{"deliver_directory", "key_request_eph", flag_eph | flag_directory}};
 KeyDeliver deliver_of(const Answers& a, const Delivery& which);
 KeyDeliverPayload payload_of(const Answers& a, const Delivery& which);
 /// ss_H of that delivery with everything mixed in, computed by our key schedule from the decapsulated ciphertexts.

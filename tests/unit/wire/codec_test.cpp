@@ -163,6 +163,44 @@ TEST_F(GrammarTest, SessionMessagesKeepTheirOrder) {
   EXPECT_EQ(refusal(granted), "SessionGrant: kms_b: must be there");
 }
 
+TEST_F(GrammarTest, ADirectoryHasItsBoundsAndItsPagesTheirOrder) {
+  Directory head = directory_of(a);
+  head.epoch = 0;
+  EXPECT_EQ(refusal(head), "Directory: epoch: must be 1 to 2^63 - 1");
+  head = directory_of(a);
+  head.not_after_ms = head.not_before_ms + directory_life_max_ms + 1;
+  EXPECT_EQ(refusal(head), "Directory: not_after_ms: must be later than not_before_ms, by 24 h at most");
+  head.not_after_ms = head.not_before_ms;
+  EXPECT_EQ(refusal(head), "Directory: not_after_ms: must be later than not_before_ms, by 24 h at most");
+  head = directory_of(a);
+  head.entries = 1;
+  EXPECT_EQ(refusal(head), "Directory: entries: does not fit the pages");
+  head.entries = 2 * directory_page_entries_max + 1;
+  EXPECT_EQ(refusal(head), "Directory: entries: does not fit the pages");
+  head.entries = directory_pages_max + 1;
+  head.pages.assign(directory_pages_max + 1, a.hash("directory_page_0"));
+  EXPECT_EQ(refusal(head), "Directory: pages: too many");
+  head.entries = directory_pages_max;
+  head.pages.pop_back();
+  EXPECT_TRUE(frame(suite, 1, head)) << "as many as there may be fit in one message";
+  EXPECT_EQ(refusal(DirectoryPage{}), "DirectoryPage: entries: must be there, ascending by number");
+  DirectoryPage page{.entries = {directory_page_of(1).entries[0], directory_page_of(0).entries[0]}};
+  EXPECT_EQ(refusal(page), "DirectoryPage: entries: must be there, ascending by number");
+  page.entries[1] = page.entries[0];
+  EXPECT_EQ(refusal(page), "DirectoryPage: entries: must be there, ascending by number") << "each once";
+  page = directory_page_of(0);
+  EXPECT_EQ(encoded_size(page.entries[0]) + 2, must(encode_body(suite, page)).size());
+  auto open = session_of<DirectoryOpen>(a);
+  open.epoch = 0;
+  EXPECT_EQ(refusal(open), "DirectoryOpen: epoch: must be 1 to 2^63 - 1");
+  open = session_of<DirectoryOpen>(a);
+  open.prev_hash.assign(suite.digest, 0);
+  EXPECT_EQ(refusal(open), "DirectoryOpen: prev_hash: must not be zero");
+  KeyRequest request = key_request_of(a, flag_eph);
+  request.flags |= flag_directory;
+  EXPECT_EQ(refusal(request), "KeyRequest: flags: unknown flag") << "nobody asks for it";
+}
+
 TEST_F(GrammarTest, AnOfferNamesEveryKeyOnce) {
   KmsOffer offer = kms_offer_of(a, 2);
   offer.shares[1].key_id = offer.shares[0].key_id;
@@ -223,6 +261,10 @@ TEST_F(GrammarTest, EnvelopesHoldThreeFieldsAndNothingElse) {
   for (std::size_t size = 0; size < octets.size(); ++size) EXPECT_FALSE(parse_envelope(ByteView(octets).first(size)).has_value()) << size;
   EXPECT_FALSE(parse_envelope(concat({octets, Bytes{0}})).has_value());
   EXPECT_EQ(why(parse_envelope(encode({.message = Bytes(envelope_field_max + 1), .classical = {}, .ml_dsa = {}}))), "envelope: message: too long");
+  const Bytes large = encode({.message = Bytes(envelope_field_max + 1), .classical = {}, .ml_dsa = {}});
+  EXPECT_TRUE(parse_envelope(large, envelope_field_max + 1)) << "where a larger message is expected";
+  EXPECT_EQ(why(parse_envelope(encode({.message = {}, .classical = Bytes(envelope_field_max + 1), .ml_dsa = {}}), message_size_max)),
+            "envelope: classical certificate: too long");
 }
 
 TEST_F(GrammarTest, MessagesOfAnotherTypeAreNamed) { EXPECT_EQ(why(parse<KeyDeliver>(a.octets("key_request"))), "a KeyRequest where a KeyDeliver belongs"); }
@@ -265,6 +307,9 @@ TEST_F(GrammarTest, EveryOtherLengthIsRefused) {
   refuses_every_other_length<SessionOpen>(a.octets("session_open"));
   refuses_every_other_length<SessionNotify>(a.octets("session_notify"));
   refuses_every_other_length<SessionGrant>(a.octets("session_grant"));
+  refuses_every_other_length<DirectoryPage>(a.octets("directory_page_0"));
+  refuses_every_other_length<Directory>(a.octets("directory"));
+  refuses_every_other_length<DirectoryOpen>(a.octets("directory_open"));
   refuses_every_other_length<KmsOffer>(a.octets("kms_offer_2"));
   refuses_every_other_length<KmsAccept>(a.octets("kms_accept_2"));
   refuses_every_other_length<KmsConfirm>(a.octets("kms_confirm_2"));
@@ -313,6 +358,9 @@ TEST(CanonicalTest, EveryAcceptedBodyEncodesToItself) {
     is_canonical<Token>(a.suite(), a.octets("token"), draw);
     is_canonical<SessionOpen>(a.suite(), a.octets("session_open"), draw);
     is_canonical<SessionGrant>(a.suite(), a.octets("session_grant"), draw);
+    is_canonical<DirectoryPage>(a.suite(), a.octets("directory_page_1"), draw);
+    is_canonical<Directory>(a.suite(), a.octets("directory"), draw);
+    is_canonical<DirectoryOpen>(a.suite(), a.octets("directory_open"), draw);
     is_canonical<KmsOffer>(a.suite(), a.octets("kms_offer_2"), draw);
     is_canonical<KmsAccept>(a.suite(), a.octets("kms_accept_2"), draw);
     is_canonical<KmsConfirm>(a.suite(), a.octets("kms_confirm_2"), draw);

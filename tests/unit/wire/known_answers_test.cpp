@@ -72,6 +72,12 @@ TEST_P(KnownAnswersTest, SessionMessagesAgree) {
   agrees("session_grant", session_of<SessionGrant>(a));
 }
 
+TEST_P(KnownAnswersTest, DirectoryMessagesAgree) {
+  for (const int place : {0, 1}) agrees("directory_page_" + std::to_string(place), directory_page_of(place));
+  agrees("directory", directory_of(a));
+  agrees("directory_open", session_of<DirectoryOpen>(a));
+}
+
 TEST_P(KnownAnswersTest, KmsMessagesAgreeForEveryNumberOfShares) {
   for (const int n : {0, 1, 2}) {
     agrees("kms_offer_" + std::to_string(n), kms_offer_of(a, n));
@@ -102,8 +108,8 @@ TEST_P(KnownAnswersTest, AxMessagesAgree) {
 }
 
 TEST_P(KnownAnswersTest, EveryMessageOfTheScriptWasLookedAt) {
-  EXPECT_EQ(must(a.json().object("messages")).names().size(), 41U);
-  EXPECT_EQ(must(a.json().object("kems")).names().size(), 17U);
+  EXPECT_EQ(must(a.json().object("messages")).names().size(), 46U);
+  EXPECT_EQ(must(a.json().object("kems")).names().size(), 19U);
 }
 
 // Sizes that docs/protocol prints for suite 0x0201 (there: uid and kms_id of 23 octets in sum, numbers of 13).

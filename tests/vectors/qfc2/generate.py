@@ -222,6 +222,15 @@ class Scenario:
         for name, label in (("session_notify", "SessionNotify"), ("session_grant", "SessionGrant")):
             self.signed(name, label, "cmsp", body(UID_B, KMS_B, opened, self.fps("kms_b")))
 
+        # The same session while CMSP does not answer. Two pages of one number each.
+        pages = b""
+        for place, (number, uid, kms) in enumerate(((CALLER, UID_A, KMS_A), (CALLEE, UID_B, KMS_B))):
+            page = u16(1) + opaque(number, 32) + opaque(uid, 64) + opaque(kms, 64)
+            pages += self.put(f"directory_page_{place}", "DirectoryPage", whole(self.suite, "DirectoryPage", EPOCH, page))
+        head = u64(TS) + u64(TS) + u64(TS + LIFETIME_MS) + u64(2) + u16(2) + pages + self.fps("cmsp")
+        directory = self.signed("directory", "Directory", "cmsp", head)
+        self.signed("directory_open", "DirectoryOpen", "kms_a", body(UID_B, KMS_B, directory, b"\0" * 2 * h.size) + u64(TS))
+
     def token(self):
         body = (
             opaque(UID_A, 64) + self.inputs["token_id"] + opaque(KMS_A, 64) + self.fps("terminal_a") + u64(TS) + u64(TS + LIFETIME_MS) + u8(4)
@@ -286,6 +295,7 @@ class Scenario:
         h_deliver = self.deliver("deliver_eph", "key_request_eph", 1, self.derived["wk_2"], 4, self.derived["th9_2"], (2, 1), KMS_B)
         self.deliver("deliver_inj", "key_request_inj", 3, self.derived["wk_1"], 0x83, self.derived["th9_1"], (1, 1), KMS_B)
         self.deliver("deliver_same_domain", "key_request_eph", 5, self.inputs["wk_same_domain"], 1, zero, (0, 0), KMS_A)
+        self.deliver("deliver_directory", "key_request_eph", 0x11, self.derived["wk_0"], 2, self.derived["th9_0"], (0, 0), KMS_B)
         self.signed("deliver_ack", "DeliverAck", "terminal_a", self.inputs["sid_wk"] + opaque(UID_A, 64) + h_deliver + u8(1))
         offending = h.digest(self.octets("key_request"))
         self.signed("reject", "Reject", "kms_a", offending + u8(4) + opaque("no subscriber +8613900000002", 512) + u64(TS))

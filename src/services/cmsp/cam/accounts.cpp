@@ -42,6 +42,7 @@ Result<void> Accounts::put(const Account& account) {
   });
   if (!done && done.error().code == ErrorCode::conflict) return fail(ErrorCode::conflict, "subscriber '" + account.uid.text() + "' has another number already");
   TRY(done);
+  ++changes_;
   node::crash_point("cmsp.account.entered");
   return {};
 }
@@ -64,8 +65,23 @@ Result<void> Accounts::enter_registration(const Number& number, const Uid& uid, 
                         {std::string_view(number.text()), std::string_view(kms.text()), static_cast<std::int64_t>(now)}));
     return {};
   }));
+  ++changes_;
   node::crash_point("cmsp.registration.entered");
   return {};
+}
+
+Result<std::vector<Account>> Accounts::reachable(const Number& after, std::int64_t max) {
+  std::vector<Account> out;
+  TRY(store_.transact([&](store::Transaction& transaction) {
+    out.clear();
+    return transaction.query(
+        "SELECT account.number, uid, account.kms FROM account JOIN registration ON registration.number = account.number AND registration.kms = account.kms"
+        " WHERE service = 'open' AND account.number > ? ORDER BY account.number LIMIT ?",
+        {std::string_view(after.text()), max}, [&](const store::Row& row) {
+          out.push_back({.number = Number(row.text(0)), .uid = Uid(row.text(1)), .kms = ElementName(row.text(2)), .service = Service::open});
+        });
+  }));
+  return out;
 }
 
 Result<Accounts::Counts> Accounts::counts() {

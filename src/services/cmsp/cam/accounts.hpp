@@ -1,7 +1,9 @@
 // The users of the service: number, subscriber, the KMS that serves it, whether the service is open to it, and where it is registered.
 #pragma once
 
+#include <atomic>
 #include <optional>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/id.hpp"
@@ -37,6 +39,11 @@ class Accounts {
   /// The KMS serves this number from now on. `not_found` without an account; `denied` if the account is another uid's or another KMS's.
   Result<void> enter_registration(const Number& number, const Uid& uid, const ElementName& kms, UnixMs now);
 
+  /// Those whose service is open and who are registered at their KMS, ascending by number, after this one.
+  Result<std::vector<Account>> reachable(const Number& after, std::int64_t max);
+  /// Another value whenever an account or a registration was entered.
+  [[nodiscard]] std::uint64_t changes() const noexcept { return changes_; }
+
   struct Counts {
     std::int64_t accounts = 0;
     std::int64_t registrations = 0;
@@ -45,6 +52,7 @@ class Accounts {
 
  private:
   store::Store& store_;
+  std::atomic<std::uint64_t> changes_ = 0;
 };
 
 }  // namespace qanat::cmsp

@@ -1,8 +1,7 @@
 #include "services/cmsp/cso/orchestrator.hpp"
 
-#include <charconv>
-
 #include "node/senders.hpp"
+#include "services/cmsp/after_query.hpp"
 #include "services/cmsp/known_kms.hpp"
 #include "wire/signed_text.hpp"
 
@@ -11,17 +10,6 @@ namespace {
 
 constexpr std::chrono::milliseconds policy_wait_max{1000};
 constexpr std::chrono::milliseconds stop_seen_within{250};
-
-Result<std::int64_t> version_in(std::string_view query) {
-  std::int64_t version = -1;
-  if (query.starts_with(points::kms_policy_query)) {
-    query.remove_prefix(points::kms_policy_query.size());
-    const auto [end, error] = std::from_chars(query.data(), query.data() + query.size(), version);
-    if (error != std::errc() || end != query.data() + query.size()) version = -1;
-  }
-  if (version < 0) return fail(ErrorCode::invalid_argument, "the query must be after= and the version of the policy that is there, 0 for none");
-  return version;
-}
 
 wire::Json named(const points::NamedCounts& counts) {
   wire::Json out = wire::Json::object();
@@ -65,7 +53,7 @@ std::optional<points::KmsPolicy> Orchestrator::other_than(std::int64_t version, 
 
 Result<net::Response> Orchestrator::give(const net::Request& request) {
   TRY(known_kms(node_, *request.peer.identity));
-  ASSIGN_OR_RETURN(const std::int64_t version, version_in(request.query));
+  ASSIGN_OR_RETURN(const std::int64_t version, number_after(request.query, "version of the policy"));
   const std::optional<points::KmsPolicy> policy = other_than(version, request.deadline);
   if (!policy) return net::Response{.status = 204, .content_type = "", .body = {}};
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();

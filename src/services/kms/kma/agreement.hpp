@@ -9,6 +9,7 @@
 #include "node/steps.hpp"
 #include "services/kms/kma/asked.hpp"
 #include "services/kms/kma/choice.hpp"
+#include "services/kms/kma/directory.hpp"
 #include "services/kms/kma/errands.hpp"
 #include "services/kms/kma/ledger.hpp"
 #include "services/kms/kma/policy_in_force.hpp"
@@ -32,6 +33,8 @@ class Agreement {
   /// The caller's side: afterwards the caller's leg is `reserved` here and the callee's leg at the other KMS. What the key was made of, and why; no quantum
   /// keys go into what the caller may not have.
   Result<Choice> as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id);
+  /// CMSP's directory, which takes the place of its grant while it does not answer.
+  [[nodiscard]] Directory& directory() noexcept { return directory_; }
   /// What keys are made under: the configuration, and CSO's policy.
   [[nodiscard]] PolicyInForce& policy() noexcept { return policy_; }
   [[nodiscard]] std::shared_ptr<const Terms> terms() const { return policy_.terms(); }
@@ -50,6 +53,9 @@ class Agreement {
 
   // The callee's side.
   Result<net::Response> notify(const net::Request& request);   // ma2_notify
+  /// km2_open (agreement_directory.cpp): what CMSP would have announced, from the caller's KMS. The same octets again are answered the same while the session
+  /// waits for its offer.
+  Result<net::Response> open(const net::Request& request);
   Result<net::Response> offer(const net::Request& request);    // km2_offer
   Result<net::Response> confirm(const net::Request& request);  // km2_confirm
 
@@ -70,8 +76,23 @@ class Agreement {
   [[nodiscard]] UnixMs clock_window_ms() const { return static_cast<UnixMs>(settings_.clock_window.count()); }
 
  private:
-  Result<wire::Framed<wire::SessionGrant>> open_session(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, Deadline deadline,
-                                                        const std::string& request_id);
+  /// A session that the caller's side may make an offer for.
+  struct Opened {
+    Bytes hash;  // of the SessionGrant, or of the DirectoryOpen
+    Uid uid_b;
+    ElementName kms_b;
+    std::optional<std::int64_t> directory_epoch;  // nothing: CMSP granted it
+  };
+  /// By CMSP; by its directory where it does not answer (only then: a refusal is final) and policy allows it.
+  Result<Opened> open_session(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, Deadline deadline, const std::string& request_id);
+  Result<Opened> granted(ByteView envelope, const wire::Framed<wire::SessionOpen>& sent, const std::string& cmsp, Deadline deadline);
+  Result<Opened> open_by_directory(wire::SessionFields fields, const Asked& asked, const node::MessageSigner& own, const Error& silence, Deadline deadline,
+                                   const std::string& request_id);
+  /// `denied` if this KMS opens no session by the directory with that domain.
+  Result<void> check_directory_allowed(const std::string& peer_domain) const;
+  Result<wire::Framed<wire::DirectoryOpen>> read_open(const net::Request& request);
+  /// Whether CMSP would announce it, by this KMS's own copy of the directory.
+  Result<void> check_against_directory(const wire::DirectoryOpen& session, const Identity& kms_a);
   /// What can be had of what is chosen, first to last: the choice that was carried out, with its quantum keys.
   struct Made {
     Choice choice;
@@ -87,10 +108,16 @@ class Agreement {
   /// What the QKM is asked for.
   [[nodiscard]] wire::Json quality(std::int64_t paths) const;
   Result<QuantumShares> unwrap_shares(const wire::Json& answer) const;
-  Result<wire::SessionNotify> announced(const SidWk& sid_wk);
-  Result<WorkingKey> agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const wire::Framed<wire::SessionGrant>& grant,
-                           const QuantumShares& shares, Deadline deadline, const std::string& request_id);
-  Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const wire::SessionNotify& session, const Identity& kms_a, QuantumShares shares);
+  /// A session that the callee's side takes an offer for.
+  struct Announced {
+    wire::SessionFields session;
+    Bytes h_open;                                 // of the DirectoryOpen, which the offer must name; empty: CMSP announced it
+    std::optional<std::int64_t> directory_epoch;  // of the caller's directory
+  };
+  Result<Announced> announced(const SidWk& sid_wk);
+  Result<WorkingKey> agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const Opened& opened, const QuantumShares& shares,
+                           Deadline deadline, const std::string& request_id);
+  Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const Announced& announced, const Identity& kms_a, QuantumShares shares);
   Result<StoredKey> wait_in_turn(const SidWk& sid_wk, Deadline deadline);
 
   node::Node& node_;
@@ -101,6 +128,7 @@ class Agreement {
   Errands& errands_;
   const KmsSettings& settings_;
   PolicyInForce policy_;
+  Directory directory_;
   crypto::SiteKey site_key_;
   QuantumPool* pool_ = nullptr;
   std::function<void()> pool_taken_;

@@ -41,13 +41,13 @@ Result<net::Response> Agreement::notify(const net::Request& request) {
   return net::Response{.status = 204, .content_type = "", .body = {}};
 }
 
-Result<wire::SessionNotify> Agreement::announced(const SidWk& sid_wk) {
-  struct Announced {
+Result<Agreement::Announced> Agreement::announced(const SidWk& sid_wk) {
+  struct Stored {
     Bytes notify;
     UnixMs expires_ms = 0;
   };
-  ASSIGN_OR_RETURN(const Announced there, store_.look([&](store::Transaction& transaction) -> Result<Announced> {
-    Announced out;
+  ASSIGN_OR_RETURN(const Stored there, store_.look([&](store::Transaction& transaction) -> Result<Stored> {
+    Stored out;
     TRY(transaction.query("SELECT notify, expires_ms FROM announced_session WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) {
       out = {.notify = row.blob(0), .expires_ms = static_cast<UnixMs>(row.integer(1))};
     }));
@@ -55,8 +55,13 @@ Result<wire::SessionNotify> Agreement::announced(const SidWk& sid_wk) {
   }));
   if (there.notify.empty()) return fail(ErrorCode::not_found, "session " + sid_wk.hex() + " was not announced by CMSP");
   if (node_.clock().now_ms() >= there.expires_ms) return fail(ErrorCode::deadline_exceeded, "session " + sid_wk.hex() + " has expired");
+  ASSIGN_OR_RETURN(const wire::Header header, wire::parse_header(there.notify));
+  if (header.type == wire::MessageType::directory_open) {
+    ASSIGN_OR_RETURN(const auto open, wire::parse<wire::DirectoryOpen>(there.notify));
+    return Announced{.session = open.message, .h_open = open.hash, .directory_epoch = store::column(open.message.epoch)};
+  }
   ASSIGN_OR_RETURN(const auto notify, wire::parse<wire::SessionNotify>(there.notify));
-  return notify.message;
+  return Announced{.session = notify.message, .h_open = {}, .directory_epoch = {}};
 }
 
 Result<net::Response> Agreement::offer(const net::Request& request) {
@@ -66,12 +71,16 @@ Result<net::Response> Agreement::offer(const net::Request& request) {
   ASSIGN_OR_RETURN(const auto offer, wire::parse<wire::KmsOffer>(envelope.message));
   TRY(wire::verify(offer, signer->verifier, signer->fps));
   TRY(check_fresh(offer.message.ts_ms, "KmsOffer"));
-  ASSIGN_OR_RETURN(const wire::SessionNotify session, announced(offer.message.sid_wk));
-  // The offer must be for the session as CMSP announced it, from the KMS that CMSP named.
+  ASSIGN_OR_RETURN(const Announced there, announced(offer.message.sid_wk));
+  const wire::SessionFields& session = there.session;
+  // The offer must be for the session as it was announced, from the KMS that was named.
   if (offer.message.fps != signer->fps || session.kms_a_fps != signer->fps || offer.message.kms_a.text() != kms_a.name || session.kms_a.text() != kms_a.name ||
       offer.message.kms_b.text() != node_.identity().name || offer.message.sid_call != session.sid_call) {
     return fail(ErrorCode::denied, "KmsOffer: does not fit the session that CMSP announced");
   }
+  // What a SessionGrant says is not known here; a DirectoryOpen is.
+  if (there.directory_epoch && offer.message.h_grant != there.h_open)
+    return fail(ErrorCode::denied, "KmsOffer: names another opening of the session than the one that was announced");
   node::StepTrace::Timer step9(trace_, 9);
   auto shares = fetch_shares(kms_a.domain, offer.message, request.deadline, request.request_id);
   if (shares && shares->refs.empty()) shares = fail(ErrorCode::exhausted, "the offer of " + kms_a.name + " names none");
@@ -84,13 +93,14 @@ Result<net::Response> Agreement::offer(const net::Request& request) {
     shares = QuantumShares{};
   }
   node::crash_point("kms.shares.fetched");
-  auto answer = accept(offer, session, kms_a, *std::move(shares));
+  auto answer = accept(offer, there, kms_a, *std::move(shares));
   if (answer) step9.done(offer.message.sid_wk.hex(), "the same key agreed");
   return answer;
 }
 
-Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offer, const wire::SessionNotify& session, const Identity& kms_a,
+Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offer, const Announced& announced, const Identity& kms_a,
                                         QuantumShares shares) {
+  const wire::SessionFields& session = announced.session;
   const crypto::Suite& suite = node_.suite();
   const std::shared_ptr<const node::MessageSigner> in_force = node_.signer();
   const node::MessageSigner& own = *in_force;
@@ -143,7 +153,8 @@ Result<net::Response> Agreement::accept(const wire::Framed<wire::KmsOffer>& offe
                                      .peer_kms = session.kms_a,
                                      .peer_fps = wire::no_fingerprints(suite),
                                      .expires_ms = expires,
-                                     .terms = settings_.policy.terms_for(traffic)}));
+                                     .terms = settings_.policy.terms_for(traffic),
+                                     .directory_epoch = announced.directory_epoch}));
     return add_pending(transaction, accept.sid_wk, pending);
   }));
   node::crash_point("kms.wk.accepted");

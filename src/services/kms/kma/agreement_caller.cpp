@@ -7,9 +7,16 @@ namespace qanat::kms {
 
 using store::KeyState;
 
+namespace {
+
+constexpr std::chrono::milliseconds cmsp_answer_max{2000};  // where its directory may stand in
+
+}  // namespace
+
 Agreement::Agreement(node::Node& node, store::Store& store, Ledger& ledger, node::SenderDirectory& senders, node::StepTrace& trace,
                      Errands& errands, const KmsSettings& settings, crypto::SiteKey site_key)
-    : node_(node), store_(store), ledger_(ledger), senders_(senders), trace_(trace), errands_(errands), settings_(settings), policy_(settings), site_key_(std::move(site_key)) {}
+    : node_(node), store_(store), ledger_(ledger), senders_(senders), trace_(trace), errands_(errands), settings_(settings), policy_(settings),
+      directory_(node, store, senders, clock_window_ms()), site_key_(std::move(site_key)) {}
 
 Result<void> Agreement::check_fresh(UnixMs ts_ms, std::string_view message) const {
   const UnixMs now = node_.clock().now_ms();
@@ -18,8 +25,8 @@ Result<void> Agreement::check_fresh(UnixMs ts_ms, std::string_view message) cons
   return fail(ErrorCode::denied, std::string(message) + ": its time is " + std::to_string(off) + " ms off, more than the clock window");
 }
 
-Result<wire::Framed<wire::SessionGrant>> Agreement::open_session(const Asked& asked, const Terminal& caller, const node::MessageSigner& own,
-                                                                 Deadline deadline, const std::string& request_id) {
+Result<Agreement::Opened> Agreement::open_session(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, Deadline deadline,
+                                                  const std::string& request_id) {
   wire::SessionOpen open;
   open.sid_wk = asked.sid_wk;
   open.sid_call = asked.sid_call;
@@ -34,19 +41,29 @@ Result<wire::Framed<wire::SessionGrant>> Agreement::open_session(const Asked& as
   open.ts_ms = node_.clock().now_ms();
   ASSIGN_OR_RETURN(const auto sent, wire::sign_message(node_.suite(), node_.settings().policy_epoch, open, own.signer, own.fps, node_.rng()));
   ASSIGN_OR_RETURN(const std::string cmsp, node_.peer_of(Kind::cmsp));
-  ASSIGN_OR_RETURN(const net::Response response,
-                   node_.call(points::Endpoint::ma2_locate, cmsp, node::enclose(own, sent.octets), deadline, request_id));
-  ASSIGN_OR_RETURN(const wire::Envelope envelope, wire::parse_envelope(response.body));
+  // Where the directory may stand in, a silent CMSP leaves time for it.
+  const bool stands_in = policy_.terms()->directory_fallback;
+  const Deadline answer_by = stands_in ? deadline.sooner_of(std::min(cmsp_answer_max, deadline.remaining() / 3)) : deadline;
+  const auto response = node_.exchange(points::Endpoint::ma2_locate, cmsp, node::enclose(own, sent.octets), answer_by, request_id);
+  if (!response && is_silence(response.error().code)) return open_by_directory(open, asked, own, response.error(), deadline, request_id);
+  if (!response) return fail(response.error());
+  if (response->status < 200 || response->status > 299) return fail_in("Ma-2 to " + cmsp, net::error_of(*response));
+  return granted(response->body, sent, cmsp, deadline);
+}
+
+Result<Agreement::Opened> Agreement::granted(ByteView octets, const wire::Framed<wire::SessionOpen>& sent, const std::string& cmsp, Deadline deadline) {
+  const wire::SessionOpen& open = sent.message;
+  ASSIGN_OR_RETURN(const wire::Envelope envelope, wire::parse_envelope(octets));
   ASSIGN_OR_RETURN(const auto signer, senders_.check(envelope.classical, envelope.ml_dsa, node_.settings().peers.at(cmsp).expected, deadline));
   ASSIGN_OR_RETURN(auto grant, wire::parse<wire::SessionGrant>(envelope.message));
   TRY(wire::verify(grant, signer->verifier, signer->fps));
-  const wire::SessionGrant& said = grant.message;
+  wire::SessionGrant& said = grant.message;
   TRY(check_fresh(said.ts_ms, "SessionGrant"));
   if (said.sid_wk != open.sid_wk || said.sid_call != open.sid_call || said.num_call != open.num_call || said.num_called != open.num_called ||
-      said.uid_a != open.uid_a || said.kms_a != open.kms_a || said.hreq_a != open.hreq_a || said.prev_hash != sent.hash || said.kms_a_fps != own.fps) {
+      said.uid_a != open.uid_a || said.kms_a != open.kms_a || said.hreq_a != open.hreq_a || said.prev_hash != sent.hash || said.kms_a_fps != open.kms_a_fps) {
     return fail(ErrorCode::denied, "SessionGrant: does not answer the session that was opened");
   }
-  return Result<wire::Framed<wire::SessionGrant>>(std::move(grant));
+  return Opened{.hash = std::move(grant.hash), .uid_b = std::move(said.uid_b), .kms_b = std::move(said.kms_b), .directory_epoch = {}};
 }
 
 Result<std::string> Agreement::domain_of(const ElementName& kms) const {
@@ -62,9 +79,10 @@ Result<Choice> Agreement::as_caller(const Asked& asked, const Terminal& caller, 
   node::StepTrace::Timer step7(trace_, 7);
   // One signer from the first message to the last: CMSP names its certificates to the other KMS.
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
-  ASSIGN_OR_RETURN(const auto grant, open_session(asked, caller, *own, deadline, request_id));
-  step7.done(sid_wk.hex(), "session opened with CMSP: " + grant.message.num_called.text() + " is served by " + grant.message.kms_b.text());
-  ASSIGN_OR_RETURN(const std::string peer_domain, domain_of(grant.message.kms_b));
+  ASSIGN_OR_RETURN(const Opened opened, open_session(asked, caller, *own, deadline, request_id));
+  const std::string how = opened.directory_epoch ? "session opened by CMSP's directory: " : "session opened with CMSP: ";
+  step7.done(sid_wk.hex(), how + asked.num_called.text() + " is served by " + opened.kms_b.text());
+  ASSIGN_OR_RETURN(const std::string peer_domain, domain_of(opened.kms_b));
   ASSIGN_OR_RETURN(const wire::Assurance level_max, level_towards(peer_domain));
   node::crash_point("kms.session.granted");
 
@@ -72,7 +90,7 @@ Result<Choice> Agreement::as_caller(const Asked& asked, const Terminal& caller, 
   ASSIGN_OR_RETURN(Made made, choose_and_take(asked, caller, peer_domain, level_max, deadline, request_id));
   const QuantumShares& shares = made.shares;
   node::crash_point("kms.shares.taken");
-  auto key = agree(asked, caller, *own, grant, shares, deadline, request_id);
+  auto key = agree(asked, caller, *own, opened, shares, deadline, request_id);
   if (!key) {
     shares_done(shares.refs, Fate::unused, request_id);
     return fail(key.error());
@@ -91,16 +109,16 @@ Result<Choice> Agreement::as_caller(const Asked& asked, const Terminal& caller, 
   return made.choice;
 }
 
-Result<WorkingKey> Agreement::agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const wire::Framed<wire::SessionGrant>& grant,
+Result<WorkingKey> Agreement::agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const Opened& opened,
                                     const QuantumShares& shares, Deadline deadline, const std::string& request_id) {
   const crypto::Suite& suite = node_.suite();
-  const std::string& kms_b = grant.message.kms_b.text();
+  const std::string& kms_b = opened.kms_b.text();
   ASSIGN_OR_RETURN(const crypto::Decapsulator ephemeral, crypto::Decapsulator::generate(suite, node_.rng()));
   const wire::KmsOffer offer{.sid_wk = asked.sid_wk,
                              .sid_call = asked.sid_call,
                              .kms_a = ElementName(node_.identity().name),
-                             .kms_b = grant.message.kms_b,
-                             .h_grant = grant.hash,
+                             .kms_b = opened.kms_b,
+                             .h_grant = opened.hash,
                              .nonce = node_.rng().bytes(wire::nonce_size),
                              .ts_ms = node_.clock().now_ms(),
                              .shares = shares.refs,
@@ -139,12 +157,13 @@ Result<WorkingKey> Agreement::agree(const Asked& asked, const Terminal& caller, 
                  .n_paths = static_cast<std::uint8_t>(used.size()),
                  .path_min = used.empty() ? std::uint8_t{0} : shares.relays_min,
                  .th9 = th9,
-                 .peer_uid = grant.message.uid_b,
-                 .peer_number = grant.message.num_called,
-                 .peer_kms = grant.message.kms_b,
+                 .peer_uid = opened.uid_b,
+                 .peer_number = asked.num_called,
+                 .peer_kms = opened.kms_b,
                  .peer_fps = wire::no_fingerprints(suite),
                  .expires_ms = node_.clock().now_ms() + static_cast<UnixMs>(terms->wk_lifetime.count()),
-                 .terms = settings_.policy.terms_for(asked.traffic)};
+                 .terms = settings_.policy.terms_for(asked.traffic),
+                 .directory_epoch = opened.directory_epoch};
   TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.add(transaction, key); }));
   node::crash_point("kms.wk.generated");
   const wire::KmsConfirm confirm{.sid_wk = offer.sid_wk, .h_accept = accept.hash, .kc_a = keys.kc_a};

@@ -120,7 +120,8 @@ Result<void> Application::hand_over(const net::Request& http, const Asked& asked
                       .n_paths = key.n_paths,
                       .delivered_ms = use.now_ms,
                       .expires_ms = key.expires_ms,
-                      .confirmed_ms = {}};
+                      .confirmed_ms = {},
+                      .directory_epoch = key.directory_epoch};
   constexpr std::string_view why = "profile v1 has no acknowledgement: destroyed here at once";
   std::optional<Destroyed> gone;
   // Durable before it is sent: a key that left is never delivered to another application. And before it is on record: of two applications for one leg, or of
@@ -135,6 +136,9 @@ Result<void> Application::hand_over(const net::Request& http, const Asked& asked
     return {};
   }));
   std::string reason = granted.choice;
+  if (key.directory_epoch) {
+    reason += (reason.empty() ? "" : "; ") + ("granted by CMSP's directory " + std::to_string(*key.directory_epoch) + ": CMSP did not answer");
+  }
   if (gone) reason += (reason.empty() ? "" : "; ") + gone->reason(why);
   TRY(node_.record({.action = "km-1.delivered",
                     .outcome = audit::Outcome::success,
@@ -258,6 +262,7 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
   }
   ASSIGN_OR_RETURN(const std::string domain, agreement_.domain_of(leg.key.peer_kms));
   TRY(level_towards(domain));
+  if (leg.key.directory_epoch && !asked.says_directory) return fail(ErrorCode::denied, "CMSP's directory granted the session, which profile v1 could not say");
   if (leg.state == KeyState::suspended) return fail(ErrorCode::denied, "session " + asked.sid_wk.hex() + ": its key is suspended by order");
   if (leg.state != KeyState::reserved) return fail(ErrorCode::conflict, "session " + asked.sid_wk.hex() + ": its key was delivered before");
   return Result<Leg>(Leg{.stored = std::move(leg), .choice = {}});
@@ -322,7 +327,8 @@ Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& 
   ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, crypto::encapsulate(suite, crypto::KemForm::to_static, key, node_.rng()));
   Secret ss = wire::hybrid_secret(suite, wire::transcript(fixed, key), wire::deliver_context(request.hash));
   // What the application proves beyond need is not said to have been needed.
-  const auto flags = static_cast<std::uint8_t>(applicant.by == KnownBy::charged_key ? asked.flags : asked.flags & ~wire::flag_sym);
+  auto flags = static_cast<std::uint8_t>(applicant.by == KnownBy::charged_key ? asked.flags : asked.flags & ~wire::flag_sym);
+  if (leg.key.directory_epoch) flags |= wire::flag_directory;
   wire::KeyDeliver message{.h_req = request.hash, .sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = asked.uid, .kms_id = asked.kms_id,
                            .nonce = node_.rng().bytes(wire::nonce_size), .ts_ms = node_.clock().now_ms(), .expiry_ms = leg.key.expires_ms, .flags = flags,
                            .enc_kid = applicant.known->terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},

@@ -74,7 +74,8 @@ Result<Asked> Application::authenticate_v1(const net::Request& http, const wire:
                .fps = known.fps,
                .hash = crypto::digest(suite.hash, http.body),
                .traffic = traffic,
-               .ephemeral = false};
+               .ephemeral = false,
+               .says_directory = false};
 }
 
 Result<Bytes> Application::deliver_v1(const net::Request& http, const Asked& asked, const KnownTerminal& known, const StoredKey& leg, Bytes token,

@@ -20,6 +20,7 @@ struct Asked {
   Bytes hash;              // of the whole application; SessionOpen names it
   Traffic traffic{};       // what the applicant's certificate says that it is
   bool ephemeral = false;  // brings fresh keys (F_EPH)
+  bool says_directory = true;  // its answer can say that CMSP's directory stood in for the grant; profile v1's cannot
 };
 
 /// Of a terminal of this domain, from its certificate; `internal` if that is no terminal's.

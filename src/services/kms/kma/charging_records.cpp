@@ -6,12 +6,13 @@ std::string_view leg_name(wire::Role leg) noexcept { return leg == wire::Role::c
 
 Result<void> add_charging_record(store::Transaction& transaction, const ChargingRecord& charge) {
   return transaction.change(
-      "INSERT INTO charging_record (sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms)"
-      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO charging_record (sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms,"
+      " directory_epoch) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {charge.sid_wk.view(), static_cast<std::int64_t>(charge.leg), charge.sid_call.view(), std::string_view(charge.uid.text()),
        std::string_view(charge.number.text()), std::string_view(charge.peer_uid.text()), std::string_view(charge.peer_number.text()),
        std::string_view(charge.peer_kms.text()), name(charge.traffic), static_cast<std::int64_t>(charge.assurance), std::int64_t{charge.n_paths},
-       store::column(charge.delivered_ms), store::column(charge.expires_ms)});
+       store::column(charge.delivered_ms), store::column(charge.expires_ms),
+       charge.directory_epoch ? store::Value(*charge.directory_epoch) : store::Value()});
 }
 
 Result<void> confirm_charging_record(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, UnixMs now) {
@@ -22,8 +23,8 @@ Result<void> confirm_charging_record(store::Transaction& transaction, const SidW
 Result<std::vector<ChargingRecord>> list_charging_records(store::Transaction& transaction, const ChargingPlace& after, UnixMs until) {
   std::vector<ChargingRecord> out;
   TRY(transaction.query(
-      "SELECT sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms, confirmed_ms FROM "
-      "charging_record"
+      "SELECT sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms, confirmed_ms,"
+      " directory_epoch FROM charging_record"
       " WHERE (delivered_ms, sid_wk, leg) > (?, ?, ?) AND delivered_ms < ? ORDER BY delivered_ms, sid_wk, leg LIMIT ?",
       {store::column(after.delivered_ms), after.sid_wk.view(), after.leg, store::column(until), charges_per_page}, [&](const store::Row& row) {
         ChargingRecord& one = out.emplace_back();
@@ -41,6 +42,7 @@ Result<std::vector<ChargingRecord>> list_charging_records(store::Transaction& tr
         one.delivered_ms = static_cast<UnixMs>(row.integer(11));
         one.expires_ms = static_cast<UnixMs>(row.integer(12));
         if (!row.is_null(13)) one.confirmed_ms = static_cast<UnixMs>(row.integer(13));
+        if (!row.is_null(14)) one.directory_epoch = row.integer(14);
       }));
   return out;
 }
@@ -65,6 +67,7 @@ wire::Json to_json(const ChargingRecord& charge) {
                                        {"delivered_ms", charge.delivered_ms},
                                        {"expires_ms", charge.expires_ms}});
   if (charge.confirmed_ms) out.set("confirmed_ms", *charge.confirmed_ms);
+  if (charge.directory_epoch) out.set("directory_epoch", *charge.directory_epoch);
   return out;
 }
 

@@ -28,6 +28,7 @@ struct ChargingRecord {
   UnixMs delivered_ms = 0;
   UnixMs expires_ms = 0;               // of the key at the KMS
   std::optional<UnixMs> confirmed_ms;  // when the terminal said that it has it
+  std::optional<std::int64_t> directory_epoch = {};  // nothing: CMSP granted it, or both ends are served here
 
   bool operator==(const ChargingRecord&) const = default;
 };

@@ -54,13 +54,14 @@ Result<Bytes> Ledger::put(store::Transaction& transaction, const WorkingKey& key
   Bytes commitment = store::key_commitment(store::KeyKind::working, row_key(key.sid_wk, key.leg), key.wk);
   TRY(transaction.change(
       "INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
-      " peer_fp_classical, peer_fp_ml_dsa, expires_ms, commitment, traffic, level_min, deliveries_max, front_end)"
-      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      {key.sid_wk.view(), number(key.leg), store::name(state), key.sid_call.view(), std::string_view(key.uid.text()), ByteView(sealed), static_cast<std::int64_t>(key.assurance),
+      " peer_fp_classical, peer_fp_ml_dsa, expires_ms, commitment, traffic, level_min, deliveries_max, front_end, directory_epoch)"
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      {key.sid_wk.view(), number(key.leg), store::name(state), key.sid_call.view(), std::string_view(key.uid.text()), ByteView(sealed),
+       static_cast<std::int64_t>(key.assurance),
        std::int64_t{key.n_paths}, std::int64_t{key.path_min}, ByteView(key.th9), std::string_view(key.peer_uid.text()),
        std::string_view(key.peer_number.text()), std::string_view(key.peer_kms.text()), ByteView(key.peer_fps.classical), ByteView(key.peer_fps.pq),
        static_cast<std::int64_t>(key.expires_ms), ByteView(commitment), name(key.terms.traffic), static_cast<std::int64_t>(key.terms.level_min),
-       std::int64_t{key.terms.deliveries_max}, std::string_view(front_end_)}));
+       std::int64_t{key.terms.deliveries_max}, std::string_view(front_end_), key.directory_epoch ? Value(*key.directory_epoch) : Value()}));
   return commitment;
 }
 
@@ -80,7 +81,8 @@ Result<std::optional<StoredKey>> Ledger::find(store::Transaction& transaction, c
   Bytes sealed;
   TRY(transaction.query(
       "SELECT state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms, peer_fp_classical, peer_fp_ml_dsa,"
-      " h_deliver, expires_ms, commitment, traffic, level_min, deliveries_max, deliveries FROM working_key WHERE sid_wk = ? AND leg = ?",
+      " h_deliver, expires_ms, commitment, traffic, level_min, deliveries_max, deliveries, directory_epoch FROM working_key"
+      " WHERE sid_wk = ? AND leg = ?",
       {sid_wk.view(), number(leg)}, [&](const store::Row& row) {
         out.emplace();
         out->state = store::key_state_from_name(row.text(0)).value_or(KeyState::destroyed);
@@ -106,6 +108,7 @@ Result<std::optional<StoredKey>> Ledger::find(store::Transaction& transaction, c
                      .level_min = static_cast<wire::Assurance>(row.integer(17)),
                      .deliveries_max = static_cast<std::uint8_t>(row.integer(18))};
         out->deliveries = row.integer(19);
+        if (!row.is_null(20)) key.directory_epoch = row.integer(20);
       }));
   if (out && !sealed.empty()) {
     ASSIGN_OR_RETURN(out->key.wk, device_.unseal(context(out->key), sealed));

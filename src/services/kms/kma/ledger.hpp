@@ -30,6 +30,7 @@ struct WorkingKey {
   wire::Fingerprints peer_fps;
   UnixMs expires_ms = 0;
   KeyTerms terms;
+  std::optional<std::int64_t> directory_epoch = {};  // CMSP did not answer: its directory took the grant's place
 };
 inline KeyPolicy policy_of(const WorkingKey& key) { return {.holder = key.uid, .not_after_ms = key.expires_ms, .terms = key.terms}; }
 

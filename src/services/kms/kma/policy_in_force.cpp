@@ -32,7 +32,8 @@ Terms terms_under(const KmsSettings& settings, const std::optional<points::KmsPo
             .quantum_paths = settings.quantum_paths,
             .quantum_shares = settings.quantum_shares,
             .quantum_reserve = settings.policy.quantum_reserve,
-            .pqc_fallback = settings.pqc_fallback};
+            .pqc_fallback = settings.pqc_fallback,
+            .directory_fallback = settings.directory_fallback};
   if (!policy) return out;
   out.version = policy->version;
   if (policy->wk_lifetime_ms) out.wk_lifetime = std::chrono::milliseconds(*policy->wk_lifetime_ms);
@@ -40,6 +41,7 @@ Terms terms_under(const KmsSettings& settings, const std::optional<points::KmsPo
   out.quantum_shares = policy->quantum_shares.value_or(out.quantum_shares);
   out.quantum_reserve = policy->quantum_reserve.value_or(out.quantum_reserve);
   out.pqc_fallback = out.pqc_fallback && policy->pqc_fallback.value_or(true);
+  out.directory_fallback = out.directory_fallback && policy->directory_fallback.value_or(true);
   out.pool_low = policy->pool_low;
   out.pool_high = policy->pool_high;
   return out;

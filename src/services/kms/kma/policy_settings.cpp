@@ -30,6 +30,7 @@ PolicySettings PolicySettings::read(node::Config table) {
   out.applications.burst = table.integer("applications_burst", 1, 1'000'000, out.applications.burst);
   out.applications.per_minute = table.integer("applications_per_minute", 1, 1'000'000, out.applications.per_minute);
   out.charges_kept_days = table.integer("charges_kept_days", 1, 36'500, out.charges_kept_days);
+  for (std::string& domain : table.texts("no_directory_with")) out.no_directory_with.insert(std::move(domain));
   read_quantum(table, out);
   return out;
 }

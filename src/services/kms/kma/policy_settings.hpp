@@ -19,6 +19,7 @@ struct PolicySettings {
   std::int64_t charges_kept_days = 400;
   std::set<Traffic> quantum_on_demand;    // has quantum keys only if it demands them
   std::set<std::string> no_quantum_with;  // domains that no quantum key leads to
+  std::set<std::string> no_directory_with;  // domains with which no session is opened by CMSP's directory
   std::int64_t quantum_reserve = 0;       // keys of the stock that are for those who demand them
 
   PolicySettings() { level_min.fill(wire::Assurance::local_rng); }
