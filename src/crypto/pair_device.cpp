@@ -141,10 +141,13 @@ class PairDevice final : public CryptoDevice {
     std::array<std::optional<Error>, 2> errors;
     for (std::size_t i = 0; i < members_.size(); ++i) {
       auto box = members_[i].with([&](CryptoDevice& device) { return device.seal(pair_key_context(i, context), data_key); });
-      if (box) boxes[i] = *std::move(box);
-      if (!box) errors[i] = box.error();
+      if (box) {
+        boxes[i] = *std::move(box);
+        continue;
+      }
       // A device that is full is no reason to seal with the other alone.
-      if (!box && box.error().code == ErrorCode::exhausted) return fail(box.error());
+      if (box.error().code == ErrorCode::exhausted) return fail(box.error());
+      errors[i] = box.error();
     }
     if (errors[0] && errors[1]) return both_failed(*errors[0], *errors[1]);
     if (errors[0] || errors[1]) ++sealed_by_one_;

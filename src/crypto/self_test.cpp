@@ -282,6 +282,7 @@ Result<void> power_on_self_test() {
 
 std::vector<std::string_view> self_tested_primitives() {
   std::vector<std::string_view> out;
+  out.reserve(tests.size());
   for (const KnownAnswerTest& test : tests) out.push_back(test.primitive);
   return out;
 }

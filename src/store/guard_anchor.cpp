@@ -26,8 +26,9 @@ std::optional<std::int64_t> number_from(std::string_view& rest) {
   const std::size_t space = rest.find(' ');
   if (space == std::string_view::npos) return std::nullopt;
   std::int64_t out = 0;
-  const auto [end, error] = std::from_chars(rest.data(), rest.data() + space, out);
-  if (error != std::errc() || end != rest.data() + space || out < 0) return std::nullopt;
+  const std::string_view digits = rest.substr(0, space);
+  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), out);
+  if (error != std::errc() || end != digits.end() || out < 0) return std::nullopt;
   rest.remove_prefix(space + 1);
   return out;
 }

@@ -86,6 +86,7 @@ Result<GuardedRow> read_row(const GuardedTable& table, const Row& row) {
     int at;
   };
   std::vector<Column> columns;
+  columns.reserve(static_cast<std::size_t>(row.columns()));
   for (int i = 0; i < row.columns(); ++i) columns.push_back({.name = row.name(i), .at = i});
   // By name: the order of the columns is the database's business.
   std::ranges::sort(columns, {}, &Column::name);

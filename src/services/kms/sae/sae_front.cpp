@@ -27,6 +27,7 @@ std::map<std::string, ElementName> other_domains(const node::Node& node) {
 
 std::vector<std::string> names_of(const std::map<std::string, ElementName>& domains) {
   std::vector<std::string> out;
+  out.reserve(domains.size());
   for (const auto& [domain, kms] : domains) out.push_back(domain);
   return out;
 }
@@ -84,6 +85,7 @@ SaeDirectory::Ports SaeFront::directory_ports() {
 
 Result<void> SaeFront::open() {
   std::vector<net::ForeignService> services;
+  services.reserve(settings_.served.size());
   for (const SaeStandard standard : settings_.served) {
     services.push_back(standard == SaeStandard::etsi014 ? kme::etsi014::make_service(delivery_, directory_.registry())
                                                         : kme::skip::make_service(delivery_, directory_.registry()));

@@ -141,6 +141,7 @@ Result<void> Supply::add(store::Transaction& transaction, const std::string& dom
   // The owner's end goes first: a key that it chooses is still at the other end.
   const UnixMs life = static_cast<UnixMs>(settings_.lifetime.count()) * (owner == kme::Owner::self ? 1 : 2);
   std::vector<kme::Chunk> chunks;
+  chunks.reserve(agreed.batches.size());
   for (const SupplyBatch& batch : agreed.batches) {
     chunks.push_back({.batch = batch.id, .owner = owner, .keys = batch.keys.duplicate(), .about = {}, .expires_ms = now + life, .quality = {}});
   }
