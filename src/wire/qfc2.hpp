@@ -6,6 +6,7 @@
 #include "wire/qfc2_ax.hpp"           // IWYU pragma: export
 #include "wire/qfc2_charge.hpp"       // IWYU pragma: export
 #include "wire/qfc2_enrol.hpp"        // IWYU pragma: export
+#include "wire/qfc2_group.hpp"        // IWYU pragma: export
 #include "wire/qfc2_header.hpp"       // IWYU pragma: export
 #include "wire/qfc2_kms.hpp"          // IWYU pragma: export
 #include "wire/qfc2_session.hpp"      // IWYU pragma: export
