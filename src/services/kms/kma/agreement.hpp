@@ -32,6 +32,23 @@ class Agreement {
   /// The caller's side: afterwards the caller's leg is `reserved` here and the callee's leg at the other KMS. What the key was made of, and why; no quantum
   /// keys go into what the caller may not have.
   Result<Choice> as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id);
+
+  // Group calls (groups.hpp): the same steps for a key that carries another.
+  /// Steps 7 and 8 alone: which KMS serves the called number; that one has been notified.
+  Result<ElementName> announce(const Asked& asked, const Terminal& caller, Deadline deadline, const std::string& request_id);
+  /// What KMS-A has once KMS-B has accepted, before it confirms: the legs at both are `generated`.
+  struct Agreed {
+    WorkingKey key;  // the caller's leg
+    Bytes h_accept;
+    Bytes kc_a;
+    Choice choice;
+    std::vector<wire::ShareRef> shares;
+  };
+  /// Steps 7 to 9 but for the confirmation. Whoever goes on with it or gives it up says what became of the shares (shares_done).
+  Result<Agreed> propose(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id);
+  /// The session as CMSP announced it; `not_found` if it did not, deadline_exceeded if its time is over.
+  Result<wire::SessionNotify> announced(const SidWk& sid_wk);
+
   /// What keys are made under: the configuration, and CSO's policy.
   [[nodiscard]] PolicyInForce& policy() noexcept { return policy_; }
   [[nodiscard]] std::shared_ptr<const Terms> terms() const { return policy_.terms(); }
@@ -87,9 +104,18 @@ class Agreement {
   /// What the QKM is asked for.
   [[nodiscard]] wire::Json quality(std::int64_t paths) const;
   Result<QuantumShares> unwrap_shares(const wire::Json& answer) const;
-  Result<wire::SessionNotify> announced(const SidWk& sid_wk);
-  Result<WorkingKey> agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const wire::Framed<wire::SessionGrant>& grant,
-                           const QuantumShares& shares, Deadline deadline, const std::string& request_id);
+  /// A session that CMSP has granted. One signer from the first message to the last: CMSP names its certificates to the other KMS.
+  struct Begun {
+    std::shared_ptr<const node::MessageSigner> own;
+    wire::Framed<wire::SessionGrant> grant;
+    std::string peer_domain;
+    wire::Assurance level_max{};
+  };
+  Result<Begun> begin(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id);
+  Result<Agreed> agree_as(const Begun& begun, const Asked& asked, const Terminal& caller, Deadline deadline, const std::string& request_id);
+  Result<Agreed> agree(const Asked& asked, const Terminal& caller, const Begun& begun, const QuantumShares& shares, Deadline deadline,
+                       const std::string& request_id);
+  Result<void> confirm_agreed(const Agreed& agreed, Deadline deadline, const std::string& request_id);
   Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const wire::SessionNotify& session, const Identity& kms_a, QuantumShares shares);
   Result<StoredKey> wait_in_turn(const SidWk& sid_wk, Deadline deadline);
 
