@@ -148,6 +148,8 @@ constexpr std::array table{
     EndpointRow{Endpoint::mo2_state, "Mo-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "POST", "/mo/2/state", type_json, "", one_message, false},
     EndpointRow{Endpoint::x5_kms_policy, "X-5", "", operators, {Kind::cmsp}, "POST", "/x/5/kms-policy", type_json, "", small, false},
     EndpointRow{Endpoint::mc2_evidence, "Mc-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "POST", "/mc/2/evidence", type_json, type_json, one_message, false},
+    EndpointRow{Endpoint::km1_group, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/group", type_qfc2, type_qfc2, one_message, false},
+    EndpointRow{Endpoint::km2_group, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/group", type_qfc2, "", one_message, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

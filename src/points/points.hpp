@@ -151,6 +151,8 @@ enum class Endpoint : std::uint8_t {
   mo2_state,
   x5_kms_policy,
   mc2_evidence,
+  km1_group,
+  km2_group,
   count_,
 };
 

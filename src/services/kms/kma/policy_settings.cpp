@@ -31,6 +31,9 @@ PolicySettings PolicySettings::read(node::Config table) {
   out.applications.per_minute = table.integer("applications_per_minute", 1, 1'000'000, out.applications.per_minute);
   out.charges_kept_days = table.integer("charges_kept_days", 1, 36'500, out.charges_kept_days);
   read_quantum(table, out);
+  constexpr std::int64_t domains_max = 16;
+  out.groups.members = table.integer("group_members_max", 0, static_cast<std::int64_t>(wire::group_members_max), out.groups.members);
+  out.groups.domains = table.integer("group_domains_max", 1, domains_max, out.groups.domains);
   return out;
 }
 

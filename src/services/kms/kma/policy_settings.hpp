@@ -7,6 +7,7 @@
 
 #include "node/config.hpp"
 #include "services/kms/kma/choice.hpp"
+#include "services/kms/kma/group_rules.hpp"
 #include "services/kms/kma/key_policy.hpp"
 #include "services/kms/kma/rate.hpp"
 
@@ -20,6 +21,7 @@ struct PolicySettings {
   std::set<Traffic> quantum_on_demand;    // has quantum keys only if it demands them
   std::set<std::string> no_quantum_with;  // domains that no quantum key leads to
   std::int64_t quantum_reserve = 0;       // keys of the stock that are for those who demand them
+  GroupLimits groups;
 
   PolicySettings() { level_min.fill(wire::Assurance::local_rng); }
 
