@@ -47,7 +47,6 @@ Result<GroupView> GroupClient::show(const wire::GroupId& group, Deadline deadlin
 
 Result<GroupView> GroupClient::ask(wire::GroupOrder order, const wire::GroupEpoch& present, std::vector<Number> members, Deadline deadline) {
   const Applicant& applicant = parts_.applicant;
-  ASSIGN_OR_RETURN(const auto token_ref, parts_.store.token_ref());
   std::ranges::sort(members);
   const wire::GroupRequest message{.group = present.group,
                                    .order = order,
@@ -58,7 +57,7 @@ Result<GroupView> GroupClient::ask(wire::GroupOrder order, const wire::GroupEpoc
                                    .nonce = parts_.rng.bytes(wire::nonce_size),
                                    .ts_ms = parts_.clock.now_ms(),
                                    .min_assurance = applicant.min_assurance,
-                                   .token_ref = token_ref.value_or(Bytes(applicant.suite.digest)),
+                                   .token_ref = parts_.token_ref,
                                    .fps = applicant.signer.fps,
                                    .members = std::move(members)};
   ASSIGN_OR_RETURN(const auto asked, wire::sign_message(applicant.suite, applicant.policy_epoch, message, applicant.signer.signer, applicant.signer.fps, parts_.rng));

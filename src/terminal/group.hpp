@@ -46,7 +46,7 @@ class GroupClient {
   struct Parts {
     const Applicant& applicant;
     const Number& number;
-    TerminalStore& store;
+    Bytes token_ref;  // digest of the access token that the KMS gave last, or zero
     const Clock& clock;
     crypto::Rng& rng;
     SendToKms send;

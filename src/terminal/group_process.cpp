@@ -48,9 +48,10 @@ Result<wire::Json> run_group(node::Node& node, const TerminalSettings& settings,
   KmsLink link(node, settings, loaded);
   const SendToKms send = [&link](points::Endpoint endpoint, ByteView message, Deadline until) { return link.send(endpoint, message, until); };
   const CheckKms check_kms = [&link](Deadline until) { return link.check(until); };
+  ASSIGN_OR_RETURN(const auto token_ref, loaded.store->token_ref());
   GroupClient client({.applicant = applicant,
                       .number = settings.number,
-                      .store = *loaded.store,
+                      .token_ref = token_ref.value_or(Bytes(node.suite().digest)),
                       .clock = node.clock(),
                       .rng = node.rng(),
                       .send = send,
