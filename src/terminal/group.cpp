@@ -23,7 +23,7 @@ std::vector<std::string> GroupView::readers() const {
 KeyWanted group_key_wanted(const crypto::Suite& suite, const GroupView& view, const Number& own) {
   return {.role = wire::Role::callee,
           .sid_wk = wire::group_sid_wk(suite, view.which, own),
-          .sid_call = wire::group_sid_call(view.owner, own, view.which.group),
+          .sid_call = wire::group_sid_call(suite, view.which, view.owner, own),
           .caller = view.owner,
           .called = own};
 }
@@ -87,7 +87,7 @@ Result<GroupView> GroupClient::judge(const wire::Framed<wire::GroupRequest>& ask
   for (const Number& gone : asked.message.order == wire::GroupOrder::leave ? asked.message.members : std::vector<Number>{}) {
     if (wire::has(said.roster, gone)) return state_denied(gone.text() + " is still in the group");
   }
-  return GroupView{.which = {.group = said.group, .epoch = said.epoch}, .owner = said.owner, .roster = said.roster, .left_out = said.left_out};
+  return GroupView{.which = {.group = said.group, .epoch = said.epoch, .nonce = said.nonce}, .owner = said.owner, .roster = said.roster, .left_out = said.left_out};
 }
 
 Result<GroupKeys> GroupClient::keys(const GroupView& view, KeySource& source, Deadline deadline, const std::stop_token& stop) {

@@ -13,11 +13,12 @@ namespace {
 constexpr std::size_t group_secret_size = 32;
 constexpr std::size_t group_salt_size = 12;
 
-/// group ‖ u32 epoch.
+/// group ‖ u32 epoch ‖ nonce.
 Bytes octets_of(const GroupEpoch& which) {
   Writer out;
   out.raw(which.group.view());
   out.u32(which.epoch);
+  out.raw(which.nonce.view());
   return std::move(out).finish().value();  // no field here can be out of bounds
 }
 
@@ -41,7 +42,9 @@ SidWk group_sid_wk(const crypto::Suite& suite, const GroupEpoch& which, const Nu
   return SidWk(ByteView(crypto::digest(suite.hash, {labels::group_sid_wk, octets_of(which), prefixed(member)})).first(SidWk::size));
 }
 
-SidCall group_sid_call(const Number& owner, const Number& member, const GroupId& group) { return make_sid_call(owner, member, group.view()); }
+SidCall group_sid_call(const crypto::Suite& suite, const GroupEpoch& which, const Number& owner, const Number& member) {
+  return make_sid_call(owner, member, group_epoch_name(suite, which).view());
+}
 
 SidWk group_epoch_name(const crypto::Suite& suite, const GroupEpoch& which) {
   return SidWk(ByteView(crypto::digest(suite.hash, {labels::group_epoch, octets_of(which)})).first(SidWk::size));

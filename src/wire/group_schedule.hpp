@@ -12,13 +12,14 @@ namespace qanat::wire {
 struct GroupEpoch {
   GroupId group;
   std::uint32_t epoch = 0;
+  GroupNonce nonce = {};
   bool operator==(const GroupEpoch&) const = default;
 };
 
-/// The session of one member's key: the same for everybody who knows group and epoch, and used once. No secret.
+/// The session of one member's key, used once. No secret, but nobody can use it up who is not told of the epoch: a leaver does not stand in its way.
 SidWk group_sid_wk(const crypto::Suite& suite, const GroupEpoch& which, const Number& member);
-/// What the member's keys protect, in every epoch.
-SidCall group_sid_call(const Number& owner, const Number& member, const GroupId& group);
+/// What the member's key protects.
+SidCall group_sid_call(const crypto::Suite& suite, const GroupEpoch& which, const Number& owner, const Number& member);
 /// Names the epoch; SRTP's MKI is its beginning.
 SidWk group_epoch_name(const crypto::Suite& suite, const GroupEpoch& which);
 

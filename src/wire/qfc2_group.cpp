@@ -58,6 +58,7 @@ void fields(Codec& c, M& m) {
   c.id("group", m.group);
   c.u32("epoch", m.epoch);
   c.require(m.epoch != 0 && m.epoch <= epoch_max, "epoch", "none");
+  c.id("nonce", m.nonce);
   c.name("uid", m.uid, uid_bounds);
   c.name("kms_id", m.kms_id, kms_bounds);
   c.u64("ts_ms", m.ts_ms);
@@ -75,6 +76,7 @@ void fields(Codec& c, M& m) {
   c.id("group", m.group);
   c.u32("epoch", m.epoch);
   c.require(m.epoch != 0 && m.epoch <= epoch_max, "epoch", "none");
+  c.id("nonce", m.nonce);
   roster_fields(c, m.owner, m.roster);
   c.choice("assurance", m.assurance, {Assurance::local_rng, Assurance::pqc, Assurance::one_qkd_path, Assurance::disjoint_qkd_paths});
   c.u8("n_paths", m.n_paths);

@@ -10,6 +10,8 @@ namespace qanat::wire {
 
 struct GroupTag;
 using GroupId = Id<GroupTag, 32>;  // drawn by the owner, once
+struct GroupNonceTag;
+using GroupNonce = Id<GroupNonceTag, 16>;  // drawn by the owner's KMS for each epoch, and told to nobody before that is in force
 
 inline constexpr std::size_t group_members_max = 64;
 inline constexpr std::size_t group_members_min = 2;
@@ -65,6 +67,7 @@ struct GroupState {
   Bytes h_req;  // message hash of the GroupRequest
   GroupId group;
   std::uint32_t epoch = 0;  // in force
+  GroupNonce nonce;         // its own
   Uid uid;
   ElementName kms_id;
   UnixMs ts_ms = 0;
@@ -84,6 +87,7 @@ struct GroupKey {
   Bytes kc_a;      // digest
   GroupId group;
   std::uint32_t epoch = 0;
+  GroupNonce nonce;
   Number owner;
   Roster roster;
   Assurance assurance{};  // of the epoch's key: that of its weakest carrier

@@ -227,6 +227,7 @@ POINT_TEST(GroupsOverTheWire, Km_2, refuses, AGroupsKeyThatNobodyAnnounced) {
                                .kc_a = Bytes(net().suite().digest),
                                .group = net().rng().id<wire::GroupId>(),
                                .epoch = 1,
+                               .nonce = net().rng().id<wire::GroupNonce>(),
                                .owner = number("A"),
                                .roster = {{.number = number("A"), .kms = ElementName("kms-a")}, {.number = number("B"), .kms = ElementName("kms-b")}},
                                .assurance = wire::Assurance::pqc,

@@ -338,6 +338,7 @@ inline constexpr std::array migrations{
         owner_kms TEXT NOT NULL,
         begun INTEGER NOT NULL,
         epoch INTEGER NOT NULL,
+        nonce BLOB NOT NULL,
         roster TEXT NOT NULL,
         h_req BLOB,
         answer BLOB,

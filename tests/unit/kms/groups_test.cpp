@@ -58,9 +58,9 @@ class GroupsTest : public testing::Test {
   wire::GroupEpoch opened(std::vector<Number> members) {
     const wire::GroupId group = kms_.node().rng().id<wire::GroupId>();
     const auto state = must(order(kms_.a(), {.group = group, .epoch = 0}, GroupOrder::open, std::move(members)));
-    return {.group = state.group, .epoch = state.epoch};
+    return {.group = state.group, .epoch = state.epoch, .nonce = state.nonce};
   }
-  static wire::GroupEpoch epoch_of(const wire::GroupState& state) { return {.group = state.group, .epoch = state.epoch}; }
+  static wire::GroupEpoch epoch_of(const wire::GroupState& state) { return {.group = state.group, .epoch = state.epoch, .nonce = state.nonce}; }
 
   SidWk sid_of(const Person& who, const wire::GroupEpoch& which) { return wire::group_sid_wk(kms_.node().suite(), which, number(who)); }
   struct Got {
@@ -70,7 +70,7 @@ class GroupsTest : public testing::Test {
   /// The member's key of that epoch, as its terminal asks for it.
   Result<Got> key(Person& who, const wire::GroupEpoch& which) {
     const auto made = kms_.make(who, sid_of(who, which), Role::callee, [&](wire::KeyRequest& message) {
-      message.sid_call = wire::group_sid_call(number(kms_.a()), number(who), which.group);
+      message.sid_call = wire::group_sid_call(kms_.node().suite(), which, number(kms_.a()), number(who));
       message.num_called = number(who);
     });
     kms_.applying_ = &who;
@@ -237,7 +237,7 @@ class GroupKeyTest : public GroupsTest {
   }
   WorkingKey carrier_leg() {
     const crypto::Suite& suite = kms_.node().suite();
-    return {.sid_wk = carrier_, .leg = Role::callee, .sid_call = wire::group_sid_call(owner_, number(kms_.c()), which_.group), .uid = kms_.c().terminal.uid,
+    return {.sid_wk = carrier_, .leg = Role::callee, .sid_call = wire::group_sid_call(suite, which_, owner_, number(kms_.c())), .uid = kms_.c().terminal.uid,
             .wk = carrier_wk_.duplicate(), .assurance = wire::Assurance::one_qkd_path, .n_paths = 1, .path_min = 1, .th9 = wire::no_th9(suite), .peer_uid = Uid("B"),
             .peer_number = owner_, .peer_kms = ElementName("kms-b"), .peer_fps = wire::no_fingerprints(suite), .expires_ms = SystemClock().now_ms() + 60'000, .terms = {}};
   }
@@ -245,7 +245,7 @@ class GroupKeyTest : public GroupsTest {
     const crypto::Suite& suite = kms_.node().suite();
     wire::SessionNotify notify;
     notify.sid_wk = sid_of(member, which);
-    notify.sid_call = wire::group_sid_call(owner_, number(member), which.group);
+    notify.sid_call = wire::group_sid_call(suite, which, owner_, number(member));
     notify.num_call = owner_;
     notify.num_called = number(member);
     notify.uid_a = Uid("B");
@@ -270,7 +270,8 @@ class GroupKeyTest : public GroupsTest {
   }
   Bytes key_message(const std::function<void(wire::GroupKey&)>& change = {}) {
     const crypto::Suite& suite = kms_.node().suite();
-    wire::GroupKey message{.sid_wk = carrier_, .h_accept = h_accept_, .kc_a = kc_a_, .group = which_.group, .epoch = which_.epoch, .owner = owner_, .roster = roster(),
+    wire::GroupKey message{.sid_wk = carrier_, .h_accept = h_accept_, .kc_a = kc_a_, .group = which_.group, .epoch = which_.epoch, .nonce = which_.nonce, .owner = owner_,
+                           .roster = roster(),
                            .assurance = wire::Assurance::disjoint_qkd_paths, .n_paths = 2, .path_min = 1, .sealed = {}};
     if (change) change(message);
     return must(wire::frame(suite, 1, must(wire::seal_group_key(suite, 1, std::move(message), carrier_wk_, wk_)))).octets;
@@ -281,7 +282,7 @@ class GroupKeyTest : public GroupsTest {
 
   const Identity owner_kms_ = identity("qanat://b/kms/kms-b");
   const Number owner_{"+8613900000001"};  // after all numbers of this domain
-  const wire::GroupEpoch which_{.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 4};
+  const wire::GroupEpoch which_{.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 4, .nonce = kms_.node().rng().id<wire::GroupNonce>()};
   const SidWk carrier_ = kms_.node().rng().id<SidWk>();
   const Secret carrier_wk_ = kms_.node().rng().secret(32);
   const Secret wk_ = kms_.node().rng().secret(32);
@@ -340,7 +341,7 @@ TEST_F(GroupKeyTest, AnEarlierEpochOrAnotherOwnersGroupIsRefused) {
   const auto known = [&](std::uint32_t epoch, const Uid& uid) {
     must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
       TRY(transaction.run("DELETE FROM call_group", {}));
-      return add_group(transaction, {.group = which_.group, .owner_uid = uid, .owner = owner_, .owner_kms = ElementName("kms-b"), .begun = epoch, .epoch = epoch,
+      return add_group(transaction, {.group = which_.group, .owner_uid = uid, .owner = owner_, .owner_kms = ElementName("kms-b"), .begun = epoch, .epoch = epoch, .nonce = {},
                                      .roster = roster(), .h_req = {}, .answer = {}, .changed_ms = SystemClock().now_ms()});
     }));
   };

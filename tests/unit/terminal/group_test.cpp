@@ -41,6 +41,7 @@ class GroupClientTest : public testing::TestWithParam<crypto::SuiteId> {
     return {.h_req = asked.hash,
             .group = asked.message.group,
             .epoch = asked.message.epoch + 1,
+            .nonce = wire::GroupNonce(Bytes(16, 4)),
             .uid = Uid("alice"),
             .kms_id = ElementName("kms-a"),
             .ts_ms = now_ms(),

@@ -19,7 +19,7 @@ class GroupScheduleTest : public testing::TestWithParam<std::size_t> {
   Bytes hex(const std::string& name) const { return must(json_.hex(name)); }
   Secret secret(const std::string& name) const { return Secret::copy_of(hex(name)); }
   Number number(const std::string& name) const { return Number(must(json_.text(name))); }
-  GroupEpoch which() const { return {.group = GroupId(hex("group")), .epoch = epoch_}; }
+  GroupEpoch which() const { return {.group = GroupId(hex("group")), .epoch = epoch_, .nonce = GroupNonce(hex("epoch_nonce"))}; }
   Roster roster() const {
     const std::vector<std::string> numbers = must(json_.texts("numbers"));
     const std::vector<std::string> kmss = must(json_.texts("kmss"));
@@ -46,6 +46,7 @@ class GroupScheduleTest : public testing::TestWithParam<std::size_t> {
     return {.h_req = hex("h_req"),
             .group = which().group,
             .epoch = epoch_,
+            .nonce = which().nonce,
             .uid = alice,
             .kms_id = kms_a,
             .ts_ms = ts,
@@ -60,6 +61,7 @@ class GroupScheduleTest : public testing::TestWithParam<std::size_t> {
             .kc_a = hex("kc_a"),
             .group = which().group,
             .epoch = epoch_,
+            .nonce = which().nonce,
             .owner = number("owner"),
             .roster = roster(),
             .assurance = Assurance::one_qkd_path,
@@ -96,7 +98,7 @@ TEST(GroupVectorScriptTest, MakesTheCommittedFile) {
 TEST_P(GroupScheduleTest, NamesAndKeysAreWhatTheIndependentScriptDerives) {
   const Number member = roster().back().number;
   EXPECT_EQ(group_sid_wk(suite_, which(), member), SidWk(hex("sid_wk")));
-  EXPECT_EQ(group_sid_call(number("owner"), member, which().group), SidCall(hex("sid_call")));
+  EXPECT_EQ(group_sid_call(suite_, which(), number("owner"), member), SidCall(hex("sid_call")));
   EXPECT_EQ(group_epoch_name(suite_, which()), SidWk(hex("epoch_name")));
   std::vector<Secret> mixes;
   for (const char* n : {"0", "1"}) {
@@ -124,6 +126,7 @@ TEST_P(GroupScheduleTest, TheKeyTravelsSealedAndBoundToWhatIsSaidWithIt) {
     EXPECT_FALSE(open_group_key(must(frame(suite_, policy_epoch_, message)), secret("carrier_wk_0")));
   };
   altered([](GroupKey& m) { ++m.epoch; });
+  altered([](GroupKey& m) { m.nonce = GroupNonce(Bytes(16, 1)); });
   altered([](GroupKey& m) { m.group = GroupId(Bytes(32, 1)); });
   altered([](GroupKey& m) { m.roster.erase(m.roster.begin() + 1); });
   altered([](GroupKey& m) { m.owner = m.roster[1].number; });
@@ -140,9 +143,10 @@ TEST_P(GroupScheduleTest, OrdersAndStatesAgree) {
 TEST_P(GroupScheduleTest, SendersEpochsAndRostersHaveDifferentKeys) {
   const Roster all = roster();
   const Roster fewer(all.begin(), all.begin() + 2);
-  const GroupEpoch later{.group = which().group, .epoch = epoch_ + 1};
+  const GroupEpoch later{.group = which().group, .epoch = epoch_ + 1, .nonce = which().nonce};
+  const GroupEpoch other_nonce{.group = which().group, .epoch = epoch_, .nonce = GroupNonce(Bytes(16, 1))};
   std::set<std::string> seen;
-  for (const GroupEpoch& one : {which(), later}) {
+  for (const GroupEpoch& one : {which(), later, other_nonce}) {
     for (const Roster& told : {all, fewer}) {
       for (const Number& owner : {all[0].number, all[1].number}) {
         for (const Number& sender : {all[0].number, all[1].number}) {
@@ -151,10 +155,12 @@ TEST_P(GroupScheduleTest, SendersEpochsAndRostersHaveDifferentKeys) {
       }
     }
   }
-  EXPECT_EQ(seen.size(), 16U);
+  EXPECT_EQ(seen.size(), 24U);
   EXPECT_FALSE(group_media_key(suite_, secret("wk"), which(), all[0].number, fewer, all[2].number)) << "not a member";
   EXPECT_NE(group_sid_wk(suite_, which(), all[0].number), group_sid_wk(suite_, later, all[0].number));
   EXPECT_NE(group_epoch_name(suite_, which()), group_epoch_name(suite_, later));
+  EXPECT_NE(group_sid_wk(suite_, which(), all[0].number), group_sid_wk(suite_, other_nonce, all[0].number));
+  EXPECT_NE(group_sid_call(suite_, which(), all[0].number, all[1].number), group_sid_call(suite_, other_nonce, all[0].number, all[1].number));
 }
 
 TEST_P(GroupScheduleTest, WhatTheGrammarDoesNotKnowIsRefused) {

@@ -38,6 +38,7 @@ Result<net::Response> Groups::make_epoch(Making& making, const node::MessageSign
     ASSIGN_OR_RETURN(const RestsOn rests_on, strength(making));
     GroupRow next = making.plan.before;
     next.epoch = making.which.epoch;
+    next.nonce = making.which.nonce;
     next.roster.clear();
     for (const Terminal& member : making.here) next.roster.push_back({.number = member.number, .kms = own_name()});
     for (const auto& [kms, numbers] : making.elsewhere) {
@@ -105,7 +106,7 @@ Result<void> Groups::locate(Making& making) {
 Result<ElementName> Groups::announce(const Making& making, const Number& number) {
   const wire::GroupRequest& asked = making.request.message;
   const Asked session{.sid_wk = wire::group_sid_wk(node_.suite(), making.which, number),
-                      .sid_call = wire::group_sid_call(making.owner.number, number, making.which.group),
+                      .sid_call = wire::group_sid_call(node_.suite(), making.which, making.owner.number, number),
                       .role = wire::Role::caller,
                       .num_call = making.owner.number,
                       .num_called = number,
@@ -126,7 +127,7 @@ Result<void> Groups::agree(Making& making) {
   for (auto place = making.elsewhere.begin(); place != making.elsewhere.end();) {
     const Number& first = place->second.front();
     const Asked session{.sid_wk = node_.rng().id<SidWk>(),
-                        .sid_call = wire::group_sid_call(making.owner.number, first, making.which.group),
+                        .sid_call = wire::group_sid_call(node_.suite(), making.which, making.owner.number, first),
                         .role = wire::Role::caller,
                         .num_call = making.owner.number,
                         .num_called = first,
@@ -172,6 +173,7 @@ Result<void> Groups::carry(Making& making, const GroupRow& next, const RestsOn& 
                            .kc_a = carrier.kc_a,
                            .group = next.group,
                            .epoch = next.epoch,
+                           .nonce = next.nonce,
                            .owner = next.owner,
                            .roster = next.roster,
                            .assurance = rests_on.assurance,

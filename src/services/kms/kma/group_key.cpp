@@ -13,6 +13,8 @@ namespace {
 
 std::unexpected<Error> key_denied(const std::string& why) { return fail(ErrorCode::denied, "GroupKey: " + why); }
 
+wire::GroupEpoch epoch_of(const wire::GroupKey& said) { return {.group = said.group, .epoch = said.epoch, .nonce = said.nonce}; }
+
 /// The agreement that the message confirms, as KmsConfirm would.
 Result<Pending> awaited(store::Transaction& transaction, const crypto::Suite& suite, const wire::GroupKey& said, const Identity& from, UnixMs now) {
   ASSIGN_OR_RETURN(std::optional<Pending> found, find_pending(transaction, said.sid_wk));
@@ -29,10 +31,10 @@ Result<std::vector<Groups::Place>> Groups::places_of(const wire::GroupKey& said,
   for (const wire::GroupMember& member : said.roster) {
     if (member.kms != own_name()) continue;
     ASSIGN_OR_RETURN(wire::SessionNotify session,
-                     agreement_.announced(wire::group_sid_wk(node_.suite(), {.group = said.group, .epoch = said.epoch}, member.number)));
+                     agreement_.announced(wire::group_sid_wk(node_.suite(), epoch_of(said), member.number)));
     // CMSP has let this owner reach this member, for this group and this epoch, through this KMS.
     if (session.kms_a != from || session.num_call != said.owner || session.num_called != member.number ||
-        session.sid_call != wire::group_sid_call(said.owner, member.number, said.group)) {
+        session.sid_call != wire::group_sid_call(node_.suite(), epoch_of(said), said.owner, member.number)) {
       return key_denied(member.number.text() + " was announced for something else");
     }
     out.push_back({.number = member.number, .session = std::move(session)});
@@ -80,7 +82,7 @@ Result<Groups::Taken> Groups::take(store::Transaction& transaction, const wire::
 
   ASSIGN_OR_RETURN(const auto known, find_group(transaction, said.group));
   GroupRow next{.group = said.group, .owner_uid = places.front().session.uid_a, .owner = said.owner, .owner_kms = ElementName(from.name), .begun = said.epoch,
-                .epoch = said.epoch, .roster = said.roster, .h_req = {}, .answer = {}, .changed_ms = now};
+                .epoch = said.epoch, .nonce = said.nonce, .roster = said.roster, .h_req = {}, .answer = {}, .changed_ms = now};
   Taken out;
   if (known) {
     if (known->owner_kms != next.owner_kms || known->owner_uid != next.owner_uid || known->owner != next.owner)
@@ -108,7 +110,7 @@ Result<Groups::Taken> Groups::take(store::Transaction& transaction, const wire::
   for (const Place& place : places) {
     ASSIGN_OR_RETURN(const auto member, find_terminal(transaction, place.number));
     if (!member || !member->confirmed) continue;  // revoked since it was announced
-    TRY(add_leg(transaction, {.group = said.group, .epoch = said.epoch}, *member, like));
+    TRY(add_leg(transaction, epoch_of(said), *member, like));
     ++out.members;
   }
   TRY(ledger_.destroy(transaction, said.sid_wk, wire::Role::callee, {.by = "kms", .why = "it carried a group's key", .at_ms = now}));

@@ -32,7 +32,7 @@ Value optional_blob(const Bytes& octets) { return octets.empty() ? Value() : Val
 
 Result<std::optional<GroupRow>> find_group(store::Transaction& transaction, const wire::GroupId& group) {
   std::optional<GroupRow> out;
-  TRY(transaction.query("SELECT owner_uid, owner, owner_kms, begun, epoch, roster, h_req, answer, changed_ms FROM call_group WHERE group_id = ?",
+  TRY(transaction.query("SELECT owner_uid, owner, owner_kms, begun, epoch, roster, h_req, answer, changed_ms, nonce FROM call_group WHERE group_id = ?",
                         {group.view()}, [&](const store::Row& row) {
                           out = GroupRow{.group = group,
                                          .owner_uid = Uid(row.text(0)),
@@ -40,6 +40,7 @@ Result<std::optional<GroupRow>> find_group(store::Transaction& transaction, cons
                                          .owner_kms = ElementName(row.text(2)),
                                          .begun = static_cast<std::uint32_t>(row.integer(3)),
                                          .epoch = static_cast<std::uint32_t>(row.integer(4)),
+                                         .nonce = wire::GroupNonce(row.blob(9)),
                                          .roster = roster_from(row.text(5)),
                                          .h_req = row.is_null(6) ? Bytes{} : row.blob(6),
                                          .answer = row.is_null(7) ? Bytes{} : row.blob(7),
@@ -57,10 +58,10 @@ Result<void> add_group(store::Transaction& transaction, const GroupRow& row) {
                         [&](const store::Row& found) { count = found.integer(0); }));
   if (count >= groups_per_owner_max) return fail(ErrorCode::exhausted, "group: " + row.owner_uid.text() + " has opened as many as one subscriber may have");
   const std::string roster = roster_text(row.roster);
-  TRY(transaction.run("INSERT INTO call_group (group_id, owner_uid, owner, owner_kms, begun, epoch, roster, h_req, answer, changed_ms)"
-                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  TRY(transaction.run("INSERT INTO call_group (group_id, owner_uid, owner, owner_kms, begun, epoch, nonce, roster, h_req, answer, changed_ms)"
+                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                       {row.group.view(), std::string_view(row.owner_uid.text()), std::string_view(row.owner.text()), std::string_view(row.owner_kms.text()),
-                       std::int64_t{row.begun}, std::int64_t{row.epoch}, std::string_view(roster), optional_blob(row.h_req), optional_blob(row.answer),
+                       std::int64_t{row.begun}, std::int64_t{row.epoch}, row.nonce.view(), std::string_view(roster), optional_blob(row.h_req), optional_blob(row.answer),
                        store::column(row.changed_ms)}));
   return {};
 }
@@ -76,9 +77,9 @@ Result<void> begin_epoch(store::Transaction& transaction, const GroupRow& before
 Result<void> put_epoch_in_force(store::Transaction& transaction, const GroupRow& before, const GroupRow& next) {
   const std::string roster = roster_text(next.roster);
   ASSIGN_OR_RETURN(const std::int64_t changed,
-                   transaction.run("UPDATE call_group SET begun = ?, epoch = ?, roster = ?, h_req = ?, answer = ?, changed_ms = ?"
+                   transaction.run("UPDATE call_group SET begun = ?, epoch = ?, nonce = ?, roster = ?, h_req = ?, answer = ?, changed_ms = ?"
                                    " WHERE group_id = ? AND begun = ? AND epoch = ?",
-                                   {std::int64_t{next.begun}, std::int64_t{next.epoch}, std::string_view(roster), optional_blob(next.h_req),
+                                   {std::int64_t{next.begun}, std::int64_t{next.epoch}, next.nonce.view(), std::string_view(roster), optional_blob(next.h_req),
                                     optional_blob(next.answer), store::column(next.changed_ms), before.group.view(), std::int64_t{before.begun},
                                     std::int64_t{before.epoch}}));
   if (changed != 1) return fail(ErrorCode::conflict, "group " + before.group.hex() + ": another order came in between");

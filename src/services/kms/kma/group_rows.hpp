@@ -16,12 +16,13 @@ struct GroupRow {
   ElementName owner_kms;
   std::uint32_t begun = 0;  // the last epoch that was begun; a number is never used twice
   std::uint32_t epoch = 0;  // in force; 0: none yet
-  wire::Roster roster;      // of the epoch in force
+  wire::GroupNonce nonce;   // of the epoch in force, as is
+  wire::Roster roster;
   Bytes h_req;              // the last order that was carried out, and what it was answered
   Bytes answer;
   UnixMs changed_ms = 0;
 
-  [[nodiscard]] wire::GroupEpoch in_force() const { return {.group = group, .epoch = epoch}; }
+  [[nodiscard]] wire::GroupEpoch in_force() const { return {.group = group, .epoch = epoch, .nonce = nonce}; }
 };
 
 Result<std::optional<GroupRow>> find_group(store::Transaction& transaction, const wire::GroupId& group);

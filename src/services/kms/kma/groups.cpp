@@ -83,6 +83,7 @@ Result<Bytes> Groups::state_of(const Request& request, const GroupRow& row, cons
   const wire::GroupState state{.h_req = request.hash,
                                .group = row.group,
                                .epoch = row.epoch,
+                               .nonce = row.nonce,
                                .uid = to.uid,
                                .kms_id = own_name(),
                                .ts_ms = node_.clock().now_ms(),
@@ -124,7 +125,7 @@ Result<Groups::Plan> Groups::plan(store::Transaction& transaction, const Request
   ASSIGN_OR_RETURN(auto row, find_group(transaction, asked.group));
   Plan out;
   if (asked.order == wire::GroupOrder::open) {
-    out.before = {.group = asked.group, .owner_uid = owner.uid, .owner = owner.number, .owner_kms = own_name(), .begun = 1, .epoch = 0, .roster = {},
+    out.before = {.group = asked.group, .owner_uid = owner.uid, .owner = owner.number, .owner_kms = own_name(), .begun = 1, .epoch = 0, .nonce = {}, .roster = {},
                   .h_req = {}, .answer = {}, .changed_ms = now};
   } else {
     if (!row || row->epoch == 0) return fail(ErrorCode::not_found, "group " + asked.group.hex() + " is not known here");
@@ -154,7 +155,7 @@ Result<net::Response> Groups::order(const net::Request& http, const Request& req
   ASSIGN_OR_RETURN(const Traffic traffic, traffic_of(owner));
   ASSIGN_OR_RETURN(Plan begun, store_.transact([&](store::Transaction& transaction) { return plan(transaction, request, owner); }));
   node::crash_point("kms.group.begun");
-  const wire::GroupEpoch which{.group = asked.group, .epoch = begun.before.begun};
+  const wire::GroupEpoch which{.group = asked.group, .epoch = begun.before.begun, .nonce = node_.rng().id<wire::GroupNonce>()};
   const LevelTowards level_towards = [&](const std::string& domain) -> Result<wire::Assurance> {
     ASSIGN_OR_RETURN(const wire::Assurance level, access_.level_towards(owner, domain, asked.min_assurance, http.deadline, http.request_id));
     return std::min(level, access.level_max);
@@ -173,7 +174,7 @@ Result<void> Groups::add_leg(store::Transaction& transaction, const wire::GroupE
   const SidWk sid_wk = wire::group_sid_wk(node_.suite(), which, member.number);
   TRY(ledger_.add(transaction, {.sid_wk = sid_wk,
                                 .leg = wire::Role::callee,
-                                .sid_call = wire::group_sid_call(like.peer_number, member.number, which.group),
+                                .sid_call = wire::group_sid_call(node_.suite(), which, like.peer_number, member.number),
                                 .uid = member.uid,
                                 .wk = like.wk.duplicate(),
                                 .assurance = like.assurance,
@@ -196,7 +197,7 @@ Result<std::vector<Destroyed>> Groups::retire(store::Transaction& transaction, c
     if (member.kms != own_name()) continue;
     ASSIGN_OR_RETURN(const auto legs, ledger_.living(transaction, wire::group_sid_wk(node_.suite(), row.in_force(), member.number)));
     for (const LivingLeg& leg : legs) {
-      // One that is delivered goes when a later one is confirmed, or at its time: its answer may have been lost.
+      // One that is delivered goes when it is acknowledged, or at its time: its answer may have been lost.
       if (leg.state == store::KeyState::delivered || leg.state == store::KeyState::confirmed) continue;
       ASSIGN_OR_RETURN(Destroyed gone, ledger_.destroy(transaction, leg.sid_wk, leg.leg, ending));
       out.push_back(std::move(gone));
