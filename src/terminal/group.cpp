@@ -60,7 +60,8 @@ Result<GroupView> GroupClient::ask(wire::GroupOrder order, const wire::GroupEpoc
                                    .token_ref = parts_.token_ref,
                                    .fps = applicant.signer.fps,
                                    .members = std::move(members)};
-  ASSIGN_OR_RETURN(const auto asked, wire::sign_message(applicant.suite, applicant.policy_epoch, message, applicant.signer.signer, applicant.signer.fps, parts_.rng));
+  ASSIGN_OR_RETURN(const auto asked,
+                   wire::sign_message(applicant.suite, applicant.policy_epoch, message, applicant.signer.signer, applicant.signer.fps, parts_.rng));
   for (int attempt = 1;; ++attempt) {
     ASSIGN_OR_RETURN(const auto kms, parts_.check_kms(deadline));
     const auto answer = parts_.send(points::Endpoint::km1_group, asked.octets, deadline);
@@ -87,7 +88,8 @@ Result<GroupView> GroupClient::judge(const wire::Framed<wire::GroupRequest>& ask
   for (const Number& gone : asked.message.order == wire::GroupOrder::leave ? asked.message.members : std::vector<Number>{}) {
     if (wire::has(said.roster, gone)) return state_denied(gone.text() + " is still in the group");
   }
-  return GroupView{.which = {.group = said.group, .epoch = said.epoch, .nonce = said.nonce}, .owner = said.owner, .roster = said.roster, .left_out = said.left_out};
+  return GroupView{
+      .which = {.group = said.group, .epoch = said.epoch, .nonce = said.nonce}, .owner = said.owner, .roster = said.roster, .left_out = said.left_out};
 }
 
 Result<GroupKeys> GroupClient::keys(const GroupView& view, KeySource& source, Deadline deadline, const std::stop_token& stop) {

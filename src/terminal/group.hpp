@@ -1,5 +1,5 @@
-// Group calls at a terminal (docs/protocol/group.md): the owner's orders, what any member is told, and the epoch's key. The KMSs of all members can read what is
-// protected by it: whoever shows a group to people says so.
+// Group calls at a terminal (docs/protocol/group.md): the owner's orders, what any member is told, and the epoch's key. The KMSs of all members can read what
+// is protected by it: whoever shows a group to people says so.
 #pragma once
 
 #include "terminal/key_client.hpp"

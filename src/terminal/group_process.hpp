@@ -12,7 +12,7 @@ struct GroupPlan {
   std::optional<wire::GroupId> group = {};  // none: it is opened
   wire::GroupOrder order{};                 // show for who only looks, or fetches the key
   std::vector<Number> members = {};
-  bool with_key = false;                    // fetches this terminal's key of the epoch: once, and not to be had again
+  bool with_key = false;  // fetches this terminal's key of the epoch: once, and not to be had again
 };
 
 /// {"group", "epoch", "owner", "members": [{"number", "kms"}], "left_out": [numbers], "readable_by": [KMSs], "notice"}; with the key also {"wk_fingerprint",

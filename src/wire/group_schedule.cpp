@@ -32,8 +32,7 @@ Bytes prefixed(const Number& number) {
 
 SealingKey carry_key(const crypto::Suite& suite, const Secret& carrier_wk, const SidWk& carrier, ByteView h_accept) {
   const Secret iv = crypto::hkdf_expand(suite.hash, carrier_wk, {labels::group_carry_iv, carrier.view(), h_accept}, crypto::aead_iv);
-  return {.key = crypto::hkdf_expand(suite.hash, carrier_wk, {labels::group_carry_key, carrier.view(), h_accept}, suite.aead_key),
-          .iv = to_bytes(iv.reveal())};
+  return {.key = crypto::hkdf_expand(suite.hash, carrier_wk, {labels::group_carry_key, carrier.view(), h_accept}, suite.aead_key), .iv = to_bytes(iv.reveal())};
 }
 
 }  // namespace

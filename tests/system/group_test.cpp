@@ -309,17 +309,21 @@ class CrashDuringAGroup : public GroupNetwork {
     const auto armed = net().running().start_element(element, QANAT_CRASH_PROGRAM, {"QANAT_CRASH_AT=" + place, "QANAT_CRASH_ONCE=" + mark.string()});
     EXPECT_TRUE(armed) << armed.error().message;
     auto interrupted = open({"B", "C"});
-    TestNetwork::await("its death", [&] { return !net().running().lives(element); }, group_death_max);
+    TestNetwork::await(
+        "its death", [&] { return !net().running().lives(element); }, group_death_max);
     EXPECT_TRUE(std::filesystem::exists(mark)) << "the place was not reached";
     net().running().stop_element(element, RunningNetwork::Ending::kill);
     const auto restarted = net().running().start_element(element);
     EXPECT_TRUE(restarted) << restarted.error().message;
     std::optional<GroupView> again;
-    TestNetwork::await("a group with everybody in it", [&] {
-      const auto view = open({"B", "C"});
-      if (view && view->left_out.empty()) again = *view;
-      return again.has_value();
-    }, group_death_max);
+    TestNetwork::await(
+        "a group with everybody in it",
+        [&] {
+          const auto view = open({"B", "C"});
+          if (view && view->left_out.empty()) again = *view;
+          return again.has_value();
+        },
+        group_death_max);
     if (again) expect_one_key(keys_of_all({"A", "B", "C"}, *again), 3);
     return interrupted;
   }

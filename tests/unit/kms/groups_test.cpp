@@ -102,7 +102,8 @@ TEST_F(GroupsTest, AllMembersGetOneKeyAndEachOfThemIsChargedAndAcknowledges) {
     EXPECT_EQ(one->payload.peer_uid, Uid("A"));
     EXPECT_EQ(one->payload.peer_num, number(kms_.a()));
   }
-  const auto charges = must(kms_.in_transaction([](store::Transaction& transaction) { return list_charging_records(transaction, {}, SystemClock().now_ms() + 60'000); }));
+  const auto charges =
+      must(kms_.in_transaction([](store::Transaction& transaction) { return list_charging_records(transaction, {}, SystemClock().now_ms() + 60'000); }));
   EXPECT_EQ(charges.size(), 3U);
   must(kms_.acknowledge(d_, sid_of(d_, first), of_d.answer));
   EXPECT_EQ(kms_.leg(sid_of(d_, first), Role::callee).state, KeyState::destroyed);
@@ -201,7 +202,8 @@ TEST_F(GroupsTest, WhatIsNotTheTerminalsOwnFreshAndSignedIsRefused) {
 }
 
 TEST_F(GroupsTest, AnOrderWhoseNewMemberCannotBeHadBeginsNoEpoch) {
-  const auto nobody = order(kms_.a(), {.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 0}, GroupOrder::open, {number(kms_.c()), Number("+8613800000077")});
+  const auto nobody =
+      order(kms_.a(), {.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 0}, GroupOrder::open, {number(kms_.c()), Number("+8613800000077")});
   ASSERT_FALSE(nobody);
   EXPECT_TRUE(nobody.error().message.contains("+8613800000077")) << nobody.error().message;
   const wire::GroupEpoch first = opened({number(kms_.c())});
@@ -230,16 +232,32 @@ class GroupKeyTest : public GroupsTest {
   GroupKeyTest() {
     must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
       TRY(kms_.ledger().add(transaction, carrier_leg()));
-      return add_pending(transaction, carrier_, {.kms_a = owner_kms_, .h_accept = h_accept_, .h_kc_a = hash_of_confirmation(kms_.node().suite(), kc_a_), .shares = {},
-                                                 .expires_ms = SystemClock().now_ms() + 60'000});
+      return add_pending(transaction, carrier_,
+                         {.kms_a = owner_kms_,
+                          .h_accept = h_accept_,
+                          .h_kc_a = hash_of_confirmation(kms_.node().suite(), kc_a_),
+                          .shares = {},
+                          .expires_ms = SystemClock().now_ms() + 60'000});
     }));
     announce(kms_.c(), which_);
   }
   WorkingKey carrier_leg() {
     const crypto::Suite& suite = kms_.node().suite();
-    return {.sid_wk = carrier_, .leg = Role::callee, .sid_call = wire::group_sid_call(suite, which_, owner_, number(kms_.c())), .uid = kms_.c().terminal.uid,
-            .wk = carrier_wk_.duplicate(), .assurance = wire::Assurance::one_qkd_path, .n_paths = 1, .path_min = 1, .th9 = wire::no_th9(suite), .peer_uid = Uid("B"),
-            .peer_number = owner_, .peer_kms = ElementName("kms-b"), .peer_fps = wire::no_fingerprints(suite), .expires_ms = SystemClock().now_ms() + 60'000, .terms = {}};
+    return {.sid_wk = carrier_,
+            .leg = Role::callee,
+            .sid_call = wire::group_sid_call(suite, which_, owner_, number(kms_.c())),
+            .uid = kms_.c().terminal.uid,
+            .wk = carrier_wk_.duplicate(),
+            .assurance = wire::Assurance::one_qkd_path,
+            .n_paths = 1,
+            .path_min = 1,
+            .th9 = wire::no_th9(suite),
+            .peer_uid = Uid("B"),
+            .peer_number = owner_,
+            .peer_kms = ElementName("kms-b"),
+            .peer_fps = wire::no_fingerprints(suite),
+            .expires_ms = SystemClock().now_ms() + 60'000,
+            .terms = {}};
   }
   void announce(const Person& member, const wire::GroupEpoch& which, const std::function<void(wire::SessionNotify&)>& change = {}) {
     const crypto::Suite& suite = kms_.node().suite();
@@ -265,14 +283,21 @@ class GroupKeyTest : public GroupsTest {
       return {};
     }));
   }
-  wire::Roster roster() {
-    return {{.number = number(kms_.c()), .kms = ElementName("kms-a")}, {.number = owner_, .kms = ElementName("kms-b")}};
-  }
+  wire::Roster roster() { return {{.number = number(kms_.c()), .kms = ElementName("kms-a")}, {.number = owner_, .kms = ElementName("kms-b")}}; }
   Bytes key_message(const std::function<void(wire::GroupKey&)>& change = {}) {
     const crypto::Suite& suite = kms_.node().suite();
-    wire::GroupKey message{.sid_wk = carrier_, .h_accept = h_accept_, .kc_a = kc_a_, .group = which_.group, .epoch = which_.epoch, .nonce = which_.nonce, .owner = owner_,
+    wire::GroupKey message{.sid_wk = carrier_,
+                           .h_accept = h_accept_,
+                           .kc_a = kc_a_,
+                           .group = which_.group,
+                           .epoch = which_.epoch,
+                           .nonce = which_.nonce,
+                           .owner = owner_,
                            .roster = roster(),
-                           .assurance = wire::Assurance::disjoint_qkd_paths, .n_paths = 2, .path_min = 1, .sealed = {}};
+                           .assurance = wire::Assurance::disjoint_qkd_paths,
+                           .n_paths = 2,
+                           .path_min = 1,
+                           .sealed = {}};
     if (change) change(message);
     return must(wire::frame(suite, 1, must(wire::seal_group_key(suite, 1, std::move(message), carrier_wk_, wk_)))).octets;
   }
@@ -313,12 +338,11 @@ TEST_F(GroupKeyTest, WhatDoesNotFitTheAgreementOrTheAnnouncementIsRefused) {
   EXPECT_EQ(refusal(take(key_message([&](wire::GroupKey& m) { m.sid_wk = kms_.node().rng().id<SidWk>(); }))), ErrorCode::not_found);
   EXPECT_EQ(refusal(take(key_message(), "qanat://c/kms/kms-c")), ErrorCode::denied) << "another KMS";
   EXPECT_EQ(refusal(take(key_message([](wire::GroupKey& m) { m.epoch = 5; }))), ErrorCode::not_found) << "an epoch that CMSP has not announced";
-  EXPECT_EQ(refusal(take(key_message([&](wire::GroupKey& m) {
-              m.roster.insert(m.roster.begin() + 1, {.number = number(d_), .kms = ElementName("kms-a")});
-            }))),
+  EXPECT_EQ(refusal(take(key_message([&](wire::GroupKey& m) { m.roster.insert(m.roster.begin() + 1, {.number = number(d_), .kms = ElementName("kms-a")}); }))),
             ErrorCode::not_found)
       << "a member that CMSP has not announced";
-  EXPECT_EQ(refusal(take(key_message([](wire::GroupKey& m) { m.roster.front().kms = ElementName("kms-b"); }))), ErrorCode::denied) << "no member of this domain";
+  EXPECT_EQ(refusal(take(key_message([](wire::GroupKey& m) { m.roster.front().kms = ElementName("kms-b"); }))), ErrorCode::denied)
+      << "no member of this domain";
   Bytes altered = key_message();
   altered.back() ^= 1;
   EXPECT_EQ(refusal(take(altered)), ErrorCode::denied) << "the seal";
@@ -341,8 +365,17 @@ TEST_F(GroupKeyTest, AnEarlierEpochOrAnotherOwnersGroupIsRefused) {
   const auto known = [&](std::uint32_t epoch, const Uid& uid) {
     must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
       TRY(transaction.run("DELETE FROM call_group", {}));
-      return add_group(transaction, {.group = which_.group, .owner_uid = uid, .owner = owner_, .owner_kms = ElementName("kms-b"), .begun = epoch, .epoch = epoch, .nonce = {},
-                                     .roster = roster(), .h_req = {}, .answer = {}, .changed_ms = SystemClock().now_ms()});
+      return add_group(transaction, {.group = which_.group,
+                                     .owner_uid = uid,
+                                     .owner = owner_,
+                                     .owner_kms = ElementName("kms-b"),
+                                     .begun = epoch,
+                                     .epoch = epoch,
+                                     .nonce = {},
+                                     .roster = roster(),
+                                     .h_req = {},
+                                     .answer = {},
+                                     .changed_ms = SystemClock().now_ms()});
     }));
   };
   known(4, Uid("B"));

@@ -76,7 +76,12 @@ class GroupClientTest : public testing::TestWithParam<crypto::SuiteId> {
   crypto::Decapsulator encryption_;
   KmsDouble kms_;
   std::shared_ptr<const node::Sender> kms_sender_;
-  Applicant applicant_{.suite = net_.suite(), .policy_epoch = 1, .uid = Uid("alice"), .kms = ElementName("kms-a"), .signer = alice_, .encryption = encryption_,
+  Applicant applicant_{.suite = net_.suite(),
+                       .policy_epoch = 1,
+                       .uid = Uid("alice"),
+                       .kms = ElementName("kms-a"),
+                       .signer = alice_,
+                       .encryption = encryption_,
                        .min_assurance = wire::Assurance::local_rng};
   std::vector<Bytes> sent_;
 };
@@ -105,22 +110,27 @@ TEST_P(GroupClientTest, AnAnswerThatIsNotToThisOrderOrNotOfThisKmsIsRefused) {
   EXPECT_EQ(refused([](wire::GroupState& state) { state.ts_ms -= 600'000; }), ErrorCode::denied);
   EXPECT_EQ(refused([](wire::GroupState& state) { state.owner = bob_number; }), ErrorCode::denied);
   EXPECT_EQ(refused([&](wire::GroupState& state) { state.fps = alice_.fps; }), ErrorCode::denied);
-  EXPECT_EQ(refused([](wire::GroupState& state) {
-              state.roster.push_back({.number = carol_number, .kms = ElementName("kms-b")});
-              std::ranges::sort(state.roster, {}, &wire::GroupMember::number);
-            }, GroupOrder::leave),
+  EXPECT_EQ(refused(
+                [](wire::GroupState& state) {
+                  state.roster.push_back({.number = carol_number, .kms = ElementName("kms-b")});
+                  std::ranges::sort(state.roster, {}, &wire::GroupMember::number);
+                },
+                GroupOrder::leave),
             ErrorCode::denied)
       << "who was to leave is still in";
-  EXPECT_EQ(refused([](wire::GroupState& state) {
-              std::erase_if(state.roster, [](const wire::GroupMember& member) { return member.number == alice_number; });
-              state.roster.push_back({.number = carol_number, .kms = ElementName("kms-b")});
-              std::ranges::sort(state.roster, {}, &wire::GroupMember::number);
-              state.owner = bob_number;
-            }, GroupOrder::show),
+  EXPECT_EQ(refused(
+                [](wire::GroupState& state) {
+                  std::erase_if(state.roster, [](const wire::GroupMember& member) { return member.number == alice_number; });
+                  state.roster.push_back({.number = carol_number, .kms = ElementName("kms-b")});
+                  std::ranges::sort(state.roster, {}, &wire::GroupMember::number);
+                  state.owner = bob_number;
+                },
+                GroupOrder::show),
             ErrorCode::denied)
       << "this terminal is not in it";
-  const auto by_another = client([&](const wire::Framed<wire::GroupRequest>& asked) -> Result<Bytes> { return signed_by(alice_, good(asked)); })
-                              .open({bob_number}, Deadline::after(std::chrono::seconds(1)));
+  const auto by_another = client([&](const wire::Framed<wire::GroupRequest>& asked) -> Result<Bytes> {
+                            return signed_by(alice_, good(asked));
+                          }).open({bob_number}, Deadline::after(std::chrono::seconds(1)));
   ASSERT_FALSE(by_another);
   EXPECT_EQ(by_another.error().code, ErrorCode::denied);
 }

@@ -1,5 +1,5 @@
-// An epoch of a group, made at its owner's KMS: where the members are, one agreement with each other domain, the key, and its coming into force. The owner's KMS
-// tells the others first and has the epoch in force last: what is in force here was given to everybody who could be had.
+// An epoch of a group, made at its owner's KMS: where the members are, one agreement with each other domain, the key, and its coming into force. The owner's
+// KMS tells the others first and has the epoch in force last: what is in force here was given to everybody who could be had.
 #include <set>
 
 #include "node/crash_point.hpp"
@@ -242,7 +242,8 @@ void Groups::give_up(const Making& making) {
   const Ending ending{.by = "kms", .why = "the epoch that it was for did not come about", .at_ms = node_.clock().now_ms()};
   for (const Agreement::Agreed& carrier : making.carriers) {
     agreement_.shares_done(carrier.shares, Agreement::Fate::unused, making.http.request_id);
-    const auto destroyed = store_.transact([&](store::Transaction& transaction) { return ledger_.destroy(transaction, carrier.key.sid_wk, wire::Role::caller, ending); });
+    const auto destroyed =
+        store_.transact([&](store::Transaction& transaction) { return ledger_.destroy(transaction, carrier.key.sid_wk, wire::Role::caller, ending); });
     if (!destroyed) node::log(node::LogLevel::warning, "carrier {}: {}", carrier.key.sid_wk.hex(), destroyed.error().message);
   }
 }

@@ -30,8 +30,7 @@ Result<std::vector<Groups::Place>> Groups::places_of(const wire::GroupKey& said,
   std::vector<Place> out;
   for (const wire::GroupMember& member : said.roster) {
     if (member.kms != own_name()) continue;
-    ASSIGN_OR_RETURN(wire::SessionNotify session,
-                     agreement_.announced(wire::group_sid_wk(node_.suite(), epoch_of(said), member.number)));
+    ASSIGN_OR_RETURN(wire::SessionNotify session, agreement_.announced(wire::group_sid_wk(node_.suite(), epoch_of(said), member.number)));
     // CMSP has let this owner reach this member, for this group and this epoch, through this KMS.
     if (session.kms_a != from || session.num_call != said.owner || session.num_called != member.number ||
         session.sid_call != wire::group_sid_call(node_.suite(), epoch_of(said), said.owner, member.number)) {
@@ -81,8 +80,17 @@ Result<Groups::Taken> Groups::take(store::Transaction& transaction, const wire::
   ASSIGN_OR_RETURN(Secret wk, wire::open_group_key(message, carrier->key.wk));
 
   ASSIGN_OR_RETURN(const auto known, find_group(transaction, said.group));
-  GroupRow next{.group = said.group, .owner_uid = places.front().session.uid_a, .owner = said.owner, .owner_kms = ElementName(from.name), .begun = said.epoch,
-                .epoch = said.epoch, .nonce = said.nonce, .roster = said.roster, .h_req = {}, .answer = {}, .changed_ms = now};
+  GroupRow next{.group = said.group,
+                .owner_uid = places.front().session.uid_a,
+                .owner = said.owner,
+                .owner_kms = ElementName(from.name),
+                .begun = said.epoch,
+                .epoch = said.epoch,
+                .nonce = said.nonce,
+                .roster = said.roster,
+                .h_req = {},
+                .answer = {},
+                .changed_ms = now};
   Taken out;
   if (known) {
     if (known->owner_kms != next.owner_kms || known->owner_uid != next.owner_uid || known->owner != next.owner)

@@ -14,10 +14,10 @@ struct Groups::Making {
   Plan plan;
   wire::GroupEpoch which;
 
-  std::vector<Terminal> here = {};                              // members of this domain
-  std::map<ElementName, std::vector<Number>> elsewhere = {};    // and of others, by the KMS that serves them
-  std::vector<Agreement::Agreed> carriers = {};                 // one for each of these KMSs, in their order
-  std::map<Number, std::string> left_out = {};                  // and why
+  std::vector<Terminal> here = {};                            // members of this domain
+  std::map<ElementName, std::vector<Number>> elsewhere = {};  // and of others, by the KMS that serves them
+  std::vector<Agreement::Agreed> carriers = {};               // one for each of these KMSs, in their order
+  std::map<Number, std::string> left_out = {};                // and why
 
   /// Whoever is in already holds up nobody; an order whose own members cannot be had is refused.
   Result<void> leave_out(const std::vector<Number>& numbers, const Error& why);

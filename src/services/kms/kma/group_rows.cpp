@@ -58,18 +58,19 @@ Result<void> add_group(store::Transaction& transaction, const GroupRow& row) {
                         [&](const store::Row& found) { count = found.integer(0); }));
   if (count >= groups_per_owner_max) return fail(ErrorCode::exhausted, "group: " + row.owner_uid.text() + " has opened as many as one subscriber may have");
   const std::string roster = roster_text(row.roster);
-  TRY(transaction.run("INSERT INTO call_group (group_id, owner_uid, owner, owner_kms, begun, epoch, nonce, roster, h_req, answer, changed_ms)"
+  TRY(
+      transaction.run("INSERT INTO call_group (group_id, owner_uid, owner, owner_kms, begun, epoch, nonce, roster, h_req, answer, changed_ms)"
                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                       {row.group.view(), std::string_view(row.owner_uid.text()), std::string_view(row.owner.text()), std::string_view(row.owner_kms.text()),
-                       std::int64_t{row.begun}, std::int64_t{row.epoch}, row.nonce.view(), std::string_view(roster), optional_blob(row.h_req), optional_blob(row.answer),
-                       store::column(row.changed_ms)}));
+                       std::int64_t{row.begun}, std::int64_t{row.epoch}, row.nonce.view(), std::string_view(roster), optional_blob(row.h_req),
+                       optional_blob(row.answer), store::column(row.changed_ms)}));
   return {};
 }
 
 Result<void> begin_epoch(store::Transaction& transaction, const GroupRow& before, UnixMs now) {
-  ASSIGN_OR_RETURN(const std::int64_t changed,
-                   transaction.run("UPDATE call_group SET begun = ?, changed_ms = ? WHERE group_id = ? AND begun = ? AND epoch = ?",
-                                   {std::int64_t{before.begun} + 1, store::column(now), before.group.view(), std::int64_t{before.begun}, std::int64_t{before.epoch}}));
+  ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run("UPDATE call_group SET begun = ?, changed_ms = ? WHERE group_id = ? AND begun = ? AND epoch = ?",
+                                                               {std::int64_t{before.begun} + 1, store::column(now), before.group.view(),
+                                                                std::int64_t{before.begun}, std::int64_t{before.epoch}}));
   if (changed != 1) return fail(ErrorCode::conflict, "group " + before.group.hex() + ": another order came in between");
   return {};
 }

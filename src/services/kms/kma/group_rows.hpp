@@ -18,7 +18,7 @@ struct GroupRow {
   std::uint32_t epoch = 0;  // in force; 0: none yet
   wire::GroupNonce nonce;   // of the epoch in force, as is
   wire::Roster roster;
-  Bytes h_req;              // the last order that was carried out, and what it was answered
+  Bytes h_req;  // the last order that was carried out, and what it was answered
   Bytes answer;
   UnixMs changed_ms = 0;
 

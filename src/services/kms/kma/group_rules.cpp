@@ -29,8 +29,7 @@ Result<std::vector<Number>> members_after(const std::vector<Number>& present, co
   } else {
     std::ranges::set_union(before, named, std::back_inserter(out));
   }
-  if (std::ssize(out) > limits.members)
-    return group_denied(std::to_string(out.size()) + " members, policy allows " + std::to_string(limits.members));
+  if (std::ssize(out) > limits.members) return group_denied(std::to_string(out.size()) + " members, policy allows " + std::to_string(limits.members));
   if (out.size() < wire::group_members_min) return group_denied("nobody but its owner would be left");
   return out;
 }

@@ -125,15 +125,24 @@ Result<Groups::Plan> Groups::plan(store::Transaction& transaction, const Request
   ASSIGN_OR_RETURN(auto row, find_group(transaction, asked.group));
   Plan out;
   if (asked.order == wire::GroupOrder::open) {
-    out.before = {.group = asked.group, .owner_uid = owner.uid, .owner = owner.number, .owner_kms = own_name(), .begun = 1, .epoch = 0, .nonce = {}, .roster = {},
-                  .h_req = {}, .answer = {}, .changed_ms = now};
+    out.before = {.group = asked.group,
+                  .owner_uid = owner.uid,
+                  .owner = owner.number,
+                  .owner_kms = own_name(),
+                  .begun = 1,
+                  .epoch = 0,
+                  .nonce = {},
+                  .roster = {},
+                  .h_req = {},
+                  .answer = {},
+                  .changed_ms = now};
   } else {
     if (!row || row->epoch == 0) return fail(ErrorCode::not_found, "group " + asked.group.hex() + " is not known here");
     if (row->owner_uid != owner.uid || row->owner_kms != own_name())
       return fail(ErrorCode::denied, "group " + asked.group.hex() + " is not " + owner.uid.text() + "'s to order");
     if (row->epoch != asked.epoch)
-      return fail(ErrorCode::conflict, "group " + asked.group.hex() + ": epoch " + std::to_string(row->epoch) + " is in force, the order follows " +
-                                           std::to_string(asked.epoch));
+      return fail(ErrorCode::conflict,
+                  "group " + asked.group.hex() + ": epoch " + std::to_string(row->epoch) + " is in force, the order follows " + std::to_string(asked.epoch));
     out.before = *std::move(row);
   }
   ASSIGN_OR_RETURN(out.members, members_after(numbers_of(out.before.roster), owner.number, asked.order, asked.members, settings_.policy.groups));

@@ -1,5 +1,5 @@
-// Group calls: one working key for n terminals in up to m domains, another for each epoch (docs/protocol/group.md). Members fetch it as the callee of a call does
-// (application.hpp); here is who is in a group, what its owner orders, and how an epoch's key gets to the ledgers of all KMSs that serve a member.
+// Group calls: one working key for n terminals in up to m domains, another for each epoch (docs/protocol/group.md). Members fetch it as the callee of a call
+// does (application.hpp); here is who is in a group, what its owner orders, and how an epoch's key gets to the ledgers of all KMSs that serve a member.
 #pragma once
 
 #include <map>
