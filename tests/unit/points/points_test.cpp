@@ -179,7 +179,9 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "GET /mo/2/policy: kms -> cmsp\n"
             "POST /mo/2/state: kms -> cmsp\n"
             "POST /x/5/kms-policy: operator -> cmsp\n"
-            "POST /mc/2/evidence: kms -> cmsp\n");
+            "POST /mc/2/evidence: kms -> cmsp\n"
+            "POST /km/1/group: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /km/2/group: kms -> kms\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {
