@@ -333,7 +333,8 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   if (crashed) TRY(those.after_crash());
   TRY(those.quantum.void_left_over());
   those.agreement.use_pool(those.quantum, [&those] { those.quantum_refill.ring(); });
-  if (those.settings.km2_chain == net::ChainNeed::required) node.require_chained({points::Endpoint::km2_offer, points::Endpoint::km2_confirm, points::Endpoint::km2_group});
+  if (those.settings.km2_chain == net::ChainNeed::required)
+    node.require_chained({points::Endpoint::km2_offer, points::Endpoint::km2_confirm, points::Endpoint::km2_group});
   if (those.settings.csa.listener) {
     ASSIGN_OR_RETURN(those.csa_front, csa::ForeignFront::start(*those.settings.csa.listener, those.csa, node));
   }
