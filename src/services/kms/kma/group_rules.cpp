@@ -20,9 +20,8 @@ Result<std::vector<Number>> members_after(const std::vector<Number>& present, co
   if (order == GroupOrder::open) before = {owner};
   std::vector<Number> out;
   for (const Number& number : named) {
-    const bool in = std::ranges::binary_search(before, number);
-    if (order == GroupOrder::leave && !in) return fail(ErrorCode::not_found, "group: " + number.text() + " is not a member");
-    if (order != GroupOrder::leave && in) return fail(ErrorCode::conflict, "group: " + number.text() + " is a member already");
+    if (order == GroupOrder::leave && !std::ranges::binary_search(before, number))
+      return fail(ErrorCode::not_found, "group: " + number.text() + " is not a member");
   }
   if (order == GroupOrder::leave) {
     std::ranges::set_difference(before, named, std::back_inserter(out));
