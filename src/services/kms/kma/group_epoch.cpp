@@ -64,6 +64,7 @@ Result<net::Response> Groups::make_epoch(Making& making, const node::MessageSign
     ASSIGN_OR_RETURN(next.answer, state_of(making.request, next, making.owner, std::move(left_out), own));
     ASSIGN_OR_RETURN(const std::vector<Destroyed> gone, put_in_force(making, next, rests_on, wk));
     node::crash_point("kms.group.in_force");
+    TRY(store_.settle());  // an older copy of the database would have the leaver in again
     for (const Terminal& member : making.here) agreement_.leg_changed(wire::group_sid_wk(node_.suite(), making.which, member.number));
     TRY(record_epoch(making, next, rests_on, gone));
     return std::move(next.answer);

@@ -56,6 +56,7 @@ Result<net::Response> Groups::take_key(const net::Request& http) {
   ASSIGN_OR_RETURN(const std::vector<Place> places, places_of(said, ElementName(from.name)));
   ASSIGN_OR_RETURN(const Taken taken, store_.transact([&](store::Transaction& transaction) { return take(transaction, message, from, places); }));
   node::crash_point("kms.group.taken");
+  TRY(store_.settle());  // an older copy of the database would have a leaver in again
   TRY(record_retired(taken.gone, http.request_id));
   TRY(node_.record({.action = "km-2.group",
                     .outcome = audit::Outcome::success,
