@@ -8,6 +8,7 @@
 #include "commands.hpp"
 #include "csa_commands.hpp"
 #include "elements.hpp"
+#include "group_commands.hpp"
 #include "iam_commands.hpp"
 #include "kms_backup_commands.hpp"
 #include "kms_commands.hpp"
@@ -57,6 +58,7 @@ class CommandLine {
     add_sae_commands(*add_command(app_, "sae", "software of others that gets keys from this network (ETSI GS QKD 014, SKIP, 020)",
                                   "qanat sae add enc1 --domain a && qanat sae add enc2 --domain b && qanat sae key --from enc1 --to enc2"),
                      on_command());
+    add_group_commands(*add_command(app_, "group", "group calls: who is in one, and its keys, which the KMSs can read", "qanat group open --as A --member B --member C"), on_command());
     add_csa_commands(*add_command(app_, "csa", "cryptography as a service: keys at a KMS, files encrypted and signed with them", "qanat csa list"), on_command());
   }
 

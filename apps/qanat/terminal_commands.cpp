@@ -6,6 +6,7 @@
 
 #include "commands.hpp"
 #include "medium_commands.hpp"
+#include "opened_terminal.hpp"
 #include "terminal/medium_process.hpp"
 #include "terminal/process.hpp"
 
@@ -13,23 +14,6 @@ namespace qanat::app {
 namespace {
 
 constexpr std::chrono::milliseconds answer_wait_max{60000};  // for somebody to call
-
-struct Opened {
-  std::unique_ptr<node::Node> node;
-  terminal::TerminalSettings settings;
-};
-
-Result<Opened> open_terminal(const std::filesystem::path& file) {
-  ASSIGN_OR_RETURN(node::Config config, node::Config::read(file));
-  node::Settings common = node::Settings::read(config);
-  terminal::TerminalSettings own = terminal::TerminalSettings::read(config);
-  TRY(config.finish());
-  std::error_code error;
-  std::filesystem::create_directories(common.state, error);
-  TRY(node::open_log(common.state, common.identity.name, common.log_level));
-  ASSIGN_OR_RETURN(auto node, node::Node::open(std::move(common)));
-  return Opened{.node = std::move(node), .settings = std::move(own)};
-}
 
 void print_line(const wire::Json& json) {
   std::printf("%s\n", json.dump().c_str());
@@ -54,6 +38,18 @@ terminal::SoundPlan sound_of(const TerminalCall& call) { return {.wav_in = call.
 
 }  // namespace
 
+Result<OpenedTerminal> open_terminal(const std::filesystem::path& config) {
+  ASSIGN_OR_RETURN(node::Config file, node::Config::read(config));
+  node::Settings common = node::Settings::read(file);
+  terminal::TerminalSettings own = terminal::TerminalSettings::read(file);
+  TRY(file.finish());
+  std::error_code error;
+  std::filesystem::create_directories(common.state, error);
+  TRY(node::open_log(common.state, common.identity.name, common.log_level));
+  ASSIGN_OR_RETURN(auto node, node::Node::open(std::move(common)));
+  return OpenedTerminal{.node = std::move(node), .settings = std::move(own)};
+}
+
 std::filesystem::path default_voice(const std::string& name) {
   std::error_code error;
   const std::filesystem::path installed = std::filesystem::read_symlink("/proc/self/exe", error).parent_path().parent_path() / "share" / "qanat" / "voice" / name;
@@ -63,7 +59,7 @@ std::filesystem::path default_voice(const std::string& name) {
 
 int terminal_enrol(const std::filesystem::path& config) {
   const auto result = [&]() -> Result<wire::Json> {
-    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    ASSIGN_OR_RETURN(const OpenedTerminal opened, open_terminal(config));
     return terminal::enrol_terminal(*opened.node, opened.settings);
   }();
   return finish(result);
@@ -71,7 +67,7 @@ int terminal_enrol(const std::filesystem::path& config) {
 
 int terminal_certificates(const std::filesystem::path& config) {
   const auto result = [&]() -> Result<wire::Json> {
-    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    ASSIGN_OR_RETURN(const OpenedTerminal opened, open_terminal(config));
     return terminal::list_certificates(*opened.node, opened.settings);
   }();
   const int done = finish(result);
@@ -80,7 +76,7 @@ int terminal_certificates(const std::filesystem::path& config) {
 
 int terminal_renew(const std::filesystem::path& config) {
   const auto result = [&]() -> Result<wire::Json> {
-    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    ASSIGN_OR_RETURN(const OpenedTerminal opened, open_terminal(config));
     return terminal::renew_terminal(*opened.node, opened.settings);
   }();
   return finish(result);
@@ -88,7 +84,7 @@ int terminal_renew(const std::filesystem::path& config) {
 
 int terminal_make_medium(const std::filesystem::path& config, const std::string& kind, const std::filesystem::path& transport_key) {
   const auto result = [&]() -> Result<wire::Json> {
-    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    ASSIGN_OR_RETURN(const OpenedTerminal opened, open_terminal(config));
     ASSIGN_OR_RETURN(const terminal::MediumKind of, terminal::medium_kind_from_name(kind));
     return terminal::make_medium(*opened.node, opened.settings, of, transport_key);
   }();
@@ -97,7 +93,7 @@ int terminal_make_medium(const std::filesystem::path& config, const std::string&
 
 int terminal_medium(const std::filesystem::path& config) {
   const auto result = [&]() -> Result<wire::Json> {
-    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    ASSIGN_OR_RETURN(const OpenedTerminal opened, open_terminal(config));
     return terminal::show_medium(*opened.node, opened.settings);
   }();
   return finish(result);
@@ -105,7 +101,7 @@ int terminal_medium(const std::filesystem::path& config) {
 
 int terminal_charge(const std::filesystem::path& config, const TerminalCharge& wanted) {
   const auto result = [&]() -> Result<wire::Json> {
-    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    ASSIGN_OR_RETURN(const OpenedTerminal opened, open_terminal(config));
     return terminal::charge_medium(*opened.node, opened.settings, {wanted.authentication, wanted.call, wanted.distribution});
   }();
   return finish(result);
@@ -113,7 +109,7 @@ int terminal_charge(const std::filesystem::path& config, const TerminalCharge& w
 
 int terminal_load_charge(const std::filesystem::path& config, const std::filesystem::path& file) {
   const auto result = [&]() -> Result<wire::Json> {
-    ASSIGN_OR_RETURN(const Opened opened, open_terminal(config));
+    ASSIGN_OR_RETURN(const OpenedTerminal opened, open_terminal(config));
     return terminal::load_charge(*opened.node, opened.settings, file);
   }();
   return finish(result);
@@ -121,7 +117,7 @@ int terminal_load_charge(const std::filesystem::path& config, const std::filesys
 
 int terminal_place(const TerminalCall& call) {
   const auto result = [&]() -> Result<wire::Json> {
-    ASSIGN_OR_RETURN(Opened opened, open_terminal(call.config));
+    ASSIGN_OR_RETURN(OpenedTerminal opened, open_terminal(call.config));
     set_options(opened.settings, call);
     const terminal::CallPlan plan{.callee = Number(call.callee_number),
                                   .callee_sip = {.host = "127.0.0.1", .port = call.callee_port},
@@ -134,7 +130,7 @@ int terminal_place(const TerminalCall& call) {
 
 int terminal_answer(const TerminalCall& call) {
   const auto result = [&]() -> Result<wire::Json> {
-    ASSIGN_OR_RETURN(Opened opened, open_terminal(call.config));
+    ASSIGN_OR_RETURN(OpenedTerminal opened, open_terminal(call.config));
     set_options(opened.settings, call);
     const auto listening = [](std::uint16_t port) { print_line(wire::Json::object({{"event", "listening"}, {"port", port}})); };
     return terminal::answer_call(*opened.node, opened.settings, {.sound = sound_of(call), .wait_max = answer_wait_max, .event = print_line}, listening);

@@ -151,6 +151,8 @@ constexpr std::array table{
     EndpointRow{Endpoint::ma2_directory, "Ma-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "GET", "/ma/2/directory", "", type_octets, 0, false},
     EndpointRow{Endpoint::ma2_directory_page, "Ma-2", "Ia-6", {Kind::kms}, {Kind::cmsp}, "GET", "/ma/2/directory-page", "", type_qfc2, 0, false},
     EndpointRow{Endpoint::km2_open, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/open", type_qfc2, "", one_message, false},
+    EndpointRow{Endpoint::km1_group, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/group", type_qfc2, type_qfc2, one_message, false},
+    EndpointRow{Endpoint::km2_group, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/group", type_qfc2, "", one_message, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

@@ -154,6 +154,8 @@ enum class Endpoint : std::uint8_t {
   ma2_directory,
   ma2_directory_page,
   km2_open,
+  km1_group,
+  km2_group,
   count_,
 };
 

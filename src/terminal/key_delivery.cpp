@@ -119,7 +119,8 @@ Result<wire::KeyDeliverPayload> KeyApplication::unseal(const Delivery& delivery)
 
 Result<void> KeyApplication::check_payload(const wire::KeyDeliverPayload& payload) const {
   if (payload.peer_num != wanted_.peer()) return delivery_denied("the key was agreed with " + payload.peer_num.text() + ", the call is with " + wanted_.peer().text());
-  if (payload.peer_uid == applicant_.get().uid) return delivery_denied("names this terminal as its own peer");
+  // A group's owner is the caller of its own leg.
+  if (payload.peer_uid == applicant_.get().uid && wanted_.caller != wanted_.called) return delivery_denied("names this terminal as its own peer");
   if (payload.assurance < applicant_.get().min_assurance) {
     return delivery_denied("assurance " + std::to_string(static_cast<int>(payload.assurance)) + ", at least " +
                   std::to_string(static_cast<int>(applicant_.get().min_assurance)) + " is demanded");

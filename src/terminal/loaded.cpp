@@ -16,7 +16,9 @@ Result<std::unique_ptr<SecureMedium>> load_medium(node::Node& node, const Termin
 }
 
 /// Those whose answer is checked by the certificates that are kept to.
-bool names_kept_certificates(points::Endpoint endpoint) { return endpoint == points::Endpoint::km1_application || endpoint == points::Endpoint::km1_charge; }
+bool names_kept_certificates(points::Endpoint endpoint) {
+  return endpoint == points::Endpoint::km1_application || endpoint == points::Endpoint::km1_charge || endpoint == points::Endpoint::km1_group;
+}
 
 }  // namespace
 

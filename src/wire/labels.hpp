@@ -70,6 +70,18 @@ inline constexpr Label sas = with_zero("QFCI-v2 sas");
 inline constexpr Label gateway_ppk = with_zero("QFCI-v2 ppk");
 inline constexpr Label gateway_wireguard = with_zero("QFCI-v2 wireguard psk");
 
+// Group calls (docs/protocol/group.md).
+inline constexpr Label group_sid_wk = with_zero("QFCI-v2 group sid wk");
+inline constexpr Label group_epoch = with_zero("QFCI-v2 group epoch");
+inline constexpr Label group_roster = with_zero("QFCI-v2 group roster");
+inline constexpr Label group_mix = with_zero("QFCI-v2 group mix");
+inline constexpr Label group_draw = with_zero("QFCI-v2 group draw");
+inline constexpr Label group_wk = with_zero("QFCI-v2 group wk");
+inline constexpr Label group_carry_key = with_zero("QFCI-v2 group carry key");
+inline constexpr Label group_carry_iv = with_zero("QFCI-v2 group carry iv");
+inline constexpr Label group_media_key = with_zero("QFCI-v2 group media key");
+inline constexpr Label group_media_salt = with_zero("QFCI-v2 group media salt");
+
 // Names.
 inline constexpr Label fp = with_zero("QFCI-v2 fp");
 inline constexpr Label fp_expand = without_zero("QFCI-v2 fp");

@@ -7,6 +7,7 @@
 #include "wire/qfc2_charge.hpp"       // IWYU pragma: export
 #include "wire/qfc2_directory.hpp"     // IWYU pragma: export
 #include "wire/qfc2_enrol.hpp"        // IWYU pragma: export
+#include "wire/qfc2_group.hpp"        // IWYU pragma: export
 #include "wire/qfc2_header.hpp"       // IWYU pragma: export
 #include "wire/qfc2_kms.hpp"          // IWYU pragma: export
 #include "wire/qfc2_session.hpp"      // IWYU pragma: export

@@ -36,6 +36,7 @@ class Encoder {
 
   void u8(std::string_view, std::uint8_t value) { out_.u8(value); }
   void u16(std::string_view, std::uint16_t value) { out_.u16(value); }
+  void u32(std::string_view, std::uint32_t value) { out_.u32(value); }
   void u64(std::string_view, std::uint64_t value) { out_.u64(value); }
   void boolean(std::string_view, bool value) { out_.u8(value ? 1 : 0); }
   void flags(std::string_view field, std::uint8_t value, std::uint8_t allowed) {
@@ -110,6 +111,7 @@ class Decoder {
 
   void u8(std::string_view field, std::uint8_t& value) { take(in_.u8(field), value); }
   void u16(std::string_view field, std::uint16_t& value) { take(in_.u16(field), value); }
+  void u32(std::string_view field, std::uint32_t& value) { take(in_.u32(field), value); }
   void u64(std::string_view field, std::uint64_t& value) { take(in_.u64(field), value); }
   void boolean(std::string_view field, bool& value) {
     std::uint8_t octet = 0;

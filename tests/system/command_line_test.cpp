@@ -24,7 +24,7 @@ TEST_F(CommandLine, EveryCommandHasHelpWithAnExample) {
                               "ca rollover-devices", "kms accept-database", "kms history", "kms recover-key", "kms sign-recovery", "kms collect-key",
                               "kms charges", "kms suspend", "kms recover", "kms destroy", "kms backup", "kms restore", "kms medium", "kms medium register", "kms medium list",
                               "kms medium lock", "kms medium wipe", "kms charge", "kms approve", "kms collect", "kms reject", "terminal make-medium", "terminal medium",
-                              "terminal charge", "terminal load-charge", "gateway"}) {
+                              "terminal charge", "terminal load-charge", "gateway", "group", "group open", "group join", "group leave", "group show", "group key"}) {
     const Outcome outcome = run(std::string(command) + " --help");
     EXPECT_EQ(outcome.code, 0) << command;
     EXPECT_NE(outcome.out.find("Example:"), std::string::npos) << command;
@@ -71,6 +71,8 @@ TEST_F(CommandLine, EachMistakeIsOneLineThatSaysTheMend) {
       {"csa create --algorithm SM4-GCM " + none_here, "--usage"},
       {"csa encrypt 00 book.pdf " + none_here, "--out"},
       {"csa decrypt book.q --out book.pdf --config /nonexistent/billing.toml", "/nonexistent/billing.toml"},
+      {"group open --member B " + none_here, "--as"},
+      {"group open --as A --member B " + none_here, "qanat up"},
       {"audit verify /nonexistent/audit.jsonl --json", ""},
       {"ca register box-7 --profile device --hours 169 " + none_here, "--hours"},
       {"ca register box-7 --profile device --hours 24 --days 1 " + none_here, "--days"},

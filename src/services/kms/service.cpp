@@ -15,6 +15,7 @@
 #include "services/kms/kma/application.hpp"
 #include "services/kms/kma/chains.hpp"
 #include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/groups.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/orders.hpp"
 #include "services/kms/kma/pending.hpp"
@@ -79,6 +80,7 @@ struct KmsService::Parts {
         injection(node, *store, settings, std::move(draw)),
         media(node, *store, settings, injection),
         application(node, *store, ledger, agreement, access, injection, trace, settings),
+        groups(node, *store, ledger, agreement, access, settings),
         orders(node, *store, ledger, agreement),
         enrolment(node, *store, pairs, trace),
         csa(node, *store, settings.csa.limits),
@@ -110,6 +112,7 @@ struct KmsService::Parts {
   Injection injection;
   MediumDesk media;
   Application application;
+  Groups groups;
   Orders orders;
   EnrolmentService enrolment;
   csa::Desk csa;
@@ -170,6 +173,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
     TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * charges_day_ms)));
     TRY(forget_old_prepared(transaction, now));
     TRY(drop_expired_pending(transaction, now));
+    TRY(forget_idle_groups(transaction, now - std::min(now, group_idle_max_ms)));
     TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
     TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
     return ledger.sweep(transaction, which, now);
@@ -376,8 +380,8 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
   if (crashed) TRY(those.after_crash());
   TRY(those.quantum.void_left_over());
   those.agreement.use_pool(those.quantum, [&those] { those.quantum_refill.ring(); });
-  if (those.settings.km2_chain == net::ChainNeed::required) node.require_chained(
-      {points::Endpoint::km2_open, points::Endpoint::km2_offer, points::Endpoint::km2_confirm});
+  if (those.settings.km2_chain == net::ChainNeed::required)
+    node.require_chained({points::Endpoint::km2_open, points::Endpoint::km2_offer, points::Endpoint::km2_confirm, points::Endpoint::km2_group});
   if (those.settings.csa.listener) {
     ASSIGN_OR_RETURN(those.csa_front, csa::ForeignFront::start(*those.settings.csa.listener, those.csa, node));
   }
@@ -417,6 +421,8 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::km1_application, [&](const net::Request& request) { return parts.application.apply(request); }, unknown},
       {Endpoint::km1_ack, refusals_recorded(parts.node, "km-1.ack", [&](const net::Request& request) { return parts.application.acknowledge(request); }), unknown},
       {Endpoint::km1_application_v1, [&](const net::Request& request) { return parts.application.apply_v1(request); }},
+      {Endpoint::km1_group, [&](const net::Request& request) { return parts.groups.answer(request); }},
+      {Endpoint::km2_group, refusals_recorded(parts.node, "km-2.group", [&](const net::Request& request) { return parts.groups.take_key(request); })},
       {Endpoint::ma2_notify, refusals_recorded(parts.node, "ma-2.notify", [&](const net::Request& request) { return parts.agreement.notify(request); })},
       {Endpoint::pm1_revoked, refusals_recorded(parts.node, "pm-1.revoked", [&](const net::Request& request) { return parts.revoked(request); })},
       {Endpoint::x5_recovery, [&](const net::Request& request) { return parts.recovery.answer(request); }},

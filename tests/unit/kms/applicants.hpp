@@ -43,6 +43,9 @@ class Applicants {
     rest_ = std::make_unique<Rest>(*this);
   }
 
+  /// A further terminal of this domain, enrolled.
+  Person newcomer(const std::string& uid, const std::string& number) { return enrol("qanat://a/app1/" + uid, number); }
+
   Person& a() { return *a_; }
   Person& c() { return *c_; }
   store::Store& store() { return *rest_->store; }

@@ -210,7 +210,7 @@ TEST_F(DirectorySessionsTest, TheCallersKmsOpensNothingThatItsDirectoryOrPolicyD
   refused(wanted, ErrorCode::not_found, "has no enrolled terminal at kms-a");
   wanted = asked();
   wanted.says_directory = false;
-  refused(wanted, ErrorCode::unavailable, "profile v1 could not say");
+  refused(wanted, ErrorCode::unavailable, "could not say that its directory stood in");
   settings_.policy.no_directory_with = {"b"};
   refused(asked(), ErrorCode::denied, "policy of kms-a allows no session by CMSP's directory with domain b");
   settings_.policy.no_directory_with.clear();

@@ -149,6 +149,12 @@ TEST_F(KmsSettingsTest, PolicyOfKeysHasDefaultsBoundsAndNamesOfTraffic) {
   EXPECT_EQ(absent->policy.applications.per_minute, 300);
   EXPECT_EQ(absent->policy.charges_kept_days, 400);
   EXPECT_TRUE(absent->policy.quantum_on_demand.empty());
+  EXPECT_EQ(absent->policy.groups.members, 16);
+  EXPECT_EQ(absent->policy.groups.domains, 4);
+  const auto groups = read("[kms.policy]\ngroup_members_max = 0\ngroup_domains_max = 1\n");
+  ASSERT_TRUE(groups) << groups.error().message;
+  EXPECT_EQ(groups->policy.groups.members, 0);
+  EXPECT_EQ(groups->policy.groups.domains, 1);
 
   const auto settings = read(
       "[kms.policy]\ndeliveries_max = 1\napplications_burst = 5\napplications_per_minute = 2\ncharges_kept_days = 30\n"
@@ -165,7 +171,7 @@ TEST_F(KmsSettingsTest, PolicyOfKeysHasDefaultsBoundsAndNamesOfTraffic) {
 
   for (const char* wrong : {"[kms.policy]\ndeliveries_max = 0\n", "[kms.policy]\ndeliveries_max = 256\n", "[kms.policy]\napplications_per_minute = 0\n",
                             "[kms.policy]\napplications_burst = 1000001\n", "[kms.policy]\ncharges_kept_days = 0\n", "[kms.policy]\nquantum_reserve = -1\n",
-                            "[kms.policy]\nquantum_on_demand = [\"Voice\"]\n", "[kms.policy.level_min]\nvoice = 5\n", "[kms.policy.level_min]\nvideo = 1\n"}) {
+                            "[kms.policy]\ngroup_members_max = 65\n", "[kms.policy]\ngroup_domains_max = 0\n", "[kms.policy]\nquantum_on_demand = [\"Voice\"]\n", "[kms.policy.level_min]\nvoice = 5\n", "[kms.policy.level_min]\nvideo = 1\n"}) {
     EXPECT_FALSE(read(wrong)) << wrong;
   }
 }

@@ -182,7 +182,9 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "POST /mc/2/evidence: kms -> cmsp\n"
             "GET /ma/2/directory: kms -> cmsp\n"
             "GET /ma/2/directory-page: kms -> cmsp\n"
-            "POST /km/2/open: kms -> kms\n");
+            "POST /km/2/open: kms -> kms\n"
+            "POST /km/1/group: app1 app2 app3 dev1 dev2 -> kms\n"
+            "POST /km/2/group: kms -> kms\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {

@@ -35,6 +35,29 @@ class Agreement {
   Result<Choice> as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id);
   /// CMSP's directory, which takes the place of its grant while it does not answer.
   [[nodiscard]] Directory& directory() noexcept { return directory_; }
+
+  // Group calls (groups.hpp): the same steps for a key that carries another.
+  /// Steps 7 and 8 alone: which KMS serves the called number; that one has been notified.
+  Result<ElementName> announce(const Asked& asked, const Terminal& caller, Deadline deadline, const std::string& request_id);
+  /// What KMS-A has once KMS-B has accepted, before it confirms: the legs at both are `generated`.
+  struct Agreed {
+    WorkingKey key;  // the caller's leg
+    Bytes h_accept;
+    Bytes kc_a;
+    Choice choice;
+    std::vector<wire::ShareRef> shares;
+  };
+  /// Steps 7 to 9 but for the confirmation. Whoever goes on with it or gives it up says what became of the shares (shares_done).
+  Result<Agreed> propose(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id);
+  /// A session that the callee's side takes an offer, or a key, for.
+  struct Announced {
+    wire::SessionFields session;
+    Bytes h_open;                                 // of the DirectoryOpen, which the offer must name; empty: CMSP announced it
+    std::optional<std::int64_t> directory_epoch;  // of the caller's directory
+  };
+  /// `not_found` if it was not announced, deadline_exceeded if its time is over.
+  Result<Announced> announced(const SidWk& sid_wk);
+
   /// What keys are made under: the configuration, and CSO's policy.
   [[nodiscard]] PolicyInForce& policy() noexcept { return policy_; }
   [[nodiscard]] std::shared_ptr<const Terms> terms() const { return policy_.terms(); }
@@ -108,15 +131,18 @@ class Agreement {
   /// What the QKM is asked for.
   [[nodiscard]] wire::Json quality(std::int64_t paths) const;
   Result<QuantumShares> unwrap_shares(const wire::Json& answer) const;
-  /// A session that the callee's side takes an offer for.
-  struct Announced {
-    wire::SessionFields session;
-    Bytes h_open;                                 // of the DirectoryOpen, which the offer must name; empty: CMSP announced it
-    std::optional<std::int64_t> directory_epoch;  // of the caller's directory
+  /// A session that is open. One signer from the first message to the last: CMSP names its certificates to the other KMS.
+  struct Begun {
+    std::shared_ptr<const node::MessageSigner> own;
+    Opened opened;
+    std::string peer_domain;
+    wire::Assurance level_max{};
   };
-  Result<Announced> announced(const SidWk& sid_wk);
-  Result<WorkingKey> agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const Opened& opened, const QuantumShares& shares,
-                           Deadline deadline, const std::string& request_id);
+  Result<Begun> begin(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline, const std::string& request_id);
+  Result<Agreed> agree_as(const Begun& begun, const Asked& asked, const Terminal& caller, Deadline deadline, const std::string& request_id);
+  Result<Agreed> agree(const Asked& asked, const Terminal& caller, const Begun& begun, const QuantumShares& shares, Deadline deadline,
+                       const std::string& request_id);
+  Result<void> confirm_agreed(const Agreed& agreed, Deadline deadline, const std::string& request_id);
   Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const Announced& announced, const Identity& kms_a, QuantumShares shares);
   Result<StoredKey> wait_in_turn(const SidWk& sid_wk, Deadline deadline);
 

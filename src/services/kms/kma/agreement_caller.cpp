@@ -73,45 +73,74 @@ Result<std::string> Agreement::domain_of(const ElementName& kms) const {
   return peer->second.expected.domain;
 }
 
-Result<Choice> Agreement::as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline,
-                                    const std::string& request_id) {
-  const SidWk& sid_wk = asked.sid_wk;
+Result<Agreement::Begun> Agreement::begin(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline,
+                                          const std::string& request_id) {
   node::StepTrace::Timer step7(trace_, 7);
-  // One signer from the first message to the last: CMSP names its certificates to the other KMS.
-  const std::shared_ptr<const node::MessageSigner> own = node_.signer();
-  ASSIGN_OR_RETURN(const Opened opened, open_session(asked, caller, *own, deadline, request_id));
+  std::shared_ptr<const node::MessageSigner> own = node_.signer();
+  ASSIGN_OR_RETURN(Opened opened, open_session(asked, caller, *own, deadline, request_id));
   const std::string how = opened.directory_epoch ? "session opened by CMSP's directory: " : "session opened with CMSP: ";
-  step7.done(sid_wk.hex(), how + asked.num_called.text() + " is served by " + opened.kms_b.text());
-  ASSIGN_OR_RETURN(const std::string peer_domain, domain_of(opened.kms_b));
+  step7.done(asked.sid_wk.hex(), how + asked.num_called.text() + " is served by " + opened.kms_b.text());
+  ASSIGN_OR_RETURN(std::string peer_domain, domain_of(opened.kms_b));
   ASSIGN_OR_RETURN(const wire::Assurance level_max, level_towards(peer_domain));
   node::crash_point("kms.session.granted");
+  return Result<Begun>(Begun{.own = std::move(own), .opened = std::move(opened), .peer_domain = std::move(peer_domain), .level_max = level_max});
+}
 
-  node::StepTrace::Timer step9(trace_, 9);
-  ASSIGN_OR_RETURN(Made made, choose_and_take(asked, caller, peer_domain, level_max, deadline, request_id));
+Result<Agreement::Agreed> Agreement::agree_as(const Begun& begun, const Asked& asked, const Terminal& caller, Deadline deadline, const std::string& request_id) {
+  ASSIGN_OR_RETURN(Made made, choose_and_take(asked, caller, begun.peer_domain, begun.level_max, deadline, request_id));
   const QuantumShares& shares = made.shares;
   node::crash_point("kms.shares.taken");
-  auto key = agree(asked, caller, *own, opened, shares, deadline, request_id);
-  if (!key) {
+  auto agreed = agree(asked, caller, begun, shares, deadline, request_id);
+  if (!agreed) {
     shares_done(shares.refs, Fate::unused, request_id);
-    return fail(key.error());
+    return fail(agreed.error());
   }
-  if (key->n_paths == 0 && made.choice.source == Source::quantum_and_pqc) {
+  if (agreed->key.n_paths == 0 && made.choice.source == Source::quantum_and_pqc) {
     // It held none of those that were offered.
     made.choice = {.source = Source::pqc, .encapsulation = made.choice.encapsulation, .because = Because::peer_has_no_quantum};
   }
-  TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::caller, KeyState::reserved); }));
-  node::crash_point("kms.wk.reserved");
-  step9.done(sid_wk.hex(), (key->n_paths > 0 ? std::to_string(key->n_paths) + " quantum key(s) relayed over " + std::to_string(key->path_min) +
-                                                   " trusted node(s), combined with ML-KEM and ECDH ("
-                                             : std::string("no quantum key: agreed by ML-KEM and ECDH alone (")) +
-                               describe(made.choice) + ")");
-  shares_done(shares.refs, Fate::used, request_id);
-  return made.choice;
+  agreed->choice = made.choice;
+  agreed->shares = shares.refs;
+  return agreed;
 }
 
-Result<WorkingKey> Agreement::agree(const Asked& asked, const Terminal& caller, const node::MessageSigner& own, const Opened& opened,
-                                    const QuantumShares& shares, Deadline deadline, const std::string& request_id) {
+Result<Choice> Agreement::as_caller(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline,
+                                    const std::string& request_id) {
+  const SidWk& sid_wk = asked.sid_wk;
+  ASSIGN_OR_RETURN(const Begun begun, begin(asked, caller, level_towards, deadline, request_id));
+  node::StepTrace::Timer step9(trace_, 9);
+  ASSIGN_OR_RETURN(const Agreed agreed, agree_as(begun, asked, caller, deadline, request_id));
+  if (auto confirmed = confirm_agreed(agreed, deadline, request_id); !confirmed) {
+    shares_done(agreed.shares, Fate::unused, request_id);
+    return fail(std::move(confirmed).error());
+  }
+  TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.advance(transaction, sid_wk, wire::Role::caller, KeyState::reserved); }));
+  node::crash_point("kms.wk.reserved");
+  const WorkingKey& key = agreed.key;
+  step9.done(sid_wk.hex(), (key.n_paths > 0 ? std::to_string(key.n_paths) + " quantum key(s) relayed over " + std::to_string(key.path_min) +
+                                                  " trusted node(s), combined with ML-KEM and ECDH ("
+                                            : std::string("no quantum key: agreed by ML-KEM and ECDH alone (")) +
+                               describe(agreed.choice) + ")");
+  shares_done(agreed.shares, Fate::used, request_id);
+  return agreed.choice;
+}
+
+Result<ElementName> Agreement::announce(const Asked& asked, const Terminal& caller, Deadline deadline, const std::string& request_id) {
+  ASSIGN_OR_RETURN(Opened opened, open_session(asked, caller, *node_.signer(), deadline, request_id));
+  return std::move(opened.kms_b);
+}
+
+Result<Agreement::Agreed> Agreement::propose(const Asked& asked, const Terminal& caller, const LevelTowards& level_towards, Deadline deadline,
+                                             const std::string& request_id) {
+  ASSIGN_OR_RETURN(const Begun begun, begin(asked, caller, level_towards, deadline, request_id));
+  return agree_as(begun, asked, caller, deadline, request_id);
+}
+
+Result<Agreement::Agreed> Agreement::agree(const Asked& asked, const Terminal& caller, const Begun& begun, const QuantumShares& shares, Deadline deadline,
+                                           const std::string& request_id) {
   const crypto::Suite& suite = node_.suite();
+  const node::MessageSigner& own = *begun.own;
+  const Opened& opened = begun.opened;
   const std::string& kms_b = opened.kms_b.text();
   ASSIGN_OR_RETURN(const crypto::Decapsulator ephemeral, crypto::Decapsulator::generate(suite, node_.rng()));
   const wire::KmsOffer offer{.sid_wk = asked.sid_wk,
@@ -166,11 +195,15 @@ Result<WorkingKey> Agreement::agree(const Asked& asked, const Terminal& caller, 
                  .directory_epoch = opened.directory_epoch};
   TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.add(transaction, key); }));
   node::crash_point("kms.wk.generated");
-  const wire::KmsConfirm confirm{.sid_wk = offer.sid_wk, .h_accept = accept.hash, .kc_a = keys.kc_a};
-  ASSIGN_OR_RETURN(const auto confirmed, wire::frame(suite, node_.settings().policy_epoch, confirm));
-  TRY(node_.call(points::Endpoint::km2_confirm, kms_b, confirmed.octets, deadline, request_id));
+  return Result<Agreed>(Agreed{.key = std::move(key), .h_accept = accept.hash, .kc_a = keys.kc_a, .choice = {}, .shares = {}});
+}
+
+Result<void> Agreement::confirm_agreed(const Agreed& agreed, Deadline deadline, const std::string& request_id) {
+  const wire::KmsConfirm confirm{.sid_wk = agreed.key.sid_wk, .h_accept = agreed.h_accept, .kc_a = agreed.kc_a};
+  ASSIGN_OR_RETURN(const auto confirmed, wire::frame(node_.suite(), node_.settings().policy_epoch, confirm));
+  TRY(node_.call(points::Endpoint::km2_confirm, agreed.key.peer_kms.text(), confirmed.octets, deadline, request_id));
   node::crash_point("kms.wk.peer_confirmed");
-  return Result<WorkingKey>(std::move(key));
+  return {};
 }
 
 }  // namespace qanat::kms

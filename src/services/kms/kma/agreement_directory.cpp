@@ -27,7 +27,7 @@ Result<Agreement::Opened> Agreement::open_by_directory(wire::SessionFields field
   const std::string why = "CMSP does not answer (" + silence.message + ")";
   // Worth another application: CMSP may be back by then.
   if (!policy_.terms()->directory_fallback) return fail(silence.code, why + ", and policy allows no session by its directory");
-  if (!asked.says_directory) return fail(silence.code, why + ", and profile v1 could not say that its directory stood in");
+  if (!asked.says_directory) return fail(silence.code, why + ", and the answer to this could not say that its directory stood in");
   const auto located = directory_.locate(asked.num_call, asked.num_called, node_.clock().now_ms());
   if (!located) return fail_in(why, located.error());
   const Directory::Holder& called = located->called;

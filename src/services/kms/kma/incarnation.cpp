@@ -18,6 +18,7 @@ constexpr std::string_view name(NewLife why) { return why == NewLife::restored ?
 constexpr std::array forgotten{
     std::string_view("DELETE FROM pending_agreement"), std::string_view("DELETE FROM announced_session"), std::string_view("DELETE FROM prepared_encryption"),
     std::string_view("DELETE FROM standby_pair"), std::string_view("DELETE FROM quantum_key"), std::string_view("DELETE FROM token"), std::string_view("DELETE FROM peer_grant"), std::string_view("DELETE FROM csa_challenge"),
+    std::string_view("DELETE FROM call_group"),  // the numbers of its epochs may have gone on
     // An order whose key was collected since.
     std::string_view("DELETE FROM recovery_signature"), std::string_view("DELETE FROM recovery_order"),
     // A private key that the terminal may have by now. If it has not, it enrols again.

@@ -32,6 +32,9 @@ PolicySettings PolicySettings::read(node::Config table) {
   out.charges_kept_days = table.integer("charges_kept_days", 1, 36'500, out.charges_kept_days);
   for (std::string& domain : table.texts("no_directory_with")) out.no_directory_with.insert(std::move(domain));
   read_quantum(table, out);
+  constexpr std::int64_t domains_max = 16;
+  out.groups.members = table.integer("group_members_max", 0, static_cast<std::int64_t>(wire::group_members_max), out.groups.members);
+  out.groups.domains = table.integer("group_domains_max", 1, domains_max, out.groups.domains);
   return out;
 }
 

@@ -7,6 +7,7 @@
 
 #include "node/config.hpp"
 #include "services/kms/kma/choice.hpp"
+#include "services/kms/kma/group_rules.hpp"
 #include "services/kms/kma/key_policy.hpp"
 #include "services/kms/kma/rate.hpp"
 
@@ -21,6 +22,7 @@ struct PolicySettings {
   std::set<std::string> no_quantum_with;  // domains that no quantum key leads to
   std::set<std::string> no_directory_with;  // domains with which no session is opened by CMSP's directory
   std::int64_t quantum_reserve = 0;       // keys of the stock that are for those who demand them
+  GroupLimits groups;
 
   PolicySettings() { level_min.fill(wire::Assurance::local_rng); }
 
