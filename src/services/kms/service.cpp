@@ -20,9 +20,9 @@
 #include "services/kms/kma/pool_state.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/database.hpp"
+#include "services/kms/kp/owed_records.hpp"
 #include "services/kms/kp/recovery.hpp"
 #include "services/kms/kp/refill.hpp"
-#include "services/kms/kp/revocations.hpp"
 #include "services/kms/sae/sae_front.hpp"
 
 namespace qanat::kms {
@@ -69,17 +69,17 @@ struct KmsService::Parts {
         access(node, *store, senders),
         chains(node, settings, std::move(chain_key)),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
-        injection(node, *store, settings, std::move(draw)),
+        injection({.node = node, .store = *store, .settings = settings, .seals = keys->of(Pool::charged), .ledger = ledger}, std::move(draw)),
         media(node, *store, settings, injection),
         application(node, *store, ledger, agreement, access, injection, trace, settings),
         orders(node, *store, ledger, agreement),
         enrolment(node, *store, pairs, trace),
-        csa(node, *store, settings.csa.limits),
+        csa(node, *store, keys->of(Pool::csa), settings.csa.limits),
         recovery(node, *store, *keys, settings.history),
         quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high},
                 {.keys = settings.quantum_paths > 1 ? settings.quantum_paths : settings.quantum_shares, .paths = settings.quantum_paths}),
         feed(node, *store, senders, agreement.policy(), [this](Deadline deadline) { return pool_state(deadline); }) {
-    if (settings.sae) saes.emplace(node, *store, senders, agreement, *settings.sae);
+    if (settings.sae) saes.emplace(node, SaeFront::Parts{.store = *store, .device = keys->of(Pool::sae), .senders = senders, .agreement = agreement}, *settings.sae);
   }
 
   node::Node& node;
@@ -164,7 +164,7 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
                      .reason = gone.reason(Ledger::why(which)),
                      .request_id = ""}));
   }
-  return {};
+  return pay_records(node, *store, Owed::left_over);
 }
 
 Result<void> KmsService::Parts::after_crash() {
@@ -334,11 +334,8 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
     ASSIGN_OR_RETURN(those.csa_front, csa::ForeignFront::start(*those.settings.csa.listener, those.csa, node));
   }
   if (those.saes) TRY(those.saes->open());
-  node.on_revoked([&those](const std::set<Bytes>& fingerprints) -> Result<void> {
-    // The stock of charged keys first: it is found by the terminal's certificates, which leave the pool then.
-    TRY(those.injection.revoked(fingerprints));
-    return purge_revoked(those.node, *those.store, those.ledger, fingerprints);
-  });
+  TRY(pay_records(node, *those.store, Owed::all));  // what a process that was killed did, and did not say
+  node.on_revoked([&those](const std::set<Bytes>& fingerprints) { return those.injection.revoked(fingerprints); });
   node.describe_health([&those](wire::Json& body) { those.describe(body); });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
 }

@@ -3,6 +3,7 @@
 #include "services/kms/kma/rate.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/schema.hpp"
+#include "store_kinds.hpp"
 #include "trusted_network.hpp"
 
 namespace qanat::kms {
@@ -14,12 +15,12 @@ using test::refusal;
 constexpr UnixMs limits_now = 1'700'000'000'000;
 constexpr UnixMs limits_window = 120'000;
 
-class ApplicationLimitsTest : public testing::Test {
+class ApplicationLimitsTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   ApplicationLimitsTest() { open(); }
   void open() {
     store_.reset();
-    store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+    store_ = must(stores_.open(folder_ / "kms.db", migrations));
   }
   Result<bool> made(std::uint8_t which, UnixMs forget) {
     return store_->transact([&](store::Transaction& transaction) { return remember_application(transaction, Bytes(32, which), forget); });
@@ -39,10 +40,13 @@ class ApplicationLimitsTest : public testing::Test {
   }
 
   test::TemporaryDirectory folder_;
+  test::TestStores stores_{GetParam()};
   std::unique_ptr<store::Store> store_;
 };
 
-TEST_F(ApplicationLimitsTest, ApplicationIsNewOnceAlsoAfterARestart) {
+INSTANTIATE_TEST_SUITE_P(Stores, ApplicationLimitsTest, test::every_store_kind, test::name_of);
+
+TEST_P(ApplicationLimitsTest, ApplicationIsNewOnceAlsoAfterARestart) {
   EXPECT_TRUE(must(made(1, limits_now + limits_window)));
   EXPECT_FALSE(must(made(1, limits_now + limits_window)));
   open();
@@ -52,7 +56,7 @@ TEST_F(ApplicationLimitsTest, ApplicationIsNewOnceAlsoAfterARestart) {
   EXPECT_FALSE(must(made(1, limits_now + limits_window))) << "its time is not over yet";
 }
 
-TEST_F(ApplicationLimitsTest, ClockThatRanAheadAndWasSetBackOpensNoGap) {
+TEST_P(ApplicationLimitsTest, ClockThatRanAheadAndWasSetBackOpensNoGap) {
   EXPECT_TRUE(must(made(1, limits_now + limits_window)));
   EXPECT_TRUE(must(made(2, limits_now + 2 * limits_window)));
   forget(limits_now + 86'400'000);  // a day ahead: everything looks old
@@ -65,7 +69,7 @@ TEST_F(ApplicationLimitsTest, ClockThatRanAheadAndWasSetBackOpensNoGap) {
   EXPECT_TRUE(must(made(4, limits_now + 2 * limits_window + 1))) << "of a time of which nothing was forgotten";
 }
 
-TEST_F(ApplicationLimitsTest, WhatIsForgottenInItsTimeRefusesNothingThatIsFresh) {
+TEST_P(ApplicationLimitsTest, WhatIsForgottenInItsTimeRefusesNothingThatIsFresh) {
   for (UnixMs at = limits_now; at < limits_now + 10'000; at += 1000) {
     EXPECT_TRUE(must(made(static_cast<std::uint8_t>(at / 1000 % 256), at + limits_window)));
     forget(at + limits_window);
@@ -101,7 +105,7 @@ TEST(BucketTest, JumpsOfTheClockGiveOneBurstAtMost) {
   EXPECT_EQ(ahead->level_milli, 1000);
 }
 
-TEST_F(ApplicationLimitsTest, RateIsEachSubscribersOwnAndHoldsAcrossARestart) {
+TEST_P(ApplicationLimitsTest, RateIsEachSubscribersOwnAndHoldsAcrossARestart) {
   const Rate rate{.burst = 2, .per_minute = 6};
   must(applies("alice", rate, limits_now));
   must(applies("alice", rate, limits_now));
@@ -115,7 +119,7 @@ TEST_F(ApplicationLimitsTest, RateIsEachSubscribersOwnAndHoldsAcrossARestart) {
   EXPECT_TRUE(applies("alice", rate, limits_now + 10'000)) << "refusals have not cost anything";
 }
 
-TEST_F(ApplicationLimitsTest, FullBucketsNeedNoRow) {
+TEST_P(ApplicationLimitsTest, FullBucketsNeedNoRow) {
   const Rate rate{.burst = 2, .per_minute = 60};
   must(applies("alice", rate, limits_now));
   const auto sweep = [&](UnixMs at) {
@@ -154,7 +158,9 @@ class ChargesTest : public ApplicationLimitsTest {
   }
 };
 
-TEST_F(ChargesTest, RecordComesBackAsItWentInAndOnlyOncePerLeg) {
+INSTANTIATE_TEST_SUITE_P(Stores, ChargesTest, test::every_store_kind, test::name_of);
+
+TEST_P(ChargesTest, RecordComesBackAsItWentInAndOnlyOncePerLeg) {
   const ChargingRecord one = charge_of(1, limits_now);
   must(add(one));
   EXPECT_EQ(refusal(add(one)), ErrorCode::conflict);
@@ -165,7 +171,7 @@ TEST_F(ChargesTest, RecordComesBackAsItWentInAndOnlyOncePerLeg) {
   EXPECT_EQ(list({.delivered_ms = limits_now, .sid_wk = {}, .leg = 0}, limits_now + 1).front().confirmed_ms, limits_now + 70);
 }
 
-TEST_F(ChargesTest, PeriodsHaveTheirBeginningAndNotTheirEndAndPagesNeitherGapNorOverlap) {
+TEST_P(ChargesTest, PeriodsHaveTheirBeginningAndNotTheirEndAndPagesNeitherGapNorOverlap) {
   for (std::uint8_t i = 1; i <= 250; ++i) must(add(charge_of(i, limits_now + i / 50)));  // many of the same millisecond
   EXPECT_TRUE(list({.delivered_ms = limits_now + 6, .sid_wk = {}, .leg = 0}, limits_now + 100).empty());
   EXPECT_EQ(list({.delivered_ms = limits_now + 5, .sid_wk = {}, .leg = 0}, limits_now + 100).size(), 1U);
@@ -181,14 +187,14 @@ TEST_F(ChargesTest, PeriodsHaveTheirBeginningAndNotTheirEndAndPagesNeitherGapNor
   for (std::uint8_t i = 1; i <= 250; ++i) EXPECT_EQ(all.at(i - 1U), charge_of(i, limits_now + i / 50));
 }
 
-TEST_F(ChargesTest, AreForgottenWhenTheirTimeIsOver) {
+TEST_P(ChargesTest, AreForgottenWhenTheirTimeIsOver) {
   must(add(charge_of(1, limits_now)));
   must(add(charge_of(2, limits_now + 1)));
   must(store_->transact([&](store::Transaction& transaction) { return forget_charging_records(transaction, limits_now + 1); }));
   EXPECT_EQ(list({}, limits_now + 100), std::vector{charge_of(2, limits_now + 1)});
 }
 
-TEST_F(ChargesTest, AreWrittenOutWithEverythingThatABillNeedsAndNoKey) {
+TEST_P(ChargesTest, AreWrittenOutWithEverythingThatABillNeedsAndNoKey) {
   ChargingRecord one = charge_of(0xab, limits_now);
   EXPECT_EQ(to_json(one).dump(),
             R"({"sid_wk":")" + one.sid_wk.hex() + R"(","leg":"caller","sid_call":")" + one.sid_call.hex() +

@@ -47,7 +47,8 @@ Result<std::vector<ChargingRecord>> list_charging_records(store::Transaction& tr
 }
 
 Result<void> forget_charging_records(store::Transaction& transaction, UnixMs delivered_before) {
-  TRY(transaction.run("DELETE FROM charging_record WHERE delivered_ms < ?", {store::column(delivered_before)}));
+  TRY(transaction.run("DELETE FROM charging_record WHERE (sid_wk, leg) IN (SELECT sid_wk, leg FROM charging_record WHERE delivered_ms < ? ORDER BY delivered_ms LIMIT ?)",
+                      {store::column(delivered_before), charges_forgotten_at_once}));
   return {};
 }
 

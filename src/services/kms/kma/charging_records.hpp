@@ -48,6 +48,8 @@ inline ChargingPlace place_of(const ChargingRecord& charge) {
 }
 /// At most one page of what was delivered after this place and before `until`, in the order of delivery.
 Result<std::vector<ChargingRecord>> list_charging_records(store::Transaction& transaction, const ChargingPlace& after, UnixMs until);
+/// The oldest of them, at most charges_forgotten_at_once: to be called again and again.
+inline constexpr std::int64_t charges_forgotten_at_once = 20'000;
 Result<void> forget_charging_records(store::Transaction& transaction, UnixMs delivered_before);
 
 /// "caller" or "callee".
