@@ -281,6 +281,13 @@ TEST_F(ChargedKeys, AKmsThatDiesOverARevocationHasBurntTheStock) {
   ASSERT_NE(found, media->end());
   EXPECT_EQ(found->text("state").value_or(""), "wiped");
   EXPECT_EQ(found->object("keys")->integer("call").value_or(-1), 0);
+  // It died before it had said so: what it owed to the record was in the database, and is on record since the start.
+  TestNetwork::await("the records of A's revocation", [&id] {
+    const auto of_a = [](const Json& record) { return record.text("subject").value_or("") == "A"; };
+    const auto burnt = net().audit("kms-a", "kim.revoked", "the stock is burnt");
+    return std::ranges::any_of(burnt, [&](const Json& record) { return of_a(record) && record.text("object").value_or("") == id; }) &&
+           std::ranges::any_of(net().audit("kms-a", "kp.purged", "are gone here"), of_a);
+  });
 }
 
 class SymmetricMode : public Media {

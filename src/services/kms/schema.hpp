@@ -346,6 +346,33 @@ inline constexpr std::array migrations{
       ALTER TABLE charging_record ADD COLUMN row_mac BLOB;
       ALTER TABLE replay ADD COLUMN row_mac BLOB;
       ALTER TABLE replay_forgotten ADD COLUMN row_mac BLOB;
+      -- KMA: charging records that nothing changes any more, and what their days hold (kma/charging_archive.hpp).
+      CREATE TABLE charging_archive (
+        day INTEGER NOT NULL,          -- of delivered_ms: days since 1970, UTC
+        place INTEGER NOT NULL,        -- among the day's, from 0
+        sid_wk BLOB NOT NULL,
+        leg INTEGER NOT NULL,
+        sid_call BLOB NOT NULL,
+        uid TEXT NOT NULL,
+        number TEXT NOT NULL,
+        peer_uid TEXT NOT NULL,
+        peer_number TEXT NOT NULL,
+        peer_kms TEXT NOT NULL,
+        traffic TEXT NOT NULL,
+        assurance INTEGER NOT NULL,
+        n_paths INTEGER NOT NULL,
+        delivered_ms INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL,
+        confirmed_ms INTEGER,
+        PRIMARY KEY (day, place)
+      ) STRICT;
+      CREATE INDEX charging_archive_delivered ON charging_archive (delivered_ms, sid_wk, leg);
+      CREATE TABLE charging_day (
+        day INTEGER PRIMARY KEY,
+        records INTEGER NOT NULL,
+        digest BLOB NOT NULL,          -- a hash chain over the records in the order of their places
+        row_mac BLOB
+      ) STRICT;
       -- KP: so that a revocation list finds its terminals. NULL: not read yet.
       ALTER TABLE terminal_certificate ADD COLUMN serial BLOB;
       CREATE INDEX terminal_certificate_serial ON terminal_certificate (serial) WHERE serial IS NOT NULL;
@@ -369,7 +396,7 @@ inline constexpr std::array migrations{
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more
 /// often, and it changes with every application. Nor pending_agreement: what it lets happen, the far KMS must say over its own connection. Nor key_stock and
-/// key_delivery, which count what stands in guarded rows.
+/// key_delivery, which count what stands in guarded rows. For charging_archive stand the rows of charging_day.
 inline constexpr std::array guarded_tables{
     store::GuardedTable{"terminal", {"uid", ""}},
     store::GuardedTable{"prepared_encryption", {"uid", "h_enrol"}},
@@ -405,6 +432,7 @@ inline constexpr std::array guarded_tables{
     store::GuardedTable{"sae_spent", {"sae", ""}},
     store::GuardedTable{"charge", {"charge", ""}},
     store::GuardedTable{"charging_record", {"sid_wk", "leg"}},
+    store::GuardedTable{"charging_day", {"day", ""}},
     store::GuardedTable{"replay", {"h_req", ""}},
     store::GuardedTable{"replay_forgotten", {"id", ""}},
     store::GuardedTable{"owed_record", {"id", "place"}},

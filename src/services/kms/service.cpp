@@ -12,7 +12,7 @@
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
 #include "services/kms/kma/chains.hpp"
-#include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/charging_archive.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/orders.hpp"
 #include "services/kms/kma/pending.hpp"
@@ -136,6 +136,9 @@ struct KmsService::Parts {
   void show_evidence_in_time();
   std::chrono::steady_clock::time_point evidence_due = std::chrono::steady_clock::now();  // the sweeper's
   std::atomic<bool> evidence_failed = false;
+  /// The archive of charging records, a little further.
+  Result<void> check_archive();
+  ArchiveCheck archive_check;  // the sweeper's
 };
 
 Result<points::KmsState> KmsService::Parts::pool_state(Deadline deadline) {
@@ -146,16 +149,7 @@ Result<points::KmsState> KmsService::Parts::pool_state(Deadline deadline) {
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
-  ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<Destroyed>> {
-    TRY(forget_applications(transaction, now));
-    TRY(forget_full_buckets(transaction, settings.policy.applications, now));
-    TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * charges_day_ms)));
-    TRY(forget_old_prepared(transaction, now));
-    TRY(drop_expired_pending(transaction, now));
-    TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
-    TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
-    return ledger.sweep(transaction, which, now);
-  }));
+  ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, store->transact([&](store::Transaction& transaction) { return ledger.sweep(transaction, which, now); }));
   for (const Destroyed& gone : destroyed) {
     TRY(node.record({.action = "wk.expired",
                      .outcome = audit::Outcome::success,
@@ -164,6 +158,18 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
                      .reason = gone.reason(Ledger::why(which)),
                      .request_id = ""}));
   }
+  // By itself: a row of these that was changed underneath keeps no key alive.
+  TRY(store->transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(forget_applications(transaction, now));
+    TRY(forget_full_buckets(transaction, settings.policy.applications, now));
+    TRY(archive_charging_records(transaction, now - std::min(now, charge_archived_after_ms)));
+    TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * charges_day_ms)));
+    TRY(forget_old_prepared(transaction, now));
+    TRY(drop_expired_pending(transaction, now));
+    TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
+    TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
+    return {};
+  }));
   return pay_records(node, *store, Owed::left_over);
 }
 
@@ -235,6 +241,13 @@ void KmsService::Parts::describe(wire::Json& body) {
   if (saes) saes->describe(body);
 }
 
+Result<void> KmsService::Parts::check_archive() {
+  ASSIGN_OR_RETURN(const std::optional<std::string> found, archive_check.step(*store, node.clock().now_ms()));
+  if (!found) return {};
+  node::log(node::LogLevel::error, "{}", *found);
+  return node.record({.action = "kp.archive.altered", .outcome = audit::Outcome::failure, .subject = node.identity().uri(), .object = "kms.db", .reason = *found, .request_id = ""});
+}
+
 void KmsService::Parts::run_sweeper() {
   std::unique_lock lock(mutex);
   while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
@@ -243,6 +256,7 @@ void KmsService::Parts::run_sweeper() {
     show_evidence_in_time();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     if (const auto kept = keys->maintain(node.clock().now_ms()); !kept) node::log(node::LogLevel::error, "pool keys: {}", kept.error().message);
+    if (const auto checked = check_archive(); !checked) node::log(node::LogLevel::error, "archive of charging records: {}", checked.error().message);
     if (const auto settled = store->settle(); !settled) node::log(node::LogLevel::error, "guard: {}", settled.error().message);
     if (const auto swept = csa.sweep(node.clock().now_ms()); !swept) node::log(node::LogLevel::error, "sweep of the CSA: {}", swept.error().message);
     if (const auto swept = saes ? saes->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);

@@ -1,5 +1,5 @@
 // What is kept of applications: which were made (replay), how many (rate), and what was delivered for them (charges). All of it across restarts and jumps of the clock.
-#include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/charging_archive.hpp"
 #include "services/kms/kma/rate.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/schema.hpp"
@@ -153,6 +153,17 @@ class ChargesTest : public ApplicationLimitsTest {
   Result<void> add(const ChargingRecord& one) {
     return store_->transact([&](store::Transaction& transaction) { return add_charging_record(transaction, one); });
   }
+  void archive(UnixMs delivered_before) {
+    must(store_->transact([&](store::Transaction& transaction) { return archive_charging_records(transaction, delivered_before); }));
+  }
+  /// What a new check of the whole archive tells first.
+  std::optional<std::string> altered() {
+    ArchiveCheck check;
+    for (int step = 0; step < 20; ++step) {
+      if (auto found = must(check.step(*store_, limits_now))) return found;
+    }
+    return std::nullopt;
+  }
   std::vector<ChargingRecord> list(const ChargingPlace& after, UnixMs until) {
     return must(store_->transact([&](store::Transaction& transaction) { return list_charging_records(transaction, after, until); }));
   }
@@ -192,6 +203,100 @@ TEST_P(ChargesTest, AreForgottenWhenTheirTimeIsOver) {
   must(add(charge_of(2, limits_now + 1)));
   must(store_->transact([&](store::Transaction& transaction) { return forget_charging_records(transaction, limits_now + 1); }));
   EXPECT_EQ(list({}, limits_now + 100), std::vector{charge_of(2, limits_now + 1)});
+}
+
+constexpr UnixMs charge_day_ms = 86'400'000;
+
+TEST_P(ChargesTest, GoIntoTheArchiveWhenNothingChangesThemAnyMoreAndAreListedAsBefore) {
+  for (std::uint8_t i = 1; i <= 6; ++i) must(add(charge_of(i, limits_now + i / 3 * charge_day_ms)));
+  must(store_->transact([&](store::Transaction& transaction) { return confirm_charging_record(transaction, SidWk(Bytes(SidWk::size, 2)), wire::Role::caller, limits_now + 70); }));
+  const auto before = list({}, limits_now + 10 * charge_day_ms);
+  ASSERT_EQ(before.size(), 6U);
+  archive(limits_now + charge_day_ms);
+  EXPECT_EQ(rows("charging_archive"), 2);
+  EXPECT_EQ(list({}, limits_now + 10 * charge_day_ms), before);
+  EXPECT_EQ(list(place_of(before.at(1)), limits_now + 10 * charge_day_ms).size(), 4U) << "a page goes on where the last one ended";
+  open();
+  archive(limits_now + 9 * charge_day_ms);
+  EXPECT_EQ(rows("charging_record"), 0);
+  EXPECT_EQ(rows("charging_day"), 3);
+  EXPECT_EQ(list({}, limits_now + 10 * charge_day_ms), before);
+  EXPECT_FALSE(altered());
+}
+
+TEST_P(ChargesTest, StayWhereTheyAreWhileTheirKeyMayBeConfirmed) {
+  ChargingRecord one = charge_of(1, limits_now);
+  one.expires_ms = limits_now + 5 * charge_day_ms;
+  must(add(one));
+  archive(limits_now + 5 * charge_day_ms);
+  EXPECT_EQ(rows("charging_record"), 1);
+  archive(limits_now + 5 * charge_day_ms + 1);
+  EXPECT_EQ(rows("charging_record"), 0);
+}
+
+TEST_P(ChargesTest, ADayOfTheArchiveGrowsAndIsStillItself) {
+  must(add(charge_of(1, limits_now)));
+  archive(limits_now + charge_day_ms);
+  must(add(charge_of(2, limits_now - 1)));  // later, by a clock that was set back
+  archive(limits_now + charge_day_ms);
+  EXPECT_EQ(rows("charging_day"), 1);
+  EXPECT_EQ(rows("charging_archive"), 2);
+  EXPECT_FALSE(altered());
+}
+
+TEST_P(ChargesTest, WhatBecameOfTheArchiveInOtherHandsIsTold) {
+  const std::vector<std::string> wrongs{"UPDATE charging_archive SET n_paths = 7 WHERE place = 1",
+                                        "UPDATE charging_archive SET confirmed_ms = NULL WHERE place = 0",
+                                        "UPDATE charging_archive SET sid_wk = x'00' WHERE place = 1",
+                                        "DELETE FROM charging_archive WHERE place = 0",
+                                        "DELETE FROM charging_archive WHERE place = 2",
+                                        "UPDATE charging_archive SET place = 9 WHERE place = 2",
+                                        "INSERT INTO charging_archive (day, place, sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance,"
+                                        " n_paths, delivered_ms, expires_ms) SELECT day, 3, sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic,"
+                                        " assurance, n_paths, delivered_ms, expires_ms FROM charging_archive WHERE place = 2"};
+  UnixMs at = limits_now;
+  for (const std::string& wrong : wrongs) {
+    must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+      TRY(transaction.run("DELETE FROM charging_archive", {}));
+      TRY(transaction.run("DELETE FROM charging_day", {}));
+      return {};
+    }));
+    for (std::uint8_t i = 1; i <= 3; ++i) {
+      ChargingRecord one = charge_of(i, at + i);
+      one.confirmed_ms.reset();
+      must(add(one));
+      must(store_->transact([&](store::Transaction& transaction) { return confirm_charging_record(transaction, one.sid_wk, one.leg, at + 9); }));
+    }
+    archive(at + charge_day_ms);
+    EXPECT_FALSE(altered()) << wrong;
+    must(store_->transact([&](store::Transaction& transaction) { return transaction.run(wrong, {}); }));
+    const auto told = altered();
+    ASSERT_TRUE(told) << wrong;
+    EXPECT_TRUE(told->contains("table charging_archive: the records of day " + std::to_string(at / charge_day_ms))) << *told;
+  }
+}
+
+TEST_P(ChargesTest, ACheckOfTheArchiveTellsOnceAndComesBackInAnHour) {
+  for (std::uint8_t i = 1; i <= 2; ++i) must(add(charge_of(i, limits_now + i * charge_day_ms)));
+  archive(limits_now + 9 * charge_day_ms);
+  must(store_->transact([&](store::Transaction& transaction) { return transaction.run("UPDATE charging_archive SET n_paths = 7", {}); }));
+  ArchiveCheck check;
+  const auto steps = [&](UnixMs at) {
+    int told = 0;
+    for (int i = 0; i < 8; ++i) told += must(check.step(*store_, at)) ? 1 : 0;
+    return told;
+  };
+  EXPECT_EQ(steps(limits_now), 2) << "one for each day";
+  EXPECT_EQ(steps(limits_now + 7'200'000), 0) << "it has been told";
+}
+
+TEST_P(ChargesTest, LeaveTheArchiveByWholeDays) {
+  for (std::uint8_t i = 1; i <= 4; ++i) must(add(charge_of(i, limits_now + i * charge_day_ms)));
+  archive(limits_now + 9 * charge_day_ms);
+  must(store_->transact([&](store::Transaction& transaction) { return forget_charging_records(transaction, limits_now + 3 * charge_day_ms); }));
+  EXPECT_EQ(rows("charging_archive"), 2);
+  EXPECT_EQ(rows("charging_day"), 2);
+  EXPECT_FALSE(altered());
 }
 
 TEST_P(ChargesTest, AreWrittenOutWithEverythingThatABillNeedsAndNoKey) {
