@@ -542,6 +542,24 @@ TEST_F(GuardTest, ATableThatALaterVersionGuardsIsTakenInOnce) {
   EXPECT_TRUE(refused().contains("free_table id=7: was changed"));
 }
 
+TEST_F(GuardTest, ATableOfManyRowsIsTakenInWhole) {
+  {
+    const auto before_there_were_guards = must(Store::open(folder() / "element.db", migrations));
+    must(before_there_were_guards->transact([](Transaction& transaction) -> Result<void> {
+      for (const std::string_view owner : {"alice", "bob", "carol"}) {
+        for (std::int64_t number = 0; number < 3000; ++number) {
+          TRY(transaction.run("INSERT INTO coin (owner, number, value) VALUES (?, ?, 10)", {owner, number}));
+        }
+      }
+      return {};
+    }));
+  }
+  must(open()->close());
+  must(open()->close());  // every row has its MAC
+  edit("UPDATE coin SET value = 11 WHERE owner = 'bob' AND number = 1500");
+  EXPECT_TRUE(refused().contains("coin owner=bob, number=1500: was changed"));
+}
+
 TEST_F(GuardTest, TheOperatorMayTakeADatabaseAsItIs) {
   filled();
   edit("UPDATE coin SET value = 1000 WHERE owner = 'bob' AND number = 1");

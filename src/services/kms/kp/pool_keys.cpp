@@ -225,16 +225,19 @@ Result<void> PoolKeys::drop_former(UnixMs now) {
         const std::lock_guard lock(mutex_);
         if (now < keys_[at(pool)].rbegin()->second.made_ms + former_kept_ms) break;
       }
+      bool look_again = false;
       ASSIGN_OR_RETURN(const bool gone, parts_.store.transact([&](store::Transaction& transaction) -> Result<bool> {
+        look_again = false;
         for (const SealedColumn& column : sealed_columns) {
           if (column.pool != pool) continue;
           ASSIGN_OR_RETURN(const bool used, any_under(transaction, column, header(there[i])));
+          look_again = used && column.renewal == Renewal::sealed_anew;
           if (used) return false;
         }
         TRY(transaction.run("DELETE FROM pool_key WHERE library = ? AND generation = ?", {name(pool), std::int64_t{there[i]}}));
         return true;
       }));
-      if (!gone) std::ranges::fill(resealed_, 0U);
+      if (look_again) std::ranges::fill(resealed_, 0U);
       const std::lock_guard lock(mutex_);
       if (gone) keys_[at(pool)].erase(there[i]);
     }
