@@ -16,33 +16,34 @@ void PrintTo(const TableCase& one, std::ostream* out) { *out << one.table; }
 
 constexpr std::array table_cases{
     TableCase{"csa_key", "key_id, label, algorithm, purpose, owner, origin, state, current_version, minimum_version, created_ms",
-              "x'01', 'a', 'SM2', 'signature', 'o', 'made', 'enabled', 1, 1, 1", "x'02', 'b', 'SM2', 'signature', 'o', 'made', 'disabled', 1, 1, 1", "state = 'destroyed'"},
-    TableCase{"csa_version", "key_id, version, public_key, created_ms, seals_reserved", "x'01', 1, x'0a', 1, 0", "x'02', 1, x'0b', 1, 0", "seals_reserved = 4096"},
-    TableCase{"csa_grant", "caller, key_id, operations, not_before_ms, not_after_ms, per_minute, total, used", "'a', x'01', 'sign', 0, 0, 0, 5, 4", "'b', x'01', 'sign', 0, 0, 0, 5, 1",
-              "used = 5"},
+              "x'01', 'a', 'SM2', 'signature', 'o', 'made', 'enabled', 1, 1, 1", "x'02', 'b', 'SM2', 'signature', 'o', 'made', 'disabled', 1, 1, 1",
+              "state = 'destroyed'"},
+    TableCase{"csa_version", "key_id, version, public_key, created_ms, seals_reserved", "x'01', 1, x'0a', 1, 0", "x'02', 1, x'0b', 1, 0",
+              "seals_reserved = 4096"},
+    TableCase{"csa_grant", "caller, key_id, operations, not_before_ms, not_after_ms, per_minute, total, used", "'a', x'01', 'sign', 0, 0, 0, 5, 4",
+              "'b', x'01', 'sign', 0, 0, 0, 5, 1", "used = 5"},
     TableCase{"csa_export_target", "public_key, key_id, algorithm", "x'01', x'01', 'a'", "x'02', x'01', 'b'", "algorithm = 'c'"},
     TableCase{"csa_challenge", "challenge, key_id, verifier, context, expires_ms", "x'01', x'01', 'v', '', 1", "x'02', x'01', 'w', '', 2", "expires_ms = 9"},
-    TableCase{"key_chunk", "batch_id, stock, own, seq, size, expires_ms, about, gone, sealed", "x'01', 's', 1, 0, 1, 9, '', x'00', x'aa'", "x'02', 's', 0, 0, 1, 9, '', x'00', x'bb'",
-              "gone = x'01'"},
-    TableCase{"key_run", "first, batch_id, count, stock, state, holder, until_ms, changed_ms", "1, x'01', 1, 's', 'reserved', 'h', 0, 1", "2, x'01', 1, 's', 'destroyed', 'h', 0, 1",
-              "state = 'destroyed'"},
+    TableCase{"key_chunk", "batch_id, stock, own, seq, size, expires_ms, about, gone, sealed", "x'01', 's', 1, 0, 1, 9, '', x'00', x'aa'",
+              "x'02', 's', 0, 0, 1, 9, '', x'00', x'bb'", "gone = x'01'"},
+    TableCase{"key_run", "first, batch_id, count, stock, state, holder, until_ms, changed_ms", "1, x'01', 1, 's', 'reserved', 'h', 0, 1",
+              "2, x'01', 1, 's', 'destroyed', 'h', 0, 1", "state = 'destroyed'"},
     TableCase{"key_burnt", "batch_id, stock, gone, changed_ms", "x'01', 's', x'01', 1", "x'02', 's', x'02', 1", "gone = x'00'"},
     TableCase{"sae_key", "first, batch_id, stride, count, octets, master, slaves, gone, sealed, until_ms", "1, x'01', 1, 1, 32, 'm', 's', x'00', x'aa', 9",
               "2, x'01', 1, 1, 32, 'm', 't', x'00', x'bb', 9", "gone = x'01'"},
     TableCase{"sae_activation", "id, at_ms", "x'01', 1", "x'02', 2", "at_ms = 3"},
     TableCase{"sae_received", "key_id, initiator, targets, voided, at_ms", "x'01', 'i', 't', 0, 1", "x'02', 'j', 't', 1, 1", "voided = 1"},
     TableCase{"sae_spent", "sae, day, keys", "'a', 1, 3", "'b', 1, 1", "keys = 4"},
-    TableCase{"charge", "charge, medium, state, authentication_keys, call_keys, distribution_keys, made_by, made_ms, decided_by", "x'01', x'01', 'waiting', 1, 1, 1, 'op', 1, ''",
-              "x'02', x'01', 'rejected', 2, 2, 2, 'op', 1, 'other'", "state = 'given'"},
-    TableCase{"charging_record",
-              "sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms",
-              "x'01', 1, x'00', 'alice', '+1', 'bob', '+2', 'kms-b', 'voice', 3, 1, 5, 6", "x'02', 1, x'00', 'carol', '+3', 'bob', '+2', 'kms-b', 'voice', 3, 1, 5, 6",
-              "confirmed_ms = 7"},
+    TableCase{"charge", "charge, medium, state, authentication_keys, call_keys, distribution_keys, made_by, made_ms, decided_by",
+              "x'01', x'01', 'waiting', 1, 1, 1, 'op', 1, ''", "x'02', x'01', 'rejected', 2, 2, 2, 'op', 1, 'other'", "state = 'given'"},
+    TableCase{"charging_record", "sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms",
+              "x'01', 1, x'00', 'alice', '+1', 'bob', '+2', 'kms-b', 'voice', 3, 1, 5, 6",
+              "x'02', 1, x'00', 'carol', '+3', 'bob', '+2', 'kms-b', 'voice', 3, 1, 5, 6", "confirmed_ms = 7"},
     TableCase{"charging_day", "day, records, digest", "1, 5, x'01'", "2, 6, x'02'", "records = 4"},
     TableCase{"replay", "h_req, forget_ms", "x'01', 10", "x'02', 20", "forget_ms = 30"},
     TableCase{"replay_forgotten", "id, forget_ms", "1, 10", "", "forget_ms = 30"},
-    TableCase{"owed_record", "place, id, action, subject, object, reason, made_ms", "1, x'01', 'kim.revoked', 'a', 'b', 'c', 1", "2, x'01', 'kp.purged', 'a', 'b', 'd', 1",
-              "reason = 'none'"},
+    TableCase{"owed_record", "place, id, action, subject, object, reason, made_ms", "1, x'01', 'kim.revoked', 'a', 'b', 'c', 1",
+              "2, x'01', 'kp.purged', 'a', 'b', 'd', 1", "reason = 'none'"},
 };
 
 class GuardedTablesTest : public KpFixture, public testing::WithParamInterface<TableCase> {
@@ -121,12 +122,14 @@ class GuardedTablesTest : public KpFixture, public testing::WithParamInterface<T
     return opened ? "" : opened.error().message;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Tables, GuardedTablesTest, testing::ValuesIn(table_cases), [](const testing::TestParamInfo<TableCase>& info) { return std::string(info.param.table); });
+INSTANTIATE_TEST_SUITE_P(Tables, GuardedTablesTest, testing::ValuesIn(table_cases),
+                         [](const testing::TestParamInfo<TableCase>& info) { return std::string(info.param.table); });
 
 TEST_P(GuardedTablesTest, IsRefusedWhenItIsNotAsItWasLeft) {
   const std::string table(GetParam().table);
   const std::string insert = "INSERT INTO " + table + " (" + std::string(GetParam().columns) + ") VALUES (";
-  const std::string first = std::string(GetParam().columns.substr(0, GetParam().columns.find(','))) + " = " + std::string(GetParam().one.substr(0, GetParam().one.find(',')));
+  const std::string first =
+      std::string(GetParam().columns.substr(0, GetParam().columns.find(','))) + " = " + std::string(GetParam().one.substr(0, GetParam().one.find(',')));
   const std::string change = "UPDATE " + table + " SET " + std::string(GetParam().change) + " WHERE " + first;
   must(run(insert + std::string(GetParam().one) + ")"));
   const std::int64_t rows = GetParam().two.empty() ? 1 : 2;

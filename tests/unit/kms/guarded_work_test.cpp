@@ -25,7 +25,8 @@ class GuardedWorkTest : public KpFixture {
 
 TEST_F(GuardedWorkTest, ApplicationsSeenAndChargingRecords) {
   for (const UnixMs at : {UnixMs{1000}, UnixMs{2000}}) {  // the second forgets where the first has forgotten already
-    EXPECT_TRUE(in_transaction([&](store::Transaction& transaction) { return remember_application(transaction, Bytes(32, static_cast<std::uint8_t>(at / 1000)), at); }));
+    EXPECT_TRUE(in_transaction(
+        [&](store::Transaction& transaction) { return remember_application(transaction, Bytes(32, static_cast<std::uint8_t>(at / 1000)), at); }));
     must(store_->transact([&](store::Transaction& transaction) { return forget_applications(transaction, at + 1); }));
   }
   EXPECT_TRUE(in_transaction([&](store::Transaction& transaction) { return remember_application(transaction, Bytes(32, 9), 9000); }));
@@ -140,7 +141,11 @@ TEST_F(GuardedWorkTest, KeysForSaes) {
     TRY(fetching.fetch(slave, master, one));
     TRY(fetching.discard(master, std::vector<KeyId>{key_id(batch(4), 1)}));
     TRY(fetching.finish());
-    kme::ExternalKeys foreign{.initiator = kme::SaeId("x"), .targets = {slave}, .keys = {}, .from = {.sae = kme::SaeId("x"), .address = "", .group = "", .request_id = ""}, .deadline = test::soon()};
+    kme::ExternalKeys foreign{.initiator = kme::SaeId("x"),
+                              .targets = {slave},
+                              .keys = {},
+                              .from = {.sae = kme::SaeId("x"), .address = "", .group = "", .request_id = ""},
+                              .deadline = test::soon()};
     foreign.keys.push_back({.id = key_id(batch(5), 0), .octets = Secret(32)});
     TRY(kme::ReceivedKeys::note(transaction, foreign, now()));
     const std::vector<KeyId> voided{key_id(batch(5), 0), key_id(batch(6), 0)};
@@ -201,17 +206,20 @@ TEST_F(GuardedWorkTest, KeysOfTheCsa) {
   ask(csa::Operation::rotate_key, administrator, Json::object({{"key_id", key}}));
   ask(csa::Operation::set_policy, administrator, Json::object({{"key_id", key}, {"policy", policy}, {"minimum_version", 2}}));
   ask(csa::Operation::change_state, administrator, Json::object({{"key_id", key}, {"change", "trim"}}));
-  const std::string proving = must(ask(csa::Operation::create_key, administrator,
-                                       Json::object({{"algorithm", "HMAC-SM3"},
-                                                     {"usage", "authentication"},
-                                                     {"policy", Json::object({{"grants", Json::array({Json::object({{"caller", application.name},
-                                                                                                                    {"operations", Json::array({Json("challenge"), Json("prove"), Json("authenticate")})}})})}})}}))
-                                       .text("key_id"));
+  const std::string proving =
+      must(ask(csa::Operation::create_key, administrator,
+               Json::object({{"algorithm", "HMAC-SM3"},
+                             {"usage", "authentication"},
+                             {"policy", Json::object({{"grants", Json::array({Json::object({{"caller", application.name},
+                                                                                            {"operations", Json::array({Json("challenge"), Json("prove"),
+                                                                                                                        Json("authenticate")})}})})}})}}))
+               .text("key_id"));
   const std::string challenge = must(ask(csa::Operation::challenge, application, Json::object({{"key_id", proving}})).text("challenge"));
   ask(csa::Operation::challenge, application, Json::object({{"key_id", proving}}));  // stays until it is forgotten
-  const std::string proof =
-      must(ask(csa::Operation::prove, application, Json::object({{"key_id", proving}, {"challenge", challenge}, {"verifier", application.name}})).text("proof"));
-  ask(csa::Operation::authenticate, application, Json::object({{"key_id", proving}, {"challenge", challenge}, {"claimant", application.name}, {"proof", proof}}));
+  const std::string proof = must(
+      ask(csa::Operation::prove, application, Json::object({{"key_id", proving}, {"challenge", challenge}, {"verifier", application.name}})).text("proof"));
+  ask(csa::Operation::authenticate, application,
+      Json::object({{"key_id", proving}, {"challenge", challenge}, {"claimant", application.name}, {"proof", proof}}));
   ask(csa::Operation::change_state, administrator, Json::object({{"key_id", key}, {"change", "schedule_deletion"}}));
   start();
   must(desk->sweep(at + 30ULL * 86'400'000));

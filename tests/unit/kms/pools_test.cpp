@@ -1,5 +1,5 @@
-// Keys of other modules under pool keys: of applications (CSA), for standard equipment (SAE), charged into media. What the device itself sealed before is sealed anew at
-// the start, and is readable whenever the process is killed.
+// Keys of other modules under pool keys: of applications (CSA), for standard equipment (SAE), charged into media. What the device itself sealed before is
+// sealed anew at the start, and is readable whenever the process is killed.
 #include "kme/stock/assignments.hpp"
 #include "kme/stock/key_stock.hpp"
 #include "kp_fixture.hpp"
@@ -183,7 +183,8 @@ TEST_P(PoolsTest, AnotherPoolKeySealsThemAnewAndTheFormerGoes) {
   const auto former = [&](const std::string& table, const std::string& column) {
     return number("SELECT count(*) FROM " + table + " WHERE substr(" + column + ", 5, 4) = x'00000001'");
   };
-  for (const auto& [table, column] : {std::pair{"csa_version", "sealed"}, {"key_chunk", "sealed"}, {"sae_key", "sealed"}, {"medium", "sealed_transport"}, {"injected_key", "sealed_key"}}) {
+  for (const auto& [table, column] :
+       {std::pair{"csa_version", "sealed"}, {"key_chunk", "sealed"}, {"sae_key", "sealed"}, {"medium", "sealed_transport"}, {"injected_key", "sealed_key"}}) {
     EXPECT_EQ(former(table, column), 0) << table;
   }
   must(keys_->maintain(now() + 200'000));

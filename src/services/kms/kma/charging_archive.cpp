@@ -28,9 +28,8 @@ Bytes next_digest(ByteView before, const ChargingRecord& charge) {
 
 Result<std::optional<ChargingDay>> find_day(store::Transaction& transaction, std::int64_t day) {
   std::optional<ChargingDay> out;
-  TRY(transaction.query("SELECT records, digest FROM charging_day WHERE day = ?", {day}, [&](const store::Row& row) {
-    out = ChargingDay{.records = row.integer(0), .digest = row.blob(1)};
-  }));
+  TRY(transaction.query("SELECT records, digest FROM charging_day WHERE day = ?", {day},
+                        [&](const store::Row& row) { out = ChargingDay{.records = row.integer(0), .digest = row.blob(1)}; }));
   return out;
 }
 
@@ -40,7 +39,8 @@ Result<void> archive_charging_records(store::Transaction& transaction, UnixMs de
   // Nor while the key lives: until then its terminal may confirm.
   ASSIGN_OR_RETURN(const std::vector<ChargingRecord> due,
                    read_charging_records(transaction,
-                                         "SELECT " + std::string(charging_columns) + " FROM charging_record WHERE delivered_ms < ? AND expires_ms < ?"
+                                         "SELECT " + std::string(charging_columns) +
+                                             " FROM charging_record WHERE delivered_ms < ? AND expires_ms < ?"
                                              " ORDER BY delivered_ms, sid_wk, leg LIMIT ?",
                                          {store::column(delivered_before), store::column(delivered_before), charges_archived_at_once}));
   const std::string move = "INSERT INTO charging_archive (day, place, " + std::string(charging_columns) + ") SELECT ?, ?, " + std::string(charging_columns) +
@@ -76,7 +76,8 @@ Result<void> archive_charging_records(store::Transaction& transaction, UnixMs de
 
 Result<std::vector<ChargingRecord>> list_archived_charges(store::Transaction& transaction, const ChargingPlace& after, UnixMs until) {
   return read_charging_records(transaction,
-                               "SELECT " + std::string(charging_columns) + " FROM charging_archive WHERE (delivered_ms, sid_wk, leg) > (?, ?, ?) AND delivered_ms < ?"
+                               "SELECT " + std::string(charging_columns) +
+                                   " FROM charging_archive WHERE (delivered_ms, sid_wk, leg) > (?, ?, ?) AND delivered_ms < ?"
                                    " ORDER BY delivered_ms, sid_wk, leg LIMIT ?",
                                {store::column(after.delivered_ms), after.sid_wk.view(), after.leg, store::column(until), charges_per_page});
 }
@@ -138,8 +139,9 @@ Result<std::optional<std::string>> ArchiveCheck::step(store::Store& store, UnixM
   place_ = 0;
   const bool sound = !seen.said || (seen.in_order && seen.said->records == seen.place && seen.said->digest == seen.digest);  // no row: forgotten meanwhile
   if (sound || !told_.insert(seen.day).second) return std::optional<std::string>();
-  return std::optional("table charging_archive: the records of day " + std::to_string(seen.day) + " (of 86400 s since 1970) are not those that were archived: " +
-                       std::to_string(seen.place) + " were looked at, " + std::to_string(seen.said->records) + " were left");
+  return std::optional("table charging_archive: the records of day " + std::to_string(seen.day) +
+                       " (of 86400 s since 1970) are not those that were archived: " + std::to_string(seen.place) + " were looked at, " +
+                       std::to_string(seen.said->records) + " were left");
 }
 
 }  // namespace qanat::kms

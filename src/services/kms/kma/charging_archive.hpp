@@ -1,6 +1,6 @@
-// Charging records that nothing changes any more: a day after the delivery they leave the guarded table, which is looked through at each start, for an archive, which is not,
-// since it grows with the years. What the archive holds is said by one guarded row for each day: how many records, and a digest over all of them in their order (a hash
-// chain: it grows by a record without the others being read). Own design; the argument stands in docs/adr/0025-guarded-store.md.
+// Charging records that nothing changes any more: a day after the delivery they leave the guarded table, which is looked through at each start, for an archive,
+// which is not, since it grows with the years. What the archive holds is said by one guarded row for each day: how many records, and a digest over all of them
+// in their order (a hash chain: it grows by a record without the others being read). Own design; the argument stands in docs/adr/0025-guarded-store.md.
 #pragma once
 
 #include <set>

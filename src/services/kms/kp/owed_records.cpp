@@ -33,16 +33,15 @@ Result<void> owe_records(store::Transaction& transaction, const OwedId& id, std:
   std::int64_t place = 0;
   for (const OwedRecord& one : records) {
     TRY(transaction.run("INSERT INTO owed_record (id, place, action, subject, object, reason, made_ms) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                        {id.view(), place++, std::string_view(one.action), std::string_view(one.subject), std::string_view(one.object), std::string_view(one.reason),
-                         store::column(now)}));
+                        {id.view(), place++, std::string_view(one.action), std::string_view(one.subject), std::string_view(one.object),
+                         std::string_view(one.reason), store::column(now)}));
   }
   return {};
 }
 
 Result<void> pay_records(node::Node& node, store::Store& store, Owed which) {
   const UnixMs now = node.clock().now_ms();
-  const std::int64_t made_until =
-      which == Owed::all ? std::numeric_limits<std::int64_t>::max() : store::column(now - std::min(now, left_over_after_ms));
+  const std::int64_t made_until = which == Owed::all ? std::numeric_limits<std::int64_t>::max() : store::column(now - std::min(now, left_over_after_ms));
   while (true) {
     ASSIGN_OR_RETURN(const std::vector<OwedRow> owed, store.transact([&](store::Transaction& transaction) { return owed_until(transaction, made_until); }));
     if (owed.empty()) return {};

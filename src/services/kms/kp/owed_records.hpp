@@ -1,5 +1,6 @@
-// Records that are owed for what a transaction did: they stand in the database from that transaction on, and go when they are in the audit record. So what was done
-// and must not be done twice (a revocation, which the CAS tells once) is on record also where the process was killed in between, at the latest at the next start.
+// Records that are owed for what a transaction did: they stand in the database from that transaction on, and go when they are in the audit record. So what was
+// done and must not be done twice (a revocation, which the CAS tells once) is on record also where the process was killed in between, at the latest at the next
+// start.
 #pragma once
 
 #include "node/node.hpp"
