@@ -96,13 +96,13 @@ Result<void> adopt(Transaction& transaction, const GuardKeys& keys, const Guarde
   return {};
 }
 
-Result<void> put_state(Transaction& transaction, const GuardKeys& keys, std::string_view shard, std::int64_t epoch, const GuardState& state,
-                       crypto::Rng& rng) {
-  const Bytes sealed = seal_state(keys, shard, epoch, state, rng);
+/// What it was sealed to.
+Result<Bytes> put_state(Transaction& transaction, const GuardKeys& keys, std::string_view shard, std::int64_t epoch, const GuardState& state, crypto::Rng& rng) {
+  Bytes sealed = seal_state(keys, shard, epoch, state, rng);
   ASSIGN_OR_RETURN(const std::int64_t there,
                    transaction.run("UPDATE guard_state SET epoch = ?, sealed = ? WHERE shard = ?", {epoch, ByteView(sealed), shard}));
   if (there == 0) TRY(transaction.run("INSERT INTO guard_state (shard, epoch, sealed) VALUES (?, ?, ?)", {shard, epoch, ByteView(sealed)}));
-  return {};
+  return sealed;
 }
 
 /// What the guard's own records say of the rows.
@@ -253,7 +253,9 @@ Result<std::int64_t> GuardedStore::step(Transaction& transaction, GuardLane& lan
     sealed = row.blob(1);
   }));
   GuardState state;
-  if (!sealed.empty()) {
+  if (const GuardState* const known = sealed.empty() ? nullptr : lane.sealed_as(epoch, sealed)) {
+    state = *known;
+  } else if (!sealed.empty()) {
     ASSIGN_OR_RETURN(state, open_state(*keys_, lane.shard(), epoch, sealed));
   }
   if (epoch < lane.durable())
@@ -261,7 +263,8 @@ Result<std::int64_t> GuardedStore::step(Transaction& transaction, GuardLane& lan
   ++epoch;
   TRY(lane.reach(epoch));
   state.add(change);
-  TRY(put_state(transaction, *keys_, lane.shard(), epoch, state, rng_));
+  ASSIGN_OR_RETURN(Bytes now, put_state(transaction, *keys_, lane.shard(), epoch, state, rng_));
+  lane.has_sealed(epoch, std::move(now), std::move(state));
   return epoch;
 }
 

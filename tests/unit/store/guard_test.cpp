@@ -484,6 +484,19 @@ TEST_F(GuardTest, ARowThatIsChangedUnderneathIsNoticedBeforeItIsChangedHere) {
   EXPECT_TRUE(run(*store, "UPDATE coin SET value = value + 1 WHERE owner = 'alice'"));
 }
 
+TEST_F(GuardTest, AStateThatIsChangedUnderneathIsNoticedAtTheNextTransaction) {
+  for (const std::string_view change : {"UPDATE guard_state SET epoch = epoch + 1", "UPDATE guard_state SET sealed = x'00'"}) {
+    std::filesystem::remove_all(folder());
+    std::filesystem::create_directories(folder());
+    const auto store = open();
+    fill(*store);
+    EXPECT_TRUE(run(*inner_, change)) << change;
+    const auto refused = run(*store, "UPDATE coin SET value = 11 WHERE owner = 'bob'");
+    ASSERT_FALSE(refused) << change;
+    EXPECT_EQ(refused.error().code, ErrorCode::denied) << change;
+  }
+}
+
 TEST_F(GuardTest, ADatabaseThatGoesBackWhileItIsOpenIsNoticed) {
   const auto store = open();
   fill(*store);
