@@ -25,6 +25,8 @@ inline std::string name_of(const testing::TestParamInfo<StoreKind>& info) {
   return info.param == StoreKind::sqlite ? "Sqlite" : info.param == StoreKind::postgresql ? "Postgresql" : "Repeated";
 }
 
+/// For tests that take long and have nothing to do twice.
+inline const auto both_databases = testing::Values(StoreKind::sqlite, StoreKind::postgresql);
 inline const auto every_store_kind = testing::Values(StoreKind::sqlite, StoreKind::postgresql, StoreKind::repeated);
 
 /// Runs every work once in vain. A work that fails is not run again.

@@ -48,6 +48,7 @@ void add_key_commands(CLI::App& csa, const OnCommand& on) {
   command->add_option("--usage", options->create.usage, "encryption, mac, signature, authentication or encapsulation")->required();
   command->add_option("--label", options->create.label, "for people to read");
   command->add_option("--policy", options->create.policy, "JSON file: who may do what with it");
+  command->add_option("--creation-id", options->create.creation_id, "your name for this request: given again, the same key is shown and none is made");
   on(command, [options] { return csa_create(options->ask, options->create); });
 
   command = add_command(csa, "list", "keys that the caller owns or has a grant of; all, for operators", "qanat csa list");

@@ -12,6 +12,7 @@ struct CsaCreateOptions {
   std::string algorithm;
   std::string usage;
   std::string label;
+  std::string creation_id;  // empty: every request makes another key
   std::filesystem::path policy;  // JSON; empty: the caller's own grant, an operator's: none
 };
 int csa_create(const CsaAsk& ask, const CsaCreateOptions& options);

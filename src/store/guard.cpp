@@ -53,31 +53,56 @@ Result<void> sum_up(Transaction& transaction, const GuardKeys& keys, const Guard
   });
 }
 
-/// Takes the rows as they are.
+/// Takes the rows as they are, so many at a time: a table may have more than fit into memory.
 Result<void> adopt(Transaction& transaction, const GuardKeys& keys, const GuardedTable& table, GuardState& into) {
+  constexpr std::size_t at_once = 4096;
   struct Adopted {
     GuardedRow row;  // its key
     Bytes mac;
   };
-  std::vector<Adopted> rows;  // written after they were all read
-  TRY(each_row(transaction, table, [&](const GuardedRow& row) -> Result<void> {
-    rows.push_back({.row = {.octets = {}, .row_mac = {}, .key = row.key}, .mac = mac_of(keys, row)});
-    return {};
-  }));
-  for (const auto& [row, mac] : rows) {
-    TRY(put_mac(transaction, table, row, mac));
-    add_row(keys, into, table.name, mac);
+  std::string names;
+  std::string places;
+  for (const std::string_view key : table.key) {
+    if (key.empty()) continue;
+    names += (names.empty() ? "" : ", ") + std::string(key);
+    places += places.empty() ? "?" : ", ?";
   }
+  const std::string end = " ORDER BY " + names + " LIMIT " + std::to_string(at_once);
+  std::vector<Adopted> rows;  // written after they were all read
+  do {
+    std::string sql = "SELECT * FROM " + std::string(table.name);
+    std::vector<Value> after;
+    const GuardedRow last = rows.empty() ? GuardedRow{} : std::move(rows.back().row);
+    if (!rows.empty()) {
+      sql += " WHERE (" + names + ") > (" + places + ")";
+      after = key_values(last);
+    }
+    rows.clear();
+    Result<void> read;
+    TRY(transaction.query(sql + end, after, [&](const Row& row) {
+      const auto one = read ? read_row(table, row) : Result<GuardedRow>(fail(read.error()));
+      if (one) {
+        rows.push_back({.row = {.octets = {}, .row_mac = {}, .key = one->key}, .mac = mac_of(keys, *one)});
+      } else {
+        read = fail(one.error());
+      }
+    }));
+    TRY(read);
+    for (const auto& [row, mac] : rows) {
+      TRY(put_mac(transaction, table, row, mac));
+      add_row(keys, into, table.name, mac);
+    }
+  } while (rows.size() == at_once);
   return {};
 }
 
-Result<void> put_state(Transaction& transaction, const GuardKeys& keys, std::string_view shard, std::int64_t epoch, const GuardState& state,
-                       crypto::Rng& rng) {
-  const Bytes sealed = seal_state(keys, shard, epoch, state, rng);
+/// What it was sealed to.
+Result<Bytes> put_state(Transaction& transaction, const GuardKeys& keys, std::string_view shard, std::int64_t epoch, const GuardState& state, crypto::Rng& rng) {
+  Bytes sealed = seal_state(keys, shard, epoch, state, rng);
   ASSIGN_OR_RETURN(const std::int64_t there,
                    transaction.run("UPDATE guard_state SET epoch = ?, sealed = ? WHERE shard = ?", {epoch, ByteView(sealed), shard}));
   if (there == 0) TRY(transaction.run("INSERT INTO guard_state (shard, epoch, sealed) VALUES (?, ?, ?)", {shard, epoch, ByteView(sealed)}));
-  return {};
+  return sealed;
 }
 
 /// What the guard's own records say of the rows.
@@ -228,7 +253,9 @@ Result<std::int64_t> GuardedStore::step(Transaction& transaction, GuardLane& lan
     sealed = row.blob(1);
   }));
   GuardState state;
-  if (!sealed.empty()) {
+  if (const GuardState* const known = sealed.empty() ? nullptr : lane.sealed_as(epoch, sealed)) {
+    state = *known;
+  } else if (!sealed.empty()) {
     ASSIGN_OR_RETURN(state, open_state(*keys_, lane.shard(), epoch, sealed));
   }
   if (epoch < lane.durable())
@@ -236,7 +263,8 @@ Result<std::int64_t> GuardedStore::step(Transaction& transaction, GuardLane& lan
   ++epoch;
   TRY(lane.reach(epoch));
   state.add(change);
-  TRY(put_state(transaction, *keys_, lane.shard(), epoch, state, rng_));
+  ASSIGN_OR_RETURN(Bytes now, put_state(transaction, *keys_, lane.shard(), epoch, state, rng_));
+  lane.has_sealed(epoch, std::move(now), std::move(state));
   return epoch;
 }
 

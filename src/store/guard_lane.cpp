@@ -3,8 +3,23 @@
 #include <algorithm>
 
 #include "store/guard.hpp"
+#include "store/guard_rows.hpp"
 
 namespace qanat::store {
+
+GuardLane::GuardLane(std::string shard, std::filesystem::path anchor, crypto::Hash hash, const Secret& anchor_key)
+    : shard_(std::move(shard)), file_(std::move(anchor)), hash_(hash), key_(anchor_key) {}
+GuardLane::~GuardLane() = default;
+
+const GuardState* GuardLane::sealed_as(std::int64_t epoch, ByteView octets) const noexcept {
+  return epoch == sealed_for_ && std::ranges::equal(sealed_, octets) ? state_.get() : nullptr;
+}
+
+void GuardLane::has_sealed(std::int64_t epoch, Bytes octets, GuardState state) {
+  sealed_for_ = epoch;
+  sealed_ = std::move(octets);
+  state_ = std::make_unique<const GuardState>(std::move(state));
+}
 
 Result<void> GuardLane::read() {
   ASSIGN_OR_RETURN(const auto text, read_anchor(file_));

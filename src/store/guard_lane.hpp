@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <filesystem>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -15,10 +16,14 @@
 
 namespace qanat::store {
 
+struct GuardState;
+
 class GuardLane {
  public:
-  GuardLane(std::string shard, std::filesystem::path anchor, crypto::Hash hash, const Secret& anchor_key)
-      : shard_(std::move(shard)), file_(std::move(anchor)), hash_(hash), key_(anchor_key) {}
+  GuardLane(std::string shard, std::filesystem::path anchor, crypto::Hash hash, const Secret& anchor_key);
+  ~GuardLane();
+  GuardLane(const GuardLane&) = delete;
+  GuardLane& operator=(const GuardLane&) = delete;
 
   [[nodiscard]] const std::string& shard() const noexcept { return shard_; }
   /// The highest epoch that is known to be on the disk.
@@ -35,6 +40,11 @@ class GuardLane {
   /// `epoch` may come into the database: the anchor reaches as far before it does.
   Result<void> reach(std::int64_t epoch);
   void became_durable(std::int64_t epoch);
+
+  /// The state that this lane sealed last, if it was for this epoch and to these octets: then they need not be opened. Of the transaction that has the lane.
+  [[nodiscard]] const GuardState* sealed_as(std::int64_t epoch, ByteView octets) const noexcept;
+  void has_sealed(std::int64_t epoch, Bytes octets, GuardState state);
+
   /// The floor is where the database is now; close(): the ceiling too.
   Result<void> settle();
   Result<void> close();
@@ -53,6 +63,9 @@ class GuardLane {
   std::mutex mutex_;  // guards the file and floor_
   std::int64_t floor_ = -1;
   bool after_crash_ = false;
+  std::int64_t sealed_for_ = -1;
+  Bytes sealed_;  // what state_ was sealed to
+  std::unique_ptr<const GuardState> state_;
 };
 
 }  // namespace qanat::store

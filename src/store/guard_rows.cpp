@@ -184,19 +184,25 @@ Result<GuardState> open_state(const GuardKeys& keys, std::string_view shard, std
   return out;
 }
 
-Result<void> put_mac(Transaction& transaction, const GuardedTable& table, const GuardedRow& row, ByteView mac) {
-  std::string sql = "UPDATE " + std::string(table.name) + " SET row_mac = ? WHERE ";
-  std::vector<Value> values{mac};
-  for (std::size_t i = 0; i < row.key.size(); ++i) {
-    sql += (i == 0 ? "" : " AND ") + std::string(table.key[i]) + " = ?";
-    if (const auto* number = std::get_if<std::int64_t>(&row.key[i])) {
-      values.emplace_back(*number);
-    } else if (const auto* text = std::get_if<std::string>(&row.key[i])) {
-      values.emplace_back(std::string_view(*text));
+std::vector<Value> key_values(const GuardedRow& row) {
+  std::vector<Value> out;
+  for (const auto& part : row.key) {
+    if (const auto* number = std::get_if<std::int64_t>(&part)) {
+      out.emplace_back(*number);
+    } else if (const auto* text = std::get_if<std::string>(&part)) {
+      out.emplace_back(std::string_view(*text));
     } else {
-      values.emplace_back(ByteView(std::get<Bytes>(row.key[i])));
+      out.emplace_back(ByteView(std::get<Bytes>(part)));
     }
   }
+  return out;
+}
+
+Result<void> put_mac(Transaction& transaction, const GuardedTable& table, const GuardedRow& row, ByteView mac) {
+  std::string sql = "UPDATE " + std::string(table.name) + " SET row_mac = ? WHERE ";
+  for (std::size_t i = 0; i < row.key.size(); ++i) sql += (i == 0 ? "" : " AND ") + std::string(table.key[i]) + " = ?";
+  std::vector<Value> values{mac};
+  for (const Value& part : key_values(row)) values.push_back(part);
   ASSIGN_OR_RETURN(const std::int64_t changed, transaction.run(sql, std::span<const Value>(values)));
   if (changed != 1) return fail(ErrorCode::internal, describe(table, row) + ": is there " + std::to_string(changed) + " times");
   return {};

@@ -94,6 +94,8 @@ class GuardedTransaction final : public Transaction {
   std::vector<Savepoint> savepoints_;
 };
 
+/// The row's key as values, which live as long as the row.
+std::vector<Value> key_values(const GuardedRow& row);
 /// Writes the row's MAC into it.
 Result<void> put_mac(Transaction& transaction, const GuardedTable& table, const GuardedRow& row, ByteView mac);
 

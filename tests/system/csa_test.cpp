@@ -296,11 +296,13 @@ TEST_F(CryptographyAsAService, AKeyThatIsOverIsDestroyed) {
 }
 
 TEST_F(CryptographyAsAService, WhateverDiesNoKeyIsUsedBeforeItIsDurable) {
-  const Json mine = Json::object({{"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"label", "made before the death"}});
+  const Json mine = Json::object({{"algorithm", "SM4-GCM"}, {"usage", "encryption"}, {"label", "made before the death"}, {"creation_id", "order-17"}});
   const auto count = [&] { return must_ask("C", Endpoint::csa_list_keys, Json::object()).array("keys").value_or(std::vector<Json>{}).size(); };
   const std::size_t before = count();
   crash("kms.csa.key_stored", [&] { EXPECT_FALSE(net().call_json("C", Endpoint::csa_create_key, "kms-a", mine)) << "it was answered"; });
   EXPECT_EQ(count(), before + 1) << "it is there, and nobody was told its name before";
+  EXPECT_EQ(must_ask("C", Endpoint::csa_create_key, mine).integer("version").value_or(0), 1) << "the same request again is answered";
+  EXPECT_EQ(count(), before + 1) << "and makes no second key";
 
   const std::string key = created(key_of("SM4-GCM", "encryption", {grant(uri("A"), {"encrypt", "decrypt", "rotate_key"})}));
   const Json body = Json::object({{"key_id", key}, {"plaintext", base64("forty-two")}});

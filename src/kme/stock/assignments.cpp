@@ -9,8 +9,6 @@
 namespace qanat::kme {
 namespace {
 
-Bytes context(const IdRun& ids) { return store::column_context("sae_key.sealed", ids.id(0).view()); }
-
 bool is_set(ByteView bits, std::size_t at) { return ((bits[at / 8] >> (at % 8)) & 1U) != 0; }
 void set(Bytes& bits, std::size_t at) { bits[at / 8] = static_cast<std::uint8_t>(bits[at / 8] | (1U << (at % 8))); }
 
@@ -23,6 +21,8 @@ IdRun ids_of(const store::Row& row) {
 }
 
 }  // namespace
+
+Bytes assignment_context(const IdRun& ids) { return store::column_context("sae_key.sealed", ids.id(0).view()); }
 
 std::vector<IdRun> id_runs(std::span<const KeyRun> runs, std::uint32_t stride) {
   std::vector<IdRun> out;
@@ -49,7 +49,7 @@ Result<void> Assignments::add(store::Transaction& transaction, const Assignment&
       assignment.keys.size() != std::size_t{ids.count} * assignment.octets) {
     return fail(ErrorCode::invalid_argument, "assignment: keys, ids and slaves do not fit together");
   }
-  ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(ids), assignment.keys));
+  ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(assignment_context(ids), assignment.keys));
   const Bytes gone((assignment.slaves.size() * ids.count + 7) / 8);
   TRY(transaction.run(
       "INSERT INTO sae_key (batch_id, first, stride, count, octets, master, slaves, gone, sealed, until_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -136,7 +136,7 @@ Result<Assignments::Fetching::Open*> Assignments::Fetching::find(const KeyId& id
   }
   at = (index - found->ids.first) / found->ids.stride;
   if (found->keys.empty()) {
-    ASSIGN_OR_RETURN(found->keys, assignments_.device_.unseal(context(found->ids), found->sealed));
+    ASSIGN_OR_RETURN(found->keys, assignments_.device_.unseal(assignment_context(found->ids), found->sealed));
   }
   return found;
 }
@@ -219,7 +219,7 @@ Result<void> Assignments::Fetching::finish() {
       TRY(transaction_.run("DELETE FROM sae_key WHERE batch_id = ? AND first = ?", {ids.batch.view(), std::int64_t{ids.first}}));
       continue;
     }
-    ASSIGN_OR_RETURN(const Bytes sealed, assignments_.device_.seal(context(ids), row->keys));
+    ASSIGN_OR_RETURN(const Bytes sealed, assignments_.device_.seal(assignment_context(ids), row->keys));
     TRY(transaction_.run("UPDATE sae_key SET gone = ?, sealed = ? WHERE batch_id = ? AND first = ?",
                          {ByteView(row->gone), ByteView(sealed), ids.batch.view(), std::int64_t{ids.first}}));
   }

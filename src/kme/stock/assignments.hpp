@@ -39,6 +39,9 @@ struct Assignment {
   UnixMs until_ms = 0;             // destroyed then
 };
 
+/// What a row's sealed column is bound to: the id of its first key.
+Bytes assignment_context(const IdRun& ids);
+
 class Assignments {
  public:
   explicit Assignments(crypto::CryptoDevice& device) : device_(device) {}

@@ -218,6 +218,8 @@ Result<wire::Json> SaeDelivery::activated(const Identity& sender, const Activati
   std::vector<std::string> evidence;
   bool again = false;
   TRY(parts_.store.transact([&](store::Transaction& transaction) -> Result<void> {
+    missing.clear();  // a work may run more than once
+    evidence.clear();
     const UnixMs now = parts_.clock.now_ms();
     ASSIGN_OR_RETURN(const std::int64_t added, transaction.run("INSERT INTO sae_activation (id, at_ms) VALUES (?, ?) ON CONFLICT (id) DO NOTHING",
                                                                {activation.id.view(), static_cast<std::int64_t>(now)}));
@@ -310,6 +312,7 @@ void SaeDelivery::status(const SaeId& master, const SaeId& slave, Done<StockStat
               out->stored_key_count = place_.max_key_count;  // made when they are ordered: never short
               return {};
             }
+            out->stored_key_count = 0;  // a work may run more than once
             ASSIGN_OR_RETURN(const std::vector<StockName> names, parts_.stock.stocks(transaction, stock_prefix(domain)));
             for (const StockName& name : names) {
               ASSIGN_OR_RETURN(const StockLevel level, parts_.stock.level(transaction, name, parts_.clock.now_ms()));
@@ -332,13 +335,13 @@ void SaeDelivery::accept(ExternalKeys keys, Done<void> done) {
             ASSIGN_OR_RETURN(const ReceivedKeys::Arrival arrival, ReceivedKeys::note(transaction, *all, parts_.clock.now_ms()));
             if (arrival == ReceivedKeys::Arrival::again) return {};
             const UnixMs until = parts_.clock.now_ms() + static_cast<UnixMs>(place_.lifetime.count());
-            for (Key& key : all->keys) {
+            for (const Key& key : all->keys) {
               const IdRun ids{.batch = batch_of(key.id), .first = index_of(key.id), .stride = 1, .count = 1};
               TRY(assignments_.add(transaction, {.ids = ids,
                                                  .octets = static_cast<std::uint32_t>(key.octets.size()),
                                                  .master = all->initiator,
                                                  .slaves = all->targets,
-                                                 .keys = std::move(key.octets),
+                                                 .keys = key.octets.duplicate(),
                                                  .until_ms = until}));
             }
             return {};

@@ -21,9 +21,6 @@ std::uint32_t left_in(ByteView gone, std::uint32_t size) {
   return out;
 }
 
-// The bitmap says which key each part of the blob is: it is bound in, so that one without the other does not open.
-Bytes context(const BatchId& batch, ByteView gone) { return concat({store::column_context("key_chunk.sealed", batch.view()), Bytes{'/'}, gone}); }
-
 std::span<std::uint8_t> place(Secret& keys, std::size_t at) { return keys.writable().subspan(at * stock_key_size, stock_key_size); }
 
 /// The keys that are not gone, without gaps.
@@ -63,6 +60,8 @@ Result<void> count(store::Transaction& transaction, std::string_view stock, Owne
 }
 
 }  // namespace
+
+Bytes chunk_context(const BatchId& batch, ByteView gone) { return concat({store::column_context("key_chunk.sealed", batch.view()), Bytes{'/'}, gone}); }
 
 struct KeyStock::Row {
   std::int64_t id = 0;
@@ -138,7 +137,7 @@ Result<void> KeyStock::insert(store::Transaction& transaction, const StockName& 
   bool was_here = false;
   TRY(transaction.query("SELECT 1 FROM key_run WHERE batch_id = ? LIMIT 1", {chunk.batch.view()}, [&](const store::Row&) { was_here = true; }));
   if (was_here) return fail(ErrorCode::conflict, "chunk " + chunk.batch.hex() + ": came before");
-  open_.erase(chunk.batch);  // of an insertion that was undone
+  forget_open(chunk.batch);  // of an insertion that was undone
   const auto size = static_cast<std::uint32_t>(chunk.keys.size() / stock_key_size);
   Bytes gone((size + 7) / 8, 0);
   bool burnt = false;
@@ -157,9 +156,9 @@ Result<void> KeyStock::insert(store::Transaction& transaction, const StockName& 
   if (left == 0) return {};
   Bytes sealed;
   if (burnt) {
-    ASSIGN_OR_RETURN(sealed, device_.seal(context(chunk.batch, gone), packed(chunk.keys, gone, size)));
+    ASSIGN_OR_RETURN(sealed, device_.seal(chunk_context(chunk.batch, gone), packed(chunk.keys, gone, size)));
   } else {
-    ASSIGN_OR_RETURN(sealed, device_.seal(context(chunk.batch, gone), chunk.keys));
+    ASSIGN_OR_RETURN(sealed, device_.seal(chunk_context(chunk.batch, gone), chunk.keys));
   }
   TRY(transaction.run("INSERT INTO key_chunk (batch_id, stock, own, seq, size, expires_ms, about, gone, sealed, bounds, photons, eps, way) "
                       "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -256,7 +255,7 @@ Result<StockLevel> KeyStock::level(store::Transaction& transaction, const StockN
 }
 
 Result<void> KeyStock::remove(store::Transaction& transaction, const Row& row) {
-  open_.erase(row.batch);
+  forget_open(row.batch);
   TRY(transaction.run("DELETE FROM key_chunk WHERE id = ?", {row.id}));
   return count(transaction, row.stock, row.owner, -std::int64_t{row.left()});
 }
@@ -283,34 +282,45 @@ Result<std::vector<KeyRun>> KeyStock::expire(store::Transaction& transaction, co
   return end(transaction, *row, "expired", now);
 }
 
-Result<KeyStock::Open*> KeyStock::open(store::Transaction& transaction, const Row& row) {
-  if (const auto found = open_.find(row.batch); found != open_.end()) {
-    if (found->second.gone == row.gone) return &found->second;
-    open_.erase(found);
+Result<KeyStock::Open> KeyStock::open(store::Transaction& transaction, const Row& row) {
+  {
+    const std::lock_guard lock(mutex_);
+    auto found = open_.extract(row.batch);
+    if (!found.empty() && found.mapped().gone == row.gone) return Result<Open>(std::move(found.mapped()));
   }
   Bytes sealed;
   TRY(transaction.query("SELECT sealed FROM key_chunk WHERE id = ?", {row.id}, [&](const store::Row& found) { sealed = found.blob(0); }));
-  ASSIGN_OR_RETURN(const Secret rest, device_.unseal(context(row.batch, row.gone), sealed));
+  ASSIGN_OR_RETURN(const Secret rest, device_.unseal(chunk_context(row.batch, row.gone), sealed));
   if (rest.size() != row.left() * stock_key_size) return fail(ErrorCode::internal, "chunk " + row.batch.hex() + ": has not the keys that its bitmap says");
+  return Result<Open>(Open{.gone = row.gone, .keys = unpacked(rest, row.gone, row.size)});
+}
+
+void KeyStock::keep(const BatchId& batch, Open open_chunk) {
+  const std::lock_guard lock(mutex_);
   if (open_.size() >= open_chunks_max) open_.clear();
-  return &open_.emplace(row.batch, Open{.gone = row.gone, .keys = unpacked(rest, row.gone, row.size)}).first->second;
+  open_.insert_or_assign(batch, std::move(open_chunk));
+}
+
+void KeyStock::forget_open(const BatchId& batch) {
+  const std::lock_guard lock(mutex_);
+  open_.erase(batch);
 }
 
 Result<Secret> KeyStock::take_from(store::Transaction& transaction, Row& row, std::uint32_t first, std::uint32_t size) {
-  ASSIGN_OR_RETURN(Open* const open_chunk, open(transaction, row));
-  Secret out = slice_keys(open_chunk->keys, first, size);
+  ASSIGN_OR_RETURN(Open open_chunk, open(transaction, row));
+  Secret out = slice_keys(open_chunk.keys, first, size);
   for (std::uint32_t i = first; i < first + size; ++i) {
     CHECK(!is_gone(row.gone, i));
     set_gone(row.gone, i);
-    wipe(place(open_chunk->keys, i));
+    wipe(place(open_chunk.keys, i));
   }
-  open_chunk->gone = row.gone;
+  open_chunk.gone = row.gone;
   if (row.left() == 0) {
-    open_.erase(row.batch);
     TRY(transaction.run("DELETE FROM key_chunk WHERE id = ?", {row.id}));
   } else {
-    ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(row.batch, row.gone), packed(open_chunk->keys, row.gone, row.size)));
+    ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(chunk_context(row.batch, row.gone), packed(open_chunk.keys, row.gone, row.size)));
     TRY(transaction.run("UPDATE key_chunk SET gone = ?, sealed = ? WHERE id = ?", {ByteView(row.gone), ByteView(sealed), row.id}));
+    keep(row.batch, std::move(open_chunk));
   }
   TRY(count(transaction, row.stock, row.owner, -std::int64_t{size}));
   return Result<Secret>(std::move(out));
@@ -412,9 +422,13 @@ Result<void> KeyStock::burn(store::Transaction& transaction, const StockName& st
   const bool is_new = !gone;
   Bytes bits = gone.value_or(Bytes(chunk_keys_max / 8, 0));
   for (std::uint32_t i = run.first; i < run.first + run.count; ++i) set_gone(bits, i);
-  TRY(transaction.run("INSERT INTO key_burnt (batch_id, stock, gone, changed_ms) VALUES (?, ?, ?, ?) ON CONFLICT (batch_id) DO UPDATE SET gone = excluded.gone",
+  if (!is_new) {
+    TRY(transaction.run("UPDATE key_burnt SET gone = ? WHERE batch_id = ?", {ByteView(bits), run.batch.view()}));
+    return {};
+  }
+  TRY(transaction.run("INSERT INTO key_burnt (batch_id, stock, gone, changed_ms) VALUES (?, ?, ?, ?)",
                       {run.batch.view(), std::string_view(stock.text()), ByteView(bits), store::column(now)}));
-  if (is_new) TRY(transaction.run("UPDATE key_stock SET burnt = burnt + 1 WHERE name = ?", {std::string_view(stock.text())}));
+  TRY(transaction.run("UPDATE key_stock SET burnt = burnt + 1 WHERE name = ?", {std::string_view(stock.text())}));
   return {};
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <map>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -92,6 +93,9 @@ Secret slice_keys(const Secret& keys, std::size_t first, std::size_t size);
 /// `some` in the place of `keys` that begins at key `first`.
 void put_keys(Secret& keys, std::size_t first, const Secret& some);
 
+/// What a chunk's sealed column is bound to. The bitmap says which key each part of it is: one without the other does not open.
+Bytes chunk_context(const BatchId& batch, ByteView gone);
+
 class KeyStock {
  public:
   explicit KeyStock(crypto::CryptoDevice& device) : device_(device) {}
@@ -168,7 +172,10 @@ class KeyStock {
   Result<std::optional<Row>> head(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now);
   Result<std::vector<Row>> rows_of(store::Transaction& transaction, const StockName& stock, Owner owner, std::int64_t seq);
   Error none_left(store::Transaction& transaction, const StockName& stock, const QualityDemand& demand, UnixMs now);
-  Result<Open*> open(store::Transaction& transaction, const Row& row);
+  /// Out of open_, or unsealed; keep() puts it back.
+  Result<Open> open(store::Transaction& transaction, const Row& row);
+  void keep(const BatchId& batch, Open open_chunk);
+  void forget_open(const BatchId& batch);
   Result<Secret> take_from(store::Transaction& transaction, Row& row, std::uint32_t first, std::uint32_t count);
   Result<void> remove(store::Transaction& transaction, const Row& row);
   Result<std::vector<KeyRun>> end(store::Transaction& transaction, const Row& row, std::string_view why, UnixMs now);
@@ -182,6 +189,7 @@ class KeyStock {
   Result<void> destroy_runs(store::Transaction& transaction, std::span<const KeyRun> runs, UnixMs now);
 
   crypto::CryptoDevice& device_;
+  std::mutex mutex_;              // guards open_: on PostgreSQL works run side by side, and each takes what it works on out of there
   std::map<BatchId, Open> open_;  // chunks in use, unsealed; believed only where its bitmap is the row's, so that a rollback cannot mislead it
 };
 

@@ -42,9 +42,9 @@ Result<void> ReceivedKeys::note_voided(store::Transaction& transaction, const Sa
   }
   TRY(check_room(transaction, ids.size()));
   for (const KeyId& id : ids) {
-    TRY(transaction.run("INSERT INTO sae_received (key_id, initiator, targets, voided, at_ms) VALUES (?, ?, '', 1, ?) "
-                        "ON CONFLICT (key_id) DO UPDATE SET voided = 1 WHERE sae_received.initiator = excluded.initiator",
+    TRY(transaction.run("INSERT INTO sae_received (key_id, initiator, targets, voided, at_ms) VALUES (?, ?, '', 1, ?) ON CONFLICT (key_id) DO NOTHING",
                         {id.view(), std::string_view(initiator.text()), static_cast<std::int64_t>(now)}));
+    TRY(transaction.run("UPDATE sae_received SET voided = 1 WHERE key_id = ? AND initiator = ? AND voided = 0", {id.view(), std::string_view(initiator.text())}));
   }
   return {};
 }

@@ -85,7 +85,11 @@ std::vector<SaeDelivery::Group> SaeDelivery::Selling::gather(std::vector<Sale>& 
 
 void SaeDelivery::Selling::run() {
   for (int attempt = 0; attempt < activations_max && !open_.empty(); ++attempt) {
-    const Result<void> claimed = delivery_.parts_.store.transact([&](store::Transaction& transaction) { return claim(transaction); });
+    const std::vector<Standing> before = standing();
+    const Result<void> claimed = delivery_.parts_.store.transact([&](store::Transaction& transaction) {
+      stand_again(before);  // what a run that was undone had refused or charged
+      return claim(transaction);
+    });
     node::crash_point("sae.claimed");
     if (!claimed) {
       for (Group* group : open_) group->fail_all(claimed.error());
@@ -98,6 +102,26 @@ void SaeDelivery::Selling::run() {
   }
   for (Group* group : open_) group->fail_all({ErrorCode::unavailable, "the far end's stock does not have the keys of ours"});
   deal_out();
+}
+
+std::vector<SaeDelivery::Selling::Standing> SaeDelivery::Selling::standing() const {
+  std::vector<Standing> out;
+  out.reserve(open_.size());
+  for (Group* group : open_) {
+    Standing& one = out.emplace_back(Standing{.group = group, .sales = group->sales, .charged = {}});
+    for (const Sale* sale : group->sales) one.charged.push_back(sale->charged);
+  }
+  return out;
+}
+
+void SaeDelivery::Selling::stand_again(const std::vector<Standing>& before) {
+  for (const Standing& one : before) {
+    one.group->sales = one.sales;
+    for (std::size_t i = 0; i < one.sales.size(); ++i) {
+      one.sales[i]->failed.reset();
+      one.sales[i]->charged = one.charged[i];
+    }
+  }
 }
 
 Result<void> SaeDelivery::Selling::claim(store::Transaction& transaction) {

@@ -54,6 +54,14 @@ class SaeDelivery::Selling {
 
  private:
   std::vector<Group> gather(std::vector<Sale>& sales) const;
+  /// A group's sales as they stand before an attempt: a work that is run again begins with these.
+  struct Standing {
+    Group* group = nullptr;
+    std::vector<Sale*> sales;
+    std::vector<bool> charged;
+  };
+  [[nodiscard]] std::vector<Standing> standing() const;
+  static void stand_again(const std::vector<Standing>& before);
   Result<void> claim(store::Transaction& transaction);
   Result<void> claim(store::Transaction& transaction, Group& group);
   Result<void> choose_demands(store::Transaction& transaction, Group& group) const;

@@ -14,7 +14,7 @@
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/application.hpp"
 #include "services/kms/kma/chains.hpp"
-#include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/charging_archive.hpp"
 #include "services/kms/kma/groups.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/orders.hpp"
@@ -23,9 +23,9 @@
 #include "services/kms/kma/pool_state.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/database.hpp"
+#include "services/kms/kp/owed_records.hpp"
 #include "services/kms/kp/recovery.hpp"
 #include "services/kms/kp/refill.hpp"
-#include "services/kms/kp/revocations.hpp"
 #include "services/kms/sae/sae_front.hpp"
 
 namespace qanat::kms {
@@ -77,23 +77,23 @@ struct KmsService::Parts {
         access(node, *store, senders),
         chains(node, settings, std::move(chain_key)),
         agreement(node, *store, ledger, senders, trace, errands, settings, std::move(site_key)),
-        injection(node, *store, settings, std::move(draw)),
+        injection({.node = node, .store = *store, .settings = settings, .seals = keys->of(Pool::charged), .ledger = ledger}, std::move(draw)),
         media(node, *store, settings, injection),
         application(node, *store, ledger, agreement, access, injection, trace, settings),
         groups(node, *store, ledger, agreement, access, settings),
         orders(node, *store, ledger, agreement),
         enrolment(node, *store, pairs, trace),
-        csa(node, *store, settings.csa.limits),
+        csa(node, *store, keys->of(Pool::csa), settings.csa.limits),
         recovery(node, *store, *keys, settings.history),
         quantum(quantum_parts(), {.low = settings.quantum_pool_low, .high = settings.quantum_pool_high},
                 {.keys = settings.quantum_paths > 1 ? settings.quantum_paths : settings.quantum_shares, .paths = settings.quantum_paths}),
         feed(node, *store, senders, agreement.policy(), [this](Deadline deadline) { return pool_state(deadline); }) {
-    if (settings.sae) saes.emplace(node, *store, senders, agreement, *settings.sae);
     if (node.settings().store) {
       notices.emplace(*store, node.clock(), front_end_of(node),
                       node::SharedNotices::Ports{.act = [this](std::string_view kind, const std::string& body) { return heard(kind, body); },
                                                  .missed = [this] { missed_notices(); }});
     }
+    if (settings.sae) saes.emplace(node, SaeFront::Parts{.store = *store, .device = keys->of(Pool::sae), .senders = senders, .agreement = agreement}, *settings.sae);
   }
 
   node::Node& node;
@@ -157,6 +157,9 @@ struct KmsService::Parts {
   void show_evidence_in_time();
   std::chrono::steady_clock::time_point evidence_due = std::chrono::steady_clock::now();  // the sweeper's
   std::atomic<bool> evidence_failed = false;
+  /// The archive of charging records, a little further.
+  Result<void> check_archive();
+  ArchiveCheck archive_check;  // the sweeper's
 };
 
 Result<points::KmsState> KmsService::Parts::pool_state(Deadline deadline) {
@@ -167,17 +170,7 @@ Result<points::KmsState> KmsService::Parts::pool_state(Deadline deadline) {
 
 Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
   const UnixMs now = node.clock().now_ms();
-  ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, store->transact([&](store::Transaction& transaction) -> Result<std::vector<Destroyed>> {
-    TRY(forget_applications(transaction, now));
-    TRY(forget_full_buckets(transaction, settings.policy.applications, now));
-    TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * charges_day_ms)));
-    TRY(forget_old_prepared(transaction, now));
-    TRY(drop_expired_pending(transaction, now));
-    TRY(forget_idle_groups(transaction, now - std::min(now, group_idle_max_ms)));
-    TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
-    TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
-    return ledger.sweep(transaction, which, now);
-  }));
+  ASSIGN_OR_RETURN(const std::vector<Destroyed> destroyed, store->transact([&](store::Transaction& transaction) { return ledger.sweep(transaction, which, now); }));
   for (const Destroyed& gone : destroyed) {
     TRY(node.record({.action = "wk.expired",
                      .outcome = audit::Outcome::success,
@@ -186,7 +179,20 @@ Result<void> KmsService::Parts::sweep(Ledger::Sweep which) {
                      .reason = gone.reason(Ledger::why(which)),
                      .request_id = ""}));
   }
-  return {};
+  // By itself: a row of these that was changed underneath keeps no key alive.
+  TRY(store->transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(forget_applications(transaction, now));
+    TRY(forget_full_buckets(transaction, settings.policy.applications, now));
+    TRY(archive_charging_records(transaction, now - std::min(now, charge_archived_after_ms)));
+    TRY(forget_charging_records(transaction, now - std::min(now, static_cast<UnixMs>(settings.policy.charges_kept_days) * charges_day_ms)));
+    TRY(forget_old_prepared(transaction, now));
+    TRY(drop_expired_pending(transaction, now));
+    TRY(forget_idle_groups(transaction, now - std::min(now, group_idle_max_ms)));
+    TRY(forget_answers(transaction, now - std::min(now, charge_answer_life_ms)));
+    TRY(transaction.run("DELETE FROM announced_session WHERE expires_ms < ?", {static_cast<std::int64_t>(now)}));
+    return {};
+  }));
+  return pay_records(node, *store, Owed::left_over);
 }
 
 Result<void> KmsService::Parts::after_crash() {
@@ -268,6 +274,13 @@ void KmsService::Parts::describe(wire::Json& body) {
   if (saes) saes->describe(body);
 }
 
+Result<void> KmsService::Parts::check_archive() {
+  ASSIGN_OR_RETURN(const std::optional<std::string> found, archive_check.step(*store, node.clock().now_ms()));
+  if (!found) return {};
+  node::log(node::LogLevel::error, "{}", *found);
+  return node.record({.action = "kp.archive.altered", .outcome = audit::Outcome::failure, .subject = node.identity().uri(), .object = "kms.db", .reason = *found, .request_id = ""});
+}
+
 void KmsService::Parts::run_sweeper() {
   std::unique_lock lock(mutex);
   while (!changed.wait_for(lock, sweep_every, [this] { return stopping; })) {
@@ -276,6 +289,7 @@ void KmsService::Parts::run_sweeper() {
     show_evidence_in_time();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     if (const auto kept = keys->maintain(node.clock().now_ms()); !kept) node::log(node::LogLevel::error, "pool keys: {}", kept.error().message);
+    if (const auto checked = check_archive(); !checked) node::log(node::LogLevel::error, "archive of charging records: {}", checked.error().message);
     if (const auto settled = store->settle(); !settled) node::log(node::LogLevel::error, "guard: {}", settled.error().message);
     if (const auto swept = csa.sweep(node.clock().now_ms()); !swept) node::log(node::LogLevel::error, "sweep of the CSA: {}", swept.error().message);
     if (const auto swept = saes ? saes->sweep() : Result<void>(); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
@@ -394,10 +408,9 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
       for (const Bytes& fingerprint : fingerprints) named.push_back(to_hex(fingerprint));
       TRY(those.notices->tell(certificates_revoked, node::revocation_notice(named)));
     }
-    // The stock of charged keys first: it is found by the terminal's certificates, which leave the pool then.
-    TRY(those.injection.revoked(fingerprints));
-    return purge_revoked(those.node, *those.store, those.ledger, fingerprints);
+    return those.injection.revoked(fingerprints);
   });
+  TRY(pay_records(node, *those.store, Owed::all));  // what a process that was killed did, and did not say
   node.describe_health([&those](wire::Json& body) { those.describe(body); });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
 }

@@ -4,6 +4,7 @@
 #include "services/kms/kma/application.hpp"
 #include "services/kms/kma/orders.hpp"
 #include "services/kms/schema.hpp"
+#include "store_kinds.hpp"
 #include "trusted_network.hpp"
 #include "wire/base64.hpp"
 #include "wire/token.hpp"
@@ -29,7 +30,7 @@ class Applicants {
     crypto::Decapsulator ephemeral;
   };
 
-  explicit Applicants(KmsSettings settings = {}) : settings_(std::move(settings)) {
+  explicit Applicants(KmsSettings settings = {}, test::StoreKind kind = test::StoreKind::sqlite) : stores_(kind), settings_(std::move(settings)) {
     std::ofstream(folder_ / "site.key") << std::string(64, 'a');
     std::filesystem::permissions(folder_ / "site.key", std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
     open();
@@ -127,11 +128,12 @@ class Applicants {
   /// What a restart makes anew.
   struct Rest {
     explicit Rest(Applicants& of)
-        : store(must(store::Store::open(of.folder_ / "kms.db", migrations))),
+        : store(must(of.stores_.open(of.folder_ / "kms.db", migrations))),
           ledger(of.node_->device()),
           access(*of.node_, *store, of.senders_, [&of](points::Endpoint endpoint, const wire::Json&, Deadline, const std::string&) { return of.iam(endpoint); }),
           agreement(*of.node_, *store, ledger, of.senders_, of.trace_, errands, of.settings_, must(crypto::SiteKey::read(of.folder_ / "site.key"))),
-          injection(*of.node_, *store, of.settings_, [](Deadline, const std::string&) { return std::optional<Secret>(); }),
+          injection({.node = *of.node_, .store = *store, .settings = of.settings_, .seals = of.node_->device(), .ledger = ledger},
+                    [](Deadline, const std::string&) { return std::optional<Secret>(); }),
           application(*of.node_, *store, ledger, agreement, access, injection, of.trace_, of.settings_),
           orders(*of.node_, *store, ledger, agreement) {}
     std::unique_ptr<store::Store> store;
@@ -190,6 +192,7 @@ class Applicants {
   const Identity iam_ = identity("qanat://core/iam/iam");
   test::TrustedNetwork network_;
   test::TemporaryDirectory folder_;
+  test::TestStores stores_;
   KmsSettings settings_;
   std::unique_ptr<node::Node> node_ = network_.open_node(kms_, {iam_});
   node::Credentials iam_credentials_ = network_.credentials(iam_);

@@ -1,8 +1,9 @@
 // What is kept of applications: which were made (replay), how many (rate), and what was delivered for them (charges). All of it across restarts and jumps of the clock.
-#include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/charging_archive.hpp"
 #include "services/kms/kma/rate.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/schema.hpp"
+#include "store_kinds.hpp"
 #include "trusted_network.hpp"
 
 namespace qanat::kms {
@@ -14,12 +15,12 @@ using test::refusal;
 constexpr UnixMs limits_now = 1'700'000'000'000;
 constexpr UnixMs limits_window = 120'000;
 
-class ApplicationLimitsTest : public testing::Test {
+class ApplicationLimitsTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   ApplicationLimitsTest() { open(); }
   void open() {
     store_.reset();
-    store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+    store_ = must(stores_.open(folder_ / "kms.db", migrations));
   }
   Result<bool> made(std::uint8_t which, UnixMs forget) {
     return store_->transact([&](store::Transaction& transaction) { return remember_application(transaction, Bytes(32, which), forget); });
@@ -39,10 +40,13 @@ class ApplicationLimitsTest : public testing::Test {
   }
 
   test::TemporaryDirectory folder_;
+  test::TestStores stores_{GetParam()};
   std::unique_ptr<store::Store> store_;
 };
 
-TEST_F(ApplicationLimitsTest, ApplicationIsNewOnceAlsoAfterARestart) {
+INSTANTIATE_TEST_SUITE_P(Stores, ApplicationLimitsTest, test::every_store_kind, test::name_of);
+
+TEST_P(ApplicationLimitsTest, ApplicationIsNewOnceAlsoAfterARestart) {
   EXPECT_TRUE(must(made(1, limits_now + limits_window)));
   EXPECT_FALSE(must(made(1, limits_now + limits_window)));
   open();
@@ -52,7 +56,7 @@ TEST_F(ApplicationLimitsTest, ApplicationIsNewOnceAlsoAfterARestart) {
   EXPECT_FALSE(must(made(1, limits_now + limits_window))) << "its time is not over yet";
 }
 
-TEST_F(ApplicationLimitsTest, ClockThatRanAheadAndWasSetBackOpensNoGap) {
+TEST_P(ApplicationLimitsTest, ClockThatRanAheadAndWasSetBackOpensNoGap) {
   EXPECT_TRUE(must(made(1, limits_now + limits_window)));
   EXPECT_TRUE(must(made(2, limits_now + 2 * limits_window)));
   forget(limits_now + 86'400'000);  // a day ahead: everything looks old
@@ -65,7 +69,7 @@ TEST_F(ApplicationLimitsTest, ClockThatRanAheadAndWasSetBackOpensNoGap) {
   EXPECT_TRUE(must(made(4, limits_now + 2 * limits_window + 1))) << "of a time of which nothing was forgotten";
 }
 
-TEST_F(ApplicationLimitsTest, WhatIsForgottenInItsTimeRefusesNothingThatIsFresh) {
+TEST_P(ApplicationLimitsTest, WhatIsForgottenInItsTimeRefusesNothingThatIsFresh) {
   for (UnixMs at = limits_now; at < limits_now + 10'000; at += 1000) {
     EXPECT_TRUE(must(made(static_cast<std::uint8_t>(at / 1000 % 256), at + limits_window)));
     forget(at + limits_window);
@@ -101,7 +105,7 @@ TEST(BucketTest, JumpsOfTheClockGiveOneBurstAtMost) {
   EXPECT_EQ(ahead->level_milli, 1000);
 }
 
-TEST_F(ApplicationLimitsTest, RateIsEachSubscribersOwnAndHoldsAcrossARestart) {
+TEST_P(ApplicationLimitsTest, RateIsEachSubscribersOwnAndHoldsAcrossARestart) {
   const Rate rate{.burst = 2, .per_minute = 6};
   must(applies("alice", rate, limits_now));
   must(applies("alice", rate, limits_now));
@@ -115,7 +119,7 @@ TEST_F(ApplicationLimitsTest, RateIsEachSubscribersOwnAndHoldsAcrossARestart) {
   EXPECT_TRUE(applies("alice", rate, limits_now + 10'000)) << "refusals have not cost anything";
 }
 
-TEST_F(ApplicationLimitsTest, FullBucketsNeedNoRow) {
+TEST_P(ApplicationLimitsTest, FullBucketsNeedNoRow) {
   const Rate rate{.burst = 2, .per_minute = 60};
   must(applies("alice", rate, limits_now));
   const auto sweep = [&](UnixMs at) {
@@ -149,12 +153,25 @@ class ChargesTest : public ApplicationLimitsTest {
   Result<void> add(const ChargingRecord& one) {
     return store_->transact([&](store::Transaction& transaction) { return add_charging_record(transaction, one); });
   }
+  void archive(UnixMs delivered_before) {
+    must(store_->transact([&](store::Transaction& transaction) { return archive_charging_records(transaction, delivered_before); }));
+  }
+  /// What a new check of the whole archive tells first.
+  std::optional<std::string> altered() {
+    ArchiveCheck check;
+    for (int step = 0; step < 20; ++step) {
+      if (auto found = must(check.step(*store_, limits_now))) return found;
+    }
+    return std::nullopt;
+  }
   std::vector<ChargingRecord> list(const ChargingPlace& after, UnixMs until) {
     return must(store_->transact([&](store::Transaction& transaction) { return list_charging_records(transaction, after, until); }));
   }
 };
 
-TEST_F(ChargesTest, RecordComesBackAsItWentInAndOnlyOncePerLeg) {
+INSTANTIATE_TEST_SUITE_P(Stores, ChargesTest, test::every_store_kind, test::name_of);
+
+TEST_P(ChargesTest, RecordComesBackAsItWentInAndOnlyOncePerLeg) {
   const ChargingRecord one = charge_of(1, limits_now);
   must(add(one));
   EXPECT_EQ(refusal(add(one)), ErrorCode::conflict);
@@ -173,7 +190,7 @@ TEST_F(ChargesTest, RecordComesBackAsItWentInAndOnlyOncePerLeg) {
   EXPECT_EQ(list({.delivered_ms = limits_now, .sid_wk = {}, .leg = 0}, limits_now + 1).front().confirmed_ms, limits_now + 70);
 }
 
-TEST_F(ChargesTest, PeriodsHaveTheirBeginningAndNotTheirEndAndPagesNeitherGapNorOverlap) {
+TEST_P(ChargesTest, PeriodsHaveTheirBeginningAndNotTheirEndAndPagesNeitherGapNorOverlap) {
   for (std::uint8_t i = 1; i <= 250; ++i) must(add(charge_of(i, limits_now + i / 50)));  // many of the same millisecond
   EXPECT_TRUE(list({.delivered_ms = limits_now + 6, .sid_wk = {}, .leg = 0}, limits_now + 100).empty());
   EXPECT_EQ(list({.delivered_ms = limits_now + 5, .sid_wk = {}, .leg = 0}, limits_now + 100).size(), 1U);
@@ -189,14 +206,108 @@ TEST_F(ChargesTest, PeriodsHaveTheirBeginningAndNotTheirEndAndPagesNeitherGapNor
   for (std::uint8_t i = 1; i <= 250; ++i) EXPECT_EQ(all.at(i - 1U), charge_of(i, limits_now + i / 50));
 }
 
-TEST_F(ChargesTest, AreForgottenWhenTheirTimeIsOver) {
+TEST_P(ChargesTest, AreForgottenWhenTheirTimeIsOver) {
   must(add(charge_of(1, limits_now)));
   must(add(charge_of(2, limits_now + 1)));
   must(store_->transact([&](store::Transaction& transaction) { return forget_charging_records(transaction, limits_now + 1); }));
   EXPECT_EQ(list({}, limits_now + 100), std::vector{charge_of(2, limits_now + 1)});
 }
 
-TEST_F(ChargesTest, AreWrittenOutWithEverythingThatABillNeedsAndNoKey) {
+constexpr UnixMs charge_day_ms = 86'400'000;
+
+TEST_P(ChargesTest, GoIntoTheArchiveWhenNothingChangesThemAnyMoreAndAreListedAsBefore) {
+  for (std::uint8_t i = 1; i <= 6; ++i) must(add(charge_of(i, limits_now + i / 3 * charge_day_ms)));
+  must(store_->transact([&](store::Transaction& transaction) { return confirm_charging_record(transaction, SidWk(Bytes(SidWk::size, 2)), wire::Role::caller, limits_now + 70); }));
+  const auto before = list({}, limits_now + 10 * charge_day_ms);
+  ASSERT_EQ(before.size(), 6U);
+  archive(limits_now + charge_day_ms);
+  EXPECT_EQ(rows("charging_archive"), 2);
+  EXPECT_EQ(list({}, limits_now + 10 * charge_day_ms), before);
+  EXPECT_EQ(list(place_of(before.at(1)), limits_now + 10 * charge_day_ms).size(), 4U) << "a page goes on where the last one ended";
+  open();
+  archive(limits_now + 9 * charge_day_ms);
+  EXPECT_EQ(rows("charging_record"), 0);
+  EXPECT_EQ(rows("charging_day"), 3);
+  EXPECT_EQ(list({}, limits_now + 10 * charge_day_ms), before);
+  EXPECT_FALSE(altered());
+}
+
+TEST_P(ChargesTest, StayWhereTheyAreWhileTheirKeyMayBeConfirmed) {
+  ChargingRecord one = charge_of(1, limits_now);
+  one.expires_ms = limits_now + 5 * charge_day_ms;
+  must(add(one));
+  archive(limits_now + 5 * charge_day_ms);
+  EXPECT_EQ(rows("charging_record"), 1);
+  archive(limits_now + 5 * charge_day_ms + 1);
+  EXPECT_EQ(rows("charging_record"), 0);
+}
+
+TEST_P(ChargesTest, ADayOfTheArchiveGrowsAndIsStillItself) {
+  must(add(charge_of(1, limits_now)));
+  archive(limits_now + charge_day_ms);
+  must(add(charge_of(2, limits_now - 1)));  // later, by a clock that was set back
+  archive(limits_now + charge_day_ms);
+  EXPECT_EQ(rows("charging_day"), 1);
+  EXPECT_EQ(rows("charging_archive"), 2);
+  EXPECT_FALSE(altered());
+}
+
+TEST_P(ChargesTest, WhatBecameOfTheArchiveInOtherHandsIsTold) {
+  const std::vector<std::string> wrongs{"UPDATE charging_archive SET n_paths = 7 WHERE place = 1",
+                                        "UPDATE charging_archive SET confirmed_ms = NULL WHERE place = 0",
+                                        "UPDATE charging_archive SET sid_wk = x'00' WHERE place = 1",
+                                        "DELETE FROM charging_archive WHERE place = 0",
+                                        "DELETE FROM charging_archive WHERE place = 2",
+                                        "UPDATE charging_archive SET place = 9 WHERE place = 2",
+                                        "INSERT INTO charging_archive (day, place, sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance,"
+                                        " n_paths, delivered_ms, expires_ms) SELECT day, 3, sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic,"
+                                        " assurance, n_paths, delivered_ms, expires_ms FROM charging_archive WHERE place = 2"};
+  UnixMs at = limits_now;
+  for (const std::string& wrong : wrongs) {
+    must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+      TRY(transaction.run("DELETE FROM charging_archive", {}));
+      TRY(transaction.run("DELETE FROM charging_day", {}));
+      return {};
+    }));
+    for (std::uint8_t i = 1; i <= 3; ++i) {
+      ChargingRecord one = charge_of(i, at + i);
+      one.confirmed_ms.reset();
+      must(add(one));
+      must(store_->transact([&](store::Transaction& transaction) { return confirm_charging_record(transaction, one.sid_wk, one.leg, at + 9); }));
+    }
+    archive(at + charge_day_ms);
+    EXPECT_FALSE(altered()) << wrong;
+    must(store_->transact([&](store::Transaction& transaction) { return transaction.run(wrong, {}); }));
+    const auto told = altered();
+    ASSERT_TRUE(told) << wrong;
+    EXPECT_TRUE(told->contains("table charging_archive: the records of day " + std::to_string(at / charge_day_ms))) << *told;
+  }
+}
+
+TEST_P(ChargesTest, ACheckOfTheArchiveTellsOnceAndComesBackInAnHour) {
+  for (std::uint8_t i = 1; i <= 2; ++i) must(add(charge_of(i, limits_now + i * charge_day_ms)));
+  archive(limits_now + 9 * charge_day_ms);
+  must(store_->transact([&](store::Transaction& transaction) { return transaction.run("UPDATE charging_archive SET n_paths = 7", {}); }));
+  ArchiveCheck check;
+  const auto steps = [&](UnixMs at) {
+    int told = 0;
+    for (int i = 0; i < 8; ++i) told += must(check.step(*store_, at)) ? 1 : 0;
+    return told;
+  };
+  EXPECT_EQ(steps(limits_now), 2) << "one for each day";
+  EXPECT_EQ(steps(limits_now + 7'200'000), 0) << "it has been told";
+}
+
+TEST_P(ChargesTest, LeaveTheArchiveByWholeDays) {
+  for (std::uint8_t i = 1; i <= 4; ++i) must(add(charge_of(i, limits_now + i * charge_day_ms)));
+  archive(limits_now + 9 * charge_day_ms);
+  must(store_->transact([&](store::Transaction& transaction) { return forget_charging_records(transaction, limits_now + 3 * charge_day_ms); }));
+  EXPECT_EQ(rows("charging_archive"), 2);
+  EXPECT_EQ(rows("charging_day"), 2);
+  EXPECT_FALSE(altered());
+}
+
+TEST_P(ChargesTest, AreWrittenOutWithEverythingThatABillNeedsAndNoKey) {
   ChargingRecord one = charge_of(0xab, limits_now);
   EXPECT_EQ(to_json(one).dump(),
             R"({"sid_wk":")" + one.sid_wk.hex() + R"(","leg":"caller","sid_call":")" + one.sid_call.hex() +

@@ -11,7 +11,7 @@ using store::KeyState;
 using test::refusal;
 using wire::Role;
 
-class ApplicationTest : public testing::Test {
+class ApplicationTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   Result<net::Response> apply(Applicants::Person& who, const Applicants::Made& made) {
     kms_.applying_ = &who;
@@ -28,10 +28,12 @@ class ApplicationTest : public testing::Test {
     return out;
   }
 
-  Applicants kms_;
+  Applicants kms_{{}, GetParam()};
 };
 
-TEST_F(ApplicationTest, BothTerminalsGetOneKeyWithItsReasonOnRecordAndACharge) {
+INSTANTIATE_TEST_SUITE_P(Stores, ApplicationTest, test::both_databases, test::name_of);
+
+TEST_P(ApplicationTest, BothTerminalsGetOneKeyWithItsReasonOnRecordAndACharge) {
   const SidWk sid = kms_.session();
   const auto caller = kms_.make(kms_.a(), sid, Role::caller);
   const auto callee = kms_.make(kms_.c(), sid, Role::callee);
@@ -53,7 +55,7 @@ TEST_F(ApplicationTest, BothTerminalsGetOneKeyWithItsReasonOnRecordAndACharge) {
   EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::delivered) << "the other leg is another matter";
 }
 
-TEST_F(ApplicationTest, AKeyThatCmspsDirectoryGrantedIsDeliveredRecordedAndChargedAsSuch) {
+TEST_P(ApplicationTest, AKeyThatCmspsDirectoryGrantedIsDeliveredRecordedAndChargedAsSuch) {
   const SidWk sid = kms_.session();
   const auto callee = kms_.make(kms_.c(), sid, Role::callee);
   const crypto::Suite& suite = kms_.node().suite();
@@ -85,7 +87,7 @@ TEST_F(ApplicationTest, AKeyThatCmspsDirectoryGrantedIsDeliveredRecordedAndCharg
   EXPECT_EQ(charges()[0].directory_epoch, 17);
 }
 
-TEST_F(ApplicationTest, AKeyLivesAsLongAsCsosPolicySaysFromThenOn) {
+TEST_P(ApplicationTest, AKeyLivesAsLongAsCsosPolicySaysFromThenOn) {
   const auto life = [&]() -> UnixMs {
     must(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller)));
     const auto charged = charges();
@@ -99,7 +101,7 @@ TEST_F(ApplicationTest, AKeyLivesAsLongAsCsosPolicySaysFromThenOn) {
   EXPECT_LE(life(), 20'000U);
 }
 
-TEST_F(ApplicationTest, WhoseAnswerWasLostGetsTheSameOctetsAlsoAfterARestart) {
+TEST_P(ApplicationTest, WhoseAnswerWasLostGetsTheSameOctetsAlsoAfterARestart) {
   const SidWk sid = kms_.session();
   const auto made = kms_.make(kms_.a(), sid, Role::caller);
   const Bytes first = must(apply(kms_.a(), made)).body;
@@ -112,7 +114,7 @@ TEST_F(ApplicationTest, WhoseAnswerWasLostGetsTheSameOctetsAlsoAfterARestart) {
   EXPECT_EQ(kms_.leg(sid, Role::caller).deliveries, 3);
 }
 
-TEST_F(ApplicationTest, AnswerIsGivenAgainOnlyAsOftenAsTheKeysPolicyAllows) {
+TEST_P(ApplicationTest, AnswerIsGivenAgainOnlyAsOftenAsTheKeysPolicyAllows) {
   const auto made = kms_.make(kms_.a(), kms_.session(), Role::caller);
   for (int i = 0; i < 4; ++i) must(apply(kms_.a(), made));
   const auto fifth = apply(kms_.a(), made);
@@ -120,7 +122,7 @@ TEST_F(ApplicationTest, AnswerIsGivenAgainOnlyAsOftenAsTheKeysPolicyAllows) {
   EXPECT_TRUE(fifth.error().message.ends_with("the key was delivered as often as its policy allows")) << fifth.error().message;
 }
 
-TEST_F(ApplicationTest, AnswerIsNotGivenAgainToWhomIamHasEnded) {
+TEST_P(ApplicationTest, AnswerIsNotGivenAgainToWhomIamHasEnded) {
   const Identity iam = identity("qanat://core/iam/iam");
   const auto of_a = kms_.make(kms_.a(), kms_.session(), Role::caller);
   must(apply(kms_.a(), of_a));
@@ -133,7 +135,7 @@ TEST_F(ApplicationTest, AnswerIsNotGivenAgainToWhomIamHasEnded) {
   EXPECT_EQ(refusal(apply(kms_.a(), of_a)), ErrorCode::conflict);
 }
 
-TEST_F(ApplicationTest, AnotherApplicationForADeliveredLegIsRefusedWhateverItAsks) {
+TEST_P(ApplicationTest, AnotherApplicationForADeliveredLegIsRefusedWhateverItAsks) {
   const SidWk sid = kms_.session();
   must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller)));
   EXPECT_EQ(refusal(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller))), ErrorCode::conflict);
@@ -143,7 +145,7 @@ TEST_F(ApplicationTest, AnotherApplicationForADeliveredLegIsRefusedWhateverItAsk
   EXPECT_TRUE(again.error().message.ends_with("its key was delivered before")) << again.error().message;
 }
 
-TEST_F(ApplicationTest, AfterTheAcknowledgementTheSameApplicationIsAReplay) {
+TEST_P(ApplicationTest, AfterTheAcknowledgementTheSameApplicationIsAReplay) {
   for (const bool ok : {true, false}) {
     const SidWk sid = kms_.session();
     const auto made = kms_.make(kms_.a(), sid, Role::caller);
@@ -156,7 +158,7 @@ TEST_F(ApplicationTest, AfterTheAcknowledgementTheSameApplicationIsAReplay) {
   }
 }
 
-TEST_F(ApplicationTest, ALaterKeyOfTheCallTakesTheFormersPlaceOnceItIsConfirmed) {
+TEST_P(ApplicationTest, ALaterKeyOfTheCallTakesTheFormersPlaceOnceItIsConfirmed) {
   const SidWk former = kms_.session();
   const auto first = kms_.make(kms_.a(), former, Role::caller);
   const Bytes to_a = must(apply(kms_.a(), first)).body;
@@ -173,7 +175,7 @@ TEST_F(ApplicationTest, ALaterKeyOfTheCallTakesTheFormersPlaceOnceItIsConfirmed)
   EXPECT_EQ(kms_.leg(former, Role::callee).state, KeyState::reserved) << "C has not confirmed anything";
 }
 
-TEST_F(ApplicationTest, WhichKeyFollowsWhichInACallIsOnRecordThoughTheFormerIsGone) {
+TEST_P(ApplicationTest, WhichKeyFollowsWhichInACallIsOnRecordThoughTheFormerIsGone) {
   const SidWk former = kms_.session();
   must(kms_.acknowledge(kms_.a(), former, must(apply(kms_.a(), kms_.make(kms_.a(), former, Role::caller))).body));
   EXPECT_EQ(times("\"wk.updated\"", kms_.state()), 0U) << "the first key of the call";
@@ -185,7 +187,7 @@ TEST_F(ApplicationTest, WhichKeyFollowsWhichInACallIsOnRecordThoughTheFormerIsGo
   EXPECT_EQ(times("\"wk.superseded\"", kms_.state()), 0U) << "it was destroyed when it was confirmed";
 }
 
-TEST_F(ApplicationTest, AnEarlierKeysLateConfirmationEndsNoLaterKey) {
+TEST_P(ApplicationTest, AnEarlierKeysLateConfirmationEndsNoLaterKey) {
   const SidWk former = kms_.session();
   const Bytes to_a = must(apply(kms_.a(), kms_.make(kms_.a(), former, Role::caller))).body;
   kms_.wait_a_millisecond();
@@ -195,7 +197,7 @@ TEST_F(ApplicationTest, AnEarlierKeysLateConfirmationEndsNoLaterKey) {
   EXPECT_EQ(kms_.leg(later, Role::caller).state, KeyState::delivered);
 }
 
-TEST_F(ApplicationTest, ACallsLaterKeyIsForItsTwoEndsAlone) {
+TEST_P(ApplicationTest, ACallsLaterKeyIsForItsTwoEndsAlone) {
   must(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller)));
   // C calls A under the number of A's call to C.
   const auto made = kms_.make(kms_.c(), kms_.session(), Role::caller, [](wire::KeyRequest& message) { std::swap(message.num_call, message.num_called); });
@@ -204,7 +206,7 @@ TEST_F(ApplicationTest, ACallsLaterKeyIsForItsTwoEndsAlone) {
   EXPECT_TRUE(refused.error().message.ends_with("is between others")) << refused.error().message;
 }
 
-TEST_F(ApplicationTest, AnswerIsForTheTerminalThatAppliedAlone) {
+TEST_P(ApplicationTest, AnswerIsForTheTerminalThatAppliedAlone) {
   const SidWk sid = kms_.session();
   const auto made = kms_.make(kms_.a(), sid, Role::caller);
   must(apply(kms_.a(), made));
@@ -213,7 +215,7 @@ TEST_F(ApplicationTest, AnswerIsForTheTerminalThatAppliedAlone) {
   EXPECT_EQ(kms_.leg(sid, Role::caller).deliveries, 1);
 }
 
-TEST_F(ApplicationTest, ApplicationThatWasRefusedHasNoAnswerToBeGivenAgain) {
+TEST_P(ApplicationTest, ApplicationThatWasRefusedHasNoAnswerToBeGivenAgain) {
   const auto made = kms_.make(kms_.a(), kms_.session(), Role::caller, [](wire::KeyRequest& message) { message.min_assurance = wire::Assurance::one_qkd_path; });
   const auto refused = apply(kms_.a(), made);
   EXPECT_EQ(refusal(refused), ErrorCode::denied);
@@ -229,7 +231,7 @@ class LimitedApplicationTest : public ApplicationTest {
     out.policy.applications = {.burst = 2, .per_minute = 1};
     return out;
   }
-  LimitedApplicationTest() : limited_(limited()) {}
+  LimitedApplicationTest() : limited_(limited(), GetParam()) {}
   Result<net::Response> apply(Applicants::Person& who, const Applicants::Made& made) {
     limited_.applying_ = &who;
     return limited_.apply(who, made);
@@ -237,7 +239,9 @@ class LimitedApplicationTest : public ApplicationTest {
   Applicants limited_;
 };
 
-TEST_F(LimitedApplicationTest, RateIsOfNewApplicationsOfOneSubscriberAndOutlivesARestart) {
+INSTANTIATE_TEST_SUITE_P(Stores, LimitedApplicationTest, test::both_databases, test::name_of);
+
+TEST_P(LimitedApplicationTest, RateIsOfNewApplicationsOfOneSubscriberAndOutlivesARestart) {
   const auto first = limited_.make(limited_.a(), limited_.session(), Role::caller);
   must(apply(limited_.a(), first));
   for (int i = 0; i < 3; ++i) must(apply(limited_.a(), first));  // the same again costs nothing
@@ -254,10 +258,12 @@ TEST_F(LimitedApplicationTest, RateIsOfNewApplicationsOfOneSubscriberAndOutlives
 
 class StrictApplicationTest : public ApplicationTest {};
 
-TEST_F(StrictApplicationTest, PolicyMayDemandMoreOfATrafficThanItsTerminalsDo) {
+INSTANTIATE_TEST_SUITE_P(Stores, StrictApplicationTest, test::both_databases, test::name_of);
+
+TEST_P(StrictApplicationTest, PolicyMayDemandMoreOfATrafficThanItsTerminalsDo) {
   KmsSettings settings;
   settings.policy.level_min.at(static_cast<std::size_t>(Traffic::voice)) = wire::Assurance::pqc;
-  Applicants strict(std::move(settings));
+  Applicants strict(std::move(settings), GetParam());
   strict.applying_ = &strict.a();
   const auto refused = strict.apply(strict.a(), strict.make(strict.a(), strict.session(), Role::caller));
   EXPECT_EQ(refusal(refused), ErrorCode::denied);

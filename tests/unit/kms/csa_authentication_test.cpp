@@ -4,7 +4,7 @@
 namespace qanat::kms::csa {
 namespace {
 
-class CsaAuthenticationTest : public CsaDeskTest {
+class CsaAuthenticationTest : public CsaStoresTest {
  protected:
   std::string shared_key(const char* algorithm) {
     return csa_.create(the_operator(), algorithm, "authentication",
@@ -35,7 +35,9 @@ class CsaAuthenticationTest : public CsaDeskTest {
   }
 };
 
-TEST_F(CsaAuthenticationTest, OneWay) {
+INSTANTIATE_TEST_SUITE_P(Stores, CsaAuthenticationTest, test::both_databases, test::name_of);
+
+TEST_P(CsaAuthenticationTest, OneWay) {
   for (const char* const algorithm : {"HMAC-SM3", "SM2", "ML-DSA-65", "SM2+ML-DSA-65"}) {
     const Step step{.key = shared_key(algorithm), .challenge = {}};
     Step one = step;
@@ -46,7 +48,7 @@ TEST_F(CsaAuthenticationTest, OneWay) {
   }
 }
 
-TEST_F(CsaAuthenticationTest, BothWays) {
+TEST_P(CsaAuthenticationTest, BothWays) {
   const std::string key = shared_key("HMAC-SHA384");
   const std::string of_payroll = challenge_of(key, payroll);
   const std::string of_billing = challenge_of(key, billing);
@@ -56,7 +58,7 @@ TEST_F(CsaAuthenticationTest, BothWays) {
   must(authenticate(second, payroll, billing, prove(second, payroll, billing)));
 }
 
-TEST_F(CsaAuthenticationTest, AProofIsForNothingElse) {
+TEST_P(CsaAuthenticationTest, AProofIsForNothingElse) {
   const std::string key = shared_key("HMAC-SM3");
   const auto fresh = [&] { return Step{.key = key, .challenge = challenge_of(key, payroll)}; };
   Step step = fresh();
@@ -76,7 +78,7 @@ TEST_F(CsaAuthenticationTest, AProofIsForNothingElse) {
   EXPECT_TRUE(csa_.audited("is not authenticated"));
 }
 
-TEST_F(CsaAuthenticationTest, AChallengeIsForItsKeyVerifierAndContextAndHasAnEnd) {
+TEST_P(CsaAuthenticationTest, AChallengeIsForItsKeyVerifierAndContextAndHasAnEnd) {
   const std::string key = shared_key("HMAC-SM3");
   const std::string other = shared_key("HMAC-SM3");
   Step step{.key = key, .challenge = challenge_of(key, payroll, "login"), .context = "login"};
@@ -93,7 +95,7 @@ TEST_F(CsaAuthenticationTest, AChallengeIsForItsKeyVerifierAndContextAndHasAnEnd
   EXPECT_EQ(refusal(authenticate(step, billing, payroll, prove(step, billing, payroll))), ErrorCode::denied) << "drawn elsewhere";
 }
 
-TEST_F(CsaAuthenticationTest, OpenChallengesAreBoundedAndForgotten) {
+TEST_P(CsaAuthenticationTest, OpenChallengesAreBoundedAndForgotten) {
   const std::string key = shared_key("HMAC-SM3");
   for (int i = 0; i < 3; ++i) challenge_of(key, payroll);
   EXPECT_EQ(refusal(ask(Operation::challenge, payroll, Json::object({{"key_id", key}}))), ErrorCode::exhausted);
@@ -102,7 +104,7 @@ TEST_F(CsaAuthenticationTest, OpenChallengesAreBoundedAndForgotten) {
   EXPECT_TRUE(ask(Operation::challenge, payroll, Json::object({{"key_id", key}})));
 }
 
-TEST_F(CsaAuthenticationTest, StepTwoNeedsBothChallenges) {
+TEST_P(CsaAuthenticationTest, StepTwoNeedsBothChallenges) {
   const std::string key = shared_key("HMAC-SM3");
   const Json body = Json::object({{"key_id", key}, {"challenge", wire::to_base64(Bytes(32))}, {"verifier", payroll}, {"step", 2}});
   EXPECT_EQ(refusal(ask(Operation::prove, billing, body)), ErrorCode::invalid_argument);

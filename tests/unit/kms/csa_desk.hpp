@@ -38,8 +38,8 @@ inline const std::string a_plaintext = base64("forty-two");
 /// One element with a CSA: node, database, desk.
 class CsaElement {
  public:
-  CsaElement(test::TrustedNetwork& network, const std::string& uri, DeskLimits limits = {})
-      : id_(test::identity(uri)), node_(network.open_node(id_, {})), state_(network.state_of(id_)), limits_(limits) {
+  CsaElement(test::TrustedNetwork& network, const std::string& uri, DeskLimits limits = {}, test::StoreKind kind = test::StoreKind::sqlite)
+      : id_(test::identity(uri)), node_(network.open_node(id_, {})), state_(network.state_of(id_)), limits_(limits), stores_(kind) {
     restart();
   }
   /// What is in memory alone is lost.
@@ -47,12 +47,14 @@ class CsaElement {
     desk_.reset();
     store_.reset();
     store_ = must(stores_.open(state_ / "kms.db", migrations));
-    desk_ = std::make_unique<Desk>(*node_, *store_, limits_);
+    desk_ = std::make_unique<Desk>(*node_, *store_, node_->device(), limits_);
   }
 
   /// From now on each work runs twice, as where works of several front ends meet.
-  void repeat_works() {
-    stores_ = test::TestStores(test::StoreKind::repeated);
+  void repeat_works() { use(test::StoreKind::repeated); }
+  /// From now on in a database of this kind: an empty one, unless both are files.
+  void use(test::StoreKind kind) {
+    stores_ = test::TestStores(kind);
     restart();
   }
 
@@ -114,7 +116,7 @@ class CsaElement {
   std::unique_ptr<node::Node> node_;
   std::filesystem::path state_;
   DeskLimits limits_;
-  test::TestStores stores_{test::StoreKind::sqlite};
+  test::TestStores stores_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<Desk> desk_;
 };
@@ -140,6 +142,12 @@ class CsaDeskTest : public testing::Test {
 
   test::TrustedNetwork network_;
   CsaElement csa_{network_, "qanat://a/kms/kms-a", small_limits};
+};
+
+/// The same on both databases: what depends on them.
+class CsaStoresTest : public CsaDeskTest, public testing::WithParamInterface<test::StoreKind> {
+ protected:
+  void SetUp() override { csa_.use(GetParam()); }
 };
 
 }  // namespace qanat::kms::csa

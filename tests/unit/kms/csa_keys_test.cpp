@@ -7,7 +7,9 @@ namespace {
 static_assert(after(State::disabled, Change::destroy) == State::destroyed);
 static_assert(!after(State::destroyed, Change::enable) && !after(State::enabled, Change::destroy) && !after(State::deletion_scheduled, Change::enable));
 
-TEST_F(CsaDeskTest, EarlierVersionsDecryptUntilTheMinimumIsAboveThem) {
+INSTANTIATE_TEST_SUITE_P(Stores, CsaStoresTest, test::both_databases, test::name_of);
+
+TEST_P(CsaStoresTest, EarlierVersionsDecryptUntilTheMinimumIsAboveThem) {
   const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
   const std::string first = text(must(encrypt(key)), "ciphertext");
   EXPECT_EQ(must(must_ask(Operation::rotate_key, billing, Json::object({{"key_id", key}})).integer("version")), 2);
@@ -48,14 +50,14 @@ TEST_F(CsaDeskTest, EarlierVersionsVerify) {
   }
 }
 
-TEST_F(CsaDeskTest, AVersionThatHasSealedAllThatItMayIsRotated) {
+TEST_P(CsaStoresTest, AVersionThatHasSealedAllThatItMayIsRotated) {
   const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
   for (int i = 0; i < 8; ++i) EXPECT_EQ(must(must(encrypt(key)).integer("version")), 1) << i;
   EXPECT_EQ(must(must(encrypt(key)).integer("version")), 2) << "the ninth";
   EXPECT_TRUE(csa_.audited("the former version has sealed as many texts as it may"));
 }
 
-TEST_F(CsaDeskTest, AfterACrashTheRestOfABlockOfNoncesIsGivenUp) {
+TEST_P(CsaStoresTest, AfterACrashTheRestOfABlockOfNoncesIsGivenUp) {
   const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
   must(encrypt(key));  // reserves 4 of 8, uses 1
   csa_.restart();
@@ -63,14 +65,14 @@ TEST_F(CsaDeskTest, AfterACrashTheRestOfABlockOfNoncesIsGivenUp) {
   EXPECT_EQ(must(must(encrypt(key)).integer("version")), 2) << "never more than 8, whatever was lost";
 }
 
-TEST_F(CsaDeskTest, KeysSurviveARestart) {
+TEST_P(CsaStoresTest, KeysSurviveARestart) {
   const std::string key = csa_.create(app(billing), "AES-256-GCM", "encryption");
   const std::string sealed = text(must(encrypt(key)), "ciphertext");
   csa_.restart();
   EXPECT_EQ(text(must(decrypt(key, sealed)), "plaintext"), a_plaintext);
 }
 
-TEST_F(CsaDeskTest, ARowThatWasMovedOrChangedDoesNotOpen) {
+TEST_P(CsaStoresTest, ARowThatWasMovedOrChangedDoesNotOpen) {
   const std::string one = csa_.create(app(billing), "SM4-GCM", "encryption");
   const std::string two = csa_.create(app(billing), "SM4-GCM", "encryption");
   const std::string sealed = text(must(encrypt(one)), "ciphertext");
@@ -95,7 +97,7 @@ TEST_F(CsaDeskTest, ADisabledKeyRefusesUntilItIsEnabled) {
   EXPECT_TRUE(decrypt(key, sealed));
 }
 
-TEST_F(CsaDeskTest, ADeletionWaitsCanBeCancelledAndIsForGood) {
+TEST_P(CsaStoresTest, ADeletionWaitsCanBeCancelledAndIsForGood) {
   const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
   const std::string sealed = text(must(encrypt(key)), "ciphertext");
   EXPECT_EQ(refusal(ask(Operation::change_state, billing, Json::object({{"key_id", key}, {"change", "schedule_deletion"}, {"after_s", 60}}))), ErrorCode::invalid_argument);
@@ -119,7 +121,7 @@ TEST_F(CsaDeskTest, ADeletionWaitsCanBeCancelledAndIsForGood) {
   EXPECT_EQ(refusal(decrypt(key, sealed)), ErrorCode::conflict);
 }
 
-TEST_F(CsaDeskTest, OnlyOperatorsDestroyAtOnceAndOnlyWhatIsNotInUse) {
+TEST_P(CsaStoresTest, OnlyOperatorsDestroyAtOnceAndOnlyWhatIsNotInUse) {
   const std::string key = csa_.create(app(billing), "HMAC-SM3", "mac");
   EXPECT_EQ(refusal(change(key, "destroy")), ErrorCode::conflict) << "it is enabled";
   must(change(key, "disable"));
@@ -130,7 +132,7 @@ TEST_F(CsaDeskTest, OnlyOperatorsDestroyAtOnceAndOnlyWhatIsNotInUse) {
   EXPECT_EQ(refusal(change(key, "dance")), ErrorCode::invalid_argument);
 }
 
-TEST_F(CsaDeskTest, APolicySaysWhoMayDoWhat) {
+TEST_P(CsaStoresTest, APolicySaysWhoMayDoWhat) {
   const std::string key = csa_.create(the_operator(), "SM4-GCM", "encryption", grants({grant(billing, {"encrypt"}), grant(payroll, {"encrypt", "decrypt"})}));
   const std::string sealed = text(must(encrypt(key, billing)), "ciphertext");
   const auto not_granted = decrypt(key, sealed, billing);
@@ -149,7 +151,7 @@ TEST_F(CsaDeskTest, APolicySaysWhoMayDoWhat) {
   EXPECT_EQ(refusal(encrypt(std::string(32, '0'))), ErrorCode::not_found);
 }
 
-TEST_F(CsaDeskTest, AGrantHasABeginningAnEndARateAndATotal) {
+TEST_P(CsaStoresTest, AGrantHasABeginningAnEndARateAndATotal) {
   Json timed = grant(billing, {"encrypt"});
   timed.set("not_before_ms", csa_now + 1000).set("not_after_ms", csa_now + 2000);
   const std::string key = csa_.create(the_operator(), "AES-256-GCM", "encryption", grants({timed}));
@@ -211,10 +213,10 @@ TEST_F(CsaDeskTest, APolicyThatSaysNothingClearIsRefused) {
   EXPECT_EQ(tried(Json::object({{"export_under", Json::array({short_key})}})), ErrorCode::invalid_argument);
 }
 
-TEST_F(CsaDeskTest, ApplicationsOwnSoManyKeysAndSeeTheirsAlone) {
+TEST_P(CsaStoresTest, ApplicationsOwnSoManyKeysAndSeeTheirsAlone) {
   DeskLimits two = small_limits;
   two.keys_per_application = 2;
-  CsaElement csa(network_, "qanat://a/kms/kms-two", two);
+  CsaElement csa(network_, "qanat://a/kms/kms-two", two, GetParam());
   const Json body = Json::object({{"algorithm", "HMAC-SM3"}, {"usage", "mac"}});
   must(csa.ask(Operation::create_key, app(billing), body));
   const std::string key = csa.create(app(billing), "HMAC-SM3", "mac");
@@ -230,10 +232,51 @@ TEST_F(CsaDeskTest, ApplicationsOwnSoManyKeysAndSeeTheirsAlone) {
   EXPECT_EQ(text(shown, "key_id"), granted);
 }
 
-TEST_F(CsaDeskTest, ListsGoOnWhereTheyEnded) {
+Json named_creation(const std::string& creation_id) {
+  return Json::object({{"algorithm", "SM2"}, {"usage", "signature"}, {"label", "invoices"}, {"creation_id", creation_id}});
+}
+
+TEST_P(CsaStoresTest, TheSameCreationAgainGivesTheSameAnswerAndNoSecondKey) {
+  const Json first = must_ask(Operation::create_key, billing, named_creation("order-17"));
+  EXPECT_EQ(must_ask(Operation::create_key, billing, named_creation("order-17")).dump(), first.dump());
+  must_ask(Operation::rotate_key, billing, Json::object({{"key_id", text(first, "key_id")}}));
+  csa_.restart();
+  EXPECT_EQ(must_ask(Operation::create_key, billing, named_creation("order-17")).dump(), first.dump()) << "that of its first version, also after a restart";
+  EXPECT_EQ(must(must_ask(Operation::list_keys, billing, Json::object()).array("keys")).size(), 1U);
+  EXPECT_NE(text(must_ask(Operation::create_key, billing, named_creation("order-18")), "key_id"), text(first, "key_id"));
+  EXPECT_NE(text(must_ask(Operation::create_key, payroll, named_creation("order-17")), "key_id"), text(first, "key_id")) << "names are each caller's own";
+}
+
+TEST_P(CsaStoresTest, ACreationOfTheSameNameThatSaysSomethingElseIsRefused) {
+  must_ask(Operation::create_key, billing, named_creation("order-17"));
+  Json other = named_creation("order-17");
+  other.set("label", "receipts");
+  const auto refused = ask(Operation::create_key, billing, other);
+  EXPECT_EQ(refusal(refused), ErrorCode::conflict);
+  EXPECT_NE(refused.error().message.find("said something else"), std::string::npos) << refused.error().message;
+  other.set("label", "invoices").set("policy", grants({grant(billing, {"sign"})}));
+  EXPECT_EQ(refusal(ask(Operation::create_key, billing, other)), ErrorCode::conflict);
+  for (const std::string& wrong : {std::string(), std::string("two words"), std::string("line\n"), std::string(creation_id_octets_max + 1, 'x')}) {
+    EXPECT_EQ(refusal(ask(Operation::create_key, billing, named_creation(wrong))), ErrorCode::invalid_argument) << wrong;
+  }
+  EXPECT_EQ(must(must_ask(Operation::list_keys, billing, Json::object()).array("keys")).size(), 1U);
+}
+
+TEST_P(CsaStoresTest, ACreationThatWasRefusedMayBeMadeLater) {
+  DeskLimits one = small_limits;
+  one.keys_per_application = 1;
+  CsaElement csa(network_, "qanat://a/kms/kms-one", one, GetParam());
+  const std::string key = csa.create(app(billing), "SM2", "signature");
+  EXPECT_EQ(refusal(csa.ask(Operation::create_key, app(billing), named_creation("order-17"))), ErrorCode::exhausted);
+  must(csa.ask(Operation::change_state, the_operator(), Json::object({{"key_id", key}, {"change", "disable"}})));
+  must(csa.ask(Operation::change_state, the_operator(), Json::object({{"key_id", key}, {"change", "destroy"}})));
+  EXPECT_TRUE(csa.ask(Operation::create_key, app(billing), named_creation("order-17")));
+}
+
+TEST_P(CsaStoresTest, ListsGoOnWhereTheyEnded) {
   DeskLimits many = small_limits;
   many.keys_per_application = 1000;
-  CsaElement csa(network_, "qanat://a/kms/kms-many", many);
+  CsaElement csa(network_, "qanat://a/kms/kms-many", many, GetParam());
   for (std::size_t i = 0; i < listed_keys_max + 1; ++i) csa.plant(CsaKeyId(Bytes(CsaKeyId::size, static_cast<std::uint8_t>(i))), "SM4-GCM", "encryption", Secret(16));
   const Json first = must(csa.ask(Operation::list_keys, the_operator(), Json::object()));
   EXPECT_TRUE(must(first.boolean("more")));

@@ -42,7 +42,14 @@ class EncryptionPairsTest : public KpFixture {
   static std::set<Bytes> fingerprints(const Bytes& der) { return {crypto::digest(crypto::Hash::sha256, der)}; }
 };
 
-TEST_F(EncryptionPairsTest, StandbyIsFilledToItsHighMarkWhenItIsBelowItsLowOne) {
+/// The same on every database.
+class EncryptionPairsStoresTest : public EncryptionPairsTest, public testing::WithParamInterface<test::StoreKind> {
+ protected:
+  [[nodiscard]] test::StoreKind kind() const override { return GetParam(); }
+};
+INSTANTIATE_TEST_SUITE_P(Stores, EncryptionPairsStoresTest, test::every_store_kind, test::name_of);
+
+TEST_P(EncryptionPairsStoresTest, StandbyIsFilledToItsHighMarkWhenItIsBelowItsLowOne) {
   EXPECT_EQ(must(pairs_->fill(2, 5)), 5U);
   EXPECT_EQ(must(pairs_->fill(2, 5)), 0U) << "is above the low mark";
   must(pairs_->prepare(enrolling, enrol_hash));
@@ -51,7 +58,7 @@ TEST_F(EncryptionPairsTest, StandbyIsFilledToItsHighMarkWhenItIsBelowItsLowOne) 
   EXPECT_EQ(must(pairs_->fill(5, 5)), 1U);
 }
 
-TEST_F(EncryptionPairsTest, AnEnrolmentTakesItsPairOutOfStandbyOnce) {
+TEST_P(EncryptionPairsStoresTest, AnEnrolmentTakesItsPairOutOfStandbyOnce) {
   must(pairs_->fill(3, 3));
   const auto first = must(pairs_->prepare(enrolling, enrol_hash));
   EXPECT_TRUE(first.fresh);
@@ -66,14 +73,14 @@ TEST_F(EncryptionPairsTest, AnEnrolmentTakesItsPairOutOfStandbyOnce) {
   EXPECT_TRUE(test::audited(state(), "encryption pair: from standby into use"));
 }
 
-TEST_F(EncryptionPairsTest, WhereStandbyIsEmptyThePairIsMadeOnTheSpot) {
+TEST_P(EncryptionPairsStoresTest, WhereStandbyIsEmptyThePairIsMadeOnTheSpot) {
   const auto made = must(pairs_->prepare(enrolling, enrol_hash));
   EXPECT_TRUE(made.fresh);
   EXPECT_EQ(must(pairs_->prepare(enrolling, enrol_hash)).pair.encapsulation_key(), made.pair.encapsulation_key());
   EXPECT_TRUE(test::audited(state(), "made for use, standby is empty"));
 }
 
-TEST_F(EncryptionPairsTest, APairOfStandbyIsAPairThatWorks) {
+TEST_P(EncryptionPairsStoresTest, APairOfStandbyIsAPairThatWorks) {
   must(pairs_->fill(1, 1));
   const auto prepared = must(pairs_->prepare(enrolling, enrol_hash));
   for (const crypto::KemForm form : {crypto::KemForm::to_static, crypto::KemForm::to_ephemeral}) {
@@ -84,7 +91,7 @@ TEST_F(EncryptionPairsTest, APairOfStandbyIsAPairThatWorks) {
   }
 }
 
-TEST_F(EncryptionPairsTest, ByDefaultHistoryHasThatThereWasAPairAndNotThePair) {
+TEST_P(EncryptionPairsStoresTest, ByDefaultHistoryHasThatThereWasAPairAndNotThePair) {
   const Terminal terminal = confirmed(enrolling, "+8613800000001", 1);
   const auto history = must(pairs_->history(enrolling));
   ASSERT_EQ(history.size(), 1U);
@@ -97,7 +104,7 @@ TEST_F(EncryptionPairsTest, ByDefaultHistoryHasThatThereWasAPairAndNotThePair) {
   EXPECT_TRUE(test::audited(state(), "the private part erased"));
 }
 
-TEST_F(EncryptionPairsTest, UnderThePolicyHistoryHasThePrivatePartSealedForHistoryAlone) {
+TEST_P(EncryptionPairsStoresTest, UnderThePolicyHistoryHasThePrivatePartSealedForHistoryAlone) {
   policy_ = HistoryPolicy::encryption_keys;
   open();
   const Terminal terminal = confirmed(enrolling, "+8613800000001", 1);
@@ -111,7 +118,7 @@ TEST_F(EncryptionPairsTest, UnderThePolicyHistoryHasThePrivatePartSealedForHisto
   EXPECT_TRUE(test::audited(state(), "kept under kms.history"));
 }
 
-TEST_F(EncryptionPairsTest, AnEnrolmentAnewEndsTheFormerPair) {
+TEST_P(EncryptionPairsStoresTest, AnEnrolmentAnewEndsTheFormerPair) {
   const Terminal first = confirmed(enrolling, "+8613800000001", 1);
   const Terminal second = enrolled(enrolling, "+8613800000001", 2, Bytes(32, 8));
   EXPECT_EQ(must(pairs_->history(enrolling))[0].ended_ms, 0U) << "it is the terminal's until it has the new one";
@@ -130,10 +137,10 @@ TEST_F(EncryptionPairsTest, AfterACrashNoPairOfStandbyIsGivenToAnybody) {
   must(pairs_->fill(3, 3));
   must(store_->settle());
   open_after_kill();
-  EXPECT_TRUE(store_->after_crash());
+  EXPECT_TRUE(guard_->after_crash());
   EXPECT_EQ(must(store_->transact([](store::Transaction& transaction) { return EncryptionPairs::discard_standby(transaction); })), 3);
   open();
-  EXPECT_FALSE(store_->after_crash());
+  EXPECT_FALSE(guard_->after_crash());
   EXPECT_EQ(must(pairs_->standby()), 0U);
 }
 
@@ -156,7 +163,7 @@ TEST(LibraryTest, KeysMoveForwardAndAsTheTableSaysAlone) {
   EXPECT_FALSE(check_move(PooledKind::working_key, Library::standby, Library::in_use, "k")) << "nobody makes working keys ahead";
 }
 
-TEST_F(EncryptionPairsTest, ARevocationTakesTheTerminalOutOfThePoolWithAllThatIsSealed) {
+TEST_P(EncryptionPairsStoresTest, ARevocationTakesTheTerminalOutOfThePoolWithAllThatIsSealed) {
   const Terminal terminal = enrolled(enrolling, "+8613800000001", 1);
   confirmed(Uid("bob"), "+8613800000002", 2);
   must(run("INSERT INTO token (uid, digest, expires_ms, level_max) VALUES ('alice', x'00', 1, 1)"));
@@ -221,7 +228,7 @@ TEST_F(EncryptionPairsTest, WhatIamEndsIsEndedInTheGuardedDatabase) {
   open();  // sound
 }
 
-TEST_F(EncryptionPairsTest, ARevocationEndsThePairInHistory) {
+TEST_P(EncryptionPairsStoresTest, ARevocationEndsThePairInHistory) {
   const Terminal terminal = confirmed(enrolling, "+8613800000001", 1);
   Ledger ledger(keys_->of(Library::in_use));
   must(purge_revoked(*node_, *store_, ledger, fingerprints(terminal.classical)));
@@ -231,7 +238,7 @@ TEST_F(EncryptionPairsTest, ARevocationEndsThePairInHistory) {
   EXPECT_NE(history[0].ended_ms, 0U);
 }
 
-TEST_F(EncryptionPairsTest, WhenTheTerminalHasRenewedItsFormerCertificatesAreNobodys) {
+TEST_P(EncryptionPairsStoresTest, WhenTheTerminalHasRenewedItsFormerCertificatesAreNobodys) {
   const Terminal former = confirmed(enrolling, "+8613800000001", 1);
   Terminal next = former;
   next.classical = Bytes(100, 9);
@@ -248,7 +255,7 @@ TEST_F(EncryptionPairsTest, WhenTheTerminalHasRenewedItsFormerCertificatesAreNob
   EXPECT_EQ(number("SELECT count(*) FROM terminal WHERE uid = 'alice'"), 0);
 }
 
-TEST_F(EncryptionPairsTest, TerminalsFromBeforeAreFoundByTheirCertificatesToo) {
+TEST_P(EncryptionPairsStoresTest, TerminalsFromBeforeAreFoundByTheirCertificatesToo) {
   const Terminal terminal = confirmed(enrolling, "+8613800000001", 1);
   must(run("DELETE FROM terminal_certificate"));
   must(store_->transact([](store::Transaction& transaction) { return name_all_certificates(transaction); }));

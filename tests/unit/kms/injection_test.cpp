@@ -2,6 +2,7 @@
 #include "services/kms/kim/injection.hpp"
 
 #include "services/kms/kim/medium_desk.hpp"
+#include "services/kms/kp/owed_records.hpp"
 #include "services/kms/schema.hpp"
 #include "store_kinds.hpp"
 #include "trusted_network.hpp"
@@ -23,7 +24,7 @@ const Identity injection_bob = identity("qanat://a/app1/bob");
 const Identity first_operator = identity("qanat://core/operator/operator");
 const Identity second_operator = identity("qanat://core/operator/administrator");
 
-class InjectionTest : public testing::Test {
+class InjectionTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   InjectionTest() {
     settings_.media_keys = folder_ / "media";
@@ -55,9 +56,10 @@ class InjectionTest : public testing::Test {
         return confirm_terminal(transaction, Uid(who->name));
       }));
     }
-    injection_.emplace(*node_, *store_, settings_, [this](Deadline, const std::string&) -> std::optional<Secret> {
-      return quantum_ ? std::optional(network_.rng().secret(32)) : std::nullopt;
-    });
+    injection_.emplace(Injection::Parts{.node = *node_, .store = *store_, .settings = settings_, .seals = node_->device(), .ledger = ledger_},
+                       [this](Deadline, const std::string&) -> std::optional<Secret> {
+                         return quantum_ ? std::optional(network_.rng().secret(32)) : std::nullopt;
+                       });
     desk_.emplace(*node_, *store_, settings_, *injection_);
   }
   void enrol(const Identity& who, node::Credentials& credentials) { credentials = network_.credentials(who); }
@@ -176,6 +178,16 @@ class InjectionTest : public testing::Test {
     return answer ? must(wire::parse<wire::ChargeDeliver>(answer->body)).message.order : wire::MediumOrder::none;
   }
   bool audited(std::string_view text) const { return test::audited(node_->settings().state, text); }
+  bool enrolled(const std::string& uid) {
+    return must(store_->transact([&](store::Transaction& transaction) { return find_terminal(transaction, Uid(uid)); })).has_value();
+  }
+  std::int64_t owed_rows() {
+    std::int64_t out = -1;
+    must(store_->transact([&](store::Transaction& transaction) {
+      return transaction.query("SELECT count(*) FROM owed_record", {}, [&](const store::Row& row) { out = row.integer(0); });
+    }));
+    return out;
+  }
 
   test::TrustedNetwork network_;
   test::TemporaryDirectory folder_;
@@ -188,15 +200,18 @@ class InjectionTest : public testing::Test {
   node::Credentials alice_;
   node::Credentials bob_;
   bool quantum_ = true;
-  test::TestStores stores_{test::StoreKind::sqlite};
+  test::TestStores stores_{GetParam()};
   std::unique_ptr<store::Store> store_;
+  Ledger ledger_{node_->device()};
   std::optional<Injection> injection_;
   std::optional<MediumDesk> desk_;
   const Secret transport_ = Secret::copy_of(Bytes(32, 0x7a));
   const wire::MediumId sim_{Bytes(16, 0x51)};
 };
 
-TEST_F(InjectionTest, AChargeByFileNeedsTwoOperators) {
+INSTANTIATE_TEST_SUITE_P(Stores, InjectionTest, test::both_databases, test::name_of);
+
+TEST_P(InjectionTest, AChargeByFileNeedsTwoOperators) {
   enter(sim_);
   EXPECT_FALSE(std::filesystem::exists(settings_.media_keys / (sim_.hex() + ".key"))) << "the transport key is in the database now, sealed";
   const std::string ticket = must(must(order(sim_, 1, 2, 1)).text("ticket"));
@@ -216,7 +231,7 @@ TEST_F(InjectionTest, AChargeByFileNeedsTwoOperators) {
   EXPECT_FALSE(equal_secret(payload.of(KeySet::call).keys[0], payload.of(KeySet::call).keys[1]));
 }
 
-TEST_F(InjectionTest, ARejectedChargeIsNotApprovedAndAnUnknownOneNotFound) {
+TEST_P(InjectionTest, ARejectedChargeIsNotApprovedAndAnUnknownOneNotFound) {
   enter(sim_);
   const std::string ticket = must(must(order(sim_, 0, 2, 0)).text("ticket"));
   ASSERT_TRUE(decide("reject", ticket));
@@ -228,13 +243,13 @@ TEST_F(InjectionTest, ARejectedChargeIsNotApprovedAndAnUnknownOneNotFound) {
   EXPECT_EQ(refusal(at_desk(wire::Json::object({{"op", "burn"}}))), ErrorCode::invalid_argument);
 }
 
-TEST_F(InjectionTest, WithoutAQuantumKeyTheChargeSaysSo) {
+TEST_P(InjectionTest, WithoutAQuantumKeyTheChargeSaysSo) {
   quantum_ = false;
   enter(sim_);
   EXPECT_EQ(charged(sim_, 0, 1, 0).origin, wire::ChargeOrigin::device);
 }
 
-TEST_F(InjectionTest, AKeyIsSpentOnceAndOnlyByWhoHasIt) {
+TEST_P(InjectionTest, AKeyIsSpentOnceAndOnlyByWhoHasIt) {
   enter(sim_);
   const wire::ChargePayload keys = charged(sim_, 0, 3, 0);
   const auto& call = keys.of(KeySet::call);
@@ -250,7 +265,7 @@ TEST_F(InjectionTest, AKeyIsSpentOnceAndOnlyByWhoHasIt) {
   EXPECT_FALSE(must(injection_->spend(request({}), application({})))) << "an application without a charged key";
 }
 
-TEST_F(InjectionTest, ATerminalThatSkippedForwardBurnsTheGap) {
+TEST_P(InjectionTest, ATerminalThatSkippedForwardBurnsTheGap) {
   enter(sim_);
   const wire::ChargePayload keys = charged(sim_, 0, 3, 0);
   const auto& call = keys.of(KeySet::call);
@@ -262,7 +277,7 @@ TEST_F(InjectionTest, ATerminalThatSkippedForwardBurnsTheGap) {
   EXPECT_TRUE(spend(more.of(KeySet::call).first, more.of(KeySet::call).keys[0]));
 }
 
-TEST_F(InjectionTest, AKeyOfAnotherSetIsOfNoUse) {
+TEST_P(InjectionTest, AKeyOfAnotherSetIsOfNoUse) {
   enter(sim_);
   const wire::ChargePayload keys = charged(sim_, 1, 1, 1);
   EXPECT_EQ(refusal(spend(0, keys.of(KeySet::authentication).keys[0])), ErrorCode::unauthenticated);
@@ -270,7 +285,7 @@ TEST_F(InjectionTest, AKeyOfAnotherSetIsOfNoUse) {
   EXPECT_TRUE(spend(0, keys.of(KeySet::call).keys[0]));
 }
 
-TEST_F(InjectionTest, ALostMediumIsLockedAtOnceAndOpenedByTwoOperators) {
+TEST_P(InjectionTest, ALostMediumIsLockedAtOnceAndOpenedByTwoOperators) {
   enter(sim_);
   const wire::ChargePayload keys = charged(sim_, 0, 2, 0);
   ASSERT_TRUE(at_desk(wire::Json::object({{"op", "lock"}, {"medium", sim_.hex()}})));
@@ -282,7 +297,7 @@ TEST_F(InjectionTest, ALostMediumIsLockedAtOnceAndOpenedByTwoOperators) {
   EXPECT_TRUE(spend(0, keys.of(KeySet::call).keys[0]));
 }
 
-TEST_F(InjectionTest, AWipedMediumHasNoKeysAndDoesNotComeBack) {
+TEST_P(InjectionTest, AWipedMediumHasNoKeysAndDoesNotComeBack) {
   enter(sim_);
   const wire::ChargePayload keys = charged(sim_, 0, 2, 0);
   ASSERT_TRUE(at_desk(wire::Json::object({{"op", "wipe"}, {"medium", sim_.hex()}})));
@@ -296,7 +311,7 @@ TEST_F(InjectionTest, AWipedMediumHasNoKeysAndDoesNotComeBack) {
   enter(wire::MediumId(Bytes(16, 0x52)));
 }
 
-TEST_F(InjectionTest, RegistrationRefusesASecondMediumAStrangerAndAKeyThatIsNotThere) {
+TEST_P(InjectionTest, RegistrationRefusesASecondMediumAStrangerAndAKeyThatIsNotThere) {
   enter(sim_);
   const auto entered = [&](const std::string& uid, const std::string& kind, bool by_file) {
     return at_desk(wire::Json::object({{"op", "register"}, {"medium", std::string(32, '5')}, {"terminal", uid}, {"kind", kind}, {"by_file", by_file}}));
@@ -309,7 +324,7 @@ TEST_F(InjectionTest, RegistrationRefusesASecondMediumAStrangerAndAKeyThatIsNotT
   EXPECT_EQ(refusal(entered("bob", "sim", false)), ErrorCode::denied);
 }
 
-TEST_F(InjectionTest, ChargesWhoseWorkRunsAgainHaveAllTheirKeys) {
+TEST_P(InjectionTest, ChargesWhoseWorkRunsAgainHaveAllTheirKeys) {
   stores_ = test::TestStores(test::StoreKind::repeated);
   open();
   enter(sim_);
@@ -323,7 +338,7 @@ TEST_F(InjectionTest, ChargesWhoseWorkRunsAgainHaveAllTheirKeys) {
   EXPECT_TRUE(spend(got.payload.of(KeySet::call).first, got.payload.of(KeySet::call).keys[0]));
 }
 
-TEST_F(InjectionTest, ATransportKeyDoesNotStayWhereItsMediumIsRegisteredAlready) {
+TEST_P(InjectionTest, ATransportKeyDoesNotStayWhereItsMediumIsRegisteredAlready) {
   enter(sim_);
   place_key(sim_);  // as after a death between the two
   const std::filesystem::path carried = settings_.media_keys / (sim_.hex() + ".key");
@@ -333,7 +348,7 @@ TEST_F(InjectionTest, ATransportKeyDoesNotStayWhereItsMediumIsRegisteredAlready)
   EXPECT_FALSE(std::filesystem::exists(carried));
 }
 
-TEST_F(InjectionTest, ARevokedTerminalLosesItsStockAndGetsNoOther) {
+TEST_P(InjectionTest, ARevokedTerminalLosesItsStockAndGetsNoOther) {
   enter(sim_);
   const wire::ChargePayload keys = charged(sim_, 0, 2, 0);
   const std::string waits = must(must(order(sim_, 0, 1, 0)).text("ticket"));
@@ -347,7 +362,7 @@ TEST_F(InjectionTest, ARevokedTerminalLosesItsStockAndGetsNoOther) {
   ASSERT_TRUE(injection_->revoked({crypto::digest(crypto::Hash::sha256, alice_.messages->classical.der())})) << "said again";
 }
 
-TEST_F(InjectionTest, ARevocationWhoseNoticeNeverCameIsFoundInTheLists) {
+TEST_P(InjectionTest, ARevocationWhoseNoticeNeverCameIsFoundInTheLists) {
   enter(sim_);
   const wire::ChargePayload keys = charged(sim_, 0, 2, 0);
   std::vector<Bytes> ml_dsa{bob_.messages->ml_dsa.serial()};
@@ -366,9 +381,46 @@ TEST_F(InjectionTest, ARevocationWhoseNoticeNeverCameIsFoundInTheLists) {
   ASSERT_TRUE(injection_->compare_with_lists(fetch));
   EXPECT_EQ(refusal(spend(1, keys.of(KeySet::call).keys[1])), ErrorCode::denied);
   EXPECT_TRUE(audited("a revocation list has its certificate"));
+  EXPECT_TRUE(audited("\"kp.purged\""));
+  EXPECT_FALSE(enrolled("alice")) << "a list and a notice do the same";
+  EXPECT_FALSE(enrolled("bob")) << "also to who has no medium";
 }
 
-TEST_F(InjectionTest, WhoIsFoundRevokedAtAnApplicationLosesItsStockAndWhoseStatusIsUnknownDoesNot) {
+TEST_P(InjectionTest, AListSaysNothingOfCertificatesOfOtherIssuersThatHaveTheSameSerial) {
+  const auto fetch = [&](std::string_view branch) -> Result<Bytes> {
+    // The serials of the certificates of the other branch.
+    if (branch == "ml_dsa") return network_.revocation_list(false, {alice_.messages->classical.serial()});
+    return network_.revocation_list(true, {alice_.messages->ml_dsa.serial()});
+  };
+  ASSERT_TRUE(injection_->compare_with_lists(fetch));
+  EXPECT_TRUE(enrolled("alice"));
+}
+
+TEST_P(InjectionTest, WhatARevocationOwesToTheRecordIsMadeUpForAfterAKill) {
+  enter(sim_);
+  (void)charged(sim_, 0, 1, 0);
+  // As purge_revoked() leaves it where the process is killed before the records are made.
+  const std::vector<OwedRecord> owed{{.action = "kim.revoked", .subject = "alice", .object = sim_.hex(), .reason = "killed in between"},
+                                     {.action = "kp.purged", .subject = "alice", .object = "0 working keys", .reason = "killed in between"}};
+  must(store_->transact([&](store::Transaction& transaction) { return owe_records(transaction, network_.rng().id<OwedId>(), owed, node_->clock().now_ms()); }));
+  open();
+  must(pay_records(*node_, *store_, Owed::left_over));
+  EXPECT_FALSE(audited("killed in between")) << "whoever owes it may be about to make it";
+  must(pay_records(*node_, *store_, Owed::all));
+  EXPECT_TRUE(audited("killed in between"));
+  EXPECT_EQ(owed_rows(), 0);
+  must(pay_records(*node_, *store_, Owed::all));
+}
+
+TEST_P(InjectionTest, ARevocationOwesNothingWhenItReturns) {
+  enter(sim_);
+  must(injection_->revoked({crypto::digest(crypto::Hash::sha256, alice_.messages->ml_dsa.der())}));
+  EXPECT_EQ(owed_rows(), 0);
+  EXPECT_TRUE(audited("\"kim.revoked\""));
+  EXPECT_TRUE(audited("\"kp.purged\""));
+}
+
+TEST_P(InjectionTest, WhoIsFoundRevokedAtAnApplicationLosesItsStockAndWhoseStatusIsUnknownDoesNot) {
   enter(sim_);
   const wire::ChargePayload keys = charged(sim_, 0, 2, 0);
   const Terminal alice = *must(store_->transact([&](store::Transaction& transaction) { return find_terminal(transaction, Uid("alice")); }));
@@ -382,7 +434,7 @@ TEST_F(InjectionTest, WhoIsFoundRevokedAtAnApplicationLosesItsStockAndWhoseStatu
   EXPECT_EQ(refusal(spend(1, keys.of(KeySet::call).keys[1])), ErrorCode::denied);
 }
 
-TEST_F(InjectionTest, SymmetricModeAdmitsByTheAuthenticationSetWherePolicyAllowsIt) {
+TEST_P(InjectionTest, SymmetricModeAdmitsByTheAuthenticationSetWherePolicyAllowsIt) {
   enter(sim_);
   const wire::ChargePayload keys = charged(sim_, 3, 3, 0);
   const auto& authentication = keys.of(KeySet::authentication).keys;
@@ -410,7 +462,7 @@ TEST_F(InjectionTest, SymmetricModeAdmitsByTheAuthenticationSetWherePolicyAllows
   EXPECT_NE(refused.error().message.find("last known as revoked"), std::string::npos);
 }
 
-TEST_F(InjectionTest, AWireChargeComesOnceAndCountsForNothingAgainstTheFallOfPublicKeys) {
+TEST_P(InjectionTest, AWireChargeComesOnceAndCountsForNothingAgainstTheFallOfPublicKeys) {
   enter(sim_, "alice", false);
   EXPECT_EQ(refusal(order(sim_, 0, 1, 0)), ErrorCode::denied) << "no transport key, no file";
   const Asking asked = asking(sim_, {1, 2, 1});
@@ -430,7 +482,7 @@ TEST_F(InjectionTest, AWireChargeComesOnceAndCountsForNothingAgainstTheFallOfPub
   EXPECT_FALSE(wire::counts((*spent)->charged));
 }
 
-TEST_F(InjectionTest, AWireChargeUnderAnOfflineKeyCounts) {
+TEST_P(InjectionTest, AWireChargeUnderAnOfflineKeyCounts) {
   enter(sim_);
   const wire::ChargePayload keys = charged(sim_, 0, 1, 1);
   const std::pair distribution(0U, &keys.of(KeySet::distribution).keys[0]);
@@ -444,7 +496,7 @@ TEST_F(InjectionTest, AWireChargeUnderAnOfflineKeyCounts) {
   EXPECT_EQ(refusal(injection_->charge(request(asking(sim_, {0, 1, 0}, distribution).message.octets))), ErrorCode::conflict) << "the distribution key is used";
 }
 
-TEST_F(InjectionTest, WireChargesRefuseStrangersForeignMediaAndRevokedTerminals) {
+TEST_P(InjectionTest, WireChargesRefuseStrangersForeignMediaAndRevokedTerminals) {
   enter(sim_, "bob", false);
   const Asking foreign = asking(sim_, {0, 1, 0});
   const auto refused = injection_->charge(request(foreign.message.octets));
@@ -465,16 +517,18 @@ TEST_F(InjectionTest, WireChargesRefuseStrangersForeignMediaAndRevokedTerminals)
   status_ = Error{ErrorCode::denied, "is revoked"};
   EXPECT_EQ(refusal(injection_->charge(request(asking(own, {0, 1, 0}).message.octets))), ErrorCode::denied);
   status_.reset();
+  EXPECT_EQ(refusal(injection_->charge(request(asking(own, {0, 1, 0}).message.octets))), ErrorCode::denied) << "it left the pool";
+  open();  // enrols it anew
   EXPECT_EQ(order_for(own), wire::MediumOrder::wipe) << "it was revoked: its medium is wiped when it comes back";
 }
 
-TEST_F(InjectionTest, ChargesWithoutReceiptAreLimited) {
+TEST_P(InjectionTest, ChargesWithoutReceiptAreLimited) {
   enter(sim_, "alice", false);
   for (int i = 0; i < 16; ++i) ASSERT_TRUE(injection_->charge(request(asking(sim_, {0, 1, 0}).message.octets)));
   EXPECT_EQ(refusal(injection_->charge(request(asking(sim_, {0, 1, 0}).message.octets))), ErrorCode::exhausted);
 }
 
-TEST_F(InjectionTest, TheDeskListsTheStockAndWhatWaits) {
+TEST_P(InjectionTest, TheDeskListsTheStockAndWhatWaits) {
   enter(sim_);
   (void)charged(sim_, 1, 3, 2);
   ASSERT_TRUE(order(sim_, 0, 5, 0));

@@ -9,6 +9,7 @@
 #include "services/kms/sae/sae_key.hpp"
 #include "services/kms/sae/supply.hpp"
 #include "services/kms/schema.hpp"
+#include "store_kinds.hpp"
 #include "trusted_network.hpp"
 
 namespace qanat::kms::sites {
@@ -38,14 +39,15 @@ inline kme::Sae sae(const char* name, const std::string& domain, const std::stri
 }
 
 struct KmsSite {
-  KmsSite(std::string domain_, std::string other_) : domain(std::move(domain_)), other(std::move(other_)) {
+  KmsSite(std::string domain_, std::string other_, qanat::test::StoreKind kind = qanat::test::StoreKind::sqlite)
+      : domain(std::move(domain_)), other(std::move(other_)), stores(kind) {
     registry = must(kme::SaeRegistry::make({sae("sae-a", "a", domain, std::set<std::string>{"b"}), sae("sae-a2", "a", domain, std::set<std::string>{}),
                                             sae("sae-b", "b", domain), sae("frugal", "a", domain, std::nullopt, 3)}));
     device = must(crypto::open_software_device(folder / "master", rng()));
     open();
   }
   void open() {
-    store = must(store::Store::open(folder / "kms.db", migrations));
+    store = must(stores.open(folder / "kms.db", migrations));
     stock = std::make_unique<kme::KeyStock>(*device);
     const crypto::Suite& suite = crypto::suite(crypto::SuiteId::gm_hybrid);
     delivery = std::make_unique<kme::SaeDelivery>(
@@ -89,6 +91,7 @@ struct KmsSite {
   SettableClock clock;
   kme::SaeRegistry registry;
   std::unique_ptr<crypto::CryptoDevice> device;
+  qanat::test::TestStores stores;
   std::unique_ptr<store::Store> store;
   std::unique_ptr<kme::KeyStock> stock;
   KmsSite* peer = nullptr;

@@ -5,12 +5,15 @@
 #include "services/kms/kp/database.hpp"
 #include "services/kms/kp/encryption_pairs.hpp"
 #include "services/kms/schema.hpp"
+#include "store_kinds.hpp"
 
 namespace qanat::kms {
 
 class KpFixture : public testing::Test {
  protected:
   void SetUp() override { open(); }
+  /// SQLite: guarded, as KP keeps it. Others: as they are.
+  [[nodiscard]] virtual test::StoreKind kind() const { return test::StoreKind::sqlite; }
   /// As after a restart in order.
   void open() {
     close();
@@ -18,20 +21,33 @@ class KpFixture : public testing::Test {
   }
   /// As after kill -9.
   void open_after_kill() {
-    pairs_.reset();
-    keys_.reset();
-    store_.reset();
+    forget_database();
     node_.reset();
     node_ = network_.open_node(kms_id, {});
-    store_ = must(open_database(*node_));
+    if (kind() == test::StoreKind::sqlite) {
+      take(must(open_database(*node_)));
+    } else {
+      if (!stores_) stores_.emplace(kind());
+      store_ = must(stores_->open(state() / "kms.db", migrations));
+    }
     open_keys();
+  }
+  void take(std::unique_ptr<store::GuardedStore> guarded) {
+    guard_ = guarded.get();
+    store_ = std::move(guarded);
+  }
+  void forget_database() {
+    pairs_.reset();
+    keys_.reset();
+    guard_ = nullptr;
+    store_.reset();
   }
   void open_keys() {
     keys_ = must(PoolKeys::open({.store = *store_, .device = node_->device(), .suite = node_->suite(), .lifetime = lifetime}, now()));
     pairs_.emplace(*node_, *store_, *keys_, policy_);
   }
   void close() {
-    if (store_) must(store_->close());
+    if (guard_ != nullptr) must(guard_->close());
   }
   [[nodiscard]] UnixMs now() const { return node_->clock().now_ms(); }
   [[nodiscard]] std::filesystem::path state() const { return network_.state_of(kms_id); }
@@ -58,9 +74,7 @@ class KpFixture : public testing::Test {
   /// What another program does with the file while the KMS is down.
   void edit(std::string_view sql) {
     close();
-    pairs_.reset();
-    keys_.reset();
-    store_.reset();
+    forget_database();
     const auto raw = must(store::Store::open(state() / "kms.db", migrations));
     EXPECT_TRUE(raw->transact([&](store::Transaction& transaction) { return transaction.run(sql, {}); })) << sql;
   }
@@ -69,9 +83,17 @@ class KpFixture : public testing::Test {
   HistoryPolicy policy_ = HistoryPolicy::none;
   test::TrustedNetwork network_;
   std::unique_ptr<node::Node> node_;
-  std::unique_ptr<store::GuardedStore> store_;
+  std::optional<test::TestStores> stores_;
+  std::unique_ptr<store::Store> store_;
+  store::GuardedStore* guard_ = nullptr;  // the same, where it is guarded
   std::unique_ptr<PoolKeys> keys_;
   std::optional<EncryptionPairs> pairs_;
+};
+
+/// The same on every database.
+class KpStoresFixture : public KpFixture, public testing::WithParamInterface<test::StoreKind> {
+ protected:
+  [[nodiscard]] test::StoreKind kind() const override { return GetParam(); }
 };
 
 }  // namespace qanat::kms

@@ -13,7 +13,7 @@ using wire::Role;
 
 const Identity operator_id = identity("qanat://core/operator/operator");
 
-class OrdersTest : public testing::Test {
+class OrdersTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   Result<net::Response> order(const Json& body) { return kms_.orders().keys(test::json_request(operator_id, body)); }
   static Json by_session(const char* op, const SidWk& sid) { return Json::object({{"op", op}, {"sid_wk", sid.hex()}, {"reason", "lost terminal"}}); }
@@ -28,10 +28,12 @@ class OrdersTest : public testing::Test {
     return sid;
   }
 
-  Applicants kms_;
+  Applicants kms_{{}, GetParam()};
 };
 
-TEST_F(OrdersTest, SuspendedKeyIsNotGivenUntilItIsRecovered) {
+INSTANTIATE_TEST_SUITE_P(Stores, OrdersTest, test::both_databases, test::name_of);
+
+TEST_P(OrdersTest, SuspendedKeyIsNotGivenUntilItIsRecovered) {
   const SidWk sid = half_delivered();
   const Json answer = test::json_of(order(by_session("suspend", sid)));
   const auto keys = must(answer.array("keys"));
@@ -49,7 +51,7 @@ TEST_F(OrdersTest, SuspendedKeyIsNotGivenUntilItIsRecovered) {
   EXPECT_TRUE(apply(kms_.c(), kms_.make(kms_.c(), sid, Role::callee)));
 }
 
-TEST_F(OrdersTest, EverythingOfASubscriberIsDestroyedAndNothingOfItsPeers) {
+TEST_P(OrdersTest, EverythingOfASubscriberIsDestroyedAndNothingOfItsPeers) {
   const SidWk one = half_delivered();
   const SidWk two = half_delivered();
   const Bytes commitment = kms_.leg(one, Role::callee).commitment;
@@ -64,7 +66,7 @@ TEST_F(OrdersTest, EverythingOfASubscriberIsDestroyedAndNothingOfItsPeers) {
   EXPECT_EQ(refusal(order(Json::object({{"op", "destroy"}, {"uid", "C"}, {"reason", "again"}}))), ErrorCode::not_found);
 }
 
-TEST_F(OrdersTest, DestroyedKeysDeliveryIsNotGivenAgain) {
+TEST_P(OrdersTest, DestroyedKeysDeliveryIsNotGivenAgain) {
   const SidWk sid = kms_.session();
   const auto made = kms_.make(kms_.a(), sid, Role::caller);
   must(apply(kms_.a(), made));
@@ -72,7 +74,7 @@ TEST_F(OrdersTest, DestroyedKeysDeliveryIsNotGivenAgain) {
   EXPECT_EQ(refusal(apply(kms_.a(), made)), ErrorCode::conflict);
 }
 
-TEST_F(OrdersTest, OrderThatNamesNothingOrTooMuchIsRefusedAndOnRecord) {
+TEST_P(OrdersTest, OrderThatNamesNothingOrTooMuchIsRefusedAndOnRecord) {
   const SidWk sid = half_delivered();
   EXPECT_EQ(refusal(order(by_session("suspend", kms_.session()))), ErrorCode::not_found);
   EXPECT_EQ(refusal(order(by_session("recover", sid))), ErrorCode::conflict) << "none of them is suspended";
@@ -95,7 +97,7 @@ TEST_F(OrdersTest, OrderThatNamesNothingOrTooMuchIsRefusedAndOnRecord) {
   EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::reserved);
 }
 
-TEST_F(OrdersTest, ChargesComePageByPage) {
+TEST_P(OrdersTest, ChargesComePageByPage) {
   std::set<std::string> delivered;
   for (int i = 0; i < 3; ++i) delivered.insert(half_delivered().hex());
   const auto ask = [&](const Json& body) { return kms_.orders().charges(test::json_request(operator_id, body)); };

@@ -12,10 +12,10 @@ class PoolClock final : public Clock {
   UnixMs ms = 1'700'000'000'000;
 };
 
-class QuantumPoolTest : public KpFixture {
+class QuantumPoolTest : public KpStoresFixture {
  protected:
   void SetUp() override {
-    KpFixture::SetUp();
+    KpStoresFixture::SetUp();
     start();
   }
   void start(QuantumPool::Lot lot = {}) {
@@ -75,7 +75,9 @@ class QuantumPoolTest : public KpFixture {
   bool qkm_is_away_ = false;
 };
 
-TEST_F(QuantumPoolTest, IsFilledAheadOfDemandBetweenItsMarks) {
+INSTANTIATE_TEST_SUITE_P(Stores, QuantumPoolTest, test::every_store_kind, test::name_of);
+
+TEST_P(QuantumPoolTest, IsFilledAheadOfDemandBetweenItsMarks) {
   must(pool_->refill("b", test::soon()));
   EXPECT_EQ(lots(), 4);
   EXPECT_EQ(asked_, (std::vector<std::int64_t>{4}));
@@ -89,7 +91,7 @@ TEST_F(QuantumPoolTest, IsFilledAheadOfDemandBetweenItsMarks) {
   EXPECT_EQ(lots("c"), 0);
 }
 
-TEST_F(QuantumPoolTest, GivesEachKeyOnceAndAsItCame) {
+TEST_P(QuantumPoolTest, GivesEachKeyOnceAndAsItCame) {
   must(pool_->refill("b", test::soon()));
   std::set<KeyId> seen;
   for (int i = 0; i < 4; ++i) {
@@ -107,20 +109,20 @@ TEST_F(QuantumPoolTest, GivesEachKeyOnceAndAsItCame) {
   EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE library = 'in_use'"), 4);
 }
 
-TEST_F(QuantumPoolTest, AKeyIsOfItsDomainAlone) {
+TEST_P(QuantumPoolTest, AKeyIsOfItsDomainAlone) {
   must(pool_->refill("b", test::soon()));
   EXPECT_EQ(test::refusal(take("c")), ErrorCode::exhausted);
   must(pool_->refill("c", test::soon()));
   EXPECT_EQ(at_qkm_.at(must(take("c")).refs[0].key_id).first, "c");
 }
 
-TEST_F(QuantumPoolTest, KeysThatTravelledWithoutASiteKeyStaySo) {
+TEST_P(QuantumPoolTest, KeysThatTravelledWithoutASiteKeyStaySo) {
   grade_ = false;
   must(pool_->refill("b", test::soon()));
   EXPECT_EQ(must(take()).assurance(1), wire::Assurance::pqc);
 }
 
-TEST_F(QuantumPoolTest, ALotIsWhatOneWorkingKeyTakes) {
+TEST_P(QuantumPoolTest, ALotIsWhatOneWorkingKeyTakes) {
   start({.keys = 3, .paths = 1});
   at_most_ = 7;
   must(pool_->refill("b", test::soon()));
@@ -130,7 +132,7 @@ TEST_F(QuantumPoolTest, ALotIsWhatOneWorkingKeyTakes) {
   EXPECT_EQ(must(take()).refs.size(), 3U);
 }
 
-TEST_F(QuantumPoolTest, KeysOverSeparatePathsStayTogether) {
+TEST_P(QuantumPoolTest, KeysOverSeparatePathsStayTogether) {
   start({.keys = 2, .paths = 2});
   must(pool_->refill("b", test::soon()));
   EXPECT_EQ(asked_, (std::vector<std::int64_t>{2, 2, 2, 2}));
@@ -138,7 +140,7 @@ TEST_F(QuantumPoolTest, KeysOverSeparatePathsStayTogether) {
   EXPECT_EQ(shares.assurance(2), wire::Assurance::disjoint_qkd_paths);
 }
 
-TEST_F(QuantumPoolTest, NoKeyIsGivenThatTheFarEndMayNotKeepUntilItIsFetched) {
+TEST_P(QuantumPoolTest, NoKeyIsGivenThatTheFarEndMayNotKeepUntilItIsFetched) {
   must(pool_->refill("b", test::soon()));
   clock_.ms += fetch_within_ - quantum_fetch_margin_ms;
   EXPECT_EQ(test::refusal(take()), ErrorCode::exhausted);
@@ -150,7 +152,7 @@ TEST_F(QuantumPoolTest, NoKeyIsGivenThatTheFarEndMayNotKeepUntilItIsFetched) {
   EXPECT_EQ(lots(), 4);
 }
 
-TEST_F(QuantumPoolTest, KeysThatEndTooSoonGoBackAtOnce) {
+TEST_P(QuantumPoolTest, KeysThatEndTooSoonGoBackAtOnce) {
   for (const UnixMs within : {UnixMs{0}, quantum_fetch_margin_ms}) {
     fetch_within_ = within;
     EXPECT_EQ(test::refusal(pool_->refill("b", test::soon())), ErrorCode::exhausted);
@@ -159,7 +161,7 @@ TEST_F(QuantumPoolTest, KeysThatEndTooSoonGoBackAtOnce) {
   }
 }
 
-TEST_F(QuantumPoolTest, WhereTheQkmIsAwayWhatThereIsIsUsed) {
+TEST_P(QuantumPoolTest, WhereTheQkmIsAwayWhatThereIsIsUsed) {
   must(pool_->refill("b", test::soon()));
   qkm_is_away_ = true;
   for (int i = 0; i < 3; ++i) must(take());
@@ -167,7 +169,7 @@ TEST_F(QuantumPoolTest, WhereTheQkmIsAwayWhatThereIsIsUsed) {
   must(take());
 }
 
-TEST_F(QuantumPoolTest, AfterARestartNoKeyOfThePoolIsUsedAndAllGoBack) {
+TEST_P(QuantumPoolTest, AfterARestartNoKeyOfThePoolIsUsedAndAllGoBack) {
   must(pool_->refill("b", test::soon()));
   const KeyId taken = must(take()).refs[0].key_id;
   for (const bool in_order : {false, true}) {
@@ -183,7 +185,7 @@ TEST_F(QuantumPoolTest, AfterARestartNoKeyOfThePoolIsUsedAndAllGoBack) {
   }
 }
 
-TEST_F(QuantumPoolTest, AtTheEndAllGoBack) {
+TEST_P(QuantumPoolTest, AtTheEndAllGoBack) {
   must(pool_->refill("b", test::soon()));
   must(pool_->void_all("stops", test::soon()));
   EXPECT_EQ(returned_.size(), 4U);
@@ -195,7 +197,7 @@ TEST_F(QuantumPoolTest, AtTheEndAllGoBack) {
   EXPECT_EQ(std::ranges::count(recorded_, "kp.quantum.given_back"), 2);
 }
 
-TEST_F(QuantumPoolTest, HistoryHasWhatBecameOfAKeyForADay) {
+TEST_P(QuantumPoolTest, HistoryHasWhatBecameOfAKeyForADay) {
   must(pool_->refill("b", test::soon()));
   const QuantumShares used = must(take());
   must(pool_->done(used.refs, "used"));
@@ -208,7 +210,7 @@ TEST_F(QuantumPoolTest, HistoryHasWhatBecameOfAKeyForADay) {
   EXPECT_EQ(number("SELECT count(*) FROM quantum_key WHERE fate = 'used'"), 0);
 }
 
-TEST_F(QuantumPoolTest, APoolThatIsOffDrawsNothing) {
+TEST_P(QuantumPoolTest, APoolThatIsOffDrawsNothing) {
   QuantumPool off({.store = *store_, .keys = *keys_, .clock = clock_, .rng = network_.rng(), .owner = "0", .draw = {}, .give_back = {}, .record = {}}, {}, {});
   EXPECT_FALSE(off.is_on());
   must(off.refill("b", test::soon()));

@@ -12,11 +12,11 @@ const Uid subscriber("alice");
 const Identity operator_one = identity("qanat://core/operator/first");
 const Identity operator_two = identity("qanat://core/operator/second");
 
-class RecoveryTest : public KpFixture {
+class RecoveryTest : public KpStoresFixture {
  protected:
   void SetUp() override {
     policy_ = HistoryPolicy::encryption_keys;
-    KpFixture::SetUp();
+    KpStoresFixture::SetUp();
     const auto prepared = must(pairs_->prepare(subscriber, Bytes(32, 3)));
     pair_ = prepared.pair.encapsulation_key();
     const Enrolment enrolment{.terminal = {.uid = subscriber,
@@ -71,7 +71,9 @@ class RecoveryTest : public KpFixture {
   std::optional<Recovery> recovery_;
 };
 
-TEST_F(RecoveryTest, TwoOperatorsTogetherHaveTheKeyBackOnce) {
+INSTANTIATE_TEST_SUITE_P(Stores, RecoveryTest, test::every_store_kind, test::name_of);
+
+TEST_P(RecoveryTest, TwoOperatorsTogetherHaveTheKeyBackOnce) {
   const wire::Json order = must(ask(operator_one));
   const std::string statement = must(order.text("statement"));
   for (const std::string& part : {enc_kid_, subscriber.text(), operator_one.uri(), kms_id.uri(), std::string("evidence, case 5")}) {
@@ -96,7 +98,7 @@ TEST_F(RecoveryTest, TwoOperatorsTogetherHaveTheKeyBackOnce) {
   for (const std::string& part : {"collect " + enc_kid_, "signed by " + operator_two.uri(), std::string("evidence, case 5")}) EXPECT_TRUE(test::audited(state(), part)) << part;
 }
 
-TEST_F(RecoveryTest, OneOperatorAloneHasNothing) {
+TEST_P(RecoveryTest, OneOperatorAloneHasNothing) {
   const wire::Json order = must(ask(operator_one));
   EXPECT_EQ(test::refusal(collect(operator_one, order)), ErrorCode::denied);
   must(sign(operator_one, order));
@@ -108,14 +110,14 @@ TEST_F(RecoveryTest, OneOperatorAloneHasNothing) {
   EXPECT_TRUE(test::audited(state(), "two operators must sign"));
 }
 
-TEST_F(RecoveryTest, ASignatureIsOfOneOrder) {
+TEST_P(RecoveryTest, ASignatureIsOfOneOrder) {
   const wire::Json order = must(ask(operator_one));
   wire::Json mixed = must(ask(operator_one, "another reason"));
   const wire::Json confused = wire::Json::object({{"order", must(mixed.text("order"))}, {"statement", must(order.text("statement"))}});
   EXPECT_EQ(test::refusal(sign(operator_two, confused)), ErrorCode::denied);
 }
 
-TEST_F(RecoveryTest, WithoutThePolicyThereIsNothingToHave) {
+TEST_P(RecoveryTest, WithoutThePolicyThereIsNothingToHave) {
   restart(HistoryPolicy::none);
   EXPECT_EQ(test::refusal(ask(operator_one)), ErrorCode::denied);
   EXPECT_TRUE(test::audited(state(), "kms.history is none"));
@@ -125,7 +127,7 @@ TEST_F(RecoveryTest, WithoutThePolicyThereIsNothingToHave) {
   EXPECT_FALSE(must(keys[0].boolean("recoverable")));
 }
 
-TEST_F(RecoveryTest, WhatIsNoOrderIsRefused) {
+TEST_P(RecoveryTest, WhatIsNoOrderIsRefused) {
   enc_kid_ = std::string(64, '0');
   EXPECT_EQ(test::refusal(ask(operator_one)), ErrorCode::not_found);
   enc_kid_ = "xyz";
@@ -135,13 +137,13 @@ TEST_F(RecoveryTest, WhatIsNoOrderIsRefused) {
   EXPECT_EQ(test::refusal(recovery_->answer(test::request_from(std::nullopt, to_bytes("{}")))), ErrorCode::denied);
 }
 
-TEST_F(RecoveryTest, AReasonIsOneLine) {
+TEST_P(RecoveryTest, AReasonIsOneLine) {
   EXPECT_EQ(test::refusal(ask(operator_one, "")), ErrorCode::invalid_argument);
   EXPECT_EQ(test::refusal(ask(operator_one, "a\nrecipient 00")), ErrorCode::invalid_argument) << "it would say something else in the statement";
   EXPECT_EQ(test::refusal(ask(operator_one, std::string(257, 'x'))), ErrorCode::invalid_argument);
 }
 
-TEST_F(RecoveryTest, OrdersThatWaitAreFew) {
+TEST_P(RecoveryTest, OrdersThatWaitAreFew) {
   for (std::size_t i = 0; i < recovery_open_max; ++i) must(ask(operator_one));
   EXPECT_EQ(test::refusal(ask(operator_one)), ErrorCode::exhausted);
 }

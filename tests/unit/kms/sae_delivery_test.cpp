@@ -15,7 +15,7 @@ constexpr std::chrono::seconds answer_max{20};
 
 kme::Caller caller(const char* name) { return {.sae = SaeId(name), .address = "192.0.2.1:1", .group = "x25519", .quantum_safe = false, .request_id = "01"}; }
 
-class KmsSaeDeliveryTest : public testing::Test {
+class KmsSaeDeliveryTest : public testing::TestWithParam<qanat::test::StoreKind> {
  protected:
   KmsSaeDeliveryTest() {
     a.peer = &b;
@@ -54,11 +54,13 @@ class KmsSaeDeliveryTest : public testing::Test {
   }
   static ErrorCode code_of(const Result<Delivery>& result) { return result ? ErrorCode{} : result.error().code; }
 
-  KmsSite a{"a", "b"};
-  KmsSite b{"b", "a"};
+  KmsSite a{"a", "b", GetParam()};
+  KmsSite b{"b", "a", GetParam()};
 };
 
-TEST_F(KmsSaeDeliveryTest, BothDomainsGetTheSameKeysOfAnySizeAndEachOnce) {
+INSTANTIATE_TEST_SUITE_P(Stores, KmsSaeDeliveryTest, qanat::test::every_store_kind, qanat::test::name_of);
+
+TEST_P(KmsSaeDeliveryTest, BothDomainsGetTheSameKeysOfAnySizeAndEachOnce) {
   share_keys(a, b, 100, 1, rng().id<BatchId>());
   for (const std::uint32_t size : {64U, 256U, 520U, 4096U}) {
     const Delivery made = must(order(a, "sae-a", {"sae-b"}, {.number = 2, .size = size}));
@@ -68,7 +70,7 @@ TEST_F(KmsSaeDeliveryTest, BothDomainsGetTheSameKeysOfAnySizeAndEachOnce) {
   }
 }
 
-TEST_F(KmsSaeDeliveryTest, AKeyIsExpandedFromTheStocksAndBoundToTheNames) {
+TEST_P(KmsSaeDeliveryTest, AKeyIsExpandedFromTheStocksAndBoundToTheNames) {
   const auto batch = rng().id<BatchId>();
   const Secret octets = share_keys(a, b, 2, 0, batch);
   const Delivery made = must(order(a, "sae-a", {"sae-b"}));
@@ -80,14 +82,14 @@ TEST_F(KmsSaeDeliveryTest, AKeyIsExpandedFromTheStocksAndBoundToTheNames) {
                                                                   {.id = key_id(batch, 0), .master = master, .slaves = slaves, .octets = first.duplicate()})));
 }
 
-TEST_F(KmsSaeDeliveryTest, OneKeyForSaesHereAndThere) {
+TEST_P(KmsSaeDeliveryTest, OneKeyForSaesHereAndThere) {
   share_keys(a, b, 4, 0, rng().id<BatchId>());
   const Delivery made = must(order(a, "sae-a", {"sae-b", "sae-a2"}));
   expect_same(made, must(fetch(b, "sae-b", made)));
   expect_same(made, must(fetch(a, "sae-a2", made)));
 }
 
-TEST_F(KmsSaeDeliveryTest, WhatIsDemandedIsMetByTheStocksThatAreOfThatKind) {
+TEST_P(KmsSaeDeliveryTest, WhatIsDemandedIsMetByTheStocksThatAreOfThatKind) {
   share_keys(a, b, 10, 0, rng().id<BatchId>());
   EXPECT_EQ(order(a, "sae-a", {"sae-b"}, {.demands = {.quantum = true}}).error().message, kme::demands_unmet);
   share_keys(a, b, 10, 2, rng().id<BatchId>());
@@ -97,7 +99,7 @@ TEST_F(KmsSaeDeliveryTest, WhatIsDemandedIsMetByTheStocksThatAreOfThatKind) {
   EXPECT_EQ(order(a, "sae-a", {"sae-b"}, {.demands = {.relays_max = 4}}).error().message, kme::demands_unmet) << "not known here";
 }
 
-TEST_F(KmsSaeDeliveryTest, WhoMayShareNoKeysGetsNone) {
+TEST_P(KmsSaeDeliveryTest, WhoMayShareNoKeysGetsNone) {
   share_keys(a, b, 4, 0, rng().id<BatchId>());
   EXPECT_EQ(code_of(order(a, "sae-a2", {"sae-b"})), ErrorCode::denied) << "its own grant";
   share_keys(b, a, 4, 0, rng().id<BatchId>());
@@ -112,7 +114,7 @@ TEST_F(KmsSaeDeliveryTest, WhoMayShareNoKeysGetsNone) {
   EXPECT_NE(refused.error().message.find("may share no keys"), std::string::npos) << refused.error().message;
 }
 
-TEST_F(KmsSaeDeliveryTest, AQuotaHoldsForADayAndAcrossARestart) {
+TEST_P(KmsSaeDeliveryTest, AQuotaHoldsForADayAndAcrossARestart) {
   share_keys(a, b, 10, 0, rng().id<BatchId>());
   EXPECT_TRUE(order(a, "frugal", {"sae-b"}, {.number = 2}));
   a.restart();
@@ -126,7 +128,7 @@ TEST_F(KmsSaeDeliveryTest, AQuotaHoldsForADayAndAcrossARestart) {
   EXPECT_TRUE(order(a, "frugal", {"sae-b"}, {.number = 3}));
 }
 
-TEST_F(KmsSaeDeliveryTest, KeysThatAreLostOnTheWayAreNotUsedAgain) {
+TEST_P(KmsSaeDeliveryTest, KeysThatAreLostOnTheWayAreNotUsedAgain) {
   const auto batch = rng().id<BatchId>();
   share_keys(a, b, 3, 0, batch);
   a.cut = true;
@@ -139,7 +141,7 @@ TEST_F(KmsSaeDeliveryTest, KeysThatAreLostOnTheWayAreNotUsedAgain) {
   expect_same(made, must(fetch(b, "sae-b", made)));
 }
 
-TEST_F(KmsSaeDeliveryTest, AnSaeThatIsGoneMeanwhileCostsItsOrderAlone) {
+TEST_P(KmsSaeDeliveryTest, AnSaeThatIsGoneMeanwhileCostsItsOrderAlone) {
   share_keys(a, b, 3, 0, rng().id<BatchId>());
   a.registry = must(kme::SaeRegistry::make({sites::sae("sae-a", "a", "a"), sites::sae("sae-a2", "a", "a")}));
   EXPECT_EQ(code_of(order(a, "sae-a", {"sae-b"})), ErrorCode::invalid_argument);

@@ -484,6 +484,19 @@ TEST_F(GuardTest, ARowThatIsChangedUnderneathIsNoticedBeforeItIsChangedHere) {
   EXPECT_TRUE(run(*store, "UPDATE coin SET value = value + 1 WHERE owner = 'alice'"));
 }
 
+TEST_F(GuardTest, AStateThatIsChangedUnderneathIsNoticedAtTheNextTransaction) {
+  for (const std::string_view change : {"UPDATE guard_state SET epoch = epoch + 1", "UPDATE guard_state SET sealed = x'00'"}) {
+    std::filesystem::remove_all(folder());
+    std::filesystem::create_directories(folder());
+    const auto store = open();
+    fill(*store);
+    EXPECT_TRUE(run(*inner_, change)) << change;
+    const auto refused = run(*store, "UPDATE coin SET value = 11 WHERE owner = 'bob'");
+    ASSERT_FALSE(refused) << change;
+    EXPECT_EQ(refused.error().code, ErrorCode::denied) << change;
+  }
+}
+
 TEST_F(GuardTest, ADatabaseThatGoesBackWhileItIsOpenIsNoticed) {
   const auto store = open();
   fill(*store);
@@ -540,6 +553,24 @@ TEST_F(GuardTest, ATableThatALaterVersionGuardsIsTakenInOnce) {
   must(open()->close());
   edit("UPDATE free_table SET text = 'y'");
   EXPECT_TRUE(refused().contains("free_table id=7: was changed"));
+}
+
+TEST_F(GuardTest, ATableOfManyRowsIsTakenInWhole) {
+  {
+    const auto before_there_were_guards = must(Store::open(folder() / "element.db", migrations));
+    must(before_there_were_guards->transact([](Transaction& transaction) -> Result<void> {
+      for (const std::string_view owner : {"alice", "bob", "carol"}) {
+        for (std::int64_t number = 0; number < 3000; ++number) {
+          TRY(transaction.run("INSERT INTO coin (owner, number, value) VALUES (?, ?, 10)", {owner, number}));
+        }
+      }
+      return {};
+    }));
+  }
+  must(open()->close());
+  must(open()->close());  // every row has its MAC
+  edit("UPDATE coin SET value = 11 WHERE owner = 'bob' AND number = 1500");
+  EXPECT_TRUE(refused().contains("coin owner=bob, number=1500: was changed"));
 }
 
 TEST_F(GuardTest, TheOperatorMayTakeADatabaseAsItIs) {

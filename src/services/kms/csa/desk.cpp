@@ -31,7 +31,7 @@ Result<void> check_fit(const Key& key, Operation operation) {
 
 }  // namespace
 
-Desk::Desk(node::Node& node, store::Store& store, DeskLimits limits) : node_(node), store_(store), limits_(limits), sealer_(node.device()) {}
+Desk::Desk(node::Node& node, store::Store& store, crypto::CryptoDevice& seals, DeskLimits limits) : node_(node), store_(store), limits_(limits), sealer_(seals) {}
 
 Desk::Work Desk::work_of(Operation operation) {
   static constexpr std::array works{&Desk::encrypt,      &Desk::decrypt,     &Desk::generate_data_key, &Desk::decrypt_data_key, &Desk::sign,

@@ -33,7 +33,8 @@ struct DeskLimits {
 
 class Desk {
  public:
-  Desk(node::Node& node, store::Store& store, DeskLimits limits);
+  /// `seals`: what its keys are sealed under, a pool key (kp/pool_keys.hpp).
+  Desk(node::Node& node, store::Store& store, crypto::CryptoDevice& seals, DeskLimits limits);
 
   /// The text of the answer. `body` (a JSON object) is changed: its secrets are taken out. What was refused, and what the operation's row wants there, is on record
   /// before this returns; if that fails, so does this.
@@ -78,7 +79,11 @@ class Desk {
     CsaKeyId id;
     std::uint32_t version = 1;
     Origin origin = Origin::made;
+    std::string creation_id = {};
+    Bytes creation_digest = {};
   };
+  /// The answer to the request of this name, if it was made before: conflict if it said something else.
+  Result<std::optional<Answer>> created_before(Call& call, const std::string& creation_id, ByteView digest);
   Result<Answer> store_new_key(Call& call, const NewKey& as, const Algorithm& algorithm, const Arguments& arguments, const Secret& material);
   /// A further version of a key that was taken over before: true if it was, by the same caller and of the same kind.
   static Result<bool> joins(store::Transaction& transaction, const Key& key);

@@ -1,6 +1,7 @@
 // The keys themselves: made, taken over, exported, described, rotated, granted, ended.
 #include <algorithm>
 
+#include "crypto/kdf.hpp"
 #include "node/crash_point.hpp"
 #include "services/kms/csa/desk.hpp"
 #include "services/kms/csa/openapi.hpp"
@@ -23,6 +24,27 @@ Result<void> apply(store::Transaction& transaction, const Key& key, State to, Ch
   TRY(set_state(transaction, key.id, key.state, to, delete_ms));
   if (change == Change::destroy) return erase_below(transaction, key.id, key.version + 1);
   return {};
+}
+
+Answer answer_of(const CsaKeyId& id, const KeyVersion& made) {
+  Answer out = Answer::of({{"key_id", id.hex()}, {"version", made.version}});
+  if (!made.public_key.empty()) out.open.set("public_key", wire::to_base64(made.public_key));
+  return out;
+}
+
+Result<void> check_creation_id(std::string_view text) {
+  if (std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; })) return {};
+  return fail(ErrorCode::invalid_argument, "creation_id: must be visible ASCII without spaces");
+}
+
+/// All that the request says, each part with its length.
+Bytes digest_of_creation(const Arguments& arguments) {
+  const std::string policy = arguments.has("policy") ? arguments.json("policy").dump() : std::string();
+  Bytes said = to_bytes("qanat csa creation 1\n");
+  for (const std::string& part : {arguments.text("algorithm"), arguments.text("usage"), arguments.text_or_empty("label"), policy}) {
+    append(said, as_bytes(std::to_string(part.size()) + ":" + part));
+  }
+  return crypto::digest(crypto::Hash::sha256, said);
 }
 
 }  // namespace
@@ -54,7 +76,9 @@ Result<Answer> Desk::store_new_key(Call& call, const NewKey& as, const Algorithm
           .version = as.version,
           .created_ms = call.now,
           .delete_ms = {},
-          .policy = {}};
+          .policy = {},
+          .creation_id = as.creation_id,
+          .creation_digest = as.creation_digest};
   ASSIGN_OR_RETURN(key.usage, parse_usage(arguments.text("usage"), algorithm));
   ASSIGN_OR_RETURN(key.policy, policy_for_new(call, arguments, key.usage));
   KeyVersion first{.version = key.version, .sealed = {}, .public_key = {}, .created_ms = call.now};
@@ -77,15 +101,45 @@ Result<Answer> Desk::store_new_key(Call& call, const NewKey& as, const Algorithm
   }));
   node::crash_point("kms.csa.key_stored");
   call.object = key.id.hex() + "/" + std::to_string(first.version);
-  Answer out = Answer::of({{"key_id", key.id.hex()}, {"version", first.version}});
-  if (!first.public_key.empty()) out.open.set("public_key", wire::to_base64(first.public_key));
-  return Result<Answer>(std::move(out));
+  return answer_of(key.id, first);
 }
 
 Result<Answer> Desk::create_key(Call& call, const Arguments& arguments) {
   ASSIGN_OR_RETURN(const Algorithm* algorithm, find_algorithm(arguments.text("algorithm")));
+  NewKey as{.id = node_.rng().id<CsaKeyId>(), .creation_id = arguments.text_or_empty("creation_id")};
+  if (!as.creation_id.empty()) {
+    TRY(check_creation_id(as.creation_id));
+    as.creation_digest = digest_of_creation(arguments);
+    ASSIGN_OR_RETURN(std::optional<Answer> before, created_before(call, as.creation_id, as.creation_digest));
+    if (before) return *std::move(before);
+  }
   ASSIGN_OR_RETURN(const Secret material, generate(*algorithm, node_.device()));
-  return store_new_key(call, {.id = node_.rng().id<CsaKeyId>()}, *algorithm, arguments, material);
+  auto made = store_new_key(call, as, *algorithm, arguments, material);
+  if (made || as.creation_id.empty() || made.error().code != ErrorCode::conflict) return made;
+  // The same request came twice at once, and the other one has made the key.
+  ASSIGN_OR_RETURN(std::optional<Answer> before, created_before(call, as.creation_id, as.creation_digest));
+  if (before) return *std::move(before);
+  return made;
+}
+
+Result<std::optional<Answer>> Desk::created_before(Call& call, const std::string& creation_id, ByteView digest) {
+  struct Found {
+    Created created;
+    KeyVersion first;
+  };
+  ASSIGN_OR_RETURN(const std::optional<Found> found, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<Found>> {
+    ASSIGN_OR_RETURN(const std::optional<Created> created, find_created(transaction, call.caller.name, creation_id));
+    if (!created) return std::optional<Found>();
+    ASSIGN_OR_RETURN(const std::vector<KeyVersion> versions, load_versions(transaction, created->id));
+    const auto first = std::ranges::find(versions, 1U, &KeyVersion::version);
+    if (first == versions.end()) return fail(ErrorCode::internal, "csa key " + created->id.hex() + ": has no version 1");
+    return std::optional(Found{.created = *created, .first = *first});
+  }));
+  if (!found) return std::optional<Answer>();
+  call.object = found->created.id.hex() + "/1";
+  if (!std::ranges::equal(found->created.digest, digest))
+    return fail(ErrorCode::conflict, "creation_id: " + call.caller.name + " made key " + found->created.id.hex() + " by a request of this name that said something else");
+  return std::optional(answer_of(found->created.id, found->first));
 }
 
 Result<Answer> Desk::import_key(Call& call, const Arguments& arguments) {

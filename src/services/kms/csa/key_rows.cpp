@@ -78,10 +78,12 @@ KeyVersion version_of(const store::Row& row) {
 
 Result<void> insert_key(store::Transaction& transaction, const Key& key) {
   TRY(transaction.run(
-      "INSERT INTO csa_key (key_id, label, algorithm, purpose, owner, origin, state, current_version, minimum_version, created_ms, delete_ms)"
-      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO csa_key (key_id, label, algorithm, purpose, owner, origin, state, current_version, minimum_version, created_ms, delete_ms, creation_id,"
+      " creation_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       {key.id.view(), std::string_view(key.label), key.algorithm->name, name(key.usage), std::string_view(key.owner), name(key.origin), name(key.state),
-       store::column(key.version), store::column(key.minimum), store::column(key.created_ms), time_or_null(key.delete_ms)}));
+       store::column(key.version), store::column(key.minimum), store::column(key.created_ms), time_or_null(key.delete_ms),
+       key.creation_id.empty() ? store::Value() : store::Value(std::string_view(key.creation_id)),
+       key.creation_id.empty() ? store::Value() : store::Value(ByteView(key.creation_digest))}));
   return insert_policy(transaction, key.id, key.policy, {});
 }
 
@@ -90,6 +92,13 @@ Result<void> insert_version(store::Transaction& transaction, const CsaKeyId& id,
   TRY(transaction.run("INSERT INTO csa_version (key_id, version, sealed, public_key, created_ms, seals_reserved) VALUES (?, ?, ?, ?, ?, 0)",
                       {id.view(), store::column(version.version), sealed, ByteView(version.public_key), store::column(version.created_ms)}));
   return {};
+}
+
+Result<std::optional<Created>> find_created(store::Transaction& transaction, std::string_view owner, std::string_view creation_id) {
+  std::optional<Created> out;
+  TRY(transaction.query("SELECT key_id, creation_digest FROM csa_key WHERE owner = ? AND creation_id = ?", {owner, creation_id},
+                        [&](const store::Row& row) { out = Created{.id = CsaKeyId(row.blob(0)), .digest = row.blob(1)}; }));
+  return out;
 }
 
 Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id) {

@@ -28,6 +28,8 @@ struct Key {
   UnixMs created_ms = 0;
   std::optional<UnixMs> delete_ms;
   Policy policy;
+  std::string creation_id = {};  // of the request that made it; empty: it had none, or was read by load_key()
+  Bytes creation_digest = {};    // of what that request said
 };
 
 struct KeyVersion {
@@ -39,8 +41,15 @@ struct KeyVersion {
 
 inline constexpr std::uint32_t versions_max = 1000;
 
+/// conflict if the key is there, or its owner has made one by a request of this creation_id.
 Result<void> insert_key(store::Transaction& transaction, const Key& key);
 Result<void> insert_version(store::Transaction& transaction, const CsaKeyId& id, const KeyVersion& version);
+/// The key that the owner made by the request of this name, and that request's digest.
+struct Created {
+  CsaKeyId id;
+  Bytes digest;
+};
+Result<std::optional<Created>> find_created(store::Transaction& transaction, std::string_view owner, std::string_view creation_id);
 /// not_found if there is none.
 Result<Key> load_key(store::Transaction& transaction, const CsaKeyId& id);
 /// not_found if there is none, or its octets are destroyed.

@@ -78,7 +78,9 @@ constexpr std::array random_answers{Field{"plaintext", Type::plaintext, required
 constexpr std::array batch_asks{Field{"requests", Type::requests, required, 1, batch_items_max, "each with its operation and what that asks"}};
 constexpr std::array batch_answers{Field{"results", Type::results, required, 1, batch_items_max, "in the same order: a status with an answer or an error"}};
 
-constexpr std::array create_asks{algorithm_of, usage_of, label_of, policy_of};
+constexpr Field creation_of{"creation_id", Type::text, optional, 1, creation_id_octets_max,
+                            "the caller's own name for this request, visible ASCII: the same request again gives the same answer and no second key"};
+constexpr std::array create_asks{algorithm_of, usage_of, label_of, policy_of, creation_of};
 constexpr std::array create_answers{key_of, Field{"version", Type::integer, required, 1, version_max, "1, or that of the key that was taken over"},
                                     Field{"public_key", Type::octets, optional, 1, result_octets_max, "where the key has one"}};
 constexpr std::array import_asks{Field{"under", Type::key_id, required, 32, 32, "the encapsulation key that it is wrapped for"}, algorithm_of, usage_of,

@@ -44,6 +44,7 @@ inline constexpr std::size_t plaintext_octets_max = 64 * 1024;
 inline constexpr std::size_t message_octets_max = 64 * 1024;  // to be signed or to get a MAC; longer ones are hashed by the caller
 inline constexpr std::size_t context_octets_max = 1024;
 inline constexpr std::size_t label_octets_max = 128;
+inline constexpr std::size_t creation_id_octets_max = 64;
 inline constexpr std::size_t caller_octets_max = 256;
 inline constexpr std::size_t random_octets_max = 4096;
 inline constexpr std::size_t batch_items_max = 64;

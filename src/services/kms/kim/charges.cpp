@@ -88,8 +88,8 @@ Result<std::int64_t> count_unreceived(store::Transaction& transaction, const wir
 
 Result<void> move_charge(store::Transaction& transaction, const wire::ChargeId& id, ChargeState from, ChargeState to, std::string_view by) {
   ASSIGN_OR_RETURN(const std::int64_t changed,
-                   transaction.run("UPDATE charge SET state = ?1, decided_by = ?2, answer = CASE ?1 WHEN 'received' THEN NULL ELSE answer END"
-                                   " WHERE charge = ?3 AND state = ?4",
+                   transaction.run(to == ChargeState::received ? "UPDATE charge SET state = ?, decided_by = ?, answer = NULL WHERE charge = ? AND state = ?"
+                                                               : "UPDATE charge SET state = ?, decided_by = ? WHERE charge = ? AND state = ?",
                                    {name(to), by, id.view(), name(from)}));
   if (changed == 1) return {};
   return fail(ErrorCode::conflict, "charge " + id.hex() + " is not " + std::string(name(from)) + " any more");

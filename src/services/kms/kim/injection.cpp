@@ -2,18 +2,20 @@
 #include "services/kms/kim/injection.hpp"
 
 #include <algorithm>
-#include <map>
 
 #include "crypto/kdf.hpp"
 #include "crypto/x509_crl.hpp"
 #include "node/crash_point.hpp"
 #include "node/log.hpp"
+#include "services/kms/kp/revocations.hpp"
 
 namespace qanat::kms {
 namespace {
 
 using wire::ExtensionType;
 using wire::KeySet;
+
+constexpr std::size_t serials_at_once = 1000;  // looked up in one transaction
 
 std::string used_text(const SpentKey& spent) { return "key " + std::to_string(spent.index) + ", charged " + std::string(wire::name(spent.charged)); }
 
@@ -71,85 +73,63 @@ Result<void> Injection::admit(const net::Request& http, const wire::Framed<wire:
   return record("kim.symmetric_mode", terminal.uid.text(), medium.id.hex(), reason, http.request_id);
 }
 
-Result<void> Injection::burn_stock(const Uid& uid, ByteView ml_dsa_der, std::string_view why) {
-  const Bytes fingerprint = crypto::digest(crypto::Hash::sha256, ml_dsa_der);
-  ASSIGN_OR_RETURN(const std::optional<Medium> medium, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<Medium>> {
-    TRY(transaction.run("INSERT INTO revoked_terminal (uid, ml_dsa, at_ms) VALUES (?, ?, ?) ON CONFLICT (uid, ml_dsa) DO NOTHING",
-                        {std::string_view(uid.text()), ByteView(fingerprint), store::column(node_.clock().now_ms())}));
-    ASSIGN_OR_RETURN(std::optional<Medium> known, stock_.of_terminal(transaction, uid));
-    if (known) TRY(stock_.set_state(transaction, *known, MediumState::wiped));
-    return known;
-  }));
-  TRY(store_.settle());  // CAS says it once
-  node::crash_point("kms.injection.revoked");
-  return record("kim.revoked", uid.text(), medium ? medium->id.hex() : "", why, "");
-}
-
-Result<std::vector<Injection::Holder>> Injection::holders() {
-  std::vector<Holder> out;
-  TRY(store_.transact([&](store::Transaction& transaction) {
-    out.clear();  // a work may run more than once
-    return transaction.query(
-        "SELECT terminal.uid, classical, ml_dsa, encryption_classical, encryption_ml_kem FROM terminal JOIN medium ON medium.uid = terminal.uid"
-        " WHERE medium.state <> 'wiped'",
-        {}, [&](const store::Row& row) {
-          const auto octets = [&row](int column) { return row.is_null(column) ? Bytes() : row.blob(column); };
-          out.push_back(
-              {.uid = Uid(row.text(0)), .classical = octets(1), .ml_dsa = octets(2), .encryption_classical = octets(3), .encryption_ml_kem = octets(4)});
-        });
-  }));
-  return out;
-}
-
-Result<void> Injection::revoked(const std::set<Bytes>& fingerprints) {
-  ASSIGN_OR_RETURN(const std::vector<Holder> all, holders());
-  for (const Holder& one : all) {
-    const bool named =
-        std::ranges::any_of(one.certificates(), [&](const Bytes* der) { return fingerprints.contains(crypto::digest(crypto::Hash::sha256, *der)); });
-    if (named) TRY(burn_stock(one.uid, one.ml_dsa, "its certificates are revoked: the stock is burnt"));
-  }
-  return {};
-}
+Result<void> Injection::revoked(const std::set<Bytes>& fingerprints) { return purge_revoked(node_, store_, ledger_, fingerprints); }
 
 Result<void> Injection::compare_with_lists(const std::function<Result<Bytes>(std::string_view branch)>& fetch) {
-  ASSIGN_OR_RETURN(const std::vector<Holder> all, holders());
-  if (all.empty()) return {};
-  std::set<Uid> burnt;
+  bool any = false;
+  TRY(store_.transact([&](store::Transaction& transaction) {
+    any = false;  // a work may run more than once
+    return transaction.query("SELECT 1 FROM terminal LIMIT 1", {}, [&](const store::Row&) { any = true; });
+  }));
+  if (!any) return {};
   std::optional<Error> first;
   for (const std::string_view branch : {"ml_dsa", "classical"}) {
     const auto der = fetch(branch);
-    const auto compared = der ? compare_with_list(all, *der, burnt) : Result<void>(fail(der.error()));
-    if (!compared && !first) first = Error{compared.error().code, "revocation list " + std::string(branch) + ": " + compared.error().message};
+    const auto found = der ? listed(*der) : Result<std::set<Bytes>>(fail(der.error()));
+    if (found) {
+      TRY(purge_revoked(node_, store_, ledger_, *found, "a revocation list has its certificate"));
+    } else if (!first) {
+      first = Error{found.error().code, "revocation list " + std::string(branch) + ": " + found.error().message};
+    }
   }
   if (first) return fail(*first);
   return {};
 }
 
-Result<void> Injection::compare_with_list(const std::vector<Holder>& all, ByteView der, std::set<Uid>& burnt) {
-  std::map<Bytes, std::optional<std::set<Bytes>>> of_issuer;  // by the issuer's certificate: the serials, if the list is that issuer's
-  std::optional<Error> not_its;
-  bool of_somebody = false;
-  for (const Holder& one : all) {
-    for (const Bytes* octets : one.certificates()) {
-      const auto certificate = crypto::Certificate::parse(*octets);
-      const crypto::Certificate* issuer = certificate ? node_.trust().issuer_of(*certificate) : nullptr;
-      if (issuer == nullptr || burnt.contains(one.uid)) continue;
-      auto known = of_issuer.find(issuer->der());
-      if (known == of_issuer.end()) {
-        known = of_issuer.emplace(issuer->der(), std::nullopt).first;
-        const auto list = crypto::read_revocation_list(der, *issuer);
-        if (!list) not_its = list.error();
-        if (list) known->second.emplace();
-        for (const crypto::RevokedSerial& entry : list ? list->revoked : std::vector<crypto::RevokedSerial>()) known->second->insert(entry.serial);
+Result<std::set<Bytes>> Injection::listed(ByteView der) {
+  const crypto::Certificate* issuer = nullptr;
+  crypto::RevocationList list;
+  Error not_its{ErrorCode::denied, "no issuing CA is trusted here"};
+  for (const crypto::Certificate& one : node_.trust().intermediates()) {
+    auto read = crypto::read_revocation_list(der, one);
+    if (read) {
+      issuer = &one;
+      list = *std::move(read);
+      break;
+    }
+    not_its = read.error();
+  }
+  if (issuer == nullptr) return fail(not_its);
+  std::set<Bytes> out;
+  const std::span<const crypto::RevokedSerial> all(list.revoked);
+  for (std::size_t at = 0; at < all.size(); at += serials_at_once) {
+    const auto some = all.subspan(at, std::min(serials_at_once, all.size() - at));
+    ASSIGN_OR_RETURN(const std::vector<Bytes> found, store_.transact([&](store::Transaction& transaction) -> Result<std::vector<Bytes>> {
+      std::vector<Bytes> certificates;
+      for (const crypto::RevokedSerial& entry : some) {
+        ASSIGN_OR_RETURN(const std::vector<Bytes> ders, certificates_with(transaction, entry.serial));
+        certificates.insert(certificates.end(), ders.begin(), ders.end());
       }
-      of_somebody = of_somebody || known->second;
-      if (!known->second || !known->second->contains(certificate->serial())) continue;
-      TRY(burn_stock(one.uid, one.ml_dsa, "a revocation list has its certificate: the stock is burnt"));
-      burnt.insert(one.uid);
+      return certificates;
+    }));
+    for (const Bytes& octets : found) {
+      // A serial is its issuer's alone.
+      ASSIGN_OR_RETURN(const crypto::Certificate certificate, crypto::Certificate::parse(octets));
+      const crypto::Certificate* const its = node_.trust().issuer_of(certificate);
+      if (its != nullptr && its->der() == issuer->der()) out.insert(crypto::digest(crypto::Hash::sha256, octets));
     }
   }
-  if (!of_somebody && not_its) return fail(*not_its);
-  return {};
+  return out;
 }
 
 Result<void> Injection::judged(const Terminal& terminal, const Error& found, Deadline deadline) {
@@ -159,7 +139,7 @@ Result<void> Injection::judged(const Terminal& terminal, const Error& found, Dea
     ASSIGN_OR_RETURN(const crypto::Certificate certificate, crypto::Certificate::parse(*der));
     const auto status = node_.check_status(certificate, deadline);
     if (!status && status.error().code == ErrorCode::denied)
-      return burn_stock(terminal.uid, terminal.ml_dsa, "found revoked at its application: the stock is burnt");
+      return purge_revoked(node_, store_, ledger_, {crypto::digest(crypto::Hash::sha256, *der)}, "found revoked at its application");
   }
   return {};
 }

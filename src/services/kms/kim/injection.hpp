@@ -6,6 +6,7 @@
 #include "node/node.hpp"
 #include "services/kms/kim/charges.hpp"
 #include "services/kms/kim/key_draw.hpp"
+#include "services/kms/kma/ledger.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "services/kms/settings.hpp"
 #include "wire/qfc2.hpp"
@@ -27,8 +28,15 @@ struct OfflineCharge {
 
 class Injection {
  public:
-  Injection(node::Node& node, store::Store& store, const KmsSettings& settings, DrawQuantum draw)
-      : node_(node), store_(store), settings_(settings), stock_(node.device()), draw_(std::move(draw)) {}
+  struct Parts {
+    node::Node& node;
+    store::Store& store;
+    const KmsSettings& settings;
+    crypto::CryptoDevice& seals;  // what charged keys are sealed under: a pool key (kp/pool_keys.hpp)
+    Ledger& ledger;
+  };
+  Injection(const Parts& parts, DrawQuantum draw)
+      : node_(parts.node), store_(parts.store), settings_(parts.settings), ledger_(parts.ledger), stock_(parts.seals), draw_(std::move(draw)) {}
 
   /// The call set's key that the application names, if it names one: its MAC holds, and the key is burnt, durably. denied if the terminal has no medium that
   /// may be used; unauthenticated, conflict, not_found as of Stock::look. On record either way where a key is named (the refusal by the caller).
@@ -40,7 +48,7 @@ class Injection {
   Result<net::Response> charge(const net::Request& request);   // km1_charge
   Result<net::Response> receipt(const net::Request& request);  // km1_charged
 
-  /// the stock of every terminal that has one of these certificates (SHA-256) is burnt and its medium counts as wiped. On record before it returns.
+  /// every terminal that has one of these certificates (SHA-256) leaves the pool, and its stock is burnt (kp/revocations.hpp).
   Result<void> revoked(const std::set<Bytes>& fingerprints);
   /// The same by the complete revocation lists (Cd-1), for notices that never came: `fetch` gets "ml_dsa" or "classical" and gives DER. A list that cannot be
   /// had or does not hold is a failure, after the other one was looked at.
@@ -54,17 +62,8 @@ class Injection {
   Result<OfflineCharge> stock_up_by_file(const Medium& medium, const Charge& charge, Deadline deadline, const std::string& request_id);
 
  private:
-  /// A terminal with a medium that is not wiped.
-  struct Holder {
-    Uid uid;
-    Bytes classical;
-    Bytes ml_dsa;
-    Bytes encryption_classical;
-    Bytes encryption_ml_kem;
-    [[nodiscard]] std::array<const Bytes*, 4> certificates() const { return {&classical, &ml_dsa, &encryption_classical, &encryption_ml_kem}; }
-  };
-  Result<std::vector<Holder>> holders();
-  Result<void> compare_with_list(const std::vector<Holder>& all, ByteView der, std::set<Uid>& burnt);
+  /// The fingerprints of certificates of this domain's terminals that the list has.
+  Result<std::set<Bytes>> listed(ByteView der);
   /// Keys of a new charge over a wire, put in the stock and into the register as given.
   Result<wire::ChargePayload> stock_up(const Medium& medium, const Charge& charge, wire::Charged charged, Deadline deadline, const std::string& request_id);
   Result<DrawnKeys> draw_for(const Charge& charge, Deadline deadline, const std::string& request_id);
@@ -79,11 +78,11 @@ class Injection {
   Result<net::Response> order(const wire::Framed<wire::ChargeRequest>& request, wire::MediumOrder what, const node::MessageSigner& own);
   Result<Bytes> deliver(const wire::Framed<wire::ChargeRequest>& request, const wire::ChargeId& charge, const wire::ChargePayload& payload,
                         const std::optional<SpentKey>& distribution, const node::MessageSigner& own);
-  Result<void> burn_stock(const Uid& uid, ByteView ml_dsa_der, std::string_view why);
 
   node::Node& node_;
   store::Store& store_;
   const KmsSettings& settings_;
+  Ledger& ledger_;
   Stock stock_;
   DrawQuantum draw_;
 };

@@ -18,9 +18,6 @@ std::optional<MediumState> state_from_name(std::string_view text) {
 
 std::int64_t column_of(wire::KeySet set) { return static_cast<std::int64_t>(set); }
 
-Bytes key_context(const wire::MediumId& medium, wire::KeySet set, std::uint32_t index) {
-  return store::column_context("injected_key.sealed_key", concat({medium.view(), Bytes{static_cast<std::uint8_t>(set)}, wire::index_octets(index)}));
-}
 Bytes transport_context(const wire::MediumId& medium) { return store::column_context("medium.sealed_transport", medium.view()); }
 
 std::string which(const Medium& medium, wire::KeySet set, std::uint32_t index) {
@@ -46,7 +43,25 @@ Result<std::optional<Medium>> find_medium(store::Transaction& transaction, std::
   return out;
 }
 
+Result<void> end_medium(store::Transaction& transaction, const wire::MediumId& id) {
+  TRY(transaction.run("UPDATE medium SET state = ?, sealed_transport = NULL WHERE medium = ?", {name(MediumState::wiped), id.view()}));
+  TRY(transaction.run("DELETE FROM injected_key WHERE medium = ?", {id.view()}));
+  TRY(transaction.run("UPDATE medium_set SET next_index = free_index WHERE medium = ?", {id.view()}));
+  return {};
+}
+
 }  // namespace
+
+Bytes charged_key_context(const wire::MediumId& medium, wire::KeySet set, std::uint32_t index) {
+  return store::column_context("injected_key.sealed_key", concat({medium.view(), Bytes{static_cast<std::uint8_t>(set)}, wire::index_octets(index)}));
+}
+
+Result<std::optional<wire::MediumId>> wipe_medium_of(store::Transaction& transaction, const Uid& uid) {
+  ASSIGN_OR_RETURN(const std::optional<Medium> known, find_medium(transaction, "state <> 'wiped' AND uid = ?", std::string_view(uid.text())));
+  if (!known) return std::optional<wire::MediumId>();
+  TRY(end_medium(transaction, known->id));
+  return std::optional(known->id);
+}
 
 std::string_view name(MediumState state) noexcept {
   switch (state) {
@@ -115,11 +130,8 @@ Result<void> Stock::set_state(store::Transaction& transaction, const Medium& med
   if (!present) return fail(ErrorCode::not_found, "no medium " + medium.id.hex() + " is registered");
   if (present->state == to) return {};
   if (present->state == MediumState::wiped) return fail(ErrorCode::conflict, "medium " + medium.id.hex() + " is wiped");
+  if (to == MediumState::wiped) return end_medium(transaction, medium.id);
   TRY(transaction.run("UPDATE medium SET state = ? WHERE medium = ?", {name(to), medium.id.view()}));
-  if (to != MediumState::wiped) return {};
-  TRY(transaction.run("UPDATE medium SET sealed_transport = NULL WHERE medium = ?", {medium.id.view()}));
-  TRY(transaction.run("DELETE FROM injected_key WHERE medium = ?", {medium.id.view()}));
-  TRY(transaction.run("UPDATE medium_set SET next_index = free_index WHERE medium = ?", {medium.id.view()}));
   return {};
 }
 
@@ -148,7 +160,7 @@ Result<wire::ChargePayload> Stock::charge(store::Transaction& transaction, const
     for (std::uint16_t i = 0; i < count; ++i) {
       CHECK(key != keys.end() && key->size() == wire::charged_key_size);
       const std::uint32_t index = put.first + i;
-      ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(key_context(medium.id, set, index), *key));
+      ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(charged_key_context(medium.id, set, index), *key));
       TRY(transaction.run("INSERT INTO injected_key (medium, key_set, key_index, sealed_key, charged, origin, charge) VALUES (?, ?, ?, ?, ?, ?, ?)",
                           {medium.id.view(), column_of(set), std::int64_t{index}, ByteView(sealed), static_cast<std::int64_t>(charged),
                            static_cast<std::int64_t>(origin), charge.view()}));
@@ -184,7 +196,7 @@ Result<ChargedKey> Stock::look(store::Transaction& transaction, const Medium& me
                           charged = static_cast<wire::Charged>(row.integer(1));
                         }));
   if (!sealed) return fail(ErrorCode::not_found, which(medium, set, index) + " was never charged");
-  ASSIGN_OR_RETURN(Secret key, device_.unseal(key_context(medium.id, set, index), *sealed));
+  ASSIGN_OR_RETURN(Secret key, device_.unseal(charged_key_context(medium.id, set, index), *sealed));
   return Result<ChargedKey>(ChargedKey{.key = std::move(key), .charged = charged});
 }
 

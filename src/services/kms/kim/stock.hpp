@@ -40,10 +40,16 @@ struct ChargedKey {
   wire::Charged charged{};
 };
 
+/// What a charged key's sealed column is bound to.
+Bytes charged_key_context(const wire::MediumId& medium, wire::KeySet set, std::uint32_t index);
+/// Wipes the terminal's medium that is not wiped; which one, if there was one.
+Result<std::optional<wire::MediumId>> wipe_medium_of(store::Transaction& transaction, const Uid& uid);
+
 inline constexpr std::int64_t stock_of_set_max = 65536;  // keys of one set of one medium that wait to be used
 
 class Stock {
  public:
+  /// `device`: a pool key's (kp/pool_keys.hpp).
   explicit Stock(crypto::CryptoDevice& device) : device_(device) {}
 
   /// `transport_key` absent: it is charged over a wire alone. conflict if the medium is known, or the terminal has another one that is not wiped.

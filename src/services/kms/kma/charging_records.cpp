@@ -1,5 +1,10 @@
 #include "services/kms/kma/charging_records.hpp"
 
+#include <algorithm>
+#include <tuple>
+
+#include "services/kms/kma/charging_archive.hpp"
+
 namespace qanat::kms {
 
 std::string_view leg_name(wire::Role leg) noexcept { return leg == wire::Role::caller ? "caller" : "callee"; }
@@ -20,36 +25,61 @@ Result<void> confirm_charging_record(store::Transaction& transaction, const SidW
                             {store::column(now), sid_wk.view(), static_cast<std::int64_t>(leg)});
 }
 
-Result<std::vector<ChargingRecord>> list_charging_records(store::Transaction& transaction, const ChargingPlace& after, UnixMs until) {
+Result<ChargingRecord> charging_record_of(const store::Row& row, int first) {
+  ChargingRecord one;
+  const auto sid_wk = SidWk::parse(row.blob(first));
+  const auto sid_call = SidCall::parse(row.blob(first + 2));
+  if (!sid_wk || !sid_call) return fail(ErrorCode::internal, "kms.db: a charging record that this program did not write");
+  one.sid_wk = *sid_wk;
+  one.leg = static_cast<wire::Role>(row.integer(first + 1));
+  one.sid_call = *sid_call;
+  one.uid = Uid(row.text(first + 3));
+  one.number = Number(row.text(first + 4));
+  one.peer_uid = Uid(row.text(first + 5));
+  one.peer_number = Number(row.text(first + 6));
+  one.peer_kms = ElementName(row.text(first + 7));
+  one.traffic = traffic_from_name(row.text(first + 8)).value_or(Traffic::voice);
+  one.assurance = static_cast<wire::Assurance>(row.integer(first + 9));
+  one.n_paths = static_cast<std::uint8_t>(row.integer(first + 10));
+  one.delivered_ms = static_cast<UnixMs>(row.integer(first + 11));
+  one.expires_ms = static_cast<UnixMs>(row.integer(first + 12));
+  if (!row.is_null(first + 13)) one.confirmed_ms = static_cast<UnixMs>(row.integer(first + 13));
+  if (!row.is_null(first + 14)) one.directory_epoch = row.integer(first + 14);
+  return one;
+}
+
+Result<std::vector<ChargingRecord>> read_charging_records(store::Transaction& transaction, std::string_view sql, std::initializer_list<store::Value> values) {
   std::vector<ChargingRecord> out;
-  TRY(transaction.query(
-      "SELECT sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms, confirmed_ms,"
-      " directory_epoch FROM charging_record"
-      " WHERE (delivered_ms, sid_wk, leg) > (?, ?, ?) AND delivered_ms < ? ORDER BY delivered_ms, sid_wk, leg LIMIT ?",
-      {store::column(after.delivered_ms), after.sid_wk.view(), after.leg, store::column(until), charges_per_page}, [&](const store::Row& row) {
-        ChargingRecord& one = out.emplace_back();
-        one.sid_wk = SidWk(row.blob(0));
-        one.leg = static_cast<wire::Role>(row.integer(1));
-        one.sid_call = SidCall(row.blob(2));
-        one.uid = Uid(row.text(3));
-        one.number = Number(row.text(4));
-        one.peer_uid = Uid(row.text(5));
-        one.peer_number = Number(row.text(6));
-        one.peer_kms = ElementName(row.text(7));
-        one.traffic = traffic_from_name(row.text(8)).value_or(Traffic::voice);
-        one.assurance = static_cast<wire::Assurance>(row.integer(9));
-        one.n_paths = static_cast<std::uint8_t>(row.integer(10));
-        one.delivered_ms = static_cast<UnixMs>(row.integer(11));
-        one.expires_ms = static_cast<UnixMs>(row.integer(12));
-        if (!row.is_null(13)) one.confirmed_ms = static_cast<UnixMs>(row.integer(13));
-        if (!row.is_null(14)) one.directory_epoch = row.integer(14);
-      }));
+  Result<void> read;
+  TRY(transaction.query(sql, values, [&](const store::Row& row) {
+    auto one = charging_record_of(row, 0);
+    if (one) {
+      out.push_back(*std::move(one));
+    } else {
+      read = fail(one.error());
+    }
+  }));
+  TRY(read);
+  return out;
+}
+
+Result<std::vector<ChargingRecord>> list_charging_records(store::Transaction& transaction, const ChargingPlace& after, UnixMs until) {
+  ASSIGN_OR_RETURN(std::vector<ChargingRecord> out, list_archived_charges(transaction, after, until));
+  ASSIGN_OR_RETURN(const std::vector<ChargingRecord> young,
+                   read_charging_records(transaction,
+                                         "SELECT " + std::string(charging_columns) + " FROM charging_record WHERE (delivered_ms, sid_wk, leg) > (?, ?, ?) AND delivered_ms < ?"
+                                             " ORDER BY delivered_ms, sid_wk, leg LIMIT ?",
+                                         {store::column(after.delivered_ms), after.sid_wk.view(), after.leg, store::column(until), charges_per_page}));
+  out.insert(out.end(), young.begin(), young.end());
+  std::ranges::sort(out, {}, [](const ChargingRecord& one) { return std::tuple(one.delivered_ms, one.sid_wk, one.leg); });
+  if (std::ssize(out) > charges_per_page) out.resize(static_cast<std::size_t>(charges_per_page));
   return out;
 }
 
 Result<void> forget_charging_records(store::Transaction& transaction, UnixMs delivered_before) {
-  TRY(transaction.run("DELETE FROM charging_record WHERE delivered_ms < ?", {store::column(delivered_before)}));
-  return {};
+  TRY(transaction.run("DELETE FROM charging_record WHERE (sid_wk, leg) IN (SELECT sid_wk, leg FROM charging_record WHERE delivered_ms < ? ORDER BY delivered_ms LIMIT ?)",
+                      {store::column(delivered_before), charges_forgotten_at_once}));
+  return forget_archived_charges(transaction, delivered_before);
 }
 
 wire::Json to_json(const ChargingRecord& charge) {

@@ -34,6 +34,14 @@ struct ChargingRecord {
 };
 
 inline constexpr std::int64_t charges_per_page = 200;
+/// The columns that charging_record_of() reads.
+inline constexpr std::string_view charging_columns =
+    "sid_wk, leg, sid_call, uid, number, peer_uid, peer_number, peer_kms, traffic, assurance, n_paths, delivered_ms, expires_ms, confirmed_ms,"
+    " directory_epoch";
+/// The first of them is the row's column `first`. internal if this program wrote no such record.
+Result<ChargingRecord> charging_record_of(const store::Row& row, int first);
+/// What a query of charging_columns gives.
+Result<std::vector<ChargingRecord>> read_charging_records(store::Transaction& transaction, std::string_view sql, std::initializer_list<store::Value> values);
 
 /// `conflict` if this leg was charged before.
 Result<void> add_charging_record(store::Transaction& transaction, const ChargingRecord& charge);
@@ -47,8 +55,10 @@ struct ChargingPlace {
 inline ChargingPlace place_of(const ChargingRecord& charge) {
   return {.delivered_ms = charge.delivered_ms, .sid_wk = charge.sid_wk, .leg = static_cast<std::int64_t>(charge.leg)};
 }
-/// At most one page of what was delivered after this place and before `until`, in the order of delivery.
+/// At most one page of what was delivered after this place and before `until`, in the order of delivery; with what is in the archive (charging_archive.hpp).
 Result<std::vector<ChargingRecord>> list_charging_records(store::Transaction& transaction, const ChargingPlace& after, UnixMs until);
+/// The oldest of them, at most charges_forgotten_at_once: to be called again and again. Of the archive whole days.
+inline constexpr std::int64_t charges_forgotten_at_once = 20'000;
 Result<void> forget_charging_records(store::Transaction& transaction, UnixMs delivered_before);
 
 /// "caller" or "callee".

@@ -5,6 +5,8 @@
 namespace qanat::kms {
 namespace {
 
+constexpr std::int64_t forgotten_at_once = 20'000;
+
 Result<UnixMs> forgotten_until(store::Transaction& transaction) {
   UnixMs out = 0;
   TRY(transaction.query("SELECT forget_ms FROM replay_forgotten WHERE id = 1", {}, [&](const store::Row& row) { out = static_cast<UnixMs>(row.integer(0)); }));
@@ -34,9 +36,11 @@ Result<void> forget_applications(store::Transaction& transaction, UnixMs now) {
                         [&](const store::Row& row) { last = static_cast<UnixMs>(row.integer(0)); }));
   if (last == 0) return {};
   ASSIGN_OR_RETURN(const UnixMs before, forgotten_until(transaction));
-  TRY(transaction.run("INSERT INTO replay_forgotten (id, forget_ms) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET forget_ms = excluded.forget_ms",
-                      {store::column(std::max(last, before))}));
-  TRY(transaction.run("DELETE FROM replay WHERE forget_ms < ?", {store::column(now)}));
+  ASSIGN_OR_RETURN(const std::int64_t there, transaction.run("UPDATE replay_forgotten SET forget_ms = ? WHERE id = 1", {store::column(std::max(last, before))}));
+  if (there == 0) TRY(transaction.run("INSERT INTO replay_forgotten (id, forget_ms) VALUES (1, ?)", {store::column(std::max(last, before))}));
+  // What is left of them is refused as known, and goes the next time.
+  TRY(transaction.run("DELETE FROM replay WHERE h_req IN (SELECT h_req FROM replay WHERE forget_ms < ? ORDER BY forget_ms LIMIT ?)",
+                      {store::column(now), forgotten_at_once}));
   return {};
 }
 

@@ -1,5 +1,7 @@
 #include "services/kms/kp/terminals.hpp"
 
+#include <map>
+
 #include "crypto/kdf.hpp"
 
 namespace qanat::kms {
@@ -31,12 +33,15 @@ Result<std::optional<Terminal>> find_one(store::Transaction& transaction, const 
 
 Result<void> name_certificates(store::Transaction& transaction, const Terminal& terminal) {
   TRY(transaction.run("DELETE FROM terminal_certificate WHERE uid = ?", {std::string_view(terminal.uid.text())}));
-  std::set<Bytes> fingerprints;
+  std::map<Bytes, Bytes> serials;  // by fingerprint
   for (const Bytes* der : {&terminal.classical, &terminal.ml_dsa, &terminal.encryption_classical, &terminal.encryption_ml_kem}) {
-    if (!der->empty()) fingerprints.insert(crypto::digest(crypto::Hash::sha256, *der));
+    if (der->empty()) continue;
+    const auto parsed = crypto::Certificate::parse(*der);
+    serials.emplace(crypto::digest(crypto::Hash::sha256, *der), parsed ? parsed->serial() : Bytes());
   }
-  for (const Bytes& fingerprint : fingerprints) {
-    TRY(transaction.run("INSERT INTO terminal_certificate (fingerprint, uid) VALUES (?, ?)", {ByteView(fingerprint), std::string_view(terminal.uid.text())}));
+  for (const auto& [fingerprint, serial] : serials) {
+    TRY(transaction.run("INSERT INTO terminal_certificate (fingerprint, uid, serial) VALUES (?, ?, ?)",
+                        {ByteView(fingerprint), std::string_view(terminal.uid.text()), serial.empty() ? store::Value() : store::Value(ByteView(serial))}));
   }
   return {};
 }
@@ -120,12 +125,18 @@ Result<void> replace_certificates(store::Transaction& transaction, const Termina
 }
 
 Result<void> name_all_certificates(store::Transaction& transaction) {
-  std::vector<Terminal> unnamed;
-  TRY(transaction.query("SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem FROM terminal"
-                        " WHERE uid NOT IN (SELECT uid FROM terminal_certificate)",
-                        {}, [&](const store::Row& row) { unnamed.push_back(terminal_of(row)); }));
-  for (const Terminal& terminal : unnamed) TRY(name_certificates(transaction, terminal));
-  return {};
+  constexpr std::int64_t at_once = 256;
+  std::string after;
+  while (true) {
+    std::vector<Terminal> unnamed;
+    TRY(transaction.query("SELECT uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem FROM terminal"
+                          " WHERE uid > ? AND NOT EXISTS (SELECT 1 FROM terminal_certificate WHERE terminal_certificate.uid = terminal.uid AND serial IS NOT NULL)"
+                          " ORDER BY uid LIMIT ?",
+                          {std::string_view(after), at_once}, [&](const store::Row& row) { unnamed.push_back(terminal_of(row)); }));
+    if (unnamed.empty()) return {};
+    for (const Terminal& terminal : unnamed) TRY(name_certificates(transaction, terminal));
+    after = unnamed.back().uid.text();
+  }
 }
 
 Result<std::set<Uid>> terminals_of(store::Transaction& transaction, const std::set<Bytes>& fingerprints) {
@@ -134,6 +145,20 @@ Result<std::set<Uid>> terminals_of(store::Transaction& transaction, const std::s
     TRY(transaction.query("SELECT uid FROM terminal_certificate WHERE fingerprint = ?", {ByteView(fingerprint)},
                           [&](const store::Row& row) { out.insert(Uid(row.text(0))); }));
   }
+  return out;
+}
+
+Result<std::vector<Bytes>> certificates_with(store::Transaction& transaction, ByteView serial) {
+  std::vector<Bytes> out;
+  TRY(transaction.query("SELECT terminal_certificate.fingerprint, classical, ml_dsa, encryption_classical, encryption_ml_kem FROM terminal_certificate"
+                        " JOIN terminal ON terminal.uid = terminal_certificate.uid WHERE terminal_certificate.serial = ?",
+                        {serial}, [&](const store::Row& row) {
+                          const Bytes fingerprint = row.blob(0);
+                          for (int column = 1; column < row.columns(); ++column) {
+                            if (row.is_null(column)) continue;
+                            if (Bytes der = row.blob(column); crypto::digest(crypto::Hash::sha256, der) == fingerprint) out.push_back(std::move(der));
+                          }
+                        }));
   return out;
 }
 

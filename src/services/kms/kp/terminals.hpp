@@ -48,10 +48,12 @@ Result<void> confirm_terminal(store::Transaction& transaction, const Uid& uid);
 /// terminal has others by now.
 Result<void> replace_certificates(store::Transaction& transaction, const Terminal& former, const Terminal& next);
 
-/// For terminals from before their certificates were kept by fingerprint.
+/// For terminals from before their certificates were kept by fingerprint and serial.
 Result<void> name_all_certificates(store::Transaction& transaction);
 /// Those that have one of these certificates now, by SHA-256. A former certificate of a terminal that has renewed is nobody's.
 Result<std::set<Uid>> terminals_of(store::Transaction& transaction, const std::set<Bytes>& fingerprints);
+/// DER of the terminals' certificates that have this serial, of whatever issuer.
+Result<std::vector<Bytes>> certificates_with(store::Transaction& transaction, ByteView serial);
 /// All that the pool has of it: keys, certificates, what waits for its confirmation, its token and grants.
 Result<void> forget_terminal(store::Transaction& transaction, const Uid& uid);
 

@@ -16,8 +16,8 @@ Result<void> charge_day(store::Transaction& transaction, const kme::Sae& sae, st
                         [&](const store::Row& row) { spent = row.integer(0); }));
   if (static_cast<std::uint64_t>(spent) + keys > sae.keys_per_day)
     return fail(ErrorCode::exhausted, "SAE " + sae.id.text() + " may order " + std::to_string(sae.keys_per_day) + " keys a day");
-  TRY(transaction.run("INSERT INTO sae_spent (sae, day, keys) VALUES (?, ?, ?) ON CONFLICT (sae) DO UPDATE SET day = excluded.day, keys = excluded.keys",
-                      {std::string_view(sae.id.text()), day_of(now), spent + keys}));
+  ASSIGN_OR_RETURN(const std::int64_t there, transaction.run("UPDATE sae_spent SET day = ?, keys = ? WHERE sae = ?", {day_of(now), spent + keys, std::string_view(sae.id.text())}));
+  if (there == 0) TRY(transaction.run("INSERT INTO sae_spent (sae, day, keys) VALUES (?, ?, ?)", {std::string_view(sae.id.text()), day_of(now), spent + keys}));
   return {};
 }
 

@@ -34,17 +34,17 @@ std::vector<std::string> names_of(const std::map<std::string, ElementName>& doma
 
 }  // namespace
 
-SaeFront::SaeFront(node::Node& node, store::Store& store, node::SenderDirectory& senders, Agreement& agreement, SaeSettings settings)
+SaeFront::SaeFront(node::Node& node, const Parts& parts, SaeSettings settings)
     : node_(node),
-      store_(store),
+      store_(parts.store),
       settings_(std::move(settings)),
       domains_(other_domains(node)),
-      stock_(node.device()),
+      stock_(parts.device),
       directory_({.domain = node.identity().domain, .kms = node.identity().name, .refresh = settings_.iam_refresh, .lifetime = settings_.iam_lifetime},
                  node.clock(), directory_ports()),
-      supply_(node, store, stock_, senders, agreement, domains_, settings_.supply),
+      supply_(node, parts.store, stock_, parts.senders, parts.agreement, domains_, settings_.supply),
       filler_(names_of(domains_), [this](const std::string& domain) { return node_.stopping() ? Result<void>() : supply_.fill(domain); }),
-      delivery_(delivery_place(), {.store = store, .stock = stock_, .device = node.device(), .clock = node.clock(), .registry = directory_.registry()},
+      delivery_(delivery_place(), {.store = parts.store, .stock = stock_, .device = parts.device, .clock = node.clock(), .registry = directory_.registry()},
                 delivery_ports()) {}
 
 kme::DeliveryPlace SaeFront::delivery_place() const {

@@ -13,7 +13,13 @@ namespace qanat::kms {
 
 class SaeFront {
  public:
-  SaeFront(node::Node& node, store::Store& store, node::SenderDirectory& senders, Agreement& agreement, SaeSettings settings);
+  struct Parts {
+    store::Store& store;
+    crypto::CryptoDevice& device;  // a pool key's (kp/pool_keys.hpp)
+    node::SenderDirectory& senders;
+    Agreement& agreement;
+  };
+  SaeFront(node::Node& node, const Parts& parts, SaeSettings settings);
   ~SaeFront() { stop(); }
 
   /// Opens the listener.

@@ -1,0 +1,147 @@
+#include "services/kms/kma/charging_archive.hpp"
+
+#include <map>
+
+#include "crypto/kdf.hpp"
+
+namespace qanat::kms {
+namespace {
+
+constexpr std::string_view archive_label = "qanat charging archive 1\n";
+constexpr UnixMs archive_day_ms = 86'400'000;
+constexpr UnixMs archive_checked_every_ms = 3'600'000;
+constexpr std::int64_t checked_at_once = 500;
+
+std::int64_t archive_day_of(UnixMs delivered_ms) { return static_cast<std::int64_t>(delivered_ms / archive_day_ms); }
+
+/// What a day's guarded row says of its records.
+struct ChargingDay {
+  std::int64_t records = 0;
+  Bytes digest;
+};
+
+Bytes first_digest(std::int64_t day) { return crypto::digest(crypto::Hash::sha256, concat({as_bytes(archive_label), as_bytes(std::to_string(day))})); }
+/// All that a record says is in its JSON text.
+Bytes next_digest(ByteView before, const ChargingRecord& charge) {
+  return crypto::digest(crypto::Hash::sha256, concat({before, as_bytes(to_json(charge).dump())}));
+}
+
+Result<std::optional<ChargingDay>> find_day(store::Transaction& transaction, std::int64_t day) {
+  std::optional<ChargingDay> out;
+  TRY(transaction.query("SELECT records, digest FROM charging_day WHERE day = ?", {day},
+                        [&](const store::Row& row) { out = ChargingDay{.records = row.integer(0), .digest = row.blob(1)}; }));
+  return out;
+}
+
+}  // namespace
+
+Result<void> archive_charging_records(store::Transaction& transaction, UnixMs delivered_before) {
+  // Nor while the key lives: until then its terminal may confirm.
+  ASSIGN_OR_RETURN(const std::vector<ChargingRecord> due,
+                   read_charging_records(transaction,
+                                         "SELECT " + std::string(charging_columns) +
+                                             " FROM charging_record WHERE delivered_ms < ? AND expires_ms < ?"
+                                             " ORDER BY delivered_ms, sid_wk, leg LIMIT ?",
+                                         {store::column(delivered_before), store::column(delivered_before), charges_archived_at_once}));
+  const std::string move = "INSERT INTO charging_archive (day, place, " + std::string(charging_columns) + ") SELECT ?, ?, " + std::string(charging_columns) +
+                           " FROM charging_record WHERE sid_wk = ? AND leg = ?";
+  struct Grown {
+    ChargingDay day;
+    bool is_new = false;
+  };
+  std::map<std::int64_t, Grown> days;
+  for (const ChargingRecord& charge : due) {
+    const std::int64_t number = archive_day_of(charge.delivered_ms);
+    auto found = days.find(number);
+    if (found == days.end()) {
+      ASSIGN_OR_RETURN(const std::optional<ChargingDay> known, find_day(transaction, number));
+      found = days.emplace(number, Grown{.day = known.value_or(ChargingDay{.records = 0, .digest = first_digest(number)}), .is_new = !known}).first;
+    }
+    ChargingDay& day = found->second.day;
+    const auto leg = static_cast<std::int64_t>(charge.leg);
+    TRY(transaction.run(move, {number, day.records, charge.sid_wk.view(), leg}));
+    TRY(transaction.run("DELETE FROM charging_record WHERE sid_wk = ? AND leg = ?", {charge.sid_wk.view(), leg}));
+    day.digest = next_digest(day.digest, charge);
+    ++day.records;
+  }
+  for (const auto& [number, grown] : days) {
+    if (grown.is_new) {
+      TRY(transaction.run("INSERT INTO charging_day (day, records, digest) VALUES (?, ?, ?)", {number, grown.day.records, ByteView(grown.day.digest)}));
+    } else {
+      TRY(transaction.run("UPDATE charging_day SET records = ?, digest = ? WHERE day = ?", {grown.day.records, ByteView(grown.day.digest), number}));
+    }
+  }
+  return {};
+}
+
+Result<std::vector<ChargingRecord>> list_archived_charges(store::Transaction& transaction, const ChargingPlace& after, UnixMs until) {
+  return read_charging_records(transaction,
+                               "SELECT " + std::string(charging_columns) +
+                                   " FROM charging_archive WHERE (delivered_ms, sid_wk, leg) > (?, ?, ?) AND delivered_ms < ?"
+                                   " ORDER BY delivered_ms, sid_wk, leg LIMIT ?",
+                               {store::column(after.delivered_ms), after.sid_wk.view(), after.leg, store::column(until), charges_per_page});
+}
+
+Result<void> forget_archived_charges(store::Transaction& transaction, UnixMs delivered_before) {
+  const std::int64_t first_kept = archive_day_of(delivered_before);
+  // Without its day's row a record is nobody's any more, and goes the next time if not now.
+  TRY(transaction.run("DELETE FROM charging_day WHERE day < ?", {first_kept}));
+  TRY(transaction.run("DELETE FROM charging_archive WHERE (day, place) IN (SELECT day, place FROM charging_archive WHERE day < ? ORDER BY day, place LIMIT ?)",
+                      {first_kept, charges_forgotten_at_once}));
+  return {};
+}
+
+/// What one step has seen, in one transaction.
+struct ArchiveCheck::Seen {
+  std::int64_t day = -1;  // -1: the archive has no day after the last
+  std::int64_t place = 0;
+  Bytes digest;
+  bool at_end = false;  // of the day
+  std::optional<ChargingDay> said;
+  bool in_order = true;
+};
+
+Result<ArchiveCheck::Seen> ArchiveCheck::look(store::Transaction& transaction) const {
+  Seen out{.day = day_, .place = place_, .digest = digest_, .at_end = false, .said = {}, .in_order = true};
+  if (digest_.empty()) {
+    out = Seen{};
+    TRY(transaction.query("SELECT day FROM charging_day WHERE day > ? ORDER BY day LIMIT 1", {day_}, [&](const store::Row& row) { out.day = row.integer(0); }));
+    if (out.day < 0) return out;
+    out.digest = first_digest(out.day);
+  }
+  std::int64_t rows = 0;
+  TRY(transaction.query("SELECT place, " + std::string(charging_columns) + " FROM charging_archive WHERE day = ? AND place >= ? ORDER BY place LIMIT ?",
+                        {out.day, out.place, checked_at_once}, [&](const store::Row& row) {
+                          ++rows;
+                          const auto charge = charging_record_of(row, 1);
+                          out.in_order = out.in_order && charge && row.integer(0) == out.place && archive_day_of(charge->delivered_ms) == out.day;
+                          if (out.in_order) out.digest = next_digest(out.digest, *charge);
+                          ++out.place;
+                        }));
+  out.at_end = rows < checked_at_once;
+  ASSIGN_OR_RETURN(out.said, find_day(transaction, out.day));
+  return out;
+}
+
+Result<std::optional<std::string>> ArchiveCheck::step(store::Store& store, UnixMs now) {
+  if (now < again_ms_ && again_ms_ - now <= archive_checked_every_ms) return std::optional<std::string>();
+  ASSIGN_OR_RETURN(const Seen seen, store.transact([&](store::Transaction& transaction) { return look(transaction); }));
+  if (seen.day < 0) {
+    day_ = -1;
+    again_ms_ = now + archive_checked_every_ms;
+    return std::optional<std::string>();
+  }
+  day_ = seen.day;
+  place_ = seen.place;
+  digest_ = seen.digest;
+  if (!seen.at_end && seen.in_order) return std::optional<std::string>();
+  digest_.clear();  // the next day
+  place_ = 0;
+  const bool sound = !seen.said || (seen.in_order && seen.said->records == seen.place && seen.said->digest == seen.digest);  // no row: forgotten meanwhile
+  if (sound || !told_.insert(seen.day).second) return std::optional<std::string>();
+  return std::optional("table charging_archive: the records of day " + std::to_string(seen.day) +
+                       " (of 86400 s since 1970) are not those that were archived: " + std::to_string(seen.place) + " were looked at, " +
+                       std::to_string(seen.said->records) + " were left");
+}
+
+}  // namespace qanat::kms

@@ -1,0 +1,27 @@
+// Records that are owed for what a transaction did: they stand in the database from that transaction on, and go when they are in the audit record. So what was
+// done and must not be done twice (a revocation, which the CAS tells once) is on record also where the process was killed in between, at the latest at the next
+// start.
+#pragma once
+
+#include "node/node.hpp"
+#include "store/store.hpp"
+
+namespace qanat::kms {
+
+struct OwedRecord {
+  std::string action;
+  std::string subject;
+  std::string object;
+  std::string reason;
+};
+struct OwedTag;
+using OwedId = Id<OwedTag, 16>;  // of what one transaction owes; drawn
+
+/// Part of the transaction that does what is to be recorded.
+Result<void> owe_records(store::Transaction& transaction, const OwedId& id, std::span<const OwedRecord> records, UnixMs now);
+/// Which records are to be made: by who owes them, or by whoever comes after a process that was killed.
+enum class Owed : std::uint8_t { all, left_over };
+/// Makes them, in their order, each once or, where the process is killed here, twice. `left_over`: those of a minute ago or more, which nobody else is at.
+Result<void> pay_records(node::Node& node, store::Store& store, Owed which);
+
+}  // namespace qanat::kms
