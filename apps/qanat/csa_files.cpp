@@ -26,7 +26,7 @@ class WholeFile {
     if (out.descriptor_ < 0) return fail(ErrorCode::invalid_argument, out.part_.string() + ": cannot be written");
     return Result<WholeFile>(std::move(out));
   }
-  WholeFile(WholeFile&& other) noexcept : file_(other.file_), part_(other.part_), descriptor_(std::exchange(other.descriptor_, -1)) {}
+  WholeFile(WholeFile&& other) noexcept : file_(std::move(other.file_)), part_(std::move(other.part_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
   WholeFile& operator=(WholeFile&&) = delete;
   ~WholeFile() {
     if (descriptor_ < 0) return;

@@ -30,7 +30,7 @@ Result<std::optional<GatewayKeyState>> read_state(store::Transaction& transactio
   if (!text) return std::optional<GatewayKeyState>();
   const auto state = gateway_key_state_from_name(*text);
   if (!state) return fail(ErrorCode::internal, "gateway.db: state '" + *text + "' is none of this program's");
-  return std::optional(*state);
+  return state;
 }
 
 Result<std::int64_t> last_turn(store::Transaction& transaction, const std::string& tunnel) {

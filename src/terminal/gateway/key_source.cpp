@@ -18,7 +18,7 @@ Result<std::unique_ptr<GatewayKeys>> GatewayKeys::open(const KmeSettings& settin
   return std::unique_ptr<GatewayKeys>(new GatewayKeys(std::move(url), std::move(client)));
 }
 
-Result<kme::Key> GatewayKeys::ask(std::string path, std::string_view body, Deadline deadline) {
+Result<kme::Key> GatewayKeys::ask(const std::string& path, std::string_view body, Deadline deadline) {
   net::ForeignUrl url = url_;
   url.path += path;
   auto answer = client_->call("POST", url, "application/json", as_bytes(body), deadline);

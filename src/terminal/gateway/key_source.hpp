@@ -26,7 +26,7 @@ class GatewayKeys {
 
  private:
   GatewayKeys(net::ForeignUrl url, std::unique_ptr<net::ForeignClient> client) : url_(std::move(url)), client_(std::move(client)) {}
-  Result<kme::Key> ask(std::string path, std::string_view body, Deadline deadline);
+  Result<kme::Key> ask(const std::string& path, std::string_view body, Deadline deadline);
   net::ForeignUrl url_;
   std::unique_ptr<net::ForeignClient> client_;
 };

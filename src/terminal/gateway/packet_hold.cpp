@@ -117,8 +117,10 @@ class QueueHold final : public PacketHold {
         .attribute(NFQA_CFG_FLAGS, htonl(NFQA_CFG_F_FAIL_OPEN));
     TRY(configure(request));
     thread_ = std::jthread([this, longest](const std::stop_token& stopped) {
-      std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, stopped, longest, [] { return false; });
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait_for(lock, stopped, longest, [] { return false; });
+      }
       release();
     });
     return {};
@@ -164,7 +166,7 @@ class QueueHold final : public PacketHold {
     while (const auto head = value_at<nlattr>(attributes, 0)) {
       if (head->nla_len < NLA_HDRLEN || head->nla_len > attributes.size()) return;
       if ((head->nla_type & NLA_TYPE_MASK) == NFQA_PACKET_HDR) {
-        if (const auto id = value_at<std::uint32_t>(attributes, NLA_HDRLEN)) last_ = *id;
+        if (const auto id = value_at<std::uint32_t>(attributes, NLA_HDRLEN)) last_ = id;
       }
       attributes = attributes.subspan(std::min<std::size_t>(attributes.size(), NLA_ALIGN(head->nla_len)));
     }

@@ -54,7 +54,7 @@ Result<void> UnixStream::await(short events, Deadline deadline) const {
 Result<void> UnixStream::send(ByteView octets, Deadline deadline) {
   while (!octets.empty()) {
     const ssize_t sent = ::send(descriptor_, octets.data(), octets.size(), MSG_NOSIGNAL);
-    if (sent > 0) {
+    if (sent >= 0) {
       octets = octets.subspan(static_cast<std::size_t>(sent));
     } else if (errno == EAGAIN) {
       TRY(await(POLLOUT, deadline));

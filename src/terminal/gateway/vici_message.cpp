@@ -166,7 +166,7 @@ ViciSection& ViciSection::operator=(ViciSection&&) noexcept = default;
 ViciSection::~ViciSection() = default;
 
 template <class Value>
-ViciSection& ViciSection::put(std::string name, Value value) {
+ViciSection& ViciSection::put(std::string&& name, Value value) {
   CHECK(!has(name));
   elements_.push_back({.name = std::move(name), .value = std::move(value)});
   return *this;

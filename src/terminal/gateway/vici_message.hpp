@@ -43,7 +43,7 @@ class ViciSection {
 
  private:
   template <class Value>
-  ViciSection& put(std::string name, Value value);
+  ViciSection& put(std::string&& name, Value value);
   std::vector<Element> elements_;
 };
 struct ViciSection::Element {

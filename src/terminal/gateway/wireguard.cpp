@@ -38,6 +38,7 @@ class WireGuard final : public Tunnel {
   Result<std::vector<KeyId>> loaded(Deadline deadline) override {
     TRY(get(deadline));  // without an interface nothing is loaded, and it is not said that nothing is
     std::vector<KeyId> out;
+    out.reserve(held_.size());
     for (const auto& [id, key] : held_) out.push_back(id);
     return out;
   }

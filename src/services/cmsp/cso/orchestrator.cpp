@@ -22,7 +22,7 @@ wire::Json named(const points::NamedCounts& counts) {
 Result<void> Orchestrator::open() {
   ASSIGN_OR_RETURN(std::optional<points::KmsPolicy> latest, policies_.latest());
   const std::lock_guard lock(mutex_);
-  latest_ = std::move(latest);
+  latest_ = latest;
   return {};
 }
 
