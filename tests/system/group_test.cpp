@@ -335,7 +335,9 @@ class CrashDuringAGroup : public GroupNetwork {
 };
 
 TEST_F(CrashDuringAGroup, AtTheOwnersKmsNoEpochIsHalfInForce) {
-  for (const char* place : {"kms.group.begun", "kms.group.agreed", "kms.group.carried"}) EXPECT_FALSE(survive("kms-a", place)) << place;
+  EXPECT_FALSE(survive("kms-a", "kms.group.begun"));
+  EXPECT_FALSE(survive("kms-a", "kms.group.agreed"));
+  EXPECT_FALSE(survive("kms-a", "kms.group.carried"));
   EXPECT_FALSE(survive("kms-a", "kms.group.in_force")) << "in force, and not answered";
 }
 
