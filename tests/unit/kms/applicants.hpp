@@ -171,6 +171,7 @@ class Applicants {
 
   /// IAM says yes, with a token for whoever applies just now.
   Result<wire::Json> iam(points::Endpoint endpoint) {
+    if (while_asked_) while_asked_(endpoint);
     const UnixMs now = SystemClock().now_ms();
     constexpr int strongest = static_cast<int>(wire::Assurance::disjoint_qkd_paths);
     if (endpoint == points::Endpoint::pm1_decide)
@@ -186,6 +187,7 @@ class Applicants {
 
  public:
   const Person* applying_ = nullptr;  // whose token IAM makes
+  std::function<void(points::Endpoint endpoint)> while_asked_;  // what happens while an application waits for IAM
 
  private:
   const Identity kms_ = identity("qanat://a/kms/kms-a");

@@ -135,6 +135,46 @@ TEST_P(ApplicationTest, AnswerIsNotGivenAgainToWhomIamHasEnded) {
   EXPECT_EQ(refusal(apply(kms_.a(), of_a)), ErrorCode::conflict);
 }
 
+TEST_P(ApplicationTest, ATerminalThatEnrolsAnewWhileItsKeyIsAgreedGetsNothingAndIsNotCharged) {
+  std::optional<Applicants::Person> anew;
+  kms_.while_asked_ = [&](points::Endpoint endpoint) {
+    if (endpoint == points::Endpoint::pm1_decide && !anew) anew.emplace(kms_.newcomer("A", "+8613800000001"));
+  };
+  const SidWk sid = kms_.session();
+  const auto refused = apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller));
+  ASSERT_EQ(refusal(refused), ErrorCode::conflict);
+  EXPECT_EQ(refused.error().message, "the encryption keys of A have changed; apply again");
+  EXPECT_TRUE(kms_.on_record(refused.error().message));
+  EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::reserved);
+  EXPECT_TRUE(charges().empty());
+  EXPECT_EQ(times("\"km-1.delivered\"", kms_.state()), 0U);
+  ASSERT_TRUE(anew);
+  EXPECT_EQ(refusal(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller))), ErrorCode::denied) << "its former certificates";
+  const auto made = kms_.make(*anew, kms_.session(), Role::caller);
+  const Bytes answer = must(apply(*anew, made)).body;
+  EXPECT_EQ(kms_.opened(*anew, made, answer).wk.size(), wire::wk_size) << "what is kept of a terminal goes with its row";
+}
+
+TEST_P(ApplicationTest, ATerminalWhoseTokenIamEndsWhileItsKeyIsAgreedGetsNothingAndIsNotCharged) {
+  bool ended = false;
+  kms_.while_asked_ = [&](points::Endpoint endpoint) {
+    if (endpoint != points::Endpoint::pm1_decide || std::exchange(ended, true)) return;
+    // Of a time before what IAM says next, so that this counts.
+    must(kms_.access().revoked(
+        test::json_request(identity("qanat://core/iam/iam"), wire::Json::object({{"subject", "A"}, {"epoch", 1}, {"at_ms", 0}}))));
+  };
+  const SidWk sid = kms_.session();
+  const auto refused = apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller));
+  ASSERT_EQ(refusal(refused), ErrorCode::conflict);
+  EXPECT_EQ(refused.error().message, "the access token of A was ended while its application was under way; apply again");
+  EXPECT_TRUE(kms_.on_record(refused.error().message));
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::reserved);
+  EXPECT_TRUE(charges().empty());
+  EXPECT_EQ(times("\"km-1.delivered\"", kms_.state()), 0U);
+  EXPECT_TRUE(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller))) << "with another token";
+}
+
 TEST_P(ApplicationTest, AnotherApplicationForADeliveredLegIsRefusedWhateverItAsks) {
   const SidWk sid = kms_.session();
   must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller)));
