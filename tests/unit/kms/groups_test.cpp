@@ -265,7 +265,7 @@ class GroupKeyTest : public GroupsTest {
             .peer_number = owner_,
             .peer_kms = ElementName("kms-b"),
             .peer_fps = wire::no_fingerprints(suite),
-            .expires_ms = SystemClock().now_ms() + 60'000,
+            .expires_ms = SystemClock().now_ms() + 50'000,  // before the group's key, which is made later
             .terms = {}};
   }
   void announce(const Person& member, const wire::GroupEpoch& which, const std::function<void(wire::SessionNotify&)>& change = {}) {
@@ -332,6 +332,8 @@ TEST_F(GroupKeyTest, TheMembersLegIsTheGroupsKeyAndTheCarriersIsGone) {
   EXPECT_EQ(leg.key.peer_number, owner_);
   EXPECT_EQ(leg.key.assurance, wire::Assurance::one_qkd_path) << "not more than this end knows of its own carrier";
   EXPECT_EQ(kms_.leg(carrier_, Role::callee).state, KeyState::destroyed);
+  const auto former = must(kms_.in_transaction([&](store::Transaction& transaction) { return kms_.ledger().former(transaction, leg.key); }));
+  EXPECT_FALSE(former) << "nobody got the carrier's: the group's key takes no key's place";
   const wire::GroupState seen = must(show(kms_.c(), which_.group));
   EXPECT_EQ(seen.epoch, 4U);
   EXPECT_EQ(seen.owner, owner_);

@@ -186,7 +186,7 @@ Result<Destroyed> Ledger::destroy(store::Transaction& transaction, const SidWk& 
 Result<std::optional<SidWk>> Ledger::former(store::Transaction& transaction, const WorkingKey& key) {
   std::optional<SidWk> out;
   TRY(transaction.query("SELECT sid_wk FROM working_key WHERE sid_call = ? AND leg = ? AND uid = ? AND sid_wk <> ? AND expires_ms < ?"
-                        " ORDER BY expires_ms DESC LIMIT 1",
+                        " AND h_deliver IS NOT NULL ORDER BY expires_ms DESC LIMIT 1",
                         {key.sid_call.view(), number(key.leg), std::string_view(key.uid.text()), key.sid_wk.view(), store::column(key.expires_ms)},
                         [&](const store::Row& row) { out = SidWk(row.blob(0)); }));
   return out;

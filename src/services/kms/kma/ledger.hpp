@@ -99,7 +99,8 @@ class Ledger {
   Result<std::optional<Bytes>> delivered_again(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_req, const KeyUse& use);
   /// Erases the key's octets and its delivery; the row stays, with who ended it, when and why.
   Result<Destroyed> destroy(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Ending& ending);
-  /// The key of the same call, leg and subscriber that was made before this one, in whatever state; nothing for the first one.
+  /// The last key of the same call, leg and subscriber that was delivered before this one was made, in whatever state it is now; nothing for the first one. What
+  /// nobody got (an attempt that failed, the carrier of a group's key) does not count.
   Result<std::optional<SidWk>> former(store::Transaction& transaction, const WorkingKey& key);
   /// A later key of the same call is confirmed: its former ones, which were kept until now, are destroyed.
   Result<std::vector<Destroyed>> supersede(store::Transaction& transaction, const WorkingKey& by, const Ending& ending);
