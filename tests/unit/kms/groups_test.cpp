@@ -372,6 +372,36 @@ TEST_F(GroupKeyTest, ASessionThatWasAnnouncedForSomethingElseBringsNoKey) {
   EXPECT_TRUE(out.error().message.ends_with("was announced for something else")) << out.error().message;
 }
 
+TEST_F(GroupKeyTest, WhatCmspsDirectoryGrantedBringsNoKey) {
+  const auto set = [&](std::string_view sql, const store::Value& value, const SidWk& sid) {
+    EXPECT_EQ(must(kms_.in_transaction([&](store::Transaction& transaction) { return transaction.run(sql, {value, sid.view()}); })), 1);
+  };
+  const auto expect_refusal = [&](std::string_view why) {
+    const auto out = take(key_message());
+    ASSERT_EQ(refusal(out), ErrorCode::denied) << why;
+    EXPECT_TRUE(out.error().message.contains(why)) << out.error().message;
+  };
+  constexpr std::string_view carrier = "UPDATE working_key SET directory_epoch = ? WHERE sid_wk = ?";
+  set(carrier, std::int64_t{5}, carrier_);
+  expect_refusal("was opened by CMSP's directory, and a group needs CMSP's own word");
+  set(carrier, {}, carrier_);
+
+  constexpr std::string_view announcement = "UPDATE announced_session SET notify = ? WHERE sid_wk = ?";
+  const SidWk session = sid_of(kms_.c(), which_);
+  wire::DirectoryOpen open;
+  static_cast<wire::SessionFields&>(open) = must(kms_.agreement().announced(session)).session;
+  open.epoch = 5;
+  node::Node& node = kms_.node();
+  const Bytes opened = must(wire::sign_message(node.suite(), 1, open, kms_.c().signer, kms_.c().fps, node.rng())).octets;
+  wire::SessionNotify notify;
+  static_cast<wire::SessionFields&>(notify) = open;
+  const Bytes notified = must(wire::sign_message(node.suite(), 1, notify, kms_.c().signer, kms_.c().fps, node.rng())).octets;
+  set(announcement, ByteView(opened), session);
+  expect_refusal("was announced by CMSP's directory, and a group needs CMSP's own word");
+  set(announcement, ByteView(notified), session);
+  must(take(key_message()));  // nothing else was wrong
+}
+
 TEST_F(GroupKeyTest, AnEarlierEpochOrAnotherOwnersGroupIsRefused) {
   const auto known = [&](std::uint32_t epoch, const Uid& uid) {
     must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {

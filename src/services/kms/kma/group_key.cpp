@@ -80,6 +80,7 @@ Result<Groups::Taken> Groups::take(store::Transaction& transaction, const wire::
   ASSIGN_OR_RETURN(const auto carrier, ledger_.find(transaction, said.sid_wk, wire::Role::callee));
   if (!carrier || carrier->state != KeyState::generated) return fail(ErrorCode::conflict, "GroupKey: the key of session " + said.sid_wk.hex() + " is gone");
   if (carrier->key.peer_number != said.owner) return key_denied("session " + said.sid_wk.hex() + " is not the owner's");
+  if (carrier->key.directory_epoch) return key_denied("session " + said.sid_wk.hex() + " was opened by CMSP's directory, and a group needs CMSP's own word");
   ASSIGN_OR_RETURN(Secret wk, wire::open_group_key(message, carrier->key.wk));
 
   ASSIGN_OR_RETURN(const auto known, find_group(transaction, said.group));
