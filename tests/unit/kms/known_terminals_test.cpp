@@ -16,11 +16,8 @@ class KnownTerminalsTest : public testing::Test {
     const crypto::Suite& suite = network_.suite();
     const auto signer = test::must(crypto::Signer::generate(suite, network_.rng()));
     const auto encryption = test::must(crypto::Decapsulator::generate(suite, network_.rng()));
-    const crypto::SubjectNames names{.common_name = uid,
-                                     .element = test::identity("qanat://a/app1/" + uid),
-                                     .number = Number(number),
-                                     .dns = {},
-                                     .home_kms = ElementName("kms-a")};
+    const crypto::SubjectNames names{
+        .common_name = uid, .element = test::identity("qanat://a/app1/" + uid), .number = Number(number), .dns = {}, .home_kms = ElementName("kms-a")};
     const auto bundle = network_.bundle(names, signer.verifying_key(), encryption.encapsulation_key());
     return {.uid = Uid(uid),
             .number = Number(number),
@@ -95,7 +92,7 @@ TEST_F(KnownTerminalsTest, SoManyAreKeptAndThoseThatWereUsedLatest) {
 TEST_F(KnownTerminalsTest, ARowWhoseCertificateIsNoneIsRefusedAndNotKept) {
   const Terminal row = enrolled("alice", "+8613800000001");
   const auto first = of(row);
-  for (Bytes Terminal::* const der : {&Terminal::classical, &Terminal::ml_dsa}) {
+  for (Bytes Terminal::*const der : {&Terminal::classical, &Terminal::ml_dsa}) {
     Terminal spoilt = row;
     (spoilt.*der).resize(20);
     EXPECT_EQ(test::refusal(known_.of(spoilt)), ErrorCode::invalid_argument);
