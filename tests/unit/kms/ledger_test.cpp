@@ -208,6 +208,70 @@ TEST_P(LedgerTest, DeliversAReservedKeyOnceAndNamesTheDelivery) {
   EXPECT_EQ(there(sid_wk).h_deliver, first) << "the refused delivery has left no trace";
 }
 
+TEST_P(LedgerTest, AKeyOnWhichNobodyElseHasToAgreeIsReservedAtOnceAndKnownAsItStands) {
+  const auto sid_wk = rng_->id<SidWk>();
+  const WorkingKey in = key(sid_wk);
+  const auto reserve = [&](const SidWk& session) {
+    return in_transaction([&](store::Transaction& transaction) {
+      WorkingKey same = key(session);
+      same.sid_call = in.sid_call;
+      same.wk = in.wk.duplicate();
+      return ledger_->add_reserved(transaction, std::move(same));
+    });
+  };
+  const StoredKey said = must(reserve(sid_wk));
+  const StoredKey found = there(sid_wk);
+  EXPECT_EQ(found.state, KeyState::reserved);
+  EXPECT_EQ(said.state, found.state);
+  EXPECT_TRUE(equal_secret(said.key.wk, found.key.wk));
+  EXPECT_EQ(said.commitment, found.commitment);
+  EXPECT_EQ(said.deliveries, found.deliveries);
+  EXPECT_EQ(said.h_deliver, found.h_deliver);
+  EXPECT_EQ(test::refusal(reserve(sid_wk)), ErrorCode::conflict) << "a session is used once";
+}
+
+TEST_P(LedgerTest, ALegThatIsInAnotherStateByNowIsNotDeliveredAsItWasFound) {
+  const Bytes h_deliver = rng_->bytes(32);
+  const auto deliver_as = [&](const StoredKey& stored) {
+    return in_transaction([&](store::Transaction& transaction) {
+      return ledger_->delivered(transaction, stored, {.h_req = h_req_, .h_deliver = h_deliver, .octets = answer_}, by_alice());
+    });
+  };
+  for (const KeyState meanwhile : {KeyState::suspended, KeyState::delivered, KeyState::destroyed}) {
+    const SidWk sid_wk = in_state(KeyState::reserved);
+    const StoredKey stored = there(sid_wk);
+    must(advance(sid_wk, meanwhile));
+    EXPECT_EQ(test::refusal(deliver_as(stored)), ErrorCode::conflict) << store::name(meanwhile);
+    EXPECT_EQ(there(sid_wk).state, meanwhile);
+    EXPECT_TRUE(there(sid_wk).h_deliver.empty()) << store::name(meanwhile);
+  }
+  const SidWk sid_wk = in_state(KeyState::reserved);
+  must(deliver_as(there(sid_wk)));
+  EXPECT_EQ(there(sid_wk).h_deliver, h_deliver);
+  EXPECT_EQ(must(again(sid_wk, h_req_)), answer_);
+}
+
+TEST_P(LedgerTest, AKeyFollowsTheLastOneOfItsCallThatWasDelivered) {
+  const auto of_call = [&](UnixMs expires) {
+    WorkingKey out = key(rng_->id<SidWk>(), Role::caller, expires);
+    out.sid_call = SidCall(Bytes(SidCall::size, 5));
+    must(add(out));
+    return out;
+  };
+  const auto former = [&](const WorkingKey& of) { return must(in_transaction([&](store::Transaction& transaction) { return ledger_->former(transaction, of); })); };
+  const WorkingKey first = of_call(now + 1000);
+  const WorkingKey failed = of_call(now + 2000);
+  const WorkingKey last = of_call(now + 3000);
+  EXPECT_FALSE(former(last)) << "nobody has got one yet";
+  must(advance(first.sid_wk, KeyState::reserved));
+  must(deliver(first.sid_wk, rng_->bytes(32)));
+  must(advance(failed.sid_wk, KeyState::destroyed));
+  EXPECT_EQ(former(last), first.sid_wk);
+  must(advance(first.sid_wk, KeyState::destroyed));
+  EXPECT_EQ(former(last), first.sid_wk) << "though it is gone";
+  EXPECT_FALSE(former(first));
+}
+
 TEST_P(LedgerTest, DeliveryAndDestructionInOneTransactionLeaveNoKey) {
   const SidWk sid_wk = in_state(KeyState::reserved);
   const Bytes h_deliver = rng_->bytes(32);

@@ -91,6 +91,13 @@ TEST_F(KmsSettingsTest, CmspsDirectoryStandsInForNothingUnlessSomebodySaysSo) {
   EXPECT_FALSE(read("directory_fallback = 1\n"));
 }
 
+TEST_F(KmsSettingsTest, HowManyTerminalsAreKeptReadyHasADefaultAndBounds) {
+  EXPECT_EQ(read("")->known_terminals, 1024);
+  EXPECT_EQ(read("known_terminals = 1000000\n")->known_terminals, 1'000'000);
+  EXPECT_FALSE(read("known_terminals = 0\n"));
+  EXPECT_FALSE(read("known_terminals = 1000001\n"));
+}
+
 TEST_F(KmsSettingsTest, EvidenceIsShownEveryHourUnlessSomebodySaysOtherwise) {
   EXPECT_EQ(read("")->evidence_every, std::chrono::hours(1));
   EXPECT_EQ(read("evidence_every_s = 0\n")->evidence_every.count(), 0);

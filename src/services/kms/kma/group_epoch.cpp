@@ -139,7 +139,7 @@ Result<void> Groups::agree(Making& making) {
                         .hash = making.request.hash,
                         .traffic = making.traffic,
                         .ephemeral = true,
-                      .says_directory = false};  // a group needs CMSP itself
+                        .says_directory = false};  // a group needs CMSP itself
     auto agreed = agreement_.propose(session, making.owner, making.level_towards, making.http.deadline, making.http.request_id);
     if (agreed && agreed->key.peer_kms != place->first) {
       agreement_.shares_done(agreed->shares, Agreement::Fate::unused, making.http.request_id);
