@@ -45,8 +45,8 @@ constexpr std::array table_cases{
     TableCase{"owed_record", "place, id, action, subject, object, reason, made_ms", "1, x'01', 'kim.revoked', 'a', 'b', 'c', 1",
               "2, x'01', 'kp.purged', 'a', 'b', 'd', 1", "reason = 'none'"},
     TableCase{"directory", "id, head, taken_ms", "1, x'01', 5", "", "head = x'02'"},
-    TableCase{"call_group", "group_id, owner_uid, owner, owner_kms, begun, epoch, nonce, roster, changed_ms", "x'01', 'alice', '+1', 'kms-a', 2, 2, x'00', '+1 kms-a', 5",
-              "x'02', 'carol', '+3', 'kms-a', 1, 1, x'00', '+3 kms-a', 5", "epoch = 1"},
+    TableCase{"call_group", "group_id, owner_uid, owner, owner_kms, begun, epoch, nonce, roster, changed_ms",
+              "x'01', 'alice', '+1', 'kms-a', 2, 2, x'00', '+1 kms-a', 5", "x'02', 'carol', '+3', 'kms-a', 1, 1, x'00', '+3 kms-a', 5", "epoch = 1"},
 };
 
 class GuardedTablesTest : public KpFixture, public testing::WithParamInterface<TableCase> {
