@@ -232,8 +232,8 @@ TEST_P(CsaStoresTest, ApplicationsOwnSoManyKeysAndSeeTheirsAlone) {
   EXPECT_EQ(text(shown, "key_id"), granted);
 }
 
-Json named_creation(const std::string& creation_id) {
-  return Json::object({{"algorithm", "SM2"}, {"usage", "signature"}, {"label", "invoices"}, {"creation_id", creation_id}});
+Json named_creation(const std::string& creation_id, const std::string& label = "invoices") {
+  return Json::object({{"algorithm", "SM2"}, {"usage", "signature"}, {"label", label}, {"creation_id", creation_id}});
 }
 
 TEST_P(CsaStoresTest, TheSameCreationAgainGivesTheSameAnswerAndNoSecondKey) {
@@ -249,12 +249,11 @@ TEST_P(CsaStoresTest, TheSameCreationAgainGivesTheSameAnswerAndNoSecondKey) {
 
 TEST_P(CsaStoresTest, ACreationOfTheSameNameThatSaysSomethingElseIsRefused) {
   must_ask(Operation::create_key, billing, named_creation("order-17"));
-  Json other = named_creation("order-17");
-  other.set("label", "receipts");
-  const auto refused = ask(Operation::create_key, billing, other);
+  const auto refused = ask(Operation::create_key, billing, named_creation("order-17", "receipts"));
   EXPECT_EQ(refusal(refused), ErrorCode::conflict);
   EXPECT_NE(refused.error().message.find("said something else"), std::string::npos) << refused.error().message;
-  other.set("label", "invoices").set("policy", grants({grant(billing, {"sign"})}));
+  Json other = named_creation("order-17");
+  other.set("policy", grants({grant(billing, {"sign"})}));
   EXPECT_EQ(refusal(ask(Operation::create_key, billing, other)), ErrorCode::conflict);
   for (const std::string& wrong : {std::string(), std::string("two words"), std::string("line\n"), std::string(creation_id_octets_max + 1, 'x')}) {
     EXPECT_EQ(refusal(ask(Operation::create_key, billing, named_creation(wrong))), ErrorCode::invalid_argument) << wrong;

