@@ -144,6 +144,8 @@ class Agreement {
                        const std::string& request_id);
   Result<void> confirm_agreed(const Agreed& agreed, Deadline deadline, const std::string& request_id);
   Result<net::Response> accept(const wire::Framed<wire::KmsOffer>& offer, const Announced& announced, const Identity& kms_a, QuantumShares shares);
+  /// The callee's leg, once both KMSs have the key.
+  Result<std::optional<StoredKey>> agreed_leg(const SidWk& sid_wk);
   Result<StoredKey> wait_in_turn(const SidWk& sid_wk, Deadline deadline);
 
   node::Node& node_;

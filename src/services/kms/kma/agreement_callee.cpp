@@ -185,7 +185,17 @@ Result<net::Response> Agreement::confirm(const net::Request& request) {
 
 void Agreement::leg_changed(const SidWk& sid_wk) { store_.announce(channel_of(sid_wk)); }
 
+Result<std::optional<StoredKey>> Agreement::agreed_leg(const SidWk& sid_wk) {
+  ASSIGN_OR_RETURN(std::optional<StoredKey> leg,
+                   store_.look([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::callee); }));
+  if (leg && leg->state == KeyState::generated) leg.reset();
+  return Result<std::optional<StoredKey>>(std::move(leg));
+}
+
 Result<StoredKey> Agreement::wait_for_leg(const SidWk& sid_wk, Deadline deadline) {
+  // Whose key is there does not wait, and is not counted among those who do.
+  ASSIGN_OR_RETURN(std::optional<StoredKey> there, agreed_leg(sid_wk));
+  if (there) return Result<StoredKey>(*std::move(there));
   if (++waiting_ > node_.settings().server.limits.worker_threads / 2) {
     --waiting_;
     return fail(ErrorCode::exhausted, "too many callees wait for their caller's key; apply again");
@@ -199,9 +209,8 @@ Result<StoredKey> Agreement::wait_in_turn(const SidWk& sid_wk, Deadline deadline
   // Watched before the first look: a change between the look and the wait is not missed.
   const auto watch = store_.watch(channel_of(sid_wk));
   do {
-    ASSIGN_OR_RETURN(std::optional<StoredKey> leg,
-                     store_.look([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::callee); }));
-    if (leg && leg->state != KeyState::generated) return Result<StoredKey>(*std::move(leg));
+    ASSIGN_OR_RETURN(std::optional<StoredKey> leg, agreed_leg(sid_wk));
+    if (leg) return Result<StoredKey>(*std::move(leg));
   } while (watch->wait(deadline));
   return fail(ErrorCode::deadline_exceeded, "session " + sid_wk.hex() + ": the caller's side has not agreed on a key");
 }
