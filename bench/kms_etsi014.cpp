@@ -11,6 +11,7 @@
 #include "http_load.hpp"
 #include "kms_database.hpp"
 #include "sae_authority.hpp"
+#include "services/kms/kp/pool_keys.hpp"
 #include "services/kms/sae/supply.hpp"
 #include "statistics.hpp"
 
@@ -23,6 +24,7 @@ constexpr double floor_per_cpu_second = 10000;
 constexpr std::size_t chunks_together = 512;  // of one transaction
 constexpr std::size_t refill = 488;           // below the stock by so much, the KMS agrees on two batches of 256: the same at every stock
 constexpr UnixMs day_ms = 86'400'000;
+constexpr std::chrono::hours pool_key_life{30 * 24};
 constexpr std::chrono::milliseconds calm_max{60000};
 constexpr std::chrono::seconds known_max{30};
 constexpr std::chrono::milliseconds look_every{20};
@@ -148,9 +150,11 @@ class Measurement {
     std::vector<BatchId> batches;
     for (std::size_t i = 0; i < std::size(kmss); ++i) {
       ASSIGN_OR_RETURN(const auto database, KmsDatabase::open(ground_, kmss[i]));
-      kme::KeyStock stock(database->device());
-      const kme::StockName name = kms::supply_stock(domains[1 - i], 1);
       const UnixMs now = SystemClock().now_ms();
+      ASSIGN_OR_RETURN(const auto pool_keys, kms::PoolKeys::open({.store = database->store(), .device = database->device(), .suite = ground_.suite(),
+                                                                  .lifetime = pool_key_life}, now));
+      kme::KeyStock stock(pool_keys->of(kms::Pool::sae));
+      const kme::StockName name = kms::supply_stock(domains[1 - i], 1);
       if (i == 0) {
         ASSIGN_OR_RETURN(const kme::StockLevel level,
                          database->store().transact([&](store::Transaction& transaction) { return stock.level(transaction, name, now); }));

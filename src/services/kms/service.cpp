@@ -410,7 +410,8 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
     }
     return those.injection.revoked(fingerprints);
   });
-  TRY(pay_records(node, *those.store, Owed::all));  // what a process that was killed did, and did not say
+  // What a process that was killed did, and did not say; where there are other front ends, they may be about to say it.
+  TRY(pay_records(node, *those.store, node.settings().store ? Owed::left_over : Owed::all));
   node.describe_health([&those](wire::Json& body) { those.describe(body); });
   return std::unique_ptr<KmsService>(new KmsService(std::move(parts)));
 }

@@ -406,6 +406,8 @@ TEST_P(InjectionTest, WhatARevocationOwesToTheRecordIsMadeUpForAfterAKill) {
   open();
   must(pay_records(*node_, *store_, Owed::left_over));
   EXPECT_FALSE(audited("killed in between")) << "whoever owes it may be about to make it";
+  must(pay_records(*node_, *store_, network_.rng().id<OwedId>()));
+  EXPECT_FALSE(audited("killed in between")) << "another revocation pays what it owes itself";
   must(pay_records(*node_, *store_, Owed::all));
   EXPECT_TRUE(audited("killed in between"));
   EXPECT_EQ(owed_rows(), 0);

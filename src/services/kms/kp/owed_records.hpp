@@ -19,9 +19,11 @@ using OwedId = Id<OwedTag, 16>;  // of what one transaction owes; drawn
 
 /// Part of the transaction that does what is to be recorded.
 Result<void> owe_records(store::Transaction& transaction, const OwedId& id, std::span<const OwedRecord> records, UnixMs now);
-/// Which records are to be made: by who owes them, or by whoever comes after a process that was killed.
+/// Makes them, in their order, each once or, where the process is killed here, twice. By who owes them.
+Result<void> pay_records(node::Node& node, store::Store& store, const OwedId& id);
+/// The same by whoever comes after a process that was killed. `left_over`: those of a minute ago or more, which nobody else is at. `all`: for a process that has
+/// the database to itself and serves nobody yet.
 enum class Owed : std::uint8_t { all, left_over };
-/// Makes them, in their order, each once or, where the process is killed here, twice. `left_over`: those of a minute ago or more, which nobody else is at.
 Result<void> pay_records(node::Node& node, store::Store& store, Owed which);
 
 }  // namespace qanat::kms

@@ -46,7 +46,7 @@ Result<void> purge_revoked(node::Node& node, store::Store& store, Ledger& ledger
   if (!purged) return {};
   TRY(store.settle());  // CAS says it once
   node::crash_point("kms.injection.revoked");
-  return pay_records(node, store, Owed::all);
+  return pay_records(node, store, id);
 }
 
 }  // namespace qanat::kms
