@@ -133,6 +133,7 @@ Result<void> Call::start_exchange(WorkingKey key) {
   if (key.peer_fps != wire::no_fingerprints(party_.ax.suite) && key.peer_fps != peer_fps_)
     return fail(ErrorCode::denied, "the KMS names other certificates of " + key.peer_uid.text() + " than those that the call began with");
   report_.symmetric = report_.symmetric || key.symmetric;
+  report_.directory = report_.directory || key.directory;
   next_->epoch = epoch_of(next_->sid_wk, key);
   // The same certificates' keys sign again: who compared the SAS at the beginning has compared it for all keys of the call.
   AxSession session = ax_session(next_->sid_wk, key);
