@@ -94,8 +94,8 @@ class OnDatabase {
       return {};
     });
   }
-  /// Everything that is written, in the transactions of kma/application.cpp: the application remembered, both legs made and reserved, each delivered and
-  /// charged.
+  /// Everything that is written, in the transactions of kma/application.cpp: the application remembered, both legs made and reserved at once, each delivered
+  /// and charged.
   Result<std::vector<double>> store() {
     return per_delivery([&](const Pair& pair) { return session(pair); });
   }
@@ -157,7 +157,8 @@ class OnDatabase {
     });
   }
 
-  Result<void> hand_over(const kms::WorkingKey& key, const Applied& one, ByteView h_req, UnixMs now) {
+  Result<void> hand_over(const kms::StoredKey& leg, const Applied& one, ByteView h_req, UnixMs now) {
+    const kms::WorkingKey& key = leg.key;
     const kms::ChargingRecord charge{.sid_wk = key.sid_wk,
                                      .leg = key.leg,
                                      .sid_call = key.sid_call,
@@ -173,7 +174,9 @@ class OnDatabase {
                                      .expires_ms = key.expires_ms,
                                      .confirmed_ms = {}};
     return store_.transact([&](store::Transaction& transaction) -> Result<void> {
-      TRY(ledger_.delivered(transaction, key.sid_wk, key.leg, {.h_req = h_req, .h_deliver = h_req, .octets = one.answer},
+      TRY(kms::check_unchanged(transaction, one.terminal));
+      TRY(kms::Access::check_held(transaction, key.uid));
+      TRY(ledger_.delivered(transaction, leg, {.h_req = h_req, .h_deliver = h_req, .octets = one.answer},
                             {.by = key.uid, .traffic = kms::Traffic::voice, .now_ms = now}));
       return kms::add_charging_record(transaction, charge);
     });
@@ -184,22 +187,18 @@ class OnDatabase {
     const SidWk sid_wk = id();
     const std::array requests{fresh_hash(), fresh_hash()};
     const Secret wk = fresh_key();
-    const kms::WorkingKey caller = leg_of(sid_wk, wire::Role::caller, pair.caller, pair.callee, wk, now);
-    const kms::WorkingKey callee = leg_of(sid_wk, wire::Role::callee, pair.callee, pair.caller, wk, now);
     TRY(remember(pair.caller, requests[0], now));
-    TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-      TRY(ledger_.add(transaction, caller));
-      return ledger_.add(transaction, callee);
+    ASSIGN_OR_RETURN(const kms::StoredKey own, store_.transact([&](store::Transaction& transaction) -> Result<kms::StoredKey> {
+      ASSIGN_OR_RETURN(kms::StoredKey out, ledger_.add_reserved(transaction, leg_of(sid_wk, wire::Role::caller, pair.caller, pair.callee, wk, now)));
+      TRY(ledger_.add_reserved(transaction, leg_of(sid_wk, wire::Role::callee, pair.callee, pair.caller, wk, now)));
+      return Result<kms::StoredKey>(std::move(out));
     }));
-    TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-      TRY(ledger_.advance(transaction, sid_wk, wire::Role::caller, store::KeyState::reserved));
-      return ledger_.advance(transaction, sid_wk, wire::Role::callee, store::KeyState::reserved);
-    }));
-    TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::caller); }));
-    TRY(hand_over(caller, pair.caller, requests[0], now));
+    TRY(hand_over(own, pair.caller, requests[0], now));
     TRY(remember(pair.callee, requests[1], now));
-    TRY(store_.transact([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::callee); }));
-    return hand_over(callee, pair.callee, requests[1], now);
+    ASSIGN_OR_RETURN(const std::optional<kms::StoredKey> others,
+                     store_.look([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::callee); }));
+    if (!others) return fail(ErrorCode::internal, "the callee's leg is not in the ledger");
+    return hand_over(*others, pair.callee, requests[1], now);
   }
 
   /// Processor microseconds of this process per delivery, one value a turn; the pairs are shared out among the threads.

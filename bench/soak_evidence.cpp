@@ -71,8 +71,12 @@ Result<void> read_file(const std::filesystem::path& file, std::span<const store:
 
 using Rows = std::map<LegKey, LegRow>;
 
-constexpr std::string_view charges_without_key =
-    "SELECT count(*) FROM charging_record c WHERE NOT EXISTS (SELECT 1 FROM working_key w WHERE w.sid_wk = c.sid_wk AND w.leg = c.leg)";
+/// All charging records, as table c: after a day they are in the archive.
+const std::string charges =
+    "(SELECT sid_wk, leg, confirmed_ms FROM charging_record UNION ALL SELECT sid_wk, leg, confirmed_ms FROM charging_archive) AS c";
+const std::string charges_without_key =
+    "SELECT count(*) FROM " + charges + " WHERE NOT EXISTS (SELECT 1 FROM working_key w WHERE w.sid_wk = c.sid_wk AND w.leg = c.leg)";
+const std::string keys_and_charges = " FROM working_key w LEFT JOIN " + charges + " ON c.sid_wk = w.sid_wk AND c.leg = w.leg";
 
 struct Ledger {
   Rows rows;
@@ -82,8 +86,7 @@ struct Ledger {
 Result<Ledger> ledger_of_file(const std::filesystem::path& file) {
   Ledger out;
   TRY(read_file(file, kms::migrations,
-                "SELECT w.sid_wk, w.leg, w.state, w.sealed_wk IS NOT NULL, c.sid_wk IS NOT NULL, c.confirmed_ms IS NOT NULL FROM working_key w LEFT JOIN "
-                "charging_record c ON c.sid_wk = w.sid_wk AND c.leg = w.leg",
+                "SELECT w.sid_wk, w.leg, w.state, w.sealed_wk IS NOT NULL, c.sid_wk IS NOT NULL, c.confirmed_ms IS NOT NULL" + keys_and_charges,
                 [&](const store::Row& row) {
                   out.rows[{SidWk(row.blob(0)), row.integer(1)}] = {
                       .state = row.text(2), .octets = row.integer(3) == 1, .charged = row.integer(4) == 1, .confirmed = row.integer(5) == 1};
@@ -95,9 +98,9 @@ Result<Ledger> ledger_of_file(const std::filesystem::path& file) {
 Result<Ledger> ledger_of_server(const test::PostgresqlServer& server) {
   const std::string database(SoakNetwork::database_name);
   ASSIGN_OR_RETURN(const std::vector<std::string> lines,
-                   server.answer("SELECT encode(w.sid_wk, 'hex') || ' ' || w.leg || ' ' || w.state || ' ' || (w.sealed_wk IS NOT NULL)::int || ' ' || "
-                                 "(c.sid_wk IS NOT NULL)::int || ' ' || (c.confirmed_ms IS NOT NULL)::int FROM kms.working_key w LEFT JOIN "
-                                 "kms.charging_record c ON c.sid_wk = w.sid_wk AND c.leg = w.leg",
+                   server.answer("SET search_path = kms; SELECT encode(w.sid_wk, 'hex') || ' ' || w.leg || ' ' || w.state || ' ' || "
+                                 "(w.sealed_wk IS NOT NULL)::int || ' ' || (c.sid_wk IS NOT NULL)::int || ' ' || (c.confirmed_ms IS NOT NULL)::int" +
+                                     keys_and_charges,
                                  database));
   Ledger out;
   for (const std::string& line : lines) {
@@ -110,7 +113,7 @@ Result<Ledger> ledger_of_server(const test::PostgresqlServer& server) {
     ASSIGN_OR_RETURN(const SidWk sid_wk, SidWk::parse_hex(session));
     out.rows[{sid_wk, leg}] = std::move(row);
   }
-  ASSIGN_OR_RETURN(const std::vector<std::string> orphans, server.answer("SET search_path = kms; " + std::string(charges_without_key), database));
+  ASSIGN_OR_RETURN(const std::vector<std::string> orphans, server.answer("SET search_path = kms; " + charges_without_key, database));
   if (orphans.size() != 1) return fail(ErrorCode::internal, "the count of charging records has not come");
   out.orphans = std::stoll(orphans.front());
   return Result<Ledger>(std::move(out));
