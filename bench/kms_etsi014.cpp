@@ -151,8 +151,9 @@ class Measurement {
     for (std::size_t i = 0; i < std::size(kmss); ++i) {
       ASSIGN_OR_RETURN(const auto database, KmsDatabase::open(ground_, kmss[i]));
       const UnixMs now = SystemClock().now_ms();
-      ASSIGN_OR_RETURN(const auto pool_keys, kms::PoolKeys::open({.store = database->store(), .device = database->device(), .suite = ground_.suite(),
-                                                                  .lifetime = pool_key_life}, now));
+      ASSIGN_OR_RETURN(
+          const auto pool_keys,
+          kms::PoolKeys::open({.store = database->store(), .device = database->device(), .suite = ground_.suite(), .lifetime = pool_key_life}, now));
       kme::KeyStock stock(pool_keys->of(kms::Pool::sae));
       const kme::StockName name = kms::supply_stock(domains[1 - i], 1);
       if (i == 0) {

@@ -72,8 +72,7 @@ Result<void> read_file(const std::filesystem::path& file, std::span<const store:
 using Rows = std::map<LegKey, LegRow>;
 
 /// All charging records, as table c: after a day they are in the archive.
-const std::string charges =
-    "(SELECT sid_wk, leg, confirmed_ms FROM charging_record UNION ALL SELECT sid_wk, leg, confirmed_ms FROM charging_archive) AS c";
+const std::string charges = "(SELECT sid_wk, leg, confirmed_ms FROM charging_record UNION ALL SELECT sid_wk, leg, confirmed_ms FROM charging_archive) AS c";
 const std::string charges_without_key =
     "SELECT count(*) FROM " + charges + " WHERE NOT EXISTS (SELECT 1 FROM working_key w WHERE w.sid_wk = c.sid_wk AND w.leg = c.leg)";
 const std::string keys_and_charges = " FROM working_key w LEFT JOIN " + charges + " ON c.sid_wk = w.sid_wk AND c.leg = w.leg";

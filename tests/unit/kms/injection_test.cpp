@@ -412,6 +412,12 @@ TEST_P(InjectionTest, WhatARevocationOwesToTheRecordIsMadeUpForAfterAKill) {
   EXPECT_TRUE(audited("killed in between"));
   EXPECT_EQ(owed_rows(), 0);
   must(pay_records(*node_, *store_, Owed::all));
+  const std::vector<OwedRecord> former{{.action = "kp.purged", .subject = "bob", .object = "0 working keys", .reason = "of a front end that is gone"}};
+  const UnixMs long_ago = node_->clock().now_ms() - 120'000;
+  must(store_->transact([&](store::Transaction& transaction) { return owe_records(transaction, network_.rng().id<OwedId>(), former, long_ago); }));
+  must(pay_records(*node_, *store_, Owed::left_over));
+  EXPECT_TRUE(audited("of a front end that is gone"));
+  EXPECT_EQ(owed_rows(), 0);
 }
 
 TEST_P(InjectionTest, ARevocationOwesNothingWhenItReturns) {

@@ -21,8 +21,8 @@ using OwedId = Id<OwedTag, 16>;  // of what one transaction owes; drawn
 Result<void> owe_records(store::Transaction& transaction, const OwedId& id, std::span<const OwedRecord> records, UnixMs now);
 /// Makes them, in their order, each once or, where the process is killed here, twice. By who owes them.
 Result<void> pay_records(node::Node& node, store::Store& store, const OwedId& id);
-/// The same by whoever comes after a process that was killed. `left_over`: those of a minute ago or more, which nobody else is at. `all`: for a process that has
-/// the database to itself and serves nobody yet.
+/// The same by whoever comes after a process that was killed. `left_over`: those of a minute ago or more, which nobody else is at. `all`: for a process that
+/// has the database to itself and serves nobody yet.
 enum class Owed : std::uint8_t { all, left_over };
 Result<void> pay_records(node::Node& node, store::Store& store, Owed which);
 
