@@ -155,10 +155,27 @@ TEST_P(ApplicationTest, ATerminalThatEnrolsAnewWhileItsKeyIsAgreedGetsNothingAnd
   EXPECT_EQ(kms_.opened(*anew, made, answer).wk.size(), wire::wk_size) << "what is kept of a terminal goes with its row";
 }
 
-TEST_P(ApplicationTest, ATerminalWhoseTokenIamEndsWhileItsKeyIsAgreedGetsNothingAndIsNotCharged) {
+TEST_P(ApplicationTest, ATerminalWhoseTokenIamEndsAndGrantsAnewWhileItsKeyIsAgreedGetsTheNewOneWithTheKey) {
   bool ended = false;
   kms_.while_asked_ = [&](points::Endpoint endpoint) {
     if (endpoint != points::Endpoint::pm1_decide || std::exchange(ended, true)) return;
+    must(kms_.access().revoked(
+        test::json_request(identity("qanat://core/iam/iam"), wire::Json::object({{"subject", "A"}, {"epoch", 1}, {"at_ms", 0}}))));
+  };
+  const SidWk sid = kms_.session();
+  const auto made = kms_.make(kms_.a(), sid, Role::caller);
+  const Bytes answer = must(apply(kms_.a(), made)).body;
+  EXPECT_FALSE(kms_.opened(kms_.a(), made, answer).token.empty());
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(charges().size(), 1U);
+  EXPECT_EQ(times("\"km-1.delivered\"", kms_.state()), 1U);
+}
+
+TEST_P(ApplicationTest, ATerminalWhoseTokenIamEndsAgainAndAgainGetsNothingAndIsNotCharged) {
+  bool ended = false;
+  kms_.while_asked_ = [&](points::Endpoint endpoint) {
+    if (endpoint != points::Endpoint::pm1_decide) return;
+    ended = true;
     // Of a time before what IAM says next, so that this counts.
     must(kms_.access().revoked(
         test::json_request(identity("qanat://core/iam/iam"), wire::Json::object({{"subject", "A"}, {"epoch", 1}, {"at_ms", 0}}))));
@@ -172,6 +189,7 @@ TEST_P(ApplicationTest, ATerminalWhoseTokenIamEndsWhileItsKeyIsAgreedGetsNothing
   EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::reserved);
   EXPECT_TRUE(charges().empty());
   EXPECT_EQ(times("\"km-1.delivered\"", kms_.state()), 0U);
+  kms_.while_asked_ = {};
   EXPECT_TRUE(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller))) << "with another token";
 }
 

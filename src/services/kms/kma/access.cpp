@@ -55,11 +55,10 @@ Result<std::optional<Access::Granted>> Access::still_holds(store::Transaction& t
   return out;
 }
 
-Result<void> Access::check_held(store::Transaction& transaction, const Uid& uid) {
+Result<bool> Access::is_held(store::Transaction& transaction, const Uid& uid) {
   bool held = false;
   TRY(transaction.query("SELECT 1 FROM token WHERE uid = ?", {std::string_view(uid.text())}, [&](const store::Row&) { held = true; }));
-  if (held) return {};
-  return fail(ErrorCode::conflict, "the access token of " + uid.text() + " was ended while its application was under way; apply again");
+  return held;
 }
 
 Result<Access::Granted> Access::token_for(const Terminal& terminal, const wire::Fingerprints& fps, ByteView token_ref, wire::Assurance wanted,

@@ -41,8 +41,8 @@ class Access {
   Result<std::optional<Granted>> still_holds(store::Transaction& transaction, const Uid& uid, ByteView token_ref, wire::Assurance wanted);
   /// Nothing if level_towards() would ask IAM.
   Result<std::optional<wire::Assurance>> known_level(store::Transaction& transaction, const Uid& uid, const std::string& domain, wire::Assurance wanted);
-  /// `conflict` if the terminal holds no token: what it was granted under was ended meanwhile.
-  static Result<void> check_held(store::Transaction& transaction, const Uid& uid);
+  /// False if the terminal holds no token: what it was granted under was ended meanwhile.
+  static Result<bool> is_held(store::Transaction& transaction, const Uid& uid);
 
  private:
 

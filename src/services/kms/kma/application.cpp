@@ -15,6 +15,8 @@ using store::KeyState;
 
 namespace {
 
+constexpr int deliveries_tried = 2;  // IAM may end a token just now and grant another
+
 /// Whom the table lets in here is an application or a device.
 Traffic traffic_from(const net::Request& http) {
   const auto traffic = traffic_of(http.peer.identity->kind);
@@ -69,11 +71,31 @@ Result<net::Response> Application::granted(const net::Request& http, const Reque
   ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request));
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal, std::move(applicant.looked)));
   node::StepTrace::Timer step11(trace_, 11);
-  ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, applicant, granted.leg, std::move(granted.token), injected, *own));
-  TRY(hand_over(http, asked, terminal, granted, {.h_req = request.hash, .h_deliver = delivery.hash, .octets = delivery.octets},
-                OwnCopy::kept_until_acknowledged));
-  step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations" + (injected ? " and a charged key" : ""));
-  return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
+  for (int turn = 0; turn < deliveries_tried; ++turn) {
+    if (turn > 0) TRY(grant_anew(http, asked, terminal, granted));
+    ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, applicant, granted.leg, std::move(granted.token), injected, *own));
+    const Delivery answer{.h_req = request.hash, .h_deliver = delivery.hash, .octets = delivery.octets};
+    ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, terminal, granted, answer, OwnCopy::kept_until_acknowledged));
+    if (handed == Handed::token_ended) continue;
+    step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations" + (injected ? " and a charged key" : ""));
+    return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
+  }
+  return token_ended(terminal);
+}
+
+std::unexpected<Error> Application::token_ended(const Terminal& terminal) {
+  return fail(ErrorCode::conflict, "the access token of " + terminal.uid.text() + " was ended while its application was under way; apply again");
+}
+
+Result<void> Application::grant_anew(const net::Request& http, const Asked& asked, const Terminal& terminal, Grant& granted) {
+  const WorkingKey& key = granted.leg.key;
+  ASSIGN_OR_RETURN(Access::Granted access, access_.token_for(terminal, asked.fps, asked.token_ref, asked.min_assurance, http.deadline, http.request_id));
+  ASSIGN_OR_RETURN(const std::string domain, agreement_.domain_of(key.peer_kms));
+  ASSIGN_OR_RETURN(const wire::Assurance level, access_.level_towards(terminal, domain, asked.min_assurance, http.deadline, http.request_id));
+  if (std::min(level, access.level_max) < key.assurance)
+    return fail(ErrorCode::denied, "what the subscriber was granted has changed: the key rests on assurance " + std::to_string(static_cast<int>(key.assurance)));
+  granted.token = std::move(access.token);
+  return {};
 }
 
 Result<Application::Grant> Application::grant(const net::Request& http, const Asked& asked, const Terminal& terminal, Looked looked) {
@@ -102,8 +124,8 @@ Result<Application::Grant> Application::grant(const net::Request& http, const As
   return Result<Grant>(Grant{.token = std::move(access.token), .leg = std::move(leg.stored), .choice = std::move(leg.choice)});
 }
 
-Result<void> Application::hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery,
-                                    OwnCopy copy) {
+Result<Application::Handed> Application::hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery,
+                                                   OwnCopy copy) {
   const std::string session = asked.sid_wk.hex();
   const KeyUse use = use_by(terminal, asked.traffic);
   const WorkingKey& key = granted.leg.key;
@@ -126,15 +148,17 @@ Result<void> Application::hand_over(const net::Request& http, const Asked& asked
   std::optional<Destroyed> gone;
   // Durable before it is sent: a key that left is never delivered to another application. And before it is on record: of two applications for one leg, or of
   // one before and one after a crash, only that which took the key says so.
-  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+  ASSIGN_OR_RETURN(const Handed handed, store_.transact([&](store::Transaction& transaction) -> Result<Handed> {
     TRY(check_unchanged(transaction, terminal));
-    TRY(Access::check_held(transaction, terminal.uid));
+    ASSIGN_OR_RETURN(const bool held, Access::is_held(transaction, terminal.uid));
+    if (!held) return Handed::token_ended;
     TRY(ledger_.delivered(transaction, granted.leg, delivery, use));
     TRY(add_charging_record(transaction, charge));
-    if (copy != OwnCopy::destroyed) return {};
+    if (copy != OwnCopy::destroyed) return Handed::over;
     ASSIGN_OR_RETURN(gone, ledger_.destroy(transaction, asked.sid_wk, asked.role, {.by = "kms", .why = std::string(why), .at_ms = use.now_ms}));
-    return {};
+    return Handed::over;
   }));
+  if (handed == Handed::token_ended) return handed;
   std::string reason = granted.choice;
   if (key.directory_epoch) {
     reason += (reason.empty() ? "" : "; ") + ("granted by CMSP's directory " + std::to_string(*key.directory_epoch) + ": CMSP did not answer");
@@ -147,7 +171,7 @@ Result<void> Application::hand_over(const net::Request& http, const Asked& asked
                     .reason = reason,
                     .request_id = http.request_id}));
   node::crash_point("kms.wk.delivered");
-  return {};
+  return Handed::over;
 }
 
 Result<net::Response> Application::repeated(const net::Request& http, const Request& request, const Terminal& terminal) {

@@ -81,6 +81,9 @@ class Application {
     StoredKey stored;
     std::string choice;
   };
+  /// IAM has ended the token under which `granted` stands, which may have been for another one: asked once more. `denied` if the key may not be had any more.
+  Result<void> grant_anew(const net::Request& http, const Asked& asked, const Terminal& terminal, Grant& granted);
+  static std::unexpected<Error> token_ended(const Terminal& terminal);
   Result<Grant> grant(const net::Request& http, const Asked& asked, const Terminal& terminal, Looked looked);
   Result<Leg> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const std::optional<Terminal>& called,
                       const LevelTowards& level_towards);
@@ -89,9 +92,10 @@ class Application {
   /// Where the terminal is known by a charged key, of the right bundle is all that they must be.
   Result<crypto::EncapsulationKey> pooled_key(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known, KnownBy by);
   /// The delivery on record and in the ledger, before it is sent: a key that left is never delivered to another application. `conflict` if the terminal has
-  /// enrolled anew, or what it was granted has ended, since they were looked up.
+  /// enrolled anew since it was looked up.
   enum class OwnCopy : std::uint8_t { kept_until_acknowledged, destroyed };
-  Result<void> hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery, OwnCopy copy);
+  enum class Handed : std::uint8_t { over, token_ended };  // token_ended: nothing was done
+  Result<Handed> hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery, OwnCopy copy);
   [[nodiscard]] KeyUse use_by(const Terminal& terminal, Traffic traffic) const {
     return {.by = terminal.uid, .traffic = traffic, .now_ms = node_.clock().now_ms()};
   }

@@ -47,7 +47,8 @@ Result<net::Response> Application::granted_v1(const net::Request& http, const wi
   node::StepTrace::Timer step11(trace_, 11);
   ASSIGN_OR_RETURN(const Bytes octets, deliver_v1(http, asked, *known, granted.leg, std::move(granted.token), *own));
   const Bytes h_deliver = crypto::digest(node_.suite().hash, octets);
-  TRY(hand_over(http, asked, terminal, granted, {.h_req = asked.hash, .h_deliver = h_deliver, .octets = {}}, OwnCopy::destroyed));
+  ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, terminal, granted, {.h_req = asked.hash, .h_deliver = h_deliver, .octets = {}}, OwnCopy::destroyed));
+  if (handed == Handed::token_ended) return token_ended(terminal);
   step11.done(asked.sid_wk.hex(), "working key for " + terminal.uid.text() + " in profile v1");
   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = octets};
 }
