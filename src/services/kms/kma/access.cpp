@@ -151,13 +151,25 @@ Result<net::Response> Access::revoked(const net::Request& request) {
     }));
     TRY(transaction.run("DELETE FROM revoked_subject WHERE subject = ?", {std::string_view(subject)}));
     TRY(transaction.run("INSERT INTO revoked_subject (subject, epoch, at_ms) VALUES (?, ?, ?)", {std::string_view(subject), last_epoch, last_ms}));
-    // And a delivery that was meant for who may have nothing any more is not given again.
-    for (const std::string_view sql : {"DELETE FROM token WHERE TRUE", "DELETE FROM peer_grant WHERE TRUE", "UPDATE working_key SET answer = NULL WHERE answer IS NOT NULL"}) {
+    for (const std::string_view table : {"token", "peer_grant"}) {
       if (subject == every_terminal) {
-        TRY(transaction.run(sql, {}));
+        TRY(transaction.run("DELETE FROM " + std::string(table), {}));
       } else {
-        TRY(transaction.run(std::string(sql) + " AND uid = ?", {std::string_view(subject)}));
+        TRY(transaction.run("DELETE FROM " + std::string(table) + " WHERE uid = ?", {std::string_view(subject)}));
       }
+    }
+    return {};
+  }));
+  // And a delivery that was meant for who may have nothing any more is not given again. By itself: it looks at what applications write, and they look at the
+  // tokens, so that on PostgreSQL one work for both would give way to them for as long as the subscriber keeps applying. IAM is answered after both.
+  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    // What the first work wrote is looked at, so that a delivery comes before both or after both.
+    TRY(transaction.query("SELECT at_ms FROM revoked_subject WHERE subject = ?", {std::string_view(subject)}, [](const store::Row&) {}));
+    const std::string sql = "UPDATE working_key SET answer = NULL WHERE state <> 'destroyed' AND answer IS NOT NULL";
+    if (subject == every_terminal) {
+      TRY(transaction.run(sql, {}));
+    } else {
+      TRY(transaction.run(sql + " AND uid = ?", {std::string_view(subject)}));
     }
     return {};
   }));
