@@ -175,7 +175,7 @@ class OnDatabase {
                                      .confirmed_ms = {}};
     return store_.transact([&](store::Transaction& transaction) -> Result<void> {
       TRY(kms::check_unchanged(transaction, one.terminal));
-      TRY(kms::Access::check_held(transaction, key.uid));
+      TRY(kms::Access::is_held(transaction, key.uid));
       TRY(ledger_.delivered(transaction, leg, {.h_req = h_req, .h_deliver = h_req, .octets = one.answer},
                             {.by = key.uid, .traffic = kms::Traffic::voice, .now_ms = now}));
       return kms::add_charging_record(transaction, charge);
