@@ -19,6 +19,8 @@ constexpr std::array settings{
     Setting{"PRAGMA secure_delete = ON", "PRAGMA secure_delete", "1"},     // deleted rows are overwritten with zeros
     Setting{"PRAGMA trusted_schema = OFF", "PRAGMA trusted_schema", "0"},  // an altered schema cannot call functions with side effects
     Setting{"PRAGMA cell_size_check = ON", "PRAGMA cell_size_check", "1"},
+    Setting{"PRAGMA cache_size = -32768", "PRAGMA cache_size", "-32768"},  // KiB: the rows in use stay in memory
+    Setting{"PRAGMA wal_autocheckpoint = 4000", "PRAGMA wal_autocheckpoint", "4000"},  // pages: what is written again and again goes into the file once
     Setting{"PRAGMA temp_store = MEMORY", "PRAGMA temp_store", "2"},  // nothing spills into files outside our directory
 };
 
