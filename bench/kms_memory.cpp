@@ -9,17 +9,6 @@ namespace {
 
 constexpr std::chrono::milliseconds answer_max{10000};
 
-Row plain_row(std::string name, double value, std::string unit, std::string note) {
-  return {.name = std::move(name),
-          .value = value,
-          .unit = std::move(unit),
-          .limit = {},
-          .ratio = {},
-          .value_spread = {},
-          .ratio_spread = {},
-          .note = std::move(note)};
-}
-
 /// Octets of a stopped KMS's files.
 struct Files {
   double database = 0;

@@ -171,17 +171,6 @@ Result<void> measure_encapsulations(Ground& ground, std::size_t turns, Primitive
 
 constexpr std::array store_migrations{store::Migration{1, "CREATE TABLE written (id INTEGER PRIMARY KEY, octets BLOB NOT NULL) STRICT"}};
 
-Row context_row(std::string name, double value, std::string unit, std::string note) {
-  return {.name = std::move(name),
-          .value = value,
-          .unit = std::move(unit),
-          .limit = {},
-          .ratio = {},
-          .value_spread = {},
-          .ratio_spread = {},
-          .note = std::move(note)};
-}
-
 double per_second(std::size_t count, std::chrono::steady_clock::time_point start) {
   return static_cast<double>(count) / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -208,7 +197,7 @@ Result<Primitives> measure_primitives(Ground& ground, std::size_t turns, Report&
                         std::pair{"seal 1 KiB", out.seal_1k},
                         std::pair{"both certificates' chains", out.chains},
                         std::pair{"both certificates' OCSP answers", out.statuses}};
-  for (const auto& [name, ms] : rows) report.add(context_row(suite + ": " + name, ms, "CPU ms", ""));
+  for (const auto& [name, ms] : rows) report.add(plain_row(suite + ": " + name, ms, "CPU ms", ""));
   return out;
 }
 
@@ -219,7 +208,7 @@ Result<void> measure_durable_writes(Ground& ground, std::size_t writes, Report& 
   for (std::size_t i = 0; i < writes; ++i) {
     TRY(log->append({.action = "bench.record", .outcome = audit::Outcome::success, .subject = "bench", .object = "", .reason = "", .request_id = ""}));
   }
-  report.add(context_row("audit records per second", per_second(writes, start), "1/s",
+  report.add(plain_row("audit records per second", per_second(writes, start), "1/s",
                          "one thread, each record on disk before the next begins; temporary folder's file system"));
   ASSIGN_OR_RETURN(const auto store, store::Store::open(ground.scratch() / "bench.db", store_migrations));
   const Bytes octets = ground.rng().bytes(64);
@@ -229,7 +218,7 @@ Result<void> measure_durable_writes(Ground& ground, std::size_t writes, Report& 
       return transaction.run("INSERT INTO written (id, octets) VALUES (?, ?)", {static_cast<std::int64_t>(i), ByteView(octets)});
     }));
   }
-  report.add(context_row("store commits per second", per_second(writes, start), "1/s", "one thread, one row of 64 octets each, WAL and full sync"));
+  report.add(plain_row("store commits per second", per_second(writes, start), "1/s", "one thread, one row of 64 octets each, WAL and full sync"));
   return {};
 }
 

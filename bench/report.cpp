@@ -98,6 +98,17 @@ Spread spread_of(const std::vector<double>& values) {
   return {.low = low, .high = high, .samples = values.size()};
 }
 
+Row plain_row(std::string name, double value, std::string unit, std::string note) {
+  return {.name = std::move(name),
+          .value = value,
+          .unit = std::move(unit),
+          .limit = {},
+          .ratio = {},
+          .value_spread = {},
+          .ratio_spread = {},
+          .note = std::move(note)};
+}
+
 Row median_row(std::string name, const std::vector<double>& values, std::string unit, std::string note) {
   return {.name = std::move(name),
           .value = median(values),

@@ -31,6 +31,9 @@ struct Row {
 /// Of one value at least.
 Spread spread_of(const std::vector<double>& values);
 
+/// A value by itself.
+Row plain_row(std::string name, double value, std::string unit, std::string note);
+
 /// A row of several measurements: their median, the lowest and the highest.
 Row median_row(std::string name, const std::vector<double>& values, std::string unit, std::string note);
 

@@ -104,20 +104,24 @@ Result<void> Groups::locate(Making& making) {
   return check_domains(domains.size(), settings_.policy.groups);
 }
 
-Result<ElementName> Groups::announce(const Making& making, const Number& number) {
+Asked Groups::session_with(const Making& making, const Number& number, const SidWk& sid_wk) const {
   const wire::GroupRequest& asked = making.request.message;
-  const Asked session{.sid_wk = wire::group_sid_wk(node_.suite(), making.which, number),
-                      .sid_call = wire::group_sid_call(node_.suite(), making.which, making.owner.number, number),
-                      .role = wire::Role::caller,
-                      .num_call = making.owner.number,
-                      .num_called = number,
-                      .min_assurance = asked.min_assurance,
-                      .token_ref = asked.token_ref,
-                      .fps = asked.fps,
-                      .hash = making.request.hash,
-                      .traffic = making.traffic,
-                      .ephemeral = true,
-                      .says_directory = false};  // a group needs CMSP itself
+  return {.sid_wk = sid_wk,
+          .sid_call = wire::group_sid_call(node_.suite(), making.which, making.owner.number, number),
+          .role = wire::Role::caller,
+          .num_call = making.owner.number,
+          .num_called = number,
+          .min_assurance = asked.min_assurance,
+          .token_ref = asked.token_ref,
+          .fps = asked.fps,
+          .hash = making.request.hash,
+          .traffic = making.traffic,
+          .ephemeral = true,
+          .says_directory = false};  // a group needs CMSP itself
+}
+
+Result<ElementName> Groups::announce(const Making& making, const Number& number) {
+  const Asked session = session_with(making, number, wire::group_sid_wk(node_.suite(), making.which, number));
   ASSIGN_OR_RETURN(ElementName kms, agreement_.announce(session, making.owner, making.http.deadline, making.http.request_id));
   if (kms == own_name()) return fail(ErrorCode::not_found, number.text() + " has no enrolled terminal");
   TRY(agreement_.domain_of(kms));
@@ -125,21 +129,9 @@ Result<ElementName> Groups::announce(const Making& making, const Number& number)
 }
 
 Result<void> Groups::agree(Making& making) {
-  const wire::GroupRequest& asked = making.request.message;
   for (auto place = making.elsewhere.begin(); place != making.elsewhere.end();) {
     const Number& first = place->second.front();
-    const Asked session{.sid_wk = node_.rng().id<SidWk>(),
-                        .sid_call = wire::group_sid_call(node_.suite(), making.which, making.owner.number, first),
-                        .role = wire::Role::caller,
-                        .num_call = making.owner.number,
-                        .num_called = first,
-                        .min_assurance = asked.min_assurance,
-                        .token_ref = asked.token_ref,
-                        .fps = asked.fps,
-                        .hash = making.request.hash,
-                        .traffic = making.traffic,
-                        .ephemeral = true,
-                        .says_directory = false};  // a group needs CMSP itself
+    const Asked session = session_with(making, first, node_.rng().id<SidWk>());
     auto agreed = agreement_.propose(session, making.owner, making.level_towards, making.http.deadline, making.http.request_id);
     if (agreed && agreed->key.peer_kms != place->first) {
       agreement_.shares_done(agreed->shares, Agreement::Fate::unused, making.http.request_id);

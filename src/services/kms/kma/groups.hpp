@@ -52,6 +52,8 @@ class Groups {
   // group_epoch.cpp
   Result<net::Response> make_epoch(Making& making, const node::MessageSigner& own);
   Result<void> locate(Making& making);
+  /// A session of the group's owner with one member.
+  Asked session_with(const Making& making, const Number& number, const SidWk& sid_wk) const;
   Result<ElementName> announce(const Making& making, const Number& number);
   Result<void> agree(Making& making);
   Result<RestsOn> strength(const Making& making) const;
