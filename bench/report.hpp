@@ -32,7 +32,7 @@ struct Row {
 Spread spread_of(const std::vector<double>& values);
 
 /// A value by itself.
-Row plain_row(std::string name, double value, std::string unit, std::string note);
+Row plain_row(std::string name, double value, std::string unit, std::string note = "");
 
 /// A row of several measurements: their median, the lowest and the highest.
 Row median_row(std::string name, const std::vector<double>& values, std::string unit, std::string note);
