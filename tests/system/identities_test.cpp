@@ -298,6 +298,7 @@ TEST_F(IdentitiesOverTheWire, AGrantIsEnforcedWhereKeysAreAppliedForAndItsEndHol
 }
 
 TEST_F(IdentitiesOverTheWire, WhatIamDecidedReachesAKmsThatWasAwayAndSurvivesIamsDeath) {
+  TestNetwork::await("an outbox without what was said before", [&] { return health_count("iam", "messages_waiting") == 0; });
   const std::size_t before = net().audit("kms-b", "pm-1.revoked").size();
   net().running().stop_element("kms-b", app::RunningNetwork::Ending::kill);
   ask("administrator", Endpoint::x5_privilege, Json::object({{"op", "revoke"}, {"subject", "C"}}));
