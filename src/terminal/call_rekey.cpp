@@ -152,7 +152,8 @@ Result<void> Call::start_exchange(WorkingKey key) {
 void Call::on_next_ax(ByteView datagram) {
   if (phase_ != Phase::talking || next_->carrier.receive(datagram) != AxCarrier::Arrival::message) return;
   next_->answered = true;
-  if (next_->exchange) {
+  // One step at a time: nobody has vouched for the message, and it may come before the answer to the one before it is out.
+  if (next_->exchange && !stepping_) {
     run_step(next_->carrier.take_message());
   } else {
     next_->message_waits = true;
@@ -175,6 +176,7 @@ void Call::on_stepped(Stepped stepped) {
     next_failed("Ax: " + taken.error().message);
     return;
   }
+  if (!stepping_ && std::exchange(next_->message_waits, false)) run_step(next_->carrier.take_message());
   if (role_ == wire::Role::caller || !epochs_->holds_next()) return;
   // AX3 has held, and the caller takes packets under this key since before it sent it.
   if (const auto over = epochs_->switch_over(); !over) {

@@ -44,7 +44,7 @@ struct NextKey {
   AxCarrier carrier;
   KeyEpoch epoch;                             // what the KMS says of the key, once it is here
   std::shared_ptr<AxExchange> exchange = {};  // shared with the thread that runs its steps
-  bool message_waits = false;                 // callee: AX1 is complete, the key is not here yet
+  bool message_waits = false;                 // a message is complete, and the key is not here yet or the step before it still runs
   bool answered = false;                      // caller: AX2 is here, so the session need not be said again
   Time say_again{};                           // caller: when to say the session again
   std::chrono::milliseconds say_interval{};
