@@ -41,8 +41,9 @@ SidWk group_sid_wk(const crypto::Suite& suite, const GroupEpoch& which, const Nu
   return SidWk(ByteView(crypto::digest(suite.hash, {labels::group_sid_wk, octets_of(which), prefixed(member)})).first(SidWk::size));
 }
 
+// Longer than the nonce of a call, so that no INVITE can name a member's key as that of a call: any member knows the epoch, and the key is delivered once.
 SidCall group_sid_call(const crypto::Suite& suite, const GroupEpoch& which, const Number& owner, const Number& member) {
-  return make_sid_call(owner, member, group_epoch_name(suite, which).view());
+  return make_sid_call(owner, member, crypto::digest(suite.hash, {labels::group_epoch, octets_of(which)}));
 }
 
 SidWk group_epoch_name(const crypto::Suite& suite, const GroupEpoch& which) {

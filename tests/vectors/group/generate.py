@@ -69,7 +69,8 @@ def answers_of(suite):
         }
         for number, _ in ROSTER
     }
-    epoch_name = h.digest(b"QFCI-v2 group epoch\0" + which)[:16]
+    whole_name = h.digest(b"QFCI-v2 group epoch\0" + which)
+    epoch_name = whole_name[:16]
     request = group + u8(2) + u32(EPOCH) + opaque("alice", 64) + opaque(OWNER, 32) + opaque("kms-a", 64) + nonce + u64(TS) + u8(2) + token_ref + fps
     state = h_req + which + opaque("alice", 64) + opaque("kms-a", 64) + u64(TS) + roster + numbers([LEFT]) + fps
     member = ROSTER[2][0]
@@ -80,7 +81,7 @@ def answers_of(suite):
         "fp_classical": fps[:dg], "fp_pq": fps[dg:],
         "carrier_wk_0": carriers[0][0], "carrier_sid_0": carriers[0][1], "carrier_wk_1": carriers[1][0], "carrier_sid_1": carriers[1][1],
         "sid_wk": h.digest(b"QFCI-v2 group sid wk\0" + which + opaque(member, 32))[:16],
-        "sid_call": SM3.digest(opaque("QFCI-v2 sid call", 255) + opaque(OWNER, 255) + opaque(member, 255) + opaque(epoch_name, 255)),
+        "sid_call": SM3.digest(opaque("QFCI-v2 sid call", 255) + opaque(OWNER, 255) + opaque(member, 255) + opaque(whole_name, 255)),
         "epoch_name": epoch_name, "epoch_nonce": epoch_nonce,
         "mix_0": mixes[0], "mix_1": mixes[1], "wk_without_carriers": epoch_key(0), "wk": wk, "media": media,
         "group_key": front + suite.seal(key, iv, front, wk),
