@@ -75,7 +75,10 @@ Result<bool> Groups::is_first(const Request& request) {
   const UnixMs forget = request.message.ts_ms + agreement_.clock_window_ms();
   return store_.transact([&](store::Transaction& transaction) -> Result<bool> {
     TRY(check_of_this_life(transaction, request.message.ts_ms, "GroupRequest"));
-    return remember_application(transaction, request.hash, forget);
+    ASSIGN_OR_RETURN(const bool first, remember_application(transaction, request.hash, forget));
+    // An order that is refused after this costs its owner one application all the same; one that is carried out counts its other members in plan().
+    if (first) TRY(count_application(transaction, request.message.uid, settings_.policy.applications, node_.clock().now_ms()));
+    return first;
   });
 }
 
@@ -146,8 +149,8 @@ Result<Groups::Plan> Groups::plan(store::Transaction& transaction, const Request
     out.before = *std::move(row);
   }
   ASSIGN_OR_RETURN(out.members, members_after(numbers_of(out.before.roster), owner.number, asked.order, asked.members, settings_.policy.groups));
-  // Each member's key is one: what guards the quantum stock against a caller guards it against a group.
-  for (std::size_t i = 0; i < out.members.size(); ++i) TRY(count_application(transaction, owner.uid, settings_.policy.applications, now));
+  // Each member's key is one: what guards the quantum stock against a caller guards it against a group. The owner's is counted since the order came.
+  for (std::size_t i = 1; i < out.members.size(); ++i) TRY(count_application(transaction, owner.uid, settings_.policy.applications, now));
   if (asked.order == wire::GroupOrder::open) {
     TRY(add_group(transaction, out.before));
   } else {
