@@ -1,5 +1,7 @@
 #include "terminal/process.hpp"
 
+#include <algorithm>
+
 #include "node/steps.hpp"
 #include "terminal/call.hpp"
 #include "terminal/enrolment.hpp"
@@ -86,6 +88,8 @@ wire::Json rejected(const CallReport& report) {
 std::string last_mile(const CallReport& report) {
   std::string known = report.symmetric ? "; ADMITTED IN SYMMETRIC MODE: the KMS could not check this terminal's certificates" : "";
   if (report.unchecked) known += "; SYMMETRIC MODE: the status of the KMS's or the peer's certificates could not be had";
+  const bool later_without = report.injected && std::ranges::any_of(report.epochs, [](const KeyEpoch& epoch) { return !epoch.injected; });
+  if (later_without) known += "; A LATER KEY OF THE CALL WAS NOT, and falls with SM2 or ECDH and ML-KEM (see keys)";
   if (!report.charged) return "SM2 or ECDH with ML-KEM: falls if both fall" + known;
   if (!report.injected) return "also a charged key, which itself came over a wire under public keys alone: adds nothing if both fall" + known;
   return "also protected by a charged key, " + std::string(wire::name(*report.charged)) + known;

@@ -53,7 +53,11 @@ Result<net::Response> Groups::take_key(const net::Request& http) {
   if (std::ssize(said.roster) > limits.members)
     return key_denied(std::to_string(said.roster.size()) + " members, policy allows " + std::to_string(limits.members));
   std::set<ElementName> kmss;
-  for (const wire::GroupMember& member : said.roster) kmss.insert(member.kms);
+  for (const wire::GroupMember& member : said.roster) {
+    // A message may name whatever is printable; the row keeps the roster as a list with commas.
+    if (member.kms.text().contains(',')) return key_denied("its roster names '" + member.kms.text() + "' as a KMS");
+    kmss.insert(member.kms);
+  }
   TRY(check_domains(kmss.size(), limits));
   ASSIGN_OR_RETURN(const std::vector<Place> places, places_of(said, ElementName(from.name)));
   ASSIGN_OR_RETURN(const Taken taken, store_.transact([&](store::Transaction& transaction) { return take(transaction, message, from, places); }));

@@ -7,7 +7,7 @@ namespace {
 
 using store::Value;
 
-/// "+8655110000001 kms-a,+8655120000002 kms-b": neither numbers nor names of elements have a space or a comma.
+/// "+8655110000001 kms-a,+8655120000002 kms-b": numbers and names have no space, and no KMS with a comma in its name is let in (group_key.cpp).
 std::string roster_text(const wire::Roster& roster) {
   std::string out;
   for (const wire::GroupMember& member : roster) out += (out.empty() ? "" : ",") + member.number.text() + " " + member.kms.text();
