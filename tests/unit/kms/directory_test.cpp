@@ -164,6 +164,8 @@ TEST_F(KeptDirectoryTest, SilenceIsThisKmssOwnFinding) {
   const auto answered = directory_->check_silence(test::soon(), "0123456789abcdef");
   EXPECT_EQ(test::refusal(answered), ErrorCode::unavailable);
   EXPECT_TRUE(answered.error().message.contains("CMSP answers kms-a")) << answered.error().message;
+  const auto in_haste = directory_->check_silence(Deadline::after(std::chrono::milliseconds(1)), "0123456789abcdef");
+  EXPECT_EQ(test::refusal(in_haste), ErrorCode::deadline_exceeded) << "who is given no time to answer is not silent";
   cmsp_.fall_silent();
   EXPECT_TRUE(directory_->check_silence(test::soon(), "0123456789abcdef"));
   EXPECT_TRUE(is_silence(ErrorCode::unavailable) && is_silence(ErrorCode::deadline_exceeded));

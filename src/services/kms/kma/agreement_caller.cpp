@@ -10,6 +10,7 @@ using store::KeyState;
 namespace {
 
 constexpr std::chrono::milliseconds cmsp_answer_max{2000};  // where its directory may stand in
+constexpr std::chrono::milliseconds cmsp_answer_min{500};   // … and not if CMSP had less than this, which is as the terminal wants it
 
 }  // namespace
 
@@ -43,9 +44,13 @@ Result<Agreement::Opened> Agreement::open_session(const Asked& asked, const Term
   ASSIGN_OR_RETURN(const std::string cmsp, node_.peer_of(Kind::cmsp));
   // Where the directory may stand in, a silent CMSP leaves time for it.
   const bool stands_in = policy_.terms()->directory_fallback;
-  const Deadline answer_by = stands_in ? deadline.sooner_of(std::min(cmsp_answer_max, deadline.remaining() / 3)) : deadline;
+  const std::chrono::milliseconds share = std::min(cmsp_answer_max, deadline.remaining() / 3);
+  const Deadline answer_by = stands_in ? deadline.sooner_of(share) : deadline;
   const auto response = node_.exchange(points::Endpoint::ma2_locate, cmsp, node::enclose(own, sent.octets), answer_by, request_id);
-  if (!response && is_silence(response.error().code)) return open_by_directory(open, asked, own, response.error(), deadline, request_id);
+  if (!response && is_silence(response.error().code)) {
+    if (stands_in && share < cmsp_answer_min) return fail_in("CMSP had " + std::to_string(share.count()) + " ms to answer", response.error());
+    return open_by_directory(open, asked, own, response.error(), deadline, request_id);
+  }
   if (!response) return fail(response.error());
   if (response->status < 200 || response->status > 299) return fail_in("Ma-2 to " + cmsp, net::error_of(*response));
   return granted(response->body, sent, cmsp, deadline);

@@ -64,6 +64,9 @@ Result<Directory::Located> Directory::locate(const Number& caller, const Number&
 
 Result<void> Directory::check_silence(Deadline deadline, const std::string& request_id) {
   ASSIGN_OR_RETURN(const std::string cmsp, node_.peer_of(Kind::cmsp));
+  // How long a request may take is its sender's word: it must not pass for silence that there was no time for an answer.
+  if (deadline.remaining() < probe_max)
+    return fail(ErrorCode::deadline_exceeded, "less than " + std::to_string(probe_max.count()) + " ms are left, too few to find whether CMSP answers");
   const auto answer = node_.exchange(points::Endpoint::ma2_directory, cmsp, {}, deadline.sooner_of(probe_max), request_id);
   if (answer) return fail(ErrorCode::unavailable, "CMSP answers " + node_.identity().name + ": the session is to be opened with it");
   if (is_silence(answer.error().code)) return {};
