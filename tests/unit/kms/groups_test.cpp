@@ -352,6 +352,7 @@ TEST_F(GroupKeyTest, WhatDoesNotFitTheAgreementOrTheAnnouncementIsRefused) {
   EXPECT_EQ(refusal(take(key_message([&](wire::GroupKey& m) { m.roster.insert(m.roster.begin() + 1, {.number = number(d_), .kms = ElementName("kms-a")}); }))),
             ErrorCode::not_found)
       << "a member that CMSP has not announced";
+  EXPECT_EQ(refusal(take(key_message([](wire::GroupKey& m) { m.roster.back().kms = ElementName("kms-b,+8613900000009"); }))), ErrorCode::denied);
   EXPECT_EQ(refusal(take(key_message([](wire::GroupKey& m) { m.roster.front().kms = ElementName("kms-b"); }))), ErrorCode::denied)
       << "no member of this domain";
   Bytes altered = key_message();

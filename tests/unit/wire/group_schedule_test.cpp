@@ -99,6 +99,8 @@ TEST_P(GroupScheduleTest, NamesAndKeysAreWhatTheIndependentScriptDerives) {
   const Number member = roster().back().number;
   EXPECT_EQ(group_sid_wk(suite_, which(), member), SidWk(hex("sid_wk")));
   EXPECT_EQ(group_sid_call(suite_, which(), number("owner"), member), SidCall(hex("sid_call")));
+  EXPECT_NE(group_sid_call(suite_, which(), number("owner"), member), make_sid_call(number("owner"), member, group_epoch_name(suite_, which()).view()))
+      << "a call whose nonce is the epoch's name is not the group";
   EXPECT_EQ(group_epoch_name(suite_, which()), SidWk(hex("epoch_name")));
   std::vector<Secret> mixes;
   for (const char* n : {"0", "1"}) {

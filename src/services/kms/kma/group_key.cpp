@@ -126,6 +126,7 @@ Result<Groups::Taken> Groups::take(store::Transaction& transaction, const wire::
   for (const Place& place : places) {
     ASSIGN_OR_RETURN(const auto member, find_terminal(transaction, place.number));
     if (!member || !member->confirmed) continue;  // revoked since it was announced
+    if (!place.session.uid_b.empty() && member->uid != place.session.uid_b) continue;  // another's number since then
     TRY(add_leg(transaction, epoch_of(said), *member, like));
     ++out.members;
   }
