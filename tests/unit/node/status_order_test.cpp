@@ -30,6 +30,7 @@ class TwoSources final : public net::Client {
     const UnixMs now = clock_.now_ms();
     if (call.method == "POST") {
       ++asked_ocsp;
+      if (ocsp_slow) return fail(ErrorCode::deadline_exceeded, "slow");
       if (ocsp_silent) return fail(ErrorCode::unavailable, "silent");
       const crypto::StatusAnswer answer{.status = status, .this_update = now, .next_update = now + 60'000, .revoked_at = now};
       return net::Response{.status = 200, .content_type = std::string(points::type_ocsp_response), .body = pki().answer_status(call.body, answer)};
@@ -47,6 +48,7 @@ class TwoSources final : public net::Client {
   int asked_ocsp = 0;
   int asked_list = 0;
   bool ocsp_silent = false;
+  bool ocsp_slow = false;
   bool lists_silent = false;
   crypto::CertStatus status = crypto::CertStatus::good;
   crypto::RevocationList list;
@@ -92,6 +94,15 @@ TEST_F(StatusOrder, TheListThatCameBeforeAnswersWhenAllIsSilent) {
   EXPECT_TRUE(check(*by));
   clock_.now += list_lifetime_ms;
   EXPECT_EQ(refusal(check(*by)), ErrorCode::deadline_exceeded) << "past its time";
+}
+
+TEST_F(StatusOrder, WhoAsksInHasteDoesNotChooseTheSourceThatIsBelieved) {
+  const auto by = checker({ocsp, crl});
+  cas_.ocsp_slow = true;
+  EXPECT_EQ(refusal(by->check(certificate_, Deadline::after(std::chrono::milliseconds(400)))), ErrorCode::deadline_exceeded);
+  EXPECT_EQ(cas_.asked_list, 0);
+  EXPECT_TRUE(check(*by)) << "it had its time";
+  EXPECT_EQ(cas_.asked_list, 1);
 }
 
 TEST_F(StatusOrder, WhoIsRevokedInTheListIsRefused) {
