@@ -385,8 +385,6 @@ inline constexpr std::array migrations{
       ALTER TABLE sae_spent ADD COLUMN row_mac BLOB;
       ALTER TABLE charge ADD COLUMN row_mac BLOB;
       ALTER TABLE charging_record ADD COLUMN row_mac BLOB;
-      ALTER TABLE replay ADD COLUMN row_mac BLOB;
-      ALTER TABLE replay_forgotten ADD COLUMN row_mac BLOB;
       -- KMA: charging records that nothing changes any more, and what their days hold (kma/charging_archive.hpp).
       CREATE TABLE charging_archive (
         day INTEGER NOT NULL,          -- of delivered_ms: days since 1970, UTC
@@ -437,7 +435,7 @@ inline constexpr std::array migrations{
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more
-/// often, and it changes with every application. Nor pending_agreement: what it lets happen, the far KMS must say over its own connection. Nor key_stock and
+/// often, and it changes with every application. Nor replay, which does too: what a message that was forgotten could be repeated for, the rows of working_key refuse. Nor pending_agreement: what it lets happen, the far KMS must say over its own connection. Nor key_stock and
 /// key_delivery, which count what stands in guarded rows. For charging_archive stand the rows of charging_day, for directory_page the guarded head, which has the
 /// digests of the pages. Nor notice and notice_count, which are PostgreSQL's alone.
 inline constexpr std::array guarded_tables{
@@ -478,8 +476,6 @@ inline constexpr std::array guarded_tables{
     store::GuardedTable{"charge", {"charge", ""}},
     store::GuardedTable{"charging_record", {"sid_wk", "leg"}},
     store::GuardedTable{"charging_day", {"day", ""}},
-    store::GuardedTable{"replay", {"h_req", ""}},
-    store::GuardedTable{"replay_forgotten", {"id", ""}},
     store::GuardedTable{"owed_record", {"id", "place"}},
 };
 

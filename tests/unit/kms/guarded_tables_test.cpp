@@ -40,8 +40,6 @@ constexpr std::array table_cases{
               "x'01', 1, x'00', 'alice', '+1', 'bob', '+2', 'kms-b', 'voice', 3, 1, 5, 6",
               "x'02', 1, x'00', 'carol', '+3', 'bob', '+2', 'kms-b', 'voice', 3, 1, 5, 6", "confirmed_ms = 7"},
     TableCase{"charging_day", "day, records, digest", "1, 5, x'01'", "2, 6, x'02'", "records = 4"},
-    TableCase{"replay", "h_req, forget_ms", "x'01', 10", "x'02', 20", "forget_ms = 30"},
-    TableCase{"replay_forgotten", "id, forget_ms", "1, 10", "", "forget_ms = 30"},
     TableCase{"owed_record", "place, id, action, subject, object, reason, made_ms", "1, x'01', 'kim.revoked', 'a', 'b', 'c', 1",
               "2, x'01', 'kp.purged', 'a', 'b', 'd', 1", "reason = 'none'"},
     TableCase{"directory", "id, head, taken_ms", "1, x'01', 5", "", "head = x'02'"},
