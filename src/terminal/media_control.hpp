@@ -20,7 +20,7 @@ bool is_media(ByteView datagram) noexcept;
 /// The APP packet's subtype, and whose SID_WK it carries.
 enum class RekeyWord : std::uint8_t {
   begins = 1,   // caller: this is the next key's session
-  refused = 2,  // either: not under this session, for now
+  refused = 2,  // either: not under this session; the call keeps its key, and the caller tries again under another session
   wanted = 3,   // callee: the key of this session, which is in force, has been in use for long enough
 };
 
