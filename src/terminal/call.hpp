@@ -209,18 +209,20 @@ class Call {
   std::optional<AxResponder> responder_;
   bool ax_answered_ = false;       // callee: AX2 is sent
   bool ax_message_waits_ = false;  // AX1 is complete, the key is not here yet
+  bool first_heard_ = false;
   std::optional<MediaSession> media_;
   std::optional<MediaControl> control_;
   Time talk_started_{};
   Time last_heard_{};
   Time next_farewell_{};
-  bool first_heard_ = false;
   wire::Fingerprints peer_fps_;     // that the first Ax exchange found
   KeyEpoch first_epoch_;            // until Ax is through
   std::optional<KeyEpochs> epochs_;
   RekeyPlan plan_;
   std::optional<NextKey> next_;
   std::optional<SidWk> refused_;    // the last session that came to nothing
+  std::atomic<bool> fetching_ = false;  // the key thread has work
+  std::atomic<bool> stepping_ = false;  // the Ax thread has work
   std::optional<Time> peer_done_;  // when the other end said that it has said everything
   Time drain_until_{};
 
@@ -228,8 +230,6 @@ class Call {
   std::mutex inbox_mutex_;
   std::condition_variable inbox_filled_;
   std::deque<Item> inbox_;
-  std::atomic<bool> fetching_ = false;  // the key thread has work
-  std::atomic<bool> stepping_ = false;  // the Ax thread has work
   // Last: their threads use what is above.
   std::jthread key_thread_;
   std::jthread ax_thread_;

@@ -91,8 +91,8 @@ MediaControl::Heard MediaControl::receive(ByteView datagram) {
   if (!opened) return Heard::nothing;
   const Bytes& packet = *opened;
   if (packet.size() == receiver_report_octets && packet[1] == receiver_report) return Heard::confirmation;
-  if (auto said = parse_rekey(packet)) {
-    rekeying_ = std::move(said);
+  if (const auto said = parse_rekey(packet)) {
+    rekeying_ = said;
     return Heard::rekey;
   }
   if (packet.size() != farewell_octets || packet[1] != sender_report) return Heard::nothing;
