@@ -187,6 +187,20 @@ TEST_F(GroupsTest, OrdersThatAreNotTheOwnersOrNotOfNowAreRefused) {
   EXPECT_EQ(must(show(kms_.a(), first.group)).epoch, 2U) << "none of these began an epoch that is in force";
 }
 
+TEST_F(GroupsTest, ToSeeAGroupCountsAsToOrder) {
+  const wire::GroupEpoch first = opened({number(kms_.c())});
+  settings_.policy.applications = {.burst = 2, .per_minute = 1};
+  must(show(kms_.c(), first.group));
+  must(show(kms_.c(), first.group));
+  const auto third = show(kms_.c(), first.group);
+  EXPECT_EQ(refusal(third), ErrorCode::exhausted);
+  EXPECT_TRUE(third.error().message.starts_with("C applies more often than 1 times a minute")) << third.error().message;
+  EXPECT_TRUE(kms_.on_record("\"group.show\""));
+  EXPECT_EQ(refusal(order(kms_.c(), first, GroupOrder::join, {number(d_)})), ErrorCode::exhausted) << "one account for both";
+  for (int looks = 0; looks < 2; ++looks) EXPECT_EQ(refusal(show(d_, first.group)), ErrorCode::denied) << "who may not see it has an account of its own";
+  EXPECT_EQ(refusal(show(d_, first.group)), ErrorCode::exhausted);
+}
+
 TEST_F(GroupsTest, WhatIsNotTheTerminalsOwnFreshAndSignedIsRefused) {
   const wire::GroupEpoch first = opened({number(kms_.c())});
   const auto refused = [&](const Person& over, const Bytes& octets) {

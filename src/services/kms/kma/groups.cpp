@@ -100,7 +100,11 @@ Result<Bytes> Groups::state_of(const Request& request, const GroupRow& row, cons
 
 Result<net::Response> Groups::show(const Request& request, const Terminal& terminal, const node::MessageSigner& own) {
   const wire::GroupId& group = request.message.group;
-  ASSIGN_OR_RETURN(const auto row, store_.transact([&](store::Transaction& transaction) { return find_group(transaction, group); }));
+  ASSIGN_OR_RETURN(const auto row, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<GroupRow>> {
+    // Like an order, also for who may not see it: signing the answer and recording the refusal cost as much.
+    TRY(count_application(transaction, terminal.uid, settings_.policy.applications, node_.clock().now_ms()));
+    return find_group(transaction, group);
+  }));
   if (!row || row->epoch == 0) return fail(ErrorCode::not_found, "group " + group.hex() + " is not known here");
   if (!wire::has(row->roster, terminal.number))
     return fail(ErrorCode::denied, terminal.number.text() + " is not a member of group " + group.hex() + " in epoch " + std::to_string(row->epoch));
