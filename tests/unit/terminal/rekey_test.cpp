@@ -185,6 +185,30 @@ TEST_P(RekeyTest, ARunningCallTakesAnotherKeySeveralTimesAndLosesNothing) {
   for (std::size_t i = 0; i < alice_.talked_under.size(); ++i) EXPECT_EQ(alice_.talked_under[i], call.alice->epochs[i].sid_wk);
 }
 
+TEST_P(RekeyTest, TheCallIsAsStrongAsTheWeakestOfItsKeys) {
+  alice_.settings.rekey.after = 300ms;
+  for (RekeyingEnd* end : {&alice_, &bob_}) {
+    end->keys.change_later = [](WorkingKey& key) {
+      key.assurance = wire::Assurance::pqc;
+      key.n_paths = 0;
+      key.path_min = 0;
+    };
+  }
+  const Outcome call = hold();
+  expect_whole(call);
+  expect_keys(call, 2);
+  ASSERT_TRUE(call.alice && call.bob);
+  for (const CallReport* report : {&*call.alice, &*call.bob}) {
+    ASSERT_GE(report->epochs.size(), 2U);
+    EXPECT_EQ(report->epochs[0].assurance, wire::Assurance::one_qkd_path);
+    EXPECT_EQ(report->epochs[0].path_min, 1);
+    EXPECT_EQ(report->epochs[1].assurance, wire::Assurance::pqc);
+    EXPECT_EQ(report->assurance, wire::Assurance::pqc) << "and not what it began with";
+    EXPECT_EQ(report->n_paths, 0);
+    EXPECT_EQ(report->path_min, 0);
+  }
+}
+
 TEST_P(RekeyTest, TheEndWhoseKeyComesFirstWaitsForTheOther) {
   for (const auto& [first, second] : {std::pair(&alice_, &bob_), std::pair(&bob_, &alice_)}) {
     SCOPED_TRACE(first == &alice_ ? "the caller's comes first" : "the callee's comes first");
