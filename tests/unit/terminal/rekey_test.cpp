@@ -25,6 +25,7 @@ class KeyPerSession final : public KeySource {
 
   Result<WorkingKey> fetch(const KeyWanted& wanted, Deadline /*deadline*/, const std::stop_token& /*stop*/) override {
     wanted_.push_back(wanted);
+    wanted_at_.push_back(std::chrono::steady_clock::now());
     WorkingKey key{.wk = Secret::copy_of(concat({wanted.sid_wk.view(), wanted.sid_wk.view()})),
                    .assurance = wire::Assurance::one_qkd_path,
                    .n_paths = 1,
@@ -48,12 +49,14 @@ class KeyPerSession final : public KeySource {
   std::function<void()> second_acknowledged;
   void forget() {
     wanted_.clear();
+    wanted_at_.clear();
     acknowledged_.clear();
     change_later = {};
     second_acknowledged = {};
   }
   /// After the call: what was applied for, what was acknowledged.
   [[nodiscard]] const std::vector<KeyWanted>& wanted() const { return wanted_; }
+  [[nodiscard]] const std::vector<std::chrono::steady_clock::time_point>& wanted_at() const { return wanted_at_; }
   [[nodiscard]] const std::vector<Bytes>& acknowledged() const { return acknowledged_; }
 
  private:
@@ -62,6 +65,7 @@ class KeyPerSession final : public KeySource {
   std::string peer_kms_;
   const crypto::Suite& suite_;
   std::vector<KeyWanted> wanted_;  // by the key thread alone, of which there is one at a time
+  std::vector<std::chrono::steady_clock::time_point> wanted_at_;
   std::vector<Bytes> acknowledged_;
 };
 
@@ -237,6 +241,17 @@ TEST_P(RekeyTest, TheCalleeMayAskForAnotherKey) {
   const Outcome call = hold();
   expect_whole(call);
   expect_keys(call, 2);
+}
+
+TEST_P(RekeyTest, ACalleeAppliesNoMoreOftenThanItsOwnPauseWhateverTheCallerBegins) {
+  repeats_ = 5;
+  alice_.settings.rekey.after = 50ms;
+  const Outcome call = hold();
+  expect_whole(call);
+  expect_keys(call, 3);
+  constexpr auto jitter = 200ms;  // of the threads that fetch; without the pause a key follows half a second after the other, when that is erased
+  const auto& at = bob_.keys.wanted_at();
+  for (std::size_t i = 2; i < at.size(); ++i) EXPECT_GE(at[i] - at[i - 1], rekey_begins_every - jitter) << "key " << i;
 }
 
 TEST_P(RekeyTest, ACallerWhoseKmsGivesNoOtherKeyGoesOnUnderTheFirst) {
