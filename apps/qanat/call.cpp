@@ -272,7 +272,8 @@ void show_summary(const wire::Json& summary, const Network& network) {
   const auto caller = summary.object("caller");
   const std::int64_t assurance = caller ? caller->integer("assurance").value_or(0) : 0;
   fmt::print("\n  working key     {} at {}, {} at {}: equal\n", text("wk_fingerprint_a"), text("from"), text("wk_fingerprint_b"), text("to"));
-  fmt::print("  it is           {}\n", assurance_text(assurance));
+  const auto keys = caller ? caller->array("keys").value_or(std::vector<wire::Json>{}) : std::vector<wire::Json>{};
+  fmt::print("  it is           {}{}\n", assurance_text(assurance), keys.size() > 1 ? " (the weakest of the call's keys)" : "");
   const auto callee = summary.object("callee");
   if (caller && callee) {
     const std::string near = caller->text("last_mile").value_or("?");
@@ -286,7 +287,6 @@ void show_summary(const wire::Json& summary, const Network& network) {
   fmt::print("  set-up          {:.1f} ms from INVITE to the first readable voice packet\n", number("setup_ms"));
   fmt::print("  voice           {} heard {}: correlation {:.5f}, SNR {:.1f} dB against the linear original (A-law); back: {:.5f}, {:.1f} dB\n", text("to"), text("from"),
              number("correlation"), number("snr_db"), number("correlation_back"), number("snr_db_back"));
-  const auto keys = caller ? caller->array("keys").value_or(std::vector<wire::Json>{}) : std::vector<wire::Json>{};
   for (std::size_t i = 0; keys.size() > 1 && i < keys.size(); ++i) {
     fmt::print("  {:<15} {} assurance {}, {} packets sent and {} received under it\n", i == 0 ? "its keys" : "", keys[i].text("wk_fingerprint").value_or("?"),
                keys[i].integer("assurance").value_or(0), keys[i].integer("packets_sent").value_or(0), keys[i].integer("packets_received").value_or(0));

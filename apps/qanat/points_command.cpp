@@ -29,7 +29,17 @@ wire::Json list_of(const std::vector<std::string>& texts) {
 std::vector<std::string> tests_of(std::string_view point) {
   std::vector<std::string> out;
   for (const points::Evidence& evidence : points::all_evidence()) {
-    if (evidence.point == point) out.emplace_back(evidence.test);
+    if (evidence.point != point) continue;
+    out.push_back(std::string(evidence.test) + (evidence.kms_store == points::KmsStore::postgresql ? ", KMSs on PostgreSQL" : ""));
+  }
+  return out;
+}
+
+/// The databases of the KMSs with which the point is proved.
+std::vector<std::string> databases_of(std::string_view point) {
+  std::vector<std::string> out;
+  for (const points::KmsStore store : points::all_kms_stores) {
+    if (points::working(point, store)) out.emplace_back(points::name(store));
   }
   return out;
 }
@@ -48,7 +58,12 @@ int points_list(PointRows rows, Output output) {
     const std::vector<std::string> endpoints = endpoints_of(point);
     const std::vector<std::string> tests = tests_of(point.id);
     if (output == Output::json) {
-      all.push(wire::Json::object({{"id", point.id}, {"between", point.between}, {"endpoints", list_of(endpoints)}, {"working", works}, {"tests", list_of(tests)}}));
+      all.push(wire::Json::object({{"id", point.id},
+                                   {"between", point.between},
+                                   {"endpoints", list_of(endpoints)},
+                                   {"working", works},
+                                   {"kms_databases", list_of(databases_of(point.id))},
+                                   {"tests", list_of(tests)}}));
       continue;
     }
     fmt::print("  {:<6} {:<38} {:<8} {}\n", point.id, point.between, works ? "working" : "-", point.carries);

@@ -114,11 +114,13 @@ std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers, const s
   return out;
 }
 
-bool working(std::string_view point) noexcept {
+std::string_view name(KmsStore store) noexcept { return store == KmsStore::sqlite ? "SQLite" : "PostgreSQL"; }
+
+bool working(std::string_view point, std::optional<KmsStore> store) noexcept {
   bool accepted = false;
   bool refused = false;
   for (const Evidence& evidence : all_evidence()) {
-    if (evidence.point != point) continue;
+    if (evidence.point != point || (store && evidence.kms_store != *store)) continue;
     (evidence.refusal ? refused : accepted) = true;
   }
   return accepted && refused;

@@ -2,6 +2,8 @@
 // and `qanat points` all read these tables: the reference-point table is the access-control policy.
 #pragma once
 
+#include <array>
+#include <optional>
 #include <set>
 #include <span>
 #include <string_view>
@@ -187,15 +189,20 @@ struct Handler {
 /// callees.
 std::vector<net::Route> routes(Kind self, std::vector<Handler> handlers, const std::set<Endpoint>& chained = {});
 
-/// The tests that drive a point, by reference-point id: taken from the test sources when the program is built.
+/// Where the KMSs of a test's network keep their state.
+enum class KmsStore : std::uint8_t { sqlite, postgresql };
+inline constexpr std::array all_kms_stores{KmsStore::sqlite, KmsStore::postgresql};
+std::string_view name(KmsStore store) noexcept;
+/// The tests that drive a point, by reference-point id: taken from the test sources when the program is built. One that is run with both stores is there twice.
 struct Evidence {
   std::string_view point;
   std::string_view test;
   bool refusal;  // the test shows a refusal (otherwise an acceptance)
+  KmsStore kms_store;
 };
 std::span<const Evidence> all_evidence() noexcept;
-/// True where at least one accepting and one refusing test drive the point over the wire.
-bool working(std::string_view point) noexcept;
+/// True where at least one accepting and one refusing test drive the point over the wire; with `store`, while the KMSs have their state there.
+bool working(std::string_view point, std::optional<KmsStore> store = {}) noexcept;
 
 inline constexpr std::string_view type_qfc2 = "application/qfc2";
 inline constexpr std::string_view type_json = "application/json";

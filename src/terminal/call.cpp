@@ -294,6 +294,11 @@ void Call::report(std::string event, std::string what, std::optional<int> step, 
 
 CallReport Call::make_report() {
   report_.epochs = epochs_->report();
+  // Whoever has one of its keys has heard a part of the call.
+  const KeyEpoch& weakest = *std::ranges::min_element(report_.epochs, {}, [](const KeyEpoch& epoch) { return std::pair(epoch.assurance, epoch.n_paths); });
+  report_.assurance = weakest.assurance;
+  report_.n_paths = weakest.n_paths;
+  report_.path_min = weakest.path_min;
   report_.packets_sent = media_->sender.packets_sent();
   report_.heard = media_->receiver.finish();
   report_.packets_received = media_->receiver.packets_heard();

@@ -45,12 +45,13 @@ struct CallSettings {
   RekeyRules rekey{};
 };
 
-/// What a call that was held has to tell. What it says of the working key and SAS is of the first one; `epochs` has all.
+/// What a call that was held has to tell. What it says of the working key and SAS is of the first one, but what its assurance is: there the weakest counts.
+/// `epochs` has all.
 struct CallReport {
   SidWk sid_wk;
   SidCall sid_call;
   std::string wk_fingerprint;
-  wire::Assurance assurance{};
+  wire::Assurance assurance{};  // these three of the weakest key
   std::uint8_t n_paths = 0;
   std::uint8_t path_min = 0;
   bool injected = false;  // these four as of WorkingKey

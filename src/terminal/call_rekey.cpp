@@ -106,9 +106,11 @@ void Call::on_next_announced(const SidWk& sid_wk) {
     return;
   }
   // What cannot be begun now is begun when the caller says it again.
-  if (epochs_->awaits_peer()) return;
+  const Time now = std::chrono::steady_clock::now();
+  if (epochs_->awaits_peer() || !plan_.follows_begin(now)) return;
   if (next_ && fetching_) key_thread_.request_stop();  // the caller has given up what is fetched there
   if (fetching_ || stepping_) return;
+  plan_.followed(now);
   start_next(sid_wk);
 }
 

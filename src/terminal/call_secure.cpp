@@ -36,9 +36,6 @@ void Call::on_key(Result<WorkingKey> key) {
   }
   report_.invite_to_wk_ms = ms_since_invite();
   report_.wk_fingerprint = wire::wk_fingerprint(party_.ax.suite, key->wk);
-  report_.assurance = key->assurance;
-  report_.n_paths = key->n_paths;
-  report_.path_min = key->path_min;
   report_.injected = key->injected;
   report_.charged = key->charged;
   report_.symmetric = key->symmetric;
@@ -56,6 +53,7 @@ KeyEpoch Call::epoch_of(const SidWk& sid_wk, const WorkingKey& key) const {
           .wk_fingerprint = wire::wk_fingerprint(party_.ax.suite, key.wk),
           .assurance = key.assurance,
           .n_paths = key.n_paths,
+          .path_min = key.path_min,
           .injected = key.injected};
 }
 

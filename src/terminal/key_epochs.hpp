@@ -32,6 +32,7 @@ struct KeyEpoch {
   std::string wk_fingerprint;
   wire::Assurance assurance{};
   std::uint8_t n_paths = 0;
+  std::uint8_t path_min = 0;
   bool injected = false;
   std::array<std::uint8_t, 4> sas{};
   std::uint64_t packets_sent = 0;  // media under this key

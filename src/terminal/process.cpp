@@ -103,6 +103,7 @@ wire::Json keys_to_json(const CallReport& report) {
                                  {"wk_fingerprint", epoch.wk_fingerprint},
                                  {"assurance", static_cast<int>(epoch.assurance)},
                                  {"n_paths", epoch.n_paths},
+                                 {"path_min", epoch.path_min},
                                  {"injected", epoch.injected},
                                  {"sas", to_hex(epoch.sas)},
                                  {"packets_sent", epoch.packets_sent},

@@ -7,6 +7,8 @@ namespace qanat::terminal {
 void RekeyPlan::in_force(Time now) {
   since_ = not_before_ = now;
   retry_ = rekey_retry;
+  no_begin_before_ = std::min(no_begin_before_, now + rekey_begins_every);
+  begin_pause_ = rekey_begins_every;
   last_failure_.clear();
 }
 
@@ -14,6 +16,11 @@ void RekeyPlan::failed(Time now, std::string why) {
   not_before_ = now + retry_;
   retry_ = std::min(2 * retry_, rekey_retry_longest);
   last_failure_ = std::move(why);
+}
+
+void RekeyPlan::followed(Time now) {
+  no_begin_before_ = now + begin_pause_;
+  begin_pause_ = std::min(2 * begin_pause_, rekey_begins_longest);
 }
 
 bool RekeyPlan::due(Time now, std::uint64_t packets) const {

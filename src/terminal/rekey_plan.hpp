@@ -13,6 +13,11 @@ namespace qanat::terminal {
 inline constexpr std::chrono::milliseconds rekey_retry{5'000};
 inline constexpr std::chrono::milliseconds rekey_retry_longest{300'000};
 inline constexpr std::chrono::milliseconds rekey_wish_every{5'000};  // of the callee
+// Between two sessions that the other end begins and the callee follows; doubled with each that brought no key, because each may have cost a charged one. Less
+// than rekey_retry and rekey_retry_longest, so that a caller who keeps to these never waits for it.
+inline constexpr std::chrono::milliseconds rekey_begins_every{1'000};
+inline constexpr std::chrono::milliseconds rekey_begins_longest{150'000};
+static_assert(rekey_begins_every < rekey_retry && rekey_begins_longest < rekey_retry_longest);
 inline constexpr std::uint64_t rekey_limit_of_packets = 2;           // times `after_packets`
 
 struct RekeyRules {
@@ -31,11 +36,14 @@ class RekeyPlan {
   void in_force(Time now);
   /// The attempt came to nothing, for this reason: the next one waits for a while.
   void failed(Time now, std::string why);
+  /// Callee: a session of the other end's is followed; the next one is not for a while.
+  void followed(Time now);
   /// The wish was said: it is said again after a while.
   void asked(Time now) { not_before_ = now + rekey_wish_every; }
 
   /// `packets`: of ours, under the key in force.
   [[nodiscard]] bool due(Time now, std::uint64_t packets) const;
+  [[nodiscard]] bool follows_begin(Time now) const { return now >= no_begin_before_; }
   [[nodiscard]] bool follows_wish(Time now) const { return now >= since_ + rules_.asked_min && now >= not_before_; }
   /// Why the call cannot go on; nothing if it can. `under_way`: what the attempt that is being made waits for; empty if none is.
   [[nodiscard]] std::optional<std::string> spent(Time now, std::uint64_t packets, std::string_view under_way) const;
@@ -45,6 +53,8 @@ class RekeyPlan {
   Time since_{};
   Time not_before_{};
   std::chrono::milliseconds retry_ = rekey_retry;
+  Time no_begin_before_{};
+  std::chrono::milliseconds begin_pause_ = rekey_begins_every;
   std::string last_failure_;
 };
 

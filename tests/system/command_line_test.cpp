@@ -108,12 +108,14 @@ TEST_F(CommandLine, PointsAreAListOfFiftyFiveObjects) {
   const auto paper = parse(run("points --json"));
   ASSERT_EQ(paper.size(), 55U);
   std::set<std::string> working;
+  std::set<std::string> on_both;
   for (const wire::Json& point : paper) {
     for (const char* member : {"id", "between"}) EXPECT_FALSE(point.text(member).value().empty());
     const bool works = point.boolean("working").value();
     EXPECT_TRUE(point.array("endpoints"));
     if (!works) continue;
     working.insert(point.text("id").value());
+    if (point.texts("kms_databases").value() == std::vector<std::string>{"SQLite", "PostgreSQL"}) on_both.insert(point.text("id").value());
     EXPECT_GE(point.texts("tests").value().size(), 2U) << "a working point has a test that is accepted and one that is refused";
     EXPECT_FALSE(point.texts("endpoints").value().empty());
   }
@@ -121,6 +123,7 @@ TEST_F(CommandLine, PointsAreAListOfFiftyFiveObjects) {
                          "Ia-12", "Ia-13", "Ia-15", "Ia-16"}) {
     EXPECT_TRUE(working.contains(id)) << id;
   }
+  EXPECT_EQ(on_both, (std::set<std::string>{"Cd-1", "Cq-1", "Dx-1", "Id-1", "Km-1", "Km-2", "Km-3", "Ma-2", "Mc-2", "Mo-2", "Pm-1", "Ua-1"}));
   EXPECT_FALSE(working.contains("Cs-1")) << "co-signing is not there yet";
   EXPECT_GT(parse(run("points --json --all")).size(), 55U);
 }

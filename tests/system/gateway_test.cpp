@@ -1,5 +1,5 @@
-// Dx-1: the agents of two gateways, with real QKMs behind them and real strongSwan or WireGuard before them, in network namespaces. Skipped where there can be
-// none (not root, or the machine refuses them), and says so.
+// Dx-1: the agents of two gateways, with real QKMs or KMSs behind them and real strongSwan or WireGuard before them, in network namespaces. Skipped where there
+// can be none (not root, or the machine refuses them), and says so.
 #include <signal.h>
 
 #include <algorithm>
@@ -8,8 +8,8 @@
 
 #include "gateway_lab.hpp"
 #include "kme/key_id_text.hpp"
+#include "kms_saes.hpp"
 #include "point_test.hpp"
-#include "sae_client.hpp"
 #include "terminal/gateway/connection_file.hpp"
 #include "test_network.hpp"
 
@@ -29,12 +29,17 @@ std::string whole_text(const std::filesystem::path& file) {
 class GatewaySystem : public testing::Test {
  protected:
   static void SetUpTestSuite() {
+    start("qkm-", {}, [] { let_saes_in(*network_, [](const app::SaeDemo& demo) { saes_.emplace(demo); }); });
+  }
+  /// `kme`: what the gateways' key management entities are called, without their domain. `let_in` lets the SAEs sae-a and sae-b in there.
+  static void start(const std::string& kme, app::NetworkOptions options, const std::function<void()>& let_in) {
     if (!GatewayLab::impossible().empty() || !GatewayLab::not_installed().empty()) return;
-    app::NetworkOptions options;
+    kme_ = kme;
     options.spares = {{.domain = "a", .kind = Kind::dev1, .name = "gw-a"}, {.domain = "b", .kind = Kind::dev1, .name = "gw-b"}};
     network_ = std::make_unique<TestNetwork>(options);
     if (!network_->ok()) return;
-    let_saes_in(*network_, [](const app::SaeDemo& demo) { saes_.emplace(demo); });
+    let_in();
+    ASSERT_TRUE(saes_);
     network_->await_quantum_keys();
     const auto ports = app::free_ports(2);
     ASSERT_TRUE(ports) << ports.error().message;
@@ -75,7 +80,7 @@ class GatewaySystem : public testing::Test {
     const crypto::PemFiles& files = saes_->demo().saes.at(sae);
     text += "[peers." + name_of(far) + "]\nidentity = \"qanat://" + GatewayLab::letter(far) + "/dev1/" + name_of(far) +
             "\"\nport = " + std::to_string(port_of(far)) + "\n\n";
-    text += "[gateway]\nkme = \"https://localhost:" + std::to_string(saes_->demo().ports.at("qkm-" + GatewayLab::letter(side))) + "\"\nkme_certificate = \"" +
+    text += "[gateway]\nkme = \"https://localhost:" + std::to_string(saes_->demo().ports.at(kme_ + GatewayLab::letter(side))) + "\"\nkme_certificate = \"" +
             files.certificate.string() + "\"\nkme_key = \"" + files.key.string() + "\"\nkme_roots = \"" + saes_->demo().root.certificate.string() + "\"\n\n";
     text += "[gateway.tunnels." + tunnel + "]\nrole = \"" + (side == Side::a ? "initiator" : "responder") + "\"\npeer = \"" + name_of(far) +
             "\"\npeer_sae = \"sae-" + GatewayLab::letter(far) + "\"\n" + software;
@@ -232,6 +237,7 @@ class GatewaySystem : public testing::Test {
     return answer ? answer->status : 0;
   }
 
+  static std::string kme_;
   static std::unique_ptr<TestNetwork> network_;
   static std::optional<SaeClient> saes_;
   static std::array<std::uint16_t, 2> ports_;
@@ -240,6 +246,7 @@ class GatewaySystem : public testing::Test {
   std::array<std::unique_ptr<app::Child>, 2> agents_;
   std::string tunnel_;
 };
+std::string GatewaySystem::kme_;
 std::unique_ptr<TestNetwork> GatewaySystem::network_;
 std::optional<SaeClient> GatewaySystem::saes_;
 std::array<std::uint16_t, 2> GatewaySystem::ports_{};
@@ -392,6 +399,45 @@ POINT_TEST(GatewaySystem, Dx_1, refuses, OthersOtherTunnelsAndWhatWasOvertaken) 
   net().expect_audit("gw-b", "dx-1.key", "one or more keys specified are not found on KME");
   net().expect_audit("gw-b", "dx-1.loaded", "comes after");
   EXPECT_EQ(ppks(Side::b).size(), 3U) << "nothing was changed by any of them";
+}
+
+/// Gateways whose key management entities are the KMSs: the keys are agreed on between these, ahead of demand.
+class GatewayAtKmss : public GatewaySystem {
+ protected:
+  static void SetUpTestSuite() {
+    app::NetworkOptions options;
+    options.saes = true;
+    start("kms-", options, [] {
+      saes_ =
+          let_saes_in_at_kmss(*network_, {{.name = "sae-a", .domain = "a", .peer_domains = {"b"}}, {.name = "sae-b", .domain = "b", .peer_domains = {"a"}}});
+      if (!saes_) return;
+      for (const auto& [own, other] : {std::pair("a", "b"), std::pair("b", "a")}) await_stock(own, other);
+    });
+  }
+  static void await_stock(const std::string& own, const std::string& other) {
+    TestNetwork::await(
+        "keys for sae-" + own,
+        [&] {
+          const wire::Json status = saes_->curl("sae-" + own, "kms-" + own, "/api/v1/keys/sae-" + other + "/status").json();
+          return status.integer("stored_key_count").value_or(0) > 0;
+        },
+        std::chrono::seconds(60));
+  }
+};
+
+POINT_TEST(GatewayAtKmss, Dx_1, accepts, StrongSwanChangesToKeysThatTwoKmssAgreedOn) {
+  configure_strongswan("kmss");
+  start_tunnel();
+  expect_changes_without_loss();
+  expect_each_key_once();
+  net().expect_audit("kms-a", "sae.enc_keys", "");
+  net().expect_audit("kms-b", "sae.dec_keys", "");
+  EXPECT_TRUE(net().audit("qkm-a", "sae.enc_keys").empty()) << "they are not the QKMs' keys";
+  // A key that there is not, of an agent that may speak.
+  const std::string none = "8f3d2b69-c05a-4b72-a1b2-c3d4e5f60718";
+  kill_agent(Side::a);
+  EXPECT_EQ(status("gw-a", points::Endpoint::dx1_key, wire::Json::object({{"tunnel", "kmss"}, {"key", none}})), 400U);
+  net().expect_audit("gw-b", "dx-1.key", "one or more keys specified are not found on KME");
 }
 
 }  // namespace

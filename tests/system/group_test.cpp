@@ -165,6 +165,7 @@ POINT_TEST(GroupsOverTheWire, Km_1, accepts, FourTerminalsInTwoDomainsShareAKeyP
   expect_frames_to_open(in_first);
   net().expect_audit("kms-a", "group.open", "epoch 1, assurance 3");
   net().expect_audit("kms-b", "km-2.group", "2 members are served here");
+  for (const char* kms : {"kms-a", "kms-b"}) net().expect_audit(kms, "wk.carried", "it carried a group's key (commitment ");
 
   // D leaves: what is said then it cannot read, and there is no key for it.
   const auto second = change(GroupOrder::leave, *first, {"D"});

@@ -63,6 +63,10 @@ class Media : public SharedNetwork {
     EXPECT_EQ(call_keys(result(terminal(uid, "load-charge " + file))), before + 12);
     EXPECT_EQ(terminal(uid, "load-charge " + file).code, 1) << "a file is loaded once";
   }
+  /// The terminal has a medium that was charged offline: since an earlier test, or from now on.
+  void has_offline_stock(const std::string& uid) const {
+    if (terminal(uid, "medium").code != 0) charge_by_file(uid, medium(uid, "sim", true));
+  }
   Json called(const std::string& from, const std::string& to) const {
     const auto summary = net().hold_call(from, to, folder_ / "call", 20);
     EXPECT_TRUE(summary) << (summary ? "" : summary.error().message);
@@ -142,6 +146,7 @@ TEST_F(ChargedKeys, ACallAcrossTheDomainsUnderStockThatWasChargedOfflineAtBothEn
 }
 
 POINT_TEST(ChargedKeys, Km_1, accepts, AChargeOverTheWireWhichIsSaidToAddNothingIfPublicKeysFall) {
+  has_offline_stock("A");
   (void)medium("C", "software", false);
   const Json charged = result(terminal("C", "charge --call 8"));
   EXPECT_EQ(charged.text("charged").value_or(""), "wire");
@@ -154,6 +159,7 @@ POINT_TEST(ChargedKeys, Km_1, accepts, AChargeOverTheWireWhichIsSaidToAddNothing
 }
 
 POINT_TEST(ChargedKeys, Km_1, accepts, AChargeOverTheWireUnderAKeyThatCameOffline) {
+  has_offline_stock("A");
   const Json charged = result(terminal("A", "charge --authentication 0 --call 4 --distribution 0"));
   EXPECT_EQ(charged.text("charged").value_or(""), "wire under offline");
   EXPECT_TRUE(charged.boolean("counts").value_or(false));

@@ -1,11 +1,13 @@
 #include "test_network.hpp"
 
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <thread>
 
 #include "commands.hpp"
 #include "network_session.hpp"
+#include "postgresql.hpp"
 #include "wire/key_schedule.hpp"
 
 namespace qanat::test {
@@ -17,6 +19,11 @@ constexpr std::chrono::milliseconds look_every{5};
 std::string text_of(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
+}
+
+bool kmss_are_on_postgresql() {
+  const char* const said = std::getenv(kms_store_variable);
+  return said != nullptr && std::string_view(said) == "postgresql";
 }
 
 }  // namespace
@@ -57,6 +64,7 @@ TestNetwork::TestNetwork(app::NetworkOptions options, const std::string& program
     std::ofstream(file, std::ios::binary | std::ios::trunc) << config;
   }
   if (prepare) prepare(*network_);
+  if (kmss_are_on_postgresql()) put_kmss_on_postgresql();
   trust_ = node::read_trust(network_->trust()).value();
   auto running = app::RunningNetwork::start(*network_, program, {});
   if (!running) {
@@ -64,6 +72,17 @@ TestNetwork::TestNetwork(app::NetworkOptions options, const std::string& program
     return;
   }
   running_ = *std::move(running);
+  for (const auto& [kms, database] : databases_) EXPECT_FALSE(std::filesystem::exists(network_->state_of(kms) / "kms.db")) << kms << " has its state in files";
+}
+
+void TestNetwork::put_kmss_on_postgresql() {
+  PostgresqlCluster& cluster = PostgresqlCluster::instance();
+  for (const app::ElementPlan& element : network_->elements()) {
+    if (element.identity.kind != Kind::kms || !element.started) continue;
+    const std::string database = cluster.conninfo(cluster.new_database());
+    std::ofstream(network_->config_of(element.name()), std::ios::binary | std::ios::app) << "\n[store]\npostgresql = \"" << database << "\"\n";
+    databases_.emplace(element.name(), database);
+  }
 }
 
 TestNetwork::~TestNetwork() {
@@ -133,7 +152,11 @@ std::shared_ptr<const net::TlsIdentity> TestNetwork::identity_of(const std::stri
   const auto device = crypto::open_software_device(network_->secret_of(name + ".master"), *rng_);
   if (!device) throw std::runtime_error(device.error().message);
   const auto suite = *crypto::find_suite(network_->options().suite);
-  auto store = node::CredentialStore::open(network_->state_of(name) / "credentials.db", **device, *suite);
+  const auto database = databases_.find(name);
+  auto store =
+      database == databases_.end()
+          ? node::CredentialStore::open(network_->state_of(name) / "credentials.db", **device, *suite)
+          : node::CredentialStore::open(store::PostgresqlPlace{.conninfo = database->second, .schema = "credentials", .connections = 2}, **device, *suite);
   if (!store) throw std::runtime_error(store.error().message);
   auto credentials = (*store)->load();
   if (!credentials || !*credentials) throw std::runtime_error(name + " has no credentials");

@@ -24,6 +24,10 @@ namespace qanat::test {
 /// A QKM's configuration with these marks, keys per link and direction; what is no QKM's stays as it is.
 std::string with_water_marks(const std::string& config, std::int64_t low, std::int64_t high);
 
+/// Where the KMSs of every network keep their state: "postgresql", a database for each on one server; in files otherwise. scripts/point_evidence.py says
+/// which tests ctest runs in both ways.
+inline constexpr const char* kms_store_variable = "QANAT_TEST_KMS_STORE";
+
 class TestNetwork {
  public:
   /// Starts every element; throws nothing, records a gtest failure and leaves `ok()` false if it does not start.
@@ -80,6 +84,8 @@ class TestNetwork {
   [[nodiscard]] const crypto::Suite& suite() const;
 
  private:
+  void put_kmss_on_postgresql();
+
   TemporaryDirectory folder_;
   std::unique_ptr<crypto::Rng> rng_;
   std::optional<app::Network> network_;
@@ -87,6 +93,7 @@ class TestNetwork {
   std::unique_ptr<app::Operator> operator_;
   std::shared_ptr<const crypto::TrustStore> trust_;
   std::map<std::string, std::unique_ptr<TestTerminal>> terminals_;
+  std::map<std::string, std::string> databases_;  // of KMSs that have their state in one: libpq's words
 };
 
 /// One network for all tests of a suite.

@@ -187,6 +187,20 @@ TEST_F(GroupsTest, OrdersThatAreNotTheOwnersOrNotOfNowAreRefused) {
   EXPECT_EQ(must(show(kms_.a(), first.group)).epoch, 2U) << "none of these began an epoch that is in force";
 }
 
+TEST_F(GroupsTest, ToSeeAGroupCountsAsToOrder) {
+  const wire::GroupEpoch first = opened({number(kms_.c())});
+  settings_.policy.applications = {.burst = 2, .per_minute = 1};
+  must(show(kms_.c(), first.group));
+  must(show(kms_.c(), first.group));
+  const auto third = show(kms_.c(), first.group);
+  EXPECT_EQ(refusal(third), ErrorCode::exhausted);
+  EXPECT_TRUE(third.error().message.starts_with("C applies more often than 1 times a minute")) << third.error().message;
+  EXPECT_TRUE(kms_.on_record("\"group.show\""));
+  EXPECT_EQ(refusal(order(kms_.c(), first, GroupOrder::join, {number(d_)})), ErrorCode::exhausted) << "one account for both";
+  for (int looks = 0; looks < 2; ++looks) EXPECT_EQ(refusal(show(d_, first.group)), ErrorCode::denied) << "who may not see it has an account of its own";
+  EXPECT_EQ(refusal(show(d_, first.group)), ErrorCode::exhausted);
+}
+
 TEST_F(GroupsTest, WhatIsNotTheTerminalsOwnFreshAndSignedIsRefused) {
   const wire::GroupEpoch first = opened({number(kms_.c())});
   const auto refused = [&](const Person& over, const Bytes& octets) {
@@ -211,10 +225,12 @@ TEST_F(GroupsTest, WhatIsNotTheTerminalsOwnFreshAndSignedIsRefused) {
 }
 
 TEST_F(GroupsTest, AnOrderWhoseNewMemberCannotBeHadBeginsNoEpoch) {
-  const auto nobody =
-      order(kms_.a(), {.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 0}, GroupOrder::open, {number(kms_.c()), Number("+8613800000077")});
+  const wire::GroupEpoch unborn{.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 0};
+  const auto nobody = order(kms_.a(), unborn, GroupOrder::open, {number(kms_.c()), Number("+8613800000077")});
   ASSERT_FALSE(nobody);
   EXPECT_TRUE(nobody.error().message.contains("+8613800000077")) << nobody.error().message;
+  EXPECT_TRUE(kms_.on_record(unborn.group.hex())) << "the attempt stays on record, and nowhere else";
+  EXPECT_EQ(must(order(kms_.a(), unborn, GroupOrder::open, {number(kms_.c())})).epoch, 1U);
   const wire::GroupEpoch first = opened({number(kms_.c())});
   EXPECT_FALSE(order(kms_.a(), first, GroupOrder::join, {Number("+8613800000077")}));
   EXPECT_EQ(must(show(kms_.c(), first.group)).epoch, 1U);
@@ -340,6 +356,7 @@ TEST_F(GroupKeyTest, TheMembersLegIsTheGroupsKeyAndTheCarriersIsGone) {
   EXPECT_EQ(refusal(show(d_, which_.group)), ErrorCode::denied);
   EXPECT_EQ(refusal(take(key_message())), ErrorCode::not_found) << "an agreement is confirmed once";
   EXPECT_TRUE(kms_.on_record("\"km-2.group\""));
+  EXPECT_TRUE(kms_.on_record("\"wk.carried\"") && kms_.on_record("it carried a group's key (commitment ")) << "its end, like every key's";
   EXPECT_EQ(refusal(order(kms_.c(), which_, GroupOrder::join, {number(d_)})), ErrorCode::denied) << "a member here is not the owner there";
 }
 

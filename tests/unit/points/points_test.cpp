@@ -215,6 +215,9 @@ TEST(PointsTest, WorkingMeansAcceptedAndRefused) {
     EXPECT_EQ(working(point.id), accepted && refused) << point.id;
   }
   EXPECT_FALSE(working("Cs-1"));
+  for (const KmsStore store : all_kms_stores) EXPECT_FALSE(working("Cs-1", store));
+  EXPECT_TRUE(working("Kq-1", KmsStore::sqlite));
+  EXPECT_FALSE(working("Kq-1", KmsStore::postgresql)) << "a QKM keeps nothing in a KMS's database";
 }
 
 }  // namespace

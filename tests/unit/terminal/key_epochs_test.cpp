@@ -252,6 +252,25 @@ TEST(RekeyPlanTest, AWishIsFollowedOnlyWhenTheKeyIsNotFresh) {
   EXPECT_FALSE(plan.follows_wish(epoch_start + 5s));
 }
 
+TEST(RekeyPlanTest, WhatTheOtherEndBeginsIsFollowedEverMoreSeldomUntilItBringsAKey) {
+  RekeyPlan plan({});
+  plan.in_force(epoch_start);
+  EXPECT_TRUE(plan.follows_begin(epoch_start)) << "the first one";
+  KeyEpochs::Time now = epoch_start;
+  for (const auto pause : {1s, 2s, 4s, 8s, 16s, 32s, 64s, 128s, 150s, 150s}) {
+    ASSERT_TRUE(plan.follows_begin(now));
+    plan.followed(now);
+    EXPECT_FALSE(plan.follows_begin(now + pause - 1ms)) << pause.count();
+    now += pause;
+  }
+  plan.followed(now);
+  plan.in_force(now + 100ms);
+  EXPECT_FALSE(plan.follows_begin(now + 1s)) << "what brought keys is not followed as often as it is said either";
+  EXPECT_TRUE(plan.follows_begin(now + 1100ms));
+  plan.followed(now + 1100ms);
+  EXPECT_TRUE(plan.follows_begin(now + 2100ms)) << "after a key the pauses are short again";
+}
+
 TEST(RekeyPlanTest, TheLimitSaysWhatTheCallWaitedFor) {
   RekeyPlan plan({.after = 10s, .after_packets = 100, .limit = 20s});
   plan.in_force(epoch_start);

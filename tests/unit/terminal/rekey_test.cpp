@@ -25,6 +25,7 @@ class KeyPerSession final : public KeySource {
 
   Result<WorkingKey> fetch(const KeyWanted& wanted, Deadline /*deadline*/, const std::stop_token& /*stop*/) override {
     wanted_.push_back(wanted);
+    wanted_at_.push_back(std::chrono::steady_clock::now());
     WorkingKey key{.wk = Secret::copy_of(concat({wanted.sid_wk.view(), wanted.sid_wk.view()})),
                    .assurance = wire::Assurance::one_qkd_path,
                    .n_paths = 1,
@@ -48,12 +49,14 @@ class KeyPerSession final : public KeySource {
   std::function<void()> second_acknowledged;
   void forget() {
     wanted_.clear();
+    wanted_at_.clear();
     acknowledged_.clear();
     change_later = {};
     second_acknowledged = {};
   }
   /// After the call: what was applied for, what was acknowledged.
   [[nodiscard]] const std::vector<KeyWanted>& wanted() const { return wanted_; }
+  [[nodiscard]] const std::vector<std::chrono::steady_clock::time_point>& wanted_at() const { return wanted_at_; }
   [[nodiscard]] const std::vector<Bytes>& acknowledged() const { return acknowledged_; }
 
  private:
@@ -62,6 +65,7 @@ class KeyPerSession final : public KeySource {
   std::string peer_kms_;
   const crypto::Suite& suite_;
   std::vector<KeyWanted> wanted_;  // by the key thread alone, of which there is one at a time
+  std::vector<std::chrono::steady_clock::time_point> wanted_at_;
   std::vector<Bytes> acknowledged_;
 };
 
@@ -185,6 +189,30 @@ TEST_P(RekeyTest, ARunningCallTakesAnotherKeySeveralTimesAndLosesNothing) {
   for (std::size_t i = 0; i < alice_.talked_under.size(); ++i) EXPECT_EQ(alice_.talked_under[i], call.alice->epochs[i].sid_wk);
 }
 
+TEST_P(RekeyTest, TheCallIsAsStrongAsTheWeakestOfItsKeys) {
+  alice_.settings.rekey.after = 300ms;
+  for (RekeyingEnd* end : {&alice_, &bob_}) {
+    end->keys.change_later = [](WorkingKey& key) {
+      key.assurance = wire::Assurance::pqc;
+      key.n_paths = 0;
+      key.path_min = 0;
+    };
+  }
+  const Outcome call = hold();
+  expect_whole(call);
+  expect_keys(call, 2);
+  ASSERT_TRUE(call.alice && call.bob);
+  for (const CallReport* report : {&*call.alice, &*call.bob}) {
+    ASSERT_GE(report->epochs.size(), 2U);
+    EXPECT_EQ(report->epochs[0].assurance, wire::Assurance::one_qkd_path);
+    EXPECT_EQ(report->epochs[0].path_min, 1);
+    EXPECT_EQ(report->epochs[1].assurance, wire::Assurance::pqc);
+    EXPECT_EQ(report->assurance, wire::Assurance::pqc) << "and not what it began with";
+    EXPECT_EQ(report->n_paths, 0);
+    EXPECT_EQ(report->path_min, 0);
+  }
+}
+
 TEST_P(RekeyTest, TheEndWhoseKeyComesFirstWaitsForTheOther) {
   for (const auto& [first, second] : {std::pair(&alice_, &bob_), std::pair(&bob_, &alice_)}) {
     SCOPED_TRACE(first == &alice_ ? "the caller's comes first" : "the callee's comes first");
@@ -213,6 +241,17 @@ TEST_P(RekeyTest, TheCalleeMayAskForAnotherKey) {
   const Outcome call = hold();
   expect_whole(call);
   expect_keys(call, 2);
+}
+
+TEST_P(RekeyTest, ACalleeAppliesNoMoreOftenThanItsOwnPauseWhateverTheCallerBegins) {
+  repeats_ = 5;
+  alice_.settings.rekey.after = 50ms;
+  const Outcome call = hold();
+  expect_whole(call);
+  expect_keys(call, 3);
+  constexpr auto jitter = 200ms;  // of the threads that fetch; without the pause a key follows half a second after the other, when that is erased
+  const auto& at = bob_.keys.wanted_at();
+  for (std::size_t i = 2; i < at.size(); ++i) EXPECT_GE(at[i] - at[i - 1], rekey_begins_every - jitter) << "key " << i;
 }
 
 TEST_P(RekeyTest, ACallerWhoseKmsGivesNoOtherKeyGoesOnUnderTheFirst) {

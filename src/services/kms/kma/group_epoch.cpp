@@ -62,7 +62,7 @@ Result<net::Response> Groups::make_epoch(Making& making, const node::MessageSign
     next.h_req = making.request.hash;
     next.changed_ms = node_.clock().now_ms();
     ASSIGN_OR_RETURN(next.answer, state_of(making.request, next, making.owner, std::move(left_out), own));
-    ASSIGN_OR_RETURN(const std::vector<Destroyed> gone, put_in_force(making, next, rests_on, wk));
+    ASSIGN_OR_RETURN(const Gone gone, put_in_force(making, next, rests_on, wk));
     node::crash_point("kms.group.in_force");
     TRY(store_.settle());  // an older copy of the database would have the leaver in again
     for (const Terminal& member : making.here) agreement_.leg_changed(wire::group_sid_wk(node_.suite(), making.which, member.number));
@@ -185,7 +185,7 @@ Result<void> Groups::carry(Making& making, const GroupRow& next, const RestsOn& 
   return {};
 }
 
-Result<std::vector<Destroyed>> Groups::put_in_force(const Making& making, const GroupRow& next, const RestsOn& rests_on, const Secret& wk) {
+Result<Groups::Gone> Groups::put_in_force(const Making& making, const GroupRow& next, const RestsOn& rests_on, const Secret& wk) {
   const Terminal& owner = making.owner;
   WorkingKey like;
   like.assurance = rests_on.assurance;
@@ -197,23 +197,25 @@ Result<std::vector<Destroyed>> Groups::put_in_force(const Making& making, const 
   like.peer_kms = own_name();
   like.peer_fps = wire::fingerprints(node_.suite(), owner.classical, owner.ml_dsa);
   like.expires_ms = expiry();
-  const Ending carried{.by = "kms", .why = "it carried a group's key", .at_ms = node_.clock().now_ms()};
-  return store_.transact([&](store::Transaction& transaction) -> Result<std::vector<Destroyed>> {
+  const Ending carried{.by = "kms", .why = std::string(carried_why), .at_ms = node_.clock().now_ms()};
+  return store_.transact([&](store::Transaction& transaction) -> Result<Gone> {
+    Gone gone;
     TRY(put_epoch_in_force(transaction, making.plan.before, next));
-    ASSIGN_OR_RETURN(std::vector<Destroyed> gone, retire(transaction, making.plan.before, next.epoch));
+    ASSIGN_OR_RETURN(gone.retired, retire(transaction, making.plan.before, next.epoch));
     for (const Terminal& member : making.here) {
       // Whoever was revoked meanwhile gets nothing.
       ASSIGN_OR_RETURN(const auto still, find_terminal(transaction, member.uid));
       if (still && still->confirmed) TRY(add_leg(transaction, making.which, member, like));
     }
     for (const Agreement::Agreed& carrier : making.carriers) {
-      TRY(ledger_.destroy(transaction, carrier.key.sid_wk, wire::Role::caller, carried));
+      ASSIGN_OR_RETURN(Destroyed ended, ledger_.destroy(transaction, carrier.key.sid_wk, wire::Role::caller, carried));
+      gone.carriers.push_back(std::move(ended));
     }
-    return gone;
+    return Result<Gone>(std::move(gone));
   });
 }
 
-Result<void> Groups::record_epoch(const Making& making, const GroupRow& next, const RestsOn& rests_on, const std::vector<Destroyed>& gone) {
+Result<void> Groups::record_epoch(const Making& making, const GroupRow& next, const RestsOn& rests_on, const Gone& gone) {
   const std::string action = "group." + std::string(wire::name(making.request.message.order));
   const std::string group = next.group.hex();
   for (const auto& [number, why] : making.left_out) {
@@ -224,7 +226,7 @@ Result<void> Groups::record_epoch(const Making& making, const GroupRow& next, co
                       .reason = why,
                       .request_id = making.http.request_id}));
   }
-  TRY(record_retired(gone, making.http.request_id));
+  TRY(record_gone(gone, making.http.request_id));
   return node_.record({.action = action,
                        .outcome = audit::Outcome::success,
                        .subject = making.owner.uid.text(),
@@ -239,7 +241,8 @@ void Groups::give_up(const Making& making) {
     agreement_.shares_done(carrier.shares, Agreement::Fate::unused, making.http.request_id);
     const auto destroyed =
         store_.transact([&](store::Transaction& transaction) { return ledger_.destroy(transaction, carrier.key.sid_wk, wire::Role::caller, ending); });
-    if (!destroyed) node::log(node::LogLevel::warning, "carrier {}: {}", carrier.key.sid_wk.hex(), destroyed.error().message);
+    const auto told = destroyed ? record_end(*destroyed, "wk.carried", ending.why, making.http.request_id) : Result<void>(fail(destroyed.error()));
+    if (!told) node::log(node::LogLevel::warning, "carrier {}: {}", carrier.key.sid_wk.hex(), told.error().message);
   }
 }
 

@@ -63,7 +63,7 @@ Result<net::Response> Groups::take_key(const net::Request& http) {
   ASSIGN_OR_RETURN(const Taken taken, store_.transact([&](store::Transaction& transaction) { return take(transaction, message, from, places); }));
   node::crash_point("kms.group.taken");
   TRY(store_.settle());  // an older copy of the database would have a leaver in again
-  TRY(record_retired(taken.gone, http.request_id));
+  TRY(record_gone(taken.gone, http.request_id));
   TRY(node_.record({.action = "km-2.group",
                     .outcome = audit::Outcome::success,
                     .subject = places.front().session.uid_a.text(),
@@ -106,7 +106,7 @@ Result<Groups::Taken> Groups::take(store::Transaction& transaction, const wire::
     if (known->epoch >= said.epoch)
       return fail(ErrorCode::conflict, "GroupKey: epoch " + std::to_string(known->epoch) + " of group " + said.group.hex() + " is known here already");
     TRY(put_epoch_in_force(transaction, *known, next));
-    ASSIGN_OR_RETURN(out.gone, retire(transaction, *known, said.epoch));
+    ASSIGN_OR_RETURN(out.gone.retired, retire(transaction, *known, said.epoch));
   } else {
     TRY(add_group(transaction, next));
   }
@@ -130,7 +130,9 @@ Result<Groups::Taken> Groups::take(store::Transaction& transaction, const wire::
     TRY(add_leg(transaction, epoch_of(said), *member, like));
     ++out.members;
   }
-  TRY(ledger_.destroy(transaction, said.sid_wk, wire::Role::callee, {.by = "kms", .why = "it carried a group's key", .at_ms = now}));
+  ASSIGN_OR_RETURN(Destroyed ended,
+                   ledger_.destroy(transaction, said.sid_wk, wire::Role::callee, {.by = "kms", .why = std::string(carried_why), .at_ms = now}));
+  out.gone.carriers.push_back(std::move(ended));
   TRY(drop_pending(transaction, said.sid_wk));
   out.shares = std::move(pending.shares);
   return Result<Taken>(std::move(out));

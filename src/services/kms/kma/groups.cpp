@@ -24,7 +24,8 @@ net::Response group_response(Bytes octets) { return {.status = 200, .content_typ
 
 Result<net::Response> Groups::answer(const net::Request& http) {
   const auto request = wire::parse<wire::GroupRequest>(http.body);
-  auto answer = request ? granted(http, *request) : Result<net::Response>(fail(request.error()));
+  bool unborn = false;
+  auto answer = request ? granted(http, *request, unborn) : Result<net::Response>(fail(request.error()));
   if (answer) return answer;
   const std::string action = request ? "group." + std::string(wire::name(request->message.order)) : "km-1.group";
   TRY(node_.record({.action = action,
@@ -33,10 +34,15 @@ Result<net::Response> Groups::answer(const net::Request& http) {
                     .object = request ? request->message.group.hex() : "",
                     .reason = answer.error().message,
                     .request_id = http.request_id}));
+  if (unborn) {
+    // On record first: until then its row is all that is left of the attempt.
+    const auto forgotten = store_.transact([&](store::Transaction& transaction) { return forget_unborn_group(transaction, request->message.group); });
+    if (!forgotten) node::log(node::LogLevel::warning, "group {}: {}", request->message.group.hex(), forgotten.error().message);
+  }
   return answer;
 }
 
-Result<net::Response> Groups::granted(const net::Request& http, const Request& request) {
+Result<net::Response> Groups::granted(const net::Request& http, const Request& request, bool& unborn) {
   // One signer from beginning to end: the one that the terminal will check the answer by.
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   TRY(check_kept(http, *own));
@@ -44,7 +50,7 @@ Result<net::Response> Groups::granted(const net::Request& http, const Request& r
   if (request.message.order == wire::GroupOrder::show) return show(request, terminal, *own);
   ASSIGN_OR_RETURN(const bool first, is_first(request));
   if (!first) return repeated(http, request, terminal);
-  return order(http, request, terminal, *own);
+  return order(http, request, terminal, *own, unborn);
 }
 
 Result<Terminal> Groups::authenticate(const net::Request& http, const Request& request) {
@@ -100,7 +106,11 @@ Result<Bytes> Groups::state_of(const Request& request, const GroupRow& row, cons
 
 Result<net::Response> Groups::show(const Request& request, const Terminal& terminal, const node::MessageSigner& own) {
   const wire::GroupId& group = request.message.group;
-  ASSIGN_OR_RETURN(const auto row, store_.transact([&](store::Transaction& transaction) { return find_group(transaction, group); }));
+  ASSIGN_OR_RETURN(const auto row, store_.transact([&](store::Transaction& transaction) -> Result<std::optional<GroupRow>> {
+    // Like an order, also for who may not see it: signing the answer and recording the refusal cost as much.
+    TRY(count_application(transaction, terminal.uid, settings_.policy.applications, node_.clock().now_ms()));
+    return find_group(transaction, group);
+  }));
   if (!row || row->epoch == 0) return fail(ErrorCode::not_found, "group " + group.hex() + " is not known here");
   if (!wire::has(row->roster, terminal.number))
     return fail(ErrorCode::denied, terminal.number.text() + " is not a member of group " + group.hex() + " in epoch " + std::to_string(row->epoch));
@@ -160,7 +170,7 @@ Result<Groups::Plan> Groups::plan(store::Transaction& transaction, const Request
   return out;
 }
 
-Result<net::Response> Groups::order(const net::Request& http, const Request& request, const Terminal& owner, const node::MessageSigner& own) {
+Result<net::Response> Groups::order(const net::Request& http, const Request& request, const Terminal& owner, const node::MessageSigner& own, bool& unborn) {
   const wire::GroupRequest& asked = request.message;
   ASSIGN_OR_RETURN(const Access::Granted access, access_.token_for(owner, asked.fps, asked.token_ref, asked.min_assurance, http.deadline, http.request_id));
   if (asked.min_assurance > access.level_max) return fail(ErrorCode::denied, "the subscriber may not demand keys of this assurance");
@@ -174,10 +184,7 @@ Result<net::Response> Groups::order(const net::Request& http, const Request& req
   };
   Making making{.http = http, .request = request, .owner = owner, .traffic = traffic, .level_towards = level_towards, .plan = std::move(begun), .which = which};
   auto answer = make_epoch(making, own);
-  if (!answer && asked.order == wire::GroupOrder::open) {
-    const auto forgotten = store_.transact([&](store::Transaction& transaction) { return forget_unborn_group(transaction, asked.group); });
-    if (!forgotten) node::log(node::LogLevel::warning, "group {}: {}", asked.group.hex(), forgotten.error().message);
-  }
+  unborn = !answer && asked.order == wire::GroupOrder::open;
   return answer;
 }
 
@@ -218,16 +225,19 @@ Result<std::vector<Destroyed>> Groups::retire(store::Transaction& transaction, c
   return out;
 }
 
-Result<void> Groups::record_retired(const std::vector<Destroyed>& gone, const std::string& request_id) {
-  for (const Destroyed& one : gone) {
-    TRY(node_.record({.action = "wk.superseded",
-                      .outcome = audit::Outcome::success,
-                      .subject = one.uid.text(),
-                      .object = one.sid_wk.hex(),
-                      .reason = one.reason("a later epoch of its group is in force"),
-                      .request_id = request_id}));
-  }
+Result<void> Groups::record_gone(const Gone& gone, const std::string& request_id) {
+  for (const Destroyed& one : gone.retired) TRY(record_end(one, "wk.superseded", "a later epoch of its group is in force", request_id));
+  for (const Destroyed& one : gone.carriers) TRY(record_end(one, "wk.carried", carried_why, request_id));
   return {};
+}
+
+Result<void> Groups::record_end(const Destroyed& gone, std::string_view action, std::string_view why, const std::string& request_id) {
+  return node_.record({.action = action,
+                       .outcome = audit::Outcome::success,
+                       .subject = gone.uid.text(),
+                       .object = gone.sid_wk.hex(),
+                       .reason = gone.reason(why),
+                       .request_id = request_id});
 }
 
 }  // namespace qanat::kms

@@ -14,6 +14,9 @@
 
 namespace qanat::kms {
 
+/// Why the key of an agreement that brought a group's key is destroyed.
+inline constexpr std::string_view carried_why = "it carried a group's key";
+
 class Groups {
  public:
   Groups(node::Node& node, store::Store& store, Ledger& ledger, Agreement& agreement, Access& access, const KmsSettings& settings)
@@ -38,14 +41,20 @@ class Groups {
     std::vector<Number> members;
   };
   struct Making;  // one epoch while it is made, at the owner's KMS (group_epoch.cpp)
+  /// Keys that are destroyed when an epoch comes into force.
+  struct Gone {
+    std::vector<Destroyed> retired;   // of the epoch before, that nobody has fetched
+    std::vector<Destroyed> carriers;  // that brought the new one's
+  };
 
   // groups.cpp
-  Result<net::Response> granted(const net::Request& http, const Request& request);
+  /// `unborn`: the request has begun a group that did not come about.
+  Result<net::Response> granted(const net::Request& http, const Request& request, bool& unborn);
   Result<Terminal> authenticate(const net::Request& http, const Request& request);
   Result<bool> is_first(const Request& request);
   Result<net::Response> show(const Request& request, const Terminal& terminal, const node::MessageSigner& own);
   Result<net::Response> repeated(const net::Request& http, const Request& request, const Terminal& terminal);
-  Result<net::Response> order(const net::Request& http, const Request& request, const Terminal& owner, const node::MessageSigner& own);
+  Result<net::Response> order(const net::Request& http, const Request& request, const Terminal& owner, const node::MessageSigner& own, bool& unborn);
   Result<Plan> plan(store::Transaction& transaction, const Request& request, const Terminal& owner);
   Result<Bytes> state_of(const Request& request, const GroupRow& row, const Terminal& to, std::vector<Number> left_out, const node::MessageSigner& own);
 
@@ -58,8 +67,8 @@ class Groups {
   Result<void> agree(Making& making);
   Result<RestsOn> strength(const Making& making) const;
   Result<void> carry(Making& making, const GroupRow& next, const RestsOn& rests_on, const Secret& wk);
-  Result<std::vector<Destroyed>> put_in_force(const Making& making, const GroupRow& next, const RestsOn& rests_on, const Secret& wk);
-  Result<void> record_epoch(const Making& making, const GroupRow& next, const RestsOn& rests_on, const std::vector<Destroyed>& gone);
+  Result<Gone> put_in_force(const Making& making, const GroupRow& next, const RestsOn& rests_on, const Secret& wk);
+  Result<void> record_epoch(const Making& making, const GroupRow& next, const RestsOn& rests_on, const Gone& gone);
   void give_up(const Making& making);
 
   // group_key.cpp
@@ -71,7 +80,7 @@ class Groups {
   Result<std::vector<Place>> places_of(const wire::GroupKey& said, const ElementName& from);
   struct Taken {
     std::vector<wire::ShareRef> shares;
-    std::vector<Destroyed> gone;
+    Gone gone;
     std::size_t members = 0;
   };
   Result<Taken> take(store::Transaction& transaction, const wire::Framed<wire::GroupKey>& message, const Identity& from, const std::vector<Place>& places);
@@ -81,7 +90,8 @@ class Groups {
   Result<void> add_leg(store::Transaction& transaction, const wire::GroupEpoch& which, const Terminal& member, const WorkingKey& like);
   /// What nobody has fetched of the epoch that was in force, by the members that are served here.
   Result<std::vector<Destroyed>> retire(store::Transaction& transaction, const GroupRow& row, std::uint32_t next_epoch);
-  Result<void> record_retired(const std::vector<Destroyed>& gone, const std::string& request_id);
+  Result<void> record_gone(const Gone& gone, const std::string& request_id);
+  Result<void> record_end(const Destroyed& gone, std::string_view action, std::string_view why, const std::string& request_id);
   [[nodiscard]] UnixMs expiry() const { return node_.clock().now_ms() + static_cast<UnixMs>(agreement_.terms()->wk_lifetime.count()); }
   [[nodiscard]] ElementName own_name() const { return ElementName(node_.identity().name); }
 

@@ -1,0 +1,48 @@
+"""point_evidence.py finds the tests of reference points, and which of them run with both databases of the KMS."""
+
+import sys
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from point_evidence import ON_BOTH, filters_of, rows_of  # noqa: E402
+
+KMS_POINT = "POINT_TEST(Calls, Km_1, accepts, OneKey) {\n}\nPOINT_TEST(Calls, Km_1, refuses, Others) {\n}\n"
+OTHER_POINT = "POINT_TEST(Calls, Kq_1, refuses, Others) {\n}\n"
+
+
+class PointEvidenceTest(unittest.TestCase):
+    def test_a_kms_point_is_proved_with_both_databases(self):
+        self.assertEqual(
+            rows_of(KMS_POINT),
+            [
+                '    {"Km-1", "Calls.Km_1_accepts_OneKey", false, KmsStore::sqlite},\n',
+                '    {"Km-1", "Calls.Km_1_accepts_OneKey", false, KmsStore::postgresql},\n',
+                '    {"Km-1", "Calls.Km_1_refuses_Others", true, KmsStore::sqlite},\n',
+                '    {"Km-1", "Calls.Km_1_refuses_Others", true, KmsStore::postgresql},\n',
+            ],
+        )
+
+    def test_others_are_proved_as_they_run(self):
+        self.assertEqual(rows_of(OTHER_POINT), ['    {"Kq-1", "Calls.Kq_1_refuses_Others", true, KmsStore::sqlite},\n'])
+        with_a_server = '#include "postgresql.hpp"\n' + KMS_POINT
+        self.assertTrue(all("KmsStore::postgresql" in row for row in rows_of(with_a_server)))
+        self.assertEqual(len(rows_of(with_a_server)), 2)
+
+    def test_the_second_run_is_of_what_is_claimed_for_it_and_of_nothing_else(self):
+        self.assertEqual(filters_of(KMS_POINT + OTHER_POINT), {"Calls": ["Calls.Km_1_*"]})
+        self.assertEqual(filters_of(OTHER_POINT), {})
+        self.assertEqual(filters_of('#include "postgresql.hpp"\n' + KMS_POINT), {})
+
+    def test_every_point_of_the_list_is_accepted_and_refused_somewhere(self):
+        rows = [row for source in (ROOT / "tests" / "system").glob("*.cpp") for row in rows_of(source.read_text())]
+        for point in ON_BOTH:
+            for verdict in ("true", "false"):
+                wanted = f", {verdict}, KmsStore::postgresql"
+                self.assertTrue(any(f'"{point}"' in row and wanted in row for row in rows), f"{point}, refusal {verdict}")
+
+
+if __name__ == "__main__":
+    unittest.main()
