@@ -262,11 +262,11 @@ std::string Destroyed::reason(std::string_view why) const {
   return std::string(why) + (why.empty() ? "(commitment " : " (commitment ") + (commitment.empty() ? "none" : to_hex(commitment)) + ")";
 }
 
-Result<std::vector<std::int64_t>> Ledger::census(store::Transaction& transaction) {
+Result<std::vector<std::int64_t>> Ledger::census(store::Transaction& transaction, std::int64_t most) {
   std::vector<std::int64_t> out(store::all_key_states.size());
   const auto count = [&](std::string_view which) {
     const std::string legs = "SELECT state FROM working_key WHERE " + std::string(which) + " AND expires_ms >= 0 LIMIT ?";  // in the order of the state's index
-    return transaction.query("SELECT state, count(*) FROM (" + legs + ") AS legs GROUP BY state", {census_max}, [&](const store::Row& row) {
+    return transaction.query("SELECT state, count(*) FROM (" + legs + ") AS legs GROUP BY state", {most}, [&](const store::Row& row) {
       if (const auto state = store::key_state_from_name(row.text(0))) out[static_cast<std::size_t>(*state)] = row.integer(1);
     });
   };

@@ -115,10 +115,10 @@ class Ledger {
   Result<std::vector<Destroyed>> sweep(store::Transaction& transaction, Sweep which, UnixMs now);
   /// Destroys what is owed to a terminal that is no longer served.
   Result<std::vector<Destroyed>> destroy_of(store::Transaction& transaction, const Uid& uid, const Ending& ending);
-  /// How many legs are in each state, in the order of store::all_key_states. Of the living census_max are looked at, and as many of the destroyed: a greater number
-  /// is not counted.
+  /// How many legs are in each state, in the order of store::all_key_states. Of the living so many are looked at, and as many of the destroyed: what is
+  /// beyond that is not counted, so that it takes no longer than this.
   static constexpr std::int64_t census_max = 20'000;
-  Result<std::vector<std::int64_t>> census(store::Transaction& transaction);
+  Result<std::vector<std::int64_t>> census(store::Transaction& transaction, std::int64_t most = census_max);
 
   /// The latest expires_ms of the keys that are in the archive (key_history.hpp); 0: there are none. What was applied for up to then is not known here any more.
   [[nodiscard]] UnixMs archived_until() const noexcept { return archived_until_ms_; }
