@@ -37,6 +37,7 @@ struct HistorySegment {
   SegmentExtent extent;
   std::int64_t keys = 0;  // of this segment and all before it
   UnixMs until_ms = 0;    // the latest expires_ms of these
+  /// The archive has not gone on in between.
   bool operator==(const HistorySegment& other) const;
 };
 Result<std::optional<HistorySegment>> newest_segment(store::Transaction& transaction);
