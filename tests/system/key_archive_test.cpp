@@ -172,7 +172,7 @@ TEST_F(KeyArchiveOverTheWire, ByTheCommandLine) {
 }
 
 TEST_F(KeyArchiveOverTheWire, AKmsThatIsKilledOverItLosesNoKeyAndWritesNoneTwice) {
-  for (const std::string place : {"kms.archive.written", "kms.archive.settled"}) {
+  for (const std::string place : {"kms.archive.written", "kms.archive.noted", "kms.archive.settled"}) {
     const testing::ScopedTrace trace(__FILE__, __LINE__, place);
     const std::filesystem::path mark = net().network().folder() / ("crashed-" + place);
     net().running().stop_element("kms-a", RunningNetwork::Ending::orderly);

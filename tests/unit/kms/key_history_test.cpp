@@ -190,12 +190,18 @@ TEST_P(KeyHistoryTest, WhatAKilledProcessHadWrittenIsWrittenOnceAndNothingIsLost
   const std::filesystem::path file = file_of(segments().front());
   const auto octets = std::filesystem::file_size(file);
   const SidWk second = destroyed(history_now + 1);
+  must(store_->transact([&](store::Transaction& transaction) {
+    return transaction.run("INSERT INTO used_session (sid_wk, leg, segment, place) VALUES (?, 1, 1, 1000000)", {second.view()});
+  }));
+  EXPECT_TRUE(find(second).empty()) << "noted, and still in the database";
   std::ofstream(file, std::ios::app) << R"({"sid_wk":")" << second.hex() << R"(","leg":"caller"})" << "\n{\"sid_wk";  // killed in the middle of the next
   EXPECT_EQ(lines_of(segments().front()).size(), 1U) << "is not of the archive";
   EXPECT_EQ(archive(over_ms + 1).keys, 1);
   EXPECT_EQ(lines_of(segments().front()).size(), 2U);
   EXPECT_EQ(std::filesystem::file_size(file), static_cast<std::uintmax_t>(segments().front().extent.octets));
   EXPECT_GT(std::filesystem::file_size(file), octets);
+  ASSERT_EQ(find(second).size(), 1U);
+  EXPECT_TRUE(must(line_of_segment(file, find(second).front().place)).contains(second.hex()));
 }
 
 TEST_P(KeyHistoryTest, NoKeyLeavesTheDatabaseForAFileThatSomebodyHasCut) {

@@ -75,17 +75,21 @@ Result<Finished> finished_of(const store::Row& row) {
   return out;
 }
 
-Result<std::vector<Finished>> finished_where(store::Transaction& transaction, std::string_view condition, std::initializer_list<store::Value> values) {
+/// The oldest whose time was over before this, of calls of which that is true of every key. What is destroyed stays as it is: until they leave, the same are due.
+Result<std::vector<Finished>> due_before(store::Transaction& transaction, std::int64_t before) {
   std::vector<Finished> out;
   Result<void> read;
-  TRY(transaction.query(std::string(finished_keys) + std::string(condition), values, [&](const store::Row& row) {
-    auto one = finished_of(row);
-    if (one) {
-      out.push_back(*std::move(one));
-    } else if (read) {
-      read = fail(one.error());
-    }
-  }));
+  TRY(transaction.query(std::string(finished_keys) +
+                            " AND w.expires_ms < ? AND NOT EXISTS (SELECT 1 FROM working_key AS o WHERE o.sid_call = w.sid_call"
+                            " AND (o.expires_ms >= ? OR o.state <> 'destroyed')) ORDER BY w.expires_ms, w.sid_wk, w.leg LIMIT ?",
+                        {before, before, history_at_once}, [&](const store::Row& row) {
+                          auto one = finished_of(row);
+                          if (one) {
+                            out.push_back(*std::move(one));
+                          } else if (read) {
+                            read = fail(one.error());
+                          }
+                        }));
   TRY(read);
   return out;
 }
@@ -123,7 +127,7 @@ Result<std::vector<HistorySegment>> list_segments(store::Transaction& transactio
 Result<std::vector<ArchivedKey>> find_archived(store::Transaction& transaction, const SidWk& sid_wk) {
   std::vector<ArchivedKey> out;
   TRY(transaction.query("SELECT u.leg, u.place, " + std::string(segment_columns) +
-                            " FROM used_session AS u JOIN history_segment AS s ON s.number = u.segment WHERE u.sid_wk = ? ORDER BY u.leg",
+                            " FROM used_session AS u JOIN history_segment AS s ON s.number = u.segment WHERE u.sid_wk = ? AND u.place < s.octets ORDER BY u.leg",
                         {sid_wk.view()}, [&](const store::Row& row) {
                           out.push_back({.leg = static_cast<wire::Role>(row.integer(0)), .segment = segment_of(row, 2), .place = row.integer(1)});
                         }));
@@ -138,6 +142,7 @@ struct KeyHistory::Batch {
     std::string line;
     std::int64_t place = 0;
   };
+  std::int64_t before = 0;               // whose time was over before that
   std::optional<HistorySegment> newest;  // as it was found
   HistorySegment segment;                // as it is with these keys: the newest, or one that begins
   std::int64_t after = 0;                // octets of its file that stay
@@ -151,6 +156,13 @@ Result<std::optional<HistorySegment>> KeyHistory::newest() {
   ASSIGN_OR_RETURN(auto out, store_.look([](store::Transaction& transaction) { return newest_segment(transaction); }));
   if (out) ledger_.archived_until(out->until_ms);
   return out;
+}
+
+/// Where the lock was lost with its connection, another front end may have gone on.
+Result<void> KeyHistory::check_newest(store::Transaction& transaction, const Batch& batch) {
+  ASSIGN_OR_RETURN(const auto newest, newest_segment(transaction));
+  if (newest == batch.newest) return {};
+  return fail(ErrorCode::conflict, "the archive of keys: another front end has gone on with it");
 }
 
 Result<void> KeyHistory::open() {
@@ -179,12 +191,8 @@ Result<std::optional<KeyHistory::Batch>> KeyHistory::plan(store::Transaction& tr
   ASSIGN_OR_RETURN(out.newest, newest_segment(transaction));
   ASSIGN_OR_RETURN(const std::int64_t life, life_of(transaction));
   if (is_of_others(out.newest, now)) return std::optional<Batch>();
-  const std::int64_t before = store::column(earlier(now, settings_.retention_ms));
-  ASSIGN_OR_RETURN(const std::vector<Finished> due,
-                   finished_where(transaction,
-                                  " AND w.expires_ms < ? AND NOT EXISTS (SELECT 1 FROM working_key AS o WHERE o.sid_call = w.sid_call"
-                                  " AND (o.expires_ms >= ? OR o.state <> 'destroyed')) ORDER BY w.expires_ms, w.sid_wk, w.leg LIMIT ?",
-                                  {before, before, history_at_once}));
+  out.before = store::column(earlier(now, settings_.retention_ms));
+  ASSIGN_OR_RETURN(const std::vector<Finished> due, due_before(transaction, out.before));
   if (due.empty()) return std::optional<Batch>();
   if (out.newest && continues(*out.newest, life, now)) {
     out.segment = *out.newest;
@@ -214,18 +222,25 @@ Result<std::optional<KeyHistory::Batch>> KeyHistory::plan(store::Transaction& tr
   return std::optional<Batch>(std::move(out));
 }
 
-Result<void> KeyHistory::settle(store::Transaction& transaction, const Batch& batch, UnixMs now, const OwedId& id) const {
-  ASSIGN_OR_RETURN(const auto newest, newest_segment(transaction));
-  if (newest != batch.newest) return fail(ErrorCode::conflict, "the archive of keys: another front end has gone on with it");
-  const HistorySegment& segment = batch.segment;
+Result<void> KeyHistory::note_used(store::Transaction& transaction, const Batch& batch) {
+  TRY(check_newest(transaction, batch));
   for (const Batch::Key& key : batch.keys) {
-    const auto leg = static_cast<std::int64_t>(key.leg);
-    ASSIGN_OR_RETURN(const std::vector<Finished> there, finished_where(transaction, " AND w.sid_wk = ? AND w.leg = ?", {key.sid_wk.view(), leg}));
-    if (there.size() != 1 || there.front().line != key.line)
-      return fail(ErrorCode::conflict, "working key " + key.sid_wk.hex() + ": is not what was written into the archive just now");
-    TRY(transaction.change_one("DELETE FROM working_key WHERE sid_wk = ? AND leg = ?", {key.sid_wk.view(), leg}));
-    TRY(transaction.change("INSERT INTO used_session (sid_wk, leg, segment, place) VALUES (?, ?, ?, ?)",
-                           {key.sid_wk.view(), leg, segment.head.number, key.place}));
+    // Noted already, where a process was killed before the keys had left.
+    TRY(transaction.change("INSERT INTO used_session (sid_wk, leg, segment, place) VALUES (?, ?, ?, ?)"
+                           " ON CONFLICT (sid_wk, leg) DO UPDATE SET segment = excluded.segment, place = excluded.place",
+                           {key.sid_wk.view(), static_cast<std::int64_t>(key.leg), batch.segment.head.number, key.place}));
+  }
+  return {};
+}
+
+Result<void> KeyHistory::settle(store::Transaction& transaction, const Batch& batch, UnixMs now, const OwedId& id) const {
+  TRY(check_newest(transaction, batch));
+  const HistorySegment& segment = batch.segment;
+  ASSIGN_OR_RETURN(const std::vector<Finished> due, due_before(transaction, batch.before));
+  if (!std::ranges::equal(due, batch.keys, {}, &Finished::line, &Batch::Key::line))
+    return fail(ErrorCode::conflict, "the archive of keys: what is due is not what was written into it just now");
+  for (const Batch::Key& key : batch.keys) {
+    TRY(transaction.change_one("DELETE FROM working_key WHERE sid_wk = ? AND leg = ?", {key.sid_wk.view(), static_cast<std::int64_t>(key.leg)}));
   }
   const SegmentExtent& extent = segment.extent;
   if (!batch.begins()) {
@@ -238,11 +253,12 @@ Result<void> KeyHistory::settle(store::Transaction& transaction, const Batch& ba
                          {segment.head.number, segment.head.life, std::string_view(segment.front_end), store::column(segment.began_ms),
                           store::column(segment.grown_ms), ByteView(segment.head.previous), extent.records, extent.octets, ByteView(extent.digest), segment.keys,
                           store::column(segment.until_ms)}));
-  if (!newest) return {};
+  if (!batch.newest) return {};
+  const HistorySegment& last = *batch.newest;
   const std::array closed{OwedRecord{.action = "kp.archive.closed",
                                      .subject = "",
-                                     .object = describe(*newest),
-                                     .reason = "SHA-256 " + to_hex(newest->extent.digest) + (newest->front_end.empty() ? "" : " at front end " + newest->front_end)}};
+                                     .object = describe(last),
+                                     .reason = "SHA-256 " + to_hex(last.extent.digest) + (last.front_end.empty() ? "" : " at front end " + last.front_end)}};
   return owe_records(transaction, id, closed, now);
 }
 
@@ -259,6 +275,9 @@ Result<KeyHistory::Moved> KeyHistory::archive(UnixMs now, const OwedId& id) {
     if (!batch) break;
     TRY(extend_segment(settings_.folder / batch->segment.head.file_name(), batch->after, batch->text));
     node::crash_point("kms.archive.written");
+    // By itself: serialisable works that look whether a session was used would all meet one that also looks at what they put in.
+    TRY(store_.transact([&](store::Transaction& transaction) { return note_used(transaction, *batch); }));
+    node::crash_point("kms.archive.noted");
     TRY(store_.transact([&](store::Transaction& transaction) { return settle(transaction, *batch, now, id); }));
     node::crash_point("kms.archive.settled");
     ledger_.archived_until(batch->segment.until_ms);

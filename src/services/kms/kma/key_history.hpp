@@ -76,7 +76,11 @@ class KeyHistory {
   Result<bool> is_due(store::Transaction& transaction, UnixMs now) const;
   /// Nothing: no key is due, or the turn is another front end's.
   Result<std::optional<Batch>> plan(store::Transaction& transaction, UnixMs now) const;
-  /// What is in the file leaves the database. `conflict` if that is not what was there.
+  /// `conflict` if the archive is not as it was planned for.
+  static Result<void> check_newest(store::Transaction& transaction, const Batch& batch);
+  /// The sessions are used, whatever becomes of the rest.
+  static Result<void> note_used(store::Transaction& transaction, const Batch& batch);
+  /// What is in the file leaves the database. `conflict` if that is not what is there.
   Result<void> settle(store::Transaction& transaction, const Batch& batch, UnixMs now, const OwedId& id) const;
   /// Whether this segment is for this process to go on with.
   [[nodiscard]] bool continues(const HistorySegment& newest, std::int64_t life, UnixMs now) const;
