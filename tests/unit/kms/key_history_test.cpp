@@ -2,6 +2,8 @@
 #include "services/kms/kma/key_history.hpp"
 
 #include <fstream>
+#include <set>
+#include <thread>
 
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/schema.hpp"
@@ -56,6 +58,20 @@ class KeyHistoryTest : public testing::TestWithParam<test::StoreKind> {
       return {};
     }));
     return sid_wk;
+  }
+  /// Finished keys, each a millisecond younger than the one before.
+  void put_many(int many) {
+    must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+      for (int i = 0; i < many; ++i) {
+        Bytes sid(SidWk::size);
+        sid[0] = static_cast<std::uint8_t>(i / 256);
+        sid[1] = static_cast<std::uint8_t>(i % 256);
+        TRY(transaction.change("INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
+                               " peer_fp_classical, peer_fp_ml_dsa, expires_ms) VALUES (?, 2, 'destroyed', ?, 'alice', 3, 1, 1, x'00', 'bob', '+1', 'kms-b', x'00', x'00', ?)",
+                               {ByteView(sid), ByteView(sid), store::column(history_now + static_cast<UnixMs>(i))}));
+      }
+      return {};
+    }));
   }
   KeyHistory::Moved archive(UnixMs now) { return archive(*history_, now); }
   KeyHistory::Moved archive(KeyHistory& history, UnixMs now) { return must(history.archive(now, rng_->id<OwedId>())); }
@@ -293,22 +309,35 @@ TEST_P(KeyHistoryTest, ANewLifeOfTheDatabaseDoesNotWriteWhereTheFormerOneHasWrit
 
 TEST_P(KeyHistoryTest, ALookMovesABoundedNumber) {
   constexpr int many = static_cast<int>(history_at_once) + 1;
-  must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
-    for (int i = 0; i < many; ++i) {
-      Bytes sid(SidWk::size);
-      sid[0] = static_cast<std::uint8_t>(i / 256);
-      sid[1] = static_cast<std::uint8_t>(i % 256);
-      TRY(transaction.run("INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms, peer_fp_classical,"
-                          " peer_fp_ml_dsa, expires_ms) VALUES (?, 2, 'destroyed', ?, 'alice', 3, 1, 1, x'00', 'bob', '+1', 'kms-b', x'00', x'00', ?)",
-                          {ByteView(sid), ByteView(sid), store::column(history_now + static_cast<UnixMs>(i))}));
-    }
-    return {};
-  }));
+  put_many(many);
   EXPECT_EQ(archive(over_ms + many).keys, many) << "in two transactions";
   EXPECT_EQ(rows("working_key"), 0);
   ASSERT_EQ(segments().size(), 1U);
   EXPECT_EQ(std::ssize(lines_of(segments().front())), many);
   static_assert(many <= history_at_once * history_batches);
+}
+
+/// Processes on one server.
+class KeyHistoryFrontEndsTest : public KeyHistoryTest {};
+INSTANTIATE_TEST_SUITE_P(Stores, KeyHistoryFrontEndsTest, testing::Values(test::StoreKind::postgresql), test::name_of);
+
+TEST_P(KeyHistoryFrontEndsTest, OfTwoThatBeginTogetherOneArchivesAndEachKeyOnce) {
+  constexpr int many = 3 * static_cast<int>(history_at_once);
+  put_many(many);
+  const auto beside = must(store::Store::open(stores_.place(folder_ / "kms.db"), migrations));
+  Ledger other(*device_);
+  KeyHistory one = at("1", segment_octets_max);
+  KeyHistory two(*beside, other, {.folder = folder_ / "archive2", .kms = "kms-a", .front_end = "2", .retention_ms = kept_ms});
+  std::int64_t by_two = 0;
+  std::thread second([&] { by_two = must(two.archive(over_ms + many, OwedId(Bytes(OwedId::size, 2)))).keys; });
+  const std::int64_t by_one = must(one.archive(over_ms + many, OwedId(Bytes(OwedId::size, 1)))).keys;
+  second.join();
+  EXPECT_TRUE((by_one == many && by_two == 0) || (by_one == 0 && by_two == many)) << by_one << " and " << by_two;
+  ASSERT_EQ(segments().size(), 1U);
+  const auto lines = lines_of(segments().front());
+  EXPECT_EQ(std::set<std::string>(lines.begin(), lines.end()).size(), static_cast<std::size_t>(many));
+  EXPECT_EQ(rows("working_key"), 0);
+  EXPECT_EQ(rows("used_session"), many);
 }
 
 }  // namespace
