@@ -114,7 +114,8 @@ int show_archive(const ArchiveAsk& ask) {
       if (ask.output == Output::json) {
         fmt::print("{}\n", segment.said.dump());
       } else {
-        fmt::print("  {:<24} {:>9} keys {:>12} octets  SHA-256 {}\n", segment.file, segment.extent.records, segment.extent.octets, to_hex(segment.extent.digest));
+        fmt::print("  {:<24} {:>9} keys {:>12} octets  SHA-256 {}\n", segment.file, segment.extent.records, segment.extent.octets,
+                   to_hex(segment.extent.digest));
       }
       return {};
     });
@@ -124,7 +125,8 @@ int show_archive(const ArchiveAsk& ask) {
 int verify_archive(const ArchiveAsk& ask) {
   return with_operator(ask.folder, "operator", [&](Operator& as) -> Result<void> {
     ASSIGN_OR_RETURN(const Checked checked, check_archive(as, ask, [](const std::filesystem::path&, const Segment&) -> Result<void> { return {}; }));
-    fmt::print("  {} segments with {} keys are what {} has archived; {} segments are not in this folder\n", checked.segments, checked.keys, ask.kms, checked.elsewhere);
+    fmt::print("  {} segments with {} keys are what {} has archived; {} segments are not in this folder\n", checked.segments, checked.keys, ask.kms,
+               checked.elsewhere);
     return {};
   });
 }

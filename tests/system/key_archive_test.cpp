@@ -1,5 +1,5 @@
-// Keys that are over leave a running KMS for its archive: asked for over the wire, looked for in its files by the program's own commands, and with a KMS that is killed
-// over it.
+// Keys that are over leave a running KMS for its archive: asked for over the wire, looked for in its files by the program's own commands, and with a KMS that
+// is killed over it.
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -47,7 +47,8 @@ class KeyArchiveOverTheWire : public SharedNetwork {
     return archive ? archive->integer("keys").value_or(-1) : -1;
   }
   static void await_archived(std::int64_t keys) {
-    TestNetwork::await(std::to_string(keys) + " keys in the archive", [&] { return archived() == keys; }, archived_max);
+    TestNetwork::await(
+        std::to_string(keys) + " keys in the archive", [&] { return archived() == keys; }, archived_max);
   }
   /// One call: two keys.
   static void call() {
@@ -112,8 +113,11 @@ POINT_TEST(KeyArchiveOverTheWire, X_5, accepts, WhatIsInTheArchiveOfASessionThat
   const auto sid_wk = SidWk::parse_hex(session);
   ASSERT_TRUE(sid_wk);
   const Number called = net().terminal("C").number();
-  const terminal::KeyWanted wanted{.role = wire::Role::caller, .sid_wk = *sid_wk, .sid_call = wire::make_sid_call(caller.number(), called, net().rng().bytes(16)),
-                                   .caller = caller.number(), .called = called};
+  const terminal::KeyWanted wanted{.role = wire::Role::caller,
+                                   .sid_wk = *sid_wk,
+                                   .sid_call = wire::make_sid_call(caller.number(), called, net().rng().bytes(16)),
+                                   .caller = caller.number(),
+                                   .called = called};
   EXPECT_FALSE(caller.apply(wanted, Deadline::after(archive_answer_max))) << "a session is used once";
   net().expect_audit("kms-a", "km-1.application", "this session was used before");
 }
@@ -125,8 +129,8 @@ POINT_TEST(KeyArchiveOverTheWire, X_5, refuses, QuestionsAboutTheArchiveFromOthe
     ASSERT_TRUE(answer) << answer.error().message;
     EXPECT_EQ(answer->status, 403U) << caller;
   }
-  for (const Json& wrong : {Json::object(), Json::object({{"after", -1}}), Json::object({{"sid_wk", "00"}}), Json::object({{"after", 0}, {"sid_wk", std::string(32, '0')}}),
-                            Json::object({{"after", 0}, {"until", 1}})}) {
+  for (const Json& wrong : {Json::object(), Json::object({{"after", -1}}), Json::object({{"sid_wk", "00"}}),
+                            Json::object({{"after", 0}, {"sid_wk", std::string(32, '0')}}), Json::object({{"after", 0}, {"until", 1}})}) {
     const auto refused = ask(wrong);
     ASSERT_FALSE(refused) << wrong.dump();
     EXPECT_EQ(refused.error().code, ErrorCode::invalid_argument) << wrong.dump();
@@ -179,7 +183,8 @@ TEST_F(KeyArchiveOverTheWire, AKmsThatIsKilledOverItLosesNoKeyAndWritesNoneTwice
     const auto armed = net().running().start_element("kms-a", QANAT_CRASH_PROGRAM, {"QANAT_CRASH_AT=" + place, "QANAT_CRASH_ONCE=" + mark.string()});
     ASSERT_TRUE(armed) << armed.error().message;
     call();
-    TestNetwork::await("its death", [] { return !net().running().lives("kms-a"); }, archived_max);
+    TestNetwork::await(
+        "its death", [] { return !net().running().lives("kms-a"); }, archived_max);
     EXPECT_TRUE(std::filesystem::exists(mark)) << "the place was not reached";
     net().running().stop_element("kms-a", RunningNetwork::Ending::kill);
     const auto restarted = net().running().start_element("kms-a");

@@ -17,9 +17,19 @@ class HistoryDeskTest : public testing::Test {
   SidWk finished() {
     const auto sid_wk = network_.rng().id<SidWk>();
     must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
-      TRY(ledger_.add(transaction, {.sid_wk = sid_wk, .leg = wire::Role::caller, .sid_call = network_.rng().id<SidCall>(), .uid = Uid("alice"), .wk = Secret(32),
-                                    .assurance = wire::Assurance::pqc, .th9 = Bytes(32), .peer_uid = Uid("bob"), .peer_number = Number("+8613900000002"),
-                                    .peer_kms = ElementName("kms-b"), .peer_fps = {}, .expires_ms = 5000, .terms = {}}));
+      TRY(ledger_.add(transaction, {.sid_wk = sid_wk,
+                                    .leg = wire::Role::caller,
+                                    .sid_call = network_.rng().id<SidCall>(),
+                                    .uid = Uid("alice"),
+                                    .wk = Secret(32),
+                                    .assurance = wire::Assurance::pqc,
+                                    .th9 = Bytes(32),
+                                    .peer_uid = Uid("bob"),
+                                    .peer_number = Number("+8613900000002"),
+                                    .peer_kms = ElementName("kms-b"),
+                                    .peer_fps = {},
+                                    .expires_ms = 5000,
+                                    .terms = {}}));
       TRY(ledger_.destroy(transaction, sid_wk, wire::Role::caller, {.by = "alice", .why = "acknowledged", .at_ms = 4000}));
       return {};
     }));
@@ -81,15 +91,16 @@ TEST_F(HistoryDeskTest, TellsWhatWasWrittenOfASessionAndThatAFileIsElsewhereOrAn
   EXPECT_FALSE(elsewhere.front().has("key"));
   EXPECT_EQ(must(elsewhere.front().text("file")), "keys-0-1.jsonl");
 
-  std::ofstream(file) << std::string(static_cast<std::size_t>(must(elsewhere.front().integer("place"))), ' ') << R"({"sid_wk":"00","leg":"caller"})" << "\n";
+  std::ofstream(file) << std::string(static_cast<std::size_t>(must(elsewhere.front().integer("place"))), ' ') << R"({"sid_wk":"00","leg":"caller"})"
+                      << "\n";
   const auto other = ask(question);
   EXPECT_EQ(test::refusal(other), ErrorCode::internal);
   EXPECT_TRUE(other.error().message.contains("keys-0-1.jsonl: has another key at octet")) << other.error().message;
 }
 
 TEST_F(HistoryDeskTest, AsksForOneThingAtATime) {
-  for (const Json& wrong : {Json::object(), Json::object({{"after", 0}, {"sid_wk", std::string(32, '0')}}), Json::object({{"after", -1}}), Json::object({{"after", "0"}}),
-                            Json::object({{"sid_wk", "00"}}), Json::object({{"after", 0}, {"until", 5}})}) {
+  for (const Json& wrong : {Json::object(), Json::object({{"after", 0}, {"sid_wk", std::string(32, '0')}}), Json::object({{"after", -1}}),
+                            Json::object({{"after", "0"}}), Json::object({{"sid_wk", "00"}}), Json::object({{"after", 0}, {"until", 5}})}) {
     EXPECT_EQ(test::refusal(ask(wrong)), ErrorCode::invalid_argument) << wrong.dump();
   }
 }

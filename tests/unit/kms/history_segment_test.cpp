@@ -64,7 +64,8 @@ TEST(HistorySegmentTest, WhatIsNoSuchFileIsRefused) {
     EXPECT_EQ(refusal(read(wrong, one.octets)), ErrorCode::invalid_argument) << wrong.substr(0, 100);
   EXPECT_EQ(refusal(read(text, one.octets - 1)), ErrorCode::invalid_argument) << "no line ends there";
   std::istringstream in(text);
-  EXPECT_EQ(refusal(read_segment(in, one.octets, [](std::string_view) -> Result<void> { return fail(ErrorCode::internal, "not wanted"); })), ErrorCode::invalid_argument);
+  EXPECT_EQ(refusal(read_segment(in, one.octets, [](std::string_view) -> Result<void> { return fail(ErrorCode::internal, "not wanted"); })),
+            ErrorCode::invalid_argument);
 }
 
 TEST(HistorySegmentTest, GrowsAtItsEndAndLosesWhatAKilledProcessLeftThere) {

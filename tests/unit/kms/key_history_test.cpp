@@ -42,10 +42,21 @@ class KeyHistoryTest : public testing::TestWithParam<test::StoreKind> {
   }
 
   WorkingKey key(const SidWk& sid_wk, const SidCall& sid_call, UnixMs made) {
-    return {.sid_wk = sid_wk, .leg = Role::caller, .sid_call = sid_call, .uid = Uid("alice"), .wk = rng_->secret(wire::wk_size),
-            .assurance = wire::Assurance::one_qkd_path, .n_paths = 1, .path_min = 2, .th9 = Bytes(2, 9), .peer_uid = Uid("bob"),
-            .peer_number = Number("+8613900000002"), .peer_kms = ElementName("kms-b"), .peer_fps = {.classical = Bytes(1, 1), .pq = Bytes(1, 2)},
-            .expires_ms = made + history_lifetime, .terms = {}};
+    return {.sid_wk = sid_wk,
+            .leg = Role::caller,
+            .sid_call = sid_call,
+            .uid = Uid("alice"),
+            .wk = rng_->secret(wire::wk_size),
+            .assurance = wire::Assurance::one_qkd_path,
+            .n_paths = 1,
+            .path_min = 2,
+            .th9 = Bytes(2, 9),
+            .peer_uid = Uid("bob"),
+            .peer_number = Number("+8613900000002"),
+            .peer_kms = ElementName("kms-b"),
+            .peer_fps = {.classical = Bytes(1, 1), .pq = Bytes(1, 2)},
+            .expires_ms = made + history_lifetime,
+            .terms = {}};
   }
   Result<void> add(const WorkingKey& one) {
     return store_->transact([&](store::Transaction& transaction) { return ledger_->add(transaction, one); });
@@ -66,9 +77,10 @@ class KeyHistoryTest : public testing::TestWithParam<test::StoreKind> {
         Bytes sid(SidWk::size);
         sid[0] = static_cast<std::uint8_t>(i / 256);
         sid[1] = static_cast<std::uint8_t>(i % 256);
-        TRY(transaction.change("INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
-                               " peer_fp_classical, peer_fp_ml_dsa, expires_ms) VALUES (?, 2, 'destroyed', ?, 'alice', 3, 1, 1, x'00', 'bob', '+1', 'kms-b', x'00', x'00', ?)",
-                               {ByteView(sid), ByteView(sid), store::column(history_now + static_cast<UnixMs>(i))}));
+        TRY(transaction.change(
+            "INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
+            " peer_fp_classical, peer_fp_ml_dsa, expires_ms) VALUES (?, 2, 'destroyed', ?, 'alice', 3, 1, 1, x'00', 'bob', '+1', 'kms-b', x'00', x'00', ?)",
+            {ByteView(sid), ByteView(sid), store::column(history_now + static_cast<UnixMs>(i))}));
       }
       return {};
     }));
@@ -149,7 +161,7 @@ TEST_P(KeyHistoryTest, AKeyThatIsOverIsWrittenWithAllThatIsLeftOfItAndLeavesTheD
 }
 
 TEST_P(KeyHistoryTest, NothingLeavesThatIsYoungOrLivesOrIsOfACallThatGoesOn) {
-  (void)destroyed(history_now + 1);  // a millisecond too young
+  (void)destroyed(history_now + 1);                                     // a millisecond too young
   must(add(key(rng_->id<SidWk>(), rng_->id<SidCall>(), history_now)));  // lives: nothing has swept it away
   const auto call = rng_->id<SidCall>();
   (void)destroyed(history_now, call);
@@ -181,7 +193,8 @@ TEST_P(KeyHistoryTest, WhatComesLateFindsNothing) {
   must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
     ASSIGN_OR_RETURN(const auto leg, ledger_->find(transaction, sid_wk, Role::caller));
     EXPECT_FALSE(leg) << "an acknowledgement";
-    ASSIGN_OR_RETURN(const auto answer, ledger_->delivered_again(transaction, sid_wk, Role::caller, Bytes(32, 1), {.by = Uid("alice"), .traffic = Traffic::voice, .now_ms = over_ms}));
+    ASSIGN_OR_RETURN(const auto answer, ledger_->delivered_again(transaction, sid_wk, Role::caller, Bytes(32, 1),
+                                                                 {.by = Uid("alice"), .traffic = Traffic::voice, .now_ms = over_ms}));
     EXPECT_FALSE(answer) << "the application, once more";
     return {};
   }));
@@ -210,7 +223,8 @@ TEST_P(KeyHistoryTest, WhatAKilledProcessHadWrittenIsWrittenOnceAndNothingIsLost
     return transaction.run("INSERT INTO used_session (sid_wk, leg, segment, place) VALUES (?, 1, 1, 1000000)", {second.view()});
   }));
   EXPECT_TRUE(find(second).empty()) << "noted, and still in the database";
-  std::ofstream(file, std::ios::app) << R"({"sid_wk":")" << second.hex() << R"(","leg":"caller"})" << "\n{\"sid_wk";  // killed in the middle of the next
+  std::ofstream(file, std::ios::app) << R"({"sid_wk":")" << second.hex() << R"(","leg":"caller"})"
+                                     << "\n{\"sid_wk";  // killed in the middle of the next
   EXPECT_EQ(lines_of(segments().front()).size(), 1U) << "is not of the archive";
   EXPECT_EQ(archive(over_ms + 1).keys, 1);
   EXPECT_EQ(lines_of(segments().front()).size(), 2U);
@@ -254,7 +268,8 @@ TEST_P(KeyHistoryTest, SegmentsThatAreFullAreClosedOnRecordAndAllAreOneChain) {
                              [&](const store::Row& row) { owed.push_back(row.text(0) + " " + row.text(1) + " " + row.text(2)); });
   }));
   ASSERT_EQ(owed.size(), 2U);
-  EXPECT_EQ(owed.front(), "kp.archive.closed keys-0-1.jsonl: 1 keys, " + std::to_string(all.front().extent.octets) + " octets SHA-256 " + to_hex(all.front().extent.digest));
+  EXPECT_EQ(owed.front(),
+            "kp.archive.closed keys-0-1.jsonl: 1 keys, " + std::to_string(all.front().extent.octets) + " octets SHA-256 " + to_hex(all.front().extent.digest));
 }
 
 TEST_P(KeyHistoryTest, ADaysSegmentIsFollowedByAnother) {

@@ -1,5 +1,5 @@
-// The KMS's side of the archive of keys: kept up in the background, and asked by operators: which segments there are and what they digest to, and what was
-// written of one session.
+// The KMS's side of the archive of keys: kept up in the background, and asked by operators: which segments there are and what they digest to, and what
+// was written of one session.
 #pragma once
 
 #include "node/node.hpp"
@@ -18,8 +18,8 @@ class HistoryDesk {
   Result<void> keep_up();
   /// What there is of working keys, for the health answer.
   void describe(wire::Json& body);
-  /// x5_archive: {"after": a page's "next", 0 for the first} → {"segments": […], "next"}; {"sid_wk"} → {"keys": [{"leg", "file", "place", "key": the line, if the file is
-  /// at this front end}]}, not_found if the session is not in the archive.
+  /// x5_archive: {"after": a page's "next", 0 for the first} → {"segments": […], "next"}; {"sid_wk"} → {"keys": [{"leg", "file", "place", "key": the line, if
+  /// the file is at this front end}]}, not_found if the session is not in the archive.
   Result<net::Response> answer(const net::Request& request);
 
  private:

@@ -62,9 +62,7 @@ Result<void> write_segment(const std::filesystem::path& file, int descriptor, st
 
 std::string SegmentHead::file_name() const { return "keys-" + std::to_string(life) + "-" + std::to_string(number) + ".jsonl"; }
 
-std::string SegmentHead::line() const {
-  return wire::Json::object({{"kms", kms}, {"life", life}, {"segment", number}, {"previous", to_hex(previous)}}).dump();
-}
+std::string SegmentHead::line() const { return wire::Json::object({{"kms", kms}, {"life", life}, {"segment", number}, {"previous", to_hex(previous)}}).dump(); }
 
 SegmentExtent SegmentExtent::begun_with(std::string_view head) {
   SegmentExtent out;
@@ -112,8 +110,8 @@ Result<SegmentExtent> read_segment(std::istream& in, std::int64_t octets, const 
   do {
     in.getline(buffer.data(), std::ssize(buffer));
     if (in.fail() || in.eof()) {
-      return fail(ErrorCode::invalid_argument, "no line ends within " + std::to_string(segment_line_max) + " octets after octet " + std::to_string(out.octets) + ", " +
-                                                   std::to_string(octets) + " were archived");
+      return fail(ErrorCode::invalid_argument, "no line ends within " + std::to_string(segment_line_max) + " octets after octet " + std::to_string(out.octets) +
+                                                   ", " + std::to_string(octets) + " were archived");
     }
     const std::string_view line(buffer.data(), static_cast<std::size_t>(in.gcount()) - 1);
     if (out.octets == 0) {

@@ -1,6 +1,6 @@
-// The files of the history library's archive (key_history.hpp): a line that says which segment it is, then a line of JSON for each key, as any tool reads them. A
-// file grows at its end and is otherwise never changed. Over its lines there is a hash chain (record_chain.hpp), whose first link is the line that has the end of
-// the segment before: all segments of a KMS are one chain.
+// The files of the history library's archive (key_history.hpp): a line that says which segment it is, then a line of JSON for each key, as any tool reads them.
+// A file grows at its end and is otherwise never changed. Over its lines there is a hash chain (record_chain.hpp), whose first link is the line that has the
+// end of the segment before: all segments of a KMS are one chain.
 #pragma once
 
 #include <filesystem>
@@ -37,12 +37,13 @@ struct SegmentExtent {
   bool operator==(const SegmentExtent&) const = default;
 };
 
-/// Puts `text` behind the first `octets` octets, in place of what is there; on the disk when this returns. Without any it begins the file, mode 0600, in a folder
-/// that is made if there is none. `internal` if the file is shorter than that: somebody else has cut it.
+/// Puts `text` behind the first `octets` octets, in place of what is there; on the disk when this returns. Without any it begins the file, mode 0600, in a
+/// folder that is made if there is none. `internal` if the file is shorter than that: somebody else has cut it.
 Result<void> extend_segment(const std::filesystem::path& file, std::int64_t octets, std::string_view text);
 /// The line that begins at this octet. not_found if there is no such file, `internal` if no line ends there within segment_line_max.
 Result<std::string> line_of_segment(const std::filesystem::path& file, std::int64_t place);
-/// Goes through the first `octets` octets, each line but the first to `each`; what they are. invalid_argument if they end before, are no lines, or `each` fails.
+/// Goes through the first `octets` octets, each line but the first to `each`; what they are. invalid_argument if they end before, are no lines, or `each`
+/// fails.
 Result<SegmentExtent> read_segment(std::istream& in, std::int64_t octets, const std::function<Result<void>(std::string_view line)>& each);
 
 }  // namespace qanat::kms

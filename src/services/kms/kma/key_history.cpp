@@ -15,9 +15,9 @@ constexpr std::chrono::milliseconds turn_max{200};
 
 // All that is left of a destroyed key: sealed_wk and answer are NULL, the state is known, and row_mac is of the row.
 constexpr std::string_view finished_keys =
-    "SELECT w.sid_wk, w.leg, w.expires_ms, w.sid_call, w.uid, w.peer_uid, w.peer_number, w.peer_kms, w.peer_fp_classical, w.peer_fp_ml_dsa, w.traffic, w.level_min,"
-    " w.deliveries_max, w.deliveries, w.assurance, w.n_paths, w.path_min, w.th9, w.h_req, w.h_deliver, w.commitment, w.front_end, w.directory_epoch, w.ended_ms,"
-    " w.ended_by, w.ended_why FROM working_key AS w WHERE w.state = 'destroyed'";
+    "SELECT w.sid_wk, w.leg, w.expires_ms, w.sid_call, w.uid, w.peer_uid, w.peer_number, w.peer_kms, w.peer_fp_classical, w.peer_fp_ml_dsa, w.traffic,"
+    " w.level_min, w.deliveries_max, w.deliveries, w.assurance, w.n_paths, w.path_min, w.th9, w.h_req, w.h_deliver, w.commitment, w.front_end,"
+    " w.directory_epoch, w.ended_ms, w.ended_by, w.ended_why FROM working_key AS w WHERE w.state = 'destroyed'";
 constexpr std::string_view segment_columns =
     "s.number, s.life, s.front_end, s.began_ms, s.grown_ms, s.previous, s.records, s.octets, s.digest, s.keys, s.until_ms";
 
@@ -75,21 +75,22 @@ Result<Finished> finished_of(const store::Row& row) {
   return out;
 }
 
-/// The oldest whose time was over before this, of calls of which that is true of every key. What is destroyed stays as it is: until they leave, the same are due.
+/// The oldest whose time was over before this, of calls of which that is true of every key. What is destroyed stays as it is: the same are due until they
+/// leave.
 Result<std::vector<Finished>> due_before(store::Transaction& transaction, std::int64_t before) {
   std::vector<Finished> out;
   Result<void> read;
-  TRY(transaction.query(std::string(finished_keys) +
-                            " AND w.expires_ms < ? AND NOT EXISTS (SELECT 1 FROM working_key AS o WHERE o.sid_call = w.sid_call"
-                            " AND (o.expires_ms >= ? OR o.state <> 'destroyed')) ORDER BY w.expires_ms, w.sid_wk, w.leg LIMIT ?",
-                        {before, before, history_at_once}, [&](const store::Row& row) {
-                          auto one = finished_of(row);
-                          if (one) {
-                            out.push_back(*std::move(one));
-                          } else if (read) {
-                            read = fail(one.error());
-                          }
-                        }));
+  const std::string due = std::string(finished_keys) +
+                          " AND w.expires_ms < ? AND NOT EXISTS (SELECT 1 FROM working_key AS o WHERE o.sid_call = w.sid_call"
+                          " AND (o.expires_ms >= ? OR o.state <> 'destroyed')) ORDER BY w.expires_ms, w.sid_wk, w.leg LIMIT ?";
+  TRY(transaction.query(due, {before, before, history_at_once}, [&](const store::Row& row) {
+    auto one = finished_of(row);
+    if (one) {
+      out.push_back(*std::move(one));
+    } else if (read) {
+      read = fail(one.error());
+    }
+  }));
   TRY(read);
   return out;
 }
@@ -126,11 +127,11 @@ Result<std::vector<HistorySegment>> list_segments(store::Transaction& transactio
 
 Result<std::vector<ArchivedKey>> find_archived(store::Transaction& transaction, const SidWk& sid_wk) {
   std::vector<ArchivedKey> out;
-  TRY(transaction.query("SELECT u.leg, u.place, " + std::string(segment_columns) +
-                            " FROM used_session AS u JOIN history_segment AS s ON s.number = u.segment WHERE u.sid_wk = ? AND u.place < s.octets ORDER BY u.leg",
-                        {sid_wk.view()}, [&](const store::Row& row) {
-                          out.push_back({.leg = static_cast<wire::Role>(row.integer(0)), .segment = segment_of(row, 2), .place = row.integer(1)});
-                        }));
+  TRY(transaction.query(
+      "SELECT u.leg, u.place, " + std::string(segment_columns) +
+          " FROM used_session AS u JOIN history_segment AS s ON s.number = u.segment WHERE u.sid_wk = ? AND u.place < s.octets ORDER BY u.leg",
+      {sid_wk.view()},
+      [&](const store::Row& row) { out.push_back({.leg = static_cast<wire::Role>(row.integer(0)), .segment = segment_of(row, 2), .place = row.integer(1)}); }));
   return out;
 }
 
@@ -226,7 +227,8 @@ Result<void> KeyHistory::note_used(store::Transaction& transaction, const Batch&
   TRY(check_newest(transaction, batch));
   for (const Batch::Key& key : batch.keys) {
     // Noted already, where a process was killed before the keys had left.
-    TRY(transaction.change("INSERT INTO used_session (sid_wk, leg, segment, place) VALUES (?, ?, ?, ?)"
+    TRY(
+        transaction.change("INSERT INTO used_session (sid_wk, leg, segment, place) VALUES (?, ?, ?, ?)"
                            " ON CONFLICT (sid_wk, leg) DO UPDATE SET segment = excluded.segment, place = excluded.place",
                            {key.sid_wk.view(), static_cast<std::int64_t>(key.leg), batch.segment.head.number, key.place}));
   }
@@ -248,11 +250,11 @@ Result<void> KeyHistory::settle(store::Transaction& transaction, const Batch& ba
                                   {store::column(segment.grown_ms), extent.records, extent.octets, ByteView(extent.digest), segment.keys,
                                    store::column(segment.until_ms), segment.head.number});
   }
-  TRY(transaction.change("INSERT INTO history_segment (number, life, front_end, began_ms, grown_ms, previous, records, octets, digest, keys, until_ms)"
-                         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                         {segment.head.number, segment.head.life, std::string_view(segment.front_end), store::column(segment.began_ms),
-                          store::column(segment.grown_ms), ByteView(segment.head.previous), extent.records, extent.octets, ByteView(extent.digest), segment.keys,
-                          store::column(segment.until_ms)}));
+  TRY(transaction.change(
+      "INSERT INTO history_segment (number, life, front_end, began_ms, grown_ms, previous, records, octets, digest, keys, until_ms)"
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      {segment.head.number, segment.head.life, std::string_view(segment.front_end), store::column(segment.began_ms), store::column(segment.grown_ms),
+       ByteView(segment.head.previous), extent.records, extent.octets, ByteView(extent.digest), segment.keys, store::column(segment.until_ms)}));
   if (!batch.newest) return {};
   const HistorySegment& last = *batch.newest;
   const std::array closed{OwedRecord{.action = "kp.archive.closed",

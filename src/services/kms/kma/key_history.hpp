@@ -1,6 +1,6 @@
-// KMA, history library: keys whose life is over leave the database, some time after it, for an archive of files (history_segment.hpp). What the database keeps of them:
-// that the session was used, and where it is written; and a guarded row for each segment, which says how far it is and what it digests to. Own design; why a session
-// that was used is never used again, and why a message of that time is refused, stands in docs/adr/0025-guarded-store.md.
+// KMA, history library: keys whose life is over leave the database, some time after it, for an archive of files (history_segment.hpp). What the database keeps
+// of them: that the session was used, and where it is written; and a guarded row for each segment, which says how far it is and what it digests to. Own design;
+// why a session that was used is never used again, and why a message of that time is refused, stands in docs/adr/0025-guarded-store.md.
 #pragma once
 
 #include <filesystem>
@@ -13,18 +13,18 @@
 
 namespace qanat::kms {
 
-inline constexpr std::int64_t history_at_once = 500;       // keys in one transaction
-inline constexpr int history_batches = 8;                  // one after the other, for one look
+inline constexpr std::int64_t history_at_once = 500;  // keys in one transaction
+inline constexpr int history_batches = 8;             // one after the other, for one look
 inline constexpr std::int64_t segments_per_page = 200;
-inline constexpr UnixMs segment_lasts_ms = 86'400'000;     // then another is begun,
+inline constexpr UnixMs segment_lasts_ms = 86'400'000;          // then another is begun,
 inline constexpr std::int64_t segment_octets_max = 1LL << 28U;  // or when it is so long
-inline constexpr UnixMs segment_left_after_ms = 600'000;   // a front end that has not gone on with its segment for so long has left it to the others
+inline constexpr UnixMs segment_left_after_ms = 600'000;        // a front end that has not gone on with its segment for so long has left it to the others
 
 struct HistorySettings {
   std::filesystem::path folder;  // of this front end's segments
   std::string kms;
-  std::string front_end;         // empty where there is one alone
-  UnixMs retention_ms = 0;       // after the end of its time a key leaves the database; at least twice the clock window
+  std::string front_end;    // empty where there is one alone
+  UnixMs retention_ms = 0;  // after the end of its time a key leaves the database; at least twice the clock window
   std::int64_t octets_max = segment_octets_max;
 };
 
@@ -62,8 +62,9 @@ class KeyHistory {
     std::int64_t keys = 0;
     bool owes = false;  // a segment is closed: a record of it is owed under the id that archive() was given (owed_records.hpp)
   };
-  /// Moves those whose time has been over for retention_ms, the oldest first, at most history_batches * history_at_once; none while another front end is at it. A
-  /// call's keys stay until all of them are old: who had the first ones is looked at when there are others. Used by one thread; by another one folder() alone.
+  /// Moves those whose time has been over for retention_ms, the oldest first, at most history_batches * history_at_once; none while another front end is at it.
+  /// A call's keys stay until all of them are old: who had the first ones is looked at when there are others. Used by one thread; by another one folder()
+  /// alone.
   Result<Moved> archive(UnixMs now, const OwedId& id);
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return settings_.folder; }
 
