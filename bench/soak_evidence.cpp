@@ -73,8 +73,9 @@ using Rows = std::map<LegKey, LegRow>;
 
 /// All charging records, as table c: after a day they are in the archive.
 const std::string charges = "(SELECT sid_wk, leg, confirmed_ms FROM charging_record UNION ALL SELECT sid_wk, leg, confirmed_ms FROM charging_archive) AS c";
-const std::string charges_without_key =
-    "SELECT count(*) FROM " + charges + " WHERE NOT EXISTS (SELECT 1 FROM working_key w WHERE w.sid_wk = c.sid_wk AND w.leg = c.leg)";
+const std::string charges_without_key = "SELECT count(*) FROM " + charges +
+                                        " WHERE NOT EXISTS (SELECT 1 FROM working_key w WHERE w.sid_wk = c.sid_wk AND w.leg = c.leg)"
+                                        " AND NOT EXISTS (SELECT 1 FROM used_session u WHERE u.sid_wk = c.sid_wk AND u.leg = c.leg)";
 const std::string keys_and_charges = " FROM working_key w LEFT JOIN " + charges + " ON c.sid_wk = w.sid_wk AND c.leg = w.leg";
 
 struct Ledger {

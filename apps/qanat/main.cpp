@@ -10,6 +10,7 @@
 #include "elements.hpp"
 #include "group_commands.hpp"
 #include "iam_commands.hpp"
+#include "kms_archive_commands.hpp"
 #include "kms_backup_commands.hpp"
 #include "kms_commands.hpp"
 #include "kms_library_commands.hpp"
@@ -108,6 +109,7 @@ class CommandLine {
       if (element.run == run_iam) add_iam_commands(*command, on_command());
       if (element.run == run_kms) {
         add_kms_commands(*command, on_command());
+        add_kms_archive_commands(*command, on_command());
         add_kms_backup_commands(*command, on_command());
         add_kms_library_commands(*command, on_command());
         add_medium_commands(*command, on_command());

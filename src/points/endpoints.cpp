@@ -153,6 +153,7 @@ constexpr std::array table{
     EndpointRow{Endpoint::km2_open, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/open", type_qfc2, "", one_message, false},
     EndpointRow{Endpoint::km1_group, "Km-1", "Ia-2", apps, {Kind::kms}, "POST", "/km/1/group", type_qfc2, type_qfc2, one_message, false},
     EndpointRow{Endpoint::km2_group, "Km-2", "Ia-9", {Kind::kms}, {Kind::kms}, "POST", "/km/2/group", type_qfc2, "", one_message, false},
+    EndpointRow{Endpoint::x5_archive, "X-5", "", operators, {Kind::kms}, "POST", "/x/5/archive", type_json, type_json, small, false},
 };
 static_assert(table.size() == static_cast<std::size_t>(Endpoint::count_));
 

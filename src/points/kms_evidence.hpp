@@ -26,7 +26,7 @@ struct KmsEvidence {
   std::string device;                   // CryptoDevice::kind()
   std::string device_state;
   crypto::RandomSample random;
-  NamedCounts working_keys;     // by state, destroyed ones too
+  NamedCounts working_keys;     // by state, destroyed ones too; counted up to a bound
   std::int64_t audit_size = 0;  // lines under the last checkpoint of the audit record
   Bytes audit_root;             // its Merkle root, 32 octets
 };

@@ -158,6 +158,7 @@ enum class Endpoint : std::uint8_t {
   km2_open,
   km1_group,
   km2_group,
+  x5_archive,
   count_,
 };
 

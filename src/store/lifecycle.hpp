@@ -35,7 +35,7 @@ enum class KeyState : std::uint8_t {
   superseded,  // another took its place: opens what it sealed, seals nothing new
   expired,     // past its time: as before, until it is archived or destroyed
   archived,    // kept for recovery alone, under a policy of its own
-  destroyed,   // the octets are gone; the row stays as evidence
+  destroyed,   // the octets are gone; the row stays as evidence, or goes into an archive
 };
 inline constexpr std::array all_key_states{KeyState::generated, KeyState::reserved,  KeyState::active,   KeyState::delivered,
                                            KeyState::confirmed, KeyState::suspended, KeyState::used_up,  KeyState::superseded,

@@ -22,7 +22,7 @@ TEST_F(CommandLine, EveryCommandHasHelpWithAnExample) {
                               "iam list", "iam export", "iam import", "iam roles", "iam define", "iam undefine", "iam grants", "iam grant", "iam ungrant", "iam why", "iam revoke",
                               "iam behaviour", "iam anomalies", "iam rules", "ca", "ca ceremony", "ca sign-issuing", "ca transcript", "ca rollover",
                               "ca rollover-devices", "kms accept-database", "kms history", "kms recover-key", "kms sign-recovery", "kms collect-key",
-                              "kms charges", "kms suspend", "kms recover", "kms destroy", "kms backup", "kms restore", "kms medium", "kms medium register", "kms medium list",
+                              "kms charges", "kms archive", "kms verify-archive", "kms search-archive", "kms suspend", "kms recover", "kms destroy", "kms backup", "kms restore", "kms medium", "kms medium register", "kms medium list",
                               "kms medium lock", "kms medium wipe", "kms charge", "kms approve", "kms collect", "kms reject", "terminal make-medium", "terminal medium",
                               "terminal charge", "terminal load-charge", "gateway", "group", "group open", "group join", "group leave", "group show", "group key"}) {
     const Outcome outcome = run(std::string(command) + " --help");
@@ -44,6 +44,9 @@ TEST_F(CommandLine, EachMistakeIsOneLineThatSaysTheMend) {
       {"kms charges " + none_here, "--kms"},
       {"kms charges --kms kms-a " + none_here, "qanat up"},
       {"kms destroy --kms kms-a --subscriber A " + none_here, "--reason"},
+      {"kms archive " + none_here, "--kms"},
+      {"kms verify-archive --kms kms-a " + none_here, "folder"},
+      {"kms search-archive --kms kms-a here " + none_here, "qanat up"},
       {"kms medium list " + none_here, "qanat up"},
       {"kms approve 00 " + none_here, "--out"},
       {"kms restore --config /nonexistent/kms.toml --from backup.db", "/nonexistent/kms.toml"},

@@ -16,6 +16,7 @@
 #include "services/kms/kma/chains.hpp"
 #include "services/kms/kma/charging_archive.hpp"
 #include "services/kms/kma/groups.hpp"
+#include "services/kms/kma/history_desk.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/orders.hpp"
 #include "services/kms/kma/pending.hpp"
@@ -73,6 +74,7 @@ struct KmsService::Parts {
         pairs(node, *store, *keys, settings.history),
         trace(node.settings().state),
         ledger(keys->of(Library::in_use), front_end_of(node)),
+        history(node, *store, ledger, settings),
         senders(node),
         access(node, *store, senders),
         chains(node, settings, std::move(chain_key)),
@@ -104,6 +106,7 @@ struct KmsService::Parts {
   EncryptionPairs pairs;
   node::StepTrace trace;
   Ledger ledger;
+  HistoryDesk history;
   node::SenderDirectory senders;
   Access access;
   Errands errands;
@@ -243,12 +246,7 @@ Result<void> KmsService::Parts::fetch_directory() {
 }
 
 void KmsService::Parts::describe(wire::Json& body) {
-  const auto census = store->transact([&](store::Transaction& transaction) { return ledger.census(transaction); });
-  if (census) {
-    wire::Json states = wire::Json::object();
-    for (std::size_t i = 0; i < census->size(); ++i) states.set(store::name(store::all_key_states[i]), (*census)[i]);
-    body.set("working_keys", states);
-  }
+  history.describe(body);
   body.set("policy_version", agreement.terms()->version);
   agreement.directory().describe(body);
   if (guard != nullptr) body.set("database_epoch", guard->epoch());
@@ -289,6 +287,7 @@ void KmsService::Parts::run_sweeper() {
     show_evidence_in_time();
     if (const auto swept = sweep(Ledger::Sweep::expired); !swept) node::log(node::LogLevel::error, "sweep: {}", swept.error().message);
     if (const auto kept = keys->maintain(node.clock().now_ms()); !kept) node::log(node::LogLevel::error, "pool keys: {}", kept.error().message);
+    if (const auto archived = history.keep_up(); !archived) node::log(node::LogLevel::error, "archive of keys: {}", archived.error().message);
     if (const auto checked = check_archive(); !checked) node::log(node::LogLevel::error, "archive of charging records: {}", checked.error().message);
     if (const auto settled = store->settle(); !settled) node::log(node::LogLevel::error, "guard: {}", settled.error().message);
     if (const auto swept = csa.sweep(node.clock().now_ms()); !swept) node::log(node::LogLevel::error, "sweep of the CSA: {}", swept.error().message);
@@ -388,6 +387,7 @@ Result<std::unique_ptr<KmsService>> KmsService::open(node::Node& node, KmsSettin
                                        quantum_from_qkm(node, std::move(draw_key)));
   Parts& those = *parts;
   those.guard = database.guard;
+  TRY(those.history.open());
   TRY(those.agreement.policy().take_up(*those.store, node.settings().policy_epoch));
   TRY(those.store->transact([](store::Transaction& transaction) { return name_all_certificates(transaction); }));
   TRY(those.sweep(crashed ? Ledger::Sweep::after_crash : Ledger::Sweep::at_start));
@@ -445,6 +445,7 @@ std::vector<points::Handler> KmsService::handlers() {
       {Endpoint::km2_chain, [&](const net::Request& request) { return parts.chains.answer(request); }},
       {Endpoint::x5_keys, [&](const net::Request& request) { return parts.orders.keys(request); }},
       {Endpoint::x5_charges, [&](const net::Request& request) { return parts.orders.charges(request); }},
+      {Endpoint::x5_archive, [&](const net::Request& request) { return parts.history.answer(request); }},
       {Endpoint::km2_confirm, refusals_recorded(parts.node, "km-2.confirm", [&](const net::Request& request) { return parts.agreement.confirm(request); })},
       {Endpoint::km2_supply, refusals_recorded(parts.node, "km-2.supplied", [&](const net::Request& request) { return parts.of_saes(&SaeFront::supply, request); })},
       {Endpoint::km2_activate,

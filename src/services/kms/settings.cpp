@@ -39,6 +39,13 @@ void read_pools(node::Config& table, KmsSettings& out) {
   if (out.quantum_pool_low > out.quantum_pool_high) table.reject("quantum_pool_low", "must not be more than quantum_pool_high");
 }
 
+/// An application that is fresh must be later than all that was applied for with keys that are archived (Application::check_envelope): by a window on either side.
+void read_retention(node::Config& table, KmsSettings& out) {
+  constexpr std::int64_t ten_years_s = 3650LL * 86'400;
+  out.history_retention = std::chrono::seconds(table.integer("history_retention_s", 1, ten_years_s, out.history_retention.count()));
+  if (out.history_retention < 2 * out.clock_window) table.reject("history_retention_s", "must be twice kms.clock_window_ms or more");
+}
+
 std::optional<net::ChainNeed> read_chain(node::Config& table, const char* key) {
   const std::string text = table.text(key, "preferred");
   if (text == "off") return std::nullopt;
@@ -63,6 +70,7 @@ KmsSettings KmsSettings::read(node::Config& config) {
   out.quantum_shares = table.integer("quantum_shares", 1, 4, out.quantum_shares);
   read_quantum_demand(table, out);
   read_pools(table, out);
+  read_retention(table, out);
   out.pqc_fallback = table.flag("pqc_fallback", out.pqc_fallback);
   out.km2_chain = read_chain(table, "km2_chain");
   out.km3_chain = read_chain(table, "km3_chain");

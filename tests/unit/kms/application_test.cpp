@@ -3,6 +3,7 @@
 
 #include "applicants.hpp"
 #include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/key_history.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -99,6 +100,52 @@ TEST_P(ApplicationTest, AKeyLivesAsLongAsCsosPolicySaysFromThenOn) {
   test::must(kms_.agreement().policy().put_in_force(kms_.store(), policy, 1, 0, SystemClock().now_ms()));
   Applicants::wait_a_millisecond();  // charges are in the order of their time
   EXPECT_LE(life(), 20'000U);
+}
+
+TEST_P(ApplicationTest, AnApplicationWhoseKeyIsInTheArchiveIsRefusedWhateverIsForgotten) {
+  const SidWk sid = kms_.session();
+  const auto made = kms_.make(kms_.a(), sid, Role::caller);
+  const Bytes to_a = must(apply(kms_.a(), made)).body;
+  must(kms_.acknowledge(kms_.a(), sid, to_a));
+  const auto callee = kms_.make(kms_.c(), sid, Role::callee);
+  must(kms_.acknowledge(kms_.c(), sid, must(apply(kms_.c(), callee)).body));
+  {
+    constexpr UnixMs later_ms = 86'400'000;  // as if the clock were a day ahead
+    KeyHistory history(kms_.store(), kms_.ledger(), {.folder = kms_.state() / "archive", .kms = "kms-a", .front_end = "", .retention_ms = 1000});
+    EXPECT_EQ(must(history.archive(SystemClock().now_ms() + later_ms, kms_.node().rng().id<OwedId>())).keys, 2);
+  }
+  // The clock is right again, and nothing says any more that the application was made.
+  const auto forget = [&] {
+    must(kms_.in_transaction([](store::Transaction& transaction) -> Result<void> {
+      TRY(transaction.run("DELETE FROM replay", {}));
+      TRY(transaction.run("DELETE FROM replay_forgotten", {}));
+      return {};
+    }));
+  };
+  forget();
+  const auto by_time = apply(kms_.a(), made);
+  EXPECT_EQ(refusal(by_time), ErrorCode::denied);
+  EXPECT_TRUE(by_time.error().message.contains("is of a time whose keys are in the archive")) << by_time.error().message;
+
+  kms_.open();  // a ledger that was not told of it
+  const auto as_replay = apply(kms_.a(), made);
+  EXPECT_EQ(refusal(as_replay), ErrorCode::conflict);
+  EXPECT_TRUE(as_replay.error().message.contains("this session was used before")) << as_replay.error().message;
+  const auto fresh = apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller));
+  EXPECT_EQ(refusal(fresh), ErrorCode::conflict) << "a session is used once, whoever asks and whenever";
+  EXPECT_TRUE(fresh.error().message.contains("this session was used before")) << fresh.error().message;
+  EXPECT_EQ(charges().size(), 2U) << "what was delivered is charged, once";
+  must(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller)));
+}
+
+TEST_P(ApplicationTest, AFreshApplicationIsLaterThanAllThatIsInTheArchive) {
+  constexpr UnixMs window_ms = 120'000;
+  const UnixMs now = SystemClock().now_ms();
+  kms_.ledger().archived_until(now - 2 * window_ms);  // at the most: settings.cpp
+  must(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller)));
+  must(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller, [&](wire::KeyRequest& request) { request.ts_ms = now - window_ms + 30'000; })));
+  const auto late = apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller, [&](wire::KeyRequest& request) { request.ts_ms = now - window_ms; }));
+  EXPECT_EQ(refusal(late), ErrorCode::denied);
 }
 
 TEST_P(ApplicationTest, WhoseAnswerWasLostGetsTheSameOctetsAlsoAfterARestart) {

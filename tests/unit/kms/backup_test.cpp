@@ -3,6 +3,7 @@
 
 #include "kms_core.hpp"
 #include "services/kms/kma/incarnation.hpp"
+#include "services/kms/kma/key_history.hpp"
 #include "services/kms/kma/ledger.hpp"
 #include "services/kms/schema.hpp"
 #include "store_kinds.hpp"
@@ -94,6 +95,41 @@ TEST_F(BackupTest, KeyThatWasDeliveredAfterTheBackupIsNotDeliveredFromIt) {
   must(serve());
   for (const std::string_view action : {"database.backup", "database.restore_intended", "database.restored"})
     EXPECT_TRUE(test::audited(network_.state_of(kms_id), action));
+}
+
+TEST_F(BackupTest, KeyThatWasArchivedComesBackNeitherFromTheArchiveNorFromABackup) {
+  open();
+  const auto archive = [&](const SidWk& sid_wk) {
+    const auto store = must(node_->open_store("kms", migrations));
+    Ledger ledger(node_->device());
+    must(store->transact([&](store::Transaction& transaction) -> Result<void> {
+      TRY(ledger.destroy(transaction, sid_wk, wire::Role::callee, {.by = "bob", .why = "acknowledged", .at_ms = node_->clock().now_ms()}));
+      return {};
+    }));
+    KeyHistory history(*store, ledger, {.folder = folder_ / "archive", .kms = "kms-a", .front_end = "", .retention_ms = 1000});
+    return must(history.archive(node_->clock().now_ms() + 2 * 3'600'000, network_.rng().id<OwedId>())).keys;
+  };
+  const auto use = [&](const SidWk& sid_wk) {
+    Ledger ledger(node_->device());
+    return with_store([&](store::Transaction& transaction) {
+      return ledger.add(transaction, {.sid_wk = sid_wk, .leg = wire::Role::callee, .sid_call = SidCall{}, .uid = Uid("bob"), .wk = Secret(32),
+                                      .assurance = wire::Assurance::one_qkd_path, .th9 = Bytes(32), .peer_uid = Uid("alice"), .peer_number = Number("+8613900000002"),
+                                      .peer_kms = ElementName("kms-b"), .peer_fps = {}, .expires_ms = node_->clock().now_ms() + 3'600'000, .terms = {}});
+    });
+  };
+  const SidWk before = reserve();
+  EXPECT_EQ(archive(before), 1);
+  const SidWk after = reserve();
+  must(backup(*node_, folder_ / "backup.db"));
+  EXPECT_EQ(archive(after), 1);
+  const auto octets = std::filesystem::file_size(folder_ / "archive" / "keys-0-1.jsonl");
+  must(restore(*node_, settings(), folder_ / "backup.db"));
+  EXPECT_EQ(test::refusal(use(before)), ErrorCode::conflict) << "the backup knows that it was used";
+  EXPECT_EQ(leg(after).state, store::KeyState::destroyed);
+  EXPECT_EQ(test::refusal(use(after)), ErrorCode::conflict);
+  const SidWk later = reserve();
+  EXPECT_EQ(archive(later), 2) << "and the one that the backup had, once more: its octets are gone";
+  EXPECT_EQ(std::filesystem::file_size(folder_ / "archive" / "keys-0-1.jsonl"), octets) << "what the database has forgotten stays in the archive";
 }
 
 TEST_F(BackupTest, BackupThatWasPutInPlaceByHandDoesNotServe) {

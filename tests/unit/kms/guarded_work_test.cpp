@@ -6,6 +6,7 @@
 #include "services/kms/csa/desk.hpp"
 #include "services/kms/kim/charges.hpp"
 #include "services/kms/kma/charging_archive.hpp"
+#include "services/kms/kma/key_history.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/owed_records.hpp"
 #include "services/kms/sae/day_quotas.hpp"
@@ -51,6 +52,26 @@ TEST_F(GuardedWorkTest, ApplicationsSeenAndChargingRecords) {
   open();
   EXPECT_EQ(number("SELECT count(*) FROM charging_archive") + number("SELECT count(*) FROM charging_record") + number("SELECT count(*) FROM charging_day"), 0);
   EXPECT_EQ(number("SELECT count(*) FROM replay"), 1);
+}
+
+TEST_F(GuardedWorkTest, KeysThatLeaveForTheArchive) {
+  for (std::uint8_t which = 1; which <= 3; ++which) {  // the second and third go into the segment of the first
+    const SidWk sid_wk(Bytes(SidWk::size, which));
+    Ledger ledger(keys_->of(Library::in_use));
+    must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+      TRY(ledger.add(transaction, {.sid_wk = sid_wk, .leg = wire::Role::caller, .sid_call = SidCall(Bytes(SidCall::size, which)), .uid = Uid("alice"), .wk = Secret(32),
+                                   .assurance = wire::Assurance::pqc, .th9 = Bytes(32), .peer_uid = Uid("bob"), .peer_number = Number("+8613900000002"),
+                                   .peer_kms = ElementName("kms-b"), .peer_fps = {}, .expires_ms = 5000, .terms = {}}));
+      TRY(ledger.destroy(transaction, sid_wk, wire::Role::caller, {.by = "alice", .why = "acknowledged", .at_ms = 4000}));
+      return {};
+    }));
+    KeyHistory history(*store_, ledger, {.folder = state() / "archive", .kms = "kms-a", .front_end = "", .retention_ms = 1000});
+    EXPECT_EQ(must(history.archive(6001, node_->rng().id<OwedId>())).keys, 1);
+    open();
+  }
+  EXPECT_EQ(number("SELECT count(*) FROM working_key"), 0);
+  EXPECT_EQ(number("SELECT count(*) FROM used_session"), 3);
+  EXPECT_EQ(number("SELECT records FROM history_segment"), 3);
 }
 
 TEST_F(GuardedWorkTest, MediaTheirStockAndTheirCharges) {

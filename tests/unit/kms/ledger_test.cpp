@@ -408,6 +408,19 @@ TEST_P(LedgerTest, CensusCountsLegsByState) {
   EXPECT_EQ(census(), expected);
 }
 
+TEST_P(LedgerTest, CensusDoesNotCountATableThatHasGrown) {
+  for (int i = 0; i < 3; ++i) {
+    in_state(KeyState::destroyed);
+    in_state(i == 0 ? KeyState::generated : KeyState::reserved);
+  }
+  const auto counted = [&](std::int64_t most) { return must(in_transaction([&](store::Transaction& transaction) { return ledger_->census(transaction, most); })); };
+  const auto of = [](const std::vector<std::int64_t>& counts, KeyState state) { return counts.at(static_cast<std::size_t>(state)); };
+  EXPECT_EQ(of(counted(2), KeyState::destroyed), 2);
+  EXPECT_EQ(of(counted(2), KeyState::generated) + of(counted(2), KeyState::reserved), 2);
+  EXPECT_EQ(of(counted(3), KeyState::destroyed), 3);
+  EXPECT_EQ(of(counted(3), KeyState::reserved), 2);
+}
+
 TEST_P(LedgerTest, ADestroyedKeyLeavesWhoWhenWhyAndACommitmentToItsOctets) {
   const WorkingKey in = key(rng_->id<SidWk>());
   must(add(in));

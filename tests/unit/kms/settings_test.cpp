@@ -104,6 +104,13 @@ TEST_F(KmsSettingsTest, EvidenceIsShownEveryHourUnlessSomebodySaysOtherwise) {
   EXPECT_FALSE(read("evidence_every_s = 86401\n"));
 }
 
+TEST_F(KmsSettingsTest, AFinishedKeyStaysADayAndNeverLessThanBothSidesOfTheClockWindow) {
+  EXPECT_EQ(read("")->history_retention, std::chrono::days(1));
+  EXPECT_EQ(read("history_retention_s = 240\n")->history_retention, std::chrono::seconds(240));
+  EXPECT_EQ(read("clock_window_ms = 500\nhistory_retention_s = 1\n")->history_retention, std::chrono::seconds(1));
+  for (const char* wrong : {"history_retention_s = 239\n", "history_retention_s = 0\n", "history_retention_s = 315360001\n"}) EXPECT_FALSE(read(wrong)) << wrong;
+}
+
 TEST_F(KmsSettingsTest, ADemandOnQuantumKeysIsReadInTheWordsOfKm3) {
   const auto settings = read("quantum_bound = \"one-decoy-finite\"\nquantum_eps_max = 1e-9\nquantum_photons = \"real\"\nquantum_relays_max = 2\n");
   ASSERT_TRUE(settings) << settings.error().message;

@@ -184,7 +184,8 @@ TEST(PointsTest, AccessRulesAreThoseThatWereReviewed) {
             "GET /ma/2/directory-page: kms -> cmsp\n"
             "POST /km/2/open: kms -> kms\n"
             "POST /km/1/group: app1 app2 app3 dev1 dev2 -> kms\n"
-            "POST /km/2/group: kms -> kms\n");
+            "POST /km/2/group: kms -> kms\n"
+            "POST /x/5/archive: operator -> kms\n");
 }
 
 TEST(PointsTest, RoutesTakeEveryRuleFromTheTable) {

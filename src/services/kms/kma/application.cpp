@@ -244,7 +244,11 @@ Result<void> Application::check_envelope(const Request& request, const KnownTerm
   if ((message.flags & ~(wire::flag_eph | wire::flag_inj | wire::flag_sym)) != 0) return denied("asks for something that is not in force here (flags " + std::to_string(message.flags) + ")");
   const UnixMs now = node_.clock().now_ms();
   const UnixMs off = message.ts_ms > now ? message.ts_ms - now : now - message.ts_ms;
-  if (off > static_cast<UnixMs>(settings_.clock_window.count())) return denied("its time is " + std::to_string(off) + " ms off, more than the clock window");
+  const auto window = static_cast<UnixMs>(settings_.clock_window.count());
+  if (off > window) return denied("its time is " + std::to_string(off) + " ms off, more than the clock window");
+  // Whoever had a key of that time, had it for an application of at most a window later. Fresh ones are later still (settings.cpp), unless a clock was set back.
+  const UnixMs archived = ledger_.archived_until();
+  if (archived != 0 && message.ts_ms <= archived + window) return denied("is of a time whose keys are in the archive: a clock was set back");
   return {};
 }
 

@@ -2,7 +2,7 @@
 
 #include <map>
 
-#include "crypto/kdf.hpp"
+#include "services/kms/kma/record_chain.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -20,11 +20,9 @@ struct ChargingDay {
   Bytes digest;
 };
 
-Bytes first_digest(std::int64_t day) { return crypto::digest(crypto::Hash::sha256, concat({as_bytes(archive_label), as_bytes(std::to_string(day))})); }
+Bytes first_digest(std::int64_t day) { return begin_chain(archive_label, std::to_string(day)); }
 /// All that a record says is in its JSON text.
-Bytes next_digest(ByteView before, const ChargingRecord& charge) {
-  return crypto::digest(crypto::Hash::sha256, concat({before, as_bytes(to_json(charge).dump())}));
-}
+Bytes next_digest(ByteView before, const ChargingRecord& charge) { return next_in_chain(before, to_json(charge).dump()); }
 
 Result<std::optional<ChargingDay>> find_day(store::Transaction& transaction, std::int64_t day) {
   std::optional<ChargingDay> out;

@@ -43,8 +43,9 @@ Result<Bytes> Ledger::put(store::Transaction& transaction, const WorkingKey& key
   bool known = false;
   bool between_others = false;
   TRY(transaction.query("SELECT 0, uid, peer_number FROM working_key WHERE sid_wk = ? AND leg = ?"
-                        " UNION ALL SELECT 1, uid, peer_number FROM working_key WHERE sid_call = ? AND leg = ?",
-                        {key.sid_wk.view(), number(key.leg), key.sid_call.view(), number(key.leg)}, [&](const store::Row& row) {
+                        " UNION ALL SELECT 1, uid, peer_number FROM working_key WHERE sid_call = ? AND leg = ?"
+                        " UNION ALL SELECT 0, '', '' FROM used_session WHERE sid_wk = ?",
+                        {key.sid_wk.view(), number(key.leg), key.sid_call.view(), number(key.leg), key.sid_wk.view()}, [&](const store::Row& row) {
                           known = known || row.integer(0) == 0;
                           between_others = between_others || row.text(1) != key.uid.text() || row.text(2) != key.peer_number.text();
                         }));
@@ -261,11 +262,16 @@ std::string Destroyed::reason(std::string_view why) const {
   return std::string(why) + (why.empty() ? "(commitment " : " (commitment ") + (commitment.empty() ? "none" : to_hex(commitment)) + ")";
 }
 
-Result<std::vector<std::int64_t>> Ledger::census(store::Transaction& transaction) {
+Result<std::vector<std::int64_t>> Ledger::census(store::Transaction& transaction, std::int64_t most) {
   std::vector<std::int64_t> out(store::all_key_states.size());
-  TRY(transaction.query("SELECT state, count(*) FROM working_key GROUP BY state", {}, [&](const store::Row& row) {
-    if (const auto state = store::key_state_from_name(row.text(0))) out[static_cast<std::size_t>(*state)] = row.integer(1);
-  }));
+  const auto count = [&](std::string_view which) {
+    const std::string legs = "SELECT state FROM working_key WHERE " + std::string(which) + " AND expires_ms >= 0 LIMIT ?";  // in the order of the state's index
+    return transaction.query("SELECT state, count(*) FROM (" + legs + ") AS legs GROUP BY state", {most}, [&](const store::Row& row) {
+      if (const auto state = store::key_state_from_name(row.text(0))) out[static_cast<std::size_t>(*state)] = row.integer(1);
+    });
+  };
+  TRY(count("state <> 'destroyed'"));
+  TRY(count("state = 'destroyed'"));
   return out;
 }
 

@@ -1,6 +1,7 @@
 // The working keys of a KMS and their lives. Every change is a transition of store/lifecycle.hpp inside the caller's transaction.
 #pragma once
 
+#include <atomic>
 #include <optional>
 #include <vector>
 
@@ -79,7 +80,7 @@ class Ledger {
   /// `front_end`: the name of this process among those of the KMS, empty where there is one alone.
   explicit Ledger(crypto::CryptoDevice& device, std::string front_end = "") : device_(device), front_end_(std::move(front_end)) {}
 
-  /// A new leg in state `generated`; conflict if the session has this leg already, in any state: a SID_WK is used once; denied if the call has had keys between
+  /// A new leg in state `generated`; conflict if the session has this leg already, in any state, or is in the archive: a SID_WK is used once; denied if the call has had keys between
   /// others: a later key of a call is for those who hold it.
   Result<void> add(store::Transaction& transaction, const WorkingKey& key);
   /// The same for a key on which nobody else has to agree: it is `reserved` at once. What find() would say of it.
@@ -114,8 +115,14 @@ class Ledger {
   Result<std::vector<Destroyed>> sweep(store::Transaction& transaction, Sweep which, UnixMs now);
   /// Destroys what is owed to a terminal that is no longer served.
   Result<std::vector<Destroyed>> destroy_of(store::Transaction& transaction, const Uid& uid, const Ending& ending);
-  /// How many legs are in each state, in the order of store::all_key_states.
-  Result<std::vector<std::int64_t>> census(store::Transaction& transaction);
+  /// How many legs are in each state, in the order of store::all_key_states. Of the living so many are looked at, and as many of the destroyed: what is
+  /// beyond that is not counted, so that it takes no longer than this.
+  static constexpr std::int64_t census_max = 20'000;
+  Result<std::vector<std::int64_t>> census(store::Transaction& transaction, std::int64_t most = census_max);
+
+  /// The latest expires_ms of the keys that are in the archive (key_history.hpp); 0: there are none. What was applied for up to then is not known here any more.
+  [[nodiscard]] UnixMs archived_until() const noexcept { return archived_until_ms_; }
+  void archived_until(UnixMs latest) noexcept { archived_until_ms_ = latest; }
 
  private:
   /// The commitment that stays of it.
@@ -125,6 +132,7 @@ class Ledger {
 
   crypto::CryptoDevice& device_;
   const std::string front_end_;
+  std::atomic<UnixMs> archived_until_ms_ = 0;
 };
 
 }  // namespace qanat::kms
