@@ -44,15 +44,17 @@ class AccessTest : public testing::TestWithParam<test::StoreKind> {
                          {"decided_ms", now()}});
   }
   Result<Json> token() {
-    const wire::Token made{.uid = Uid("A"),
-                           .token_id = network_.rng().id<wire::TokenId>(),
-                           .kms_id = ElementName("kms-a"),
-                           .holder = fps_,
-                           .issued_ms = now(),
-                           .expires_ms = now() + minute_ms,
-                           .level_max = level_max_};
+    wire::Token made{.uid = Uid("A"),
+                     .token_id = network_.rng().id<wire::TokenId>(),
+                     .kms_id = ElementName("kms-a"),
+                     .holder = fps_,
+                     .issued_ms = now(),
+                     .expires_ms = now() + minute_ms,
+                     .level_max = level_max_};
+    if (change_token_) change_token_(made);
     const node::MessageSigner& signer = *iam_.messages;
-    ASSIGN_OR_RETURN(const auto message, wire::sign_message(network_.suite(), 1, made, signer.signer, signer.fps, network_.rng()));
+    const node::MessageSigner& by = signs_ != nullptr ? *signs_ : signer;
+    ASSIGN_OR_RETURN(const auto message, wire::sign_message(network_.suite(), 1, made, by.signer, by.fps, network_.rng()));
     last_token_ = crypto::digest(network_.suite().hash, message.octets);
     return Json::object(
         {{"token", wire::to_base64(message.octets)}, {"classical", wire::to_base64(signer.classical.der())}, {"ml_dsa", wire::to_base64(signer.ml_dsa.der())}});
@@ -85,6 +87,8 @@ class AccessTest : public testing::TestWithParam<test::StoreKind> {
   bool allowed_ = true;
   Assurance level_max_ = Assurance::disjoint_qkd_paths;
   UnixMs until_ms_ = 0;
+  std::function<void(wire::Token&)> change_token_;
+  const node::MessageSigner* signs_ = nullptr;  // in IAM's place
   std::vector<std::string> asked_;
 };
 
@@ -138,6 +142,7 @@ TEST_P(AccessTest, ARevocationEndsTokenAndDecisionsOfItsSubject) {
     away_ = false;
     for (const UnixMs last = now(); now() <= last;) continue;  // what IAM says from here on bears a later time than its word
   }
+  EXPECT_TRUE(test::audited(network_.state_of(access_kms), "\"pm-1.revoked\""));
 }
 
 TEST_P(AccessTest, WhatIamSaidBeforeItsWordIsNotKeptAfterIt) {
@@ -148,6 +153,38 @@ TEST_P(AccessTest, WhatIamSaidBeforeItsWordIsNotKeptAfterIt) {
   EXPECT_EQ(refusal(token_for(none_)), ErrorCode::denied);
   EXPECT_EQ(refusal(revoke("no/name", 1)), ErrorCode::invalid_argument);
   EXPECT_EQ(refusal(revoke("class:", 1)), ErrorCode::invalid_argument);
+}
+
+TEST_P(AccessTest, WhatIamSaidOfAllTerminalsVoidsWhatCameBeforeAndAnEarlierWordTakesNothingBack) {
+  must(revoke("class:terminal", now() + minute_ms));
+  EXPECT_EQ(refusal(token_for(none_)), ErrorCode::denied);
+  must(revoke("class:terminal", 1));
+  EXPECT_EQ(refusal(token_for(none_)), ErrorCode::denied) << "IAM has said something later before";
+}
+
+TEST_P(AccessTest, ATokenPastItsTimeIsAskedForAgainAndSoAreTheDecisionsUnderIt) {
+  must(token_for(none_));
+  must(level("b"));
+  must(store_->transact([](store::Transaction& transaction) { return transaction.run("UPDATE token SET expires_ms = ?", {store::column(now() - 1)}); }));
+  away_ = true;
+  EXPECT_EQ(refusal(token_for(last_token_)), ErrorCode::unavailable);
+  EXPECT_EQ(refusal(level("b")), ErrorCode::unavailable);
+}
+
+TEST_P(AccessTest, ATokenThatIsNotIamsOrNotForThisTerminalAndKmsIsNotTaken) {
+  const auto refused = [&](const std::function<void(wire::Token&)>& change) {
+    change_token_ = change;
+    return refusal(token_for(none_));
+  };
+  EXPECT_EQ(refused([](wire::Token& token) { token.uid = Uid("B"); }), ErrorCode::denied);
+  EXPECT_EQ(refused([](wire::Token& token) { token.kms_id = ElementName("kms-b"); }), ErrorCode::denied);
+  EXPECT_EQ(refused([](wire::Token& token) { token.holder.pq.front() ^= 1U; }), ErrorCode::denied);
+  change_token_ = {};
+  const node::Credentials stranger = network_.credentials(identity("qanat://core/iam/other"));
+  signs_ = stranger.messages.get();
+  EXPECT_EQ(refusal(token_for(none_)), ErrorCode::denied) << "another's signature under IAM's certificates";
+  signs_ = nullptr;
+  EXPECT_TRUE(token_for(none_));
 }
 
 TEST_P(AccessTest, AGrantThatHasEndedIsAskedForAgain) {

@@ -1,6 +1,8 @@
 // Terminals of one domain that apply at a KMS in this process: their applications, what they get, and their acknowledgements. IAM is a function.
 #pragma once
 
+#include <set>
+
 #include "services/kms/kma/application.hpp"
 #include "services/kms/kma/orders.hpp"
 #include "services/kms/schema.hpp"
@@ -175,10 +177,10 @@ class Applicants {
     const UnixMs now = SystemClock().now_ms();
     constexpr int strongest = static_cast<int>(wire::Assurance::disjoint_qkd_paths);
     if (endpoint == points::Endpoint::pm1_decide)
-      return wire::Json::object({{"allowed", true}, {"reasons", wire::Json::array()}, {"level_max", strongest}, {"until_ms", 0}, {"decided_ms", now}});
+      return wire::Json::object({{"allowed", iam_allows_}, {"reasons", wire::Json::array()}, {"level_max", strongest}, {"until_ms", 0}, {"decided_ms", now}});
     const Person& holder = *applying_;
     const wire::Token made{.uid = holder.terminal.uid, .token_id = network_.rng().id<wire::TokenId>(), .kms_id = ElementName("kms-a"), .holder = holder.fps,
-                           .issued_ms = now, .expires_ms = now + 60'000, .level_max = wire::Assurance::disjoint_qkd_paths};
+                           .issued_ms = now, .expires_ms = now + 60'000, .level_max = token_level_max_};
     const node::MessageSigner& signer = *iam_credentials_.messages;
     ASSIGN_OR_RETURN(const auto message, wire::sign_message(network_.suite(), 1, made, signer.signer, signer.fps, network_.rng()));
     return wire::Json::object(
@@ -188,6 +190,9 @@ class Applicants {
  public:
   const Person* applying_ = nullptr;  // whose token IAM makes
   std::function<void(points::Endpoint endpoint)> while_asked_;  // what happens while an application waits for IAM
+  bool iam_allows_ = true;
+  wire::Assurance token_level_max_ = wire::Assurance::disjoint_qkd_paths;
+  std::set<Bytes> revoked_;  // serials of certificates whose status is not good
 
  private:
   const Identity kms_ = identity("qanat://a/kms/kms-a");
@@ -196,7 +201,10 @@ class Applicants {
   test::TemporaryDirectory folder_;
   test::TestStores stores_;
   KmsSettings settings_;
-  std::unique_ptr<node::Node> node_ = network_.open_node(kms_, {iam_});
+  std::unique_ptr<node::Node> node_ = network_.open_node(kms_, {iam_}, [this](const crypto::Certificate& certificate, Deadline) -> Result<void> {
+    if (revoked_.contains(certificate.serial())) return fail(ErrorCode::denied, "certificate of " + certificate.subject() + " is revoked");
+    return {};
+  });
   node::Credentials iam_credentials_ = network_.credentials(iam_);
   node::SenderDirectory senders_{*node_};
   node::StepTrace trace_{network_.state_of(kms_)};

@@ -4,6 +4,7 @@
 #include "applicants.hpp"
 #include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/key_history.hpp"
+#include "services/kms/kma/incarnation.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -327,6 +328,120 @@ TEST_P(ApplicationTest, ApplicationThatWasRefusedHasNoAnswerToBeGivenAgain) {
   EXPECT_EQ(refused.error().message, "the key would rest on assurance 1, the terminal demands 3");
   EXPECT_EQ(refusal(apply(kms_.a(), made)), ErrorCode::conflict);
   EXPECT_TRUE(charges().empty());
+}
+
+TEST_P(ApplicationTest, WhatIsNotTheTerminalsOwnFreshAndSignedIsRefused) {
+  const auto refused = [&](const std::function<void(wire::KeyRequest&)>& change, std::string_view why) {
+    const auto answer = apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller, change));
+    EXPECT_EQ(refusal(answer), ErrorCode::denied) << why;
+    if (!answer) EXPECT_TRUE(answer.error().message.contains(why)) << answer.error().message;
+  };
+  refused([](wire::KeyRequest& m) { m.kms_id = ElementName("kms-b"); }, "is for KMS kms-b");
+  refused([](wire::KeyRequest& m) { m.enc_kid.front() ^= 1U; }, "names another encryption key than the terminal's");
+  refused([&](wire::KeyRequest& m) { m.num_call = kms_.c().terminal.number; }, "is not the number of A");
+  refused([](wire::KeyRequest& m) { m.ts_ms -= 600'000; }, "more than the clock window");
+  refused([](wire::KeyRequest& m) { m.ts_ms += 600'000; }, "more than the clock window");
+  const auto made = kms_.make(kms_.a(), kms_.session(), Role::caller);
+  const wire::KeyRequest& message = made.request.message;
+  const crypto::Suite& suite = kms_.node().suite();
+  const Bytes of_another_epoch = must(wire::sign_message(suite, 2, message, kms_.a().signer, kms_.a().fps, kms_.node().rng())).octets;
+  const auto epoch = kms_.application().apply(kms_.request_of(kms_.a(), of_another_epoch));
+  EXPECT_EQ(refusal(epoch), ErrorCode::denied);
+  EXPECT_TRUE(epoch.error().message.contains("policy epoch 2 is not in force")) << epoch.error().message;
+  const Bytes signed_by_another = must(wire::sign_message(suite, 1, message, kms_.c().signer, kms_.a().fps, kms_.node().rng())).octets;
+  EXPECT_EQ(refusal(kms_.application().apply(kms_.request_of(kms_.a(), signed_by_another))), ErrorCode::denied) << "C's signature";
+  EXPECT_TRUE(charges().empty());
+  EXPECT_TRUE(apply(kms_.a(), made)) << "it was for those reasons alone";
+}
+
+TEST_P(ApplicationTest, WhoseCertificatesAreRevokedIsGivenNothing) {
+  const auto refused = [&](Applicants::Person& who, const crypto::Certificate& certificate) {
+    kms_.revoked_ = {certificate.serial()};
+    const auto answer = apply(who, kms_.make(who, kms_.session(), Role::caller, [&](wire::KeyRequest& message) {
+      message.num_call = who.terminal.number;
+      message.sid_call = kms_.node().rng().id<SidCall>();
+    }));
+    EXPECT_EQ(refusal(answer), ErrorCode::denied);
+    if (!answer) EXPECT_TRUE(answer.error().message.contains("is revoked")) << answer.error().message;
+  };
+  refused(kms_.a(), kms_.a().bundle.classical_encryption);
+  refused(kms_.a(), kms_.a().bundle.ml_kem_encryption);
+  refused(kms_.a(), kms_.a().bundle.classical_signing);
+  Applicants::Person d = kms_.newcomer("D", "+8613800000004");  // A has left the pool
+  refused(d, d.bundle.ml_dsa_signing);
+  EXPECT_TRUE(charges().empty());
+}
+
+TEST_P(ApplicationTest, ATerminalThatHasNotConfirmedItsEnrolmentNeitherGetsNorIsGivenKeys) {
+  const auto confirm = [&](std::int64_t confirmed, const char* uid) {
+    must(kms_.in_transaction([&](store::Transaction& transaction) {
+      return transaction.run("UPDATE terminal SET confirmed = ? WHERE uid = ?", {confirmed, std::string_view(uid)});
+    }));
+  };
+  confirm(0, "C");
+  const auto called = apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller));
+  EXPECT_EQ(refusal(called), ErrorCode::not_found);
+  EXPECT_TRUE(called.error().message.ends_with("has no enrolled terminal")) << called.error().message;
+  confirm(1, "C");
+  confirm(0, "A");
+  const auto calling = apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller));
+  EXPECT_EQ(refusal(calling), ErrorCode::denied);
+  EXPECT_EQ(calling.error().message, "no terminal A is enrolled at kms-a");
+  confirm(1, "A");
+  EXPECT_TRUE(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller)));
+}
+
+TEST_P(ApplicationTest, MoreThanTheTokenAllowsIsNotDemanded) {
+  kms_.token_level_max_ = wire::Assurance::local_rng;
+  const auto refused =
+      apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller, [](wire::KeyRequest& message) { message.min_assurance = wire::Assurance::pqc; }));
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_EQ(refused.error().message, "the subscriber may not demand keys of this assurance");
+}
+
+TEST_P(ApplicationTest, ACalleeGetsTheKeyOfItsOwnCallAsItsGrantsAndItsDemandHaveIt) {
+  const SidWk sid = kms_.session();
+  must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller)));
+  const auto refused = [&](const std::function<void(wire::KeyRequest&)>& change, std::string_view why) {
+    const auto answer = apply(kms_.c(), kms_.make(kms_.c(), sid, Role::callee, change));
+    EXPECT_EQ(refusal(answer), ErrorCode::denied) << why;
+    if (!answer) EXPECT_TRUE(answer.error().message.contains(why)) << answer.error().message;
+    EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::reserved) << why;
+  };
+  refused([&](wire::KeyRequest& m) { m.sid_call = kms_.node().rng().id<SidCall>(); }, "is between others");
+  refused([](wire::KeyRequest& m) { m.num_call = Number("+8613800000009"); }, "is between others");
+  kms_.iam_allows_ = false;
+  refused({}, "no keys with the domain a");
+  kms_.iam_allows_ = true;
+  refused([](wire::KeyRequest& m) { m.min_assurance = wire::Assurance::pqc; }, "the key would rest on assurance 1, the terminal demands 2");
+  EXPECT_TRUE(apply(kms_.c(), kms_.make(kms_.c(), sid, Role::callee)));
+}
+
+TEST_P(ApplicationTest, AnAcknowledgementIsOfTheDeliveryAndByWhoGotIt) {
+  const SidWk sid = kms_.session();
+  const Bytes answer = must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller))).body;
+  Bytes other = answer;
+  other.back() ^= 1U;
+  EXPECT_EQ(refusal(kms_.acknowledge(kms_.a(), sid, other)), ErrorCode::not_found) << "of another delivery";
+  EXPECT_EQ(refusal(kms_.acknowledge(kms_.c(), sid, answer)), ErrorCode::not_found) << "by another terminal";
+  const crypto::Suite& suite = kms_.node().suite();
+  const wire::DeliverAck message{.sid_wk = sid, .uid = kms_.a().terminal.uid, .h_deliver = crypto::digest(suite.hash, answer), .ok = true};
+  const Bytes forged = must(wire::sign_message(suite, 1, message, kms_.c().signer, kms_.a().fps, kms_.node().rng())).octets;
+  EXPECT_EQ(refusal(kms_.application().acknowledge(kms_.request_of(kms_.a(), forged))), ErrorCode::denied) << "with another's signature";
+  EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::delivered);
+  EXPECT_TRUE(kms_.acknowledge(kms_.a(), sid, answer));
+}
+
+TEST_P(ApplicationTest, AnApplicationOfAnEarlierLifeIsRefused) {
+  const UnixMs began = SystemClock().now_ms();
+  must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
+    TRY(begin_life(transaction, began, began - 10'000, NewLife::other_history));
+    return {};
+  }));
+  const auto refused = apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller, [&](wire::KeyRequest& message) { message.ts_ms = began - 20'000; }));
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.contains("KeyRequest: is from before the database was restored")) << refused.error().message;
+  EXPECT_TRUE(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller)));
 }
 
 class LimitedApplicationTest : public ApplicationTest {

@@ -331,6 +331,28 @@ TEST_F(CsaDeskTest, AKeyGoesToAnotherDomainUnderTheKeyThatItsPolicyNames) {
       << "under a key of somebody else";
 }
 
+TEST_F(CsaDeskTest, AnExportedKeyIsBoundToItsNameVersionAlgorithmAndUsage) {
+  CsaElement there(network_, "qanat://b/kms/kms-b", small_limits);
+  const Json receiver = must(there.ask(Operation::create_key, app(payroll), Json::object({{"algorithm", "SM2+ML-KEM-768"}, {"usage", "encapsulation"}})));
+  Json policy = grants({grant(billing, {"mac", "export_key"})});
+  policy.set("export_under", Json::array({Json::object({{"algorithm", "SM2+ML-KEM-768"}, {"public_key", text(receiver, "public_key")}})}));
+  const std::string key = csa_.create(the_operator(), "HMAC-SM3", "mac", policy);
+  const Json exported = must_ask(Operation::export_key, billing, Json::object({{"key_id", key}, {"public_key", text(receiver, "public_key")}}));
+  const Bytes wrapped = must(exported.base64("wrapped"));
+  const auto import = [&](const Bytes& octets, const char* algorithm, const char* usage) {
+    return there.ask(Operation::import_key, app(payroll),
+                     Json::object({{"under", text(receiver, "key_id")}, {"algorithm", algorithm}, {"usage", usage}, {"wrapped", wire::to_base64(octets)}}));
+  };
+  EXPECT_EQ(refusal(import(wrapped, "HMAC-SM3", "authentication")), ErrorCode::denied) << "it makes MACs, and proves nobody's identity";
+  EXPECT_EQ(refusal(import(wrapped, "HMAC-SHA256", "mac")), ErrorCode::denied) << "of the same length";
+  for (const std::size_t at : {std::size_t{2}, sealed_header_octets - 1}) {  // in its id, and in its version
+    Bytes changed = wrapped;
+    changed[at] ^= 2U;
+    EXPECT_EQ(refusal(import(changed, "HMAC-SM3", "mac")), ErrorCode::denied) << at;
+  }
+  EXPECT_EQ(text(must(import(wrapped, "HMAC-SM3", "mac")), "key_id"), key);
+}
+
 TEST_F(CsaDeskTest, AnOwnerWhoIsNoOperatorKeepsTheExportTargets) {
   const std::string key = csa_.create(app(billing), "SM4-GCM", "encryption");
   const Json receiver = must_ask(Operation::create_key, billing, Json::object({{"algorithm", "SM2+ML-KEM-768"}, {"usage", "encapsulation"}}));

@@ -1,6 +1,7 @@
 // Sessions by CMSP's directory, at the caller's KMS and at the callee's.
 #include "kms_directory.hpp"
 #include "services/kms/kma/agreement.hpp"
+#include "services/kms/kma/incarnation.hpp"
 #include "services/kms/schema.hpp"
 
 namespace qanat::kms {
@@ -312,6 +313,53 @@ TEST_F(DirectorySessionsTest, AnotherEpochThanHereIsNoFault) {
 
 TEST_F(DirectorySessionsTest, WhereCmspAnswersTheCalleesKmsTheSessionIsNotPassedBy) {
   expect_refusal(session(), ErrorCode::unavailable, "CMSP answers kms-a: the session is to be opened with it");
+}
+
+TEST_F(DirectorySessionsTest, WhoLeavesCmspNoTimeToAnswerHasNotMadeItSilent) {
+  cmsp_.fall_silent();
+  const LevelTowards any = [](const std::string&) -> Result<wire::Assurance> { return wire::Assurance::disjoint_qkd_paths; };
+  const auto answer = agreement_->as_caller(asked(), alice_, any, Deadline::after(std::chrono::milliseconds(900)), "0123456789abcdef");
+  ASSERT_FALSE(answer);
+  EXPECT_TRUE(is_silence(answer.error().code)) << "worth another application";
+  EXPECT_TRUE(answer.error().message.contains("ms to answer")) << answer.error().message;
+  EXPECT_TRUE(opens_.empty());
+}
+
+TEST_F(DirectorySessionsTest, AKmsOfAnotherDomainWithThePeersNameOpensNone) {
+  cmsp_.fall_silent();
+  const Identity namesake = identity("qanat://c/kms/kms-b");
+  const node::Credentials theirs = network_.credentials(namesake);
+  const node::MessageSigner& signer = *theirs.messages;
+  wire::DirectoryOpen message = session();
+  message.kms_a_fps = signer.fps;
+  const Bytes octets = must(wire::sign_message(network_.suite(), 1, message, signer.signer, signer.fps, network_.rng())).octets;
+  const auto answer = agreement_->open(test::request_from(namesake, node::enclose(signer, octets)));
+  EXPECT_EQ(test::refusal(answer), ErrorCode::denied);
+  EXPECT_TRUE(answer.error().message.contains("is no KMS among this one's peers")) << answer.error().message;
+}
+
+TEST_F(DirectorySessionsTest, WhatIsFromBeforeARestoreOpensNoSession) {
+  cmsp_.fall_silent();
+  const UnixMs began = SystemClock().now_ms();
+  must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(begin_life(transaction, began, began - 10'000, NewLife::other_history));
+    return {};
+  }));
+  wire::DirectoryOpen earlier = session();
+  earlier.ts_ms = began - 20'000;
+  expect_refusal(earlier, ErrorCode::denied, "DirectoryOpen: is from before the database was restored");
+  EXPECT_TRUE(opened(session()));
+}
+
+TEST_F(DirectorySessionsTest, ACalleeThatHasNotConfirmedItsEnrolmentIsNotOpenedTo) {
+  cmsp_.fall_silent();
+  const auto confirm = [&](std::int64_t confirmed) {
+    must(store_->transact([&](store::Transaction& transaction) { return transaction.run("UPDATE terminal SET confirmed = ?", {confirmed}); }));
+  };
+  confirm(0);
+  expect_refusal(session(), ErrorCode::not_found, "has no enrolled terminal at kms-a");
+  confirm(1);
+  EXPECT_TRUE(opened(session()));
 }
 
 TEST_F(DirectorySessionsTest, WithTheSettingOffTheCalleesKmsOpensNone) {

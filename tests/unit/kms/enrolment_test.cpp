@@ -38,10 +38,12 @@ class KmsEnrolmentTest : public testing::TestWithParam<test::StoreKind> {
   struct Message {
     Bytes octets;
     crypto::Decapsulator ephemeral;
+    crypto::Signer signer;
   };
-  Message message() {
+  Message message(const std::function<void(wire::Enrol&)>& change = {}) {
     const crypto::Suite& suite = network_.suite();
-    crypto::SigningSecret secret = must(crypto::Signer::generate(suite, network_.rng())).secret();
+    crypto::Signer signer = must(crypto::Signer::generate(suite, network_.rng()));
+    crypto::SigningSecret secret = signer.secret();
     auto ephemeral = must(crypto::Decapsulator::generate(suite, network_.rng()));
     wire::Enrol out;
     out.uid = Uid("alice");
@@ -53,7 +55,8 @@ class KmsEnrolmentTest : public testing::TestWithParam<test::StoreKind> {
     out.csr_pq = must(crypto::make_request({.algorithm = crypto::ml_dsa_key(suite), .secret = std::move(secret.ml_dsa_seed)}, names_));
     out.ephemeral = ephemeral.encapsulation_key();
     out.mac = Bytes(suite.digest);
-    return {.octets = must(wire::frame(suite, 1, out)).octets, .ephemeral = std::move(ephemeral)};
+    if (change) change(out);
+    return {.octets = must(wire::frame(suite, 1, out)).octets, .ephemeral = std::move(ephemeral), .signer = std::move(signer)};
   }
   Result<net::Response> enrol(const Message& message) { return service_->enrol(test::request_from(std::nullopt, message.octets)); }
   std::optional<Terminal> terminal() {
@@ -152,6 +155,43 @@ TEST_P(KmsEnrolmentTest, WhereCasWasSilentTheSameMessageBringsTheSameKeysAgain) 
   ASSERT_TRUE(enrol(first));
   ASSERT_EQ(asked_.size(), 2U);
   EXPECT_EQ(asked_[0], asked_[1]) << "CAS may have certified the first pair before it fell silent";
+}
+
+TEST_P(KmsEnrolmentTest, OnlyASubscriberOfThisKmsUnderItsNumberEnrols) {
+  const auto refused = enrol(message([](wire::Enrol& said) { said.number = Number("+8613800000099"); }));
+  EXPECT_EQ(test::refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.contains("is not a subscriber of kms-a")) << refused.error().message;
+  EXPECT_TRUE(asked_.empty()) << "CAS is not asked for certificates";
+}
+
+TEST_P(KmsEnrolmentTest, AReceiptConfirmsTheAnswerThatWasGivenAndByWhoHasTheKeys) {
+  const Message hers = message();
+  const auto answer = enrol(hers);
+  ASSERT_TRUE(answer) << answer.error().message;
+  const Terminal stored = *terminal();
+  const crypto::Suite& suite = network_.suite();
+  const Bytes given = must(wire::parse_envelope(answer->body)).message;
+  const auto fps = wire::fingerprints(suite, stored.classical, stored.ml_dsa);
+  const crypto::Certificate own = must(crypto::Certificate::parse(stored.ml_dsa));
+  const wire::EnrolReceipt good{.h_deliver = crypto::digest(suite.hash, given), .uid = Uid("alice"), .ok = true};
+  const auto received = [&](const wire::EnrolReceipt& receipt, const crypto::Signer& by, const crypto::Certificate& over) {
+    return service_->receipt(test::request_from(alice, must(wire::sign_message(suite, 1, receipt, by, fps, network_.rng())).octets, over));
+  };
+  wire::EnrolReceipt other = good;
+  other.h_deliver.front() ^= 1U;
+  EXPECT_EQ(test::refusal(received(other, hers.signer, own)), ErrorCode::denied) << "of another answer";
+  other = good;
+  other.ok = false;
+  EXPECT_EQ(test::refusal(received(other, hers.signer, own)), ErrorCode::conflict) << "the terminal could not open its keys";
+  EXPECT_EQ(test::refusal(received(good, message().signer, own)), ErrorCode::denied) << "another's signature";
+  const node::Credentials bob = network_.credentials(identity("qanat://a/app1/bob"));
+  const auto elsewhere = received(good, hers.signer, bob.messages->ml_dsa);
+  EXPECT_EQ(test::refusal(elsewhere), ErrorCode::denied);
+  EXPECT_TRUE(elsewhere.error().message.contains("the connection is not that of a terminal alice")) << elsewhere.error().message;
+  EXPECT_FALSE(terminal()->confirmed);
+  EXPECT_TRUE(received(good, hers.signer, own));
+  EXPECT_TRUE(terminal()->confirmed);
+  EXPECT_TRUE(test::audited(node_->settings().state, "\"km-1.receipt\""));
 }
 
 TEST_P(KmsEnrolmentTest, ARefusalLeavesNoKeysBehind) {

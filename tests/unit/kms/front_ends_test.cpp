@@ -1,6 +1,8 @@
 // What the front ends of a KMS share: agreements that wait for their confirmation, and the lives of the database.
 #include <thread>
 
+#include "kme/stock/assignments.hpp"
+#include "kme/stock/key_stock.hpp"
 #include "kms_core.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/ledger.hpp"
@@ -127,6 +129,52 @@ TEST_P(SharedTablesTest, NewLifeHasNothingThatCouldBeDelivered) {
     EXPECT_TRUE(leg->key.wk.empty());
   }
   for (const std::string table : {"pending_agreement", "announced_session", "prepared_encryption", "token", "peer_grant", "medium WHERE state <> 'wiped'"}) EXPECT_EQ(count(table), 0) << table;
+}
+
+TEST_P(SharedTablesTest, NewLifeForgetsWhateverMayHaveBeenUsedSince) {
+  kme::KeyStock stock(*device_);
+  kme::Assignments assignments(*device_);
+  const Terminal terminal{.uid = Uid("alice"),
+                          .number = Number("+8613800000001"),
+                          .classical = Bytes(10, 1),
+                          .ml_dsa = Bytes(10, 2),
+                          .encryption = {.point = Bytes(65), .ml_kem = Bytes(1184)},
+                          .enc_kid = Bytes(32, 1),
+                          .encryption_classical = Bytes(10, 3),
+                          .encryption_ml_kem = Bytes(10, 4),
+                          .confirmed = false};
+  const kme::Chunk chunk[] = {{.batch = BatchId(Bytes(BatchId::size, 1)), .owner = kme::Owner::self, .keys = Secret(32)}};
+  must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO quantum_key (key_id, lot, place, library, owner, domain, path_id, paths, relays, quantum_grade, sealed, usable_until_ms)"
+                        " VALUES (x'01', x'01', 0, 'standby', '0', 'b', x'01', 1, 1, 1, x'01', 1)",
+                        {}));
+    TRY(transaction.run("INSERT INTO standby_pair (id, sealed_scalar, sealed_seed, made_ms) VALUES (x'01', x'01', x'01', 1)", {}));
+    TRY(transaction.run("INSERT INTO csa_challenge (challenge, key_id, verifier, context, expires_ms) VALUES (x'01', x'01', 'v', '', 1)", {}));
+    TRY(transaction.run("INSERT INTO recovery_order (id, statement, uid, enc_kid, asked_by, point, ml_kem, expires_ms) VALUES (x'01', 's', 'alice', x'01', 'op', x'01', x'01', 1)",
+                        {}));
+    TRY(transaction.run("INSERT INTO recovery_signature (id, operator, certificate, signature, at_ms) VALUES (x'01', 'op', x'01', x'01', 1)", {}));
+    TRY(transaction.run("INSERT INTO key_run (batch_id, first, count, stock, state, holder, until_ms, changed_ms) VALUES (x'01', 0, 1, 's', 'reserved', 'h', 1, 1)", {}));
+    TRY(transaction.run("INSERT INTO medium (medium, uid, kind, state, generation, registered_by, registered_ms) VALUES (x'01', 'alice', 'sim', 'active', 0, 'op', 1)", {}));
+    TRY(transaction.run("INSERT INTO medium_set (medium, key_set, next_index, free_index) VALUES (x'01', 2, 3, 9)", {}));
+    TRY(transaction.run("INSERT INTO injected_key (medium, key_set, key_index, sealed_key, charged, origin, charge) VALUES (x'01', 2, 3, x'01', 1, 1, x'01')", {}));
+    TRY(stock.add(transaction, kme::StockName("domain/b/0"), {}, chunk, start_ms));
+    TRY(assignments.add(transaction, {.ids = {.batch = BatchId(Bytes(BatchId::size, 2)), .first = 0, .stride = 1, .count = 1},
+                                      .octets = 32,
+                                      .master = kme::SaeId("sae-a"),
+                                      .slaves = {kme::SaeId("sae-b")},
+                                      .keys = Secret(32),
+                                      .until_ms = start_ms + 60'000}));
+    return save_enrolment(transaction, {.terminal = terminal, .h_enrol = Bytes(32, 1), .answer = Bytes(8, 1), .sealed_encryption = Bytes(8, 1)});
+  }));
+  must(store_->transact([](store::Transaction& transaction) -> Result<void> {
+    TRY(begin_life(transaction, start_ms, start_ms + 5, NewLife::restored));
+    return {};
+  }));
+  for (const std::string table :
+       {"quantum_key", "standby_pair", "csa_challenge", "recovery_order", "recovery_signature", "key_chunk", "sae_key", "injected_key", "key_run WHERE state <> 'destroyed'",
+        "medium_set WHERE next_index <> free_index", "terminal WHERE sealed_encryption IS NOT NULL OR answer IS NOT NULL"}) {
+    EXPECT_EQ(count(table), 0) << table;
+  }
 }
 
 TEST_P(SharedTablesTest, MessagesOfAnEarlierLifeAreRefused) {

@@ -3,6 +3,7 @@
 
 #include "applicants.hpp"
 #include "services/kms/kma/charging_records.hpp"
+#include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/pending.hpp"
 #include "services/kms/kp/revocations.hpp"
 
@@ -251,6 +252,48 @@ TEST_F(GroupsTest, ARevokedMemberIsLeftOutOfTheNextEpochAndHoldsUpNobody) {
   EXPECT_FALSE(order(kms_.a(), epoch_of(next), GroupOrder::join, {number(kms_.c())})) << "revoked";
 }
 
+TEST_F(GroupsTest, AnOwnerWhoseCertificatesAreRevokedOrdersNothing) {
+  const wire::GroupEpoch first = opened({number(kms_.c())});
+  for (const crypto::Certificate* certificate : {&kms_.a().bundle.classical_signing, &kms_.a().bundle.ml_dsa_signing}) {
+    kms_.revoked_ = {certificate->serial()};
+    const auto refused = order(kms_.a(), first, GroupOrder::join, {number(d_)});
+    EXPECT_EQ(refusal(refused), ErrorCode::denied);
+    EXPECT_TRUE(refused.error().message.contains("is revoked")) << refused.error().message;
+  }
+  EXPECT_EQ(must(show(kms_.c(), first.group)).epoch, 1U);
+}
+
+TEST_F(GroupsTest, AnOrderOfAnEarlierLifeIsRefused) {
+  const UnixMs began = SystemClock().now_ms();
+  must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
+    TRY(begin_life(transaction, began, began - 10'000, NewLife::other_history));
+    return {};
+  }));
+  const wire::GroupEpoch fresh{.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 0};
+  const auto refused =
+      send(kms_.a(), signed_order(kms_.a(), fresh, GroupOrder::open, {number(kms_.c())}, [&](wire::GroupRequest& message) { message.ts_ms = began - 20'000; }));
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.contains("GroupRequest: is from before the database was restored")) << refused.error().message;
+  EXPECT_EQ(opened({number(kms_.c())}).epoch, 1U);
+}
+
+TEST_F(GroupsTest, EachOrderAndEachMemberCountsAsAnApplicationOfTheOwner) {
+  settings_.policy.applications = {.burst = 3, .per_minute = 1};
+  const wire::GroupEpoch unknown{.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 1};
+  EXPECT_EQ(refusal(order(kms_.a(), unknown, GroupOrder::join, {number(d_)})), ErrorCode::not_found);
+  const auto open = [&](const Person& owner, std::vector<Number> members) {
+    return order(owner, {.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 0}, GroupOrder::open, std::move(members));
+  };
+  EXPECT_EQ(refusal(open(kms_.a(), {number(kms_.c()), number(d_)})), ErrorCode::exhausted) << "the refused order was the first of three";
+  EXPECT_TRUE(open(kms_.c(), {number(kms_.a()), number(d_)})) << "another owner";
+}
+
+TEST_F(GroupsTest, AnOpenThatFailedMayBeMadeAgain) {
+  const wire::GroupEpoch fresh{.group = kms_.node().rng().id<wire::GroupId>(), .epoch = 0};
+  EXPECT_FALSE(order(kms_.a(), fresh, GroupOrder::open, {Number("+8613800000077")}));
+  EXPECT_TRUE(order(kms_.a(), fresh, GroupOrder::open, {number(kms_.c())}));
+}
+
 // The KMS of another domain's owner brings an epoch's key; CMSP's announcement and the agreement before it are put in place by hand.
 class GroupKeyTest : public GroupsTest {
  protected:
@@ -443,6 +486,61 @@ TEST_F(GroupKeyTest, AnEarlierEpochOrAnotherOwnersGroupIsRefused) {
   EXPECT_EQ(refusal(take(key_message())), ErrorCode::denied);
   known(3, Uid("B"));
   must(take(key_message()));
+}
+
+TEST_F(GroupKeyTest, AKmsOfAnotherDomainWithTheSameNameBringsNoKey) {
+  const auto refused = take(key_message(), "qanat://c/kms/kms-b");
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.ends_with("key confirmation does not hold")) << refused.error().message;
+  must(take(key_message()));
+}
+
+TEST_F(GroupKeyTest, ACarrierThatIsNotTheOwnersBringsNoKey) {
+  const auto carried_for = [&](const Number& peer) {
+    must(kms_.in_transaction([&](store::Transaction& transaction) {
+      return transaction.run("UPDATE working_key SET peer_number = ? WHERE sid_wk = ?", {std::string_view(peer.text()), carrier_.view()});
+    }));
+  };
+  carried_for(Number("+8613900000002"));
+  const auto refused = take(key_message());
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.ends_with("is not the owner's")) << refused.error().message;
+  carried_for(owner_);
+  must(take(key_message()));
+}
+
+TEST_F(GroupKeyTest, TheKeysOfTheFormerEpochGoWhenALaterOneComes) {
+  must(take(key_message()));
+  const wire::GroupEpoch later{.group = which_.group, .epoch = 5, .nonce = kms_.node().rng().id<wire::GroupNonce>()};
+  WorkingKey second = carrier_leg();
+  second.sid_wk = kms_.node().rng().id<SidWk>();
+  second.sid_call = wire::group_sid_call(kms_.node().suite(), later, owner_, number(kms_.c()));
+  must(kms_.in_transaction([&](store::Transaction& transaction) -> Result<void> {
+    TRY(kms_.ledger().add(transaction, second));
+    return add_pending(transaction, second.sid_wk,
+                       {.kms_a = owner_kms_,
+                        .h_accept = h_accept_,
+                        .h_kc_a = hash_of_confirmation(kms_.node().suite(), kc_a_),
+                        .shares = {},
+                        .expires_ms = SystemClock().now_ms() + 60'000});
+  }));
+  announce(kms_.c(), later);
+  must(take(key_message([&](wire::GroupKey& message) {
+    message.sid_wk = second.sid_wk;
+    message.epoch = later.epoch;
+    message.nonce = later.nonce;
+  })));
+  EXPECT_EQ(kms_.leg(sid_of(kms_.c(), which_), Role::callee).state, KeyState::destroyed);
+  EXPECT_EQ(kms_.leg(sid_of(kms_.c(), later), Role::callee).state, KeyState::reserved);
+  EXPECT_TRUE(kms_.on_record("a later epoch of its group is in force"));
+}
+
+TEST_F(GroupKeyTest, WhoHasAMembersNumberNowGetsNoKeyThatCmspAnnouncedForAnother) {
+  announce(d_, which_, [](wire::SessionNotify& notify) { notify.uid_b = Uid("somebody"); });
+  must(take(key_message([&](wire::GroupKey& m) { m.roster.insert(m.roster.begin() + 1, {.number = number(d_), .kms = ElementName("kms-a")}); })));
+  EXPECT_EQ(kms_.leg(sid_of(kms_.c(), which_), Role::callee).state, KeyState::reserved);
+  const auto of_d = must(kms_.in_transaction([&](store::Transaction& transaction) { return kms_.ledger().find(transaction, sid_of(d_, which_), Role::callee); }));
+  EXPECT_FALSE(of_d);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #include "services/kms/kim/injection.hpp"
 
 #include "services/kms/kim/medium_desk.hpp"
+#include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kp/owed_records.hpp"
 #include "services/kms/schema.hpp"
 #include "store_kinds.hpp"
@@ -181,13 +182,14 @@ class InjectionTest : public testing::TestWithParam<test::StoreKind> {
   bool enrolled(const std::string& uid) {
     return must(store_->transact([&](store::Transaction& transaction) { return find_terminal(transaction, Uid(uid)); })).has_value();
   }
-  std::int64_t owed_rows() {
+  std::int64_t rows(const std::string& table) {
     std::int64_t out = -1;
     must(store_->transact([&](store::Transaction& transaction) {
-      return transaction.query("SELECT count(*) FROM owed_record", {}, [&](const store::Row& row) { out = row.integer(0); });
+      return transaction.query("SELECT count(*) FROM " + table, {}, [&](const store::Row& row) { out = row.integer(0); });
     }));
     return out;
   }
+  std::int64_t owed_rows() { return rows("owed_record"); }
 
   test::TrustedNetwork network_;
   test::TemporaryDirectory folder_;
@@ -275,6 +277,31 @@ TEST_P(InjectionTest, ATerminalThatSkippedForwardBurnsTheGap) {
   const wire::ChargePayload more = charged(sim_, 0, 1, 0);
   EXPECT_EQ(more.of(KeySet::call).first, call.first + 3) << "an index is charged once";
   EXPECT_TRUE(spend(more.of(KeySet::call).first, more.of(KeySet::call).keys[0]));
+}
+
+TEST_P(InjectionTest, BurntKeysLeaveNoOctetsAndNeitherDoesAWipedMedium) {
+  enter(sim_);
+  const wire::ChargePayload keys = charged(sim_, 0, 3, 0);
+  EXPECT_EQ(rows("injected_key"), 3);
+  EXPECT_TRUE(spend(keys.of(KeySet::call).first + 1, keys.of(KeySet::call).keys[1]));
+  EXPECT_EQ(rows("injected_key"), 1) << "the gap before it is burnt too";
+  ASSERT_TRUE(at_desk(wire::Json::object({{"op", "wipe"}, {"medium", sim_.hex()}})));
+  EXPECT_EQ(rows("injected_key"), 0);
+  EXPECT_EQ(rows("medium WHERE sealed_transport IS NOT NULL"), 0);
+}
+
+TEST_P(InjectionTest, AnApprovalLooksAgainAtTheOrderAndTheTerminal) {
+  enter(sim_);
+  const std::string old = must(must(order(sim_, 0, 1, 0)).text("ticket"));
+  must(store_->transact([](store::Transaction& transaction) { return transaction.run("UPDATE charge SET made_ms = 1", {}); }));
+  const auto late = decide("approve", old);
+  EXPECT_EQ(refusal(late), ErrorCode::denied);
+  EXPECT_TRUE(late.error().message.contains("was ordered too long ago")) << late.error().message;
+  const std::string ticket = must(must(order(sim_, 0, 1, 0)).text("ticket"));
+  status_ = Error{ErrorCode::unavailable, "CAS does not answer"};
+  EXPECT_EQ(refusal(decide("approve", ticket)), ErrorCode::unavailable) << "whether its certificates are good is not known";
+  status_.reset();
+  EXPECT_TRUE(decide("approve", ticket));
 }
 
 TEST_P(InjectionTest, AKeyOfAnotherSetIsOfNoUse) {
@@ -420,6 +447,19 @@ TEST_P(InjectionTest, WhatARevocationOwesToTheRecordIsMadeUpForAfterAKill) {
   EXPECT_EQ(owed_rows(), 0);
 }
 
+TEST_P(InjectionTest, ATerminalThatIsPutBackIsStillKnownAsRevoked) {
+  const Terminal alice = *must(store_->transact([&](store::Transaction& transaction) { return find_terminal(transaction, Uid("alice")); }));
+  must(injection_->revoked({crypto::digest(crypto::Hash::sha256, alice.ml_dsa)}));
+  open();  // enrols it again under the certificates that are revoked
+  enter(sim_);
+  const wire::ChargePayload keys = charged(sim_, 1, 1, 0);
+  settings_.symmetric_mode = true;
+  const auto both = application(std::pair(0U, &keys.of(KeySet::call).keys[0]), std::pair(0U, &keys.of(KeySet::authentication).keys[0]));
+  const auto refused = injection_->admit(request({}), both, alice, Error{ErrorCode::unavailable, "CAS does not answer"});
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.contains("last known as revoked")) << refused.error().message;
+}
+
 TEST_P(InjectionTest, ARevocationOwesNothingWhenItReturns) {
   enter(sim_);
   must(injection_->revoked({crypto::digest(crypto::Hash::sha256, alice_.messages->ml_dsa.der())}));
@@ -502,6 +542,59 @@ TEST_P(InjectionTest, AWireChargeUnderAnOfflineKeyCounts) {
   const Got got = opened(asked, answer->body, distribution);
   EXPECT_EQ(got.payload.charged, Charged::wire_under_offline);
   EXPECT_EQ(refusal(injection_->charge(request(asking(sim_, {0, 1, 0}, distribution).message.octets))), ErrorCode::conflict) << "the distribution key is used";
+}
+
+TEST_P(InjectionTest, AWireChargeUnderAKeyThatCameOverAWireCountsForNothing) {
+  enter(sim_, "alice", false);
+  const Asking first = asking(sim_, {0, 0, 1});
+  const Got got = opened(first, must(injection_->charge(request(first.message.octets))).body);
+  const auto& keys = got.payload.of(KeySet::distribution);
+  const std::pair<std::uint32_t, const Secret*> distribution(keys.first, &keys.keys[0]);
+  const Asking second = asking(sim_, {0, 1, 0}, distribution);
+  const Bytes answer = must(injection_->charge(request(second.message.octets))).body;
+  EXPECT_EQ(opened(second, answer, distribution).payload.charged, Charged::wire);
+}
+
+TEST_P(InjectionTest, AChargeRequestIsForThisKmsEpochAndLife) {
+  enter(sim_, "alice", false);
+  const auto sent = [&](const std::function<void(wire::ChargeRequest&)>& change, std::uint32_t epoch = 1) {
+    wire::ChargeRequest message = asking(sim_, {0, 1, 0}).message.message;
+    if (change) change(message);
+    const node::MessageSigner& signer = *alice_.messages;
+    return injection_->charge(request(must(wire::sign_message(network_.suite(), epoch, message, signer.signer, signer.fps, network_.rng())).octets));
+  };
+  EXPECT_EQ(refusal(sent([](wire::ChargeRequest& message) { message.kms_id = ElementName("kms-b"); })), ErrorCode::denied);
+  EXPECT_EQ(refusal(sent({}, 2)), ErrorCode::denied) << "a policy epoch that is not in force";
+  const UnixMs began = SystemClock().now_ms();
+  must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(begin_life(transaction, began, began - 10'000, NewLife::other_history));
+    return {};
+  }));
+  const auto earlier = sent([&](wire::ChargeRequest& message) { message.ts_ms = began - 20'000; });
+  EXPECT_EQ(refusal(earlier), ErrorCode::denied);
+  EXPECT_TRUE(earlier.error().message.contains("from before the database was restored")) << earlier.error().message;
+  EXPECT_TRUE(sent({}));
+}
+
+TEST_P(InjectionTest, AReceiptIsForItsDeliveryAndMediumAndLeavesNoAnswer) {
+  const wire::MediumId former(Bytes(16, 0x53));
+  enter(former, "alice", false);
+  ASSERT_TRUE(at_desk(wire::Json::object({{"op", "wipe"}, {"medium", former.hex()}})));
+  enter(sim_, "alice", false);
+  const Asking asked = asking(sim_, {0, 1, 0});
+  const Got got = opened(asked, must(injection_->charge(request(asked.message.octets))).body);
+  const auto received = [&](const std::function<void(wire::ChargeReceipt&)>& change) {
+    wire::ChargeReceipt message = must(wire::parse<wire::ChargeReceipt>(receipt_of(got))).message;
+    if (change) change(message);
+    const node::MessageSigner& signer = *alice_.messages;
+    return injection_->receipt(request(must(wire::sign_message(network_.suite(), 1, message, signer.signer, signer.fps, network_.rng())).octets));
+  };
+  EXPECT_EQ(refusal(received([](wire::ChargeReceipt& message) { message.h_deliver.front() ^= 1U; })), ErrorCode::denied);
+  EXPECT_EQ(refusal(received([&](wire::ChargeReceipt& message) { message.medium = former; })), ErrorCode::denied);
+  EXPECT_EQ(rows("charge WHERE answer IS NOT NULL"), 1);
+  EXPECT_TRUE(received({}));
+  EXPECT_EQ(rows("charge WHERE answer IS NOT NULL"), 0);
+  EXPECT_TRUE(audited("\"km-1.charged\""));
 }
 
 TEST_P(InjectionTest, WireChargesRefuseStrangersForeignMediaAndRevokedTerminals) {

@@ -158,6 +158,23 @@ TEST_F(PoolKeysTest, AFormerPoolKeyStaysUntilNothingUsesIt) {
   EXPECT_EQ(must(pairs_->prepare(Uid("alice"), Bytes(32, 5))).pair.encapsulation_key(), pair);
 }
 
+TEST_F(PoolKeysTest, AFormerPoolKeyThatNothingUsesWaitsUntilOthersHaveLooked) {
+  const UnixMs rotated = now();
+  must(keys_->rotate(pool_of(Library::history), rotated));
+  must(keys_->maintain(rotated + 119'999));
+  EXPECT_EQ(keys_->generations(Library::history), (std::vector<std::uint32_t>{1, 2})) << "another front end may seal under it still";
+  must(keys_->maintain(rotated + 120'000));
+  EXPECT_EQ(keys_->generations(Library::history), (std::vector<std::uint32_t>{2}));
+}
+
+TEST_F(PoolKeysTest, APoolsKeyStandsForItsPoolAlone) {
+  const Bytes of_history = blob("SELECT sealed FROM pool_key WHERE library = 'history'");
+  must(run("UPDATE pool_key SET sealed = ? WHERE library = 'in_use'", {ByteView(of_history)}));
+  const auto opened = PoolKeys::open({.store = *store_, .device = node_->device(), .suite = node_->suite(), .lifetime = lifetime}, now());
+  EXPECT_EQ(test::refusal(opened), ErrorCode::denied);
+  EXPECT_TRUE(opened.error().message.contains("pool key of pool in_use")) << opened.error().message;
+}
+
 TEST_F(PoolKeysTest, OpeningIsOnRecordAndSoIsItsRefusal) {
   EXPECT_TRUE(test::audited(state(), "\"kp.database.opened\""));
   Ledger ledger(keys_->of(Library::in_use));

@@ -20,23 +20,26 @@ class QuantumPoolTest : public KpStoresFixture {
   }
   void start(QuantumPool::Lot lot = {}) {
     lot_ = lot;
-    pool_.emplace(QuantumPool::Parts{.store = *store_,
-                                     .keys = *keys_,
-                                     .clock = clock_,
-                                     .rng = network_.rng(),
-                                     .owner = "0",
-                                     .draw = [this](const std::string& domain, std::int64_t count, std::int64_t paths, Deadline) { return drawn(domain, count, paths); },
-                                     .give_back = [this](const std::vector<KeyId>& ids, Deadline) -> Result<void> {
-                                       if (qkm_is_away_) return fail(ErrorCode::unavailable, "no QKM");
-                                       EXPECT_LE(ids.size(), 64U);
-                                       returned_.insert(ids.begin(), ids.end());
-                                       return {};
-                                     },
-                                     .record = [this](std::string_view action, std::string_view, std::string_view) -> Result<void> {
-                                       recorded_.emplace_back(action);
-                                       return {};
-                                     }},
-                  QuantumPool::Marks{.low = 2, .high = 4}, lot);
+    pool_.emplace(parts("0"), marks, lot);
+  }
+  /// Of one front end.
+  QuantumPool::Parts parts(const std::string& owner) {
+    return {.store = *store_,
+            .keys = *keys_,
+            .clock = clock_,
+            .rng = network_.rng(),
+            .owner = owner,
+            .draw = [this](const std::string& domain, std::int64_t count, std::int64_t paths, Deadline) { return drawn(domain, count, paths); },
+            .give_back = [this](const std::vector<KeyId>& ids, Deadline) -> Result<void> {
+              if (qkm_is_away_) return fail(ErrorCode::unavailable, "no QKM");
+              EXPECT_LE(ids.size(), 64U);
+              returned_.insert(ids.begin(), ids.end());
+              return {};
+            },
+            .record = [this](std::string_view action, std::string_view, std::string_view) -> Result<void> {
+              recorded_.emplace_back(action);
+              return {};
+            }};
   }
   /// The QKM.
   Result<QuantumShares> drawn(const std::string& domain, std::int64_t count, std::int64_t paths) {
@@ -62,6 +65,7 @@ class QuantumPoolTest : public KpStoresFixture {
     return 0;
   }
 
+  static constexpr QuantumPool::Marks marks{.low = 2, .high = 4};
   PoolClock clock_;
   QuantumPool::Lot lot_;
   std::optional<QuantumPool> pool_;
@@ -183,6 +187,15 @@ TEST_P(QuantumPoolTest, AfterARestartNoKeyOfThePoolIsUsedAndAllGoBack) {
     EXPECT_EQ(returned_.size(), 4U);
     EXPECT_TRUE(returned_.contains(taken)) << "whether it was used is not known";
   }
+}
+
+TEST_P(QuantumPoolTest, AFrontEndsKeysAreItsOwnAndOutliveTheStartOfAnother) {
+  must(pool_->refill("b", test::soon()));
+  QuantumPool other(parts("1"), marks, lot_);
+  EXPECT_EQ(test::refusal(other.take("b", network_.rng().id<SidWk>())), ErrorCode::exhausted);
+  must(other.void_left_over());
+  EXPECT_EQ(lots(), 4);
+  EXPECT_TRUE(take());
 }
 
 TEST_P(QuantumPoolTest, AtTheEndAllGoBack) {

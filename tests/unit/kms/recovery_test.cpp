@@ -110,6 +110,16 @@ TEST_P(RecoveryTest, OneOperatorAloneHasNothing) {
   EXPECT_TRUE(test::audited(state(), "two operators must sign"));
 }
 
+TEST_P(RecoveryTest, AnOrderEndsWithItsHour) {
+  const wire::Json order = must(ask(operator_one));
+  must(sign(operator_one, order));
+  must(sign(operator_two, order));
+  must(run("UPDATE recovery_order SET expires_ms = ?", {store::column(now())}));
+  EXPECT_EQ(test::refusal(collect(operator_one, order)), ErrorCode::not_found);
+  must(run("UPDATE recovery_order SET expires_ms = ?", {store::column(now() + 60'000)}));
+  EXPECT_TRUE(collect(operator_one, order)) << "it was for that reason alone";
+}
+
 TEST_P(RecoveryTest, ASignatureIsOfOneOrder) {
   const wire::Json order = must(ask(operator_one));
   wire::Json mixed = must(ask(operator_one, "another reason"));

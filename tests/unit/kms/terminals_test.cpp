@@ -119,6 +119,14 @@ TEST_P(TerminalsTest, EnrolmentAnewTakesThePlaceOfTheOldOneAndMustBeConfirmedAga
   EXPECT_EQ(out->answer, second.answer);
 }
 
+TEST_P(TerminalsTest, ANumberIsOfOneTerminalAlone) {
+  must(save(enrolment("alice", "+8613800000001")));
+  const Enrolment bob = enrolment("bob", "+8613800000001");
+  must(save(bob));
+  expect_same(terminal(Number("+8613800000001")).value(), bob.terminal);
+  EXPECT_FALSE(terminal(Uid("alice"))) << "whose number it was before";
+}
+
 TEST_P(TerminalsTest, APreparedPairIsOfOneMessageAndGoesWithTheEnrolment) {
   const Uid alice("alice");
   const PreparedPair pair{.scalar = rng_->bytes(60), .ml_kem_seed = rng_->bytes(92)};

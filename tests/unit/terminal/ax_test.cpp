@@ -120,6 +120,18 @@ TEST_P(AxTest, AlteredOctetsOfAx3AreRefused) {
   }
 }
 
+TEST_P(AxTest, AnAx3ThatBringsCertificatesIsRefused) {
+  for (const bool classical : {false, true}) {
+    AxInitiator a = initiator();
+    AxResponder b = responder();
+    wire::Envelope ax3 = wire::parse_envelope(a.finish(b.answer(a.opening()).value()).value().message).value();
+    (classical ? ax3.classical : ax3.ml_dsa) = (classical ? alice_.classical : alice_.ml_dsa).der();
+    const auto refused = b.finish(wire::encode(ax3));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::denied) << refused.error().message;
+  }
+}
+
 TEST_P(AxTest, ACallerWhoseCertificateCarriesAnotherNumberIsRefused) {
   const node::MessageSigner other = net_.signer(Kind::app1, "alice", Number("+869999"));
   const AxParty party{.suite = net_.suite(), .policy_epoch = 1, .signer = other, .check_peer = net_.check_peer(), .rng = rng_};

@@ -300,6 +300,35 @@ TEST_F(GatewayAgentsTest, AGatewayThatWasRestartedGetsOtherKeys) {
   expect_agreement(2);
 }
 
+TEST_F(GatewayAgentsTest, WhatIsGoneByTheRecordsLeavesTheGatewayAndWhatIsOthersStays) {
+  settle();
+  const KeyId former = *in_force(near_rows());
+  initiator_->ask();
+  settle();
+  ASSERT_NE(in_force(near_rows()), former);
+  ASSERT_FALSE(near_->held().contains(former));
+  const KeyId others(Bytes(KeyId::size, 99));
+  near_->held()[former] = Bytes(32, 1);  // what was unloaded came back, from the gateway's own copy
+  near_->held()[others] = Bytes(32, 2);
+  settle();
+  EXPECT_FALSE(near_->held().contains(former));
+  EXPECT_TRUE(near_->held().contains(others)) << "another tunnel's, or an operator's";
+}
+
+TEST_F(GatewayAgentsTest, AKeyThatTheResponderHoldsNoLongerIsNotTried) {
+  settle();
+  const KeyId next = near_rows()[1].id;
+  between_.far.erase(next);
+  initiator_->ask();
+  EXPECT_TRUE(initiator_->work().count() > 0);
+  EXPECT_FALSE(between_.tried.contains(next));
+  EXPECT_TRUE(on_record("the responder no longer holds it"));
+  clock_.now += 61'000;
+  settle();
+  expect_agreement(2);
+  EXPECT_FALSE(between_.tried.contains(next));
+}
+
 TEST_F(GatewayAgentsTest, AnAgentThatDiedGoesOnWithTheKeyInForce) {
   settle();
   const auto before = between_.runs_on;

@@ -285,6 +285,16 @@ TEST_P(RekeyTest, CertificatesOtherThanThoseThatTheCallBeganWithAreNotTaken) {
   expect_first_key_alone(hold(), "than those that the call began with");
 }
 
+TEST_P(RekeyTest, WhoTakesTheCallOverWithOtherCertificatesOfTheSameSubscriberIsRefused) {
+  alice_.settings.rekey.after = 300ms;
+  // Good ones, and the KMS names none: only the beginning of the call tells the two apart.
+  std::optional<node::MessageSigner> other = net_.signer(Kind::app1, "bob", bob_number);
+  bob_.keys.change_later = [&](WorkingKey&) {
+    if (other) bob_.signer = *std::exchange(other, std::nullopt);
+  };
+  expect_first_key_alone(hold(), "that the call began with");
+}
+
 TEST_P(RekeyTest, WithoutAnotherKeyTheCallEndsAtItsLimitWithTheReason) {
   alice_.settings.rekey = {.after = 300ms, .limit = 900ms};
   alice_.keys.refuse_later = Error{ErrorCode::unavailable, "Km-1 to kms-a: nobody there"};

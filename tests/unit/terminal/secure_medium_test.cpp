@@ -136,6 +136,16 @@ TEST_P(SecureMediumTest, AnIndexThatItHadIsRefused) {
   EXPECT_EQ(taken(*medium), 1U);
 }
 
+TEST_P(SecureMediumTest, AChargeOverAWireIsNoneThatCameOffline) {
+  auto medium = make();
+  const auto refused = medium->write(charge(0, 1, Charged::offline));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::denied);
+  EXPECT_EQ(taken(*medium), std::nullopt);
+  ASSERT_TRUE(medium->write(charge(0, 1, Charged::wire_under_offline)));
+  EXPECT_EQ(taken(*medium), 0U);
+}
+
 TEST_P(SecureMediumTest, HoldsWhatItsKindHoldsAndNoMore) {
   auto medium = make();
   std::uint32_t first = 0;

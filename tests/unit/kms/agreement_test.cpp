@@ -1,0 +1,457 @@
+// Steps 7 to 9 across domains at both KMSs: what counts of CMSP's word, of the other KMS's offer, answer and confirmation, and of the QKM's keys.
+#include "services/kms/kma/agreement.hpp"
+
+#include "kms_core.hpp"
+#include "services/kms/kma/incarnation.hpp"
+#include "services/kms/kma/pending.hpp"
+#include "services/kms/schema.hpp"
+
+namespace qanat::kms {
+namespace {
+
+using store::KeyState;
+using test::refusal;
+using wire::Role;
+
+const Identity agreement_cmsp = identity("qanat://core/cmsp/cmsp");
+const Identity agreement_far = identity("qanat://b/kms/kms-b");
+const Identity agreement_qkm = identity("qanat://a/qkm/qkm-a");
+const Number agreement_alice("+8613800000001");
+const Number agreement_bob("+8613900000002");
+
+class KmsAgreementTest : public testing::Test {
+ protected:
+  KmsAgreementTest()
+      : cmsp_credentials_(network_.credentials(agreement_cmsp)),
+        far_credentials_(network_.credentials(agreement_far)),
+        stranger_(network_.credentials(identity("qanat://c/kms/kms-c"))),
+        cmsp_(network_, agreement_cmsp, {{Endpoint::ma2_locate, [this](const net::Request& request) { return grant(request); }}}),
+        far_(network_, agreement_far,
+             {{Endpoint::km2_offer, [this](const net::Request& request) { return accept(request); }},
+              {Endpoint::km2_confirm, [this](const net::Request& request) { return take_confirmation(request); }}}),
+        qkm_(network_, agreement_qkm,
+             {{Endpoint::km3_take, [this](const net::Request&) { return quantum_keys(); }},
+              {Endpoint::km3_fetch, [this](const net::Request&) { return quantum_keys(); }}}),
+        node_(open_kms_node(network_, {&cmsp_, &far_, &qkm_}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; })),
+        senders_(*node_) {
+    enrol();
+    open();
+  }
+  /// Begins anew under the settings.
+  void open() {
+    agreement_.reset();
+    agreement_ = std::make_unique<Agreement>(*node_, *store_, ledger_, senders_, trace_, errands_, settings_, must(crypto::SiteKey::read(site_key_)));
+  }
+  /// Alice's terminal, which this KMS serves.
+  void enrol() {
+    const auto signer = must(crypto::Signer::generate(network_.suite(), network_.rng()));
+    const auto encryption = must(crypto::Decapsulator::generate(network_.suite(), network_.rng()));
+    const crypto::SubjectNames names{
+        .common_name = "alice", .element = identity("qanat://a/app1/alice"), .number = agreement_alice, .dns = {}, .home_kms = ElementName("kms-a")};
+    const auto bundle = network_.bundle(names, signer.verifying_key(), encryption.encapsulation_key());
+    alice_ = {.uid = Uid("alice"),
+              .number = agreement_alice,
+              .classical = bundle.classical_signing.der(),
+              .ml_dsa = bundle.ml_dsa_signing.der(),
+              .encryption = encryption.encapsulation_key(),
+              .enc_kid = wire::key_id_of(network_.suite(), encryption.encapsulation_key()),
+              .encryption_classical = bundle.classical_encryption.der(),
+              .encryption_ml_kem = bundle.ml_kem_encryption.der(),
+              .confirmed = false};
+    must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+      TRY(save_enrolment(transaction, {.terminal = alice_, .h_enrol = Bytes(32, 1), .answer = Bytes(8, 1), .sealed_encryption = {}}));
+      return confirm_terminal(transaction, alice_.uid);
+    }));
+  }
+  void run(std::string_view sql, std::initializer_list<store::Value> values = {}) {
+    must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+      TRY(transaction.run(sql, values));
+      return {};
+    }));
+  }
+  std::optional<StoredKey> leg(const SidWk& sid_wk, Role role) {
+    return must(store_->transact([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, role); }));
+  }
+  template <class M>
+  static wire::Framed<M> inside(ByteView body) {
+    return must(wire::parse<M>(must(wire::parse_envelope(body)).message));
+  }
+  /// `by` signs; the envelope has the certificates of `shown`.
+  template <class M>
+  Bytes enclosed(const M& message, const node::MessageSigner& by, const node::MessageSigner& shown) {
+    return node::enclose(shown, must(wire::sign_message(network_.suite(), 1, message, by.signer, by.fps, network_.rng())).octets);
+  }
+  static net::Response qfc2(Bytes body) { return {.status = 200, .content_type = std::string(points::type_qfc2), .body = std::move(body)}; }
+
+  // The others, towards the caller's side.
+  Result<net::Response> grant(const net::Request& request) {
+    const auto open = inside<wire::SessionOpen>(request.body);
+    wire::SessionGrant out;
+    static_cast<wire::SessionFields&>(out) = open.message;
+    out.uid_b = Uid("bob");
+    out.kms_b = ElementName("kms-b");
+    out.prev_hash = open.hash;
+    out.kms_b_fps = far_credentials_.messages->fps;
+    out.ts_ms = SystemClock().now_ms();
+    if (change_grant_) change_grant_(out);
+    return qfc2(enclosed(out, signs_grant_ == nullptr ? *cmsp_credentials_.messages : *signs_grant_, *cmsp_credentials_.messages));
+  }
+  Result<net::Response> accept(const net::Request& request) {
+    const crypto::Suite& suite = network_.suite();
+    const node::MessageSigner& own = *far_credentials_.messages;
+    const node::MessageSigner& by = signs_accept_ == nullptr ? own : *signs_accept_;
+    const auto offer = inside<wire::KmsOffer>(request.body);
+    const auto made = must(crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, offer.message.ephemeral, network_.rng()));
+    wire::KmsAccept out{.sid_wk = offer.message.sid_wk,
+                        .h_offer = offer.hash,
+                        .nonce = network_.rng().bytes(wire::nonce_size),
+                        .ct_classical = made.ct_classical,
+                        .ct_ml_kem = made.ct_ml_kem,
+                        .ok_bitmap = static_cast<std::uint8_t>(!offer.message.shares.empty() && far_holds_ ? 1 : 0),
+                        .fps = own.fps};
+    if (change_accept_) change_accept_(out);
+    std::vector<const Secret*> used;
+    if (!offer.message.shares.empty() && out.ok_bitmap == 1) used.push_back(&quantum_key_);
+    auto framed = must(wire::sign_message(suite, 1, out, by.signer, by.fps, network_.rng()));
+    const Bytes th9 = wire::th9_of(suite, offer.octets, framed.octets);
+    const wire::KmsKeys keys =
+        wire::derive_kms_keys(suite, th9, wire::combine_shares(used), made.ss_classical, made.ss_ml_kem, offer.message.sid_wk, offer.message.sid_call);
+    Bytes kc_b = keys.kc_b;
+    if (spoils_confirmation_) kc_b.front() ^= 1U;
+    wire::append_confirmation(framed, kc_b);
+    far_key_ = keys.wk.duplicate();
+    far_kc_a_ = keys.kc_a;
+    return qfc2(node::enclose(own, framed.octets));
+  }
+  Result<net::Response> take_confirmation(const net::Request& request) {
+    if (far_refuses_) return fail(ErrorCode::denied, "not here");
+    confirmed_.push_back(must(wire::parse<wire::KmsConfirm>(request.body)).message);
+    return net::Response{.status = 204, .content_type = "", .body = {}};
+  }
+  Result<net::Response> quantum_keys() {
+    if (!quantum_) return fail(ErrorCode::exhausted, "no quantum key");
+    const Bytes wrapped = must(crypto::SiteKey::read(site_key_)).wrap(concat({as_bytes("km-3"), share_.key_id.view()}), quantum_key_, network_.rng());
+    wire::Json key = wire::Json::object(
+        {{"path_id", share_.path_id.hex()}, {"key_id", share_.key_id.hex()}, {"key", wire::to_base64(wrapped)}, {"grade", "qkd"}, {"relays", 3}});
+    return node::json_response(wire::Json::object({{"keys", wire::Json::array({std::move(key)})}}));
+  }
+
+  // The caller's side: alice calls bob.
+  Asked asked() {
+    Asked out;
+    out.sid_wk = network_.rng().id<SidWk>();
+    out.sid_call = network_.rng().id<SidCall>();
+    out.role = Role::caller;
+    out.num_call = agreement_alice;
+    out.num_called = agreement_bob;
+    out.hash = Bytes(network_.suite().digest, 3);
+    return out;
+  }
+  Result<Choice> call(const Asked& wanted) {
+    const LevelTowards any = [](const std::string&) -> Result<wire::Assurance> { return wire::Assurance::disjoint_qkd_paths; };
+    return agreement_->as_caller(wanted, alice_, any, test::soon(), "0123456789abcdef");
+  }
+  Result<Choice> call() { return call(asked()); }
+
+  // The callee's side: bob calls alice.
+  wire::SessionNotify session() {
+    wire::SessionNotify out;
+    out.sid_wk = network_.rng().id<SidWk>();
+    out.sid_call = network_.rng().id<SidCall>();
+    out.num_call = agreement_bob;
+    out.num_called = agreement_alice;
+    out.uid_a = Uid("bob");
+    out.uid_b = Uid("alice");
+    out.kms_a = ElementName("kms-b");
+    out.kms_b = ElementName("kms-a");
+    out.hreq_a = Bytes(network_.suite().digest, 4);
+    out.prev_hash = Bytes(network_.suite().digest, 5);
+    out.kms_a_fps = far_credentials_.messages->fps;
+    out.kms_b_fps = wire::no_fingerprints(network_.suite());
+    out.ts_ms = SystemClock().now_ms();
+    return out;
+  }
+  Result<net::Response> notified(const wire::SessionNotify& message, const node::MessageSigner* by = nullptr) {
+    const node::MessageSigner& own = *cmsp_credentials_.messages;
+    return agreement_->notify(test::request_from(agreement_cmsp, enclosed(message, by == nullptr ? own : *by, own)));
+  }
+  wire::SessionNotify announced(const std::function<void(wire::SessionNotify&)>& change = {}) {
+    wire::SessionNotify out = session();
+    if (change) change(out);
+    must(notified(out));
+    return out;
+  }
+  struct Proposed {
+    wire::Framed<wire::KmsOffer> offer;
+    crypto::Decapsulator ephemeral;
+  };
+  Proposed proposed(const wire::SessionNotify& session, const std::function<void(wire::KmsOffer&)>& change = {}, const node::MessageSigner* by = nullptr) {
+    auto ephemeral = must(crypto::Decapsulator::generate(network_.suite(), network_.rng()));
+    const node::MessageSigner& own = *far_credentials_.messages;
+    wire::KmsOffer offer{.sid_wk = session.sid_wk,
+                         .sid_call = session.sid_call,
+                         .kms_a = ElementName("kms-b"),
+                         .kms_b = ElementName("kms-a"),
+                         .h_grant = Bytes(network_.suite().digest, 6),
+                         .nonce = network_.rng().bytes(wire::nonce_size),
+                         .ts_ms = SystemClock().now_ms(),
+                         .shares = {share_},
+                         .ephemeral = ephemeral.encapsulation_key(),
+                         .fps = own.fps};
+    if (change) change(offer);
+    const node::MessageSigner& signer = by == nullptr ? own : *by;
+    auto framed = must(wire::sign_message(network_.suite(), 1, offer, signer.signer, signer.fps, network_.rng()));
+    return {.offer = std::move(framed), .ephemeral = std::move(ephemeral)};
+  }
+  Result<net::Response> offered(const Proposed& proposal) {
+    return agreement_->offer(test::request_from(agreement_far, node::enclose(*far_credentials_.messages, proposal.offer.octets)));
+  }
+  Result<net::Response> offered(const wire::SessionNotify& session, const std::function<void(wire::KmsOffer&)>& change = {},
+                                const node::MessageSigner* by = nullptr) {
+    return offered(proposed(session, change, by));
+  }
+  /// What KMS-A has once the other has accepted.
+  struct Concluded {
+    Secret wk;
+    wire::KmsConfirm confirm;
+  };
+  Concluded concluded(const Proposed& proposal, const Bytes& answer) {
+    const crypto::Suite& suite = network_.suite();
+    const auto accept = inside<wire::KmsAccept>(answer);
+    const auto secrets = must(proposal.ephemeral.decapsulate(crypto::KemForm::to_ephemeral, accept.message.ct_classical, accept.message.ct_ml_kem));
+    std::vector<const Secret*> used;
+    if (accept.message.ok_bitmap == 1) used.push_back(&quantum_key_);
+    const Bytes th9 = wire::th9_of(suite, proposal.offer.octets, accept.without_confirmation());
+    const wire::KmsOffer& offer = proposal.offer.message;
+    wire::KmsKeys keys = wire::derive_kms_keys(suite, th9, wire::combine_shares(used), secrets.classical, secrets.ml_kem, offer.sid_wk, offer.sid_call);
+    EXPECT_EQ(to_bytes(accept.confirmation()), keys.kc_b);
+    return {.wk = std::move(keys.wk), .confirm = {.sid_wk = offer.sid_wk, .h_accept = accept.hash, .kc_a = keys.kc_a}};
+  }
+  Result<net::Response> confirmed(const wire::KmsConfirm& message, const Identity& from = agreement_far) {
+    return agreement_->confirm(test::request_from(from, must(wire::frame(network_.suite(), 1, message)).octets));
+  }
+
+  test::TrustedNetwork network_;
+  test::TemporaryDirectory folder_;
+  const std::filesystem::path site_key_ = write_site_key(folder_ / "");
+  const wire::ShareRef share_{.path_id = PathId(Bytes(PathId::size, 1)), .key_id = KeyId(Bytes(KeyId::size, 2))};
+  const Secret quantum_key_ = Secret::copy_of(Bytes(wire::wk_size, 0x51));
+  bool quantum_ = false;   // the QKM has the key
+  bool far_holds_ = true;  // so has the other domain's
+  bool far_refuses_ = false;
+  bool spoils_confirmation_ = false;
+  std::function<void(wire::SessionGrant&)> change_grant_;
+  std::function<void(wire::KmsAccept&)> change_accept_;
+  const node::MessageSigner* signs_grant_ = nullptr;
+  const node::MessageSigner* signs_accept_ = nullptr;
+  Secret far_key_;
+  Bytes far_kc_a_;
+  std::vector<wire::KmsConfirm> confirmed_;
+  node::Credentials cmsp_credentials_;
+  node::Credentials far_credentials_;
+  node::Credentials stranger_;
+  Double cmsp_;
+  Double far_;
+  Double qkm_;
+  std::unique_ptr<node::Node> node_;
+  node::SenderDirectory senders_;
+  node::StepTrace trace_{network_.state_of(kms_id)};
+  Errands errands_;  // not started: what would be told in the background is not
+  KmsSettings settings_;
+  std::unique_ptr<store::Store> store_ = must(store::Store::open(folder_ / "kms.db", migrations));
+  Ledger ledger_{node_->device()};
+  std::unique_ptr<Agreement> agreement_;
+  Terminal alice_;
+};
+
+TEST_F(KmsAgreementTest, TheCallersLegIsReservedWhenTheOtherHasTakenTheConfirmation) {
+  for (const bool with_quantum : {false, true}) {
+    quantum_ = with_quantum;
+    const Asked wanted = asked();
+    EXPECT_EQ(must(call(wanted)).source, with_quantum ? Source::quantum_and_pqc : Source::pqc);
+    const auto reserved = leg(wanted.sid_wk, Role::caller);
+    ASSERT_TRUE(reserved);
+    EXPECT_EQ(reserved->state, KeyState::reserved);
+    EXPECT_TRUE(equal_secret(reserved->key.wk, far_key_));
+    EXPECT_EQ(reserved->key.assurance, with_quantum ? wire::Assurance::one_qkd_path : wire::Assurance::pqc);
+    EXPECT_EQ(reserved->key.peer_uid, Uid("bob"));
+    EXPECT_EQ(confirmed_.back().kc_a, far_kc_a_);
+  }
+  far_refuses_ = true;
+  const Asked wanted = asked();
+  EXPECT_EQ(refusal(call(wanted)), ErrorCode::denied) << "the other KMS does not take the confirmation";
+  EXPECT_EQ(leg(wanted.sid_wk, Role::caller)->state, KeyState::generated);
+}
+
+TEST_F(KmsAgreementTest, AGrantMustAnswerTheSessionThatWasOpened) {
+  const auto refused = [&](const std::function<void(wire::SessionGrant&)>& change) {
+    change_grant_ = change;
+    return refusal(call());
+  };
+  EXPECT_EQ(refused([](wire::SessionGrant& m) { m.prev_hash.front() ^= 1U; }), ErrorCode::denied) << "another SessionOpen";
+  EXPECT_EQ(refused([](wire::SessionGrant& m) { m.num_called = Number("+8613900000003"); }), ErrorCode::denied);
+  EXPECT_EQ(refused([](wire::SessionGrant& m) { m.hreq_a.front() ^= 1U; }), ErrorCode::denied);
+  EXPECT_EQ(refused([this](wire::SessionGrant& m) { m.sid_call = network_.rng().id<SidCall>(); }), ErrorCode::denied);
+  EXPECT_EQ(refused([](wire::SessionGrant& m) { m.ts_ms -= 600'000; }), ErrorCode::denied) << "out of the clock window";
+  change_grant_ = {};
+  signs_grant_ = stranger_.messages.get();
+  EXPECT_EQ(refusal(call()), ErrorCode::denied) << "another's signature under CMSP's certificates";
+  signs_grant_ = nullptr;
+  EXPECT_TRUE(call());
+}
+
+TEST_F(KmsAgreementTest, AnAcceptanceMustAnswerTheOfferUnderTheOthersCertificatesAndProveTheKey) {
+  const auto refused = [&](const std::function<void(wire::KmsAccept&)>& change) {
+    change_accept_ = change;
+    return refusal(call());
+  };
+  EXPECT_EQ(refused([](wire::KmsAccept& m) { m.h_offer.front() ^= 1U; }), ErrorCode::denied) << "another offer";
+  EXPECT_EQ(refused([this](wire::KmsAccept& m) { m.fps = stranger_.messages->fps; }), ErrorCode::denied) << "other certificates";
+  EXPECT_EQ(refused([](wire::KmsAccept& m) { m.ok_bitmap = 1; }), ErrorCode::denied) << "a share that was not offered";
+  change_accept_ = {};
+  signs_accept_ = stranger_.messages.get();
+  EXPECT_EQ(refusal(call()), ErrorCode::denied) << "another's signature under the other KMS's certificates";
+  signs_accept_ = nullptr;
+  spoils_confirmation_ = true;
+  const auto unproved = call();
+  EXPECT_EQ(refusal(unproved), ErrorCode::denied);
+  EXPECT_TRUE(unproved.error().message.contains("key confirmation does not hold")) << unproved.error().message;
+  EXPECT_TRUE(confirmed_.empty());
+  spoils_confirmation_ = false;
+  EXPECT_TRUE(call());
+}
+
+TEST_F(KmsAgreementTest, WithoutAFallbackNothingIsAgreedOnWithoutAQuantumKey) {
+  settings_.pqc_fallback = false;
+  open();
+  quantum_ = true;
+  EXPECT_TRUE(call());
+  far_holds_ = false;
+  const auto refused = call();
+  EXPECT_EQ(refusal(refused), ErrorCode::exhausted);
+  EXPECT_TRUE(refused.error().message.contains("holds none of the quantum keys")) << refused.error().message;
+  EXPECT_TRUE(offered(announced()));
+  EXPECT_FALSE(offered(announced(), [](wire::KmsOffer& m) { m.shares.clear(); })) << "the caller's domain allows itself what this one does not";
+}
+
+TEST_F(KmsAgreementTest, OnlyWhatCmspAnnouncesForThisKmssSubscribersIsKept) {
+  const auto refused = [&](const std::function<void(wire::SessionNotify&)>& change) {
+    wire::SessionNotify message = session();
+    change(message);
+    return refusal(notified(message));
+  };
+  EXPECT_EQ(refused([](wire::SessionNotify& m) { m.kms_b = ElementName("kms-b"); }), ErrorCode::denied) << "for another KMS";
+  EXPECT_EQ(refused([](wire::SessionNotify& m) { m.ts_ms -= 600'000; }), ErrorCode::denied) << "out of the clock window";
+  EXPECT_EQ(refused([](wire::SessionNotify& m) { m.uid_b = Uid("carol"); }), ErrorCode::denied) << "the number is alice's";
+  EXPECT_EQ(refusal(notified(session(), stranger_.messages.get())), ErrorCode::denied) << "another's signature under CMSP's certificates";
+  run("UPDATE terminal SET confirmed = 0");
+  EXPECT_EQ(refusal(notified(session())), ErrorCode::not_found) << "the terminal may not have its keys yet";
+  run("UPDATE terminal SET confirmed = 1");
+  const wire::SessionNotify good = announced();
+  EXPECT_TRUE(test::audited(network_.state_of(kms_id), "\"ma-2.notify\""));
+  EXPECT_EQ(refusal(notified(good)), ErrorCode::conflict) << "a session is announced once";
+}
+
+TEST_F(KmsAgreementTest, MessagesOfAnEarlierLifeAreRefused) {
+  const UnixMs now = SystemClock().now_ms();
+  must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(begin_life(transaction, now, now - 10'000, NewLife::other_history));
+    return {};
+  }));
+  wire::SessionNotify earlier = session();
+  earlier.ts_ms = now - 20'000;
+  const auto refused = notified(earlier);
+  EXPECT_EQ(refusal(refused), ErrorCode::denied);
+  EXPECT_TRUE(refused.error().message.contains("SessionNotify: is from before the database was restored")) << refused.error().message;
+  const auto offer = offered(announced(), [&](wire::KmsOffer& m) { m.ts_ms = now - 20'000; });
+  EXPECT_EQ(refusal(offer), ErrorCode::denied);
+  EXPECT_TRUE(offer.error().message.contains("KmsOffer: is from before the database was restored")) << offer.error().message;
+}
+
+TEST_F(KmsAgreementTest, AnOfferMustFitTheSessionThatCmspAnnounced) {
+  EXPECT_EQ(refusal(offered(session())), ErrorCode::not_found) << "nobody announced it";
+  EXPECT_EQ(refusal(offered(announced(), [this](wire::KmsOffer& m) { m.sid_call = network_.rng().id<SidCall>(); })), ErrorCode::denied);
+  EXPECT_EQ(refusal(offered(announced(), [this](wire::KmsOffer& m) { m.fps = stranger_.messages->fps; })), ErrorCode::denied);
+  EXPECT_EQ(refusal(offered(announced(), [](wire::KmsOffer& m) { m.kms_b = ElementName("kms-c"); })), ErrorCode::denied);
+  EXPECT_EQ(refusal(offered(announced(), [](wire::KmsOffer& m) { m.ts_ms -= 600'000; })), ErrorCode::denied);
+  EXPECT_EQ(refusal(offered(announced(), {}, stranger_.messages.get())), ErrorCode::denied) << "another's signature under the caller's KMS's certificates";
+  EXPECT_EQ(refusal(offered(announced([this](wire::SessionNotify& m) { m.kms_a_fps = stranger_.messages->fps; }))), ErrorCode::denied);
+  EXPECT_EQ(refusal(offered(announced([](wire::SessionNotify& m) { m.kms_a = ElementName("kms-c"); }))), ErrorCode::denied) << "another KMS was named";
+  const wire::SessionNotify late = announced();
+  run("UPDATE announced_session SET expires_ms = 1 WHERE sid_wk = ?", {late.sid_wk.view()});
+  EXPECT_EQ(refusal(offered(late)), ErrorCode::deadline_exceeded);
+  EXPECT_TRUE(offered(announced()));
+}
+
+TEST_F(KmsAgreementTest, AConfirmedAgreementIsTheCalleesLegAndNothingBeforeIt) {
+  const wire::SessionNotify with = announced();
+  const Proposed proposal = proposed(with);
+  const Bytes answer = must(offered(proposal)).body;
+  const Concluded far = concluded(proposal, answer);
+  const auto generated = leg(with.sid_wk, Role::callee);
+  ASSERT_TRUE(generated);
+  EXPECT_EQ(generated->state, KeyState::generated);
+  EXPECT_EQ(generated->key.assurance, wire::Assurance::pqc) << "the QKM here has none of the keys that were offered";
+  EXPECT_EQ(generated->key.n_paths, 0);
+  const auto early = agreement_->wait_for_leg(with.sid_wk, Deadline::after(std::chrono::milliseconds(20)));
+  EXPECT_EQ(refusal(early), ErrorCode::deadline_exceeded) << "the caller's side has not said that it has the key";
+  must(confirmed(far.confirm));
+  const StoredKey reserved = must(agreement_->wait_for_leg(with.sid_wk, test::soon()));
+  EXPECT_EQ(reserved.state, KeyState::reserved);
+  EXPECT_TRUE(equal_secret(reserved.key.wk, far.wk));
+  EXPECT_EQ(refusal(confirmed(far.confirm)), ErrorCode::not_found) << "an agreement is confirmed once";
+}
+
+TEST_F(KmsAgreementTest, AConfirmationIsOfItsAgreementAndItsKmsAloneAndInItsTime) {
+  const wire::SessionNotify with = announced();
+  const Proposed proposal = proposed(with);
+  const Bytes answer = must(offered(proposal)).body;
+  const wire::KmsConfirm good = concluded(proposal, answer).confirm;
+  wire::KmsConfirm other = good;
+  other.kc_a.front() ^= 1U;
+  EXPECT_EQ(refusal(confirmed(other)), ErrorCode::denied);
+  other = good;
+  other.h_accept.front() ^= 1U;
+  EXPECT_EQ(refusal(confirmed(other)), ErrorCode::denied);
+  EXPECT_EQ(refusal(confirmed(good, identity("qanat://c/kms/kms-b"))), ErrorCode::denied) << "a KMS of another domain with the same name";
+  EXPECT_EQ(leg(with.sid_wk, Role::callee)->state, KeyState::generated);
+  run("UPDATE pending_agreement SET expires_ms = 1");
+  EXPECT_EQ(refusal(confirmed(good)), ErrorCode::not_found) << "too late";
+  run("UPDATE pending_agreement SET expires_ms = ?", {store::column(SystemClock().now_ms() + 60'000)});
+  EXPECT_TRUE(confirmed(good)) << "it was for those reasons alone";
+}
+
+TEST_F(KmsAgreementTest, AgreementsThatWaitForTheirConfirmationAreLimited) {
+  constexpr std::uint16_t most = 4096;
+  must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    for (std::uint16_t i = 1; i < most; ++i) {
+      Bytes id(SidWk::size, 0xee);
+      id[0] = static_cast<std::uint8_t>(i >> 8U);
+      id[1] = static_cast<std::uint8_t>(i);
+      TRY(add_pending(transaction, SidWk(id), {.kms_a = agreement_far, .h_accept = Bytes(32), .h_kc_a = Bytes(32), .shares = {}, .expires_ms = 1}));
+    }
+    return {};
+  }));
+  EXPECT_TRUE(offered(announced()));
+  EXPECT_EQ(refusal(offered(announced())), ErrorCode::exhausted);
+}
+
+TEST_F(KmsAgreementTest, QuantumKeysThatProveLessThanThisDomainDemandsOrWentTooFarAreNotUsed) {
+  quantum_ = true;
+  const auto paths = [&] {
+    const wire::SessionNotify with = announced();
+    must(offered(with));
+    return int{leg(with.sid_wk, Role::callee)->key.n_paths};
+  };
+  EXPECT_EQ(paths(), 1);
+  settings_.quantum_relays_max = 2;
+  EXPECT_EQ(paths(), 0) << "it crossed three";
+  settings_.quantum_relays_max = 3;
+  settings_.quantum_demand.eps_max = 1e-9;
+  EXPECT_EQ(paths(), 0) << "nothing is proved of it";
+  settings_.quantum_demand = {};
+  EXPECT_EQ(paths(), 1);
+}
+
+}  // namespace
+}  // namespace qanat::kms

@@ -1,0 +1,132 @@
+// Another KMS asks for its next connection (Km-2): the quantum key that it names is fetched from this domain's QKM, once, and is the one that was named.
+#include "services/kms/kma/chains.hpp"
+
+#include "crypto/kdf.hpp"
+#include "kms_core.hpp"
+#include "net/client.hpp"
+
+namespace qanat::kms {
+namespace {
+
+using test::refusal;
+
+const Identity chains_far = identity("qanat://b/kms/kms-b");
+const Identity chains_qkm = identity("qanat://a/qkm/qkm-a");
+
+class KmsChainsTest : public testing::Test {
+ protected:
+  KmsChainsTest()
+      : far_(network_.credentials(chains_far)),
+        qkm_(network_, chains_qkm, {{Endpoint::km3_fetch, [this](const net::Request& request) { return keys(request); }}}),
+        node_(open_kms_node(network_, {&qkm_}, [](const crypto::Certificate&, Deadline) -> Result<void> { return {}; })),
+        chains_(*node_, settings_, must(crypto::SiteKey::read(site_key_))) {}
+  /// The QKM's answer: the keys that were asked for, or those of answers_.
+  Result<net::Response> keys(const net::Request& request) {
+    const wire::Json asked = must(wire::Json::parse(request.body));
+    std::vector<KeyId> ids = answers_;
+    for (const wire::Json& id : must(asked.array("key_ids"))) {
+      fetched_.push_back(must(KeyId::parse_hex(must(id.as_text()))));
+      if (answers_.empty()) ids.push_back(fetched_.back());
+    }
+    const auto site_key = must(crypto::SiteKey::read(site_key_));
+    wire::Json out = wire::Json::array();
+    for (const KeyId& id : ids) {
+      const Bytes wrapped = site_key.wrap(concat({as_bytes("km-3"), id.view()}), quantum_key(), network_.rng());
+      out.push(wire::Json::object({{"key_id", id.hex()}, {"key", wire::to_base64(wrapped)}}));
+    }
+    return node::json_response(wire::Json::object({{"keys", std::move(out)}}));
+  }
+  /// kms-b asks, by a connection that its certificate authenticated.
+  Result<net::Response> ask(const KeyId& root, std::size_t salt = 16) {
+    net::Request request = test::json_request(
+        chains_far, wire::Json::object({{"session", network_.rng().id<SidWk>().hex()}, {"key_id", root.hex()}, {"salt", to_hex(network_.rng().bytes(salt))}}));
+    request.peer.certificate = far_.messages->ml_dsa;
+    request.peer.exporter = std::make_shared<const Secret>(Secret::copy_of(Bytes(net::chain_exporter_size, 9)));
+    return chains_.answer(request);
+  }
+  /// What kms-b has from its own QKM makes of an identity (docs/protocol/chain.md).
+  static Secret extra_for(ByteView identity) {
+    const Secret prk = crypto::hkdf_extract(crypto::Hash::sha384, ByteView(), quantum_key());
+    return crypto::hkdf_expand(crypto::Hash::sha384, prk, {as_bytes("QFCI-v2 chain root"), identity}, 32);
+  }
+  static Secret quantum_key() { return Secret::copy_of(Bytes(32, 7)); }
+  static net::Call call_of(Endpoint endpoint, ByteView body) {
+    const points::EndpointRow& row = points::row(endpoint);
+    return {.method = std::string(row.method),
+            .path = std::string(row.path),
+            .query = "",
+            .content_type = std::string(row.request_type),
+            .body = body,
+            .request_id = "0123456789abcdef"};
+  }
+  KeyId root() { return network_.rng().id<KeyId>(); }
+
+  test::TrustedNetwork network_;
+  test::TemporaryDirectory folder_;
+  const std::filesystem::path site_key_ = write_site_key(folder_ / "");
+  KmsSettings settings_;
+  std::vector<KeyId> answers_;
+  std::vector<KeyId> fetched_;
+  node::Credentials far_;
+  Double qkm_;
+  std::unique_ptr<node::Node> node_;
+  Chains chains_;
+};
+
+TEST_F(KmsChainsTest, ARootIsFetchedOnceAndServesUnderItsOwnNameAlone) {
+  const KeyId one = root();
+  const KeyId other = root();
+  EXPECT_EQ(must(ask(one)).status, 204);
+  EXPECT_EQ(must(ask(one)).status, 204);
+  EXPECT_EQ(fetched_, std::vector<KeyId>{one}) << "was kept";
+  EXPECT_EQ(must(ask(other)).status, 204);
+  EXPECT_EQ(fetched_, (std::vector<KeyId>{one, other}));
+}
+
+TEST_F(KmsChainsTest, TheNextConnectionIsUnderWhatTheRootGivesForItsIdentityAlone) {
+  bool chained = false;
+  must(node_->serve({{Endpoint::km2_chain, [this](const net::Request& request) { return chains_.answer(request); }},
+                     {Endpoint::km2_confirm, [&chained](const net::Request& request) -> Result<net::Response> {
+                        chained = request.peer.chained;
+                        return net::Response{.status = 204, .content_type = "", .body = {}};
+                      }}}));
+  const KeyId named = root();
+  const auto next = [&](const net::ChainLink& link, Deadline deadline) -> Result<net::ChainedKey> {
+    const Bytes salt = network_.rng().bytes(16);
+    const std::string question = wire::Json::object({{"session", network_.rng().id<SidWk>().hex()}, {"key_id", named.hex()}, {"salt", to_hex(salt)}}).dump();
+    ASSIGN_OR_RETURN(const net::Response answer, link.ask(call_of(Endpoint::km2_chain, as_bytes(question)), deadline));
+    EXPECT_EQ(answer.status, 204U);
+    const Bytes identity = concat({named.view(), salt});
+    const net::ChainContext context{.identity = identity,
+                                    .client = far_.tls->chain.front().fingerprint(crypto::Hash::sha256),
+                                    .server = link.server.fingerprint(crypto::Hash::sha256),
+                                    .policy_epoch = node_->settings().policy_epoch};
+    return net::ChainedKey{.identity = identity, .psk = net::chain_key(extra_for(identity), link.exporter, context)};
+  };
+  const auto far =
+      net::Client::create({.host = "127.0.0.1", .port = node_->port(), .expected = kms_id}, far_.tls, must(node::read_trust(network_.trust())), {});
+  far->chain({.next = next, .need = net::ChainNeed::required});
+  const Bytes body{1};
+  EXPECT_EQ(must(far->call(call_of(Endpoint::km2_confirm, body), test::soon())).status, 204U);
+  EXPECT_TRUE(chained);
+  node_->stop();
+}
+
+TEST_F(KmsChainsTest, AQuantumKeyThatIsNotTheOneThatWasNamedIsNoRoot) {
+  const KeyId named = root();
+  answers_ = {root()};
+  EXPECT_EQ(refusal(ask(named)), ErrorCode::internal) << "another";
+  answers_ = {named, root()};
+  EXPECT_EQ(refusal(ask(named)), ErrorCode::unavailable) << "and another one";
+  answers_ = {named};
+  EXPECT_EQ(must(ask(named)).status, 204);
+}
+
+TEST_F(KmsChainsTest, AQuestionThatIsNoneFetchesNoKey) {
+  EXPECT_EQ(refusal(ask(root(), 15)), ErrorCode::invalid_argument);
+  EXPECT_EQ(refusal(ask(root(), 17)), ErrorCode::invalid_argument);
+  EXPECT_TRUE(fetched_.empty());
+}
+
+}  // namespace
+}  // namespace qanat::kms
