@@ -82,7 +82,7 @@ Result<void> adopt(Transaction& transaction, const GuardKeys& keys, const Guarde
     TRY(transaction.query(sql + end, after, [&](const Row& row) {
       const auto one = read ? read_row(table, row) : Result<GuardedRow>(fail(read.error()));
       if (one) {
-        rows.push_back({.row = {.octets = {}, .row_mac = {}, .key = one->key}, .mac = mac_of(keys, *one)});
+        rows.push_back({.row = {.columns = {}, .row_mac = {}, .key = one->key}, .mac = mac_of(keys, table, *one)});
       } else {
         read = fail(one.error());
       }

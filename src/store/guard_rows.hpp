@@ -3,10 +3,12 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "crypto/suite.hpp"
 #include "store/guard.hpp"
+#include "store/guard_statement.hpp"
 
 namespace qanat::store {
 
@@ -32,18 +34,28 @@ struct GuardState {
   bool operator==(const GuardState& other) const;
 };
 
-/// A row as its MAC covers it.
+/// A row as its MAC covers it: table ‖ every column that is not NULL, by name; not row_mac.
+using Stored = std::variant<std::int64_t, std::string, Bytes>;
+struct GuardedColumn {
+  std::string name;
+  Stored value;
+  bool operator==(const GuardedColumn&) const = default;
+};
 struct GuardedRow {
-  Bytes octets;         // table ‖ every column that is not NULL, by name; not row_mac
-  Bytes row_mac;        // empty: NULL
-  std::vector<std::variant<std::int64_t, std::string, Bytes>> key;
+  std::vector<GuardedColumn> columns;  // by name
+  Bytes row_mac;                       // empty: NULL
+  std::vector<Stored> key;
 };
 /// "working_key sid_wk=0a1b…, leg=1"
 std::string describe(const GuardedTable& table, const GuardedRow& row);
 /// `internal` if the table has no row_mac or not the columns of its key.
 Result<GuardedRow> read_row(const GuardedTable& table, const Row& row);
 
-Bytes mac_of(const GuardKeys& keys, const GuardedRow& row);
+/// What an INSERT or the UPDATE of one row (`before`) leaves, as far as the statement says it itself: what the database adds (a default) is not in it. No row_mac, no
+/// key. Nothing where the statement does not say it.
+std::optional<GuardedRow> foretold(const Statement& statement, std::span<const Value> values, std::span<const GuardedRow> before);
+
+Bytes mac_of(const GuardKeys& keys, const GuardedTable& table, const GuardedRow& row);
 /// A row's part of the set hash: a PRF of its MAC, so that no element can be computed from what stands in the database.
 Bytes element_of(const GuardKeys& keys, ByteView row_mac);
 /// `denied`, naming the row, unless it has the MAC that it must have.
@@ -58,7 +70,8 @@ Bytes seal_state(const GuardKeys& keys, std::string_view shard, std::int64_t epo
 Result<GuardState> open_state(const GuardKeys& keys, std::string_view shard, std::int64_t epoch, ByteView sealed);
 
 /// Sees to it that what a transaction changes in guarded tables changes their MACs, and keeps what that does to the set hash. Statements on other tables go
-/// through as they are.
+/// through as they are. Where a statement says itself what its one row will be, the MAC is written by it; what comes back must be that row, column for column.
+/// Where not, or where the database made another row of it (a default), a second statement writes the MAC of the row that came back.
 class GuardedTransaction final : public Transaction {
  public:
   GuardedTransaction(Transaction& inner, std::span<const GuardedTable> tables, const GuardKeys& keys) : inner_(inner), tables_(tables), keys_(keys) {}
@@ -76,7 +89,8 @@ class GuardedTransaction final : public Transaction {
 
  private:
   Result<std::vector<GuardedRow>> rows(const GuardedTable& table, std::string_view sql, std::span<const Value> values);
-  Result<void> admit(const GuardedTable& table, const GuardedRow& row);
+  /// `written`: the MAC that it has got already; empty: it gets one now.
+  Result<void> admit(const GuardedTable& table, const GuardedRow& row, ByteView written);
   Result<void> dismiss(const GuardedTable& table, const GuardedRow& row);
   /// A work may undo a part of itself (SAVEPOINT, ROLLBACK TO, RELEASE): what that part changed is forgotten with it.
   Result<std::int64_t> run_savepoint(std::string_view sql);
