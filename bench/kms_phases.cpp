@@ -94,8 +94,8 @@ class OnDatabase {
       return {};
     });
   }
-  /// Everything that is written, in the transactions of kma/application.cpp: the application remembered, both legs made and reserved at once, each delivered
-  /// and charged.
+  /// Everything that is written, in the transactions of kma/application.cpp: the application remembered, both legs made with the caller's delivery, each
+  /// delivered and charged.
   Result<std::vector<double>> store() {
     return per_delivery([&](const Pair& pair) { return session(pair); });
   }
@@ -157,8 +157,9 @@ class OnDatabase {
     });
   }
 
-  Result<void> hand_over(const kms::StoredKey& leg, const Applied& one, ByteView h_req, UnixMs now) {
-    const kms::WorkingKey& key = leg.key;
+  /// The key is delivered by `how`, in the transaction that charges for it.
+  template <class How>
+  Result<void> hand_over(const kms::WorkingKey& key, const Applied& one, ByteView h_req, UnixMs now, const How& how) {
     const kms::ChargingRecord charge{.sid_wk = key.sid_wk,
                                      .leg = key.leg,
                                      .sid_call = key.sid_call,
@@ -176,8 +177,8 @@ class OnDatabase {
     return store_.transact([&](store::Transaction& transaction) -> Result<void> {
       TRY(kms::check_unchanged(transaction, one.terminal));
       TRY(kms::Access::is_held(transaction, key.uid));
-      TRY(ledger_.delivered(transaction, leg, {.h_req = h_req, .h_deliver = h_req, .octets = one.answer},
-                            {.by = key.uid, .traffic = kms::Traffic::voice, .now_ms = now}));
+      TRY(how(transaction, kms::Delivery{.h_req = h_req, .h_deliver = h_req, .octets = one.answer},
+              kms::KeyUse{.by = key.uid, .traffic = kms::Traffic::voice, .now_ms = now}));
       return kms::add_charging_record(transaction, charge);
     });
   }
@@ -188,17 +189,18 @@ class OnDatabase {
     const std::array requests{fresh_hash(), fresh_hash()};
     const Secret wk = fresh_key();
     TRY(remember(pair.caller, requests[0], now));
-    ASSIGN_OR_RETURN(const kms::StoredKey own, store_.transact([&](store::Transaction& transaction) -> Result<kms::StoredKey> {
-      ASSIGN_OR_RETURN(kms::StoredKey out, ledger_.add_reserved(transaction, leg_of(sid_wk, wire::Role::caller, pair.caller, pair.callee, wk, now)));
-      TRY(ledger_.add_reserved(transaction, leg_of(sid_wk, wire::Role::callee, pair.callee, pair.caller, wk, now)));
-      return Result<kms::StoredKey>(std::move(out));
+    const kms::WorkingKey own = leg_of(sid_wk, wire::Role::caller, pair.caller, pair.callee, wk, now);
+    const kms::WorkingKey drawn = leg_of(sid_wk, wire::Role::callee, pair.callee, pair.caller, wk, now);
+    TRY(hand_over(own, pair.caller, requests[0], now, [&](store::Transaction& transaction, const kms::Delivery& delivery, const kms::KeyUse& use) {
+      return ledger_.add_session(transaction, own, delivery, use, drawn);
     }));
-    TRY(hand_over(own, pair.caller, requests[0], now));
     TRY(remember(pair.callee, requests[1], now));
     ASSIGN_OR_RETURN(const std::optional<kms::StoredKey> others,
                      store_.look([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::callee); }));
     if (!others) return fail(ErrorCode::internal, "the callee's leg is not in the ledger");
-    return hand_over(*others, pair.callee, requests[1], now);
+    return hand_over(others->key, pair.callee, requests[1], now, [&](store::Transaction& transaction, const kms::Delivery& delivery, const kms::KeyUse& use) {
+      return ledger_.delivered(transaction, *others, delivery, use);
+    });
   }
 
   /// Processor microseconds of this process per delivery, one value a turn; the pairs are shared out among the threads.
@@ -355,7 +357,7 @@ Result<void> measure_phases(ApplicationLoad& load, double whole_s, const PhasesP
       {.name = "store",
        .us = std::move(written),
        .note =
-           fmt::format("{}every transaction of a session that writes, halved: replay and rate, both legs made and reserved, delivery and charging record; rows "
+           fmt::format("{}every transaction of a session that writes, halved: replay and rate, both legs made with the first delivery, delivery and charging record; rows "
                        "guarded, keys sealed; {} threads, so that commits meet",
                        in_process, plan.threads)});
   ASSIGN_OR_RETURN(auto audit, on_database.audit());

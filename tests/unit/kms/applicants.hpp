@@ -118,6 +118,9 @@ class Applicants {
   auto in_transaction(Work&& work) {
     return store().transact(std::forward<Work>(work));
   }
+  bool has_leg(const SidWk& sid, wire::Role role) {
+    return must(in_transaction([&](store::Transaction& transaction) { return ledger().find(transaction, sid, role); })).has_value();
+  }
   StoredKey leg(const SidWk& sid, wire::Role role) {
     auto found = must(in_transaction([&](store::Transaction& transaction) { return ledger().find(transaction, sid, role); }));
     CHECK(found.has_value());

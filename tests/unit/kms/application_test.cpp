@@ -55,6 +55,20 @@ TEST_P(ApplicationTest, BothTerminalsGetOneKeyWithItsReasonOnRecordAndACharge) {
   EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::delivered) << "the other leg is another matter";
 }
 
+TEST_P(ApplicationTest, TheCallersDeliveryBringsTheCalleesLegAndASecondApplicationForTheSessionFindsBoth) {
+  const SidWk sid = kms_.session();
+  const auto first = kms_.make(kms_.a(), sid, Role::caller);
+  const Bytes to_a = must(apply(kms_.a(), first)).body;
+  const StoredKey callee = kms_.leg(sid, Role::callee);
+  EXPECT_EQ(callee.state, KeyState::reserved);
+  EXPECT_TRUE(equal_secret(callee.key.wk, kms_.opened(kms_.a(), first, to_a).wk));
+  const auto again = apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller));
+  EXPECT_EQ(refusal(again), ErrorCode::conflict);
+  EXPECT_TRUE(again.error().message.ends_with("this session was used before")) << again.error().message;
+  EXPECT_TRUE(equal_secret(kms_.leg(sid, Role::callee).key.wk, callee.key.wk)) << "the key that the second one drew is nowhere";
+  EXPECT_EQ(charges().size(), 1U);
+}
+
 TEST_P(ApplicationTest, AKeyThatCmspsDirectoryGrantedIsDeliveredRecordedAndChargedAsSuch) {
   const SidWk sid = kms_.session();
   const auto callee = kms_.make(kms_.c(), sid, Role::callee);
@@ -145,7 +159,8 @@ TEST_P(ApplicationTest, ATerminalThatEnrolsAnewWhileItsKeyIsAgreedGetsNothingAnd
   ASSERT_EQ(refusal(refused), ErrorCode::conflict);
   EXPECT_EQ(refused.error().message, "the encryption keys of A have changed; apply again");
   EXPECT_TRUE(kms_.on_record(refused.error().message));
-  EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::reserved);
+  EXPECT_FALSE(kms_.has_leg(sid, Role::caller)) << "legs come with the delivery";
+  EXPECT_FALSE(kms_.has_leg(sid, Role::callee));
   EXPECT_TRUE(charges().empty());
   EXPECT_EQ(times("\"km-1.delivered\"", kms_.state()), 0U);
   ASSERT_TRUE(anew);
@@ -186,7 +201,8 @@ TEST_P(ApplicationTest, ATerminalWhoseTokenIamEndsAgainAndAgainGetsNothingAndIsN
   EXPECT_EQ(refused.error().message, "the access token of A was ended while its application was under way; apply again");
   EXPECT_TRUE(kms_.on_record(refused.error().message));
   EXPECT_TRUE(ended);
-  EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::reserved);
+  EXPECT_FALSE(kms_.has_leg(sid, Role::caller)) << "legs come with the delivery";
+  EXPECT_FALSE(kms_.has_leg(sid, Role::callee));
   EXPECT_TRUE(charges().empty());
   EXPECT_EQ(times("\"km-1.delivered\"", kms_.state()), 0U);
   kms_.while_asked_ = {};

@@ -121,7 +121,7 @@ Result<Application::Grant> Application::grant(const net::Request& http, const As
     return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(rests_on)) + ", the terminal demands " +
                                        std::to_string(static_cast<int>(asked.min_assurance)));
   }
-  return Result<Grant>(Grant{.token = std::move(access.token), .leg = std::move(leg.stored), .choice = std::move(leg.choice)});
+  return Result<Grant>(Grant{.token = std::move(access.token), .leg = std::move(leg.stored), .others = std::move(leg.others), .choice = std::move(leg.choice)});
 }
 
 Result<Application::Handed> Application::hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery,
@@ -152,13 +152,18 @@ Result<Application::Handed> Application::hand_over(const net::Request& http, con
     TRY(check_unchanged(transaction, terminal));
     ASSIGN_OR_RETURN(const bool held, Access::is_held(transaction, terminal.uid));
     if (!held) return Handed::token_ended;
-    TRY(ledger_.delivered(transaction, granted.leg, delivery, use));
+    if (granted.others) {
+      TRY(ledger_.add_session(transaction, key, delivery, use, *granted.others));
+    } else {
+      TRY(ledger_.delivered(transaction, granted.leg, delivery, use));
+    }
     TRY(add_charging_record(transaction, charge));
     if (copy != OwnCopy::destroyed) return Handed::over;
     ASSIGN_OR_RETURN(gone, ledger_.destroy(transaction, asked.sid_wk, asked.role, {.by = "kms", .why = std::string(why), .at_ms = use.now_ms}));
     return Handed::over;
   }));
   if (handed == Handed::token_ended) return handed;
+  if (granted.others) agreement_.leg_changed(asked.sid_wk);
   std::string reason = granted.choice;
   if (key.directory_epoch) {
     reason += (reason.empty() ? "" : "; ") + ("granted by CMSP's directory " + std::to_string(*key.directory_epoch) + ": CMSP did not answer");
@@ -277,7 +282,7 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
     ASSIGN_OR_RETURN(const Choice choice, agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));
     ASSIGN_OR_RETURN(auto leg, store_.look([&](store::Transaction& transaction) { return ledger_.find(transaction, asked.sid_wk, asked.role); }));
     if (!leg) return fail(ErrorCode::internal, "working key " + asked.sid_wk.hex() + " is not in the ledger");
-    return Result<Leg>(Leg{.stored = *std::move(leg), .choice = describe(choice)});
+    return Result<Leg>(Leg{.stored = *std::move(leg), .others = {}, .choice = describe(choice)});
   }
   ASSIGN_OR_RETURN(StoredKey leg, agreement_.wait_for_leg(asked.sid_wk, http.deadline.sooner_of(settings_.callee_wait)));
   // What the caller's side announced must be what the callee was told over SIP; otherwise somebody pretends to call.
@@ -289,7 +294,7 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
   if (leg.key.directory_epoch && !asked.says_directory) return fail(ErrorCode::denied, "CMSP's directory granted the session, which profile v1 could not say");
   if (leg.state == KeyState::suspended) return fail(ErrorCode::denied, "session " + asked.sid_wk.hex() + ": its key is suspended by order");
   if (leg.state != KeyState::reserved) return fail(ErrorCode::conflict, "session " + asked.sid_wk.hex() + ": its key was delivered before");
-  return Result<Leg>(Leg{.stored = std::move(leg), .choice = {}});
+  return Result<Leg>(Leg{.stored = std::move(leg), .others = {}, .choice = {}});
 }
 
 Result<Application::Leg> Application::draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id) {
@@ -320,15 +325,12 @@ Result<Application::Leg> Application::draw_local(const Asked& asked, const Termi
                       .expires_ms = expires,
                       .terms = terms};
   };
-  ASSIGN_OR_RETURN(StoredKey own_leg, store_.transact([&](store::Transaction& transaction) -> Result<StoredKey> {
-    ASSIGN_OR_RETURN(StoredKey out, ledger_.add_reserved(transaction, leg_of(wire::Role::caller, caller, callee, own)));
-    TRY(ledger_.add_reserved(transaction, leg_of(wire::Role::callee, callee, caller, settings_.policy.terms_for(called))));
-    return Result<StoredKey>(std::move(out));
-  }));
-  node::crash_point("kms.local.reserved");
-  agreement_.leg_changed(asked.sid_wk);
+  Leg out{.stored = {.key = leg_of(wire::Role::caller, caller, callee, own), .state = KeyState::reserved, .h_deliver = {}, .deliveries = 0, .commitment = {}},
+          .others = leg_of(wire::Role::callee, callee, caller, settings_.policy.terms_for(called)),
+          .choice = describe(choice)};
+  node::crash_point("kms.local.drawn");
   step7.done(asked.sid_wk.hex(), "working key from the crypto device (request " + request_id + "); " + describe(choice));
-  return Result<Leg>(Leg{.stored = std::move(own_leg), .choice = describe(choice)});
+  return Result<Leg>(std::move(out));
 }
 
 Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known, KnownBy by) {
@@ -387,13 +389,12 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
     for (const wire::Role role : {wire::Role::caller, wire::Role::callee}) {
       ASSIGN_OR_RETURN(const auto leg, ledger_.find(transaction, message.sid_wk, role));
       if (!leg || leg->key.uid != terminal.uid || leg->h_deliver != message.h_deliver) continue;
-      if (message.ok) {
-        TRY(ledger_.advance(transaction, message.sid_wk, role, leg->state, KeyState::confirmed));
-        TRY(confirm_charging_record(transaction, message.sid_wk, role, now));
-        ASSIGN_OR_RETURN(before, ledger_.former(transaction, leg->key));
-        ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
-      }
-      return ledger_.destroy(transaction, message.sid_wk, role, {.by = terminal.uid.text(), .why = message.ok ? "acknowledged" : why, .at_ms = now});
+      if (!message.ok) return ledger_.destroy(transaction, message.sid_wk, role, {.by = terminal.uid.text(), .why = why, .at_ms = now});
+      ASSIGN_OR_RETURN(Destroyed own, ledger_.confirmed(transaction, *leg, {.by = terminal.uid.text(), .why = "acknowledged", .at_ms = now}));
+      TRY(confirm_charging_record(transaction, message.sid_wk, role, now));
+      ASSIGN_OR_RETURN(before, ledger_.former(transaction, leg->key));
+      ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
+      return Result<Destroyed>(std::move(own));
     }
     return fail(ErrorCode::not_found, "DeliverAck: no delivery on session " + message.sid_wk.hex() + " to " + message.uid.text());
   }));

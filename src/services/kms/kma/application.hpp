@@ -75,10 +75,12 @@ class Application {
   struct Grant {
     Bytes token;  // a new access token; empty if the one that it holds is good
     StoredKey leg;
-    std::string choice;  // what the key was made of, and why; empty on the callee's side, where the caller's chose
+    std::optional<WorkingKey> others;  // the callee's leg of a session within the domain: neither is in the ledger before this one is handed over
+    std::string choice;                // what the key was made of, and why; empty on the callee's side, where the caller's chose
   };
   struct Leg {
     StoredKey stored;
+    std::optional<WorkingKey> others;
     std::string choice;
   };
   /// IAM has ended the token under which `granted` stands, which may have been for another one: asked once more. `denied` if the key may not be had any more.
@@ -92,7 +94,9 @@ class Application {
   /// Where the terminal is known by a charged key, of the right bundle is all that they must be.
   Result<crypto::EncapsulationKey> pooled_key(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known, KnownBy by);
   /// The delivery on record and in the ledger, before it is sent: a key that left is never delivered to another application. `conflict` if the terminal has
-  /// enrolled anew since it was looked up.
+  /// enrolled anew since it was looked up. Of a session within the domain both legs come into the ledger here, in the same transaction: a process that dies before
+  /// it leaves nothing of the key, which nobody has; after it, the caller's application gets the same answer, and the callee's leg waits for its owner. Two
+  /// applications for one session may both have drawn a key; the second finds the first one's legs in the ledger.
   enum class OwnCopy : std::uint8_t { kept_until_acknowledged, destroyed };
   enum class Handed : std::uint8_t { over, token_ended };  // token_ended: nothing was done
   Result<Handed> hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery, OwnCopy copy);

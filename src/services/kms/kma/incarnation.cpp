@@ -16,7 +16,7 @@ Result<void> add_life(store::Transaction& transaction, UnixMs now, UnixMs not_be
 constexpr std::string_view name(NewLife why) { return why == NewLife::restored ? "restored" : "other history"; }
 
 constexpr std::array forgotten{
-    std::string_view("DELETE FROM pending_agreement"), std::string_view("DELETE FROM announced_session"), std::string_view("DELETE FROM prepared_encryption"),
+    std::string_view("DELETE FROM delivered_answer"), std::string_view("DELETE FROM pending_agreement"), std::string_view("DELETE FROM announced_session"), std::string_view("DELETE FROM prepared_encryption"),
     std::string_view("DELETE FROM standby_pair"), std::string_view("DELETE FROM quantum_key"), std::string_view("DELETE FROM token"), std::string_view("DELETE FROM peer_grant"), std::string_view("DELETE FROM csa_challenge"),
     std::string_view("DELETE FROM call_group"),  // the numbers of its epochs may have gone on
     // An order whose key was collected since.
@@ -33,7 +33,7 @@ constexpr std::array charged_forgotten{
 
 Result<std::int64_t> destroy_keys(store::Transaction& transaction, UnixMs now, NewLife why) {
   ASSIGN_OR_RETURN(const std::int64_t destroyed,
-                   transaction.run("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, answer = NULL, ended_ms = ?, ended_by = 'kms', ended_why = ?"
+                   transaction.run("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, answer = NULL, answer_digest = NULL, ended_ms = ?, ended_by = 'kms', ended_why = ?"
                                    " WHERE state <> 'destroyed'",
                                    {store::column(now), name(why)}));
   for (const std::string_view sql : forgotten) TRY(transaction.run(sql, {}));
