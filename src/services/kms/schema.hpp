@@ -7,6 +7,7 @@
 #include "node/shared_notices.hpp"
 #include "services/kms/csa/schema.hpp"
 #include "services/kms/kma/schema.hpp"
+#include "services/kms/kp/schema.hpp"
 #include "store/guard.hpp"
 
 namespace qanat::kms {
@@ -434,6 +435,7 @@ inline constexpr std::array migrations{
       ALTER TABLE csa_key ADD COLUMN creation_digest BLOB;
       CREATE UNIQUE INDEX csa_key_creation ON csa_key (owner, creation_id) WHERE creation_id IS NOT NULL)sql"},
     store::Migration{18, kma_narrow_rows},
+    store::Migration{19, kp_narrow_first},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more

@@ -115,12 +115,26 @@ TEST_F(GuardedWorkTest, WhatStoodInTheLastVersionsTablesIsCarriedOverWithItsMacs
                         " peer_fp_classical, peer_fp_ml_dsa, expires_ms, h_req, answer) VALUES (?, 1, 'delivered', ?, 'alice', x'01', 1, 0, 0, x'', 'bob', '+86139', 'kms-a',"
                         " x'', x'', ?, ?, x'0102')",
                         {ByteView(sid_wk), ByteView(sid_wk), store::column(now() + 60'000), ByteView(hash)}));
+    TRY(transaction.run("INSERT INTO terminal (uid, number, h_enrol, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, answer, confirmed, encryption_classical,"
+                        " encryption_ml_kem) VALUES ('alice', '+86138', x'01', x'02', x'03', x'04', x'05', x'06', x'07', 0, x'08', x'09')",
+                        {}));
     TRY(transaction.run("INSERT INTO replay (h_req, forget_ms) VALUES (?, ?)", {ByteView(hash), store::column(now() + 60'000)}));
     return {};
   });
   open();
   EXPECT_FALSE(must(store_->transact([&](store::Transaction& transaction) { return remember_application(transaction, hash, now() + 60'000); })));
   EXPECT_EQ(blob("SELECT answer FROM working_key"), (Bytes{1, 2}));
+  const auto enrolled = must(store_->transact([&](store::Transaction& transaction) { return find_enrolment(transaction, Uid("alice")); }));
+  ASSERT_TRUE(enrolled);
+  const Terminal wanted{.uid = Uid("alice"), .number = Number("+86138"), .classical = {2}, .ml_dsa = {3}, .encryption = {.point = {4}, .ml_kem = {5}}, .enc_kid = {6},
+                        .encryption_classical = {8}, .encryption_ml_kem = {9}, .confirmed = false};
+  EXPECT_EQ(enrolled->terminal, wanted);
+  EXPECT_EQ(enrolled->answer, Bytes{7});
+  must(store_->transact([&](store::Transaction& transaction) { return confirm_terminal(transaction, Uid("alice")); }));
+  const auto look = must(store_->transact([&](store::Transaction& transaction) { return look_at_terminal(transaction, Number("+86138")); }));
+  ASSERT_TRUE(look);
+  EXPECT_TRUE(look->confirmed);
+  EXPECT_TRUE(look->digest.empty()) << "its row is read until it is written anew";
   Ledger ledger(keys_->of(Library::in_use));
   EXPECT_EQ(must(store_->transact([&](store::Transaction& transaction) { return ledger.sweep(transaction, Ledger::Sweep::expired, now() + 60'000); })).size(), 1U);
   open();

@@ -69,13 +69,13 @@ Result<net::Response> Application::granted(const net::Request& http, const Reque
   const Terminal& terminal = applicant.known->terminal;
   if (!applicant.first) return repeated(http, request, terminal);
   ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request));
-  ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal, std::move(applicant.looked)));
+  ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *applicant.known, std::move(applicant.looked)));
   node::StepTrace::Timer step11(trace_, 11);
   for (int turn = 0; turn < deliveries_tried; ++turn) {
     if (turn > 0) TRY(grant_anew(http, asked, terminal, granted));
     ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, applicant, granted.leg, std::move(granted.token), injected, *own));
     const Delivery answer{.h_req = request.hash, .h_deliver = delivery.hash, .octets = delivery.octets};
-    ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, terminal, granted, answer, OwnCopy::kept_until_acknowledged));
+    ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, *applicant.known, granted, answer, OwnCopy::kept_until_acknowledged));
     if (handed == Handed::token_ended) continue;
     step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations" + (injected ? " and a charged key" : ""));
     return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
@@ -98,7 +98,8 @@ Result<void> Application::grant_anew(const net::Request& http, const Asked& aske
   return {};
 }
 
-Result<Application::Grant> Application::grant(const net::Request& http, const Asked& asked, const Terminal& terminal, Looked looked) {
+Result<Application::Grant> Application::grant(const net::Request& http, const Asked& asked, const KnownTerminal& known, Looked looked) {
+  const Terminal& terminal = known.terminal;
   node::crash_point("kms.application.checked");
   node::StepTrace::Timer step6(trace_, 6);
   Access::Granted access;
@@ -115,7 +116,7 @@ Result<Application::Grant> Application::grant(const net::Request& http, const As
     ASSIGN_OR_RETURN(const wire::Assurance level, access_.level_towards(terminal, domain, asked.min_assurance, http.deadline, http.request_id));
     return std::min(level, access.level_max);
   };
-  ASSIGN_OR_RETURN(Leg leg, leg_for(http, asked, terminal, looked.called, level_towards));
+  ASSIGN_OR_RETURN(Leg leg, leg_for(http, asked, known, looked.called, level_towards));
   const wire::Assurance rests_on = leg.stored.key.assurance;
   if (rests_on < asked.min_assurance) {
     return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(rests_on)) + ", the terminal demands " +
@@ -124,8 +125,9 @@ Result<Application::Grant> Application::grant(const net::Request& http, const As
   return Result<Grant>(Grant{.token = std::move(access.token), .leg = std::move(leg.stored), .others = std::move(leg.others), .choice = std::move(leg.choice)});
 }
 
-Result<Application::Handed> Application::hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery,
+Result<Application::Handed> Application::hand_over(const net::Request& http, const Asked& asked, const KnownTerminal& known, const Grant& granted, const Delivery& delivery,
                                                    OwnCopy copy) {
+  const Terminal& terminal = known.terminal;
   const std::string session = asked.sid_wk.hex();
   const KeyUse use = use_by(terminal, asked.traffic);
   const WorkingKey& key = granted.leg.key;
@@ -149,7 +151,7 @@ Result<Application::Handed> Application::hand_over(const net::Request& http, con
   // Durable before it is sent: a key that left is never delivered to another application. And before it is on record: of two applications for one leg, or of
   // one before and one after a crash, only that which took the key says so.
   ASSIGN_OR_RETURN(const Handed handed, store_.transact([&](store::Transaction& transaction) -> Result<Handed> {
-    TRY(check_unchanged(transaction, terminal));
+    TRY(check_unchanged(transaction, terminal, known.digest));
     ASSIGN_OR_RETURN(const bool held, Access::is_held(transaction, terminal.uid));
     if (!held) return Handed::token_ended;
     if (granted.others) {
@@ -195,13 +197,23 @@ Result<net::Response> Application::repeated(const net::Request& http, const Requ
 }
 
 Result<std::shared_ptr<const KnownTerminal>> Application::terminal_of(const net::Request& http, const Uid& uid) {
-  ASSIGN_OR_RETURN(const std::optional<Terminal> terminal,
-                   store_.look([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
-  if (!terminal || !terminal->confirmed) return fail(ErrorCode::denied, "no terminal " + uid.text() + " is enrolled at " + node_.identity().name);
-  if (!http.peer.certificate || http.peer.certificate->der() != terminal->ml_dsa) {
-    return fail(ErrorCode::denied, "the connection is not that of terminal " + uid.text());
-  }
-  return terminals_.of(*terminal);
+  const auto not_enrolled = [&] { return fail(ErrorCode::denied, "no terminal " + uid.text() + " is enrolled at " + node_.identity().name); };
+  ASSIGN_OR_RETURN(const std::optional<TerminalLook> look, store_.look([&](store::Transaction& transaction) { return look_at_terminal(transaction, uid); }));
+  if (!look || !look->confirmed) return not_enrolled();
+  const auto is_its_own = [&](const Bytes& ml_dsa) { return http.peer.certificate && http.peer.certificate->der() == ml_dsa; };
+  const auto other = [&] { return fail(ErrorCode::denied, "the connection is not that of terminal " + uid.text()); };
+  if (auto known = terminals_.kept(*look)) return is_its_own(known->terminal.ml_dsa) ? Result<std::shared_ptr<const KnownTerminal>>(std::move(known)) : other();
+  ASSIGN_OR_RETURN(const std::optional<Terminal> row, store_.look([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
+  if (!row || !row->confirmed) return not_enrolled();
+  if (!is_its_own(row->ml_dsa)) return other();
+  return terminals_.of(*row);
+}
+
+Result<std::shared_ptr<const KnownTerminal>> Application::callee_of(const Asked& asked, const TerminalLook& called) {
+  if (auto known = terminals_.kept(called); known && called.confirmed) return known;
+  ASSIGN_OR_RETURN(const std::optional<Terminal> row, store_.look([&](store::Transaction& transaction) { return find_terminal(transaction, called.uid); }));
+  if (!row || !row->confirmed || row->number != asked.num_called) return fail(ErrorCode::not_found, asked.num_called.text() + " has no enrolled terminal");
+  return terminals_.of(*row);  // it will apply in a moment
 }
 
 Result<Application::Applicant> Application::authenticate(const net::Request& http, const Request& request, const Asked& asked) {
@@ -267,17 +279,19 @@ Result<Application::Looked> Application::look_up(store::Transaction& transaction
   ASSIGN_OR_RETURN(out.token, access_.still_holds(transaction, uid, asked.token_ref, asked.min_assurance));
   ASSIGN_OR_RETURN(out.own_domain, access_.known_level(transaction, uid, node_.identity().domain, asked.min_assurance));
   if (asked.role == wire::Role::caller) {
-    ASSIGN_OR_RETURN(out.called, find_terminal(transaction, asked.num_called));
+    ASSIGN_OR_RETURN(out.called, look_at_terminal(transaction, asked.num_called));
   }
   return out;
 }
 
-Result<Application::Leg> Application::leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const std::optional<Terminal>& called,
+Result<Application::Leg> Application::leg_for(const net::Request& http, const Asked& asked, const KnownTerminal& known, const std::optional<TerminalLook>& called,
                                               const LevelTowards& level_towards) {
+  const Terminal& terminal = known.terminal;
   if (asked.role == wire::Role::caller) {
     if (called) {
       TRY(level_towards(node_.identity().domain));
-      return draw_local(asked, terminal, *called, http.request_id);
+      ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> callee, callee_of(asked, *called));
+      return draw_local(asked, known, *callee, http.request_id);
     }
     ASSIGN_OR_RETURN(const Choice choice, agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));
     ASSIGN_OR_RETURN(auto leg, store_.look([&](store::Transaction& transaction) { return ledger_.find(transaction, asked.sid_wk, asked.role); }));
@@ -297,31 +311,30 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
   return Result<Leg>(Leg{.stored = std::move(leg), .others = {}, .choice = {}});
 }
 
-Result<Application::Leg> Application::draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id) {
-  if (!callee.confirmed) return fail(ErrorCode::not_found, asked.num_called.text() + " has no enrolled terminal");
+Result<Application::Leg> Application::draw_local(const Asked& asked, const KnownTerminal& caller, const KnownTerminal& callee, const std::string& request_id) {
   const KeyTerms own = settings_.policy.terms_for(asked.traffic);
   const wire::Assurance demanded = std::max(asked.min_assurance, own.level_min);
   const Choice choice = choose({.same_domain = true, .ephemeral = asked.ephemeral, .demanded = demanded, .policy = {}, .live = {}});
   if (choice.source == Source::none)
     return fail(ErrorCode::denied, "the key would rest on assurance 1, the terminal demands " + std::to_string(static_cast<int>(demanded)));
-  ASSIGN_OR_RETURN(const Traffic called, traffic_of(callee));
+  ASSIGN_OR_RETURN(const Traffic called, traffic_of(callee.terminal.uid, callee.ml_dsa));
   node::StepTrace::Timer step7(trace_, 7);
   ASSIGN_OR_RETURN(const Secret wk, node_.device().random(wire::wk_size));
   const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(agreement_.terms()->wk_lifetime.count());
-  const auto leg_of = [&](wire::Role role, const Terminal& owner, const Terminal& peer, const KeyTerms& terms) {
+  const auto leg_of = [&](wire::Role role, const KnownTerminal& owner, const KnownTerminal& peer, const KeyTerms& terms) {
     return WorkingKey{.sid_wk = asked.sid_wk,
                       .leg = role,
                       .sid_call = asked.sid_call,
-                      .uid = owner.uid,
+                      .uid = owner.terminal.uid,
                       .wk = wk.duplicate(),
                       .assurance = wire::Assurance::local_rng,
                       .n_paths = 0,
                       .path_min = 0,
                       .th9 = wire::no_th9(node_.suite()),
-                      .peer_uid = peer.uid,
-                      .peer_number = peer.number,
+                      .peer_uid = peer.terminal.uid,
+                      .peer_number = peer.terminal.number,
                       .peer_kms = ElementName(node_.identity().name),
-                      .peer_fps = wire::fingerprints(node_.suite(), peer.classical, peer.ml_dsa),
+                      .peer_fps = peer.fps,
                       .expires_ms = expires,
                       .terms = terms};
   };

@@ -40,7 +40,7 @@ class Application {
   struct Looked {
     std::optional<Access::Granted> token;       // that of earlier, if it still holds
     std::optional<wire::Assurance> own_domain;  // up to which level the terminal may have keys within this domain, if that is known
-    std::optional<Terminal> called;             // if it is of this KMS
+    std::optional<TerminalLook> called;         // if it is of this KMS
   };
   struct Applicant {
     std::shared_ptr<const KnownTerminal> known;  // also kept for the terminal's next message
@@ -86,10 +86,11 @@ class Application {
   /// IAM has ended the token under which `granted` stands, which may have been for another one: asked once more. `denied` if the key may not be had any more.
   Result<void> grant_anew(const net::Request& http, const Asked& asked, const Terminal& terminal, Grant& granted);
   static std::unexpected<Error> token_ended(const Terminal& terminal);
-  Result<Grant> grant(const net::Request& http, const Asked& asked, const Terminal& terminal, Looked looked);
-  Result<Leg> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const std::optional<Terminal>& called,
+  Result<Grant> grant(const net::Request& http, const Asked& asked, const KnownTerminal& known, Looked looked);
+  Result<Leg> leg_for(const net::Request& http, const Asked& asked, const KnownTerminal& known, const std::optional<TerminalLook>& called,
                       const LevelTowards& level_towards);
-  Result<Leg> draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id);
+  Result<std::shared_ptr<const KnownTerminal>> callee_of(const Asked& asked, const TerminalLook& called);
+  Result<Leg> draw_local(const Asked& asked, const KnownTerminal& caller, const KnownTerminal& callee, const std::string& request_id);
   /// Step 10; denied unless the encryption certificates are good now and of one bundle with the signing certificates that were checked in step 5.
   /// Where the terminal is known by a charged key, of the right bundle is all that they must be.
   Result<crypto::EncapsulationKey> pooled_key(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known, KnownBy by);
@@ -99,7 +100,7 @@ class Application {
   /// applications for one session may both have drawn a key; the second finds the first one's legs in the ledger.
   enum class OwnCopy : std::uint8_t { kept_until_acknowledged, destroyed };
   enum class Handed : std::uint8_t { over, token_ended };  // token_ended: nothing was done
-  Result<Handed> hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery, OwnCopy copy);
+  Result<Handed> hand_over(const net::Request& http, const Asked& asked, const KnownTerminal& known, const Grant& granted, const Delivery& delivery, OwnCopy copy);
   [[nodiscard]] KeyUse use_by(const Terminal& terminal, Traffic traffic) const {
     return {.by = terminal.uid, .traffic = traffic, .now_ms = node_.clock().now_ms()};
   }
