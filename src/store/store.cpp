@@ -55,10 +55,27 @@ class SqliteTransaction final : public Transaction {
   Connection& connection_;
 };
 
+/// What a work that only looks sees: what is committed.
+class SqliteLook final : public Transaction {
+ public:
+  explicit SqliteLook(Connection& connection) : connection_(connection) {}
+
+  Result<std::int64_t> run(std::string_view sql, std::span<const Value>) override { return fail(ErrorCode::internal, "a change in a look: " + std::string(sql)); }
+  Result<void> query(std::string_view sql, std::span<const Value> values, const std::function<void(const Row&)>& each) override {
+    if (asked_) return fail(ErrorCode::internal, "a second statement in a look: " + std::string(sql));
+    asked_ = true;
+    return connection_.query(sql, values, each);
+  }
+
+ private:
+  Connection& connection_;
+  bool asked_ = false;
+};
+
 class SqliteStore final : public Store {
  public:
-  SqliteStore(ProcessLock lock, std::unique_ptr<Connection> connection, std::string name)
-      : lock_(std::move(lock)), connection_(std::move(connection)), name_(std::move(name)) {}
+  SqliteStore(ProcessLock lock, std::unique_ptr<Connection> connection, std::unique_ptr<Connection> looking, std::string name)
+      : lock_(std::move(lock)), connection_(std::move(connection)), looking_(std::move(looking)), name_(std::move(name)) {}
 
   [[nodiscard]] std::size_t queued() const noexcept override { return coming_; }
   void announce(std::string_view channel) override {
@@ -103,6 +120,13 @@ class SqliteStore final : public Store {
     // A refusal may rest on what another work of the group did: it counts when that is durable.
     if (*group->outcome && !own) return own;
     return *group->outcome;
+  }
+  /// Takes no turn: a work that is under way has changed nothing yet for who looks, and what he sees is on the disk.
+  Result<void> look_erased(const std::function<Result<void>(Transaction&)>& work) override {
+    CHECK(holder_.load() != std::this_thread::get_id());  // what its own work has changed would not be there
+    const std::lock_guard lock(looking_mutex_);
+    SqliteLook transaction(*looking_);
+    return work(transaction);
   }
 
  private:
@@ -150,6 +174,8 @@ class SqliteStore final : public Store {
 
   ProcessLock lock_;  // before the connection: given back after the file is closed
   std::unique_ptr<Connection> connection_;
+  std::mutex looking_mutex_;             // guards looking_
+  std::unique_ptr<Connection> looking_;  // after the other one: that is closed last, and moves the log into the file
   std::string name_;
   std::mutex mutex_;              // guards connection_ and group_
   std::shared_ptr<Group> group_;  // that takes part in the transaction that is open
@@ -172,7 +198,9 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& file, st
   auto connection = Connection::open(file);
   if (!connection) return in_file(connection.error());
   if (const auto migrated = migrate(**connection, migrations); !migrated) return in_file(migrated.error());
-  return Result<std::unique_ptr<Store>>(std::make_unique<SqliteStore>(std::move(*lock), std::move(*connection), name));
+  auto looking = Connection::open_to_look(file);
+  if (!looking) return in_file(looking.error());
+  return Result<std::unique_ptr<Store>>(std::make_unique<SqliteStore>(std::move(*lock), std::move(*connection), std::move(*looking), name));
 }
 
 Bytes column_context(std::string_view table_column, ByteView row_key) { return to_bytes(std::string(table_column) + '/' + to_hex(row_key)); }

@@ -122,8 +122,8 @@ class Store {
   auto transact(Work&& work) -> decltype(work(std::declval<Transaction&>())) {
     return erased(work, [this](const std::function<Result<void>(Transaction&)>& one) { return transact_erased(one); });
   }
-  /// The same for a work that is one query and nothing else: a server takes it, from its beginning to its end, in one round trip. PostgreSQL refuses a change
-  /// in it, and a second statement (`internal`).
+  /// The same for a work that is one query and nothing else: a change in it, and a second statement, are refused (`internal`). A server takes it, from its
+  /// beginning to its end, in one round trip; in a file it waits for no work and no commit, and sees what is committed.
   template <class Work>
   auto look(Work&& work) -> decltype(work(std::declval<Transaction&>())) {
     return erased(work, [this](const std::function<Result<void>(Transaction&)>& one) { return look_erased(one); });
