@@ -12,10 +12,9 @@
 #include "kms_database.hpp"
 #include "net/server.hpp"
 #include "services/kms/kma/access.hpp"
+#include "services/kms/kma/admission.hpp"
 #include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/ledger.hpp"
-#include "services/kms/kma/rate.hpp"
-#include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/known_terminals.hpp"
 #include "services/kms/kp/pool_keys.hpp"
 #include "statistics.hpp"
@@ -99,8 +98,8 @@ class OnDatabase {
       return {};
     });
   }
-  /// Everything that is written, in the transactions of kma/application.cpp: the application remembered, both legs made with the caller's delivery, each
-  /// delivered and charged.
+  /// Everything that is written, in the transactions of kma/application.cpp: both legs made with the caller's delivery, each delivered and charged, and its
+  /// application remembered.
   Result<std::vector<double>> store() {
     return per_delivery([&](const Pair& pair) { return session(pair); });
   }
@@ -163,10 +162,13 @@ class OnDatabase {
             .terms = {}};
   }
 
-  Result<void> remember(const Applied& one, ByteView h_req, UnixMs now) {
-    return store_.transact([&](store::Transaction& transaction) -> Result<void> {
-      TRY(kms::remember_application(transaction, h_req, now + key_life_ms));
-      return kms::count_application(transaction, one.terminal.uid, generous, now);
+  static kms::MadeApplication made(const Applied& one, ByteView h_req, UnixMs now) {
+    return {.h_req = h_req, .uid = one.terminal.uid, .ts_ms = now, .forget_ms = now + key_life_ms};
+  }
+  Result<void> judge(const Applied& one, ByteView h_req, UnixMs now) {
+    return store_.read([&](store::Transaction& transaction) -> Result<void> {
+      TRY(kms::judge(transaction, made(one, h_req, now), generous, now));
+      return {};
     });
   }
 
@@ -190,6 +192,7 @@ class OnDatabase {
     return store_.transact([&](store::Transaction& transaction) -> Result<void> {
       TRY(kms::check_unchanged(transaction, one.terminal, one.digest));
       TRY(kms::Access::is_held(transaction, key.uid));
+      TRY(kms::take_on(transaction, made(one, h_req, now), generous, now));
       TRY(how(transaction, kms::Delivery{.h_req = h_req, .h_deliver = h_req, .octets = one.answer},
               kms::KeyUse{.by = key.uid, .traffic = kms::Traffic::voice, .now_ms = now}));
       return kms::add_charging_record(transaction, charge);
@@ -201,13 +204,13 @@ class OnDatabase {
     const SidWk sid_wk = id();
     const std::array requests{fresh_hash(), fresh_hash()};
     const Secret wk = fresh_key();
-    TRY(remember(pair.caller, requests[0], now));
+    TRY(judge(pair.caller, requests[0], now));
     const kms::WorkingKey own = leg_of(sid_wk, wire::Role::caller, pair.caller, pair.callee, wk, now);
     const kms::WorkingKey drawn = leg_of(sid_wk, wire::Role::callee, pair.callee, pair.caller, wk, now);
     TRY(hand_over(own, pair.caller, requests[0], now, [&](store::Transaction& transaction, const kms::Delivery& delivery, const kms::KeyUse& use) {
       return ledger_.add_session(transaction, own, delivery, use, drawn);
     }));
-    TRY(remember(pair.callee, requests[1], now));
+    TRY(judge(pair.callee, requests[1], now));
     ASSIGN_OR_RETURN(const std::optional<kms::StoredKey> others,
                      store_.look([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::callee); }));
     if (!others) return fail(ErrorCode::internal, "the callee's leg is not in the ledger");
@@ -371,7 +374,7 @@ Result<void> measure_phases(ApplicationLoad& load, double whole_s, const PhasesP
       {.name = "store",
        .us = std::move(written),
        .note =
-           fmt::format("{}every transaction of a session that writes, halved: replay and rate, both legs made with the first delivery, delivery and charging record; rows "
+           fmt::format("{}a session, halved: replay and rate looked at, then one transaction for each delivery with replay and rate, both legs made with the first, and the charging record; rows "
                        "guarded, keys sealed; {} threads, so that commits meet",
                        in_process, plan.threads)});
   ASSIGN_OR_RETURN(auto audit, on_database.audit());

@@ -88,6 +88,7 @@ class GuardedStore final : public Store {
   Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) override;
   /// Plain reads are not checked, and a look is nothing else.
   Result<void> look_erased(const std::function<Result<void>(Transaction&)>& work) override { return store_->look(work); }
+  Result<void> read_erased(const std::function<Result<void>(Transaction&)>& work) override { return store_->read(work); }
 
  private:
   class Turn;  // a lane, for one transaction

@@ -58,18 +58,36 @@ class SqliteTransaction final : public Transaction {
 /// What a work that only looks sees: what is committed.
 class SqliteLook final : public Transaction {
  public:
-  explicit SqliteLook(Connection& connection) : connection_(connection) {}
+  SqliteLook(Connection& connection, std::size_t queries_max) : connection_(connection), left_(queries_max) {}
 
-  Result<std::int64_t> run(std::string_view sql, std::span<const Value>) override { return fail(ErrorCode::internal, "a change in a look: " + std::string(sql)); }
+  Result<std::int64_t> run(std::string_view sql, std::span<const Value> /*values*/) override {
+    return fail(ErrorCode::internal, "a change by who only looks: " + std::string(sql));
+  }
   Result<void> query(std::string_view sql, std::span<const Value> values, const std::function<void(const Row&)>& each) override {
-    if (asked_) return fail(ErrorCode::internal, "a second statement in a look: " + std::string(sql));
-    asked_ = true;
+    if (left_ == 0) return fail(ErrorCode::internal, "a second statement in a look: " + std::string(sql));
+    --left_;
     return connection_.query(sql, values, each);
   }
 
  private:
   Connection& connection_;
-  bool asked_ = false;
+  std::size_t left_;
+};
+
+/// Of the connection that looks: several queries that see one state. Nothing was changed that could be committed.
+class OneState {
+ public:
+  explicit OneState(Connection& connection) : connection_(connection) {}
+  OneState(const OneState&) = delete;
+  OneState& operator=(const OneState&) = delete;
+  ~OneState() { connection_.roll_back(); }
+  Result<void> begin() {
+    TRY(connection_.run("BEGIN", {}));
+    return {};
+  }
+
+ private:
+  Connection& connection_;
 };
 
 class SqliteStore final : public Store {
@@ -125,7 +143,16 @@ class SqliteStore final : public Store {
   Result<void> look_erased(const std::function<Result<void>(Transaction&)>& work) override {
     CHECK(holder_.load() != std::this_thread::get_id());  // what its own work has changed would not be there
     const std::lock_guard lock(looking_mutex_);
-    SqliteLook transaction(*looking_);
+    SqliteLook transaction(*looking_, 1);
+    return work(transaction);
+  }
+  Result<void> read_erased(const std::function<Result<void>(Transaction&)>& work) override {
+    constexpr std::size_t queries_max = 64;
+    CHECK(holder_.load() != std::this_thread::get_id());
+    const std::lock_guard lock(looking_mutex_);
+    OneState state(*looking_);
+    if (const auto begun = state.begin(); !begun) return fail_in(name_, begun.error());
+    SqliteLook transaction(*looking_, queries_max);
     return work(transaction);
   }
 

@@ -349,6 +349,24 @@ TEST_F(SqliteStoreTest, ALookIsOneQueryChangesNothingAndWaitsForNoWork) {
   EXPECT_EQ(ids(*store), (Ids{1, 2}));
 }
 
+TEST_F(SqliteStoreTest, ReadingSeesOneStateFromItsFirstQueryOn) {
+  const auto store = open();
+  ASSERT_TRUE(insert(*store, 1));
+  std::int64_t next = 2;
+  const auto read = store->read([&](Transaction& transaction) -> Result<std::vector<Ids>> {
+    std::vector<Ids> out(2);
+    for (Ids& one : out) {
+      TRY(transaction.query("SELECT id FROM entry ORDER BY id", {}, [&](const Row& row) { one.push_back(row.integer(0)); }));
+      EXPECT_TRUE(insert(*store, next++)) << "nobody waits for who reads";
+    }
+    EXPECT_FALSE(transaction.run("DELETE FROM entry", {}));
+    return out;
+  });
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, (std::vector<Ids>{{1}, {1}}));
+  EXPECT_EQ(ids(*store), (Ids{1, 2, 3}));
+}
+
 TEST_F(SqliteStoreTest, RunsWithTheSettingsThatMakeACommitDurable) {
   const auto done = open()->transact([](Transaction& transaction) -> Result<void> {
     const auto setting = [&](std::string_view pragma) {

@@ -5,8 +5,6 @@
 #include "node/crash_point.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/charging_records.hpp"
-#include "services/kms/kma/incarnation.hpp"
-#include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/encryption_keys.hpp"
 
 namespace qanat::kms {
@@ -16,6 +14,7 @@ using store::KeyState;
 namespace {
 
 constexpr int deliveries_tried = 2;  // IAM may end a token just now and grant another
+constexpr std::string_view made_before = "KeyRequest: this application was made before (replay)";
 
 /// Whom the table lets in here is an application or a device.
 Traffic traffic_from(const net::Request& http) {
@@ -61,11 +60,18 @@ Result<net::Response> Application::recorded(const net::Request& http, std::strin
 }
 
 Result<net::Response> Application::granted(const net::Request& http, const Request& request) {
+  Applicant applicant;
+  Result<net::Response> answer = answered(http, request, applicant);
+  if (!answer && applicant.owed) TRY(store_.transact([&](store::Transaction& transaction) { return remember(transaction, request); }));
+  return answer;
+}
+
+Result<net::Response> Application::answered(const net::Request& http, const Request& request, Applicant& applicant) {
   // One signer from beginning to end: the one that the terminal will check the delivery by.
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   TRY(check_kept(http, *own));
   const Asked asked = asked_of(http, request);
-  ASSIGN_OR_RETURN(Applicant applicant, authenticate(http, request, asked));
+  TRY(authenticate(http, request, asked, applicant));
   const Terminal& terminal = applicant.known->terminal;
   if (!applicant.first) return repeated(http, request, terminal);
   ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request));
@@ -75,8 +81,10 @@ Result<net::Response> Application::granted(const net::Request& http, const Reque
     if (turn > 0) TRY(grant_anew(http, asked, terminal, granted));
     ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, applicant, granted.leg, std::move(granted.token), injected, *own));
     const Delivery answer{.h_req = request.hash, .h_deliver = delivery.hash, .octets = delivery.octets};
-    ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, *applicant.known, granted, answer, OwnCopy::kept_until_acknowledged));
+    ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, *applicant.known, granted, answer, OwnCopy::kept_until_acknowledged,
+                                                    applicant.owed ? &request : nullptr));
     if (handed == Handed::token_ended) continue;
+    applicant.owed = false;
     step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations" + (injected ? " and a charged key" : ""));
     return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
   }
@@ -116,7 +124,7 @@ Result<Application::Grant> Application::grant(const net::Request& http, const As
     ASSIGN_OR_RETURN(const wire::Assurance level, access_.level_towards(terminal, domain, asked.min_assurance, http.deadline, http.request_id));
     return std::min(level, access.level_max);
   };
-  ASSIGN_OR_RETURN(Leg leg, leg_for(http, asked, known, looked.called, level_towards));
+  ASSIGN_OR_RETURN(Leg leg, leg_for(http, asked, known, looked, level_towards));
   const wire::Assurance rests_on = leg.stored.key.assurance;
   if (rests_on < asked.min_assurance) {
     return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(rests_on)) + ", the terminal demands " +
@@ -126,7 +134,7 @@ Result<Application::Grant> Application::grant(const net::Request& http, const As
 }
 
 Result<Application::Handed> Application::hand_over(const net::Request& http, const Asked& asked, const KnownTerminal& known, const Grant& granted, const Delivery& delivery,
-                                                   OwnCopy copy) {
+                                                   OwnCopy copy, const Request* owed) {
   const Terminal& terminal = known.terminal;
   const std::string session = asked.sid_wk.hex();
   const KeyUse use = use_by(terminal, asked.traffic);
@@ -154,6 +162,10 @@ Result<Application::Handed> Application::hand_over(const net::Request& http, con
     TRY(check_unchanged(transaction, terminal, known.digest));
     ASSIGN_OR_RETURN(const bool held, Access::is_held(transaction, terminal.uid));
     if (!held) return Handed::token_ended;
+    if (owed != nullptr) {
+      ASSIGN_OR_RETURN(const bool first, remember(transaction, *owed));
+      if (!first) return fail(ErrorCode::conflict, std::string(made_before));
+    }
     if (granted.others) {
       TRY(ledger_.add_session(transaction, key, delivery, use, *granted.others));
     } else {
@@ -186,7 +198,7 @@ Result<net::Response> Application::repeated(const net::Request& http, const Requ
   ASSIGN_OR_RETURN(std::optional<Bytes> answer, store_.transact([&](store::Transaction& transaction) {
     return ledger_.delivered_again(transaction, asked.sid_wk, asked.role, request.hash, use_by(terminal, traffic_from(http)));
   }));
-  if (!answer) return fail(ErrorCode::conflict, "KeyRequest: this application was made before (replay)");
+  if (!answer) return fail(ErrorCode::conflict, std::string(made_before));
   TRY(node_.record({.action = "km-1.repeated",
                     .outcome = audit::Outcome::success,
                     .subject = terminal.uid.text(),
@@ -216,18 +228,29 @@ Result<std::shared_ptr<const KnownTerminal>> Application::callee_of(const Asked&
   return terminals_.of(*row);  // it will apply in a moment
 }
 
-Result<Application::Applicant> Application::authenticate(const net::Request& http, const Request& request, const Asked& asked) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> known, terminal_of(http, request.message.uid));
+bool Application::is_straight(const Request& request, const Looked& looked) const {
+  if (!request.message.ext.empty() || !looked.token || !looked.own_domain) return false;  // ext: charged keys, which are burnt
+  if (request.message.role == wire::Role::caller) return looked.called.has_value();
+  return looked.leg && looked.leg->state != KeyState::generated && looked.leg->key.peer_kms.text() == node_.identity().name;
+}
+
+Result<void> Application::authenticate(const net::Request& http, const Request& request, const Asked& asked, Applicant& out) {
+  ASSIGN_OR_RETURN(out.known, terminal_of(http, request.message.uid));
+  const std::shared_ptr<const KnownTerminal>& known = out.known;
   TRY(check_envelope(request, *known));
   TRY(wire::verify(request, known->verifier, request.message.fps));
-  Applicant out{.known = known, .by = KnownBy::certificates, .first = true, .looked = {}};
-  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    ASSIGN_OR_RETURN(out.first, remember(transaction, request));
+  TRY(store_.read([&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(const std::optional<Bucket> left, judge(transaction, made_by(request), settings_.policy.applications, node_.clock().now_ms()));
+    out.first = left.has_value();
     ASSIGN_OR_RETURN(out.looked, look_up(transaction, asked, known->terminal.uid));
     return {};
   }));
+  out.owed = out.first && is_straight(request, out.looked);
+  if (out.first && !out.owed) {
+    ASSIGN_OR_RETURN(out.first, store_.transact([&](store::Transaction& transaction) { return remember(transaction, request); }));
+  }
   const auto good = check_certificates(http, request.message.sid_wk, *known);
-  if (good) return Result<Applicant>(std::move(out));
+  if (good) return {};
   out.by = KnownBy::charged_key;
   TRY(injection_.judged(known->terminal, good.error(), http.deadline));
   if (out.first) {
@@ -235,7 +258,7 @@ Result<Application::Applicant> Application::authenticate(const net::Request& htt
   } else if (!settings_.symmetric_mode || good.error().code == ErrorCode::denied) {
     return fail(good.error());  // otherwise it was admitted when it came first, and gets what it got then
   }
-  return Result<Applicant>(std::move(out));
+  return {};
 }
 
 Result<void> Application::check_certificates(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known) {
@@ -265,13 +288,14 @@ Result<void> Application::check_envelope(const Request& request, const KnownTerm
   return {};
 }
 
-Result<bool> Application::remember(store::Transaction& transaction, const Request& request) {
+MadeApplication Application::made_by(const Request& request) const {
   // Kept for as long as check_envelope would let the same octets through: both sides of the window.
   const UnixMs forget = request.message.ts_ms + static_cast<UnixMs>(settings_.clock_window.count());
-  TRY(check_of_this_life(transaction, request.message.ts_ms, "KeyRequest"));
-  ASSIGN_OR_RETURN(const bool first, remember_application(transaction, request.hash, forget));
-  if (first) TRY(count_application(transaction, request.message.uid, settings_.policy.applications, node_.clock().now_ms()));
-  return first;
+  return {.h_req = request.hash, .uid = request.message.uid, .ts_ms = request.message.ts_ms, .forget_ms = forget};
+}
+
+Result<bool> Application::remember(store::Transaction& transaction, const Request& request) {
+  return take_on(transaction, made_by(request), settings_.policy.applications, node_.clock().now_ms());
 }
 
 Result<Application::Looked> Application::look_up(store::Transaction& transaction, const Asked& asked, const Uid& uid) {
@@ -280,17 +304,19 @@ Result<Application::Looked> Application::look_up(store::Transaction& transaction
   ASSIGN_OR_RETURN(out.own_domain, access_.known_level(transaction, uid, node_.identity().domain, asked.min_assurance));
   if (asked.role == wire::Role::caller) {
     ASSIGN_OR_RETURN(out.called, look_at_terminal(transaction, asked.num_called));
+  } else {
+    ASSIGN_OR_RETURN(out.leg, ledger_.find(transaction, asked.sid_wk, asked.role));
   }
-  return out;
+  return Result<Looked>(std::move(out));
 }
 
-Result<Application::Leg> Application::leg_for(const net::Request& http, const Asked& asked, const KnownTerminal& known, const std::optional<TerminalLook>& called,
+Result<Application::Leg> Application::leg_for(const net::Request& http, const Asked& asked, const KnownTerminal& known, Looked& looked,
                                               const LevelTowards& level_towards) {
   const Terminal& terminal = known.terminal;
   if (asked.role == wire::Role::caller) {
-    if (called) {
+    if (looked.called) {
       TRY(level_towards(node_.identity().domain));
-      ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> callee, callee_of(asked, *called));
+      ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> callee, callee_of(asked, *looked.called));
       return draw_local(asked, known, *callee, http.request_id);
     }
     ASSIGN_OR_RETURN(const Choice choice, agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));
@@ -298,7 +324,9 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
     if (!leg) return fail(ErrorCode::internal, "working key " + asked.sid_wk.hex() + " is not in the ledger");
     return Result<Leg>(Leg{.stored = *std::move(leg), .others = {}, .choice = describe(choice)});
   }
-  ASSIGN_OR_RETURN(StoredKey leg, agreement_.wait_for_leg(asked.sid_wk, http.deadline.sooner_of(settings_.callee_wait)));
+  const bool is_there = looked.leg && looked.leg->state != KeyState::generated;
+  ASSIGN_OR_RETURN(StoredKey leg, is_there ? Result<StoredKey>(*std::move(looked.leg))
+                                           : agreement_.wait_for_leg(asked.sid_wk, http.deadline.sooner_of(settings_.callee_wait)));
   // What the caller's side announced must be what the callee was told over SIP; otherwise somebody pretends to call.
   if (leg.key.uid != terminal.uid || leg.key.sid_call != asked.sid_call || leg.key.peer_number != asked.num_call) {
     return fail(ErrorCode::denied, "session " + asked.sid_wk.hex() + " is between others");

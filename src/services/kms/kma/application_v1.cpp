@@ -42,12 +42,12 @@ Result<net::Response> Application::granted_v1(const net::Request& http, const wi
   ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> known, terminal_of(http, message.uid));
   const Terminal& terminal = known->terminal;
   ASSIGN_OR_RETURN(const Asked asked, authenticate_v1(http, message, *known));
-  ASSIGN_OR_RETURN(Looked looked, store_.transact([&](store::Transaction& transaction) { return look_up(transaction, asked, terminal.uid); }));
+  ASSIGN_OR_RETURN(Looked looked, store_.read([&](store::Transaction& transaction) { return look_up(transaction, asked, terminal.uid); }));
   ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *known, std::move(looked)));
   node::StepTrace::Timer step11(trace_, 11);
   ASSIGN_OR_RETURN(const Bytes octets, deliver_v1(http, asked, *known, granted.leg, std::move(granted.token), *own));
   const Bytes h_deliver = crypto::digest(node_.suite().hash, octets);
-  ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, *known, granted, {.h_req = asked.hash, .h_deliver = h_deliver, .octets = {}}, OwnCopy::destroyed));
+  ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, *known, granted, {.h_req = asked.hash, .h_deliver = h_deliver, .octets = {}}, OwnCopy::destroyed, nullptr));
   if (handed == Handed::token_ended) return token_ended(terminal);
   step11.done(asked.sid_wk.hex(), "working key for " + terminal.uid.text() + " in profile v1");
   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = octets};

@@ -55,7 +55,11 @@ Result<void> check_of_this_life(store::Transaction& transaction, UnixMs ts_ms, s
   UnixMs not_before = 0;
   TRY(transaction.query("SELECT not_before_ms FROM incarnation ORDER BY number DESC LIMIT 1", {},
                         [&](const store::Row& row) { not_before = static_cast<UnixMs>(row.integer(0)); }));
-  if (ts_ms >= not_before) return {};
+  return check_is_of_life(ts_ms, not_before, message);
+}
+
+Result<void> check_is_of_life(UnixMs ts_ms, UnixMs not_before_ms, std::string_view message) {
+  if (ts_ms >= not_before_ms) return {};
   return fail(ErrorCode::denied, std::string(message) + ": is from before the database was restored");
 }
 
