@@ -303,6 +303,27 @@ TEST_P(LedgerTest, ALegThatIsInAnotherStateByNowIsNotDeliveredAsItWasFound) {
   EXPECT_EQ(must(again(sid_wk, h_req_)), answer_);
 }
 
+TEST_P(LedgerTest, ADeliveryIsFoundByItsSubscriberAndDigestWithoutOpeningTheKey) {
+  const SidWk sid_wk = in_state(KeyState::reserved);
+  must(add(key(sid_wk, Role::callee)));
+  const Bytes h_deliver = rng_->bytes(32);
+  must(deliver(sid_wk, h_deliver));
+  const auto found = [&](const SidWk& session, const char* uid, const Bytes& digest) {
+    return must(in_transaction([&](store::Transaction& transaction) { return ledger_->find_delivery(transaction, session, Uid(uid), digest); }));
+  };
+  const auto leg = found(sid_wk, "alice", h_deliver);
+  ASSERT_TRUE(leg);
+  EXPECT_EQ(leg->key.leg, Role::caller);
+  EXPECT_EQ(leg->state, KeyState::delivered);
+  EXPECT_EQ(leg->commitment, there(sid_wk).commitment);
+  EXPECT_EQ(leg->key.wk.size(), 0U);
+  EXPECT_FALSE(found(sid_wk, "bob", h_deliver));
+  EXPECT_FALSE(found(sid_wk, "alice", rng_->bytes(32)));
+  EXPECT_FALSE(found(rng_->id<SidWk>(), "alice", h_deliver));
+  must(advance(sid_wk, KeyState::destroyed));
+  EXPECT_EQ(found(sid_wk, "alice", h_deliver)->state, KeyState::destroyed);
+}
+
 TEST_P(LedgerTest, AKeyFollowsTheLastOneOfItsCallThatWasDelivered) {
   const auto of_call = [&](UnixMs expires) {
     WorkingKey out = key(rng_->id<SidWk>(), Role::caller, expires);

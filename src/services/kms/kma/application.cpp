@@ -427,17 +427,14 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
   std::vector<Destroyed> former;  // keys of the same call that this one takes the place of, and that were still here
   std::optional<SidWk> before;    // the last of them, here or gone
   ASSIGN_OR_RETURN(const Destroyed gone, store_.transact([&](store::Transaction& transaction) -> Result<Destroyed> {
-    for (const wire::Role role : {wire::Role::caller, wire::Role::callee}) {
-      ASSIGN_OR_RETURN(const auto leg, ledger_.find(transaction, message.sid_wk, role));
-      if (!leg || leg->key.uid != terminal.uid || leg->h_deliver != message.h_deliver) continue;
-      if (!message.ok) return ledger_.destroy(transaction, message.sid_wk, role, {.by = terminal.uid.text(), .why = why, .at_ms = now});
-      ASSIGN_OR_RETURN(Destroyed own, ledger_.confirmed(transaction, *leg, {.by = terminal.uid.text(), .why = "acknowledged", .at_ms = now}));
-      TRY(confirm_charging_record(transaction, message.sid_wk, role, now));
-      ASSIGN_OR_RETURN(before, ledger_.former(transaction, leg->key));
-      ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
-      return Result<Destroyed>(std::move(own));
-    }
-    return fail(ErrorCode::not_found, "DeliverAck: no delivery on session " + message.sid_wk.hex() + " to " + message.uid.text());
+    ASSIGN_OR_RETURN(const auto leg, ledger_.find_delivery(transaction, message.sid_wk, terminal.uid, message.h_deliver));
+    if (!leg) return fail(ErrorCode::not_found, "DeliverAck: no delivery on session " + message.sid_wk.hex() + " to " + message.uid.text());
+    if (!message.ok) return ledger_.destroy(transaction, message.sid_wk, leg->key.leg, {.by = terminal.uid.text(), .why = why, .at_ms = now});
+    ASSIGN_OR_RETURN(Destroyed own, ledger_.confirmed(transaction, *leg, {.by = terminal.uid.text(), .why = "acknowledged", .at_ms = now}));
+    TRY(confirm_charging_record(transaction, message.sid_wk, leg->key.leg, now));
+    ASSIGN_OR_RETURN(before, ledger_.former(transaction, leg->key));
+    ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
+    return Result<Destroyed>(std::move(own));
   }));
   node::crash_point("kms.wk.destroyed");
   TRY(node_.record({.action = "km-1.destroyed",

@@ -73,6 +73,48 @@ void add_living(std::vector<LivingLeg>& out, const store::Row& row) {
     out.push_back({.sid_wk = SidWk(row.blob(0)), .leg = static_cast<wire::Role>(row.integer(1)), .uid = Uid(row.text(2)), .state = *state});
 }
 
+/// A leg as its row says, its octets sealed (empty: it is destroyed).
+struct SealedLeg {
+  StoredKey stored;
+  Bytes sealed;
+};
+Result<std::optional<SealedLeg>> read_leg(store::Transaction& transaction, const SidWk& sid_wk, std::string_view condition, std::initializer_list<Value> values) {
+  std::optional<SealedLeg> out;
+  TRY(transaction.query(
+      "SELECT state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms, peer_fp_classical, peer_fp_ml_dsa,"
+      " h_deliver, expires_ms, commitment, traffic, level_min, deliveries_max, deliveries, directory_epoch, leg FROM working_key WHERE sid_wk = ?" +
+          std::string(condition),
+      values, [&](const store::Row& row) {
+        out.emplace();
+        StoredKey& stored = out->stored;
+        stored.state = store::key_state_from_name(row.text(0)).value_or(KeyState::destroyed);
+        WorkingKey& key = stored.key;
+        key.sid_wk = sid_wk;
+        key.leg = static_cast<wire::Role>(row.integer(21));
+        key.sid_call = SidCall(row.blob(1));
+        key.uid = Uid(row.text(2));
+        if (!row.is_null(3)) out->sealed = row.blob(3);
+        key.assurance = static_cast<wire::Assurance>(row.integer(4));
+        key.n_paths = static_cast<std::uint8_t>(row.integer(5));
+        key.path_min = static_cast<std::uint8_t>(row.integer(6));
+        key.th9 = row.blob(7);
+        key.peer_uid = Uid(row.text(8));
+        key.peer_number = Number(row.text(9));
+        key.peer_kms = ElementName(row.text(10));
+        key.peer_fps = {.classical = row.blob(11), .pq = row.blob(12)};
+        if (!row.is_null(13)) stored.h_deliver = row.blob(13);
+        key.expires_ms = static_cast<UnixMs>(row.integer(14));
+        if (!row.is_null(15)) stored.commitment = row.blob(15);
+        // An unknown name binds to other octets than the key was sealed under: it does not open.
+        key.terms = {.traffic = traffic_from_name(row.text(16)).value_or(Traffic::voice),
+                     .level_min = static_cast<wire::Assurance>(row.integer(17)),
+                     .deliveries_max = static_cast<std::uint8_t>(row.integer(18))};
+        stored.deliveries = row.integer(19);
+        if (!row.is_null(20)) key.directory_epoch = row.integer(20);
+      }));
+  return Result<std::optional<SealedLeg>>(std::move(out));
+}
+
 }  // namespace
 
 Result<void> Ledger::put(store::Transaction& transaction, const WorkingKey& key, KeyState state, const std::optional<Delivery>& delivery) {
@@ -110,43 +152,19 @@ Result<void> Ledger::add_session(store::Transaction& transaction, const WorkingK
 }
 
 Result<std::optional<StoredKey>> Ledger::find(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg) {
-  std::optional<StoredKey> out;
-  Bytes sealed;
-  TRY(transaction.query(
-      "SELECT state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms, peer_fp_classical, peer_fp_ml_dsa,"
-      " h_deliver, expires_ms, commitment, traffic, level_min, deliveries_max, deliveries, directory_epoch FROM working_key"
-      " WHERE sid_wk = ? AND leg = ?",
-      {sid_wk.view(), number(leg)}, [&](const store::Row& row) {
-        out.emplace();
-        out->state = store::key_state_from_name(row.text(0)).value_or(KeyState::destroyed);
-        WorkingKey& key = out->key;
-        key.sid_wk = sid_wk;
-        key.leg = leg;
-        key.sid_call = SidCall(row.blob(1));
-        key.uid = Uid(row.text(2));
-        if (!row.is_null(3)) sealed = row.blob(3);
-        key.assurance = static_cast<wire::Assurance>(row.integer(4));
-        key.n_paths = static_cast<std::uint8_t>(row.integer(5));
-        key.path_min = static_cast<std::uint8_t>(row.integer(6));
-        key.th9 = row.blob(7);
-        key.peer_uid = Uid(row.text(8));
-        key.peer_number = Number(row.text(9));
-        key.peer_kms = ElementName(row.text(10));
-        key.peer_fps = {.classical = row.blob(11), .pq = row.blob(12)};
-        if (!row.is_null(13)) out->h_deliver = row.blob(13);
-        key.expires_ms = static_cast<UnixMs>(row.integer(14));
-        if (!row.is_null(15)) out->commitment = row.blob(15);
-        // An unknown name binds to other octets than the key was sealed under: it does not open.
-        key.terms = {.traffic = traffic_from_name(row.text(16)).value_or(Traffic::voice),
-                     .level_min = static_cast<wire::Assurance>(row.integer(17)),
-                     .deliveries_max = static_cast<std::uint8_t>(row.integer(18))};
-        out->deliveries = row.integer(19);
-        if (!row.is_null(20)) key.directory_epoch = row.integer(20);
-      }));
-  if (out && !sealed.empty()) {
-    ASSIGN_OR_RETURN(out->key.wk, device_.unseal(context(out->key), sealed));
+  ASSIGN_OR_RETURN(std::optional<SealedLeg> read, read_leg(transaction, sid_wk, " AND leg = ?", {sid_wk.view(), number(leg)}));
+  if (!read) return std::optional<StoredKey>{};
+  if (!read->sealed.empty()) {
+    ASSIGN_OR_RETURN(read->stored.key.wk, device_.unseal(context(read->stored.key), read->sealed));
   }
-  return Result<std::optional<StoredKey>>(std::move(out));
+  return Result<std::optional<StoredKey>>(std::move(read->stored));
+}
+
+Result<std::optional<StoredKey>> Ledger::find_delivery(store::Transaction& transaction, const SidWk& sid_wk, const Uid& uid, ByteView h_deliver) {
+  ASSIGN_OR_RETURN(std::optional<SealedLeg> read,
+                   read_leg(transaction, sid_wk, " AND uid = ? AND h_deliver = ?", {sid_wk.view(), std::string_view(uid.text()), h_deliver}));
+  if (!read) return std::optional<StoredKey>{};
+  return Result<std::optional<StoredKey>>(std::move(read->stored));
 }
 
 Result<void> Ledger::advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, KeyState to) {

@@ -87,6 +87,8 @@ class Ledger {
   Result<void> add_session(store::Transaction& transaction, const WorkingKey& key, const Delivery& delivery, const KeyUse& use, const WorkingKey& others);
   /// Nothing if there is no such leg. A destroyed leg comes back with an empty `wk`.
   Result<std::optional<StoredKey>> find(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg);
+  /// The leg of which this subscriber got this delivery, in whatever state it is now, without its octets.
+  Result<std::optional<StoredKey>> find_delivery(store::Transaction& transaction, const SidWk& sid_wk, const Uid& uid, ByteView h_deliver);
   /// `conflict` if the leg is not in a state that leads to `to`. To destroyed leads destroy() alone.
   Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState to);
   /// The same where the state is known to the caller; `conflict` if it is another by now.
