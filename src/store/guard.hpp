@@ -55,6 +55,7 @@ struct GuardSettings {
 
 struct GuardKeys;
 struct GuardState;
+struct TableShape;
 class GuardLane;
 
 class GuardedStore final : public Store {
@@ -101,6 +102,7 @@ class GuardedStore final : public Store {
 
   std::unique_ptr<Store> store_;
   std::vector<GuardedTable> tables_;
+  std::vector<TableShape> shapes_;
   std::unique_ptr<GuardKeys> keys_;
   crypto::Rng& rng_;
   std::vector<std::unique_ptr<GuardLane>> lanes_;

@@ -108,6 +108,23 @@ Result<GuardedRow> read_row(const GuardedTable& table, const Row& row) {
   return out;
 }
 
+namespace {
+
+/// Of a statement that has as many values as it assigns, at least.
+Value given(const Assigned& one, std::span<const Value> values) {
+  return std::visit(
+      [&](const auto& what) -> Value {
+        if constexpr (std::is_same_v<std::decay_t<decltype(what)>, GivenValue>) {
+          return values[what.index];
+        } else {
+          return what;
+        }
+      },
+      one.what);
+}
+
+}  // namespace
+
 std::optional<GuardedRow> foretold(const Statement& statement, std::span<const Value> values, std::span<const GuardedRow> before) {
   const bool one_row = statement.verb == Verb::insert || before.size() == 1;
   if (statement.assigned.empty() || !one_row || values.size() < statement.assigned_values) return std::nullopt;
@@ -115,15 +132,7 @@ std::optional<GuardedRow> foretold(const Statement& statement, std::span<const V
   if (!before.empty()) out.columns = before.front().columns;
   for (const Assigned& one : statement.assigned) {
     std::erase_if(out.columns, [&](const GuardedColumn& column) { return column.name == one.column; });
-    const Value value = std::visit(
-        [&](const auto& what) -> Value {
-          if constexpr (std::is_same_v<std::decay_t<decltype(what)>, GivenValue>) {
-            return values[what.index];
-          } else {
-            return what;
-          }
-        },
-        one.what);
+    const Value value = given(one, values);
     if (const auto* number = std::get_if<std::int64_t>(&value)) {
       out.columns.push_back({.name = std::string(one.column), .value = *number});
     } else if (const auto* text = std::get_if<std::string_view>(&value)) {
@@ -139,6 +148,43 @@ std::optional<GuardedRow> foretold(const Statement& statement, std::span<const V
 std::string describe(const GuardedTable& table, const GuardedRow& row) {
   std::string out(table.name);
   for (std::size_t i = 0; i < row.key.size(); ++i) out += (i == 0 ? " " : ", ") + std::string(table.key[i]) + "=" + shown_value(row.key[i]);
+  return out;
+}
+
+bool is_certain(const TableShape& shape, const Statement& statement, std::span<const Value> values) {
+  const auto fits = [&](const Assigned& one) {
+    const auto column = std::ranges::find(shape.columns, one.column, &ColumnShape::name);
+    const Value value = given(one, values);
+    if (column == shape.columns.end()) return false;
+    if (std::holds_alternative<std::int64_t>(value)) return column->type == ColumnType::integer;
+    if (std::holds_alternative<std::string_view>(value)) return column->type == ColumnType::text;
+    if (std::holds_alternative<ByteView>(value)) return column->type == ColumnType::blob;
+    return !column->gives;  // NULL: nothing for a column that may have nothing
+  };
+  if (!std::ranges::all_of(statement.assigned, fits)) return false;
+  return statement.verb != Verb::insert || std::ranges::all_of(shape.columns, [&](const ColumnShape& column) {
+           return !column.gives || std::ranges::find(statement.assigned, column.name, &Assigned::column) != statement.assigned.end();
+         });
+}
+
+std::vector<TableShape> shapes_of(Store& store, std::span<const GuardedTable> tables) {
+  std::vector<TableShape> out;
+  for (const GuardedTable& table : tables) {
+    TableShape shape{.name = std::string(table.name), .columns = {}};
+    bool plain = true;
+    const auto told = store.look([&](Transaction& transaction) {
+      shape.columns.clear();
+      return transaction.query("SELECT name, type, dflt_value IS NOT NULL OR pk > 0 FROM pragma_table_info(?)", {table.name}, [&](const Row& row) {
+        const std::string type = row.text(1);
+        plain = plain && (type == "INTEGER" || type == "TEXT" || type == "BLOB");
+        shape.columns.push_back({.name = row.text(0),
+                                 .type = type == "INTEGER" ? ColumnType::integer : (type == "TEXT" ? ColumnType::text : ColumnType::blob),
+                                 .gives = row.integer(2) != 0});
+      });
+    });
+    if (!told) return {};
+    if (plain) out.push_back(std::move(shape));
+  }
   return out;
 }
 
@@ -310,6 +356,15 @@ Result<std::int64_t> GuardedTransaction::run(std::string_view sql, std::span<con
   const Bytes mac = expected ? mac_of(keys_, *table, *expected) : Bytes();
   std::vector<Value> with_it(values.begin(), values.end());
   if (expected) with_it.insert(with_it.begin() + static_cast<std::ptrdiff_t>(statement.assigned_values), ByteView(mac));
+  const auto shape = std::ranges::find(shapes_, statement.table, &TableShape::name);
+  if (expected && shape != shapes_.end() && is_certain(*shape, statement, values)) {
+    ASSIGN_OR_RETURN(const std::int64_t changed, inner_.run(with_mac(sql, statement), with_it));
+    if (changed == 0 && statement.verb == Verb::insert) return std::int64_t{0};  // it is there: OR IGNORE, DO NOTHING
+    if (changed != 1) return not_followed("other rows than the condition names");
+    for (const GuardedRow& row : before) TRY(dismiss(*table, row));
+    TRY(admit(*table, *expected, mac));
+    return changed;
+  }
   ASSIGN_OR_RETURN(const std::vector<GuardedRow> touched, rows(*table, (expected ? with_mac(sql, statement) : std::string(sql)) + " RETURNING *", with_it));
   if (statement.verb == Verb::update && touched.size() != before.size()) return not_followed("other rows than the condition names");
   for (const GuardedRow& row : statement.verb == Verb::remove ? touched : before) TRY(dismiss(*table, row));

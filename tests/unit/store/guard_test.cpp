@@ -578,6 +578,55 @@ TEST_F(GuardTest, ARowsMacIsWrittenByTheStatementThatWritesTheRow) {
   EXPECT_EQ(undone.error().message, "enough");
 }
 
+TEST_F(GuardTest, WhatTheTableCanOnlyStoreAsItIsGivenIsNotReadBack) {
+  struct Case {
+    std::string_view sql;
+    bool certain;
+  };
+  const auto store = open();
+  const GuardKeys keys(crypto::suite(crypto::SuiteId::gm_hybrid), rng_->secret(32));
+  const std::array tables{guarded[0], guarded[1], GuardedTable{"tally", {"id", ""}}};
+  must(inner_->transact([](Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("CREATE TABLE tally (id INTEGER PRIMARY KEY, times INTEGER NOT NULL DEFAULT 0, note TEXT, row_mac BLOB) STRICT", {}));
+    return {};
+  }));
+  const std::vector<TableShape> shapes = shapes_of(*inner_, tables);
+  ASSERT_EQ(shapes.size(), 3U);
+  const auto undone = inner_->transact([&](Transaction& transaction) -> Result<void> {
+    Overheard overheard(transaction);
+    GuardedTransaction guard(overheard, tables, keys, shapes);
+    for (const Case& one : {
+             Case{"INSERT INTO coin (owner, number, value) VALUES ('alice', 1, 10)", true},
+             Case{"INSERT OR IGNORE INTO coin (owner, number, value) VALUES ('alice', 1, 11)", true},
+             Case{"INSERT INTO coin (owner, number, value) VALUES ('alice', 1, 11) ON CONFLICT (owner, number) DO NOTHING", true},
+             Case{"INSERT INTO coin (owner, number, value) VALUES ('carol', '3', 10)", false},
+             Case{"INSERT INTO purse (owner, colour) VALUES ('carol', NULL)", true},
+             Case{"INSERT INTO purse (owner, colour) VALUES ('dave', 3)", false},
+             Case{"INSERT INTO tally (id, times, note) VALUES (1, 0, NULL)", true},
+             Case{"INSERT INTO tally (id, note) VALUES (2, 'its number is the default')", false},
+             Case{"INSERT INTO tally (times, note) VALUES (2, 'its name is the next')", false},
+             Case{"INSERT INTO tally (id, times) VALUES (NULL, 2)", false},
+             Case{"UPDATE coin SET value = 12 WHERE owner = 'alice'", true},
+             Case{"UPDATE coin SET value = '13' WHERE owner = 'alice'", false},
+             Case{"UPDATE coin SET owner = 'erin', number = 4 WHERE owner = 'alice'", true},
+             Case{"UPDATE purse SET colour = 'red' WHERE owner = 'carol'", true},
+         }) {
+      TRY(guard.run(one.sql, {}));
+      EXPECT_EQ(std::ranges::none_of(overheard.taken(), [](const std::string& sql) { return sql.contains(" RETURNING "); }), one.certain) << one.sql;
+      for (const std::string_view same : {"UPDATE coin SET value = value", "UPDATE purse SET owner = owner", "UPDATE tally SET times = times"}) TRY(guard.run(same, {}));
+      (void)overheard.taken();
+    }
+    // Of what was not put in nothing is counted.
+    EXPECT_EQ(guard.change().tables.at("coin").rows, 2);
+    TRY(guard.run("INSERT INTO purse (owner, colour, content) VALUES (?, ?, ?)", {"frank", "blue", ByteView()}));
+    EXPECT_EQ(overheard.taken(), std::vector<std::string>{"INSERT INTO purse (owner, colour, content, row_mac) VALUES (?, ?, ?, ?)"});
+    EXPECT_FALSE(guard.run("INSERT INTO purse (owner) VALUES ('frank')", {})) << "is there";
+    TRY(guard.run("UPDATE purse SET owner = owner", {}));
+    return fail(ErrorCode::conflict, "enough");
+  });
+  EXPECT_EQ(undone.error().message, "enough");
+}
+
 TEST_F(GuardTest, WhatTheSetHashKeepsDoesNotDependOnHowAMacIsWritten) {
   const auto store = open();
   const GuardKeys keys(crypto::suite(crypto::SuiteId::gm_hybrid), rng_->secret(32));
