@@ -11,7 +11,8 @@ Result<std::optional<Bucket>> judge(store::Transaction& transaction, const MadeA
   UnixMs not_before = 0;
   Bucket bucket = full(rate, now);
   const std::string_view uid = made.uid.text();
-  TRY(transaction.query("SELECT (SELECT count(*) FROM replay WHERE h_req = ?), (SELECT forget_ms FROM replay_forgotten WHERE id = 1),"
+  TRY(
+      transaction.query("SELECT (SELECT count(*) FROM replay WHERE h_req = ?), (SELECT forget_ms FROM replay_forgotten WHERE id = 1),"
                         " (SELECT not_before_ms FROM incarnation ORDER BY number DESC LIMIT 1), (SELECT level_milli FROM application_rate WHERE uid = ?),"
                         " (SELECT at_ms FROM application_rate WHERE uid = ?)",
                         {made.h_req, uid, uid}, [&](const store::Row& row) {
