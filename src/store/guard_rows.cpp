@@ -111,7 +111,7 @@ Result<GuardedRow> read_row(const GuardedTable& table, const Row& row) {
 namespace {
 
 /// Of a statement that has as many values as it assigns, at least.
-Value given(const Assigned& one, std::span<const Value> values) {
+Value assigned_value(const Assigned& one, std::span<const Value> values) {
   return std::visit(
       [&](const auto& what) -> Value {
         if constexpr (std::is_same_v<std::decay_t<decltype(what)>, GivenValue>) {
@@ -132,7 +132,7 @@ std::optional<GuardedRow> foretold(const Statement& statement, std::span<const V
   if (!before.empty()) out.columns = before.front().columns;
   for (const Assigned& one : statement.assigned) {
     std::erase_if(out.columns, [&](const GuardedColumn& column) { return column.name == one.column; });
-    const Value value = given(one, values);
+    const Value value = assigned_value(one, values);
     if (const auto* number = std::get_if<std::int64_t>(&value)) {
       out.columns.push_back({.name = std::string(one.column), .value = *number});
     } else if (const auto* text = std::get_if<std::string_view>(&value)) {
@@ -154,7 +154,7 @@ std::string describe(const GuardedTable& table, const GuardedRow& row) {
 bool is_certain(const TableShape& shape, const Statement& statement, std::span<const Value> values) {
   const auto fits = [&](const Assigned& one) {
     const auto column = std::ranges::find(shape.columns, one.column, &ColumnShape::name);
-    const Value value = given(one, values);
+    const Value value = assigned_value(one, values);
     if (column == shape.columns.end()) return false;
     if (std::holds_alternative<std::int64_t>(value)) return column->type == ColumnType::integer;
     if (std::holds_alternative<std::string_view>(value)) return column->type == ColumnType::text;
