@@ -12,10 +12,10 @@
 #include "kms_database.hpp"
 #include "net/server.hpp"
 #include "services/kms/kma/access.hpp"
+#include "services/kms/kma/admission.hpp"
 #include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/ledger.hpp"
-#include "services/kms/kma/rate.hpp"
-#include "services/kms/kma/replay.hpp"
+#include "services/kms/kp/known_terminals.hpp"
 #include "services/kms/kp/pool_keys.hpp"
 #include "statistics.hpp"
 
@@ -27,11 +27,13 @@ constexpr std::chrono::milliseconds exchange_max{10000};
 constexpr std::chrono::milliseconds stop_max{1000};
 constexpr std::chrono::hours pool_key_life{30 * 24};
 constexpr UnixMs key_life_ms = 600'000;
+constexpr std::size_t known_terminals = 1024;
 constexpr kms::Rate generous{.burst = 1'000'000, .per_minute = 1'000'000};
 
 /// One application and its terminal, as the KMS's database has it.
 struct Applied {
   kms::Terminal terminal;
+  Bytes digest;  // of the terminal's row
   wire::Framed<wire::KeyRequest> request;
   Bytes answer;
 };
@@ -78,9 +80,9 @@ class OnDatabase {
   /// Who applies, and for the caller who is called.
   Result<std::vector<double>> locate() {
     return per_delivery([&](const Pair& pair) -> Result<void> {
-      TRY(find(pair.caller.request.message.uid));
-      TRY(find(pair.callee.request.message.uid));
-      TRY(find(pair.caller.request.message.num_called));
+      TRY(look(pair.caller.request.message.uid));
+      TRY(look(pair.callee.request.message.uid));
+      TRY(look(pair.caller.request.message.num_called));
       return {};
     });
   }
@@ -88,14 +90,16 @@ class OnDatabase {
   Result<std::vector<double>> pool() {
     return per_delivery([&](const Pair& pair) -> Result<void> {
       for (const Applied* one : {&pair.caller, &pair.callee}) {
-        ASSIGN_OR_RETURN(const kms::Terminal terminal, find(one->request.message.uid));
-        TRY(kms::bundle_of(ground_.suite(), terminal));
+        ASSIGN_OR_RETURN(const kms::TerminalLook row, look(one->request.message.uid));
+        const auto kept = known_.kept(row);
+        if (kept == nullptr) TRY(known_.of(one->terminal));
+        if (kept != nullptr && !kept->bundle) return fail(kept->bundle.error());
       }
       return {};
     });
   }
-  /// Everything that is written, in the transactions of kma/application.cpp: the application remembered, both legs made and reserved at once, each delivered
-  /// and charged.
+  /// Everything that is written, in the transactions of kma/application.cpp: both legs made with the caller's delivery, each delivered and charged, and its
+  /// application remembered.
   Result<std::vector<double>> store() {
     return per_delivery([&](const Pair& pair) { return session(pair); });
   }
@@ -121,9 +125,17 @@ class OnDatabase {
     ASSIGN_OR_RETURN(auto request, wire::parse<wire::KeyRequest>(leg.application->octets()));
     ASSIGN_OR_RETURN(const kms::Terminal terminal, find(request.message.uid));
     if (!leg.answer) return fail(leg.answer.error());
-    return Result<Applied>(Applied{.terminal = terminal, .request = std::move(request), .answer = *leg.answer});
+    return Result<Applied>(Applied{.terminal = terminal, .digest = kms::content_digest(terminal), .request = std::move(request), .answer = *leg.answer});
   }
 
+  /// In the KMS it is one of the queries of a transaction, or a transaction that only reads.
+  template <class Key>
+  Result<kms::TerminalLook> look(const Key& key) {
+    ASSIGN_OR_RETURN(const std::optional<kms::TerminalLook> found,
+                     store_.look([&](store::Transaction& transaction) { return kms::look_at_terminal(transaction, key); }));
+    if (!found) return fail(ErrorCode::not_found, "a terminal of the bench is not in the pool");
+    return *found;
+  }
   template <class Key>
   Result<kms::Terminal> find(const Key& key) {
     ASSIGN_OR_RETURN(const std::optional<kms::Terminal> found,
@@ -150,15 +162,19 @@ class OnDatabase {
             .terms = {}};
   }
 
-  Result<void> remember(const Applied& one, ByteView h_req, UnixMs now) {
-    return store_.transact([&](store::Transaction& transaction) -> Result<void> {
-      TRY(kms::remember_application(transaction, h_req, now + key_life_ms));
-      return kms::count_application(transaction, one.terminal.uid, generous, now);
+  static kms::MadeApplication made(const Applied& one, ByteView h_req, UnixMs now) {
+    return {.h_req = h_req, .uid = one.terminal.uid, .ts_ms = now, .forget_ms = now + key_life_ms};
+  }
+  Result<void> judge(const Applied& one, ByteView h_req, UnixMs now) {
+    return store_.read([&](store::Transaction& transaction) -> Result<void> {
+      TRY(kms::judge(transaction, made(one, h_req, now), generous, now));
+      return {};
     });
   }
 
-  Result<void> hand_over(const kms::StoredKey& leg, const Applied& one, ByteView h_req, UnixMs now) {
-    const kms::WorkingKey& key = leg.key;
+  /// The key is delivered by `how`, in the transaction that charges for it.
+  template <class How>
+  Result<void> hand_over(const kms::WorkingKey& key, const Applied& one, ByteView h_req, UnixMs now, const How& how) {
     const kms::ChargingRecord charge{.sid_wk = key.sid_wk,
                                      .leg = key.leg,
                                      .sid_call = key.sid_call,
@@ -174,10 +190,11 @@ class OnDatabase {
                                      .expires_ms = key.expires_ms,
                                      .confirmed_ms = {}};
     return store_.transact([&](store::Transaction& transaction) -> Result<void> {
-      TRY(kms::check_unchanged(transaction, one.terminal));
+      TRY(kms::check_unchanged(transaction, one.terminal, one.digest));
       TRY(kms::Access::is_held(transaction, key.uid));
-      TRY(ledger_.delivered(transaction, leg, {.h_req = h_req, .h_deliver = h_req, .octets = one.answer},
-                            {.by = key.uid, .traffic = kms::Traffic::voice, .now_ms = now}));
+      TRY(kms::take_on(transaction, made(one, h_req, now), generous, now));
+      TRY(how(transaction, kms::Delivery{.h_req = h_req, .h_deliver = h_req, .octets = one.answer},
+              kms::KeyUse{.by = key.uid, .traffic = kms::Traffic::voice, .now_ms = now}));
       return kms::add_charging_record(transaction, charge);
     });
   }
@@ -187,18 +204,19 @@ class OnDatabase {
     const SidWk sid_wk = id();
     const std::array requests{fresh_hash(), fresh_hash()};
     const Secret wk = fresh_key();
-    TRY(remember(pair.caller, requests[0], now));
-    ASSIGN_OR_RETURN(const kms::StoredKey own, store_.transact([&](store::Transaction& transaction) -> Result<kms::StoredKey> {
-      ASSIGN_OR_RETURN(kms::StoredKey out, ledger_.add_reserved(transaction, leg_of(sid_wk, wire::Role::caller, pair.caller, pair.callee, wk, now)));
-      TRY(ledger_.add_reserved(transaction, leg_of(sid_wk, wire::Role::callee, pair.callee, pair.caller, wk, now)));
-      return Result<kms::StoredKey>(std::move(out));
+    TRY(judge(pair.caller, requests[0], now));
+    const kms::WorkingKey own = leg_of(sid_wk, wire::Role::caller, pair.caller, pair.callee, wk, now);
+    const kms::WorkingKey drawn = leg_of(sid_wk, wire::Role::callee, pair.callee, pair.caller, wk, now);
+    TRY(hand_over(own, pair.caller, requests[0], now, [&](store::Transaction& transaction, const kms::Delivery& delivery, const kms::KeyUse& use) {
+      return ledger_.add_session(transaction, own, delivery, use, drawn);
     }));
-    TRY(hand_over(own, pair.caller, requests[0], now));
-    TRY(remember(pair.callee, requests[1], now));
+    TRY(judge(pair.callee, requests[1], now));
     ASSIGN_OR_RETURN(const std::optional<kms::StoredKey> others,
                      store_.look([&](store::Transaction& transaction) { return ledger_.find(transaction, sid_wk, wire::Role::callee); }));
     if (!others) return fail(ErrorCode::internal, "the callee's leg is not in the ledger");
-    return hand_over(*others, pair.callee, requests[1], now);
+    return hand_over(others->key, pair.callee, requests[1], now, [&](store::Transaction& transaction, const kms::Delivery& delivery, const kms::KeyUse& use) {
+      return ledger_.delivered(transaction, *others, delivery, use);
+    });
   }
 
   /// Processor microseconds of this process per delivery, one value a turn; the pairs are shared out among the threads.
@@ -248,6 +266,7 @@ class OnDatabase {
   kms::Ledger ledger_;
   node::SenderDirectory senders_;
   kms::Access access_;
+  kms::KnownTerminals known_{ground_.suite(), known_terminals};
   std::vector<Pair> pairs_;
   std::mutex mutex_;
 };
@@ -345,7 +364,7 @@ Result<void> measure_phases(ApplicationLoad& load, double whole_s, const PhasesP
   phases.push_back(
       {.name = "locate", .us = std::move(locate), .note = in_process + "the applicant by its name, and for every second delivery the callee by its number"});
   ASSIGN_OR_RETURN(auto pool, on_database.pool());
-  phases.push_back({.name = "pool", .us = std::move(pool), .note = in_process + "the encryption keys, four certificates parsed and found to be of one bundle"});
+  phases.push_back({.name = "pool", .us = std::move(pool), .note = in_process + "the encryption keys, their certificates found to be of one bundle when the row was read first; the row looked at once more"});
   phases.push_back({.name = "encapsulate",
                     .us = {(one.encapsulate_static + one.encapsulate_ephemeral + one.schedule + one.seal_1k) * 1000},
                     .note = "measured: the primitives, to the static and to the ephemeral key, key schedule, sealing"});
@@ -355,7 +374,7 @@ Result<void> measure_phases(ApplicationLoad& load, double whole_s, const PhasesP
       {.name = "store",
        .us = std::move(written),
        .note =
-           fmt::format("{}every transaction of a session that writes, halved: replay and rate, both legs made and reserved, delivery and charging record; rows "
+           fmt::format("{}a session, halved: replay and rate looked at, then one transaction for each delivery with replay and rate, both legs made with the first, and the charging record; rows "
                        "guarded, keys sealed; {} threads, so that commits meet",
                        in_process, plan.threads)});
   ASSIGN_OR_RETURN(auto audit, on_database.audit());

@@ -100,7 +100,7 @@ class Connection::Lease {
   sqlite3_stmt* statement_;
 };
 
-Result<std::unique_ptr<Connection>> Connection::open(const std::filesystem::path& file) {
+Result<std::unique_ptr<Connection>> Connection::open_as_set(const std::filesystem::path& file) {
   sqlite3* database = nullptr;
   constexpr int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
   const int code = sqlite3_open_v2(file.c_str(), &database, flags, nullptr);
@@ -112,7 +112,19 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::filesystem::path
   (void)sqlite3_db_config(database, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
   (void)sqlite3_limit(database, SQLITE_LIMIT_ATTACHED, 0);
   TRY(connection->apply_settings());
+  return Result<std::unique_ptr<Connection>>(std::move(connection));
+}
+
+Result<std::unique_ptr<Connection>> Connection::open(const std::filesystem::path& file) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, open_as_set(file));
   TRY(connection->check_integrity());
+  return Result<std::unique_ptr<Connection>>(std::move(connection));
+}
+
+Result<std::unique_ptr<Connection>> Connection::open_to_look(const std::filesystem::path& file) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Connection> connection, open_as_set(file));
+  TRY(connection->run_script("PRAGMA query_only = ON"));
+  TRY(connection->run_script("PRAGMA cache_size = -2048"));  // KiB; it lasts until the next commit of the other connection
   return Result<std::unique_ptr<Connection>>(std::move(connection));
 }
 

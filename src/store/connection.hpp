@@ -27,6 +27,8 @@ class Connection final : public Database {
  public:
   /// Opens an existing file and sets and reads back every setting. `internal` if it is no sound database.
   static Result<std::unique_ptr<Connection>> open(const std::filesystem::path& file);
+  /// A second one on a file that open() has found sound: it sees what is committed, and changes nothing.
+  static Result<std::unique_ptr<Connection>> open_to_look(const std::filesystem::path& file);
 
   Result<std::int64_t> run(std::string_view sql, std::span<const Value> values) override;
   Result<void> query(std::string_view sql, std::span<const Value> values, const std::function<void(const Row&)>& each) override;
@@ -59,6 +61,7 @@ class Connection final : public Database {
   class Lease;
 
   explicit Connection(sqlite3* database) : database_(database) {}
+  static Result<std::unique_ptr<Connection>> open_as_set(const std::filesystem::path& file);
   Result<void> apply_settings();
   Result<void> check_integrity();
   Result<StatementPointer> prepare(std::string_view sql);

@@ -82,7 +82,7 @@ Result<void> adopt(Transaction& transaction, const GuardKeys& keys, const Guarde
     TRY(transaction.query(sql + end, after, [&](const Row& row) {
       const auto one = read ? read_row(table, row) : Result<GuardedRow>(fail(read.error()));
       if (one) {
-        rows.push_back({.row = {.octets = {}, .row_mac = {}, .key = one->key}, .mac = mac_of(keys, *one)});
+        rows.push_back({.row = {.columns = {}, .row_mac = {}, .key = one->key}, .mac = mac_of(keys, table, *one)});
       } else {
         read = fail(one.error());
       }
@@ -207,6 +207,7 @@ Result<std::unique_ptr<GuardedStore>> GuardedStore::open(std::unique_ptr<Store> 
   if (!key) return refused(key.error());
   std::unique_ptr<GuardedStore> out(new GuardedStore(std::move(store), settings, std::make_unique<GuardKeys>(*settings.suite, *key)));
   if (const auto sound = out->check(settings); !sound) return refused(sound.error());
+  out->shapes_ = shapes_of(*out->store_, out->tables_);
   return Result<std::unique_ptr<GuardedStore>>(std::move(out));
 }
 
@@ -274,7 +275,7 @@ Result<void> GuardedStore::transact_erased(const std::function<Result<void>(Tran
   if (lanes_.size() > 1) turn.emplace(*this);
   GuardLane& lane = turn ? turn->lane() : *lanes_.front();
   ASSIGN_OR_RETURN(const std::int64_t epoch, store_->transact([&](Transaction& transaction) -> Result<std::int64_t> {
-    GuardedTransaction guarded(transaction, tables_, *keys_);
+    GuardedTransaction guarded(transaction, tables_, *keys_, shapes_);
     TRY(work(guarded));
     return guarded.changed() ? step(transaction, lane, guarded.change()) : Result<std::int64_t>(0);
   }));

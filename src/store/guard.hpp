@@ -55,6 +55,7 @@ struct GuardSettings {
 
 struct GuardKeys;
 struct GuardState;
+struct TableShape;
 class GuardLane;
 
 class GuardedStore final : public Store {
@@ -86,6 +87,9 @@ class GuardedStore final : public Store {
 
  protected:
   Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) override;
+  /// Plain reads are not checked, and a look is nothing else.
+  Result<void> look_erased(const std::function<Result<void>(Transaction&)>& work) override { return store_->look(work); }
+  Result<void> read_erased(const std::function<Result<void>(Transaction&)>& work) override { return store_->read(work); }
 
  private:
   class Turn;  // a lane, for one transaction
@@ -98,6 +102,7 @@ class GuardedStore final : public Store {
 
   std::unique_ptr<Store> store_;
   std::vector<GuardedTable> tables_;
+  std::vector<TableShape> shapes_;
   std::unique_ptr<GuardKeys> keys_;
   crypto::Rng& rng_;
   std::vector<std::unique_ptr<GuardLane>> lanes_;

@@ -5,14 +5,12 @@
 #include "base/check.hpp"
 #include "crypto/aead.hpp"
 #include "crypto/kdf.hpp"
-#include "store/guard_statement.hpp"
 #include "wire/reader.hpp"
 #include "wire/writer.hpp"
 
 namespace qanat::store {
 namespace {
 
-constexpr std::string_view mac_column = "row_mac";
 constexpr std::string_view savepoint_word = "SAVEPOINT ";
 constexpr std::string_view rollback_words = "ROLLBACK TO ";
 constexpr std::string_view release_word = "RELEASE ";
@@ -32,7 +30,7 @@ void append_part(Bytes& out, ByteView octets) {
   append(out, octets);
 }
 
-std::string shown_value(const std::variant<std::int64_t, std::string, Bytes>& value) {
+std::string shown_value(const Stored& value) {
   constexpr std::size_t shown_max = 64;
   if (const auto* number = std::get_if<std::int64_t>(&value)) return std::to_string(*number);
   if (const auto* text = std::get_if<std::string>(&value)) return text->substr(0, shown_max);
@@ -81,45 +79,69 @@ bool GuardState::operator==(const GuardState& other) const {
 }
 
 Result<GuardedRow> read_row(const GuardedTable& table, const Row& row) {
-  struct Column {
-    std::string name;
-    int at;
-  };
-  std::vector<Column> columns;
-  columns.reserve(static_cast<std::size_t>(row.columns()));
-  for (int i = 0; i < row.columns(); ++i) columns.push_back({.name = row.name(i), .at = i});
-  // By name: the order of the columns is the database's business.
-  std::ranges::sort(columns, {}, &Column::name);
   GuardedRow out;
-  append_part(out.octets, as_bytes(table.name));
+  out.columns.reserve(static_cast<std::size_t>(row.columns()));
   bool has_mac = false;
-  for (const Column& column : columns) {
-    const ColumnType type = row.type(column.at);
-    if (column.name == mac_column) {
+  for (int i = 0; i < row.columns(); ++i) {
+    const ColumnType type = row.type(i);
+    std::string name = row.name(i);
+    if (name == mac_column) {
       has_mac = true;
-      if (type != ColumnType::null) out.row_mac = row.blob(column.at);
-      continue;
+      if (type != ColumnType::null) out.row_mac = row.blob(i);
+    } else if (type == ColumnType::integer) {
+      out.columns.push_back({.name = std::move(name), .value = row.integer(i)});
+    } else if (type == ColumnType::text) {
+      out.columns.push_back({.name = std::move(name), .value = row.text(i)});
+    } else if (type == ColumnType::blob) {
+      out.columns.push_back({.name = std::move(name), .value = row.blob(i)});
     }
-    if (type == ColumnType::null) continue;
-    append_part(out.octets, as_bytes(column.name));
-    out.octets.push_back(static_cast<std::uint8_t>(type));
-    if (type == ColumnType::integer) append_number(out.octets, static_cast<std::uint64_t>(row.integer(column.at)));
-    if (type == ColumnType::text) append_part(out.octets, as_bytes(row.text(column.at)));
-    if (type == ColumnType::blob) append_part(out.octets, row.blob(column.at));
   }
+  // By name: the order of the columns is the database's business.
+  std::ranges::sort(out.columns, {}, &GuardedColumn::name);
   if (!has_mac) return fail(ErrorCode::internal, "table " + std::string(table.name) + " has no column row_mac");
   for (const std::string_view key : table.key) {
     if (key.empty()) continue;
-    const auto found = std::ranges::find(columns, key, &Column::name);
-    if (found == columns.end() || row.is_null(found->at)) return fail(ErrorCode::internal, "table " + std::string(table.name) + " has no key " + std::string(key));
-    if (row.type(found->at) == ColumnType::integer) {
-      out.key.emplace_back(row.integer(found->at));
-    } else if (row.type(found->at) == ColumnType::text) {
-      out.key.emplace_back(row.text(found->at));
-    } else {
-      out.key.emplace_back(row.blob(found->at));
+    const auto found = std::ranges::find(out.columns, key, &GuardedColumn::name);
+    if (found == out.columns.end()) return fail(ErrorCode::internal, "table " + std::string(table.name) + " has no key " + std::string(key));
+    out.key.push_back(found->value);
+  }
+  return out;
+}
+
+namespace {
+
+/// Of a statement that has as many values as it assigns, at least.
+Value assigned_value(const Assigned& one, std::span<const Value> values) {
+  return std::visit(
+      [&](const auto& what) -> Value {
+        if constexpr (std::is_same_v<std::decay_t<decltype(what)>, GivenValue>) {
+          return values[what.index];
+        } else {
+          return what;
+        }
+      },
+      one.what);
+}
+
+}  // namespace
+
+std::optional<GuardedRow> foretold(const Statement& statement, std::span<const Value> values, std::span<const GuardedRow> before) {
+  const bool one_row = statement.verb == Verb::insert || before.size() == 1;
+  if (statement.assigned.empty() || !one_row || values.size() < statement.assigned_values) return std::nullopt;
+  GuardedRow out;
+  if (!before.empty()) out.columns = before.front().columns;
+  for (const Assigned& one : statement.assigned) {
+    std::erase_if(out.columns, [&](const GuardedColumn& column) { return column.name == one.column; });
+    const Value value = assigned_value(one, values);
+    if (const auto* number = std::get_if<std::int64_t>(&value)) {
+      out.columns.push_back({.name = std::string(one.column), .value = *number});
+    } else if (const auto* text = std::get_if<std::string_view>(&value)) {
+      out.columns.push_back({.name = std::string(one.column), .value = std::string(*text)});
+    } else if (const auto* octets = std::get_if<ByteView>(&value)) {
+      out.columns.push_back({.name = std::string(one.column), .value = to_bytes(*octets)});
     }
   }
+  std::ranges::sort(out.columns, {}, &GuardedColumn::name);
   return out;
 }
 
@@ -129,13 +151,68 @@ std::string describe(const GuardedTable& table, const GuardedRow& row) {
   return out;
 }
 
-Bytes mac_of(const GuardKeys& keys, const GuardedRow& row) { return crypto::hmac(keys.suite.hash, keys.row, {row.octets}); }
+bool is_certain(const TableShape& shape, const Statement& statement, std::span<const Value> values) {
+  const auto fits = [&](const Assigned& one) {
+    const auto column = std::ranges::find(shape.columns, one.column, &ColumnShape::name);
+    const Value value = assigned_value(one, values);
+    if (column == shape.columns.end()) return false;
+    if (std::holds_alternative<std::int64_t>(value)) return column->type == ColumnType::integer;
+    if (std::holds_alternative<std::string_view>(value)) return column->type == ColumnType::text;
+    if (std::holds_alternative<ByteView>(value)) return column->type == ColumnType::blob;
+    return !column->gives;  // NULL: nothing for a column that may have nothing
+  };
+  if (!std::ranges::all_of(statement.assigned, fits)) return false;
+  return statement.verb != Verb::insert || std::ranges::all_of(shape.columns, [&](const ColumnShape& column) {
+           return !column.gives || std::ranges::find(statement.assigned, column.name, &Assigned::column) != statement.assigned.end();
+         });
+}
+
+std::vector<TableShape> shapes_of(Store& store, std::span<const GuardedTable> tables) {
+  std::vector<TableShape> out;
+  for (const GuardedTable& table : tables) {
+    TableShape shape{.name = std::string(table.name), .columns = {}};
+    bool plain = true;
+    const auto told = store.look([&](Transaction& transaction) {
+      shape.columns.clear();
+      return transaction.query("SELECT name, type, dflt_value IS NOT NULL OR pk > 0 FROM pragma_table_info(?)", {table.name}, [&](const Row& row) {
+        const std::string type = row.text(1);
+        plain = plain && (type == "INTEGER" || type == "TEXT" || type == "BLOB");
+        shape.columns.push_back({.name = row.text(0),
+                                 .type = type == "INTEGER" ? ColumnType::integer : (type == "TEXT" ? ColumnType::text : ColumnType::blob),
+                                 .gives = row.integer(2) != 0});
+      });
+    });
+    if (!told) return {};
+    if (plain) out.push_back(std::move(shape));
+  }
+  return out;
+}
+
+Bytes mac_of(const GuardKeys& keys, const GuardedTable& table, const GuardedRow& row) {
+  const auto append_type = [](Bytes& out, ColumnType type) { out.push_back(static_cast<std::uint8_t>(type)); };
+  Bytes octets;
+  append_part(octets, as_bytes(table.name));
+  for (const GuardedColumn& column : row.columns) {
+    append_part(octets, as_bytes(column.name));
+    if (const auto* number = std::get_if<std::int64_t>(&column.value)) {
+      append_type(octets, ColumnType::integer);
+      append_number(octets, static_cast<std::uint64_t>(*number));
+    } else if (const auto* text = std::get_if<std::string>(&column.value)) {
+      append_type(octets, ColumnType::text);
+      append_part(octets, as_bytes(*text));
+    } else {
+      append_type(octets, ColumnType::blob);
+      append_part(octets, std::get<Bytes>(column.value));
+    }
+  }
+  return crypto::hmac(keys.suite.hash, keys.row, {octets});
+}
 
 Bytes element_of(const GuardKeys& keys, ByteView row_mac) { return crypto::hmac(keys.suite.hash, keys.element, {row_mac}); }
 
 Result<void> check_row(const GuardKeys& keys, const GuardedTable& table, const GuardedRow& row) {
   if (row.row_mac.empty()) return fail(ErrorCode::denied, describe(table, row) + ": was put in by another program");
-  if (equal_constant_time(row.row_mac, mac_of(keys, row))) return {};
+  if (equal_constant_time(row.row_mac, mac_of(keys, table, row))) return {};
   return fail(ErrorCode::denied, describe(table, row) + ": was changed, or put there, by another program");
 }
 
@@ -223,9 +300,9 @@ Result<std::vector<GuardedRow>> GuardedTransaction::rows(const GuardedTable& tab
   return out;
 }
 
-Result<void> GuardedTransaction::admit(const GuardedTable& table, const GuardedRow& row) {
-  const Bytes mac = mac_of(keys_, row);
-  TRY(put_mac(inner_, table, row, mac));
+Result<void> GuardedTransaction::admit(const GuardedTable& table, const GuardedRow& row, ByteView written) {
+  const Bytes mac = written.empty() ? mac_of(keys_, table, row) : to_bytes(written);
+  if (written.empty()) TRY(put_mac(inner_, table, row, mac));
   add_row(keys_, change_, table.name, mac);
   changed_ = true;
   return {};
@@ -275,11 +352,25 @@ Result<std::int64_t> GuardedTransaction::run(std::string_view sql, std::span<con
     ASSIGN_OR_RETURN(before, rows(*table, "SELECT * FROM " + std::string(table->name) + std::string(statement.where), values.last(statement.where_values)));
     if (before.empty()) return std::int64_t{0};
   }
-  ASSIGN_OR_RETURN(const std::vector<GuardedRow> touched, rows(*table, std::string(sql) + " RETURNING *", values));
+  const std::optional<GuardedRow> expected = foretold(statement, values, before);
+  const Bytes mac = expected ? mac_of(keys_, *table, *expected) : Bytes();
+  std::vector<Value> with_it(values.begin(), values.end());
+  if (expected) with_it.insert(with_it.begin() + static_cast<std::ptrdiff_t>(statement.assigned_values), ByteView(mac));
+  const auto shape = std::ranges::find(shapes_, statement.table, &TableShape::name);
+  if (expected && shape != shapes_.end() && is_certain(*shape, statement, values)) {
+    ASSIGN_OR_RETURN(const std::int64_t changed, inner_.run(with_mac(sql, statement), with_it));
+    if (changed == 0 && statement.verb == Verb::insert) return std::int64_t{0};  // it is there: OR IGNORE, DO NOTHING
+    if (changed != 1) return not_followed("other rows than the condition names");
+    for (const GuardedRow& row : before) TRY(dismiss(*table, row));
+    TRY(admit(*table, *expected, mac));
+    return changed;
+  }
+  ASSIGN_OR_RETURN(const std::vector<GuardedRow> touched, rows(*table, (expected ? with_mac(sql, statement) : std::string(sql)) + " RETURNING *", with_it));
   if (statement.verb == Verb::update && touched.size() != before.size()) return not_followed("other rows than the condition names");
   for (const GuardedRow& row : statement.verb == Verb::remove ? touched : before) TRY(dismiss(*table, row));
   if (statement.verb == Verb::remove) return static_cast<std::int64_t>(touched.size());
-  for (const GuardedRow& row : touched) TRY(admit(*table, row));
+  // The MAC is of what is stored, not of what should have been.
+  for (const GuardedRow& row : touched) TRY(admit(*table, row, expected && row.columns == expected->columns && row.row_mac == mac ? ByteView(mac) : ByteView()));
   return static_cast<std::int64_t>(touched.size());
 }
 

@@ -55,10 +55,45 @@ class SqliteTransaction final : public Transaction {
   Connection& connection_;
 };
 
+/// What a work that only looks sees: what is committed.
+class SqliteLook final : public Transaction {
+ public:
+  SqliteLook(Connection& connection, std::size_t queries_max) : connection_(connection), left_(queries_max) {}
+
+  Result<std::int64_t> run(std::string_view sql, std::span<const Value> /*values*/) override {
+    return fail(ErrorCode::internal, "a change by who only looks: " + std::string(sql));
+  }
+  Result<void> query(std::string_view sql, std::span<const Value> values, const std::function<void(const Row&)>& each) override {
+    if (left_ == 0) return fail(ErrorCode::internal, "a second statement in a look: " + std::string(sql));
+    --left_;
+    return connection_.query(sql, values, each);
+  }
+
+ private:
+  Connection& connection_;
+  std::size_t left_;
+};
+
+/// Of the connection that looks: several queries that see one state. Nothing was changed that could be committed.
+class OneState {
+ public:
+  explicit OneState(Connection& connection) : connection_(connection) {}
+  OneState(const OneState&) = delete;
+  OneState& operator=(const OneState&) = delete;
+  ~OneState() { connection_.roll_back(); }
+  Result<void> begin() {
+    TRY(connection_.run("BEGIN", {}));
+    return {};
+  }
+
+ private:
+  Connection& connection_;
+};
+
 class SqliteStore final : public Store {
  public:
-  SqliteStore(ProcessLock lock, std::unique_ptr<Connection> connection, std::string name)
-      : lock_(std::move(lock)), connection_(std::move(connection)), name_(std::move(name)) {}
+  SqliteStore(ProcessLock lock, std::unique_ptr<Connection> connection, std::unique_ptr<Connection> looking, std::string name)
+      : lock_(std::move(lock)), connection_(std::move(connection)), looking_(std::move(looking)), name_(std::move(name)) {}
 
   [[nodiscard]] std::size_t queued() const noexcept override { return coming_; }
   void announce(std::string_view channel) override {
@@ -103,6 +138,22 @@ class SqliteStore final : public Store {
     // A refusal may rest on what another work of the group did: it counts when that is durable.
     if (*group->outcome && !own) return own;
     return *group->outcome;
+  }
+  /// Takes no turn: a work that is under way has changed nothing yet for who looks, and what he sees is on the disk.
+  Result<void> look_erased(const std::function<Result<void>(Transaction&)>& work) override {
+    CHECK(holder_.load() != std::this_thread::get_id());  // what its own work has changed would not be there
+    const std::lock_guard lock(looking_mutex_);
+    SqliteLook transaction(*looking_, 1);
+    return work(transaction);
+  }
+  Result<void> read_erased(const std::function<Result<void>(Transaction&)>& work) override {
+    constexpr std::size_t queries_max = 64;
+    CHECK(holder_.load() != std::this_thread::get_id());
+    const std::lock_guard lock(looking_mutex_);
+    OneState state(*looking_);
+    if (const auto begun = state.begin(); !begun) return fail_in(name_, begun.error());
+    SqliteLook transaction(*looking_, queries_max);
+    return work(transaction);
   }
 
  private:
@@ -150,6 +201,8 @@ class SqliteStore final : public Store {
 
   ProcessLock lock_;  // before the connection: given back after the file is closed
   std::unique_ptr<Connection> connection_;
+  std::mutex looking_mutex_;             // guards looking_
+  std::unique_ptr<Connection> looking_;  // after the other one: that is closed last, and moves the log into the file
   std::string name_;
   std::mutex mutex_;              // guards connection_ and group_
   std::shared_ptr<Group> group_;  // that takes part in the transaction that is open
@@ -172,7 +225,9 @@ Result<std::unique_ptr<Store>> Store::open(const std::filesystem::path& file, st
   auto connection = Connection::open(file);
   if (!connection) return in_file(connection.error());
   if (const auto migrated = migrate(**connection, migrations); !migrated) return in_file(migrated.error());
-  return Result<std::unique_ptr<Store>>(std::make_unique<SqliteStore>(std::move(*lock), std::move(*connection), name));
+  auto looking = Connection::open_to_look(file);
+  if (!looking) return in_file(looking.error());
+  return Result<std::unique_ptr<Store>>(std::make_unique<SqliteStore>(std::move(*lock), std::move(*connection), std::move(*looking), name));
 }
 
 Bytes column_context(std::string_view table_column, ByteView row_key) { return to_bytes(std::string(table_column) + '/' + to_hex(row_key)); }

@@ -122,11 +122,17 @@ class Store {
   auto transact(Work&& work) -> decltype(work(std::declval<Transaction&>())) {
     return erased(work, [this](const std::function<Result<void>(Transaction&)>& one) { return transact_erased(one); });
   }
-  /// The same for a work that is one query and nothing else: a server takes it, from its beginning to its end, in one round trip. PostgreSQL refuses a change
-  /// in it, and a second statement (`internal`).
+  /// The same for a work that is one query and nothing else: a change in it, and a second statement, are refused (`internal`). A server takes it, from its
+  /// beginning to its end, in one round trip; in a file it waits for no work and no commit, and sees what is committed.
   template <class Work>
   auto look(Work&& work) -> decltype(work(std::declval<Transaction&>())) {
     return erased(work, [this](const std::function<Result<void>(Transaction&)>& one) { return look_erased(one); });
+  }
+  /// Several queries that see one state, and nothing else. In a file it waits for no work and no commit, and a change is refused (`internal`); a server takes it
+  /// as any work.
+  template <class Work>
+  auto read(Work&& work) -> decltype(work(std::declval<Transaction&>())) {
+    return erased(work, [this](const std::function<Result<void>(Transaction&)>& one) { return read_erased(one); });
   }
   /// What is committed by now cannot be undone by putting back an older copy of the database, once this returns. Nothing for a store without a guard (guard.hpp).
   virtual Result<void> settle() { return {}; }
@@ -164,6 +170,7 @@ class Store {
  protected:
   virtual Result<void> transact_erased(const std::function<Result<void>(Transaction&)>& work) = 0;
   virtual Result<void> look_erased(const std::function<Result<void>(Transaction&)>& work) { return transact_erased(work); }
+  virtual Result<void> read_erased(const std::function<Result<void>(Transaction&)>& work) { return transact_erased(work); }
 
  private:
   template <class Work, class Carry>

@@ -63,7 +63,7 @@ constexpr CrashRow kms_callee_side[]{
     {"kms-b", "kms.wk.destroyed", Trigger::across},
 };
 constexpr CrashRow kms_same_domain[]{
-    {"kms-a", "kms.application.checked", Trigger::within}, {"kms-a", "kms.local.reserved", Trigger::within},
+    {"kms-a", "kms.application.checked", Trigger::within}, {"kms-a", "kms.local.drawn", Trigger::within},
     {"kms-a", "kms.wk.delivered", Trigger::within},        {"kms-a", "kms.wk.destroyed", Trigger::within},
 };
 constexpr CrashRow kms_enrolment[]{

@@ -7,6 +7,8 @@
 #include "node/shared_notices.hpp"
 #include "services/kms/csa/schema.hpp"
 #include "services/kms/kma/history_schema.hpp"
+#include "services/kms/kma/schema.hpp"
+#include "services/kms/kp/schema.hpp"
 #include "store/guard.hpp"
 
 namespace qanat::kms {
@@ -433,14 +435,16 @@ inline constexpr std::array migrations{
       ALTER TABLE csa_key ADD COLUMN creation_id TEXT;
       ALTER TABLE csa_key ADD COLUMN creation_digest BLOB;
       CREATE UNIQUE INDEX csa_key_creation ON csa_key (owner, creation_id) WHERE creation_id IS NOT NULL)sql"},
-    store::Migration{18, history_schema},
+    store::Migration{18, kma_narrow_rows},
+    store::Migration{19, kp_narrow_first},
+    store::Migration{20, history_schema},
 };
 
 /// What is guarded; what that costs stands in docs/adr/0025-guarded-store.md. Not application_rate: a bucket that somebody fills lets its subscriber apply more
 /// often, and it changes with every application. Nor replay, which does too: what a message that was forgotten could be repeated for, the rows of working_key refuse. Nor pending_agreement: what it lets happen, the far KMS must say over its own connection. Nor key_stock and
 /// key_delivery, which count what stands in guarded rows. Nor used_session, which grows for ever: what was applied for before the guarded history_segment.until_ms is
 /// refused by its time, and a fresh application for a session whose row was taken out gets another key. For charging_archive stand the rows of charging_day, for directory_page the guarded head, which has the
-/// digests of the pages. Nor notice and notice_count, which are PostgreSQL's alone.
+/// digests of the pages, and for delivered_answer that of its leg's row. Nor notice and notice_count, which are PostgreSQL's alone.
 inline constexpr std::array guarded_tables{
     store::GuardedTable{"terminal", {"uid", ""}},
     store::GuardedTable{"prepared_encryption", {"uid", "h_enrol"}},

@@ -84,6 +84,8 @@ class Applicants {
     auto framed = must(wire::sign_message(network_.suite(), node_->settings().policy_epoch, message, who.signer, who.fps, network_.rng()));
     return {.request = std::move(framed), .ephemeral = std::move(ephemeral)};
   }
+  /// What an application refers to its token by, which came with this answer.
+  Bytes token_ref(const Person& who, const Made& made, const Bytes& answer) { return crypto::digest(network_.suite().hash, opened(who, made, answer).token); }
   SidWk session() { return network_.rng().id<SidWk>(); }
 
   /// What is made afterwards is later by the clock too.
@@ -119,6 +121,16 @@ class Applicants {
   template <class Work>
   auto in_transaction(Work&& work) {
     return store().transact(std::forward<Work>(work));
+  }
+  bool has_leg(const SidWk& sid, wire::Role role) {
+    return must(in_transaction([&](store::Transaction& transaction) { return ledger().find(transaction, sid, role); })).has_value();
+  }
+  /// As after a quiet minute.
+  void forget_rates() {
+    must(in_transaction([](store::Transaction& transaction) -> Result<void> {
+      TRY(transaction.run("DELETE FROM application_rate", {}));
+      return {};
+    }));
   }
   StoredKey leg(const SidWk& sid, wire::Role role) {
     auto found = must(in_transaction([&](store::Transaction& transaction) { return ledger().find(transaction, sid, role); }));

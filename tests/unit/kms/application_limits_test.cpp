@@ -1,5 +1,6 @@
 // What is kept of applications: which were made (replay), how many (rate), and what was delivered for them (charges). All of it across restarts and jumps of the clock.
 #include "services/kms/kma/charging_archive.hpp"
+#include "services/kms/kma/admission.hpp"
 #include "services/kms/kma/rate.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/schema.hpp"
@@ -54,6 +55,46 @@ TEST_P(ApplicationLimitsTest, ApplicationIsNewOnceAlsoAfterARestart) {
   EXPECT_TRUE(must(made(2, limits_now + limits_window)));
   forget(limits_now + limits_window);
   EXPECT_FALSE(must(made(1, limits_now + limits_window))) << "its time is not over yet";
+}
+
+TEST_P(ApplicationLimitsTest, AnApplicationIsJudgedAsItIsTakenOn) {
+  constexpr Rate rate{.burst = 2, .per_minute = 1};
+  const auto of = [](const Bytes& h_req, UnixMs ts_ms = limits_now) {
+    return MadeApplication{.h_req = h_req, .uid = Uid("alice"), .ts_ms = ts_ms, .forget_ms = ts_ms + limits_window};
+  };
+  const auto judged = [&](const MadeApplication& one) {
+    return store_->transact([&](store::Transaction& transaction) { return judge(transaction, one, rate, limits_now); });
+  };
+  const auto taken_on = [&](const MadeApplication& one) {
+    return store_->transact([&](store::Transaction& transaction) { return take_on(transaction, one, rate, limits_now); });
+  };
+  const Bytes first(32, 1);
+  const Bytes second(32, 2);
+  const Bytes third(32, 3);
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(must(judged(of(first))), (Bucket{.level_milli = 1000, .at_ms = limits_now})) << "it changes nothing";
+  EXPECT_TRUE(must(taken_on(of(first))));
+  EXPECT_FALSE(must(taken_on(of(first))));
+  EXPECT_EQ(must(judged(of(first))), std::nullopt);
+  EXPECT_EQ(must(judged(of(second))), (Bucket{.level_milli = 0, .at_ms = limits_now}));
+  EXPECT_TRUE(must(taken_on(of(second))));
+  EXPECT_EQ(refusal(judged(of(third))), ErrorCode::exhausted);
+  EXPECT_EQ(refusal(taken_on(of(third))), ErrorCode::exhausted);
+  EXPECT_EQ(rows("replay"), 2) << "what was refused was not made";
+  must(store_->transact([](store::Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO replay_forgotten (id, forget_ms) VALUES (1, ?)", {store::column(limits_now)}));
+    return {};
+  }));
+  const auto forgotten = judged(of(third, limits_now - limits_window));
+  EXPECT_EQ(refusal(forgotten), ErrorCode::denied);
+  EXPECT_TRUE(forgotten.error().message.ends_with("a clock was set back")) << forgotten.error().message;
+  must(store_->transact([](store::Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO incarnation (number, began_ms, not_before_ms, cause) VALUES (1, 0, ?, 'restored')", {store::column(limits_now - 1000)}));
+    return {};
+  }));
+  const auto earlier = judged(of(third, limits_now - 1001));
+  EXPECT_EQ(refusal(earlier), ErrorCode::denied);
+  EXPECT_TRUE(earlier.error().message.ends_with("is from before the database was restored")) << earlier.error().message;
+  EXPECT_EQ(must(judged(of(first))), std::nullopt) << "known is known";
 }
 
 TEST_P(ApplicationLimitsTest, ClockThatRanAheadAndWasSetBackOpensNoGap) {

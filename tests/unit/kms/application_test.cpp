@@ -57,6 +57,56 @@ TEST_P(ApplicationTest, BothTerminalsGetOneKeyWithItsReasonOnRecordAndACharge) {
   EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::delivered) << "the other leg is another matter";
 }
 
+TEST_P(ApplicationTest, TheCallersDeliveryBringsTheCalleesLegAndASecondApplicationForTheSessionFindsBoth) {
+  const SidWk sid = kms_.session();
+  const auto first = kms_.make(kms_.a(), sid, Role::caller);
+  const Bytes to_a = must(apply(kms_.a(), first)).body;
+  const StoredKey callee = kms_.leg(sid, Role::callee);
+  EXPECT_EQ(callee.state, KeyState::reserved);
+  EXPECT_TRUE(equal_secret(callee.key.wk, kms_.opened(kms_.a(), first, to_a).wk));
+  const auto again = apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller));
+  EXPECT_EQ(refusal(again), ErrorCode::conflict);
+  EXPECT_TRUE(again.error().message.ends_with("this session was used before")) << again.error().message;
+  EXPECT_TRUE(equal_secret(kms_.leg(sid, Role::callee).key.wk, callee.key.wk)) << "the key that the second one drew is nowhere";
+  EXPECT_EQ(charges().size(), 1U);
+}
+
+TEST_P(ApplicationTest, AnApplicationThatNeedsTheDatabaseAloneIsRememberedWithItsDelivery) {
+  const SidWk before = kms_.session();
+  const auto of_a = kms_.make(kms_.a(), before, Role::caller);
+  const auto of_c = kms_.make(kms_.c(), before, Role::callee);
+  const Bytes token_of_a = kms_.token_ref(kms_.a(), of_a, must(apply(kms_.a(), of_a)).body);
+  const Bytes token_of_c = kms_.token_ref(kms_.c(), of_c, must(apply(kms_.c(), of_c)).body);
+  int asked = 0;
+  kms_.while_asked_ = [&](points::Endpoint) { ++asked; };
+  const SidWk sid = kms_.session();
+  const auto caller = kms_.make(kms_.a(), sid, Role::caller, [&](wire::KeyRequest& message) { message.token_ref = token_of_a; });
+  const auto callee = kms_.make(kms_.c(), sid, Role::callee, [&](wire::KeyRequest& message) { message.token_ref = token_of_c; });
+  const Bytes to_a = must(apply(kms_.a(), caller)).body;
+  const Bytes to_c = must(apply(kms_.c(), callee)).body;
+  EXPECT_EQ(asked, 0) << "IAM was asked before";
+  EXPECT_TRUE(kms_.opened(kms_.a(), caller, to_a).token.empty());
+  EXPECT_TRUE(equal_secret(kms_.opened(kms_.a(), caller, to_a).wk, kms_.opened(kms_.c(), callee, to_c).wk));
+  EXPECT_EQ(charges().size(), 4U);
+  kms_.open();
+  EXPECT_EQ(must(apply(kms_.a(), caller)).body, to_a) << "the same again gets the same again";
+  EXPECT_EQ(must(apply(kms_.c(), callee)).body, to_c);
+  EXPECT_EQ(charges().size(), 4U);
+}
+
+TEST_P(ApplicationTest, AnApplicationThatIsRefusedWithoutAskingAnybodyIsRememberedToo) {
+  const SidWk sid = kms_.session();
+  const auto first = kms_.make(kms_.a(), sid, Role::caller);
+  const Bytes token = kms_.token_ref(kms_.a(), first, must(apply(kms_.a(), first)).body);
+  const auto again = kms_.make(kms_.a(), sid, Role::caller, [&](wire::KeyRequest& message) { message.token_ref = token; });
+  const auto refused = apply(kms_.a(), again);
+  EXPECT_EQ(refusal(refused), ErrorCode::conflict);
+  EXPECT_TRUE(refused.error().message.ends_with("this session was used before")) << refused.error().message;
+  const auto replayed = apply(kms_.a(), again);
+  EXPECT_EQ(refusal(replayed), ErrorCode::conflict);
+  EXPECT_EQ(replayed.error().message, "KeyRequest: this application was made before (replay)");
+}
+
 TEST_P(ApplicationTest, AKeyThatCmspsDirectoryGrantedIsDeliveredRecordedAndChargedAsSuch) {
   const SidWk sid = kms_.session();
   const auto callee = kms_.make(kms_.c(), sid, Role::callee);
@@ -193,7 +243,8 @@ TEST_P(ApplicationTest, ATerminalThatEnrolsAnewWhileItsKeyIsAgreedGetsNothingAnd
   ASSERT_EQ(refusal(refused), ErrorCode::conflict);
   EXPECT_EQ(refused.error().message, "the encryption keys of A have changed; apply again");
   EXPECT_TRUE(kms_.on_record(refused.error().message));
-  EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::reserved);
+  EXPECT_FALSE(kms_.has_leg(sid, Role::caller)) << "legs come with the delivery";
+  EXPECT_FALSE(kms_.has_leg(sid, Role::callee));
   EXPECT_TRUE(charges().empty());
   EXPECT_EQ(times("\"km-1.delivered\"", kms_.state()), 0U);
   ASSERT_TRUE(anew);
@@ -234,7 +285,8 @@ TEST_P(ApplicationTest, ATerminalWhoseTokenIamEndsAgainAndAgainGetsNothingAndIsN
   EXPECT_EQ(refused.error().message, "the access token of A was ended while its application was under way; apply again");
   EXPECT_TRUE(kms_.on_record(refused.error().message));
   EXPECT_TRUE(ended);
-  EXPECT_EQ(kms_.leg(sid, Role::caller).state, KeyState::reserved);
+  EXPECT_FALSE(kms_.has_leg(sid, Role::caller)) << "legs come with the delivery";
+  EXPECT_FALSE(kms_.has_leg(sid, Role::callee));
   EXPECT_TRUE(charges().empty());
   EXPECT_EQ(times("\"km-1.delivered\"", kms_.state()), 0U);
   kms_.while_asked_ = {};
@@ -474,6 +526,20 @@ TEST_P(LimitedApplicationTest, RateIsOfNewApplicationsOfOneSubscriberAndOutlives
   EXPECT_TRUE(limited_.on_record("A applies more often than 1 times a minute"));
   EXPECT_EQ(refusal(apply(limited_.a(), third)), ErrorCode::exhausted) << "not yet made, so no replay either";
   must(apply(limited_.c(), limited_.make(limited_.c(), sid, Role::callee)));
+}
+
+TEST_P(LimitedApplicationTest, AnApplicationCountsThatIsRememberedWithItsDeliveryAndOneThatIsRefused) {
+  for (const bool refused : {false, true}) {
+    Applicants::Person& who = limited_.a();
+    if (refused) limited_.forget_rates();
+    const SidWk sid = limited_.session();
+    const auto first = limited_.make(who, sid, Role::caller);
+    const Bytes token = limited_.token_ref(who, first, must(apply(who, first)).body);
+    const auto with_token = [&](wire::KeyRequest& message) { message.token_ref = token; };
+    const auto second = apply(who, limited_.make(who, refused ? sid : limited_.session(), Role::caller, with_token));
+    EXPECT_EQ(second.has_value(), !refused);
+    EXPECT_EQ(refusal(apply(who, limited_.make(who, limited_.session(), Role::caller, with_token))), ErrorCode::exhausted) << refused;
+  }
 }
 
 class StrictApplicationTest : public ApplicationTest {};

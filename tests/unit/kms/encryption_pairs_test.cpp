@@ -214,7 +214,7 @@ TEST_F(EncryptionPairsTest, WhatIamEndsIsEndedInTheGuardedDatabase) {
     }));
   };
   const auto left = [&] {
-    return std::pair(number("SELECT count(*) FROM token"), number("SELECT count(*) FROM working_key WHERE answer IS NOT NULL"));
+    return std::pair(number("SELECT count(*) FROM token"), number("SELECT count(*) FROM delivered_answer"));
   };
   for (const char* uid : {"alice", "bob", "carol"}) delivered(Uid(uid));
   const auto ended = [&](const char* subject) {
@@ -223,8 +223,10 @@ TEST_F(EncryptionPairsTest, WhatIamEndsIsEndedInTheGuardedDatabase) {
   ended("alice");
   EXPECT_EQ(left(), std::pair(std::int64_t{2}, std::int64_t{2}));
   ended("alice");  // said again
+  EXPECT_EQ(number("SELECT count(*) FROM working_key WHERE answer_digest IS NOT NULL"), 2) << "an answer that somebody puts back is not given";
   ended("class:terminal");
   EXPECT_EQ(left(), std::pair(std::int64_t{0}, std::int64_t{0}));
+  EXPECT_EQ(number("SELECT count(*) FROM working_key WHERE answer_digest IS NOT NULL"), 0);
   open();  // sound
 }
 

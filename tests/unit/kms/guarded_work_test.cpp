@@ -7,6 +7,7 @@
 #include "services/kms/kim/charges.hpp"
 #include "services/kms/kma/charging_archive.hpp"
 #include "services/kms/kma/key_history.hpp"
+#include "services/kms/kma/ledger.hpp"
 #include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/owed_records.hpp"
 #include "services/kms/sae/day_quotas.hpp"
@@ -72,6 +73,93 @@ TEST_F(GuardedWorkTest, KeysThatLeaveForTheArchive) {
   EXPECT_EQ(number("SELECT count(*) FROM working_key"), 0);
   EXPECT_EQ(number("SELECT count(*) FROM used_session"), 3);
   EXPECT_EQ(number("SELECT records FROM history_segment"), 3);
+}
+
+TEST_F(GuardedWorkTest, WorkingKeysFromTheirSessionToTheirEnd) {
+  Ledger ledger(keys_->of(Library::in_use));
+  const Bytes answer(6000, 7);
+  const Bytes hash(32, 1);
+  const Delivery delivery{.h_req = hash, .h_deliver = hash, .octets = answer};
+  const auto leg_of = [&](std::uint8_t session, wire::Role role) {
+    WorkingKey key;
+    key.sid_wk = SidWk(Bytes(SidWk::size, session));
+    key.leg = role;
+    key.sid_call = SidCall(Bytes(SidCall::size, session));
+    key.uid = Uid(role == wire::Role::caller ? "alice" : "bob");
+    key.wk = network_.rng().secret(wire::wk_size);
+    key.assurance = wire::Assurance::local_rng;
+    key.expires_ms = now() + 60'000;
+    key.terms.deliveries_max = 3;
+    return key;
+  };
+  const auto use = [&](const char* uid) { return KeyUse{.by = Uid(uid), .traffic = Traffic::voice, .now_ms = now()}; };
+  for (const std::uint8_t session : {std::uint8_t{1}, std::uint8_t{2}, std::uint8_t{3}}) {
+    const WorkingKey own = leg_of(session, wire::Role::caller);
+    const WorkingKey others = leg_of(session, wire::Role::callee);
+    must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+      TRY(ledger.add_session(transaction, own, delivery, use("alice"), others));
+      ASSIGN_OR_RETURN(const auto found, ledger.find(transaction, own.sid_wk, wire::Role::callee));
+      TRY(ledger.delivered(transaction, *found, delivery, use("bob")));
+      TRY(ledger.delivered_again(transaction, own.sid_wk, wire::Role::callee, hash, use("bob")));
+      ASSIGN_OR_RETURN(const auto mine, ledger.find(transaction, own.sid_wk, wire::Role::caller));
+      if (session == 1) TRY(ledger.confirmed(transaction, *mine, {.by = "alice", .why = "acknowledged", .at_ms = now()}));
+      if (session == 2) TRY(ledger.destroy(transaction, own.sid_wk, wire::Role::caller, {.by = "alice", .why = "could not use it", .at_ms = now()}));
+      return {};
+    }));
+  }
+  EXPECT_EQ(number("SELECT count(*) FROM delivered_answer"), 4);
+  must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+    TRY(withhold_answers(transaction, "bob"));
+    TRY(ledger.sweep(transaction, Ledger::Sweep::expired, now() + 60'000));
+    return {};
+  }));
+  EXPECT_EQ(number("SELECT count(*) FROM delivered_answer"), 0);
+  open();
+  EXPECT_EQ(number("SELECT count(*) FROM working_key WHERE state = 'destroyed' AND answer_digest IS NULL"), 6);
+}
+
+TEST_F(GuardedWorkTest, WhatStoodInTheLastVersionsTablesIsCarriedOverWithItsMacs) {
+  const Bytes sid_wk(SidWk::size, 1);
+  const Bytes hash(32, 2);
+  const auto of_before = [&](auto&& change) {
+    const store::GuardSettings guard{.anchor = state() / "kms.anchor", .tables = guarded_tables, .suite = &node_->suite(), .device = &node_->device(), .may_adopt = {}};
+    auto plain = must(store::Store::open(state() / "kms.db", std::span<const store::Migration>(migrations).first(17)));
+    const auto guarded = must(store::GuardedStore::open(std::move(plain), guard));
+    must(guarded->transact(change));
+    must(guarded->close());
+  };
+  close();
+  forget_database();
+  for (const char* file : {"kms.db", "kms.db-wal", "kms.db-shm", "kms.anchor"}) std::filesystem::remove(state() / file);
+  of_before([&](store::Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
+                        " peer_fp_classical, peer_fp_ml_dsa, expires_ms, h_req, answer) VALUES (?, 1, 'delivered', ?, 'alice', x'01', 1, 0, 0, x'', 'bob', '+86139', 'kms-a',"
+                        " x'', x'', ?, ?, x'0102')",
+                        {ByteView(sid_wk), ByteView(sid_wk), store::column(now() + 60'000), ByteView(hash)}));
+    TRY(transaction.run("INSERT INTO terminal (uid, number, h_enrol, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, answer, confirmed, encryption_classical,"
+                        " encryption_ml_kem) VALUES ('alice', '+86138', x'01', x'02', x'03', x'04', x'05', x'06', x'07', 0, x'08', x'09')",
+                        {}));
+    TRY(transaction.run("INSERT INTO replay (h_req, forget_ms) VALUES (?, ?)", {ByteView(hash), store::column(now() + 60'000)}));
+    return {};
+  });
+  open();
+  EXPECT_FALSE(must(store_->transact([&](store::Transaction& transaction) { return remember_application(transaction, hash, now() + 60'000); })));
+  EXPECT_EQ(blob("SELECT answer FROM working_key"), (Bytes{1, 2}));
+  const auto enrolled = must(store_->transact([&](store::Transaction& transaction) { return find_enrolment(transaction, Uid("alice")); }));
+  ASSERT_TRUE(enrolled);
+  const Terminal wanted{.uid = Uid("alice"), .number = Number("+86138"), .classical = {2}, .ml_dsa = {3}, .encryption = {.point = {4}, .ml_kem = {5}}, .enc_kid = {6},
+                        .encryption_classical = {8}, .encryption_ml_kem = {9}, .confirmed = false};
+  EXPECT_EQ(enrolled->terminal, wanted);
+  EXPECT_EQ(enrolled->answer, Bytes{7});
+  must(store_->transact([&](store::Transaction& transaction) { return confirm_terminal(transaction, Uid("alice")); }));
+  const auto look = must(store_->transact([&](store::Transaction& transaction) { return look_at_terminal(transaction, Number("+86138")); }));
+  ASSERT_TRUE(look);
+  EXPECT_TRUE(look->confirmed);
+  EXPECT_TRUE(look->digest.empty()) << "its row is read until it is written anew";
+  Ledger ledger(keys_->of(Library::in_use));
+  EXPECT_EQ(must(store_->transact([&](store::Transaction& transaction) { return ledger.sweep(transaction, Ledger::Sweep::expired, now() + 60'000); })).size(), 1U);
+  open();
+  EXPECT_EQ(number("SELECT count(*) FROM working_key WHERE state = 'destroyed' AND answer IS NULL"), 1);
 }
 
 TEST_F(GuardedWorkTest, MediaTheirStockAndTheirCharges) {

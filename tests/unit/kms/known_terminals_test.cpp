@@ -71,6 +71,26 @@ TEST_F(KnownTerminalsTest, AnotherRowOfTheSameSubscriberIsAnotherAndTheFormerDoe
   EXPECT_TRUE(of(anew)->bundle) << "none of these was taken for it";
 }
 
+TEST_F(KnownTerminalsTest, ALookAtTheRowTellsWhetherWhatIsKeptIsOfIt) {
+  const auto look_at = [](const Terminal& row) { return TerminalLook{.uid = row.uid, .confirmed = row.confirmed, .digest = content_digest(row)}; };
+  const Terminal alice = enrolled("alice", "+8613800000001");
+  EXPECT_EQ(known_.kept(look_at(alice)), nullptr) << "not read yet";
+  const auto first = of(alice);
+  EXPECT_EQ(known_.kept(look_at(alice)), first);
+  const Terminal anew = enrolled("alice", "+8613800000001");
+  EXPECT_EQ(known_.kept(look_at(anew)), nullptr) << "another row";
+  Terminal unconfirmed = alice;
+  unconfirmed.confirmed = false;
+  EXPECT_EQ(known_.kept(look_at(unconfirmed)), nullptr);
+  EXPECT_EQ(known_.kept({.uid = alice.uid, .confirmed = true, .digest = {}}), nullptr) << "a row that says nothing is read";
+  const Terminal bob = enrolled("bob", "+8613800000002");
+  of(bob);
+  EXPECT_EQ(known_.kept(look_at(alice)), first);
+  of(enrolled("carol", "+8613800000003"));
+  EXPECT_EQ(known_.kept(look_at(alice)), first) << "a look is a use";
+  EXPECT_EQ(known_.kept(look_at(bob)), nullptr);
+}
+
 TEST_F(KnownTerminalsTest, SoManyAreKeptAndThoseThatWereUsedLatest) {
   const Terminal alice = enrolled("alice", "+8613800000001");
   const Terminal bob = enrolled("bob", "+8613800000002");

@@ -113,6 +113,13 @@ class LedgerTest : public testing::TestWithParam<test::StoreKind> {
     if (state != KeyState::delivered) must(advance(sid_wk, state));
     return sid_wk;
   }
+  std::int64_t answers() {
+    std::int64_t out = -1;
+    must(in_transaction([&](store::Transaction& transaction) {
+      return transaction.query("SELECT count(*) FROM delivered_answer", {}, [&](const store::Row& row) { out = row.integer(0); });
+    }));
+    return out;
+  }
   /// Whether the row of the leg still has a sealed key.
   bool holds_octets(const SidWk& sid_wk) {
     bool out = false;
@@ -208,26 +215,71 @@ TEST_P(LedgerTest, DeliversAReservedKeyOnceAndNamesTheDelivery) {
   EXPECT_EQ(there(sid_wk).h_deliver, first) << "the refused delivery has left no trace";
 }
 
-TEST_P(LedgerTest, AKeyOnWhichNobodyElseHasToAgreeIsReservedAtOnceAndKnownAsItStands) {
+TEST_P(LedgerTest, LegsOnWhichNobodyElseHasToAgreeComeTogetherOneDeliveredTheOtherReserved) {
   const auto sid_wk = rng_->id<SidWk>();
-  const WorkingKey in = key(sid_wk);
-  const auto reserve = [&](const SidWk& session) {
+  const WorkingKey own = key(sid_wk);
+  WorkingKey others = key(sid_wk, Role::callee);
+  others.sid_call = own.sid_call;
+  others.uid = Uid("bob");
+  const Bytes h_deliver = rng_->bytes(32);
+  const auto begin = [&](const WorkingKey& mine, const WorkingKey& theirs, const KeyUse& use) {
     return in_transaction([&](store::Transaction& transaction) {
-      WorkingKey same = key(session);
-      same.sid_call = in.sid_call;
-      same.wk = in.wk.duplicate();
-      return ledger_->add_reserved(transaction, std::move(same));
+      return ledger_->add_session(transaction, mine, {.h_req = h_req_, .h_deliver = h_deliver, .octets = answer_}, use, theirs);
     });
   };
-  const StoredKey said = must(reserve(sid_wk));
-  const StoredKey found = there(sid_wk);
-  EXPECT_EQ(found.state, KeyState::reserved);
-  EXPECT_EQ(said.state, found.state);
-  EXPECT_TRUE(equal_secret(said.key.wk, found.key.wk));
-  EXPECT_EQ(said.commitment, found.commitment);
-  EXPECT_EQ(said.deliveries, found.deliveries);
-  EXPECT_EQ(said.h_deliver, found.h_deliver);
-  EXPECT_EQ(test::refusal(reserve(sid_wk)), ErrorCode::conflict) << "a session is used once";
+  EXPECT_EQ(test::refusal(begin(own, others, by_alice(now + lifetime))), ErrorCode::denied) << "its policy counts as with any delivery";
+  EXPECT_FALSE(must(find(sid_wk)));
+  EXPECT_FALSE(must(find(sid_wk, Role::callee)));
+  must(begin(own, others, by_alice()));
+  open();  // after a restart too
+  const StoredKey mine = there(sid_wk);
+  EXPECT_EQ(mine.state, KeyState::delivered);
+  EXPECT_EQ(mine.deliveries, 1);
+  EXPECT_EQ(mine.h_deliver, h_deliver);
+  EXPECT_TRUE(equal_secret(mine.key.wk, own.wk));
+  EXPECT_EQ(must(again(sid_wk, h_req_)), answer_);
+  const StoredKey theirs = there(sid_wk, Role::callee);
+  EXPECT_EQ(theirs.state, KeyState::reserved);
+  EXPECT_EQ(theirs.deliveries, 0);
+  EXPECT_TRUE(theirs.h_deliver.empty());
+  EXPECT_TRUE(equal_secret(theirs.key.wk, others.wk));
+  EXPECT_EQ(test::refusal(begin(own, others, by_alice())), ErrorCode::conflict) << "a session is used once";
+}
+
+TEST_P(LedgerTest, ASessionOfWhichOneLegIsThereIsNotBegun) {
+  for (const Role there_before : {Role::caller, Role::callee}) {
+    const SidWk sid_wk = added(there_before);
+    const WorkingKey own = key(sid_wk);
+    WorkingKey others = key(sid_wk, Role::callee);
+    others.sid_call = own.sid_call;
+    const auto begun = in_transaction([&](store::Transaction& transaction) {
+      return ledger_->add_session(transaction, own, {.h_req = h_req_, .h_deliver = h_req_, .octets = answer_}, by_alice(), others);
+    });
+    EXPECT_EQ(test::refusal(begun), ErrorCode::conflict);
+    EXPECT_FALSE(must(find(sid_wk, there_before == Role::caller ? Role::callee : Role::caller)));
+    EXPECT_EQ(must(again(sid_wk, h_req_)), std::nullopt);
+  }
+}
+
+TEST_P(LedgerTest, AConfirmedKeyIsDestroyedWithTheSameChange) {
+  const auto confirm = [&](const StoredKey& stored) {
+    return in_transaction([&](store::Transaction& transaction) { return ledger_->confirmed(transaction, stored, ending()); });
+  };
+  for (const KeyState state : {KeyState::generated, KeyState::reserved, KeyState::suspended, KeyState::confirmed, KeyState::destroyed}) {
+    const SidWk sid_wk = in_state(state);
+    EXPECT_EQ(test::refusal(confirm(there(sid_wk))), ErrorCode::conflict) << store::name(state);
+    EXPECT_EQ(there(sid_wk).state, state);
+  }
+  const SidWk sid_wk = in_state(KeyState::reserved);
+  must(deliver(sid_wk, rng_->bytes(32)));
+  const StoredKey stored = there(sid_wk);
+  const Destroyed gone = must(confirm(stored));
+  EXPECT_EQ(gone.commitment, stored.commitment);
+  EXPECT_EQ(gone.uid, stored.key.uid);
+  EXPECT_EQ(there(sid_wk).state, KeyState::destroyed);
+  EXPECT_FALSE(holds_octets(sid_wk));
+  EXPECT_EQ(answers(), 0);
+  EXPECT_EQ(test::refusal(confirm(stored)), ErrorCode::conflict) << "in another state by now";
 }
 
 TEST_P(LedgerTest, ALegThatIsInAnotherStateByNowIsNotDeliveredAsItWasFound) {
@@ -249,6 +301,27 @@ TEST_P(LedgerTest, ALegThatIsInAnotherStateByNowIsNotDeliveredAsItWasFound) {
   must(deliver_as(there(sid_wk)));
   EXPECT_EQ(there(sid_wk).h_deliver, h_deliver);
   EXPECT_EQ(must(again(sid_wk, h_req_)), answer_);
+}
+
+TEST_P(LedgerTest, ADeliveryIsFoundByItsSubscriberAndDigestWithoutOpeningTheKey) {
+  const SidWk sid_wk = in_state(KeyState::reserved);
+  must(add(key(sid_wk, Role::callee)));
+  const Bytes h_deliver = rng_->bytes(32);
+  must(deliver(sid_wk, h_deliver));
+  const auto found = [&](const SidWk& session, const char* uid, const Bytes& digest) {
+    return must(in_transaction([&](store::Transaction& transaction) { return ledger_->find_delivery(transaction, session, Uid(uid), digest); }));
+  };
+  const auto leg = found(sid_wk, "alice", h_deliver);
+  ASSERT_TRUE(leg);
+  EXPECT_EQ(leg->key.leg, Role::caller);
+  EXPECT_EQ(leg->state, KeyState::delivered);
+  EXPECT_EQ(leg->commitment, there(sid_wk).commitment);
+  EXPECT_EQ(leg->key.wk.size(), 0U);
+  EXPECT_FALSE(found(sid_wk, "bob", h_deliver));
+  EXPECT_FALSE(found(sid_wk, "alice", rng_->bytes(32)));
+  EXPECT_FALSE(found(rng_->id<SidWk>(), "alice", h_deliver));
+  must(advance(sid_wk, KeyState::destroyed));
+  EXPECT_EQ(found(sid_wk, "alice", h_deliver)->state, KeyState::destroyed);
 }
 
 TEST_P(LedgerTest, AKeyFollowsTheLastOneOfItsCallThatWasDelivered) {
@@ -496,11 +569,41 @@ TEST_P(LedgerTest, AnswerIsGoneWithTheKey) {
   EXPECT_EQ(must(again(sid_wk, h_req_)), std::nullopt) << "the terminal has said that it has the key";
   must(advance(sid_wk, KeyState::destroyed));
   EXPECT_EQ(must(again(sid_wk, h_req_)), std::nullopt);
-  bool left = true;
-  must(in_transaction([&](store::Transaction& transaction) {
-    return transaction.query("SELECT answer IS NOT NULL FROM working_key WHERE sid_wk = ?", {sid_wk.view()}, [&](const store::Row& row) { left = row.integer(0) != 0; });
+  EXPECT_EQ(answers(), 0);
+}
+
+TEST_P(LedgerTest, AnAnswerThatSomebodyChangedTookOutOrPutBackIsNotGiven) {
+  const auto delivered = [&] {
+    const SidWk sid_wk = in_state(KeyState::reserved);
+    must(deliver(sid_wk, rng_->bytes(32)));
+    return sid_wk;
+  };
+  for (const std::string_view edit : {"UPDATE delivered_answer SET octets = x'00' WHERE sid_wk = ?", "DELETE FROM delivered_answer WHERE sid_wk = ?"}) {
+    const SidWk sid_wk = delivered();
+    must(change(edit, sid_wk));
+    EXPECT_EQ(test::refusal(again(sid_wk, h_req_)), ErrorCode::denied) << edit;
+  }
+  const SidWk withheld = delivered();
+  must(in_transaction([&](store::Transaction& transaction) { return withhold_answers(transaction, "alice"); }));
+  EXPECT_EQ(answers(), 0);
+  EXPECT_EQ(must(again(withheld, h_req_)), std::nullopt);
+  must(in_transaction([&](store::Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO delivered_answer (sid_wk, leg, octets) VALUES (?, 1, ?)", {withheld.view(), ByteView(answer_)}));
+    return {};
   }));
-  EXPECT_FALSE(left);
+  EXPECT_EQ(must(again(withheld, h_req_)), std::nullopt) << "the row of the key knows of none";
+}
+
+TEST_P(LedgerTest, AnAnswerFromBeforeAnswersHadTheirTableIsGivenUntilItsKeyEnds) {
+  const SidWk sid_wk = in_state(KeyState::reserved);
+  must(deliver(sid_wk, rng_->bytes(32)));
+  must(change("UPDATE working_key SET answer = x'0102', answer_digest = NULL WHERE sid_wk = ?", sid_wk));
+  must(change("DELETE FROM delivered_answer WHERE sid_wk = ?", sid_wk));
+  EXPECT_EQ(must(again(sid_wk, h_req_)), (Bytes{1, 2}));
+  must(in_transaction([&](store::Transaction& transaction) { return withhold_answers(transaction, "bob"); }));
+  EXPECT_EQ(must(again(sid_wk, h_req_)), (Bytes{1, 2})) << "somebody else's";
+  must(in_transaction([&](store::Transaction& transaction) { return withhold_answers(transaction, std::nullopt); }));
+  EXPECT_EQ(must(again(sid_wk, h_req_)), std::nullopt);
 }
 
 TEST_P(LedgerTest, AFrontEndThatStartsLeavesWhatAnotherOneIsMaking) {

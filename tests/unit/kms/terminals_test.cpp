@@ -82,6 +82,54 @@ TEST_P(TerminalsTest, TerminalIsFoundByUidAndByNumber) {
   EXPECT_FALSE(found(Uid("bob")));
 }
 
+TEST_P(TerminalsTest, ALookSaysWhoseRowItIsAndTheDigestOfItsContent) {
+  const Enrolment in = enrolment("alice", "+8613800000001");
+  must(save(in));
+  const auto look = [&](const auto& key) { return must(store_->transact([&](store::Transaction& transaction) { return look_at_terminal(transaction, key); })); };
+  ASSERT_TRUE(look(Uid("alice")));
+  EXPECT_FALSE(look(Uid("alice"))->confirmed);
+  EXPECT_EQ(look(Uid("alice"))->digest, content_digest(in.terminal));
+  EXPECT_EQ(look(Number("+8613800000001"))->uid, Uid("alice"));
+  EXPECT_FALSE(look(Uid("bob")));
+  EXPECT_FALSE(look(Number("+8613800000002")));
+  confirm(in.terminal.uid);
+  EXPECT_TRUE(look(Number("+8613800000001"))->confirmed);
+  EXPECT_EQ(look(Uid("alice"))->digest, content_digest(*terminal(Uid("alice")))) << "confirmed or not";
+  for (Bytes Terminal::*const part : {&Terminal::classical, &Terminal::ml_dsa, &Terminal::enc_kid, &Terminal::encryption_classical, &Terminal::encryption_ml_kem}) {
+    Terminal changed = in.terminal;
+    (changed.*part).back() ^= 1U;
+    EXPECT_NE(content_digest(changed), content_digest(in.terminal));
+  }
+}
+
+TEST_P(TerminalsTest, ATerminalIsUnchangedWhileItHasTheSameKeysAndCertificates) {
+  const Enrolment in = enrolment("alice", "+8613800000001");
+  must(save(in));
+  const auto unchanged = [&](const Terminal& as) {
+    return store_->transact([&](store::Transaction& transaction) { return check_unchanged(transaction, as, content_digest(as)); });
+  };
+  const auto set_digest = [&](std::string_view value) {
+    must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
+      TRY(transaction.run("UPDATE terminal SET digest = " + std::string(value), {}));
+      return {};
+    }));
+  };
+  must(unchanged(in.terminal));
+  Terminal next = in.terminal;
+  next.classical = rng_->bytes(100);
+  next.ml_dsa = rng_->bytes(200);
+  must(store_->transact([&](store::Transaction& transaction) { return replace_certificates(transaction, in.terminal, next); }));
+  EXPECT_EQ(test::refusal(unchanged(in.terminal)), ErrorCode::conflict);
+  must(unchanged(next));
+  set_digest("NULL");  // a row from before there were any
+  must(unchanged(next));
+  EXPECT_EQ(test::refusal(unchanged(in.terminal)), ErrorCode::conflict);
+  set_digest("x'00'");
+  EXPECT_EQ(test::refusal(unchanged(next)), ErrorCode::conflict);
+  must(store_->transact([&](store::Transaction& transaction) { return forget_terminal(transaction, next.uid); }));
+  EXPECT_EQ(test::refusal(unchanged(next)), ErrorCode::conflict) << "there is none";
+}
+
 TEST_P(TerminalsTest, ConfirmationErasesPrivateKeysAndTheAnswer) {
   const Enrolment in = enrolment("alice", "+8613800000001");
   must(save(in));

@@ -8,6 +8,7 @@
 
 #include "crypto/random.hpp"
 #include "store/guard_anchor.hpp"
+#include "store/guard_rows.hpp"
 #include "temporary_directory.hpp"
 
 namespace qanat::store {
@@ -506,6 +507,144 @@ TEST_F(GuardTest, ADatabaseThatGoesBackWhileItIsOpenIsNoticed) {
   const auto done = run(*store, "DELETE FROM coin");
   ASSERT_FALSE(done);
   EXPECT_TRUE(done.error().message.contains("went back to epoch 0")) << done.error().message;
+}
+
+/// Writes down what reaches the database.
+class Overheard final : public Transaction {
+ public:
+  explicit Overheard(Transaction& inner) : inner_(inner) {}
+  Result<std::int64_t> run(std::string_view sql, std::span<const Value> values) override {
+    heard_.emplace_back(sql);
+    return inner_.run(sql, values);
+  }
+  Result<void> query(std::string_view sql, std::span<const Value> values, const std::function<void(const Row&)>& each) override {
+    heard_.emplace_back(sql);
+    return inner_.query(sql, values, each);
+  }
+  std::vector<std::string> taken() { return std::exchange(heard_, {}); }
+
+ private:
+  Transaction& inner_;
+  std::vector<std::string> heard_;
+};
+
+TEST_F(GuardTest, ARowsMacIsWrittenByTheStatementThatWritesTheRow) {
+  struct Case {
+    std::string_view sql;
+    std::size_t reads;    // before
+    std::size_t changes;  // 1: the MAC went with the row
+  };
+  const auto store = open();
+  const GuardKeys keys(crypto::suite(crypto::SuiteId::gm_hybrid), rng_->secret(32));
+  const std::array tables{guarded[1], GuardedTable{"tally", {"id", ""}}};
+  const auto undone = inner_->transact([&](Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("CREATE TABLE tally (id INTEGER PRIMARY KEY, times INTEGER NOT NULL DEFAULT 0, note TEXT, row_mac BLOB) STRICT", {}));
+    Overheard overheard(transaction);
+    GuardedTransaction guard(overheard, tables, keys);
+    for (const Case& one : {
+             Case{"INSERT INTO coin (owner, number, value) VALUES ('alice', 1, 10)", 0, 1},
+             Case{"INSERT INTO coin (owner, number, value)\n  VALUES ('bob, (and) so on', -2, 10) ON CONFLICT (owner, number) DO NOTHING", 0, 1},
+             Case{"INSERT OR IGNORE INTO coin (owner, number, value) VALUES ('alice', 1, 11)", 0, 1},
+             Case{"INSERT INTO coin (owner, number, value) VALUES ('carol', '3', 10)", 0, 2},  // the column makes a number of it
+             Case{"INSERT INTO coin (owner, number, value) VALUES ('dave', 4, 5 + 5)", 0, 2},
+             Case{"INSERT INTO coin (owner, number, value) VALUES ('erin', 5, 10), ('erin', 6, 10)", 0, 3},
+             Case{"INSERT INTO coin (owner, number, value) SELECT 'frank', 7, 10", 0, 2},
+             Case{"INSERT INTO tally (id, times, note) VALUES (1, 0, NULL)", 0, 1},
+             Case{"INSERT INTO tally (id, note) VALUES (2, 'its number is the default')", 0, 2},
+             Case{"INSERT INTO tally (note) VALUES ('its name, too')", 0, 2},
+             Case{"UPDATE coin SET value = 12 WHERE owner = 'alice'", 1, 1},
+             Case{"UPDATE coin SET value = value + 1 WHERE owner = 'alice'", 1, 2},
+             Case{"UPDATE coin SET value = 13, number = 8 WHERE owner = 'erin' AND number IN (SELECT 5)", 1, 1},
+             Case{"UPDATE coin SET value = 14 WHERE owner = 'erin'", 1, 3},
+             Case{"UPDATE coin SET value = 15 WHERE owner = 'nobody'", 1, 0},
+             Case{"UPDATE tally SET note = 'WHERE, = and so on', times = 3 WHERE id = 1", 1, 1},
+             Case{"UPDATE tally SET note = NULL WHERE id = 1", 1, 1},
+             Case{"DELETE FROM coin WHERE owner = 'alice'", 0, 1},
+         }) {
+      TRY(guard.run(one.sql, {}));
+      const std::vector<std::string> heard = overheard.taken();
+      EXPECT_EQ(heard.size(), one.reads + one.changes) << one.sql;
+      TRY(guard.run("UPDATE coin SET value = value", {}));  // what is there has a true MAC
+      TRY(guard.run("UPDATE tally SET times = times", {}));
+      (void)overheard.taken();
+    }
+    EXPECT_TRUE(guard.run("INSERT INTO coin (owner, number, value) VALUES (?, ?, ?)", {"grace", std::int64_t{9}, std::int64_t{10}}));
+    EXPECT_EQ(overheard.taken(), std::vector<std::string>{"INSERT INTO coin (owner, number, value, row_mac) VALUES (?, ?, ?, ?) RETURNING *"});
+    EXPECT_TRUE(guard.run("UPDATE coin SET value = ? WHERE owner = ? AND number = ?", {std::int64_t{11}, "grace", std::int64_t{9}}));
+    EXPECT_EQ(overheard.taken().back(), "UPDATE coin SET value = ?, row_mac = ? WHERE owner = ? AND number = ? RETURNING *");
+    TRY(guard.run("UPDATE coin SET value = value", {}));
+    return fail(ErrorCode::conflict, "enough");
+  });
+  EXPECT_EQ(undone.error().message, "enough");
+}
+
+TEST_F(GuardTest, WhatTheTableCanOnlyStoreAsItIsGivenIsNotReadBack) {
+  struct Case {
+    std::string_view sql;
+    bool certain;
+  };
+  const auto store = open();
+  const GuardKeys keys(crypto::suite(crypto::SuiteId::gm_hybrid), rng_->secret(32));
+  const std::array tables{guarded[0], guarded[1], GuardedTable{"tally", {"id", ""}}};
+  must(inner_->transact([](Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("CREATE TABLE tally (id INTEGER PRIMARY KEY, times INTEGER NOT NULL DEFAULT 0, note TEXT, row_mac BLOB) STRICT", {}));
+    return {};
+  }));
+  const std::vector<TableShape> shapes = shapes_of(*inner_, tables);
+  ASSERT_EQ(shapes.size(), 3U);
+  const auto undone = inner_->transact([&](Transaction& transaction) -> Result<void> {
+    Overheard overheard(transaction);
+    GuardedTransaction guard(overheard, tables, keys, shapes);
+    for (const Case& one : {
+             Case{"INSERT INTO coin (owner, number, value) VALUES ('alice', 1, 10)", true},
+             Case{"INSERT OR IGNORE INTO coin (owner, number, value) VALUES ('alice', 1, 11)", true},
+             Case{"INSERT INTO coin (owner, number, value) VALUES ('alice', 1, 11) ON CONFLICT (owner, number) DO NOTHING", true},
+             Case{"INSERT INTO coin (owner, number, value) VALUES ('carol', '3', 10)", false},
+             Case{"INSERT INTO purse (owner, colour) VALUES ('carol', NULL)", true},
+             Case{"INSERT INTO purse (owner, colour) VALUES ('dave', 3)", false},
+             Case{"INSERT INTO tally (id, times, note) VALUES (1, 0, NULL)", true},
+             Case{"INSERT INTO tally (id, note) VALUES (2, 'its number is the default')", false},
+             Case{"INSERT INTO tally (times, note) VALUES (2, 'its name is the next')", false},
+             Case{"INSERT INTO tally (id, times) VALUES (NULL, 2)", false},
+             Case{"UPDATE coin SET value = 12 WHERE owner = 'alice'", true},
+             Case{"UPDATE coin SET value = '13' WHERE owner = 'alice'", false},
+             Case{"UPDATE coin SET owner = 'erin', number = 4 WHERE owner = 'alice'", true},
+             Case{"UPDATE purse SET colour = 'red' WHERE owner = 'carol'", true},
+         }) {
+      TRY(guard.run(one.sql, {}));
+      EXPECT_EQ(std::ranges::none_of(overheard.taken(), [](const std::string& sql) { return sql.contains(" RETURNING "); }), one.certain) << one.sql;
+      for (const std::string_view same : {"UPDATE coin SET value = value", "UPDATE purse SET owner = owner", "UPDATE tally SET times = times"}) TRY(guard.run(same, {}));
+      (void)overheard.taken();
+    }
+    // Of what was not put in nothing is counted.
+    EXPECT_EQ(guard.change().tables.at("coin").rows, 2);
+    TRY(guard.run("INSERT INTO purse (owner, colour, content) VALUES (?, ?, ?)", {"frank", "blue", ByteView()}));
+    EXPECT_EQ(overheard.taken(), std::vector<std::string>{"INSERT INTO purse (owner, colour, content, row_mac) VALUES (?, ?, ?, ?)"});
+    EXPECT_FALSE(guard.run("INSERT INTO purse (owner) VALUES ('frank')", {})) << "is there";
+    TRY(guard.run("UPDATE purse SET owner = owner", {}));
+    return fail(ErrorCode::conflict, "enough");
+  });
+  EXPECT_EQ(undone.error().message, "enough");
+}
+
+TEST_F(GuardTest, WhatTheSetHashKeepsDoesNotDependOnHowAMacIsWritten) {
+  const auto store = open();
+  const GuardKeys keys(crypto::suite(crypto::SuiteId::gm_hybrid), rng_->secret(32));
+  const auto left_by = [&](std::initializer_list<std::string_view> statements) {
+    GuardState out;
+    EXPECT_FALSE(inner_->transact([&](Transaction& transaction) -> Result<void> {
+      GuardedTransaction guard(transaction, tables_, keys);
+      for (const std::string_view sql : statements) TRY(guard.run(sql, {}));
+      out = guard.change();
+      return fail(ErrorCode::conflict, "enough");
+    }));
+    return out;
+  };
+  const GuardState direct = left_by({"INSERT INTO coin (owner, number, value) VALUES ('bob', 1, 7)"});
+  EXPECT_EQ(direct, left_by({"INSERT INTO coin (owner, number, value) VALUES ('bob', 1, 3 + 4)"}));
+  EXPECT_EQ(direct, left_by({"INSERT INTO coin (owner, number, value) VALUES ('bob', 2, 0)", "UPDATE coin SET value = 7, number = 1 WHERE owner = 'bob'"}));
+  EXPECT_EQ(direct, left_by({"INSERT INTO coin (owner, number, value) VALUES ('bob', 1, 6)", "UPDATE coin SET value = value + 1 WHERE owner = 'bob'"}));
+  EXPECT_NE(direct, left_by({"INSERT INTO coin (owner, number, value) VALUES ('bob', 1, 8)"}));
 }
 
 TEST_F(GuardTest, StatementsThatCannotBeFollowedAreRefused) {

@@ -318,6 +318,55 @@ TEST_F(SqliteStoreTest, WorksOfAQueueAreAllRefusedWhereTheirCommitFails) {
   EXPECT_EQ(ids(*open()), (Ids{1, 4}));
 }
 
+TEST_F(SqliteStoreTest, ALookIsOneQueryChangesNothingAndWaitsForNoWork) {
+  const auto store = open();
+  ASSERT_TRUE(insert(*store, 1));
+  const auto looked = [&] {
+    Ids out;
+    EXPECT_TRUE(store->look([&](Transaction& transaction) {
+      return transaction.query("SELECT id FROM entry ORDER BY id", {}, [&](const Row& row) { out.push_back(row.integer(0)); });
+    }));
+    return out;
+  };
+  ASSERT_TRUE(store->transact([&](Transaction& transaction) -> Result<void> {
+    TRY(transaction.run("INSERT INTO entry (id) VALUES (2)", {}));
+    Ids meanwhile;
+    std::jthread([&] { meanwhile = looked(); }).join();
+    EXPECT_EQ(meanwhile, Ids{1}) << "what is not committed is nobody's";
+    return {};
+  }));
+  EXPECT_EQ(looked(), (Ids{1, 2}));
+  const auto ask_twice = store->look([](Transaction& transaction) -> Result<void> {
+    TRY(transaction.query("SELECT id FROM entry", {}, [](const Row&) {}));
+    return transaction.query("SELECT id FROM entry", {}, [](const Row&) {});
+  });
+  const auto change = store->look([](Transaction& transaction) { return transaction.run("INSERT INTO entry (id) VALUES (3)", {}); });
+  const auto change_later = store->look([](Transaction& transaction) { return transaction.change("INSERT INTO entry (id) VALUES (4)", {}); });
+  const auto change_asked = store->look([](Transaction& transaction) { return transaction.query("INSERT INTO entry (id) VALUES (5) RETURNING id", {}, [](const Row&) {}); });
+  ASSERT_FALSE(ask_twice || change || change_later || change_asked);
+  for (const Error& error : {ask_twice.error(), change.error(), change_later.error(), change_asked.error()}) EXPECT_EQ(error.code, ErrorCode::internal) << error.message;
+  EXPECT_EQ(looked(), (Ids{1, 2}));
+  EXPECT_EQ(ids(*store), (Ids{1, 2}));
+}
+
+TEST_F(SqliteStoreTest, ReadingSeesOneStateFromItsFirstQueryOn) {
+  const auto store = open();
+  ASSERT_TRUE(insert(*store, 1));
+  std::int64_t next = 2;
+  const auto read = store->read([&](Transaction& transaction) -> Result<std::vector<Ids>> {
+    std::vector<Ids> out(2);
+    for (Ids& one : out) {
+      TRY(transaction.query("SELECT id FROM entry ORDER BY id", {}, [&](const Row& row) { one.push_back(row.integer(0)); }));
+      EXPECT_TRUE(insert(*store, next++)) << "nobody waits for who reads";
+    }
+    EXPECT_FALSE(transaction.run("DELETE FROM entry", {}));
+    return out;
+  });
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(*read, (std::vector<Ids>{{1}, {1}}));
+  EXPECT_EQ(ids(*store), (Ids{1, 2, 3}));
+}
+
 TEST_F(SqliteStoreTest, RunsWithTheSettingsThatMakeACommitDurable) {
   const auto done = open()->transact([](Transaction& transaction) -> Result<void> {
     const auto setting = [&](std::string_view pragma) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "node/subscriber.hpp"
+#include "services/kms/kma/ledger.hpp"
 #include "wire/base64.hpp"
 #include "wire/token.hpp"
 
@@ -165,13 +166,7 @@ Result<net::Response> Access::revoked(const net::Request& request) {
   TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
     // What the first work wrote is looked at, so that a delivery comes before both or after both.
     TRY(transaction.query("SELECT at_ms FROM revoked_subject WHERE subject = ?", {std::string_view(subject)}, [](const store::Row&) {}));
-    const std::string sql = "UPDATE working_key SET answer = NULL WHERE state <> 'destroyed' AND answer IS NOT NULL";
-    if (subject == every_terminal) {
-      TRY(transaction.run(sql, {}));
-    } else {
-      TRY(transaction.run(sql + " AND uid = ?", {std::string_view(subject)}));
-    }
-    return {};
+    return withhold_answers(transaction, subject == every_terminal ? std::nullopt : std::optional<std::string_view>(subject));
   }));
   TRY(store_.settle());  // IAM says it once
   TRY(node_.record({.action = "pm-1.revoked",

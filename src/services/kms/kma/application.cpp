@@ -5,8 +5,6 @@
 #include "node/crash_point.hpp"
 #include "services/kms/kim/successions.hpp"
 #include "services/kms/kma/charging_records.hpp"
-#include "services/kms/kma/incarnation.hpp"
-#include "services/kms/kma/replay.hpp"
 #include "services/kms/kp/encryption_keys.hpp"
 
 namespace qanat::kms {
@@ -16,6 +14,7 @@ using store::KeyState;
 namespace {
 
 constexpr int deliveries_tried = 2;  // IAM may end a token just now and grant another
+constexpr std::string_view made_before = "KeyRequest: this application was made before (replay)";
 
 /// Whom the table lets in here is an application or a device.
 Traffic traffic_from(const net::Request& http) {
@@ -61,22 +60,31 @@ Result<net::Response> Application::recorded(const net::Request& http, std::strin
 }
 
 Result<net::Response> Application::granted(const net::Request& http, const Request& request) {
+  Applicant applicant;
+  Result<net::Response> answer = answered(http, request, applicant);
+  if (!answer && applicant.owed) TRY(store_.transact([&](store::Transaction& transaction) { return remember(transaction, request); }));
+  return answer;
+}
+
+Result<net::Response> Application::answered(const net::Request& http, const Request& request, Applicant& applicant) {
   // One signer from beginning to end: the one that the terminal will check the delivery by.
   const std::shared_ptr<const node::MessageSigner> own = node_.signer();
   TRY(check_kept(http, *own));
   const Asked asked = asked_of(http, request);
-  ASSIGN_OR_RETURN(Applicant applicant, authenticate(http, request, asked));
+  TRY(authenticate(http, request, asked, applicant));
   const Terminal& terminal = applicant.known->terminal;
   if (!applicant.first) return repeated(http, request, terminal);
   ASSIGN_OR_RETURN(const std::optional<SpentKey> injected, injection_.spend(http, request));
-  ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal, std::move(applicant.looked)));
+  ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *applicant.known, std::move(applicant.looked)));
   node::StepTrace::Timer step11(trace_, 11);
   for (int turn = 0; turn < deliveries_tried; ++turn) {
     if (turn > 0) TRY(grant_anew(http, asked, terminal, granted));
     ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, applicant, granted.leg, std::move(granted.token), injected, *own));
     const Delivery answer{.h_req = request.hash, .h_deliver = delivery.hash, .octets = delivery.octets};
-    ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, terminal, granted, answer, OwnCopy::kept_until_acknowledged));
+    ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, *applicant.known, granted, answer, OwnCopy::kept_until_acknowledged,
+                                                    applicant.owed ? &request : nullptr));
     if (handed == Handed::token_ended) continue;
+    applicant.owed = false;
     step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations" + (injected ? " and a charged key" : ""));
     return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
   }
@@ -98,7 +106,8 @@ Result<void> Application::grant_anew(const net::Request& http, const Asked& aske
   return {};
 }
 
-Result<Application::Grant> Application::grant(const net::Request& http, const Asked& asked, const Terminal& terminal, Looked looked) {
+Result<Application::Grant> Application::grant(const net::Request& http, const Asked& asked, const KnownTerminal& known, Looked looked) {
+  const Terminal& terminal = known.terminal;
   node::crash_point("kms.application.checked");
   node::StepTrace::Timer step6(trace_, 6);
   Access::Granted access;
@@ -115,17 +124,18 @@ Result<Application::Grant> Application::grant(const net::Request& http, const As
     ASSIGN_OR_RETURN(const wire::Assurance level, access_.level_towards(terminal, domain, asked.min_assurance, http.deadline, http.request_id));
     return std::min(level, access.level_max);
   };
-  ASSIGN_OR_RETURN(Leg leg, leg_for(http, asked, terminal, looked.called, level_towards));
+  ASSIGN_OR_RETURN(Leg leg, leg_for(http, asked, known, looked, level_towards));
   const wire::Assurance rests_on = leg.stored.key.assurance;
   if (rests_on < asked.min_assurance) {
     return fail(ErrorCode::denied, "the key would rest on assurance " + std::to_string(static_cast<int>(rests_on)) + ", the terminal demands " +
                                        std::to_string(static_cast<int>(asked.min_assurance)));
   }
-  return Result<Grant>(Grant{.token = std::move(access.token), .leg = std::move(leg.stored), .choice = std::move(leg.choice)});
+  return Result<Grant>(Grant{.token = std::move(access.token), .leg = std::move(leg.stored), .others = std::move(leg.others), .choice = std::move(leg.choice)});
 }
 
-Result<Application::Handed> Application::hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery,
-                                                   OwnCopy copy) {
+Result<Application::Handed> Application::hand_over(const net::Request& http, const Asked& asked, const KnownTerminal& known, const Grant& granted, const Delivery& delivery,
+                                                   OwnCopy copy, const Request* owed) {
+  const Terminal& terminal = known.terminal;
   const std::string session = asked.sid_wk.hex();
   const KeyUse use = use_by(terminal, asked.traffic);
   const WorkingKey& key = granted.leg.key;
@@ -149,16 +159,25 @@ Result<Application::Handed> Application::hand_over(const net::Request& http, con
   // Durable before it is sent: a key that left is never delivered to another application. And before it is on record: of two applications for one leg, or of
   // one before and one after a crash, only that which took the key says so.
   ASSIGN_OR_RETURN(const Handed handed, store_.transact([&](store::Transaction& transaction) -> Result<Handed> {
-    TRY(check_unchanged(transaction, terminal));
+    TRY(check_unchanged(transaction, terminal, known.digest));
     ASSIGN_OR_RETURN(const bool held, Access::is_held(transaction, terminal.uid));
     if (!held) return Handed::token_ended;
-    TRY(ledger_.delivered(transaction, granted.leg, delivery, use));
+    if (owed != nullptr) {
+      ASSIGN_OR_RETURN(const bool first, remember(transaction, *owed));
+      if (!first) return fail(ErrorCode::conflict, std::string(made_before));
+    }
+    if (granted.others) {
+      TRY(ledger_.add_session(transaction, key, delivery, use, *granted.others));
+    } else {
+      TRY(ledger_.delivered(transaction, granted.leg, delivery, use));
+    }
     TRY(add_charging_record(transaction, charge));
     if (copy != OwnCopy::destroyed) return Handed::over;
     ASSIGN_OR_RETURN(gone, ledger_.destroy(transaction, asked.sid_wk, asked.role, {.by = "kms", .why = std::string(why), .at_ms = use.now_ms}));
     return Handed::over;
   }));
   if (handed == Handed::token_ended) return handed;
+  if (granted.others) agreement_.leg_changed(asked.sid_wk);
   std::string reason = granted.choice;
   if (key.directory_epoch) {
     reason += (reason.empty() ? "" : "; ") + ("granted by CMSP's directory " + std::to_string(*key.directory_epoch) + ": CMSP did not answer");
@@ -179,7 +198,7 @@ Result<net::Response> Application::repeated(const net::Request& http, const Requ
   ASSIGN_OR_RETURN(std::optional<Bytes> answer, store_.transact([&](store::Transaction& transaction) {
     return ledger_.delivered_again(transaction, asked.sid_wk, asked.role, request.hash, use_by(terminal, traffic_from(http)));
   }));
-  if (!answer) return fail(ErrorCode::conflict, "KeyRequest: this application was made before (replay)");
+  if (!answer) return fail(ErrorCode::conflict, std::string(made_before));
   TRY(node_.record({.action = "km-1.repeated",
                     .outcome = audit::Outcome::success,
                     .subject = terminal.uid.text(),
@@ -190,27 +209,48 @@ Result<net::Response> Application::repeated(const net::Request& http, const Requ
 }
 
 Result<std::shared_ptr<const KnownTerminal>> Application::terminal_of(const net::Request& http, const Uid& uid) {
-  ASSIGN_OR_RETURN(const std::optional<Terminal> terminal,
-                   store_.look([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
-  if (!terminal || !terminal->confirmed) return fail(ErrorCode::denied, "no terminal " + uid.text() + " is enrolled at " + node_.identity().name);
-  if (!http.peer.certificate || http.peer.certificate->der() != terminal->ml_dsa) {
-    return fail(ErrorCode::denied, "the connection is not that of terminal " + uid.text());
-  }
-  return terminals_.of(*terminal);
+  const auto not_enrolled = [&] { return fail(ErrorCode::denied, "no terminal " + uid.text() + " is enrolled at " + node_.identity().name); };
+  ASSIGN_OR_RETURN(const std::optional<TerminalLook> look, store_.look([&](store::Transaction& transaction) { return look_at_terminal(transaction, uid); }));
+  if (!look || !look->confirmed) return not_enrolled();
+  const auto is_its_own = [&](const Bytes& ml_dsa) { return http.peer.certificate && http.peer.certificate->der() == ml_dsa; };
+  const auto other = [&] { return fail(ErrorCode::denied, "the connection is not that of terminal " + uid.text()); };
+  if (auto known = terminals_.kept(*look)) return is_its_own(known->terminal.ml_dsa) ? Result<std::shared_ptr<const KnownTerminal>>(std::move(known)) : other();
+  ASSIGN_OR_RETURN(const std::optional<Terminal> row, store_.look([&](store::Transaction& transaction) { return find_terminal(transaction, uid); }));
+  if (!row || !row->confirmed) return not_enrolled();
+  if (!is_its_own(row->ml_dsa)) return other();
+  return terminals_.of(*row);
 }
 
-Result<Application::Applicant> Application::authenticate(const net::Request& http, const Request& request, const Asked& asked) {
-  ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> known, terminal_of(http, request.message.uid));
+Result<std::shared_ptr<const KnownTerminal>> Application::callee_of(const Asked& asked, const TerminalLook& called) {
+  if (auto known = terminals_.kept(called); known && called.confirmed) return known;
+  ASSIGN_OR_RETURN(const std::optional<Terminal> row, store_.look([&](store::Transaction& transaction) { return find_terminal(transaction, called.uid); }));
+  if (!row || !row->confirmed || row->number != asked.num_called) return fail(ErrorCode::not_found, asked.num_called.text() + " has no enrolled terminal");
+  return terminals_.of(*row);  // it will apply in a moment
+}
+
+bool Application::is_straight(const Request& request, const Looked& looked) const {
+  if (!request.message.ext.empty() || !looked.token || !looked.own_domain) return false;  // ext: charged keys, which are burnt
+  if (request.message.role == wire::Role::caller) return looked.called.has_value();
+  return looked.leg && looked.leg->state != KeyState::generated && looked.leg->key.peer_kms.text() == node_.identity().name;
+}
+
+Result<void> Application::authenticate(const net::Request& http, const Request& request, const Asked& asked, Applicant& out) {
+  ASSIGN_OR_RETURN(out.known, terminal_of(http, request.message.uid));
+  const std::shared_ptr<const KnownTerminal>& known = out.known;
   TRY(check_envelope(request, *known));
   TRY(wire::verify(request, known->verifier, request.message.fps));
-  Applicant out{.known = known, .by = KnownBy::certificates, .first = true, .looked = {}};
-  TRY(store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    ASSIGN_OR_RETURN(out.first, remember(transaction, request));
+  TRY(store_.read([&](store::Transaction& transaction) -> Result<void> {
+    ASSIGN_OR_RETURN(const std::optional<Bucket> left, judge(transaction, made_by(request), settings_.policy.applications, node_.clock().now_ms()));
+    out.first = left.has_value();
     ASSIGN_OR_RETURN(out.looked, look_up(transaction, asked, known->terminal.uid));
     return {};
   }));
+  out.owed = out.first && is_straight(request, out.looked);
+  if (out.first && !out.owed) {
+    ASSIGN_OR_RETURN(out.first, store_.transact([&](store::Transaction& transaction) { return remember(transaction, request); }));
+  }
   const auto good = check_certificates(http, request.message.sid_wk, *known);
-  if (good) return Result<Applicant>(std::move(out));
+  if (good) return {};
   out.by = KnownBy::charged_key;
   TRY(injection_.judged(known->terminal, good.error(), http.deadline));
   if (out.first) {
@@ -218,7 +258,7 @@ Result<Application::Applicant> Application::authenticate(const net::Request& htt
   } else if (!settings_.symmetric_mode || good.error().code == ErrorCode::denied) {
     return fail(good.error());  // otherwise it was admitted when it came first, and gets what it got then
   }
-  return Result<Applicant>(std::move(out));
+  return {};
 }
 
 Result<void> Application::check_certificates(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known) {
@@ -252,13 +292,14 @@ Result<void> Application::check_envelope(const Request& request, const KnownTerm
   return {};
 }
 
-Result<bool> Application::remember(store::Transaction& transaction, const Request& request) {
+MadeApplication Application::made_by(const Request& request) const {
   // Kept for as long as check_envelope would let the same octets through: both sides of the window.
   const UnixMs forget = request.message.ts_ms + static_cast<UnixMs>(settings_.clock_window.count());
-  TRY(check_of_this_life(transaction, request.message.ts_ms, "KeyRequest"));
-  ASSIGN_OR_RETURN(const bool first, remember_application(transaction, request.hash, forget));
-  if (first) TRY(count_application(transaction, request.message.uid, settings_.policy.applications, node_.clock().now_ms()));
-  return first;
+  return {.h_req = request.hash, .uid = request.message.uid, .ts_ms = request.message.ts_ms, .forget_ms = forget};
+}
+
+Result<bool> Application::remember(store::Transaction& transaction, const Request& request) {
+  return take_on(transaction, made_by(request), settings_.policy.applications, node_.clock().now_ms());
 }
 
 Result<Application::Looked> Application::look_up(store::Transaction& transaction, const Asked& asked, const Uid& uid) {
@@ -266,24 +307,30 @@ Result<Application::Looked> Application::look_up(store::Transaction& transaction
   ASSIGN_OR_RETURN(out.token, access_.still_holds(transaction, uid, asked.token_ref, asked.min_assurance));
   ASSIGN_OR_RETURN(out.own_domain, access_.known_level(transaction, uid, node_.identity().domain, asked.min_assurance));
   if (asked.role == wire::Role::caller) {
-    ASSIGN_OR_RETURN(out.called, find_terminal(transaction, asked.num_called));
+    ASSIGN_OR_RETURN(out.called, look_at_terminal(transaction, asked.num_called));
+  } else {
+    ASSIGN_OR_RETURN(out.leg, ledger_.find(transaction, asked.sid_wk, asked.role));
   }
-  return out;
+  return Result<Looked>(std::move(out));
 }
 
-Result<Application::Leg> Application::leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const std::optional<Terminal>& called,
+Result<Application::Leg> Application::leg_for(const net::Request& http, const Asked& asked, const KnownTerminal& known, Looked& looked,
                                               const LevelTowards& level_towards) {
+  const Terminal& terminal = known.terminal;
   if (asked.role == wire::Role::caller) {
-    if (called) {
+    if (looked.called) {
       TRY(level_towards(node_.identity().domain));
-      return draw_local(asked, terminal, *called, http.request_id);
+      ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> callee, callee_of(asked, *looked.called));
+      return draw_local(asked, known, *callee, http.request_id);
     }
     ASSIGN_OR_RETURN(const Choice choice, agreement_.as_caller(asked, terminal, level_towards, http.deadline, http.request_id));
     ASSIGN_OR_RETURN(auto leg, store_.look([&](store::Transaction& transaction) { return ledger_.find(transaction, asked.sid_wk, asked.role); }));
     if (!leg) return fail(ErrorCode::internal, "working key " + asked.sid_wk.hex() + " is not in the ledger");
-    return Result<Leg>(Leg{.stored = *std::move(leg), .choice = describe(choice)});
+    return Result<Leg>(Leg{.stored = *std::move(leg), .others = {}, .choice = describe(choice)});
   }
-  ASSIGN_OR_RETURN(StoredKey leg, agreement_.wait_for_leg(asked.sid_wk, http.deadline.sooner_of(settings_.callee_wait)));
+  const bool is_there = looked.leg && looked.leg->state != KeyState::generated;
+  ASSIGN_OR_RETURN(StoredKey leg, is_there ? Result<StoredKey>(*std::move(looked.leg))
+                                           : agreement_.wait_for_leg(asked.sid_wk, http.deadline.sooner_of(settings_.callee_wait)));
   // What the caller's side announced must be what the callee was told over SIP; otherwise somebody pretends to call.
   if (leg.key.uid != terminal.uid || leg.key.sid_call != asked.sid_call || leg.key.peer_number != asked.num_call) {
     return fail(ErrorCode::denied, "session " + asked.sid_wk.hex() + " is between others");
@@ -293,46 +340,42 @@ Result<Application::Leg> Application::leg_for(const net::Request& http, const As
   if (leg.key.directory_epoch && !asked.says_directory) return fail(ErrorCode::denied, "CMSP's directory granted the session, which profile v1 could not say");
   if (leg.state == KeyState::suspended) return fail(ErrorCode::denied, "session " + asked.sid_wk.hex() + ": its key is suspended by order");
   if (leg.state != KeyState::reserved) return fail(ErrorCode::conflict, "session " + asked.sid_wk.hex() + ": its key was delivered before");
-  return Result<Leg>(Leg{.stored = std::move(leg), .choice = {}});
+  return Result<Leg>(Leg{.stored = std::move(leg), .others = {}, .choice = {}});
 }
 
-Result<Application::Leg> Application::draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id) {
-  if (!callee.confirmed) return fail(ErrorCode::not_found, asked.num_called.text() + " has no enrolled terminal");
+Result<Application::Leg> Application::draw_local(const Asked& asked, const KnownTerminal& caller, const KnownTerminal& callee, const std::string& request_id) {
   const KeyTerms own = settings_.policy.terms_for(asked.traffic);
   const wire::Assurance demanded = std::max(asked.min_assurance, own.level_min);
   const Choice choice = choose({.same_domain = true, .ephemeral = asked.ephemeral, .demanded = demanded, .policy = {}, .live = {}});
   if (choice.source == Source::none)
     return fail(ErrorCode::denied, "the key would rest on assurance 1, the terminal demands " + std::to_string(static_cast<int>(demanded)));
-  ASSIGN_OR_RETURN(const Traffic called, traffic_of(callee));
+  ASSIGN_OR_RETURN(const Traffic called, traffic_of(callee.terminal.uid, callee.ml_dsa));
   node::StepTrace::Timer step7(trace_, 7);
   ASSIGN_OR_RETURN(const Secret wk, node_.device().random(wire::wk_size));
   const UnixMs expires = node_.clock().now_ms() + static_cast<UnixMs>(agreement_.terms()->wk_lifetime.count());
-  const auto leg_of = [&](wire::Role role, const Terminal& owner, const Terminal& peer, const KeyTerms& terms) {
+  const auto leg_of = [&](wire::Role role, const KnownTerminal& owner, const KnownTerminal& peer, const KeyTerms& terms) {
     return WorkingKey{.sid_wk = asked.sid_wk,
                       .leg = role,
                       .sid_call = asked.sid_call,
-                      .uid = owner.uid,
+                      .uid = owner.terminal.uid,
                       .wk = wk.duplicate(),
                       .assurance = wire::Assurance::local_rng,
                       .n_paths = 0,
                       .path_min = 0,
                       .th9 = wire::no_th9(node_.suite()),
-                      .peer_uid = peer.uid,
-                      .peer_number = peer.number,
+                      .peer_uid = peer.terminal.uid,
+                      .peer_number = peer.terminal.number,
                       .peer_kms = ElementName(node_.identity().name),
-                      .peer_fps = wire::fingerprints(node_.suite(), peer.classical, peer.ml_dsa),
+                      .peer_fps = peer.fps,
                       .expires_ms = expires,
                       .terms = terms};
   };
-  ASSIGN_OR_RETURN(StoredKey own_leg, store_.transact([&](store::Transaction& transaction) -> Result<StoredKey> {
-    ASSIGN_OR_RETURN(StoredKey out, ledger_.add_reserved(transaction, leg_of(wire::Role::caller, caller, callee, own)));
-    TRY(ledger_.add_reserved(transaction, leg_of(wire::Role::callee, callee, caller, settings_.policy.terms_for(called))));
-    return Result<StoredKey>(std::move(out));
-  }));
-  node::crash_point("kms.local.reserved");
-  agreement_.leg_changed(asked.sid_wk);
+  Leg out{.stored = {.key = leg_of(wire::Role::caller, caller, callee, own), .state = KeyState::reserved, .h_deliver = {}, .deliveries = 0, .commitment = {}},
+          .others = leg_of(wire::Role::callee, callee, caller, settings_.policy.terms_for(called)),
+          .choice = describe(choice)};
+  node::crash_point("kms.local.drawn");
   step7.done(asked.sid_wk.hex(), "working key from the crypto device (request " + request_id + "); " + describe(choice));
-  return Result<Leg>(Leg{.stored = std::move(own_leg), .choice = describe(choice)});
+  return Result<Leg>(std::move(out));
 }
 
 Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known, KnownBy by) {
@@ -388,18 +431,14 @@ Result<net::Response> Application::acknowledge(const net::Request& http) {
   std::vector<Destroyed> former;  // keys of the same call that this one takes the place of, and that were still here
   std::optional<SidWk> before;    // the last of them, here or gone
   ASSIGN_OR_RETURN(const Destroyed gone, store_.transact([&](store::Transaction& transaction) -> Result<Destroyed> {
-    for (const wire::Role role : {wire::Role::caller, wire::Role::callee}) {
-      ASSIGN_OR_RETURN(const auto leg, ledger_.find(transaction, message.sid_wk, role));
-      if (!leg || leg->key.uid != terminal.uid || leg->h_deliver != message.h_deliver) continue;
-      if (message.ok) {
-        TRY(ledger_.advance(transaction, message.sid_wk, role, leg->state, KeyState::confirmed));
-        TRY(confirm_charging_record(transaction, message.sid_wk, role, now));
-        ASSIGN_OR_RETURN(before, ledger_.former(transaction, leg->key));
-        ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
-      }
-      return ledger_.destroy(transaction, message.sid_wk, role, {.by = terminal.uid.text(), .why = message.ok ? "acknowledged" : why, .at_ms = now});
-    }
-    return fail(ErrorCode::not_found, "DeliverAck: no delivery on session " + message.sid_wk.hex() + " to " + message.uid.text());
+    ASSIGN_OR_RETURN(const auto leg, ledger_.find_delivery(transaction, message.sid_wk, terminal.uid, message.h_deliver));
+    if (!leg) return fail(ErrorCode::not_found, "DeliverAck: no delivery on session " + message.sid_wk.hex() + " to " + message.uid.text());
+    if (!message.ok) return ledger_.destroy(transaction, message.sid_wk, leg->key.leg, {.by = terminal.uid.text(), .why = why, .at_ms = now});
+    ASSIGN_OR_RETURN(Destroyed own, ledger_.confirmed(transaction, *leg, {.by = terminal.uid.text(), .why = "acknowledged", .at_ms = now}));
+    TRY(confirm_charging_record(transaction, message.sid_wk, leg->key.leg, now));
+    ASSIGN_OR_RETURN(before, ledger_.former(transaction, leg->key));
+    ASSIGN_OR_RETURN(former, ledger_.supersede(transaction, leg->key, {.by = terminal.uid.text(), .why = superseded, .at_ms = now}));
+    return Result<Destroyed>(std::move(own));
   }));
   node::crash_point("kms.wk.destroyed");
   TRY(node_.record({.action = "km-1.destroyed",

@@ -6,6 +6,7 @@
 #include "node/steps.hpp"
 #include "services/kms/kim/injection.hpp"
 #include "services/kms/kma/access.hpp"
+#include "services/kms/kma/admission.hpp"
 #include "services/kms/kma/agreement.hpp"
 #include "services/kms/kma/ledger.hpp"
 #include "services/kms/kp/known_terminals.hpp"
@@ -40,18 +41,26 @@ class Application {
   struct Looked {
     std::optional<Access::Granted> token;       // that of earlier, if it still holds
     std::optional<wire::Assurance> own_domain;  // up to which level the terminal may have keys within this domain, if that is known
-    std::optional<Terminal> called;             // if it is of this KMS
+    std::optional<TerminalLook> called;         // if it is of this KMS
+    std::optional<StoredKey> leg;               // for a callee, if it is there
   };
   struct Applicant {
     std::shared_ptr<const KnownTerminal> known;  // also kept for the terminal's next message
     KnownBy by = KnownBy::certificates;
     bool first = true;  // false: these octets came before
+    /// That the application was made is not in the database yet. It comes with what is decided: with the delivery in one transaction, or after the refusal. A
+    /// process that dies before has done nothing for it. Only where nothing on the way is done or waited for elsewhere (is_straight).
+    bool owed = false;
     Looked looked;
   };
-  Result<Applicant> authenticate(const net::Request& http, const Request& request, const Asked& asked);
+  Result<void> authenticate(const net::Request& http, const Request& request, const Asked& asked, Applicant& out);
+  Result<net::Response> answered(const net::Request& http, const Request& request, Applicant& applicant);
+  /// Nobody but the database is needed for the answer, unless a certificate's status must be asked for.
+  [[nodiscard]] bool is_straight(const Request& request, const Looked& looked) const;
   Result<void> check_envelope(const Request& request, const KnownTerminal& known) const;
   /// False if the application was made before; `exhausted` if the subscriber applies too often.
   Result<bool> remember(store::Transaction& transaction, const Request& request);
+  [[nodiscard]] MadeApplication made_by(const Request& request) const;
   Result<Looked> look_up(store::Transaction& transaction, const Asked& asked, const Uid& uid);
   /// The answer that the same application got, until it is acknowledged: the key is not encapsulated a second time. `conflict` if there is none.
   Result<net::Response> repeated(const net::Request& http, const Request& request, const Terminal& terminal);
@@ -75,27 +84,33 @@ class Application {
   struct Grant {
     Bytes token;  // a new access token; empty if the one that it holds is good
     StoredKey leg;
-    std::string choice;  // what the key was made of, and why; empty on the callee's side, where the caller's chose
+    std::optional<WorkingKey> others;  // the callee's leg of a session within the domain: neither is in the ledger before this one is handed over
+    std::string choice;                // what the key was made of, and why; empty on the callee's side, where the caller's chose
   };
   struct Leg {
     StoredKey stored;
+    std::optional<WorkingKey> others;
     std::string choice;
   };
   /// IAM has ended the token under which `granted` stands, which may have been for another one: asked once more. `denied` if the key may not be had any more.
   Result<void> grant_anew(const net::Request& http, const Asked& asked, const Terminal& terminal, Grant& granted);
   static std::unexpected<Error> token_ended(const Terminal& terminal);
-  Result<Grant> grant(const net::Request& http, const Asked& asked, const Terminal& terminal, Looked looked);
-  Result<Leg> leg_for(const net::Request& http, const Asked& asked, const Terminal& terminal, const std::optional<Terminal>& called,
-                      const LevelTowards& level_towards);
-  Result<Leg> draw_local(const Asked& asked, const Terminal& caller, const Terminal& callee, const std::string& request_id);
+  Result<Grant> grant(const net::Request& http, const Asked& asked, const KnownTerminal& known, Looked looked);
+  Result<Leg> leg_for(const net::Request& http, const Asked& asked, const KnownTerminal& known, Looked& looked, const LevelTowards& level_towards);
+  Result<std::shared_ptr<const KnownTerminal>> callee_of(const Asked& asked, const TerminalLook& called);
+  Result<Leg> draw_local(const Asked& asked, const KnownTerminal& caller, const KnownTerminal& callee, const std::string& request_id);
   /// Step 10; denied unless the encryption certificates are good now and of one bundle with the signing certificates that were checked in step 5.
   /// Where the terminal is known by a charged key, of the right bundle is all that they must be.
   Result<crypto::EncapsulationKey> pooled_key(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known, KnownBy by);
   /// The delivery on record and in the ledger, before it is sent: a key that left is never delivered to another application. `conflict` if the terminal has
-  /// enrolled anew since it was looked up.
+  /// enrolled anew since it was looked up. Of a session within the domain both legs come into the ledger here, in the same transaction: a process that dies before
+  /// it leaves nothing of the key, which nobody has; after it, the caller's application gets the same answer, and the callee's leg waits for its owner. Two
+  /// applications for one session may both have drawn a key; the second finds the first one's legs in the ledger.
   enum class OwnCopy : std::uint8_t { kept_until_acknowledged, destroyed };
   enum class Handed : std::uint8_t { over, token_ended };  // token_ended: nothing was done
-  Result<Handed> hand_over(const net::Request& http, const Asked& asked, const Terminal& terminal, const Grant& granted, const Delivery& delivery, OwnCopy copy);
+  /// `owed`: an application that is remembered with it; `conflict` if another one like it was meanwhile.
+  Result<Handed> hand_over(const net::Request& http, const Asked& asked, const KnownTerminal& known, const Grant& granted, const Delivery& delivery, OwnCopy copy,
+                           const Request* owed);
   [[nodiscard]] KeyUse use_by(const Terminal& terminal, Traffic traffic) const {
     return {.by = terminal.uid, .traffic = traffic, .now_ms = node_.clock().now_ms()};
   }

@@ -42,12 +42,12 @@ Result<net::Response> Application::granted_v1(const net::Request& http, const wi
   ASSIGN_OR_RETURN(const std::shared_ptr<const KnownTerminal> known, terminal_of(http, message.uid));
   const Terminal& terminal = known->terminal;
   ASSIGN_OR_RETURN(const Asked asked, authenticate_v1(http, message, *known));
-  ASSIGN_OR_RETURN(Looked looked, store_.transact([&](store::Transaction& transaction) { return look_up(transaction, asked, terminal.uid); }));
-  ASSIGN_OR_RETURN(Grant granted, grant(http, asked, terminal, std::move(looked)));
+  ASSIGN_OR_RETURN(Looked looked, store_.read([&](store::Transaction& transaction) { return look_up(transaction, asked, terminal.uid); }));
+  ASSIGN_OR_RETURN(Grant granted, grant(http, asked, *known, std::move(looked)));
   node::StepTrace::Timer step11(trace_, 11);
   ASSIGN_OR_RETURN(const Bytes octets, deliver_v1(http, asked, *known, granted.leg, std::move(granted.token), *own));
   const Bytes h_deliver = crypto::digest(node_.suite().hash, octets);
-  ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, terminal, granted, {.h_req = asked.hash, .h_deliver = h_deliver, .octets = {}}, OwnCopy::destroyed));
+  ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, *known, granted, {.h_req = asked.hash, .h_deliver = h_deliver, .octets = {}}, OwnCopy::destroyed, nullptr));
   if (handed == Handed::token_ended) return token_ended(terminal);
   step11.done(asked.sid_wk.hex(), "working key for " + terminal.uid.text() + " in profile v1");
   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = octets};
@@ -63,7 +63,7 @@ Result<Asked> Application::authenticate_v1(const net::Request& http, const wire:
 
   TRY(wire::v1::verify(message, {.point = known.classical.public_key(), .ml_dsa = known.ml_dsa.public_key()}));
   TRY(check_certificates(http, message.sid_wk, known));
-  ASSIGN_OR_RETURN(const Traffic traffic, traffic_of(terminal));
+  ASSIGN_OR_RETURN(const Traffic traffic, traffic_of(terminal.uid, known.ml_dsa));
   const crypto::Suite& suite = node_.suite();
   return Asked{.sid_wk = message.sid_wk,
                .sid_call = message.sid_call,

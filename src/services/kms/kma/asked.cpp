@@ -4,9 +4,13 @@ namespace qanat::kms {
 
 Result<Traffic> traffic_of(const Terminal& terminal) {
   ASSIGN_OR_RETURN(const crypto::Certificate certificate, crypto::Certificate::parse(terminal.ml_dsa));
+  return traffic_of(terminal.uid, certificate);
+}
+
+Result<Traffic> traffic_of(const Uid& uid, const crypto::Certificate& certificate) {
   const auto& element = certificate.names().element;
   const auto traffic = element ? traffic_of(element->kind) : std::nullopt;
-  if (!traffic) return fail(ErrorCode::internal, "the certificate of " + terminal.uid.text() + " is no terminal's");
+  if (!traffic) return fail(ErrorCode::internal, "the certificate of " + uid.text() + " is no terminal's");
   return *traffic;
 }
 

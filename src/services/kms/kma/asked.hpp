@@ -25,5 +25,6 @@ struct Asked {
 
 /// Of a terminal of this domain, from its certificate; `internal` if that is no terminal's.
 Result<Traffic> traffic_of(const Terminal& terminal);
+Result<Traffic> traffic_of(const Uid& uid, const crypto::Certificate& certificate);
 
 }  // namespace qanat::kms

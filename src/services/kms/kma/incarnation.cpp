@@ -16,7 +16,7 @@ Result<void> add_life(store::Transaction& transaction, UnixMs now, UnixMs not_be
 constexpr std::string_view name(NewLife why) { return why == NewLife::restored ? "restored" : "other history"; }
 
 constexpr std::array forgotten{
-    std::string_view("DELETE FROM pending_agreement"), std::string_view("DELETE FROM announced_session"), std::string_view("DELETE FROM prepared_encryption"),
+    std::string_view("DELETE FROM delivered_answer"), std::string_view("DELETE FROM pending_agreement"), std::string_view("DELETE FROM announced_session"), std::string_view("DELETE FROM prepared_encryption"),
     std::string_view("DELETE FROM standby_pair"), std::string_view("DELETE FROM quantum_key"), std::string_view("DELETE FROM token"), std::string_view("DELETE FROM peer_grant"), std::string_view("DELETE FROM csa_challenge"),
     std::string_view("DELETE FROM call_group"),  // the numbers of its epochs may have gone on
     // An order whose key was collected since.
@@ -33,7 +33,7 @@ constexpr std::array charged_forgotten{
 
 Result<std::int64_t> destroy_keys(store::Transaction& transaction, UnixMs now, NewLife why) {
   ASSIGN_OR_RETURN(const std::int64_t destroyed,
-                   transaction.run("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, answer = NULL, ended_ms = ?, ended_by = 'kms', ended_why = ?"
+                   transaction.run("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, answer = NULL, answer_digest = NULL, ended_ms = ?, ended_by = 'kms', ended_why = ?"
                                    " WHERE state <> 'destroyed'",
                                    {store::column(now), name(why)}));
   for (const std::string_view sql : forgotten) TRY(transaction.run(sql, {}));
@@ -55,7 +55,11 @@ Result<void> check_of_this_life(store::Transaction& transaction, UnixMs ts_ms, s
   UnixMs not_before = 0;
   TRY(transaction.query("SELECT not_before_ms FROM incarnation ORDER BY number DESC LIMIT 1", {},
                         [&](const store::Row& row) { not_before = static_cast<UnixMs>(row.integer(0)); }));
-  if (ts_ms >= not_before) return {};
+  return check_is_of_life(ts_ms, not_before, message);
+}
+
+Result<void> check_is_of_life(UnixMs ts_ms, UnixMs not_before_ms, std::string_view message) {
+  if (ts_ms >= not_before_ms) return {};
   return fail(ErrorCode::denied, std::string(message) + ": is from before the database was restored");
 }
 

@@ -19,6 +19,8 @@ enum class NewLife : std::uint8_t {
 Result<std::int64_t> begin_life(store::Transaction& transaction, UnixMs now, UnixMs not_before_ms, NewLife why);
 /// `denied` for a message of an earlier life.
 Result<void> check_of_this_life(store::Transaction& transaction, UnixMs ts_ms, std::string_view message);
+/// The same for who knows what the life's not_before_ms is.
+Result<void> check_is_of_life(UnixMs ts_ms, UnixMs not_before_ms, std::string_view message);
 
 /// A database that is a backup does not serve: begin_life() ends that. `denied` while it is one.
 Result<void> mark_as_backup(store::Transaction& transaction, UnixMs now);

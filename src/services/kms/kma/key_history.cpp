@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::chrono::milliseconds turn_max{200};
 
-// All that is left of a destroyed key: sealed_wk and answer are NULL, the state is known, and row_mac is of the row.
+// All that is left of a destroyed key: sealed_wk, answer and answer_digest are NULL, the state is known, and row_mac is of the row.
 constexpr std::string_view finished_keys =
     "SELECT w.sid_wk, w.leg, w.expires_ms, w.sid_call, w.uid, w.peer_uid, w.peer_number, w.peer_kms, w.peer_fp_classical, w.peer_fp_ml_dsa, w.traffic,"
     " w.level_min, w.deliveries_max, w.deliveries, w.assurance, w.n_paths, w.path_min, w.th9, w.h_req, w.h_deliver, w.commitment, w.front_end,"

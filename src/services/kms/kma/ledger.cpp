@@ -1,5 +1,6 @@
 #include "services/kms/kma/ledger.hpp"
 
+#include "crypto/kdf.hpp"
 #include "store/key_commitment.hpp"
 
 namespace qanat::kms {
@@ -26,10 +27,47 @@ Result<std::optional<KeyState>> state_of(store::Transaction& transaction, const 
   return state;
 }
 
-Result<void> allowed(const StoredKey& stored, const KeyUse& use) {
-  const Verdict verdict = may(policy_of(stored.key), use, {.rests_on = stored.key.assurance, .deliveries = stored.deliveries});
+Result<void> allowed(const WorkingKey& key, std::int64_t deliveries, const KeyUse& use) {
+  const Verdict verdict = may(policy_of(key), use, {.rests_on = key.assurance, .deliveries = deliveries});
   if (verdict == Verdict::allowed) return {};
-  return fail(ErrorCode::denied, what(stored.key.sid_wk, stored.key.leg) + ": " + std::string(text(verdict)));
+  return fail(ErrorCode::denied, what(key.sid_wk, key.leg) + ": " + std::string(text(verdict)));
+}
+
+/// `conflict` if the session has one of these legs already, in any state, or is in the archive; denied if their call has had keys between others. They are of one session.
+Result<void> check_new(store::Transaction& transaction, std::initializer_list<const WorkingKey*> legs) {
+  const WorkingKey& first = **legs.begin();
+  const WorkingKey* known = nullptr;
+  bool between_others = false;
+  TRY(transaction.query("SELECT 0, leg, uid, peer_number FROM working_key WHERE sid_wk = ? UNION ALL SELECT 1, leg, uid, peer_number FROM working_key WHERE sid_call = ?"
+                        " UNION ALL SELECT 2, 0, '', '' FROM used_session WHERE sid_wk = ?",
+                        {first.sid_wk.view(), first.sid_call.view(), first.sid_wk.view()}, [&](const store::Row& row) {
+                          if (row.integer(0) == 2) known = &first;
+                          for (const WorkingKey* const leg : legs) {
+                            if (row.integer(1) != number(leg->leg)) continue;
+                            if (row.integer(0) == 0) known = leg;
+                            between_others = between_others || row.text(2) != leg->uid.text() || row.text(3) != leg->peer_number.text();
+                          }
+                        }));
+  if (known != nullptr) return fail(ErrorCode::conflict, what(known->sid_wk, known->leg) + ": this session was used before");
+  if (between_others) return fail(ErrorCode::denied, "call " + first.sid_call.hex() + ": is between others");
+  return {};
+}
+
+// The answer is wide and never changes, the row of its key is narrow and does: so it has a row of its own, written once, and the key's row (which is guarded) has
+// its digest. Without the digest there the answer is not given.
+Bytes digest_of(ByteView answer) { return answer.empty() ? Bytes() : crypto::digest(crypto::Hash::sha256, answer); }
+Value octets_or_null(ByteView octets) { return octets.empty() ? Value() : Value(octets); }
+
+Result<void> put_answer(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView answer) {
+  if (answer.empty()) return {};
+  return transaction.change("INSERT INTO delivered_answer (sid_wk, leg, octets) VALUES (?, ?, ?)", {sid_wk.view(), number(leg), answer});
+}
+
+Result<void> erase(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, KeyState from, const Ending& ending) {
+  TRY(transaction.change_one("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, answer = NULL, answer_digest = NULL, ended_ms = ?, ended_by = ?, ended_why = ?"
+                             " WHERE sid_wk = ? AND leg = ? AND state = ?",
+                             {store::column(ending.at_ms), std::string_view(ending.by), std::string_view(ending.why), sid_wk.view(), number(leg), store::name(from)}));
+  return transaction.change("DELETE FROM delivered_answer WHERE sid_wk = ? AND leg = ?", {sid_wk.view(), number(leg)});
 }
 
 void add_living(std::vector<LivingLeg>& out, const store::Row& row) {
@@ -37,62 +75,27 @@ void add_living(std::vector<LivingLeg>& out, const store::Row& row) {
     out.push_back({.sid_wk = SidWk(row.blob(0)), .leg = static_cast<wire::Role>(row.integer(1)), .uid = Uid(row.text(2)), .state = *state});
 }
 
-}  // namespace
-
-Result<Bytes> Ledger::put(store::Transaction& transaction, const WorkingKey& key, KeyState state) {
-  bool known = false;
-  bool between_others = false;
-  TRY(transaction.query("SELECT 0, uid, peer_number FROM working_key WHERE sid_wk = ? AND leg = ?"
-                        " UNION ALL SELECT 1, uid, peer_number FROM working_key WHERE sid_call = ? AND leg = ?"
-                        " UNION ALL SELECT 0, '', '' FROM used_session WHERE sid_wk = ?",
-                        {key.sid_wk.view(), number(key.leg), key.sid_call.view(), number(key.leg), key.sid_wk.view()}, [&](const store::Row& row) {
-                          known = known || row.integer(0) == 0;
-                          between_others = between_others || row.text(1) != key.uid.text() || row.text(2) != key.peer_number.text();
-                        }));
-  if (known) return fail(ErrorCode::conflict, what(key.sid_wk, key.leg) + ": this session was used before");
-  if (between_others) return fail(ErrorCode::denied, "call " + key.sid_call.hex() + ": is between others");
-  ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(key), key.wk));
-  Bytes commitment = store::key_commitment(store::KeyKind::working, row_key(key.sid_wk, key.leg), key.wk);
-  TRY(transaction.change(
-      "INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
-      " peer_fp_classical, peer_fp_ml_dsa, expires_ms, commitment, traffic, level_min, deliveries_max, front_end, directory_epoch)"
-      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      {key.sid_wk.view(), number(key.leg), store::name(state), key.sid_call.view(), std::string_view(key.uid.text()), ByteView(sealed),
-       static_cast<std::int64_t>(key.assurance),
-       std::int64_t{key.n_paths}, std::int64_t{key.path_min}, ByteView(key.th9), std::string_view(key.peer_uid.text()),
-       std::string_view(key.peer_number.text()), std::string_view(key.peer_kms.text()), ByteView(key.peer_fps.classical), ByteView(key.peer_fps.pq),
-       static_cast<std::int64_t>(key.expires_ms), ByteView(commitment), name(key.terms.traffic), static_cast<std::int64_t>(key.terms.level_min),
-       std::int64_t{key.terms.deliveries_max}, std::string_view(front_end_), key.directory_epoch ? Value(*key.directory_epoch) : Value()}));
-  return commitment;
-}
-
-Result<void> Ledger::add(store::Transaction& transaction, const WorkingKey& key) {
-  TRY(put(transaction, key, KeyState::generated));
-  return {};
-}
-
-Result<StoredKey> Ledger::add_reserved(store::Transaction& transaction, WorkingKey key) {
-  TRY(store::check_transition(store::KeyKind::working, KeyState::generated, KeyState::reserved, what(key.sid_wk, key.leg)));
-  ASSIGN_OR_RETURN(Bytes commitment, put(transaction, key, KeyState::reserved));
-  return Result<StoredKey>(StoredKey{.key = std::move(key), .state = KeyState::reserved, .h_deliver = {}, .deliveries = 0, .commitment = std::move(commitment)});
-}
-
-Result<std::optional<StoredKey>> Ledger::find(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg) {
-  std::optional<StoredKey> out;
+/// A leg as its row says, its octets sealed (empty: it is destroyed).
+struct SealedLeg {
+  StoredKey stored;
   Bytes sealed;
+};
+Result<std::optional<SealedLeg>> read_leg(store::Transaction& transaction, const SidWk& sid_wk, std::string_view condition, std::initializer_list<Value> values) {
+  std::optional<SealedLeg> out;
   TRY(transaction.query(
       "SELECT state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms, peer_fp_classical, peer_fp_ml_dsa,"
-      " h_deliver, expires_ms, commitment, traffic, level_min, deliveries_max, deliveries, directory_epoch FROM working_key"
-      " WHERE sid_wk = ? AND leg = ?",
-      {sid_wk.view(), number(leg)}, [&](const store::Row& row) {
+      " h_deliver, expires_ms, commitment, traffic, level_min, deliveries_max, deliveries, directory_epoch, leg FROM working_key WHERE sid_wk = ?" +
+          std::string(condition),
+      values, [&](const store::Row& row) {
         out.emplace();
-        out->state = store::key_state_from_name(row.text(0)).value_or(KeyState::destroyed);
-        WorkingKey& key = out->key;
+        StoredKey& stored = out->stored;
+        stored.state = store::key_state_from_name(row.text(0)).value_or(KeyState::destroyed);
+        WorkingKey& key = stored.key;
         key.sid_wk = sid_wk;
-        key.leg = leg;
+        key.leg = static_cast<wire::Role>(row.integer(21));
         key.sid_call = SidCall(row.blob(1));
         key.uid = Uid(row.text(2));
-        if (!row.is_null(3)) sealed = row.blob(3);
+        if (!row.is_null(3)) out->sealed = row.blob(3);
         key.assurance = static_cast<wire::Assurance>(row.integer(4));
         key.n_paths = static_cast<std::uint8_t>(row.integer(5));
         key.path_min = static_cast<std::uint8_t>(row.integer(6));
@@ -101,20 +104,69 @@ Result<std::optional<StoredKey>> Ledger::find(store::Transaction& transaction, c
         key.peer_number = Number(row.text(9));
         key.peer_kms = ElementName(row.text(10));
         key.peer_fps = {.classical = row.blob(11), .pq = row.blob(12)};
-        if (!row.is_null(13)) out->h_deliver = row.blob(13);
+        if (!row.is_null(13)) stored.h_deliver = row.blob(13);
         key.expires_ms = static_cast<UnixMs>(row.integer(14));
-        if (!row.is_null(15)) out->commitment = row.blob(15);
+        if (!row.is_null(15)) stored.commitment = row.blob(15);
         // An unknown name binds to other octets than the key was sealed under: it does not open.
         key.terms = {.traffic = traffic_from_name(row.text(16)).value_or(Traffic::voice),
                      .level_min = static_cast<wire::Assurance>(row.integer(17)),
                      .deliveries_max = static_cast<std::uint8_t>(row.integer(18))};
-        out->deliveries = row.integer(19);
+        stored.deliveries = row.integer(19);
         if (!row.is_null(20)) key.directory_epoch = row.integer(20);
       }));
-  if (out && !sealed.empty()) {
-    ASSIGN_OR_RETURN(out->key.wk, device_.unseal(context(out->key), sealed));
+  return Result<std::optional<SealedLeg>>(std::move(out));
+}
+
+}  // namespace
+
+Result<void> Ledger::put(store::Transaction& transaction, const WorkingKey& key, KeyState state, const std::optional<Delivery>& delivery) {
+  ASSIGN_OR_RETURN(const Bytes sealed, device_.seal(context(key), key.wk));
+  const Bytes commitment = store::key_commitment(store::KeyKind::working, row_key(key.sid_wk, key.leg), key.wk);
+  const Bytes digest = delivery ? digest_of(delivery->octets) : Bytes();
+  return transaction.change(
+      "INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, sealed_wk, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
+      " peer_fp_classical, peer_fp_ml_dsa, expires_ms, commitment, traffic, level_min, deliveries_max, front_end, directory_epoch, deliveries, h_req, h_deliver,"
+      " answer_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      {key.sid_wk.view(), number(key.leg), store::name(state), key.sid_call.view(), std::string_view(key.uid.text()), ByteView(sealed),
+       static_cast<std::int64_t>(key.assurance),
+       std::int64_t{key.n_paths}, std::int64_t{key.path_min}, ByteView(key.th9), std::string_view(key.peer_uid.text()),
+       std::string_view(key.peer_number.text()), std::string_view(key.peer_kms.text()), ByteView(key.peer_fps.classical), ByteView(key.peer_fps.pq),
+       static_cast<std::int64_t>(key.expires_ms), ByteView(commitment), name(key.terms.traffic), static_cast<std::int64_t>(key.terms.level_min),
+       std::int64_t{key.terms.deliveries_max}, std::string_view(front_end_), key.directory_epoch ? Value(*key.directory_epoch) : Value(),
+       std::int64_t{delivery ? 1 : 0}, delivery ? Value(delivery->h_req) : Value(), delivery ? Value(delivery->h_deliver) : Value(), octets_or_null(digest)});
+}
+
+Result<void> Ledger::add(store::Transaction& transaction, const WorkingKey& key) {
+  TRY(check_new(transaction, {&key}));
+  return put(transaction, key, KeyState::generated, {});
+}
+
+Result<void> Ledger::add_session(store::Transaction& transaction, const WorkingKey& key, const Delivery& delivery, const KeyUse& use, const WorkingKey& others) {
+  CHECK(key.sid_wk == others.sid_wk && key.sid_call == others.sid_call && key.leg != others.leg);
+  const std::string which = what(key.sid_wk, key.leg);
+  TRY(store::check_transition(store::KeyKind::working, KeyState::generated, KeyState::reserved, which));
+  TRY(store::check_transition(store::KeyKind::working, KeyState::reserved, KeyState::delivered, which));
+  TRY(allowed(key, 0, use));
+  TRY(check_new(transaction, {&key, &others}));
+  TRY(put(transaction, key, KeyState::delivered, delivery));
+  TRY(put_answer(transaction, key.sid_wk, key.leg, delivery.octets));
+  return put(transaction, others, KeyState::reserved, {});
+}
+
+Result<std::optional<StoredKey>> Ledger::find(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg) {
+  ASSIGN_OR_RETURN(std::optional<SealedLeg> read, read_leg(transaction, sid_wk, " AND leg = ?", {sid_wk.view(), number(leg)}));
+  if (!read) return std::optional<StoredKey>{};
+  if (!read->sealed.empty()) {
+    ASSIGN_OR_RETURN(read->stored.key.wk, device_.unseal(context(read->stored.key), read->sealed));
   }
-  return Result<std::optional<StoredKey>>(std::move(out));
+  return Result<std::optional<StoredKey>>(std::move(read->stored));
+}
+
+Result<std::optional<StoredKey>> Ledger::find_delivery(store::Transaction& transaction, const SidWk& sid_wk, const Uid& uid, ByteView h_deliver) {
+  ASSIGN_OR_RETURN(std::optional<SealedLeg> read,
+                   read_leg(transaction, sid_wk, " AND uid = ? AND h_deliver = ?", {sid_wk.view(), std::string_view(uid.text()), h_deliver}));
+  if (!read) return std::optional<StoredKey>{};
+  return Result<std::optional<StoredKey>>(std::move(read->stored));
 }
 
 Result<void> Ledger::advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, KeyState to) {
@@ -141,13 +193,13 @@ Result<void> Ledger::delivered(store::Transaction& transaction, const StoredKey&
   const SidWk& sid_wk = stored.key.sid_wk;
   const wire::Role leg = stored.key.leg;
   TRY(store::check_transition(store::KeyKind::working, stored.state, KeyState::delivered, what(sid_wk, leg)));
-  TRY(allowed(stored, use));
-  const Value answer = delivery.octets.empty() ? Value() : Value(delivery.octets);
+  TRY(allowed(stored.key, stored.deliveries, use));
+  const Bytes digest = digest_of(delivery.octets);
   ASSIGN_OR_RETURN(const std::int64_t changed,
-                   transaction.run("UPDATE working_key SET state = 'delivered', deliveries = 1, h_req = ?, h_deliver = ?, answer = ?"
+                   transaction.run("UPDATE working_key SET state = 'delivered', deliveries = 1, h_req = ?, h_deliver = ?, answer_digest = ?"
                                    " WHERE sid_wk = ? AND leg = ? AND state = ?",
-                                   {delivery.h_req, delivery.h_deliver, answer, sid_wk.view(), number(leg), store::name(stored.state)}));
-  if (changed == 1) return {};
+                                   {delivery.h_req, delivery.h_deliver, octets_or_null(digest), sid_wk.view(), number(leg), store::name(stored.state)}));
+  if (changed == 1) return put_answer(transaction, sid_wk, leg, delivery.octets);
   ASSIGN_OR_RETURN(const auto now, state_of(transaction, sid_wk, leg));
   if (!now) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
   TRY(store::check_transition(store::KeyKind::working, *now, KeyState::delivered, what(sid_wk, leg)));
@@ -156,13 +208,24 @@ Result<void> Ledger::delivered(store::Transaction& transaction, const StoredKey&
 
 Result<std::optional<Bytes>> Ledger::delivered_again(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_req, const KeyUse& use) {
   std::optional<Bytes> answer;
-  TRY(transaction.query("SELECT answer FROM working_key WHERE sid_wk = ? AND leg = ? AND state = 'delivered' AND h_req = ? AND answer IS NOT NULL",
-                        {sid_wk.view(), number(leg), h_req}, [&](const store::Row& row) { answer = row.blob(0); }));
+  Bytes digest;
+  TRY(transaction.query("SELECT answer, octets, answer_digest FROM working_key LEFT JOIN delivered_answer"
+                        " ON delivered_answer.sid_wk = working_key.sid_wk AND delivered_answer.leg = working_key.leg"
+                        " WHERE working_key.sid_wk = ? AND working_key.leg = ? AND state = 'delivered' AND h_req = ?",
+                        {sid_wk.view(), number(leg), h_req}, [&](const store::Row& row) {
+                          if (!row.is_null(0)) {  // from before answers had rows of their own
+                            answer = row.blob(0);
+                          } else if (!row.is_null(2)) {
+                            answer = row.is_null(1) ? Bytes() : row.blob(1);
+                            digest = row.blob(2);
+                          }
+                        }));
   if (!answer) return std::optional<Bytes>{};
+  if (!digest.empty() && digest_of(*answer) != digest) return fail(ErrorCode::denied, what(sid_wk, leg) + ": its answer was changed or taken out by another program");
   // The policy counts as it was sealed, not as the row may say now: find() opens the octets under it.
   ASSIGN_OR_RETURN(const auto stored, find(transaction, sid_wk, leg));
   CHECK(stored.has_value());
-  TRY(allowed(*stored, use));
+  TRY(allowed(stored->key, stored->deliveries, use));
   TRY(transaction.run("UPDATE working_key SET deliveries = deliveries + 1 WHERE sid_wk = ? AND leg = ?", {sid_wk.view(), number(leg)}));
   return answer;
 }
@@ -178,10 +241,16 @@ Result<Destroyed> Ledger::destroy(store::Transaction& transaction, const SidWk& 
                         }));
   if (!from) return fail(ErrorCode::not_found, what(sid_wk, leg) + ": no such session");
   TRY(store::check_transition(store::KeyKind::working, *from, KeyState::destroyed, what(sid_wk, leg)));
-  TRY(transaction.change_one("UPDATE working_key SET state = 'destroyed', sealed_wk = NULL, answer = NULL, ended_ms = ?, ended_by = ?, ended_why = ?"
-                             " WHERE sid_wk = ? AND leg = ?",
-                             {store::column(ending.at_ms), std::string_view(ending.by), std::string_view(ending.why), sid_wk.view(), number(leg)}));
+  TRY(erase(transaction, sid_wk, leg, *from, ending));
   return out;
+}
+
+Result<Destroyed> Ledger::confirmed(store::Transaction& transaction, const StoredKey& stored, const Ending& ending) {
+  const WorkingKey& key = stored.key;
+  TRY(store::check_transition(store::KeyKind::working, stored.state, KeyState::confirmed, what(key.sid_wk, key.leg)));
+  TRY(store::check_transition(store::KeyKind::working, KeyState::confirmed, KeyState::destroyed, what(key.sid_wk, key.leg)));
+  TRY(erase(transaction, key.sid_wk, key.leg, stored.state, ending));
+  return Destroyed{.sid_wk = key.sid_wk, .leg = key.leg, .uid = key.uid, .commitment = stored.commitment};
 }
 
 Result<std::optional<SidWk>> Ledger::former(store::Transaction& transaction, const WorkingKey& key) {
@@ -217,7 +286,7 @@ Result<std::vector<LivingLeg>> Ledger::living(store::Transaction& transaction, c
 
 Result<std::vector<LivingLeg>> Ledger::living(store::Transaction& transaction, const Uid& uid) {
   std::vector<LivingLeg> out;
-  TRY(transaction.query("SELECT sid_wk, leg, uid, state FROM working_key WHERE uid = ? AND state <> 'destroyed' ORDER BY expires_ms, sid_wk, leg LIMIT 1000",
+  TRY(transaction.query("SELECT sid_wk, leg, uid, state FROM working_key WHERE uid = ? AND sealed_wk IS NOT NULL ORDER BY expires_ms, sid_wk, leg LIMIT 1000",
                         {std::string_view(uid.text())}, [&](const store::Row& row) { add_living(out, row); }));
   return out;
 }
@@ -229,7 +298,7 @@ Result<std::vector<Destroyed>> Ledger::destroy_where(store::Transaction& transac
     wire::Role leg;
   };
   std::vector<Leg> due;
-  TRY(transaction.query("SELECT sid_wk, leg FROM working_key WHERE state <> 'destroyed'" + std::string(condition), values, [&](const store::Row& row) {
+  TRY(transaction.query("SELECT sid_wk, leg FROM working_key WHERE sealed_wk IS NOT NULL" + std::string(condition), values, [&](const store::Row& row) {
     due.push_back({SidWk(row.blob(0)), static_cast<wire::Role>(row.integer(1))});
   }));
   std::vector<Destroyed> out;
@@ -258,6 +327,18 @@ Result<std::vector<Destroyed>> Ledger::destroy_of(store::Transaction& transactio
   return destroy_where(transaction, " AND uid = ?", {std::string_view(uid.text())}, ending);
 }
 
+Result<void> withhold_answers(store::Transaction& transaction, const std::optional<std::string_view>& uid) {
+  const std::string answers = "UPDATE working_key SET answer = NULL, answer_digest = NULL WHERE sealed_wk IS NOT NULL AND (answer IS NOT NULL OR answer_digest IS NOT NULL)";
+  if (!uid) {
+    TRY(transaction.run(answers, {}));
+    TRY(transaction.run("DELETE FROM delivered_answer", {}));
+    return {};
+  }
+  TRY(transaction.run(answers + " AND uid = ?", {*uid}));
+  TRY(transaction.run("DELETE FROM delivered_answer WHERE (sid_wk, leg) IN (SELECT sid_wk, leg FROM working_key WHERE sealed_wk IS NOT NULL AND uid = ?)", {*uid}));
+  return {};
+}
+
 std::string Destroyed::reason(std::string_view why) const {
   return std::string(why) + (why.empty() ? "(commitment " : " (commitment ") + (commitment.empty() ? "none" : to_hex(commitment)) + ")";
 }
@@ -270,7 +351,7 @@ Result<std::vector<std::int64_t>> Ledger::census(store::Transaction& transaction
       if (const auto state = store::key_state_from_name(row.text(0))) out[static_cast<std::size_t>(*state)] = row.integer(1);
     });
   };
-  TRY(count("state <> 'destroyed'"));
+  TRY(count("sealed_wk IS NOT NULL"));
   TRY(count("state = 'destroyed'"));
   return out;
 }

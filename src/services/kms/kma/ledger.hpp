@@ -83,10 +83,13 @@ class Ledger {
   /// A new leg in state `generated`; conflict if the session has this leg already, in any state, or is in the archive: a SID_WK is used once; denied if the call has had keys between
   /// others: a later key of a call is for those who hold it.
   Result<void> add(store::Transaction& transaction, const WorkingKey& key);
-  /// The same for a key on which nobody else has to agree: it is `reserved` at once. What find() would say of it.
-  Result<StoredKey> add_reserved(store::Transaction& transaction, WorkingKey key);
+  /// The same for both legs of a session on which nobody else has to agree: `key` is delivered with the change that makes it, `others` is `reserved` at once. No
+  /// leg of the session is there before; `denied`, too, if the key's policy does not allow this use.
+  Result<void> add_session(store::Transaction& transaction, const WorkingKey& key, const Delivery& delivery, const KeyUse& use, const WorkingKey& others);
   /// Nothing if there is no such leg. A destroyed leg comes back with an empty `wk`.
   Result<std::optional<StoredKey>> find(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg);
+  /// The leg of which this subscriber got this delivery, in whatever state it is now, without its octets.
+  Result<std::optional<StoredKey>> find_delivery(store::Transaction& transaction, const SidWk& sid_wk, const Uid& uid, ByteView h_deliver);
   /// `conflict` if the leg is not in a state that leads to `to`. To destroyed leads destroy() alone.
   Result<void> advance(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, store::KeyState to);
   /// The same where the state is known to the caller; `conflict` if it is another by now.
@@ -100,6 +103,8 @@ class Ledger {
   Result<std::optional<Bytes>> delivered_again(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, ByteView h_req, const KeyUse& use);
   /// Erases the key's octets and its delivery; the row stays, with who ended it, when and why.
   Result<Destroyed> destroy(store::Transaction& transaction, const SidWk& sid_wk, wire::Role leg, const Ending& ending);
+  /// A leg that find() gave is confirmed, and with that destroyed: one change of its row. `conflict` if it is in another state by now.
+  Result<Destroyed> confirmed(store::Transaction& transaction, const StoredKey& stored, const Ending& ending);
   /// The last key of the same call, leg and subscriber that was delivered before this one was made, in whatever state it is now; nothing for the first one. What
   /// nobody got (an attempt that failed, the carrier of a group's key) does not count.
   Result<std::optional<SidWk>> former(store::Transaction& transaction, const WorkingKey& key);
@@ -125,8 +130,7 @@ class Ledger {
   void archived_until(UnixMs latest) noexcept { archived_until_ms_ = latest; }
 
  private:
-  /// The commitment that stays of it.
-  Result<Bytes> put(store::Transaction& transaction, const WorkingKey& key, store::KeyState state);
+  Result<void> put(store::Transaction& transaction, const WorkingKey& key, store::KeyState state, const std::optional<Delivery>& delivery);
   Result<std::vector<Destroyed>> destroy_where(store::Transaction& transaction, std::string_view condition, std::initializer_list<store::Value> values,
                                                const Ending& ending);
 
@@ -134,5 +138,8 @@ class Ledger {
   const std::string front_end_;
   std::atomic<UnixMs> archived_until_ms_ = 0;
 };
+
+/// What was delivered to this subscriber, or to anybody (nothing), and is not acknowledged, is not given again.
+Result<void> withhold_answers(store::Transaction& transaction, const std::optional<std::string_view>& uid);
 
 }  // namespace qanat::kms

@@ -28,19 +28,26 @@ std::optional<Bucket> draw(Bucket bucket, const Rate& rate, UnixMs now) {
   return bucket;
 }
 
+Result<Bucket> drawn(const Uid& uid, const Bucket& bucket, const Rate& rate, UnixMs now) {
+  const std::optional<Bucket> left = draw(bucket, rate, now);
+  if (left) return *left;
+  return fail(ErrorCode::exhausted, uid.text() + " applies more often than " + std::to_string(rate.per_minute) + " times a minute (" + std::to_string(rate.burst) +
+                                        " at once); apply again later");
+}
+
+Result<void> put_bucket(store::Transaction& transaction, const Uid& uid, const Bucket& bucket) {
+  return transaction.change(
+      "INSERT INTO application_rate (uid, level_milli, at_ms) VALUES (?, ?, ?) ON CONFLICT (uid) DO UPDATE SET "
+      "level_milli = excluded.level_milli, at_ms = excluded.at_ms",
+      {std::string_view(uid.text()), bucket.level_milli, store::column(bucket.at_ms)});
+}
+
 Result<void> count_application(store::Transaction& transaction, const Uid& uid, const Rate& rate, UnixMs now) {
   Bucket bucket = full(rate, now);
   TRY(transaction.query("SELECT level_milli, at_ms FROM application_rate WHERE uid = ?", {std::string_view(uid.text())},
                         [&](const store::Row& row) { bucket = {.level_milli = row.integer(0), .at_ms = static_cast<UnixMs>(row.integer(1))}; }));
-  const std::optional<Bucket> left = draw(bucket, rate, now);
-  if (!left) {
-    return fail(ErrorCode::exhausted, uid.text() + " applies more often than " + std::to_string(rate.per_minute) + " times a minute (" +
-                                          std::to_string(rate.burst) + " at once); apply again later");
-  }
-  return transaction.change(
-      "INSERT INTO application_rate (uid, level_milli, at_ms) VALUES (?, ?, ?) ON CONFLICT (uid) DO UPDATE SET "
-      "level_milli = excluded.level_milli, at_ms = excluded.at_ms",
-      {std::string_view(uid.text()), left->level_milli, store::column(left->at_ms)});
+  ASSIGN_OR_RETURN(const Bucket left, drawn(uid, bucket, rate, now));
+  return put_bucket(transaction, uid, left);
 }
 
 Result<void> forget_full_buckets(store::Transaction& transaction, const Rate& rate, UnixMs now) {

@@ -26,6 +26,9 @@ Bucket full(const Rate& rate, UnixMs now);
 /// that was set forward fills the bucket once, up to the burst.
 std::optional<Bucket> draw(Bucket bucket, const Rate& rate, UnixMs now);
 
+/// draw(); `exhausted` if there is none.
+Result<Bucket> drawn(const Uid& uid, const Bucket& bucket, const Rate& rate, UnixMs now);
+Result<void> put_bucket(store::Transaction& transaction, const Uid& uid, const Bucket& bucket);
 /// `exhausted` if the subscriber has applied too often. Part of the caller's transaction: what fails after it costs nothing.
 Result<void> count_application(store::Transaction& transaction, const Uid& uid, const Rate& rate, UnixMs now);
 /// Full buckets need no row.

@@ -15,6 +15,15 @@ Result<UnixMs> forgotten_until(store::Transaction& transaction) {
 
 }  // namespace
 
+Result<void> check_can_be_new(UnixMs forget_ms, UnixMs forgotten) {
+  if (forget_ms > forgotten) return {};
+  return fail(ErrorCode::denied, "KeyRequest: is of a time whose applications are forgotten here: a clock was set back");
+}
+
+Result<void> put_application(store::Transaction& transaction, ByteView h_req, UnixMs forget_ms) {
+  return transaction.change("INSERT INTO replay (h_req, forget_ms) VALUES (?, ?)", {h_req, store::column(forget_ms)});
+}
+
 Result<bool> remember_application(store::Transaction& transaction, ByteView h_req, UnixMs forget_ms) {
   bool known = false;
   UnixMs forgotten = 0;
@@ -24,8 +33,8 @@ Result<bool> remember_application(store::Transaction& transaction, ByteView h_re
                           forgotten = static_cast<UnixMs>(row.integer(1));
                         }));
   if (known) return false;
-  if (forget_ms <= forgotten) return fail(ErrorCode::denied, "KeyRequest: is of a time whose applications are forgotten here: a clock was set back");
-  TRY(transaction.change("INSERT INTO replay (h_req, forget_ms) VALUES (?, ?)", {h_req, store::column(forget_ms)}));
+  TRY(check_can_be_new(forget_ms, forgotten));
+  TRY(put_application(transaction, h_req, forget_ms));
   return true;
 }
 

@@ -11,7 +11,18 @@ Result<KnownTerminal> KnownTerminal::from_row(const crypto::Suite& suite, const 
                                              .ml_dsa = std::move(ml_dsa),
                                              .verifier = std::move(verifier),
                                              .fps = wire::fingerprints(suite, row.classical, row.ml_dsa),
-                                             .bundle = bundle_of(suite, row)});
+                                             .bundle = bundle_of(suite, row),
+                                             .digest = content_digest(row)});
+}
+
+std::shared_ptr<const KnownTerminal> KnownTerminals::kept(const TerminalLook& look) {
+  const std::lock_guard lock(mutex_);
+  const auto found = kept_.find(look.uid);
+  if (look.digest.empty() || found == kept_.end()) return nullptr;
+  const KnownTerminal& known = *found->second.known;
+  if (known.digest != look.digest || known.terminal.confirmed != look.confirmed) return nullptr;
+  by_use_.splice(by_use_.begin(), by_use_, found->second.place);
+  return found->second.known;
 }
 
 Result<std::shared_ptr<const KnownTerminal>> KnownTerminals::of(const Terminal& row) {

@@ -1,5 +1,5 @@
 // What the messages of a terminal are checked with: its certificates parsed, its verifying key prepared, its bundle checked. All of it follows from the terminal's
-// row alone, so it is worked out once and kept while the row is the same, octet for octet. Chain, validity and status are not part of it: they are looked at
+// row alone, so it is worked out once and kept while the row is the same, octet for octet or by its digest. Chain, validity and status are not part of it: they are looked at
 // for each message (node::Node::check_certificate).
 #pragma once
 
@@ -22,6 +22,7 @@ struct KnownTerminal {
   crypto::Verifier verifier;
   wire::Fingerprints fps;
   Result<crypto::CertificateBundle> bundle;  // what bundle_of() says of the row
+  Bytes digest;                              // content_digest() of the row
 
   /// invalid_argument if a signing certificate cannot be parsed or its key is none of the suite's.
   static Result<KnownTerminal> from_row(const crypto::Suite& suite, const Terminal& row);
@@ -31,6 +32,8 @@ class KnownTerminals {
  public:
   /// At most `max` are kept, the latest used; one takes about 150 KiB, most of it the prepared ML-DSA key.
   KnownTerminals(const crypto::Suite& suite, std::size_t max) : suite_(suite), max_(max) {}
+  /// For the row that was just looked at, if it is kept: then there is no need to read it.
+  std::shared_ptr<const KnownTerminal> kept(const TerminalLook& look);
   /// For the row as it was just read.
   Result<std::shared_ptr<const KnownTerminal>> of(const Terminal& row);
 

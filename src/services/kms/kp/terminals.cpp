@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "base/check.hpp"
 #include "crypto/kdf.hpp"
 
 namespace qanat::kms {
@@ -31,6 +32,14 @@ Result<std::optional<Terminal>> find_one(store::Transaction& transaction, const 
   return out;
 }
 
+Result<std::optional<TerminalLook>> look_at_one(store::Transaction& transaction, std::string_view sql, std::string_view key) {
+  std::optional<TerminalLook> out;
+  TRY(transaction.query(sql, {key}, [&](const store::Row& row) {
+    out = TerminalLook{.uid = Uid(row.text(0)), .confirmed = row.integer(1) != 0, .digest = row.is_null(2) ? Bytes() : row.blob(2)};
+  }));
+  return out;
+}
+
 Result<void> name_certificates(store::Transaction& transaction, const Terminal& terminal) {
   TRY(transaction.run("DELETE FROM terminal_certificate WHERE uid = ?", {std::string_view(terminal.uid.text())}));
   std::map<Bytes, Bytes> serials;  // by fingerprint
@@ -48,6 +57,17 @@ Result<void> name_certificates(store::Transaction& transaction, const Terminal& 
 
 }  // namespace
 
+Bytes content_digest(const Terminal& terminal) {
+  Bytes all;
+  for (const ByteView part : {as_bytes(terminal.uid.text()), as_bytes(terminal.number.text()), ByteView(terminal.classical), ByteView(terminal.ml_dsa),
+                              ByteView(terminal.encryption.point), ByteView(terminal.encryption.ml_kem), ByteView(terminal.enc_kid),
+                              ByteView(terminal.encryption_classical), ByteView(terminal.encryption_ml_kem)}) {
+    append(all, as_bytes(std::to_string(part.size()) + ":"));
+    append(all, part);
+  }
+  return crypto::digest(crypto::Hash::sha256, all);
+}
+
 Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& enrolment) {
   const Terminal& terminal = enrolment.terminal;
   const store::Value sealed = enrolment.sealed_encryption.empty() ? store::Value() : store::Value(ByteView(enrolment.sealed_encryption));
@@ -56,12 +76,13 @@ Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& en
     TRY(transaction.run("DELETE FROM terminal WHERE uid = ?", {std::string_view(uid.text())}));
     TRY(transaction.run("DELETE FROM terminal_certificate WHERE uid = ?", {std::string_view(uid.text())}));
   }
+  const Bytes digest = content_digest(terminal);
   TRY(transaction.run(
       "INSERT INTO terminal (uid, number, classical, ml_dsa, enc_point, enc_ml_kem, enc_kid, confirmed, encryption_classical, encryption_ml_kem,"
-      " h_enrol, answer, sealed_encryption) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)",
+      " h_enrol, answer, sealed_encryption, digest) VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
       {std::string_view(terminal.uid.text()), std::string_view(terminal.number.text()), ByteView(terminal.classical), ByteView(terminal.ml_dsa),
        ByteView(terminal.encryption.point), ByteView(terminal.encryption.ml_kem), ByteView(terminal.enc_kid), ByteView(terminal.encryption_classical),
-       ByteView(terminal.encryption_ml_kem), ByteView(enrolment.h_enrol), ByteView(enrolment.answer), sealed}));
+       ByteView(terminal.encryption_ml_kem), ByteView(enrolment.h_enrol), ByteView(enrolment.answer), sealed, ByteView(digest)}));
   return name_certificates(transaction, terminal);
 }
 
@@ -86,10 +107,19 @@ Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, c
   return find_one(transaction, "number", number.text());
 }
 
-Result<void> check_unchanged(store::Transaction& transaction, const Terminal& terminal) {
+Result<std::optional<TerminalLook>> look_at_terminal(store::Transaction& transaction, const Uid& uid) {
+  return look_at_one(transaction, "SELECT uid, confirmed, digest FROM terminal WHERE uid = ?", uid.text());
+}
+
+Result<std::optional<TerminalLook>> look_at_terminal(store::Transaction& transaction, const Number& number) {
+  return look_at_one(transaction, "SELECT uid, confirmed, digest FROM terminal WHERE number = ?", number.text());
+}
+
+Result<void> check_unchanged(store::Transaction& transaction, const Terminal& terminal, ByteView digest) {
   bool same = false;
-  TRY(transaction.query("SELECT 1 FROM terminal WHERE uid = ? AND enc_kid = ? AND ml_dsa = ?",
-                        {std::string_view(terminal.uid.text()), ByteView(terminal.enc_kid), ByteView(terminal.ml_dsa)}, [&](const store::Row&) { same = true; }));
+  TRY(transaction.query("SELECT 1 FROM terminal WHERE uid = ? AND (digest = ? OR (digest IS NULL AND enc_kid = ? AND ml_dsa = ?))",
+                        {std::string_view(terminal.uid.text()), digest, ByteView(terminal.enc_kid), ByteView(terminal.ml_dsa)},
+                        [&](const store::Row&) { same = true; }));
   if (!same) return fail(ErrorCode::conflict, "the encryption keys of " + terminal.uid.text() + " have changed; apply again");
   return {};
 }
@@ -120,6 +150,10 @@ Result<void> replace_certificates(store::Transaction& transaction, const Termina
                       {ByteView(next.classical), ByteView(next.ml_dsa), ByteView(next.encryption_classical), ByteView(next.encryption_ml_kem),
                        std::string_view(former.uid.text()), ByteView(former.ml_dsa)}));
   if (changed != 1) return fail(ErrorCode::conflict, "terminal " + former.uid.text() + " has got other certificates meanwhile");
+  ASSIGN_OR_RETURN(const std::optional<Terminal> row, find_terminal(transaction, former.uid));
+  CHECK(row.has_value());
+  const Bytes digest = content_digest(*row);
+  TRY(transaction.run("UPDATE terminal SET digest = ? WHERE uid = ?", {ByteView(digest), std::string_view(former.uid.text())}));
   TRY(transaction.run("DELETE FROM token WHERE uid = ?", {std::string_view(former.uid.text())}));
   return name_certificates(transaction, next);
 }

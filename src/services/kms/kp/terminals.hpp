@@ -23,6 +23,15 @@ struct Terminal {
   bool operator==(const Terminal&) const = default;
 };
 
+/// What is looked at for each message: the narrow part of a terminal's row.
+struct TerminalLook {
+  Uid uid;
+  bool confirmed = false;
+  Bytes digest;  // content_digest() of the row; empty: it was written before there were any
+};
+/// SHA-256 over all of it but `confirmed`: the same for the same certificates, keys and names.
+Bytes content_digest(const Terminal& terminal);
+
 /// The terminal's four certificates, if they belong together and the encryption certificates are over the keys in the pool; `denied` otherwise. Chains,
 /// validity and status are not looked at.
 Result<crypto::CertificateBundle> bundle_of(const crypto::Suite& suite, const Terminal& terminal);
@@ -39,8 +48,11 @@ Result<void> save_enrolment(store::Transaction& transaction, const Enrolment& en
 Result<std::optional<Enrolment>> find_enrolment(store::Transaction& transaction, const Uid& uid);
 Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, const Uid& uid);
 Result<std::optional<Terminal>> find_terminal(store::Transaction& transaction, const Number& number);
-/// `conflict` if the terminal has other encryption keys or another ML-DSA certificate by now, or none.
-Result<void> check_unchanged(store::Transaction& transaction, const Terminal& terminal);
+/// Without reading a certificate.
+Result<std::optional<TerminalLook>> look_at_terminal(store::Transaction& transaction, const Uid& uid);
+Result<std::optional<TerminalLook>> look_at_terminal(store::Transaction& transaction, const Number& number);
+/// `conflict` if the terminal has other keys or certificates by now, or none. `digest`: its content_digest().
+Result<void> check_unchanged(store::Transaction& transaction, const Terminal& terminal, ByteView digest);
 /// The terminal has its keys: the private ones and the answer are erased here.
 Result<void> confirm_terminal(store::Transaction& transaction, const Uid& uid);
 

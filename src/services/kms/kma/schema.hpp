@@ -1,0 +1,33 @@
+// KMA's tables, for the KMS's list of migrations (services/kms/schema.hpp): from the version on in which a delivery rewrites no wide row.
+#pragma once
+
+#include <string_view>
+
+namespace qanat::kms {
+
+inline constexpr std::string_view kma_narrow_rows = R"sql(
+      -- KMA: the KeyDeliver of a leg that is delivered, to be given again until it is acknowledged. Written once; its digest stands in the leg's row. (What was
+      -- delivered before there was this table stands in working_key.answer, and ends there.)
+      CREATE TABLE delivered_answer (
+        sid_wk BLOB NOT NULL,
+        leg INTEGER NOT NULL,
+        octets BLOB NOT NULL,
+        PRIMARY KEY (sid_wk, leg)
+      ) STRICT;
+      ALTER TABLE working_key ADD COLUMN answer_digest BLOB;   -- SHA-256; NULL: there is none, or it is withheld
+      -- A key has octets until it is destroyed. So said, a change of its state touches no index.
+      DROP INDEX working_key_live;
+      CREATE INDEX working_key_live ON working_key (expires_ms) WHERE sealed_wk IS NOT NULL;
+      DROP INDEX working_key_owed;
+      CREATE INDEX working_key_owed ON working_key (uid) WHERE sealed_wk IS NOT NULL;
+      -- The same rows, found by one tree where there were a table and its index.
+      CREATE TABLE replay_by_hash (
+        h_req BLOB PRIMARY KEY,
+        forget_ms INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+      INSERT INTO replay_by_hash (h_req, forget_ms) SELECT h_req, forget_ms FROM replay;
+      DROP TABLE replay;
+      ALTER TABLE replay_by_hash RENAME TO replay;
+      CREATE INDEX replay_forget ON replay (forget_ms))sql";
+
+}  // namespace qanat::kms
