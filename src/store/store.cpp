@@ -141,15 +141,17 @@ class SqliteStore final : public Store {
   }
   /// Takes no turn: a work that is under way has changed nothing yet for who looks, and what he sees is on the disk.
   Result<void> look_erased(const std::function<Result<void>(Transaction&)>& work) override {
-    CHECK(holder_.load() != std::this_thread::get_id());  // what its own work has changed would not be there
+    check_may_look();
     const std::lock_guard lock(looking_mutex_);
+    const HeldByThisThread held(looker_);
     SqliteLook transaction(*looking_, 1);
     return work(transaction);
   }
   Result<void> read_erased(const std::function<Result<void>(Transaction&)>& work) override {
     constexpr std::size_t queries_max = 64;
-    CHECK(holder_.load() != std::this_thread::get_id());
+    check_may_look();
     const std::lock_guard lock(looking_mutex_);
+    const HeldByThisThread held(looker_);
     OneState state(*looking_);
     if (const auto begun = state.begin(); !begun) return fail_in(name_, begun.error());
     SqliteLook transaction(*looking_, queries_max);
@@ -157,6 +159,10 @@ class SqliteStore final : public Store {
   }
 
  private:
+  void check_may_look() const {
+    CHECK(holder_.load() != std::this_thread::get_id());  // what its own work has changed would not be there
+    CHECK(looker_.load() != std::this_thread::get_id());  // look() or read() inside its own work would wait for itself for ever
+  }
   class HeldByThisThread {
    public:
     explicit HeldByThisThread(std::atomic<std::thread::id>& holder) : holder_(holder) { holder_ = std::this_thread::get_id(); }
@@ -209,6 +215,7 @@ class SqliteStore final : public Store {
   std::condition_variable settled_;
   std::atomic<std::size_t> coming_ = 0;  // callers that wait for mutex_, and are sure to take it
   std::atomic<std::thread::id> holder_;
+  std::atomic<std::thread::id> looker_;  // the same of looking_
   Changes changes_;
   NamedLocks locks_;
 };

@@ -549,6 +549,14 @@ TEST_P(StoreDeathTest, TransactInsideItsOwnWorkStopsTheProcess) {
   EXPECT_DEATH((void)store->transact([&](Transaction&) { return insert(*store, 1); }), "CHECK");
 }
 
+TEST_P(StoreDeathTest, LookingInsideAWorkOrALookStopsTheProcess) {
+  const auto store = open();
+  const auto nothing = [](Transaction&) -> Result<void> { return {}; };
+  EXPECT_DEATH((void)store->transact([&](Transaction&) { return store->read(nothing); }), "CHECK");
+  EXPECT_DEATH((void)store->look([&](Transaction&) { return store->look(nothing); }), "CHECK");
+  EXPECT_DEATH((void)store->read([&](Transaction&) { return store->look(nothing); }), "CHECK");
+}
+
 TEST(ColumnContextTest, NamesTheColumnAndTheRow) {
   const Bytes id{0x0a, 0xff};
   EXPECT_EQ(as_text(column_context("kms.wk.key", id)), "kms.wk.key/0aff");
