@@ -204,6 +204,7 @@ class Applicants {
   std::function<void(points::Endpoint endpoint)> while_asked_;  // what happens while an application waits for IAM
   bool iam_allows_ = true;
   wire::Assurance token_level_max_ = wire::Assurance::disjoint_qkd_paths;
+  std::function<void()> while_checked_;  // what happens while a certificate's status is asked for
   std::set<Bytes> revoked_;  // serials of certificates whose status is not good
 
  private:
@@ -214,6 +215,7 @@ class Applicants {
   test::TestStores stores_;
   KmsSettings settings_;
   std::unique_ptr<node::Node> node_ = network_.open_node(kms_, {iam_}, [this](const crypto::Certificate& certificate, Deadline) -> Result<void> {
+    if (while_checked_) while_checked_();
     if (revoked_.contains(certificate.serial())) return fail(ErrorCode::denied, "certificate of " + certificate.subject() + " is revoked");
     return {};
   });

@@ -107,6 +107,64 @@ TEST_P(ApplicationTest, AnApplicationThatIsRefusedWithoutAskingAnybodyIsRemember
   EXPECT_EQ(replayed.error().message, "KeyRequest: this application was made before (replay)");
 }
 
+TEST_P(ApplicationTest, OfTwoThatAreTheSameAndComeAtOnceOneGetsWhatTheOtherGot) {
+  const auto first = kms_.make(kms_.a(), kms_.session(), Role::caller);
+  const Bytes token = kms_.token_ref(kms_.a(), first, must(apply(kms_.a(), first)).body);
+  const auto with_token = [&](wire::KeyRequest& message) { message.token_ref = token; };
+  std::optional<Applicants::Made> made;
+  std::optional<Result<net::Response>> other;
+  kms_.while_checked_ = [&] {
+    if (made && !other) {
+      other.emplace(fail(ErrorCode::internal, "under way"));
+      *other = apply(kms_.a(), *made);
+    }
+  };
+  const SidWk sid = kms_.session();
+  made.emplace(kms_.make(kms_.a(), sid, Role::caller, with_token));
+  const auto one = apply(kms_.a(), *made);
+  ASSERT_TRUE(one) << one.error().message;
+  ASSERT_TRUE(other && *other) << "was done while the first one was looked at";
+  EXPECT_EQ(one->body, (*other)->body);
+  EXPECT_EQ(charges().size(), 2U);
+  EXPECT_EQ(times("\"km-1.delivered\"", kms_.state()), 2U);
+  EXPECT_EQ(times("\"km-1.repeated\"", kms_.state()), 1U);
+  EXPECT_EQ(kms_.leg(sid, Role::caller).deliveries, 2);
+
+  other.reset();
+  made.emplace(kms_.make(kms_.a(), sid, Role::caller, with_token));  // for a session that was used
+  EXPECT_EQ(refusal(apply(kms_.a(), *made)), ErrorCode::conflict);
+  ASSERT_TRUE(other);
+  EXPECT_EQ(refusal(*other), ErrorCode::conflict);
+  EXPECT_TRUE(other->error().message.ends_with("this session was used before")) << other->error().message;
+  EXPECT_EQ(charges().size(), 2U);
+}
+
+TEST_P(ApplicationTest, WhatEndsBetweenTheLookAndTheDeliveryCountsAndTheApplicationIsRememberedAllTheSame) {
+  const auto first = kms_.make(kms_.a(), kms_.session(), Role::caller);
+  const Bytes token = kms_.token_ref(kms_.a(), first, must(apply(kms_.a(), first)).body);
+  bool done = true;
+  kms_.while_checked_ = [&] {
+    if (std::exchange(done, true)) return;
+    must(kms_.access().revoked(test::json_request(identity("qanat://core/iam/iam"), wire::Json::object({{"subject", "A"}, {"epoch", 1}, {"at_ms", 0}}))));
+  };
+  const auto of_token = kms_.make(kms_.a(), kms_.session(), Role::caller, [&](wire::KeyRequest& message) { message.token_ref = token; });
+  done = false;
+  const Bytes answer = must(apply(kms_.a(), of_token)).body;
+  const Bytes next = kms_.token_ref(kms_.a(), of_token, answer);
+  EXPECT_FALSE(kms_.opened(kms_.a(), of_token, answer).token.empty()) << "the former one was ended";
+  EXPECT_EQ(must(apply(kms_.a(), of_token)).body, answer);
+
+  const auto refused = kms_.make(kms_.a(), kms_.session(), Role::caller, [&](wire::KeyRequest& message) { message.token_ref = next; });
+  kms_.iam_allows_ = false;
+  done = false;
+  EXPECT_EQ(refusal(apply(kms_.a(), refused)), ErrorCode::denied);
+  EXPECT_TRUE(done);
+  const auto again = apply(kms_.a(), refused);
+  EXPECT_EQ(refusal(again), ErrorCode::conflict);
+  EXPECT_EQ(again.error().message, "KeyRequest: this application was made before (replay)");
+  EXPECT_EQ(charges().size(), 2U);
+}
+
 TEST_P(ApplicationTest, AKeyThatCmspsDirectoryGrantedIsDeliveredRecordedAndChargedAsSuch) {
   const SidWk sid = kms_.session();
   const auto callee = kms_.make(kms_.c(), sid, Role::callee);

@@ -14,7 +14,6 @@ using store::KeyState;
 namespace {
 
 constexpr int deliveries_tried = 2;  // IAM may end a token just now and grant another
-constexpr std::string_view made_before = "KeyRequest: this application was made before (replay)";
 
 /// Whom the table lets in here is an application or a device.
 Traffic traffic_from(const net::Request& http) {
@@ -85,6 +84,7 @@ Result<net::Response> Application::answered(const net::Request& http, const Requ
                                                     applicant.owed ? &request : nullptr));
     if (handed == Handed::token_ended) continue;
     applicant.owed = false;
+    if (handed == Handed::made_before) return repeated(http, request, terminal);
     step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations" + (injected ? " and a charged key" : ""));
     return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
   }
@@ -164,7 +164,7 @@ Result<Application::Handed> Application::hand_over(const net::Request& http, con
     if (!held) return Handed::token_ended;
     if (owed != nullptr) {
       ASSIGN_OR_RETURN(const bool first, remember(transaction, *owed));
-      if (!first) return fail(ErrorCode::conflict, std::string(made_before));
+      if (!first) return Handed::made_before;
     }
     if (granted.others) {
       TRY(ledger_.add_session(transaction, key, delivery, use, *granted.others));
@@ -176,7 +176,7 @@ Result<Application::Handed> Application::hand_over(const net::Request& http, con
     ASSIGN_OR_RETURN(gone, ledger_.destroy(transaction, asked.sid_wk, asked.role, {.by = "kms", .why = std::string(why), .at_ms = use.now_ms}));
     return Handed::over;
   }));
-  if (handed == Handed::token_ended) return handed;
+  if (handed != Handed::over) return handed;
   if (granted.others) agreement_.leg_changed(asked.sid_wk);
   std::string reason = granted.choice;
   if (key.directory_epoch) {
@@ -198,7 +198,7 @@ Result<net::Response> Application::repeated(const net::Request& http, const Requ
   ASSIGN_OR_RETURN(std::optional<Bytes> answer, store_.transact([&](store::Transaction& transaction) {
     return ledger_.delivered_again(transaction, asked.sid_wk, asked.role, request.hash, use_by(terminal, traffic_from(http)));
   }));
-  if (!answer) return fail(ErrorCode::conflict, std::string(made_before));
+  if (!answer) return fail(ErrorCode::conflict, "KeyRequest: this application was made before (replay)");
   TRY(node_.record({.action = "km-1.repeated",
                     .outcome = audit::Outcome::success,
                     .subject = terminal.uid.text(),
