@@ -108,7 +108,7 @@ class Application {
   /// applications for one session may both have drawn a key; the second finds the first one's legs in the ledger.
   enum class OwnCopy : std::uint8_t { kept_until_acknowledged, destroyed };
   enum class Handed : std::uint8_t { over, token_ended, made_before };  // nothing was done but for the first
-  /// `owed`: an application that is remembered with it; made_before if the same one, which came at the same time, was meanwhile: what became of that is its answer.
+  /// `owed`: an application that is remembered with it; made_before if the same one was meanwhile: its answer is what became of that.
   Result<Handed> hand_over(const net::Request& http, const Asked& asked, const KnownTerminal& known, const Grant& granted, const Delivery& delivery, OwnCopy copy,
                            const Request* owed);
   [[nodiscard]] KeyUse use_by(const Terminal& terminal, Traffic traffic) const {
