@@ -627,6 +627,40 @@ TEST_F(GuardTest, WhatTheTableCanOnlyStoreAsItIsGivenIsNotReadBack) {
   EXPECT_EQ(undone.error().message, "enough");
 }
 
+TEST_F(GuardTest, WhateverValuesAStatementGivesItsRowsMacIsOfWhatIsStored) {
+  using namespace std::string_view_literals;
+  const auto store = open();
+  const GuardKeys keys(crypto::suite(crypto::SuiteId::gm_hybrid), rng_->secret(32));
+  const Bytes zero(3);
+  for (const std::vector<TableShape>& shapes : {std::vector<TableShape>(), shapes_of(*inner_, tables_)}) {
+    const auto undone = inner_->transact([&](Transaction& transaction) -> Result<void> {
+      GuardedTransaction guard(transaction, tables_, keys, shapes);
+      std::int64_t purses = 0;
+      for (const std::string_view text : {""sv, "it's a ?, (and) = so on"sv, "a zero\0octet"sv, "\xff\xfe"sv, "NULL"sv, "7"sv}) {
+        for (const ByteView content : {ByteView(), ByteView(zero)}) {
+          TRY(guard.run("DELETE FROM purse WHERE owner = ?", {text}));
+          TRY(guard.run("INSERT INTO purse (owner, colour, content) VALUES (?, ?, ?)", {text, text, content}));
+          TRY(guard.run("UPDATE purse SET content = NULL, colour = ? WHERE owner = ?", {""sv, text}));
+          TRY(guard.run("UPDATE purse SET content = ? WHERE owner = ? AND colour = ''", {content, text}));
+        }
+        ++purses;
+      }
+      for (const std::int64_t number : {INT64_MIN, std::int64_t{-1}, std::int64_t{0}, INT64_MAX}) {
+        TRY(guard.run("INSERT INTO coin (owner, number, value) VALUES (?, ?, ?)", {""sv, number, number}));
+        TRY(guard.run("UPDATE coin SET owner = ?, value = -9223372036854775808 WHERE number = ?", {"erin"sv, number}));
+      }
+      TRY(guard.run("INSERT INTO coin (owner, number, value) VALUES ('', 007, -0)", {}));
+      TRY(guard.run("INSERT INTO coin (owner, number, value) VALUES ('it''s, (not) = one ?', 1, +1)", {}));
+      TRY(guard.run("UPDATE coin SET owner = 'WHERE', value = 2 WHERE owner = 'it''s, (not) = one ?'", {}));
+      for (const std::string_view all : {"UPDATE purse SET owner = owner", "UPDATE coin SET owner = owner"}) TRY(guard.run(all, {}));
+      EXPECT_EQ(guard.change().tables.at("purse").rows, purses);
+      EXPECT_EQ(guard.change().tables.at("coin").rows, 6);
+      return fail(ErrorCode::conflict, "enough");
+    });
+    EXPECT_EQ(undone.error().message, "enough");
+  }
+}
+
 TEST_F(GuardTest, WhatTheSetHashKeepsDoesNotDependOnHowAMacIsWritten) {
   const auto store = open();
   const GuardKeys keys(crypto::suite(crypto::SuiteId::gm_hybrid), rng_->secret(32));
