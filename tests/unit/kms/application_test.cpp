@@ -165,6 +165,30 @@ TEST_P(ApplicationTest, WhatEndsBetweenTheLookAndTheDeliveryCountsAndTheApplicat
   EXPECT_EQ(charges().size(), 2U);
 }
 
+TEST_P(ApplicationTest, ALegThatIsSuspendedBetweenTheLookAndTheDeliveryIsNotDelivered) {
+  const SidWk before = kms_.session();
+  must(apply(kms_.a(), kms_.make(kms_.a(), before, Role::caller)));
+  const auto first = kms_.make(kms_.c(), before, Role::callee);
+  const Bytes token = kms_.token_ref(kms_.c(), first, must(apply(kms_.c(), first)).body);
+  const SidWk sid = kms_.session();
+  must(apply(kms_.a(), kms_.make(kms_.a(), sid, Role::caller)));
+  bool done = false;
+  kms_.while_checked_ = [&] {
+    if (std::exchange(done, true)) return;
+    must(kms_.in_transaction([&](store::Transaction& transaction) { return kms_.ledger().advance(transaction, sid, Role::callee, KeyState::suspended); }));
+  };
+  const auto made = kms_.make(kms_.c(), sid, Role::callee, [&](wire::KeyRequest& message) { message.token_ref = token; });
+  const auto refused = apply(kms_.c(), made);
+  EXPECT_EQ(refusal(refused), ErrorCode::conflict);
+  EXPECT_TRUE(refused.error().message.ends_with("is suspended, cannot become delivered")) << refused.error().message;
+  EXPECT_TRUE(done);
+  EXPECT_EQ(kms_.leg(sid, Role::callee).state, KeyState::suspended);
+  const auto again = apply(kms_.c(), made);
+  EXPECT_EQ(refusal(again), ErrorCode::conflict);
+  EXPECT_EQ(again.error().message, "KeyRequest: this application was made before (replay)");
+  EXPECT_EQ(charges().size(), 3U);
+}
+
 TEST_P(ApplicationTest, AKeyThatCmspsDirectoryGrantedIsDeliveredRecordedAndChargedAsSuch) {
   const SidWk sid = kms_.session();
   const auto callee = kms_.make(kms_.c(), sid, Role::callee);
