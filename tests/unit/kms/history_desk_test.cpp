@@ -98,6 +98,27 @@ TEST_F(HistoryDeskTest, TellsWhatWasWrittenOfASessionAndThatAFileIsElsewhereOrAn
   EXPECT_TRUE(other.error().message.contains("keys-0-1.jsonl: has another key at octet")) << other.error().message;
 }
 
+TEST_F(HistoryDeskTest, AfterAFailureItWaits) {
+  const auto in_database = [this] {
+    Json health = Json::object();
+    desk_.describe(health);
+    return must(must(health.object("working_keys")).integer("destroyed"));
+  };
+  (void)finished();
+  must(desk_.keep_up());
+  EXPECT_EQ(in_database(), 0);
+  const std::filesystem::path file = files() / "keys-0-1.jsonl";
+  std::filesystem::rename(file, folder_ / "taken away");
+  (void)finished();
+  EXPECT_EQ(test::refusal(desk_.keep_up()), ErrorCode::internal);
+  std::filesystem::rename(folder_ / "taken away", file);
+  must(desk_.keep_up());
+  EXPECT_EQ(in_database(), 1) << "is not tried again at once";
+  HistoryDesk begun_anew(*node_, *store_, ledger_, settings_);
+  must(begun_anew.keep_up());
+  EXPECT_EQ(in_database(), 0);
+}
+
 TEST_F(HistoryDeskTest, AsksForOneThingAtATime) {
   for (const Json& wrong : {Json::object(), Json::object({{"after", 0}, {"sid_wk", std::string(32, '0')}}), Json::object({{"after", -1}}),
                             Json::object({{"after", "0"}}), Json::object({{"sid_wk", "00"}}), Json::object({{"after", 0}, {"until", 5}})}) {

@@ -79,8 +79,22 @@ TEST(HistorySegmentTest, GrowsAtItsEndAndLosesWhatAKilledProcessLeftThere) {
   EXPECT_EQ(must(line_of_segment(file, 4)), "two");
   EXPECT_EQ(refusal(line_of_segment(file, 14)), ErrorCode::internal) << "no line begins there";
   EXPECT_EQ(refusal(line_of_segment(folder / "other", 0)), ErrorCode::not_found);
-  must(extend_segment(file, 0, "anew\n"));
-  EXPECT_EQ(octets_of(file), "anew\n");
+}
+
+TEST(HistorySegmentTest, BeginsAnewWithoutLosingWhatItDoesNotWriteAgain) {
+  const test::TemporaryDirectory folder;
+  const std::filesystem::path file = folder / "archive" / "keys-1-1.jsonl";
+  const auto former = [&](int which) -> std::filesystem::path { return file.string() + ".former-" + std::to_string(which); };
+  must(extend_segment(file, 0, "one\n"));
+  must(extend_segment(file, 0, "one\ntwo\n"));
+  EXPECT_EQ(octets_of(file), "one\ntwo\n");
+  EXPECT_FALSE(std::filesystem::exists(former(1))) << "a killed process had begun the same";
+  must(extend_segment(file, 0, "one\n"));
+  EXPECT_EQ(octets_of(file), "one\n");
+  EXPECT_EQ(octets_of(former(1)), "one\ntwo\n") << "there was more of it";
+  must(extend_segment(file, 0, "two\n"));
+  EXPECT_EQ(octets_of(file), "two\n");
+  EXPECT_EQ(octets_of(former(2)), "one\n") << "it was another";
 }
 
 TEST(HistorySegmentTest, DoesNotGoOnWhereSomebodyHasCutIt) {
@@ -91,6 +105,9 @@ TEST(HistorySegmentTest, DoesNotGoOnWhereSomebodyHasCutIt) {
   EXPECT_EQ(refusal(refused), ErrorCode::internal);
   EXPECT_TRUE(refused.error().message.contains("has 4 octets, 5 were archived in it")) << refused.error().message;
   EXPECT_EQ(octets_of(file), "one\n");
+  std::filesystem::remove(file);
+  EXPECT_EQ(refusal(extend_segment(file, 4, "two\n")), ErrorCode::internal);
+  EXPECT_FALSE(std::filesystem::exists(file));
 }
 
 }  // namespace

@@ -160,17 +160,27 @@ TEST_P(KeyHistoryTest, AKeyThatIsOverIsWrittenWithAllThatIsLeftOfItAndLeavesTheD
   EXPECT_EQ(archive(over_ms).keys, 0);
 }
 
-TEST_P(KeyHistoryTest, NothingLeavesThatIsYoungOrLivesOrIsOfACallThatGoesOn) {
+TEST_P(KeyHistoryTest, NothingLeavesThatIsYoungOrLives) {
   (void)destroyed(history_now + 1);                                     // a millisecond too young
   must(add(key(rng_->id<SidWk>(), rng_->id<SidCall>(), history_now)));  // lives: nothing has swept it away
-  const auto call = rng_->id<SidCall>();
-  (void)destroyed(history_now, call);
-  (void)destroyed(history_now + kept_ms, call);  // the key that took its place
   EXPECT_EQ(archive(over_ms).keys, 0);
-  EXPECT_EQ(rows("working_key"), 4);
+  EXPECT_EQ(rows("working_key"), 2);
   EXPECT_EQ(rows("history_segment"), 0);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "archive"));
-  EXPECT_EQ(archive(over_ms + 2 * kept_ms).keys, 3) << "in the end all do, but for the one that lives";
+  EXPECT_EQ(archive(over_ms + 2 * kept_ms).keys, 1) << "but for the one that lives";
+  EXPECT_EQ(rows("working_key"), 1);
+}
+
+TEST_P(KeyHistoryTest, OfACallThatGoesOnTheFormerKeysLeaveAndItStaysBetweenTheSame) {
+  const auto call = rng_->id<SidCall>();
+  const SidWk first = destroyed(history_now, call);
+  (void)destroyed(history_now + kept_ms, call);  // the key that took its place
+  EXPECT_EQ(archive(over_ms).keys, 1);
+  EXPECT_EQ(find(first).size(), 1U);
+  WorkingKey others = key(rng_->id<SidWk>(), call, over_ms);
+  others.uid = Uid("mallory");
+  EXPECT_EQ(refusal(add(others)), ErrorCode::denied);
+  must(add(key(rng_->id<SidWk>(), call, over_ms)));
 }
 
 TEST_P(KeyHistoryTest, ASessionThatIsInTheArchiveIsNeverUsedAgain) {
@@ -217,6 +227,7 @@ TEST_P(KeyHistoryTest, WhatAKilledProcessHadWrittenIsWrittenOnceAndNothingIsLost
   EXPECT_EQ(archive(over_ms).keys, 1);
   EXPECT_EQ(lines_of(segments().front()).size(), 1U);
   const std::filesystem::path file = file_of(segments().front());
+  EXPECT_TRUE(std::filesystem::exists(file.string() + ".former-1")) << "what the database does not know of is not written over";
   const auto octets = std::filesystem::file_size(file);
   const SidWk second = destroyed(history_now + 1);
   must(store_->transact([&](store::Transaction& transaction) {
@@ -305,6 +316,16 @@ TEST_P(KeyHistoryTest, OfSeveralFrontEndsOneArchivesAtATime) {
   EXPECT_EQ(all[1].head.previous, all[0].extent.digest);
   EXPECT_EQ(lines_of(all[0]).size(), 2U);
   EXPECT_EQ(lines_of(all[1]).size(), 1U);
+}
+
+TEST_P(KeyHistoryTest, AFrontEndWhoseClockRanFarAheadHoldsUpNoOther) {
+  KeyHistory one = at("1", segment_octets_max);
+  KeyHistory two = at("2", segment_octets_max);
+  (void)destroyed();
+  EXPECT_EQ(archive(one, over_ms + 365 * segment_lasts_ms).keys, 1);
+  (void)destroyed(history_now + 1);
+  EXPECT_EQ(archive(two, over_ms + 1).keys, 1);
+  EXPECT_EQ(segments().size(), 2U);
 }
 
 TEST_P(KeyHistoryTest, ANewLifeOfTheDatabaseDoesNotWriteWhereTheFormerOneHasWritten) {

@@ -345,6 +345,30 @@ TEST_P(LedgerTest, AKeyFollowsTheLastOneOfItsCallThatWasDelivered) {
   EXPECT_FALSE(former(first));
 }
 
+TEST_P(LedgerTest, ACallHasSoManyKeysAndNoMore) {
+  const SidCall call(Bytes(SidCall::size, 6));
+  const auto in_call = [&] {
+    WorkingKey out = key(rng_->id<SidWk>());
+    out.sid_call = call;
+    return out;
+  };
+  must(in_transaction([&](store::Transaction& transaction) -> Result<void> {
+    for (std::int64_t i = 1; i < Ledger::legs_of_call_max; ++i) {
+      Bytes sid(SidWk::size, 0xee);
+      sid[0] = static_cast<std::uint8_t>(i / 256);
+      sid[1] = static_cast<std::uint8_t>(i % 256);
+      TRY(transaction.run(
+          "INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
+          " peer_fp_classical, peer_fp_ml_dsa, expires_ms) VALUES (?, 1, 'destroyed', ?, 'alice', 3, 1, 1, x'00', 'bob', '+8613900000002', 'kms-b', x'00', x'00', ?)",
+          {ByteView(sid), call.view(), store::column(now)}));
+    }
+    return {};
+  }));
+  must(add(in_call()));
+  EXPECT_EQ(test::refusal(add(in_call())), ErrorCode::exhausted);
+  must(add(key(rng_->id<SidWk>())));
+}
+
 TEST_P(LedgerTest, DeliveryAndDestructionInOneTransactionLeaveNoKey) {
   const SidWk sid_wk = in_state(KeyState::reserved);
   const Bytes h_deliver = rng_->bytes(32);

@@ -6,6 +6,8 @@
 namespace qanat::kms {
 namespace {
 
+constexpr std::chrono::seconds pause_after_failure{30};
+
 wire::Json to_json(const HistorySegment& one) {
   return wire::Json::object({{"segment", one.head.number},
                              {"file", one.head.file_name()},
@@ -31,8 +33,12 @@ HistoryDesk::HistoryDesk(node::Node& node, store::Store& store, Ledger& ledger, 
                 .retention_ms = static_cast<UnixMs>(std::chrono::milliseconds(settings.history_retention).count())}) {}
 
 Result<void> HistoryDesk::keep_up() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < not_before_) return {};
   const auto owed = node_.rng().id<OwedId>();
+  not_before_ = now + pause_after_failure;
   ASSIGN_OR_RETURN(const KeyHistory::Moved moved, history_.archive(node_.clock().now_ms(), owed));
+  not_before_ = now;
   return moved.owes ? pay_records(node_, store_, owed) : Result<void>();
 }
 

@@ -14,7 +14,7 @@ class HistoryDesk {
 
   /// Before anything is served.
   Result<void> open() { return history_.open(); }
-  /// Every second or so, by one thread: the next finished keys. A segment that is closed is on record.
+  /// Every second or so, by one thread: the next finished keys; after a failure not for half a minute. A segment that is closed is on record.
   Result<void> keep_up();
   /// What there is of working keys, for the health answer.
   void describe(wire::Json& body);
@@ -30,6 +30,7 @@ class HistoryDesk {
   store::Store& store_;
   Ledger& ledger_;
   KeyHistory history_;
+  std::chrono::steady_clock::time_point not_before_{};
 };
 
 }  // namespace qanat::kms

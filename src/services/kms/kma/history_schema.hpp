@@ -29,6 +29,6 @@ inline constexpr std::string_view history_schema = R"sql(
         place INTEGER NOT NULL,        -- octet of the segment
         PRIMARY KEY (sid_wk, leg)
       ) STRICT, WITHOUT ROWID;
-      CREATE INDEX working_key_ended ON working_key (expires_ms) WHERE state = 'destroyed')sql";
+      CREATE INDEX working_key_ended ON working_key (expires_ms) WHERE sealed_wk IS NULL)sql";
 
 }  // namespace qanat::kms

@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::string_view segment_label = "qanat key archive 1\n";
 constexpr mode_t segment_mode = 0600;
+constexpr int former_segments_max = 100;
 
 class SegmentDescriptor {
  public:
@@ -45,6 +46,38 @@ Result<void> make_segment_folder(const std::filesystem::path& folder) {
   if (std::filesystem::is_directory(folder, error)) return {};
   if (::mkdir(folder.c_str(), 0700) != 0) return segment_failure(folder, "mkdir");
   return sync_segment_folder(folder.parent_path());
+}
+
+/// Whether the file is a beginning of `text`; so is one that is not there.
+Result<bool> begins_segment(const std::filesystem::path& file, std::string_view text) {
+  const SegmentDescriptor handle(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (handle.get() < 0 && errno == ENOENT) return true;
+  if (handle.get() < 0) return segment_failure(file, "open");
+  std::string there(text.size() + 1, '\0');
+  std::size_t size = 0;
+  while (size < there.size()) {
+    const ssize_t count = ::pread(handle.get(), there.data() + size, there.size() - size, static_cast<off_t>(size));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return segment_failure(file, "read");
+    if (count == 0) break;
+    size += static_cast<std::size_t>(count);
+  }
+  return text.starts_with(std::string_view(there).substr(0, size));
+}
+
+/// A killed process has written what is written now, or less. Anything else is of a database that knew more (one backup was restored twice, and so began the
+/// same life twice): it stays, under a name of its own.
+Result<void> keep_former_segment(const std::filesystem::path& file, std::string_view text) {
+  ASSIGN_OR_RETURN(const bool begins, begins_segment(file, text));
+  if (begins) return {};
+  for (int i = 1; i <= former_segments_max; ++i) {
+    const std::filesystem::path former = file.string() + ".former-" + std::to_string(i);
+    std::error_code error;
+    if (std::filesystem::exists(std::filesystem::symlink_status(former, error))) continue;
+    if (::rename(file.c_str(), former.c_str()) != 0) return segment_failure(file, "rename");
+    return {};
+  }
+  return fail(ErrorCode::internal, file.string() + ": is there, and " + std::to_string(former_segments_max) + " former ones of its name");
 }
 
 Result<void> write_segment(const std::filesystem::path& file, int descriptor, std::int64_t place, std::string_view text) {
@@ -78,8 +111,11 @@ void SegmentExtent::add(std::string_view line) {
 }
 
 Result<void> extend_segment(const std::filesystem::path& file, std::int64_t octets, std::string_view text) {
-  if (octets == 0) TRY(make_segment_folder(file.parent_path()));
-  const SegmentDescriptor handle(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, segment_mode));
+  if (octets == 0) {
+    TRY(make_segment_folder(file.parent_path()));
+    TRY(keep_former_segment(file, text));
+  }
+  const SegmentDescriptor handle(::open(file.c_str(), O_RDWR | (octets == 0 ? O_CREAT : 0) | O_CLOEXEC | O_NOFOLLOW, segment_mode));
   if (handle.get() < 0) return segment_failure(file, "open");
   struct stat status {};
   if (::fstat(handle.get(), &status) != 0) return segment_failure(file, "stat");

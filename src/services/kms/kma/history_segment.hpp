@@ -38,7 +38,8 @@ struct SegmentExtent {
 };
 
 /// Puts `text` behind the first `octets` octets, in place of what is there; on the disk when this returns. Without any it begins the file, mode 0600, in a
-/// folder that is made if there is none. `internal` if the file is shorter than that: somebody else has cut it.
+/// folder that is made if there is none; a file of that name which is no beginning of `text` becomes "….former-1" (2, 3 …). `internal` if the file is shorter
+/// than that, or not there: somebody else has cut it or taken it away.
 Result<void> extend_segment(const std::filesystem::path& file, std::int64_t octets, std::string_view text);
 /// The line that begins at this octet. not_found if there is no such file, `internal` if no line ends there within segment_line_max.
 Result<std::string> line_of_segment(const std::filesystem::path& file, std::int64_t place);

@@ -17,7 +17,7 @@ constexpr std::chrono::milliseconds turn_max{200};
 constexpr std::string_view finished_keys =
     "SELECT w.sid_wk, w.leg, w.expires_ms, w.sid_call, w.uid, w.peer_uid, w.peer_number, w.peer_kms, w.peer_fp_classical, w.peer_fp_ml_dsa, w.traffic,"
     " w.level_min, w.deliveries_max, w.deliveries, w.assurance, w.n_paths, w.path_min, w.th9, w.h_req, w.h_deliver, w.commitment, w.front_end,"
-    " w.directory_epoch, w.ended_ms, w.ended_by, w.ended_why FROM working_key AS w WHERE w.state = 'destroyed'";
+    " w.directory_epoch, w.ended_ms, w.ended_by, w.ended_why FROM working_key AS w WHERE w.sealed_wk IS NULL AND w.state = 'destroyed'";
 constexpr std::string_view segment_columns =
     "s.number, s.life, s.front_end, s.began_ms, s.grown_ms, s.previous, s.records, s.octets, s.digest, s.keys, s.until_ms";
 
@@ -75,15 +75,12 @@ Result<Finished> finished_of(const store::Row& row) {
   return out;
 }
 
-/// The oldest whose time was over before this, of calls of which that is true of every key. What is destroyed stays as it is: the same are due until they
-/// leave.
+/// The oldest whose time was over before this. What is destroyed stays as it is: the same are due until they leave.
 Result<std::vector<Finished>> due_before(store::Transaction& transaction, std::int64_t before) {
   std::vector<Finished> out;
   Result<void> read;
-  const std::string due = std::string(finished_keys) +
-                          " AND w.expires_ms < ? AND NOT EXISTS (SELECT 1 FROM working_key AS o WHERE o.sid_call = w.sid_call"
-                          " AND (o.expires_ms >= ? OR o.state <> 'destroyed')) ORDER BY w.expires_ms, w.sid_wk, w.leg LIMIT ?";
-  TRY(transaction.query(due, {before, before, history_at_once}, [&](const store::Row& row) {
+  const std::string due = std::string(finished_keys) + " AND w.expires_ms < ? ORDER BY w.expires_ms, w.sid_wk, w.leg LIMIT ?";
+  TRY(transaction.query(due, {before, history_at_once}, [&](const store::Row& row) {
     auto one = finished_of(row);
     if (one) {
       out.push_back(*std::move(one));
@@ -172,7 +169,10 @@ Result<void> KeyHistory::open() {
 }
 
 bool KeyHistory::is_of_others(const std::optional<HistorySegment>& newest, UnixMs now) const {
-  return newest && newest->front_end != settings_.front_end && is_within(newest->grown_ms, now, segment_left_after_ms);
+  if (!newest || newest->front_end == settings_.front_end) return false;
+  // A clock that is far from this one's tells nothing of it.
+  const UnixMs off = now > newest->grown_ms ? now - newest->grown_ms : newest->grown_ms - now;
+  return off < segment_left_after_ms;
 }
 
 bool KeyHistory::continues(const HistorySegment& newest, std::int64_t life, UnixMs now) const {
@@ -182,8 +182,8 @@ bool KeyHistory::continues(const HistorySegment& newest, std::int64_t life, Unix
 
 Result<bool> KeyHistory::is_due(store::Transaction& transaction, UnixMs now) const {
   bool due = false;
-  TRY(transaction.query("SELECT 1 FROM working_key WHERE state = 'destroyed' AND expires_ms < ? LIMIT 1", {store::column(earlier(now, settings_.retention_ms))},
-                        [&](const store::Row&) { due = true; }));
+  TRY(transaction.query("SELECT 1 FROM working_key WHERE sealed_wk IS NULL AND state = 'destroyed' AND expires_ms < ? LIMIT 1",
+                        {store::column(earlier(now, settings_.retention_ms))}, [&](const store::Row&) { due = true; }));
   return due;
 }
 

@@ -63,8 +63,7 @@ class KeyHistory {
     bool owes = false;  // a segment is closed: a record of it is owed under the id that archive() was given (owed_records.hpp)
   };
   /// Moves those whose time has been over for retention_ms, the oldest first, at most history_batches * history_at_once; none while another front end is at it.
-  /// A call's keys stay until all of them are old: who had the first ones is looked at when there are others. Used by one thread; by another one folder()
-  /// alone.
+  /// Also of calls that go on: between whom a call is, its later keys say as well (Ledger::add). Used by one thread; by another one folder() alone.
   Result<Moved> archive(UnixMs now, const OwedId& id);
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return settings_.folder; }
 

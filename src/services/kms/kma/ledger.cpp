@@ -33,14 +33,17 @@ Result<void> allowed(const WorkingKey& key, std::int64_t deliveries, const KeyUs
   return fail(ErrorCode::denied, what(key.sid_wk, key.leg) + ": " + std::string(text(verdict)));
 }
 
-/// `conflict` if the session has one of these legs already, in any state, or is in the archive; denied if their call has had keys between others. They are of one session.
+/// `conflict` if the session has one of these legs already, in any state, or is in the archive; denied if their call has had keys between others, exhausted if too
+/// many. They are of one session.
 Result<void> check_new(store::Transaction& transaction, std::initializer_list<const WorkingKey*> legs) {
   const WorkingKey& first = **legs.begin();
   const WorkingKey* known = nullptr;
   bool between_others = false;
+  std::int64_t legs_of_call = 0;
   TRY(transaction.query("SELECT 0, leg, uid, peer_number FROM working_key WHERE sid_wk = ? UNION ALL SELECT 1, leg, uid, peer_number FROM working_key WHERE sid_call = ?"
                         " UNION ALL SELECT 2, 0, '', '' FROM used_session WHERE sid_wk = ?",
                         {first.sid_wk.view(), first.sid_call.view(), first.sid_wk.view()}, [&](const store::Row& row) {
+                          if (row.integer(0) == 1) ++legs_of_call;
                           if (row.integer(0) == 2) known = &first;
                           for (const WorkingKey* const leg : legs) {
                             if (row.integer(1) != number(leg->leg)) continue;
@@ -50,6 +53,7 @@ Result<void> check_new(store::Transaction& transaction, std::initializer_list<co
                         }));
   if (known != nullptr) return fail(ErrorCode::conflict, what(known->sid_wk, known->leg) + ": this session was used before");
   if (between_others) return fail(ErrorCode::denied, "call " + first.sid_call.hex() + ": is between others");
+  if (legs_of_call >= Ledger::legs_of_call_max) return fail(ErrorCode::exhausted, "call " + first.sid_call.hex() + ": has had too many keys of late");
   return {};
 }
 
@@ -352,7 +356,7 @@ Result<std::vector<std::int64_t>> Ledger::census(store::Transaction& transaction
     });
   };
   TRY(count("sealed_wk IS NOT NULL"));
-  TRY(count("state = 'destroyed'"));
+  TRY(count("sealed_wk IS NULL"));
   return out;
 }
 
