@@ -122,7 +122,9 @@ TEST_F(GuardedWorkTest, WhatStoodInTheLastVersionsTablesIsCarriedOverWithItsMacs
   const Bytes sid_wk(SidWk::size, 1);
   const Bytes hash(32, 2);
   const auto of_before = [&](auto&& change) {
-    const store::GuardSettings guard{.anchor = state() / "kms.anchor", .tables = guarded_tables, .suite = &node_->suite(), .device = &node_->device(), .may_adopt = {}};
+    std::vector<store::GuardedTable> tables(guarded_tables.begin(), guarded_tables.end());
+    std::erase_if(tables, [](const store::GuardedTable& table) { return table.name == "history_segment"; });  // there is none yet
+    const store::GuardSettings guard{.anchor = state() / "kms.anchor", .tables = tables, .suite = &node_->suite(), .device = &node_->device(), .may_adopt = {}};
     auto plain = must(store::Store::open(state() / "kms.db", std::span<const store::Migration>(migrations).first(17)));
     const auto guarded = must(store::GuardedStore::open(std::move(plain), guard));
     must(guarded->transact(change));
