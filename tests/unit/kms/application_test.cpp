@@ -277,8 +277,14 @@ TEST_P(ApplicationTest, AFreshApplicationIsLaterThanAllThatIsInTheArchive) {
   kms_.ledger().archived_until(now - 2 * window_ms);  // at the most: settings.cpp
   must(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller)));
   must(apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller, [&](wire::KeyRequest& request) { request.ts_ms = now - window_ms + 30'000; })));
-  const auto late = apply(kms_.a(), kms_.make(kms_.a(), kms_.session(), Role::caller, [&](wire::KeyRequest& request) { request.ts_ms = now - window_ms; }));
+  const UnixMs of_then = now - window_ms + 60'000;
+  kms_.ledger().archived_until(of_then - window_ms);  // a clock was set back
+  const auto made = kms_.make(kms_.a(), kms_.session(), Role::caller, [&](wire::KeyRequest& request) { request.ts_ms = of_then; });
+  const auto late = apply(kms_.a(), made);
   EXPECT_EQ(refusal(late), ErrorCode::denied);
+  EXPECT_TRUE(late.error().message.contains("is of a time whose keys are in the archive")) << late.error().message;
+  kms_.ledger().archived_until(of_then - window_ms - 1);
+  must(apply(kms_.a(), made));
 }
 
 TEST_P(ApplicationTest, WhoseAnswerWasLostGetsTheSameOctetsAlsoAfterARestart) {
