@@ -359,7 +359,8 @@ TEST_P(LedgerTest, ACallHasSoManyKeysAndNoMore) {
       sid[1] = static_cast<std::uint8_t>(i % 256);
       TRY(transaction.run(
           "INSERT INTO working_key (sid_wk, leg, state, sid_call, uid, assurance, n_paths, path_min, th9, peer_uid, peer_number, peer_kms,"
-          " peer_fp_classical, peer_fp_ml_dsa, expires_ms) VALUES (?, 1, 'destroyed', ?, 'alice', 3, 1, 1, x'00', 'bob', '+8613900000002', 'kms-b', x'00', x'00', ?)",
+          " peer_fp_classical, peer_fp_ml_dsa, expires_ms)"
+          " VALUES (?, 1, 'destroyed', ?, 'alice', 3, 1, 1, x'00', 'bob', '+8613900000002', 'kms-b', x'00', x'00', ?)",
           {ByteView(sid), call.view(), store::column(now)}));
     }
     return {};

@@ -33,8 +33,8 @@ Result<void> allowed(const WorkingKey& key, std::int64_t deliveries, const KeyUs
   return fail(ErrorCode::denied, what(key.sid_wk, key.leg) + ": " + std::string(text(verdict)));
 }
 
-/// `conflict` if the session has one of these legs already, in any state, or is in the archive; denied if their call has had keys between others, exhausted if too
-/// many. They are of one session.
+/// `conflict` if the session has one of these legs already, in any state, or is in the archive; denied if their call has had keys between others, exhausted if
+/// too many. They are of one session.
 Result<void> check_new(store::Transaction& transaction, std::initializer_list<const WorkingKey*> legs) {
   const WorkingKey& first = **legs.begin();
   const WorkingKey* known = nullptr;

@@ -80,10 +80,10 @@ class Ledger {
   /// `front_end`: the name of this process among those of the KMS, empty where there is one alone.
   explicit Ledger(crypto::CryptoDevice& device, std::string front_end = "") : device_(device), front_end_(std::move(front_end)) {}
 
-  /// A new leg in state `generated`; conflict if the session has this leg already, in any state, or is in the archive: a SID_WK is used once; denied if the call has had keys between
-  /// others: a later key of a call is for those who hold it; exhausted if so many legs of the call are here, destroyed ones too, which are looked through for each
-  /// other key.
+  /// Legs of one call that are here, destroyed ones too: they are looked through for each other key of the call.
   static constexpr std::int64_t legs_of_call_max = 20'000;
+  /// A new leg in state `generated`; conflict if the session has this leg already, in any state, or is in the archive: a SID_WK is used once; denied if the call
+  /// has had keys between others: a later key of a call is for those who hold it; exhausted if there are legs_of_call_max of its.
   Result<void> add(store::Transaction& transaction, const WorkingKey& key);
   /// The same for both legs of a session on which nobody else has to agree: `key` is delivered with the change that makes it, `others` is `reserved` at once. No
   /// leg of the session is there before; `denied`, too, if the key's policy does not allow this use.
