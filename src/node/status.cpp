@@ -99,7 +99,7 @@ Result<crypto::StatusAnswer> StatusChecker::answer_in_order(const crypto::Certif
 Result<crypto::StatusAnswer> StatusChecker::answer_of(StatusSource source, const crypto::Certificate& cert, const crypto::Certificate& issuer,
                                                       Deadline deadline) {
   if (source != StatusSource::ocsp) return lists_of(source).status(cert, issuer, deadline);
-  ASSIGN_OR_RETURN(const Fetched fetched, fetch(cert, deadline));
+  ASSIGN_OR_RETURN(const Fetched fetched, fetch_of(cert, issuer, deadline));
   return fetched.answer;
 }
 
@@ -177,8 +177,12 @@ Result<void> StatusChecker::check_with_chain(const crypto::Certificate& cert, De
 Result<StatusChecker::Fetched> StatusChecker::fetch(const crypto::Certificate& cert, Deadline deadline) {
   const crypto::Certificate* issuer = trust_.issuer_of(cert);
   if (issuer == nullptr) return fail(ErrorCode::denied, cert.subject() + " was not issued by a CA of this network");
+  return fetch_of(cert, *issuer, deadline);
+}
+
+Result<StatusChecker::Fetched> StatusChecker::fetch_of(const crypto::Certificate& cert, const crypto::Certificate& issuer, Deadline deadline) {
   const Bytes nonce = rng_.bytes(nonce_size);
-  ASSIGN_OR_RETURN(const Bytes request, crypto::make_status_request(cert, *issuer, nonce));
+  ASSIGN_OR_RETURN(const Bytes request, crypto::make_status_request(cert, issuer, nonce));
   const points::EndpointRow& line = points::row(endpoint_);
   const net::Call call{.method = std::string(line.method),
                        .path = std::string(line.path),
@@ -188,7 +192,7 @@ Result<StatusChecker::Fetched> StatusChecker::fetch(const crypto::Certificate& c
                        .request_id = to_hex(rng_.bytes(8))};
   ASSIGN_OR_RETURN(net::Response response, cas_.call(call, deadline));
   if (response.status != 200) return fail(net::error_of(response));
-  ASSIGN_OR_RETURN(const crypto::StatusAnswer answer, crypto::verify_status_response(response.body, cert, *issuer, nonce, clock_.now_ms()));
+  ASSIGN_OR_RETURN(const crypto::StatusAnswer answer, crypto::verify_status_response(response.body, cert, issuer, nonce, clock_.now_ms()));
   return Fetched{.answer = answer, .response = std::move(response.body)};
 }
 

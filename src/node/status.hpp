@@ -48,6 +48,8 @@ class StatusChecker {
 
   Result<crypto::StatusAnswer> answer_in_order(const crypto::Certificate& cert, Deadline deadline);
   Result<crypto::StatusAnswer> answer_of(StatusSource source, const crypto::Certificate& cert, const crypto::Certificate& issuer, Deadline deadline);
+  /// The same for a certificate whose issuer is known: to find it costs a signature.
+  Result<Fetched> fetch_of(const crypto::Certificate& cert, const crypto::Certificate& issuer, Deadline deadline);
   RevocationLists& lists_of(StatusSource source) noexcept { return source == StatusSource::ldap ? directory_lists_ : lists_; }
   Result<Bytes> fetch_list(const crypto::Certificate& issuer, Deadline deadline);
 
