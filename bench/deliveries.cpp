@@ -10,6 +10,7 @@
 namespace qanat::bench {
 namespace {
 
+constexpr std::chrono::milliseconds reports_wait{60};  // behaviour records to IAM wait that long for others, and a little (node/behaviour_reporter.hpp)
 constexpr std::chrono::milliseconds settle_look{20};
 constexpr int settle_looks_max = 100;
 constexpr double settled_s = 0.0002;  // processor time in one look that counts as rest
@@ -103,6 +104,7 @@ template <class Work>
 double Deliveries::kms_cost(Work&& work) {
   const double before = settled();
   work();
+  std::this_thread::sleep_for(reports_wait);
   return settled() - before;
 }
 

@@ -4,6 +4,8 @@
 #include <botan/mac.h>
 #include <botan/stream_cipher.h>
 
+#include <array>
+
 #include "base/check.hpp"
 #include "crypto/algorithm_names.hpp"
 
@@ -16,12 +18,37 @@ constexpr std::size_t counter_block_octets = 16;
 constexpr std::size_t poly1305_key_octets = 32;
 constexpr std::size_t poly1305_tag_octets = 16;
 
-Mode keyed_mode(Aead aead, Botan::Cipher_Dir direction, const Secret& key) {
+void give_key(Botan::AEAD_Mode& mode, Aead aead, const Secret& key) {
   CHECK(key.size() == key_size(aead));
+  mode.set_key(key.reveal());
+}
+
+Mode keyed_mode(Aead aead, Botan::Cipher_Dir direction, const Secret& key) {
   Mode mode = Botan::AEAD_Mode::create_or_throw(botan_name(aead), direction);
-  mode->set_key(key.reveal());
+  give_key(*mode, aead, key);
   return mode;
 }
+
+// Made once for each thread: Botan finds a mode by its name and puts it together anew each time, which takes longer than to seal a key.
+Botan::AEAD_Mode& mode_of_thread(Aead aead, Botan::Cipher_Dir direction) {
+  thread_local std::array<std::array<Mode, 2>, 2> made;
+  Mode& one = made.at(static_cast<std::size_t>(aead)).at(direction == Botan::Cipher_Dir::Encryption ? 0 : 1);
+  if (!one) one = Botan::AEAD_Mode::create_or_throw(botan_name(aead), direction);
+  return *one;
+}
+
+/// This thread's mode under a key, of which it is wiped at the end. One at a time.
+class KeyedMode {
+ public:
+  KeyedMode(Aead aead, Botan::Cipher_Dir direction, const Secret& key) : mode_(mode_of_thread(aead, direction)) { give_key(mode_, aead, key); }
+  ~KeyedMode() { mode_.clear(); }
+  KeyedMode(const KeyedMode&) = delete;
+  KeyedMode& operator=(const KeyedMode&) = delete;
+  [[nodiscard]] Botan::AEAD_Mode& mode() const { return mode_; }
+
+ private:
+  Botan::AEAD_Mode& mode_;
+};
 
 void start(Botan::AEAD_Mode& mode, ByteView iv, ByteView aad) {
   CHECK(iv.size() == aead_iv);
@@ -71,19 +98,19 @@ std::string_view ctr_name(BlockCipher cipher) noexcept {
 std::size_t key_size(Aead aead) noexcept { return aead == Aead::sm4_gcm ? 16 : 32; }
 
 Bytes seal(Aead aead, const Secret& key, ByteView iv, ByteView aad, ByteView plaintext) {
-  const Mode mode = keyed_mode(aead, Botan::Cipher_Dir::Encryption, key);
+  const KeyedMode keyed(aead, Botan::Cipher_Dir::Encryption, key);
   Botan::secure_vector<std::uint8_t> tag;
   Bytes out;
-  seal_onto(*mode, tag, iv, aad, plaintext, out);
+  seal_onto(keyed.mode(), tag, iv, aad, plaintext, out);
   return out;
 }
 
 Result<Secret> open(Aead aead, const Secret& key, ByteView iv, ByteView aad, ByteView sealed) {
   if (sealed.size() < aead_tag) return fail(ErrorCode::denied, "aead: sealed text is shorter than its tag");
-  const Mode mode = keyed_mode(aead, Botan::Cipher_Dir::Decryption, key);
+  const KeyedMode keyed(aead, Botan::Cipher_Dir::Decryption, key);
   Botan::secure_vector<std::uint8_t> tag;
   Secret plaintext = Secret::copy_of(sealed.first(sealed.size() - aead_tag));
-  if (!open_in_place(*mode, tag, iv, aad, plaintext.writable(), sealed.last(aead_tag))) return fail(ErrorCode::denied, "aead: the tag does not hold");
+  if (!open_in_place(keyed.mode(), tag, iv, aad, plaintext.writable(), sealed.last(aead_tag))) return fail(ErrorCode::denied, "aead: the tag does not hold");
   return Result<Secret>(std::move(plaintext));
 }
 

@@ -46,33 +46,65 @@ Agreement agree(Curve curve, const Botan::EC_AffinePoint& peer, Botan::RandomNum
   return {.point = Botan::EC_AffinePoint::g_mul(ephemeral, rng).serialize_uncompressed(), .x = Secret::copy_of(peer.mul_x_only(ephemeral, rng))};
 }
 
-/// `classical_rng` gives the scalar, `ml_kem_rng` gives m; `drawn` is used by public-key encryption alone.
-Result<Encapsulation> encapsulate_from(const Suite& suite, KemForm form, const EncapsulationKey& key, Rng& classical_rng, Rng& ml_kem_rng, Secret drawn) {
-  if (key.ml_kem.size() != suite.ml_kem_public) return fail(ErrorCode::invalid_argument, wrong_length("ML-KEM key", key.ml_kem.size(), suite.ml_kem_public));
+}  // namespace
+
+struct Encapsulator::State {
+  const Suite* suite;
+  EncapsulationKey key;
+  Botan::EC_AffinePoint point;
+  std::unique_ptr<const Botan::ML_KEM_PublicKey> ml_kem;
+  IdlePool<Botan::PK_KEM_Encryptor> ml_kem_encryptors;
+
+  /// `classical_rng` gives the scalar, `ml_kem_rng` gives m; `drawn` is used by public-key encryption alone.
+  Result<Encapsulation> encapsulate_from(KemForm form, Rng& classical_rng, Rng& ml_kem_rng, Secret drawn);
+};
+
+Result<Encapsulation> Encapsulator::State::encapsulate_from(KemForm form, Rng& classical_rng, Rng& ml_kem_rng, Secret drawn) {
   return at_botan_edge(ErrorCode::invalid_argument, "encapsulation key", [&]() -> Result<Encapsulation> {
-    auto peer = parse_point(suite.curve, key.point);
-    if (!peer) return fail_in("encapsulation key", std::move(peer).error());
     Encapsulation out;
     BotanRng scalar_rng(classical_rng);
-    if (by_public_key_encryption(suite, form)) {
-      ASSIGN_OR_RETURN(out.ct_classical, encrypt_sm2(*peer, drawn, scalar_rng));
+    if (by_public_key_encryption(*suite, form)) {
+      ASSIGN_OR_RETURN(out.ct_classical, encrypt_sm2(point, drawn, scalar_rng));
       out.ss_classical = std::move(drawn);
     } else {
-      Agreement agreement = agree(suite.curve, *peer, scalar_rng);
+      Agreement agreement = agree(suite->curve, point, scalar_rng);
       out.ct_classical = std::move(agreement.point);
       out.ss_classical = std::move(agreement.x);
     }
-    // The constructor makes the checks of FIPS 203, 7.2 (length and coefficients below q).
-    const Botan::ML_KEM_PublicKey ml_kem(key.ml_kem, botan_mode(suite.ml_kem));
     BotanRng m_rng(ml_kem_rng);
-    out.ct_ml_kem.resize(suite.ml_kem_ct);
+    out.ct_ml_kem.resize(suite->ml_kem_ct);
     out.ss_ml_kem = Secret(ss_ml_kem);
-    Botan::PK_KEM_Encryptor(ml_kem, no_kdf).encrypt(out.ct_ml_kem, out.ss_ml_kem.writable(), m_rng, ss_ml_kem);
+    ml_kem_encryptors.with([&] { return std::make_unique<Botan::PK_KEM_Encryptor>(*ml_kem, no_kdf); },
+                           [&](Botan::PK_KEM_Encryptor& encryptor) {
+                             encryptor.encrypt(out.ct_ml_kem, out.ss_ml_kem.writable(), m_rng, ss_ml_kem);
+                             return true;
+                           });
     return Result<Encapsulation>(std::move(out));
   });
 }
 
-}  // namespace
+Encapsulator::Encapsulator(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Encapsulator::Encapsulator(Encapsulator&&) noexcept = default;
+Encapsulator& Encapsulator::operator=(Encapsulator&&) noexcept = default;
+Encapsulator::~Encapsulator() = default;
+
+Result<Encapsulator> Encapsulator::from_key(const Suite& suite, const EncapsulationKey& key) {
+  if (key.ml_kem.size() != suite.ml_kem_public) return fail(ErrorCode::invalid_argument, wrong_length("ML-KEM key", key.ml_kem.size(), suite.ml_kem_public));
+  return at_botan_edge(ErrorCode::invalid_argument, "encapsulation key", [&]() -> Result<Encapsulator> {
+    auto point = parse_point(suite.curve, key.point);
+    if (!point) return fail_in("encapsulation key", std::move(point).error());
+    // The constructor makes the checks of FIPS 203, 7.2 (length and coefficients below q).
+    auto ml_kem = std::make_unique<const Botan::ML_KEM_PublicKey>(key.ml_kem, botan_mode(suite.ml_kem));
+    return Encapsulator(
+        std::unique_ptr<State>(new State{.suite = &suite, .key = key, .point = std::move(*point), .ml_kem = std::move(ml_kem), .ml_kem_encryptors = {}}));
+  });
+}
+
+const EncapsulationKey& Encapsulator::key() const noexcept { return state_->key; }
+
+Result<Encapsulation> Encapsulator::encapsulate(KemForm form, Rng& rng) const {
+  return state_->encapsulate_from(form, rng, rng, by_public_key_encryption(*state_->suite, form) ? rng.secret(state_->suite->classical_ss) : Secret());
+}
 
 struct Decapsulator::State {
   const Suite* suite;
@@ -155,10 +187,12 @@ Result<SharedSecrets> Decapsulator::decapsulate(KemForm form, ByteView ct_classi
 }
 
 Result<Encapsulation> encapsulate(const Suite& suite, KemForm form, const EncapsulationKey& key, Rng& rng) {
-  return encapsulate_from(suite, form, key, rng, rng, by_public_key_encryption(suite, form) ? rng.secret(suite.classical_ss) : Secret());
+  ASSIGN_OR_RETURN(const Encapsulator once, Encapsulator::from_key(suite, key));
+  return once.encapsulate(form, rng);
 }
 
-Result<Encapsulation> encapsulate_with(const Suite& suite, KemForm form, const EncapsulationKey& key, ByteView ml_kem_m, ByteView scalar, ByteView drawn) {
+Result<Encapsulation> Encapsulator::encapsulate_with(KemForm form, ByteView ml_kem_m, ByteView scalar, ByteView drawn) const {
+  const Suite& suite = *state_->suite;
   if (ml_kem_m.size() != ml_kem_m_octets) return fail(ErrorCode::invalid_argument, wrong_length("ML-KEM m", ml_kem_m.size(), ml_kem_m_octets));
   if (by_public_key_encryption(suite, form) && drawn.size() != suite.classical_ss) {
     return fail(ErrorCode::invalid_argument, wrong_length("drawn octets", drawn.size(), suite.classical_ss));
@@ -167,7 +201,12 @@ Result<Encapsulation> encapsulate_with(const Suite& suite, KemForm form, const E
   TRY(parse_scalar(suite.curve, Secret::copy_of(scalar)));
   FixedRng classical_rng(scalar);
   FixedRng ml_kem_rng(ml_kem_m);
-  return encapsulate_from(suite, form, key, classical_rng, ml_kem_rng, Secret::copy_of(drawn));
+  return state_->encapsulate_from(form, classical_rng, ml_kem_rng, Secret::copy_of(drawn));
+}
+
+Result<Encapsulation> encapsulate_with(const Suite& suite, KemForm form, const EncapsulationKey& key, ByteView ml_kem_m, ByteView scalar, ByteView drawn) {
+  ASSIGN_OR_RETURN(const Encapsulator once, Encapsulator::from_key(suite, key));
+  return once.encapsulate_with(form, ml_kem_m, scalar, drawn);
 }
 
 }  // namespace qanat::crypto

@@ -60,6 +60,27 @@ class Decapsulator {
   std::unique_ptr<State> state_;
 };
 
+/// A parsed public pair, to be kept where the same receiver is encapsulated to again: ML-KEM's matrix is then expanded once. Holds nothing of any
+/// encapsulation. Safe to share between threads.
+class Encapsulator {
+ public:
+  /// invalid_argument if the point is not on the curve, a length is wrong, or a coefficient of the ML-KEM key is not below q.
+  static Result<Encapsulator> from_key(const Suite& suite, const EncapsulationKey& key);
+  Encapsulator(Encapsulator&&) noexcept;
+  Encapsulator& operator=(Encapsulator&&) noexcept;
+  ~Encapsulator();
+
+  [[nodiscard]] const EncapsulationKey& key() const noexcept;
+  Result<Encapsulation> encapsulate(KemForm form, Rng& rng) const;
+  /// Like the function of this name.
+  Result<Encapsulation> encapsulate_with(KemForm form, ByteView ml_kem_m, ByteView scalar, ByteView drawn) const;
+
+ private:
+  struct State;
+  explicit Encapsulator(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
 Result<Encapsulation> encapsulate(const Suite& suite, KemForm form, const EncapsulationKey& key, Rng& rng);
 /// With the randomness given, for known answers: ML-KEM's m (32 octets), and the scalar (SM2's k / the ephemeral) with, for SM2, the 32 drawn octets.
 Result<Encapsulation> encapsulate_with(const Suite& suite, KemForm form, const EncapsulationKey& key, ByteView ml_kem_m, ByteView scalar, ByteView drawn);

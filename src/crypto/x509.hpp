@@ -136,6 +136,8 @@ class TrustStore {
   static TrustStore renewing(TrustSet first, Renewed renewed);
   /// Chain to a root, validity at `now`, key usage. `denied` says which step failed.
   Result<void> verify(const Certificate& leaf, UnixMs now, LeafUse use = LeafUse::signing) const;
+  /// The same, and what issuer_of() says of the leaf, without another signature.
+  Result<const Certificate*> verified_issuer(const Certificate& leaf, UnixMs now, LeafUse use = LeafUse::signing) const;
   /// The issuing CA of the leaf among the intermediates (by name and signature), or nullptr. What is given out lives as long as the store.
   [[nodiscard]] const Certificate* issuer_of(const Certificate& leaf) const;
   [[nodiscard]] const std::vector<Certificate>& roots() const { return in_force().roots; }

@@ -109,6 +109,11 @@ const TrustSet& TrustStore::in_force() const {
 }
 
 Result<void> TrustStore::verify(const Certificate& leaf, UnixMs now, LeafUse use) const {
+  TRY(verified_issuer(leaf, now, use));
+  return {};
+}
+
+Result<const Certificate*> TrustStore::verified_issuer(const Certificate& leaf, UnixMs now, LeafUse use) const {
   const ErrorScope errors;
   TRY(check_leaf_usage(leaf, use));
   const TrustSet& set = in_force();
@@ -123,7 +128,12 @@ Result<void> TrustStore::verify(const Certificate& leaf, UnixMs now, LeafUse use
   // Strict: RFC 5280's demands on CA certificates are checked too. No partial chains: only a root ends one.
   if (X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_X509_STRICT) != 1) return openssl_failure("trust store");
   if (X509_verify_cert(context.get()) != 1) return fail(ErrorCode::denied, leaf.subject() + ": " + failed_step(context.get()));
-  return {};
+  const STACK_OF(X509)* const chain = X509_STORE_CTX_get0_chain(context.get());
+  const X509* const above = sk_X509_num(chain) > 1 ? sk_X509_value(chain, 1) : nullptr;
+  for (const Certificate& candidate : set.intermediates) {
+    if (above != nullptr && X509_cmp(native(candidate), above) == 0) return &candidate;
+  }
+  return nullptr;
 }
 
 const Certificate* TrustStore::issuer_of(const Certificate& leaf) const {

@@ -1,4 +1,5 @@
-// A fixed number of threads behind a bounded queue: where work that blocks is done, away from the thread that moves octets.
+// A fixed number of threads behind a bounded queue: where work that blocks is done, away from the thread that moves octets. Of idle threads the one that worked
+// last is woken, since the processor still has what it works with.
 #pragma once
 
 #include <condition_variable>
@@ -29,13 +30,18 @@ class Workers {
   void stop(Waiting waiting);
 
  private:
-  void work();
+  struct Place {
+    std::condition_variable woken;
+    bool called = false;
+  };
+  void work(Place& own);
 
   const std::size_t queue_max_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
+  std::mutex mutex_;  // guards everything below but threads_
   std::deque<Job> queue_;
   bool stopping_ = false;
+  std::vector<Place> places_;  // one each; as many as there are from the beginning on
+  std::vector<Place*> idle_;   // whose threads wait and have not been called, the last to have worked last
   std::vector<std::thread> threads_;
 };
 

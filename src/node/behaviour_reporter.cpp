@@ -29,8 +29,8 @@ std::size_t octets_of(const Behaviour& one) noexcept {
 
 }  // namespace
 
-BehaviourReporter::BehaviourReporter(Identity self, const Clock& clock, std::filesystem::path kept, Ports ports)
-    : self_(std::move(self)), clock_(clock), kept_(std::move(kept)), ports_(std::move(ports)) {}
+BehaviourReporter::BehaviourReporter(Identity self, const Clock& clock, std::filesystem::path kept, Ports ports, std::chrono::milliseconds apart)
+    : self_(std::move(self)), clock_(clock), kept_(std::move(kept)), ports_(std::move(ports)), apart_(apart) {}
 
 void BehaviourReporter::start() {
   if (thread_.joinable()) return;
@@ -51,6 +51,7 @@ void BehaviourReporter::report(Behaviour behaviour, Telling telling) {
   const UnixMs now = clock_.now_ms();
   if (behaviour.about.empty()) behaviour.about = self_.name;
   for (std::string* text : {&behaviour.action, &behaviour.outcome, &behaviour.object}) *text = behaviour_text(*text);
+  bool awaited = false;
   {
     const std::lock_guard lock(mutex_);
     if (telling == Telling::together) {
@@ -64,8 +65,9 @@ void BehaviourReporter::report(Behaviour behaviour, Telling telling) {
       }
     }
     put({.behaviour = std::move(behaviour), .time_ms = now});
+    awaited = queue_.size() == 1 || queue_.size() >= behaviours_per_report;  // between these the thread sends, or waits for more
   }
-  changed_.notify_one();
+  if (awaited) changed_.notify_one();
 }
 
 void BehaviourReporter::saw(const audit::Event& event) {
@@ -132,6 +134,7 @@ BehaviourReporter::Batch BehaviourReporter::make_batch() {
 void BehaviourReporter::run() {
   std::unique_lock lock(mutex_);
   UnixMs due = 0;
+  std::chrono::steady_clock::time_point next_report;
   while (!stopping_) {
     due = gather(clock_.now_ms(), Ended::over);
     if (queue_.empty() && batches_.empty()) {
@@ -139,10 +142,15 @@ void BehaviourReporter::run() {
       changed_.wait_for(lock, std::chrono::milliseconds(due > now ? due - now : 1), [this] { return stopping_ || !queue_.empty(); });
       continue;
     }
-    if (batches_.empty()) batches_.push_back(make_batch());
+    if (batches_.empty()) {
+      changed_.wait_until(lock, next_report, [this] { return stopping_ || queue_.size() >= behaviours_per_report; });
+      if (stopping_) break;
+      batches_.push_back(make_batch());
+    }
     const Batch batch = batches_.front();
     lock.unlock();
     const bool done = deliver(batch, Deadline::after(report_max));
+    next_report = std::chrono::steady_clock::now() + apart_;
     lock.lock();
     if (done) {
       batches_.pop_front();

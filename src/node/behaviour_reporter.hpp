@@ -1,8 +1,10 @@
-// Sends an element's behaviour records to IAM, in the background, in batches, each until IAM has it. Whoever reports is never held up: the queue is bounded,
+// Sends an element's behaviour records to IAM, in the background, in batches, each until IAM has it: the first at once, and the next after a while or when it is
+// full, since a report costs the same with one record or with many. Whoever reports is never held up: the queue is bounded,
 // and what does not fit is counted (it stands in the element's own audit record in any case). What is left at an orderly end waits in a file for the next
 // start.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <filesystem>
@@ -18,6 +20,9 @@
 
 namespace qanat::node {
 
+/// From one report to the next, while records keep coming.
+inline constexpr std::chrono::milliseconds reports_apart{50};
+
 class BehaviourReporter {
  public:
   struct Ports {
@@ -26,7 +31,7 @@ class BehaviourReporter {
     std::function<std::string()> new_id;
   };
   /// `kept`: the file for what is left; it is read by start().
-  BehaviourReporter(Identity self, const Clock& clock, std::filesystem::path kept, Ports ports);
+  BehaviourReporter(Identity self, const Clock& clock, std::filesystem::path kept, Ports ports, std::chrono::milliseconds apart = reports_apart);
   ~BehaviourReporter() { stop(); }
   BehaviourReporter(const BehaviourReporter&) = delete;
   BehaviourReporter& operator=(const BehaviourReporter&) = delete;
@@ -77,6 +82,7 @@ class BehaviourReporter {
   const Clock& clock_;
   const std::filesystem::path kept_;
   const Ports ports_;
+  const std::chrono::milliseconds apart_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Entry> queue_;

@@ -50,7 +50,9 @@ StatusChecker::StatusChecker(StatusSettings settings, points::Endpoint endpoint,
       lists_([this](const crypto::Certificate& issuer, Deadline deadline) { return fetch_list(issuer, deadline); }, clock),
       directory_lists_([this](const crypto::Certificate& issuer, Deadline deadline) { return read_list(settings_.directory, issuer, deadline); }, clock) {}
 
-Result<void> StatusChecker::check(const crypto::Certificate& cert, Deadline deadline) {
+Result<void> StatusChecker::check(const crypto::Certificate& cert, Deadline deadline) { return check_issued_by(nullptr, cert, deadline); }
+
+Result<void> StatusChecker::check_issued_by(const crypto::Certificate* issuer, const crypto::Certificate& cert, Deadline deadline) {
   const Bytes fingerprint = cert.fingerprint(crypto::Hash::sha256);
   std::optional<Entry> known;
   std::uint64_t generation = 0;
@@ -63,7 +65,9 @@ Result<void> StatusChecker::check(const crypto::Certificate& cert, Deadline dead
   if (known && now < known->asked_at + static_cast<UnixMs>(settings_.fresh.count())) return judge(known->answer, cert);
 
   const bool in_haste = is_hasty(deadline);
-  const Result<crypto::StatusAnswer> fetched = answer_in_order(cert, deadline);
+  if (issuer == nullptr) issuer = trust_.issuer_of(cert);
+  const Result<crypto::StatusAnswer> fetched =
+      issuer == nullptr ? fail(ErrorCode::denied, cert.subject() + " was not issued by a CA of this network") : answer_in_order(cert, *issuer, deadline);
   if (!fetched) {
     if (is_silence(fetched.error(), in_haste) && settings_.serve_unexpired_when_down && known && now < known->answer.next_update) return judge(known->answer, cert);
     return fail_in("certificate status", fetched.error());
@@ -78,18 +82,16 @@ Result<void> StatusChecker::check(const crypto::Certificate& cert, Deadline dead
   return judge(answer, cert);
 }
 
-Result<crypto::StatusAnswer> StatusChecker::answer_in_order(const crypto::Certificate& cert, Deadline deadline) {
-  const crypto::Certificate* issuer = trust_.issuer_of(cert);
-  if (issuer == nullptr) return fail(ErrorCode::denied, cert.subject() + " was not issued by a CA of this network");
+Result<crypto::StatusAnswer> StatusChecker::answer_in_order(const crypto::Certificate& cert, const crypto::Certificate& issuer, Deadline deadline) {
   std::optional<Error> silence;
   for (std::size_t i = 0; i < settings_.order.size(); ++i) {
     // Who is silent leaves time for who comes after it.
     const Deadline until = i + 1 < settings_.order.size() ? deadline.sooner_of(deadline.remaining() / 2) : deadline;
     const bool in_haste = is_hasty(until);
-    const auto answer = answer_of(settings_.order[i], cert, *issuer, until);
+    const auto answer = answer_of(settings_.order[i], cert, issuer, until);
     // A list that is to help when CAS is silent must have come before.
     const bool list_behind = i + 1 < settings_.order.size() && settings_.order[i + 1] != StatusSource::ocsp;
-    if (answer && list_behind && settings_.order[i] == StatusSource::ocsp) lists_of(settings_.order[i + 1]).keep_ready(*issuer, deadline);
+    if (answer && list_behind && settings_.order[i] == StatusSource::ocsp) lists_of(settings_.order[i + 1]).keep_ready(issuer, deadline);
     if (answer || !is_silence(answer.error(), in_haste)) return answer;
     silence = answer.error();
   }
@@ -99,7 +101,7 @@ Result<crypto::StatusAnswer> StatusChecker::answer_in_order(const crypto::Certif
 Result<crypto::StatusAnswer> StatusChecker::answer_of(StatusSource source, const crypto::Certificate& cert, const crypto::Certificate& issuer,
                                                       Deadline deadline) {
   if (source != StatusSource::ocsp) return lists_of(source).status(cert, issuer, deadline);
-  ASSIGN_OR_RETURN(const Fetched fetched, fetch(cert, deadline));
+  ASSIGN_OR_RETURN(const Fetched fetched, fetch_of(cert, issuer, deadline));
   return fetched.answer;
 }
 
@@ -165,20 +167,25 @@ Result<void> StatusChecker::check_with_chain(const crypto::Certificate& cert, De
     const bool young = found != chains_held_.end() && now < found->second + static_cast<UnixMs>(settings_.fresh.count());
     held = young && now >= cert.not_before() && now < cert.not_after();
   }
+  const crypto::Certificate* issuer = nullptr;
   if (!held) {
-    TRY(trust_.verify(cert, now, use));
+    ASSIGN_OR_RETURN(issuer, trust_.verified_issuer(cert, now, use));
     const std::lock_guard lock(mutex_);
     if (chains_held_.size() >= entries_max) chains_held_.erase(chains_held_.begin());
     chains_held_.insert_or_assign(held_as, now);
   }
-  return check(cert, deadline);
+  return check_issued_by(issuer, cert, deadline);
 }
 
 Result<StatusChecker::Fetched> StatusChecker::fetch(const crypto::Certificate& cert, Deadline deadline) {
   const crypto::Certificate* issuer = trust_.issuer_of(cert);
   if (issuer == nullptr) return fail(ErrorCode::denied, cert.subject() + " was not issued by a CA of this network");
+  return fetch_of(cert, *issuer, deadline);
+}
+
+Result<StatusChecker::Fetched> StatusChecker::fetch_of(const crypto::Certificate& cert, const crypto::Certificate& issuer, Deadline deadline) {
   const Bytes nonce = rng_.bytes(nonce_size);
-  ASSIGN_OR_RETURN(const Bytes request, crypto::make_status_request(cert, *issuer, nonce));
+  ASSIGN_OR_RETURN(const Bytes request, crypto::make_status_request(cert, issuer, nonce));
   const points::EndpointRow& line = points::row(endpoint_);
   const net::Call call{.method = std::string(line.method),
                        .path = std::string(line.path),
@@ -188,7 +195,7 @@ Result<StatusChecker::Fetched> StatusChecker::fetch(const crypto::Certificate& c
                        .request_id = to_hex(rng_.bytes(8))};
   ASSIGN_OR_RETURN(net::Response response, cas_.call(call, deadline));
   if (response.status != 200) return fail(net::error_of(response));
-  ASSIGN_OR_RETURN(const crypto::StatusAnswer answer, crypto::verify_status_response(response.body, cert, *issuer, nonce, clock_.now_ms()));
+  ASSIGN_OR_RETURN(const crypto::StatusAnswer answer, crypto::verify_status_response(response.body, cert, issuer, nonce, clock_.now_ms()));
   return Fetched{.answer = answer, .response = std::move(response.body)};
 }
 

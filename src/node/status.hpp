@@ -46,8 +46,12 @@ class StatusChecker {
     UnixMs asked_at;
   };
 
-  Result<crypto::StatusAnswer> answer_in_order(const crypto::Certificate& cert, Deadline deadline);
+  /// `issuer`: nullptr where it must be looked for, if CAS is to be asked.
+  Result<void> check_issued_by(const crypto::Certificate* issuer, const crypto::Certificate& cert, Deadline deadline);
+  Result<crypto::StatusAnswer> answer_in_order(const crypto::Certificate& cert, const crypto::Certificate& issuer, Deadline deadline);
   Result<crypto::StatusAnswer> answer_of(StatusSource source, const crypto::Certificate& cert, const crypto::Certificate& issuer, Deadline deadline);
+  /// The same for a certificate whose issuer is known: to find it costs a signature.
+  Result<Fetched> fetch_of(const crypto::Certificate& cert, const crypto::Certificate& issuer, Deadline deadline);
   RevocationLists& lists_of(StatusSource source) noexcept { return source == StatusSource::ldap ? directory_lists_ : lists_; }
   Result<Bytes> fetch_list(const crypto::Certificate& issuer, Deadline deadline);
 

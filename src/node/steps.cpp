@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "wire/json.hpp"
+#include "audit/chain.hpp"
 
 namespace qanat::node {
 
@@ -13,8 +13,9 @@ StepTrace::StepTrace(const std::filesystem::path& state) : descriptor_(::open((s
 void StepTrace::done(int step, std::string_view session, std::string_view what, std::chrono::steady_clock::duration took) {
   const auto now_us = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
   const double ms = std::chrono::duration<double, std::milli>(took).count();
-  const std::string line =
-      wire::Json::object({{"step", step}, {"session", session}, {"what", what}, {"end_us", now_us}, {"ms", ms}}).dump() + "\n";
+  // Written as it is: there are several for each delivery, and a tree of values would take longer than the call that writes it.
+  const std::string line = fmt::format("{{\"step\":{},\"session\":\"{}\",\"what\":\"{}\",\"end_us\":{},\"ms\":{}}}\n", step, audit::json_text(session),
+                                       audit::json_text(what), now_us, ms);
   // One write call: lines of several threads do not mix. A trace that cannot be written is no reason to refuse the call.
   const std::lock_guard lock(mutex_);
   if (descriptor_ >= 0 && ::write(descriptor_, line.data(), line.size()) < 0) descriptor_ = -1;

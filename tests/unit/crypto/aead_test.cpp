@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "unit/crypto/crypto_fixture.hpp"
 
 namespace qanat::crypto {
@@ -78,6 +81,30 @@ TEST_P(AeadTest, AnAssociatedTextDoesNotStickToTheNextPacket) {
   cipher.seal(iv_, {}, plaintext_, without);
   EXPECT_EQ(without, seal(suite_.aead, key_, iv_, {}, plaintext_));
   EXPECT_NE(with, without);
+}
+
+// What is kept from one use to the next (aead.cpp) is of a thread, and has nothing of the use before.
+TEST_P(AeadTest, OneUseDoesNotShowInTheNextOrInAnotherThreads) {
+  const Secret other_key = rng_.secret(suite_.aead_key);
+  const Bytes other_iv = rng_.bytes(aead_iv);
+  const Bytes sealed = seal(suite_.aead, key_, iv_, aad_, plaintext_);
+  const Bytes other = seal(suite_.aead, other_key, other_iv, {}, aad_);
+  std::atomic<int> right = 0;
+  const auto use = [&] {
+    for (int i = 0; i < 20; ++i) {
+      const bool denied = !open(suite_.aead, other_key, iv_, aad_, sealed);
+      const auto opened = open(suite_.aead, key_, iv_, aad_, sealed);
+      const auto other_opened = open(suite_.aead, other_key, other_iv, {}, other);
+      const bool same = seal(suite_.aead, other_key, other_iv, {}, aad_) == other && seal(suite_.aead, key_, iv_, aad_, plaintext_) == sealed;
+      right += denied && same && opened && equal(opened->reveal(), plaintext_) && other_opened && equal(other_opened->reveal(), aad_) ? 1 : 0;
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < 4; ++thread) threads.emplace_back(use);
+    use();
+  }
+  EXPECT_EQ(right, 100);
 }
 
 INSTANTIATE_TEST_SUITE_P(Suites, AeadTest, ::testing::Values(SuiteId::gm_hybrid, SuiteId::intl_hybrid), testing::suite_test_name);

@@ -112,7 +112,8 @@ TEST_P(HybridKemTest, AnEncapsulationKeyThatIsNoneIsRefused) {
   for (const KemForm form : forms) {
     const auto refused = [&](const Suite& suite, EncapsulationKey changed) {
       const auto sent = encapsulate(suite, form, changed, rng_);
-      return !sent && sent.error().code == ErrorCode::invalid_argument;
+      const auto kept = Encapsulator::from_key(suite, changed);
+      return !sent && sent.error().code == ErrorCode::invalid_argument && !kept && kept.error() == sent.error();
     };
     EncapsulationKey off_curve = key;
     off_curve.point[5] ^= 1U;
@@ -162,6 +163,50 @@ TEST_P(HybridKemTest, GivenRandomnessGivesOneEncapsulation) {
     EXPECT_FALSE(encapsulate_with(suite_, form, key, m, Bytes(suite_.scalar), drawn));
     EXPECT_FALSE(encapsulate_with(suite_, form, key, m, Bytes(suite_.scalar, 0xff), drawn));
   }
+}
+
+TEST_P(HybridKemTest, AKeptEncapsulatorEncapsulatesAsOneThatWasMadeForIt) {
+  const EncapsulationKey& key = receiver_->encapsulation_key();
+  const Encapsulator kept = std::move(Encapsulator::from_key(suite_, key).value());
+  EXPECT_EQ(kept.key(), key);
+  const Bytes scalar(suite_.scalar, 0x5a);
+  for (const KemForm form : forms) {
+    for (int use = 0; use < 3; ++use) {
+      const Bytes m = rng_.bytes(32);
+      const Bytes drawn = rng_.bytes(32);
+      const auto of_kept = kept.encapsulate_with(form, m, scalar, drawn);
+      const auto of_once = encapsulate_with(suite_, form, key, m, scalar, drawn);
+      ASSERT_TRUE(of_kept && of_once);
+      EXPECT_EQ(of_kept->ct_classical, of_once->ct_classical);
+      EXPECT_EQ(of_kept->ct_ml_kem, of_once->ct_ml_kem);
+      EXPECT_TRUE(equal_secret(of_kept->ss_classical, of_once->ss_classical));
+      EXPECT_TRUE(equal_secret(of_kept->ss_ml_kem, of_once->ss_ml_kem));
+    }
+    const auto a = kept.encapsulate(form, rng_);
+    const auto b = kept.encapsulate(form, rng_);
+    ASSERT_TRUE(a && b);
+    EXPECT_NE(a->ct_classical, b->ct_classical);
+    EXPECT_NE(a->ct_ml_kem, b->ct_ml_kem);
+  }
+}
+
+TEST_P(HybridKemTest, OneEncapsulatorServesSeveralThreads) {
+  const Encapsulator kept = std::move(Encapsulator::from_key(suite_, receiver_->encapsulation_key()).value());
+  std::atomic<int> same = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < 6; ++thread) {
+      threads.emplace_back([&] {
+        for (int i = 0; i < 20; ++i) {
+          const KemForm form = forms[static_cast<std::size_t>(i) % 2];
+          const auto mine = kept.encapsulate(form, rng_);
+          const auto received = mine ? receiver_->decapsulate(form, mine->ct_classical, mine->ct_ml_kem) : Result<SharedSecrets>(fail(mine.error()));
+          if (received && equal_secret(received->classical, mine->ss_classical) && equal_secret(received->ml_kem, mine->ss_ml_kem)) ++same;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(same, 120);
 }
 
 TEST_P(HybridKemTest, OneReceiverServesSeveralThreads) {

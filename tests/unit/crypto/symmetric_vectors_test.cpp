@@ -1,6 +1,9 @@
 // SM3, HMAC, HKDF, GCM and Poly1305 against vectors of GM/T, RFCs and NIST as OpenSSL and Botan publish them.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "crypto/aead.hpp"
 #include "crypto/kdf.hpp"
 #include "unit/crypto/crypto_fixture.hpp"
@@ -87,6 +90,47 @@ TEST(SymmetricVectors, AParameterInPartsIsTheParameter) {
   EXPECT_EQ(hmac(Hash::sm3, key, {view.first(4), view.subspan(4)}), hmac(Hash::sm3, key, {view}));
   EXPECT_TRUE(equal_secret(hkdf_expand(Hash::sha384, key, {view.first(1), view.subspan(1)}, 100), hkdf_expand(Hash::sha384, key, {view}, 100)));
   EXPECT_TRUE(equal_secret(hkdf_extract(Hash::sm3, key.reveal(), key), hkdf_extract(Hash::sm3, key, key)));
+}
+
+// What is kept from one use to the next (kdf.cpp) is of a thread, and has nothing of the use before.
+TEST(SymmetricVectors, OneUseDoesNotShowInTheNextOrInAnotherThreads) {
+  constexpr std::array hashes{Hash::sm3, Hash::sha256, Hash::sha384};
+  const Secret one = testing::test_rng().secret(32);
+  const Secret other = testing::test_rng().secret(200);  // longer than a block: HMAC takes its hash
+  const Bytes text = testing::test_rng().bytes(333);
+  const auto values = [&](Hash hash) {
+    const Secret prk = hkdf_extract(hash, other, one);
+    return concat({digest(hash, text), hmac(hash, one, {text}), hmac(hash, other, {text}), hkdf_expand(hash, prk, {text}, digest_size(hash)).reveal(),
+                   hkdf_expand(hash, one, {text}, 3 * digest_size(hash) + 1).reveal(), digest(hash, {}), hmac(hash, one, {})});
+  };
+  std::array<Bytes, hashes.size()> first;
+  for (std::size_t i = 0; i < hashes.size(); ++i) first.at(i) = values(hashes.at(i));
+  std::atomic<int> same = 0;
+  const auto again = [&] {
+    for (std::size_t i = 0; i < 60; ++i) same += values(hashes.at(i % hashes.size())) == first.at(i % hashes.size()) ? 1 : 0;
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < 4; ++thread) threads.emplace_back(again);
+    again();
+  }
+  EXPECT_EQ(same, 300);
+}
+
+// RFC 5869, 2.3, spelled out.
+TEST(SymmetricVectors, HkdfExpandsToAnyLength) {
+  for (const Hash hash : {Hash::sm3, Hash::sha256, Hash::sha384}) {
+    const std::size_t block = digest_size(hash);
+    const Secret prk = testing::test_rng().secret(block);
+    const Bytes info = to_bytes("info");
+    const Bytes t1 = hmac(hash, prk, {info, Bytes{1}});
+    const Bytes t2 = hmac(hash, prk, {t1, info, Bytes{2}});
+    const Bytes all = concat({t1, t2});
+    for (const std::size_t size : {std::size_t{1}, block - 1, block, block + 1, 2 * block}) {
+      EXPECT_TRUE(equal(hkdf_expand(hash, prk, {info}, size).reveal(), ByteView(all).first(size))) << size;
+    }
+    EXPECT_EQ(hkdf_expand(hash, prk, {info}, 255 * block).size(), 255 * block);
+  }
 }
 
 void expect_aead(Aead aead, ByteView key, ByteView iv, ByteView aad, const Bytes& plaintext, const Bytes& sealed) {

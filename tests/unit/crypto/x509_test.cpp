@@ -70,6 +70,20 @@ TEST_P(X509Test, IssuerOfFindsTheIssuingCa) {
   EXPECT_EQ(TrustStore({h.root}, {other.issuing}).issuer_of(h.leaf), nullptr);
 }
 
+TEST_P(X509Test, AVerifiedChainNamesTheIssuingCaAsIssuerOfDoes) {
+  const Hierarchy other(GetParam(), 50, "Other");
+  const TrustStore store({other.root, h.root}, {other.issuing, h.issuing});
+  for (const Hierarchy* one : {&h, &other}) {
+    const auto issuer = store.verified_issuer(one->leaf, now);
+    ASSERT_TRUE(issuer) << issuer.error().message;
+    EXPECT_EQ(*issuer, store.issuer_of(one->leaf));
+    ASSERT_NE(*issuer, nullptr);
+    EXPECT_EQ((*issuer)->der(), one->issuing.der());
+  }
+  EXPECT_FALSE(store.verified_issuer(h.leaf, start + 91 * day_ms)) << "nothing of a chain that does not hold";
+  EXPECT_FALSE(TrustStore({h.root}, {other.issuing}).verified_issuer(h.leaf, now));
+}
+
 TEST_P(X509Test, IssuerOfLooksAtTheSignatureNotTheNameAlone) {
   const Hierarchy namesake(GetParam(), 50);
   EXPECT_EQ(TrustStore({h.root}, {namesake.issuing}).issuer_of(h.leaf), nullptr);

@@ -44,6 +44,8 @@ TEST_F(KnownTerminalsTest, TheSameRowIsTheSameObjectAndAllThatFollowsFromTheRow)
   EXPECT_EQ(first->fps, wire::fingerprints(network_.suite(), row.classical, row.ml_dsa));
   ASSERT_TRUE(first->bundle) << first->bundle.error().message;
   EXPECT_EQ(first->bundle->encryption_key(), row.encryption);
+  ASSERT_TRUE(first->encapsulator) << first->encapsulator.error().message;
+  EXPECT_EQ(first->encapsulator->key(), row.encryption);
   const Terminal read_again = row;
   EXPECT_EQ(of(read_again), first);
 }
@@ -65,6 +67,10 @@ TEST_F(KnownTerminalsTest, AnotherRowOfTheSameSubscriberIsAnotherAndTheFormerDoe
   Terminal other_keys = anew;
   other_keys.encryption = row.encryption;
   EXPECT_EQ(test::refusal(of(other_keys)->bundle), ErrorCode::denied) << "a single column is enough";
+  EXPECT_EQ(of(other_keys)->encapsulator->key(), row.encryption) << "the row's own, never those of before";
+  Terminal no_point = anew;
+  no_point.encryption.point.back() ^= 1U;
+  EXPECT_EQ(test::refusal(of(no_point)->encapsulator), ErrorCode::invalid_argument);
   Terminal unconfirmed = anew;
   unconfirmed.confirmed = false;
   EXPECT_FALSE(of(unconfirmed)->terminal.confirmed);

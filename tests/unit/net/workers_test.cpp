@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <memory>
+#include <thread>
 
 #include "element.hpp"
 
@@ -18,6 +20,28 @@ TEST(WorkersTest, RunsEveryJobThatItTook) {
   for (int i = 0; i < 100; ++i) taken += workers.submit([&] { ++ran; }) ? 1 : 0;
   workers.stop(Waiting::run);
   EXPECT_EQ(ran, taken);
+}
+
+TEST(WorkersTest, NoJobIsLeftLyingWhileAThreadIsIdle) {
+  constexpr int rounds = 500;
+  std::atomic<int> ran = 0;
+  Workers workers(3, 100);
+  {
+    std::vector<std::jthread> senders;
+    for (int sender = 0; sender < 4; ++sender) {
+      senders.emplace_back([&] {
+        for (int i = 0; i < rounds; ++i) {
+          const auto done = std::make_shared<Event>();
+          const bool taken = workers.submit([&ran, done] {
+            ++ran;
+            done->announce();
+          });
+          if (!taken || !done->wait()) return;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(ran, 4 * rounds);
 }
 
 TEST(WorkersTest, RefusesWorkBeyondTheQueue) {

@@ -102,10 +102,11 @@ class ReporterTest : public testing::Test {
   };
 
   ReporterTest() { open(); }
-  void open() {
+  void open(std::chrono::milliseconds apart = reports_apart) {
     reporter_ = std::make_unique<BehaviourReporter>(told_qkm, clock_, folder_ / "behaviour.jsonl",
                                                     BehaviourReporter::Ports{.send = [this](const wire::Json& report, Deadline) { return receive(report); },
-                                                                             .new_id = [this] { return "r" + std::to_string(++ids_); }});
+                                                                             .new_id = [this] { return "r" + std::to_string(++ids_); }},
+                                                    apart);
   }
   Result<void> receive(const wire::Json& report) {
     std::unique_lock lock(mutex_);
@@ -208,6 +209,33 @@ TEST_F(ReporterTest, WhoReportsIsNotHeldUpByASlowIam) {
   EXPECT_GE(reporter_->counts().waiting, 1000U);
   hold(false);
   ASSERT_TRUE(await([&] { return taken_.size() == 1001; }));
+}
+
+TEST_F(ReporterTest, TheFirstReportGoesAtOnceAndTheNextWhenItIsFullOrAtAnEnd) {
+  open(std::chrono::hours(1));
+  reporter_->start();
+  tell("first");
+  ASSERT_TRUE(await([&] { return taken_.size() == 1; }));
+  while (reporter_->counts().waiting > 0) std::this_thread::yield();
+  for (int i = 1; i < 64; ++i) tell(std::to_string(i));
+  EXPECT_EQ(reporter_->counts().waiting, 63U);
+  tell("64");
+  ASSERT_TRUE(await([&] { return taken_.size() == 65; }));
+  tell("last");
+  reporter_->stop();
+  EXPECT_EQ(attempts_, (std::vector<std::string>{"r1", "r2", "r3"}));
+  ASSERT_EQ(taken_.size(), 66U);
+  EXPECT_EQ(taken_[64], "qkm-a link up 64");
+  EXPECT_EQ(taken_.back(), "qkm-a link up last");
+}
+
+TEST_F(ReporterTest, AReportThatIsNotFullGoesWhenItsTimeHasCome) {
+  open(std::chrono::milliseconds(1));
+  reporter_->start();
+  tell("1");
+  ASSERT_TRUE(await([&] { return taken_.size() == 1; }));
+  tell("2");
+  ASSERT_TRUE(await([&] { return taken_.size() == 2; }));
 }
 
 TEST_F(ReporterTest, TheSameThingAgainIsToldOnceAndThenAsANumber) {

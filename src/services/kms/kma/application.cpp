@@ -395,7 +395,9 @@ Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& 
   const crypto::Suite& suite = node_.suite();
   const wire::KeyRequest& asked = request.message;
   ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, *applicant.known, applicant.by));
-  ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, crypto::encapsulate(suite, crypto::KemForm::to_static, key, node_.rng()));
+  const Result<crypto::Encapsulator>& encapsulator = applicant.known->encapsulator;
+  if (!encapsulator) return fail(encapsulator.error());
+  ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, encapsulator->encapsulate(crypto::KemForm::to_static, node_.rng()));
   Secret ss = wire::hybrid_secret(suite, wire::transcript(fixed, key), wire::deliver_context(request.hash));
   // What the application proves beyond need is not said to have been needed.
   auto flags = static_cast<std::uint8_t>(applicant.by == KnownBy::charged_key ? asked.flags : asked.flags & ~wire::flag_sym);

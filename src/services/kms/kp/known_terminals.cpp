@@ -10,6 +10,7 @@ Result<KnownTerminal> KnownTerminal::from_row(const crypto::Suite& suite, const 
                                              .classical = std::move(classical),
                                              .ml_dsa = std::move(ml_dsa),
                                              .verifier = std::move(verifier),
+                                             .encapsulator = crypto::Encapsulator::from_key(suite, row.encryption),
                                              .fps = wire::fingerprints(suite, row.classical, row.ml_dsa),
                                              .bundle = bundle_of(suite, row),
                                              .digest = content_digest(row)});

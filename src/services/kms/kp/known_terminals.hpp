@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 
+#include "crypto/hybrid_kem.hpp"
 #include "crypto/hybrid_sign.hpp"
 #include "services/kms/kp/terminals.hpp"
 #include "wire/qfc2.hpp"
@@ -20,6 +21,7 @@ struct KnownTerminal {
   crypto::Certificate classical;  // the signing certificates
   crypto::Certificate ml_dsa;
   crypto::Verifier verifier;
+  Result<crypto::Encapsulator> encapsulator;  // to its encryption keys
   wire::Fingerprints fps;
   Result<crypto::CertificateBundle> bundle;  // what bundle_of() says of the row
   Bytes digest;                              // content_digest() of the row
