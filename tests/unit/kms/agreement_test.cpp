@@ -2,6 +2,7 @@
 #include "services/kms/kma/agreement.hpp"
 
 #include "kms_core.hpp"
+#include "person.hpp"
 #include "services/kms/kma/incarnation.hpp"
 #include "services/kms/kma/pending.hpp"
 #include "services/kms/schema.hpp"
@@ -44,24 +45,8 @@ class KmsAgreementTest : public testing::Test {
   }
   /// Alice's terminal, which this KMS serves.
   void enrol() {
-    const auto signer = must(crypto::Signer::generate(network_.suite(), network_.rng()));
-    const auto encryption = must(crypto::Decapsulator::generate(network_.suite(), network_.rng()));
-    const crypto::SubjectNames names{
-        .common_name = "alice", .element = identity("qanat://a/app1/alice"), .number = agreement_alice, .dns = {}, .home_kms = ElementName("kms-a")};
-    const auto bundle = network_.bundle(names, signer.verifying_key(), encryption.encapsulation_key());
-    alice_ = {.uid = Uid("alice"),
-              .number = agreement_alice,
-              .classical = bundle.classical_signing.der(),
-              .ml_dsa = bundle.ml_dsa_signing.der(),
-              .encryption = encryption.encapsulation_key(),
-              .enc_kid = wire::key_id_of(network_.suite(), encryption.encapsulation_key()),
-              .encryption_classical = bundle.classical_encryption.der(),
-              .encryption_ml_kem = bundle.ml_kem_encryption.der(),
-              .confirmed = false};
-    must(store_->transact([&](store::Transaction& transaction) -> Result<void> {
-      TRY(save_enrolment(transaction, {.terminal = alice_, .h_enrol = Bytes(32, 1), .answer = Bytes(8, 1), .sealed_encryption = {}}));
-      return confirm_terminal(transaction, alice_.uid);
-    }));
+    alice_ = make_person(network_, identity("qanat://a/app1/alice"), agreement_alice).terminal;
+    must(store_->transact([&](store::Transaction& transaction) { return put_terminal(transaction, alice_); }));
   }
   void run(std::string_view sql, std::initializer_list<store::Value> values = {}) {
     must(store_->transact([&](store::Transaction& transaction) -> Result<void> {

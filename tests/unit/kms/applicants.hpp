@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "person.hpp"
 #include "services/kms/kma/application.hpp"
 #include "services/kms/kma/orders.hpp"
 #include "services/kms/schema.hpp"
@@ -18,14 +19,6 @@ using test::must;
 
 class Applicants {
  public:
-  struct Person {
-    Identity identity;
-    crypto::Signer signer;
-    crypto::CertificateBundle bundle;
-    crypto::Decapsulator encryption;
-    Terminal terminal;
-    wire::Fingerprints fps;
-  };
   /// An application with the secret that opens its answer.
   struct Made {
     wire::Framed<wire::KeyRequest> request;
@@ -161,26 +154,9 @@ class Applicants {
   };
 
   Person enrol(const std::string& uri, const std::string& number) {
-    const Identity who = identity(uri);
-    crypto::Signer signer = must(crypto::Signer::generate(network_.suite(), network_.rng()));
-    crypto::Decapsulator encryption = must(crypto::Decapsulator::generate(network_.suite(), network_.rng()));
-    const crypto::SubjectNames names{.common_name = who.name, .element = who, .number = Number(number), .dns = {}, .home_kms = ElementName("kms-a")};
-    crypto::CertificateBundle bundle = network_.bundle(names, signer.verifying_key(), encryption.encapsulation_key());
-    const Terminal terminal{.uid = Uid(who.name),
-                            .number = Number(number),
-                            .classical = bundle.classical_signing.der(),
-                            .ml_dsa = bundle.ml_dsa_signing.der(),
-                            .encryption = encryption.encapsulation_key(),
-                            .enc_kid = wire::key_id_of(network_.suite(), encryption.encapsulation_key()),
-                            .encryption_classical = bundle.classical_encryption.der(),
-                            .encryption_ml_kem = bundle.ml_kem_encryption.der(),
-                            .confirmed = false};
-    must(in_transaction([&](store::Transaction& transaction) -> Result<void> {
-      TRY(save_enrolment(transaction, {.terminal = terminal, .h_enrol = Bytes(32, 1), .answer = Bytes(8, 1), .sealed_encryption = {}}));
-      return confirm_terminal(transaction, terminal.uid);
-    }));
-    const auto fps = wire::fingerprints(network_.suite(), terminal.classical, terminal.ml_dsa);
-    return {.identity = who, .signer = std::move(signer), .bundle = std::move(bundle), .encryption = std::move(encryption), .terminal = terminal, .fps = fps};
+    Person out = make_person(network_, identity(uri), Number(number));
+    must(in_transaction([&](store::Transaction& transaction) { return put_terminal(transaction, out.terminal); }));
+    return out;
   }
 
   /// IAM says yes, with a token for whoever applies just now.

@@ -15,7 +15,7 @@ using wire::Role;
 
 class ApplicationTest : public testing::TestWithParam<test::StoreKind> {
  protected:
-  Result<net::Response> apply(Applicants::Person& who, const Applicants::Made& made) {
+  Result<net::Response> apply(Person& who, const Applicants::Made& made) {
     kms_.applying_ = &who;
     return kms_.apply(who, made);
   }
@@ -322,7 +322,7 @@ TEST_P(ApplicationTest, AnswerIsNotGivenAgainToWhomIamHasEnded) {
 }
 
 TEST_P(ApplicationTest, ATerminalThatEnrolsAnewWhileItsKeyIsAgreedGetsNothingAndIsNotCharged) {
-  std::optional<Applicants::Person> anew;
+  std::optional<Person> anew;
   kms_.while_asked_ = [&](points::Endpoint endpoint) {
     if (endpoint == points::Endpoint::pm1_decide && !anew) anew.emplace(kms_.newcomer("A", "+8613800000001"));
   };
@@ -495,7 +495,7 @@ TEST_P(ApplicationTest, WhatIsNotTheTerminalsOwnFreshAndSignedIsRefused) {
 }
 
 TEST_P(ApplicationTest, WhoseCertificatesAreRevokedIsGivenNothing) {
-  const auto refused = [&](Applicants::Person& who, const crypto::Certificate& certificate) {
+  const auto refused = [&](Person& who, const crypto::Certificate& certificate) {
     kms_.revoked_ = {certificate.serial()};
     const auto answer = apply(who, kms_.make(who, kms_.session(), Role::caller, [&](wire::KeyRequest& message) {
       message.num_call = who.terminal.number;
@@ -507,7 +507,7 @@ TEST_P(ApplicationTest, WhoseCertificatesAreRevokedIsGivenNothing) {
   refused(kms_.a(), kms_.a().bundle.classical_encryption);
   refused(kms_.a(), kms_.a().bundle.ml_kem_encryption);
   refused(kms_.a(), kms_.a().bundle.classical_signing);
-  Applicants::Person d = kms_.newcomer("D", "+8613800000004");  // A has left the pool
+  Person d = kms_.newcomer("D", "+8613800000004");  // A has left the pool
   refused(d, d.bundle.ml_dsa_signing);
   EXPECT_TRUE(charges().empty());
 }
@@ -592,7 +592,7 @@ class LimitedApplicationTest : public ApplicationTest {
     return out;
   }
   LimitedApplicationTest() : limited_(limited(), GetParam()) {}
-  Result<net::Response> apply(Applicants::Person& who, const Applicants::Made& made) {
+  Result<net::Response> apply(Person& who, const Applicants::Made& made) {
     limited_.applying_ = &who;
     return limited_.apply(who, made);
   }
@@ -618,7 +618,7 @@ TEST_P(LimitedApplicationTest, RateIsOfNewApplicationsOfOneSubscriberAndOutlives
 
 TEST_P(LimitedApplicationTest, AnApplicationCountsThatIsRememberedWithItsDeliveryAndOneThatIsRefused) {
   for (const bool refused : {false, true}) {
-    Applicants::Person& who = limited_.a();
+    Person& who = limited_.a();
     if (refused) limited_.forget_rates();
     const SidWk sid = limited_.session();
     const auto first = limited_.make(who, sid, Role::caller);

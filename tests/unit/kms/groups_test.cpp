@@ -14,7 +14,6 @@ using store::KeyState;
 using test::refusal;
 using wire::GroupOrder;
 using wire::Role;
-using Person = Applicants::Person;
 
 KmsSettings impatient() {
   KmsSettings out;

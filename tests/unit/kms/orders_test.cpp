@@ -17,7 +17,7 @@ class OrdersTest : public testing::TestWithParam<test::StoreKind> {
  protected:
   Result<net::Response> order(const Json& body) { return kms_.orders().keys(test::json_request(operator_id, body)); }
   static Json by_session(const char* op, const SidWk& sid) { return Json::object({{"op", op}, {"sid_wk", sid.hex()}, {"reason", "lost terminal"}}); }
-  Result<net::Response> apply(Applicants::Person& who, const Applicants::Made& made) {
+  Result<net::Response> apply(Person& who, const Applicants::Made& made) {
     kms_.applying_ = &who;
     return kms_.apply(who, made);
   }
