@@ -159,20 +159,33 @@ void GatewayLab::start_wireguard() {
   }
 }
 
-std::unique_ptr<app::Child> GatewayLab::ping(Side from, int count, int interval_ms) const {
+Ping GatewayLab::ping(Side from, int count, int interval_ms) const {
   const std::string interval = std::to_string(interval_ms / 1000) + "." + std::to_string(1000 + interval_ms % 1000).substr(1);
-  return start(from, "exec ping -n -i " + interval + " -c " + std::to_string(count) + " -W 2 -I " + inner(from) + " " + inner(other(from)), "ping.out", {});
+  return Ping(start(from, "exec ping -n -i " + interval + " -c " + std::to_string(count + Ping::uncounted) + " -I " + inner(from) + " " + inner(other(from)),
+                    "ping.out", {}));
 }
 
-int GatewayLab::lost(app::Child& ping) {
-  int out = -1;
-  while (true) {
-    const auto line = ping.read_line(Deadline::after(lab_patience));
-    if (!line || !*line) return out;
+std::optional<std::string> Ping::read() {
+  const auto line = child_->read_line(Deadline::after(lab_patience));
+  if (!line || !*line) return std::nullopt;
+  const std::size_t at = (*line)->find("icmp_seq=");
+  int number = 0;
+  if (at != std::string::npos && std::sscanf((*line)->c_str() + at, "icmp_seq=%d", &number) == 1) answered_.insert(number);
+  return **line;
+}
+
+void Ping::await(int number) {
+  while (!answered_.contains(number)) ASSERT_TRUE(read()) << "no answer " << number;
+}
+
+int Ping::lost() {
+  while (const auto line = read()) {
     int sent = 0;
-    int received = 0;
-    if (std::sscanf((*line)->c_str(), "%d packets transmitted, %d received", &sent, &received) == 2) out = sent - received;
+    if (std::sscanf(line->c_str(), "%d packets transmitted,", &sent) != 1) continue;
+    const int counted = sent - uncounted;
+    return counted - static_cast<int>(std::distance(answered_.begin(), answered_.upper_bound(counted)));
   }
+  return -1;
 }
 
 std::string GatewayLab::listen_on_cable(int packets) const {

@@ -5,6 +5,8 @@
 
 #include <array>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 
 #include "launch.hpp"
@@ -12,6 +14,25 @@
 #include "terminal/gateway/vici_client.hpp"
 
 namespace qanat::test {
+
+/// Pings that are under way.
+class Ping {
+ public:
+  /// The last ones. ping waits for their answers for two round trips and no longer, which a machine that is busy exceeds without losing anything.
+  static constexpr int uncounted = 50;
+
+  explicit Ping(std::unique_ptr<app::Child> child) : child_(std::move(child)) {}
+  /// Until this one is answered.
+  void await(int number);
+  /// How many of those that count were not answered, when all are sent; -1 if ping does not come to its end.
+  int lost();
+
+ private:
+  std::optional<std::string> read();
+
+  std::unique_ptr<app::Child> child_;
+  std::set<int> answered_;
+};
 
 class GatewayLab {
  public:
@@ -52,10 +73,8 @@ class GatewayLab {
   [[nodiscard]] std::filesystem::path wireguard_socket(Side side) const { return file(side, "run") / "wg0.sock"; }
   [[nodiscard]] std::string wireguard_public_key(Side side) const { return public_keys_[index(side)]; }
 
-  /// `count` pings from this site's inner address to the other's, one each `interval_ms`: a line for each answer, the summary at the end.
-  [[nodiscard]] std::unique_ptr<app::Child> ping(Side from, int count, int interval_ms) const;
-  /// How many were lost, by its summary; -1 if there is none.
-  static int lost(app::Child& ping);
+  /// `count` pings from this site's inner address to the other's, one each `interval_ms`, and a few that do not count.
+  [[nodiscard]] Ping ping(Side from, int count, int interval_ms) const;
   /// What a listener on the cable sees, a line for each of `packets` packets.
   [[nodiscard]] std::string listen_on_cable(int packets) const;
 

@@ -149,27 +149,18 @@ class GatewaySystem : public testing::Test {
     start_agent(Side::a);
     await_change("");
   }
-  /// Reads its answers until this one.
-  static void await_answer(app::Child& ping, int number) {
-    const std::string mark = "icmp_seq=" + std::to_string(number) + " ";
-    while (true) {
-      const auto line = ping.read_line(Deadline::after(gateway_patience));
-      ASSERT_TRUE(line && *line) << "no answer " << number;
-      if ((*line)->contains(mark)) return;
-    }
-  }
   /// A thousand pings each way while the key changes three times.
   void expect_changes_without_loss() {
-    const auto there = lab_->ping(Side::a, 1000, 5);
-    const auto back = lab_->ping(Side::b, 1000, 5);
+    Ping there = lab_->ping(Side::a, 1000, 5);
+    Ping back = lab_->ping(Side::b, 1000, 5);
     for (const int at : {150, 400, 650}) {
       const std::string before = in_force(Side::a);
-      await_answer(*there, at);
+      there.await(at);
       ask_for_change();
       await_change(before);
     }
-    EXPECT_EQ(GatewayLab::lost(*there), 0);
-    EXPECT_EQ(GatewayLab::lost(*back), 0);
+    EXPECT_EQ(there.lost(), 0);
+    EXPECT_EQ(back.lost(), 0);
   }
   /// No key was put in force, or tried, twice.
   void expect_each_key_once() const {
@@ -263,7 +254,7 @@ POINT_TEST(GatewaySystem, Dx_1, accepts, StrongSwanChangesItsKeysWithoutLosingAP
   TestNetwork::await("former PPKs to be gone", [&] { return ppks(Side::a).size() == 3 && ppks(Side::b).size() == 3; });
   EXPECT_TRUE(std::ranges::is_permutation(ppks(Side::a), ppks(Side::b))) << "one in force, two ahead";
   expect_each_key_once();
-  const auto ping = lab_->ping(Side::a, 400, 10);
+  Ping ping = lab_->ping(Side::a, 400, 10);
   const std::string seen = lab_->listen_on_cable(40);
   EXPECT_TRUE(seen.contains("ESP(spi=")) << seen;
   EXPECT_FALSE(seen.contains("echo re") || seen.contains("10.1.0.1")) << seen;
@@ -275,11 +266,11 @@ TEST_F(GatewaySystem, AWrongKeyIsRefusedAndTheTunnelStaysAsItWas) {
   TestNetwork::await("keys ahead", [&] { return ppks(Side::b).size() == 3; });
   const std::string before = in_force(Side::a);
   const std::string sa = only_sa();
-  const auto ping = lab_->ping(Side::a, 300, 10);
+  Ping ping = lab_->ping(Side::a, 300, 10);
   spoil_ppks(Side::b);
   ask_for_change();
   net().expect_audit("gw-a", "gateway.rotation", "AUTHENTICATION_FAILED");
-  EXPECT_EQ(GatewayLab::lost(*ping), 0);
+  EXPECT_EQ(ping.lost(), 0);
   // The spoilt ones are used up, and one that is the same at both ends comes in force.
   await_change(before);
   EXPECT_NE(only_sa(), sa);
@@ -324,8 +315,8 @@ TEST_F(GatewaySystem, AnAgentThatIsKilledAtAnyPointLeavesTheTunnelUpAndAgreesAga
           return agent(side).ended().has_value();
         },
         gateway_patience);
-    const auto ping = lab_->ping(Side::a, 20, 10);
-    EXPECT_EQ(GatewayLab::lost(*ping), 0) << "the tunnel does not need its agent";
+    Ping ping = lab_->ping(Side::a, 20, 10);
+    EXPECT_EQ(ping.lost(), 0) << "the tunnel does not need its agent";
     start_agent(side);
     ask_for_change();
     await_change(before);
@@ -351,8 +342,8 @@ TEST_F(GatewaySystem, AStrongSwanThatIsRestartedGetsNewKeys) {
     lab_->stop(side);
     lab_->start_strongswan(side);
     await_change(before);
-    const auto ping = lab_->ping(Side::a, 5, 10);
-    EXPECT_EQ(GatewayLab::lost(*ping), 0);
+    Ping ping = lab_->ping(Side::a, 5, 10);
+    EXPECT_EQ(ping.lost(), 0);
   }
 }
 
@@ -369,11 +360,11 @@ TEST_F(GatewaySystem, WireGuardChangesItsKeysWithoutLosingAPacket) {
   // Each agent dies; WireGuard goes on, and the next change is by new keys: those that waited were in the memory of who died.
   for (const Side side : GatewayLab::sides) {
     const std::string before = in_force(Side::a);
-    const auto ping = lab_->ping(Side::a, 200, 10);
+    Ping ping = lab_->ping(Side::a, 200, 10);
     kill_agent(side);
     start_agent(side);
     await_change(before);
-    EXPECT_EQ(GatewayLab::lost(*ping), 0);
+    EXPECT_EQ(ping.lost(), 0);
   }
   expect_each_key_once();
 }
