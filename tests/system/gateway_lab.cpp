@@ -181,7 +181,8 @@ void Ping::await(int number) {
 int Ping::lost() {
   while (const auto line = read()) {
     int sent = 0;
-    if (std::sscanf(line->c_str(), "%d packets transmitted,", &sent) != 1) continue;
+    int received = 0;
+    if (std::sscanf(line->c_str(), "%d packets transmitted, %d received", &sent, &received) != 2) continue;
     const int counted = sent - uncounted;
     return counted - static_cast<int>(std::distance(answered_.begin(), answered_.upper_bound(counted)));
   }
