@@ -537,7 +537,7 @@ TEST_F(CrashAtEveryStep, NamesEveryCrashPointOfTheSources) {
   std::string elsewhere;
   for (const char* file : {"root_ceremony_test.cpp", "registration_test.cpp", "est_peers_test.cpp", "acme_crash_test.cpp", "scep_peers_test.cpp",
                            "cmp_peers_test.cpp", "element_crash_test.cpp", "terminal_crash_test.cpp", "backup_commands_test.cpp", "web_services_test.cpp",
-                           "csa_test.cpp", "injection_test.cpp", "gateway_test.cpp", "cmsp_silent_test.cpp", "group_test.cpp"}) {
+                           "csa_test.cpp", "injection_test.cpp", "gateway_test.cpp", "cmsp_silent_test.cpp", "group_test.cpp", "key_archive_test.cpp"}) {
     elsewhere += text_of(QANAT_SOURCE_DIR "/tests/system/" + std::string(file));
   }
   const std::regex killed(R"re((?:crash|crash_cas|die|survive)\((?:"[a-z-]+", )?"([a-z_.]+)")re");

@@ -176,7 +176,7 @@ TEST_F(KeyArchiveOverTheWire, ByTheCommandLine) {
 }
 
 TEST_F(KeyArchiveOverTheWire, AKmsThatIsKilledOverItLosesNoKeyAndWritesNoneTwice) {
-  for (const std::string place : {"kms.archive.written", "kms.archive.noted", "kms.archive.settled"}) {
+  const auto survive = [](const std::string& place) {
     const testing::ScopedTrace trace(__FILE__, __LINE__, place);
     const std::filesystem::path mark = net().network().folder() / ("crashed-" + place);
     net().running().stop_element("kms-a", RunningNetwork::Ending::orderly);
@@ -190,7 +190,10 @@ TEST_F(KeyArchiveOverTheWire, AKmsThatIsKilledOverItLosesNoKeyAndWritesNoneTwice
     const auto restarted = net().running().start_element("kms-a");
     ASSERT_TRUE(restarted) << restarted.error().message;
     await_archived(legs_);
-  }
+  };
+  survive("kms.archive.written");
+  survive("kms.archive.noted");
+  survive("kms.archive.settled");
   const TemporaryDirectory folder;
   const Outcome all = run("search-archive", files().string(), folder);
   EXPECT_EQ(all.code, 0) << all.error;
