@@ -34,10 +34,18 @@ def parse_make(text):
 
 
 @functools.lru_cache(maxsize=None)
+def folders_of(root):
+    """The tree, and what its .deps lead to (setup builds these in the user's cache, elsewhere for each user) -> {folder: name}."""
+    deps = pathlib.Path(root, ".deps")
+    return {root: ""} | {os.path.realpath(one): "/.deps/" + one.name for one in (deps.iterdir() if deps.is_dir() else ())}
+
+
+@functools.lru_cache(maxsize=None)
 def digest_of(path, root):
-    """Sources by content and by their place in the tree, what the system brings by size and time."""
-    if path.startswith(root + os.sep):
-        return path[len(root):] + hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
+    """Sources and the libraries that setup builds by content and by their place in the tree, what the system brings by size and time."""
+    for folder, name in folders_of(root).items():
+        if path.startswith(folder + os.sep):
+            return name + path[len(folder):] + hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()
     status = os.stat(path)
     return f"{path} {status.st_size} {status.st_mtime_ns}"
 

@@ -31,6 +31,21 @@ class LintTest(unittest.TestCase):
             self.assertNotEqual(first, key(one, "int b;"))
             self.assertNotEqual(first, key(one, "int a;", "clang++ -O2 -c"))
 
+    def test_a_library_that_setup_built_counts_by_its_content_wherever_it_is(self):
+        def key(folder, cache, header):
+            os.makedirs(os.path.join(folder, ".deps"))
+            os.makedirs(os.path.join(cache, "botan-3"))
+            os.symlink(os.path.join(cache, "botan-3"), os.path.join(folder, ".deps", "botan"))
+            with open(os.path.join(cache, "botan-3", "aes.h"), "w", encoding="utf-8") as file:
+                file.write(header)
+            return lint.key_of({"directory": folder, "command": "clang++", "file": "a.cpp"}, [".deps/botan/aes.h"], folder, "version")
+
+        with tempfile.TemporaryDirectory() as base:
+            base = os.path.realpath(base)
+            first = key(f"{base}/one", f"{base}/cache-one", "int a;")
+            self.assertEqual(first, key(f"{base}/two", f"{base}/cache-two", "int a;"))
+            self.assertNotEqual(first, key(f"{base}/three", f"{base}/cache-three", "int b;"))
+
     def test_clang_tidy_gets_the_compilers_own_command_and_reads_all_headers(self):
         precompiled = " -Winvalid-pch -Xclang -include-pch -Xclang /b/cmake_pch.hxx.pch -Xclang -include -Xclang /b/cmake_pch.hxx"
         for launcher in ("", "/usr/bin/ccache ", "/usr/bin/cmake -E env CCACHE_SLOPPINESS=pch_defines /usr/bin/ccache "):

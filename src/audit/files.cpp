@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/file_descriptor.hpp"
+
 namespace qanat::audit {
 namespace {
 
@@ -16,20 +18,6 @@ constexpr mode_t folder_mode = 0700;
 std::unexpected<Error> file_failure(const std::filesystem::path& file, std::string_view step, int error) {
   return fail(ErrorCode::internal, file.string() + ": " + std::string(step) + ": " + std::generic_category().message(error));
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int descriptor) : descriptor_(descriptor) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (descriptor_ >= 0) (void)::close(descriptor_);
-  }
-  [[nodiscard]] int get() const noexcept { return descriptor_; }
-
- private:
-  int descriptor_;
-};
 
 Result<void> make_folders(const std::filesystem::path& folder) {
   if (folder.empty()) return {};
@@ -60,20 +48,20 @@ Result<void> replace_file(const std::filesystem::path& file, ByteView octets, Du
     TRY(make_folders(file.parent_path()));
     opened = ::open(fresh.c_str(), flags, small_file_mode);
   }
-  const Descriptor descriptor(opened);
-  if (descriptor.get() < 0) return file_failure(fresh, "open", errno);
+  const FileDescriptor descriptor(opened);
+  if (!descriptor.is_open()) return file_failure(fresh, "open", errno);
   TRY(write_all(fresh, descriptor.get(), octets));
   if (durability == Durability::now && ::fdatasync(descriptor.get()) != 0) return file_failure(fresh, "fdatasync", errno);
   if (::rename(fresh.c_str(), file.c_str()) != 0) return file_failure(file, "rename", errno);
   if (durability == Durability::later) return {};
-  const Descriptor folder(::open(file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (folder.get() < 0 || ::fsync(folder.get()) != 0) return file_failure(file.parent_path(), "fsync", errno);
+  const FileDescriptor folder(::open(file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.is_open() || ::fsync(folder.get()) != 0) return file_failure(file.parent_path(), "fsync", errno);
   return {};
 }
 
 Result<std::optional<Bytes>> read_small_file(const std::filesystem::path& file, std::size_t octets_max) {
-  const Descriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (descriptor.get() < 0) {
+  const FileDescriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!descriptor.is_open()) {
     if (errno == ENOENT || errno == ENOTDIR) return std::optional<Bytes>{};
     return file_failure(file, "open", errno);
   }

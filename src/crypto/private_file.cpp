@@ -8,23 +8,10 @@
 #include <cstring>
 #include <string>
 
+#include "base/file_descriptor.hpp"
+
 namespace qanat::crypto {
 namespace {
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) noexcept : fd_(fd) {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() {
-    if (fd_ >= 0) (void)::close(fd_);
-  }
-  [[nodiscard]] int get() const noexcept { return fd_; }
-  [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
 
 std::unexpected<Error> file_failure(ErrorCode code, const std::filesystem::path& path, std::string_view what) {
   return fail(code, path.string() + ": " + std::string(what));

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/file_descriptor.hpp"
 #include "crypto/kdf.hpp"
 
 namespace qanat::store {
@@ -32,20 +33,6 @@ std::optional<std::int64_t> number_from(std::string_view& rest) {
   rest.remove_prefix(space + 1);
   return out;
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) noexcept : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) (void)::close(fd_);
-  }
-  [[nodiscard]] int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::unexpected<Error> failed(const std::filesystem::path& file, std::string_view what) {
   return fail(ErrorCode::internal, "anchor " + file.string() + ": " + std::string(what) + ": " + std::strerror(errno));
@@ -76,8 +63,8 @@ Result<Anchor> parse_anchor(std::string_view text, std::string_view shard, crypt
 Result<void> place_anchor(const std::filesystem::path& file, std::string_view text) {
   const std::filesystem::path beside = file.string() + ".next";
   {
-    const Descriptor out(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
-    if (out.get() < 0) return failed(beside, "create");
+    const FileDescriptor out(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR));
+    if (!out.is_open()) return failed(beside, "create");
     while (!text.empty()) {
       const ssize_t written = ::write(out.get(), text.data(), text.size());
       if (written < 0 && errno == EINTR) continue;
@@ -88,15 +75,15 @@ Result<void> place_anchor(const std::filesystem::path& file, std::string_view te
   }
   if (::rename(beside.c_str(), file.c_str()) != 0) return failed(file, "rename");
   const std::filesystem::path folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
-  const Descriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (handle.get() < 0 || ::fsync(handle.get()) != 0) return failed(file, "fsync of the folder");
+  const FileDescriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!handle.is_open() || ::fsync(handle.get()) != 0) return failed(file, "fsync of the folder");
   return {};
 }
 
 Result<std::optional<std::string>> read_anchor(const std::filesystem::path& file) {
-  const Descriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (in.get() < 0 && errno == ENOENT) return std::optional<std::string>();
-  if (in.get() < 0) return failed(file, "open");
+  const FileDescriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!in.is_open() && errno == ENOENT) return std::optional<std::string>();
+  if (!in.is_open()) return failed(file, "open");
   std::array<char, anchor_octets_max> octets{};
   std::size_t size = 0;
   while (size < octets.size()) {

@@ -8,22 +8,10 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/file_descriptor.hpp"
+
 namespace qanat::cas {
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int descriptor) : descriptor_(descriptor) {}
-  ~Descriptor() {
-    if (descriptor_ >= 0) (void)::close(descriptor_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const noexcept { return descriptor_; }
-
- private:
-  int descriptor_;
-};
 
 std::unexpected<Error> file_failure(const std::filesystem::path& file) { return fail(ErrorCode::internal, file.string() + ": " + std::strerror(errno)); }
 
@@ -39,9 +27,9 @@ std::filesystem::path folder_of(const std::filesystem::path& file) { return file
 }  // namespace
 
 Result<void> write_new_file(const std::filesystem::path& file, ByteView octets, mode_t mode) {
-  const Descriptor out(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-  if (out.get() < 0 && errno == EEXIST) return fail(ErrorCode::conflict, file.string() + " is there already");
-  if (out.get() < 0) return file_failure(file);
+  const FileDescriptor out(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
+  if (!out.is_open() && errno == EEXIST) return fail(ErrorCode::conflict, file.string() + " is there already");
+  if (!out.is_open()) return file_failure(file);
   while (!octets.empty()) {
     const ssize_t written = ::write(out.get(), octets.data(), octets.size());
     if (written < 0 && errno == EINTR) continue;
@@ -111,14 +99,14 @@ Result<void> make_folder(const std::filesystem::path& folder, std::filesystem::p
 }
 
 Result<void> sync_folder(const std::filesystem::path& folder) {
-  const Descriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (handle.get() < 0 || ::fsync(handle.get()) != 0) return file_failure(folder);
+  const FileDescriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!handle.is_open() || ::fsync(handle.get()) != 0) return file_failure(folder);
   return {};
 }
 
 Result<Bytes> read_whole_file(const std::filesystem::path& file, std::size_t octets_max) {
-  const Descriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (in.get() < 0) return errno == ENOENT ? fail(ErrorCode::not_found, file.string() + ": is not there") : file_failure(file);
+  const FileDescriptor in(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!in.is_open()) return errno == ENOENT ? fail(ErrorCode::not_found, file.string() + ": is not there") : file_failure(file);
   Bytes out(octets_max + 1);
   std::size_t filled = 0;
   while (filled < out.size()) {

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/file_descriptor.hpp"
 #include "services/kms/kma/record_chain.hpp"
 #include "wire/json.hpp"
 
@@ -17,27 +18,13 @@ constexpr std::string_view segment_label = "qanat key archive 1\n";
 constexpr mode_t segment_mode = 0600;
 constexpr int former_segments_max = 100;
 
-class SegmentDescriptor {
- public:
-  explicit SegmentDescriptor(int descriptor) : descriptor_(descriptor) {}
-  ~SegmentDescriptor() {
-    if (descriptor_ >= 0) (void)::close(descriptor_);
-  }
-  SegmentDescriptor(const SegmentDescriptor&) = delete;
-  SegmentDescriptor& operator=(const SegmentDescriptor&) = delete;
-  [[nodiscard]] int get() const noexcept { return descriptor_; }
-
- private:
-  int descriptor_;
-};
-
 std::unexpected<Error> segment_failure(const std::filesystem::path& file, std::string_view step) {
   return fail(ErrorCode::internal, file.string() + ": " + std::string(step) + ": " + std::generic_category().message(errno));
 }
 
 Result<void> sync_segment_folder(const std::filesystem::path& folder) {
-  const SegmentDescriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (handle.get() < 0 || ::fsync(handle.get()) != 0) return segment_failure(folder, "fsync");
+  const FileDescriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!handle.is_open() || ::fsync(handle.get()) != 0) return segment_failure(folder, "fsync");
   return {};
 }
 
@@ -50,9 +37,9 @@ Result<void> make_segment_folder(const std::filesystem::path& folder) {
 
 /// Whether the file is a beginning of `text`; so is one that is not there.
 Result<bool> begins_segment(const std::filesystem::path& file, std::string_view text) {
-  const SegmentDescriptor handle(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (handle.get() < 0 && errno == ENOENT) return true;
-  if (handle.get() < 0) return segment_failure(file, "open");
+  const FileDescriptor handle(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!handle.is_open() && errno == ENOENT) return true;
+  if (!handle.is_open()) return segment_failure(file, "open");
   std::string there(text.size() + 1, '\0');
   std::size_t size = 0;
   while (size < there.size()) {
@@ -115,8 +102,8 @@ Result<void> extend_segment(const std::filesystem::path& file, std::int64_t octe
     TRY(make_segment_folder(file.parent_path()));
     TRY(keep_former_segment(file, text));
   }
-  const SegmentDescriptor handle(::open(file.c_str(), O_RDWR | (octets == 0 ? O_CREAT : 0) | O_CLOEXEC | O_NOFOLLOW, segment_mode));
-  if (handle.get() < 0) return segment_failure(file, "open");
+  const FileDescriptor handle(::open(file.c_str(), O_RDWR | (octets == 0 ? O_CREAT : 0) | O_CLOEXEC | O_NOFOLLOW, segment_mode));
+  if (!handle.is_open()) return segment_failure(file, "open");
   struct stat status {};
   if (::fstat(handle.get(), &status) != 0) return segment_failure(file, "stat");
   if (status.st_size < octets)
@@ -128,8 +115,8 @@ Result<void> extend_segment(const std::filesystem::path& file, std::int64_t octe
 }
 
 Result<std::string> line_of_segment(const std::filesystem::path& file, std::int64_t place) {
-  const SegmentDescriptor handle(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  if (handle.get() < 0) return fail(ErrorCode::not_found, file.string() + ": is not here");
+  const FileDescriptor handle(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!handle.is_open()) return fail(ErrorCode::not_found, file.string() + ": is not here");
   std::string out(segment_line_max + 1, '\0');
   const ssize_t count = ::pread(handle.get(), out.data(), out.size(), static_cast<off_t>(place));
   if (count < 0) return segment_failure(file, "read");
