@@ -1,3 +1,4 @@
+// An open file, socket or folder that is closed when it goes.
 #pragma once
 
 #include <unistd.h>
