@@ -37,10 +37,10 @@ struct KeyRequest {
   bool operator==(const KeyRequest&) const = default;
 };
 
-/// 0B, KMS → terminal, signed by the KMS.
+/// 0B, KMS → terminal, signed by the KMS, by itself or together with others of the same moment.
 struct KeyDeliver {
   static constexpr MessageType type = MessageType::key_deliver;
-  static constexpr Closing closing = Closing::signature;
+  static constexpr Closing closing = Closing::joint_signature;
   Bytes h_req;  // message hash of the KeyRequest that this answers
   SidWk sid_wk;
   SidCall sid_call;

@@ -64,6 +64,7 @@ enum class Closing : std::uint8_t {
   none,
   signature,                   // the signature block
   signature_and_confirmation,  // the signature block, then a key confirmation of digest size
+  joint_signature,             // the signature block; if it is over several messages, then this one's path (joint.hpp)
   tag,                         // a message authentication code of digest size
 };
 

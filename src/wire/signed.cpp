@@ -4,6 +4,7 @@ namespace qanat::wire {
 namespace {
 
 constexpr std::uint8_t tbs_version = 1;
+constexpr std::string_view joint_label = "Joint";  // no message's name
 
 Bytes tbs(std::string_view label, ByteView content, const Fingerprints& signer) {
   Writer out;
@@ -24,6 +25,7 @@ std::size_t closing_size(const crypto::Suite& suite, Closing closing) noexcept {
     case Closing::none:
       return 0;
     case Closing::signature:
+    case Closing::joint_signature:
       return suite.signature();
     case Closing::signature_and_confirmation:
       return suite.signature() + suite.digest;
@@ -39,7 +41,11 @@ Result<FrameParts> parse_frame(ByteView octets, MessageType type, Closing closin
     return fail(ErrorCode::invalid_argument, "a " + std::string(name(header.type)) + " where a " + std::string(name(type)) + " belongs");
   }
   const crypto::Suite& suite = crypto::suite(header.suite);
-  const std::size_t wanted = header_size + header.body_len + closing_size(suite, closing);
+  std::size_t wanted = header_size + header.body_len + closing_size(suite, closing);
+  if (closing == Closing::joint_signature && octets.size() > wanted) {
+    if (const auto checked = check_joint_path(suite, octets.subspan(wanted)); !checked) return fail_in(name(type), checked.error());
+    wanted = octets.size();
+  }
   if (octets.size() != wanted) {
     return fail(ErrorCode::invalid_argument,
                 std::string(name(type)) + ": " + std::to_string(octets.size()) + " octets where " + std::to_string(wanted) + " belong");
@@ -54,5 +60,7 @@ Result<FrameParts> parse_frame(ByteView octets, MessageType type, Closing closin
 Bytes to_be_signed(MessageType type, ByteView header_and_body, const Fingerprints& signer) { return tbs(name(type), header_and_body, signer); }
 
 Bytes ax_tbs(MessageType type, ByteView transcript_hash, const Fingerprints& signer) { return tbs(name(type), transcript_hash, signer); }
+
+Bytes joint_tbs(ByteView signed_root, const Fingerprints& signer) { return tbs(joint_label, signed_root, signer); }
 
 }  // namespace qanat::wire

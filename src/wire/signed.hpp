@@ -12,6 +12,7 @@
 #include "base/result.hpp"
 #include "crypto/hybrid_sign.hpp"
 #include "crypto/kdf.hpp"
+#include "wire/joint.hpp"
 #include "wire/qfc2_header.hpp"
 
 namespace qanat::wire {
@@ -23,6 +24,11 @@ concept Qfc2Message = requires {
   { M::closing } -> std::convertible_to<Closing>;
 };
 
+template <class M>
+concept JointlySigned = Qfc2Message<M> && M::closing == Closing::joint_signature;
+template <class M>
+concept Signed = Qfc2Message<M> && (M::closing == Closing::signature || M::closing == Closing::signature_and_confirmation || JointlySigned<M>);
+
 /// The body alone. Every message type has an instance; invalid_argument names the field that is out of bounds.
 template <Qfc2Message M>
 Result<Bytes> encode_body(const crypto::Suite& suite, const M& message);
@@ -30,7 +36,7 @@ Result<Bytes> encode_body(const crypto::Suite& suite, const M& message);
 template <Qfc2Message M>
 Result<M> parse_body(const crypto::Suite& suite, ByteView body);
 
-/// Octets that follow the body.
+/// Octets that follow the body; without the path of a message that was signed together with others.
 std::size_t closing_size(const crypto::Suite& suite, Closing closing) noexcept;
 
 /// A message as it travels, with its octets kept, because transcripts hash what was received and not what was understood.
@@ -40,13 +46,16 @@ struct Framed {
   const crypto::Suite* suite = nullptr;
   M message;
   Bytes octets;  // header‖body‖closing
-  Bytes hash;    // H_msg: digest of header‖body‖signature block (of header‖body where there is none)
+  Bytes hash;    // H_msg: digest of header‖body‖signature block, with the path behind it (of header‖body where there is no signature)
 
   [[nodiscard]] ByteView header_and_body() const { return ByteView(octets).first(header_size + header.body_len); }
   /// Empty for messages that are not signed.
   [[nodiscard]] ByteView signature() const {
-    constexpr bool is_signed = M::closing == Closing::signature || M::closing == Closing::signature_and_confirmation;
-    return is_signed ? ByteView(octets).subspan(header_size + header.body_len, suite->signature()) : ByteView{};
+    return Signed<M> ? ByteView(octets).subspan(header_size + header.body_len, suite->signature()) : ByteView{};
+  }
+  /// Of a message that was signed together with others; empty for any other.
+  [[nodiscard]] ByteView joint_path() const {
+    return JointlySigned<M> ? ByteView(octets).subspan(header_size + header.body_len + suite->signature()) : ByteView{};
   }
   /// The key confirmation (KmsAccept) or tag (Ax1) at the end; digest-sized.
   [[nodiscard]] ByteView confirmation() const {
@@ -88,35 +97,49 @@ Bytes to_be_signed(MessageType type, ByteView header_and_body, const Fingerprint
 /// What Ax2 and Ax3 sign: the same shape with the transcript hash in place of header and body.
 Bytes ax_tbs(MessageType type, ByteView transcript_hash, const Fingerprints& signer);
 
+/// What is signed for several messages together: the same shape with JointTree::signed_root() in place of header and body.
+Bytes joint_tbs(ByteView signed_root, const Fingerprints& signer);
+
 /// header‖body‖signature block. A KmsAccept still needs append_confirmation.
-template <Qfc2Message M>
+template <Signed M>
 Result<Framed<M>> sign_message(const crypto::Suite& suite, std::uint32_t policy_epoch, const M& message, const crypto::Signer& signer, const Fingerprints& own,
                                crypto::Rng& rng);
+/// The second half of that, with a signature that was made elsewhere; `path` is empty for one over this message alone.
+template <Signed M>
+void append_signature(Framed<M>& message, ByteView block, ByteView path);
 
 /// Adds the trailing key confirmation or tag of digest size.
 template <Qfc2Message M>
 void append_confirmation(Framed<M>& message, ByteView confirmation);
 
-/// header‖body of a message without signature (Ax1 before its tag, Ax2, Ax3, Enrol, KmsConfirm), ready to send.
+/// header‖body: of a message without signature (Ax1 before its tag, Ax2, Ax3, Enrol, KmsConfirm) ready to send, of one with it still without hash.
 template <Qfc2Message M>
 Result<Framed<M>> frame(const crypto::Suite& suite, std::uint32_t policy_epoch, const M& message);
 
 /// `denied` if either signature does not hold over everything, under the certificates with these fingerprints.
-template <Qfc2Message M>
+template <Signed M>
 Result<void> verify(const Framed<M>& message, const crypto::Verifier& verifier, const Fingerprints& signer) {
-  auto held = verifier.verify(to_be_signed(M::type, message.header_and_body(), signer), message.signature());
+  Bytes tbs = to_be_signed(M::type, message.header_and_body(), signer);
+  if (const ByteView path = message.joint_path(); !path.empty()) tbs = joint_tbs(joint_root(*message.suite, joint_leaf(*message.suite, tbs), path), signer);
+  auto held = verifier.verify(tbs, message.signature());
   if (!held) return fail_in(name(M::type), std::move(held).error());
   return {};
 }
 
-template <Qfc2Message M>
+template <Signed M>
 Result<Framed<M>> sign_message(const crypto::Suite& suite, std::uint32_t policy_epoch, const M& message, const crypto::Signer& signer, const Fingerprints& own,
                                crypto::Rng& rng) {
-  static_assert(M::closing == Closing::signature || M::closing == Closing::signature_and_confirmation);
   ASSIGN_OR_RETURN(auto framed, frame(suite, policy_epoch, message));
-  append(framed.octets, signer.sign(to_be_signed(M::type, framed.header_and_body(), own), rng));
-  framed.hash = crypto::digest(suite.hash, framed.octets);
+  append_signature(framed, signer.sign(to_be_signed(M::type, framed.header_and_body(), own), rng), {});
   return framed;
+}
+
+template <Signed M>
+void append_signature(Framed<M>& message, ByteView block, ByteView path) {
+  CHECK(block.size() == message.suite->signature() && (path.empty() || JointlySigned<M>));
+  append(message.octets, block);
+  append(message.octets, path);
+  message.hash = crypto::digest(message.suite->hash, message.octets);
 }
 
 template <Qfc2Message M>
@@ -131,7 +154,7 @@ template <Qfc2Message M>
 Result<Framed<M>> frame(const crypto::Suite& suite, std::uint32_t policy_epoch, const M& message) {
   ASSIGN_OR_RETURN(Bytes octets, encode(suite, policy_epoch, message));
   ASSIGN_OR_RETURN(const Header header, parse_header(octets));
-  Bytes hash = crypto::digest(suite.hash, octets);
+  Bytes hash = Signed<M> ? Bytes{} : crypto::digest(suite.hash, octets);
   return Framed<M>{.header = header, .suite = &suite, .message = message, .octets = std::move(octets), .hash = std::move(hash)};
 }
 

@@ -4,6 +4,7 @@
 
 #include "points/relay_path.hpp"
 #include "services/kms/kp/quantum_pool.hpp"
+#include "wire/joint.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -80,6 +81,7 @@ KmsSettings KmsSettings::read(node::Config& config) {
   out.evidence_every = std::chrono::seconds(table.integer("evidence_every_s", 0, 86400, out.evidence_every.count()));
   out.media_keys = table.text("media_keys", "");
   out.known_terminals = table.integer("known_terminals", 1, 1'000'000, out.known_terminals);
+  out.joint_deliveries = table.integer("joint_deliveries", 1, wire::joint_messages_max, out.joint_deliveries);
   out.directory_fallback = table.flag("directory_fallback", out.directory_fallback);
   out.profile_v1 = table.flag("profile_v1", out.profile_v1);
   out.policy = PolicySettings::read(table.table("policy"));

@@ -98,6 +98,13 @@ TEST_F(KmsSettingsTest, HowManyTerminalsAreKeptReadyHasADefaultAndBounds) {
   EXPECT_FALSE(read("known_terminals = 1000001\n"));
 }
 
+TEST_F(KmsSettingsTest, HowManyDeliveriesShareASignatureHasADefaultAndBounds) {
+  EXPECT_EQ(read("")->joint_deliveries, 64);
+  EXPECT_EQ(read("joint_deliveries = 1\n")->joint_deliveries, 1);
+  EXPECT_FALSE(read("joint_deliveries = 0\n"));
+  EXPECT_FALSE(read("joint_deliveries = 65\n"));
+}
+
 TEST_F(KmsSettingsTest, EvidenceIsShownEveryHourUnlessSomebodySaysOtherwise) {
   EXPECT_EQ(read("")->evidence_every, std::chrono::hours(1));
   EXPECT_EQ(read("evidence_every_s = 0\n")->evidence_every.count(), 0);

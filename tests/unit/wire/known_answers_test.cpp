@@ -25,7 +25,7 @@ class KnownAnswersTest : public testing::TestWithParam<std::size_t> {
     EXPECT_EQ(to_hex(must(encode(a.suite(), a.epoch(), message))), to_hex(parsed->header_and_body()));
     EXPECT_EQ(parsed->message, message);
     EXPECT_EQ(to_hex(parsed->hash), to_hex(a.hash(name)));
-    if constexpr (M::closing == Closing::signature || M::closing == Closing::signature_and_confirmation) {
+    if constexpr (Signed<M>) {
       const std::string signer = must(a.message(name).text("signer"));
       const Bytes tbs = to_be_signed(M::type, parsed->header_and_body(), a.fps(signer));
       EXPECT_EQ(to_hex(crypto::digest(a.suite().hash, tbs)), to_hex(a.hex("messages", name, "tbs_digest")));

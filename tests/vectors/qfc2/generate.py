@@ -154,6 +154,7 @@ class Scenario:
         for n in (0, 2):
             self.supply(n)
         self.charges()
+        self.joint()
         return self.document()
 
     def chain(self, party, kind):
@@ -338,6 +339,21 @@ class Scenario:
         self.derived["charge_file"] = charge_file(suite, transport, medium, charge, 7, TS, charge_payload(1, 2, sets))
         self.derived["transport_key_1"] = next_transport(suite, transport)
         self.derived["transport_key_2"] = next_transport(suite, next_transport(suite, transport))
+
+    def joint(self):
+        """One signature over three of the deliveries: leaves and nodes by their prefix octets, a fourth place that nobody has."""
+        h, size = self.suite.hash, 2 * self.suite.curve.size + self.suite.dsa.signature_size
+        names = ("deliver", "deliver_eph", "deliver_same_domain")
+        unsigned = [self.octets(name)[:-size] for name in names]
+        a, b, c, nobody = [h.digest(u8(0) + to_be_signed("KeyDeliver", one, self.fps("kms_a"))) for one in unsigned] + [h.digest(u8(0))]
+        left, right = h.digest(u8(1) + a + b), h.digest(u8(1) + c + nobody)
+        self.derived["joint_root"] = u8(2) + h.digest(u8(1) + left + right)
+        tbs = to_be_signed("Joint", self.derived["joint_root"], self.fps("kms_a"))
+        block = self.sign("kms_a", tbs, "joint")
+        for place, (name, path) in enumerate(zip(names, (b + right, a + right, nobody + left))):
+            octets = unsigned[place] + block + u8(place) + u8(2) + path
+            entry = dict(type="KeyDeliver", signer="kms_a", tbs_digest=h.digest(tbs), hash=h.digest(octets), octets=octets)
+            self.messages[f"joint_{name}"] = entry
 
     def ax(self):
         suite, h = self.suite, self.suite.hash

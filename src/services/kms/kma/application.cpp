@@ -78,7 +78,7 @@ Result<net::Response> Application::answered(const net::Request& http, const Requ
   node::StepTrace::Timer step11(trace_, 11);
   for (int turn = 0; turn < deliveries_tried; ++turn) {
     if (turn > 0) TRY(grant_anew(http, asked, terminal, granted));
-    ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, applicant, granted.leg, std::move(granted.token), injected, *own));
+    ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, applicant, granted.leg, std::move(granted.token), injected, own));
     const Delivery answer{.h_req = request.hash, .h_deliver = delivery.hash, .octets = delivery.octets};
     ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, *applicant.known, granted, answer, OwnCopy::kept_until_acknowledged,
                                                     applicant.owed ? &request : nullptr));
@@ -391,10 +391,12 @@ Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& htt
 }
 
 Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& http, const Request& request, const Applicant& applicant, const StoredKey& leg,
-                                                           Bytes token, const std::optional<SpentKey>& injected, const node::MessageSigner& own) {
+                                                           Bytes token, const std::optional<SpentKey>& injected,
+                                                           const std::shared_ptr<const node::MessageSigner>& own) {
   const crypto::Suite& suite = node_.suite();
   const wire::KeyRequest& asked = request.message;
   ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, *applicant.known, applicant.by));
+  JointSigner::Coming coming(joint_signer_);
   const Result<crypto::Encapsulator>& encapsulator = applicant.known->encapsulator;
   if (!encapsulator) return fail(encapsulator.error());
   ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, encapsulator->encapsulate(crypto::KemForm::to_static, node_.rng()));
@@ -405,7 +407,7 @@ Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& 
   wire::KeyDeliver message{.h_req = request.hash, .sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = asked.uid, .kms_id = asked.kms_id,
                            .nonce = node_.rng().bytes(wire::nonce_size), .ts_ms = node_.clock().now_ms(), .expiry_ms = leg.key.expires_ms, .flags = flags,
                            .enc_kid = applicant.known->terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},
-                           .eph_ct_ml_kem = {}, .sealed = {}, .fps = own.fps};
+                           .eph_ct_ml_kem = {}, .sealed = {}, .fps = own->fps};
   if ((asked.flags & wire::flag_eph) != 0) {
     ASSIGN_OR_RETURN(const crypto::Encapsulation fresh, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, asked.ephemeral, node_.rng()));
     ss = wire::mix_ephemeral(suite, ss, wire::transcript(fresh, asked.ephemeral));
@@ -418,7 +420,9 @@ Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& 
                                         .path_min = leg.key.path_min, .peer_uid = leg.key.peer_uid, .peer_num = leg.key.peer_number,
                                         .peer_kms = leg.key.peer_kms, .peer_fps = leg.key.peer_fps, .th9 = leg.key.th9, .token = std::move(token)};
   ASSIGN_OR_RETURN(const wire::KeyDeliver sealed, wire::seal_key_deliver(suite, node_.settings().policy_epoch, std::move(message), ss, payload));
-  return wire::sign_message(suite, node_.settings().policy_epoch, sealed, own.signer, own.fps, node_.rng());
+  ASSIGN_OR_RETURN(auto framed, wire::frame(suite, node_.settings().policy_epoch, sealed));
+  TRY(joint_signer_.sign(coming, framed, own, node_.rng()));
+  return framed;
 }
 
 Result<net::Response> Application::acknowledge(const net::Request& http) {

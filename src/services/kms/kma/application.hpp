@@ -8,6 +8,7 @@
 #include "services/kms/kma/access.hpp"
 #include "services/kms/kma/admission.hpp"
 #include "services/kms/kma/agreement.hpp"
+#include "services/kms/kma/joint_signer.hpp"
 #include "services/kms/kma/ledger.hpp"
 #include "services/kms/kp/known_terminals.hpp"
 #include "services/kms/settings.hpp"
@@ -20,7 +21,8 @@ class Application {
   Application(node::Node& node, store::Store& store, Ledger& ledger, Agreement& agreement, Access& access, Injection& injection, node::StepTrace& trace,
               const KmsSettings& settings)
       : node_(node), store_(store), ledger_(ledger), agreement_(agreement), access_(access), injection_(injection), trace_(trace), settings_(settings),
-        terminals_(node.suite(), static_cast<std::size_t>(settings.known_terminals)) {}
+        terminals_(node.suite(), static_cast<std::size_t>(settings.known_terminals)),
+        joint_signer_(node.suite(), static_cast<std::size_t>(settings.joint_deliveries)) {}
 
   /// km1_application: KeyRequest → KeyDeliver. Every refusal is in the audit record before it is answered.
   Result<net::Response> apply(const net::Request& request);
@@ -66,7 +68,7 @@ class Application {
   Result<net::Response> repeated(const net::Request& http, const Request& request, const Terminal& terminal);
   /// `injected`: the charged key that the application names, which goes into the last mile.
   Result<wire::Framed<wire::KeyDeliver>> deliver(const net::Request& http, const Request& request, const Applicant& applicant, const StoredKey& leg, Bytes token,
-                                                 const std::optional<SpentKey>& injected, const node::MessageSigner& own);
+                                                 const std::optional<SpentKey>& injected, const std::shared_ptr<const node::MessageSigner>& own);
 
   // Profile v1 (application_v1.cpp).
   Result<net::Response> granted_v1(const net::Request& http, const wire::v1::KeyApplication& message);
@@ -124,6 +126,7 @@ class Application {
   node::StepTrace& trace_;
   const KmsSettings& settings_;
   KnownTerminals terminals_;
+  JointSigner joint_signer_;
 };
 
 }  // namespace qanat::kms
