@@ -33,6 +33,7 @@ inline const auto every_store_kind = testing::Values(StoreKind::sqlite, StoreKin
 class RepeatingStore final : public store::Store {
  public:
   explicit RepeatingStore(std::unique_ptr<store::Store> store) : store_(std::move(store)) {}
+  [[nodiscard]] bool side_by_side() const noexcept override { return store_->side_by_side(); }
   [[nodiscard]] std::size_t queued() const noexcept override { return store_->queued(); }
   void announce(std::string_view channel) override { store_->announce(channel); }
   std::unique_ptr<store::Watch> watch(std::string_view channel) override { return store_->watch(channel); }

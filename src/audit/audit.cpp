@@ -31,12 +31,15 @@ class FileLog final : public Log {
         durable_lines_(link.lines),
         link_(std::move(link)) {}
 
-  Result<void> append(const Event& event) override {
+  using Log::append;
+  Result<void> append(std::span<const Event> events) override {
     std::unique_lock lock(mutex_);
     if (broken_) return fail(*broken_);
-    const std::string line = render_line(link_, element_, clock_.now_ms(), event);
-    pending_.append(line);
-    leaves_.push_back(leaf_hash(std::string_view(line).substr(0, line.size() - 1)));
+    for (const Event& event : events) {
+      const std::string line = render_line(link_, element_, clock_.now_ms(), event);
+      pending_.append(line);
+      leaves_.push_back(leaf_hash(std::string_view(line).substr(0, line.size() - 1)));
+    }
     const std::uint64_t mine = link_.lines;
     while (durable_lines_ < mine && !broken_) {
       if (writing_) {
@@ -120,7 +123,7 @@ class FileLog final : public Log {
   std::condition_variable written_;
   std::uint64_t durable_lines_;
   Link link_;
-  std::string pending_;          // at most one record per thread: each waits for its own
+  std::string pending_;          // of threads that wait, each for its own
   std::deque<TreeHash> leaves_;  // of the lines behind tree_, durable or about to be
   bool writing_ = false;
   std::optional<Error> broken_;  // why the log refuses everything until it is opened again

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,8 +39,9 @@ class Log {
   /// or lines are gone that a tile or the checkpoint has.
   static Result<std::unique_ptr<Log>> open(const std::filesystem::path& file, std::string element, const Clock& clock);
   virtual ~Log() = default;
-  /// Durable when it returns. If it cannot be written the action must be refused.
-  virtual Result<void> append(const Event& event) = 0;
+  /// Durable when it returns, in this order and with one wait for the disk. If they cannot be written their actions must be refused.
+  virtual Result<void> append(std::span<const Event> events) = 0;
+  Result<void> append(const Event& event) { return append(std::span(&event, 1)); }
 
   /// Writes the tiles of all lines that are on the disk; the value is the tree over them. After a failure append() refuses everything. Whoever owns the
   /// log calls this now and then: 32 octets wait for it per line.

@@ -83,9 +83,11 @@ void Node::open_reporter() {
                                                   BehaviourReporter::Ports{.send = send, .new_id = [this] { return new_request_id(); }});
 }
 
-Result<void> Node::record(const audit::Event& event) {
-  TRY(audit_->append(event));
-  if (reporter_) reporter_->saw(event);
+Result<void> Node::record(std::span<const audit::Event> events) {
+  TRY(audit_->append(events));
+  for (const audit::Event& event : events) {
+    if (reporter_) reporter_->saw(event);
+  }
   return {};
 }
 

@@ -103,7 +103,8 @@ class Node {
   void on_revoked(std::function<Result<void>(const std::set<Bytes>& fingerprints)> work) { on_revoked_ = std::move(work); }
 
   /// Durable before it returns; the caller refuses its action if this fails. What the table of behaviour.hpp has of it is reported to IAM.
-  Result<void> record(const audit::Event& event);
+  Result<void> record(const audit::Event& event) { return record(std::span(&event, 1)); }
+  Result<void> record(std::span<const audit::Event> events);
   /// A behaviour record for IAM, sent in the background (behaviour_reporter.hpp); nothing where IAM is not among the peers.
   void report(Behaviour behaviour, Telling telling = Telling::each);
   /// From here on what is reported is sent. serve() does it; a terminal does it itself.

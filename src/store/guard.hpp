@@ -68,6 +68,7 @@ class GuardedStore final : public Store {
   static Result<std::vector<std::string>> accept(Store& store, const GuardSettings& settings, const std::function<Result<void>(Transaction&)>& before = {});
   ~GuardedStore() override;
 
+  [[nodiscard]] bool side_by_side() const noexcept override { return store_->side_by_side(); }
   [[nodiscard]] std::size_t queued() const noexcept override { return store_->queued(); }
   void announce(std::string_view channel) override { store_->announce(channel); }
   std::unique_ptr<Watch> watch(std::string_view channel) override { return store_->watch(channel); }

@@ -174,6 +174,7 @@ class PostgresqlStore final : public Store {
     return listener_.start();
   }
 
+  [[nodiscard]] bool side_by_side() const noexcept override { return true; }
   [[nodiscard]] std::size_t queued() const noexcept override { return connections_.waiting(); }
   void announce(std::string_view channel) override {
     changes_.announce(channel);

@@ -136,6 +136,8 @@ class Store {
   }
   /// What is committed by now cannot be undone by putting back an older copy of the database, once this returns. Nothing for a store without a guard (guard.hpp).
   virtual Result<void> settle() { return {}; }
+  /// Works of several callers run at the same time (a server), not one after the other (a file).
+  [[nodiscard]] virtual bool side_by_side() const noexcept { return false; }
   /// Callers whose work has not begun.
   [[nodiscard]] virtual std::size_t queued() const noexcept = 0;
 

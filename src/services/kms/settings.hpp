@@ -35,7 +35,7 @@ struct KmsSettings {
   std::chrono::seconds evidence_every{3600};           // how often CMSP is shown evidence (Mc-2); 0: never
   std::filesystem::path media_keys;                    // folder where transport keys of new media are placed; empty: media are charged over a wire alone
   std::int64_t known_terminals = 1024;                 // terminals whose keys are kept ready in memory (kp/known_terminals.hpp)
-  std::int64_t joint_deliveries = 64;                  // of one moment, that one signature may be over (kma/joint_signer.hpp); 1: each has its own
+  std::int64_t joint_deliveries = 64;                  // of one moment, that one signature may be over (kma/joint_delivery.hpp); 1: each has its own
   bool directory_fallback = false;                     // while CMSP does not answer, its directory may stand in for its grant, and the result says so
   bool profile_v1 = false;                             // serve the paper's own messages too, which do not protect the key: for comparison
   PolicySettings policy;                               // [kms.policy]

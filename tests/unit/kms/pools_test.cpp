@@ -15,6 +15,7 @@ namespace {
 class DyingStore final : public store::Store {
  public:
   DyingStore(store::Store& inner, int works) : inner_(inner), left_(works) {}
+  [[nodiscard]] bool side_by_side() const noexcept override { return inner_.side_by_side(); }
   [[nodiscard]] std::size_t queued() const noexcept override { return inner_.queued(); }
   void announce(std::string_view channel) override { inner_.announce(channel); }
   std::unique_ptr<store::Watch> watch(std::string_view channel) override { return inner_.watch(channel); }

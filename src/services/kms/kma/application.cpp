@@ -78,15 +78,14 @@ Result<net::Response> Application::answered(const net::Request& http, const Requ
   node::StepTrace::Timer step11(trace_, 11);
   for (int turn = 0; turn < deliveries_tried; ++turn) {
     if (turn > 0) TRY(grant_anew(http, asked, terminal, granted));
-    ASSIGN_OR_RETURN(const auto delivery, deliver(http, request, applicant, granted.leg, std::move(granted.token), injected, own));
-    const Delivery answer{.h_req = request.hash, .h_deliver = delivery.hash, .octets = delivery.octets};
-    ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, *applicant.known, granted, answer, OwnCopy::kept_until_acknowledged,
-                                                    applicant.owed ? &request : nullptr));
+    std::optional<JointDelivery::Coming> coming;
+    ASSIGN_OR_RETURN(Message delivery, deliver(http, request, applicant, granted.leg, std::move(granted.token), injected, *own, coming));
+    ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, *applicant.known, granted, applicant.owed ? &request : nullptr, *coming, delivery, own));
     if (handed == Handed::token_ended) continue;
     applicant.owed = false;
     if (handed == Handed::made_before) return repeated(http, request, terminal);
     step11.done(asked.sid_wk.hex(), "working key sealed to " + terminal.uid.text() + " under both encapsulations" + (injected ? " and a charged key" : ""));
-    return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = delivery.octets};
+    return net::Response{.status = 200, .content_type = std::string(points::type_qfc2), .body = std::move(delivery.octets)};
   }
   return token_ended(terminal);
 }
@@ -133,64 +132,62 @@ Result<Application::Grant> Application::grant(const net::Request& http, const As
   return Result<Grant>(Grant{.token = std::move(access.token), .leg = std::move(leg.stored), .others = std::move(leg.others), .choice = std::move(leg.choice)});
 }
 
-Result<Application::Handed> Application::hand_over(const net::Request& http, const Asked& asked, const KnownTerminal& known, const Grant& granted, const Delivery& delivery,
-                                                   OwnCopy copy, const Request* owed) {
-  const Terminal& terminal = known.terminal;
+Result<Handed> Application::hand_over(const net::Request& http, const Asked& asked, const KnownTerminal& known, const Grant& granted, const Request* owed,
+                                      JointDelivery::Coming& coming, Message& message, const std::shared_ptr<const node::MessageSigner>& own) {
+  const KeyUse use = use_by(known.terminal, asked.traffic);
   const std::string session = asked.sid_wk.hex();
-  const KeyUse use = use_by(terminal, asked.traffic);
-  const WorkingKey& key = granted.leg.key;
-  const ChargingRecord charge{.sid_wk = key.sid_wk,
-                      .leg = key.leg,
-                      .sid_call = key.sid_call,
-                      .uid = terminal.uid,
-                      .number = terminal.number,
-                      .peer_uid = key.peer_uid,
-                      .peer_number = key.peer_number,
-                      .peer_kms = key.peer_kms,
-                      .traffic = asked.traffic,
-                      .assurance = key.assurance,
-                      .n_paths = key.n_paths,
-                      .delivered_ms = use.now_ms,
-                      .expires_ms = key.expires_ms,
-                      .confirmed_ms = {},
-                      .directory_epoch = key.directory_epoch};
-  constexpr std::string_view why = "profile v1 has no acknowledgement: destroyed here at once";
-  std::optional<Destroyed> gone;
-  // Durable before it is sent: a key that left is never delivered to another application. And before it is on record: of two applications for one leg, or of
-  // one before and one after a crash, only that which took the key says so.
-  ASSIGN_OR_RETURN(const Handed handed, store_.transact([&](store::Transaction& transaction) -> Result<Handed> {
-    TRY(check_unchanged(transaction, terminal, known.digest));
-    ASSIGN_OR_RETURN(const bool held, Access::is_held(transaction, terminal.uid));
-    if (!held) return Handed::token_ended;
-    if (owed != nullptr) {
-      ASSIGN_OR_RETURN(const bool first, remember(transaction, *owed));
-      if (!first) return Handed::made_before;
-    }
-    if (granted.others) {
-      TRY(ledger_.add_session(transaction, key, delivery, use, *granted.others));
-    } else {
-      TRY(ledger_.delivered(transaction, granted.leg, delivery, use));
-    }
-    TRY(add_charging_record(transaction, charge));
-    if (copy != OwnCopy::destroyed) return Handed::over;
-    ASSIGN_OR_RETURN(gone, ledger_.destroy(transaction, asked.sid_wk, asked.role, {.by = "kms", .why = std::string(why), .at_ms = use.now_ms}));
-    return Handed::over;
-  }));
+  const std::string reason = reason_of(granted);
+  const auto work = [&](store::Transaction& transaction, const Delivery& delivery) { return put(transaction, known, granted, delivery, use, owed); };
+  ASSIGN_OR_RETURN(const Handed handed, joint_.hand_over(coming, {.message = message, .own = own, .h_req = asked.hash, .work = work,
+                                                                  .event = {.action = "km-1.delivered", .outcome = audit::Outcome::success,
+                                                                            .subject = known.terminal.uid.text(), .object = session, .reason = reason,
+                                                                            .request_id = http.request_id}}));
   if (handed != Handed::over) return handed;
   if (granted.others) agreement_.leg_changed(asked.sid_wk);
-  std::string reason = granted.choice;
-  if (key.directory_epoch) {
-    reason += (reason.empty() ? "" : "; ") + ("granted by CMSP's directory " + std::to_string(*key.directory_epoch) + ": CMSP did not answer");
-  }
-  if (gone) reason += (reason.empty() ? "" : "; ") + gone->reason(why);
-  TRY(node_.record({.action = "km-1.delivered",
-                    .outcome = audit::Outcome::success,
-                    .subject = terminal.uid.text(),
-                    .object = session,
-                    .reason = reason,
-                    .request_id = http.request_id}));
   node::crash_point("kms.wk.delivered");
   return Handed::over;
+}
+
+// Durable before it is sent: a key that left is never delivered to another application. And before it is on record: of two applications for one leg, or of
+// one before and one after a crash, only that which took the key says so.
+Result<Handed> Application::put(store::Transaction& transaction, const KnownTerminal& known, const Grant& granted, const Delivery& delivery, const KeyUse& use,
+                                const Request* owed) {
+  const Terminal& terminal = known.terminal;
+  const WorkingKey& key = granted.leg.key;
+  TRY(check_unchanged(transaction, terminal, known.digest));
+  ASSIGN_OR_RETURN(const bool held, Access::is_held(transaction, terminal.uid));
+  if (!held) return Handed::token_ended;
+  if (owed != nullptr) {
+    ASSIGN_OR_RETURN(const bool first, remember(transaction, *owed));
+    if (!first) return Handed::made_before;
+  }
+  if (granted.others) {
+    TRY(ledger_.add_session(transaction, key, delivery, use, *granted.others));
+  } else {
+    TRY(ledger_.delivered(transaction, granted.leg, delivery, use));
+  }
+  TRY(add_charging_record(transaction, {.sid_wk = key.sid_wk,
+                                        .leg = key.leg,
+                                        .sid_call = key.sid_call,
+                                        .uid = terminal.uid,
+                                        .number = terminal.number,
+                                        .peer_uid = key.peer_uid,
+                                        .peer_number = key.peer_number,
+                                        .peer_kms = key.peer_kms,
+                                        .traffic = use.traffic,
+                                        .assurance = key.assurance,
+                                        .n_paths = key.n_paths,
+                                        .delivered_ms = use.now_ms,
+                                        .expires_ms = key.expires_ms,
+                                        .confirmed_ms = {},
+                                        .directory_epoch = key.directory_epoch}));
+  return Handed::over;
+}
+
+std::string Application::reason_of(const Grant& granted) {
+  if (!granted.leg.key.directory_epoch) return granted.choice;
+  return granted.choice + (granted.choice.empty() ? "" : "; ") + "granted by CMSP's directory " + std::to_string(*granted.leg.key.directory_epoch) +
+         ": CMSP did not answer";
 }
 
 Result<net::Response> Application::repeated(const net::Request& http, const Request& request, const Terminal& terminal) {
@@ -390,13 +387,13 @@ Result<crypto::EncapsulationKey> Application::pooled_key(const net::Request& htt
   return known.terminal.encryption;
 }
 
-Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& http, const Request& request, const Applicant& applicant, const StoredKey& leg,
-                                                           Bytes token, const std::optional<SpentKey>& injected,
-                                                           const std::shared_ptr<const node::MessageSigner>& own) {
+Result<Application::Message> Application::deliver(const net::Request& http, const Request& request, const Applicant& applicant, const StoredKey& leg, Bytes token,
+                                                  const std::optional<SpentKey>& injected, const node::MessageSigner& own,
+                                                  std::optional<JointDelivery::Coming>& coming) {
   const crypto::Suite& suite = node_.suite();
   const wire::KeyRequest& asked = request.message;
   ASSIGN_OR_RETURN(const crypto::EncapsulationKey key, pooled_key(http, asked.sid_wk, *applicant.known, applicant.by));
-  JointSigner::Coming coming(joint_signer_);
+  coming.emplace(joint_);  // what is left is arithmetic
   const Result<crypto::Encapsulator>& encapsulator = applicant.known->encapsulator;
   if (!encapsulator) return fail(encapsulator.error());
   ASSIGN_OR_RETURN(const crypto::Encapsulation fixed, encapsulator->encapsulate(crypto::KemForm::to_static, node_.rng()));
@@ -407,7 +404,7 @@ Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& 
   wire::KeyDeliver message{.h_req = request.hash, .sid_wk = asked.sid_wk, .sid_call = asked.sid_call, .uid = asked.uid, .kms_id = asked.kms_id,
                            .nonce = node_.rng().bytes(wire::nonce_size), .ts_ms = node_.clock().now_ms(), .expiry_ms = leg.key.expires_ms, .flags = flags,
                            .enc_kid = applicant.known->terminal.enc_kid, .ct_classical = fixed.ct_classical, .ct_ml_kem = fixed.ct_ml_kem, .eph_ct_classical = {},
-                           .eph_ct_ml_kem = {}, .sealed = {}, .fps = own->fps};
+                           .eph_ct_ml_kem = {}, .sealed = {}, .fps = own.fps};
   if ((asked.flags & wire::flag_eph) != 0) {
     ASSIGN_OR_RETURN(const crypto::Encapsulation fresh, crypto::encapsulate(suite, crypto::KemForm::to_ephemeral, asked.ephemeral, node_.rng()));
     ss = wire::mix_ephemeral(suite, ss, wire::transcript(fresh, asked.ephemeral));
@@ -420,9 +417,7 @@ Result<wire::Framed<wire::KeyDeliver>> Application::deliver(const net::Request& 
                                         .path_min = leg.key.path_min, .peer_uid = leg.key.peer_uid, .peer_num = leg.key.peer_number,
                                         .peer_kms = leg.key.peer_kms, .peer_fps = leg.key.peer_fps, .th9 = leg.key.th9, .token = std::move(token)};
   ASSIGN_OR_RETURN(const wire::KeyDeliver sealed, wire::seal_key_deliver(suite, node_.settings().policy_epoch, std::move(message), ss, payload));
-  ASSIGN_OR_RETURN(auto framed, wire::frame(suite, node_.settings().policy_epoch, sealed));
-  TRY(joint_signer_.sign(coming, framed, own, node_.rng()));
-  return framed;
+  return wire::frame(suite, node_.settings().policy_epoch, sealed);
 }
 
 Result<net::Response> Application::acknowledge(const net::Request& http) {

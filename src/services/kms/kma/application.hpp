@@ -8,7 +8,7 @@
 #include "services/kms/kma/access.hpp"
 #include "services/kms/kma/admission.hpp"
 #include "services/kms/kma/agreement.hpp"
-#include "services/kms/kma/joint_signer.hpp"
+#include "services/kms/kma/joint_delivery.hpp"
 #include "services/kms/kma/ledger.hpp"
 #include "services/kms/kp/known_terminals.hpp"
 #include "services/kms/settings.hpp"
@@ -22,7 +22,7 @@ class Application {
               const KmsSettings& settings)
       : node_(node), store_(store), ledger_(ledger), agreement_(agreement), access_(access), injection_(injection), trace_(trace), settings_(settings),
         terminals_(node.suite(), static_cast<std::size_t>(settings.known_terminals)),
-        joint_signer_(node.suite(), static_cast<std::size_t>(settings.joint_deliveries)) {}
+        joint_(node, store, static_cast<std::size_t>(settings.joint_deliveries)) {}
 
   /// km1_application: KeyRequest → KeyDeliver. Every refusal is in the audit record before it is answered.
   Result<net::Response> apply(const net::Request& request);
@@ -34,6 +34,7 @@ class Application {
 
  private:
   using Request = wire::Framed<wire::KeyRequest>;
+  using Message = wire::Framed<wire::KeyDeliver>;
 
   // Profile v2.
   Result<net::Response> granted(const net::Request& http, const Request& request);
@@ -66,9 +67,9 @@ class Application {
   Result<Looked> look_up(store::Transaction& transaction, const Asked& asked, const Uid& uid);
   /// The answer that the same application got, until it is acknowledged: the key is not encapsulated a second time. `conflict` if there is none.
   Result<net::Response> repeated(const net::Request& http, const Request& request, const Terminal& terminal);
-  /// `injected`: the charged key that the application names, which goes into the last mile.
-  Result<wire::Framed<wire::KeyDeliver>> deliver(const net::Request& http, const Request& request, const Applicant& applicant, const StoredKey& leg, Bytes token,
-                                                 const std::optional<SpentKey>& injected, const std::shared_ptr<const node::MessageSigner>& own);
+  /// Without its signature. `injected`: the charged key that the application names, which goes into the last mile. `coming` begins here.
+  Result<Message> deliver(const net::Request& http, const Request& request, const Applicant& applicant, const StoredKey& leg, Bytes token,
+                          const std::optional<SpentKey>& injected, const node::MessageSigner& own, std::optional<JointDelivery::Coming>& coming);
 
   // Profile v1 (application_v1.cpp).
   Result<net::Response> granted_v1(const net::Request& http, const wire::v1::KeyApplication& message);
@@ -104,15 +105,18 @@ class Application {
   /// Step 10; denied unless the encryption certificates are good now and of one bundle with the signing certificates that were checked in step 5.
   /// Where the terminal is known by a charged key, of the right bundle is all that they must be.
   Result<crypto::EncapsulationKey> pooled_key(const net::Request& http, const SidWk& sid_wk, const KnownTerminal& known, KnownBy by);
-  /// The delivery on record and in the ledger, before it is sent: a key that left is never delivered to another application. `conflict` if the terminal has
-  /// enrolled anew since it was looked up. Of a session within the domain both legs come into the ledger here, in the same transaction: a process that dies before
-  /// it leaves nothing of the key, which nobody has; after it, the caller's application gets the same answer, and the callee's leg waits for its owner. Two
+  /// The delivery signed, in the ledger and on record, before it is sent: a key that left is never delivered to another application. `conflict` if the terminal
+  /// has enrolled anew since it was looked up. Of a session within the domain both legs come into the ledger here, in the same transaction: a process that dies
+  /// before it leaves nothing of the key, which nobody has; after it, the caller's application gets the same answer, and the callee's leg waits for its owner. Two
   /// applications for one session may both have drawn a key; the second finds the first one's legs in the ledger.
-  enum class OwnCopy : std::uint8_t { kept_until_acknowledged, destroyed };
-  enum class Handed : std::uint8_t { over, token_ended, made_before };  // nothing was done but for the first
   /// `owed`: an application that is remembered with it; made_before if the same one was meanwhile: its answer is what became of that.
-  Result<Handed> hand_over(const net::Request& http, const Asked& asked, const KnownTerminal& known, const Grant& granted, const Delivery& delivery, OwnCopy copy,
-                           const Request* owed);
+  Result<Handed> hand_over(const net::Request& http, const Asked& asked, const KnownTerminal& known, const Grant& granted, const Request* owed,
+                           JointDelivery::Coming& coming, Message& message, const std::shared_ptr<const node::MessageSigner>& own);
+  /// The transaction's part of that.
+  Result<Handed> put(store::Transaction& transaction, const KnownTerminal& known, const Grant& granted, const Delivery& delivery, const KeyUse& use,
+                     const Request* owed);
+  /// What the record says of it.
+  static std::string reason_of(const Grant& granted);
   [[nodiscard]] KeyUse use_by(const Terminal& terminal, Traffic traffic) const {
     return {.by = terminal.uid, .traffic = traffic, .now_ms = node_.clock().now_ms()};
   }
@@ -126,7 +130,7 @@ class Application {
   node::StepTrace& trace_;
   const KmsSettings& settings_;
   KnownTerminals terminals_;
-  JointSigner joint_signer_;
+  JointDelivery joint_;
 };
 
 }  // namespace qanat::kms

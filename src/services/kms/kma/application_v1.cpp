@@ -1,6 +1,7 @@
 // Steps 4, 5, 10 and 11 in profile v1, the paper's own bytes.
 #include "services/kms/kma/application.hpp"
 
+#include "node/crash_point.hpp"
 #include "services/kms/kim/successions.hpp"
 
 namespace qanat::kms {
@@ -47,8 +48,21 @@ Result<net::Response> Application::granted_v1(const net::Request& http, const wi
   node::StepTrace::Timer step11(trace_, 11);
   ASSIGN_OR_RETURN(const Bytes octets, deliver_v1(http, asked, *known, granted.leg, std::move(granted.token), *own));
   const Bytes h_deliver = crypto::digest(node_.suite().hash, octets);
-  ASSIGN_OR_RETURN(const Handed handed, hand_over(http, asked, *known, granted, {.h_req = asked.hash, .h_deliver = h_deliver, .octets = {}}, OwnCopy::destroyed, nullptr));
+  const KeyUse use = use_by(terminal, asked.traffic);
+  constexpr std::string_view why = "profile v1 has no acknowledgement: destroyed here at once";
+  std::optional<Destroyed> gone;
+  ASSIGN_OR_RETURN(const Handed handed, store_.transact([&](store::Transaction& transaction) -> Result<Handed> {
+    ASSIGN_OR_RETURN(const Handed put_there, put(transaction, *known, granted, {.h_req = asked.hash, .h_deliver = h_deliver, .octets = {}}, use, nullptr));
+    if (put_there != Handed::over) return put_there;
+    ASSIGN_OR_RETURN(gone, ledger_.destroy(transaction, asked.sid_wk, asked.role, {.by = "kms", .why = std::string(why), .at_ms = use.now_ms}));
+    return Handed::over;
+  }));
   if (handed == Handed::token_ended) return token_ended(terminal);
+  if (granted.others) agreement_.leg_changed(asked.sid_wk);
+  const std::string reason = reason_of(granted);
+  TRY(node_.record({.action = "km-1.delivered", .outcome = audit::Outcome::success, .subject = terminal.uid.text(), .object = asked.sid_wk.hex(),
+                    .reason = reason + (reason.empty() ? "" : "; ") + gone->reason(why), .request_id = http.request_id}));
+  node::crash_point("kms.wk.delivered");
   step11.done(asked.sid_wk.hex(), "working key for " + terminal.uid.text() + " in profile v1");
   return net::Response{.status = 200, .content_type = std::string(points::type_octets), .body = octets};
 }

@@ -1,0 +1,137 @@
+#include "services/kms/kma/joint_delivery.hpp"
+
+#include <array>
+#include <optional>
+
+#include "base/check.hpp"
+
+namespace qanat::kms {
+
+struct JointDelivery::Item {
+  Ready ready;
+  bool is_signed = false;
+  Result<Handed> outcome = fail(ErrorCode::internal, "the deliveries of this moment were abandoned");
+};
+
+struct JointDelivery::Group {
+  std::shared_ptr<const node::MessageSigner> own;
+  std::vector<Item*> items;  // by place; each of a thread that waits for `done`
+  bool done = false;
+};
+
+/// What the lead owes the others of its group, also when it ends by an exception.
+class JointDelivery::Lead {
+ public:
+  Lead(JointDelivery& of, Group& group) : of_(of), group_(group) {}
+  Lead(const Lead&) = delete;
+  Lead& operator=(const Lead&) = delete;
+  ~Lead() {
+    const std::lock_guard lock(of_.mutex_);
+    group_.done = true;
+    of_.changed_.notify_all();
+  }
+
+ private:
+  JointDelivery& of_;
+  Group& group_;
+};
+
+JointDelivery::JointDelivery(node::Node& node, store::Store& store, std::size_t most, std::chrono::milliseconds patience)
+    : node_(node), store_(store), most_(most), patience_(patience) {
+  CHECK(most >= 1 && most <= wire::joint_messages_max);
+}
+
+JointDelivery::Coming::Coming(JointDelivery& to) : to_(to) {
+  const std::lock_guard lock(to_.mutex_);
+  ++to_.coming_;
+}
+JointDelivery::Coming::~Coming() {
+  const std::lock_guard lock(to_.mutex_);
+  if (!is_here_) to_.has_come();
+}
+
+void JointDelivery::has_come() {
+  if (--coming_ == 0) changed_.notify_all();
+}
+
+Result<Handed> JointDelivery::hand_over(Coming& coming, Ready ready) {
+  CHECK(&coming.to_ == this && !coming.is_here_);
+  Item item{.ready = std::move(ready)};
+  std::unique_lock lock(mutex_);
+  // Another signer is in force since the group began, which goes without this one.
+  if (!open_ || open_->own != item.ready.own) open_ = std::make_shared<Group>(Group{.own = item.ready.own, .items = {}});
+  const std::shared_ptr<Group> group = open_;
+  const bool leads = group->items.empty();
+  group->items.push_back(&item);
+  coming.is_here_ = true;
+  has_come();
+  if (group->items.size() == most_) {
+    open_ = nullptr;
+    changed_.notify_all();
+  }
+  if (leads) {
+    changed_.wait_for(lock, patience_, [&] { return coming_ == 0 || open_ != group; });
+    if (open_ == group) open_ = nullptr;  // nobody joins from here on
+    lock.unlock();
+    const Lead lead(*this, *group);
+    sign(*group);
+    if (!store_.side_by_side()) finish(group->items);
+  } else {
+    changed_.wait(lock, [&] { return group->done; });
+    lock.unlock();
+  }
+  if (item.is_signed && store_.side_by_side()) finish(std::array{&item});
+  return item.outcome;
+}
+
+void JointDelivery::finish(std::span<Item* const> items) {
+  Result<void> done = put(items);
+  if (done) done = record(items);
+  if (done) return;
+  for (Item* one : items) {
+    if (one->outcome) one->outcome = fail(done.error());
+  }
+}
+
+void JointDelivery::sign(const Group& group) {
+  const crypto::Suite& suite = node_.suite();
+  const node::MessageSigner& own = *group.own;
+  std::vector<Bytes> tbs;
+  for (const Item* one : group.items) tbs.push_back(wire::to_be_signed(wire::KeyDeliver::type, one->ready.message.header_and_body(), own.fps));
+  std::optional<wire::JointTree> tree;
+  if (tbs.size() > 1) {
+    std::vector<Bytes> leaves;
+    for (const Bytes& one : tbs) leaves.push_back(wire::joint_leaf(suite, one));
+    tree.emplace(suite, std::move(leaves));
+  }
+  const Bytes block = own.signer.sign(tree ? wire::joint_tbs(tree->signed_root(), own.fps) : tbs.front(), node_.rng());
+  for (std::size_t place = 0; place < group.items.size(); ++place) {
+    wire::append_signature(group.items[place]->ready.message, block, tree ? tree->path(place) : Bytes{});
+    group.items[place]->is_signed = true;
+  }
+}
+
+Result<void> JointDelivery::put(std::span<Item* const> items) {
+  const bool alone = items.size() == 1;
+  return store_.transact([&](store::Transaction& transaction) -> Result<void> {
+    for (Item* one : items) {
+      const Ready& ready = one->ready;
+      if (!alone) TRY(transaction.run("SAVEPOINT delivery", {}));
+      one->outcome = ready.work(transaction, {.h_req = ready.h_req, .h_deliver = ready.message.hash, .octets = ready.message.octets});
+      if (alone) return one->outcome ? Result<void>() : fail(one->outcome.error());
+      if (!one->outcome) TRY(transaction.run("ROLLBACK TO delivery", {}));
+      TRY(transaction.run("RELEASE delivery", {}));
+    }
+    return {};
+  });
+}
+
+Result<void> JointDelivery::record(std::span<Item* const> items) {
+  std::vector<audit::Event> events;
+  for (const Item* one : items) {
+    if (one->outcome && *one->outcome == Handed::over) events.push_back(one->ready.event);
+  }
+  return events.empty() ? Result<void>() : node_.record(events);
+}
+
+}  // namespace qanat::kms
