@@ -34,6 +34,18 @@ Result<std::vector<Driven>> rounds_of(ApplicationLoad& load, const LatencyPlan& 
   return out;
 }
 
+struct Delivered {
+  double count = 0;
+  double signatures = 0;
+};
+Result<Delivered> delivered_by(Ground& ground) {
+  ASSIGN_OR_RETURN(const wire::Json health, ground.op().health("kms-a"));
+  ASSIGN_OR_RETURN(const wire::Json said, health.object("deliveries"));
+  ASSIGN_OR_RETURN(const std::int64_t count, said.integer("count"));
+  ASSIGN_OR_RETURN(const std::int64_t signatures, said.integer("signatures"));
+  return Delivered{.count = static_cast<double>(count), .signatures = static_cast<double>(signatures)};
+}
+
 std::vector<double> latencies(const std::vector<Driven>& rounds) {
   std::vector<double> out;
   for (const Driven& round : rounds) out.insert(out.end(), round.latency_ms.begin(), round.latency_ms.end());
@@ -45,7 +57,9 @@ std::vector<double> latencies(const std::vector<Driven>& rounds) {
 Result<HalfLoad> measure_latency(ApplicationLoad& load, const LatencyPlan& plan, Report& report) {
   TRY(load.warm_up(Legs::both));
   ASSIGN_OR_RETURN(const std::vector<Driven> alone, rounds_of(load, plan, 1, [&] { return load.saturate(1); }));
+  ASSIGN_OR_RETURN(const Delivered before, delivered_by(load.ground()));
   ASSIGN_OR_RETURN(const std::vector<Driven> full, rounds_of(load, plan, plan.rounds / 2 + 1, [&] { return load.saturate(plan.senders); }));
+  ASSIGN_OR_RETURN(const Delivered after, delivered_by(load.ground()));
   std::vector<double> rates;
   std::vector<double> costs;
   for (const Driven& round : full) {
@@ -60,6 +74,8 @@ Result<HalfLoad> measure_latency(ApplicationLoad& load, const LatencyPlan& plan,
       fmt::format("both legs, {} senders, each with one request under way; by the clock, client and other elements on the same processors; status and "
                   "access tokens known",
                   plan.senders)));
+  report.add(median_row("KMS: deliveries to a signature when saturated", {(after.count - before.count) / (after.signatures - before.signatures)}, "1",
+                        "the same rounds, by the KMS's health answer: those that were ready at one moment share a signature, a commit and a wait for the record"));
   const std::vector<double> values = latencies(half);
   const double limit = quantile(latencies(alone), 0.5);
   report.add(latency_row(

@@ -368,7 +368,7 @@ Result<void> measure_phases(ApplicationLoad& load, double whole_s, const PhasesP
   phases.push_back({.name = "encapsulate",
                     .us = {(one.encapsulate_kept + one.encapsulate_ephemeral + one.schedule + one.seal_1k) * 1000},
                     .note = "measured: the primitives, to the static key parsed before and to the ephemeral key, key schedule, sealing"});
-  phases.push_back({.name = "sign", .us = {one.sign * 1000}, .note = "measured: the primitive, both signatures of the delivery"});
+  phases.push_back({.name = "sign", .us = {one.sign * 1000}, .note = "measured: the primitive, both signatures; deliveries of one moment share them, and the commit and the wait for the record below"});
   ASSIGN_OR_RETURN(auto written, on_database.store());
   phases.push_back(
       {.name = "store",

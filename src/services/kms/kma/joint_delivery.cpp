@@ -72,6 +72,8 @@ Result<Handed> JointDelivery::hand_over(Coming& coming, Ready ready) {
   if (leads) {
     changed_.wait_for(lock, patience_, [&] { return coming_ == 0 || open_ != group; });
     if (open_ == group) open_ = nullptr;  // nobody joins from here on
+    ++signatures_;
+    deliveries_ += group->items.size();
     lock.unlock();
     const Lead lead(*this, *group);
     sign(*group);
@@ -82,6 +84,11 @@ Result<Handed> JointDelivery::hand_over(Coming& coming, Ready ready) {
   }
   if (item.is_signed && store_.side_by_side()) finish(std::array{&item});
   return item.outcome;
+}
+
+void JointDelivery::describe(wire::Json& body) {
+  const std::lock_guard lock(mutex_);
+  body.set("deliveries", wire::Json::object({{"count", deliveries_}, {"signatures", signatures_}}));
 }
 
 void JointDelivery::finish(std::span<Item* const> items) {

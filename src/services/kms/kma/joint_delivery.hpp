@@ -56,6 +56,9 @@ class JointDelivery {
   /// Signs, puts into the database, records, in this order; each delivery stands or falls by its own work. Whatever fails before it is on record is not to be sent.
   Result<Handed> hand_over(Coming& coming, Ready ready);
 
+  /// For the health answer: so many deliveries shared so many signatures.
+  void describe(wire::Json& body);
+
  private:
   struct Item;
   struct Group;
@@ -75,6 +78,8 @@ class JointDelivery {
   std::condition_variable changed_;
   std::size_t coming_ = 0;
   std::shared_ptr<Group> open_;  // that can still be joined
+  std::uint64_t deliveries_ = 0;
+  std::uint64_t signatures_ = 0;
 };
 
 }  // namespace qanat::kms
