@@ -68,9 +68,12 @@ class JointDeliveryTest : public testing::TestWithParam<test::StoreKind> {
           TRY(transaction.run("INSERT INTO over (delivery, h_deliver) VALUES (?, ?)", {static_cast<std::int64_t>(i), delivery.h_deliver}));
           return said;
         };
-        out[i].outcome = joint.hand_over(coming, {.message = out[i].message, .own = by[i], .h_req = {}, .work = work,
+        try {
+          out[i].outcome = joint.hand_over(coming, {.message = out[i].message, .own = by[i], .h_req = {}, .work = work,
                                                   .event = {.action = "km-1.delivered", .outcome = audit::Outcome::success, .subject = "A", .object = object,
                                                             .reason = "", .request_id = ""}});
+        } catch (const std::runtime_error&) {
+        }
       });
     }
     threads.clear();
@@ -191,6 +194,22 @@ TEST_P(JointDeliveryTest, EachStandsOrFallsByItself) {
     EXPECT_FALSE(in_database(i, ended[i].message)) << i << ": its row was undone with it";
     EXPECT_FALSE(on_record(i)) << i;
   }
+}
+
+TEST_P(JointDeliveryTest, AnExceptionInOneThreadLeavesNoneOfThoseWhoShareItHandedOver) {
+  JointDelivery joint(*node_, *store_, wire::joint_messages_max, long_patience);
+  const auto ended = together(joint, Signers(3, own_), [](std::size_t i) -> Result<Handed> {
+    if (i == 1) throw std::runtime_error("no memory");
+    return Handed::over;
+  });
+  for (std::size_t i = 0; i < ended.size(); ++i) {
+    EXPECT_EQ(ended[i].outcome.has_value(), is_there(i, ended[i].message)) << i << ": who is told so is";
+    EXPECT_EQ(in_database(i, ended[i].message), on_record(i)) << i;
+  }
+  EXPECT_FALSE(ended[1].outcome);
+  EXPECT_EQ(ended[0].outcome.has_value(), store_->side_by_side()) << "on its own there";
+  clear();
+  EXPECT_EQ(good_paths(together(joint, {own_}), {own_}), std::vector<Bytes>{Bytes{}}) << "the next one is not kept waiting";
 }
 
 TEST_P(JointDeliveryTest, WhatCannotBeRecordedIsNotHandedOver) {

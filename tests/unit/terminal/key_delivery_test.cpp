@@ -62,6 +62,29 @@ TEST_P(KeyDeliveryTest, AGoodDeliveryGivesTheKeyAndWhatTheKmsVouchesFor) {
   EXPECT_EQ(got->token_ref.size(), net_.suite().digest);
 }
 
+TEST_P(KeyDeliveryTest, ADeliveryThatWasSignedTogetherWithAnotherIsAsGood) {
+  const crypto::Suite& suite = net_.suite();
+  const std::array<KeyApplication, 2> by{application(), application()};
+  std::vector<wire::Framed<wire::KeyDeliver>> framed;
+  std::vector<Bytes> leaves;
+  for (const KeyApplication& one : by) {
+    const auto alone = wire::parse<wire::KeyDeliver>(delivered(one, good())).value();
+    framed.push_back(wire::frame(suite, 1, alone.message).value());
+    leaves.push_back(wire::joint_leaf(suite, wire::to_be_signed(wire::MessageType::key_deliver, framed.back().header_and_body(), kms_.signer.fps)));
+  }
+  const wire::JointTree tree(suite, leaves);
+  const Bytes block = kms_.signer.signer.sign(wire::joint_tbs(tree.signed_root(), kms_.signer.fps), rng_);
+  for (std::size_t i = 0; i < by.size(); ++i) {
+    auto with_the_others_path = framed[i];
+    wire::append_signature(with_the_others_path, block, tree.path(1 - i));
+    EXPECT_FALSE(open(by[i], with_the_others_path.octets));
+    wire::append_signature(framed[i], block, tree.path(i));
+    const auto got = open(by[i], framed[i].octets);
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_TRUE(equal_secret(got->key.wk, wk_));
+  }
+}
+
 TEST_P(KeyDeliveryTest, TheApplicationIsSignedAndAlwaysBringsAFreshEphemeralKey) {
   const auto first = wire::parse<wire::KeyRequest>(application().octets()).value();
   const auto second = wire::parse<wire::KeyRequest>(application().octets()).value();

@@ -91,13 +91,12 @@ void JointDelivery::describe(wire::Json& body) {
   body.set("deliveries", wire::Json::object({{"count", deliveries_}, {"signatures", signatures_}}));
 }
 
+// An item's own outcome is told at the very end: whatever throws before leaves it abandoned.
 void JointDelivery::finish(std::span<Item* const> items) {
-  Result<void> done = put(items);
-  if (done) done = record(items);
-  if (done) return;
-  for (Item* one : items) {
-    if (one->outcome) one->outcome = fail(done.error());
-  }
+  Verdicts verdicts(items.size(), fail(ErrorCode::internal, "no work was done"));
+  Result<void> done = put(items, verdicts);
+  if (done) done = record(items, verdicts);
+  for (std::size_t i = 0; i < items.size(); ++i) items[i]->outcome = done || !verdicts[i] ? verdicts[i] : fail(done.error());
 }
 
 void JointDelivery::sign(const Group& group) {
@@ -118,25 +117,25 @@ void JointDelivery::sign(const Group& group) {
   }
 }
 
-Result<void> JointDelivery::put(std::span<Item* const> items) {
+Result<void> JointDelivery::put(std::span<Item* const> items, Verdicts& verdicts) {
   const bool alone = items.size() == 1;
   return store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    for (Item* one : items) {
-      const Ready& ready = one->ready;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      const Ready& ready = items[i]->ready;
       if (!alone) TRY(transaction.run("SAVEPOINT delivery", {}));
-      one->outcome = ready.work(transaction, {.h_req = ready.h_req, .h_deliver = ready.message.hash, .octets = ready.message.octets});
-      if (alone) return one->outcome ? Result<void>() : fail(one->outcome.error());
-      if (!one->outcome) TRY(transaction.run("ROLLBACK TO delivery", {}));
+      verdicts[i] = ready.work(transaction, {.h_req = ready.h_req, .h_deliver = ready.message.hash, .octets = ready.message.octets});
+      if (alone) return verdicts[i] ? Result<void>() : fail(verdicts[i].error());
+      if (!verdicts[i]) TRY(transaction.run("ROLLBACK TO delivery", {}));
       TRY(transaction.run("RELEASE delivery", {}));
     }
     return {};
   });
 }
 
-Result<void> JointDelivery::record(std::span<Item* const> items) {
+Result<void> JointDelivery::record(std::span<Item* const> items, const Verdicts& verdicts) {
   std::vector<audit::Event> events;
-  for (const Item* one : items) {
-    if (one->outcome && *one->outcome == Handed::over) events.push_back(one->ready.event);
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (verdicts[i] && *verdicts[i] == Handed::over) events.push_back(items[i]->ready.event);
   }
   return events.empty() ? Result<void>() : node_.record(events);
 }

@@ -67,8 +67,9 @@ class JointDelivery {
   void has_come();
   void sign(const Group& group);
   void finish(std::span<Item* const> items);
-  Result<void> put(std::span<Item* const> items);
-  Result<void> record(std::span<Item* const> items);
+  using Verdicts = std::vector<Result<Handed>>;  // by place
+  Result<void> put(std::span<Item* const> items, Verdicts& verdicts);
+  Result<void> record(std::span<Item* const> items, const Verdicts& verdicts);
 
   node::Node& node_;
   store::Store& store_;
