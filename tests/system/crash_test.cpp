@@ -54,7 +54,8 @@ constexpr CrashRow kms_caller_side[]{
     {"kms-a", "kms.application.checked", Trigger::across}, {"kms-a", "kms.session.granted", Trigger::across},
     {"kms-a", "kms.shares.taken", Trigger::across},        {"kms-a", "kms.wk.generated", Trigger::across},
     {"kms-a", "kms.wk.peer_confirmed", Trigger::across},   {"kms-a", "kms.wk.reserved", Trigger::across},
-    {"kms-a", "kms.wk.delivered", Trigger::across},        {"kms-a", "kms.wk.destroyed", Trigger::across},
+    {"kms-a", "kms.wk.put", Trigger::across},              {"kms-a", "kms.wk.delivered", Trigger::across},
+    {"kms-a", "kms.wk.destroyed", Trigger::across},
 };
 constexpr CrashRow kms_callee_side[]{
     {"kms-b", "kms.application.checked", Trigger::across}, {"kms-b", "kms.session.announced", Trigger::across},
@@ -64,7 +65,8 @@ constexpr CrashRow kms_callee_side[]{
 };
 constexpr CrashRow kms_same_domain[]{
     {"kms-a", "kms.application.checked", Trigger::within}, {"kms-a", "kms.local.drawn", Trigger::within},
-    {"kms-a", "kms.wk.delivered", Trigger::within},        {"kms-a", "kms.wk.destroyed", Trigger::within},
+    {"kms-a", "kms.wk.put", Trigger::within},              {"kms-a", "kms.wk.delivered", Trigger::within},
+    {"kms-a", "kms.wk.destroyed", Trigger::within},
 };
 constexpr CrashRow kms_enrolment[]{
     {"kms-a", "kms.enrol.prepared", Trigger::enrolment},

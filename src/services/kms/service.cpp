@@ -247,7 +247,7 @@ Result<void> KmsService::Parts::fetch_directory() {
 
 void KmsService::Parts::describe(wire::Json& body) {
   history.describe(body);
-  application.describe(body);
+  application.describe_health(body);
   body.set("policy_version", agreement.terms()->version);
   agreement.directory().describe(body);
   if (guard != nullptr) body.set("database_epoch", guard->epoch());

@@ -4,6 +4,8 @@
 
 #include <filesystem>
 #include <latch>
+#include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -69,7 +71,7 @@ class JointDeliveryTest : public testing::TestWithParam<test::StoreKind> {
           return said;
         };
         try {
-          out[i].outcome = joint.hand_over(coming, {.message = out[i].message, .own = by[i], .h_req = {}, .work = work,
+          out[i].outcome = joint.hand_over(coming, {.message = out[i].message, .own = by[i], .h_req = {}, .work = work, .committed = [&, i] { note_committed(i); },
                                                   .event = {.action = "km-1.delivered", .outcome = audit::Outcome::success, .subject = "A", .object = object,
                                                             .reason = "", .request_id = ""}});
         } catch (const std::runtime_error&) {
@@ -106,7 +108,12 @@ class JointDeliveryTest : public testing::TestWithParam<test::StoreKind> {
   }
   bool on_record(std::size_t delivery) { return test::audited(network_.state_of(kms_), "delivery " + std::to_string(delivery) + "."); }
   bool is_there(std::size_t delivery, const Message& message) { return in_database(delivery, message) && on_record(delivery); }
+  void note_committed(std::size_t i) {
+    const std::lock_guard lock(committed_mutex_);
+    committed_.insert(i);
+  }
   void clear() {
+    committed_.clear();
     must(store_->transact([](store::Transaction& transaction) { return transaction.run("DELETE FROM over", {}); }));
   }
 
@@ -116,6 +123,8 @@ class JointDeliveryTest : public testing::TestWithParam<test::StoreKind> {
   test::TestStores stores_{GetParam()};
   const std::unique_ptr<store::Store> store_ = must(stores_.open(network_.state_of(kms_) / "joint.db", tables));
   const std::shared_ptr<const node::MessageSigner> own_ = signer();
+  std::mutex committed_mutex_;
+  std::set<std::size_t> committed_;  // whose `committed` ran
 };
 INSTANTIATE_TEST_SUITE_P(Stores, JointDeliveryTest, test::every_store_kind, test::name_of);
 
@@ -154,7 +163,7 @@ TEST_P(JointDeliveryTest, NoMoreThanSoManyShare) {
 }
 
 TEST_P(JointDeliveryTest, DeliveriesOfTwoSignersShareNothing) {
-  JointDelivery joint(*node_, *store_, wire::joint_messages_max);
+  JointDelivery joint(*node_, *store_, wire::joint_messages_max, long_patience);
   const auto next = signer();  // after a renewal, while some still work with the former
   const Signers by{own_, next, own_, next};
   good_paths(together(joint, by), by);
@@ -166,6 +175,12 @@ TEST_P(JointDeliveryTest, OneThatDoesNotComeAfterAllKeepsNobodyWaiting) {
     const JointDelivery::Coming refused(patient);
   }
   EXPECT_EQ(good_paths(together(patient, {own_}), {own_}), std::vector<Bytes>{Bytes{}});
+  clear();
+  {
+    std::optional<JointDelivery::Coming> given_up(std::in_place, patient);
+    std::jthread ready([&] { EXPECT_EQ(good_paths(together(patient, {own_}), {own_}), std::vector<Bytes>{Bytes{}}); });
+    given_up.reset();  // before the other one is ready, or while it waits
+  }
   clear();
   JointDelivery usual(*node_, *store_, wire::joint_messages_max);
   const JointDelivery::Coming still_coming(usual);
@@ -184,6 +199,7 @@ TEST_P(JointDeliveryTest, EachStandsOrFallsByItself) {
     ASSERT_TRUE(ended[i].outcome) << ended[i].outcome.error().message;
     EXPECT_EQ(*ended[i].outcome, Handed::over);
     EXPECT_TRUE(is_there(i, ended[i].message));
+    EXPECT_TRUE(committed_.contains(i)) << i;
     good_path(ended[i].message, *own_);
   }
   ASSERT_FALSE(ended[1].outcome);
@@ -192,6 +208,7 @@ TEST_P(JointDeliveryTest, EachStandsOrFallsByItself) {
   EXPECT_EQ(must(ended[3].outcome), Handed::made_before);
   for (std::size_t i = 1; i <= 3; ++i) {
     EXPECT_FALSE(in_database(i, ended[i].message)) << i << ": its row was undone with it";
+    EXPECT_FALSE(committed_.contains(i)) << i;
     EXPECT_FALSE(on_record(i)) << i;
   }
 }
@@ -210,6 +227,44 @@ TEST_P(JointDeliveryTest, AnExceptionInOneThreadLeavesNoneOfThoseWhoShareItHande
   EXPECT_EQ(ended[0].outcome.has_value(), store_->side_by_side()) << "on its own there";
   clear();
   EXPECT_EQ(good_paths(together(joint, {own_}), {own_}), std::vector<Bytes>{Bytes{}}) << "the next one is not kept waiting";
+}
+
+/// Runs each work, and then says that it could not be committed.
+class UncommittedStore final : public store::Store {
+ public:
+  explicit UncommittedStore(store::Store& store) : store_(store) {}
+  [[nodiscard]] std::size_t queued() const noexcept override { return 0; }
+  void announce(std::string_view /*channel*/) override {}
+  std::unique_ptr<store::Watch> watch(std::string_view channel) override { return store_.watch(channel); }
+  Result<std::unique_ptr<Lock>> lock(std::string_view name, Deadline deadline) override { return store_.lock(name, deadline); }
+  Result<void> copy_to(const std::filesystem::path& file) override { return store_.copy_to(file); }
+
+ protected:
+  Result<void> transact_erased(const std::function<Result<void>(store::Transaction&)>& work) override {
+    return store_.transact([&](store::Transaction& transaction) -> Result<void> {
+      (void)work(transaction);
+      return fail(ErrorCode::internal, "the disk is full");
+    });
+  }
+
+ private:
+  store::Store& store_;
+};
+
+TEST_P(JointDeliveryTest, WhereTheCommitFailsNoRefusalCountsEither) {
+  UncommittedStore uncommitted(*store_);
+  JointDelivery joint(*node_, uncommitted, wire::joint_messages_max, long_patience);
+  for (const std::size_t deliveries : std::initializer_list<std::size_t>{1, 3}) {
+    const auto ended = together(joint, Signers(deliveries, own_), [](std::size_t i) -> Result<Handed> {
+      if (i == 0) return fail(ErrorCode::conflict, "this session was used before");
+      return Handed::over;
+    });
+    for (const Ended& one : ended) {
+      ASSERT_FALSE(one.outcome);
+      EXPECT_EQ(one.outcome.error().message, "the disk is full");
+    }
+    EXPECT_TRUE(committed_.empty());
+  }
 }
 
 TEST_P(JointDeliveryTest, WhatCannotBeRecordedIsNotHandedOver) {

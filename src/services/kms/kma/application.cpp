@@ -138,14 +138,15 @@ Result<Handed> Application::hand_over(const net::Request& http, const Asked& ask
   const std::string session = asked.sid_wk.hex();
   const std::string reason = reason_of(granted);
   const auto work = [&](store::Transaction& transaction, const Delivery& delivery) { return put(transaction, known, granted, delivery, use, owed); };
-  ASSIGN_OR_RETURN(const Handed handed, joint_.hand_over(coming, {.message = message, .own = own, .h_req = asked.hash, .work = work,
+  const auto committed = [&] {
+    if (granted.others) agreement_.leg_changed(asked.sid_wk);
+  };
+  ASSIGN_OR_RETURN(const Handed handed, joint_.hand_over(coming, {.message = message, .own = own, .h_req = asked.hash, .work = work, .committed = committed,
                                                                   .event = {.action = "km-1.delivered", .outcome = audit::Outcome::success,
                                                                             .subject = known.terminal.uid.text(), .object = session, .reason = reason,
                                                                             .request_id = http.request_id}}));
-  if (handed != Handed::over) return handed;
-  if (granted.others) agreement_.leg_changed(asked.sid_wk);
-  node::crash_point("kms.wk.delivered");
-  return Handed::over;
+  if (handed == Handed::over) node::crash_point("kms.wk.delivered");
+  return handed;
 }
 
 // Durable before it is sent: a key that left is never delivered to another application. And before it is on record: of two applications for one leg, or of

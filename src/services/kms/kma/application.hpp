@@ -32,7 +32,7 @@ class Application {
   /// km1_ack: the terminal has the key (or could not open it); the KMS destroys its copy.
   Result<net::Response> acknowledge(const net::Request& request);
   /// For the health answer.
-  void describe(wire::Json& body) { joint_.describe(body); }
+  void describe_health(wire::Json& body) { joint_.describe(body); }
 
  private:
   using Request = wire::Framed<wire::KeyRequest>;

@@ -4,13 +4,14 @@
 #include <optional>
 
 #include "base/check.hpp"
+#include "node/crash_point.hpp"
 
 namespace qanat::kms {
 
 struct JointDelivery::Item {
   Ready ready;
   bool is_signed = false;
-  Result<Handed> outcome = fail(ErrorCode::internal, "the deliveries of this moment were abandoned");
+  Result<Handed> outcome = fail(ErrorCode::unavailable, "the deliveries of this moment were abandoned, outcome unknown");
 };
 
 struct JointDelivery::Group {
@@ -54,21 +55,24 @@ void JointDelivery::has_come() {
   if (--coming_ == 0) changed_.notify_all();
 }
 
+void JointDelivery::close() {
+  open_ = nullptr;
+  changed_.notify_all();
+}
+
 Result<Handed> JointDelivery::hand_over(Coming& coming, Ready ready) {
   CHECK(&coming.to_ == this && !coming.is_here_);
   Item item{.ready = std::move(ready)};
   std::unique_lock lock(mutex_);
   // Another signer is in force since the group began, which goes without this one.
-  if (!open_ || open_->own != item.ready.own) open_ = std::make_shared<Group>(Group{.own = item.ready.own, .items = {}});
+  if (open_ && open_->own != item.ready.own) close();
+  if (!open_) open_ = std::make_shared<Group>(Group{.own = item.ready.own, .items = {}});
   const std::shared_ptr<Group> group = open_;
   const bool leads = group->items.empty();
   group->items.push_back(&item);
   coming.is_here_ = true;
   has_come();
-  if (group->items.size() == most_) {
-    open_ = nullptr;
-    changed_.notify_all();
-  }
+  if (group->items.size() == most_) close();
   if (leads) {
     changed_.wait_for(lock, patience_, [&] { return coming_ == 0 || open_ != group; });
     if (open_ == group) open_ = nullptr;  // nobody joins from here on
@@ -93,10 +97,22 @@ void JointDelivery::describe(wire::Json& body) {
 
 // An item's own outcome is told at the very end: whatever throws before leaves it abandoned.
 void JointDelivery::finish(std::span<Item* const> items) {
-  Verdicts verdicts(items.size(), fail(ErrorCode::internal, "no work was done"));
+  Verdicts verdicts;
   Result<void> done = put(items, verdicts);
-  if (done) done = record(items, verdicts);
-  for (std::size_t i = 0; i < items.size(); ++i) items[i]->outcome = done || !verdicts[i] ? verdicts[i] : fail(done.error());
+  if (!done) {  // a refusal may rest on what another work did, so none counts either
+    for (Item* one : items) one->outcome = fail(done.error());
+    return;
+  }
+  const auto is_over = [&](std::size_t i) { return verdicts[i] && *verdicts[i] == Handed::over; };
+  std::vector<audit::Event> events;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (!is_over(i)) continue;
+    items[i]->ready.committed();
+    events.push_back(items[i]->ready.event);
+  }
+  node::crash_point("kms.wk.put");
+  if (!events.empty()) done = node_.record(events);
+  for (std::size_t i = 0; i < items.size(); ++i) items[i]->outcome = done || !is_over(i) ? verdicts[i] : fail(done.error());
 }
 
 void JointDelivery::sign(const Group& group) {
@@ -120,24 +136,17 @@ void JointDelivery::sign(const Group& group) {
 Result<void> JointDelivery::put(std::span<Item* const> items, Verdicts& verdicts) {
   const bool alone = items.size() == 1;
   return store_.transact([&](store::Transaction& transaction) -> Result<void> {
-    for (std::size_t i = 0; i < items.size(); ++i) {
-      const Ready& ready = items[i]->ready;
+    verdicts.clear();
+    for (const Item* one : items) {
+      const Ready& ready = one->ready;
       if (!alone) TRY(transaction.run("SAVEPOINT delivery", {}));
-      verdicts[i] = ready.work(transaction, {.h_req = ready.h_req, .h_deliver = ready.message.hash, .octets = ready.message.octets});
-      if (alone) return verdicts[i] ? Result<void>() : fail(verdicts[i].error());
-      if (!verdicts[i]) TRY(transaction.run("ROLLBACK TO delivery", {}));
+      verdicts.push_back(ready.work(transaction, {.h_req = ready.h_req, .h_deliver = ready.message.hash, .octets = ready.message.octets}));
+      if (alone) return verdicts.back() ? Result<void>() : fail(verdicts.back().error());
+      if (!verdicts.back()) TRY(transaction.run("ROLLBACK TO delivery", {}));
       TRY(transaction.run("RELEASE delivery", {}));
     }
     return {};
   });
-}
-
-Result<void> JointDelivery::record(std::span<Item* const> items, const Verdicts& verdicts) {
-  std::vector<audit::Event> events;
-  for (std::size_t i = 0; i < items.size(); ++i) {
-    if (verdicts[i] && *verdicts[i] == Handed::over) events.push_back(items[i]->ready.event);
-  }
-  return events.empty() ? Result<void>() : node_.record(events);
 }
 
 }  // namespace qanat::kms

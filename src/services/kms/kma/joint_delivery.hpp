@@ -51,9 +51,11 @@ class JointDelivery {
     std::shared_ptr<const node::MessageSigner> own;
     Bytes h_req;
     std::function<Result<Handed>(store::Transaction&, const Delivery&)> work;
-    audit::Event event;  // recorded if the delivery is over
+    std::function<void()> committed;  // the delivery is over, and in the database; runs where `work` does
+    audit::Event event;               // recorded if the delivery is over
   };
   /// Signs, puts into the database, records, in this order; each delivery stands or falls by its own work. Whatever fails before it is on record is not to be sent.
+  /// `unavailable` if the thread that did it for all was stopped in the middle: what the work did may stand, and the same application again finds out.
   Result<Handed> hand_over(Coming& coming, Ready ready);
 
   /// For the health answer: so many deliveries shared so many signatures.
@@ -65,11 +67,12 @@ class JointDelivery {
   class Lead;
   /// With the lock held: one fewer is waited for.
   void has_come();
+  /// With the lock held: nobody joins the group that is open.
+  void close();
   void sign(const Group& group);
   void finish(std::span<Item* const> items);
   using Verdicts = std::vector<Result<Handed>>;  // by place
   Result<void> put(std::span<Item* const> items, Verdicts& verdicts);
-  Result<void> record(std::span<Item* const> items, const Verdicts& verdicts);
 
   node::Node& node_;
   store::Store& store_;
