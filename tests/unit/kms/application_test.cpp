@@ -1,6 +1,10 @@
 // Steps 4 to 11 within one domain, without other processes: the answer that is given again, the rate, the charge, the key's policy and its end.
 #include "services/kms/kma/application.hpp"
 
+#include <array>
+#include <barrier>
+#include <thread>
+
 #include "applicants.hpp"
 #include "services/kms/kma/charging_records.hpp"
 #include "services/kms/kma/key_history.hpp"
@@ -137,6 +141,51 @@ TEST_P(ApplicationTest, OfTwoThatAreTheSameAndComeAtOnceOneGetsWhatTheOtherGot) 
   EXPECT_EQ(refusal(*other), ErrorCode::conflict);
   EXPECT_TRUE(other->error().message.ends_with("this session was used before")) << other->error().message;
   EXPECT_EQ(charges().size(), 2U);
+}
+
+TEST_P(ApplicationTest, DeliveriesOfOneMomentAreEachOnesOwn) {
+  const auto with = [](const Bytes& token) { return [&token](wire::KeyRequest& message) { message.token_ref = token; }; };
+  const SidWk first = kms_.session();
+  const auto caller = kms_.make(kms_.a(), first, Role::caller);
+  const Bytes token_a = kms_.token_ref(kms_.a(), caller, must(apply(kms_.a(), caller)).body);
+  const auto callee = kms_.make(kms_.c(), first, Role::callee);
+  const Bytes token_c = kms_.token_ref(kms_.c(), callee, must(apply(kms_.c(), callee)).body);
+  const SidWk second = kms_.session();
+  const auto of_second = kms_.make(kms_.a(), second, Role::caller, with(token_a));
+  const Secret wk = kms_.opened(kms_.a(), of_second, must(apply(kms_.a(), of_second)).body).wk.duplicate();
+
+  const SidWk third = kms_.session();
+  struct One {
+    Person& who;
+    Applicants::Made made;
+    Result<net::Response> answer = fail(ErrorCode::internal, "did not end");
+  };
+  const auto at_once = [&](std::array<One, 2>& both) {
+    std::barrier step(2);
+    kms_.while_checked_ = [&] { step.arrive_and_wait(); };
+    {
+      std::jthread other([&] { both[1].answer = kms_.apply(both[1].who, both[1].made); });
+      both[0].answer = kms_.apply(both[0].who, both[0].made);
+    }
+    kms_.while_checked_ = {};
+  };
+  std::array<One, 2> both{One{kms_.a(), kms_.make(kms_.a(), third, Role::caller, with(token_a))}, One{kms_.c(), kms_.make(kms_.c(), second, Role::callee, with(token_c))}};
+  at_once(both);
+  for (const One& one : both) ASSERT_TRUE(one.answer) << one.answer.error().message;
+  EXPECT_FALSE(equal_secret(kms_.opened(both[0].who, both[0].made, both[0].answer->body).wk, wk));
+  EXPECT_TRUE(equal_secret(kms_.opened(both[1].who, both[1].made, both[1].answer->body).wk, wk));
+  must(kms_.acknowledge(kms_.a(), third, both[0].answer->body));
+  EXPECT_EQ(must(kms_.apply(kms_.c(), both[1].made)).body, both[1].answer->body) << "the same again, with what came behind the signature";
+  must(kms_.acknowledge(kms_.c(), second, both[1].answer->body));
+  EXPECT_EQ(charges().size(), 5U);
+
+  const SidWk fourth = kms_.session();
+  std::array<One, 2> rivals{One{kms_.a(), kms_.make(kms_.a(), fourth, Role::caller, with(token_a))},
+                            One{kms_.a(), kms_.make(kms_.a(), fourth, Role::caller, with(token_a))}};
+  at_once(rivals);
+  EXPECT_NE(rivals[0].answer.has_value(), rivals[1].answer.has_value()) << "two applications for one session";
+  EXPECT_EQ(refusal(rivals[rivals[0].answer ? 1 : 0].answer), ErrorCode::conflict);
+  EXPECT_EQ(charges().size(), 6U);
 }
 
 TEST_P(ApplicationTest, WhatEndsBetweenTheLookAndTheDeliveryCountsAndTheApplicationIsRememberedAllTheSame) {
