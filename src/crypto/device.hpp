@@ -124,7 +124,9 @@ struct PairSettings {
 };
 
 /// What is sealed opens by either device, if both worked when it was sealed; otherwise by the one that did (docs/adr/0022-devices.md). Random octets are those of
-/// all that work, added. Opens if at least one of the devices does. Boxes that one of the two made for itself, before there was a pair, are opened too.
+/// all that work, added. Opens if at least one of the devices does; the other is opened when it is back, but not where opening it was `denied` (a PIN that is
+/// refused, a file that others reach): then not before the element starts anew, so that a PIN does not lock. Boxes that one of the two made for itself, before
+/// there was a pair, are opened too.
 Result<std::unique_ptr<CryptoDevice>> open_pair_device(const PairSettings& settings, Rng& rng);
 
 /// A device of a maker, or a pair.

@@ -73,8 +73,10 @@ class Member {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock()) return fail(ErrorCode::unavailable, "the device is being opened");
     if (CryptoDevice* const device = device_.load(); device != nullptr) return device;
-    if (const auto opened = open_locked(); !opened) {
+    if (auto opened = open_locked(); !opened) {
       rest();
+      // That a device is refused is never `denied` here: this says that a box is wrong.
+      if (is_denied(opened.error())) opened.error().code = ErrorCode::unavailable;
       return fail(opened.error());
     }
     if (listener_) {
@@ -85,10 +87,16 @@ class Member {
   }
 
   Result<void> open_locked() {
+    if (refused_) return fail(*refused_);
     auto device = open_member(settings_, rng_);
     if (!device) {
-      closed_.failed(device.error().message);
-      return fail(device.error());
+      Error error = device.error();
+      if (is_denied(error)) {
+        error.message += " (this device is not opened again before the element starts anew)";
+        refused_ = error;
+      }
+      closed_.failed(error.message);
+      return fail(std::move(error));
     }
     opened_ = *std::move(device);
     device_ = opened_.get();
@@ -104,6 +112,8 @@ class Member {
   Rng& rng_;
   DeviceWatch closed_;  // how it is while it cannot be opened
   std::mutex mutex_;    // of opening
+  // What it was denied with when it was to be opened: a PIN that is refused, shown again with each call, locks the device.
+  std::optional<Error> refused_;
   std::unique_ptr<CryptoDevice> opened_;
   std::atomic<CryptoDevice*> device_ = nullptr;  // opened_, for those who do not hold mutex_; set once
   std::atomic<steady::rep> asked_again_at_ = 0;

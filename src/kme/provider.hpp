@@ -1,5 +1,5 @@
 // What every key delivery standard asks of a key management entity, in one vocabulary. The adapters of this folder (ETSI GS QKD 014, 004, 020, SKIP) turn
-// their messages into these orders; an element (the QKM, later the KMS) implements Provider over its own stock.
+// their messages into these orders; an element (a QKM, a KMS) implements Provider over its own stock.
 #pragma once
 
 #include <algorithm>

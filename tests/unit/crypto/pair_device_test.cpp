@@ -131,6 +131,31 @@ TEST_F(PairDeviceTest, ADeviceThatFailedIsNotAskedAgainAtOnce) {
   EXPECT_EQ(device->health().members[0].state, DeviceState::failed);
 }
 
+TEST_F(PairDeviceTest, APinThatIsRefusedIsShownOnceHoweverOftenThePairIsCalled) {
+  Bytes by_skf;
+  {
+    const auto device = open_device();
+    sdf_.go_away();
+    by_skf = device->seal(as_bytes("row 1"), secret_).value();
+    sdf_.come_back();
+  }
+  skf_.write_private(skf_.pin_file(), "97979797\n");
+  const auto device = open_device();
+  for (int call = 0; call < 20; ++call) {
+    EXPECT_TRUE(device->seal(as_bytes("row 1"), secret_));
+    EXPECT_TRUE(device->random(32));
+  }
+  EXPECT_EQ(std::filesystem::file_size(skf_.device() / "tries"), 1U) << "and not one for each call";
+  EXPECT_TRUE(device->health().last_error.contains("SAR_PIN_INCORRECT")) << device->health().last_error;
+  EXPECT_TRUE(device->health().last_error.contains("before the element starts anew")) << device->health().last_error;
+  const auto opened = device->unseal(as_bytes("row 1"), by_skf);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::unavailable) << "that the PIN is wrong says nothing against the box: " << opened.error().message;
+  skf_.write_private(skf_.pin_file(), test::SkfFolder::pin() + "\n");
+  EXPECT_FALSE(opens(*device, by_skf, secret_)) << "not before it is opened anew";
+  EXPECT_TRUE(opens(*open_device(), by_skf, secret_));
+}
+
 TEST_F(PairDeviceTest, ADeviceThatDiesInTheMiddleGivesTheOthersAnswer) {
   const auto device = open_device();
   const Bytes sealed = device->seal(as_bytes("row 1"), secret_).value();
