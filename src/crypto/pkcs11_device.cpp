@@ -199,7 +199,8 @@ class Pkcs11Device final : public CryptoDevice {
         rng_(rng),
         random_(rng, watch_),
         // The master key must be the one that was there: a new one is never made later.
-        pool_(settings_.pool, [this] { return not_denied(connect(IfNoKey::refuse)); }, [](const Error& error) { return error.code == ErrorCode::unavailable; }) {}
+        pool_(
+            settings_.pool, [this] { return not_denied(connect(IfNoKey::refuse)); }, [](const Error& error) { return error.code == ErrorCode::unavailable; }) {}
 
   /// Makes the key if there is none. A token that does not do what is needed is found out now, not when the first secret is to be kept.
   Result<void> open() {
