@@ -48,6 +48,9 @@ class CryptoDevice {
   virtual Result<Bytes> seal(ByteView context, const Secret& secret) = 0;
   /// `denied` if the octets were changed, moved to another context, or sealed by another device.
   virtual Result<Secret> unseal(ByteView context, ByteView sealed) = 0;
+  /// Of a pair: the secret that unseal() gave for `sealed`, sealed anew for both, if one of the two does not open that and both work now. Otherwise, and of any
+  /// other device, nothing.
+  virtual std::optional<Bytes> completed(ByteView context, ByteView sealed, const Secret& secret);
   [[nodiscard]] virtual Rng& rng() noexcept = 0;
   /// As the last calls found it: nothing is asked of the device.
   [[nodiscard]] virtual DeviceHealth health() const = 0;

@@ -181,6 +181,20 @@ class PairDevice final : public CryptoDevice {
     return opened;
   }
 
+  std::optional<Bytes> completed(ByteView context, ByteView sealed, const Secret& secret) override {
+    bool both_open = true;
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      const auto opened = members_[i].with([&](CryptoDevice& device) { return unseal_part(i, device, context, sealed); });
+      if (!opened && !is_denied(opened.error())) return std::nullopt;  // nothing can be sealed by it now
+      both_open = both_open && opened;
+    }
+    if (both_open) return std::nullopt;
+    auto box = seal(context, secret);
+    const auto parts = box ? parts_of_pair_box(*box) : std::nullopt;
+    if (!parts || parts->boxes[0].empty() || parts->boxes[1].empty()) return std::nullopt;
+    return *std::move(box);
+  }
+
   [[nodiscard]] DeviceHealth health() const override {
     DeviceHealth out{
         .device = "pair", .state = DeviceState::ok, .last_error = "", .members = {members_[0].health(), members_[1].health()}, .sealed_by_one = sealed_by_one_};
@@ -203,6 +217,15 @@ class PairDevice final : public CryptoDevice {
   }
 
  private:
+  /// What one of the two alone makes of a box.
+  static Result<Secret> unseal_part(std::size_t i, CryptoDevice& device, ByteView context, ByteView sealed) {
+    if (!begins_as_pair_box(sealed)) return device.unseal(context, sealed);
+    const auto parts = parts_of_pair_box(sealed);
+    if (!parts || parts->boxes[i].empty()) return fail(ErrorCode::denied, "the device did not work when this was sealed");
+    ASSIGN_OR_RETURN(const Secret data_key, device.unseal(pair_key_context(i, context), parts->boxes[i]));
+    return open_pair_box(context, *parts, data_key);
+  }
+
   /// Boxes that one of the two made when it was alone.
   Result<Secret> unseal_of_one(ByteView context, ByteView sealed) {
     return by_either([&](std::size_t /*i*/, CryptoDevice& device) { return device.unseal(context, sealed); });
