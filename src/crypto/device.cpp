@@ -29,6 +29,8 @@ std::string_view name(DeviceState state) noexcept {
   return "failed";
 }
 
+std::optional<Bytes> CryptoDevice::completed(ByteView /*context*/, ByteView /*sealed*/, const Secret& /*secret*/) { return std::nullopt; }
+
 bool needs_file(const std::optional<DeviceSettings>& device) {
   return !device || std::holds_alternative<SdfSettings>(*device) || std::holds_alternative<SkfSettings>(*device);
 }

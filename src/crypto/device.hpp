@@ -48,6 +48,9 @@ class CryptoDevice {
   virtual Result<Bytes> seal(ByteView context, const Secret& secret) = 0;
   /// `denied` if the octets were changed, moved to another context, or sealed by another device.
   virtual Result<Secret> unseal(ByteView context, ByteView sealed) = 0;
+  /// Of a pair: the secret that unseal() gave for `sealed`, sealed anew for both, if one of the two does not open that and both work now. Otherwise, and of any
+  /// other device, nothing.
+  virtual std::optional<Bytes> completed(ByteView context, ByteView sealed, const Secret& secret);
   [[nodiscard]] virtual Rng& rng() noexcept = 0;
   /// As the last calls found it: nothing is asked of the device.
   [[nodiscard]] virtual DeviceHealth health() const = 0;
@@ -124,7 +127,9 @@ struct PairSettings {
 };
 
 /// What is sealed opens by either device, if both worked when it was sealed; otherwise by the one that did (docs/adr/0022-devices.md). Random octets are those of
-/// all that work, added. Opens if at least one of the devices does. Boxes that one of the two made for itself, before there was a pair, are opened too.
+/// all that work, added. Opens if at least one of the devices does; the other is opened when it is back, but not where opening it was `denied` (a PIN that is
+/// refused, a file that others reach): then not before the element starts anew, so that a PIN does not lock. Boxes that one of the two made for itself, before
+/// there was a pair, are opened too.
 Result<std::unique_ptr<CryptoDevice>> open_pair_device(const PairSettings& settings, Rng& rng);
 
 /// A device of a maker, or a pair.

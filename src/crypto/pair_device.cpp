@@ -73,8 +73,10 @@ class Member {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock()) return fail(ErrorCode::unavailable, "the device is being opened");
     if (CryptoDevice* const device = device_.load(); device != nullptr) return device;
-    if (const auto opened = open_locked(); !opened) {
+    if (auto opened = open_locked(); !opened) {
       rest();
+      // That a device is refused is never `denied` here: this says that a box is wrong.
+      if (is_denied(opened.error())) opened.error().code = ErrorCode::unavailable;
       return fail(opened.error());
     }
     if (listener_) {
@@ -85,10 +87,16 @@ class Member {
   }
 
   Result<void> open_locked() {
+    if (refused_) return fail(*refused_);
     auto device = open_member(settings_, rng_);
     if (!device) {
-      closed_.failed(device.error().message);
-      return fail(device.error());
+      Error error = device.error();
+      if (is_denied(error)) {
+        error.message += " (this device is not opened again before the element starts anew)";
+        refused_ = error;
+      }
+      closed_.failed(error.message);
+      return fail(std::move(error));
     }
     opened_ = *std::move(device);
     device_ = opened_.get();
@@ -104,6 +112,8 @@ class Member {
   Rng& rng_;
   DeviceWatch closed_;  // how it is while it cannot be opened
   std::mutex mutex_;    // of opening
+  // What it was denied with when it was to be opened: a PIN that is refused, shown again with each call, locks the device.
+  std::optional<Error> refused_;
   std::unique_ptr<CryptoDevice> opened_;
   std::atomic<CryptoDevice*> device_ = nullptr;  // opened_, for those who do not hold mutex_; set once
   std::atomic<steady::rep> asked_again_at_ = 0;
@@ -171,6 +181,20 @@ class PairDevice final : public CryptoDevice {
     return opened;
   }
 
+  std::optional<Bytes> completed(ByteView context, ByteView sealed, const Secret& secret) override {
+    bool both_open = true;
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      const auto opened = members_[i].with([&](CryptoDevice& device) { return unseal_part(i, device, context, sealed); });
+      if (!opened && !is_denied(opened.error())) return std::nullopt;  // nothing can be sealed by it now
+      both_open = both_open && opened;
+    }
+    if (both_open) return std::nullopt;
+    auto box = seal(context, secret);
+    const auto parts = box ? parts_of_pair_box(*box) : std::nullopt;
+    if (!parts || parts->boxes[0].empty() || parts->boxes[1].empty()) return std::nullopt;
+    return *std::move(box);
+  }
+
   [[nodiscard]] DeviceHealth health() const override {
     DeviceHealth out{
         .device = "pair", .state = DeviceState::ok, .last_error = "", .members = {members_[0].health(), members_[1].health()}, .sealed_by_one = sealed_by_one_};
@@ -193,6 +217,15 @@ class PairDevice final : public CryptoDevice {
   }
 
  private:
+  /// What one of the two alone makes of a box.
+  static Result<Secret> unseal_part(std::size_t i, CryptoDevice& device, ByteView context, ByteView sealed) {
+    if (!begins_as_pair_box(sealed)) return device.unseal(context, sealed);
+    const auto parts = parts_of_pair_box(sealed);
+    if (!parts || parts->boxes[i].empty()) return fail(ErrorCode::denied, "the device did not work when this was sealed");
+    ASSIGN_OR_RETURN(const Secret data_key, device.unseal(pair_key_context(i, context), parts->boxes[i]));
+    return open_pair_box(context, *parts, data_key);
+  }
+
   /// Boxes that one of the two made when it was alone.
   Result<Secret> unseal_of_one(ByteView context, ByteView sealed) {
     return by_either([&](std::size_t /*i*/, CryptoDevice& device) { return device.unseal(context, sealed); });

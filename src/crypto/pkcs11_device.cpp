@@ -122,7 +122,18 @@ class MasterKey {
       return pkcs11_failure("C_GenerateKey", value);
     // What the token made is looked at, not believed.
     TRY(check(key));
+    // Another process that starts for the first time may have found none either: with two keys of one name nobody could tell which has sealed what.
+    std::array<CK_OBJECT_HANDLE, 2> found{};
+    ASSIGN_OR_RETURN(const std::size_t count, search(found));
+    if (count > 1) return take_back(key);
     return key;
+  }
+
+  std::unexpected<Error> take_back(CK_OBJECT_HANDLE key) {
+    const CK_RV value = functions_.C_DestroyObject(session_, key);
+    if (value == CKR_OK) return fail(ErrorCode::conflict, where_ + "another process was first and made one: start again");
+    return fail(ErrorCode::conflict, where_ + "another process made one at the same time, and this one's stays (PKCS#11 C_DestroyObject: " + name_of_rv(value) +
+                                         "): delete both before anything is sealed, and start again");
   }
 
   CK_FUNCTION_LIST& functions_;
@@ -188,7 +199,8 @@ class Pkcs11Device final : public CryptoDevice {
         rng_(rng),
         random_(rng, watch_),
         // The master key must be the one that was there: a new one is never made later.
-        pool_(settings_.pool, [this] { return connect(IfNoKey::refuse); }, [](const Error& error) { return error.code == ErrorCode::unavailable; }) {}
+        pool_(
+            settings_.pool, [this] { return not_denied(connect(IfNoKey::refuse)); }, [](const Error& error) { return error.code == ErrorCode::unavailable; }) {}
 
   /// Makes the key if there is none. A token that does not do what is needed is found out now, not when the first secret is to be kept.
   Result<void> open() {
@@ -219,10 +231,14 @@ class Pkcs11Device final : public CryptoDevice {
     // Not noted: what it says about the token shows below. The session may have an operation open after it, and is closed.
     auto secret = pool_.with([&](TokenSession& session) { return session.decrypt(context, sealed); });
     if (secret || secret.error().code == ErrorCode::exhausted) return watch_.noted(not_denied(std::move(secret)));
-    // Tokens do not agree on what they answer to a tag that does not hold (SoftHSM: CKR_GENERAL_ERROR). If the token opens what it has just sealed, it
-    // is the box that is wrong; otherwise it is the token.
-    TRY(in_session([&](TokenSession& session) { return self_check(session); }));
-    return fail(ErrorCode::denied, "device: sealed octets were changed, moved, or sealed by another device");
+    // Tokens do not agree on what they answer to a tag that does not hold (SoftHSM: CKR_GENERAL_ERROR), and a fault may have passed. So the token shows that it
+    // opens what it has just sealed, and is asked once more in the same session: what it does not open then either is a box that is wrong.
+    return watch_.noted(pool_.with([&](TokenSession& session) -> Result<Secret> {
+      TRY(not_denied(self_check(session)));
+      auto again = session.decrypt(context, sealed);
+      if (again || again.error().code == ErrorCode::unavailable) return again;
+      return fail(ErrorCode::denied, "device: sealed octets were changed, moved, or sealed by another device");
+    }));
   }
 
  private:

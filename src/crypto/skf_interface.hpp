@@ -139,6 +139,7 @@ inline constexpr SKF_ULONG sar_pin_incorrect = 0x0A000024;
 inline constexpr SKF_ULONG sar_pin_locked = 0x0A000025;
 inline constexpr SKF_ULONG sar_pin_invalid = 0x0A000026;
 inline constexpr SKF_ULONG sar_pin_length = 0x0A000027;
+inline constexpr SKF_ULONG sar_already_logged_in = 0x0A000028;
 inline constexpr SKF_ULONG sar_pin_not_initialised = 0x0A000029;
 inline constexpr SKF_ULONG sar_not_logged_in = 0x0A00002D;
 inline constexpr SKF_ULONG sar_no_such_application = 0x0A00002E;

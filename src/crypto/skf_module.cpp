@@ -35,6 +35,7 @@ constexpr std::array named_sars{
     NamedSar{sar_pin_locked, "SAR_PIN_LOCKED"},
     NamedSar{sar_pin_invalid, "SAR_PIN_INVALID"},
     NamedSar{sar_pin_length, "SAR_PIN_LEN_RANGE"},
+    NamedSar{sar_already_logged_in, "SAR_USER_ALREADY_LOGGED_IN"},
     NamedSar{sar_pin_not_initialised, "SAR_USER_PIN_NOT_INITIALIZED"},
     NamedSar{sar_not_logged_in, "SAR_USER_NOT_LOGGED_IN"},
     NamedSar{sar_no_such_application, "SAR_APPLICATION_NOT_EXISTS"},

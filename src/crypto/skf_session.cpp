@@ -271,7 +271,8 @@ Result<void> SkfPin::show(const SkfFunctions& functions, SKF_HANDLE application)
   std::ranges::copy(pin.reveal(), text.writable().begin());
   SKF_ULONG tries_left = 0;
   const SKF_ULONG value = functions.verify_pin(application, skf_user_pin, reinterpret_cast<char*>(text.writable().data()), &tries_left);
-  if (value == sar_ok) return {};
+  // Some makers' logins are the process's and not the handle's: an earlier session has shown the PIN.
+  if (value == sar_ok || value == sar_already_logged_in) return {};
   auto failure = skf_failure("SKF_VerifyPIN", value);
   refused_ = failure.error().code == ErrorCode::denied;
   if (value != sar_pin_incorrect) return failure;

@@ -1,5 +1,5 @@
 // ETSI GS QKD 014 V1.1.1 (2019-02), the REST interface between an SAE and its KME: every field and error of its clauses 5 and 6. Reading and rendering are
-// functions of octets; make_etsi014() puts them before a Provider. Edition 2 is not published; the adapter is kept thin for it.
+// functions of octets; make_service() puts them before a Provider. Edition 2 is not published; the adapter is kept thin for it.
 #pragma once
 
 #include "kme/sae_registry.hpp"

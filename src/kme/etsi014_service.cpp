@@ -42,7 +42,7 @@ class Service {
     if (!caller) return refuse(stranger(request), "etsi014.status", {ErrorCode::unauthenticated, "no SAE of this KME"}, std::move(reply));
     const SaeId slave(request.parameters.front());
     if (registry_.find(slave) == nullptr) return refuse(*caller, "etsi014.status", unknown(slave), std::move(reply));
-    provider_.status(caller->sae, slave, [reply = std::move(reply), master = caller->sae, slave](Result<StockStatus> status) mutable {
+    provider_.status(*caller, slave, [reply = std::move(reply), master = caller->sae, slave](Result<StockStatus> status) mutable {
       reply(status ? json_answer(200, render_status(*status, master, slave)) : failed(status.error()));
     });
   }

@@ -1,5 +1,5 @@
 // What every key delivery standard asks of a key management entity, in one vocabulary. The adapters of this folder (ETSI GS QKD 014, 004, 020, SKIP) turn
-// their messages into these orders; an element (the QKM, later the KMS) implements Provider over its own stock.
+// their messages into these orders; an element (a QKM, a KMS) implements Provider over its own stock.
 #pragma once
 
 #include <algorithm>
@@ -122,8 +122,8 @@ class Provider {
   virtual ~Provider() = default;
 
   [[nodiscard]] virtual Limits limits() const = 0;
-  /// not_found: no such SAE.
-  virtual void status(const SaeId& master, const SaeId& slave, Done<StockStatus> done) = 0;
+  /// not_found: no such SAE; denied: the two may share no keys.
+  virtual void status(const Caller& master, const SaeId& slave, Done<StockStatus> done) = 0;
   /// Keys for the master; when `done` has them, every slave can already fetch them at its own key management entity, and no one will ever get them again
   /// from this end. invalid_argument: an unknown slave, a size, demands that are not met (demands_unmet); exhausted: too few keys in stock, or the SAE's
   /// quota; unavailable: the far end is silent.

@@ -58,8 +58,8 @@ net::ForeignResponse failed(const Error& error) {
     case ErrorCode::invalid_argument:
     case ErrorCode::conflict:
     case ErrorCode::not_found:
-    case ErrorCode::denied:  // an id that is another's tells as little as one that does not exist
-      return refusal(400, error.code == ErrorCode::denied || error.code == ErrorCode::not_found ? "the keyId is not known" : error.message);
+    case ErrorCode::denied:
+      return refusal(400, error.message);
     case ErrorCode::unauthenticated:
       return refusal(401, "no SAE of this key provider");
     case ErrorCode::exhausted:
@@ -70,6 +70,12 @@ net::ForeignResponse failed(const Error& error) {
       return refusal(500, "internal error");
   }
   return refusal(500, "internal error");
+}
+
+/// Where a key is asked for by its id: one that is another's tells as little as one that does not exist.
+net::ForeignResponse failed_by_id(const Error& error) {
+  const bool unknown = error.code == ErrorCode::denied || error.code == ErrorCode::not_found;
+  return unknown ? refusal(400, "the keyId is not known") : failed(error);
 }
 
 class Service {
@@ -96,7 +102,7 @@ class Service {
                     .wishes = {},
                     .standard = "skip",
                     .deadline = request.deadline},
-                   answer(std::move(reply)));
+                   answer(std::move(reply), failed));
   }
 
   void key_of_id(const net::ForeignRequest& request, net::ForeignReply reply) const {
@@ -111,7 +117,7 @@ class Service {
                      .ids = {query->id},
                      .standard = "skip",
                      .deadline = request.deadline},
-                    answer(std::move(reply)));
+                    answer(std::move(reply), failed_by_id));
   }
 
   void entropy(const net::ForeignRequest& request, net::ForeignReply reply) const {
@@ -125,9 +131,9 @@ class Service {
   }
 
  private:
-  static Done<Delivery> answer(net::ForeignReply reply) {
-    return [reply = std::move(reply)](Result<Delivery> delivery) mutable {
-      if (!delivery) return reply(failed(delivery.error()));
+  static Done<Delivery> answer(net::ForeignReply reply, net::ForeignResponse (*failure)(const Error&)) {
+    return [reply = std::move(reply), failure](Result<Delivery> delivery) mutable {
+      if (!delivery) return reply(failure(delivery.error()));
       reply({.status = 200, .content_type = "application/json", .body = render_key(delivery->keys.front())});
     };
   }
@@ -170,7 +176,11 @@ Result<std::uint32_t> read_entropy_query(std::string_view query) {
 Result<std::vector<SaeId>> remote_systems(const SaeRegistry& registry, const SaeId& local, const SaeId& asked, const Limits& limits) {
   if (registry.find(asked) != nullptr) return std::vector{asked};
   if (!is_glob(asked.text())) return bad("remoteSystemID is not known");
-  std::vector<SaeId> out = registry.matching(asked.text());
+  const auto who = registry.find(local);
+  if (who == nullptr) return bad("localSystemID is not known");
+  auto matching = registry.matching(asked.text(), *who);
+  if (!matching) return fail_in("remoteSystemID", matching.error());
+  std::vector<SaeId> out = *std::move(matching);
   std::erase(out, local);
   if (out.empty()) return bad("remoteSystemID stands for no system that is known by name");
   if (out.size() > limits.max_sae_id_count + 1U) return bad("remoteSystemID stands for more than " + std::to_string(limits.max_sae_id_count + 1U) + " systems");
@@ -195,9 +205,14 @@ Secret render_entropy(const Secret& octets) {
 
 std::string render_capabilities(const SaeRegistry& registry, const SaeId& local) {
   std::vector<wire::Json> remote;
+  const auto who = registry.find(local);
   const auto all = registry.all();
-  for (const auto& [id, sae] : *all) {
-    if (id != local) remote.emplace_back(id.text());
+  if (all->size() > saes_looked_at_max) {
+    remote.emplace_back("*");
+  } else if (who != nullptr) {
+    for (const auto& [id, sae] : *all) {
+      if (id != local && sae.shares_with(*who)) remote.emplace_back(id.text());
+    }
   }
   return wire::Json::object({{"entropy", true},
                              {"key", true},

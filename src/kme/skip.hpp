@@ -14,7 +14,8 @@ struct KeyQuery {
 };
 Result<KeyQuery> read_key_query(std::string_view query, const Limits& limits);
 /// The systems that a remoteSystemID stands for: the one of this name (or of a name that one of the registry's patterns covers), else those known by name
-/// that it matches as a pattern, without `local`; each of them gets the key once. invalid_argument for none, or for more than one order may have.
+/// that it matches as a pattern and that share keys with `local`, without that one; each of them gets the key once. invalid_argument for none, for more than one
+/// order may have, or for a pattern that too many names begin as (SaeRegistry::matching).
 Result<std::vector<SaeId>> remote_systems(const SaeRegistry& registry, const SaeId& local, const SaeId& asked, const Limits& limits);
 /// GET /key/{keyId}?remoteSystemID=…: 32 hexadecimal digits. The remote system may be left out, or be a pattern.
 struct KeyIdQuery {
@@ -29,7 +30,8 @@ Result<std::uint32_t> read_entropy_query(std::string_view query);
 Secret render_key(const Key& key);
 /// {"randomStr": hex, "minentropy": bits}.
 Secret render_entropy(const Secret& octets);
-/// {"entropy":true,"key":true,"algorithm":…,"localSystemID":…,"remoteSystemID":[…]}: the names and patterns of this and of the others' SAEs.
+/// {"entropy":true,"key":true,"algorithm":…,"localSystemID":…,"remoteSystemID":[…]}: the names and patterns of the SAEs that share keys with `local`; where the
+/// registry has more than saes_looked_at_max entries, "*" alone.
 std::string render_capabilities(const SaeRegistry& registry, const SaeId& local);
 
 /// /capabilities, /key, /key/{keyId}, /entropy. Provider and registry must outlive the listener.

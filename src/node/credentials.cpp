@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "store/long_lived.hpp"
+
 namespace qanat::node {
 namespace {
 
@@ -59,7 +61,7 @@ Result<Bytes> one_blob(store::Store& store, std::string_view sql, std::initializ
 Result<std::optional<crypto::LoneSigner>> read_audit_key(store::Store& store, crypto::CryptoDevice& device, const AuditRole& role) {
   ASSIGN_OR_RETURN(const Bytes sealed, one_blob(store, "SELECT sealed_key FROM audit_key WHERE role = ?", {role.name}));
   if (sealed.empty()) return std::optional<crypto::LoneSigner>{};
-  ASSIGN_OR_RETURN(const Secret secret, device.unseal(audit_context(role.name), sealed));
+  ASSIGN_OR_RETURN(const Secret secret, store::unseal_long_lived(store, device, "audit_key", "sealed_key", audit_context(role.name), sealed));
   ASSIGN_OR_RETURN(crypto::LoneSigner signer, crypto::LoneSigner::from_secret(role.scheme, secret));
   return Result<std::optional<crypto::LoneSigner>>(std::move(signer));
 }
@@ -145,7 +147,8 @@ Result<std::optional<CredentialStore::Stored>> CredentialStore::read(Slot slot, 
   }));
   auto& [sealed, request, chain] = columns;
   if (sealed.empty()) return std::optional<Stored>{};
-  ASSIGN_OR_RETURN(Secret secret, device_.unseal(context_of(next, classical), sealed));
+  const std::string_view table = next ? "next_credential" : "credential";
+  ASSIGN_OR_RETURN(Secret secret, store::unseal_long_lived(*store_, device_, table, "sealed_key", context_of(next, classical), sealed));
   const crypto::KeyAlgorithm algorithm = classical ? crypto::classical_key(suite_) : crypto::ml_dsa_key(suite_);
   Stored out{.key = {.algorithm = algorithm, .secret = std::move(secret)}, .request = std::move(request), .chain = {}};
   if (!chain.empty()) {

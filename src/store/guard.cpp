@@ -6,6 +6,7 @@
 #include "store/guard_anchor.hpp"
 #include "store/guard_lane.hpp"
 #include "store/guard_rows.hpp"
+#include "store/long_lived.hpp"
 
 namespace qanat::store {
 namespace {
@@ -203,7 +204,7 @@ Result<std::unique_ptr<GuardedStore>> GuardedStore::open(std::unique_ptr<Store> 
       return {};
     }));
   }
-  const auto key = settings.device->unseal(key_context(), *sealed);
+  const auto key = unseal_long_lived(*store, *settings.device, "guard_key", "sealed", key_context(), *sealed);
   if (!key) return refused(key.error());
   std::unique_ptr<GuardedStore> out(new GuardedStore(std::move(store), settings, std::make_unique<GuardKeys>(*settings.suite, *key)));
   if (const auto sound = out->check(settings); !sound) return refused(sound.error());

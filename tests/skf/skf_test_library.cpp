@@ -4,7 +4,7 @@
 // The device is the folder that QANAT_SKF_FOLDER names (device_double.hpp says how it is made to misbehave):
 //   name                         the name that it is listed by; `second`, if it is there, lists another one
 //   application-<a>              an application, and its user PIN
-//   tries                        how often a wrong PIN was shown
+//   tries                        how often a wrong PIN was shown; the order "SKF_VerifyPIN same" is a library in which the process is logged in already
 //   auth                         the device authentication key, 16 octets; if it is there, no application opens before SKF_DevAuth
 //   container-<a>-<c>            a container; with .sign and .enc behind its name the private keys in it, 32 octets, and the points that belong to them
 
@@ -195,7 +195,11 @@ SKF_ULONG SKF_OpenApplication(void* handle, char* name, void** application) {
 SKF_ULONG SKF_CloseApplication(void* application) { return close(Open::Kind::application, application); }
 
 SKF_ULONG SKF_VerifyPIN(void* application, SKF_ULONG pin_type, char* pin, SKF_ULONG* tries_left) {
-  return with("SKF_VerifyPIN", Open::Kind::application, application, [&](Open& open, How) -> SKF_ULONG {
+  return with("SKF_VerifyPIN", Open::Kind::application, application, [&](Open& open, How how) -> SKF_ULONG {
+    if (how == How::same) {
+      open.admitted = true;
+      return sar_already_logged_in;
+    }
     const auto right = folder.read("application-" + open.name);
     Octets tries = folder.read("tries").value_or(Octets());
     if (tries.size() >= tries_max) return sar_pin_locked;

@@ -87,7 +87,7 @@ class VendorKmes::Kme final : public kme::Provider {
   [[nodiscard]] std::uint16_t port() const { return port_; }
 
   [[nodiscard]] kme::Limits limits() const override { return {}; }
-  void status(const kme::SaeId&, const kme::SaeId&, kme::Done<kme::StockStatus> done) override {
+  void status(const kme::Caller&, const kme::SaeId&, kme::Done<kme::StockStatus> done) override {
     const std::lock_guard lock(keys_.mutex);
     done(kme::StockStatus{
         .source_kme = "vendor-kme-1", .target_kme = "vendor-kme-2", .stored_key_count = keys_.stock(), .max_key_count = vendor_keys_kept, .limits = limits()});

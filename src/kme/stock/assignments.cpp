@@ -197,17 +197,23 @@ Result<std::vector<KeyId>> Assignments::Fetching::discard_all(const SaeId& maste
 
 Result<std::vector<KeyId>> Assignments::Fetching::discard(const SaeId& master, std::span<const KeyId> ids) {
   if (ids.empty()) return discard_all(master);
-  std::vector<KeyId> out;
+  // All are looked at before any is changed: finish() writes what was changed, also of one that failed.
+  std::vector<std::pair<Open*, std::uint32_t>> wanted;
   for (const KeyId& id : ids) {
     std::uint32_t at = 0;
     const auto row = find(id, at);
     if (!row && row.error().code == ErrorCode::not_found) continue;
     if (!row) return fail(row.error());
-    if ((*row)->master != master || (*row)->has_all(at)) continue;
-    for (std::size_t slave = 0; slave < (*row)->slaves.size(); ++slave) set((*row)->gone, (*row)->bit(slave, at));
-    wipe((*row)->place(at));
-    (*row)->changed = true;
-    out.push_back(id);
+    if ((*row)->master == master) wanted.emplace_back(*row, at);
+  }
+  std::vector<KeyId> out;
+  out.reserve(wanted.size());
+  for (const auto& [row, at] : wanted) {
+    if (row->has_all(at)) continue;
+    for (std::size_t slave = 0; slave < row->slaves.size(); ++slave) set(row->gone, row->bit(slave, at));
+    wipe(row->place(at));
+    row->changed = true;
+    out.push_back(row->ids.id(at));
   }
   return out;
 }

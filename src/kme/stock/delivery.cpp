@@ -74,19 +74,23 @@ Result<SaeDelivery::Way> SaeDelivery::way_of(const Order& order) const {
   return behind_neighbour ? Way::neighbours : Way::own_sites;
 }
 
+Result<std::shared_ptr<const Sae>> SaeDelivery::sharing(const SaeId& master, std::span<const SaeId> slaves) const {
+  auto own = parts_.registry.find(master);
+  if (own == nullptr || !own->here) return fail(ErrorCode::denied, "SAE " + master.text() + " is not served here");
+  for (const SaeId& slave : slaves) {
+    const auto other = parts_.registry.find(slave);
+    if (other == nullptr || !own->shares_with(*other)) return fail(ErrorCode::denied, "SAEs " + master.text() + " and " + slave.text() + " may share no keys");
+  }
+  return own;
+}
+
 void SaeDelivery::take(Order order, Done<Delivery> done) {
   order.wishes.paths = std::min(order.wishes.paths, shares_max);
   if (stock_keys_of(order) > activation_keys_max) order.wishes = {};  // a wish refuses no order
   const auto admitted = [&]() -> Result<Way> {
     TRY(check_size(order, place_.limits));
     ASSIGN_OR_RETURN(const Way way, way_of(order));
-    const auto master = parts_.registry.find(order.master.sae);
-    if (master == nullptr || !master->here) return fail(ErrorCode::denied, "SAE " + order.master.sae.text() + " is not served here");
-    for (const SaeId& slave : order.slaves) {
-      const auto other = parts_.registry.find(slave);
-      if (other == nullptr || !master->may_share_with(other->domain) || !other->may_share_with(master->domain))
-        return fail(ErrorCode::denied, "SAEs " + order.master.sae.text() + " and " + slave.text() + " may share no keys");
-    }
+    ASSIGN_OR_RETURN(const std::shared_ptr<const Sae> master, sharing(order.master.sae, order.slaves));
     TRY(quotas_.spend(*master, order.number, parts_.clock.now_ms()));
     return way;
   }();
@@ -210,7 +214,7 @@ Result<wire::Json> SaeDelivery::activated(const Identity& sender, const Activati
     for (const SaeId& slave : group.slaves) {
       const auto named = parts_.registry.find(slave);
       if (named == nullptr || !named->here) return fail(ErrorCode::denied, slave.text() + " is no SAE of this KME");
-      if (!named->may_share_with(master->domain) || !master->may_share_with(named->domain))
+      if (!master->shares_with(*named))
         return fail(ErrorCode::denied, "SAEs " + group.master.text() + " and " + slave.text() + " may share no keys");
     }
   }
@@ -300,10 +304,11 @@ void SaeDelivery::fetch(Fetch fetch, Done<Delivery> done) {
           .request_id = slave.request_id});
 }
 
-void SaeDelivery::status(const SaeId& master, const SaeId& slave, Done<StockStatus> done) {
-  static_cast<void>(master);
+void SaeDelivery::status(const Caller& master, const SaeId& slave, Done<StockStatus> done) {
   const auto known = parts_.registry.find(slave);
   if (known == nullptr) return done(fail(ErrorCode::not_found, "SAE " + slave.text() + " is not known to this KME"));
+  if (const auto shares = sharing(master.sae, {&slave, 1}); !shares)
+    return record_refusal(master, "sae.status", shares.error().message, [done = std::move(done), error = shares.error()]() mutable { done(fail(error)); });
   auto out = std::make_shared<StockStatus>();  // shared by the steps of the errand
   *out = {.source_kme = place_.kme, .target_kme = known->kme, .stored_key_count = 0, .max_key_count = place_.max_key_count, .limits = place_.limits};
   const std::string domain = is_behind_neighbour(*known) ? place_.domain : known->domain;  // made here when they are ordered

@@ -71,7 +71,7 @@ class SaeDelivery final : public Provider {
   ~SaeDelivery() override;
 
   [[nodiscard]] Limits limits() const override { return place_.limits; }
-  void status(const SaeId& master, const SaeId& slave, Done<StockStatus> done) override;
+  void status(const Caller& master, const SaeId& slave, Done<StockStatus> done) override;
   void take(Order order, Done<Delivery> done) override;
   void fetch(Fetch fetch, Done<Delivery> done) override;
   void accept(ExternalKeys keys, Done<void> done) override;
@@ -112,6 +112,8 @@ class SaeDelivery final : public Provider {
   /// Whose keys this element can see to, and by which way.
   enum class Way : std::uint8_t { own_sites, neighbours };
   Result<Way> way_of(const Order& order) const;
+  /// The master, if it is served here and shares keys with each of the slaves; denied otherwise.
+  Result<std::shared_ptr<const Sae>> sharing(const SaeId& master, std::span<const SaeId> slaves) const;
   [[nodiscard]] bool is_behind_neighbour(const Sae& sae) const;
   /// An SAE's keys of `octets` each, one after the other, from as many octets of the stock.
   Secret made_keys(const ActivatedKeys& group, std::span<const IdRun> ids, Secret cut) const;

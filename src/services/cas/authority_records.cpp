@@ -4,6 +4,7 @@
 #include "base/check.hpp"
 #include "services/cas/authority_contexts.hpp"
 #include "services/cas/records.hpp"
+#include "store/long_lived.hpp"
 
 namespace qanat::cas {
 namespace {
@@ -16,12 +17,19 @@ struct AuthorityRow {
 
 AuthorityRow authority_row(const store::Row& row) { return {.generation = row.integer(0), .certificate = row.blob(1), .sealed_key = row.blob(2)}; }
 
-Result<Authority> open_authority(crypto::CryptoDevice& device, const crypto::Suite& suite, Branch branch, const AuthorityRow& row, ByteView context) {
+/// Where an issuing CA's key stands.
+struct KeyPlace {
+  store::Store& store;
+  crypto::CryptoDevice& device;
+  std::string_view table;
+};
+
+Result<Authority> open_authority(const KeyPlace& place, const crypto::Suite& suite, Branch branch, const AuthorityRow& row, ByteView context) {
   ASSIGN_OR_RETURN(crypto::Certificate certificate, crypto::Certificate::parse(row.certificate));
   if (certificate.key_algorithm() != key_algorithm(suite, branch)) {
     return fail(ErrorCode::invalid_argument, "the issuing CA " + certificate.subject() + " is not of suite " + std::string(suite.name));
   }
-  ASSIGN_OR_RETURN(Secret secret, device.unseal(context, row.sealed_key));
+  ASSIGN_OR_RETURN(Secret secret, store::unseal_long_lived(place.store, place.device, place.table, "sealed_key", context, row.sealed_key));
   crypto::PrivateKey key{.algorithm = certificate.key_algorithm(), .secret = std::move(secret)};
   return Result<Authority>(Authority{.certificate = std::move(certificate), .key = std::move(key), .generation = row.generation});
 }
@@ -137,6 +145,8 @@ const Authority* Authorities::issuer_of(Branch branch, const crypto::Certificate
 }
 
 Result<Authorities> Records::authorities(const crypto::Suite& suite) {
+  const KeyPlace in_force{*store_, device_, "authority"};
+  const KeyPlace before{*store_, device_, "earlier_authority"};
   const auto find = [&](Branch branch) -> Result<AuthorityRow> {
     AuthorityRow found;
     TRY(store_->transact([&](store::Transaction& transaction) {
@@ -148,7 +158,7 @@ Result<Authorities> Records::authorities(const crypto::Suite& suite) {
   const auto read = [&](Branch branch) -> Result<Authority> {
     ASSIGN_OR_RETURN(const AuthorityRow found, find(branch));
     if (found.certificate.empty()) return fail(ErrorCode::not_found, "cas.db holds no issuing CA: the ceremony has not been held");
-    return open_authority(device_, suite, branch, found, authority_context(branch));
+    return open_authority(in_force, suite, branch, found, authority_context(branch));
   };
   const auto read_earlier = [&](Branch branch) -> Result<std::vector<Authority>> {
     std::vector<AuthorityRow> rows;
@@ -158,7 +168,7 @@ Result<Authorities> Records::authorities(const crypto::Suite& suite) {
     }));
     std::vector<Authority> out;
     for (const AuthorityRow& row : rows) {
-      ASSIGN_OR_RETURN(Authority one, open_authority(device_, suite, branch, row, earlier_context(branch, row.generation)));
+      ASSIGN_OR_RETURN(Authority one, open_authority(before, suite, branch, row, earlier_context(branch, row.generation)));
       out.push_back(std::move(one));
     }
     return Result<std::vector<Authority>>(std::move(out));
@@ -170,7 +180,7 @@ Result<Authorities> Records::authorities(const crypto::Suite& suite) {
   ASSIGN_OR_RETURN(out.earlier_classical, read_earlier(Branch::classical));
   ASSIGN_OR_RETURN(const AuthorityRow devices, find(Branch::devices));
   if (!devices.certificate.empty()) {
-    ASSIGN_OR_RETURN(out.devices, open_authority(device_, suite, Branch::devices, devices, authority_context(Branch::devices)));
+    ASSIGN_OR_RETURN(out.devices, open_authority(in_force, suite, Branch::devices, devices, authority_context(Branch::devices)));
   }
   ASSIGN_OR_RETURN(out.earlier_devices, read_earlier(Branch::devices));
   ASSIGN_OR_RETURN(out.device_successions, read_successions(*store_));

@@ -58,6 +58,21 @@ TEST_P(CeremonyTest, NoPrivateKeyIsInClearInCassDatabase) {
   EXPECT_FALSE(database.contains(as_text(proof_key_of(secret_of(kms_a)).reveal())));
 }
 
+TEST_P(CeremonyTest, OfTwoDevicesEitherOpensTheKeysAfterAStartWithBoth) {
+  close_service();
+  const auto rng = must(crypto::open_rng());
+  const auto open_under = [&](const std::filesystem::path& first) {
+    const crypto::PairSettings settings{.members = {crypto::PairMember{.device = {}, .file = first}, crypto::PairMember{.device = {}, .file = state() / "second.key"}},
+                                        .retry_after = std::chrono::milliseconds(0)};
+    const auto device = must(crypto::open_pair_device(settings, *rng));
+    return must(Records::open(state() / "cas.db", *device))->authorities(suite_);
+  };
+  ASSERT_TRUE(open_under(plan().master_key)) << "the device that CAS had, and a second one";
+  const auto without = open_under(state() / "put-in-its-place.key");
+  ASSERT_TRUE(without) << without.error().message;
+  for (const Branch branch : all_branches) EXPECT_EQ(must(crypto::public_octets(without->of(branch).key)), without->of(branch).certificate.public_key());
+}
+
 TEST_P(CeremonyTest, IsHeldOnce) {
   close_service();
   EXPECT_EQ(refusal(hold_ceremony(plan())), ErrorCode::conflict);

@@ -131,6 +131,31 @@ TEST_F(PairDeviceTest, ADeviceThatFailedIsNotAskedAgainAtOnce) {
   EXPECT_EQ(device->health().members[0].state, DeviceState::failed);
 }
 
+TEST_F(PairDeviceTest, APinThatIsRefusedIsShownOnceHoweverOftenThePairIsCalled) {
+  Bytes by_skf;
+  {
+    const auto device = open_device();
+    sdf_.go_away();
+    by_skf = device->seal(as_bytes("row 1"), secret_).value();
+    sdf_.come_back();
+  }
+  skf_.write_private(skf_.pin_file(), "97979797\n");
+  const auto device = open_device();
+  for (int call = 0; call < 20; ++call) {
+    EXPECT_TRUE(device->seal(as_bytes("row 1"), secret_));
+    EXPECT_TRUE(device->random(32));
+  }
+  EXPECT_EQ(std::filesystem::file_size(skf_.device() / "tries"), 1U) << "and not one for each call";
+  EXPECT_TRUE(device->health().last_error.contains("SAR_PIN_INCORRECT")) << device->health().last_error;
+  EXPECT_TRUE(device->health().last_error.contains("before the element starts anew")) << device->health().last_error;
+  const auto opened = device->unseal(as_bytes("row 1"), by_skf);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::unavailable) << "that the PIN is wrong says nothing against the box: " << opened.error().message;
+  skf_.write_private(skf_.pin_file(), test::SkfFolder::pin() + "\n");
+  EXPECT_FALSE(opens(*device, by_skf, secret_)) << "not before it is opened anew";
+  EXPECT_TRUE(opens(*open_device(), by_skf, secret_));
+}
+
 TEST_F(PairDeviceTest, ADeviceThatDiesInTheMiddleGivesTheOthersAnswer) {
   const auto device = open_device();
   const Bytes sealed = device->seal(as_bytes("row 1"), secret_).value();
@@ -233,6 +258,45 @@ TEST_F(PairDeviceTest, OpensWhatOneOfTheTwoSealedBeforeThereWasAPair) {
   const Bytes of_pair = device->seal(as_bytes("row 1"), secret_).value();
   EXPECT_FALSE(alone->unseal(as_bytes("row 1"), to_bytes(parts_of_pair_box(of_pair).value().boxes[1])));
   EXPECT_TRUE(alone->unseal(pair_key_context(1, as_bytes("row 1")), parts_of_pair_box(of_pair).value().boxes[1]));
+}
+
+TEST_F(PairDeviceTest, WhatOneOfTheTwoDoesNotOpenIsSealedAnewForBothOnceBothAreThere) {
+  const auto device = open_device();
+  sdf_.go_away();
+  const Bytes half = device->seal(as_bytes("row 1"), secret_).value();
+  EXPECT_FALSE(device->completed(as_bytes("row 1"), half, secret_)) << "one is away still";
+  sdf_.come_back();
+  const auto whole = device->completed(as_bytes("row 1"), half, secret_);
+  ASSERT_TRUE(whole);
+  EXPECT_FALSE(device->completed(as_bytes("row 1"), *whole, secret_)) << "nothing is left to be done";
+  skf_.go_away();
+  EXPECT_FALSE(opens(*device, half, secret_));
+  EXPECT_TRUE(opens(*device, *whole, secret_));
+  EXPECT_FALSE(device->completed(as_bytes("row 1"), *whole, secret_)) << "one that is away may open it";
+  skf_.come_back();
+  // Another device in the place of one that broke.
+  fs::remove(sdf_.file("sdf.keys"));
+  const auto replaced = open_device();
+  const auto anew = replaced->completed(as_bytes("row 1"), *whole, secret_);
+  ASSERT_TRUE(anew);
+  skf_.go_away();
+  EXPECT_FALSE(opens(*replaced, *whole, secret_));
+  EXPECT_TRUE(opens(*replaced, *anew, secret_));
+}
+
+TEST_F(PairDeviceTest, ABoxFromBeforeThereWasAPairIsSealedAnewForBoth) {
+  const fs::path master = sdf_.file("master.key");
+  const auto alone = std::move(open_software_device(master, rng_).value());
+  const Bytes sealed = alone->seal(as_bytes("row 1"), secret_).value();
+  EXPECT_FALSE(alone->completed(as_bytes("row 1"), sealed, secret_)) << "one device has nothing to complete";
+  PairSettings with_software = settings();
+  with_software.members[1] = {.device = {}, .file = master};
+  const auto whole = open_device(with_software)->completed(as_bytes("row 1"), sealed, secret_);
+  ASSERT_TRUE(whole);
+  fs::remove(master);
+  const auto device = open_device(with_software);
+  EXPECT_FALSE(opens(*device, sealed, secret_));
+  EXPECT_TRUE(opens(*device, *whole, secret_));
 }
 
 TEST_F(PairDeviceTest, SoftHsmAndTheSoftwareDeviceStandInForEachOther) {

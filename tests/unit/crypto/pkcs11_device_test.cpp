@@ -10,6 +10,42 @@ namespace {
 
 using test::SoftHsm;
 
+/// Stands before one of the module's functions, in the table of functions that all callers of the process share, for as long as it lives.
+template <class Function>
+class Stand {
+ public:
+  Stand(Function CK_FUNCTION_LIST::*place, Function instead)
+      : module_(Pkcs11Module::load(test::softhsm_module).value()), function_(module_->functions().*place), real_(function_) {
+    function_ = instead;
+  }
+  ~Stand() { function_ = real_; }
+  Stand(const Stand&) = delete;
+  Stand& operator=(const Stand&) = delete;
+  [[nodiscard]] Function real() const { return real_; }
+
+ private:
+  std::unique_ptr<Pkcs11Module> module_;
+  Function& function_;
+  const Function real_;
+};
+
+CK_C_Decrypt real_decrypt = nullptr;
+int faults_left = 0;
+CK_RV faulty_decrypt(CK_SESSION_HANDLE session, CK_BYTE* in, CK_ULONG in_size, CK_BYTE* out, CK_ULONG* out_size) {
+  const CK_RV value = real_decrypt(session, in, in_size, out, out_size);
+  if (faults_left == 0) return value;
+  --faults_left;
+  return CKR_DEVICE_ERROR;
+}
+
+CK_C_GenerateKey real_generate = nullptr;
+/// Another process makes the same key, a moment before.
+CK_RV late_generate(CK_SESSION_HANDLE session, CK_MECHANISM* mechanism, CK_ATTRIBUTE* wanted, CK_ULONG count, CK_OBJECT_HANDLE* key) {
+  CK_OBJECT_HANDLE others = CK_INVALID_HANDLE;
+  const CK_RV value = real_generate(session, mechanism, wanted, count, &others);
+  return value == CKR_OK ? real_generate(session, mechanism, wanted, count, key) : value;
+}
+
 class Pkcs11DeviceTest : public ::testing::Test {
  protected:
   void SetUp() override { hsm_.make_token("alpha"); }
@@ -144,6 +180,42 @@ TEST_F(Pkcs11DeviceTest, ATokenMadeAnewUnderTheSameNameIsNotTakenForTheOldOne) {
   hsm_.delete_token("alpha");
   hsm_.make_token("alpha");
   EXPECT_EQ(open_device()->unseal(as_bytes("row 1"), sealed).error().code, ErrorCode::denied);
+}
+
+TEST_F(Pkcs11DeviceTest, AFaultThatPassesIsNotTakenForABoxThatIsWrong) {
+  const auto device = open_device();
+  const Secret secret = rng_.secret(32);
+  const Bytes sealed = device->seal(as_bytes("row 1"), secret).value();
+  const Stand stand(&CK_FUNCTION_LIST::C_Decrypt, &faulty_decrypt);
+  real_decrypt = stand.real();
+  faults_left = 1;
+  const auto opened = device->unseal(as_bytes("row 1"), sealed);
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_TRUE(equal_secret(*opened, secret));
+  EXPECT_EQ(faults_left, 0);
+  EXPECT_EQ(device->health().state, DeviceState::ok);
+  faults_left = 1000;
+  const auto failed = device->unseal(as_bytes("row 1"), sealed);
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, ErrorCode::internal) << "a token that opens nothing says nothing of the box: " << failed.error().message;
+  EXPECT_EQ(device->health().state, DeviceState::failed);
+  faults_left = 0;
+  Bytes changed = sealed;
+  changed.back() ^= 1U;
+  EXPECT_EQ(device->unseal(as_bytes("row 1"), changed).error().code, ErrorCode::denied);
+  EXPECT_TRUE(device->unseal(as_bytes("row 1"), sealed));
+}
+
+TEST_F(Pkcs11DeviceTest, OfTwoFirstStartsAtOnceOneMakesTheMasterKeyAndTheOtherTakesItsOwnBack) {
+  {
+    const Stand stand(&CK_FUNCTION_LIST::C_GenerateKey, &late_generate);
+    real_generate = stand.real();
+    const Error late = refusal(hsm_.settings("alpha"));
+    EXPECT_EQ(late.code, ErrorCode::conflict);
+    EXPECT_TRUE(late.message.contains("start again")) << late.message;
+  }
+  // One key is left, and it is the first one's: the next start takes it.
+  EXPECT_TRUE(open_device());
 }
 
 }  // namespace

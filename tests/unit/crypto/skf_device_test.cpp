@@ -102,6 +102,16 @@ TEST_F(SkfDeviceTest, AWrongPinIsDeniedNamedByNoDigitAndNotShownAgain) {
   EXPECT_EQ(text_of(skf_.device() / "tries").size(), 2U);
 }
 
+TEST_F(SkfDeviceTest, ALibraryInWhichTheProcessIsLoggedInAlreadyIsNoReasonToRefuse) {
+  skf_.order("SKF_VerifyPIN same");
+  const auto device = open_device();
+  ASSERT_TRUE(device);
+  const Secret secret = rng_.secret(32);
+  const Bytes sealed = device->seal(as_bytes("row 1"), secret).value();
+  skf_.obey();
+  EXPECT_TRUE(equal_secret(open_device()->unseal(as_bytes("row 1"), sealed).value(), secret));
+}
+
 TEST_F(SkfDeviceTest, APinFileThatOthersReadOrThatIsEmptyOrAbsentIsRefused) {
   SkfSettings settings = skf_.settings();
   settings.pin_file = skf_.file("open");

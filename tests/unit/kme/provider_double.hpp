@@ -23,7 +23,7 @@ inline KeyId key_id(std::uint8_t n) {
 class ProviderDouble final : public Provider {
  public:
   [[nodiscard]] Limits limits() const override { return {}; }
-  void status(const SaeId&, const SaeId&, Done<StockStatus> done) override {
+  void status(const Caller&, const SaeId&, Done<StockStatus> done) override {
     done(StockStatus{.source_kme = "kme-a", .target_kme = "kme-b", .stored_key_count = 25000, .max_key_count = 100000, .limits = limits()});
   }
   void take(Order order, Done<Delivery> done) override {

@@ -36,6 +36,37 @@ TEST(SaeRegistryTest, AnSaeSharesWithItsOwnDomainAndThoseItWasGranted) {
   EXPECT_FALSE(one.may_share_with("b"));
   one.peer_domains->insert("b");
   EXPECT_TRUE(one.may_share_with("b"));
+  Sae other = sae("other", "b");
+  EXPECT_TRUE(one.shares_with(other) && other.shares_with(one));
+  other.peer_domains.emplace();
+  EXPECT_FALSE(one.shares_with(other) || other.shares_with(one)) << "one grant is not enough";
+}
+
+TEST(SaeRegistryTest, PatternsAreFoundInTheOrderOfTheirNamesBesideHoweverManyEntries) {
+  std::vector<Sae> saes;
+  for (std::size_t i = 0; i < 2 * saes_looked_at_max; ++i) saes.push_back(sae(("m" + std::to_string(i)).c_str(), "a"));
+  for (const char* const pattern : {"z*", "enc-*", "enc-b-*"}) {
+    saes.push_back(sae(pattern, "b"));
+    saes.back().pattern = true;
+  }
+  const SaeRegistry registry = *SaeRegistry::make(std::move(saes));
+  const SaeRegistry copy = registry;
+  EXPECT_EQ(copy.find(SaeId("enc-b-1"))->id, SaeId("enc-*"));
+  EXPECT_EQ(copy.find(SaeId("zz"))->id, SaeId("z*"));
+  EXPECT_EQ(copy.find(SaeId("enc-*")), nullptr) << "a pattern is nobody's name";
+  EXPECT_EQ(copy.find(SaeId("nobody")), nullptr);
+}
+
+TEST(SaeRegistryTest, APatternIsMatchedAgainstABoundedNumberOfNamesAndThoseThatShareAlone) {
+  Sae stranger = sae("x-2", "b");
+  stranger.peer_domains.emplace();
+  std::vector<Sae> saes{sae("x-1", "b"), stranger, sae("x-3", "a"), sae("y", "a")};
+  for (std::size_t i = 0; i <= saes_looked_at_max; ++i) saes.push_back(sae(("m" + std::to_string(i)).c_str(), "a"));
+  const SaeRegistry registry = *SaeRegistry::make(std::move(saes));
+  const Sae who = sae("y", "a");
+  EXPECT_EQ(*registry.matching("x-?", who), (std::vector{SaeId("x-1"), SaeId("x-3")}));
+  EXPECT_TRUE(registry.matching("q*", who)->empty());
+  for (const char* const wide : {"m*", "*", "?-1"}) EXPECT_EQ(registry.matching(wide, who).error().code, ErrorCode::invalid_argument) << wide;
 }
 
 }  // namespace

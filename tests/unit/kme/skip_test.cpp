@@ -93,6 +93,39 @@ TEST_F(SkipTest, AnEntryForManySystemsStandsInTheCapabilitiesAndServesEachByItsO
   EXPECT_EQ(ask(service, {.pattern = "/capabilities", .sae = "enc-a-\xff"}).status, 401U);  // no UTF-8: it would spoil the JSON that QKMs tell each other
 }
 
+TEST_F(SkipTest, WhoMayShareNoKeysIsNeitherListedNorMeantByAPattern) {
+  const SaeRegistry granted = *SaeRegistry::make(
+      {{.id = SaeId("sae-a"), .domain = "a", .kme = "kme-a", .here = true, .peer_domains = std::set<std::string>{"b"}},
+       {.id = SaeId("sae-a2"), .domain = "a", .kme = "kme-a", .here = true, .peer_domains = std::set<std::string>{}},
+       {.id = SaeId("sae-b"), .domain = "b", .kme = "kme-b", .peer_domains = std::set<std::string>{"a"}},
+       {.id = SaeId("sae-b2"), .domain = "b", .kme = "kme-b", .peer_domains = std::set<std::string>{}},
+       {.id = SaeId("sae-c"), .domain = "c", .kme = "kme-c", .peer_domains = std::set<std::string>{"a"}}});
+  service = make_service(provider, granted);
+  const auto listed = [&](const char* sae) { return *json(ask(service, {.pattern = "/capabilities", .sae = sae})).texts("remoteSystemID"); };
+  EXPECT_EQ(listed("sae-a"), (std::vector<std::string>{"sae-a2", "sae-b"})) << "its own domain, and whom both grants name";
+  EXPECT_EQ(listed("sae-a2"), std::vector<std::string>{"sae-a"});
+  EXPECT_EQ(key("remoteSystemID=sae-*").status, 200U);
+  EXPECT_EQ(provider.orders.back().slaves, (std::vector{SaeId("sae-a2"), SaeId("sae-b")})) << "and the order is not refused for the others";
+  EXPECT_EQ(key("remoteSystemID=sae-b*", "sae-a2").status, 400U);
+  provider.fails = Error{ErrorCode::denied, "SAEs sae-a and sae-c may share no keys"};
+  const auto refused = key("remoteSystemID=sae-c");
+  EXPECT_EQ(refused.status, 400U);
+  EXPECT_EQ(json(refused).text("message").value(), "SAEs sae-a and sae-c may share no keys") << "no keyId was asked for";
+  EXPECT_EQ(json(by_id(test::key_id(1).hex(), "", "sae-a")).text("message").value(), "the keyId is not known");
+}
+
+TEST_F(SkipTest, OfMoreSystemsThanCanBeListedTheCapabilitiesSayThatAnyNameMayBeAsked) {
+  std::vector<Sae> saes{{.id = SaeId("sae-a"), .domain = "a", .kme = "kme-a", .here = true}};
+  for (std::size_t i = 1; i < saes_looked_at_max; ++i) saes.push_back({.id = SaeId("x" + std::to_string(i)), .domain = "b", .kme = "kme-b"});
+  const auto listed = [&](std::vector<Sae> all) {
+    const SaeRegistry known = *SaeRegistry::make(std::move(all));
+    return *wire::Json::parse(render_capabilities(known, SaeId("sae-a")))->texts("remoteSystemID");
+  };
+  EXPECT_EQ(listed(saes).size(), saes_looked_at_max - 1);
+  saes.push_back({.id = SaeId("one more"), .domain = "b", .kme = "kme-b"});
+  EXPECT_EQ(listed(saes), std::vector<std::string>{"*"});
+}
+
 TEST_F(SkipTest, APatternForTooManySystemsIsRefused) {
   std::vector<Sae> saes{{.id = SaeId("sae-a"), .domain = "a", .kme = "kme-a", .here = true}};
   for (int i = 0; i < 18; ++i) saes.push_back({.id = SaeId("x" + std::to_string(i)), .domain = "b", .kme = "kme-b"});

@@ -175,6 +175,41 @@ TEST_F(PoolKeysTest, APoolsKeyStandsForItsPoolAlone) {
   EXPECT_TRUE(opened.error().message.contains("pool key of pool in_use")) << opened.error().message;
 }
 
+TEST_F(PoolKeysTest, PoolKeysThatOneOfTwoDevicesSealedAreSealedForBothAtTheNextStartWithBoth) {
+  const std::filesystem::path one = state() / "one";
+  const std::filesystem::path two = state() / "two";
+  const auto open_pair = [&] {
+    const crypto::PairSettings settings{.members = {crypto::PairMember{.device = {}, .file = one}, crypto::PairMember{.device = {}, .file = two}},
+                                        .retry_after = std::chrono::milliseconds(0)};
+    return must(crypto::open_pair_device(settings, network_.rng()));
+  };
+  const auto open_under = [&](crypto::CryptoDevice& device) {
+    return PoolKeys::open({.store = *store_, .device = device, .suite = node_->suite(), .lifetime = lifetime}, now());
+  };
+  using std::filesystem::perms;
+  must(crypto::open_software_device(two, network_.rng()));
+  std::filesystem::permissions(two, perms::owner_read | perms::owner_write | perms::others_read);
+  must(run("DELETE FROM pool_key"));
+  const Bytes here = to_bytes("here");
+  const Secret secret = network_.rng().secret(32);
+  Bytes sealed;
+  {
+    const auto device = open_pair();
+    ASSERT_EQ(device->health().members[1].state, crypto::DeviceState::failed);
+    sealed = must(must(open_under(*device))->of(Library::in_use).seal(here, secret));
+  }
+  std::filesystem::permissions(two, perms::owner_read | perms::owner_write);
+  {
+    const auto device = open_pair();
+    must(open_under(*device));
+  }
+  std::filesystem::remove(one);
+  const auto device = open_pair();
+  const auto keys = open_under(*device);
+  ASSERT_TRUE(keys) << keys.error().message;
+  EXPECT_TRUE(equal_secret(must((*keys)->of(Library::in_use).unseal(here, sealed)), secret));
+}
+
 TEST_F(PoolKeysTest, OpeningIsOnRecordAndSoIsItsRefusal) {
   EXPECT_TRUE(test::audited(state(), "\"kp.database.opened\""));
   Ledger ledger(keys_->of(Library::in_use));

@@ -114,6 +114,24 @@ TEST_P(KmsSaeDeliveryTest, WhoMayShareNoKeysGetsNone) {
   EXPECT_NE(refused.error().message.find("may share no keys"), std::string::npos) << refused.error().message;
 }
 
+TEST_P(KmsSaeDeliveryTest, WhoMayShareNoKeysIsToldNothingOfTheStock) {
+  share_keys(a, b, 4, 0, rng().id<BatchId>());
+  const auto status = [this](const char* master, const char* slave) {
+    auto promise = std::make_shared<std::promise<Result<kme::StockStatus>>>();
+    auto future = promise->get_future();
+    a.delivery->status(caller(master), SaeId(slave), [promise](Result<kme::StockStatus> told) { promise->set_value(std::move(told)); });
+    if (future.wait_for(answer_max) != std::future_status::ready) return Result<kme::StockStatus>(fail(ErrorCode::deadline_exceeded, "no answer in this test"));
+    return future.get();
+  };
+  EXPECT_EQ(must(status("sae-a", "sae-b")).stored_key_count, 4);
+  EXPECT_TRUE(status("sae-a2", "sae-a")) << "of its own domain";
+  for (const auto& [master, slave, code] : {std::tuple{"sae-a2", "sae-b", ErrorCode::denied}, {"sae-b", "sae-a", ErrorCode::denied}, {"sae-a", "nobody", ErrorCode::not_found}}) {
+    const auto refused = status(master, slave);
+    ASSERT_FALSE(refused) << master << " " << slave;
+    EXPECT_EQ(refused.error().code, code) << refused.error().message;
+  }
+}
+
 TEST_P(KmsSaeDeliveryTest, AQuotaHoldsForADayAndAcrossARestart) {
   share_keys(a, b, 10, 0, rng().id<BatchId>());
   EXPECT_TRUE(order(a, "frugal", {"sae-b"}, {.number = 2}));

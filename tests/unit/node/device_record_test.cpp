@@ -57,6 +57,19 @@ TEST_F(ElementWithDevicesTest, KeepsItsKeysUnderAnSkfDeviceAloneAndDoesNotStartW
   EXPECT_TRUE(open(skf_.settings()));
 }
 
+TEST_F(ElementWithDevicesTest, WhatWasSealedWhileOneDeviceWasAwayIsSealedForBothAtTheNextStartWithBoth) {
+  const auto keys_at_a_start = [&] { return test::must(open(pair()))->checkpoints().signer().keys(); };
+  skf_.go_away();
+  const std::vector<audit::LogKey> keys = keys_at_a_start();
+  skf_.come_back();
+  EXPECT_EQ(keys_at_a_start(), keys);
+  // The one that had sealed them breaks, and another is put in its place; later the other one breaks.
+  std::filesystem::remove(sdf_.file("kms-b.sdf"));
+  EXPECT_EQ(keys_at_a_start(), keys) << "the one that was away opens them";
+  std::filesystem::remove(skf_.file("kms-b.skf"));
+  EXPECT_EQ(keys_at_a_start(), keys) << "and so does the one that was put in";
+}
+
 TEST_F(ElementWithDevicesTest, RecordsWhenOneOfItsTwoDevicesGoesAndComes) {
   const auto node = test::must(open(pair()));
   EXPECT_TRUE(recorded().empty()) << "all is well";

@@ -29,7 +29,7 @@ class KmeDouble final : public kme::Provider {
  public:
   explicit KmeDouble(SharedKeys& shared) : shared_(shared) {}
   [[nodiscard]] kme::Limits limits() const override { return limits_; }
-  void status(const kme::SaeId&, const kme::SaeId&, kme::Done<kme::StockStatus> done) override {
+  void status(const kme::Caller&, const kme::SaeId&, kme::Done<kme::StockStatus> done) override {
     done(kme::StockStatus{.source_kme = "kme-a", .target_kme = "kme-b", .stored_key_count = stock, .max_key_count = 1000, .limits = limits_});
   }
   void take(kme::Order order, kme::Done<kme::Delivery> done) override {

@@ -324,6 +324,29 @@ TEST_F(SaeDeliveryTest, VoidingWithoutIdsTakesWhatTheSaeInitiatedAndNothingElse)
   EXPECT_TRUE(fetch(b, "sae-b", *others, "sae-a2"));
 }
 
+TEST_F(SaeDeliveryTest, AVoidThatFailsHasVoidedNothing) {
+  const auto good = get(order(a, {SaeId("sae-b")}));
+  const auto broken = get(order(a, {SaeId("sae-b")}));
+  ASSERT_TRUE(good && broken);
+  const KeyId id = broken->keys[0].id;
+  b.change("UPDATE sae_key SET sealed = x'00' WHERE batch_id = x'" + batch_of(id).hex() + "' AND first = " + std::to_string(index_of(id)));
+  std::promise<Result<std::vector<KeyId>>> voided;
+  b.delivery->discard(SaeId("sae-a"), {good->keys[0].id, id}, [&](Result<std::vector<KeyId>> ids) { voided.set_value(std::move(ids)); });
+  EXPECT_FALSE(voided.get_future().get());
+  EXPECT_EQ(b.rows("sae_key"), 2);
+  EXPECT_TRUE(fetch(b, "sae-b", *good));
+}
+
+TEST_F(SaeDeliveryTest, AVoidThatNamesAnIdTwiceSaysItOnce) {
+  const auto sold = get(order(a, {SaeId("sae-b")}));
+  ASSERT_TRUE(sold);
+  const KeyId id = sold->keys[0].id;
+  std::promise<Result<std::vector<KeyId>>> voided;
+  b.delivery->discard(SaeId("sae-a"), {id, id}, [&](Result<std::vector<KeyId>> ids) { voided.set_value(std::move(ids)); });
+  EXPECT_EQ(*voided.get_future().get(), std::vector{id});
+  EXPECT_EQ(b.rows("sae_key"), 0);
+}
+
 TEST_F(SaeDeliveryTest, WhenOneSiteIsSilentAndAnotherLacksTheChunkTheOrderIsRefused) {
   ASSERT_TRUE(get(order(a, {SaeId("sae-c")}, 40)));
   share_keys(a, c, 10, Held::at_near_alone);

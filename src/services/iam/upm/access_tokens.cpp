@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "store/long_lived.hpp"
 #include "wire/base64.hpp"
 
 namespace qanat::iam {
@@ -27,7 +28,7 @@ Result<Secret> stored_secret(store::Store& store, crypto::CryptoDevice& device, 
     }));
     sealed = box;
   }
-  return device.unseal(key_context(algorithm), *sealed);
+  return store::unseal_long_lived(store, device, "token_key", "sealed", key_context(algorithm), *sealed);
 }
 
 }  // namespace

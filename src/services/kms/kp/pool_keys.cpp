@@ -6,6 +6,7 @@
 #include "crypto/aead.hpp"
 #include "crypto/kdf.hpp"
 #include "services/kms/kp/sealed_columns.hpp"
+#include "store/long_lived.hpp"
 
 namespace qanat::kms {
 namespace {
@@ -162,7 +163,7 @@ Result<void> PoolKeys::load(UnixMs now) {
       keys_[at(one.pool)][one.generation].in_force = now >= one.made_ms + in_force_after_ms;
       continue;
     }
-    auto key = parts_.device.unseal(pool_key_context(one.pool, one.generation), one.sealed);
+    auto key = store::unseal_long_lived(parts_.store, parts_.device, "pool_key", "sealed", pool_key_context(one.pool, one.generation), one.sealed);
     if (!key) return fail_in("pool key of pool " + std::string(name(one.pool)), key.error());
     const std::lock_guard lock(mutex_);
     keys_[at(one.pool)][one.generation] = {.key = std::make_shared<const Secret>(*std::move(key)), .made_ms = one.made_ms, .in_force = now >= one.made_ms + in_force_after_ms};
