@@ -32,7 +32,7 @@ class PeerWatch {
   std::uint64_t now_ns_ = 0;
 };
 
-/// How long to wait for that handshake, so that both ends are back on the former key while its session lasts: until the last one is 155 s old; 30 s if its session
+/// How long to wait for that handshake, so that both ends are back on the former key while its session lasts: until the last one is 155 s old; 30 s if that
 /// is over.
 std::chrono::milliseconds handshake_wait(std::uint64_t handshake_ns, std::uint64_t now_ns) noexcept;
 
