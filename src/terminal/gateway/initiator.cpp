@@ -148,7 +148,7 @@ Result<void> Initiator::put_in_force(const KeyId& id, const std::vector<GatewayK
 }
 
 Result<void> Initiator::change(const KeyId& id, const std::vector<GatewayKeyRow>& rows, Deadline deadline) {
-  ASSIGN_OR_RETURN(const std::vector<KeyId> far, tell(id, rows, deadline));
+  ASSIGN_OR_RETURN(const std::vector<KeyId> far, tell(id, rows, deadline.sooner_of(initiator_step_max)));
   if (std::ranges::find(far, id) == far.end()) return fail(ErrorCode::not_found, "the responder no longer holds it");
   node::crash_point("gateway.told");
   const GatewayKeyRow* const former = active_of(rows);
