@@ -64,9 +64,9 @@ Result<void> Responder::go_back(Deadline deadline) {
   TRY(tunnel_->unfollow(deadline));
   ASSIGN_OR_RETURN(const std::vector<GatewayKeyRow> rows, records_.live(plan_.name));
   const GatewayKeyRow* const unproven = active_of(rows);
-  if (unproven == nullptr) return {};
   const Error why{.code = ErrorCode::deadline_exceeded, .message = "the initiator did not put it in force: back to the key before"};
-  TRY(ports_.record("gateway.rotation", object_of(unproven->id), &why));
+  TRY(ports_.record("gateway.rotation", unproven == nullptr ? plan_.name : object_of(unproven->id), &why));
+  if (unproven == nullptr) return {};
   std::vector<KeyRecords::Move> moves{{.id = unproven->id, .to = GatewayKeyState::retiring}};
   const auto former = std::ranges::find_if(rows, [&](const GatewayKeyRow& row) { return row.id == former_ && row.state == GatewayKeyState::retiring; });
   if (former != rows.end()) moves.push_back({.id = former->id, .to = GatewayKeyState::active});

@@ -59,10 +59,17 @@ class WireGuard final : public Tunnel {
       former_.reset();  // said again: the initiator has put it in force
       return {};
     }
+    const UnprovenKey since{.handshake_ns = peer.handshake_ns, .set_ns = unix_ns()};
+    // What the tunnel runs on is the key that acted last, not one that was set after it and has not.
+    const bool has_acted = !former_ || proof_of(former_->since, peer.handshake_ns, since.set_ns) == Proof::acts;
     TRY(set_key(found->second, deadline));
-    const bool is_former = former_ && equal_secret(former_->key, found->second);
-    former_.reset();
-    if (!is_former) former_.emplace(std::move(peer.preshared_key), UnprovenKey{.handshake_ns = peer.handshake_ns, .set_ns = unix_ns()});
+    if (has_acted) {
+      former_.emplace(std::move(peer.preshared_key), since);
+    } else if (equal_secret(former_->key, found->second)) {
+      former_.reset();
+    } else {
+      former_->since = since;
+    }
     return {};
   }
 

@@ -252,6 +252,21 @@ TEST_F(WireGuardTunnelTest, AReturnToTheFormerKeyIsNotUndone) {
   EXPECT_EQ(interface_.shared_key(), text_of(1));
 }
 
+TEST_F(WireGuardTunnelTest, TheKeyToGoBackToIsTheOneThatActedLast) {
+  open(Handshake::forced);
+  interface_.set_shared_key(before_);
+  interface_.set_handshake(seconds_ago(100));
+  ASSERT_TRUE(tunnel_->follow(id_of(1), soon_));
+  ASSERT_TRUE(tunnel_->follow(id_of(2), soon_));
+  ASSERT_TRUE(tunnel_->unfollow(soon_));
+  EXPECT_EQ(interface_.shared_key(), before_) << "the first one never acted";
+  ASSERT_TRUE(tunnel_->follow(id_of(1), soon_));
+  interface_.set_handshake(seconds_ago(0));
+  ASSERT_TRUE(tunnel_->follow(id_of(2), soon_));
+  ASSERT_TRUE(tunnel_->unfollow(soon_));
+  EXPECT_EQ(interface_.shared_key(), text_of(1)) << "it acted";
+}
+
 TEST_F(WireGuardTunnelTest, AnInterfaceThatIsNewIsClosedAndHasNoneOfOurKeys) {
   open(Handshake::forced);
   interface_.set_shared_key(before_);
