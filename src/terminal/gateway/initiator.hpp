@@ -15,7 +15,9 @@ class Initiator final : public Agent {
 
  protected:
   Result<std::chrono::milliseconds> step() override;
-  [[nodiscard]] bool recovering() const override { return std::ranges::any_of(pauses_, [](const StepPause& pause) { return pause.failures > 0; }); }
+  [[nodiscard]] bool recovering() const override {
+    return std::ranges::any_of(pauses_, [](const StepPause& pause) { return pause.failures > 0; });
+  }
 
  private:
   void succeeded(RotationStep step);

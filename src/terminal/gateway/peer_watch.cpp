@@ -4,15 +4,15 @@ namespace qanat::terminal::gateway {
 namespace {
 
 constexpr std::uint64_t second_ns = 1'000'000'000;
-constexpr std::uint64_t session_max_ns = 180 * second_ns;     // REJECT_AFTER_TIME
-constexpr std::uint64_t due_from_ns = 90 * second_ns;         // who sent lately is likely to send at 120 s, REKEY_AFTER_TIME
-constexpr std::uint64_t due_until_ns = 130 * second_ns;       // what the far end makes after a keepalive of ours
-constexpr std::uint64_t give_up_ns = 155 * second_ns;         // the initiator; the responder hears of it, or does the same a little later
-constexpr std::uint64_t go_back_ns = 165 * second_ns;         // two attempts of WireGuard under the former key are left
+constexpr std::uint64_t session_max_ns = 180 * second_ns;  // REJECT_AFTER_TIME
+constexpr std::uint64_t due_from_ns = 90 * second_ns;      // who sent lately is likely to send at 120 s, REKEY_AFTER_TIME
+constexpr std::uint64_t due_until_ns = 130 * second_ns;    // what the far end makes after a keepalive of ours
+constexpr std::uint64_t give_up_ns = 155 * second_ns;      // the initiator; the responder hears of it, or does the same a little later
+constexpr std::uint64_t go_back_ns = 165 * second_ns;      // two attempts of WireGuard under the former key are left
 constexpr std::uint64_t wait_without_session_ns = 30 * second_ns;
-constexpr std::uint64_t initiator_max_ns = 46 * second_ns;    // to be told, to set the key, to give up, to say so
+constexpr std::uint64_t initiator_max_ns = 46 * second_ns;  // to be told, to set the key, to give up, to say so
 constexpr std::uint64_t unanswered_max_ns = 15 * second_ns;
-constexpr std::uint64_t lately_ns = 15 * second_ns;           // a keepalive comes 10 s after what was received
+constexpr std::uint64_t lately_ns = 15 * second_ns;  // a keepalive comes 10 s after what was received
 static_assert(due_until_ns < give_up_ns && give_up_ns < go_back_ns && go_back_ns < session_max_ns);
 
 /// Nothing for what lies in the future: a clock was set back.

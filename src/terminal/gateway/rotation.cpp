@@ -43,7 +43,7 @@ RotationReason rotation_reason(const RotationView& view, const RotationPolicy& p
 }
 
 RotationStep next_step(const RotationView& view, const RotationPolicy& policy) noexcept {
-  const auto may_try = [&](RotationStep step) { return view.now_ms >= view.pauses.at(index_of(step)).not_before_ms; };
+  const auto may_try = [&](RotationStep step) { return view.now_ms >= view.pauses[index_of(step)].not_before_ms; };
   if (!view.agreed) return may_try(RotationStep::agree) ? RotationStep::agree : RotationStep::none;
   const std::size_t ready = count(view.keys, GatewayKeyState::ready);
   const bool wanted = rotation_reason(view, policy) != RotationReason::none;

@@ -51,7 +51,9 @@ class UapiDouble {
   UapiDouble(const UapiDouble&) = delete;
   UapiDouble& operator=(const UapiDouble&) = delete;
 
-  std::string shared_key() const { return with([](const Interface& one) { return one.shared_key; }); }
+  std::string shared_key() const {
+    return with([](const Interface& one) { return one.shared_key; });
+  }
   void set_shared_key(const std::string& key) {
     change([&](Interface& one) { one.shared_key = key; });
   }
@@ -132,9 +134,9 @@ class UapiDouble {
     return "errno=0\n\n";
   }
   static std::string described(const Interface& one) {
-    return "private_key=" + std::string(64, '1') + "\nlisten_port=51820\n" + one.others + "public_key=" + watched_peer +
-           "\npreshared_key=" + one.shared_key + "\nlast_handshake_time_sec=" + std::to_string(one.handshake_s) +
-           "\nlast_handshake_time_nsec=0\ntx_bytes=" + std::to_string(one.sent) + "\nrx_bytes=0\npersistent_keepalive_interval=0\nerrno=0\n\n";
+    return "private_key=" + std::string(64, '1') + "\nlisten_port=51820\n" + one.others + "public_key=" + watched_peer + "\npreshared_key=" + one.shared_key +
+           "\nlast_handshake_time_sec=" + std::to_string(one.handshake_s) + "\nlast_handshake_time_nsec=0\ntx_bytes=" + std::to_string(one.sent) +
+           "\nrx_bytes=0\npersistent_keepalive_interval=0\nerrno=0\n\n";
   }
 
   const std::filesystem::path path_;
@@ -149,7 +151,8 @@ class WireGuardTunnelTest : public testing::Test {
  protected:
   void open(Handshake handshake) {
     tunnel_ = open_wireguard({.socket = folder_ / "wg0.sock", .peer_key = watched_peer, .handshake = handshake}, rng_);
-    for (const std::uint8_t number : std::initializer_list<std::uint8_t>{1, 2}) ASSERT_TRUE(tunnel_->load(id_of(number), Secret::copy_of(octets_of(number)), soon_));
+    for (const std::uint8_t number : std::initializer_list<std::uint8_t>{1, 2})
+      ASSERT_TRUE(tunnel_->load(id_of(number), Secret::copy_of(octets_of(number)), soon_));
   }
   static KeyId id_of(std::uint8_t number) { return KeyId(Bytes(KeyId::size, number)); }
   static Bytes octets_of(std::uint8_t number) { return Bytes(wireguard_key_octets, static_cast<std::uint8_t>(number + 0xa0)); }
