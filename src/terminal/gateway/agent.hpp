@@ -1,6 +1,7 @@
 // What both kinds of agent have in common: one tunnel, its records, its gateway software, and the ways to the outside as functions (tests put their own in).
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <mutex>
 
@@ -60,8 +61,14 @@ class Agent {
   std::chrono::milliseconds work();
   /// The key in force is to be followed by another now.
   virtual void ask() {}
+  /// The process is to end: work() that is under way comes to its end soon. From any thread.
+  void interrupt() noexcept {
+    to_end_ = true;
+    tunnel_->interrupt();
+  }
 
  protected:
+  [[nodiscard]] bool is_to_end() const noexcept { return to_end_; }
   virtual Result<std::chrono::milliseconds> step() = 0;
   /// True after a failure until what failed has worked.
   [[nodiscard]] virtual bool recovering() const { return false; }
@@ -88,6 +95,7 @@ class Agent {
  private:
   mutable std::mutex state_mutex_;
   TunnelState state_;  // under state_mutex_
+  std::atomic<bool> to_end_ = false;
 };
 
 /// The active key's row, or nullptr.

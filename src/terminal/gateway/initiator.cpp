@@ -10,6 +10,18 @@ namespace {
 constexpr std::chrono::milliseconds initiator_step_max{15000};
 constexpr std::chrono::milliseconds pause_idle{500};
 constexpr UnixMs agreement_holds_ms = 5000;  // then the responder is asked again: its gateway may have been restarted
+constexpr std::chrono::milliseconds last_word_max{2000};  // to the responder, when the process is to end
+
+/// What the responder is to keep. What retires is kept at both ends until a key is in force whose change was not interrupted: the tunnel may run on it.
+std::vector<KeyId> told_of(const std::vector<GatewayKeyRow>& rows) {
+  const bool is_known = active_of(rows) != nullptr;
+  std::vector<KeyId> out;
+  for (const GatewayKeyRow& row : rows) {
+    if (row.state == GatewayKeyState::taken || (row.state == GatewayKeyState::retiring && is_known)) continue;
+    out.push_back(row.id);
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -30,8 +42,11 @@ Result<RotationView> Initiator::look(Deadline deadline) {
   out.up = condition.up;
   out.octets = condition.octets;
   out.asked = asked_;
-  out.failing = failing_;
-  out.not_before_ms = std::min(not_before_ms_, out.now_ms + static_cast<UnixMs>(rotation_pause(failures_).count()));
+  out.changeable = condition.changeable;
+  for (std::size_t i = 0; i < pauses_.size(); ++i) {
+    const UnixMs latest = out.now_ms + static_cast<UnixMs>(rotation_pause(pauses_[i].failures).count());
+    out.pauses[i] = {.failures = pauses_[i].failures, .not_before_ms = std::min(pauses_[i].not_before_ms, latest)};
+  }
   return out;
 }
 
@@ -53,15 +68,13 @@ Result<std::chrono::milliseconds> Initiator::step() {
   return std::chrono::milliseconds(0);  // something else may be due at once
 }
 
-void Initiator::succeeded(RotationStep step) {
-  if (step == failing_) failures_ = 0;
-}
+void Initiator::succeeded(RotationStep step) { pauses_[index_of(step)] = {}; }
 
 void Initiator::failed(RotationStep step) {
-  failures_ = step == failing_ ? failures_ + 1 : 1;
-  failing_ = step;
+  StepPause& pause = pauses_[index_of(step)];
+  ++pause.failures;
+  pause.not_before_ms = now() + static_cast<UnixMs>(rotation_pause(pause.failures).count());
   agreed_ = agreed_ && step == RotationStep::take;
-  not_before_ms_ = now() + static_cast<UnixMs>(rotation_pause(failures_).count());
 }
 
 Result<void> Initiator::do_step(RotationStep step, const std::vector<GatewayKeyRow>& rows) {
@@ -81,10 +94,7 @@ Result<void> Initiator::do_step(RotationStep step, const std::vector<GatewayKeyR
 }
 
 Result<std::vector<KeyId>> Initiator::tell(const std::optional<KeyId>& in_force, const std::vector<GatewayKeyRow>& rows, Deadline deadline) {
-  Dx1Loaded message{.tunnel = plan_.name, .turn = 0, .in_force = in_force, .keep = {}};
-  for (const GatewayKeyRow& row : rows) {
-    if (row.state == GatewayKeyState::ready || row.state == GatewayKeyState::active || row.state == GatewayKeyState::switching) message.keep.push_back(row.id);
-  }
+  Dx1Loaded message{.tunnel = plan_.name, .turn = 0, .in_force = in_force, .keep = told_of(rows)};
   ASSIGN_OR_RETURN(message.turn, records_.next_turn(plan_.name, now()));
   return ports_.agree(message, deadline);
 }
@@ -92,12 +102,7 @@ Result<std::vector<KeyId>> Initiator::tell(const std::optional<KeyId>& in_force,
 Result<void> Initiator::agree(Deadline deadline) {
   ASSIGN_OR_RETURN(const std::vector<GatewayKeyRow> rows, records_.live(plan_.name));
   const GatewayKeyRow* const active = active_of(rows);
-  // What retires is kept at both ends until a key is in force whose change was not interrupted: it may be what the tunnel runs on.
-  std::vector<GatewayKeyRow> told = rows;
-  if (active == nullptr) {
-    for (GatewayKeyRow& row : told) row.state = row.state == GatewayKeyState::retiring ? GatewayKeyState::ready : row.state;
-  }
-  ASSIGN_OR_RETURN(const std::vector<KeyId> far, tell(active == nullptr ? std::optional<KeyId>() : std::optional(active->id), told, deadline));
+  ASSIGN_OR_RETURN(const std::vector<KeyId> far, tell(active == nullptr ? std::optional<KeyId>() : std::optional(active->id), rows, deadline));
   for (const GatewayKeyRow& row : rows) {
     const bool held_there = std::ranges::find(far, row.id) != far.end();
     const bool over = row.state == GatewayKeyState::retiring && active != nullptr;
@@ -136,14 +141,14 @@ Result<void> Initiator::put_in_force(const KeyId& id, const std::vector<GatewayK
   // The key was shown to the other end, or may have been: it is not tried again. The tunnel is on the key before; an error here is less than the one before it.
   agreed_ = false;
   (void)ports_.record("gateway.rotation", object_of(id), &changed.error());
-  const Deadline again = Deadline::after(initiator_step_max);
+  const Deadline again = Deadline::after(is_to_end() ? last_word_max : initiator_step_max);
   TRY(forget(id, again));
   (void)agree(again);
   return fail_in("key " + id.hex() + " could not be put in force", changed.error());
 }
 
 Result<void> Initiator::change(const KeyId& id, const std::vector<GatewayKeyRow>& rows, Deadline deadline) {
-  ASSIGN_OR_RETURN(const std::vector<KeyId> far, tell(id, rows, deadline));
+  ASSIGN_OR_RETURN(const std::vector<KeyId> far, tell(id, rows, deadline.sooner_of(initiator_step_max)));
   if (std::ranges::find(far, id) == far.end()) return fail(ErrorCode::not_found, "the responder no longer holds it");
   node::crash_point("gateway.told");
   const GatewayKeyRow* const former = active_of(rows);

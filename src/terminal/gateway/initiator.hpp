@@ -1,6 +1,7 @@
 // The agent at the end that leads: it takes keys, has the responder take them too, and puts one after the other in force.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 
 #include "terminal/gateway/agent.hpp"
@@ -14,7 +15,9 @@ class Initiator final : public Agent {
 
  protected:
   Result<std::chrono::milliseconds> step() override;
-  [[nodiscard]] bool recovering() const override { return failures_ > 0; }
+  [[nodiscard]] bool recovering() const override {
+    return std::ranges::any_of(pauses_, [](const StepPause& pause) { return pause.failures > 0; });
+  }
 
  private:
   void succeeded(RotationStep step);
@@ -31,9 +34,7 @@ class Initiator final : public Agent {
   std::atomic<bool> asked_ = false;
   bool agreed_ = false;
   UnixMs agreed_ms_ = 0;
-  RotationStep failing_ = RotationStep::none;  // none: before any step
-  unsigned failures_ = 0;                      // of it, in a row
-  UnixMs not_before_ms_ = 0;
+  StepPauses pauses_{};
 };
 
 }  // namespace qanat::terminal::gateway

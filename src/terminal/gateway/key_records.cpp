@@ -47,9 +47,9 @@ Result<void> write_turn(store::Transaction& transaction, const std::string& tunn
 
 }  // namespace
 
-Result<std::unique_ptr<KeyRecords>> KeyRecords::open(const std::filesystem::path& file) {
+Result<std::unique_ptr<KeyRecords>> KeyRecords::open(const std::filesystem::path& file, std::int64_t kept) {
   ASSIGN_OR_RETURN(auto store, store::Store::open(file, gateway_migrations));
-  return std::unique_ptr<KeyRecords>(new KeyRecords(std::move(store)));
+  return std::unique_ptr<KeyRecords>(new KeyRecords(std::move(store), kept));
 }
 
 Result<std::vector<GatewayKeyRow>> KeyRecords::live(const std::string& tunnel) {
@@ -78,8 +78,10 @@ Result<void> KeyRecords::take(const std::string& tunnel, const KeyId& id, UnixMs
     if (before) return fail(ErrorCode::conflict, "key " + id.hex() + " was here before: it is " + std::string(name(*before)));
     TRY(transaction.run("INSERT INTO tunnel_key (tunnel, id, state, since_ms) VALUES (?, ?, 'taken', ?)",
                         {std::string_view(tunnel), id.view(), store::column(now)}));
-    TRY(transaction.run("DELETE FROM tunnel_key WHERE tunnel = ?1 AND state = 'gone' AND seq <= (SELECT max(seq) FROM tunnel_key) - ?2",
-                        {std::string_view(tunnel), gone_kept}));
+    TRY(transaction.run(
+        "DELETE FROM tunnel_key WHERE tunnel = ?1 AND state = 'gone' AND seq <= "
+        "(SELECT seq FROM tunnel_key WHERE tunnel = ?1 AND state = 'gone' ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
+        {std::string_view(tunnel), kept_}));
     return {};
   });
 }

@@ -11,11 +11,13 @@ namespace qanat::terminal::gateway {
 
 class KeyRecords {
  public:
-  static Result<std::unique_ptr<KeyRecords>> open(const std::filesystem::path& file);
+  static constexpr std::int64_t gone_kept = 10000;
+  /// `kept`: how many rows of keys that are gone each tunnel keeps.
+  static Result<std::unique_ptr<KeyRecords>> open(const std::filesystem::path& file, std::int64_t kept = gone_kept);
 
   /// All but those that are gone, oldest first.
   Result<std::vector<GatewayKeyRow>> live(const std::string& tunnel);
-  /// The state of this id; nothing if it was never here (or so long ago that the row is gone: the last gone_kept of a tunnel are kept).
+  /// The state of this id; nothing if it was never here (or so long ago that the row is no longer kept).
   Result<std::optional<GatewayKeyState>> state_of(const std::string& tunnel, const KeyId& id);
   /// A key that was never here, as `taken`. conflict if it was.
   Result<void> take(const std::string& tunnel, const KeyId& id, UnixMs now);
@@ -31,11 +33,10 @@ class KeyRecords {
   /// Responder: conflict if a message with this number or a larger one was followed already.
   Result<void> follow_turn(const std::string& tunnel, std::int64_t turn);
 
-  static constexpr std::int64_t gone_kept = 10000;
-
  private:
-  explicit KeyRecords(std::unique_ptr<store::Store> store) : store_(std::move(store)) {}
+  KeyRecords(std::unique_ptr<store::Store> store, std::int64_t kept) : store_(std::move(store)), kept_(kept) {}
   std::unique_ptr<store::Store> store_;
+  std::int64_t kept_;
 };
 
 }  // namespace qanat::terminal::gateway

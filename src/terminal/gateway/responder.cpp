@@ -18,6 +18,7 @@ Result<std::chrono::milliseconds> Responder::step() {
   ASSIGN_OR_RETURN(const bool changed, reconcile(deadline));
   (void)changed;
   ASSIGN_OR_RETURN(const TunnelCondition condition, tunnel_->condition(deadline));
+  if (condition.overdue) TRY(go_back(deadline));
   ASSIGN_OR_RETURN(const std::vector<GatewayKeyRow> rows, records_.live(plan_.name));
   publish(rows, condition.up);
   return responder_pause;
@@ -52,8 +53,23 @@ Result<void> Responder::put_in_force(const KeyId& id, const std::vector<GatewayK
   if (row->state == GatewayKeyState::active) return {};
   node::crash_point("gateway.peer.followed");
   std::vector<KeyRecords::Move> moves;
-  if (const GatewayKeyRow* const former = active_of(rows)) moves.push_back({.id = former->id, .to = GatewayKeyState::retiring});
+  const GatewayKeyRow* const former = active_of(rows);
+  former_ = former == nullptr ? std::optional<KeyId>() : std::optional(former->id);
+  if (former != nullptr) moves.push_back({.id = former->id, .to = GatewayKeyState::retiring});
   moves.push_back({.id = id, .to = GatewayKeyState::active});
+  return move(moves);
+}
+
+Result<void> Responder::go_back(Deadline deadline) {
+  TRY(tunnel_->unfollow(deadline));
+  ASSIGN_OR_RETURN(const std::vector<GatewayKeyRow> rows, records_.live(plan_.name));
+  const GatewayKeyRow* const unproven = active_of(rows);
+  const Error why{.code = ErrorCode::deadline_exceeded, .message = "the initiator did not put it in force: back to the key before"};
+  TRY(ports_.record("gateway.rotation", unproven == nullptr ? plan_.name : object_of(unproven->id), &why));
+  if (unproven == nullptr) return {};
+  std::vector<KeyRecords::Move> moves{{.id = unproven->id, .to = GatewayKeyState::retiring}};
+  const auto former = std::ranges::find_if(rows, [&](const GatewayKeyRow& row) { return row.id == former_ && row.state == GatewayKeyState::retiring; });
+  if (former != rows.end()) moves.push_back({.id = former->id, .to = GatewayKeyState::active});
   return move(moves);
 }
 

@@ -19,6 +19,10 @@ class Responder final : public Agent {
 
  private:
   Result<void> put_in_force(const KeyId& id, const std::vector<GatewayKeyRow>& rows, Deadline deadline);
+  /// To the key before, because the initiator said that it puts one in force and neither has done so nor been heard of since.
+  Result<void> go_back(Deadline deadline);
+
+  std::optional<KeyId> former_;  // what was in force before the last change
 };
 
 }  // namespace qanat::terminal::gateway

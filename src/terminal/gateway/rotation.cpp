@@ -43,11 +43,11 @@ RotationReason rotation_reason(const RotationView& view, const RotationPolicy& p
 }
 
 RotationStep next_step(const RotationView& view, const RotationPolicy& policy) noexcept {
-  const auto may_try = [&](RotationStep step) { return step != view.failing || view.now_ms >= view.not_before_ms; };
+  const auto may_try = [&](RotationStep step) { return view.now_ms >= view.pauses[index_of(step)].not_before_ms; };
   if (!view.agreed) return may_try(RotationStep::agree) ? RotationStep::agree : RotationStep::none;
   const std::size_t ready = count(view.keys, GatewayKeyState::ready);
   const bool wanted = rotation_reason(view, policy) != RotationReason::none;
-  if (ready > 0 && wanted && may_try(RotationStep::put_in_force)) return RotationStep::put_in_force;
+  if (ready > 0 && wanted && view.changeable && may_try(RotationStep::put_in_force)) return RotationStep::put_in_force;
   if (ready < policy.ahead && may_try(RotationStep::take)) return RotationStep::take;
   return RotationStep::none;
 }

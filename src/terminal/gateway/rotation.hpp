@@ -1,6 +1,7 @@
 // What an initiator does next for its tunnel: a function of what is known of its keys, of the tunnel and of the time. No I/O.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <vector>
 
@@ -33,15 +34,24 @@ enum class RotationStep : std::uint8_t {
   put_in_force,  // the oldest that is ready
 };
 
+/// Of one step: how often in a row it failed, and until when it is not tried again. Other steps are.
+struct StepPause {
+  unsigned failures = 0;
+  UnixMs not_before_ms = 0;
+};
+using StepPauses = std::array<StepPause, 4>;  // by step; none: before any step
+constexpr std::size_t index_of(RotationStep step) noexcept { return static_cast<std::size_t>(step); }
+static_assert(std::tuple_size_v<StepPauses> == index_of(RotationStep::put_in_force) + 1);
+
 struct RotationView {
   std::vector<GatewayKeyRow> keys;  // oldest first
   bool agreed = false;              // since the start and since the last change
   bool up = false;                  // the tunnel
+  bool changeable = true;           // a change that begins now comes to its end
   std::uint64_t octets = 0;         // under the key in force
   bool asked = false;               // somebody wants a change now
   UnixMs now_ms = 0;
-  RotationStep failing = RotationStep::none;  // what failed last, and has not worked since
-  UnixMs not_before_ms = 0;                   // until then it is not tried again; other steps are
+  StepPauses pauses{};
 };
 
 RotationReason rotation_reason(const RotationView& view, const RotationPolicy& policy) noexcept;

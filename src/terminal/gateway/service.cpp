@@ -37,8 +37,13 @@ class AgentThread {
     }
     wake_.notify_all();
   }
-  void stop() {
+  /// What it does comes to its end soon; stop() waits for it.
+  void request_stop() {
     thread_.request_stop();
+    agent_.interrupt();
+  }
+  void stop() {
+    request_stop();
     if (thread_.joinable()) thread_.join();
   }
 
@@ -221,7 +226,8 @@ void GatewayService::start() {
 void GatewayService::stop() {
   parts_->signals.request_stop();
   if (parts_->signals.joinable()) parts_->signals.join();
-  for (Parts::One& one : parts_->tunnels) one.thread->stop();
+  for (const Parts::One& one : parts_->tunnels) one.thread->request_stop();
+  for (const Parts::One& one : parts_->tunnels) one.thread->stop();
 }
 
 }  // namespace qanat::terminal::gateway

@@ -21,22 +21,26 @@ T choice(node::Config& table, std::string_view key, std::string_view absent, std
   return text == other.first ? other.second : one.second;
 }
 
-StrongSwanSettings read_strongswan(node::Config& table) {
+// What is the initiator's alone is not read for a responder, and so refused there: it would change nothing.
+
+StrongSwanSettings read_strongswan(node::Config& table, Role role) {
   StrongSwanSettings out;
   out.vici = table.text("vici", "/run/charon.vici");
   out.connection = table.text("connection");
+  if (role == Role::responder) return out;
   out.overlap = std::chrono::milliseconds(table.integer("overlap_ms", 0, overlap_max_ms, out.overlap.count()));
   out.hold.queue = static_cast<std::uint16_t>(table.integer("hold_queue", 0, UINT16_MAX, 0));
   out.hold.network_namespace = table.text("hold_namespace", "");
   return out;
 }
 
-WireGuardSettings read_wireguard(node::Config& table) {
+WireGuardSettings read_wireguard(node::Config& table, Role role) {
   WireGuardSettings out;
   out.socket = table.text("socket");
   const auto key = wireguard_public_key(table.text("peer_key"));
   if (!key) table.reject("peer_key", key.error().message);
   out.peer_key = key.value_or(std::string());
+  if (role == Role::responder) return out;
   out.handshake = choice<Handshake>(table, "handshake", "forced", {"forced", Handshake::forced}, {"awaited", Handshake::awaited});
   return out;
 }
@@ -58,9 +62,9 @@ TunnelSettings read_tunnel(node::Config& table, const std::string& name) {
     out.policy.ahead = static_cast<std::size_t>(table.integer("ahead", 1, ahead_max, static_cast<std::int64_t>(out.policy.ahead)));
   }
   if (software == Software::wireguard) {
-    out.software = read_wireguard(table);
+    out.software = read_wireguard(table, out.role);
   } else {
-    out.software = read_strongswan(table);
+    out.software = read_strongswan(table, out.role);
   }
   return out;
 }

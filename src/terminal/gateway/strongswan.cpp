@@ -7,6 +7,7 @@
 
 #include "kme/key_id_text.hpp"
 #include "node/log.hpp"
+#include "terminal/gateway/carried_octets.hpp"
 #include "terminal/gateway/vici_client.hpp"
 
 namespace qanat::terminal::gateway {
@@ -20,7 +21,7 @@ struct IkeSa {
   bool established = false;
   bool ppk = false;
   bool child_installed = false;
-  std::uint64_t octets = 0;
+  CarriedOctets::Present children{};
 };
 
 std::uint64_t number_of(std::string_view text) {
@@ -38,7 +39,7 @@ IkeSa read_sa(const ViciSection& sa) {
     if (child == nullptr) continue;
     const std::string_view state = child->text("state");
     out.child_installed = out.child_installed || state == "INSTALLED" || state == "REKEYING" || state == "REKEYED";
-    out.octets += number_of(child->text("bytes-in")) + number_of(child->text("bytes-out"));
+    out.children[element.name] = number_of(child->text("bytes-in")) + number_of(child->text("bytes-out"));  // NAME-UNIQUEID
   }
   return out;
 }
@@ -58,6 +59,7 @@ class StrongSwan final : public Tunnel {
     if (role_ == Role::responder) TRY(load_connection(vici, std::nullopt, deadline));
     daemon_since_ = since;
     old_.clear();  // its ids begin anew
+    carried_.clear();
     return {};
   }
 
@@ -100,6 +102,9 @@ class StrongSwan final : public Tunnel {
     return {};
   }
 
+  /// follow() has changed nothing: the initiator alone chooses the PPK.
+  Result<void> unfollow(Deadline /*deadline*/) override { return {}; }
+
   Result<void> put_in_force(const KeyId& id, const std::optional<KeyId>& former, Deadline deadline) override {
     ASSIGN_OR_RETURN(ViciClient vici, connect(deadline));
     ASSIGN_OR_RETURN(const std::vector<IkeSa> before, sas(vici, deadline));
@@ -112,21 +117,26 @@ class StrongSwan final : public Tunnel {
     }
     std::this_thread::sleep_for(std::min(settings_.overlap, deadline.remaining()));
     for (const IkeSa& old : before) old_.insert(old.unique_id);
+    carried_.clear();
     end_old(vici, deadline);
     return {};
   }
 
   [[nodiscard]] std::chrono::milliseconds patience() const override { return settings_.overlap + answer_max; }
+  /// Its patience is short, and an IKE SA that is being made is better brought to its end.
+  void interrupt() noexcept override {}
 
   Result<TunnelCondition> condition(Deadline deadline) override {
     ASSIGN_OR_RETURN(ViciClient vici, connect(deadline));
     end_old(vici, deadline);
     ASSIGN_OR_RETURN(const std::vector<IkeSa> all, sas(vici, deadline));
     TunnelCondition out;
+    CarriedOctets::Present present;
     for (const IkeSa& sa : all) {
       out.up = out.up || (sa.established && sa.ppk && sa.child_installed);
-      out.octets += sa.octets;
+      if (!old_.contains(sa.unique_id)) present.insert(sa.children.begin(), sa.children.end());
     }
+    out.octets = carried_.look(present);
     return out;
   }
 
@@ -210,6 +220,7 @@ class StrongSwan final : public Tunnel {
   const ConnectionFile connection_;
   const Role role_;
   std::set<std::string> old_;  // IKE SAs to be deleted, by their unique ids
+  CarriedOctets carried_;      // under the key in force
   std::string daemon_since_;   // when the daemon that we prepared was started
 };
 

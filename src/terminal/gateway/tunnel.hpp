@@ -1,6 +1,7 @@
 // A gateway's own software, as far as an agent drives it: where keys are put for one tunnel, which of them is in force, and how the tunnel is.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <vector>
 
@@ -15,11 +16,13 @@ namespace qanat::terminal::gateway {
 enum class Role : std::uint8_t { initiator, responder };
 
 struct TunnelCondition {
-  bool up = false;           // traffic can pass now, under a key of the agents
-  std::uint64_t octets = 0;  // both ways, since the key in force was put in force
+  bool up = false;           // traffic passes under a key of the agents, or would if there were any
+  std::uint64_t octets = 0;  // both ways, since the key in force was put in force, as far as this process was there
+  bool changeable = true;    // initiator: a change that begins now comes to its end
+  bool overdue = false;      // responder: the key of the last follow() has not acted, and what runs without it ends soon
 };
 
-/// Not thread-safe: its agent uses it from one thread at a time. Whatever fails, what was in force before still is, unless said otherwise.
+/// Not thread-safe but for interrupt(): its agent uses it from one thread at a time. Whatever fails, what was in force before still is, unless said otherwise.
 class Tunnel {
  public:
   virtual ~Tunnel() = default;
@@ -34,12 +37,16 @@ class Tunnel {
   virtual Result<std::vector<KeyId>> loaded(Deadline deadline) = 0;
   /// Responder: the peer puts (or has put) this key in force. not_found if it is not held.
   virtual Result<void> follow(const KeyId& id, Deadline deadline) = 0;
+  /// Responder: what was there before the last follow() is there again. No failure if there is nothing to undo.
+  virtual Result<void> unfollow(Deadline deadline) = 0;
   /// Initiator: puts a held key in force, the far end holds it too; `former` is the one before, if any. Afterwards nothing runs on another key. denied if the
   /// far end did not accept the key, unavailable or deadline_exceeded if it did not answer.
   virtual Result<void> put_in_force(const KeyId& id, const std::optional<KeyId>& former, Deadline deadline) = 0;
   /// How long put_in_force() may have to be given.
   [[nodiscard]] virtual std::chrono::milliseconds patience() const = 0;
   virtual Result<TunnelCondition> condition(Deadline deadline) = 0;
+  /// The process is to end: a put_in_force() that would wait for more than seconds gives up, now and later. From any thread.
+  virtual void interrupt() noexcept = 0;
 };
 
 }  // namespace qanat::terminal::gateway

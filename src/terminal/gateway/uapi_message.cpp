@@ -79,7 +79,7 @@ Result<void> take(const Line& line, UapiPeer& out) {
     out.handshake_ns += fraction;
   } else if (line.key == "rx_bytes" || line.key == "tx_bytes") {
     ASSIGN_OR_RETURN(const std::uint64_t octets, number_in(line.key, line.text(), UINT64_MAX >> 1U));
-    out.octets += octets;
+    (line.key == "rx_bytes" ? out.rx_octets : out.tx_octets) = octets;
   } else if (line.key == "persistent_keepalive_interval") {
     ASSIGN_OR_RETURN(const std::uint64_t seconds, number_in(line.key, line.text(), UINT16_MAX));
     out.keepalive_s = static_cast<std::uint32_t>(seconds);

@@ -19,7 +19,8 @@ struct UapiPeer {
   Secret private_key;              // of the interface
   Secret preshared_key;            // 32 zero octets if there is none
   std::uint64_t handshake_ns = 0;  // Unix time of the last one; 0: none yet
-  std::uint64_t octets = 0;        // both ways
+  std::uint64_t rx_octets = 0;
+  std::uint64_t tx_octets = 0;  // of handshakes, too: they grow while one is asked for in vain
   std::uint32_t keepalive_s = 0;
 };
 

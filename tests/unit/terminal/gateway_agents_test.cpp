@@ -47,6 +47,11 @@ class GatewayDouble final : public Tunnel {
     if (!held().contains(id)) return fail(ErrorCode::not_found, "not held");
     return {};
   }
+  Result<void> unfollow(Deadline) override {
+    ++unfollowed_;
+    overdue_ = false;
+    return {};
+  }
   Result<void> put_in_force(const KeyId& id, const std::optional<KeyId>& /*former*/, Deadline) override {
     between_.tried_twice = between_.tried_twice || !between_.tried.insert(id).second;
     const auto there = between_.far.find(id);
@@ -55,7 +60,10 @@ class GatewayDouble final : public Tunnel {
     return {};
   }
   [[nodiscard]] std::chrono::milliseconds patience() const override { return std::chrono::seconds(1); }
-  Result<TunnelCondition> condition(Deadline) override { return TunnelCondition{.up = between_.runs_on.has_value(), .octets = octets_}; }
+  Result<TunnelCondition> condition(Deadline) override {
+    return TunnelCondition{.up = between_.runs_on.has_value(), .octets = octets_, .changeable = changeable_, .overdue = overdue_};
+  }
+  void interrupt() noexcept override { interrupted_ = true; }
 
   /// The gateway's software was restarted: it has forgotten its keys, and the tunnel is down.
   void restart() {
@@ -65,6 +73,10 @@ class GatewayDouble final : public Tunnel {
   std::map<KeyId, Bytes>& held() { return role_ == Role::responder ? between_.far : held_; }
   bool away_ = false;
   std::uint64_t octets_ = 0;
+  bool changeable_ = true;
+  bool overdue_ = false;
+  int unfollowed_ = 0;
+  bool interrupted_ = false;
 
  private:
   BetweenGateways& between_;
@@ -133,7 +145,11 @@ class GatewayAgentsTest : public testing::Test {
               const auto read = read_dx1_loaded(write(message));
               if (!read) return fail(read.error());
               last_ = *read;
-              return responder_->follow(*read, deadline);
+              told_.push_back(*read);
+              const auto answer = responder_->follow(*read, deadline);
+              if (!loses_answer_) return answer;
+              reached_ = false;
+              return fail(ErrorCode::unavailable, "the answer is lost");
             },
             .by_id = [this](const KeyId& id, Deadline) -> Result<Secret> {
               const auto found = kme_.find(id);
@@ -181,7 +197,9 @@ class GatewayAgentsTest : public testing::Test {
   bool reached_ = true;
   bool spoils_ = false;
   std::vector<std::string> recorded_;
+  bool loses_answer_ = false;  // and nothing comes through after it
   std::optional<Dx1Loaded> last_;
+  std::vector<Dx1Loaded> told_;
   std::map<KeyId, Bytes> near_held_;
   std::unique_ptr<KeyRecords> near_records_, far_records_;
   std::unique_ptr<Initiator> initiator_;
@@ -350,6 +368,82 @@ TEST_F(GatewayAgentsTest, AChangeThatDiedInTheMiddleIsFollowedByAnother) {
   EXPECT_NE(between_.runs_on, second);
   EXPECT_NE(between_.runs_on, before);
   expect_agreement(2);
+}
+
+TEST_F(GatewayAgentsTest, WhatTheTunnelMayRunOnIsKeptAtBothEndsUntilAnotherIsInForce) {
+  settle();
+  const std::vector<GatewayKeyRow> rows = near_rows();
+  // The first change of all died in the middle: none is in force by the records.
+  ASSERT_TRUE(near_records_->move("ab", std::vector<KeyRecords::Move>{{.id = rows[0].id, .to = GatewayKeyState::gone}}, clock_.now));
+  ASSERT_TRUE(near_records_->move("ab", std::vector<KeyRecords::Move>{{.id = rows[1].id, .to = GatewayKeyState::switching}}, clock_.now));
+  restart_initiator();
+  told_.clear();
+  settle();
+  const auto keeps = [&](const Dx1Loaded& message) { return std::ranges::find(message.keep, rows[1].id) != message.keep.end(); };
+  const auto change = std::ranges::find(told_, std::optional(rows[2].id), &Dx1Loaded::in_force);
+  ASSERT_NE(change, told_.end());
+  EXPECT_TRUE(std::ranges::all_of(told_.begin(), change + 1, keeps)) << "also in the message that begins the next change";
+  EXPECT_FALSE(keeps(told_.back()));
+  expect_agreement(2);
+}
+
+TEST_F(GatewayAgentsTest, AFailedChangeWaitsAlthoughAnotherStepFailsMeanwhile) {
+  settle();
+  between_.far_accepts = false;
+  kme_serves_ = false;
+  initiator_->ask();
+  settle();
+  const std::size_t tried = between_.tried.size();
+  for (int i = 0; i < 5; ++i) settle();
+  EXPECT_EQ(between_.tried.size(), tried);
+  EXPECT_EQ(initiator_->state().ready, 1U);
+  clock_.now += 1000;
+  settle();
+  EXPECT_EQ(between_.tried.size(), tried + 1);
+}
+
+TEST_F(GatewayAgentsTest, AChangeThatWouldNotComeToItsEndCostsNoKey) {
+  settle();
+  const auto before = between_.runs_on;
+  near_->changeable_ = false;
+  clock_.now += 3'600'000;
+  initiator_->ask();
+  for (int i = 0; i < 3; ++i) settle();
+  EXPECT_EQ(between_.runs_on, before);
+  EXPECT_EQ(initiator_->state().ready, 2U);
+  near_->changeable_ = true;
+  settle();
+  EXPECT_NE(between_.runs_on, before);
+  expect_agreement(2);
+}
+
+TEST_F(GatewayAgentsTest, AResponderThatHearsNoMoreGoesBackToTheKeyBefore) {
+  settle();
+  const auto before = between_.runs_on;
+  const KeyId next = near_rows()[1].id;
+  loses_answer_ = true;
+  initiator_->ask();
+  settle();
+  ASSERT_EQ(in_force(far_rows()), next) << "it was told, and its answer was lost";
+  ASSERT_EQ(in_force(near_rows()), before);
+  responder_->work();
+  EXPECT_EQ(far_->unfollowed_, 0) << "the initiator has time";
+  far_->overdue_ = true;
+  responder_->work();
+  EXPECT_EQ(far_->unfollowed_, 1);
+  EXPECT_EQ(in_force(far_rows()), before);
+  EXPECT_TRUE(on_record("far gateway.rotation: the initiator did not put it in force"));
+  loses_answer_ = false;
+  reached_ = true;
+  clock_.now += 61'000;
+  settle();
+  expect_agreement(2);
+  EXPECT_NE(between_.runs_on, before);
+}
+
+TEST_F(GatewayAgentsTest, AnEndOfTheProcessReachesTheGatewaysSoftware) {
+  initiator_->interrupt();
+  EXPECT_TRUE(near_->interrupted_);
 }
 
 TEST_F(GatewayAgentsTest, AKeyOnItsWayWhenTheAgentDiedIsGone) {

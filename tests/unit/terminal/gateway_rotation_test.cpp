@@ -74,19 +74,29 @@ TEST(RotationTest, WhatFailedWaitsAndTheRestDoesNot) {
   RotationView view = well();
   view.keys.pop_back();
   view.asked = true;
-  view.failing = Step::put_in_force;
-  view.not_before_ms = view.now_ms + 1;
+  const auto pause = [&](Step step, UnixMs until) { view.pauses.at(index_of(step)) = {.failures = 1, .not_before_ms = until}; };
+  pause(Step::put_in_force, view.now_ms + 1);
   EXPECT_EQ(next_step(view, an_hour), Step::take);
-  view.failing = Step::take;
+  pause(Step::take, view.now_ms + 1);
+  EXPECT_EQ(next_step(view, an_hour), Step::none) << "each has its own pause";
+  pause(Step::put_in_force, view.now_ms);
   EXPECT_EQ(next_step(view, an_hour), Step::put_in_force) << "keys that are ready serve while the KME is away";
   view.asked = false;
   EXPECT_EQ(next_step(view, an_hour), Step::none);
-  view.not_before_ms = view.now_ms;
+  pause(Step::take, view.now_ms);
   EXPECT_EQ(next_step(view, an_hour), Step::take);
   view.agreed = false;
-  view.failing = Step::agree;
-  view.not_before_ms = view.now_ms + 1;
+  pause(Step::agree, view.now_ms + 1);
   EXPECT_EQ(next_step(view, an_hour), Step::none) << "without the other end nothing is done that costs a key";
+}
+
+TEST(RotationTest, NoChangeBeginsThatWouldNotComeToItsEnd) {
+  RotationView view = well();
+  view.asked = true;
+  view.changeable = false;
+  EXPECT_EQ(next_step(view, an_hour), Step::none);
+  view.keys.pop_back();
+  EXPECT_EQ(next_step(view, an_hour), Step::take) << "keys are taken ahead";
 }
 
 TEST(RotationTest, ThePauseGrowsToAMinute) {
@@ -134,6 +144,24 @@ TEST_F(GatewayRecordsTest, RefuseAKeyThatWasHereBefore) {
   EXPECT_EQ(records_->state_of("ab", numbered(1)).value(), State::gone);
   EXPECT_EQ(records_->state_of("ab", numbered(2)).value(), std::nullopt);
   EXPECT_TRUE(records_->live("ab")->empty());
+}
+
+TEST_F(GatewayRecordsTest, KeepTheLastOnesOfEachTunnelHoweverBusyAnotherIs) {
+  records_.reset();
+  records_ = std::move(KeyRecords::open(folder_ / "gateway.db", 2).value());
+  const auto use_up = [&](const std::string& tunnel, std::uint8_t number) {
+    ASSERT_TRUE(records_->take(tunnel, numbered(number), 1));
+    ASSERT_TRUE(records_->move(tunnel, std::vector<KeyRecords::Move>{{.id = numbered(number), .to = State::gone}}, 2));
+  };
+  for (std::uint8_t i = 1; i <= 3; ++i) use_up("ab", i);
+  for (std::uint8_t i = 1; i <= 9; ++i) use_up("cd", i);
+  ASSERT_TRUE(records_->take("ab", numbered(4), 3));
+  EXPECT_EQ(records_->state_of("ab", numbered(1)).value(), std::nullopt);
+  EXPECT_EQ(records_->state_of("ab", numbered(2)).value(), State::gone);
+  EXPECT_EQ(records_->state_of("ab", numbered(3)).value(), State::gone);
+  EXPECT_EQ(records_->state_of("ab", numbered(4)).value(), State::taken);
+  EXPECT_EQ(records_->take("ab", numbered(2), 4).error().code, ErrorCode::conflict);
+  EXPECT_EQ(records_->state_of("cd", numbered(9)).value(), State::gone);
 }
 
 TEST_F(GatewayRecordsTest, FollowTheTableOrChangeNothing) {

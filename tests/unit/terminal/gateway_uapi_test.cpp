@@ -32,7 +32,8 @@ TEST(WireGuardUapiTest, FindsThePeerAmongOthers) {
   EXPECT_EQ(to_hex(peer->private_key.reveal()), own_key);
   EXPECT_EQ(to_hex(peer->preshared_key.reveal()), shared_key);
   EXPECT_EQ(peer->handshake_ns, 17'000'000'005U);
-  EXPECT_EQ(peer->octets, 344U);
+  EXPECT_EQ(peer->tx_octets, 300U);
+  EXPECT_EQ(peer->rx_octets, 44U);
   EXPECT_EQ(peer->keepalive_s, 25U);
   EXPECT_FALSE(as_text(answer).contains(own_key)) << "keys are overwritten";
 }
