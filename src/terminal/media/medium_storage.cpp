@@ -27,7 +27,7 @@ class SlotFile {
   static Result<SlotFile> open(const std::filesystem::path& path, Mode mode) {
     const int more = mode == Mode::existing ? 0 : (mode == Mode::made ? O_CREAT | O_EXCL : O_CREAT);
     const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | more, S_IRUSR | S_IWUSR);
-    if (descriptor < 0 && errno == EEXIST) return fail(ErrorCode::conflict, "medium " + path.string() + ": is there already");
+    if (descriptor < 0 && errno == EEXIST) return fail(ErrorCode::conflict, "medium " + path.string() + ": is there already; to make it anew, remove it first, with the keys in it");
     if (descriptor < 0) return storage_failure(path, "open");
     SlotFile out(path, descriptor);
     struct stat status {};
@@ -194,7 +194,7 @@ Result<std::unique_ptr<MediumStorage>> make_medium_storage(const std::filesystem
     return Out(std::make_unique<Records>(std::move(file), kind.capacity));
   }
   if (::mkdir(path.c_str(), S_IRWXU) != 0) {
-    if (errno == EEXIST) return fail(ErrorCode::conflict, "medium " + path.string() + ": is there already");
+    if (errno == EEXIST) return fail(ErrorCode::conflict, "medium " + path.string() + ": is there already; to make it anew, remove it first, with the keys in it");
     return storage_failure(path, "mkdir");
   }
   for (const wire::KeySet set : wire::all_key_sets) {
