@@ -103,7 +103,8 @@ int terminal_medium(const std::filesystem::path& config) {
 int terminal_charge(const std::filesystem::path& config, const TerminalCharge& wanted) {
   const auto result = [&]() -> Result<wire::Json> {
     const terminal::WantedKeys counts{wanted.authentication, wanted.call, wanted.distribution};
-    if (counts == terminal::WantedKeys{}) return fail(ErrorCode::invalid_argument, "terminal charge: no key is asked for: give --call, --authentication or --distribution 1 or more");
+    if (counts == terminal::WantedKeys{})
+      return fail(ErrorCode::invalid_argument, "terminal charge: no key is asked for: give --call, --authentication or --distribution 1 or more");
     ASSIGN_OR_RETURN(const OpenedTerminal opened, open_terminal(config));
     return terminal::charge_medium(*opened.node, opened.settings, counts);
   }();

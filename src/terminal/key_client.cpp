@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::chrono::milliseconds retry_first{100};
 constexpr std::chrono::milliseconds retry_longest{800};
+constexpr int symmetric_attempts_max = 3;  // each spends a key of the authentication set, and one of the call set
+constexpr int charged_applications_max = 1 + symmetric_attempts_max;  // each spends one of the call set: the KMS's want of keys is not to empty it
 constexpr std::chrono::milliseconds charged_retry_first{400};  // there are few of these: they are further apart
 
 /// Worth another application: the KMS (or something behind it) had nothing to give just now.

@@ -16,10 +16,6 @@ using SendToKms = std::function<Result<Bytes>(points::Endpoint endpoint, ByteVie
 /// The KMS by its pinned certificates, as good now (chain, validity, status) as when they were pinned.
 using CheckKms = std::function<Result<std::shared_ptr<const node::Sender>>(Deadline deadline)>;
 
-/// Each spends a key of the medium's call set, and that is not for the KMS's want of keys to empty.
-inline constexpr int symmetric_attempts_max = 3;  // of them, with a key of the authentication set as well
-inline constexpr int charged_applications_max = 1 + symmetric_attempts_max;
-
 class KeyClient final : public KeySource {
  public:
   struct Parts {
@@ -37,8 +33,8 @@ class KeyClient final : public KeySource {
   };
   explicit KeyClient(Parts parts) : parts_(std::move(parts)) {}
 
-  /// Where the KMS has no key just now it is asked again with a fresh application until the deadline, with a medium at most charged_applications_max times; where
-  /// no answer came, with the same one first.
+  /// Where the KMS has no key just now it is asked again with a fresh application until the deadline, or until four charged keys are spent on it; where no
+  /// answer came, with the same one first.
   Result<WorkingKey> fetch(const KeyWanted& wanted, Deadline deadline, const std::stop_token& stop) override;
   void acknowledge(const Bytes& h_deliver, Deadline deadline) override;
 

@@ -19,7 +19,8 @@ inline constexpr std::chrono::milliseconds rekey_begins_every{1'000};
 inline constexpr std::chrono::milliseconds rekey_begins_longest{150'000};
 static_assert(rekey_begins_every < rekey_retry && rekey_begins_longest < rekey_retry_longest);
 inline constexpr std::uint64_t rekey_limit_of_packets = 2;           // times `after_packets`
-// How far asked_min grows, because each wish that is followed costs a quantum key and perhaps a charged one: to this part of `after`, or to this where there is none.
+// How far asked_min grows, because each wish that is followed costs a quantum key and perhaps a charged one: to this part of `after`, or without `after` to
+// rekey_asked_longest.
 inline constexpr int rekey_asked_part = 4;
 inline constexpr std::chrono::milliseconds rekey_asked_longest{900'000};
 
@@ -27,7 +28,7 @@ struct RekeyRules {
   std::chrono::milliseconds after{0};           // a key that has been in force for so long is replaced; 0: however long
   std::uint64_t after_packets = 0;              // or one that has protected so many of our media packets; 0: however many
   std::chrono::milliseconds limit{0};           // without another key the call ends; 0: it does not
-  std::chrono::milliseconds asked_min{10'000};    // caller: how long a key is in force at least before the other end's wish is followed; doubled with each that is
+  std::chrono::milliseconds asked_min{10'000};    // caller: how long a key is in force at least before the other end's wish is followed; doubled with each
   std::chrono::milliseconds attempt_max{30'000};  // callee: after so long a session that has brought no key is given up, whether or not the caller has said so
 };
 
