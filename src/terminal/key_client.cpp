@@ -1,5 +1,6 @@
 #include "terminal/key_client.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 
 #include "node/log.hpp"
